@@ -1,0 +1,22 @@
+# Every target is one line that calls a script or cargo.
+
+.PHONY: help demo test fmt sqlx openapi
+.DEFAULT_GOAL := help
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: ## show the main job; ONCE=1 ends by itself, CLUSTER=kubernetes uses the current kubeconfig
+	@ONCE='$(ONCE)' CLUSTER='$(CLUSTER)' scripts/demo
+
+test: ## everything that continuous integration runs; STEPS="format lint" runs some of it
+	@scripts/test $(STEPS)
+
+fmt: ## format the Rust code
+	@cargo fmt
+
+sqlx: ## record the queries in .sqlx again, after a change of a query or a migration
+	@scripts/queries record
+
+openapi: ## write openapi/edas.json again, after a change of the API
+	@mkdir -p openapi && SQLX_OFFLINE=true cargo run --quiet --locked -- openapi >target/edas.json && mv target/edas.json openapi/edas.json

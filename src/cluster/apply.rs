@@ -1,0 +1,150 @@
+//! Making one change, under the fencing token.
+//!
+//! Every change is absolute, so making it again is harmless; what came back from
+//! the API server goes into the view at once, so that nobody decides on an older
+//! state. A test that fails because somebody else wrote meanwhile is tried again
+//! on the object as it is now, unless that one carries a newer token.
+
+use std::time::Duration;
+
+use kube::{
+    Client,
+    api::{Api, DynamicObject, Patch as KubePatch, PatchParams, PostParams},
+};
+use serde_json::Value;
+
+use super::{
+    ClusterError, FIELD_MANAGER, apps, manifest,
+    manifest::Author,
+    view::{Key, View},
+};
+use crate::domain::intent::Change;
+
+/// Attempts at one change before the executor is asked again.
+const ATTEMPTS: usize = 3;
+
+/// How long one request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Writes to one cluster.
+#[derive(Clone, Copy)]
+pub struct Writer<'a> {
+    pub(super) client: &'a Client,
+    pub(super) view: &'a View,
+}
+
+/// A change that was made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Made {
+    /// The Deployment's resourceVersion afterwards.
+    pub version: u64,
+    /// Its template afterwards, with the API server's defaults.
+    pub template: Value,
+}
+
+impl std::fmt::Debug for Writer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Writer")
+    }
+}
+
+impl Writer<'_> {
+    /// Makes `change` to the Deployment `key`.
+    ///
+    /// # Errors
+    /// See [`ClusterError`]; after [`ClusterError::Transient`] it may have been made.
+    pub async fn make(&self, key: &Key, author: Author, change: &Change) -> Result<Made, ClusterError> {
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &apps("Deployment"));
+        let object = match change {
+            Change::Create { template, replicas, min_ready_seconds } => {
+                let manifest = manifest::deployment(&key.namespace, &key.name, author, template, *replicas, *min_ready_seconds);
+                create(&api, &key.name, author, manifest).await?
+            }
+            Change::Patch(patch) => {
+                let mut live = match self.view.deployment(key) {
+                    Some(live) => live,
+                    None => get(&api, &key.name).await?,
+                };
+                let mut attempt = 1;
+                loop {
+                    if let Some(newer) = manifest::fence(&live).filter(|fence| *fence > author.generation) {
+                        return Err(ClusterError::Fenced { newer });
+                    }
+                    let operations =
+                        manifest::json_patch(&live, author, patch).map_err(|error| ClusterError::Refused(error.to_string()))?;
+                    let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+                    let sent = KubePatch::Json::<()>(operations);
+                    match bounded(api.patch(&key.name, &parameters, &sent)).await {
+                        Ok(object) => break value(object)?,
+                        Err(ClusterError::Refused(why)) => {
+                            // A failed test and an invalid object are both a 422; only
+                            // the object itself says which.
+                            let now = get(&api, &key.name).await?;
+                            let same = ["/metadata/uid", "/metadata/annotations/sluice.dev~1fence"];
+                            let moved = same.iter().any(|path| now.pointer(path) != live.pointer(path))
+                                || (manifest::fence(&live).is_none()
+                                    && now["metadata"]["resourceVersion"] != live["metadata"]["resourceVersion"]);
+                            if !moved {
+                                return Err(ClusterError::Refused(why));
+                            }
+                            if attempt == ATTEMPTS {
+                                return Err(ClusterError::Transient(format!("the Deployment keeps changing: {why}")));
+                            }
+                            attempt += 1;
+                            live = now;
+                        }
+                        Err(other) => return Err(other),
+                    }
+                }
+            }
+        };
+        let made = Made { version: super::view::version(&object), template: object["spec"]["template"].clone() };
+        self.view.put_deployment(key, object);
+        Ok(made)
+    }
+}
+
+async fn create(api: &Api<DynamicObject>, name: &str, author: Author, manifest: Value) -> Result<Value, ClusterError> {
+    let object: DynamicObject = serde_json::from_value(manifest).map_err(|error| ClusterError::Refused(error.to_string()))?;
+    let parameters = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+    match bounded(api.create(&parameters, &object)).await {
+        Ok(object) => value(object),
+        Err(ClusterError::Refused(why)) => {
+            // Ours already, from an attempt whose answer was lost?
+            let present = match get(api, name).await {
+                Ok(present) => present,
+                Err(ClusterError::Gone) => return Err(ClusterError::Refused(why)),
+                Err(other) => return Err(other),
+            };
+            let ours = present["metadata"]["annotations"][manifest::ORDER] == author.order.to_string();
+            if ours { Ok(present) } else { Err(ClusterError::Refused(why)) }
+        }
+        Err(ClusterError::Gone) => Err(ClusterError::Refused("the namespace does not exist".into())),
+        Err(other) => Err(other),
+    }
+}
+
+async fn get(api: &Api<DynamicObject>, name: &str) -> Result<Value, ClusterError> {
+    value(bounded(api.get(name)).await?)
+}
+
+async fn bounded<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, ClusterError> {
+    match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
+        Err(_) => Err(ClusterError::Transient(format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()))),
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(kube::Error::Api(status))) => Err(match status.code {
+            404 => ClusterError::Gone,
+            // Overload, time-outs, write conflicts and a credential that is being
+            // renewed pass; every other refusal is meant.
+            401 | 408 | 429 => ClusterError::Transient(status.message.clone()),
+            409 if status.reason != "AlreadyExists" => ClusterError::Transient(status.message.clone()),
+            400..=499 => ClusterError::Refused(status.message.clone()),
+            _ => ClusterError::Transient(status.message.clone()),
+        }),
+        Ok(Err(error)) => Err(ClusterError::Transient(error.to_string())),
+    }
+}
+
+fn value(object: DynamicObject) -> Result<Value, ClusterError> {
+    serde_json::to_value(object).map_err(|error| ClusterError::Transient(error.to_string()))
+}

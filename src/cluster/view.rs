@@ -1,0 +1,431 @@
+//! One view of the cluster, kept by watches: Deployments, their ReplicaSets and
+//! pods, and who wants to know of their changes.
+//!
+//! A Deployment in it never goes back to an older version, even if a watch
+//! lags behind what our own write returned. ReplicaSets and pods are reduced to
+//! what decisions need.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use jiff::Timestamp;
+use kube::api::DynamicObject;
+use serde_json::Value;
+use tokio::sync::{Notify, watch};
+
+use super::manifest;
+use crate::domain::observation::{DeploymentView, Observation, PodView, ReplicaSetView, Waiting};
+
+/// An application's place on the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// Kubernetes namespace.
+    pub namespace: String,
+    /// Name of the Deployment.
+    pub name: String,
+}
+
+/// How many pods an application's Deployment has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mirror {
+    /// Which one.
+    pub key: Key,
+    /// Desired.
+    pub replicas: i32,
+    /// Ready.
+    pub ready: i32,
+}
+
+/// The kinds of objects that are watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    Deployment,
+    ReplicaSet,
+    Pod,
+    Namespace,
+}
+
+/// What the watches see. All methods are short and take one lock.
+#[derive(Debug, Default)]
+pub struct View {
+    state: Mutex<State>,
+    mirror: Notify,
+    namespaces_changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    deployments: HashMap<Key, Value>,
+    /// By uid.
+    replica_sets: HashMap<String, Owned<ReplicaSet>>,
+    /// By uid.
+    pods: HashMap<String, Owned<PodView>>,
+    /// Uids of owned objects by their owner's.
+    children: HashMap<String, HashSet<String>>,
+    namespaces: BTreeSet<String>,
+    /// Kinds whose first list is complete.
+    synced: HashSet<Kind>,
+    /// Kinds whose watch is broken now.
+    broken: HashSet<Kind>,
+    watchers: HashMap<Key, watch::Sender<u64>>,
+    /// Applications whose numbers of pods changed.
+    to_mirror: BTreeSet<Key>,
+    /// Uids seen since a new list began, by kind.
+    listing: HashMap<Kind, HashSet<String>>,
+}
+
+#[derive(Debug)]
+struct Owned<T> {
+    owner: String,
+    object: T,
+}
+
+#[derive(Debug)]
+struct ReplicaSet {
+    /// Without the label that tells ReplicaSets of one Deployment apart.
+    template: Value,
+    desired: i32,
+    min_ready_seconds: i32,
+    status_replicas: i32,
+    available: i32,
+    observed: bool,
+    create_failure: Option<String>,
+    deployment: Option<Key>,
+}
+
+impl View {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The state is replaced field by field; a panic in between loses one event at most.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn observe(&self, key: &Key) -> Observation {
+        let state = self.lock();
+        if ![Kind::Deployment, Kind::ReplicaSet, Kind::Pod].iter().all(|kind| state.synced.contains(kind)) {
+            return Observation::Unknown;
+        }
+        match state.deployments.get(key) {
+            None => Observation::Absent,
+            Some(deployment) => Observation::Present(Box::new(state.deployment_view(deployment))),
+        }
+    }
+
+    pub(super) fn deployment(&self, key: &Key) -> Option<Value> {
+        self.lock().deployments.get(key).cloned()
+    }
+
+    pub(super) fn changes(&self, key: &Key) -> watch::Receiver<u64> {
+        let mut state = self.lock();
+        state.watchers.retain(|_, sender| sender.receiver_count() > 0);
+        state.watchers.entry(key.clone()).or_insert_with(|| watch::Sender::new(0)).subscribe()
+    }
+
+    pub(super) fn namespaces(&self) -> Vec<String> {
+        self.lock().namespaces.iter().cloned().collect()
+    }
+
+    pub(super) async fn namespaces_changed(&self) {
+        self.namespaces_changed.notified().await;
+    }
+
+    pub(super) fn is_reachable(&self) -> bool {
+        let state = self.lock();
+        state.synced.len() == 4 && state.broken.is_empty()
+    }
+
+    pub(super) async fn mirrored(&self) -> Vec<Mirror> {
+        loop {
+            let changed = self.mirror.notified();
+            let found: Vec<Mirror> = {
+                let mut state = self.lock();
+                let keys = std::mem::take(&mut state.to_mirror);
+                keys.into_iter().filter_map(|key| state.mirror(key)).collect()
+            };
+            if !found.is_empty() {
+                return found;
+            }
+            changed.await;
+        }
+    }
+
+    /// Takes a Deployment in, unless a newer version of it is here already.
+    pub(super) fn put_deployment(&self, key: &Key, object: Value) {
+        let mut state = self.lock();
+        if let (Some(listed), Some(uid)) = (state.listing.get_mut(&Kind::Deployment), object["metadata"]["uid"].as_str()) {
+            // One that we create while a list is on its way may not be in it.
+            listed.insert(uid.to_owned());
+        }
+        if let Some(present) = state.deployments.get(key)
+            && present["metadata"]["uid"] == object["metadata"]["uid"]
+            && version(present) > version(&object)
+        {
+            return;
+        }
+        if object["metadata"]["annotations"].get(manifest::APPLICATION).is_some() {
+            state.to_mirror.insert(key.clone());
+            self.mirror.notify_one();
+        }
+        state.deployments.insert(key.clone(), object);
+        state.notify(key);
+    }
+
+    pub(super) fn begin_list(&self, kind: Kind) {
+        self.lock().listing.insert(kind, HashSet::new());
+    }
+
+    pub(super) fn end_list(&self, kind: Kind) {
+        let mut state = self.lock();
+        let Some(listed) = state.listing.remove(&kind) else { return };
+        let gone: Vec<String> = match kind {
+            Kind::Deployment => {
+                state.deployments.retain(|_, object| listed.contains(object["metadata"]["uid"].as_str().unwrap_or_default()));
+                Vec::new()
+            }
+            Kind::ReplicaSet => state.replica_sets.keys().filter(|uid| !listed.contains(*uid)).cloned().collect(),
+            Kind::Pod => state.pods.keys().filter(|uid| !listed.contains(*uid)).cloned().collect(),
+            Kind::Namespace => {
+                state.namespaces = listed.iter().cloned().collect();
+                Vec::new()
+            }
+        };
+        for uid in gone {
+            state.forget(kind, &uid);
+        }
+        self.namespaces_changed.notify_one();
+        state.synced.insert(kind);
+        state.broken.remove(&kind);
+        for sender in state.watchers.values() {
+            sender.send_modify(|count| *count += 1);
+        }
+    }
+
+    pub(super) fn set_broken(&self, kind: Kind, broken: bool) {
+        let mut state = self.lock();
+        if broken {
+            state.broken.insert(kind);
+        } else {
+            state.broken.remove(&kind);
+        }
+    }
+
+    pub(super) fn put(&self, kind: Kind, object: DynamicObject) {
+        let uid = object.metadata.uid.clone().unwrap_or_default();
+        let name = object.metadata.name.clone().unwrap_or_default();
+        let key = Key { namespace: object.metadata.namespace.clone().unwrap_or_default(), name };
+        let Ok(value) = serde_json::to_value(object) else { return };
+        if kind != Kind::Deployment
+            && let Some(listed) = self.lock().listing.get_mut(&kind)
+        {
+            listed.insert(if kind == Kind::Namespace { key.name.clone() } else { uid.clone() });
+        }
+        match kind {
+            Kind::Deployment => self.put_deployment(&key, value),
+            Kind::Namespace => {
+                if self.lock().namespaces.insert(key.name) {
+                    self.namespaces_changed.notify_one();
+                }
+            }
+            Kind::ReplicaSet => {
+                let Some((owner, owner_name)) = controller(&value, "Deployment") else { return };
+                let deployment = Key { namespace: key.namespace, name: owner_name };
+                let mut state = self.lock();
+                state.children.entry(owner.clone()).or_default().insert(uid.clone());
+                state.replica_sets.insert(uid, Owned { owner, object: replica_set(&value, deployment.clone()) });
+                state.notify(&deployment);
+            }
+            Kind::Pod => {
+                let Some((owner, _)) = controller(&value, "ReplicaSet") else { return };
+                let mut state = self.lock();
+                // A pod on its way out no longer counts, neither for nor against.
+                let active = value["metadata"]["deletionTimestamp"].is_null()
+                    && !matches!(value["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+                if active {
+                    state.children.entry(owner.clone()).or_default().insert(uid.clone());
+                    state.pods.insert(uid, Owned { owner: owner.clone(), object: pod(&value) });
+                } else {
+                    state.forget(Kind::Pod, &uid);
+                }
+                state.notify_owner(&owner);
+            }
+        }
+    }
+
+    pub(super) fn delete(&self, kind: Kind, object: &DynamicObject) {
+        let uid = object.metadata.uid.clone().unwrap_or_default();
+        let name = object.metadata.name.clone().unwrap_or_default();
+        let mut state = self.lock();
+        match kind {
+            Kind::Namespace => {
+                state.namespaces.remove(&name);
+                self.namespaces_changed.notify_one();
+            }
+            Kind::Deployment => {
+                let key = Key { namespace: object.metadata.namespace.clone().unwrap_or_default(), name };
+                // Not one that was created anew under the name meanwhile.
+                if state.deployments.get(&key).is_some_and(|present| present["metadata"]["uid"] == uid) {
+                    state.deployments.remove(&key);
+                }
+                state.notify(&key);
+            }
+            Kind::ReplicaSet | Kind::Pod => state.forget(kind, &uid),
+        }
+    }
+}
+
+impl State {
+    fn notify(&self, key: &Key) {
+        if let Some(sender) = self.watchers.get(key) {
+            sender.send_modify(|count| *count += 1);
+        }
+    }
+
+    fn notify_owner(&self, replica_set: &str) {
+        if let Some(key) = self.replica_sets.get(replica_set).and_then(|set| set.object.deployment.as_ref()) {
+            self.notify(key);
+        }
+    }
+
+    fn forget(&mut self, kind: Kind, uid: &str) {
+        let owner = match kind {
+            Kind::ReplicaSet => self.replica_sets.remove(uid).map(|set| {
+                if let Some(key) = &set.object.deployment {
+                    self.notify(key);
+                }
+                set.owner
+            }),
+            Kind::Pod => self.pods.remove(uid).map(|pod| {
+                self.notify_owner(&pod.owner);
+                pod.owner
+            }),
+            Kind::Deployment | Kind::Namespace => None,
+        };
+        if let Some(owner) = owner
+            && let Some(siblings) = self.children.get_mut(&owner)
+        {
+            siblings.remove(uid);
+            if siblings.is_empty() {
+                self.children.remove(&owner);
+            }
+        }
+    }
+
+    fn mirror(&self, key: Key) -> Option<Mirror> {
+        let object = self.deployments.get(&key)?;
+        Some(Mirror { replicas: number(&object["spec"]["replicas"]), ready: number(&object["status"]["readyReplicas"]), key })
+    }
+
+    fn deployment_view(&self, object: &Value) -> DeploymentView {
+        let (spec, status, metadata) = (&object["spec"], &object["status"], &object["metadata"]);
+        let uid = metadata["uid"].as_str().unwrap_or_default();
+        let (mut new, mut old) = (None, Vec::new());
+        for set_uid in self.children.get(uid).into_iter().flatten() {
+            let Some(set) = self.replica_sets.get(set_uid) else { continue };
+            let view = self.replica_set_view(set_uid, &set.object);
+            if new.is_none() && set.object.template == spec["template"] {
+                new = Some(view);
+            } else if view.desired > 0 || view.status_replicas > 0 || !view.pods.is_empty() {
+                old.push(view);
+            }
+        }
+        DeploymentView {
+            resource_version: version(object),
+            observed: status["observedGeneration"].as_i64().unwrap_or(0) >= metadata["generation"].as_i64().unwrap_or(0),
+            replicas: number(&spec["replicas"]),
+            settings: manifest::settings(object),
+            kept: manifest::kept(object),
+            template: spec["template"].clone(),
+            fence: manifest::fence(object),
+            other_manager: other_manager(metadata),
+            status_replicas: number(&status["replicas"]),
+            status_updated: number(&status["updatedReplicas"]),
+            new,
+            old,
+        }
+    }
+
+    fn replica_set_view(&self, uid: &str, set: &ReplicaSet) -> ReplicaSetView {
+        let pods = self.children.get(uid).into_iter().flatten().filter_map(|pod| self.pods.get(pod));
+        let mut pods: Vec<PodView> = pods.map(|pod| pod.object.clone()).collect();
+        pods.sort_by(|a, b| a.name.cmp(&b.name));
+        ReplicaSetView {
+            desired: set.desired,
+            min_ready_seconds: set.min_ready_seconds,
+            status_replicas: set.status_replicas,
+            available: set.available,
+            observed: set.observed,
+            create_failure: set.create_failure.clone(),
+            pods,
+        }
+    }
+}
+
+/// An object's resourceVersion as a number; 0 if it has none. Kubernetes says
+/// since 1.35 that they may be compared; in fact they always were revisions of etcd.
+pub(super) fn version(object: &Value) -> u64 {
+    object["metadata"]["resourceVersion"].as_str().and_then(|version| version.parse().ok()).unwrap_or(0)
+}
+
+fn number(value: &Value) -> i32 {
+    value.as_i64().and_then(|number| i32::try_from(number).ok()).unwrap_or(0)
+}
+
+fn controller(object: &Value, kind: &str) -> Option<(String, String)> {
+    let owners = object["metadata"]["ownerReferences"].as_array()?;
+    let owner = owners.iter().find(|owner| owner["controller"] == true && owner["kind"] == kind)?;
+    Some((owner["uid"].as_str()?.to_owned(), owner["name"].as_str()?.to_owned()))
+}
+
+/// Who else wrote the pod template last. Times are whole seconds, so our own
+/// writes are left out instead of compared.
+fn other_manager(metadata: &Value) -> Option<String> {
+    let writes = metadata["managedFields"].as_array()?.iter();
+    let others = writes.filter(|write| write["manager"] != super::FIELD_MANAGER && !write["fieldsV1"]["f:spec"]["f:template"].is_null());
+    let newest = others.max_by_key(|write| write["time"].as_str().map(str::to_owned))?;
+    newest["manager"].as_str().map(str::to_owned)
+}
+
+fn replica_set(object: &Value, deployment: Key) -> ReplicaSet {
+    let (spec, status) = (&object["spec"], &object["status"]);
+    let mut template = spec["template"].clone();
+    if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
+        labels.remove("pod-template-hash");
+    }
+    let conditions = status["conditions"].as_array().into_iter().flatten();
+    let failure = conditions.filter(|c| c["type"] == "ReplicaFailure" && c["status"] == "True").find_map(|c| c["message"].as_str());
+    ReplicaSet {
+        template,
+        desired: number(&spec["replicas"]),
+        min_ready_seconds: number(&spec["minReadySeconds"]),
+        status_replicas: number(&status["replicas"]),
+        available: number(&status["availableReplicas"]),
+        observed: status["observedGeneration"].as_i64().unwrap_or(0) >= object["metadata"]["generation"].as_i64().unwrap_or(0),
+        create_failure: failure.map(str::to_owned),
+        deployment: Some(deployment),
+    }
+}
+
+fn pod(object: &Value) -> PodView {
+    let status = &object["status"];
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let conditions = status["conditions"].as_array().into_iter().flatten();
+    let ready = conditions.filter(|c| c["type"] == "Ready" && c["status"] == "True").find_map(|c| c["lastTransitionTime"].as_str());
+    let containers = [&status["initContainerStatuses"], &status["containerStatuses"]].into_iter().filter_map(Value::as_array).flatten();
+    let waiting = containers.filter_map(|container| {
+        let waiting = container["state"].get("waiting")?;
+        let mut message = text(&waiting["message"]);
+        let last = &container["lastState"]["terminated"];
+        if let Some(code) = last["exitCode"].as_i64() {
+            message = format!("{message} (it ended last with exit code {code}, {})", last["reason"].as_str().unwrap_or("no reason given"));
+        }
+        Some(Waiting { container: text(&container["name"]), image: text(&container["image"]), reason: text(&waiting["reason"]), message })
+    });
+    PodView {
+        name: text(&object["metadata"]["name"]),
+        ip: text(&status["podIP"]),
+        phase: text(&status["phase"]),
+        ready_since: ready.and_then(|since| since.parse::<Timestamp>().ok()),
+        waiting: waiting.collect(),
+    }
+}

@@ -1,0 +1,211 @@
+//! Every setting of the program: a flag and an environment variable each, with
+//! its unit and default in `--help`.
+//!
+//! Secrets (the database URL holds a password) are wrapped so that they never
+//! reach a log, and are best given in the environment, not as arguments.
+
+use std::{net::SocketAddr, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use secrecy::SecretString;
+
+/// Change orders for Kubernetes, speaking the EDAS API.
+#[derive(Debug, Parser)]
+#[command(name = "sluice", version, about)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the API and drive change orders.
+    Serve(Box<Serve>),
+    /// Apply the migrations that are pending, and end.
+    Migrate(Database),
+    /// Print the OpenAPI document, and end.
+    Openapi,
+    /// Manage access keys.
+    Key {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: KeyCommand,
+    },
+}
+
+/// What can be done with access keys.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Create a key and print it. The secret is shown this once.
+    Create {
+        /// The key's name, as it appears in events.
+        #[arg(long)]
+        name: String,
+        /// How to print it.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+        /// The database.
+        #[command(flatten)]
+        database: Database,
+    },
+}
+
+/// How to print something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Lines for people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// The database.
+#[derive(Debug, Args)]
+pub struct Database {
+    /// Postgres, as postgres://user:password@host:port/name; a Unix socket as postgres://user@localhost/name?host=/folder.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: SecretString,
+    /// Connections to Postgres at the most.
+    #[arg(long, env = "SLUICE_DATABASE_CONNECTIONS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(3..=1000))]
+    pub database_connections: u32,
+}
+
+/// Settings of the server.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Address and port to serve plain HTTP on.
+    #[arg(long, env = "SLUICE_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// The database.
+    #[command(flatten)]
+    pub database: Database,
+    /// Apply pending migrations first. Without it a schema that does not fit is refused.
+    #[arg(long, env = "SLUICE_MIGRATE")]
+    pub migrate: bool,
+    /// The cluster: that of the kubeconfig (or the one the program runs in), or one simulated in memory.
+    #[arg(long, env = "SLUICE_CLUSTER", value_enum, default_value_t = ClusterKind::Kubernetes)]
+    pub cluster: ClusterKind,
+    /// With a simulated cluster: from the placing of a pod until it is ready, such as 100ms or 2s (at most 1h).
+    #[arg(long, env = "SLUICE_SIMULATED_START_DELAY", default_value = "100ms", value_parser = start_delay)]
+    pub simulated_start_delay: Duration,
+    /// With a simulated cluster: up to this much more, for each pod at random (at most 1h).
+    #[arg(long, env = "SLUICE_SIMULATED_START_JITTER", default_value = "0s", value_parser = start_delay)]
+    pub simulated_start_jitter: Duration,
+    /// The cluster's EDAS ClusterId.
+    #[arg(long, env = "SLUICE_CLUSTER_ID", default_value = "default", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub cluster_id: String,
+    /// The region that replies name, and that applications without one belong to.
+    #[arg(long, env = "SLUICE_REGION", default_value = "cn-hangzhou", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub region: String,
+    /// What this program does; several of each may run on one database.
+    #[arg(long, env = "SLUICE_ROLE", value_enum, default_value_t = Role::All)]
+    pub role: Role,
+    /// Time after which another executor takes over an order from one that fell silent, such as 5s or 500ms (from 500ms to 10m).
+    #[arg(long, env = "SLUICE_LEASE", default_value = "5s", value_parser = lease)]
+    pub lease: Duration,
+    /// Orders that this program drives at once.
+    #[arg(long, env = "SLUICE_CONCURRENCY", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub concurrency: u32,
+    /// Seconds that a batch may take where the request does not say (BatchTimeout).
+    #[arg(long, env = "SLUICE_BATCH_TIMEOUT", default_value_t = 1800, value_parser = clap::value_parser!(i64).range(1..=604_800))]
+    pub batch_timeout: i64,
+    /// Refuse the old HMAC-SHA1 signatures. The old SDKs, aliyun-cli, Terraform and Jenkins then no longer work.
+    #[arg(long, env = "SLUICE_REFUSE_HMAC_SHA1")]
+    pub refuse_hmac_sha1: bool,
+    /// How log lines are written to standard error.
+    #[arg(long, env = "SLUICE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+/// Which cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ClusterKind {
+    /// A real one.
+    Kubernetes,
+    /// One in memory, gone with the program.
+    Simulated,
+}
+
+/// What a program does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Both.
+    All,
+    /// Serve the API only.
+    Api,
+    /// Drive change orders only; serves nothing but its health.
+    Executor,
+}
+
+impl Role {
+    /// Whether it serves the API.
+    #[must_use]
+    pub fn serves(self) -> bool {
+        matches!(self, Self::All | Self::Api)
+    }
+
+    /// Whether it drives change orders.
+    #[must_use]
+    pub fn drives(self) -> bool {
+        matches!(self, Self::All | Self::Executor)
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+fn lease(text: &str) -> Result<Duration, String> {
+    let allowed = Duration::from_millis(500)..=Duration::from_secs(600);
+    let lease = duration(text)?;
+    if allowed.contains(&lease) { Ok(lease) } else { Err("must be from 500ms to 10m".into()) }
+}
+
+fn start_delay(text: &str) -> Result<Duration, String> {
+    let delay = duration(text)?;
+    if delay <= Duration::from_secs(3600) { Ok(delay) } else { Err("must be at most 1h".into()) }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let span: jiff::SignedDuration = text.parse().map_err(|_| "must be a duration such as 5s or 500ms".to_owned())?;
+    Duration::try_from(span).map_err(|_| "must not be negative".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_lease_is_a_duration_within_bounds() {
+        assert_eq!(lease("5s"), Ok(Duration::from_secs(5)));
+        assert_eq!(lease("500ms"), Ok(Duration::from_millis(500)));
+        assert!(lease("1ms").is_err() && lease("-5s").is_err() && lease("soon").is_err());
+    }
+
+    #[test]
+    fn a_start_delay_is_a_duration_of_at_most_an_hour() {
+        assert_eq!(start_delay("0s"), Ok(Duration::ZERO));
+        assert_eq!(start_delay("1h"), Ok(Duration::from_secs(3600)));
+        assert!(start_delay("61m").is_err() && start_delay("-1s").is_err() && start_delay("2").is_err());
+    }
+
+    #[test]
+    fn the_database_url_is_never_shown() {
+        let cli = Cli::try_parse_from(["sluice", "migrate", "--database-url", "postgres://u:geheim@localhost/d"]).unwrap();
+        assert!(!format!("{cli:?}").contains("geheim"));
+    }
+}

@@ -1,0 +1,60 @@
+//! An application: one Deployment on one cluster, and what of it is known here.
+//!
+//! Plain data. The number of pods is mirrored from the cluster by the executor,
+//! so that a request can be checked without asking the cluster.
+
+use jiff::Timestamp;
+
+use super::{ApplicationId, ReleaseId, order::State};
+
+/// An application.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Application {
+    /// Its id.
+    pub id: ApplicationId,
+    /// Its name, and the Deployment's.
+    pub name: String,
+    /// Id of its cluster.
+    pub cluster: String,
+    /// Its Kubernetes namespace.
+    pub namespace: String,
+    /// The EDAS namespace it was created in: a region, or `<region>:<name>`.
+    pub logical_region: String,
+    /// Free text.
+    pub description: String,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// The access key's name that created it.
+    pub owner: String,
+    /// Desired number of pods.
+    pub replicas: i32,
+    /// Pods that are Ready.
+    pub ready_replicas: i32,
+    /// The version that was last released to its end.
+    pub release: Option<ReleaseId>,
+    /// State of the newest order, if there is one.
+    pub last_order: Option<State>,
+}
+
+/// Whether changes are possible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Stable: changes are allowed.
+    Ready,
+    /// An order is running.
+    Progressing,
+    /// The last order did not reach its end.
+    Failed,
+}
+
+impl Application {
+    /// The phase that the newest order leaves the application in.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        match self.last_order {
+            None | Some(State::Succeeded) => Phase::Ready,
+            Some(State::Ready | State::Running | State::WaitingConfirmation | State::WaitingInterval) => Phase::Progressing,
+            Some(State::Failed | State::Aborted | State::SystemFailed) => Phase::Failed,
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The whole state machine of a change order: [`decide`].
+//!
+//! Given an order, what the cluster shows and the time, it says what is to be
+//! written down next, or that nothing is. The executor writes a [`Move`] in one
+//! transaction, makes the change that it holds, and asks again; a program that
+//! died anywhere asks again too. So there is no path for recovery.
+//!
+//! ```text
+//!  Start ─▶ Surge ─▶ Shrink ─▶ Hold ─▶ Rearm ─┐     Start ─▶ Create ─▶ Done
+//!             ▲ │                             │
+//!             │ └── (no pause) ──▶ next batch ◀┘    Start ─▶ Return ─▶ Finish ─▶ Done
+//!             └──────────────────────┘ └─▶ Finish ─▶ Done       (a rollback order)
+//! ```
+
+mod change;
+mod release;
+mod restore;
+#[cfg(test)]
+mod tests;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    failure,
+    intent::Change,
+    observation::{DeploymentView, Observation},
+    order::{Kind, Order, Snapshot, State, Step},
+};
+
+/// Seconds that a new order waits for an earlier rollout to settle before it
+/// begins all the same.
+pub const SETTLE_SECONDS: i64 = 60;
+
+/// What is to be done next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision {
+    /// Nothing until the cluster or the order changes, or the time comes.
+    Wait {
+        /// When to look again even if nothing changed.
+        until: Option<Timestamp>,
+        /// The order rests: nobody needs to hold it meanwhile.
+        rest: bool,
+    },
+    /// Write this down, then make the change in it.
+    Move(Box<Move>),
+}
+
+/// One transition of an order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Move {
+    /// The order's state from now on.
+    pub state: State,
+    /// Its step from now on.
+    pub step: Step,
+    /// The batch under way from now on.
+    pub batch: usize,
+    /// The change to make, if the move has one.
+    pub change: Option<Change>,
+    /// The Deployment before the order, where this move is the first to change it.
+    pub snapshot: Option<Snapshot>,
+    /// What becomes of batches.
+    pub batches: Vec<BatchMove>,
+    /// Why the order stands as it does, for people; empty = nothing to say.
+    pub message: String,
+    /// Whether an order that takes this one back is opened with it.
+    pub roll_back: bool,
+}
+
+/// What becomes of one batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BatchMove {
+    /// Its index, from 0.
+    pub index: usize,
+    /// Its state from now on.
+    pub state: State,
+    /// Pods of the new version when it is done, where that is newly known.
+    pub target: Option<i32>,
+    /// Why, for people.
+    pub message: String,
+}
+
+impl Move {
+    fn new(order: &Order, state: State, step: Step) -> Self {
+        Self {
+            state,
+            step,
+            batch: order.batch,
+            change: None,
+            snapshot: None,
+            batches: Vec::new(),
+            message: String::new(),
+            roll_back: false,
+        }
+    }
+
+    fn with(mut self, change: Change) -> Self {
+        self.change = Some(change);
+        self
+    }
+
+    fn batch(mut self, index: usize, state: State, target: Option<i32>, message: impl Into<String>) -> Self {
+        self.batches.push(BatchMove { index, state, target, message: message.into() });
+        self
+    }
+
+    fn because(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
+    fn decided(self) -> Decision {
+        Decision::Move(Box::new(self))
+    }
+}
+
+/// What follows for `order`, given what the cluster shows at `now`.
+///
+/// Expects that the order's last change was made (the executor makes it before
+/// it asks); where the watches do not show that yet, the answer is to wait.
+#[must_use]
+pub fn decide(order: &Order, observation: &Observation, now: Timestamp) -> Decision {
+    if order.step == Step::Done || (order.state.is_final() && order.state != State::Aborted) {
+        return Decision::Wait { until: None, rest: true };
+    }
+    if order.has_change_to_make() {
+        return wait(None);
+    }
+    if order.step == Step::Start
+        && let Some(decision) = start_without_view(order, observation)
+    {
+        return decision;
+    }
+    let view = match observation {
+        Observation::Unknown => return wait(None),
+        Observation::Absent => return gone(order),
+        Observation::Present(view) => view,
+    };
+    let shown = order.intent.as_ref().and_then(|intent| intent.applied).is_none_or(|version| view.resource_version >= version);
+    if !shown || !view.observed {
+        // Nothing may be concluded before the Deployment controller has acted on
+        // our last write, and nothing at all from a view older than it.
+        if order.step == Step::Hold || order.state == State::Aborted {
+            return wait(None);
+        }
+        return on_deadline(order, now, "the Deployment controller does not react").unwrap_or_else(|| wait(Some(deadline(order))));
+    }
+    if order.state == State::Aborted {
+        let rests = matches!(order.step, Step::Hold | Step::Freeze);
+        return if rests { done(order) } else { restore::freeze(order, view) };
+    }
+    if order.step != Step::Start
+        && let Some(expected) = &order.template
+        && *expected != view.template
+    {
+        return restore::superseded(order, view);
+    }
+    match order.step {
+        Step::Start if order.kind == Kind::Rollback => restore::start(order, view),
+        Step::Start => release::start(order, view, now),
+        Step::Create => release::create(order, view, now),
+        Step::Surge => release::surge(order, view, now),
+        Step::Shrink => release::shrink(order, view, now),
+        Step::Hold => release::hold(order, now),
+        Step::Rearm => release::rearm(order, view, now),
+        Step::Return => restore::come_back(order, view, now),
+        Step::Finish => release::finish(order, view, now),
+        Step::Freeze | Step::Done => done(order),
+    }
+}
+
+/// What follows for an order whose change the cluster refused for good.
+#[must_use]
+pub fn refused(order: &Order, why: &str) -> Decision {
+    if order.state.is_final() {
+        return done(order);
+    }
+    let message = format!("the cluster refused the change: {why}");
+    let Decision::Move(mut failure) = fail(order, &message) else { return wait(None) };
+    // The first change of all was refused: there is nothing to take back.
+    failure.roll_back &= order.template.is_some();
+    Decision::Move(failure)
+}
+
+fn start_without_view(order: &Order, observation: &Observation) -> Option<Decision> {
+    match (order.kind, observation) {
+        (_, Observation::Unknown) => Some(wait(None)),
+        (Kind::Create, _) => Some(release::start_create(order)),
+        (Kind::Rollback, _) if order.snapshot.is_none() => Some(done_well(order, "the order that is taken back had changed nothing")),
+        _ => None,
+    }
+}
+
+/// What follows for an order whose Deployment is not there.
+#[must_use]
+pub fn gone(order: &Order) -> Decision {
+    if order.state.is_final() {
+        return done(order);
+    }
+    let again = if order.step == Step::Start { "" } else { " any more" };
+    let message = format!("the Deployment {} does not exist in namespace {}{again}", order.name, order.namespace);
+    let Decision::Move(mut failure) = fail(order, &message) else { return wait(None) };
+    failure.roll_back = false;
+    Decision::Move(failure)
+}
+
+fn wait(until: Option<Timestamp>) -> Decision {
+    Decision::Wait { until, rest: false }
+}
+
+/// The order ended earlier; its work on the cluster ends here.
+fn done(order: &Order) -> Decision {
+    Move::new(order, order.state, Step::Done).decided()
+}
+
+fn done_well(order: &Order, message: &str) -> Decision {
+    let last = order.batches.len().saturating_sub(1);
+    Move::new(order, State::Succeeded, Step::Done).batch(last, State::Succeeded, None, "").because(message).decided()
+}
+
+/// The batch under way failed, and the order with it. A release is taken back.
+fn fail(order: &Order, message: &str) -> Decision {
+    let mut failure = Move::new(order, State::Failed, Step::Done).batch(order.batch, State::Failed, None, message).because(message);
+    // Before its first change an order has nothing to take back.
+    failure.roll_back = matches!(order.kind, Kind::Deploy | Kind::DeployVersion) && order.step != Step::Start;
+    failure.decided()
+}
+
+/// When the batch under way has taken as long as it may.
+fn deadline(order: &Order) -> Timestamp {
+    let started = order.batches.get(order.batch).and_then(|batch| batch.started_at);
+    // A step after the batch's pods came up has its own time, as long again.
+    let since = match order.step {
+        Step::Surge | Step::Create | Step::Return => started.unwrap_or(order.step_since),
+        Step::Start | Step::Shrink | Step::Hold | Step::Rearm | Step::Finish | Step::Freeze | Step::Done => order.step_since,
+    };
+    since.checked_add(SignedDuration::from_secs(order.target.batch_timeout_seconds)).unwrap_or(Timestamp::MAX)
+}
+
+fn on_deadline(order: &Order, now: Timestamp, state: &str) -> Option<Decision> {
+    if now < deadline(order) {
+        return None;
+    }
+    let seconds = order.target.batch_timeout_seconds;
+    Some(fail(order, &format!("batch {} was not done within {seconds} s: {state}", order.batch + 1)))
+}
+
+/// Why a pod of the present version cannot become Ready, as a sentence.
+fn trouble(view: &DeploymentView) -> Option<String> {
+    view.new.iter().flat_map(|set| &set.pods).find_map(failure::verdict)
+}
+
+/// The seconds a pod must be Ready before it counts.
+fn min_ready_seconds(order: &Order) -> i32 {
+    let own = order.snapshot.as_ref().map_or(0, |snapshot| snapshot.settings.min_ready_seconds);
+    order.target.min_ready_seconds.unwrap_or(own)
+}

@@ -1,0 +1,73 @@
+//! The ways back: a rollback order, an aborted order that rests where it is,
+//! and an order that somebody else's edit overtook.
+
+use jiff::Timestamp;
+
+use super::{Decision, Move, change, done, done_well, fail, min_ready_seconds, release, trouble, wait};
+use crate::domain::{
+    observation::DeploymentView,
+    order::{Kind, Order, State, Step},
+};
+
+/// Brings the earlier version back. The change is made even if the view already
+/// shows that version: a write of the order that is taken back may still be on
+/// its way, and only a newer fence stops it.
+pub(super) fn start(order: &Order, view: &DeploymentView) -> Decision {
+    let Some(snapshot) = &order.snapshot else { return done_well(order, "nothing to take back") };
+    let replicas = order.target.replicas.unwrap_or(view.replicas);
+    Move::new(order, State::Running, Step::Return)
+        .with(change::come_back(order, snapshot))
+        .batch(0, State::Running, Some(replicas), "")
+        .because("bringing the earlier version back")
+        .decided()
+}
+
+/// Waits until the earlier version has all its pods and the other has none.
+pub(super) fn come_back(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
+    let Some(snapshot) = &order.snapshot else { return fail(order, "the settings before the order are not known") };
+    let min_ready = min_ready_seconds(order);
+    let whole = view.status_replicas == view.replicas && view.status_updated == view.replicas;
+    if whole && view.old_pods() == 0 && view.new_ready(min_ready, now) >= view.replicas {
+        return Move::new(order, State::Running, Step::Finish)
+            .with(change::finish(&snapshot.settings, snapshot.settings.min_ready_seconds, snapshot.settings.paused))
+            .decided();
+    }
+    if let Some(trouble) = trouble(view) {
+        return fail(order, &format!("the earlier version does not come back: {trouble}"));
+    }
+    release::await_pods(order, view, now, min_ready, view.replicas)
+}
+
+/// Brings an aborted order's Deployment to rest where it is. While the gate still
+/// lets pods of the batch come or go, a number for the rest would be wrong by the
+/// time it is written, and Kubernetes would make up the difference in both
+/// versions: so the batch's numbers are awaited, Ready or not.
+pub(super) fn freeze(order: &Order, view: &DeploymentView) -> Decision {
+    let Some(snapshot) = &order.snapshot else { return done(order) };
+    let old: i32 = view.old.iter().map(|set| set.desired).sum();
+    if let Some((new_at_rest, old_at_rest)) = change::rest(&view.settings, view.replicas)
+        && (view.new_desired() < new_at_rest || old > old_at_rest)
+    {
+        return wait(None);
+    }
+    let surplus = (view.new_desired() + old - view.replicas).max(0);
+    Move::new(order, State::Aborted, Step::Freeze)
+        .with(change::freeze(&snapshot.settings, min_ready_seconds(order), surplus))
+        .because("stopped where it is")
+        .decided()
+}
+
+/// Somebody else changed the template. Their version is left alone; only the
+/// borrowed settings go back, since a closed gate would hold it up for ever.
+pub(super) fn superseded(order: &Order, view: &DeploymentView) -> Decision {
+    let who = view.other_manager.as_deref().unwrap_or("somebody else");
+    let message =
+        format!("superseded by {who}, who changed the Deployment's pod template while the order ran; that version was left in place");
+    let Decision::Move(mut failure) = fail(order, &message) else { return wait(None) };
+    failure.roll_back = false;
+    if let (Some(snapshot), true) = (&order.snapshot, order.kind != Kind::Create) {
+        let own = &snapshot.settings;
+        failure.change = Some(change::finish(own, own.min_ready_seconds, false));
+    }
+    Decision::Move(failure)
+}

@@ -1,0 +1,21 @@
+//! What a change order is and what happens next: the rules of the product.
+//!
+//! Everything here is a pure function or plain data: no I/O, no clock, no
+//! async. Times come in as arguments, the cluster comes in as an
+//! [`observation::Observation`], and what to do comes out as a
+//! [`machine::Decision`]. It knows nothing of HTTP, SQL or the Kubernetes client,
+//! and imports no other module of the crate.
+
+pub mod application;
+pub mod failure;
+pub mod id;
+pub mod intent;
+pub mod machine;
+pub mod observation;
+pub mod order;
+pub mod plan;
+pub mod rejection;
+pub mod spec;
+
+pub use id::{ApplicationId, BatchId, OrderId, ReleaseId};
+pub use rejection::Rejection;

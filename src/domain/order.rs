@@ -1,0 +1,221 @@
+//! Change orders and their batches: states, and who may write what.
+//!
+//! | written by | what |
+//! |---|---|
+//! | the service, on a caller's request | new orders and batches, `aborted`, how far batches are confirmed |
+//! | the executor, under its fence | every other state, steps, batch states, intents, snapshots, the rollback order of a failure |
+//!
+//! A final state is never left. The schema repeats these rules as CHECK
+//! constraints. Pure data; numbers of the wire format are the HTTP edge's.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{ApplicationId, BatchId, OrderId, ReleaseId, intent::Intent, plan::Strategy, spec::SpecChange};
+
+/// What an order does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Creates the application's Deployment.
+    Create,
+    /// Releases a new version.
+    Deploy,
+    /// Releases a version from the history again.
+    DeployVersion,
+    /// Takes another order back.
+    Rollback,
+}
+
+/// Where an order stands, as its callers see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Accepted; nothing done yet.
+    Ready,
+    /// A batch is under way.
+    Running,
+    /// A person must confirm the next batch.
+    WaitingConfirmation,
+    /// The next batch starts by itself when the interval is over.
+    WaitingInterval,
+    /// Final: everything done.
+    Succeeded,
+    /// Final: a batch failed, or the cluster refused.
+    Failed,
+    /// Final: a person ended it.
+    Aborted,
+    /// Final: could not be carried out for a reason outside the release itself.
+    SystemFailed,
+}
+
+impl State {
+    /// Whether nothing follows.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::Ready | Self::Running | Self::WaitingConfirmation | Self::WaitingInterval => false,
+            Self::Succeeded | Self::Failed | Self::Aborted | Self::SystemFailed => true,
+        }
+    }
+}
+
+/// Where the executor stands within an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// Nothing was changed yet.
+    Start,
+    /// The Deployment is being created.
+    Create,
+    /// New pods of the batch come up (beside the old ones).
+    Surge,
+    /// The old pods that the batch replaces go.
+    Shrink,
+    /// At rest between two batches: paused, waiting.
+    Hold,
+    /// The gate closes again, still paused, before the next batch.
+    Rearm,
+    /// The earlier version comes back.
+    Return,
+    /// The user's own settings are restored.
+    Finish,
+    /// An aborted order's Deployment is brought to rest where it is.
+    Freeze,
+    /// Nothing is left to do on the cluster.
+    Done,
+}
+
+/// Where the template of a release comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The version before, changed.
+    Change(SpecChange),
+    /// Exactly this template.
+    Exact(Value),
+}
+
+/// What an order brings about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Target {
+    /// The version that is released. A rollback to something that was no
+    /// release of ours has none.
+    pub release: Option<ReleaseId>,
+    /// Its template.
+    pub source: Source,
+    /// Desired number of pods; none keeps the Deployment's.
+    pub replicas: Option<i32>,
+    /// Seconds a pod must be Ready before it counts; none keeps the Deployment's.
+    pub min_ready_seconds: Option<i32>,
+    /// Seconds one batch may take.
+    pub batch_timeout_seconds: i64,
+}
+
+/// The Deployment as it was before an order touched it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The pod template.
+    pub template: Value,
+    /// Desired number of pods.
+    pub replicas: i32,
+    /// The user's own settings.
+    pub settings: Settings,
+}
+
+/// The fields of a Deployment that Sluice borrows while an order runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Settings {
+    /// `spec.minReadySeconds`.
+    pub min_ready_seconds: i32,
+    /// `spec.progressDeadlineSeconds`.
+    pub progress_deadline_seconds: i32,
+    /// `spec.paused`.
+    pub paused: bool,
+    /// `spec.strategy`, whole.
+    pub strategy: Value,
+}
+
+/// A change order with all that deciding its next step takes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Order {
+    /// Its id.
+    pub id: OrderId,
+    /// The application it changes.
+    pub application: ApplicationId,
+    /// The Deployment's namespace.
+    pub namespace: String,
+    /// The Deployment's name.
+    pub name: String,
+    /// What it does.
+    pub kind: Kind,
+    /// Where it stands for its callers.
+    pub state: State,
+    /// Where it stands for the executor.
+    pub step: Step,
+    /// The batch under way, from 0.
+    pub batch: usize,
+    /// How the batches follow each other.
+    pub strategy: Strategy,
+    /// The batches, in order.
+    pub batches: Vec<Batch>,
+    /// Batches confirmed by a person: those with an index below this number may begin.
+    pub confirmed: usize,
+    /// What it brings about.
+    pub target: Target,
+    /// The Deployment before it; set when the first change is decided, or on
+    /// creation where an earlier order left the Deployment half way.
+    pub snapshot: Option<Snapshot>,
+    /// The latest change decided.
+    pub intent: Option<Intent>,
+    /// The template of this order's version as the API server stored it, with
+    /// its defaults filled in; known once the first change was made.
+    pub template: Option<Value>,
+    /// Whether it ended, but its Deployment still has to be brought to rest.
+    pub settling: bool,
+    /// The order that this one takes back.
+    pub undoes: Option<OrderId>,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When the present step began.
+    pub step_since: Timestamp,
+}
+
+impl Order {
+    /// Whether its Deployment still has to be brought to rest if it is aborted now.
+    #[must_use]
+    pub fn rests_on_abort(&self) -> bool {
+        self.snapshot.is_some() && !matches!(self.step, Step::Start | Step::Create | Step::Done)
+    }
+
+    /// Whether the change decided last is still to be made.
+    #[must_use]
+    pub fn has_change_to_make(&self) -> bool {
+        let unmade = self.intent.as_ref().is_some_and(|intent| intent.applied.is_none());
+        // Of an order that ended only what brings its Deployment to rest.
+        let wanted = !self.state.is_final() || (self.settling && matches!(self.step, Step::Hold | Step::Freeze | Step::Done));
+        unmade && wanted
+    }
+
+    /// Whether a rollback order can take it back: it releases a version on top of
+    /// another one.
+    #[must_use]
+    pub fn can_be_undone(kind: Kind, state: State) -> bool {
+        matches!(kind, Kind::Deploy | Kind::DeployVersion) && !state.is_final()
+    }
+}
+
+/// One batch of an order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// Its id.
+    pub id: BatchId,
+    /// Where it stands.
+    pub state: State,
+    /// Pods of the new version when it is done.
+    pub target: i32,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+}

@@ -1,0 +1,104 @@
+//! Every reason to say no to a caller, in words a person can act on.
+//!
+//! A rejection is raised before anything is written. It names the parameter or
+//! thing, the value, and what is allowed. It knows no status codes: the HTTP
+//! edge turns it into the wire's form.
+
+use thiserror::Error;
+
+use super::{ApplicationId, OrderId};
+
+/// The caller asked for something that is not allowed. Nothing was written.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Rejection {
+    /// A parameter has a value that cannot be accepted.
+    #[error("parameter {parameter} has the value {value}: {allowed}")]
+    Invalid {
+        /// The parameter as the caller knows it.
+        parameter: String,
+        /// The value as given, shortened to at most 200 characters.
+        value: String,
+        /// What is allowed, as a sentence without a full stop.
+        allowed: String,
+    },
+    /// No such application. Clients match the words `does not exist` (R9).
+    #[error("the application {0} does not exist")]
+    UnknownApplication(String),
+    /// No such change order.
+    #[error("the change order {0} does not exist")]
+    UnknownOrder(String),
+    /// No such batch.
+    #[error("the batch {0} does not exist")]
+    UnknownBatch(String),
+    /// No such version in the application's history.
+    #[error("the version {version} of application {application} does not exist in its history")]
+    UnknownVersion {
+        /// The application asked about.
+        application: ApplicationId,
+        /// The version as the caller named it.
+        version: String,
+    },
+    /// No such cluster.
+    #[error("the cluster {0} does not exist")]
+    UnknownCluster(String),
+    /// The application's name is taken in its namespace.
+    #[error("an application named {name} exists already in namespace {namespace}")]
+    NameTaken {
+        /// The name asked for.
+        name: String,
+        /// The Kubernetes namespace.
+        namespace: String,
+    },
+    /// Another change order of the application is open.
+    #[error("the change order {open} of application {application} is still running: wait for its end or abort it first")]
+    OrderRunning {
+        /// The application.
+        application: ApplicationId,
+        /// The open order.
+        open: OrderId,
+    },
+    /// The order is not in a state that allows what was asked.
+    #[error("the change order {order} {reason}")]
+    WrongState {
+        /// The order.
+        order: OrderId,
+        /// Why not, continuing the sentence.
+        reason: String,
+    },
+    /// A request nonce was used before, by another request.
+    #[error("the signature nonce was used already by another request")]
+    NonceUsed,
+}
+
+impl Rejection {
+    /// A value that is not allowed; long values are cut to 200 characters.
+    #[must_use]
+    pub fn invalid(parameter: &str, value: impl ToString, allowed: impl Into<String>) -> Self {
+        let value = value.to_string();
+        let mut shown: String = value.chars().filter(|c| !c.is_control()).take(200).collect();
+        if value.chars().count() > 200 {
+            shown.push('…');
+        }
+        if shown.is_empty() {
+            shown.push_str("(empty)");
+        }
+        Self::Invalid { parameter: parameter.into(), value: shown, allowed: allowed.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invalid_value_names_parameter_value_and_what_is_allowed() {
+        let text = Rejection::invalid("Replicas", -1, "must be 0 or more").to_string();
+        assert_eq!(text, "parameter Replicas has the value -1: must be 0 or more");
+    }
+
+    #[test]
+    fn a_long_value_is_cut_and_control_characters_are_dropped() {
+        let text = Rejection::invalid("Image", format!("\u{7}{}", "x".repeat(500)), "no").to_string();
+        assert!(text.contains(&format!("{}…", "x".repeat(199))), "{text}");
+    }
+}

@@ -1,0 +1,283 @@
+//! What is released: the changes a caller asks for, applied to a pod template.
+//!
+//! Three wishes for each field: keep it (absent), clear it (present and empty)
+//! or set it (R15). Templates are plain JSON, so that a Deployment written
+//! elsewhere keeps every field that Sluice does not own, also fields that a
+//! newer Kubernetes has and this program does not know. Pure; applying the same
+//! change to the same template twice gives the same template.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::{ApplicationId, ReleaseId};
+
+/// Pod template annotation that makes each release a version of its own:
+/// releasing the same spec again means new pods.
+pub const RELEASE_ANNOTATION: &str = "sluice.dev/release";
+
+/// Pod label that carries the application's name, for people's Services.
+pub const NAME_LABEL: &str = "app.kubernetes.io/name";
+
+/// What to do with one field of the template.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Field<T> {
+    /// Leave it as it is.
+    #[default]
+    Keep,
+    /// Remove it.
+    Clear,
+    /// Give it this value.
+    Set(T),
+}
+
+/// The changes to a pod template that one release asks for. The default
+/// changes nothing.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SpecChange {
+    /// Full image address of the application's container.
+    pub image: Option<String>,
+    /// Only the image's tag; the repository stays. Ignored where `image` is given.
+    pub image_tag: Option<String>,
+    /// Environment variables with plain values, in order. Setting replaces all of
+    /// these; variables that come from elsewhere (`valueFrom`) stay.
+    pub env: Field<Vec<EnvVar>>,
+    /// The container's command.
+    pub command: Field<Vec<String>>,
+    /// The command's arguments.
+    pub args: Field<Vec<String>>,
+    /// Readiness probe, in Kubernetes' own form (`httpGet`, `tcpSocket`, `exec`, …).
+    pub readiness: Field<Value>,
+    /// Liveness probe, in the same form.
+    pub liveness: Field<Value>,
+    /// CPU limit in millicores; 0 removes it.
+    pub cpu_limit: Option<u32>,
+    /// CPU request in millicores; 0 removes it.
+    pub cpu_request: Option<u32>,
+    /// Memory limit in MiB; 0 removes it.
+    pub memory_limit: Option<u32>,
+    /// Memory request in MiB; 0 removes it.
+    pub memory_request: Option<u32>,
+}
+
+/// An environment variable with a plain value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvVar {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// Pod label by which the Deployments that Sluice creates select their pods: the
+/// application's id, which nobody else's pods carry.
+pub const APPLICATION_LABEL: &str = "sluice.dev/application";
+
+/// The template of an application that has none yet: one container that
+/// bears the application's name.
+#[must_use]
+pub fn first_template(name: &str, application: ApplicationId) -> Value {
+    json!({
+        "metadata": { "labels": { NAME_LABEL: name, APPLICATION_LABEL: application.to_string() } },
+        "spec": { "containers": [ { "name": name } ] },
+    })
+}
+
+impl SpecChange {
+    /// The template that `base` becomes as release `release` of application `name`.
+    #[must_use]
+    pub fn apply(&self, base: &Value, name: &str, release: ReleaseId) -> Value {
+        let mut template = base.clone();
+        let annotations = object_at(&mut template, &["metadata", "annotations"]);
+        annotations.insert(RELEASE_ANNOTATION.into(), json!(release.to_string()));
+        if let Some(container) = application_container(&mut template, name) {
+            self.apply_to_container(container);
+        }
+        template
+    }
+
+    fn apply_to_container(&self, container: &mut Map<String, Value>) {
+        if let Some(image) = &self.image {
+            container.insert("image".into(), json!(image));
+        } else if let Some(tag) = &self.image_tag {
+            let image = container.get("image").and_then(Value::as_str).unwrap_or_default();
+            container.insert("image".into(), json!(with_tag(image, tag)));
+        }
+        match &self.env {
+            Field::Keep => {}
+            Field::Clear => set_env(container, &[]),
+            Field::Set(variables) => set_env(container, variables),
+        }
+        set(container, "command", &self.command);
+        set(container, "args", &self.args);
+        set(container, "readinessProbe", &self.readiness);
+        set(container, "livenessProbe", &self.liveness);
+        for (kind, resource, amount, unit) in [
+            ("limits", "cpu", self.cpu_limit, "m"),
+            ("requests", "cpu", self.cpu_request, "m"),
+            ("limits", "memory", self.memory_limit, "Mi"),
+            ("requests", "memory", self.memory_request, "Mi"),
+        ] {
+            let Some(amount) = amount else { continue };
+            let amounts = object_in(object_in(container, "resources"), kind);
+            if amount == 0 {
+                amounts.remove(resource);
+            } else {
+                amounts.insert(resource.into(), json!(format!("{amount}{unit}")));
+            }
+        }
+    }
+}
+
+/// The image of the application's container in `template`, if there is one.
+#[must_use]
+pub fn image_of<'a>(template: &'a Value, name: &str) -> Option<&'a str> {
+    container_of(template, name)?.get("image")?.as_str()
+}
+
+/// The application's container in `template`: the one that bears the
+/// application's name, else the first.
+#[must_use]
+pub fn container_of<'a>(template: &'a Value, name: &str) -> Option<&'a Map<String, Value>> {
+    let containers = template.pointer("/spec/containers")?.as_array()?;
+    let named = containers.iter().find(|container| container["name"] == name);
+    named.or_else(|| containers.first())?.as_object()
+}
+
+fn application_container<'a>(template: &'a mut Value, name: &str) -> Option<&'a mut Map<String, Value>> {
+    let containers = template.pointer_mut("/spec/containers")?.as_array_mut()?;
+    let index = containers.iter().position(|container| container["name"] == name).unwrap_or(0);
+    containers.get_mut(index)?.as_object_mut()
+}
+
+fn set<T: Serialize>(container: &mut Map<String, Value>, key: &str, field: &Field<T>) {
+    match field {
+        Field::Keep => {}
+        Field::Clear => {
+            container.remove(key);
+        }
+        Field::Set(value) => {
+            container.insert(key.into(), json!(value));
+        }
+    }
+}
+
+/// Replaces the variables with plain values and keeps those from elsewhere,
+/// behind them, since Kubernetes lets the later of two equal names win.
+fn set_env(container: &mut Map<String, Value>, variables: &[EnvVar]) {
+    let mut env: Vec<Value> = variables.iter().map(|variable| json!(variable)).collect();
+    if let Some(present) = container.get("env").and_then(Value::as_array) {
+        env.extend(present.iter().filter(|variable| variable.get("valueFrom").is_some()).cloned());
+    }
+    if env.is_empty() {
+        container.remove("env");
+    } else {
+        container.insert("env".into(), Value::Array(env));
+    }
+}
+
+/// `image` with another tag: `registry:5000/app:1@sha256:…` with `2` is `registry:5000/app:2`.
+fn with_tag(image: &str, tag: &str) -> String {
+    let undigested = image.split('@').next().unwrap_or(image);
+    let name_start = undigested.rfind('/').map_or(0, |slash| slash + 1);
+    let repository = match undigested[name_start..].rfind(':') {
+        Some(colon) => &undigested[..name_start + colon],
+        None => undigested,
+    };
+    format!("{repository}:{tag}")
+}
+
+fn object_in<'a>(parent: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<String, Value> {
+    let child = parent.entry(key).or_insert_with(|| json!({}));
+    if !child.is_object() {
+        *child = json!({});
+    }
+    child.as_object_mut().expect("it was made an object just above")
+}
+
+fn object_at<'a>(value: &'a mut Value, path: &[&str]) -> &'a mut Map<String, Value> {
+    if !value.is_object() {
+        *value = json!({});
+    }
+    let mut object = value.as_object_mut().expect("it was made an object just above");
+    for key in path {
+        object = object_in(object, key);
+    }
+    object
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn base() -> Value {
+        json!({
+            "metadata": { "labels": { "team": "a" }, "annotations": { "note": "kept" } },
+            "spec": {
+                "futureField": { "x": 1 },
+                "containers": [
+                    { "name": "sidecar", "image": "side:1" },
+                    {
+                        "name": "web", "image": "registry.example:5000/shop/web:1@sha256:ab", "command": ["run"], "args": ["a"],
+                        "env": [{ "name": "OLD", "value": "1" }, { "name": "POD", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } }],
+                        "readinessProbe": { "tcpSocket": { "port": 80 } },
+                        "resources": { "limits": { "cpu": "1", "memory": "64Mi" }, "claims": [] },
+                    },
+                ],
+            },
+        })
+    }
+
+    #[test]
+    fn a_change_of_nothing_only_names_the_release() {
+        let release = ReleaseId::new();
+        let mut expected = base();
+        expected["metadata"]["annotations"][RELEASE_ANNOTATION] = json!(release.to_string());
+        assert_eq!(SpecChange::default().apply(&base(), "web", release), expected);
+    }
+
+    #[test]
+    fn absent_keeps_empty_clears_and_a_value_sets() {
+        let change = SpecChange {
+            image: Some("shop/web:2".into()),
+            env: Field::Set(vec![EnvVar { name: "NEW".into(), value: "ü".into() }]),
+            command: Field::Clear,
+            readiness: Field::Clear,
+            liveness: Field::Set(json!({ "exec": { "command": ["ok"] } })),
+            cpu_limit: Some(0),
+            memory_limit: Some(128),
+            ..SpecChange::default()
+        };
+        let template = change.apply(&base(), "web", ReleaseId::new());
+        let web = container_of(&template, "web").unwrap();
+        assert_eq!(
+            Value::Object(web.clone()),
+            json!({
+                "name": "web", "image": "shop/web:2", "args": ["a"],
+                "env": [{ "name": "NEW", "value": "ü" }, { "name": "POD", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } }],
+                "livenessProbe": { "exec": { "command": ["ok"] } },
+                "resources": { "limits": { "memory": "128Mi" }, "claims": [] },
+            })
+        );
+        assert_eq!(template["spec"]["containers"][0], base()["spec"]["containers"][0]);
+        assert_eq!(template["spec"]["futureField"], json!({ "x": 1 }));
+    }
+
+    #[rstest]
+    #[case("web", "2", "web:2")]
+    #[case("web:1", "2", "web:2")]
+    #[case("registry.example:5000/web", "2", "registry.example:5000/web:2")]
+    #[case("registry.example:5000/web:1@sha256:ab", "2", "registry.example:5000/web:2")]
+    fn a_tag_alone_leaves_the_repository(#[case] image: &str, #[case] tag: &str, #[case] expected: &str) {
+        assert_eq!(with_tag(image, tag), expected);
+    }
+
+    #[test]
+    fn the_first_container_is_the_applications_where_none_bears_its_name() {
+        assert_eq!(image_of(&base(), "other"), Some("side:1"));
+        assert_eq!(image_of(&base(), "web"), Some("registry.example:5000/shop/web:1@sha256:ab"));
+    }
+}

@@ -1,0 +1,118 @@
+//! Who is calling: every EDAS request passes through here before its handler.
+//!
+//! Order of checks: the operation exists, the body and the query can be read,
+//! the claim is well formed and within the window, the key exists, the signature
+//! is right, the key is enabled, the operation is offered. What makes a
+//! repeated request the same one (R25) is worked out here and judged by the
+//! service, in the transaction that makes the change. Secrets and signatures
+//! never reach the log.
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, Method},
+    middleware::Next,
+    response::Response,
+};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use sha2::{Digest, Sha256};
+
+use super::{
+    Edge,
+    call::Call,
+    contract,
+    edge::RequestId,
+    error::ApiError,
+    offered,
+    params::Params,
+    signature::{Claim, Policy, Refusal, SignedRequest},
+};
+use crate::service::{Caller, RequestIdentity};
+
+/// Largest body that is accepted, in bytes.
+pub const BODY_LIMIT: usize = 1 << 20;
+
+/// How much of a body that is too long is still read, so that the client gets
+/// to see the answer instead of a broken connection.
+const DISCARD_LIMIT: usize = 16 << 20;
+
+/// Lets authenticated calls of offered operations through to their handlers.
+///
+/// # Errors
+/// Every refusal, as the reply that says so.
+pub async fn admit(
+    State(edge): State<Edge>,
+    method: Method,
+    headers: HeaderMap,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let (mut parts, body) = request.into_parts();
+    let path = parts.uri.path();
+    let operation = contract::find(&method, path).ok_or_else(ApiError::not_found)?;
+    let body = read_body(body).await?;
+    let encoded = parts.uri.query().unwrap_or_default();
+    let mut params = Params::parse(encoded)?;
+
+    let signed = SignedRequest { method: &method, path, query: params.pairs(), headers: &headers, body: &body };
+    let claim = Claim::read(signed, Policy { hmac_sha1: edge.settings.hmac_sha1, parameters: &operation.query })?;
+    claim.check_window(edge.service.clock().now())?;
+    let key = edge.service.key(&claim.key_id).await?.ok_or(Refusal::UnknownKey)?;
+    // Only now: what was sent as the id of an unknown key may be anything, a secret even.
+    tracing::Span::current().record("key.id", &claim.key_id);
+    claim.verify(&key.secret)?;
+    if !key.enabled {
+        return Err(Refusal::DisabledKey.into());
+    }
+    if operation.form {
+        if !claim.body_signed {
+            return Err(Refusal::UnsignedBody.into());
+        }
+        let form = std::str::from_utf8(&body).map_err(|_| ApiError::unreadable("The form in the body is not UTF-8."))?;
+        params.merge(Params::parse(form)?)?;
+    }
+    offered::check(operation, &params)?;
+
+    let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).ok_or_else(ApiError::internal)?;
+    let caller = Caller {
+        identity: Some(identity(&claim, &method, path, encoded)),
+        key_id: claim.key_id,
+        name: key.name,
+        request_id,
+        source: "pop".into(),
+    };
+    parts.extensions.insert(Call { params, caller });
+    Ok(next.run(Request::from_parts(parts, Body::empty())).await)
+}
+
+/// What makes two requests the same one. A nonce does; without one (old Python,
+/// old Go, Maven plugin) the same key, signature, date and target do: the JDK
+/// sends a POST again byte for byte when the reply is lost.
+fn identity(claim: &Claim, method: &Method, path: &str, query: &str) -> RequestIdentity {
+    let signature = hex::encode(claim.signature());
+    let digest = |fields: &[&str]| hex::encode(Sha256::digest(fields.join("\n")));
+    let nonce = match &claim.nonce {
+        Some(nonce) => nonce.clone(),
+        None => digest(&[&claim.key_id, &signature, &claim.date, method.as_str(), path, query]),
+    };
+    RequestIdentity { nonce, digest: digest(&[&claim.key_id, &signature]) }
+}
+
+async fn read_body(mut body: Body) -> Result<Bytes, ApiError> {
+    let (mut kept, mut seen) = (BytesMut::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| ApiError::body_cut_off())?;
+        let Some(data) = frame.data_ref() else { continue };
+        seen += data.len();
+        if seen <= BODY_LIMIT {
+            kept.extend_from_slice(data);
+        } else if seen > DISCARD_LIMIT {
+            break;
+        }
+    }
+    if seen > BODY_LIMIT { Err(ApiError::body_too_long(BODY_LIMIT)) } else { Ok(kept.freeze()) }
+}
+
+#[cfg(test)]
+mod tests;

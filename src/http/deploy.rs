@@ -1,0 +1,277 @@
+//! Ordering releases: InsertK8sApplication, DeployK8sApplication and
+//! RollbackApplication.
+//!
+//! The two big calls name the same settings differently; both are read into one
+//! [`SpecChange`]. On a deploy, absent keeps a setting and empty clears it (R15).
+//! Rules about the application (name, image, number of batches) are the service's.
+
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    Edge,
+    call::Call,
+    error::ApiError,
+    params::Params,
+    reply::Reply,
+    value::{
+        environment::{read_args, read_command, read_envs},
+        probe,
+        resource::{ProcessorNames, read_memory, read_processor},
+        strategy,
+    },
+};
+use crate::{
+    domain::{ApplicationId, Rejection, ReleaseId, spec::SpecChange},
+    service::{CreateApplication, Deploy, RollBackTo},
+};
+
+/// EDAS' number for an imported Kubernetes cluster.
+pub(super) const CLUSTER_TYPE: i32 = 5;
+
+/// Most instances that are accepted.
+const MOST_REPLICAS: i32 = 100_000;
+
+/// Longest time for one batch, in seconds (a week).
+const LONGEST_BATCH: i64 = 604_800;
+
+/// Longest minReadySeconds that is accepted (a day).
+const LONGEST_WAIT: i32 = 86_400;
+
+/// Reply of DeployK8sApplication and RollbackApplication.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct OrderReply {
+    /// The new order's id, for GetChangeOrderInfo.
+    #[schema(example = "01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e")]
+    pub change_order_id: String,
+}
+
+/// Reply of InsertK8sApplication.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct InsertReply {
+    /// The new application.
+    pub application_info: ApplicationInfo,
+}
+
+/// A new application, and the order that brings it up.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct ApplicationInfo {
+    /// The application's id.
+    pub app_id: String,
+    /// Its name.
+    pub app_name: String,
+    /// The order that creates the Deployment.
+    pub change_order_id: String,
+    /// Always 5: a Kubernetes cluster.
+    #[schema(example = 5)]
+    pub cluster_type: i32,
+    /// Always true.
+    pub dockerize: bool,
+    /// Name of the access key.
+    pub edas_id: String,
+    /// Name of the access key.
+    pub owner: String,
+    /// The region.
+    pub region_id: String,
+    /// Name of the access key.
+    pub user_id: String,
+}
+
+/// Creates an application and brings up its first version.
+///
+/// The Deployment has the application's name. Creating it is a change order.
+#[utoipa::path(
+    post, path = "/pop/v5/k8s/acs/create_k8s_app", operation_id = "InsertK8sApplication", tag = "Applications",
+    params(
+        ("AppName" = String, Query, description = "Name of the application and of its Deployment: begins with a lower-case letter; lower-case letters, digits and `-`, which does not stand last; at most 36 characters.", example = "web"),
+        ("ClusterId" = String, Query, description = "The cluster's id, as GetK8sCluster shows it.", example = "default"),
+        ("ImageUrl" = String, Query, description = "Full image address.", example = "shop/web:1.0"),
+        ("Namespace" = Option<String>, Query, description = "Kubernetes namespace; `default` if absent. It must exist."),
+        ("LogicalRegionId" = Option<String>, Query, description = "EDAS namespace, `<region>` or `<region>:<name>`; the server's region if absent."),
+        ("ApplicationDescription" = Option<String>, Query, description = "Free text of at most 1024 characters."),
+        ("PackageType" = Option<String>, Query, description = "Must be `Image` if given."),
+        ("WorkloadType" = Option<String>, Query, description = "Must be `Deployment` if given."),
+        ("PackageVersion" = Option<String>, Query, description = "Text of the first version, for the history; the time if absent."),
+        ("Replicas" = Option<i32>, Query, minimum = 0, maximum = 100000, description = "Number of instances; 1 if absent."),
+        ("Timeout" = Option<i64>, Query, minimum = 1, maximum = 1800, description = "Seconds until the creation has failed; 1800 if absent."),
+        ("Envs" = Option<String>, Query, description = "Environment variables: JSON list of `{\"name\",\"value\"}`; a value is text, number or boolean.", example = r#"[{"name":"A","value":"1"}]"#),
+        ("Command" = Option<String>, Query, description = "Start command, in place of the image's."),
+        ("CommandArgs" = Option<String>, Query, description = "Its arguments: JSON list of `{\"argument\"}` objects, or of texts.", example = r#"[{"argument":"-c"}]"#),
+        ("Readiness" = Option<String>, Query, description = "Readiness probe: JSON with one of `httpGet`, `tcpSocket`, `exec`, and `initialDelaySeconds`, `periodSeconds`, `timeoutSeconds`, `successThreshold`, `failureThreshold`. Keys in any case.", example = r#"{"httpGet":{"path":"/","port":8080},"timeoutSeconds":1}"#),
+        ("Liveness" = Option<String>, Query, description = "Liveness probe, in the same form."),
+        ("LimitCpu" = Option<u32>, Query, minimum = 0, maximum = 1000000, description = "Processor limit in cores; 0 = none. LimitmCpu comes first."),
+        ("LimitmCpu" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Processor limit in millicores; 0 = none."),
+        ("RequestsCpu" = Option<u32>, Query, minimum = 0, maximum = 1000000, description = "Processor request in cores; 0 = none. RequestsmCpu comes first."),
+        ("RequestsmCpu" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Processor request in millicores; 0 = none."),
+        ("LimitMem" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Memory limit in MB; 0 = none."),
+        ("RequestsMem" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Memory request in MB; 0 = none."),
+    ),
+    responses((status = 200, description = "Accepted.", body = Reply<InsertReply>))
+)]
+pub async fn insert(State(edge): State<Edge>, call: Call) -> Result<Reply<InsertReply>, ApiError> {
+    let request = read_insert(&call.params)?;
+    let region = request.logical_region.clone().unwrap_or_else(|| edge.service.settings().region.clone());
+    let name = request.name.clone();
+    let (application, order) = edge.service.create_application(&call.caller, request).await?;
+    let owner = &call.caller.name;
+    Ok(call.success(InsertReply {
+        application_info: ApplicationInfo {
+            app_id: application.to_string(),
+            app_name: name,
+            change_order_id: order.to_string(),
+            cluster_type: CLUSTER_TYPE,
+            dockerize: true,
+            edas_id: owner.clone(),
+            owner: owner.clone(),
+            region_id: region_of(&region).into(),
+            user_id: owner.clone(),
+        },
+    }))
+}
+
+/// Orders a release of an application.
+///
+/// Settings whose parameter is absent stay as they are; where the text says so,
+/// an empty parameter removes the setting. Releasing the same image again makes
+/// new instances.
+#[utoipa::path(
+    post, path = "/pop/v5/k8s/acs/k8s_apps", operation_id = "DeployK8sApplication", tag = "Change orders",
+    params(
+        ("AppId" = String, Query, description = "The application's id."),
+        ("Image" = Option<String>, Query, description = "Full image address. If absent, the image stays.", example = "shop/web:2.0"),
+        ("ImageTag" = Option<String>, Query, description = "Only the image's tag; the repository stays. Image comes first."),
+        ("PackageVersionId" = Option<String>, Query, description = "Id of a version from ListHistoryDeployVersion to release again, in place of other settings."),
+        ("PackageVersion" = Option<String>, Query, description = "Text of the version, for the history; the time if absent.", example = "2.0"),
+        ("Replicas" = Option<i32>, Query, minimum = 0, maximum = 100000, description = "Number of instances after the release; if absent, it stays.", example = 4),
+        ("UpdateStrategy" = Option<String>, Query, description = "How the release reaches the instances: JSON with `type` = `BatchUpdate` or `GrayBatchUpdate`; `batchUpdate` {`batch` = number of batches, at most one for each instance; `releaseType` = `auto` or `manual` (a person confirms each batch after the first); `batchWaitTime` = minutes between batches, with auto only}; `grayUpdate` {`gray` = instances of the canary batch, at most half}. With a canary, `batch` counts the batches after it, and a person always confirms what follows the canary. If absent: all at once.", example = r#"{"type":"BatchUpdate","batchUpdate":{"batch":3,"releaseType":"auto","batchWaitTime":0}}"#),
+        ("BatchTimeout" = Option<i64>, Query, minimum = 1, maximum = 604800, description = "Seconds that one batch may take until the order has failed; the server's setting if absent."),
+        ("BatchWaitTime" = Option<i32>, Query, minimum = 0, maximum = 86400, description = "Seconds that a new instance must be ready before it counts (Kubernetes' minReadySeconds). Not the pause between batches: that is in UpdateStrategy."),
+        ("ChangeOrderDesc" = Option<String>, Query, description = "Free text of at most 1024 characters, shown with the order."),
+        ("Envs" = Option<String>, Query, description = "Environment variables: JSON list of `{\"name\",\"value\"}`, replaces all that are set; a value is text, number or boolean. Empty or `[]` removes them.", example = r#"[{"name":"A","value":"1"}]"#),
+        ("Command" = Option<String>, Query, description = "Start command, in place of the image's. Empty removes it."),
+        ("Args" = Option<String>, Query, description = "Its arguments: JSON list of texts, or of `{\"argument\"}` objects. Empty or `[]` removes them.", example = r#"["-c","sleep 10"]"#),
+        ("Readiness" = Option<String>, Query, description = "Readiness probe: JSON with one of `httpGet`, `tcpSocket`, `exec`, and `initialDelaySeconds`, `periodSeconds`, `timeoutSeconds`, `successThreshold`, `failureThreshold`. Keys in any case. Empty or `{}` removes it.", example = r#"{"tcpSocket":{"port":8080},"periodSeconds":5}"#),
+        ("Liveness" = Option<String>, Query, description = "Liveness probe, in the same form. Empty or `{}` removes it."),
+        ("CpuLimit" = Option<u32>, Query, minimum = 0, maximum = 1000000, description = "Processor limit in cores; 0 removes it. McpuLimit comes first."),
+        ("McpuLimit" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Processor limit in millicores; 0 removes it."),
+        ("CpuRequest" = Option<u32>, Query, minimum = 0, maximum = 1000000, description = "Processor request in cores; 0 removes it. McpuRequest comes first."),
+        ("McpuRequest" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Processor request in millicores; 0 removes it."),
+        ("MemoryLimit" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Memory limit in MB; 0 removes it."),
+        ("MemoryRequest" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Memory request in MB; 0 removes it."),
+    ),
+    responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
+)]
+pub async fn deploy(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
+    let request = read_deploy(&call)?;
+    let order = edge.service.deploy(&call.caller, request).await?;
+    Ok(call.success(OrderReply { change_order_id: order.to_string() }))
+}
+
+/// Orders the release of a version from the history.
+#[utoipa::path(
+    post, path = "/pop/v5/changeorder/co_rollback", operation_id = "RollbackApplication", tag = "Change orders",
+    params(
+        ("AppId" = String, Query, description = "The application's id."),
+        ("GroupId" = String, Query, description = "Instance group: `all`, or any; a Kubernetes application has only one.", example = "all"),
+        ("HistoryVersion" = String, Query, description = "PackageVersion of an item of ListHistoryDeployVersion.", example = "1.0"),
+        ("Batch" = Option<i32>, Query, minimum = 1, maximum = 5, description = "Number of batches; 1 if absent."),
+        ("BatchWaitTime" = Option<u32>, Query, minimum = 0, maximum = 5, description = "Minutes between batches; 0 if absent."),
+    ),
+    responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
+)]
+pub async fn roll_back_to(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
+    let request = read_roll_back(&call)?;
+    let order = edge.service.roll_back_to(&call.caller, request).await?;
+    Ok(call.success(OrderReply { change_order_id: order.to_string() }))
+}
+
+/// The region of an EDAS namespace, `<region>` or `<region>:<name>`.
+pub(super) fn region_of(logical_region: &str) -> &str {
+    logical_region.split(':').next().unwrap_or(logical_region)
+}
+
+fn read_insert(params: &Params) -> Result<CreateApplication, ApiError> {
+    for (name, only) in [("PackageType", "Image"), ("WorkloadType", "Deployment")] {
+        if let Some(value) = params.text(name).filter(|value| *value != only) {
+            return Err(Rejection::invalid(name, value, format!("only {only} is offered by this server")).into());
+        }
+    }
+    let image = params.required("ImageUrl")?;
+    Ok(CreateApplication {
+        name: params.required("AppName")?.into(),
+        cluster: params.required("ClusterId")?.into(),
+        namespace: params.text("Namespace").map(Into::into),
+        logical_region: params.text("LogicalRegionId").map(Into::into),
+        description: params.text("ApplicationDescription").unwrap_or_default().into(),
+        replicas: params.integer("Replicas", 0..=MOST_REPLICAS)?,
+        version: params.text("PackageVersion").map(Into::into),
+        spec: SpecChange {
+            image: Some(image.into()),
+            image_tag: None,
+            env: read_envs(params)?,
+            command: read_command(params),
+            args: read_args(params, "CommandArgs")?,
+            readiness: probe::read(params, "Readiness")?,
+            liveness: probe::read(params, "Liveness")?,
+            cpu_limit: read_processor(params, ProcessorNames { cores: "LimitCpu", millicores: "LimitmCpu" })?,
+            cpu_request: read_processor(params, ProcessorNames { cores: "RequestsCpu", millicores: "RequestsmCpu" })?,
+            memory_limit: read_memory(params, "LimitMem")?,
+            memory_request: read_memory(params, "RequestsMem")?,
+        },
+        timeout_seconds: params.integer("Timeout", 1..=1800)?,
+    })
+}
+
+fn read_deploy(call: &Call) -> Result<Deploy, ApiError> {
+    let params = &call.params;
+    let application = call.application()?;
+    Ok(Deploy {
+        application,
+        spec: SpecChange {
+            image: params.text("Image").map(Into::into),
+            image_tag: params.text("ImageTag").map(Into::into),
+            env: read_envs(params)?,
+            command: read_command(params),
+            args: read_args(params, "Args")?,
+            readiness: probe::read(params, "Readiness")?,
+            liveness: probe::read(params, "Liveness")?,
+            cpu_limit: read_processor(params, ProcessorNames { cores: "CpuLimit", millicores: "McpuLimit" })?,
+            cpu_request: read_processor(params, ProcessorNames { cores: "CpuRequest", millicores: "McpuRequest" })?,
+            memory_limit: read_memory(params, "MemoryLimit")?,
+            memory_request: read_memory(params, "MemoryRequest")?,
+        },
+        release: read_release(params, application)?,
+        version: params.text("PackageVersion").map(Into::into),
+        replicas: params.integer("Replicas", 0..=MOST_REPLICAS)?,
+        strategy: strategy::read(params)?,
+        batch_timeout_seconds: params.integer("BatchTimeout", 1..=LONGEST_BATCH)?,
+        min_ready_seconds: params.integer("BatchWaitTime", 0..=LONGEST_WAIT)?,
+        description: params.text("ChangeOrderDesc").unwrap_or_default().into(),
+    })
+}
+
+fn read_release(params: &Params, application: ApplicationId) -> Result<Option<ReleaseId>, ApiError> {
+    let Some(text) = params.text("PackageVersionId") else { return Ok(None) };
+    let unknown = || Rejection::UnknownVersion { application, version: text.chars().take(100).collect() };
+    Ok(Some(text.parse().map_err(|_| unknown())?))
+}
+
+fn read_roll_back(call: &Call) -> Result<RollBackTo, ApiError> {
+    let params = &call.params;
+    let application = call.application()?;
+    // Every group is the default one, but the documentation demands it.
+    params.required("GroupId")?;
+    Ok(RollBackTo {
+        application,
+        version: params.required("HistoryVersion")?.into(),
+        batches: params.integer("Batch", 1..=5)?,
+        wait_minutes: params.integer("BatchWaitTime", 0..=5)?,
+    })
+}
+
+#[cfg(test)]
+mod tests;

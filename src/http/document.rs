@@ -1,0 +1,96 @@
+//! The OpenAPI document: the routes' own descriptions, and what all share.
+//!
+//! Routes and document come from the same `routes!`, so they cannot drift; the
+//! file `openapi/edas.json` is this document, and a test fails when it is stale.
+
+use utoipa::{
+    OpenApi,
+    openapi::{
+        OpenApi as Document, Ref, RefOr,
+        content::Content,
+        path::{Operation, PathItem},
+        response::ResponseBuilder,
+        schema::{AnyOfBuilder, Schema},
+        security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme},
+    },
+};
+
+use super::reply::{BusinessError, GatewayError};
+
+/// What the document holds besides the routes.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Sluice",
+        description = "Releases applications on Kubernetes in batches, and speaks the EDAS API (version 2017-08-01) for it.
+
+Parameters are sent in the query, also with POST and PUT. Every reply is JSON. A success has HTTP status 200 and the integer `Code` 200. \
+A business error (no such application, another order is running, …) has HTTP status 200 too and the integer `Code` 601. \
+A gateway error (credentials, a missing or unreadable parameter, no such operation) has a 4xx or 5xx status and a word as `Code`.
+
+Booleans are read in any case. Parameters that EDAS does not document are ignored; documented ones that are not listed here are refused by name."
+    ),
+    components(schemas(GatewayError, BusinessError)),
+    tags(
+        (name = "Change orders", description = "Releasing, following, confirming and taking back."),
+        (name = "Applications", description = "Creating and reading applications."),
+        (name = "Clusters", description = "The cluster and its namespaces."),
+        (name = "Health", description = "For supervisors: no signature."),
+    )
+)]
+pub(super) struct Frame;
+
+const SCHEME: &str = "Signature";
+
+/// Adds to the routes' descriptions what all operations share: how they are
+/// signed, and how they fail.
+pub(super) fn complete(document: &mut Document) {
+    let scheme = ApiKeyValue::with_description(
+        "Authorization",
+        "An Alibaba request signature, made with an access key of this server: `ACS3-HMAC-SHA256 Credential=<key id>,SignedHeaders=<a;b;…>,Signature=<hex>`, \
+         or the older `acs <key id>:<base64>` (HMAC-SHA1). Every EDAS SDK makes one or the other. The date may be 15 minutes off. \
+         A repeated changing request (same nonce and signature) gets the first answer again; the same nonce in another request is refused.",
+    );
+    if let Some(components) = &mut document.components {
+        components.security_schemes.insert(SCHEME.into(), RefOr::T(SecurityScheme::ApiKey(ApiKey::Header(scheme))));
+    }
+    let items = document.paths.paths.iter_mut().filter(|(path, _)| path.starts_with("/pop/"));
+    for operation in items.flat_map(|(_, item)| operations(item)) {
+        operation.security = Some(vec![SecurityRequirement::new(SCHEME, Vec::<String>::new())]);
+        may_fail(operation);
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut item.get, &mut item.put, &mut item.post, &mut item.delete].into_iter().filter_map(Option::as_mut)
+}
+
+fn may_fail(operation: &mut Operation) {
+    let responses = &mut operation.responses.responses;
+    if let Some(RefOr::T(success)) = responses.get_mut("200") {
+        success.description.push_str(" Or, with Code 601, why not.");
+        for content in success.content.values_mut() {
+            let RefOr::T(content) = content else { continue };
+            if let Some(schema) = content.schema.take() {
+                let either = AnyOfBuilder::new().item(schema).item(Ref::from_schema_name("BusinessError"));
+                content.schema = Some(RefOr::T(Schema::AnyOf(either.build())));
+            }
+        }
+    }
+    let failures = [
+        ("400", "The signature, a nonce or date, or a parameter's form is refused; Code says which."),
+        ("404", "No such operation or access key."),
+        ("413", "The body is too long."),
+        ("414", "The request line is longer than 64 KiB."),
+        ("500", "An error of the server."),
+        ("503", "The server cannot serve now; try again later."),
+    ];
+    for (status, description) in failures {
+        let content = Content::new(Some(Ref::from_schema_name("GatewayError")));
+        let response = ResponseBuilder::new().description(description).content("application/json", content).build();
+        responses.insert(status.into(), RefOr::T(response));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! The document against the list of offers, the contract and the committed file.
+//!
+//! What is routed, described, read and documented by EDAS must be the same; a
+//! handler that is added without one of them fails here.
+
+use serde_json::Value;
+
+use super::super::{contract, offered, openapi};
+
+fn document() -> Value {
+    serde_json::to_value(openapi()).unwrap()
+}
+
+#[test]
+fn router_and_offers_have_the_same_operations_with_the_same_parameters() {
+    let document = document();
+    let mut described = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/pop/")) {
+        for (method, operation) in methods.as_object().unwrap() {
+            let name = operation["operationId"].as_str().unwrap();
+            let declared = contract::find(&method.to_uppercase().parse().unwrap(), path).unwrap();
+            assert_eq!(declared.name, name, "{method} {path}");
+            let offer = offered::OFFERS.iter().find(|offer| offer.operation == name).unwrap();
+            let mut parameters: Vec<_> =
+                operation["parameters"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
+            let mut reads = offer.reads.to_vec();
+            parameters.sort_unstable();
+            reads.sort_unstable();
+            assert_eq!(parameters, reads, "{name}");
+            described.push(name);
+        }
+    }
+    described.sort_unstable();
+    assert_eq!(described, offered::OFFERS.iter().map(|offer| offer.operation).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_parameter_and_reply_is_described_and_every_operation_is_signed() {
+    let document = document();
+    for (path, methods) in document["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/pop/")) {
+        for operation in methods.as_object().unwrap().values() {
+            assert!(operation["summary"].as_str().is_some_and(|it| !it.is_empty()), "{path}");
+            assert!(operation["security"][0]["Signature"].is_array(), "{path}");
+            for parameter in operation["parameters"].as_array().unwrap() {
+                assert!(parameter["description"].as_str().is_some_and(|it| it.len() > 10), "{path} {parameter}");
+                assert_eq!(parameter["in"], "query");
+            }
+            for status in ["400", "404", "413", "414", "500", "503"] {
+                let schema = &operation["responses"][status]["content"]["application/json"]["schema"];
+                assert_eq!(schema["$ref"], "#/components/schemas/GatewayError", "{path} {status}");
+            }
+            let success = &operation["responses"]["200"]["content"]["application/json"]["schema"]["anyOf"];
+            assert_eq!(success[1]["$ref"], "#/components/schemas/BusinessError", "{path}");
+        }
+    }
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+        match value {
+            Value::Object(fields) => {
+                found.extend(fields.get("$ref").and_then(Value::as_str));
+                fields.values().for_each(|value| references(value, found));
+            }
+            Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+            _ => {}
+        }
+    }
+    let document = document();
+    let mut found = Vec::new();
+    references(&document, &mut found);
+    assert!(found.len() > 50);
+    for reference in found {
+        assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+    }
+}
+
+#[test]
+fn the_committed_document_is_fresh() {
+    let committed = include_str!("../../../openapi/edas.json");
+    let fresh = openapi().to_pretty_json().unwrap();
+    assert!(committed.trim_end() == fresh, "openapi/edas.json is stale: run `make openapi`");
+}

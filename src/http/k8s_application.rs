@@ -1,0 +1,349 @@
+//! GetK8sApplication: an application with what it runs.
+//!
+//! Read from the pod template of the version that runs. The object is under
+//! the misspelt key `Applcation` alone (R12), the component list is
+//! `Components.Components` (R13), `BuildpackId` is always a number and no JDK
+//! is listed, or Terraform would plan a change for ever (R29).
+
+use axum::extract::State;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::{
+    Edge,
+    call::Call,
+    deploy::region_of,
+    error::ApiError,
+    quantity::{mebibytes, millicores},
+    reply::{Reply, wrapped},
+};
+use crate::{
+    domain::{
+        application::Application,
+        spec::{container_of, image_of},
+    },
+    service::CurrentSpec,
+};
+
+/// Reply of GetK8sApplication.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct K8sApplicationReply {
+    /// The application; the key is misspelt in EDAS too.
+    #[serde(rename = "Applcation")]
+    pub application: K8sApplication,
+}
+
+/// An application with what it runs.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct K8sApplication {
+    /// Its id.
+    pub app_id: String,
+    /// The application and its settings.
+    pub app: App,
+    /// Settings as texts.
+    pub conf: Conf,
+    /// Its instance groups: always the default one.
+    pub deploy_groups: DeployGroups,
+    /// The image that runs.
+    pub image_info: ImageInfo,
+    /// The version that runs.
+    pub latest_version: LatestVersion,
+}
+
+/// The application and its settings.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct App {
+    /// Its id.
+    pub app_id: String,
+    /// Its name.
+    pub application_name: String,
+    /// Always `Image`.
+    #[schema(example = "Image")]
+    pub application_type: String,
+    /// Always `Image`.
+    #[schema(example = "Image")]
+    pub deploy_type: String,
+    /// Always `Multilingual`.
+    #[schema(example = "Multilingual")]
+    pub develop_type: String,
+    /// Always -1: none.
+    pub buildpack_id: i32,
+    /// Its cluster.
+    pub cluster_id: String,
+    /// Its cluster.
+    pub cs_cluster_id: String,
+    /// Its Kubernetes namespace.
+    pub k8s_namespace: String,
+    /// Its region.
+    pub region_id: String,
+    /// Desired number of instances.
+    pub instances: i32,
+    /// Always 0.
+    pub instances_before_scaling: i32,
+    /// Start command; empty = the image's.
+    pub cmd: String,
+    /// Its arguments.
+    pub cmd_args: CmdArgs,
+    /// Environment variables with plain values.
+    pub env_list: EnvList,
+    /// Processor limit in millicores; 0 = none.
+    pub limit_cpu_m: i64,
+    /// Processor request in millicores; 0 = none.
+    pub request_cpu_m: i64,
+    /// Memory limit in MB; 0 = none.
+    pub limit_mem: i64,
+    /// Memory request in MB; 0 = none.
+    pub request_mem: i64,
+    /// Pod annotations, as JSON text.
+    pub annotations: String,
+    /// Pod labels, as JSON text.
+    pub labels: String,
+    /// Always `Deployment`.
+    #[schema(example = "Deployment")]
+    pub workload_type: String,
+    /// Always empty.
+    pub edas_container_version: String,
+    /// Always empty.
+    pub tomcat_version: String,
+    /// Always empty: no load balancer is bound.
+    pub slb_info: String,
+}
+
+wrapped! {
+    /// Arguments of the start command.
+    CmdArgs, "CmdArg": String
+}
+
+wrapped! {
+    /// Environment variables.
+    EnvList, "Env": Env
+}
+
+/// An environment variable.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct Env {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// Settings as texts.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct Conf {
+    /// Always false.
+    pub ahas_enabled: bool,
+    /// Start command; empty = the image's.
+    pub k8s_cmd: String,
+    /// Its arguments, as JSON text of a list; empty if there are none.
+    pub k8s_cmd_args: String,
+    /// Readiness probe, as JSON text; empty if there is none.
+    pub readiness: String,
+    /// Liveness probe, as JSON text; empty if there is none.
+    pub liveness: String,
+    /// Hook after the start, as JSON text; empty if there is none.
+    pub post_start: String,
+    /// Hook before the stop, as JSON text; empty if there is none.
+    pub pre_stop: String,
+    /// Kubernetes affinity, as JSON text; empty if there is none.
+    pub affinity: String,
+    /// Kubernetes tolerations, as JSON text; empty if there are none.
+    pub tolerations: String,
+    /// Always empty.
+    pub deploy_across_nodes: String,
+    /// Always empty.
+    pub deploy_across_zones: String,
+    /// Name of the container runtime class; empty if there is none.
+    pub runtime_class_name: String,
+}
+
+wrapped! {
+    /// Instance groups.
+    DeployGroups, "DeployGroup": DeployGroup
+}
+
+/// An instance group.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct DeployGroup {
+    /// What it runs on: nothing is listed for an image.
+    pub components: Components,
+    /// Always `[]`.
+    pub env: String,
+    /// Always `[]`.
+    pub env_from: String,
+}
+
+wrapped! {
+    /// Components; the inner key is the same as the outer one.
+    Components, "Components": Component
+}
+
+/// A component, such as a JDK.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct Component {
+    /// Its id.
+    pub component_id: String,
+    /// Its name.
+    pub component_key: String,
+    /// Its kind.
+    pub r#type: String,
+}
+
+/// The image that runs.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct ImageInfo {
+    /// Full address, exactly as it was given.
+    pub image_url: String,
+    /// Its tag; empty if it has none.
+    pub tag: String,
+    /// Last part of the address, without the tag.
+    pub repo_name: String,
+    /// What stands between host and last part.
+    pub repo_namespace: String,
+    /// Always empty.
+    pub region_id: String,
+    /// Always empty.
+    pub repo_id: String,
+    /// Always empty.
+    pub repo_origin_type: String,
+}
+
+/// The version that runs.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct LatestVersion {
+    /// Its text; empty while none was released to its end.
+    pub package_version: String,
+    /// Its image.
+    pub url: String,
+    /// Its image.
+    pub war_url: String,
+}
+
+/// Shows an application with its image, command, environment, probes and limits.
+#[utoipa::path(
+    get, path = "/pop/v5/changeorder/co_application", operation_id = "GetK8sApplication", tag = "Applications",
+    params(
+        ("AppId" = String, Query, description = "The application's id."),
+        ("From" = Option<String>, Query, description = "`deploy` (as the deploy form sees it); the reply is the same."),
+    ),
+    responses((status = 200, description = "The application.", body = Reply<K8sApplicationReply>))
+)]
+pub async fn get(State(edge): State<Edge>, call: Call) -> Result<Reply<K8sApplicationReply>, ApiError> {
+    let id = call.application()?;
+    if let Some(from) = call.params.text("From").filter(|from| *from != "deploy") {
+        return Err(ApiError::invalid("From", from, "must be deploy, or absent"));
+    }
+    let application = edge.service.application(id).await?;
+    let spec = edge.service.current_spec(id).await?;
+    Ok(call.success(K8sApplicationReply { application: show(&application, &spec) }))
+}
+
+fn show(application: &Application, spec: &CurrentSpec) -> K8sApplication {
+    let nothing = Map::new();
+    let container = container_of(&spec.template, &application.name).unwrap_or(&nothing);
+    let image = image_of(&spec.template, &application.name).unwrap_or_default();
+    let release = spec.release.as_ref();
+    K8sApplication {
+        app_id: application.id.to_string(),
+        app: app(application, spec, container),
+        conf: conf(&spec.template, container),
+        deploy_groups: DeployGroups {
+            items: vec![DeployGroup { components: Components::default(), env: "[]".into(), env_from: "[]".into() }],
+        },
+        image_info: image_info(image),
+        latest_version: LatestVersion {
+            package_version: release.map(|it| it.version.clone()).unwrap_or_default(),
+            url: release.map(|it| it.image.clone()).unwrap_or_default(),
+            war_url: release.map(|it| it.image.clone()).unwrap_or_default(),
+        },
+    }
+}
+
+fn app(application: &Application, spec: &CurrentSpec, container: &Map<String, Value>) -> App {
+    let amount = |kind: &str, resource: &str| container.get("resources").and_then(|it| it.get(kind)?.get(resource)?.as_str());
+    let variables = container.get("env").and_then(Value::as_array).into_iter().flatten();
+    let plain = variables
+        .filter(|variable| variable.get("valueFrom").is_none())
+        .map(|variable| Env { name: text_at(variable.get("name")), value: text_at(variable.get("value")) });
+    App {
+        app_id: application.id.to_string(),
+        application_name: application.name.clone(),
+        application_type: "Image".into(),
+        deploy_type: "Image".into(),
+        develop_type: "Multilingual".into(),
+        buildpack_id: -1,
+        cluster_id: application.cluster.clone(),
+        cs_cluster_id: application.cluster.clone(),
+        k8s_namespace: application.namespace.clone(),
+        region_id: region_of(&application.logical_region).into(),
+        instances: application.replicas,
+        cmd: texts_at(container.get("command")).join(" "),
+        cmd_args: CmdArgs { items: texts_at(container.get("args")) },
+        env_list: EnvList { items: plain.collect() },
+        limit_cpu_m: amount("limits", "cpu").map_or(0, millicores),
+        request_cpu_m: amount("requests", "cpu").map_or(0, millicores),
+        limit_mem: amount("limits", "memory").map_or(0, mebibytes),
+        request_mem: amount("requests", "memory").map_or(0, mebibytes),
+        annotations: json_at(spec.template.pointer("/metadata/annotations")),
+        labels: json_at(spec.template.pointer("/metadata/labels")),
+        workload_type: "Deployment".into(),
+        ..App::default()
+    }
+}
+
+fn conf(template: &Value, container: &Map<String, Value>) -> Conf {
+    Conf {
+        k8s_cmd: texts_at(container.get("command")).join(" "),
+        k8s_cmd_args: json_at(container.get("args")),
+        readiness: json_at(container.get("readinessProbe")),
+        liveness: json_at(container.get("livenessProbe")),
+        post_start: json_at(container.get("lifecycle").and_then(|it| it.get("postStart"))),
+        pre_stop: json_at(container.get("lifecycle").and_then(|it| it.get("preStop"))),
+        affinity: json_at(template.pointer("/spec/affinity")),
+        tolerations: json_at(template.pointer("/spec/tolerations")),
+        runtime_class_name: text_at(template.pointer("/spec/runtimeClassName")),
+        ..Conf::default()
+    }
+}
+
+/// `registry.example:5000/team/web:2.0@sha256:…` in parts.
+fn image_info(image: &str) -> ImageInfo {
+    let undigested = image.split('@').next().unwrap_or(image);
+    let (path, last) = undigested.rsplit_once('/').unwrap_or(("", undigested));
+    let (repo_name, tag) = last.split_once(':').unwrap_or((last, ""));
+    // As in Docker: the first part is a host if it has a dot or a port.
+    let (host, namespace) = path.split_once('/').unwrap_or((path, ""));
+    let is_host = host.contains(['.', ':']) || host == "localhost";
+    ImageInfo {
+        image_url: image.into(),
+        tag: tag.into(),
+        repo_name: repo_name.into(),
+        repo_namespace: if is_host { namespace.into() } else { path.into() },
+        ..ImageInfo::default()
+    }
+}
+
+fn text_at(value: Option<&Value>) -> String {
+    value.and_then(Value::as_str).unwrap_or_default().into()
+}
+
+fn texts_at(value: Option<&Value>) -> Vec<String> {
+    value.and_then(Value::as_array).into_iter().flatten().map(|item| text_at(Some(item))).collect()
+}
+
+/// JSON as text; empty where there is nothing.
+fn json_at(value: Option<&Value>) -> String {
+    value.filter(|value| !value.is_null()).map(Value::to_string).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+//! What an application runs, read from its pod template.
+//!
+//! What was deployed must be echoed exactly, or Terraform plans a change for
+//! ever (R29); templates written elsewhere must not upset the reading.
+
+use rstest::rstest;
+use serde_json::json;
+
+use super::*;
+use crate::{
+    domain::{ApplicationId, ReleaseId},
+    http::shape,
+    service::ReleaseView,
+};
+
+fn application() -> Application {
+    Application {
+        id: ApplicationId::new(),
+        name: "web".into(),
+        cluster: "default".into(),
+        namespace: "shop".into(),
+        logical_region: "cn-test".into(),
+        description: String::new(),
+        created_at: "2026-11-23T22:58:10Z".parse().unwrap(),
+        owner: "tests".into(),
+        replicas: 3,
+        ready_replicas: 3,
+        release: None,
+        last_order: None,
+    }
+}
+
+#[test]
+fn everything_that_was_deployed_is_echoed() {
+    let application = application();
+    let image = "registry.example:5000/team/web:2.0";
+    let template = json!({
+        "metadata": { "labels": { "app": "web" }, "annotations": { "a": "b" } },
+        "spec": {
+            "tolerations": [{ "key": "k" }],
+            "containers": [{ "name": "side", "image": "side:1" }, {
+                "name": "web", "image": image, "command": ["sh"], "args": ["-c", "run"],
+                "env": [{ "name": "A", "value": "1" }, { "name": "B", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } }, { "name": "C" }],
+                "resources": { "limits": { "cpu": "1500m", "memory": "1Gi" }, "requests": { "cpu": "1" } },
+                "readinessProbe": { "tcpSocket": { "port": 80 } },
+            }],
+        },
+    });
+    let release = ReleaseView {
+        id: ReleaseId::new(),
+        application: application.id,
+        version: "2.0".into(),
+        image: image.into(),
+        description: String::new(),
+        created_at: application.created_at,
+        released_at: application.created_at,
+    };
+    let reply = json!(K8sApplicationReply { application: show(&application, &CurrentSpec { release: Some(release), template }) });
+    shape::check("GetK8sApplication", &reply);
+    let shown = &reply["Applcation"];
+    let app = &shown["App"];
+    assert_eq!((&app["ApplicationName"], &app["ClusterId"], &app["Instances"]), (&json!("web"), &json!("default"), &json!(3)));
+    assert_eq!(app["BuildpackId"], -1);
+    assert_eq!((&app["Cmd"], &app["CmdArgs"]["CmdArg"]), (&json!("sh"), &json!(["-c", "run"])));
+    assert_eq!(app["EnvList"]["Env"], json!([{ "Name": "A", "Value": "1" }, { "Name": "C", "Value": "" }]));
+    let amounts = ["LimitCpuM", "RequestCpuM", "LimitMem", "RequestMem"].map(|name| app[name].as_i64().unwrap());
+    assert_eq!(amounts, [1500, 1000, 1024, 0]);
+    assert_eq!(shown["Conf"]["Readiness"], r#"{"tcpSocket":{"port":80}}"#);
+    assert_eq!((&shown["Conf"]["Liveness"], &shown["Conf"]["Tolerations"]), (&json!(""), &json!(r#"[{"key":"k"}]"#)));
+    assert_eq!((&shown["ImageInfo"]["ImageUrl"], &shown["LatestVersion"]["PackageVersion"]), (&json!(image), &json!("2.0")));
+    assert_eq!(shown["DeployGroups"]["DeployGroup"][0]["Components"]["Components"], json!([]), "no JDK for an image (R29)");
+}
+
+#[test]
+fn an_application_whose_first_version_is_not_known_yet_is_shown_without_it() {
+    let reply = json!(K8sApplicationReply { application: show(&application(), &CurrentSpec { release: None, template: Value::Null }) });
+    shape::check("GetK8sApplication", &reply);
+    let shown = &reply["Applcation"];
+    assert_eq!(
+        (&shown["App"]["BuildpackId"], &shown["ImageInfo"]["ImageUrl"], &shown["Conf"]["Readiness"]),
+        (&json!(-1), &json!(""), &json!(""))
+    );
+}
+
+#[rstest]
+#[case("web", "", "web", "")]
+#[case("shop/web:1", "1", "web", "shop")]
+#[case("registry.example:5000/a/b/web:1@sha256:ab", "1", "web", "a/b")]
+#[case("localhost/web", "", "web", "")]
+fn an_image_address_is_taken_apart(#[case] image: &str, #[case] tag: &str, #[case] name: &str, #[case] namespace: &str) {
+    let info = image_info(image);
+    assert_eq!((info.tag.as_str(), info.repo_name.as_str(), info.repo_namespace.as_str()), (tag, name, namespace));
+    assert_eq!(info.image_url, image);
+}

@@ -1,0 +1,142 @@
+//! The EDAS interface over HTTP: reading requests, asking the service, writing replies.
+//!
+//! The only module with EDAS' words and with HTTP's. Every request passes
+//! [`edge`] (id, log, time limit, failures); an EDAS request is then found by
+//! method and path ([`contract`]), authenticated ([`auth`], [`signature`]) and
+//! checked against what is offered ([`offered`]) before its handler reads the
+//! parameters and asks the service. Rules about applications and orders are not
+//! here.
+
+use std::{any::Any, time::Duration};
+
+use axum::{
+    Router, middleware,
+    response::{IntoResponse, Response},
+};
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::service::Service;
+
+pub mod application;
+pub mod auth;
+pub mod call;
+pub mod changeorder;
+pub mod cluster;
+pub mod contract;
+pub mod deploy;
+mod document;
+pub mod edge;
+pub mod error;
+pub mod health;
+pub mod history;
+pub mod k8s_application;
+pub mod line;
+pub mod offered;
+pub mod page;
+pub mod params;
+pub mod pipeline;
+pub mod quantity;
+pub mod reply;
+mod serve;
+#[cfg(test)]
+mod shape;
+pub mod signature;
+pub mod time;
+pub mod value;
+
+pub use serve::serve;
+
+/// What the edge can be told.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Whether requests signed with HMAC-SHA1 are accepted (K20).
+    pub hmac_sha1: bool,
+    /// How long a request may take. SDKs give up after 10 s (K15).
+    pub time_limit: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { hmac_sha1: true, time_limit: Duration::from_secs(8) }
+    }
+}
+
+/// What every request needs.
+#[derive(Debug, Clone)]
+pub struct Edge {
+    /// The use cases.
+    pub service: Service,
+    /// What the edge was told.
+    pub settings: Settings,
+}
+
+/// The whole interface: EDAS operations, health, OpenAPI document and its page.
+/// Serve it with [`serve()`], which also answers request lines that are too long.
+pub fn router(service: Service, settings: Settings) -> Router {
+    let edge = Edge { service, settings };
+    let authenticated = middleware::from_fn_with_state(edge.clone(), auth::admit);
+    let (edas, _) = edas().split_for_parts();
+    let (health, _) = health().split_for_parts();
+    // Also operations that are not offered, and unknown paths, are judged by `admit`.
+    let edas = edas.fallback(unoffered).method_not_allowed_fallback(unoffered).layer(authenticated);
+    let pages = SwaggerUi::new("/docs").url("/openapi.json", openapi());
+    answered(Router::new().merge(edas).merge(health).merge(pages), edge)
+}
+
+/// `routes` with what is around every request.
+fn answered(routes: Router<Edge>, edge: Edge) -> Router {
+    routes.layer(CatchPanicLayer::custom(caught)).layer(middleware::from_fn_with_state(edge.clone(), edge::answer)).with_state(edge)
+}
+
+/// Only `/healthz` and `/readyz`, for a program that serves no requests.
+pub fn health_router(service: Service, settings: Settings) -> Router {
+    let (health, _) = health().split_for_parts();
+    answered(health, Edge { service, settings })
+}
+
+/// The description of everything that [`router`] offers.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let mut document = OpenApiRouter::with_openapi(document::Frame::openapi()).merge(edas()).merge(health()).into_openapi();
+    document::complete(&mut document);
+    document
+}
+
+fn edas() -> OpenApiRouter<Edge> {
+    OpenApiRouter::new()
+        .routes(routes!(deploy::deploy))
+        .routes(routes!(deploy::insert))
+        .routes(routes!(deploy::roll_back_to))
+        .routes(routes!(changeorder::get_info))
+        .routes(routes!(changeorder::list_recent))
+        .routes(routes!(changeorder::confirm))
+        .routes(routes!(changeorder::abort))
+        .routes(routes!(changeorder::abort_and_roll_back))
+        .routes(routes!(application::list))
+        .routes(routes!(application::get))
+        .routes(routes!(k8s_application::get))
+        .routes(routes!(history::list))
+        .routes(routes!(cluster::get_clusters))
+        .routes(routes!(cluster::list_namespaces))
+}
+
+fn health() -> OpenApiRouter<Edge> {
+    OpenApiRouter::new().routes(routes!(health::healthz)).routes(routes!(health::readyz))
+}
+
+/// What `admit` lets through has a route; a test holds both lists together.
+async fn unoffered() -> error::ApiError {
+    error::ApiError::not_found()
+}
+
+fn caught(panic: Box<dyn Any + Send>) -> Response {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(panic = text.unwrap_or("(no text)"), "a request panicked");
+    error::ApiError::internal().into_response()
+}
+
+#[cfg(test)]
+mod tests;

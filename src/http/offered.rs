@@ -1,0 +1,188 @@
+//! Which operations this server offers, and which of their parameters it reads.
+//!
+//! A documented parameter that is not read is refused by name, never dropped in
+//! silence, unless it says nothing. Parameters that are not documented are
+//! ignored (R3). Checked before any handler runs, so none can forget it; tests
+//! hold the list, the router and the OpenAPI document together.
+
+use super::{contract::Operation, error::ApiError, params::Params};
+
+/// An operation that is offered.
+#[derive(Debug, Clone, Copy)]
+pub struct Offer {
+    /// Its name.
+    pub operation: &'static str,
+    /// The parameters that its handler reads.
+    pub reads: &'static [&'static str],
+}
+
+/// Everything that is offered, sorted by name.
+pub const OFFERS: &[Offer] = &[
+    Offer { operation: "AbortAndRollbackChangeOrder", reads: &["ChangeOrderId"] },
+    Offer { operation: "AbortChangeOrder", reads: &["ChangeOrderId"] },
+    Offer { operation: "ContinuePipeline", reads: &["PipelineId", "Confirm"] },
+    Offer {
+        operation: "DeployK8sApplication",
+        reads: &[
+            "AppId",
+            "Image",
+            "ImageTag",
+            "PackageVersion",
+            "PackageVersionId",
+            "Replicas",
+            "UpdateStrategy",
+            "BatchTimeout",
+            "BatchWaitTime",
+            "ChangeOrderDesc",
+            "Envs",
+            "Command",
+            "Args",
+            "Readiness",
+            "Liveness",
+            "CpuLimit",
+            "McpuLimit",
+            "CpuRequest",
+            "McpuRequest",
+            "MemoryLimit",
+            "MemoryRequest",
+        ],
+    },
+    Offer { operation: "GetApplication", reads: &["AppId"] },
+    Offer { operation: "GetChangeOrderInfo", reads: &["ChangeOrderId"] },
+    Offer { operation: "GetK8sApplication", reads: &["AppId", "From"] },
+    Offer { operation: "GetK8sCluster", reads: &["RegionTag", "ClusterType", "SubClusterType", "CurrentPage", "PageSize"] },
+    Offer {
+        operation: "InsertK8sApplication",
+        reads: &[
+            "AppName",
+            "ClusterId",
+            "Namespace",
+            "LogicalRegionId",
+            "ApplicationDescription",
+            "PackageType",
+            "WorkloadType",
+            "ImageUrl",
+            "PackageVersion",
+            "Replicas",
+            "Timeout",
+            "Envs",
+            "Command",
+            "CommandArgs",
+            "Readiness",
+            "Liveness",
+            "LimitCpu",
+            "LimitmCpu",
+            "RequestsCpu",
+            "RequestsmCpu",
+            "LimitMem",
+            "RequestsMem",
+        ],
+    },
+    Offer {
+        operation: "ListApplication",
+        reads: &["AppName", "AppIds", "ClusterId", "LogicalRegionId", "LogicalRegionIdFilter", "CurrentPage", "PageSize"],
+    },
+    Offer { operation: "ListHistoryDeployVersion", reads: &["AppId"] },
+    Offer { operation: "ListK8sNamespaces", reads: &["ClusterId"] },
+    Offer { operation: "ListRecentChangeOrder", reads: &["AppId"] },
+    Offer { operation: "RollbackApplication", reads: &["AppId", "GroupId", "HistoryVersion", "Batch", "BatchWaitTime"] },
+];
+
+/// Deploy parameters whose empty value means "remove this" (R15).
+const EMPTY_CLEARS: &[&str] = &[
+    "Args",
+    "Command",
+    "Envs",
+    "JavaStartUpConfig",
+    "Liveness",
+    "PostStart",
+    "PreStop",
+    "Readiness",
+    "SlsConfigs",
+    "Startup",
+    "WebContainerConfig",
+];
+
+/// Parameters that say nothing here, whatever their value: the region, which
+/// some SDKs put into every query, and what a Java package would run on, which
+/// the build plugins send with images too (R30).
+const SAY_NOTHING: &[&str] = &["RegionId", "ServiceCode", "JDK", "WebContainer"];
+
+/// Checks that `operation` is offered and that nothing is asked for that would
+/// be dropped.
+///
+/// # Errors
+/// A business error that names the operation or the parameter.
+pub fn check(operation: &Operation, params: &Params) -> Result<(), ApiError> {
+    let name = operation.name.as_str();
+    let Some(offer) = OFFERS.iter().find(|offer| offer.operation == name) else {
+        return Err(ApiError::business("NotOffered", format!("The operation {name} is not offered by this server")));
+    };
+    for (parameter, value) in params.pairs() {
+        let parameter = parameter.as_str();
+        let is_read = offer.reads.contains(&parameter) || !operation.takes(parameter);
+        if !is_read && says_something(name, parameter, value) {
+            return Err(ApiError::business(
+                format!("NotRead{parameter}"),
+                format!("The parameter {parameter} of {name} is not applied by this server yet: leave it out"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn says_something(operation: &str, parameter: &str, value: &str) -> bool {
+    if SAY_NOTHING.contains(&parameter) || value.eq_ignore_ascii_case("false") {
+        return false;
+    }
+    // A new application has nothing that could be cleared.
+    !value.is_empty() || (operation == "DeployK8sApplication" && EMPTY_CLEARS.contains(&parameter))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::super::contract;
+    use super::*;
+
+    fn operation(name: &str) -> &'static Operation {
+        contract::operations().iter().find(|it| it.name == name).unwrap()
+    }
+
+    #[test]
+    fn every_offer_is_an_operation_and_every_parameter_it_reads_is_documented() {
+        assert!(OFFERS.is_sorted_by_key(|offer| offer.operation));
+        for offer in OFFERS {
+            let operation = operation(offer.operation);
+            for parameter in offer.reads {
+                assert!(operation.takes(parameter), "{} does not document {parameter}", offer.operation);
+            }
+        }
+    }
+
+    #[rstest]
+    #[case("Annotations=%7B%7D")]
+    #[case("PreStop=")]
+    #[case("EnableAhas=True")]
+    #[case("TrafficControlStrategy=x")]
+    #[case("LimitEphemeralStorage=0")]
+    fn a_documented_parameter_that_is_not_read_is_refused_by_name(#[case] query: &str) {
+        let error = check(operation("DeployK8sApplication"), &Params::parse(query).unwrap()).unwrap_err();
+        let ApiError::Business { message, .. } = error else { panic!("must be a business error") };
+        assert!(message.contains(query.split('=').next().unwrap()) && message.contains("not applied"), "{message}");
+    }
+
+    #[rstest]
+    #[case("EnableAhas=False&DeployAcrossZones=false&RegionId=cn-hangzhou&ServiceCode=edas")]
+    #[case("JDK=Open+JDK+8&WebContainer=x&Annotations=&HostAliases=x&Command=&Args=[]")]
+    fn what_says_nothing_is_accepted_and_so_is_what_is_not_documented(#[case] query: &str) {
+        assert_eq!(check(operation("DeployK8sApplication"), &Params::parse(query).unwrap()), Ok(()));
+    }
+
+    #[test]
+    fn an_operation_that_is_not_offered_is_refused_by_name() {
+        let error = check(operation("ScaleK8sApplication"), &Params::default()).unwrap_err();
+        assert_eq!(error, ApiError::business("NotOffered", "The operation ScaleK8sApplication is not offered by this server"));
+    }
+}

@@ -1,0 +1,49 @@
+//! `CurrentPage` and `PageSize`: a part of a list.
+//!
+//! Pages begin with 1. A page behind the end is empty, not an error. Pure; it
+//! knows nothing of what is listed.
+
+use super::{error::ApiError, params::Params};
+
+/// Which part of a list is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// Its number, from 1.
+    pub number: i32,
+    /// Items on a page.
+    pub size: i32,
+}
+
+impl Page {
+    /// Reads the page; without `PageSize` the page has `default_size` items.
+    ///
+    /// # Errors
+    /// `InvalidCurrentPage`, `InvalidPageSize`.
+    pub fn read(params: &Params, default_size: i32) -> Result<Self, ApiError> {
+        Ok(Self {
+            number: params.integer("CurrentPage", 1..=1_000_000)?.unwrap_or(1),
+            size: params.integer("PageSize", 1..=10_000)?.unwrap_or(default_size),
+        })
+    }
+
+    /// The items of the page.
+    pub fn of<T>(self, items: impl Iterator<Item = T>) -> Vec<T> {
+        let (number, size) = (self.number.unsigned_abs() as usize, self.size.unsigned_abs() as usize);
+        items.skip((number - 1).saturating_mul(size)).take(size).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_begin_with_one_and_the_last_may_be_short() {
+        let page = |query: &str| Page::read(&Params::parse(query).unwrap(), 1000).unwrap().of(0..5);
+        assert_eq!(page(""), [0, 1, 2, 3, 4]);
+        assert_eq!(page("PageSize=2"), [0, 1]);
+        assert_eq!(page("PageSize=2&CurrentPage=3"), [4]);
+        assert!(page("PageSize=2&CurrentPage=1000000").is_empty());
+        assert!(Page::read(&Params::parse("CurrentPage=0").unwrap(), 1).is_err());
+    }
+}

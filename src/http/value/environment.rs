@@ -1,0 +1,163 @@
+//! What runs and with what: `Envs`, `Command` and the arguments.
+//!
+//! `Envs` may hold passwords, so its errors give the place, never the text.
+//! Arguments come as a plain list or in the create call's form, a list of
+//! objects with the key `argument`; both forms are sent to both calls (R16).
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::super::{
+    error::ApiError,
+    params::{Params, read_json},
+};
+use crate::domain::{
+    Rejection,
+    spec::{EnvVar, Field},
+};
+
+const ENVS: &str = r#"allowed is a list of {"name":"A","value":"text, number or boolean"}"#;
+
+#[derive(Deserialize)]
+struct Variable {
+    name: Option<String>,
+    value: Option<Value>,
+    #[serde(rename = "valueFrom")]
+    value_from: Option<Value>,
+}
+
+/// Reads `Envs`: absent keeps, empty or `[]` clears.
+///
+/// # Errors
+/// A business error that names the item.
+pub fn read_envs(params: &Params) -> Result<Field<Vec<EnvVar>>, ApiError> {
+    let Some(text) = params.raw("Envs") else { return Ok(Field::Keep) };
+    let refuse = |why: &str| -> ApiError {
+        let shown = format!("(a text of {} characters, not shown)", text.chars().count());
+        Rejection::invalid("Envs", shown, format!("{why}; {ENVS}")).into()
+    };
+    match text.trim() {
+        "null" => return Ok(Field::Keep),
+        "" | "{}" | "[]" => return Ok(Field::Clear),
+        _ => {}
+    }
+    let items: Vec<Value> = serde_json::from_str(text).map_err(|_| refuse("it is not a JSON list"))?;
+    let mut variables = Vec::with_capacity(items.len());
+    for (index, item) in items.into_iter().enumerate() {
+        let variable: Variable = serde_json::from_value(item).map_err(|_| refuse(&format!("[{index}] is not such an object")))?;
+        let Some(name) = variable.name.filter(|name| !name.is_empty()) else {
+            return Err(refuse(&format!("[{index}].name is missing")));
+        };
+        if variable.value_from.is_some() {
+            return Err(refuse(&format!("[{index}].valueFrom is not applied by this server yet")));
+        }
+        let value = match variable.value {
+            None | Some(Value::Null) => String::new(),
+            Some(Value::String(text)) => text,
+            Some(value @ (Value::Bool(_) | Value::Number(_))) => value.to_string(),
+            Some(Value::Array(_) | Value::Object(_)) => return Err(refuse(&format!("[{index}].value is a list or an object"))),
+        };
+        variables.push(EnvVar { name, value });
+    }
+    Ok(Field::Set(variables))
+}
+
+/// Reads `Command`, the start command: absent keeps, empty clears. It is one
+/// word of the container's command; arguments are a parameter of their own.
+#[must_use]
+pub fn read_command(params: &Params) -> Field<Vec<String>> {
+    match params.raw("Command") {
+        None => Field::Keep,
+        Some("") => Field::Clear,
+        Some(command) => Field::Set(vec![command.to_owned()]),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Argument {
+    Plain(String),
+    Wrapped { argument: String },
+}
+
+/// Reads a list of arguments from parameter `name`: absent keeps, empty or `[]` clears.
+///
+/// # Errors
+/// A business error with the place and what is allowed.
+pub fn read_args(params: &Params, name: &str) -> Result<Field<Vec<String>>, ApiError> {
+    const ALLOWED: &str = r#"allowed is a list of texts ["-c","sleep 10"] or of objects [{"argument":"-c"}]"#;
+    let items = match params.json::<Vec<Value>>(name, ALLOWED)? {
+        Field::Keep => return Ok(Field::Keep),
+        Field::Clear => return Ok(Field::Clear),
+        Field::Set(items) => items,
+    };
+    let mut arguments = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        match read_json(&item.to_string()) {
+            Ok(Argument::Plain(text) | Argument::Wrapped { argument: text }) => arguments.push(text),
+            Err(_) => {
+                let why = format!("[{index}] is neither; {ALLOWED}");
+                return Err(Rejection::invalid(name, params.raw(name).unwrap_or_default(), why).into());
+            }
+        }
+    }
+    Ok(Field::Set(arguments))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn params(name: &str, text: &str) -> Params {
+        let encoded: String = percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).collect();
+        Params::parse(&format!("{name}={encoded}")).unwrap()
+    }
+
+    fn message(error: ApiError) -> String {
+        match error {
+            ApiError::Business { message, .. } => message,
+            ApiError::Gateway { .. } => panic!("must be a business error"),
+        }
+    }
+
+    #[test]
+    fn values_may_be_text_number_boolean_or_null() {
+        let text = r#"[{"name":"A","value":"b c/ü+~*&="},{"name":"B","value":1.5},{"name":"C","value":true},{"name":"D","value":null},{"name":"E"}]"#;
+        let Field::Set(variables) = read_envs(&params("Envs", text)).unwrap() else { panic!("must be set") };
+        let values: Vec<_> = variables.iter().map(|it| (it.name.as_str(), it.value.as_str())).collect();
+        assert_eq!(values, [("A", "b c/ü+~*&="), ("B", "1.5"), ("C", "true"), ("D", ""), ("E", "")]);
+    }
+
+    #[test]
+    fn absent_keeps_and_empty_clears() {
+        assert_eq!(read_envs(&Params::default()).unwrap(), Field::Keep);
+        assert_eq!(read_envs(&params("Envs", "[]")).unwrap(), Field::Clear);
+        assert_eq!(read_args(&params("Args", ""), "Args").unwrap(), Field::Clear);
+        assert_eq!(read_command(&Params::default()), Field::Keep);
+        assert_eq!(read_command(&params("Command", "")), Field::Clear);
+        assert_eq!(read_command(&params("Command", "java")), Field::Set(vec!["java".into()]));
+    }
+
+    #[rstest]
+    #[case(r#"[{"name":"A","value":"secret-word""#, "not a JSON list")]
+    #[case(r#"[{"name":"A","value":"1"},"secret-word"]"#, "[1] is not such an object")]
+    #[case(r#"[{"value":"secret-word"}]"#, "[0].name is missing")]
+    #[case(r#"[{"name":"A","value":["secret-word"]}]"#, "[0].value is a list")]
+    #[case(r#"[{"name":"A","valueFrom":{"secretKeyRef":{"name":"secret-word","key":"k"}}}]"#, "valueFrom is not applied")]
+    fn wrong_envs_are_refused_with_the_place_but_without_the_text(#[case] text: &str, #[case] says: &str) {
+        let message = message(read_envs(&params("Envs", text)).unwrap_err());
+        assert!(message.contains("Envs") && message.contains(says) && message.contains("allowed is"), "{message}");
+        assert!(!message.contains("secret-word"), "{message}");
+    }
+
+    #[test]
+    fn arguments_are_read_in_both_forms() {
+        let expected = Field::Set(vec!["-c".into(), "a b".into()]);
+        assert_eq!(read_args(&params("Args", r#"["-c","a b"]"#), "Args").unwrap(), expected);
+        assert_eq!(read_args(&params("Args", r#"[{"argument":"-c"},{"argument":"a b"}]"#), "Args").unwrap(), expected);
+        let message = message(read_args(&params("Args", r#"["-c",1]"#), "Args").unwrap_err());
+        assert!(message.contains("Args") && message.contains("[1] is neither"), "{message}");
+    }
+}

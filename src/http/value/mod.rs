@@ -1,0 +1,11 @@
+//! Parameter values with a language of their own: JSON texts and numbers with units.
+//!
+//! Each reader turns one or more EDAS parameters into the domain's own types,
+//! and refuses what it does not understand with the parameter's name, its value
+//! and what is allowed. Limits that depend on the application (more batches
+//! than instances) are not known here.
+
+pub mod environment;
+pub mod probe;
+pub mod resource;
+pub mod strategy;

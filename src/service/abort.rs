@@ -1,0 +1,113 @@
+//! What a person may do to an order that is open: end it, take it back, or let
+//! its next batch begin. Each takes effect in the transaction that answers.
+
+use serde_json::json;
+
+use super::{Caller, Error, Service};
+use crate::{
+    domain::{
+        BatchId, OrderId, Rejection,
+        order::{Order, State},
+    },
+    store::{Event, Opened, Tx},
+};
+
+impl Service {
+    /// Ends an order where it is: no further batch begins. An order that was
+    /// aborted before is left as it is.
+    ///
+    /// # Errors
+    /// An unknown order, or one that ended otherwise.
+    pub async fn abort(&self, caller: &Caller, id: OrderId) -> Result<OrderId, Error> {
+        let mut tx = self.store.begin().await?;
+        if let Some(first) = self.answered(&mut tx, caller).await? {
+            return Ok(first);
+        }
+        let order = tx.lock_order(id).await?;
+        if order.state != State::Aborted {
+            refuse_ended(&order)?;
+            let now = self.clock.now();
+            let message = format!("aborted by {}", caller.name);
+            tx.abort_order(&order, order.rests_on_abort(), &message, now).await?;
+            if let (true, Some(snapshot)) = (order.rests_on_abort(), &order.snapshot) {
+                tx.keep_resting_snapshot(order.application, snapshot).await?;
+            }
+            self.note(&mut tx, caller, &order, "order.aborted", &message).await?;
+        }
+        self.answer(tx, caller, id).await
+    }
+
+    /// Ends an order and opens the one that takes it back, in one transaction.
+    /// Returns the latter's id; also where it was opened before.
+    ///
+    /// # Errors
+    /// An unknown order, one that ended otherwise, or one with nothing before it.
+    pub async fn abort_and_roll_back(&self, caller: &Caller, id: OrderId) -> Result<OrderId, Error> {
+        let mut tx = self.store.begin().await?;
+        if let Some(first) = self.answered(&mut tx, caller).await? {
+            return Ok(first);
+        }
+        let order = tx.lock_order(id).await?;
+        if let Some(undone_by) = tx.rollback_of(id).await? {
+            return self.answer(tx, caller, undone_by).await;
+        }
+        refuse_ended(&order)?;
+        if !Order::can_be_undone(order.kind, order.state) {
+            let reason = "has no earlier version to go back to: only a release of a version on top of another can be rolled back".into();
+            return Err(Rejection::WrongState { order: id, reason }.into());
+        }
+        let now = self.clock.now();
+        let message = format!("aborted and rolled back by {}", caller.name);
+        // The rollback order takes over at once, so nothing is left to settle.
+        tx.abort_order(&order, false, &message, now).await?;
+        self.note(&mut tx, caller, &order, "order.aborted", &message).await?;
+        let Opened(rollback) = tx.open_rollback(&order, &caller.name, &caller.source, now).await?;
+        self.answer(tx, caller, rollback).await
+    }
+
+    /// Confirms (or, with false, does not confirm) the batch after the one that
+    /// is done. Accepts the id of the batch just done and of the one that waits,
+    /// since clients read the documentation both ways. Refusing leaves the order
+    /// waiting, and is recorded.
+    ///
+    /// # Errors
+    /// An unknown batch, or one that does not wait.
+    pub async fn confirm(&self, caller: &Caller, batch: BatchId, confirm: bool) -> Result<(), Error> {
+        let mut tx = self.store.begin().await?;
+        if let Some(first) = self.answered(&mut tx, caller).await? {
+            return Ok(first);
+        }
+        let (id, index) = tx.order_of_batch(batch).await?;
+        let order = tx.lock_order(id).await?;
+        refuse_ended(&order)?;
+        let waits = matches!(order.state, State::WaitingConfirmation | State::WaitingInterval);
+        if !waits || !(order.batch..=order.batch + 1).contains(&index) {
+            let reason = format!("does not wait for a confirmation of batch {}", index + 1);
+            return Err(Rejection::WrongState { order: id, reason }.into());
+        }
+        let next = order.batch + 1;
+        if confirm {
+            tx.confirm_batches(id, next + 1, self.clock.now()).await?;
+            self.note(&mut tx, caller, &order, "batch.confirmed", &format!("batch {} confirmed by {}", next + 1, caller.name)).await?;
+        } else {
+            self.note(&mut tx, caller, &order, "batch.refused", &format!("batch {} not confirmed by {}", next + 1, caller.name)).await?;
+        }
+        self.answer(tx, caller, ()).await
+    }
+
+    async fn note(&self, tx: &mut Tx, caller: &Caller, order: &Order, kind: &str, cause: &str) -> Result<(), Error> {
+        let event = Event { actor: &caller.name, kind, cause, detail: json!({ "request": caller.request_id }) };
+        Ok(tx.add_event(order.application, Some(order.id), self.clock.now(), event).await?)
+    }
+}
+
+fn refuse_ended(order: &Order) -> Result<(), Rejection> {
+    let how = match order.state {
+        State::Ready | State::Running | State::WaitingConfirmation | State::WaitingInterval => return Ok(()),
+        State::Succeeded => "ended well already",
+        State::Failed => "failed already",
+        State::Aborted => "was aborted already",
+        State::SystemFailed => "ended already by a failure of the system",
+    };
+    Err(Rejection::WrongState { order: order.id, reason: how.into() })
+}

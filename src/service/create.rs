@@ -1,0 +1,90 @@
+//! Creating an application, with the order that brings up its first version.
+
+use serde_json::json;
+
+use super::{Caller, CreateApplication, Error, Service, check};
+use crate::{
+    domain::{
+        ApplicationId, OrderId, Rejection, ReleaseId,
+        order::{Kind, Source, Target},
+        plan::Strategy,
+    },
+    store::{Event, NewApplication, NewOrder, NewRelease},
+};
+
+/// Seconds that creating an application may take (R23).
+const CREATE_TIMEOUT_SECONDS: i64 = 1800;
+
+impl Service {
+    /// Creates an application and the order that brings up its first version.
+    ///
+    /// # Errors
+    /// A value that is not allowed, an unknown cluster, or a name that is taken.
+    pub async fn create_application(&self, caller: &Caller, request: CreateApplication) -> Result<(ApplicationId, OrderId), Error> {
+        check::name(&request.name)?;
+        check::replicas(request.replicas)?;
+        check::spec(&request.spec, &check::CREATE)?;
+        check::seconds("Timeout", request.timeout_seconds, 1)?;
+        check::text("ApplicationDescription", &request.description, 1024)?;
+        check::text("PackageVersion", request.version.as_deref().unwrap_or_default(), 256)?;
+        let Some(image) = request.spec.image.clone() else {
+            return Err(Rejection::invalid("ImageUrl", "", "an application is created from an image, whose address must be given").into());
+        };
+        if request.cluster != self.settings.cluster {
+            return Err(Rejection::UnknownCluster(request.cluster).into());
+        }
+        let namespace = request.namespace.as_deref().filter(|name| !name.is_empty()).unwrap_or("default");
+        let known = self.store.cluster(&self.settings.cluster).await?.map(|cluster| cluster.namespaces).unwrap_or_default();
+        if !known.is_empty() && !known.iter().any(|name| name == namespace) {
+            let allowed = format!("the cluster has no such namespace; it has {}", known.join(", "));
+            return Err(Rejection::invalid("Namespace", namespace, allowed).into());
+        }
+
+        let now = self.clock.now();
+        let mut tx = self.store.begin().await?;
+        if let Some(first) = self.answered(&mut tx, caller).await? {
+            return Ok(first);
+        }
+        let (application, release, order) = (ApplicationId::new(), ReleaseId::new(), OrderId::new());
+        let replicas = request.replicas.unwrap_or(1);
+        let row = NewApplication {
+            id: application,
+            cluster: &request.cluster,
+            namespace,
+            name: &request.name,
+            logical_region: request.logical_region.as_deref().filter(|region| !region.is_empty()).unwrap_or(&self.settings.region),
+            description: &request.description,
+            owner: &caller.name,
+            replicas,
+        };
+        tx.insert_application(&row, now).await?;
+        let version = request.version.as_deref().filter(|version| !version.is_empty());
+        tx.insert_release(&NewRelease { id: release, application, version, image: &image, description: "" }, now).await?;
+        let target = Target {
+            release: Some(release),
+            source: Source::Change(request.spec),
+            replicas: Some(replicas),
+            min_ready_seconds: None,
+            batch_timeout_seconds: request.timeout_seconds.unwrap_or(CREATE_TIMEOUT_SECONDS),
+        };
+        let row = NewOrder {
+            id: order,
+            application,
+            kind: Kind::Create,
+            strategy: Strategy::ALL_AT_ONCE,
+            target,
+            snapshot: None,
+            undoes: None,
+            description: "",
+            created_by: &caller.name,
+            source: &caller.source,
+            replicas,
+        };
+        tx.insert_order(&row, now).await?;
+        let detail = json!({ "request": caller.request_id, "image": image, "replicas": replicas });
+        let cause = format!("create application {} in namespace {namespace}", request.name);
+        let event = Event { actor: &caller.name, kind: "order.accepted", cause: &cause, detail };
+        tx.add_event(application, Some(order), now, event).await?;
+        self.answer(tx, caller, (application, order)).await
+    }
+}

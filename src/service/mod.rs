@@ -1,0 +1,86 @@
+//! What the outside can ask for: one method per use case.
+//!
+//! Each method checks the request against the rules of `domain`, and writes
+//! what it accepts in one transaction, together with the answer, so that the
+//! same request again gets the same answer (R25). It never talks to the cluster:
+//! the executor mirrors what is needed of it into the database, and picks up
+//! the orders written here. It knows nothing of HTTP.
+
+mod abort;
+mod check;
+mod create;
+mod deploy;
+mod error;
+mod read;
+pub mod request;
+pub mod view;
+
+pub use error::Error;
+pub use request::{Caller, CreateApplication, Deploy, KeySecret, RequestIdentity, RollBackTo};
+pub use view::{BatchView, ClusterView, CurrentSpec, OrderView, PodState, ReleaseView};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    clock::Clock,
+    store::{Store, StoreError, Tx},
+};
+
+/// What the use cases need to know of this server.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The EDAS id of the cluster that this server drives.
+    pub cluster: String,
+    /// The region that this server is, as replies name it.
+    pub region: String,
+    /// Seconds a batch may take where the request does not say.
+    pub batch_timeout_seconds: i64,
+}
+
+/// The use cases. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Service {
+    store: Store,
+    clock: Clock,
+    settings: Settings,
+}
+
+impl Service {
+    /// The use cases on a store.
+    #[must_use]
+    pub fn new(store: Store, clock: Clock, settings: Settings) -> Self {
+        Self { store, clock, settings }
+    }
+
+    /// This server's settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The time, as everything here sees it.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The first answer to this request, if it was answered before.
+    async fn answered<T: DeserializeOwned>(&self, tx: &mut Tx, caller: &Caller) -> Result<Option<T>, Error> {
+        let Some(identity) = &caller.identity else { return Ok(None) };
+        let outcome = tx.claim_request(&caller.key_id, &identity.nonce, &identity.digest, self.clock.now()).await?;
+        let Some(outcome) = outcome else { return Ok(None) };
+        let why = |error: serde_json::Error| StoreError::Corrupt { what: "answer", why: error.to_string() };
+        Ok(Some(serde_json::from_value(outcome).map_err(why)?))
+    }
+
+    /// Makes what was written last, together with the answer to it.
+    async fn answer<T: Serialize>(&self, mut tx: Tx, caller: &Caller, outcome: T) -> Result<T, Error> {
+        if let Some(identity) = &caller.identity {
+            let why = |error: serde_json::Error| StoreError::Corrupt { what: "answer", why: error.to_string() };
+            let document = serde_json::to_value(&outcome).map_err(why)?;
+            tx.answer_request(&caller.key_id, &identity.nonce, &document).await?;
+        }
+        tx.commit().await?;
+        Ok(outcome)
+    }
+}

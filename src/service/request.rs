@@ -1,0 +1,106 @@
+//! What callers hand in: who they are, and the orders they want.
+//!
+//! Values have the right types and are otherwise unchecked; the service's
+//! methods check them and name the parameter in their refusal by its EDAS name,
+//! since that is the only interface that callers see.
+
+use secrecy::SecretString;
+
+use crate::domain::{ApplicationId, ReleaseId, plan::Strategy, spec::SpecChange};
+
+/// Who asks, and which request it is.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The access key's id.
+    pub key_id: String,
+    /// The access key's name, for events and owners.
+    pub name: String,
+    /// The request's own id, as it is in the reply and the log.
+    pub request_id: String,
+    /// Where the order came from: `pop` (the API) or `console`.
+    pub source: String,
+    /// What makes this request the same as another; none where a repetition
+    /// need not be recognised (reads).
+    pub identity: Option<RequestIdentity>,
+}
+
+/// What makes two changing requests the same one (R25). A request with an
+/// identity that was seen before gets the first answer again and changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestIdentity {
+    /// The signature nonce; without one, a digest of key, signature, date and target.
+    pub nonce: String,
+    /// Digest of the signed request: the same nonce with another one is refused.
+    pub digest: String,
+}
+
+/// An access key as authentication needs it.
+#[derive(Debug, Clone)]
+pub struct KeySecret {
+    /// Its name.
+    pub name: String,
+    /// Its secret.
+    pub secret: SecretString,
+    /// Whether it may be used.
+    pub enabled: bool,
+}
+
+/// InsertK8sApplication.
+#[derive(Debug, Clone)]
+pub struct CreateApplication {
+    /// Name of the application and its Deployment.
+    pub name: String,
+    /// Cluster id; must be the one this server drives.
+    pub cluster: String,
+    /// Kubernetes namespace; none = `default`.
+    pub namespace: Option<String>,
+    /// EDAS namespace, `<region>` or `<region>:<name>`; none = the server's region.
+    pub logical_region: Option<String>,
+    /// Free text.
+    pub description: String,
+    /// Number of pods; none = 1.
+    pub replicas: Option<i32>,
+    /// The first version's text; none = the time.
+    pub version: Option<String>,
+    /// Image (required) and settings.
+    pub spec: SpecChange,
+    /// Seconds until the creation has failed; none = 1800 (R23).
+    pub timeout_seconds: Option<i64>,
+}
+
+/// DeployK8sApplication.
+#[derive(Debug, Clone)]
+pub struct Deploy {
+    /// The application.
+    pub application: ApplicationId,
+    /// What changes.
+    pub spec: SpecChange,
+    /// A version from the history to release again (PackageVersionId); goes with
+    /// an empty `spec` only.
+    pub release: Option<ReleaseId>,
+    /// The version's text; none = the time.
+    pub version: Option<String>,
+    /// Desired number of pods; none keeps it.
+    pub replicas: Option<i32>,
+    /// How the release reaches the pods; none = all at once.
+    pub strategy: Option<Strategy>,
+    /// Seconds one batch may take (BatchTimeout); none = the server's setting.
+    pub batch_timeout_seconds: Option<i64>,
+    /// minReadySeconds (BatchWaitTime); none keeps it.
+    pub min_ready_seconds: Option<i32>,
+    /// Free text.
+    pub description: String,
+}
+
+/// RollbackApplication.
+#[derive(Debug, Clone)]
+pub struct RollBackTo {
+    /// The application.
+    pub application: ApplicationId,
+    /// Text of the version in the history.
+    pub version: String,
+    /// Number of batches, 1–5; none = 1.
+    pub batches: Option<i32>,
+    /// Minutes between batches, 0–5; none = 0.
+    pub wait_minutes: Option<u32>,
+}

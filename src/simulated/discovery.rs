@@ -1,0 +1,86 @@
+//! The pages that say what this API server is and has.
+//!
+//! Version, health and discovery: enough for clients that look before they ask.
+
+use axum::Json;
+use axum::body::Body;
+use axum::response::IntoResponse;
+use http::Response;
+use serde_json::{Value, json};
+
+use super::kind::Kind;
+
+/// The page of a path that `request::route` found to be fixed.
+pub(super) fn page(path: &str) -> Response<Body> {
+    match path {
+        "version" => Json(json!({
+            "major": "1",
+            "minor": "37",
+            "gitVersion": "v1.37.2-simulated",
+            "gitCommit": "",
+            "gitTreeState": "clean",
+            "buildDate": "1970-01-01T00:00:00Z",
+            "goVersion": "",
+            "compiler": "",
+            "platform": "simulated",
+        }))
+        .into_response(),
+        "api" => Json(json!({
+            "kind": "APIVersions",
+            "versions": ["v1"],
+            "serverAddressByClientCIDRs": [],
+        }))
+        .into_response(),
+        "apis" => Json(json!({
+            "kind": "APIGroupList", "apiVersion": "v1", "groups": [group()],
+        }))
+        .into_response(),
+        "apis/apps" => {
+            let mut page = group();
+            page["kind"] = "APIGroup".into();
+            page["apiVersion"] = "v1".into();
+            Json(page).into_response()
+        }
+        "api/v1" => Json(resources("v1", "")).into_response(),
+        "apis/apps/v1" => Json(resources("apps/v1", "apps")).into_response(),
+        _ => "ok".into_response(),
+    }
+}
+
+fn group() -> Value {
+    let version = json!({"groupVersion": "apps/v1", "version": "v1"});
+    json!({"name": "apps", "versions": [version], "preferredVersion": version})
+}
+
+fn resources(version: &str, group: &str) -> Value {
+    let entry = |kind: Kind, part: &str, what: &str, verbs: &[&str]| {
+        json!({
+            "name": format!("{}{part}", kind.plural()),
+            "singularName": kind.name().to_lowercase(),
+            "namespaced": kind.is_namespaced(),
+            "kind": what,
+            "verbs": verbs,
+        })
+    };
+    let mut list = Vec::new();
+    for kind in Kind::ALL.into_iter().filter(|kind| kind.group() == group) {
+        let verbs = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+        list.push(entry(kind, "", kind.name(), &verbs));
+        let part_verbs = ["get", "patch", "update"];
+        if kind.has_scale() {
+            let mut scale = entry(kind, "/scale", "Scale", &part_verbs);
+            scale["group"] = "autoscaling".into();
+            scale["version"] = "v1".into();
+            list.push(scale);
+        }
+        if kind.has_status() {
+            list.push(entry(kind, "/status", kind.name(), &part_verbs));
+        }
+    }
+    json!({
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "groupVersion": version,
+        "resources": list,
+    })
+}

@@ -1,0 +1,233 @@
+//! Writing what the executor decided, under its fence.
+//!
+//! A move is one transaction: the order's state, its batches, the intended
+//! change, an event, and the rollback order of a failure. Every statement names
+//! the generation of the lease; where that is no longer the order's, nothing is
+//! written. What was done on the cluster is recorded afterwards.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use serde_json::{Value, json};
+
+use super::{
+    Event, Lease, NewOrder, Store, StoreError, Tx,
+    row::{json as document, number, word},
+    view::PodState,
+};
+use crate::domain::{
+    BatchId, OrderId,
+    machine::Move,
+    order::{Kind, Order, Source, State, Target},
+    plan::Strategy,
+};
+
+/// The actor of what happens by itself.
+const SELF: &str = "sluice";
+
+/// A rollback order opened together with a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opened(pub OrderId);
+
+/// A change that was made on the cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Applied<'a> {
+    /// The Deployment's resourceVersion afterwards.
+    pub version: u64,
+    /// Its template afterwards.
+    pub template: &'a Value,
+}
+
+impl Store {
+    /// Writes a move of the order that `lease` is for. Returns the rollback order
+    /// that it opened.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if the lease is lost, or the order ended meanwhile.
+    pub async fn advance(&self, lease: Lease, order: &Order, step: &Move, now: Timestamp) -> Result<Option<Opened>, StoreError> {
+        let mut tx = self.begin().await?;
+        let settling = step.state.is_final() && step.change.is_some();
+        let written = sqlx::query!(
+            "/* advance */ UPDATE change_order SET
+                 state = $3::text::order_state, step = $4::text::order_step, step_since = $5, batch = $6,
+                 message = CASE WHEN $7 = '' AND NOT $8 THEN message ELSE $7 END,
+                 finished_at = CASE WHEN $8 THEN coalesce(finished_at, $5) END,
+                 settling = $9,
+                 snapshot = coalesce(snapshot, $10),
+                 intent = coalesce($11, intent), applied = CASE WHEN $11 IS NULL THEN applied END
+             WHERE id = $1 AND generation = $2 AND lease_expires_at > now() AND (finished_at IS NULL OR settling)",
+            order.id.0,
+            lease.generation,
+            word(step.state),
+            word(step.step),
+            now.to_sqlx() as _,
+            number("batch", step.batch)?,
+            step.message,
+            step.state.is_final(),
+            settling,
+            step.snapshot.as_ref().map(|snapshot| document("snapshot", snapshot)).transpose()?,
+            step.change.as_ref().map(|change| document("intent", change)).transpose()?
+        )
+        .execute(tx.connection())
+        .await?;
+        if written.rows_affected() == 0 {
+            return Err(StoreError::Fenced { generation: lease.generation });
+        }
+        for batch in &step.batches {
+            let Some(id) = order.batches.get(batch.index).map(|batch| batch.id) else { continue };
+            tx.move_batch(id, batch.state, batch.target, &batch.message, now).await?;
+        }
+        let detail = json!({
+            "state": step.state, "step": step.step, "batch": step.batch + 1, "generation": lease.generation,
+            "change": step.change.as_ref().map(|change| document("intent", change)).transpose()?,
+        });
+        let event = Event { actor: SELF, kind: &format!("order.{}", word(step.step)), cause: &step.message, detail };
+        tx.add_event(order.application, Some(order.id), now, event).await?;
+        match step.state {
+            State::Succeeded => tx.note_success(order, now).await?,
+            // The way back itself failed: what was to come back is kept for the next order.
+            State::Failed if order.kind == Kind::Rollback => {
+                if let Some(snapshot) = &order.snapshot {
+                    tx.keep_resting_snapshot(order.application, snapshot).await?;
+                }
+            }
+            _ => {}
+        }
+        let opened = if step.roll_back { Some(tx.open_rollback(order, SELF, SELF, now).await?) } else { None };
+        tx.commit().await?;
+        Ok(opened)
+    }
+
+    /// Records that the change decided last was made.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if the lease is lost.
+    pub async fn record_applied(&self, lease: Lease, order: &Order, applied: &Applied<'_>, now: Timestamp) -> Result<(), StoreError> {
+        let version = i64::try_from(applied.version).unwrap_or(i64::MAX);
+        let mut tx = self.begin().await?;
+        let written = sqlx::query!(
+            "/* record_applied */ UPDATE change_order SET applied = $3, template = $4, settling = settling AND step <> 'done'
+             WHERE id = $1 AND generation = $2 AND (finished_at IS NULL OR settling)",
+            order.id.0,
+            lease.generation,
+            version,
+            applied.template
+        )
+        .execute(tx.connection())
+        .await?;
+        if written.rows_affected() == 0 {
+            return Err(StoreError::Fenced { generation: lease.generation });
+        }
+        let detail = json!({ "resourceVersion": version, "generation": lease.generation });
+        let event = Event { actor: SELF, kind: "change.made", cause: &format!("for step {}", word(order.step)), detail };
+        tx.add_event(order.application, Some(order.id), now, event).await?;
+        tx.commit().await
+    }
+
+    /// Records the pods of a batch as they are seen.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if the lease is lost.
+    pub async fn record_pods(&self, lease: Lease, batch: BatchId, pods: &[PodState], now: Timestamp) -> Result<(), StoreError> {
+        let written = sqlx::query!(
+            "/* record_pods */ UPDATE batch SET pods = $3, updated_at = $4
+             FROM change_order WHERE batch.id = $1 AND change_order.id = batch.order_id AND change_order.generation = $2",
+            batch.0,
+            lease.generation,
+            document("pods", &pods)?,
+            now.to_sqlx() as _
+        )
+        .execute(&self.pool)
+        .await?;
+        if written.rows_affected() == 0 { Err(StoreError::Fenced { generation: lease.generation }) } else { Ok(()) }
+    }
+}
+
+impl Tx {
+    async fn move_batch(
+        &mut self,
+        id: BatchId,
+        state: State,
+        target: Option<i32>,
+        message: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* move_batch */ UPDATE batch SET state = $2::text::order_state, target = coalesce($3, target), message = $4, updated_at = $5,
+                 started_at = CASE WHEN $2 = 'running' THEN coalesce(started_at, $5) ELSE started_at END,
+                 finished_at = CASE WHEN $6 THEN coalesce(finished_at, $5) END
+             WHERE id = $1",
+            id.0,
+            word(state),
+            target,
+            message,
+            now.to_sqlx() as _,
+            state.is_final()
+        )
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    async fn note_success(&mut self, order: &Order, now: Timestamp) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* note_success */ UPDATE application SET resting_snapshot = NULL, release_id = coalesce($2, release_id) WHERE id = $1",
+            order.application.0,
+            order.target.release.map(|release| release.0)
+        )
+        .execute(self.connection())
+        .await?;
+        let (Some(release), Some(template)) = (order.target.release, &order.template) else { return Ok(()) };
+        sqlx::query!(
+            "/* note_release */ UPDATE release SET released_at = $2, template = $3, image = $4, min_ready_seconds = coalesce($5, min_ready_seconds) WHERE id = $1",
+            release.0,
+            now.to_sqlx() as _,
+            template,
+            crate::domain::spec::image_of(template, &order.name).unwrap_or_default(),
+            order.target.min_ready_seconds
+        )
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// Opens the order that takes `order` back; that one must have ended in this
+    /// transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn open_rollback(&mut self, order: &Order, actor: &str, source: &str, now: Timestamp) -> Result<Opened, StoreError> {
+        let id = OrderId::new();
+        let snapshot = order.snapshot.clone();
+        let target = Target {
+            release: None,
+            source: Source::Exact(snapshot.as_ref().map_or(Value::Null, |snapshot| snapshot.template.clone())),
+            // Only where the order itself changed the number; a scaler's choice stays.
+            replicas: order.target.replicas.and(snapshot.as_ref().map(|snapshot| snapshot.replicas)),
+            min_ready_seconds: None,
+            batch_timeout_seconds: order.target.batch_timeout_seconds,
+        };
+        let replicas = order.batches.last().map_or(0, |batch| batch.target);
+        let rollback = NewOrder {
+            id,
+            application: order.application,
+            kind: Kind::Rollback,
+            strategy: Strategy::ALL_AT_ONCE,
+            target,
+            snapshot,
+            undoes: Some(order.id),
+            description: &format!("Roll back change order {}", order.id),
+            created_by: actor,
+            source,
+            replicas,
+        };
+        self.insert_order(&rollback, now).await?;
+        let event = Event {
+            actor,
+            kind: "order.accepted",
+            cause: &format!("takes back order {}", order.id),
+            detail: json!({ "undoes": order.id }),
+        };
+        self.add_event(order.application, Some(id), now, event).await?;
+        Ok(Opened(id))
+    }
+}

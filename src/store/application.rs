@@ -1,0 +1,195 @@
+//! Applications.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use serde_json::Value;
+
+use super::{
+    Store, StoreError, Tx,
+    row::{document, json, value},
+};
+use crate::domain::{ApplicationId, Rejection, ReleaseId, application::Application, order::Snapshot};
+
+/// An application about to be created.
+#[derive(Debug, Clone)]
+pub struct NewApplication<'a> {
+    /// Its id.
+    pub id: ApplicationId,
+    /// Id of its cluster.
+    pub cluster: &'a str,
+    /// Its Kubernetes namespace.
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// Its EDAS namespace.
+    pub logical_region: &'a str,
+    /// Free text.
+    pub description: &'a str,
+    /// Name of the access key that creates it.
+    pub owner: &'a str,
+    /// Desired number of pods.
+    pub replicas: i32,
+}
+
+impl Tx {
+    /// Writes an application.
+    ///
+    /// # Errors
+    /// [`Rejection::NameTaken`].
+    pub async fn insert_application(&mut self, application: &NewApplication<'_>, now: Timestamp) -> Result<(), StoreError> {
+        let inserted = sqlx::query!(
+            "/* insert_application */ INSERT INTO application (id, cluster_id, namespace, name, logical_region, description, owner, created_at, replicas)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (cluster_id, namespace, name) DO NOTHING",
+            application.id.0,
+            application.cluster,
+            application.namespace,
+            application.name,
+            application.logical_region,
+            application.description,
+            application.owner,
+            now.to_sqlx() as _,
+            application.replicas
+        )
+        .execute(self.connection())
+        .await?;
+        if inserted.rows_affected() == 0 {
+            let taken = Rejection::NameTaken { name: application.name.into(), namespace: application.namespace.into() };
+            return Err(taken.into());
+        }
+        Ok(())
+    }
+
+    /// Loads an application and locks its row: orders of one application are
+    /// accepted one after the other. Also says how an earlier order left it.
+    ///
+    /// # Errors
+    /// [`Rejection::UnknownApplication`].
+    pub async fn lock_application(&mut self, id: ApplicationId) -> Result<(Application, Option<Snapshot>), StoreError> {
+        let row = sqlx::query!("/* lock_application */ SELECT resting_snapshot FROM application WHERE id = $1 FOR UPDATE", id.0)
+            .fetch_optional(self.connection())
+            .await?
+            .ok_or_else(|| Rejection::UnknownApplication(id.to_string()))?;
+        let resting = row.resting_snapshot.map(|snapshot| document("resting snapshot", snapshot)).transpose()?;
+        let found = list(self.connection(), Some(id), None, None).await?.pop();
+        Ok((found.ok_or_else(|| Rejection::UnknownApplication(id.to_string()))?, resting))
+    }
+
+    /// Remembers the Deployment as it was before an order that leaves it half way.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn keep_resting_snapshot(&mut self, id: ApplicationId, snapshot: &Snapshot) -> Result<(), StoreError> {
+        let snapshot = json("resting snapshot", snapshot)?;
+        sqlx::query!("/* keep_resting_snapshot */ UPDATE application SET resting_snapshot = $2 WHERE id = $1", id.0, snapshot)
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+}
+
+impl Store {
+    /// An application.
+    ///
+    /// # Errors
+    /// [`Rejection::UnknownApplication`].
+    pub async fn application(&self, id: ApplicationId) -> Result<Application, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        let found = list(&mut connection, Some(id), None, None).await?.pop();
+        found.ok_or_else(|| Rejection::UnknownApplication(id.to_string()).into())
+    }
+
+    /// All applications, oldest first, or those with this name.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn applications(&self, name: Option<&str>) -> Result<Vec<Application>, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        list(&mut connection, None, name, None).await
+    }
+
+    /// The applications on a cluster, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn applications_on(&self, cluster: &str) -> Result<Vec<Application>, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        list(&mut connection, None, None, Some(cluster)).await
+    }
+
+    /// Mirrors the number of pods that a Deployment has. Names without an
+    /// application are ignored.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn mirror_replicas(&self, cluster: &str, namespace: &str, name: &str, replicas: i32, ready: i32) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* mirror_replicas */ UPDATE application SET replicas = $4, ready_replicas = $5
+             WHERE cluster_id = $1 AND namespace = $2 AND name = $3 AND (replicas, ready_replicas) <> ($4, $5)",
+            cluster,
+            namespace,
+            name,
+            replicas,
+            ready
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// The template that the application's newest version has: as released, or as
+    /// its first order wants it.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn current_template(&self, id: ApplicationId) -> Result<Option<Value>, StoreError> {
+        let row = sqlx::query!(
+            r#"/* current_template */ SELECT coalesce(
+                   (SELECT r.template FROM release r JOIN application a ON a.release_id = r.id WHERE a.id = $1),
+                   (SELECT o.template FROM change_order o WHERE o.application_id = $1 AND o.template IS NOT NULL ORDER BY o.created_at LIMIT 1)
+               ) AS template"#,
+            id.0
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(row.template)
+    }
+}
+
+async fn list(
+    connection: &mut sqlx::PgConnection,
+    id: Option<ApplicationId>,
+    name: Option<&str>,
+    cluster: Option<&str>,
+) -> Result<Vec<Application>, StoreError> {
+    let rows = sqlx::query!(
+        r#"/* applications */ SELECT a.id, a.cluster_id, a.namespace, a.name, a.logical_region, a.description, a.owner, a.created_at,
+               a.replicas, a.ready_replicas, a.release_id,
+               (SELECT o.state::text FROM change_order o WHERE o.application_id = a.id ORDER BY o.created_at DESC, o.id DESC LIMIT 1) AS last_order
+           FROM application a
+           WHERE ($1::uuid IS NULL OR a.id = $1) AND ($2::text IS NULL OR a.name = $2) AND ($3::text IS NULL OR a.cluster_id = $3)
+           ORDER BY a.created_at, a.id"#,
+        id.map(|id| id.0),
+        name,
+        cluster
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Application {
+                id: ApplicationId(row.id),
+                name: row.name,
+                cluster: row.cluster_id,
+                namespace: row.namespace,
+                logical_region: row.logical_region,
+                description: row.description,
+                created_at: row.created_at.to_jiff(),
+                owner: row.owner,
+                replicas: row.replicas,
+                ready_replicas: row.ready_replicas,
+                release: row.release_id.map(ReleaseId),
+                last_order: row.last_order.map(|state| value("order state", state)).transpose()?,
+            })
+        })
+        .collect()
+}

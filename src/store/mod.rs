@@ -1,0 +1,147 @@
+//! What is remembered: every SQL statement of the program, and nothing else.
+//!
+//! One function is one named statement (the comment at its start shows in
+//! `pg_stat_statements`), checked against the schema when it is compiled. Rows
+//! become domain types at once. Times come out as `jiff_sqlx` types (`sqlx.toml`
+//! says so) and go in as `time.to_sqlx() as _`; the words of the Postgres enums
+//! are those that serde gives the domain's enums. Imports only `domain`.
+
+mod access_key;
+mod advance;
+mod application;
+mod cluster;
+mod error;
+mod event;
+mod lease;
+mod order;
+mod release;
+mod row;
+mod view;
+
+pub use access_key::KeyRow;
+pub use advance::{Applied, Opened};
+pub use application::NewApplication;
+pub use cluster::ClusterRow;
+pub use error::StoreError;
+pub use event::{Event, EventRow};
+pub use lease::Lease;
+pub use order::NewOrder;
+pub use release::{NewRelease, ReleaseRow};
+pub use view::{BatchRow, OrderRow, PodState};
+
+use sqlx::{
+    PgConnection, PgPool, Postgres, Transaction,
+    migrate::Migrator,
+    postgres::{PgListener, PgPoolOptions},
+};
+
+/// The migrations, embedded in the program.
+pub static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// The channel on which ids of orders are notified that have something to do.
+pub const ORDER_CHANNEL: &str = "sluice_order";
+
+/// The database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: PgPool,
+}
+
+impl Store {
+    /// Connects to the database at `url`.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`] if it cannot be reached within ten seconds.
+    pub async fn connect(url: &str, connections: u32) -> Result<Self, StoreError> {
+        let timeout = std::time::Duration::from_secs(10);
+        let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(timeout).connect(url).await?;
+        Ok(Self { pool })
+    }
+
+    /// A store on a pool that exists already.
+    #[must_use]
+    pub fn on(pool: PgPool) -> Self {
+        Self { pool }
+    }
+
+    /// Begins a transaction. Dropping it takes everything back.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`] if there is no connection.
+    pub async fn begin(&self) -> Result<Tx, StoreError> {
+        Ok(Tx { inner: self.pool.begin().await? })
+    }
+
+    /// Applies the migrations that are pending.
+    ///
+    /// # Errors
+    /// Says which migration failed and why.
+    pub async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {
+        MIGRATIONS.run(&self.pool).await
+    }
+
+    /// Whether the schema is the one that this program was built for.
+    ///
+    /// # Errors
+    /// A sentence that says what does not fit.
+    pub async fn check_schema(&self) -> Result<(), String> {
+        let applied: Vec<(i64, Vec<u8>)> =
+            sqlx::query_as("/* check_schema */ SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version")
+                .fetch_all(&self.pool)
+                .await
+                .map_err(|_| "the database has no schema yet: run `sluice migrate`, or start with --migrate".to_owned())?;
+        for migration in MIGRATIONS.iter() {
+            match applied.iter().find(|(version, _)| *version == migration.version) {
+                None => return Err(format!("migration {} is pending: run `sluice migrate`, or start with --migrate", migration.version)),
+                Some((_, checksum)) if **checksum != *migration.checksum => {
+                    return Err(format!("migration {} of the database is another one than this program's", migration.version));
+                }
+                Some(_) => {}
+            }
+        }
+        let newest = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+        match applied.iter().find(|(version, _)| *version > newest) {
+            Some((version, _)) => Err(format!("the database's schema is newer (migration {version}) than this program: start a newer one")),
+            None => Ok(()),
+        }
+    }
+
+    /// A connection of its own that is told about orders with something to do.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`] if the database cannot be reached.
+    pub async fn listen(&self) -> Result<PgListener, StoreError> {
+        let mut listener = PgListener::connect_with(&self.pool).await?;
+        listener.listen(ORDER_CHANNEL).await?;
+        Ok(listener)
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`] if not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("/* ping */ SELECT 1").execute(&self.pool).await?;
+        Ok(())
+    }
+}
+
+/// A transaction.
+#[derive(Debug)]
+pub struct Tx {
+    inner: Transaction<'static, Postgres>,
+}
+
+impl Tx {
+    /// Makes everything in it last.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`]; whether it lasts is then not known.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        Ok(self.inner.commit().await?)
+    }
+
+    fn connection(&mut self) -> &mut PgConnection {
+        &mut self.inner
+    }
+}

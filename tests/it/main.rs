@@ -1,0 +1,10 @@
+//! The integration program: the product on a real Postgres and a simulated
+//! cluster. `DATABASE_URL` must name a server on which databases may be created;
+//! each test gets one of its own.
+
+#![allow(clippy::unwrap_used, reason = "all of this is test code; clippy only knows it of the functions marked as tests")]
+
+mod engine;
+mod matrix;
+mod process;
+mod support;

@@ -1,0 +1,240 @@
+//! A whole Sluice in a test: service, executor, simulated cluster.
+
+pub mod real;
+pub mod watcher;
+
+use std::{future::Future, time::Duration};
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::Api;
+use sluice::{
+    clock::Clock,
+    cluster::Cluster,
+    domain::{
+        ApplicationId, OrderId,
+        order::State,
+        plan::{Pace, Strategy},
+        spec::SpecChange,
+    },
+    executor::{self, Executor},
+    service::{self, Caller, CreateApplication, Deploy, OrderView, Service},
+    simulated::{Config, SimulatedCluster},
+    store::Store,
+};
+use sqlx::PgPool;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Longest wait for anything.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Short, so that a killed executor's orders are taken over soon.
+const LEASE: Duration = Duration::from_secs(2);
+
+/// The cluster's EDAS id.
+pub const CLUSTER: &str = "default";
+
+pub struct App {
+    pub service: Service,
+    pub store: Store,
+    pub clock: Clock,
+    /// None on a real cluster.
+    pub simulation: Option<SimulatedCluster>,
+    pub client: kube::Client,
+    /// The Kubernetes namespace of this test's applications.
+    pub namespace: String,
+    pub executor: Running,
+}
+
+/// An executor at work. Dropping it kills it as a crash would.
+pub struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    pub fn start(store: &Store, client: kube::Client, clock: &Clock, lease: Duration) -> Self {
+        let stop = CancellationToken::new();
+        let settings = executor::Settings { cluster: CLUSTER.into(), lease, concurrency: 100 };
+        let executor = Executor::new(store.clone(), Cluster::watch(client), clock.clone(), settings);
+        Self { task: tokio::spawn(executor.run(stop.clone())), stop }
+    }
+
+    /// Ends it in good order.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        tokio::time::timeout(DEADLINE, self.task).await.expect("the executor must stop").unwrap();
+    }
+
+    /// Ends it at once, whatever it is doing.
+    pub fn kill(self) {
+        self.task.abort();
+    }
+}
+
+impl App {
+    pub async fn start(pool: PgPool) -> Self {
+        Self::start_with(pool, Config { start_delay: Duration::from_millis(10), ..Config::default() }).await
+    }
+
+    pub async fn start_with(pool: PgPool, config: Config) -> Self {
+        let simulation = SimulatedCluster::start(config);
+        let mut app = Self::on(pool, simulation.client(), "default").await;
+        app.simulation = Some(simulation);
+        app
+    }
+
+    /// On the real control plane of `SLUICE_TEST_KUBECONFIG`, in a namespace of its own.
+    pub async fn start_real(pool: PgPool) -> Self {
+        let client = real::client().await;
+        let namespace = real::namespace(&client).await;
+        Self::on(pool, client, &namespace).await
+    }
+
+    async fn on(pool: PgPool, client: kube::Client, namespace: &str) -> Self {
+        let (store, clock) = (Store::on(pool), Clock::default());
+        store.register_cluster(CLUSTER).await.unwrap();
+        let settings = service::Settings { cluster: CLUSTER.into(), region: "cn-test".into(), batch_timeout_seconds: 60 };
+        let service = Service::new(store.clone(), clock.clone(), settings);
+        let executor = Running::start(&store, client.clone(), &clock, LEASE);
+        let app = Self { service, store, clock, simulation: None, client, namespace: namespace.into(), executor };
+        app.known_namespace().await;
+        app
+    }
+
+    /// One whose orders another program drives.
+    pub fn asking(service: Service, store: Store, client: kube::Client, namespace: &str) -> Self {
+        let executor = Running { stop: CancellationToken::new(), task: tokio::spawn(async {}) };
+        Self { service, store, clock: Clock::default(), simulation: None, client, namespace: namespace.into(), executor }
+    }
+
+    /// Waits until an executor has mirrored the namespace: orders are checked
+    /// against those that are known.
+    pub async fn known_namespace(&self) {
+        eventually(async || {
+            let known = self.service.cluster().await.unwrap().namespaces;
+            if known.contains(&self.namespace) { Ok(()) } else { Err(format!("{known:?}")) }
+        })
+        .await;
+    }
+
+    /// Kills the executor as a crash would, and starts another.
+    pub fn crash(&mut self) {
+        let next = Running::start(&self.store, self.client.clone(), &self.clock, LEASE);
+        std::mem::replace(&mut self.executor, next).kill();
+    }
+
+    /// Starts another executor and ends the present one in good order.
+    pub async fn hand_over(&mut self) {
+        let next = Running::start(&self.store, self.client.clone(), &self.clock, LEASE);
+        std::mem::replace(&mut self.executor, next).stop().await;
+    }
+
+    pub fn deployments(&self) -> Api<Deployment> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    pub async fn watch(&self, name: &str) -> watcher::Watch {
+        watcher::Watch::start(self.client.clone(), &self.namespace, name).await
+    }
+
+    /// Creates an application and waits until its pods are there.
+    pub async fn create(&self, name: &str, replicas: i32) -> ApplicationId {
+        let (application, order) = self.service.create_application(&caller(), creation(&self.namespace, name, replicas)).await.unwrap();
+        let order = self.end_of(order).await;
+        assert_eq!(order.state, State::Succeeded, "{}", order.message);
+        application
+    }
+
+    /// Orders `image` for an application.
+    pub async fn deploy(&self, application: ApplicationId, image: &str, strategy: Strategy) -> OrderId {
+        self.service.deploy(&caller(), release(application, image, strategy)).await.unwrap()
+    }
+
+    /// Waits until the order is over.
+    pub async fn end_of(&self, order: OrderId) -> OrderView {
+        self.order_when(order, |order| order.state.is_final()).await
+    }
+
+    /// Waits until the order is as `wanted`.
+    pub async fn order_when(&self, order: OrderId, wanted: impl Fn(&OrderView) -> bool) -> OrderView {
+        eventually(async || {
+            let view = self.service.order(order).await.unwrap();
+            if wanted(&view) { Ok(view) } else { Err(format!("{view:#?}")) }
+        })
+        .await
+    }
+
+    /// Waits until the order rests before batch `number` (from 1), and confirms it.
+    pub async fn confirm(&self, order: OrderId, number: usize) {
+        let view = self
+            .order_when(order, |order| {
+                order.state.is_final()
+                    || (order.state == State::WaitingConfirmation && order.batches[number - 1].state == State::WaitingConfirmation)
+            })
+            .await;
+        assert_eq!(view.state, State::WaitingConfirmation, "{}", view.message);
+        self.service.confirm(&caller(), view.batches[number - 1].id, true).await.unwrap();
+    }
+}
+
+/// Polls until `probe` answers, or fails with what it said last.
+pub async fn eventually<T, F: Future<Output = Result<T, String>>>(mut probe: impl FnMut() -> F) -> T {
+    let mut ticks = tokio::time::interval(Duration::from_millis(10));
+    let mut last = String::new();
+    let found = tokio::time::timeout(DEADLINE, async {
+        loop {
+            ticks.tick().await;
+            match probe().await {
+                Ok(found) => break found,
+                Err(why) => last = why,
+            }
+        }
+    })
+    .await;
+    found.unwrap_or_else(|_| panic!("not within {DEADLINE:?}: {last}"))
+}
+
+pub fn caller() -> Caller {
+    Caller { key_id: "test".into(), name: "tester".into(), request_id: "request".into(), source: "pop".into(), identity: None }
+}
+
+pub fn creation(namespace: &str, name: &str, replicas: i32) -> CreateApplication {
+    CreateApplication {
+        name: name.into(),
+        cluster: CLUSTER.into(),
+        namespace: Some(namespace.into()),
+        logical_region: None,
+        description: String::new(),
+        replicas: Some(replicas),
+        version: None,
+        spec: SpecChange { image: Some("shop/web:1.0".into()), ..SpecChange::default() },
+        timeout_seconds: None,
+    }
+}
+
+pub fn release(application: ApplicationId, image: &str, strategy: Strategy) -> Deploy {
+    Deploy {
+        application,
+        spec: SpecChange { image: Some(image.into()), ..SpecChange::default() },
+        release: None,
+        version: None,
+        replicas: None,
+        strategy: Some(strategy),
+        batch_timeout_seconds: None,
+        min_ready_seconds: None,
+        description: String::new(),
+    }
+}
+
+pub fn batches(batches: i32) -> Strategy {
+    Strategy { canary: 0, batches, pace: Pace::Automatic { wait_minutes: 0 } }
+}
+
+pub fn manual(batches: i32) -> Strategy {
+    Strategy { canary: 0, batches, pace: Pace::Manual }
+}
+
+pub fn canary(canary: i32, batches: i32) -> Strategy {
+    Strategy { canary, batches, pace: Pace::Automatic { wait_minutes: 0 } }
+}
