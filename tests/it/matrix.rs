@@ -1,5 +1,6 @@
 //! Every number of pods with every number of batches and every pace, on the
-//! simulated cluster: the plan is kept exactly, whatever the numbers.
+//! simulated cluster, and a dozen of these on a real control plane: the plan is
+//! kept exactly, whatever the numbers.
 
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::api::DeleteParams;
@@ -42,6 +43,29 @@ async fn every_plan_is_kept(pool: PgPool, replicas: i32, expected: usize) {
     assert_eq!(possible.len(), expected, "{possible:?}");
     let results = stream::iter(possible.into_iter().enumerate())
         .map(|(number, strategy)| check(&app, number, replicas, strategy))
+        .buffer_unordered(ABREAST);
+    results.try_collect::<Vec<()>>().await.unwrap();
+}
+
+#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+async fn a_dozen_plans_are_kept_on_a_real_control_plane(pool: PgPool) {
+    let app = App::start_real(pool).await;
+    let plans = [
+        (1, batches(1)),
+        (2, batches(2)),
+        (2, canary(1, 1)),
+        (3, manual(2)),
+        (3, batches(3)),
+        (7, batches(4)),
+        (7, manual(3)),
+        (7, canary(2, 3)),
+        (10, batches(5)),
+        (10, manual(7)),
+        (10, canary(2, 2)),
+        (50, batches(7)),
+    ];
+    let results = stream::iter(plans.into_iter().enumerate())
+        .map(|(number, (replicas, strategy))| check(&app, number, replicas, strategy))
         .buffer_unordered(ABREAST);
     results.try_collect::<Vec<()>>().await.unwrap();
 }
