@@ -32,7 +32,7 @@ pub use view::{BatchRow, OrderRow, PodState};
 use sqlx::{
     PgConnection, PgPool, Postgres, Transaction,
     migrate::Migrator,
-    postgres::{PgListener, PgPoolOptions},
+    postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
 
 /// The migrations, embedded in the program.
@@ -40,6 +40,11 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// The channel on which ids of orders are notified that have something to do.
 pub const ORDER_CHANNEL: &str = "sluice_order";
+
+/// How long a transaction may wait for its next statement until Postgres ends it.
+/// A program that fell silent in the middle of one (stopped, cut off from the
+/// network) would otherwise keep its orders locked, and nobody could take over.
+const LONGEST_SILENCE: &str = "2s";
 
 /// The database. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -54,7 +59,8 @@ impl Store {
     /// [`StoreError::Sql`] if it cannot be reached within ten seconds.
     pub async fn connect(url: &str, connections: u32) -> Result<Self, StoreError> {
         let timeout = std::time::Duration::from_secs(10);
-        let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(timeout).connect(url).await?;
+        let options = url.parse::<PgConnectOptions>()?.options([("idle_in_transaction_session_timeout", LONGEST_SILENCE)]);
+        let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(timeout).connect_with(options).await?;
         Ok(Self { pool })
     }
 

@@ -5,6 +5,9 @@
 #![allow(clippy::unwrap_used, reason = "all of this is test code; clippy only knows it of the functions marked as tests")]
 
 mod engine;
+mod fault;
+mod layers;
 mod matrix;
 mod process;
+mod store;
 mod support;

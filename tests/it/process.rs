@@ -5,27 +5,20 @@ use std::{process::Stdio, time::Duration};
 
 use sluice::{
     clock::Clock,
-    domain::order::State,
+    domain::{OrderId, order::State},
     service::{self, Service},
     store::Store,
 };
 use sqlx::PgPool;
 use tokio::process::{Child, Command};
 
-use crate::support::{App, CLUSTER, batches, eventually, real};
+use crate::support::{App, CLUSTER, batches, database_url, eventually, real, watcher::Watch};
 
-/// The URL of a test's own database.
-fn url(pool: &PgPool) -> String {
-    let server = std::env::var("DATABASE_URL").unwrap();
-    let name = pool.connect_options().get_database().unwrap().to_owned();
-    let (base, query) = server.split_once('?').unwrap_or((&server, ""));
-    let (base, _) = base.rsplit_once('/').unwrap();
-    format!("{base}/{name}?{query}")
-}
+const NEW: &str = "shop/web:2.0";
 
 fn sluice(pool: &PgPool) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
-    command.env("DATABASE_URL", url(pool)).env("SLUICE_LISTEN", "127.0.0.1:0").env_remove("SLUICE_CLUSTER").kill_on_drop(true);
+    command.env("DATABASE_URL", database_url(pool)).env("SLUICE_LISTEN", "127.0.0.1:0").env_remove("SLUICE_CLUSTER").kill_on_drop(true);
     command.stdin(Stdio::null());
     command
 }
@@ -36,41 +29,79 @@ fn serve(pool: &PgPool) -> Child {
 }
 
 async fn end(child: &mut Child) -> std::process::ExitStatus {
-    let pid = i32::try_from(child.id().unwrap()).unwrap();
-    let told = Command::new("kill").args(["-TERM", &pid.to_string()]).status().await.unwrap();
-    assert!(told.success());
+    tell(child, "-TERM").await;
     tokio::time::timeout(Duration::from_secs(10), child.wait()).await.expect("it must end within 10 s").unwrap()
+}
+
+async fn tell(child: &Child, signal: &str) {
+    let told = Command::new("kill").args([signal, &child.id().unwrap().to_string()]).status().await.unwrap();
+    assert!(told.success());
+}
+
+/// A release of ten pods in five batches on the real control plane, which the
+/// program drives and the test only asks for.
+struct Release {
+    app: App,
+    order: OrderId,
+    watch: Watch,
+}
+
+impl Release {
+    async fn begin(pool: &PgPool) -> (Self, Child) {
+        let client = real::client().await;
+        let namespace = real::namespace(&client).await;
+        let store = Store::on(pool.clone());
+        store.register_cluster(CLUSTER).await.unwrap();
+        let settings = service::Settings { cluster: CLUSTER.into(), region: "cn-test".into(), batch_timeout_seconds: 60 };
+        let service = Service::new(store.clone(), Clock::default(), settings);
+        let app = App::asking(service, store, client, &namespace);
+        let program = serve(pool);
+        app.known_namespace().await;
+        let application = app.create("web", 10).await;
+        let watch = app.watch("web").await;
+        let order = app.deploy(application, NEW, batches(5)).await;
+        (Self { app, order, watch }, program)
+    }
+
+    async fn until_new(&self, pods: i32) {
+        eventually(async || if self.watch.now().of(NEW) >= pods { Ok(()) } else { Err(format!("{:?}", self.watch.now())) }).await;
+    }
+
+    /// Waits for the end, and checks that the batches came as planned.
+    async fn assert_whole(self) {
+        let order = self.app.end_of(self.order).await;
+        assert_eq!(order.state, State::Succeeded, "{order:#?}");
+        let seen = self.watch.end();
+        assert!(seen.iter().all(|sight| sight.ready >= 10), "{seen:#?}");
+        // Batches of two: never more than two pods too many, and never one back.
+        assert!(seen.iter().all(|sight| sight.pods.values().sum::<i32>() <= 12), "{seen:#?}");
+        assert!(seen.windows(2).all(|pair| pair[0].of(NEW) <= pair[1].of(NEW)), "{seen:#?}");
+    }
 }
 
 #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
 async fn killed_while_a_batch_runs_it_goes_on_when_started_again(pool: PgPool) {
-    // The test only asks; orders are driven by the program.
-    let client = real::client().await;
-    let namespace = real::namespace(&client).await;
-    let store = Store::on(pool.clone());
-    store.register_cluster(CLUSTER).await.unwrap();
-    let settings = service::Settings { cluster: CLUSTER.into(), region: "cn-test".into(), batch_timeout_seconds: 60 };
-    let service = Service::new(store.clone(), Clock::default(), settings);
-    let app = App::asking(service, store, client, &namespace);
-    let mut program = serve(&pool);
-    app.known_namespace().await;
-
-    let application = app.create("web", 10).await;
-    let watch = app.watch("web").await;
-    let order = app.deploy(application, "shop/web:2.0", batches(5)).await;
+    let (release, mut program) = Release::begin(&pool).await;
     for begun in [1, 5] {
-        eventually(async || if watch.now().of("shop/web:2.0") >= begun { Ok(()) } else { Err(format!("{:?}", watch.now())) }).await;
+        release.until_new(begun).await;
         program.kill().await.unwrap();
         program = serve(&pool);
     }
-    let order = app.end_of(order).await;
-    assert_eq!(order.state, State::Succeeded, "{order:#?}");
-    let seen = watch.end();
-    assert!(seen.iter().all(|sight| sight.ready >= 10), "{seen:#?}");
-    // Batches of two: never more than two pods too many, and never one back.
-    assert!(seen.iter().all(|sight| sight.pods.values().sum::<i32>() <= 12), "{seen:#?}");
-    assert!(seen.windows(2).all(|pair| pair[0].of("shop/web:2.0") <= pair[1].of("shop/web:2.0")), "{seen:#?}");
+    release.assert_whole().await;
     assert!(end(&mut program).await.success());
+}
+
+#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+async fn one_that_slept_longer_than_its_lease_leaves_the_order_to_the_other(pool: PgPool) {
+    let (release, mut sleeper) = Release::begin(&pool).await;
+    release.until_new(1).await;
+    tell(&sleeper, "-STOP").await;
+    let mut other = serve(&pool);
+    release.until_new(5).await;
+    // It wakes in the middle of the other's work, and believes that the order is its own.
+    tell(&sleeper, "-CONT").await;
+    release.assert_whole().await;
+    assert!(end(&mut sleeper).await.success() && end(&mut other).await.success());
 }
 
 #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]

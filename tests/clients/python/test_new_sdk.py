@@ -4,6 +4,8 @@ Each test looks at both ends: what the SDK's objects say, and what the cluster
 went through, seen from outside.
 """
 
+import itertools
+
 import pytest
 from alibabacloud_edas20170801 import models
 from alibabacloud_edas20170801.client import Client
@@ -186,7 +188,10 @@ def test_a_server_killed_while_a_batch_runs_goes_on_when_it_is_started_again(sdk
     new = namespace.version()
     never_less_than(moments, 10)
     phases = [part for part in plateaus(moments) if any(moment.running(new) for moment in part)]
-    assert [max(len(moment.running(new)) for moment in phase) for phase in phases] == [3, 6, 10, 10]
+    rests = [max(len(moment.running(new)) for moment in phase) for phase in phases]
+    # A write that was made and not yet recorded is made again: the same numbers, under the next token.
+    assert [rest for rest, _ in itertools.groupby(rests)] == [3, 6, 10]
+    assert len(rests) <= 5, "one write a batch, one at the end, and at most one of them again"
 
 
 def test_every_read_operation_tells_the_same_about_an_application(sdk, namespace):

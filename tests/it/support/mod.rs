@@ -176,6 +176,20 @@ impl App {
         assert_eq!(view.state, State::WaitingConfirmation, "{}", view.message);
         self.service.confirm(&caller(), view.batches[number - 1].id, true).await.unwrap();
     }
+
+    /// The same, once `rest` pods of `image` are there, as planned.
+    pub async fn confirm_at_rest(&self, order: OrderId, number: usize, watch: &watcher::Watch, image: &str, rest: i32) {
+        eventually(async || {
+            let state = self.service.order(order).await.unwrap().state;
+            if state == State::WaitingConfirmation && watch.now().of(image) == rest {
+                Ok(())
+            } else {
+                Err(format!("{state:?} {:?}", watch.now()))
+            }
+        })
+        .await;
+        self.confirm(order, number).await;
+    }
 }
 
 /// Polls until `probe` answers, or fails with what it said last.
@@ -193,6 +207,15 @@ pub async fn eventually<T, F: Future<Output = Result<T, String>>>(mut probe: imp
     })
     .await;
     found.unwrap_or_else(|_| panic!("not within {DEADLINE:?}: {last}"))
+}
+
+/// The URL of a test's own database.
+pub fn database_url(pool: &PgPool) -> String {
+    let server = std::env::var("DATABASE_URL").unwrap();
+    let name = pool.connect_options().get_database().unwrap().to_owned();
+    let (base, query) = server.split_once('?').unwrap_or((&server, ""));
+    let (base, _) = base.rsplit_once('/').unwrap();
+    format!("{base}/{name}?{query}")
 }
 
 pub fn caller() -> Caller {

@@ -1,0 +1,227 @@
+//! The rules in the database: they hold whatever program writes to it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sluice::{
+    domain::{
+        ApplicationId, OrderId, Rejection,
+        intent::{Change, Patch},
+        machine::Move,
+        order::{Kind, Source, State, Step, Target},
+        plan::Strategy,
+        spec::SpecChange,
+    },
+    store::{Applied, NewApplication, NewOrder, Store, StoreError},
+};
+use sqlx::PgPool;
+
+use crate::support::{CLUSTER, batches, database_url, eventually};
+
+/// Long enough for every lease here.
+const LEASE: Duration = Duration::from_secs(60);
+
+fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+async fn application(store: &Store, name: &str) -> ApplicationId {
+    store.register_cluster(CLUSTER).await.unwrap();
+    let id = ApplicationId::new();
+    let row = NewApplication {
+        id,
+        cluster: CLUSTER,
+        namespace: "default",
+        name,
+        logical_region: "cn-test",
+        description: "",
+        owner: "tester",
+        replicas: 3,
+    };
+    let mut tx = store.begin().await.unwrap();
+    tx.insert_application(&row, now()).await.unwrap();
+    tx.commit().await.unwrap();
+    id
+}
+
+async fn order(store: &Store, application: ApplicationId, strategy: Strategy) -> Result<OrderId, StoreError> {
+    let id = OrderId::new();
+    let row = NewOrder {
+        id,
+        application,
+        kind: Kind::Deploy,
+        strategy,
+        target: Target {
+            release: None,
+            source: Source::Change(SpecChange::default()),
+            replicas: None,
+            min_ready_seconds: None,
+            batch_timeout_seconds: 60,
+        },
+        snapshot: None,
+        undoes: None,
+        description: "",
+        created_by: "tester",
+        source: "pop",
+        replicas: 3,
+    };
+    let mut tx = store.begin().await?;
+    tx.insert_order(&row, now()).await?;
+    tx.commit().await?;
+    Ok(id)
+}
+
+fn step(state: State, step: Step, change: Option<Change>) -> Move {
+    Move { state, step, batch: 0, change, snapshot: None, batches: Vec::new(), message: String::new(), roll_back: false }
+}
+
+/// The SQLSTATE and the rule's name with which Postgres refuses a statement.
+async fn refusal(pool: &PgPool, statement: &'static str) -> (String, String) {
+    let error = sqlx::query(statement).execute(pool).await.expect_err(statement);
+    let error = error.into_database_error().expect(statement);
+    let rule = error.constraint().unwrap_or_default().to_owned();
+    (error.code().unwrap_or_default().into_owned(), if rule.is_empty() { error.message().to_owned() } else { rule })
+}
+
+#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+async fn an_application_has_one_open_order(pool: PgPool) {
+    let store = Store::on(pool.clone());
+    let (web, other) = (application(&store, "web").await, application(&store, "other").await);
+    let first = order(&store, web, batches(3)).await.unwrap();
+    let refused = order(&store, web, batches(3)).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Rejected(Rejection::OrderRunning { open, .. }) if open == first), "{refused}");
+    order(&store, other, batches(1)).await.unwrap();
+    // Many at once: one of them gets in, whatever the order in which they arrive.
+    let third = application(&store, "third").await;
+    let tries = futures::future::join_all((0..8).map(|_| order(&store, third, batches(1)))).await;
+    assert_eq!(tries.iter().filter(|tried| tried.is_ok()).count(), 1, "{tries:?}");
+    let (code, rule) = refusal(
+        &pool,
+        "INSERT INTO change_order (id, application_id, kind, strategy, target, description, created_at, created_by, source, step_since, run_after)
+         SELECT gen_random_uuid(), application_id, kind, strategy, target, '', created_at, '', '', step_since, run_after FROM change_order LIMIT 1",
+    )
+    .await;
+    assert_eq!((code.as_str(), rule.as_str()), ("23505", "change_order_open"));
+}
+
+#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+async fn an_order_that_ended_stays_as_it_ended(pool: PgPool) {
+    let store = Store::on(pool.clone());
+    let web = application(&store, "web").await;
+    let id = order(&store, web, batches(1)).await.unwrap();
+    let lease = store.acquire("one", LEASE, now(), 10).await.unwrap()[0];
+    let loaded = store.order(id).await.unwrap().unwrap();
+    store.advance(lease, &loaded, &step(State::Succeeded, Step::Done, None), now()).await.unwrap();
+    let late = store.advance(lease, &loaded, &step(State::Running, Step::Surge, None), now()).await.unwrap_err();
+    assert!(matches!(late, StoreError::Fenced { .. }), "{late}");
+    let (code, rule) = refusal(&pool, "UPDATE change_order SET state = 'running', finished_at = NULL").await;
+    assert!(code == "23514" && rule.contains("ended as succeeded"), "{code} {rule}");
+    let (code, _) = refusal(&pool, "UPDATE change_order SET finished_at = now() + interval '1 day'").await;
+    assert_eq!(code, "23514");
+    assert!(store.acquire("two", LEASE, now(), 10).await.unwrap().is_empty(), "nothing is left to do on it");
+}
+
+#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+async fn a_final_state_has_an_end_and_a_lease_has_a_holder_and_an_expiry(pool: PgPool) {
+    let store = Store::on(pool.clone());
+    let web = application(&store, "web").await;
+    order(&store, web, batches(2)).await.unwrap();
+    for statement in [
+        "UPDATE change_order SET state = 'failed'",
+        "UPDATE change_order SET finished_at = now()",
+        "UPDATE change_order SET lease_holder = 'one'",
+        "UPDATE change_order SET lease_expires_at = now()",
+        "UPDATE change_order SET settling = true",
+        "UPDATE change_order SET applied = 1",
+        "UPDATE change_order SET undoes = id",
+        "UPDATE batch SET state = 'failed'",
+        "UPDATE batch SET target = -1",
+        "UPDATE application SET replicas = -1",
+    ] {
+        assert_eq!(refusal(&pool, statement).await.0, "23514", "{statement}");
+    }
+}
+
+#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+async fn events_are_only_ever_added(pool: PgPool) {
+    let store = Store::on(pool.clone());
+    let web = application(&store, "web").await;
+    let id = order(&store, web, batches(1)).await.unwrap();
+    let lease = store.acquire("one", LEASE, now(), 10).await.unwrap()[0];
+    let loaded = store.order(id).await.unwrap().unwrap();
+    store.advance(lease, &loaded, &step(State::Running, Step::Surge, None), now()).await.unwrap();
+    let (code, rule) = refusal(&pool, "UPDATE event SET actor = 'somebody'").await;
+    assert!(code == "23514" && rule.contains("only ever added"), "{code} {rule}");
+    let events = store.events(id).await.unwrap();
+    assert!(events.iter().all(|event| event.actor == "sluice" && !event.kind.is_empty()), "{events:?}");
+}
+
+#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+async fn a_leased_order_is_nobody_elses_until_the_lease_runs_out_and_then_its_first_holder_writes_nothing(pool: PgPool) {
+    let store = Store::on(pool.clone());
+    let web = application(&store, "web").await;
+    let id = order(&store, web, batches(1)).await.unwrap();
+    let first = store.acquire("one", LEASE, now(), 10).await.unwrap()[0];
+    assert!(store.acquire("two", LEASE, now(), 10).await.unwrap().is_empty());
+    assert!(store.extend(first, LEASE).await.unwrap());
+
+    sqlx::query("UPDATE change_order SET lease_expires_at = now() - interval '1 second'").execute(&pool).await.unwrap();
+    let loaded = store.order(id).await.unwrap().unwrap();
+    let change = Change::Patch(Patch { replicas: Some(5), ..Patch::default() });
+    let surge = step(State::Running, Step::Surge, Some(change));
+    // Nobody took over yet, and still: what ran out is lost.
+    assert!(!store.extend(first, LEASE).await.unwrap());
+    assert!(matches!(store.advance(first, &loaded, &surge, now()).await, Err(StoreError::Fenced { .. })));
+
+    let second = store.acquire("two", LEASE, now(), 10).await.unwrap()[0];
+    assert!(second.generation > first.generation);
+    store.advance(second, &loaded, &surge, now()).await.unwrap();
+    let applied = Applied { version: 9, template: &serde_json::json!({}) };
+    assert!(matches!(store.record_applied(first, &loaded, &applied, now()).await, Err(StoreError::Fenced { .. })));
+    assert!(matches!(store.record_pods(first, loaded.batches[0].id, &[], now()).await, Err(StoreError::Fenced { .. })));
+    store.release(first, None, 0).await.unwrap();
+    let held = store.order(id).await.unwrap().unwrap();
+    assert!(held.has_change_to_make(), "the stale holder recorded nothing: {held:?}");
+    assert!(store.extend(second, LEASE).await.unwrap(), "and gave nothing away that was not its own");
+    // A fencing token is newer than all before it, also those of other orders.
+    let other = application(&store, "other").await;
+    order(&store, other, batches(1)).await.unwrap();
+    assert!(store.acquire("one", LEASE, now(), 10).await.unwrap()[0].generation > second.generation);
+}
+
+#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+async fn a_program_that_fell_silent_in_a_transaction_keeps_no_order_to_itself(pool: PgPool) {
+    let store = Store::on(pool.clone());
+    let web = application(&store, "web").await;
+    let id = order(&store, web, batches(1)).await.unwrap();
+    // As the program connects: a transaction with the order's row locked, and then nothing.
+    let silent = Store::connect(&database_url(&pool), 3).await.unwrap();
+    let mut tx = silent.begin().await.unwrap();
+    tx.lock_order(id).await.unwrap();
+    assert!(store.acquire("other", LEASE, now(), 10).await.unwrap().is_empty(), "it is locked");
+    let lease = eventually(async || store.acquire("other", LEASE, now(), 10).await.unwrap().pop().ok_or("still locked".into())).await;
+    assert_eq!(lease.order, id);
+    let late = tx.commit().await.unwrap_err();
+    assert!(late.is_retryable(), "what it wrote is gone, and it may try again: {late}");
+}
+
+#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+async fn two_executors_never_get_the_same_order(pool: PgPool) {
+    let store = Store::on(pool);
+    let mut ids = Vec::new();
+    for number in 0..20 {
+        let web = application(&store, &format!("web-{number}")).await;
+        ids.push(order(&store, web, batches(1)).await.unwrap());
+    }
+    let takes = futures::future::join_all((0..10).map(|worker| {
+        let store = store.clone();
+        async move { store.acquire(&worker.to_string(), LEASE, now(), 3).await.unwrap() }
+    }))
+    .await;
+    let mut taken: Vec<OrderId> = takes.into_iter().flatten().map(|lease| lease.order).collect();
+    taken.extend(store.acquire("last", LEASE, now(), 20).await.unwrap().into_iter().map(|lease| lease.order));
+    let (mut all, mut once) = (taken.clone(), ids);
+    all.sort_unstable();
+    once.sort_unstable();
+    assert_eq!(all, once, "each exactly once");
+}
