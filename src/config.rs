@@ -9,6 +9,8 @@ use std::{net::SocketAddr, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
+use crate::domain::order::Tolerance;
+
 /// Change orders for Kubernetes, speaking the EDAS API.
 #[derive(Debug, Parser)]
 #[command(name = "sluice", version, about)]
@@ -111,12 +113,37 @@ pub struct Serve {
     /// Seconds that a batch may take where the request does not say (BatchTimeout).
     #[arg(long, env = "SLUICE_BATCH_TIMEOUT", default_value_t = 1800, value_parser = clap::value_parser!(i64).range(1..=604_800))]
     pub batch_timeout: i64,
+    /// Seconds for which trouble that may pass by itself (the registry does not answer, no node has room, a volume is not there yet) is waited out before the batch has failed. Raise it where nodes are added on demand.
+    #[arg(long, env = "SLUICE_FAILURE_GRACE", default_value_t = Tolerance::default().grace_seconds, value_parser = clap::value_parser!(i64).range(0..=86_400))]
+    pub failure_grace: i64,
+    /// How often a container of a new pod may end and be started again before the batch has failed.
+    #[arg(long, env = "SLUICE_RESTARTS_TOLERATED", default_value_t = Tolerance::default().restarts, value_parser = clap::value_parser!(i32).range(0..=1000))]
+    pub restarts_tolerated: i32,
+    /// Seconds for which new pods must stay ready before their batch is done.
+    #[arg(long, env = "SLUICE_BATCH_WATCH", default_value_t = Tolerance::default().watch_seconds, value_parser = clap::value_parser!(i32).range(0..=86_400))]
+    pub batch_watch: i32,
+    /// Leave a release that failed where it is, instead of taking it back by itself.
+    #[arg(long, env = "SLUICE_NO_AUTOMATIC_ROLLBACK")]
+    pub no_automatic_rollback: bool,
     /// Refuse the old HMAC-SHA1 signatures. The old SDKs, aliyun-cli, Terraform and Jenkins then no longer work.
     #[arg(long, env = "SLUICE_REFUSE_HMAC_SHA1")]
     pub refuse_hmac_sha1: bool,
     /// How log lines are written to standard error.
     #[arg(long, env = "SLUICE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+}
+
+impl Serve {
+    /// What is put up with before a batch has failed.
+    #[must_use]
+    pub fn tolerance(&self) -> Tolerance {
+        Tolerance {
+            grace_seconds: self.failure_grace,
+            restarts: self.restarts_tolerated,
+            watch_seconds: self.batch_watch,
+            roll_back: !self.no_automatic_rollback,
+        }
+    }
 }
 
 /// Which cluster.

@@ -94,15 +94,13 @@ async fn serve(settings: Serve) -> Result<()> {
             Ok(())
         });
     }
-    let service = Service::new(
-        store,
-        clock,
-        service::Settings {
-            cluster: settings.cluster_id.clone(),
-            region: settings.region.clone(),
-            batch_timeout_seconds: settings.batch_timeout,
-        },
-    );
+    let rules = service::Settings {
+        cluster: settings.cluster_id.clone(),
+        region: settings.region.clone(),
+        batch_timeout_seconds: settings.batch_timeout,
+        tolerance: settings.tolerance(),
+    };
+    let service = Service::new(store, clock, rules);
     let edge = http::Settings { hmac_sha1: !settings.refuse_hmac_sha1, ..http::Settings::default() };
     let router = if settings.role.serves() { http::router(service, edge) } else { http::health_router(service, edge) };
     let listener = TcpListener::bind(settings.listen).await.with_context(|| format!("cannot listen on {}", settings.listen))?;

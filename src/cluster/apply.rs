@@ -14,8 +14,8 @@ use kube::{
 use serde_json::Value;
 
 use super::{
-    ClusterError, FIELD_MANAGER, apps, manifest,
-    manifest::Author,
+    ClusterError, FIELD_MANAGER, apps, core, manifest,
+    manifest::{Author, Notice},
     view::{Key, View},
 };
 use crate::domain::intent::Change;
@@ -98,9 +98,29 @@ impl Writer<'_> {
                 }
             }
         };
-        let made = Made { version: super::view::version(&object), template: object["spec"]["template"].clone() };
+        let made = Made { version: super::object::version(&object), template: object["spec"]["template"].clone() };
         self.view.put_deployment(key, object);
         Ok(made)
+    }
+}
+
+impl Writer<'_> {
+    /// Leaves a warning about the Deployment where `kubectl describe` shows it. The
+    /// same one again (same order and reason) is left once.
+    ///
+    /// # Errors
+    /// See [`ClusterError`]; nothing of an order stands on it.
+    pub async fn warn(&self, key: &Key, author: Author, notice: &Notice<'_>) -> Result<(), ClusterError> {
+        let deployment = self.view.deployment(key).ok_or(ClusterError::Gone)?;
+        let event = manifest::warning(&deployment, author, notice);
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &core("Event"));
+        let object: DynamicObject = serde_json::from_value(event).map_err(|error| ClusterError::Refused(error.to_string()))?;
+        let parameters = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+        match bounded(api.create(&parameters, &object)).await {
+            Err(ClusterError::Refused(why)) if why.contains("already exists") => Ok(()),
+            Err(error) => Err(error),
+            Ok(_) => Ok(()),
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! changes nothing. Where a Deployment has no token yet, its resourceVersion is
 //! tested instead.
 
+use jiff::Timestamp;
 use json_patch::Patch as JsonPatch;
 use serde_json::{Value, json};
 
@@ -54,6 +55,48 @@ pub fn deployment(namespace: &str, name: &str, author: Author, template: &Value,
             "selector": { "matchLabels": { APPLICATION_LABEL: application } },
             "template": template,
         },
+    })
+}
+
+/// What an Event says.
+#[derive(Debug, Clone, Copy)]
+pub struct Notice<'a> {
+    /// Why, as one word in capitals and small letters.
+    pub reason: &'a str,
+    /// What happened, for people; cut to 1024 bytes.
+    pub text: &'a str,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Longest text that an Event may have, in bytes.
+const LONGEST_NOTE: usize = 1024;
+
+/// An Event that warns about `deployment`. Its name makes it the only one of its
+/// order and reason.
+#[must_use]
+pub fn warning(deployment: &Value, author: Author, notice: &Notice<'_>) -> Value {
+    let Notice { reason, text, at } = notice;
+    let metadata = &deployment["metadata"];
+    let name = metadata["name"].as_str().unwrap_or_default();
+    let at = at.round(jiff::Unit::Second).unwrap_or(*at).to_string();
+    let end = (0..=LONGEST_NOTE.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    json!({
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": { "name": format!("{name}.{}.{}", author.order, reason.to_lowercase()), "namespace": metadata["namespace"] },
+        "involvedObject": {
+            "apiVersion": "apps/v1", "kind": "Deployment", "namespace": metadata["namespace"], "name": name,
+            "uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"],
+        },
+        "type": "Warning",
+        "reason": reason,
+        "message": &text[..end],
+        "firstTimestamp": at,
+        "lastTimestamp": at,
+        "count": 1,
+        "source": { "component": "sluice" },
+        "reportingComponent": "sluice",
     })
 }
 

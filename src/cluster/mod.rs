@@ -8,6 +8,7 @@
 
 pub mod apply;
 pub mod manifest;
+mod object;
 pub mod view;
 mod watch;
 
@@ -129,4 +130,9 @@ impl Cluster {
 /// fields of a newer Kubernetes.
 fn apps(kind: &str) -> ApiResource {
     ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", kind))
+}
+
+/// Core `v1` objects, likewise.
+fn core(kind: &str) -> ApiResource {
+    ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", kind))
 }

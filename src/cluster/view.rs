@@ -10,13 +10,15 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use jiff::Timestamp;
 use kube::api::DynamicObject;
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
-use super::manifest;
-use crate::domain::observation::{DeploymentView, Observation, PodView, ReplicaSetView, Waiting};
+use super::{
+    manifest,
+    object::{self, ReplicaSet, controller, number, other_manager, version},
+};
+use crate::domain::observation::{DeploymentView, Observation, PodView, ReplicaSetView, Warning};
 
 /// An application's place on the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,6 +47,8 @@ pub(super) enum Kind {
     ReplicaSet,
     Pod,
     Namespace,
+    /// Events that warn, about pods. What they say is told; nothing stands on it.
+    Warning,
 }
 
 /// What the watches see. All methods are short and take one lock.
@@ -62,6 +66,8 @@ struct State {
     replica_sets: HashMap<String, Owned<ReplicaSet>>,
     /// By uid.
     pods: HashMap<String, Owned<PodView>>,
+    /// By the event's own uid; its owner is the pod.
+    warnings: HashMap<String, Owned<Warning>>,
     /// Uids of owned objects by their owner's.
     children: HashMap<String, HashSet<String>>,
     namespaces: BTreeSet<String>,
@@ -80,19 +86,6 @@ struct State {
 struct Owned<T> {
     owner: String,
     object: T,
-}
-
-#[derive(Debug)]
-struct ReplicaSet {
-    /// Without the label that tells ReplicaSets of one Deployment apart.
-    template: Value,
-    desired: i32,
-    min_ready_seconds: i32,
-    status_replicas: i32,
-    available: i32,
-    observed: bool,
-    create_failure: Option<String>,
-    deployment: Option<Key>,
 }
 
 impl View {
@@ -132,7 +125,8 @@ impl View {
 
     pub(super) fn is_reachable(&self) -> bool {
         let state = self.lock();
-        state.synced.len() == 4 && state.broken.is_empty()
+        let needed = [Kind::Deployment, Kind::ReplicaSet, Kind::Pod, Kind::Namespace];
+        needed.iter().all(|kind| state.synced.contains(kind) && !state.broken.contains(kind))
     }
 
     pub(super) async fn mirrored(&self) -> Vec<Mirror> {
@@ -185,6 +179,7 @@ impl View {
             }
             Kind::ReplicaSet => state.replica_sets.keys().filter(|uid| !listed.contains(*uid)).cloned().collect(),
             Kind::Pod => state.pods.keys().filter(|uid| !listed.contains(*uid)).cloned().collect(),
+            Kind::Warning => state.warnings.keys().filter(|uid| !listed.contains(*uid)).cloned().collect(),
             Kind::Namespace => {
                 state.namespaces = listed.iter().cloned().collect();
                 Vec::new()
@@ -210,11 +205,11 @@ impl View {
         }
     }
 
-    pub(super) fn put(&self, kind: Kind, object: DynamicObject) {
-        let uid = object.metadata.uid.clone().unwrap_or_default();
-        let name = object.metadata.name.clone().unwrap_or_default();
-        let key = Key { namespace: object.metadata.namespace.clone().unwrap_or_default(), name };
-        let Ok(value) = serde_json::to_value(object) else { return };
+    pub(super) fn put(&self, kind: Kind, seen: DynamicObject) {
+        let uid = seen.metadata.uid.clone().unwrap_or_default();
+        let name = seen.metadata.name.clone().unwrap_or_default();
+        let key = Key { namespace: seen.metadata.namespace.clone().unwrap_or_default(), name };
+        let Ok(value) = serde_json::to_value(seen) else { return };
         if kind != Kind::Deployment
             && let Some(listed) = self.lock().listing.get_mut(&kind)
         {
@@ -232,7 +227,7 @@ impl View {
                 let deployment = Key { namespace: key.namespace, name: owner_name };
                 let mut state = self.lock();
                 state.children.entry(owner.clone()).or_default().insert(uid.clone());
-                state.replica_sets.insert(uid, Owned { owner, object: replica_set(&value, deployment.clone()) });
+                state.replica_sets.insert(uid, Owned { owner, object: object::replica_set(&value, deployment.clone()) });
                 state.notify(&deployment);
             }
             Kind::Pod => {
@@ -243,11 +238,19 @@ impl View {
                     && !matches!(value["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
                 if active {
                     state.children.entry(owner.clone()).or_default().insert(uid.clone());
-                    state.pods.insert(uid, Owned { owner: owner.clone(), object: pod(&value) });
+                    state.pods.insert(uid, Owned { owner: owner.clone(), object: object::pod(&value) });
                 } else {
                     state.forget(Kind::Pod, &uid);
                 }
                 state.notify_owner(&owner);
+            }
+            Kind::Warning => {
+                let about = &value["involvedObject"];
+                let (Some("Pod"), Some(owner)) = (about["kind"].as_str(), about["uid"].as_str()) else { return };
+                let mut state = self.lock();
+                state.children.entry(owner.to_owned()).or_default().insert(uid.clone());
+                state.warnings.insert(uid, Owned { owner: owner.to_owned(), object: object::warning(&value) });
+                state.notify_pod(owner);
             }
         }
     }
@@ -269,7 +272,7 @@ impl View {
                 }
                 state.notify(&key);
             }
-            Kind::ReplicaSet | Kind::Pod => state.forget(kind, &uid),
+            Kind::ReplicaSet | Kind::Pod | Kind::Warning => state.forget(kind, &uid),
         }
     }
 }
@@ -287,6 +290,12 @@ impl State {
         }
     }
 
+    fn notify_pod(&self, pod: &str) {
+        if let Some(pod) = self.pods.get(pod) {
+            self.notify_owner(&pod.owner);
+        }
+    }
+
     fn forget(&mut self, kind: Kind, uid: &str) {
         let owner = match kind {
             Kind::ReplicaSet => self.replica_sets.remove(uid).map(|set| {
@@ -299,6 +308,7 @@ impl State {
                 self.notify_owner(&pod.owner);
                 pod.owner
             }),
+            Kind::Warning => self.warnings.remove(uid).map(|warning| warning.owner),
             Kind::Deployment | Kind::Namespace => None,
         };
         if let Some(owner) = owner
@@ -346,10 +356,11 @@ impl State {
     }
 
     fn replica_set_view(&self, uid: &str, set: &ReplicaSet) -> ReplicaSetView {
-        let pods = self.children.get(uid).into_iter().flatten().filter_map(|pod| self.pods.get(pod));
-        let mut pods: Vec<PodView> = pods.map(|pod| pod.object.clone()).collect();
+        let pods = self.children.get(uid).into_iter().flatten();
+        let mut pods: Vec<PodView> = pods.filter_map(|pod| self.pod_view(pod)).collect();
         pods.sort_by(|a, b| a.name.cmp(&b.name));
         ReplicaSetView {
+            name: set.name.clone(),
             desired: set.desired,
             min_ready_seconds: set.min_ready_seconds,
             status_replicas: set.status_replicas,
@@ -359,73 +370,12 @@ impl State {
             pods,
         }
     }
-}
 
-/// An object's resourceVersion as a number; 0 if it has none. Kubernetes says
-/// since 1.35 that they may be compared; in fact they always were revisions of etcd.
-pub(super) fn version(object: &Value) -> u64 {
-    object["metadata"]["resourceVersion"].as_str().and_then(|version| version.parse().ok()).unwrap_or(0)
-}
-
-fn number(value: &Value) -> i32 {
-    value.as_i64().and_then(|number| i32::try_from(number).ok()).unwrap_or(0)
-}
-
-fn controller(object: &Value, kind: &str) -> Option<(String, String)> {
-    let owners = object["metadata"]["ownerReferences"].as_array()?;
-    let owner = owners.iter().find(|owner| owner["controller"] == true && owner["kind"] == kind)?;
-    Some((owner["uid"].as_str()?.to_owned(), owner["name"].as_str()?.to_owned()))
-}
-
-/// Who else wrote the pod template last. Times are whole seconds, so our own
-/// writes are left out instead of compared.
-fn other_manager(metadata: &Value) -> Option<String> {
-    let writes = metadata["managedFields"].as_array()?.iter();
-    let others = writes.filter(|write| write["manager"] != super::FIELD_MANAGER && !write["fieldsV1"]["f:spec"]["f:template"].is_null());
-    let newest = others.max_by_key(|write| write["time"].as_str().map(str::to_owned))?;
-    newest["manager"].as_str().map(str::to_owned)
-}
-
-fn replica_set(object: &Value, deployment: Key) -> ReplicaSet {
-    let (spec, status) = (&object["spec"], &object["status"]);
-    let mut template = spec["template"].clone();
-    if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
-        labels.remove("pod-template-hash");
-    }
-    let conditions = status["conditions"].as_array().into_iter().flatten();
-    let failure = conditions.filter(|c| c["type"] == "ReplicaFailure" && c["status"] == "True").find_map(|c| c["message"].as_str());
-    ReplicaSet {
-        template,
-        desired: number(&spec["replicas"]),
-        min_ready_seconds: number(&spec["minReadySeconds"]),
-        status_replicas: number(&status["replicas"]),
-        available: number(&status["availableReplicas"]),
-        observed: status["observedGeneration"].as_i64().unwrap_or(0) >= object["metadata"]["generation"].as_i64().unwrap_or(0),
-        create_failure: failure.map(str::to_owned),
-        deployment: Some(deployment),
-    }
-}
-
-fn pod(object: &Value) -> PodView {
-    let status = &object["status"];
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let conditions = status["conditions"].as_array().into_iter().flatten();
-    let ready = conditions.filter(|c| c["type"] == "Ready" && c["status"] == "True").find_map(|c| c["lastTransitionTime"].as_str());
-    let containers = [&status["initContainerStatuses"], &status["containerStatuses"]].into_iter().filter_map(Value::as_array).flatten();
-    let waiting = containers.filter_map(|container| {
-        let waiting = container["state"].get("waiting")?;
-        let mut message = text(&waiting["message"]);
-        let last = &container["lastState"]["terminated"];
-        if let Some(code) = last["exitCode"].as_i64() {
-            message = format!("{message} (it ended last with exit code {code}, {})", last["reason"].as_str().unwrap_or("no reason given"));
-        }
-        Some(Waiting { container: text(&container["name"]), image: text(&container["image"]), reason: text(&waiting["reason"]), message })
-    });
-    PodView {
-        name: text(&object["metadata"]["name"]),
-        ip: text(&status["podIP"]),
-        phase: text(&status["phase"]),
-        ready_since: ready.and_then(|since| since.parse::<Timestamp>().ok()),
-        waiting: waiting.collect(),
+    fn pod_view(&self, uid: &str) -> Option<PodView> {
+        let mut pod = self.pods.get(uid)?.object.clone();
+        let warnings = self.children.get(uid).into_iter().flatten().filter_map(|event| self.warnings.get(event));
+        pod.warnings = warnings.map(|warning| warning.object.clone()).collect();
+        pod.warnings.sort_by(|a, b| (a.at, &a.message).cmp(&(b.at, &b.message)));
+        Some(pod)
     }
 }

@@ -1,15 +1,15 @@
 //! The watches that keep the view: one stream a kind, never a polling request.
 //!
 //! A stream that breaks begins again with a new list, after a growing delay;
-//! what vanished meanwhile is noticed then.
+//! what vanished meanwhile is noticed then. Without the right to see events all
+//! goes on, only with less said about failures.
 
 use std::sync::Arc;
 
 use futures::StreamExt;
 use kube::{
     Client,
-    api::{Api, ApiResource, DynamicObject},
-    core::GroupVersionKind,
+    api::{Api, DynamicObject},
     runtime::{
         WatchStreamExt,
         watcher::{self, Event},
@@ -18,26 +18,27 @@ use kube::{
 use tokio::task::JoinSet;
 
 use super::{
-    apps,
+    apps, core,
     view::{Kind, View},
 };
 
 /// Starts the watches of `view`.
 pub(super) fn spawn(client: &Client, view: &Arc<View>, tasks: &mut JoinSet<()>) {
-    let core = |kind: &str| ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", kind));
-    for (kind, resource) in [
-        (Kind::Deployment, apps("Deployment")),
-        (Kind::ReplicaSet, apps("ReplicaSet")),
-        (Kind::Pod, core("Pod")),
-        (Kind::Namespace, core("Namespace")),
+    let everything = watcher::Config::default();
+    for (kind, resource, config) in [
+        (Kind::Deployment, apps("Deployment"), everything.clone()),
+        (Kind::ReplicaSet, apps("ReplicaSet"), everything.clone()),
+        (Kind::Pod, core("Pod"), everything.clone()),
+        (Kind::Namespace, core("Namespace"), everything.clone()),
+        (Kind::Warning, core("Event"), everything.fields("type=Warning,involvedObject.kind=Pod")),
     ] {
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-        tasks.spawn(follow(api, kind, view.clone()));
+        tasks.spawn(follow(api, kind, config, view.clone()));
     }
 }
 
-async fn follow(api: Api<DynamicObject>, kind: Kind, view: Arc<View>) {
-    let mut events = watcher::watcher(api, watcher::Config::default()).default_backoff().boxed();
+async fn follow(api: Api<DynamicObject>, kind: Kind, config: watcher::Config, view: Arc<View>) {
+    let mut events = watcher::watcher(api, config).default_backoff().boxed();
     while let Some(event) = events.next().await {
         if let Err(error) = &event {
             tracing::warn!(kind = ?kind, %error, "a watch broke and begins again");

@@ -1,43 +1,271 @@
-//! From what Kubernetes shows of a container to what it means for a release.
+//! From what Kubernetes shows of pods to what it means for a release.
 //!
-//! A container that waits for one of the reasons here will not start by itself
-//! in any time a release should take: the batch has failed now, not when its
-//! deadline comes. Everything else keeps waiting.
+//! Some trouble never goes away: the batch has failed *now*, not when its deadline
+//! comes. Some may pass by itself and is waited out for a *grace*. The rest is
+//! only said, should the batch not be done in time. Each cause is a sentence that
+//! names pod, container, image, reason and Kubernetes' own text. Pure: one table
+//! ([`WAITING`]) and a few rules beside it.
 
-use super::observation::{PodView, Waiting};
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    observation::{ContainerState, ContainerView, CreateFailure, DeploymentView, Ending, PodView, ReplicaSetView, Warning},
+    order::Tolerance,
+};
 
 /// Longest part of Kubernetes' own text that a message repeats, in characters.
 const LONGEST_TEXT: usize = 1000;
 
-/// Reasons for which a waiting container is given up at once, in the kubelet's words.
-const FATAL: [&str; 13] = [
+/// What a cause means for the batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// It will not go away: the batch has failed.
+    Fatal,
+    /// It may pass: the batch has failed if it is still so then.
+    FatalAt(Timestamp),
+    /// Nothing says yet that the pod cannot become Ready.
+    KeepWaiting,
+}
+
+/// Why a pod is not Ready, or is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    /// What follows from it.
+    pub verdict: Verdict,
+    /// For people.
+    pub sentence: String,
+}
+
+/// What pods are judged by.
+#[derive(Debug, Clone, Copy)]
+pub struct Measure {
+    /// What is put up with.
+    pub tolerance: Tolerance,
+    /// When the order began: what happened to a pod before is none of its doing.
+    pub since: Timestamp,
+}
+
+/// What a waiting container's reason means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    /// It will not go away.
+    Fatal,
+    /// It may pass.
+    Grace,
+    /// Kubernetes' text says which: it may pass, unless these words are in it and
+    /// none of [`PASSING`] is.
+    FatalIf(&'static [&'static str]),
+    /// It will not go away, unless one of [`PASSING`] is in the text.
+    FatalUnlessPassing,
+    /// It ended again and again: as often as is put up with?
+    Endings,
+}
+
+/// The reasons for which a container waits in trouble, in the kubelet's words.
+/// Every other one (`ContainerCreating`, `PodInitializing`) is no trouble.
+const WAITING: &[(&str, Rule)] = &[
     // The image: its name, its registry, or the right to pull it.
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "InvalidImageName",
-    "ErrImageNeverPull",
-    "ImageInspectError",
-    "RegistryUnavailable",
-    "SignatureValidationFailed",
+    ("InvalidImageName", Rule::Fatal),
+    ("ErrImageNeverPull", Rule::Fatal),
+    ("SignatureValidationFailed", Rule::Fatal),
+    ("ErrImagePull", Rule::FatalIf(NO_IMAGE)),
+    ("ImagePullBackOff", Rule::FatalIf(NO_IMAGE)),
+    ("ImageInspectError", Rule::Grace),
+    ("RegistryUnavailable", Rule::Grace),
     // A ConfigMap, Secret or key that the container names does not exist.
-    "CreateContainerConfigError",
+    ("CreateContainerConfigError", Rule::FatalUnlessPassing),
     // The runtime cannot make or start the container.
-    "CreateContainerError",
-    "RunContainerError",
-    "PreCreateHookError",
-    "PostStartHookError",
-    // It started, and ended, again and again.
-    "CrashLoopBackOff",
+    ("CreateContainerError", Rule::FatalUnlessPassing),
+    ("RunContainerError", Rule::FatalUnlessPassing),
+    ("PreCreateHookError", Rule::Fatal),
+    ("PreStartHookError", Rule::Fatal),
+    ("PostStartHookError", Rule::Fatal),
+    ("CrashLoopBackOff", Rule::Endings),
 ];
 
-/// Why the pod cannot become Ready, as a sentence that names pod, container,
-/// reason, image and Kubernetes' own text; none while it still may.
+/// The registry answered, and its answer is no.
+const NO_IMAGE: &[&str] = &[
+    "not found",
+    "manifest unknown",
+    "name unknown",
+    "no such image",
+    "does not exist",
+    "unauthorized",
+    "authentication required",
+    "authorization failed",
+    "denied",
+    "forbidden",
+    "invalid reference",
+    "no matching manifest",
+    "no match for platform",
+];
+
+/// The network or a server had a bad moment, in lower case.
+const PASSING: &[&str] = &[
+    "timeout",
+    "timed out",
+    "deadline exceeded",
+    "connection refused",
+    "connection reset",
+    "no such host",
+    "server misbehaving",
+    "temporary failure",
+    "network is unreachable",
+    "no route to host",
+    "unexpected eof",
+    ": eof",
+    "toomanyrequests",
+    "too many requests",
+    "internal server error",
+    "bad gateway",
+    "service unavailable",
+    "failed to sync configmap cache",
+    "failed to sync secret cache",
+    "is reserved for",
+];
+
+/// What says that the API server will never take the pod.
+const NEVER_TAKEN: &[&str] = &["violates podsecurity", "denied the request", "is invalid"];
+
+/// Warnings that keep a pod from starting, while its containers only say that
+/// they are being created.
+const NOT_STARTED: &[&str] =
+    &["FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox", "NetworkNotReady", "FailedPodSandBoxStatus"];
+
+/// The cause that is fatal first, if the present version has any trouble.
 #[must_use]
-pub fn verdict(pod: &PodView) -> Option<String> {
-    let waiting = pod.waiting.iter().find(|waiting| FATAL.contains(&waiting.reason.as_str()))?;
-    let Waiting { container, image, reason, message } = waiting;
+pub fn judge(view: &DeploymentView, measure: Measure) -> Option<Cause> {
+    let set = view.new.as_ref()?;
+    let refused = set.create_failure.iter().map(|failure| not_created(set, failure, measure));
+    refused.chain(set.pods.iter().filter_map(|pod| judge_pod(pod, measure))).min_by_key(|cause| cause.verdict)
+}
+
+/// Why the pod is not Ready; none if it is, or if it is just starting.
+#[must_use]
+pub fn judge_pod(pod: &PodView, measure: Measure) -> Option<Cause> {
+    if pod.ready_since.is_some() {
+        return None;
+    }
+    if let Some(text) = &pod.unschedulable {
+        let sentence = format!("pod {} cannot be scheduled: {}", pod.name, clean(text));
+        return Some(Cause { verdict: grace(pod.created_at, measure), sentence });
+    }
+    let containers = pod.containers.iter().filter_map(|container| judge_container(pod, container, measure));
+    let trouble = containers.min_by_key(|cause| cause.verdict);
+    trouble.or_else(|| not_started(pod, measure)).or_else(|| not_ready(pod, measure))
+}
+
+fn not_created(set: &ReplicaSetView, failure: &CreateFailure, measure: Measure) -> Cause {
+    let sentence = format!("the ReplicaSet {} cannot create pods: {}", set.name, clean(&failure.message));
+    let verdict = if says(&failure.message, NEVER_TAKEN) { Verdict::Fatal } else { grace(failure.since, measure) };
+    Cause { verdict, sentence }
+}
+
+fn judge_container(pod: &PodView, container: &ContainerView, measure: Measure) -> Option<Cause> {
+    let (reason, message) = match &container.state {
+        ContainerState::Running { .. } => {
+            let last = container.last.as_ref().filter(|_| endings(pod, container, measure) > 0)?;
+            return Some(ended(pod, container, "was started again", last, measure));
+        }
+        // An init container is done when it ends well.
+        ContainerState::Ended(ending) if container.is_init && ending.exit_code == 0 => return None,
+        ContainerState::Ended(ending) => return Some(ended(pod, container, "ended", ending, measure)),
+        ContainerState::Waiting { reason, message } => (reason, message),
+    };
+    let (_, rule) = WAITING.iter().find(|(word, _)| word == reason)?;
+    // The image's own name says nothing of what went wrong with it.
+    let said = message.replace(&container.image, "");
+    let verdict = match rule {
+        Rule::Fatal => Verdict::Fatal,
+        Rule::FatalIf(words) if says(&said, words) && !says(&said, PASSING) => Verdict::Fatal,
+        Rule::FatalUnlessPassing if !says(&said, PASSING) => Verdict::Fatal,
+        Rule::Grace | Rule::FatalIf(_) | Rule::FatalUnlessPassing => grace(pod.created_at, measure),
+        Rule::Endings => by_endings(pod, container, measure),
+    };
+    let last = container.last.as_ref().map(|ending| format!(" (it ended last with {})", how(ending))).unwrap_or_default();
     let text = if message.is_empty() { String::new() } else { format!(": {}", clean(message)) };
-    Some(format!("pod {}, container {container}: {reason} (image {image}){text}", pod.name))
+    let sentence =
+        format!("pod {}, {} {}: {reason} (image {}){text}{last}{}", pod.name, kind(container), container.name, container.image, probe(pod));
+    Some(Cause { verdict, sentence })
+}
+
+fn ended(pod: &PodView, container: &ContainerView, what: &str, ending: &Ending, measure: Measure) -> Cause {
+    let (kind, name, image) = (kind(container), &container.name, &container.image);
+    let sentence = format!("pod {}, {kind} {name}: it {what} after {} (image {image}){}", pod.name, how(ending), probe(pod));
+    Cause { verdict: by_endings(pod, container, measure), sentence }
+}
+
+fn by_endings(pod: &PodView, container: &ContainerView, measure: Measure) -> Verdict {
+    let fatal = endings(pod, container, measure) > measure.tolerance.restarts;
+    if fatal { Verdict::Fatal } else { Verdict::KeepWaiting }
+}
+
+/// How often the container ended in the order's time. That Kubernetes holds it
+/// back counts once more: it says itself that this goes on.
+fn endings(pod: &PodView, container: &ContainerView, measure: Measure) -> i32 {
+    let now = match &container.state {
+        ContainerState::Running { .. } => 0,
+        ContainerState::Ended(_) => 1,
+        ContainerState::Waiting { reason, .. } if reason == "CrashLoopBackOff" => 2,
+        ContainerState::Waiting { .. } => 0,
+    };
+    // Of a pod that was there before, earlier restarts are none of the order's doing.
+    let is_ours = pod.created_at.is_none_or(|created| created >= measure.since);
+    now + if is_ours { container.restarts } else { 0 }
+}
+
+/// A pod whose volumes or network cannot be had: its containers are silent on it.
+fn not_started(pod: &PodView, measure: Measure) -> Option<Cause> {
+    let waits = |container: &ContainerView| matches!(container.state, ContainerState::Waiting { .. });
+    if !pod.containers.is_empty() && !pod.containers.iter().any(waits) {
+        return None;
+    }
+    let warning = pod.warnings.iter().rev().find(|warning| NOT_STARTED.contains(&warning.reason.as_str()))?;
+    let sentence = format!("pod {} cannot start: {}: {}", pod.name, warning.reason, clean(&warning.message));
+    Some(Cause { verdict: grace(pod.created_at, measure), sentence })
+}
+
+/// A pod that runs and is not Ready: not yet, or not any more.
+fn not_ready(pod: &PodView, measure: Measure) -> Option<Cause> {
+    let started = pod.containers.iter().filter(|container| !container.is_init).map(|container| match container.state {
+        ContainerState::Running { since } => since,
+        ContainerState::Waiting { .. } | ContainerState::Ended(_) => None,
+    });
+    let started = started.collect::<Option<Vec<Timestamp>>>()?.into_iter().max()?;
+    // Kubernetes notes when that changed: later than the start, it was Ready before.
+    let lost = pod.unready_since.filter(|since| *since > started);
+    let (verdict, what) = match lost {
+        Some(since) => (grace(Some(since), measure), "is not Ready any more"),
+        None => (Verdict::KeepWaiting, "runs and is not Ready"),
+    };
+    Some(Cause { verdict, sentence: format!("pod {} {what}{}", pod.name, probe(pod)) })
+}
+
+/// When trouble that began then has lasted too long.
+fn grace(since: Option<Timestamp>, measure: Measure) -> Verdict {
+    let since = since.unwrap_or(measure.since).max(measure.since);
+    Verdict::FatalAt(since.checked_add(SignedDuration::from_secs(measure.tolerance.grace_seconds)).unwrap_or(Timestamp::MAX))
+}
+
+/// What a probe said last, as the end of a sentence.
+fn probe(pod: &PodView) -> String {
+    let unhealthy = pod.warnings.iter().rev().find(|Warning { reason, .. }| reason == "Unhealthy");
+    unhealthy.map(|warning| format!("; {}", clean(&warning.message))).unwrap_or_default()
+}
+
+fn how(ending: &Ending) -> String {
+    let reason = if ending.reason.is_empty() { "no reason given" } else { ending.reason.as_str() };
+    let said = if ending.message.is_empty() { String::new() } else { format!(": {}", clean(&ending.message)) };
+    format!("exit code {}, {reason}{said}", ending.exit_code)
+}
+
+fn kind(container: &ContainerView) -> &'static str {
+    if container.is_init { "init container" } else { "container" }
+}
+
+fn says(text: &str, words: &[&str]) -> bool {
+    let text = text.to_lowercase();
+    words.iter().any(|word| text.contains(word))
 }
 
 /// Kubernetes' text without control characters (K21), cut to a readable length.
@@ -50,30 +278,4 @@ fn clean(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-
-    fn pod(reason: &str, message: &str) -> PodView {
-        let waiting = Waiting { container: "web".into(), image: "shop/web:2".into(), reason: reason.into(), message: message.into() };
-        PodView { name: "web-1".into(), ip: String::new(), phase: "Pending".into(), ready_since: None, waiting: vec![waiting] }
-    }
-
-    #[rstest]
-    #[case("ErrImagePull", true)]
-    #[case("CrashLoopBackOff", true)]
-    #[case("CreateContainerConfigError", true)]
-    #[case("ContainerCreating", false)]
-    #[case("PodInitializing", false)]
-    fn only_reasons_that_do_not_go_away_are_fatal(#[case] reason: &str, #[case] fatal: bool) {
-        assert_eq!(verdict(&pod(reason, "")).is_some(), fatal);
-    }
-
-    #[test]
-    fn the_sentence_names_pod_container_reason_image_and_text() {
-        let sentence = verdict(&pod("ErrImagePull", "not\u{1b}[31m found\n")).unwrap();
-        assert_eq!(sentence, "pod web-1, container web: ErrImagePull (image shop/web:2): not [31m found");
-        assert!(verdict(&pod("ErrImagePull", &"x".repeat(5000))).unwrap().len() < 1200);
-    }
-}
+mod tests;

@@ -62,14 +62,25 @@ pub struct ReplicaSetView {
     pub available: i32,
     /// Whether the ReplicaSet controller has seen the newest spec.
     pub observed: bool,
-    /// Why it cannot create pods, in Kubernetes' words.
-    pub create_failure: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// Why it cannot create pods, if it cannot.
+    pub create_failure: Option<CreateFailure>,
     /// Its pods that are not on their way out.
     pub pods: Vec<PodView>,
 }
 
+/// Why a ReplicaSet cannot create pods.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateFailure {
+    /// The API server's own text: a quota, an admission webhook, pod security.
+    pub message: String,
+    /// Since when.
+    pub since: Option<Timestamp>,
+}
+
 /// A pod.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct PodView {
     /// Its name.
     pub name: String,
@@ -77,23 +88,78 @@ pub struct PodView {
     pub ip: String,
     /// `status.phase`.
     pub phase: String,
+    /// When it was created.
+    pub created_at: Option<Timestamp>,
     /// Since when it is Ready; none = it is not.
     pub ready_since: Option<Timestamp>,
-    /// Its containers that wait for something.
-    pub waiting: Vec<Waiting>,
+    /// Since when it is not Ready, where Kubernetes says so.
+    pub unready_since: Option<Timestamp>,
+    /// Why it has no node, in the scheduler's words.
+    pub unschedulable: Option<String>,
+    /// Its containers, those that run before the others first.
+    pub containers: Vec<ContainerView>,
+    /// Kubernetes' warnings about it that are still on record, oldest first.
+    pub warnings: Vec<Warning>,
 }
 
-/// A container that waits, in Kubernetes' words.
+/// A container of a pod, in Kubernetes' words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Waiting {
-    /// The container.
-    pub container: String,
+pub struct ContainerView {
+    /// Its name.
+    pub name: String,
     /// Its image.
     pub image: String,
-    /// What it waits for, such as `ContainerCreating` or `ErrImagePull`.
+    /// Whether it runs before the others: an init container.
+    pub is_init: bool,
+    /// What it does now.
+    pub state: ContainerState,
+    /// How it ended the last time, if it was started more than once.
+    pub last: Option<Ending>,
+    /// How often it was started again.
+    pub restarts: i32,
+}
+
+/// What a container does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContainerState {
+    /// It waits for something.
+    Waiting {
+        /// For what, such as `ContainerCreating` or `ErrImagePull`.
+        reason: String,
+        /// The kubelet's own text.
+        message: String,
+    },
+    /// It runs.
+    Running {
+        /// Since when.
+        since: Option<Timestamp>,
+    },
+    /// It ended.
+    Ended(Ending),
+}
+
+/// How a container ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// Its exit code; above 128 a signal of that number less 128.
+    pub exit_code: i32,
+    /// Such as `Error`, `OOMKilled` or `StartError`.
     pub reason: String,
-    /// The kubelet's own text.
+    /// What it left to say, or the runtime's own text.
     pub message: String,
+    /// When.
+    pub at: Option<Timestamp>,
+}
+
+/// A warning of Kubernetes about a pod: an Event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// Such as `FailedMount` or `Unhealthy`.
+    pub reason: String,
+    /// Its text.
+    pub message: String,
+    /// When it was given last.
+    pub at: Option<Timestamp>,
 }
 
 impl DeploymentView {

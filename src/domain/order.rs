@@ -111,6 +111,31 @@ pub struct Target {
     pub min_ready_seconds: Option<i32>,
     /// Seconds one batch may take.
     pub batch_timeout_seconds: i64,
+    /// What is put up with before a batch has failed.
+    #[serde(default)]
+    pub tolerance: Tolerance,
+}
+
+/// What is put up with before a batch has failed, and what then follows. Fixed
+/// when the order is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tolerance {
+    /// Seconds for which trouble that may pass by itself is waited out: the
+    /// registry does not answer, no node has room, a volume is not there yet.
+    pub grace_seconds: i64,
+    /// How often a container of a new pod may end and be started again.
+    pub restarts: i32,
+    /// Seconds for which new pods must stay Ready before their batch is done.
+    pub watch_seconds: i32,
+    /// Whether a release that failed is taken back by itself.
+    pub roll_back: bool,
+}
+
+impl Default for Tolerance {
+    fn default() -> Self {
+        Self { grace_seconds: 60, restarts: 1, watch_seconds: 0, roll_back: true }
+    }
 }
 
 /// The Deployment as it was before an order touched it.

@@ -10,7 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::Executor;
 use crate::{
-    cluster::{ClusterError, Key, manifest::Author},
+    cluster::{
+        ClusterError, Key,
+        manifest::{Author, Notice},
+    },
     domain::{
         BatchId, failure,
         machine::{self, Decision, Move},
@@ -187,9 +190,18 @@ impl Executor {
         } else {
             tracing::info!(state = ?step.state, step = ?step.step, batch = step.batch + 1, "{}", step.message);
         }
+        let warning = (step.state == State::Failed && !drive.order.state.is_final()).then(|| step.message.clone());
         if let Some(opened) = opened {
             tracing::info!(rollback.id = %opened.0, "opened the rollback order");
             self.due.notify_one();
+        }
+        if let Some(text) = warning {
+            // After the way back was opened: nothing waits for this.
+            let author = Author { application: drive.order.application, order: drive.order.id, generation: drive.lease.generation };
+            let notice = Notice { reason: "ChangeOrderFailed", text: &text, at: self.clock.now() };
+            if let Err(error) = self.cluster.writer().warn(&drive.key, author, &notice).await {
+                tracing::debug!(%error, "the cluster keeps no event of the failure");
+            }
         }
         self.reload(drive).await?;
         Ok(None)
@@ -244,6 +256,7 @@ impl Executor {
                 pods.at = None;
             }
         }
+        let measure = machine::measure(&drive.order);
         let seen: Vec<PodState> = view
             .new
             .iter()
@@ -254,7 +267,7 @@ impl Executor {
                 ip: pod.ip.clone(),
                 phase: pod.phase.clone(),
                 ready: pod.ready_since.is_some(),
-                message: failure::verdict(pod).unwrap_or_default(),
+                message: failure::judge_pod(pod, measure).map(|cause| cause.sentence).unwrap_or_default(),
             })
             .collect();
         let Some((id, recorded)) = &mut pods.recorded else { return Ok(()) };

@@ -154,7 +154,7 @@ pub struct InstanceStage {
     pub stage_name: String,
     /// As PipelineStatus.
     pub status: i32,
-    /// Why the instance cannot become ready, in Kubernetes' words; else empty.
+    /// Why the instance is not ready, in Kubernetes' words; else empty.
     pub stage_message: String,
     /// When the batch began, ISO 8601 in UTC.
     #[schema(example = "2026-11-24T06:58:10Z")]
@@ -242,7 +242,7 @@ fn rollout_state(batch: &BatchView) -> State {
 
 fn stages(batch: &BatchView) -> Vec<StageInfo> {
     let rollout = rollout_state(batch);
-    let complete = if rollout == State::Succeeded { State::Succeeded } else { State::Ready };
+    let complete = if rollout.is_final() { rollout } else { State::Ready };
     let instances = InstanceList { items: batch.pods.iter().map(|pod| instance(batch, pod, rollout)).collect() };
     vec![
         whole_stage(batch, 1, "Process Start", State::Succeeded),
@@ -261,7 +261,11 @@ fn whole_stage(batch: &BatchView, number: u8, name: &str, state: State) -> Stage
         stage_id: Some(format!("{}@{number}0", batch.id)),
         stage_name: Some(name.into()),
         status: Some(status(state)),
-        message: Some(if state == State::Succeeded { "Success".into() } else { String::new() }),
+        message: Some(match state {
+            State::Succeeded => "Success".into(),
+            State::Failed | State::SystemFailed | State::Aborted => batch.message.clone(),
+            State::Ready | State::Running | State::WaitingConfirmation | State::WaitingInterval => String::new(),
+        }),
     };
     StageInfo {
         stage_id: format!("{}@{number}", batch.id),

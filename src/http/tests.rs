@@ -17,6 +17,7 @@ use tower::ServiceExt;
 use super::*;
 use crate::{
     clock::Clock,
+    domain::order::Tolerance,
     service::{Service, Settings as ServiceSettings},
     store::Store,
 };
@@ -28,7 +29,8 @@ mod signed;
 mod wire;
 
 fn service_on(pool: PgPool) -> Service {
-    let settings = ServiceSettings { cluster: "default".into(), region: "cn-test".into(), batch_timeout_seconds: 60 };
+    let settings =
+        ServiceSettings { cluster: "default".into(), region: "cn-test".into(), batch_timeout_seconds: 60, tolerance: Tolerance::default() };
     Service::new(Store::on(pool), Clock::default(), settings)
 }
 

@@ -66,6 +66,7 @@ impl Service {
             replicas: Some(replicas),
             min_ready_seconds: None,
             batch_timeout_seconds: request.timeout_seconds.unwrap_or(CREATE_TIMEOUT_SECONDS),
+            tolerance: self.settings.tolerance,
         };
         let row = NewOrder {
             id: order,

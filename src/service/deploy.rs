@@ -57,6 +57,7 @@ impl Service {
             replicas: request.replicas,
             min_ready_seconds: request.min_ready_seconds,
             batch_timeout_seconds: request.batch_timeout_seconds.unwrap_or(self.settings.batch_timeout_seconds),
+            tolerance: self.settings.tolerance,
         };
         let kind = if let Some(release) = request.release {
             let row = tx.find_release(application.id, Some(release), None).await?;
@@ -111,6 +112,7 @@ impl Service {
             replicas: None,
             min_ready_seconds: release.min_ready_seconds,
             batch_timeout_seconds: self.settings.batch_timeout_seconds,
+            tolerance: self.settings.tolerance,
         };
         let order = Order {
             application: application.id,

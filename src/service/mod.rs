@@ -23,6 +23,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     clock::Clock,
+    domain::order::Tolerance,
     store::{Store, StoreError, Tx},
 };
 
@@ -35,6 +36,8 @@ pub struct Settings {
     pub region: String,
     /// Seconds a batch may take where the request does not say.
     pub batch_timeout_seconds: i64,
+    /// What is put up with before a batch has failed.
+    pub tolerance: Tolerance,
 }
 
 /// The use cases. Cheap to clone.

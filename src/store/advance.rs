@@ -45,11 +45,11 @@ impl Store {
     /// [`StoreError::Fenced`] if the lease is lost, or the order ended meanwhile.
     pub async fn advance(&self, lease: Lease, order: &Order, step: &Move, now: Timestamp) -> Result<Option<Opened>, StoreError> {
         let mut tx = self.begin().await?;
-        let settling = step.state.is_final() && step.change.is_some();
+        let settling = step.state.is_final() && (step.change.is_some() || step.settles);
         let written = sqlx::query!(
             "/* advance */ UPDATE change_order SET
                  state = $3::text::order_state, step = $4::text::order_step, step_since = $5, batch = $6,
-                 message = CASE WHEN $7 = '' AND NOT $8 THEN message ELSE $7 END,
+                 message = CASE WHEN $7 = '' AND (NOT $8 OR finished_at IS NOT NULL) THEN message ELSE $7 END,
                  finished_at = CASE WHEN $8 THEN coalesce(finished_at, $5) END,
                  settling = $9,
                  snapshot = coalesce(snapshot, $10),
@@ -84,8 +84,9 @@ impl Store {
         tx.add_event(order.application, Some(order.id), now, event).await?;
         match step.state {
             State::Succeeded => tx.note_success(order, now).await?,
-            // The way back itself failed: what was to come back is kept for the next order.
-            State::Failed if order.kind == Kind::Rollback => {
+            // The way back itself failed, or was not wanted: how the Deployment was
+            // before is kept for the next order.
+            State::Failed if order.kind == Kind::Rollback || step.settles => {
                 if let Some(snapshot) = &order.snapshot {
                     tx.keep_resting_snapshot(order.application, snapshot).await?;
                 }
@@ -205,6 +206,7 @@ impl Tx {
             replicas: order.target.replicas.and(snapshot.as_ref().map(|snapshot| snapshot.replicas)),
             min_ready_seconds: None,
             batch_timeout_seconds: order.target.batch_timeout_seconds,
+            tolerance: order.target.tolerance,
         };
         let replicas = order.batches.last().map_or(0, |batch| batch.target);
         let rollback = NewOrder {

@@ -85,7 +85,7 @@ pub struct PodState {
     pub phase: String,
     /// Whether it is Ready.
     pub ready: bool,
-    /// Why it cannot become Ready; empty if nothing is wrong.
+    /// Why it is not Ready; empty while it just starts, and once it is.
     pub message: String,
 }
 

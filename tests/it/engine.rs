@@ -10,36 +10,12 @@ use sluice::domain::{
 use sqlx::PgPool;
 
 use crate::support::{
-    App, batches, caller, canary, eventually, manual, release,
+    App, batches, caller, canary, eventually, manual, on_both_clusters, release,
     watcher::{Sight, Watch},
 };
 
 const OLD: &str = "shop/web:1.0";
 const NEW: &str = "shop/web:2.0";
-
-/// Two tests of each check: on the simulated cluster, and on the real one.
-macro_rules! on_both_clusters {
-    ($($check:ident),* $(,)?) => {
-        mod simulated {
-            use super::*;
-            $(
-                #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
-                async fn $check(pool: PgPool) {
-                    super::$check(App::start(pool).await).await;
-                }
-            )*
-        }
-        mod real {
-            use super::*;
-            $(
-                #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
-                async fn $check(pool: PgPool) {
-                    super::$check(App::start_real(pool).await).await;
-                }
-            )*
-        }
-    };
-}
 
 on_both_clusters!(
     three_automatic_batches_rest_at_3_6_and_10,

@@ -12,7 +12,7 @@ use syn::{UseTree, visit::Visit};
 const ARROWS: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("cluster", &["domain"]),
-    ("config", &[]),
+    ("config", &["domain"]),
     ("domain", &[]),
     ("executor", &["clock", "cluster", "domain", "store"]),
     ("http", &["domain", "service"]),

@@ -5,14 +5,17 @@ use std::{process::Stdio, time::Duration};
 
 use sluice::{
     clock::Clock,
-    domain::{OrderId, order::State},
-    service::{self, Service},
+    domain::{
+        OrderId,
+        order::{State, Tolerance},
+    },
+    service::Service,
     store::Store,
 };
 use sqlx::PgPool;
 use tokio::process::{Child, Command};
 
-use crate::support::{App, CLUSTER, batches, database_url, eventually, real, watcher::Watch};
+use crate::support::{App, CLUSTER, batches, database_url, eventually, real, settings, watcher::Watch};
 
 const NEW: &str = "shop/web:2.0";
 
@@ -52,8 +55,7 @@ impl Release {
         let namespace = real::namespace(&client).await;
         let store = Store::on(pool.clone());
         store.register_cluster(CLUSTER).await.unwrap();
-        let settings = service::Settings { cluster: CLUSTER.into(), region: "cn-test".into(), batch_timeout_seconds: 60 };
-        let service = Service::new(store.clone(), Clock::default(), settings);
+        let service = Service::new(store.clone(), Clock::default(), settings(Tolerance::default()));
         let app = App::asking(service, store, client, &namespace);
         let program = serve(pool);
         app.known_namespace().await;

@@ -8,7 +8,7 @@ use sluice::{
         ApplicationId, OrderId, Rejection,
         intent::{Change, Patch},
         machine::Move,
-        order::{Kind, Source, State, Step, Target},
+        order::{Kind, Source, State, Step, Target, Tolerance},
         plan::Strategy,
         spec::SpecChange,
     },
@@ -57,6 +57,7 @@ async fn order(store: &Store, application: ApplicationId, strategy: Strategy) ->
             replicas: None,
             min_ready_seconds: None,
             batch_timeout_seconds: 60,
+            tolerance: Tolerance::default(),
         },
         snapshot: None,
         undoes: None,
@@ -72,7 +73,7 @@ async fn order(store: &Store, application: ApplicationId, strategy: Strategy) ->
 }
 
 fn step(state: State, step: Step, change: Option<Change>) -> Move {
-    Move { state, step, batch: 0, change, snapshot: None, batches: Vec::new(), message: String::new(), roll_back: false }
+    Move { state, step, batch: 0, change, snapshot: None, batches: Vec::new(), message: String::new(), roll_back: false, settles: false }
 }
 
 /// The SQLSTATE and the rule's name with which Postgres refuses a statement.

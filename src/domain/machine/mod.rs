@@ -21,7 +21,7 @@ mod tests;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    failure,
+    failure::{self, Measure, Verdict},
     intent::Change,
     observation::{DeploymentView, Observation},
     order::{Kind, Order, Snapshot, State, Step},
@@ -64,6 +64,8 @@ pub struct Move {
     pub message: String,
     /// Whether an order that takes this one back is opened with it.
     pub roll_back: bool,
+    /// Whether the order ends with its Deployment half way, to be brought to rest.
+    pub settles: bool,
 }
 
 /// What becomes of one batch.
@@ -90,6 +92,7 @@ impl Move {
             batches: Vec::new(),
             message: String::new(),
             roll_back: false,
+            settles: false,
         }
     }
 
@@ -119,7 +122,8 @@ impl Move {
 /// it asks); where the watches do not show that yet, the answer is to wait.
 #[must_use]
 pub fn decide(order: &Order, observation: &Observation, now: Timestamp) -> Decision {
-    if order.step == Step::Done || (order.state.is_final() && order.state != State::Aborted) {
+    let ended = order.state.is_final();
+    if order.step == Step::Done || (ended && !order.settling) {
         return Decision::Wait { until: None, rest: true };
     }
     if order.has_change_to_make() {
@@ -139,12 +143,12 @@ pub fn decide(order: &Order, observation: &Observation, now: Timestamp) -> Decis
     if !shown || !view.observed {
         // Nothing may be concluded before the Deployment controller has acted on
         // our last write, and nothing at all from a view older than it.
-        if order.step == Step::Hold || order.state == State::Aborted {
+        if order.step == Step::Hold || ended {
             return wait(None);
         }
         return on_deadline(order, now, "the Deployment controller does not react").unwrap_or_else(|| wait(Some(deadline(order))));
     }
-    if order.state == State::Aborted {
+    if ended {
         let rests = matches!(order.step, Step::Hold | Step::Freeze);
         return if rests { done(order) } else { restore::freeze(order, view) };
     }
@@ -177,7 +181,9 @@ pub fn refused(order: &Order, why: &str) -> Decision {
     let message = format!("the cluster refused the change: {why}");
     let Decision::Move(mut failure) = fail(order, &message) else { return wait(None) };
     // The first change of all was refused: there is nothing to take back.
-    failure.roll_back &= order.template.is_some();
+    if order.template.is_none() {
+        (failure.roll_back, failure.settles, failure.step) = (false, false, Step::Done);
+    }
     Decision::Move(failure)
 }
 
@@ -199,7 +205,7 @@ pub fn gone(order: &Order) -> Decision {
     let again = if order.step == Step::Start { "" } else { " any more" };
     let message = format!("the Deployment {} does not exist in namespace {}{again}", order.name, order.namespace);
     let Decision::Move(mut failure) = fail(order, &message) else { return wait(None) };
-    failure.roll_back = false;
+    (failure.roll_back, failure.settles, failure.step) = (false, false, Step::Done);
     Decision::Move(failure)
 }
 
@@ -217,11 +223,16 @@ fn done_well(order: &Order, message: &str) -> Decision {
     Move::new(order, State::Succeeded, Step::Done).batch(last, State::Succeeded, None, "").because(message).decided()
 }
 
-/// The batch under way failed, and the order with it. A release is taken back.
+/// The batch under way failed, and the order with it. A release is taken back,
+/// or comes to rest where it is, if that is what was asked for.
 fn fail(order: &Order, message: &str) -> Decision {
-    let mut failure = Move::new(order, State::Failed, Step::Done).batch(order.batch, State::Failed, None, message).because(message);
     // Before its first change an order has nothing to take back.
-    failure.roll_back = matches!(order.kind, Kind::Deploy | Kind::DeployVersion) && order.step != Step::Start;
+    let begun = matches!(order.kind, Kind::Deploy | Kind::DeployVersion) && order.step != Step::Start;
+    let settles = begun && !order.target.tolerance.roll_back && order.rests_on_abort();
+    let step = if settles { order.step } else { Step::Done };
+    let mut failure = Move::new(order, State::Failed, step).batch(order.batch, State::Failed, None, message).because(message);
+    failure.roll_back = begun && order.target.tolerance.roll_back;
+    failure.settles = settles;
     failure.decided()
 }
 
@@ -244,13 +255,31 @@ fn on_deadline(order: &Order, now: Timestamp, state: &str) -> Option<Decision> {
     Some(fail(order, &format!("batch {} was not done within {seconds} s: {state}", order.batch + 1)))
 }
 
-/// Why a pod of the present version cannot become Ready, as a sentence.
-fn trouble(view: &DeploymentView) -> Option<String> {
-    view.new.iter().flat_map(|set| &set.pods).find_map(failure::verdict)
+/// By what the order's pods are judged.
+#[must_use]
+pub fn measure(order: &Order) -> Measure {
+    Measure { tolerance: order.target.tolerance, since: order.created_at }
 }
 
-/// The seconds a pod must be Ready before it counts.
+/// Why the present version will not get all its pods, as a sentence.
+fn trouble(order: &Order, view: &DeploymentView, now: Timestamp) -> Option<String> {
+    let cause = failure::judge(view, measure(order))?;
+    match cause.verdict {
+        Verdict::Fatal => Some(cause.sentence),
+        Verdict::FatalAt(at) if at <= now => {
+            Some(format!("{} (waited {} s for it to pass)", cause.sentence, order.target.tolerance.grace_seconds))
+        }
+        Verdict::FatalAt(_) | Verdict::KeepWaiting => None,
+    }
+}
+
+/// The seconds a pod must be Ready before it counts, for Kubernetes too.
 fn min_ready_seconds(order: &Order) -> i32 {
     let own = order.snapshot.as_ref().map_or(0, |snapshot| snapshot.settings.min_ready_seconds);
     order.target.min_ready_seconds.unwrap_or(own)
+}
+
+/// The seconds a pod must be Ready before its batch is done.
+fn settle_seconds(order: &Order) -> i32 {
+    min_ready_seconds(order).max(order.target.tolerance.watch_seconds)
 }

@@ -3,8 +3,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{BatchMove, Decision, Move, SETTLE_SECONDS, change, deadline, done_well, fail, min_ready_seconds, on_deadline, trouble, wait};
+use super::{
+    BatchMove, Decision, Move, SETTLE_SECONDS, change, deadline, done_well, fail, measure, min_ready_seconds, on_deadline, settle_seconds,
+    trouble, wait,
+};
 use crate::domain::{
+    failure::{self, Verdict},
     intent::GATE_SECONDS,
     observation::DeploymentView,
     order::{Kind, Order, Snapshot, State, Step},
@@ -23,12 +27,12 @@ pub(super) fn start_create(order: &Order) -> Decision {
 
 /// Waits for the first version's pods.
 pub(super) fn create(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
-    let min_ready = min_ready_seconds(order);
+    let min_ready = settle_seconds(order);
     if view.new_ready(min_ready, now) >= view.replicas && view.new_desired() >= view.replicas {
         return done_well(order, "");
     }
     // Nothing came before, so nothing is taken back.
-    if let Some(trouble) = trouble(view) {
+    if let Some(trouble) = trouble(order, view, now) {
         return fail(order, &trouble);
     }
     await_pods(order, view, now, min_ready, view.replicas)
@@ -93,10 +97,10 @@ pub(super) fn surge(order: &Order, view: &DeploymentView, now: Timestamp) -> Dec
             .because(format!("the Deployment was scaled to {replicas} pods"))
             .decided();
     }
-    if let Some(trouble) = trouble(view) {
+    if let Some(trouble) = trouble(order, view, now) {
         return fail(order, &trouble);
     }
-    let min_ready = min_ready_seconds(order);
+    let min_ready = settle_seconds(order);
     let native = order.strategy.count() == 1;
     let replaced = !native || (view.old_pods() == 0 && view.status_replicas == replicas && view.status_updated == replicas);
     if view.new_desired() < goal || view.new_ready(min_ready, now) < goal || !replaced {
@@ -110,7 +114,8 @@ pub(super) fn surge(order: &Order, view: &DeploymentView, now: Timestamp) -> Dec
     }
     let finished = BatchMove { index: order.batch, state: State::Succeeded, target: None, message: String::new() };
     if order.batch + 1 >= order.strategy.count() {
-        let mut step = Move::new(order, State::Running, Step::Finish).with(change::finish(&snapshot.settings, min_ready, false));
+        let mut step =
+            Move::new(order, State::Running, Step::Finish).with(change::finish(&snapshot.settings, min_ready_seconds(order), false));
         step.batches.push(finished);
         return step.decided();
     }
@@ -183,12 +188,12 @@ pub(super) fn rearm(order: &Order, view: &DeploymentView, now: Timestamp) -> Dec
 
 /// Waits until the last old pod is gone and the user's settings hold.
 pub(super) fn finish(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
-    let min_ready = min_ready_seconds(order);
+    let min_ready = settle_seconds(order);
     let whole = view.status_replicas == view.replicas && view.status_updated == view.replicas;
     if whole && view.old_pods() == 0 && view.new_ready(min_ready, now) >= view.replicas {
         return done_well(order, "");
     }
-    if let Some(trouble) = trouble(view) {
+    if let Some(trouble) = trouble(order, view, now) {
         return fail(order, &trouble);
     }
     await_pods(order, view, now, min_ready, view.replicas)
@@ -197,8 +202,9 @@ pub(super) fn finish(order: &Order, view: &DeploymentView, now: Timestamp) -> De
 /// Waits for pods, or fails where the batch has taken too long.
 pub(super) fn await_pods(order: &Order, view: &DeploymentView, now: Timestamp, min_ready: i32, goal: i32) -> Decision {
     let mut state = format!("{} of {goal} new pods are Ready", view.new_ready(min_ready, now));
-    if let Some(failure) = view.new.as_ref().and_then(|set| set.create_failure.as_ref()) {
-        state = format!("{state}, and Kubernetes cannot create more: {failure}");
+    let cause = failure::judge(view, measure(order));
+    if let Some(cause) = &cause {
+        state = format!("{state}: {}", cause.sentence);
     }
     if order.kind != Kind::Create && view.old_pods() > 0 && order.strategy.count() == 1 {
         state = format!("{state}, {} old ones are left", view.old_pods());
@@ -206,8 +212,12 @@ pub(super) fn await_pods(order: &Order, view: &DeploymentView, now: Timestamp, m
     if let Some(failure) = on_deadline(order, now, &state) {
         return failure;
     }
-    let limit = deadline(order);
-    wait(Some(view.next_ready(min_ready, now).map_or(limit, |ready| ready.min(limit))))
+    let fatal_at = cause.and_then(|cause| match cause.verdict {
+        Verdict::FatalAt(at) => Some(at),
+        Verdict::Fatal | Verdict::KeepWaiting => None,
+    });
+    let events = [view.next_ready(min_ready, now), fatal_at, Some(deadline(order))];
+    wait(events.into_iter().flatten().min())
 }
 
 /// The move that begins batch `from`, or the next one that has pods: where the

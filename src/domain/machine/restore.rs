@@ -3,11 +3,14 @@
 
 use jiff::Timestamp;
 
-use super::{Decision, Move, change, done, done_well, fail, min_ready_seconds, release, trouble, wait};
+use super::{Decision, Move, change, done, done_well, fail, min_ready_seconds, release, settle_seconds, trouble, wait};
 use crate::domain::{
     observation::DeploymentView,
     order::{Kind, Order, State, Step},
 };
+
+/// The ways out of a rollback that failed, for people.
+const WAYS_OUT: &str = "every pod that is Ready stays; release another version, or one of the history that can still run";
 
 /// Brings the earlier version back. The change is made even if the view already
 /// shows that version: a write of the order that is taken back may still be on
@@ -25,20 +28,20 @@ pub(super) fn start(order: &Order, view: &DeploymentView) -> Decision {
 /// Waits until the earlier version has all its pods and the other has none.
 pub(super) fn come_back(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
     let Some(snapshot) = &order.snapshot else { return fail(order, "the settings before the order are not known") };
-    let min_ready = min_ready_seconds(order);
+    let min_ready = settle_seconds(order);
     let whole = view.status_replicas == view.replicas && view.status_updated == view.replicas;
     if whole && view.old_pods() == 0 && view.new_ready(min_ready, now) >= view.replicas {
         return Move::new(order, State::Running, Step::Finish)
             .with(change::finish(&snapshot.settings, snapshot.settings.min_ready_seconds, snapshot.settings.paused))
             .decided();
     }
-    if let Some(trouble) = trouble(view) {
-        return fail(order, &format!("the earlier version does not come back: {trouble}"));
+    if let Some(trouble) = trouble(order, view, now) {
+        return fail(order, &format!("the earlier version does not come back: {trouble}; {WAYS_OUT}"));
     }
     release::await_pods(order, view, now, min_ready, view.replicas)
 }
 
-/// Brings an aborted order's Deployment to rest where it is. While the gate still
+/// Brings the Deployment of an order that ended half way to rest where it is. While the gate still
 /// lets pods of the batch come or go, a number for the rest would be wrong by the
 /// time it is written, and Kubernetes would make up the difference in both
 /// versions: so the batch's numbers are awaited, Ready or not.
@@ -51,10 +54,7 @@ pub(super) fn freeze(order: &Order, view: &DeploymentView) -> Decision {
         return wait(None);
     }
     let surplus = (view.new_desired() + old - view.replicas).max(0);
-    Move::new(order, State::Aborted, Step::Freeze)
-        .with(change::freeze(&snapshot.settings, min_ready_seconds(order), surplus))
-        .because("stopped where it is")
-        .decided()
+    Move::new(order, order.state, Step::Freeze).with(change::freeze(&snapshot.settings, min_ready_seconds(order), surplus)).decided()
 }
 
 /// Somebody else changed the template. Their version is left alone; only the
@@ -64,7 +64,7 @@ pub(super) fn superseded(order: &Order, view: &DeploymentView) -> Decision {
     let message =
         format!("superseded by {who}, who changed the Deployment's pod template while the order ran; that version was left in place");
     let Decision::Move(mut failure) = fail(order, &message) else { return wait(None) };
-    failure.roll_back = false;
+    (failure.roll_back, failure.settles, failure.step) = (false, false, Step::Done);
     if let (Some(snapshot), true) = (&order.snapshot, order.kind != Kind::Create) {
         let own = &snapshot.settings;
         failure.change = Some(change::finish(own, own.min_ready_seconds, false));

@@ -17,8 +17,8 @@ use super::{BatchMove, Decision, Move, decide};
 use crate::domain::{
     ApplicationId, BatchId, OrderId, ReleaseId,
     intent::{Change, GATE_SECONDS, Intent, Patch},
-    observation::{DeploymentView, Observation, PodView, ReplicaSetView, Waiting},
-    order::{Batch, Kind, Order, Settings, Snapshot, Source, State, Step, Target},
+    observation::{ContainerState, ContainerView, CreateFailure, DeploymentView, Observation, PodView, ReplicaSetView},
+    order::{Batch, Kind, Order, Settings, Snapshot, Source, State, Step, Target, Tolerance},
     plan::{Pace, Strategy},
 };
 
@@ -87,6 +87,7 @@ fn accepted(kind: Kind, strategy: Strategy, replicas: i32) -> Order {
             replicas: None,
             min_ready_seconds: None,
             batch_timeout_seconds: TIMEOUT,
+            tolerance: Tolerance::default(),
         },
         snapshot: None,
         intent: None,
@@ -136,12 +137,13 @@ fn way_back(step: Step) -> Order {
 }
 
 fn pod(name: String, ready_since: Option<Timestamp>) -> PodView {
-    PodView { name, ip: String::new(), phase: "Running".into(), ready_since, waiting: Vec::new() }
+    PodView { name, phase: "Running".into(), ready_since, ..PodView::default() }
 }
 
 /// A ReplicaSet with all its pods, Ready since `since`.
 fn set(name: &str, pods: i32, min_ready_seconds: i32, since: Option<Timestamp>) -> ReplicaSetView {
     ReplicaSetView {
+        name: name.into(),
         desired: pods,
         min_ready_seconds,
         status_replicas: pods,
@@ -179,10 +181,12 @@ fn untouched() -> DeploymentView {
 
 /// The view with a pod of the new version that cannot start.
 fn troubled(mut view: DeploymentView) -> DeploymentView {
-    let waiting = Waiting { container: "web".into(), image: "shop/web:new".into(), reason: "ErrImagePull".into(), message: "gone".into() };
+    let state = ContainerState::Waiting { reason: "ErrImagePull".into(), message: "not found".into() };
+    let (name, image) = ("web".into(), "shop/web:new".into());
+    let container = ContainerView { name, image, is_init: false, state, last: None, restarts: 0 };
     let pods = &mut view.new.as_mut().unwrap().pods;
     pods[0].ready_since = None;
-    pods[0].waiting.push(waiting);
+    pods[0].containers.push(container);
     view
 }
 

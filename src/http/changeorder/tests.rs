@@ -128,6 +128,9 @@ fn a_failed_batch_says_why_where_typed_sdks_can_read_it() {
     let instances = &first["StageList"]["StageInfoDTO"][1]["StageResultDTO"]["InstanceDTOList"]["InstanceDTO"];
     assert_eq!(instances[0]["InstanceStageDTOList"]["InstanceStageDTO"][0]["StageMessage"], "ErrImagePull: no such image");
     assert_eq!((&instances[0]["Status"], &instances[1]["Status"]), (&json!(3), &json!(6)));
+    let last = &first["StageList"]["StageInfoDTO"][2];
+    assert_eq!((&last["StageName"], &last["Status"]), (&json!("Process Complete"), &json!(3)));
+    assert_eq!(last["StageResultDTO"]["ServiceStage"]["Message"], "pod web-1: ErrImagePull: no such image");
     assert_eq!(shown["StatusMessage"], "why");
     assert_eq!(shown["RolledBackBy"].as_str().unwrap().len(), 36);
 }

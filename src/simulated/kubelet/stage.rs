@@ -26,6 +26,12 @@ pub enum Behaviour {
     ImagePullError,
     /// `crash-loop`: running, exit 1, `CrashLoopBackOff`, running again ...
     CrashLoop,
+    /// `registry-down`: `ImagePullBackOff` for good, since the registry does not answer.
+    RegistryDown,
+    /// `config-error`: `CreateContainerConfigError` for good: a ConfigMap is missing.
+    ConfigError,
+    /// `run-error`: `RunContainerError` for good: the command does not exist.
+    RunError,
     /// `stuck`: `ContainerCreating` for good.
     Stuck,
     /// `fail`: phase Failed, exit 1.
@@ -44,6 +50,9 @@ impl Behaviour {
             "fails-later" => Some(Self::FailsLater),
             "image-pull-error" => Some(Self::ImagePullError),
             "crash-loop" => Some(Self::CrashLoop),
+            "registry-down" => Some(Self::RegistryDown),
+            "config-error" => Some(Self::ConfigError),
+            "run-error" => Some(Self::RunError),
             "stuck" => Some(Self::Stuck),
             "fail" => Some(Self::Fail),
             _ => None,
@@ -61,6 +70,9 @@ pub(super) enum Stage {
     Restarts,
     CannotPull,
     BacksOffPulling,
+    WaitsForRegistry,
+    LacksConfig,
+    CannotRun,
     IsStuck,
     Fails,
     Gone,
@@ -86,6 +98,9 @@ pub(super) fn next(pod: &Value, behaviour: Option<Behaviour>) -> Option<Stage> {
         Behaviour::NeverReady | Behaviour::CrashLoop if pending => Some(Stage::RunsUnready),
         Behaviour::CrashLoop if runs => Some(Stage::Crashes),
         Behaviour::ImagePullError if !started => Some(Stage::CannotPull),
+        Behaviour::RegistryDown if !started => Some(Stage::WaitsForRegistry),
+        Behaviour::ConfigError if !started => Some(Stage::LacksConfig),
+        Behaviour::RunError if !started => Some(Stage::CannotRun),
         Behaviour::Stuck if !started => Some(Stage::IsStuck),
         Behaviour::Fail if pending => Some(Stage::Fails),
         Behaviour::Ready
@@ -93,6 +108,9 @@ pub(super) fn next(pod: &Value, behaviour: Option<Behaviour>) -> Option<Stage> {
         | Behaviour::NeverReady
         | Behaviour::CrashLoop
         | Behaviour::ImagePullError
+        | Behaviour::RegistryDown
+        | Behaviour::ConfigError
+        | Behaviour::RunError
         | Behaviour::Stuck
         | Behaviour::Fail => None,
     }
@@ -102,7 +120,12 @@ impl Stage {
     /// The annotation with which a pod sets the time before this stage.
     pub(super) fn annotation(self) -> &'static str {
         match self {
-            Stage::BecomesReady | Stage::RunsUnready | Stage::CannotPull => "sluice.test/starts-after",
+            Stage::BecomesReady
+            | Stage::RunsUnready
+            | Stage::CannotPull
+            | Stage::WaitsForRegistry
+            | Stage::LacksConfig
+            | Stage::CannotRun => "sluice.test/starts-after",
             Stage::LosesReadiness | Stage::Crashes | Stage::Fails => "sluice.test/fails-after",
             Stage::Restarts | Stage::BacksOffPulling => "sluice.test/retries-after",
             Stage::Gone => "sluice.test/stops-after",
@@ -118,7 +141,12 @@ impl Stage {
     /// The time before this stage when the pod does not say.
     pub(super) fn default_delay(self) -> Duration {
         match self {
-            Stage::BecomesReady | Stage::RunsUnready | Stage::CannotPull => Duration::from_millis(100),
+            Stage::BecomesReady
+            | Stage::RunsUnready
+            | Stage::CannotPull
+            | Stage::WaitsForRegistry
+            | Stage::LacksConfig
+            | Stage::CannotRun => Duration::from_millis(100),
             Stage::LosesReadiness | Stage::Crashes | Stage::Fails => Duration::from_secs(1),
             Stage::Restarts | Stage::BacksOffPulling => Duration::from_secs(3),
             Stage::IsStuck | Stage::Gone => Duration::ZERO,
@@ -133,7 +161,20 @@ impl Stage {
             Stage::Crashes => Some((Warning, "BackOff", "Back-off restarting failed container")),
             Stage::CannotPull => Some((Warning, "Failed", "Failed to pull image: not found")),
             Stage::BacksOffPulling => Some((Normal, "BackOff", "Back-off pulling image")),
+            Stage::WaitsForRegistry | Stage::LacksConfig | Stage::CannotRun => {
+                let (_, message) = self.trouble();
+                Some((Warning, "Failed", message))
+            }
             Stage::BecomesReady | Stage::RunsUnready | Stage::Restarts | Stage::IsStuck | Stage::Fails | Stage::Gone => None,
+        }
+    }
+
+    /// What a container waits for that will never start, and the kubelet's text.
+    fn trouble(self) -> (&'static str, &'static str) {
+        match self {
+            Stage::WaitsForRegistry => ("ImagePullBackOff", "Back-off pulling image: ErrImagePull: dial tcp 192.0.2.1:443: i/o timeout"),
+            Stage::LacksConfig => ("CreateContainerConfigError", "configmap \"settings\" not found"),
+            _ => ("RunContainerError", "failed to create containerd task: exec: \"/missing\": no such file or directory"),
         }
     }
 
@@ -188,6 +229,13 @@ impl Stage {
                 );
                 waiting(c, "ImagePullBackOff", Some(why))
             }),
+            Stage::WaitsForRegistry | Stage::LacksConfig | Stage::CannotRun => {
+                start(&mut status, pod, "Pending", now);
+                drop_address(&mut status);
+                not_ready(&mut status, pod, now);
+                let (reason, message) = self.trouble();
+                containers(&mut status, pod, |c, _| waiting(c, reason, Some(message.into())));
+            }
             Stage::IsStuck => {
                 status["startTime"] = now.into();
                 status["hostIP"] = HOST.into();
@@ -306,6 +354,9 @@ mod tests {
         assert_eq!(walk("w:1--fails-later", 9), [BecomesReady, LosesReadiness]);
         assert_eq!(walk("w:1--image-pull-error", 9), [CannotPull, BacksOffPulling]);
         assert_eq!(walk("w:1--crash-loop", 5), [RunsUnready, Crashes, Restarts, Crashes, Restarts]);
+        assert_eq!(walk("w:1--registry-down", 9), [WaitsForRegistry]);
+        assert_eq!(walk("w:1--config-error", 9), [LacksConfig]);
+        assert_eq!(walk("w:1--run-error", 9), [CannotRun]);
         assert_eq!(walk("w:1--stuck", 9), [IsStuck]);
         assert_eq!(walk("w:1--fail", 9), [Fails]);
     }

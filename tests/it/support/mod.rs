@@ -12,7 +12,7 @@ use sluice::{
     cluster::Cluster,
     domain::{
         ApplicationId, OrderId,
-        order::State,
+        order::{State, Tolerance},
         plan::{Pace, Strategy},
         spec::SpecChange,
     },
@@ -24,6 +24,31 @@ use sluice::{
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+/// Two tests of each check: on the simulated cluster, and on the real one.
+macro_rules! on_both_clusters {
+    ($($check:ident),* $(,)?) => {
+        mod simulated {
+            use super::*;
+            $(
+                #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+                async fn $check(pool: PgPool) {
+                    super::$check(crate::support::App::start(pool).await).await;
+                }
+            )*
+        }
+        mod real {
+            use super::*;
+            $(
+                #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+                async fn $check(pool: PgPool) {
+                    super::$check(crate::support::App::start_real(pool).await).await;
+                }
+            )*
+        }
+    };
+}
+pub(crate) use on_both_clusters;
 
 /// Longest wait for anything.
 pub const DEADLINE: Duration = Duration::from_secs(60);
@@ -94,12 +119,17 @@ impl App {
     async fn on(pool: PgPool, client: kube::Client, namespace: &str) -> Self {
         let (store, clock) = (Store::on(pool), Clock::default());
         store.register_cluster(CLUSTER).await.unwrap();
-        let settings = service::Settings { cluster: CLUSTER.into(), region: "cn-test".into(), batch_timeout_seconds: 60 };
-        let service = Service::new(store.clone(), clock.clone(), settings);
+        let service = Service::new(store.clone(), clock.clone(), settings(Tolerance::default()));
         let executor = Running::start(&store, client.clone(), &clock, LEASE);
         let app = Self { service, store, clock, simulation: None, client, namespace: namespace.into(), executor };
         app.known_namespace().await;
         app
+    }
+
+    /// The same, with something else put up with before a batch has failed.
+    pub fn tolerating(mut self, tolerance: Tolerance) -> Self {
+        self.service = Service::new(self.store.clone(), self.clock.clone(), settings(tolerance));
+        self
     }
 
     /// One whose orders another program drives.
@@ -216,6 +246,11 @@ pub fn database_url(pool: &PgPool) -> String {
     let (base, query) = server.split_once('?').unwrap_or((&server, ""));
     let (base, _) = base.rsplit_once('/').unwrap();
     format!("{base}/{name}?{query}")
+}
+
+/// The service's settings, with what is put up with before a batch has failed.
+pub fn settings(tolerance: Tolerance) -> service::Settings {
+    service::Settings { cluster: CLUSTER.into(), region: "cn-test".into(), batch_timeout_seconds: 60, tolerance }
 }
 
 pub fn caller() -> Caller {

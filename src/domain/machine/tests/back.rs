@@ -81,7 +81,7 @@ fn a_deployment_that_is_not_there_ends_the_order_and_nothing_is_taken_back() {
 
 #[test]
 fn a_pod_that_cannot_start_fails_the_batch_at_once() {
-    let says = "pod new-0, container web: ErrImagePull (image shop/web:new): gone";
+    let says = "pod new-0, container web: ErrImagePull (image shop/web:new): not found";
     for step in [Step::Surge, Step::Finish] {
         assert_fails(ask(&at_step(step, in_batches(3, AUTOMATIC)), troubled(shown(3, None, 10)), at(SOON)), says, true);
     }
@@ -116,9 +116,10 @@ fn the_deadline_of_a_batch_counts_from_its_start_and_that_of_a_later_step_from_i
 #[test]
 fn why_kubernetes_cannot_create_pods_is_said() {
     let mut view = shown(2, Some(at(0)), 10);
-    view.new.as_mut().unwrap().create_failure = Some("exceeded quota: pods=12".into());
-    let says = "2 of 3 new pods are Ready, and Kubernetes cannot create more: exceeded quota: pods=12";
-    assert_fails(ask(&at_step(Step::Surge, in_batches(3, AUTOMATIC)), view, at(TIMEOUT)), says, true);
+    view.new.as_mut().unwrap().create_failure = Some(CreateFailure { message: "exceeded quota: pods=12".into(), since: Some(at(10)) });
+    let order = at_step(Step::Surge, in_batches(3, AUTOMATIC));
+    assert_waits(&ask(&order, view.clone(), at(69)), Some(at(70)));
+    assert_fails(ask(&order, view, at(70)), "the ReplicaSet new cannot create pods: exceeded quota: pods=12 (waited 60 s", true);
 }
 
 #[test]

@@ -127,6 +127,7 @@ impl Cluster {
     /// What the watches show.
     pub fn view(&self) -> DeploymentView {
         let show = |set: &Set| ReplicaSetView {
+            name: "web".into(),
             desired: set.desired,
             min_ready_seconds: set.min_ready_seconds,
             status_replicas: set.status_replicas,

@@ -1,0 +1,199 @@
+//! Each cause in the table, by what Kubernetes shows of it.
+
+use rstest::rstest;
+
+use super::*;
+
+/// `seconds` after the order began.
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+}
+
+fn measure() -> Measure {
+    Measure { tolerance: Tolerance { grace_seconds: 30, restarts: 1, ..Tolerance::default() }, since: at(0) }
+}
+
+fn container(state: ContainerState) -> ContainerView {
+    ContainerView { name: "web".into(), image: "shop/web:2".into(), is_init: false, state, last: None, restarts: 0 }
+}
+
+fn pod(container: ContainerView) -> PodView {
+    PodView { name: "web-1".into(), created_at: Some(at(1)), unready_since: Some(at(1)), containers: vec![container], ..PodView::default() }
+}
+
+fn waiting(reason: &str, message: &str) -> PodView {
+    pod(container(ContainerState::Waiting { reason: reason.into(), message: message.into() }))
+}
+
+fn ending(exit_code: i32, reason: &str, message: &str) -> Ending {
+    Ending { exit_code, reason: reason.into(), message: message.into(), at: Some(at(3)) }
+}
+
+fn warned(mut pod: PodView, reason: &str, message: &str) -> PodView {
+    pod.warnings.push(Warning { reason: reason.into(), message: message.into(), at: Some(at(4)) });
+    pod
+}
+
+const LATER: Verdict = Verdict::FatalAt(Timestamp::UNIX_EPOCH);
+
+/// The verdict, any time of the future as the same one.
+fn verdict(pod: &PodView) -> Option<Verdict> {
+    judge_pod(pod, measure()).map(|cause| match cause.verdict {
+        Verdict::FatalAt(_) => LATER,
+        other => other,
+    })
+}
+
+#[rstest]
+#[case("InvalidImageName", "couldn't parse image name", Some(Verdict::Fatal))]
+#[case("ErrImageNeverPull", "image is not present with pull policy of Never", Some(Verdict::Fatal))]
+#[case("ErrImagePull", "failed to pull and unpack image \"shop/web:2\": not found", Some(Verdict::Fatal))]
+#[case("ImagePullBackOff", "Back-off pulling image: ErrImagePull: pull access denied, authorization failed", Some(Verdict::Fatal))]
+#[case("ErrImagePull", "unexpected status from HEAD request: 401 Unauthorized", Some(Verdict::Fatal))]
+#[case("ErrImagePull", "dial tcp: lookup registry.example: no such host", Some(LATER))]
+#[case("ErrImagePull", "dial tcp 192.0.2.1:443: i/o timeout", Some(LATER))]
+#[case("ErrImagePull", "toomanyrequests: You have reached your pull rate limit. denied", Some(LATER))]
+#[case("ImagePullBackOff", "Back-off pulling image \"shop/web:2\"", Some(LATER))]
+#[case("RegistryUnavailable", "", Some(LATER))]
+#[case("CreateContainerConfigError", "configmap \"settings\" not found", Some(Verdict::Fatal))]
+#[case("CreateContainerConfigError", "couldn't find key mode in ConfigMap shop/settings", Some(Verdict::Fatal))]
+#[case("CreateContainerConfigError", "failed to sync configmap cache: timed out waiting for the condition", Some(LATER))]
+#[case("CreateContainerError", "failed to generate spec: no command specified", Some(Verdict::Fatal))]
+#[case("CreateContainerError", "context deadline exceeded", Some(LATER))]
+#[case("RunContainerError", "exec: \"/nothing\": no such file or directory", Some(Verdict::Fatal))]
+#[case("PostStartHookError", "Exec lifecycle hook failed", Some(Verdict::Fatal))]
+#[case("CrashLoopBackOff", "back-off 10s restarting failed container", Some(Verdict::Fatal))]
+#[case("ContainerCreating", "", None)]
+#[case("PodInitializing", "", None)]
+#[case("SomethingNew", "of a later Kubernetes", None)]
+fn a_waiting_container_is_judged_by_its_reason_and_text(#[case] reason: &str, #[case] text: &str, #[case] expected: Option<Verdict>) {
+    assert_eq!(verdict(&waiting(reason, text)), expected);
+}
+
+#[test]
+fn an_images_own_name_says_nothing_of_what_went_wrong() {
+    let mut pod = waiting("ErrImagePull", "Back-off pulling image \"shop/not found:denied\": i/o");
+    pod.containers[0].image = "shop/not found:denied".into();
+    assert_eq!(verdict(&pod), Some(LATER));
+}
+
+#[test]
+fn the_sentence_names_pod_container_reason_image_and_text() {
+    let cause = |text: &str| judge_pod(&waiting("ErrImagePull", text), measure()).unwrap().sentence;
+    assert_eq!(cause("not\u{1b}[31m found\n"), "pod web-1, container web: ErrImagePull (image shop/web:2): not [31m found");
+    assert!(cause(&"x".repeat(5000)).len() < 1200);
+}
+
+#[test]
+fn trouble_that_may_pass_is_fatal_when_the_grace_is_over() {
+    let cause = judge_pod(&waiting("ErrImagePull", "i/o timeout"), measure()).unwrap();
+    assert_eq!(cause.verdict, Verdict::FatalAt(at(31)));
+    // A pod that was there before has the grace from the order's beginning.
+    let before = PodView { created_at: Some(at(-1000)), ..waiting("ErrImagePull", "i/o timeout") };
+    assert_eq!(judge_pod(&before, measure()).unwrap().verdict, Verdict::FatalAt(at(30)));
+}
+
+#[test]
+fn a_container_that_ended_may_be_started_again_as_often_as_is_tolerated() {
+    let first = pod(container(ContainerState::Ended(ending(3, "Error", "told to crash"))));
+    let cause = judge_pod(&first, measure()).unwrap();
+    assert_eq!(cause.verdict, Verdict::KeepWaiting);
+    assert_eq!(cause.sentence, "pod web-1, container web: it ended after exit code 3, Error: told to crash (image shop/web:2)");
+
+    let again = |restarts, state| ContainerView { restarts, last: Some(ending(137, "OOMKilled", "")), ..container(state) };
+    let running = ContainerState::Running { since: Some(at(5)) };
+    let cause = judge_pod(&pod(again(1, running.clone())), measure()).unwrap();
+    assert_eq!(cause.verdict, Verdict::KeepWaiting);
+    assert!(cause.sentence.contains("it was started again after exit code 137, OOMKilled"), "{}", cause.sentence);
+    assert_eq!(verdict(&pod(again(2, running.clone()))), Some(Verdict::Fatal));
+    assert_eq!(verdict(&pod(again(1, ContainerState::Ended(ending(1, "Error", ""))))), Some(Verdict::Fatal));
+    let strict = Measure { tolerance: Tolerance { restarts: 0, ..measure().tolerance }, ..measure() };
+    assert_eq!(judge_pod(&first, strict).unwrap().verdict, Verdict::Fatal);
+    let patient = Measure { tolerance: Tolerance { restarts: 5, ..measure().tolerance }, ..measure() };
+    assert_eq!(judge_pod(&waiting("CrashLoopBackOff", ""), patient).unwrap().verdict, Verdict::KeepWaiting);
+    // Restarts of a pod that was there before are none of this order's doing.
+    let old = PodView { created_at: Some(at(-1000)), ..pod(again(40, running)) };
+    assert_eq!(verdict(&old), Some(Verdict::KeepWaiting));
+}
+
+#[test]
+fn a_liveness_probe_that_kills_is_quoted() {
+    let running = ContainerState::Running { since: Some(at(9)) };
+    let killed = ContainerView { restarts: 2, last: Some(ending(137, "Error", "")), ..container(running) };
+    let pod = warned(pod(killed), "Unhealthy", "Liveness probe failed: HTTP probe failed with statuscode: 500");
+    let cause = judge_pod(&pod, measure()).unwrap();
+    assert_eq!(cause.verdict, Verdict::Fatal);
+    assert!(cause.sentence.ends_with("; Liveness probe failed: HTTP probe failed with statuscode: 500"), "{}", cause.sentence);
+}
+
+#[test]
+fn an_init_container_that_fails_is_named_as_one_and_one_that_is_done_is_no_trouble() {
+    let of = |exit_code| ContainerView {
+        is_init: true,
+        restarts: 1,
+        ..container(ContainerState::Ended(ending(exit_code, "Error", "no database")))
+    };
+    let cause = judge_pod(&pod(of(1)), measure()).unwrap();
+    assert_eq!(cause.verdict, Verdict::Fatal);
+    assert!(cause.sentence.contains("init container web: it ended after exit code 1, Error: no database"), "{}", cause.sentence);
+    assert_eq!(verdict(&pod(of(0))), None);
+}
+
+#[test]
+fn a_pod_that_no_node_takes_is_told_in_the_schedulers_words() {
+    let pod = PodView { unschedulable: Some("0/3 nodes are available: 3 Insufficient cpu.".into()), ..waiting("ContainerCreating", "") };
+    let cause = judge_pod(&pod, measure()).unwrap();
+    assert_eq!(cause.verdict, Verdict::FatalAt(at(31)));
+    assert_eq!(cause.sentence, "pod web-1 cannot be scheduled: 0/3 nodes are available: 3 Insufficient cpu.");
+}
+
+#[test]
+fn a_volume_that_cannot_be_had_is_told_by_its_warning_while_the_pod_waits_for_it() {
+    let text = "MountVolume.SetUp failed for volume \"settings\": configmap \"settings\" not found";
+    let cause = judge_pod(&warned(waiting("ContainerCreating", ""), "FailedMount", text), measure()).unwrap();
+    assert_eq!(cause.verdict, Verdict::FatalAt(at(31)));
+    assert!(cause.sentence.contains("pod web-1 cannot start: FailedMount: MountVolume.SetUp"), "{}", cause.sentence);
+    let runs = warned(pod(container(ContainerState::Running { since: Some(at(1)) })), "FailedMount", text);
+    assert!(!judge_pod(&runs, measure()).unwrap().sentence.contains("FailedMount"), "what it says of the past counts no more");
+}
+
+#[test]
+fn a_pod_that_was_ready_and_is_not_any_more_is_given_the_grace() {
+    let mut pod = warned(
+        pod(container(ContainerState::Running { since: Some(at(2)) })),
+        "Unhealthy",
+        "Readiness probe failed: HTTP probe failed with statuscode: 503",
+    );
+    let cause = judge_pod(&pod, measure()).unwrap();
+    assert_eq!(cause.verdict, Verdict::KeepWaiting, "it has not been Ready yet");
+    assert_eq!(cause.sentence, "pod web-1 runs and is not Ready; Readiness probe failed: HTTP probe failed with statuscode: 503");
+    pod.unready_since = Some(at(20));
+    let cause = judge_pod(&pod, measure()).unwrap();
+    assert_eq!(cause.verdict, Verdict::FatalAt(at(50)));
+    assert!(cause.sentence.starts_with("pod web-1 is not Ready any more; Readiness probe failed"), "{}", cause.sentence);
+    (pod.ready_since, pod.unready_since) = (Some(at(21)), None);
+    assert_eq!(judge_pod(&pod, measure()), None);
+}
+
+#[rstest]
+#[case("pods \"web-1\" is forbidden: exceeded quota: pods, requested: pods=1, used: pods=12, limited: pods=12", LATER)]
+#[case("pods \"web-1\" is forbidden: error looking up service account shop/web: serviceaccount \"web\" not found", LATER)]
+#[case("Internal error occurred: failed calling webhook \"check.example\": connection refused", LATER)]
+#[case("admission webhook \"check.example\" denied the request: no owner label", Verdict::Fatal)]
+#[case("pods \"web-1\" is forbidden: violates PodSecurity \"restricted:latest\": allowPrivilegeEscalation != false", Verdict::Fatal)]
+fn what_keeps_pods_from_being_created_is_told_in_the_api_servers_words(#[case] message: &str, #[case] expected: Verdict) {
+    let failure = CreateFailure { message: message.into(), since: Some(at(5)) };
+    let set = ReplicaSetView {
+        name: "web-5d4f".into(),
+        desired: 3,
+        min_ready_seconds: 0,
+        status_replicas: 0,
+        available: 0,
+        observed: true,
+        create_failure: None,
+        pods: Vec::new(),
+    };
+    let cause = not_created(&set, &failure, measure());
+    assert_eq!(cause.sentence, format!("the ReplicaSet web-5d4f cannot create pods: {message}"));
+    assert_eq!(cause.verdict, if expected == LATER { Verdict::FatalAt(at(35)) } else { expected });
+}
