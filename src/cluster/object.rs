@@ -145,3 +145,6 @@ fn text(value: &Value) -> String {
 fn time(value: &Value) -> Option<Timestamp> {
     value.as_str()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests;

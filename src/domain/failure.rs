@@ -9,7 +9,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    observation::{ContainerState, ContainerView, CreateFailure, DeploymentView, Ending, PodView, ReplicaSetView, Warning},
+    observation::{ContainerState, ContainerView, CreateFailure, DeploymentView, Ending, PodView, Warning},
     order::Tolerance,
 };
 
@@ -125,7 +125,7 @@ const PASSING: &[&str] = &[
 ];
 
 /// What says that the API server will never take the pod.
-const NEVER_TAKEN: &[&str] = &["violates podsecurity", "denied the request", "is invalid"];
+const NEVER_TAKEN: &[&str] = &["violates podsecurity", "denied the request", "denied request", "is invalid"];
 
 /// Warnings that keep a pod from starting, while its containers only say that
 /// they are being created.
@@ -136,7 +136,7 @@ const NOT_STARTED: &[&str] =
 #[must_use]
 pub fn judge(view: &DeploymentView, measure: Measure) -> Option<Cause> {
     let set = view.new.as_ref()?;
-    let refused = set.create_failure.iter().map(|failure| not_created(set, failure, measure));
+    let refused = set.create_failure.iter().map(|failure| judge_set(&set.name, failure, measure));
     refused.chain(set.pods.iter().filter_map(|pod| judge_pod(pod, measure))).min_by_key(|cause| cause.verdict)
 }
 
@@ -155,8 +155,10 @@ pub fn judge_pod(pod: &PodView, measure: Measure) -> Option<Cause> {
     trouble.or_else(|| not_started(pod, measure)).or_else(|| not_ready(pod, measure))
 }
 
-fn not_created(set: &ReplicaSetView, failure: &CreateFailure, measure: Measure) -> Cause {
-    let sentence = format!("the ReplicaSet {} cannot create pods: {}", set.name, clean(&failure.message));
+/// What it means that the ReplicaSet `name` cannot create pods.
+#[must_use]
+pub fn judge_set(name: &str, failure: &CreateFailure, measure: Measure) -> Cause {
+    let sentence = format!("the ReplicaSet {name} cannot create pods: {}", clean(&failure.message));
     let verdict = if says(&failure.message, NEVER_TAKEN) { Verdict::Fatal } else { grace(failure.since, measure) };
     Cause { verdict, sentence }
 }
@@ -184,14 +186,20 @@ fn judge_container(pod: &PodView, container: &ContainerView, measure: Measure) -
     };
     let last = container.last.as_ref().map(|ending| format!(" (it ended last with {})", how(ending))).unwrap_or_default();
     let text = if message.is_empty() { String::new() } else { format!(": {}", clean(message)) };
-    let sentence =
-        format!("pod {}, {} {}: {reason} (image {}){text}{last}{}", pod.name, kind(container), container.name, container.image, probe(pod));
+    let sentence = format!(
+        "pod {}, {} {}: {reason} (image {}){text}{last}{}",
+        pod.name,
+        kind(container),
+        container.name,
+        container.image,
+        killing_probe(pod)
+    );
     Some(Cause { verdict, sentence })
 }
 
 fn ended(pod: &PodView, container: &ContainerView, what: &str, ending: &Ending, measure: Measure) -> Cause {
     let (kind, name, image) = (kind(container), &container.name, &container.image);
-    let sentence = format!("pod {}, {kind} {name}: it {what} after {} (image {image}){}", pod.name, how(ending), probe(pod));
+    let sentence = format!("pod {}, {kind} {name}: it {what} after {} (image {image}){}", pod.name, how(ending), killing_probe(pod));
     Cause { verdict: by_endings(pod, container, measure), sentence }
 }
 
@@ -249,7 +257,16 @@ fn grace(since: Option<Timestamp>, measure: Measure) -> Verdict {
 
 /// What a probe said last, as the end of a sentence.
 fn probe(pod: &PodView) -> String {
-    let unhealthy = pod.warnings.iter().rev().find(|Warning { reason, .. }| reason == "Unhealthy");
+    said_by_probe(pod, |_| true)
+}
+
+/// The same of those probes for which the kubelet ends a container.
+fn killing_probe(pod: &PodView) -> String {
+    said_by_probe(pod, |text| text.starts_with("Liveness") || text.starts_with("Startup"))
+}
+
+fn said_by_probe(pod: &PodView, counts: impl Fn(&str) -> bool) -> String {
+    let unhealthy = pod.warnings.iter().rev().find(|Warning { reason, message, .. }| reason == "Unhealthy" && counts(message));
     unhealthy.map(|warning| format!("; {}", clean(&warning.message))).unwrap_or_default()
 }
 

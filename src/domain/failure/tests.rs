@@ -183,17 +183,7 @@ fn a_pod_that_was_ready_and_is_not_any_more_is_given_the_grace() {
 #[case("pods \"web-1\" is forbidden: violates PodSecurity \"restricted:latest\": allowPrivilegeEscalation != false", Verdict::Fatal)]
 fn what_keeps_pods_from_being_created_is_told_in_the_api_servers_words(#[case] message: &str, #[case] expected: Verdict) {
     let failure = CreateFailure { message: message.into(), since: Some(at(5)) };
-    let set = ReplicaSetView {
-        name: "web-5d4f".into(),
-        desired: 3,
-        min_ready_seconds: 0,
-        status_replicas: 0,
-        available: 0,
-        observed: true,
-        create_failure: None,
-        pods: Vec::new(),
-    };
-    let cause = not_created(&set, &failure, measure());
+    let cause = judge_set("web-5d4f", &failure, measure());
     assert_eq!(cause.sentence, format!("the ReplicaSet web-5d4f cannot create pods: {message}"));
     assert_eq!(cause.verdict, if expected == LATER { Verdict::FatalAt(at(35)) } else { expected });
 }
