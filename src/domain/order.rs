@@ -224,11 +224,14 @@ impl Order {
         unmade && wanted
     }
 
-    /// Whether a rollback order can take it back: it releases a version on top of
-    /// another one.
+    /// Whether a rollback order can take it back: it released a version on top of
+    /// another, and none came after it. One that ended must have touched the
+    /// Deployment; `is_newest` and `is_undone` say whether another order of the
+    /// application followed, and whether one took it back already.
     #[must_use]
-    pub fn can_be_undone(kind: Kind, state: State) -> bool {
-        matches!(kind, Kind::Deploy | Kind::DeployVersion) && !state.is_final()
+    pub fn can_be_undone(kind: Kind, state: State, touched: bool, is_newest: bool, is_undone: bool) -> bool {
+        let releases = matches!(kind, Kind::Deploy | Kind::DeployVersion);
+        releases && !is_undone && (!state.is_final() || (touched && is_newest))
     }
 }
 

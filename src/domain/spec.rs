@@ -130,6 +130,12 @@ impl SpecChange {
     }
 }
 
+/// The version that `template` is, where it says so.
+#[must_use]
+pub fn release_of(template: &Value) -> Option<ReleaseId> {
+    template["metadata"]["annotations"][RELEASE_ANNOTATION].as_str()?.parse().ok()
+}
+
 /// The image of the application's container in `template`, if there is one.
 #[must_use]
 pub fn image_of<'a>(template: &'a Value, name: &str) -> Option<&'a str> {

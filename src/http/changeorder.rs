@@ -1,7 +1,7 @@
 //! Following and steering change orders.
 //!
-//! GetChangeOrderInfo, ListRecentChangeOrder, ContinuePipeline, AbortChangeOrder
-//! and AbortAndRollbackChangeOrder. ContinuePipeline is a GET that changes
+//! GetChangeOrderInfo, ListRecentChangeOrder, ContinuePipeline, AbortChangeOrder,
+//! AbortAndRollbackChangeOrder and RollbackChangeOrder. ContinuePipeline is a GET that changes
 //! something, as in EDAS; nothing may cache or repeat it.
 
 use axum::extract::State;
@@ -60,7 +60,7 @@ pub struct ChangeOrderInfo {
     pub create_time: String,
     /// Name of the access key that ordered it.
     pub create_user_id: String,
-    /// Whether AbortAndRollbackChangeOrder is possible now.
+    /// Whether AbortAndRollbackChangeOrder is possible now: while the order is open, and after its end while it is the newest.
     pub support_rollback: bool,
     /// The instance groups it concerns: always the default one.
     pub targets: Targets,
@@ -223,15 +223,27 @@ pub async fn abort(State(edge): State<Edge>, call: Call) -> Result<Reply<AbortRe
 /// Ends an order and takes it back.
 ///
 /// The instances return to the version and settings before the order. The
-/// reply has the id of a new order that does so; both can be followed.
+/// reply has the id of a new order that does so; both can be followed. An order
+/// that ended already is taken back as well, while it is the newest of its
+/// application.
 #[utoipa::path(
     put, path = "/pop/v5/changeorder/change_order_abort_and_rollback", operation_id = "AbortAndRollbackChangeOrder", tag = "Change orders",
     params(("ChangeOrderId" = String, Query, description = "Id of the order to take back.")),
     responses((status = 200, description = "Aborted; the rollback has begun.", body = Reply<AbortReply>))
 )]
 pub async fn abort_and_roll_back(State(edge): State<Edge>, call: Call) -> Result<Reply<AbortReply>, ApiError> {
-    let rollback = edge.service.abort_and_roll_back(&call.caller, call.order()?).await?;
+    let rollback = edge.service.roll_back(&call.caller, call.order()?).await?;
     Ok(call.success(abort_reply(&call, rollback.to_string())))
+}
+
+/// Takes an order back: the same as AbortAndRollbackChangeOrder.
+#[utoipa::path(
+    put, path = "/pop/v5/oam/changeorder/rollback", operation_id = "RollbackChangeOrder", tag = "Change orders",
+    params(("ChangeOrderId" = String, Query, description = "Id of the order to take back.")),
+    responses((status = 200, description = "The rollback has begun.", body = Reply<AbortReply>))
+)]
+pub async fn roll_back(State(edge): State<Edge>, call: Call) -> Result<Reply<AbortReply>, ApiError> {
+    abort_and_roll_back(State(edge), call).await
 }
 
 fn abort_reply(call: &Call, change_order_id: String) -> AbortReply {

@@ -115,6 +115,7 @@ fn edas() -> OpenApiRouter<Edge> {
         .routes(routes!(changeorder::confirm))
         .routes(routes!(changeorder::abort))
         .routes(routes!(changeorder::abort_and_roll_back))
+        .routes(routes!(changeorder::roll_back))
         .routes(routes!(application::list))
         .routes(routes!(application::get))
         .routes(routes!(k8s_application::get))

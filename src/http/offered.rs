@@ -86,6 +86,7 @@ pub const OFFERS: &[Offer] = &[
     Offer { operation: "ListK8sNamespaces", reads: &["ClusterId"] },
     Offer { operation: "ListRecentChangeOrder", reads: &["AppId"] },
     Offer { operation: "RollbackApplication", reads: &["AppId", "GroupId", "HistoryVersion", "Batch", "BatchWaitTime"] },
+    Offer { operation: "RollbackChangeOrder", reads: &["ChangeOrderId"] },
 ];
 
 /// Deploy parameters whose empty value means "remove this" (R15).

@@ -7,7 +7,7 @@ use super::{Caller, Error, Service};
 use crate::{
     domain::{
         BatchId, OrderId, Rejection,
-        order::{Order, State},
+        order::{Kind, Order, State},
     },
     store::{Event, Opened, Tx},
 };
@@ -37,12 +37,13 @@ impl Service {
         self.answer(tx, caller, id).await
     }
 
-    /// Ends an order and opens the one that takes it back, in one transaction.
-    /// Returns the latter's id; also where it was opened before.
+    /// Opens the order that takes another one back, which ends if it is still open:
+    /// in one transaction. Returns the new order's id; also where it was opened
+    /// before. An order that ended can be taken back while it is the newest.
     ///
     /// # Errors
-    /// An unknown order, one that ended otherwise, or one with nothing before it.
-    pub async fn abort_and_roll_back(&self, caller: &Caller, id: OrderId) -> Result<OrderId, Error> {
+    /// An unknown order, one with nothing before it, or one that another followed.
+    pub async fn roll_back(&self, caller: &Caller, id: OrderId) -> Result<OrderId, Error> {
         let mut tx = self.store.begin().await?;
         if let Some(first) = self.answered(&mut tx, caller).await? {
             return Ok(first);
@@ -51,16 +52,28 @@ impl Service {
         if let Some(undone_by) = tx.rollback_of(id).await? {
             return self.answer(tx, caller, undone_by).await;
         }
-        refuse_ended(&order)?;
-        if !Order::can_be_undone(order.kind, order.state) {
-            let reason = "has no earlier version to go back to: only a release of a version on top of another can be rolled back".into();
-            return Err(Rejection::WrongState { order: id, reason }.into());
+        let is_newest = tx.is_newest_order(&order).await?;
+        if !Order::can_be_undone(order.kind, order.state, order.template.is_some(), is_newest, false) {
+            let reason = match order.kind {
+                Kind::Create | Kind::Rollback => {
+                    "has no earlier version to go back to: only a release of a version on top of another can be rolled back"
+                }
+                Kind::Deploy | Kind::DeployVersion if !is_newest => {
+                    "is not the newest of its application: release a version of the history instead (RollbackApplication)"
+                }
+                Kind::Deploy | Kind::DeployVersion => "changed nothing that could be taken back",
+            };
+            return Err(Rejection::WrongState { order: id, reason: reason.into() }.into());
         }
         let now = self.clock.now();
-        let message = format!("aborted and rolled back by {}", caller.name);
-        // The rollback order takes over at once, so nothing is left to settle.
-        tx.abort_order(&order, false, &message, now).await?;
-        self.note(&mut tx, caller, &order, "order.aborted", &message).await?;
+        if order.state.is_final() {
+            self.note(&mut tx, caller, &order, "order.rolled_back", &format!("rolled back by {}", caller.name)).await?;
+        } else {
+            let message = format!("aborted and rolled back by {}", caller.name);
+            // The rollback order takes over at once, so nothing is left to settle.
+            tx.abort_order(&order, false, &message, now).await?;
+            self.note(&mut tx, caller, &order, "order.aborted", &message).await?;
+        }
         let Opened(rollback) = tx.open_rollback(&order, &caller.name, &caller.source, now).await?;
         self.answer(tx, caller, rollback).await
     }

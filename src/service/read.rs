@@ -138,7 +138,7 @@ fn order_view(row: OrderRow, batches: Vec<BatchRow>) -> OrderView {
         source: row.source,
         undoes: row.undoes,
         undone_by: row.undone_by,
-        can_roll_back: Order::can_be_undone(row.kind, row.state),
+        can_roll_back: Order::can_be_undone(row.kind, row.state, row.touched, row.is_newest, row.undone_by.is_some()),
     }
 }
 

@@ -49,7 +49,8 @@ pub struct OrderView {
     pub undoes: Option<OrderId>,
     /// The order that takes this one back.
     pub undone_by: Option<OrderId>,
-    /// Whether AbortAndRollbackChangeOrder is possible now.
+    /// Whether it can be rolled back now: while it is open, and after its end while
+    /// no other order of its application followed.
     pub can_roll_back: bool,
 }
 

@@ -15,10 +15,11 @@ use super::{
     view::PodState,
 };
 use crate::domain::{
-    BatchId, OrderId,
+    ApplicationId, BatchId, OrderId, ReleaseId,
     machine::Move,
-    order::{Kind, Order, Source, State, Target},
+    order::{Kind, Order, Snapshot, Source, State, Target},
     plan::Strategy,
+    spec::release_of,
 };
 
 /// The actor of what happens by itself.
@@ -144,6 +145,19 @@ impl Store {
 }
 
 impl Tx {
+    /// The version of the history that a Deployment had, by its template's annotation.
+    async fn release_of(&mut self, application: ApplicationId, snapshot: Option<&Snapshot>) -> Result<Option<ReleaseId>, StoreError> {
+        let Some(named) = snapshot.and_then(|snapshot| release_of(&snapshot.template)) else { return Ok(None) };
+        let row = sqlx::query!(
+            "/* known_release */ SELECT id FROM release WHERE id = $1 AND application_id = $2 AND released_at IS NOT NULL",
+            named.0,
+            application.0
+        )
+        .fetch_optional(self.connection())
+        .await?;
+        Ok(row.map(|row| ReleaseId(row.id)))
+    }
+
     async fn move_batch(
         &mut self,
         id: BatchId,
@@ -200,7 +214,7 @@ impl Tx {
         let id = OrderId::new();
         let snapshot = order.snapshot.clone();
         let target = Target {
-            release: None,
+            release: self.release_of(order.application, snapshot.as_ref()).await?,
             source: Source::Exact(snapshot.as_ref().map_or(Value::Null, |snapshot| snapshot.template.clone())),
             // Only where the order itself changed the number; a scaler's choice stays.
             replicas: order.target.replicas.and(snapshot.as_ref().map(|snapshot| snapshot.replicas)),

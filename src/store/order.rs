@@ -136,6 +136,24 @@ impl Tx {
         Ok(row.map(|row| OrderId(row.id)))
     }
 
+    /// Whether no order of its application came after this one.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn is_newest_order(&mut self, order: &Order) -> Result<bool, StoreError> {
+        let row = sqlx::query!(
+            r#"/* is_newest_order */ SELECT NOT EXISTS (
+                   SELECT 1 FROM change_order WHERE application_id = $1 AND (created_at, id) > ($2, $3)
+               ) AS "newest!""#,
+            order.application.0,
+            order.created_at.to_sqlx() as _,
+            order.id.0
+        )
+        .fetch_one(self.connection())
+        .await?;
+        Ok(row.newest)
+    }
+
     /// The order of a batch, and the batch's index.
     ///
     /// # Errors

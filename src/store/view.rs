@@ -49,6 +49,10 @@ pub struct OrderRow {
     pub undoes: Option<OrderId>,
     /// The order that takes it back.
     pub undone_by: Option<OrderId>,
+    /// Whether no order of its application came after it.
+    pub is_newest: bool,
+    /// Whether it changed the Deployment.
+    pub touched: bool,
 }
 
 /// A batch.
@@ -111,7 +115,10 @@ impl Store {
             r#"/* order_rows */ SELECT o.id, o.application_id, o.kind::text AS "kind!", o.state::text AS "state!", o.step::text AS "step!",
                    o.strategy, o.description, o.message, o.created_at, o.finished_at, o.created_by, o.source, o.undoes,
                    r.version AS "version?", r.image AS "image?",
-                   (SELECT u.id FROM change_order u WHERE u.undoes = o.id) AS undone_by
+                   (SELECT u.id FROM change_order u WHERE u.undoes = o.id) AS undone_by, o.template IS NOT NULL AS "touched!",
+                   NOT EXISTS (
+                       SELECT 1 FROM change_order n WHERE n.application_id = o.application_id AND (n.created_at, n.id) > (o.created_at, o.id)
+                   ) AS "newest!"
                FROM change_order o LEFT JOIN release r ON r.id = o.release_id
                WHERE ($1::uuid IS NULL OR o.id = $1) AND ($2::uuid IS NULL OR o.application_id = $2)
                ORDER BY o.created_at DESC, o.id DESC LIMIT $3"#,
@@ -140,6 +147,8 @@ impl Store {
                     source: row.source,
                     undoes: row.undoes.map(OrderId),
                     undone_by: row.undone_by.map(OrderId),
+                    is_newest: row.newest,
+                    touched: row.touched,
                 })
             })
             .collect()

@@ -184,7 +184,7 @@ async fn a_way_back_that_fails_says_so_and_keeps_every_ready_pod(pool: PgPool) {
     app.order_when(order, |order| order.state == State::WaitingConfirmation).await;
     // What the old version needs is gone meanwhile.
     app.simulation.as_ref().unwrap().set_behaviour("shop/web:1.0", Behaviour::ConfigError, false);
-    let rollback = app.service.abort_and_roll_back(&caller(), order).await.unwrap();
+    let rollback = app.service.roll_back(&caller(), order).await.unwrap();
     let rollback = app.end_of(rollback).await;
     assert_eq!(rollback.state, State::Failed, "{rollback:#?}");
     assert_says(&rollback, &["the earlier version does not come back", "CreateContainerConfigError", "release another version"]);

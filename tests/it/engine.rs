@@ -29,6 +29,7 @@ on_both_clusters!(
     abort_and_roll_back_at_rest,
     abort_and_roll_back_during_the_last_surge,
     an_aborted_order_stays_where_it_is_and_the_next_release_goes_on_from_there,
+    a_finished_release_is_taken_back_while_it_is_the_newest,
     a_version_of_the_history_comes_back_exactly,
     the_same_spec_again_is_a_new_release,
     a_stale_executors_patch_is_refused_and_changes_nothing,
@@ -213,14 +214,14 @@ async fn roll_back_when(app: &App, image: &str, strategy: Strategy, now: impl Fn
         if now(&watch.now(), state) { Ok(()) } else { Err(format!("{:?} {state:?}", watch.now())) }
     })
     .await;
-    let rollback = app.service.abort_and_roll_back(&caller(), order).await.unwrap();
+    let rollback = app.service.roll_back(&caller(), order).await.unwrap();
     assert_eq!(app.service.order(order).await.unwrap().state, State::Aborted, "it takes effect with the answer");
     let rollback = app.end_of(rollback).await;
     assert_eq!((rollback.state, rollback.undoes), (State::Succeeded, Some(order)), "{rollback:#?}");
     pods_are(&watch, &[(OLD, 10)]).await;
     assert_whole(&watch.end(), 10);
     assert_as_before(app, &before).await;
-    assert_eq!(app.service.abort_and_roll_back(&caller(), order).await.unwrap(), rollback.id, "again is the same rollback");
+    assert_eq!(app.service.roll_back(&caller(), order).await.unwrap(), rollback.id, "again is the same rollback");
 }
 
 async fn abort_and_roll_back_in_the_middle_of_batch_2(app: App) {
@@ -252,6 +253,33 @@ async fn an_aborted_order_stays_where_it_is_and_the_next_release_goes_on_from_th
     assert_whole(&watch.end(), 6);
     let expected = DeploymentSpec { template: spec(&app).await.template, ..before };
     assert_as_before(&app, &expected).await;
+}
+
+async fn a_finished_release_is_taken_back_while_it_is_the_newest(app: App) {
+    let application = app.create("web", 3).await;
+    let before = spec(&app).await;
+    let watch = app.watch("web").await;
+    let first = app.deploy(application, NEW, batches(3)).await;
+    let first = app.end_of(first).await;
+    assert!(first.state == State::Succeeded && first.can_roll_back, "{first:#?}");
+    let rollback = app.service.roll_back(&caller(), first.id).await.unwrap();
+    let rollback = app.end_of(rollback).await;
+    assert_eq!((rollback.state, rollback.undoes), (State::Succeeded, Some(first.id)), "{rollback:#?}");
+    pods_are(&watch, &[(OLD, 3)]).await;
+    assert_whole(&watch.end(), 3);
+    assert_as_before(&app, &before).await;
+    let now = app.service.current_spec(application).await.unwrap().release.unwrap();
+    assert_eq!(now.image, OLD, "it is the application's version again");
+    assert_eq!(app.service.order(first.id).await.unwrap().state, State::Succeeded, "what ended stays as it ended");
+
+    // One that another followed is not the newest any more.
+    let second = app.deploy(application, NEW, Strategy::ALL_AT_ONCE).await;
+    assert_eq!(app.end_of(second).await.state, State::Succeeded);
+    let third = app.deploy(application, NEW, Strategy::ALL_AT_ONCE).await;
+    assert_eq!(app.end_of(third).await.state, State::Succeeded);
+    let refused = app.service.roll_back(&caller(), second).await.unwrap_err().to_string();
+    assert!(refused.contains("is not the newest of its application"), "{refused}");
+    assert!(!app.service.order(second).await.unwrap().can_roll_back);
 }
 
 async fn a_version_of_the_history_comes_back_exactly(app: App) {
