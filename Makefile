@@ -1,16 +1,19 @@
 # Every target is one line that calls a script or cargo.
 
-.PHONY: help demo test fmt sqlx openapi
+.PHONY: help demo test bench-rollback fmt sqlx openapi
 .DEFAULT_GOAL := help
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: ## show the main job; ONCE=1 ends by itself, CLUSTER=kubernetes uses the current kubeconfig
 	@ONCE='$(ONCE)' CLUSTER='$(CLUSTER)' scripts/demo
 
 test: ## everything that continuous integration runs; STEPS="format lint" runs some of it
 	@scripts/test $(STEPS)
+
+bench-rollback: ## how fast a release goes back, beside kubectl rollout undo, on a real control plane
+	@scripts/bench rollback
 
 fmt: ## format the Rust code
 	@cargo fmt
