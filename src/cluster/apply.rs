@@ -38,8 +38,9 @@ pub struct Writer<'a> {
 pub struct Made {
     /// The Deployment's resourceVersion afterwards.
     pub version: u64,
-    /// Its template afterwards, with the API server's defaults.
-    pub template: Value,
+    /// Its template afterwards, with the API server's defaults; none where only a
+    /// ReplicaSet was written.
+    pub template: Option<Value>,
 }
 
 impl std::fmt::Debug for Writer<'_> {
@@ -56,6 +57,10 @@ impl Writer<'_> {
     pub async fn make(&self, key: &Key, author: Author, change: &Change) -> Result<Made, ClusterError> {
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &apps("Deployment"));
         let object = match change {
+            Change::Scale { name, uid, replicas } => {
+                let deployment = self.scale(key, author, (name, uid), *replicas).await?;
+                return Ok(Made { version: super::object::version(&deployment), template: None });
+            }
             Change::Create { template, replicas, min_ready_seconds } => {
                 let manifest = manifest::deployment(&key.namespace, &key.name, author, template, *replicas, *min_ready_seconds);
                 create(&api, &key.name, author, manifest).await?
@@ -98,13 +103,46 @@ impl Writer<'_> {
                 }
             }
         };
-        let made = Made { version: super::object::version(&object), template: object["spec"]["template"].clone() };
+        let made = Made { version: super::object::version(&object), template: Some(object["spec"]["template"].clone()) };
         self.view.put_deployment(key, object);
         Ok(made)
     }
 }
 
 impl Writer<'_> {
+    /// Sets the size of the ReplicaSet with this name and uid. Returns the Deployment.
+    ///
+    /// A ReplicaSet carries no token of ours that others respect. So it is read
+    /// first and the Deployment's token after it, and the write is refused unless
+    /// the ReplicaSet is still as it was read: whoever took over since then has
+    /// changed it, as the Deployment controller follows the Deployment.
+    async fn scale(&self, key: &Key, author: Author, (name, uid): (&str, &str), replicas: i32) -> Result<Value, ClusterError> {
+        let sets: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &apps("ReplicaSet"));
+        let deployments: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &apps("Deployment"));
+        for _ in 0..ATTEMPTS {
+            let set = get(&sets, name).await?;
+            let deployment = get(&deployments, &key.name).await?;
+            if let Some(newer) = manifest::fence(&deployment).filter(|fence| *fence > author.generation) {
+                return Err(ClusterError::Fenced { newer });
+            }
+            if set["metadata"]["uid"] != uid {
+                return Err(ClusterError::Refused(format!("the ReplicaSet {name} is another one by now")));
+            }
+            if set["spec"]["replicas"] == replicas {
+                return Ok(deployment);
+            }
+            let operations = manifest::resize(&set, replicas).map_err(|error| ClusterError::Refused(error.to_string()))?;
+            let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+            match bounded(sets.patch(name, &parameters, &KubePatch::Json::<()>(operations))).await {
+                Ok(_) => return Ok(deployment),
+                // Its status moved on meanwhile, most likely: looked at anew.
+                Err(ClusterError::Refused(_)) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        Err(ClusterError::Transient(format!("the ReplicaSet {name} keeps changing")))
+    }
+
     /// Leaves a warning about the Deployment where `kubectl describe` shows it. The
     /// same one again (same order and reason) is left once.
     ///

@@ -58,6 +58,18 @@ pub fn deployment(namespace: &str, name: &str, author: Author, template: &Value,
     })
 }
 
+/// The JSON Patch that sets the size of the ReplicaSet `live`, unless it changed.
+///
+/// # Errors
+/// As [`json_patch`].
+pub fn resize(live: &Value, replicas: i32) -> Result<JsonPatch, serde_json::Error> {
+    serde_json::from_value(json!([
+        { "op": "test", "path": "/metadata/uid", "value": live["metadata"]["uid"] },
+        { "op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"] },
+        { "op": "add", "path": "/spec/replicas", "value": replicas },
+    ]))
+}
+
 /// What an Event says.
 #[derive(Debug, Clone, Copy)]
 pub struct Notice<'a> {

@@ -3,6 +3,8 @@
 //! Pure. Fields that are missing or of another form read as nothing: an object
 //! that a newer Kubernetes writes must not stop a release.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -14,7 +16,7 @@ use crate::domain::observation::{ContainerState, ContainerView, CreateFailure, E
 pub(super) struct ReplicaSet {
     pub name: String,
     /// Without the label that tells ReplicaSets of one Deployment apart.
-    pub template: Value,
+    pub template: Arc<Value>,
     pub desired: i32,
     pub min_ready_seconds: i32,
     pub status_replicas: i32,
@@ -60,7 +62,7 @@ pub(super) fn replica_set(object: &Value, deployment: Key) -> ReplicaSet {
     let failure = condition(status, "ReplicaFailure").filter(|condition| condition["status"] == "True");
     ReplicaSet {
         name: text(&object["metadata"]["name"]),
-        template,
+        template: Arc::new(template),
         desired: number(&spec["replicas"]),
         min_ready_seconds: number(&spec["minReadySeconds"]),
         status_replicas: number(&status["replicas"]),

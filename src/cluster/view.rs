@@ -329,14 +329,16 @@ impl State {
     fn deployment_view(&self, object: &Value) -> DeploymentView {
         let (spec, status, metadata) = (&object["spec"], &object["status"], &object["metadata"]);
         let uid = metadata["uid"].as_str().unwrap_or_default();
-        let (mut new, mut old) = (None, Vec::new());
+        let (mut new, mut old, mut idle) = (None, Vec::new(), Vec::new());
         for set_uid in self.children.get(uid).into_iter().flatten() {
             let Some(set) = self.replica_sets.get(set_uid) else { continue };
             let view = self.replica_set_view(set_uid, &set.object);
-            if new.is_none() && set.object.template == spec["template"] {
+            if new.is_none() && *set.object.template == spec["template"] {
                 new = Some(view);
             } else if view.desired > 0 || view.status_replicas > 0 || !view.pods.is_empty() {
                 old.push(view);
+            } else {
+                idle.push(view);
             }
         }
         DeploymentView {
@@ -352,6 +354,7 @@ impl State {
             status_updated: number(&status["updatedReplicas"]),
             new,
             old,
+            idle,
         }
     }
 
@@ -361,6 +364,8 @@ impl State {
         pods.sort_by(|a, b| a.name.cmp(&b.name));
         ReplicaSetView {
             name: set.name.clone(),
+            uid: uid.to_owned(),
+            template: set.template.clone(),
             desired: set.desired,
             min_ready_seconds: set.min_ready_seconds,
             status_replicas: set.status_replicas,

@@ -26,7 +26,7 @@ pub struct Intent {
     pub applied: Option<u64>,
 }
 
-/// What is to be done to the Deployment in one write.
+/// What is to be done to the Deployment, or to a part of it, in one write.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "do")]
 pub enum Change {
@@ -41,6 +41,16 @@ pub enum Change {
     },
     /// Patch it. Absent fields are left alone.
     Patch(Patch),
+    /// Set the size of one of its ReplicaSets: going back within a release, where
+    /// the Deployment controller, its gate closed, leaves both alone.
+    Scale {
+        /// The ReplicaSet's name.
+        name: String,
+        /// Its uid.
+        uid: String,
+        /// Its number of pods.
+        replicas: i32,
+    },
 }
 
 /// Absolute values for the fields that Sluice owns during an order.

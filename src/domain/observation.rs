@@ -4,6 +4,8 @@
 //! "New" means of the template that the Deployment has now, whichever version
 //! that is; during a rollback the version that returns is the new one.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -47,6 +49,8 @@ pub struct DeploymentView {
     pub new: Option<ReplicaSetView>,
     /// Every other ReplicaSet that has pods, or should have.
     pub old: Vec<ReplicaSetView>,
+    /// The ReplicaSets that have none, and are kept for a way back.
+    pub idle: Vec<ReplicaSetView>,
 }
 
 /// A ReplicaSet with its pods.
@@ -64,6 +68,10 @@ pub struct ReplicaSetView {
     pub observed: bool,
     /// Its name.
     pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Its template, without the label that tells ReplicaSets apart.
+    pub template: Arc<Value>,
     /// Why it cannot create pods, if it cannot.
     pub create_failure: Option<CreateFailure>,
     /// Its pods that are not on their way out.
@@ -193,6 +201,14 @@ impl DeploymentView {
     #[must_use]
     pub fn new_desired(&self) -> i32 {
         self.new.as_ref().map_or(0, |set| set.desired)
+    }
+}
+
+impl ReplicaSetView {
+    /// Its pods that are Ready.
+    #[must_use]
+    pub fn ready(&self) -> i32 {
+        count(self.pods.iter().filter(|pod| pod.ready_since.is_some()))
     }
 }
 

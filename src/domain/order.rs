@@ -2,7 +2,7 @@
 //!
 //! | written by | what |
 //! |---|---|
-//! | the service, on a caller's request | new orders and batches, `aborted`, how far batches are confirmed |
+//! | the service, on a caller's request | new orders and batches, `aborted`, how far batches are confirmed, how many are to stay |
 //! | the executor, under its fence | every other state, steps, batch states, intents, snapshots, the rollback order of a failure |
 //!
 //! A final state is never left. The schema repeats these rules as CHECK
@@ -77,6 +77,12 @@ pub enum Step {
     Hold,
     /// The gate closes again, still paused, before the next batch.
     Rearm,
+    /// Within the release, back to fewer batches: the gate lets no pod come or go.
+    Back,
+    /// The old pods that had gone for those batches come up again.
+    Regrow,
+    /// The new pods of those batches go.
+    Retire,
     /// The earlier version comes back.
     Return,
     /// The user's own settings are restored.
@@ -188,6 +194,8 @@ pub struct Order {
     pub batches: Vec<Batch>,
     /// Batches confirmed by a person: those with an index below this number may begin.
     pub confirmed: usize,
+    /// How many batches are to stay, while a person's wish to go back is not done.
+    pub back_to: Option<usize>,
     /// What it brings about.
     pub target: Target,
     /// The Deployment before it; set when the first change is decided, or on
@@ -213,6 +221,14 @@ impl Order {
     #[must_use]
     pub fn rests_on_abort(&self) -> bool {
         self.snapshot.is_some() && !matches!(self.step, Step::Start | Step::Create | Step::Done)
+    }
+
+    /// Whether batches that were begun can be gone back on now.
+    #[must_use]
+    pub fn can_step_back(&self) -> bool {
+        let under_way =
+            matches!(self.step, Step::Surge | Step::Shrink | Step::Hold | Step::Rearm | Step::Back | Step::Regrow | Step::Retire);
+        under_way && !self.state.is_final() && self.strategy.count() > 1
     }
 
     /// Whether the change decided last is still to be made.

@@ -88,7 +88,7 @@ impl Executor {
         match end {
             End::Lost => tracing::info!("the order is no longer ours"),
             End::Release(due) => {
-                if let Err(error) = self.store.release(lease, due, drive.order.confirmed).await {
+                if let Err(error) = self.store.release(lease, due, &drive.order).await {
                     tracing::warn!(%error, "the lease could not be given back, and runs out by itself");
                 }
             }
@@ -159,7 +159,7 @@ impl Executor {
         let author = Author { application: order.application, order: order.id, generation: drive.lease.generation };
         let decision = match self.cluster.writer().make(&drive.key, author, &intent.change).await {
             Ok(made) => {
-                let applied = Applied { version: made.version, template: &made.template };
+                let applied = Applied { version: made.version, template: made.template.as_ref() };
                 self.store.record_applied(drive.lease, order, &applied, self.clock.now()).await?;
                 tracing::info!(step = ?order.step, batch = order.batch + 1, version = made.version, "made the change");
                 self.reload(drive).await?;

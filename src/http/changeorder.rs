@@ -1,7 +1,8 @@
 //! Following and steering change orders.
 //!
 //! GetChangeOrderInfo, ListRecentChangeOrder, ContinuePipeline, AbortChangeOrder,
-//! AbortAndRollbackChangeOrder and RollbackChangeOrder. ContinuePipeline is a GET that changes
+//! AbortAndRollbackChangeOrder, RollbackChangeOrder, RetryChangeOrderTask and our
+//! own StepBackChangeOrder. ContinuePipeline is a GET that changes
 //! something, as in EDAS; nothing may cache or repeat it.
 
 use axum::extract::State;
@@ -244,6 +245,60 @@ pub async fn abort_and_roll_back(State(edge): State<Edge>, call: Call) -> Result
 )]
 pub async fn roll_back(State(edge): State<Edge>, call: Call) -> Result<Reply<AbortReply>, ApiError> {
     abort_and_roll_back(State(edge), call).await
+}
+
+/// Goes back within a release, and on from there.
+///
+/// Not in EDAS. The first `Batch` batches stay; the instances of those begun after
+/// them give way to old ones, never with fewer ready than wanted. Then the order
+/// waits, and ContinuePipeline lets it go on.
+#[utoipa::path(
+    put, path = "/sluice/v1/step_back", operation_id = "StepBackChangeOrder", tag = "Change orders",
+    params(
+        ("ChangeOrderId" = String, Query, description = "The order's id. It must be under way in batches."),
+        ("Batch" = Option<i32>, Query, minimum = 1, description = "Number of batches that stay, the canary counted; if absent, one batch less than are done or under way."),
+    ),
+    responses((status = 200, description = "It goes back.", body = Reply<AbortReply>))
+)]
+pub async fn step_back(State(edge): State<Edge>, call: Call) -> Result<Reply<AbortReply>, ApiError> {
+    let stay = call.params.integer("Batch", 1..=i32::MAX)?;
+    let order = edge.service.step_back(&call.caller, call.order()?, stay).await?;
+    Ok(call.success(abort_reply(&call, order.to_string())))
+}
+
+/// Reply of RetryChangeOrderTask.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct RetryReply {
+    /// `success retry task`, and the id of the order that goes on.
+    #[schema(example = "success retry task: change order 01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e")]
+    pub data: String,
+}
+
+/// Goes on from the batch that failed, where the release rests.
+///
+/// For a release that failed and was not taken back (the server leaves it where it
+/// is if it is told so). A new order begins with that batch, with new instances;
+/// those of the batches before it stay. A GET that changes something: never cache
+/// or prefetch it.
+#[utoipa::path(
+    get, path = "/pop/v5/changeorder/task_retry", operation_id = "RetryChangeOrderTask", tag = "Change orders",
+    params(
+        ("TaskId" = String, Query, description = "Id of a task of the batch that failed (TaskInfoDTO.TaskId)."),
+        ("RetryStatus" = Option<bool>, Query, description = "`true` (in any case) or absent: try again. `false` is refused: there is nothing that would not be tried again."),
+    ),
+    responses((status = 200, description = "A new order goes on.", body = Reply<RetryReply>))
+)]
+pub async fn retry(State(edge): State<Edge>, call: Call) -> Result<Reply<RetryReply>, ApiError> {
+    let task = call.params.required("TaskId")?;
+    // Tasks and stages are named by their batch.
+    let batch = task.split('@').next().unwrap_or(task);
+    let batch = batch.parse().map_err(|_| Rejection::UnknownBatch(task.chars().take(100).collect()))?;
+    if call.params.boolean("RetryStatus")? == Some(false) {
+        return Err(Rejection::invalid("RetryStatus", "false", "must be true or left out").into());
+    }
+    let order = edge.service.retry(&call.caller, batch).await?;
+    Ok(call.success(RetryReply { data: format!("success retry task: change order {order}") }))
 }
 
 fn abort_reply(call: &Call, change_order_id: String) -> AbortReply {

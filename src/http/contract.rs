@@ -1,5 +1,5 @@
 //! The EDAS interface as data: its 162 operations with method, path, parameter
-//! names and reply shape.
+//! names and reply shape; and the few of our own beside them.
 //!
 //! `contract.json` is the product's 2017-08-01 interface description, trimmed;
 //! an operation is told by method and path alone (R1), since many clients send
@@ -30,30 +30,45 @@ pub struct Operation {
     pub reply: Map<String, Value>,
 }
 
+/// Our own operations beside EDAS' 162: signed and answered in the same way.
+const OWN: &str = r#"[
+{"name":"StepBackChangeOrder","method":"PUT","path":"/sluice/v1/step_back","query":["Batch","ChangeOrderId"],"reply":{"Code":"integer","Data":{"ChangeOrderId":"string"},"ErrorCode":"string","Message":"string","RequestId":"string","TraceId":"string"}}
+]"#;
+
 struct Contract {
     operations: Vec<Operation>,
-    by_target: HashMap<(String, String), usize>,
+    own: Vec<Operation>,
+    by_target: HashMap<(String, String), (bool, usize)>,
 }
 
 static CONTRACT: LazyLock<Contract> = LazyLock::new(|| {
-    let operations: Vec<Operation> =
-        serde_json::from_str(include_str!("contract.json")).expect("the embedded file is part of the program and a test reads it");
-    let by_target = operations.iter().enumerate().map(|(index, it)| ((it.method.clone(), it.path.clone()), index)).collect();
-    Contract { operations, by_target }
+    let read = |text: &str| -> Vec<Operation> { serde_json::from_str(text).expect("it is part of the program, and a test reads it") };
+    let (operations, own) = (read(include_str!("contract.json")), read(OWN));
+    let targets = |own: bool, list: &[Operation]| -> Vec<_> {
+        list.iter().enumerate().map(|(index, it)| ((it.method.clone(), it.path.clone()), (own, index))).collect()
+    };
+    let by_target = targets(false, &operations).into_iter().chain(targets(true, &own)).collect();
+    Contract { operations, own, by_target }
 });
 
-/// All operations, sorted by name.
+/// All operations of EDAS, sorted by name.
 #[must_use]
 pub fn operations() -> &'static [Operation] {
     &CONTRACT.operations
+}
+
+/// Our own operations, sorted by name.
+#[must_use]
+pub fn own() -> &'static [Operation] {
+    &CONTRACT.own
 }
 
 /// The operation with exactly this method and path. HEAD is not GET here: two
 /// operations change something although they are called with GET.
 #[must_use]
 pub fn find(method: &Method, path: &str) -> Option<&'static Operation> {
-    let index = CONTRACT.by_target.get(&(method.as_str().to_owned(), path.to_owned()))?;
-    CONTRACT.operations.get(*index)
+    let (own, index) = CONTRACT.by_target.get(&(method.as_str().to_owned(), path.to_owned()))?;
+    if *own { CONTRACT.own.get(*index) } else { CONTRACT.operations.get(*index) }
 }
 
 impl Operation {
@@ -92,7 +107,7 @@ mod tests {
     #[test]
     fn all_162_operations_are_told_apart_by_method_and_path() {
         assert_eq!(operations().len(), 162);
-        assert_eq!(CONTRACT.by_target.len(), 162);
+        assert_eq!(CONTRACT.by_target.len(), 162 + own().len());
         assert!(operations().iter().all(|it| it.query.is_sorted()));
         assert_eq!(operations().iter().filter(|it| it.form).count(), 10);
     }

@@ -54,7 +54,7 @@ pub(super) fn complete(document: &mut Document) {
     if let Some(components) = &mut document.components {
         components.security_schemes.insert(SCHEME.into(), RefOr::T(SecurityScheme::ApiKey(ApiKey::Header(scheme))));
     }
-    let items = document.paths.paths.iter_mut().filter(|(path, _)| path.starts_with("/pop/"));
+    let items = document.paths.paths.iter_mut().filter(|(path, _)| path.starts_with("/pop/") || path.starts_with("/sluice/"));
     for operation in items.flat_map(|(_, item)| operations(item)) {
         operation.security = Some(vec![SecurityRequirement::new(SCHEME, Vec::<String>::new())]);
         may_fail(operation);

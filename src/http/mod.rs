@@ -116,6 +116,8 @@ fn edas() -> OpenApiRouter<Edge> {
         .routes(routes!(changeorder::abort))
         .routes(routes!(changeorder::abort_and_roll_back))
         .routes(routes!(changeorder::roll_back))
+        .routes(routes!(changeorder::step_back))
+        .routes(routes!(changeorder::retry))
         .routes(routes!(application::list))
         .routes(routes!(application::get))
         .routes(routes!(k8s_application::get))

@@ -85,8 +85,10 @@ pub const OFFERS: &[Offer] = &[
     Offer { operation: "ListHistoryDeployVersion", reads: &["AppId"] },
     Offer { operation: "ListK8sNamespaces", reads: &["ClusterId"] },
     Offer { operation: "ListRecentChangeOrder", reads: &["AppId"] },
+    Offer { operation: "RetryChangeOrderTask", reads: &["TaskId", "RetryStatus"] },
     Offer { operation: "RollbackApplication", reads: &["AppId", "GroupId", "HistoryVersion", "Batch", "BatchWaitTime"] },
     Offer { operation: "RollbackChangeOrder", reads: &["ChangeOrderId"] },
+    Offer { operation: "StepBackChangeOrder", reads: &["ChangeOrderId", "Batch"] },
 ];
 
 /// Deploy parameters whose empty value means "remove this" (R15).
@@ -148,7 +150,7 @@ mod tests {
     use super::*;
 
     fn operation(name: &str) -> &'static Operation {
-        contract::operations().iter().find(|it| it.name == name).unwrap()
+        contract::operations().iter().chain(contract::own()).find(|it| it.name == name).unwrap()
     }
 
     #[test]

@@ -78,6 +78,39 @@ impl Service {
         self.answer(tx, caller, rollback).await
     }
 
+    /// Goes back within a release: its first `stay` batches stay, the pods of those
+    /// begun after them give way to old ones, and a person says when to go on. None =
+    /// one batch back: the one under way, or the one that was done last.
+    ///
+    /// # Errors
+    /// An unknown order, one that is not under way in batches, or a number of batches
+    /// beyond those begun; going back to none is what a rollback is for.
+    pub async fn step_back(&self, caller: &Caller, id: OrderId, stay: Option<i32>) -> Result<OrderId, Error> {
+        let mut tx = self.store.begin().await?;
+        if let Some(first) = self.answered(&mut tx, caller).await? {
+            return Ok(first);
+        }
+        let order = tx.lock_order(id).await?;
+        refuse_ended(&order)?;
+        if !order.can_step_back() {
+            let reason = "is not between two of its batches, or in one of several: there is nothing to step back on".into();
+            return Err(Rejection::WrongState { order: id, reason }.into());
+        }
+        let begun = i32::try_from(order.batch).unwrap_or(i32::MAX);
+        let stay = stay.unwrap_or(begun);
+        let Some(stay) = usize::try_from(stay).ok().filter(|stay| (1..=order.batch).contains(stay)) else {
+            let allowed = if order.batch == 0 {
+                "no batch is done that could stay; roll the order back to return to the version before".to_owned()
+            } else {
+                format!("must be from 1 to {begun}, the batches that may stay; roll the order back to return to the version before")
+            };
+            return Err(Rejection::invalid("Batch", stay, allowed).into());
+        };
+        tx.step_back(id, stay, self.clock.now()).await?;
+        self.note(&mut tx, caller, &order, "order.step_back", &format!("back to batch {stay} by {}", caller.name)).await?;
+        self.answer(tx, caller, id).await
+    }
+
     /// Confirms (or, with false, does not confirm) the batch after the one that
     /// is done. Accepts the id of the batch just done and of the one that waits,
     /// since clients read the documentation both ways. Refusing leaves the order

@@ -80,6 +80,7 @@ impl Service {
             created_by: &caller.name,
             source: &caller.source,
             replicas,
+            resumes_at: 0,
         };
         tx.insert_order(&row, now).await?;
         let detail = json!({ "request": caller.request_id, "image": image, "replicas": replicas });

@@ -142,6 +142,7 @@ impl Service {
             created_by: &caller.name,
             source: &caller.source,
             replicas: order.replicas,
+            resumes_at: 0,
         };
         tx.insert_order(&row, now).await?;
         let event = Event { actor: &caller.name, kind: "order.accepted", cause: order.description, detail };

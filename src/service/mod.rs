@@ -13,6 +13,7 @@ mod deploy;
 mod error;
 mod read;
 pub mod request;
+mod retry;
 pub mod view;
 
 pub use error::Error;

@@ -34,13 +34,14 @@ pub struct Opened(pub OrderId);
 pub struct Applied<'a> {
     /// The Deployment's resourceVersion afterwards.
     pub version: u64,
-    /// Its template afterwards.
-    pub template: &'a Value,
+    /// Its template afterwards; none where only a ReplicaSet was written.
+    pub template: Option<&'a Value>,
 }
 
 impl Store {
     /// Writes a move of the order that `lease` is for. Returns the rollback order
-    /// that it opened.
+    /// that it opened. Where a wish to go back arrived since `order` was loaded,
+    /// nothing is written: what follows is to be decided anew.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the lease is lost, or the order ended meanwhile.
@@ -54,8 +55,10 @@ impl Store {
                  finished_at = CASE WHEN $8 THEN coalesce(finished_at, $5) END,
                  settling = $9,
                  snapshot = coalesce(snapshot, $10),
-                 intent = coalesce($11, intent), applied = CASE WHEN $11 IS NULL THEN applied END
-             WHERE id = $1 AND generation = $2 AND lease_expires_at > now() AND (finished_at IS NULL OR settling)",
+                 intent = coalesce($11, intent), applied = CASE WHEN $11 IS NULL THEN applied END,
+                 back_to = CASE WHEN NOT $12 THEN back_to END
+             WHERE id = $1 AND generation = $2 AND lease_expires_at > now() AND (finished_at IS NULL OR settling)
+                 AND back_to IS NOT DISTINCT FROM $13",
             order.id.0,
             lease.generation,
             word(step.state),
@@ -66,11 +69,16 @@ impl Store {
             step.state.is_final(),
             settling,
             step.snapshot.as_ref().map(|snapshot| document("snapshot", snapshot)).transpose()?,
-            step.change.as_ref().map(|change| document("intent", change)).transpose()?
+            step.change.as_ref().map(|change| document("intent", change)).transpose()?,
+            step.is_back,
+            order.back_to.map(|stay| number("back_to", stay)).transpose()?
         )
         .execute(tx.connection())
         .await?;
         if written.rows_affected() == 0 {
+            if tx.wishes_otherwise(lease, order).await? {
+                return Ok(None);
+            }
             return Err(StoreError::Fenced { generation: lease.generation });
         }
         for batch in &step.batches {
@@ -107,7 +115,7 @@ impl Store {
         let version = i64::try_from(applied.version).unwrap_or(i64::MAX);
         let mut tx = self.begin().await?;
         let written = sqlx::query!(
-            "/* record_applied */ UPDATE change_order SET applied = $3, template = $4, settling = settling AND step <> 'done'
+            "/* record_applied */ UPDATE change_order SET applied = $3, template = coalesce($4, template), settling = settling AND step <> 'done'
              WHERE id = $1 AND generation = $2 AND (finished_at IS NULL OR settling)",
             order.id.0,
             lease.generation,
@@ -145,6 +153,20 @@ impl Store {
 }
 
 impl Tx {
+    /// Whether the lease is good, and only the wish to go back another one by now.
+    async fn wishes_otherwise(&mut self, lease: Lease, order: &Order) -> Result<bool, StoreError> {
+        let row = sqlx::query!(
+            r#"/* wishes_otherwise */ SELECT back_to FROM change_order
+               WHERE id = $1 AND generation = $2 AND lease_expires_at > now() AND (finished_at IS NULL OR settling)"#,
+            lease.order.0,
+            lease.generation
+        )
+        .fetch_optional(self.connection())
+        .await?;
+        let seen = order.back_to.map(|stay| number("back_to", stay)).transpose()?;
+        Ok(row.is_some_and(|row| row.back_to != seen))
+    }
+
     /// The version of the history that a Deployment had, by its template's annotation.
     async fn release_of(&mut self, application: ApplicationId, snapshot: Option<&Snapshot>) -> Result<Option<ReleaseId>, StoreError> {
         let Some(named) = snapshot.and_then(|snapshot| release_of(&snapshot.template)) else { return Ok(None) };
@@ -168,7 +190,8 @@ impl Tx {
     ) -> Result<(), StoreError> {
         sqlx::query!(
             "/* move_batch */ UPDATE batch SET state = $2::text::order_state, target = coalesce($3, target), message = $4, updated_at = $5,
-                 started_at = CASE WHEN $2 = 'running' THEN coalesce(started_at, $5) ELSE started_at END,
+                 started_at = CASE $2 WHEN 'running' THEN coalesce(started_at, $5) WHEN 'ready' THEN NULL ELSE started_at END,
+                 pods = CASE WHEN $2 = 'ready' THEN '[]' ELSE pods END,
                  finished_at = CASE WHEN $6 THEN coalesce(finished_at, $5) END
              WHERE id = $1",
             id.0,
@@ -235,6 +258,7 @@ impl Tx {
             created_by: actor,
             source,
             replicas,
+            resumes_at: 0,
         };
         self.insert_order(&rollback, now).await?;
         let event = Event {

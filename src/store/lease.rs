@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 
 use super::{Store, StoreError};
-use crate::domain::OrderId;
+use crate::domain::{OrderId, order::Order};
 
 /// An order leased to somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,20 +77,22 @@ impl Store {
 
     /// Gives a lease back; the order is due again at `run_after` (none = when
     /// somebody says so). A wish that arrived while the holder was about to let
-    /// go is in `seen`: it is compared, so that none is slept through.
+    /// go is not in `seen`: it is compared, so that none is slept through.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn release(&self, lease: Lease, run_after: Option<Timestamp>, confirmed: usize) -> Result<(), StoreError> {
-        let confirmed = super::row::number("confirmed", confirmed)?;
+    pub async fn release(&self, lease: Lease, run_after: Option<Timestamp>, seen: &Order) -> Result<(), StoreError> {
+        let confirmed = super::row::number("confirmed", seen.confirmed)?;
+        let back_to = seen.back_to.map(|stay| super::row::number("back_to", stay)).transpose()?;
         sqlx::query!(
             "/* release */ UPDATE change_order SET lease_holder = NULL, lease_expires_at = NULL,
-                 run_after = CASE WHEN confirmed = $4 AND (finished_at IS NULL OR NOT settling) THEN coalesce($3::timestamptz, 'infinity'::timestamptz) ELSE run_after END
+                 run_after = CASE WHEN confirmed = $4 AND back_to IS NOT DISTINCT FROM $5 AND (finished_at IS NULL OR NOT settling) THEN coalesce($3::timestamptz, 'infinity'::timestamptz) ELSE run_after END
              WHERE id = $1 AND generation = $2",
             lease.order.0,
             lease.generation,
             run_after.map(|at| at.to_sqlx()) as _,
-            confirmed
+            confirmed,
+            back_to
         )
         .execute(&self.pool)
         .await?;

@@ -40,6 +40,8 @@ pub struct NewOrder<'a> {
     pub source: &'a str,
     /// Number of pods that the batches are planned for.
     pub replicas: i32,
+    /// The batch to begin with, from 0; those before it are done.
+    pub resumes_at: usize,
 }
 
 impl Tx {
@@ -51,8 +53,9 @@ impl Tx {
     pub async fn insert_order(&mut self, order: &NewOrder<'_>, now: Timestamp) -> Result<(), StoreError> {
         let inserted = sqlx::query!(
             "/* insert_order */ INSERT INTO change_order
-                (id, application_id, kind, strategy, target, snapshot, release_id, undoes, description, created_at, created_by, source, step_since, run_after)
-             VALUES ($1, $2, $3::text::order_kind, $4, $5, $6, $7, $8, $9, $10, $11, $12, $10, $10)
+                (id, application_id, kind, strategy, target, snapshot, release_id, undoes, description, created_at, created_by, source, step_since, run_after,
+                 batch, confirmed, back_to)
+             VALUES ($1, $2, $3::text::order_kind, $4, $5, $6, $7, $8, $9, $10, $11, $12, $10, $10, $13, $13 + 1, nullif($13, 0))
              ON CONFLICT (application_id) WHERE finished_at IS NULL DO NOTHING",
             order.id.0,
             order.application.0,
@@ -65,7 +68,8 @@ impl Tx {
             order.description,
             now.to_sqlx() as _,
             order.created_by,
-            order.source
+            order.source,
+            number("batch", order.resumes_at)?
         )
         .execute(self.connection())
         .await?;
@@ -75,12 +79,14 @@ impl Tx {
         }
         for index in 0..order.strategy.count() {
             sqlx::query!(
-                "/* insert_batch */ INSERT INTO batch (id, order_id, index, target, updated_at) VALUES ($1, $2, $3, $4, $5)",
+                "/* insert_batch */ INSERT INTO batch (id, order_id, index, target, updated_at, state, started_at, finished_at)
+                 VALUES ($1, $2, $3, $4, $5::timestamptz, CASE WHEN $6 THEN 'succeeded'::order_state ELSE 'ready' END, CASE WHEN $6 THEN $5::timestamptz END, CASE WHEN $6 THEN $5::timestamptz END)",
                 BatchId::new().0,
                 order.id.0,
                 number("batch", index)?,
                 order.strategy.cumulative(index, order.replicas),
-                now.to_sqlx() as _
+                now.to_sqlx() as _,
+                index < order.resumes_at
             )
             .execute(self.connection())
             .await?;
@@ -195,6 +201,41 @@ impl Tx {
         self.wake(order.id).await
     }
 
+    /// Gives the first `below` batches of `to` the pods of those of `from`, which it
+    /// goes on from.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn carry_pods(&mut self, from: OrderId, to: OrderId, below: usize) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* carry_pods */ UPDATE batch SET pods = earlier.pods FROM batch AS earlier
+             WHERE batch.order_id = $2 AND earlier.order_id = $1 AND earlier.index = batch.index AND batch.index < $3",
+            from.0,
+            to.0,
+            number("batch", below)?
+        )
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// Wishes that the first `stay` batches stay and those begun after them are gone
+    /// back on; a person then says when to go on. The row must be locked.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn step_back(&mut self, order: OrderId, stay: usize, now: Timestamp) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* step_back */ UPDATE change_order SET back_to = $2, confirmed = $2, run_after = $3 WHERE id = $1 AND finished_at IS NULL",
+            order.0,
+            number("back_to", stay)?,
+            now.to_sqlx() as _
+        )
+        .execute(self.connection())
+        .await?;
+        self.wake(order).await
+    }
+
     /// Lets the batches with an index below `confirmed` begin. The row must be locked.
     ///
     /// # Errors
@@ -226,7 +267,7 @@ impl Store {
 async fn load(connection: &mut sqlx::PgConnection, id: OrderId) -> Result<Option<Order>, StoreError> {
     let row = sqlx::query!(
         r#"/* order */ SELECT o.id, o.application_id, a.namespace, a.name, o.kind::text AS "kind!", o.state::text AS "state!", o.step::text AS "step!",
-               o.step_since, o.batch, o.confirmed, o.strategy, o.target, o.snapshot, o.intent, o.applied, o.template, o.settling, o.undoes, o.created_at
+               o.step_since, o.batch, o.confirmed, o.back_to, o.strategy, o.target, o.snapshot, o.intent, o.applied, o.template, o.settling, o.undoes, o.created_at
            FROM change_order o JOIN application a ON a.id = o.application_id WHERE o.id = $1"#,
         id.0
     )
@@ -267,6 +308,7 @@ async fn load(connection: &mut sqlx::PgConnection, id: OrderId) -> Result<Option
         strategy: document("strategy", row.strategy)?,
         batches,
         confirmed: count("confirmed", row.confirmed)?,
+        back_to: row.back_to.map(|stay| count("back_to", stay)).transpose()?,
         target: document("target", row.target)?,
         snapshot: row.snapshot.map(|snapshot| document("snapshot", snapshot)).transpose()?,
         intent,

@@ -130,6 +130,48 @@ async fn without_automatic_rollback_a_failed_release_rests_where_it_is(app: App)
     assert_eq!((after.strategy, after.min_ready_seconds), (before.strategy, before.min_ready_seconds));
 }
 
+/// Only the simulated cluster can change its mind about an image.
+#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+async fn a_failed_batch_is_tried_again_without_starting_over(pool: PgPool) {
+    let app = App::start(pool).await;
+    let simulation = app.simulation.clone().unwrap();
+    let application = app.create("web", 6).await;
+    let app = app.tolerating(Tolerance { roll_back: false, ..GRACE });
+    let watch = app.watch("web").await;
+    let order = app.deploy(application, "shop/web:2.0", crate::support::manual(3)).await;
+    app.order_when(order, |order| order.state == State::WaitingConfirmation).await;
+    simulation.set_behaviour("shop/web:2.0", Behaviour::ConfigError, false);
+    app.confirm(order, 2).await;
+    let failed = app.end_of(order).await;
+    assert_eq!((failed.state, failed.undone_by, failed.batches[1].state), (State::Failed, None, State::Failed), "{failed:#?}");
+    let first: Vec<String> = failed.batches[0].pods.iter().map(|pod| pod.name.clone()).collect();
+    let refused = app.service.retry(&caller(), failed.batches[0].id).await.unwrap_err().to_string();
+    assert!(refused.contains("has no failure in batch 1"), "{refused}");
+
+    // What was missing is there now.
+    simulation.set_behaviour("shop/web:2.0", Behaviour::Ready, false);
+    let again = app.service.retry(&caller(), failed.batches[1].id).await.unwrap();
+    app.confirm(again, 3).await;
+    let again = app.end_of(again).await;
+    assert_eq!(again.state, State::Succeeded, "{again:#?}");
+    let pods = app.service.order(again.id).await.unwrap().batches.into_iter().skip(1).flat_map(|batch| batch.pods);
+    assert!(pods.into_iter().all(|pod| !first.contains(&pod.name)), "the first batch's pods were not made again");
+    let seen = watch.end();
+    assert!(seen.iter().all(|sight| sight.ready >= 6), "{seen:#?}");
+    assert_eq!(seen.last().map(|sight| (sight.of("shop/web:2.0"), sight.of("shop/web:1.0"))), Some((6, 0)), "{seen:#?}");
+    assert!(app.service.retry(&caller(), failed.batches[1].id).await.is_err(), "another order followed");
+
+    // A first batch that fails is tried again with new pods, too.
+    simulation.set_behaviour("shop/web:3.0", Behaviour::ConfigError, false);
+    let order = app.deploy(application, "shop/web:3.0", batches(2)).await;
+    let failed = app.end_of(order).await;
+    assert_eq!(failed.state, State::Failed);
+    simulation.set_behaviour("shop/web:3.0", Behaviour::Ready, false);
+    let again = app.service.retry(&caller(), failed.batches[0].id).await.unwrap();
+    let again = app.end_of(again).await;
+    assert_eq!(again.state, State::Succeeded, "{again:#?}");
+}
+
 /// Only a real scheduler counts processors.
 #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
 async fn a_pod_that_no_node_takes_is_told_in_the_schedulers_words(pool: PgPool) {

@@ -29,6 +29,8 @@ on_both_clusters!(
     abort_and_roll_back_at_rest,
     abort_and_roll_back_during_the_last_surge,
     an_aborted_order_stays_where_it_is_and_the_next_release_goes_on_from_there,
+    a_release_steps_back_to_a_batch_and_on_again,
+    a_running_batch_is_gone_back_on,
     a_finished_release_is_taken_back_while_it_is_the_newest,
     a_version_of_the_history_comes_back_exactly,
     the_same_spec_again_is_a_new_release,
@@ -253,6 +255,55 @@ async fn an_aborted_order_stays_where_it_is_and_the_next_release_goes_on_from_th
     assert_whole(&watch.end(), 6);
     let expected = DeploymentSpec { template: spec(&app).await.template, ..before };
     assert_as_before(&app, &expected).await;
+}
+
+async fn a_release_steps_back_to_a_batch_and_on_again(app: App) {
+    let application = app.create("web", 10).await;
+    let before = spec(&app).await;
+    let watch = app.watch("web").await;
+    let order = app.deploy(application, NEW, manual(4)).await;
+    for (number, rest) in [(2, 2), (3, 4)] {
+        app.confirm_at_rest(order, number, &watch, NEW, rest).await;
+    }
+    pods_are(&watch, &[(NEW, 7), (OLD, 3)]).await;
+    app.order_when(order, |order| order.state == State::WaitingConfirmation && order.batches[3].state == State::WaitingConfirmation).await;
+    for wrong in [Some(0), Some(3), Some(-1)] {
+        let refused = app.service.step_back(&caller(), order, wrong).await.unwrap_err().to_string();
+        assert!(refused.contains("Batch") && refused.contains("must be from 1 to 2"), "{refused}");
+    }
+    app.service.step_back(&caller(), order, Some(1)).await.unwrap();
+    pods_are(&watch, &[(NEW, 2), (OLD, 8)]).await;
+    let rests = app
+        .order_when(order, |order| order.state == State::WaitingConfirmation && order.batches[1].state == State::WaitingConfirmation)
+        .await;
+    assert_eq!(rests.batches.iter().map(|batch| batch.started_at.is_some()).collect::<Vec<_>>(), [true, false, false, false]);
+    for number in [2, 3, 4] {
+        app.confirm(order, number).await;
+    }
+    let order = app.end_of(order).await;
+    assert_eq!(order.state, State::Succeeded, "{order:#?}");
+    pods_are(&watch, &[(NEW, 10)]).await;
+    assert_whole(&watch.end(), 10);
+    let expected = DeploymentSpec { template: spec(&app).await.template, ..before };
+    assert_as_before(&app, &expected).await;
+}
+
+async fn a_running_batch_is_gone_back_on(app: App) {
+    let application = app.create("web", 6).await;
+    let watch = app.watch("web").await;
+    let order = app.deploy(application, NEW, manual(3)).await;
+    let refused = app.service.step_back(&caller(), order, None).await.unwrap_err().to_string();
+    assert!(refused.contains("nothing to step back on") || refused.contains("no batch is done that could stay"), "{refused}");
+    app.confirm_at_rest(order, 2, &watch, NEW, 2).await;
+    app.order_when(order, |order| order.batches[1].state == State::Running).await;
+    app.service.step_back(&caller(), order, None).await.unwrap();
+    app.order_when(order, |order| order.state == State::WaitingConfirmation && order.batches[1].state == State::WaitingConfirmation).await;
+    pods_are(&watch, &[(NEW, 2), (OLD, 4)]).await;
+    // And from there all the way back.
+    let rollback = app.service.roll_back(&caller(), order).await.unwrap();
+    assert_eq!(app.end_of(rollback).await.state, State::Succeeded);
+    pods_are(&watch, &[(OLD, 6)]).await;
+    assert_whole(&watch.end(), 6);
 }
 
 async fn a_finished_release_is_taken_back_while_it_is_the_newest(app: App) {

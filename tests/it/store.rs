@@ -65,6 +65,7 @@ async fn order(store: &Store, application: ApplicationId, strategy: Strategy) ->
         created_by: "tester",
         source: "pop",
         replicas: 3,
+        resumes_at: 0,
     };
     let mut tx = store.begin().await?;
     tx.insert_order(&row, now()).await?;
@@ -73,7 +74,18 @@ async fn order(store: &Store, application: ApplicationId, strategy: Strategy) ->
 }
 
 fn step(state: State, step: Step, change: Option<Change>) -> Move {
-    Move { state, step, batch: 0, change, snapshot: None, batches: Vec::new(), message: String::new(), roll_back: false, settles: false }
+    Move {
+        state,
+        step,
+        batch: 0,
+        change,
+        snapshot: None,
+        batches: Vec::new(),
+        message: String::new(),
+        roll_back: false,
+        settles: false,
+        is_back: false,
+    }
 }
 
 /// The SQLSTATE and the rule's name with which Postgres refuses a statement.
@@ -177,10 +189,10 @@ async fn a_leased_order_is_nobody_elses_until_the_lease_runs_out_and_then_its_fi
     let second = store.acquire("two", LEASE, now(), 10).await.unwrap()[0];
     assert!(second.generation > first.generation);
     store.advance(second, &loaded, &surge, now()).await.unwrap();
-    let applied = Applied { version: 9, template: &serde_json::json!({}) };
+    let applied = Applied { version: 9, template: None };
     assert!(matches!(store.record_applied(first, &loaded, &applied, now()).await, Err(StoreError::Fenced { .. })));
     assert!(matches!(store.record_pods(first, loaded.batches[0].id, &[], now()).await, Err(StoreError::Fenced { .. })));
-    store.release(first, None, 0).await.unwrap();
+    store.release(first, None, &loaded).await.unwrap();
     let held = store.order(id).await.unwrap().unwrap();
     assert!(held.has_change_to_make(), "the stale holder recorded nothing: {held:?}");
     assert!(store.extend(second, LEASE).await.unwrap(), "and gave nothing away that was not its own");

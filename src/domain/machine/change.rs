@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::domain::{
     intent::{Change, GATE_SECONDS, Keep, NO_DEADLINE_SECONDS, Patch},
+    observation::ReplicaSetView,
     order::{Order, Settings, Snapshot, Source},
     spec::first_template,
 };
@@ -76,6 +77,38 @@ pub(super) fn surge(order: &Order, snapshot: &Snapshot, index: usize, replicas: 
 /// Lets the old pods go that the `done` new ones replace.
 pub(super) fn shrink(done: i32) -> Change {
     Change::Patch(Patch { strategy: Some(rolling(0, done)), ..Patch::default() })
+}
+
+/// Holds the numbers of both versions still while they are set by hand: with so
+/// many pods allowed to be unavailable, and none beyond the desired number, the
+/// Deployment controller neither adds nor removes any as long as `stay` new ones
+/// or more are there.
+pub(super) fn back(stay: i32) -> Change {
+    Change::Patch(Patch {
+        paused: Some(false),
+        min_ready_seconds: Some(GATE_SECONDS),
+        progress_deadline_seconds: Some(NO_DEADLINE_SECONDS),
+        strategy: Some(rolling(0, stay.max(1))),
+        ..Patch::default()
+    })
+}
+
+/// Sets the size of a ReplicaSet.
+pub(super) fn scale(set: &ReplicaSetView, replicas: i32) -> Change {
+    Change::Scale { name: set.name.clone(), uid: set.uid.clone(), replicas }
+}
+
+/// Takes a release up again that failed in a later batch: the gate closes, and the
+/// user's settings are kept on the object as at its beginning.
+pub(super) fn take_up(order: &Order, snapshot: &Snapshot) -> Change {
+    Change::Patch(Patch {
+        template: Some(template(order, &snapshot.template)),
+        paused: Some(true),
+        min_ready_seconds: Some(GATE_SECONDS),
+        progress_deadline_seconds: Some(NO_DEADLINE_SECONDS),
+        keep: Keep::Borrowed(snapshot.settings.clone()),
+        ..Patch::default()
+    })
 }
 
 /// Rests between two batches: a normal paused Deployment. Foreign edits stay

@@ -10,8 +10,11 @@
 //!             ▲ │                             │
 //!             │ └── (no pause) ──▶ next batch ◀┘    Start ─▶ Return ─▶ Finish ─▶ Done
 //!             └──────────────────────┘ └─▶ Finish ─▶ Done       (a rollback order)
+//!
+//!  Surge, Shrink or Rearm ─▶ Back ─▶ Regrow ─▶ Retire ─▶ Hold  (back to fewer batches)
 //! ```
 
+mod back;
 mod change;
 mod release;
 mod restore;
@@ -66,6 +69,8 @@ pub struct Move {
     pub roll_back: bool,
     /// Whether the order ends with its Deployment half way, to be brought to rest.
     pub settles: bool,
+    /// Whether the wish to go back within the release is done with it.
+    pub is_back: bool,
 }
 
 /// What becomes of one batch.
@@ -93,6 +98,7 @@ impl Move {
             message: String::new(),
             roll_back: false,
             settles: false,
+            is_back: false,
         }
     }
 
@@ -158,6 +164,9 @@ pub fn decide(order: &Order, observation: &Observation, now: Timestamp) -> Decis
     {
         return restore::superseded(order, view);
     }
+    if let Some(decision) = back::begin(order, view) {
+        return decision;
+    }
     match order.step {
         Step::Start if order.kind == Kind::Rollback => restore::start(order, view),
         Step::Start => release::start(order, view, now),
@@ -166,6 +175,9 @@ pub fn decide(order: &Order, observation: &Observation, now: Timestamp) -> Decis
         Step::Shrink => release::shrink(order, view, now),
         Step::Hold => release::hold(order, now),
         Step::Rearm => release::rearm(order, view, now),
+        Step::Back => back::regrow(order, view),
+        Step::Regrow => back::retire(order, view, now),
+        Step::Retire => back::rest(order, view, now),
         Step::Return => restore::come_back(order, view, now),
         Step::Finish => release::finish(order, view, now),
         Step::Freeze | Step::Done => done(order),
@@ -242,7 +254,16 @@ fn deadline(order: &Order) -> Timestamp {
     // A step after the batch's pods came up has its own time, as long again.
     let since = match order.step {
         Step::Surge | Step::Create | Step::Return => started.unwrap_or(order.step_since),
-        Step::Start | Step::Shrink | Step::Hold | Step::Rearm | Step::Finish | Step::Freeze | Step::Done => order.step_since,
+        Step::Start
+        | Step::Shrink
+        | Step::Hold
+        | Step::Rearm
+        | Step::Back
+        | Step::Regrow
+        | Step::Retire
+        | Step::Finish
+        | Step::Freeze
+        | Step::Done => order.step_since,
     };
     since.checked_add(SignedDuration::from_secs(order.target.batch_timeout_seconds)).unwrap_or(Timestamp::MAX)
 }

@@ -4,8 +4,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    BatchMove, Decision, Move, SETTLE_SECONDS, change, deadline, done_well, fail, measure, min_ready_seconds, on_deadline, settle_seconds,
-    trouble, wait,
+    BatchMove, Decision, Move, SETTLE_SECONDS, back, change, deadline, done_well, fail, measure, min_ready_seconds, on_deadline,
+    settle_seconds, trouble, wait,
 };
 use crate::domain::{
     failure::{self, Verdict},
@@ -55,6 +55,12 @@ pub(super) fn start(order: &Order, view: &DeploymentView, now: Timestamp) -> Dec
     let replicas = order.target.replicas.unwrap_or(view.replicas);
     if let Some(why) = impossible(order, &snapshot, replicas) {
         return fail(order, &why);
+    }
+    if order.batch > 0 {
+        // Taken up again: earlier batches stay, what the failed one left goes first.
+        let mut step = Move::new(order, State::Running, Step::Rearm).with(change::take_up(order, &snapshot));
+        step.snapshot = Some(snapshot);
+        return step.because(format!("going on from batch {}", order.batch + 1)).decided();
     }
     let mut step = begin_batch(order, &snapshot, 0, replicas, true);
     step.snapshot = Some(snapshot);
@@ -162,10 +168,12 @@ pub(super) fn shrink(order: &Order, view: &DeploymentView, now: Timestamp) -> De
 
 /// Rests until a person or the clock says to go on.
 pub(super) fn hold(order: &Order, now: Timestamp) -> Decision {
+    // After a step back a person says when to go on, whatever the pace.
     let due = match order.strategy.gate_after(order.batch) {
-        Gate::Open => Some(now),
-        Gate::Interval(minutes) => order.step_since.checked_add(SignedDuration::from_mins(minutes.into())).ok(),
-        Gate::Confirmation => None,
+        Gate::Interval(minutes) if order.state == State::WaitingInterval => {
+            order.step_since.checked_add(SignedDuration::from_mins(minutes.into())).ok()
+        }
+        Gate::Open | Gate::Interval(_) | Gate::Confirmation => None,
     };
     if order.confirmed > order.batch + 1 || due.is_some_and(|due| due <= now) {
         return Move::new(order, State::Running, Step::Rearm)
@@ -182,6 +190,9 @@ pub(super) fn rearm(order: &Order, view: &DeploymentView, now: Timestamp) -> Dec
     let closed = view.new.as_ref().is_none_or(|set| set.observed && set.min_ready_seconds == GATE_SECONDS && set.available == 0);
     if !closed {
         return on_deadline(order, now, "the new pods still count as available").unwrap_or_else(|| wait(Some(deadline(order))));
+    }
+    if let Some(stay) = order.back_to.filter(|stay| *stay <= order.batch) {
+        return back::hold_still(order, view, stay);
     }
     begin_batch(order, snapshot, order.batch + 1, view.replicas, false).decided()
 }
@@ -222,7 +233,7 @@ pub(super) fn await_pods(order: &Order, view: &DeploymentView, now: Timestamp, m
 
 /// The move that begins batch `from`, or the next one that has pods: where the
 /// Deployment has fewer pods by now than there are batches, some have none.
-fn begin_batch(order: &Order, snapshot: &Snapshot, from: usize, replicas: i32, first: bool) -> Move {
+pub(super) fn begin_batch(order: &Order, snapshot: &Snapshot, from: usize, replicas: i32, first: bool) -> Move {
     let last = order.strategy.count() - 1;
     let index = (from..last).find(|&index| order.strategy.size(index, replicas) > 0).unwrap_or(last);
     let target = order.strategy.cumulative(index, replicas);

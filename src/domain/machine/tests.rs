@@ -10,6 +10,8 @@ mod going;
 mod native;
 mod whole;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -81,6 +83,7 @@ fn accepted(kind: Kind, strategy: Strategy, replicas: i32) -> Order {
         strategy,
         batches: batches_of(strategy, replicas),
         confirmed: 1,
+        back_to: None,
         target: Target {
             release: Some(ReleaseId::new()),
             source: Source::Exact(template("new")),
@@ -144,6 +147,8 @@ fn pod(name: String, ready_since: Option<Timestamp>) -> PodView {
 fn set(name: &str, pods: i32, min_ready_seconds: i32, since: Option<Timestamp>) -> ReplicaSetView {
     ReplicaSetView {
         name: name.into(),
+        uid: name.into(),
+        template: Arc::new(template(name)),
         desired: pods,
         min_ready_seconds,
         status_replicas: pods,
@@ -169,6 +174,7 @@ fn shown(new: i32, since: Option<Timestamp>, old: i32) -> DeploymentView {
         status_updated: new,
         new: Some(set("new", new, GATE_SECONDS, since)),
         old: if old > 0 { vec![set("old", old, 5, Some(at(-1000)))] } else { Vec::new() },
+        idle: Vec::new(),
     }
 }
 

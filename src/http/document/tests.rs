@@ -15,7 +15,9 @@ fn document() -> Value {
 fn router_and_offers_have_the_same_operations_with_the_same_parameters() {
     let document = document();
     let mut described = Vec::new();
-    for (path, methods) in document["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/pop/")) {
+    for (path, methods) in
+        document["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/pop/") || path.starts_with("/sluice/"))
+    {
         for (method, operation) in methods.as_object().unwrap() {
             let name = operation["operationId"].as_str().unwrap();
             let declared = contract::find(&method.to_uppercase().parse().unwrap(), path).unwrap();
@@ -37,7 +39,9 @@ fn router_and_offers_have_the_same_operations_with_the_same_parameters() {
 #[test]
 fn every_parameter_and_reply_is_described_and_every_operation_is_signed() {
     let document = document();
-    for (path, methods) in document["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/pop/")) {
+    for (path, methods) in
+        document["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/pop/") || path.starts_with("/sluice/"))
+    {
         for operation in methods.as_object().unwrap().values() {
             assert!(operation["summary"].as_str().is_some_and(|it| !it.is_empty()), "{path}");
             assert!(operation["security"][0]["Signature"].is_array(), "{path}");

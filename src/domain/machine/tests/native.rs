@@ -6,7 +6,7 @@
 //! as far as an order can meet them: no node failures, no quotas. It must not
 //! know of orders.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -49,6 +49,10 @@ pub(super) struct Set {
 }
 
 impl Set {
+    fn name(&self) -> String {
+        format!("web-{}", self.template["spec"]["containers"][0]["image"])
+    }
+
     fn is_settled(&self, now: Timestamp) -> bool {
         let pods = i32::try_from(self.pods.len()).unwrap();
         self.is_observed && self.desired == pods && self.status_replicas == pods && self.available == self.count_available(now)
@@ -95,7 +99,15 @@ impl Cluster {
 
     /// Makes a change, as the API server does. Returns the new resourceVersion.
     pub fn make(&mut self, change: &Change) -> u64 {
-        let Change::Patch(patch) = change else { panic!("the Deployment is there already: {change:?}") };
+        let patch = match change {
+            Change::Patch(patch) => patch,
+            Change::Scale { name, replicas, .. } => {
+                let set = self.sets.iter().position(|set| set.name() == *name).unwrap();
+                (self.sets[set].desired, self.sets[set].is_observed) = (*replicas, false);
+                return self.version;
+            }
+            Change::Create { .. } => panic!("the Deployment is there already: {change:?}"),
+        };
         let before = (self.template.clone(), self.replicas, self.settings.clone());
         let own = &mut self.settings;
         if let Some(template) = &patch.template {
@@ -127,7 +139,9 @@ impl Cluster {
     /// What the watches show.
     pub fn view(&self) -> DeploymentView {
         let show = |set: &Set| ReplicaSetView {
-            name: "web".into(),
+            name: set.name(),
+            uid: set.name(),
+            template: Arc::new(set.template.clone()),
             desired: set.desired,
             min_ready_seconds: set.min_ready_seconds,
             status_replicas: set.status_replicas,
@@ -150,6 +164,7 @@ impl Cluster {
             status_updated: self.status_updated,
             new: self.new_set().map(|index| show(&self.sets[index])),
             old: self.sets.iter().filter(|set| set.template != self.template).filter(is_active).map(show).collect(),
+            idle: self.sets.iter().filter(|set| set.template != self.template && !is_active(set)).map(show).collect(),
         }
     }
 

@@ -33,6 +33,8 @@ struct Play {
     late: Option<Change>,
     /// Never fewer Ready pods than this.
     least_ready: i32,
+    /// Whether a person lets a resting order go on.
+    goes_on: bool,
 }
 
 impl Play {
@@ -40,7 +42,7 @@ impl Play {
         let mut order = accepted(Kind::Deploy, strategy, replicas);
         order.target.batch_timeout_seconds = 1_000_000;
         let cluster = Cluster::at_rest(at(0), template("old"), replicas, settings);
-        Self { order, cluster, chance: StdRng::seed_from_u64(seed), changes: 0, moves: 0, late: None, least_ready: replicas }
+        Self { order, cluster, chance: StdRng::seed_from_u64(seed), changes: 0, moves: 0, late: None, least_ready: replicas, goes_on: true }
     }
 
     /// One event, and a look at what must hold.
@@ -69,7 +71,9 @@ impl Play {
         if let (Kind::Deploy, Source::Exact(template)) = (order.kind, &order.target.source) {
             let target = order.batches[order.batch].target;
             let new = cluster.pods_of(template);
-            prop_assert!(new <= target, "{new} new pods in a batch up to {target}: {self:#?}");
+            // Those of a batch that is gone back on go last.
+            let goes_back = matches!(order.step, Step::Back | Step::Regrow | Step::Retire);
+            prop_assert!(new <= target || goes_back, "{new} new pods in a batch up to {target}: {self:#?}");
         }
         Ok(())
     }
@@ -110,7 +114,7 @@ impl Play {
                     self.execute();
                 }
             }
-            Decision::Wait { until, rest: true } if self.order.step == Step::Hold => match until {
+            Decision::Wait { until, rest: true } if self.order.step == Step::Hold && self.goes_on => match until {
                 Some(until) => self.cluster.now = until,
                 None => self.order.confirmed = self.order.batch + 2,
             },
@@ -123,7 +127,10 @@ impl Play {
         let (order, now) = (&mut self.order, self.cluster.now);
         assert!(!order.state.is_final() || order.state == step.state, "a final state was left: {order:#?}");
         (order.state, order.step, order.batch, order.step_since) = (step.state, step.step, step.batch, now);
-        order.settling = step.state.is_final() && step.change.is_some();
+        order.settling = step.state.is_final() && (step.change.is_some() || step.settles);
+        if step.is_back {
+            order.back_to = None;
+        }
         if order.snapshot.is_none() {
             order.snapshot = step.snapshot.clone();
         }
@@ -135,8 +142,10 @@ impl Play {
             let batch = &mut order.batches[moved.index];
             batch.state = moved.state;
             batch.target = moved.target.unwrap_or(batch.target);
-            if moved.state == State::Running {
-                batch.started_at.get_or_insert(now);
+            match moved.state {
+                State::Running => drop(batch.started_at.get_or_insert(now)),
+                State::Ready => batch.started_at = None,
+                _ => {}
             }
         }
         self.moves += 1;
@@ -162,6 +171,15 @@ impl Play {
         }
     }
 
+    /// Wishes that so many batches stay, if that is possible now.
+    fn step_back(&mut self, stay: usize) -> bool {
+        let possible = self.order.can_step_back() && (1..=self.order.batch).contains(&stay);
+        if possible {
+            (self.order.back_to, self.order.confirmed) = (Some(stay), stay);
+        }
+        possible
+    }
+
     /// Puts another order in the place of one that ended.
     fn follow(&mut self, next: Order) {
         (self.order, self.changes, self.moves) = (next, 0, 0);
@@ -179,6 +197,14 @@ impl Play {
             self.go()?;
         }
         Err(TestCaseError::fail(format!("no end after {MOST_EVENTS} events: {self:#?}")))
+    }
+
+    /// One event, with nobody there to let the order go on.
+    fn go_but_stay(&mut self) -> Result<(), TestCaseError> {
+        self.goes_on = false;
+        let gone = self.go();
+        self.goes_on = true;
+        gone
     }
 
     /// Goes on for `events` events, or until the order is over.
@@ -294,6 +320,35 @@ proptest! {
             prop_assert_eq!(play.order.state, State::Succeeded);
             prop_assert_eq!(cluster.pods_of(&template("next")), replicas);
             prop_assert_eq!(rests_at(&play), (0, 0));
+            prop_assert_eq!((&cluster.settings, &cluster.kept), (&user, &None));
+        }
+    }
+
+    #[test]
+    fn a_release_that_steps_back_rests_where_it_was_told_and_goes_on_to_its_end(
+        (replicas, strategy) in releases(), user in settings(), seed: u64, events in 0..3000usize, stay in 1..6usize,
+    ) {
+        let mut play = Play::new(strategy, replicas, user.clone(), seed);
+        play.go_for(events)?;
+        if play.step_back(stay) {
+            for _ in 0..MOST_EVENTS {
+                if play.order.back_to.is_none() && play.order.step == Step::Hold && !play.order.has_change_to_make() && play.cluster.is_settled() {
+                    break;
+                }
+                play.go_but_stay()?;
+            }
+            let (order, cluster) = (&play.order, &play.cluster);
+            let planned = strategy.cumulative(stay - 1, replicas);
+            prop_assert_eq!((order.step, order.state, order.batch), (Step::Hold, State::WaitingConfirmation, stay - 1), "{:#?}", play);
+            prop_assert_eq!((cluster.pods_of(&template("new")), cluster.pods_of(&template("old"))), (planned, replicas - planned));
+            let begun: Vec<bool> = order.batches.iter().map(|batch| batch.started_at.is_some()).collect();
+            prop_assert!(begun.iter().enumerate().all(|(index, begun)| *begun == (index < stay)), "{:?}", begun);
+            let waits = order.batches.iter().filter(|batch| batch.state == State::WaitingConfirmation).count();
+            prop_assert!(waits == 1 && order.batches[stay].state == State::WaitingConfirmation, "{:#?}", order.batches);
+            play.go_to_the_end()?;
+            let cluster = &play.cluster;
+            prop_assert_eq!(play.order.state, State::Succeeded);
+            prop_assert_eq!((cluster.pods_of(&template("new")), cluster.pods_of(&template("old"))), (replicas, 0));
             prop_assert_eq!((&cluster.settings, &cluster.kept), (&user, &None));
         }
     }
