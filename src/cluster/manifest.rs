@@ -61,7 +61,7 @@ pub fn deployment(namespace: &str, name: &str, author: Author, template: &Value,
 /// The JSON Patch that sets the size of the ReplicaSet `live`, unless it changed.
 ///
 /// # Errors
-/// As [`json_patch`].
+/// As [`json_patch()`].
 pub fn resize(live: &Value, replicas: i32) -> Result<JsonPatch, serde_json::Error> {
     serde_json::from_value(json!([
         { "op": "test", "path": "/metadata/uid", "value": live["metadata"]["uid"] },

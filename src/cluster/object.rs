@@ -91,6 +91,7 @@ pub(super) fn pod(object: &Value) -> PodView {
         created_at: time(&metadata["creationTimestamp"]),
         ready_since: since("True"),
         unready_since: since("False"),
+        troubled_since: None,
         unschedulable: unscheduled.map(|scheduled| text(&scheduled["message"])),
         containers: containers.collect(),
         warnings: Vec::new(),
@@ -129,10 +130,12 @@ fn ending(terminated: &Value) -> Option<Ending> {
 /// two ways, by the API that wrote it.
 pub(super) fn warning(event: &Value) -> Warning {
     let times = [&event["series"]["lastObservedTime"], &event["lastTimestamp"], &event["eventTime"], &event["firstTimestamp"]];
+    let created = time(&event["metadata"]["creationTimestamp"]);
     Warning {
         reason: text(&event["reason"]),
         message: text(&event["message"]),
-        at: times.into_iter().find_map(time).or_else(|| time(&event["metadata"]["creationTimestamp"])),
+        first: [&event["firstTimestamp"], &event["eventTime"]].into_iter().find_map(time).or(created),
+        at: times.into_iter().find_map(time).or(created),
     }
 }
 

@@ -10,6 +10,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use jiff::Timestamp;
 use kube::api::DynamicObject;
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
@@ -238,7 +239,11 @@ impl View {
                     && !matches!(value["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
                 if active {
                     state.children.entry(owner.clone()).or_default().insert(uid.clone());
-                    state.pods.insert(uid, Owned { owner: owner.clone(), object: object::pod(&value) });
+                    let mut pod = object::pod(&value);
+                    let known = state.pods.get(&uid).and_then(|pod| pod.object.troubled_since);
+                    // Kubernetes does not say since when a container waits.
+                    pod.troubled_since = pod.is_troubled().then(|| known.unwrap_or_else(Timestamp::now));
+                    state.pods.insert(uid, Owned { owner: owner.clone(), object: pod });
                 } else {
                     state.forget(Kind::Pod, &uid);
                 }

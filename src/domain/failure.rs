@@ -181,7 +181,7 @@ fn judge_container(pod: &PodView, container: &ContainerView, measure: Measure) -
         Rule::Fatal => Verdict::Fatal,
         Rule::FatalIf(words) if says(&said, words) && !says(&said, PASSING) => Verdict::Fatal,
         Rule::FatalUnlessPassing if !says(&said, PASSING) => Verdict::Fatal,
-        Rule::Grace | Rule::FatalIf(_) | Rule::FatalUnlessPassing => grace(pod.created_at, measure),
+        Rule::Grace | Rule::FatalIf(_) | Rule::FatalUnlessPassing => grace(pod.troubled_since.or(pod.created_at), measure),
         Rule::Endings => by_endings(pod, container, measure),
     };
     let last = container.last.as_ref().map(|ending| format!(" (it ended last with {})", how(ending))).unwrap_or_default();
@@ -218,7 +218,8 @@ fn endings(pod: &PodView, container: &ContainerView, measure: Measure) -> i32 {
         ContainerState::Waiting { .. } => 0,
     };
     // Of a pod that was there before, earlier restarts are none of the order's doing.
-    let is_ours = pod.created_at.is_none_or(|created| created >= measure.since);
+    // Kubernetes tells whole seconds.
+    let is_ours = pod.created_at.is_none_or(|created| created.as_second() >= measure.since.as_second());
     now + if is_ours { container.restarts } else { 0 }
 }
 
@@ -230,7 +231,7 @@ fn not_started(pod: &PodView, measure: Measure) -> Option<Cause> {
     }
     let warning = pod.warnings.iter().rev().find(|warning| NOT_STARTED.contains(&warning.reason.as_str()))?;
     let sentence = format!("pod {} cannot start: {}: {}", pod.name, warning.reason, clean(&warning.message));
-    Some(Cause { verdict: grace(pod.created_at, measure), sentence })
+    Some(Cause { verdict: grace(warning.first.or(pod.created_at), measure), sentence })
 }
 
 /// A pod that runs and is not Ready: not yet, or not any more.

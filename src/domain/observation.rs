@@ -102,6 +102,8 @@ pub struct PodView {
     pub ready_since: Option<Timestamp>,
     /// Since when it is not Ready, where Kubernetes says so.
     pub unready_since: Option<Timestamp>,
+    /// Since when a container of it waits in trouble, as far as this was watched.
+    pub troubled_since: Option<Timestamp>,
     /// Why it has no node, in the scheduler's words.
     pub unschedulable: Option<String>,
     /// Its containers, those that run before the others first.
@@ -166,6 +168,8 @@ pub struct Warning {
     pub reason: String,
     /// Its text.
     pub message: String,
+    /// When it was given first.
+    pub first: Option<Timestamp>,
     /// When it was given last.
     pub at: Option<Timestamp>,
 }
@@ -213,6 +217,16 @@ impl ReplicaSetView {
 }
 
 impl PodView {
+    /// Whether a container waits for something else than its turn.
+    #[must_use]
+    pub fn is_troubled(&self) -> bool {
+        let waits = |container: &ContainerView| match &container.state {
+            ContainerState::Waiting { reason, .. } => !matches!(reason.as_str(), "" | "ContainerCreating" | "PodInitializing"),
+            ContainerState::Running { .. } | ContainerState::Ended(_) => false,
+        };
+        self.containers.iter().any(waits)
+    }
+
     /// When the pod will have been Ready for `seconds`; none while it is not Ready.
     #[must_use]
     pub fn counts_at(&self, seconds: i32) -> Option<Timestamp> {

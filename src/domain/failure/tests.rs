@@ -30,7 +30,7 @@ fn ending(exit_code: i32, reason: &str, message: &str) -> Ending {
 }
 
 fn warned(mut pod: PodView, reason: &str, message: &str) -> PodView {
-    pod.warnings.push(Warning { reason: reason.into(), message: message.into(), at: Some(at(4)) });
+    pod.warnings.push(Warning { reason: reason.into(), message: message.into(), first: Some(at(4)), at: Some(at(9)) });
     pod
 }
 
@@ -88,6 +88,9 @@ fn the_sentence_names_pod_container_reason_image_and_text() {
 fn trouble_that_may_pass_is_fatal_when_the_grace_is_over() {
     let cause = judge_pod(&waiting("ErrImagePull", "i/o timeout"), measure()).unwrap();
     assert_eq!(cause.verdict, Verdict::FatalAt(at(31)));
+    // From when it was seen to begin, where that was watched: pulling takes its time.
+    let later = PodView { troubled_since: Some(at(100)), ..waiting("ErrImagePull", "i/o timeout") };
+    assert_eq!(judge_pod(&later, measure()).unwrap().verdict, Verdict::FatalAt(at(130)));
     // A pod that was there before has the grace from the order's beginning.
     let before = PodView { created_at: Some(at(-1000)), ..waiting("ErrImagePull", "i/o timeout") };
     assert_eq!(judge_pod(&before, measure()).unwrap().verdict, Verdict::FatalAt(at(30)));
@@ -111,6 +114,9 @@ fn a_container_that_ended_may_be_started_again_as_often_as_is_tolerated() {
     assert_eq!(judge_pod(&first, strict).unwrap().verdict, Verdict::Fatal);
     let patient = Measure { tolerance: Tolerance { restarts: 5, ..measure().tolerance }, ..measure() };
     assert_eq!(judge_pod(&waiting("CrashLoopBackOff", ""), patient).unwrap().verdict, Verdict::KeepWaiting);
+    // Kubernetes tells whole seconds: a pod of the order's own first second is its own.
+    let begun = Measure { since: at(1).checked_add(SignedDuration::from_millis(400)).unwrap(), ..measure() };
+    assert_eq!(judge_pod(&pod(again(2, running.clone())), begun).unwrap().verdict, Verdict::Fatal);
     // Restarts of a pod that was there before are none of this order's doing.
     let old = PodView { created_at: Some(at(-1000)), ..pod(again(40, running)) };
     assert_eq!(verdict(&old), Some(Verdict::KeepWaiting));
@@ -151,7 +157,7 @@ fn a_pod_that_no_node_takes_is_told_in_the_schedulers_words() {
 fn a_volume_that_cannot_be_had_is_told_by_its_warning_while_the_pod_waits_for_it() {
     let text = "MountVolume.SetUp failed for volume \"settings\": configmap \"settings\" not found";
     let cause = judge_pod(&warned(waiting("ContainerCreating", ""), "FailedMount", text), measure()).unwrap();
-    assert_eq!(cause.verdict, Verdict::FatalAt(at(31)));
+    assert_eq!(cause.verdict, Verdict::FatalAt(at(34)));
     assert!(cause.sentence.contains("pod web-1 cannot start: FailedMount: MountVolume.SetUp"), "{}", cause.sentence);
     let runs = warned(pod(container(ContainerState::Running { since: Some(at(1)) })), "FailedMount", text);
     assert!(!judge_pod(&runs, measure()).unwrap().sentence.contains("FailedMount"), "what it says of the past counts no more");
