@@ -10,5 +10,6 @@ mod fault;
 mod layers;
 mod matrix;
 mod process;
+mod real_pods;
 mod store;
 mod support;
