@@ -11,6 +11,10 @@ use secrecy::SecretString;
 
 use crate::domain::order::Tolerance;
 
+mod package;
+
+pub use package::{FetchPackage, PackageRules, PackageServing};
+
 /// Change orders for Kubernetes, speaking the EDAS API.
 #[derive(Debug, Parser)]
 #[command(name = "sluice", version, about)]
@@ -29,6 +33,8 @@ pub enum Command {
     Migrate(Database),
     /// Print the OpenAPI document, and end.
     Openapi,
+    /// Download a package, check it, and end: what the init container of a package release runs.
+    FetchPackage(Box<FetchPackage>),
     /// Manage access keys.
     Key {
         /// What to do with them.
@@ -125,6 +131,9 @@ pub struct Serve {
     /// Leave a release that failed where it is, instead of taking it back by itself.
     #[arg(long, env = "SLUICE_NO_AUTOMATIC_ROLLBACK")]
     pub no_automatic_rollback: bool,
+    /// Packages.
+    #[command(flatten)]
+    pub packages: PackageServing,
     /// Refuse the old HMAC-SHA1 signatures. The old SDKs, aliyun-cli, Terraform and Jenkins then no longer work.
     #[arg(long, env = "SLUICE_REFUSE_HMAC_SHA1")]
     pub refuse_hmac_sha1: bool,

@@ -1,7 +1,8 @@
 //! Sluice: change orders for Kubernetes, speaking the EDAS API.
 //!
 //! *`http` asks `service`, `service` obeys `domain`, `store` remembers,
-//! `executor` drives, `cluster` does*; `simulated` stands in for Kubernetes.
+//! `executor` drives, `cluster` does*; `package` asks for the packages that are
+//! to be released, and `simulated` stands in for Kubernetes.
 //! The README draws the picture.
 
 pub mod clock;
@@ -9,7 +10,12 @@ pub mod cluster;
 pub mod config;
 pub mod domain;
 pub mod executor;
+pub mod fetch;
+#[cfg(test)]
+#[path = "../tests/it/support/files.rs"]
+mod files;
 pub mod http;
+pub mod package;
 pub mod service;
 pub mod simulated;
 pub mod store;

@@ -3,17 +3,18 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Parser;
 use rand::TryRngCore;
 use secrecy::{ExposeSecret, SecretString};
 use sluice::{
     clock::Clock,
     cluster::Cluster,
-    config::{Cli, ClusterKind, Command, Database, KeyCommand, LogFormat, Output, Serve},
+    config::{Cli, ClusterKind, Command, Database, KeyCommand, LogFormat, Output, PackageServing, Serve},
+    domain::runtime::Runtimes,
     executor::{self, Executor},
-    http,
-    service::{self, Service},
+    fetch, http, package,
+    service::{self, Packages, Service},
     simulated::{self, SimulatedCluster},
     store::Store,
 };
@@ -31,7 +32,7 @@ const END_WITHIN: Duration = Duration::from_secs(9);
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(Cli::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("sluice: {error:#}");
             ExitCode::FAILURE
@@ -39,16 +40,15 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(cli: Cli) -> Result<()> {
+async fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
-        Command::Serve(settings) => serve(*settings).await,
-        Command::Migrate(database) => connect(&database).await?.migrate().await.context("the migrations cannot be applied"),
-        Command::Openapi => {
-            println!("{}", http::openapi().to_pretty_json().context("the document cannot be written")?);
-            Ok(())
-        }
-        Command::Key { command: KeyCommand::Create { name, output, database } } => create_key(&name, output, &database).await,
+        Command::Serve(settings) => serve(*settings).await?,
+        Command::Migrate(database) => connect(&database).await?.migrate().await.context("the migrations cannot be applied")?,
+        Command::Openapi => println!("{}", http::openapi().to_pretty_json().context("the document cannot be written")?),
+        Command::Key { command: KeyCommand::Create { name, output, database } } => create_key(&name, output, &database).await?,
+        Command::FetchPackage(settings) => return Ok(fetch::run(&settings).await),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn connect(database: &Database) -> Result<Store> {
@@ -100,7 +100,7 @@ async fn serve(settings: Serve) -> Result<()> {
         batch_timeout_seconds: settings.batch_timeout,
         tolerance: settings.tolerance(),
     };
-    let service = Service::new(store, clock, rules);
+    let service = Service::new(store, clock, rules).with_packages(packages(&settings.packages)?);
     let edge = http::Settings { hmac_sha1: !settings.refuse_hmac_sha1, ..http::Settings::default() };
     let router = if settings.role.serves() { http::router(service, edge) } else { http::health_router(service, edge) };
     let listener = TcpListener::bind(settings.listen).await.with_context(|| format!("cannot listen on {}", settings.listen))?;
@@ -122,6 +122,21 @@ async fn serve(settings: Serve) -> Result<()> {
         Some(ended) => ended.context("a part of the program panicked")?.context("the listener failed"),
         None => Ok(()),
     }
+}
+
+/// What the server needs to release packages.
+fn packages(settings: &PackageServing) -> Result<Packages> {
+    let runtimes = match &settings.runtime_images {
+        None => Runtimes::default(),
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| format!("--runtime-images: {} cannot be read", path.display()))?;
+            Runtimes::read(&text).map_err(|why| anyhow!("--runtime-images: {}: {why}", path.display()))?
+        }
+    };
+    let rules = &settings.rules;
+    let client = package::Client::new(rules.policy(), rules.most_bytes(), rules.package_connect_timeout);
+    let client = client.context("packages cannot be asked for: TLS cannot be set up")?;
+    Ok(Packages { image: settings.package_image.clone(), runtimes, rules: rules.variables(), client })
 }
 
 /// The signals that ask the program to end.

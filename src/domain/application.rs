@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 
-use super::{ApplicationId, ReleaseId, order::State};
+use super::{ApplicationId, ReleaseId, order::State, package::PackageKind};
 
 /// An application.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +32,8 @@ pub struct Application {
     pub ready_replicas: i32,
     /// The version that was last released to its end.
     pub release: Option<ReleaseId>,
+    /// The kind of package that it runs; none = an image.
+    pub package: Option<PackageKind>,
     /// State of the newest order, if there is one.
     pub last_order: Option<State>,
 }

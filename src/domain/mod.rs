@@ -10,11 +10,14 @@ pub mod application;
 pub mod failure;
 pub mod id;
 pub mod intent;
+pub mod java;
 pub mod machine;
 pub mod observation;
 pub mod order;
+pub mod package;
 pub mod plan;
 pub mod rejection;
+pub mod runtime;
 pub mod spec;
 
 pub use id::{ApplicationId, BatchId, OrderId, ReleaseId};

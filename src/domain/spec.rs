@@ -9,7 +9,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{ApplicationId, ReleaseId};
+use super::{
+    ApplicationId, ReleaseId,
+    java::{self, JavaChange},
+};
 
 /// Pod template annotation that makes each release a version of its own:
 /// releasing the same spec again means new pods.
@@ -59,6 +62,9 @@ pub struct SpecChange {
     pub memory_limit: Option<u32>,
     /// Memory request in MiB; 0 removes it.
     pub memory_request: Option<u32>,
+    /// A package in place of an image, and how it runs. An `image` ends it.
+    #[serde(skip_serializing_if = "JavaChange::is_empty")]
+    pub java: Box<JavaChange>,
 }
 
 /// An environment variable with a plain value.
@@ -91,16 +97,19 @@ impl SpecChange {
         let mut template = base.clone();
         let annotations = object_at(&mut template, &["metadata", "annotations"]);
         annotations.insert(RELEASE_ANNOTATION.into(), json!(release.to_string()));
-        if let Some(container) = application_container(&mut template, name) {
-            self.apply_to_container(container);
+        let index = application_index(&template, name);
+        let started = java::change(&self.java, self.image.is_some(), &mut template, index);
+        if let Some(container) = java::container_at(&mut template, index) {
+            self.apply_to_container(container, started.is_package());
+            started.finish(container);
         }
         template
     }
 
-    fn apply_to_container(&self, container: &mut Map<String, Value>) {
+    fn apply_to_container(&self, container: &mut Map<String, Value>, is_package: bool) {
         if let Some(image) = &self.image {
             container.insert("image".into(), json!(image));
-        } else if let Some(tag) = &self.image_tag {
+        } else if let Some(tag) = self.image_tag.as_ref().filter(|_| !is_package) {
             let image = container.get("image").and_then(Value::as_str).unwrap_or_default();
             container.insert("image".into(), json!(with_tag(image, tag)));
         }
@@ -151,10 +160,9 @@ pub fn container_of<'a>(template: &'a Value, name: &str) -> Option<&'a Map<Strin
     named.or_else(|| containers.first())?.as_object()
 }
 
-fn application_container<'a>(template: &'a mut Value, name: &str) -> Option<&'a mut Map<String, Value>> {
-    let containers = template.pointer_mut("/spec/containers")?.as_array_mut()?;
-    let index = containers.iter().position(|container| container["name"] == name).unwrap_or(0);
-    containers.get_mut(index)?.as_object_mut()
+fn application_index(template: &Value, name: &str) -> usize {
+    let containers = template.pointer("/spec/containers").and_then(Value::as_array);
+    containers.and_then(|containers| containers.iter().position(|container| container["name"] == name)).unwrap_or(0)
 }
 
 fn set<T: Serialize>(container: &mut Map<String, Value>, key: &str, field: &Field<T>) {
@@ -202,7 +210,7 @@ fn object_in<'a>(parent: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<S
     child.as_object_mut().expect("it was made an object just above")
 }
 
-fn object_at<'a>(value: &'a mut Value, path: &[&str]) -> &'a mut Map<String, Value> {
+pub(super) fn object_at<'a>(value: &'a mut Value, path: &[&str]) -> &'a mut Map<String, Value> {
     if !value.is_object() {
         *value = json!({});
     }

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::domain::{
     application::{Application, Phase},
+    package::PackageKind,
     spec::Field,
 };
 
@@ -42,7 +43,7 @@ pub struct ListedApplication {
     pub app_id: String,
     /// Its name.
     pub name: String,
-    /// Always `Image`.
+    /// `Image`, `FatJar` or `War`.
     #[schema(example = "Image")]
     pub application_type: String,
     /// Always -1: none.
@@ -133,7 +134,7 @@ pub struct ApplicationCommon {
     /// `ready`, `progressing` (an order is open) or `failed` (the last order did not end well; changes are possible).
     #[schema(example = "ready")]
     pub app_phase: String,
-    /// Always `Image`.
+    /// `Image`, `FatJar` or `War`.
     #[schema(example = "Image")]
     pub application_type: String,
     /// Always -1: none.
@@ -263,7 +264,7 @@ fn common(application: &Application) -> ApplicationCommon {
         app_id: application.id.to_string(),
         name: application.name.clone(),
         app_phase: phase.into(),
-        application_type: "Image".into(),
+        application_type: type_of(application).into(),
         build_package_id: -1,
         cluster_id: application.cluster.clone(),
         create_time: application.created_at.as_millisecond(),
@@ -280,6 +281,11 @@ fn common(application: &Application) -> ApplicationCommon {
     }
 }
 
+/// What kind of thing an application runs, in EDAS' words.
+pub(super) fn type_of(application: &Application) -> &'static str {
+    application.package.map_or("Image", PackageKind::word)
+}
+
 fn listed(application: &Application) -> ListedApplication {
     let state = match application.phase() {
         Phase::Progressing => "DEPLOYING",
@@ -289,7 +295,7 @@ fn listed(application: &Application) -> ListedApplication {
     ListedApplication {
         app_id: application.id.to_string(),
         name: application.name.clone(),
-        application_type: "Image".into(),
+        application_type: type_of(application).into(),
         build_package_id: -1,
         cluster_id: application.cluster.clone(),
         cluster_type: CLUSTER_TYPE,

@@ -372,8 +372,9 @@ fn describe(order: &OrderView) -> String {
     if !order.version.is_empty() {
         parts.push(format!("Version: {}", order.version));
     }
-    if !order.image.is_empty() {
-        parts.push(format!("Deployment Package: {}", order.image));
+    let package = order.package.as_ref().map_or(&order.image, |package| &package.address);
+    if !package.is_empty() {
+        parts.push(format!("Deployment Package: {package}"));
     }
     parts.push("Deploy to: all groups".into());
     parts.join(" | ")

@@ -17,6 +17,7 @@ use super::{
     reply::Reply,
     value::{
         environment::{read_args, read_command, read_envs},
+        java::{read_java, read_package, read_package_type},
         probe,
         resource::{ProcessorNames, read_memory, read_processor},
         strategy,
@@ -89,11 +90,18 @@ pub struct ApplicationInfo {
     params(
         ("AppName" = String, Query, description = "Name of the application and of its Deployment: begins with a lower-case letter; lower-case letters, digits and `-`, which does not stand last; at most 36 characters.", example = "web"),
         ("ClusterId" = String, Query, description = "The cluster's id, as GetK8sCluster shows it.", example = "default"),
-        ("ImageUrl" = String, Query, description = "Full image address.", example = "shop/web:1.0"),
+        ("ImageUrl" = Option<String>, Query, description = "Full image address; required if there is no package.", example = "shop/web:1.0"),
+        ("PackageUrl" = Option<String>, Query, description = "Address of a JAR or WAR to release in place of an image, where the server's operator has set that up. Its query and user are never shown. A checksum may stand behind `#`: `sha256=<hex>` or `md5=<hex>`.", example = "https://files.example.com/shop/web-1.0.jar"),
+        ("JDK" = Option<String>, Query, description = "JDK for the package, one of the operator's table. Says nothing with an image.", example = "Open JDK 8"),
+        ("WebContainer" = Option<String>, Query, description = "Web container for a WAR, one of the operator's table. Says nothing with an image or a JAR.", example = "apache-tomcat-7.0.91"),
+        ("JavaStartUpConfig" = Option<String>, Query, description = "Options of the JVM, for packages: JSON object `{Name:{original,startup}}`; the startup texts are joined.", example = r#"{"InitialHeapSize":{"original":512,"startup":"-Xms512m"}}"#),
+        ("WebContainerConfig" = Option<String>, Query, description = "Settings of the web container, for WARs: JSON with `contextInputType` = `war` (the path is the file's name), `root` or `custom` (the path is `contextPath`); `httpPort` (8080 if absent), `maxThreads` (400), `uriEncoding` (ISO-8859-1), `useBodyEncoding` (false); or `useDefaultConfig` = true.", example = r#"{"contextInputType":"custom","contextPath":"shop","httpPort":8088}"#),
+        ("UriEncoding" = Option<String>, Query, description = "The web container's encoding of addresses alone: `ISO-8859-1`, `GBK`, `GB2312` or `UTF-8`."),
+        ("UseBodyEncoding" = Option<bool>, Query, description = "Whether the web container reads addresses in the encoding of the body, alone."),
         ("Namespace" = Option<String>, Query, description = "Kubernetes namespace; `default` if absent. It must exist."),
         ("LogicalRegionId" = Option<String>, Query, description = "EDAS namespace, `<region>` or `<region>:<name>`; the server's region if absent."),
         ("ApplicationDescription" = Option<String>, Query, description = "Free text of at most 1024 characters."),
-        ("PackageType" = Option<String>, Query, description = "Must be `Image` if given."),
+        ("PackageType" = Option<String>, Query, description = "`Image`, `FatJar` or `War` (also `WAR`). If absent: what is given, an image or a package by its file's ending."),
         ("WorkloadType" = Option<String>, Query, description = "Must be `Deployment` if given."),
         ("PackageVersion" = Option<String>, Query, description = "Text of the first version, for the history; the time if absent."),
         ("Replicas" = Option<i32>, Query, minimum = 0, maximum = 100000, description = "Number of instances; 1 if absent."),
@@ -144,6 +152,13 @@ pub async fn insert(State(edge): State<Edge>, call: Call) -> Result<Reply<Insert
         ("AppId" = String, Query, description = "The application's id."),
         ("Image" = Option<String>, Query, description = "Full image address. If absent, the image stays.", example = "shop/web:2.0"),
         ("ImageTag" = Option<String>, Query, description = "Only the image's tag; the repository stays. Image comes first."),
+        ("PackageUrl" = Option<String>, Query, description = "Address of a JAR or WAR to release in place of an image; if absent, the package stays. Only where the server's operator has set that up. Its query and user are never shown. A checksum may stand behind `#`: `sha256=<hex>` or `md5=<hex>`.", example = "https://files.example.com/shop/web-1.0.jar"),
+        ("JDK" = Option<String>, Query, description = "JDK for the package, one of the operator's table. Says nothing with an image.", example = "Open JDK 8"),
+        ("WebContainer" = Option<String>, Query, description = "Web container for a WAR, one of the operator's table. Says nothing with an image or a JAR.", example = "apache-tomcat-7.0.91"),
+        ("JavaStartUpConfig" = Option<String>, Query, description = "Options of the JVM, for packages: JSON object `{Name:{original,startup}}`; the startup texts are joined. Empty or `{}` removes them.", example = r#"{"InitialHeapSize":{"original":512,"startup":"-Xms512m"}}"#),
+        ("WebContainerConfig" = Option<String>, Query, description = "Settings of the web container, for WARs: JSON with `contextInputType` = `war` (the path is the file's name), `root` or `custom` (the path is `contextPath`); `httpPort` (8080 if absent), `maxThreads` (400), `uriEncoding` (ISO-8859-1), `useBodyEncoding` (false); or `useDefaultConfig` = true. Empty or `{}` removes them.", example = r#"{"contextInputType":"custom","contextPath":"shop","httpPort":8088}"#),
+        ("UriEncoding" = Option<String>, Query, description = "The web container's encoding of addresses alone: `ISO-8859-1`, `GBK`, `GB2312` or `UTF-8`."),
+        ("UseBodyEncoding" = Option<bool>, Query, description = "Whether the web container reads addresses in the encoding of the body, alone."),
         ("PackageVersionId" = Option<String>, Query, description = "Id of a version from ListHistoryDeployVersion to release again, in place of other settings."),
         ("PackageVersion" = Option<String>, Query, description = "Text of the version, for the history; the time if absent.", example = "2.0"),
         ("Replicas" = Option<i32>, Query, minimum = 0, maximum = 100000, description = "Number of instances after the release; if absent, it stays.", example = 4),
@@ -195,12 +210,16 @@ pub(super) fn region_of(logical_region: &str) -> &str {
 }
 
 fn read_insert(params: &Params) -> Result<CreateApplication, ApiError> {
-    for (name, only) in [("PackageType", "Image"), ("WorkloadType", "Deployment")] {
-        if let Some(value) = params.text(name).filter(|value| *value != only) {
-            return Err(Rejection::invalid(name, value, format!("only {only} is offered by this server")).into());
-        }
+    if let Some(value) = params.text("WorkloadType").filter(|value| *value != "Deployment") {
+        return Err(Rejection::invalid("WorkloadType", value, "only Deployment is offered by this server").into());
     }
-    let image = params.required("ImageUrl")?;
+    let kind = read_package_type(params)?;
+    // An image is what is meant where nothing is said.
+    if kind.is_some() {
+        params.required("PackageUrl")?;
+    } else if params.text("PackageUrl").is_none() || params.text("PackageType").is_some() {
+        params.required("ImageUrl")?;
+    }
     Ok(CreateApplication {
         name: params.required("AppName")?.into(),
         cluster: params.required("ClusterId")?.into(),
@@ -210,7 +229,7 @@ fn read_insert(params: &Params) -> Result<CreateApplication, ApiError> {
         replicas: params.integer("Replicas", 0..=MOST_REPLICAS)?,
         version: params.text("PackageVersion").map(Into::into),
         spec: SpecChange {
-            image: Some(image.into()),
+            image: params.text("ImageUrl").map(Into::into),
             image_tag: None,
             env: read_envs(params)?,
             command: read_command(params),
@@ -221,7 +240,9 @@ fn read_insert(params: &Params) -> Result<CreateApplication, ApiError> {
             cpu_request: read_processor(params, ProcessorNames { cores: "RequestsCpu", millicores: "RequestsmCpu" })?,
             memory_limit: read_memory(params, "LimitMem")?,
             memory_request: read_memory(params, "RequestsMem")?,
+            java: Box::new(read_java(params)?),
         },
+        package: read_package(params, kind),
         timeout_seconds: params.integer("Timeout", 1..=1800)?,
     })
 }
@@ -243,7 +264,9 @@ fn read_deploy(call: &Call) -> Result<Deploy, ApiError> {
             cpu_request: read_processor(params, ProcessorNames { cores: "CpuRequest", millicores: "McpuRequest" })?,
             memory_limit: read_memory(params, "MemoryLimit")?,
             memory_request: read_memory(params, "MemoryRequest")?,
+            java: Box::new(read_java(params)?),
         },
+        package: read_package(params, None),
         release: read_release(params, application)?,
         version: params.text("PackageVersion").map(Into::into),
         replicas: params.integer("Replicas", 0..=MOST_REPLICAS)?,

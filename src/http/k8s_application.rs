@@ -3,7 +3,8 @@
 //! Read from the pod template of the version that runs. The object is under
 //! the misspelt key `Applcation` alone (R12), the component list is
 //! `Components.Components` (R13), `BuildpackId` is always a number and no JDK
-//! is listed, or Terraform would plan a change for ever (R29).
+//! is listed for an image, or Terraform would plan a change for ever (R29). For
+//! the same reason the start command that a package gets by itself is none.
 
 use axum::extract::State;
 use serde::Serialize;
@@ -12,6 +13,7 @@ use utoipa::ToSchema;
 
 use super::{
     Edge,
+    application::type_of,
     call::Call,
     deploy::region_of,
     error::ApiError,
@@ -21,6 +23,7 @@ use super::{
 use crate::{
     domain::{
         application::Application,
+        java::Running,
         spec::{container_of, image_of},
     },
     service::CurrentSpec,
@@ -60,13 +63,13 @@ pub struct App {
     pub app_id: String,
     /// Its name.
     pub application_name: String,
-    /// Always `Image`.
+    /// `Image`, `FatJar` or `War`.
     #[schema(example = "Image")]
     pub application_type: String,
-    /// Always `Image`.
+    /// The same.
     #[schema(example = "Image")]
     pub deploy_type: String,
-    /// Always `Multilingual`.
+    /// `Multilingual` for an image, `General` for a package.
     #[schema(example = "Multilingual")]
     pub develop_type: String,
     /// Always -1: none.
@@ -83,7 +86,7 @@ pub struct App {
     pub instances: i32,
     /// Always 0.
     pub instances_before_scaling: i32,
-    /// Start command; empty = the image's.
+    /// Start command; empty = the image's or the package's.
     pub cmd: String,
     /// Its arguments.
     pub cmd_args: CmdArgs,
@@ -106,7 +109,7 @@ pub struct App {
     pub workload_type: String,
     /// Always empty.
     pub edas_container_version: String,
-    /// Always empty.
+    /// Web container of a WAR; empty otherwise.
     pub tomcat_version: String,
     /// Always empty: no load balancer is bound.
     pub slb_info: String,
@@ -138,7 +141,7 @@ pub struct Env {
 pub struct Conf {
     /// Always false.
     pub ahas_enabled: bool,
-    /// Start command; empty = the image's.
+    /// Start command; empty = the image's or the package's.
     pub k8s_cmd: String,
     /// Its arguments, as JSON text of a list; empty if there are none.
     pub k8s_cmd_args: String,
@@ -171,7 +174,7 @@ wrapped! {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct DeployGroup {
-    /// What it runs on: nothing is listed for an image.
+    /// What a package runs on; nothing is listed for an image.
     pub components: Components,
     /// Always `[]`.
     pub env: String,
@@ -222,9 +225,9 @@ pub struct ImageInfo {
 pub struct LatestVersion {
     /// Its text; empty while none was released to its end.
     pub package_version: String,
-    /// Its image.
+    /// Its image, or its package's address.
     pub url: String,
-    /// Its image.
+    /// Its image, or its package's address.
     pub war_url: String,
 }
 
@@ -251,24 +254,41 @@ fn show(application: &Application, spec: &CurrentSpec) -> K8sApplication {
     let nothing = Map::new();
     let container = container_of(&spec.template, &application.name).unwrap_or(&nothing);
     let image = image_of(&spec.template, &application.name).unwrap_or_default();
-    let release = spec.release.as_ref();
+    let running = Running::of(&spec.template);
+    let command = command(container, running.as_ref());
+    let address = spec.release.as_ref().map(|it| it.package.as_ref().map_or(&it.image, |package| &package.address).clone());
     K8sApplication {
         app_id: application.id.to_string(),
-        app: app(application, spec, container),
-        conf: conf(&spec.template, container),
+        app: app(application, spec, container, running.as_ref(), &command),
+        conf: conf(&spec.template, container, &command),
         deploy_groups: DeployGroups {
-            items: vec![DeployGroup { components: Components::default(), env: "[]".into(), env_from: "[]".into() }],
+            items: vec![DeployGroup { components: components(running.as_ref()), env: "[]".into(), env_from: "[]".into() }],
         },
         image_info: image_info(image),
         latest_version: LatestVersion {
-            package_version: release.map(|it| it.version.clone()).unwrap_or_default(),
-            url: release.map(|it| it.image.clone()).unwrap_or_default(),
-            war_url: release.map(|it| it.image.clone()).unwrap_or_default(),
+            package_version: spec.release.as_ref().map(|it| it.version.clone()).unwrap_or_default(),
+            url: address.clone().unwrap_or_default(),
+            war_url: address.unwrap_or_default(),
         },
     }
 }
 
-fn app(application: &Application, spec: &CurrentSpec, container: &Map<String, Value>) -> App {
+/// The start command that somebody gave: not the one that a package gets by itself.
+fn command(container: &Map<String, Value>, running: Option<&Running>) -> String {
+    match running {
+        Some(running) if running.starts(container) => String::new(),
+        _ => texts_at(container.get("command")).join(" "),
+    }
+}
+
+fn components(running: Option<&Running>) -> Components {
+    let Some(Running { runtime, .. }) = running else { return Components::default() };
+    let component = |key: &str, kind: &str| Component { component_id: key.into(), component_key: key.into(), r#type: kind.into() };
+    let container = runtime.web_container.as_deref().map(|key| component(key, "TOMCAT"));
+    Components { items: std::iter::once(component(&runtime.jdk, "JDK")).chain(container).collect() }
+}
+
+fn app(application: &Application, spec: &CurrentSpec, container: &Map<String, Value>, running: Option<&Running>, command: &str) -> App {
     let amount = |kind: &str, resource: &str| container.get("resources").and_then(|it| it.get(kind)?.get(resource)?.as_str());
     let variables = container.get("env").and_then(Value::as_array).into_iter().flatten();
     let plain = variables
@@ -277,16 +297,17 @@ fn app(application: &Application, spec: &CurrentSpec, container: &Map<String, Va
     App {
         app_id: application.id.to_string(),
         application_name: application.name.clone(),
-        application_type: "Image".into(),
-        deploy_type: "Image".into(),
-        develop_type: "Multilingual".into(),
+        application_type: type_of(application).into(),
+        deploy_type: type_of(application).into(),
+        develop_type: if application.package.is_some() { "General" } else { "Multilingual" }.into(),
+        tomcat_version: running.and_then(|it| it.runtime.web_container.clone()).unwrap_or_default(),
         buildpack_id: -1,
         cluster_id: application.cluster.clone(),
         cs_cluster_id: application.cluster.clone(),
         k8s_namespace: application.namespace.clone(),
         region_id: region_of(&application.logical_region).into(),
         instances: application.replicas,
-        cmd: texts_at(container.get("command")).join(" "),
+        cmd: command.into(),
         cmd_args: CmdArgs { items: texts_at(container.get("args")) },
         env_list: EnvList { items: plain.collect() },
         limit_cpu_m: amount("limits", "cpu").map_or(0, millicores),
@@ -300,9 +321,9 @@ fn app(application: &Application, spec: &CurrentSpec, container: &Map<String, Va
     }
 }
 
-fn conf(template: &Value, container: &Map<String, Value>) -> Conf {
+fn conf(template: &Value, container: &Map<String, Value>, command: &str) -> Conf {
     Conf {
-        k8s_cmd: texts_at(container.get("command")).join(" "),
+        k8s_cmd: command.into(),
         k8s_cmd_args: json_at(container.get("args")),
         readiness: json_at(container.get("readinessProbe")),
         liveness: json_at(container.get("livenessProbe")),

@@ -27,6 +27,13 @@ pub const OFFERS: &[Offer] = &[
             "AppId",
             "Image",
             "ImageTag",
+            "PackageUrl",
+            "JDK",
+            "WebContainer",
+            "JavaStartUpConfig",
+            "WebContainerConfig",
+            "UriEncoding",
+            "UseBodyEncoding",
             "PackageVersion",
             "PackageVersionId",
             "Replicas",
@@ -62,6 +69,13 @@ pub const OFFERS: &[Offer] = &[
             "PackageType",
             "WorkloadType",
             "ImageUrl",
+            "PackageUrl",
+            "JDK",
+            "WebContainer",
+            "JavaStartUpConfig",
+            "WebContainerConfig",
+            "UriEncoding",
+            "UseBodyEncoding",
             "PackageVersion",
             "Replicas",
             "Timeout",
@@ -107,9 +121,8 @@ const EMPTY_CLEARS: &[&str] = &[
 ];
 
 /// Parameters that say nothing here, whatever their value: the region, which
-/// some SDKs put into every query, and what a Java package would run on, which
-/// the build plugins send with images too (R30).
-const SAY_NOTHING: &[&str] = &["RegionId", "ServiceCode", "JDK", "WebContainer"];
+/// some SDKs put into every query.
+const SAY_NOTHING: &[&str] = &["RegionId", "ServiceCode"];
 
 /// Checks that `operation` is offered and that nothing is asked for that would
 /// be dropped.

@@ -1,8 +1,8 @@
 //! The router as a whole: what is refused before a handler, and signed calls
 //! down to a real Postgres.
 //!
-//! `refusal` and `wire` ask no database; `signed` needs `DATABASE_URL`, a server
-//! on which databases may be created. No cluster is involved.
+//! `refusal` and `wire` ask no database; `signed` and `packages` need
+//! `DATABASE_URL`, a server on which databases may be created. No cluster is involved.
 
 use axum::{
     Router,
@@ -22,6 +22,7 @@ use crate::{
     store::Store,
 };
 
+mod packages;
 mod refusal;
 #[path = "../../tests/clients/sign.rs"]
 mod sign;

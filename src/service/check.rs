@@ -1,6 +1,7 @@
 //! Checks of what callers hand in, before anything is written. Each refusal
 //! names the parameter, the value, and what is allowed. Pure.
 
+use super::PackageWish;
 use crate::domain::{
     Rejection,
     spec::{EnvVar, Field, SpecChange},
@@ -96,6 +97,17 @@ pub(super) fn spec(spec: &SpecChange, names: &Names) -> Result<(), Rejection> {
         }
     }
     Ok(())
+}
+
+/// An image or a package, not both.
+pub(super) fn one_source(spec: &SpecChange, package: &PackageWish, names: &Names) -> Result<(), Rejection> {
+    let image = spec.image.as_ref().map(|image| (names.image, image)).or(spec.image_tag.as_ref().map(|tag| ("ImageTag", tag)));
+    match (&package.url, image) {
+        (Some(_), Some((name, image))) => {
+            Err(Rejection::invalid(name, image, "either an image or a package (PackageUrl) is released, not both"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn image(parameter: &str, image: &str) -> Result<(), Rejection> {

@@ -27,9 +27,11 @@ impl Service {
         check::seconds("Timeout", request.timeout_seconds, 1)?;
         check::text("ApplicationDescription", &request.description, 1024)?;
         check::text("PackageVersion", request.version.as_deref().unwrap_or_default(), 256)?;
-        let Some(image) = request.spec.image.clone() else {
-            return Err(Rejection::invalid("ImageUrl", "", "an application is created from an image, whose address must be given").into());
-        };
+        check::one_source(&request.spec, &request.package, &check::CREATE)?;
+        if request.spec.image.is_none() && request.package.url.is_none() {
+            let allowed = "an application is created from an image or a package, whose address must be given";
+            return Err(Rejection::invalid("ImageUrl", "", allowed).into());
+        }
         if request.cluster != self.settings.cluster {
             return Err(Rejection::UnknownCluster(request.cluster).into());
         }
@@ -39,6 +41,21 @@ impl Service {
             let allowed = format!("the cluster has no such namespace; it has {}", known.join(", "));
             return Err(Rejection::invalid("Namespace", namespace, allowed).into());
         }
+
+        let package = match &request.package.url {
+            None => None,
+            Some(url) => {
+                // Asking for the package takes its time, and no transaction waits for it.
+                if let Some(first) = self.answered_before(caller).await? {
+                    return Ok(first);
+                }
+                Some(self.judge_package(url).await?)
+            }
+        };
+        let mut spec = request.spec;
+        let label = self.complete_package(&mut spec, &request.package, package, None)?;
+        let runtime = spec.java.runtime.as_ref().map(|runtime| &runtime.image);
+        let image = spec.image.as_ref().or(runtime).cloned().unwrap_or_default();
 
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
@@ -59,10 +76,11 @@ impl Service {
         };
         tx.insert_application(&row, now).await?;
         let version = request.version.as_deref().filter(|version| !version.is_empty());
-        tx.insert_release(&NewRelease { id: release, application, version, image: &image, description: "" }, now).await?;
+        let row = NewRelease { id: release, application, version, image: &image, package: label.as_ref(), description: "" };
+        tx.insert_release(&row, now).await?;
         let target = Target {
             release: Some(release),
-            source: Source::Change(request.spec),
+            source: Source::Change(spec),
             replicas: Some(replicas),
             min_ready_seconds: None,
             batch_timeout_seconds: request.timeout_seconds.unwrap_or(CREATE_TIMEOUT_SECONDS),
@@ -83,7 +101,7 @@ impl Service {
             resumes_at: 0,
         };
         tx.insert_order(&row, now).await?;
-        let detail = json!({ "request": caller.request_id, "image": image, "replicas": replicas });
+        let detail = json!({ "request": caller.request_id, "image": image, "package": label, "replicas": replicas });
         let cause = format!("create application {} in namespace {namespace}", request.name);
         let event = Event { actor: &caller.name, kind: "order.accepted", cause: &cause, detail };
         tx.add_event(application, Some(order), now, event).await?;

@@ -37,12 +37,23 @@ impl Service {
         check::seconds("BatchWaitTime", request.min_ready_seconds.map(i64::from), 0)?;
         check::text("ChangeOrderDesc", &request.description, 1024)?;
         check::text("PackageVersion", request.version.as_deref().unwrap_or_default(), 256)?;
+        check::one_source(&request.spec, &request.package, &check::DEPLOY)?;
         if let Some(release) = request.release
-            && request.spec != SpecChange::default()
+            && (request.spec != SpecChange::default() || request.package.url.is_some())
         {
             let allowed = "a version of the history is released exactly as it was: give nothing else that changes the pods";
             return Err(Rejection::invalid("PackageVersionId", release, allowed).into());
         }
+        let package = match &request.package.url {
+            None => None,
+            Some(url) => {
+                // Asking for the package takes its time, and no transaction waits for it.
+                if let Some(first) = self.answered_before(caller).await? {
+                    return Ok(first);
+                }
+                Some(self.judge_package(url).await?)
+            }
+        };
         let mut tx = self.store.begin().await?;
         if let Some(first) = self.answered(&mut tx, caller).await? {
             return Ok(first);
@@ -51,9 +62,10 @@ impl Service {
         let replicas = request.replicas.unwrap_or(application.replicas);
         let strategy = request.strategy.unwrap_or(Strategy::ALL_AT_ONCE);
         strategy.check(replicas)?;
+        let mut spec = request.spec;
         let mut target = Target {
             release: request.release,
-            source: Source::Change(request.spec.clone()),
+            source: Source::Change(SpecChange::default()),
             replicas: request.replicas,
             min_ready_seconds: request.min_ready_seconds,
             batch_timeout_seconds: request.batch_timeout_seconds.unwrap_or(self.settings.batch_timeout_seconds),
@@ -67,14 +79,21 @@ impl Service {
         } else {
             let release = ReleaseId::new();
             let version = request.version.as_deref().filter(|version| !version.is_empty());
-            let image = match (&request.spec.image, application.release) {
-                (Some(image), _) => image.clone(),
-                (None, Some(current)) => tx.find_release(application.id, Some(current), None).await?.image,
-                (None, None) => String::new(),
+            let (current_image, current) = tx.made_of(application.id, application.release).await?;
+            let label = self.complete_package(&mut spec, &request.package, package, current.as_ref())?;
+            let runtime = spec.java.runtime.as_ref().map(|runtime| &runtime.image);
+            let image = spec.image.as_ref().or(runtime).unwrap_or(&current_image);
+            let row = NewRelease {
+                id: release,
+                application: application.id,
+                version,
+                image,
+                package: label.as_ref(),
+                description: &request.description,
             };
-            let row = NewRelease { id: release, application: application.id, version, image: &image, description: &request.description };
             tx.insert_release(&row, self.clock.now()).await?;
             target.release = Some(release);
+            target.source = Source::Change(spec);
             Kind::Deploy
         };
         let order =

@@ -11,14 +11,18 @@ mod check;
 mod create;
 mod deploy;
 mod error;
+mod package;
 mod read;
 pub mod request;
 mod retry;
 pub mod view;
 
 pub use error::Error;
-pub use request::{Caller, CreateApplication, Deploy, KeySecret, RequestIdentity, RollBackTo};
+pub use package::Packages;
+pub use request::{Caller, CreateApplication, Deploy, KeySecret, PackageWish, RequestIdentity, RollBackTo};
 pub use view::{BatchView, ClusterView, CurrentSpec, OrderView, PodState, ReleaseView};
+
+use std::sync::Arc;
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -47,13 +51,20 @@ pub struct Service {
     store: Store,
     clock: Clock,
     settings: Settings,
+    packages: Option<Arc<Packages>>,
 }
 
 impl Service {
     /// The use cases on a store.
     #[must_use]
     pub fn new(store: Store, clock: Clock, settings: Settings) -> Self {
-        Self { store, clock, settings }
+        Self { store, clock, settings, packages: None }
+    }
+
+    /// The same use cases, on a server that releases packages too.
+    #[must_use]
+    pub fn with_packages(self, packages: Packages) -> Self {
+        Self { packages: Some(Arc::new(packages)), ..self }
     }
 
     /// This server's settings.
@@ -75,6 +86,12 @@ impl Service {
         let Some(outcome) = outcome else { return Ok(None) };
         let why = |error: serde_json::Error| StoreError::Corrupt { what: "answer", why: error.to_string() };
         Ok(Some(serde_json::from_value(outcome).map_err(why)?))
+    }
+
+    /// As [`Service::answered`], in a transaction of its own that leaves nothing.
+    async fn answered_before<T: DeserializeOwned>(&self, caller: &Caller) -> Result<Option<T>, Error> {
+        let mut tx = self.store.begin().await?;
+        self.answered(&mut tx, caller).await
     }
 
     /// Makes what was written last, together with the answer to it.

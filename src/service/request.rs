@@ -6,7 +6,7 @@
 
 use secrecy::SecretString;
 
-use crate::domain::{ApplicationId, ReleaseId, plan::Strategy, spec::SpecChange};
+use crate::domain::{ApplicationId, ReleaseId, package::PackageKind, plan::Strategy, spec::SpecChange};
 
 /// Who asks, and which request it is.
 #[derive(Debug, Clone)]
@@ -45,6 +45,20 @@ pub struct KeySecret {
     pub enabled: bool,
 }
 
+/// What a caller says of a package to release in place of an image. The default
+/// says nothing.
+#[derive(Debug, Clone, Default)]
+pub struct PackageWish {
+    /// Its address, as given; it may hold credentials.
+    pub url: Option<SecretString>,
+    /// Its kind, where that was said.
+    pub kind: Option<PackageKind>,
+    /// The JDK it is to run on, in EDAS' words; none keeps it.
+    pub jdk: Option<String>,
+    /// The web container it is to run in; none keeps it.
+    pub web_container: Option<String>,
+}
+
 /// InsertK8sApplication.
 #[derive(Debug, Clone)]
 pub struct CreateApplication {
@@ -62,8 +76,10 @@ pub struct CreateApplication {
     pub replicas: Option<i32>,
     /// The first version's text; none = the time.
     pub version: Option<String>,
-    /// Image (required) and settings.
+    /// Image (required, if there is no package) and settings.
     pub spec: SpecChange,
+    /// A package in place of an image.
+    pub package: PackageWish,
     /// Seconds until the creation has failed; none = 1800 (R23).
     pub timeout_seconds: Option<i64>,
 }
@@ -75,6 +91,8 @@ pub struct Deploy {
     pub application: ApplicationId,
     /// What changes.
     pub spec: SpecChange,
+    /// A package in place of an image, or what it runs on.
+    pub package: PackageWish,
     /// A version from the history to release again (PackageVersionId); goes with
     /// an empty `spec` only.
     pub release: Option<ReleaseId>,

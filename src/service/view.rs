@@ -7,6 +7,7 @@ pub use crate::store::PodState;
 use crate::domain::{
     ApplicationId, BatchId, OrderId, ReleaseId,
     order::{Kind, State, Step},
+    package::Label,
     plan::Strategy,
 };
 
@@ -35,6 +36,8 @@ pub struct OrderView {
     pub version: String,
     /// Image it releases, empty until that is known.
     pub image: String,
+    /// Package it releases; none = an image.
+    pub package: Option<Label>,
     /// Why it ended as it did, or what it waits for; may be empty.
     pub message: String,
     /// When it was accepted.
@@ -90,8 +93,10 @@ pub struct ReleaseView {
     pub application: ApplicationId,
     /// Its text.
     pub version: String,
-    /// Its image.
+    /// Its image; of a package, the one that it runs on.
     pub image: String,
+    /// Its package; none = an image.
+    pub package: Option<Label>,
     /// Description of the order that released it.
     pub description: String,
     /// When it was ordered.

@@ -8,7 +8,7 @@ use super::{
     Store, StoreError, Tx,
     row::{document, json, value},
 };
-use crate::domain::{ApplicationId, Rejection, ReleaseId, application::Application, order::Snapshot};
+use crate::domain::{ApplicationId, Rejection, ReleaseId, application::Application, order::Snapshot, package::Label};
 
 /// An application about to be created.
 #[derive(Debug, Clone)]
@@ -164,6 +164,8 @@ async fn list(
     let rows = sqlx::query!(
         r#"/* applications */ SELECT a.id, a.cluster_id, a.namespace, a.name, a.logical_region, a.description, a.owner, a.created_at,
                a.replicas, a.ready_replicas, a.release_id,
+               (SELECT r.package FROM release r WHERE r.application_id = a.id AND (a.release_id IS NULL OR r.id = a.release_id)
+                ORDER BY r.created_at, r.id LIMIT 1) AS package,
                (SELECT o.state::text FROM change_order o WHERE o.application_id = a.id ORDER BY o.created_at DESC, o.id DESC LIMIT 1) AS last_order
            FROM application a
            WHERE ($1::uuid IS NULL OR a.id = $1) AND ($2::text IS NULL OR a.name = $2) AND ($3::text IS NULL OR a.cluster_id = $3)
@@ -188,6 +190,7 @@ async fn list(
                 replicas: row.replicas,
                 ready_replicas: row.ready_replicas,
                 release: row.release_id.map(ReleaseId),
+                package: row.package.map(|package| document::<Label>("package", package)).transpose()?.map(|label| label.kind),
                 last_order: row.last_order.map(|state| value("order state", state)).transpose()?,
             })
         })

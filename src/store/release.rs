@@ -4,8 +4,11 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use serde_json::Value;
 
-use super::{Store, StoreError, Tx};
-use crate::domain::{ApplicationId, Rejection, ReleaseId};
+use super::{
+    Store, StoreError, Tx,
+    row::{document, json},
+};
+use crate::domain::{ApplicationId, Rejection, ReleaseId, package::Label};
 
 /// A version about to be ordered.
 #[derive(Debug, Clone)]
@@ -18,6 +21,8 @@ pub struct NewRelease<'a> {
     pub version: Option<&'a str>,
     /// Its image, as far as it is known.
     pub image: &'a str,
+    /// Its package; none = an image.
+    pub package: Option<&'a Label>,
     /// Description of the order.
     pub description: &'a str,
 }
@@ -31,6 +36,8 @@ pub struct ReleaseRow {
     pub version: String,
     /// Its image.
     pub image: String,
+    /// Its package; none = an image.
+    pub package: Option<Label>,
     /// Description of its order.
     pub description: String,
     /// When it was ordered.
@@ -54,18 +61,36 @@ impl Tx {
         sqlx::query!(
             "/* insert_release */ WITH named AS (SELECT to_char($6 AT TIME ZONE 'UTC', 'YYYYMMDD.HH24MISS') AS text),
              taken AS (SELECT count(*) AS number FROM release, named WHERE application_id = $2 AND starts_with(version, named.text))
-             INSERT INTO release (id, application_id, version, image, description, created_at)
-             SELECT $1, $2, coalesce($3, named.text || CASE WHEN taken.number > 0 THEN '.' || taken.number ELSE '' END), $4, $5, $6 FROM named, taken",
+             INSERT INTO release (id, application_id, version, image, description, created_at, package)
+             SELECT $1, $2, coalesce($3, named.text || CASE WHEN taken.number > 0 THEN '.' || taken.number ELSE '' END), $4, $5, $6, $7 FROM named, taken",
             release.id.0,
             release.application.0,
             release.version,
             release.image,
             release.description,
-            now.to_sqlx() as _
+            now.to_sqlx() as _,
+            release.package.map(|package| json("package", package)).transpose()?
         )
         .execute(self.connection())
         .await?;
         Ok(())
+    }
+
+    /// Image and package of a version. Without one, of the application's first:
+    /// while none was released to its end, that is what there is.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn made_of(&mut self, application: ApplicationId, release: Option<ReleaseId>) -> Result<(String, Option<Label>), StoreError> {
+        let row = sqlx::query!(
+            "/* made_of */ SELECT image, package FROM release WHERE application_id = $1 AND ($2::uuid IS NULL OR id = $2) ORDER BY created_at, id LIMIT 1",
+            application.0,
+            release.map(|release| release.0)
+        )
+        .fetch_optional(self.connection())
+        .await?;
+        let Some(row) = row else { return Ok((String::new(), None)) };
+        Ok((row.image, row.package.map(|package| document("package", package)).transpose()?))
     }
 
     /// A version of the history by its id or, the newest of that text.
@@ -100,21 +125,25 @@ impl Store {
 
 async fn history(connection: &mut sqlx::PgConnection, application: ApplicationId) -> Result<Vec<ReleaseRow>, StoreError> {
     let rows = sqlx::query!(
-        r#"/* history */ SELECT id, version, image, description, created_at, released_at AS "released_at!", template AS "template!", min_ready_seconds
+        r#"/* history */ SELECT id, version, image, package, description, created_at, released_at AS "released_at!", template AS "template!", min_ready_seconds
            FROM release WHERE application_id = $1 AND released_at IS NOT NULL ORDER BY created_at DESC, id DESC"#,
         application.0
     )
     .fetch_all(connection)
     .await?;
-    let rows = rows.into_iter().map(|row| ReleaseRow {
-        id: ReleaseId(row.id),
-        version: row.version,
-        image: row.image,
-        description: row.description,
-        created_at: row.created_at.to_jiff(),
-        released_at: row.released_at.to_jiff(),
-        template: row.template,
-        min_ready_seconds: row.min_ready_seconds,
-    });
-    Ok(rows.collect())
+    rows.into_iter()
+        .map(|row| {
+            Ok(ReleaseRow {
+                id: ReleaseId(row.id),
+                version: row.version,
+                image: row.image,
+                package: row.package.map(|package| document("package", package)).transpose()?,
+                description: row.description,
+                created_at: row.created_at.to_jiff(),
+                released_at: row.released_at.to_jiff(),
+                template: row.template,
+                min_ready_seconds: row.min_ready_seconds,
+            })
+        })
+        .collect()
 }

@@ -11,6 +11,7 @@ use super::{
 use crate::domain::{
     ApplicationId, BatchId, OrderId,
     order::{Kind, State, Step},
+    package::Label,
     plan::Strategy,
 };
 
@@ -35,6 +36,8 @@ pub struct OrderRow {
     pub version: Option<String>,
     /// Image of what it releases.
     pub image: Option<String>,
+    /// Package of what it releases.
+    pub package: Option<Label>,
     /// Why it stands as it does.
     pub message: String,
     /// When it was accepted.
@@ -114,7 +117,7 @@ impl Store {
         let rows = sqlx::query!(
             r#"/* order_rows */ SELECT o.id, o.application_id, o.kind::text AS "kind!", o.state::text AS "state!", o.step::text AS "step!",
                    o.strategy, o.description, o.message, o.created_at, o.finished_at, o.created_by, o.source, o.undoes,
-                   r.version AS "version?", r.image AS "image?",
+                   r.version AS "version?", r.image AS "image?", r.package,
                    (SELECT u.id FROM change_order u WHERE u.undoes = o.id) AS undone_by, o.template IS NOT NULL AS "touched!",
                    NOT EXISTS (
                        SELECT 1 FROM change_order n WHERE n.application_id = o.application_id AND (n.created_at, n.id) > (o.created_at, o.id)
@@ -140,6 +143,7 @@ impl Store {
                     description: row.description,
                     version: row.version,
                     image: row.image,
+                    package: row.package.map(|package| document("package", package)).transpose()?,
                     message: row.message,
                     created_at: row.created_at.to_jiff(),
                     finished_at: row.finished_at.map(jiff_sqlx::Timestamp::to_jiff),

@@ -15,14 +15,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config", &["domain"]),
     ("domain", &[]),
     ("executor", &["clock", "cluster", "domain", "store"]),
+    ("fetch", &["config", "domain", "package"]),
     ("http", &["domain", "service"]),
-    ("service", &["clock", "domain", "store"]),
+    ("package", &["domain"]),
+    ("service", &["clock", "domain", "package", "store"]),
     ("simulated", &[]),
     ("store", &["domain"]),
 ];
 
 /// What `domain` may use from outside: nothing that does I/O, waits or tells the time.
-const PURE: &[&str] = &["std", "jiff", "serde", "serde_json", "thiserror", "uuid"];
+const PURE: &[&str] = &["std", "ipnet", "jiff", "serde", "serde_json", "thiserror", "url", "uuid"];
 
 /// Calls that would let `domain` know the time by itself.
 const CLOCKS: &[&str] = &["Timestamp::now", "Zoned::now", "Instant::now", "SystemTime::now"];

@@ -7,8 +7,10 @@
 mod cause;
 mod engine;
 mod fault;
+mod fetch;
 mod layers;
 mod matrix;
+mod package;
 mod process;
 mod real_pods;
 mod store;

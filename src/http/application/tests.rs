@@ -24,6 +24,7 @@ fn application(last_order: Option<State>, replicas: i32) -> Application {
         replicas,
         ready_replicas: 1,
         release: None,
+        package: None,
         last_order,
     }
 }

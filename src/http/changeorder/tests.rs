@@ -52,6 +52,7 @@ fn order(state: State, batches: Vec<BatchView>) -> OrderView {
         description: "by a test".into(),
         version: "2.0".into(),
         image: "shop/web:2.0".into(),
+        package: None,
         message: "why".into(),
         created_at: "2026-11-23T22:58:10Z".parse().unwrap(),
         finished_at: None,

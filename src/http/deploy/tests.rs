@@ -8,6 +8,8 @@ use serde_json::json;
 use super::*;
 use crate::{
     domain::{
+        java::{Context, JavaChange, Web},
+        package::PackageKind,
         plan::{Pace, Strategy},
         spec::{EnvVar, Field},
     },
@@ -66,6 +68,7 @@ fn a_deploy_with_every_parameter_is_read() {
         cpu_request: Some(500),
         memory_limit: Some(256),
         memory_request: Some(0),
+        java: Box::default(),
     };
     assert_eq!(request.spec, spec);
     assert_eq!(request.application.to_string(), APP);
@@ -124,18 +127,54 @@ fn a_creation_uses_the_create_calls_own_names() {
 }
 
 #[test]
-fn a_creation_of_something_else_than_an_image_deployment_is_refused() {
+fn a_creation_of_something_else_than_a_deployment_or_of_nothing_is_refused() {
     let with = |name: &'static str, value: &'static str| {
         let parameters = [("AppName", "web"), ("ClusterId", "default"), ("ImageUrl", "a"), (name, value)];
         message(read_insert(&call(&parameters).params).unwrap_err())
     };
-    assert_eq!(with("PackageType", "FatJar"), "parameter PackageType has the value FatJar: only Image is offered by this server");
+    assert!(with("PackageType", "FatJar").starts_with("MissingPackageUrl: "));
+    assert!(with("PackageType", "Zip").contains("must be Image, FatJar or War"));
     assert!(with("WorkloadType", "StatefulSet").contains("only Deployment"));
     assert!(with("Timeout", "1801").starts_with("InvalidTimeout: "));
     for missing in ["AppName", "ClusterId", "ImageUrl"] {
         let rest: Vec<_> = [("AppName", "web"), ("ClusterId", "d"), ("ImageUrl", "a")].into_iter().filter(|it| it.0 != missing).collect();
         assert!(message(read_insert(&call(&rest).params).unwrap_err()).starts_with(&format!("Missing{missing}: ")));
     }
+}
+
+#[test]
+fn both_calls_read_a_package_and_how_it_runs() {
+    let package = [
+        ("PackageUrl", "https://h/web.war?Signature=geheim"),
+        ("PackageVersion", "1.0"),
+        ("JDK", "Open JDK 8"),
+        ("WebContainer", "apache-tomcat-9"),
+        ("JavaStartUpConfig", r#"{"InitialHeapSize":{"original":512,"startup":"-Xms512m"}}"#),
+        ("WebContainerConfig", r#"{"contextInputType":"root"}"#),
+        ("UriEncoding", "UTF-8"),
+        ("UseBodyEncoding", "True"),
+    ];
+    let deploy = read_deploy(&call(&[&[("AppId", APP)], &package[..]].concat())).unwrap();
+    let names = [("AppName", "web"), ("ClusterId", "default"), ("PackageType", "WAR")];
+    let create = read_insert(&call(&[&names[..], &package[..]].concat()).params).unwrap();
+    let expected = JavaChange {
+        jvm_options: Field::Set("-Xms512m".into()),
+        web: Field::Set(Web { context: Context::Root, ..Web::default() }),
+        uri_encoding: Some("UTF-8".into()),
+        use_body_encoding: Some(true),
+        ..JavaChange::default()
+    };
+    assert_eq!((&*deploy.spec.java, &*create.spec.java), (&expected, &expected));
+    assert_eq!((&deploy.spec.image, &create.spec.image), (&None, &None));
+    assert_eq!((deploy.package.kind, create.package.kind), (None, Some(PackageKind::War)));
+    for package in [&deploy.package, &create.package] {
+        assert_eq!((package.jdk.as_deref(), package.web_container.as_deref()), (Some("Open JDK 8"), Some("apache-tomcat-9")));
+        assert!(package.url.is_some() && !format!("{package:?}").contains("geheim"));
+    }
+    let untyped = [("AppName", "web"), ("ClusterId", "default"), ("PackageUrl", "https://h/a.jar")];
+    assert_eq!(read_insert(&call(&untyped).params).unwrap().package.kind, None);
+    let image = [&untyped[..], &[("PackageType", "Image")]].concat();
+    assert!(message(read_insert(&call(&image).params).unwrap_err()).starts_with("MissingImageUrl: "));
 }
 
 #[test]

@@ -26,6 +26,7 @@ fn application() -> Application {
         replicas: 3,
         ready_replicas: 3,
         release: None,
+        package: None,
         last_order: None,
     }
 }
@@ -51,6 +52,7 @@ fn everything_that_was_deployed_is_echoed() {
         application: application.id,
         version: "2.0".into(),
         image: image.into(),
+        package: None,
         description: String::new(),
         created_at: application.created_at,
         released_at: application.created_at,

@@ -10,19 +10,22 @@ use super::{
     *,
 };
 
-const KEY: Key<'static> = Key { id: "test-key", secret: "test-secret" };
-const DEPLOY: &str = "/pop/v5/k8s/acs/k8s_apps";
-const CREATE: &str = "/pop/v5/k8s/acs/create_k8s_app";
+pub(super) const KEY: Key<'static> = Key { id: "test-key", secret: "test-secret" };
+pub(super) const DEPLOY: &str = "/pop/v5/k8s/acs/k8s_apps";
+pub(super) const CREATE: &str = "/pop/v5/k8s/acs/create_k8s_app";
 
-struct Server {
-    router: Router,
-    pool: PgPool,
-    clock: Clock,
+pub(super) struct Server {
+    pub(super) router: Router,
+    pub(super) pool: PgPool,
+    pub(super) clock: Clock,
 }
 
 impl Server {
     async fn start(pool: PgPool) -> Self {
-        let service = service_on(pool.clone());
+        Self::start_with(service_on(pool.clone()), pool).await
+    }
+
+    pub(super) async fn start_with(service: Service, pool: PgPool) -> Self {
         let clock = service.clock().clone();
         let store = Store::on(pool.clone());
         assert!(store.insert_key(KEY.id, &KEY.secret.into(), "tests", clock.now()).await.unwrap());
@@ -30,7 +33,7 @@ impl Server {
         Self { router: router(service, Settings::default()), pool, clock }
     }
 
-    async fn send(&self, method: &str, signed: &Signed) -> (StatusCode, Map<String, Value>) {
+    pub(super) async fn send(&self, method: &str, signed: &Signed) -> (StatusCode, Map<String, Value>) {
         let mut request = Request::builder().method(method).uri(&signed.target);
         for (name, value) in &signed.headers {
             request = request.header(*name, value);
@@ -41,7 +44,7 @@ impl Server {
     }
 
     /// A call with a nonce of its own.
-    async fn call(&self, method: &str, path: &str, parameters: &[(&str, &str)]) -> Map<String, Value> {
+    pub(super) async fn call(&self, method: &str, path: &str, parameters: &[(&str, &str)]) -> Map<String, Value> {
         let nonce = uuid::Uuid::now_v7().to_string();
         let unsigned = Unsigned { method, path, parameters, date: self.clock.now(), nonce: Some(&nonce) };
         self.send(method, &unsigned.acs3(KEY)).await.1
@@ -58,7 +61,7 @@ impl Server {
     }
 
     /// An application whose first order is over, so that it can be released.
-    async fn create_and_abort(&self) -> String {
+    pub(super) async fn create_and_abort(&self) -> String {
         let (application, order) = self.create().await;
         let aborted = self.call("PUT", "/pop/v5/changeorder/change_order_abort", &[("ChangeOrderId", &order)]).await;
         assert_eq!(aborted["Code"], 200, "{aborted:?}");
@@ -66,7 +69,7 @@ impl Server {
         application
     }
 
-    async fn orders(&self) -> i64 {
+    pub(super) async fn orders(&self) -> i64 {
         sqlx::query_scalar("SELECT count(*) FROM change_order").fetch_one(&self.pool).await.unwrap()
     }
 }

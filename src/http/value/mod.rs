@@ -6,6 +6,7 @@
 //! than instances) are not known here.
 
 pub mod environment;
+pub mod java;
 pub mod probe;
 pub mod resource;
 pub mod strategy;

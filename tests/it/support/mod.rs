@@ -1,5 +1,6 @@
 //! A whole Sluice in a test: service, executor, simulated cluster.
 
+pub mod files;
 pub mod real;
 pub mod watcher;
 
@@ -17,7 +18,7 @@ use sluice::{
         spec::SpecChange,
     },
     executor::{self, Executor},
-    service::{self, Caller, CreateApplication, Deploy, OrderView, Service},
+    service::{self, Caller, CreateApplication, Deploy, OrderView, PackageWish, Service},
     simulated::{Config, SimulatedCluster},
     store::Store,
 };
@@ -267,6 +268,7 @@ pub fn creation(namespace: &str, name: &str, replicas: i32) -> CreateApplication
         replicas: Some(replicas),
         version: None,
         spec: SpecChange { image: Some("shop/web:1.0".into()), ..SpecChange::default() },
+        package: PackageWish::default(),
         timeout_seconds: None,
     }
 }
@@ -275,6 +277,7 @@ pub fn release(application: ApplicationId, image: &str, strategy: Strategy) -> D
     Deploy {
         application,
         spec: SpecChange { image: Some(image.into()), ..SpecChange::default() },
+        package: PackageWish::default(),
         release: None,
         version: None,
         replicas: None,

@@ -1,0 +1,372 @@
+//! A package to release (a JAR or a WAR), its address, and where packages may
+//! come from.
+//!
+//! Addresses hold credentials (user and password, or a signed query), so an
+//! address shows itself without them, also in `{:?}`; only [`PackageUrl::secret`]
+//! gives all of it. The [`Policy`] is asked for the address as given, for every
+//! redirect, and for every network address that is about to be connected to; it
+//! knows no network itself. Pure.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use url::{Host, Url};
+
+/// Longest address that is read, in characters.
+const LONGEST_URL: usize = 8192;
+
+/// What kind of package it is. The words are those of EDAS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PackageKind {
+    /// A JAR that brings all it needs; runs on a JDK.
+    FatJar,
+    /// A web application; runs in a web container.
+    War,
+}
+
+impl PackageKind {
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::FatJar => "FatJar",
+            Self::War => "War",
+        }
+    }
+}
+
+/// What is remembered of a version that was made of a package: nothing secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Label {
+    /// Its kind.
+    pub kind: PackageKind,
+    /// Its address, without what is secret.
+    pub address: String,
+    /// The JDK it runs on.
+    pub jdk: String,
+    /// The web container it runs in.
+    pub web_container: Option<String>,
+}
+
+/// Why a package may not be fetched from somewhere. Shows no secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Refused {
+    /// It is no address.
+    #[error("must be an address such as https://host/path/app.jar, of at most {LONGEST_URL} characters")]
+    Unreadable,
+    /// What stands behind `#` is no checksum.
+    #[error("behind '#' only a checksum may stand: sha256=<64 hex digits> or md5=<32 hex digits>")]
+    Checksum,
+    /// The scheme is not allowed.
+    #[error("the scheme {scheme} is not allowed; allowed: {}", allowed.join(", "))]
+    Scheme {
+        /// The one that was given.
+        scheme: String,
+        /// Those that are.
+        allowed: Vec<String>,
+    },
+    /// The host is not allowed.
+    #[error("the host {host} is not allowed by this server (--package-hosts)")]
+    Host {
+        /// The host.
+        host: String,
+    },
+    /// The host's network address is not allowed.
+    #[error("{address}, the network address of {host}, is not allowed: it is {what} (--package-allow-addresses)")]
+    Address {
+        /// The host.
+        host: String,
+        /// Its address.
+        address: IpAddr,
+        /// What kind of address that is.
+        what: &'static str,
+    },
+}
+
+/// A package's address. Shows itself without user, password, query and fragment.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PackageUrl {
+    url: Url,
+    checksum: Option<Checksum>,
+}
+
+impl PackageUrl {
+    /// The whole address, with everything secret in it.
+    #[must_use]
+    pub fn secret(&self) -> &Url {
+        &self.url
+    }
+
+    /// The checksum that stood behind `#`.
+    #[must_use]
+    pub fn checksum(&self) -> Option<&Checksum> {
+        self.checksum.as_ref()
+    }
+
+    /// The host's name or address, as it is compared: without a dot at its end.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let host = self.url.host_str().unwrap_or_default();
+        host.strip_suffix('.').unwrap_or(host)
+    }
+
+    /// The address that `location` is, as a redirect from here gives it.
+    ///
+    /// # Errors
+    /// [`Refused::Unreadable`].
+    pub fn redirected(&self, location: &str) -> Result<Self, Refused> {
+        let mut url = self.url.join(location).map_err(|_| Refused::Unreadable)?;
+        url.set_fragment(None);
+        if url.host().is_none() { Err(Refused::Unreadable) } else { Ok(Self { url, checksum: None }) }
+    }
+
+    /// The last part of the path, in characters that are fit for a file's name
+    /// everywhere; `app` where there is none.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        let last = self.url.path_segments().and_then(|mut parts| parts.next_back()).unwrap_or_default();
+        let last = percent_encoding::percent_decode_str(last).decode_utf8_lossy();
+        let fit = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
+        let name: String = last.trim_start_matches('.').chars().take(100).map(fit).collect();
+        if name.is_empty() { "app".into() } else { name }
+    }
+
+    /// The kind that the path's end tells.
+    #[must_use]
+    pub fn kind(&self) -> Option<PackageKind> {
+        let name = self.file_name().to_ascii_lowercase();
+        if name.ends_with(".jar") {
+            Some(PackageKind::FatJar)
+        } else if name.ends_with(".war") {
+            Some(PackageKind::War)
+        } else {
+            None
+        }
+    }
+}
+
+impl FromStr for PackageUrl {
+    type Err = Refused;
+    fn from_str(text: &str) -> Result<Self, Refused> {
+        if text.len() > LONGEST_URL || text.chars().any(char::is_control) {
+            return Err(Refused::Unreadable);
+        }
+        let mut url = Url::parse(text.trim()).map_err(|_| Refused::Unreadable)?;
+        if url.host().is_none() {
+            return Err(Refused::Unreadable);
+        }
+        let checksum = url.fragment().filter(|it| !it.is_empty()).map(str::parse).transpose().map_err(|_| Refused::Checksum)?;
+        url.set_fragment(None);
+        Ok(Self { url, checksum })
+    }
+}
+
+impl TryFrom<String> for PackageUrl {
+    type Error = Refused;
+    fn try_from(text: String) -> Result<Self, Refused> {
+        text.parse()
+    }
+}
+
+impl From<PackageUrl> for String {
+    fn from(package: PackageUrl) -> Self {
+        match &package.checksum {
+            Some(checksum) => format!("{}#{checksum}", package.url),
+            None => package.url.into(),
+        }
+    }
+}
+
+impl fmt::Display for PackageUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.url.scheme(), self.url.host_str().unwrap_or_default())?;
+        if let Some(port) = self.url.port() {
+            write!(f, ":{port}")?;
+        }
+        f.write_str(self.url.path())
+    }
+}
+
+impl fmt::Debug for PackageUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PackageUrl({self})")
+    }
+}
+
+/// A checksum that a package must have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checksum {
+    /// SHA-256, in lower-case hex.
+    Sha256(String),
+    /// MD5, in lower-case hex.
+    Md5(String),
+}
+
+impl FromStr for Checksum {
+    type Err = String;
+    /// Reads `sha256=<hex>`, `md5=<hex>` (or with `:`), or the hex digits alone.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim().to_ascii_lowercase();
+        let (name, hex) = text.split_once(['=', ':']).unwrap_or(("", &text));
+        let is_hex = hex.chars().all(|c| c.is_ascii_hexdigit());
+        match (name, hex.len()) {
+            ("" | "sha256", 64) if is_hex => Ok(Self::Sha256(hex.into())),
+            ("" | "md5", 32) if is_hex => Ok(Self::Md5(hex.into())),
+            _ => Err("must be sha256=<64 hex digits> or md5=<32 hex digits>".into()),
+        }
+    }
+}
+
+impl fmt::Display for Checksum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sha256(hex) => write!(f, "sha256={hex}"),
+            Self::Md5(hex) => write!(f, "md5={hex}"),
+        }
+    }
+}
+
+/// A host, or all hosts below one (`*.example.com`), or all (`*`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostPattern {
+    /// Every host.
+    All,
+    /// Exactly this one.
+    Exactly(String),
+    /// Every host whose name ends with this, which begins with a dot.
+    Below(String),
+}
+
+impl HostPattern {
+    fn matches(&self, host: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Exactly(name) => host.eq_ignore_ascii_case(name),
+            Self::Below(end) => host.len() > end.len() && host.to_ascii_lowercase().ends_with(end),
+        }
+    }
+}
+
+impl FromStr for HostPattern {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim().to_ascii_lowercase();
+        let wrong = "must be *, a host's name such as files.example.com, or *.example.com";
+        if text == "*" {
+            return Ok(Self::All);
+        }
+        let (name, below) = text.strip_prefix("*.").map_or((text.as_str(), false), |rest| (rest, true));
+        let is_host = !name.contains('*') && Host::parse(name).is_ok();
+        match (is_host, below) {
+            (true, true) => Ok(Self::Below(format!(".{name}"))),
+            (true, false) => Ok(Self::Exactly(name.into())),
+            (false, _) => Err(wrong.into()),
+        }
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("*"),
+            Self::Exactly(name) => f.write_str(name),
+            Self::Below(end) => write!(f, "*{end}"),
+        }
+    }
+}
+
+/// Where packages may come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Schemes, in lower case.
+    pub schemes: Vec<String>,
+    /// Hosts.
+    pub hosts: Vec<HostPattern>,
+    /// Network addresses that are allowed although they are of a kind that is
+    /// always refused.
+    pub addresses: Vec<IpNet>,
+}
+
+impl Policy {
+    /// Whether the address may be asked, as far as it tells itself. Where its
+    /// host is a name, what that stands for is judged by [`Policy::address`].
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self, package: &PackageUrl) -> Result<(), Refused> {
+        let scheme = package.url.scheme();
+        if !self.schemes.iter().any(|allowed| allowed.eq_ignore_ascii_case(scheme)) {
+            return Err(Refused::Scheme { scheme: scheme.into(), allowed: self.schemes.clone() });
+        }
+        let host = package.host();
+        if !self.hosts.iter().any(|pattern| pattern.matches(host)) {
+            return Err(Refused::Host { host: host.into() });
+        }
+        match package.url.host() {
+            Some(Host::Ipv4(address)) => self.address(host, address.into()),
+            Some(Host::Ipv6(address)) => self.address(host, address.into()),
+            Some(Host::Domain(_)) | None => Ok(()),
+        }
+    }
+
+    /// Whether `address`, which `host` stands for, may be connected to.
+    ///
+    /// # Errors
+    /// What kind of address it is.
+    pub fn address(&self, host: &str, address: IpAddr) -> Result<(), Refused> {
+        let real = unwrapped(address);
+        let Some(what) = kind_of(real) else { return Ok(()) };
+        if self.addresses.iter().any(|net| net.contains(&real)) {
+            return Ok(());
+        }
+        Err(Refused::Address { host: host.into(), address, what })
+    }
+}
+
+/// The IPv4 address that an IPv6 address only wraps (mapped, compatible, or for
+/// translation), else the address itself.
+fn unwrapped(address: IpAddr) -> IpAddr {
+    let IpAddr::V6(six) = address else { return address };
+    let [a, b, c, d, e, f, g, h] = six.segments();
+    let is_wrapped = matches!([a, b, c, d, e, f], [0, 0, 0, 0, 0, 0 | 0xffff] | [0x64, 0xff9b, 0, 0, 0, 0]);
+    // `::` and `::1` are what they are.
+    if is_wrapped && !six.is_unspecified() && !six.is_loopback() {
+        let [g, h] = [g.to_be_bytes(), h.to_be_bytes()];
+        return IpAddr::V4(Ipv4Addr::new(g[0], g[1], h[0], h[1]));
+    }
+    address
+}
+
+/// What kind of address it is, if it is one that nobody's packages come from.
+fn kind_of(address: IpAddr) -> Option<&'static str> {
+    const METADATA_4: [Ipv4Addr; 4] = [
+        Ipv4Addr::new(100, 100, 100, 200),
+        Ipv4Addr::new(169, 254, 169, 254),
+        Ipv4Addr::new(168, 63, 129, 16),
+        Ipv4Addr::new(192, 0, 0, 192),
+    ];
+    const METADATA_6: [Ipv6Addr; 2] =
+        [Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)];
+    match address {
+        IpAddr::V4(four) if METADATA_4.contains(&four) => Some("a cloud's metadata address"),
+        IpAddr::V6(six) if METADATA_6.contains(&six) => Some("a cloud's metadata address"),
+        IpAddr::V4(four) if four.octets()[0] == 0 => Some("an unspecified address"),
+        IpAddr::V4(four) if four.is_broadcast() => Some("a broadcast address"),
+        IpAddr::V4(four) if four.is_link_local() => Some("a link-local address"),
+        IpAddr::V6(six) if six.is_unicast_link_local() => Some("a link-local address"),
+        any if any.is_unspecified() => Some("an unspecified address"),
+        any if any.is_loopback() => Some("a loopback address"),
+        any if any.is_multicast() => Some("a multicast address"),
+        IpAddr::V4(_) | IpAddr::V6(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
