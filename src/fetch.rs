@@ -72,7 +72,7 @@ async fn fetch(settings: &FetchPackage) -> Result<String, Failure> {
         pause: rules.package_pause,
     };
     let fetched = client.fetch(&order).await?;
-    Ok(format!("{url}: {} bytes in {} attempts, now {}", fetched.bytes, fetched.attempts, target.display()))
+    Ok(format!("{url}: {} bytes at attempt {}, now {}", fetched.bytes, fetched.attempts, target.display()))
 }
 
 /// Makes the folder. What is made is open to every user, as Kubernetes' own

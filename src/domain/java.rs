@@ -155,7 +155,7 @@ impl Running {
 
 /// Puts the package that `change` releases into the template, changes the one
 /// that is there, or, with `to_image`, takes it out. Before the container's own
-/// fields change; [`start`](Started::finish) comes after.
+/// fields change; [`Started::finish`] comes after.
 pub(super) fn change(change: &JavaChange, to_image: bool, template: &mut Value, container: usize) -> Started {
     let old = Running::of(template);
     let mut next = match (&change.package, &change.runtime) {
@@ -210,12 +210,39 @@ impl Started {
         self.0.is_some()
     }
 
-    /// Gives the container the package's start command, if it has none of its own.
-    pub(super) fn finish(self, container: &mut Map<String, Value>) {
-        if let Some(running) = self.0 {
-            container.entry("command").or_insert_with(|| json!(running.command()));
+    /// Gives the container the package's start command, if it has none of its
+    /// own, and the init container what it shares with that container.
+    pub(super) fn finish(self, template: &mut Value, container: usize) {
+        let Some(running) = self.0 else { return };
+        let Some(fields) = container_at(template, container) else { return };
+        fields.entry("command").or_insert_with(|| json!(running.command()));
+        let (resources, security) = (resources(fields), security(fields));
+        let fetchers = template.pointer_mut("/spec/initContainers").and_then(Value::as_array_mut);
+        if let Some(fetcher) = fetchers.into_iter().flatten().find(|it| it["name"] == PACKAGE_CONTAINER) {
+            fetcher["resources"] = resources;
+            fetcher["securityContext"] = security;
         }
     }
+}
+
+/// Limits and requests as the application has them: that costs the pod nothing,
+/// since both never run at once, and keeps its quality of service.
+fn resources(container: &Map<String, Value>) -> Value {
+    let kept = |(kind, amounts): (&String, &Value)| matches!(kind.as_str(), "limits" | "requests").then(|| (kind.clone(), amounts.clone()));
+    let given = container.get("resources").and_then(Value::as_object);
+    Value::Object(given.into_iter().flatten().filter_map(kept).collect())
+}
+
+/// The application's user, without any rights: the strictest rules for pods let
+/// it through where they let the application through.
+fn security(container: &Map<String, Value>) -> Value {
+    let mut security = json!({ "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } });
+    for field in ["runAsUser", "runAsGroup", "runAsNonRoot", "seccompProfile"] {
+        if let Some(value) = container.get("securityContext").and_then(|given| given.get(field)) {
+            security[field] = value.clone();
+        }
+    }
+    security
 }
 
 fn fetcher_of(template: &Value) -> Option<&Value> {

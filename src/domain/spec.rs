@@ -101,8 +101,8 @@ impl SpecChange {
         let started = java::change(&self.java, self.image.is_some(), &mut template, index);
         if let Some(container) = java::container_at(&mut template, index) {
             self.apply_to_container(container, started.is_package());
-            started.finish(container);
         }
+        started.finish(&mut template, index);
         template
     }
 

@@ -13,5 +13,6 @@ mod matrix;
 mod package;
 mod process;
 mod real_pods;
+mod start;
 mod store;
 mod support;

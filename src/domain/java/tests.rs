@@ -93,6 +93,8 @@ fn a_jar_is_fetched_by_an_init_container_and_started_on_the_runtime_image() {
                 { "name": "SLUICE_PACKAGE_FILE", "value": "web-2.jar" },
             ],
             "volumeMounts": [{ "name": "sluice-package", "mountPath": "/home/admin/app" }],
+            "resources": {},
+            "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
         })
     );
     assert_eq!(template["spec"]["initContainers"][0], base()["spec"]["initContainers"][0]);
@@ -153,6 +155,24 @@ fn options_of_the_jvm_are_set_kept_and_cleared() {
     assert_eq!(command(&next)[4], command(&template)[4], "absent keeps");
     let cleared = released(&template, JavaChange { jvm_options: Field::Clear, ..JavaChange::default() });
     assert_eq!(plain(cleared), plain(first));
+}
+
+#[test]
+fn the_init_container_has_the_applications_amounts_and_user_but_not_its_rights() {
+    let mut base = base();
+    base["spec"]["containers"][1]["resources"] = json!({ "limits": { "cpu": "1" }, "claims": [{ "name": "gpu" }] });
+    base["spec"]["containers"][1]["securityContext"] = json!({ "privileged": true, "runAsUser": 1000, "seccompProfile": { "type": "RuntimeDefault" }, "capabilities": { "add": ["SYS_ADMIN"] } });
+    let change = SpecChange { memory_limit: Some(128), java: Box::new(jar()), ..SpecChange::default() };
+    let template = change.apply(&base, "web", ReleaseId::new());
+    let fetcher = fetcher_of(&template).unwrap();
+    assert_eq!(fetcher["resources"], json!({ "limits": { "cpu": "1", "memory": "128Mi" } }));
+    assert_eq!(
+        fetcher["securityContext"],
+        json!({
+            "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] },
+            "runAsUser": 1000, "seccompProfile": { "type": "RuntimeDefault" },
+        })
+    );
 }
 
 #[test]

@@ -8,7 +8,13 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    domain::{ApplicationId, ReleaseId},
+    domain::{
+        ApplicationId, ReleaseId,
+        java::{JavaChange, Package},
+        package::{Label, PackageKind},
+        runtime::Runtime,
+        spec::{Field, SpecChange, first_template},
+    },
     http::shape,
     service::ReleaseView,
 };
@@ -71,6 +77,47 @@ fn everything_that_was_deployed_is_echoed() {
     assert_eq!((&shown["Conf"]["Liveness"], &shown["Conf"]["Tolerations"]), (&json!(""), &json!(r#"[{"key":"k"}]"#)));
     assert_eq!((&shown["ImageInfo"]["ImageUrl"], &shown["LatestVersion"]["PackageVersion"]), (&json!(image), &json!("2.0")));
     assert_eq!(shown["DeployGroups"]["DeployGroup"][0]["Components"]["Components"], json!([]), "no JDK for an image (R29)");
+}
+
+#[test]
+fn a_package_is_shown_with_what_it_runs_on_and_without_its_secrets() {
+    let mut application = application();
+    application.package = Some(PackageKind::War);
+    let package = Package {
+        kind: PackageKind::War,
+        url: "https://user:geheim@files.example.com/web.war?Signature=geheim".parse().unwrap(),
+        fetcher: "sluice:1".into(),
+        rules: Vec::new(),
+    };
+    let runtime = Runtime { jdk: "Open JDK 8".into(), web_container: Some("apache-tomcat-9".into()), image: "tomcat:9".into() };
+    let java = JavaChange { package: Some(package), runtime: Some(runtime), ..JavaChange::default() };
+    let change = SpecChange { args: Field::Set(vec!["a".into()]), java: Box::new(java), ..SpecChange::default() };
+    let template = change.apply(&first_template("web", application.id), "web", ReleaseId::new());
+    let address = "https://files.example.com/web.war";
+    let label =
+        Label { kind: PackageKind::War, address: address.into(), jdk: "Open JDK 8".into(), web_container: Some("apache-tomcat-9".into()) };
+    let release = ReleaseView {
+        id: ReleaseId::new(),
+        application: application.id,
+        version: "2.0".into(),
+        image: "tomcat:9".into(),
+        package: Some(label),
+        description: String::new(),
+        created_at: application.created_at,
+        released_at: application.created_at,
+    };
+    let reply = json!(K8sApplicationReply { application: show(&application, &CurrentSpec { release: Some(release), template }) });
+    shape::check("GetK8sApplication", &reply);
+    assert!(!reply.to_string().contains("geheim"));
+    let shown = &reply["Applcation"];
+    let app = &shown["App"];
+    assert_eq!((&app["ApplicationType"], &app["DeployType"], &app["DevelopType"]), (&json!("War"), &json!("War"), &json!("General")));
+    assert_eq!((&app["Cmd"], &shown["Conf"]["K8sCmd"]), (&json!(""), &json!("")), "nobody gave this command (R29)");
+    assert_eq!((&app["CmdArgs"]["CmdArg"], &app["TomcatVersion"]), (&json!(["a"]), &json!("apache-tomcat-9")));
+    assert_eq!((&shown["LatestVersion"]["Url"], &shown["LatestVersion"]["WarUrl"]), (&json!(address), &json!(address)));
+    let components = shown["DeployGroups"]["DeployGroup"][0]["Components"]["Components"].as_array().unwrap();
+    let keys: Vec<_> = components.iter().map(|it| (it["Type"].as_str().unwrap(), it["ComponentKey"].as_str().unwrap())).collect();
+    assert_eq!(keys, [("JDK", "Open JDK 8"), ("TOMCAT", "apache-tomcat-9")]);
 }
 
 #[test]
