@@ -9,6 +9,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    java::PACKAGE_CONTAINER,
     observation::{ContainerState, ContainerView, CreateFailure, DeploymentView, Ending, PodView, Warning},
     order::Tolerance,
 };
@@ -204,7 +205,9 @@ fn ended(pod: &PodView, container: &ContainerView, what: &str, ending: &Ending, 
 }
 
 fn by_endings(pod: &PodView, container: &ContainerView, measure: Measure) -> Verdict {
-    let fatal = endings(pod, container, measure) > measure.tolerance.restarts;
+    // What fetches a package has tried again itself, as often as there is sense in it.
+    let tolerated = if container.name == PACKAGE_CONTAINER { 0 } else { measure.tolerance.restarts };
+    let fatal = endings(pod, container, measure) > tolerated;
     if fatal { Verdict::Fatal } else { Verdict::KeepWaiting }
 }
 

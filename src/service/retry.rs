@@ -77,12 +77,13 @@ impl Service {
         {
             let release = ReleaseId::new();
             let shown = self.store.order_row(failed.id).await?;
-            let (version, image) = shown.map(|row| (row.version, row.image)).unwrap_or_default();
+            let (version, image, package) = shown.map(|row| (row.version, row.image, row.package)).unwrap_or_default();
             let row = NewRelease {
                 id: release,
                 application: failed.application,
                 version: version.as_deref(),
                 image: image.as_deref().unwrap_or_default(),
+                package: package.as_ref(),
                 description: "",
             };
             tx.insert_release(&row, self.clock.now()).await?;

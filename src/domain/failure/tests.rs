@@ -146,6 +146,16 @@ fn an_init_container_that_fails_is_named_as_one_and_one_that_is_done_is_no_troub
 }
 
 #[test]
+fn a_package_that_cannot_be_had_fails_at_once() {
+    let text = "the package cannot be had: 404 Not Found";
+    let fetch =
+        ContainerView { name: PACKAGE_CONTAINER.into(), is_init: true, ..container(ContainerState::Ended(ending(4, "Error", text))) };
+    let cause = judge_pod(&pod(fetch), measure()).unwrap();
+    assert_eq!(cause.verdict, Verdict::Fatal);
+    assert!(cause.sentence.contains("init container sluice-package") && cause.sentence.contains(text), "{}", cause.sentence);
+}
+
+#[test]
 fn a_pod_that_no_node_takes_is_told_in_the_schedulers_words() {
     let pod = PodView { unschedulable: Some("0/3 nodes are available: 3 Insufficient cpu.".into()), ..waiting("ContainerCreating", "") };
     let cause = judge_pod(&pod, measure()).unwrap();
