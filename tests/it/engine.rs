@@ -465,6 +465,7 @@ async fn five_batches_pass_whole(mut app: App, disturb: impl AsyncFn(&mut App)) 
     let seen = watch.end();
     assert_whole(&seen, 10);
     assert_grows(&seen, NEW);
-    // With batches of two there are never more than two pods too many.
-    assert!(seen.iter().all(|sight| sight.of(NEW) + sight.of(OLD) <= 12), "{seen:#?}");
+    // With batches of two there are never more than two pods too many, beside the two
+    // old ones that Kubernetes has let go of in its books and not yet told so.
+    assert!(seen.iter().all(|sight| sight.of(NEW) + sight.of(OLD) <= 14), "{seen:#?}");
 }

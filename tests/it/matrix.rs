@@ -98,11 +98,14 @@ async fn check(app: &App, number: usize, replicas: i32, strategy: Strategy) -> R
     let rests: Vec<i32> = (0..strategy.count()).map(|index| strategy.cumulative(index, replicas)).collect();
     let brought: Vec<usize> = order.batches.iter().map(|batch| batch.pods.len()).collect();
     let planned: Vec<usize> = (0..strategy.count()).map(|index| usize::try_from(strategy.size(index, replicas)).unwrap()).collect();
-    // Old and new together never exceed the pods plus the batch under way. All at
-    // once goes by the user's own surge of 25 %, rounded up.
+    // Old and new together never exceed the pods plus the batch under way, and the
+    // old ones that go for the batch before: the Deployment controller counts these
+    // no more while the ReplicaSet's has yet to tell them. All at once goes by the
+    // user's own surge of 25 %, rounded up, with as many old ones on their way.
     let surge = |new: i32| match (strategy.count(), rests.iter().position(|rest| *rest >= new)) {
-        (1, _) => (replicas + 3) / 4,
-        (_, Some(index)) => strategy.size(index, replicas),
+        (1, _) => (replicas + 3) / 4 * 2,
+        (_, Some(0)) => strategy.size(0, replicas),
+        (_, Some(index)) => strategy.size(index, replicas) + strategy.size(index - 1, replicas),
         (_, None) => 0,
     };
     let problems = [
