@@ -26,7 +26,8 @@ pub const PACKAGE_CONTAINER: &str = "sluice-package";
 /// Pod template annotation that says what package runs, and how.
 pub const PACKAGE_ANNOTATION: &str = "sluice.dev/package";
 
-/// Where the volume is mounted, in both containers: EDAS' own place.
+/// Where the volume is mounted, in both containers: where EDAS puts packages into a
+/// container, so that commands and scripts made for it find theirs.
 pub const FOLDER: &str = "/home/admin/app";
 
 /// Environment variable with the package's address, secrets and all.

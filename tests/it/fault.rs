@@ -33,9 +33,7 @@ fn is_ours(call: &Call) -> bool {
 /// Nothing went missing, nothing came twice, nothing went back.
 fn assert_exact(seen: &[Sight], pods: i32, batch: i32) {
     assert!(seen.iter().all(|sight| sight.ready >= pods), "Ready fell under {pods}: {seen:#?}");
-    // Beside the batch under way there may be the old pods of the batch before, which
-    // Kubernetes has let go of in its books and not yet told so.
-    assert!(seen.iter().all(|sight| sight.of(NEW) + sight.of(OLD) <= pods + 2 * batch), "more than one batch at once: {seen:#?}");
+    assert!(seen.iter().all(|sight| sight.of(NEW) + sight.of(OLD) <= pods + batch), "more than one batch at once: {seen:#?}");
     assert!(seen.windows(2).all(|pair| pair[0].of(NEW) <= pair[1].of(NEW)), "{NEW} went back: {seen:#?}");
     assert_eq!(seen.last().map(|sight| (sight.of(NEW), sight.of(OLD))), Some((pods, 0)), "{seen:#?}");
 }

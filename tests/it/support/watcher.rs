@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::{apps::v1::ReplicaSet, core::v1::Pod};
 use kube::{
     Api, Client,
     api::ResourceExt,
@@ -29,27 +29,31 @@ impl Sight {
     }
 }
 
-/// Watches the pods of one application, and remembers every state it saw.
+/// Watches the pods of one application, and remembers every state it saw; and the
+/// sizes of its ReplicaSets.
 pub struct Watch {
     seen: Arc<Mutex<Vec<Sight>>>,
-    task: JoinHandle<()>,
+    wanted: Arc<Mutex<i32>>,
+    tasks: [JoinHandle<()>; 2],
 }
 
 impl Watch {
     /// Begins to watch; returns once the present pods are known.
     pub async fn start(client: Client, namespace: &str, name: &str) -> Self {
-        let api: Api<Pod> = Api::namespaced(client, namespace);
+        let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
+        let sets: Api<ReplicaSet> = Api::namespaced(client, namespace);
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (listed, is_listed) = oneshot::channel();
         let config = watcher::Config::default().labels(&format!("app.kubernetes.io/name={name}"));
-        let task = tokio::spawn(follow(api, config, seen.clone(), listed));
+        let wanted = Arc::new(Mutex::new(0));
+        let tasks = [tokio::spawn(add_up(sets, config.clone(), wanted.clone())), tokio::spawn(follow(api, config, seen.clone(), listed))];
         is_listed.await.unwrap();
-        Self { seen, task }
+        Self { seen, wanted, tasks }
     }
 
     /// Ends the watch: all states that were seen, in order.
     pub fn end(self) -> Vec<Sight> {
-        self.task.abort();
+        self.tasks.iter().for_each(JoinHandle::abort);
         self.seen.lock().unwrap().clone()
     }
 
@@ -58,9 +62,33 @@ impl Watch {
         self.seen.lock().unwrap().iter().map(|sight| sight.of(image)).max().unwrap_or(0)
     }
 
+    /// Most pods that all ReplicaSets together should have had at once so far. This is
+    /// what Kubernetes keeps exactly: a ReplicaSet made smaller has its pods until
+    /// its own controller looks, so for a moment there may be more of these.
+    pub fn most_wanted(&self) -> i32 {
+        *self.wanted.lock().unwrap()
+    }
+
     /// The newest state.
     pub fn now(&self) -> Sight {
         self.seen.lock().unwrap().last().cloned().unwrap_or_default()
+    }
+}
+
+async fn add_up(api: Api<ReplicaSet>, config: watcher::Config, wanted: Arc<Mutex<i32>>) {
+    let mut sizes: HashMap<String, i32> = HashMap::new();
+    let mut events = watcher::watcher(api, config).boxed();
+    while let Some(event) = events.next().await {
+        match event.expect("the watch must hold") {
+            Event::Init => sizes.clear(),
+            Event::InitApply(set) | Event::Apply(set) => {
+                sizes.insert(set.name_any(), set.spec.and_then(|spec| spec.replicas).unwrap_or(0));
+            }
+            Event::Delete(set) => drop(sizes.remove(&set.name_any())),
+            Event::InitDone => {}
+        }
+        let mut most = wanted.lock().unwrap();
+        *most = (*most).max(sizes.values().sum());
     }
 }
 
