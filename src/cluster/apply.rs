@@ -186,7 +186,7 @@ async fn get(api: &Api<DynamicObject>, name: &str) -> Result<Value, ClusterError
     value(bounded(api.get(name)).await?)
 }
 
-async fn bounded<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, ClusterError> {
+pub(super) async fn bounded<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, ClusterError> {
     match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
         Err(_) => Err(ClusterError::Transient(format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()))),
         Ok(Ok(answer)) => Ok(answer),
@@ -203,6 +203,6 @@ async fn bounded<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Re
     }
 }
 
-fn value(object: DynamicObject) -> Result<Value, ClusterError> {
+pub(super) fn value(object: DynamicObject) -> Result<Value, ClusterError> {
     serde_json::to_value(object).map_err(|error| ClusterError::Transient(error.to_string()))
 }

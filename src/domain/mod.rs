@@ -16,10 +16,13 @@ pub mod observation;
 pub mod order;
 pub mod package;
 pub mod plan;
+pub mod precheck;
 pub mod preview;
+pub mod proposal;
 pub mod quantity;
 pub mod rejection;
 pub mod runtime;
+pub mod selector;
 pub mod spec;
 
 pub use id::{ApplicationId, BatchId, OrderId, ReleaseId};

@@ -120,6 +120,10 @@ pub struct Target {
     /// What is put up with before a batch has failed.
     #[serde(default)]
     pub tolerance: Tolerance,
+    /// Where there is no room for more pods than the desired number: how many may be
+    /// missing at once, since old pods go before new ones come. 0 = new ones come first.
+    #[serde(default)]
+    pub most_missing: i32,
 }
 
 /// What is put up with before a batch has failed, and what then follows. Fixed
@@ -228,7 +232,8 @@ impl Order {
     pub fn can_step_back(&self) -> bool {
         let under_way =
             matches!(self.step, Step::Surge | Step::Shrink | Step::Hold | Step::Rearm | Step::Back | Step::Regrow | Step::Retire);
-        under_way && !self.state.is_final() && self.strategy.count() > 1
+        // Old pods come back before new ones go: that takes room, too.
+        under_way && !self.state.is_final() && self.strategy.count() > 1 && self.target.most_missing == 0
     }
 
     /// Whether the change decided last is still to be made.

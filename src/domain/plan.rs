@@ -35,7 +35,8 @@ pub struct Strategy {
 }
 
 /// What a batch waits for before the next one begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Gate {
     /// Nothing: the next batch begins at once.
     Open,
@@ -112,6 +113,15 @@ impl Strategy {
     pub fn size(&self, index: usize, replicas: i32) -> i32 {
         let before = if index == 0 { 0 } else { self.cumulative(index - 1, replicas) };
         self.cumulative(index, replicas) - before
+    }
+
+    /// How many of `replicas` pods are missing at once where old ones go before new
+    /// ones come: one batch; all at once a quarter of them, as in a rolling update of
+    /// Kubernetes. 1 or more.
+    #[must_use]
+    pub fn most_missing(&self, replicas: i32) -> i32 {
+        let largest = (0..self.count()).map(|index| self.size(index, replicas)).max().unwrap_or(1);
+        if self.count() > 1 { largest.max(1) } else { (replicas / 4).max(1) }
     }
 
     /// What happens between batch `index` and the next. The canary always waits

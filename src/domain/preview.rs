@@ -3,6 +3,8 @@
 //! The same arithmetic as the release itself uses ([`Strategy`]), told in
 //! numbers. Pure.
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     order::Settings,
     plan::{Gate, Strategy},
@@ -20,7 +22,7 @@ pub struct Preview {
 }
 
 /// One batch of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreviewBatch {
     /// Its number, from 1.
     pub number: usize,

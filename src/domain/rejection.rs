@@ -65,6 +65,22 @@ pub enum Rejection {
         /// Why not, continuing the sentence.
         reason: String,
     },
+    /// Nobody asked lately whether this can be released.
+    #[error("a precheck of {name} in namespace {namespace} does not exist: start one first")]
+    UnknownPrecheck {
+        /// The Kubernetes namespace.
+        namespace: String,
+        /// The Deployment's name.
+        name: String,
+    },
+    /// The cluster has something against it, seen before anything was written.
+    #[error("it cannot work: {reason}")]
+    CannotWork {
+        /// What was looked at, in a word.
+        subject: &'static str,
+        /// Why, and the way out.
+        reason: String,
+    },
     /// A request nonce was used before, by another request.
     #[error("the signature nonce was used already by another request")]
     NonceUsed,

@@ -62,6 +62,10 @@ pub struct SpecChange {
     pub memory_limit: Option<u32>,
     /// Memory request in MiB; 0 removes it.
     pub memory_request: Option<u32>,
+    /// Seconds for which a pod that goes still answers: a `preStop` hook that sleeps.
+    /// 0 removes such a hook.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drain_seconds: Option<u32>,
     /// A package in place of an image, and how it runs. An `image` ends it.
     #[serde(skip_serializing_if = "JavaChange::is_empty")]
     pub java: Box<JavaChange>,
@@ -103,6 +107,9 @@ impl SpecChange {
             self.apply_to_container(container, started.is_package());
         }
         started.finish(&mut template, index);
+        if let Some(seconds) = self.drain_seconds {
+            drain(&mut template, index, seconds);
+        }
         template
     }
 
@@ -138,6 +145,34 @@ impl SpecChange {
         }
     }
 }
+
+/// Lets the application's container sleep for so many seconds before it is told to
+/// end, while Kubernetes takes its pod out of Services. Kubernetes counts that into
+/// the grace period (30 s by default), which must leave the program some time of its
+/// own.
+fn drain(template: &mut Value, index: usize, seconds: u32) {
+    let Some(container) = java::container_at(template, index) else { return };
+    if seconds == 0 {
+        if let Some(hooks) = container.get_mut("lifecycle").and_then(Value::as_object_mut)
+            && hooks.get("preStop").is_some_and(|hook| hook.get("sleep").is_some())
+        {
+            hooks.remove("preStop");
+        }
+        return;
+    }
+    object_in(container, "lifecycle").insert("preStop".into(), json!({ "sleep": { "seconds": seconds } }));
+    let grace = template["spec"]["terminationGracePeriodSeconds"].as_i64().unwrap_or(DEFAULT_GRACE);
+    let needed = i64::from(seconds) + LEFT_AFTER_DRAIN;
+    if grace < needed {
+        object_at(template, &["spec"]).insert("terminationGracePeriodSeconds".into(), json!(needed));
+    }
+}
+
+/// Kubernetes' own grace period, in seconds.
+const DEFAULT_GRACE: i64 = 30;
+
+/// Seconds that a program has after its drain.
+const LEFT_AFTER_DRAIN: i64 = 15;
 
 /// The version that `template` is, where it says so.
 #[must_use]
@@ -278,6 +313,27 @@ mod tests {
         );
         assert_eq!(template["spec"]["containers"][0], base()["spec"]["containers"][0]);
         assert_eq!(template["spec"]["futureField"], json!({ "x": 1 }));
+    }
+
+    #[test]
+    fn a_drain_sleeps_before_the_end_and_fits_into_the_grace_period() {
+        let drained = |seconds, base: &Value| {
+            SpecChange { drain_seconds: Some(seconds), ..SpecChange::default() }.apply(base, "web", ReleaseId::new())
+        };
+        let hook = |template: &Value| container_of(template, "web").unwrap().get("lifecycle").map(|hooks| hooks["preStop"].clone());
+        let short = drained(5, &base());
+        assert_eq!(hook(&short), Some(json!({ "sleep": { "seconds": 5 } })));
+        assert!(short["spec"].get("terminationGracePeriodSeconds").is_none());
+        let long = drained(60, &short);
+        assert_eq!(
+            (hook(&long), &long["spec"]["terminationGracePeriodSeconds"]),
+            (Some(json!({ "sleep": { "seconds": 60 } })), &json!(75))
+        );
+        assert_eq!(hook(&drained(0, &long)), Some(Value::Null));
+        // A hook of the user's own is not ours to remove.
+        let mut own = base();
+        own["spec"]["containers"][1]["lifecycle"] = json!({ "preStop": { "exec": { "command": ["bye"] } } });
+        assert_eq!(hook(&drained(0, &own)), hook(&own));
     }
 
     #[rstest]

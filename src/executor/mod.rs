@@ -7,6 +7,7 @@
 //! write neither to the database nor to the Deployment. It meets the service in
 //! the database only.
 
+mod answer;
 mod drive;
 mod mirror;
 
@@ -25,7 +26,7 @@ use crate::{
     clock::Clock,
     cluster::Cluster,
     domain::OrderId,
-    store::{Lease, Store},
+    store::{INQUIRY_CHANNEL, Lease, Store},
 };
 
 /// Longest sleep between two looks for due orders, should no wake-up arrive.
@@ -56,6 +57,8 @@ pub struct Executor {
     holder: String,
     /// Woken whenever some order may have become due.
     due: Notify,
+    /// Woken whenever somebody may have asked something.
+    asked: Notify,
     /// Those who drive an order, to be told when it changes. By lease, since an
     /// order may be taken up again before the end of its last drive is noted.
     drivers: Mutex<HashMap<OrderId, (i64, watch::Sender<u64>)>>,
@@ -66,7 +69,7 @@ impl Executor {
     #[must_use]
     pub fn new(store: Store, cluster: Cluster, clock: Clock, settings: Settings) -> Arc<Self> {
         let holder = Uuid::now_v7().to_string();
-        Arc::new(Self { store, cluster, clock, settings, holder, due: Notify::new(), drivers: Mutex::default() })
+        Arc::new(Self { store, cluster, clock, settings, holder, due: Notify::new(), asked: Notify::new(), drivers: Mutex::default() })
     }
 
     /// Works until `stop` is cancelled, then ends or gives back what is in hand.
@@ -75,6 +78,7 @@ impl Executor {
         aside.spawn(self.clone().listen());
         aside.spawn(self.clone().heartbeat());
         aside.spawn(self.clone().mirror_replicas());
+        aside.spawn(self.clone().answer_inquiries());
         aside.spawn(self.clone().prune());
         let mut orders: JoinSet<Lease> = JoinSet::new();
         while !stop.is_cancelled() {
@@ -152,6 +156,7 @@ impl Executor {
                     self.wake_all().await;
                     loop {
                         match listener.try_recv().await {
+                            Ok(Some(notification)) if notification.channel() == INQUIRY_CHANNEL => self.asked.notify_one(),
                             Ok(Some(notification)) => {
                                 if let Ok(order) = notification.payload().parse::<OrderId>()
                                     && let Some((_, driver)) = self.drivers.lock().await.get(&order)
@@ -180,14 +185,18 @@ impl Executor {
             driver.send_modify(|count| *count += 1);
         }
         self.due.notify_one();
+        self.asked.notify_one();
     }
 
-    /// Forgets answers to requests whose date would no longer be accepted.
+    /// Forgets answers to requests whose date would no longer be accepted, and old inquiries.
     async fn prune(self: Arc<Self>) {
         loop {
             let before = self.clock.now().checked_sub(jiff::SignedDuration::from_hours(1)).unwrap_or(Timestamp::MIN);
             if let Err(error) = self.store.prune_nonces(before).await {
                 tracing::warn!(%error, "could not prune nonces");
+            }
+            if let Err(error) = self.store.prune_inquiries(before).await {
+                tracing::warn!(%error, "could not prune inquiries");
             }
             tokio::time::sleep(Duration::from_secs(600)).await;
         }

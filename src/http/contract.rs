@@ -32,8 +32,13 @@ pub struct Operation {
 
 /// Our own operations beside EDAS' 162: signed and answered in the same way.
 const OWN: &str = r#"[
+{"name":"PreviewDeployment","method":"POST","path":"/sluice/v1/plan","query":[],"reply":{"Checks":[{"Name":"string","Reason":"string","Verdict":"string"}],"Code":"integer","Message":"string","Plan":{"Batches":[{"Added":"integer","Canary":"boolean","NewPods":"integer","Next":"string","Number":"integer","OldPods":"integer","Removed":"integer","WaitMinutes":"integer"}],"ExpectedSeconds":"integer","MissingPods":"integer","PeakPods":"integer","PlanHash":"string","Replicas":"integer"},"RequestId":"string"}},
 {"name":"StepBackChangeOrder","method":"PUT","path":"/sluice/v1/step_back","query":["Batch","ChangeOrderId"],"reply":{"Code":"integer","Data":{"ChangeOrderId":"string"},"ErrorCode":"string","Message":"string","RequestId":"string","TraceId":"string"}}
 ]"#;
+
+/// Our own parameters of EDAS' operations.
+const OWN_PARAMETERS: &[(&str, &[&str])] =
+    &[("DeployK8sApplication", &["AllowNoSurge", "DrainSeconds", "PlanHash"]), ("InsertK8sApplication", &["DrainSeconds"])];
 
 struct Contract {
     operations: Vec<Operation>,
@@ -43,7 +48,18 @@ struct Contract {
 
 static CONTRACT: LazyLock<Contract> = LazyLock::new(|| {
     let read = |text: &str| -> Vec<Operation> { serde_json::from_str(text).expect("it is part of the program, and a test reads it") };
-    let (operations, own) = (read(include_str!("contract.json")), read(OWN));
+    let (mut operations, mut own) = (read(include_str!("contract.json")), read(OWN));
+    for (name, parameters) in OWN_PARAMETERS {
+        for operation in operations.iter_mut().filter(|it| it.name == *name) {
+            operation.query.extend(parameters.iter().map(ToString::to_string));
+            operation.query.sort();
+        }
+    }
+    // A preview takes what the release takes.
+    let deploy = operations.iter().find(|it| it.name == "DeployK8sApplication").map(|it| it.query.clone()).unwrap_or_default();
+    for operation in own.iter_mut().filter(|it| it.name == "PreviewDeployment") {
+        operation.query.clone_from(&deploy);
+    }
     let targets = |own: bool, list: &[Operation]| -> Vec<_> {
         list.iter().enumerate().map(|(index, it)| ((it.method.clone(), it.path.clone()), (own, index))).collect()
     };

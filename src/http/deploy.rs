@@ -40,6 +40,9 @@ const LONGEST_BATCH: i64 = 604_800;
 /// Longest minReadySeconds that is accepted (a day).
 const LONGEST_WAIT: i32 = 86_400;
 
+/// Longest drain that is accepted, in seconds.
+const LONGEST_DRAIN: u32 = 600;
+
 /// Reply of DeployK8sApplication and RollbackApplication.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
@@ -117,6 +120,7 @@ pub struct ApplicationInfo {
         ("RequestsmCpu" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Processor request in millicores; 0 = none."),
         ("LimitMem" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Memory limit in MB; 0 = none."),
         ("RequestsMem" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Memory request in MB; 0 = none."),
+        ("DrainSeconds" = Option<u32>, Query, minimum = 0, maximum = 600, description = "Not of EDAS: seconds for which an instance that goes still answers (a preStop hook that sleeps). 0 or absent = none.", example = 5),
     ),
     responses((status = 200, description = "Accepted.", body = Reply<InsertReply>))
 )]
@@ -177,6 +181,9 @@ pub async fn insert(State(edge): State<Edge>, call: Call) -> Result<Reply<Insert
         ("McpuRequest" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Processor request in millicores; 0 removes it."),
         ("MemoryLimit" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Memory limit in MB; 0 removes it."),
         ("MemoryRequest" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Memory request in MB; 0 removes it."),
+        ("DrainSeconds" = Option<u32>, Query, minimum = 0, maximum = 600, description = "Not of EDAS: seconds for which an instance that goes still answers (a preStop hook that sleeps); its termination grace period is raised to hold them. A hook of another kind is replaced. 0 removes it.", example = 5),
+        ("PlanHash" = Option<String>, Query, description = "Not of EDAS: the PlanHash of a preview. Where the release would do something else by now, it is refused."),
+        ("AllowNoSurge" = Option<bool>, Query, description = "Not of EDAS: where there is no room for more instances than the desired number (a quota, nodes), old ones may go before new ones come, one batch at a time. Without it such a release is refused."),
     ),
     responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
 )]
@@ -240,6 +247,7 @@ fn read_insert(params: &Params) -> Result<CreateApplication, ApiError> {
             cpu_request: read_processor(params, ProcessorNames { cores: "RequestsCpu", millicores: "RequestsmCpu" })?,
             memory_limit: read_memory(params, "LimitMem")?,
             memory_request: read_memory(params, "RequestsMem")?,
+            drain_seconds: params.integer("DrainSeconds", 0..=LONGEST_DRAIN)?,
             java: Box::new(read_java(params)?),
         },
         package: read_package(params, kind),
@@ -247,7 +255,7 @@ fn read_insert(params: &Params) -> Result<CreateApplication, ApiError> {
     })
 }
 
-fn read_deploy(call: &Call) -> Result<Deploy, ApiError> {
+pub(super) fn read_deploy(call: &Call) -> Result<Deploy, ApiError> {
     let params = &call.params;
     let application = call.application()?;
     Ok(Deploy {
@@ -264,6 +272,7 @@ fn read_deploy(call: &Call) -> Result<Deploy, ApiError> {
             cpu_request: read_processor(params, ProcessorNames { cores: "CpuRequest", millicores: "McpuRequest" })?,
             memory_limit: read_memory(params, "MemoryLimit")?,
             memory_request: read_memory(params, "MemoryRequest")?,
+            drain_seconds: params.integer("DrainSeconds", 0..=LONGEST_DRAIN)?,
             java: Box::new(read_java(params)?),
         },
         package: read_package(params, None),
@@ -274,6 +283,8 @@ fn read_deploy(call: &Call) -> Result<Deploy, ApiError> {
         batch_timeout_seconds: params.integer("BatchTimeout", 1..=LONGEST_BATCH)?,
         min_ready_seconds: params.integer("BatchWaitTime", 0..=LONGEST_WAIT)?,
         description: params.text("ChangeOrderDesc").unwrap_or_default().into(),
+        plan_hash: params.text("PlanHash").map(Into::into),
+        allows_no_surge: params.boolean("AllowNoSurge")?.unwrap_or(false),
     })
 }
 

@@ -54,10 +54,20 @@ pub(super) fn complete(document: &mut Document) {
     if let Some(components) = &mut document.components {
         components.security_schemes.insert(SCHEME.into(), RefOr::T(SecurityScheme::ApiKey(ApiKey::Header(scheme))));
     }
+    share_parameters(document);
     let items = document.paths.paths.iter_mut().filter(|(path, _)| path.starts_with("/pop/") || path.starts_with("/sluice/"));
     for operation in items.flat_map(|(_, item)| operations(item)) {
         operation.security = Some(vec![SecurityRequirement::new(SCHEME, Vec::<String>::new())]);
         may_fail(operation);
+    }
+}
+
+/// Our preview takes the parameters of the release that it shows.
+fn share_parameters(document: &mut Document) {
+    let deploy = document.paths.paths.get("/pop/v5/k8s/acs/k8s_apps").and_then(|item| item.post.as_ref());
+    let parameters = deploy.and_then(|operation| operation.parameters.clone());
+    if let Some(preview) = document.paths.paths.get_mut("/sluice/v1/plan").and_then(|item| item.post.as_mut()) {
+        preview.parameters = parameters;
     }
 }
 

@@ -154,6 +154,8 @@ impl From<Rejection> for ApiError {
             Rejection::NameTaken { .. } => "NameTaken".into(),
             Rejection::OrderRunning { .. } => "OrderRunning".into(),
             Rejection::WrongState { .. } => "WrongState".into(),
+            Rejection::UnknownPrecheck { .. } => "UnknownPrecheck".into(),
+            Rejection::CannotWork { subject, .. } => format!("Precheck{subject}"),
         };
         Self::business(reason, rejection.to_string())
     }

@@ -38,6 +38,7 @@ pub mod offered;
 pub mod page;
 pub mod params;
 pub mod pipeline;
+pub mod precheck;
 pub mod quantity;
 pub mod reply;
 mod serve;
@@ -118,6 +119,8 @@ fn edas() -> OpenApiRouter<Edge> {
         .routes(routes!(changeorder::roll_back))
         .routes(routes!(changeorder::step_back))
         .routes(routes!(changeorder::retry))
+        .routes(routes!(precheck::start, precheck::result))
+        .routes(routes!(precheck::preview))
         .routes(routes!(application::list))
         .routes(routes!(application::get))
         .routes(routes!(k8s_application::get))

@@ -16,46 +16,50 @@ pub struct Offer {
     pub reads: &'static [&'static str],
 }
 
+/// What DeployK8sApplication and its preview read.
+const DEPLOY: &[&str] = &[
+    "AppId",
+    "Image",
+    "ImageTag",
+    "PackageUrl",
+    "JDK",
+    "WebContainer",
+    "JavaStartUpConfig",
+    "WebContainerConfig",
+    "UriEncoding",
+    "UseBodyEncoding",
+    "PackageVersion",
+    "PackageVersionId",
+    "Replicas",
+    "UpdateStrategy",
+    "BatchTimeout",
+    "BatchWaitTime",
+    "ChangeOrderDesc",
+    "Envs",
+    "Command",
+    "Args",
+    "Readiness",
+    "Liveness",
+    "CpuLimit",
+    "McpuLimit",
+    "CpuRequest",
+    "McpuRequest",
+    "MemoryLimit",
+    "MemoryRequest",
+    "PlanHash",
+    "AllowNoSurge",
+    "DrainSeconds",
+];
+
 /// Everything that is offered, sorted by name.
 pub const OFFERS: &[Offer] = &[
     Offer { operation: "AbortAndRollbackChangeOrder", reads: &["ChangeOrderId"] },
     Offer { operation: "AbortChangeOrder", reads: &["ChangeOrderId"] },
     Offer { operation: "ContinuePipeline", reads: &["PipelineId", "Confirm"] },
-    Offer {
-        operation: "DeployK8sApplication",
-        reads: &[
-            "AppId",
-            "Image",
-            "ImageTag",
-            "PackageUrl",
-            "JDK",
-            "WebContainer",
-            "JavaStartUpConfig",
-            "WebContainerConfig",
-            "UriEncoding",
-            "UseBodyEncoding",
-            "PackageVersion",
-            "PackageVersionId",
-            "Replicas",
-            "UpdateStrategy",
-            "BatchTimeout",
-            "BatchWaitTime",
-            "ChangeOrderDesc",
-            "Envs",
-            "Command",
-            "Args",
-            "Readiness",
-            "Liveness",
-            "CpuLimit",
-            "McpuLimit",
-            "CpuRequest",
-            "McpuRequest",
-            "MemoryLimit",
-            "MemoryRequest",
-        ],
-    },
+    Offer { operation: "DeployK8sApplication", reads: DEPLOY },
     Offer { operation: "GetApplication", reads: &["AppId"] },
     Offer { operation: "GetChangeOrderInfo", reads: &["ChangeOrderId"] },
+    Offer { operation: "GetK8sAppPrecheckResult", reads: &["ClusterId", "Namespace", "AppName"] },
     Offer { operation: "GetK8sApplication", reads: &["AppId", "From"] },
     Offer { operation: "GetK8sCluster", reads: &["RegionTag", "ClusterType", "SubClusterType", "CurrentPage", "PageSize"] },
     Offer {
@@ -90,6 +94,7 @@ pub const OFFERS: &[Offer] = &[
             "RequestsmCpu",
             "LimitMem",
             "RequestsMem",
+            "DrainSeconds",
         ],
     },
     Offer {
@@ -99,9 +104,26 @@ pub const OFFERS: &[Offer] = &[
     Offer { operation: "ListHistoryDeployVersion", reads: &["AppId"] },
     Offer { operation: "ListK8sNamespaces", reads: &["ClusterId"] },
     Offer { operation: "ListRecentChangeOrder", reads: &["AppId"] },
+    Offer { operation: "PreviewDeployment", reads: DEPLOY },
     Offer { operation: "RetryChangeOrderTask", reads: &["TaskId", "RetryStatus"] },
     Offer { operation: "RollbackApplication", reads: &["AppId", "GroupId", "HistoryVersion", "Batch", "BatchWaitTime"] },
     Offer { operation: "RollbackChangeOrder", reads: &["ChangeOrderId"] },
+    Offer {
+        operation: "StartK8sAppPrecheck",
+        reads: &[
+            "ClusterId",
+            "Namespace",
+            "AppId",
+            "AppName",
+            "ImageUrl",
+            "Replicas",
+            "Envs",
+            "LimitmCpu",
+            "RequestsmCpu",
+            "LimitMem",
+            "RequestsMem",
+        ],
+    },
     Offer { operation: "StepBackChangeOrder", reads: &["ChangeOrderId", "Batch"] },
 ];
 
@@ -152,7 +174,7 @@ fn says_something(operation: &str, parameter: &str, value: &str) -> bool {
         return false;
     }
     // A new application has nothing that could be cleared.
-    !value.is_empty() || (operation == "DeployK8sApplication" && EMPTY_CLEARS.contains(&parameter))
+    !value.is_empty() || ((operation == "DeployK8sApplication" || operation == "PreviewDeployment") && EMPTY_CLEARS.contains(&parameter))
 }
 
 #[cfg(test)]

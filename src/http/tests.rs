@@ -23,6 +23,7 @@ use crate::{
 };
 
 mod packages;
+mod precheck;
 mod refusal;
 #[path = "../../tests/clients/sign.rs"]
 mod sign;

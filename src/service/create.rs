@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Caller, CreateApplication, Error, Service, check};
+use super::{Caller, CreateApplication, Error, Service, check, precheck};
 use crate::{
     domain::{
         ApplicationId, OrderId, Rejection, ReleaseId,
@@ -42,28 +42,38 @@ impl Service {
             return Err(Rejection::invalid("Namespace", namespace, allowed).into());
         }
 
-        let package = match &request.package.url {
-            None => None,
-            Some(url) => {
-                // Asking for the package takes its time, and no transaction waits for it.
-                if let Some(first) = self.answered_before(caller).await? {
-                    return Ok(first);
-                }
-                Some(self.judge_package(url).await?)
-            }
-        };
+        // Packages and the cluster are asked first, since no transaction waits for them.
+        if let Some(first) = self.answered_before(caller).await? {
+            return Ok(first);
+        }
+        let package = self.judge_wish(&request.package).await?;
         let mut spec = request.spec;
         let label = self.complete_package(&mut spec, &request.package, package, None)?;
         let runtime = spec.java.runtime.as_ref().map(|runtime| &runtime.image);
         let image = spec.image.as_ref().or(runtime).cloned().unwrap_or_default();
+        let (release, replicas) = (ReleaseId::new(), request.replicas.unwrap_or(1));
+        let target = Target {
+            release: Some(release),
+            source: Source::Change(spec),
+            replicas: Some(replicas),
+            min_ready_seconds: None,
+            batch_timeout_seconds: request.timeout_seconds.unwrap_or(CREATE_TIMEOUT_SECONDS),
+            tolerance: self.settings.tolerance,
+            most_missing: 0,
+        };
+        let taken = self.store.applications(Some(&request.name)).await?;
+        if taken.iter().any(|other| other.namespace == namespace && other.cluster == request.cluster) {
+            return Err(Rejection::NameTaken { name: request.name, namespace: namespace.into() }.into());
+        }
+        let report = self.ask(&self.creation(namespace, &request.name, target.clone())).await?;
+        precheck::accept(report.as_ref(), None)?;
 
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
         if let Some(first) = self.answered(&mut tx, caller).await? {
             return Ok(first);
         }
-        let (application, release, order) = (ApplicationId::new(), ReleaseId::new(), OrderId::new());
-        let replicas = request.replicas.unwrap_or(1);
+        let (application, order) = (ApplicationId::new(), OrderId::new());
         let row = NewApplication {
             id: application,
             cluster: &request.cluster,
@@ -78,14 +88,6 @@ impl Service {
         let version = request.version.as_deref().filter(|version| !version.is_empty());
         let row = NewRelease { id: release, application, version, image: &image, package: label.as_ref(), description: "" };
         tx.insert_release(&row, now).await?;
-        let target = Target {
-            release: Some(release),
-            source: Source::Change(spec),
-            replicas: Some(replicas),
-            min_ready_seconds: None,
-            batch_timeout_seconds: request.timeout_seconds.unwrap_or(CREATE_TIMEOUT_SECONDS),
-            tolerance: self.settings.tolerance,
-        };
         let row = NewOrder {
             id: order,
             application,

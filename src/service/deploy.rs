@@ -2,35 +2,68 @@
 
 use serde_json::json;
 
-use super::{Caller, Deploy, Error, RollBackTo, Service, check};
+use super::{Caller, Deploy, Error, PackageWish, RollBackTo, Service, check, precheck};
 use crate::{
     domain::{
-        ApplicationId, OrderId, Rejection, ReleaseId,
+        OrderId, Rejection, ReleaseId,
+        application::Application,
         order::{Kind, Snapshot, Source, Target},
+        package::{Label, PackageUrl},
         plan::{Pace, Strategy},
         spec::SpecChange,
     },
     store::{Event, NewOrder, NewRelease, Tx},
 };
 
-/// What the two ways to order a release have in common.
-struct Order<'a> {
-    application: ApplicationId,
-    kind: Kind,
-    strategy: Strategy,
-    target: Target,
-    snapshot: Option<Snapshot>,
-    replicas: i32,
-    description: &'a str,
+/// What a request for a release comes to.
+pub(super) struct Assembled {
+    pub application: Application,
+    pub kind: Kind,
+    pub strategy: Strategy,
+    pub target: Target,
+    pub snapshot: Option<Snapshot>,
+    pub replicas: i32,
+    /// A new version, with its image and package.
+    pub release: Option<(ReleaseId, String, Option<Label>)>,
 }
 
 impl Service {
     /// Orders a release.
     ///
     /// # Errors
-    /// A value that is not allowed, an unknown application or version, or an
-    /// order of the application that is still open.
+    /// A value that is not allowed, an unknown application or version, an order of
+    /// the application that is still open, or what the cluster has against it.
     pub async fn deploy(&self, caller: &Caller, request: Deploy) -> Result<OrderId, Error> {
+        self.check_deploy(&request)?;
+        // Packages and the cluster are asked first, since no transaction waits for them.
+        if let Some(first) = self.answered_before(caller).await? {
+            return Ok(first);
+        }
+        let package = self.judge_wish(&request.package).await?;
+        let report = self.ask_about(&request, package.clone()).await?;
+        let most_missing = precheck::accept(report.as_ref(), request.plan_hash.as_deref())?;
+        let mut tx = self.store.begin().await?;
+        if let Some(first) = self.answered(&mut tx, caller).await? {
+            return Ok(first);
+        }
+        let mut assembled = self.assemble(&mut tx, &request, package).await?;
+        assembled.target.most_missing = most_missing;
+        if let Some((release, image, label)) = &assembled.release {
+            let row = NewRelease {
+                id: *release,
+                application: assembled.application.id,
+                version: request.version.as_deref().filter(|version| !version.is_empty()),
+                image,
+                package: label.as_ref(),
+                description: &request.description,
+            };
+            tx.insert_release(&row, self.clock.now()).await?;
+        }
+        self.accept(tx, caller, assembled, &request.description).await
+    }
+
+    /// Everything of a release that can be judged without the application.
+    pub(super) fn check_deploy(&self, request: &Deploy) -> Result<(), Rejection> {
         check::replicas(request.replicas)?;
         check::spec(&request.spec, &check::DEPLOY)?;
         check::seconds("BatchTimeout", request.batch_timeout_seconds, 1)?;
@@ -42,27 +75,18 @@ impl Service {
             && (request.spec != SpecChange::default() || request.package.url.is_some())
         {
             let allowed = "a version of the history is released exactly as it was: give nothing else that changes the pods";
-            return Err(Rejection::invalid("PackageVersionId", release, allowed).into());
+            return Err(Rejection::invalid("PackageVersionId", release, allowed));
         }
-        let package = match &request.package.url {
-            None => None,
-            Some(url) => {
-                // Asking for the package takes its time, and no transaction waits for it.
-                if let Some(first) = self.answered_before(caller).await? {
-                    return Ok(first);
-                }
-                Some(self.judge_package(url).await?)
-            }
-        };
-        let mut tx = self.store.begin().await?;
-        if let Some(first) = self.answered(&mut tx, caller).await? {
-            return Ok(first);
-        }
-        let (application, resting) = tx.lock_application(request.application).await?;
+        Ok(())
+    }
+
+    /// What a request comes to for its application, which is locked until the
+    /// transaction ends. Writes nothing.
+    pub(super) async fn assemble(&self, tx: &mut Tx, request: &Deploy, package: Option<PackageUrl>) -> Result<Assembled, Error> {
+        let (application, snapshot) = tx.lock_application(request.application).await?;
         let replicas = request.replicas.unwrap_or(application.replicas);
         let strategy = request.strategy.unwrap_or(Strategy::ALL_AT_ONCE);
         strategy.check(replicas)?;
-        let mut spec = request.spec;
         let mut target = Target {
             release: request.release,
             source: Source::Change(SpecChange::default()),
@@ -70,35 +94,23 @@ impl Service {
             min_ready_seconds: request.min_ready_seconds,
             batch_timeout_seconds: request.batch_timeout_seconds.unwrap_or(self.settings.batch_timeout_seconds),
             tolerance: self.settings.tolerance,
+            most_missing: 0,
         };
-        let kind = if let Some(release) = request.release {
+        if let Some(release) = request.release {
             let row = tx.find_release(application.id, Some(release), None).await?;
             target.source = Source::Exact(row.template);
             target.min_ready_seconds = target.min_ready_seconds.or(row.min_ready_seconds);
-            Kind::DeployVersion
-        } else {
-            let release = ReleaseId::new();
-            let version = request.version.as_deref().filter(|version| !version.is_empty());
-            let (current_image, current) = tx.made_of(application.id, application.release).await?;
-            let label = self.complete_package(&mut spec, &request.package, package, current.as_ref())?;
-            let runtime = spec.java.runtime.as_ref().map(|runtime| &runtime.image);
-            let image = spec.image.as_ref().or(runtime).unwrap_or(&current_image);
-            let row = NewRelease {
-                id: release,
-                application: application.id,
-                version,
-                image,
-                package: label.as_ref(),
-                description: &request.description,
-            };
-            tx.insert_release(&row, self.clock.now()).await?;
-            target.release = Some(release);
-            target.source = Source::Change(spec);
-            Kind::Deploy
-        };
-        let order =
-            Order { application: application.id, kind, strategy, target, snapshot: resting, replicas, description: &request.description };
-        self.accept(tx, caller, order).await
+            return Ok(Assembled { application, kind: Kind::DeployVersion, strategy, target, snapshot, replicas, release: None });
+        }
+        let mut spec = request.spec.clone();
+        let release = ReleaseId::new();
+        let (current_image, current) = tx.made_of(application.id, application.release).await?;
+        let label = self.complete_package(&mut spec, &request.package, package, current.as_ref())?;
+        let runtime = spec.java.runtime.as_ref().map(|runtime| &runtime.image);
+        let image = spec.image.as_ref().or(runtime).unwrap_or(&current_image).clone();
+        target.release = Some(release);
+        target.source = Source::Change(spec);
+        Ok(Assembled { application, kind: Kind::Deploy, strategy, target, snapshot, replicas, release: Some((release, image, label)) })
     }
 
     /// Orders the release of a version of the history, by its text.
@@ -114,58 +126,56 @@ impl Service {
         if wait_minutes > 5 {
             return Err(Rejection::invalid("BatchWaitTime", wait_minutes, "must be a number of minutes from 0 to 5").into());
         }
-        let mut tx = self.store.begin().await?;
-        if let Some(first) = self.answered(&mut tx, caller).await? {
+        if let Some(first) = self.answered_before(caller).await? {
             return Ok(first);
         }
-        let (application, resting) = tx.lock_application(request.application).await?;
-        let release = tx.find_release(application.id, None, Some(&request.version)).await?;
         let strategy = Strategy { canary: 0, batches, pace: Pace::Automatic { wait_minutes } };
+        let mut tx = self.store.begin().await?;
+        let (application, _) = tx.lock_application(request.application).await?;
+        let release = tx.find_release(application.id, None, Some(&request.version)).await?;
+        drop(tx);
         if strategy.check(application.replicas).is_err() {
             let allowed = format!("at most {} batches are possible, one for each instance", application.replicas.max(1));
             return Err(Rejection::invalid("Batch", batches, allowed).into());
         }
-        let target = Target {
-            release: Some(release.id),
-            source: Source::Exact(release.template),
-            replicas: None,
-            min_ready_seconds: release.min_ready_seconds,
-            batch_timeout_seconds: self.settings.batch_timeout_seconds,
-            tolerance: self.settings.tolerance,
-        };
-        let order = Order {
+        let request = Deploy {
             application: application.id,
-            kind: Kind::DeployVersion,
-            strategy,
-            target,
-            snapshot: resting,
-            replicas: application.replicas,
-            description: &format!("Roll back to version {}", release.version),
+            spec: SpecChange::default(),
+            package: PackageWish::default(),
+            release: Some(release.id),
+            version: None,
+            replicas: None,
+            strategy: Some(strategy),
+            batch_timeout_seconds: None,
+            min_ready_seconds: None,
+            description: format!("Roll back to version {}", release.version),
+            plan_hash: None,
+            allows_no_surge: false,
         };
-        self.accept(tx, caller, order).await
+        self.deploy(caller, request).await
     }
 
-    async fn accept(&self, mut tx: Tx, caller: &Caller, order: Order<'_>) -> Result<OrderId, Error> {
-        let (id, now) = (OrderId::new(), self.clock.now());
+    async fn accept(&self, mut tx: Tx, caller: &Caller, order: Assembled, description: &str) -> Result<OrderId, Error> {
+        let (id, now, application) = (OrderId::new(), self.clock.now(), order.application.id);
         let detail =
             json!({ "request": caller.request_id, "strategy": order.strategy, "target": order.target, "replicas": order.replicas });
         let row = NewOrder {
             id,
-            application: order.application,
+            application,
             kind: order.kind,
             strategy: order.strategy,
             target: order.target,
             snapshot: order.snapshot,
             undoes: None,
-            description: order.description,
+            description,
             created_by: &caller.name,
             source: &caller.source,
             replicas: order.replicas,
             resumes_at: 0,
         };
         tx.insert_order(&row, now).await?;
-        let event = Event { actor: &caller.name, kind: "order.accepted", cause: order.description, detail };
-        tx.add_event(order.application, Some(id), now, event).await?;
+        let event = Event { actor: &caller.name, kind: "order.accepted", cause: description, detail };
+        tx.add_event(application, Some(id), now, event).await?;
         self.answer(tx, caller, id).await
     }
 }

@@ -12,6 +12,7 @@ mod create;
 mod deploy;
 mod error;
 mod package;
+mod precheck;
 mod read;
 pub mod request;
 mod retry;
@@ -19,7 +20,7 @@ pub mod view;
 
 pub use error::Error;
 pub use package::Packages;
-pub use request::{Caller, CreateApplication, Deploy, KeySecret, PackageWish, RequestIdentity, RollBackTo};
+pub use request::{Caller, CreateApplication, Deploy, KeySecret, PackageWish, Precheck, RequestIdentity, RollBackTo};
 pub use view::{BatchView, ClusterView, CurrentSpec, OrderView, PodState, ReleaseView};
 
 use std::sync::Arc;

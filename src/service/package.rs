@@ -36,10 +36,18 @@ impl Service {
     /// Everything of a package's address that can be judged without the
     /// application: this server releases packages, the address is allowed, and
     /// nothing says that the package is not there.
-    pub(super) async fn judge_package(&self, url: &SecretString) -> Result<PackageUrl, Error> {
+    async fn judge_package(&self, url: &SecretString) -> Result<PackageUrl, Error> {
         let (packages, url) = self.read_package(url)?;
         packages.client.probe(&url).await.map_err(|failure| Rejection::invalid("PackageUrl", &url, failure.to_string()))?;
         Ok(url)
+    }
+
+    /// As [`Service::judge_package`], of what a caller wishes; none = no package.
+    pub(super) async fn judge_wish(&self, wish: &PackageWish) -> Result<Option<PackageUrl>, Error> {
+        match &wish.url {
+            Some(url) => Ok(Some(self.judge_package(url).await?)),
+            None => Ok(None),
+        }
     }
 
     /// As [`Service::judge_package`], without asking whether it is there.

@@ -10,7 +10,7 @@ use crate::{
 const RECENT_ORDERS: i64 = 200;
 
 /// Seconds after which an executor without a sign of life counts as gone.
-const EXECUTOR_SECONDS: f64 = 15.0;
+pub(super) const EXECUTOR_SECONDS: f64 = 15.0;
 
 impl Service {
     /// The access key `id`; none if there is no such key.

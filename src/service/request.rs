@@ -108,6 +108,27 @@ pub struct Deploy {
     pub min_ready_seconds: Option<i32>,
     /// Free text.
     pub description: String,
+    /// The plan that the caller agreed to; with another one nothing is ordered.
+    pub plan_hash: Option<String>,
+    /// Whether old pods may go before new ones came, where there is no room for both.
+    pub allows_no_surge: bool,
+}
+
+/// StartK8sAppPrecheck.
+#[derive(Debug, Clone)]
+pub struct Precheck {
+    /// Cluster id; must be the one this server drives.
+    pub cluster: String,
+    /// Kubernetes namespace.
+    pub namespace: String,
+    /// Name of the application and its Deployment.
+    pub name: String,
+    /// The application, where there is one.
+    pub application: Option<ApplicationId>,
+    /// Number of pods; none = that of the Deployment, or 1.
+    pub replicas: Option<i32>,
+    /// What changes.
+    pub spec: SpecChange,
 }
 
 /// RollbackApplication.

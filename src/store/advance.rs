@@ -244,6 +244,7 @@ impl Tx {
             min_ready_seconds: None,
             batch_timeout_seconds: order.target.batch_timeout_seconds,
             tolerance: order.target.tolerance,
+            most_missing: order.target.most_missing,
         };
         let replicas = order.batches.last().map_or(0, |batch| batch.target);
         let rollback = NewOrder {

@@ -12,6 +12,7 @@ mod application;
 mod cluster;
 mod error;
 mod event;
+mod inquiry;
 mod lease;
 mod order;
 mod release;
@@ -24,6 +25,7 @@ pub use application::NewApplication;
 pub use cluster::ClusterRow;
 pub use error::StoreError;
 pub use event::{Event, EventRow};
+pub use inquiry::InquiryId;
 pub use lease::Lease;
 pub use order::NewOrder;
 pub use release::{NewRelease, ReleaseRow};
@@ -40,6 +42,9 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// The channel on which ids of orders are notified that have something to do.
 pub const ORDER_CHANNEL: &str = "sluice_order";
+
+/// The channel on which clusters are notified that are asked about.
+pub const INQUIRY_CHANNEL: &str = "sluice_inquiry";
 
 /// How long a transaction may wait for its next statement until Postgres ends it.
 /// A program that fell silent in the middle of one (stopped, cut off from the
@@ -112,13 +117,14 @@ impl Store {
         }
     }
 
-    /// A connection of its own that is told about orders with something to do.
+    /// A connection of its own that is told about orders with something to do, and
+    /// of inquiries.
     ///
     /// # Errors
     /// [`StoreError::Sql`] if the database cannot be reached.
     pub async fn listen(&self) -> Result<PgListener, StoreError> {
         let mut listener = PgListener::connect_with(&self.pool).await?;
-        listener.listen(ORDER_CHANNEL).await?;
+        listener.listen_all([ORDER_CHANNEL, INQUIRY_CHANNEL]).await?;
         Ok(listener)
     }
 

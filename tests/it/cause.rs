@@ -10,7 +10,7 @@ use kube::{
 use serde_json::json;
 use sluice::{
     domain::{
-        ApplicationId,
+        OrderId,
         order::{State, Tolerance},
         plan::Strategy,
     },
@@ -19,7 +19,7 @@ use sluice::{
 };
 use sqlx::PgPool;
 
-use crate::support::{App, batches, caller, eventually, on_both_clusters, release};
+use crate::support::{App, batches, caller, eventually, manual, on_both_clusters, release, watcher::Watch};
 
 /// Trouble that may pass is waited out for so long.
 const GRACE: Tolerance = Tolerance { grace_seconds: 2, restarts: 1, watch_seconds: 0, roll_back: true };
@@ -36,12 +36,27 @@ on_both_clusters!(
 /// Releases `image` on four pods in two batches; it must fail, and go back.
 async fn fails(app: &App, image: &str) -> OrderView {
     let application = app.create("web", 4).await;
-    fails_on(app, application, image).await
-}
-
-async fn fails_on(app: &App, application: ApplicationId, image: &str) -> OrderView {
     let watch = app.watch("web").await;
     let order = app.deploy(application, image, batches(2)).await;
+    fails_on(app, order, watch).await
+}
+
+/// A release on four pods that rests after the first of its two batches.
+async fn begun(app: &App) -> OrderId {
+    let application = app.create("web", 4).await;
+    let order = app.deploy(application, "shop/web:2.0", manual(2)).await;
+    app.order_when(order, |order| order.state == State::WaitingConfirmation).await;
+    order
+}
+
+/// Goes on with it, since when the cluster would not take it any more.
+async fn fails_after(app: &App, order: OrderId) -> OrderView {
+    let watch = app.watch("web").await;
+    app.confirm(order, 2).await;
+    fails_on(app, order, watch).await
+}
+
+async fn fails_on(app: &App, order: OrderId, watch: Watch) -> OrderView {
     let order = app.end_of(order).await;
     assert_eq!(order.state, State::Failed, "{order:#?}");
     let rollback = app.end_of(order.undone_by.expect("it is taken back")).await;
@@ -88,7 +103,9 @@ async fn a_registry_that_does_not_answer_is_given_the_grace(app: App) {
 async fn a_pod_that_is_ready_and_then_not_any_more_fails_the_batch_that_is_watched(app: App) {
     let application = app.create("web", 4).await;
     let app = app.tolerating(Tolerance { watch_seconds: 20, ..GRACE });
-    let order = fails_on(&app, application, "shop/web:2.0--fails-later").await;
+    let watch = app.watch("web").await;
+    let order = app.deploy(application, "shop/web:2.0--fails-later", batches(2)).await;
+    let order = fails_on(&app, order, watch).await;
     assert_says(&order, &["pod web-", "is not Ready any more", "(waited 2 s for it to pass)"]);
 }
 
@@ -138,7 +155,7 @@ async fn a_failed_batch_is_tried_again_without_starting_over(pool: PgPool) {
     let application = app.create("web", 6).await;
     let app = app.tolerating(Tolerance { roll_back: false, ..GRACE });
     let watch = app.watch("web").await;
-    let order = app.deploy(application, "shop/web:2.0", crate::support::manual(3)).await;
+    let order = app.deploy(application, "shop/web:2.0", manual(3)).await;
     app.order_when(order, |order| order.state == State::WaitingConfirmation).await;
     simulation.set_behaviour("shop/web:2.0", Behaviour::ConfigError, false);
     app.confirm(order, 2).await;
@@ -189,8 +206,8 @@ async fn a_pod_that_no_node_takes_is_told_in_the_schedulers_words(pool: PgPool) 
 #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
 async fn a_quota_without_room_for_the_batch_is_told_in_the_api_servers_words(pool: PgPool) {
     let app = App::start_real(pool).await.tolerating(GRACE);
-    let application = app.create("web", 4).await;
-    let quota = json!({ "metadata": { "name": "pods" }, "spec": { "hard": { "pods": "4" } } });
+    let order = begun(&app).await;
+    let quota = json!({ "metadata": { "name": "pods" }, "spec": { "hard": { "pods": "5" } } });
     let quotas: Api<ResourceQuota> = Api::namespaced(app.client.clone(), &app.namespace);
     quotas.create(&PostParams::default(), &serde_json::from_value(quota).unwrap()).await.unwrap();
     eventually(async || {
@@ -198,7 +215,7 @@ async fn a_quota_without_room_for_the_batch_is_told_in_the_api_servers_words(poo
         if used.get("pods").is_some_and(|pods| pods.0 == "4") { Ok(()) } else { Err(format!("{used:?}")) }
     })
     .await;
-    let order = fails_on(&app, application, "shop/web:2.0").await;
+    let order = fails_after(&app, order).await;
     assert_says(&order, &["the ReplicaSet web-", "cannot create pods", "exceeded quota: pods"]);
 }
 
@@ -206,14 +223,23 @@ async fn a_quota_without_room_for_the_batch_is_told_in_the_api_servers_words(poo
 #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
 async fn pod_security_that_refuses_the_pods_is_told_at_once(pool: PgPool) {
     let app = App::start_real(pool).await;
-    let application = app.create("web", 4).await;
+    let order = begun(&app).await;
     let labels = [("pod-security.kubernetes.io/enforce".to_owned(), "restricted".to_owned())];
     let strict =
         Namespace { metadata: ObjectMeta { labels: Some(labels.into_iter().collect()), ..ObjectMeta::default() }, ..Namespace::default() };
     let namespaces: Api<Namespace> = Api::all(app.client.clone());
     namespaces.patch(&app.namespace, &PatchParams::default(), &Patch::Merge(&strict)).await.unwrap();
-    let order = fails_on(&app, application, "shop/web:2.0").await;
-    assert_says(&order, &["cannot create pods", "violates PodSecurity \"restricted:latest\""]);
+    let watch = app.watch("web").await;
+    app.confirm(order, 2).await;
+    let order = app.end_of(order).await;
+    assert_eq!(order.state, State::Failed, "{order:#?}");
+    let says = ["cannot create pods", "violates PodSecurity \"restricted:latest\""];
+    assert_says(&order, &says);
+    // No pod of the old version may be created either: that is said, and nothing is lost.
+    let rollback = app.end_of(order.undone_by.expect("it is taken back")).await;
+    assert_eq!(rollback.state, State::Failed, "{rollback:#?}");
+    assert_says(&rollback, &says);
+    assert!(watch.end().iter().all(|sight| sight.ready >= 4), "every pod stayed Ready");
 }
 
 /// Only the simulated cluster can change its mind about an image.
@@ -222,7 +248,7 @@ async fn a_way_back_that_fails_says_so_and_keeps_every_ready_pod(pool: PgPool) {
     let app = App::start(pool).await;
     let application = app.create("web", 4).await;
     let watch = app.watch("web").await;
-    let order = app.deploy(application, "shop/web:2.0", crate::support::manual(2)).await;
+    let order = app.deploy(application, "shop/web:2.0", manual(2)).await;
     app.order_when(order, |order| order.state == State::WaitingConfirmation).await;
     // What the old version needs is gone meanwhile.
     app.simulation.as_ref().unwrap().set_behaviour("shop/web:1.0", Behaviour::ConfigError, false);

@@ -27,7 +27,7 @@ const NEW: &str = "shop/web:2.0";
 const WRITES: usize = 3 + 1 + 2 * 3;
 
 fn is_ours(call: &Call) -> bool {
-    call.verb == "patch" && call.resource == "deployments" && call.manager == "sluice"
+    call.verb == "patch" && call.resource == "deployments" && call.manager == "sluice" && !call.dry_run
 }
 
 /// Nothing went missing, nothing came twice, nothing went back.

@@ -24,7 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// What `domain` may use from outside: nothing that does I/O, waits or tells the time.
-const PURE: &[&str] = &["std", "ipnet", "jiff", "serde", "serde_json", "thiserror", "url", "uuid"];
+const PURE: &[&str] = &["std", "hex", "ipnet", "jiff", "serde", "serde_json", "sha2", "thiserror", "url", "uuid"];
 
 /// Calls that would let `domain` know the time by itself.
 const CLOCKS: &[&str] = &["Timestamp::now", "Zoned::now", "Instant::now", "SystemTime::now"];

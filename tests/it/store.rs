@@ -58,6 +58,7 @@ async fn order(store: &Store, application: ApplicationId, strategy: Strategy) ->
             min_ready_seconds: None,
             batch_timeout_seconds: 60,
             tolerance: Tolerance::default(),
+            most_missing: 0,
         },
         snapshot: None,
         undoes: None,

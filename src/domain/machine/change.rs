@@ -55,7 +55,12 @@ pub(super) fn surge(order: &Order, snapshot: &Snapshot, index: usize, replicas: 
         let size = order.strategy.size(index, replicas);
         patch.min_ready_seconds = Some(GATE_SECONDS);
         patch.progress_deadline_seconds = Some(NO_DEADLINE_SECONDS);
-        patch.strategy = Some(rolling(if before == 0 { size.max(1) } else { size }, before));
+        patch.strategy = Some(if order.target.most_missing > 0 {
+            // Old pods go first, and the new ones take their places.
+            rolling(0, (before + size).max(1))
+        } else {
+            rolling(if before == 0 { size.max(1) } else { size }, before)
+        });
     } else {
         // All at once is the native rolling update, with the user's own surge
         // and no pod missing meanwhile. Without any surge the user accepted that
@@ -64,7 +69,11 @@ pub(super) fn surge(order: &Order, snapshot: &Snapshot, index: usize, replicas: 
         let no_surge = is_recreate(own) || surge == 0 || surge == "0%";
         patch.min_ready_seconds = Some(order.target.min_ready_seconds.unwrap_or(own.min_ready_seconds));
         patch.progress_deadline_seconds = Some(own.progress_deadline_seconds);
-        patch.strategy = Some(if no_surge { own.strategy.clone() } else { rolling(surge.clone(), 0) });
+        patch.strategy = Some(match order.target.most_missing {
+            0 if no_surge => own.strategy.clone(),
+            0 => rolling(surge.clone(), 0),
+            missing => rolling(0, missing),
+        });
     }
     if first {
         patch.template = Some(template(order, &snapshot.template));
@@ -153,7 +162,11 @@ pub(super) fn come_back(order: &Order, snapshot: &Snapshot) -> Change {
         paused: Some(false),
         min_ready_seconds: Some(own.min_ready_seconds),
         progress_deadline_seconds: Some(own.progress_deadline_seconds),
-        strategy: Some(if is_recreate(own) { own.strategy.clone() } else { rolling("100%", 0) }),
+        strategy: Some(match order.target.most_missing {
+            _ if is_recreate(own) => own.strategy.clone(),
+            0 => rolling("100%", 0),
+            missing => rolling(0, missing),
+        }),
         keep: Keep::Borrowed(own.clone()),
     })
 }

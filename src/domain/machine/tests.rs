@@ -91,6 +91,7 @@ fn accepted(kind: Kind, strategy: Strategy, replicas: i32) -> Order {
             min_ready_seconds: None,
             batch_timeout_seconds: TIMEOUT,
             tolerance: Tolerance::default(),
+            most_missing: 0,
         },
         snapshot: None,
         intent: None,

@@ -54,6 +54,9 @@ fn a_deploy_with_every_parameter_is_read() {
         ("McpuRequest", "500"),
         ("MemoryLimit", "256"),
         ("MemoryRequest", "0"),
+        ("DrainSeconds", "5"),
+        ("AllowNoSurge", "True"),
+        ("PlanHash", "ab12"),
     ]))
     .unwrap();
     let spec = SpecChange {
@@ -68,9 +71,11 @@ fn a_deploy_with_every_parameter_is_read() {
         cpu_request: Some(500),
         memory_limit: Some(256),
         memory_request: Some(0),
+        drain_seconds: Some(5),
         java: Box::default(),
     };
     assert_eq!(request.spec, spec);
+    assert_eq!((request.plan_hash.as_deref(), request.allows_no_surge), (Some("ab12"), true));
     assert_eq!(request.application.to_string(), APP);
     assert_eq!(request.release.unwrap().to_string(), "01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1f");
     assert_eq!(request.strategy, Some(Strategy { canary: 0, batches: 2, pace: Pace::Automatic { wait_minutes: 3 } }));

@@ -108,13 +108,16 @@ class Cluster:
         self.audit = audit
 
     def writes(self, namespace, user):
-        """The requests by `user`, refused ones too, that were to change a Deployment: (verb, field manager, status)."""
+        """The requests by `user`, refused ones too, that were to change a Deployment: (verb, field manager, status). Dry runs are none."""
         writes = []
         with open(self.audit, encoding="utf-8") as lines:
             for line in lines:
                 entry = json.loads(line)
                 if entry["user"]["username"] == user and entry["objectRef"]["namespace"] == namespace:
-                    manager = parse_qs(urlsplit(entry["requestURI"]).query).get("fieldManager", [""])[0]
+                    query = parse_qs(urlsplit(entry["requestURI"]).query)
+                    if "dryRun" in query:
+                        continue
+                    manager = query.get("fieldManager", [""])[0]
                     writes.append((entry["verb"], manager, entry["responseStatus"]["code"]))
         return writes
 

@@ -22,7 +22,7 @@ use sluice::{
     simulated::{Config, SimulatedCluster},
     store::Store,
 };
-use sqlx::PgPool;
+use sqlx::{PgPool, postgres::PgPoolOptions};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -70,6 +70,25 @@ pub struct App {
     /// The Kubernetes namespace of this test's applications.
     pub namespace: String,
     pub executor: Running,
+    _connections: Connections,
+}
+
+/// A test's own connections, closed at its end, so that its database can go.
+struct Connections(Option<PgPool>);
+
+impl Drop for Connections {
+    fn drop(&mut self) {
+        if let (Some(pool), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(async move { pool.close().await });
+        }
+    }
+}
+
+/// Connections to the test's database that it need not share with other tests: all
+/// pools that sqlx gives to tests have 20 together, and wait for each other.
+async fn own_pool(pool: &PgPool) -> PgPool {
+    let options = (*pool.connect_options()).clone();
+    PgPoolOptions::new().max_connections(8).connect_with(options).await.expect("the test's database must answer")
 }
 
 /// An executor at work. Dropping it kills it as a crash would.
@@ -118,11 +137,21 @@ impl App {
     }
 
     async fn on(pool: PgPool, client: kube::Client, namespace: &str) -> Self {
-        let (store, clock) = (Store::on(pool), Clock::default());
+        let (pool, clock) = (own_pool(&pool).await, Clock::default());
+        let store = Store::on(pool.clone());
         store.register_cluster(CLUSTER).await.unwrap();
         let service = Service::new(store.clone(), clock.clone(), settings(Tolerance::default()));
         let executor = Running::start(&store, client.clone(), &clock, LEASE);
-        let app = Self { service, store, clock, simulation: None, client, namespace: namespace.into(), executor };
+        let app = Self {
+            service,
+            store,
+            clock,
+            simulation: None,
+            client,
+            namespace: namespace.into(),
+            executor,
+            _connections: Connections(Some(pool)),
+        };
         app.known_namespace().await;
         app
     }
@@ -136,7 +165,16 @@ impl App {
     /// One whose orders another program drives.
     pub fn asking(service: Service, store: Store, client: kube::Client, namespace: &str) -> Self {
         let executor = Running { stop: CancellationToken::new(), task: tokio::spawn(async {}) };
-        Self { service, store, clock: Clock::default(), simulation: None, client, namespace: namespace.into(), executor }
+        Self {
+            service,
+            store,
+            clock: Clock::default(),
+            simulation: None,
+            client,
+            namespace: namespace.into(),
+            executor,
+            _connections: Connections(None),
+        }
     }
 
     /// Waits until an executor has mirrored the namespace: orders are checked
@@ -285,6 +323,8 @@ pub fn release(application: ApplicationId, image: &str, strategy: Strategy) -> D
         batch_timeout_seconds: None,
         min_ready_seconds: None,
         description: String::new(),
+        plan_hash: None,
+        allows_no_surge: false,
     }
 }
 

@@ -294,7 +294,7 @@ impl Cluster {
         if pods == 0 && self.max_surge() == 0 { 1 } else { pods.min(self.replicas) }
     }
 
-    fn total(&self) -> i32 {
+    pub fn total(&self) -> i32 {
         self.sets.iter().map(|set| set.desired).sum()
     }
 

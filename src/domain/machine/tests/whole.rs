@@ -33,6 +33,8 @@ struct Play {
     late: Option<Change>,
     /// Never fewer Ready pods than this.
     least_ready: i32,
+    /// Never more pods than this.
+    most_pods: i32,
     /// Whether a person lets a resting order go on.
     goes_on: bool,
 }
@@ -42,7 +44,17 @@ impl Play {
         let mut order = accepted(Kind::Deploy, strategy, replicas);
         order.target.batch_timeout_seconds = 1_000_000;
         let cluster = Cluster::at_rest(at(0), template("old"), replicas, settings);
-        Self { order, cluster, chance: StdRng::seed_from_u64(seed), changes: 0, moves: 0, late: None, least_ready: replicas, goes_on: true }
+        Self {
+            order,
+            cluster,
+            chance: StdRng::seed_from_u64(seed),
+            changes: 0,
+            moves: 0,
+            late: None,
+            least_ready: replicas,
+            most_pods: i32::MAX,
+            goes_on: true,
+        }
     }
 
     /// One event, and a look at what must hold.
@@ -67,6 +79,7 @@ impl Play {
 
     fn check(&self) -> Result<(), TestCaseError> {
         prop_assert!(self.cluster.ready() >= self.least_ready, "{} of {} Ready: {self:#?}", self.cluster.ready(), self.least_ready);
+        prop_assert!(self.cluster.total() <= self.most_pods, "{} of {} pods: {self:#?}", self.cluster.total(), self.most_pods);
         let (order, cluster) = (&self.order, &self.cluster);
         if let (Kind::Deploy, Source::Exact(template)) = (order.kind, &order.target.source) {
             let target = order.batches[order.batch].target;
@@ -285,6 +298,40 @@ proptest! {
             prop_assert_eq!((&cluster.settings, &cluster.kept, &cluster.template), (&user, &None, &template("old")));
             prop_assert_eq!((cluster.pods_of(&template("old")), cluster.pods_of(&template("new"))), (replicas, 0));
         }
+    }
+
+    #[test]
+    fn a_release_without_room_for_a_surge_never_has_more_pods_than_wanted_and_misses_one_batch_at_the_most(
+        (replicas, strategy) in releases(), user in settings(), seed: u64, events in 0..3000usize, returns: bool,
+    ) {
+        let mut play = Play::new(strategy, replicas, user.clone(), seed);
+        let missing = strategy.most_missing(replicas);
+        play.order.target.most_missing = missing;
+        (play.least_ready, play.most_pods) = (replicas - missing, replicas);
+        let snapshot = if returns {
+            play.go_for(events)?;
+            play.order.snapshot.clone().filter(|_| !play.order.state.is_final())
+        } else {
+            None
+        };
+        let expected = if let Some(snapshot) = snapshot {
+            play.abort(false);
+            let mut back = accepted(Kind::Rollback, Strategy::ALL_AT_ONCE, replicas);
+            back.undoes = Some(play.order.id);
+            back.target.release = None;
+            back.target.most_missing = missing;
+            back.target.source = Source::Exact(snapshot.template.clone());
+            back.snapshot = Some(snapshot);
+            play.follow(back);
+            template("old")
+        } else {
+            template("new")
+        };
+        play.go_to_the_end()?;
+        let cluster = &play.cluster;
+        prop_assert_eq!(play.order.state, State::Succeeded);
+        prop_assert_eq!((cluster.pods_of(&expected), cluster.total()), (replicas, replicas));
+        prop_assert_eq!((&cluster.settings, &cluster.kept), (&user, &None));
     }
 
     #[test]

@@ -1,0 +1,140 @@
+//! What the cluster shows of the things that a release stands on.
+//!
+//! Gathered by `cluster`, judged by [`super::judge`]. Plain data. Of Secrets and
+//! ConfigMaps only the names of their keys are here, never a value. What could not
+//! be looked at says why, and is never taken for missing.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+/// Something that a pod template names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reference {
+    /// Its kind.
+    pub kind: ReferenceKind,
+    /// Its name.
+    pub name: String,
+    /// A key that it must have.
+    pub key: Option<String>,
+    /// Whether pods start without it.
+    pub optional: bool,
+}
+
+/// A kind of object that pod templates name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ReferenceKind {
+    /// A ConfigMap.
+    ConfigMap,
+    /// A Secret.
+    Secret,
+    /// A PersistentVolumeClaim.
+    PersistentVolumeClaim,
+    /// A ServiceAccount.
+    ServiceAccount,
+}
+
+impl ReferenceKind {
+    /// Its name in Kubernetes.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::ConfigMap => "ConfigMap",
+            Self::Secret => "Secret",
+            Self::PersistentVolumeClaim => "PersistentVolumeClaim",
+            Self::ServiceAccount => "ServiceAccount",
+        }
+    }
+}
+
+/// What is there under a name.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Presence {
+    /// An object.
+    There {
+        /// Keys that it holds, of a ConfigMap or Secret.
+        keys: BTreeSet<String>,
+        /// Its `spec`, of anything else.
+        spec: Value,
+    },
+    /// Nothing.
+    Missing,
+    /// It could not be looked at.
+    Unseen(String),
+}
+
+/// The objects of one kind in the namespace, or nodes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Listed {
+    /// All of them.
+    Seen(Vec<Value>),
+    /// They could not be listed.
+    Unseen(String),
+    /// Nothing depends on them here, so they were not listed.
+    Unneeded,
+}
+
+/// What the API server says to a write that is not made: a dry run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Tried {
+    /// It would accept it, and this is what it would store.
+    Accepted(Value),
+    /// It would refuse it, with this text.
+    Refused(String),
+    /// It could not be asked.
+    Untried(String),
+}
+
+/// A right that a release needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Right {
+    /// The verb.
+    pub verb: &'static str,
+    /// The API group; empty = core.
+    pub group: &'static str,
+    /// The resource, in the plural.
+    pub resource: &'static str,
+    /// Whether no release is possible without it.
+    pub needed: bool,
+}
+
+/// Everything that was looked at for one proposal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evidence {
+    /// Rights, and whether they are given; none = the API server did not say.
+    pub rights: Vec<(Right, Option<bool>)>,
+    /// Where there is no Deployment of the name: a workload of another kind that has it.
+    pub other_workload: Option<&'static str>,
+    /// What the template names.
+    pub named: Vec<(Reference, Presence)>,
+    /// `ResourceQuota`s.
+    pub quotas: Listed,
+    /// `PodDisruptionBudget`s.
+    pub budgets: Listed,
+    /// `HorizontalPodAutoscaler`s.
+    pub scalers: Listed,
+    /// Nodes.
+    pub nodes: Listed,
+    /// The first change of the release.
+    pub change: Tried,
+    /// One of its pods.
+    pub pod: Tried,
+}
+
+impl Evidence {
+    /// Nothing looked at.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            rights: Vec::new(),
+            other_workload: None,
+            named: Vec::new(),
+            quotas: Listed::Unneeded,
+            budgets: Listed::Unneeded,
+            scalers: Listed::Unneeded,
+            nodes: Listed::Unneeded,
+            change: Tried::Untried(String::new()),
+            pod: Tried::Untried(String::new()),
+        }
+    }
+}

@@ -1,0 +1,449 @@
+//! Whether a release can work, judged before anything of it is written: [`judge`].
+//!
+//! What would be done is decided by the state machine itself, on what the cluster
+//! shows now; what that stands on comes as [`Evidence`]. Each [`Check`] says
+//! passed, warned, refused, or that it could not be looked at, and why. Only what
+//! is certain is refused. Pure.
+
+pub mod evidence;
+pub mod room;
+pub mod template;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use self::{
+    evidence::{Evidence, Listed, Presence, ReferenceKind, Tried},
+    room::Shortage,
+    template::{labels, pull_secrets},
+};
+use super::{
+    intent::Change,
+    machine::{self, Decision},
+    observation::{DeploymentView, Observation},
+    order::{Kind, Order, Settings, State},
+    plan::Gate,
+    preview::{self, PreviewBatch},
+    proposal::Proposal,
+    selector::selects,
+    spec::{RELEASE_ANNOTATION, container_of},
+};
+
+/// What was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// The Deployment, its strategy and its number of pods, against the batches.
+    Deployment,
+    /// What Sluice may do on the cluster.
+    Rights,
+    /// ConfigMaps, Secrets, claims and the service account that the template names.
+    References,
+    /// Volumes that only one node or pod may have.
+    Volumes,
+    /// Quotas.
+    Quota,
+    /// Nodes for pods that must be apart.
+    Placement,
+    /// PodDisruptionBudgets.
+    DisruptionBudget,
+    /// The release's first write, tried without being made.
+    Admission,
+    /// One of its pods, tried without being made: limit ranges, pod security, webhooks.
+    PodAdmission,
+    /// HorizontalPodAutoscalers.
+    Autoscaler,
+    /// The readiness probe.
+    Readiness,
+    /// A drain before pods go.
+    Drain,
+}
+
+impl Subject {
+    /// All of them, in the order in which they are told.
+    pub const ALL: [Self; 12] = [
+        Self::Deployment,
+        Self::Rights,
+        Self::References,
+        Self::Volumes,
+        Self::Quota,
+        Self::Placement,
+        Self::DisruptionBudget,
+        Self::Admission,
+        Self::PodAdmission,
+        Self::Autoscaler,
+        Self::Readiness,
+        Self::Drain,
+    ];
+
+    /// Its name, as callers see it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Deployment => "Deployment",
+            Self::Rights => "Rights",
+            Self::References => "References",
+            Self::Volumes => "Volumes",
+            Self::Quota => "Quota",
+            Self::Placement => "Placement",
+            Self::DisruptionBudget => "DisruptionBudget",
+            Self::Admission => "Admission",
+            Self::PodAdmission => "PodAdmission",
+            Self::Autoscaler => "Autoscaler",
+            Self::Readiness => "Readiness",
+            Self::Drain => "Drain",
+        }
+    }
+}
+
+/// What came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Nothing stands in the way.
+    Passed,
+    /// It could not be looked at; nothing follows.
+    Unseen,
+    /// The release can work, and somebody should know this.
+    Warned,
+    /// The release cannot work.
+    Refused,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// What.
+    pub subject: Subject,
+    /// What came out.
+    pub verdict: Verdict,
+    /// Why, and what can be done; empty where it passed.
+    pub reason: String,
+}
+
+/// What a release would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Number of pods when it is done.
+    pub replicas: i32,
+    /// Most pods there are at once, of both versions.
+    pub peak_pods: i32,
+    /// Pods that may be missing at once; 0 where new pods come first.
+    pub missing_pods: i32,
+    /// Its batches.
+    pub batches: Vec<PreviewBatch>,
+    /// Seconds that it is likely to take without those in which a person is waited
+    /// for; none where nothing is known of earlier releases.
+    pub expected_seconds: Option<i64>,
+    /// Another one where the release would do something else.
+    pub hash: String,
+}
+
+/// What came out of all checks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// One check for each subject that applies, in the order of [`Subject::ALL`].
+    pub checks: Vec<Check>,
+    /// What would be done; none where that could not be told.
+    pub plan: Option<Plan>,
+    /// Whether the one thing missing is room for more pods than the desired number.
+    pub lacks_room: bool,
+}
+
+impl Report {
+    /// The first check that says that the release cannot work.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&Check> {
+        self.checks.iter().find(|check| check.verdict == Verdict::Refused)
+    }
+}
+
+/// What would be done first, and what that is about.
+#[derive(Debug)]
+pub struct Look {
+    /// The order that the proposal would be.
+    pub order: Order,
+    /// Its first change; or why there is none.
+    pub change: Result<Change, String>,
+    /// The template of its pods, where it gets that far.
+    pub template: Value,
+}
+
+/// What would be done first about `proposal`. None where the cluster does not say
+/// yet what there is.
+#[must_use]
+pub fn look(proposal: &Proposal, observation: &Observation, now: Timestamp) -> Option<Look> {
+    let shown = match observation {
+        Observation::Unknown => return None,
+        Observation::Absent => 1,
+        Observation::Present(view) => view.replicas,
+    };
+    let order = proposal.order(proposal.target.replicas.unwrap_or(shown));
+    // What it has not done yet, the Deployment controller will have done by then.
+    let observation = match observation {
+        Observation::Present(view) => Observation::Present(Box::new(DeploymentView { observed: true, ..(**view).clone() })),
+        other => other.clone(),
+    };
+    let Decision::Move(step) = machine::decide(&order, &observation, now) else { return None };
+    let change = match step.change {
+        Some(change) if step.state != State::Failed => Ok(change),
+        _ => Err(step.message),
+    };
+    let template = match &change {
+        Ok(Change::Create { template, .. }) => template.clone(),
+        Ok(Change::Patch(patch)) => patch.template.clone().unwrap_or_default(),
+        Ok(Change::Scale { .. }) | Err(_) => Value::Null,
+    };
+    Some(Look { order, change, template })
+}
+
+/// Judges a release, from what it would do first and what was looked at for it.
+#[must_use]
+pub fn judge(proposal: &Proposal, look: &Look, observation: &Observation, evidence: &Evidence) -> Report {
+    let view = match observation {
+        Observation::Present(view) => Some(&**view),
+        Observation::Unknown | Observation::Absent => None,
+    };
+    let mut checks = Vec::new();
+    let mut check = |subject, found: Option<(Verdict, String)>| {
+        let (verdict, reason) = found.unwrap_or((Verdict::Passed, String::new()));
+        checks.push(Check { subject, verdict, reason });
+    };
+    let rights = rights(evidence);
+    if let Err(why) = &look.change {
+        let other = evidence.other_workload.map(|kind| format!("{} is a {kind}, and only Deployments are released", proposal.name));
+        check(Subject::Deployment, Some((Verdict::Refused, other.unwrap_or_else(|| why.clone()))));
+        check(Subject::Rights, rights);
+        return Report { checks, plan: None, lacks_room: false };
+    }
+    let settings = look.order.snapshot.as_ref().map(|snapshot| snapshot.settings.clone());
+    let settings = settings.or(view.map(|view| view.kept.clone().unwrap_or_else(|| view.settings.clone()))).unwrap_or_else(fresh);
+    let plan = plan(proposal, look, view, &settings);
+    // As the API server would store it, where it said so.
+    let template = match (&evidence.pod, &evidence.change) {
+        (Tried::Accepted(pod), _) => pod,
+        (_, Tried::Accepted(deployment)) => &deployment["spec"]["template"],
+        _ => &look.template,
+    };
+    let crowds = if plan.missing_pods > 0 || view.is_none() {
+        vec![preview::Crowd { new: plan.replicas, old: 0 }]
+    } else {
+        preview::crowds(&proposal.strategy, &settings, plan.replicas)
+    };
+    let old = view.map(|view| (&view.template, view.status_replicas));
+    let quotas = room::quota_shortages(&evidence.quotas, template, old, &crowds, plan.replicas);
+    let placement = room::placement_shortage(&evidence.nodes, &look.template, plan.peak_pods, plan.replicas);
+    let volumes = volumes(proposal, evidence, &settings, plan.missing_pods);
+
+    check(Subject::Deployment, None);
+    check(Subject::Rights, rights);
+    check(Subject::References, references(evidence, &look.template));
+    check(Subject::Volumes, volumes);
+    check(Subject::Quota, unseen(&evidence.quotas, "resourcequotas").or(shortage(quotas.first(), plan.missing_pods)));
+    check(Subject::Placement, unseen(&evidence.nodes, "nodes").or(shortage(placement.as_ref(), plan.missing_pods)));
+    check(Subject::DisruptionBudget, unseen(&evidence.budgets, "poddisruptionbudgets").or(budget(evidence, &look.template, &plan)));
+    check(Subject::Admission, tried(&evidence.change, "the cluster would refuse the change"));
+    check(Subject::PodAdmission, pod_tried(&evidence.pod));
+    check(Subject::Autoscaler, unseen(&evidence.scalers, "horizontalpodautoscalers").or(scaler(proposal, evidence)));
+    let container = container_of(&look.template, &proposal.name);
+    let probed = container.is_some_and(|container| container.get("readinessProbe").is_some());
+    let drained = container.is_some_and(|container| container.get("lifecycle").is_some_and(|hooks| hooks.get("preStop").is_some()));
+    check(
+        Subject::Readiness,
+        (!probed).then(|| {
+            (Verdict::Warned, "there is no readiness probe: a pod counts as Ready as soon as it runs, whether it can serve or not".into())
+        }),
+    );
+    check(
+        Subject::Drain,
+        (!drained).then(|| {
+            let why = "there is no preStop hook: unless the program itself goes on answering for some seconds when it is told to end, requests are lost as pods go";
+            (Verdict::Warned, why.into())
+        }),
+    );
+    let refused: Vec<&Check> = checks.iter().filter(|check| check.verdict == Verdict::Refused).collect();
+    let by_surge = quotas.iter().chain(&placement).all(|shortage| shortage.by_surge);
+    let only_room = refused.iter().all(|check| matches!(check.subject, Subject::Quota | Subject::Placement));
+    let lacks_room = !refused.is_empty() && only_room && by_surge && plan.missing_pods == 0;
+    Report { checks, plan: Some(plan), lacks_room }
+}
+
+/// A new Deployment's settings, as far as they matter.
+fn fresh() -> Settings {
+    Settings { min_ready_seconds: 0, progress_deadline_seconds: 600, paused: false, strategy: Value::Null }
+}
+
+fn plan(proposal: &Proposal, look: &Look, view: Option<&DeploymentView>, settings: &Settings) -> Plan {
+    let before = view.map_or(0, |view| view.replicas);
+    let replicas = proposal.target.replicas.unwrap_or(if view.is_some() { before } else { 1 });
+    let missing_pods = proposal.target.most_missing;
+    let preview = preview::preview(&proposal.strategy, settings, before, replicas);
+    let peak_pods = if missing_pods > 0 || view.is_none() { replicas.max(before) } else { preview.peak_pods };
+    let plain = |template: &Value| {
+        let mut template = template.clone();
+        if let Some(annotations) = template.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+            annotations.remove(RELEASE_ANNOTATION);
+        }
+        template
+    };
+    let what = json!({
+        "kind": proposal.kind, "strategy": proposal.strategy, "before": before, "replicas": replicas, "missing": missing_pods,
+        "min_ready_seconds": proposal.target.min_ready_seconds, "settings": settings,
+        "from": view.map(|view| plain(&view.template)), "to": plain(&look.template),
+    });
+    let waits: i64 =
+        preview.batches.iter().map(|batch| if let Gate::Interval(minutes) = batch.gate { i64::from(minutes) * 60 } else { 0 }).sum();
+    let batches = i64::try_from(preview.batches.len()).unwrap_or(i64::MAX);
+    Plan {
+        replicas,
+        peak_pods,
+        missing_pods,
+        expected_seconds: proposal.batch_seconds.map(|seconds| seconds * batches + waits),
+        batches: preview.batches,
+        hash: hex::encode(Sha256::digest(sorted(&what).to_string())),
+    }
+}
+
+/// The same value, with the keys of its objects in order.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(object) => {
+            let mut pairs: Vec<(&String, &Value)> = object.iter().collect();
+            pairs.sort_by_key(|(key, _)| *key);
+            Value::Object(pairs.into_iter().map(|(key, value)| (key.clone(), sorted(value))).collect())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
+        other => other.clone(),
+    }
+}
+
+fn rights(evidence: &Evidence) -> Option<(Verdict, String)> {
+    let denied = evidence.rights.iter().filter(|(_, given)| *given == Some(false));
+    let (needed, useful): (Vec<_>, Vec<_>) = denied.map(|(right, _)| right).partition(|right| right.needed);
+    let name = |right: &&evidence::Right| {
+        let group = if right.group.is_empty() { String::new() } else { format!(".{}", right.group) };
+        format!("{} {}{group}", right.verb, right.resource)
+    };
+    let told = |rights: &[&evidence::Right]| rights.iter().map(name).collect::<Vec<_>>().join(", ");
+    if !needed.is_empty() {
+        return Some((Verdict::Refused, format!("Sluice lacks rights in the namespace: {}", told(&needed))));
+    }
+    if !useful.is_empty() {
+        return Some((Verdict::Warned, format!("Sluice lacks rights in the namespace that a release can do without: {}", told(&useful))));
+    }
+    let unknown = !evidence.rights.is_empty() && evidence.rights.iter().all(|(_, given)| given.is_none());
+    unknown.then(|| (Verdict::Unseen, "the cluster does not say which rights Sluice has".into()))
+}
+
+fn references(evidence: &Evidence, template: &Value) -> Option<(Verdict, String)> {
+    let (mut missing, mut warned, mut unseen) = (Vec::new(), Vec::new(), Vec::new());
+    let pull = pull_secrets(template);
+    for (reference, presence) in &evidence.named {
+        let name = format!("{} {}", reference.kind.word(), reference.name);
+        match (presence, &reference.key) {
+            (Presence::Missing, _) if !reference.optional => missing.push(format!("the {name} does not exist")),
+            (Presence::Missing, _) if reference.kind == ReferenceKind::Secret && pull.contains(&reference.name.as_str()) => {
+                warned.push(format!("the pull secret {} does not exist", reference.name));
+            }
+            (Presence::There { keys, .. }, Some(key)) if !reference.optional && !keys.contains(key) => {
+                missing.push(format!("the {name} has no key {key}"));
+            }
+            (Presence::Unseen(why), _) if !reference.optional => unseen.push(format!("the {name} was not looked at: {why}")),
+            _ => {}
+        }
+    }
+    missing.dedup();
+    let told = [(Verdict::Refused, missing), (Verdict::Warned, warned), (Verdict::Unseen, unseen)];
+    told.into_iter().find(|(_, sentences)| !sentences.is_empty()).map(|(verdict, sentences)| (verdict, sentences.join("; ")))
+}
+
+fn volumes(proposal: &Proposal, evidence: &Evidence, settings: &Settings, missing_pods: i32) -> Option<(Verdict, String)> {
+    let pinning = room::pinning_claims(evidence);
+    let (claim, one_pod) = pinning.iter().max_by_key(|(_, one_pod)| *one_pod)?;
+    let who = if *one_pod { "one pod" } else { "one node" };
+    if proposal.kind == Kind::Create {
+        return None;
+    }
+    if proposal.strategy.count() > 1 {
+        let way_out = "release all at once, with the Deployment's strategy Recreate, or give the claim the access mode ReadWriteMany";
+        return Some((
+            Verdict::Refused,
+            format!("only {who} may have the PersistentVolumeClaim {claim}, so batches are not possible: {way_out}"),
+        ));
+    }
+    if settings.strategy["type"] == "Recreate" || missing_pods > 0 {
+        return None;
+    }
+    let verdict = if *one_pod { Verdict::Refused } else { Verdict::Warned };
+    let why =
+        format!("only {who} may have the PersistentVolumeClaim {claim}, and new pods come before old ones go: use the strategy Recreate");
+    Some((verdict, why))
+}
+
+fn shortage(shortage: Option<&Shortage>, missing_pods: i32) -> Option<(Verdict, String)> {
+    let shortage = shortage?;
+    let way_out = if shortage.by_surge && missing_pods == 0 { "; AllowNoSurge=true lets old pods go first" } else { "" };
+    Some((Verdict::Refused, format!("{}{way_out}", shortage.reason)))
+}
+
+fn budget(evidence: &Evidence, template: &Value, plan: &Plan) -> Option<(Verdict, String)> {
+    let Listed::Seen(budgets) = &evidence.budgets else { return None };
+    let share = |value: &Value| match value.as_str().and_then(|text| text.strip_suffix('%')) {
+        Some(percent) => percent.parse::<i32>().ok().map(|percent| (plan.replicas * percent + 99) / 100),
+        None => value.as_i64().and_then(|pods| i32::try_from(pods).ok()),
+    };
+    let left = plan.replicas - plan.missing_pods;
+    budgets.iter().filter(|budget| selects(&budget["spec"]["selector"], labels(template))).find_map(|budget| {
+        let spec = &budget["spec"];
+        let least = share(&spec["minAvailable"]).or(share(&spec["maxUnavailable"]).map(|most| plan.replicas - most))?;
+        let name = budget["metadata"]["name"].as_str().unwrap_or_default();
+        (plan.replicas > 0 && left < least).then(|| {
+            (
+                Verdict::Refused,
+                format!("the PodDisruptionBudget {name} wants {least} pods available, and the release leaves {left} of {}", plan.replicas),
+            )
+        })
+    })
+}
+
+fn scaler(proposal: &Proposal, evidence: &Evidence) -> Option<(Verdict, String)> {
+    let Listed::Seen(scalers) = &evidence.scalers else { return None };
+    let own = scalers.iter().find(|scaler| {
+        let target = &scaler["spec"]["scaleTargetRef"];
+        target["kind"] == "Deployment" && target["name"] == *proposal.name
+    })?;
+    let name = own["metadata"]["name"].as_str().unwrap_or_default();
+    let follows = if proposal.target.replicas.is_some() { ", which will change the number of pods that is asked for" } else { "" };
+    Some((
+        Verdict::Warned,
+        format!("the HorizontalPodAutoscaler {name} scales the Deployment{follows}; batches follow as shares of its number"),
+    ))
+}
+
+/// A full quota refuses to try one more pod, and is judged by its own check.
+fn pod_tried(pod: &Tried) -> Option<(Verdict, String)> {
+    match pod {
+        Tried::Refused(why) if why.contains("exceeded quota") => Some((Verdict::Unseen, format!("not tried: {why}"))),
+        other => tried(other, "the cluster would refuse its pods"),
+    }
+}
+
+fn unseen(listed: &Listed, what: &str) -> Option<(Verdict, String)> {
+    match listed {
+        Listed::Unseen(why) => Some((Verdict::Unseen, format!("{what} were not looked at: {why}"))),
+        Listed::Seen(_) | Listed::Unneeded => None,
+    }
+}
+
+fn tried(tried: &Tried, what: &str) -> Option<(Verdict, String)> {
+    match tried {
+        Tried::Accepted(_) => None,
+        Tried::Refused(why) => Some((Verdict::Refused, format!("{what}: {why}"))),
+        Tried::Untried(why) => Some((Verdict::Unseen, format!("not tried: {why}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

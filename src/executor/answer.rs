@@ -1,0 +1,74 @@
+//! Answering what the service asks about releases that are not ordered yet.
+//!
+//! The service cannot look at the cluster; an executor that can does it for it:
+//! what would be done first, and whether what that stands on is there. Reads and
+//! dry runs only.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::task::JoinSet;
+
+use super::Executor;
+use crate::{
+    cluster::Key,
+    domain::{
+        precheck::{self, Report},
+        proposal::Proposal,
+    },
+    store::InquiryId,
+};
+
+/// Inquiries answered at once.
+const AT_ONCE: usize = 16;
+
+/// Longest sleep between two looks for inquiries, should no wake-up arrive.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+impl Executor {
+    /// Answers inquiries, for ever.
+    pub(super) async fn answer_inquiries(self: Arc<Self>) {
+        let mut running = JoinSet::new();
+        loop {
+            let asked = self.asked.notified();
+            while running.len() < AT_ONCE && self.cluster.is_reachable() {
+                match self.store.claim_inquiry(&self.settings.cluster).await {
+                    Ok(Some((id, proposal))) => {
+                        running.spawn(self.clone().answer(id, proposal));
+                    }
+                    Ok(None) => break,
+                    Err(error) => {
+                        tracing::warn!(%error, "could not look for inquiries");
+                        break;
+                    }
+                }
+            }
+            tokio::select! {
+                () = asked => {}
+                Some(_) = running.join_next(), if !running.is_empty() => {}
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+            }
+        }
+    }
+
+    async fn answer(self: Arc<Self>, id: InquiryId, mut proposal: Proposal) {
+        let Some(mut report) = self.judge(&proposal).await else { return };
+        if report.lacks_room && proposal.allows_no_surge {
+            proposal.target.most_missing = proposal.strategy.most_missing(report.plan.as_ref().map_or(1, |plan| plan.replicas));
+            if let Some(without_surge) = self.judge(&proposal).await {
+                report = without_surge;
+            }
+        }
+        if let Err(error) = self.store.answer_inquiry(id, &report, self.clock.now()).await {
+            tracing::warn!(%error, "an inquiry could not be answered");
+        }
+    }
+
+    /// None while the cluster does not show enough.
+    async fn judge(&self, proposal: &Proposal) -> Option<Report> {
+        let key = Key { namespace: proposal.namespace.clone(), name: proposal.name.clone() };
+        let observation = self.cluster.observe(&key);
+        let look = precheck::look(proposal, &observation, self.clock.now())?;
+        let evidence = self.cluster.gather(&key, proposal.application, &look).await;
+        Some(precheck::judge(proposal, &look, &observation, &evidence))
+    }
+}

@@ -1,0 +1,207 @@
+//! Asking, before anything is written, whether a release can work and what it
+//! would do.
+//!
+//! The question goes to an executor through the database, and the answer comes
+//! back the same way. Where no executor reaches the cluster, or none answers in
+//! time, a release is accepted unjudged, as its executor judges it again when it
+//! begins; only a caller who insists on a plan is then refused.
+
+use std::time::Duration;
+
+use super::{Caller, Deploy, Error, Precheck, Service, check, read::EXECUTOR_SECONDS};
+use crate::{
+    domain::{
+        ApplicationId, Rejection, ReleaseId,
+        order::{Kind, Source, Target},
+        package::PackageUrl,
+        plan::Strategy,
+        precheck::{Report, Verdict},
+        proposal::Proposal,
+    },
+    store::Tx,
+};
+
+/// How long an answer is waited for.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// Pause before the answer is looked for the first time; doubles up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(80);
+
+impl Service {
+    /// What a release would do, and whether it can. Nothing is ordered.
+    ///
+    /// # Errors
+    /// As [`Service::deploy`], but for what the cluster has against it: that is in
+    /// the report. A rejection where nobody can look at the cluster now.
+    pub async fn preview(&self, caller: &Caller, request: Deploy) -> Result<Report, Error> {
+        self.check_deploy(&request)?;
+        let package = self.judge_wish(&request.package).await?;
+        let report = self.ask_about(&request, package).await?;
+        tracing::debug!(request = caller.request_id, answered = report.is_some(), "looked at a release");
+        report.ok_or_else(|| unanswered().into())
+    }
+
+    /// Begins to look whether an application can be created or released with these
+    /// settings; the answer is that of [`Service::precheck_result`].
+    ///
+    /// # Errors
+    /// A value that is not allowed, an unknown cluster or application.
+    pub async fn start_precheck(&self, request: Precheck) -> Result<(), Error> {
+        check::replicas(request.replicas)?;
+        check::spec(&request.spec, &check::CREATE)?;
+        self.known_cluster(&request.cluster)?;
+        let proposal = if let Some(id) = request.application {
+            let mut tx = self.store.begin().await?;
+            let (application, snapshot) = tx.lock_application(id).await?;
+            drop(tx);
+            let seconds = self.store.batch_seconds(id).await?;
+            Proposal {
+                application: id,
+                namespace: application.namespace,
+                name: application.name,
+                kind: Kind::Deploy,
+                strategy: Strategy::ALL_AT_ONCE,
+                target: self.new_target(Source::Change(request.spec), request.replicas),
+                snapshot,
+                allows_no_surge: false,
+                batch_seconds: seconds,
+            }
+        } else {
+            check::name(&request.name)?;
+            if request.spec.image.is_none() {
+                return Err(Rejection::invalid("ImageUrl", "", "the image of an application that does not exist yet must be given").into());
+            }
+            let replicas = request.replicas.unwrap_or(1);
+            self.creation(&request.namespace, &request.name, self.new_target(Source::Change(request.spec), Some(replicas)))
+        };
+        self.store.ask(&self.settings.cluster, &proposal, self.clock.now()).await?;
+        Ok(())
+    }
+
+    /// The answer to the newest look at a Deployment; the inner none = it is still
+    /// looked at.
+    ///
+    /// # Errors
+    /// A rejection where nobody asked lately.
+    pub async fn precheck_result(&self, cluster: &str, namespace: &str, name: &str) -> Result<Option<Report>, Error> {
+        self.known_cluster(cluster)?;
+        let found = self.store.newest_report(cluster, namespace, name).await?;
+        found.ok_or_else(|| Rejection::UnknownPrecheck { namespace: namespace.into(), name: name.into() }.into())
+    }
+
+    fn known_cluster(&self, cluster: &str) -> Result<(), Rejection> {
+        if cluster == self.settings.cluster { Ok(()) } else { Err(Rejection::UnknownCluster(cluster.into())) }
+    }
+
+    fn new_target(&self, source: Source, replicas: Option<i32>) -> Target {
+        Target {
+            release: Some(ReleaseId::new()),
+            source,
+            replicas,
+            min_ready_seconds: None,
+            batch_timeout_seconds: self.settings.batch_timeout_seconds,
+            tolerance: self.settings.tolerance,
+            most_missing: 0,
+        }
+    }
+
+    /// An application that does not exist yet.
+    pub(super) fn creation(&self, namespace: &str, name: &str, target: Target) -> Proposal {
+        Proposal {
+            application: ApplicationId::new(),
+            namespace: namespace.into(),
+            name: name.into(),
+            kind: Kind::Create,
+            strategy: Strategy::ALL_AT_ONCE,
+            target,
+            snapshot: None,
+            allows_no_surge: false,
+            batch_seconds: None,
+        }
+    }
+
+    /// Looks at a release that is asked for, without writing any of it.
+    pub(super) async fn ask_about(&self, request: &Deploy, package: Option<PackageUrl>) -> Result<Option<Report>, Error> {
+        let mut tx = self.store.begin().await?;
+        let assembled = self.assemble(&mut tx, request, package).await?;
+        self.no_open_order(&mut tx, assembled.application.id).await?;
+        drop(tx);
+        let batch_seconds = self.store.batch_seconds(assembled.application.id).await?;
+        let proposal = Proposal {
+            application: assembled.application.id,
+            namespace: assembled.application.namespace,
+            name: assembled.application.name,
+            kind: assembled.kind,
+            strategy: assembled.strategy,
+            target: assembled.target,
+            snapshot: assembled.snapshot,
+            allows_no_surge: request.allows_no_surge,
+            batch_seconds,
+        };
+        self.ask(&proposal).await
+    }
+
+    async fn no_open_order(&self, tx: &mut Tx, application: ApplicationId) -> Result<(), Error> {
+        match tx.open_order(application).await? {
+            Some(open) => Err(Rejection::OrderRunning { application, open }.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Asks, and waits for the answer; none where nobody can give one now.
+    pub(super) async fn ask(&self, proposal: &Proposal) -> Result<Option<Report>, Error> {
+        let (_, reaching) = self.store.executors(EXECUTOR_SECONDS).await?;
+        if reaching == 0 {
+            return Ok(None);
+        }
+        let id = self.store.ask(&self.settings.cluster, proposal, self.clock.now()).await?;
+        let answered = async {
+            let mut pause = FIRST_PAUSE;
+            loop {
+                tokio::time::sleep(pause).await;
+                if let Some(report) = self.store.report(id).await? {
+                    return Ok::<_, Error>(report);
+                }
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        };
+        match tokio::time::timeout(ANSWER_WITHIN, answered).await {
+            Ok(report) => Ok(Some(report?)),
+            Err(_) => {
+                tracing::warn!(
+                    namespace = proposal.namespace,
+                    name = proposal.name,
+                    "no executor said in time whether the release can work"
+                );
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Refuses what the report says cannot work, or what is not the plan that was
+/// agreed to. Returns how many pods may be missing at once.
+pub(super) fn accept(report: Option<&Report>, agreed: Option<&str>) -> Result<i32, Rejection> {
+    let Some(report) = report else {
+        return if agreed.is_some() { Err(unanswered()) } else { Ok(0) };
+    };
+    if let Some(check) = report.refusal() {
+        return Err(Rejection::CannotWork { subject: check.subject.word(), reason: check.reason.clone() });
+    }
+    for check in report.checks.iter().filter(|check| check.verdict == Verdict::Warned) {
+        tracing::info!(subject = check.subject.word(), "{}", check.reason);
+    }
+    let Some(plan) = &report.plan else { return Ok(0) };
+    match agreed {
+        Some(agreed) if agreed != plan.hash => {
+            let allowed = "the release would do something else now: look at its plan again";
+            Err(Rejection::invalid("PlanHash", agreed, allowed))
+        }
+        _ => Ok(plan.missing_pods),
+    }
+}
+
+fn unanswered() -> Rejection {
+    Rejection::CannotWork { subject: "Deployment", reason: "nobody can look at the cluster now: try again".into() }
+}
