@@ -16,6 +16,7 @@ pub mod observation;
 pub mod order;
 pub mod package;
 pub mod plan;
+pub mod pods;
 pub mod precheck;
 pub mod preview;
 pub mod proposal;

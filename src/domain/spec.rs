@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use super::{
     ApplicationId, ReleaseId,
     java::{self, JavaChange},
+    pods::PodChange,
 };
 
 /// Pod template annotation that makes each release a version of its own:
@@ -66,6 +67,9 @@ pub struct SpecChange {
     /// 0 removes such a hook.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drain_seconds: Option<u32>,
+    /// Everything else of the pods.
+    #[serde(skip_serializing_if = "PodChange::is_empty")]
+    pub pods: Box<PodChange>,
     /// A package in place of an image, and how it runs. An `image` ends it.
     #[serde(skip_serializing_if = "JavaChange::is_empty")]
     pub java: Box<JavaChange>,
@@ -107,6 +111,7 @@ impl SpecChange {
             self.apply_to_container(container, started.is_package());
         }
         started.finish(&mut template, index);
+        self.pods.apply(&mut template, index, name);
         if let Some(seconds) = self.drain_seconds {
             drain(&mut template, index, seconds);
         }
@@ -237,7 +242,7 @@ fn with_tag(image: &str, tag: &str) -> String {
     format!("{repository}:{tag}")
 }
 
-fn object_in<'a>(parent: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<String, Value> {
+pub(super) fn object_in<'a>(parent: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<String, Value> {
     let child = parent.entry(key).or_insert_with(|| json!({}));
     if !child.is_object() {
         *child = json!({});

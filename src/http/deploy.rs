@@ -18,13 +18,13 @@ use super::{
     value::{
         environment::{read_args, read_command, read_envs},
         java::{read_java, read_package, read_package_type},
-        probe,
+        pods, probe,
         resource::{ProcessorNames, read_memory, read_processor},
         strategy,
     },
 };
 use crate::{
-    domain::{ApplicationId, Rejection, ReleaseId, spec::SpecChange},
+    domain::{ApplicationId, Rejection, ReleaseId, pods::PodChange, spec::SpecChange},
     service::{CreateApplication, Deploy, RollBackTo},
 };
 
@@ -109,7 +109,7 @@ pub struct ApplicationInfo {
         ("PackageVersion" = Option<String>, Query, description = "Text of the first version, for the history; the time if absent."),
         ("Replicas" = Option<i32>, Query, minimum = 0, maximum = 100000, description = "Number of instances; 1 if absent."),
         ("Timeout" = Option<i64>, Query, minimum = 1, maximum = 1800, description = "Seconds until the creation has failed; 1800 if absent."),
-        ("Envs" = Option<String>, Query, description = "Environment variables: JSON list of `{\"name\",\"value\"}`; a value is text, number or boolean.", example = r#"[{"name":"A","value":"1"}]"#),
+        ("Envs" = Option<String>, Query, description = "Environment variables: JSON list of `{\"name\",\"value\"}`; a value is text, number or boolean; or `{\"name\",\"valueFrom\"}` with a configMapKeyRef or secretKeyRef.", example = r#"[{"name":"A","value":"1"}]"#),
         ("Command" = Option<String>, Query, description = "Start command, in place of the image's."),
         ("CommandArgs" = Option<String>, Query, description = "Its arguments: JSON list of `{\"argument\"}` objects, or of texts.", example = r#"[{"argument":"-c"}]"#),
         ("Readiness" = Option<String>, Query, description = "Readiness probe: JSON with one of `httpGet`, `tcpSocket`, `exec`, and `initialDelaySeconds`, `periodSeconds`, `timeoutSeconds`, `successThreshold`, `failureThreshold`. Keys in any case.", example = r#"{"httpGet":{"path":"/","port":8080},"timeoutSeconds":1}"#),
@@ -120,6 +120,28 @@ pub struct ApplicationInfo {
         ("RequestsmCpu" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Processor request in millicores; 0 = none."),
         ("LimitMem" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Memory limit in MB; 0 = none."),
         ("RequestsMem" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Memory request in MB; 0 = none."),
+        ("Annotations" = Option<String>, Query, description = "Annotations of the instances: JSON object of texts. Others that are there stay.", example = r#"{"team":"shop"}"#),
+        ("Labels" = Option<String>, Query, description = "Labels of the instances: JSON object of texts. Others that are there stay; those that select the instances cannot change.", example = r#"{"tier":"front"}"#),
+        ("EnvFroms" = Option<String>, Query, description = "ConfigMaps and Secrets whose keys are all variables: JSON list of `{\"configMapRef\":{\"name\"}}` or `{\"secretRef\":{\"name\"}}`.", example = r#"[{"configMapRef":{"name":"settings"}}]"#),
+        ("Startup" = Option<String>, Query, description = "Start-up probe, in the form of Readiness."),
+        ("PostStart" = Option<String>, Query, description = "Hook after the start: JSON with one of `exec`, `httpGet`, `tcpSocket`.", example = r#"{"exec":{"command":["sh","-c","echo hello"]}}"#),
+        ("PreStop" = Option<String>, Query, description = "Hook before the end, in the same form.", example = r#"{"exec":{"command":["sleep","5"]}}"#),
+        ("TerminateGracePeriod" = Option<i64>, Query, minimum = 0, maximum = 86400, description = "Seconds that an instance has to end after it was told to."),
+        ("LimitEphemeralStorage" = Option<u32>, Query, minimum = 0, maximum = 1000000, description = "Limit of the disk space in GB. 0 = none."),
+        ("RequestsEphemeralStorage" = Option<u32>, Query, minimum = 0, maximum = 1000000, description = "Request of disk space in GB. 0 = none."),
+        ("ConfigMountDescs" = Option<String>, Query, description = "ConfigMaps and Secrets as files: JSON list of `{name, type, mountPath}`, type `ConfigMap` or `Secret`.", example = r#"[{"name":"settings","type":"ConfigMap","mountPath":"/etc/shop"}]"#),
+        ("LocalVolume" = Option<String>, Query, description = "Folders of the node: JSON list of `{type, nodePath, mountPath}`, type empty or a hostPath type of Kubernetes.", example = r#"[{"type":"","nodePath":"/var/log","mountPath":"/logs"}]"#),
+        ("EmptyDirs" = Option<String>, Query, description = "Empty folders: JSON list of `{mountPath, readOnly, subPathExpr}`.", example = r#"[{"mountPath":"/scratch"}]"#),
+        ("PvcMountDescs" = Option<String>, Query, description = "PersistentVolumeClaims: JSON list of `{pvcName, mountPaths: [{mountPath, readOnly}]}`.", example = r#"[{"pvcName":"data","mountPaths":[{"mountPath":"/data"}]}]"#),
+        ("DeployAcrossNodes" = Option<String>, Query, description = "`true`: instances are kept apart by node where that is possible. Any other text: they are not."),
+        ("DeployAcrossZones" = Option<String>, Query, description = "`true`: the same by zone."),
+        ("CustomAffinity" = Option<String>, Query, description = "Kubernetes affinity as JSON; counts where neither DeployAcrossNodes nor DeployAcrossZones is true."),
+        ("CustomTolerations" = Option<String>, Query, description = "Kubernetes tolerations as a JSON list; likewise."),
+        ("RuntimeClassName" = Option<String>, Query, description = "Name of the container runtime class."),
+        ("SecurityContext" = Option<String>, Query, description = "Kubernetes securityContext as YAML in base64: the instance's if it has a key that only those have (such as fsGroup), else the container's."),
+        ("InitContainers" = Option<String>, Query, description = "Containers that run before: JSON list of `{yamlEncoded}`, a container's YAML in base64."),
+        ("Sidecars" = Option<String>, Query, description = "Containers beside, in the same form."),
+        ("SecretName" = Option<String>, Query, description = "Name of a pull secret for the image."),
         ("DrainSeconds" = Option<u32>, Query, minimum = 0, maximum = 600, description = "Not of EDAS: seconds for which an instance that goes still answers (a preStop hook that sleeps). 0 or absent = none.", example = 5),
     ),
     responses((status = 200, description = "Accepted.", body = Reply<InsertReply>))
@@ -170,7 +192,7 @@ pub async fn insert(State(edge): State<Edge>, call: Call) -> Result<Reply<Insert
         ("BatchTimeout" = Option<i64>, Query, minimum = 1, maximum = 604800, description = "Seconds that one batch may take until the order has failed; the server's setting if absent."),
         ("BatchWaitTime" = Option<i32>, Query, minimum = 0, maximum = 86400, description = "Seconds that a new instance must be ready before it counts (Kubernetes' minReadySeconds). Not the pause between batches: that is in UpdateStrategy."),
         ("ChangeOrderDesc" = Option<String>, Query, description = "Free text of at most 1024 characters, shown with the order."),
-        ("Envs" = Option<String>, Query, description = "Environment variables: JSON list of `{\"name\",\"value\"}`, replaces all that are set; a value is text, number or boolean. Empty or `[]` removes them.", example = r#"[{"name":"A","value":"1"}]"#),
+        ("Envs" = Option<String>, Query, description = "Environment variables: JSON list of `{\"name\",\"value\"}`, replaces all that are set; a value is text, number or boolean; or `{\"name\",\"valueFrom\"}` with a configMapKeyRef or secretKeyRef. Empty or `[]` removes them.", example = r#"[{"name":"A","value":"1"}]"#),
         ("Command" = Option<String>, Query, description = "Start command, in place of the image's. Empty removes it."),
         ("Args" = Option<String>, Query, description = "Its arguments: JSON list of texts, or of `{\"argument\"}` objects. Empty or `[]` removes them.", example = r#"["-c","sleep 10"]"#),
         ("Readiness" = Option<String>, Query, description = "Readiness probe: JSON with one of `httpGet`, `tcpSocket`, `exec`, and `initialDelaySeconds`, `periodSeconds`, `timeoutSeconds`, `successThreshold`, `failureThreshold`. Keys in any case. Empty or `{}` removes it.", example = r#"{"tcpSocket":{"port":8080},"periodSeconds":5}"#),
@@ -181,6 +203,27 @@ pub async fn insert(State(edge): State<Edge>, call: Call) -> Result<Reply<Insert
         ("McpuRequest" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Processor request in millicores; 0 removes it."),
         ("MemoryLimit" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Memory limit in MB; 0 removes it."),
         ("MemoryRequest" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Memory request in MB; 0 removes it."),
+        ("Annotations" = Option<String>, Query, description = "Annotations of the instances: JSON object of texts. Absent keeps those that were given, empty or `{}` removes them. Others that are there stay.", example = r#"{"team":"shop"}"#),
+        ("Labels" = Option<String>, Query, description = "Labels of the instances: JSON object of texts. Absent keeps those that were given, empty or `{}` removes them. Others that are there stay; those that select the instances cannot change.", example = r#"{"tier":"front"}"#),
+        ("EnvFroms" = Option<String>, Query, description = "ConfigMaps and Secrets whose keys are all variables: JSON list of `{\"configMapRef\":{\"name\"}}` or `{\"secretRef\":{\"name\"}}`. Absent keeps those that were given, empty or `[]` removes them.", example = r#"[{"configMapRef":{"name":"settings"}}]"#),
+        ("Startup" = Option<String>, Query, description = "Start-up probe, in the form of Readiness. Empty removes it."),
+        ("PostStart" = Option<String>, Query, description = "Hook after the start: JSON with one of `exec`, `httpGet`, `tcpSocket`. Empty removes it.", example = r#"{"exec":{"command":["sh","-c","echo hello"]}}"#),
+        ("PreStop" = Option<String>, Query, description = "Hook before the end, in the same form. Empty removes it.", example = r#"{"exec":{"command":["sleep","5"]}}"#),
+        ("TerminateGracePeriod" = Option<i64>, Query, minimum = 0, maximum = 86400, description = "Seconds that an instance has to end after it was told to."),
+        ("LimitEphemeralStorage" = Option<u32>, Query, minimum = 0, maximum = 1000000, description = "Limit of the disk space in GB. 0 removes it."),
+        ("RequestsEphemeralStorage" = Option<u32>, Query, minimum = 0, maximum = 1000000, description = "Request of disk space in GB. 0 removes it."),
+        ("ConfigMountDescs" = Option<String>, Query, description = "ConfigMaps and Secrets as files: JSON list of `{name, type, mountPath}`, type `ConfigMap` or `Secret`. Absent keeps those that were given, empty or `[]` removes them.", example = r#"[{"name":"settings","type":"ConfigMap","mountPath":"/etc/shop"}]"#),
+        ("LocalVolume" = Option<String>, Query, description = "Folders of the node: JSON list of `{type, nodePath, mountPath}`, type empty or a hostPath type of Kubernetes. Absent keeps those that were given, empty or `[]` removes them.", example = r#"[{"type":"","nodePath":"/var/log","mountPath":"/logs"}]"#),
+        ("EmptyDirs" = Option<String>, Query, description = "Empty folders: JSON list of `{mountPath, readOnly, subPathExpr}`. Absent keeps those that were given, empty or `[]` removes them.", example = r#"[{"mountPath":"/scratch"}]"#),
+        ("PvcMountDescs" = Option<String>, Query, description = "PersistentVolumeClaims: JSON list of `{pvcName, mountPaths: [{mountPath, readOnly}]}`. Absent keeps those that were given, empty or `[]` removes them.", example = r#"[{"pvcName":"data","mountPaths":[{"mountPath":"/data"}]}]"#),
+        ("DeployAcrossNodes" = Option<String>, Query, description = "`true`: instances are kept apart by node where that is possible. Any other text: they are not."),
+        ("DeployAcrossZones" = Option<String>, Query, description = "`true`: the same by zone."),
+        ("CustomAffinity" = Option<String>, Query, description = "Kubernetes affinity as JSON; counts where neither DeployAcrossNodes nor DeployAcrossZones is true. Empty removes it."),
+        ("CustomTolerations" = Option<String>, Query, description = "Kubernetes tolerations as a JSON list; likewise. Empty removes it."),
+        ("RuntimeClassName" = Option<String>, Query, description = "Name of the container runtime class. Empty removes it."),
+        ("SecurityContext" = Option<String>, Query, description = "Kubernetes securityContext as YAML in base64: the instance's if it has a key that only those have (such as fsGroup), else the container's. Empty removes it."),
+        ("InitContainers" = Option<String>, Query, description = "Containers that run before: JSON list of `{yamlEncoded}`, a container's YAML in base64. Absent keeps those that were given, empty or `[]` removes them."),
+        ("Sidecars" = Option<String>, Query, description = "Containers beside, in the same form. Absent keeps those that were given, empty or `[]` removes them."),
         ("DrainSeconds" = Option<u32>, Query, minimum = 0, maximum = 600, description = "Not of EDAS: seconds for which an instance that goes still answers (a preStop hook that sleeps); its termination grace period is raised to hold them. A hook of another kind is replaced. 0 removes it.", example = 5),
         ("PlanHash" = Option<String>, Query, description = "Not of EDAS: the PlanHash of a preview. Where the release would do something else by now, it is refused."),
         ("AllowNoSurge" = Option<bool>, Query, description = "Not of EDAS: where there is no room for more instances than the desired number (a quota, nodes), old ones may go before new ones come, one batch at a time. Without it such a release is refused."),
@@ -227,6 +270,8 @@ fn read_insert(params: &Params) -> Result<CreateApplication, ApiError> {
     } else if params.text("PackageUrl").is_none() || params.text("PackageType").is_some() {
         params.required("ImageUrl")?;
     }
+    let (env, from_keys) = read_envs(params)?;
+    let pull_secret = params.text("SecretName").map(Into::into);
     Ok(CreateApplication {
         name: params.required("AppName")?.into(),
         cluster: params.required("ClusterId")?.into(),
@@ -238,7 +283,7 @@ fn read_insert(params: &Params) -> Result<CreateApplication, ApiError> {
         spec: SpecChange {
             image: params.text("ImageUrl").map(Into::into),
             image_tag: None,
-            env: read_envs(params)?,
+            env,
             command: read_command(params),
             args: read_args(params, "CommandArgs")?,
             readiness: probe::read(params, "Readiness")?,
@@ -248,6 +293,7 @@ fn read_insert(params: &Params) -> Result<CreateApplication, ApiError> {
             memory_limit: read_memory(params, "LimitMem")?,
             memory_request: read_memory(params, "RequestsMem")?,
             drain_seconds: params.integer("DrainSeconds", 0..=LONGEST_DRAIN)?,
+            pods: Box::new(PodChange { pull_secret, ..pods::read(params, from_keys)? }),
             java: Box::new(read_java(params)?),
         },
         package: read_package(params, kind),
@@ -258,12 +304,13 @@ fn read_insert(params: &Params) -> Result<CreateApplication, ApiError> {
 pub(super) fn read_deploy(call: &Call) -> Result<Deploy, ApiError> {
     let params = &call.params;
     let application = call.application()?;
+    let (env, from_keys) = read_envs(params)?;
     Ok(Deploy {
         application,
         spec: SpecChange {
             image: params.text("Image").map(Into::into),
             image_tag: params.text("ImageTag").map(Into::into),
-            env: read_envs(params)?,
+            env,
             command: read_command(params),
             args: read_args(params, "Args")?,
             readiness: probe::read(params, "Readiness")?,
@@ -273,6 +320,7 @@ pub(super) fn read_deploy(call: &Call) -> Result<Deploy, ApiError> {
             memory_limit: read_memory(params, "MemoryLimit")?,
             memory_request: read_memory(params, "MemoryRequest")?,
             drain_seconds: params.integer("DrainSeconds", 0..=LONGEST_DRAIN)?,
+            pods: Box::new(pods::read(params, from_keys)?),
             java: Box::new(read_java(params)?),
         },
         package: read_package(params, None),

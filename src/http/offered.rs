@@ -46,6 +46,27 @@ const DEPLOY: &[&str] = &[
     "McpuRequest",
     "MemoryLimit",
     "MemoryRequest",
+    "Annotations",
+    "ConfigMountDescs",
+    "CustomAffinity",
+    "CustomTolerations",
+    "DeployAcrossNodes",
+    "DeployAcrossZones",
+    "EmptyDirs",
+    "EnvFroms",
+    "InitContainers",
+    "Labels",
+    "LimitEphemeralStorage",
+    "LocalVolume",
+    "PostStart",
+    "PreStop",
+    "PvcMountDescs",
+    "RequestsEphemeralStorage",
+    "RuntimeClassName",
+    "SecurityContext",
+    "Sidecars",
+    "Startup",
+    "TerminateGracePeriod",
     "PlanHash",
     "AllowNoSurge",
     "DrainSeconds",
@@ -94,6 +115,28 @@ pub const OFFERS: &[Offer] = &[
             "RequestsmCpu",
             "LimitMem",
             "RequestsMem",
+            "Annotations",
+            "ConfigMountDescs",
+            "CustomAffinity",
+            "CustomTolerations",
+            "DeployAcrossNodes",
+            "DeployAcrossZones",
+            "EmptyDirs",
+            "EnvFroms",
+            "InitContainers",
+            "Labels",
+            "LimitEphemeralStorage",
+            "LocalVolume",
+            "PostStart",
+            "PreStop",
+            "PvcMountDescs",
+            "RequestsEphemeralStorage",
+            "RuntimeClassName",
+            "SecurityContext",
+            "Sidecars",
+            "Startup",
+            "TerminateGracePeriod",
+            "SecretName",
             "DrainSeconds",
         ],
     },
@@ -127,21 +170,6 @@ pub const OFFERS: &[Offer] = &[
     Offer { operation: "StepBackChangeOrder", reads: &["ChangeOrderId", "Batch"] },
 ];
 
-/// Deploy parameters whose empty value means "remove this" (R15).
-const EMPTY_CLEARS: &[&str] = &[
-    "Args",
-    "Command",
-    "Envs",
-    "JavaStartUpConfig",
-    "Liveness",
-    "PostStart",
-    "PreStop",
-    "Readiness",
-    "SlsConfigs",
-    "Startup",
-    "WebContainerConfig",
-];
-
 /// Parameters that say nothing here, whatever their value: the region, which
 /// some SDKs put into every query.
 const SAY_NOTHING: &[&str] = &["RegionId", "ServiceCode"];
@@ -159,7 +187,7 @@ pub fn check(operation: &Operation, params: &Params) -> Result<(), ApiError> {
     for (parameter, value) in params.pairs() {
         let parameter = parameter.as_str();
         let is_read = offer.reads.contains(&parameter) || !operation.takes(parameter);
-        if !is_read && says_something(name, parameter, value) {
+        if !is_read && says_something(parameter, value) {
             return Err(ApiError::business(
                 format!("NotRead{parameter}"),
                 format!("The parameter {parameter} of {name} is not applied by this server yet: leave it out"),
@@ -169,12 +197,12 @@ pub fn check(operation: &Operation, params: &Params) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn says_something(operation: &str, parameter: &str, value: &str) -> bool {
+fn says_something(parameter: &str, value: &str) -> bool {
     if SAY_NOTHING.contains(&parameter) || value.eq_ignore_ascii_case("false") {
         return false;
     }
-    // A new application has nothing that could be cleared.
-    !value.is_empty() || ((operation == "DeployK8sApplication" || operation == "PreviewDeployment") && EMPTY_CLEARS.contains(&parameter))
+    // What could be cleared is read.
+    !matches!(value, "" | "{}" | "[]")
 }
 
 #[cfg(test)]
@@ -200,11 +228,10 @@ mod tests {
     }
 
     #[rstest]
-    #[case("Annotations=%7B%7D")]
-    #[case("PreStop=")]
+    #[case("NasId=x")]
     #[case("EnableAhas=True")]
     #[case("TrafficControlStrategy=x")]
-    #[case("LimitEphemeralStorage=0")]
+    #[case("SlsConfigs=%5B%7B%7D%5D")]
     fn a_documented_parameter_that_is_not_read_is_refused_by_name(#[case] query: &str) {
         let error = check(operation("DeployK8sApplication"), &Params::parse(query).unwrap()).unwrap_err();
         let ApiError::Business { message, .. } = error else { panic!("must be a business error") };
@@ -213,7 +240,7 @@ mod tests {
 
     #[rstest]
     #[case("EnableAhas=False&DeployAcrossZones=false&RegionId=cn-hangzhou&ServiceCode=edas")]
-    #[case("JDK=Open+JDK+8&WebContainer=x&Annotations=&HostAliases=x&Command=&Args=[]")]
+    #[case("JDK=Open+JDK+8&WebContainer=x&Annotations=&HostAliases=x&Command=&Args=[]&SlsConfigs={}&MountDescs=")]
     fn what_says_nothing_is_accepted_and_so_is_what_is_not_documented(#[case] query: &str) {
         assert_eq!(check(operation("DeployK8sApplication"), &Params::parse(query).unwrap()), Ok(()));
     }

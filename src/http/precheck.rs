@@ -19,6 +19,7 @@ use super::{
 use crate::{
     domain::{
         plan::Gate,
+        pods::PodChange,
         precheck::{Check as Judged, Plan as Planned, Report, Subject, Verdict},
         preview::PreviewBatch,
         spec::SpecChange,
@@ -178,6 +179,7 @@ pub async fn start(State(edge): State<Edge>, call: Call) -> Result<Reply<StartRe
     let params = &call.params;
     let application = if params.text("AppId").is_some() { Some(call.application()?) } else { None };
     let name = if application.is_some() { params.text("AppName").unwrap_or_default() } else { params.required("AppName")? };
+    let (env, from_keys) = read_envs(params)?;
     let request = Precheck {
         cluster: params.required("ClusterId")?.into(),
         namespace: params.required("Namespace")?.into(),
@@ -186,11 +188,12 @@ pub async fn start(State(edge): State<Edge>, call: Call) -> Result<Reply<StartRe
         replicas: params.integer("Replicas", 0..=MOST_REPLICAS)?,
         spec: SpecChange {
             image: params.text("ImageUrl").map(Into::into),
-            env: read_envs(params)?,
+            env,
             cpu_limit: params.integer("LimitmCpu", 0..=MOST_MILLICORES)?,
             cpu_request: params.integer("RequestsmCpu", 0..=MOST_MILLICORES)?,
             memory_limit: read_memory(params, "LimitMem")?,
             memory_request: read_memory(params, "RequestsMem")?,
+            pods: Box::new(PodChange { env_from_keys: from_keys, ..PodChange::default() }),
             ..SpecChange::default()
         },
     };

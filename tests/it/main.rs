@@ -11,6 +11,7 @@ mod fetch;
 mod layers;
 mod matrix;
 mod package;
+mod pods;
 mod precheck;
 mod process;
 mod real_pods;

@@ -72,6 +72,7 @@ fn a_deploy_with_every_parameter_is_read() {
         memory_limit: Some(256),
         memory_request: Some(0),
         drain_seconds: Some(5),
+        pods: Box::new(PodChange { env_from_keys: Field::Clear, ..PodChange::default() }),
         java: Box::default(),
     };
     assert_eq!(request.spec, spec);

@@ -204,7 +204,7 @@ async fn bad_input_is_refused_with_parameter_value_and_what_is_allowed_and_write
         ("Readiness", "{\"tcpSocket\":{}}", &["601", "missing field `port`", "allowed is"]),
         ("BatchTimeout", "0", &["InvalidBatchTimeout", "0", "from 1 to"]),
         ("CpuLimit", "0.5", &["InvalidCpuLimit", "0.5", "whole number"]),
-        ("Annotations", "{\"a\":\"b\"}", &["601", "not applied by this server yet"]),
+        ("EnableAhas", "true", &["601", "not applied by this server yet"]),
     ];
     for (name, value, says) in cases {
         let body = server.call("POST", DEPLOY, &[("AppId", &application), (name, value)]).await;

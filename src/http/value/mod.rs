@@ -7,6 +7,7 @@
 
 pub mod environment;
 pub mod java;
+pub mod pods;
 pub mod probe;
 pub mod resource;
 pub mod strategy;

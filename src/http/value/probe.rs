@@ -103,6 +103,23 @@ pub fn read(params: &Params, name: &str) -> Result<Field<Value>, ApiError> {
     }
 }
 
+/// Reads a hook (`PostStart`, `PreStop`) into Kubernetes' own form: absent keeps, empty
+/// or `{}` clears (R15).
+///
+/// # Errors
+/// As [`read`].
+pub fn read_hook(params: &Params, name: &str) -> Result<Field<Value>, ApiError> {
+    let hook = read(params, name)?;
+    let is_way = |key: &String| matches!(key.as_str(), "httpGet" | "tcpSocket" | "exec");
+    if let Field::Set(Value::Object(fields)) = &hook
+        && let Some(other) = fields.keys().find(|key| !is_way(key))
+    {
+        let allowed = "a hook has one of httpGet, tcpSocket and exec, and no times";
+        return Err(Rejection::invalid(name, params.raw(name).unwrap_or_default(), format!("at {other}: {allowed}")).into());
+    }
+    Ok(hook)
+}
+
 /// `value` with keys in lower case, without nulls and empty hosts, and with
 /// numeric text as numbers where Kubernetes wants numbers.
 fn plain(value: Value) -> Value {
