@@ -3,9 +3,13 @@
 The cluster is a real control plane that is already running (`scripts/test`
 starts the test bed): SLUICE_TEST_KUBECONFIG says where, SLUICE_TEST_AUDIT where
 its API server's audit log is. Without them the tests fail.
+
+The programs of other languages that are asked for run from the beginning, beside
+the tests, against a server of their own: one test kills the server of the rest.
 """
 
 import os
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -16,11 +20,36 @@ from aliyunsdkcore.client import AcsClient
 
 import cluster as outside
 from orders import well
+from programs import CLIENTS, Program
+from results import Results
 from server import Server
 
 # Both SDKs send plain HTTP through a proxy whatever NO_PROXY says.
 for name in ("HTTP_PROXY", "http_proxy"):
     os.environ.pop(name, None)
+
+
+TARGET = CLIENTS.parents[1] / "target/clients"
+RESULTS = pytest.StashKey[Results]()
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "client(name): the client that this test is evidence for")
+    config.addinivalue_line("markers", "flow(name): the flow that it went through")
+    config.stash[RESULTS] = Results()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    client, flow = item.get_closest_marker("client"), item.get_closest_marker("flow")
+    if client and flow and (report.when == "call" or report.failed):
+        item.config.stash[RESULTS].note(client.args[0], flow.args[0], report.passed)
+    return report
+
+
+def pytest_sessionfinish(session):
+    session.config.stash[RESULTS].write()
 
 
 def setting(name):
@@ -34,9 +63,9 @@ def cluster():
     return outside.Cluster(setting("SLUICE_TEST_KUBECONFIG"), setting("SLUICE_TEST_AUDIT"))
 
 
-@pytest.fixture(scope="session")
-def server(cluster, tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("server"), setting("SLUICE_TEST_KUBECONFIG"))
+@contextmanager
+def serving(folder, **settings):
+    server = Server(folder, setting("SLUICE_TEST_KUBECONFIG"), **settings)
     try:
         server.start()
         yield server
@@ -46,25 +75,65 @@ def server(cluster, tmp_path_factory):
         server.close()
 
 
-@pytest.fixture(scope="session")
-def sdk(server):
+def sdk_for(server):
     """The SDK of today: typed objects, ACS3 signatures."""
     return Client(Config(endpoint=server.endpoint, protocol="http", access_key_id=server.key_id, access_key_secret=server.secret))
 
 
-@pytest.fixture(scope="session")
-def new_namespace(cluster, sdk):
+def make_namespace(cluster, sdk):
     """Makes a namespace and waits until the server has heard of it."""
 
     def names():
         return [one.namespace for one in well(sdk.list_k8s_namespaces(models.ListK8sNamespacesRequest())).data]
 
-    def make():
-        made = outside.Namespace(cluster)
-        outside.await_that("the server knows the namespace", lambda: made.name in names(), 10)
-        return made
+    made = outside.Namespace(cluster)
+    outside.await_that("the server knows the namespace", lambda: made.name in names(), 10)
+    return made
 
-    return make
+
+@pytest.fixture(scope="session")
+def server(cluster, tmp_path_factory):
+    with serving(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sdk(server):
+    return sdk_for(server)
+
+
+@pytest.fixture(scope="session")
+def new_namespace(cluster, sdk):
+    return lambda: make_namespace(cluster, sdk)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def programs(request, cluster, tmp_path_factory):
+    """The programs that the tests of this run ask about, by name, under way."""
+    params = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
+    names = dict.fromkeys(one["program"] for one in params if "program" in one)
+    if not names:
+        yield {}
+        return
+    logs = tmp_path_factory.mktemp("programs")
+    with serving(tmp_path_factory.mktemp("programs-server")) as server:
+        sdk = sdk_for(server)
+        running = {}
+        try:
+            for name in names:
+                settings = {
+                    "ENDPOINT": server.endpoint,
+                    "ACCESS_KEY_ID": server.key_id,
+                    "ACCESS_KEY_SECRET": server.secret,
+                    "APP_NAME": "shop-" + name,
+                    "NAMESPACE": make_namespace(cluster, sdk).name,
+                }
+                running[name] = Program(name, settings, TARGET / name, logs / name)
+            yield running
+        finally:
+            for name, program in running.items():
+                program.end()
+                request.config.stash[RESULTS].package(name, program.client, program.version)
 
 
 @pytest.fixture

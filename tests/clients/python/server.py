@@ -19,7 +19,7 @@ PROGRAM = os.environ.get("SLUICE_TEST_PROGRAM") or str(ROOT / "target/debug/slui
 
 
 class Server:
-    def __init__(self, folder, kubeconfig):
+    def __init__(self, folder, kubeconfig, **settings):
         self.folder = Path(folder)
         self.log = self.folder / "log"
         self.process = None
@@ -32,7 +32,7 @@ class Server:
             "KUBECONFIG": kubeconfig,
             "SLUICE_CLUSTER": "kubernetes",
             "SLUICE_LISTEN": self.endpoint,
-        }
+        } | settings
         self._run("migrate")
         key = json.loads(self._run("key", "create", "--name", "tests", "--output", "json"))
         self.key_id, self.secret = key["AccessKeyId"], key["AccessKeySecret"]

@@ -1,0 +1,28 @@
+"""SDKs of other languages, unmodified from their registries, release the ways their users do.
+
+What a flow is and what it asserts is in the program's own source, in the folder of
+its name beside this one.
+"""
+
+import pytest
+
+FLOWS = [
+    "insert",
+    "all at once",
+    "phased, confirmed",
+    "canary",
+    "abort and roll back",
+    "roll back to a version",
+    "read",
+    "refusals",
+]
+
+
+def evidence(program, flow):
+    return pytest.param(program, flow, marks=[pytest.mark.client(program), pytest.mark.flow(flow)])
+
+
+@pytest.mark.parametrize(("program", "flow"), [evidence(program, flow) for program in ("go-sdk-old",) for flow in FLOWS])
+def test_a_program_goes_through_its_flow(programs, program, flow):
+    outcome = programs[program].outcome(flow)
+    assert outcome is None, outcome
