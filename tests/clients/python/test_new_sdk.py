@@ -76,8 +76,9 @@ def test_a_manual_release_waits_goes_on_when_told_and_is_taken_back_while_it_wai
     assert [batch.pipeline_status for batch in pipelines(waiting)][0] == SUCCESS
     assert not stages(pipelines(waiting)[2]), "a batch that has not begun shows no stage"
     assert len(instances(pipelines(waiting)[0])) == 3
-    at_rest = namespace.deployment("shop-web")["spec"]
-    assert at_rest["paused"] and at_rest.get("minReadySeconds", 0) == 0
+    # An order says that it waits before the Deployment is told so.
+    at_rest = await_that("the Deployment is paused", lambda: (spec := namespace.deployment("shop-web")["spec"]).get("paused") and spec, 10)
+    assert at_rest.get("minReadySeconds", 0) == 0
 
     well(sdk.continue_pipeline(models.ContinuePipelineRequest(pipeline_id=pipelines(waiting)[0].pipeline_id, confirm=True)))
     second = follow_second_wait(sdk, order)

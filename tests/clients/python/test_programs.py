@@ -6,6 +6,7 @@ its name beside this one.
 
 import pytest
 
+SDKS = ["go-sdk-old", "node-pop-core", "node-tea"]
 FLOWS = [
     "insert",
     "all at once",
@@ -22,7 +23,7 @@ def evidence(program, flow):
     return pytest.param(program, flow, marks=[pytest.mark.client(program), pytest.mark.flow(flow)])
 
 
-@pytest.mark.parametrize(("program", "flow"), [evidence(program, flow) for program in ("go-sdk-old",) for flow in FLOWS])
+@pytest.mark.parametrize(("program", "flow"), [evidence(program, flow) for program in SDKS for flow in FLOWS])
 def test_a_program_goes_through_its_flow(programs, program, flow):
     outcome = programs[program].outcome(flow)
     assert outcome is None, outcome
