@@ -44,11 +44,11 @@ pub(super) fn controller(object: &Value, kind: &str) -> Option<(String, String)>
     Some((owner["uid"].as_str()?.to_owned(), owner["name"].as_str()?.to_owned()))
 }
 
-/// Who else wrote the pod template last. Times are whole seconds, so our own
+/// Who else wrote this field of the spec last. Times are whole seconds, so our own
 /// writes are left out instead of compared.
-pub(super) fn other_manager(metadata: &Value) -> Option<String> {
+pub(super) fn other_manager(metadata: &Value, field: &str) -> Option<String> {
     let writes = metadata["managedFields"].as_array()?.iter();
-    let others = writes.filter(|write| write["manager"] != FIELD_MANAGER && !write["fieldsV1"]["f:spec"]["f:template"].is_null());
+    let others = writes.filter(|write| write["manager"] != FIELD_MANAGER && !write["fieldsV1"]["f:spec"][field].is_null());
     let newest = others.max_by_key(|write| write["time"].as_str().map(str::to_owned))?;
     newest["manager"].as_str().map(str::to_owned)
 }

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     java::PACKAGE_CONTAINER,
-    observation::{ContainerState, ContainerView, CreateFailure, DeploymentView, Ending, PodView, Warning},
+    observation::{ContainerState, ContainerView, CreateFailure, DeploymentView, Ending, PodView, ReplicaSetView, Warning},
     order::Tolerance,
 };
 
@@ -136,9 +136,28 @@ const NOT_STARTED: &[&str] =
 /// The cause that is fatal first, if the present version has any trouble.
 #[must_use]
 pub fn judge(view: &DeploymentView, measure: Measure) -> Option<Cause> {
-    let set = view.new.as_ref()?;
-    let refused = set.create_failure.iter().map(|failure| judge_set(&set.name, failure, measure));
-    refused.chain(set.pods.iter().filter_map(|pod| judge_pod(pod, measure))).min_by_key(|cause| cause.verdict)
+    judge_sets(view.new.iter(), |_| true, measure)
+}
+
+/// The same of all versions, and of those pods only that came since the order began:
+/// what became of the others is none of its doing.
+#[must_use]
+pub fn judge_added(view: &DeploymentView, measure: Measure) -> Option<Cause> {
+    judge_sets(view.new.iter().chain(&view.old), |pod| is_since(pod, measure), measure)
+}
+
+/// Whether the pod was made since the order began. Kubernetes tells whole seconds.
+#[must_use]
+pub fn is_since(pod: &PodView, measure: Measure) -> bool {
+    pod.created_at.is_none_or(|created| created.as_second() >= measure.since.as_second())
+}
+
+fn judge_sets<'a>(sets: impl Iterator<Item = &'a ReplicaSetView>, counts: impl Fn(&PodView) -> bool, measure: Measure) -> Option<Cause> {
+    let of_set = |set: &'a ReplicaSetView| {
+        let refused = set.create_failure.iter().map(|failure| judge_set(&set.name, failure, measure));
+        refused.chain(set.pods.iter().filter(|pod| counts(pod)).filter_map(|pod| judge_pod(pod, measure))).min_by_key(|cause| cause.verdict)
+    };
+    sets.filter_map(of_set).min_by_key(|cause| cause.verdict)
 }
 
 /// Why the pod is not Ready; none if it is, or if it is just starting.
@@ -221,9 +240,7 @@ fn endings(pod: &PodView, container: &ContainerView, measure: Measure) -> i32 {
         ContainerState::Waiting { .. } => 0,
     };
     // Of a pod that was there before, earlier restarts are none of the order's doing.
-    // Kubernetes tells whole seconds.
-    let is_ours = pod.created_at.is_none_or(|created| created.as_second() >= measure.since.as_second());
-    now + if is_ours { container.restarts } else { 0 }
+    now + if is_since(pod, measure) { container.restarts } else { 0 }
 }
 
 /// A pod whose volumes or network cannot be had: its containers are silent on it.

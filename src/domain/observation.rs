@@ -41,6 +41,8 @@ pub struct DeploymentView {
     pub fence: Option<i64>,
     /// The field manager other than ours that wrote the template last, if known.
     pub other_manager: Option<String>,
+    /// The field manager other than ours that wrote the number of pods last, if known.
+    pub other_scaler: Option<String>,
     /// `status.replicas`.
     pub status_replicas: i32,
     /// `status.updatedReplicas`.
@@ -184,15 +186,30 @@ impl DeploymentView {
     /// All pods that are Ready, of whatever version.
     #[must_use]
     pub fn all_ready(&self) -> i32 {
-        let sets = self.new.iter().chain(&self.old);
-        count(sets.flat_map(|set| &set.pods).filter(|pod| pod.ready_since.is_some()))
+        count(self.pods().filter(|pod| pod.ready_since.is_some()))
+    }
+
+    /// All pods that are Ready for `seconds` at `now`, of whatever version.
+    #[must_use]
+    pub fn all_ready_for(&self, seconds: i32, now: Timestamp) -> i32 {
+        count(self.pods().filter(|pod| pod.is_ready_for(seconds, now)))
+    }
+
+    /// All pods, of whatever version.
+    pub fn pods(&self) -> impl Iterator<Item = &PodView> {
+        self.new.iter().chain(&self.old).flat_map(|set| &set.pods)
     }
 
     /// When the next pod of the present template will have been Ready for `seconds`.
     #[must_use]
     pub fn next_ready(&self, seconds: i32, now: Timestamp) -> Option<Timestamp> {
-        let pods = self.new.iter().flat_map(|set| &set.pods);
-        pods.filter(|pod| !pod.is_ready_for(seconds, now)).filter_map(|pod| pod.counts_at(seconds)).min()
+        next_ready(self.new.iter().flat_map(|set| &set.pods), seconds, now)
+    }
+
+    /// When the next pod of whatever version will have been Ready for `seconds`.
+    #[must_use]
+    pub fn next_of_all_ready(&self, seconds: i32, now: Timestamp) -> Option<Timestamp> {
+        next_ready(self.pods(), seconds, now)
     }
 
     /// Pods that old ReplicaSets have or should have, whichever is more.
@@ -205,6 +222,12 @@ impl DeploymentView {
     #[must_use]
     pub fn new_desired(&self) -> i32 {
         self.new.as_ref().map_or(0, |set| set.desired)
+    }
+
+    /// Pods that all ReplicaSets together should have.
+    #[must_use]
+    pub fn all_desired(&self) -> i32 {
+        self.new.iter().chain(&self.old).map(|set| set.desired).sum()
     }
 }
 
@@ -237,6 +260,10 @@ impl PodView {
     fn is_ready_for(&self, seconds: i32, now: Timestamp) -> bool {
         self.counts_at(seconds).is_some_and(|at| at <= now)
     }
+}
+
+fn next_ready<'a>(pods: impl Iterator<Item = &'a PodView>, seconds: i32, now: Timestamp) -> Option<Timestamp> {
+    pods.filter(|pod| !pod.is_ready_for(seconds, now)).filter_map(|pod| pod.counts_at(seconds)).min()
 }
 
 fn count<'a>(pods: impl Iterator<Item = &'a PodView>) -> i32 {

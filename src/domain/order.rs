@@ -26,6 +26,28 @@ pub enum Kind {
     DeployVersion,
     /// Takes another order back.
     Rollback,
+    /// Changes the number of pods.
+    Scale,
+}
+
+impl Kind {
+    /// Whether it replaces pods by others, as a release does.
+    #[must_use]
+    pub fn releases(self) -> bool {
+        match self {
+            Self::Deploy | Self::DeployVersion => true,
+            Self::Create | Self::Rollback | Self::Scale => false,
+        }
+    }
+
+    /// Whether it changes the number of pods and nothing else.
+    #[must_use]
+    pub fn scales(self) -> bool {
+        match self {
+            Self::Scale => true,
+            Self::Create | Self::Deploy | Self::DeployVersion | Self::Rollback => false,
+        }
+    }
 }
 
 /// Where an order stands, as its callers see it.
@@ -67,6 +89,8 @@ impl State {
 pub enum Step {
     /// Nothing was changed yet.
     Start,
+    /// The Deployment gets another number of pods.
+    Resize,
     /// The Deployment is being created.
     Create,
     /// New pods of the batch come up (beside the old ones).
@@ -101,6 +125,8 @@ pub enum Source {
     Change(SpecChange),
     /// Exactly this template.
     Exact(Value),
+    /// The Deployment's own, which is left alone.
+    Kept,
 }
 
 /// What an order brings about.
@@ -113,6 +139,9 @@ pub struct Target {
     pub source: Source,
     /// Desired number of pods; none keeps the Deployment's.
     pub replicas: Option<i32>,
+    /// The number when the order was accepted, where it changes nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas_before: Option<i32>,
     /// Seconds a pod must be Ready before it counts; none keeps the Deployment's.
     pub min_ready_seconds: Option<i32>,
     /// Seconds one batch may take.
@@ -221,10 +250,18 @@ pub struct Order {
 }
 
 impl Order {
+    /// Whether it changes the number of pods and nothing else, also as the way back
+    /// of one that did.
+    #[must_use]
+    pub fn resizes(&self) -> bool {
+        self.kind.scales() || (self.kind == Kind::Rollback && self.target.source == Source::Kept)
+    }
+
     /// Whether its Deployment still has to be brought to rest if it is aborted now.
+    /// Where only the number of pods changes it is at rest all the time.
     #[must_use]
     pub fn rests_on_abort(&self) -> bool {
-        self.snapshot.is_some() && !matches!(self.step, Step::Start | Step::Create | Step::Done)
+        self.snapshot.is_some() && !matches!(self.step, Step::Start | Step::Create | Step::Resize | Step::Done)
     }
 
     /// Whether batches that were begun can be gone back on now.
@@ -246,13 +283,12 @@ impl Order {
     }
 
     /// Whether a rollback order can take it back: it released a version on top of
-    /// another, and none came after it. One that ended must have touched the
-    /// Deployment; `is_newest` and `is_undone` say whether another order of the
-    /// application followed, and whether one took it back already.
+    /// another, or changed the number of pods, and none came after it. One that ended
+    /// must have touched the Deployment; `is_newest` and `is_undone` say whether
+    /// another order of the application followed, and whether one took it back already.
     #[must_use]
     pub fn can_be_undone(kind: Kind, state: State, touched: bool, is_newest: bool, is_undone: bool) -> bool {
-        let releases = matches!(kind, Kind::Deploy | Kind::DeployVersion);
-        releases && !is_undone && (!state.is_final() || (touched && is_newest))
+        (kind.releases() || kind.scales()) && !is_undone && (!state.is_final() || (touched && is_newest))
     }
 }
 

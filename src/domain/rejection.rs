@@ -65,6 +65,14 @@ pub enum Rejection {
         /// Why not, continuing the sentence.
         reason: String,
     },
+    /// The application is not in a state that allows what was asked.
+    #[error("the application {application} {reason}")]
+    WrongApplicationState {
+        /// The application.
+        application: ApplicationId,
+        /// Why not, continuing the sentence.
+        reason: String,
+    },
     /// Nobody asked lately whether this can be released.
     #[error("a precheck of {name} in namespace {namespace} does not exist: start one first")]
     UnknownPrecheck {

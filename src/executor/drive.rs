@@ -261,7 +261,7 @@ impl Executor {
             .new
             .iter()
             .flat_map(|set| &set.pods)
-            .filter(|pod| !pods.earlier.contains(&pod.name))
+            .filter(|pod| machine::brought(&drive.order, pod) && !pods.earlier.contains(&pod.name))
             .map(|pod| PodState {
                 name: pod.name.clone(),
                 ip: pod.ip.clone(),

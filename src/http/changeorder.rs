@@ -42,7 +42,7 @@ pub struct ChangeOrderInfo {
     /// 0 accepted, 1 running, 2 succeeded, 3 failed, 6 aborted, 8 waits for a person, 9 waits for the next batch's time, 10 system error. 2, 3, 6 and 10 are final.
     #[schema(example = 1)]
     pub status: i32,
-    /// `Create`, `Deploy` or `Rollback`.
+    /// `Create`, `Deploy`, `Rollback`, `Application Scale Out` or `Application Scale In`.
     #[schema(example = "Deploy")]
     pub co_type: String,
     /// `Automatic`, or `Manual` where a person confirms each batch.
@@ -120,9 +120,9 @@ pub struct ChangeOrder {
     /// As in GetChangeOrderInfo.
     #[schema(example = 2)]
     pub status: i32,
-    /// `Create`, `Deploy` or `Rollback`.
+    /// As in GetChangeOrderInfo.
     pub co_type: String,
-    /// `CoCreateApp`, `CoDeploy`, `CoDeployHistroy` (sic) or `CoRollback`.
+    /// `CoCreateApp`, `CoDeploy`, `CoDeployHistroy` (sic), `CoRollback`, `CoScaleOut` or `CoScaleIn`.
     #[schema(example = "CoDeploy")]
     pub co_type_code: String,
     /// `YYYY-MM-DD hh:mm:ss` in UTC+8.
@@ -309,7 +309,7 @@ fn info(order: &OrderView) -> ChangeOrderInfo {
     ChangeOrderInfo {
         change_order_id: order.id.to_string(),
         status: status(order.state),
-        co_type: kind(order.kind).0.into(),
+        co_type: kind(order).0.into(),
         batch_type: batch_type(order).into(),
         batch_count: batch_count(order),
         change_order_description: describe(order),
@@ -319,7 +319,7 @@ fn info(order: &OrderView) -> ChangeOrderInfo {
         support_rollback: order.can_roll_back,
         targets: Targets { items: vec![GROUP.into()] },
         traffic_control: TrafficControl::default(),
-        pipeline_info_list: pipelines(&order.batches),
+        pipeline_info_list: pipelines(&order.batches, if goes_down(order) { "Scale In" } else { "Scale Out" }),
         status_message: order.message.clone(),
         rolled_back_by: order.undone_by.map(|id| id.to_string()).unwrap_or_default(),
         rolls_back: order.undoes.map(|id| id.to_string()).unwrap_or_default(),
@@ -327,7 +327,7 @@ fn info(order: &OrderView) -> ChangeOrderInfo {
 }
 
 fn listed(order: &OrderView) -> ChangeOrder {
-    let (co_type, co_type_code) = kind(order.kind);
+    let (co_type, co_type_code) = kind(order);
     ChangeOrder {
         change_order_id: order.id.to_string(),
         app_id: order.application.to_string(),
@@ -347,13 +347,20 @@ fn listed(order: &OrderView) -> ChangeOrder {
 }
 
 /// CoType, which one client compares with Create, Deploy and Stop, and CoTypeCode.
-fn kind(kind: Kind) -> (&'static str, &'static str) {
-    match kind {
+fn kind(order: &OrderView) -> (&'static str, &'static str) {
+    match order.kind {
         Kind::Create => ("Create", "CoCreateApp"),
         Kind::Deploy => ("Deploy", "CoDeploy"),
         Kind::DeployVersion => ("Deploy", "CoDeployHistroy"),
         Kind::Rollback => ("Rollback", "CoRollback"),
+        Kind::Scale if goes_down(order) => ("Application Scale In", "CoScaleIn"),
+        Kind::Scale => ("Application Scale Out", "CoScaleOut"),
     }
+}
+
+/// Whether all that happens to instances is that some go.
+fn goes_down(order: &OrderView) -> bool {
+    order.replicas_before.is_some() && order.replicas < order.replicas_before
 }
 
 fn batch_type(order: &OrderView) -> &'static str {
@@ -375,6 +382,9 @@ fn describe(order: &OrderView) -> String {
     let package = order.package.as_ref().map_or(&order.image, |package| &package.address);
     if !package.is_empty() {
         parts.push(format!("Deployment Package: {package}"));
+    }
+    if let (Some(before), Some(after)) = (order.replicas_before, order.replicas) {
+        parts.push(format!("Instances: {before} to {after}"));
     }
     parts.push("Deploy to: all groups".into());
     parts.join(" | ")

@@ -32,10 +32,10 @@ use crate::{
 pub(super) const CLUSTER_TYPE: i32 = 5;
 
 /// Most instances that are accepted.
-const MOST_REPLICAS: i32 = 100_000;
+pub(super) const MOST_REPLICAS: i32 = 100_000;
 
 /// Longest time for one batch, in seconds (a week).
-const LONGEST_BATCH: i64 = 604_800;
+pub(super) const LONGEST_BATCH: i64 = 604_800;
 
 /// Longest minReadySeconds that is accepted (a day).
 const LONGEST_WAIT: i32 = 86_400;
@@ -43,7 +43,7 @@ const LONGEST_WAIT: i32 = 86_400;
 /// Longest drain that is accepted, in seconds.
 const LONGEST_DRAIN: u32 = 600;
 
-/// Reply of DeployK8sApplication and RollbackApplication.
+/// Reply of every operation that orders something of an application.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct OrderReply {

@@ -154,6 +154,7 @@ impl From<Rejection> for ApiError {
             Rejection::NameTaken { .. } => "NameTaken".into(),
             Rejection::OrderRunning { .. } => "OrderRunning".into(),
             Rejection::WrongState { .. } => "WrongState".into(),
+            Rejection::WrongApplicationState { .. } => "WrongApplicationState".into(),
             Rejection::UnknownPrecheck { .. } => "UnknownPrecheck".into(),
             Rejection::CannotWork { subject, .. } => format!("Precheck{subject}"),
         };

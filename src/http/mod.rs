@@ -33,6 +33,7 @@ pub mod error;
 pub mod health;
 pub mod history;
 pub mod k8s_application;
+pub mod lifecycle;
 pub mod line;
 pub mod offered;
 pub mod page;
@@ -111,6 +112,7 @@ fn edas() -> OpenApiRouter<Edge> {
         .routes(routes!(deploy::deploy))
         .routes(routes!(deploy::insert))
         .routes(routes!(deploy::roll_back_to))
+        .routes(routes!(lifecycle::scale))
         .routes(routes!(changeorder::get_info))
         .routes(routes!(changeorder::list_recent))
         .routes(routes!(changeorder::confirm))

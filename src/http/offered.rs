@@ -151,6 +151,7 @@ pub const OFFERS: &[Offer] = &[
     Offer { operation: "RetryChangeOrderTask", reads: &["TaskId", "RetryStatus"] },
     Offer { operation: "RollbackApplication", reads: &["AppId", "GroupId", "HistoryVersion", "Batch", "BatchWaitTime"] },
     Offer { operation: "RollbackChangeOrder", reads: &["ChangeOrderId"] },
+    Offer { operation: "ScaleK8sApplication", reads: &["AppId", "Replicas", "Timeout"] },
     Offer {
         operation: "StartK8sAppPrecheck",
         reads: &[
@@ -247,7 +248,7 @@ mod tests {
 
     #[test]
     fn an_operation_that_is_not_offered_is_refused_by_name() {
-        let error = check(operation("ScaleK8sApplication"), &Params::default()).unwrap_err();
-        assert_eq!(error, ApiError::business("NotOffered", "The operation ScaleK8sApplication is not offered by this server"));
+        let error = check(operation("BindK8sSlb"), &Params::default()).unwrap_err();
+        assert_eq!(error, ApiError::business("NotOffered", "The operation BindK8sSlb is not offered by this server"));
     }
 }

@@ -74,7 +74,7 @@ wrapped! {
 pub struct StageInfo {
     /// Its id.
     pub stage_id: String,
-    /// `Process Start`, `Scale Out` or `Process Complete`.
+    /// `Process Start`, `Scale Out` (`Scale In` where instances only go) or `Process Complete`.
     #[schema(example = "Scale Out")]
     pub stage_name: String,
     /// As PipelineStatus.
@@ -212,13 +212,13 @@ pub struct TaskInfo {
     pub show_manual_ignorance: bool,
 }
 
-/// The batches as EDAS shows them.
+/// The batches as EDAS shows them; `stage` names what they do to instances.
 #[must_use]
-pub fn pipelines(batches: &[BatchView]) -> PipelineInfoList {
-    PipelineInfoList { items: batches.iter().map(pipeline).collect() }
+pub fn pipelines(batches: &[BatchView], stage: &str) -> PipelineInfoList {
+    PipelineInfoList { items: batches.iter().map(|batch| pipeline(batch, stage)).collect() }
 }
 
-fn pipeline(batch: &BatchView) -> PipelineInfo {
+fn pipeline(batch: &BatchView, stage: &str) -> PipelineInfo {
     let began = batch.started_at.is_some();
     PipelineInfo {
         pipeline_id: batch.id.to_string(),
@@ -226,8 +226,8 @@ fn pipeline(batch: &BatchView) -> PipelineInfo {
         pipeline_status: status(batch.state),
         start_time: milliseconds(batch.started_at),
         update_time: milliseconds(began.then_some(batch.updated_at)),
-        stage_list: StageList { items: if began { stages(batch) } else { Vec::new() } },
-        stage_detail_list: StageDetailList { items: if began { vec![detail(batch)] } else { Vec::new() } },
+        stage_list: StageList { items: if began { stages(batch, stage) } else { Vec::new() } },
+        stage_detail_list: StageDetailList { items: if began { vec![detail(batch, stage)] } else { Vec::new() } },
     }
 }
 
@@ -240,7 +240,7 @@ fn rollout_state(batch: &BatchView) -> State {
     }
 }
 
-fn stages(batch: &BatchView) -> Vec<StageInfo> {
+fn stages(batch: &BatchView, stage: &str) -> Vec<StageInfo> {
     let rollout = rollout_state(batch);
     let complete = if rollout.is_final() { rollout } else { State::Ready };
     let instances = InstanceList { items: batch.pods.iter().map(|pod| instance(batch, pod, rollout)).collect() };
@@ -248,7 +248,7 @@ fn stages(batch: &BatchView) -> Vec<StageInfo> {
         whole_stage(batch, 1, "Process Start", State::Succeeded),
         StageInfo {
             stage_id: format!("{}@2", batch.id),
-            stage_name: "Scale Out".into(),
+            stage_name: stage.into(),
             status: status(rollout),
             stage_result: StageResult { service_stage: ServiceStage::default(), instances },
         },
@@ -301,14 +301,14 @@ fn instance(batch: &BatchView, pod: &PodState, rollout: State) -> Instance {
     }
 }
 
-fn detail(batch: &BatchView) -> StageDetail {
+fn detail(batch: &BatchView, stage: &str) -> StageDetail {
     let rollout = rollout_state(batch);
     let failed = matches!(rollout, State::Failed | State::SystemFailed);
     let ready = batch.pods.iter().filter(|pod| pod.ready).count();
     let progress = format!("{ready} of {} new instances are ready", batch.size);
     let task = TaskInfo {
         task_id: format!("{}@2-1", batch.id),
-        task_name: "Scale Out".into(),
+        task_name: stage.into(),
         task_status: status(rollout).to_string(),
         task_message: if failed || batch.message.is_empty() { progress } else { batch.message.clone() },
         task_error_code: if failed { "BatchFailed".into() } else { String::new() },
@@ -319,7 +319,7 @@ fn detail(batch: &BatchView) -> StageDetail {
     };
     StageDetail {
         stage_id: format!("{}@2", batch.id),
-        stage_name: "Scale Out".into(),
+        stage_name: stage.into(),
         stage_status: status(rollout),
         task_list: TaskList { items: vec![task] },
     }

@@ -7,7 +7,7 @@ use super::{Caller, Error, Service};
 use crate::{
     domain::{
         BatchId, OrderId, Rejection,
-        order::{Kind, Order, State},
+        order::{Order, State},
     },
     store::{Event, Opened, Tx},
 };
@@ -54,14 +54,14 @@ impl Service {
         }
         let is_newest = tx.is_newest_order(&order).await?;
         if !Order::can_be_undone(order.kind, order.state, order.template.is_some(), is_newest, false) {
-            let reason = match order.kind {
-                Kind::Create | Kind::Rollback => {
-                    "has no earlier version to go back to: only a release of a version on top of another can be rolled back"
-                }
-                Kind::Deploy | Kind::DeployVersion if !is_newest => {
-                    "is not the newest of its application: release a version of the history instead (RollbackApplication)"
-                }
-                Kind::Deploy | Kind::DeployVersion => "changed nothing that could be taken back",
+            let reason = if !order.kind.releases() && !order.kind.scales() {
+                "has no earlier version to go back to: only a release of a version on top of another can be rolled back"
+            } else if is_newest {
+                "changed nothing that could be taken back"
+            } else if order.kind.scales() {
+                "is not the newest of its application: scale it instead"
+            } else {
+                "is not the newest of its application: release a version of the history instead (RollbackApplication)"
             };
             return Err(Rejection::WrongState { order: id, reason: reason.into() }.into());
         }

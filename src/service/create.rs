@@ -60,6 +60,7 @@ impl Service {
             batch_timeout_seconds: request.timeout_seconds.unwrap_or(CREATE_TIMEOUT_SECONDS),
             tolerance: self.settings.tolerance,
             most_missing: 0,
+            replicas_before: None,
         };
         let taken = self.store.applications(Some(&request.name)).await?;
         if taken.iter().any(|other| other.namespace == namespace && other.cluster == request.cluster) {

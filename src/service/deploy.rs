@@ -23,7 +23,7 @@ pub(super) struct Assembled {
     pub target: Target,
     pub snapshot: Option<Snapshot>,
     pub replicas: i32,
-    /// A new version, with its image and package.
+    /// A new version, with its image and package; none = no new one.
     pub release: Option<(ReleaseId, String, Option<Label>)>,
 }
 
@@ -95,6 +95,7 @@ impl Service {
             batch_timeout_seconds: request.batch_timeout_seconds.unwrap_or(self.settings.batch_timeout_seconds),
             tolerance: self.settings.tolerance,
             most_missing: 0,
+            replicas_before: None,
         };
         if let Some(release) = request.release {
             let row = tx.find_release(application.id, Some(release), None).await?;
@@ -155,7 +156,7 @@ impl Service {
         self.deploy(caller, request).await
     }
 
-    async fn accept(&self, mut tx: Tx, caller: &Caller, order: Assembled, description: &str) -> Result<OrderId, Error> {
+    pub(super) async fn accept(&self, mut tx: Tx, caller: &Caller, order: Assembled, description: &str) -> Result<OrderId, Error> {
         let (id, now, application) = (OrderId::new(), self.clock.now(), order.application.id);
         let detail =
             json!({ "request": caller.request_id, "strategy": order.strategy, "target": order.target, "replicas": order.replicas });

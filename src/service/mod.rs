@@ -11,6 +11,7 @@ mod check;
 mod create;
 mod deploy;
 mod error;
+mod operate;
 mod package;
 mod precheck;
 mod read;
@@ -20,7 +21,7 @@ pub mod view;
 
 pub use error::Error;
 pub use package::Packages;
-pub use request::{Caller, CreateApplication, Deploy, KeySecret, PackageWish, Precheck, RequestIdentity, RollBackTo};
+pub use request::{Caller, CreateApplication, Deploy, KeySecret, PackageWish, Precheck, RequestIdentity, RollBackTo, Scale};
 pub use view::{BatchView, ClusterView, CurrentSpec, OrderView, PodState, ReleaseView};
 
 use std::sync::Arc;

@@ -103,6 +103,7 @@ impl Service {
             batch_timeout_seconds: self.settings.batch_timeout_seconds,
             tolerance: self.settings.tolerance,
             most_missing: 0,
+            replicas_before: None,
         }
     }
 

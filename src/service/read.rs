@@ -113,7 +113,7 @@ impl Service {
 }
 
 fn order_view(row: OrderRow, batches: Vec<BatchRow>) -> OrderView {
-    let mut before = 0;
+    let mut before = row.replicas_before.unwrap_or(0);
     let batches = batches.into_iter().map(|batch| {
         let size = (batch.target - before).max(0);
         before = batch.target;
@@ -128,6 +128,8 @@ fn order_view(row: OrderRow, batches: Vec<BatchRow>) -> OrderView {
         step: row.step,
         batch_count: row.strategy.count(),
         strategy: row.strategy,
+        replicas: row.replicas,
+        replicas_before: row.replicas_before,
         description: row.description,
         version: row.version.unwrap_or_default(),
         image: row.image.unwrap_or_default(),

@@ -114,6 +114,17 @@ pub struct Deploy {
     pub allows_no_surge: bool,
 }
 
+/// ScaleK8sApplication.
+#[derive(Debug, Clone, Copy)]
+pub struct Scale {
+    /// The application.
+    pub application: ApplicationId,
+    /// Desired number of pods.
+    pub replicas: i32,
+    /// Seconds it may take; none = the server's setting for a batch.
+    pub timeout_seconds: Option<i64>,
+}
+
 /// StartK8sAppPrecheck.
 #[derive(Debug, Clone)]
 pub struct Precheck {

@@ -30,6 +30,10 @@ pub struct OrderView {
     pub batches: Vec<BatchView>,
     /// Number of batches.
     pub batch_count: usize,
+    /// Desired number of pods, where it sets one.
+    pub replicas: Option<i32>,
+    /// The number before, where it changes nothing else.
+    pub replicas_before: Option<i32>,
     /// The caller's description.
     pub description: String,
     /// Version text of what it releases, empty if it is none of the history.

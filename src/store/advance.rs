@@ -95,7 +95,7 @@ impl Store {
             State::Succeeded => tx.note_success(order, now).await?,
             // The way back itself failed, or was not wanted: how the Deployment was
             // before is kept for the next order.
-            State::Failed if order.kind == Kind::Rollback || step.settles => {
+            State::Failed if (order.kind == Kind::Rollback && !order.resizes()) || step.settles => {
                 if let Some(snapshot) = &order.snapshot {
                     tx.keep_resting_snapshot(order.application, snapshot).await?;
                 }
@@ -207,13 +207,21 @@ impl Tx {
     }
 
     async fn note_success(&mut self, order: &Order, now: Timestamp) -> Result<(), StoreError> {
+        // Another number of pods leaves a release as it rests.
         sqlx::query!(
-            "/* note_success */ UPDATE application SET resting_snapshot = NULL, release_id = coalesce($2, release_id) WHERE id = $1",
+            "/* note_success */ UPDATE application SET release_id = coalesce($2, release_id),
+                 resting_snapshot = CASE WHEN $3 THEN resting_snapshot END
+             WHERE id = $1",
             order.application.0,
-            order.target.release.map(|release| release.0)
+            order.target.release.map(|release| release.0),
+            order.resizes()
         )
         .execute(self.connection())
         .await?;
+        if let Some(replicas) = order.target.replicas {
+            let before = order.snapshot.as_ref().map(|snapshot| snapshot.replicas);
+            self.note_replicas(order.application, replicas, before).await?;
+        }
         let (Some(release), Some(template)) = (order.target.release, &order.template) else { return Ok(()) };
         sqlx::query!(
             "/* note_release */ UPDATE release SET released_at = $2, template = $3, image = $4, min_ready_seconds = coalesce($5, min_ready_seconds) WHERE id = $1",
@@ -228,6 +236,23 @@ impl Tx {
         Ok(())
     }
 
+    /// Notes how many pods the application has from now on, before the cluster is
+    /// seen again; and how many it had, where these are none.
+    async fn note_replicas(&mut self, application: ApplicationId, replicas: i32, before: Option<i32>) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* note_replicas */ UPDATE application SET replicas = $2,
+                 replicas_before_stop = CASE WHEN $2 = 0 THEN coalesce(nullif($3::integer, 0), nullif(replicas, 0), replicas_before_stop) END,
+                 resting_snapshot = jsonb_set(resting_snapshot, '{replicas}', to_jsonb($2::integer))
+             WHERE id = $1",
+            application.0,
+            replicas,
+            before
+        )
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
     /// Opens the order that takes `order` back; that one must have ended in this
     /// transaction.
     ///
@@ -236,17 +261,25 @@ impl Tx {
     pub async fn open_rollback(&mut self, order: &Order, actor: &str, source: &str, now: Timestamp) -> Result<Opened, StoreError> {
         let id = OrderId::new();
         let snapshot = order.snapshot.clone();
+        let (release, template) = if order.resizes() {
+            (None, Source::Kept)
+        } else {
+            let template = snapshot.as_ref().map_or(Value::Null, |snapshot| snapshot.template.clone());
+            (self.release_of(order.application, snapshot.as_ref()).await?, Source::Exact(template))
+        };
+        // Only where the order itself changed the number; a scaler's choice stays.
+        let replicas = order.target.replicas.and(snapshot.as_ref().map(|snapshot| snapshot.replicas));
         let target = Target {
-            release: self.release_of(order.application, snapshot.as_ref()).await?,
-            source: Source::Exact(snapshot.as_ref().map_or(Value::Null, |snapshot| snapshot.template.clone())),
-            // Only where the order itself changed the number; a scaler's choice stays.
-            replicas: order.target.replicas.and(snapshot.as_ref().map(|snapshot| snapshot.replicas)),
+            release,
+            source: template,
+            replicas,
+            replicas_before: order.target.replicas_before.and(order.target.replicas),
             min_ready_seconds: None,
             batch_timeout_seconds: order.target.batch_timeout_seconds,
             tolerance: order.target.tolerance,
             most_missing: order.target.most_missing,
         };
-        let replicas = order.batches.last().map_or(0, |batch| batch.target);
+        let replicas = replicas.or(order.batches.last().map(|batch| batch.target)).unwrap_or(0);
         let rollback = NewOrder {
             id,
             application: order.application,

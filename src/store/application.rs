@@ -38,8 +38,8 @@ impl Tx {
     /// [`Rejection::NameTaken`].
     pub async fn insert_application(&mut self, application: &NewApplication<'_>, now: Timestamp) -> Result<(), StoreError> {
         let inserted = sqlx::query!(
-            "/* insert_application */ INSERT INTO application (id, cluster_id, namespace, name, logical_region, description, owner, created_at, replicas)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (cluster_id, namespace, name) DO NOTHING",
+            "/* insert_application */ INSERT INTO application (id, cluster_id, namespace, name, logical_region, description, owner, created_by, created_at, replicas)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9) ON CONFLICT (cluster_id, namespace, name) WHERE deleted_at IS NULL DO NOTHING",
             application.id.0,
             application.cluster,
             application.namespace,

@@ -30,6 +30,10 @@ pub struct OrderRow {
     pub step: Step,
     /// How its batches follow each other.
     pub strategy: Strategy,
+    /// Desired number of pods, where it sets one.
+    pub replicas: Option<i32>,
+    /// The number before, where it changes nothing else.
+    pub replicas_before: Option<i32>,
     /// The caller's description.
     pub description: String,
     /// Version text of what it releases.
@@ -116,7 +120,7 @@ impl Store {
     async fn order_rows(&self, id: Option<OrderId>, application: Option<ApplicationId>, limit: i64) -> Result<Vec<OrderRow>, StoreError> {
         let rows = sqlx::query!(
             r#"/* order_rows */ SELECT o.id, o.application_id, o.kind::text AS "kind!", o.state::text AS "state!", o.step::text AS "step!",
-                   o.strategy, o.description, o.message, o.created_at, o.finished_at, o.created_by, o.source, o.undoes,
+                   o.strategy, (o.target->>'replicas')::integer AS replicas, (o.target->>'replicas_before')::integer AS replicas_before, o.description, o.message, o.created_at, o.finished_at, o.created_by, o.source, o.undoes,
                    r.version AS "version?", r.image AS "image?", r.package,
                    (SELECT u.id FROM change_order u WHERE u.undoes = o.id) AS undone_by, o.template IS NOT NULL AS "touched!",
                    NOT EXISTS (
@@ -140,6 +144,8 @@ impl Store {
                     state: value("state", row.state)?,
                     step: value("step", row.step)?,
                     strategy: document("strategy", row.strategy)?,
+                    replicas: row.replicas,
+                    replicas_before: row.replicas_before,
                     description: row.description,
                     version: row.version,
                     image: row.image,

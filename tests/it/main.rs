@@ -10,6 +10,7 @@ mod fault;
 mod fetch;
 mod layers;
 mod matrix;
+mod operate;
 mod package;
 mod pods;
 mod precheck;

@@ -59,6 +59,7 @@ async fn order(store: &Store, application: ApplicationId, strategy: Strategy) ->
             batch_timeout_seconds: 60,
             tolerance: Tolerance::default(),
             most_missing: 0,
+            replicas_before: None,
         },
         snapshot: None,
         undoes: None,

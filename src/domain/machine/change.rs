@@ -31,7 +31,7 @@ pub(super) fn template(order: &Order, base: &Value) -> Value {
         (Source::Exact(template), _) => template.clone(),
         (Source::Change(change), Some(release)) => change.apply(base, &order.name, release),
         // Only rollbacks have no release, and theirs is an exact template.
-        (Source::Change(_), None) => base.clone(),
+        (Source::Change(_), None) | (Source::Kept, _) => base.clone(),
     }
 }
 
@@ -100,6 +100,11 @@ pub(super) fn back(stay: i32) -> Change {
         strategy: Some(rolling(0, stay.max(1))),
         ..Patch::default()
     })
+}
+
+/// Sets the number of pods, and nothing else.
+pub(super) fn resize(replicas: i32) -> Change {
+    Change::Patch(Patch { replicas: Some(replicas), ..Patch::default() })
 }
 
 /// Sets the size of a ReplicaSet.

@@ -12,11 +12,14 @@
 //!             └──────────────────────┘ └─▶ Finish ─▶ Done       (a rollback order)
 //!
 //!  Surge, Shrink or Rearm ─▶ Back ─▶ Regrow ─▶ Retire ─▶ Hold  (back to fewer batches)
+//!
+//!  Start ─▶ Resize ─▶ Done                                     (another number of pods)
 //! ```
 
 mod back;
 mod change;
 mod release;
+mod resize;
 mod restore;
 #[cfg(test)]
 mod tests;
@@ -24,9 +27,9 @@ mod tests;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    failure::{self, Measure, Verdict},
+    failure::{self, Cause, Measure, Verdict},
     intent::Change,
-    observation::{DeploymentView, Observation},
+    observation::{DeploymentView, Observation, PodView},
     order::{Kind, Order, Snapshot, State, Step},
 };
 
@@ -158,7 +161,9 @@ pub fn decide(order: &Order, observation: &Observation, now: Timestamp) -> Decis
         let rests = matches!(order.step, Step::Hold | Step::Freeze);
         return if rests { done(order) } else { restore::freeze(order, view) };
     }
+    // Where only the number of pods changes, the template is anybody's.
     if order.step != Step::Start
+        && !order.resizes()
         && let Some(expected) = &order.template
         && *expected != view.template
     {
@@ -168,9 +173,11 @@ pub fn decide(order: &Order, observation: &Observation, now: Timestamp) -> Decis
         return decision;
     }
     match order.step {
+        Step::Start if order.resizes() => resize::start(order, view),
         Step::Start if order.kind == Kind::Rollback => restore::start(order, view),
         Step::Start => release::start(order, view, now),
         Step::Create => release::create(order, view, now),
+        Step::Resize => resize::resize(order, view, now),
         Step::Surge => release::surge(order, view, now),
         Step::Shrink => release::shrink(order, view, now),
         Step::Hold => release::hold(order, now),
@@ -239,7 +246,7 @@ fn done_well(order: &Order, message: &str) -> Decision {
 /// or comes to rest where it is, if that is what was asked for.
 fn fail(order: &Order, message: &str) -> Decision {
     // Before its first change an order has nothing to take back.
-    let begun = matches!(order.kind, Kind::Deploy | Kind::DeployVersion) && order.step != Step::Start;
+    let begun = order.kind.releases() && order.step != Step::Start;
     let settles = begun && !order.target.tolerance.roll_back && order.rests_on_abort();
     let step = if settles { order.step } else { Step::Done };
     let mut failure = Move::new(order, State::Failed, step).batch(order.batch, State::Failed, None, message).because(message);
@@ -253,7 +260,7 @@ fn deadline(order: &Order) -> Timestamp {
     let started = order.batches.get(order.batch).and_then(|batch| batch.started_at);
     // A step after the batch's pods came up has its own time, as long again.
     let since = match order.step {
-        Step::Surge | Step::Create | Step::Return => started.unwrap_or(order.step_since),
+        Step::Surge | Step::Create | Step::Resize | Step::Return => started.unwrap_or(order.step_since),
         Step::Start
         | Step::Shrink
         | Step::Hold
@@ -276,15 +283,48 @@ fn on_deadline(order: &Order, now: Timestamp, state: &str) -> Option<Decision> {
     Some(fail(order, &format!("batch {} was not done within {seconds} s: {state}", order.batch + 1)))
 }
 
+/// Waits until something is likely to have changed, or fails where the batch has taken
+/// too long. `ready_at` is when a pod will count that does not yet.
+fn keep_waiting(order: &Order, now: Timestamp, state: &str, cause: Option<&Cause>, ready_at: Option<Timestamp>) -> Decision {
+    if let Some(failure) = on_deadline(order, now, state) {
+        return failure;
+    }
+    let fatal_at = cause.and_then(|cause| match cause.verdict {
+        Verdict::FatalAt(at) => Some(at),
+        Verdict::Fatal | Verdict::KeepWaiting => None,
+    });
+    wait([ready_at, fatal_at, Some(deadline(order))].into_iter().flatten().min())
+}
+
+/// The Deployment as it was before the order.
+fn snapshot(order: &Order, view: &DeploymentView) -> Snapshot {
+    order.snapshot.clone().unwrap_or_else(|| Snapshot {
+        template: view.template.clone(),
+        replicas: view.replicas,
+        settings: view.kept.clone().unwrap_or_else(|| view.settings.clone()),
+    })
+}
+
 /// By what the order's pods are judged.
 #[must_use]
 pub fn measure(order: &Order) -> Measure {
     Measure { tolerance: order.target.tolerance, since: order.created_at }
 }
 
-/// Why the present version will not get all its pods, as a sentence.
+/// The trouble of the order's pods, whatever is to follow from it.
+fn cause(order: &Order, view: &DeploymentView) -> Option<Cause> {
+    if order.resizes() { failure::judge_added(view, measure(order)) } else { failure::judge(view, measure(order)) }
+}
+
+/// Whether the order brought this pod. Of a release they are those of its version.
+#[must_use]
+pub fn brought(order: &Order, pod: &PodView) -> bool {
+    !order.resizes() || failure::is_since(pod, measure(order))
+}
+
+/// Why the order will not get all its pods, as a sentence.
 fn trouble(order: &Order, view: &DeploymentView, now: Timestamp) -> Option<String> {
-    let cause = failure::judge(view, measure(order))?;
+    let cause = cause(order, view)?;
     match cause.verdict {
         Verdict::Fatal => Some(cause.sentence),
         Verdict::FatalAt(at) if at <= now => {

@@ -4,11 +4,10 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    BatchMove, Decision, Move, SETTLE_SECONDS, back, change, deadline, done_well, fail, measure, min_ready_seconds, on_deadline,
-    settle_seconds, trouble, wait,
+    BatchMove, Decision, Move, SETTLE_SECONDS, back, cause, change, deadline, done_well, fail, keep_waiting, min_ready_seconds,
+    on_deadline, settle_seconds, snapshot, trouble, wait,
 };
 use crate::domain::{
-    failure::{self, Verdict},
     intent::GATE_SECONDS,
     observation::DeploymentView,
     order::{Kind, Order, Snapshot, State, Step},
@@ -47,11 +46,7 @@ pub(super) fn start(order: &Order, view: &DeploymentView, now: Timestamp) -> Dec
         // the new one, or go in their place.
         return wait(Some(settle_until));
     }
-    let snapshot = order.snapshot.clone().unwrap_or_else(|| Snapshot {
-        template: view.template.clone(),
-        replicas: view.replicas,
-        settings: view.kept.clone().unwrap_or_else(|| view.settings.clone()),
-    });
+    let snapshot = snapshot(order, view);
     let replicas = order.target.replicas.unwrap_or(view.replicas);
     if let Some(why) = impossible(order, &snapshot, replicas) {
         return fail(order, &why);
@@ -213,22 +208,14 @@ pub(super) fn finish(order: &Order, view: &DeploymentView, now: Timestamp) -> De
 /// Waits for pods, or fails where the batch has taken too long.
 pub(super) fn await_pods(order: &Order, view: &DeploymentView, now: Timestamp, min_ready: i32, goal: i32) -> Decision {
     let mut state = format!("{} of {goal} new pods are Ready", view.new_ready(min_ready, now));
-    let cause = failure::judge(view, measure(order));
+    let cause = cause(order, view);
     if let Some(cause) = &cause {
         state = format!("{state}: {}", cause.sentence);
     }
     if order.kind != Kind::Create && view.old_pods() > 0 && order.strategy.count() == 1 {
         state = format!("{state}, {} old ones are left", view.old_pods());
     }
-    if let Some(failure) = on_deadline(order, now, &state) {
-        return failure;
-    }
-    let fatal_at = cause.and_then(|cause| match cause.verdict {
-        Verdict::FatalAt(at) => Some(at),
-        Verdict::Fatal | Verdict::KeepWaiting => None,
-    });
-    let events = [view.next_ready(min_ready, now), fatal_at, Some(deadline(order))];
-    wait(events.into_iter().flatten().min())
+    keep_waiting(order, now, &state, cause.as_ref(), view.next_ready(min_ready, now))
 }
 
 /// The move that begins batch `from`, or the next one that has pods: where the

@@ -8,6 +8,7 @@
 mod back;
 mod going;
 mod native;
+mod resize;
 mod whole;
 
 use std::sync::Arc;
@@ -92,6 +93,7 @@ fn accepted(kind: Kind, strategy: Strategy, replicas: i32) -> Order {
             batch_timeout_seconds: TIMEOUT,
             tolerance: Tolerance::default(),
             most_missing: 0,
+            replicas_before: None,
         },
         snapshot: None,
         intent: None,
@@ -171,6 +173,7 @@ fn shown(new: i32, since: Option<Timestamp>, old: i32) -> DeploymentView {
         template: template("new"),
         fence: Some(1),
         other_manager: None,
+        other_scaler: None,
         status_replicas: new + old,
         status_updated: new,
         new: Some(set("new", new, GATE_SECONDS, since)),

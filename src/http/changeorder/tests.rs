@@ -49,6 +49,8 @@ fn order(state: State, batches: Vec<BatchView>) -> OrderView {
         strategy: Strategy { canary: 0, batches: 2, pace: Pace::Manual },
         batch_count: batches.len(),
         batches,
+        replicas: None,
+        replicas_before: None,
         description: "by a test".into(),
         version: "2.0".into(),
         image: "shop/web:2.0".into(),

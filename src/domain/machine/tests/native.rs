@@ -160,6 +160,7 @@ impl Cluster {
             template: self.template.clone(),
             fence: None,
             other_manager: None,
+            other_scaler: None,
             status_replicas: self.status_replicas,
             status_updated: self.status_updated,
             new: self.new_set().map(|index| show(&self.sets[index])),

@@ -372,6 +372,49 @@ proptest! {
     }
 
     #[test]
+    fn another_number_of_pods_is_reached_from_wherever_a_release_rests_and_nothing_else_changes(
+        (replicas, strategy) in releases(), user in settings(), seed: u64, events in 0..3000usize, goal in 1..60i32, goes_back: bool,
+    ) {
+        let mut play = Play::new(strategy, replicas, user, seed);
+        play.go_for(events)?;
+        let rests = !play.order.state.is_final();
+        if rests {
+            play.abort(true);
+        }
+        while play.order.step != Step::Done || play.order.has_change_to_make() || !play.cluster.is_settled() {
+            play.go()?;
+        }
+        let before = (play.cluster.settings.clone(), play.cluster.kept.clone(), play.cluster.template.clone());
+        let mut order = accepted(Kind::Scale, Strategy::ALL_AT_ONCE, replicas);
+        order.target.release = None;
+        order.target.source = Source::Kept;
+        order.target.replicas = Some(goal);
+        play.least_ready = replicas.min(goal);
+        play.follow(order.clone());
+        let mut wanted = goal;
+        if goes_back {
+            play.go_for(events / 10)?;
+        }
+        if goes_back && !play.order.state.is_final() {
+            let snapshot = play.order.snapshot.clone();
+            play.abort(true);
+            prop_assert!(!play.order.settling, "it is at rest all the time");
+            let back = snapshot.as_ref().map(|snapshot| snapshot.replicas);
+            // What it was about to write may still land, until the way back wrote.
+            wanted = back.unwrap_or(replicas);
+            let undoes = Some(order.id);
+            let target = Target { replicas: back, ..order.target };
+            play.follow(Order { kind: Kind::Rollback, undoes, snapshot, target, ..accepted(Kind::Rollback, Strategy::ALL_AT_ONCE, replicas) });
+        }
+        play.go_to_the_end()?;
+        let cluster = &play.cluster;
+        prop_assert_eq!((play.order.state, cluster.replicas), (State::Succeeded, wanted));
+        prop_assert!(play.changes <= 1, "one write");
+        prop_assert_eq!((&cluster.settings, &cluster.kept, &cluster.template), (&before.0, &before.1, &before.2));
+        prop_assert!(cluster.ready() >= wanted && (rests || cluster.total() == wanted), "{:#?}", play);
+    }
+
+    #[test]
     fn a_release_that_steps_back_rests_where_it_was_told_and_goes_on_to_its_end(
         (replicas, strategy) in releases(), user in settings(), seed: u64, events in 0..3000usize, stay in 1..6usize,
     ) {
