@@ -67,6 +67,8 @@ struct State {
     replica_sets: HashMap<String, Owned<ReplicaSet>>,
     /// By uid.
     pods: HashMap<String, Owned<PodView>>,
+    /// Uids of pods on their way out, with their ReplicaSet's.
+    leaving: HashMap<String, String>,
     /// By the event's own uid; its owner is the pod.
     warnings: HashMap<String, Owned<Warning>>,
     /// Uids of owned objects by their owner's.
@@ -179,7 +181,7 @@ impl View {
                 Vec::new()
             }
             Kind::ReplicaSet => state.replica_sets.keys().filter(|uid| !listed.contains(*uid)).cloned().collect(),
-            Kind::Pod => state.pods.keys().filter(|uid| !listed.contains(*uid)).cloned().collect(),
+            Kind::Pod => state.pods.keys().chain(state.leaving.keys()).filter(|uid| !listed.contains(*uid)).cloned().collect(),
             Kind::Warning => state.warnings.keys().filter(|uid| !listed.contains(*uid)).cloned().collect(),
             Kind::Namespace => {
                 state.namespaces = listed.iter().cloned().collect();
@@ -235,9 +237,10 @@ impl View {
                 let Some((owner, _)) = controller(&value, "ReplicaSet") else { return };
                 let mut state = self.lock();
                 // A pod on its way out no longer counts, neither for nor against.
-                let active = value["metadata"]["deletionTimestamp"].is_null()
-                    && !matches!(value["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
-                if active {
+                let leaves = !value["metadata"]["deletionTimestamp"].is_null();
+                let ended = matches!(value["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+                state.leaving.remove(&uid);
+                if !leaves && !ended {
                     state.children.entry(owner.clone()).or_default().insert(uid.clone());
                     let mut pod = object::pod(&value);
                     let known = state.pods.get(&uid).and_then(|pod| pod.object.troubled_since);
@@ -246,6 +249,10 @@ impl View {
                     state.pods.insert(uid, Owned { owner: owner.clone(), object: pod });
                 } else {
                     state.forget(Kind::Pod, &uid);
+                    if !ended {
+                        state.children.entry(owner.clone()).or_default().insert(uid.clone());
+                        state.leaving.insert(uid, owner.clone());
+                    }
                 }
                 state.notify_owner(&owner);
             }
@@ -309,9 +316,8 @@ impl State {
                 }
                 set.owner
             }),
-            Kind::Pod => self.pods.remove(uid).map(|pod| {
-                self.notify_owner(&pod.owner);
-                pod.owner
+            Kind::Pod => self.pods.remove(uid).map(|pod| pod.owner).or_else(|| self.leaving.remove(uid)).inspect(|owner| {
+                self.notify_owner(owner);
             }),
             Kind::Warning => self.warnings.remove(uid).map(|warning| warning.owner),
             Kind::Deployment | Kind::Namespace => None,
@@ -335,8 +341,11 @@ impl State {
         let (spec, status, metadata) = (&object["spec"], &object["status"], &object["metadata"]);
         let uid = metadata["uid"].as_str().unwrap_or_default();
         let (mut new, mut old, mut idle) = (None, Vec::new(), Vec::new());
+        let mut leaving = 0;
         for set_uid in self.children.get(uid).into_iter().flatten() {
             let Some(set) = self.replica_sets.get(set_uid) else { continue };
+            let pods = self.children.get(set_uid).into_iter().flatten();
+            leaving += i32::try_from(pods.filter(|pod| self.leaving.contains_key(*pod)).count()).unwrap_or(i32::MAX);
             let view = self.replica_set_view(set_uid, &set.object);
             if new.is_none() && *set.object.template == spec["template"] {
                 new = Some(view);
@@ -361,6 +370,7 @@ impl State {
             new,
             old,
             idle,
+            leaving,
         }
     }
 

@@ -30,6 +30,8 @@ pub struct Application {
     pub replicas: i32,
     /// Pods that are Ready.
     pub ready_replicas: i32,
+    /// How many pods it had when all were let go; none = they were not.
+    pub replicas_before_stop: Option<i32>,
     /// The version that was last released to its end.
     pub release: Option<ReleaseId>,
     /// The kind of package that it runs; none = an image.
@@ -50,6 +52,19 @@ pub enum Phase {
 }
 
 impl Application {
+    /// Whether it is to have pods, and was not stopped. The number of pods may be an
+    /// old one for a moment; that it was stopped is known with the order's end.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.replicas > 0 && self.replicas_before_stop.is_none()
+    }
+
+    /// How many pods a start brings up, where nothing else is asked for.
+    #[must_use]
+    pub fn replicas_to_start(&self) -> i32 {
+        self.replicas_before_stop.unwrap_or(1)
+    }
+
     /// The phase that the newest order leaves the application in.
     #[must_use]
     pub fn phase(&self) -> Phase {

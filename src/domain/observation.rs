@@ -53,6 +53,8 @@ pub struct DeploymentView {
     pub old: Vec<ReplicaSetView>,
     /// The ReplicaSets that have none, and are kept for a way back.
     pub idle: Vec<ReplicaSetView>,
+    /// Pods of whatever version that are on their way out, and still there.
+    pub leaving: i32,
 }
 
 /// A ReplicaSet with its pods.

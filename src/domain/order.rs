@@ -28,6 +28,10 @@ pub enum Kind {
     Rollback,
     /// Changes the number of pods.
     Scale,
+    /// Lets all pods go.
+    Stop,
+    /// Brings pods up again after all of them went.
+    Start,
 }
 
 impl Kind {
@@ -36,7 +40,7 @@ impl Kind {
     pub fn releases(self) -> bool {
         match self {
             Self::Deploy | Self::DeployVersion => true,
-            Self::Create | Self::Rollback | Self::Scale => false,
+            Self::Create | Self::Rollback | Self::Scale | Self::Stop | Self::Start => false,
         }
     }
 
@@ -44,7 +48,7 @@ impl Kind {
     #[must_use]
     pub fn scales(self) -> bool {
         match self {
-            Self::Scale => true,
+            Self::Scale | Self::Stop | Self::Start => true,
             Self::Create | Self::Deploy | Self::DeployVersion | Self::Rollback => false,
         }
     }

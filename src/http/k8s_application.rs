@@ -84,7 +84,7 @@ pub struct App {
     pub region_id: String,
     /// Desired number of instances.
     pub instances: i32,
-    /// Always 0.
+    /// Instances that StartK8sApplication brings back, where the application was stopped; else 0.
     pub instances_before_scaling: i32,
     /// Start command; empty = the image's or the package's.
     pub cmd: String,
@@ -307,6 +307,7 @@ fn app(application: &Application, spec: &CurrentSpec, container: &Map<String, Va
         k8s_namespace: application.namespace.clone(),
         region_id: region_of(&application.logical_region).into(),
         instances: application.replicas,
+        instances_before_scaling: application.replicas_before_stop.unwrap_or(0),
         cmd: command.into(),
         cmd_args: CmdArgs { items: texts_at(container.get("args")) },
         env_list: EnvList { items: plain.collect() },

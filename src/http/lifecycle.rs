@@ -1,4 +1,5 @@
-//! Operating an application beside its releases: ScaleK8sApplication.
+//! Operating an application beside its releases: ScaleK8sApplication,
+//! StopK8sApplication and StartK8sApplication.
 //!
 //! Each answers with a change order, which is followed as a release is.
 
@@ -11,7 +12,10 @@ use super::{
     error::ApiError,
     reply::Reply,
 };
-use crate::{domain::OrderId, service::Scale};
+use crate::{
+    domain::OrderId,
+    service::{Scale, Start},
+};
 
 /// Changes the number of instances.
 ///
@@ -33,6 +37,48 @@ pub async fn scale(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderRe
     let replicas = call.params.integer("Replicas", 0..=MOST_REPLICAS)?.unwrap_or_default();
     let request = Scale { application, replicas, timeout_seconds: call.params.integer("Timeout", 1..=LONGEST_BATCH)? };
     let order = edge.service.scale(&call.caller, request).await?;
+    Ok(ordered(&call, order))
+}
+
+/// Lets all instances go.
+///
+/// The order is done when none is left. How many there were is remembered for
+/// StartK8sApplication. A release that was aborted or failed half way ends with it: the
+/// version before is what is started again.
+#[utoipa::path(
+    post, path = "/pop/v5/k8s/acs/stop_k8s_app", operation_id = "StopK8sApplication", tag = "Applications",
+    params(
+        ("AppId" = String, Query, description = "The application's id."),
+        ("Timeout" = Option<i64>, Query, minimum = 1, maximum = 604800, description = "Seconds until the order has failed; the server's setting for a batch if absent."),
+    ),
+    responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
+)]
+pub async fn stop(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
+    let timeout_seconds = call.params.integer("Timeout", 1..=LONGEST_BATCH)?;
+    let order = edge.service.stop(&call.caller, call.application()?, timeout_seconds).await?;
+    Ok(ordered(&call, order))
+}
+
+/// Brings instances up again after all of them went.
+///
+/// The order is done when all are there and ready. One that fails says which instance
+/// cannot start, and leaves those that run.
+#[utoipa::path(
+    post, path = "/pop/v5/k8s/acs/start_k8s_app", operation_id = "StartK8sApplication", tag = "Applications",
+    params(
+        ("AppId" = String, Query, description = "The application's id. It must have no instances."),
+        ("Replicas" = Option<i32>, Query, minimum = 1, maximum = 100000, description = "Number of instances; if absent, as many as there were when it was stopped, or 1."),
+        ("Timeout" = Option<i64>, Query, minimum = 1, maximum = 1800, description = "Seconds until the order has failed; 600 if absent."),
+    ),
+    responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
+)]
+pub async fn start(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
+    let request = Start {
+        application: call.application()?,
+        replicas: call.params.integer("Replicas", 1..=MOST_REPLICAS)?,
+        timeout_seconds: call.params.integer("Timeout", 1..=1800)?,
+    };
+    let order = edge.service.start(&call.caller, request).await?;
     Ok(ordered(&call, order))
 }
 

@@ -113,6 +113,8 @@ fn edas() -> OpenApiRouter<Edge> {
         .routes(routes!(deploy::insert))
         .routes(routes!(deploy::roll_back_to))
         .routes(routes!(lifecycle::scale))
+        .routes(routes!(lifecycle::stop))
+        .routes(routes!(lifecycle::start))
         .routes(routes!(changeorder::get_info))
         .routes(routes!(changeorder::list_recent))
         .routes(routes!(changeorder::confirm))

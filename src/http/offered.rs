@@ -168,7 +168,9 @@ pub const OFFERS: &[Offer] = &[
             "RequestsMem",
         ],
     },
+    Offer { operation: "StartK8sApplication", reads: &["AppId", "Replicas", "Timeout"] },
     Offer { operation: "StepBackChangeOrder", reads: &["ChangeOrderId", "Batch"] },
+    Offer { operation: "StopK8sApplication", reads: &["AppId", "Timeout"] },
 ];
 
 /// Parameters that say nothing here, whatever their value: the region, which

@@ -21,7 +21,7 @@ pub mod view;
 
 pub use error::Error;
 pub use package::Packages;
-pub use request::{Caller, CreateApplication, Deploy, KeySecret, PackageWish, Precheck, RequestIdentity, RollBackTo, Scale};
+pub use request::{Caller, CreateApplication, Deploy, KeySecret, PackageWish, Precheck, RequestIdentity, RollBackTo, Scale, Start};
 pub use view::{BatchView, ClusterView, CurrentSpec, OrderView, PodState, ReleaseView};
 
 use std::sync::Arc;

@@ -1,12 +1,16 @@
-//! Operating an application beside its releases: another number of pods.
+//! Operating an application beside its releases: another number of pods, none, and
+//! pods again.
 
-use super::{Caller, Error, Scale, Service, check, deploy::Assembled};
+use super::{Caller, Error, Scale, Service, Start, check, deploy::Assembled};
 use crate::domain::{
-    OrderId,
+    ApplicationId, OrderId, Rejection,
     application::Application,
-    order::{Kind, Source, Target},
+    order::{Kind, Snapshot, Source, Target},
     plan::Strategy,
 };
+
+/// Seconds that a start may take (R23).
+const START_TIMEOUT_SECONDS: i64 = 600;
 
 impl Service {
     /// Orders another number of pods. How a release rests half way stays as it is.
@@ -25,6 +29,48 @@ impl Service {
         let description = format!("Scale from {} to {} instances", application.replicas, request.replicas);
         let order = self.sized(Kind::Scale, application, request.replicas, request.timeout_seconds);
         self.accept(tx, caller, order, &description).await
+    }
+
+    /// Orders that all pods go; how many there were is remembered. A release that rests
+    /// half way ends with it: the version of before is what is started again. An
+    /// application without any pod stays as it is.
+    ///
+    /// # Errors
+    /// As [`Service::scale`].
+    pub async fn stop(&self, caller: &Caller, application: ApplicationId, timeout_seconds: Option<i64>) -> Result<OrderId, Error> {
+        check::seconds("Timeout", timeout_seconds, 1)?;
+        let mut tx = self.store.begin().await?;
+        if let Some(first) = self.answered(&mut tx, caller).await? {
+            return Ok(first);
+        }
+        let (application, resting) = tx.lock_application(application).await?;
+        let snapshot = resting.map(|before| Snapshot { replicas: application.replicas, ..before });
+        let order = Assembled { snapshot, ..self.sized(Kind::Stop, application, 0, timeout_seconds) };
+        self.accept(tx, caller, order, "Stop").await
+    }
+
+    /// Orders pods again for an application that has none: as many as it had.
+    ///
+    /// # Errors
+    /// As [`Service::scale`], or an application that runs.
+    pub async fn start(&self, caller: &Caller, request: Start) -> Result<OrderId, Error> {
+        if let Some(replicas) = request.replicas.filter(|replicas| *replicas < 1) {
+            return Err(Rejection::invalid("Replicas", replicas, "must be 1 or more").into());
+        }
+        check::seconds("Timeout", request.timeout_seconds, 1)?;
+        let mut tx = self.store.begin().await?;
+        if let Some(first) = self.answered(&mut tx, caller).await? {
+            return Ok(first);
+        }
+        let (application, _) = tx.lock_application(request.application).await?;
+        if application.is_running() {
+            let reason = format!("runs already, with {} instances: scale it instead", application.replicas);
+            return Err(Rejection::WrongApplicationState { application: application.id, reason }.into());
+        }
+        let replicas = request.replicas.unwrap_or_else(|| application.replicas_to_start());
+        let timeout_seconds = request.timeout_seconds.unwrap_or(START_TIMEOUT_SECONDS);
+        let order = self.sized(Kind::Start, application, replicas, Some(timeout_seconds));
+        self.accept(tx, caller, order, "Start").await
     }
 
     /// An order for `replicas` pods.

@@ -125,6 +125,17 @@ pub struct Scale {
     pub timeout_seconds: Option<i64>,
 }
 
+/// StartK8sApplication.
+#[derive(Debug, Clone, Copy)]
+pub struct Start {
+    /// The application.
+    pub application: ApplicationId,
+    /// Number of pods; none = as many as it had when it was stopped, or 1.
+    pub replicas: Option<i32>,
+    /// Seconds it may take; none = 600 (R23).
+    pub timeout_seconds: Option<i64>,
+}
+
 /// StartK8sAppPrecheck.
 #[derive(Debug, Clone)]
 pub struct Precheck {

@@ -207,14 +207,14 @@ impl Tx {
     }
 
     async fn note_success(&mut self, order: &Order, now: Timestamp) -> Result<(), StoreError> {
-        // Another number of pods leaves a release as it rests.
+        // Another number of pods leaves a release as it rests; a stop ends that.
         sqlx::query!(
             "/* note_success */ UPDATE application SET release_id = coalesce($2, release_id),
                  resting_snapshot = CASE WHEN $3 THEN resting_snapshot END
              WHERE id = $1",
             order.application.0,
             order.target.release.map(|release| release.0),
-            order.resizes()
+            order.resizes() && order.kind != Kind::Stop
         )
         .execute(self.connection())
         .await?;

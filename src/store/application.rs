@@ -163,7 +163,7 @@ async fn list(
 ) -> Result<Vec<Application>, StoreError> {
     let rows = sqlx::query!(
         r#"/* applications */ SELECT a.id, a.cluster_id, a.namespace, a.name, a.logical_region, a.description, a.owner, a.created_at,
-               a.replicas, a.ready_replicas, a.release_id,
+               a.replicas, a.ready_replicas, a.replicas_before_stop, a.release_id,
                (SELECT r.package FROM release r WHERE r.application_id = a.id AND (a.release_id IS NULL OR r.id = a.release_id)
                 ORDER BY r.created_at, r.id LIMIT 1) AS package,
                (SELECT o.state::text FROM change_order o WHERE o.application_id = a.id ORDER BY o.created_at DESC, o.id DESC LIMIT 1) AS last_order
@@ -189,6 +189,7 @@ async fn list(
                 owner: row.owner,
                 replicas: row.replicas,
                 ready_replicas: row.ready_replicas,
+                replicas_before_stop: row.replicas_before_stop,
                 release: row.release_id.map(ReleaseId),
                 package: row.package.map(|package| document::<Label>("package", package)).transpose()?.map(|label| label.kind),
                 last_order: row.last_order.map(|state| value("order state", state)).transpose()?,

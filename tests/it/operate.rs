@@ -1,15 +1,19 @@
-//! An application between its releases: another number of pods. Each check runs on
-//! the simulated cluster and on a real control plane.
+//! An application between its releases: another number of pods, none, and pods again.
+//! Each check runs on the simulated cluster and on a real control plane.
 
-use k8s_openapi::api::apps::v1::DeploymentSpec;
-use kube::api::{Patch, PatchParams};
+use jiff::Timestamp;
+use k8s_openapi::api::{apps::v1::DeploymentSpec, core::v1::Pod};
+use kube::{
+    Api,
+    api::{ListParams, Patch, PatchParams},
+};
 use sluice::{
     domain::{
         ApplicationId, OrderId,
         order::{Kind, State, Step},
         plan::Strategy,
     },
-    service::Scale,
+    service::{OrderView, Scale, Start},
     simulated::Behaviour,
 };
 use sqlx::PgPool;
@@ -25,10 +29,21 @@ on_both_clusters!(
     a_scale_is_aborted_or_taken_back,
     a_release_that_rests_half_way_is_scaled_and_goes_on,
     another_hand_on_the_number_is_named,
+    a_stop_lets_all_pods_go_and_a_start_brings_as_many_back,
+    a_stopped_application_is_released_and_starts_with_the_new_version,
+    a_stop_ends_a_release_that_rests_half_way,
+    a_start_whose_pods_cannot_start_names_the_cause,
 );
 
 async fn spec(app: &App) -> DeploymentSpec {
     app.deployments().get("web").await.unwrap().spec.unwrap()
+}
+
+/// Waits until the pods that are there are of an earlier second than what follows:
+/// Kubernetes tells whole seconds.
+async fn pods_are_older() {
+    let since = Timestamp::now().as_second();
+    eventually(async || if Timestamp::now().as_second() > since { Ok(()) } else { Err("the same second".into()) }).await;
 }
 
 async fn scale(app: &App, application: ApplicationId, replicas: i32) -> OrderId {
@@ -52,6 +67,7 @@ async fn a_scale_reaches_exactly_the_number_in_one_write(app: App) {
     let before = spec(&app).await;
     let watch = app.watch("web").await;
     for (from, to) in [(3, 6), (6, 2), (2, 2), (2, 0), (0, 1)] {
+        pods_are_older().await;
         let order = app.end_of(scale(&app, application, to).await).await;
         assert_eq!((order.state, order.kind), (State::Succeeded, Kind::Scale), "{order:#?}");
         assert_eq!((order.replicas_before, order.replicas), (Some(from), Some(to)));
@@ -93,6 +109,7 @@ async fn a_scale_that_fails_leaves_the_pods_that_run(pool: PgPool) {
     let application = app.create("web", 2).await;
     let watch = app.watch("web").await;
     app.simulation.as_ref().unwrap().set_behaviour(OLD, Behaviour::ImagePullError, false);
+    pods_are_older().await;
     let order = app.end_of(scale(&app, application, 4).await).await;
     assert!(order.state == State::Failed && order.message.contains("ErrImagePull"), "{order:#?}");
     assert_eq!(order.batches[0].pods.len(), 2, "those that came: {order:#?}");
@@ -160,4 +177,96 @@ async fn another_hand_on_the_number_is_named(app: App) {
     assert_eq!(order.state, State::Failed, "{order:#?}");
     assert!(order.message.contains("overruled by hand, who scaled the Deployment to 1 pods"), "{}", order.message);
     assert_eq!(spec(&app).await.replicas, Some(1), "theirs stays");
+}
+
+async fn stop(app: &App, application: ApplicationId) -> OrderView {
+    let order = app.service.stop(&caller(), application, None).await.unwrap();
+    app.end_of(order).await
+}
+
+async fn start(app: &App, application: ApplicationId, replicas: Option<i32>) -> OrderView {
+    let order = app.service.start(&caller(), Start { application, replicas, timeout_seconds: None }).await.unwrap();
+    app.end_of(order).await
+}
+
+async fn a_stop_lets_all_pods_go_and_a_start_brings_as_many_back(app: App) {
+    let application = app.create("web", 3).await;
+    let before = spec(&app).await;
+    let refused = app.service.start(&caller(), Start { application, replicas: None, timeout_seconds: None }).await.unwrap_err().to_string();
+    assert!(refused.contains("runs already, with 3 instances"), "{refused}");
+    let stopped = stop(&app, application).await;
+    assert_eq!((stopped.state, stopped.kind), (State::Succeeded, Kind::Stop), "{stopped:#?}");
+    let pods: Api<Pod> = Api::namespaced(app.client.clone(), &app.namespace);
+    assert!(pods.list(&ListParams::default()).await.unwrap().items.is_empty(), "also those that were on their way out are gone");
+    let shown = app.service.application(application).await.unwrap();
+    assert_eq!((shown.replicas, shown.replicas_before_stop), (0, Some(3)));
+    // Once more changes nothing of what is remembered.
+    assert_eq!(stop(&app, application).await.state, State::Succeeded);
+
+    let watch = app.watch("web").await;
+    let started = start(&app, application, None).await;
+    assert_eq!((started.state, started.kind, started.replicas), (State::Succeeded, Kind::Start, Some(3)), "{started:#?}");
+    pods_are(&watch, &[(OLD, 3)]).await;
+    assert_eq!(spec(&app).await, before);
+    assert_eq!(app.service.application(application).await.unwrap().replicas_before_stop, None);
+
+    // With a number of its own; and a stop that is taken back starts as many again.
+    assert_eq!(stop(&app, application).await.state, State::Succeeded);
+    assert_eq!(start(&app, application, Some(2)).await.state, State::Succeeded);
+    let stopped = stop(&app, application).await;
+    assert_eq!((stopped.state, stopped.replicas_before), (State::Succeeded, Some(2)));
+    let back = app.service.roll_back(&caller(), stopped.id).await.unwrap();
+    assert_eq!(app.end_of(back).await.state, State::Succeeded);
+    pods_are(&watch, &[(OLD, 2)]).await;
+    assert_eq!(app.service.application(application).await.unwrap().replicas_before_stop, None);
+}
+
+async fn a_stopped_application_is_released_and_starts_with_the_new_version(app: App) {
+    let application = app.create("web", 2).await;
+    assert_eq!(stop(&app, application).await.state, State::Succeeded);
+    let order = app.deploy(application, NEW, Strategy::ALL_AT_ONCE).await;
+    let order = app.end_of(order).await;
+    assert_eq!(order.state, State::Succeeded, "{order:#?}");
+    assert_eq!(spec(&app).await.replicas, Some(0), "it stays stopped");
+    let refused = app.service.deploy(&caller(), release(application, NEW, batches(2))).await.unwrap_err().to_string();
+    assert!(refused.contains("at most 0 batches"), "{refused}");
+    assert_eq!(start(&app, application, None).await.state, State::Succeeded);
+    let watch = app.watch("web").await;
+    pods_are(&watch, &[(NEW, 2)]).await;
+    // A release that says how many ends the stop by itself.
+    assert_eq!(stop(&app, application).await.state, State::Succeeded);
+    let mut request = release(application, OLD, batches(2));
+    request.replicas = Some(4);
+    let order = app.service.deploy(&caller(), request).await.unwrap();
+    let order = app.end_of(order).await;
+    assert_eq!(order.state, State::Succeeded, "{order:#?}");
+    pods_are(&watch, &[(OLD, 4)]).await;
+    assert!(app.service.application(application).await.unwrap().is_running());
+}
+
+async fn a_stop_ends_a_release_that_rests_half_way(app: App) {
+    let application = app.create("web", 4).await;
+    let before = spec(&app).await;
+    let watch = app.watch("web").await;
+    let order = app.deploy(application, NEW, manual(2)).await;
+    app.order_when(order, |order| order.state == State::WaitingConfirmation).await;
+    app.service.abort(&caller(), order).await.unwrap();
+    // As one client does it: abort, stop, without waiting in between.
+    let stopped = stop(&app, application).await;
+    assert_eq!(stopped.state, State::Succeeded, "{stopped:#?}");
+    pods_are(&watch, &[]).await;
+    assert_eq!(start(&app, application, None).await.state, State::Succeeded);
+    pods_are(&watch, &[(OLD, 4)]).await;
+    let now = spec(&app).await;
+    assert_eq!(DeploymentSpec { paused: before.paused, ..now }, before, "the version and the settings of before");
+}
+
+async fn a_start_whose_pods_cannot_start_names_the_cause(app: App) {
+    let application = app.create("web", 2).await;
+    assert_eq!(stop(&app, application).await.state, State::Succeeded);
+    let order = app.deploy(application, "shop/web:2.0--crash-loop", Strategy::ALL_AT_ONCE).await;
+    assert_eq!(app.end_of(order).await.state, State::Succeeded);
+    let started = start(&app, application, None).await;
+    assert_eq!((started.state, started.undone_by), (State::Failed, None), "{started:#?}");
+    assert!(started.message.contains("CrashLoopBackOff"), "{}", started.message);
 }

@@ -107,6 +107,21 @@ pub(super) fn resize(replicas: i32) -> Change {
     Change::Patch(Patch { replicas: Some(replicas), ..Patch::default() })
 }
 
+/// Lets all pods go where a release rests half way: the version of before is the
+/// Deployment's again, and so are the user's settings.
+pub(super) fn stop(before: &Snapshot) -> Change {
+    let own = &before.settings;
+    Change::Patch(Patch {
+        template: Some(before.template.clone()),
+        replicas: Some(0),
+        paused: Some(own.paused),
+        strategy: Some(own.strategy.clone()),
+        min_ready_seconds: Some(own.min_ready_seconds),
+        progress_deadline_seconds: Some(own.progress_deadline_seconds),
+        keep: Keep::Returned,
+    })
+}
+
 /// Sets the size of a ReplicaSet.
 pub(super) fn scale(set: &ReplicaSetView, replicas: i32) -> Change {
     Change::Scale { name: set.name.clone(), uid: set.uid.clone(), replicas }

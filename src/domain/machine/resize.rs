@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{Decision, Move, cause, change, fail, keep_waiting, settle_seconds, snapshot, trouble};
 use crate::domain::{
     observation::DeploymentView,
-    order::{Order, State, Step},
+    order::{Kind, Order, State, Step},
 };
 
 /// Sets the number. The change is made even if the view already shows it: a write of
@@ -16,10 +16,13 @@ use crate::domain::{
 pub(super) fn start(order: &Order, view: &DeploymentView) -> Decision {
     let goal = goal(order, view);
     let message = format!("from {} to {goal} pods", view.replicas);
-    let mut step = Move::new(order, State::Running, Step::Resize)
-        .with(change::resize(goal))
-        .batch(0, State::Running, Some(goal), message.clone())
-        .because(message);
+    let change = match &order.snapshot {
+        // A release rests half way: without any pod there is nothing to it.
+        Some(before) if order.kind == Kind::Stop => change::stop(before),
+        _ => change::resize(goal),
+    };
+    let mut step =
+        Move::new(order, State::Running, Step::Resize).with(change).batch(0, State::Running, Some(goal), message.clone()).because(message);
     step.snapshot = Some(snapshot(order, view));
     step.decided()
 }
@@ -35,7 +38,10 @@ pub(super) fn resize(order: &Order, view: &DeploymentView, now: Timestamp) -> De
     let there = i32::try_from(view.pods().count()).unwrap_or(i32::MAX);
     // Of a paused Deployment in the middle of a rollout Kubernetes keeps the surge.
     let is_sized = wanted == goal || (wanted > goal && view.settings.paused && !view.old.is_empty());
-    if is_sized && there == wanted && ready == wanted && view.status_replicas == wanted {
+    // Without any pod means that none runs any more; beside others those that go are
+    // nothing to wait for.
+    let left = if goal == 0 { view.leaving } else { 0 };
+    if is_sized && there == wanted && ready == wanted && view.status_replicas == wanted && left == 0 {
         return done_well(order, goal);
     }
     // Pods beyond the number may be in trouble for long: they are about to go.
@@ -47,8 +53,9 @@ pub(super) fn resize(order: &Order, view: &DeploymentView, now: Timestamp) -> De
     }
     let cause = cause(order, view);
     let mut state = format!("{ready} of {goal} pods are Ready");
-    if there > wanted {
-        state = format!("{state}, {} are left that should go", there - wanted);
+    let surplus = (there - wanted).max(0) + left;
+    if surplus > 0 {
+        state = format!("{state}, {surplus} are left that should go");
     }
     if let Some(cause) = &cause {
         state = format!("{state}: {}", cause.sentence);
@@ -61,7 +68,7 @@ fn goal(order: &Order, view: &DeploymentView) -> i32 {
 }
 
 fn done_well(order: &Order, goal: i32) -> Decision {
-    let message = format!("{goal} pods are Ready");
+    let message = if goal == 0 { "no pod is left".to_owned() } else { format!("{goal} pods are Ready") };
     Move::new(order, State::Succeeded, Step::Done).batch(0, State::Succeeded, None, message).decided()
 }
 

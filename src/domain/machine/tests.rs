@@ -179,6 +179,7 @@ fn shown(new: i32, since: Option<Timestamp>, old: i32) -> DeploymentView {
         new: Some(set("new", new, GATE_SECONDS, since)),
         old: if old > 0 { vec![set("old", old, 5, Some(at(-1000)))] } else { Vec::new() },
         idle: Vec::new(),
+        leaving: 0,
     }
 }
 

@@ -42,6 +42,7 @@ fn view(strategy: Value) -> DeploymentView {
         new: None::<ReplicaSetView>,
         old: Vec::new(),
         idle: Vec::new(),
+        leaving: 0,
     }
 }
 

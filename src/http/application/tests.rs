@@ -23,6 +23,7 @@ fn application(last_order: Option<State>, replicas: i32) -> Application {
         owner: "tests".into(),
         replicas,
         ready_replicas: 1,
+        replicas_before_stop: None,
         release: None,
         package: None,
         last_order,

@@ -31,6 +31,7 @@ fn application() -> Application {
         owner: "tests".into(),
         replicas: 3,
         ready_replicas: 3,
+        replicas_before_stop: None,
         release: None,
         package: None,
         last_order: None,

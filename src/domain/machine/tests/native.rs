@@ -165,6 +165,7 @@ impl Cluster {
             status_updated: self.status_updated,
             new: self.new_set().map(|index| show(&self.sets[index])),
             old: self.sets.iter().filter(|set| set.template != self.template).filter(is_active).map(show).collect(),
+            leaving: 0,
             idle: self.sets.iter().filter(|set| set.template != self.template && !is_active(set)).map(show).collect(),
         }
     }

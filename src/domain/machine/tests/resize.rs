@@ -152,6 +152,31 @@ fn a_release_that_rests_half_way_keeps_its_versions_and_its_surge() {
 }
 
 #[test]
+fn without_any_pod_means_that_none_is_on_its_way_out_either() {
+    let leaving = DeploymentView { leaving: 2, ..with_pods(0, 0, None) };
+    let order = Order { kind: Kind::Stop, ..sized(0, Step::Resize) };
+    assert_waits(&ask(&order, leaving.clone(), at(SOON)), Some(at(TIMEOUT)));
+    let step = moved(ask(&order, leaving, at(TIMEOUT)));
+    assert!(step.message.contains("2 are left that should go"), "{}", step.message);
+    // Beside pods that stay, those that go serve no more and hold nothing up.
+    let fewer = DeploymentView { leaving: 2, ..with_pods(4, 4, Some(at(0))) };
+    assert_eq!(moved(ask(&sized(4, Step::Resize), fewer, at(SOON))).state, State::Succeeded);
+}
+
+#[test]
+fn a_stop_ends_a_release_that_rests_half_way() {
+    let before = Snapshot { settings: Settings { paused: false, ..own() }, ..snapshot() };
+    let order = Order { kind: Kind::Stop, snapshot: Some(before), ..sized(0, Step::Start) };
+    let step = moved(ask(&order, half_way(PODS, 3, 7), at(SOON)));
+    let patch = patch(&step);
+    assert_eq!((patch.replicas, patch.template, patch.paused), (Some(0), Some(template("old")), Some(false)));
+    assert_eq!((patch.strategy, patch.min_ready_seconds, patch.keep), (Some(own().strategy), Some(5), Keep::Returned));
+    // Taken back, it is the number alone again.
+    let back = Order { kind: Kind::Rollback, target: Target { replicas: Some(PODS), ..order.target.clone() }, ..order };
+    assert_eq!(super::patch(&moved(ask(&back, with_pods(0, 0, None), at(SOON)))), Patch { replicas: Some(PODS), ..Patch::default() });
+}
+
+#[test]
 fn aborted_it_leaves_nothing_to_bring_to_rest() {
     let order = sized(12, Step::Resize);
     assert!(!order.rests_on_abort() && !order.can_step_back());
