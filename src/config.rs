@@ -4,7 +4,7 @@
 //! Secrets (the database URL holds a password) are wrapped so that they never
 //! reach a log, and are best given in the environment, not as arguments.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
@@ -83,9 +83,18 @@ pub struct Database {
 /// Settings of the server.
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// Address and port to serve plain HTTP on.
+    /// Address and port to serve plain HTTP on, or off.
     #[arg(long, env = "SLUICE_LISTEN", default_value = "127.0.0.1:8080")]
-    pub listen: SocketAddr,
+    pub listen: Listen,
+    /// Address and port to serve HTTPS on, beside plain HTTP or alone; or off.
+    #[arg(long, env = "SLUICE_TLS_LISTEN", default_value = "off")]
+    pub tls_listen: Listen,
+    /// PEM file with the certificate for HTTPS, and the chain behind it. It is read again when it changes.
+    #[arg(long, env = "SLUICE_TLS_CERT")]
+    pub tls_cert: Option<PathBuf>,
+    /// PEM file with the certificate's private key.
+    #[arg(long, env = "SLUICE_TLS_KEY")]
+    pub tls_key: Option<PathBuf>,
     /// The database.
     #[command(flatten)]
     pub database: Database,
@@ -142,7 +151,70 @@ pub struct Serve {
     pub log_format: LogFormat,
 }
 
+/// What a listener listens on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listen {
+    /// Nothing.
+    Off,
+    /// An address and a port.
+    On(SocketAddr),
+}
+
+impl FromStr for Listen {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "off" => Ok(Self::Off),
+            _ => text.parse().map(Self::On).map_err(|_| "must be an address and a port such as 0.0.0.0:8080, or off"),
+        }
+    }
+}
+
+/// What the program serves on: at least one of both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listeners {
+    /// Plain HTTP.
+    pub plain: Option<SocketAddr>,
+    /// HTTPS.
+    pub tls: Option<TlsListener>,
+}
+
+/// An HTTPS listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsListener {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// PEM file with the certificate.
+    pub certificate: PathBuf,
+    /// PEM file with its key.
+    pub key: PathBuf,
+}
+
 impl Serve {
+    /// What to serve on.
+    ///
+    /// # Errors
+    /// Which flag is missing, or is one too many.
+    pub fn listeners(&self) -> Result<Listeners, &'static str> {
+        let plain = match self.listen {
+            Listen::Off => None,
+            Listen::On(address) => Some(address),
+        };
+        let tls = match (self.tls_listen, &self.tls_cert, &self.tls_key) {
+            (Listen::On(address), Some(certificate), Some(key)) => {
+                Some(TlsListener { address, certificate: certificate.clone(), key: key.clone() })
+            }
+            (Listen::On(_), None, _) => return Err("--tls-listen needs --tls-cert (SLUICE_TLS_CERT), the PEM file with the certificate"),
+            (Listen::On(_), _, None) => return Err("--tls-listen needs --tls-key (SLUICE_TLS_KEY), the PEM file with the private key"),
+            (Listen::Off, ..) => None,
+        };
+        match (plain, &tls) {
+            (None, None) => Err("there is nothing to serve on: --listen is off, and --tls-listen (SLUICE_TLS_LISTEN) is not given"),
+            _ => Ok(Listeners { plain, tls }),
+        }
+    }
+
     /// What is put up with before a batch has failed.
     #[must_use]
     pub fn tolerance(&self) -> Tolerance {
@@ -223,6 +295,29 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    fn listeners(flags: &[&str]) -> Result<Listeners, &'static str> {
+        let line = [&["sluice", "serve", "--database-url", "postgres://localhost/d"], flags].concat();
+        match Cli::try_parse_from(line).unwrap().command {
+            Command::Serve(serve) => serve.listeners(),
+            _ => panic!("must be serve"),
+        }
+    }
+
+    #[test]
+    fn each_listener_can_be_off_but_not_both() {
+        let pair = ["--tls-listen", "[::1]:8443", "--tls-cert", "c.pem", "--tls-key", "k.pem"];
+        let tls = TlsListener { address: "[::1]:8443".parse().unwrap(), certificate: "c.pem".into(), key: "k.pem".into() };
+        let plain = Some("127.0.0.1:8080".parse().unwrap());
+        assert_eq!(listeners(&[]), Ok(Listeners { plain, tls: None }));
+        assert_eq!(listeners(&pair), Ok(Listeners { plain, tls: Some(tls.clone()) }));
+        assert_eq!(listeners(&[&pair[..], &["--listen", "off"]].concat()), Ok(Listeners { plain: None, tls: Some(tls) }));
+        for (flags, says) in
+            [(vec!["--listen", "off"], "--tls-listen"), (pair[..2].to_vec(), "--tls-cert"), (pair[..4].to_vec(), "--tls-key")]
+        {
+            assert!(listeners(&flags).unwrap_err().contains(says), "{flags:?}");
+        }
     }
 
     #[test]

@@ -5,6 +5,9 @@
 //! to be released, and `simulated` stands in for Kubernetes.
 //! The README draws the picture.
 
+#[cfg(test)]
+#[path = "../tests/it/support/authority.rs"]
+mod authority;
 pub mod clock;
 pub mod cluster;
 pub mod config;

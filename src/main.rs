@@ -1,7 +1,7 @@
 //! The program: reads the settings, puts the parts together, and ends in good
 //! order.
 
-use std::{process::ExitCode, time::Duration};
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Parser;
@@ -60,6 +60,11 @@ async fn serve(settings: Serve) -> Result<()> {
     start_log(settings.log_format);
     // From the first moment on a signal ends the program in good order.
     let mut stopped = StopSignal::listen()?;
+    let listeners = settings.listeners().map_err(|why| anyhow!("{why}"))?;
+    let certificate = match &listeners.tls {
+        Some(tls) => Some(http::Certificate::load(tls.certificate.clone(), tls.key.clone()).await?),
+        None => None,
+    };
     let store = connect(&settings.database).await?;
     if settings.migrate {
         store.migrate().await.context("the migrations cannot be applied")?;
@@ -103,8 +108,12 @@ async fn serve(settings: Serve) -> Result<()> {
     let service = Service::new(store, clock, rules).with_packages(packages(&settings.packages)?);
     let edge = http::Settings { hmac_sha1: !settings.refuse_hmac_sha1, ..http::Settings::default() };
     let router = if settings.role.serves() { http::router(service, edge) } else { http::health_router(service, edge) };
-    let listener = TcpListener::bind(settings.listen).await.with_context(|| format!("cannot listen on {}", settings.listen))?;
-    parts.spawn(http::serve(listener, router, stop.clone().cancelled_owned()));
+    if let Some(address) = listeners.plain {
+        parts.spawn(http::serve(bind("--listen", address).await?, router.clone(), stop.clone().cancelled_owned()));
+    }
+    if let (Some(tls), Some(certificate)) = (listeners.tls, certificate) {
+        parts.spawn(http::serve_tls(bind("--tls-listen", tls.address).await?, certificate, router, stop.clone().cancelled_owned()));
+    }
 
     let ended = tokio::select! {
         signal = stopped.arrives() => {
@@ -122,6 +131,10 @@ async fn serve(settings: Serve) -> Result<()> {
         Some(ended) => ended.context("a part of the program panicked")?.context("the listener failed"),
         None => Ok(()),
     }
+}
+
+async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("{flag}: cannot listen on {address}"))
 }
 
 /// What the server needs to release packages.

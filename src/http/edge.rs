@@ -41,6 +41,7 @@ pub async fn answer(State(edge): State<Edge>, mut request: Request, next: Next) 
     let id = Uuid::now_v7().hyphenated().to_string().to_uppercase();
     let operation = contract::find(request.method(), request.uri().path());
     let name = operation.map_or("", |it| it.name.as_str());
+    name_host(&mut request);
     let host = request.headers().get(HOST).map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned()).unwrap_or_default();
     let span = tracing::info_span!("request", request.id = %id, operation = name, key.id = tracing::field::Empty);
     request.extensions_mut().insert(RequestId(id.clone()));
@@ -80,6 +81,14 @@ pub async fn answer(State(edge): State<Edge>, mut request: Request, next: Next) 
         response.headers_mut().insert(REQUEST_ID_HEADER, id);
     }
     response
+}
+
+/// HTTP/2 has the host in the target; signatures are checked on the header.
+fn name_host(request: &mut Request) {
+    let authority = request.uri().authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    if let Some(authority) = authority {
+        request.headers_mut().entry(HOST).or_insert(authority);
+    }
 }
 
 /// The failure that `response` stands for. Replies of the framework (no such

@@ -5,7 +5,7 @@
 //! (K12). This sits between the socket and that library, lets the first part of
 //! such a line through and drops the rest of its target, so that the request
 //! arrives, too long still, and gets a proper answer. Everything else passes
-//! unchanged; nothing is buffered.
+//! unchanged, HTTP/2 too, whose library refuses longer targets; nothing is buffered.
 
 use std::{
     io,
@@ -13,7 +13,8 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use axum::serve::Listener;
+use axum_server::accept::Accept;
+use futures::{TryFutureExt, future::MapOk};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::edge::TARGET_LIMIT;
@@ -25,21 +26,17 @@ const CUT: usize = TARGET_LIMIT + 8;
 /// Bytes that are dropped of one line before the connection is given up.
 const MOST_DROPPED: usize = 16 << 20;
 
-/// A listener whose connections have their request lines cut.
-#[derive(Debug)]
-pub struct CuttingListener<L>(pub L);
+/// Accepts what `inner` accepts, and has its request lines cut.
+#[derive(Debug, Clone)]
+pub struct CuttingAcceptor<A>(pub A);
 
-impl<L: Listener> Listener for CuttingListener<L> {
-    type Io = Cutting<L::Io>;
-    type Addr = L::Addr;
+impl<A: Accept<I, S>, I, S> Accept<I, S> for CuttingAcceptor<A> {
+    type Stream = Cutting<A::Stream>;
+    type Service = A::Service;
+    type Future = MapOk<A::Future, fn((A::Stream, A::Service)) -> (Self::Stream, A::Service)>;
 
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        let (io, address) = self.0.accept().await;
-        (Cutting { io, line: Line::Start }, address)
-    }
-
-    fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.0.local_addr()
+    fn accept(&self, stream: I, service: S) -> Self::Future {
+        self.0.accept(stream, service).map_ok(|(io, service)| (Cutting { io, line: Line::Start }, service))
     }
 }
 
@@ -61,14 +58,23 @@ enum Line {
     Dropped(usize),
     /// Behind the target, or in something that is no request.
     Passed,
+    /// On a connection that speaks HTTP/2: it begins with `PRI *`.
+    Frames,
 }
 
 impl Line {
+    /// Something is answered: what is read after it is the next request.
+    fn end(&mut self) {
+        if *self != Self::Frames {
+            *self = Self::Start;
+        }
+    }
+
     /// Moves the bytes that stay to the front and says how many they are.
     fn cut(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let mut kept = 0;
         for at in 0..bytes.len() {
-            if *self == Self::Passed {
+            if matches!(self, Self::Passed | Self::Frames) {
                 bytes.copy_within(at.., kept);
                 return Ok(kept + bytes.len() - at);
             }
@@ -78,6 +84,7 @@ impl Line {
                 (Self::Start, b' ') => Self::Target(0),
                 // `/path`, or `http://host/path` as it is sent to proxies.
                 (Self::Target(0), b'/' | b'h') => Self::Target(1),
+                (Self::Target(0), b'*') => Self::Frames,
                 (Self::Start | Self::Target(0), _) => Self::Passed,
                 (Self::Target(_) | Self::Dropped(_), b' ' | b'\n') => Self::Passed,
                 (Self::Target(seen), _) if seen < CUT => Self::Target(seen + 1),
@@ -85,6 +92,7 @@ impl Line {
                 (Self::Dropped(seen), _) if seen < MOST_DROPPED => Self::Dropped(seen + 1),
                 (Self::Dropped(_), _) => return Err(io::Error::new(io::ErrorKind::InvalidData, "the request line never ends")),
                 (Self::Passed, _) => Self::Passed,
+                (Self::Frames, _) => Self::Frames,
             };
             if !matches!(self, Self::Dropped(_)) {
                 bytes[kept] = byte;
@@ -114,13 +122,12 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Cutting<Io> {
 
 impl<Io: AsyncWrite + Unpin> AsyncWrite for Cutting<Io> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        // What is read after an answer is the next request.
-        self.line = Line::Start;
+        self.line.end();
         Pin::new(&mut self.io).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        self.line = Line::Start;
+        self.line.end();
         Pin::new(&mut self.io).poll_write_vectored(context, parts)
     }
 
@@ -177,6 +184,11 @@ mod tests {
     fn what_is_no_request_passes_unchanged() {
         let text = format!("PRI * HTTP/2.0\r\n\r\n{}", "A".repeat(100_000));
         assert!(cut_in_pieces(&text, 999) == text);
+        let mut line = Line::Start;
+        line.cut(&mut b"PRI * HTTP/2.0\r\n\r\n".to_vec()).unwrap();
+        line.end();
+        let frame = format!("GET /{}", "a".repeat(100_000));
+        assert_eq!(line.cut(&mut frame.clone().into_bytes()).unwrap(), frame.len(), "whatever HTTP/2's frames hold");
         let text = "\u{1}".repeat(100_000);
         assert!(cut_in_pieces(&text, 999) == text);
     }

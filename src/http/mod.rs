@@ -23,6 +23,7 @@ use crate::service::Service;
 pub mod application;
 pub mod auth;
 pub mod call;
+mod certificate;
 pub mod changeorder;
 pub mod cluster;
 pub mod contract;
@@ -49,7 +50,8 @@ pub mod signature;
 pub mod time;
 pub mod value;
 
-pub use serve::serve;
+pub use certificate::{Certificate, CertificateError};
+pub use serve::{serve, serve_tls};
 
 /// What the edge can be told.
 #[derive(Debug, Clone)]

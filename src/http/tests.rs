@@ -28,6 +28,7 @@ mod refusal;
 #[path = "../../tests/clients/sign.rs"]
 mod sign;
 mod signed;
+mod tls;
 mod wire;
 
 fn service_on(pool: PgPool) -> Service {

@@ -13,9 +13,17 @@ use sluice::{
     store::Store,
 };
 use sqlx::PgPool;
-use tokio::process::{Child, Command};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
 
-use crate::support::{App, CLUSTER, batches, database_url, eventually, real, settings, watcher::Watch};
+use crate::support::{
+    App, CLUSTER,
+    authority::{Authority, Pair},
+    batches, database_url, eventually, real, settings,
+    watcher::Watch,
+};
 
 const NEW: &str = "shop/web:2.0";
 
@@ -131,6 +139,63 @@ async fn a_schema_that_does_not_fit_is_refused_with_what_to_do(pool: PgPool) {
     );
     let again = sluice(&pool).args(["key", "create", "--name", "ci"]).output().await.unwrap();
     assert!(!again.status.success() && String::from_utf8_lossy(&again.stderr).contains("there is a key named ci already"));
+}
+
+/// The addresses that a program which logs JSON listens on: plain, and with TLS.
+async fn addresses(program: &mut Child) -> (String, String) {
+    let mut lines = BufReader::new(program.stderr.take().unwrap()).lines();
+    let (mut plain, mut tls) = (None, None);
+    while plain.is_none() || tls.is_none() {
+        let line = tokio::time::timeout(Duration::from_secs(30), lines.next_line()).await.unwrap().unwrap().expect("it ended");
+        let fields = serde_json::from_str::<serde_json::Value>(&line).unwrap()["fields"].take();
+        let address = || fields["address"].as_str().map(str::to_owned);
+        match fields["message"].as_str() {
+            Some("listening") => plain = address(),
+            Some("listening with TLS") => tls = address(),
+            _ => {}
+        }
+    }
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    (plain.unwrap(), tls.unwrap())
+}
+
+#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+async fn plain_http_and_https_are_served_at_once(pool: PgPool) {
+    let authority = Authority::new();
+    let pair = Pair::new(&authority.issue());
+    let mut program = sluice(&pool)
+        .args(["serve", "--cluster", "simulated", "--log-format", "json"])
+        .env("SLUICE_TLS_LISTEN", "127.0.0.1:0")
+        .env("SLUICE_TLS_CERT", pair.certificate())
+        .env("SLUICE_TLS_KEY", pair.key())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (plain, tls) = addresses(&mut program).await;
+    for url in [format!("http://{plain}/healthz"), format!("https://{tls}/healthz")] {
+        assert_eq!(authority.client().get(&url).send().await.unwrap().status(), 200, "{url}");
+    }
+    assert!(end(&mut program).await.success());
+}
+
+#[sqlx::test(migrations = false)]
+async fn what_is_wrong_with_the_listeners_is_said_before_anything_else(pool: PgPool) {
+    let authority = Authority::new();
+    let pair = Pair::new(&authority.issue());
+    let other = Pair::new(&authority.issue());
+    let (certificate, key) = (pair.certificate().display().to_string(), other.key().display().to_string());
+    let on = ["--tls-listen", "127.0.0.1:0"];
+    let wrong_pair = format!("--tls-key: the key in {key} is not that of the (first) certificate in {certificate} (--tls-cert)");
+    for (arguments, says) in [
+        (vec!["--listen", "off"], "--listen is off, and --tls-listen (SLUICE_TLS_LISTEN) is not given"),
+        (on.to_vec(), "--tls-listen needs --tls-cert (SLUICE_TLS_CERT)"),
+        ([&on[..], &["--tls-cert", &certificate, "--tls-key", &key]].concat(), &wrong_pair),
+        ([&on[..], &["--tls-cert", "/none.pem", "--tls-key", &key]].concat(), "--tls-cert: /none.pem cannot be read"),
+    ] {
+        let output = sluice(&pool).args(["serve", "--cluster", "simulated"]).args(arguments).output().await.unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && text.contains(says), "{text}");
+    }
 }
 
 #[tokio::test]

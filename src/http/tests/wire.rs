@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::oneshot,
     time::timeout,
@@ -17,7 +17,7 @@ use super::*;
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Reads one reply with a Content-Length.
-async fn read_reply(stream: &mut TcpStream) -> (String, Value) {
+pub(super) async fn read_reply(stream: &mut (impl AsyncRead + Unpin)) -> (String, Value) {
     let mut bytes = Vec::new();
     loop {
         let head_end = bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4);

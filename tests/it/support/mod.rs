@@ -1,5 +1,6 @@
 //! A whole Sluice in a test: service, executor, simulated cluster.
 
+pub mod authority;
 pub mod files;
 pub mod real;
 pub mod watcher;
