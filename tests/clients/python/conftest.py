@@ -8,7 +8,9 @@ The programs of other languages that are asked for run from the beginning, besid
 the tests, against a server of their own: one test kills the server of the rest.
 """
 
+import json
 import os
+import sys
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -107,6 +109,13 @@ def new_namespace(cluster, sdk):
     return lambda: make_namespace(cluster, sdk)
 
 
+def packages(folder):
+    """The settings with which a server releases JARs from loopback addresses."""
+    table = folder / "runtimes.json"
+    table.write_text(json.dumps([{"jdk": "Open JDK 8", "webContainer": None, "image": "shop/jre:8"}]))
+    return {"SLUICE_PACKAGE_IMAGE": "shop/sluice:1.0", "SLUICE_RUNTIME_IMAGES": str(table), "SLUICE_PACKAGE_ALLOW_ADDRESSES": "127.0.0.0/8"}
+
+
 @pytest.fixture(scope="session", autouse=True)
 def programs(request, cluster, tmp_path_factory):
     """The programs that the tests of this run ask about, by name, under way."""
@@ -116,7 +125,7 @@ def programs(request, cluster, tmp_path_factory):
         yield {}
         return
     logs = tmp_path_factory.mktemp("programs")
-    with serving(tmp_path_factory.mktemp("programs-server")) as server:
+    with serving(tmp_path_factory.mktemp("programs-server"), **packages(logs)) as server:
         sdk = sdk_for(server)
         running = {}
         try:
@@ -125,6 +134,7 @@ def programs(request, cluster, tmp_path_factory):
                     "ENDPOINT": server.endpoint,
                     "ACCESS_KEY_ID": server.key_id,
                     "ACCESS_KEY_SECRET": server.secret,
+                    "PYTHON": sys.executable,
                     "APP_NAME": "shop-" + name,
                     "NAMESPACE": make_namespace(cluster, sdk).name,
                 }

@@ -1,4 +1,4 @@
-"""SDKs of other languages, unmodified from their registries, release the ways their users do.
+"""Clients of other languages, unmodified from their registries, release the ways their users do.
 
 What a flow is and what it asserts is in the program's own source, in the folder of
 its name beside this one.
@@ -17,13 +17,25 @@ FLOWS = [
     "read",
     "refusals",
 ]
+MAVEN_FLOWS = [
+    "all at once",
+    "phased, automatic",
+    "phased, confirmed",
+    "canary",
+    "package by address",
+    "target by name",
+    "older configuration file",
+]
 
 
 def evidence(program, flow):
     return pytest.param(program, flow, marks=[pytest.mark.client(program), pytest.mark.flow(flow)])
 
 
-@pytest.mark.parametrize(("program", "flow"), [evidence(program, flow) for program in SDKS for flow in FLOWS])
+EVIDENCE = [evidence(program, flow) for program in SDKS for flow in FLOWS] + [evidence("toolkit-maven", flow) for flow in MAVEN_FLOWS]
+
+
+@pytest.mark.parametrize(("program", "flow"), EVIDENCE)
 def test_a_program_goes_through_its_flow(programs, program, flow):
     outcome = programs[program].outcome(flow)
     assert outcome is None, outcome
