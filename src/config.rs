@@ -31,6 +31,8 @@ pub enum Command {
     Serve(Box<Serve>),
     /// Apply the migrations that are pending, and end.
     Migrate(Database),
+    /// Take a Deployment that is there already over as an application, as it runs, and end. A server must be running.
+    Adopt(Box<AdoptDeployment>),
     /// Print the OpenAPI document, and end.
     Openapi,
     /// Download a package, check it, and end: what the init container of a package release runs.
@@ -41,6 +43,29 @@ pub enum Command {
         #[command(subcommand)]
         command: KeyCommand,
     },
+}
+
+/// A Deployment to adopt.
+#[derive(Debug, Args)]
+pub struct AdoptDeployment {
+    /// Its name, which becomes the application's.
+    #[arg(long)]
+    pub name: String,
+    /// Its Kubernetes namespace.
+    #[arg(long, default_value = "default")]
+    pub namespace: String,
+    /// The cluster's EDAS ClusterId.
+    #[arg(long, env = "SLUICE_CLUSTER_ID", default_value = "default", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub cluster_id: String,
+    /// The region that the application belongs to.
+    #[arg(long, env = "SLUICE_REGION", default_value = "cn-hangzhou", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub region: String,
+    /// Text of its present version, for the history; the time, if not given.
+    #[arg(long)]
+    pub version_text: Option<String>,
+    /// The database.
+    #[command(flatten)]
+    pub database: Database,
 }
 
 /// What can be done with access keys.

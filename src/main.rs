@@ -10,11 +10,11 @@ use secrecy::{ExposeSecret, SecretString};
 use sluice::{
     clock::Clock,
     cluster::Cluster,
-    config::{Cli, ClusterKind, Command, Database, KeyCommand, LogFormat, Output, PackageServing, Serve},
-    domain::runtime::Runtimes,
+    config::{AdoptDeployment, Cli, ClusterKind, Command, Database, KeyCommand, LogFormat, Output, PackageServing, Serve},
+    domain::{order::Tolerance, runtime::Runtimes},
     executor::{self, Executor},
     fetch, http, package,
-    service::{self, Packages, Service},
+    service::{self, Adopt, Caller, Packages, Service},
     simulated::{self, SimulatedCluster},
     store::Store,
 };
@@ -44,6 +44,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Serve(settings) => serve(*settings).await?,
         Command::Migrate(database) => connect(&database).await?.migrate().await.context("the migrations cannot be applied")?,
+        Command::Adopt(settings) => adopt(*settings).await?,
         Command::Openapi => println!("{}", http::openapi().to_pretty_json().context("the document cannot be written")?),
         Command::Key { command: KeyCommand::Create { name, output, database } } => create_key(&name, output, &database).await?,
         Command::FetchPackage(settings) => return Ok(fetch::run(&settings).await),
@@ -135,6 +136,32 @@ async fn serve(settings: Serve) -> Result<()> {
 
 async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("{flag}: cannot listen on {address}"))
+}
+
+async fn adopt(settings: AdoptDeployment) -> Result<()> {
+    let store = connect(&settings.database).await?;
+    if let Err(why) = store.check_schema().await {
+        bail!("{why}");
+    }
+    let rules = service::Settings {
+        cluster: settings.cluster_id.clone(),
+        region: settings.region,
+        batch_timeout_seconds: 0,
+        tolerance: Tolerance::default(),
+    };
+    let caller =
+        Caller { key_id: String::new(), name: "sluice adopt".into(), request_id: String::new(), source: "console".into(), identity: None };
+    let request = Adopt {
+        name: settings.name,
+        cluster: settings.cluster_id,
+        namespace: settings.namespace,
+        logical_region: None,
+        description: String::new(),
+        version: settings.version_text,
+    };
+    let (application, _) = Service::new(store, Clock::default(), rules).adopt(&caller, request).await?;
+    println!("{application}");
+    Ok(())
 }
 
 /// What the server needs to release packages.

@@ -24,8 +24,8 @@ use super::{
     },
 };
 use crate::{
-    domain::{ApplicationId, Rejection, ReleaseId, pods::PodChange, spec::SpecChange},
-    service::{CreateApplication, Deploy, RollBackTo},
+    domain::{ApplicationId, OrderId, Rejection, ReleaseId, pods::PodChange, spec::SpecChange},
+    service::{Adopt, CreateApplication, Deploy, RollBackTo},
 };
 
 /// EDAS' number for an imported Kubernetes cluster.
@@ -87,7 +87,9 @@ pub struct ApplicationInfo {
 
 /// Creates an application and brings up its first version.
 ///
-/// The Deployment has the application's name. Creating it is a change order.
+/// The Deployment has the application's name. Creating it is a change order. One of
+/// that name that is there already is taken over as it runs: its order is over at once,
+/// and of the parameters only texts and the logical region count.
 #[utoipa::path(
     post, path = "/pop/v5/k8s/acs/create_k8s_app", operation_id = "InsertK8sApplication", tag = "Applications",
     params(
@@ -151,8 +153,12 @@ pub async fn insert(State(edge): State<Edge>, call: Call) -> Result<Reply<Insert
     let region = request.logical_region.clone().unwrap_or_else(|| edge.service.settings().region.clone());
     let name = request.name.clone();
     let (application, order) = edge.service.create_application(&call.caller, request).await?;
+    Ok(inserted(&call, name, &region, (application, order)))
+}
+
+fn inserted(call: &Call, name: String, region: &str, (application, order): (ApplicationId, OrderId)) -> Reply<InsertReply> {
     let owner = &call.caller.name;
-    Ok(call.success(InsertReply {
+    call.success(InsertReply {
         application_info: ApplicationInfo {
             app_id: application.to_string(),
             app_name: name,
@@ -161,10 +167,43 @@ pub async fn insert(State(edge): State<Edge>, call: Call) -> Result<Reply<Insert
             dockerize: true,
             edas_id: owner.clone(),
             owner: owner.clone(),
-            region_id: region_of(&region).into(),
+            region_id: region_of(region).into(),
             user_id: owner.clone(),
         },
-    }))
+    })
+}
+
+/// Takes a Deployment over as an application, as it runs.
+///
+/// Nothing is changed on the cluster: its present template becomes the first version
+/// of the history. InsertK8sApplication does the same where the name's Deployment is
+/// there already.
+#[utoipa::path(
+    post, path = "/sluice/v1/adopt", operation_id = "AdoptDeployment", tag = "Applications",
+    params(
+        ("AppName" = String, Query, description = "Name of the Deployment, which becomes the application's.", example = "web"),
+        ("ClusterId" = String, Query, description = "The cluster's id, as GetK8sCluster shows it.", example = "default"),
+        ("Namespace" = Option<String>, Query, description = "Kubernetes namespace; `default` if absent."),
+        ("LogicalRegionId" = Option<String>, Query, description = "EDAS namespace, `<region>` or `<region>:<name>`; the server's region if absent."),
+        ("ApplicationDescription" = Option<String>, Query, description = "Free text of at most 1024 characters."),
+        ("PackageVersion" = Option<String>, Query, description = "Text of the present version, for the history; the time if absent."),
+    ),
+    responses((status = 200, description = "Adopted.", body = Reply<InsertReply>))
+)]
+pub async fn adopt(State(edge): State<Edge>, call: Call) -> Result<Reply<InsertReply>, ApiError> {
+    let params = &call.params;
+    let request = Adopt {
+        name: params.required("AppName")?.into(),
+        cluster: params.required("ClusterId")?.into(),
+        namespace: params.text("Namespace").unwrap_or("default").into(),
+        logical_region: params.text("LogicalRegionId").map(Into::into),
+        description: params.text("ApplicationDescription").unwrap_or_default().into(),
+        version: params.text("PackageVersion").map(Into::into),
+    };
+    let region = request.logical_region.clone().unwrap_or_else(|| edge.service.settings().region.clone());
+    let name = request.name.clone();
+    let adopted = edge.service.adopt(&call.caller, request).await?;
+    Ok(inserted(&call, name, &region, adopted))
 }
 
 /// Orders a release of an application.

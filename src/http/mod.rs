@@ -113,6 +113,7 @@ fn edas() -> OpenApiRouter<Edge> {
     OpenApiRouter::new()
         .routes(routes!(deploy::deploy))
         .routes(routes!(deploy::insert))
+        .routes(routes!(deploy::adopt))
         .routes(routes!(deploy::roll_back_to))
         .routes(routes!(lifecycle::scale))
         .routes(routes!(lifecycle::stop))

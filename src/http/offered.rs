@@ -76,6 +76,10 @@ const DEPLOY: &[&str] = &[
 pub const OFFERS: &[Offer] = &[
     Offer { operation: "AbortAndRollbackChangeOrder", reads: &["ChangeOrderId"] },
     Offer { operation: "AbortChangeOrder", reads: &["ChangeOrderId"] },
+    Offer {
+        operation: "AdoptDeployment",
+        reads: &["AppName", "ClusterId", "Namespace", "LogicalRegionId", "ApplicationDescription", "PackageVersion"],
+    },
     Offer { operation: "ContinuePipeline", reads: &["PipelineId", "Confirm"] },
     Offer { operation: "DeployK8sApplication", reads: DEPLOY },
     Offer { operation: "GetApplication", reads: &["AppId"] },

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Caller, CreateApplication, Error, Service, check, precheck};
+use super::{Adopt, Caller, CreateApplication, Error, Service, check, precheck};
 use crate::{
     domain::{
         ApplicationId, OrderId, Rejection, ReleaseId,
@@ -16,7 +16,9 @@ use crate::{
 const CREATE_TIMEOUT_SECONDS: i64 = 1800;
 
 impl Service {
-    /// Creates an application and the order that brings up its first version.
+    /// Creates an application and the order that brings up its first version. A
+    /// Deployment of the name that is there already is taken over as it runs, and
+    /// nothing of `request` but its texts is applied.
     ///
     /// # Errors
     /// A value that is not allowed, an unknown cluster, or a name that is taken.
@@ -62,12 +64,20 @@ impl Service {
             most_missing: 0,
             replicas_before: None,
         };
-        let taken = self.store.applications(Some(&request.name)).await?;
-        if taken.iter().any(|other| other.namespace == namespace && other.cluster == request.cluster) {
-            return Err(Rejection::NameTaken { name: request.name, namespace: namespace.into() }.into());
-        }
+        let adopt = Adopt {
+            name: request.name.clone(),
+            cluster: request.cluster.clone(),
+            namespace: namespace.into(),
+            logical_region: request.logical_region.clone(),
+            description: request.description.clone(),
+            version: request.version.clone(),
+        };
+        self.name_is_free(&adopt).await?;
         let report = self.ask(&self.creation(namespace, &request.name, target.clone())).await?;
         precheck::accept(report.as_ref(), None)?;
+        if let Some(existing) = report.and_then(|report| report.existing) {
+            return self.take_over(caller, adopt, existing).await;
+        }
 
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;

@@ -7,6 +7,7 @@
 //! the orders written here. It knows nothing of HTTP.
 
 mod abort;
+mod adopt;
 mod check;
 mod create;
 mod deploy;
@@ -21,7 +22,7 @@ pub mod view;
 
 pub use error::Error;
 pub use package::Packages;
-pub use request::{Caller, CreateApplication, Deploy, KeySecret, PackageWish, Precheck, RequestIdentity, RollBackTo, Scale, Start};
+pub use request::{Adopt, Caller, CreateApplication, Deploy, KeySecret, PackageWish, Precheck, RequestIdentity, RollBackTo, Scale, Start};
 pub use view::{BatchView, ClusterView, CurrentSpec, OrderView, PodState, ReleaseView};
 
 use std::sync::Arc;

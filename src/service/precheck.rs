@@ -90,11 +90,11 @@ impl Service {
         found.ok_or_else(|| Rejection::UnknownPrecheck { namespace: namespace.into(), name: name.into() }.into())
     }
 
-    fn known_cluster(&self, cluster: &str) -> Result<(), Rejection> {
+    pub(super) fn known_cluster(&self, cluster: &str) -> Result<(), Rejection> {
         if cluster == self.settings.cluster { Ok(()) } else { Err(Rejection::UnknownCluster(cluster.into())) }
     }
 
-    fn new_target(&self, source: Source, replicas: Option<i32>) -> Target {
+    pub(super) fn new_target(&self, source: Source, replicas: Option<i32>) -> Target {
         Target {
             release: Some(ReleaseId::new()),
             source,
@@ -203,6 +203,6 @@ pub(super) fn accept(report: Option<&Report>, agreed: Option<&str>) -> Result<i3
     }
 }
 
-fn unanswered() -> Rejection {
+pub(super) fn unanswered() -> Rejection {
     Rejection::CannotWork { subject: "Deployment", reason: "nobody can look at the cluster now: try again".into() }
 }

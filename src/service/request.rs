@@ -84,6 +84,23 @@ pub struct CreateApplication {
     pub timeout_seconds: Option<i64>,
 }
 
+/// Taking a Deployment over as an application.
+#[derive(Debug, Clone)]
+pub struct Adopt {
+    /// Name of the Deployment, and of the application.
+    pub name: String,
+    /// Cluster id; must be the one this server drives.
+    pub cluster: String,
+    /// Kubernetes namespace.
+    pub namespace: String,
+    /// EDAS namespace, `<region>` or `<region>:<name>`; none = the server's region.
+    pub logical_region: Option<String>,
+    /// Free text.
+    pub description: String,
+    /// The present version's text; none = the time.
+    pub version: Option<String>,
+}
+
 /// DeployK8sApplication.
 #[derive(Debug, Clone)]
 pub struct Deploy {

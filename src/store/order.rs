@@ -94,6 +94,24 @@ impl Tx {
         self.wake(order.id).await
     }
 
+    /// Ends an order of this transaction well, with nothing to do for it.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn finish_at_once(&mut self, order: OrderId, message: &str, now: Timestamp) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* finish_at_once */ WITH batches AS (
+                 UPDATE batch SET state = 'succeeded', started_at = $2, finished_at = $2, updated_at = $2 WHERE order_id = $1
+             ) UPDATE change_order SET state = 'succeeded', step = 'done', finished_at = $2, message = $3 WHERE id = $1",
+            order.0,
+            now.to_sqlx() as _,
+            message
+        )
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
     /// The application's open order.
     ///
     /// # Errors

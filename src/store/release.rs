@@ -8,7 +8,7 @@ use super::{
     Store, StoreError, Tx,
     row::{document, json},
 };
-use crate::domain::{ApplicationId, Rejection, ReleaseId, package::Label};
+use crate::domain::{ApplicationId, Rejection, ReleaseId, package::Label, precheck::Existing};
 
 /// A version about to be ordered.
 #[derive(Debug, Clone)]
@@ -70,6 +70,31 @@ impl Tx {
             release.description,
             now.to_sqlx() as _,
             release.package.map(|package| json("package", package)).transpose()?
+        )
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// Makes a version the application's present one, as it was found running.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn note_adoption(
+        &mut self,
+        application: ApplicationId,
+        release: ReleaseId,
+        existing: &Existing,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* note_adoption */ WITH found AS (UPDATE release SET released_at = $3, template = $4, min_ready_seconds = $5 WHERE id = $2)
+             UPDATE application SET release_id = $2 WHERE id = $1",
+            application.0,
+            release.0,
+            now.to_sqlx() as _,
+            existing.template,
+            existing.min_ready_seconds
         )
         .execute(self.connection())
         .await?;

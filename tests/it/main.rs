@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "all of this is test code; clippy only knows it of the functions marked as tests")]
 
+mod adopt;
 mod cause;
 mod engine;
 mod fault;

@@ -30,7 +30,6 @@ use crate::support::{App, CLUSTER, batches, caller, eventually, manual, on_both_
 on_both_clusters!(
     a_config_map_that_is_not_there_is_named_and_nothing_is_written,
     a_plan_is_told_and_kept_or_the_release_is_refused,
-    a_deployment_that_is_there_already_is_not_created,
     a_precheck_is_asked_for_and_answered,
 );
 
@@ -132,22 +131,6 @@ async fn a_plan_is_told_and_kept_or_the_release_is_refused(app: App) {
     assert!(watch.most_wanted() <= plan.peak_pods, "{} pods at once", watch.most_wanted());
     let next = app.service.preview(&caller(), release(application, "shop/web:3.0", batches(3))).await.unwrap().plan.unwrap();
     assert!(next.expected_seconds.is_some_and(|seconds| seconds >= 3), "known from the release before: {next:?}");
-}
-
-async fn a_deployment_that_is_there_already_is_not_created(app: App) {
-    let label = json!({ "app": "other" });
-    let deployment = json!({
-        "metadata": { "name": "web" },
-        "spec": {
-            "selector": { "matchLabels": label },
-            "template": { "metadata": { "labels": label }, "spec": { "containers": [{ "name": "c", "image": "shop/other:1.0" }] } },
-        },
-    });
-    put::<Deployment>(&app, deployment).await;
-    let request = crate::support::creation(&app.namespace, "web", 1);
-    let why = app.service.create_application(&caller(), request).await.unwrap_err().to_string();
-    assert!(why.contains("the cluster would refuse the change") && why.contains("\"web\" already exists"), "{why}");
-    assert!(app.service.applications(Some("web")).await.unwrap().is_empty());
 }
 
 async fn a_precheck_is_asked_for_and_answered(app: App) {

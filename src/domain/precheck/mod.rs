@@ -150,6 +150,20 @@ pub struct Report {
     pub plan: Option<Plan>,
     /// Whether the one thing missing is room for more pods than the desired number.
     pub lacks_room: bool,
+    /// What an application to be created finds in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub existing: Option<Existing>,
+}
+
+/// A Deployment that is there already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Existing {
+    /// Its pod template.
+    pub template: Value,
+    /// Its number of pods.
+    pub replicas: i32,
+    /// Its `minReadySeconds`.
+    pub min_ready_seconds: i32,
 }
 
 impl Report {
@@ -216,7 +230,15 @@ pub fn judge(proposal: &Proposal, look: &Look, observation: &Observation, eviden
         let other = evidence.other_workload.map(|kind| format!("{} is a {kind}, and only Deployments are released", proposal.name));
         check(Subject::Deployment, Some((Verdict::Refused, other.unwrap_or_else(|| why.clone()))));
         check(Subject::Rights, rights);
-        return Report { checks, plan: None, lacks_room: false };
+        return Report { checks, plan: None, lacks_room: false, existing: None };
+    }
+    if let (Kind::Create, Some(view)) = (proposal.kind, view) {
+        let why = "there is a Deployment of this name: it becomes the application as it runs, and nothing is created";
+        check(Subject::Deployment, Some((Verdict::Warned, why.into())));
+        check(Subject::Rights, rights);
+        let settings = view.kept.as_ref().unwrap_or(&view.settings);
+        let existing = Existing { template: view.template.clone(), replicas: view.replicas, min_ready_seconds: settings.min_ready_seconds };
+        return Report { checks, plan: None, lacks_room: false, existing: Some(existing) };
     }
     let settings = look.order.snapshot.as_ref().map(|snapshot| snapshot.settings.clone());
     let settings = settings.or(view.map(|view| view.kept.clone().unwrap_or_else(|| view.settings.clone()))).unwrap_or_else(fresh);
@@ -267,7 +289,7 @@ pub fn judge(proposal: &Proposal, look: &Look, observation: &Observation, eviden
     let by_surge = quotas.iter().chain(&placement).all(|shortage| shortage.by_surge);
     let only_room = refused.iter().all(|check| matches!(check.subject, Subject::Quota | Subject::Placement));
     let lacks_room = !refused.is_empty() && only_room && by_surge && plan.missing_pods == 0;
-    Report { checks, plan: Some(plan), lacks_room }
+    Report { checks, plan: Some(plan), lacks_room, existing: None }
 }
 
 /// A new Deployment's settings, as far as they matter.

@@ -1,0 +1,108 @@
+//! A Deployment that somebody else made becomes an application, and nothing of it
+//! changes before its first release.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::PostParams;
+use serde_json::json;
+use sluice::{
+    domain::order::{Kind, State},
+    service::{Adopt, RollBackTo},
+};
+use sqlx::PgPool;
+
+use crate::support::{App, CLUSTER, batches, caller, creation, eventually, on_both_clusters};
+
+on_both_clusters!(
+    an_adopted_deployment_stays_as_it_is_and_is_released_and_taken_back_exactly,
+    creating_an_application_whose_deployment_is_there_adopts_it,
+    what_is_not_there_or_taken_cannot_be_adopted,
+);
+
+/// A Deployment with settings of its own and a container that does not bear its name.
+async fn foreign(app: &App) -> Deployment {
+    let label = json!({ "app.kubernetes.io/name": "web" });
+    let deployment = json!({
+        "metadata": { "name": "web", "labels": { "team": "shop" } },
+        "spec": {
+            "replicas": 4, "minReadySeconds": 1, "revisionHistoryLimit": 3,
+            "strategy": { "type": "RollingUpdate", "rollingUpdate": { "maxSurge": "50%", "maxUnavailable": 1 } },
+            "selector": { "matchLabels": label },
+            "template": { "metadata": { "labels": label }, "spec": { "containers": [
+                { "name": "main", "image": "shop/web:1.0", "env": [{ "name": "OWN", "value": "1" }] },
+            ] } },
+        },
+    });
+    app.deployments().create(&PostParams::default(), &serde_json::from_value(deployment).unwrap()).await.unwrap();
+    eventually(async || {
+        let found = app.deployments().get("web").await.unwrap();
+        let ready = found.status.as_ref().and_then(|status| status.available_replicas);
+        if ready == Some(4) { Ok(found) } else { Err(format!("{ready:?}")) }
+    })
+    .await
+}
+
+fn adoption(app: &App, name: &str) -> Adopt {
+    Adopt {
+        name: name.into(),
+        cluster: CLUSTER.into(),
+        namespace: app.namespace.clone(),
+        logical_region: None,
+        description: String::new(),
+        version: Some("as found".into()),
+    }
+}
+
+async fn an_adopted_deployment_stays_as_it_is_and_is_released_and_taken_back_exactly(app: App) {
+    let before = foreign(&app).await;
+    let (application, order) =
+        eventually(async || app.service.adopt(&caller(), adoption(&app, "web")).await.map_err(|why| why.to_string())).await;
+    let order = app.service.order(order).await.unwrap();
+    assert_eq!((order.kind, order.state), (Kind::Create, State::Succeeded), "{order:#?}");
+    assert!(order.message.contains("adopted the Deployment web as it runs"), "{}", order.message);
+    let after = app.deployments().get("web").await.unwrap();
+    assert_eq!((&after.metadata.resource_version, &after.spec), (&before.metadata.resource_version, &before.spec), "nothing was written");
+    let history = app.service.history(application).await.unwrap();
+    assert_eq!(history.iter().map(|it| (it.version.as_str(), it.image.as_str())).collect::<Vec<_>>(), [("as found", "shop/web:1.0")]);
+
+    let watch = app.watch("web").await;
+    let order = app.deploy(application, "shop/web:2.0", batches(2)).await;
+    let order = app.end_of(order).await;
+    assert_eq!(order.state, State::Succeeded, "{order:#?}");
+    let released = app.deployments().get("web").await.unwrap();
+    let mut expected = before.spec.clone().unwrap();
+    expected.template = released.spec.clone().unwrap().template;
+    assert_eq!(released.spec.as_ref(), Some(&expected), "only the template is another one");
+    assert_eq!(released.metadata.uid, before.metadata.uid);
+    let container = &expected.template.spec.as_ref().unwrap().containers[0];
+    assert_eq!((container.name.as_str(), container.image.as_deref()), ("main", Some("shop/web:2.0")));
+
+    let first = RollBackTo { application, version: "as found".into(), batches: None, wait_minutes: None };
+    let order = app.service.roll_back_to(&caller(), first).await.unwrap();
+    let order = app.end_of(order).await;
+    assert_eq!(order.state, State::Succeeded, "{order:#?}");
+    assert_eq!(app.deployments().get("web").await.unwrap().spec, before.spec, "exactly as it was found");
+    assert!(watch.end().iter().all(|sight| sight.ready >= 4));
+}
+
+async fn creating_an_application_whose_deployment_is_there_adopts_it(app: App) {
+    let before = foreign(&app).await;
+    let request = creation(&app.namespace, "web", 9);
+    // Until the executor has seen it, too, the API server's refusal is told.
+    let (application, order) =
+        eventually(async || app.service.create_application(&caller(), request.clone()).await.map_err(|why| why.to_string())).await;
+    let order = app.end_of(order).await;
+    assert_eq!(order.state, State::Succeeded, "{order:#?}");
+    assert!(order.message.contains("adopted"), "{}", order.message);
+    assert_eq!(app.service.application(application).await.unwrap().replicas, 4);
+    let after = app.deployments().get("web").await.unwrap();
+    assert_eq!(after.metadata.resource_version, before.metadata.resource_version, "nothing was written");
+}
+
+async fn what_is_not_there_or_taken_cannot_be_adopted(app: App) {
+    let why = app.service.adopt(&caller(), adoption(&app, "nobody")).await.unwrap_err().to_string();
+    assert!(why.contains("parameter AppName has the value nobody") && why.contains("no such Deployment"), "{why}");
+    app.create("web", 1).await;
+    let why = app.service.adopt(&caller(), adoption(&app, "web")).await.unwrap_err().to_string();
+    assert!(why.contains("exists already"), "{why}");
+    assert_eq!(app.service.applications(None).await.unwrap().len(), 1);
+}
