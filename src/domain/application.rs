@@ -59,6 +59,12 @@ impl Application {
         self.replicas > 0 && self.replicas_before_stop.is_none()
     }
 
+    /// Whether all its pods were let go.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.replicas == 0 && self.replicas_before_stop.is_some()
+    }
+
     /// How many pods a start brings up, where nothing else is asked for.
     #[must_use]
     pub fn replicas_to_start(&self) -> i32 {

@@ -32,6 +32,8 @@ pub enum Kind {
     Stop,
     /// Brings pods up again after all of them went.
     Start,
+    /// Replaces all pods by others of the same version.
+    Restart,
 }
 
 impl Kind {
@@ -39,7 +41,7 @@ impl Kind {
     #[must_use]
     pub fn releases(self) -> bool {
         match self {
-            Self::Deploy | Self::DeployVersion => true,
+            Self::Deploy | Self::DeployVersion | Self::Restart => true,
             Self::Create | Self::Rollback | Self::Scale | Self::Stop | Self::Start => false,
         }
     }
@@ -49,7 +51,7 @@ impl Kind {
     pub fn scales(self) -> bool {
         match self {
             Self::Scale | Self::Stop | Self::Start => true,
-            Self::Create | Self::Deploy | Self::DeployVersion | Self::Rollback => false,
+            Self::Create | Self::Deploy | Self::DeployVersion | Self::Rollback | Self::Restart => false,
         }
     }
 }
@@ -131,6 +133,8 @@ pub enum Source {
     Exact(Value),
     /// The Deployment's own, which is left alone.
     Kept,
+    /// The version before, with a mark that is unlike every other: new pods of it.
+    Renewed(String),
 }
 
 /// What an order brings about.

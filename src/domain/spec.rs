@@ -19,6 +19,10 @@ use super::{
 /// releasing the same spec again means new pods.
 pub const RELEASE_ANNOTATION: &str = "sluice.dev/release";
 
+/// Pod template annotation that tells the pods of a version that was restarted from
+/// those before: when that was ordered. It is no part of the version.
+pub const RESTART_ANNOTATION: &str = "sluice.dev/restarted-at";
+
 /// Pod label that carries the application's name, for people's Services.
 pub const NAME_LABEL: &str = "app.kubernetes.io/name";
 
@@ -105,6 +109,7 @@ impl SpecChange {
         let mut template = base.clone();
         let annotations = object_at(&mut template, &["metadata", "annotations"]);
         annotations.insert(RELEASE_ANNOTATION.into(), json!(release.to_string()));
+        annotations.remove(RESTART_ANNOTATION);
         let index = application_index(&template, name);
         let started = java::change(&self.java, self.image.is_some(), &mut template, index);
         if let Some(container) = java::container_at(&mut template, index) {
@@ -178,6 +183,14 @@ const DEFAULT_GRACE: i64 = 30;
 
 /// Seconds that a program has after its drain.
 const LEFT_AFTER_DRAIN: i64 = 15;
+
+/// The same version as `base`, whose pods Kubernetes takes for others.
+#[must_use]
+pub fn renewed(base: &Value, mark: &str) -> Value {
+    let mut template = base.clone();
+    object_at(&mut template, &["metadata", "annotations"]).insert(RESTART_ANNOTATION.into(), json!(mark));
+    template
+}
 
 /// The version that `template` is, where it says so.
 #[must_use]
@@ -291,6 +304,18 @@ mod tests {
         let mut expected = base();
         expected["metadata"]["annotations"][RELEASE_ANNOTATION] = json!(release.to_string());
         assert_eq!(SpecChange::default().apply(&base(), "web", release), expected);
+    }
+
+    #[test]
+    fn a_restart_marks_the_same_version_and_the_next_release_knows_nothing_of_it() {
+        let release = ReleaseId::new();
+        let first = SpecChange::default().apply(&base(), "web", release);
+        let (once, again) = (renewed(&first, "1"), renewed(&renewed(&first, "1"), "2"));
+        assert!(once != first && again != once && release_of(&again) == Some(release));
+        let mut unmarked = again;
+        unmarked["metadata"]["annotations"].as_object_mut().unwrap().remove(RESTART_ANNOTATION);
+        assert_eq!(unmarked, first, "and nothing else");
+        assert_eq!(SpecChange::default().apply(&once, "web", release), first);
     }
 
     #[test]

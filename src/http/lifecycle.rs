@@ -1,5 +1,5 @@
 //! Operating an application beside its releases: ScaleK8sApplication,
-//! StopK8sApplication and StartK8sApplication.
+//! StopK8sApplication, StartK8sApplication and RestartK8sApplication.
 //!
 //! Each answers with a change order, which is followed as a release is.
 
@@ -79,6 +79,24 @@ pub async fn start(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderRe
         timeout_seconds: call.params.integer("Timeout", 1..=1800)?,
     };
     let order = edge.service.start(&call.caller, request).await?;
+    Ok(ordered(&call, order))
+}
+
+/// Replaces all instances by others of the same version.
+///
+/// New ones come before old ones go, as in a release all at once. One that fails goes
+/// back by itself. The history gets no new version.
+#[utoipa::path(
+    post, path = "/pop/v5/k8s/acs/restart_k8s_app", operation_id = "RestartK8sApplication", tag = "Applications",
+    params(
+        ("AppId" = String, Query, description = "The application's id. It must not be stopped."),
+        ("Timeout" = Option<i64>, Query, minimum = 1, maximum = 604800, description = "Seconds until the order has failed; the server's setting for a batch if absent."),
+    ),
+    responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
+)]
+pub async fn restart(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
+    let timeout_seconds = call.params.integer("Timeout", 1..=LONGEST_BATCH)?;
+    let order = edge.service.restart(&call.caller, call.application()?, timeout_seconds).await?;
     Ok(ordered(&call, order))
 }
 

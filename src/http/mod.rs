@@ -118,6 +118,7 @@ fn edas() -> OpenApiRouter<Edge> {
         .routes(routes!(lifecycle::scale))
         .routes(routes!(lifecycle::stop))
         .routes(routes!(lifecycle::start))
+        .routes(routes!(lifecycle::restart))
         .routes(routes!(changeorder::get_info))
         .routes(routes!(changeorder::list_recent))
         .routes(routes!(changeorder::confirm))

@@ -152,6 +152,7 @@ pub const OFFERS: &[Offer] = &[
     Offer { operation: "ListK8sNamespaces", reads: &["ClusterId"] },
     Offer { operation: "ListRecentChangeOrder", reads: &["AppId"] },
     Offer { operation: "PreviewDeployment", reads: DEPLOY },
+    Offer { operation: "RestartK8sApplication", reads: &["AppId", "Timeout"] },
     Offer { operation: "RetryChangeOrderTask", reads: &["TaskId", "RetryStatus"] },
     Offer { operation: "RollbackApplication", reads: &["AppId", "GroupId", "HistoryVersion", "Batch", "BatchWaitTime"] },
     Offer { operation: "RollbackChangeOrder", reads: &["ChangeOrderId"] },

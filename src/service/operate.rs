@@ -1,5 +1,5 @@
-//! Operating an application beside its releases: another number of pods, none, and
-//! pods again.
+//! Operating an application beside its releases: another number of pods, none, pods
+//! again, and other pods of the same version.
 
 use super::{Caller, Error, Scale, Service, Start, check, deploy::Assembled};
 use crate::domain::{
@@ -71,6 +71,39 @@ impl Service {
         let timeout_seconds = request.timeout_seconds.unwrap_or(START_TIMEOUT_SECONDS);
         let order = self.sized(Kind::Start, application, replicas, Some(timeout_seconds));
         self.accept(tx, caller, order, "Start").await
+    }
+
+    /// Orders that all pods give way to others of the same version, all at once and with
+    /// none missing meanwhile. Where a release rests half way that is the version of
+    /// before. One that fails goes back by itself, as a release does.
+    ///
+    /// # Errors
+    /// As [`Service::scale`], or an application that is stopped.
+    pub async fn restart(&self, caller: &Caller, application: ApplicationId, timeout_seconds: Option<i64>) -> Result<OrderId, Error> {
+        check::seconds("Timeout", timeout_seconds, 1)?;
+        let mut tx = self.store.begin().await?;
+        if let Some(first) = self.answered(&mut tx, caller).await? {
+            return Ok(first);
+        }
+        let (application, snapshot) = tx.lock_application(application).await?;
+        if application.is_stopped() {
+            let reason = "is stopped: there is nothing to restart, start it instead".into();
+            return Err(Rejection::WrongApplicationState { application: application.id, reason }.into());
+        }
+        let replicas = application.replicas;
+        let target = Target {
+            release: application.release,
+            source: Source::Renewed(self.clock.now().to_string()),
+            replicas: None,
+            replicas_before: None,
+            min_ready_seconds: None,
+            batch_timeout_seconds: timeout_seconds.unwrap_or(self.settings.batch_timeout_seconds),
+            tolerance: self.settings.tolerance,
+            most_missing: 0,
+        };
+        let (kind, strategy) = (Kind::Restart, Strategy::ALL_AT_ONCE);
+        let order = Assembled { application, kind, strategy, target, snapshot, replicas, release: None };
+        self.accept(tx, caller, order, "Restart").await
     }
 
     /// An order for `replicas` pods.

@@ -36,7 +36,10 @@ impl Service {
         if tx.rollback_of(id).await?.is_some() {
             return Err(refuse("was taken back by itself: release the version again").into());
         }
-        let releases = matches!(failed.kind, Kind::Deploy | Kind::DeployVersion);
+        if failed.kind == Kind::Restart {
+            return Err(refuse("was a restart: restart again").into());
+        }
+        let releases = failed.kind.releases();
         if !releases || failed.template.is_none() || !tx.is_newest_order(&failed).await? {
             return Err(refuse("is no release that rests half way, with no other order after it: release the version again").into());
         }

@@ -223,8 +223,12 @@ impl Tx {
             self.note_replicas(order.application, replicas, before).await?;
         }
         let (Some(release), Some(template)) = (order.target.release, &order.template) else { return Ok(()) };
+        if order.kind == Kind::Restart {
+            return Ok(());
+        }
+        // What the version was first stays: a restart may have left its mark since.
         sqlx::query!(
-            "/* note_release */ UPDATE release SET released_at = $2, template = $3, image = $4, min_ready_seconds = coalesce($5, min_ready_seconds) WHERE id = $1",
+            "/* note_release */ UPDATE release SET released_at = $2, template = coalesce(template, $3), image = $4, min_ready_seconds = coalesce($5, min_ready_seconds) WHERE id = $1",
             release.0,
             now.to_sqlx() as _,
             template,

@@ -12,7 +12,7 @@ use crate::domain::{
     intent::{Change, GATE_SECONDS, Keep, NO_DEADLINE_SECONDS, Patch},
     observation::ReplicaSetView,
     order::{Order, Settings, Snapshot, Source},
-    spec::first_template,
+    spec::{first_template, renewed},
 };
 
 /// A RollingUpdate strategy; numbers are pods, texts are percentages.
@@ -30,6 +30,7 @@ pub(super) fn template(order: &Order, base: &Value) -> Value {
     match (&order.target.source, order.target.release) {
         (Source::Exact(template), _) => template.clone(),
         (Source::Change(change), Some(release)) => change.apply(base, &order.name, release),
+        (Source::Renewed(mark), _) => renewed(base, mark),
         // Only rollbacks have no release, and theirs is an exact template.
         (Source::Change(_), None) | (Source::Kept, _) => base.clone(),
     }

@@ -28,7 +28,7 @@ use super::{
     preview::{self, PreviewBatch},
     proposal::Proposal,
     selector::selects,
-    spec::{RELEASE_ANNOTATION, container_of},
+    spec::{RELEASE_ANNOTATION, RESTART_ANNOTATION, container_of},
 };
 
 /// What was looked at.
@@ -307,6 +307,7 @@ fn plan(proposal: &Proposal, look: &Look, view: Option<&DeploymentView>, setting
         let mut template = template.clone();
         if let Some(annotations) = template.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
             annotations.remove(RELEASE_ANNOTATION);
+            annotations.remove(RESTART_ANNOTATION);
         }
         template
     };

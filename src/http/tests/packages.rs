@@ -63,7 +63,7 @@ async fn newest_target(server: &Server) -> (Target, Value) {
 async fn newest_change(server: &Server) -> JavaChange {
     match newest_target(server).await.0.source {
         Source::Change(change) => *change.java,
-        Source::Exact(_) | Source::Kept => panic!("must be a change"),
+        Source::Exact(_) | Source::Kept | Source::Renewed(_) => panic!("must be a change"),
     }
 }
 

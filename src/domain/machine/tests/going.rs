@@ -42,6 +42,20 @@ fn all_at_once_is_the_native_rolling_update(#[case] user: Value, #[case] sent: V
 }
 
 #[test]
+fn a_restart_is_the_same_version_with_a_mark_on_top_of_what_was_before() {
+    let mut order = at_step(Step::Start, Strategy::ALL_AT_ONCE);
+    (order.kind, order.target.source) = (Kind::Restart, Source::Renewed("now".into()));
+    let renewed = |version| crate::domain::spec::renewed(&template(version), "now");
+    let step = moved(ask(&order, untouched(), at(SOON)));
+    let patch = patch(&step);
+    assert_eq!((step.step, patch.template, patch.replicas), (Step::Surge, Some(renewed("old")), None));
+    assert_eq!((patch.strategy, patch.keep), (Some(rolling("25%", 0)), Keep::Borrowed(own())));
+    // Where a release rests half way it is the version before that.
+    let rests = Order { snapshot: Some(snapshot()), ..order };
+    assert_eq!(super::patch(&moved(ask(&rests, shown(3, Some(at(0)), 7), at(SOON)))).template, Some(renewed("old")));
+}
+
+#[test]
 fn the_orders_own_seconds_and_number_of_pods_go_before_the_deployments() {
     let mut order = at_step(Step::Start, Strategy::ALL_AT_ONCE);
     order.target.min_ready_seconds = Some(30);
