@@ -1,6 +1,6 @@
 # Every target is one line that calls a script or cargo.
 
-.PHONY: help demo test bench-rollback fmt sqlx openapi
+.PHONY: help demo test client-table bench-rollback fmt sqlx openapi
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -11,6 +11,9 @@ demo: ## show the main job; ONCE=1 ends by itself, CLUSTER=kubernetes uses the c
 
 test: ## everything that continuous integration runs; STEPS="format lint" runs some of it
 	@scripts/test $(STEPS)
+
+client-table: ## write the README's table of clients again, from the last run of the step clients
+	@scripts/client-table write
 
 bench-rollback: ## how fast a release goes back, beside kubectl rollout undo, on a real control plane
 	@scripts/bench rollback

@@ -37,16 +37,17 @@ RESULTS = pytest.StashKey[Results]()
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "client(name): the client that this test is evidence for")
-    config.addinivalue_line("markers", "flow(name): the flow that it went through")
+    config.addinivalue_line("markers", "flow(name, ...): the flows that it went through")
     config.stash[RESULTS] = Results()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     report = yield
-    client, flow = item.get_closest_marker("client"), item.get_closest_marker("flow")
-    if client and flow and (report.when == "call" or report.failed):
-        item.config.stash[RESULTS].note(client.args[0], flow.args[0], report.passed)
+    client, flows = item.get_closest_marker("client"), item.get_closest_marker("flow")
+    if client and flows and (report.when == "call" or report.failed):
+        for flow in flows.args:
+            item.config.stash[RESULTS].note(client.args[0], flow, report.passed)
     return report
 
 

@@ -15,6 +15,8 @@ from alibabacloud_tea_openapi.models import Config
 from cluster import await_that
 from orders import ABORTED, FAILED, FINAL, SUCCESS, WAITS_FOR_CONFIRMATION, batches, deploy, follow, info, insert, instances, pipelines, recent, stages, texts, well
 
+pytestmark = pytest.mark.client("alibabacloud-edas20170801")
+
 
 def image_of(deployment):
     return deployment["spec"]["template"]["spec"]["containers"][0]["image"]
@@ -36,6 +38,7 @@ def never_less_than(moments, pods):
     assert least >= pods, f"only {least} pods were Ready"
 
 
+@pytest.mark.flow("phased, automatic")
 def test_three_automatic_batches_rest_at_3_6_and_10_and_take_four_writes(sdk, cluster, namespace):
     app = insert(sdk, namespace)
     old, before, start = namespace.version(), namespace.deployment("shop-web"), namespace.start()
@@ -66,6 +69,7 @@ def test_three_automatic_batches_rest_at_3_6_and_10_and_take_four_writes(sdk, cl
     assert writes == [("patch", "sluice", 200)] * 4
 
 
+@pytest.mark.flow("abort and roll back")
 def test_a_manual_release_waits_goes_on_when_told_and_is_taken_back_while_it_waits(sdk, namespace):
     app = insert(sdk, namespace)
     old, start = namespace.version(), namespace.start()
@@ -99,6 +103,24 @@ def test_a_manual_release_waits_goes_on_when_told_and_is_taken_back_while_it_wai
     assert not namespace.deployment("shop-web")["spec"].get("paused", False)
 
 
+@pytest.mark.flow("phased, confirmed")
+def test_a_manual_release_runs_to_its_end_as_each_batch_is_confirmed(sdk, namespace):
+    app = insert(sdk, namespace, replicas=4)
+    start = namespace.start()
+    order = deploy(sdk, app, "shop/web:2.0", update_strategy=batches(3, "manual"))
+    for done in (1, 2):
+        waiting = await_that(f"{done} batches done and the order waiting", lambda: (now := follow(sdk, order, until={WAITS_FOR_CONFIRMATION})) and done_batches(now) == done and now, 60)
+        well(sdk.continue_pipeline(models.ContinuePipelineRequest(pipeline_id=pipelines(waiting)[done].pipeline_id, confirm=True)))
+    end = follow(sdk, order)
+    assert (end.status, [len(instances(batch)) for batch in pipelines(end)]) == (SUCCESS, [1, 1, 2])
+    never_less_than(namespace.replay(start, "shop-web"), 4)
+    assert image_of(namespace.deployment("shop-web")) == "shop/web:2.0"
+
+
+def done_batches(order_info):
+    return sum(batch.pipeline_status == SUCCESS for batch in pipelines(order_info))
+
+
 def follow_second_wait(sdk, order):
     """The order, waiting again with two batches done."""
 
@@ -110,6 +132,7 @@ def follow_second_wait(sdk, order):
     return await_that("the second batch done and the order waiting", waits, 60)
 
 
+@pytest.mark.flow("canary")
 def test_a_canary_waits_for_a_person_though_the_batches_after_it_are_automatic(sdk, namespace):
     app = insert(sdk, namespace)
     start = namespace.start()
@@ -123,6 +146,7 @@ def test_a_canary_waits_for_a_person_though_the_batches_after_it_are_automatic(s
     never_less_than(namespace.replay(start, "shop-web"), 10)
 
 
+@pytest.mark.flow("roll back to a version")
 def test_a_version_of_the_history_is_released_again(sdk, namespace):
     app = insert(sdk, namespace)
     assert follow(sdk, deploy(sdk, app, "shop/web:2.0", package_version="2.0")).status == SUCCESS
@@ -145,6 +169,7 @@ def test_a_version_of_the_history_is_released_again(sdk, namespace):
     assert image_of(namespace.deployment("shop-web")) == "shop/web:2.0"
 
 
+@pytest.mark.flow("all at once")
 def test_the_same_image_again_is_a_release_with_new_pods(sdk, namespace):
     app = insert(sdk, namespace, replicas=3)
     before, start = set(namespace.pods()), namespace.start()
@@ -195,6 +220,7 @@ def test_a_server_killed_while_a_batch_runs_goes_on_when_it_is_started_again(sdk
     assert len(rests) <= 5, "one write a batch, one at the end, and at most one of them again"
 
 
+@pytest.mark.flow("insert", "read")
 def test_every_read_operation_tells_the_same_about_an_application(sdk, namespace):
     app = insert(sdk, namespace, name="shop-reads", replicas=2)
     listed = well(sdk.list_application(models.ListApplicationRequest(app_name="shop-reads"))).application_list.application
@@ -263,6 +289,7 @@ def test_a_bad_parameter_is_named_and_nothing_is_written(sdk, cluster, four_pods
     assert len(cluster.writes(namespace.name, "admin")) == written
 
 
+@pytest.mark.flow("refusals")
 def test_what_does_not_exist_is_said_in_the_words_that_clients_look_for(sdk):
     nothing = "00000000-0000-7000-8000-000000000000"
     for body in (
@@ -274,6 +301,7 @@ def test_what_does_not_exist_is_said_in_the_words_that_clients_look_for(sdk):
         assert "does not exist" in body.message
 
 
+@pytest.mark.flow("refusals")
 def test_a_wrong_secret_is_refused(server):
     stranger = Client(Config(endpoint=server.endpoint, protocol="http", access_key_id=server.key_id, access_key_secret="wrong"))
     with pytest.raises(ClientException) as refusal:

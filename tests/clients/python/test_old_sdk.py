@@ -16,13 +16,18 @@ from aliyunsdkedas.request.v20170801 import (
     DeployK8sApplicationRequest,
     GetApplicationRequest,
     GetChangeOrderInfoRequest,
+    GetK8sApplicationRequest,
     InsertK8sApplicationRequest,
+    ListApplicationRequest,
     ListHistoryDeployVersionRequest,
     ListRecentChangeOrderRequest,
     RollbackApplicationRequest,
 )
 
+from cluster import await_that
 from orders import ABORTED, FINAL, SUCCESS, WAITS_FOR_CONFIRMATION, batches
+
+pytestmark = pytest.mark.client("aliyun-python-sdk-edas")
 
 
 def call(sdk, module, **parameters):
@@ -57,6 +62,7 @@ def app(old_sdk, namespace):
     return made["AppId"]
 
 
+@pytest.mark.flow("insert", "phased, automatic", "roll back to a version")
 def test_a_phased_release_runs_to_its_end_and_the_history_takes_it_back(old_sdk, namespace, app):
     order = call(old_sdk, DeployK8sApplicationRequest, AppId=app, Image="shop/web:2.0", PackageVersion="2.0", UpdateStrategy=batches(3))["ChangeOrderId"]
     info = follow(old_sdk, order)
@@ -73,6 +79,7 @@ def test_a_phased_release_runs_to_its_end_and_the_history_takes_it_back(old_sdk,
     assert container["image"] == "shop/web:1.0"
 
 
+@pytest.mark.flow("abort and roll back")
 def test_a_waiting_release_goes_on_and_is_taken_back(old_sdk, namespace, app):
     old = namespace.version()
     order = call(old_sdk, DeployK8sApplicationRequest, AppId=app, Image="shop/web:2.0", UpdateStrategy=batches(3, "manual"))["ChangeOrderId"]
@@ -87,15 +94,76 @@ def test_a_waiting_release_goes_on_and_is_taken_back(old_sdk, namespace, app):
     assert [one["ChangeOrderId"] for one in orders][:2] == [rollback, order]
 
 
-def test_the_twins_of_an_application_differ_in_type_alone(old_sdk, app):
+@pytest.mark.flow("all at once")
+def test_a_release_all_at_once_replaces_every_pod(old_sdk, namespace, app):
+    before = set(namespace.pods())
+    info = follow(old_sdk, call(old_sdk, DeployK8sApplicationRequest, AppId=app, Image="shop/web:2.0")["ChangeOrderId"])
+    assert (info["Status"], info["BatchCount"], pods_of_batches(info)) == (SUCCESS, 1, [10])
+    assert not before & set(namespace.pods())
+
+
+@pytest.mark.flow("phased, confirmed")
+def test_a_manual_release_runs_to_its_end_as_each_batch_is_confirmed(old_sdk, namespace, app):
+    order = call(old_sdk, DeployK8sApplicationRequest, AppId=app, Image="shop/web:2.0", UpdateStrategy=batches(3, "manual"))["ChangeOrderId"]
+    for done in (1, 2):
+        second = waits_with(old_sdk, order, done)["PipelineInfoList"]["PipelineInfo"][done]
+        call(old_sdk, ContinuePipelineRequest, PipelineId=second["PipelineId"], Confirm=True)
+    info = follow(old_sdk, order)
+    assert (info["Status"], pods_of_batches(info)) == (SUCCESS, [3, 3, 4])
+
+
+@pytest.mark.flow("canary")
+def test_a_canary_waits_and_goes_on(old_sdk, namespace, app):
+    order = call(old_sdk, DeployK8sApplicationRequest, AppId=app, Image="shop/web:2.0", UpdateStrategy=batches(2, gray=2))["ChangeOrderId"]
+    canary = waits_with(old_sdk, order, 1)["PipelineInfoList"]["PipelineInfo"][0]
+    call(old_sdk, ContinuePipelineRequest, PipelineId=canary["PipelineId"], Confirm=True)
+    info = follow(old_sdk, order)
+    assert (info["Status"], pods_of_batches(info)) == (SUCCESS, [2, 4, 4])
+
+
+def waits_with(sdk, order, done):
+    """The order, waiting for a person with so many batches done."""
+
+    def waits():
+        info = follow(sdk, order, until={WAITS_FOR_CONFIRMATION})
+        return sum(batch["PipelineStatus"] == SUCCESS for batch in info["PipelineInfoList"]["PipelineInfo"]) == done and info
+
+    return await_that(f"{done} batches done and the order waiting", waits, 60)
+
+
+def pods_of_batches(info):
+    """How many pods each batch brought."""
+    return [
+        sum(len(stage["StageResultDTO"]["InstanceDTOList"]["InstanceDTO"]) for stage in batch["StageList"]["StageInfoDTO"])
+        for batch in info["PipelineInfoList"]["PipelineInfo"]
+    ]
+
+
+@pytest.mark.flow("read")
+def test_every_read_operation_tells_the_same_about_an_application(old_sdk, app):
     reply = call(old_sdk, GetApplicationRequest, AppId=app)
     assert (reply["Application"]["ClusterType"], reply["Applcation"]["ClusterType"]) == ("5", 5)
     assert reply["Application"]["Name"] == reply["Applcation"]["Name"] == "shop-old"
+    (listed,) = [one for one in call(old_sdk, ListApplicationRequest)["ApplicationList"]["Application"] if one["AppId"] == app]
+    assert (listed["Name"], listed["ClusterType"], listed["Instances"]) == ("shop-old", 5, 10)
+    whole = call(old_sdk, GetK8sApplicationRequest, AppId=app, From="deploy")["Applcation"]
+    assert (whole["App"]["ApplicationName"], whole["App"]["Instances"], whole["ImageInfo"]["ImageUrl"]) == ("shop-old", 10, "shop/web:1.0")
 
 
+@pytest.mark.flow("refusals")
 def test_a_wrong_secret_is_refused_in_a_form_that_this_sdk_survives(old_sdk, server):
     old_sdk.client = AcsClient(server.key_id, "wrong", "cn-hangzhou")
     with pytest.raises(ServerException) as refusal:
         call(old_sdk, ListRecentChangeOrderRequest, AppId="any")
     assert refusal.value.get_http_status() == 400
     assert refusal.value.get_error_code() in ("SignatureDoesNotMatch", "InvalidAccessKeySecret")
+
+
+@pytest.mark.flow("refusals")
+def test_an_order_that_does_not_exist_is_no_exception_to_this_sdk(old_sdk):
+    request = GetChangeOrderInfoRequest.GetChangeOrderInfoRequest()
+    request.set_endpoint(old_sdk.endpoint)
+    request.set_ChangeOrderId("00000000-0000-7000-8000-000000000000")
+    reply = json.loads(old_sdk.client.do_action_with_exception(request))
+    assert reply["Code"] == 601
+    assert "does not exist" in reply["Message"]
