@@ -10,6 +10,7 @@ pub mod apply;
 mod evidence;
 pub mod manifest;
 mod object;
+mod sight;
 pub mod view;
 mod watch;
 

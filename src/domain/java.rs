@@ -342,6 +342,16 @@ fn tell(env: &mut Vec<Value>, name: &str, value: Option<String>) {
     }
 }
 
+/// Takes what is secret in a package's address out of the pod spec `spec`.
+pub(super) fn conceal(spec: &mut Value) {
+    let fetchers = spec.get_mut("initContainers").and_then(Value::as_array_mut);
+    let variables = fetchers.into_iter().flatten().filter_map(|container| container.get_mut("env")?.as_array_mut());
+    for variable in variables.flatten().filter(|variable| variable["name"] == URL_VARIABLE) {
+        let address = variable["value"].as_str().unwrap_or_default().replace("$$", "$").parse::<PackageUrl>();
+        variable["value"] = json!(address.map_or_else(|_| "(not shown)".to_owned(), |address| address.to_string()));
+    }
+}
+
 /// `text` so that Kubernetes, which puts variables in for `$(NAME)`, gives it on unchanged.
 fn literal(text: &str) -> String {
     text.replace('$', "$$")

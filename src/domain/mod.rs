@@ -24,6 +24,7 @@ pub mod quantity;
 pub mod rejection;
 pub mod runtime;
 pub mod selector;
+pub mod sight;
 pub mod spec;
 
 pub use id::{ApplicationId, BatchId, OrderId, ReleaseId};

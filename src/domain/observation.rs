@@ -245,11 +245,18 @@ impl PodView {
     /// Whether a container waits for something else than its turn.
     #[must_use]
     pub fn is_troubled(&self) -> bool {
-        let waits = |container: &ContainerView| match &container.state {
-            ContainerState::Waiting { reason, .. } => !matches!(reason.as_str(), "" | "ContainerCreating" | "PodInitializing"),
-            ContainerState::Running { .. } | ContainerState::Ended(_) => false,
-        };
-        self.containers.iter().any(waits)
+        self.trouble().is_some()
+    }
+
+    /// What the first container that waits for something else than its turn waits for.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&str> {
+        self.containers.iter().find_map(|container| match &container.state {
+            ContainerState::Waiting { reason, .. } => {
+                (!matches!(reason.as_str(), "" | "ContainerCreating" | "PodInitializing")).then_some(reason.as_str())
+            }
+            ContainerState::Running { .. } | ContainerState::Ended(_) => None,
+        })
     }
 
     /// When the pod will have been Ready for `seconds`; none while it is not Ready.

@@ -89,6 +89,17 @@ pub enum Rejection {
         /// Why, and the way out.
         reason: String,
     },
+    /// The application has no Deployment on the cluster (yet, or any more).
+    #[error("the application {name} has no Deployment in namespace {namespace} now")]
+    NoDeployment {
+        /// The Kubernetes namespace.
+        namespace: String,
+        /// The application's name, and the Deployment's.
+        name: String,
+    },
+    /// What is asked for can only be seen on the cluster, and that cannot be seen.
+    #[error("the cluster cannot be looked at now: {0}")]
+    Unseen(String),
     /// A request nonce was used before, by another request.
     #[error("the signature nonce was used already by another request")]
     NonceUsed,

@@ -1,4 +1,5 @@
-//! Answering what the service asks about releases that are not ordered yet.
+//! Answering what the service asks: about releases that are not ordered yet, and
+//! what is to be seen of an application.
 //!
 //! The service cannot look at the cluster; an executor that can does it for it:
 //! what would be done first, and whether what that stands on is there. Reads and
@@ -15,7 +16,7 @@ use crate::{
         precheck::{self, Report},
         proposal::Proposal,
     },
-    store::InquiryId,
+    store::{InquiryId, Sighting, StoreError},
 };
 
 /// Inquiries answered at once.
@@ -31,11 +32,9 @@ impl Executor {
         loop {
             let asked = self.asked.notified();
             while running.len() < AT_ONCE && self.cluster.is_reachable() {
-                match self.store.claim_inquiry(&self.settings.cluster).await {
-                    Ok(Some((id, proposal))) => {
-                        running.spawn(self.clone().answer(id, proposal));
-                    }
-                    Ok(None) => break,
+                match self.claim(&mut running).await {
+                    Ok(true) => {}
+                    Ok(false) => break,
                     Err(error) => {
                         tracing::warn!(%error, "could not look for inquiries");
                         break;
@@ -47,6 +46,28 @@ impl Executor {
                 Some(_) = running.join_next(), if !running.is_empty() => {}
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
             }
+        }
+    }
+
+    /// Takes up what is asked, one of each kind; false = nothing is.
+    async fn claim(self: &Arc<Self>, running: &mut JoinSet<()>) -> Result<bool, StoreError> {
+        let inquiry = self.store.claim_inquiry(&self.settings.cluster).await?;
+        let sighting = self.store.claim_sighting(&self.settings.cluster).await?;
+        let any = inquiry.is_some() || sighting.is_some();
+        if let Some((id, proposal)) = inquiry {
+            running.spawn(self.clone().answer(id, proposal));
+        }
+        if let Some(sighting) = sighting {
+            running.spawn(self.clone().look(sighting));
+        }
+        Ok(any)
+    }
+
+    async fn look(self: Arc<Self>, sighting: Sighting) {
+        let key = Key { namespace: sighting.namespace, name: sighting.name };
+        let seen = self.cluster.look(&key, sighting.wanted).await.map_err(|error| error.to_string());
+        if let Err(error) = self.store.answer_sighting(sighting.id, &seen).await {
+            tracing::warn!(%error, "what was looked for could not be told");
         }
     }
 

@@ -198,6 +198,9 @@ impl Executor {
             if let Err(error) = self.store.prune_inquiries(before).await {
                 tracing::warn!(%error, "could not prune inquiries");
             }
+            if let Err(error) = self.store.prune_sightings(before).await {
+                tracing::warn!(%error, "could not prune looks");
+            }
             tokio::time::sleep(Duration::from_secs(600)).await;
         }
     }

@@ -156,6 +156,8 @@ impl From<Rejection> for ApiError {
             Rejection::WrongState { .. } => "WrongState".into(),
             Rejection::WrongApplicationState { .. } => "WrongApplicationState".into(),
             Rejection::UnknownPrecheck { .. } => "UnknownPrecheck".into(),
+            Rejection::NoDeployment { .. } => "NoDeployment".into(),
+            Rejection::Unseen(_) => "Unseen".into(),
             Rejection::CannotWork { subject, .. } => format!("Precheck{subject}"),
         };
         Self::business(reason, rejection.to_string())

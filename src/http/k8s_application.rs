@@ -363,7 +363,7 @@ fn texts_at(value: Option<&Value>) -> Vec<String> {
 }
 
 /// JSON as text; empty where there is nothing.
-fn json_at(value: Option<&Value>) -> String {
+pub(super) fn json_at(value: Option<&Value>) -> String {
     value.filter(|value| !value.is_null()).map(Value::to_string).unwrap_or_default()
 }
 

@@ -28,11 +28,14 @@ pub mod changeorder;
 pub mod cluster;
 pub mod contract;
 pub mod deploy;
+pub mod deploy_group;
 mod document;
 pub mod edge;
 pub mod error;
 pub mod health;
 pub mod history;
+pub mod instance;
+pub mod java_config;
 pub mod k8s_application;
 pub mod lifecycle;
 pub mod line;
@@ -47,6 +50,7 @@ mod serve;
 #[cfg(test)]
 mod shape;
 pub mod signature;
+pub mod status;
 pub mod time;
 pub mod value;
 
@@ -133,6 +137,12 @@ fn edas() -> OpenApiRouter<Edge> {
         .routes(routes!(application::get))
         .routes(routes!(k8s_application::get))
         .routes(routes!(history::list))
+        .routes(routes!(status::query))
+        .routes(routes!(instance::list))
+        .routes(routes!(instance::deployment))
+        .routes(routes!(deploy_group::list))
+        .routes(routes!(java_config::start_up))
+        .routes(routes!(java_config::web_container))
         .routes(routes!(cluster::get_clusters))
         .routes(routes!(cluster::list_namespaces))
 }

@@ -17,6 +17,12 @@ pub fn mebibytes(text: &str) -> i64 {
     shown(text, ONE << 20)
 }
 
+/// Storage in GB as EDAS counts them (GiB), rounded up.
+#[must_use]
+pub fn gibibytes(text: &str) -> i64 {
+    shown(text, ONE << 30)
+}
+
 fn shown(text: &str, unit: i128) -> i64 {
     billionths(text).map_or(0, |amount| i64::try_from(whole(amount, unit)).unwrap_or(i64::MAX)).max(0)
 }
@@ -45,5 +51,13 @@ mod tests {
     #[case("", 0)]
     fn memory_is_shown_in_mebibytes(#[case] text: &str, #[case] expected: i64) {
         assert_eq!(mebibytes(text), expected);
+    }
+
+    #[rstest]
+    #[case("8Gi", 8)]
+    #[case("100Mi", 1)]
+    #[case("0", 0)]
+    fn storage_is_shown_in_gibibytes(#[case] text: &str, #[case] expected: i64) {
+        assert_eq!(gibibytes(text), expected);
     }
 }

@@ -24,6 +24,7 @@ use crate::{
 
 mod packages;
 mod precheck;
+mod reading;
 mod refusal;
 #[path = "../../tests/clients/sign.rs"]
 mod sign;

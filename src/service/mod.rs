@@ -12,6 +12,7 @@ mod check;
 mod create;
 mod deploy;
 mod error;
+mod look;
 mod operate;
 mod package;
 mod precheck;
@@ -21,6 +22,7 @@ mod retry;
 pub mod view;
 
 pub use error::Error;
+pub use look::InstanceView;
 pub use package::Packages;
 pub use request::{Adopt, Caller, CreateApplication, Deploy, KeySecret, PackageWish, Precheck, RequestIdentity, RollBackTo, Scale, Start};
 pub use view::{BatchView, ClusterView, CurrentSpec, OrderView, PodState, ReleaseView};

@@ -18,7 +18,7 @@ use crate::{
         precheck::{Report, Verdict},
         proposal::Proposal,
     },
-    store::Tx,
+    store::{StoreError, Tx},
 };
 
 /// How long an answer is waited for.
@@ -157,27 +157,32 @@ impl Service {
             return Ok(None);
         }
         let id = self.store.ask(&self.settings.cluster, proposal, self.clock.now()).await?;
-        let answered = async {
-            let mut pause = FIRST_PAUSE;
-            loop {
-                tokio::time::sleep(pause).await;
-                if let Some(report) = self.store.report(id).await? {
-                    return Ok::<_, Error>(report);
-                }
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
-        };
-        match tokio::time::timeout(ANSWER_WITHIN, answered).await {
-            Ok(report) => Ok(Some(report?)),
-            Err(_) => {
-                tracing::warn!(
-                    namespace = proposal.namespace,
-                    name = proposal.name,
-                    "no executor said in time whether the release can work"
-                );
-                Ok(None)
-            }
+        let report = until_answered(|| self.store.report(id)).await?;
+        if report.is_none() {
+            tracing::warn!(namespace = proposal.namespace, name = proposal.name, "no executor said in time whether the release can work");
         }
+        Ok(report)
+    }
+}
+
+/// Asks `answer` again and again until there is one; none where it takes too long.
+pub(super) async fn until_answered<T, F>(answer: impl Fn() -> F) -> Result<Option<T>, Error>
+where
+    F: Future<Output = Result<Option<T>, StoreError>>,
+{
+    let answered = async {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            tokio::time::sleep(pause).await;
+            if let Some(found) = answer().await? {
+                return Ok::<_, StoreError>(found);
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    };
+    match tokio::time::timeout(ANSWER_WITHIN, answered).await {
+        Ok(found) => Ok(Some(found?)),
+        Err(_) => Ok(None),
     }
 }
 

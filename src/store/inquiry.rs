@@ -15,7 +15,7 @@ use super::{
 use crate::domain::{ApplicationId, precheck::Report, proposal::Proposal};
 
 /// Seconds after which an inquiry that was claimed and not answered is claimed again.
-const CLAIM_SECONDS: f64 = 10.0;
+pub(super) const CLAIM_SECONDS: f64 = 10.0;
 
 /// An inquiry's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

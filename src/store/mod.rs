@@ -17,6 +17,7 @@ mod lease;
 mod order;
 mod release;
 mod row;
+mod sighting;
 mod view;
 
 pub use access_key::KeyRow;
@@ -29,6 +30,7 @@ pub use inquiry::InquiryId;
 pub use lease::Lease;
 pub use order::NewOrder;
 pub use release::{NewRelease, ReleaseRow};
+pub use sighting::{Seen, Sighting, SightingId};
 pub use view::{BatchRow, OrderRow, PodState};
 
 use sqlx::{

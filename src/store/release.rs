@@ -1,5 +1,7 @@
 //! Versions: what was released, and can be again.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use serde_json::Value;
@@ -145,6 +147,17 @@ impl Store {
     pub async fn history(&self, application: ApplicationId) -> Result<Vec<ReleaseRow>, StoreError> {
         let mut connection = self.pool.acquire().await?;
         history(&mut connection, application).await
+    }
+
+    /// The texts of all versions, also of those that were never released to their end.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn version_texts(&self, application: ApplicationId) -> Result<HashMap<ReleaseId, String>, StoreError> {
+        let rows = sqlx::query!("/* version_texts */ SELECT id, version FROM release WHERE application_id = $1", application.0)
+            .fetch_all(&self.pool)
+            .await?;
+        Ok(rows.into_iter().map(|row| (ReleaseId(row.id), row.version)).collect())
     }
 }
 

@@ -16,6 +16,7 @@ mod package;
 mod pods;
 mod precheck;
 mod process;
+mod reading;
 mod real_pods;
 mod start;
 mod store;

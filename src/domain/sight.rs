@@ -1,0 +1,190 @@
+//! What an executor sees of an application on the cluster, when a caller asks.
+//!
+//! Plain data; it travels from an executor to the service through the database.
+//! Nothing is decided by it. Kubernetes' objects in it are as they are, but for
+//! what only programs read and for the secret parts of a package's address.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{ReleaseId, java, observation::PodView, spec::release_of};
+
+/// What to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wanted {
+    /// The Deployment itself.
+    Deployment,
+    /// Its pods.
+    Pods {
+        /// Their objects too.
+        whole: bool,
+        /// The labels of their nodes too.
+        nodes: bool,
+    },
+}
+
+/// What was seen. Without a Deployment there is nothing.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Sight {
+    /// The Deployment, where it was wanted.
+    pub deployment: Option<Value>,
+    /// Its pods that are not on their way out, by name; where they were wanted.
+    pub pods: Vec<Pod>,
+    /// The labels of their nodes, by the node's name, as far as they may be seen.
+    pub node_labels: BTreeMap<String, Value>,
+}
+
+/// A pod.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pod {
+    /// Its name.
+    pub name: String,
+    /// Its address, empty while it has none.
+    pub ip: String,
+    /// Name of its node, empty while it has none.
+    pub node: String,
+    /// Address of its node, empty while it has none.
+    pub node_ip: String,
+    /// Kubernetes' phase.
+    pub phase: String,
+    /// What a container of it waits for in vain, such as `CrashLoopBackOff`; empty = none does.
+    pub trouble: String,
+    /// When it was created.
+    pub created_at: Option<Timestamp>,
+    /// Since when it is Ready; none = it is not.
+    pub ready_since: Option<Timestamp>,
+    /// Since when it is not Ready, where Kubernetes says so.
+    pub unready_since: Option<Timestamp>,
+    /// The version it says it is.
+    pub release: Option<ReleaseId>,
+    /// The object, where it was wanted.
+    pub object: Option<Value>,
+}
+
+/// What a pod is about, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// It runs and is Ready.
+    Ready,
+    /// It runs and is not Ready.
+    Unready,
+    /// It does not run yet.
+    Starting,
+    /// It ran to its end, well.
+    Ended,
+    /// It ran to its end, not well.
+    Failed,
+    /// Kubernetes does not know.
+    Unknown,
+}
+
+impl Pod {
+    /// The pod that `object` is, as `view` reads it.
+    #[must_use]
+    pub fn of(object: &Value, view: &PodView, whole: bool) -> Self {
+        let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Self {
+            name: view.name.clone(),
+            ip: view.ip.clone(),
+            node: text("/spec/nodeName"),
+            node_ip: text("/status/hostIP"),
+            phase: view.phase.clone(),
+            trouble: view.trouble().unwrap_or_default().to_owned(),
+            created_at: view.created_at,
+            ready_since: view.ready_since,
+            unready_since: view.unready_since,
+            release: release_of(object),
+            object: whole.then(|| shown(object.clone(), "/spec")),
+        }
+    }
+
+    /// What it is about.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        match self.phase.as_str() {
+            "Running" if self.ready_since.is_some() => Health::Ready,
+            "Running" => Health::Unready,
+            "Pending" => Health::Starting,
+            "Succeeded" => Health::Ended,
+            "Failed" => Health::Failed,
+            _ => Health::Unknown,
+        }
+    }
+}
+
+/// A Deployment as it may be shown.
+#[must_use]
+pub fn shown_deployment(object: Value) -> Value {
+    shown(object, "/spec/template/spec")
+}
+
+/// Without the bookkeeping of field managers, and without what is secret in a
+/// package's address.
+fn shown(mut object: Value, pod_spec: &str) -> Value {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("managedFields");
+    }
+    if let Some(spec) = object.pointer_mut(pod_spec) {
+        java::conceal(spec);
+    }
+    object
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(phase: &str, ready: bool) -> Pod {
+        let view = PodView {
+            name: "web-1".into(),
+            phase: phase.into(),
+            ready_since: ready.then_some(Timestamp::UNIX_EPOCH),
+            ..PodView::default()
+        };
+        Pod::of(&json!({ "spec": { "nodeName": "node-1" }, "status": { "hostIP": "10.0.0.1" } }), &view, false)
+    }
+
+    #[rstest]
+    #[case("Running", true, Health::Ready)]
+    #[case("Running", false, Health::Unready)]
+    #[case("Pending", false, Health::Starting)]
+    #[case("Succeeded", false, Health::Ended)]
+    #[case("Failed", false, Health::Failed)]
+    #[case("Unknown", false, Health::Unknown)]
+    #[case("", false, Health::Unknown)]
+    fn a_pod_is_about_what_its_phase_and_readiness_say(#[case] phase: &str, #[case] ready: bool, #[case] expected: Health) {
+        let pod = pod(phase, ready);
+        assert_eq!((pod.health(), pod.node.as_str(), pod.node_ip.as_str()), (expected, "node-1", "10.0.0.1"));
+    }
+
+    #[test]
+    fn what_is_shown_has_no_secrets_of_a_package_and_no_bookkeeping() {
+        let fetcher = json!({
+            "name": java::PACKAGE_CONTAINER,
+            "env": [
+                { "name": java::URL_VARIABLE, "value": "https://me:geheim@files.example.com/web.jar?Signature=a$$b#md5=00000000000000000000000000000000" },
+                { "name": "OTHER", "value": "stays" },
+            ],
+        });
+        let template =
+            json!({ "spec": { "initContainers": [fetcher], "containers": [{ "name": "web", "env": [{ "name": "A", "value": "b" }] }] } });
+        let deployment = json!({ "metadata": { "name": "web", "managedFields": [{}] }, "spec": { "replicas": 2, "template": template } });
+        let shown = shown_deployment(deployment);
+        let text = shown.to_string();
+        assert!(!text.contains("geheim") && !text.contains("Signature") && !text.contains("managedFields"), "{text}");
+        assert_eq!(shown["spec"]["template"]["spec"]["initContainers"][0]["env"][0]["value"], "https://files.example.com/web.jar");
+        assert_eq!(shown["spec"]["template"]["spec"]["initContainers"][0]["env"][1]["value"], "stays");
+        assert_eq!(shown["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"], "b");
+
+        let object = json!({ "metadata": { "name": "web-1" }, "spec": template["spec"] });
+        let whole = Pod::of(&object, &PodView::default(), true).object.unwrap().to_string();
+        assert!(whole.contains("web.jar") && !whole.contains("geheim"), "{whole}");
+    }
+}
