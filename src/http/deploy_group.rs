@@ -220,6 +220,7 @@ pub(super) mod tests {
             created_at: "2026-11-24T00:00:00Z".parse().unwrap(),
             owner: "ci".into(),
             replicas: 2,
+            replicas_before_stop: None,
             ready_replicas: 2,
             release: None,
             package: None,

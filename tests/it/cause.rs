@@ -49,13 +49,6 @@ async fn begun(app: &App) -> OrderId {
     order
 }
 
-/// Goes on with it, since when the cluster would not take it any more.
-async fn fails_after(app: &App, order: OrderId) -> OrderView {
-    let watch = app.watch("web").await;
-    app.confirm(order, 2).await;
-    fails_on(app, order, watch).await
-}
-
 async fn fails_on(app: &App, order: OrderId, watch: Watch) -> OrderView {
     let order = app.end_of(order).await;
     assert_eq!(order.state, State::Failed, "{order:#?}");
@@ -215,8 +208,15 @@ async fn a_quota_without_room_for_the_batch_is_told_in_the_api_servers_words(poo
         if used.get("pods").is_some_and(|pods| pods.0 == "4") { Ok(()) } else { Err(format!("{used:?}")) }
     })
     .await;
-    let order = fails_after(&app, order).await;
+    let watch = app.watch("web").await;
+    app.confirm(order, 2).await;
+    let order = app.end_of(order).await;
+    assert_eq!(order.state, State::Failed, "{order:#?}");
     assert_says(&order, &["the ReplicaSet web-", "cannot create pods", "exceeded quota: pods"]);
+    // Whether old pods find room before this test's short grace is over is the quota's doing.
+    let rollback = app.end_of(order.undone_by.expect("it is taken back")).await;
+    assert!(rollback.state == State::Succeeded || rollback.message.contains("exceeded quota"), "{rollback:#?}");
+    assert!(watch.end().iter().all(|sight| sight.ready >= 4), "every pod stayed Ready");
 }
 
 /// Only a real control plane has admission.
