@@ -265,11 +265,33 @@ impl Order {
         self.kind.scales() || (self.kind == Kind::Rollback && self.target.source == Source::Kept)
     }
 
-    /// Whether its Deployment still has to be brought to rest if it is aborted now.
+    /// Whether its Deployment still has to be brought to rest if it is aborted now. A
+    /// rollback found it half way: the order that it takes back ended without a rest.
     /// Where only the number of pods changes it is at rest all the time.
     #[must_use]
     pub fn rests_on_abort(&self) -> bool {
-        self.snapshot.is_some() && !matches!(self.step, Step::Start | Step::Create | Step::Resize | Step::Done)
+        let is_half_way = match self.step {
+            Step::Start => self.kind == Kind::Rollback && !self.resizes(),
+            Step::Create | Step::Resize | Step::Done => false,
+            Step::Surge
+            | Step::Shrink
+            | Step::Hold
+            | Step::Rearm
+            | Step::Back
+            | Step::Regrow
+            | Step::Retire
+            | Step::Return
+            | Step::Finish
+            | Step::Freeze => true,
+        };
+        self.snapshot.is_some() && is_half_way
+    }
+
+    /// Whether it changed the Deployment, or may have: while that is still to be
+    /// brought to rest, the order's first change may have been made and not recorded.
+    #[must_use]
+    pub fn has_touched(&self) -> bool {
+        self.template.is_some() || self.settling
     }
 
     /// Whether batches that were begun can be gone back on now.

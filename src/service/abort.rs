@@ -53,7 +53,7 @@ impl Service {
             return self.answer(tx, caller, undone_by).await;
         }
         let is_newest = tx.is_newest_order(&order).await?;
-        if !Order::can_be_undone(order.kind, order.state, order.template.is_some(), is_newest, false) {
+        if !Order::can_be_undone(order.kind, order.state, order.has_touched(), is_newest, false) {
             let reason = if !order.kind.releases() && !order.kind.scales() {
                 "has no earlier version to go back to: only a release of a version on top of another can be rolled back"
             } else if is_newest {

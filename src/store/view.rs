@@ -122,7 +122,7 @@ impl Store {
             r#"/* order_rows */ SELECT o.id, o.application_id, o.kind::text AS "kind!", o.state::text AS "state!", o.step::text AS "step!",
                    o.strategy, (o.target->>'replicas')::integer AS replicas, (o.target->>'replicas_before')::integer AS replicas_before, o.description, o.message, o.created_at, o.finished_at, o.created_by, o.source, o.undoes,
                    r.version AS "version?", r.image AS "image?", r.package,
-                   (SELECT u.id FROM change_order u WHERE u.undoes = o.id) AS undone_by, o.template IS NOT NULL AS "touched!",
+                   (SELECT u.id FROM change_order u WHERE u.undoes = o.id) AS undone_by, o.template IS NOT NULL OR o.settling AS "touched!",
                    NOT EXISTS (
                        SELECT 1 FROM change_order n WHERE n.application_id = o.application_id AND (n.created_at, n.id) > (o.created_at, o.id)
                    ) AS "newest!"

@@ -280,6 +280,28 @@ fn the_way_back_ends_with_the_users_settings_once_only_the_earlier_version_is_th
 }
 
 #[test]
+fn a_way_back_that_is_aborted_before_it_began_brings_the_deployment_to_rest() {
+    let mut order = way_back(Step::Start);
+    assert!(order.rests_on_abort());
+    (order.state, order.settling) = (State::Aborted, true);
+    let step = moved(ask(&order, shown(3, Some(at(0)), 10), at(SOON)));
+    assert_eq!((step.state, step.step), (State::Aborted, Step::Freeze));
+    assert_eq!(numbers(&step), (json!(3), json!(0), Some(true), Some(5)));
+    // Where nothing was half way, or what an earlier order left rests already, there is nothing to do.
+    assert!(!Order { snapshot: None, ..way_back(Step::Start) }.rests_on_abort());
+    let on_top = Order { snapshot: Some(snapshot()), ..at_step(Step::Start, Strategy::ALL_AT_ONCE) };
+    assert!(!on_top.rests_on_abort());
+}
+
+#[test]
+fn an_order_aborted_at_its_first_change_can_be_taken_back_whether_or_not_that_was_made() {
+    let mut order = Order { template: None, ..aborted_at(Step::Surge) };
+    assert!(order.has_touched());
+    order.settling = false;
+    assert!(!order.has_touched(), "it was aborted before it began");
+}
+
+#[test]
 fn a_way_back_that_fails_opens_no_other() {
     let mut view = shown(10, None, 0);
     view.template = template("old");
