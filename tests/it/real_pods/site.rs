@@ -1,0 +1,264 @@
+//! An application on the real node, with a Service and users: what all tests of
+//! real pods stand on. What is measured is printed.
+
+use std::sync::{Arc, Mutex};
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ConfigMap, ContainerStatus, Namespace, Pod, Service};
+use kube::{
+    Api,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    runtime::watcher::{self, Event},
+};
+use serde_json::{Value, json};
+use sluice::{
+    domain::{
+        ApplicationId, OrderId, ReleaseId,
+        order::{Kind, State, Tolerance},
+        plan::Strategy,
+        spec::{EnvVar, Field, SpecChange},
+    },
+    service::{Deploy, OrderView},
+};
+use sqlx::PgPool;
+use tokio::task::JoinHandle;
+
+use super::{
+    readiness::Readiness,
+    traffic::{Counts, Traffic},
+};
+use crate::support::{App, batches, caller, creation, eventually, release, watcher::Watch};
+
+pub const V1: &str = "sluice.test/web:v1";
+pub const V2: &str = "sluice.test/web:v2";
+
+/// How long a pod goes on answering once it was told to end: longer than the
+/// node takes to send nobody there any more.
+pub const DRAIN: Option<&str> = Some("3s");
+
+/// Pods of each application.
+pub const PODS: i32 = 4;
+
+/// An application with a Service and its users.
+pub struct Site {
+    pub app: App,
+    pub application: ApplicationId,
+    pub watch: Watch,
+    readiness: Readiness,
+    traffic: Traffic,
+    /// What the test is about, for what it prints.
+    pub about: &'static str,
+}
+
+impl Site {
+    /// Four pods of the first version, told to answer a while longer when they end.
+    pub async fn open(pool: PgPool, about: &'static str) -> Self {
+        Self::open_with(pool, about, DRAIN, Tolerance::default()).await
+    }
+
+    /// The tolerance is that of the releases.
+    pub async fn open_with(pool: PgPool, about: &'static str, drain: Option<&str>, tolerance: Tolerance) -> Self {
+        let app = App::start_real(pool).await;
+        let mut request = creation(&app.namespace, "web", PODS);
+        request.spec = SpecChange { image: Some(V1.into()), readiness: Field::Set(probe("/ready")), ..SpecChange::default() };
+        if let Some(drain) = drain {
+            request.spec.env = Field::Set(vec![EnvVar { name: "DRAIN".into(), value: drain.into() }]);
+        }
+        let address = service(&app).await;
+        let (application, order) = app.service.create_application(&caller(), request).await.unwrap();
+        let order = app.end_of(order).await;
+        assert_eq!(order.state, State::Succeeded, "{}", order.message);
+        let traffic = Traffic::start(&format!("{address}:80")).await;
+        let watch = app.watch("web").await;
+        let readiness = Readiness::start(&app, PODS).await;
+        let app = app.tolerating(tolerance);
+        Self { app, application, watch, readiness, traffic, about }
+    }
+
+    pub async fn deploy(&self, image: &str, strategy: Strategy) -> OrderId {
+        self.app.deploy(self.application, image, strategy).await
+    }
+
+    pub async fn order(&self, change: impl FnOnce(&mut Deploy)) -> OrderId {
+        let mut request = release(self.application, V2, batches(2));
+        change(&mut request);
+        self.app.service.deploy(&caller(), request).await.unwrap()
+    }
+
+    /// Orders a version of the history, exactly as it was.
+    pub async fn release_again(&self, version: ReleaseId, strategy: Strategy) -> OrderId {
+        let mut request = release(self.application, "", strategy);
+        request.spec = SpecChange::default();
+        request.release = Some(version);
+        self.app.service.deploy(&caller(), request).await.unwrap()
+    }
+
+    pub async fn succeeds(&self, order: OrderId) -> OrderView {
+        let order = self.app.end_of(order).await;
+        assert_eq!(order.state, State::Succeeded, "{order:#?}");
+        order
+    }
+
+    /// The order fails and is taken back; its message has these parts. `report`
+    /// saw when the kubelet had told enough.
+    pub async fn fails(&self, order: OrderId, report: Option<Report>, parts: &[&str]) {
+        let order = self.app.end_of(order).await;
+        assert_eq!(order.state, State::Failed, "{order:#?}");
+        for part in parts {
+            assert!(order.message.contains(part), "{part:?} in {:?}", order.message);
+        }
+        let rollback = self.app.end_of(order.undone_by.expect("it is taken back")).await;
+        assert_eq!((rollback.state, rollback.kind), (State::Succeeded, Kind::Rollback), "{rollback:#?}");
+        let events = self.app.store.events(rollback.id).await.unwrap();
+        let written = events.iter().find(|event| event.kind == "change.made").unwrap().at;
+        let whole = rollback.finished_at.unwrap();
+        let began = order.batches.iter().filter_map(|batch| batch.started_at).max().unwrap();
+        let seconds = |from: Timestamp, to: Timestamp| to.duration_since(from).as_secs_f64();
+        println!("measured: {}: {}", self.about, order.message);
+        match report {
+            Some(report) => {
+                let told = report.end();
+                println!(
+                    "measured: {}: the kubelet's report {:.2} s after the batch began, the rollback written {:.2} s after that, and done {:.2} s later",
+                    self.about,
+                    seconds(began, told),
+                    seconds(told, written),
+                    seconds(written, whole)
+                );
+            }
+            None => println!(
+                "measured: {}: the rollback written {:.2} s after the batch began, and done {:.2} s later",
+                self.about,
+                seconds(began, written),
+                seconds(written, whole)
+            ),
+        }
+    }
+
+    /// Watches for the moment at which some pod of the new version is as `wanted`.
+    pub fn report(&self, wanted: impl Fn(&Pod) -> bool + Send + 'static) -> Report {
+        Report::start(Api::namespaced(self.app.client.clone(), &self.app.namespace), wanted)
+    }
+
+    /// Ends it, once no pods are left but four of `image`: what users saw. At no
+    /// time may there have been fewer Ready pods.
+    pub async fn close(self, image: &str) -> Counts {
+        let pods: Api<Pod> = Api::namespaced(self.app.client.clone(), &self.app.namespace);
+        eventually(async || {
+            let pods = pods.list(&ListParams::default().labels("app.kubernetes.io/name=web")).await.unwrap().items;
+            let fits = pods.len() == PODS as usize
+                && pods.iter().all(|pod| pod.spec.as_ref().unwrap().containers[0].image.as_deref() == Some(image));
+            if fits { Ok(()) } else { Err(format!("{} pods", pods.len())) }
+        })
+        .await;
+        let counts = self.traffic.end().await;
+        let seen = self.watch.end();
+        let least = seen.iter().map(|sight| sight.ready).min().unwrap();
+        println!("measured: {}: {counts}; Ready at least {least} of {PODS}", self.about);
+        for example in counts.new.examples.iter().chain(&counts.kept.examples) {
+            println!("measured: {}: {example}", self.about);
+        }
+        // The next tests need the room.
+        let _ = Api::<Namespace>::all(self.app.client.clone()).delete(&self.app.namespace, &DeleteParams::background()).await.unwrap();
+        let fewer = self.readiness.end();
+        assert!(fewer.is_empty(), "Ready fell under {PODS}: {fewer:#?}");
+        counts
+    }
+
+    /// As [`Site::close`], and no request may have failed.
+    pub async fn close_whole(self, image: &str, versions: &[&str]) {
+        let counts = self.close(image).await;
+        assert_eq!(counts.failed(), 0, "{counts:#?}");
+        for version in versions {
+            assert!(counts.of(version) > 0, "{version} never answered: {counts:#?}");
+        }
+        assert_eq!(counts.new.answers.len(), versions.len(), "{counts:#?}");
+    }
+
+    /// Changes the Deployment as a person does, and waits until that is rolled out.
+    /// The watch begins anew: such an edit is Kubernetes' own rolling update.
+    pub async fn edit(&mut self, patch: Value) {
+        let parameters = PatchParams { field_manager: Some("hand".into()), ..PatchParams::default() };
+        let edited = self.app.deployments().patch("web", &parameters, &Patch::Strategic(patch)).await.unwrap();
+        eventually(async || {
+            let status = self.app.deployments().get("web").await.unwrap().status.unwrap();
+            let numbers = [status.replicas, status.updated_replicas, status.ready_replicas, status.available_replicas];
+            let settled = status.observed_generation >= edited.metadata.generation && numbers == [Some(PODS); 4];
+            if settled { Ok(()) } else { Err(format!("{status:?}")) }
+        })
+        .await;
+        self.watch = self.app.watch("web").await;
+        self.readiness = Readiness::start(&self.app, PODS).await;
+    }
+
+    pub async fn settings(&self, data: Value) {
+        let map = serde_json::from_value(json!({ "metadata": { "name": "settings" }, "data": data })).unwrap();
+        let api: Api<ConfigMap> = Api::namespaced(self.app.client.clone(), &self.app.namespace);
+        let _ = api.delete("settings", &DeleteParams::default()).await;
+        api.create(&PostParams::default(), &map).await.unwrap();
+    }
+}
+
+/// When the kubelet told what an order must fail of.
+pub struct Report {
+    at: Arc<Mutex<Option<Timestamp>>>,
+    task: JoinHandle<()>,
+}
+
+impl Report {
+    fn start(pods: Api<Pod>, wanted: impl Fn(&Pod) -> bool + Send + 'static) -> Self {
+        let at = Arc::new(Mutex::new(None));
+        let noted = at.clone();
+        let task = tokio::spawn(async move {
+            let mut events = watcher::watcher(pods, watcher::Config::default().labels("app.kubernetes.io/name=web")).boxed();
+            while let Some(event) = events.next().await {
+                if let Event::Apply(pod) | Event::InitApply(pod) = event.expect("the watch must hold")
+                    && wanted(&pod)
+                {
+                    noted.lock().unwrap().get_or_insert_with(Timestamp::now);
+                }
+            }
+        });
+        Self { at, task }
+    }
+
+    fn end(self) -> Timestamp {
+        self.task.abort();
+        self.at.lock().unwrap().expect("the kubelet reports before the order fails")
+    }
+}
+
+pub fn probe(path: &str) -> Value {
+    json!({ "httpGet": { "path": path, "port": 8080 }, "periodSeconds": 1, "timeoutSeconds": 3, "failureThreshold": 2 })
+}
+
+/// A Service before the application's pods; its cluster IP.
+async fn service(app: &App) -> String {
+    let service = json!({ "metadata": { "name": "web" },
+        "spec": { "selector": { "app.kubernetes.io/name": "web" }, "ports": [{ "port": 80, "targetPort": 8080 }] } });
+    let api: Api<Service> = Api::namespaced(app.client.clone(), &app.namespace);
+    let service = api.create(&PostParams::default(), &serde_json::from_value(service).unwrap()).await.unwrap();
+    service.spec.unwrap().cluster_ip.unwrap()
+}
+
+fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    let status = pod.status.iter();
+    status.flat_map(|status| status.init_container_statuses.iter().chain(&status.container_statuses)).flatten()
+}
+
+pub fn waits(reason: &'static str) -> impl Fn(&Pod) -> bool + Send + 'static {
+    move |pod| {
+        let mut waiting = statuses(pod).filter_map(|status| status.state.as_ref()?.waiting.as_ref()?.reason.as_deref());
+        waiting.any(|waiting| waiting == reason)
+    }
+}
+
+/// A container ended for the second time, or is held back for having ended.
+pub fn ended_twice(pod: &Pod) -> bool {
+    waits("CrashLoopBackOff")(pod)
+        || statuses(pod).any(|status| {
+            let ended = status.state.as_ref().is_some_and(|state| state.terminated.is_some());
+            status.restart_count + i32::from(ended) >= 2
+        })
+}
