@@ -128,7 +128,7 @@ pub enum Step {
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// The version before, changed.
-    Change(SpecChange),
+    Change(Box<SpecChange>),
     /// Exactly this template.
     Exact(Value),
     /// The Deployment's own, which is left alone.

@@ -12,7 +12,7 @@ use crate::{
         order::{Kind, Source, Target},
         plan::Strategy,
         precheck::Existing,
-        spec::{SpecChange, image_of},
+        spec::image_of,
     },
     store::{Event, NewApplication, NewOrder, NewRelease, Tx},
 };
@@ -32,7 +32,7 @@ impl Service {
             return Ok(first);
         }
         self.name_is_free(&request).await?;
-        let target = self.new_target(Source::Change(SpecChange::default()), None);
+        let target = self.new_target(Source::Change(Box::default()), None);
         let report = self.ask(&self.creation(&request.namespace, &request.name, target)).await?;
         let Some(existing) = report.ok_or_else(precheck::unanswered)?.existing else {
             let allowed = format!("there is no such Deployment in namespace {} that could be adopted", request.namespace);

@@ -56,7 +56,7 @@ impl Service {
         let (release, replicas) = (ReleaseId::new(), request.replicas.unwrap_or(1));
         let target = Target {
             release: Some(release),
-            source: Source::Change(spec),
+            source: Source::Change(Box::new(spec)),
             replicas: Some(replicas),
             min_ready_seconds: None,
             batch_timeout_seconds: request.timeout_seconds.unwrap_or(CREATE_TIMEOUT_SECONDS),

@@ -89,7 +89,7 @@ impl Service {
         strategy.check(replicas)?;
         let mut target = Target {
             release: request.release,
-            source: Source::Change(SpecChange::default()),
+            source: Source::Change(Box::default()),
             replicas: request.replicas,
             min_ready_seconds: request.min_ready_seconds,
             batch_timeout_seconds: request.batch_timeout_seconds.unwrap_or(self.settings.batch_timeout_seconds),
@@ -110,7 +110,7 @@ impl Service {
         let runtime = spec.java.runtime.as_ref().map(|runtime| &runtime.image);
         let image = spec.image.as_ref().or(runtime).unwrap_or(&current_image).clone();
         target.release = Some(release);
-        target.source = Source::Change(spec);
+        target.source = Source::Change(Box::new(spec));
         Ok(Assembled { application, kind: Kind::Deploy, strategy, target, snapshot, replicas, release: Some((release, image, label)) })
     }
 

@@ -62,7 +62,7 @@ impl Service {
                 name: application.name,
                 kind: Kind::Deploy,
                 strategy: Strategy::ALL_AT_ONCE,
-                target: self.new_target(Source::Change(request.spec), request.replicas),
+                target: self.new_target(Source::Change(Box::new(request.spec)), request.replicas),
                 snapshot,
                 allows_no_surge: false,
                 batch_seconds: seconds,
@@ -73,7 +73,7 @@ impl Service {
                 return Err(Rejection::invalid("ImageUrl", "", "the image of an application that does not exist yet must be given").into());
             }
             let replicas = request.replicas.unwrap_or(1);
-            self.creation(&request.namespace, &request.name, self.new_target(Source::Change(request.spec), Some(replicas)))
+            self.creation(&request.namespace, &request.name, self.new_target(Source::Change(Box::new(request.spec)), Some(replicas)))
         };
         self.store.ask(&self.settings.cluster, &proposal, self.clock.now()).await?;
         Ok(())

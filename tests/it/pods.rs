@@ -78,7 +78,7 @@ async fn a_pod_with_everything_is_taken_and_given_back(app: App) {
     let before = template(&app).await;
     let mut request = release(application, "shop/web:2.0", Strategy::ALL_AT_ONCE);
     for (pods, image) in [(everything(), "shop/web:2.0"), (nothing(), "shop/web:1.0")] {
-        request.spec.pods = Box::new(pods);
+        *request.spec.pods = pods;
         request.spec.image = Some(image.into());
         let order = app.service.deploy(&caller(), request.clone()).await.unwrap();
         let order = app.end_of(order).await;

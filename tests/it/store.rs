@@ -10,7 +10,6 @@ use sluice::{
         machine::Move,
         order::{Kind, Source, State, Step, Target, Tolerance},
         plan::Strategy,
-        spec::SpecChange,
     },
     store::{Applied, NewApplication, NewOrder, Store, StoreError},
 };
@@ -53,7 +52,7 @@ async fn order(store: &Store, application: ApplicationId, strategy: Strategy) ->
         strategy,
         target: Target {
             release: None,
-            source: Source::Change(SpecChange::default()),
+            source: Source::Change(Box::default()),
             replicas: None,
             min_ready_seconds: None,
             batch_timeout_seconds: 60,

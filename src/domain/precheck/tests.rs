@@ -59,7 +59,7 @@ fn proposal(batches: i32) -> Proposal {
         strategy: Strategy { canary: 0, batches, pace: Pace::Automatic { wait_minutes: 1 } },
         target: Target {
             release: Some(ReleaseId::new()),
-            source: Source::Change(SpecChange { image: Some("web:2".into()), ..SpecChange::default() }),
+            source: Source::Change(Box::new(SpecChange { image: Some("web:2".into()), ..SpecChange::default() })),
             replicas: None,
             min_ready_seconds: None,
             batch_timeout_seconds: 60,
@@ -219,7 +219,7 @@ fn a_plan_counts_pods_and_time_and_its_hash_is_of_what_would_be_done() {
     assert_eq!(hash(&proposal(2), view(rolling())), plan.hash);
     let scaled = DeploymentView { replicas: 5, ..view(rolling()) };
     let mut other_image = proposal(2);
-    other_image.target.source = Source::Change(SpecChange { image: Some("web:3".into()), ..SpecChange::default() });
+    other_image.target.source = Source::Change(Box::new(SpecChange { image: Some("web:3".into()), ..SpecChange::default() }));
     let mut edited = view(rolling());
     edited.template["spec"]["hostNetwork"] = json!(true);
     let others =
