@@ -271,7 +271,7 @@ def four_pods(sdk, new_namespace):
         ({"image": "shop/web 2"}, ("Image", "shop/web 2")),
         ({"replicas": -1}, ("Replicas", "-1")),
         ({"readiness": "nonsense"}, ("Readiness",)),
-        ({"labels": '{"tier":"web"}'}, ("Labels",)),
+        ({"enable_ahas": True}, ("EnableAhas",)),
     ],
 )
 def test_a_bad_parameter_is_named_and_nothing_is_written(sdk, cluster, four_pods, parameters, named):
