@@ -2,7 +2,11 @@
 //! write down, again. A program that died anywhere in it is followed by another
 //! that does just the same.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use tokio::{sync::watch::Receiver, time::Instant};
@@ -257,7 +261,7 @@ impl Executor {
             }
         }
         let measure = machine::measure(&drive.order);
-        let seen: Vec<PodState> = view
+        let mut seen: Vec<PodState> = view
             .new
             .iter()
             .flat_map(|set| &set.pods)
@@ -271,6 +275,7 @@ impl Executor {
             })
             .collect();
         let Some((id, recorded)) = &mut pods.recorded else { return Ok(()) };
+        keep_places(&mut seen, recorded);
         if *recorded == seen {
             return Ok(());
         }
@@ -280,5 +285,36 @@ impl Executor {
             pods.at = Some(Instant::now());
         }
         Ok(())
+    }
+}
+
+/// Puts the pods that were recorded before where they were, and new ones behind
+/// them: clients walk the list by place while it grows, and would miss one.
+fn keep_places(seen: &mut [PodState], recorded: &[PodState]) {
+    let places: HashMap<&str, usize> = recorded.iter().enumerate().map(|(place, pod)| (pod.name.as_str(), place)).collect();
+    seen.sort_by_key(|pod| places.get(pod.name.as_str()).copied().unwrap_or(usize::MAX));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pods(names: &[&str]) -> Vec<PodState> {
+        let pod =
+            |name: &&str| PodState { name: (*name).into(), ip: String::new(), phase: String::new(), ready: false, message: String::new() };
+        names.iter().map(pod).collect()
+    }
+
+    #[test]
+    fn a_pod_keeps_its_place_when_others_come_and_go() {
+        for (recorded, seen, kept) in [
+            (&[][..], &["a", "b"][..], &["a", "b"][..]),
+            (&["f", "q"], &["a", "f", "m", "q"], &["f", "q", "a", "m"]),
+            (&["q", "f", "a"], &["a", "b", "q"], &["q", "a", "b"]),
+        ] {
+            let mut seen = pods(seen);
+            keep_places(&mut seen, &pods(recorded));
+            assert_eq!(seen, pods(kept));
+        }
     }
 }

@@ -61,7 +61,8 @@ class Maven:
         """Runs the plugin; while the block runs, it traces its order. Fails unless it then ends well."""
         arguments = ["mvn", "--batch-mode", "--offline", "toolkit:deploy", *options]
         arguments += ["-Daccess_key_id=" + os.environ["ACCESS_KEY_ID"], "-Daccess_key_secret=" + os.environ["ACCESS_KEY_SECRET"]]
-        environment = os.environ | {"MAVEN_OPTS": f"-Djdk.net.hosts.file={self.project / 'hosts'}"}
+        options = os.environ.get("MAVEN_OPTS", "")
+        environment = os.environ | {"MAVEN_OPTS": f"{options} -Djdk.net.hosts.file={self.project / 'hosts'}"}
         process = subprocess.Popen(
             arguments, cwd=self.project, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
@@ -79,6 +80,7 @@ class Maven:
             print(run.text, file=sys.stderr)
         assert process.returncode == 0 and "Deploy application successfully!" in run.text, run.text
         (run.order,) = re.findall(r"Begin to trace change order: ([0-9a-f-]+),", run.text)
+        run.instances = re.findall(r"InstanceStageName:.*InstanceStageId:\S+@\d+-(\S+)", run.text)
         run.batches = list(dict.fromkeys(re.findall(r"PipelineName:.*PipelineId:(\S+)", run.text)))
 
 class Shop:
@@ -106,6 +108,7 @@ class Shop:
         end = info(self.sdk, run.order)
         assert end.status == SUCCESS
         assert [len(instances(batch)) for batch in pipelines(end)] == pods
+        assert sorted(run.instances) == sorted(pod.pod_name for batch in pipelines(end) for pod in instances(batch)), run.text
         assert run.batches == [batch.pipeline_id for batch in pipelines(end)], run.text
         if image:
             assert self.whole().image_info.image_url == image
