@@ -28,6 +28,7 @@ from alibabacloud_tea_openapi.models import Config
 
 from orders import SUCCESS, WAITS_FOR_CONFIRMATION, follow, info, insert, instances, pipelines, recent, stages, well
 
+ENDPOINT, KEY_ID, SECRET = (os.environ[name] for name in ("ENDPOINT", "ACCESS_KEY_ID", "ACCESS_KEY_SECRET"))
 REPLICAS = 4
 MAVEN_SECONDS = 120
 PHASED = '{type: BatchUpdate, batchUpdate: {batch: 3, releaseType: %s%s}}'
@@ -43,14 +44,16 @@ class Maven:
         (self.project / "hosts").write_text("127.0.0.1 localhost\n")
 
     def write(self, **files):
-        """Writes the configuration and returns the options that name it."""
+        """Writes the configuration, in which the key is, and returns the options that name it."""
         for name, text in files.items():
-            (self.project / f"{name}.yaml").write_text(text, encoding="utf-8")
+            file = self.project / f"{name}.yaml"
+            file.touch(mode=0o600)
+            file.write_text(text, encoding="utf-8")
         return [f"-D{name}={name}.yaml" for name in files]
 
     def three_files(self, package, target, more=""):
         return self.write(
-            toolkit_profile=f'regionId: cn-hangzhou\nendpoint: "{os.environ["ENDPOINT"]}"\n',
+            toolkit_profile=f'regionId: cn-hangzhou\nendpoint: "{ENDPOINT}"\naccessKeyId: "{KEY_ID}"\naccessKeySecret: "{SECRET}"\n',
             toolkit_package=f"apiVersion: V1\nkind: AppPackage\nspec: {package}\n",
             toolkit_deploy="apiVersion: V1\nkind: AppDeployment\nspec:\n  type: kubernetes\n"
             f'  target: {target}\n  desc: "by the plugin"\n  traceInterval: 1\n  envs: [{{name: GREETING, value: "b c"}}]\n{more}',
@@ -60,7 +63,6 @@ class Maven:
     def deploy(self, options):
         """Runs the plugin; while the block runs, it traces its order. Fails unless it then ends well."""
         arguments = ["mvn", "--batch-mode", "--offline", "toolkit:deploy", *options]
-        arguments += ["-Daccess_key_id=" + os.environ["ACCESS_KEY_ID"], "-Daccess_key_secret=" + os.environ["ACCESS_KEY_SECRET"]]
         options = os.environ.get("MAVEN_OPTS", "")
         environment = os.environ | {"MAVEN_OPTS": f"{options} -Djdk.net.hosts.file={self.project / 'hosts'}"}
         process = subprocess.Popen(
@@ -86,11 +88,7 @@ class Maven:
 class Shop:
     def __init__(self, project):
         self.maven = Maven(project)
-        self.sdk = Client(
-            Config(
-                endpoint=os.environ["ENDPOINT"], protocol="http", access_key_id=os.environ["ACCESS_KEY_ID"], access_key_secret=os.environ["ACCESS_KEY_SECRET"]
-            )
-        )
+        self.sdk = Client(Config(endpoint=ENDPOINT, protocol="http", access_key_id=KEY_ID, access_key_secret=SECRET))
         self.name = os.environ["APP_NAME"]
         self.id = insert(self.sdk, SimpleNamespace(name=os.environ["NAMESPACE"]), name=self.name, replicas=REPLICAS)
         self.version = None
@@ -190,7 +188,7 @@ class Shop:
         self.has_run(run, [REPLICAS], "shop/web:6.0")
 
     def older_configuration(self):
-        env = f'env: {{region_id: cn-hangzhou, endpoint: "{os.environ["ENDPOINT"]}"}}\n'
+        env = f'env: {{region_id: cn-hangzhou, endpoint: "{ENDPOINT}", access_key_id: "{KEY_ID}", access_key_secret: "{SECRET}"}}\n'
         app = f'app: {{app_id: {self.id}, package_version: "7.0", desc: "by the plugin", image_url: "shop/web:7.0"}}\n'
         with self.maven.deploy(self.maven.write(edas_config=env + app)) as run:
             pass
