@@ -12,6 +12,7 @@ import json
 import os
 import sys
 from contextlib import contextmanager
+from importlib import metadata
 from types import SimpleNamespace
 
 import pytest
@@ -39,6 +40,8 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "client(name): the client that this test is evidence for")
     config.addinivalue_line("markers", "flow(name, ...): the flows that it went through")
     config.stash[RESULTS] = Results()
+    for sdk in ("alibabacloud-edas20170801", "aliyun-python-sdk-edas"):
+        config.stash[RESULTS].package(sdk, sdk, metadata.version(sdk))
 
 
 @pytest.hookimpl(wrapper=True)
