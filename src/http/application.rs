@@ -64,7 +64,7 @@ pub struct ListedApplication {
     pub namespace_id: String,
     /// Its region: what the EDAS namespace begins with.
     pub region_id: String,
-    /// `RUNNING`, `STOPPED` (no instances wanted) or `DEPLOYING` (an order is open).
+    /// `RUNNING`, `STOPPED` (no instances wanted), `DEPLOYING` (an order is open) or `DELETING`.
     #[schema(example = "RUNNING")]
     pub state: String,
     /// Always 0.
@@ -288,6 +288,7 @@ pub(super) fn type_of(application: &Application) -> &'static str {
 
 fn listed(application: &Application) -> ListedApplication {
     let state = match application.phase() {
+        Phase::Progressing if application.is_going() => "DELETING",
         Phase::Progressing => "DEPLOYING",
         Phase::Ready | Phase::Failed if application.replicas == 0 => "STOPPED",
         Phase::Ready | Phase::Failed => "RUNNING",

@@ -1,5 +1,6 @@
 //! Operating an application beside its releases: ScaleK8sApplication,
-//! StopK8sApplication, StartK8sApplication and RestartK8sApplication.
+//! StopK8sApplication, StartK8sApplication, RestartK8sApplication, DeleteK8sApplication
+//! and DeleteApplication.
 //!
 //! Each answers with a change order, which is followed as a release is.
 
@@ -97,6 +98,36 @@ pub async fn start(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderRe
 pub async fn restart(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
     let timeout_seconds = call.params.integer("Timeout", 1..=LONGEST_BATCH)?;
     let order = edge.service.restart(&call.caller, call.application()?, timeout_seconds).await?;
+    Ok(ordered(&call, order))
+}
+
+/// Deletes an application and its Deployment.
+///
+/// Instances go with it; it need not be stopped before, and its Deployment may be gone
+/// already. Once the order is done the application does not exist any more, its name is
+/// free, and its orders can still be read. What else belongs to it on the cluster, such
+/// as Services, is left alone.
+#[utoipa::path(
+    delete, path = "/pop/v5/k8s/acs/k8s_apps", operation_id = "DeleteK8sApplication", tag = "Applications",
+    params(
+        ("AppId" = String, Query, description = "The application's id. None of its orders may be open."),
+        ("Force" = Option<bool>, Query, description = "Says nothing here: no application is protected from being deleted."),
+    ),
+    responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
+)]
+pub async fn delete(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
+    call.params.boolean("Force")?;
+    delete_any(State(edge), call).await
+}
+
+/// Deletes an application: the same as DeleteK8sApplication.
+#[utoipa::path(
+    delete, path = "/pop/v5/changeorder/co_delete_app", operation_id = "DeleteApplication", tag = "Applications",
+    params(("AppId" = String, Query, description = "The application's id. None of its orders may be open.")),
+    responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
+)]
+pub async fn delete_any(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
+    let order = edge.service.delete(&call.caller, call.application()?).await?;
     Ok(ordered(&call, order))
 }
 

@@ -81,6 +81,8 @@ pub const OFFERS: &[Offer] = &[
         reads: &["AppName", "ClusterId", "Namespace", "LogicalRegionId", "ApplicationDescription", "PackageVersion"],
     },
     Offer { operation: "ContinuePipeline", reads: &["PipelineId", "Confirm"] },
+    Offer { operation: "DeleteApplication", reads: &["AppId"] },
+    Offer { operation: "DeleteK8sApplication", reads: &["AppId", "Force"] },
     Offer { operation: "DeployK8sApplication", reads: DEPLOY },
     Offer { operation: "DescribeAppInstanceList", reads: &["AppId", "WithNodeInfo"] },
     Offer { operation: "GetAppDeployment", reads: &["AppId"] },

@@ -96,6 +96,7 @@ impl Service {
             tolerance: self.settings.tolerance,
             most_missing: 0,
             replicas_before: None,
+            adopted: None,
         };
         if let Some(release) = request.release {
             let row = tx.find_release(application.id, Some(release), None).await?;

@@ -65,10 +65,13 @@ impl Tx {
     /// # Errors
     /// [`Rejection::UnknownApplication`].
     pub async fn lock_application(&mut self, id: ApplicationId) -> Result<(Application, Option<Snapshot>), StoreError> {
-        let row = sqlx::query!("/* lock_application */ SELECT resting_snapshot FROM application WHERE id = $1 FOR UPDATE", id.0)
-            .fetch_optional(self.connection())
-            .await?
-            .ok_or_else(|| Rejection::UnknownApplication(id.to_string()))?;
+        let row = sqlx::query!(
+            "/* lock_application */ SELECT resting_snapshot FROM application WHERE id = $1 AND deleted_at IS NULL FOR UPDATE",
+            id.0
+        )
+        .fetch_optional(self.connection())
+        .await?
+        .ok_or_else(|| Rejection::UnknownApplication(id.to_string()))?;
         let resting = row.resting_snapshot.map(|snapshot| document("resting snapshot", snapshot)).transpose()?;
         let found = list(self.connection(), Some(id), None, None).await?.pop();
         Ok((found.ok_or_else(|| Rejection::UnknownApplication(id.to_string()))?, resting))
@@ -124,7 +127,7 @@ impl Store {
     pub async fn mirror_replicas(&self, cluster: &str, namespace: &str, name: &str, replicas: i32, ready: i32) -> Result<(), StoreError> {
         sqlx::query!(
             "/* mirror_replicas */ UPDATE application SET replicas = $4, ready_replicas = $5
-             WHERE cluster_id = $1 AND namespace = $2 AND name = $3 AND (replicas, ready_replicas) <> ($4, $5)",
+             WHERE cluster_id = $1 AND namespace = $2 AND name = $3 AND deleted_at IS NULL AND (replicas, ready_replicas) <> ($4, $5)",
             cluster,
             namespace,
             name,
@@ -166,9 +169,12 @@ async fn list(
                a.replicas, a.ready_replicas, a.replicas_before_stop, a.release_id,
                (SELECT r.package FROM release r WHERE r.application_id = a.id AND (a.release_id IS NULL OR r.id = a.release_id)
                 ORDER BY r.created_at, r.id LIMIT 1) AS package,
-               (SELECT o.state::text FROM change_order o WHERE o.application_id = a.id ORDER BY o.created_at DESC, o.id DESC LIMIT 1) AS last_order
-           FROM application a
-           WHERE ($1::uuid IS NULL OR a.id = $1) AND ($2::text IS NULL OR a.name = $2) AND ($3::text IS NULL OR a.cluster_id = $3)
+               newest.kind AS "last_kind?", newest.state AS "last_state?"
+           FROM application a LEFT JOIN LATERAL (
+               SELECT o.kind::text AS kind, o.state::text AS state FROM change_order o WHERE o.application_id = a.id
+               ORDER BY o.created_at DESC, o.id DESC LIMIT 1
+           ) AS newest ON true
+           WHERE a.deleted_at IS NULL AND ($1::uuid IS NULL OR a.id = $1) AND ($2::text IS NULL OR a.name = $2) AND ($3::text IS NULL OR a.cluster_id = $3)
            ORDER BY a.created_at, a.id"#,
         id.map(|id| id.0),
         name,
@@ -192,7 +198,10 @@ async fn list(
                 replicas_before_stop: row.replicas_before_stop,
                 release: row.release_id.map(ReleaseId),
                 package: row.package.map(|package| document::<Label>("package", package)).transpose()?.map(|label| label.kind),
-                last_order: row.last_order.map(|state| value("order state", state)).transpose()?,
+                last_order: match (row.last_kind, row.last_state) {
+                    (Some(kind), Some(state)) => Some((value("order kind", kind)?, value("order state", state)?)),
+                    _ => None,
+                },
             })
         })
         .collect()

@@ -7,7 +7,10 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    domain::{ApplicationId, order::State},
+    domain::{
+        ApplicationId,
+        order::{Kind, State},
+    },
     http::shape,
 };
 
@@ -26,7 +29,7 @@ fn application(last_order: Option<State>, replicas: i32) -> Application {
         replicas_before_stop: None,
         release: None,
         package: None,
-        last_order,
+        last_order: last_order.map(|state| (Kind::Deploy, state)),
     }
 }
 
@@ -51,6 +54,10 @@ fn phase_and_state_follow_the_newest_order() {
     ] {
         let application = application(last, replicas);
         assert_eq!((common(&application).app_phase.as_str(), listed(&application).state.as_str()), (phase, state));
+    }
+    for (state, shown) in [(State::Running, "DELETING"), (State::Failed, "RUNNING")] {
+        let going = Application { last_order: Some((Kind::Delete, state)), ..application(None, 2) };
+        assert_eq!(listed(&going).state, shown);
     }
 }
 
