@@ -28,8 +28,14 @@ pub struct Application {
     pub description: String,
     /// When it was created.
     pub created_at: Timestamp,
-    /// The access key's name that created it.
+    /// Name of the access key that created it.
+    pub created_by: String,
+    /// Whose it is: the same, until somebody else is named.
     pub owner: String,
+    /// The owner's address; empty where none is known.
+    pub email: String,
+    /// The owner's telephone number; empty where none is known.
+    pub phone: String,
     /// Desired number of pods.
     pub replicas: i32,
     /// Pods that are Ready.

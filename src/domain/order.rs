@@ -34,6 +34,8 @@ pub enum Kind {
     Start,
     /// Replaces all pods by others of the same version.
     Restart,
+    /// Gives pods other amounts of processor and memory: a version of its own.
+    Configure,
     /// Deletes the application's Deployment, and the application with it.
     Delete,
 }
@@ -43,7 +45,7 @@ impl Kind {
     #[must_use]
     pub fn releases(self) -> bool {
         match self {
-            Self::Deploy | Self::DeployVersion | Self::Restart => true,
+            Self::Deploy | Self::DeployVersion | Self::Restart | Self::Configure => true,
             Self::Create | Self::Rollback | Self::Scale | Self::Stop | Self::Start | Self::Delete => false,
         }
     }
@@ -53,7 +55,7 @@ impl Kind {
     pub fn scales(self) -> bool {
         match self {
             Self::Scale | Self::Stop | Self::Start => true,
-            Self::Create | Self::Deploy | Self::DeployVersion | Self::Rollback | Self::Restart | Self::Delete => false,
+            Self::Create | Self::Deploy | Self::DeployVersion | Self::Rollback | Self::Restart | Self::Configure | Self::Delete => false,
         }
     }
 }

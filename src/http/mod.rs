@@ -123,6 +123,8 @@ fn edas() -> OpenApiRouter<Edge> {
         .routes(routes!(lifecycle::stop))
         .routes(routes!(lifecycle::start))
         .routes(routes!(lifecycle::restart))
+        .routes(routes!(lifecycle::configure))
+        .routes(routes!(lifecycle::describe))
         .routes(routes!(lifecycle::delete))
         .routes(routes!(lifecycle::delete_any))
         .routes(routes!(changeorder::get_info))

@@ -184,6 +184,11 @@ pub const OFFERS: &[Offer] = &[
     Offer { operation: "StartK8sApplication", reads: &["AppId", "Replicas", "Timeout"] },
     Offer { operation: "StepBackChangeOrder", reads: &["ChangeOrderId", "Batch"] },
     Offer { operation: "StopK8sApplication", reads: &["AppId", "Timeout"] },
+    Offer { operation: "UpdateK8sApplicationBaseInfo", reads: &["AppId", "Description", "Owner", "Email", "PhoneNumber"] },
+    Offer {
+        operation: "UpdateK8sApplicationConfig",
+        reads: &["AppId", "ClusterId", "CpuLimit", "McpuLimit", "CpuRequest", "McpuRequest", "MemoryLimit", "MemoryRequest", "Timeout"],
+    },
 ];
 
 /// Parameters that say nothing here, whatever their value: the region, which

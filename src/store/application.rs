@@ -31,6 +31,19 @@ pub struct NewApplication<'a> {
     pub replicas: i32,
 }
 
+/// What is said of an application, for people; none = not said.
+#[derive(Debug, Clone, Copy)]
+pub struct Description<'a> {
+    /// Free text.
+    pub description: Option<&'a str>,
+    /// Whose it is.
+    pub owner: Option<&'a str>,
+    /// The owner's address.
+    pub email: Option<&'a str>,
+    /// The owner's telephone number.
+    pub phone: Option<&'a str>,
+}
+
 impl Tx {
     /// Writes an application.
     ///
@@ -75,6 +88,26 @@ impl Tx {
         let resting = row.resting_snapshot.map(|snapshot| document("resting snapshot", snapshot)).transpose()?;
         let found = list(self.connection(), Some(id), None, None).await?.pop();
         Ok((found.ok_or_else(|| Rejection::UnknownApplication(id.to_string()))?, resting))
+    }
+
+    /// Says something else of an application; none keeps what was said.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn describe_application(&mut self, id: ApplicationId, words: &Description<'_>) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* describe_application */ UPDATE application SET description = coalesce($2, description), owner = coalesce($3, owner),
+                 email = coalesce($4, email), phone = coalesce($5, phone)
+             WHERE id = $1",
+            id.0,
+            words.description,
+            words.owner,
+            words.email,
+            words.phone
+        )
+        .execute(self.connection())
+        .await?;
+        Ok(())
     }
 
     /// Remembers the Deployment as it was before an order that leaves it half way.
@@ -165,7 +198,7 @@ async fn list(
     cluster: Option<&str>,
 ) -> Result<Vec<Application>, StoreError> {
     let rows = sqlx::query!(
-        r#"/* applications */ SELECT a.id, a.cluster_id, a.namespace, a.name, a.logical_region, a.description, a.owner, a.created_at,
+        r#"/* applications */ SELECT a.id, a.cluster_id, a.namespace, a.name, a.logical_region, a.description, a.created_by, a.owner, a.email, a.phone, a.created_at,
                a.replicas, a.ready_replicas, a.replicas_before_stop, a.release_id,
                (SELECT r.package FROM release r WHERE r.application_id = a.id AND (a.release_id IS NULL OR r.id = a.release_id)
                 ORDER BY r.created_at, r.id LIMIT 1) AS package,
@@ -192,7 +225,10 @@ async fn list(
                 logical_region: row.logical_region,
                 description: row.description,
                 created_at: row.created_at.to_jiff(),
+                created_by: row.created_by,
                 owner: row.owner,
+                email: row.email,
+                phone: row.phone,
                 replicas: row.replicas,
                 ready_replicas: row.ready_replicas,
                 replicas_before_stop: row.replicas_before_stop,

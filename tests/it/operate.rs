@@ -17,8 +17,9 @@ use sluice::{
         ApplicationId, OrderId,
         order::{Kind, State, Step},
         plan::Strategy,
+        spec::SpecChange,
     },
-    service::{OrderView, RollBackTo, Scale, Start},
+    service::{Configure, OrderView, RollBackTo, Scale, Start},
     simulated::Behaviour,
 };
 use sqlx::PgPool;
@@ -41,6 +42,7 @@ on_both_clusters!(
     a_restart_replaces_every_pod_and_the_history_stays_as_it_is,
     a_restart_is_taken_back_while_it_runs,
     a_restart_where_a_release_rests_half_way_brings_the_version_before,
+    other_amounts_are_a_release_under_a_name_of_its_own,
     a_deleted_application_is_gone_with_its_deployment_and_its_name_is_free,
     another_deployment_of_the_name_is_left_alone,
     a_delete_is_refused_while_an_order_is_open,
@@ -453,4 +455,25 @@ async fn a_delete_is_refused_while_an_order_is_open(app: App) {
     let deleted = delete(&app, application).await;
     assert_eq!(deleted.state, State::Succeeded, "{deleted:#?}");
     assert_gone(&app, application).await;
+}
+
+async fn other_amounts_are_a_release_under_a_name_of_its_own(app: App) {
+    let application = app.create("web", 2).await;
+    let watch = app.watch("web").await;
+    let spec = SpecChange { cpu_request: Some(100), memory_limit: Some(256), ..SpecChange::default() };
+    let request = Configure { application, cluster: None, spec, timeout_seconds: None };
+    let order = app.service.configure(&caller(), request).await.unwrap();
+    let order = app.end_of(order).await;
+    assert_eq!((order.state, order.kind, order.image.as_str()), (State::Succeeded, Kind::Configure, OLD), "{order:#?}");
+    pods_are(&watch, &[(OLD, 2)]).await;
+    assert!(watch.end().iter().all(|sight| sight.ready >= 2));
+    let container = self::spec(&app).await.template.spec.unwrap().containers.remove(0);
+    let resources = container.resources.unwrap();
+    assert_eq!(resources.requests.unwrap()["cpu"].0, "100m");
+    assert_eq!(resources.limits.unwrap()["memory"].0, "256Mi");
+    assert_eq!(app.service.history(application).await.unwrap().len(), 2, "it is a version of the history");
+    let back = app.service.roll_back(&caller(), order.id).await.unwrap();
+    assert_eq!(app.end_of(back).await.state, State::Succeeded);
+    let container = self::spec(&app).await.template.spec.unwrap().containers.remove(0);
+    assert!(container.resources.and_then(|resources| resources.limits).is_none(), "as it was before");
 }

@@ -23,7 +23,10 @@ fn application(last_order: Option<State>, replicas: i32) -> Application {
         logical_region: "cn-test:team".into(),
         description: "a shop".into(),
         created_at: "2026-11-23T22:58:10.793Z".parse().unwrap(),
-        owner: "tests".into(),
+        created_by: "tests".into(),
+        owner: "the shop team".into(),
+        email: "shop@example.com".into(),
+        phone: String::new(),
         replicas,
         ready_replicas: 1,
         replicas_before_stop: None,
@@ -41,6 +44,7 @@ fn both_twins_have_the_same_fields_and_differ_in_two_types() {
     assert_eq!((new["ClusterType"].take(), old["ClusterType"].take()), (json!("5"), json!(5)));
     assert_eq!((new["HaveManageAccess"].take(), old["HaveManageAccess"].take()), (json!("true"), json!(true)));
     assert_eq!(new, old);
+    assert_eq!((&new["UserId"], &new["Owner"], &new["Email"]), (&json!("tests"), &json!("the shop team"), &json!("shop@example.com")));
     assert_eq!((&new["RegionId"], &new["NameSpace"], &new["CreateTime"]), (&json!("cn-test"), &json!("shop"), &json!(1795474690793_i64)));
 }
 

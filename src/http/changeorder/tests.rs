@@ -146,6 +146,7 @@ fn a_failed_batch_says_why_where_typed_sdks_can_read_it() {
 #[case(Kind::Stop, "Stop", "CoStop")]
 #[case(Kind::Start, "Start", "CoStart")]
 #[case(Kind::Restart, "Restart", "CoRestartApplication")]
+#[case(Kind::Configure, "Update Config", "CoRescaleApplicationVertically")]
 #[case(Kind::Delete, "Delete", "CoDeleteApp")]
 fn a_listed_order_has_its_kind_in_edas_words(#[case] kind: Kind, #[case] co_type: &str, #[case] co_type_code: &str) {
     let order = OrderView { kind, version: String::new(), image: String::new(), ..order(State::Succeeded, Vec::new()) };

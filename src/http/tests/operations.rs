@@ -17,6 +17,8 @@ const APPS: &str = "/pop/v5/k8s/acs/k8s_apps";
 const STOP: &str = "/pop/v5/k8s/acs/stop_k8s_app";
 const START: &str = "/pop/v5/k8s/acs/start_k8s_app";
 const RESTART: &str = "/pop/v5/k8s/acs/restart_k8s_app";
+const CONFIGURE: &str = "/pop/v5/k8s/acs/k8s_app_configuration";
+const DESCRIBE: &str = "/pop/v5/oam/update_app_basic_info";
 const DELETE: &str = "/pop/v5/changeorder/co_delete_app";
 const INFO: &str = "/pop/v5/changeorder/change_order_info";
 const ABORT: &str = "/pop/v5/changeorder/change_order_abort";
@@ -65,6 +67,13 @@ async fn each_operation_is_an_order_with_a_kind_of_its_own(pool: PgPool) {
     let restart = ordered(&server, "RestartK8sApplication", ("POST", RESTART), &[app, ("Timeout", "30")]).await;
     assert_eq!(restart["CoType"], "Restart");
 
+    let amounts = [app, ("ClusterId", "default"), ("McpuLimit", "1500"), ("MemoryLimit", "256"), ("MemoryRequest", "0"), ("Timeout", "60")];
+    let configure = ordered(&server, "UpdateK8sApplicationConfig", ("PUT", CONFIGURE), &amounts).await;
+    assert_eq!(
+        (&configure["CoType"], configure["ChangeOrderDescription"].as_str().unwrap().contains("shop/web:1")),
+        (&"Update Config".into(), true)
+    );
+
     set_replicas(&server, 0, Some(4)).await;
     let start = ordered(&server, "StartK8sApplication", ("POST", START), &[app]).await;
     assert_eq!(said(&start), ("Start".into(), "Instances: 0 to 4 | Deploy to: all groups".into()));
@@ -82,8 +91,18 @@ async fn each_operation_is_an_order_with_a_kind_of_its_own(pool: PgPool) {
     let listed = server.call("POST", "/pop/v5/changeorder/change_order_list", &[app]).await;
     shape::check("ListRecentChangeOrder", &listed.clone().into());
     let codes = listed["ChangeOrderList"]["ChangeOrder"].as_array().unwrap().iter().map(|order| order["CoTypeCode"].as_str().unwrap());
-    let expected =
-        ["CoDeleteApp", "CoDeleteApp", "CoStart", "CoStart", "CoRestartApplication", "CoStop", "CoScaleIn", "CoScaleOut", "CoCreateApp"];
+    let expected = [
+        "CoDeleteApp",
+        "CoDeleteApp",
+        "CoStart",
+        "CoStart",
+        "CoRescaleApplicationVertically",
+        "CoRestartApplication",
+        "CoStop",
+        "CoScaleIn",
+        "CoScaleOut",
+        "CoCreateApp",
+    ];
     assert_eq!(codes.collect::<Vec<_>>(), expected);
 }
 
@@ -110,6 +129,19 @@ async fn bad_input_is_named_and_writes_nothing(pool: PgPool) {
         ("POST", START, &[app, ("Timeout", "1801")], &["InvalidTimeout", "from 1 to 1800"]),
         ("POST", RESTART, &[app, ("Timeout", "-5")], &["InvalidTimeout", "-5"]),
         ("POST", RESTART, &[unknown], &["601", "does not exist"]),
+        ("PUT", CONFIGURE, &[app], &["601", "CpuLimit", "at least one amount"]),
+        ("PUT", CONFIGURE, &[app, ("CpuLimit", "half")], &["InvalidCpuLimit", "half", "whole number"]),
+        (
+            "PUT",
+            CONFIGURE,
+            &[app, ("MemoryRequest", "300"), ("MemoryLimit", "200")],
+            &["601", "MemoryRequest", "must not be above MemoryLimit"],
+        ),
+        ("PUT", CONFIGURE, &[app, ("CpuLimit", "1"), ("ClusterId", "other")], &["601", "the cluster other does not exist"]),
+        ("PUT", CONFIGURE, &[app, ("CpuLimit", "1"), ("EphemeralStorageLimit", "2")], &["601", "EphemeralStorageLimit", "not applied"]),
+        ("PUT", CONFIGURE, &[app, ("CpuLimit", "1"), ("Timeout", "1801")], &["InvalidTimeout", "from 1 to 1800"]),
+        ("POST", DESCRIBE, &[], &["MissingAppId"]),
+        ("POST", DESCRIBE, &[unknown, ("Owner", "me")], &["601", "does not exist"]),
         ("DELETE", APPS, &[app, ("Force", "maybe")], &["InvalidForce", "maybe", "true or false"]),
         ("DELETE", APPS, &[unknown], &["601", "does not exist"]),
         ("DELETE", DELETE, &[], &["MissingAppId"]),
@@ -118,7 +150,7 @@ async fn bad_input_is_named_and_writes_nothing(pool: PgPool) {
         let body = server.call(method, path, parameters).await;
         let text = format!("{} {}", body["Code"], body["Message"].as_str().unwrap());
         assert!(says.iter().all(|part| text.contains(part)), "{method} {path} {parameters:?}: {text}");
-        if body["Code"] == 601 {
+        if body["Code"] == 601 && *path != DESCRIBE {
             assert_eq!(body["ChangeOrderId"], "", "clients read it before they look at the code (R10)");
         }
     }
@@ -170,4 +202,26 @@ async fn a_deleted_application_is_gone_for_every_client_and_its_name_is_free(poo
     assert_ne!(again, application);
     let taken = server.call("POST", signed::CREATE, &[("AppName", "web"), ("ClusterId", "default"), ("ImageUrl", "shop/web:1")]).await;
     assert!(taken["Message"].as_str().unwrap().contains("exists already"), "{taken:?}");
+}
+
+#[sqlx::test(migrator = "crate::store::MIGRATIONS")]
+async fn what_is_said_of_an_application_changes_at_once_and_no_order_is_made(pool: PgPool) {
+    let server = Server::start(pool).await;
+    let application = server.create_and_abort().await;
+    let app = ("AppId", application.as_str());
+    let orders = server.orders().await;
+    let long = "x".repeat(257);
+    let refused = server.call("POST", DESCRIBE, &[app, ("Owner", "somebody"), ("Description", &long)]).await;
+    assert!(refused["Code"] == 601 && refused["Message"].as_str().unwrap().contains("parameter Description"), "{refused:?}");
+    let said = [app, ("Description", "the shop/ü"), ("Owner", "team"), ("Email", "team@example.com"), ("PhoneNumber", "+49 1")];
+    let reply = server.call("POST", DESCRIBE, &said).await;
+    assert_eq!((&reply["Code"], &reply["Result"]), (&200.into(), &"success".into()));
+    shape::check("UpdateK8sApplicationBaseInfo", &reply.into());
+    let reply = server.call("POST", DESCRIBE, &[app, ("Description", "")]).await;
+    assert_eq!(reply["Code"], 200, "{reply:?}");
+    let shown = server.call("POST", "/pop/v5/app/app_info", &[app]).await;
+    let shown = &shown["Application"];
+    assert_eq!((&shown["Description"], &shown["Owner"], &shown["Email"]), (&"".into(), &"team".into(), &"team@example.com".into()));
+    assert_eq!(shown["UserId"], "tests", "who created it stays");
+    assert_eq!(server.orders().await, orders);
 }
