@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use kube::{
     Client,
-    api::{Api, DynamicObject, Patch as KubePatch, PatchParams, PostParams},
+    api::{Api, DeleteParams, DynamicObject, Patch as KubePatch, PatchParams, PostParams, Preconditions},
 };
 use serde_json::Value;
 
@@ -60,6 +60,10 @@ impl Writer<'_> {
             Change::Scale { name, uid, replicas } => {
                 let deployment = self.scale(key, author, (name, uid), *replicas).await?;
                 return Ok(Made { version: super::object::version(&deployment), template: None });
+            }
+            Change::Delete { uid } => {
+                self.delete(key, author, uid.as_deref()).await?;
+                return Ok(Made { version: 0, template: None });
             }
             Change::Create { template, replicas, min_ready_seconds } => {
                 let manifest = manifest::deployment(&key.namespace, &key.name, author, template, *replicas, *min_ready_seconds);
@@ -141,6 +145,38 @@ impl Writer<'_> {
             }
         }
         Err(ClusterError::Transient(format!("the ReplicaSet {name} keeps changing")))
+    }
+
+    /// Deletes the Deployment, and lets the cluster delete what is beneath it. One of
+    /// that name which is not the application's, or is another by now, stays: then the
+    /// application's own is gone already.
+    ///
+    /// It is deleted as it was read, or not at all: whoever took over since then has
+    /// written it.
+    async fn delete(&self, key: &Key, author: Author, uid: Option<&str>) -> Result<(), ClusterError> {
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &apps("Deployment"));
+        let live = match get(&api, &key.name).await {
+            Err(ClusterError::Gone) => return Ok(()),
+            other => other?,
+        };
+        let found = live["metadata"]["uid"].as_str().unwrap_or_default();
+        let is_ours = match manifest::application(&live) {
+            Some(application) => application == author.application.to_string(),
+            // Adopted, and never written since.
+            None => uid.is_some(),
+        };
+        if !is_ours || uid.is_some_and(|uid| uid != found) {
+            return Ok(());
+        }
+        if let Some(newer) = manifest::fence(&live).filter(|fence| *fence > author.generation) {
+            return Err(ClusterError::Fenced { newer });
+        }
+        let version = live["metadata"]["resourceVersion"].as_str().map(str::to_owned);
+        let as_read = Preconditions { uid: Some(found.to_owned()), resource_version: version };
+        match bounded(api.delete(&key.name, &DeleteParams::background().preconditions(as_read))).await {
+            Ok(_) | Err(ClusterError::Gone) => Ok(()),
+            Err(other) => Err(other),
+        }
     }
 
     /// Leaves a warning about the Deployment where `kubectl describe` shows it. The

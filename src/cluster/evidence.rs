@@ -94,7 +94,9 @@ impl Cluster {
                 let parameters = PatchParams { dry_run: true, field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
                 bounded(api.patch(&key.name, &parameters, &kube::api::Patch::Json::<()>(operations))).await.and_then(value)
             }
-            (Change::Patch(_), None) | (Change::Scale { .. }, _) => return Tried::Untried("the Deployment is not known yet".into()),
+            (Change::Patch(_), None) | (Change::Scale { .. } | Change::Delete { .. }, _) => {
+                return Tried::Untried("the Deployment is not known yet".into());
+            }
         };
         let answer = tried(answer);
         let now = self.view.deployment(key);

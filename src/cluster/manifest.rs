@@ -129,6 +129,7 @@ pub fn json_patch(live: &Value, author: Author, patch: &Patch) -> Result<JsonPat
     let mut add = |path: String, value: Value| operations.push(json!({ "op": "add", "path": path, "value": value }));
     add(annotation(FENCE), json!(author.generation.to_string()));
     add(annotation(ORDER), json!(author.order.to_string()));
+    add(annotation(APPLICATION), json!(author.application.to_string()));
     for (field, value) in [
         ("template", patch.template.clone()),
         ("replicas", patch.replicas.map(Value::from)),
@@ -162,6 +163,15 @@ pub fn settings(live: &Value) -> Settings {
         paused: spec["paused"].as_bool().unwrap_or(false),
         strategy: spec["strategy"].clone(),
     }
+}
+
+/// The application that a Deployment is, by its annotation or by what its pods are
+/// selected by: that cannot be changed, and a hand that replaced the object may have
+/// lost the other.
+#[must_use]
+pub fn application(live: &Value) -> Option<&str> {
+    let annotated = live["metadata"]["annotations"][APPLICATION].as_str();
+    annotated.or_else(|| live["spec"]["selector"]["matchLabels"][APPLICATION_LABEL].as_str())
 }
 
 /// The user's settings as kept on the Deployment while Sluice borrows the fields.
@@ -203,9 +213,9 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_sets_only_what_it_names_and_the_fence() {
+    fn a_patch_sets_only_what_it_names_the_fence_and_whose_it_is() {
         let object = patched(&live(), &Patch { paused: Some(true), ..Patch::default() }).unwrap();
-        assert_eq!(fence(&object), Some(7));
+        assert_eq!((fence(&object), application(&live()), application(&object).is_some()), (Some(7), None, true));
         assert_eq!(object["metadata"]["annotations"]["other"], "kept");
         let mut expected = live()["spec"].clone();
         expected["paused"] = json!(true);

@@ -356,6 +356,8 @@ impl State {
             }
         }
         DeploymentView {
+            uid: uid.to_owned(),
+            application: manifest::application(object).map(str::to_owned),
             resource_version: version(object),
             observed: status["observedGeneration"].as_i64().unwrap_or(0) >= metadata["generation"].as_i64().unwrap_or(0),
             replicas: number(&spec["replicas"]),

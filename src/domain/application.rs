@@ -5,7 +5,11 @@
 
 use jiff::Timestamp;
 
-use super::{ApplicationId, ReleaseId, order::State, package::PackageKind};
+use super::{
+    ApplicationId, ReleaseId,
+    order::{Kind, State},
+    package::PackageKind,
+};
 
 /// An application.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,8 +28,14 @@ pub struct Application {
     pub description: String,
     /// When it was created.
     pub created_at: Timestamp,
-    /// The access key's name that created it.
+    /// Name of the access key that created it.
+    pub created_by: String,
+    /// Whose it is: the same, until somebody else is named.
     pub owner: String,
+    /// The owner's address; empty where none is known.
+    pub email: String,
+    /// The owner's telephone number; empty where none is known.
+    pub phone: String,
     /// Desired number of pods.
     pub replicas: i32,
     /// Pods that are Ready.
@@ -36,8 +46,8 @@ pub struct Application {
     pub release: Option<ReleaseId>,
     /// The kind of package that it runs; none = an image.
     pub package: Option<PackageKind>,
-    /// State of the newest order, if there is one.
-    pub last_order: Option<State>,
+    /// What the newest order does and where it stands, if there is one.
+    pub last_order: Option<(Kind, State)>,
 }
 
 /// Whether changes are possible.
@@ -65,6 +75,12 @@ impl Application {
         self.replicas == 0 && self.replicas_before_stop.is_some()
     }
 
+    /// Whether it is being deleted.
+    #[must_use]
+    pub fn is_going(&self) -> bool {
+        self.last_order.is_some_and(|(kind, state)| kind == Kind::Delete && !state.is_final())
+    }
+
     /// How many pods a start brings up, where nothing else is asked for.
     #[must_use]
     pub fn replicas_to_start(&self) -> i32 {
@@ -74,7 +90,7 @@ impl Application {
     /// The phase that the newest order leaves the application in.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        match self.last_order {
+        match self.last_order.map(|(_, state)| state) {
             None | Some(State::Succeeded) => Phase::Ready,
             Some(State::Ready | State::Running | State::WaitingConfirmation | State::WaitingInterval) => Phase::Progressing,
             Some(State::Failed | State::Aborted | State::SystemFailed) => Phase::Failed,

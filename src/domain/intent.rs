@@ -41,6 +41,11 @@ pub enum Change {
     },
     /// Patch it. Absent fields are left alone.
     Patch(Patch),
+    /// Delete it, with everything beneath it. Another Deployment of its name stays.
+    Delete {
+        /// Its uid; none = it was not there any more, as far as could be seen.
+        uid: Option<String>,
+    },
     /// Set the size of one of its ReplicaSets: going back within a release, where
     /// the Deployment controller, its gate closed, leaves both alone.
     Scale {

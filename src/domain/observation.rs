@@ -25,6 +25,10 @@ pub enum Observation {
 /// A Deployment with its ReplicaSets and pods.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeploymentView {
+    /// `metadata.uid`.
+    pub uid: String,
+    /// The application that it says it is.
+    pub application: Option<String>,
     /// `metadata.resourceVersion` as a number.
     pub resource_version: u64,
     /// Whether the Deployment controller has seen the newest spec.

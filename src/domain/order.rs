@@ -34,6 +34,10 @@ pub enum Kind {
     Start,
     /// Replaces all pods by others of the same version.
     Restart,
+    /// Gives pods other amounts of processor and memory: a version of its own.
+    Configure,
+    /// Deletes the application's Deployment, and the application with it.
+    Delete,
 }
 
 impl Kind {
@@ -41,8 +45,8 @@ impl Kind {
     #[must_use]
     pub fn releases(self) -> bool {
         match self {
-            Self::Deploy | Self::DeployVersion | Self::Restart => true,
-            Self::Create | Self::Rollback | Self::Scale | Self::Stop | Self::Start => false,
+            Self::Deploy | Self::DeployVersion | Self::Restart | Self::Configure => true,
+            Self::Create | Self::Rollback | Self::Scale | Self::Stop | Self::Start | Self::Delete => false,
         }
     }
 
@@ -51,7 +55,7 @@ impl Kind {
     pub fn scales(self) -> bool {
         match self {
             Self::Scale | Self::Stop | Self::Start => true,
-            Self::Create | Self::Deploy | Self::DeployVersion | Self::Rollback | Self::Restart => false,
+            Self::Create | Self::Deploy | Self::DeployVersion | Self::Rollback | Self::Restart | Self::Configure | Self::Delete => false,
         }
     }
 }
@@ -97,6 +101,8 @@ pub enum Step {
     Start,
     /// The Deployment gets another number of pods.
     Resize,
+    /// The Deployment goes, and everything beneath it.
+    Delete,
     /// The Deployment is being created.
     Create,
     /// New pods of the batch come up (beside the old ones).
@@ -150,6 +156,10 @@ pub struct Target {
     /// The number when the order was accepted, where it changes nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas_before: Option<i32>,
+    /// Uid of the Deployment that the application was adopted with: before the first
+    /// write nothing on it says whose it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted: Option<String>,
     /// Seconds a pod must be Ready before it counts; none keeps the Deployment's.
     pub min_ready_seconds: Option<i32>,
     /// Seconds one batch may take.
@@ -272,7 +282,7 @@ impl Order {
     pub fn rests_on_abort(&self) -> bool {
         let is_half_way = match self.step {
             Step::Start => self.kind == Kind::Rollback && !self.resizes(),
-            Step::Create | Step::Resize | Step::Done => false,
+            Step::Create | Step::Resize | Step::Delete | Step::Done => false,
             Step::Surge
             | Step::Shrink
             | Step::Hold
@@ -292,6 +302,12 @@ impl Order {
     #[must_use]
     pub fn has_touched(&self) -> bool {
         self.template.is_some() || self.settling
+    }
+
+    /// Whether it can still be ended where it is: what is being deleted does not come back.
+    #[must_use]
+    pub fn can_be_aborted(&self) -> bool {
+        self.step != Step::Delete
     }
 
     /// Whether batches that were begun can be gone back on now.

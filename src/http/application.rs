@@ -64,7 +64,7 @@ pub struct ListedApplication {
     pub namespace_id: String,
     /// Its region: what the EDAS namespace begins with.
     pub region_id: String,
-    /// `RUNNING`, `STOPPED` (no instances wanted) or `DEPLOYING` (an order is open).
+    /// `RUNNING`, `STOPPED` (no instances wanted), `DEPLOYING` (an order is open) or `DELETING`.
     #[schema(example = "RUNNING")]
     pub state: String,
     /// Always 0.
@@ -153,7 +153,7 @@ pub struct ApplicationCommon {
     pub running_instance_count: i32,
     /// Its Kubernetes namespace.
     pub name_space: String,
-    /// Name of the access key that created it.
+    /// Whose it is: the access key's name that created it, unless UpdateK8sApplicationBaseInfo named somebody.
     pub owner: String,
     /// Name of the access key that created it.
     pub user_id: String,
@@ -162,7 +162,7 @@ pub struct ApplicationCommon {
     /// Always `Deployment`.
     #[schema(example = "Deployment")]
     pub workload_type: String,
-    /// Always empty.
+    /// The owner's address; empty unless UpdateK8sApplicationBaseInfo gave one.
     pub email: String,
     /// Always 0; limits are in GetK8sApplication.
     pub cpu: i32,
@@ -274,7 +274,8 @@ fn common(application: &Application) -> ApplicationCommon {
         running_instance_count: application.ready_replicas,
         name_space: application.namespace.clone(),
         owner: application.owner.clone(),
-        user_id: application.owner.clone(),
+        email: application.email.clone(),
+        user_id: application.created_by.clone(),
         region_id: region_of(&application.logical_region).into(),
         workload_type: "Deployment".into(),
         ..ApplicationCommon::default()
@@ -288,6 +289,7 @@ pub(super) fn type_of(application: &Application) -> &'static str {
 
 fn listed(application: &Application) -> ListedApplication {
     let state = match application.phase() {
+        Phase::Progressing if application.is_going() => "DELETING",
         Phase::Progressing => "DEPLOYING",
         Phase::Ready | Phase::Failed if application.replicas == 0 => "STOPPED",
         Phase::Ready | Phase::Failed => "RUNNING",

@@ -42,7 +42,7 @@ pub struct ChangeOrderInfo {
     /// 0 accepted, 1 running, 2 succeeded, 3 failed, 6 aborted, 8 waits for a person, 9 waits for the next batch's time, 10 system error. 2, 3, 6 and 10 are final.
     #[schema(example = 1)]
     pub status: i32,
-    /// `Create`, `Deploy`, `Rollback`, `Application Scale Out`, `Application Scale In`, `Stop`, `Start` or `Restart`.
+    /// `Create`, `Deploy`, `Rollback`, `Application Scale Out`, `Application Scale In`, `Stop`, `Start`, `Restart`, `Update Config` or `Delete`.
     #[schema(example = "Deploy")]
     pub co_type: String,
     /// `Automatic`, or `Manual` where a person confirms each batch.
@@ -122,7 +122,7 @@ pub struct ChangeOrder {
     pub status: i32,
     /// As in GetChangeOrderInfo.
     pub co_type: String,
-    /// `CoCreateApp`, `CoDeploy`, `CoDeployHistroy` (sic), `CoRollback`, `CoScaleOut`, `CoScaleIn`, `CoStop`, `CoStart` or `CoRestartApplication`.
+    /// `CoCreateApp`, `CoDeploy`, `CoDeployHistroy` (sic), `CoRollback`, `CoScaleOut`, `CoScaleIn`, `CoStop`, `CoStart`, `CoRestartApplication`, `CoRescaleApplicationVertically` or `CoDeleteApp`.
     #[schema(example = "CoDeploy")]
     pub co_type_code: String,
     /// `YYYY-MM-DD hh:mm:ss` in UTC+8.
@@ -358,6 +358,8 @@ fn kind(order: &OrderView) -> (&'static str, &'static str) {
         Kind::Stop => ("Stop", "CoStop"),
         Kind::Start => ("Start", "CoStart"),
         Kind::Restart => ("Restart", "CoRestartApplication"),
+        Kind::Configure => ("Update Config", "CoRescaleApplicationVertically"),
+        Kind::Delete => ("Delete", "CoDeleteApp"),
     }
 }
 
@@ -389,7 +391,7 @@ fn describe(order: &OrderView) -> String {
     if let (Some(before), Some(after)) = (order.replicas_before, order.replicas) {
         parts.push(format!("Instances: {before} to {after}"));
     }
-    parts.push("Deploy to: all groups".into());
+    parts.push(if order.kind == Kind::Delete { "Delete: all groups" } else { "Deploy to: all groups" }.into());
     parts.join(" | ")
 }
 

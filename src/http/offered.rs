@@ -81,6 +81,8 @@ pub const OFFERS: &[Offer] = &[
         reads: &["AppName", "ClusterId", "Namespace", "LogicalRegionId", "ApplicationDescription", "PackageVersion"],
     },
     Offer { operation: "ContinuePipeline", reads: &["PipelineId", "Confirm"] },
+    Offer { operation: "DeleteApplication", reads: &["AppId"] },
+    Offer { operation: "DeleteK8sApplication", reads: &["AppId", "Force"] },
     Offer { operation: "DeployK8sApplication", reads: DEPLOY },
     Offer { operation: "DescribeAppInstanceList", reads: &["AppId", "WithNodeInfo"] },
     Offer { operation: "GetAppDeployment", reads: &["AppId"] },
@@ -182,6 +184,11 @@ pub const OFFERS: &[Offer] = &[
     Offer { operation: "StartK8sApplication", reads: &["AppId", "Replicas", "Timeout"] },
     Offer { operation: "StepBackChangeOrder", reads: &["ChangeOrderId", "Batch"] },
     Offer { operation: "StopK8sApplication", reads: &["AppId", "Timeout"] },
+    Offer { operation: "UpdateK8sApplicationBaseInfo", reads: &["AppId", "Description", "Owner", "Email", "PhoneNumber"] },
+    Offer {
+        operation: "UpdateK8sApplicationConfig",
+        reads: &["AppId", "ClusterId", "CpuLimit", "McpuLimit", "CpuRequest", "McpuRequest", "MemoryLimit", "MemoryRequest", "Timeout"],
+    },
 ];
 
 /// Parameters that say nothing here, whatever their value: the region, which

@@ -74,8 +74,12 @@ pub struct StatusApplication {
     pub running_instance_count: i32,
     /// Its EDAS namespace.
     pub region_id: String,
-    /// Name of the access key that created it.
+    /// Whose it is: the access key's name that created it, unless UpdateK8sApplicationBaseInfo named somebody.
     pub owner: String,
+    /// The owner's address; empty unless UpdateK8sApplicationBaseInfo gave one.
+    pub email: String,
+    /// The owner's telephone number, likewise.
+    pub phone: String,
     /// Name of the access key that created it.
     pub user_id: String,
 }
@@ -230,7 +234,9 @@ fn show(application: &Application, release: Option<&ReleaseView>, newest: Option
             running_instance_count: application.ready_replicas,
             region_id: application.logical_region.clone(),
             owner: application.owner.clone(),
-            user_id: application.owner.clone(),
+            email: application.email.clone(),
+            phone: application.phone.clone(),
+            user_id: application.created_by.clone(),
         },
         ecc_list: EccList { items: pods().map(|pod| ecc(application, pod)).collect() },
         ecu_list: EcuList { items: nodes.into_iter().map(ecu).collect() },

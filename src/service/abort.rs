@@ -26,6 +26,10 @@ impl Service {
         let order = tx.lock_order(id).await?;
         if order.state != State::Aborted {
             refuse_ended(&order)?;
+            if !order.can_be_aborted() {
+                let reason = "has deleted the Deployment already: wait for its end".into();
+                return Err(Rejection::WrongState { order: id, reason }.into());
+            }
             let now = self.clock.now();
             let message = format!("aborted by {}", caller.name);
             tx.abort_order(&order, order.rests_on_abort(), &message, now).await?;

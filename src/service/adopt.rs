@@ -82,7 +82,7 @@ impl Service {
             application,
             kind: Kind::Create,
             strategy: Strategy::ALL_AT_ONCE,
-            target: Target { release: Some(release), ..self.new_target(Source::Kept, None) },
+            target: Target { release: Some(release), adopted: Some(existing.uid), ..self.new_target(Source::Kept, None) },
             snapshot: None,
             undoes: None,
             description: "",

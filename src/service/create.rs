@@ -63,6 +63,7 @@ impl Service {
             tolerance: self.settings.tolerance,
             most_missing: 0,
             replicas_before: None,
+            adopted: None,
         };
         let adopt = Adopt {
             name: request.name.clone(),

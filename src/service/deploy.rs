@@ -34,6 +34,11 @@ impl Service {
     /// A value that is not allowed, an unknown application or version, an order of
     /// the application that is still open, or what the cluster has against it.
     pub async fn deploy(&self, caller: &Caller, request: Deploy) -> Result<OrderId, Error> {
+        self.release(caller, request, Kind::Deploy).await
+    }
+
+    /// The same, of a new version under this kind's name.
+    pub(super) async fn release(&self, caller: &Caller, request: Deploy, kind: Kind) -> Result<OrderId, Error> {
         self.check_deploy(&request)?;
         // Packages and the cluster are asked first, since no transaction waits for them.
         if let Some(first) = self.answered_before(caller).await? {
@@ -49,6 +54,7 @@ impl Service {
         let mut assembled = self.assemble(&mut tx, &request, package).await?;
         assembled.target.most_missing = most_missing;
         if let Some((release, image, label)) = &assembled.release {
+            assembled.kind = kind;
             let row = NewRelease {
                 id: *release,
                 application: assembled.application.id,
@@ -96,6 +102,7 @@ impl Service {
             tolerance: self.settings.tolerance,
             most_missing: 0,
             replicas_before: None,
+            adopted: None,
         };
         if let Some(release) = request.release {
             let row = tx.find_release(application.id, Some(release), None).await?;

@@ -9,6 +9,7 @@
 mod abort;
 mod adopt;
 mod check;
+mod configure;
 mod create;
 mod deploy;
 mod error;
@@ -24,7 +25,10 @@ pub mod view;
 pub use error::Error;
 pub use look::InstanceView;
 pub use package::Packages;
-pub use request::{Adopt, Caller, CreateApplication, Deploy, KeySecret, PackageWish, Precheck, RequestIdentity, RollBackTo, Scale, Start};
+pub use request::{
+    Adopt, Caller, Configure, CreateApplication, Deploy, Describe, KeySecret, PackageWish, Precheck, RequestIdentity, RollBackTo, Scale,
+    Start,
+};
 pub use view::{BatchView, ClusterView, CurrentSpec, OrderView, PodState, ReleaseView};
 
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 //! Operating an application beside its releases: another number of pods, none, pods
-//! again, and other pods of the same version.
+//! again, other pods of the same version, and its end.
 
 use super::{Caller, Error, Scale, Service, Start, check, deploy::Assembled};
 use crate::domain::{
@@ -96,6 +96,7 @@ impl Service {
             source: Source::Renewed(self.clock.now().to_string()),
             replicas: None,
             replicas_before: None,
+            adopted: None,
             min_ready_seconds: None,
             batch_timeout_seconds: timeout_seconds.unwrap_or(self.settings.batch_timeout_seconds),
             tolerance: self.settings.tolerance,
@@ -106,6 +107,25 @@ impl Service {
         self.accept(tx, caller, order, "Restart").await
     }
 
+    /// Orders that the application's Deployment goes, and with it the application: its
+    /// name is free then, and its history and orders stay on record. What else belongs
+    /// to it on the cluster, Services and the like, is left alone. It need not be
+    /// stopped before, nor have a Deployment at all.
+    ///
+    /// # Errors
+    /// As [`Service::scale`].
+    pub async fn delete(&self, caller: &Caller, application: ApplicationId) -> Result<OrderId, Error> {
+        let mut tx = self.store.begin().await?;
+        if let Some(first) = self.answered(&mut tx, caller).await? {
+            return Ok(first);
+        }
+        let (application, _) = tx.lock_application(application).await?;
+        let adopted = tx.adopted_deployment(application.id).await?;
+        let order = self.sized(Kind::Delete, application, 0, None);
+        let target = Target { replicas: None, adopted, ..order.target };
+        self.accept(tx, caller, Assembled { target, ..order }, "Delete").await
+    }
+
     /// An order for `replicas` pods.
     fn sized(&self, kind: Kind, application: Application, replicas: i32, timeout_seconds: Option<i64>) -> Assembled {
         let target = Target {
@@ -113,6 +133,7 @@ impl Service {
             source: Source::Kept,
             replicas: Some(replicas),
             replicas_before: Some(application.replicas),
+            adopted: None,
             min_ready_seconds: None,
             batch_timeout_seconds: timeout_seconds.unwrap_or(self.settings.batch_timeout_seconds),
             tolerance: self.settings.tolerance,

@@ -104,6 +104,7 @@ impl Service {
             tolerance: self.settings.tolerance,
             most_missing: 0,
             replicas_before: None,
+            adopted: None,
         }
     }
 

@@ -153,6 +153,34 @@ pub struct Start {
     pub timeout_seconds: Option<i64>,
 }
 
+/// UpdateK8sApplicationConfig.
+#[derive(Debug, Clone)]
+pub struct Configure {
+    /// The application.
+    pub application: ApplicationId,
+    /// Its cluster, where that is said.
+    pub cluster: Option<String>,
+    /// What changes: amounts of processor and memory.
+    pub spec: SpecChange,
+    /// Seconds it may take; none = 600 (R23).
+    pub timeout_seconds: Option<i64>,
+}
+
+/// UpdateK8sApplicationBaseInfo. None keeps what was said, an empty text removes it.
+#[derive(Debug, Clone)]
+pub struct Describe {
+    /// The application.
+    pub application: ApplicationId,
+    /// Free text.
+    pub description: Option<String>,
+    /// Whose it is.
+    pub owner: Option<String>,
+    /// The owner's address.
+    pub email: Option<String>,
+    /// The owner's telephone number.
+    pub phone: Option<String>,
+}
+
 /// StartK8sAppPrecheck.
 #[derive(Debug, Clone)]
 pub struct Precheck {

@@ -210,11 +210,14 @@ impl Tx {
         // Another number of pods leaves a release as it rests; a stop ends that.
         sqlx::query!(
             "/* note_success */ UPDATE application SET release_id = coalesce($2, release_id),
-                 resting_snapshot = CASE WHEN $3 THEN resting_snapshot END
+                 resting_snapshot = CASE WHEN $3 THEN resting_snapshot END,
+                 deleted_at = CASE WHEN $4 THEN $5::timestamptz END
              WHERE id = $1",
             order.application.0,
             order.target.release.map(|release| release.0),
-            order.resizes() && order.kind != Kind::Stop
+            order.resizes() && order.kind != Kind::Stop,
+            order.kind == Kind::Delete,
+            now.to_sqlx() as _
         )
         .execute(self.connection())
         .await?;
@@ -278,6 +281,7 @@ impl Tx {
             source: template,
             replicas,
             replicas_before: order.target.replicas_before.and(order.target.replicas),
+            adopted: None,
             min_ready_seconds: None,
             batch_timeout_seconds: order.target.batch_timeout_seconds,
             tolerance: order.target.tolerance,

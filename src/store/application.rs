@@ -31,6 +31,19 @@ pub struct NewApplication<'a> {
     pub replicas: i32,
 }
 
+/// What is said of an application, for people; none = not said.
+#[derive(Debug, Clone, Copy)]
+pub struct Description<'a> {
+    /// Free text.
+    pub description: Option<&'a str>,
+    /// Whose it is.
+    pub owner: Option<&'a str>,
+    /// The owner's address.
+    pub email: Option<&'a str>,
+    /// The owner's telephone number.
+    pub phone: Option<&'a str>,
+}
+
 impl Tx {
     /// Writes an application.
     ///
@@ -65,13 +78,36 @@ impl Tx {
     /// # Errors
     /// [`Rejection::UnknownApplication`].
     pub async fn lock_application(&mut self, id: ApplicationId) -> Result<(Application, Option<Snapshot>), StoreError> {
-        let row = sqlx::query!("/* lock_application */ SELECT resting_snapshot FROM application WHERE id = $1 FOR UPDATE", id.0)
-            .fetch_optional(self.connection())
-            .await?
-            .ok_or_else(|| Rejection::UnknownApplication(id.to_string()))?;
+        let row = sqlx::query!(
+            "/* lock_application */ SELECT resting_snapshot FROM application WHERE id = $1 AND deleted_at IS NULL FOR UPDATE",
+            id.0
+        )
+        .fetch_optional(self.connection())
+        .await?
+        .ok_or_else(|| Rejection::UnknownApplication(id.to_string()))?;
         let resting = row.resting_snapshot.map(|snapshot| document("resting snapshot", snapshot)).transpose()?;
         let found = list(self.connection(), Some(id), None, None).await?.pop();
         Ok((found.ok_or_else(|| Rejection::UnknownApplication(id.to_string()))?, resting))
+    }
+
+    /// Says something else of an application; none keeps what was said.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn describe_application(&mut self, id: ApplicationId, words: &Description<'_>) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* describe_application */ UPDATE application SET description = coalesce($2, description), owner = coalesce($3, owner),
+                 email = coalesce($4, email), phone = coalesce($5, phone)
+             WHERE id = $1",
+            id.0,
+            words.description,
+            words.owner,
+            words.email,
+            words.phone
+        )
+        .execute(self.connection())
+        .await?;
+        Ok(())
     }
 
     /// Remembers the Deployment as it was before an order that leaves it half way.
@@ -124,7 +160,7 @@ impl Store {
     pub async fn mirror_replicas(&self, cluster: &str, namespace: &str, name: &str, replicas: i32, ready: i32) -> Result<(), StoreError> {
         sqlx::query!(
             "/* mirror_replicas */ UPDATE application SET replicas = $4, ready_replicas = $5
-             WHERE cluster_id = $1 AND namespace = $2 AND name = $3 AND (replicas, ready_replicas) <> ($4, $5)",
+             WHERE cluster_id = $1 AND namespace = $2 AND name = $3 AND deleted_at IS NULL AND (replicas, ready_replicas) <> ($4, $5)",
             cluster,
             namespace,
             name,
@@ -162,13 +198,16 @@ async fn list(
     cluster: Option<&str>,
 ) -> Result<Vec<Application>, StoreError> {
     let rows = sqlx::query!(
-        r#"/* applications */ SELECT a.id, a.cluster_id, a.namespace, a.name, a.logical_region, a.description, a.owner, a.created_at,
+        r#"/* applications */ SELECT a.id, a.cluster_id, a.namespace, a.name, a.logical_region, a.description, a.created_by, a.owner, a.email, a.phone, a.created_at,
                a.replicas, a.ready_replicas, a.replicas_before_stop, a.release_id,
                (SELECT r.package FROM release r WHERE r.application_id = a.id AND (a.release_id IS NULL OR r.id = a.release_id)
                 ORDER BY r.created_at, r.id LIMIT 1) AS package,
-               (SELECT o.state::text FROM change_order o WHERE o.application_id = a.id ORDER BY o.created_at DESC, o.id DESC LIMIT 1) AS last_order
-           FROM application a
-           WHERE ($1::uuid IS NULL OR a.id = $1) AND ($2::text IS NULL OR a.name = $2) AND ($3::text IS NULL OR a.cluster_id = $3)
+               newest.kind AS "last_kind?", newest.state AS "last_state?"
+           FROM application a LEFT JOIN LATERAL (
+               SELECT o.kind::text AS kind, o.state::text AS state FROM change_order o WHERE o.application_id = a.id
+               ORDER BY o.created_at DESC, o.id DESC LIMIT 1
+           ) AS newest ON true
+           WHERE a.deleted_at IS NULL AND ($1::uuid IS NULL OR a.id = $1) AND ($2::text IS NULL OR a.name = $2) AND ($3::text IS NULL OR a.cluster_id = $3)
            ORDER BY a.created_at, a.id"#,
         id.map(|id| id.0),
         name,
@@ -186,13 +225,19 @@ async fn list(
                 logical_region: row.logical_region,
                 description: row.description,
                 created_at: row.created_at.to_jiff(),
+                created_by: row.created_by,
                 owner: row.owner,
+                email: row.email,
+                phone: row.phone,
                 replicas: row.replicas,
                 ready_replicas: row.ready_replicas,
                 replicas_before_stop: row.replicas_before_stop,
                 release: row.release_id.map(ReleaseId),
                 package: row.package.map(|package| document::<Label>("package", package)).transpose()?.map(|label| label.kind),
-                last_order: row.last_order.map(|state| value("order state", state)).transpose()?,
+                last_order: match (row.last_kind, row.last_state) {
+                    (Some(kind), Some(state)) => Some((value("order kind", kind)?, value("order state", state)?)),
+                    _ => None,
+                },
             })
         })
         .collect()

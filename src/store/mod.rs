@@ -22,7 +22,7 @@ mod view;
 
 pub use access_key::KeyRow;
 pub use advance::{Applied, Opened};
-pub use application::NewApplication;
+pub use application::{Description, NewApplication};
 pub use cluster::ClusterRow;
 pub use error::StoreError;
 pub use event::{Event, EventRow};

@@ -124,6 +124,21 @@ impl Tx {
         Ok(row.map(|row| OrderId(row.id)))
     }
 
+    /// Uid of the Deployment that the application was adopted with; none = it was
+    /// created.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn adopted_deployment(&mut self, application: ApplicationId) -> Result<Option<String>, StoreError> {
+        let row = sqlx::query!(
+            "/* adopted_deployment */ SELECT target->>'adopted' AS uid FROM change_order WHERE application_id = $1 AND kind = 'create' ORDER BY created_at LIMIT 1",
+            application.0
+        )
+        .fetch_optional(self.connection())
+        .await?;
+        Ok(row.and_then(|row| row.uid))
+    }
+
     /// Tells the executors that the order has something to do, once the
     /// transaction is committed.
     ///

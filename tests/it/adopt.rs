@@ -16,6 +16,7 @@ on_both_clusters!(
     an_adopted_deployment_stays_as_it_is_and_is_released_and_taken_back_exactly,
     creating_an_application_whose_deployment_is_there_adopts_it,
     what_is_not_there_or_taken_cannot_be_adopted,
+    an_adopted_deployment_is_deleted_with_its_application_before_anything_was_written_to_it,
 );
 
 /// A Deployment with settings of its own and a container that does not bear its name.
@@ -105,4 +106,14 @@ async fn what_is_not_there_or_taken_cannot_be_adopted(app: App) {
     let why = app.service.adopt(&caller(), adoption(&app, "web")).await.unwrap_err().to_string();
     assert!(why.contains("exists already"), "{why}");
     assert_eq!(app.service.applications(None).await.unwrap().len(), 1);
+}
+
+async fn an_adopted_deployment_is_deleted_with_its_application_before_anything_was_written_to_it(app: App) {
+    foreign(&app).await;
+    let adopted = async || app.service.adopt(&caller(), adoption(&app, "web")).await.map_err(|why| why.to_string());
+    let (application, _) = eventually(adopted).await;
+    let order = app.service.delete(&caller(), application).await.unwrap();
+    assert_eq!(app.end_of(order).await.state, State::Succeeded);
+    assert!(app.deployments().get_opt("web").await.unwrap().is_none());
+    assert!(app.service.applications(None).await.unwrap().is_empty());
 }

@@ -1,21 +1,25 @@
 //! An application between its releases: another number of pods, none, and pods again.
 //! Each check runs on the simulated cluster and on a real control plane.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use k8s_openapi::api::{apps::v1::DeploymentSpec, core::v1::Pod};
+use k8s_openapi::{
+    api::{apps::v1::DeploymentSpec, core::v1::Pod},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use kube::{
     Api,
-    api::{ListParams, Patch, PatchParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use sluice::{
     domain::{
         ApplicationId, OrderId,
         order::{Kind, State, Step},
         plan::Strategy,
+        spec::SpecChange,
     },
-    service::{OrderView, RollBackTo, Scale, Start},
+    service::{Configure, OrderView, RollBackTo, Scale, Start},
     simulated::Behaviour,
 };
 use sqlx::PgPool;
@@ -38,6 +42,10 @@ on_both_clusters!(
     a_restart_replaces_every_pod_and_the_history_stays_as_it_is,
     a_restart_is_taken_back_while_it_runs,
     a_restart_where_a_release_rests_half_way_brings_the_version_before,
+    other_amounts_are_a_release_under_a_name_of_its_own,
+    a_deleted_application_is_gone_with_its_deployment_and_its_name_is_free,
+    another_deployment_of_the_name_is_left_alone,
+    a_delete_is_refused_while_an_order_is_open,
 );
 
 async fn spec(app: &App) -> DeploymentSpec {
@@ -364,4 +372,108 @@ async fn a_restart_where_a_release_rests_half_way_brings_the_version_before(app:
     assert_eq!(stop(&app, application).await.state, State::Succeeded);
     let refused = app.service.restart(&caller(), application, None).await.unwrap_err().to_string();
     assert!(refused.contains("is stopped") && refused.contains("start it instead"), "{refused}");
+}
+
+async fn delete(app: &App, application: ApplicationId) -> OrderView {
+    let order = app.service.delete(&caller(), application).await.unwrap();
+    app.end_of(order).await
+}
+
+/// No client finds the application any more.
+async fn assert_gone(app: &App, application: ApplicationId) {
+    for refused in [
+        app.service.application(application).await.map(|_| ()),
+        app.service.history(application).await.map(|_| ()),
+        app.service.recent_orders(application).await.map(|_| ()),
+        app.service.delete(&caller(), application).await.map(|_| ()),
+        app.service.deploy(&caller(), release(application, NEW, Strategy::ALL_AT_ONCE)).await.map(|_| ()),
+    ] {
+        assert_eq!(refused.unwrap_err().to_string(), format!("the application {application} does not exist"));
+    }
+    assert!(app.service.applications(None).await.unwrap().iter().all(|listed| listed.id != application));
+}
+
+async fn a_deleted_application_is_gone_with_its_deployment_and_its_name_is_free(app: App) {
+    let application = app.create("web", 3).await;
+    let first = app.deployments().get("web").await.unwrap();
+    let other = app.create("other", 1).await;
+    let deleted = delete(&app, application).await;
+    assert_eq!((deleted.state, deleted.kind, deleted.can_roll_back), (State::Succeeded, Kind::Delete, false), "{deleted:#?}");
+    assert_gone(&app, application).await;
+    assert!(app.deployments().get_opt("web").await.unwrap().is_none());
+    assert!(app.deployments().get_opt("other").await.unwrap().is_some());
+    // Clients poll the order to its end, and may look at it later.
+    assert_eq!(app.service.order(deleted.id).await.unwrap().state, State::Succeeded);
+    let again = app.create("web", 2).await;
+    assert_ne!(again, application);
+    assert_ne!(app.deployments().get("web").await.unwrap().metadata.uid, first.metadata.uid);
+    let names: Vec<ApplicationId> = app.service.applications(None).await.unwrap().iter().map(|listed| listed.id).collect();
+    assert_eq!(names, [other, again]);
+    let order = app.deploy(again, NEW, batches(2)).await;
+    assert_eq!(app.end_of(order).await.state, State::Succeeded, "the new one is released as any other");
+    assert_eq!(app.service.history(again).await.unwrap().len(), 2);
+    let pods: Api<Pod> = Api::namespaced(app.client.clone(), &app.namespace);
+    eventually(async || match pods.list(&ListParams::default()).await.unwrap().items.len() {
+        3 => Ok(()),
+        number => Err(format!("{number} pods are left")),
+    })
+    .await;
+}
+
+async fn another_deployment_of_the_name_is_left_alone(app: App) {
+    let application = app.create("web", 1).await;
+    let mut foreign = app.deployments().get("web").await.unwrap();
+    app.deployments().delete("web", &DeleteParams::foreground()).await.unwrap();
+    eventually(async || match app.deployments().get_opt("web").await.unwrap() {
+        None => Ok(()),
+        Some(_) => Err("still there".into()),
+    })
+    .await;
+    // Somebody's own, under the name that is free on the cluster.
+    let labels = BTreeMap::from([("app".to_owned(), "theirs".to_owned())]);
+    foreign.metadata = ObjectMeta { name: Some("web".into()), ..ObjectMeta::default() };
+    foreign.status = None;
+    let spec = foreign.spec.as_mut().unwrap();
+    spec.selector.match_labels = Some(labels.clone());
+    spec.template.metadata = Some(ObjectMeta { labels: Some(labels), ..ObjectMeta::default() });
+    let made = app.deployments().create(&PostParams::default(), &foreign).await.unwrap();
+    let deleted = delete(&app, application).await;
+    assert_eq!(deleted.state, State::Succeeded, "{deleted:#?}");
+    assert_gone(&app, application).await;
+    let left = app.deployments().get("web").await.unwrap();
+    assert_eq!((left.metadata.uid, left.metadata.deletion_timestamp), (made.metadata.uid, None));
+}
+
+async fn a_delete_is_refused_while_an_order_is_open(app: App) {
+    let application = app.create("web", 2).await;
+    let order = app.deploy(application, NEW, manual(2)).await;
+    app.order_when(order, |order| order.state == State::WaitingConfirmation).await;
+    let refused = app.service.delete(&caller(), application).await.unwrap_err().to_string();
+    assert!(refused.contains(&order.to_string()) && refused.contains("still running"), "{refused}");
+    app.service.abort(&caller(), order).await.unwrap();
+    // Half way, and aborted a moment ago.
+    let deleted = delete(&app, application).await;
+    assert_eq!(deleted.state, State::Succeeded, "{deleted:#?}");
+    assert_gone(&app, application).await;
+}
+
+async fn other_amounts_are_a_release_under_a_name_of_its_own(app: App) {
+    let application = app.create("web", 2).await;
+    let watch = app.watch("web").await;
+    let spec = SpecChange { cpu_request: Some(100), memory_limit: Some(256), ..SpecChange::default() };
+    let request = Configure { application, cluster: None, spec, timeout_seconds: None };
+    let order = app.service.configure(&caller(), request).await.unwrap();
+    let order = app.end_of(order).await;
+    assert_eq!((order.state, order.kind, order.image.as_str()), (State::Succeeded, Kind::Configure, OLD), "{order:#?}");
+    pods_are(&watch, &[(OLD, 2)]).await;
+    assert!(watch.end().iter().all(|sight| sight.ready >= 2));
+    let container = self::spec(&app).await.template.spec.unwrap().containers.remove(0);
+    let resources = container.resources.unwrap();
+    assert_eq!(resources.requests.unwrap()["cpu"].0, "100m");
+    assert_eq!(resources.limits.unwrap()["memory"].0, "256Mi");
+    assert_eq!(app.service.history(application).await.unwrap().len(), 2, "it is a version of the history");
+    let back = app.service.roll_back(&caller(), order.id).await.unwrap();
+    assert_eq!(app.end_of(back).await.state, State::Succeeded);
+    let container = self::spec(&app).await.template.spec.unwrap().containers.remove(0);
+    assert!(container.resources.and_then(|resources| resources.limits).is_none(), "as it was before");
 }

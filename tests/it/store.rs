@@ -59,6 +59,7 @@ async fn order(store: &Store, application: ApplicationId, strategy: Strategy) ->
             tolerance: Tolerance::default(),
             most_missing: 0,
             replicas_before: None,
+            adopted: None,
         },
         snapshot: None,
         undoes: None,

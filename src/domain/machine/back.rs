@@ -22,7 +22,15 @@ pub(super) fn begin(order: &Order, view: &DeploymentView) -> Option<Decision> {
         Step::Surge | Step::Shrink | Step::Back | Step::Regrow | Step::Retire => Some(hold_still(order, view, stay)),
         // At rest new pods count as available: the gate closes first.
         Step::Hold => Some(Move::new(order, State::Running, Step::Rearm).with(change::rearm()).decided()),
-        Step::Start | Step::Create | Step::Resize | Step::Rearm | Step::Return | Step::Finish | Step::Freeze | Step::Done => None,
+        Step::Start
+        | Step::Create
+        | Step::Resize
+        | Step::Delete
+        | Step::Rearm
+        | Step::Return
+        | Step::Finish
+        | Step::Freeze
+        | Step::Done => None,
     }
 }
 

@@ -14,10 +14,12 @@
 //!  Surge, Shrink or Rearm ─▶ Back ─▶ Regrow ─▶ Retire ─▶ Hold  (back to fewer batches)
 //!
 //!  Start ─▶ Resize ─▶ Done                                     (another number of pods)
+//!  Start ─▶ Delete ─▶ Done                                     (no Deployment any more)
 //! ```
 
 mod back;
 mod change;
+mod delete;
 mod release;
 mod resize;
 mod restore;
@@ -138,6 +140,9 @@ pub fn decide(order: &Order, observation: &Observation, now: Timestamp) -> Decis
     if order.has_change_to_make() {
         return wait(None);
     }
+    if order.kind == Kind::Delete {
+        return delete::decide(order, observation, now);
+    }
     if order.step == Step::Start
         && let Some(decision) = start_without_view(order, observation)
     {
@@ -187,7 +192,7 @@ pub fn decide(order: &Order, observation: &Observation, now: Timestamp) -> Decis
         Step::Retire => back::rest(order, view, now),
         Step::Return => restore::come_back(order, view, now),
         Step::Finish => release::finish(order, view, now),
-        Step::Freeze | Step::Done => done(order),
+        Step::Delete | Step::Freeze | Step::Done => done(order),
     }
 }
 
@@ -260,7 +265,7 @@ fn deadline(order: &Order) -> Timestamp {
     let started = order.batches.get(order.batch).and_then(|batch| batch.started_at);
     // A step after the batch's pods came up has its own time, as long again.
     let since = match order.step {
-        Step::Surge | Step::Create | Step::Resize | Step::Return => started.unwrap_or(order.step_since),
+        Step::Surge | Step::Create | Step::Resize | Step::Delete | Step::Return => started.unwrap_or(order.step_since),
         Step::Start
         | Step::Shrink
         | Step::Hold
@@ -319,7 +324,7 @@ fn cause(order: &Order, view: &DeploymentView) -> Option<Cause> {
 /// Whether the order brought this pod. Of a release they are those of its version.
 #[must_use]
 pub fn brought(order: &Order, pod: &PodView) -> bool {
-    !order.resizes() || failure::is_since(pod, measure(order))
+    order.kind != Kind::Delete && (!order.resizes() || failure::is_since(pod, measure(order)))
 }
 
 /// Why the order will not get all its pods, as a sentence.

@@ -6,6 +6,7 @@
 //! `old`, an order that releases `new` in three batches, begun at second 0.
 
 mod back;
+mod delete;
 mod going;
 mod native;
 mod resize;
@@ -94,6 +95,7 @@ fn accepted(kind: Kind, strategy: Strategy, replicas: i32) -> Order {
             tolerance: Tolerance::default(),
             most_missing: 0,
             replicas_before: None,
+            adopted: None,
         },
         snapshot: None,
         intent: None,
@@ -165,6 +167,8 @@ fn set(name: &str, pods: i32, min_ready_seconds: i32, since: Option<Timestamp>) 
 /// `new` pods, Ready since `since`, beside `old` ones, Ready for long.
 fn shown(new: i32, since: Option<Timestamp>, old: i32) -> DeploymentView {
     DeploymentView {
+        uid: "uid".into(),
+        application: None,
         resource_version: APPLIED,
         observed: true,
         replicas: PODS,

@@ -158,6 +158,8 @@ pub struct Report {
 /// A Deployment that is there already.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Existing {
+    /// Its uid.
+    pub uid: String,
     /// Its pod template.
     pub template: Value,
     /// Its number of pods.
@@ -208,7 +210,7 @@ pub fn look(proposal: &Proposal, observation: &Observation, now: Timestamp) -> O
     let template = match &change {
         Ok(Change::Create { template, .. }) => template.clone(),
         Ok(Change::Patch(patch)) => patch.template.clone().unwrap_or_default(),
-        Ok(Change::Scale { .. }) | Err(_) => Value::Null,
+        Ok(Change::Scale { .. } | Change::Delete { .. }) | Err(_) => Value::Null,
     };
     Some(Look { order, change, template })
 }
@@ -237,7 +239,12 @@ pub fn judge(proposal: &Proposal, look: &Look, observation: &Observation, eviden
         check(Subject::Deployment, Some((Verdict::Warned, why.into())));
         check(Subject::Rights, rights);
         let settings = view.kept.as_ref().unwrap_or(&view.settings);
-        let existing = Existing { template: view.template.clone(), replicas: view.replicas, min_ready_seconds: settings.min_ready_seconds };
+        let existing = Existing {
+            uid: view.uid.clone(),
+            template: view.template.clone(),
+            replicas: view.replicas,
+            min_ready_seconds: settings.min_ready_seconds,
+        };
         return Report { checks, plan: None, lacks_room: false, existing: Some(existing) };
     }
     let settings = look.order.snapshot.as_ref().map(|snapshot| snapshot.settings.clone());

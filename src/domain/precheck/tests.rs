@@ -28,6 +28,8 @@ fn base() -> Value {
 
 fn view(strategy: Value) -> DeploymentView {
     DeploymentView {
+        uid: "uid".into(),
+        application: None,
         resource_version: 7,
         observed: true,
         replicas: 4,
@@ -66,6 +68,7 @@ fn proposal(batches: i32) -> Proposal {
             tolerance: Tolerance::default(),
             most_missing: 0,
             replicas_before: None,
+            adopted: None,
         },
         snapshot: None,
         allows_no_surge: false,

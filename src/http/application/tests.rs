@@ -7,7 +7,10 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    domain::{ApplicationId, order::State},
+    domain::{
+        ApplicationId,
+        order::{Kind, State},
+    },
     http::shape,
 };
 
@@ -20,13 +23,16 @@ fn application(last_order: Option<State>, replicas: i32) -> Application {
         logical_region: "cn-test:team".into(),
         description: "a shop".into(),
         created_at: "2026-11-23T22:58:10.793Z".parse().unwrap(),
-        owner: "tests".into(),
+        created_by: "tests".into(),
+        owner: "the shop team".into(),
+        email: "shop@example.com".into(),
+        phone: String::new(),
         replicas,
         ready_replicas: 1,
         replicas_before_stop: None,
         release: None,
         package: None,
-        last_order,
+        last_order: last_order.map(|state| (Kind::Deploy, state)),
     }
 }
 
@@ -38,6 +44,7 @@ fn both_twins_have_the_same_fields_and_differ_in_two_types() {
     assert_eq!((new["ClusterType"].take(), old["ClusterType"].take()), (json!("5"), json!(5)));
     assert_eq!((new["HaveManageAccess"].take(), old["HaveManageAccess"].take()), (json!("true"), json!(true)));
     assert_eq!(new, old);
+    assert_eq!((&new["UserId"], &new["Owner"], &new["Email"]), (&json!("tests"), &json!("the shop team"), &json!("shop@example.com")));
     assert_eq!((&new["RegionId"], &new["NameSpace"], &new["CreateTime"]), (&json!("cn-test"), &json!("shop"), &json!(1795474690793_i64)));
 }
 
@@ -51,6 +58,10 @@ fn phase_and_state_follow_the_newest_order() {
     ] {
         let application = application(last, replicas);
         assert_eq!((common(&application).app_phase.as_str(), listed(&application).state.as_str()), (phase, state));
+    }
+    for (state, shown) in [(State::Running, "DELETING"), (State::Failed, "RUNNING")] {
+        let going = Application { last_order: Some((Kind::Delete, state)), ..application(None, 2) };
+        assert_eq!(listed(&going).state, shown);
     }
 }
 

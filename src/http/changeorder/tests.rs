@@ -143,6 +143,11 @@ fn a_failed_batch_says_why_where_typed_sdks_can_read_it() {
 #[case(Kind::Deploy, "Deploy", "CoDeploy")]
 #[case(Kind::DeployVersion, "Deploy", "CoDeployHistroy")]
 #[case(Kind::Rollback, "Rollback", "CoRollback")]
+#[case(Kind::Stop, "Stop", "CoStop")]
+#[case(Kind::Start, "Start", "CoStart")]
+#[case(Kind::Restart, "Restart", "CoRestartApplication")]
+#[case(Kind::Configure, "Update Config", "CoRescaleApplicationVertically")]
+#[case(Kind::Delete, "Delete", "CoDeleteApp")]
 fn a_listed_order_has_its_kind_in_edas_words(#[case] kind: Kind, #[case] co_type: &str, #[case] co_type_code: &str) {
     let order = OrderView { kind, version: String::new(), image: String::new(), ..order(State::Succeeded, Vec::new()) };
     let reply = json!(ChangeOrderListReply { change_order_list: ChangeOrderList { items: vec![listed(&order)] } });
@@ -151,4 +156,34 @@ fn a_listed_order_has_its_kind_in_edas_words(#[case] kind: Kind, #[case] co_type
     assert_eq!((item["CoType"].as_str(), item["CoTypeCode"].as_str()), (Some(co_type), Some(co_type_code)));
     assert_eq!((item["CreateTime"].as_str(), item["FinishTime"].as_str()), (Some("2026-11-24 06:58:10"), Some("")));
     assert_eq!(item["ChangeOrderDescription"], "Deploy to: all groups");
+}
+
+#[rstest]
+#[case(3, 5, "Application Scale Out", "CoScaleOut", "Scale Out")]
+#[case(5, 3, "Application Scale In", "CoScaleIn", "Scale In")]
+#[case(3, 3, "Application Scale Out", "CoScaleOut", "Scale Out")]
+fn a_scale_says_in_which_direction(
+    #[case] before: i32,
+    #[case] after: i32,
+    #[case] co_type: &str,
+    #[case] code: &str,
+    #[case] stage: &str,
+) {
+    let batches = vec![BatchView { message: format!("from {before} to {after} pods"), ..batch(1, State::Running, Vec::new()) }];
+    let order = OrderView {
+        kind: Kind::Scale,
+        replicas: Some(after),
+        replicas_before: Some(before),
+        version: String::new(),
+        image: String::new(),
+        ..order(State::Running, batches)
+    };
+    let shown = shown(&order);
+    assert_eq!((shown["CoType"].as_str(), listed(&order).co_type_code.as_str()), (Some(co_type), code));
+    assert_eq!(shown["ChangeOrderDescription"], format!("Instances: {before} to {after} | Deploy to: all groups"));
+    let batch = &shown["PipelineInfoList"]["PipelineInfo"][0];
+    assert_eq!(batch["StageList"]["StageInfoDTO"][1]["StageName"], stage);
+    let detail = &batch["StageDetailList"]["StageDetailDTO"][0];
+    assert_eq!(detail["StageName"], stage);
+    assert_eq!(detail["TaskList"]["TaskInfoDTO"][0]["TaskMessage"], format!("from {before} to {after} pods"));
 }

@@ -21,7 +21,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    async fn start(pool: PgPool) -> Self {
+    pub(super) async fn start(pool: PgPool) -> Self {
         Self::start_with(service_on(pool.clone()), pool).await
     }
 
@@ -50,7 +50,7 @@ impl Server {
         self.send(method, &unsigned.acs3(KEY)).await.1
     }
 
-    async fn create(&self) -> (String, String) {
+    pub(super) async fn create(&self) -> (String, String) {
         let parameters =
             [("AppName", "web"), ("ClusterId", "default"), ("ImageUrl", "shop/web:1"), ("Replicas", "4"), ("PackageVersion", "1")];
         let created = self.call("POST", CREATE, &parameters).await;

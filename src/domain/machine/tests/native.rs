@@ -106,7 +106,7 @@ impl Cluster {
                 (self.sets[set].desired, self.sets[set].is_observed) = (*replicas, false);
                 return self.version;
             }
-            Change::Create { .. } => panic!("the Deployment is there already: {change:?}"),
+            Change::Create { .. } | Change::Delete { .. } => panic!("no release does that to a Deployment: {change:?}"),
         };
         let before = (self.template.clone(), self.replicas, self.settings.clone());
         let own = &mut self.settings;
@@ -152,6 +152,8 @@ impl Cluster {
         };
         let is_active = |set: &&Set| set.desired > 0 || set.status_replicas > 0 || !set.pods.is_empty();
         DeploymentView {
+            uid: "uid".into(),
+            application: None,
             resource_version: self.version,
             observed: self.observed == self.generation,
             replicas: self.replicas,
