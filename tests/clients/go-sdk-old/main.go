@@ -31,6 +31,7 @@ var flows = []flow{
 	{"roll back to a version", (*shop).rollBackToVersion},
 	{"read", (*shop).read},
 	{"refusals", (*shop).refusals},
+	{"operate and delete", (*shop).operateAndDelete},
 }
 
 func main() {

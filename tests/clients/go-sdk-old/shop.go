@@ -188,9 +188,7 @@ func (s *shop) runs(version string) error {
 }
 
 func (s *shop) read() error {
-	get := edas.CreateGetApplicationRequest()
-	get.AppId = s.id
-	one, err := s.edas.GetApplication(get)
+	one, err := s.get()
 	if err := well("GetApplication", err, one.Code, one.Message); err != nil {
 		return err
 	}

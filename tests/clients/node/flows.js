@@ -19,6 +19,7 @@ const ORDER_DEADLINE = 90_000;
 const POLL_INTERVAL = 200;
 
 const REPLICAS = 4;
+const SCALED_TO = 6;
 const ENV = { name: 'GREETING', value: "b c/ü+~*&=!'()" };
 const IN_THREE = JSON.stringify({ type: 'BatchUpdate', batchUpdate: { batch: 3, releaseType: 'manual' } });
 const ONE_FIRST = JSON.stringify({
@@ -39,6 +40,11 @@ const OPERATIONS = {
   ListApplication: ['POST', '/pop/v5/app/app_list'],
   GetK8sApplication: ['GET', '/pop/v5/changeorder/co_application'],
   ListRecentChangeOrder: ['POST', '/pop/v5/changeorder/change_order_list'],
+  ScaleK8sApplication: ['PUT', '/pop/v5/k8s/acs/k8s_apps'],
+  StopK8sApplication: ['POST', '/pop/v5/k8s/acs/stop_k8s_app'],
+  StartK8sApplication: ['POST', '/pop/v5/k8s/acs/start_k8s_app'],
+  RestartK8sApplication: ['POST', '/pop/v5/k8s/acs/restart_k8s_app'],
+  DeleteK8sApplication: ['DELETE', '/pop/v5/k8s/acs/k8s_apps'],
 };
 
 const image = (version) => `shop/web:${version}`;
@@ -119,6 +125,16 @@ class Shop {
   /** Fails where the application is said to be of another version. */
   async runs(version) {
     assert.equal((await this.whole()).ImageInfo.ImageUrl, image(version));
+  }
+
+  /** Asks for another number of instances, or other ones, and returns the order at its end. */
+  async operate(operation, parameters, instances) {
+    const { ChangeOrderId: order } = await this.call(operation, { AppId: this.id, ...parameters });
+    const end = await this.succeeds(order);
+    const { Applcation: one } = await this.call('GetApplication', { AppId: this.id });
+    assert.equal(one.InstanceCount, instances);
+    await this.runs('2.0');
+    return end;
   }
 }
 
@@ -225,6 +241,20 @@ const FLOWS = {
       assert.deepEqual([shop.client.statusOf(error), error.code], [400, 'SignatureDoesNotMatch']);
       return true;
     });
+  },
+
+  async 'operate and delete'(shop) {
+    await shop.operate('ScaleK8sApplication', { Replicas: SCALED_TO }, SCALED_TO);
+    await shop.operate('StopK8sApplication', {}, 0);
+    await shop.operate('StartK8sApplication', {}, SCALED_TO);
+    assert.deepEqual(podsOfBatches(await shop.operate('RestartK8sApplication', {}, SCALED_TO)), [SCALED_TO]);
+
+    await shop.succeeds((await shop.call('DeleteK8sApplication', { AppId: shop.id })).ChangeOrderId);
+    const gone = await shop.send('GetApplication', ...OPERATIONS.GetApplication, { AppId: shop.id });
+    assert.equal(gone.Code, 601);
+    assert.match(gone.Message, /does not exist/);
+    const listed = (await shop.call('ListApplication', {})).ApplicationList.Application;
+    assert.ok(!listed.some((app) => app.AppId === shop.id), 'a deleted application is still listed');
   },
 };
 

@@ -16,6 +16,7 @@ FLOWS = [
     "roll back to a version",
     "read",
     "refusals",
+    "operate and delete",
 ]
 MAVEN_FLOWS = [
     "all at once",

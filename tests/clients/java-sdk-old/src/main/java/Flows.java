@@ -31,6 +31,7 @@ public class Flows {
         flows.put("roll back to a version", shop::rollBackToVersion);
         flows.put("read", shop::read);
         flows.put("refusals", shop::refusals);
+        flows.put("operate and delete", shop::operateAndDelete);
         for (Map.Entry<String, Flow> flow : flows.entrySet()) {
             try {
                 flow.getValue().run();

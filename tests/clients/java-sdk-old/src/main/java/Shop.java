@@ -4,6 +4,7 @@ import com.aliyuncs.IAcsClient;
 import com.aliyuncs.RoaAcsRequest;
 import com.aliyuncs.edas.model.v20170801.AbortAndRollbackChangeOrderRequest;
 import com.aliyuncs.edas.model.v20170801.ContinuePipelineRequest;
+import com.aliyuncs.edas.model.v20170801.DeleteK8sApplicationRequest;
 import com.aliyuncs.edas.model.v20170801.DeployK8sApplicationRequest;
 import com.aliyuncs.edas.model.v20170801.GetApplicationRequest;
 import com.aliyuncs.edas.model.v20170801.GetChangeOrderInfoRequest;
@@ -15,7 +16,11 @@ import com.aliyuncs.edas.model.v20170801.InsertK8sApplicationRequest;
 import com.aliyuncs.edas.model.v20170801.ListApplicationRequest;
 import com.aliyuncs.edas.model.v20170801.ListHistoryDeployVersionRequest;
 import com.aliyuncs.edas.model.v20170801.ListRecentChangeOrderRequest;
+import com.aliyuncs.edas.model.v20170801.RestartK8sApplicationRequest;
 import com.aliyuncs.edas.model.v20170801.RollbackApplicationRequest;
+import com.aliyuncs.edas.model.v20170801.ScaleK8sApplicationRequest;
+import com.aliyuncs.edas.model.v20170801.StartK8sApplicationRequest;
+import com.aliyuncs.edas.model.v20170801.StopK8sApplicationRequest;
 import com.aliyuncs.exceptions.ClientException;
 import com.aliyuncs.profile.DefaultProfile;
 import java.time.Duration;
@@ -38,6 +43,7 @@ class Shop {
     private static final Duration POLL_INTERVAL = Duration.ofMillis(200);
 
     private static final int REPLICAS = 4;
+    private static final int SCALED_TO = 6;
     private static final String ENV_NAME = "GREETING";
     private static final String ENV_VALUE = "b c/\u00fc+~*&=";
     private static final String IN_THREE = "{\"type\":\"BatchUpdate\",\"batchUpdate\":{\"batch\":3,\"releaseType\":\"manual\"}}";
@@ -143,9 +149,7 @@ class Shop {
     }
 
     void read() throws Exception {
-        var get = new GetApplicationRequest();
-        get.setAppId(id);
-        var reply = call(get);
+        var reply = call(get());
         var one = reply.getApplcation();
         expect("Applcation", List.of(one.getAppId(), one.getName(), one.getClusterType()), List.of(id, name, 5));
         var twin = reply.getApplication();
@@ -192,6 +196,65 @@ class Shop {
             return;
         }
         throw new AssertionError("a wrong secret was accepted");
+    }
+
+    void operateAndDelete() throws Exception {
+        scale();
+        stop();
+        start();
+        restart();
+        delete();
+    }
+
+    private void scale() throws Exception {
+        var request = new ScaleK8sApplicationRequest();
+        request.setAppId(id);
+        request.setReplicas(SCALED_TO);
+        becomes(call(request).getChangeOrderId(), SCALED_TO);
+    }
+
+    private void stop() throws Exception {
+        var request = new StopK8sApplicationRequest();
+        request.setAppId(id);
+        becomes(call(request).getChangeOrderId(), 0);
+    }
+
+    private void start() throws Exception {
+        var request = new StartK8sApplicationRequest();
+        request.setAppId(id);
+        becomes(call(request).getChangeOrderId(), SCALED_TO);
+    }
+
+    private void restart() throws Exception {
+        var request = new RestartK8sApplicationRequest();
+        request.setAppId(id);
+        ChangeOrderInfo end = becomes(call(request).getChangeOrderId(), SCALED_TO);
+        expect("pods of the restart", podsOfBatches(end), List.of(SCALED_TO));
+    }
+
+    private void delete() throws Exception {
+        var request = new DeleteK8sApplicationRequest();
+        request.setAppId(id);
+        succeeds(call(request).getChangeOrderId());
+        var gone = client.getAcsResponse(get());
+        expect("Code for a deleted application", gone.getCode(), 601);
+        expect("its Message says that it does not exist", gone.getMessage().contains("does not exist"), true);
+        var listed = call(new ListApplicationRequest()).getApplicationList();
+        expect("it is still listed", listed.stream().anyMatch(application -> application.getAppId().equals(id)), false);
+    }
+
+    /** Follows an order to its end; the application is said to have so many instances then. */
+    private ChangeOrderInfo becomes(String order, int instances) throws Exception {
+        ChangeOrderInfo end = succeeds(order);
+        expect("InstanceCount", call(get()).getApplcation().getInstanceCount(), instances);
+        runs("2.0");
+        return end;
+    }
+
+    private GetApplicationRequest get() {
+        var request = new GetApplicationRequest();
+        request.setAppId(id);
+        return request;
     }
 
     /** The reply, which says success. */
