@@ -155,7 +155,8 @@ fn a_listed_order_has_its_kind_in_edas_words(#[case] kind: Kind, #[case] co_type
     let item = &reply["ChangeOrderList"]["ChangeOrder"][0];
     assert_eq!((item["CoType"].as_str(), item["CoTypeCode"].as_str()), (Some(co_type), Some(co_type_code)));
     assert_eq!((item["CreateTime"].as_str(), item["FinishTime"].as_str()), (Some("2026-11-24 06:58:10"), Some("")));
-    assert_eq!(item["ChangeOrderDescription"], "Deploy to: all groups");
+    let does = if kind == Kind::Delete { "Delete" } else { "Deploy to" };
+    assert_eq!(item["ChangeOrderDescription"], format!("{does}: all groups"));
 }
 
 #[rstest]

@@ -34,7 +34,7 @@ async fn ordered(server: &Server, operation: &str, (method, path): (&str, &str),
     let info = shown["changeOrderInfo"].as_object().unwrap().clone();
     assert_eq!((&info["Status"], &info["BatchCount"], &info["BatchType"]), (&0.into(), &1.into(), &"Automatic".into()));
     // Another one must wait for this one's end; here it ends at once.
-    let second = server.call("POST", RESTART, &[("AppId", parameters[0].1)]).await;
+    let second = server.call("PUT", APPS, &[parameters[0], ("Replicas", "1")]).await;
     assert!(second["Code"] == 601 && second["ChangeOrderId"] == "", "{second:?}");
     assert!(second["Message"].as_str().unwrap().contains(&order), "{second:?}");
     assert_eq!(server.call("PUT", ABORT, &[("ChangeOrderId", &order)]).await["Code"], 200);
