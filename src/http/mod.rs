@@ -33,6 +33,7 @@ pub mod deploy_group;
 mod document;
 pub mod edge;
 pub mod error;
+pub mod family;
 pub mod health;
 pub mod history;
 pub mod imported;

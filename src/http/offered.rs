@@ -5,7 +5,7 @@
 //! ignored (R3). Checked before any handler runs, so none can forget it; tests
 //! hold the list, the router and the OpenAPI document together.
 
-use super::{contract::Operation, error::ApiError, params::Params};
+use super::{contract::Operation, error::ApiError, family, params::Params};
 
 /// An operation that is offered.
 #[derive(Debug, Clone, Copy)]
@@ -201,6 +201,16 @@ pub const OFFERS: &[Offer] = &[
 /// some SDKs put into every query.
 const SAY_NOTHING: &[&str] = &["RegionId", "ServiceCode"];
 
+/// Whether `operation` is offered.
+#[must_use]
+pub fn is_offered(operation: &Operation) -> bool {
+    offer(&operation.name).is_some()
+}
+
+fn offer(name: &str) -> Option<&'static Offer> {
+    OFFERS.binary_search_by(|offer| offer.operation.cmp(name)).ok().and_then(|index| OFFERS.get(index))
+}
+
 /// Checks that `operation` is offered and that nothing is asked for that would
 /// be dropped.
 ///
@@ -208,8 +218,8 @@ const SAY_NOTHING: &[&str] = &["RegionId", "ServiceCode"];
 /// A business error that names the operation or the parameter.
 pub fn check(operation: &Operation, params: &Params) -> Result<(), ApiError> {
     let name = operation.name.as_str();
-    let Some(offer) = OFFERS.iter().find(|offer| offer.operation == name) else {
-        return Err(ApiError::business("NotOffered", format!("The operation {name} is not offered by this server")));
+    let Some(offer) = offer(name) else {
+        return Err(ApiError::business("NotOffered", refusal(operation)));
     };
     for (parameter, value) in params.pairs() {
         let parameter = parameter.as_str();
@@ -222,6 +232,18 @@ pub fn check(operation: &Operation, params: &Params) -> Result<(), ApiError> {
         }
     }
     Ok(())
+}
+
+fn refusal(operation: &Operation) -> String {
+    let name = &operation.name;
+    match family::of(operation) {
+        Some(family) => format!(
+            "The operation {name} is not offered by this server: it is about {}, which is outside of what this server does, \
+             releasing applications on Kubernetes",
+            family.name
+        ),
+        None => format!("The operation {name} is not offered by this server"),
+    }
 }
 
 fn says_something(parameter: &str, value: &str) -> bool {
@@ -274,7 +296,15 @@ mod tests {
 
     #[test]
     fn an_operation_that_is_not_offered_is_refused_by_name() {
-        let error = check(operation("BindK8sSlb"), &Params::default()).unwrap_err();
-        assert_eq!(error, ApiError::business("NotOffered", "The operation BindK8sSlb is not offered by this server"));
+        let said = |name: &str| match check(operation(name), &Params::default()).unwrap_err() {
+            ApiError::Business { message, .. } => message,
+            other => panic!("must be a business error: {other:?}"),
+        };
+        assert_eq!(said("BindK8sSlb"), "The operation BindK8sSlb is not offered by this server");
+        assert_eq!(
+            said("ListRole"),
+            "The operation ListRole is not offered by this server: it is about accounts, roles and resource groups, \
+             which is outside of what this server does, releasing applications on Kubernetes"
+        );
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::super::{contract, offered, openapi};
+use super::super::{contract, family, offered, openapi};
 
 fn document() -> Value {
     serde_json::to_value(openapi()).unwrap()
@@ -59,6 +59,17 @@ fn every_parameter_and_reply_is_described_and_every_operation_is_signed() {
             assert_eq!(success[1]["$ref"], "#/components/schemas/BusinessError", "{path}");
         }
     }
+}
+
+#[test]
+fn every_operation_is_described_or_named_as_not_offered() {
+    let document = document();
+    let said = document["info"]["description"].as_str().unwrap();
+    let names: Vec<_> = said.split(|c: char| !c.is_alphanumeric()).collect();
+    for operation in contract::operations() {
+        assert_eq!(names.contains(&operation.name.as_str()), !offered::is_offered(operation), "{}", operation.name);
+    }
+    assert!(family::FAMILIES.iter().all(|family| said.contains(family.name)));
 }
 
 #[test]
