@@ -41,6 +41,17 @@ pub enum Rejection {
     /// No such cluster.
     #[error("the cluster {0} does not exist")]
     UnknownCluster(String),
+    /// No such EDAS namespace that somebody described.
+    #[error("the namespace {0} does not exist")]
+    UnknownRegion(String),
+    /// Applications are in the EDAS namespace.
+    #[error("the namespace {name} is in use: {applications} application(s) are in it")]
+    RegionInUse {
+        /// Its name.
+        name: String,
+        /// How many.
+        applications: i64,
+    },
     /// The application's name is taken in its namespace.
     #[error("an application named {name} exists already in namespace {namespace}")]
     NameTaken {

@@ -50,6 +50,12 @@ impl Runtimes {
         Ok(Self(runtimes))
     }
 
+    /// All of them, in the operator's order.
+    #[must_use]
+    pub fn all(&self) -> &[Runtime] {
+        &self.0
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -17,7 +17,7 @@ use super::{
 use crate::{domain::Rejection, service::ClusterView};
 
 /// The kind of Kubernetes cluster that clients expect behind type 5.
-const SUB_TYPE: &str = "ManagedKubernetes";
+pub(super) const SUB_TYPE: &str = "ManagedKubernetes";
 
 /// Reply of GetK8sCluster.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -145,12 +145,23 @@ pub async fn get_clusters(State(edge): State<Edge>, call: Call) -> Result<Reply<
     responses((status = 200, description = "The namespaces.", body = Reply<NamespaceReply>))
 )]
 pub async fn list_namespaces(State(edge): State<Edge>, call: Call) -> Result<Reply<NamespaceReply>, ApiError> {
-    let cluster = edge.service.cluster().await?;
-    if let Some(id) = call.params.text("ClusterId").filter(|id| *id != cluster.id) {
-        return Err(Rejection::UnknownCluster(id.chars().take(100).collect()).into());
-    }
+    let cluster = match call.params.text("ClusterId") {
+        Some(id) => known(&edge, id).await?,
+        None => edge.service.cluster().await?,
+    };
     let data = cluster.namespaces.into_iter().map(|namespace| Namespace { namespace }).collect();
     Ok(call.success(NamespaceReply { data }))
+}
+
+/// The cluster, if `id` is its id.
+pub(super) async fn known(edge: &Edge, id: &str) -> Result<ClusterView, ApiError> {
+    let cluster = edge.service.cluster().await?;
+    if id == cluster.id { Ok(cluster) } else { Err(Rejection::UnknownCluster(id.chars().take(100).collect()).into()) }
+}
+
+/// What it is, in a few words; empty until that is known.
+pub(super) fn described(cluster: &ClusterView) -> String {
+    if cluster.version.is_empty() { String::new() } else { format!("Kubernetes {}", cluster.version) }
 }
 
 fn show(cluster: &ClusterView) -> Cluster {
@@ -163,7 +174,7 @@ fn show(cluster: &ClusterView) -> Cluster {
         cluster_status: if cluster.reachable { 1 } else { 2 },
         cs_cluster_status: if cluster.reachable { "running".into() } else { "unavailable".into() },
         cluster_import_status: 1,
-        description: if cluster.version.is_empty() { String::new() } else { format!("Kubernetes {}", cluster.version) },
+        description: described(cluster),
         region_id: cluster.region.clone(),
         network_mode: 1,
         ..Cluster::default()

@@ -15,7 +15,10 @@ use utoipa::{
     },
 };
 
-use super::reply::{BusinessError, GatewayError};
+use super::{
+    family,
+    reply::{BusinessError, GatewayError},
+};
 
 /// What the document holds besides the routes.
 #[derive(OpenApi)]
@@ -54,6 +57,7 @@ pub(super) fn complete(document: &mut Document) {
     if let Some(components) = &mut document.components {
         components.security_schemes.insert(SCHEME.into(), RefOr::T(SecurityScheme::ApiKey(ApiKey::Header(scheme))));
     }
+    document.info.description.get_or_insert_default().push_str(&format!("\n\n{}", family::described()));
     share_parameters(document);
     let items = document.paths.paths.iter_mut().filter(|(path, _)| path.starts_with("/pop/") || path.starts_with("/sluice/"));
     for operation in items.flat_map(|(_, item)| operations(item)) {

@@ -151,6 +151,8 @@ impl From<Rejection> for ApiError {
             Rejection::UnknownBatch(_) => "UnknownBatch".into(),
             Rejection::UnknownVersion { .. } => "UnknownVersion".into(),
             Rejection::UnknownCluster(_) => "UnknownCluster".into(),
+            Rejection::UnknownRegion(_) => "UnknownRegion".into(),
+            Rejection::RegionInUse { .. } => "RegionInUse".into(),
             Rejection::NameTaken { .. } => "NameTaken".into(),
             Rejection::OrderRunning { .. } => "OrderRunning".into(),
             Rejection::WrongState { .. } => "WrongState".into(),

@@ -23,13 +23,13 @@ use crate::{domain::ApplicationId, service::InstanceView};
 #[serde(rename_all = "PascalCase")]
 pub struct InstanceListReply {
     /// The instances, by name; a plain list.
-    pub instance_list: Vec<Instance>,
+    pub instance_list: Vec<ListedInstance>,
 }
 
 /// An instance: a pod.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
-pub struct Instance {
+pub struct ListedInstance {
     /// The application's id.
     pub app_id: String,
     /// Its instance group: always the default one, the application's id.
@@ -91,9 +91,9 @@ pub async fn deployment(State(edge): State<Edge>, call: Call) -> Result<Reply<De
     Ok(call.success(DeploymentReply { data: deployment.to_string() }))
 }
 
-fn show(application: ApplicationId, instance: InstanceView) -> Instance {
+fn show(application: ApplicationId, instance: InstanceView) -> ListedInstance {
     let text = |object: Option<serde_json::Value>| object.map(|it| it.to_string()).unwrap_or_default();
-    Instance {
+    ListedInstance {
         app_id: application.to_string(),
         group_id: id_of_group(application),
         group_name: GROUP_NAME.into(),

@@ -26,14 +26,17 @@ pub mod call;
 mod certificate;
 pub mod changeorder;
 pub mod cluster;
+pub mod component;
 pub mod contract;
 pub mod deploy;
 pub mod deploy_group;
 mod document;
 pub mod edge;
 pub mod error;
+pub mod family;
 pub mod health;
 pub mod history;
+pub mod imported;
 pub mod instance;
 pub mod java_config;
 pub mod k8s_application;
@@ -45,12 +48,14 @@ pub mod params;
 pub mod pipeline;
 pub mod precheck;
 pub mod quantity;
+pub mod region;
 pub mod reply;
 mod serve;
 #[cfg(test)]
 mod shape;
 pub mod signature;
 pub mod status;
+pub mod tag;
 pub mod time;
 pub mod value;
 
@@ -149,6 +154,16 @@ fn edas() -> OpenApiRouter<Edge> {
         .routes(routes!(java_config::web_container))
         .routes(routes!(cluster::get_clusters))
         .routes(routes!(cluster::list_namespaces))
+        .routes(routes!(imported::get))
+        .routes(routes!(imported::list))
+        .routes(routes!(imported::import))
+        .routes(routes!(region::list_regions))
+        .routes(routes!(region::query_config))
+        .routes(routes!(region::list_namespaces))
+        .routes(routes!(region::describe, region::forget))
+        .routes(routes!(component::list))
+        .routes(routes!(component::list_build_packs))
+        .routes(routes!(tag::tag, tag::untag, tag::list))
 }
 
 fn health() -> OpenApiRouter<Edge> {

@@ -5,7 +5,7 @@
 //! ignored (R3). Checked before any handler runs, so none can forget it; tests
 //! hold the list, the router and the OpenAPI document together.
 
-use super::{contract::Operation, error::ApiError, params::Params};
+use super::{contract::Operation, error::ApiError, family, params::Params};
 
 /// An operation that is offered.
 #[derive(Debug, Clone, Copy)]
@@ -83,16 +83,19 @@ pub const OFFERS: &[Offer] = &[
     Offer { operation: "ContinuePipeline", reads: &["PipelineId", "Confirm"] },
     Offer { operation: "DeleteApplication", reads: &["AppId"] },
     Offer { operation: "DeleteK8sApplication", reads: &["AppId", "Force"] },
+    Offer { operation: "DeleteUserDefineRegion", reads: &["Id", "RegionTag"] },
     Offer { operation: "DeployK8sApplication", reads: DEPLOY },
     Offer { operation: "DescribeAppInstanceList", reads: &["AppId", "WithNodeInfo"] },
     Offer { operation: "GetAppDeployment", reads: &["AppId"] },
     Offer { operation: "GetApplication", reads: &["AppId"] },
     Offer { operation: "GetChangeOrderInfo", reads: &["ChangeOrderId"] },
+    Offer { operation: "GetCluster", reads: &["ClusterId"] },
     Offer { operation: "GetJavaStartUpConfig", reads: &["AppId"] },
     Offer { operation: "GetK8sAppPrecheckResult", reads: &["ClusterId", "Namespace", "AppName"] },
     Offer { operation: "GetK8sApplication", reads: &["AppId", "From"] },
     Offer { operation: "GetK8sCluster", reads: &["RegionTag", "ClusterType", "SubClusterType", "CurrentPage", "PageSize"] },
     Offer { operation: "GetWebContainerConfig", reads: &["AppId"] },
+    Offer { operation: "ImportK8sCluster", reads: &["ClusterId", "NamespaceId", "Mode"] },
     Offer {
         operation: "InsertK8sApplication",
         reads: &[
@@ -150,16 +153,24 @@ pub const OFFERS: &[Offer] = &[
             "DrainSeconds",
         ],
     },
+    Offer { operation: "InsertOrUpdateRegion", reads: &["RegionTag", "RegionName", "Description", "Id", "RegistryType"] },
+    Offer { operation: "ListAliyunRegion", reads: &[] },
     Offer {
         operation: "ListApplication",
         reads: &["AppName", "AppIds", "ClusterId", "LogicalRegionId", "LogicalRegionIdFilter", "CurrentPage", "PageSize"],
     },
+    Offer { operation: "ListBuildPack", reads: &[] },
+    Offer { operation: "ListCluster", reads: &["LogicalRegionId"] },
+    Offer { operation: "ListComponents", reads: &[] },
     Offer { operation: "ListDeployGroup", reads: &["AppId"] },
     Offer { operation: "ListHistoryDeployVersion", reads: &["AppId"] },
     Offer { operation: "ListK8sNamespaces", reads: &["ClusterId"] },
     Offer { operation: "ListRecentChangeOrder", reads: &["AppId"] },
+    Offer { operation: "ListTagResources", reads: &["ResourceType", "ResourceRegionId", "ResourceIds", "Tags"] },
+    Offer { operation: "ListUserDefineRegion", reads: &["DebugEnable"] },
     Offer { operation: "PreviewDeployment", reads: DEPLOY },
     Offer { operation: "QueryApplicationStatus", reads: &["AppId"] },
+    Offer { operation: "QueryRegionConfig", reads: &[] },
     Offer { operation: "RestartK8sApplication", reads: &["AppId", "Timeout"] },
     Offer { operation: "RetryChangeOrderTask", reads: &["TaskId", "RetryStatus"] },
     Offer { operation: "RollbackApplication", reads: &["AppId", "GroupId", "HistoryVersion", "Batch", "BatchWaitTime"] },
@@ -184,6 +195,8 @@ pub const OFFERS: &[Offer] = &[
     Offer { operation: "StartK8sApplication", reads: &["AppId", "Replicas", "Timeout"] },
     Offer { operation: "StepBackChangeOrder", reads: &["ChangeOrderId", "Batch"] },
     Offer { operation: "StopK8sApplication", reads: &["AppId", "Timeout"] },
+    Offer { operation: "TagResources", reads: &["ResourceType", "ResourceRegionId", "ResourceIds", "Tags"] },
+    Offer { operation: "UntagResources", reads: &["ResourceType", "ResourceRegionId", "ResourceIds", "TagKeys", "DeleteAll"] },
     Offer { operation: "UpdateK8sApplicationBaseInfo", reads: &["AppId", "Description", "Owner", "Email", "PhoneNumber"] },
     Offer {
         operation: "UpdateK8sApplicationConfig",
@@ -195,6 +208,16 @@ pub const OFFERS: &[Offer] = &[
 /// some SDKs put into every query.
 const SAY_NOTHING: &[&str] = &["RegionId", "ServiceCode"];
 
+/// Whether `operation` is offered.
+#[must_use]
+pub fn is_offered(operation: &Operation) -> bool {
+    offer(&operation.name).is_some()
+}
+
+fn offer(name: &str) -> Option<&'static Offer> {
+    OFFERS.binary_search_by(|offer| offer.operation.cmp(name)).ok().and_then(|index| OFFERS.get(index))
+}
+
 /// Checks that `operation` is offered and that nothing is asked for that would
 /// be dropped.
 ///
@@ -202,8 +225,8 @@ const SAY_NOTHING: &[&str] = &["RegionId", "ServiceCode"];
 /// A business error that names the operation or the parameter.
 pub fn check(operation: &Operation, params: &Params) -> Result<(), ApiError> {
     let name = operation.name.as_str();
-    let Some(offer) = OFFERS.iter().find(|offer| offer.operation == name) else {
-        return Err(ApiError::business("NotOffered", format!("The operation {name} is not offered by this server")));
+    let Some(offer) = offer(name) else {
+        return Err(ApiError::business("NotOffered", refusal(operation)));
     };
     for (parameter, value) in params.pairs() {
         let parameter = parameter.as_str();
@@ -216,6 +239,18 @@ pub fn check(operation: &Operation, params: &Params) -> Result<(), ApiError> {
         }
     }
     Ok(())
+}
+
+fn refusal(operation: &Operation) -> String {
+    let name = &operation.name;
+    match family::of(operation) {
+        Some(family) => format!(
+            "The operation {name} is not offered by this server: it is about {}, which is outside of what this server does, \
+             releasing applications on Kubernetes",
+            family.name
+        ),
+        None => format!("The operation {name} is not offered by this server"),
+    }
 }
 
 fn says_something(parameter: &str, value: &str) -> bool {
@@ -268,7 +303,15 @@ mod tests {
 
     #[test]
     fn an_operation_that_is_not_offered_is_refused_by_name() {
-        let error = check(operation("BindK8sSlb"), &Params::default()).unwrap_err();
-        assert_eq!(error, ApiError::business("NotOffered", "The operation BindK8sSlb is not offered by this server"));
+        let said = |name: &str| match check(operation(name), &Params::default()).unwrap_err() {
+            ApiError::Business { message, .. } => message,
+            other => panic!("must be a business error: {other:?}"),
+        };
+        assert_eq!(said("BindK8sSlb"), "The operation BindK8sSlb is not offered by this server");
+        assert_eq!(
+            said("ListRole"),
+            "The operation ListRole is not offered by this server: it is about accounts, roles and resource groups, \
+             which is outside of what this server does, releasing applications on Kubernetes"
+        );
     }
 }

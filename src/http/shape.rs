@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use super::contract;
 
-/// Fields of ours that no SDK knows, and the twin that only old SDKs read.
-const ADDED: &[&str] = &["StatusMessage", "RolledBackBy", "RollsBack", "Applcation"];
+/// Fields of ours that no SDK knows, the twin that only old SDKs read, and the
+/// RequestId that a few operations do not declare.
+const ADDED: &[&str] = &["StatusMessage", "RolledBackBy", "RollsBack", "Applcation", "RequestId"];
 
 /// Panics where `reply` has a field that `operation` does not declare, or one
 /// of another type.

@@ -27,9 +27,11 @@ mod packages;
 mod precheck;
 mod reading;
 mod refusal;
+mod resources;
 #[path = "../../tests/clients/sign.rs"]
 mod sign;
 mod signed;
+mod tags;
 mod tls;
 mod wire;
 

@@ -18,17 +18,21 @@ mod operate;
 mod package;
 mod precheck;
 mod read;
+mod region;
 pub mod request;
 mod retry;
+mod tag;
 pub mod view;
 
 pub use error::Error;
 pub use look::InstanceView;
 pub use package::Packages;
+pub use region::{DescribeRegion, RegionView, check_region};
 pub use request::{
     Adopt, Caller, Configure, CreateApplication, Deploy, Describe, KeySecret, PackageWish, Precheck, RequestIdentity, RollBackTo, Scale,
     Start,
 };
+pub use tag::{Tag, TagFilter};
 pub use view::{BatchView, ClusterView, CurrentSpec, OrderView, PodState, ReleaseView};
 
 use std::sync::Arc;

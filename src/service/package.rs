@@ -12,7 +12,7 @@ use crate::{
         Rejection,
         java::{JavaChange, Package},
         package::{Label, PackageKind, PackageUrl},
-        runtime::Runtimes,
+        runtime::{Runtime, Runtimes},
         spec::{EnvVar, Field, SpecChange},
     },
     package::Client,
@@ -33,6 +33,12 @@ pub struct Packages {
 }
 
 impl Service {
+    /// What packages can run on here: the operator's table.
+    #[must_use]
+    pub fn runtimes(&self) -> &[Runtime] {
+        self.packages.as_deref().map_or(&[], |packages| packages.runtimes.all())
+    }
+
     /// Everything of a package's address that can be judged without the
     /// application: this server releases packages, the address is allowed, and
     /// nothing says that the package is not there.

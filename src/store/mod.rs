@@ -14,10 +14,12 @@ mod error;
 mod event;
 mod inquiry;
 mod lease;
+mod logical_region;
 mod order;
 mod release;
 mod row;
 mod sighting;
+mod tag;
 mod view;
 
 pub use access_key::KeyRow;
@@ -28,9 +30,11 @@ pub use error::StoreError;
 pub use event::{Event, EventRow};
 pub use inquiry::InquiryId;
 pub use lease::Lease;
+pub use logical_region::{LogicalRegion, RegionText};
 pub use order::NewOrder;
 pub use release::{NewRelease, ReleaseRow};
 pub use sighting::{Seen, Sighting, SightingId};
+pub use tag::TagRow;
 pub use view::{BatchRow, OrderRow, PodState};
 
 use sqlx::{

@@ -3,9 +3,11 @@
 //! What is routed, described, read and documented by EDAS must be the same; a
 //! handler that is added without one of them fails here.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::Value;
 
-use super::super::{contract, offered, openapi};
+use super::super::{contract, family, offered, openapi};
 
 fn document() -> Value {
     serde_json::to_value(openapi()).unwrap()
@@ -60,6 +62,17 @@ fn every_parameter_and_reply_is_described_and_every_operation_is_signed() {
 }
 
 #[test]
+fn every_operation_is_described_or_named_as_not_offered() {
+    let document = document();
+    let said = document["info"]["description"].as_str().unwrap();
+    let names: Vec<_> = said.split(|c: char| !c.is_alphanumeric()).collect();
+    for operation in contract::operations() {
+        assert_eq!(names.contains(&operation.name.as_str()), !offered::is_offered(operation), "{}", operation.name);
+    }
+    assert!(family::FAMILIES.iter().all(|family| said.contains(family.name)));
+}
+
+#[test]
 fn every_reference_leads_somewhere() {
     fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
         match value {
@@ -85,4 +98,33 @@ fn the_committed_document_is_fresh() {
     let committed = include_str!("../../../openapi/edas.json");
     let fresh = openapi().to_pretty_json().unwrap();
     assert!(committed.trim_end() == fresh, "openapi/edas.json is stale: run `make openapi`");
+}
+
+/// Schemas are named by their struct alone: of two with one name, one would be lost.
+#[test]
+fn every_schema_has_a_name_of_its_own() {
+    fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { files(&path, found) } else { found.push(path) }
+        }
+    }
+    let mut sources = Vec::new();
+    files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http"), &mut sources);
+    let mut names = Vec::new();
+    for source in sources {
+        let text = std::fs::read_to_string(&source).unwrap_or_default();
+        for after in text.split("ToSchema)]").skip(1) {
+            let declared = after.split("pub struct ").nth(1).and_then(|it| it.split(|c: char| !c.is_alphanumeric()).next());
+            names.extend(declared.filter(|name| !name.is_empty()).map(str::to_owned));
+        }
+        for list in text.split("\nwrapped! {").skip(1) {
+            let declared = list.lines().find_map(|line| line.trim().split_once(", \""));
+            names.extend(declared.map(|(name, _)| name.to_owned()));
+        }
+    }
+    assert!(names.len() > 50, "{names:?}");
+    names.sort();
+    let twice: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).collect();
+    assert!(twice.is_empty(), "{twice:?}");
 }

@@ -30,7 +30,7 @@ const TABLE: &str = r#"[
     {"jdk":"Open JDK 8","webContainer":"apache-tomcat-7.0.91","image":"tomcat:7"}
 ]"#;
 
-fn packages() -> Packages {
+pub(super) fn packages() -> Packages {
     let policy = Policy {
         schemes: vec!["http".into()],
         hosts: vec!["127.0.0.1".parse().unwrap(), "*.invalid".parse().unwrap()],

@@ -171,13 +171,38 @@ async fn every_operation_that_is_not_offered_says_so_in_edas_form(pool: PgPool) 
         }
         let body = server.call(&operation.method, &operation.path, &[]).await;
         assert_eq!(body["Code"], 601, "{}", operation.name);
-        assert_eq!(body["Message"], format!("The operation {} is not offered by this server", operation.name));
+        let message = body["Message"].as_str().unwrap();
+        assert!(message.starts_with(&format!("The operation {} is not offered by this server", operation.name)), "{message}");
+        if let Some(family) = family::of(operation) {
+            assert!(message.contains(family.name) && message.contains("outside of what this server does"), "{message}");
+        }
         for (key, value) in operation.blank() {
             assert_eq!(body[&key], value);
         }
         refused += 1;
     }
     assert_eq!(refused + offered::OFFERS.len(), 162 + contract::own().len());
+}
+
+#[sqlx::test(migrator = "crate::store::MIGRATIONS")]
+async fn every_operation_of_the_contract_answers_in_edas_form(pool: PgPool) {
+    let server = Server::start(pool).await;
+    let (mut served, mut refused, mut missing) = (0, 0, 0);
+    for operation in contract::operations() {
+        let nonce = uuid::Uuid::now_v7().to_string();
+        let unsigned =
+            Unsigned { method: &operation.method, path: &operation.path, parameters: &[], date: server.clock.now(), nonce: Some(&nonce) };
+        // `read` has looked at the envelope.
+        let (status, body) = server.send(&operation.method, &unsigned.acs3(KEY)).await;
+        match (status, &body["Code"]) {
+            (StatusCode::OK, code) if *code == 200 => served += 1,
+            (StatusCode::OK, code) if *code == 601 => refused += 1,
+            (StatusCode::BAD_REQUEST, code) if code.as_str().is_some_and(|code| code.starts_with("Missing")) => missing += 1,
+            _ => panic!("{}: {status} {body:?}", operation.name),
+        }
+    }
+    assert_eq!(served + refused + missing, 162);
+    assert!(served > 0 && refused > 0 && missing > 0, "{served} {refused} {missing}");
 }
 
 #[sqlx::test(migrator = "crate::store::MIGRATIONS")]

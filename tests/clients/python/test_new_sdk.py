@@ -5,6 +5,7 @@ went through, seen from outside.
 """
 
 import itertools
+import json
 
 import pytest
 from alibabacloud_edas20170801 import models
@@ -240,6 +241,57 @@ def test_every_read_operation_tells_the_same_about_an_application(sdk, namespace
     assert {"default", "kube-system"} <= set(names)
     clusters = well(sdk.get_k8s_cluster(models.GetK8sClusterRequest(region_tag=read.region_id))).cluster_page
     assert ("default", 1) in [(one.cluster_id, one.cluster_import_status) for one in clusters.cluster_list.cluster]
+
+
+def test_an_application_is_read_as_it_runs_on_the_cluster(sdk, namespace):
+    app = insert(sdk, namespace, name="shop-live", replicas=2)
+    pods = namespace.pods()
+    listed = well(sdk.describe_app_instance_list(models.DescribeAppInstanceListRequest(app_id=app, with_node_info=True))).instance_list
+    assert {json.loads(one.pod_raw)["metadata"]["name"]: json.loads(one.pod_raw)["metadata"]["uid"] for one in listed} == {
+        name: pod["metadata"]["uid"] for name, pod in pods.items()
+    }
+    for one in listed:
+        assert (one.app_id, one.group_name, one.canary, one.version) == (app, "_DEFAULT_GROUP", False, "1.0")
+        assert json.loads(one.node_labels)["kubernetes.io/hostname"] == one.node_name
+
+    status = well(sdk.query_application_status(models.QueryApplicationStatusRequest(app_id=app))).app_info
+    assert (status.application.application_id, status.application.instance_count) == (app, 2)
+    assert {ecc.ecc_id: (ecc.app_state, ecc.task_state, ecc.ip) for ecc in status.ecc_list.ecc} == {
+        name: (7, 2, pod["status"]["podIP"]) for name, pod in pods.items()
+    }
+    (group,) = status.group_list.group
+    assert {record.package_version_id for record in status.deploy_record_list.deploy_record} == {group.package_version_id}
+
+    deployment = json.loads(well(sdk.get_app_deployment(models.GetAppDeploymentRequest(app_id=app))).data)
+    assert deployment["metadata"]["uid"] == namespace.deployment("shop-live")["metadata"]["uid"]
+    (group,) = well(sdk.list_deploy_group(models.ListDeployGroupRequest(app_id=app))).deploy_group_list.deploy_group
+    assert (group.group_name, group.status, group.package_url, group.deployment_name) == ("_DEFAULT_GROUP", "2", "shop/web:1.0", "shop-live")
+    assert well(sdk.get_java_start_up_config(models.GetJavaStartUpConfigRequest(app_id=app))).java_start_up_config.start_up_args == ""
+
+
+def test_tags_and_namespaces_come_back_as_they_were_given(sdk, namespace):
+    app = insert(sdk, namespace, name="shop-tags", replicas=1)
+    of = {"resource_type": "application", "resource_region_id": "cn-hangzhou"}
+    tags = json.dumps([{"key": "team", "value": "shop"}, {"key": "stage", "value": "prod"}])
+    well(sdk.tag_resources(models.TagResourcesRequest(resource_ids=json.dumps([app]), tags=tags, **of)))
+    # These two the SDK sends as numbered parameters.
+    found = well(sdk.list_tag_resources(models.ListTagResourcesRequest(resource_ids=[app], tags=[{"key": "team", "value": "shop"}], **of)))
+    assert [(one.resource_id, one.tag_key, one.tag_value) for one in found.tag_resources.tag_resource] == [(app, "stage", "prod"), (app, "team", "shop")]
+    well(sdk.untag_resources(models.UntagResourcesRequest(resource_ids=json.dumps([app]), delete_all=True, **of)))
+    assert not well(sdk.list_tag_resources(models.ListTagResourcesRequest(resource_ids=[app], **of))).tag_resources.tag_resource
+
+    tag = f"cn-hangzhou:{namespace.name}"
+    made = well(sdk.insert_or_update_region(models.InsertOrUpdateRegionRequest(region_tag=tag, region_name="Shop"))).user_define_region_entity
+    listed = well(sdk.list_user_define_region(models.ListUserDefineRegionRequest())).user_define_region_list.user_define_region_entity
+    assert (made.id, tag, "Shop") in [(one.id, one.region_id, one.region_name) for one in listed]
+    gone = well(sdk.delete_user_define_region(models.DeleteUserDefineRegionRequest(id=made.id))).region_define
+    assert (gone.region_id, gone.belong_region) == (tag, "cn-hangzhou")
+
+    assert well(sdk.import_k8s_cluster(models.ImportK8sClusterRequest(cluster_id="default"))).data == "default"
+    cluster = well(sdk.get_cluster(models.GetClusterRequest(cluster_id="default"))).cluster
+    assert (cluster.cluster_import_status, cluster.cluster_type) == (1, 5)
+    components = sdk.list_components().body
+    assert (components.code, components.component_list.component) == (200, [])
 
 
 def test_a_second_order_is_refused_while_one_is_open(sdk, namespace):
