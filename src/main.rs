@@ -14,7 +14,7 @@ use sluice::{
     domain::{order::Tolerance, runtime::Runtimes},
     executor::{self, Executor},
     fetch, http, package,
-    service::{self, Adopt, Caller, Packages, Service},
+    service::{self, Adopt, Caller, PackageStore, Packages, Service},
     simulated::{self, SimulatedCluster},
     store::Store,
 };
@@ -106,7 +106,10 @@ async fn serve(settings: Serve) -> Result<()> {
         batch_timeout_seconds: settings.batch_timeout,
         tolerance: settings.tolerance(),
     };
-    let service = Service::new(store, clock, rules).with_packages(packages(&settings.packages)?);
+    let mut service = Service::new(store, clock, rules).with_packages(packages(&settings.packages)?);
+    if let Some(store) = package_store(&settings.packages)? {
+        service = service.with_package_store(store);
+    }
     let edge = http::Settings { hmac_sha1: !settings.refuse_hmac_sha1, ..http::Settings::default() };
     let router = if settings.role.serves() { http::router(service, edge) } else { http::health_router(service, edge) };
     if let Some(address) = listeners.plain {
@@ -176,7 +179,14 @@ fn packages(settings: &PackageServing) -> Result<Packages> {
     let rules = &settings.rules;
     let client = package::Client::new(rules.policy(), rules.most_bytes(), rules.package_connect_timeout);
     let client = client.context("packages cannot be asked for: TLS cannot be set up")?;
-    Ok(Packages { image: settings.package_image.clone(), runtimes, rules: rules.variables(), client })
+    Ok(Packages { image: settings.package_image.clone(), runtimes, rules: settings.variables(), client })
+}
+
+/// Where packages that are uploaded are kept.
+fn package_store(settings: &PackageServing) -> Result<Option<PackageStore>> {
+    let Some((place, url)) = settings.package_store.as_ref().zip(settings.package_store_url.clone()) else { return Ok(None) };
+    let objects = package::Objects::open(place, std::env::vars()).map_err(|why| anyhow!("--package-store: {why}"))?;
+    Ok(Some(PackageStore { objects, url, most_bytes: settings.rules.most_bytes() }))
 }
 
 /// The signals that ask the program to end.

@@ -8,6 +8,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 use ipnet::IpNet;
 use secrecy::SecretString;
+use url::Url;
 
 use super::duration;
 use crate::domain::{
@@ -100,9 +101,33 @@ pub struct PackageServing {
     /// JSON file with the images that packages run on: a list of {"jdk", "webContainer" (null for JARs), "image"}.
     #[arg(long, env = "SLUICE_RUNTIME_IMAGES")]
     pub runtime_images: Option<PathBuf>,
+    /// Where packages that are uploaded are kept: a folder, file:///folder, or s3://bucket/prefix with the AWS_* variables of the environment. Without it none can be uploaded.
+    #[arg(long, env = "SLUICE_PACKAGE_STORE", requires = "package_store_url", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub package_store: Option<String>,
+    /// Address of this server as pods reach it, where they fetch uploaded packages, such as http://sluice.tools:8080.
+    #[arg(long, env = "SLUICE_PACKAGE_STORE_URL", requires = "package_store", value_parser = store_url)]
+    pub package_store_url: Option<Url>,
     /// Where packages may come from.
     #[command(flatten)]
     pub rules: PackageRules,
+}
+
+impl PackageServing {
+    /// What the init container is told of where packages may come from: also
+    /// from this server's own store.
+    #[must_use]
+    pub fn variables(&self) -> Vec<EnvVar> {
+        let mut rules = self.rules.clone();
+        if let Some((url, host)) = self.package_store_url.as_ref().and_then(|url| Some((url, url.host_str()?))) {
+            if !rules.package_schemes.iter().any(|scheme| scheme == url.scheme()) {
+                rules.package_schemes.push(url.scheme().into());
+            }
+            if !rules.package_hosts.iter().any(|pattern| pattern.matches(host)) {
+                rules.package_hosts.push(HostPattern::Exactly(host.into()));
+            }
+        }
+        rules.variables()
+    }
 }
 
 /// Settings of `sluice fetch-package`.
@@ -136,6 +161,13 @@ fn scheme(text: &str) -> Result<String, String> {
         known @ ("http" | "https") => Ok(known.into()),
         _ => Err("must be http or https".into()),
     }
+}
+
+fn store_url(text: &str) -> Result<Url, String> {
+    let wrong = "must be an address such as http://sluice.tools:8080, without user, query and fragment";
+    let url = Url::parse(text).map_err(|_| wrong)?;
+    let is_plain = url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+    if matches!(url.scheme(), "http" | "https") && url.host_str().is_some() && is_plain { Ok(url) } else { Err(wrong.into()) }
 }
 
 fn network(text: &str) -> Result<IpNet, String> {
@@ -189,6 +221,40 @@ mod tests {
         let again = Line::try_parse_from(std::iter::once("x".to_owned()).chain(flags)).unwrap().rules;
         assert_eq!(format!("{again:?}"), format!("{rules:?}"));
         assert_eq!(rules.policy().addresses.len(), 2);
+    }
+
+    #[derive(Debug, Parser)]
+    struct Server {
+        #[command(flatten)]
+        packages: PackageServing,
+    }
+
+    #[test]
+    fn pods_may_fetch_from_the_servers_own_store_too() {
+        let store = ["--package-store", "/packages", "--package-store-url", "http://sluice.tools:8080"];
+        let value = |flags: &[&str], name: &str| {
+            let line = [&["x"], &store[..], flags].concat();
+            let variables = Server::try_parse_from(line).unwrap().packages.variables();
+            variables.into_iter().find(|variable| variable.name == name).unwrap().value
+        };
+        let narrow = ["--package-hosts", "files.example.com", "--package-schemes", "https"];
+        assert_eq!(value(&narrow, HOSTS), "files.example.com,sluice.tools");
+        assert_eq!(value(&narrow, SCHEMES), "https,http");
+        assert_eq!(value(&[], HOSTS), "*");
+        assert_eq!(value(&["--package-hosts", "*.tools"], HOSTS), "*.tools");
+    }
+
+    #[test]
+    fn a_store_and_its_address_belong_together() {
+        for flags in [
+            &["--package-store", "/packages"][..],
+            &["--package-store-url", "http://h"],
+            &["--package-store", "/p", "--package-store-url", "ftp://h"],
+            &["--package-store", "/p", "--package-store-url", "http://u:p@h"],
+            &["--package-store", "/p", "--package-store-url", "http://h?q"],
+        ] {
+            assert!(Server::try_parse_from([&["x"], flags].concat()).is_err(), "{flags:?}");
+        }
     }
 
     #[test]

@@ -54,6 +54,14 @@ id! {
     BatchId
 }
 id! {
+    /// A credential for uploading packages.
+    CredentialId
+}
+id! {
+    /// A package that was uploaded.
+    PackageId
+}
+id! {
     /// One version in an application's history.
     ReleaseId
 }

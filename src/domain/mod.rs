@@ -26,6 +26,7 @@ pub mod runtime;
 pub mod selector;
 pub mod sight;
 pub mod spec;
+pub mod upload;
 
-pub use id::{ApplicationId, BatchId, OrderId, ReleaseId};
+pub use id::{ApplicationId, BatchId, CredentialId, OrderId, PackageId, ReleaseId};
 pub use rejection::Rejection;

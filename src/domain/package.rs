@@ -245,7 +245,9 @@ pub enum HostPattern {
 }
 
 impl HostPattern {
-    fn matches(&self, host: &str) -> bool {
+    /// Whether `host` is one of these.
+    #[must_use]
+    pub fn matches(&self, host: &str) -> bool {
         match self {
             Self::All => true,
             Self::Exactly(name) => host.eq_ignore_ascii_case(name),

@@ -52,6 +52,9 @@ pub enum Rejection {
         /// How many.
         applications: i64,
     },
+    /// This server keeps no packages that are uploaded.
+    #[error("this server keeps no packages, since its setting --package-store (SLUICE_PACKAGE_STORE) is not made")]
+    NoPackageStore,
     /// The application's name is taken in its namespace.
     #[error("an application named {name} exists already in namespace {namespace}")]
     NameTaken {

@@ -84,7 +84,7 @@ pub async fn answer(State(edge): State<Edge>, mut request: Request, next: Next) 
 }
 
 /// HTTP/2 has the host in the target; signatures are checked on the header.
-fn name_host(request: &mut Request) {
+pub(super) fn name_host(request: &mut Request) {
     let authority = request.uri().authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
     if let Some(authority) = authority {
         request.headers_mut().entry(HOST).or_insert(authority);

@@ -153,6 +153,7 @@ impl From<Rejection> for ApiError {
             Rejection::UnknownCluster(_) => "UnknownCluster".into(),
             Rejection::UnknownRegion(_) => "UnknownRegion".into(),
             Rejection::RegionInUse { .. } => "RegionInUse".into(),
+            Rejection::NoPackageStore => "NoPackageStore".into(),
             Rejection::NameTaken { .. } => "NameTaken".into(),
             Rejection::OrderRunning { .. } => "OrderRunning".into(),
             Rejection::WrongState { .. } => "WrongState".into(),

@@ -43,6 +43,8 @@ pub mod k8s_application;
 pub mod lifecycle;
 pub mod line;
 pub mod offered;
+mod oss;
+pub mod package_storage;
 pub mod page;
 pub mod params;
 pub mod pipeline;
@@ -96,7 +98,8 @@ pub fn router(service: Service, settings: Settings) -> Router {
     // Also operations that are not offered, and unknown paths, are judged by `admit`.
     let edas = edas.fallback(unoffered).method_not_allowed_fallback(unoffered).layer(authenticated);
     let pages = SwaggerUi::new("/docs").url("/openapi.json", openapi());
-    answered(Router::new().merge(edas).merge(health).merge(pages), edge)
+    let packages = oss::routes(edge.clone());
+    answered(Router::new().merge(edas).merge(health).merge(pages), edge).merge(packages)
 }
 
 /// `routes` with what is around every request.
@@ -158,12 +161,13 @@ fn edas() -> OpenApiRouter<Edge> {
         .routes(routes!(imported::list))
         .routes(routes!(imported::import))
         .routes(routes!(region::list_regions))
-        .routes(routes!(region::query_config))
         .routes(routes!(region::list_namespaces))
         .routes(routes!(region::describe, region::forget))
         .routes(routes!(component::list))
         .routes(routes!(component::list_build_packs))
         .routes(routes!(tag::tag, tag::untag, tag::list))
+        .routes(routes!(package_storage::get_credential))
+        .routes(routes!(package_storage::get_region_config))
 }
 
 fn health() -> OpenApiRouter<Edge> {

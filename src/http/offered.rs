@@ -94,6 +94,7 @@ pub const OFFERS: &[Offer] = &[
     Offer { operation: "GetK8sAppPrecheckResult", reads: &["ClusterId", "Namespace", "AppName"] },
     Offer { operation: "GetK8sApplication", reads: &["AppId", "From"] },
     Offer { operation: "GetK8sCluster", reads: &["RegionTag", "ClusterType", "SubClusterType", "CurrentPage", "PageSize"] },
+    Offer { operation: "GetPackageStorageCredential", reads: &[] },
     Offer { operation: "GetWebContainerConfig", reads: &["AppId"] },
     Offer { operation: "ImportK8sCluster", reads: &["ClusterId", "NamespaceId", "Mode"] },
     Offer {

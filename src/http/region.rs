@@ -1,5 +1,5 @@
-//! Regions and EDAS namespaces: ListAliyunRegion, QueryRegionConfig,
-//! ListUserDefineRegion, InsertOrUpdateRegion and DeleteUserDefineRegion.
+//! Regions and EDAS namespaces: ListAliyunRegion, ListUserDefineRegion,
+//! InsertOrUpdateRegion and DeleteUserDefineRegion.
 //!
 //! A server is one region. EDAS calls a namespace a region too: its id is
 //! `<region>:<name>`, which applications name as LogicalRegionId.
@@ -43,14 +43,6 @@ pub struct RegionEntity {
     /// The same.
     #[schema(example = "cn-hangzhou")]
     pub name: String,
-}
-
-/// Reply of QueryRegionConfig.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-#[serde(rename_all = "PascalCase")]
-pub struct RegionConfigReply {
-    /// The region; no file server, since packages are not uploaded here.
-    pub region_config: RegionEntity,
 }
 
 /// Reply of ListUserDefineRegion.
@@ -120,15 +112,6 @@ pub struct NamespaceWithSwitch {
 )]
 pub async fn list_regions(State(edge): State<Edge>, call: Call) -> Result<Reply<RegionListReply>, ApiError> {
     Ok(call.success(RegionListReply { region_entity_list: RegionEntityList { items: vec![own_region(&edge)] } }))
-}
-
-/// Shows the region that this server is.
-#[utoipa::path(
-    get, path = "/pop/v5/region_config", operation_id = "QueryRegionConfig", tag = "Clusters", params(),
-    responses((status = 200, description = "The region.", body = Reply<RegionConfigReply>))
-)]
-pub async fn query_config(State(edge): State<Edge>, call: Call) -> Result<Reply<RegionConfigReply>, ApiError> {
-    Ok(call.success(RegionConfigReply { region_config: own_region(&edge) }))
 }
 
 /// Lists the EDAS namespaces that somebody described or that applications are in.

@@ -33,6 +33,7 @@ mod sign;
 mod signed;
 mod tags;
 mod tls;
+mod upload;
 mod wire;
 
 fn service_on(pool: PgPool) -> Service {

@@ -1,4 +1,5 @@
-//! Asking for packages over the network, under the operator's policy.
+//! Asking for packages over the network, under the operator's policy, and
+//! keeping those that were uploaded ([`Objects`]).
 //!
 //! [`Client::probe`] looks whether a package is there, for the server;
 //! [`Client::fetch`] downloads one, in the init container. Both ask the policy
@@ -8,6 +9,7 @@
 
 mod failure;
 mod fetch;
+mod objects;
 mod probe;
 mod request;
 mod resolve;
@@ -16,6 +18,7 @@ mod tests;
 
 pub use failure::{Failure, Reason};
 pub use fetch::{Fetch, Fetched};
+pub use objects::{Objects, PutError, Stored, Unusable};
 
 use std::{sync::Arc, time::Duration};
 

@@ -22,6 +22,7 @@ mod region;
 pub mod request;
 mod retry;
 mod tag;
+mod upload;
 pub mod view;
 
 pub use error::Error;
@@ -33,6 +34,7 @@ pub use request::{
     Start,
 };
 pub use tag::{Tag, TagFilter};
+pub use upload::{CREDENTIAL_LIFETIME, Download, PackageStore, UploadCredential, UploadError};
 pub use view::{BatchView, ClusterView, CurrentSpec, OrderView, PodState, ReleaseView};
 
 use std::sync::Arc;
@@ -65,13 +67,14 @@ pub struct Service {
     clock: Clock,
     settings: Settings,
     packages: Option<Arc<Packages>>,
+    package_store: Option<Arc<PackageStore>>,
 }
 
 impl Service {
     /// The use cases on a store.
     #[must_use]
     pub fn new(store: Store, clock: Clock, settings: Settings) -> Self {
-        Self { store, clock, settings, packages: None }
+        Self { store, clock, settings, packages: None, package_store: None }
     }
 
     /// The same use cases, on a server that releases packages too.

@@ -14,6 +14,7 @@ use crate::{
         package::{Label, PackageKind, PackageUrl},
         runtime::{Runtime, Runtimes},
         spec::{EnvVar, Field, SpecChange},
+        upload,
     },
     package::Client,
 };
@@ -41,10 +42,16 @@ impl Service {
 
     /// Everything of a package's address that can be judged without the
     /// application: this server releases packages, the address is allowed, and
-    /// nothing says that the package is not there.
-    async fn judge_package(&self, url: &SecretString) -> Result<PackageUrl, Error> {
+    /// nothing says that the package is not there. Returns the address that pods
+    /// fetch it from: another one where it was uploaded to this server.
+    pub(super) async fn judge_package(&self, url: &SecretString) -> Result<PackageUrl, Error> {
         let (packages, url) = self.read_package(url)?;
-        packages.client.probe(&url).await.map_err(|failure| Rejection::invalid("PackageUrl", &url, failure.to_string()))?;
+        let refuse = |why: String| Rejection::invalid("PackageUrl", &url, why);
+        if let Some(key) = upload::named_by(&url).map_err(|why| refuse(why.to_string()))? {
+            return self.uploaded_package(&url, &key).await;
+        }
+        packages.client.policy().check(&url).map_err(|why| refuse(why.to_string()))?;
+        packages.client.probe(&url).await.map_err(|failure| refuse(failure.to_string()))?;
         Ok(url)
     }
 
@@ -70,9 +77,7 @@ impl Service {
         if packages.runtimes.is_empty() {
             return Err(refuse(missing("--runtime-images", "SLUICE_RUNTIME_IMAGES")));
         }
-        let url = parsed.map_err(|why| refuse(why.to_string()))?;
-        packages.client.policy().check(&url).map_err(|why| refuse(why.to_string()))?;
-        Ok((packages, url))
+        Ok((packages, parsed.map_err(|why| refuse(why.to_string()))?))
     }
 
     /// Completes what `spec` says of a package, for an application that runs

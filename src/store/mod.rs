@@ -20,6 +20,7 @@ mod release;
 mod row;
 mod sighting;
 mod tag;
+mod upload;
 mod view;
 
 pub use access_key::KeyRow;
@@ -35,6 +36,7 @@ pub use order::NewOrder;
 pub use release::{NewRelease, ReleaseRow};
 pub use sighting::{Seen, Sighting, SightingId};
 pub use tag::TagRow;
+pub use upload::{CredentialRow, PackageRow};
 pub use view::{BatchRow, OrderRow, PodState};
 
 use sqlx::{

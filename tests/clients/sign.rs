@@ -1,7 +1,9 @@
-//! Signs requests as SDKs do, for tests: both schemes, written from the rules
-//! and not with the program's own code.
+//! Signs requests as SDKs do, for tests: both schemes of EDAS, and OSS' for
+//! uploads, written from the rules and not with the program's own code.
 //!
 //! Included where it is needed with `#[path]`.
+
+#![allow(dead_code, reason = "test code, of which not every test program uses all")]
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
@@ -99,6 +101,51 @@ impl Unsigned<'_> {
         headers.extend(acs);
         headers.push(("authorization", format!("acs {}:{signature}", key.id)));
         Signed { target: self.target(), headers }
+    }
+}
+
+/// An upload of an object to OSS, without its signature.
+#[derive(Debug, Clone, Copy)]
+pub struct Upload<'a> {
+    /// Id and secret of the credential.
+    pub key: Key<'a>,
+    /// Its token.
+    pub token: &'a str,
+    /// Bucket.
+    pub bucket: &'a str,
+    /// Key, as it is meant.
+    pub object: &'a str,
+    /// When it is signed.
+    pub date: Timestamp,
+    /// Content-MD5, in Base64; empty = it is not sent.
+    pub md5: &'a str,
+}
+
+impl Upload<'_> {
+    /// The headers, without Host.
+    pub fn headers(&self) -> Vec<(&'static str, String)> {
+        let date = self.date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        let kind = "application/java-archive";
+        let (token, resource) = (self.token, format!("/{}/{}", self.bucket, self.object));
+        let string = format!("PUT\n{}\n{kind}\n{date}\nx-oss-security-token:{token}\n{resource}", self.md5);
+        let mac = <Hmac<Sha1> as KeyInit>::new_from_slice(self.key.secret.as_bytes())
+            .expect("HMAC takes keys of every length")
+            .chain_update(string);
+        let signature = STANDARD.encode(mac.finalize().into_bytes());
+        let mut headers = vec![
+            ("authorization", format!("OSS {}:{signature}", self.key.id)),
+            ("x-oss-security-token", token.into()),
+            ("date", date),
+            ("content-type", kind.into()),
+        ];
+        headers.extend((!self.md5.is_empty()).then(|| ("content-md5", self.md5.to_owned())));
+        headers
+    }
+
+    /// The path of the object under the bucket's own host.
+    pub fn path(&self) -> String {
+        let parts: Vec<String> = self.object.split('/').map(|part| escape(part).to_string()).collect();
+        format!("/{}", parts.join("/"))
     }
 }
 

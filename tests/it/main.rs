@@ -18,6 +18,9 @@ mod precheck;
 mod process;
 mod reading;
 mod real_pods;
+#[path = "../clients/sign.rs"]
+mod sign;
 mod start;
 mod store;
 mod support;
+mod upload;

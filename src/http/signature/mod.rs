@@ -146,13 +146,13 @@ impl Claim {
     }
 }
 
-fn matches_mac<M: Mac + KeyInit>(secret: &[u8], text: &str, signature: &[u8]) -> bool {
+pub(super) fn matches_mac<M: Mac + KeyInit>(secret: &[u8], text: &str, signature: &[u8]) -> bool {
     // HMAC takes keys of every length, so an error means no match can be had.
     <M as KeyInit>::new_from_slice(secret).is_ok_and(|mac| mac.chain_update(text).verify_slice(signature).is_ok())
 }
 
 /// A header's only value, as text.
-fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Refusal> {
+pub(super) fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Refusal> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
@@ -176,7 +176,7 @@ fn nonce_of(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
 }
 
 /// Reads `x-acs-date` (ISO 8601 in UTC) or `Date` (RFC 1123).
-fn instant_of(header: &'static str, value: Option<&str>) -> Result<Timestamp, Refusal> {
+pub(super) fn instant_of(header: &'static str, value: Option<&str>) -> Result<Timestamp, Refusal> {
     let value = value.unwrap_or_default();
     let instant = if header == "date" { rfc2822::parse(value).map(|it| it.timestamp()) } else { value.parse() };
     instant.map_err(|_| Refusal::DateFormat { header, value: value.chars().take(60).collect() })

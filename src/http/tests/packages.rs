@@ -51,7 +51,7 @@ async fn server(pool: PgPool) -> Server {
     Server::start_with(service_on(pool.clone()).with_packages(packages()), pool).await
 }
 
-async fn newest_target(server: &Server) -> (Target, Value) {
+pub(super) async fn newest_target(server: &Server) -> (Target, Value) {
     let (target, release): (Value, Value) =
         sqlx::query_as("SELECT o.target, coalesce(r.package, 'null') FROM change_order o JOIN release r ON r.id = o.release_id ORDER BY o.created_at DESC LIMIT 1")
             .fetch_one(&server.pool)
@@ -60,7 +60,7 @@ async fn newest_target(server: &Server) -> (Target, Value) {
     (serde_json::from_value(target).unwrap(), release)
 }
 
-async fn newest_change(server: &Server) -> JavaChange {
+pub(super) async fn newest_change(server: &Server) -> JavaChange {
     match newest_target(server).await.0.source {
         Source::Change(change) => *change.java,
         Source::Exact(_) | Source::Kept | Source::Renewed(_) => panic!("must be a change"),

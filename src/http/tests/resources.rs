@@ -142,5 +142,7 @@ async fn the_region_is_the_servers(pool: PgPool) {
     assert_eq!(regions["RegionEntityList"]["RegionEntity"], json!([{ "Id": "cn-test", "Name": "cn-test" }]));
     let config: Value = server.call("GET", "/pop/v5/region_config", &[]).await.into();
     shape::check("QueryRegionConfig", &config);
-    assert_eq!(config["RegionConfig"], json!({ "Id": "cn-test", "Name": "cn-test" }));
+    let config = &config["RegionConfig"];
+    assert_eq!((&config["Id"], &config["Name"], &config["FileServerType"]), (&json!("cn-test"), &json!("cn-test"), &json!("")));
+    assert_eq!(config["FileServerConfig"], json!({ "Bucket": "", "PublicUrl": "", "InternalUrl": "", "VpcUrl": "" }));
 }

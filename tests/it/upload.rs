@@ -1,0 +1,123 @@
+//! A package from a client's disk to a pod's: uploaded over the network as OSS
+//! clients do it, released by the address that they make of it, and fetched by
+//! the init container's own program with what stands in the Deployment.
+
+use std::time::Duration;
+
+use sluice::{
+    domain::{OrderId, order::State, package::Policy, runtime::Runtimes},
+    http,
+    package::{Client, Objects},
+    service::{PackageStore, Packages},
+};
+use sqlx::PgPool;
+use tempfile::TempDir;
+use tokio::{net::TcpListener, process::Command};
+
+use crate::{
+    sign::{Key, Unsigned, Upload},
+    support::App,
+};
+
+const KEY: Key<'static> = Key { id: "test-key", secret: "test-secret" };
+const TABLE: &str = r#"[{"jdk":"Open JDK 8","webContainer":null,"image":"jdk:8"}]"#;
+
+/// A package of three parts as the store takes them, and a bit.
+fn package() -> Vec<u8> {
+    let mut package = b"PK\x03\x04".to_vec();
+    package.extend((0..(24 << 20)).map(|at: u32| (at % 251).to_le_bytes()[0]));
+    package
+}
+
+struct Edas {
+    address: String,
+    client: reqwest::Client,
+    app: App,
+}
+
+impl Edas {
+    /// The whole program but its command line, on loopback.
+    async fn start(pool: PgPool, folder: &TempDir) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let mut app = App::start(pool).await;
+        let policy = Policy { schemes: vec!["https".into()], hosts: vec!["files.example.com".parse().unwrap()], addresses: Vec::new() };
+        let packages = Packages {
+            image: Some("sluice:1".into()),
+            runtimes: Runtimes::read(TABLE).unwrap(),
+            rules: Vec::new(),
+            client: Client::new(policy, 1 << 20, Duration::from_secs(2)).unwrap(),
+        };
+        let objects = Objects::open(folder.path().to_str().unwrap(), []).unwrap();
+        let store = PackageStore { objects, url: format!("http://{address}").parse().unwrap(), most_bytes: 32 << 20 };
+        app.service = app.service.clone().with_packages(packages).with_package_store(store);
+        assert!(app.store.insert_key(KEY.id, &KEY.secret.into(), "ci", app.clock.now()).await.unwrap());
+        let router = http::router(app.service.clone(), http::Settings::default());
+        tokio::spawn(http::serve(listener, router, std::future::pending()));
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { address, client, app }
+    }
+
+    async fn call(&self, method: &str, path: &str, parameters: &[(&str, &str)]) -> serde_json::Value {
+        let nonce = OrderId::new().to_string();
+        let signed = Unsigned { method, path, parameters, date: self.app.clock.now(), nonce: Some(&nonce) }.acs3(KEY);
+        let mut request = self.client.request(method.parse().unwrap(), format!("http://{}{}", self.address, signed.target));
+        for (name, value) in signed.headers {
+            request = request.header(name, value);
+        }
+        let reply: serde_json::Value = serde_json::from_slice(&request.send().await.unwrap().bytes().await.unwrap()).unwrap();
+        assert_eq!(reply["Code"], 200, "{reply}");
+        reply
+    }
+}
+
+#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+async fn a_package_from_a_clients_disk_is_released_and_comes_to_the_pods(pool: PgPool) {
+    let (folder, pod) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let edas = Edas::start(pool, &folder).await;
+    let application = edas.app.create("web", 2).await.to_string();
+    let credential = edas.call("GET", "/pop/v5/package_storage_credential", &[]).await;
+    let region = edas.call("GET", "/pop/v5/region_config", &[]).await;
+    let text = |name: &str| credential["Credential"][name].as_str().unwrap().to_owned();
+    let (id, secret, token, bucket) = (text("AccessKeyId"), text("AccessKeySecret"), text("SecurityToken"), text("Bucket"));
+    let hosts = &region["RegionConfig"]["FileServerConfig"];
+    let object = format!("{}/apps/{application}/{}/web-2.0.jar", text("KeyPrefix"), OrderId::new());
+    let key = Key { id: &id, secret: &secret };
+    let upload = Upload { key, token: &token, bucket: &bucket, object: &object, date: edas.app.clock.now(), md5: "" };
+    let mut request = edas.client.put(format!("http://{}{}", edas.address, upload.path()));
+    for (name, value) in upload.headers() {
+        request = request.header(name, value);
+    }
+    let host = format!("{bucket}.{}", hosts["PublicUrl"].as_str().unwrap());
+    // In chunks, as the Java SDK sends it.
+    let chunks: Vec<std::io::Result<Vec<u8>>> = package().chunks(100_000).map(|chunk| Ok(chunk.to_vec())).collect();
+    let body = reqwest::Body::wrap_stream(futures::stream::iter(chunks));
+    let answer = request.header("host", host).body(body).send().await.unwrap();
+    assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+
+    let url = format!("http://{bucket}.{}{}", hosts["InternalUrl"].as_str().unwrap(), upload.path());
+    let parameters = [("AppId", application.as_str()), ("PackageUrl", &url), ("PackageVersion", "2.0"), ("JDK", "Open JDK 8")];
+    let deployed = edas.call("POST", "/pop/v5/k8s/acs/k8s_apps", &parameters).await;
+    let order: OrderId = deployed["ChangeOrderId"].as_str().unwrap().parse().unwrap();
+    let order = edas.app.end_of(order).await;
+    assert_eq!(order.state, State::Succeeded, "{order:#?}");
+
+    let deployment = edas.app.deployments().get("web").await.unwrap();
+    let template = deployment.spec.unwrap().template.spec.unwrap();
+    let fetcher = &template.init_containers.as_ref().unwrap()[0];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
+    command.args(&fetcher.command.as_ref().unwrap()[1..]).env_clear().kill_on_drop(true);
+    for variable in fetcher.env.iter().flatten() {
+        // Kubernetes makes one of two.
+        command.env(&variable.name, variable.value.as_deref().unwrap_or_default().replace("$$", "$"));
+    }
+    command.env("SLUICE_PACKAGE_FOLDER", pod.path()).env("SLUICE_PACKAGE_ALLOW_ADDRESSES", "127.0.0.1");
+    command.env("SLUICE_TERMINATION_LOG", pod.path().join("termination-log"));
+    let output = command.output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(std::fs::read(pod.path().join("web-2.0.jar")).unwrap() == package());
+
+    let history = edas.app.service.history(application.parse().unwrap()).await.unwrap();
+    let address = &history[0].package.as_ref().unwrap().address;
+    assert!(address.starts_with(&format!("http://{}/sluice/v1/packages/", edas.address)) && !address.contains("capability"), "{address}");
+}
