@@ -103,6 +103,26 @@ async fn without_a_drain_what_is_lost_is_counted(pool: PgPool) {
     assert!(counts.of("v1") > 0 && counts.of("v2") > 0, "{counts:#?}");
 }
 
+/// The same program, once a release has given it a `preStop` hook that sleeps. It
+/// goes on answering meanwhile, but knows nothing of it and asks no client to close
+/// its connection. In the end some are closed just as a request is on its way, which
+/// HTTP clients then send again; nothing else is lost.
+#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+async fn with_drain_seconds_a_program_without_a_drain_loses_no_request(pool: PgPool) {
+    let mut site = Site::open_with(pool, "after DrainSeconds=3", None, Tolerance::default()).await;
+    let order = site.order(|request| request.spec.drain_seconds = Some(3)).await;
+    site.succeeds(order).await;
+    site.count_anew("the release that brings DrainSeconds=3", V2).await;
+    for (image, strategy) in [(V1, Strategy::ALL_AT_ONCE), (V2, batches(2)), (V1, batches(4))] {
+        let order = site.deploy(image, strategy).await;
+        site.succeeds(order).await;
+    }
+    let counts = site.close(V1).await;
+    assert_eq!(counts.new.failed(), 0, "{counts:#?}");
+    assert!(counts.kept.failures.keys().all(|kind| kind == "reset" || kind == "closed before the answer"), "{counts:#?}");
+    assert!(counts.of("v1") > 0 && counts.of("v2") > 0, "{counts:#?}");
+}
+
 // --- releases of a version that is not ---
 
 #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]

@@ -65,11 +65,11 @@ impl Site {
         if let Some(drain) = drain {
             request.spec.env = Field::Set(vec![EnvVar { name: "DRAIN".into(), value: drain.into() }]);
         }
-        let address = service(&app).await;
+        let address = service(&app, "web").await;
         let (application, order) = app.service.create_application(&caller(), request).await.unwrap();
         let order = app.end_of(order).await;
         assert_eq!(order.state, State::Succeeded, "{}", order.message);
-        let traffic = Traffic::start(&format!("{address}:80")).await;
+        let traffic = Traffic::start(&address).await;
         let watch = app.watch("web").await;
         let readiness = Readiness::start(&app, PODS).await;
         let app = app.tolerating(tolerance);
@@ -141,9 +141,8 @@ impl Site {
         Report::start(Api::namespaced(self.app.client.clone(), &self.app.namespace), wanted)
     }
 
-    /// Ends it, once no pods are left but four of `image`: what users saw. At no
-    /// time may there have been fewer Ready pods.
-    pub async fn close(self, image: &str) -> Counts {
+    /// Waits until no pods are left but four of `image`.
+    async fn settled(&self, image: &str) {
         let pods: Api<Pod> = Api::namespaced(self.app.client.clone(), &self.app.namespace);
         eventually(async || {
             let pods = pods.list(&ListParams::default().labels("app.kubernetes.io/name=web")).await.unwrap().items;
@@ -152,13 +151,27 @@ impl Site {
             if fits { Ok(()) } else { Err(format!("{} pods", pods.len())) }
         })
         .await;
+    }
+
+    /// What users saw until it was settled. From then on others are counted, who come
+    /// through a Service of their own: a node remembers for two minutes which pod a
+    /// connection was lost to, and sends there whoever has the same addresses and ports.
+    pub async fn count_anew(&mut self, about: &str, image: &str) -> Counts {
+        self.settled(image).await;
+        let traffic = Traffic::start(&service(&self.app, "anew").await).await;
+        let counts = std::mem::replace(&mut self.traffic, traffic).end().await;
+        counts.print(about);
+        counts
+    }
+
+    /// Ends it, once it is settled: what users saw. At no time may there have been
+    /// fewer Ready pods.
+    pub async fn close(self, image: &str) -> Counts {
+        self.settled(image).await;
         let counts = self.traffic.end().await;
-        let seen = self.watch.end();
-        let least = seen.iter().map(|sight| sight.ready).min().unwrap();
-        println!("measured: {}: {counts}; Ready at least {least} of {PODS}", self.about);
-        for example in counts.new.examples.iter().chain(&counts.kept.examples) {
-            println!("measured: {}: {example}", self.about);
-        }
+        counts.print(self.about);
+        let least = self.watch.end().iter().map(|sight| sight.ready).min().unwrap();
+        println!("measured: {}: Ready at least {least} of {PODS}", self.about);
         // The next tests need the room.
         let _ = Api::<Namespace>::all(self.app.client.clone()).delete(&self.app.namespace, &DeleteParams::background()).await.unwrap();
         let fewer = self.readiness.end();
@@ -233,13 +246,13 @@ pub fn probe(path: &str) -> Value {
     json!({ "httpGet": { "path": path, "port": 8080 }, "periodSeconds": 1, "timeoutSeconds": 3, "failureThreshold": 2 })
 }
 
-/// A Service before the application's pods; its cluster IP.
-async fn service(app: &App) -> String {
-    let service = json!({ "metadata": { "name": "web" },
+/// A Service before the application's pods; its address.
+async fn service(app: &App, name: &str) -> String {
+    let service = json!({ "metadata": { "name": name },
         "spec": { "selector": { "app.kubernetes.io/name": "web" }, "ports": [{ "port": 80, "targetPort": 8080 }] } });
     let api: Api<Service> = Api::namespaced(app.client.clone(), &app.namespace);
     let service = api.create(&PostParams::default(), &serde_json::from_value(service).unwrap()).await.unwrap();
-    service.spec.unwrap().cluster_ip.unwrap()
+    format!("{}:80", service.spec.unwrap().cluster_ip.unwrap())
 }
 
 fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {

@@ -50,7 +50,7 @@ impl Traffic {
     /// Begins; returns once the Service answers.
     pub async fn start(address: &str) -> Self {
         let client = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/testbed/cluster"))
-            .args(["inside", "web", "load", "-address", address])
+            .args(["inside", "web", "load", "-address", address, "-longest", "10m"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -78,12 +78,26 @@ impl Traffic {
 
 impl Counts {
     pub fn failed(&self) -> u64 {
-        self.new.failures.values().chain(self.kept.failures.values()).sum()
+        self.new.failed() + self.kept.failed()
+    }
+
+    /// With the first failures in full.
+    pub fn print(&self, about: &str) {
+        println!("measured: {about}: {self}");
+        for example in self.new.examples.iter().chain(&self.kept.examples) {
+            println!("measured: {about}: {example}");
+        }
     }
 
     /// Answers of a version.
     pub fn of(&self, version: &str) -> u64 {
         [&self.new, &self.kept].into_iter().filter_map(|tally| tally.answers.get(version)).sum()
+    }
+}
+
+impl Tally {
+    pub fn failed(&self) -> u64 {
+        self.failures.values().sum()
     }
 }
 
@@ -95,12 +109,11 @@ impl fmt::Display for Counts {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let failed: u64 = self.failures.values().sum();
         write!(f, "{} answered", self.answers.values().sum::<u64>())?;
         for (version, count) in &self.answers {
             write!(f, " {version}={count}")?;
         }
-        write!(f, ", {failed} failed")?;
+        write!(f, ", {} failed", self.failed())?;
         for (kind, count) in &self.failures {
             write!(f, " [{kind}]={count}")?;
         }
