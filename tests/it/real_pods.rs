@@ -4,14 +4,13 @@
 //! They need the test bed's real node and its network, and are run by a step of
 //! their own: `make test STEPS=kubelet`. Each prints what it measured.
 
+mod package;
 mod readiness;
 mod site;
 mod traffic;
 
 use std::time::Instant;
 
-use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, api::PostParams};
 use serde_json::json;
 use sluice::{
     domain::{
@@ -24,7 +23,7 @@ use sluice::{
 use sqlx::PgPool;
 
 use crate::support::{batches, caller, canary, eventually, manual};
-use site::{DRAIN, Site, V1, V2, ended_twice, probe, waits};
+use site::{DRAIN, Site, V1, V2, ended_twice, probe, serve, waits};
 
 /// Trouble that may pass is waited out for so long.
 const GRACE: Tolerance = Tolerance { grace_seconds: 10, restarts: 1, watch_seconds: 0, roll_back: true };
@@ -128,16 +127,9 @@ async fn with_drain_seconds_a_program_without_a_drain_loses_no_request(pool: PgP
 #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
 async fn an_image_that_the_registry_does_not_have_is_named_and_goes_back(pool: PgPool) {
     let site = Site::open(pool, "image not found").await;
-    let registry = json!({ "metadata": { "name": "registry" }, "spec": { "hostNetwork": true, "terminationGracePeriodSeconds": 1, "containers": [{
-        "name": "registry", "image": V1, "env": [{ "name": "BEHAVIOUR", "value": "registry" }, { "name": "PORT", "value": "5000" }],
-        "readinessProbe": { "tcpSocket": { "port": 5000 }, "periodSeconds": 1 } }] } });
-    let pods: Api<Pod> = Api::namespaced(site.app.client.clone(), &site.app.namespace);
-    pods.create(&PostParams::default(), &serde_json::from_value(registry).unwrap()).await.unwrap();
-    eventually(async || {
-        let status = pods.get("registry").await.unwrap().status.unwrap();
-        if status.container_statuses.iter().flatten().any(|status| status.ready) { Ok(()) } else { Err(format!("{status:?}")) }
-    })
-    .await;
+    let registry = json!({ "name": "registry", "image": V1, "readinessProbe": { "tcpSocket": { "port": 5000 }, "periodSeconds": 1 },
+        "env": [{ "name": "BEHAVIOUR", "value": "registry" }, { "name": "PORT", "value": "5000" }] });
+    serve(&site.app, "registry", json!({ "hostNetwork": true, "terminationGracePeriodSeconds": 1, "containers": [registry] })).await;
     let report = site.report(waits("ErrImagePull"));
     let order = site.deploy("localhost:5000/shop/web:2.0", batches(2)).await;
     site.fails(order, Some(report), &["pod web-", "container web: ErrImagePull", "localhost:5000/shop/web:2.0: not found"]).await;

@@ -19,7 +19,7 @@ use sluice::{
         plan::Strategy,
         spec::{EnvVar, Field, SpecChange},
     },
-    service::{Deploy, OrderView},
+    service::{CreateApplication, Deploy, OrderView},
 };
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
@@ -59,20 +59,28 @@ impl Site {
 
     /// The tolerance is that of the releases.
     pub async fn open_with(pool: PgPool, about: &'static str, drain: Option<&str>, tolerance: Tolerance) -> Self {
-        let app = App::start_real(pool).await;
+        let mut site = Self::create(App::start_real(pool).await, about, |request| {
+            request.spec = SpecChange { image: Some(V1.into()), readiness: Field::Set(probe("/ready")), ..SpecChange::default() };
+            if let Some(drain) = drain {
+                request.spec.env = Field::Set(vec![EnvVar { name: "DRAIN".into(), value: drain.into() }]);
+            }
+        })
+        .await;
+        site.app = site.app.tolerating(tolerance);
+        site
+    }
+
+    /// Four pods of what is asked for.
+    pub async fn create(app: App, about: &'static str, ask: impl FnOnce(&mut CreateApplication)) -> Self {
         let mut request = creation(&app.namespace, "web", PODS);
-        request.spec = SpecChange { image: Some(V1.into()), readiness: Field::Set(probe("/ready")), ..SpecChange::default() };
-        if let Some(drain) = drain {
-            request.spec.env = Field::Set(vec![EnvVar { name: "DRAIN".into(), value: drain.into() }]);
-        }
-        let address = service(&app, "web").await;
+        ask(&mut request);
+        let address = service(&app, "web", "web").await;
         let (application, order) = app.service.create_application(&caller(), request).await.unwrap();
         let order = app.end_of(order).await;
         assert_eq!(order.state, State::Succeeded, "{}", order.message);
         let traffic = Traffic::start(&address).await;
         let watch = app.watch("web").await;
         let readiness = Readiness::start(&app, PODS).await;
-        let app = app.tolerating(tolerance);
         Self { app, application, watch, readiness, traffic, about }
     }
 
@@ -102,7 +110,7 @@ impl Site {
 
     /// The order fails and is taken back; its message has these parts. `report`
     /// saw when the kubelet had told enough.
-    pub async fn fails(&self, order: OrderId, report: Option<Report>, parts: &[&str]) {
+    pub async fn fails(&self, order: OrderId, report: Option<Report>, parts: &[&str]) -> OrderView {
         let order = self.app.end_of(order).await;
         assert_eq!(order.state, State::Failed, "{order:#?}");
         for part in parts {
@@ -134,6 +142,7 @@ impl Site {
                 seconds(written, whole)
             ),
         }
+        order
     }
 
     /// Watches for the moment at which some pod of the new version is as `wanted`.
@@ -158,7 +167,7 @@ impl Site {
     /// connection was lost to, and sends there whoever has the same addresses and ports.
     pub async fn count_anew(&mut self, about: &str, image: &str) -> Counts {
         self.settled(image).await;
-        let traffic = Traffic::start(&service(&self.app, "anew").await).await;
+        let traffic = Traffic::start(&service(&self.app, "anew", "web").await).await;
         let counts = std::mem::replace(&mut self.traffic, traffic).end().await;
         counts.print(about);
         counts
@@ -246,16 +255,28 @@ pub fn probe(path: &str) -> Value {
     json!({ "httpGet": { "path": path, "port": 8080 }, "periodSeconds": 1, "timeoutSeconds": 3, "failureThreshold": 2 })
 }
 
-/// A Service before the application's pods; its address.
-async fn service(app: &App, name: &str) -> String {
+/// A Service before the pods of an application; its address.
+pub async fn service(app: &App, name: &str, application: &str) -> String {
     let service = json!({ "metadata": { "name": name },
-        "spec": { "selector": { "app.kubernetes.io/name": "web" }, "ports": [{ "port": 80, "targetPort": 8080 }] } });
+        "spec": { "selector": { "app.kubernetes.io/name": application }, "ports": [{ "port": 80, "targetPort": 8080 }] } });
     let api: Api<Service> = Api::namespaced(app.client.clone(), &app.namespace);
     let service = api.create(&PostParams::default(), &serde_json::from_value(service).unwrap()).await.unwrap();
     format!("{}:80", service.spec.unwrap().cluster_ip.unwrap())
 }
 
-fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+/// A pod of its own; returns once it is Ready.
+pub async fn serve(app: &App, name: &str, spec: Value) {
+    let pod = json!({ "metadata": { "name": name, "labels": { "app.kubernetes.io/name": name } }, "spec": spec });
+    let pods: Api<Pod> = Api::namespaced(app.client.clone(), &app.namespace);
+    pods.create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
+    eventually(async || {
+        let status = pods.get(name).await.unwrap().status.unwrap();
+        if status.container_statuses.iter().flatten().any(|status| status.ready) { Ok(()) } else { Err(format!("{status:?}")) }
+    })
+    .await;
+}
+
+pub fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     let status = pod.status.iter();
     status.flat_map(|status| status.init_container_statuses.iter().chain(&status.container_statuses)).flatten()
 }
