@@ -1,7 +1,8 @@
 //! What the executor asks of a Kubernetes cluster: look at an application, and
 //! make one change to it.
 //!
-//! Looking never sends a request: watches keep a view ([`watch`], [`view`]).
+//! Looking sends no request: watches keep a view ([`watch`], [`view`]). Only where a
+//! number must be right at the moment ([`sizes`]), or a caller asks, is one sent.
 //! A change is one write that carries the fencing token ([`apply`]). There is
 //! one implementation, on `kube::Client`; the simulated cluster sits beneath that.
 //! Knows of `domain` only: no order states, no database.
@@ -11,6 +12,7 @@ mod evidence;
 pub mod manifest;
 mod object;
 mod sight;
+mod sizes;
 pub mod view;
 mod watch;
 

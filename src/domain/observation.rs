@@ -224,6 +224,12 @@ impl DeploymentView {
         self.old.iter().map(|set| set.desired.max(set.status_replicas).max(count(set.pods.iter()))).sum()
     }
 
+    /// Pods that the ReplicaSets of other templates should have.
+    #[must_use]
+    pub fn old_desired(&self) -> i32 {
+        self.old.iter().map(|set| set.desired).sum()
+    }
+
     /// Pods that the present template's ReplicaSet should have.
     #[must_use]
     pub fn new_desired(&self) -> i32 {

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::watch::Receiver, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +22,7 @@ use crate::{
         BatchId, failure,
         machine::{self, Decision, Move},
         observation::Observation,
-        order::{Order, State},
+        order::{Order, State, Step},
     },
     store::{Applied, Lease, PodState, StoreError},
 };
@@ -33,6 +33,9 @@ const RECORD_EVERY: Duration = Duration::from_secs(1);
 /// Pause before a request that failed is tried again; doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+
+/// Pause before the ReplicaSets' sizes are compared again, should no change be seen.
+const SIZES_AGAIN: SignedDuration = SignedDuration::from_millis(200);
 
 /// Why a drive ends.
 enum End {
@@ -148,11 +151,29 @@ impl Executor {
         let decision = machine::decide(&drive.order, &observation, self.clock.now());
         self.record_pods(drive, &observation, matches!(decision, Decision::Move(_))).await?;
         match decision {
+            Decision::Move(step) if !self.may_write(drive, &step, &observation).await => {
+                self.wait(drive, Some(self.clock.now() + SIZES_AGAIN), stop).await;
+                Ok(None)
+            }
             Decision::Move(step) => self.write(drive, &step).await,
             Decision::Wait { until, rest: true } => Ok(Some(End::Release(until))),
             Decision::Wait { until, rest: false } => {
                 self.wait(drive, until, stop).await;
                 Ok(None)
+            }
+        }
+    }
+
+    /// Whether a decision stands on what is true. The number that a Deployment is
+    /// paused with must be that of its pods, or Kubernetes makes up the difference: the
+    /// ReplicaSets' sizes are read anew for it.
+    async fn may_write(&self, drive: &Drive, step: &Move, observation: &Observation) -> bool {
+        let (Step::Freeze, Observation::Present(view)) = (step.step, observation) else { return true };
+        match self.cluster.has_sizes(&drive.key, view).await {
+            Ok(is_so) => is_so,
+            Err(error) => {
+                tracing::warn!(%error, "the ReplicaSets cannot be read");
+                false
             }
         }
     }

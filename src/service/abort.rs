@@ -136,6 +136,10 @@ impl Service {
             return Err(Rejection::WrongState { order: id, reason }.into());
         }
         let next = order.batch + 1;
+        if let (true, Some(stay)) = (confirm, order.back_to) {
+            let reason = format!("is about to go back to batch {stay}: confirm the next batch once it waits there");
+            return Err(Rejection::WrongState { order: id, reason }.into());
+        }
         if confirm {
             tx.confirm_batches(id, next + 1, self.clock.now()).await?;
             self.note(&mut tx, caller, &order, "batch.confirmed", &format!("batch {} confirmed by {}", next + 1, caller.name)).await?;

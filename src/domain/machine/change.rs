@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::domain::{
     intent::{Change, GATE_SECONDS, Keep, NO_DEADLINE_SECONDS, Patch},
-    observation::ReplicaSetView,
+    observation::{DeploymentView, ReplicaSetView},
     order::{Order, Settings, Snapshot, Source},
     spec::{first_template, renewed},
 };
@@ -23,6 +23,12 @@ fn rolling(max_surge: impl Into<Value>, max_unavailable: impl Into<Value>) -> Va
 /// Whether the user's strategy replaces all pods at once, so that no batch is possible.
 pub(super) fn is_recreate(settings: &Settings) -> bool {
     settings.strategy["type"] == "Recreate"
+}
+
+/// Whether the user's strategy lets old pods go before new ones come.
+fn has_no_surge(settings: &Settings) -> bool {
+    let surge = &settings.strategy["rollingUpdate"]["maxSurge"];
+    surge == 0 || surge == "0%"
 }
 
 /// The template of the version that the order releases, on top of `base`.
@@ -67,7 +73,7 @@ pub(super) fn surge(order: &Order, snapshot: &Snapshot, index: usize, replicas: 
         // and no pod missing meanwhile. Without any surge the user accepted that
         // pods are missing, and Recreate asks for it.
         let surge = &own.strategy["rollingUpdate"]["maxSurge"];
-        let no_surge = is_recreate(own) || surge == 0 || surge == "0%";
+        let no_surge = is_recreate(own) || has_no_surge(own);
         patch.min_ready_seconds = Some(order.target.min_ready_seconds.unwrap_or(own.min_ready_seconds));
         patch.progress_deadline_seconds = Some(own.progress_deadline_seconds);
         patch.strategy = Some(match order.target.most_missing {
@@ -201,6 +207,41 @@ pub(super) fn rest(settings: &Settings, replicas: i32) -> Option<(i32, i32)> {
     }
     let (surge, unavailable) = (bound("maxSurge")?, bound("maxUnavailable")?);
     Some(((surge + unavailable).min(replicas), replicas - unavailable))
+}
+
+/// Changes nothing but the fence: no earlier write arrives after it.
+pub(super) fn fence() -> Change {
+    Change::Patch(Patch::default())
+}
+
+/// Closes the gate around the pods that are there, where all come at once, so that
+/// the Deployment controller comes to rest: it lets no Ready pod go, and adds no more
+/// than there are too many already. Where none is too many it goes on missing as many
+/// as the order or its user allowed, or adds one.
+pub(super) fn close(order: &Order, snapshot: &Snapshot, view: &DeploymentView) -> Change {
+    let surplus = view.new_desired() + view.old_desired() - view.replicas;
+    let own = &snapshot.settings.strategy["rollingUpdate"];
+    let may_miss = match (order.target.most_missing, &own["maxUnavailable"]) {
+        (missing @ 1.., _) => missing,
+        (_, _) if !has_no_surge(&snapshot.settings) => 0,
+        (_, Value::String(percent)) => {
+            let percent: i64 = percent.trim_end_matches('%').parse().unwrap_or(0);
+            i32::try_from(i64::from(view.replicas) * percent / 100).unwrap_or(0).max(1)
+        }
+        (_, pods) => pods.as_i64().and_then(|pods| i32::try_from(pods).ok()).unwrap_or(1),
+    };
+    let strategy = match (surplus, may_miss) {
+        (1.., _) => rolling(surplus, 0),
+        (_, 1..) => rolling(0, may_miss),
+        _ => rolling(1, 0),
+    };
+    Change::Patch(Patch {
+        paused: Some(false),
+        strategy: Some(strategy),
+        min_ready_seconds: Some(GATE_SECONDS),
+        progress_deadline_seconds: Some(NO_DEADLINE_SECONDS),
+        ..Patch::default()
+    })
 }
 
 /// Stops everything where it is. `surplus` pods above the desired number are

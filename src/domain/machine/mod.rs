@@ -30,7 +30,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     failure::{self, Cause, Measure, Verdict},
-    intent::Change,
+    intent::{Change, Intent},
     observation::{DeploymentView, Observation, PodView},
     order::{Kind, Order, Snapshot, State, Step},
 };
@@ -163,7 +163,8 @@ pub fn decide(order: &Order, observation: &Observation, now: Timestamp) -> Decis
         return on_deadline(order, now, "the Deployment controller does not react").unwrap_or_else(|| wait(Some(deadline(order))));
     }
     if ended {
-        let rests = matches!(order.step, Step::Hold | Step::Freeze);
+        let is_paused = |intent: &Intent| matches!(&intent.change, Change::Patch(patch) if patch.paused == Some(true));
+        let rests = matches!(order.step, Step::Hold | Step::Freeze) && order.intent.as_ref().is_none_or(is_paused);
         return if rests { done(order) } else { restore::freeze(order, view) };
     }
     // Where only the number of pods changes, the template is anybody's.

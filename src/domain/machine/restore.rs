@@ -41,20 +41,29 @@ pub(super) fn come_back(order: &Order, view: &DeploymentView, now: Timestamp) ->
     release::await_pods(order, view, now, min_ready, view.replicas)
 }
 
-/// Brings the Deployment of an order that ended half way to rest where it is. While the gate still
-/// lets pods of the batch come or go, a number for the rest would be wrong by the
-/// time it is written, and Kubernetes would make up the difference in both
-/// versions: so the batch's numbers are awaited, Ready or not.
+/// Brings the Deployment of an order that ended half way to rest where it is.
+///
+/// While pods still come or go, a number for the rest would be wrong by the time it
+/// is written, and Kubernetes would make up the difference in both versions, Ready
+/// pods or not. So a write that may still arrive is fenced off first; the gate closes
+/// where it is open; what it lets through is awaited, Ready or not; and then the
+/// Deployment is paused with the numbers that are left.
 pub(super) fn freeze(order: &Order, view: &DeploymentView) -> Decision {
     let Some(snapshot) = &order.snapshot else { return done(order) };
-    let old: i32 = view.old.iter().map(|set| set.desired).sum();
-    if let Some((new_at_rest, old_at_rest)) = change::rest(&view.settings, view.replicas)
-        && (view.new_desired() < new_at_rest || old > old_at_rest)
-    {
-        return wait(None);
+    let stopping = Move::new(order, order.state, Step::Freeze);
+    let old = view.old_desired();
+    if !change::is_recreate(&view.settings) {
+        if order.intent.as_ref().is_some_and(|intent| intent.applied.is_none()) {
+            return stopping.with(change::fence()).decided();
+        }
+        match change::rest(&view.settings, view.replicas) {
+            None if !view.settings.paused => return stopping.with(change::close(order, snapshot, view)).decided(),
+            Some((new_at_rest, old_at_rest)) if view.new_desired() < new_at_rest || old > old_at_rest => return wait(None),
+            None | Some(_) => {}
+        }
     }
     let surplus = (view.new_desired() + old - view.replicas).max(0);
-    Move::new(order, order.state, Step::Freeze).with(change::freeze(&snapshot.settings, min_ready_seconds(order), surplus)).decided()
+    stopping.with(change::freeze(&snapshot.settings, min_ready_seconds(order), surplus)).decided()
 }
 
 /// Somebody else changed the template. Their version is left alone; only the

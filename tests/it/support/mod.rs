@@ -2,6 +2,7 @@
 
 pub mod authority;
 pub mod files;
+pub mod held;
 pub mod real;
 pub mod watcher;
 
@@ -106,6 +107,11 @@ impl Running {
         Self { task: tokio::spawn(executor.run(stop.clone())), stop }
     }
 
+    /// Nobody at work.
+    pub fn none() -> Self {
+        Self { stop: CancellationToken::new(), task: tokio::spawn(async {}) }
+    }
+
     /// Ends it in good order.
     pub async fn stop(self) {
         self.stop.cancel();
@@ -125,24 +131,34 @@ impl App {
 
     pub async fn start_with(pool: PgPool, config: Config) -> Self {
         let simulation = SimulatedCluster::start(config);
-        let mut app = Self::on(pool, simulation.client(), "default").await;
+        let mut app = Self::on(pool, simulation.client(), "default", LEASE).await;
         app.simulation = Some(simulation);
         app
+    }
+
+    /// On a simulated cluster on which the executor's writes can be held. Leases last
+    /// longer than any of them is held.
+    pub async fn start_held(pool: PgPool) -> (Self, held::Held) {
+        let simulation = SimulatedCluster::start(Config { start_delay: Duration::from_millis(10), ..Config::default() });
+        let held = held::Held::new(simulation.service());
+        let mut app = Self::on(pool, kube::Client::new(held.clone(), "default"), "default", DEADLINE).await;
+        app.simulation = Some(simulation);
+        (app, held)
     }
 
     /// On the real control plane of `SLUICE_TEST_KUBECONFIG`, in a namespace of its own.
     pub async fn start_real(pool: PgPool) -> Self {
         let client = real::client().await;
         let namespace = real::namespace(&client).await;
-        Self::on(pool, client, &namespace).await
+        Self::on(pool, client, &namespace, LEASE).await
     }
 
-    async fn on(pool: PgPool, client: kube::Client, namespace: &str) -> Self {
+    async fn on(pool: PgPool, client: kube::Client, namespace: &str, lease: Duration) -> Self {
         let (pool, clock) = (own_pool(&pool).await, Clock::default());
         let store = Store::on(pool.clone());
         store.register_cluster(CLUSTER).await.unwrap();
         let service = Service::new(store.clone(), clock.clone(), settings(Tolerance::default()));
-        let executor = Running::start(&store, client.clone(), &clock, LEASE);
+        let executor = Running::start(&store, client.clone(), &clock, lease);
         let app = Self {
             service,
             store,
@@ -165,7 +181,6 @@ impl App {
 
     /// One whose orders another program drives.
     pub fn asking(service: Service, store: Store, client: kube::Client, namespace: &str) -> Self {
-        let executor = Running { stop: CancellationToken::new(), task: tokio::spawn(async {}) };
         Self {
             service,
             store,
@@ -173,7 +188,7 @@ impl App {
             simulation: None,
             client,
             namespace: namespace.into(),
-            executor,
+            executor: Running::none(),
             _connections: Connections(None),
         }
     }
@@ -198,6 +213,16 @@ impl App {
     pub async fn hand_over(&mut self) {
         let next = Running::start(&self.store, self.client.clone(), &self.clock, LEASE);
         std::mem::replace(&mut self.executor, next).stop().await;
+    }
+
+    /// Ends the executor in good order, and starts none.
+    pub async fn stop_executor(&mut self) {
+        std::mem::replace(&mut self.executor, Running::none()).stop().await;
+    }
+
+    /// Starts another, whose leases last so long.
+    pub fn start_executor(&mut self, lease: Duration) {
+        self.executor = Running::start(&self.store, self.client.clone(), &self.clock, lease);
     }
 
     pub fn deployments(&self) -> Api<Deployment> {
@@ -263,8 +288,17 @@ impl App {
 }
 
 /// Polls until `probe` answers, or fails with what it said last.
-pub async fn eventually<T, F: Future<Output = Result<T, String>>>(mut probe: impl FnMut() -> F) -> T {
-    let mut ticks = tokio::time::interval(Duration::from_millis(10));
+pub async fn eventually<T, F: Future<Output = Result<T, String>>>(probe: impl FnMut() -> F) -> T {
+    poll(Duration::from_millis(10), probe).await
+}
+
+/// The same where many wait at once, and nothing is missed in between.
+pub async fn at_leisure<T, F: Future<Output = Result<T, String>>>(probe: impl FnMut() -> F) -> T {
+    poll(Duration::from_millis(50), probe).await
+}
+
+async fn poll<T, F: Future<Output = Result<T, String>>>(every: Duration, mut probe: impl FnMut() -> F) -> T {
+    let mut ticks = tokio::time::interval(every);
     let mut last = String::new();
     let found = tokio::time::timeout(DEADLINE, async {
         loop {

@@ -1,4 +1,4 @@
-//! What somebody outside sees of an application's pods, by a watch of their own.
+//! What somebody outside sees of applications' pods, by a watch of their own.
 
 use std::{
     collections::HashMap,
@@ -12,6 +12,7 @@ use kube::{
     api::ResourceExt,
     runtime::watcher::{self, Event},
 };
+use sluice::domain::spec::NAME_LABEL;
 use tokio::{sync::oneshot, task::JoinHandle};
 
 /// Pods per image, as seen from outside.
@@ -29,114 +30,179 @@ impl Sight {
     }
 }
 
+/// What was seen of one application.
+#[derive(Default)]
+struct Seen {
+    /// Image of each pod, and whether it is Ready.
+    pods: HashMap<String, (String, bool)>,
+    /// Size of each ReplicaSet.
+    sizes: HashMap<String, i32>,
+    sights: Vec<Sight>,
+    wanted: i32,
+}
+
+/// By the application's name.
+type All = Arc<Mutex<HashMap<String, Seen>>>;
+
+/// Watches the pods of every application of a namespace.
+pub struct Watches {
+    all: All,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl Watches {
+    /// Begins to watch; returns once the present pods are known.
+    pub async fn start(client: Client, namespace: &str) -> Self {
+        Self::choose(client, namespace, NAME_LABEL).await
+    }
+
+    async fn choose(client: Client, namespace: &str, labels: &str) -> Self {
+        let all = All::default();
+        let config = watcher::Config::default().labels(labels);
+        let (listed, is_listed) = oneshot::channel();
+        let tasks = [
+            tokio::spawn(add_up(Api::namespaced(client.clone(), namespace), config.clone(), all.clone())),
+            tokio::spawn(follow(Api::namespaced(client, namespace), config, all.clone(), listed)),
+        ];
+        is_listed.await.unwrap();
+        Self { all, tasks }
+    }
+
+    /// What is seen of one application.
+    pub fn of(&self, name: &str) -> Watch {
+        Watch { name: name.into(), all: self.all.clone(), _own: None }
+    }
+}
+
+impl Drop for Watches {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
 /// Watches the pods of one application, and remembers every state it saw; and the
 /// sizes of its ReplicaSets.
 pub struct Watch {
-    seen: Arc<Mutex<Vec<Sight>>>,
-    wanted: Arc<Mutex<i32>>,
-    tasks: [JoinHandle<()>; 2],
+    name: String,
+    all: All,
+    /// Where nobody else watches.
+    _own: Option<Watches>,
 }
 
 impl Watch {
     /// Begins to watch; returns once the present pods are known.
     pub async fn start(client: Client, namespace: &str, name: &str) -> Self {
-        let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
-        let sets: Api<ReplicaSet> = Api::namespaced(client, namespace);
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let (listed, is_listed) = oneshot::channel();
-        let config = watcher::Config::default().labels(&format!("app.kubernetes.io/name={name}"));
-        let wanted = Arc::new(Mutex::new(0));
-        let tasks = [tokio::spawn(add_up(sets, config.clone(), wanted.clone())), tokio::spawn(follow(api, config, seen.clone(), listed))];
-        is_listed.await.unwrap();
-        Self { seen, wanted, tasks }
+        let own = Watches::choose(client, namespace, &format!("{NAME_LABEL}={name}")).await;
+        let watch = own.of(name);
+        watch.look(Seen::note);
+        Self { _own: Some(own), ..watch }
+    }
+
+    fn look<T>(&self, at: impl FnOnce(&mut Seen) -> T) -> T {
+        at(self.all.lock().unwrap().entry(self.name.clone()).or_default())
     }
 
     /// Ends the watch: all states that were seen, in order.
     pub fn end(self) -> Vec<Sight> {
-        self.tasks.iter().for_each(JoinHandle::abort);
-        self.seen.lock().unwrap().clone()
+        self.so_far()
+    }
+
+    /// All states that were seen since this was asked last, in order. The newest of
+    /// them is also the first of the next time.
+    pub fn so_far(&self) -> Vec<Sight> {
+        self.look(|seen| {
+            let newest = seen.sights.last().cloned();
+            std::mem::replace(&mut seen.sights, newest.into_iter().collect())
+        })
     }
 
     /// Most pods of an image that were there at once so far.
     pub fn most(&self, image: &str) -> i32 {
-        self.seen.lock().unwrap().iter().map(|sight| sight.of(image)).max().unwrap_or(0)
+        self.look(|seen| seen.sights.iter().map(|sight| sight.of(image)).max().unwrap_or(0))
     }
 
     /// Most pods that all ReplicaSets together should have had at once so far. This is
     /// what Kubernetes keeps exactly: a ReplicaSet made smaller has its pods until
     /// its own controller looks, so for a moment there may be more of these.
     pub fn most_wanted(&self) -> i32 {
-        *self.wanted.lock().unwrap()
+        self.look(|seen| seen.wanted)
     }
 
     /// The newest state.
     pub fn now(&self) -> Sight {
-        self.seen.lock().unwrap().last().cloned().unwrap_or_default()
+        self.look(|seen| seen.sights.last().cloned().unwrap_or_default())
     }
 }
 
-async fn add_up(api: Api<ReplicaSet>, config: watcher::Config, wanted: Arc<Mutex<i32>>) {
-    let mut sizes: HashMap<String, i32> = HashMap::new();
+async fn add_up(api: Api<ReplicaSet>, config: watcher::Config, all: All) {
     let mut events = watcher::watcher(api, config).boxed();
     while let Some(event) = events.next().await {
-        match event.expect("the watch must hold") {
-            Event::Init => sizes.clear(),
+        let event = event.expect("the watch must hold");
+        let mut all = all.lock().unwrap();
+        match event {
+            Event::Init => all.values_mut().for_each(|seen| seen.sizes.clear()),
             Event::InitApply(set) | Event::Apply(set) => {
-                sizes.insert(set.name_any(), set.spec.and_then(|spec| spec.replicas).unwrap_or(0));
+                let seen = all.entry(application(&set)).or_default();
+                seen.sizes.insert(set.name_any(), set.spec.and_then(|spec| spec.replicas).unwrap_or(0));
+                seen.wanted = seen.wanted.max(seen.sizes.values().sum());
             }
-            Event::Delete(set) => drop(sizes.remove(&set.name_any())),
+            Event::Delete(set) => drop(all.entry(application(&set)).or_default().sizes.remove(&set.name_any())),
             Event::InitDone => {}
         }
-        let mut most = wanted.lock().unwrap();
-        *most = (*most).max(sizes.values().sum());
     }
 }
 
-async fn follow(api: Api<Pod>, config: watcher::Config, seen: Arc<Mutex<Vec<Sight>>>, listed: oneshot::Sender<()>) {
+async fn follow(api: Api<Pod>, config: watcher::Config, all: All, listed: oneshot::Sender<()>) {
     let mut listed = Some(listed);
-    let mut pods: HashMap<String, (String, bool)> = HashMap::new();
     let mut events = watcher::watcher(api, config).boxed();
     while let Some(event) = events.next().await {
-        let complete = match event.expect("the watch must hold") {
-            Event::Init => {
-                pods.clear();
-                false
-            }
-            Event::InitApply(pod) => {
-                put(&mut pods, &pod);
-                false
-            }
+        let event = event.expect("the watch must hold");
+        let mut all = all.lock().unwrap();
+        match event {
+            Event::Init => all.values_mut().for_each(|seen| seen.pods.clear()),
+            Event::InitApply(pod) => all.entry(application(&pod)).or_default().put(&pod),
             Event::Apply(pod) => {
-                put(&mut pods, &pod);
-                true
+                let seen = all.entry(application(&pod)).or_default();
+                seen.put(&pod);
+                seen.note();
             }
             Event::Delete(pod) => {
-                pods.remove(&pod.name_any());
-                true
+                let seen = all.entry(application(&pod)).or_default();
+                seen.pods.remove(&pod.name_any());
+                seen.note();
             }
-            Event::InitDone => true,
-        };
-        if complete {
-            let mut sight = Sight::default();
-            for (image, ready) in pods.values() {
-                *sight.pods.entry(image.clone()).or_default() += 1;
-                sight.ready += i32::from(*ready);
-            }
-            seen.lock().unwrap().push(sight);
-            if let Some(listed) = listed.take() {
-                let _ = listed.send(());
+            Event::InitDone => {
+                all.values_mut().for_each(Seen::note);
+                if let Some(listed) = listed.take() {
+                    let _ = listed.send(());
+                }
             }
         }
     }
 }
 
-fn put(pods: &mut HashMap<String, (String, bool)>, pod: &Pod) {
-    if pod.metadata.deletion_timestamp.is_some() {
-        pods.remove(&pod.name_any());
-        return;
+fn application(object: &impl ResourceExt) -> String {
+    object.labels().get(NAME_LABEL).cloned().unwrap_or_default()
+}
+
+impl Seen {
+    fn put(&mut self, pod: &Pod) {
+        if pod.metadata.deletion_timestamp.is_some() {
+            self.pods.remove(&pod.name_any());
+            return;
+        }
+        let image = pod.spec.as_ref().and_then(|spec| spec.containers[0].image.clone()).unwrap_or_default();
+        let conditions = pod.status.iter().filter_map(|status| status.conditions.as_ref()).flatten();
+        let ready = conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+        self.pods.insert(pod.name_any(), (image, ready));
     }
-    let image = pod.spec.as_ref().and_then(|spec| spec.containers[0].image.clone()).unwrap_or_default();
-    let conditions = pod.status.iter().filter_map(|status| status.conditions.as_ref()).flatten();
-    let ready = conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
-    pods.insert(pod.name_any(), (image, ready));
+
+    fn note(&mut self) {
+        let mut sight = Sight::default();
+        for (image, ready) in self.pods.values() {
+            *sight.pods.entry(image.clone()).or_default() += 1;
+            sight.ready += i32::from(*ready);
+        }
+        self.sights.push(sight);
+    }
 }

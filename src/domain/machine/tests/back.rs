@@ -171,7 +171,6 @@ fn another_version_is_left_alone_and_only_the_borrowed_settings_go_back() {
 #[rstest]
 #[case(Step::Surge, rolling(3, 0), 3, 10, 3)]
 #[case(Step::Shrink, rolling(0, 3), 3, 7, 0)]
-#[case(Step::Finish, rolling("25%", "25%"), 10, 4, 4)]
 fn an_aborted_release_stops_with_the_pods_that_it_has(
     #[case] step: Step,
     #[case] strategy: Value,
@@ -186,6 +185,42 @@ fn an_aborted_release_stops_with_the_pods_that_it_has(
     assert_eq!(numbers(&frozen), (json!(surplus), json!(i32::from(surplus == 0)), Some(true), Some(5)), "a paused one has R + maxSurge");
     let patch = patch(&frozen);
     assert_eq!((patch.template, patch.replicas, patch.keep), (None, None, Keep::Unchanged), "still borrowed, for the next order");
+}
+
+/// How many pods there are by the time of the pause is known only behind a closed gate.
+#[rstest]
+#[case::all_at_once(Step::Surge, rolling("25%", 0), 3, 9, rolling(2, 0))]
+#[case::a_way_back(Step::Return, rolling("100%", 0), 10, 6, rolling(6, 0))]
+#[case::at_its_end(Step::Finish, rolling("25%", "25%"), 10, 4, rolling(4, 0))]
+#[case::none_too_many(Step::Finish, rolling("25%", "25%"), 5, 5, rolling(1, 0))]
+#[case::without_surge(Step::Surge, rolling(0, 2), 2, 8, rolling(0, 2))]
+#[case::without_surge_in_percent(Step::Surge, rolling("0%", "25%"), 2, 8, rolling(0, 2))]
+fn the_gate_closes_before_an_aborted_release_is_stopped_that_goes_on_by_itself(
+    #[case] step: Step,
+    #[case] strategy: Value,
+    #[case] new: i32,
+    #[case] old: i32,
+    #[case] closed: Value,
+) {
+    let mut view = shown(new, None, old);
+    (view.settings.strategy, view.settings.min_ready_seconds) = (strategy.clone(), 5);
+    let mut order = aborted_at(step);
+    if step == Step::Surge {
+        order.snapshot.as_mut().unwrap().settings.strategy = strategy;
+    }
+    let closing = moved(ask(&order, view.clone(), at(SOON)));
+    assert_eq!((closing.state, closing.step), (State::Aborted, Step::Freeze));
+    let patch = patch(&closing);
+    assert_eq!((patch.strategy.as_ref(), patch.paused, patch.min_ready_seconds), (Some(&closed), Some(false), Some(GATE_SECONDS)));
+
+    // Seen to be made, it is followed by the pause.
+    let intent = Intent { change: closing.change.clone().unwrap(), applied: Some(1) };
+    let order = Order { step: Step::Freeze, intent: Some(intent), ..order };
+    (view.settings.strategy, view.settings.min_ready_seconds) = (closed, GATE_SECONDS);
+    let frozen = moved(ask(&order, view, at(SOON)));
+    let surplus = (new + old - 10).max(0);
+    assert_eq!((frozen.state, frozen.step), (State::Aborted, Step::Freeze));
+    assert_eq!(numbers(&frozen), (json!(surplus), json!(i32::from(surplus == 0)), Some(true), Some(5)));
 }
 
 #[test]
@@ -204,12 +239,14 @@ fn an_aborted_release_is_not_stopped_while_pods_of_its_batch_come_or_go() {
 }
 
 #[test]
-fn an_aborted_release_is_stopped_whether_or_not_its_last_change_was_made() {
+fn an_aborted_release_whose_last_change_may_still_arrive_is_fenced_before_it_is_stopped() {
     let mut unmade = aborted_at(Step::Rearm);
     unmade.intent.as_mut().unwrap().applied = None;
     let mut paused = shown(3, Some(at(0)), 7);
     (paused.settings.paused, paused.settings.strategy) = (true, rolling(0, 1));
-    let frozen = moved(ask(&unmade, paused, at(SOON)));
+    let fencing = moved(ask(&unmade, paused.clone(), at(SOON)));
+    assert_eq!((fencing.step, patch(&fencing)), (Step::Freeze, Patch::default()));
+    let frozen = moved(ask(&aborted_at(Step::Rearm), paused, at(SOON)));
     assert_eq!((frozen.step, numbers(&frozen).0), (Step::Freeze, json!(0)));
 }
 
@@ -217,14 +254,17 @@ fn an_aborted_release_is_stopped_whether_or_not_its_last_change_was_made() {
 fn a_release_with_recreate_is_stopped_by_the_pause_alone() {
     let mut order = aborted_at(Step::Surge);
     order.snapshot.as_mut().unwrap().settings.strategy = json!({ "type": "Recreate" });
-    let patch = patch(&moved(ask(&order, shown(3, None, 0), at(SOON))));
+    let mut view = shown(3, None, 0);
+    view.settings.strategy = json!({ "type": "Recreate" });
+    let patch = patch(&moved(ask(&order, view, at(SOON))));
     assert_eq!((patch.strategy, patch.paused), (Some(json!({ "type": "Recreate" })), Some(true)));
 }
 
 #[test]
 fn an_aborted_release_is_at_rest_once_the_controller_has_seen_it() {
     for step in [Step::Freeze, Step::Hold] {
-        let order = aborted_at(step);
+        let pause = Change::Patch(Patch { paused: Some(true), ..Patch::default() });
+        let order = Order { intent: Some(Intent { change: pause, applied: Some(APPLIED) }), ..aborted_at(step) };
         let mut unseen = shown(3, None, 7);
         unseen.observed = false;
         assert_waits(&ask(&order, unseen, at(1_000_000)), None);

@@ -93,11 +93,8 @@ impl Play {
 
     /// What an executor does in one round; it may die at any point of it.
     fn execute(&mut self) {
-        // All at once, the native controller goes on by itself: its pods may change
-        // between the decision to stop it and the write. Here they do not.
-        let at_once = self.order.step == Step::Freeze && self.order.strategy.count() == 1;
         if self.order.has_change_to_make() {
-            if !at_once && self.chance.random_ratio(1, 4) {
+            if self.chance.random_ratio(1, 4) {
                 return;
             }
             let intent = self.order.intent.as_ref().unwrap();
@@ -119,13 +116,6 @@ impl Play {
             Decision::Move(_) if self.chance.random_ratio(1, 4) => {}
             Decision::Move(step) => {
                 self.write(&step);
-                // Nor does a late write land in that moment.
-                if self.order.step == Step::Freeze {
-                    self.late = None;
-                }
-                if self.order.step == Step::Freeze && self.order.strategy.count() == 1 {
-                    self.execute();
-                }
             }
             Decision::Wait { until, rest: true } if self.order.step == Step::Hold && self.goes_on => match until {
                 Some(until) => self.cluster.now = until,
