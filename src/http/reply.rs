@@ -171,7 +171,7 @@ fn without_colour_code(text: &str) -> &str {
 /// `{}` around a list, as EDAS wraps its lists (R6, K13): `wrapped! { Name, Key: Item }`
 /// is a struct whose only field is written as `Key`.
 macro_rules! wrapped {
-    ($(#[$doc:meta])* $name:ident, $key:literal: $item:ty) => {
+    ($(#[$doc:meta])* $name:ident, $key:tt: $item:ty) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Default, serde::Serialize, utoipa::ToSchema)]
         pub struct $name {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::super::{
     error::ApiError,
-    params::{Params, read_json},
+    params::{Params, escapes_nul, read_json},
 };
 use crate::domain::{
     Rejection,
@@ -44,6 +44,9 @@ pub fn read_envs(params: &Params) -> Result<Envs, ApiError> {
         "null" => return Ok((Field::Keep, Field::Keep)),
         "" | "{}" | "[]" => return Ok((Field::Clear, Field::Clear)),
         _ => {}
+    }
+    if escapes_nul(text) {
+        return Err(refuse("it holds the character U+0000"));
     }
     let items: Vec<Value> = serde_json::from_str(text).map_err(|_| refuse("it is not a JSON list"))?;
     let (mut variables, mut from_keys) = (Vec::with_capacity(items.len()), Vec::new());

@@ -11,7 +11,10 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
-    super::{error::ApiError, params::Params},
+    super::{
+        error::ApiError,
+        params::{Params, escapes_nul},
+    },
     environment::read_env_froms,
     probe,
 };
@@ -25,7 +28,7 @@ use crate::domain::{
 const LONGEST_GRACE: i64 = 86_400;
 
 /// Most disk space that is accepted, in GB.
-const MOST_DISK: u32 = 1_000_000;
+pub const MOST_DISK: u32 = 1_000_000;
 
 const FILES: &str = r#"allowed is a list of {"name":"…","type":"ConfigMap" or "Secret","mountPath":"/…"}"#;
 const NODE_FOLDERS: &str = r#"allowed is a list of {"type":"" or a hostPath type of Kubernetes,"nodePath":"/…","mountPath":"/…"}"#;
@@ -219,7 +222,9 @@ fn security(params: &Params) -> Result<Field<Value>, ApiError> {
 fn yaml(encoded: &str) -> Result<Value, String> {
     let bytes = STANDARD.decode(encoded.trim()).map_err(|_| "it is not base64".to_owned())?;
     let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
-    serde_saphyr::from_str(&text).map_err(|error| format!("it is not YAML: {}", error.to_string().lines().next().unwrap_or_default()))
+    let value: Value = serde_saphyr::from_str(&text)
+        .map_err(|error| format!("it is not YAML: {}", error.to_string().lines().next().unwrap_or_default()))?;
+    if escapes_nul(&value.to_string()) { Err("it holds the character U+0000, which nothing can store".into()) } else { Ok(value) }
 }
 
 #[cfg(test)]
