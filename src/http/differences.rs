@@ -196,7 +196,8 @@ fn a_mistake_of_each_kind_is_found() {
         differences(&other).difference(&before).cloned().collect()
     };
     let parameter = |operation: &mut Value, key: &str, value: Value| operation["parameters"][1][key] = value;
-    let expected: [(&dyn Fn(&mut Value), &[&str]); 6] = [
+    type Mistake<'a> = (&'a dyn Fn(&mut Value), &'a [&'a str]);
+    let expected: [Mistake<'_>; 6] = [
         (&|it| parameter(it, "required", json!(false)), &["ScaleK8sApplication parameter Replicas is not required"]),
         (
             &|it| parameter(it, "schema", json!({"type": "string"})),

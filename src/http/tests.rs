@@ -22,6 +22,7 @@ use crate::{
     store::Store,
 };
 
+mod forms;
 mod operations;
 mod packages;
 mod precheck;
@@ -34,6 +35,7 @@ mod signed;
 mod tags;
 mod tls;
 mod wire;
+mod wrong;
 
 fn service_on(pool: PgPool) -> Service {
     let settings =

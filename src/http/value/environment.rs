@@ -12,7 +12,7 @@ use super::super::{
     params::{Params, escapes_nul, read_json},
 };
 use crate::domain::{
-    Rejection,
+    Rejection, name,
     spec::{EnvVar, Field},
 };
 
@@ -99,6 +99,9 @@ pub fn read_env_froms(params: &Params) -> Result<(Field<Vec<Value>>, Vec<Value>)
     for (index, item) in items.into_iter().enumerate() {
         let of = ["configMapRef", "secretRef"].into_iter().find(|kind| item[*kind]["name"].as_str().is_some_and(|name| !name.is_empty()));
         if let Some(kind) = of {
+            if !item[kind]["name"].as_str().is_some_and(name::is_subdomain) {
+                return Err(Rejection::invalid("EnvFroms", &item, format!("at [{index}]: no {kind} can have this name; {ALLOWED}")).into());
+            }
             whole.push(json!({ kind: { "name": item[kind]["name"] } }));
         } else if item["name"].as_str().is_some_and(|name| !name.is_empty()) && is_key(&item["valueFrom"]) {
             from_keys.push(json!({ "name": item["name"], "valueFrom": item["valueFrom"] }));
