@@ -47,6 +47,9 @@ impl Store {
     /// [`StoreError::Fenced`] if the lease is lost, or the order ended meanwhile.
     pub async fn advance(&self, lease: Lease, order: &Order, step: &Move, now: Timestamp) -> Result<Option<Opened>, StoreError> {
         let mut tx = self.begin().await?;
+        if step.state.is_final() || step.roll_back {
+            tx.lock_application_of(order.id).await?;
+        }
         let settling = step.state.is_final() && (step.change.is_some() || step.settles);
         let written = sqlx::query!(
             "/* advance */ UPDATE change_order SET

@@ -75,11 +75,15 @@ impl Tx {
     /// Loads an application and locks its row: orders of one application are
     /// accepted one after the other. Also says how an earlier order left it.
     ///
+    /// Whoever needs the rows of both locks the application before its order, so
+    /// that two never wait for each other. Rows that merely refer to it can be
+    /// written meanwhile.
+    ///
     /// # Errors
     /// [`Rejection::UnknownApplication`].
     pub async fn lock_application(&mut self, id: ApplicationId) -> Result<(Application, Option<Snapshot>), StoreError> {
         let row = sqlx::query!(
-            "/* lock_application */ SELECT resting_snapshot FROM application WHERE id = $1 AND deleted_at IS NULL FOR UPDATE",
+            "/* lock_application */ SELECT resting_snapshot FROM application WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE",
             id.0
         )
         .fetch_optional(self.connection())

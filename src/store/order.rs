@@ -151,17 +151,31 @@ impl Tx {
         Ok(())
     }
 
-    /// Loads an order and locks its row, so that nothing of it changes before
-    /// the transaction ends.
+    /// Loads an order and locks its row and its application's, so that nothing of
+    /// it changes before the transaction ends.
     ///
     /// # Errors
     /// [`Rejection::UnknownOrder`].
     pub async fn lock_order(&mut self, id: OrderId) -> Result<Order, StoreError> {
+        self.lock_application_of(id).await?;
         sqlx::query!("/* lock_order */ SELECT id FROM change_order WHERE id = $1 FOR UPDATE", id.0)
             .fetch_optional(self.connection())
             .await?
             .ok_or_else(|| Rejection::UnknownOrder(id.to_string()))?;
         load(self.connection(), id).await?.ok_or_else(|| Rejection::UnknownOrder(id.to_string()).into())
+    }
+
+    /// Locks the row of an order's application: before the order's own, as
+    /// [`Tx::lock_application`] says.
+    pub(super) async fn lock_application_of(&mut self, order: OrderId) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* lock_application_of */ SELECT a.id FROM application a JOIN change_order o ON o.application_id = a.id WHERE o.id = $1
+             FOR NO KEY UPDATE OF a",
+            order.0
+        )
+        .fetch_optional(self.connection())
+        .await?;
+        Ok(())
     }
 
     /// The order that takes this one back.

@@ -119,6 +119,49 @@ async fn an_application_has_one_open_order(pool: PgPool) {
     assert_eq!((code.as_str(), rule.as_str()), ("23505", "change_order_open"));
 }
 
+/// A request comes in the moment an executor writes down a step, or the end: one
+/// of the two goes first, and neither is given up for the other.
+#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+async fn a_request_and_a_step_of_the_open_order_never_wait_for_each_other(pool: PgPool) {
+    let store = Store::on(pool.clone());
+    let web = application(&store, "web").await;
+    let id = order(&store, web, batches(1)).await.unwrap();
+    let lease = store.acquire("one", LEASE, now(), 10).await.unwrap()[0];
+    let loaded = store.order(id).await.unwrap().unwrap();
+
+    let mut request = store.begin().await.unwrap();
+    request.lock_application(web).await.unwrap();
+    store.advance(lease, &loaded, &step(State::Running, Step::Surge, None), now()).await.unwrap();
+    let refused = request.lock_order(id).await.map(|order| order.state).unwrap();
+    assert_eq!(refused, State::Running);
+    drop(request);
+
+    // The end touches the application too: it waits for the request, which does not
+    // wait for it.
+    let loaded = store.order(id).await.unwrap().unwrap();
+    let mut request = store.begin().await.unwrap();
+    request.lock_application(web).await.unwrap();
+    let ended = step(State::Succeeded, Step::Done, None);
+    let end = store.advance(lease, &loaded, &ended, now());
+    let answer = async {
+        eventually(async || {
+            let waiting: i64 =
+                sqlx::query_scalar("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+                    .fetch_one(&pool)
+                    .await
+                    .unwrap();
+            if waiting == 1 { Ok(()) } else { Err(format!("{waiting} wait")) }
+        })
+        .await;
+        let state = request.lock_order(id).await.map(|order| order.state);
+        request.commit().await.unwrap();
+        state
+    };
+    let (ended, seen) = futures::join!(end, answer);
+    ended.unwrap();
+    assert_eq!(seen.unwrap(), State::Running);
+}
+
 #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
 async fn an_order_that_ended_stays_as_it_ended(pool: PgPool) {
     let store = Store::on(pool.clone());

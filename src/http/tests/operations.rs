@@ -106,6 +106,9 @@ async fn each_operation_is_an_order_with_a_kind_of_its_own(pool: PgPool) {
     assert_eq!(codes.collect::<Vec<_>>(), expected);
 }
 
+/// Method, path and parameters of a call, and what its refusal must say.
+type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
+
 #[sqlx::test(migrator = "crate::store::MIGRATIONS")]
 async fn bad_input_is_named_and_writes_nothing(pool: PgPool) {
     let server = Server::start(pool).await;
@@ -113,9 +116,7 @@ async fn bad_input_is_named_and_writes_nothing(pool: PgPool) {
     let app = ("AppId", application.as_str());
     let orders = server.orders().await;
     let unknown = ("AppId", "01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e");
-    /// Method, path, parameters, and what the refusal says.
-    type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
-    let cases: &[Case<'_>] = &[
+    let cases: &[Case] = &[
         ("PUT", APPS, &[app], &["MissingReplicas", "Replicas is mandatory"]),
         ("PUT", APPS, &[app, ("Replicas", "-1")], &["InvalidReplicas", "-1", "from 0 to 100000"]),
         ("PUT", APPS, &[app, ("Replicas", "100001")], &["InvalidReplicas", "100001"]),
