@@ -12,6 +12,7 @@ pub mod id;
 pub mod intent;
 pub mod java;
 pub mod machine;
+pub mod name;
 pub mod observation;
 pub mod order;
 pub mod package;

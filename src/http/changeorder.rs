@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     domain::{Rejection, order::Kind, plan::Pace},
-    service::OrderView,
+    service::{self, OrderView},
 };
 
 /// The only instance group of a Kubernetes application.
@@ -293,11 +293,15 @@ pub async fn retry(State(edge): State<Edge>, call: Call) -> Result<Reply<RetryRe
     let task = call.params.required("TaskId")?;
     // Tasks and stages are named by their batch.
     let batch = task.split('@').next().unwrap_or(task);
-    let batch = batch.parse().map_err(|_| Rejection::UnknownBatch(task.chars().take(100).collect()))?;
+    let unknown = || ApiError::business("UnknownTask", format!("the task {} does not exist", task.chars().take(100).collect::<String>()));
+    let batch = batch.parse().map_err(|_| unknown())?;
     if call.params.boolean("RetryStatus")? == Some(false) {
         return Err(Rejection::invalid("RetryStatus", "false", "must be true or left out").into());
     }
-    let order = edge.service.retry(&call.caller, batch).await?;
+    let order = edge.service.retry(&call.caller, batch).await.map_err(|error| match error {
+        service::Error::Rejected(Rejection::UnknownBatch(_)) => unknown(),
+        other => other.into(),
+    })?;
     Ok(call.success(RetryReply { data: format!("success retry task: change order {order}") }))
 }
 

@@ -1,12 +1,15 @@
-//! The EDAS interface as data: its 162 operations with method, path, parameter
-//! names and reply shape; and the few of our own beside them.
+//! The EDAS interface as data: its 162 operations with method, path, parameters
+//! (name, type, required or not) and reply shape; and the few of our own beside them.
 //!
 //! `contract.json` is the product's 2017-08-01 interface description, trimmed;
 //! an operation is told by method and path alone (R1), since many clients send
 //! no `x-acs-action`. Which of the operations this server offers is the
 //! router's business, not known here.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::LazyLock,
+};
 
 use axum::http::Method;
 use serde::Deserialize;
@@ -26,6 +29,12 @@ pub struct Operation {
     pub form: bool,
     /// Names of its documented parameters, sorted.
     pub query: Vec<String>,
+    /// Those of them that the documentation requires, sorted.
+    #[serde(default)]
+    pub required: Vec<String>,
+    /// The types of those that are not texts: `integer`, `number`, `boolean` or `object`.
+    #[serde(default)]
+    pub types: BTreeMap<String, String>,
     /// Reply fields: a type's name, an object of fields, or a list of one item.
     pub reply: Map<String, Value>,
 }
@@ -88,6 +97,12 @@ pub fn find(method: &Method, path: &str) -> Option<&'static Operation> {
     if *own { CONTRACT.own.get(*index) } else { CONTRACT.operations.get(*index) }
 }
 
+/// Whether `parameter` of EDAS' `operation` is one of ours.
+#[cfg(test)]
+pub(super) fn is_own_parameter(operation: &str, parameter: &str) -> bool {
+    OWN_PARAMETERS.iter().any(|(name, parameters)| *name == operation && parameters.contains(&parameter))
+}
+
 impl Operation {
     /// Whether `parameter` is documented for this operation.
     #[must_use]
@@ -125,7 +140,10 @@ mod tests {
     fn all_162_operations_are_told_apart_by_method_and_path() {
         assert_eq!(operations().len(), 162);
         assert_eq!(CONTRACT.by_target.len(), 162 + own().len());
-        assert!(operations().iter().all(|it| it.query.is_sorted()));
+        for operation in operations() {
+            assert!(operation.query.is_sorted());
+            assert!(operation.required.iter().chain(operation.types.keys()).all(|it| operation.takes(it)), "{}", operation.name);
+        }
         assert_eq!(operations().iter().filter(|it| it.form).count(), 10);
     }
 

@@ -310,7 +310,7 @@ fn read_insert(params: &Params) -> Result<CreateApplication, ApiError> {
         params.required("ImageUrl")?;
     }
     let (env, from_keys) = read_envs(params)?;
-    let pull_secret = params.text("SecretName").map(Into::into);
+    let pull_secret = pods::thing(params, "SecretName")?;
     Ok(CreateApplication {
         name: params.required("AppName")?.into(),
         cluster: params.required("ClusterId")?.into(),

@@ -16,10 +16,13 @@ use super::{
     deploy::{LONGEST_BATCH, MOST_REPLICAS, OrderReply},
     error::ApiError,
     reply::{Reply, SUCCESS},
-    value::resource::{ProcessorNames, read_memory, read_processor},
+    value::{
+        pods::MOST_DISK,
+        resource::{ProcessorNames, read_memory, read_processor},
+    },
 };
 use crate::{
-    domain::{OrderId, spec::SpecChange},
+    domain::{OrderId, pods::PodChange, spec::SpecChange},
     service::{Configure, Describe, Scale, Start},
 };
 
@@ -121,6 +124,8 @@ pub async fn restart(State(edge): State<Edge>, call: Call) -> Result<Reply<Order
         ("McpuRequest" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Processor request in millicores; 0 removes it."),
         ("MemoryLimit" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Memory limit in MB; 0 removes it."),
         ("MemoryRequest" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Memory request in MB; 0 removes it."),
+        ("EphemeralStorageLimit" = Option<u32>, Query, minimum = 0, maximum = 1000000, description = "Limit of the disk space in GB; 0 removes it."),
+        ("EphemeralStorageRequest" = Option<u32>, Query, minimum = 0, maximum = 1000000, description = "Request of disk space in GB; 0 removes it."),
         ("Timeout" = Option<i64>, Query, minimum = 1, maximum = 1800, description = "Seconds until the order has failed; 600 if absent."),
     ),
     responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
@@ -135,6 +140,11 @@ pub async fn configure(State(edge): State<Edge>, call: Call) -> Result<Reply<Ord
             cpu_request: read_processor(params, ProcessorNames { cores: "CpuRequest", millicores: "McpuRequest" })?,
             memory_limit: read_memory(params, "MemoryLimit")?,
             memory_request: read_memory(params, "MemoryRequest")?,
+            pods: Box::new(PodChange {
+                disk_limit: params.integer("EphemeralStorageLimit", 0..=MOST_DISK)?,
+                disk_request: params.integer("EphemeralStorageRequest", 0..=MOST_DISK)?,
+                ..PodChange::default()
+            }),
             ..SpecChange::default()
         },
         timeout_seconds: params.integer("Timeout", 1..=1800)?,

@@ -30,6 +30,8 @@ pub mod component;
 pub mod contract;
 pub mod deploy;
 pub mod deploy_group;
+#[cfg(test)]
+mod differences;
 mod document;
 pub mod edge;
 pub mod error;

@@ -191,6 +191,15 @@ pub const OFFERS: &[Offer] = &[
             "RequestsmCpu",
             "LimitMem",
             "RequestsMem",
+            "Annotations",
+            "Labels",
+            "EnvFroms",
+            "ConfigMountDescs",
+            "LocalVolume",
+            "EmptyDirs",
+            "PvcMountDescs",
+            "LimitEphemeralStorage",
+            "RequestsEphemeralStorage",
         ],
     },
     Offer { operation: "StartK8sApplication", reads: &["AppId", "Replicas", "Timeout"] },
@@ -201,13 +210,25 @@ pub const OFFERS: &[Offer] = &[
     Offer { operation: "UpdateK8sApplicationBaseInfo", reads: &["AppId", "Description", "Owner", "Email", "PhoneNumber"] },
     Offer {
         operation: "UpdateK8sApplicationConfig",
-        reads: &["AppId", "ClusterId", "CpuLimit", "McpuLimit", "CpuRequest", "McpuRequest", "MemoryLimit", "MemoryRequest", "Timeout"],
+        reads: &[
+            "AppId",
+            "ClusterId",
+            "CpuLimit",
+            "McpuLimit",
+            "CpuRequest",
+            "McpuRequest",
+            "MemoryLimit",
+            "MemoryRequest",
+            "EphemeralStorageLimit",
+            "EphemeralStorageRequest",
+            "Timeout",
+        ],
     },
 ];
 
 /// Parameters that say nothing here, whatever their value: the region, which
 /// some SDKs put into every query.
-const SAY_NOTHING: &[&str] = &["RegionId", "ServiceCode"];
+pub(super) const SAY_NOTHING: &[&str] = &["RegionId", "ServiceCode"];
 
 /// Whether `operation` is offered.
 #[must_use]

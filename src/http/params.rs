@@ -4,7 +4,8 @@
 //! the signature covers their decoded values. Present but empty is not the same
 //! as absent (R15), booleans come in any case (R14), numbers as decimal text,
 //! and many values hold JSON in which null means absent (R26). Errors name the
-//! parameter, its value and what is allowed. Knows no operation.
+//! parameter, its value and what is allowed. Control characters are in no value:
+//! nothing could store or show all of them. Knows no operation.
 
 use std::ops::RangeInclusive;
 
@@ -13,6 +14,9 @@ use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 use crate::domain::{Rejection, spec::Field};
+
+/// Parameters whose values may hold a password: no error shows them.
+const SECRET: &[&str] = &["Envs", "PackageUrl"];
 
 /// A request's parameters in the order sent; no name is there twice.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,16 +27,24 @@ impl Params {
     /// `=` has the empty value.
     ///
     /// # Errors
-    /// Text that is not UTF-8, or a name that is there more than once: which of
-    /// the two was meant cannot be told.
+    /// Text that is not UTF-8 or has control characters, or a name that is there
+    /// more than once: which of the two was meant cannot be told.
     pub fn parse(encoded: &str) -> Result<Self, ApiError> {
         let mut pairs: Vec<(String, String)> = Vec::new();
         for pair in encoded.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = decode(name).ok_or_else(|| ApiError::unreadable("The name of a parameter is not percent-encoded UTF-8."))?;
-            let value = decode(value).ok_or_else(|| ApiError::invalid(&name, value, "must be percent-encoded UTF-8"))?;
+            if name.chars().any(char::is_control) {
+                return Err(ApiError::unreadable("The name of a parameter has a control character, which is not allowed."));
+            }
+            let value = decode(value).ok_or_else(|| ApiError::invalid(&name, shown(&name, value), "must be percent-encoded UTF-8"))?;
+            if let Some(place) = value.chars().position(is_forbidden) {
+                let character = value.chars().nth(place).map_or(0, u32::from);
+                let allowed = format!("must not hold control characters, and U+{character:04X} is its character {}", place + 1);
+                return Err(ApiError::invalid(&name, shown(&name, &value), &allowed));
+            }
             if pairs.iter().any(|(present, _)| *present == name) {
-                return Err(ApiError::invalid(&name, &value, "may be given only once"));
+                return Err(ApiError::invalid(&name, shown(&name, &value), "may be given only once"));
             }
             pairs.push((name, value));
         }
@@ -46,7 +58,7 @@ impl Params {
     pub fn merge(&mut self, other: Self) -> Result<(), ApiError> {
         for (name, value) in other.0 {
             if self.raw(&name).is_some() {
-                return Err(ApiError::invalid(&name, &value, "may be given only once, in the query or in the body"));
+                return Err(ApiError::invalid(&name, shown(&name, &value), "may be given only once, in the query or in the body"));
             }
             self.0.push((name, value));
         }
@@ -129,6 +141,9 @@ impl Params {
 
 /// Reads JSON; the error says where in it something is wrong, and what.
 pub(super) fn read_json<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    if escapes_nul(text) {
+        return Err("it holds the character U+0000, which nothing can store".into());
+    }
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let (path, inner) = (error.path().to_string(), error.into_inner());
@@ -136,6 +151,21 @@ pub(super) fn read_json<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     })?;
     reader.end().map_err(|error| format!("there is more behind the JSON: {error}"))?;
     Ok(value)
+}
+
+/// Whether a text of the JSON has `\u0000`, which is no control character yet.
+pub(super) fn escapes_nul(json: &str) -> bool {
+    // A backslash that is itself escaped begins nothing.
+    json.replace(r"\\", "").contains(r"\u0000")
+}
+
+/// Lines and columns are what texts are made of; the rest means nothing in any of them.
+fn is_forbidden(character: char) -> bool {
+    character.is_control() && !matches!(character, '\t' | '\n' | '\r')
+}
+
+fn shown<'a>(name: &str, value: &'a str) -> &'a str {
+    if SECRET.contains(&name) { "(not shown)" } else { value }
 }
 
 fn decode(text: &str) -> Option<String> {
@@ -176,6 +206,26 @@ mod tests {
     fn text_that_is_not_utf8_is_refused() {
         assert!(message(Params::parse("Desc=%FF").unwrap_err()).starts_with("InvalidDesc: "));
         assert!(message(Params::parse("%FF=1").unwrap_err()).starts_with("InvalidParameter: "));
+    }
+
+    #[test]
+    fn control_characters_are_refused_by_name_and_secrets_are_not_shown() {
+        let said = |query: &str| message(Params::parse(query).unwrap_err());
+        let text = said("Desc=ab%07c");
+        assert!(text.starts_with("InvalidDesc: ") && text.contains("abc") && text.contains("U+0007 is its character 3"), "{text}");
+        assert!(said("Desc=%00").contains("U+0000"));
+        assert!(said("A%00=1").starts_with("InvalidParameter: "));
+        for secret in ["Envs=pass%07word", "PackageUrl=pass&PackageUrl=password", "Envs=pass%FF"] {
+            assert!(said(secret).contains("(not shown)") && !said(secret).contains("pass"), "{}", said(secret));
+        }
+        assert!(Params::parse("Command=a%0Ab%09c%0D%0A").is_ok());
+    }
+
+    #[test]
+    fn json_that_hides_a_nul_is_refused() {
+        assert!(read_json::<Value>(r#"["a\u0000"]"#).unwrap_err().contains("U+0000"));
+        assert!(read_json::<Value>(r#"["\\\u0000"]"#).unwrap_err().contains("U+0000"));
+        assert_eq!(read_json::<Value>(r#"["\\u0000"]"#).unwrap(), json!(["\\u0000"]));
     }
 
     #[test]

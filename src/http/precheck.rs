@@ -14,12 +14,11 @@ use super::{
     deploy::read_deploy,
     error::ApiError,
     reply::Reply,
-    value::{environment::read_envs, resource::read_memory},
+    value::{environment::read_envs, pods, resource::read_memory},
 };
 use crate::{
     domain::{
         plan::Gate,
-        pods::PodChange,
         precheck::{Check as Judged, Plan as Planned, Report, Subject, Verdict},
         preview::PreviewBatch,
         spec::SpecChange,
@@ -172,6 +171,15 @@ pub struct Check {
         ("RequestsmCpu" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Processor request in millicores; 0 = none."),
         ("LimitMem" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Memory limit in MB; 0 = none."),
         ("RequestsMem" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Memory request in MB; 0 = none."),
+        ("Annotations" = Option<String>, Query, description = "Annotations of the instances: JSON object of texts. Others that are there stay.", example = r#"{"team":"shop"}"#),
+        ("Labels" = Option<String>, Query, description = "Labels of the instances: JSON object of texts. Others that are there stay; those that select the instances cannot change.", example = r#"{"tier":"front"}"#),
+        ("EnvFroms" = Option<String>, Query, description = "ConfigMaps and Secrets whose keys are all variables: JSON list of `{\"configMapRef\":{\"name\"}}` or `{\"secretRef\":{\"name\"}}`.", example = r#"[{"configMapRef":{"name":"settings"}}]"#),
+        ("ConfigMountDescs" = Option<String>, Query, description = "ConfigMaps and Secrets as files: JSON list of `{name, type, mountPath}`, type `ConfigMap` or `Secret`.", example = r#"[{"name":"settings","type":"ConfigMap","mountPath":"/etc/shop"}]"#),
+        ("LocalVolume" = Option<String>, Query, description = "Folders of the node: JSON list of `{type, nodePath, mountPath}`, type empty or a hostPath type of Kubernetes.", example = r#"[{"type":"","nodePath":"/var/log","mountPath":"/logs"}]"#),
+        ("EmptyDirs" = Option<String>, Query, description = "Empty folders: JSON list of `{mountPath, readOnly, subPathExpr}`.", example = r#"[{"mountPath":"/scratch"}]"#),
+        ("PvcMountDescs" = Option<String>, Query, description = "PersistentVolumeClaims: JSON list of `{pvcName, mountPaths: [{mountPath, readOnly}]}`.", example = r#"[{"pvcName":"data","mountPaths":[{"mountPath":"/data"}]}]"#),
+        ("LimitEphemeralStorage" = Option<u32>, Query, minimum = 0, maximum = 1000000, description = "Limit of the disk space in GB. 0 = none."),
+        ("RequestsEphemeralStorage" = Option<u32>, Query, minimum = 0, maximum = 1000000, description = "Request of disk space in GB. 0 = none."),
     ),
     responses((status = 200, description = "It is looked at.", body = Reply<StartReply>))
 )]
@@ -193,7 +201,7 @@ pub async fn start(State(edge): State<Edge>, call: Call) -> Result<Reply<StartRe
             cpu_request: params.integer("RequestsmCpu", 0..=MOST_MILLICORES)?,
             memory_limit: read_memory(params, "LimitMem")?,
             memory_request: read_memory(params, "RequestsMem")?,
-            pods: Box::new(PodChange { env_from_keys: from_keys, ..PodChange::default() }),
+            pods: Box::new(pods::read(params, from_keys)?),
             ..SpecChange::default()
         },
     };

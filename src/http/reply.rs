@@ -26,7 +26,7 @@ use super::error::{ApiError, BUSINESS_CODE};
 #[serde(rename_all = "PascalCase")]
 pub struct Reply<T> {
     /// 200 = done. Any other number: it was not, and Message says why.
-    #[schema(example = 200)]
+    #[schema(example = 200, minimum = 200, maximum = 200)]
     pub code: i32,
     /// `success`.
     #[schema(example = "success")]
@@ -81,7 +81,7 @@ pub struct GatewayError {
 #[serde(rename_all = "PascalCase")]
 pub struct BusinessError {
     /// Always 601.
-    #[schema(example = 601)]
+    #[schema(example = 601, minimum = 601, maximum = 601)]
     pub code: i32,
     /// What is wrong, for a person. Contains `does not exist` where something is gone.
     #[schema(example = "the application 01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e does not exist")]
@@ -171,7 +171,7 @@ fn without_colour_code(text: &str) -> &str {
 /// `{}` around a list, as EDAS wraps its lists (R6, K13): `wrapped! { Name, Key: Item }`
 /// is a struct whose only field is written as `Key`.
 macro_rules! wrapped {
-    ($(#[$doc:meta])* $name:ident, $key:literal: $item:ty) => {
+    ($(#[$doc:meta])* $name:ident, $key:tt: $item:ty) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Default, serde::Serialize, utoipa::ToSchema)]
         pub struct $name {

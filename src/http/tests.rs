@@ -22,6 +22,7 @@ use crate::{
     store::Store,
 };
 
+mod forms;
 mod operations;
 mod packages;
 mod precheck;
@@ -35,6 +36,7 @@ mod tags;
 mod tls;
 mod upload;
 mod wire;
+mod wrong;
 
 fn service_on(pool: PgPool) -> Service {
     let settings =

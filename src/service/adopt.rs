@@ -5,7 +5,7 @@
 
 use serde_json::json;
 
-use super::{Adopt, Caller, Error, Service, check, precheck};
+use super::{Adopt, Caller, Error, Service, check, precheck, region::check_logical_region};
 use crate::{
     domain::{
         ApplicationId, OrderId, Rejection, ReleaseId,
@@ -27,7 +27,9 @@ impl Service {
         check::name(&request.name)?;
         check::text("ApplicationDescription", &request.description, 1024)?;
         check::text("PackageVersion", request.version.as_deref().unwrap_or_default(), 256)?;
+        check_logical_region(request.logical_region.as_deref())?;
         self.known_cluster(&request.cluster)?;
+        self.known_namespace(&request.namespace).await?;
         if let Some(first) = self.answered_before(caller).await? {
             return Ok(first);
         }

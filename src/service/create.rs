@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Adopt, Caller, CreateApplication, Error, Service, check, precheck};
+use super::{Adopt, Caller, CreateApplication, Error, Service, check, precheck, region::check_logical_region};
 use crate::{
     domain::{
         ApplicationId, OrderId, Rejection, ReleaseId,
@@ -30,6 +30,7 @@ impl Service {
         check::text("ApplicationDescription", &request.description, 1024)?;
         check::text("PackageVersion", request.version.as_deref().unwrap_or_default(), 256)?;
         check::one_source(&request.spec, &request.package, &check::CREATE)?;
+        check_logical_region(request.logical_region.as_deref())?;
         if request.spec.image.is_none() && request.package.url.is_none() {
             let allowed = "an application is created from an image or a package, whose address must be given";
             return Err(Rejection::invalid("ImageUrl", "", allowed).into());
@@ -38,11 +39,7 @@ impl Service {
             return Err(Rejection::UnknownCluster(request.cluster).into());
         }
         let namespace = request.namespace.as_deref().filter(|name| !name.is_empty()).unwrap_or("default");
-        let known = self.store.cluster(&self.settings.cluster).await?.map(|cluster| cluster.namespaces).unwrap_or_default();
-        if !known.is_empty() && !known.iter().any(|name| name == namespace) {
-            let allowed = format!("the cluster has no such namespace; it has {}", known.join(", "));
-            return Err(Rejection::invalid("Namespace", namespace, allowed).into());
-        }
+        self.known_namespace(namespace).await?;
 
         // Packages and the cluster are asked first, since no transaction waits for them.
         if let Some(first) = self.answered_before(caller).await? {

@@ -55,6 +55,10 @@ impl Service {
             let mut tx = self.store.begin().await?;
             let (application, snapshot) = tx.lock_application(id).await?;
             drop(tx);
+            if request.namespace != application.namespace {
+                let allowed = format!("must be that of the application, {}", application.namespace);
+                return Err(Rejection::invalid("Namespace", request.namespace, allowed).into());
+            }
             let seconds = self.store.batch_seconds(id).await?;
             Proposal {
                 application: id,
@@ -69,6 +73,7 @@ impl Service {
             }
         } else {
             check::name(&request.name)?;
+            self.known_namespace(&request.namespace).await?;
             if request.spec.image.is_none() {
                 return Err(Rejection::invalid("ImageUrl", "", "the image of an application that does not exist yet must be given").into());
             }
@@ -92,6 +97,16 @@ impl Service {
 
     pub(super) fn known_cluster(&self, cluster: &str) -> Result<(), Rejection> {
         if cluster == self.settings.cluster { Ok(()) } else { Err(Rejection::UnknownCluster(cluster.into())) }
+    }
+
+    /// Checks that the cluster has this Kubernetes namespace, as far as is known.
+    pub(super) async fn known_namespace(&self, namespace: &str) -> Result<(), Error> {
+        let known = self.store.cluster(&self.settings.cluster).await?.map(|cluster| cluster.namespaces).unwrap_or_default();
+        if known.is_empty() || known.iter().any(|name| name == namespace) {
+            return Ok(());
+        }
+        let allowed = format!("the cluster has no such namespace; it has {}", known.join(", "));
+        Err(Rejection::invalid("Namespace", namespace, allowed).into())
     }
 
     pub(super) fn new_target(&self, source: Source, replicas: Option<i32>) -> Target {

@@ -121,6 +121,11 @@ pub fn check_region(parameter: &str, name: &str) -> Result<(), Rejection> {
     if fits { Ok(()) } else { Err(Rejection::invalid(parameter, name, allowed)) }
 }
 
+/// Checks the EDAS namespace that an application is to be in, where one is given.
+pub(super) fn check_logical_region(name: Option<&str>) -> Result<(), Rejection> {
+    name.map_or(Ok(()), |name| check_region("LogicalRegionId", name))
+}
+
 fn view(region: LogicalRegion) -> RegionView {
     RegionView { id: region.id, name: region.name, title: region.title, description: region.description, created_by: region.created_by }
 }

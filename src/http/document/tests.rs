@@ -61,6 +61,24 @@ fn every_parameter_and_reply_is_described_and_every_operation_is_signed() {
     }
 }
 
+/// A reply of the one kind must not pass for one of the other, whose fields are few.
+#[test]
+fn a_success_and_a_business_error_are_told_apart_by_their_code() {
+    let document = document();
+    let code = |schema: &Value| ["minimum", "maximum"].map(|it| schema["Code"][it].as_i64());
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let mut successes = 0;
+    for (name, schema) in schemas {
+        let parts = schema["allOf"].as_array().into_iter().flatten().chain([schema]);
+        for properties in parts.map(|part| &part["properties"]).filter(|it| it["Code"]["type"] == "integer") {
+            let number = if name == "BusinessError" { 601 } else { 200 };
+            assert_eq!(code(properties), [Some(number); 2], "{name}");
+            successes += usize::from(number == 200);
+        }
+    }
+    assert!(successes > 30, "{successes}");
+}
+
 #[test]
 fn every_operation_is_described_or_named_as_not_offered() {
     let document = document();

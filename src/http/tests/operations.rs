@@ -141,7 +141,7 @@ async fn bad_input_is_named_and_writes_nothing(pool: PgPool) {
             &["601", "MemoryRequest", "must not be above MemoryLimit"],
         ),
         ("PUT", CONFIGURE, &[app, ("CpuLimit", "1"), ("ClusterId", "other")], &["601", "the cluster other does not exist"]),
-        ("PUT", CONFIGURE, &[app, ("CpuLimit", "1"), ("EphemeralStorageLimit", "2")], &["601", "EphemeralStorageLimit", "not applied"]),
+        ("PUT", CONFIGURE, &[app, ("EphemeralStorageLimit", "-2")], &["InvalidEphemeralStorageLimit", "-2", "from 0 to"]),
         ("PUT", CONFIGURE, &[app, ("CpuLimit", "1"), ("Timeout", "1801")], &["InvalidTimeout", "from 1 to 1800"]),
         ("POST", DESCRIBE, &[], &["MissingAppId"]),
         ("POST", DESCRIBE, &[unknown, ("Owner", "me")], &["601", "does not exist"]),

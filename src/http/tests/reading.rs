@@ -42,7 +42,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// A server whose orders are carried out.
 pub(super) struct Live {
     pub(super) server: Server,
-    simulation: SimulatedCluster,
+    pub(super) simulation: SimulatedCluster,
     _stop: DropGuard,
 }
 

@@ -45,9 +45,14 @@ impl Server {
 
     /// A call with a nonce of its own.
     pub(super) async fn call(&self, method: &str, path: &str, parameters: &[(&str, &str)]) -> Map<String, Value> {
+        self.answer(method, path, parameters).await.1
+    }
+
+    /// The same, with the reply's status.
+    pub(super) async fn answer(&self, method: &str, path: &str, parameters: &[(&str, &str)]) -> (StatusCode, Map<String, Value>) {
         let nonce = uuid::Uuid::now_v7().to_string();
         let unsigned = Unsigned { method, path, parameters, date: self.clock.now(), nonce: Some(&nonce) };
-        self.send(method, &unsigned.acs3(KEY)).await.1
+        self.send(method, &unsigned.acs3(KEY)).await
     }
 
     pub(super) async fn create(&self) -> (String, String) {

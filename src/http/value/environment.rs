@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use super::super::{
     error::ApiError,
-    params::{Params, read_json},
+    params::{Params, escapes_nul, read_json},
 };
 use crate::domain::{
-    Rejection,
+    Rejection, name,
     spec::{EnvVar, Field},
 };
 
@@ -44,6 +44,9 @@ pub fn read_envs(params: &Params) -> Result<Envs, ApiError> {
         "null" => return Ok((Field::Keep, Field::Keep)),
         "" | "{}" | "[]" => return Ok((Field::Clear, Field::Clear)),
         _ => {}
+    }
+    if escapes_nul(text) {
+        return Err(refuse("it holds the character U+0000"));
     }
     let items: Vec<Value> = serde_json::from_str(text).map_err(|_| refuse("it is not a JSON list"))?;
     let (mut variables, mut from_keys) = (Vec::with_capacity(items.len()), Vec::new());
@@ -96,6 +99,9 @@ pub fn read_env_froms(params: &Params) -> Result<(Field<Vec<Value>>, Vec<Value>)
     for (index, item) in items.into_iter().enumerate() {
         let of = ["configMapRef", "secretRef"].into_iter().find(|kind| item[*kind]["name"].as_str().is_some_and(|name| !name.is_empty()));
         if let Some(kind) = of {
+            if !item[kind]["name"].as_str().is_some_and(name::is_subdomain) {
+                return Err(Rejection::invalid("EnvFroms", &item, format!("at [{index}]: no {kind} can have this name; {ALLOWED}")).into());
+            }
             whole.push(json!({ kind: { "name": item[kind]["name"] } }));
         } else if item["name"].as_str().is_some_and(|name| !name.is_empty()) && is_key(&item["valueFrom"]) {
             from_keys.push(json!({ "name": item["name"], "valueFrom": item["valueFrom"] }));

@@ -7,16 +7,20 @@
 use std::collections::BTreeMap;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use k8s_openapi::api::core::v1::{Affinity, Container, PodSecurityContext, SecurityContext, Toleration};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
-    super::{error::ApiError, params::Params},
+    super::{
+        error::ApiError,
+        params::{Params, escapes_nul},
+    },
     environment::read_env_froms,
     probe,
 };
 use crate::domain::{
-    Rejection,
+    Rejection, name,
     pods::{Claim, EmptyFolder, Files, NodeFolder, Placement, PodChange},
     spec::Field,
 };
@@ -25,7 +29,14 @@ use crate::domain::{
 const LONGEST_GRACE: i64 = 86_400;
 
 /// Most disk space that is accepted, in GB.
-const MOST_DISK: u32 = 1_000_000;
+pub const MOST_DISK: u32 = 1_000_000;
+
+const NAME: &str = "a name of lower-case letters, digits, '-' and '.', which begins and ends with a letter or digit";
+const WORD: &str = "at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends";
+const KEY: &str = "at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends, and may have a domain and '/' before";
+
+/// What a folder of the node may be (hostPath).
+const NODE_FOLDER_TYPES: &[&str] = &["", "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice"];
 
 const FILES: &str = r#"allowed is a list of {"name":"…","type":"ConfigMap" or "Secret","mountPath":"/…"}"#;
 const NODE_FOLDERS: &str = r#"allowed is a list of {"type":"" or a hostPath type of Kubernetes,"nodePath":"/…","mountPath":"/…"}"#;
@@ -49,8 +60,8 @@ pub fn read(params: &Params, from_keys: Field<Vec<Value>>) -> Result<PodChange, 
         (Field::Keep | Field::Clear, false) => Field::Set(more),
     };
     Ok(PodChange {
-        annotations: texts(params, "Annotations")?,
-        labels: texts(params, "Labels")?,
+        annotations: texts(params, "Annotations", |_| true)?,
+        labels: texts(params, "Labels", name::is_label_value)?,
         env_from_keys: from_keys,
         env_from,
         startup: probe::read(params, "Startup")?,
@@ -61,7 +72,11 @@ pub fn read(params: &Params, from_keys: Field<Vec<Value>>) -> Result<PodChange, 
         disk_request: params.integer("RequestsEphemeralStorage", 0..=MOST_DISK)?,
         files: list(params, "ConfigMountDescs", FILES, files)?,
         node_folders: list(params, "LocalVolume", NODE_FOLDERS, |it: NodeFolderItem| {
-            Ok(NodeFolder { kind: it.kind.unwrap_or_default(), node_path: path(it.node_path)?, path: path(it.mount_path)? })
+            let kind = it.kind.unwrap_or_default();
+            if !NODE_FOLDER_TYPES.contains(&kind.as_str()) {
+                return Err(format!("the type {kind:?} is none of {}", NODE_FOLDER_TYPES[1..].join(", ")));
+            }
+            Ok(NodeFolder { kind, node_path: path(it.node_path)?, path: path(it.mount_path)? })
         })?,
         empty_folders: list(params, "EmptyDirs", EMPTY_FOLDERS, |it: EmptyFolderItem| {
             let sub_path = it.sub_path_expr.unwrap_or_default();
@@ -71,13 +86,13 @@ pub fn read(params: &Params, from_keys: Field<Vec<Value>>) -> Result<PodChange, 
         placement: Placement {
             apart_by_node: is_true(params, "DeployAcrossNodes"),
             apart_by_zone: is_true(params, "DeployAcrossZones"),
-            affinity: params.json("CustomAffinity", "allowed is a Kubernetes affinity, a JSON object")?,
-            tolerations: params.json("CustomTolerations", "allowed is a list of Kubernetes tolerations")?,
+            affinity: shaped::<Affinity, _>(params, "CustomAffinity", "allowed is a Kubernetes affinity, a JSON object")?,
+            tolerations: shaped::<Vec<Toleration>, _>(params, "CustomTolerations", "allowed is a list of Kubernetes tolerations")?,
         },
         runtime_class: match params.raw("RuntimeClassName") {
             None => Field::Keep,
             Some("") => Field::Clear,
-            Some(name) => Field::Set(name.into()),
+            Some(_) => thing(params, "RuntimeClassName")?.map_or(Field::Keep, Field::Set),
         },
         security: security(params)?,
         init_containers: containers(params, "InitContainers")?,
@@ -137,6 +152,27 @@ fn is_true(params: &Params, name: &str) -> Option<bool> {
     params.text(name).map(|text| text.eq_ignore_ascii_case("true"))
 }
 
+/// The name of something on the cluster; empty is the same as absent.
+///
+/// # Errors
+/// A business error for what Kubernetes takes as no name.
+pub fn thing(params: &Params, parameter: &str) -> Result<Option<String>, ApiError> {
+    match params.text(parameter) {
+        Some(text) if !name::is_subdomain(text) => Err(Rejection::invalid(parameter, text, format!("must be {NAME}")).into()),
+        text => Ok(text.map(Into::into)),
+    }
+}
+
+fn named(text: String) -> Result<String, String> {
+    if name::is_subdomain(&text) { Ok(text) } else { Err(format!("the name {text:?} is not {NAME}")) }
+}
+
+/// JSON that Kubernetes can read as `K`; taken as it is given.
+fn shaped<K: DeserializeOwned, T: DeserializeOwned>(params: &Params, name: &str, allowed: &str) -> Result<Field<T>, ApiError> {
+    params.json::<K>(name, allowed)?;
+    params.json::<T>(name, allowed)
+}
+
 fn path(path: String) -> Result<String, String> {
     if path.starts_with('/') { Ok(path) } else { Err(format!("{path:?} does not begin with /")) }
 }
@@ -147,13 +183,13 @@ fn files(item: FilesItem) -> Result<Files, String> {
         "secret" => true,
         other => return Err(format!("the type {other:?} is neither")),
     };
-    Ok(Files { is_secret, name: item.name, path: path(item.mount_path)? })
+    Ok(Files { is_secret, name: named(item.name)?, path: path(item.mount_path)? })
 }
 
 fn claim(item: ClaimItem) -> Result<Claim, String> {
     let place = |it: ClaimPath| Ok((path(it.mount_path)?, it.read_only.unwrap_or(false)));
     let paths: Vec<(String, bool)> = item.mount_paths.into_iter().map(place).collect::<Result<_, String>>()?;
-    if paths.is_empty() { Err("mountPaths is empty".into()) } else { Ok(Claim { name: item.pvc_name, paths }) }
+    if paths.is_empty() { Err("mountPaths is empty".into()) } else { Ok(Claim { name: named(item.pvc_name)?, paths }) }
 }
 
 /// A JSON list of items, each of which may be refused.
@@ -176,20 +212,27 @@ fn list<T: DeserializeOwned, R>(
 }
 
 /// A JSON object of texts; numbers and booleans are taken as texts.
-fn texts(params: &Params, name: &str) -> Result<Field<BTreeMap<String, String>>, ApiError> {
+fn texts(params: &Params, name: &str, is_value: fn(&str) -> bool) -> Result<Field<BTreeMap<String, String>>, ApiError> {
     const ALLOWED: &str = r#"allowed is a JSON object of texts, {"name":"value"}"#;
     let pairs = match params.json::<BTreeMap<String, Value>>(name, ALLOWED)? {
         Field::Keep => return Ok(Field::Keep),
         Field::Clear => return Ok(Field::Clear),
         Field::Set(pairs) => pairs,
     };
-    let text = |(key, value): (String, Value)| match value {
-        Value::String(text) => Ok((key, text)),
-        Value::Bool(_) | Value::Number(_) => Ok((key, value.to_string())),
-        Value::Null | Value::Array(_) | Value::Object(_) => {
-            let why = format!("at {key}: it is no text; {ALLOWED}");
-            Err(ApiError::from(Rejection::invalid(name, params.raw(name).unwrap_or_default(), why)))
+    let refuse = |why: String| Err(ApiError::from(Rejection::invalid(name, params.raw(name).unwrap_or_default(), why)));
+    let text = |(key, value): (String, Value)| {
+        let text = match value {
+            Value::String(text) => text,
+            Value::Bool(_) | Value::Number(_) => value.to_string(),
+            Value::Null | Value::Array(_) | Value::Object(_) => return refuse(format!("at {key}: it is no text; {ALLOWED}")),
+        };
+        if !name::is_key(&key) {
+            return refuse(format!("at {key:?}: a key must be {KEY}; {ALLOWED}"));
         }
+        if !is_value(&text) {
+            return refuse(format!("at {key}: the value {text:?} must be empty or {WORD}; {ALLOWED}"));
+        }
+        Ok((key, text))
     };
     Ok(Field::Set(pairs.into_iter().map(text).collect::<Result<_, _>>()?))
 }
@@ -199,8 +242,20 @@ fn containers(params: &Params, name: &str) -> Result<Field<Vec<Value>>, ApiError
     list(params, name, CONTAINERS, |it: Encoded| {
         let container = yaml(&it.yaml)?;
         let is_text = |field: &str| container[field].as_str().is_some_and(|text| !text.is_empty());
-        if is_text("name") && is_text("image") { Ok(container) } else { Err("the container has no name or no image".into()) }
+        if !is_text("name") || !is_text("image") {
+            return Err("the container has no name or no image".into());
+        }
+        serde_json::from_value::<Container>(container.clone()).map_err(|error| format!("it is no container: {error}"))?;
+        match container["name"].as_str() {
+            Some(name) if name::is_label(name) => Ok(container),
+            name => Err(format!("the container's name {name:?} is not of lower-case letters, digits and '-'")),
+        }
     })
+}
+
+/// Why `value` cannot be read as `K`; none = it can.
+fn unreadable<K: DeserializeOwned>(value: &Value) -> Option<String> {
+    serde_json::from_value::<K>(value.clone()).err().map(|error| error.to_string())
 }
 
 fn security(params: &Params) -> Result<Field<Value>, ApiError> {
@@ -209,7 +264,11 @@ fn security(params: &Params) -> Result<Field<Value>, ApiError> {
         None => Ok(Field::Keep),
         Some("") => Ok(Field::Clear),
         Some(text) => match yaml(text) {
-            Ok(value) if value.is_object() => Ok(Field::Set(value)),
+            // One of the two takes it, and neither may find a field of another type.
+            Ok(value) if value.is_object() => match (unreadable::<SecurityContext>(&value), unreadable::<PodSecurityContext>(&value)) {
+                (None, None) => Ok(Field::Set(value)),
+                (Some(why), _) | (None, Some(why)) => refuse(text, why),
+            },
             Ok(_) => refuse(text, "it is no object".into()),
             Err(why) => refuse(text, why),
         },
@@ -219,7 +278,9 @@ fn security(params: &Params) -> Result<Field<Value>, ApiError> {
 fn yaml(encoded: &str) -> Result<Value, String> {
     let bytes = STANDARD.decode(encoded.trim()).map_err(|_| "it is not base64".to_owned())?;
     let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
-    serde_saphyr::from_str(&text).map_err(|error| format!("it is not YAML: {}", error.to_string().lines().next().unwrap_or_default()))
+    let value: Value = serde_saphyr::from_str(&text)
+        .map_err(|error| format!("it is not YAML: {}", error.to_string().lines().next().unwrap_or_default()))?;
+    if escapes_nul(&value.to_string()) { Err("it holds the character U+0000, which nothing can store".into()) } else { Ok(value) }
 }
 
 #[cfg(test)]
