@@ -7,6 +7,7 @@
 //! and imports no other module of the crate.
 
 pub mod application;
+pub mod errand;
 pub mod failure;
 pub mod id;
 pub mod intent;

@@ -12,6 +12,7 @@ mod check;
 mod configure;
 mod create;
 mod deploy;
+mod errand;
 mod error;
 mod look;
 mod operate;
