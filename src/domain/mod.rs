@@ -8,6 +8,7 @@
 
 pub mod application;
 pub mod errand;
+pub mod exposure;
 pub mod failure;
 pub mod id;
 pub mod intent;

@@ -40,6 +40,8 @@ pub mod imported;
 pub mod instance;
 pub mod java_config;
 pub mod k8s_application;
+pub mod k8s_service;
+pub mod k8s_slb;
 pub mod lifecycle;
 pub mod line;
 pub mod offered;
@@ -163,6 +165,8 @@ fn edas() -> OpenApiRouter<Edge> {
         .routes(routes!(region::describe, region::forget))
         .routes(routes!(component::list))
         .routes(routes!(component::list_build_packs))
+        .routes(routes!(k8s_service::create, k8s_service::update, k8s_service::list, k8s_service::delete))
+        .routes(routes!(k8s_slb::bind, k8s_slb::update, k8s_slb::unbind))
         .routes(routes!(tag::tag, tag::untag, tag::list))
 }
 

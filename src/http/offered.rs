@@ -80,9 +80,26 @@ pub const OFFERS: &[Offer] = &[
         operation: "AdoptDeployment",
         reads: &["AppName", "ClusterId", "Namespace", "LogicalRegionId", "ApplicationDescription", "PackageVersion"],
     },
+    Offer {
+        operation: "BindK8sSlb",
+        reads: &[
+            "AppId",
+            "ClusterId",
+            "Type",
+            "SlbId",
+            "ServicePortInfos",
+            "Port",
+            "TargetPort",
+            "SlbProtocol",
+            "Scheduler",
+            "Specification",
+        ],
+    },
     Offer { operation: "ContinuePipeline", reads: &["PipelineId", "Confirm"] },
+    Offer { operation: "CreateK8sService", reads: &["AppId", "Name", "Type", "ServicePorts", "ExternalTrafficPolicy"] },
     Offer { operation: "DeleteApplication", reads: &["AppId"] },
     Offer { operation: "DeleteK8sApplication", reads: &["AppId", "Force"] },
+    Offer { operation: "DeleteK8sService", reads: &["AppId", "Name"] },
     Offer { operation: "DeleteUserDefineRegion", reads: &["Id", "RegionTag"] },
     Offer { operation: "DeployK8sApplication", reads: DEPLOY },
     Offer { operation: "DescribeAppInstanceList", reads: &["AppId", "WithNodeInfo"] },
@@ -94,6 +111,7 @@ pub const OFFERS: &[Offer] = &[
     Offer { operation: "GetK8sAppPrecheckResult", reads: &["ClusterId", "Namespace", "AppName"] },
     Offer { operation: "GetK8sApplication", reads: &["AppId", "From"] },
     Offer { operation: "GetK8sCluster", reads: &["RegionTag", "ClusterType", "SubClusterType", "CurrentPage", "PageSize"] },
+    Offer { operation: "GetK8sServices", reads: &["AppId"] },
     Offer { operation: "GetWebContainerConfig", reads: &["AppId"] },
     Offer { operation: "ImportK8sCluster", reads: &["ClusterId", "NamespaceId", "Mode"] },
     Offer {
@@ -196,11 +214,29 @@ pub const OFFERS: &[Offer] = &[
     Offer { operation: "StepBackChangeOrder", reads: &["ChangeOrderId", "Batch"] },
     Offer { operation: "StopK8sApplication", reads: &["AppId", "Timeout"] },
     Offer { operation: "TagResources", reads: &["ResourceType", "ResourceRegionId", "ResourceIds", "Tags"] },
+    Offer { operation: "UnbindK8sSlb", reads: &["AppId", "ClusterId", "Type", "SlbName"] },
     Offer { operation: "UntagResources", reads: &["ResourceType", "ResourceRegionId", "ResourceIds", "TagKeys", "DeleteAll"] },
     Offer { operation: "UpdateK8sApplicationBaseInfo", reads: &["AppId", "Description", "Owner", "Email", "PhoneNumber"] },
     Offer {
         operation: "UpdateK8sApplicationConfig",
         reads: &["AppId", "ClusterId", "CpuLimit", "McpuLimit", "CpuRequest", "McpuRequest", "MemoryLimit", "MemoryRequest", "Timeout"],
+    },
+    Offer { operation: "UpdateK8sService", reads: &["AppId", "Name", "Type", "ServicePorts", "ExternalTrafficPolicy"] },
+    Offer {
+        operation: "UpdateK8sSlb",
+        reads: &[
+            "AppId",
+            "ClusterId",
+            "Type",
+            "SlbName",
+            "ServicePortInfos",
+            "Port",
+            "TargetPort",
+            "SlbProtocol",
+            "Scheduler",
+            "Specification",
+            "DisableForceOverride",
+        ],
     },
 ];
 
@@ -307,7 +343,7 @@ mod tests {
             ApiError::Business { message, .. } => message,
             other => panic!("must be a business error: {other:?}"),
         };
-        assert_eq!(said("BindK8sSlb"), "The operation BindK8sSlb is not offered by this server");
+        assert_eq!(said("UpdateK8sResource"), "The operation UpdateK8sResource is not offered by this server");
         assert_eq!(
             said("ListRole"),
             "The operation ListRole is not offered by this server: it is about accounts, roles and resource groups, \

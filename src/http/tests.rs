@@ -22,6 +22,7 @@ use crate::{
     store::Store,
 };
 
+mod network;
 mod operations;
 mod packages;
 mod precheck;

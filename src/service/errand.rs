@@ -5,7 +5,6 @@
 //! is taken back; what somebody is at is told as such, and its change order shows when
 //! it is done. The same request again waits for the same errand (R25).
 
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -14,7 +13,7 @@ use crate::{
     domain::{
         OrderId, Rejection,
         application::Application,
-        errand::{Errand, ObjectKind, Owner, Record},
+        errand::{Errand, Owner, Record},
     },
     store::{Answered, ErrandId},
 };
@@ -88,12 +87,6 @@ impl Service {
         let allowed = format!("the cluster has no such namespace; it has {}", known.join(", "));
         Err(Rejection::invalid("Namespace", namespace, allowed).into())
     }
-
-    /// The objects of an application on the cluster, of one kind, that we made.
-    pub(super) async fn objects_of(&self, application: &Application, kind: ObjectKind) -> Result<Vec<Value>, Error> {
-        let labels = [(crate::domain::spec::APPLICATION_LABEL.to_owned(), application.id.to_string())];
-        self.objects(kind, &application.namespace, "", labels.into()).await
-    }
 }
 
 /// Whose the objects of an application are.
@@ -113,4 +106,15 @@ fn errand_of(caller: &Caller) -> ErrandId {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);
     ErrandId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+}
+
+/// A name that an object beside a Deployment can have, by the strictest of Kubernetes'
+/// rules: that of Services.
+pub(super) fn object_name(parameter: &str, name: &str) -> Result<(), Rejection> {
+    let fits = name.len() <= 63
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && !name.ends_with('-');
+    let allowed = "must begin with a lower-case letter, hold only lower-case letters, digits and '-', not end with '-', and have at most 63 characters";
+    if fits { Ok(()) } else { Err(Rejection::invalid(parameter, name, allowed)) }
 }

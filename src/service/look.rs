@@ -65,7 +65,7 @@ impl Service {
         Ok(sight.pods.into_iter().map(view).collect())
     }
 
-    async fn look(&self, application: &Application, wanted: Wanted) -> Result<Option<Sight>, Error> {
+    pub(super) async fn look(&self, application: &Application, wanted: Wanted) -> Result<Option<Sight>, Error> {
         self.look_at(&application.namespace, &application.name, wanted).await
     }
 

@@ -14,6 +14,7 @@ mod create;
 mod deploy;
 mod errand;
 mod error;
+mod expose;
 mod look;
 mod operate;
 mod package;
@@ -26,6 +27,7 @@ mod tag;
 pub mod view;
 
 pub use error::Error;
+pub use expose::{Bind, Expose};
 pub use look::InstanceView;
 pub use package::Packages;
 pub use region::{DescribeRegion, RegionView, check_region};

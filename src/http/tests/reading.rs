@@ -89,6 +89,31 @@ impl Live {
         created["ApplicationInfo"]["AppId"].as_str().unwrap().to_owned()
     }
 
+    /// Releases an image to its end, and returns the order.
+    pub(super) async fn release(&self, application: &str, image: &str) -> String {
+        let ordered = self.server.call("POST", DEPLOY, &[("AppId", application), ("Image", image)]).await;
+        assert_eq!(ordered["Code"], 200, "{ordered:?}");
+        let order = ordered["ChangeOrderId"].as_str().unwrap().to_owned();
+        self.order_when(&order, 2).await;
+        order
+    }
+
+    /// A client of the cluster.
+    pub(super) fn client(&self) -> kube::Client {
+        self.simulation.client()
+    }
+
+    /// Writes of ours to the cluster.
+    pub(super) fn writes(&self) -> usize {
+        self.simulation.writes().iter().filter(|write| write.call.manager == "sluice" && !write.call.dry_run).count()
+    }
+
+    /// Names of the pods.
+    pub(super) async fn pods(&self) -> Vec<String> {
+        let pods: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(self.client(), "default");
+        pods.list(&Default::default()).await.unwrap().items.into_iter().filter_map(|pod| pod.metadata.name).collect()
+    }
+
     async fn order_when(&self, order: &str, status: i64) {
         self.until("POST", "/pop/v5/changeorder/change_order_info", &[("ChangeOrderId", order)], |reply| {
             reply["changeOrderInfo"]["Status"] == status

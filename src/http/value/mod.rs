@@ -8,6 +8,7 @@
 pub mod environment;
 pub mod java;
 pub mod pods;
+pub mod ports;
 pub mod probe;
 pub mod resource;
 pub mod strategy;
