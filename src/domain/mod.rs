@@ -11,6 +11,7 @@ pub mod errand;
 pub mod exposure;
 pub mod failure;
 pub mod id;
+pub mod ingress;
 pub mod intent;
 pub mod java;
 pub mod machine;

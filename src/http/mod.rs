@@ -40,6 +40,7 @@ pub mod imported;
 pub mod instance;
 pub mod java_config;
 pub mod k8s_application;
+pub mod k8s_ingress;
 pub mod k8s_service;
 pub mod k8s_slb;
 pub mod lifecycle;
@@ -166,6 +167,7 @@ fn edas() -> OpenApiRouter<Edge> {
         .routes(routes!(component::list))
         .routes(routes!(component::list_build_packs))
         .routes(routes!(k8s_service::create, k8s_service::update, k8s_service::list, k8s_service::delete))
+        .routes(routes!(k8s_ingress::create, k8s_ingress::update, k8s_ingress::list, k8s_ingress::delete))
         .routes(routes!(k8s_slb::bind, k8s_slb::update, k8s_slb::unbind))
         .routes(routes!(tag::tag, tag::untag, tag::list))
 }

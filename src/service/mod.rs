@@ -15,6 +15,7 @@ mod deploy;
 mod errand;
 mod error;
 mod expose;
+mod ingress;
 mod look;
 mod operate;
 mod package;
@@ -28,6 +29,7 @@ pub mod view;
 
 pub use error::Error;
 pub use expose::{Bind, Expose};
+pub use ingress::{Route, RouteView};
 pub use look::InstanceView;
 pub use package::Packages;
 pub use region::{DescribeRegion, RegionView, check_region};

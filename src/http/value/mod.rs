@@ -6,6 +6,7 @@
 //! than instances) are not known here.
 
 pub mod environment;
+pub mod ingress;
 pub mod java;
 pub mod pods;
 pub mod ports;
