@@ -101,7 +101,7 @@ pub enum Deed {
     Delete,
 }
 
-/// The change order that is recorded once an errand is done.
+/// The change order that is recorded once an errand is over.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// The order's id.
@@ -114,6 +114,10 @@ pub struct Record {
     pub created_by: String,
     /// `pop` or `console`.
     pub source: String,
+    /// Whether an order is recorded, as failed, where it cannot be done: nobody waits for
+    /// the answer.
+    #[serde(default)]
+    pub refusals: bool,
 }
 
 /// What came of an errand: metadata of the object as written (null where it was

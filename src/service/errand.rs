@@ -29,8 +29,14 @@ impl Service {
         description: String,
     ) -> Result<OrderId, Error> {
         let order = OrderId::new();
-        let record =
-            Record { order, application: application.id, description, created_by: caller.name.clone(), source: caller.source.clone() };
+        let record = Record {
+            order,
+            application: application.id,
+            description,
+            created_by: caller.name.clone(),
+            source: caller.source.clone(),
+            refusals: false,
+        };
         let answered = self.run(caller, &application.namespace, errand, Some(&record)).await?;
         let tx = self.store.begin().await?;
         self.note_answer(tx, caller, answered.order.unwrap_or(order)).await

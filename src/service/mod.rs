@@ -28,7 +28,7 @@ mod tag;
 pub mod view;
 
 pub use error::Error;
-pub use expose::{Bind, Expose};
+pub use expose::{Bind, Expose, FirstService};
 pub use ingress::{Route, RouteView};
 pub use look::InstanceView;
 pub use package::Packages;

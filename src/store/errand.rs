@@ -8,7 +8,7 @@
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{
@@ -19,7 +19,7 @@ use super::{
 use crate::domain::{
     BatchId, OrderId,
     errand::{Errand, Outcome, Record},
-    order::{Kind, Source, Target, Tolerance},
+    order::{Kind, Source, State, Target, Tolerance},
     plan::Strategy,
 };
 
@@ -66,21 +66,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        sqlx::query!(
-            "/* send_errand */ INSERT INTO errand (id, cluster_id, namespace, wanted, record, asked_at) VALUES ($1, $2, $3, $4, $5, $6)
-             ON CONFLICT (id) DO NOTHING",
-            id.0,
-            cluster,
-            namespace,
-            json("errand", errand)?,
-            record.map(|record| json("record", record)).transpose()?,
-            now.to_sqlx() as _
-        )
-        .execute(tx.connection())
-        .await?;
-        sqlx::query!("/* wake_for_errand */ SELECT pg_notify($1, $2) AS \"sent: ()\"", INQUIRY_CHANNEL, cluster)
-            .fetch_one(tx.connection())
-            .await?;
+        tx.add_errand(id, (cluster, namespace), errand, record, now).await?;
         tx.commit().await
     }
 
@@ -141,7 +127,7 @@ impl Store {
     }
 
     /// Answers an errand, wipes what was wanted, and puts its change order on record
-    /// where it was done. False where it is answered already, or somebody else's by now.
+    /// where it was done, or where nobody waits to hear why not. False where it is answered already, or somebody else's by now.
     ///
     /// # Errors
     /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
@@ -158,26 +144,66 @@ impl Store {
         .fetch_optional(tx.connection())
         .await?;
         let Some(row) = row else { return Ok(false) };
-        if let (Some(record), Ok(object)) = (row.record, outcome) {
-            tx.record_errand(&document("record", record)?, object, row.asked_at.to_jiff(), now).await?;
+        let record = row.record.map(|record| document::<Record>("record", record)).transpose()?;
+        if let Some(record) = record.filter(|record| outcome.is_ok() || record.refusals) {
+            tx.record_errand(&record, outcome, row.asked_at.to_jiff(), now).await?;
         }
         tx.commit().await?;
         Ok(true)
     }
 
-    /// Forgets errands from before that time.
+    /// Forgets errands from before that time, but for those whose order is still to come.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn prune_errands(&self, before: Timestamp) -> Result<(), StoreError> {
-        sqlx::query!("/* prune_errands */ DELETE FROM errand WHERE asked_at < $1", before.to_sqlx() as _).execute(&self.pool).await?;
+        sqlx::query!(
+            "/* prune_errands */ DELETE FROM errand WHERE asked_at < $1 AND (answered_at IS NOT NULL OR record IS NULL)",
+            before.to_sqlx() as _
+        )
+        .execute(&self.pool)
+        .await?;
         Ok(())
     }
 }
 
 impl Tx {
-    /// Writes a change order that has ended well already.
-    async fn record_errand(&mut self, record: &Record, object: &Value, began: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+    /// As [`Store::send_errand`], once the transaction is committed.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn add_errand(
+        &mut self,
+        id: ErrandId,
+        (cluster, namespace): (&str, &str),
+        errand: &Errand,
+        record: Option<&Record>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* send_errand */ INSERT INTO errand (id, cluster_id, namespace, wanted, record, asked_at) VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (id) DO NOTHING",
+            id.0,
+            cluster,
+            namespace,
+            json("errand", errand)?,
+            record.map(|record| json("record", record)).transpose()?,
+            now.to_sqlx() as _
+        )
+        .execute(self.connection())
+        .await?;
+        sqlx::query!("/* wake_for_errand */ SELECT pg_notify($1, $2) AS \"sent: ()\"", INQUIRY_CHANNEL, cluster)
+            .fetch_one(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// Writes a change order that is over already.
+    async fn record_errand(&mut self, record: &Record, outcome: &Outcome, began: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        let (state, message) = match outcome {
+            Ok(_) => (State::Succeeded, ""),
+            Err(why) => (State::Failed, why.as_str()),
+        };
         let target = Target {
             release: None,
             source: Source::Kept,
@@ -191,8 +217,8 @@ impl Tx {
         };
         sqlx::query!(
             "/* record_errand */ INSERT INTO change_order
-                 (id, application_id, kind, strategy, target, description, created_at, created_by, source, step_since, run_after, state, step, finished_at)
-             VALUES ($1, $2, $3::text::order_kind, $4, $5, $6, $7, $8, $9, $10, $10, 'succeeded', 'done', $10)",
+                 (id, application_id, kind, strategy, target, description, created_at, created_by, source, step_since, run_after, state, step, finished_at, message)
+             VALUES ($1, $2, $3::text::order_kind, $4, $5, $6, $7, $8, $9, $10, $10, $11::text::order_state, 'done', $10, $12)",
             record.order.0,
             record.application.0,
             word(Kind::Errand),
@@ -202,22 +228,32 @@ impl Tx {
             began.to_sqlx() as _,
             record.created_by,
             record.source,
-            now.to_sqlx() as _
+            now.to_sqlx() as _,
+            word(state),
+            message
         )
         .execute(self.connection())
         .await?;
         sqlx::query!(
-            "/* record_errand_batch */ INSERT INTO batch (id, order_id, index, target, state, started_at, finished_at, updated_at)
-             VALUES ($1, $2, 0, 0, 'succeeded', $3, $4, $4)",
+            "/* record_errand_batch */ INSERT INTO batch (id, order_id, index, target, state, started_at, finished_at, updated_at, message)
+             VALUES ($1, $2, 0, 0, $5::text::order_state, $3, $4, $4, $6)",
             BatchId::new().0,
             record.order.0,
             began.to_sqlx() as _,
-            now.to_sqlx() as _
+            now.to_sqlx() as _,
+            word(state),
+            message
         )
         .execute(self.connection())
         .await?;
-        let detail = json!({ "object": { "name": object["name"], "uid": object["uid"], "resourceVersion": object["resourceVersion"] } });
-        let event = Event { actor: &record.created_by, kind: "errand.done", cause: &record.description, detail };
+        let (kind, detail) = match outcome {
+            Ok(object) => {
+                let named = json!({ "name": object["name"], "uid": object["uid"], "resourceVersion": object["resourceVersion"] });
+                ("errand.done", json!({ "object": named }))
+            }
+            Err(why) => ("errand.refused", json!({ "why": why })),
+        };
+        let event = Event { actor: &record.created_by, kind, cause: &record.description, detail };
         self.add_event(record.application, Some(record.order), now, event).await
     }
 }

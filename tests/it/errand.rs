@@ -69,6 +69,7 @@ fn record(application: ApplicationId) -> Record {
         description: "Create Service front".into(),
         created_by: "tester".into(),
         source: "pop".into(),
+        refusals: false,
     }
 }
 
@@ -145,7 +146,7 @@ async fn an_errand_is_answered_once_with_its_order_and_what_was_wanted_is_wiped(
 }
 
 #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
-async fn a_refusal_leaves_no_order(pool: PgPool) {
+async fn a_refusal_leaves_no_order_where_somebody_hears_of_it(pool: PgPool) {
     let store = Store::on(pool.clone());
     let application = application(&store).await;
     let record = record(application);
@@ -153,6 +154,15 @@ async fn a_refusal_leaves_no_order(pool: PgPool) {
     let claimed = store.claim_errand(CLUSTER).await.unwrap().unwrap();
     assert!(store.answer_errand(id, claimed.generation, &Err("no".into()), now()).await.unwrap());
     assert!(store.order_row(record.order).await.unwrap().is_none());
+
+    // Unless nobody waits to hear it.
+    let record = Record { refusals: true, ..self::record(application) };
+    let id = sent(&store, Some(&record)).await;
+    let claimed = store.claim_errand(CLUSTER).await.unwrap().unwrap();
+    assert!(store.answer_errand(id, claimed.generation, &Err("no".into()), now()).await.unwrap());
+    let order = store.order_row(record.order).await.unwrap().unwrap();
+    assert_eq!((order.state, order.message.as_str()), (State::Failed, "no"));
+    assert_eq!(store.application(application).await.unwrap().last_order, None, "the application is none the worse for it");
 }
 
 #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]

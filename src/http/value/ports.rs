@@ -1,20 +1,25 @@
 //! `ServicePorts` and `ServicePortInfos`: the ports of a Service, and those that a load
-//! balancer listens on, as JSON lists.
+//! balancer listens on, as JSON lists; and the Services that an application is created with.
 //!
 //! Numbers may be text; what is not a port's key is refused by name.
 
 use serde::Deserialize;
 
 use super::super::{error::ApiError, params::Params};
-use crate::domain::{
-    Rejection,
-    exposure::{Listener, Port, PortTarget, Speech, Transport},
-    spec::Field,
+use crate::{
+    domain::{
+        Rejection,
+        exposure::{Balancer, Listener, Network, Port, PortTarget, Reach, Speech, Transport},
+        spec::Field,
+    },
+    service::FirstService,
 };
 
 const PORTS: &str =
     r#"allowed is a list such as [{"protocol":"TCP","port":80,"targetPort":8080}] with TCP or UDP and ports from 1 to 65535"#;
 const LISTENERS: &str = r#"allowed is a list such as [{"port":80,"targetPort":8080,"loadBalancerProtocol":"TCP"}] with TCP, HTTP or HTTPS, ports from 1 to 65535, and a certId for HTTPS"#;
+
+const SERVICES: &str = r#"allowed is a list such as [{"name":"web","serviceType":"ClusterIP","portMappings":[{"servicePort":{"protocol":"TCP","port":80,"targetPort":8080}}]}] with ClusterIP or NodePort"#;
 
 /// A number, or text.
 #[derive(Deserialize)]
@@ -55,18 +60,79 @@ pub fn read(params: &Params, name: &str) -> Result<Option<Vec<Port>>, ApiError> 
         Field::Clear => Vec::new(),
         Field::Set(given) => given,
     };
-    let read = |given: GivenPort| {
-        let port = number(&given.port).ok_or_else(|| wrong(&given.port))?;
-        let transport = match given.protocol.as_deref().unwrap_or("TCP") {
-            tcp if tcp.eq_ignore_ascii_case("TCP") => Transport::Tcp,
-            udp if udp.eq_ignore_ascii_case("UDP") => Transport::Udp,
-            other => return Err(format!("{other} is no protocol")),
-        };
-        let target = given.target_port.as_ref().map_or(Ok(PortTarget::Number(port)), target)?;
-        Ok(Port { port, target, transport })
-    };
-    let ports: Result<Vec<Port>, String> = given.into_iter().map(read).collect();
+    let ports: Result<Vec<Port>, String> = given.into_iter().map(port).collect();
     ports.map(Some).map_err(|why| refuse(params, name, &why, PORTS))
+}
+
+fn port(given: GivenPort) -> Result<Port, String> {
+    let port = number(&given.port).ok_or_else(|| wrong(&given.port))?;
+    let transport = match given.protocol.as_deref().unwrap_or("TCP") {
+        tcp if tcp.eq_ignore_ascii_case("TCP") => Transport::Tcp,
+        udp if udp.eq_ignore_ascii_case("UDP") => Transport::Udp,
+        other => return Err(format!("{other} is no protocol")),
+    };
+    let target = given.target_port.as_ref().map_or(Ok(PortTarget::Number(port)), target)?;
+    Ok(Port { port, target, transport })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct GivenService {
+    name: String,
+    #[serde(default)]
+    service_type: Option<String>,
+    port_mappings: Vec<GivenMapping>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct GivenMapping {
+    service_port: GivenPort,
+}
+
+/// Reads the Services that an application is created with: `ServiceConfigs`, and a load
+/// balancer each from `Internet…` and `Intranet…`.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_first_services(params: &Params) -> Result<Vec<FirstService>, ApiError> {
+    const NAME: &str = "ServiceConfigs";
+    let given: Vec<GivenService> = match params.json(NAME, SERVICES)? {
+        Field::Keep | Field::Clear => Vec::new(),
+        Field::Set(given) => given,
+    };
+    let plain = |given: GivenService| {
+        let reach = match given.service_type.as_deref().unwrap_or_default() {
+            "" => Reach::ClusterIp,
+            word if word.eq_ignore_ascii_case("ClusterIP") => Reach::ClusterIp,
+            word if word.eq_ignore_ascii_case("NodePort") => Reach::NodePort,
+            other => return Err(format!("{other} is no serviceType")),
+        };
+        let ports = given.port_mappings.into_iter().map(|mapping| port(mapping.service_port)).collect::<Result<_, String>>()?;
+        Ok(FirstService::Plain { name: given.name, reach, ports })
+    };
+    let plain: Result<Vec<FirstService>, String> = given.into_iter().map(plain).collect();
+    let mut services = plain.map_err(|why| refuse(params, NAME, &why, SERVICES))?;
+    for (network, id, names) in [
+        (
+            Network::Internet,
+            "InternetSlbId",
+            ListenerNames { port: "InternetSlbPort", target: "InternetTargetPort", protocol: "InternetSlbProtocol" },
+        ),
+        (
+            Network::Intranet,
+            "IntranetSlbId",
+            ListenerNames { port: "IntranetSlbPort", target: "IntranetTargetPort", protocol: "IntranetSlbProtocol" },
+        ),
+    ] {
+        if names.all().into_iter().chain([id]).all(|name| params.text(name).is_none()) {
+            continue;
+        }
+        let listeners = Some(vec![single_listener(params, names)?]);
+        let balancer = Balancer { id: params.text(id).map(Into::into), listeners, ..Balancer::default() };
+        services.push(FirstService::Balanced { network, balancer });
+    }
+    Ok(services)
 }
 
 /// Reads what a load balancer listens on, from `ServicePortInfos` or from `Port`,
@@ -76,10 +142,10 @@ pub fn read(params: &Params, name: &str) -> Result<Option<Vec<Port>>, ApiError> 
 /// As [`read`].
 pub fn read_listeners(params: &Params) -> Result<Option<Vec<Listener>>, ApiError> {
     let given: Field<Vec<GivenListener>> = params.json("ServicePortInfos", LISTENERS)?;
-    let single = ["Port", "TargetPort", "SlbProtocol"].into_iter().find(|name| params.text(name).is_some());
+    let single = BINDING.all().into_iter().find(|name| params.text(name).is_some());
     let given = match (given, single) {
         (Field::Keep, None) => return Ok(None),
-        (Field::Keep | Field::Clear, Some(_)) => return single_listener(params).map(|listener| Some(vec![listener])),
+        (Field::Keep | Field::Clear, Some(_)) => return single_listener(params, BINDING).map(|listener| Some(vec![listener])),
         (Field::Set(_), Some(single)) => {
             let value = params.raw(single).unwrap_or_default();
             return Err(Rejection::invalid(single, value, "either ServicePortInfos or Port, TargetPort and SlbProtocol are given").into());
@@ -103,23 +169,35 @@ pub fn read_listeners(params: &Params) -> Result<Option<Vec<Listener>>, ApiError
     listeners.map(Some).map_err(|why| refuse(params, "ServicePortInfos", &why, LISTENERS))
 }
 
-fn single_listener(params: &Params) -> Result<Listener, ApiError> {
+/// The names that an operation gives the parameters of a single port.
+#[derive(Debug, Clone, Copy)]
+struct ListenerNames {
+    port: &'static str,
+    target: &'static str,
+    protocol: &'static str,
+}
+
+const BINDING: ListenerNames = ListenerNames { port: "Port", target: "TargetPort", protocol: "SlbProtocol" };
+
+impl ListenerNames {
+    fn all(self) -> [&'static str; 3] {
+        [self.port, self.target, self.protocol]
+    }
+}
+
+fn single_listener(params: &Params, names: ListenerNames) -> Result<Listener, ApiError> {
     let port = |name: &str| params.integer(name, 1..=u16::MAX)?.ok_or_else(|| ApiError::missing(name));
-    let speech = match params.text("SlbProtocol") {
+    let speech = match params.text(names.protocol) {
         None => Speech::Tcp,
         Some(tcp) if tcp.eq_ignore_ascii_case("TCP") => Speech::Tcp,
         Some(http) if http.eq_ignore_ascii_case("HTTP") => Speech::Http,
         Some(https) if https.eq_ignore_ascii_case("HTTPS") => {
-            return Err(Rejection::invalid(
-                "SlbProtocol",
-                https,
-                "HTTPS needs a certificate: give the port in ServicePortInfos, with its certId",
-            )
-            .into());
+            let allowed = "HTTPS needs a certificate: give the port in ServicePortInfos of BindK8sSlb or UpdateK8sSlb, with its certId";
+            return Err(Rejection::invalid(names.protocol, https, allowed).into());
         }
-        Some(other) => return Err(Rejection::invalid("SlbProtocol", other, "must be TCP or HTTP").into()),
+        Some(other) => return Err(Rejection::invalid(names.protocol, other, "must be TCP or HTTP").into()),
     };
-    Ok(Listener { port: port("Port")?, target: PortTarget::Number(port("TargetPort")?), speech })
+    Ok(Listener { port: port(names.port)?, target: PortTarget::Number(port(names.target)?), speech })
 }
 
 fn number(given: &Given) -> Option<u16> {
