@@ -22,6 +22,8 @@ use crate::{
     store::Store,
 };
 
+mod first_services;
+mod ingress;
 mod network;
 mod operations;
 mod packages;

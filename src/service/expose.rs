@@ -10,16 +10,13 @@ use super::{
     Caller, Error, Service,
     errand::{object_name, owner},
 };
-use crate::{
-    domain::{
-        ApplicationId, OrderId, Rejection,
-        application::Application,
-        errand::{Deed, Errand, ObjectKind, Owner, Record},
-        exposure::{self, Balancer, Listener, Network, Port, Reach, Speech, TrafficPolicy},
-        sight::Wanted,
-        spec::APPLICATION_LABEL,
-    },
-    store::{ErrandId, Tx},
+use crate::domain::{
+    ApplicationId, OrderId, Rejection,
+    application::Application,
+    errand::{Deed, Errand, ObjectKind},
+    exposure::{self, Balancer, Listener, Network, Port, Reach, Speech, TrafficPolicy},
+    sight::Wanted,
+    spec::APPLICATION_LABEL,
 };
 
 /// A Service that is wanted; on a change, none leaves it as it is.
@@ -52,109 +49,7 @@ pub struct Bind {
     pub balancer: Balancer,
 }
 
-/// A Service that a new application is created with.
-#[derive(Debug, Clone)]
-pub enum FirstService {
-    /// A plain one.
-    Plain {
-        /// Its name.
-        name: String,
-        /// From where it is reached.
-        reach: Reach,
-        /// Its ports.
-        ports: Vec<Port>,
-    },
-    /// One with a load balancer.
-    Balanced {
-        /// The network that it is reached from.
-        network: Network,
-        /// What is wanted of the load balancer.
-        balancer: Balancer,
-    },
-}
-
-impl FirstService {
-    fn name(&self, application: &str) -> String {
-        match self {
-            Self::Plain { name, .. } => name.clone(),
-            Self::Balanced { network, .. } => network.service_of(application),
-        }
-    }
-
-    fn object(&self, selector: &serde_json::Map<String, Value>) -> Value {
-        match self {
-            Self::Plain { reach, ports, .. } => exposure::service(selector, *reach, None, ports),
-            Self::Balanced { network, balancer } => exposure::binding(selector, *network, &overriding(balancer.clone())),
-        }
-    }
-}
-
 impl Service {
-    /// Refuses Services that a new application cannot have.
-    pub(super) fn check_first_services(application: &str, services: &[FirstService]) -> Result<(), Rejection> {
-        let mut names = BTreeSet::new();
-        for service in services {
-            match service {
-                FirstService::Plain { name, ports, .. } => {
-                    object_name("ServiceConfigs", name)?;
-                    check_ports("ServiceConfigs", ports.iter().map(|port| (port.port, port.transport == exposure::Transport::Udp)))?;
-                }
-                FirstService::Balanced { network: Network::Internet, balancer } => check_cloud_text("InternetSlbId", balancer.id.as_ref())?,
-                FirstService::Balanced { network: Network::Intranet, balancer } => check_cloud_text("IntranetSlbId", balancer.id.as_ref())?,
-            }
-            let name = service.name(application);
-            if !names.insert(name.clone()) {
-                return Err(Rejection::invalid("ServiceConfigs", name, "each Service needs a name of its own"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Refuses names that are taken, as far as the cluster can be looked at now.
-    pub(super) async fn first_services_are_free(&self, namespace: &str, application: &str, services: &[FirstService]) -> Result<(), Error> {
-        for service in services {
-            let name = service.name(application);
-            match self.objects(ObjectKind::Service, namespace, &name, Default::default()).await {
-                Ok(found) if found.is_empty() => {}
-                Ok(_) => {
-                    return Err(Rejection::ClusterRefused(format!("the Service {name} exists already in namespace {namespace}")).into());
-                }
-                // Then it is judged when it is written.
-                Err(Error::Rejected(Rejection::Unseen(_))) => return Ok(()),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// Has Services of a new application written as soon as somebody can; each has a
-    /// change order when it is over.
-    pub(super) async fn add_first_services(
-        &self,
-        tx: &mut Tx,
-        caller: &Caller,
-        (namespace, owner): (&str, &Owner),
-        services: &[FirstService],
-    ) -> Result<(), Error> {
-        let selector = serde_json::Map::from_iter([(APPLICATION_LABEL.to_owned(), owner.id.to_string().into())]);
-        for service in services {
-            let name = service.name(&owner.name);
-            let record = Record {
-                order: OrderId::new(),
-                application: owner.id,
-                description: format!("Create Service {name}"),
-                created_by: caller.name.clone(),
-                source: caller.source.clone(),
-                refusals: true,
-            };
-            let deed = Deed::Create(service.object(&selector));
-            let errand = Errand { kind: ObjectKind::Service, name, owner: Some(owner.clone()), deed };
-            let id = ErrandId(uuid::Uuid::now_v7());
-            tx.add_errand(id, (&self.settings.cluster, namespace), &errand, Some(&record), self.clock.now()).await?;
-        }
-        Ok(())
-    }
-
     /// Creates a Service in front of the application's pods.
     ///
     /// # Errors
@@ -320,12 +215,12 @@ impl Service {
 }
 
 /// A load balancer that exists has listeners of before, which must give way.
-fn overriding(balancer: Balancer) -> Balancer {
+pub(super) fn overriding(balancer: Balancer) -> Balancer {
     let overrides = balancer.overrides.or(balancer.id.as_ref().map(|_| true));
     Balancer { overrides, ..balancer }
 }
 
-fn check_cloud_text(parameter: &str, value: Option<&String>) -> Result<(), Rejection> {
+pub(super) fn check_cloud_text(parameter: &str, value: Option<&String>) -> Result<(), Rejection> {
     let fits = |value: &String| value.len() <= 128 && value.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
     match value.filter(|value| !fits(value)) {
         Some(value) => Err(Rejection::invalid(parameter, value, "must have at most 128 letters, digits, '-', '_' and '.'")),
@@ -356,7 +251,7 @@ fn check_policy(request: &Expose) -> Result<(), Rejection> {
 }
 
 /// At least one port, and none twice.
-fn check_ports(parameter: &str, ports: impl Iterator<Item = (u16, bool)>) -> Result<(), Rejection> {
+pub(super) fn check_ports(parameter: &str, ports: impl Iterator<Item = (u16, bool)>) -> Result<(), Rejection> {
     let mut seen = BTreeSet::new();
     for (port, is_udp) in ports {
         if !seen.insert((port, is_udp)) {

@@ -15,6 +15,7 @@ mod deploy;
 mod errand;
 mod error;
 mod expose;
+mod first_service;
 mod ingress;
 mod look;
 mod operate;
@@ -28,7 +29,8 @@ mod tag;
 pub mod view;
 
 pub use error::Error;
-pub use expose::{Bind, Expose, FirstService};
+pub use expose::{Bind, Expose};
+pub use first_service::FirstService;
 pub use ingress::{Route, RouteView};
 pub use look::InstanceView;
 pub use package::Packages;

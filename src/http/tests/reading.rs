@@ -23,7 +23,7 @@ use crate::{
         spec::{Field, SpecChange},
     },
     executor::{self, Executor},
-    simulated::{Config, SimulatedCluster},
+    simulated::{Call, Config, Fault, SimulatedCluster},
 };
 
 pub(super) const STATUS: &str = "/pop/v5/app/app_status";
@@ -101,6 +101,16 @@ impl Live {
     /// A client of the cluster.
     pub(super) fn client(&self) -> kube::Client {
         self.simulation.client()
+    }
+
+    /// Lets requests to the cluster go wrong.
+    pub(super) fn fail_next(&self, times: usize, fault: Fault, chosen: impl Fn(&Call) -> bool + Send + 'static) {
+        self.simulation.fail_next(times, fault, chosen);
+    }
+
+    /// Forgets the faults that have not struck yet.
+    pub(super) fn clear_faults(&self) {
+        self.simulation.clear_faults();
     }
 
     /// Writes of ours to the cluster.
