@@ -9,15 +9,15 @@ use jiff::Timestamp;
 use json_patch::Patch as JsonPatch;
 use serde_json::{Value, json};
 
+pub use crate::domain::errand::FENCE;
 use crate::domain::{
     ApplicationId, OrderId,
+    errand::{OWNER, OWNER_LABEL},
     intent::{Keep, Patch},
     order::Settings,
     spec::{APPLICATION_LABEL, NAME_LABEL},
 };
 
-/// Annotation: the fencing token of the last write.
-pub const FENCE: &str = "sluice.dev/fence";
 /// Annotation: the order that wrote last.
 pub const ORDER: &str = "sluice.dev/order";
 /// Annotation: the application that the Deployment is.
@@ -46,7 +46,7 @@ pub fn deployment(namespace: &str, name: &str, author: Author, template: &Value,
         "metadata": {
             "name": name,
             "namespace": namespace,
-            "labels": { NAME_LABEL: name, "app.kubernetes.io/managed-by": "sluice" },
+            "labels": { NAME_LABEL: name, OWNER_LABEL: OWNER },
             "annotations": { FENCE: author.generation.to_string(), ORDER: author.order.to_string(), APPLICATION: application },
         },
         "spec": {

@@ -8,6 +8,7 @@
 //! Knows of `domain` only: no order states, no database.
 
 pub mod apply;
+mod errand;
 mod evidence;
 pub mod manifest;
 mod object;

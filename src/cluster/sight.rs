@@ -8,24 +8,34 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::{
     Api,
     api::{DynamicObject, ListParams},
-    core::Selector,
+    core::{Selector, TypeMeta},
 };
 use serde_json::Value;
 
 use super::{
     Cluster, ClusterError, Key,
     apply::{bounded, value},
-    apps, core,
+    apps, core, errand,
     object::{self, controller},
 };
-use crate::domain::sight::{Pod, Sight, Wanted, shown_deployment};
+use crate::domain::{
+    errand::ObjectKind,
+    sight::{Pod, Sight, Wanted, shown_deployment, shown_object},
+};
+
+/// Objects that one request asks for.
+const PAGE: u32 = 500;
 
 impl Cluster {
-    /// What there is of an application now; none = it has no Deployment.
+    /// What there is of an application now, or the objects of a kind; none = it has no Deployment.
     ///
     /// # Errors
     /// [`ClusterError`], where the API server does not let it be seen.
     pub async fn look(&self, key: &Key, wanted: Wanted) -> Result<Option<Sight>, ClusterError> {
+        if let Wanted::Objects { kind, labels } = &wanted {
+            let objects = self.objects(key, *kind, labels).await?;
+            return Ok(Some(Sight { objects, ..Sight::default() }));
+        }
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &apps("Deployment"));
         let deployment = match bounded(api.get(&key.name)).await.and_then(value) {
             Ok(deployment) => deployment,
@@ -38,7 +48,35 @@ impl Cluster {
         let (pods, node_labels) = tokio::join!(self.pods_of(key, &deployment, whole), self.node_labels(nodes));
         let pods = pods?;
         let node_labels = node_labels.into_iter().filter(|(node, _)| pods.iter().any(|pod| pod.node == *node)).collect();
-        Ok(Some(Sight { deployment: None, pods, node_labels }))
+        Ok(Some(Sight { pods, node_labels, ..Sight::default() }))
+    }
+
+    async fn objects(&self, key: &Key, kind: ObjectKind, labels: &BTreeMap<String, String>) -> Result<Vec<Value>, ClusterError> {
+        let resource = errand::resource(kind);
+        let api: Api<DynamicObject> = match key.namespace.as_str() {
+            "" => Api::all_with(self.client.clone(), &resource),
+            namespace => Api::namespaced_with(self.client.clone(), namespace, &resource),
+        };
+        let mut selected = ListParams::default().limit(PAGE).labels_from(&labels.clone().into_iter().collect());
+        if !key.name.is_empty() {
+            selected = selected.fields(&format!("metadata.name={}", key.name));
+        }
+        let mut found = Vec::new();
+        loop {
+            let page = bounded(api.list(&selected)).await?;
+            for mut object in page.items {
+                // The items of a list do not say what they are.
+                object.types = Some(TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() });
+                found.push(shown_object(value(object)?));
+            }
+            match page.metadata.continue_.filter(|more| !more.is_empty()) {
+                Some(more) => selected.continue_token = Some(more),
+                None => break,
+            }
+        }
+        let place = |object: &Value| ["/metadata/namespace", "/metadata/name"].map(|path| object.pointer(path).map(Value::to_string));
+        found.sort_by_cached_key(place);
+        Ok(found)
     }
 
     async fn pods_of(&self, key: &Key, deployment: &Value, whole: bool) -> Result<Vec<Pod>, ClusterError> {

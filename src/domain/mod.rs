@@ -7,8 +7,11 @@
 //! and imports no other module of the crate.
 
 pub mod application;
+pub mod errand;
+pub mod exposure;
 pub mod failure;
 pub mod id;
+pub mod ingress;
 pub mod intent;
 pub mod java;
 pub mod machine;

@@ -38,6 +38,9 @@ pub enum Kind {
     Configure,
     /// Deletes the application's Deployment, and the application with it.
     Delete,
+    /// Wrote an object beside the Deployment, such as a Service. On record once it was
+    /// done: it is never open, and no release takes notice of it.
+    Errand,
 }
 
 impl Kind {
@@ -46,7 +49,7 @@ impl Kind {
     pub fn releases(self) -> bool {
         match self {
             Self::Deploy | Self::DeployVersion | Self::Restart | Self::Configure => true,
-            Self::Create | Self::Rollback | Self::Scale | Self::Stop | Self::Start | Self::Delete => false,
+            Self::Create | Self::Rollback | Self::Scale | Self::Stop | Self::Start | Self::Delete | Self::Errand => false,
         }
     }
 
@@ -55,7 +58,14 @@ impl Kind {
     pub fn scales(self) -> bool {
         match self {
             Self::Scale | Self::Stop | Self::Start => true,
-            Self::Create | Self::Deploy | Self::DeployVersion | Self::Rollback | Self::Restart | Self::Configure | Self::Delete => false,
+            Self::Create
+            | Self::Deploy
+            | Self::DeployVersion
+            | Self::Rollback
+            | Self::Restart
+            | Self::Configure
+            | Self::Delete
+            | Self::Errand => false,
         }
     }
 }

@@ -114,6 +114,20 @@ pub enum Rejection {
     /// What is asked for can only be seen on the cluster, and that cannot be seen.
     #[error("the cluster cannot be looked at now: {0}")]
     Unseen(String),
+    /// Something is to be written on the cluster, and nobody can write it.
+    #[error("the cluster cannot be written now: {0}")]
+    Unwritten(String),
+    /// Something that is to be written on the cluster is still being written.
+    #[error("the {kind} {name} is still being written: no answer in time, it will be carried out or refused. Look at it in a moment")]
+    Undecided {
+        /// Kubernetes' word for it.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// What is there on the cluster, or the API server, is against it.
+    #[error("{0}")]
+    ClusterRefused(String),
     /// A request nonce was used before, by another request.
     #[error("the signature nonce was used already by another request")]
     NonceUsed,

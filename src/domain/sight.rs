@@ -10,10 +10,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ReleaseId, java, observation::PodView, spec::release_of};
+use super::{ReleaseId, errand::ObjectKind, java, observation::PodView, spec::release_of};
 
 /// What to look at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Wanted {
     /// The Deployment itself.
@@ -25,9 +25,17 @@ pub enum Wanted {
         /// The labels of their nodes too.
         nodes: bool,
     },
+    /// Objects of a kind, whoever made them: those of the namespace, or of all where it
+    /// is empty; the one of the name, or all where that is empty.
+    Objects {
+        /// Their kind.
+        kind: ObjectKind,
+        /// Labels that they must have; empty = any.
+        labels: BTreeMap<String, String>,
+    },
 }
 
-/// What was seen. Without a Deployment there is nothing.
+/// What was seen. Where an application was looked at, there is nothing without a Deployment.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Sight {
     /// The Deployment, where it was wanted.
@@ -36,6 +44,9 @@ pub struct Sight {
     pub pods: Vec<Pod>,
     /// The labels of their nodes, by the node's name, as far as they may be seen.
     pub node_labels: BTreeMap<String, Value>,
+    /// The objects that were wanted, by namespace and name, without their bookkeeping.
+    #[serde(default)]
+    pub objects: Vec<Value>,
 }
 
 /// A pod.
@@ -120,6 +131,12 @@ impl Pod {
 #[must_use]
 pub fn shown_deployment(object: Value) -> Value {
     shown(object, "/spec/template/spec")
+}
+
+/// Another object as it may be shown: without the bookkeeping of field managers.
+#[must_use]
+pub fn shown_object(object: Value) -> Value {
+    shown(object, "/-")
 }
 
 /// Without the bookkeeping of field managers, and without what is secret in a

@@ -3,7 +3,7 @@
 //!
 //! The service cannot look at the cluster; an executor that can does it for it:
 //! what would be done first, and whether what that stands on is there. Reads and
-//! dry runs only.
+//! dry runs only; what is to be written is taken up here and done in [`super::errand`].
 
 use std::{sync::Arc, time::Duration};
 
@@ -53,12 +53,16 @@ impl Executor {
     async fn claim(self: &Arc<Self>, running: &mut JoinSet<()>) -> Result<bool, StoreError> {
         let inquiry = self.store.claim_inquiry(&self.settings.cluster).await?;
         let sighting = self.store.claim_sighting(&self.settings.cluster).await?;
-        let any = inquiry.is_some() || sighting.is_some();
+        let errand = self.store.claim_errand(&self.settings.cluster).await?;
+        let any = inquiry.is_some() || sighting.is_some() || errand.is_some();
         if let Some((id, proposal)) = inquiry {
             running.spawn(self.clone().answer(id, proposal));
         }
         if let Some(sighting) = sighting {
             running.spawn(self.clone().look(sighting));
+        }
+        if let Some(errand) = errand {
+            running.spawn(self.clone().run_errand(errand));
         }
         Ok(any)
     }

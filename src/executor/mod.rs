@@ -9,6 +9,7 @@
 
 mod answer;
 mod drive;
+mod errand;
 mod mirror;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -197,6 +198,9 @@ impl Executor {
             }
             if let Err(error) = self.store.prune_inquiries(before).await {
                 tracing::warn!(%error, "could not prune inquiries");
+            }
+            if let Err(error) = self.store.prune_errands(before).await {
+                tracing::warn!(%error, "could not prune errands");
             }
             if let Err(error) = self.store.prune_sightings(before).await {
                 tracing::warn!(%error, "could not prune looks");

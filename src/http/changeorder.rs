@@ -122,7 +122,7 @@ pub struct ChangeOrder {
     pub status: i32,
     /// As in GetChangeOrderInfo.
     pub co_type: String,
-    /// `CoCreateApp`, `CoDeploy`, `CoDeployHistroy` (sic), `CoRollback`, `CoScaleOut`, `CoScaleIn`, `CoStop`, `CoStart`, `CoRestartApplication`, `CoRescaleApplicationVertically` or `CoDeleteApp`.
+    /// `CoCreateApp`, `CoDeploy`, `CoDeployHistroy` (sic), `CoRollback`, `CoScaleOut`, `CoScaleIn`, `CoStop`, `CoStart`, `CoRestartApplication`, `CoRescaleApplicationVertically`, `CoDeleteApp` or `CoUpdateK8sService` (a Service or load balancer; it has ended once it shows).
     #[schema(example = "CoDeploy")]
     pub co_type_code: String,
     /// `YYYY-MM-DD hh:mm:ss` in UTC+8.
@@ -364,6 +364,7 @@ fn kind(order: &OrderView) -> (&'static str, &'static str) {
         Kind::Restart => ("Restart", "CoRestartApplication"),
         Kind::Configure => ("Update Config", "CoRescaleApplicationVertically"),
         Kind::Delete => ("Delete", "CoDeleteApp"),
+        Kind::Errand => ("Update Service", "CoUpdateK8sService"),
     }
 }
 
@@ -384,6 +385,9 @@ fn batch_count(order: &OrderView) -> i32 {
 }
 
 fn describe(order: &OrderView) -> String {
+    if order.kind == Kind::Errand {
+        return order.description.clone();
+    }
     let mut parts = Vec::new();
     if !order.version.is_empty() {
         parts.push(format!("Version: {}", order.version));

@@ -18,7 +18,7 @@ use super::{
     value::{
         environment::{read_args, read_command, read_envs},
         java::{read_java, read_package, read_package_type},
-        pods, probe,
+        pods, ports, probe,
         resource::{ProcessorNames, read_memory, read_processor},
         strategy,
     },
@@ -89,7 +89,9 @@ pub struct ApplicationInfo {
 ///
 /// The Deployment has the application's name. Creating it is a change order. One of
 /// that name that is there already is taken over as it runs: its order is over at once,
-/// and of the parameters only texts and the logical region count.
+/// and of the parameters only texts and the logical region count. Services and load
+/// balancers are written as soon as the creation is accepted; each is a change order of
+/// its own once it is over, which ListRecentChangeOrder shows.
 #[utoipa::path(
     post, path = "/pop/v5/k8s/acs/create_k8s_app", operation_id = "InsertK8sApplication", tag = "Applications",
     params(
@@ -144,6 +146,15 @@ pub struct ApplicationInfo {
         ("InitContainers" = Option<String>, Query, description = "Containers that run before: JSON list of `{yamlEncoded}`, a container's YAML in base64."),
         ("Sidecars" = Option<String>, Query, description = "Containers beside, in the same form."),
         ("SecretName" = Option<String>, Query, description = "Name of a pull secret for the image."),
+        ("ServiceConfigs" = Option<String>, Query, description = "Services in front of the instances: JSON list of `{name, serviceType, portMappings:[{servicePort:{protocol, port, targetPort}}]}`, as CreateK8sService makes them. Each has a change order when it is over.", example = r#"[{"name":"web","serviceType":"ClusterIP","portMappings":[{"servicePort":{"protocol":"TCP","port":80,"targetPort":8080}}]}]"#),
+        ("InternetSlbId" = Option<String>, Query, description = "A load balancer on the Internet that exists, as in BindK8sSlb; the cloud makes one if only its ports are given."),
+        ("InternetSlbPort" = Option<u16>, Query, minimum = 1, maximum = 65535, description = "Port of the load balancer on the Internet; needed for one."),
+        ("InternetTargetPort" = Option<u16>, Query, minimum = 1, maximum = 65535, description = "The container's port behind it; needed for one."),
+        ("InternetSlbProtocol" = Option<String>, Query, description = "What it speaks: `TCP` (if absent) or `HTTP`."),
+        ("IntranetSlbId" = Option<String>, Query, description = "A load balancer on the private network that exists; the cloud makes one if only its ports are given."),
+        ("IntranetSlbPort" = Option<u16>, Query, minimum = 1, maximum = 65535, description = "Port of the load balancer on the private network; needed for one."),
+        ("IntranetTargetPort" = Option<u16>, Query, minimum = 1, maximum = 65535, description = "The container's port behind it; needed for one."),
+        ("IntranetSlbProtocol" = Option<String>, Query, description = "What it speaks: `TCP` (if absent) or `HTTP`."),
         ("DrainSeconds" = Option<u32>, Query, minimum = 0, maximum = 600, description = "Not of EDAS: seconds for which an instance that goes still answers (a preStop hook that sleeps). 0 or absent = none.", example = 5),
     ),
     responses((status = 200, description = "Accepted.", body = Reply<InsertReply>))
@@ -337,6 +348,7 @@ fn read_insert(params: &Params) -> Result<CreateApplication, ApiError> {
         },
         package: read_package(params, kind),
         timeout_seconds: params.integer("Timeout", 1..=1800)?,
+        services: ports::read_first_services(params)?,
     })
 }
 

@@ -118,7 +118,7 @@ pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<DeployGr
     let id = call.application()?;
     let application = edge.service.application(id).await?;
     let spec = edge.service.current_spec(id).await?;
-    let newest = edge.service.recent_orders(id).await?.into_iter().next();
+    let newest = edge.service.newest_order(id).await?;
     Ok(call.success(DeployGroupReply { deploy_group_list: DeployGroupList { items: vec![show(&application, &spec, newest.as_ref())] } }))
 }
 

@@ -37,6 +37,7 @@ Booleans are read in any case. Parameters that EDAS does not document are ignore
     tags(
         (name = "Change orders", description = "Releasing, following, confirming and taking back."),
         (name = "Applications", description = "Creating and reading applications."),
+        (name = "Network", description = "Services, load balancers and Ingress rules in front of applications."),
         (name = "Clusters", description = "The cluster and its namespaces."),
         (name = "Packages", description = "Uploading a JAR or WAR to release it."),
         (name = "Health", description = "For supervisors: no signature."),

@@ -161,6 +161,9 @@ impl From<Rejection> for ApiError {
             Rejection::UnknownPrecheck { .. } => "UnknownPrecheck".into(),
             Rejection::NoDeployment { .. } => "NoDeployment".into(),
             Rejection::Unseen(_) => "Unseen".into(),
+            Rejection::Unwritten(_) => "Unwritten".into(),
+            Rejection::Undecided { .. } => "Undecided".into(),
+            Rejection::ClusterRefused(_) => "ClusterRefused".into(),
             Rejection::CannotWork { subject, .. } => format!("Precheck{subject}"),
         };
         Self::business(reason, rejection.to_string())

@@ -42,6 +42,9 @@ pub mod imported;
 pub mod instance;
 pub mod java_config;
 pub mod k8s_application;
+pub mod k8s_ingress;
+pub mod k8s_service;
+pub mod k8s_slb;
 pub mod lifecycle;
 pub mod line;
 pub mod offered;
@@ -167,6 +170,9 @@ fn edas() -> OpenApiRouter<Edge> {
         .routes(routes!(region::describe, region::forget))
         .routes(routes!(component::list))
         .routes(routes!(component::list_build_packs))
+        .routes(routes!(k8s_service::create, k8s_service::update, k8s_service::list, k8s_service::delete))
+        .routes(routes!(k8s_ingress::create, k8s_ingress::update, k8s_ingress::list, k8s_ingress::delete))
+        .routes(routes!(k8s_slb::bind, k8s_slb::update, k8s_slb::unbind))
         .routes(routes!(tag::tag, tag::untag, tag::list))
         .routes(routes!(package_storage::get_credential))
         .routes(routes!(package_storage::get_region_config))

@@ -11,6 +11,7 @@ use std::ops::RangeInclusive;
 
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use super::error::ApiError;
 use crate::domain::{Rejection, spec::Field};
@@ -137,6 +138,54 @@ impl Params {
             Err(why) => Err(Rejection::invalid(name, text, format!("{why}; {allowed}")).into()),
         }
     }
+
+    /// A list or an object: JSON in the parameter, as [`Self::json`] reads it, or
+    /// parameters whose names lead into it, with lists counted from 1
+    /// (`Data.1.Key=k`), in which every value is text.
+    ///
+    /// # Errors
+    /// As [`Self::json`], or names that contradict each other.
+    pub fn structured(&self, name: &str, allowed: &str) -> Result<Field<Value>, ApiError> {
+        let inside = |pair: &'_ (String, String)| pair.0.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+        let Some(first) = self.0.iter().find(|pair| inside(pair)) else { return self.json(name, allowed) };
+        let refuse =
+            |why: &str, (name, value): &(String, String)| -> ApiError { ApiError::invalid(name, value, &format!("{why}; {allowed}")) };
+        if self.text(name).is_some() {
+            return Err(refuse("is given as a whole, too", first));
+        }
+        let mut whole = Value::Null;
+        for pair in self.0.iter().filter(|pair| inside(pair)) {
+            let mut at = &mut whole;
+            for part in pair.0[name.len() + 1..].split('.') {
+                if at.is_null() {
+                    *at = Value::Object(Map::new());
+                }
+                let Some(fields) = at.as_object_mut() else { return Err(refuse("lies within another one's value", pair)) };
+                at = fields.entry(part).or_insert(Value::Null);
+            }
+            if !at.is_null() {
+                return Err(refuse("has others within it", pair));
+            }
+            *at = pair.1.as_str().into();
+        }
+        match counted(whole) {
+            Some(value) => Ok(Field::Set(value)),
+            None => Err(refuse("belongs to a list that is not counted from 1 on without a gap", first)),
+        }
+    }
+}
+
+/// `value` with its objects whose names are numbers as lists; none = not from 1 on.
+fn counted(value: Value) -> Option<Value> {
+    let Value::Object(fields) = value else { return Some(value) };
+    if !fields.keys().all(|name| name.chars().all(|c| c.is_ascii_digit())) {
+        return fields.into_iter().map(|(name, value)| Some((name, counted(value)?))).collect::<Option<Map<_, _>>>().map(Value::Object);
+    }
+    let mut items =
+        fields.into_iter().map(|(name, value)| Some((name.parse::<usize>().ok()?, counted(value)?))).collect::<Option<Vec<_>>>()?;
+    items.sort_by_key(|(number, _)| *number);
+    let is_counted = items.iter().enumerate().all(|(index, (number, _))| *number == index + 1);
+    is_counted.then(|| items.into_iter().map(|(_, value)| value).collect())
 }
 
 /// Reads JSON; the error says where in it something is wrong, and what.
@@ -176,7 +225,7 @@ fn decode(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -272,6 +321,29 @@ mod tests {
     fn empty_json_clears_and_null_keeps(#[case] text: &str, #[case] expected: Field<Value>) {
         assert_eq!(Params(vec![("P".into(), text.into())]).json("P", "").unwrap(), expected);
         assert_eq!(Params::default().json::<Value>("P", "").unwrap(), Field::Keep);
+    }
+
+    #[test]
+    fn a_structure_is_read_as_json_and_from_names_that_lead_into_it() {
+        let read = |query: &str| Params::parse(query).unwrap().structured("Data", "a list");
+        let whole = json!([{ "Key": "a", "Value": "1" }, { "Key": "b", "Value": "" }]);
+        assert_eq!(read("Data.2.Key=b&Data.1.Value=1&Data.1.Key=a&Data.2.Value=&Database=x").unwrap(), Field::Set(whole));
+        assert_eq!(read("Data=[1]").unwrap(), Field::Set(json!([1])));
+        assert_eq!(read("Database=x").unwrap(), Field::Keep);
+        let twelve = (1..=12).map(|number| format!("Data.{number}={number}")).collect::<Vec<_>>().join("&");
+        let Field::Set(Value::Array(items)) = read(&twelve).unwrap() else { panic!("must be a list") };
+        assert_eq!((items.len(), &items[11]), (12, &json!("12")));
+        for (query, says) in [
+            ("Data.1=a&Data.1.Key=b", "Data.1.Key has the value b: lies within another"),
+            ("Data.1.Key=b&Data.1=a", "Data.1 has the value a: has others within it"),
+            ("Data.2=a", "Data.2 has the value a: belongs to a list that is not counted"),
+            ("Data.0=a", "not counted from 1"),
+            ("Data.1=a&Data.01=b", "not counted from 1"),
+            ("Data=[1]&Data.1=a", "Data.1 has the value a: is given as a whole, too"),
+        ] {
+            let said = message(read(query).unwrap_err());
+            assert!(said.contains(says) && said.contains("a list"), "{query}: {said}");
+        }
     }
 
     #[test]

@@ -206,7 +206,7 @@ pub async fn query(State(edge): State<Edge>, call: Call) -> Result<Reply<StatusR
     let instances = edge.service.instances(id, false, false).await?;
     let application = edge.service.application(id).await?;
     let release = edge.service.current_spec(id).await?.release;
-    let newest = edge.service.recent_orders(id).await?.into_iter().next();
+    let newest = edge.service.newest_order(id).await?;
     Ok(call.success(StatusReply { app_info: show(&application, release.as_ref(), newest.as_ref(), &instances) }))
 }
 

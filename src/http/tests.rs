@@ -22,7 +22,10 @@ use crate::{
     store::Store,
 };
 
+mod first_services;
 mod forms;
+mod ingress;
+mod network;
 mod operations;
 mod packages;
 mod precheck;

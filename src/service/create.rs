@@ -6,6 +6,7 @@ use super::{Adopt, Caller, CreateApplication, Error, Service, check, precheck, r
 use crate::{
     domain::{
         ApplicationId, OrderId, Rejection, ReleaseId,
+        errand::Owner,
         order::{Kind, Source, Target},
         plan::Strategy,
     },
@@ -31,6 +32,7 @@ impl Service {
         check::text("PackageVersion", request.version.as_deref().unwrap_or_default(), 256)?;
         check::one_source(&request.spec, &request.package, &check::CREATE)?;
         check_logical_region(request.logical_region.as_deref())?;
+        Self::check_first_services(&request.name, &request.services)?;
         if request.spec.image.is_none() && request.package.url.is_none() {
             let allowed = "an application is created from an image or a package, whose address must be given";
             return Err(Rejection::invalid("ImageUrl", "", allowed).into());
@@ -74,8 +76,17 @@ impl Service {
         let report = self.ask(&self.creation(namespace, &request.name, target.clone())).await?;
         precheck::accept(report.as_ref(), None)?;
         if let Some(existing) = report.and_then(|report| report.existing) {
+            if !request.services.is_empty() {
+                let reason = format!(
+                    "the Deployment {} is there already and is taken over as it runs: leave the load balancers and Services out, and create them afterwards",
+                    request.name
+                );
+                return Err(Rejection::CannotWork { subject: "Deployment", reason }.into());
+            }
             return self.take_over(caller, adopt, existing).await;
         }
+
+        self.first_services_are_free(namespace, &request.name, &request.services).await?;
 
         let now = self.clock.now();
         let mut tx = self.store.begin().await?;
@@ -116,6 +127,8 @@ impl Service {
         let cause = format!("create application {} in namespace {namespace}", request.name);
         let event = Event { actor: &caller.name, kind: "order.accepted", cause: &cause, detail };
         tx.add_event(application, Some(order), now, event).await?;
+        let owner = Owner { id: application, name: request.name };
+        self.add_first_services(&mut tx, caller, (namespace, &owner), &request.services).await?;
         self.answer(tx, caller, (application, order)).await
     }
 }

@@ -3,11 +3,14 @@
 //! An executor looks for us; the question goes to it and the answer comes back
 //! through the database. Where none can, that is said instead of something old.
 
+use std::collections::BTreeMap;
+
 use super::{Error, Service, precheck::until_answered, read::EXECUTOR_SECONDS};
 use crate::{
     domain::{
         ApplicationId, Rejection,
         application::Application,
+        errand::ObjectKind,
         sight::{Pod, Sight, Wanted},
     },
     store::OrderRow,
@@ -48,7 +51,7 @@ impl Service {
         let application = self.store.application(id).await?;
         let Some(sight) = self.look(&application, Wanted::Pods { whole, nodes }).await? else { return Ok(Vec::new()) };
         let versions = self.store.version_texts(id).await?;
-        let newest = self.store.recent_orders(id, 1).await?.pop();
+        let newest = self.store.newest_order(id).await?;
         let canaries = match newest.filter(has_canary) {
             Some(order) => self.store.batch_rows(order.id).await?.into_iter().take(1).flat_map(|batch| batch.pods).collect(),
             None => Vec::new(),
@@ -62,12 +65,31 @@ impl Service {
         Ok(sight.pods.into_iter().map(view).collect())
     }
 
-    async fn look(&self, application: &Application, wanted: Wanted) -> Result<Option<Sight>, Error> {
+    pub(super) async fn look(&self, application: &Application, wanted: Wanted) -> Result<Option<Sight>, Error> {
+        self.look_at(&application.namespace, &application.name, wanted).await
+    }
+
+    /// Objects of a kind as they are now, whoever made them: of one namespace or of all
+    /// (empty), with one name or any (empty), with these labels.
+    ///
+    /// # Errors
+    /// [`Rejection::Unseen`].
+    pub async fn objects(
+        &self,
+        kind: ObjectKind,
+        namespace: &str,
+        name: &str,
+        labels: BTreeMap<String, String>,
+    ) -> Result<Vec<serde_json::Value>, Error> {
+        let seen = self.look_at(namespace, name, Wanted::Objects { kind, labels }).await?;
+        Ok(seen.map(|sight| sight.objects).unwrap_or_default())
+    }
+
+    async fn look_at(&self, namespace: &str, name: &str, wanted: Wanted) -> Result<Option<Sight>, Error> {
         let (_, reaching) = self.store.executors(EXECUTOR_SECONDS).await?;
         if reaching == 0 {
             return Err(Rejection::Unseen("no executor reaches it".into()).into());
         }
-        let (namespace, name) = (&application.namespace, &application.name);
         let id = self.store.ask_to_look(&self.settings.cluster, namespace, name, wanted, self.clock.now()).await?;
         match until_answered(|| self.store.take_seen(id)).await? {
             Some(Ok(seen)) => Ok(seen),

@@ -42,6 +42,15 @@ impl Service {
         Ok(rows.into_iter().map(|row| order_view(row, Vec::new())).collect())
     }
 
+    /// The newest order that changes the application's Deployment, without its batches.
+    ///
+    /// # Errors
+    /// [`Rejection::UnknownApplication`].
+    pub async fn newest_order(&self, application: ApplicationId) -> Result<Option<OrderView>, Error> {
+        self.store.application(application).await?;
+        Ok(self.store.newest_order(application).await?.map(|row| order_view(row, Vec::new())))
+    }
+
     /// The versions of an application that were released to their end, newest first.
     ///
     /// # Errors

@@ -82,6 +82,8 @@ pub struct CreateApplication {
     pub package: PackageWish,
     /// Seconds until the creation has failed; none = 1800 (R23).
     pub timeout_seconds: Option<i64>,
+    /// Services in front of its pods.
+    pub services: Vec<super::FirstService>,
 }
 
 /// Taking a Deployment over as an application.

@@ -59,7 +59,9 @@ pub(super) fn fill(kind: Kind, object: &mut Value) {
             labels["kubernetes.io/metadata.name"] = name;
             section(object, "spec")["finalizers"] = json!(["kubernetes"]);
         }
-        Kind::Node | Kind::ConfigMap | Kind::Event => {}
+        Kind::Secret => absent(object, "type", json!("Opaque")),
+        Kind::HorizontalPodAutoscaler => absent(section(object, "spec"), "minReplicas", json!(1)),
+        Kind::Node | Kind::ConfigMap | Kind::Event | Kind::Ingress => {}
     }
 }
 

@@ -32,24 +32,33 @@ pub(super) fn page(path: &str) -> Response<Body> {
         }))
         .into_response(),
         "apis" => Json(json!({
-            "kind": "APIGroupList", "apiVersion": "v1", "groups": [group()],
+            "kind": "APIGroupList", "apiVersion": "v1", "groups": Kind::GROUPS.map(|(name, version)| group(name, version)),
         }))
         .into_response(),
-        "apis/apps" => {
-            let mut page = group();
-            page["kind"] = "APIGroup".into();
-            page["apiVersion"] = "v1".into();
-            Json(page).into_response()
-        }
         "api/v1" => Json(resources("v1", "")).into_response(),
-        "apis/apps/v1" => Json(resources("apps/v1", "apps")).into_response(),
-        _ => "ok".into_response(),
+        other => match other.strip_prefix("apis/") {
+            Some(of) => of_group(of),
+            None => "ok".into_response(),
+        },
     }
 }
 
-fn group() -> Value {
-    let version = json!({"groupVersion": "apps/v1", "version": "v1"});
-    json!({"name": "apps", "versions": [version], "preferredVersion": version})
+/// The page of a group (`apps`), or of its version (`apps/v1`).
+fn of_group(path: &str) -> Response<Body> {
+    let (name, version) = path.split_once('/').unwrap_or((path, ""));
+    if !version.is_empty() {
+        return Json(resources(path, name)).into_response();
+    }
+    let served = Kind::GROUPS.into_iter().find(|(group, _)| *group == name).map_or("", |(_, version)| version);
+    let mut page = group(name, served);
+    page["kind"] = "APIGroup".into();
+    page["apiVersion"] = "v1".into();
+    Json(page).into_response()
+}
+
+fn group(name: &str, version: &str) -> Value {
+    let version = json!({"groupVersion": format!("{name}/{version}"), "version": version});
+    json!({"name": name, "versions": [version], "preferredVersion": version})
 }
 
 fn resources(version: &str, group: &str) -> Value {

@@ -12,14 +12,31 @@ pub(super) enum Kind {
     Event,
     Pod,
     Service,
+    Secret,
     Deployment,
     ReplicaSet,
+    Ingress,
+    HorizontalPodAutoscaler,
 }
 
 impl Kind {
     /// Every kind, in the order in which discovery lists them.
-    pub(super) const ALL: [Kind; 8] =
-        [Kind::ConfigMap, Kind::Event, Kind::Namespace, Kind::Node, Kind::Pod, Kind::Service, Kind::Deployment, Kind::ReplicaSet];
+    pub(super) const ALL: [Kind; 11] = [
+        Kind::ConfigMap,
+        Kind::Event,
+        Kind::Namespace,
+        Kind::Node,
+        Kind::Pod,
+        Kind::Secret,
+        Kind::Service,
+        Kind::Deployment,
+        Kind::ReplicaSet,
+        Kind::HorizontalPodAutoscaler,
+        Kind::Ingress,
+    ];
+
+    /// The API groups beside core, with the version that is served of each.
+    pub(super) const GROUPS: [(&str, &str); 3] = [("apps", "v1"), ("autoscaling", "v2"), ("networking.k8s.io", "v1")];
 
     /// The kind behind a path segment (`deployments`) of an API group.
     pub(super) fn find(group: &str, plural: &str) -> Option<Kind> {
@@ -30,15 +47,19 @@ impl Kind {
     pub(super) fn group(self) -> &'static str {
         match self {
             Kind::Deployment | Kind::ReplicaSet => "apps",
-            Kind::Namespace | Kind::Node | Kind::ConfigMap | Kind::Event | Kind::Pod | Kind::Service => "",
+            Kind::Ingress => "networking.k8s.io",
+            Kind::HorizontalPodAutoscaler => "autoscaling",
+            Kind::Namespace | Kind::Node | Kind::ConfigMap | Kind::Event | Kind::Pod | Kind::Secret | Kind::Service => "",
         }
     }
 
     /// The `apiVersion` of its objects.
     pub(super) fn api_version(self) -> &'static str {
-        match self.group() {
-            "" => "v1",
-            _ => "apps/v1",
+        match self {
+            Kind::Deployment | Kind::ReplicaSet => "apps/v1",
+            Kind::Ingress => "networking.k8s.io/v1",
+            Kind::HorizontalPodAutoscaler => "autoscaling/v2",
+            Kind::Namespace | Kind::Node | Kind::ConfigMap | Kind::Event | Kind::Pod | Kind::Secret | Kind::Service => "v1",
         }
     }
 
@@ -50,7 +71,10 @@ impl Kind {
             Kind::ConfigMap => "ConfigMap",
             Kind::Event => "Event",
             Kind::Pod => "Pod",
+            Kind::Secret => "Secret",
             Kind::Service => "Service",
+            Kind::Ingress => "Ingress",
+            Kind::HorizontalPodAutoscaler => "HorizontalPodAutoscaler",
             Kind::Deployment => "Deployment",
             Kind::ReplicaSet => "ReplicaSet",
         }
@@ -64,7 +88,10 @@ impl Kind {
             Kind::ConfigMap => "configmaps",
             Kind::Event => "events",
             Kind::Pod => "pods",
+            Kind::Secret => "secrets",
             Kind::Service => "services",
+            Kind::Ingress => "ingresses",
+            Kind::HorizontalPodAutoscaler => "horizontalpodautoscalers",
             Kind::Deployment => "deployments",
             Kind::ReplicaSet => "replicasets",
         }
@@ -86,7 +113,7 @@ impl Kind {
     /// Whether it has a status of its own (`/status`), not written through the
     /// object itself.
     pub(super) fn has_status(self) -> bool {
-        !matches!(self, Kind::ConfigMap | Kind::Event)
+        !matches!(self, Kind::ConfigMap | Kind::Event | Kind::Secret)
     }
 
     /// Whether it can be scaled (`/scale`).

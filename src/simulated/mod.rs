@@ -1,8 +1,8 @@
 //! A Kubernetes cluster in memory, beneath `kube::Client`.
 //!
 //! `SimulatedCluster` answers the Kubernetes API as a tower service: Deployments,
-//! ReplicaSets, pods, namespaces, Services, ConfigMaps, events and nodes, with
-//! watches. The Deployment and ReplicaSet controllers, the garbage collector, the
+//! ReplicaSets, pods, namespaces, Services, ConfigMaps, Secrets, Ingresses,
+//! HorizontalPodAutoscalers, events and nodes, with watches. The Deployment and ReplicaSet controllers, the garbage collector, the
 //! scheduler and the nodes run inside it, event driven, on tokio's time. It passes
 //! the same conformance suite as a real Kubernetes (`tests/cluster`), has knobs to
 //! make things go wrong, and a log of all writes. Seeded: runs repeat. It knows

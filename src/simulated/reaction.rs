@@ -39,7 +39,14 @@ pub(super) fn to_change(world: &mut World, action: Action, key: &Key, object: &V
         Kind::Namespace if text(object, "/metadata/deletionTimestamp").is_some() => {
             world.queue.add(Work::Namespace(key.name.clone()));
         }
-        Kind::Namespace | Kind::Node | Kind::ConfigMap | Kind::Event | Kind::Service => {}
+        Kind::Namespace
+        | Kind::Node
+        | Kind::ConfigMap
+        | Kind::Event
+        | Kind::Secret
+        | Kind::Service
+        | Kind::Ingress
+        | Kind::HorizontalPodAutoscaler => {}
     }
     garbage::react(world, action, key, object);
     world.wake.notify_one();

@@ -57,8 +57,11 @@ pub(super) fn route(path: &str) -> Option<Route> {
     let parts: Vec<&str> = decoded.iter().map(String::as_str).collect();
     let (group, rest) = match parts.as_slice() {
         ["api", "v1", rest @ ..] if !rest.is_empty() => ("", rest),
-        ["apis", "apps", "v1", rest @ ..] if !rest.is_empty() => ("apps", rest),
-        ["version" | "readyz" | "healthz" | "livez" | "api" | "apis"] | ["api", "v1"] | ["apis", "apps"] | ["apis", "apps", "v1"] => {
+        ["apis", group, version, rest @ ..] if !rest.is_empty() && Kind::GROUPS.contains(&(*group, *version)) => (*group, rest),
+        ["version" | "readyz" | "healthz" | "livez" | "api" | "apis"] | ["api", "v1"] => return Some(Route::Fixed(parts.join("/"))),
+        ["apis", group, rest @ ..]
+            if Kind::GROUPS.iter().any(|(name, version)| name == group && (rest.is_empty() || *rest == [*version])) =>
+        {
             return Some(Route::Fixed(parts.join("/")));
         }
         _ => return None,

@@ -7,7 +7,9 @@
 //! Patch `test` of it would fail on a real cluster, so it fails here too.
 
 use k8s_openapi::api::apps::v1 as apps;
+use k8s_openapi::api::autoscaling::v2 as autoscaling;
 use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::networking::v1 as networking;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -42,7 +44,10 @@ fn through(kind: Kind, object: Value) -> Result<Value, String> {
         Kind::ConfigMap => typed::<core::ConfigMap>(object),
         Kind::Event => typed::<core::Event>(object),
         Kind::Pod => typed::<core::Pod>(object),
+        Kind::Secret => typed::<core::Secret>(object),
         Kind::Service => typed::<core::Service>(object),
+        Kind::Ingress => typed::<networking::Ingress>(object),
+        Kind::HorizontalPodAutoscaler => typed::<autoscaling::HorizontalPodAutoscaler>(object),
         Kind::Deployment => typed::<apps::Deployment>(object),
         Kind::ReplicaSet => typed::<apps::ReplicaSet>(object),
     }

@@ -37,7 +37,14 @@ pub(super) fn check(kind: Kind, object: &Value) -> Vec<Cause> {
         Kind::Pod => {
             check_pod_spec(object, "/spec", "spec", true, &mut causes);
         }
-        Kind::Service | Kind::Namespace | Kind::Node | Kind::ConfigMap | Kind::Event => {}
+        Kind::Service
+        | Kind::Namespace
+        | Kind::Node
+        | Kind::ConfigMap
+        | Kind::Event
+        | Kind::Secret
+        | Kind::Ingress
+        | Kind::HorizontalPodAutoscaler => {}
     }
     causes
 }

@@ -300,7 +300,7 @@ impl World {
                 let class = kubelet::qos_class(object);
                 object["status"] = json!({"phase": "Pending", "qosClass": class});
             }
-            Kind::Node | Kind::ConfigMap | Kind::Event | Kind::Service => {}
+            Kind::Node | Kind::ConfigMap | Kind::Event | Kind::Secret | Kind::Service | Kind::Ingress | Kind::HorizontalPodAutoscaler => {}
         }
     }
 
@@ -310,7 +310,14 @@ impl World {
             // The annotations too, since they are copied to the ReplicaSet.
             Kind::Deployment => !same("/spec") || !same("/metadata/annotations"),
             Kind::ReplicaSet | Kind::Pod => !same("/spec"),
-            Kind::Namespace | Kind::Node | Kind::ConfigMap | Kind::Event | Kind::Service => false,
+            Kind::Namespace
+            | Kind::Node
+            | Kind::ConfigMap
+            | Kind::Event
+            | Kind::Secret
+            | Kind::Service
+            | Kind::Ingress
+            | Kind::HorizontalPodAutoscaler => false,
         };
         if bumps && half == Half::Spec {
             let next = field::int(before, "/metadata/generation").unwrap_or(0) + 1;

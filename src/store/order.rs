@@ -196,7 +196,7 @@ impl Tx {
     pub async fn is_newest_order(&mut self, order: &Order) -> Result<bool, StoreError> {
         let row = sqlx::query!(
             r#"/* is_newest_order */ SELECT NOT EXISTS (
-                   SELECT 1 FROM change_order WHERE application_id = $1 AND (created_at, id) > ($2, $3)
+                   SELECT 1 FROM change_order WHERE application_id = $1 AND (created_at, id) > ($2, $3) AND kind <> 'errand'
                ) AS "newest!""#,
             order.application.0,
             order.created_at.to_sqlx() as _,

@@ -106,7 +106,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn order_row(&self, id: OrderId) -> Result<Option<OrderRow>, StoreError> {
-        Ok(self.order_rows(Some(id), None, 1).await?.pop())
+        Ok(self.order_rows(Some(id), None, true, 1).await?.pop())
     }
 
     /// The newest orders of an application, newest first.
@@ -114,23 +114,38 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn recent_orders(&self, application: ApplicationId, limit: i64) -> Result<Vec<OrderRow>, StoreError> {
-        self.order_rows(None, Some(application), limit).await
+        self.order_rows(None, Some(application), true, limit).await
     }
 
-    async fn order_rows(&self, id: Option<OrderId>, application: Option<ApplicationId>, limit: i64) -> Result<Vec<OrderRow>, StoreError> {
+    /// The newest order that changes the application's Deployment.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn newest_order(&self, application: ApplicationId) -> Result<Option<OrderRow>, StoreError> {
+        Ok(self.order_rows(None, Some(application), false, 1).await?.pop())
+    }
+
+    async fn order_rows(
+        &self,
+        id: Option<OrderId>,
+        application: Option<ApplicationId>,
+        errands: bool,
+        limit: i64,
+    ) -> Result<Vec<OrderRow>, StoreError> {
         let rows = sqlx::query!(
             r#"/* order_rows */ SELECT o.id, o.application_id, o.kind::text AS "kind!", o.state::text AS "state!", o.step::text AS "step!",
                    o.strategy, (o.target->>'replicas')::integer AS replicas, (o.target->>'replicas_before')::integer AS replicas_before, o.description, o.message, o.created_at, o.finished_at, o.created_by, o.source, o.undoes,
                    r.version AS "version?", r.image AS "image?", r.package,
                    (SELECT u.id FROM change_order u WHERE u.undoes = o.id) AS undone_by, o.template IS NOT NULL OR o.settling AS "touched!",
                    NOT EXISTS (
-                       SELECT 1 FROM change_order n WHERE n.application_id = o.application_id AND (n.created_at, n.id) > (o.created_at, o.id)
+                       SELECT 1 FROM change_order n WHERE n.application_id = o.application_id AND (n.created_at, n.id) > (o.created_at, o.id) AND n.kind <> 'errand'
                    ) AS "newest!"
                FROM change_order o LEFT JOIN release r ON r.id = o.release_id
-               WHERE ($1::uuid IS NULL OR o.id = $1) AND ($2::uuid IS NULL OR o.application_id = $2)
-               ORDER BY o.created_at DESC, o.id DESC LIMIT $3"#,
+               WHERE ($1::uuid IS NULL OR o.id = $1) AND ($2::uuid IS NULL OR o.application_id = $2) AND ($3 OR o.kind <> 'errand')
+               ORDER BY o.created_at DESC, o.id DESC LIMIT $4"#,
             id.map(|id| id.0),
             application.map(|application| application.0),
+            errands,
             limit
         )
         .fetch_all(&self.pool)

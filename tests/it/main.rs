@@ -7,6 +7,7 @@
 mod adopt;
 mod cause;
 mod engine;
+mod errand;
 mod fault;
 mod fetch;
 mod layers;

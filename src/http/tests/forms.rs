@@ -45,6 +45,9 @@ const CONTAINERS: Form = Form::Json(&[
 
 const NAMES_OF_THINGS: &[&str] = &["A B", "-x", "x/y"];
 
+/// Of an Ingress, null takes a label or an annotation away.
+const INGRESS_NAMES: Form = Form::Json(&[r#"{"a":{}}"#, r#"{"a b":"x"}"#, r#"{"":"x"}"#, r#"{"a/b/c":"x"}"#]);
+
 /// Every parameter that is a text.
 const FORMS: &[(&str, Form)] = &[
     ("Annotations", Form::Json(&[r#"{"a":null}"#, r#"{"a":{}}"#, r#"{"a b":"x"}"#, r#"{"":"x"}"#, r#"{"a/b/c":"x"}"#])),
@@ -189,10 +192,66 @@ const FORMS: &[(&str, Form)] = &[
         Form::Json(&[r#"{"httpPort":1}"#, r#"{"port":8080}"#, r#"{"contextInputType":"custom"}"#, r#"{"httpPort":8088}"#]),
     ),
     ("WorkloadType", Form::Word(&["StatefulSet", "deployment "])),
+    ("Condition", Form::Json(&[r#"{"field":"Size","pattern":"a"}"#, r#"{"field":"Name"}"#, r#"{"field":1,"pattern":"a"}"#])),
+    ("ExternalTrafficPolicy", Form::Word(&["Everywhere", "local cluster"])),
+    (
+        "IngressConf",
+        Form::Json(&[
+            r#"{"rules":1}"#,
+            r#"{"rules":[1]}"#,
+            r#"{"rules":[{"paths":[{"path":"x","backend":{}}]}]}"#,
+            r#"{"rules":[{"host":"A B","paths":[]}]}"#,
+        ]),
+    ),
+    ("InternetSlbId", Form::Word(&["lb 1", "lb/1"])),
+    ("InternetSlbProtocol", Form::Word(&["HTTPS", "UDP"])),
+    ("IntranetSlbId", Form::Word(&["lb 1", "lb/1"])),
+    ("IntranetSlbProtocol", Form::Word(&["HTTPS", "UDP"])),
+    ("Name", Form::Word(&["A B", "-x", "x/y", "Web", "1web"])),
+    ("Scheduler", Form::Word(&["fast", "r r"])),
+    (
+        "ServiceConfigs",
+        Form::Json(&[
+            r#"[{}]"#,
+            r#"[{"name":"a b","serviceType":"ClusterIP","portMappings":[{"servicePort":{"port":80}}]}]"#,
+            r#"[{"name":"a","serviceType":"Other","portMappings":[{"servicePort":{"port":80}}]}]"#,
+            r#"[{"name":"a","serviceType":"ClusterIP","portMappings":[]}]"#,
+            r#"[{"name":"a","serviceType":"ClusterIP","portMappings":[{"servicePort":{"port":0}}]}]"#,
+        ]),
+    ),
+    (
+        "ServicePortInfos",
+        Form::Json(&[
+            r#"[{}]"#,
+            r#"[{"port":0}]"#,
+            r#"[{"port":80,"loadBalancerProtocol":"FTP"}]"#,
+            r#"[{"port":443,"loadBalancerProtocol":"HTTPS"}]"#,
+        ]),
+    ),
+    (
+        "ServicePorts",
+        Form::Json(&[
+            r#"[]"#,
+            r#"[{}]"#,
+            r#"[{"port":0}]"#,
+            r#"[{"port":65536}]"#,
+            r#"[{"port":80,"protocol":"ICMP"}]"#,
+            r#"[{"port":80,"targetPort":"A B"}]"#,
+        ]),
+    ),
+    ("SlbId", Form::Word(&["lb 1", "lb/1"])),
+    ("SlbName", Form::Word(&["other", "web", "web-internet "])),
+    ("SlbProtocol", Form::Word(&["HTTPS", "UDP"])),
+    ("Specification", Form::Word(&["slb small", "slb/small"])),
+    ("Type", Form::Word(&["LoadBalancer", "Other"])),
 ];
 
 /// Where a parameter means something else.
 const ELSEWHERE: &[(&str, &str, Form)] = &[
+    ("CreateK8sIngressRule", "Annotations", INGRESS_NAMES),
+    ("CreateK8sIngressRule", "Labels", INGRESS_NAMES),
+    ("UpdateK8sIngressRule", "Annotations", INGRESS_NAMES),
+    ("UpdateK8sIngressRule", "Labels", INGRESS_NAMES),
     ("DeleteUserDefineRegion", "RegionTag", Form::Id),
     ("GetK8sAppPrecheckResult", "AppName", Form::Id),
     ("GetK8sAppPrecheckResult", "Namespace", Form::Id),

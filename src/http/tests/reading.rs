@@ -23,7 +23,7 @@ use crate::{
         spec::{Field, SpecChange},
     },
     executor::{self, Executor},
-    simulated::{Config, SimulatedCluster},
+    simulated::{Call, Config, Fault, SimulatedCluster},
 };
 
 pub(super) const STATUS: &str = "/pop/v5/app/app_status";
@@ -87,6 +87,41 @@ impl Live {
         assert_eq!(created["Code"], 200, "{created:?}");
         self.order_when(created["ApplicationInfo"]["ChangeOrderId"].as_str().unwrap(), 2).await;
         created["ApplicationInfo"]["AppId"].as_str().unwrap().to_owned()
+    }
+
+    /// Releases an image to its end, and returns the order.
+    pub(super) async fn release(&self, application: &str, image: &str) -> String {
+        let ordered = self.server.call("POST", DEPLOY, &[("AppId", application), ("Image", image)]).await;
+        assert_eq!(ordered["Code"], 200, "{ordered:?}");
+        let order = ordered["ChangeOrderId"].as_str().unwrap().to_owned();
+        self.order_when(&order, 2).await;
+        order
+    }
+
+    /// A client of the cluster.
+    pub(super) fn client(&self) -> kube::Client {
+        self.simulation.client()
+    }
+
+    /// Lets requests to the cluster go wrong.
+    pub(super) fn fail_next(&self, times: usize, fault: Fault, chosen: impl Fn(&Call) -> bool + Send + 'static) {
+        self.simulation.fail_next(times, fault, chosen);
+    }
+
+    /// Forgets the faults that have not struck yet.
+    pub(super) fn clear_faults(&self) {
+        self.simulation.clear_faults();
+    }
+
+    /// Writes of ours to the cluster.
+    pub(super) fn writes(&self) -> usize {
+        self.simulation.writes().iter().filter(|write| write.call.manager == "sluice" && !write.call.dry_run).count()
+    }
+
+    /// Names of the pods.
+    pub(super) async fn pods(&self) -> Vec<String> {
+        let pods: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(self.client(), "default");
+        pods.list(&Default::default()).await.unwrap().items.into_iter().filter_map(|pod| pod.metadata.name).collect()
     }
 
     async fn order_when(&self, order: &str, status: i64) {

@@ -142,6 +142,13 @@ fn well(operation: &str, name: &str, known: &Known) -> String {
         (_, "RegionTag") => "cn-test:shop",
         (_, "RegionName") => "Shop",
         (_, "McpuLimit") => "100",
+        ("BindK8sSlb" | "UpdateK8sSlb" | "UnbindK8sSlb", "Type") => "internet",
+        (_, "Type") => "ClusterIP",
+        (_, "Name") => "shop",
+        (_, "ServicePorts") => r#"[{"port":80}]"#,
+        (_, "Port" | "TargetPort") => "80",
+        (_, "InternetSlbPort" | "InternetTargetPort" | "IntranetSlbPort" | "IntranetTargetPort") => "80",
+        (_, "IngressConf") => r#"{"rules":[{"host":"shop.example","paths":[{"backend":{"serviceName":"web","servicePort":80}}]}]}"#,
         _ => panic!("{operation} requires {name}: add a value that is right to `well` in src/http/tests/wrong.rs"),
     }
     .to_owned()
@@ -149,11 +156,20 @@ fn well(operation: &str, name: &str, known: &Known) -> String {
 
 /// What is sent besides although it is not required: without it, that would be refused.
 const ALSO: &[(&str, &str)] = &[
+    ("BindK8sSlb", "Port"),
+    ("BindK8sSlb", "TargetPort"),
     ("InsertK8sApplication", "ImageUrl"),
+    ("InsertK8sApplication", "InternetSlbPort"),
+    ("InsertK8sApplication", "InternetTargetPort"),
+    ("InsertK8sApplication", "IntranetSlbPort"),
+    ("InsertK8sApplication", "IntranetTargetPort"),
     ("StartK8sAppPrecheck", "AppName"),
     ("StartK8sAppPrecheck", "ImageUrl"),
     ("UntagResources", "TagKeys"),
     ("UpdateK8sApplicationConfig", "McpuLimit"),
+    ("UpdateK8sService", "ServicePorts"),
+    ("UpdateK8sSlb", "Port"),
+    ("UpdateK8sSlb", "TargetPort"),
 ];
 
 struct Known {

@@ -6,8 +6,10 @@
 //! than instances) are not known here.
 
 pub mod environment;
+pub mod ingress;
 pub mod java;
 pub mod pods;
+pub mod ports;
 pub mod probe;
 pub mod resource;
 pub mod strategy;

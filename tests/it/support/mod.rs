@@ -343,6 +343,7 @@ pub fn creation(namespace: &str, name: &str, replicas: i32) -> CreateApplication
         spec: SpecChange { image: Some("shop/web:1.0".into()), ..SpecChange::default() },
         package: PackageWish::default(),
         timeout_seconds: None,
+        services: Vec::new(),
     }
 }
 

@@ -1,0 +1,130 @@
+use rstest::rstest;
+
+use super::*;
+
+const ATTEMPT: Attempt<'static> = Attempt { errand: "e2", generation: 7, repeated: false };
+
+fn owner() -> Owner {
+    Owner { id: "01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e".parse().unwrap(), name: "web".into() }
+}
+
+fn errand(deed: Deed) -> Errand {
+    Errand { kind: ObjectKind::Service, name: "front".into(), owner: Some(owner()), deed }
+}
+
+fn creation() -> Deed {
+    Deed::Create(json!({ "spec": { "ports": [{ "port": 80 }] } }))
+}
+
+fn change() -> Deed {
+    Deed::Set(BTreeMap::from([
+        ("/spec/ports".into(), json!([{ "port": 81 }])),
+        ("/spec/externalTrafficPolicy".into(), Value::Null),
+        ("/metadata/labels/a~1b".into(), json!("c")),
+    ]))
+}
+
+/// An object of ours, as an earlier errand left it.
+fn live(errand: &str, fence: i64) -> Value {
+    json!({
+        "metadata": {
+            "name": "front", "uid": "u1", "resourceVersion": "5", "managedFields": [{}],
+            "labels": { OWNER_LABEL: OWNER, APPLICATION_LABEL: owner().id.to_string(), "theirs": "stays" },
+            "annotations": { ERRAND: errand, FENCE: fence.to_string() },
+        },
+        "spec": { "ports": [{ "port": 80 }], "externalTrafficPolicy": "Local", "clusterIP": "10.0.0.1" },
+    })
+}
+
+fn refusal(next: Next) -> String {
+    match next {
+        Next::Refuse(why) => why,
+        other => panic!("must be refused: {other:?}"),
+    }
+}
+
+#[test]
+fn an_object_is_created_with_our_marks() {
+    let Next::Create(object) = decide(&errand(creation()), ATTEMPT, None) else { panic!("must be created") };
+    assert_eq!((&object["apiVersion"], &object["kind"], &object["metadata"]["name"]), (&json!("v1"), &json!("Service"), &json!("front")));
+    assert_eq!(object["metadata"]["labels"], json!({ OWNER_LABEL: OWNER, APPLICATION_LABEL: owner().id.to_string(), NAME_LABEL: "web" }));
+    assert_eq!(object["metadata"]["annotations"], json!({ ERRAND: "e2", FENCE: "7" }));
+    let errand = Errand { kind: ObjectKind::Ingress, owner: None, ..errand(creation()) };
+    let Next::Create(object) = decide(&errand, ATTEMPT, None) else { panic!("must be created") };
+    assert_eq!((&object["apiVersion"], &object["metadata"]["labels"]), (&json!("networking.k8s.io/v1"), &json!({ OWNER_LABEL: OWNER })));
+}
+
+#[test]
+fn only_the_parts_that_are_named_change() {
+    let Next::Replace(object) = decide(&errand(change()), ATTEMPT, Some(&live("e1", 6))) else { panic!("must be replaced") };
+    assert_eq!(object["spec"], json!({ "ports": [{ "port": 81 }], "clusterIP": "10.0.0.1" }));
+    assert_eq!((&object["metadata"]["labels"]["a/b"], &object["metadata"]["labels"]["theirs"]), (&json!("c"), &json!("stays")));
+    assert_eq!((&object["metadata"]["resourceVersion"], &object["metadata"]["annotations"][FENCE]), (&json!("5"), &json!("7")));
+}
+
+#[test]
+fn what_goes_is_named_by_uid_and_version() {
+    let next = decide(&errand(Deed::Delete), ATTEMPT, Some(&live("e1", 6)));
+    assert_eq!(next, Next::Delete { uid: "u1".into(), version: "5".into() });
+}
+
+#[rstest]
+#[case(creation())]
+#[case(change())]
+fn what_an_earlier_attempt_did_is_done(#[case] deed: Deed) {
+    let object = live("e2", 6);
+    assert_eq!(decide(&errand(deed.clone()), Attempt { repeated: true, ..ATTEMPT }, Some(&object)), Next::Done(object));
+    // The other way round: somebody took it up again since.
+    assert_eq!(decide(&errand(deed), ATTEMPT, Some(&live("e2", 8))), Next::Leave);
+}
+
+#[test]
+fn a_deletion_that_finds_nothing_is_done_only_if_somebody_was_at_it_before() {
+    assert_eq!(decide(&errand(Deed::Delete), Attempt { repeated: true, ..ATTEMPT }, None), Next::Done(Value::Null));
+    assert!(refusal(decide(&errand(Deed::Delete), ATTEMPT, None)).contains("the Service front does not exist"));
+    assert!(refusal(decide(&errand(change()), ATTEMPT, None)).contains("does not exist"));
+}
+
+#[rstest]
+#[case(creation(), "exists already, and this server did not make it")]
+#[case(change(), "was not made by this server")]
+#[case(Deed::Delete, "was not made by this server")]
+fn what_is_not_ours_is_left_alone(#[case] deed: Deed, #[case] says: &str) {
+    let mut theirs = live("e2", 6);
+    theirs["metadata"]["labels"][OWNER_LABEL] = json!("helm");
+    assert!(refusal(decide(&errand(deed), ATTEMPT, Some(&theirs))).contains(says));
+}
+
+#[test]
+fn what_belongs_to_another_application_is_left_alone() {
+    let mut other = live("e1", 6);
+    other["metadata"]["labels"][APPLICATION_LABEL] = json!("another");
+    for deed in [change(), Deed::Delete] {
+        assert!(refusal(decide(&errand(deed), ATTEMPT, Some(&other))).contains("belongs to the application another"));
+    }
+    assert!(refusal(decide(&errand(creation()), ATTEMPT, Some(&other))).contains("exists already"));
+    let nobodys = Errand { owner: None, ..errand(Deed::Delete) };
+    assert!(refusal(decide(&nobodys, ATTEMPT, Some(&other))).contains("belongs to the application"));
+}
+
+#[test]
+fn a_write_that_was_overtaken_changes_nothing() {
+    for deed in [change(), Deed::Delete] {
+        assert!(refusal(decide(&errand(deed), ATTEMPT, Some(&live("e3", 8)))).contains("meanwhile"));
+    }
+}
+
+#[test]
+fn removing_what_is_not_there_makes_nothing() {
+    let mut object = json!({ "spec": 1 });
+    set(&mut object, "/spec/a/b", Value::Null);
+    assert_eq!(object, json!({ "spec": 1 }));
+    set(&mut object, "/spec/a/b", json!(2));
+    assert_eq!(object, json!({ "spec": { "a": { "b": 2 } } }));
+}
+
+#[test]
+fn bookkeeping_is_not_told() {
+    assert_eq!(told(&live("e1", 6))["managedFields"], Value::Null);
+    assert_eq!(told(&live("e1", 6))["uid"], "u1");
+}
