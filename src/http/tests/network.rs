@@ -179,7 +179,7 @@ async fn what_cannot_be_is_refused_by_name_and_leaves_nothing(pool: PgPool) {
         (&[app, name, kind, ("ServicePorts", r#"[{"port":70000}]"#)], "70000 is no port"),
         (
             &[app, name, kind, ports, ("ExternalTrafficPolicy", "Local")],
-            "601 parameter ExternalTrafficPolicy has the value Local: applies to",
+            "601 parameter ExternalTrafficPolicy has the value Local: must be left out",
         ),
         (&[app, name, ("Type", "NodePort"), ports, ("ExternalTrafficPolicy", "x")], "must be Local or Cluster"),
     ];
