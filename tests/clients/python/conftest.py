@@ -114,10 +114,16 @@ def new_namespace(cluster, sdk):
 
 
 def packages(folder):
-    """The settings with which a server releases JARs from loopback addresses."""
+    """The settings with which a server releases JARs from loopback addresses, and takes uploaded ones."""
     table = folder / "runtimes.json"
     table.write_text(json.dumps([{"jdk": "Open JDK 8", "webContainer": None, "image": "shop/jre:8"}]))
-    return {"SLUICE_PACKAGE_IMAGE": "shop/sluice:1.0", "SLUICE_RUNTIME_IMAGES": str(table), "SLUICE_PACKAGE_ALLOW_ADDRESSES": "127.0.0.0/8"}
+    return {
+        "SLUICE_PACKAGE_IMAGE": "shop/sluice:1.0",
+        "SLUICE_RUNTIME_IMAGES": str(table),
+        "SLUICE_PACKAGE_ALLOW_ADDRESSES": "127.0.0.0/8",
+        "SLUICE_PACKAGE_STORE": str(folder / "packages"),
+        "SLUICE_PACKAGE_STORE_URL": "http://sluice.example:8080",
+    }
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -141,6 +147,7 @@ def programs(request, cluster, tmp_path_factory):
                     "PYTHON": sys.executable,
                     "APP_NAME": "shop-" + name,
                     "NAMESPACE": make_namespace(cluster, sdk).name,
+                    "PACKAGES": str(logs / "packages"),
                 }
                 running[name] = Program(name, settings, TARGET / name, logs / name)
             yield running

@@ -24,6 +24,7 @@ MAVEN_FLOWS = [
     "phased, confirmed",
     "canary",
     "package by address",
+    "local package",
     "target by name",
     "older configuration file",
 ]

@@ -6,7 +6,8 @@ the same of the order. A line of JSON on standard output tells which client this
 is, and one for each flow how it went; a flow that failed is the last.
 
 Settings: ENDPOINT (host:port), ACCESS_KEY_ID, ACCESS_KEY_SECRET, APP_NAME,
-NAMESPACE; the server must release packages from loopback addresses for "Open JDK 8".
+NAMESPACE, PACKAGES (the folder in which the server keeps uploaded packages); the
+server must release packages from loopback addresses for "Open JDK 8".
 """
 
 import contextlib
@@ -42,6 +43,7 @@ class Maven:
         self.project = Path(project)
         # It tells a statistics host of each success, by plain HTTP: no name but this one is resolved.
         (self.project / "hosts").write_text("127.0.0.1 localhost\n")
+        self.more_profile = ""
 
     def write(self, **files):
         """Writes the configuration, in which the key is, and returns the options that name it."""
@@ -53,7 +55,7 @@ class Maven:
 
     def three_files(self, package, target, more=""):
         return self.write(
-            toolkit_profile=f'regionId: cn-hangzhou\nendpoint: "{ENDPOINT}"\naccessKeyId: "{KEY_ID}"\naccessKeySecret: "{SECRET}"\n',
+            toolkit_profile=f'regionId: cn-hangzhou\nendpoint: "{ENDPOINT}"\naccessKeyId: "{KEY_ID}"\naccessKeySecret: "{SECRET}"\n{self.more_profile}',
             toolkit_package=f"apiVersion: V1\nkind: AppPackage\nspec: {package}\n",
             toolkit_deploy="apiVersion: V1\nkind: AppDeployment\nspec:\n  type: kubernetes\n"
             f'  target: {target}\n  desc: "by the plugin"\n  traceInterval: 1\n  envs: [{{name: GREETING, value: "b c"}}]\n{more}',
@@ -180,6 +182,21 @@ class Shop:
         assert whole.app.application_type == "FatJar", whole.app.to_map()
         assert whole.latest_version.package_version == "1.0-jar", whole.latest_version.to_map()
 
+    def local_package(self):
+        jar = b"PK\x03\x04" + os.urandom(300_000)
+        (self.maven.project / "shop-2.0.jar").write_bytes(jar)
+        self.maven.more_profile = "jarPath: shop-2.0.jar\n"
+        options = self.maven.three_files("{packageType: FatJar}", f"{{appId: {self.id}}}", '  version: "2.0-jar"\n  jdk: Open JDK 8\n')
+        self.maven.more_profile = ""
+        with self.maven.deploy(options) as run:
+            pass
+        self.has_run(run, [REPLICAS])
+        whole = self.whole()
+        assert whole.app.application_type == "FatJar", whole.app.to_map()
+        assert whole.latest_version.package_version == "2.0-jar", whole.latest_version.to_map()
+        kept = [file.read_bytes() for file in Path(os.environ["PACKAGES"]).rglob("*") if file.is_file()]
+        assert kept == [jar], [len(one) for one in kept]
+
     def target_by_name(self):
         (listed,) = [one for one in well(self.sdk.list_application(models.ListApplicationRequest())).application_list.application if one.app_id == self.id]
         target = f"{{namespaceId: '{listed.region_id}', appName: {self.name}}}"
@@ -230,6 +247,7 @@ FLOWS = {
     "phased, confirmed": Shop.phased_confirmed,
     "canary": Shop.canary,
     "package by address": Shop.package_by_address,
+    "local package": Shop.local_package,
     "target by name": Shop.target_by_name,
     "older configuration file": Shop.older_configuration,
 }
