@@ -104,7 +104,7 @@ pub struct PackageServing {
     /// Where packages that are uploaded are kept: a folder, file:///folder, or s3://bucket/prefix with the AWS_* variables of the environment. Without it none can be uploaded.
     #[arg(long, env = "SLUICE_PACKAGE_STORE", requires = "package_store_url", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub package_store: Option<String>,
-    /// Address of this server as pods reach it, where they fetch uploaded packages, such as http://sluice.tools:8080.
+    /// Address of this server as pods reach it, where they fetch uploaded packages, such as `http://sluice.tools:8080`.
     #[arg(long, env = "SLUICE_PACKAGE_STORE_URL", requires = "package_store", value_parser = store_url)]
     pub package_store_url: Option<Url>,
     /// Where packages may come from.
