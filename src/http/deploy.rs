@@ -14,7 +14,7 @@ use super::{
     call::Call,
     error::ApiError,
     params::Params,
-    reply::Reply,
+    reply::{Nothing, Reply},
     value::{
         environment::{read_args, read_command, read_envs},
         java::{read_java, read_package, read_package_type},
@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     domain::{ApplicationId, OrderId, Rejection, ReleaseId, pods::PodChange, spec::SpecChange},
-    service::{Adopt, CreateApplication, Deploy, RollBackTo},
+    service::{self, Adopt, CreateApplication, Deploy, RollBackTo},
 };
 
 /// EDAS' number for an imported Kubernetes cluster.
@@ -215,6 +215,41 @@ pub async fn adopt(State(edge): State<Edge>, call: Call) -> Result<Reply<InsertR
     let name = request.name.clone();
     let adopted = edge.service.adopt(&call.caller, request).await?;
     Ok(inserted(&call, name, &region, adopted))
+}
+
+/// Takes a Deployment over as an application, as AdoptDeployment does; ListApplication has its id then.
+#[utoipa::path(
+    post, path = "/pop/v5/oam/k8s_resource_convert", operation_id = "ConvertK8sResource", tag = "Applications",
+    params(
+        ("ClusterId" = String, Query, description = "The cluster's id, as GetK8sCluster shows it.", example = "default"),
+        ("Namespace" = String, Query, description = "The Kubernetes namespace."),
+        ("ResourceType" = String, Query, description = "Only `deployment`, in any case.", example = "deployment"),
+        ("ResourceName" = String, Query, description = "Name of the Deployment, which becomes the application's.", example = "web"),
+    ),
+    responses((status = 200, description = "Adopted.", body = Reply<Nothing>))
+)]
+pub async fn convert(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
+    let params = &call.params;
+    let kind = params.required("ResourceType")?;
+    if !kind.eq_ignore_ascii_case("deployment") {
+        return Err(Rejection::invalid("ResourceType", kind, "only deployment can be an application").into());
+    }
+    let request = Adopt {
+        name: params.required("ResourceName")?.into(),
+        cluster: params.required("ClusterId")?.into(),
+        namespace: params.required("Namespace")?.into(),
+        logical_region: None,
+        description: String::new(),
+        version: None,
+    };
+    match edge.service.adopt(&call.caller, request).await {
+        Ok(_) => Ok(call.success(Nothing {})),
+        // The name has another parameter here.
+        Err(service::Error::Rejected(Rejection::Invalid { parameter, value, allowed })) if parameter == "AppName" => {
+            Err(Rejection::Invalid { parameter: "ResourceName".into(), value, allowed }.into())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Orders a release of an application.

@@ -131,6 +131,7 @@ fn edas() -> OpenApiRouter<Edge> {
         .routes(routes!(deploy::deploy))
         .routes(routes!(deploy::insert))
         .routes(routes!(deploy::adopt))
+        .routes(routes!(deploy::convert))
         .routes(routes!(deploy::roll_back_to))
         .routes(routes!(lifecycle::scale))
         .routes(routes!(lifecycle::stop))

@@ -96,6 +96,7 @@ pub const OFFERS: &[Offer] = &[
         ],
     },
     Offer { operation: "ContinuePipeline", reads: &["PipelineId", "Confirm"] },
+    Offer { operation: "ConvertK8sResource", reads: &["ClusterId", "Namespace", "ResourceType", "ResourceName"] },
     Offer { operation: "CreateK8sIngressRule", reads: &["ClusterId", "Namespace", "Name", "IngressConf", "Labels", "Annotations"] },
     Offer { operation: "CreateK8sService", reads: &["AppId", "Name", "Type", "ServicePorts", "ExternalTrafficPolicy"] },
     Offer { operation: "DeleteApplication", reads: &["AppId"] },

@@ -22,6 +22,7 @@ use crate::{
     store::Store,
 };
 
+mod adopt;
 mod first_services;
 mod forms;
 mod ingress;

@@ -158,6 +158,7 @@ const FORMS: &[(&str, Form)] = &[
     ("RegistryType", Form::Word(&["nacos", "DEFAULT "])),
     ("ResourceIds", Form::Json(&[r#"{"a":"b"}"#, r#"[1]"#, r#"["x"]"#, r#"["01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e"]"#])),
     ("ResourceRegionId", Form::Any("the server has only one region, and finds its applications whatever is given")),
+    ("ResourceName", Form::Word(&["Web", "-web", "web shop", "1shop"])),
     ("ResourceType", Form::Word(&["cluster", "Application "])),
     ("RuntimeClassName", Form::Word(NAMES_OF_THINGS)),
     ("SecretName", Form::Word(NAMES_OF_THINGS)),
@@ -248,6 +249,7 @@ const FORMS: &[(&str, Form)] = &[
 
 /// Where a parameter means something else.
 const ELSEWHERE: &[(&str, &str, Form)] = &[
+    ("ConvertK8sResource", "ResourceType", Form::Word(&["statefulset", "Deployment "])),
     ("CreateK8sIngressRule", "Annotations", INGRESS_NAMES),
     ("CreateK8sIngressRule", "Labels", INGRESS_NAMES),
     ("UpdateK8sIngressRule", "Annotations", INGRESS_NAMES),

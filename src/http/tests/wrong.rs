@@ -134,6 +134,8 @@ fn well(operation: &str, name: &str, known: &Known) -> String {
         (_, "Confirm") => "true",
         (_, "GroupId") => "all",
         (_, "HistoryVersion") => "1.0",
+        ("ConvertK8sResource", "ResourceType") => "deployment",
+        (_, "ResourceName") => "other",
         (_, "ResourceType") => "application",
         (_, "ResourceRegionId") => "cn-test",
         (_, "ResourceIds") => return format!("[\"{}\"]", known.application),
