@@ -31,9 +31,9 @@ impl Params {
         for pair in encoded.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = decode(name).ok_or_else(|| ApiError::unreadable("The name of a parameter is not percent-encoded UTF-8."))?;
-            let value = decode(value).ok_or_else(|| ApiError::invalid(&name, value, "must be percent-encoded UTF-8"))?;
+            let value = decode(value).ok_or_else(|| ApiError::invalid(&name, shown(&name, value), "must be percent-encoded UTF-8"))?;
             if pairs.iter().any(|(present, _)| *present == name) {
-                return Err(ApiError::invalid(&name, &value, "may be given only once"));
+                return Err(ApiError::invalid(&name, shown(&name, &value), "may be given only once"));
             }
             pairs.push((name, value));
         }
@@ -47,7 +47,7 @@ impl Params {
     pub fn merge(&mut self, other: Self) -> Result<(), ApiError> {
         for (name, value) in other.0 {
             if self.raw(&name).is_some() {
-                return Err(ApiError::invalid(&name, &value, "may be given only once, in the query or in the body"));
+                return Err(ApiError::invalid(&name, shown(&name, &value), "may be given only once, in the query or in the body"));
             }
             self.0.push((name, value));
         }
@@ -187,6 +187,11 @@ pub(super) fn read_json<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     Ok(value)
 }
 
+/// A value as an error may show it: what a Secret is to hold comes as `Data`.
+fn shown<'a>(name: &str, value: &'a str) -> &'a str {
+    if name == "Data" || name.starts_with("Data.") { "(not shown)" } else { value }
+}
+
 fn decode(text: &str) -> Option<String> {
     let text = text.replace('+', " ");
     percent_decode_str(&text).decode_utf8().ok().map(std::borrow::Cow::into_owned)
@@ -217,6 +222,10 @@ mod tests {
     fn a_name_given_twice_is_refused() {
         let error = Params::parse("Replicas=1&Image=a&Replicas=2").unwrap_err();
         assert!(message(error).starts_with("InvalidReplicas: "));
+        for text in ["Data=geheim&Data=geheim", "Data.1.Value=geheim&Data.1.Value=geheim", "Data=geheim%FF"] {
+            let said = message(Params::parse(text).unwrap_err());
+            assert!(said.contains("Data") && said.contains("(not shown)") && !said.contains("geheim"), "{said}");
+        }
         let mut query = Params::parse("A=1").unwrap();
         assert!(message(query.merge(Params::parse("A=1").unwrap()).unwrap_err()).contains("only once"));
     }

@@ -22,6 +22,7 @@ use crate::{
     store::Store,
 };
 
+mod config_data;
 mod first_services;
 mod ingress;
 mod network;

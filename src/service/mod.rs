@@ -9,6 +9,7 @@
 mod abort;
 mod adopt;
 mod check;
+mod config_data;
 mod configure;
 mod create;
 mod deploy;
@@ -28,6 +29,7 @@ mod retry;
 mod tag;
 pub mod view;
 
+pub use config_data::{Config, ConfigView, Related};
 pub use error::Error;
 pub use expose::{Bind, Expose};
 pub use first_service::FirstService;

@@ -113,7 +113,8 @@ async fn bad_input_is_named_and_writes_nothing(pool: PgPool) {
     let app = ("AppId", application.as_str());
     let orders = server.orders().await;
     let unknown = ("AppId", "01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e");
-    let cases: &[(&str, &str, &[(&str, &str)], &[&str])] = &[
+    type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
+    let cases: &[Case<'_>] = &[
         ("PUT", APPS, &[app], &["MissingReplicas", "Replicas is mandatory"]),
         ("PUT", APPS, &[app, ("Replicas", "-1")], &["InvalidReplicas", "-1", "from 0 to 100000"]),
         ("PUT", APPS, &[app, ("Replicas", "100001")], &["InvalidReplicas", "100001"]),
