@@ -56,6 +56,7 @@ pub mod precheck;
 pub mod quantity;
 pub mod region;
 pub mod reply;
+pub mod scaling_rule;
 mod serve;
 #[cfg(test)]
 mod shape;
@@ -174,6 +175,10 @@ fn edas() -> OpenApiRouter<Edge> {
         .routes(routes!(k8s_config_map::create, k8s_config_map::update, k8s_config_map::list, k8s_config_map::delete))
         .routes(routes!(k8s_secret::create, k8s_secret::update, k8s_secret::list, k8s_secret::delete))
         .routes(routes!(k8s_slb::bind, k8s_slb::update, k8s_slb::unbind))
+        .routes(routes!(scaling_rule::create, scaling_rule::update, scaling_rule::delete))
+        .routes(routes!(scaling_rule::list))
+        .routes(routes!(scaling_rule::enable))
+        .routes(routes!(scaling_rule::disable))
         .routes(routes!(tag::tag, tag::untag, tag::list))
 }
 

@@ -32,6 +32,7 @@ mod precheck;
 mod reading;
 mod refusal;
 mod resources;
+mod scaling_rule;
 #[path = "../../tests/clients/sign.rs"]
 mod sign;
 mod signed;

@@ -26,6 +26,7 @@ mod read;
 mod region;
 pub mod request;
 mod retry;
+mod scaling_rule;
 mod tag;
 pub mod view;
 
@@ -41,6 +42,7 @@ pub use request::{
     Adopt, Caller, Configure, CreateApplication, Deploy, Describe, KeySecret, PackageWish, Precheck, RequestIdentity, RollBackTo, Scale,
     Start,
 };
+pub use scaling_rule::{Range, RuleView, RuleWish};
 pub use tag::{Tag, TagFilter};
 pub use view::{BatchView, ClusterView, CurrentSpec, OrderView, PodState, ReleaseView};
 

@@ -13,4 +13,5 @@ pub mod pods;
 pub mod ports;
 pub mod probe;
 pub mod resource;
+pub mod scaling;
 pub mod strategy;
