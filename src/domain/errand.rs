@@ -97,8 +97,13 @@ pub enum Deed {
     /// It must exist and be ours. Each part, by its JSON Pointer, is replaced as a
     /// whole, or removed where it is null; the rest stays.
     Set(BTreeMap<String, Value>),
+    /// It must be so: it is created, or, where it is ours, has its specification and what
+    /// it goes with replaced.
+    Put(Value),
     /// It must exist and be ours, and goes.
     Delete,
+    /// It must not be there as ours: it goes, where it is.
+    Remove,
 }
 
 /// The change order that is recorded once an errand is over.
@@ -169,8 +174,9 @@ pub fn decide(errand: &Errand, attempt: Attempt<'_>, live: Option<&Value>) -> Ne
     let what = format!("{} {}", errand.kind.word(), errand.name);
     let Some(live) = live else {
         return match &errand.deed {
-            Deed::Create(object) => Next::Create(created(errand, attempt, object)),
+            Deed::Create(object) | Deed::Put(object) => Next::Create(created(errand, attempt, object)),
             Deed::Delete if attempt.repeated => Next::Done(Value::Null),
+            Deed::Remove => Next::Done(Value::Null),
             Deed::Set(_) | Deed::Delete => Next::Refuse(format!("the {what} does not exist")),
         };
     };
@@ -186,6 +192,9 @@ pub fn decide(errand: &Errand, attempt: Attempt<'_>, live: Option<&Value>) -> Ne
         });
     }
     if !is_ours(live) {
+        if errand.deed == Deed::Remove {
+            return Next::Done(Value::Null);
+        }
         return Next::Refuse(format!("the {what} was not made by this server (it has no label {OWNER_LABEL}={OWNER}): it is left alone"));
     }
     let belongs_to = live["metadata"]["labels"][APPLICATION_LABEL].as_str();
@@ -200,12 +209,21 @@ pub fn decide(errand: &Errand, attempt: Attempt<'_>, live: Option<&Value>) -> Ne
     }
     let text = |path: &str| live.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
     match &errand.deed {
-        Deed::Create(_) | Deed::Delete => Next::Delete { uid: text("/metadata/uid"), version: text("/metadata/resourceVersion") },
+        Deed::Create(_) | Deed::Delete | Deed::Remove => {
+            Next::Delete { uid: text("/metadata/uid"), version: text("/metadata/resourceVersion") }
+        }
         Deed::Set(parts) => {
             let mut object = live.clone();
             for (path, value) in parts {
                 set(&mut object, path, value.clone());
             }
+            mark(&mut object, errand, attempt);
+            Next::Replace(object)
+        }
+        Deed::Put(wanted) => {
+            let mut object = live.clone();
+            set(&mut object, "/spec", wanted["spec"].clone());
+            set(&mut object, "/metadata/ownerReferences", wanted["metadata"]["ownerReferences"].clone());
             mark(&mut object, errand, attempt);
             Next::Replace(object)
         }

@@ -7,6 +7,8 @@
 //! and imports no other module of the crate.
 
 pub mod application;
+pub mod autoscaling;
+pub mod config_data;
 pub mod errand;
 pub mod exposure;
 pub mod failure;

@@ -10,7 +10,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ReleaseId, errand::ObjectKind, java, observation::PodView, spec::release_of};
+use super::{
+    ReleaseId,
+    errand::{ObjectKind, is_ours},
+    java,
+    observation::PodView,
+    spec::release_of,
+};
 
 /// What to look at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,9 +139,22 @@ pub fn shown_deployment(object: Value) -> Value {
     shown(object, "/spec/template/spec")
 }
 
-/// Another object as it may be shown: without the bookkeeping of field managers.
+/// Another object as it may be shown: without the bookkeeping of field managers. Of a
+/// Secret that we did not make the values are empty: whoever may call us may not see
+/// every Secret of the cluster.
 #[must_use]
-pub fn shown_object(object: Value) -> Value {
+pub fn shown_object(mut object: Value) -> Value {
+    if object["kind"] == ObjectKind::Secret.word() {
+        if let Some(metadata) = object["metadata"].as_object_mut() {
+            // kubectl keeps there what was applied.
+            metadata.remove("annotations");
+        }
+        if !is_ours(&object)
+            && let Some(data) = object["data"].as_object_mut()
+        {
+            data.values_mut().for_each(|value| *value = "".into());
+        }
+    }
     shown(object, "/-")
 }
 
@@ -179,6 +198,20 @@ mod tests {
     fn a_pod_is_about_what_its_phase_and_readiness_say(#[case] phase: &str, #[case] ready: bool, #[case] expected: Health) {
         let pod = pod(phase, ready);
         assert_eq!((pod.health(), pod.node.as_str(), pod.node_ip.as_str()), (expected, "node-1", "10.0.0.1"));
+    }
+
+    #[test]
+    fn the_values_of_a_secret_are_shown_only_where_we_made_it() {
+        let secret = |labels: Value| {
+            let metadata =
+                json!({ "name": "s", "labels": labels, "annotations": { "kubectl.kubernetes.io/last-applied-configuration": "geheim" } });
+            shown_object(json!({ "kind": "Secret", "metadata": metadata, "data": { "a": "geheim" } }))
+        };
+        let theirs = secret(json!({}));
+        assert!(!theirs.to_string().contains("geheim"), "{theirs}");
+        assert_eq!(theirs["data"], json!({ "a": "" }));
+        let ours = secret(json!({ "app.kubernetes.io/managed-by": "sluice" }));
+        assert_eq!((&ours["data"], &ours["metadata"]["annotations"]), (&json!({ "a": "geheim" }), &Value::Null));
     }
 
     #[test]

@@ -6,17 +6,18 @@
 use utoipa::{
     OpenApi,
     openapi::{
-        OpenApi as Document, Ref, RefOr,
+        OpenApi as Document, Ref, RefOr, Required,
         content::Content,
         path::{Operation, PathItem},
+        request_body::RequestBodyBuilder,
         response::ResponseBuilder,
-        schema::{AnyOfBuilder, Schema},
+        schema::{AnyOfBuilder, ObjectBuilder, Schema},
         security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme},
     },
 };
 
 use super::{
-    family,
+    contract, family,
     reply::{BusinessError, GatewayError},
 };
 
@@ -27,7 +28,7 @@ use super::{
         title = "Sluice",
         description = "Releases applications on Kubernetes in batches, and speaks the EDAS API (version 2017-08-01) for it.
 
-Parameters are sent in the query, also with POST and PUT. Every reply is JSON. A success has HTTP status 200 and the integer `Code` 200. \
+Parameters are sent in the query, also with POST and PUT, but for the few operations that take a form. Every reply is JSON. A success has HTTP status 200 and the integer `Code` 200. \
 A business error (no such application, another order is running, …) has HTTP status 200 too and the integer `Code` 601. \
 A gateway error (credentials, a missing or unreadable parameter, no such operation) has a 4xx or 5xx status and a word as `Code`.
 
@@ -38,6 +39,7 @@ Booleans are read in any case. Parameters that EDAS does not document are ignore
         (name = "Change orders", description = "Releasing, following, confirming and taking back."),
         (name = "Applications", description = "Creating and reading applications."),
         (name = "Network", description = "Services, load balancers and Ingress rules in front of applications."),
+        (name = "Configuration", description = "ConfigMaps and Secrets."),
         (name = "Clusters", description = "The cluster and its namespaces."),
         (name = "Packages", description = "Uploading a JAR or WAR to release it."),
         (name = "Health", description = "For supervisors: no signature."),
@@ -63,6 +65,7 @@ pub(super) fn complete(document: &mut Document) {
     share_parameters(document);
     let items = document.paths.paths.iter_mut().filter(|(path, _)| path.starts_with("/pop/") || path.starts_with("/sluice/"));
     for operation in items.flat_map(|(_, item)| operations(item)) {
+        move_to_form(operation);
         operation.security = Some(vec![SecurityRequirement::new(SCHEME, Vec::<String>::new())]);
         may_fail(operation);
     }
@@ -79,6 +82,28 @@ fn share_parameters(document: &mut Document) {
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut item.get, &mut item.put, &mut item.post, &mut item.delete].into_iter().filter_map(Option::as_mut)
+}
+
+/// What an operation that takes a form reads is described as its parameters are, and
+/// shown as a form.
+fn move_to_form(operation: &mut Operation) {
+    let name = operation.operation_id.as_deref().unwrap_or_default();
+    if !contract::operations().iter().any(|declared| declared.name == name && declared.form) {
+        return;
+    }
+    let mut form = ObjectBuilder::new();
+    for parameter in operation.parameters.take().into_iter().flatten() {
+        let RefOr::T(parameter) = parameter else { continue };
+        let Some(RefOr::T(Schema::Object(mut schema))) = parameter.schema else { continue };
+        schema.description = parameter.description;
+        form = form.property(&parameter.name, schema);
+        if parameter.required == Required::True {
+            form = form.required(parameter.name);
+        }
+    }
+    let content = Content::new(Some(RefOr::T(Schema::Object(form.build()))));
+    let body = RequestBodyBuilder::new().content("application/x-www-form-urlencoded", content).required(Some(Required::True));
+    operation.request_body = Some(RefOr::T(body.build()));
 }
 
 fn may_fail(operation: &mut Operation) {

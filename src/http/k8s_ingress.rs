@@ -5,23 +5,21 @@
 //! a write is done when the reply comes.
 
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
     Edge,
     call::Call,
+    condition::Condition,
     error::ApiError,
     params::Params,
     reply::{Nothing, Reply},
     value::ingress::{read, read_texts},
 };
 use crate::{
-    domain::{
-        ingress::{Backend, PathView, RuleView},
-        spec::Field,
-    },
+    domain::ingress::{Backend, PathView, RuleView},
     service::{Route, RouteView},
 };
 
@@ -178,11 +176,9 @@ pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<IngressL
     let condition = Condition::read(params)?;
     let settings = edge.service.settings();
     let mut found = edge.service.routes(params.text("ClusterId"), params.text("Namespace").unwrap_or_default()).await?;
-    found.retain(|route| match &condition {
-        None => true,
-        Some(Condition { field: ConditionField::Name, pattern }) => text(&route.object["metadata"]["name"]).starts_with(pattern),
-        Some(Condition { field: ConditionField::ClusterName, pattern }) => settings.cluster.starts_with(pattern),
-    });
+    if let Some(condition) = condition {
+        found.retain(|route| condition.has(&text(&route.object["metadata"]["name"]), &settings.cluster));
+    }
     let cluster = ClusterIngresses {
         cluster_id: settings.cluster.clone(),
         cluster_name: settings.cluster.clone(),
@@ -209,29 +205,6 @@ pub async fn delete(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothin
     let (cluster, namespace, name) = (params.required("ClusterId")?, params.required("Namespace")?, params.required("Name")?);
     edge.service.delete_route(&call.caller, cluster, namespace, name).await?;
     Ok(call.success(Nothing {}))
-}
-
-/// Which of them.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Condition {
-    field: ConditionField,
-    pattern: String,
-}
-
-#[derive(Deserialize)]
-enum ConditionField {
-    Name,
-    ClusterName,
-}
-
-impl Condition {
-    fn read(params: &Params) -> Result<Option<Self>, ApiError> {
-        match params.json("Condition", r#"allowed is {"field":"Name" or "ClusterName","pattern":"…"}"#)? {
-            Field::Set(condition) => Ok(Some(condition)),
-            Field::Keep | Field::Clear => Ok(None),
-        }
-    }
 }
 
 fn wanted(params: &Params) -> Result<Route, ApiError> {

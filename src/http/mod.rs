@@ -27,6 +27,7 @@ mod certificate;
 pub mod changeorder;
 pub mod cluster;
 pub mod component;
+pub mod condition;
 pub mod contract;
 pub mod deploy;
 pub mod deploy_group;
@@ -42,7 +43,9 @@ pub mod imported;
 pub mod instance;
 pub mod java_config;
 pub mod k8s_application;
+pub mod k8s_config_map;
 pub mod k8s_ingress;
+pub mod k8s_secret;
 pub mod k8s_service;
 pub mod k8s_slb;
 pub mod lifecycle;
@@ -57,6 +60,7 @@ pub mod precheck;
 pub mod quantity;
 pub mod region;
 pub mod reply;
+pub mod scaling_rule;
 mod serve;
 #[cfg(test)]
 mod shape;
@@ -173,7 +177,13 @@ fn edas() -> OpenApiRouter<Edge> {
         .routes(routes!(component::list_build_packs))
         .routes(routes!(k8s_service::create, k8s_service::update, k8s_service::list, k8s_service::delete))
         .routes(routes!(k8s_ingress::create, k8s_ingress::update, k8s_ingress::list, k8s_ingress::delete))
+        .routes(routes!(k8s_config_map::create, k8s_config_map::update, k8s_config_map::list, k8s_config_map::delete))
+        .routes(routes!(k8s_secret::create, k8s_secret::update, k8s_secret::list, k8s_secret::delete))
         .routes(routes!(k8s_slb::bind, k8s_slb::update, k8s_slb::unbind))
+        .routes(routes!(scaling_rule::create, scaling_rule::update, scaling_rule::delete))
+        .routes(routes!(scaling_rule::list))
+        .routes(routes!(scaling_rule::enable))
+        .routes(routes!(scaling_rule::disable))
         .routes(routes!(tag::tag, tag::untag, tag::list))
         .routes(routes!(package_storage::get_credential))
         .routes(routes!(package_storage::get_region_config))

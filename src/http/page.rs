@@ -1,6 +1,6 @@
-//! `CurrentPage` and `PageSize`: a part of a list.
+//! `CurrentPage` or `PageNo`, and `PageSize`: a part of a list.
 //!
-//! Pages begin with 1. A page behind the end is empty, not an error. Pure; it
+//! Pages begin with 1, or in two operations with 0. A page behind the end is empty, not an error. Pure; it
 //! knows nothing of what is listed.
 
 use super::{error::ApiError, params::Params};
@@ -33,6 +33,35 @@ impl Page {
     }
 }
 
+/// Which part of a list is asked for, where pages begin with 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageFromZero {
+    number: u32,
+    size: u32,
+}
+
+impl PageFromZero {
+    /// Reads the page; a size of 0 is all.
+    ///
+    /// # Errors
+    /// `InvalidPageNo`, `InvalidPageSize`.
+    pub fn read(params: &Params) -> Result<Self, ApiError> {
+        Ok(Self {
+            number: params.integer("PageNo", 0..=1_000_000)?.unwrap_or(0),
+            size: params.integer("PageSize", 0..=10_000)?.unwrap_or(0),
+        })
+    }
+
+    /// The items of the page.
+    pub fn of<T>(self, items: impl Iterator<Item = T>) -> Vec<T> {
+        match self.size as usize {
+            0 if self.number == 0 => items.collect(),
+            0 => Vec::new(),
+            size => items.skip((self.number as usize).saturating_mul(size)).take(size).collect(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,5 +74,15 @@ mod tests {
         assert_eq!(page("PageSize=2&CurrentPage=3"), [4]);
         assert!(page("PageSize=2&CurrentPage=1000000").is_empty());
         assert!(Page::read(&Params::parse("CurrentPage=0").unwrap(), 1).is_err());
+    }
+
+    #[test]
+    fn pages_that_begin_with_zero_have_all_where_their_size_is_none() {
+        let page = |query: &str| PageFromZero::read(&Params::parse(query).unwrap()).unwrap().of(0..5);
+        assert_eq!(page(""), [0, 1, 2, 3, 4]);
+        assert_eq!(page("PageSize=2&PageNo=0"), [0, 1]);
+        assert_eq!(page("PageSize=2&PageNo=2"), [4]);
+        assert!(page("PageNo=1").is_empty() && page("PageSize=0&PageNo=0").len() == 5);
+        assert!(PageFromZero::read(&Params::parse("PageNo=-1").unwrap()).is_err());
     }
 }

@@ -17,7 +17,7 @@ use super::error::ApiError;
 use crate::domain::{Rejection, spec::Field};
 
 /// Parameters whose values may hold a password: no error shows them.
-const SECRET: &[&str] = &["Envs", "PackageUrl"];
+const SECRET: &[&str] = &["Data", "Envs", "PackageUrl"];
 
 /// A request's parameters in the order sent; no name is there twice.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -214,7 +214,7 @@ fn is_forbidden(character: char) -> bool {
 }
 
 fn shown<'a>(name: &str, value: &'a str) -> &'a str {
-    if SECRET.contains(&name) { "(not shown)" } else { value }
+    if SECRET.contains(&name) || name.starts_with("Data.") { "(not shown)" } else { value }
 }
 
 fn decode(text: &str) -> Option<String> {
@@ -247,6 +247,10 @@ mod tests {
     fn a_name_given_twice_is_refused() {
         let error = Params::parse("Replicas=1&Image=a&Replicas=2").unwrap_err();
         assert!(message(error).starts_with("InvalidReplicas: "));
+        for text in ["Data=geheim&Data=geheim", "Data.1.Value=geheim&Data.1.Value=geheim", "Data=geheim%FF"] {
+            let said = message(Params::parse(text).unwrap_err());
+            assert!(said.contains("Data") && said.contains("(not shown)") && !said.contains("geheim"), "{said}");
+        }
         let mut query = Params::parse("A=1").unwrap();
         assert!(message(query.merge(Params::parse("A=1").unwrap()).unwrap_err()).contains("only once"));
     }

@@ -23,6 +23,7 @@ use crate::{
 };
 
 mod adopt;
+mod config_data;
 mod first_services;
 mod forms;
 mod ingress;
@@ -33,6 +34,7 @@ mod precheck;
 mod reading;
 mod refusal;
 mod resources;
+mod scaling_rule;
 #[path = "../../tests/clients/sign.rs"]
 mod sign;
 mod signed;

@@ -49,7 +49,8 @@ impl Service {
         self.note_answer(tx, caller, ()).await
     }
 
-    async fn run(&self, caller: &Caller, namespace: &str, errand: &Errand, record: Option<&Record>) -> Result<Answered, Error> {
+    /// Carries out an errand, and waits for what comes of it.
+    pub(super) async fn run(&self, caller: &Caller, namespace: &str, errand: &Errand, record: Option<&Record>) -> Result<Answered, Error> {
         let (_, reaching) = self.store.executors(EXECUTOR_SECONDS).await?;
         if reaching == 0 {
             return Err(Rejection::Unwritten("no executor reaches it; nothing was changed".into()).into());
@@ -74,7 +75,7 @@ impl Service {
     }
 
     /// Remembers the answer to a request whose work is done.
-    async fn note_answer<T>(&self, mut tx: crate::store::Tx, caller: &Caller, outcome: T) -> Result<T, Error>
+    pub(super) async fn note_answer<T>(&self, mut tx: crate::store::Tx, caller: &Caller, outcome: T) -> Result<T, Error>
     where
         T: serde::Serialize + serde::de::DeserializeOwned,
     {

@@ -194,7 +194,7 @@ impl Service {
     }
 
     /// An application that is not on its way out.
-    async fn standing(&self, id: ApplicationId) -> Result<Application, Error> {
+    pub(super) async fn standing(&self, id: ApplicationId) -> Result<Application, Error> {
         let application = self.store.application(id).await?;
         if application.is_going() {
             return Err(Rejection::WrongApplicationState { application: id, reason: "is being deleted".into() }.into());

@@ -9,6 +9,7 @@
 mod abort;
 mod adopt;
 mod check;
+mod config_data;
 mod configure;
 mod create;
 mod deploy;
@@ -25,10 +26,12 @@ mod read;
 mod region;
 pub mod request;
 mod retry;
+mod scaling_rule;
 mod tag;
 mod upload;
 pub mod view;
 
+pub use config_data::{Config, ConfigView, Related};
 pub use error::Error;
 pub use expose::{Bind, Expose};
 pub use first_service::FirstService;
@@ -40,6 +43,7 @@ pub use request::{
     Adopt, Caller, Configure, CreateApplication, Deploy, Describe, KeySecret, PackageWish, Precheck, RequestIdentity, RollBackTo, Scale,
     Start,
 };
+pub use scaling_rule::{Range, RuleView, RuleWish};
 pub use tag::{Tag, TagFilter};
 pub use upload::{CREDENTIAL_LIFETIME, Download, PackageStore, UploadCredential, UploadError};
 pub use view::{BatchView, ClusterView, CurrentSpec, OrderView, PodState, ReleaseView};

@@ -39,13 +39,15 @@ pub struct Unsigned<'a> {
     pub nonce: Option<&'a str>,
 }
 
-/// A signed request: its target and headers. The body is empty.
+/// A signed request.
 #[derive(Debug, Clone)]
 pub struct Signed {
     /// Path and query.
     pub target: String,
     /// Headers, with Host.
     pub headers: Vec<(&'static str, String)>,
+    /// The body: empty, or a form.
+    pub body: String,
 }
 
 const HOST: &str = "sluice.example:8080";
@@ -64,7 +66,20 @@ impl Unsigned<'_> {
 
     /// Signs with ACS3-HMAC-SHA256, as the newer SDKs do.
     pub fn acs3(&self, key: Key<'_>) -> Signed {
-        let digest = hex::encode(Sha256::digest(b""));
+        self.acs3_of(key, self.target(), self.query(), String::new())
+    }
+
+    /// The same with the parameters as a form in the body.
+    pub fn acs3_form(&self, key: Key<'_>) -> Signed {
+        self.acs3_of(key, self.path.into(), String::new(), self.query())
+    }
+
+    fn query(&self) -> String {
+        self.sorted().into_iter().map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect::<Vec<_>>().join("&")
+    }
+
+    fn acs3_of(&self, key: Key<'_>, target: String, query: String, body: String) -> Signed {
+        let digest = hex::encode(Sha256::digest(&body));
         let mut headers: Vec<(&'static str, String)> = vec![
             ("host", HOST.into()),
             ("x-acs-content-sha256", digest.clone()),
@@ -73,15 +88,14 @@ impl Unsigned<'_> {
         headers.extend(self.nonce.map(|nonce| ("x-acs-signature-nonce", nonce.to_owned())));
         headers.push(("x-acs-version", "2017-08-01".into()));
         let names = headers.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
-        let query: Vec<String> = self.sorted().into_iter().map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect();
         let lines: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
-        let canonical = format!("{}\n{}\n{}\n{lines}\n{names}\n{digest}", self.method, self.path, query.join("&"));
+        let canonical = format!("{}\n{}\n{}\n{lines}\n{names}\n{digest}", self.method, self.path, query);
         let string = format!("ACS3-HMAC-SHA256\n{}", hex::encode(Sha256::digest(canonical)));
         let mac =
             <Hmac<Sha256> as KeyInit>::new_from_slice(key.secret.as_bytes()).expect("HMAC takes keys of every length").chain_update(string);
         let signature = hex::encode(mac.finalize().into_bytes());
         headers.push(("authorization", format!("ACS3-HMAC-SHA256 Credential={},SignedHeaders={names},Signature={signature}", key.id)));
-        Signed { target: self.target(), headers }
+        Signed { target, headers, body }
     }
 
     /// Signs with HMAC-SHA1, as the older SDKs do.
@@ -100,7 +114,7 @@ impl Unsigned<'_> {
         let mut headers = vec![("host", HOST.into()), ("accept", "application/json".into()), ("date", date)];
         headers.extend(acs);
         headers.push(("authorization", format!("acs {}:{signature}", key.id)));
-        Signed { target: self.target(), headers }
+        Signed { target: self.target(), headers, body: String::new() }
     }
 }
 

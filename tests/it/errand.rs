@@ -322,11 +322,11 @@ async fn what_the_api_server_refuses_is_told_in_its_words(app: App) {
             secret: None,
             paths: vec![ingress::Path { path: "/".into(), matched: PathMatch::Exact, service: "s".into(), port: PortTarget::Number(80) }],
         }]),
-        labels: Texts::from([("not a label".into(), Some("x".into()))]),
-        annotations: Texts::new(),
+        labels: Texts::new(),
+        annotations: Texts::from([("note".into(), Some("x".repeat(262_145)))]),
     };
     let refused = app.service.create_route(&caller, route).await.unwrap_err().to_string();
-    assert!(refused.contains("metadata.labels") && refused.contains("name part must consist of"), "{refused}");
+    assert!(refused.contains("metadata.annotations") && refused.contains("may not be more than 262144 bytes"), "{refused}");
     assert!(app.service.routes(None, &app.namespace).await.unwrap().is_empty());
 }
 

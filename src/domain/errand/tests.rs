@@ -55,6 +55,33 @@ fn an_object_is_created_with_our_marks() {
 }
 
 #[test]
+fn what_must_be_so_is_created_or_replaced_where_it_is_ours() {
+    let put = errand(Deed::Put(json!({ "metadata": { "ownerReferences": [{ "uid": "u2" }] }, "spec": { "ports": [{ "port": 81 }] } })));
+    let Next::Create(object) = decide(&put, ATTEMPT, None) else { panic!("must be created") };
+    assert_eq!((&object["spec"]["ports"][0]["port"], &object["metadata"]["annotations"][ERRAND]), (&json!(81), &json!("e2")));
+    let Next::Replace(object) = decide(&put, ATTEMPT, Some(&live("e1", 6))) else { panic!("must be replaced") };
+    assert_eq!(object["spec"], json!({ "ports": [{ "port": 81 }] }));
+    assert_eq!(
+        (&object["metadata"]["labels"]["theirs"], &object["metadata"]["ownerReferences"][0]["uid"]),
+        (&json!("stays"), &json!("u2"))
+    );
+    assert!(refusal(decide(&put, ATTEMPT, Some(&live("e3", 8)))).contains("meanwhile"));
+    let mut theirs = live("e1", 6);
+    theirs["metadata"]["labels"] = json!({});
+    assert!(refusal(decide(&put, ATTEMPT, Some(&theirs))).contains("was not made by this server"));
+}
+
+#[test]
+fn what_must_not_be_there_as_ours_goes_where_it_is() {
+    let remove = errand(Deed::Remove);
+    assert_eq!(decide(&remove, ATTEMPT, None), Next::Done(Value::Null));
+    assert_eq!(decide(&remove, ATTEMPT, Some(&live("e1", 6))), Next::Delete { uid: "u1".into(), version: "5".into() });
+    let mut theirs = live("e1", 6);
+    theirs["metadata"]["labels"] = json!({});
+    assert_eq!(decide(&remove, ATTEMPT, Some(&theirs)), Next::Done(Value::Null), "it is left alone");
+}
+
+#[test]
 fn only_the_parts_that_are_named_change() {
     let Next::Replace(object) = decide(&errand(change()), ATTEMPT, Some(&live("e1", 6))) else { panic!("must be replaced") };
     assert_eq!(object["spec"], json!({ "ports": [{ "port": 81 }], "clusterIP": "10.0.0.1" }));

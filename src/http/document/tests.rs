@@ -5,12 +5,17 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::super::{contract, family, offered, openapi};
 
 fn document() -> Value {
     serde_json::to_value(openapi()).unwrap()
+}
+
+/// What the form of an operation holds, if it takes one.
+fn form(operation: &Value) -> Option<&Map<String, Value>> {
+    operation["requestBody"]["content"]["application/x-www-form-urlencoded"]["schema"]["properties"].as_object()
 }
 
 #[test]
@@ -27,6 +32,9 @@ fn router_and_offers_have_the_same_operations_with_the_same_parameters() {
             let offer = offered::OFFERS.iter().find(|offer| offer.operation == name).unwrap();
             let mut parameters: Vec<_> =
                 operation["parameters"].as_array().into_iter().flatten().map(|it| it["name"].as_str().unwrap()).collect();
+            let form = form(operation);
+            assert_eq!(form.is_some(), declared.form, "{name}");
+            parameters.extend(form.into_iter().flatten().map(|(name, _)| name.as_str()));
             let mut reads = offer.reads.to_vec();
             parameters.sort_unstable();
             reads.sort_unstable();
@@ -50,6 +58,9 @@ fn every_parameter_and_reply_is_described_and_every_operation_is_signed() {
             for parameter in operation["parameters"].as_array().into_iter().flatten() {
                 assert!(parameter["description"].as_str().is_some_and(|it| it.len() > 10), "{path} {parameter}");
                 assert_eq!(parameter["in"], "query");
+            }
+            for (name, field) in form(operation).into_iter().flatten() {
+                assert!(field["description"].as_str().is_some_and(|it| it.len() > 10), "{path} {name}");
             }
             for status in ["400", "404", "413", "414", "500", "503"] {
                 let schema = &operation["responses"][status]["content"]["application/json"]["schema"];

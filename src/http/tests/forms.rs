@@ -45,6 +45,13 @@ const CONTAINERS: Form = Form::Json(&[
 
 const NAMES_OF_THINGS: &[&str] = &["A B", "-x", "x/y"];
 
+const SCALING: &[&str] = &[
+    r#"{"minReplicas":1}"#,
+    r#"{"minReplicas":0,"maxReplicas":2,"triggers":[]}"#,
+    r#"{"minReplicas":3,"maxReplicas":2,"triggers":[{"type":"cpu","metaData":{"type":"Utilization","value":"50"}}]}"#,
+    r#"{"minReplicas":1,"maxReplicas":2,"triggers":[{"type":"cron","metaData":{}}]}"#,
+];
+
 /// Of an Ingress, null takes a label or an annotation away.
 const INGRESS_NAMES: Form = Form::Json(&[r#"{"a":{}}"#, r#"{"a b":"x"}"#, r#"{"":"x"}"#, r#"{"a/b/c":"x"}"#]);
 
@@ -74,6 +81,16 @@ const FORMS: &[(&str, Form)] = &[
     ),
     ("CustomAffinity", Form::Json(&[r#"{"nodeAffinity":1}"#, r#"{"podAffinity":[]}"#])),
     ("CustomTolerations", Form::Json(&[r#"{"key":"a"}"#, r#"[{"key":1}]"#, r#"[["a"]]"#])),
+    (
+        "Data",
+        Form::Json(&[
+            r#"{"Key":"a","Value":"x"}"#,
+            r#"[{"Value":"x"}]"#,
+            r#"[{"Key":"a b","Value":"hidden"}]"#,
+            r#"[{"Key":"","Value":"hidden"}]"#,
+            r#"[{"Key":"a","Value":"hidden"},{"Key":"a","Value":"hidden"}]"#,
+        ]),
+    ),
     ("DeployAcrossNodes", Form::Any("`true` is yes and every other text no, as EDAS documents it")),
     ("DeployAcrossZones", Form::Any("`true` is yes and every other text no, as EDAS documents it")),
     ("Description", Form::Text),
@@ -209,6 +226,11 @@ const FORMS: &[(&str, Form)] = &[
     ("IntranetSlbId", Form::Word(&["lb 1", "lb/1"])),
     ("IntranetSlbProtocol", Form::Word(&["HTTPS", "UDP"])),
     ("Name", Form::Word(&["A B", "-x", "x/y", "Web", "1web"])),
+    ("ScalingBehaviour", Form::Json(&[r#"{"scaleDown":1}"#, r#"{"scaleUp":{"policies":[{"type":"Many"}]}}"#])),
+    ("ScalingRuleMetric", Form::Json(SCALING)),
+    ("ScalingRuleName", Form::Word(&["A B", "-x", "x/y", "Shop", "1shop"])),
+    ("ScalingRuleTrigger", Form::Json(SCALING)),
+    ("ScalingRuleType", Form::Word(&["timing", "Trigger "])),
     ("Scheduler", Form::Word(&["fast", "r r"])),
     (
         "ServiceConfigs",
@@ -249,6 +271,8 @@ const FORMS: &[(&str, Form)] = &[
 
 /// Where a parameter means something else.
 const ELSEWHERE: &[(&str, &str, Form)] = &[
+    ("CreateK8sSecret", "Type", Form::Word(&["Other", "kubernetes.io/service-account-token"])),
+    ("UpdateK8sSecret", "Type", Form::Word(&["Other", "kubernetes.io/service-account-token"])),
     ("ConvertK8sResource", "ResourceType", Form::Word(&["statefulset", "Deployment "])),
     ("CreateK8sIngressRule", "Annotations", INGRESS_NAMES),
     ("CreateK8sIngressRule", "Labels", INGRESS_NAMES),

@@ -38,12 +38,12 @@ impl Server {
         for (name, value) in &signed.headers {
             request = request.header(*name, value);
         }
-        let response = self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let response = self.router.clone().oneshot(request.body(Body::from(signed.body.clone())).unwrap()).await.unwrap();
         assert_eq!(response.headers()["cache-control"], "no-store");
         read(response).await
     }
 
-    /// A call with a nonce of its own.
+    /// A call with a nonce of its own, with a form where the operation takes one.
     pub(super) async fn call(&self, method: &str, path: &str, parameters: &[(&str, &str)]) -> Map<String, Value> {
         self.answer(method, path, parameters).await.1
     }
@@ -52,7 +52,8 @@ impl Server {
     pub(super) async fn answer(&self, method: &str, path: &str, parameters: &[(&str, &str)]) -> (StatusCode, Map<String, Value>) {
         let nonce = uuid::Uuid::now_v7().to_string();
         let unsigned = Unsigned { method, path, parameters, date: self.clock.now(), nonce: Some(&nonce) };
-        self.send(method, &unsigned.acs3(KEY)).await
+        let takes_form = contract::find(&method.parse().unwrap(), path).is_some_and(|operation| operation.form);
+        self.send(method, &if takes_form { unsigned.acs3_form(KEY) } else { unsigned.acs3(KEY) }).await
     }
 
     pub(super) async fn create(&self) -> (String, String) {

@@ -163,7 +163,8 @@ async fn lines_that_are_too_long_are_answered() {
     let running = Running::start(router_without_database(), &Pair::new(&authority.issue())).await;
     let request = |length: usize| {
         let start = "/pop/v5/k8s/acs/k8s_apps?Envs=";
-        Signed { target: format!("{start}{}", "x".repeat(length - start.len())), headers: vec![("host", "h".into())] }
+        let target = format!("{start}{}", "x".repeat(length - start.len()));
+        Signed { target, headers: vec![("host", "h".into())], body: String::new() }
     };
     for (length, code) in
         [(20_000, "IncompleteSignature"), (edge::TARGET_LIMIT, "IncompleteSignature"), (edge::TARGET_LIMIT + 1, "RequestLineTooLong")]

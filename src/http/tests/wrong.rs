@@ -8,6 +8,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
+
 use super::{
     forms::{Form, form, is_any, thing},
     reading::Live,
@@ -19,7 +21,7 @@ const ORDERS: &str = "/pop/v5/changeorder/change_order_list";
 const ABORT: &str = "/pop/v5/changeorder/change_order_abort";
 
 /// Values that may be passwords, and so are not in the error.
-const SECRET: &[&str] = &["Envs", "PackageUrl"];
+const SECRET: &[&str] = &["Data", "Envs", "PackageUrl"];
 
 /// Longer than any text that has a limit.
 const TOO_LONG: usize = 20_000;
@@ -49,8 +51,13 @@ fn described() -> Vec<Described> {
             if !offered::OFFERS.iter().any(|offer| offer.operation == name) {
                 continue;
             }
-            assert!(operation["requestBody"].is_null(), "{name} has a form: say here how it is sent");
-            let parameters = operation["parameters"].as_array().into_iter().flatten().map(|it| Parameter {
+            let form = &operation["requestBody"]["content"]["application/x-www-form-urlencoded"]["schema"];
+            assert!(operation["requestBody"].is_null() || form["properties"].is_object(), "{name} has another body than a form");
+            let is_required = |field: &str| form["required"].as_array().into_iter().flatten().any(|it| it == field);
+            let fields = form["properties"].as_object().into_iter().flatten();
+            let fields = fields.map(|(field, schema)| json!({ "name": field, "schema": schema, "required": is_required(field) }));
+            let given: Vec<Value> = operation["parameters"].as_array().into_iter().flatten().cloned().chain(fields).collect();
+            let parameters = given.iter().map(|it| Parameter {
                 name: it["name"].as_str().unwrap().into(),
                 kind: match &it["schema"]["type"] {
                     Value::Array(kinds) => kinds[0].as_str().unwrap().into(),
@@ -146,7 +153,11 @@ fn well(operation: &str, name: &str, known: &Known) -> String {
         (_, "McpuLimit") => "100",
         ("BindK8sSlb" | "UpdateK8sSlb" | "UnbindK8sSlb", "Type") => "internet",
         (_, "Type") => "ClusterIP",
-        (_, "Name") => "shop",
+        (_, "Name" | "ScalingRuleName") => "shop",
+        (_, "Data") => r#"[{"Key":"a","Value":"b"}]"#,
+        (_, "ScalingRuleTrigger") => {
+            r#"{"minReplicas":1,"maxReplicas":2,"triggers":[{"type":"cpu","metaData":{"type":"Utilization","value":"50"}}]}"#
+        }
         (_, "ServicePorts") => r#"[{"port":80}]"#,
         (_, "Port" | "TargetPort") => "80",
         (_, "InternetSlbPort" | "InternetTargetPort" | "IntranetSlbPort" | "IntranetTargetPort") => "80",
@@ -159,6 +170,7 @@ fn well(operation: &str, name: &str, known: &Known) -> String {
 /// What is sent besides although it is not required: without it, that would be refused.
 const ALSO: &[(&str, &str)] = &[
     ("BindK8sSlb", "Port"),
+    ("CreateApplicationScalingRule", "ScalingRuleTrigger"),
     ("BindK8sSlb", "TargetPort"),
     ("InsertK8sApplication", "ImageUrl"),
     ("InsertK8sApplication", "InternetSlbPort"),
@@ -168,6 +180,7 @@ const ALSO: &[(&str, &str)] = &[
     ("StartK8sAppPrecheck", "AppName"),
     ("StartK8sAppPrecheck", "ImageUrl"),
     ("UntagResources", "TagKeys"),
+    ("UpdateApplicationScalingRule", "ScalingRuleTrigger"),
     ("UpdateK8sApplicationConfig", "McpuLimit"),
     ("UpdateK8sService", "ServicePorts"),
     ("UpdateK8sSlb", "Port"),

@@ -5,6 +5,7 @@
 //! and what is allowed. Limits that depend on the application (more batches
 //! than instances) are not known here.
 
+pub mod config_data;
 pub mod environment;
 pub mod ingress;
 pub mod java;
@@ -12,4 +13,5 @@ pub mod pods;
 pub mod ports;
 pub mod probe;
 pub mod resource;
+pub mod scaling;
 pub mod strategy;
