@@ -6,6 +6,7 @@
 
 mod adopt;
 mod cause;
+mod configuration;
 mod engine;
 mod errand;
 mod fault;
