@@ -12,6 +12,7 @@ pub mod config_data;
 pub mod errand;
 pub mod exposure;
 pub mod failure;
+pub mod graceful_start;
 pub mod id;
 pub mod ingress;
 pub mod intent;

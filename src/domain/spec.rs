@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     ApplicationId, ReleaseId,
+    graceful_start::{GracefulStart, GracefulStartChange},
     java::{self, JavaChange},
     pods::PodChange,
 };
@@ -71,6 +72,9 @@ pub struct SpecChange {
     /// 0 removes such a hook.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drain_seconds: Option<u32>,
+    /// How slowly new pods are let in.
+    #[serde(skip_serializing_if = "GracefulStartChange::is_empty")]
+    pub graceful_start: GracefulStartChange,
     /// Everything else of the pods.
     #[serde(skip_serializing_if = "PodChange::is_empty")]
     pub pods: Box<PodChange>,
@@ -111,6 +115,7 @@ impl SpecChange {
         annotations.insert(RELEASE_ANNOTATION.into(), json!(release.to_string()));
         annotations.remove(RESTART_ANNOTATION);
         let index = application_index(&template, name);
+        let rule = self.graceful_start.after(GracefulStart::take_out(&mut template, index), self.drain_seconds);
         let started = java::change(&self.java, self.image.is_some(), &mut template, index);
         if let Some(container) = java::container_at(&mut template, index) {
             self.apply_to_container(container, started.is_package());
@@ -119,6 +124,9 @@ impl SpecChange {
         self.pods.apply(&mut template, index, name);
         if let Some(seconds) = self.drain_seconds {
             drain(&mut template, index, seconds);
+        }
+        if let Some(rule) = rule {
+            rule.put_in(&mut template, index);
         }
         template
     }
@@ -160,7 +168,7 @@ impl SpecChange {
 /// end, while Kubernetes takes its pod out of Services. Kubernetes counts that into
 /// the grace period (30 s by default), which must leave the program some time of its
 /// own.
-fn drain(template: &mut Value, index: usize, seconds: u32) {
+pub(super) fn drain(template: &mut Value, index: usize, seconds: u32) {
     let Some(container) = java::container_at(template, index) else { return };
     if seconds == 0 {
         if let Some(hooks) = container.get_mut("lifecycle").and_then(Value::as_object_mut)
@@ -182,7 +190,7 @@ fn drain(template: &mut Value, index: usize, seconds: u32) {
 const DEFAULT_GRACE: i64 = 30;
 
 /// Seconds that a program has after its drain.
-const LEFT_AFTER_DRAIN: i64 = 15;
+pub(super) const LEFT_AFTER_DRAIN: i64 = 15;
 
 /// The same version as `base`, whose pods Kubernetes takes for others.
 #[must_use]

@@ -71,6 +71,9 @@ pub struct ChangeOrderInfo {
     pub pipeline_info_list: PipelineInfoList,
     /// Why the order ended as it did, or what it waits for; not in EDAS.
     pub status_message: String,
+    /// What of the request has no effect on a plain cluster, and what the checks before the order warned of; not in EDAS.
+    #[schema(example = json!(["Readiness: there is no readiness probe: a pod counts as Ready as soon as it runs, whether it can serve or not"]))]
+    pub warnings: Vec<String>,
     /// The order that takes this one back, empty if there is none; not in EDAS.
     pub rolled_back_by: String,
     /// The order that this one takes back, empty if there is none; not in EDAS.
@@ -325,6 +328,7 @@ fn info(order: &OrderView) -> ChangeOrderInfo {
         traffic_control: TrafficControl::default(),
         pipeline_info_list: pipelines(&order.batches, if goes_down(order) { "Scale In" } else { "Scale Out" }),
         status_message: order.message.clone(),
+        warnings: order.notes.clone(),
         rolled_back_by: order.undone_by.map(|id| id.to_string()).unwrap_or_default(),
         rolls_back: order.undoes.map(|id| id.to_string()).unwrap_or_default(),
     }

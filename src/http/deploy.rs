@@ -18,7 +18,7 @@ use super::{
     value::{
         environment::{read_args, read_command, read_envs},
         java::{read_java, read_package, read_package_type},
-        pods, ports, probe,
+        lossless, pods, ports, probe,
         resource::{ProcessorNames, read_memory, read_processor},
         strategy,
     },
@@ -130,6 +130,12 @@ pub struct ApplicationInfo {
         ("Startup" = Option<String>, Query, description = "Start-up probe, in the form of Readiness."),
         ("PostStart" = Option<String>, Query, description = "Hook after the start: JSON with one of `exec`, `httpGet`, `tcpSocket`.", example = r#"{"exec":{"command":["sh","-c","echo hello"]}}"#),
         ("PreStop" = Option<String>, Query, description = "Hook before the end, in the same form.", example = r#"{"exec":{"command":["sleep","5"]}}"#),
+        ("EnableLosslessRule" = Option<bool>, Query, description = "Graceful start, as far as plain Kubernetes has it: `true` switches the rule on, which then holds for later versions too, and lets instances that go answer for 5 more seconds where they have no PreStop hook. `false` switches it off and brings back what was there before."),
+        ("LosslessRuleDelayTime" = Option<i32>, Query, minimum = 0, maximum = 86400, description = "Seconds after its start until an instance is asked whether it is ready: the least `initialDelaySeconds` of the readiness probe. Without a probe it has no effect, and the order says so."),
+        ("LosslessRuleWarmupTime" = Option<i32>, Query, minimum = 0, maximum = 86400, description = "Seconds for which an instance must have been ready before a release takes an old one away for it. Less than the time of a batch, together with the delay."),
+        ("LosslessRuleFuncType" = Option<i32>, Query, minimum = 0, maximum = 20, description = "Curve of the traffic during the warm-up. Kept and told; it has no effect, and the order says so."),
+        ("LosslessRuleAligned" = Option<bool>, Query, description = "Readiness waits for the registration. Kept and told; `true` has no effect, and the order says so."),
+        ("LosslessRuleRelated" = Option<bool>, Query, description = "Readiness waits for the warm-up. Kept and told; `true` has no effect, and the order says so."),
         ("TerminateGracePeriod" = Option<i64>, Query, minimum = 0, maximum = 86400, description = "Seconds that an instance has to end after it was told to."),
         ("LimitEphemeralStorage" = Option<u32>, Query, minimum = 0, maximum = 1000000, description = "Limit of the disk space in GB. 0 = none."),
         ("RequestsEphemeralStorage" = Option<u32>, Query, minimum = 0, maximum = 1000000, description = "Request of disk space in GB. 0 = none."),
@@ -294,6 +300,12 @@ pub async fn convert(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothi
         ("Startup" = Option<String>, Query, description = "Start-up probe, in the form of Readiness. Empty removes it."),
         ("PostStart" = Option<String>, Query, description = "Hook after the start: JSON with one of `exec`, `httpGet`, `tcpSocket`. Empty removes it.", example = r#"{"exec":{"command":["sh","-c","echo hello"]}}"#),
         ("PreStop" = Option<String>, Query, description = "Hook before the end, in the same form. Empty removes it.", example = r#"{"exec":{"command":["sleep","5"]}}"#),
+        ("EnableLosslessRule" = Option<bool>, Query, description = "Graceful start, as far as plain Kubernetes has it: `true` switches the rule on, which then holds for later versions too, and lets instances that go answer for 5 more seconds where they have no PreStop hook. `false` switches it off and brings back what was there before."),
+        ("LosslessRuleDelayTime" = Option<i32>, Query, minimum = 0, maximum = 86400, description = "Seconds after its start until an instance is asked whether it is ready: the least `initialDelaySeconds` of the readiness probe. Without a probe it has no effect, and the order says so."),
+        ("LosslessRuleWarmupTime" = Option<i32>, Query, minimum = 0, maximum = 86400, description = "Seconds for which an instance must have been ready before a release takes an old one away for it. Less than the time of a batch, together with the delay."),
+        ("LosslessRuleFuncType" = Option<i32>, Query, minimum = 0, maximum = 20, description = "Curve of the traffic during the warm-up. Kept and told; it has no effect, and the order says so."),
+        ("LosslessRuleAligned" = Option<bool>, Query, description = "Readiness waits for the registration. Kept and told; `true` has no effect, and the order says so."),
+        ("LosslessRuleRelated" = Option<bool>, Query, description = "Readiness waits for the warm-up. Kept and told; `true` has no effect, and the order says so."),
         ("TerminateGracePeriod" = Option<i64>, Query, minimum = 0, maximum = 86400, description = "Seconds that an instance has to end after it was told to."),
         ("LimitEphemeralStorage" = Option<u32>, Query, minimum = 0, maximum = 1000000, description = "Limit of the disk space in GB. 0 removes it."),
         ("RequestsEphemeralStorage" = Option<u32>, Query, minimum = 0, maximum = 1000000, description = "Request of disk space in GB. 0 removes it."),
@@ -357,6 +369,7 @@ fn read_insert(params: &Params) -> Result<CreateApplication, ApiError> {
     }
     let (env, from_keys) = read_envs(params)?;
     let pull_secret = pods::thing(params, "SecretName")?;
+    let graceful_start = lossless::read(params)?;
     Ok(CreateApplication {
         name: params.required("AppName")?.into(),
         cluster: params.required("ClusterId")?.into(),
@@ -378,11 +391,13 @@ fn read_insert(params: &Params) -> Result<CreateApplication, ApiError> {
             memory_limit: read_memory(params, "LimitMem")?,
             memory_request: read_memory(params, "RequestsMem")?,
             drain_seconds: params.integer("DrainSeconds", 0..=LONGEST_DRAIN)?,
+            graceful_start,
             pods: Box::new(PodChange { pull_secret, ..pods::read(params, from_keys)? }),
             java: Box::new(read_java(params)?),
         },
         package: read_package(params, kind),
         timeout_seconds: params.integer("Timeout", 1..=1800)?,
+        notes: lossless::without_effect(&graceful_start),
         services: ports::read_first_services(params)?,
     })
 }
@@ -391,6 +406,7 @@ pub(super) fn read_deploy(call: &Call) -> Result<Deploy, ApiError> {
     let params = &call.params;
     let application = call.application()?;
     let (env, from_keys) = read_envs(params)?;
+    let graceful_start = lossless::read(params)?;
     Ok(Deploy {
         application,
         spec: SpecChange {
@@ -406,6 +422,7 @@ pub(super) fn read_deploy(call: &Call) -> Result<Deploy, ApiError> {
             memory_limit: read_memory(params, "MemoryLimit")?,
             memory_request: read_memory(params, "MemoryRequest")?,
             drain_seconds: params.integer("DrainSeconds", 0..=LONGEST_DRAIN)?,
+            graceful_start,
             pods: Box::new(pods::read(params, from_keys)?),
             java: Box::new(read_java(params)?),
         },
@@ -417,6 +434,7 @@ pub(super) fn read_deploy(call: &Call) -> Result<Deploy, ApiError> {
         batch_timeout_seconds: params.integer("BatchTimeout", 1..=LONGEST_BATCH)?,
         min_ready_seconds: params.integer("BatchWaitTime", 0..=LONGEST_WAIT)?,
         description: params.text("ChangeOrderDesc").unwrap_or_default().into(),
+        notes: lossless::without_effect(&graceful_start),
         plan_hash: params.text("PlanHash").map(Into::into),
         allows_no_surge: params.boolean("AllowNoSurge")?.unwrap_or(false),
     })

@@ -23,6 +23,7 @@ use super::{
 use crate::{
     domain::{
         application::Application,
+        graceful_start::GracefulStart,
         java::Running,
         spec::{container_of, image_of},
     },
@@ -104,6 +105,19 @@ pub struct App {
     pub annotations: String,
     /// Pod labels, as JSON text.
     pub labels: String,
+    /// Whether its graceful start is on.
+    pub enable_lossless_rule: bool,
+    /// As in DeployK8sApplication, in seconds; 0 = none.
+    pub lossless_rule_delay_time: i32,
+    /// As in DeployK8sApplication, in seconds; 0 = none.
+    pub lossless_rule_warmup_time: i32,
+    /// As in DeployK8sApplication; 2 if nobody said anything.
+    #[schema(example = 2)]
+    pub lossless_rule_func_type: i32,
+    /// As in DeployK8sApplication.
+    pub lossless_rule_aligned: bool,
+    /// As in DeployK8sApplication.
+    pub lossless_rule_related: bool,
     /// Always `Deployment`.
     #[schema(example = "Deployment")]
     pub workload_type: String,
@@ -294,7 +308,14 @@ fn app(application: &Application, spec: &CurrentSpec, container: &Map<String, Va
     let plain = variables
         .filter(|variable| variable.get("valueFrom").is_none())
         .map(|variable| Env { name: text_at(variable.get("name")), value: text_at(variable.get("value")) });
+    let rule = GracefulStart::of(&spec.template).unwrap_or_default();
     App {
+        enable_lossless_rule: rule.on,
+        lossless_rule_delay_time: rule.delay_seconds,
+        lossless_rule_warmup_time: rule.warm_up_seconds,
+        lossless_rule_func_type: rule.curve,
+        lossless_rule_aligned: rule.registered_first,
+        lossless_rule_related: rule.warm_first,
         app_id: application.id.to_string(),
         application_name: application.name.clone(),
         application_type: type_of(application).into(),

@@ -88,6 +88,7 @@ impl Service {
             snapshot: None,
             undoes: None,
             description: "",
+            notes: &[],
             created_by: &caller.name,
             source: &caller.source,
             replicas: existing.replicas,

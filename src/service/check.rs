@@ -4,6 +4,7 @@
 use super::PackageWish;
 use crate::domain::{
     Rejection,
+    graceful_start::GracefulStartChange,
     spec::{EnvVar, Field, SpecChange},
 };
 
@@ -52,6 +53,18 @@ pub(super) fn seconds(parameter: &str, seconds: Option<i64>, from: i64) -> Resul
         }
         _ => Ok(()),
     }
+}
+
+/// A graceful start that leaves some of a batch's time, of so many seconds by this
+/// parameter.
+pub(super) fn graceful_start(change: &GracefulStartChange, timeout_seconds: i64, timeout: &str) -> Result<(), Rejection> {
+    let (delay, warm_up) = (change.delay_seconds.unwrap_or(0), change.warm_up_seconds.unwrap_or(0));
+    if change.on != Some(false) && i64::from(delay) + i64::from(warm_up) >= timeout_seconds {
+        let (name, value) = if warm_up > delay { ("LosslessRuleWarmupTime", warm_up) } else { ("LosslessRuleDelayTime", delay) };
+        let allowed = format!("delay and warm-up together must take less time than a batch may ({timeout}, {timeout_seconds} s)");
+        return Err(Rejection::invalid(name, value, allowed));
+    }
+    Ok(())
 }
 
 /// A free text of at most `most` characters.

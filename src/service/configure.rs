@@ -38,6 +38,7 @@ impl Service {
             batch_timeout_seconds: Some(request.timeout_seconds.unwrap_or(CONFIGURE_TIMEOUT_SECONDS)),
             min_ready_seconds: None,
             description: "Update config".into(),
+            notes: Vec::new(),
             plan_hash: None,
             allows_no_surge: false,
         };

@@ -28,6 +28,7 @@ impl Service {
         check::replicas(request.replicas)?;
         check::spec(&request.spec, &check::CREATE)?;
         check::seconds("Timeout", request.timeout_seconds, 1)?;
+        check::graceful_start(&request.spec.graceful_start, request.timeout_seconds.unwrap_or(CREATE_TIMEOUT_SECONDS), "Timeout")?;
         check::text("ApplicationDescription", &request.description, 1024)?;
         check::text("PackageVersion", request.version.as_deref().unwrap_or_default(), 256)?;
         check::one_source(&request.spec, &request.package, &check::CREATE)?;
@@ -74,7 +75,8 @@ impl Service {
         };
         self.name_is_free(&adopt).await?;
         let report = self.ask(&self.creation(namespace, &request.name, target.clone())).await?;
-        precheck::accept(report.as_ref(), None)?;
+        let accepted = precheck::accept(report.as_ref(), None)?;
+        let notes: Vec<String> = request.notes.into_iter().chain(accepted.warnings).collect();
         if let Some(existing) = report.and_then(|report| report.existing) {
             if !request.services.is_empty() {
                 let reason = format!(
@@ -117,6 +119,7 @@ impl Service {
             snapshot: None,
             undoes: None,
             description: "",
+            notes: &notes,
             created_by: &caller.name,
             source: &caller.source,
             replicas,

@@ -25,6 +25,8 @@ pub(super) struct Assembled {
     pub replicas: i32,
     /// A new version, with its image and package; none = no new one.
     pub release: Option<(ReleaseId, String, Option<Label>)>,
+    /// What the caller is to know about it.
+    pub notes: Vec<String>,
 }
 
 impl Service {
@@ -46,13 +48,14 @@ impl Service {
         }
         let package = self.judge_wish(&request.package).await?;
         let report = self.ask_about(&request, package.clone()).await?;
-        let most_missing = precheck::accept(report.as_ref(), request.plan_hash.as_deref())?;
+        let accepted = precheck::accept(report.as_ref(), request.plan_hash.as_deref())?;
         let mut tx = self.store.begin().await?;
         if let Some(first) = self.answered(&mut tx, caller).await? {
             return Ok(first);
         }
         let mut assembled = self.assemble(&mut tx, &request, package).await?;
-        assembled.target.most_missing = most_missing;
+        assembled.target.most_missing = accepted.most_missing;
+        assembled.notes = request.notes.into_iter().chain(accepted.warnings).collect();
         if let Some((release, image, label)) = &assembled.release {
             assembled.kind = kind;
             let row = NewRelease {
@@ -74,6 +77,8 @@ impl Service {
         check::spec(&request.spec, &check::DEPLOY)?;
         check::seconds("BatchTimeout", request.batch_timeout_seconds, 1)?;
         check::seconds("BatchWaitTime", request.min_ready_seconds.map(i64::from), 0)?;
+        let timeout = request.batch_timeout_seconds.unwrap_or(self.settings.batch_timeout_seconds);
+        check::graceful_start(&request.spec.graceful_start, timeout, "BatchTimeout")?;
         check::text("ChangeOrderDesc", &request.description, 1024)?;
         check::text("PackageVersion", request.version.as_deref().unwrap_or_default(), 256)?;
         check::one_source(&request.spec, &request.package, &check::DEPLOY)?;
@@ -108,7 +113,16 @@ impl Service {
             let row = tx.find_release(application.id, Some(release), None).await?;
             target.source = Source::Exact(row.template);
             target.min_ready_seconds = target.min_ready_seconds.or(row.min_ready_seconds);
-            return Ok(Assembled { application, kind: Kind::DeployVersion, strategy, target, snapshot, replicas, release: None });
+            return Ok(Assembled {
+                application,
+                kind: Kind::DeployVersion,
+                strategy,
+                target,
+                snapshot,
+                replicas,
+                release: None,
+                notes: Vec::new(),
+            });
         }
         let mut spec = request.spec.clone();
         let release = ReleaseId::new();
@@ -118,7 +132,8 @@ impl Service {
         let image = spec.image.as_ref().or(runtime).unwrap_or(&current_image).clone();
         target.release = Some(release);
         target.source = Source::Change(Box::new(spec));
-        Ok(Assembled { application, kind: Kind::Deploy, strategy, target, snapshot, replicas, release: Some((release, image, label)) })
+        let release = Some((release, image, label));
+        Ok(Assembled { application, kind: Kind::Deploy, strategy, target, snapshot, replicas, release, notes: Vec::new() })
     }
 
     /// Orders the release of a version of the history, by its text.
@@ -157,6 +172,7 @@ impl Service {
             batch_timeout_seconds: None,
             min_ready_seconds: None,
             description: format!("Roll back to version {}", release.version),
+            notes: Vec::new(),
             plan_hash: None,
             allows_no_surge: false,
         };
@@ -176,6 +192,7 @@ impl Service {
             snapshot: order.snapshot,
             undoes: None,
             description,
+            notes: &order.notes,
             created_by: &caller.name,
             source: &caller.source,
             replicas: order.replicas,

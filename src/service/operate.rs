@@ -103,7 +103,7 @@ impl Service {
             most_missing: 0,
         };
         let (kind, strategy) = (Kind::Restart, Strategy::ALL_AT_ONCE);
-        let order = Assembled { application, kind, strategy, target, snapshot, replicas, release: None };
+        let order = Assembled { application, kind, strategy, target, snapshot, replicas, release: None, notes: Vec::new() };
         self.accept(tx, caller, order, "Restart").await
     }
 
@@ -139,6 +139,6 @@ impl Service {
             tolerance: self.settings.tolerance,
             most_missing: 0,
         };
-        Assembled { application, kind, strategy: Strategy::ALL_AT_ONCE, target, snapshot: None, replicas, release: None }
+        Assembled { application, kind, strategy: Strategy::ALL_AT_ONCE, target, snapshot: None, replicas, release: None, notes: Vec::new() }
     }
 }

@@ -202,25 +202,36 @@ where
     }
 }
 
+/// What a report that refuses nothing comes to.
+#[derive(Debug, Default)]
+pub(super) struct Accepted {
+    /// How many pods may be missing at once.
+    pub most_missing: i32,
+    /// What somebody should know, as sentences.
+    pub warnings: Vec<String>,
+}
+
 /// Refuses what the report says cannot work, or what is not the plan that was
-/// agreed to. Returns how many pods may be missing at once.
-pub(super) fn accept(report: Option<&Report>, agreed: Option<&str>) -> Result<i32, Rejection> {
+/// agreed to.
+pub(super) fn accept(report: Option<&Report>, agreed: Option<&str>) -> Result<Accepted, Rejection> {
     let Some(report) = report else {
-        return if agreed.is_some() { Err(unanswered()) } else { Ok(0) };
+        return if agreed.is_some() { Err(unanswered()) } else { Ok(Accepted::default()) };
     };
     if let Some(check) = report.refusal() {
         return Err(Rejection::CannotWork { subject: check.subject.word(), reason: check.reason.clone() });
     }
+    let mut warnings = Vec::new();
     for check in report.checks.iter().filter(|check| check.verdict == Verdict::Warned) {
         tracing::info!(subject = check.subject.word(), "{}", check.reason);
+        warnings.push(format!("{}: {}", check.subject.word(), check.reason));
     }
-    let Some(plan) = &report.plan else { return Ok(0) };
+    let Some(plan) = &report.plan else { return Ok(Accepted { most_missing: 0, warnings }) };
     match agreed {
         Some(agreed) if agreed != plan.hash => {
             let allowed = "the release would do something else now: look at its plan again";
             Err(Rejection::invalid("PlanHash", agreed, allowed))
         }
-        _ => Ok(plan.missing_pods),
+        _ => Ok(Accepted { most_missing: plan.missing_pods, warnings }),
     }
 }
 

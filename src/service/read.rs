@@ -140,6 +140,7 @@ fn order_view(row: OrderRow, batches: Vec<BatchRow>) -> OrderView {
         replicas: row.replicas,
         replicas_before: row.replicas_before,
         description: row.description,
+        notes: row.notes,
         version: row.version.unwrap_or_default(),
         image: row.image.unwrap_or_default(),
         package: row.package,

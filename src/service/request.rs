@@ -82,6 +82,8 @@ pub struct CreateApplication {
     pub package: PackageWish,
     /// Seconds until the creation has failed; none = 1800 (R23).
     pub timeout_seconds: Option<i64>,
+    /// What of the request has no effect here, as sentences for the order.
+    pub notes: Vec<String>,
     /// Services in front of its pods.
     pub services: Vec<super::FirstService>,
 }
@@ -127,6 +129,8 @@ pub struct Deploy {
     pub min_ready_seconds: Option<i32>,
     /// Free text.
     pub description: String,
+    /// What of the request has no effect here, as sentences for the order.
+    pub notes: Vec<String>,
     /// The plan that the caller agreed to; with another one nothing is ordered.
     pub plan_hash: Option<String>,
     /// Whether old pods may go before new ones came, where there is no room for both.

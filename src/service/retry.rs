@@ -56,6 +56,7 @@ impl Service {
             snapshot: resting.or(failed.snapshot),
             undoes: None,
             description: &description,
+            notes: &[],
             created_by: &caller.name,
             source: &caller.source,
             replicas: failed.batches.last().map_or(0, |batch| batch.target),

@@ -36,6 +36,8 @@ pub struct OrderView {
     pub replicas_before: Option<i32>,
     /// The caller's description.
     pub description: String,
+    /// What of the request has no effect, and what the checks before it warned of.
+    pub notes: Vec<String>,
     /// Version text of what it releases, empty if it is none of the history.
     pub version: String,
     /// Image it releases, empty until that is known.

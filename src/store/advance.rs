@@ -300,6 +300,7 @@ impl Tx {
             snapshot,
             undoes: Some(order.id),
             description: &format!("Roll back change order {}", order.id),
+            notes: &[],
             created_by: actor,
             source,
             replicas,

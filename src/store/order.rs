@@ -34,6 +34,8 @@ pub struct NewOrder<'a> {
     pub undoes: Option<OrderId>,
     /// The caller's description.
     pub description: &'a str,
+    /// What its caller is to know about it, as sentences.
+    pub notes: &'a [String],
     /// Who ordered it.
     pub created_by: &'a str,
     /// `pop`, `console` or `sluice`.
@@ -54,8 +56,8 @@ impl Tx {
         let inserted = sqlx::query!(
             "/* insert_order */ INSERT INTO change_order
                 (id, application_id, kind, strategy, target, snapshot, release_id, undoes, description, created_at, created_by, source, step_since, run_after,
-                 batch, confirmed, back_to)
-             VALUES ($1, $2, $3::text::order_kind, $4, $5, $6, $7, $8, $9, $10, $11, $12, $10, $10, $13, $13 + 1, nullif($13, 0))
+                 batch, confirmed, back_to, notes)
+             VALUES ($1, $2, $3::text::order_kind, $4, $5, $6, $7, $8, $9, $10, $11, $12, $10, $10, $13, $13 + 1, nullif($13, 0), $14)
              ON CONFLICT (application_id) WHERE finished_at IS NULL DO NOTHING",
             order.id.0,
             order.application.0,
@@ -69,7 +71,8 @@ impl Tx {
             now.to_sqlx() as _,
             order.created_by,
             order.source,
-            number("batch", order.resumes_at)?
+            number("batch", order.resumes_at)?,
+            order.notes
         )
         .execute(self.connection())
         .await?;

@@ -36,6 +36,8 @@ pub struct OrderRow {
     pub replicas_before: Option<i32>,
     /// The caller's description.
     pub description: String,
+    /// What its caller is to know about it, as sentences.
+    pub notes: Vec<String>,
     /// Version text of what it releases.
     pub version: Option<String>,
     /// Image of what it releases.
@@ -134,7 +136,7 @@ impl Store {
     ) -> Result<Vec<OrderRow>, StoreError> {
         let rows = sqlx::query!(
             r#"/* order_rows */ SELECT o.id, o.application_id, o.kind::text AS "kind!", o.state::text AS "state!", o.step::text AS "step!",
-                   o.strategy, (o.target->>'replicas')::integer AS replicas, (o.target->>'replicas_before')::integer AS replicas_before, o.description, o.message, o.created_at, o.finished_at, o.created_by, o.source, o.undoes,
+                   o.strategy, (o.target->>'replicas')::integer AS replicas, (o.target->>'replicas_before')::integer AS replicas_before, o.description, o.notes, o.message, o.created_at, o.finished_at, o.created_by, o.source, o.undoes,
                    r.version AS "version?", r.image AS "image?", r.package,
                    (SELECT u.id FROM change_order u WHERE u.undoes = o.id) AS undone_by, o.template IS NOT NULL OR o.settling AS "touched!",
                    NOT EXISTS (
@@ -162,6 +164,7 @@ impl Store {
                     replicas: row.replicas,
                     replicas_before: row.replicas_before,
                     description: row.description,
+                    notes: row.notes,
                     version: row.version,
                     image: row.image,
                     package: row.package.map(|package| document("package", package)).transpose()?,

@@ -11,6 +11,7 @@ mod engine;
 mod errand;
 mod fault;
 mod fetch;
+mod graceful_start;
 mod layers;
 mod matrix;
 mod operate;

@@ -64,6 +64,7 @@ async fn order(store: &Store, application: ApplicationId, strategy: Strategy) ->
         snapshot: None,
         undoes: None,
         description: "",
+        notes: &[],
         created_by: "tester",
         source: "pop",
         replicas: 3,

@@ -8,6 +8,7 @@
 
 use serde_json::{Value, json};
 
+use super::warm_up_seconds;
 use crate::domain::{
     intent::{Change, GATE_SECONDS, Keep, NO_DEADLINE_SECONDS, Patch},
     observation::{DeploymentView, ReplicaSetView},
@@ -74,8 +75,11 @@ pub(super) fn surge(order: &Order, snapshot: &Snapshot, index: usize, replicas: 
         // pods are missing, and Recreate asks for it.
         let surge = &own.strategy["rollingUpdate"]["maxSurge"];
         let no_surge = is_recreate(own) || has_no_surge(own);
-        patch.min_ready_seconds = Some(order.target.min_ready_seconds.unwrap_or(own.min_ready_seconds));
-        patch.progress_deadline_seconds = Some(own.progress_deadline_seconds);
+        let (min_ready, warm_up) = (order.target.min_ready_seconds.unwrap_or(own.min_ready_seconds), warm_up_seconds(order));
+        patch.min_ready_seconds = Some(min_ready.max(warm_up));
+        // Kubernetes wants it above minReadySeconds. The batch's own time is what counts.
+        patch.progress_deadline_seconds =
+            Some(if warm_up > min_ready { own.progress_deadline_seconds.max(NO_DEADLINE_SECONDS) } else { own.progress_deadline_seconds });
         patch.strategy = Some(match order.target.most_missing {
             0 if no_surge => own.strategy.clone(),
             0 => rolling(surge.clone(), 0),

@@ -30,9 +30,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     failure::{self, Cause, Measure, Verdict},
+    graceful_start::GracefulStart,
     intent::{Change, Intent},
     observation::{DeploymentView, Observation, PodView},
-    order::{Kind, Order, Snapshot, State, Step},
+    order::{Kind, Order, Snapshot, Source, State, Step},
 };
 
 /// Seconds that a new order waits for an earlier rollout to settle before it
@@ -348,5 +349,20 @@ fn min_ready_seconds(order: &Order) -> i32 {
 
 /// The seconds a pod must be Ready before its batch is done.
 fn settle_seconds(order: &Order) -> i32 {
-    min_ready_seconds(order).max(order.target.tolerance.watch_seconds)
+    min_ready_seconds(order).max(order.target.tolerance.watch_seconds).max(warm_up_seconds(order))
+}
+
+/// The seconds a pod of the version that is released must be Ready before an old one
+/// goes for it, as its graceful start says.
+fn warm_up_seconds(order: &Order) -> i32 {
+    if !order.kind.releases() {
+        return 0;
+    }
+    let before = || order.snapshot.as_ref().and_then(|snapshot| GracefulStart::of(&snapshot.template));
+    let rule = match &order.target.source {
+        Source::Exact(template) => GracefulStart::of(template),
+        Source::Change(change) => change.graceful_start.after(before(), change.drain_seconds),
+        Source::Renewed(_) | Source::Kept => before(),
+    };
+    rule.map_or(0, |rule| rule.warm_up())
 }

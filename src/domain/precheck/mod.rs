@@ -20,6 +20,7 @@ use self::{
     template::{labels, pull_secrets},
 };
 use super::{
+    graceful_start::GracefulStart,
     intent::Change,
     machine::{self, Decision},
     observation::{DeploymentView, Observation},
@@ -282,7 +283,12 @@ pub fn judge(proposal: &Proposal, look: &Look, observation: &Observation, eviden
     check(
         Subject::Readiness,
         (!probed).then(|| {
-            (Verdict::Warned, "there is no readiness probe: a pod counts as Ready as soon as it runs, whether it can serve or not".into())
+            let delayed = GracefulStart::of(&look.template).is_some_and(|rule| rule.on && rule.delay_seconds > 0);
+            let more = if delayed { "; the delay of its graceful start needs one, too" } else { "" };
+            (
+                Verdict::Warned,
+                format!("there is no readiness probe: a pod counts as Ready as soon as it runs, whether it can serve or not{more}"),
+            )
         }),
     );
     check(

@@ -52,6 +52,7 @@ fn order(state: State, batches: Vec<BatchView>) -> OrderView {
         replicas: None,
         replicas_before: None,
         description: "by a test".into(),
+        notes: vec!["Readiness: there is no readiness probe".into()],
         version: "2.0".into(),
         image: "shop/web:2.0".into(),
         package: None,

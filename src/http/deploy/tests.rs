@@ -8,6 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     domain::{
+        graceful_start::GracefulStartChange,
         java::{Context, JavaChange, Web},
         package::PackageKind,
         plan::{Pace, Strategy},
@@ -55,6 +56,8 @@ fn a_deploy_with_every_parameter_is_read() {
         ("MemoryLimit", "256"),
         ("MemoryRequest", "0"),
         ("DrainSeconds", "5"),
+        ("EnableLosslessRule", "true"),
+        ("LosslessRuleAligned", "True"),
         ("AllowNoSurge", "True"),
         ("PlanHash", "ab12"),
     ]))
@@ -72,6 +75,7 @@ fn a_deploy_with_every_parameter_is_read() {
         memory_limit: Some(256),
         memory_request: Some(0),
         drain_seconds: Some(5),
+        graceful_start: GracefulStartChange { on: Some(true), registered_first: Some(true), ..GracefulStartChange::default() },
         pods: Box::new(PodChange { env_from_keys: Field::Clear, ..PodChange::default() }),
         java: Box::default(),
     };

@@ -9,6 +9,7 @@ pub mod config_data;
 pub mod environment;
 pub mod ingress;
 pub mod java;
+pub mod lossless;
 pub mod pods;
 pub mod ports;
 pub mod probe;

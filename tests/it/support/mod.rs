@@ -343,6 +343,7 @@ pub fn creation(namespace: &str, name: &str, replicas: i32) -> CreateApplication
         spec: SpecChange { image: Some("shop/web:1.0".into()), ..SpecChange::default() },
         package: PackageWish::default(),
         timeout_seconds: None,
+        notes: Vec::new(),
         services: Vec::new(),
     }
 }
@@ -359,6 +360,7 @@ pub fn release(application: ApplicationId, image: &str, strategy: Strategy) -> D
         batch_timeout_seconds: None,
         min_ready_seconds: None,
         description: String::new(),
+        notes: Vec::new(),
         plan_hash: None,
         allows_no_surge: false,
     }

@@ -7,7 +7,11 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::*;
-use crate::domain::intent::{Keep, NO_DEADLINE_SECONDS};
+use crate::domain::{
+    graceful_start::GracefulStartChange,
+    intent::{Keep, NO_DEADLINE_SECONDS},
+    spec::SpecChange,
+};
 
 const SOON: i64 = 10;
 
@@ -111,6 +115,42 @@ fn a_creation_ends_once_all_pods_are_ready() {
     let step = moved(ask(&order, shown(PODS, Some(at(SOON)), 0), at(SOON)));
     assert_eq!((step.state, step.step, step.change.is_none()), (State::Succeeded, Step::Done, true));
     assert_eq!(batches(&step), [(0, State::Succeeded, None)]);
+}
+
+/// A release with a graceful start that wants so many seconds of warm-up.
+fn warming(strategy: Strategy, seconds: i32) -> Order {
+    let mut order = at_step(Step::Start, strategy);
+    let graceful_start = GracefulStartChange { on: Some(true), warm_up_seconds: Some(seconds), ..GracefulStartChange::default() };
+    order.target.source = Source::Change(Box::new(SpecChange { graceful_start, ..SpecChange::default() }));
+    order
+}
+
+#[rstest]
+#[case::less_than_the_users_own(3, 5, 600)]
+#[case::more(60, 60, i32::MAX)]
+#[case::more_than_the_users_deadline(3600, 3600, i32::MAX)]
+fn all_at_once_old_pods_stay_until_the_new_ones_are_warm(#[case] warm_up: i32, #[case] min_ready: i32, #[case] progress: i32) {
+    let patch = patch(&moved(ask(&warming(Strategy::ALL_AT_ONCE, warm_up), untouched(), at(SOON))));
+    assert_eq!((patch.min_ready_seconds, patch.progress_deadline_seconds), (Some(min_ready), Some(progress)));
+}
+
+#[test]
+fn a_warm_up_is_waited_for_by_releases_and_by_nothing_else() {
+    let mut order = at_step(Step::Surge, in_batches(3, AUTOMATIC));
+    order.target.source = warming(order.strategy, 40).target.source;
+    assert_waits(&ask(&order, shown(3, Some(at(6)), 10), at(SOON)), Some(at(46)));
+    assert_eq!(moved(ask(&order, shown(3, Some(at(6)), 10), at(46))).step, Step::Surge);
+    // A version that has the rule is restarted in the same way.
+    let ruled = order.target.source.clone();
+    let Source::Change(change) = ruled else { panic!("it was made a change") };
+    let template = change.apply(&template("old"), "web", ReleaseId::new());
+    (order.kind, order.target.source) = (Kind::Restart, Source::Renewed("now".into()));
+    order.snapshot = Some(Snapshot { template: template.clone(), ..snapshot() });
+    assert_waits(&ask(&order, shown(3, Some(at(6)), 10), at(SOON)), Some(at(46)));
+    // A first version has no old pods that could stay.
+    let mut first = accepted(Kind::Create, Strategy::ALL_AT_ONCE, 3);
+    first.target.source = Source::Exact(template);
+    assert_eq!(super::super::warm_up_seconds(&first), 0);
 }
 
 // --- Surge ---
