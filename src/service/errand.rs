@@ -8,7 +8,11 @@
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{Caller, Error, Service, precheck::until_answered, read::EXECUTOR_SECONDS};
+use super::{
+    Caller, Error, Service,
+    precheck::{ANSWER_WITHIN, until_answered},
+    read::EXECUTOR_SECONDS,
+};
 use crate::{
     domain::{
         OrderId, Rejection,
@@ -57,7 +61,7 @@ impl Service {
         }
         let id = errand_of(caller);
         self.store.send_errand(id, (&self.settings.cluster, namespace), errand, record, self.clock.now()).await?;
-        let answered = match until_answered(|| self.store.errand_outcome(id)).await? {
+        let answered = match until_answered(ANSWER_WITHIN, || self.store.errand_outcome(id)).await? {
             Some(answered) => answered,
             None if self.store.withdraw_errand(id).await? => {
                 return Err(Rejection::Unwritten("no executor took it up in time; nothing was changed, try again".into()).into());

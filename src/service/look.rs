@@ -3,7 +3,7 @@
 //! An executor looks for us; the question goes to it and the answer comes back
 //! through the database. Where none can, that is said instead of something old.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{Error, Service, precheck::until_answered, read::EXECUTOR_SECONDS};
 use crate::{
@@ -15,6 +15,10 @@ use crate::{
     },
     store::OrderRow,
 };
+
+/// How long it is waited for: the API server takes seconds to tell of thousands of pods,
+/// and a request has 8 s in all.
+const SEEN_WITHIN: Duration = Duration::from_secs(6);
 
 /// A pod of an application.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,7 +95,7 @@ impl Service {
             return Err(Rejection::Unseen("no executor reaches it".into()).into());
         }
         let id = self.store.ask_to_look(&self.settings.cluster, namespace, name, wanted, self.clock.now()).await?;
-        match until_answered(|| self.store.take_seen(id)).await? {
+        match until_answered(SEEN_WITHIN, || self.store.take_seen(id)).await? {
             Some(Ok(seen)) => Ok(seen),
             Some(Err(why)) => Err(Rejection::Unseen(why).into()),
             None => Err(Rejection::Unseen("no executor answered in time: try again".into()).into()),

@@ -21,8 +21,8 @@ use crate::{
     store::{StoreError, Tx},
 };
 
-/// How long an answer is waited for.
-const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+/// How long an answer is waited for, while a change is to be made.
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 /// Pause before the answer is looked for the first time; doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -173,7 +173,7 @@ impl Service {
             return Ok(None);
         }
         let id = self.store.ask(&self.settings.cluster, proposal, self.clock.now()).await?;
-        let report = until_answered(|| self.store.report(id)).await?;
+        let report = until_answered(ANSWER_WITHIN, || self.store.report(id)).await?;
         if report.is_none() {
             tracing::warn!(namespace = proposal.namespace, name = proposal.name, "no executor said in time whether the release can work");
         }
@@ -182,7 +182,7 @@ impl Service {
 }
 
 /// Asks `answer` again and again until there is one; none where it takes too long.
-pub(super) async fn until_answered<T, F>(answer: impl Fn() -> F) -> Result<Option<T>, Error>
+pub(super) async fn until_answered<T, F>(within: Duration, answer: impl Fn() -> F) -> Result<Option<T>, Error>
 where
     F: Future<Output = Result<Option<T>, StoreError>>,
 {
@@ -196,7 +196,7 @@ where
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     };
-    match tokio::time::timeout(ANSWER_WITHIN, answered).await {
+    match tokio::time::timeout(within, answered).await {
         Ok(found) => Ok(Some(found?)),
         Err(_) => Ok(None),
     }
