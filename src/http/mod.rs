@@ -13,6 +13,7 @@ use axum::{
     Router, middleware,
     response::{IntoResponse, Response},
 };
+use tower::util::MapRequest;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -108,7 +109,9 @@ pub fn router(service: Service, settings: Settings) -> Router {
     let edas = edas.fallback(unoffered).method_not_allowed_fallback(unoffered).layer(authenticated);
     let pages = SwaggerUi::new("/docs").url("/openapi.json", openapi());
     let packages = oss::routes(edge.clone());
-    answered(Router::new().merge(edas).merge(health).merge(pages), edge).merge(packages)
+    let all = answered(Router::new().merge(edas).merge(health).merge(pages), edge).merge(packages);
+    // Before the routes, since they go by the path as it came.
+    Router::new().fallback_service(MapRequest::new(all, oss::with_slashes))
 }
 
 /// `routes` with what is around every request.

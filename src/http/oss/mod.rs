@@ -14,7 +14,7 @@ use axum::{
     body::Body,
     extract::{Path, Request, State},
     http::{
-        HeaderMap, HeaderValue, Method, StatusCode,
+        HeaderMap, HeaderValue, Method, StatusCode, Uri,
         header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HOST},
         request::Parts,
     },
@@ -123,6 +123,22 @@ pub(super) fn routes(edge: Edge) -> Router {
         .layer(CatchPanicLayer::custom(caught))
         .layer(middleware::from_fn(answer))
         .with_state(edge)
+}
+
+/// Python's and Go's OSS clients write the slashes of a key as `%2F`; for OSS, and for
+/// the signature, that is the same key.
+pub(super) fn with_slashes(mut request: Request) -> Request {
+    let path = request.uri().path();
+    if path.to_ascii_lowercase().contains(&format!("/{}%2f", upload::ROOT)) {
+        let plain = path.replace("%2F", "/").replace("%2f", "/");
+        let target = request.uri().query().map_or_else(|| plain.clone(), |query| format!("{plain}?{query}"));
+        let mut parts = request.uri().clone().into_parts();
+        parts.path_and_query = target.parse().ok();
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
 }
 
 /// Runs a request and writes out its failure, if it is one.

@@ -119,6 +119,13 @@ async fn an_uploaded_package_is_released_and_fetched_with_its_capability(pool: P
     let answer = keeper.put(upload, PACKAGE).await;
     assert_eq!((answer.0, answer.1.as_str()), (200, format!("\"{}\"", hex::encode_upper(Md5::digest(PACKAGE))).as_str()), "{}", answer.2);
 
+    // As Python's and Go's clients write it: the same key, so the same package again.
+    let upload = Upload { md5: &md5, ..given.upload(&object, &keeper) };
+    for (bucket, slash) in [("", "%2F"), ("/sluice", "%2f")] {
+        let target = format!("{bucket}/{}", upload.path().trim_start_matches('/').replace('/', slash));
+        assert_eq!(keeper.send(&target, &upload.headers(), PACKAGE).await, answer, "{target}");
+    }
+
     // As the Maven plugin writes it: a blank is a plus.
     let internal = config["InternalUrl"].as_str().unwrap();
     let url = format!("http://sluice.{internal}{}", upload.path().replace("%20", "+"));
