@@ -17,7 +17,6 @@ use tower::util::MapRequest;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
-use utoipa_swagger_ui::SwaggerUi;
 
 use crate::service::Service;
 
@@ -34,6 +33,7 @@ pub mod deploy;
 pub mod deploy_group;
 #[cfg(test)]
 mod differences;
+mod docs;
 mod document;
 pub mod edge;
 pub mod error;
@@ -107,9 +107,8 @@ pub fn router(service: Service, settings: Settings) -> Router {
     let (health, _) = health().split_for_parts();
     // Also operations that are not offered, and unknown paths, are judged by `admit`.
     let edas = edas.fallback(unoffered).method_not_allowed_fallback(unoffered).layer(authenticated);
-    let pages = SwaggerUi::new("/docs").url("/openapi.json", openapi());
     let packages = oss::routes(edge.clone());
-    let all = answered(Router::new().merge(edas).merge(health).merge(pages), edge).merge(packages);
+    let all = answered(Router::new().merge(edas).merge(health).merge(docs::pages()), edge).merge(packages);
     // Before the routes, since they go by the path as it came.
     Router::new().fallback_service(MapRequest::new(all, oss::with_slashes))
 }

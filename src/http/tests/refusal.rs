@@ -98,10 +98,18 @@ async fn a_request_that_takes_too_long_is_answered_in_time() {
 #[tokio::test]
 async fn health_document_and_page_are_served_without_a_signature() {
     let router = router_without_database();
-    for (path, kind) in [("/healthz", "application/json"), ("/openapi.json", "application/json"), ("/docs/", "text/html")] {
+    for (path, kind, words) in [
+        ("/healthz", "application/json", "{"),
+        ("/openapi.json", "application/json", "DeployK8sApplication"),
+        ("/docs/", "text/html", "swagger-initializer.js"),
+        ("/docs/swagger-initializer.js", "text/javascript", "requestInterceptor: sign"),
+        ("/docs/swagger-ui-bundle.js", "text/javascript", "SwaggerUIBundle"),
+    ] {
         let request = Request::get(path).body(Body::empty()).unwrap();
         let response = router.clone().oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK, "{path}");
-        assert!(response.headers()[CONTENT_TYPE].to_str().unwrap().starts_with(kind), "{path}");
+        assert!(response.headers()[CONTENT_TYPE].to_str().unwrap().starts_with(kind), "{path}: {:?}", response.headers());
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        assert!(String::from_utf8_lossy(&body).contains(words), "{path}");
     }
 }
