@@ -24,6 +24,7 @@ use crate::{
 
 mod adopt;
 mod config_data;
+mod config_template;
 mod first_services;
 mod forms;
 mod ingress;

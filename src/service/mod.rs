@@ -10,6 +10,7 @@ mod abort;
 mod adopt;
 mod check;
 mod config_data;
+mod config_template;
 mod configure;
 mod create;
 mod deploy;
@@ -32,6 +33,7 @@ mod upload;
 pub mod view;
 
 pub use config_data::{Config, ConfigView, Related};
+pub use config_template::{ConfigTemplateChange, ConfigTemplateFilter, ConfigTemplateView};
 pub use error::Error;
 pub use expose::{Bind, Expose};
 pub use first_service::FirstService;
