@@ -419,6 +419,7 @@ pub(super) fn read_deploy(call: &Call) -> Result<Deploy, ApiError> {
         description: params.text("ChangeOrderDesc").unwrap_or_default().into(),
         plan_hash: params.text("PlanHash").map(Into::into),
         allows_no_surge: params.boolean("AllowNoSurge")?.unwrap_or(false),
+        template: None,
     })
 }
 

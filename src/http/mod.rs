@@ -61,6 +61,7 @@ pub mod precheck;
 pub mod quantity;
 pub mod region;
 pub mod reply;
+pub mod resource;
 pub mod scaling_rule;
 mod serve;
 #[cfg(test)]
@@ -138,6 +139,7 @@ fn edas() -> OpenApiRouter<Edge> {
         .routes(routes!(deploy::adopt))
         .routes(routes!(deploy::convert))
         .routes(routes!(deploy::roll_back_to))
+        .routes(routes!(resource::update))
         .routes(routes!(lifecycle::scale))
         .routes(routes!(lifecycle::stop))
         .routes(routes!(lifecycle::start))

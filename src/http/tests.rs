@@ -34,6 +34,7 @@ mod packages;
 mod precheck;
 mod reading;
 mod refusal;
+mod resource;
 mod resources;
 mod scaling_rule;
 #[path = "../../tests/clients/sign.rs"]

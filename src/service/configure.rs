@@ -40,6 +40,7 @@ impl Service {
             description: "Update config".into(),
             plan_hash: None,
             allows_no_surge: false,
+            template: None,
         };
         self.release(caller, request, Kind::Configure).await
     }

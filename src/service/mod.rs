@@ -14,6 +14,7 @@ mod config_template;
 mod configure;
 mod create;
 mod deploy;
+mod edit;
 mod errand;
 mod error;
 mod expose;
@@ -42,8 +43,8 @@ pub use look::InstanceView;
 pub use package::Packages;
 pub use region::{DescribeRegion, RegionView, check_region};
 pub use request::{
-    Adopt, Caller, Configure, CreateApplication, Deploy, Describe, KeySecret, PackageWish, Precheck, RequestIdentity, RollBackTo, Scale,
-    Start,
+    Adopt, Caller, Configure, CreateApplication, Deploy, Describe, EditDeployment, KeySecret, PackageWish, Precheck, RequestIdentity,
+    RollBackTo, Scale, Start,
 };
 pub use scaling_rule::{Range, RuleView, RuleWish};
 pub use tag::{Tag, TagFilter};

@@ -22,7 +22,7 @@ const TEMPLATE: &str = "/pop/v5/config_template";
 const ABORT: &str = "/pop/v5/changeorder/change_order_abort";
 
 /// Values that may be passwords, and so are not in the error.
-const SECRET: &[&str] = &["Content", "Data", "Envs", "PackageUrl"];
+const SECRET: &[&str] = &["Content", "Data", "Envs", "PackageUrl", "ResourceContent"];
 
 /// Longer than any text that has a limit.
 const TOO_LONG: usize = 20_000;
@@ -154,6 +154,9 @@ fn well(operation: &str, name: &str, known: &Known) -> String {
         (_, "McpuLimit") => "100",
         ("BindK8sSlb" | "UpdateK8sSlb" | "UnbindK8sSlb", "Type") => "internet",
         ("UpdateConfigTemplate" | "DeleteConfigTemplate", "Id") => &known.template,
+        (_, "ResourceContent") => {
+            r#"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web"},"spec":{"template":{"spec":{"containers":[]}}}}"#
+        }
         (_, "Format") => "JSON",
         (_, "Content") => "{}",
         (_, "Type") => "ClusterIP",

@@ -361,6 +361,7 @@ pub fn release(application: ApplicationId, image: &str, strategy: Strategy) -> D
         description: String::new(),
         plan_hash: None,
         allows_no_surge: false,
+        template: None,
     }
 }
 
