@@ -28,7 +28,7 @@ mod view;
 
 pub use access_key::KeyRow;
 pub use advance::{Applied, Opened};
-pub use application::{Description, NewApplication};
+pub use application::{Description, NamedTemplate, NewApplication};
 pub use cluster::ClusterRow;
 pub use config_template::{ConfigTemplateFilter, ConfigTemplateRow};
 pub use errand::{Answered, Claimed, ErrandId};
