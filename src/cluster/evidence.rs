@@ -7,7 +7,7 @@
 use futures::{StreamExt, stream};
 use kube::{
     Api, Client,
-    api::{DynamicObject, ListParams, PatchParams, PostParams},
+    api::{DynamicObject, ListParams, PatchParams, PostParams, ValidationDirective},
     core::{ApiResource, GroupVersionKind},
 };
 use serde_json::{Value, json};
@@ -91,7 +91,10 @@ impl Cluster {
                     Ok(operations) => operations,
                     Err(error) => return Tried::Untried(error.to_string()),
                 };
-                let parameters = PatchParams { dry_run: true, field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+                // A field that the API server does not know is a mistake, and would be dropped.
+                let field_validation = Some(ValidationDirective::Strict);
+                let field_manager = Some(FIELD_MANAGER.into());
+                let parameters = PatchParams { dry_run: true, field_manager, field_validation, ..PatchParams::default() };
                 bounded(api.patch(&key.name, &parameters, &kube::api::Patch::Json::<()>(operations))).await.and_then(value)
             }
             (Change::Patch(_), None) | (Change::Scale { .. } | Change::Delete { .. }, _) => {

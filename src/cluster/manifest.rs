@@ -14,7 +14,7 @@ use crate::domain::{
     ApplicationId, OrderId,
     errand::{OWNER, OWNER_LABEL},
     intent::{Keep, Patch},
-    order::Settings,
+    order::{KEPT, Settings},
     spec::{APPLICATION_LABEL, NAME_LABEL},
 };
 
@@ -22,8 +22,6 @@ use crate::domain::{
 pub const ORDER: &str = "sluice.dev/order";
 /// Annotation: the application that the Deployment is.
 pub const APPLICATION: &str = "sluice.dev/application";
-/// Annotation: the user's own settings while Sluice borrows the fields, as JSON.
-pub const KEPT: &str = "sluice.dev/borrowed-settings";
 
 /// Who writes, and under which token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,12 +172,6 @@ pub fn application(live: &Value) -> Option<&str> {
     annotated.or_else(|| live["spec"]["selector"]["matchLabels"][APPLICATION_LABEL].as_str())
 }
 
-/// The user's settings as kept on the Deployment while Sluice borrows the fields.
-#[must_use]
-pub fn kept(live: &Value) -> Option<Settings> {
-    serde_json::from_str(live["metadata"]["annotations"][KEPT].as_str()?).ok()
-}
-
 /// The fencing token of the last write.
 #[must_use]
 pub fn fence(live: &Value) -> Option<i64> {
@@ -236,9 +228,9 @@ mod tests {
     fn borrowed_settings_are_kept_on_the_object_and_go_with_their_return() {
         let settings = settings(&live());
         let borrowed = patched(&live(), &Patch { keep: Keep::Borrowed(settings.clone()), ..Patch::default() }).unwrap();
-        assert_eq!(kept(&borrowed), Some(settings));
+        assert_eq!(Settings::kept_on(&borrowed), Some(settings));
         let returned = patched(&borrowed, &Patch { keep: Keep::Returned, ..Patch::default() }).unwrap();
-        assert_eq!(kept(&returned), None);
+        assert_eq!(Settings::kept_on(&returned), None);
         assert!(patched(&live(), &Patch { keep: Keep::Returned, ..Patch::default() }).is_ok());
     }
 

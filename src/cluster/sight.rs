@@ -42,8 +42,11 @@ impl Cluster {
             Err(ClusterError::Gone) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let Wanted::Pods { whole, nodes } = wanted else {
-            return Ok(Some(Sight { deployment: Some(shown_deployment(deployment)), ..Sight::default() }));
+        let seen = |deployment| Ok(Some(Sight { deployment: Some(deployment), ..Sight::default() }));
+        let (whole, nodes) = match wanted {
+            Wanted::Pods { whole, nodes } => (whole, nodes),
+            Wanted::Whole => return seen(deployment),
+            Wanted::Deployment | Wanted::Objects { .. } => return seen(shown_deployment(deployment)),
         };
         let (pods, node_labels) = tokio::join!(self.pods_of(key, &deployment, whole), self.node_labels(nodes));
         let pods = pods?;

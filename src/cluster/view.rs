@@ -19,7 +19,10 @@ use super::{
     manifest,
     object::{self, ReplicaSet, controller, number, other_manager, version},
 };
-use crate::domain::observation::{DeploymentView, Observation, PodView, ReplicaSetView, Warning};
+use crate::domain::{
+    observation::{DeploymentView, Observation, PodView, ReplicaSetView, Warning},
+    order::Settings,
+};
 
 /// An application's place on the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -362,7 +365,7 @@ impl State {
             observed: status["observedGeneration"].as_i64().unwrap_or(0) >= metadata["generation"].as_i64().unwrap_or(0),
             replicas: number(&spec["replicas"]),
             settings: manifest::settings(object),
-            kept: manifest::kept(object),
+            kept: Settings::kept_on(object),
             template: spec["template"].clone(),
             fence: manifest::fence(object),
             other_manager: other_manager(metadata, "f:template"),

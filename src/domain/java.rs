@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
-    package::{PackageKind, PackageUrl},
+    package::{Label, PackageKind, PackageUrl},
     runtime::Runtime,
     spec::{EnvVar, Field},
 };
@@ -126,6 +126,17 @@ impl Running {
     #[must_use]
     pub fn starts(&self, container: &Map<String, Value>) -> bool {
         container.get("command") == Some(&json!(self.command()))
+    }
+
+    /// What is remembered of it with its version.
+    #[must_use]
+    pub fn label(&self) -> Label {
+        Label {
+            kind: self.kind,
+            address: self.url.clone(),
+            jdk: self.runtime.jdk.clone(),
+            web_container: self.runtime.web_container.clone(),
+        }
     }
 
     fn change(&mut self, change: &JavaChange) {
@@ -349,6 +360,34 @@ pub(super) fn conceal(spec: &mut Value) {
     for variable in variables.flatten().filter(|variable| variable["name"] == URL_VARIABLE) {
         let address = variable["value"].as_str().unwrap_or_default().replace("$$", "$").parse::<PackageUrl>();
         variable["value"] = json!(address.map_or_else(|_| "(not shown)".to_owned(), |address| address.to_string()));
+    }
+}
+
+/// Puts what [`conceal`] took out of the package's address in `template` back, from
+/// `there`, the template that was shown. False where the address is not that one.
+pub(super) fn reveal(template: &mut Value, there: &Value) -> bool {
+    let mut public = there.clone();
+    if let Some(spec) = public.get_mut("spec") {
+        conceal(spec);
+    }
+    let address = |template: &Value| {
+        let variables = fetcher_of(template)?.get("env")?.as_array()?;
+        variables.iter().find(|variable| variable["name"] == URL_VARIABLE).map(|variable| variable["value"].clone())
+    };
+    let (given, shown, whole) = (address(template), address(&public), address(there));
+    if given.is_none() || given == whole {
+        return true;
+    }
+    let fetchers = template.pointer_mut("/spec/initContainers").and_then(Value::as_array_mut);
+    let variables =
+        fetchers.into_iter().flatten().filter(|it| it["name"] == PACKAGE_CONTAINER).filter_map(|it| it.get_mut("env")?.as_array_mut());
+    let found = variables.flatten().find(|variable| variable["name"] == URL_VARIABLE);
+    match (found, whole) {
+        (Some(variable), Some(whole)) if given == shown => {
+            variable["value"] = whole;
+            true
+        }
+        _ => false,
     }
 }
 

@@ -9,6 +9,8 @@
 pub mod application;
 pub mod autoscaling;
 pub mod config_data;
+pub mod config_template;
+pub mod edit;
 pub mod errand;
 pub mod exposure;
 pub mod failure;

@@ -230,6 +230,18 @@ pub struct Settings {
     pub strategy: Value,
 }
 
+/// Annotation of a Deployment: the user's own settings while Sluice borrows the fields,
+/// as JSON.
+pub const KEPT: &str = "sluice.dev/borrowed-settings";
+
+impl Settings {
+    /// The user's settings as kept on the Deployment `live` while Sluice borrows the fields.
+    #[must_use]
+    pub fn kept_on(live: &Value) -> Option<Self> {
+        serde_json::from_str(live["metadata"]["annotations"][KEPT].as_str()?).ok()
+    }
+}
+
 /// A change order with all that deciding its next step takes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Order {

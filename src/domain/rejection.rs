@@ -41,6 +41,9 @@ pub enum Rejection {
     /// No such cluster.
     #[error("the cluster {0} does not exist")]
     UnknownCluster(String),
+    /// No such config template.
+    #[error("the config template {0} does not exist")]
+    UnknownConfigTemplate(i64),
     /// No such EDAS namespace that somebody described.
     #[error("the namespace {0} does not exist")]
     UnknownRegion(String),

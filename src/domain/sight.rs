@@ -22,8 +22,10 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Wanted {
-    /// The Deployment itself.
+    /// The Deployment itself, as it may be shown.
     Deployment,
+    /// The Deployment itself, with what is secret in a package's address: to compare with.
+    Whole,
     /// Its pods.
     Pods {
         /// Their objects too.

@@ -110,10 +110,7 @@ impl SpecChange {
     /// The template that `base` becomes as release `release` of application `name`.
     #[must_use]
     pub fn apply(&self, base: &Value, name: &str, release: ReleaseId) -> Value {
-        let mut template = base.clone();
-        let annotations = object_at(&mut template, &["metadata", "annotations"]);
-        annotations.insert(RELEASE_ANNOTATION.into(), json!(release.to_string()));
-        annotations.remove(RESTART_ANNOTATION);
+        let mut template = marked(base, release);
         let index = application_index(&template, name);
         let rule = self.graceful_start.after(GracefulStart::take_out(&mut template, index), self.drain_seconds);
         let started = java::change(&self.java, self.image.is_some(), &mut template, index);
@@ -191,6 +188,16 @@ const DEFAULT_GRACE: i64 = 30;
 
 /// Seconds that a program has after its drain.
 pub(super) const LEFT_AFTER_DRAIN: i64 = 15;
+
+/// The template `base` as release `release`, with nothing else changed.
+#[must_use]
+pub fn marked(base: &Value, release: ReleaseId) -> Value {
+    let mut template = base.clone();
+    let annotations = object_at(&mut template, &["metadata", "annotations"]);
+    annotations.insert(RELEASE_ANNOTATION.into(), json!(release.to_string()));
+    annotations.remove(RESTART_ANNOTATION);
+    template
+}
 
 /// The same version as `base`, whose pods Kubernetes takes for others.
 #[must_use]

@@ -437,6 +437,7 @@ pub(super) fn read_deploy(call: &Call) -> Result<Deploy, ApiError> {
         notes: lossless::without_effect(&graceful_start),
         plan_hash: params.text("PlanHash").map(Into::into),
         allows_no_surge: params.boolean("AllowNoSurge")?.unwrap_or(false),
+        template: None,
     })
 }
 

@@ -39,7 +39,7 @@ Booleans are read in any case. Parameters that EDAS does not document are ignore
         (name = "Change orders", description = "Releasing, following, confirming and taking back."),
         (name = "Applications", description = "Creating and reading applications."),
         (name = "Network", description = "Services, load balancers and Ingress rules in front of applications."),
-        (name = "Configuration", description = "ConfigMaps and Secrets."),
+        (name = "Configuration", description = "ConfigMaps, Secrets and config templates."),
         (name = "Clusters", description = "The cluster and its namespaces."),
         (name = "Packages", description = "Uploading a JAR or WAR to release it."),
         (name = "Health", description = "For supervisors: no signature."),

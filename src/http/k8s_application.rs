@@ -8,7 +8,7 @@
 
 use axum::extract::State;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::{
@@ -17,7 +17,7 @@ use super::{
     call::Call,
     deploy::region_of,
     error::ApiError,
-    quantity::{mebibytes, millicores},
+    quantity::{gibibytes, mebibytes, millicores},
     reply::{Reply, wrapped},
 };
 use crate::{
@@ -25,10 +25,13 @@ use crate::{
         application::Application,
         graceful_start::GracefulStart,
         java::Running,
+        package::PackageKind,
         spec::{container_of, image_of},
     },
     service::CurrentSpec,
 };
+
+mod pod;
 
 /// Reply of GetK8sApplication.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -101,6 +104,14 @@ pub struct App {
     pub limit_mem: i64,
     /// Memory request in MB; 0 = none.
     pub request_mem: i64,
+    /// Disk space limit in GB, as text; `0` = none.
+    #[schema(example = "0")]
+    pub limit_ephemeral_storage: String,
+    /// Disk space request in GB, as text; `0` = none.
+    #[schema(example = "0")]
+    pub request_ephemeral_storage: String,
+    /// Security settings of the container, else of the pod, as YAML in base64; empty if there are none.
+    pub security_context: String,
     /// Pod annotations, as JSON text.
     pub annotations: String,
     /// Pod labels, as JSON text.
@@ -155,10 +166,19 @@ pub struct Env {
 pub struct Conf {
     /// Always false.
     pub ahas_enabled: bool,
+    /// Arguments of a JAR's program, with blanks between; empty for everything else.
+    pub jar_start_args: String,
+    /// Options of a JAR's JVM; empty for everything else.
+    pub jar_start_options: String,
     /// Start command; empty = the image's or the package's.
     pub k8s_cmd: String,
     /// Its arguments, as JSON text of a list; empty if there are none.
     pub k8s_cmd_args: String,
+    /// Folders of the node that the container has, as in LocalVolume, as JSON text of a list; empty if there are none.
+    pub k8s_localvolume_info: String,
+    /// These (`hostPaths`) and folders that live as long as the pod (`emptyDirs`, as in EmptyDirs): JSON text of an object of JSON texts of lists.
+    #[schema(example = r#"{"emptyDirs":"[]","hostPaths":"[]"}"#)]
+    pub k8s_volume_info: String,
     /// Readiness probe, as JSON text; empty if there is none.
     pub readiness: String,
     /// Liveness probe, as JSON text; empty if there is none.
@@ -274,7 +294,7 @@ fn show(application: &Application, spec: &CurrentSpec) -> K8sApplication {
     K8sApplication {
         app_id: application.id.to_string(),
         app: app(application, spec, container, running.as_ref(), &command),
-        conf: conf(&spec.template, container, &command),
+        conf: conf(&spec.template, container, running.as_ref(), &command),
         deploy_groups: DeployGroups {
             items: vec![DeployGroup { components: components(running.as_ref()), env: "[]".into(), env_from: "[]".into() }],
         },
@@ -336,6 +356,9 @@ fn app(application: &Application, spec: &CurrentSpec, container: &Map<String, Va
         request_cpu_m: amount("requests", "cpu").map_or(0, millicores),
         limit_mem: amount("limits", "memory").map_or(0, mebibytes),
         request_mem: amount("requests", "memory").map_or(0, mebibytes),
+        limit_ephemeral_storage: amount("limits", "ephemeral-storage").map_or(0, gibibytes).to_string(),
+        request_ephemeral_storage: amount("requests", "ephemeral-storage").map_or(0, gibibytes).to_string(),
+        security_context: pod::security(&spec.template, container),
         annotations: json_at(spec.template.pointer("/metadata/annotations")),
         labels: json_at(spec.template.pointer("/metadata/labels")),
         workload_type: "Deployment".into(),
@@ -343,8 +366,16 @@ fn app(application: &Application, spec: &CurrentSpec, container: &Map<String, Va
     }
 }
 
-fn conf(template: &Value, container: &Map<String, Value>, command: &str) -> Conf {
+fn conf(template: &Value, container: &Map<String, Value>, running: Option<&Running>, command: &str) -> Conf {
+    let jar = running.filter(|running| running.kind == PackageKind::FatJar);
+    let node_folders = pod::node_folders(template, container);
+    let volumes =
+        json!({ "hostPaths": json!(node_folders).to_string(), "emptyDirs": json!(pod::empty_folders(template, container)).to_string() });
     Conf {
+        jar_start_args: jar.map(|_| texts_at(container.get("args")).join(" ")).unwrap_or_default(),
+        jar_start_options: jar.map(|jar| jar.jvm_options.clone()).unwrap_or_default(),
+        k8s_localvolume_info: if node_folders.is_empty() { String::new() } else { json!(node_folders).to_string() },
+        k8s_volume_info: volumes.to_string(),
         k8s_cmd: command.into(),
         k8s_cmd_args: json_at(container.get("args")),
         readiness: json_at(container.get("readinessProbe")),

@@ -28,6 +28,7 @@ pub mod changeorder;
 pub mod cluster;
 pub mod component;
 pub mod condition;
+pub mod config_template;
 pub mod contract;
 pub mod deploy;
 pub mod deploy_group;
@@ -61,6 +62,7 @@ pub mod precheck;
 pub mod quantity;
 pub mod region;
 pub mod reply;
+pub mod resource;
 pub mod scaling_rule;
 mod serve;
 #[cfg(test)]
@@ -139,6 +141,7 @@ fn edas() -> OpenApiRouter<Edge> {
         .routes(routes!(deploy::adopt))
         .routes(routes!(deploy::convert))
         .routes(routes!(deploy::roll_back_to))
+        .routes(routes!(resource::update))
         .routes(routes!(lifecycle::scale))
         .routes(routes!(lifecycle::stop))
         .routes(routes!(lifecycle::start))
@@ -181,6 +184,7 @@ fn edas() -> OpenApiRouter<Edge> {
         .routes(routes!(k8s_ingress::create, k8s_ingress::update, k8s_ingress::list, k8s_ingress::delete))
         .routes(routes!(k8s_config_map::create, k8s_config_map::update, k8s_config_map::list, k8s_config_map::delete))
         .routes(routes!(k8s_secret::create, k8s_secret::update, k8s_secret::list, k8s_secret::delete))
+        .routes(routes!(config_template::create, config_template::update, config_template::list, config_template::delete))
         .routes(routes!(k8s_slb::bind, k8s_slb::update, k8s_slb::unbind))
         .routes(routes!(scaling_rule::create, scaling_rule::update, scaling_rule::delete))
         .routes(routes!(scaling_rule::list))

@@ -115,12 +115,14 @@ pub const OFFERS: &[Offer] = &[
             "ScalingRuleEnable",
         ],
     },
+    Offer { operation: "CreateConfigTemplate", reads: &["Name", "Description", "Format", "Content"] },
     Offer { operation: "CreateK8sConfigMap", reads: &["ClusterId", "Namespace", "Name", "Data"] },
     Offer { operation: "CreateK8sIngressRule", reads: &["ClusterId", "Namespace", "Name", "IngressConf", "Labels", "Annotations"] },
     Offer { operation: "CreateK8sSecret", reads: &["ClusterId", "Namespace", "Name", "Data", "Type", "Base64Encoded"] },
     Offer { operation: "CreateK8sService", reads: &["AppId", "Name", "Type", "ServicePorts", "ExternalTrafficPolicy"] },
     Offer { operation: "DeleteApplication", reads: &["AppId"] },
     Offer { operation: "DeleteApplicationScalingRule", reads: &["AppId", "ScalingRuleName"] },
+    Offer { operation: "DeleteConfigTemplate", reads: &["Id"] },
     Offer { operation: "DeleteK8sApplication", reads: &["AppId", "Force"] },
     Offer { operation: "DeleteK8sConfigMap", reads: &["ClusterId", "Namespace", "Name"] },
     Offer { operation: "DeleteK8sIngressRule", reads: &["ClusterId", "Namespace", "Name"] },
@@ -225,6 +227,7 @@ pub const OFFERS: &[Offer] = &[
     Offer { operation: "ListBuildPack", reads: &[] },
     Offer { operation: "ListCluster", reads: &["LogicalRegionId"] },
     Offer { operation: "ListComponents", reads: &[] },
+    Offer { operation: "ListConfigTemplates", reads: &["Id", "Name", "CurrentPage", "PageSize"] },
     Offer { operation: "ListDeployGroup", reads: &["AppId"] },
     Offer { operation: "ListHistoryDeployVersion", reads: &["AppId"] },
     Offer { operation: "ListK8sConfigMaps", reads: &["ClusterId", "Namespace", "Condition", "PageNo", "PageSize", "ShowRelatedApps"] },
@@ -285,6 +288,7 @@ pub const OFFERS: &[Offer] = &[
             "ScalingRuleEnable",
         ],
     },
+    Offer { operation: "UpdateConfigTemplate", reads: &["Id", "Name", "Description", "Format", "Content"] },
     Offer { operation: "UpdateK8sApplicationBaseInfo", reads: &["AppId", "Description", "Owner", "Email", "PhoneNumber"] },
     Offer {
         operation: "UpdateK8sApplicationConfig",
@@ -304,6 +308,7 @@ pub const OFFERS: &[Offer] = &[
     },
     Offer { operation: "UpdateK8sConfigMap", reads: &["ClusterId", "Namespace", "Name", "Data"] },
     Offer { operation: "UpdateK8sIngressRule", reads: &["ClusterId", "Namespace", "Name", "IngressConf", "Labels", "Annotations"] },
+    Offer { operation: "UpdateK8sResource", reads: &["ClusterId", "Namespace", "ResourceContent"] },
     Offer { operation: "UpdateK8sSecret", reads: &["ClusterId", "Namespace", "Name", "Data", "Type", "Base64Encoded"] },
     Offer { operation: "UpdateK8sService", reads: &["AppId", "Name", "Type", "ServicePorts", "ExternalTrafficPolicy"] },
     Offer {
@@ -362,15 +367,10 @@ pub fn check(operation: &Operation, params: &Params) -> Result<(), ApiError> {
 }
 
 fn refusal(operation: &Operation) -> String {
-    let name = &operation.name;
-    match family::of(operation) {
-        Some(family) => format!(
-            "The operation {name} is not offered by this server: it is about {}, which is outside of what this server does, \
-             releasing applications on Kubernetes",
-            family.name
-        ),
-        None => format!("The operation {name} is not offered by this server"),
-    }
+    let why = family::of(operation).map(|family| {
+        format!(": it is about {}, which is outside of what this server does, releasing applications on Kubernetes", family.name)
+    });
+    format!("The operation {} is not offered by this server{}", operation.name, why.unwrap_or_default())
 }
 
 fn says_something(parameter: &str, value: &str) -> bool {
@@ -427,7 +427,11 @@ mod tests {
             ApiError::Business { message, .. } => message,
             other => panic!("must be a business error: {other:?}"),
         };
-        assert_eq!(said("UpdateK8sResource"), "The operation UpdateK8sResource is not offered by this server");
+        assert_eq!(
+            said("MigrateApplication"),
+            "The operation MigrateApplication is not offered by this server: it is about moving applications between regions and \
+             accounts of Alibaba Cloud, which is outside of what this server does, releasing applications on Kubernetes"
+        );
         assert_eq!(
             said("ListRole"),
             "The operation ListRole is not offered by this server: it is about accounts, roles and resource groups, \

@@ -20,10 +20,24 @@ impl Page {
     /// # Errors
     /// `InvalidCurrentPage`, `InvalidPageSize`.
     pub fn read(params: &Params, default_size: i32) -> Result<Self, ApiError> {
+        Self::read_within(params, 10_000, default_size)
+    }
+
+    /// As [`Self::read`], of lists whose items are large: no page has more than `most`.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_within(params: &Params, most: i32, default_size: i32) -> Result<Self, ApiError> {
         Ok(Self {
             number: params.integer("CurrentPage", 1..=1_000_000)?.unwrap_or(1),
-            size: params.integer("PageSize", 1..=10_000)?.unwrap_or(default_size),
+            size: params.integer("PageSize", 1..=most)?.unwrap_or(default_size),
         })
+    }
+
+    /// How many items are on the pages before it.
+    #[must_use]
+    pub fn offset(self) -> i64 {
+        i64::from(self.number - 1) * i64::from(self.size)
     }
 
     /// The items of the page.

@@ -17,7 +17,7 @@ use super::error::ApiError;
 use crate::domain::{Rejection, spec::Field};
 
 /// Parameters whose values may hold a password: no error shows them.
-const SECRET: &[&str] = &["Data", "Envs", "PackageUrl"];
+const SECRET: &[&str] = &["Content", "Data", "Envs", "PackageUrl", "ResourceContent"];
 
 /// A request's parameters in the order sent; no name is there twice.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -24,6 +24,7 @@ use crate::{
 
 mod adopt;
 mod config_data;
+mod config_template;
 mod first_services;
 mod forms;
 mod ingress;
@@ -33,6 +34,7 @@ mod packages;
 mod precheck;
 mod reading;
 mod refusal;
+mod resource;
 mod resources;
 mod scaling_rule;
 #[path = "../../tests/clients/sign.rs"]

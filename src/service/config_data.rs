@@ -102,16 +102,13 @@ impl Service {
     async fn naming(&self, kind: ObjectKind, namespace: &str) -> Result<BTreeMap<(String, String), Vec<Related>>, Error> {
         let wanted = if kind == ObjectKind::Secret { ReferenceKind::Secret } else { ReferenceKind::ConfigMap };
         let mut naming: BTreeMap<(String, String), Vec<Related>> = BTreeMap::new();
-        for application in self.store.applications_on(&self.settings.cluster).await? {
-            if !namespace.is_empty() && application.namespace != namespace {
-                continue;
-            }
-            let Some(template) = self.store.current_template(application.id).await? else { continue };
-            let mut names: Vec<String> =
-                references(&template).into_iter().filter(|it| it.kind == wanted).map(|reference| reference.name).collect();
+        let inside = Some(namespace).filter(|namespace| !namespace.is_empty());
+        for application in self.store.current_templates(&self.settings.cluster, inside).await? {
+            let of_kind = references(&application.template).into_iter().filter(|it| it.kind == wanted);
+            let mut names: Vec<String> = of_kind.map(|reference| reference.name).collect();
             names.dedup();
             for name in names {
-                let related = Related { id: application.id, name: application.name.clone() };
+                let related = Related { id: application.application, name: application.name.clone() };
                 naming.entry((application.namespace.clone(), name)).or_default().push(related);
             }
         }

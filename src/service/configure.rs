@@ -41,6 +41,7 @@ impl Service {
             notes: Vec::new(),
             plan_hash: None,
             allows_no_surge: false,
+            template: None,
         };
         self.release(caller, request, Kind::Configure).await
     }

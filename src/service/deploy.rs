@@ -7,10 +7,11 @@ use crate::{
     domain::{
         OrderId, Rejection, ReleaseId,
         application::Application,
+        java::Running,
         order::{Kind, Snapshot, Source, Target},
         package::{Label, PackageUrl},
         plan::{Pace, Strategy},
-        spec::SpecChange,
+        spec::{SpecChange, image_of, marked},
     },
     store::{Event, NewOrder, NewRelease, Tx},
 };
@@ -124,8 +125,23 @@ impl Service {
                 notes: Vec::new(),
             });
         }
-        let mut spec = request.spec.clone();
         let release = ReleaseId::new();
+        if let Some(template) = &request.template {
+            let label = Running::of(template).map(|running| running.label());
+            let image = image_of(template, &application.name).unwrap_or_default().to_owned();
+            target.release = Some(release);
+            target.source = Source::Exact(marked(template, release));
+            return Ok(Assembled {
+                application,
+                kind: Kind::Deploy,
+                strategy,
+                target,
+                snapshot,
+                replicas,
+                release: Some((release, image, label)),
+            });
+        }
+        let mut spec = request.spec.clone();
         let (current_image, current) = tx.made_of(application.id, application.release).await?;
         let label = self.complete_package(&mut spec, &request.package, package, current.as_ref())?;
         let runtime = spec.java.runtime.as_ref().map(|runtime| &runtime.image);
@@ -175,6 +191,7 @@ impl Service {
             notes: Vec::new(),
             plan_hash: None,
             allows_no_surge: false,
+            template: None,
         };
         self.deploy(caller, request).await
     }

@@ -40,7 +40,12 @@ impl Service {
     /// [`Rejection::UnknownApplication`], [`Rejection::NoDeployment`] or [`Rejection::Unseen`].
     pub async fn deployment(&self, id: ApplicationId) -> Result<serde_json::Value, Error> {
         let application = self.store.application(id).await?;
-        let seen = self.look(&application, Wanted::Deployment).await?;
+        self.deployment_of(&application, Wanted::Deployment).await
+    }
+
+    /// The Deployment of an application, as it is wanted.
+    pub(super) async fn deployment_of(&self, application: &Application, wanted: Wanted) -> Result<serde_json::Value, Error> {
+        let seen = self.look(application, wanted).await?;
         let none = || Rejection::NoDeployment { namespace: application.namespace.clone(), name: application.name.clone() };
         seen.and_then(|sight| sight.deployment).ok_or_else(|| none().into())
     }

@@ -10,9 +10,11 @@ mod abort;
 mod adopt;
 mod check;
 mod config_data;
+mod config_template;
 mod configure;
 mod create;
 mod deploy;
+mod edit;
 mod errand;
 mod error;
 mod expose;
@@ -32,6 +34,7 @@ mod upload;
 pub mod view;
 
 pub use config_data::{Config, ConfigView, Related};
+pub use config_template::{ConfigTemplateChange, ConfigTemplateFilter, ConfigTemplateView};
 pub use error::Error;
 pub use expose::{Bind, Expose};
 pub use first_service::FirstService;
@@ -40,8 +43,8 @@ pub use look::InstanceView;
 pub use package::Packages;
 pub use region::{DescribeRegion, RegionView, check_region};
 pub use request::{
-    Adopt, Caller, Configure, CreateApplication, Deploy, Describe, KeySecret, PackageWish, Precheck, RequestIdentity, RollBackTo, Scale,
-    Start,
+    Adopt, Caller, Configure, CreateApplication, Deploy, Describe, EditDeployment, KeySecret, PackageWish, Precheck, RequestIdentity,
+    RollBackTo, Scale, Start,
 };
 pub use scaling_rule::{Range, RuleView, RuleWish};
 pub use tag::{Tag, TagFilter};

@@ -159,7 +159,7 @@ impl Service {
         self.ask(&proposal).await
     }
 
-    async fn no_open_order(&self, tx: &mut Tx, application: ApplicationId) -> Result<(), Error> {
+    pub(super) async fn no_open_order(&self, tx: &mut Tx, application: ApplicationId) -> Result<(), Error> {
         match tx.open_order(application).await? {
             Some(open) => Err(Rejection::OrderRunning { application, open }.into()),
             None => Ok(()),

@@ -135,6 +135,8 @@ pub struct Deploy {
     pub plan_hash: Option<String>,
     /// Whether old pods may go before new ones came, where there is no room for both.
     pub allows_no_surge: bool,
+    /// The whole pod template of the new version; goes with an empty `spec` only.
+    pub template: Option<serde_json::Value>,
 }
 
 /// ScaleK8sApplication.
@@ -170,6 +172,17 @@ pub struct Configure {
     pub spec: SpecChange,
     /// Seconds it may take; none = 600 (R23).
     pub timeout_seconds: Option<i64>,
+}
+
+/// UpdateK8sResource.
+#[derive(Debug, Clone)]
+pub struct EditDeployment {
+    /// Its cluster, where that is said.
+    pub cluster: Option<String>,
+    /// Its Kubernetes namespace, where that is said beside the text.
+    pub namespace: Option<String>,
+    /// The Deployment as it is wanted; it may hold passwords.
+    pub wanted: serde_json::Value,
 }
 
 /// UpdateK8sApplicationBaseInfo. None keeps what was said, an empty text removes it.

@@ -44,6 +44,19 @@ pub struct Description<'a> {
     pub phone: Option<&'a str>,
 }
 
+/// The template that an application's newest version has.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedTemplate {
+    /// The application.
+    pub application: ApplicationId,
+    /// Its Kubernetes namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The template.
+    pub template: Value,
+}
+
 impl Tx {
     /// Writes an application.
     ///
@@ -90,7 +103,7 @@ impl Tx {
         .await?
         .ok_or_else(|| Rejection::UnknownApplication(id.to_string()))?;
         let resting = row.resting_snapshot.map(|snapshot| document("resting snapshot", snapshot)).transpose()?;
-        let found = list(self.connection(), Some(id), None, None).await?.pop();
+        let found = list(self.connection(), Some(id), None).await?.pop();
         Ok((found.ok_or_else(|| Rejection::UnknownApplication(id.to_string()))?, resting))
     }
 
@@ -134,7 +147,7 @@ impl Store {
     /// [`Rejection::UnknownApplication`].
     pub async fn application(&self, id: ApplicationId) -> Result<Application, StoreError> {
         let mut connection = self.pool.acquire().await?;
-        let found = list(&mut connection, Some(id), None, None).await?.pop();
+        let found = list(&mut connection, Some(id), None).await?.pop();
         found.ok_or_else(|| Rejection::UnknownApplication(id.to_string()).into())
     }
 
@@ -144,16 +157,7 @@ impl Store {
     /// [`StoreError::Sql`].
     pub async fn applications(&self, name: Option<&str>) -> Result<Vec<Application>, StoreError> {
         let mut connection = self.pool.acquire().await?;
-        list(&mut connection, None, name, None).await
-    }
-
-    /// The applications on a cluster, oldest first.
-    ///
-    /// # Errors
-    /// [`StoreError::Sql`].
-    pub async fn applications_on(&self, cluster: &str) -> Result<Vec<Application>, StoreError> {
-        let mut connection = self.pool.acquire().await?;
-        list(&mut connection, None, None, Some(cluster)).await
+        list(&mut connection, None, name).await
     }
 
     /// Mirrors the number of pods that a Deployment has. Names without an
@@ -193,14 +197,37 @@ impl Store {
         .await?;
         Ok(row.template)
     }
+
+    /// The same of all applications on a cluster that have one, or of those in a namespace
+    /// of it; oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn current_templates(&self, cluster: &str, namespace: Option<&str>) -> Result<Vec<NamedTemplate>, StoreError> {
+        let rows = sqlx::query!(
+            r#"/* current_templates */ SELECT a.id, a.namespace, a.name, coalesce(r.template, first.template) AS "template!"
+               FROM application a LEFT JOIN release r ON r.id = a.release_id LEFT JOIN LATERAL (
+                   SELECT o.template FROM change_order o WHERE o.application_id = a.id AND o.template IS NOT NULL ORDER BY o.created_at LIMIT 1
+               ) AS first ON true
+               WHERE a.deleted_at IS NULL AND a.cluster_id = $1 AND ($2::text IS NULL OR a.namespace = $2)
+                   AND coalesce(r.template, first.template) IS NOT NULL
+               ORDER BY a.created_at, a.id"#,
+            cluster,
+            namespace
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let named = rows.into_iter().map(|row| NamedTemplate {
+            application: ApplicationId(row.id),
+            namespace: row.namespace,
+            name: row.name,
+            template: row.template,
+        });
+        Ok(named.collect())
+    }
 }
 
-async fn list(
-    connection: &mut sqlx::PgConnection,
-    id: Option<ApplicationId>,
-    name: Option<&str>,
-    cluster: Option<&str>,
-) -> Result<Vec<Application>, StoreError> {
+async fn list(connection: &mut sqlx::PgConnection, id: Option<ApplicationId>, name: Option<&str>) -> Result<Vec<Application>, StoreError> {
     let rows = sqlx::query!(
         r#"/* applications */ SELECT a.id, a.cluster_id, a.namespace, a.name, a.logical_region, a.description, a.created_by, a.owner, a.email, a.phone, a.created_at,
                a.replicas, a.ready_replicas, a.replicas_before_stop, a.release_id,
@@ -211,11 +238,10 @@ async fn list(
                SELECT o.kind::text AS kind, o.state::text AS state FROM change_order o WHERE o.application_id = a.id AND o.kind <> 'errand'
                ORDER BY o.created_at DESC, o.id DESC LIMIT 1
            ) AS newest ON true
-           WHERE a.deleted_at IS NULL AND ($1::uuid IS NULL OR a.id = $1) AND ($2::text IS NULL OR a.name = $2) AND ($3::text IS NULL OR a.cluster_id = $3)
+           WHERE a.deleted_at IS NULL AND ($1::uuid IS NULL OR a.id = $1) AND ($2::text IS NULL OR a.name = $2)
            ORDER BY a.created_at, a.id"#,
         id.map(|id| id.0),
-        name,
-        cluster
+        name
     )
     .fetch_all(connection)
     .await?;

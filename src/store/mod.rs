@@ -10,6 +10,7 @@ mod access_key;
 mod advance;
 mod application;
 mod cluster;
+mod config_template;
 mod errand;
 mod error;
 mod event;
@@ -27,8 +28,9 @@ mod view;
 
 pub use access_key::KeyRow;
 pub use advance::{Applied, Opened};
-pub use application::{Description, NewApplication};
+pub use application::{Description, NamedTemplate, NewApplication};
 pub use cluster::ClusterRow;
+pub use config_template::{ConfigTemplateFilter, ConfigTemplateRow};
 pub use errand::{Answered, Claimed, ErrandId};
 pub use error::StoreError;
 pub use event::{Event, EventRow};

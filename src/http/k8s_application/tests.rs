@@ -49,10 +49,21 @@ fn everything_that_was_deployed_is_echoed() {
         "metadata": { "labels": { "app": "web" }, "annotations": { "a": "b" } },
         "spec": {
             "tolerations": [{ "key": "k" }],
+            "securityContext": { "fsGroup": 9 },
+            "volumes": [
+                { "name": "logs", "hostPath": { "path": "/var/logs", "type": "Directory" } }, { "name": "cache", "emptyDir": {} },
+                { "name": "secret", "secret": { "secretName": "s" } }, { "name": "unused", "hostPath": { "path": "/" } },
+            ],
             "containers": [{ "name": "side", "image": "side:1" }, {
                 "name": "web", "image": image, "command": ["sh"], "args": ["-c", "run"],
                 "env": [{ "name": "A", "value": "1" }, { "name": "B", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } }, { "name": "C" }],
-                "resources": { "limits": { "cpu": "1500m", "memory": "1Gi" }, "requests": { "cpu": "1" } },
+                "resources": { "limits": { "cpu": "1500m", "memory": "1Gi", "ephemeral-storage": "8Gi" }, "requests": { "cpu": "1" } },
+                "securityContext": { "runAsUser": 7 },
+                "volumeMounts": [
+                    { "name": "cache", "mountPath": "/cache" }, { "name": "logs", "mountPath": "/logs", "readOnly": true },
+                    { "name": "secret", "mountPath": "/secret" }, { "name": "nowhere", "mountPath": "/nowhere" },
+                    { "name": "cache", "mountPath": "/more", "subPathExpr": "$(POD)" },
+                ],
                 "readinessProbe": { "tcpSocket": { "port": 80 } },
             }],
         },
@@ -77,6 +88,24 @@ fn everything_that_was_deployed_is_echoed() {
     assert_eq!(app["EnvList"]["Env"], json!([{ "Name": "A", "Value": "1" }, { "Name": "C", "Value": "" }]));
     let amounts = ["LimitCpuM", "RequestCpuM", "LimitMem", "RequestMem"].map(|name| app[name].as_i64().unwrap());
     assert_eq!(amounts, [1500, 1000, 1024, 0]);
+    assert_eq!((&app["LimitEphemeralStorage"], &app["RequestEphemeralStorage"]), (&json!("8"), &json!("0")));
+    let given =
+        crate::http::params::Params::parse(&format!("SecurityContext={}", app["SecurityContext"].as_str().unwrap().replace('=', "%3D")));
+    let given = crate::http::value::pods::read(&given.unwrap(), Field::Keep).unwrap();
+    assert_eq!(given.security, Field::Set(json!({ "runAsUser": 7 })), "it can be sent back");
+    let folder = json!([{ "type": "Directory", "nodePath": "/var/logs", "mountPath": "/logs" }]);
+    let read = |value: &Value| serde_json::from_str::<Value>(value.as_str().unwrap()).unwrap();
+    assert_eq!(read(&shown["Conf"]["K8sLocalvolumeInfo"]), folder);
+    let volumes = read(&shown["Conf"]["K8sVolumeInfo"]);
+    assert_eq!(read(&volumes["hostPaths"]), folder);
+    assert_eq!(
+        read(&volumes["emptyDirs"]),
+        json!([
+            { "mountPath": "/cache", "readOnly": false },
+            { "mountPath": "/more", "readOnly": false, "subPathExpr": "$(POD)" },
+        ])
+    );
+    assert_eq!((&shown["Conf"]["JarStartArgs"], &shown["Conf"]["JarStartOptions"]), (&json!(""), &json!("")), "it is no JAR");
     assert_eq!(shown["Conf"]["Readiness"], r#"{"tcpSocket":{"port":80}}"#);
     assert_eq!((&shown["Conf"]["Liveness"], &shown["Conf"]["Tolerations"]), (&json!(""), &json!(r#"[{"key":"k"}]"#)));
     assert_eq!((&shown["ImageInfo"]["ImageUrl"], &shown["LatestVersion"]["PackageVersion"]), (&json!(image), &json!("2.0")));
@@ -117,11 +146,34 @@ fn a_package_is_shown_with_what_it_runs_on_and_without_its_secrets() {
     let app = &shown["App"];
     assert_eq!((&app["ApplicationType"], &app["DeployType"], &app["DevelopType"]), (&json!("War"), &json!("War"), &json!("General")));
     assert_eq!((&app["Cmd"], &shown["Conf"]["K8sCmd"]), (&json!(""), &json!("")), "nobody gave this command (R29)");
+    let conf = &shown["Conf"];
+    assert_eq!((&conf["K8sLocalvolumeInfo"], &conf["K8sVolumeInfo"]), (&json!(""), &json!(r#"{"emptyDirs":"[]","hostPaths":"[]"}"#)));
+    assert_eq!((&conf["JarStartArgs"], &app["SecurityContext"], &app["LimitEphemeralStorage"]), (&json!(""), &json!(""), &json!("0")));
     assert_eq!((&app["CmdArgs"]["CmdArg"], &app["TomcatVersion"]), (&json!(["a"]), &json!("apache-tomcat-9")));
     assert_eq!((&shown["LatestVersion"]["Url"], &shown["LatestVersion"]["WarUrl"]), (&json!(address), &json!(address)));
     let components = shown["DeployGroups"]["DeployGroup"][0]["Components"]["Components"].as_array().unwrap();
     let keys: Vec<_> = components.iter().map(|it| (it["Type"].as_str().unwrap(), it["ComponentKey"].as_str().unwrap())).collect();
     assert_eq!(keys, [("JDK", "Open JDK 8"), ("TOMCAT", "apache-tomcat-9")]);
+}
+
+#[test]
+fn a_jar_is_shown_with_what_starts_it() {
+    let package = Package {
+        kind: PackageKind::FatJar,
+        url: "https://files.example.com/web.jar?token=geheim".parse().unwrap(),
+        fetcher: "sluice:1".into(),
+        rules: Vec::new(),
+    };
+    let runtime = Runtime { jdk: "Open JDK 8".into(), web_container: None, image: "jdk:8".into() };
+    let options = Field::Set("-Xms512m -Da=b".into());
+    let java = JavaChange { package: Some(package), runtime: Some(runtime), jvm_options: options, ..JavaChange::default() };
+    let args = Field::Set(vec!["--port".into(), "80".into()]);
+    let change = SpecChange { args, java: Box::new(java), ..SpecChange::default() };
+    let template = change.apply(&first_template("web", ApplicationId::new()), "web", ReleaseId::new());
+    let reply = json!(K8sApplicationReply { application: show(&application(), &CurrentSpec { release: None, template }) });
+    assert!(!reply.to_string().contains("geheim"));
+    let conf = &reply["Applcation"]["Conf"];
+    assert_eq!((&conf["JarStartArgs"], &conf["JarStartOptions"]), (&json!("--port 80"), &json!("-Xms512m -Da=b")));
 }
 
 #[test]

@@ -18,10 +18,11 @@ use super::{
 
 const ORDER: &str = "/pop/v5/changeorder/change_order_info";
 const ORDERS: &str = "/pop/v5/changeorder/change_order_list";
+const TEMPLATE: &str = "/pop/v5/config_template";
 const ABORT: &str = "/pop/v5/changeorder/change_order_abort";
 
 /// Values that may be passwords, and so are not in the error.
-const SECRET: &[&str] = &["Data", "Envs", "PackageUrl"];
+const SECRET: &[&str] = &["Content", "Data", "Envs", "PackageUrl", "ResourceContent"];
 
 /// Longer than any text that has a limit.
 const TOO_LONG: usize = 20_000;
@@ -152,6 +153,12 @@ fn well(operation: &str, name: &str, known: &Known) -> String {
         (_, "RegionName") => "Shop",
         (_, "McpuLimit") => "100",
         ("BindK8sSlb" | "UpdateK8sSlb" | "UnbindK8sSlb", "Type") => "internet",
+        ("UpdateConfigTemplate" | "DeleteConfigTemplate", "Id") => &known.template,
+        (_, "ResourceContent") => {
+            r#"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web"},"spec":{"template":{"spec":{"containers":[]}}}}"#
+        }
+        (_, "Format") => "JSON",
+        (_, "Content") => "{}",
         (_, "Type") => "ClusterIP",
         (_, "Name" | "ScalingRuleName") => "shop",
         (_, "Data") => r#"[{"Key":"a","Value":"b"}]"#,
@@ -171,6 +178,7 @@ fn well(operation: &str, name: &str, known: &Known) -> String {
 const ALSO: &[(&str, &str)] = &[
     ("BindK8sSlb", "Port"),
     ("CreateApplicationScalingRule", "ScalingRuleTrigger"),
+    ("CreateConfigTemplate", "Format"),
     ("BindK8sSlb", "TargetPort"),
     ("InsertK8sApplication", "ImageUrl"),
     ("InsertK8sApplication", "InternetSlbPort"),
@@ -181,6 +189,7 @@ const ALSO: &[(&str, &str)] = &[
     ("StartK8sAppPrecheck", "ImageUrl"),
     ("UntagResources", "TagKeys"),
     ("UpdateApplicationScalingRule", "ScalingRuleTrigger"),
+    ("UpdateConfigTemplate", "Format"),
     ("UpdateK8sApplicationConfig", "McpuLimit"),
     ("UpdateK8sService", "ServicePorts"),
     ("UpdateK8sSlb", "Port"),
@@ -191,6 +200,7 @@ struct Known {
     application: String,
     order: String,
     batch: String,
+    template: String,
 }
 
 /// Tables whose rows change by themselves: of these only the number is compared.
@@ -258,7 +268,9 @@ async fn every_wrong_value_is_refused_by_name_and_changes_nothing(pool: PgPool) 
     let order = orders["ChangeOrderList"]["ChangeOrder"][0]["ChangeOrderId"].as_str().unwrap().to_owned();
     let shown: Value = live.server.call("POST", ORDER, &[("ChangeOrderId", &order)]).await.into();
     let batch = shown["changeOrderInfo"]["PipelineInfoList"]["PipelineInfo"][0]["PipelineId"].as_str().unwrap().to_owned();
-    let known = Known { application, order, batch };
+    let template: Value = live.server.call("POST", TEMPLATE, &[("Name", "kept"), ("Content", "{}")]).await.into();
+    let template = template["Data"]["Id"].to_string();
+    let known = Known { application, order, batch, template };
 
     let (mut mistakes, mut counts) = (Vec::new(), BTreeMap::new());
     live.settle(&known.application).await;

@@ -363,6 +363,7 @@ pub fn release(application: ApplicationId, image: &str, strategy: Strategy) -> D
         notes: Vec::new(),
         plan_hash: None,
         allows_no_surge: false,
+        template: None,
     }
 }
 
