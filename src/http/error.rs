@@ -151,6 +151,8 @@ impl From<Rejection> for ApiError {
             Rejection::UnknownBatch(_) => "UnknownBatch".into(),
             Rejection::UnknownVersion { .. } => "UnknownVersion".into(),
             Rejection::UnknownCluster(_) => "UnknownCluster".into(),
+            Rejection::RemovedCluster(_) => "RemovedCluster".into(),
+            Rejection::ClusterInUse { .. } => "ClusterInUse".into(),
             Rejection::UnknownRegion(_) => "UnknownRegion".into(),
             Rejection::RegionInUse { .. } => "RegionInUse".into(),
             Rejection::NoPackageStore => "NoPackageStore".into(),

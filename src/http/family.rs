@@ -36,7 +36,7 @@ pub const FAMILIES: &[Family] = &[
         paths: &["/pop/app/bind_slb_json", "/pop/app/unbind_slb_json", "/pop/v5/app/slb/", "/pop/v5/slb_list", "/pop/v5/vpc_list"],
     },
     Family {
-        name: "ECS instances, and adding and removing clusters",
+        name: "ECS instances, and adding clusters",
         paths: &[
             "/pop/app/config_app_hook_json",
             "/pop/v5/app/app_jvm_config",

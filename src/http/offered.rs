@@ -115,6 +115,7 @@ pub const OFFERS: &[Offer] = &[
     Offer { operation: "CreateK8sService", reads: &["AppId", "Name", "Type", "ServicePorts", "ExternalTrafficPolicy"] },
     Offer { operation: "DeleteApplication", reads: &["AppId"] },
     Offer { operation: "DeleteApplicationScalingRule", reads: &["AppId", "ScalingRuleName"] },
+    Offer { operation: "DeleteCluster", reads: &["ClusterId", "Mode"] },
     Offer { operation: "DeleteK8sApplication", reads: &["AppId", "Force"] },
     Offer { operation: "DeleteK8sConfigMap", reads: &["ClusterId", "Namespace", "Name"] },
     Offer { operation: "DeleteK8sIngressRule", reads: &["ClusterId", "Namespace", "Name"] },
