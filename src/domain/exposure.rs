@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::{errand::escaped, selector::selects};
 
 /// Begin of the annotations that Alibaba Cloud's cloud controller reads.
-const BALANCER: &str = "service.beta.kubernetes.io/alibaba-cloud-loadbalancer-";
+pub(super) const BALANCER: &str = "service.beta.kubernetes.io/alibaba-cloud-loadbalancer-";
 
 /// What a Service forwards to: a port's number, or its name in the container.
 #[derive(Debug, Clone, PartialEq, Eq)]

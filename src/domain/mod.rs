@@ -8,6 +8,7 @@
 
 pub mod application;
 pub mod autoscaling;
+pub mod binding;
 pub mod config_data;
 pub mod config_template;
 pub mod edit;

@@ -44,6 +44,17 @@ pub enum Rejection {
     /// No such config template.
     #[error("the config template {0} does not exist")]
     UnknownConfigTemplate(i64),
+    /// The cluster was removed by a client.
+    #[error("the cluster {0} does not exist: DeleteCluster removed it, and ImportK8sCluster brings it back")]
+    RemovedCluster(String),
+    /// Applications are on the cluster.
+    #[error("the cluster {id} is in use: {applications} application(s) are on it; delete them first")]
+    ClusterInUse {
+        /// Its id.
+        id: String,
+        /// How many.
+        applications: i64,
+    },
     /// No such EDAS namespace that somebody described.
     #[error("the namespace {0} does not exist")]
     UnknownRegion(String),

@@ -15,9 +15,12 @@ use super::{
     error::ApiError,
     page::Page,
     reply::{Reply, wrapped},
+    slb_info,
 };
 use crate::domain::{
     application::{Application, Phase},
+    binding::Binding,
+    exposure::Network,
     package::PackageKind,
     spec::Field,
 };
@@ -62,7 +65,8 @@ pub struct ListedApplication {
     pub k8s_namespace: String,
     /// Its EDAS namespace.
     pub namespace_id: String,
-    /// Its region: what the EDAS namespace begins with.
+    /// The same, as Jenkins compares it.
+    #[schema(example = "cn-hangzhou:prod")]
     pub region_id: String,
     /// `RUNNING`, `STOPPED` (no instances wanted), `DEPLOYING` (an order is open) or `DELETING`.
     #[schema(example = "RUNNING")]
@@ -178,21 +182,23 @@ pub struct ApplicationCommon {
     pub health_check_url: String,
     /// Always empty.
     pub resource_group_id: String,
-    /// Always empty: no load balancer is bound.
-    pub slb_id: String,
-    /// Always empty.
+    /// The load balancers that BindK8sSlb bound, as they are now: JSON list of `{name, addressType, slbId, ip,
+    /// scheduler, specification, portMappings}`. Empty if there are none, or none can be looked at now.
+    #[schema(example = "")]
     pub slb_info: String,
-    /// Always empty.
+    /// Id of the one on the private network; empty if there is none, or it has none yet.
+    pub slb_id: String,
+    /// Its address; empty while it has none.
     pub slb_ip: String,
-    /// Always empty.
+    /// Its name in UnbindK8sSlb.
     pub slb_name: String,
-    /// Always 0.
+    /// Its first port; 0 if there is none.
     pub slb_port: i32,
-    /// Always empty.
+    /// Id of the one on the Internet; empty if there is none, or it has none yet.
     pub ext_slb_id: String,
-    /// Always empty.
+    /// Its address; empty while it has none.
     pub ext_slb_ip: String,
-    /// Always empty.
+    /// Its name in UnbindK8sSlb.
     pub ext_slb_name: String,
 }
 
@@ -239,11 +245,12 @@ pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<Applicat
 )]
 pub async fn get(State(edge): State<Edge>, call: Call) -> Result<Reply<ApplicationReply>, ApiError> {
     let application = edge.service.application(call.application()?).await?;
-    Ok(call.success(twins(&application)))
+    let bindings = edge.service.bindings(&application).await?;
+    Ok(call.success(twins(&application, &bindings)))
 }
 
-fn twins(application: &Application) -> ApplicationReply {
-    let common = common(application);
+fn twins(application: &Application, bindings: &[Binding]) -> ApplicationReply {
+    let common = common(application, bindings);
     ApplicationReply {
         application: ApplicationDetails {
             cluster_type: CLUSTER_TYPE.to_string(),
@@ -254,7 +261,8 @@ fn twins(application: &Application) -> ApplicationReply {
     }
 }
 
-fn common(application: &Application) -> ApplicationCommon {
+fn common(application: &Application, bindings: &[Binding]) -> ApplicationCommon {
+    let (private, public) = (on(Network::Intranet, bindings), on(Network::Internet, bindings));
     let phase = match application.phase() {
         Phase::Ready => "ready",
         Phase::Progressing => "progressing",
@@ -278,8 +286,21 @@ fn common(application: &Application) -> ApplicationCommon {
         user_id: application.created_by.clone(),
         region_id: region_of(&application.logical_region).into(),
         workload_type: "Deployment".into(),
+        slb_info: slb_info::show(bindings),
+        slb_port: private.listeners.first().map_or(0, |listener| listener.port.into()),
+        slb_id: private.id,
+        slb_ip: private.address,
+        slb_name: private.name,
+        ext_slb_id: public.id,
+        ext_slb_ip: public.address,
+        ext_slb_name: public.name,
         ..ApplicationCommon::default()
     }
+}
+
+/// The load balancer on a network; nothing where there is none.
+fn on(network: Network, bindings: &[Binding]) -> Binding {
+    bindings.iter().find(|binding| binding.network == network).cloned().unwrap_or_else(|| Binding::none(network))
 }
 
 /// What kind of thing an application runs, in EDAS' words.
@@ -306,7 +327,7 @@ fn listed(application: &Application) -> ListedApplication {
         running_instance_count: application.ready_replicas,
         k8s_namespace: application.namespace.clone(),
         namespace_id: application.logical_region.clone(),
-        region_id: region_of(&application.logical_region).into(),
+        region_id: application.logical_region.clone(),
         state: state.into(),
         port: 0,
         resource_group_id: String::new(),

@@ -127,12 +127,13 @@ pub async fn get_clusters(State(edge): State<Edge>, call: Call) -> Result<Reply<
     let page = Page::read(params, 1000)?;
     let kind = params.integer("ClusterType", 0..=100)?.unwrap_or(CLUSTER_TYPE);
     let matches = kind == CLUSTER_TYPE && params.text("SubClusterType").is_none_or(|it| it == SUB_TYPE);
-    let found = if matches { vec![show(&edge.service.cluster().await?)] } else { Vec::new() };
+    let cluster = edge.service.cluster().await?;
+    let found = if matches && !cluster.removed { vec![show(&cluster)] } else { Vec::new() };
     Ok(call.success(ClusterReply {
         cluster_page: ClusterPage {
             current_page: page.number,
             page_size: page.size,
-            total_size: i32::from(matches),
+            total_size: i32::from(!found.is_empty()),
             cluster_list: ClusterList { items: page.of(found.into_iter()) },
         },
     }))
@@ -196,6 +197,7 @@ mod tests {
             version: "v1.37.2".into(),
             namespaces: vec!["default".into()],
             reachable: false,
+            removed: false,
         };
         let reply = json!(ClusterReply {
             cluster_page: ClusterPage {

@@ -152,6 +152,8 @@ impl From<Rejection> for ApiError {
             Rejection::UnknownVersion { .. } => "UnknownVersion".into(),
             Rejection::UnknownCluster(_) => "UnknownCluster".into(),
             Rejection::UnknownConfigTemplate(_) => "UnknownConfigTemplate".into(),
+            Rejection::RemovedCluster(_) => "RemovedCluster".into(),
+            Rejection::ClusterInUse { .. } => "ClusterInUse".into(),
             Rejection::UnknownRegion(_) => "UnknownRegion".into(),
             Rejection::RegionInUse { .. } => "RegionInUse".into(),
             Rejection::NoPackageStore => "NoPackageStore".into(),

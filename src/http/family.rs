@@ -36,7 +36,7 @@ pub const FAMILIES: &[Family] = &[
     },
     Family { name: "moving applications between regions and accounts of Alibaba Cloud", paths: &["/pop/v5/k8s/migrateK8sApp"] },
     Family {
-        name: "ECS instances, and adding and removing clusters",
+        name: "ECS instances, and adding clusters",
         paths: &[
             "/pop/app/config_app_hook_json",
             "/pop/v5/app/app_jvm_config",

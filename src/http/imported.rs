@@ -1,8 +1,8 @@
-//! The cluster as one that was imported into EDAS: GetCluster, ListCluster and
-//! ImportK8sCluster.
+//! The cluster as one that was imported into EDAS: GetCluster, ListCluster,
+//! ImportK8sCluster and DeleteCluster.
 //!
 //! A server drives one cluster, which is imported from the beginning. Clients poll
-//! GetCluster for that, and match `does not exist` where it is another one.
+//! GetCluster for that, and match `does not exist` where it is another one, or removed.
 
 use axum::extract::State;
 use serde::Serialize;
@@ -16,7 +16,10 @@ use super::{
     error::ApiError,
     reply::{Reply, wrapped},
 };
-use crate::service::{ClusterView, check_region};
+use crate::{
+    domain::Rejection,
+    service::{ClusterView, check_region},
+};
 
 /// Reply of GetCluster.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -87,6 +90,14 @@ pub struct ImportReply {
     pub data: String,
 }
 
+/// Reply of DeleteCluster.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct RemovalReply {
+    /// Always true.
+    pub data: bool,
+}
+
 /// Shows the cluster that this server drives.
 #[utoipa::path(
     get, path = "/pop/v5/resource/cluster", operation_id = "GetCluster", tag = "Clusters",
@@ -95,6 +106,9 @@ pub struct ImportReply {
 )]
 pub async fn get(State(edge): State<Edge>, call: Call) -> Result<Reply<ImportedReply>, ApiError> {
     let cluster = known(&edge, call.params.required("ClusterId")?).await?;
+    if cluster.removed {
+        return Err(Rejection::RemovedCluster(cluster.id).into());
+    }
     let cluster = ImportedCluster { cluster_import_status: 1, sub_cluster_type: SUB_TYPE.into(), common: show(&cluster) };
     Ok(call.success(ImportedReply { cluster }))
 }
@@ -109,7 +123,7 @@ pub async fn get(State(edge): State<Edge>, call: Call) -> Result<Reply<ImportedR
 )]
 pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<ClusterListReply>, ApiError> {
     let cluster = edge.service.cluster().await?;
-    let matches = call.params.text("LogicalRegionId").is_none_or(|namespace| region_of(namespace) == cluster.region);
+    let matches = !cluster.removed && call.params.text("LogicalRegionId").is_none_or(|namespace| region_of(namespace) == cluster.region);
     let items = if matches { vec![show(&cluster)] } else { Vec::new() };
     Ok(call.success(ClusterListReply { cluster_list: ListedClusters { items } }))
 }
@@ -130,7 +144,27 @@ pub async fn import(State(edge): State<Edge>, call: Call) -> Result<Reply<Import
     if let Some(namespace) = call.params.text("NamespaceId") {
         check_region("NamespaceId", namespace)?;
     }
+    edge.service.import_cluster(&cluster.id).await?;
     Ok(call.success(ImportReply { data: cluster.id }))
+}
+
+/// Removes the cluster that this server drives from what clients see.
+///
+/// GetCluster says then that it does not exist, lists are empty, and no application can
+/// be created on it, until ImportK8sCluster brings it back. Nothing changes on the
+/// cluster. Refused while applications are on it.
+#[utoipa::path(
+    delete, path = "/pop/v5/resource/cluster", operation_id = "DeleteCluster", tag = "Clusters",
+    params(
+        ("ClusterId" = String, Query, description = "The cluster's id."),
+        ("Mode" = Option<i32>, Query, description = "Which id ClusterId is; here both are the same."),
+    ),
+    responses((status = 200, description = "The cluster is removed.", body = Reply<RemovalReply>))
+)]
+pub async fn remove(State(edge): State<Edge>, call: Call) -> Result<Reply<RemovalReply>, ApiError> {
+    call.params.integer("Mode", i32::MIN..=i32::MAX)?;
+    edge.service.remove_cluster(&call.caller, call.params.required("ClusterId")?).await?;
+    Ok(call.success(RemovalReply { data: true }))
 }
 
 fn show(cluster: &ClusterView) -> ListedCluster {

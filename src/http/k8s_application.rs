@@ -19,6 +19,7 @@ use super::{
     error::ApiError,
     quantity::{gibibytes, mebibytes, millicores},
     reply::{Reply, wrapped},
+    slb_info,
 };
 use crate::{
     domain::{
@@ -47,6 +48,10 @@ pub struct K8sApplicationReply {
 pub struct K8sApplication {
     /// Its id.
     pub app_id: String,
+    /// Free text; Terraform compares it.
+    pub description: String,
+    /// Its Kubernetes namespace; Terraform compares it.
+    pub name_space: String,
     /// The application and its settings.
     pub app: App,
     /// Settings as texts.
@@ -136,7 +141,7 @@ pub struct App {
     pub edas_container_version: String,
     /// Web container of a WAR; empty otherwise.
     pub tomcat_version: String,
-    /// Always empty: no load balancer is bound.
+    /// The load balancers that it is bound to, as in GetApplication.
     pub slb_info: String,
 }
 
@@ -281,7 +286,9 @@ pub async fn get(State(edge): State<Edge>, call: Call) -> Result<Reply<K8sApplic
     }
     let application = edge.service.application(id).await?;
     let spec = edge.service.current_spec(id).await?;
-    Ok(call.success(K8sApplicationReply { application: show(&application, &spec) }))
+    let mut shown = show(&application, &spec);
+    shown.app.slb_info = slb_info::show(&edge.service.bindings(&application).await?);
+    Ok(call.success(K8sApplicationReply { application: shown }))
 }
 
 fn show(application: &Application, spec: &CurrentSpec) -> K8sApplication {
@@ -293,6 +300,8 @@ fn show(application: &Application, spec: &CurrentSpec) -> K8sApplication {
     let address = spec.release.as_ref().map(|it| it.package.as_ref().map_or(&it.image, |package| &package.address).clone());
     K8sApplication {
         app_id: application.id.to_string(),
+        description: application.description.clone(),
+        name_space: application.namespace.clone(),
         app: app(application, spec, container, running.as_ref(), &command),
         conf: conf(&spec.template, container, running.as_ref(), &command),
         deploy_groups: DeployGroups {

@@ -91,6 +91,9 @@ pub async fn unbind(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderR
     Ok(done(&call, order))
 }
 
+/// What Terraform sends for every cluster when it changes a binding: the parameter's name.
+const ANY_CLUSTER: &str = "ClusterId";
+
 fn wanted(call: &Call) -> Result<Bind, ApiError> {
     let params = &call.params;
     let network = match params.required("Type")? {
@@ -104,7 +107,7 @@ fn wanted(call: &Call) -> Result<Bind, ApiError> {
     }
     Ok(Bind {
         application: call.application()?,
-        cluster: params.text("ClusterId").map(Into::into),
+        cluster: params.text("ClusterId").filter(|id| *id != ANY_CLUSTER).map(Into::into),
         network,
         name: params.text("SlbName").map(Into::into),
         balancer: Balancer {

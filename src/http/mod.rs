@@ -68,6 +68,7 @@ mod serve;
 #[cfg(test)]
 mod shape;
 pub mod signature;
+mod slb_info;
 pub mod status;
 pub mod tag;
 pub mod time;
@@ -175,6 +176,7 @@ fn edas() -> OpenApiRouter<Edge> {
         .routes(routes!(imported::get))
         .routes(routes!(imported::list))
         .routes(routes!(imported::import))
+        .routes(routes!(imported::remove))
         .routes(routes!(region::list_regions))
         .routes(routes!(region::list_namespaces))
         .routes(routes!(region::describe, region::forget))

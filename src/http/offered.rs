@@ -122,6 +122,7 @@ pub const OFFERS: &[Offer] = &[
     Offer { operation: "CreateK8sService", reads: &["AppId", "Name", "Type", "ServicePorts", "ExternalTrafficPolicy"] },
     Offer { operation: "DeleteApplication", reads: &["AppId"] },
     Offer { operation: "DeleteApplicationScalingRule", reads: &["AppId", "ScalingRuleName"] },
+    Offer { operation: "DeleteCluster", reads: &["ClusterId", "Mode"] },
     Offer { operation: "DeleteConfigTemplate", reads: &["Id"] },
     Offer { operation: "DeleteK8sApplication", reads: &["AppId", "Force"] },
     Offer { operation: "DeleteK8sConfigMap", reads: &["ClusterId", "Namespace", "Name"] },

@@ -29,6 +29,7 @@ impl Service {
         check::text("PackageVersion", request.version.as_deref().unwrap_or_default(), 256)?;
         check_logical_region(request.logical_region.as_deref())?;
         self.known_cluster(&request.cluster)?;
+        self.imported_cluster().await?;
         self.known_namespace(&request.namespace).await?;
         if let Some(first) = self.answered_before(caller).await? {
             return Ok(first);

@@ -41,6 +41,7 @@ impl Service {
         if request.cluster != self.settings.cluster {
             return Err(Rejection::UnknownCluster(request.cluster).into());
         }
+        self.imported_cluster().await?;
         let namespace = request.namespace.as_deref().filter(|name| !name.is_empty()).unwrap_or("default");
         self.known_namespace(namespace).await?;
 

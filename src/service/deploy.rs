@@ -139,6 +139,7 @@ impl Service {
                 snapshot,
                 replicas,
                 release: Some((release, image, label)),
+                notes: Vec::new(),
             });
         }
         let mut spec = request.spec.clone();

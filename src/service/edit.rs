@@ -65,6 +65,7 @@ impl Service {
                     batch_timeout_seconds: None,
                     min_ready_seconds,
                     description: "Update resource".into(),
+                    notes: Vec::new(),
                     plan_hash: None,
                     allows_no_surge: false,
                     template: Some(template),

@@ -13,7 +13,8 @@ use super::{
 use crate::domain::{
     ApplicationId, OrderId, Rejection,
     application::Application,
-    errand::{Deed, Errand, ObjectKind},
+    binding::{Binding, binding},
+    errand::{Deed, Errand, OWNER, OWNER_LABEL, ObjectKind},
     exposure::{self, Balancer, Listener, Network, Port, Reach, Speech, TrafficPolicy},
     sight::Wanted,
     spec::APPLICATION_LABEL,
@@ -178,6 +179,25 @@ impl Service {
         let application = self.store.application(request.application).await?;
         let name = binding_name(&application, &request)?;
         self.write_service(caller, &application, name, Deed::Delete, "Unbind the load balancer").await
+    }
+
+    /// The load balancers that the application is bound to, as they are now; by name.
+    /// None where no executor can look: what else is known of an application is not held
+    /// back for that.
+    ///
+    /// # Errors
+    /// Only the database's.
+    pub async fn bindings(&self, application: &Application) -> Result<Vec<Binding>, Error> {
+        if !self.store.has_errands(application.id).await? {
+            return Ok(Vec::new());
+        }
+        let ours = [(OWNER_LABEL, OWNER.to_owned()), (APPLICATION_LABEL, application.id.to_string())];
+        let labels = ours.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        match self.objects(ObjectKind::Service, &application.namespace, "", labels).await {
+            Ok(found) => Ok(found.iter().filter_map(|service| binding(service, &application.name)).collect()),
+            Err(Error::Rejected(Rejection::Unseen(_))) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn write_service(

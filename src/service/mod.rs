@@ -9,6 +9,7 @@
 mod abort;
 mod adopt;
 mod check;
+mod cluster;
 mod config_data;
 mod config_template;
 mod configure;

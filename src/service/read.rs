@@ -96,13 +96,14 @@ impl Service {
     pub async fn cluster(&self) -> Result<ClusterView, Error> {
         let row = self.store.cluster(&self.settings.cluster).await?;
         let (_, reaching) = self.store.executors(EXECUTOR_SECONDS).await?;
-        let (version, namespaces) = row.map(|row| (row.version, row.namespaces)).unwrap_or_default();
+        let (version, namespaces, removed) = row.map(|row| (row.version, row.namespaces, row.removed)).unwrap_or_default();
         Ok(ClusterView {
             id: self.settings.cluster.clone(),
             region: self.settings.region.clone(),
             version,
             namespaces,
             reachable: reaching > 0,
+            removed,
         })
     }
 

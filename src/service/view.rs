@@ -124,6 +124,8 @@ pub struct ClusterView {
     pub namespaces: Vec<String>,
     /// Whether an executor reached it lately.
     pub reachable: bool,
+    /// Whether a client removed it, and none imported it again.
+    pub removed: bool,
 }
 
 /// The version that an application runs, for reading it back.

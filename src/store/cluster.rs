@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, Tx};
 
 /// The cluster as last seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub struct ClusterRow {
     pub version: String,
     /// Its namespaces, sorted.
     pub namespaces: Vec<String>,
+    /// Whether a client removed it, and none imported it again.
+    pub removed: bool,
 }
 
 impl Store {
@@ -48,10 +50,25 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn cluster(&self, id: &str) -> Result<Option<ClusterRow>, StoreError> {
-        let row = sqlx::query!("/* cluster */ SELECT version, namespaces FROM kubernetes_cluster WHERE id = $1", id)
-            .fetch_optional(&self.pool)
+        let row = sqlx::query_as!(
+            ClusterRow,
+            "/* cluster */ SELECT version, namespaces, removed_at IS NOT NULL AS \"removed!\" FROM kubernetes_cluster WHERE id = $1",
+            id
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row)
+    }
+
+    /// Brings a cluster back that was removed.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn import_cluster(&self, id: &str) -> Result<(), StoreError> {
+        sqlx::query!("/* import_cluster */ UPDATE kubernetes_cluster SET removed_at = NULL WHERE id = $1 AND removed_at IS NOT NULL", id)
+            .execute(&self.pool)
             .await?;
-        Ok(row.map(|row| ClusterRow { version: row.version, namespaces: row.namespaces }))
+        Ok(())
     }
 
     /// Says that an executor is alive, and forgets those silent for an hour.
@@ -94,5 +111,24 @@ impl Store {
         .fetch_one(&self.pool)
         .await?;
         Ok((row.alive, row.reaching))
+    }
+}
+
+impl Tx {
+    /// Removes a cluster that no application is on; how many are on it.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn remove_cluster(&mut self, id: &str, now: Timestamp) -> Result<i64, StoreError> {
+        let inside = sqlx::query_scalar!(
+            "/* remove_cluster */ WITH inside AS (SELECT count(*) AS number FROM application WHERE cluster_id = $1 AND deleted_at IS NULL),
+                 removed AS (UPDATE kubernetes_cluster SET removed_at = $2 WHERE id = $1 AND (SELECT number FROM inside) = 0)
+             SELECT number AS \"number!\" FROM inside",
+            id,
+            now.to_sqlx() as _
+        )
+        .fetch_one(self.connection())
+        .await?;
+        Ok(inside)
     }
 }

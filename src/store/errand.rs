@@ -17,7 +17,7 @@ use super::{
     row::{document, json, word},
 };
 use crate::domain::{
-    BatchId, OrderId,
+    ApplicationId, BatchId, OrderId,
     errand::{Errand, Outcome, Record},
     order::{Kind, Source, State, Target, Tolerance},
     plan::Strategy,
@@ -86,6 +86,20 @@ impl Store {
             Ok(Answered { outcome: document("outcome", row.outcome)?, order: record.map(|record| record.order) })
         })
         .transpose()
+    }
+
+    /// Whether something was ever written for the application beside its Deployment.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn has_errands(&self, application: ApplicationId) -> Result<bool, StoreError> {
+        let found = sqlx::query_scalar!(
+            "/* has_errands */ SELECT EXISTS (SELECT FROM change_order WHERE application_id = $1 AND kind = 'errand') AS \"found!\"",
+            application.0
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(found)
     }
 
     /// Takes an errand back that nobody has taken up; false = somebody has.

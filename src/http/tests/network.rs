@@ -2,7 +2,10 @@
 //! on the simulated cluster, and what is refused without a trace.
 
 use k8s_openapi::api::core::v1::Service as KubernetesService;
-use kube::{Api, api::PostParams};
+use kube::{
+    Api,
+    api::{Patch, PatchParams, PostParams},
+};
 use serde_json::json;
 
 use super::{
@@ -14,6 +17,7 @@ use super::{
 use crate::simulated::Fault;
 
 pub(super) const SERVICE: &str = "/pop/v5/k8s/acs/k8s_service";
+const APPLICATION: &str = "/pop/v5/app/app_info";
 const SLB: &str = "/pop/v5/k8s/acs/k8s_slb_binding";
 pub(super) const INGRESS: &str = "/pop/v5/k8s/acs/k8s_ingress";
 const INFO: &str = "/pop/v5/changeorder/change_order_info";
@@ -138,6 +142,18 @@ async fn an_application_is_bound_to_load_balancers(pool: PgPool) {
     assert_eq!(names.map(|name| told(&made, name)), ["intranet", "lb-1", "rr", "slb.s1.small", "true", "https:443", "c-1"]);
     assert_eq!((&made["spec"]["type"], made["spec"]["ports"].as_array().unwrap().len()), (&json!("LoadBalancer"), 2));
 
+    let mappings = json!([
+        { "loadBalancerProtocol": "TCP", "certId": "", "servicePort": { "protocol": "TCP", "port": 80, "targetPort": 8080 } },
+        { "loadBalancerProtocol": "HTTPS", "certId": "c-1", "servicePort": { "protocol": "TCP", "port": 443, "targetPort": 8443 } },
+    ]);
+    let bound = json!([{
+        "name": "web-intranet", "addressType": "intranet", "slbId": "lb-1", "ip": "", "scheduler": "rr",
+        "specification": "slb.s1.small", "portMappings": mappings,
+    }]);
+    assert_eq!(load_balancers(&live, &application).await, bound);
+
+    // The cluster as Terraform names it.
+    let cluster = ("ClusterId", "ClusterId");
     let change =
         [app, cluster, kind, ("SlbName", "web-intranet"), ("Port", "81"), ("TargetPort", "8081"), ("DisableForceOverride", "true")];
     written(&live, "UpdateK8sSlb", ("PUT", SLB), &change).await;
@@ -157,6 +173,26 @@ async fn an_application_is_bound_to_load_balancers(pool: PgPool) {
     written(&live, "UnbindK8sSlb", ("DELETE", SLB), &[app, cluster, kind]).await;
     assert!(services(&live).get_opt("web-intranet").await.unwrap().is_none());
     assert!(services(&live).get_opt("web-internet").await.unwrap().is_some());
+
+    // What the cloud made of it.
+    let made = json!({ "metadata": { "labels": { "service.k8s.alibaba/loadbalancer-id": "lb-2" } } });
+    services(&live).patch("web-internet", &PatchParams::default(), &Patch::Merge(made)).await.unwrap();
+    let left = load_balancers(&live, &application).await;
+    assert_eq!((&left[0]["name"], &left[0]["slbId"], left.as_array().unwrap().len()), (&json!("web-internet"), &json!("lb-2"), 1));
+    let shown = live.server.call("POST", APPLICATION, &[app]).await;
+    let fields = ["SlbId", "SlbName", "ExtSlbId", "ExtSlbName"].map(|name| shown["Application"][name].as_str().unwrap().to_owned());
+    assert_eq!(fields, ["", "", "lb-2", "web-internet"]);
+}
+
+/// The application's load balancers, as both operations show them.
+async fn load_balancers(live: &Live, application: &str) -> Value {
+    let app = ("AppId", application);
+    let shown: Value = live.server.call("POST", APPLICATION, &[app]).await.into();
+    shape::check("GetApplication", &shown);
+    let whole: Value = live.server.call("GET", "/pop/v5/changeorder/co_application", &[app]).await.into();
+    let text = shown["Application"]["SlbInfo"].as_str().unwrap();
+    assert_eq!((&shown["Applcation"]["SlbInfo"], &whole["Applcation"]["App"]["SlbInfo"]), (&json!(text), &json!(text)));
+    serde_json::from_str(text).unwrap()
 }
 
 #[sqlx::test(migrator = "crate::store::MIGRATIONS")]

@@ -57,6 +57,37 @@ async fn the_only_cluster_is_imported_and_every_other_does_not_exist(pool: PgPoo
     refused(&server, "POST", IMPORT, cases).await;
 }
 
+/// As Terraform destroys and makes its resource.
+#[sqlx::test(migrator = "crate::store::MIGRATIONS")]
+async fn a_cluster_without_applications_can_be_removed_and_imported_again(pool: PgPool) {
+    let server = server(pool).await;
+    let id = ("ClusterId", "default");
+    let application = [("AppName", "web"), id, ("ImageUrl", "a")];
+    assert_eq!(server.call("POST", CREATE, &application).await["Code"], 200);
+    refused(&server, "DELETE", CLUSTER, &[(&[id], "601 the cluster default is in use: 1 application(s) are on it")]).await;
+    assert_eq!(server.call("GET", CLUSTER, &[id]).await["Code"], 200);
+
+    sqlx::query("UPDATE application SET deleted_at = now()").execute(&server.pool).await.unwrap();
+    let removed: Value = server.call("DELETE", CLUSTER, &[id, ("Mode", "0")]).await.into();
+    shape::check("DeleteCluster", &removed);
+    assert_eq!(removed["Data"], true);
+    let gone = "601 the cluster default does not exist: DeleteCluster removed it, and ImportK8sCluster brings it back";
+    refused(&server, "GET", CLUSTER, &[(&[id], gone)]).await;
+    refused(&server, "POST", CREATE, &[(&[("AppName", "api"), id, ("ImageUrl", "a")], gone)]).await;
+    let adopt = [("ClusterId", "default"), ("AppName", "web"), ("Namespace", "default")];
+    refused(&server, "POST", "/sluice/v1/adopt", &[(&adopt, gone)]).await;
+    assert_eq!(server.call("POST", CLUSTERS, &[]).await["ClusterList"]["Cluster"], json!([]));
+    let page = server.call("POST", "/pop/v5/k8s_clusters", &[("RegionTag", "cn-test")]).await;
+    assert_eq!((&page["ClusterPage"]["ClusterList"]["Cluster"], &page["ClusterPage"]["TotalSize"]), (&json!([]), &json!(0)));
+    let cases: &[(&[(&str, &str)], &str)] =
+        &[(&[id], gone), (&[("ClusterId", "c-1")], "601 the cluster c-1 does not exist"), (&[], "MissingClusterId")];
+    refused(&server, "DELETE", CLUSTER, cases).await;
+
+    assert_eq!(server.call("POST", IMPORT, &[id]).await["Code"], 200);
+    assert_eq!(server.call("GET", CLUSTER, &[id]).await["Cluster"]["ClusterImportStatus"], 1);
+    assert_eq!(server.call("POST", CREATE, &application).await["Code"], 200);
+}
+
 #[sqlx::test(migrator = "crate::store::MIGRATIONS")]
 async fn namespaces_are_described_changed_and_forgotten(pool: PgPool) {
     let server = server(pool).await;

@@ -8,9 +8,9 @@ import (
 
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/requests"
 	"github.com/aliyun/alibaba-cloud-sdk-go/services/edas"
-)
 
-const scaledTo = 6
+	"sluice.test/clients/go/flows"
+)
 
 func (s *shop) operateAndDelete() error {
 	for _, step := range []func() error{s.scale, s.stop, s.start, s.restart, s.delete} {
@@ -28,10 +28,10 @@ func (s *shop) becomes(order string, instances int) error {
 		return err
 	}
 	reply, err := s.get()
-	if err := well("GetApplication", err, reply.Code, reply.Message); err != nil {
+	if err := flows.Well("GetApplication", err, reply.Code, reply.Message); err != nil {
 		return err
 	}
-	return errors.Join(expect("InstanceCount", reply.Applcation.InstanceCount, instances), s.runs("2.0"))
+	return errors.Join(flows.Expect("InstanceCount", reply.Applcation.InstanceCount, instances), s.runs("2.0"))
 }
 
 func (s *shop) get() (*edas.GetApplicationResponse, error) {
@@ -42,19 +42,19 @@ func (s *shop) get() (*edas.GetApplicationResponse, error) {
 
 func (s *shop) scale() error {
 	request := edas.CreateScaleK8sApplicationRequest()
-	request.AppId, request.Replicas = s.id, requests.NewInteger(scaledTo)
+	request.AppId, request.Replicas = s.id, requests.NewInteger(flows.ScaledTo)
 	reply, err := s.edas.ScaleK8sApplication(request)
-	if err := well("ScaleK8sApplication", err, reply.Code, reply.Message); err != nil {
+	if err := flows.Well("ScaleK8sApplication", err, reply.Code, reply.Message); err != nil {
 		return err
 	}
-	return s.becomes(reply.ChangeOrderId, scaledTo)
+	return s.becomes(reply.ChangeOrderId, flows.ScaledTo)
 }
 
 func (s *shop) stop() error {
 	request := edas.CreateStopK8sApplicationRequest()
 	request.AppId = s.id
 	reply, err := s.edas.StopK8sApplication(request)
-	if err := well("StopK8sApplication", err, reply.Code, reply.Message); err != nil {
+	if err := flows.Well("StopK8sApplication", err, reply.Code, reply.Message); err != nil {
 		return err
 	}
 	return s.becomes(reply.ChangeOrderId, 0)
@@ -64,31 +64,31 @@ func (s *shop) start() error {
 	request := edas.CreateStartK8sApplicationRequest()
 	request.AppId = s.id
 	reply, err := s.edas.StartK8sApplication(request)
-	if err := well("StartK8sApplication", err, reply.Code, reply.Message); err != nil {
+	if err := flows.Well("StartK8sApplication", err, reply.Code, reply.Message); err != nil {
 		return err
 	}
-	return s.becomes(reply.ChangeOrderId, scaledTo)
+	return s.becomes(reply.ChangeOrderId, flows.ScaledTo)
 }
 
 func (s *shop) restart() error {
 	request := edas.CreateRestartK8sApplicationRequest()
 	request.AppId = s.id
 	reply, err := s.edas.RestartK8sApplication(request)
-	if err := well("RestartK8sApplication", err, reply.Code, reply.Message); err != nil {
+	if err := flows.Well("RestartK8sApplication", err, reply.Code, reply.Message); err != nil {
 		return err
 	}
-	if err := s.becomes(reply.ChangeOrderId, scaledTo); err != nil {
+	if err := s.becomes(reply.ChangeOrderId, flows.ScaledTo); err != nil {
 		return err
 	}
 	info, err := s.info(reply.ChangeOrderId)
-	return errors.Join(err, expect("pods of the restart", podsOfBatches(info), []int{scaledTo}))
+	return errors.Join(err, flows.Expect("pods of the restart", podsOfBatches(info), []int{flows.ScaledTo}))
 }
 
 func (s *shop) delete() error {
 	request := edas.CreateDeleteK8sApplicationRequest()
 	request.AppId = s.id
 	reply, err := s.edas.DeleteK8sApplication(request)
-	if err := well("DeleteK8sApplication", err, reply.Code, reply.Message); err != nil {
+	if err := flows.Well("DeleteK8sApplication", err, reply.Code, reply.Message); err != nil {
 		return err
 	}
 	if _, err := s.succeeds(reply.ChangeOrderId); err != nil {
@@ -99,7 +99,7 @@ func (s *shop) delete() error {
 		return fmt.Errorf("a deleted application: %d %q %w", gone.Code, gone.Message, err)
 	}
 	all, err := s.edas.ListApplication(edas.CreateListApplicationRequest())
-	if err := well("ListApplication", err, all.Code, all.Message); err != nil {
+	if err := flows.Well("ListApplication", err, all.Code, all.Message); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(all.ApplicationList.Application, func(one edas.ApplicationInListApplication) bool { return one.AppId == s.id }) {

@@ -12,14 +12,8 @@ import (
 	sdkerrors "github.com/aliyun/alibaba-cloud-sdk-go/sdk/errors"
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/requests"
 	"github.com/aliyun/alibaba-cloud-sdk-go/services/edas"
-)
 
-const (
-	replicas = 4
-	envName  = "GREETING"
-	envValue = "b c/ü+~*&="
-	inThree  = `{"type":"BatchUpdate","batchUpdate":{"batch":3,"releaseType":"manual"}}`
-	oneFirst = `{"type":"GrayBatchUpdate","grayUpdate":{"gray":1},"batchUpdate":{"batch":2,"releaseType":"auto","batchWaitTime":0}}`
+	"sluice.test/clients/go/flows"
 )
 
 // A shop is the application under release, and what was done to it.
@@ -43,36 +37,34 @@ func openShop() (*shop, error) {
 	return &shop{edas: client}, err
 }
 
-func image(version string) string { return "shop/web:" + version }
-
 func (s *shop) insert() error {
 	request := edas.CreateInsertK8sApplicationRequest()
 	request.AppName, request.Namespace, request.ClusterId = os.Getenv("APP_NAME"), os.Getenv("NAMESPACE"), "default"
-	request.PackageType, request.ImageUrl, request.PackageVersion = "Image", image("1.0"), "1.0"
-	request.Replicas = requests.NewInteger(replicas)
+	request.PackageType, request.ImageUrl, request.PackageVersion = "Image", flows.Image("1.0"), "1.0"
+	request.Replicas = requests.NewInteger(flows.Replicas)
 	reply, err := s.edas.InsertK8sApplication(request)
-	if err := well("InsertK8sApplication", err, reply.Code, reply.Message); err != nil {
+	if err := flows.Well("InsertK8sApplication", err, reply.Code, reply.Message); err != nil {
 		return err
 	}
 	s.id = reply.ApplicationInfo.AppId
 	s.orders = append(s.orders, reply.ApplicationInfo.ChangeOrderId)
 	_, err = s.succeeds(reply.ApplicationInfo.ChangeOrderId)
-	return errors.Join(err, expect("AppName", reply.ApplicationInfo.AppName, request.AppName))
+	return errors.Join(err, flows.Expect("AppName", reply.ApplicationInfo.AppName, request.AppName))
 }
 
 // deploy orders a release and returns the order's id.
 func (s *shop) deploy(version string, set func(*edas.DeployK8sApplicationRequest)) (string, error) {
 	request := edas.CreateDeployK8sApplicationRequest()
-	request.AppId, request.Image, request.PackageVersion = s.id, image(version), version
+	request.AppId, request.Image, request.PackageVersion = s.id, flows.Image(version), version
 	set(request)
 	reply, err := s.edas.DeployK8sApplication(request)
 	s.orders = append(s.orders, reply.ChangeOrderId)
-	return reply.ChangeOrderId, well("DeployK8sApplication", err, reply.Code, reply.Message)
+	return reply.ChangeOrderId, flows.Well("DeployK8sApplication", err, reply.Code, reply.Message)
 }
 
 func (s *shop) allAtOnce() error {
 	order, err := s.deploy("2.0", func(request *edas.DeployK8sApplicationRequest) {
-		request.Envs = fmt.Sprintf(`[{"name":%q,"value":%q}]`, envName, envValue)
+		request.Envs = flows.Envs()
 		request.ChangeOrderDesc = "second version"
 	})
 	if err != nil {
@@ -80,13 +72,13 @@ func (s *shop) allAtOnce() error {
 	}
 	info, err := s.succeeds(order)
 	return errors.Join(err,
-		expect("BatchCount", info.BatchCount, 1),
-		expect("pods of the batches", podsOfBatches(info), []int{replicas}),
+		flows.Expect("BatchCount", info.BatchCount, 1),
+		flows.Expect("pods of the batches", podsOfBatches(info), []int{flows.Replicas}),
 		s.runs("2.0"))
 }
 
 func (s *shop) phased() error {
-	order, err := s.deploy("3.0", func(request *edas.DeployK8sApplicationRequest) { request.UpdateStrategy = inThree })
+	order, err := s.deploy("3.0", func(request *edas.DeployK8sApplicationRequest) { request.UpdateStrategy = flows.InThree })
 	if err != nil {
 		return err
 	}
@@ -101,13 +93,13 @@ func (s *shop) phased() error {
 	}
 	info, err := s.succeeds(order)
 	return errors.Join(err,
-		expect("BatchType", info.BatchType, "Manual"),
-		expect("pods of the batches", podsOfBatches(info), []int{1, 1, 2}),
+		flows.Expect("BatchType", info.BatchType, "Manual"),
+		flows.Expect("pods of the batches", podsOfBatches(info), []int{1, 1, 2}),
 		s.runs("3.0"))
 }
 
 func (s *shop) canary() error {
-	order, err := s.deploy("4.0", func(request *edas.DeployK8sApplicationRequest) { request.UpdateStrategy = oneFirst })
+	order, err := s.deploy("4.0", func(request *edas.DeployK8sApplicationRequest) { request.UpdateStrategy = flows.OneFirst })
 	if err != nil {
 		return err
 	}
@@ -115,15 +107,15 @@ func (s *shop) canary() error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(expect("pods of the canary", podsOfBatches(info)[0], 1), s.confirm(info.PipelineInfoList.PipelineInfo[0])); err != nil {
+	if err := errors.Join(flows.Expect("pods of the canary", podsOfBatches(info)[0], 1), s.confirm(info.PipelineInfoList.PipelineInfo[0])); err != nil {
 		return err
 	}
 	info, err = s.succeeds(order)
-	return errors.Join(err, expect("pods of the batches", podsOfBatches(info), []int{1, 1, 2}), s.runs("4.0"))
+	return errors.Join(err, flows.Expect("pods of the batches", podsOfBatches(info), []int{1, 1, 2}), s.runs("4.0"))
 }
 
 func (s *shop) abortAndRollBack() error {
-	order, err := s.deploy("5.0", func(request *edas.DeployK8sApplicationRequest) { request.UpdateStrategy = inThree })
+	order, err := s.deploy("5.0", func(request *edas.DeployK8sApplicationRequest) { request.UpdateStrategy = flows.InThree })
 	if err != nil {
 		return err
 	}
@@ -134,7 +126,7 @@ func (s *shop) abortAndRollBack() error {
 	request := edas.CreateAbortAndRollbackChangeOrderRequest()
 	request.ChangeOrderId = order
 	reply, err := s.edas.AbortAndRollbackChangeOrder(request)
-	if err := well("AbortAndRollbackChangeOrder", err, reply.Code, reply.Message); err != nil {
+	if err := flows.Well("AbortAndRollbackChangeOrder", err, reply.Code, reply.Message); err != nil {
 		return err
 	}
 	rollback := reply.Data.ChangeOrderId
@@ -145,8 +137,8 @@ func (s *shop) abortAndRollBack() error {
 	_, err = s.succeeds(rollback)
 	end, infoErr := s.info(order)
 	return errors.Join(err, infoErr,
-		expect("SupportRollback", waiting.SupportRollback, true),
-		expect("the aborted order's Status", end.Status, aborted),
+		flows.Expect("SupportRollback", waiting.SupportRollback, true),
+		flows.Expect("the aborted order's Status", end.Status, flows.Aborted),
 		s.runs("4.0"))
 }
 
@@ -154,7 +146,7 @@ func (s *shop) rollBackToVersion() error {
 	list := edas.CreateListHistoryDeployVersionRequest()
 	list.AppId = s.id
 	history, err := s.edas.ListHistoryDeployVersion(list)
-	if err := well("ListHistoryDeployVersion", err, history.Code, history.Message); err != nil {
+	if err := flows.Well("ListHistoryDeployVersion", err, history.Code, history.Message); err != nil {
 		return err
 	}
 	versions := history.PackageVersionList.PackageVersion
@@ -166,35 +158,35 @@ func (s *shop) rollBackToVersion() error {
 	request.AppId, request.GroupId, request.HistoryVersion = s.id, "all", versions[chosen].PackageVersion
 	request.Batch = requests.NewInteger(2)
 	reply, err := s.edas.RollbackApplication(request)
-	if err := well("RollbackApplication", err, reply.Code, reply.Message); err != nil {
+	if err := flows.Well("RollbackApplication", err, reply.Code, reply.Message); err != nil {
 		return err
 	}
 	s.orders = append(s.orders, reply.ChangeOrderId)
 	info, err := s.succeeds(reply.ChangeOrderId)
-	return errors.Join(err, expect("pods of the batches", podsOfBatches(info), []int{2, 2}), s.runs("2.0"))
+	return errors.Join(err, flows.Expect("pods of the batches", podsOfBatches(info), []int{2, 2}), s.runs("2.0"))
 }
 
 func (s *shop) whole() (edas.Applcation, error) {
 	request := edas.CreateGetK8sApplicationRequest()
 	request.AppId, request.From = s.id, "deploy"
 	reply, err := s.edas.GetK8sApplication(request)
-	return reply.Applcation, well("GetK8sApplication", err, reply.Code, reply.Message)
+	return reply.Applcation, flows.Well("GetK8sApplication", err, reply.Code, reply.Message)
 }
 
 // runs is nil where the application is said to be of this version.
 func (s *shop) runs(version string) error {
 	whole, err := s.whole()
-	return errors.Join(err, expect("ImageUrl", whole.ImageInfo.ImageUrl, image(version)))
+	return errors.Join(err, flows.Expect("ImageUrl", whole.ImageInfo.ImageUrl, flows.Image(version)))
 }
 
 func (s *shop) read() error {
 	one, err := s.get()
-	if err := well("GetApplication", err, one.Code, one.Message); err != nil {
+	if err := flows.Well("GetApplication", err, one.Code, one.Message); err != nil {
 		return err
 	}
 	list := edas.CreateListApplicationRequest()
 	all, err := s.edas.ListApplication(list)
-	if err := well("ListApplication", err, all.Code, all.Message); err != nil {
+	if err := flows.Well("ListApplication", err, all.Code, all.Message); err != nil {
 		return err
 	}
 	listed := all.ApplicationList.Application
@@ -213,7 +205,7 @@ func (s *shop) read() error {
 	recent := edas.CreateListRecentChangeOrderRequest()
 	recent.AppId = s.id
 	orders, err := s.edas.ListRecentChangeOrder(recent)
-	if err := well("ListRecentChangeOrder", err, orders.Code, orders.Message); err != nil {
+	if err := flows.Well("ListRecentChangeOrder", err, orders.Code, orders.Message); err != nil {
 		return err
 	}
 	var newestFirst []string
@@ -223,19 +215,19 @@ func (s *shop) read() error {
 	slices.Reverse(newestFirst)
 	name := os.Getenv("APP_NAME")
 	return errors.Join(
-		expect("Applcation", []any{one.Applcation.AppId, one.Applcation.Name, one.Applcation.ClusterType}, []any{s.id, name, 5}),
-		expect("Application", []any{one.Application.AppId, one.Application.Name, one.Application.ClusterType}, []any{s.id, name, "5"}),
-		expect("InstanceCount", one.Applcation.InstanceCount, replicas),
-		expect("AppPhase", one.Applcation.AppPhase, "ready"),
-		expect("the listed application", []any{listed[at].Name, listed[at].ClusterId, listed[at].ClusterType, listed[at].Instances}, []any{name, "default", 5, replicas}),
-		expect("App", []any{whole.App.ApplicationName, whole.App.ApplicationType, whole.App.Instances, whole.App.K8sNamespace}, []any{name, "Image", replicas, os.Getenv("NAMESPACE")}),
-		expect("the environment variable", environment[envName], envValue),
-		expect("the orders, oldest first,", newestFirst, s.orders))
+		flows.Expect("Applcation", []any{one.Applcation.AppId, one.Applcation.Name, one.Applcation.ClusterType}, []any{s.id, name, 5}),
+		flows.Expect("Application", []any{one.Application.AppId, one.Application.Name, one.Application.ClusterType}, []any{s.id, name, "5"}),
+		flows.Expect("InstanceCount", one.Applcation.InstanceCount, flows.Replicas),
+		flows.Expect("AppPhase", one.Applcation.AppPhase, "ready"),
+		flows.Expect("the listed application", []any{listed[at].Name, listed[at].ClusterId, listed[at].ClusterType, listed[at].Instances}, []any{name, "default", 5, flows.Replicas}),
+		flows.Expect("App", []any{whole.App.ApplicationName, whole.App.ApplicationType, whole.App.Instances, whole.App.K8sNamespace}, []any{name, "Image", flows.Replicas, os.Getenv("NAMESPACE")}),
+		flows.Expect("the environment variable", environment[flows.EnvName], flows.EnvValue),
+		flows.Expect("the orders, oldest first,", newestFirst, s.orders))
 }
 
 func (s *shop) refusals() error {
 	unknown := edas.CreateGetChangeOrderInfoRequest()
-	unknown.ChangeOrderId = "00000000-0000-7000-8000-000000000000"
+	unknown.ChangeOrderId = flows.NoOrder
 	reply, err := s.edas.GetChangeOrderInfo(unknown)
 	if err != nil || reply.Code != 601 || !strings.Contains(reply.Message, "does not exist") {
 		return fmt.Errorf("an unknown order: %d %q %w", reply.Code, reply.Message, err)
@@ -249,5 +241,5 @@ func (s *shop) refusals() error {
 	if !errors.As(err, &refusal) {
 		return fmt.Errorf("a wrong secret: %w", err)
 	}
-	return errors.Join(expect("HTTP status", refusal.HttpStatus(), 400), expect("ErrorCode", refusal.ErrorCode(), "SignatureDoesNotMatch"))
+	return errors.Join(flows.Expect("HTTP status", refusal.HttpStatus(), 400), flows.Expect("ErrorCode", refusal.ErrorCode(), "SignatureDoesNotMatch"))
 }

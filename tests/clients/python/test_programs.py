@@ -6,7 +6,7 @@ its name beside this one.
 
 import pytest
 
-SDKS = ["go-sdk-old", "java-sdk-old", "node-pop-core", "node-tea", "docs-page"]
+SDKS = ["go-sdk-old", "go-tea", "java-sdk-old", "node-pop-core", "node-tea", "docs-page"]
 FLOWS = [
     "insert",
     "all at once",

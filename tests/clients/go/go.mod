@@ -1,0 +1,3 @@
+module sluice.test/clients/go
+
+go 1.23
