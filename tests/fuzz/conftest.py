@@ -19,7 +19,9 @@ from server import Server  # noqa: E402
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("server"), "", SLUICE_CLUSTER="simulated", SLUICE_SIMULATED_START_DELAY="10ms", SLUICE_BATCH_TIMEOUT="60")
+    store = {"SLUICE_PACKAGE_STORE": str(tmp_path_factory.mktemp("packages")), "SLUICE_PACKAGE_STORE_URL": "http://sluice.example:8080"}
+    settings = {"SLUICE_CLUSTER": "simulated", "SLUICE_SIMULATED_START_DELAY": "10ms", "SLUICE_BATCH_TIMEOUT": "60"}
+    server = Server(tmp_path_factory.mktemp("server"), "", **settings, **store)
     try:
         server.start()
         yield server
