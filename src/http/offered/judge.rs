@@ -1,0 +1,100 @@
+//! Whether a request can be served: before any handler runs, so that none can forget it.
+//!
+//! What is not offered is refused with its family, and a documented parameter that is
+//! not read by its name, unless it says nothing. Parameters that are not documented are
+//! ignored (R3).
+
+use super::{
+    super::{contract::Operation, error::ApiError, family, params::Params},
+    offer,
+};
+
+/// Parameters that say nothing here, whatever their value: the region, which
+/// some SDKs put into every query.
+pub(in super::super) const SAY_NOTHING: &[&str] = &["RegionId", "ServiceCode"];
+
+/// Checks that `operation` is offered and that nothing is asked for that would
+/// be dropped.
+///
+/// # Errors
+/// A business error that names the operation or the parameter.
+pub fn check(operation: &Operation, params: &Params) -> Result<(), ApiError> {
+    let name = operation.name.as_str();
+    let Some(offer) = offer(name) else {
+        return Err(ApiError::business("NotOffered", refusal(operation)));
+    };
+    for (parameter, value) in params.pairs() {
+        let parameter = parameter.as_str();
+        let is_read = offer.reads.contains(&parameter) || !operation.takes(parameter);
+        if !is_read && says_something(parameter, value) {
+            return Err(ApiError::business(
+                format!("NotRead{parameter}"),
+                format!("The parameter {parameter} of {name} is not applied by this server yet: leave it out"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn refusal(operation: &Operation) -> String {
+    let why = family::of(operation).map(|family| {
+        format!(": it is about {}, which is outside of what this server does, releasing applications on Kubernetes", family.name)
+    });
+    format!("The operation {} is not offered by this server{}", operation.name, why.unwrap_or_default())
+}
+
+fn says_something(parameter: &str, value: &str) -> bool {
+    if SAY_NOTHING.contains(&parameter) || value.eq_ignore_ascii_case("false") {
+        return false;
+    }
+    // What could be cleared is read.
+    !matches!(value, "" | "{}" | "[]")
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::http::contract;
+
+    fn operation(name: &str) -> &'static Operation {
+        contract::operations().iter().chain(contract::own()).find(|it| it.name == name).unwrap()
+    }
+
+    #[rstest]
+    #[case("NasId=x")]
+    #[case("EnableAhas=True")]
+    #[case("TrafficControlStrategy=x")]
+    #[case("SlsConfigs=%5B%7B%7D%5D")]
+    fn a_documented_parameter_that_is_not_read_is_refused_by_name(#[case] query: &str) {
+        let error = check(operation("DeployK8sApplication"), &Params::parse(query).unwrap()).unwrap_err();
+        let ApiError::Business { message, .. } = error else { panic!("must be a business error") };
+        assert!(message.contains(query.split('=').next().unwrap()) && message.contains("not applied"), "{message}");
+    }
+
+    #[rstest]
+    #[case("EnableAhas=False&DeployAcrossZones=false&RegionId=cn-hangzhou&ServiceCode=edas")]
+    #[case("JDK=Open+JDK+8&WebContainer=x&Annotations=&HostAliases=x&Command=&Args=[]&SlsConfigs={}&MountDescs=")]
+    fn what_says_nothing_is_accepted_and_so_is_what_is_not_documented(#[case] query: &str) {
+        assert_eq!(check(operation("DeployK8sApplication"), &Params::parse(query).unwrap()), Ok(()));
+    }
+
+    #[test]
+    fn an_operation_that_is_not_offered_is_refused_by_name() {
+        let said = |name: &str| match check(operation(name), &Params::default()).unwrap_err() {
+            ApiError::Business { message, .. } => message,
+            other => panic!("must be a business error: {other:?}"),
+        };
+        assert_eq!(
+            said("MigrateApplication"),
+            "The operation MigrateApplication is not offered by this server: it is about moving applications between regions and \
+             accounts of Alibaba Cloud, which is outside of what this server does, releasing applications on Kubernetes"
+        );
+        assert_eq!(
+            said("ListRole"),
+            "The operation ListRole is not offered by this server: it is about accounts, roles and resource groups, \
+             which is outside of what this server does, releasing applications on Kubernetes"
+        );
+    }
+}
