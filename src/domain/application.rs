@@ -22,6 +22,8 @@ pub struct Application {
     pub cluster: String,
     /// Its Kubernetes namespace.
     pub namespace: String,
+    /// Whether its creator named that, or took what is chosen where none is named.
+    pub namespace_named: bool,
     /// The EDAS namespace it was created in: a region, or `<region>:<name>`.
     pub logical_region: String,
     /// Free text.

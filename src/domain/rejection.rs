@@ -45,7 +45,7 @@ pub enum Rejection {
     #[error("the config template {0} does not exist")]
     UnknownConfigTemplate(i64),
     /// The cluster was removed by a client.
-    #[error("the cluster {0} does not exist: DeleteCluster removed it, and ImportK8sCluster brings it back")]
+    #[error("the cluster {0} does not exist: DeleteCluster removed it, and ImportK8sCluster or the next application on it brings it back")]
     RemovedCluster(String),
     /// Applications are on the cluster.
     #[error("the cluster {id} is in use: {applications} application(s) are on it; delete them first")]

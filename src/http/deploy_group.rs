@@ -215,6 +215,7 @@ pub(super) mod tests {
             name: "web".into(),
             cluster: "default".into(),
             namespace: "shop".into(),
+            namespace_named: true,
             logical_region: "cn-test:shop".into(),
             description: String::new(),
             created_at: "2026-11-24T00:00:00Z".parse().unwrap(),

@@ -150,9 +150,9 @@ pub async fn import(State(edge): State<Edge>, call: Call) -> Result<Reply<Import
 
 /// Removes the cluster that this server drives from what clients see.
 ///
-/// GetCluster says then that it does not exist, lists are empty, and no application can
-/// be created on it, until ImportK8sCluster brings it back. Nothing changes on the
-/// cluster. Refused while applications are on it.
+/// GetCluster says then that it does not exist, and lists are empty, until
+/// ImportK8sCluster or the next application that is created on it brings it back.
+/// Nothing changes on the cluster. Refused while applications are on it.
 #[utoipa::path(
     delete, path = "/pop/v5/resource/cluster", operation_id = "DeleteCluster", tag = "Clusters",
     params(

@@ -50,7 +50,7 @@ pub struct K8sApplication {
     pub app_id: String,
     /// Free text; Terraform compares it.
     pub description: String,
-    /// Its Kubernetes namespace; Terraform compares it.
+    /// Its Kubernetes namespace where its creator named one, else empty: Terraform compares it with what was set.
     pub name_space: String,
     /// The application and its settings.
     pub app: App,
@@ -58,7 +58,7 @@ pub struct K8sApplication {
     pub conf: Conf,
     /// Its instance groups: always the default one.
     pub deploy_groups: DeployGroups,
-    /// The image that runs.
+    /// The image that runs; empty where a package does, or Terraform would plan to take it away.
     pub image_info: ImageInfo,
     /// The version that runs.
     pub latest_version: LatestVersion,
@@ -301,13 +301,13 @@ fn show(application: &Application, spec: &CurrentSpec) -> K8sApplication {
     K8sApplication {
         app_id: application.id.to_string(),
         description: application.description.clone(),
-        name_space: application.namespace.clone(),
+        name_space: if application.namespace_named { application.namespace.clone() } else { String::new() },
         app: app(application, spec, container, running.as_ref(), &command),
         conf: conf(&spec.template, container, running.as_ref(), &command),
         deploy_groups: DeployGroups {
             items: vec![DeployGroup { components: components(running.as_ref()), env: "[]".into(), env_from: "[]".into() }],
         },
-        image_info: image_info(image),
+        image_info: if running.is_some() { ImageInfo::default() } else { image_info(image) },
         latest_version: LatestVersion {
             package_version: spec.release.as_ref().map(|it| it.version.clone()).unwrap_or_default(),
             url: address.clone().unwrap_or_default(),

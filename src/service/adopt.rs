@@ -5,7 +5,7 @@
 
 use serde_json::json;
 
-use super::{Adopt, Caller, Error, Service, check, precheck, region::check_logical_region};
+use super::{Adopt, Caller, Error, Service, check, create::UNNAMED_NAMESPACE, precheck, region::check_logical_region};
 use crate::{
     domain::{
         ApplicationId, OrderId, Rejection, ReleaseId,
@@ -29,7 +29,6 @@ impl Service {
         check::text("PackageVersion", request.version.as_deref().unwrap_or_default(), 256)?;
         check_logical_region(request.logical_region.as_deref())?;
         self.known_cluster(&request.cluster)?;
-        self.imported_cluster().await?;
         self.known_namespace(&request.namespace).await?;
         if let Some(first) = self.answered_before(caller).await? {
             return Ok(first);
@@ -64,6 +63,7 @@ impl Service {
             id: application,
             cluster: &request.cluster,
             namespace: &request.namespace,
+            namespace_named: request.namespace != UNNAMED_NAMESPACE,
             name: &request.name,
             logical_region: request.logical_region.as_deref().filter(|region| !region.is_empty()).unwrap_or(&self.settings.region),
             description: &request.description,

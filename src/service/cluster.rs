@@ -1,8 +1,8 @@
 //! The cluster as clients import and remove it.
 //!
 //! A server drives one cluster, and its operator decided so: nothing that a client says
-//! ends that. A removed cluster is one that clients do not see and put no applications
-//! on, until one imports it again.
+//! ends that. A removed cluster is one that clients do not see, until one imports it
+//! again or puts an application on it.
 
 use super::{Caller, Error, Service};
 use crate::domain::Rejection;
@@ -18,7 +18,9 @@ impl Service {
         if let Some(first) = self.answered(&mut tx, caller).await? {
             return Ok(first);
         }
-        self.imported_cluster().await?;
+        if self.cluster().await?.removed {
+            return Err(Rejection::RemovedCluster(id.into()).into());
+        }
         let applications = tx.remove_cluster(id, self.clock.now()).await?;
         if applications > 0 {
             return Err(Rejection::ClusterInUse { id: id.into(), applications }.into());
@@ -32,15 +34,8 @@ impl Service {
     /// Another cluster.
     pub async fn import_cluster(&self, id: &str) -> Result<(), Error> {
         self.known_cluster(id)?;
-        Ok(self.store.import_cluster(id).await?)
-    }
-
-    /// Refuses a cluster that was removed.
-    pub(super) async fn imported_cluster(&self) -> Result<(), Error> {
-        let id = &self.settings.cluster;
-        match self.store.cluster(id).await? {
-            Some(row) if row.removed => Err(Rejection::RemovedCluster(id.clone()).into()),
-            _ => Ok(()),
-        }
+        let mut tx = self.store.begin().await?;
+        tx.import_cluster(id).await?;
+        Ok(tx.commit().await?)
     }
 }

@@ -16,6 +16,9 @@ use crate::{
 /// Seconds that creating an application may take (R23).
 const CREATE_TIMEOUT_SECONDS: i64 = 1800;
 
+/// The Kubernetes namespace where none is named.
+pub(super) const UNNAMED_NAMESPACE: &str = "default";
+
 impl Service {
     /// Creates an application and the order that brings up its first version. A
     /// Deployment of the name that is there already is taken over as it runs, and
@@ -41,8 +44,8 @@ impl Service {
         if request.cluster != self.settings.cluster {
             return Err(Rejection::UnknownCluster(request.cluster).into());
         }
-        self.imported_cluster().await?;
-        let namespace = request.namespace.as_deref().filter(|name| !name.is_empty()).unwrap_or("default");
+        let named = request.namespace.as_deref().filter(|name| !name.is_empty());
+        let namespace = named.unwrap_or(UNNAMED_NAMESPACE);
         self.known_namespace(namespace).await?;
 
         // Packages and the cluster are asked first, since no transaction waits for them.
@@ -101,6 +104,7 @@ impl Service {
             id: application,
             cluster: &request.cluster,
             namespace,
+            namespace_named: named.is_some(),
             name: &request.name,
             logical_region: request.logical_region.as_deref().filter(|region| !region.is_empty()).unwrap_or(&self.settings.region),
             description: &request.description,

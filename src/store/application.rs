@@ -19,6 +19,8 @@ pub struct NewApplication<'a> {
     pub cluster: &'a str,
     /// Its Kubernetes namespace.
     pub namespace: &'a str,
+    /// Whether its creator named that.
+    pub namespace_named: bool,
     /// Its name.
     pub name: &'a str,
     /// Its EDAS namespace.
@@ -64,8 +66,8 @@ impl Tx {
     /// [`Rejection::NameTaken`].
     pub async fn insert_application(&mut self, application: &NewApplication<'_>, now: Timestamp) -> Result<(), StoreError> {
         let inserted = sqlx::query!(
-            "/* insert_application */ INSERT INTO application (id, cluster_id, namespace, name, logical_region, description, owner, created_by, created_at, replicas)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9) ON CONFLICT (cluster_id, namespace, name) WHERE deleted_at IS NULL DO NOTHING",
+            "/* insert_application */ INSERT INTO application (id, cluster_id, namespace, name, logical_region, description, owner, created_by, created_at, replicas, namespace_named)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10) ON CONFLICT (cluster_id, namespace, name) WHERE deleted_at IS NULL DO NOTHING",
             application.id.0,
             application.cluster,
             application.namespace,
@@ -74,7 +76,8 @@ impl Tx {
             application.description,
             application.owner,
             now.to_sqlx() as _,
-            application.replicas
+            application.replicas,
+            application.namespace_named
         )
         .execute(self.connection())
         .await?;
@@ -82,7 +85,7 @@ impl Tx {
             let taken = Rejection::NameTaken { name: application.name.into(), namespace: application.namespace.into() };
             return Err(taken.into());
         }
-        Ok(())
+        self.import_cluster(application.cluster).await
     }
 
     /// Loads an application and locks its row: orders of one application are
@@ -229,7 +232,7 @@ impl Store {
 
 async fn list(connection: &mut sqlx::PgConnection, id: Option<ApplicationId>, name: Option<&str>) -> Result<Vec<Application>, StoreError> {
     let rows = sqlx::query!(
-        r#"/* applications */ SELECT a.id, a.cluster_id, a.namespace, a.name, a.logical_region, a.description, a.created_by, a.owner, a.email, a.phone, a.created_at,
+        r#"/* applications */ SELECT a.id, a.cluster_id, a.namespace, a.namespace_named, a.name, a.logical_region, a.description, a.created_by, a.owner, a.email, a.phone, a.created_at,
                a.replicas, a.ready_replicas, a.replicas_before_stop, a.release_id,
                (SELECT r.package FROM release r WHERE r.application_id = a.id AND (a.release_id IS NULL OR r.id = a.release_id)
                 ORDER BY r.created_at, r.id LIMIT 1) AS package,
@@ -252,6 +255,7 @@ async fn list(connection: &mut sqlx::PgConnection, id: Option<ApplicationId>, na
                 name: row.name,
                 cluster: row.cluster_id,
                 namespace: row.namespace,
+                namespace_named: row.namespace_named,
                 logical_region: row.logical_region,
                 description: row.description,
                 created_at: row.created_at.to_jiff(),

@@ -60,17 +60,6 @@ impl Store {
         Ok(row)
     }
 
-    /// Brings a cluster back that was removed.
-    ///
-    /// # Errors
-    /// [`StoreError::Sql`].
-    pub async fn import_cluster(&self, id: &str) -> Result<(), StoreError> {
-        sqlx::query!("/* import_cluster */ UPDATE kubernetes_cluster SET removed_at = NULL WHERE id = $1 AND removed_at IS NOT NULL", id)
-            .execute(&self.pool)
-            .await?;
-        Ok(())
-    }
-
     /// Says that an executor is alive, and forgets those silent for an hour.
     ///
     /// # Errors
@@ -115,20 +104,37 @@ impl Store {
 }
 
 impl Tx {
-    /// Removes a cluster that no application is on; how many are on it.
+    /// Removes a cluster that no application is on; how many are on it. Waits for those
+    /// that are being created.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn remove_cluster(&mut self, id: &str, now: Timestamp) -> Result<i64, StoreError> {
+        sqlx::query!("/* lock_cluster */ SELECT id FROM kubernetes_cluster WHERE id = $1 FOR UPDATE", id)
+            .fetch_optional(self.connection())
+            .await?;
         let inside = sqlx::query_scalar!(
-            "/* remove_cluster */ WITH inside AS (SELECT count(*) AS number FROM application WHERE cluster_id = $1 AND deleted_at IS NULL),
-                 removed AS (UPDATE kubernetes_cluster SET removed_at = $2 WHERE id = $1 AND (SELECT number FROM inside) = 0)
-             SELECT number AS \"number!\" FROM inside",
-            id,
-            now.to_sqlx() as _
+            r#"/* applications_on */ SELECT count(*) AS "count!" FROM application WHERE cluster_id = $1 AND deleted_at IS NULL"#,
+            id
         )
         .fetch_one(self.connection())
         .await?;
+        if inside == 0 {
+            sqlx::query!("/* remove_cluster */ UPDATE kubernetes_cluster SET removed_at = $2 WHERE id = $1", id, now.to_sqlx() as _)
+                .execute(self.connection())
+                .await?;
+        }
         Ok(inside)
+    }
+
+    /// Brings a cluster back that was removed.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn import_cluster(&mut self, id: &str) -> Result<(), StoreError> {
+        sqlx::query!("/* import_cluster */ UPDATE kubernetes_cluster SET removed_at = NULL WHERE id = $1 AND removed_at IS NOT NULL", id)
+            .execute(self.connection())
+            .await?;
+        Ok(())
     }
 }

@@ -89,9 +89,12 @@ impl Tx {
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn applications_in(&mut self, region: &str) -> Result<i64, StoreError> {
-        let row = sqlx::query!(r#"/* applications_in */ SELECT count(*) AS "count!" FROM application WHERE logical_region = $1"#, region)
-            .fetch_one(self.connection())
-            .await?;
+        let row = sqlx::query!(
+            r#"/* applications_in */ SELECT count(*) AS "count!" FROM application WHERE logical_region = $1 AND deleted_at IS NULL"#,
+            region
+        )
+        .fetch_one(self.connection())
+        .await?;
         Ok(row.count)
     }
 
@@ -114,7 +117,7 @@ impl Store {
         let rows = sqlx::query!(
             r#"/* regions */ SELECT r.id AS "id?", coalesce(r.name, a.logical_region) AS "name!", r.title AS "title?",
                    coalesce(r.description, '') AS "description!", coalesce(r.created_by, '') AS "created_by!"
-               FROM logical_region r FULL JOIN (SELECT DISTINCT logical_region FROM application) a ON a.logical_region = r.name
+               FROM logical_region r FULL JOIN (SELECT DISTINCT logical_region FROM application WHERE deleted_at IS NULL) a ON a.logical_region = r.name
                ORDER BY 2"#
         )
         .fetch_all(&self.pool)

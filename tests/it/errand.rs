@@ -45,6 +45,7 @@ async fn application(store: &Store) -> ApplicationId {
         id,
         cluster: CLUSTER,
         namespace: "default",
+        namespace_named: false,
         name: "web",
         logical_region: "cn-test",
         description: "",

@@ -31,6 +31,7 @@ async fn application(store: &Store, name: &str) -> ApplicationId {
         id,
         cluster: CLUSTER,
         namespace: "default",
+        namespace_named: false,
         name,
         logical_region: "cn-test",
         description: "",

@@ -20,6 +20,7 @@ fn application(last_order: Option<State>, replicas: i32) -> Application {
         name: "web".into(),
         cluster: "default".into(),
         namespace: "shop".into(),
+        namespace_named: true,
         logical_region: "cn-test:team".into(),
         description: "a shop".into(),
         created_at: "2026-11-23T22:58:10.793Z".parse().unwrap(),

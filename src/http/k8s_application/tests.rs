@@ -25,6 +25,7 @@ fn application() -> Application {
         name: "web".into(),
         cluster: "default".into(),
         namespace: "shop".into(),
+        namespace_named: true,
         logical_region: "cn-test".into(),
         description: String::new(),
         created_at: "2026-11-23T22:58:10Z".parse().unwrap(),
@@ -39,6 +40,14 @@ fn application() -> Application {
         package: None,
         last_order: None,
     }
+}
+
+/// Terraform would plan a change for ever where none was set.
+#[test]
+fn the_namespace_that_is_chosen_where_none_was_given_is_not_told_as_one_that_was() {
+    let application = Application { namespace: "default".into(), namespace_named: false, ..application() };
+    let shown = show(&application, &CurrentSpec { release: None, template: json!({}) });
+    assert_eq!((shown.name_space.as_str(), shown.app.k8s_namespace.as_str()), ("", "default"));
 }
 
 #[test]
@@ -84,6 +93,7 @@ fn everything_that_was_deployed_is_echoed() {
     let app = &shown["App"];
     assert_eq!((&app["ApplicationName"], &app["ClusterId"], &app["Instances"]), (&json!("web"), &json!("default"), &json!(3)));
     assert_eq!(app["BuildpackId"], -1);
+    assert_eq!((&shown["NameSpace"], &shown["Description"]), (&json!("shop"), &json!(application.description)));
     assert_eq!((&app["Cmd"], &app["CmdArgs"]["CmdArg"]), (&json!("sh"), &json!(["-c", "run"])));
     assert_eq!(app["EnvList"]["Env"], json!([{ "Name": "A", "Value": "1" }, { "Name": "C", "Value": "" }]));
     let amounts = ["LimitCpuM", "RequestCpuM", "LimitMem", "RequestMem"].map(|name| app[name].as_i64().unwrap());
@@ -151,6 +161,7 @@ fn a_package_is_shown_with_what_it_runs_on_and_without_its_secrets() {
     assert_eq!((&conf["JarStartArgs"], &app["SecurityContext"], &app["LimitEphemeralStorage"]), (&json!(""), &json!(""), &json!("0")));
     assert_eq!((&app["CmdArgs"]["CmdArg"], &app["TomcatVersion"]), (&json!(["a"]), &json!("apache-tomcat-9")));
     assert_eq!((&shown["LatestVersion"]["Url"], &shown["LatestVersion"]["WarUrl"]), (&json!(address), &json!(address)));
+    assert_eq!(shown["ImageInfo"]["ImageUrl"], "", "nobody set an image");
     let components = shown["DeployGroups"]["DeployGroup"][0]["Components"]["Components"].as_array().unwrap();
     let keys: Vec<_> = components.iter().map(|it| (it["Type"].as_str().unwrap(), it["ComponentKey"].as_str().unwrap())).collect();
     assert_eq!(keys, [("JDK", "Open JDK 8"), ("TOMCAT", "apache-tomcat-9")]);

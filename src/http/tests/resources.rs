@@ -71,11 +71,8 @@ async fn a_cluster_without_applications_can_be_removed_and_imported_again(pool: 
     let removed: Value = server.call("DELETE", CLUSTER, &[id, ("Mode", "0")]).await.into();
     shape::check("DeleteCluster", &removed);
     assert_eq!(removed["Data"], true);
-    let gone = "601 the cluster default does not exist: DeleteCluster removed it, and ImportK8sCluster brings it back";
+    let gone = "601 the cluster default does not exist: DeleteCluster removed it, and ImportK8sCluster or the next application on it";
     refused(&server, "GET", CLUSTER, &[(&[id], gone)]).await;
-    refused(&server, "POST", CREATE, &[(&[("AppName", "api"), id, ("ImageUrl", "a")], gone)]).await;
-    let adopt = [("ClusterId", "default"), ("AppName", "web"), ("Namespace", "default")];
-    refused(&server, "POST", "/sluice/v1/adopt", &[(&adopt, gone)]).await;
     assert_eq!(server.call("POST", CLUSTERS, &[]).await["ClusterList"]["Cluster"], json!([]));
     let page = server.call("POST", "/pop/v5/k8s_clusters", &[("RegionTag", "cn-test")]).await;
     assert_eq!((&page["ClusterPage"]["ClusterList"]["Cluster"], &page["ClusterPage"]["TotalSize"]), (&json!([]), &json!(0)));
@@ -85,7 +82,11 @@ async fn a_cluster_without_applications_can_be_removed_and_imported_again(pool: 
 
     assert_eq!(server.call("POST", IMPORT, &[id]).await["Code"], 200);
     assert_eq!(server.call("GET", CLUSTER, &[id]).await["Cluster"]["ClusterImportStatus"], 1);
+
+    // Nobody who releases is locked out.
+    assert_eq!(server.call("DELETE", CLUSTER, &[id]).await["Code"], 200);
     assert_eq!(server.call("POST", CREATE, &application).await["Code"], 200);
+    assert_eq!(server.call("GET", CLUSTER, &[id]).await["Code"], 200);
 }
 
 #[sqlx::test(migrator = "crate::store::MIGRATIONS")]
@@ -124,11 +125,15 @@ async fn namespaces_are_described_changed_and_forgotten(pool: PgPool) {
 
     let in_use = "601 the namespace cn-test:prod is in use: 1 application(s) are in it";
     refused(&server, "DELETE", NAMESPACE, &[(&[("Id", &id)], in_use)]).await;
-    sqlx::query("DELETE FROM application WHERE name = 'api'").execute(&server.pool).await.unwrap();
+    sqlx::query("UPDATE application SET deleted_at = now() WHERE name = 'api'").execute(&server.pool).await.unwrap();
     let forgotten: Value = server.call("DELETE", NAMESPACE, &[("RegionTag", "cn-test:prod")]).await.into();
     shape::check("DeleteUserDefineRegion", &forgotten);
     assert_eq!(forgotten["RegionDefine"]["RegionName"], "Prod");
     refused(&server, "DELETE", NAMESPACE, &[(&[("Id", &id)], "does not exist")]).await;
+    let left = server.call("POST", NAMESPACES, &[]).await;
+    let names: Vec<_> =
+        left["UserDefineRegionList"]["UserDefineRegionEntity"].as_array().unwrap().iter().map(|it| &it["RegionId"]).collect();
+    assert_eq!(names, ["cn-test:shop"], "a deleted application is in no namespace");
 }
 
 #[sqlx::test(migrator = "crate::store::MIGRATIONS")]

@@ -1,14 +1,16 @@
-"""Clients that poll, each in its own way, get through: Terraform, Jenkins and Erda.
+"""Clients that are not installed here get through: Terraform, Jenkins and Erda.
 
-None of them is installed here: their ways are written down as their sources have
-them, and go through the SDK.
+Their ways, in polling above all, are written down as their sources have them, and go
+through the SDK.
 """
 
 import itertools
+import json
 import threading
 import time
 
 from alibabacloud_edas20170801 import models
+from darabonba.runtime import RuntimeOptions
 
 from cluster import await_that
 from orders import ABORTED, FAILED, READY, RUNNING, SUCCESS, WAITS_FOR_CONFIRMATION, batches, deploy, follow, info, insert, instances, pipelines, recent, stages, well
@@ -60,6 +62,44 @@ def test_terraform_sees_an_order_of_one_batch_go_from_ready_to_running_to_its_en
     assert rollback != failing
     seen = wait_for_state(sdk, rollback)
     assert goes_to(seen, SUCCESS), seen
+
+
+def test_terraform_reads_back_what_it_set_and_destroys_it(sdk, namespace):
+    region = models.InsertOrUpdateRegionRequest(region_tag="cn-hangzhou:tf", region_name="tf", debug_enable=False)
+    defined = well(sdk.insert_or_update_region(region)).user_define_region_entity
+    request = models.InsertK8sApplicationRequest(
+        app_name="shop-tf", cluster_id="default", namespace=namespace.name, logical_region_id="cn-hangzhou:tf", application_description="a shop", image_url="shop/web:1.0", replicas=1
+    )
+    made = well(sdk.insert_k8s_application(request)).application_info
+    wait_for_state(sdk, made.change_order_id)
+    body = sdk.get_k8s_application(models.GetK8sApplicationRequest(app_id=made.app_id)).body
+    assert body.applcation.app.k_8s_namespace == namespace.name
+
+    # An empty SlbId and certId stand for none.
+    port = {"certId": "", "loadBalancerProtocol": "TCP", "port": 80, "targetPort": 8080}
+    binding = {"app_id": made.app_id, "type": "internet", "scheduler": "rr", "specification": "", "service_port_infos": json.dumps([port])}
+    wait_for_state(sdk, well(sdk.bind_k8s_slb(models.BindK8sSlbRequest(slb_id="", **binding))).change_order_id)
+    (shown,) = load_balancers(sdk, made.app_id)
+    mapping = {"loadBalancerProtocol": "TCP", "certId": "", "servicePort": {"protocol": "TCP", "port": 80, "targetPort": 8080}}
+    assert (shown["addressType"], shown["scheduler"], shown["specification"], shown["portMappings"]) == ("internet", "rr", "", [mapping])
+
+    # It names no cluster when it changes one, but the parameter.
+    binding["service_port_infos"] = json.dumps([port | {"port": 81}])
+    wait_for_state(sdk, well(sdk.update_k8s_slb(models.UpdateK8sSlbRequest(slb_name=shown["name"], cluster_id="ClusterId", **binding))).change_order_id)
+    assert load_balancers(sdk, made.app_id)[0]["portMappings"][0]["servicePort"]["port"] == 81
+    gone = models.UnbindK8sSlbRequest(app_id=made.app_id, type="internet", slb_name=shown["name"])
+    wait_for_state(sdk, well(sdk.unbind_k8s_slb(gone)).change_order_id)
+    assert load_balancers(sdk, made.app_id) == []
+
+    in_use = sdk.delete_cluster(models.DeleteClusterRequest(cluster_id="default")).body
+    assert in_use.code == 601 and "is in use" in in_use.message
+    wait_for_state(sdk, well(sdk.delete_k8s_application(models.DeleteK8sApplicationRequest(app_id=made.app_id))).change_order_id)
+    well(sdk.delete_user_define_region(models.DeleteUserDefineRegionRequest(id=defined.id)))
+
+
+def load_balancers(sdk, app):
+    text = well(sdk.get_application(models.GetApplicationRequest(app_id=app))).application.slb_info
+    return json.loads(text) if text else []
 
 
 # --- Jenkins: every second, without end; steps through the lists by place ---
@@ -126,7 +166,29 @@ def jenkins_deploy(sdk, app, image, strategy):
     whole = well(sdk.get_k8s_application(models.GetK8sApplicationRequest(app_id=app, from_="deploy"))).applcation
     assert isinstance(whole.app.buildpack_id, int)
     version = time.strftime("%Y%m%d.%H%M%S")
-    return deploy(sdk, app, image, package_version=version, update_strategy=strategy)
+    request = models.DeployK8sApplicationRequest(app_id=app, image=image, package_version=version, update_strategy=strategy)
+    headers = {"X-EDAS-DEPLOY-SOURCE": "Jenkins-plugin-1.0"}
+    return well(sdk.deploy_k8s_application_with_options(request, headers, RuntimeOptions())).change_order_id
+
+
+def jenkins_finds(sdk, name, region):
+    """The id of the application of this name, by what Jenkins compares."""
+    found = well(sdk.list_application(models.ListApplicationRequest())).application_list.application
+    return next((one.app_id for one in found if (one.name, one.region_id, one.cluster_type) == (name, region, 5)), "")
+
+
+def test_jenkins_creates_an_application_only_where_the_name_is_free_in_the_edas_namespace(sdk, namespace):
+    region = "cn-hangzhou:jenkins"
+    cluster = well(sdk.get_cluster(models.GetClusterRequest(cluster_id="default"))).cluster
+    assert cluster.region_id.split(":")[0] == region.split(":")[0]
+    assert jenkins_finds(sdk, "shop-jenkins", region) == ""
+    request = models.InsertK8sApplicationRequest(
+        app_name="shop-jenkins", cluster_id="default", namespace=namespace.name, logical_region_id=region, package_type="Image", image_url="shop/web:1.0", replicas=2
+    )
+    made = well(sdk.insert_k8s_application(request)).application_info
+    trace(sdk, made.change_order_id)
+    assert info(sdk, made.change_order_id).status == SUCCESS
+    assert jenkins_finds(sdk, "shop-jenkins", region) == made.app_id
 
 
 def test_jenkins_traces_every_instance_of_an_automatic_release_each_second(sdk, namespace):
