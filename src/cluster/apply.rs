@@ -16,6 +16,7 @@ use serde_json::Value;
 use super::{
     ClusterError, FIELD_MANAGER, apps, core, manifest,
     manifest::{Author, Notice},
+    refusal,
     view::{Key, View},
 };
 use crate::domain::intent::Change;
@@ -232,7 +233,7 @@ pub(super) async fn bounded<T>(request: impl Future<Output = Result<T, kube::Err
             // renewed pass; every other refusal is meant.
             401 | 408 | 429 => ClusterError::Transient(status.message.clone()),
             409 if status.reason != "AlreadyExists" => ClusterError::Transient(status.message.clone()),
-            400..=499 => ClusterError::Refused(status.message.clone()),
+            400..=499 => ClusterError::Refused(refusal::told(&status.message)),
             _ => ClusterError::Transient(status.message.clone()),
         }),
         Ok(Err(error)) => Err(ClusterError::Transient(error.to_string())),

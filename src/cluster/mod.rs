@@ -12,6 +12,7 @@ mod errand;
 mod evidence;
 pub mod manifest;
 mod object;
+mod refusal;
 mod sight;
 mod sizes;
 pub mod view;
