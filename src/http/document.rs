@@ -17,7 +17,7 @@ use utoipa::{
 };
 
 use super::{
-    contract, family,
+    contract, family, offered,
     reply::{BusinessError, GatewayError},
 };
 
@@ -32,7 +32,7 @@ Parameters are sent in the query, also with POST and PUT, but for the few operat
 A business error (no such application, another order is running, …) has HTTP status 200 too and the integer `Code` 601. \
 A gateway error (credentials, a missing or unreadable parameter, no such operation) has a 4xx or 5xx status and a word as `Code`.
 
-Booleans are read in any case. Parameters that EDAS does not document are ignored; documented ones that are not listed here are refused by name."
+Booleans are read in any case. Parameters that EDAS does not document are ignored; documented ones that are not applied are refused by name, and listed with their operation."
     ),
     components(schemas(GatewayError, BusinessError)),
     tags(
@@ -65,6 +65,7 @@ pub(super) fn complete(document: &mut Document) {
     share_parameters(document);
     let items = document.paths.paths.iter_mut().filter(|(path, _)| path.starts_with("/pop/") || path.starts_with("/sluice/"));
     for operation in items.flat_map(|(_, item)| operations(item)) {
+        tell_refused(operation);
         move_to_form(operation);
         operation.security = Some(vec![SecurityRequirement::new(SCHEME, Vec::<String>::new())]);
         may_fail(operation);
@@ -82,6 +83,18 @@ fn share_parameters(document: &mut Document) {
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut item.get, &mut item.put, &mut item.post, &mut item.delete].into_iter().filter_map(Option::as_mut)
+}
+
+/// Which of EDAS' parameters it refuses by name, behind what it is about.
+fn tell_refused(operation: &mut Operation) {
+    let name = operation.operation_id.as_deref().unwrap_or_default();
+    let declared = contract::operations().iter().find(|declared| declared.name == name);
+    let refused: Vec<_> = declared.map(|declared| offered::unread(declared).collect()).unwrap_or_default();
+    if !refused.is_empty() {
+        let text = format!("Refused by name, unless empty or false: {}.", refused.join(", "));
+        let description = operation.description.take().map(|before| format!("{before}\n\n{text}"));
+        operation.description = Some(description.unwrap_or(text));
+    }
 }
 
 /// What an operation that takes a form reads is described as its parameters are, and

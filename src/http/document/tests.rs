@@ -47,6 +47,23 @@ fn router_and_offers_have_the_same_operations_with_the_same_parameters() {
 }
 
 #[test]
+fn every_parameter_of_edas_is_described_or_named_as_refused() {
+    let document = document();
+    for operation in contract::operations().iter().filter(|operation| offered::is_offered(operation)) {
+        let described = &document["paths"][&operation.path][operation.method.to_lowercase()];
+        let parameters = described["parameters"].as_array().into_iter().flatten().map(|it| it["name"].as_str().unwrap());
+        let known: Vec<&str> = parameters.chain(form(described).into_iter().flatten().map(|(name, _)| name.as_str())).collect();
+        let text = described["description"].as_str().unwrap_or_default();
+        let refused = text.rsplit_once("Refused by name, unless empty or false: ").map_or("", |(_, list)| list.trim_end_matches('.'));
+        let refused: Vec<&str> = refused.split(", ").collect();
+        for parameter in operation.query.iter().filter(|it| !offered::SAY_NOTHING.contains(&it.as_str())) {
+            let (known, refused) = (known.contains(&parameter.as_str()), refused.contains(&parameter.as_str()));
+            assert!(known != refused, "{} {parameter}: described {known}, refused {refused}", operation.name);
+        }
+    }
+}
+
+#[test]
 fn every_parameter_and_reply_is_described_and_every_operation_is_signed() {
     let document = document();
     for (path, methods) in

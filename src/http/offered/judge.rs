@@ -36,6 +36,13 @@ pub fn check(operation: &Operation, params: &Params) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// The documented parameters of an operation that is offered which are refused by name.
+pub fn unread(operation: &Operation) -> impl Iterator<Item = &str> {
+    let reads = offer(&operation.name).map_or(&[][..], |offer| offer.reads);
+    let refused = |parameter: &&str| !reads.contains(parameter) && !SAY_NOTHING.contains(parameter);
+    operation.query.iter().map(String::as_str).filter(refused)
+}
+
 fn refusal(operation: &Operation) -> String {
     let why = family::of(operation).map(|family| {
         format!(": it is about {}, which is outside of what this server does, releasing applications on Kubernetes", family.name)
