@@ -34,6 +34,7 @@ pub mod quantity;
 pub mod rejection;
 pub mod runtime;
 pub mod selector;
+pub mod share;
 pub mod sight;
 pub mod spec;
 pub mod upload;

@@ -4,10 +4,12 @@
 //! numbers. Pure.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::{
     order::Settings,
     plan::{Gate, Strategy},
+    share::{self, Rounding},
 };
 
 /// A release that is not ordered yet.
@@ -89,26 +91,17 @@ pub fn own_surge(settings: &Settings, replicas: i32) -> i32 {
     if settings.strategy["type"] == "Recreate" {
         return 0;
     }
-    // Kubernetes' own default.
-    let surge = &settings.strategy["rollingUpdate"]["maxSurge"];
-    let percent = match surge.as_str() {
-        Some(text) => text.trim_end_matches('%').parse::<i64>().unwrap_or(25),
-        None => match surge.as_i64() {
-            Some(pods) => return i32::try_from(pods).unwrap_or(i32::MAX),
-            None => 25,
-        },
-    };
-    i32::try_from((i64::from(replicas) * percent + 99) / 100).unwrap_or(i32::MAX)
+    let surge = |value: &Value| share::pods(value, replicas, Rounding::Up);
+    // Kubernetes' own default where nothing is said.
+    surge(&settings.strategy["rollingUpdate"]["maxSurge"]).or_else(|| surge(&json!("25%"))).unwrap_or(replicas)
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::{prop_assert, prop_assert_eq, prop_assume, proptest};
-    use rstest::rstest;
-    use serde_json::{Value, json};
-
     use super::*;
     use crate::domain::plan::Pace;
+    use proptest::{prop_assert, prop_assert_eq, prop_assume, proptest};
+    use rstest::rstest;
 
     fn settings(strategy: Value) -> Settings {
         Settings { min_ready_seconds: 0, progress_deadline_seconds: 600, paused: false, strategy }

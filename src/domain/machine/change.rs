@@ -13,6 +13,7 @@ use crate::domain::{
     intent::{Change, GATE_SECONDS, Keep, NO_DEADLINE_SECONDS, Patch},
     observation::{DeploymentView, ReplicaSetView},
     order::{Order, Settings, Snapshot, Source},
+    share::{self, Rounding},
     spec::{first_template, renewed},
 };
 
@@ -228,11 +229,9 @@ pub(super) fn close(order: &Order, snapshot: &Snapshot, view: &DeploymentView) -
     let may_miss = match (order.target.most_missing, &own["maxUnavailable"]) {
         (missing @ 1.., _) => missing,
         (_, _) if !has_no_surge(&snapshot.settings) => 0,
-        (_, Value::String(percent)) => {
-            let percent: i64 = percent.trim_end_matches('%').parse().unwrap_or(0);
-            i32::try_from(i64::from(view.replicas) * percent / 100).unwrap_or(0).max(1)
-        }
-        (_, pods) => pods.as_i64().and_then(|pods| i32::try_from(pods).ok()).unwrap_or(1),
+        (_, missing @ Value::Number(_)) => share::pods(missing, view.replicas, Rounding::Down).unwrap_or(1),
+        // Kubernetes lets one be missing where a share comes to none.
+        (_, missing) => share::pods(missing, view.replicas, Rounding::Down).unwrap_or(1).max(1),
     };
     let strategy = match (surplus, may_miss) {
         (1.., _) => rolling(surplus, 0),

@@ -29,6 +29,7 @@ use super::{
     preview::{self, PreviewBatch},
     proposal::Proposal,
     selector::selects,
+    share::{self, Rounding},
     spec::{RELEASE_ANNOTATION, RESTART_ANNOTATION, container_of},
 };
 
@@ -426,10 +427,7 @@ fn shortage(shortage: Option<&Shortage>, missing_pods: i32) -> Option<(Verdict, 
 
 fn budget(evidence: &Evidence, template: &Value, plan: &Plan) -> Option<(Verdict, String)> {
     let Listed::Seen(budgets) = &evidence.budgets else { return None };
-    let share = |value: &Value| match value.as_str().and_then(|text| text.strip_suffix('%')) {
-        Some(percent) => percent.parse::<i32>().ok().map(|percent| (plan.replicas * percent + 99) / 100),
-        None => value.as_i64().and_then(|pods| i32::try_from(pods).ok()),
-    };
+    let share = |value: &Value| share::pods(value, plan.replicas, Rounding::Up);
     let left = plan.replicas - plan.missing_pods;
     budgets.iter().filter(|budget| selects(&budget["spec"]["selector"], labels(template))).find_map(|budget| {
         let spec = &budget["spec"];
