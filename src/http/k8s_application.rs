@@ -215,9 +215,11 @@ wrapped! {
 pub struct DeployGroup {
     /// What a package runs on; nothing is listed for an image.
     pub components: Components,
-    /// Always `[]`.
+    /// Environment variables whose values are in ConfigMaps and Secrets: JSON list of JSON texts.
+    #[schema(example = r#"["{\"name\":\"A\",\"valueFrom\":{\"configMapKeyRef\":{\"key\":\"a\",\"name\":\"settings\"}}}"]"#)]
     pub env: String,
-    /// Always `[]`.
+    /// ConfigMaps and Secrets whose keys are all variables: JSON list.
+    #[schema(example = r#"[{"configMapRef":{"name":"settings"}}]"#)]
     pub env_from: String,
 }
 
@@ -304,9 +306,7 @@ fn show(application: &Application, spec: &CurrentSpec) -> K8sApplication {
         name_space: if application.namespace_named { application.namespace.clone() } else { String::new() },
         app: app(application, spec, container, running.as_ref(), &command),
         conf: conf(&spec.template, container, running.as_ref(), &command),
-        deploy_groups: DeployGroups {
-            items: vec![DeployGroup { components: components(running.as_ref()), env: "[]".into(), env_from: "[]".into() }],
-        },
+        deploy_groups: DeployGroups { items: vec![group(container, running.as_ref())] },
         image_info: if running.is_some() { ImageInfo::default() } else { image_info(image) },
         latest_version: LatestVersion {
             package_version: spec.release.as_ref().map(|it| it.version.clone()).unwrap_or_default(),
@@ -322,6 +322,15 @@ fn command(container: &Map<String, Value>, running: Option<&Running>) -> String 
         Some(running) if running.starts(container) => String::new(),
         _ => texts_at(container.get("command")).join(" "),
     }
+}
+
+fn group(container: &Map<String, Value>, running: Option<&Running>) -> DeployGroup {
+    let kept = |key: &str| container.get(key).and_then(Value::as_array).into_iter().flatten();
+    let elsewhere =
+        kept("env").filter(|variable| ["configMapKeyRef", "secretKeyRef"].iter().any(|from| variable["valueFrom"].get(from).is_some()));
+    let texts: Vec<String> = elsewhere.map(Value::to_string).collect();
+    let sources: Vec<&Value> = kept("envFrom").collect();
+    DeployGroup { components: components(running), env: json!(texts).to_string(), env_from: json!(sources).to_string() }
 }
 
 fn components(running: Option<&Running>) -> Components {

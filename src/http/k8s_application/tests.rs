@@ -65,7 +65,9 @@ fn everything_that_was_deployed_is_echoed() {
             ],
             "containers": [{ "name": "side", "image": "side:1" }, {
                 "name": "web", "image": image, "command": ["sh"], "args": ["-c", "run"],
-                "env": [{ "name": "A", "value": "1" }, { "name": "B", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } }, { "name": "C" }],
+                "env": [{ "name": "A", "value": "1" }, { "name": "B", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } }, { "name": "C" },
+                    { "name": "D", "valueFrom": { "secretKeyRef": { "name": "s", "key": "d" } } }],
+                "envFrom": [{ "configMapRef": { "name": "settings" } }],
                 "resources": { "limits": { "cpu": "1500m", "memory": "1Gi", "ephemeral-storage": "8Gi" }, "requests": { "cpu": "1" } },
                 "securityContext": { "runAsUser": 7 },
                 "volumeMounts": [
@@ -119,7 +121,11 @@ fn everything_that_was_deployed_is_echoed() {
     assert_eq!(shown["Conf"]["Readiness"], r#"{"tcpSocket":{"port":80}}"#);
     assert_eq!((&shown["Conf"]["Liveness"], &shown["Conf"]["Tolerations"]), (&json!(""), &json!(r#"[{"key":"k"}]"#)));
     assert_eq!((&shown["ImageInfo"]["ImageUrl"], &shown["LatestVersion"]["PackageVersion"]), (&json!(image), &json!("2.0")));
-    assert_eq!(shown["DeployGroups"]["DeployGroup"][0]["Components"]["Components"], json!([]), "no JDK for an image (R29)");
+    let group = &shown["DeployGroups"]["DeployGroup"][0];
+    assert_eq!(group["Components"]["Components"], json!([]), "no JDK for an image (R29)");
+    let elsewhere: Vec<String> = serde_json::from_str(group["Env"].as_str().unwrap()).unwrap();
+    assert_eq!(elsewhere, [r#"{"name":"D","valueFrom":{"secretKeyRef":{"key":"d","name":"s"}}}"#]);
+    assert_eq!(group["EnvFrom"], r#"[{"configMapRef":{"name":"settings"}}]"#);
 }
 
 #[test]
