@@ -79,8 +79,7 @@ pub(super) fn surge(order: &Order, snapshot: &Snapshot, index: usize, replicas: 
         let (min_ready, warm_up) = (order.target.min_ready_seconds.unwrap_or(own.min_ready_seconds), warm_up_seconds(order));
         patch.min_ready_seconds = Some(min_ready.max(warm_up));
         // Kubernetes wants it above minReadySeconds. The batch's own time is what counts.
-        patch.progress_deadline_seconds =
-            Some(if warm_up > min_ready { own.progress_deadline_seconds.max(NO_DEADLINE_SECONDS) } else { own.progress_deadline_seconds });
+        patch.progress_deadline_seconds = Some(if warm_up > min_ready { NO_DEADLINE_SECONDS } else { own.progress_deadline_seconds });
         patch.strategy = Some(match order.target.most_missing {
             0 if no_surge => own.strategy.clone(),
             0 => rolling(surge.clone(), 0),
