@@ -3,6 +3,8 @@
 //! From parameters to the service's request, without the service: names, units
 //! and bounds of the two calls, which differ.
 
+mod template;
+
 use serde_json::json;
 
 use super::*;
