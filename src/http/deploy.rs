@@ -13,6 +13,7 @@ use super::{
     Edge,
     call::Call,
     error::ApiError,
+    offered,
     params::Params,
     reply::{Nothing, Reply},
     value::{
@@ -24,7 +25,7 @@ use super::{
     },
 };
 use crate::{
-    domain::{ApplicationId, OrderId, Rejection, ReleaseId, pods::PodChange, spec::SpecChange},
+    domain::{ApplicationId, OrderId, Rejection, ReleaseId, graceful_start::GracefulStartChange, pods::PodChange, spec::SpecChange},
     service::{self, Adopt, CreateApplication, Deploy, RollBackTo},
 };
 
@@ -356,6 +357,13 @@ pub(super) fn region_of(logical_region: &str) -> &str {
     logical_region.split(':').next().unwrap_or(logical_region)
 }
 
+/// What of a request has no effect here.
+fn notes(operation: &str, params: &Params, graceful_start: &GracefulStartChange) -> Vec<String> {
+    let mut notes = offered::ignored(operation, params);
+    notes.extend(lossless::without_effect(graceful_start));
+    notes
+}
+
 fn read_insert(params: &Params) -> Result<CreateApplication, ApiError> {
     if let Some(value) = params.text("WorkloadType").filter(|value| *value != "Deployment") {
         return Err(Rejection::invalid("WorkloadType", value, "only Deployment is offered by this server").into());
@@ -397,7 +405,7 @@ fn read_insert(params: &Params) -> Result<CreateApplication, ApiError> {
         },
         package: read_package(params, kind),
         timeout_seconds: params.integer("Timeout", 1..=1800)?,
-        notes: lossless::without_effect(&graceful_start),
+        notes: notes("InsertK8sApplication", params, &graceful_start),
         services: ports::read_first_services(params)?,
     })
 }
@@ -434,7 +442,7 @@ pub(super) fn read_deploy(call: &Call) -> Result<Deploy, ApiError> {
         batch_timeout_seconds: params.integer("BatchTimeout", 1..=LONGEST_BATCH)?,
         min_ready_seconds: params.integer("BatchWaitTime", 0..=LONGEST_WAIT)?,
         description: params.text("ChangeOrderDesc").unwrap_or_default().into(),
-        notes: lossless::without_effect(&graceful_start),
+        notes: notes("DeployK8sApplication", params, &graceful_start),
         plan_hash: params.text("PlanHash").map(Into::into),
         allows_no_surge: params.boolean("AllowNoSurge")?.unwrap_or(false),
         template: None,

@@ -10,7 +10,7 @@ mod judge;
 
 #[cfg(test)]
 pub(super) use judge::SAY_NOTHING;
-pub use judge::{check, unread};
+pub use judge::{check, ignored, unread};
 
 /// An operation that is offered.
 #[derive(Debug, Clone, Copy)]

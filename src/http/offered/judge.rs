@@ -5,7 +5,12 @@
 //! ignored (R3).
 
 use super::{
-    super::{contract::Operation, error::ApiError, family, params::Params},
+    super::{
+        contract::{self, Operation},
+        error::ApiError,
+        family,
+        params::Params,
+    },
     offer,
 };
 
@@ -43,6 +48,26 @@ pub fn unread(operation: &Operation) -> impl Iterator<Item = &str> {
     operation.query.iter().map(String::as_str).filter(refused)
 }
 
+/// The parameters of a request that its operation does not document, as sentences: they
+/// have no effect (R3), and some clients send them all the same (`HostAliases`).
+pub fn ignored(operation: &str, params: &Params) -> Vec<String> {
+    let Some(operation) = contract::operations().iter().find(|it| it.name == operation) else { return Vec::new() };
+    let unknown = params.pairs().iter().filter(|(name, value)| {
+        // Lists may come as numbered keys.
+        let name = name.split('.').next().unwrap_or(name);
+        !operation.takes(name) && says_something(name, value)
+    });
+    let sentence = |(name, _): &(String, String)| format!("{} has no effect: EDAS does not document such a parameter", shortened(name));
+    unknown.take(MOST_TOLD).map(sentence).collect()
+}
+
+/// Most parameters without effect that are told.
+const MOST_TOLD: usize = 10;
+
+fn shortened(name: &str) -> String {
+    name.chars().take(64).collect()
+}
+
 fn refusal(operation: &Operation) -> String {
     let why = family::of(operation).map(|family| {
         format!(": it is about {}, which is outside of what this server does, releasing applications on Kubernetes", family.name)
@@ -63,7 +88,6 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::http::contract;
 
     fn operation(name: &str) -> &'static Operation {
         contract::operations().iter().chain(contract::own()).find(|it| it.name == name).unwrap()
@@ -85,6 +109,15 @@ mod tests {
     #[case("JDK=Open+JDK+8&WebContainer=x&Annotations=&HostAliases=x&Command=&Args=[]&SlsConfigs={}&MountDescs=")]
     fn what_says_nothing_is_accepted_and_so_is_what_is_not_documented(#[case] query: &str) {
         assert_eq!(check(operation("DeployK8sApplication"), &Params::parse(query).unwrap()), Ok(()));
+    }
+
+    #[test]
+    fn what_is_not_documented_is_told_to_have_no_effect() {
+        let query = "HostAliases=x&AppId=1&Envs.1.name=A&ServiceCode=edas&RegionId=a&Other=&NasId=";
+        let said = ignored("DeployK8sApplication", &Params::parse(query).unwrap());
+        assert_eq!(said, ["HostAliases has no effect: EDAS does not document such a parameter"]);
+        let many: String = (0..99).map(|number| format!("Unknown{number}=1&")).collect();
+        assert_eq!(ignored("DeployK8sApplication", &Params::parse(many.trim_end_matches('&')).unwrap()).len(), MOST_TOLD);
     }
 
     #[test]
