@@ -19,7 +19,7 @@ use super::{
     refusal,
     view::{Key, View},
 };
-use crate::domain::intent::Change;
+use crate::domain::{ApplicationId, intent::Change};
 
 /// Attempts at one change before the executor is asked again.
 const ATTEMPTS: usize = 3;
@@ -62,8 +62,8 @@ impl Writer<'_> {
                 let deployment = self.scale(key, author, (name, uid), *replicas).await?;
                 return Ok(Made { version: super::object::version(&deployment), template: None });
             }
-            Change::Delete { uid } => {
-                self.delete(key, author, uid.as_deref()).await?;
+            Change::Delete { uid, formerly } => {
+                self.delete(key, author, uid.as_deref(), formerly).await?;
                 return Ok(Made { version: 0, template: None });
             }
             Change::Create { template, replicas, min_ready_seconds } => {
@@ -154,7 +154,7 @@ impl Writer<'_> {
     ///
     /// It is deleted as it was read, or not at all: whoever took over since then has
     /// written it.
-    async fn delete(&self, key: &Key, author: Author, uid: Option<&str>) -> Result<(), ClusterError> {
+    async fn delete(&self, key: &Key, author: Author, uid: Option<&str>, formerly: &[ApplicationId]) -> Result<(), ClusterError> {
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &apps("Deployment"));
         let live = match get(&api, &key.name).await {
             Err(ClusterError::Gone) => return Ok(()),
@@ -162,9 +162,10 @@ impl Writer<'_> {
         };
         let found = live["metadata"]["uid"].as_str().unwrap_or_default();
         let is_ours = match manifest::application(&live) {
-            Some(application) => application == author.application.to_string(),
+            Some(application) if application == author.application.to_string() => true,
+            Some(application) if !formerly.iter().any(|former| former.to_string() == application) => false,
             // Adopted, and never written since.
-            None => uid.is_some(),
+            _ => uid.is_some(),
         };
         if !is_ours || uid.is_some_and(|uid| uid != found) {
             return Ok(());

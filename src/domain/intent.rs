@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::order::Settings;
+use super::{ApplicationId, order::Settings};
 
 /// The value of `minReadySeconds` with which new pods serve, but never count as
 /// available for the Deployment controller: the gate is closed.
@@ -45,6 +45,9 @@ pub enum Change {
     Delete {
         /// Its uid; none = it was not there any more, as far as could be seen.
         uid: Option<String>,
+        /// Applications that are no more, one of which it may still say that it is.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        formerly: Vec<ApplicationId>,
     },
     /// Set the size of one of its ReplicaSets: going back within a release, where
     /// the Deployment controller, its gate closed, leaves both alone.

@@ -170,6 +170,10 @@ pub struct Target {
     /// write nothing on it says whose it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted: Option<String>,
+    /// Applications of this name that are no more: the Deployment may still say that it
+    /// is one of them, where that was let go without it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub formerly: Vec<ApplicationId>,
     /// Seconds a pod must be Ready before it counts; none keeps the Deployment's.
     pub min_ready_seconds: Option<i32>,
     /// Seconds one batch may take.

@@ -47,8 +47,11 @@ const OWN: &str = r#"[
 ]"#;
 
 /// Our own parameters of EDAS' operations.
-const OWN_PARAMETERS: &[(&str, &[&str])] =
-    &[("DeployK8sApplication", &["AllowNoSurge", "DrainSeconds", "PlanHash"]), ("InsertK8sApplication", &["DrainSeconds"])];
+const OWN_PARAMETERS: &[(&str, &[&str])] = &[
+    ("DeleteK8sApplication", &["KeepDeployment"]),
+    ("DeployK8sApplication", &["AllowNoSurge", "DrainSeconds", "PlanHash"]),
+    ("InsertK8sApplication", &["DrainSeconds"]),
+];
 
 struct Contract {
     operations: Vec<Operation>,

@@ -201,11 +201,16 @@ pub async fn describe(State(edge): State<Edge>, call: Call) -> Result<Reply<Desc
     params(
         ("AppId" = String, Query, description = "The application's id. None of its orders may be open."),
         ("Force" = Option<bool>, Query, description = "Says nothing here: no application is protected from being deleted."),
+        ("KeepDeployment" = Option<bool>, Query, description = "Not of EDAS: `true` ends the application and leaves its Deployment and pods as they run; AdoptDeployment makes it one again. Refused while a release rests half way."),
     ),
     responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
 )]
 pub async fn delete(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
     call.params.boolean("Force")?;
+    if call.params.boolean("KeepDeployment")? == Some(true) {
+        let order = edge.service.forget(&call.caller, call.application()?).await?;
+        return Ok(ordered(&call, order));
+    }
     delete_any(State(edge), call).await
 }
 

@@ -129,7 +129,7 @@ pub const OFFERS: &[Offer] = &[
     Offer { operation: "DeleteApplicationScalingRule", reads: &["AppId", "ScalingRuleName"] },
     Offer { operation: "DeleteCluster", reads: &["ClusterId", "Mode"] },
     Offer { operation: "DeleteConfigTemplate", reads: &["Id"] },
-    Offer { operation: "DeleteK8sApplication", reads: &["AppId", "Force"] },
+    Offer { operation: "DeleteK8sApplication", reads: &["AppId", "Force", "KeepDeployment"] },
     Offer { operation: "DeleteK8sConfigMap", reads: &["ClusterId", "Namespace", "Name"] },
     Offer { operation: "DeleteK8sIngressRule", reads: &["ClusterId", "Namespace", "Name"] },
     Offer { operation: "DeleteK8sSecret", reads: &["ClusterId", "Namespace", "Name"] },

@@ -68,6 +68,7 @@ impl Service {
             most_missing: 0,
             replicas_before: None,
             adopted: None,
+            formerly: Vec::new(),
         };
         let adopt = Adopt {
             name: request.name.clone(),

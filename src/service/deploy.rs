@@ -109,6 +109,7 @@ impl Service {
             most_missing: 0,
             replicas_before: None,
             adopted: None,
+            formerly: Vec::new(),
         };
         if let Some(release) = request.release {
             let row = tx.find_release(application.id, Some(release), None).await?;

@@ -1,12 +1,17 @@
 //! Operating an application beside its releases: another number of pods, none, pods
 //! again, other pods of the same version, and its end.
 
+use serde_json::json;
+
 use super::{Caller, Error, Scale, Service, Start, check, deploy::Assembled};
-use crate::domain::{
-    ApplicationId, OrderId, Rejection,
-    application::Application,
-    order::{Kind, Snapshot, Source, Target},
-    plan::Strategy,
+use crate::{
+    domain::{
+        ApplicationId, OrderId, Rejection,
+        application::Application,
+        order::{Kind, Snapshot, Source, Target},
+        plan::Strategy,
+    },
+    store::{Event, NewOrder},
 };
 
 /// Seconds that a start may take (R23).
@@ -97,6 +102,7 @@ impl Service {
             replicas: None,
             replicas_before: None,
             adopted: None,
+            formerly: Vec::new(),
             min_ready_seconds: None,
             batch_timeout_seconds: timeout_seconds.unwrap_or(self.settings.batch_timeout_seconds),
             tolerance: self.settings.tolerance,
@@ -122,8 +128,52 @@ impl Service {
         let (application, _) = tx.lock_application(application).await?;
         let adopted = tx.adopted_deployment(application.id).await?;
         let order = self.sized(Kind::Delete, application, 0, None);
-        let target = Target { replicas: None, adopted, ..order.target };
+        let formerly = tx.former_applications(&order.application).await?;
+        let target = Target { replicas: None, adopted, formerly, ..order.target };
         self.accept(tx, caller, Assembled { target, ..order }, "Delete").await
+    }
+
+    /// Lets go of an application and leaves its Deployment as it runs: nothing is written
+    /// to the cluster, and the order that says so is over. The Deployment can be adopted
+    /// again, and what else was made for it stays, too.
+    ///
+    /// # Errors
+    /// As [`Service::scale`]; a release that rests half way, or is being brought to rest,
+    /// since its settings are borrowed.
+    pub async fn forget(&self, caller: &Caller, application: ApplicationId) -> Result<OrderId, Error> {
+        let mut tx = self.store.begin().await?;
+        if let Some(first) = self.answered(&mut tx, caller).await? {
+            return Ok(first);
+        }
+        let (application, _) = tx.lock_application(application).await?;
+        let (id, now, name) = (OrderId::new(), self.clock.now(), application.name.clone());
+        let order = self.sized(Kind::Delete, application, 0, None);
+        let row = NewOrder {
+            id,
+            application: order.application.id,
+            kind: order.kind,
+            strategy: order.strategy,
+            target: Target { replicas: None, ..order.target },
+            snapshot: None,
+            undoes: None,
+            description: "Delete, and keep the Deployment",
+            notes: &[],
+            created_by: &caller.name,
+            source: &caller.source,
+            replicas: 0,
+            resumes_at: 0,
+        };
+        tx.insert_order(&row, now).await?;
+        if !tx.forget_application(order.application.id, now).await? {
+            let reason = "a release rests half way, with settings of the Deployment borrowed: finish it or roll it back first";
+            return Err(Rejection::CannotWork { subject: "Deployment", reason: reason.into() }.into());
+        }
+        let message = format!("the Deployment {name} was left as it runs; adopting it makes it an application again");
+        tx.finish_at_once(id, &message, now).await?;
+        let event =
+            Event { actor: &caller.name, kind: "application.forgotten", cause: &message, detail: json!({ "request": caller.request_id }) };
+        tx.add_event(order.application.id, Some(id), now, event).await?;
+        self.answer(tx, caller, id).await
     }
 
     /// An order for `replicas` pods.
@@ -134,6 +184,7 @@ impl Service {
             replicas: Some(replicas),
             replicas_before: Some(application.replicas),
             adopted: None,
+            formerly: Vec::new(),
             min_ready_seconds: None,
             batch_timeout_seconds: timeout_seconds.unwrap_or(self.settings.batch_timeout_seconds),
             tolerance: self.settings.tolerance,

@@ -120,6 +120,7 @@ impl Service {
             most_missing: 0,
             replicas_before: None,
             adopted: None,
+            formerly: Vec::new(),
         }
     }
 

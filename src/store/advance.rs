@@ -285,6 +285,7 @@ impl Tx {
             replicas,
             replicas_before: order.target.replicas_before.and(order.target.replicas),
             adopted: None,
+            formerly: Vec::new(),
             min_ready_seconds: None,
             batch_timeout_seconds: order.target.batch_timeout_seconds,
             tolerance: order.target.tolerance,

@@ -224,6 +224,7 @@ impl Tx {
             replicas: None,
             replicas_before: None,
             adopted: None,
+            formerly: Vec::new(),
             min_ready_seconds: None,
             batch_timeout_seconds: 0,
             tolerance: Tolerance::default(),

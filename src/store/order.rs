@@ -10,6 +10,7 @@ use super::{
 };
 use crate::domain::{
     ApplicationId, BatchId, OrderId, Rejection,
+    application::Application,
     intent::Intent,
     order::{Batch, Kind, Order, Snapshot, State, Target},
     plan::Strategy,
@@ -125,6 +126,39 @@ impl Tx {
                 .fetch_optional(self.connection())
                 .await?;
         Ok(row.map(|row| OrderId(row.id)))
+    }
+
+    /// Applications of the same name in the same place that are no more.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn former_applications(&mut self, application: &Application) -> Result<Vec<ApplicationId>, StoreError> {
+        let former = sqlx::query_scalar!(
+            "/* former_applications */ SELECT id FROM application WHERE cluster_id = $1 AND namespace = $2 AND name = $3 AND deleted_at IS NOT NULL ORDER BY id",
+            application.cluster,
+            application.namespace,
+            application.name
+        )
+        .fetch_all(self.connection())
+        .await?;
+        Ok(former.into_iter().map(ApplicationId).collect())
+    }
+
+    /// Ends an application without its Deployment; false where a release rests half way
+    /// or is being brought to rest.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn forget_application(&mut self, application: ApplicationId, now: Timestamp) -> Result<bool, StoreError> {
+        let forgotten = sqlx::query!(
+            "/* forget_application */ UPDATE application SET deleted_at = $2 WHERE id = $1 AND resting_snapshot IS NULL
+                 AND NOT EXISTS (SELECT 1 FROM change_order WHERE application_id = $1 AND settling)",
+            application.0,
+            now.to_sqlx() as _
+        )
+        .execute(self.connection())
+        .await?;
+        Ok(forgotten.rows_affected() > 0)
     }
 
     /// Uid of the Deployment that the application was adopted with; none = it was

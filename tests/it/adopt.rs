@@ -10,13 +10,15 @@ use sluice::{
 };
 use sqlx::PgPool;
 
-use crate::support::{App, CLUSTER, batches, caller, creation, eventually, on_both_clusters};
+use crate::support::{App, CLUSTER, batches, caller, creation, eventually, manual, on_both_clusters};
 
 on_both_clusters!(
     an_adopted_deployment_stays_as_it_is_and_is_released_and_taken_back_exactly,
     creating_an_application_whose_deployment_is_there_adopts_it,
     what_is_not_there_or_taken_cannot_be_adopted,
     an_adopted_deployment_is_deleted_with_its_application_before_anything_was_written_to_it,
+    a_deployment_that_was_let_go_runs_on_and_is_adopted_released_and_deleted_again,
+    a_deployment_with_borrowed_settings_is_not_let_go,
 );
 
 /// A Deployment with settings of its own and a container that does not bear its name.
@@ -116,4 +118,45 @@ async fn an_adopted_deployment_is_deleted_with_its_application_before_anything_w
     assert_eq!(app.end_of(order).await.state, State::Succeeded);
     assert!(app.deployments().get_opt("web").await.unwrap().is_none());
     assert!(app.service.applications(None).await.unwrap().is_empty());
+}
+
+async fn a_deployment_that_was_let_go_runs_on_and_is_adopted_released_and_deleted_again(app: App) {
+    let application = app.create("web", 2).await;
+    let adopt_again = async || {
+        let (application, _) =
+            eventually(async || app.service.adopt(&caller(), adoption(&app, "web")).await.map_err(|why| why.to_string())).await;
+        application
+    };
+    let seen = async || app.deployments().get("web").await.unwrap();
+    let before = seen().await;
+    let order = app.service.forget(&caller(), application).await.unwrap();
+    let order = app.service.order(order).await.unwrap();
+    assert_eq!((order.kind, order.state), (Kind::Delete, State::Succeeded), "{order:#?}");
+    assert!(app.service.application(application).await.is_err(), "the application is no more");
+    let again = adopt_again().await;
+    assert_eq!((seen().await.spec, seen().await.metadata.uid), (before.spec.clone(), before.metadata.uid.clone()));
+
+    let order = app.deploy(again, "shop/web:2.0", batches(2)).await;
+    assert_eq!(app.end_of(order).await.state, State::Succeeded);
+    app.service.forget(&caller(), again).await.unwrap();
+    // Nothing was written for this one: the Deployment still says that it is the one before.
+    let last = adopt_again().await;
+    let order = app.service.delete(&caller(), last).await.unwrap();
+    let order = app.end_of(order).await;
+    assert_eq!(order.state, State::Succeeded, "{order:#?}");
+    assert!(app.deployments().get_opt("web").await.unwrap().is_none(), "{order:#?}");
+}
+
+async fn a_deployment_with_borrowed_settings_is_not_let_go(app: App) {
+    let application = app.create("web", 2).await;
+    let order = app.deploy(application, "shop/web:2.0", manual(2)).await;
+    let refused = app.service.forget(&caller(), application).await.unwrap_err().to_string();
+    assert!(refused.contains("is still running"), "{refused}");
+    app.order_when(order, |order| order.state == State::WaitingConfirmation).await;
+    app.service.abort(&caller(), order).await.unwrap();
+    let refused = app.service.forget(&caller(), application).await.unwrap_err().to_string();
+    assert!(refused.contains("rests half way"), "{refused}");
+    let back = app.service.roll_back(&caller(), order).await.unwrap();
+    assert_eq!(app.end_of(back).await.state, State::Succeeded);
+    app.service.forget(&caller(), application).await.unwrap();
 }

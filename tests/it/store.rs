@@ -61,6 +61,7 @@ async fn order(store: &Store, application: ApplicationId, strategy: Strategy) ->
             most_missing: 0,
             replicas_before: None,
             adopted: None,
+            formerly: Vec::new(),
         },
         snapshot: None,
         undoes: None,

@@ -22,8 +22,9 @@ pub(super) fn decide(order: &Order, observation: &Observation, now: Timestamp) -
         Observation::Present(view) => Some(&**view),
     };
     let own = shown.filter(|view| match &view.application {
-        Some(application) => *application == order.application.to_string(),
-        None => order.target.adopted.as_ref() == Some(&view.uid),
+        Some(application) if *application == order.application.to_string() => true,
+        Some(application) if !order.target.formerly.iter().any(|former| former.to_string() == *application) => false,
+        _ => order.target.adopted.as_ref() == Some(&view.uid),
     });
     match order.step {
         Step::Start => begin(order, own),
@@ -49,7 +50,10 @@ fn begin(order: &Order, own: Option<&DeploymentView>) -> Decision {
         None => format!("the Deployment {} is gone already", order.name),
     };
     Move::new(order, State::Running, Step::Delete)
-        .with(Change::Delete { uid: own.map(|own| own.uid.clone()).or(order.target.adopted.clone()) })
+        .with(Change::Delete {
+            uid: own.map(|own| own.uid.clone()).or(order.target.adopted.clone()),
+            formerly: order.target.formerly.clone(),
+        })
         .batch(0, State::Running, Some(0), message.clone())
         .because(message)
         .decided()
@@ -58,7 +62,7 @@ fn begin(order: &Order, own: Option<&DeploymentView>) -> Decision {
 /// Whether this is the very Deployment that is being deleted.
 fn is_meant(order: &Order, own: &DeploymentView) -> bool {
     match order.intent.as_ref().map(|intent| &intent.change) {
-        Some(Change::Delete { uid: Some(uid) }) => *uid == own.uid,
+        Some(Change::Delete { uid: Some(uid), .. }) => *uid == own.uid,
         _ => true,
     }
 }

@@ -96,6 +96,7 @@ fn accepted(kind: Kind, strategy: Strategy, replicas: i32) -> Order {
             most_missing: 0,
             replicas_before: None,
             adopted: None,
+            formerly: Vec::new(),
         },
         snapshot: None,
         intent: None,

@@ -69,6 +69,7 @@ fn proposal(batches: i32) -> Proposal {
             most_missing: 0,
             replicas_before: None,
             adopted: None,
+            formerly: Vec::new(),
         },
         snapshot: None,
         allows_no_surge: false,

@@ -14,7 +14,7 @@ fn deleting(step: Step, uid: Option<&str>) -> Order {
     if step != Step::Start {
         (order.state, order.step) = (State::Running, step);
         (order.batches[0].state, order.batches[0].started_at) = (State::Running, Some(at(0)));
-        let change = Change::Delete { uid: uid.map(str::to_owned) };
+        let change = Change::Delete { uid: uid.map(str::to_owned), formerly: Vec::new() };
         order.intent = Some(Intent { change, applied: Some(0) });
     }
     order
@@ -37,7 +37,7 @@ fn the_very_deployment_that_is_seen_is_written_down_before_it_is_deleted() {
     assert_waits(&decide(&order, &Observation::Unknown, at(SOON)), None);
     let step = moved(decide(&order, &own(&order, "u1"), at(SOON)));
     assert_eq!((step.state, step.step, step.roll_back, step.settles), (State::Running, Step::Delete, false, false));
-    assert_eq!(step.change, Some(Change::Delete { uid: Some("u1".into()) }));
+    assert_eq!(step.change, Some(Change::Delete { uid: Some("u1".into()), formerly: Vec::new() }));
     assert_eq!(step.message, "deleting the Deployment web with 10 pods");
 }
 
@@ -46,11 +46,28 @@ fn an_adopted_deployment_on_which_nothing_says_whose_it_is_is_known_by_its_uid()
     let mut order = deleting(Step::Start, None);
     order.target.adopted = Some("foreign".into());
     let step = moved(decide(&order, &foreign(None), at(SOON)));
-    assert_eq!(step.change, Some(Change::Delete { uid: Some("foreign".into()) }));
+    assert_eq!(step.change, Some(Change::Delete { uid: Some("foreign".into()), formerly: Vec::new() }));
     order.target.adopted = Some("before".into());
     let step = moved(decide(&order, &foreign(None), at(SOON)));
     assert_eq!(step.message, "the Deployment web is gone already");
-    assert_eq!(step.change, Some(Change::Delete { uid: Some("before".into()) }), "that very one, should the view be behind");
+    assert_eq!(
+        step.change,
+        Some(Change::Delete { uid: Some("before".into()), formerly: Vec::new() }),
+        "that very one, should the view be behind"
+    );
+}
+
+#[test]
+fn an_adopted_deployment_may_still_say_that_it_is_an_application_that_is_no_more() {
+    let (former, other) = (ApplicationId::new(), ApplicationId::new());
+    let mut order = deleting(Step::Start, None);
+    (order.target.adopted, order.target.formerly) = (Some("foreign".into()), vec![former]);
+    let said = |application: ApplicationId| moved(decide(&order, &foreign(Some(application.to_string())), at(SOON))).message;
+    assert!(said(former).starts_with("deleting the Deployment web"), "{}", said(former));
+    assert_eq!(said(other), "the Deployment web is gone already");
+    let unadopted = Order { target: Target { adopted: None, ..order.target.clone() }, ..order.clone() };
+    let step = moved(decide(&unadopted, &foreign(Some(former.to_string())), at(SOON)));
+    assert_eq!(step.message, "the Deployment web is gone already", "a name alone is not enough");
 }
 
 #[rstest]
@@ -59,7 +76,7 @@ fn an_adopted_deployment_on_which_nothing_says_whose_it_is_is_known_by_its_uid()
 #[case::of_another(foreign(Some(ApplicationId::new().to_string())))]
 fn one_that_is_gone_already_is_deleted_all_the_same_as_the_view_may_be_behind(#[case] observation: Observation) {
     let step = moved(decide(&deleting(Step::Start, None), &observation, at(SOON)));
-    assert_eq!((step.step, step.change), (Step::Delete, Some(Change::Delete { uid: None })));
+    assert_eq!((step.step, step.change), (Step::Delete, Some(Change::Delete { uid: None, formerly: Vec::new() })));
     assert_eq!(step.message, "the Deployment web is gone already");
 }
 
