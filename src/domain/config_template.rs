@@ -2,17 +2,13 @@
 //!
 //! Says what they may be. What they hold may be secret: no error quotes it.
 
-use quick_xml::{Reader, events::Event};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
-use super::Rejection;
-
-/// Most characters of a name.
-pub const LONGEST_NAME: usize = 64;
-/// Most characters of a description.
-pub const LONGEST_DESCRIPTION: usize = 255;
-/// Most characters of a content.
-pub const LONGEST_CONTENT: usize = 65_536;
+use super::{
+    Rejection,
+    limits::{TEMPLATE_CONTENT, TEMPLATE_DESCRIPTION, TEMPLATE_NAME},
+    notation::{self, Breadth},
+};
 
 /// What a content is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,18 +47,18 @@ impl ConfigTemplate {
     /// # Errors
     /// Names what is wrong; the content is not shown.
     pub fn check(&self) -> Result<(), Rejection> {
-        let fits = (1..=LONGEST_NAME).contains(&self.name.chars().count()) && !self.name.chars().any(char::is_control);
+        let fits = (1..=TEMPLATE_NAME).contains(&self.name.chars().count()) && !self.name.chars().any(char::is_control);
         if !fits {
-            let allowed = format!("must have 1 to {LONGEST_NAME} characters, in one line");
+            let allowed = format!("must have 1 to {TEMPLATE_NAME} characters, in one line");
             return Err(Rejection::invalid("Name", &self.name, allowed));
         }
-        if self.description.chars().count() > LONGEST_DESCRIPTION {
-            let allowed = format!("must have at most {LONGEST_DESCRIPTION} characters");
+        if self.description.chars().count() > TEMPLATE_DESCRIPTION {
+            let allowed = format!("must have at most {TEMPLATE_DESCRIPTION} characters");
             return Err(Rejection::invalid("Description", &self.description, allowed));
         }
         let refuse = |allowed: String| Err(Rejection::invalid("Content", "(not shown)", allowed));
-        if !(1..=LONGEST_CONTENT).contains(&self.content.chars().count()) {
-            return refuse(format!("must have 1 to {LONGEST_CONTENT} characters"));
+        if !(1..=TEMPLATE_CONTENT).contains(&self.content.chars().count()) {
+            return refuse(format!("must have 1 to {TEMPLATE_CONTENT} characters"));
         }
         self.format.fault(&self.content).map_or(Ok(()), |fault| refuse(format!("must be in the format that is given, and {fault}")))
     }
@@ -73,46 +69,17 @@ impl Format {
     fn fault(self, content: &str) -> Option<String> {
         match self {
             Self::Json => {
+                if let Err(limit) = notation::hold_json(content, Breadth::Whole) {
+                    return Some(limit);
+                }
                 let error = serde_json::from_str::<IgnoredAny>(content).err()?;
                 Some(format!("it is no JSON: line {}, column {}", error.line(), error.column()))
             }
-            Self::Yaml => {
-                let error = serde_saphyr::from_multiple::<IgnoredAny>(content).err()?;
-                let place = error.location().map(|at| format!(": line {}, column {}", at.line(), at.column()));
-                Some(format!("it is no YAML{}", place.unwrap_or_default()))
-            }
-            Self::Xml => {
-                let offset = xml_fault(content)?;
-                let line = content.bytes().take(offset).filter(|it| *it == b'\n').count() + 1;
-                Some(format!("it is no XML: line {line}"))
-            }
+            Self::Yaml => notation::yaml_documents::<IgnoredAny>(content).err(),
+            Self::Xml => notation::xml_fault(content),
             Self::Properties | Self::KeyValue | Self::Custom => None,
         }
     }
-}
-
-/// Where, in bytes, `content` stops being XML; none = it is well-formed.
-fn xml_fault(content: &str) -> Option<usize> {
-    let mut reader = Reader::from_str(content);
-    let (mut open, mut roots) = (0_usize, 0_usize);
-    loop {
-        let is_outside = open == 0;
-        match reader.read_event() {
-            Ok(Event::Start(_)) => {
-                roots += usize::from(is_outside);
-                open += 1;
-            }
-            Ok(Event::Empty(_)) => roots += usize::from(is_outside),
-            // The reader holds ends to their beginnings.
-            Ok(Event::End(_)) => open = open.saturating_sub(1),
-            Ok(Event::Text(text)) if is_outside && !text.iter().all(u8::is_ascii_whitespace) => break,
-            Ok(Event::CData(_) | Event::GeneralRef(_)) if is_outside => break,
-            Ok(Event::Eof) if open == 0 && roots == 1 => return None,
-            Ok(Event::Eof) | Err(_) => break,
-            Ok(_) => {}
-        }
-    }
-    usize::try_from(reader.error_position().max(reader.buffer_position())).ok()
 }
 
 #[cfg(test)]
@@ -159,7 +126,7 @@ mod tests {
 
     #[test]
     fn names_descriptions_and_contents_have_their_lengths() {
-        let fine = template(Format::Custom, &"ü".repeat(LONGEST_CONTENT));
+        let fine = template(Format::Custom, &"ü".repeat(TEMPLATE_CONTENT));
         let fine = ConfigTemplate { name: "ü".repeat(64), description: "ü".repeat(255), ..fine };
         assert_eq!(fine.check(), Ok(()));
         for (wrong, says) in [
@@ -167,7 +134,7 @@ mod tests {
             (ConfigTemplate { name: String::new(), ..fine.clone() }, "parameter Name has the value (empty)"),
             (ConfigTemplate { name: "a\nb".into(), ..fine.clone() }, "in one line"),
             (ConfigTemplate { description: "x".repeat(256), ..fine.clone() }, "parameter Description"),
-            (ConfigTemplate { content: "x".repeat(LONGEST_CONTENT + 1), ..fine.clone() }, "must have 1 to 65536 characters"),
+            (ConfigTemplate { content: "x".repeat(TEMPLATE_CONTENT + 1), ..fine.clone() }, "must have 1 to 65536 characters"),
             (ConfigTemplate { content: String::new(), ..fine }, "parameter Content has the value (not shown)"),
         ] {
             let said = wrong.check().unwrap_err().to_string();

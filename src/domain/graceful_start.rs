@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     java::container_at,
+    notation,
     spec::{LEFT_AFTER_DRAIN, drain, object_at},
 };
 
@@ -118,7 +119,7 @@ impl GracefulStart {
     /// The rule of a pod template.
     #[must_use]
     pub fn of(template: &Value) -> Option<Self> {
-        serde_json::from_str(template["metadata"]["annotations"][GRACEFUL_START_ANNOTATION].as_str()?).ok()
+        notation::kept_json(template["metadata"]["annotations"][GRACEFUL_START_ANNOTATION].as_str()?)
     }
 
     /// Seconds of warm-up that a release waits for; 0 while the rule is off.

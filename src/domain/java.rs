@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
+    notation,
     package::{Label, PackageKind, PackageUrl},
     runtime::Runtime,
     spec::{EnvVar, Field},
@@ -113,7 +114,7 @@ impl Running {
     pub fn of(template: &Value) -> Option<Self> {
         let text = template.pointer("/metadata/annotations")?.get(PACKAGE_ANNOTATION)?.as_str()?;
         fetcher_of(template)?;
-        serde_json::from_str(text).ok()
+        notation::kept_json(text)
     }
 
     /// The command that starts it. What the container has as `args` goes to the program.

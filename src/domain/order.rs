@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ApplicationId, BatchId, OrderId, ReleaseId, intent::Intent, plan::Strategy, spec::SpecChange};
+use super::{ApplicationId, BatchId, OrderId, ReleaseId, intent::Intent, notation, plan::Strategy, spec::SpecChange};
 
 /// What an order does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -242,7 +242,7 @@ impl Settings {
     /// The user's settings as kept on the Deployment `live` while Sluice borrows the fields.
     #[must_use]
     pub fn kept_on(live: &Value) -> Option<Self> {
-        serde_json::from_str(live["metadata"]["annotations"][KEPT].as_str()?).ok()
+        notation::kept_json(live["metadata"]["annotations"][KEPT].as_str()?)
     }
 }
 

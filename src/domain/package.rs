@@ -18,8 +18,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use url::{Host, Url};
 
-/// Longest address that is read, in characters.
-const LONGEST_URL: usize = 8192;
+use super::limits::PACKAGE_URL;
 
 /// What kind of package it is. The words are those of EDAS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +57,7 @@ pub struct Label {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Refused {
     /// It is no address.
-    #[error("must be an address such as https://host/path/app.jar, of at most {LONGEST_URL} characters")]
+    #[error("must be an address such as https://host/path/app.jar, of at most {PACKAGE_URL} bytes")]
     Unreadable,
     /// What stands behind `#` is no checksum.
     #[error("behind '#' only a checksum may stand: sha256=<64 hex digits> or md5=<32 hex digits>")]
@@ -155,7 +154,7 @@ impl PackageUrl {
 impl FromStr for PackageUrl {
     type Err = Refused;
     fn from_str(text: &str) -> Result<Self, Refused> {
-        if text.len() > LONGEST_URL || text.chars().any(char::is_control) {
+        if text.len() > PACKAGE_URL || text.chars().any(char::is_control) {
             return Err(Refused::Unreadable);
         }
         let mut url = Url::parse(text.trim()).map_err(|_| Refused::Unreadable)?;

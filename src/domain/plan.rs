@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Rejection;
+use super::{Rejection, limits::BATCHES};
 
 /// How batches follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,12 +50,25 @@ impl Strategy {
     /// Everything in one batch.
     pub const ALL_AT_ONCE: Self = Self { canary: 0, batches: 1, pace: Pace::Automatic { wait_minutes: 0 } };
 
+    /// Checks the strategy of a new order: its number of batches, and as [`Self::fits`].
+    ///
+    /// # Errors
+    /// [`Rejection::Invalid`] naming `UpdateStrategy`: more than [`BATCHES`], or what
+    /// [`Self::fits`] refuses.
+    pub fn check(&self, replicas: i32) -> Result<(), Rejection> {
+        if self.batches > BATCHES {
+            let allowed = format!("a release has at most {BATCHES} batches");
+            return Err(Rejection::invalid("UpdateStrategy", format!("batch {}", self.batches), allowed));
+        }
+        self.fits(replicas)
+    }
+
     /// Checks the strategy against the number of instances.
     ///
     /// # Errors
     /// [`Rejection::Invalid`] naming `UpdateStrategy`: 0 batches, more batches
     /// than instances, or a canary over half of them.
-    pub fn check(&self, replicas: i32) -> Result<(), Rejection> {
+    pub fn fits(&self, replicas: i32) -> Result<(), Rejection> {
         let refuse = |value: String, allowed: String| Err(Rejection::invalid("UpdateStrategy", value, allowed));
         if self.batches < 1 {
             return refuse(format!("batch {}", self.batches), "the number of batches must be 1 or more".into());
@@ -175,6 +188,8 @@ mod tests {
 
     #[rstest]
     #[case(0, 0, 10, "batch 0")]
+    #[case(0, 101, 100_000, "at most 100 batches")]
+    #[case(1, 43_200, 100_000, "at most 100 batches")]
     #[case(0, -1, 10, "batch -1")]
     #[case(0, 11, 10, "at most 10 batches")]
     #[case(0, 2, 1, "at most 1 batches")]

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
-    java,
+    java, notation,
     spec::{Field, object_at, object_in},
 };
 
@@ -163,7 +163,7 @@ impl PodChange {
         }
         let mut given = template
             .pointer("/metadata/annotations")
-            .and_then(|all| serde_json::from_str::<Given>(all.get(GIVEN_ANNOTATION)?.as_str()?).ok())
+            .and_then(|all| notation::kept_json::<Given>(all.get(GIVEN_ANNOTATION)?.as_str()?))
             .unwrap_or_default();
         let before = given.clone();
         replace_pairs(object_at(template, &["metadata", "annotations"]), &mut given.annotations, &self.annotations);

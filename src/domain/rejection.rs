@@ -6,7 +6,28 @@
 
 use thiserror::Error;
 
-use super::{ApplicationId, OrderId};
+use super::{
+    ApplicationId, OrderId,
+    limits::{SAID, SHOWN},
+};
+
+/// Parameters that hold what runs and with what, passwords often: no error repeats their values.
+const HIDDEN: &[&str] = &[
+    "Annotations",
+    "Args",
+    "Command",
+    "CommandArgs",
+    "Content",
+    "InitContainers",
+    "JavaStartUpConfig",
+    "PostStart",
+    "PreStop",
+    "ResourceContent",
+    "Sidecars",
+];
+
+/// What an error shows in place of a value that it does not repeat.
+pub const NOT_SHOWN: &str = "(not shown)";
 
 /// The caller asked for something that is not allowed. Nothing was written.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -22,16 +43,16 @@ pub enum Rejection {
         allowed: String,
     },
     /// No such application. Clients match the words `does not exist` (R9).
-    #[error("the application {0} does not exist")]
+    #[error("the application {} does not exist", shortened(.0))]
     UnknownApplication(String),
     /// No such change order.
-    #[error("the change order {0} does not exist")]
+    #[error("the change order {} does not exist", shortened(.0))]
     UnknownOrder(String),
     /// No such batch.
-    #[error("the batch {0} does not exist")]
+    #[error("the batch {} does not exist", shortened(.0))]
     UnknownBatch(String),
     /// No such version in the application's history.
-    #[error("the version {version} of application {application} does not exist in its history")]
+    #[error("the version {} of application {application} does not exist in its history", shortened(.version))]
     UnknownVersion {
         /// The application asked about.
         application: ApplicationId,
@@ -39,13 +60,16 @@ pub enum Rejection {
         version: String,
     },
     /// No such cluster.
-    #[error("the cluster {0} does not exist")]
+    #[error("the cluster {} does not exist", shortened(.0))]
     UnknownCluster(String),
     /// No such config template.
     #[error("the config template {0} does not exist")]
     UnknownConfigTemplate(i64),
     /// The cluster was removed by a client.
-    #[error("the cluster {0} does not exist: DeleteCluster removed it, and ImportK8sCluster or the next application on it brings it back")]
+    #[error(
+        "the cluster {} does not exist: DeleteCluster removed it, and ImportK8sCluster or the next application on it brings it back",
+        shortened(.0)
+    )]
     RemovedCluster(String),
     /// Applications are on the cluster.
     #[error("the cluster {id} is in use: {applications} application(s) are on it; delete them first")]
@@ -56,10 +80,10 @@ pub enum Rejection {
         applications: i64,
     },
     /// No such EDAS namespace that somebody described.
-    #[error("the namespace {0} does not exist")]
+    #[error("the namespace {} does not exist", shortened(.0))]
     UnknownRegion(String),
     /// Applications are in the EDAS namespace.
-    #[error("the namespace {name} is in use: {applications} application(s) are in it")]
+    #[error("the namespace {} is in use: {applications} application(s) are in it", shortened(.name))]
     RegionInUse {
         /// Its name.
         name: String,
@@ -70,7 +94,7 @@ pub enum Rejection {
     #[error("this server keeps no packages, since its setting --package-store (SLUICE_PACKAGE_STORE) is not made")]
     NoPackageStore,
     /// The application's name is taken in its namespace.
-    #[error("an application named {name} exists already in namespace {namespace}")]
+    #[error("an application named {} exists already in namespace {}", shortened(.name), shortened(.namespace))]
     NameTaken {
         /// The name asked for.
         name: String,
@@ -102,7 +126,7 @@ pub enum Rejection {
         reason: String,
     },
     /// Nobody asked lately whether this can be released.
-    #[error("a precheck of {name} in namespace {namespace} does not exist: start one first")]
+    #[error("a precheck of {} in namespace {} does not exist: start one first", shortened(.name), shortened(.namespace))]
     UnknownPrecheck {
         /// The Kubernetes namespace.
         namespace: String,
@@ -118,7 +142,7 @@ pub enum Rejection {
         reason: String,
     },
     /// The application has no Deployment on the cluster (yet, or any more).
-    #[error("the application {name} has no Deployment in namespace {namespace} now")]
+    #[error("the application {} has no Deployment in namespace {} now", shortened(.name), shortened(.namespace))]
     NoDeployment {
         /// The Kubernetes namespace.
         namespace: String,
@@ -148,18 +172,38 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// A value that is not allowed; long values are cut to 200 characters.
+    /// A value that is not allowed; what is long is cut, and what may be secret is not shown.
     #[must_use]
     pub fn invalid(parameter: &str, value: impl ToString, allowed: impl Into<String>) -> Self {
-        let value = value.to_string();
-        let mut shown: String = value.chars().filter(|c| !c.is_control()).take(200).collect();
-        if value.chars().count() > 200 {
-            shown.push('…');
+        let shown = if Self::hides(parameter) { NOT_SHOWN.to_owned() } else { shortened(&value.to_string()) };
+        Self::Invalid {
+            parameter: shortened(parameter),
+            value: if shown.is_empty() { "(empty)".to_owned() } else { shown },
+            allowed: cut(&allowed.into(), SAID),
         }
-        if shown.is_empty() {
-            shown.push_str("(empty)");
-        }
-        Self::Invalid { parameter: parameter.into(), value: shown, allowed: allowed.into() }
+    }
+
+    /// Whether no error repeats what was given as `parameter`.
+    #[must_use]
+    pub fn hides(parameter: &str) -> bool {
+        HIDDEN.contains(&parameter.split('.').next().unwrap_or(parameter))
+    }
+}
+
+/// The beginning of a text from outside, as an error shows it: without control characters.
+#[must_use]
+pub fn shortened(text: &str) -> String {
+    let mut shown: String = text.chars().filter(|c| !c.is_control()).take(SHOWN).collect();
+    if text.chars().nth(SHOWN).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
     }
 }
 

@@ -8,7 +8,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use super::{CredentialId, package::PackageUrl};
+use super::{CredentialId, limits::OBJECT_KEY, package::PackageUrl};
 
 /// What every key begins with.
 pub const ROOT: &str = "sluice-packages";
@@ -18,13 +18,10 @@ pub const ROOT: &str = "sluice-packages";
 /// that no other address can be taken for one of these.
 pub const HOST: &str = "packages.sluice.invalid";
 
-/// Longest key, in bytes, as in OSS.
-const LONGEST: usize = 1023;
-
 /// Why a text is no key that anything can be uploaded under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "a key is a credential's KeyPrefix, a slash and a path, of at most {LONGEST} bytes, without empty parts, '.', '..', backslashes and control characters"
+    "a key is a credential's KeyPrefix, a slash and a path, of at most {OBJECT_KEY} bytes, without empty parts, '.', '..', backslashes and control characters"
 )]
 pub struct WrongKey;
 
@@ -46,7 +43,7 @@ impl ObjectKey {
         let (root, prefix, rest) = (parts.next(), parts.next(), parts.next());
         let credential = prefix.and_then(|prefix| prefix.parse::<CredentialId>().ok().filter(|id| id.to_string() == prefix));
         match (root, credential, rest) {
-            (Some(ROOT), Some(credential), Some(rest)) if text.len() <= LONGEST && rest.split('/').all(is_part) => {
+            (Some(ROOT), Some(credential), Some(rest)) if text.len() <= OBJECT_KEY && rest.split('/').all(is_part) => {
                 Ok(Self { text: text.into(), credential })
             }
             _ => Err(WrongKey),

@@ -4,6 +4,8 @@
 //! the misspelt `Applcation` (R12), with two fields of different types: each SDK
 //! generation reads one of them and refuses the other's types.
 
+use std::collections::HashSet;
+
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -221,7 +223,7 @@ pub struct ApplicationCommon {
 pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<ApplicationListReply>, ApiError> {
     let params = &call.params;
     let page = Page::read(params, i32::MAX)?;
-    let ids = match params.json::<Vec<String>>("AppIds", r#"allowed is a JSON list of ids ["a","b"]"#)? {
+    let ids = match params.json::<HashSet<String>>("AppIds", r#"allowed is a JSON list of ids ["a","b"]"#)? {
         Field::Set(ids) => Some(ids),
         Field::Keep | Field::Clear => None,
     };

@@ -1,8 +1,8 @@
 //! Who is calling: every EDAS request passes through here before its handler.
 //!
 //! Order of checks: the operation exists, the body and the query can be read,
-//! the claim is well formed and within the window, the key exists, the signature
-//! is right, the key is enabled, the operation is offered. What makes a
+//! the claim is well formed and within the window, the key exists, the body has its
+//! digest and the signature is right, the key is enabled, the operation is offered. What makes a
 //! repeated request the same one (R25) is worked out here and judged by the
 //! service, in the transaction that makes the change. Secrets and signatures
 //! never reach the log.
@@ -28,10 +28,13 @@ use super::{
     params::Params,
     signature::{Claim, Policy, Refusal, SignedRequest},
 };
-use crate::service::{Caller, RequestIdentity};
+use crate::{
+    domain::limits,
+    service::{Caller, RequestIdentity},
+};
 
 /// Largest body that is accepted, in bytes.
-pub const BODY_LIMIT: usize = 1 << 20;
+pub const BODY_LIMIT: usize = limits::BODY;
 
 /// How much of a body that is too long is still read, so that the client gets
 /// to see the answer instead of a broken connection.
@@ -61,7 +64,7 @@ pub async fn admit(
     let key = edge.service.key(&claim.key_id).await?.ok_or(Refusal::UnknownKey)?;
     // Only now: what was sent as the id of an unknown key may be anything, a secret even.
     tracing::Span::current().record("key.id", &claim.key_id);
-    claim.verify(&key.secret)?;
+    claim.verify(signed, &key.secret)?;
     if !key.enabled {
         return Err(Refusal::DisabledKey.into());
     }

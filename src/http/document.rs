@@ -20,6 +20,7 @@ use super::{
     contract, family, offered,
     reply::{BusinessError, GatewayError},
 };
+use crate::domain::limits;
 
 /// What the document holds besides the routes.
 #[derive(OpenApi)]
@@ -61,11 +62,12 @@ pub(super) fn complete(document: &mut Document) {
     if let Some(components) = &mut document.components {
         components.security_schemes.insert(SCHEME.into(), RefOr::T(SecurityScheme::ApiKey(ApiKey::Header(scheme))));
     }
-    document.info.description.get_or_insert_default().push_str(&format!("\n\n{}", family::described()));
+    document.info.description.get_or_insert_default().push_str(&format!("\n\n{}\n\n{}", limits::described(), family::described()));
     share_parameters(document);
     let items = document.paths.paths.iter_mut().filter(|(path, _)| path.starts_with("/pop/") || path.starts_with("/sluice/"));
     for operation in items.flat_map(|(_, item)| operations(item)) {
         tell_refused(operation);
+        tell_limits(operation);
         move_to_form(operation);
         operation.security = Some(vec![SecurityRequirement::new(SCHEME, Vec::<String>::new())]);
         may_fail(operation);
@@ -94,6 +96,18 @@ fn tell_refused(operation: &mut Operation) {
         let text = format!("Refused by name, unless empty or false: {}.", refused.join(", "));
         let description = operation.description.take().map(|before| format!("{before}\n\n{text}"));
         operation.description = Some(description.unwrap_or(text));
+    }
+}
+
+/// How many items its lists and how many batches its strategies may have, behind what they are about.
+fn tell_limits(operation: &mut Operation) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        let RefOr::T(parameter) = parameter else { continue };
+        let list = limits::LISTS.iter().find(|(name, _)| *name == parameter.name).map(|(_, most)| format!("At most {most} items."));
+        let batches = (parameter.name == "UpdateStrategy").then(|| format!("At most {} batches.", limits::BATCHES));
+        if let Some(limit) = list.or(batches) {
+            parameter.description = Some(format!("{} {limit}", parameter.description.take().unwrap_or_default()).trim_start().to_owned());
+        }
     }
 }
 
@@ -134,8 +148,8 @@ fn may_fail(operation: &mut Operation) {
     let failures = [
         ("400", "The signature, a nonce or date, or a parameter's form is refused; Code says which."),
         ("404", "No such operation or access key."),
-        ("413", "The body is too long."),
-        ("414", "The request line is longer than 64 KiB."),
+        ("413", "The body is too long: see the limits."),
+        ("414", "The request line is too long: see the limits."),
         ("500", "An error of the server."),
         ("503", "The server cannot serve now; try again later."),
     ];

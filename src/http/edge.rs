@@ -21,13 +21,14 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{Edge, contract, error::ApiError, params::Params, reply};
+use crate::domain::{limits, rejection::shortened};
 
 /// Most bytes of a request line that are accepted (method, target, version and
 /// line end): 64 KiB.
-pub const LINE_LIMIT: usize = 64 << 10;
+pub const LINE_LIMIT: usize = limits::LINE;
 
 /// Most bytes of the target, so that the line stays within [`LINE_LIMIT`].
-pub const TARGET_LIMIT: usize = LINE_LIMIT - 16;
+pub const TARGET_LIMIT: usize = limits::TARGET;
 
 /// The response header with the request's id.
 const REQUEST_ID_HEADER: &str = "x-acs-request-id";
@@ -42,7 +43,7 @@ pub async fn answer(State(edge): State<Edge>, mut request: Request, next: Next) 
     let operation = contract::find(request.method(), request.uri().path());
     let name = operation.map_or("", |it| it.name.as_str());
     name_host(&mut request);
-    let host = request.headers().get(HOST).map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned()).unwrap_or_default();
+    let host = request.headers().get(HOST).map(|host| shortened(&String::from_utf8_lossy(host.as_bytes()))).unwrap_or_default();
     let span = tracing::info_span!("request", request.id = %id, operation = name, key.id = tracing::field::Empty);
     request.extensions_mut().insert(RequestId(id.clone()));
 

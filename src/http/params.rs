@@ -7,19 +7,27 @@
 //! parameter, its value and what is allowed. Control characters are in no value:
 //! nothing could store or show all of them. Knows no operation.
 
-use std::ops::RangeInclusive;
+use std::{collections::HashSet, ops::RangeInclusive};
 
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
-use crate::domain::{Rejection, spec::Field};
+use crate::domain::{
+    Rejection,
+    limits::{NAME_DEPTH, PARAMETER_NAME, PARAMETERS},
+    notation,
+    rejection::NOT_SHOWN,
+    spec::Field,
+};
 
-/// Parameters whose values may hold a password: no error shows them.
-const SECRET: &[&str] = &["Content", "Data", "Envs", "PackageUrl", "ResourceContent"];
+/// Parameters whose values may hold a password: no error about their form shows them.
+/// Others are in no error at all ([`Rejection::invalid`]).
+const SECRET: &[&str] = &["Data", "Envs", "PackageUrl"];
 
-/// A request's parameters in the order sent; no name is there twice.
+/// A request's parameters in the order sent; no name is there twice, and there are at
+/// most [`PARAMETERS`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Params(Vec<(String, String)>);
 
@@ -28,23 +36,28 @@ impl Params {
     /// `=` has the empty value.
     ///
     /// # Errors
-    /// Text that is not UTF-8 or has control characters, or a name that is there
-    /// more than once: which of the two was meant cannot be told.
+    /// More parameters than may be, before any of them is decoded; a name that is too
+    /// long or leads too deep; text that is not UTF-8 or has control characters; or a
+    /// name that is there more than once: which of the two was meant cannot be told.
     pub fn parse(encoded: &str) -> Result<Self, ApiError> {
-        let mut pairs: Vec<(String, String)> = Vec::new();
-        for pair in encoded.split('&').filter(|pair| !pair.is_empty()) {
+        let given = || encoded.split('&').filter(|pair| !pair.is_empty());
+        // One past the limit is enough to know.
+        let count = given().take(PARAMETERS + 1).count();
+        if count > PARAMETERS {
+            return Err(too_many());
+        }
+        let mut pairs: Vec<(String, String)> = Vec::with_capacity(count);
+        let mut names: HashSet<String> = HashSet::with_capacity(count);
+        for pair in given() {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let name = decode(name).ok_or_else(|| ApiError::unreadable("The name of a parameter is not percent-encoded UTF-8."))?;
-            if name.chars().any(char::is_control) {
-                return Err(ApiError::unreadable("The name of a parameter has a control character, which is not allowed."));
-            }
+            let name = read_name(name)?;
             let value = decode(value).ok_or_else(|| ApiError::invalid(&name, shown(&name, value), "must be percent-encoded UTF-8"))?;
-            if let Some(place) = value.chars().position(is_forbidden) {
-                let character = value.chars().nth(place).map_or(0, u32::from);
+            if let Some((place, character)) = value.chars().enumerate().find(|(_, character)| is_forbidden(*character)) {
+                let character = u32::from(character);
                 let allowed = format!("must not hold control characters, and U+{character:04X} is its character {}", place + 1);
                 return Err(ApiError::invalid(&name, shown(&name, &value), &allowed));
             }
-            if pairs.iter().any(|(present, _)| *present == name) {
+            if !names.insert(name.clone()) {
                 return Err(ApiError::invalid(&name, shown(&name, &value), "may be given only once"));
             }
             pairs.push((name, value));
@@ -55,14 +68,16 @@ impl Params {
     /// Takes the parameters of `other` in, which is the same request's body.
     ///
     /// # Errors
-    /// A name that is in both.
+    /// A name that is in both, or too many of them together.
     pub fn merge(&mut self, other: Self) -> Result<(), ApiError> {
-        for (name, value) in other.0 {
-            if self.raw(&name).is_some() {
-                return Err(ApiError::invalid(&name, shown(&name, &value), "may be given only once, in the query or in the body"));
-            }
-            self.0.push((name, value));
+        if self.0.len() + other.0.len() > PARAMETERS {
+            return Err(too_many());
         }
+        let present: HashSet<&str> = self.0.iter().map(|(name, _)| name.as_str()).collect();
+        if let Some((name, value)) = other.0.iter().find(|(name, _)| present.contains(name.as_str())) {
+            return Err(ApiError::invalid(name, shown(name, value), "may be given only once, in the query or in the body"));
+        }
+        self.0.extend(other.0);
         Ok(())
     }
 
@@ -133,7 +148,8 @@ impl Params {
             "" | "{}" | "[]" => return Ok(Field::Clear),
             _ => {}
         }
-        match read_json(text) {
+        let read = if Rejection::hides(name) { notation::secret_json(text) } else { notation::json(text) };
+        match read {
             Ok(value) => Ok(Field::Set(value)),
             Err(why) => Err(Rejection::invalid(name, text, format!("{why}; {allowed}")).into()),
         }
@@ -176,6 +192,7 @@ impl Params {
 }
 
 /// `value` with its objects whose names are numbers as lists; none = not from 1 on.
+/// It is as deep as names may lead.
 fn counted(value: Value) -> Option<Value> {
     let Value::Object(fields) = value else { return Some(value) };
     if !fields.keys().all(|name| name.chars().all(|c| c.is_ascii_digit())) {
@@ -188,24 +205,30 @@ fn counted(value: Value) -> Option<Value> {
     is_counted.then(|| items.into_iter().map(|(_, value)| value).collect())
 }
 
-/// Reads JSON; the error says where in it something is wrong, and what.
-pub(super) fn read_json<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    if escapes_nul(text) {
-        return Err("it holds the character U+0000, which nothing can store".into());
-    }
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let (path, inner) = (error.path().to_string(), error.into_inner());
-        if inner.is_data() && path != "." { format!("at {path}: {inner}") } else { format!("it is not the JSON that is expected: {inner}") }
-    })?;
-    reader.end().map_err(|error| format!("there is more behind the JSON: {error}"))?;
-    Ok(value)
+fn too_many() -> ApiError {
+    ApiError::unreadable(&format!("The request has more than {PARAMETERS} parameters, in its query and its form together."))
 }
 
-/// Whether a text of the JSON has `\u0000`, which is no control character yet.
-pub(super) fn escapes_nul(json: &str) -> bool {
-    // A backslash that is itself escaped begins nothing.
-    json.replace(r"\\", "").contains(r"\u0000")
+/// Decodes a name, and holds it to its limits.
+fn read_name(encoded: &str) -> Result<String, ApiError> {
+    // Each byte takes three at most.
+    let name = Some(encoded).filter(|encoded| encoded.len() <= 3 * PARAMETER_NAME).map(decode);
+    let name = match name {
+        None => None,
+        Some(None) => return Err(ApiError::unreadable("The name of a parameter is not percent-encoded UTF-8.")),
+        Some(Some(name)) => Some(name).filter(|name| name.len() <= PARAMETER_NAME),
+    };
+    let Some(name) = name else {
+        return Err(ApiError::unreadable(&format!("The name of a parameter has more than {PARAMETER_NAME} bytes.")));
+    };
+    if name.chars().any(char::is_control) {
+        return Err(ApiError::unreadable("The name of a parameter has a control character, which is not allowed."));
+    }
+    if name.bytes().filter(|byte| *byte == b'.').count() > NAME_DEPTH {
+        let allowed = format!("its name leads too deep: at most {NAME_DEPTH} dots are allowed (nesting)");
+        return Err(ApiError::invalid(&name, NOT_SHOWN, &allowed));
+    }
+    Ok(name)
 }
 
 /// Lines and columns are what texts are made of; the rest means nothing in any of them.
@@ -214,7 +237,8 @@ fn is_forbidden(character: char) -> bool {
 }
 
 fn shown<'a>(name: &str, value: &'a str) -> &'a str {
-    if SECRET.contains(&name) || name.starts_with("Data.") { "(not shown)" } else { value }
+    let root = name.split('.').next().unwrap_or(name);
+    if SECRET.contains(&root) { NOT_SHOWN } else { value }
 }
 
 fn decode(text: &str) -> Option<String> {
@@ -251,8 +275,57 @@ mod tests {
             let said = message(Params::parse(text).unwrap_err());
             assert!(said.contains("Data") && said.contains("(not shown)") && !said.contains("geheim"), "{said}");
         }
+        for name in ["Annotations", "Args", "Command", "CommandArgs", "InitContainers", "Sidecars"] {
+            for text in [format!("{name}=geheim&{name}=geheim"), format!("{name}=geheim%00")] {
+                assert!(!message(Params::parse(&text).unwrap_err()).contains("geheim"), "{text}");
+            }
+            let said = message(Params::parse(&format!("{name}=[\"geheim\"]")).unwrap().json::<Vec<u8>>(name, "bytes").unwrap_err());
+            assert!(said.contains("at [0]: expected u8") && !said.contains("geheim"), "{said}");
+        }
         let mut query = Params::parse("A=1").unwrap();
         assert!(message(query.merge(Params::parse("A=1").unwrap()).unwrap_err()).contains("only once"));
+    }
+
+    fn names(count: usize, length: usize) -> String {
+        (0..count).map(|number| format!("{number:0length$x}=1")).collect::<Vec<_>>().join("&")
+    }
+
+    #[test]
+    fn a_query_of_sixteen_thousand_names_is_refused_before_any_is_decoded() {
+        for (count, length) in [(PARAMETERS + 1, 3), (16_000, 3), (60_000, 5)] {
+            // Decoding would fail at the first.
+            let said = message(Params::parse(&format!("%FF=1&{}", names(count - 1, length))).unwrap_err());
+            assert!(said.starts_with("InvalidParameter: ") && said.contains("more than 1000 parameters"), "{said}");
+        }
+        assert_eq!(Params::parse(&format!("{}{}", "&".repeat(60_000), names(PARAMETERS, 3))).unwrap().pairs().len(), PARAMETERS);
+    }
+
+    #[test]
+    fn query_and_form_together_have_no_more_parameters_than_one() {
+        let mut query = Params::parse("A=1").unwrap();
+        assert!(message(query.merge(Params::parse(&names(PARAMETERS, 3)).unwrap()).unwrap_err()).contains("more than 1000 parameters"));
+        query.merge(Params::parse(&names(PARAMETERS - 1, 3)).unwrap()).unwrap();
+        assert_eq!(query.pairs().len(), PARAMETERS);
+    }
+
+    #[test]
+    fn a_name_of_five_thousand_levels_is_refused_and_nothing_is_built_of_it() {
+        let name = |levels: usize| format!("Data{}.Key", ".a".repeat(levels - 1));
+        assert!(message(Params::parse(&format!("{}=v", name(5000))).unwrap_err()).contains("more than 256 bytes"));
+        let said = message(Params::parse(&format!("{}=geheim", name(NAME_DEPTH + 1))).unwrap_err());
+        assert!(said.contains("at most 8 dots are allowed") && !said.contains("geheim"), "{said}");
+        let read = Params::parse(&format!("{}=v", name(NAME_DEPTH))).unwrap().structured("Data", "").unwrap();
+        assert_eq!(read, Field::Set(json!({"a":{"a":{"a":{"a":{"a":{"a":{"a":{"Key":"v"}}}}}}}})));
+    }
+
+    #[test]
+    fn an_error_repeats_the_beginning_only_of_what_is_long() {
+        let long = "x".repeat(60_000);
+        for query in [format!("{long}=1"), format!("A={long}&A=1"), format!("A={long}%00"), format!("A={long}%FF"), format!("{}=%FF", &long[..256])] {
+            let said = message(Params::parse(&query).unwrap_err());
+            assert!(said.len() < 1200, "{said}");
+        }
+        assert!(message(Params::parse(&format!("A={long}")).unwrap().json::<u8>("A", "a number").unwrap_err()).len() < 1200);
     }
 
     #[test]
@@ -276,9 +349,9 @@ mod tests {
 
     #[test]
     fn json_that_hides_a_nul_is_refused() {
-        assert!(read_json::<Value>(r#"["a\u0000"]"#).unwrap_err().contains("U+0000"));
-        assert!(read_json::<Value>(r#"["\\\u0000"]"#).unwrap_err().contains("U+0000"));
-        assert_eq!(read_json::<Value>(r#"["\\u0000"]"#).unwrap(), json!(["\\u0000"]));
+        assert!(notation::json::<Value>(r#"["a\u0000"]"#).unwrap_err().contains("U+0000"));
+        assert!(notation::json::<Value>(r#"["\\\u0000"]"#).unwrap_err().contains("U+0000"));
+        assert_eq!(notation::json::<Value>(r#"["\\u0000"]"#).unwrap(), json!(["\\u0000"]));
     }
 
     #[test]

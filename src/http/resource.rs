@@ -9,10 +9,18 @@ use super::{
     Edge,
     call::Call,
     error::ApiError,
-    params::{Params, escapes_nul},
+    params::Params,
     reply::Reply,
 };
-use crate::{domain::Rejection, service::EditDeployment};
+use crate::{
+    domain::{
+        Rejection,
+        limits::DOCUMENT,
+        notation,
+        rejection::NOT_SHOWN,
+    },
+    service::EditDeployment,
+};
 
 const PARAMETER: &str = "ResourceContent";
 
@@ -60,17 +68,14 @@ pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<Resour
 
 fn read_object(params: &Params) -> Result<Value, ApiError> {
     let text = params.required(PARAMETER)?;
-    let refuse = |why: String| Rejection::invalid(PARAMETER, "(not shown)", why).into();
-    // Every JSON is YAML, but not for every reader of YAML.
-    let read = serde_json::from_str(text).or_else(|_| {
-        serde_saphyr::from_str::<Value>(text).map_err(|error| {
-            let place = error.location().map(|at| format!(", at line {}, column {}", at.line(), at.column()));
-            format!("must be one document of YAML or JSON, and is not{}", place.unwrap_or_default())
-        })
-    });
-    match read {
-        Ok(value) if escapes_nul(&value.to_string()) => Err(refuse("must not hold the character U+0000, which nothing can store".into())),
-        Ok(value) => Ok(value),
-        Err(why) => Err(refuse(why)),
+    let refuse = |why: String| ApiError::from(Rejection::invalid(PARAMETER, NOT_SHOWN, why));
+    if text.len() > DOCUMENT {
+        return Err(refuse(format!("must have at most {DOCUMENT} bytes")));
     }
+    // Every JSON is YAML, but not for every reader of YAML.
+    let value = match notation::kept_json(text) {
+        Some(value) => value,
+        None => notation::yaml(text).map_err(|why| refuse(format!("must be one document of YAML or JSON: {why}")))?,
+    };
+    if notation::has_nul(&value) { Err(refuse("must not hold the character U+0000, which nothing can store".into())) } else { Ok(value) }
 }

@@ -16,15 +16,12 @@ use super::{
     reply::{Nothing, Reply, wrapped},
 };
 use crate::{
-    domain::{ApplicationId, Rejection, spec::Field},
+    domain::{ApplicationId, Rejection, limits::TAGGED, spec::Field},
     service::{Tag, TagFilter},
 };
 
 /// The only kind of resource that has tags here.
 const APPLICATION: &str = "application";
-
-/// Most resources, or keys, of one call.
-const MOST: usize = 20;
 
 /// Reply of ListTagResources.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -150,7 +147,7 @@ fn read_applications(params: &Params) -> Result<Option<Vec<ApplicationId>>, ApiE
 fn read_list(params: &Params, name: &str) -> Result<Option<Vec<String>>, ApiError> {
     let given = match params.json(name, r#"allowed is a JSON list of texts ["a","b"]"#)? {
         Field::Set(list) => list,
-        Field::Keep | Field::Clear => (1..).map_while(|number| params.raw(&format!("{name}.{number}"))).map(str::to_owned).collect(),
+        Field::Keep | Field::Clear => numbered(|number| params.raw(&format!("{name}.{number}")).map(str::to_owned)),
     };
     bounded(name, given)
 }
@@ -166,19 +163,24 @@ fn read_tags(params: &Params) -> Result<Option<Vec<GivenTag>>, ApiError> {
 
 /// `Tags.1.key`, `Tags.1.value` and so on; one without a key has an empty one.
 fn numbered_tags(params: &Params) -> Vec<GivenTag> {
-    let part = |number: i32, ends: [&str; 2]| ends.into_iter().find_map(|end| params.raw(&format!("Tags.{number}.{end}")));
+    let part = |number: usize, ends: [&str; 2]| ends.into_iter().find_map(|end| params.raw(&format!("Tags.{number}.{end}")));
     let tag = |number| match (part(number, ["key", "Key"]), part(number, ["value", "Value"])) {
         (None, None) => None,
         (key, value) => Some(GivenTag { key: key.unwrap_or_default().to_owned(), value: value.map(str::to_owned) }),
     };
-    (1..).map_while(tag).collect()
+    numbered(tag)
+}
+
+/// What is found under the numbers from 1 on, up to one more than may be.
+fn numbered<T>(find: impl FnMut(usize) -> Option<T>) -> Vec<T> {
+    (1..=TAGGED + 1).map_while(find).collect()
 }
 
 fn bounded<T>(name: &str, given: Vec<T>) -> Result<Option<Vec<T>>, ApiError> {
     match given.len() {
         0 => Ok(None),
-        1..=MOST => Ok(Some(given)),
-        count => Err(Rejection::invalid(name, format!("{count} items"), format!("at most {MOST} may be given")).into()),
+        1..=TAGGED => Ok(Some(given)),
+        count => Err(Rejection::invalid(name, format!("{count} items"), format!("at most {TAGGED} may be given")).into()),
     }
 }
 

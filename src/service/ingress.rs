@@ -9,6 +9,7 @@ use crate::domain::{
     exposure::PortTarget,
     ingress::{self, Rule, RuleView, Texts},
     name,
+    rejection::shortened,
     spec::APPLICATION_LABEL,
 };
 
@@ -103,11 +104,14 @@ impl Service {
         let reserved = [OWNER_LABEL, APPLICATION_LABEL, FENCE, ERRAND];
         for (parameter, texts) in [("Labels", &request.labels), ("Annotations", &request.annotations)] {
             if let Some(name) = texts.keys().find(|name| reserved.contains(&name.as_str())) {
-                return Err(Rejection::invalid(parameter, name, "must not be a name of the server's own").into());
+                let allowed = format!("must not be a name of the server's own, as {name} is");
+                return Err(Rejection::invalid(parameter, name, allowed).into());
             }
             if let Some(key) = texts.keys().find(|key| !name::is_key(key)) {
-                let allowed =
-                    "each name must be one of Kubernetes': letters, digits, '-', '_' and '.', at most 63, after a domain and '/' if any";
+                let allowed = format!(
+                    "at {}: each name must be one of Kubernetes': letters, digits, '-', '_' and '.', at most 63, after a domain and '/' if any",
+                    shortened(key)
+                );
                 return Err(Rejection::invalid(parameter, key, allowed).into());
             }
         }

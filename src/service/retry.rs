@@ -10,6 +10,7 @@ use super::{Caller, Error, Service};
 use crate::{
     domain::{
         BatchId, OrderId, Rejection, ReleaseId,
+        limits::BATCHES,
         order::{Kind, Order, Source, State, Target},
         spec::SpecChange,
     },
@@ -44,6 +45,9 @@ impl Service {
             return Err(refuse("is no release that rests half way, with no other order after it: release the version again").into());
         }
         let target = self.target(&mut tx, &failed).await?;
+        if failed.strategy.batches > BATCHES {
+            return Err(refuse(&format!("has more than {BATCHES} batches, which is the most now: release the version again")).into());
+        }
         let (_, resting) = tx.lock_application(failed.application).await?;
         let (order, now) = (OrderId::new(), self.clock.now());
         let description = format!("Go on with change order {id} from batch {}", index + 1);

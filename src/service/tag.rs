@@ -1,8 +1,13 @@
 //! Tags: texts that callers put on applications to find them again. Nothing
 //! stands on them.
 
+use std::collections::HashMap;
+
 use super::{Caller, Error, Service};
-use crate::domain::{ApplicationId, Rejection};
+use crate::{
+    domain::{ApplicationId, Rejection},
+    store::TagRow,
+};
 
 /// Most tags of an application.
 const MOST_TAGS: i64 = 20;
@@ -78,12 +83,16 @@ impl Service {
     /// [`Error::Store`].
     pub async fn tags(&self, applications: Option<&[ApplicationId]>, wanted: &[TagFilter]) -> Result<Vec<(ApplicationId, Tag)>, Error> {
         let rows = self.store.tags().await?;
-        let has = |application: ApplicationId, filter: &TagFilter| {
-            let mut own = rows.iter().filter(|row| row.application == application);
-            own.any(|row| row.key == filter.key && filter.value.as_ref().is_none_or(|value| *value == row.value))
-        };
+        // In how many of the wanted tags each application is found.
+        let mut found_in: HashMap<ApplicationId, usize> = HashMap::new();
+        for filter in wanted {
+            let fits = |row: &&TagRow| row.key == filter.key && filter.value.as_ref().is_none_or(|value| *value == row.value);
+            // An application has a key once.
+            rows.iter().filter(fits).for_each(|row| *found_in.entry(row.application).or_default() += 1);
+        }
         let matches = |application: ApplicationId| {
-            applications.is_none_or(|these| these.contains(&application)) && wanted.iter().all(|filter| has(application, filter))
+            let has_all = found_in.get(&application).copied().unwrap_or(0) == wanted.len();
+            has_all && applications.is_none_or(|these| these.contains(&application))
         };
         let found = rows.iter().filter(|row| matches(row.application));
         Ok(found.map(|row| (row.application, Tag { key: row.key.clone(), value: row.value.clone() })).collect())

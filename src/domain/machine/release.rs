@@ -70,7 +70,7 @@ fn impossible(order: &Order, snapshot: &Snapshot, replicas: i32) -> Option<Strin
                 .into(),
         );
     }
-    if order.strategy.count() > 1 && order.strategy.check(replicas).is_err() {
+    if order.strategy.count() > 1 && order.strategy.fits(replicas).is_err() {
         return Some(format!(
             "the Deployment has {replicas} pods by now, too few for {} batches{}",
             order.strategy.batches,

@@ -16,7 +16,16 @@ use super::{
     super::signature::{WINDOW, instant_of, matches_mac, text_of},
     Object, Refusal,
 };
-use crate::{domain::CredentialId, service::UploadCredential};
+use crate::{
+    domain::{
+        CredentialId,
+        limits::{SIGNED_HEADER_BYTES, SIGNED_HEADERS},
+    },
+    service::UploadCredential,
+};
+
+/// Longest signature that is decoded, in characters; 20 bytes have 28.
+const LONGEST_SIGNATURE: usize = 64;
 
 /// Who a request says it is from, and what would prove it. Not verified yet.
 pub(super) struct Claim {
@@ -44,6 +53,9 @@ impl Claim {
             || Refusal::denied("AccessDenied", "Sign the request with OSS' signature version 1: Authorization: OSS id:signature.");
         let authorization = text("authorization")?.and_then(|it| it.strip_prefix("OSS ")).ok_or_else(unsigned)?;
         let (id, signature) = authorization.trim().split_once(':').ok_or_else(unsigned)?;
+        if signature.len() > LONGEST_SIGNATURE {
+            return Err(mismatch());
+        }
         let date = text("date")?;
         Ok(Self {
             credential: id.parse().map_err(|_| unknown())?,
@@ -55,16 +67,21 @@ impl Claim {
         })
     }
 
-    /// Checks signature, token and date.
-    pub(super) fn verify(&self, credential: &UploadCredential, now: Timestamp) -> Result<(), Refusal> {
+    /// Checks the date: before the credential is looked up.
+    pub(super) fn check_window(&self, now: Timestamp) -> Result<(), Refusal> {
+        if self.signed_at.duration_since(now).abs() > WINDOW {
+            return Err(Refusal::denied("RequestTimeTooSkewed", "The header Date is more than 15 minutes off."));
+        }
+        Ok(())
+    }
+
+    /// Checks signature and token.
+    pub(super) fn verify(&self, credential: &UploadCredential) -> Result<(), Refusal> {
         if !matches_mac::<Hmac<Sha1>>(credential.secret.expose_secret().as_bytes(), &self.string_to_sign, &self.signature) {
             return Err(mismatch());
         }
         if !credential.shows(&self.token) {
             return Err(Refusal::denied("InvalidSecurityToken", "x-oss-security-token is not the credential's SecurityToken."));
-        }
-        if self.signed_at.duration_since(now).abs() > WINDOW {
-            return Err(Refusal::denied("RequestTimeTooSkewed", "The header Date is more than 15 minutes off."));
         }
         Ok(())
     }
@@ -74,20 +91,36 @@ fn mismatch() -> Refusal {
     Refusal::denied("SignatureDoesNotMatch", "The signature is not that of the request: check AccessKeySecret, bucket and key.")
 }
 
+/// The standard headers that are signed, in the order in which they are.
+const STANDARD_HEADERS: [&str; 3] = ["content-md5", "content-type", "date"];
+
 fn string_to_sign(method: &Method, headers: &HeaderMap, object: &Object) -> Result<String, Refusal> {
     let value = |name: &str| {
         let read = text_of(headers, name).map(|text| text.unwrap_or_default().trim());
         read.map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "InvalidArgument", "A header that is signed cannot be read."))
     };
+    let names = headers.keys().map(|name| name.as_str()).filter(|name| name.starts_with("x-oss-"));
+    let mut names: Vec<&str> = names.take(SIGNED_HEADERS + 1).collect();
+    let mut bytes = 0;
+    for name in STANDARD_HEADERS.iter().chain(&names) {
+        bytes += name.len() + value(name)?.len();
+    }
+    if names.len() > SIGNED_HEADERS || bytes > SIGNED_HEADER_BYTES {
+        let message = format!(
+            "At most {SIGNED_HEADERS} headers x-oss-… are signed, and all signed headers together may have {SIGNED_HEADER_BYTES} bytes."
+        );
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "InvalidArgument", message));
+    }
+    names.sort_unstable();
     let mut text = format!("{method}\n");
-    for name in ["content-md5", "content-type", "date"] {
+    for name in STANDARD_HEADERS {
         text.push_str(value(name)?);
         text.push('\n');
     }
-    let mut names: Vec<&str> = headers.keys().map(|name| name.as_str()).filter(|name| name.starts_with("x-oss-")).collect();
-    names.sort_unstable();
     for name in names {
-        text.push_str(&format!("{name}:{}\n", value(name)?));
+        for part in [name, ":", value(name)?, "\n"] {
+            text.push_str(part);
+        }
     }
     text.push_str(&object.resource());
     Ok(text)

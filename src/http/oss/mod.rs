@@ -202,9 +202,10 @@ struct Admitted {
 async fn admit(service: &Service, parts: &Parts) -> Result<Admitted, Refusal> {
     let object = Object::of(parts)?;
     let claim = Claim::read(&parts.method, &parts.headers, &object)?;
-    let credential = service.upload_credential(claim.credential).await?.ok_or_else(claim::unknown)?;
     let now = service.clock().now();
-    claim.verify(&credential, now)?;
+    claim.check_window(now)?;
+    let credential = service.upload_credential(claim.credential).await?.ok_or_else(claim::unknown)?;
+    claim.verify(&credential)?;
     tracing::Span::current().record("key.id", &credential.key_id);
     let key = service.key(&credential.key_id).await?.filter(|key| key.enabled);
     let key = key.ok_or_else(|| Refusal::denied("AccessDenied", "The access key that this credential was given to is disabled."))?;

@@ -82,6 +82,11 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// No `Authorization` in a known form, for this reason.
+    pub(super) fn incomplete(reason: impl Into<String>) -> Self {
+        Self::Incomplete { reason: reason.into() }
+    }
+
     /// The HTTP status and the code word of the reply (`edas-api` section 3.4).
     #[must_use]
     pub fn code(&self) -> (StatusCode, String) {

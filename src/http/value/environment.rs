@@ -7,12 +7,9 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::{
-    error::ApiError,
-    params::{Params, escapes_nul, read_json},
-};
+use super::super::{error::ApiError, params::Params};
 use crate::domain::{
-    Rejection, name,
+    Rejection, name, notation,
     spec::{EnvVar, Field},
 };
 
@@ -45,10 +42,7 @@ pub fn read_envs(params: &Params) -> Result<Envs, ApiError> {
         "" | "{}" | "[]" => return Ok((Field::Clear, Field::Clear)),
         _ => {}
     }
-    if escapes_nul(text) {
-        return Err(refuse("it holds the character U+0000"));
-    }
-    let items: Vec<Value> = serde_json::from_str(text).map_err(|_| refuse("it is not a JSON list"))?;
+    let items: Vec<Value> = notation::secret_json(text).map_err(|why| refuse(&format!("it is not a JSON list: {why}")))?;
     let (mut variables, mut from_keys) = (Vec::with_capacity(items.len()), Vec::new());
     for (index, item) in items.into_iter().enumerate() {
         let variable: Variable = serde_json::from_value(item).map_err(|_| refuse(&format!("[{index}] is not such an object")))?;
@@ -142,8 +136,8 @@ pub fn read_args(params: &Params, name: &str) -> Result<Field<Vec<String>>, ApiE
         Field::Set(items) => items,
     };
     let mut arguments = Vec::with_capacity(items.len());
-    for (index, item) in items.iter().enumerate() {
-        match read_json(&item.to_string()) {
+    for (index, item) in items.into_iter().enumerate() {
+        match serde_json::from_value(item) {
             Ok(Argument::Plain(text) | Argument::Wrapped { argument: text }) => arguments.push(text),
             Err(_) => {
                 let why = format!("[{index}] is neither; {ALLOWED}");

@@ -8,20 +8,23 @@ use std::collections::BTreeMap;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use k8s_openapi::api::core::v1::{Affinity, Container, PodSecurityContext, SecurityContext, Toleration};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_json::Value;
 
 use super::{
-    super::{
-        error::ApiError,
-        params::{Params, escapes_nul},
-    },
+    super::{error::ApiError, params::Params},
     environment::read_env_froms,
     probe,
 };
 use crate::domain::{
-    Rejection, name,
+    Rejection,
+    limits::CONTAINERS as MOST_CONTAINERS,
+    name, notation,
     pods::{Claim, EmptyFolder, Files, NodeFolder, Placement, PodChange},
+    rejection::shortened,
     spec::Field,
 };
 
@@ -74,7 +77,7 @@ pub fn read(params: &Params, from_keys: Field<Vec<Value>>) -> Result<PodChange, 
         node_folders: list(params, "LocalVolume", NODE_FOLDERS, |it: NodeFolderItem| {
             let kind = it.kind.unwrap_or_default();
             if !NODE_FOLDER_TYPES.contains(&kind.as_str()) {
-                return Err(format!("the type {kind:?} is none of {}", NODE_FOLDER_TYPES[1..].join(", ")));
+                return Err(format!("the type {:?} is none of {}", shortened(&kind), NODE_FOLDER_TYPES[1..].join(", ")));
             }
             Ok(NodeFolder { kind, node_path: path(it.node_path)?, path: path(it.mount_path)? })
         })?,
@@ -164,7 +167,7 @@ pub fn thing(params: &Params, parameter: &str) -> Result<Option<String>, ApiErro
 }
 
 fn named(text: String) -> Result<String, String> {
-    if name::is_subdomain(&text) { Ok(text) } else { Err(format!("the name {text:?} is not {NAME}")) }
+    if name::is_subdomain(&text) { Ok(text) } else { Err(format!("the name {:?} is not {NAME}", shortened(&text))) }
 }
 
 /// JSON that Kubernetes can read as `K`; taken as it is given.
@@ -174,14 +177,14 @@ fn shaped<K: DeserializeOwned, T: DeserializeOwned>(params: &Params, name: &str,
 }
 
 fn path(path: String) -> Result<String, String> {
-    if path.starts_with('/') { Ok(path) } else { Err(format!("{path:?} does not begin with /")) }
+    if path.starts_with('/') { Ok(path) } else { Err(format!("{:?} does not begin with /", shortened(&path))) }
 }
 
 fn files(item: FilesItem) -> Result<Files, String> {
     let is_secret = match item.kind.to_ascii_lowercase().as_str() {
         "configmap" => false,
         "secret" => true,
-        other => return Err(format!("the type {other:?} is neither")),
+        other => return Err(format!("the type {:?} is neither", shortened(other))),
     };
     Ok(Files { is_secret, name: named(item.name)?, path: path(item.mount_path)? })
 }
@@ -224,13 +227,13 @@ fn texts(params: &Params, name: &str, is_value: fn(&str) -> bool) -> Result<Fiel
         let text = match value {
             Value::String(text) => text,
             Value::Bool(_) | Value::Number(_) => value.to_string(),
-            Value::Null | Value::Array(_) | Value::Object(_) => return refuse(format!("at {key}: it is no text; {ALLOWED}")),
+            Value::Null | Value::Array(_) | Value::Object(_) => return refuse(format!("at {}: it is no text; {ALLOWED}", shortened(&key))),
         };
         if !name::is_key(&key) {
-            return refuse(format!("at {key:?}: a key must be {KEY}; {ALLOWED}"));
+            return refuse(format!("at {:?}: a key must be {KEY}; {ALLOWED}", shortened(&key)));
         }
         if !is_value(&text) {
-            return refuse(format!("at {key}: the value {text:?} must be empty or {WORD}; {ALLOWED}"));
+            return refuse(format!("at {key}: the value {:?} must be empty or {WORD}; {ALLOWED}", shortened(&text)));
         }
         Ok((key, text))
     };
@@ -239,23 +242,28 @@ fn texts(params: &Params, name: &str, is_value: fn(&str) -> bool) -> Result<Fiel
 
 /// Containers, each as YAML in base64.
 fn containers(params: &Params, name: &str) -> Result<Field<Vec<Value>>, ApiError> {
+    if let Field::Set(items) = params.json::<Vec<IgnoredAny>>(name, CONTAINERS)?
+        && items.len() > MOST_CONTAINERS
+    {
+        return Err(Rejection::invalid(name, format!("{} items", items.len()), format!("at most {MOST_CONTAINERS} containers are allowed")).into());
+    }
     list(params, name, CONTAINERS, |it: Encoded| {
         let container = yaml(&it.yaml)?;
         let is_text = |field: &str| container[field].as_str().is_some_and(|text| !text.is_empty());
         if !is_text("name") || !is_text("image") {
             return Err("the container has no name or no image".into());
         }
-        serde_json::from_value::<Container>(container.clone()).map_err(|error| format!("it is no container: {error}"))?;
+        notation::shaped::<Container>(&container).map_err(|why| format!("it is no container: {why}"))?;
         match container["name"].as_str() {
             Some(name) if name::is_label(name) => Ok(container),
-            name => Err(format!("the container's name {name:?} is not of lower-case letters, digits and '-'")),
+            _ => Err("the container's name is not of at most 63 lower-case letters, digits and '-'".into()),
         }
     })
 }
 
 /// Why `value` cannot be read as `K`; none = it can.
 fn unreadable<K: DeserializeOwned>(value: &Value) -> Option<String> {
-    serde_json::from_value::<K>(value.clone()).err().map(|error| error.to_string())
+    notation::shaped::<K>(value).err()
 }
 
 fn security(params: &Params) -> Result<Field<Value>, ApiError> {
@@ -278,9 +286,8 @@ fn security(params: &Params) -> Result<Field<Value>, ApiError> {
 fn yaml(encoded: &str) -> Result<Value, String> {
     let bytes = STANDARD.decode(encoded.trim()).map_err(|_| "it is not base64".to_owned())?;
     let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
-    let value: Value = serde_saphyr::from_str(&text)
-        .map_err(|error| format!("it is not YAML: {}", error.to_string().lines().next().unwrap_or_default()))?;
-    if escapes_nul(&value.to_string()) { Err("it holds the character U+0000, which nothing can store".into()) } else { Ok(value) }
+    let value: Value = notation::yaml(&text)?;
+    if notation::has_nul(&value) { Err("it holds the character U+0000, which nothing can store".into()) } else { Ok(value) }
 }
 
 #[cfg(test)]

@@ -4,14 +4,13 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use super::super::{
-    error::ApiError,
-    params::{Params, read_json},
-};
+use super::super::{error::ApiError, params::Params};
 use crate::{
     domain::{
         Rejection,
         autoscaling::{Behaviour, Pace, Resource, SelectPolicy, Step, StepUnit, Trigger},
+        notation,
+        rejection::shortened,
         spec::Field,
     },
     service::Range,
@@ -105,21 +104,21 @@ pub fn read_range(params: &Params) -> Result<Option<Range>, ApiError> {
 }
 
 fn triggers(text: &str) -> Result<Range, String> {
-    let given: GivenTriggers = read_json(text).map_err(|why| format!("{why}; {TRIGGERS}"))?;
+    let given: GivenTriggers = notation::json(text).map_err(|why| format!("{why}; {TRIGGERS}"))?;
     let trigger = |given: GivenTrigger| {
         let resource = resource(&given.r#type)?;
         // As an object, or as the JSON text that replies have.
         let meta: Map<String, Value> = match given.meta_data {
             Value::Object(fields) => fields,
-            Value::String(text) => read_json(&text).map_err(|why| format!("the metaData of {}: {why}; {TRIGGERS}", given.name))?,
+            Value::String(text) => notation::json(&text).map_err(|why| format!("the metaData of {}: {why}; {TRIGGERS}", shortened(&given.name)))?,
             _ => return Err(TRIGGERS.into()),
         };
         if let Some(other) = meta.keys().find(|key| !["type", "value"].contains(&key.as_str())) {
-            return Err(format!("the metaData {other} is not known; {TRIGGERS}"));
+            return Err(format!("the metaData {} is not known; {TRIGGERS}", shortened(other)));
         }
         let kind = meta.get("type").and_then(Value::as_str).unwrap_or("Utilization");
         if kind != "Utilization" {
-            return Err(format!("the metaData type {kind} is not known, only Utilization; {TRIGGERS}"));
+            return Err(format!("the metaData type {} is not known, only Utilization; {TRIGGERS}", shortened(kind)));
         }
         let percent =
             meta.get("value").and_then(whole).ok_or_else(|| format!("the metaData value must be a number of percent; {TRIGGERS}"))?;
@@ -131,7 +130,7 @@ fn triggers(text: &str) -> Result<Range, String> {
 }
 
 fn metrics(text: &str) -> Result<Range, String> {
-    let given: GivenMetrics = read_json(text).map_err(|why| format!("{why}; {METRICS}"))?;
+    let given: GivenMetrics = notation::json(text).map_err(|why| format!("{why}; {METRICS}"))?;
     let trigger = |given: GivenMetric| {
         let resource = resource(&given.metric_type)?;
         Ok(Trigger { name: resource.word().into(), resource, percent: given.metric_target_average_utilization })
@@ -144,7 +143,7 @@ fn resource(word: &str) -> Result<Resource, String> {
     match word.to_ascii_lowercase().as_str() {
         "cpu" => Ok(Resource::Cpu),
         "memory" => Ok(Resource::Memory),
-        _ => Err(format!("a rule by {word} is not offered: Kubernetes by itself scales by cpu and memory only")),
+        _ => Err(format!("a rule by {} is not offered: Kubernetes by itself scales by cpu and memory only", shortened(word))),
     }
 }
 

@@ -10,14 +10,16 @@ use serde::Deserialize;
 use super::super::{error::ApiError, params::Params};
 use crate::domain::{
     Rejection,
+    limits::BATCHES,
     plan::{Pace, Strategy},
+    rejection::shortened,
     spec::Field,
 };
 
 const NAME: &str = "UpdateStrategy";
 const ALLOWED: &str = r#"allowed is {"type":"BatchUpdate","batchUpdate":{"batch":2,"releaseType":"auto","batchWaitTime":1}}, releaseType auto or manual, batchWaitTime in minutes, and for a canary "type":"GrayBatchUpdate" with "grayUpdate":{"gray":1}"#;
 
-/// Far above every real number of batches, canary instances and minutes (30
+/// Far above every real number of canary instances and minutes (30
 /// days), and small enough that later arithmetic cannot overflow.
 const MOST: i32 = 43_200;
 
@@ -56,16 +58,16 @@ pub fn read(params: &Params) -> Result<Option<Strategy>, ApiError> {
         let value = params.raw(NAME).unwrap_or_default();
         Rejection::invalid(NAME, value, format!("{why}; {ALLOWED}")).into()
     };
-    let within = |what: &str, number: i32, least: i32| {
-        if (least..=MOST).contains(&number) { Ok(number) } else { Err(refuse(format!("{what} must be from {least} to {MOST}"))) }
+    let within = |what: &str, number: i32, least: i32, most: i32| {
+        if (least..=most).contains(&number) { Ok(number) } else { Err(refuse(format!("{what} must be from {least} to {most}"))) }
     };
     let canary = match text.kind.as_deref() {
         Some("BatchUpdate") => 0,
         Some("GrayBatchUpdate") => {
             let gray = text.gray_update.and_then(|update| update.gray);
-            within("grayUpdate.gray", gray.ok_or_else(|| refuse("grayUpdate.gray is missing".into()))?, 1)?
+            within("grayUpdate.gray", gray.ok_or_else(|| refuse("grayUpdate.gray is missing".into()))?, 1, MOST)?
         }
-        Some(other) => return Err(refuse(format!("the type {other:?} is unknown"))),
+        Some(other) => return Err(refuse(format!("the type {:?} is unknown", shortened(other)))),
         None => return Err(refuse("type is missing".into())),
     };
     let update = match (text.batch_update, canary) {
@@ -74,14 +76,15 @@ pub fn read(params: &Params) -> Result<Option<Strategy>, ApiError> {
         // Everything that is not the canary follows in one batch.
         (None, _) => BatchUpdate { batch: Some(1), ..BatchUpdate::default() },
     };
-    let batches = within("batchUpdate.batch", update.batch.ok_or_else(|| refuse("batchUpdate.batch is missing".into()))?, 1)?;
+    let batches = update.batch.ok_or_else(|| refuse("batchUpdate.batch is missing".into()))?;
+    let batches = within("batchUpdate.batch", batches, 1, BATCHES)?;
     let pace = match update.release_type.as_deref() {
         Some("manual") => Pace::Manual,
         Some("auto") | None => {
-            let minutes = within("batchUpdate.batchWaitTime", update.batch_wait_time.unwrap_or(0), 0)?;
+            let minutes = within("batchUpdate.batchWaitTime", update.batch_wait_time.unwrap_or(0), 0, MOST)?;
             Pace::Automatic { wait_minutes: minutes.unsigned_abs() }
         }
-        Some(other) => return Err(refuse(format!("the releaseType {other:?} is unknown"))),
+        Some(other) => return Err(refuse(format!("the releaseType {:?} is unknown", shortened(other)))),
     };
     Ok(Some(Strategy { canary, batches, pace }))
 }
@@ -139,6 +142,8 @@ mod tests {
     #[case(r#"{"type":"BatchUpdate","batchUpdate":{}}"#, "batchUpdate.batch is missing")]
     #[case(r#"{"type":"BatchUpdate","batchUpdate":{"batch":"x"}}"#, "at batchUpdate.batch")]
     #[case(r#"{"type":"BatchUpdate","batchUpdate":{"batch":0}}"#, "batchUpdate.batch must be from 1")]
+    #[case(r#"{"type":"BatchUpdate","batchUpdate":{"batch":101}}"#, "batchUpdate.batch must be from 1 to 100")]
+    #[case(r#"{"type":"GrayBatchUpdate","batchUpdate":{"batch":43200},"grayUpdate":{"gray":1}}"#, "batchUpdate.batch must be from 1 to 100")]
     #[case(r#"{"type":"BatchUpdate","batchUpdate":{"batch":2,"releaseType":"never"}}"#, "\"never\" is unknown")]
     #[case(r#"{"type":"BatchUpdate","batchUpdate":{"batch":2,"batchWaitTime":-1}}"#, "batchWaitTime must be from 0")]
     #[case(r#"{"type":"GrayBatchUpdate","batchUpdate":{"batch":2}}"#, "grayUpdate.gray is missing")]
