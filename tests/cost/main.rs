@@ -46,7 +46,7 @@ fn no_input_costs_more_than_it_may_and_twice_as_much_costs_twice() {
     let (mut table, mut wrong) = (String::new(), Vec::new());
     alone(|| {
         for entry in entries::all() {
-            let [_, half, whole] = [4, 2, 1].map(|part| measured(&(entry.prepare)((entry.most / part).max(1))));
+            let [half, whole] = [2, 1].map(|part| measured(&(entry.prepare)((entry.most / part).max(1))));
             writeln!(table, "{}", row(&entry, whole.0)).unwrap();
             wrong.extend(faults(&entry, half.0, whole).into_iter().map(|fault| format!("{}: {fault}", entry.name)));
         }
