@@ -43,7 +43,6 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("domain::java::conceal", "an address in a Deployment, for which there is an entry"),
     ("http::auth::admit", "hands on to readers that have entries"),
     ("http::changeorder::retry", "an id, for which there is an entry"),
-    ("http::contract::", "a file of the program itself"),
     ("http::deploy::read_release", "an id, for which there is an entry"),
     ("http::edge::too_long", "looks once through a line, which has been cut"),
     ("http::oss::admit", "hands on to readers that have entries"),
