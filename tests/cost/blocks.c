@@ -36,7 +36,7 @@ WEAK void __sanitizer_cov_trace_pc_guard_init(uint32_t *begin, uint32_t *end) {
   (void)end;
 }
 
-// What the fuzzing needs in the same build, and nobody else.
+// What a build for the fuzzing calls in programs without the engine.
 WEAK void __sanitizer_cov_8bit_counters_init(char *begin, char *end) { (void)begin, (void)end; }
 WEAK void __sanitizer_cov_pcs_init(const uintptr_t *begin, const uintptr_t *end) { (void)begin, (void)end; }
 WEAK void __sanitizer_cov_trace_cmp1(uint8_t a, uint8_t b) { (void)a, (void)b; }
