@@ -9,7 +9,7 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
-use crate::domain::order::Tolerance;
+use crate::domain::{ClusterIdentity, order::Tolerance};
 
 mod package;
 
@@ -37,6 +37,12 @@ pub enum Command {
     Openapi,
     /// Download a package, check it, and end: what the init container of a package release runs.
     FetchPackage(Box<FetchPackage>),
+    /// Say which cluster an id stands for.
+    Cluster {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: ClusterCommand,
+    },
     /// Manage access keys.
     Key {
         /// What to do with them.
@@ -66,6 +72,26 @@ pub struct AdoptDeployment {
     /// The database.
     #[command(flatten)]
     pub database: Database,
+}
+
+/// What can be done with the id of a cluster.
+#[derive(Debug, Subcommand)]
+pub enum ClusterCommand {
+    /// Put another cluster behind an id, such as one that was built anew. Refused while change orders are open on the one before.
+    Replace {
+        /// The cluster's EDAS ClusterId.
+        #[arg(long, env = "SLUICE_CLUSTER_ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        cluster_id: String,
+        /// UID of the new cluster's namespace kube-system: `kubectl get namespace kube-system -o jsonpath={.metadata.uid}`.
+        #[arg(long)]
+        identity: ClusterIdentity,
+        /// End the change orders that are open where they are. Nothing of them is carried out any more, on no cluster.
+        #[arg(long)]
+        let_orders_go: bool,
+        /// The database.
+        #[command(flatten)]
+        database: Database,
+    },
 }
 
 /// What can be done with access keys.
@@ -103,6 +129,9 @@ pub struct Database {
     /// Connections to Postgres at the most.
     #[arg(long, env = "SLUICE_DATABASE_CONNECTIONS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(3..=1000))]
     pub database_connections: u32,
+    /// Time after which Postgres ends a statement, such as 10s or 500ms (from 100ms to 10m). Migrations may take longer.
+    #[arg(long, env = "SLUICE_DATABASE_STATEMENT_TIMEOUT", default_value = "10s", value_parser = statement_timeout)]
+    pub database_statement_timeout: Duration,
 }
 
 /// Settings of the server.
@@ -299,6 +328,12 @@ fn lease(text: &str) -> Result<Duration, String> {
     let allowed = Duration::from_millis(500)..=Duration::from_secs(600);
     let lease = duration(text)?;
     if allowed.contains(&lease) { Ok(lease) } else { Err("must be from 500ms to 10m".into()) }
+}
+
+fn statement_timeout(text: &str) -> Result<Duration, String> {
+    let allowed = Duration::from_millis(100)..=Duration::from_secs(600);
+    let longest = duration(text)?;
+    if allowed.contains(&longest) { Ok(longest) } else { Err("must be from 100ms to 10m".into()) }
 }
 
 fn start_delay(text: &str) -> Result<Duration, String> {

@@ -10,9 +10,9 @@ use secrecy::{ExposeSecret, SecretString};
 use sluice::{
     clock::Clock,
     cluster::Cluster,
-    config::{AdoptDeployment, Cli, ClusterKind, Command, Database, KeyCommand, LogFormat, Output, PackageServing, Serve},
-    domain::{order::Tolerance, runtime::Runtimes},
-    executor::{self, Executor},
+    config::{AdoptDeployment, Cli, ClusterCommand, ClusterKind, Command, Database, KeyCommand, LogFormat, Output, PackageServing, Serve},
+    domain::{ClusterId, ClusterIdentity, order::Tolerance, runtime::Runtimes},
+    executor::{self, Executor, Standing},
     fetch, http, package,
     service::{self, Adopt, Caller, PackageStore, Packages, Service},
     simulated::{self, SimulatedCluster},
@@ -47,14 +47,33 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Adopt(settings) => adopt(*settings).await?,
         Command::Openapi => println!("{}", http::openapi().to_pretty_json().context("the document cannot be written")?),
         Command::Key { command: KeyCommand::Create { name, output, database } } => create_key(&name, output, &database).await?,
+        Command::Cluster { command: ClusterCommand::Replace { cluster_id, identity, let_orders_go, database } } => {
+            let store = connect_checked(&database).await?;
+            without_requests(store, cluster_id.into(), String::new()).replace_cluster(&identity, let_orders_go).await?;
+        }
         Command::FetchPackage(settings) => return Ok(fetch::run(&settings).await),
     }
     Ok(ExitCode::SUCCESS)
 }
 
 async fn connect(database: &Database) -> Result<Store> {
-    let store = Store::connect(database.database_url.expose_secret(), database.database_connections).await;
+    let (url, longest) = (database.database_url.expose_secret(), database.database_statement_timeout);
+    let store = Store::connect(url, database.database_connections, longest).await;
     store.context("the database cannot be reached")
+}
+
+async fn connect_checked(database: &Database) -> Result<Store> {
+    let store = connect(database).await?;
+    if let Err(why) = store.check_schema().await {
+        bail!("{why}");
+    }
+    Ok(store)
+}
+
+/// The use cases for a command that ends at once, and orders nothing.
+fn without_requests(store: Store, cluster: ClusterId, region: String) -> Service {
+    let rules = service::Settings { cluster, region, batch_timeout_seconds: 0, tolerance: Tolerance::default() };
+    Service::new(store, Clock::default(), rules)
 }
 
 async fn serve(settings: Serve) -> Result<()> {
@@ -73,27 +92,39 @@ async fn serve(settings: Serve) -> Result<()> {
     if let Err(why) = store.check_schema().await {
         bail!("{why}");
     }
-    store.register_cluster(&settings.cluster_id).await?;
+    let cluster = ClusterId::from(settings.cluster_id.clone());
+    store.register_cluster(&cluster).await?;
 
     let clock = Clock::default();
     let stop = CancellationToken::new();
     let mut parts = JoinSet::new();
+    let mut holder = None;
     if settings.role.drives() {
         let client = match settings.cluster {
             ClusterKind::Kubernetes => {
                 kube::Client::try_default().await.context("no cluster: there is no kubeconfig, and this is not a pod")?
             }
             ClusterKind::Simulated => {
+                // Each is another one, and ends with its program.
+                let identity = format!("{}{}", executor::SIMULATED, random_hex(16)?);
+                let known: ClusterIdentity = identity.parse().map_err(|why| anyhow!("{why}"))?;
+                executor::succeed(&store, &cluster, &known, clock.now()).await?;
                 let (start_delay, jitter) = (settings.simulated_start_delay, settings.simulated_start_jitter);
-                SimulatedCluster::start(simulated::Config { start_delay, jitter, ..simulated::Config::default() }).client()
+                let identity = Some(identity);
+                SimulatedCluster::start(simulated::Config { start_delay, jitter, identity, ..simulated::Config::default() }).client()
             }
         };
         let work = executor::Settings {
-            cluster: settings.cluster_id.clone(),
+            cluster: cluster.clone(),
             lease: settings.lease,
             concurrency: usize::try_from(settings.concurrency).context("--concurrency")?,
         };
         let executor = Executor::new(store.clone(), Cluster::watch(client), clock.clone(), work);
+        // One that cannot be asked now is asked again, and left alone until then.
+        if let Standing::Other(why) = executor.identify().await {
+            bail!("{why}");
+        }
+        holder = Some(executor.holder().to_owned());
         let stop = stop.clone();
         parts.spawn(async move {
             executor.run(stop).await;
@@ -101,12 +132,15 @@ async fn serve(settings: Serve) -> Result<()> {
         });
     }
     let rules = service::Settings {
-        cluster: settings.cluster_id.clone(),
+        cluster,
         region: settings.region.clone(),
         batch_timeout_seconds: settings.batch_timeout,
         tolerance: settings.tolerance(),
     };
     let mut service = Service::new(store, clock, rules).with_packages(packages(&settings.packages)?);
+    if let Some(holder) = holder {
+        service = service.with_executor(&holder);
+    }
     if let Some(store) = package_store(&settings.packages)? {
         service = service.with_package_store(store);
     }
@@ -142,16 +176,8 @@ async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener> {
 }
 
 async fn adopt(settings: AdoptDeployment) -> Result<()> {
-    let store = connect(&settings.database).await?;
-    if let Err(why) = store.check_schema().await {
-        bail!("{why}");
-    }
-    let rules = service::Settings {
-        cluster: settings.cluster_id.clone(),
-        region: settings.region,
-        batch_timeout_seconds: 0,
-        tolerance: Tolerance::default(),
-    };
+    let store = connect_checked(&settings.database).await?;
+    let service = without_requests(store, settings.cluster_id.clone().into(), settings.region);
     let caller =
         Caller { key_id: String::new(), name: "sluice adopt".into(), request_id: String::new(), source: "console".into(), identity: None };
     let request = Adopt {
@@ -162,7 +188,7 @@ async fn adopt(settings: AdoptDeployment) -> Result<()> {
         description: String::new(),
         version: settings.version_text,
     };
-    let (application, _) = Service::new(store, Clock::default(), rules).adopt(&caller, request).await?;
+    let (application, _) = service.adopt(&caller, request).await?;
     println!("{application}");
     Ok(())
 }
@@ -212,10 +238,7 @@ async fn create_key(name: &str, output: Output, database: &Database) -> Result<(
     if name.trim().is_empty() || name.chars().count() > 100 {
         bail!("--name must have 1 to 100 characters");
     }
-    let store = connect(database).await?;
-    if let Err(why) = store.check_schema().await {
-        bail!("{why}");
-    }
+    let store = connect_checked(database).await?;
     let (id, secret) = (format!("sluice{}", random_hex(10)?), SecretString::from(random_hex(20)?));
     let created = store.insert_key(&id, &secret, name, Clock::default().now()).await?;
     if !created {

@@ -58,7 +58,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     clock::Clock,
-    domain::order::Tolerance,
+    domain::{ClusterId, order::Tolerance},
     store::{Store, StoreError, Tx},
 };
 
@@ -66,7 +66,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The EDAS id of the cluster that this server drives.
-    pub cluster: String,
+    pub cluster: ClusterId,
     /// The region that this server is, as replies name it.
     pub region: String,
     /// Seconds a batch may take where the request does not say.
@@ -83,19 +83,27 @@ pub struct Service {
     settings: Settings,
     packages: Option<Arc<Packages>>,
     package_store: Option<Arc<PackageStore>>,
+    executor: Option<String>,
 }
 
 impl Service {
     /// The use cases on a store.
     #[must_use]
     pub fn new(store: Store, clock: Clock, settings: Settings) -> Self {
-        Self { store, clock, settings, packages: None, package_store: None }
+        Self { store, clock, settings, packages: None, package_store: None, executor: None }
     }
 
     /// The same use cases, on a server that releases packages too.
     #[must_use]
     pub fn with_packages(self, packages: Packages) -> Self {
         Self { packages: Some(Arc::new(packages)), ..self }
+    }
+
+    /// The same use cases, in a program with an executor of this name: it is not ready
+    /// while that one drives nothing.
+    #[must_use]
+    pub fn with_executor(self, holder: &str) -> Self {
+        Self { executor: Some(holder.to_owned()), ..self }
     }
 
     /// This server's settings.

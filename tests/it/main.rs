@@ -6,6 +6,7 @@
 
 mod adopt;
 mod cause;
+mod clusters;
 mod configuration;
 mod edit;
 mod engine;
@@ -25,6 +26,7 @@ mod real_pods;
 #[path = "../clients/sign.rs"]
 mod sign;
 mod start;
+mod statements;
 mod store;
 mod support;
 mod upload;
