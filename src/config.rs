@@ -11,8 +11,10 @@ use secrecy::SecretString;
 
 use crate::domain::{ClusterIdentity, order::Tolerance};
 
+mod edge;
 mod package;
 
+pub use edge::EdgeServing;
 pub use package::{FetchPackage, PackageRules, PackageServing};
 
 /// Change orders for Kubernetes, speaking the EDAS API.
@@ -200,6 +202,9 @@ pub struct Serve {
     /// Refuse the old HMAC-SHA1 signatures. The old SDKs, aliyun-cli, Terraform and Jenkins then no longer work.
     #[arg(long, env = "SLUICE_REFUSE_HMAC_SHA1")]
     pub refuse_hmac_sha1: bool,
+    /// Connections and requests.
+    #[command(flatten)]
+    pub edge: EdgeServing,
     /// How log lines are written to standard error.
     #[arg(long, env = "SLUICE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,

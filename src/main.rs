@@ -10,7 +10,9 @@ use secrecy::{ExposeSecret, SecretString};
 use sluice::{
     clock::Clock,
     cluster::Cluster,
-    config::{AdoptDeployment, Cli, ClusterCommand, ClusterKind, Command, Database, KeyCommand, LogFormat, Output, PackageServing, Serve},
+    config::{
+        AdoptDeployment, Cli, ClusterCommand, ClusterKind, Command, Database, EdgeServing, KeyCommand, LogFormat, Output, PackageServing, Serve,
+    },
     domain::{ClusterId, ClusterIdentity, order::Tolerance, runtime::Runtimes},
     executor::{self, Executor, Standing},
     fetch, http, package,
@@ -25,6 +27,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+
+/// Open files that the program needs besides those of its connections: the
+/// database's, the cluster's, packages, standard streams.
+const SPARE_FILES: u64 = 256;
 
 /// Longest time from the signal to the end.
 const END_WITHIN: Duration = Duration::from_secs(9);
@@ -144,13 +150,19 @@ async fn serve(settings: Serve) -> Result<()> {
     if let Some(store) = package_store(&settings.packages)? {
         service = service.with_package_store(store);
     }
-    let edge = http::Settings { hmac_sha1: !settings.refuse_hmac_sha1, ..http::Settings::default() };
+    let edge = http::Settings {
+        hmac_sha1: !settings.refuse_hmac_sha1,
+        plain_hmac_sha1: settings.edge.allow_plain_hmac_sha1,
+        rates: rates(&settings.edge),
+        ..http::Settings::default()
+    };
+    let connections = connections(&settings.edge);
     let router = if settings.role.serves() { http::router(service, edge) } else { http::health_router(service, edge) };
     if let Some(address) = listeners.plain {
-        parts.spawn(http::serve(bind("--listen", address).await?, router.clone(), stop.clone().cancelled_owned()));
+        parts.spawn(connections.clone().serve(bind("--listen", address).await?, router.clone(), stop.clone().cancelled_owned()));
     }
     if let (Some(tls), Some(certificate)) = (listeners.tls, certificate) {
-        parts.spawn(http::serve_tls(bind("--tls-listen", tls.address).await?, certificate, router, stop.clone().cancelled_owned()));
+        parts.spawn(connections.serve_tls(bind("--tls-listen", tls.address).await?, certificate, router, stop.clone().cancelled_owned()));
     }
 
     let ended = tokio::select! {
@@ -169,6 +181,42 @@ async fn serve(settings: Serve) -> Result<()> {
         Some(ended) => ended.context("a part of the program panicked")?.context("the listener failed"),
         None => Ok(()),
     }
+}
+
+/// What connections are allowed, as far as the system lets the program have them.
+fn connections(settings: &EdgeServing) -> http::Connections {
+    let most = settings.connections;
+    // Files, the database and the cluster need some besides.
+    let needed = u64::from(most) + SPARE_FILES;
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(allowed) if allowed < needed => tracing::warn!(
+            allowed,
+            needed,
+            "the system allows fewer open files than --connections ({most}) needs: raise the limit (ulimit -n, LimitNOFILE) or lower the setting"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "the limit of open files cannot be raised"),
+    }
+    http::Connections::new(http::ConnectionSettings {
+        most: most as usize,
+        most_of_peer: settings.connections_per_peer as usize,
+        times: http::Times {
+            handshake: settings.handshake_timeout,
+            head: settings.head_timeout,
+            idle: settings.idle_timeout,
+            reply: settings.reply_timeout,
+        },
+        http2: http::Http2 {
+            streams: settings.http2_streams,
+            ping_every: settings.http2_ping_interval,
+            ping_within: settings.http2_ping_timeout,
+        },
+        proxies: settings.trusted_proxies.clone(),
+    })
+}
+
+fn rates(settings: &EdgeServing) -> http::Rates {
+    http::Rates { of_peer: settings.peer_rate, of_key: settings.key_rate, failures: settings.failure_rate }
 }
 
 async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener> {

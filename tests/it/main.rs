@@ -8,6 +8,7 @@ mod adopt;
 mod cause;
 mod clusters;
 mod configuration;
+mod connections;
 mod edit;
 mod engine;
 mod errand;

@@ -53,7 +53,8 @@ impl Edas {
         app.service = app.service.clone().with_packages(packages).with_package_store(store);
         assert!(app.store.insert_key(KEY.id, &KEY.secret.into(), "ci", app.clock.now()).await.unwrap());
         let router = http::router(app.service.clone(), http::Settings::default());
-        tokio::spawn(http::serve(listener, router, std::future::pending()));
+        let connections = http::Connections::new(http::ConnectionSettings::default());
+        tokio::spawn(connections.serve(listener, router, std::future::pending()));
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { address, client, app }
     }

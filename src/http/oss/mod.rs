@@ -6,6 +6,7 @@
 //! them: bodies are large and take their time, and failures are OSS' XML.
 
 mod claim;
+mod pace;
 
 use std::{any::Any, io, time::Duration};
 
@@ -15,7 +16,7 @@ use axum::{
     extract::{Path, Request, State},
     http::{
         HeaderMap, HeaderValue, Method, StatusCode, Uri,
-        header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HOST},
+        header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HOST, RETRY_AFTER},
         request::Parts,
     },
     middleware::{self, Next},
@@ -28,7 +29,13 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::{Edge, edge::name_host, params::Params, signature::text_of};
+use super::{
+    Edge,
+    edge::{name_host, peer_of},
+    error::ApiError,
+    params::Params,
+    signature::text_of,
+};
 use crate::{
     domain::{
         PackageId,
@@ -44,6 +51,9 @@ const DISCARD_LIMIT: usize = 16 << 20;
 
 /// How long that may take.
 const DISCARD_WITHIN: Duration = Duration::from_secs(10);
+
+/// OSS' word for too many requests.
+const LIMITED: &str = "QpsLimitExceeded";
 
 /// The header with the request's id.
 const REQUEST_ID: &str = "x-oss-request-id";
@@ -92,6 +102,16 @@ impl From<crate::service::Error> for Refusal {
     }
 }
 
+/// What limits say, which are the same for EDAS calls.
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        match error {
+            ApiError::Gateway { message, wait: Some(_), .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, LIMITED, message),
+            _ => Self::internal(),
+        }
+    }
+}
+
 impl From<UploadError> for Refusal {
     fn from(error: UploadError) -> Self {
         match error {
@@ -121,6 +141,7 @@ pub(super) fn routes(edge: Edge) -> Router {
         .route(&format!("/{{bucket}}/{}/{{*key}}", upload::ROOT), object())
         .route("/sluice/v1/packages/{id}/{file}", get(get_package))
         .layer(CatchPanicLayer::custom(caught))
+        .layer(middleware::from_fn_with_state(edge.clone(), counted))
         .layer(middleware::from_fn(answer))
         .with_state(edge)
 }
@@ -158,6 +179,9 @@ async fn answer(mut request: Request, next: Next) -> Response {
             *response.body_mut() = Body::from(xml);
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
             response.headers_mut().remove(CONTENT_LENGTH);
+            if code == LIMITED {
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
         }
         if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(REQUEST_ID, id);
@@ -165,6 +189,12 @@ async fn answer(mut request: Request, next: Next) -> Response {
         response
     };
     work.instrument(span).await
+}
+
+/// Before anything of it is read: whether the peer may send another request.
+async fn counted(State(edge): State<Edge>, request: Request, next: Next) -> Result<Response, Refusal> {
+    edge.throttle.peer(peer_of(&request)?)?;
+    Ok(next.run(request).await)
 }
 
 fn caught(panic: Box<dyn Any + Send>) -> Response {
@@ -178,15 +208,23 @@ async fn unoffered(method: Method) -> Refusal {
 }
 
 async fn put_object(State(edge): State<Edge>, request: Request) -> Result<Response, Refusal> {
+    let peer = peer_of(&request)?;
     let (parts, body) = request.into_parts();
-    let admitted = match admit(&edge.service, &parts).await {
+    let turn = edge.throttle.look_up(peer).await?;
+    let admitted = admit(&edge.service, &parts).await;
+    drop(turn);
+    let admitted = match admitted {
         Ok(admitted) => admitted,
         Err(refusal) => {
+            if refusal.status == StatusCode::FORBIDDEN {
+                edge.throttle.failed(peer);
+            }
             discard(body).await;
             return Err(refusal);
         }
     };
-    let body = body.into_data_stream().map_err(io::Error::other).boxed();
+    edge.throttle.key(&admitted.key_id)?;
+    let body = pace::kept(body.into_data_stream().map_err(io::Error::other)).boxed();
     let stored = edge.service.store_package(admitted.key, admitted.uploaded_by, admitted.md5, body).await;
     let etag = format!("\"{}\"", stored?.to_uppercase());
     Ok(([(ETAG, etag)], StatusCode::OK).into_response())
@@ -194,6 +232,7 @@ async fn put_object(State(edge): State<Edge>, request: Request) -> Result<Respon
 
 /// An upload that may go on.
 struct Admitted {
+    key_id: String,
     key: ObjectKey,
     uploaded_by: String,
     md5: Option<String>,
@@ -235,7 +274,7 @@ async fn admit(service: &Service, parts: &Parts) -> Result<Admitted, Refusal> {
             Some(hex::encode(digest.ok_or_else(invalid)?))
         }
     };
-    Ok(Admitted { key: object_key, uploaded_by: key.name, md5 })
+    Ok(Admitted { key_id: credential.key_id, key: object_key, uploaded_by: key.name, md5 })
 }
 
 /// What an upload names: a bucket and a key in it.
@@ -283,7 +322,14 @@ async fn get_package(State(edge): State<Edge>, Path((id, _file)): Path<(String, 
     let missing = || Refusal::new(StatusCode::NOT_FOUND, "NoSuchKey", "There is no such package, or its capability is another.");
     let params = Params::parse(request.uri().query().unwrap_or_default()).map_err(|_| missing())?;
     let (id, capability) = id.parse::<PackageId>().ok().zip(params.text("capability")).ok_or_else(missing)?;
-    let download = edge.service.download(id, capability).await?.ok_or_else(missing)?;
+    let peer = peer_of(&request)?;
+    let turn = edge.throttle.look_up(peer).await?;
+    let download = edge.service.download(id, capability).await?;
+    drop(turn);
+    let download = download.ok_or_else(|| {
+        edge.throttle.failed(peer);
+        missing()
+    })?;
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
         (CONTENT_LENGTH, HeaderValue::from(download.bytes)),

@@ -76,6 +76,13 @@ pub enum Refusal {
          send Content-MD5 or use ACS3-HMAC-SHA256. server string to sign is:"
     )]
     UnsignedBody,
+    /// HMAC-SHA1 over plain HTTP, from another machine.
+    #[error(
+        "Your request is denied as lack of ssl protect: HMAC-SHA1 over plain HTTP is accepted from the server's own machine only. \
+         To allow it, start the server with --allow-plain-hmac-sha1 (SLUICE_ALLOW_PLAIN_HMAC_SHA1=true); \
+         or use HTTPS, or ACS3-HMAC-SHA256."
+    )]
+    PlainHmacSha1,
     /// Another request used this nonce.
     #[error("Specified signature nonce was used already.")]
     NonceUsed,
@@ -94,6 +101,8 @@ impl Refusal {
             Self::UnknownKey => return (StatusCode::NOT_FOUND, "InvalidAccessKeyId.NotFound".into()),
             Self::DisabledKey => "InvalidAccessKeyId.Inactive",
             Self::Incomplete { .. } | Self::UnsignedBody => "IncompleteSignature",
+            // The gateway's own status is 404, which some clients take for "it is gone".
+            Self::PlainHmacSha1 => "InvalidProtocol.NeedSsl",
             Self::Method { .. } => "InvalidSignatureMethod",
             Self::DateFormat { .. } => "InvalidTimeStamp.Format",
             Self::DateExpired { .. } => "InvalidTimeStamp.Expired",
