@@ -13,7 +13,7 @@ use crate::domain::order::Tolerance;
 
 mod package;
 
-pub use package::{FetchPackage, PackageRules, PackageServing};
+pub use package::{FetchPackage, PackageRules, PackageServing, PackageUploads};
 
 /// Change orders for Kubernetes, speaking the EDAS API.
 #[derive(Debug, Parser)]

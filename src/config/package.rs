@@ -11,6 +11,11 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::duration;
+
+mod upload;
+
+pub use upload::PackageUploads;
+
 use crate::domain::{
     java::{CHECKSUM_VARIABLE, FILE_VARIABLE, FOLDER_VARIABLE, SERVER_XML_VARIABLE, URL_VARIABLE},
     package::{Checksum, HostPattern, Policy},
@@ -107,6 +112,9 @@ pub struct PackageServing {
     /// Address of this server as pods reach it, where they fetch uploaded packages, such as `http://sluice.tools:8080`.
     #[arg(long, env = "SLUICE_PACKAGE_STORE_URL", requires = "package_store", value_parser = store_url)]
     pub package_store_url: Option<Url>,
+    /// How much may be uploaded.
+    #[command(flatten)]
+    pub uploads: PackageUploads,
     /// Where packages may come from.
     #[command(flatten)]
     pub rules: PackageRules,
