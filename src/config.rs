@@ -15,7 +15,7 @@ mod edge;
 mod package;
 
 pub use edge::EdgeServing;
-pub use package::{FetchPackage, PackageRules, PackageServing};
+pub use package::{FetchPackage, PackageRules, PackageServing, PackageUploads};
 
 /// Change orders for Kubernetes, speaking the EDAS API.
 #[derive(Debug, Parser)]

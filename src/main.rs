@@ -16,7 +16,7 @@ use sluice::{
     domain::{ClusterId, ClusterIdentity, order::Tolerance, runtime::Runtimes},
     executor::{self, Executor, Standing},
     fetch, http, package,
-    service::{self, Adopt, Caller, PackageStore, Packages, Service},
+    service::{self, Adopt, Caller, PackageStore, Packages, Service, UploadLimits},
     simulated::{self, SimulatedCluster},
     store::Store,
 };
@@ -150,6 +150,13 @@ async fn serve(settings: Serve) -> Result<()> {
     if let Some(store) = package_store(&settings.packages)? {
         service = service.with_package_store(store);
     }
+    if settings.role.serves() {
+        let (service, stop) = (service.clone(), stop.clone());
+        parts.spawn(async move {
+            service.keep_store_clean(stop).await;
+            Ok(())
+        });
+    }
     let edge = http::Settings {
         hmac_sha1: !settings.refuse_hmac_sha1,
         plain_hmac_sha1: settings.edge.allow_plain_hmac_sha1,
@@ -260,7 +267,13 @@ fn packages(settings: &PackageServing) -> Result<Packages> {
 fn package_store(settings: &PackageServing) -> Result<Option<PackageStore>> {
     let Some((place, url)) = settings.package_store.as_ref().zip(settings.package_store_url.clone()) else { return Ok(None) };
     let objects = package::Objects::open(place, std::env::vars()).map_err(|why| anyhow!("--package-store: {why}"))?;
-    Ok(Some(PackageStore { objects, url, most_bytes: settings.rules.most_bytes() }))
+    let limits = UploadLimits {
+        at_once: usize::try_from(settings.uploads.package_uploads).context("--package-uploads")?,
+        quota: settings.uploads.quota(),
+        keep: settings.uploads.keep(),
+        ..UploadLimits::default()
+    };
+    Ok(Some(PackageStore { objects, url, most_bytes: settings.rules.most_bytes(), limits }))
 }
 
 /// The signals that ask the program to end.

@@ -207,6 +207,7 @@ impl From<Rejection> for ApiError {
             Rejection::UnknownRegion(_) => "UnknownRegion".into(),
             Rejection::RegionInUse { .. } => "RegionInUse".into(),
             Rejection::NoPackageStore => "NoPackageStore".into(),
+            Rejection::TooManyCredentials { .. } => "TooManyCredentials".into(),
             Rejection::NameTaken { .. } => "NameTaken".into(),
             Rejection::OrderRunning { .. } => "OrderRunning".into(),
             Rejection::WrongState { .. } => "WrongState".into(),

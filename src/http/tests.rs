@@ -44,6 +44,8 @@ mod signed;
 mod tags;
 mod tls;
 mod upload;
+mod upload_collection;
+mod upload_quota;
 mod wire;
 mod wrong;
 

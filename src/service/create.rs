@@ -98,6 +98,7 @@ impl Service {
         if let Some(first) = self.answered(&mut tx, caller).await? {
             return Ok(first);
         }
+        self.hold_packages(&mut tx, &target).await?;
         let (application, order) = (ApplicationId::new(), OrderId::new());
         let row = NewApplication {
             id: application,

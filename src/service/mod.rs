@@ -49,12 +49,13 @@ pub use request::{
 };
 pub use scaling_rule::{Range, RuleView, RuleWish};
 pub use tag::{Tag, TagFilter};
-pub use upload::{CREDENTIAL_LIFETIME, Download, PackageStore, UploadCredential, UploadError};
+pub use upload::{CREDENTIAL_LIFETIME, Collected, Download, PackageStore, UploadCredential, UploadError, UploadLimits, UploadSlot};
 pub use view::{BatchView, ClusterView, CurrentSpec, OrderView, PodState, ReleaseView};
 
 use std::sync::Arc;
 
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::Semaphore;
 
 use crate::{
     clock::Clock,
@@ -84,13 +85,16 @@ pub struct Service {
     packages: Option<Arc<Packages>>,
     package_store: Option<Arc<PackageStore>>,
     executor: Option<String>,
+    /// Places for uploads at once.
+    uploads: Arc<Semaphore>,
 }
 
 impl Service {
     /// The use cases on a store.
     #[must_use]
     pub fn new(store: Store, clock: Clock, settings: Settings) -> Self {
-        Self { store, clock, settings, packages: None, package_store: None, executor: None }
+        let uploads = Arc::new(Semaphore::new(0));
+        Self { store, clock, settings, packages: None, package_store: None, executor: None, uploads }
     }
 
     /// The same use cases, on a server that releases packages too.

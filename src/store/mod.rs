@@ -44,7 +44,7 @@ pub use release::{NewRelease, ReleaseRow};
 pub use scaling_rule::ScalingRuleRow;
 pub use sighting::{Seen, Sighting, SightingId};
 pub use tag::TagRow;
-pub use upload::{CredentialRow, PackageRow};
+pub use upload::{CredentialRow, Kept, NewUpload, PackageRow};
 pub use view::{BatchRow, OrderRow, PodState};
 
 use std::time::Duration;

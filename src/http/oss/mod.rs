@@ -15,8 +15,8 @@ use axum::{
     body::Body,
     extract::{Path, Request, State},
     http::{
-        HeaderMap, HeaderValue, Method, StatusCode, Uri,
-        header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HOST, RETRY_AFTER},
+        HeaderMap, HeaderValue, Method, StatusCode, Uri, header,
+        header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HOST},
         request::Parts,
     },
     middleware::{self, Next},
@@ -54,6 +54,8 @@ const DISCARD_WITHIN: Duration = Duration::from_secs(10);
 
 /// OSS' word for too many requests.
 const LIMITED: &str = "QpsLimitExceeded";
+/// Seconds after which a client that found no place may try again.
+const RETRY_AFTER: u32 = 5;
 
 /// The header with the request's id.
 const REQUEST_ID: &str = "x-oss-request-id";
@@ -65,11 +67,13 @@ pub(super) struct Refusal {
     code: &'static str,
     /// Of our own words only: it is not escaped.
     message: String,
+    /// Seconds after which the same may succeed; none = it will not by itself.
+    retry_after: Option<u32>,
 }
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        Self { status, code, message: message.into(), retry_after: None }
     }
 
     fn denied(code: &'static str, message: impl Into<String>) -> Self {
@@ -79,6 +83,10 @@ impl Refusal {
     fn internal() -> Self {
         let message = "The request could not be served because of an error of the server. Its log has more under this RequestId.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message)
+    }
+
+    fn busy(message: impl Into<String>) -> Self {
+        Self { retry_after: Some(RETRY_AFTER), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message) }
     }
 
     fn too_large(most: u64) -> Self {
@@ -106,7 +114,9 @@ impl From<crate::service::Error> for Refusal {
 impl From<ApiError> for Refusal {
     fn from(error: ApiError) -> Self {
         match error {
-            ApiError::Gateway { message, wait: Some(_), .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, LIMITED, message),
+            ApiError::Gateway { message, wait: Some(_), .. } => {
+                Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, LIMITED, message) }
+            }
             _ => Self::internal(),
         }
     }
@@ -116,6 +126,14 @@ impl From<UploadError> for Refusal {
     fn from(error: UploadError) -> Self {
         match error {
             UploadError::TooLarge(most) => Self::too_large(most),
+            UploadError::Full(full) if full.is_passing() => Self::busy(format!("Try again in a moment: {full}.")),
+            UploadError::Full(full) => Self::denied(
+                "QuotaExceeded",
+                format!("There is no room for this package: {full}. Packages that nothing names go by themselves."),
+            ),
+            UploadError::Busy(most) => {
+                Self::busy(format!("Try again in a moment: {most} uploads are under way, which is the most (--package-uploads)."))
+            }
             UploadError::CutOff(why) => {
                 tracing::info!(why, "an upload did not come to its end");
                 Self::new(StatusCode::BAD_REQUEST, "RequestTimeout", "The package did not come to its end.")
@@ -172,15 +190,15 @@ async fn answer(mut request: Request, next: Next) -> Response {
         let refusal = response.extensions_mut().remove::<Refusal>();
         let code = refusal.as_ref().map_or("success", |refusal| refusal.code);
         tracing::info!(status = response.status().as_u16(), code, "request answered");
-        if let Some(Refusal { code, message, .. }) = refusal {
+        if let Some(Refusal { code, message, retry_after, .. }) = refusal {
             let xml = format!(
                 "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message><RequestId>{id}</RequestId><HostId></HostId></Error>"
             );
             *response.body_mut() = Body::from(xml);
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
             response.headers_mut().remove(CONTENT_LENGTH);
-            if code == LIMITED {
-                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            if let Some(seconds) = retry_after {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
         }
         if let Ok(id) = HeaderValue::from_str(&id) {
@@ -224,16 +242,25 @@ async fn put_object(State(edge): State<Edge>, request: Request) -> Result<Respon
         }
     };
     edge.throttle.key(&admitted.key_id)?;
+    let slot = match edge.service.begin_upload(&admitted.key_id, admitted.announced).await {
+        Ok(slot) => slot,
+        Err(why) => {
+            discard(body).await;
+            return Err(why.into());
+        }
+    };
     let body = pace::kept(body.into_data_stream().map_err(io::Error::other)).boxed();
-    let stored = edge.service.store_package(admitted.key, admitted.uploaded_by, admitted.md5, body).await;
+    let stored = edge.service.store_package(slot, admitted.key, admitted.uploaded_by, admitted.md5, body).await;
     let etag = format!("\"{}\"", stored?.to_uppercase());
     Ok(([(ETAG, etag)], StatusCode::OK).into_response())
 }
 
 /// An upload that may go on.
 struct Admitted {
-    key_id: String,
     key: ObjectKey,
+    key_id: String,
+    /// Bytes that it says it has.
+    announced: Option<u64>,
     uploaded_by: String,
     md5: Option<String>,
 }
@@ -261,11 +288,7 @@ async fn admit(service: &Service, parts: &Parts) -> Result<Admitted, Refusal> {
     if parts.uri.query().is_some_and(|query| !query.is_empty()) || parts.headers.contains_key("x-oss-copy-source") {
         return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", "Only a whole package can be uploaded."));
     }
-    let most = service.package_store().map_err(|_| Refusal::internal())?.most_bytes;
     let announced = text_of(&parts.headers, "content-length").ok().flatten().and_then(|length| length.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > most) {
-        return Err(Refusal::too_large(most));
-    }
     let md5 = match text_of(&parts.headers, "content-md5").ok().flatten() {
         None => None,
         Some(text) => {
@@ -274,7 +297,7 @@ async fn admit(service: &Service, parts: &Parts) -> Result<Admitted, Refusal> {
             Some(hex::encode(digest.ok_or_else(invalid)?))
         }
     };
-    Ok(Admitted { key_id: credential.key_id, key: object_key, uploaded_by: key.name, md5 })
+    Ok(Admitted { key: object_key, key_id: credential.key_id, announced, uploaded_by: key.name, md5 })
 }
 
 /// What an upload names: a bucket and a key in it.
