@@ -7,6 +7,7 @@
 mod adopt;
 mod cause;
 mod configuration;
+mod documents;
 mod edit;
 mod engine;
 mod errand;

@@ -82,7 +82,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The HTTP status and the code word of the reply (`edas-api` section 3.4).
+    /// The HTTP status and the code word of the reply (`docs/wire-rules.md#errors-of-the-gateway`).
     #[must_use]
     pub fn code(&self) -> (StatusCode, String) {
         let word = match self {
