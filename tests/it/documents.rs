@@ -21,8 +21,10 @@ const README_LINES: usize = 150;
 /// How many rules of each kind `docs/wire-rules.md` defines, from 1.
 const RULES: [(char, usize); 2] = [('R', 32), ('K', 21)];
 
+/// The repository: the folder that has the documents.
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    above.into_iter().find(|folder| folder.join("docs/wire-rules.md").exists()).expect("the repository has its documents")
 }
 
 fn text(name: &str) -> String {
@@ -231,8 +233,11 @@ fn every_setting_of_the_server_says_what_it_means() {
 fn every_operation_that_is_offered_is_in_the_document_with_its_verb_and_path() {
     let document = text("docs/edas-operations.md");
     let is_verb = |cell: &str| ["GET ", "POST ", "PUT ", "DELETE "].iter().any(|verb| cell.starts_with(verb));
-    let told: BTreeSet<(String, String)> =
-        rows(&document).iter().filter(|row| row.len() == 3 && is_verb(row[1])).map(|row| (row[0].to_owned(), row[1].replace('`', ""))).collect();
+    let told: BTreeSet<(String, String)> = rows(&document)
+        .iter()
+        .filter(|row| row.len() == 3 && is_verb(row[1]))
+        .map(|row| (row[0].to_owned(), row[1].replace('`', "")))
+        .collect();
     let offered: BTreeSet<(String, String)> = offered::OFFERS
         .iter()
         .map(|offer| {
@@ -259,7 +264,8 @@ fn citations(text: &str) -> impl Iterator<Item = &str> {
 fn every_rule_that_the_source_cites_is_a_heading() {
     let document = text("docs/wire-rules.md");
     let headings: BTreeSet<&str> = document.lines().filter_map(|line| line.strip_prefix("### ")).collect();
-    let expected: BTreeSet<String> = RULES.iter().flat_map(|(kind, most)| (1..=*most).map(move |number| format!("{kind}{number}"))).collect();
+    let expected: BTreeSet<String> =
+        RULES.iter().flat_map(|(kind, most)| (1..=*most).map(move |number| format!("{kind}{number}"))).collect();
     assert_eq!(headings, expected.iter().map(String::as_str).collect::<BTreeSet<_>>());
     let mut cited = 0;
     let mut lost = Vec::new();
@@ -297,9 +303,14 @@ fn texts(value: &Value, key: &str) -> Vec<String> {
     found
 }
 
+/// The objects of `docs/rights.yaml`.
+pub fn rights() -> Vec<Value> {
+    serde_saphyr::from_multiple(&text("docs/rights.yaml")).unwrap()
+}
+
 #[test]
 fn the_rights_are_roles_that_kubernetes_can_read() {
-    let objects: Vec<Value> = serde_saphyr::from_multiple(&text("docs/rights.yaml")).unwrap();
+    let objects = rights();
     let of_kind = |kind: &str| objects.iter().filter(|it| it["kind"] == kind).collect::<Vec<_>>();
     let (roles, bindings, accounts) = (of_kind("ClusterRole"), of_kind("ClusterRoleBinding"), of_kind("ServiceAccount"));
     assert_eq!((roles.len(), bindings.len(), accounts.len()), (3, 3, 1));

@@ -23,6 +23,7 @@ mod precheck;
 mod process;
 mod reading;
 mod real_pods;
+mod rights;
 #[path = "../clients/sign.rs"]
 mod sign;
 mod start;
