@@ -9,6 +9,7 @@ mod cause;
 mod clusters;
 mod configuration;
 mod connections;
+mod documents;
 mod edit;
 mod engine;
 mod errand;
@@ -24,6 +25,7 @@ mod precheck;
 mod process;
 mod reading;
 mod real_pods;
+mod rights;
 #[path = "../clients/sign.rs"]
 mod sign;
 mod start;

@@ -94,7 +94,7 @@ impl Refusal {
         Self::Incomplete { reason: reason.into() }
     }
 
-    /// The HTTP status and the code word of the reply (`edas-api` section 3.4).
+    /// The HTTP status and the code word of the reply (`docs/wire-rules.md#errors-of-the-gateway`).
     #[must_use]
     pub fn code(&self) -> (StatusCode, String) {
         let word = match self {
