@@ -75,7 +75,7 @@ impl Format {
                 let error = serde_json::from_str::<IgnoredAny>(content).err()?;
                 Some(format!("it is no JSON: line {}, column {}", error.line(), error.column()))
             }
-            Self::Yaml => notation::yaml_documents::<IgnoredAny>(content).err(),
+            Self::Yaml => notation::yaml_documents::<IgnoredAny>(content).err().map(|place| format!("it is no YAML: {place}")),
             Self::Xml => notation::xml_fault(content),
             Self::Properties | Self::KeyValue | Self::Custom => None,
         }

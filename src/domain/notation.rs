@@ -48,7 +48,7 @@ pub fn secret_json<T: DeserializeOwned>(text: &str) -> Result<T, String> {
         if error.is_data() {
             format!("at {}: {}", shortened(path), expected(error))
         } else {
-            format!("it is not JSON: line {}, column {}", error.line(), error.column())
+            format!("it is not the JSON that is expected: line {}, column {}", error.line(), error.column())
         }
     })
 }
@@ -77,11 +77,11 @@ pub fn shaped<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
     read.map_err(|error| format!("at {}: {}", shortened(&track.path().to_string()), expected(&error)))
 }
 
-/// What a reader expected, without what it found.
+/// What a reader expected, without what it found; a field is named.
 fn expected(error: &serde_json::Error) -> String {
     let said = error.to_string();
-    if said.starts_with("missing field ") {
-        return said.split(" at line ").next().unwrap_or_default().to_owned();
+    if said.starts_with("missing field ") || said.starts_with("unknown field ") {
+        return shortened(said.rsplit_once(" at line ").map_or(said.as_str(), |(before, _)| before));
     }
     match said.rsplit_once(", expected ") {
         Some((_, expected)) => format!("expected {}", shortened(expected.split(" at line ").next().unwrap_or_default())),
@@ -181,7 +181,7 @@ pub fn kept_json<T: DeserializeOwned>(text: &str) -> Option<T> {
 /// Reads one document of YAML.
 ///
 /// # Errors
-/// Where it stops being YAML within the limits; nothing of it is quoted.
+/// The line and column where it stops being YAML within the limits; nothing of it is quoted.
 pub fn yaml<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_saphyr::from_str_with_options(text, yaml_options()).map_err(|error| yaml_fault(&error))
 }
@@ -217,8 +217,8 @@ fn yaml_options() -> Options {
 }
 
 fn yaml_fault(error: &serde_saphyr::Error) -> String {
-    let place = error.location().map(|at| format!(": line {}, column {}", at.line(), at.column())).unwrap_or_default();
-    format!("it is no YAML{place} (read are at most {DEPTH} levels, {NODES} values and names and {ALIASES} aliases)")
+    let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
+    format!("line {line}, column {column} (at most {DEPTH} levels, {NODES} values and names and {ALIASES} aliases are read)")
 }
 
 /// Why a text is no XML; none = it is well-formed, and within the limits.

@@ -75,7 +75,7 @@ fn read_object(params: &Params) -> Result<Value, ApiError> {
     // Every JSON is YAML, but not for every reader of YAML.
     let value = match notation::kept_json(text) {
         Some(value) => value,
-        None => notation::yaml(text).map_err(|why| refuse(format!("must be one document of YAML or JSON: {why}")))?,
+        None => notation::yaml(text).map_err(|place| refuse(format!("must be one document of YAML or JSON, and is not, at {place}")))?,
     };
     if notation::has_nul(&value) { Err(refuse("must not hold the character U+0000, which nothing can store".into())) } else { Ok(value) }
 }

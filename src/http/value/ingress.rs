@@ -11,6 +11,7 @@ use crate::domain::{
     Rejection,
     exposure::PortTarget,
     ingress::{Path, PathMatch, Rule, Texts},
+    rejection::shortened,
     spec::Field,
 };
 
@@ -73,9 +74,9 @@ pub fn read(params: &Params) -> Result<Option<Vec<Rule>>, ApiError> {
             "" | "ImplementationSpecific" => PathMatch::Controller,
             "Exact" => PathMatch::Exact,
             "Prefix" => PathMatch::Prefix,
-            other => return Err(refuse(format!("{other} is no pathType"))),
+            other => return Err(refuse(format!("{} is no pathType", shortened(other)))),
         };
-        let port = port(&given.backend.service_port).ok_or_else(|| refuse(format!("{} is no servicePort", given.backend.service_port)))?;
+        let port = port(&given.backend.service_port).ok_or_else(|| refuse(format!("{} is no servicePort", shortened(&given.backend.service_port.to_string()))))?;
         let path = given.path.filter(|path| !path.is_empty()).unwrap_or_else(|| "/".into());
         Ok(Path { path, matched, service: given.backend.service_name, port })
     };

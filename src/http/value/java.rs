@@ -13,6 +13,7 @@ use crate::{
         Rejection,
         java::{Context, JavaChange, Web},
         package::PackageKind,
+        rejection::shortened,
         spec::Field,
     },
     service::PackageWish,
@@ -84,13 +85,13 @@ fn read_startup(params: &Params) -> Result<Field<String>, ApiError> {
         let startup = match given {
             Value::Object(fields) => fields.get("startup").unwrap_or(&Value::Null),
             Value::Null => &Value::Null,
-            _ => return Err(refused(params, NAME, format!("at {option}: an object is expected; {STARTUP}"))),
+            _ => return Err(refused(params, NAME, format!("at {}: an object is expected; {STARTUP}", shortened(option)))),
         };
         match startup {
             Value::Null => {}
             // A line of its own would be a command of its own.
             Value::String(text) => texts.push(text.split(char::is_control).collect::<Vec<_>>().join(" ").trim().to_owned()),
-            _ => return Err(refused(params, NAME, format!("at {option}.startup: a text is expected; {STARTUP}"))),
+            _ => return Err(refused(params, NAME, format!("at {}.startup: a text is expected; {STARTUP}", shortened(option)))),
         }
     }
     texts.retain(|text| !text.is_empty());
@@ -111,7 +112,7 @@ fn web(given: &Map<String, Value>) -> Result<Field<Web>, String> {
     let mut web = Web::default();
     let (mut context, mut path, mut is_default) = (None, None, false);
     for (key, value) in given {
-        let wrong = |what: &str| format!("at {key}: {value} is not {what}");
+        let wrong = |what: &str| format!("at {}: {} is not {what}", shortened(key), shortened(&value.to_string()));
         // Null is absent (R26), and so is a form's empty field.
         if value.is_null() || value == "" {
             continue;
@@ -130,7 +131,7 @@ fn web(given: &Map<String, Value>) -> Result<Field<Web>, String> {
             "useadvancedserverxml" => return Err("a server.xml of one's own is not applied by this server".into()),
             // Says nothing where it is not to be used.
             "serverxml" => {}
-            _ => return Err(format!("{key} is unknown")),
+            _ => return Err(format!("{} is unknown", shortened(key))),
         }
     }
     web.context = match (context.as_deref(), path) {
@@ -139,7 +140,7 @@ fn web(given: &Map<String, Value>) -> Result<Field<Web>, String> {
         (Some("custom"), Some(path)) if path.is_empty() => Context::Root,
         (Some("custom"), Some(path)) => Context::Custom(path),
         (Some("custom"), None) => return Err("contextInputType custom needs a contextPath".into()),
-        (Some(other), _) => return Err(format!("contextInputType {other} is unknown")),
+        (Some(other), _) => return Err(format!("contextInputType {} is unknown", shortened(other))),
     };
     Ok(if is_default { Field::Clear } else { Field::Set(web) })
 }

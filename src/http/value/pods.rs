@@ -286,7 +286,7 @@ fn security(params: &Params) -> Result<Field<Value>, ApiError> {
 fn yaml(encoded: &str) -> Result<Value, String> {
     let bytes = STANDARD.decode(encoded.trim()).map_err(|_| "it is not base64".to_owned())?;
     let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
-    let value: Value = notation::yaml(&text)?;
+    let value: Value = notation::yaml(&text).map_err(|place| format!("it is not YAML: {place}"))?;
     if notation::has_nul(&value) { Err("it holds the character U+0000, which nothing can store".into()) } else { Ok(value) }
 }
 

@@ -10,6 +10,7 @@ use crate::{
     domain::{
         Rejection,
         exposure::{Balancer, Listener, Network, Port, PortTarget, Reach, Speech, Transport},
+        rejection::shortened,
         spec::Field,
     },
     service::FirstService,
@@ -69,7 +70,7 @@ fn port(given: GivenPort) -> Result<Port, String> {
     let transport = match given.protocol.as_deref().unwrap_or("TCP") {
         tcp if tcp.eq_ignore_ascii_case("TCP") => Transport::Tcp,
         udp if udp.eq_ignore_ascii_case("UDP") => Transport::Udp,
-        other => return Err(format!("{other} is no protocol")),
+        other => return Err(format!("{} is no protocol", shortened(other))),
     };
     let target = given.target_port.as_ref().map_or(Ok(PortTarget::Number(port)), target)?;
     Ok(Port { port, target, transport })
@@ -106,7 +107,7 @@ pub fn read_first_services(params: &Params) -> Result<Vec<FirstService>, ApiErro
             "" => Reach::ClusterIp,
             word if word.eq_ignore_ascii_case("ClusterIP") => Reach::ClusterIp,
             word if word.eq_ignore_ascii_case("NodePort") => Reach::NodePort,
-            other => return Err(format!("{other} is no serviceType")),
+            other => return Err(format!("{} is no serviceType", shortened(other))),
         };
         let ports = given.port_mappings.into_iter().map(|mapping| port(mapping.service_port)).collect::<Result<_, String>>()?;
         Ok(FirstService::Plain { name: given.name, reach, ports })
@@ -158,10 +159,10 @@ pub fn read_listeners(params: &Params) -> Result<Option<Vec<Listener>>, ApiError
         let speech = match (given.load_balancer_protocol.as_deref().unwrap_or("TCP"), given.cert_id.filter(|id| !id.is_empty())) {
             (https, Some(certificate)) if https.eq_ignore_ascii_case("HTTPS") => Speech::Https(certificate),
             (https, None) if https.eq_ignore_ascii_case("HTTPS") => return Err(format!("the HTTPS port {port} needs a certId")),
-            (other, Some(_)) => return Err(format!("a certId belongs to HTTPS, and port {port} is {other}")),
+            (other, Some(_)) => return Err(format!("a certId belongs to HTTPS, and port {port} is {}", shortened(other))),
             (http, None) if http.eq_ignore_ascii_case("HTTP") => Speech::Http,
             (tcp, None) if tcp.eq_ignore_ascii_case("TCP") => Speech::Tcp,
-            (other, None) => return Err(format!("{other} is no protocol")),
+            (other, None) => return Err(format!("{} is no protocol", shortened(other))),
         };
         Ok(Listener { port, target: target(&given.target_port)?, speech })
     };
@@ -225,7 +226,7 @@ fn is_port_name(name: &str) -> bool {
 fn wrong(given: &Given) -> String {
     match given {
         Given::Number(number) => format!("{number} is no port"),
-        Given::Text(text) => format!("{text} is no port"),
+        Given::Text(text) => format!("{} is no port", shortened(text)),
     }
 }
 

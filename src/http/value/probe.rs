@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::super::{error::ApiError, params::Params};
-use crate::domain::{Rejection, spec::Field};
+use crate::domain::{Rejection, notation, spec::Field};
 
 const ALLOWED: &str = r#"allowed is one of httpGet {path, port, scheme, host, httpHeaders}, tcpSocket {host, port} or exec {command}, with initialDelaySeconds, periodSeconds, timeoutSeconds, successThreshold, failureThreshold"#;
 
@@ -90,10 +90,8 @@ pub fn read(params: &Params, name: &str) -> Result<Field<Value>, ApiError> {
     };
     let refuse =
         |why: String| -> ApiError { Rejection::invalid(name, params.raw(name).unwrap_or_default(), format!("{why}; {ALLOWED}")).into() };
-    let probe: Probe = serde_path_to_error::deserialize(plain(given)).map_err(|error| {
-        let path = error.path().to_string();
-        refuse(format!("at {path}: {}", error.into_inner()))
-    })?;
+    // Commands may hold passwords, and headers too.
+    let probe: Probe = notation::shaped(&plain(given)).map_err(refuse)?;
     let ways = [probe.http_get.is_some(), probe.tcp_socket.is_some(), probe.exec.is_some()];
     match ways.into_iter().filter(|&it| it).count() {
         1 => Ok(Field::Set(json!(probe))),
