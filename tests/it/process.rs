@@ -144,7 +144,8 @@ async fn two_programs_do_not_work_on_different_clusters_under_one_id(pool: PgPoo
     // With an id of its own it may.
     let mut other = sluice(&pool).args(simulated).args(["--cluster-id", "other"]).spawn().unwrap();
     eventually(async || {
-        let reaching = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM executor WHERE cluster_reachable").fetch_one(&pool).await.unwrap();
+        let reaching =
+            sqlx::query_scalar::<_, i64>("SELECT count(*) FROM executor WHERE cluster_reachable").fetch_one(&pool).await.unwrap();
         if reaching == 2 { Ok(()) } else { Err(format!("{reaching} reach theirs")) }
     })
     .await;
