@@ -245,6 +245,11 @@ async fn swapped(pool: PgPool, breaks: bool) {
     let web = app.create("web", 4).await;
     let order = app.deploy(web, "shop/web:2.0", manual(2)).await;
     app.order_when(order, |order| order.state == State::WaitingConfirmation).await;
+    eventually(async || if held(&pool).await == 0 { Ok(()) } else { Err("it does not rest".into()) }).await;
+    // One is in hand, and waits for pods.
+    let slow = app.create("slow", 1).await;
+    let waits = app.deploy(slow, "shop/slow:2.0--never-ready", batches(1)).await;
+    app.order_when(waits, |order| !order.batches[0].pods.is_empty()).await;
     cluster.replace_identity("stranger");
     let before = writes(&cluster);
     if breaks {
@@ -268,7 +273,7 @@ async fn swapped(pool: PgPool, breaks: bool) {
     succeeded(&app.service, created).await;
     succeeded(&app.service, order).await;
     let created: BTreeSet<String> = writes(&cluster).into_iter().filter(|(kind, _)| *kind == "deployments").map(|(_, name)| name).collect();
-    assert_eq!(created, BTreeSet::from(["second".to_owned(), "web".to_owned()]));
+    assert_eq!(created, BTreeSet::from(["second".to_owned(), "slow".to_owned(), "web".to_owned()]));
 }
 
 #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
