@@ -88,9 +88,5 @@ pub(super) async fn confirm(client: &Client, view: &View) -> Result<(), ClusterE
 
 /// Refuses to go on with any cluster but the trusted one, by what was seen last.
 pub(super) fn known(view: &View) -> Result<(), ClusterError> {
-    if view.is_known() {
-        Ok(())
-    } else {
-        Err(ClusterError::Transient("it is not certain that it is the cluster of this id".into()))
-    }
+    if view.is_known() { Ok(()) } else { Err(ClusterError::Transient("it is not certain that it is the cluster of this id".into())) }
 }

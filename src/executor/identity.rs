@@ -63,7 +63,9 @@ impl Executor {
             (Err(why), Standing::Unseen(_)) => Standing::Unseen(why),
             (Err(_), Standing::Known(_) | Standing::Other(_)) => before.clone(),
         };
-        self.cluster.trust(now.known().map(|known| &known.identity));
+        if now.known() != before.known() {
+            self.cluster.trust(None);
+        }
         if now != before {
             match &now {
                 Standing::Known(known) => tracing::info!(cluster = %known.id, identity = %known.identity, "the cluster is known"),
@@ -72,6 +74,8 @@ impl Executor {
             }
             self.standing.send_replace(now.clone());
         }
+        // Who is woken by this finds out what is known.
+        self.cluster.trust(now.known().map(|known| &known.identity));
         now
     }
 

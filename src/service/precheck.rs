@@ -81,7 +81,12 @@ impl Service {
                 return Err(Rejection::invalid("ImageUrl", "", "the image of an application that does not exist yet must be given").into());
             }
             let replicas = request.replicas.unwrap_or(1);
-            self.creation(&cluster, &request.namespace, &request.name, self.new_target(Source::Change(Box::new(request.spec)), Some(replicas)))
+            self.creation(
+                &cluster,
+                &request.namespace,
+                &request.name,
+                self.new_target(Source::Change(Box::new(request.spec)), Some(replicas)),
+            )
         };
         self.store.ask(&proposal, self.clock.now()).await?;
         Ok(())

@@ -8,7 +8,9 @@ use super::{
     Store, StoreError, Tx,
     row::{document, json, value},
 };
-use crate::domain::{ApplicationId, ClusterId, KnownCluster, Rejection, ReleaseId, application::Application, order::Snapshot, package::Label};
+use crate::domain::{
+    ApplicationId, ClusterId, KnownCluster, Rejection, ReleaseId, application::Application, order::Snapshot, package::Label,
+};
 
 /// An application about to be created.
 #[derive(Debug, Clone)]

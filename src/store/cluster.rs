@@ -44,7 +44,13 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn mirror_cluster(&self, cluster: &KnownCluster, version: &str, namespaces: &[String], now: Timestamp) -> Result<(), StoreError> {
+    pub async fn mirror_cluster(
+        &self,
+        cluster: &KnownCluster,
+        version: &str,
+        namespaces: &[String],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         sqlx::query!(
             "/* mirror_cluster */ UPDATE kubernetes_cluster SET version = $2, namespaces = $3, seen_at = $4 WHERE id = $1 AND identity = $5",
             cluster.id.as_str(),
@@ -124,7 +130,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn trouble_of(&self, holder: &str) -> Result<Option<String>, StoreError> {
-        let row = sqlx::query!("/* trouble_of */ SELECT trouble FROM executor WHERE holder = $1", holder).fetch_optional(&self.pool).await?;
+        let row =
+            sqlx::query!("/* trouble_of */ SELECT trouble FROM executor WHERE holder = $1", holder).fetch_optional(&self.pool).await?;
         Ok(row.and_then(|row| row.trouble))
     }
 }
@@ -146,9 +153,13 @@ impl Tx {
         .fetch_one(self.connection())
         .await?;
         if inside == 0 {
-            sqlx::query!("/* remove_cluster */ UPDATE kubernetes_cluster SET removed_at = $2 WHERE id = $1", id.as_str(), now.to_sqlx() as _)
-                .execute(self.connection())
-                .await?;
+            sqlx::query!(
+                "/* remove_cluster */ UPDATE kubernetes_cluster SET removed_at = $2 WHERE id = $1",
+                id.as_str(),
+                now.to_sqlx() as _
+            )
+            .execute(self.connection())
+            .await?;
         }
         Ok(inside)
     }
@@ -158,9 +169,12 @@ impl Tx {
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn import_cluster(&mut self, id: &ClusterId) -> Result<(), StoreError> {
-        sqlx::query!("/* import_cluster */ UPDATE kubernetes_cluster SET removed_at = NULL WHERE id = $1 AND removed_at IS NOT NULL", id.as_str())
-            .execute(self.connection())
-            .await?;
+        sqlx::query!(
+            "/* import_cluster */ UPDATE kubernetes_cluster SET removed_at = NULL WHERE id = $1 AND removed_at IS NOT NULL",
+            id.as_str()
+        )
+        .execute(self.connection())
+        .await?;
         Ok(())
     }
 }

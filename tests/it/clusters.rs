@@ -84,8 +84,14 @@ async fn no_order_is_carried_out_on_another_cluster_than_its_applications(pool: 
         succeeded(&sites[0].service, *order).await;
     }
     for (id, site) in ids.iter().zip(&sites) {
-        let created: Vec<String> =
-            site.simulation.writes().into_iter().map(|write| write.call).filter(|call| (call.resource, call.verb) == ("deployments", "create") && !call.dry_run).map(|call| call.name).collect();
+        let created: Vec<String> = site
+            .simulation
+            .writes()
+            .into_iter()
+            .map(|write| write.call)
+            .filter(|call| (call.resource, call.verb) == ("deployments", "create") && !call.dry_run)
+            .map(|call| call.name)
+            .collect();
         assert_eq!(created.len(), 12, "{id}: {created:?}");
         assert!(writes(&site.simulation).iter().all(|(_, name)| name.starts_with(id)), "{id}: {:?}", writes(&site.simulation));
     }
@@ -230,11 +236,20 @@ async fn held(pool: &PgPool) -> i64 {
 
 /// Another cluster answers at the address: no watch breaks, or all of them do.
 async fn swapped(pool: PgPool, breaks: bool) {
-    let app = App::start_with(pool.clone(), Config { identity: Some("original".into()), start_delay: Duration::from_millis(10), ..Config::default() }).await;
+    let app = App::start_with(
+        pool.clone(),
+        Config { identity: Some("original".into()), start_delay: Duration::from_millis(10), ..Config::default() },
+    )
+    .await;
     let cluster = app.simulation.clone().unwrap();
     let web = app.create("web", 4).await;
     let order = app.deploy(web, "shop/web:2.0", manual(2)).await;
     app.order_when(order, |order| order.state == State::WaitingConfirmation).await;
+    eventually(async || if held(&pool).await == 0 { Ok(()) } else { Err("it does not rest".into()) }).await;
+    // One is in hand, and waits for pods.
+    let slow = app.create("slow", 1).await;
+    let waits = app.deploy(slow, "shop/slow:2.0--never-ready", batches(1)).await;
+    app.order_when(waits, |order| !order.batches[0].pods.is_empty()).await;
     cluster.replace_identity("stranger");
     let before = writes(&cluster);
     if breaks {
@@ -258,7 +273,7 @@ async fn swapped(pool: PgPool, breaks: bool) {
     succeeded(&app.service, created).await;
     succeeded(&app.service, order).await;
     let created: BTreeSet<String> = writes(&cluster).into_iter().filter(|(kind, _)| *kind == "deployments").map(|(_, name)| name).collect();
-    assert_eq!(created, BTreeSet::from(["second".to_owned(), "web".to_owned()]));
+    assert_eq!(created, BTreeSet::from(["second".to_owned(), "slow".to_owned(), "web".to_owned()]));
 }
 
 #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
@@ -273,7 +288,11 @@ async fn a_cluster_that_is_another_one_after_an_outage_is_not_written_to(pool: P
 
 #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
 async fn an_executor_does_not_go_on_once_another_cluster_is_on_record(pool: PgPool) {
-    let app = App::start_with(pool.clone(), Config { identity: Some("original".into()), start_delay: Duration::from_millis(10), ..Config::default() }).await;
+    let app = App::start_with(
+        pool.clone(),
+        Config { identity: Some("original".into()), start_delay: Duration::from_millis(10), ..Config::default() },
+    )
+    .await;
     let web = app.create("web", 2).await;
     let cluster = app.simulation.clone().unwrap();
     sqlx::query("UPDATE kubernetes_cluster SET identity = 'successor'").execute(&pool).await.unwrap();

@@ -260,7 +260,10 @@ async fn a_program_that_fell_silent_in_a_transaction_keeps_no_order_to_itself(po
     let mut tx = silent.begin().await.unwrap();
     tx.lock_order(id).await.unwrap();
     assert!(store.acquire(&known_cluster(&store).await, "other", LEASE, now(), 10).await.unwrap().is_empty(), "it is locked");
-    let lease = eventually(async || store.acquire(&known_cluster(&store).await, "other", LEASE, now(), 10).await.unwrap().pop().ok_or("still locked".into())).await;
+    let lease = eventually(async || {
+        store.acquire(&known_cluster(&store).await, "other", LEASE, now(), 10).await.unwrap().pop().ok_or("still locked".into())
+    })
+    .await;
     assert_eq!(lease.order, id);
     let late = tx.commit().await.unwrap_err();
     assert!(late.is_retryable(), "what it wrote is gone, and it may try again: {late}");
@@ -309,10 +312,12 @@ async fn a_database_of_before_clusters_were_known_keeps_its_orders(pool: PgPool)
     .unwrap();
     let migration = MIGRATIONS.iter().find(|migration| migration.version == 15).unwrap();
     sqlx::raw_sql(migration.sql.clone()).execute(&pool).await.unwrap();
-    let same: i64 = sqlx::query_scalar("SELECT count(*) FROM change_order o JOIN application a ON a.id = o.application_id AND a.cluster_id = o.cluster_id")
-        .fetch_one(&pool)
-        .await
-        .unwrap();
+    let same: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM change_order o JOIN application a ON a.id = o.application_id AND a.cluster_id = o.cluster_id",
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
     assert_eq!(same, 2);
     let store = Store::on(pool);
     let known = known_cluster(&store).await;
