@@ -115,7 +115,8 @@ impl Service {
         })?;
         let row = PackageRow { id, bytes: stored.bytes, md5: stored.md5, sha256: stored.sha256, capability: random().into() };
         let kept = self.keep(key, uploaded_by, md5, &row).await;
-        if !matches!(kept, Ok(true))
+        // Where the database failed the row may be there: what has none goes with the leftovers.
+        if !matches!(kept, Ok(true) | Err(UploadError::Failed(_)))
             && let Err(error) = store.objects.delete(&name).await
         {
             tracing::warn!(package.id = %id, %error, "an uploaded package that is not kept could not be deleted");
