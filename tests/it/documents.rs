@@ -23,8 +23,8 @@ const RULES: [(char, usize); 2] = [('R', 32), ('K', 21)];
 
 /// The repository: the folder that has the documents.
 fn root() -> &'static Path {
-    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
-    above.into_iter().find(|folder| folder.join("docs/wire-rules.md").exists()).expect("the repository has its documents")
+    let mut above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    above.find(|folder| folder.join("docs/wire-rules.md").exists()).expect("the repository has its documents")
 }
 
 fn text(name: &str) -> String {
