@@ -321,7 +321,9 @@ mod tests {
     #[test]
     fn an_error_repeats_the_beginning_only_of_what_is_long() {
         let long = "x".repeat(60_000);
-        for query in [format!("{long}=1"), format!("A={long}&A=1"), format!("A={long}%00"), format!("A={long}%FF"), format!("{}=%FF", &long[..256])] {
+        for query in
+            [format!("{long}=1"), format!("A={long}&A=1"), format!("A={long}%00"), format!("A={long}%FF"), format!("{}=%FF", &long[..256])]
+        {
             let said = message(Params::parse(&query).unwrap_err());
             assert!(said.len() < 1200, "{said}");
         }

@@ -5,20 +5,9 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{
-    Edge,
-    call::Call,
-    error::ApiError,
-    params::Params,
-    reply::Reply,
-};
+use super::{Edge, call::Call, error::ApiError, params::Params, reply::Reply};
 use crate::{
-    domain::{
-        Rejection,
-        limits::DOCUMENT,
-        notation,
-        rejection::NOT_SHOWN,
-    },
+    domain::{Rejection, limits::DOCUMENT, notation, rejection::NOT_SHOWN},
     service::EditDeployment,
 };
 

@@ -24,8 +24,21 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// What `domain` may use from outside: nothing that does I/O, waits or tells the time.
-const PURE: &[&str] =
-    &["std", "hex", "ipnet", "jiff", "quick_xml", "serde", "serde_json", "serde_path_to_error", "serde_saphyr", "sha2", "thiserror", "url", "uuid"];
+const PURE: &[&str] = &[
+    "std",
+    "hex",
+    "ipnet",
+    "jiff",
+    "quick_xml",
+    "serde",
+    "serde_json",
+    "serde_path_to_error",
+    "serde_saphyr",
+    "sha2",
+    "thiserror",
+    "url",
+    "uuid",
+];
 
 /// Calls that would let `domain` know the time by itself.
 const CLOCKS: &[&str] = &["Timestamp::now", "Zoned::now", "Instant::now", "SystemTime::now"];

@@ -65,7 +65,10 @@ fn yaml_past_its_limits_is_refused(#[case] text: String) {
 
 #[test]
 fn yaml_within_its_limits_is_read_with_its_aliases() {
-    assert_eq!(yaml::<Value>("a: &x {b: 1}\nc: *x\nd: {<<: *x, e: 2}\n").unwrap(), json!({ "a": { "b": 1 }, "c": { "b": 1 }, "d": { "b": 1, "e": 2 } }));
+    assert_eq!(
+        yaml::<Value>("a: &x {b: 1}\nc: *x\nd: {<<: *x, e: 2}\n").unwrap(),
+        json!({ "a": { "b": 1 }, "c": { "b": 1 }, "d": { "b": 1, "e": 2 } })
+    );
     assert!(yaml::<Value>(&nested("[", "]", DEPTH)).is_ok());
     assert!(yaml::<Value>(&"- a\n".repeat(NODES - 1)).is_ok());
 }
@@ -97,7 +100,10 @@ fn a_fault_of_a_secret_text_has_its_place_and_nothing_of_it() {
 #[test]
 fn a_fault_is_short_however_long_the_text_is() {
     let long = "x".repeat(100_000);
-    for said in [json::<Vec<u8>>(&format!("[\"{long}\"]")).unwrap_err(), json::<std::collections::BTreeMap<String, u8>>(&format!("{{\"{long}\":\"\"}}")).unwrap_err()] {
+    for said in [
+        json::<Vec<u8>>(&format!("[\"{long}\"]")).unwrap_err(),
+        json::<std::collections::BTreeMap<String, u8>>(&format!("{{\"{long}\":\"\"}}")).unwrap_err(),
+    ] {
         assert!(said.len() < 1000 && said.contains("expected u8"), "{said}");
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::super::{contract, family, offered, openapi};
+use crate::domain::limits;
 
 fn document() -> Value {
     serde_json::to_value(openapi()).unwrap()
@@ -173,4 +174,17 @@ fn every_schema_has_a_name_of_its_own() {
     names.sort();
     let twice: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).collect();
     assert!(twice.is_empty(), "{twice:?}");
+}
+
+#[test]
+fn the_limits_of_the_readers_are_in_the_document() {
+    let document = document();
+    let text = document["info"]["description"].as_str().unwrap();
+    assert!(text.contains(&limits::described()) && text.contains("at most 1000 parameters"), "{text}");
+    let parameters = document["paths"]["/pop/v5/k8s/acs/k8s_apps"]["post"]["parameters"].as_array().unwrap();
+    let told = |name: &str| parameters.iter().find(|it| it["name"] == name).unwrap()["description"].as_str().unwrap();
+    assert!(told("UpdateStrategy").ends_with("At most 100 batches.") && told("Sidecars").ends_with("At most 20 items."));
+    // A list that no operation reads is not limited by anything.
+    let read = |name: &str| offered::OFFERS.iter().any(|offer| offer.reads.contains(&name));
+    assert_eq!(limits::LISTS.iter().map(|(name, _)| *name).find(|name| !read(name)), None);
 }

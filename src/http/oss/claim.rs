@@ -130,6 +130,22 @@ fn string_to_sign(method: &Method, headers: &HeaderMap, object: &Object) -> Resu
 mod tests {
     use super::*;
 
+    #[test]
+    fn headers_by_the_thousand_and_without_end_are_refused() {
+        let object = Object { bucket: "b".into(), key: "k".into() };
+        let mut headers = HeaderMap::new();
+        let mut set = |name: String, value: &str| {
+            headers.insert(axum::http::HeaderName::try_from(name).unwrap(), value.parse().unwrap());
+            string_to_sign(&Method::PUT, &headers, &object).map(|text| text.len()).map_err(|refusal| refusal.message)
+        };
+        let said: Vec<_> = (0..=SIGNED_HEADERS).map(|number| set(format!("x-oss-{number}"), "1")).collect();
+        assert!(said[..SIGNED_HEADERS].iter().all(Result::is_ok));
+        assert!(said[SIGNED_HEADERS].as_ref().unwrap_err().contains("At most 100 headers"));
+        let mut headers = HeaderMap::new();
+        headers.insert("x-oss-meta-a", "x".repeat(SIGNED_HEADER_BYTES).parse().unwrap());
+        assert!(string_to_sign(&Method::PUT, &headers, &object).is_err());
+    }
+
     /// As the Maven plugin's OSS SDK 2.8.3 signed it, with the secret `osssecret`.
     #[test]
     fn a_recorded_upload_has_the_signature_that_its_sdk_made() {

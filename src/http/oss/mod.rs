@@ -221,6 +221,7 @@ fn caught(panic: Box<dyn Any + Send>) -> Response {
 }
 
 async fn unoffered(method: Method) -> Refusal {
+    let method: String = method.as_str().chars().filter(char::is_ascii_alphanumeric).take(40).collect();
     let message = format!("Only PUT is served here, of a whole package: upload without multipart. The method {method} is not.");
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
 }

@@ -37,8 +37,7 @@ pub(super) fn read(request: SignedRequest<'_>, credentials: &str) -> Result<Clai
             "Authorization must read `{ALGORITHM} Credential=<key id>,SignedHeaders=<a;b;…>,Signature=<64 hex digits>`"
         ))
     };
-    let fields: Vec<(&str, &str)> =
-        credentials.splitn(FIELDS, ',').map(str::trim).filter_map(|field| field.split_once('=')).collect();
+    let fields: Vec<(&str, &str)> = credentials.splitn(FIELDS, ',').map(str::trim).filter_map(|field| field.split_once('=')).collect();
     let field = |name: &str| fields.iter().find(|(key, _)| *key == name).map(|(_, value)| *value).ok_or_else(malformed);
     let (key_id, signed_headers) = (field("Credential")?, field("SignedHeaders")?);
     let mut signature = [0; 32];

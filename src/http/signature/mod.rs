@@ -180,9 +180,7 @@ fn acs_headers(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 /// The signature nonce, if one was sent.
 fn nonce_of(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     match text_of(headers, "x-acs-signature-nonce")? {
-        Some(nonce) if nonce.len() > NONCE => {
-            Err(Refusal::incomplete(format!("x-acs-signature-nonce has more than {NONCE} characters")))
-        }
+        Some(nonce) if nonce.len() > NONCE => Err(Refusal::incomplete(format!("x-acs-signature-nonce has more than {NONCE} characters"))),
         Some("") | None => Ok(None),
         Some(nonce) => Ok(Some(nonce.to_owned())),
     }

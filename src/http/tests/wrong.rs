@@ -22,7 +22,22 @@ const TEMPLATE: &str = "/pop/v5/config_template";
 const ABORT: &str = "/pop/v5/changeorder/change_order_abort";
 
 /// Values that may be passwords, and so are not in the error.
-const SECRET: &[&str] = &["Content", "Data", "Envs", "PackageUrl", "ResourceContent"];
+const SECRET: &[&str] = &[
+    "Annotations",
+    "Args",
+    "Command",
+    "CommandArgs",
+    "Content",
+    "Data",
+    "Envs",
+    "InitContainers",
+    "JavaStartUpConfig",
+    "PackageUrl",
+    "PostStart",
+    "PreStop",
+    "ResourceContent",
+    "Sidecars",
+];
 
 /// Longer than any text that has a limit.
 const TOO_LONG: usize = 20_000;

@@ -76,7 +76,8 @@ pub fn read(params: &Params) -> Result<Option<Vec<Rule>>, ApiError> {
             "Prefix" => PathMatch::Prefix,
             other => return Err(refuse(format!("{} is no pathType", shortened(other)))),
         };
-        let port = port(&given.backend.service_port).ok_or_else(|| refuse(format!("{} is no servicePort", shortened(&given.backend.service_port.to_string()))))?;
+        let port = port(&given.backend.service_port)
+            .ok_or_else(|| refuse(format!("{} is no servicePort", shortened(&given.backend.service_port.to_string()))))?;
         let path = given.path.filter(|path| !path.is_empty()).unwrap_or_else(|| "/".into());
         Ok(Path { path, matched, service: given.backend.service_name, port })
     };

@@ -245,7 +245,12 @@ fn containers(params: &Params, name: &str) -> Result<Field<Vec<Value>>, ApiError
     if let Field::Set(items) = params.json::<Vec<IgnoredAny>>(name, CONTAINERS)?
         && items.len() > MOST_CONTAINERS
     {
-        return Err(Rejection::invalid(name, format!("{} items", items.len()), format!("at most {MOST_CONTAINERS} containers are allowed")).into());
+        return Err(Rejection::invalid(
+            name,
+            format!("{} items", items.len()),
+            format!("at most {MOST_CONTAINERS} containers are allowed"),
+        )
+        .into());
     }
     list(params, name, CONTAINERS, |it: Encoded| {
         let container = yaml(&it.yaml)?;

@@ -110,7 +110,9 @@ fn triggers(text: &str) -> Result<Range, String> {
         // As an object, or as the JSON text that replies have.
         let meta: Map<String, Value> = match given.meta_data {
             Value::Object(fields) => fields,
-            Value::String(text) => notation::json(&text).map_err(|why| format!("the metaData of {}: {why}; {TRIGGERS}", shortened(&given.name)))?,
+            Value::String(text) => {
+                notation::json(&text).map_err(|why| format!("the metaData of {}: {why}; {TRIGGERS}", shortened(&given.name)))?
+            }
             _ => return Err(TRIGGERS.into()),
         };
         if let Some(other) = meta.keys().find(|key| !["type", "value"].contains(&key.as_str())) {

@@ -124,6 +124,18 @@ mod tests {
         assert_eq!(read(&params(text)).unwrap(), Some(Strategy { canary, batches, pace }));
     }
 
+    #[test]
+    fn a_plan_of_43_200_batches_is_never_made() {
+        let text = r#"{"type":"BatchUpdate","batchUpdate":{"batch":43200}}"#;
+        let ApiError::Business { message, .. } = read(&params(text)).unwrap_err() else { panic!("must be a business error") };
+        assert!(message.contains("parameter UpdateStrategy") && message.contains("must be from 1 to 100"), "{message}");
+        // Whoever asks for it in another way: nothing is ordered or previewed without this check.
+        let strategy = Strategy { canary: 0, batches: 43_200, pace: AUTO };
+        assert!(strategy.check(100_000).unwrap_err().to_string().contains("at most 100 batches"));
+        assert!(strategy.fits(100_000).is_ok(), "an order that was accepted earlier goes on");
+        assert!(Strategy { batches: BATCHES, ..strategy }.check(100_000).is_ok());
+    }
+
     #[rstest]
     #[case("")]
     #[case("{}")]
@@ -143,7 +155,10 @@ mod tests {
     #[case(r#"{"type":"BatchUpdate","batchUpdate":{"batch":"x"}}"#, "at batchUpdate.batch")]
     #[case(r#"{"type":"BatchUpdate","batchUpdate":{"batch":0}}"#, "batchUpdate.batch must be from 1")]
     #[case(r#"{"type":"BatchUpdate","batchUpdate":{"batch":101}}"#, "batchUpdate.batch must be from 1 to 100")]
-    #[case(r#"{"type":"GrayBatchUpdate","batchUpdate":{"batch":43200},"grayUpdate":{"gray":1}}"#, "batchUpdate.batch must be from 1 to 100")]
+    #[case(
+        r#"{"type":"GrayBatchUpdate","batchUpdate":{"batch":43200},"grayUpdate":{"gray":1}}"#,
+        "batchUpdate.batch must be from 1 to 100"
+    )]
     #[case(r#"{"type":"BatchUpdate","batchUpdate":{"batch":2,"releaseType":"never"}}"#, "\"never\" is unknown")]
     #[case(r#"{"type":"BatchUpdate","batchUpdate":{"batch":2,"batchWaitTime":-1}}"#, "batchWaitTime must be from 0")]
     #[case(r#"{"type":"GrayBatchUpdate","batchUpdate":{"batch":2}}"#, "grayUpdate.gray is missing")]

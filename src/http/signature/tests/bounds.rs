@@ -85,7 +85,8 @@ fn headers_by_the_thousand_are_refused_in_both_schemes() {
 #[test]
 fn fields_without_end_and_ids_without_end_are_refused() {
     let mut request = first_of(Scheme::Acs3HmacSha256);
-    let fields = ["A=1,".repeat(20_000), "Credential=".to_owned() + &"x".repeat(KEY_ID + 1) + ",SignedHeaders=host,Signature=" + &"0".repeat(64)];
+    let fields =
+        ["A=1,".repeat(20_000), "Credential=".to_owned() + &"x".repeat(KEY_ID + 1) + ",SignedHeaders=host,Signature=" + &"0".repeat(64)];
     for text in fields.iter().map(|fields| format!("ACS3-HMAC-SHA256 {fields}")).chain([
         format!("acs {}:AAAA", "x".repeat(KEY_ID + 1)),
         format!("acs id:{}", "A".repeat(60_000)),

@@ -83,3 +83,35 @@ fn what_is_not_understood_is_refused_by_name_and_place(#[case] name: &str, #[cas
     };
     assert!(message.contains(name) && message.contains(says), "{message}");
 }
+
+#[test]
+fn what_is_wrong_with_a_container_is_told_without_its_values() {
+    let message = |name: &str, text: &str| match read_one(name, text).unwrap_err() {
+        ApiError::Business { message, .. } | ApiError::Gateway { message, .. } => message,
+    };
+    let encoded = |yaml: &str| json!([{ "yamlEncoded": STANDARD.encode(yaml) }]).to_string();
+    for name in ["Sidecars", "InitContainers"] {
+        for (yaml, says) in [
+            ("name: a\nimage: b\nargs: geheim", "at args: expected"),
+            ("name: a\nimage: b\nenv: [{name: A, value: [geheim]}]", "at env[0].value: expected"),
+            ("name: a\nimage: *geheim", "it is not YAML: line 2"),
+            ("name: Geheim_geheim\nimage: b", "name is not of at most 63"),
+        ] {
+            let said = message(name, &encoded(yaml));
+            assert!(said.contains(name) && said.contains(says) && !said.contains("geheim"), "{said}");
+        }
+    }
+    for (name, text) in
+        [("Annotations", r#"{"a":["geheim"]}"#), ("PreStop", r#"{"exec":{"command":"geheim"}}"#), ("PostStart", r#"{"exec":["geheim"]}"#)]
+    {
+        let said = message(name, text);
+        assert!(said.contains("(not shown)") && !said.contains("geheim"), "{said}");
+    }
+}
+
+#[test]
+fn more_containers_than_may_be_are_refused_before_any_is_read() {
+    let text = json!(vec![json!({ "yamlEncoded": "%%" }); 21]).to_string();
+    let ApiError::Business { message, .. } = read_one("Sidecars", &text).unwrap_err() else { panic!("must be a business error") };
+    assert!(message.contains("Sidecars") && message.contains("at most 20 containers"), "{message}");
+}
