@@ -96,7 +96,7 @@ mod tests {
             (["--idle-timeout", "2h"], "from 10ms to 1h"),
             (["--connections", "0"], "1..=1000000"),
             (["--trusted-proxies", "10.0.0.1/8,proxy"], "must be a network"),
-            (["--peer-rate", "-1"], "--peer-rate"),
+            (["--peer-rate", "many"], "invalid digit"),
         ] {
             let error = read(&flags).unwrap_err();
             assert!(error.contains(flags[0]) && error.contains(says), "{error}");

@@ -113,7 +113,7 @@ mod tests {
     fn behind(connection: &str, is_tls: bool, headers: &[(&'static str, &'static str)]) -> (String, Way) {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
-            map.append(*name, HeaderValue::from_static(value));
+            map.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         let proxies = ["127.0.0.0/8", "10.0.0.0/8", "fd00::/8"].map(|it| it.parse().unwrap());
         let peer = Peer::at(connection.parse().unwrap(), is_tls).behind(&map, &proxies);

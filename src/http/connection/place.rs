@@ -115,8 +115,17 @@ impl Places {
         if let Some(peer) = peer {
             *taken.of_peers.entry(peer).or_default() += 1;
         }
-        let at =
-            At { turn: None, requests: 0, replies: 0, since: Instant::now(), head: None, is_new: true, is_http2: false, is_over: false };
+        let at = At {
+            turn: None,
+            requests: 0,
+            replies: 0,
+            since: Instant::now(),
+            head: None,
+            is_stuck: false,
+            is_new: true,
+            is_http2: false,
+            is_over: false,
+        };
         let seat = Arc::new(Seat { places: self.clone(), peer, at: Mutex::new(at), waker: AtomicWaker::new() });
         let turn = taken.line_up(Rank::HalfOpen, &seat);
         locked(&seat.at).turn = Some(turn);
@@ -179,6 +188,8 @@ struct At {
     since: Instant,
     /// When the first bytes of a head came.
     head: Option<Instant>,
+    /// Bytes of a reply cannot go now: the client does not take them.
+    is_stuck: bool,
     is_new: bool,
     is_http2: bool,
     /// It is to be closed.
@@ -220,7 +231,7 @@ impl Seat {
         let at = locked(&self.at);
         let allowed = match &*at {
             At { is_over: true, .. } => return End::Now,
-            At { replies: 1.., .. } => at.since.checked_add(times.reply),
+            At { replies: 1.., .. } | At { is_stuck: true, .. } => at.since.checked_add(times.reply),
             At { requests: 1.., .. } => None,
             At { head: Some(begun), .. } => begun.checked_add(times.head),
             At { is_new: true, .. } => at.since.checked_add(times.head),
@@ -240,8 +251,17 @@ impl Seat {
     /// Bytes went. Of HTTP/2 they may be anything.
     pub(super) fn went(&self) {
         let mut at = locked(&self.at);
+        at.is_stuck = false;
         if !at.is_new && !at.is_http2 {
             at.since = Instant::now();
+        }
+    }
+
+    /// No bytes can go now.
+    pub(super) fn is_stuck(&self) {
+        let mut at = locked(&self.at);
+        if !at.is_stuck {
+            (at.is_stuck, at.since) = (true, Instant::now());
         }
     }
 

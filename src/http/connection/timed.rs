@@ -79,8 +79,10 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Timed<Io> {
 
 impl<Io: AsyncWrite + Unpin> Timed<Io> {
     fn wrote(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(1..)) = written {
-            self.place.went();
+        match written {
+            Poll::Ready(Ok(1..)) => self.place.went(),
+            Poll::Pending => self.place.is_stuck(),
+            Poll::Ready(_) => {}
         }
         self.unless_over(context, written)
     }

@@ -45,7 +45,7 @@ mod tests {
 
     async fn parts_taken(size: usize, watched: Duration) -> usize {
         let body = stream::repeat_with(move || Ok(Bytes::from(vec![0; size]))).take(5);
-        kept_at(body, watched, 10).filter(|part| std::future::ready(part.is_ok())).count().await
+        kept_at(body, watched, 10).take_while(|part| std::future::ready(part.is_ok())).count().await
     }
 
     #[tokio::test]
