@@ -1,6 +1,6 @@
 # Every target is one line that calls a script or cargo.
 
-.PHONY: help demo test client-table bench-rollback fmt sqlx openapi
+.PHONY: help demo test client-table bench-rollback cost fuzz fmt sqlx openapi
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -17,6 +17,12 @@ client-table: ## write the table of clients in docs/clients.md again, from the l
 
 bench-rollback: ## how fast a release goes back, beside kubectl rollout undo, on a real control plane
 	@scripts/bench rollback
+
+cost: ## what reading the worst inputs costs, in CPU time of a release build
+	@SQLX_OFFLINE=true SLUICE_COST_TIME=yes cargo test --quiet --locked --release --test cost -- --nocapture no_input_costs
+
+fuzz: ## let libFuzzer look for inputs that break a reader, until interrupted or for FOR=seconds
+	@FOR='$(FOR)' scripts/fuzz-readers open
 
 fmt: ## format the Rust code
 	@cargo fmt

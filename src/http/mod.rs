@@ -55,7 +55,7 @@ pub mod k8s_slb;
 pub mod lifecycle;
 pub mod line;
 pub mod offered;
-mod oss;
+pub mod oss;
 pub mod package_storage;
 pub mod page;
 pub mod params;

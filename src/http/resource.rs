@@ -55,7 +55,11 @@ pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<Resour
     Ok(call.success(ResourceReply { change_order_id: order.map(|order| order.to_string()).unwrap_or_default() }))
 }
 
-fn read_object(params: &Params) -> Result<Value, ApiError> {
+/// Reads `ResourceContent`: one document of YAML or JSON.
+///
+/// # Errors
+/// `MissingResourceContent`; a business error that gives the place, and nothing of the text.
+pub fn read_object(params: &Params) -> Result<Value, ApiError> {
     let text = params.required(PARAMETER)?;
     let refuse = |why: String| ApiError::from(Rejection::invalid(PARAMETER, NOT_SHOWN, why));
     if text.len() > DOCUMENT {

@@ -125,14 +125,18 @@ pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<TagListR
 
 /// A tag as it is written in `Tags`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-struct GivenTag {
+pub struct GivenTag {
     #[serde(alias = "Key")]
     key: String,
     #[serde(alias = "Value", default)]
     value: Option<String>,
 }
 
-fn read_applications(params: &Params) -> Result<Option<Vec<ApplicationId>>, ApiError> {
+/// Reads `ResourceIds`, for which `ResourceType` and `ResourceRegionId` must be there; none = all.
+///
+/// # Errors
+/// A parameter that is missing or no id, or too many ids.
+pub fn read_applications(params: &Params) -> Result<Option<Vec<ApplicationId>>, ApiError> {
     let kind = params.required("ResourceType")?;
     if kind != APPLICATION {
         return Err(Rejection::invalid("ResourceType", kind, "only application is offered by this server").into());
@@ -152,7 +156,11 @@ fn read_list(params: &Params, name: &str) -> Result<Option<Vec<String>>, ApiErro
     bounded(name, given)
 }
 
-fn read_tags(params: &Params) -> Result<Option<Vec<GivenTag>>, ApiError> {
+/// Reads `Tags`; none = absent or empty.
+///
+/// # Errors
+/// A business error with what is allowed, or too many tags.
+pub fn read_tags(params: &Params) -> Result<Option<Vec<GivenTag>>, ApiError> {
     const NAME: &str = "Tags";
     let given = match params.json(NAME, r#"allowed is a JSON list [{"key":"a","value":"b"}, …]"#)? {
         Field::Set(tags) => tags,

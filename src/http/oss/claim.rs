@@ -28,7 +28,7 @@ use crate::{
 const LONGEST_SIGNATURE: usize = 64;
 
 /// Who a request says it is from, and what would prove it. Not verified yet.
-pub(super) struct Claim {
+pub struct Claim {
     /// Id of the credential.
     pub(super) credential: CredentialId,
     signature: Vec<u8>,
@@ -44,7 +44,11 @@ pub(super) fn unknown() -> Refusal {
 
 impl Claim {
     /// Reads the claim of a request.
-    pub(super) fn read(method: &Method, headers: &HeaderMap, object: &Object) -> Result<Self, Refusal> {
+    ///
+    /// # Errors
+    /// No `Authorization` of this scheme, a date that cannot be read, or more signed
+    /// headers than may be.
+    pub fn read(method: &Method, headers: &HeaderMap, object: &Object) -> Result<Self, Refusal> {
         let text = |name: &'static str| {
             let read = text_of(headers, name);
             read.map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "InvalidArgument", format!("The header {name} cannot be read.")))
@@ -68,7 +72,10 @@ impl Claim {
     }
 
     /// Checks the date: before the credential is looked up.
-    pub(super) fn check_window(&self, now: Timestamp) -> Result<(), Refusal> {
+    ///
+    /// # Errors
+    /// A date that is more than [`WINDOW`] off.
+    pub fn check_window(&self, now: Timestamp) -> Result<(), Refusal> {
         if self.signed_at.duration_since(now).abs() > WINDOW {
             return Err(Refusal::denied("RequestTimeTooSkewed", "The header Date is more than 15 minutes off."));
         }
@@ -76,7 +83,10 @@ impl Claim {
     }
 
     /// Checks signature and token.
-    pub(super) fn verify(&self, credential: &UploadCredential) -> Result<(), Refusal> {
+    ///
+    /// # Errors
+    /// Says which of the two is wrong.
+    pub fn verify(&self, credential: &UploadCredential) -> Result<(), Refusal> {
         if !matches_mac::<Hmac<Sha1>>(credential.secret.expose_secret().as_bytes(), &self.string_to_sign, &self.signature) {
             return Err(mismatch());
         }

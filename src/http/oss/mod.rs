@@ -43,7 +43,7 @@ use crate::{
     },
     service::{Service, UploadError},
 };
-use claim::Claim;
+pub use claim::Claim;
 
 /// How much of a refused body is still read, so that the client gets to see the
 /// answer instead of a broken connection.
@@ -62,7 +62,7 @@ const REQUEST_ID: &str = "x-oss-request-id";
 
 /// Why a request was not served, in OSS' words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub struct Refusal {
     status: StatusCode,
     code: &'static str,
     /// Of our own words only: it is not escaped.
@@ -303,13 +303,17 @@ async fn admit(service: &Service, parts: &Parts) -> Result<Admitted, Refusal> {
 
 /// What an upload names: a bucket and a key in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Object {
+pub struct Object {
     bucket: String,
     key: String,
 }
 
 impl Object {
-    fn of(parts: &Parts) -> Result<Self, Refusal> {
+    /// Reads what the path and the host of a request name.
+    ///
+    /// # Errors
+    /// A path that is not UTF-8.
+    pub fn of(parts: &Parts) -> Result<Self, Refusal> {
         let path = percent_encoding::percent_decode_str(parts.uri.path()).decode_utf8();
         let path = path.map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "InvalidObjectName", "The key is not UTF-8."))?;
         let path = path.strip_prefix('/').unwrap_or(&path);
@@ -319,6 +323,12 @@ impl Object {
             _ => (host(), path),
         };
         Ok(Self { bucket, key: key.into() })
+    }
+
+    /// Its key, as it is meant: nothing in it is escaped.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
     }
 
     /// As it is signed.

@@ -1,0 +1,19 @@
+//! The entries, by what is read.
+
+mod domain;
+mod notation;
+mod object;
+mod params;
+mod pod;
+mod signature;
+mod value;
+
+use crate::entry::Entry;
+
+/// All entries.
+pub fn all() -> Vec<Entry> {
+    [signature::entries(), params::entries(), notation::entries(), value::entries(), pod::entries(), object::entries(), domain::entries()]
+        .into_iter()
+        .flatten()
+        .collect()
+}

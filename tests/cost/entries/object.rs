@@ -1,0 +1,118 @@
+//! Uploads as OSS does them, request lines, and addresses of packages.
+
+use axum::http::{Method, Request};
+use axum_server::accept::{Accept, DefaultAcceptor};
+use sluice::{
+    domain::{
+        limits::{OBJECT_KEY, PACKAGE_URL},
+        package::{Checksum, HostPattern, PackageUrl},
+        upload::{self, ObjectKey},
+    },
+    http::{
+        line::CuttingAcceptor,
+        oss::{Claim, Object},
+    },
+};
+
+use crate::{
+    entry::{Entry, accepted, headers, refused, text_job},
+    measure::Job,
+};
+
+const CLAIM: &[&str] = &["http::oss::claim::Claim::read"];
+const OBJECT: &[&str] = &["http::oss::Object::of", "domain::upload::ObjectKey::read"];
+const URL: &[&str] = &[
+    "domain::package::PackageUrl::from_str",
+    "domain::package::PackageUrl::try_from",
+    "domain::package::PackageUrl::file_name",
+    "domain::upload::named_by",
+];
+const ID: &str = "01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e";
+
+/// Bytes that are left for a head beside its line: the HTTP library has a limit of its own.
+const HEAD: usize = 400 << 10;
+
+pub fn entries() -> Vec<Entry> {
+    vec![
+        accepted("OSS: as many signed headers as may be", CLAIM, 90, |n| {
+            claim((0..n).map(|at| (format!("x-oss-{at:04}"), "v".repeat(300))).collect())
+        }),
+        refused("OSS: as many signed headers as fit into a head", CLAIM, HEAD / 32, |n| {
+            claim((0..n).map(|at| (format!("x-oss-{at:06}"), "v".repeat(10))).collect())
+        }),
+        accepted("OSS: an object whose key is as long as may be", OBJECT, OBJECT_KEY - 60, |n| {
+            object(format!("/sluice-packages/{ID}/{}", "%61".repeat(n)))
+        }),
+        refused("OSS: an object whose key is as long as a line", OBJECT, 65_000, |n| {
+            object(format!("/sluice-packages/{ID}/{}", "a/".repeat(n / 2)))
+        }),
+        accepted("a package's address as long as may be", URL, PACKAGE_URL - 30, |n| {
+            url(format!("https://example.com/{}", "a/".repeat(n / 2)))
+        }),
+        accepted("a package's address that goes up and down", URL, PACKAGE_URL - 30, |n| {
+            url(format!("https://example.com/{}", "a/../".repeat(n / 5)))
+        }),
+        accepted("a package's address with a long password", URL, PACKAGE_URL - 60, |n| {
+            url(format!("https://user:{}@example.com/app.jar", "@".repeat(n)))
+        }),
+        refused("a package's address whose host is one long label of Chinese", URL, PACKAGE_URL / 3 - 10, |n| {
+            url(format!("https://{}/", "版本".repeat(n / 2)))
+        }),
+        refused("a package's address whose host is many labels", URL, PACKAGE_URL - 20, |n| {
+            url(format!("https://{}ü/", "a.".repeat(n / 2)))
+        }),
+        refused("a package's address longer than may be", URL, 1 << 20, |n| {
+            url(format!("https://example.com/{}", "a".repeat(n.max(PACKAGE_URL))))
+        }),
+        refused("a checksum of a body's length", &["domain::package::Checksum::from_str"], 1 << 20, |n| {
+            text_job("a".repeat(n), |text| text.parse::<Checksum>().is_ok())
+        }),
+        refused("a pattern of hosts of a body's length", &["domain::package::HostPattern::from_str"], PACKAGE_URL, |n| {
+            text_job("a.".repeat(n / 2), |text| text.parse::<HostPattern>().is_ok())
+        }),
+        accepted("a request line of which most is dropped", &["http::line::Line::cut"], 4 << 20, |n| {
+            let sent = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(n));
+            text_job(sent, |sent| {
+                let (mut stream, ()) = futures::executor::block_on(CuttingAcceptor(DefaultAcceptor::new()).accept(sent.as_bytes(), ()))
+                    .expect("nothing is asked of a stream before it is read");
+                let (mut part, mut kept) = (vec![0; 8192], 0);
+                loop {
+                    match futures::executor::block_on(tokio::io::AsyncReadExt::read(&mut stream, &mut part)) {
+                        Ok(0) => return kept < 70_000,
+                        Ok(read) => kept += read,
+                        Err(_) => return false,
+                    }
+                }
+            })
+        }),
+    ]
+}
+
+/// Reads a claim that is signed with these headers.
+fn claim(more: Vec<(String, String)>) -> Job {
+    let own = [
+        ("authorization", format!("OSS {ID}:AAAAAAAAAAAAAAAAAAAAAAAAAAA=")),
+        ("date", "Tue, 24 Nov 2026 06:58:10 GMT".into()),
+        ("x-oss-security-token", "token".into()),
+    ];
+    let headers = headers(own.into_iter().chain(more.iter().map(|(name, value)| (name.as_str(), value.clone()))));
+    let object = object_of(&format!("/sluice-packages/{ID}/app.jar")).expect("it is an object");
+    Box::new(move || Claim::read(&Method::PUT, &headers, &object).is_ok())
+}
+
+fn object(path: String) -> Job {
+    text_job(path, |path| object_of(path).is_some_and(|object| ObjectKey::read(object.key()).is_ok()))
+}
+
+fn object_of(path: &str) -> Option<Object> {
+    let request = Request::builder().method(Method::PUT).uri(path).header("host", "bucket.example.com").body(()).ok()?;
+    Object::of(&request.into_parts().0).ok()
+}
+
+fn url(text: String) -> Job {
+    text_job(text, |text| {
+        let Ok(url) = text.parse::<PackageUrl>() else { return false };
+        let told = (url.file_name(), url.kind(), upload::named_by(&url), url.redirected("/other").is_ok());
+        !told.0.is_empty()
+    })
+}

@@ -1,0 +1,240 @@
+//! No reader without an entry: the source is read, and every function in it that has
+//! something parsed must be named by an entry, or be left out here with a reason.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use syn::visit::{self, Visit};
+
+use crate::entries;
+
+/// Functions that parse; with `*`, all of a module or a type.
+const PARSERS: &[&str] = &[
+    "serde_json::from_*",
+    "Deserializer::from_*",
+    "serde_path_to_error::*",
+    "serde_saphyr::*",
+    "quick_xml::*",
+    "Reader::from_str",
+    "notation::*",
+    "percent_decode_str",
+    "Params::parse",
+    "Url::parse",
+    "Host::parse",
+    "Uuid::parse_str",
+    "rfc2822::parse",
+    "hex::decode*",
+    "str::parse",
+];
+
+/// Methods that parse: of a text, of parameters, and of encodings.
+const METHODS: &[&str] = &["parse", "json", "structured", "integer", "pairs", "decode", "decode_utf8"];
+
+/// Functions that no entry names, by what their names begin with, and why.
+const LEFT_OUT: &[(&str, &str)] = &[
+    ("cluster::", "Kubernetes' own objects, which the API server holds to its limits"),
+    ("config::", "the operator's settings, read once"),
+    ("executor::", "notifications of the own database"),
+    ("fetch::", "the operator's file in a pod, which this program wrote"),
+    ("http::contract::", "a file of the program itself"),
+    ("main::", "the command line"),
+    ("package::", "headers of a package's server: numbers of a header's length"),
+    ("service::", "what this program wrote into its database, and addresses that it makes itself"),
+    ("simulated::", "stands in for Kubernetes"),
+    ("store::", "what this program wrote into its database"),
+];
+
+/// Functions that only ask for whole numbers and ids of parameters that another entry
+/// measures, with nothing read beside.
+const ASK_ONLY: &[&str] = &[];
+
+#[test]
+fn every_reader_has_an_entry() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let found: BTreeSet<String> =
+        sources(&root).iter().flat_map(|file| readers(&std::fs::read_to_string(file).unwrap(), &module(&root, file))).collect();
+    let listed: BTreeSet<String> = entries::all().iter().flat_map(|entry| entry.reads).map(|name| (*name).to_owned()).collect();
+    let is_left_out = |name: &String| LEFT_OUT.iter().any(|(begin, _)| name.starts_with(begin)) || ASK_ONLY.contains(&name.as_str());
+
+    let missing: Vec<_> = found.iter().filter(|name| !listed.contains(*name) && !is_left_out(name)).collect();
+    assert!(missing.is_empty(), "readers without an entry in tests/cost/entries:\n{missing:#?}");
+    let functions: BTreeSet<String> =
+        sources(&root).iter().flat_map(|file| functions(&std::fs::read_to_string(file).unwrap(), &module(&root, file))).collect();
+    let gone: Vec<_> = listed.iter().filter(|name| !functions.contains(*name)).collect();
+    assert!(gone.is_empty(), "entries of functions that are not there:\n{gone:#?}");
+    for begin in LEFT_OUT.iter().map(|(begin, _)| *begin).chain(ASK_ONLY.iter().copied()) {
+        assert!(found.iter().any(|name| name.starts_with(begin)), "{begin} reads nothing any more: it need not be left out");
+    }
+}
+
+#[test]
+fn a_reader_is_found_in_each_way_of_writing_it() {
+    let source = r#"
+        fn one(text: &str) { let _: Value = serde_json::from_str(text).unwrap(); }
+        fn two(text: &str) { text.split(',').map(str::parse::<i32>).count(); }
+        impl FromStr for Three { fn from_str(text: &str) -> Result<Self, ()> { if true { loop { text.parse::<u8>(); } } } }
+        mod inner { fn four(params: &Params) { let read = || params.json::<Value>("Tags", ""); } }
+        fn five(text: &str) { use crate::domain::notation; notation::yaml(text); }
+        fn six(text: &str) { let mut reader = quick_xml::Reader::from_str(text); }
+        fn seven(text: &str) -> String { text.trim().to_owned() }
+        #[cfg(test)] mod tests { fn eight(text: &str) { text.parse::<u8>(); } }
+        #[test] fn nine() { "1".parse::<u8>(); }
+    "#;
+    assert_eq!(
+        readers(source, "http::sample"),
+        [
+            "http::sample::one",
+            "http::sample::two",
+            "http::sample::Three::from_str",
+            "http::sample::inner::four",
+            "http::sample::five",
+            "http::sample::six"
+        ]
+    );
+    assert_eq!(functions(source, "http::sample").len(), 7);
+}
+
+/// The functions of a file that have something parsed, in its order.
+fn readers(source: &str, module: &str) -> Vec<String> {
+    walked(source, module).readers
+}
+
+/// All functions of a file.
+fn functions(source: &str, module: &str) -> Vec<String> {
+    walked(source, module).functions
+}
+
+fn walked(source: &str, module: &str) -> Walk {
+    let file = syn::parse_file(source).unwrap_or_else(|error| panic!("{module}: {error}"));
+    let mut walk = Walk { at: vec![module.to_owned()], ..Walk::default() };
+    walk.visit_file(&file);
+    walk
+}
+
+#[derive(Default)]
+struct Walk {
+    /// Module, type and function that the walk is in.
+    at: Vec<String>,
+    /// Functions within each other.
+    inside: usize,
+    readers: Vec<String>,
+    functions: Vec<String>,
+}
+
+impl Walk {
+    fn within(&mut self, name: String, walk: impl FnOnce(&mut Self)) {
+        self.at.push(name);
+        walk(self);
+        self.at.pop();
+    }
+
+    fn function(&mut self, name: String, walk: impl FnOnce(&mut Self)) {
+        // One within another belongs to it.
+        if self.inside > 0 {
+            return walk(self);
+        }
+        self.inside += 1;
+        self.within(name, |inner| {
+            inner.functions.push(inner.at.join("::"));
+            walk(inner);
+        });
+        self.inside -= 1;
+    }
+
+    fn note(&mut self) {
+        let name = self.at.join("::");
+        if self.inside > 0 && self.readers.last() != Some(&name) {
+            self.readers.push(name);
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Walk {
+    fn visit_item_mod(&mut self, module: &'ast syn::ItemMod) {
+        if !is_test(&module.attrs) {
+            self.within(module.ident.to_string(), |walk| visit::visit_item_mod(walk, module));
+        }
+    }
+
+    fn visit_item_impl(&mut self, item: &'ast syn::ItemImpl) {
+        let name = match &*item.self_ty {
+            syn::Type::Path(path) => path.path.segments.last().map(|last| last.ident.to_string()),
+            _ => None,
+        };
+        self.within(name.unwrap_or_else(|| "_".into()), |walk| visit::visit_item_impl(walk, item));
+    }
+
+    fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
+        if !is_test(&item.attrs) {
+            self.function(item.sig.ident.to_string(), |walk| visit::visit_item_fn(walk, item));
+        }
+    }
+
+    fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
+        if !is_test(&item.attrs) {
+            self.function(item.sig.ident.to_string(), |walk| visit::visit_impl_item_fn(walk, item));
+        }
+    }
+
+    fn visit_expr_path(&mut self, path: &'ast syn::ExprPath) {
+        let names: Vec<String> = path.path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        if PARSERS.iter().any(|parser| is_parser(parser, &names)) {
+            self.note();
+        }
+        visit::visit_expr_path(self, path);
+    }
+
+    fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
+        if METHODS.contains(&call.method.to_string().as_str()) {
+            self.note();
+        }
+        visit::visit_expr_method_call(self, call);
+    }
+}
+
+/// Whether the path ends as `parser` says: `notation::yaml` is one of `notation::*`, and so
+/// is `domain::notation::yaml`.
+fn is_parser(parser: &str, path: &[String]) -> bool {
+    let wanted: Vec<&str> = parser.split("::").collect();
+    path.windows(wanted.len()).any(|names| {
+        names.iter().zip(&wanted).all(|(name, wanted)| match wanted.strip_suffix('*') {
+            Some(begin) => name.starts_with(begin),
+            None => name == wanted,
+        })
+    })
+}
+
+fn is_test(attributes: &[syn::Attribute]) -> bool {
+    attributes.iter().any(|attribute| match &attribute.meta {
+        syn::Meta::Path(path) => path.segments.last().is_some_and(|last| ["test", "rstest"].contains(&last.ident.to_string().as_str())),
+        syn::Meta::List(list) => list.path.is_ident("cfg") && list.tokens.to_string() == "test",
+        syn::Meta::NameValue(_) => false,
+    })
+}
+
+/// `http::value::ports` for `src/http/value/ports.rs`.
+fn module(root: &Path, file: &Path) -> String {
+    let inside = file.strip_prefix(root).unwrap().with_extension("");
+    let mut names: Vec<&str> = inside.iter().map(|part| part.to_str().unwrap()).collect();
+    if names.last() == Some(&"mod") {
+        names.pop();
+    }
+    names.join("::")
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let is_test = path.file_stem().is_some_and(|name| name == "tests");
+        if path.is_dir() && !is_test {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !is_test {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}

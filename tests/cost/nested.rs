@@ -1,0 +1,109 @@
+//! What lies within itself without end is refused by everything that reads it, on a stack
+//! of the usual size.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::Value;
+use sluice::{
+    domain::{
+        config_template::{ConfigTemplate, Format},
+        notation,
+        package::PackageUrl,
+        upload::ObjectKey,
+    },
+    http::params::Params,
+};
+
+use crate::{entry::params, measure::alone, parameter::PARAMETERS};
+
+const DEEP: usize = 100_000;
+
+/// Stack of a worker of the server.
+const STACK: usize = 2 << 20;
+
+/// Texts that lie within each other, each with the notation that it is of.
+fn texts() -> Vec<(&'static str, String)> {
+    vec![
+        ("lists of JSON", "[".repeat(DEEP)),
+        ("closed lists of JSON", "[".repeat(DEEP) + &"]".repeat(DEEP)),
+        ("objects of JSON", r#"{"a":"#.repeat(DEEP)),
+        ("closed objects of JSON", r#"{"a":"#.repeat(DEEP) + "1" + &"}".repeat(DEEP)),
+        ("lists and objects of JSON", r#"[{"a":"#.repeat(DEEP)),
+        ("flows of YAML", "[a, ".repeat(DEEP)),
+        ("flows of maps of YAML", "{a: ".repeat(DEEP)),
+        ("blocks of YAML", "- ".repeat(DEEP) + "a"),
+        ("maps of YAML", "? ".repeat(DEEP) + "a"),
+        ("blocks of YAML under each other", (0..400).map(|at| format!("{}a:\n", " ".repeat(at))).collect()),
+        ("elements of XML", "<a>".repeat(DEEP)),
+        ("closed elements of XML", "<a>".repeat(DEEP) + &"</a>".repeat(DEEP)),
+    ]
+}
+
+/// Does `work` on a stack of its own; an overflow ends the whole program.
+fn on_a_usual_stack(work: fn()) {
+    alone(|| std::thread::Builder::new().stack_size(STACK).spawn(work).unwrap().join().unwrap());
+}
+
+#[test]
+fn no_nesting_gets_through_a_reader_of_a_notation() {
+    on_a_usual_stack(|| {
+        for (what, text) in texts() {
+            assert!(notation::json::<Value>(&text).is_err(), "JSON: {what}");
+            assert!(notation::secret_json::<Value>(&text).is_err(), "secret JSON: {what}");
+            assert!(notation::yaml::<Value>(&text).is_err(), "YAML: {what}");
+            assert!(notation::yaml_documents::<Value>(&text).is_err(), "documents of YAML: {what}");
+            assert!(notation::xml_fault(&text).is_some(), "XML: {what}");
+        }
+    });
+}
+
+#[test]
+fn no_nesting_gets_through_a_reader_of_a_parameter() {
+    on_a_usual_stack(|| {
+        for (what, text) in texts() {
+            let encoded = STANDARD.encode(&text);
+            let item = format!(r#"[{{"yamlEncoded":"{encoded}","k":{}}}]"#, text.chars().take(DEEP).collect::<String>());
+            for (name, read) in PARAMETERS {
+                assert!(read(&params(&[(*name, &text)])).is_err(), "{name}: {what}");
+                assert!(read(&params(&[(*name, &item)])).is_err(), "{name}: {what}, in an item");
+                // As YAML this is a text, and one of base64 where there is base64.
+                let is_whole = *name == "ResourceContent";
+                assert!(is_whole || read(&params(&[(*name, &encoded)])).is_err(), "{name}: {what}, in base64");
+            }
+        }
+    });
+}
+
+#[test]
+fn no_nesting_gets_into_a_config_template() {
+    on_a_usual_stack(|| {
+        for (what, text) in texts() {
+            for format in [Format::Json, Format::Yaml, Format::Xml] {
+                // No longer than a content may be, so that its format is looked at.
+                let content = text.chars().take(60_000).collect();
+                let template = ConfigTemplate { name: "shop".into(), description: String::new(), format, content };
+                assert!(template.check().is_err(), "{format:?}: {what}");
+            }
+        }
+    });
+}
+
+#[test]
+fn no_name_leads_deep() {
+    on_a_usual_stack(|| {
+        for part in [".a", ".1"] {
+            let name = format!("Data{}", part.repeat(DEEP));
+            assert!(Params::parse(&format!("{name}=v")).is_err());
+            let shorter = format!("Data{}", part.repeat(100));
+            assert!(Params::parse(&format!("{shorter}=v")).is_err());
+        }
+    });
+}
+
+#[test]
+fn no_path_leads_deep() {
+    on_a_usual_stack(|| {
+        let path = "a/".repeat(DEEP);
+        assert!(format!("https://example.com/{path}").parse::<PackageUrl>().is_err());
+        assert!(ObjectKey::read(&format!("sluice-packages/01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e/{path}a")).is_err());
+    });
+}
