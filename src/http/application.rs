@@ -16,6 +16,7 @@ use super::{
     deploy::{CLUSTER_TYPE, region_of},
     error::ApiError,
     page::Page,
+    params::Params,
     reply::{Reply, wrapped},
     slb_info,
 };
@@ -223,10 +224,7 @@ pub struct ApplicationCommon {
 pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<ApplicationListReply>, ApiError> {
     let params = &call.params;
     let page = Page::read(params, i32::MAX)?;
-    let ids = match params.json::<HashSet<String>>("AppIds", r#"allowed is a JSON list of ids ["a","b"]"#)? {
-        Field::Set(ids) => Some(ids),
-        Field::Keep | Field::Clear => None,
-    };
+    let ids = read_ids(params)?;
     let matches = |application: &Application| {
         let logical = application.logical_region.as_str();
         ids.as_ref().is_none_or(|ids| ids.contains(&application.id.to_string()))
@@ -237,6 +235,17 @@ pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<Applicat
     let found = edge.service.applications(params.text("AppName")).await?;
     let items = page.of(found.iter().filter(|application| matches(application)).map(listed));
     Ok(call.success(ApplicationListReply { application_list: ApplicationList { items } }))
+}
+
+/// Reads `AppIds`; none = all.
+///
+/// # Errors
+/// A business error with what is allowed.
+pub fn read_ids(params: &Params) -> Result<Option<HashSet<String>>, ApiError> {
+    Ok(match params.json("AppIds", r#"allowed is a JSON list of ids ["a","b"]"#)? {
+        Field::Set(ids) => Some(ids),
+        Field::Keep | Field::Clear => None,
+    })
 }
 
 /// Shows an application.

@@ -60,11 +60,16 @@ pub fn entries() -> Vec<Entry> {
             let batches = [BatchView { pods: (0..n).map(pod).collect(), ..batch(1) }];
             Box::new(move || serde_json::to_string(&pipelines(&batches, "Scale Out")).is_ok())
         }),
-        accepted("a release with as many of everything as may be, upon itself", &["domain::pods::PodChange::apply"], ITEMS, |n| {
-            let change = everything(n);
-            let before = change.apply(&spec::first_template("web", sluice::domain::ApplicationId::new()), "web", ReleaseId::new());
-            Box::new(move || change.apply(&before, "web", ReleaseId::new()).is_object())
-        }),
+        accepted(
+            "a release with as many items in every list as a line holds, upon itself",
+            &["domain::pods::PodChange::apply"],
+            ITEMS / 4,
+            |n| {
+                let change = everything(n);
+                let before = change.apply(&spec::first_template("web", sluice::domain::ApplicationId::new()), "web", ReleaseId::new());
+                Box::new(move || change.apply(&before, "web", ReleaseId::new()).is_object())
+            },
+        ),
         accepted(
             "a Deployment's text of as many values as may be, beside the one that is there",
             &["domain::edit::Edit::read"],
@@ -111,7 +116,7 @@ pub fn entries() -> Vec<Entry> {
                     || spec::release_of(&live).is_some()
             })
         }),
-        accepted("annotations of the longest that Kubernetes takes, which hold what is not known", ANNOTATIONS, (256 << 10) / 12, |n| {
+        accepted("an annotation with as many fields as may be that are not known", ANNOTATIONS, ITEMS, |n| {
             let live = json!({ "metadata": { "annotations": { GRACEFUL_START_ANNOTATION: object(n, "1") } } });
             Box::new(move || GracefulStart::of(&live).is_some())
         }),
@@ -122,6 +127,7 @@ pub fn entries() -> Vec<Entry> {
 }
 
 const ANNOTATIONS: &[&str] = &[
+    "domain::notation::kept_json",
     "domain::graceful_start::GracefulStart::of",
     "domain::java::Running::of",
     "domain::order::Settings::kept_on",

@@ -65,7 +65,7 @@ pub fn entries() -> Vec<Entry> {
         accepted("YAML that is one quoted text of escapes", YAML, DOCUMENT / 4, |n| yaml(format!("\"{}\"", r"\x41".repeat(n)))),
         accepted("YAML that is one block of text", YAML, DOCUMENT / 8, |n| yaml(format!("a: |\n{}", "  abcde\n".repeat(n)))),
         accepted("YAML that is one folded text", YAML, DOCUMENT / 8, |n| yaml(format!("a: >\n{}", "  abcde\n".repeat(n)))),
-        accepted("YAML of comments", YAML, DOCUMENT / 2, |n| yaml(format!("{}1", "#\n".repeat(n)))),
+        refused("YAML of comments", YAML, DOCUMENT / 2, |n| yaml(format!("{}1", "#\n".repeat(n)))),
         accepted("YAML of blank lines", YAML, DOCUMENT - 8, |n| yaml(format!("{}1", "\n".repeat(n)))),
         refused("YAML of question marks", YAML, DOCUMENT / 2, |n| yaml("? ".repeat(n))),
         refused("YAML of colons", YAML, DOCUMENT / 2, |n| yaml(": ".repeat(n))),

@@ -58,7 +58,7 @@ pub fn entries() -> Vec<Entry> {
         refused("a package's address whose host is one long label of Chinese", URL, PACKAGE_URL / 3 - 10, |n| {
             url(format!("https://{}/", "版本".repeat(n / 2)))
         }),
-        refused("a package's address whose host is many labels", URL, PACKAGE_URL - 20, |n| {
+        accepted("a package's address whose host is many labels", URL, PACKAGE_URL - 20, |n| {
             url(format!("https://{}ü/", "a.".repeat(n / 2)))
         }),
         refused("a package's address longer than may be", URL, 1 << 20, |n| {
@@ -67,7 +67,7 @@ pub fn entries() -> Vec<Entry> {
         refused("a checksum of a body's length", &["domain::package::Checksum::from_str"], 1 << 20, |n| {
             text_job("a".repeat(n), |text| text.parse::<Checksum>().is_ok())
         }),
-        refused("a pattern of hosts of a body's length", &["domain::package::HostPattern::from_str"], PACKAGE_URL, |n| {
+        accepted("a pattern of hosts as long as an address", &["domain::package::HostPattern::from_str"], PACKAGE_URL, |n| {
             text_job("a.".repeat(n / 2), |text| text.parse::<HostPattern>().is_ok())
         }),
         accepted("a request line of which most is dropped", &["http::line::Line::cut"], 4 << 20, |n| {

@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sluice::{
     domain::{
-        limits::{BODY, CONTAINERS, DOCUMENT, ITEMS, NODES},
+        limits::{BODY, CONTAINERS, DOCUMENT, ITEMS, NODES, TARGET},
         spec::Field,
     },
     http::{
@@ -17,6 +17,9 @@ use crate::{
     entry::{Entry, accepted, list, params_job, refused},
     measure::Job,
 };
+
+/// Bytes of a value whose operations take no form: base64 fills a line.
+const VALUE: usize = TARGET - 500;
 
 const ENVS: &[&str] = &["http::value::environment::read_envs"];
 const LIST: &[&str] = &["http::value::pods::list"];
@@ -90,11 +93,11 @@ pub fn entries() -> Vec<Entry> {
             )
         }),
         accepted("as many containers as may be", CONTAINER, CONTAINERS, |n| {
-            let variables = "- {name: A, value: \"1\"}\n".repeat(900);
+            let variables = "- {name: A, value: \"1\"}\n".repeat(VALUE / 40 / CONTAINERS);
             let container = STANDARD.encode(format!("name: side\nimage: side:1\nenv:\n{variables}"));
             pod("Sidecars", &list(n, |_| format!(r#"{{"yamlEncoded":"{container}"}}"#)))
         }),
-        accepted("one container of as many values as may be", CONTAINER, NODES / 3 - 10, |n| {
+        accepted("one container of as many values as may be", CONTAINER, VALUE / 17, |n| {
             let variables = "- {name: A}\n".repeat(n);
             let container = STANDARD.encode(format!("name: side\nimage: side:1\nenv:\n{variables}"));
             pod("Sidecars", &format!(r#"[{{"yamlEncoded":"{container}"}}]"#))
@@ -105,7 +108,7 @@ pub fn entries() -> Vec<Entry> {
         refused("a container that is no base64", CONTAINER, BODY - 40, |n| {
             pod("Sidecars", &format!(r#"[{{"yamlEncoded":"{}*"}}]"#, "QUFB".repeat(n / 4)))
         }),
-        refused("a securityContext of as many fields as may be that nobody knows", SECURITY, NODES / 2 - 10, |n| {
+        refused("a securityContext of as many fields as may be that nobody knows", SECURITY, VALUE / 14, |n| {
             let fields: String = (0..n).map(|at| format!("k{at}: 1\n")).collect();
             pod("SecurityContext", &STANDARD.encode(format!("{fields}runAsUser: x\n")))
         }),

@@ -3,6 +3,7 @@
 use sluice::{
     domain::limits::{BODY, ITEMS, PARAMETERS},
     http::{
+        application,
         condition::Condition,
         params::Params,
         tag,
@@ -121,6 +122,11 @@ pub fn entries() -> Vec<Entry> {
         accepted("a condition of a body's length", &["http::condition::Condition::read"], BODY - 40, |n| {
             params_job(&[("Condition", &format!(r#"{{"field":"Name","pattern":"{}"}}"#, "x".repeat(n)))], |params| {
                 Condition::read(params).is_ok()
+            })
+        }),
+        accepted("as many ids of applications as may be", &["http::application::read_ids"], ITEMS, |n| {
+            params_job(&[("AppIds", &list(n, |at| format!("\"01935a2c-52b0-7c41-8d6e-{at:012}\"")))], |params| {
+                application::read_ids(params).is_ok()
             })
         }),
         refused("more tags than may be", &["http::tag::read_tags", "http::tag::numbered_tags"], ITEMS, |n| {
