@@ -12,7 +12,7 @@ demo: ## show the main job; ONCE=1 ends by itself, CLUSTER=kubernetes uses the c
 test: ## everything that continuous integration runs; STEPS="format lint" runs some of it
 	@scripts/test $(STEPS)
 
-client-table: ## write the README's table of clients again, from the last run of the step clients
+client-table: ## write the table of clients in docs/clients.md again, from the last run of the step clients
 	@scripts/client-table write
 
 bench-rollback: ## how fast a release goes back, beside kubectl rollout undo, on a real control plane

@@ -9,11 +9,13 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
-use crate::domain::order::Tolerance;
+use crate::domain::{ClusterIdentity, order::Tolerance};
 
+mod edge;
 mod package;
 
-pub use package::{FetchPackage, PackageRules, PackageServing};
+pub use edge::EdgeServing;
+pub use package::{FetchPackage, PackageRules, PackageServing, PackageUploads};
 
 /// Change orders for Kubernetes, speaking the EDAS API.
 #[derive(Debug, Parser)]
@@ -37,6 +39,12 @@ pub enum Command {
     Openapi,
     /// Download a package, check it, and end: what the init container of a package release runs.
     FetchPackage(Box<FetchPackage>),
+    /// Say which cluster an id stands for.
+    Cluster {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: ClusterCommand,
+    },
     /// Manage access keys.
     Key {
         /// What to do with them.
@@ -66,6 +74,26 @@ pub struct AdoptDeployment {
     /// The database.
     #[command(flatten)]
     pub database: Database,
+}
+
+/// What can be done with the id of a cluster.
+#[derive(Debug, Subcommand)]
+pub enum ClusterCommand {
+    /// Put another cluster behind an id, such as one that was built anew. Refused while change orders are open on the one before.
+    Replace {
+        /// The cluster's EDAS ClusterId.
+        #[arg(long, env = "SLUICE_CLUSTER_ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        cluster_id: String,
+        /// UID of the new cluster's namespace kube-system: `kubectl get namespace kube-system -o jsonpath={.metadata.uid}`.
+        #[arg(long)]
+        identity: ClusterIdentity,
+        /// End the change orders that are open where they are. Nothing of them is carried out any more, on no cluster.
+        #[arg(long)]
+        let_orders_go: bool,
+        /// The database.
+        #[command(flatten)]
+        database: Database,
+    },
 }
 
 /// What can be done with access keys.
@@ -103,6 +131,9 @@ pub struct Database {
     /// Connections to Postgres at the most.
     #[arg(long, env = "SLUICE_DATABASE_CONNECTIONS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(3..=1000))]
     pub database_connections: u32,
+    /// Time after which Postgres ends a statement, such as 10s or 500ms (from 100ms to 10m). Migrations may take longer.
+    #[arg(long, env = "SLUICE_DATABASE_STATEMENT_TIMEOUT", default_value = "10s", value_parser = statement_timeout)]
+    pub database_statement_timeout: Duration,
 }
 
 /// Settings of the server.
@@ -171,6 +202,9 @@ pub struct Serve {
     /// Refuse the old HMAC-SHA1 signatures. The old SDKs, aliyun-cli, Terraform and Jenkins then no longer work.
     #[arg(long, env = "SLUICE_REFUSE_HMAC_SHA1")]
     pub refuse_hmac_sha1: bool,
+    /// Connections and requests.
+    #[command(flatten)]
+    pub edge: EdgeServing,
     /// How log lines are written to standard error.
     #[arg(long, env = "SLUICE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
@@ -299,6 +333,12 @@ fn lease(text: &str) -> Result<Duration, String> {
     let allowed = Duration::from_millis(500)..=Duration::from_secs(600);
     let lease = duration(text)?;
     if allowed.contains(&lease) { Ok(lease) } else { Err("must be from 500ms to 10m".into()) }
+}
+
+fn statement_timeout(text: &str) -> Result<Duration, String> {
+    let allowed = Duration::from_millis(100)..=Duration::from_secs(600);
+    let longest = duration(text)?;
+    if allowed.contains(&longest) { Ok(longest) } else { Err("must be from 100ms to 10m".into()) }
 }
 
 fn start_delay(text: &str) -> Result<Duration, String> {

@@ -3,7 +3,7 @@
 //! *`http` asks `service`, `service` obeys `domain`, `store` remembers,
 //! `executor` drives, `cluster` does*; `package` asks for the packages that are
 //! to be released, and `simulated` stands in for Kubernetes.
-//! The README draws the picture.
+//! `docs/how-it-works.md` draws the picture.
 
 #[cfg(test)]
 #[path = "../tests/it/support/authority.rs"]

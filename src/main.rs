@@ -10,11 +10,13 @@ use secrecy::{ExposeSecret, SecretString};
 use sluice::{
     clock::Clock,
     cluster::Cluster,
-    config::{AdoptDeployment, Cli, ClusterKind, Command, Database, KeyCommand, LogFormat, Output, PackageServing, Serve},
-    domain::{order::Tolerance, runtime::Runtimes},
-    executor::{self, Executor},
+    config::{
+        AdoptDeployment, Cli, ClusterCommand, ClusterKind, Command, Database, EdgeServing, KeyCommand, LogFormat, Output, PackageServing, Serve,
+    },
+    domain::{ClusterId, ClusterIdentity, order::Tolerance, runtime::Runtimes},
+    executor::{self, Executor, Standing},
     fetch, http, package,
-    service::{self, Adopt, Caller, PackageStore, Packages, Service},
+    service::{self, Adopt, Caller, PackageStore, Packages, Service, UploadLimits},
     simulated::{self, SimulatedCluster},
     store::Store,
 };
@@ -25,6 +27,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+
+/// Open files that the program needs besides those of its connections: the
+/// database's, the cluster's, packages, standard streams.
+const SPARE_FILES: u64 = 256;
 
 /// Longest time from the signal to the end.
 const END_WITHIN: Duration = Duration::from_secs(9);
@@ -47,14 +53,33 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Adopt(settings) => adopt(*settings).await?,
         Command::Openapi => println!("{}", http::openapi().to_pretty_json().context("the document cannot be written")?),
         Command::Key { command: KeyCommand::Create { name, output, database } } => create_key(&name, output, &database).await?,
+        Command::Cluster { command: ClusterCommand::Replace { cluster_id, identity, let_orders_go, database } } => {
+            let store = connect_checked(&database).await?;
+            without_requests(store, cluster_id.into(), String::new()).replace_cluster(&identity, let_orders_go).await?;
+        }
         Command::FetchPackage(settings) => return Ok(fetch::run(&settings).await),
     }
     Ok(ExitCode::SUCCESS)
 }
 
 async fn connect(database: &Database) -> Result<Store> {
-    let store = Store::connect(database.database_url.expose_secret(), database.database_connections).await;
+    let (url, longest) = (database.database_url.expose_secret(), database.database_statement_timeout);
+    let store = Store::connect(url, database.database_connections, longest).await;
     store.context("the database cannot be reached")
+}
+
+async fn connect_checked(database: &Database) -> Result<Store> {
+    let store = connect(database).await?;
+    if let Err(why) = store.check_schema().await {
+        bail!("{why}");
+    }
+    Ok(store)
+}
+
+/// The use cases for a command that ends at once, and orders nothing.
+fn without_requests(store: Store, cluster: ClusterId, region: String) -> Service {
+    let rules = service::Settings { cluster, region, batch_timeout_seconds: 0, tolerance: Tolerance::default() };
+    Service::new(store, Clock::default(), rules)
 }
 
 async fn serve(settings: Serve) -> Result<()> {
@@ -73,27 +98,39 @@ async fn serve(settings: Serve) -> Result<()> {
     if let Err(why) = store.check_schema().await {
         bail!("{why}");
     }
-    store.register_cluster(&settings.cluster_id).await?;
+    let cluster = ClusterId::from(settings.cluster_id.clone());
+    store.register_cluster(&cluster).await?;
 
     let clock = Clock::default();
     let stop = CancellationToken::new();
     let mut parts = JoinSet::new();
+    let mut holder = None;
     if settings.role.drives() {
         let client = match settings.cluster {
             ClusterKind::Kubernetes => {
                 kube::Client::try_default().await.context("no cluster: there is no kubeconfig, and this is not a pod")?
             }
             ClusterKind::Simulated => {
+                // Each is another one, and ends with its program.
+                let identity = format!("{}{}", executor::SIMULATED, random_hex(16)?);
+                let known: ClusterIdentity = identity.parse().map_err(|why| anyhow!("{why}"))?;
+                executor::succeed(&store, &cluster, &known, clock.now()).await?;
                 let (start_delay, jitter) = (settings.simulated_start_delay, settings.simulated_start_jitter);
-                SimulatedCluster::start(simulated::Config { start_delay, jitter, ..simulated::Config::default() }).client()
+                let identity = Some(identity);
+                SimulatedCluster::start(simulated::Config { start_delay, jitter, identity, ..simulated::Config::default() }).client()
             }
         };
         let work = executor::Settings {
-            cluster: settings.cluster_id.clone(),
+            cluster: cluster.clone(),
             lease: settings.lease,
             concurrency: usize::try_from(settings.concurrency).context("--concurrency")?,
         };
         let executor = Executor::new(store.clone(), Cluster::watch(client), clock.clone(), work);
+        // One that cannot be asked now is asked again, and left alone until then.
+        if let Standing::Other(why) = executor.identify().await {
+            bail!("{why}");
+        }
+        holder = Some(executor.holder().to_owned());
         let stop = stop.clone();
         parts.spawn(async move {
             executor.run(stop).await;
@@ -101,22 +138,38 @@ async fn serve(settings: Serve) -> Result<()> {
         });
     }
     let rules = service::Settings {
-        cluster: settings.cluster_id.clone(),
+        cluster,
         region: settings.region.clone(),
         batch_timeout_seconds: settings.batch_timeout,
         tolerance: settings.tolerance(),
     };
     let mut service = Service::new(store, clock, rules).with_packages(packages(&settings.packages)?);
+    if let Some(holder) = holder {
+        service = service.with_executor(&holder);
+    }
     if let Some(store) = package_store(&settings.packages)? {
         service = service.with_package_store(store);
     }
-    let edge = http::Settings { hmac_sha1: !settings.refuse_hmac_sha1, ..http::Settings::default() };
+    if settings.role.serves() {
+        let (service, stop) = (service.clone(), stop.clone());
+        parts.spawn(async move {
+            service.keep_store_clean(stop).await;
+            Ok(())
+        });
+    }
+    let edge = http::Settings {
+        hmac_sha1: !settings.refuse_hmac_sha1,
+        plain_hmac_sha1: settings.edge.allow_plain_hmac_sha1,
+        rates: rates(&settings.edge),
+        ..http::Settings::default()
+    };
+    let connections = connections(&settings.edge);
     let router = if settings.role.serves() { http::router(service, edge) } else { http::health_router(service, edge) };
     if let Some(address) = listeners.plain {
-        parts.spawn(http::serve(bind("--listen", address).await?, router.clone(), stop.clone().cancelled_owned()));
+        parts.spawn(connections.clone().serve(bind("--listen", address).await?, router.clone(), stop.clone().cancelled_owned()));
     }
     if let (Some(tls), Some(certificate)) = (listeners.tls, certificate) {
-        parts.spawn(http::serve_tls(bind("--tls-listen", tls.address).await?, certificate, router, stop.clone().cancelled_owned()));
+        parts.spawn(connections.serve_tls(bind("--tls-listen", tls.address).await?, certificate, router, stop.clone().cancelled_owned()));
     }
 
     let ended = tokio::select! {
@@ -137,21 +190,49 @@ async fn serve(settings: Serve) -> Result<()> {
     }
 }
 
+/// What connections are allowed, as far as the system lets the program have them.
+fn connections(settings: &EdgeServing) -> http::Connections {
+    let most = settings.connections;
+    // Files, the database and the cluster need some besides.
+    let needed = u64::from(most) + SPARE_FILES;
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(allowed) if allowed < needed => tracing::warn!(
+            allowed,
+            needed,
+            "the system allows fewer open files than --connections ({most}) needs: raise the limit (ulimit -n, LimitNOFILE) or lower the setting"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "the limit of open files cannot be raised"),
+    }
+    http::Connections::new(http::ConnectionSettings {
+        most: most as usize,
+        most_of_peer: settings.connections_per_peer as usize,
+        times: http::Times {
+            handshake: settings.handshake_timeout,
+            head: settings.head_timeout,
+            idle: settings.idle_timeout,
+            reply: settings.reply_timeout,
+        },
+        http2: http::Http2 {
+            streams: settings.http2_streams,
+            ping_every: settings.http2_ping_interval,
+            ping_within: settings.http2_ping_timeout,
+        },
+        proxies: settings.trusted_proxies.clone(),
+    })
+}
+
+fn rates(settings: &EdgeServing) -> http::Rates {
+    http::Rates { of_peer: settings.peer_rate, of_key: settings.key_rate, failures: settings.failure_rate }
+}
+
 async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("{flag}: cannot listen on {address}"))
 }
 
 async fn adopt(settings: AdoptDeployment) -> Result<()> {
-    let store = connect(&settings.database).await?;
-    if let Err(why) = store.check_schema().await {
-        bail!("{why}");
-    }
-    let rules = service::Settings {
-        cluster: settings.cluster_id.clone(),
-        region: settings.region,
-        batch_timeout_seconds: 0,
-        tolerance: Tolerance::default(),
-    };
+    let store = connect_checked(&settings.database).await?;
+    let service = without_requests(store, settings.cluster_id.clone().into(), settings.region);
     let caller =
         Caller { key_id: String::new(), name: "sluice adopt".into(), request_id: String::new(), source: "console".into(), identity: None };
     let request = Adopt {
@@ -162,7 +243,7 @@ async fn adopt(settings: AdoptDeployment) -> Result<()> {
         description: String::new(),
         version: settings.version_text,
     };
-    let (application, _) = Service::new(store, Clock::default(), rules).adopt(&caller, request).await?;
+    let (application, _) = service.adopt(&caller, request).await?;
     println!("{application}");
     Ok(())
 }
@@ -186,7 +267,13 @@ fn packages(settings: &PackageServing) -> Result<Packages> {
 fn package_store(settings: &PackageServing) -> Result<Option<PackageStore>> {
     let Some((place, url)) = settings.package_store.as_ref().zip(settings.package_store_url.clone()) else { return Ok(None) };
     let objects = package::Objects::open(place, std::env::vars()).map_err(|why| anyhow!("--package-store: {why}"))?;
-    Ok(Some(PackageStore { objects, url, most_bytes: settings.rules.most_bytes() }))
+    let limits = UploadLimits {
+        at_once: usize::try_from(settings.uploads.package_uploads).context("--package-uploads")?,
+        quota: settings.uploads.quota(),
+        keep: settings.uploads.keep(),
+        ..UploadLimits::default()
+    };
+    Ok(Some(PackageStore { objects, url, most_bytes: settings.rules.most_bytes(), limits }))
 }
 
 /// The signals that ask the program to end.
@@ -212,10 +299,7 @@ async fn create_key(name: &str, output: Output, database: &Database) -> Result<(
     if name.trim().is_empty() || name.chars().count() > 100 {
         bail!("--name must have 1 to 100 characters");
     }
-    let store = connect(database).await?;
-    if let Err(why) = store.check_schema().await {
-        bail!("{why}");
-    }
+    let store = connect_checked(database).await?;
     let (id, secret) = (format!("sluice{}", random_hex(10)?), SecretString::from(random_hex(20)?));
     let created = store.insert_key(&id, &secret, name, Clock::default().now()).await?;
     if !created {

@@ -14,7 +14,7 @@ use kube::{
 use serde_json::Value;
 
 use super::{
-    ClusterError, FIELD_MANAGER, apps, core, manifest,
+    ClusterError, FIELD_MANAGER, apps, core, identity, manifest,
     manifest::{Author, Notice},
     refusal,
     view::{Key, View},
@@ -51,11 +51,27 @@ impl std::fmt::Debug for Writer<'_> {
 }
 
 impl Writer<'_> {
-    /// Makes `change` to the Deployment `key`.
+    /// Makes `change` to the Deployment `key`, on the trusted cluster.
     ///
     /// # Errors
     /// See [`ClusterError`]; after [`ClusterError::Transient`] it may have been made.
     pub async fn make(&self, key: &Key, author: Author, change: &Change) -> Result<Made, ClusterError> {
+        match change {
+            Change::Create { .. } => identity::confirm(self.client, self.view).await?,
+            Change::Patch(_) | Change::Scale { .. } | Change::Delete { .. } => identity::known(self.view)?,
+        }
+        let made = self.make_there(key, author, change).await;
+        match (&made, change) {
+            // Another cluster, without the Deployment, would have said the same.
+            (Err(ClusterError::Gone | ClusterError::Refused(_)), _) | (Ok(_), Change::Delete { .. }) => {
+                identity::confirm(self.client, self.view).await?;
+            }
+            _ => {}
+        }
+        made
+    }
+
+    async fn make_there(&self, key: &Key, author: Author, change: &Change) -> Result<Made, ClusterError> {
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &apps("Deployment"));
         let object = match change {
             Change::Scale { name, uid, replicas } => {
@@ -187,6 +203,7 @@ impl Writer<'_> {
     /// # Errors
     /// See [`ClusterError`]; nothing of an order stands on it.
     pub async fn warn(&self, key: &Key, author: Author, notice: &Notice<'_>) -> Result<(), ClusterError> {
+        identity::known(self.view)?;
         let deployment = self.view.deployment(key).ok_or(ClusterError::Gone)?;
         let event = manifest::warning(&deployment, author, notice);
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &core("Event"));

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::{
     Cluster, ClusterError, FIELD_MANAGER,
     apply::{bounded, value},
+    identity,
 };
 use crate::domain::errand::{Attempt, Errand, Next, ObjectKind, Outcome, decide, told};
 
@@ -19,11 +20,12 @@ use crate::domain::errand::{Attempt, Errand, Next, ObjectKind, Outcome, decide, 
 const ATTEMPTS: usize = 5;
 
 impl Cluster {
-    /// Carries out an errand in a namespace. None = somebody else has it by now.
+    /// Carries out an errand in a namespace of the trusted cluster. None = somebody else has it by now.
     ///
     /// # Errors
     /// [`ClusterError::Transient`]: whether it is done is not known; carry it out again.
     pub async fn carry_out(&self, namespace: &str, errand: &Errand, attempt: Attempt<'_>) -> Result<Option<Outcome>, ClusterError> {
+        identity::confirm(&self.client, &self.view).await?;
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource(errand.kind));
         let mut overtaken = ClusterError::Transient("the object keeps changing".into());
         for _ in 0..ATTEMPTS {

@@ -10,6 +10,7 @@
 pub mod apply;
 mod errand;
 mod evidence;
+mod identity;
 pub mod manifest;
 mod object;
 mod refusal;
@@ -107,7 +108,7 @@ impl Cluster {
         self.view.namespaces_changed().await;
     }
 
-    /// Whether all watches are up.
+    /// Whether all watches are up, on the cluster that is to be worked on.
     #[must_use]
     pub fn is_reachable(&self) -> bool {
         self.view.is_reachable()

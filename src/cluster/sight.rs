@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::{
     Cluster, ClusterError, Key,
     apply::{bounded, value},
-    apps, core, errand,
+    apps, core, errand, identity,
     object::{self, controller},
 };
 use crate::domain::{
@@ -32,6 +32,7 @@ impl Cluster {
     /// # Errors
     /// [`ClusterError`], where the API server does not let it be seen.
     pub async fn look(&self, key: &Key, wanted: Wanted) -> Result<Option<Sight>, ClusterError> {
+        identity::known(&self.view)?;
         if let Wanted::Objects { kind, labels } = &wanted {
             let objects = self.objects(key, *kind, labels).await?;
             return Ok(Some(Sight { objects, ..Sight::default() }));

@@ -16,10 +16,12 @@ use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
 use super::{
+    identity::{Identity, KUBE_SYSTEM},
     manifest,
     object::{self, ReplicaSet, controller, number, other_manager, version},
 };
 use crate::domain::{
+    ClusterIdentity,
     observation::{DeploymentView, Observation, PodView, ReplicaSetView, Warning},
     order::Settings,
 };
@@ -61,10 +63,12 @@ pub struct View {
     state: Mutex<State>,
     mirror: Notify,
     namespaces_changed: Notify,
+    doubted: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    identity: Identity,
     deployments: HashMap<Key, Value>,
     /// By uid.
     replica_sets: HashMap<String, Owned<ReplicaSet>>,
@@ -102,7 +106,7 @@ impl View {
 
     pub(super) fn observe(&self, key: &Key) -> Observation {
         let state = self.lock();
-        if ![Kind::Deployment, Kind::ReplicaSet, Kind::Pod].iter().all(|kind| state.synced.contains(kind)) {
+        if !state.identity.is_known() || ![Kind::Deployment, Kind::ReplicaSet, Kind::Pod].iter().all(|kind| state.synced.contains(kind)) {
             return Observation::Unknown;
         }
         match state.deployments.get(key) {
@@ -132,7 +136,7 @@ impl View {
     pub(super) fn is_reachable(&self) -> bool {
         let state = self.lock();
         let needed = [Kind::Deployment, Kind::ReplicaSet, Kind::Pod, Kind::Namespace];
-        needed.iter().all(|kind| state.synced.contains(kind) && !state.broken.contains(kind))
+        state.identity.is_known() && needed.iter().all(|kind| state.synced.contains(kind) && !state.broken.contains(kind))
     }
 
     pub(super) async fn mirrored(&self) -> Vec<Mirror> {
@@ -140,13 +144,61 @@ impl View {
             let changed = self.mirror.notified();
             let found: Vec<Mirror> = {
                 let mut state = self.lock();
-                let keys = std::mem::take(&mut state.to_mirror);
+                // Those of a cluster that is not known wait until it is.
+                let keys = if state.identity.is_known() { std::mem::take(&mut state.to_mirror) } else { BTreeSet::new() };
                 keys.into_iter().filter_map(|key| state.mirror(key)).collect()
             };
             if !found.is_empty() {
                 return found;
             }
             changed.await;
+        }
+    }
+
+    /// Forgets which cluster it was that answered: it may be another one by now.
+    fn doubt(&self, state: &mut State, kind: Kind) {
+        // Events may be hidden from us, for good.
+        if kind != Kind::Warning {
+            state.identity.seen = None;
+            state.identity.doubts += 1;
+            self.doubted.notify_one();
+        }
+    }
+
+    pub(super) fn doubts(&self) -> u64 {
+        self.lock().identity.doubts
+    }
+
+    pub(super) async fn identity_doubted(&self) {
+        self.doubted.notified().await;
+    }
+
+    /// Notes which cluster answered a question from when there had been so many doubts.
+    pub(super) fn see(&self, seen: ClusterIdentity, doubts: u64) {
+        self.change_identity(|identity| {
+            if identity.doubts == doubts {
+                identity.seen = Some(seen);
+            }
+        });
+    }
+
+    pub(super) fn trust(&self, trusted: Option<&ClusterIdentity>) {
+        self.change_identity(|identity| identity.trusted = trusted.cloned());
+    }
+
+    pub(super) fn is_known(&self) -> bool {
+        self.lock().identity.is_known()
+    }
+
+    /// Whoever waited for the cluster to be known goes on.
+    fn change_identity(&self, change: impl FnOnce(&mut Identity)) {
+        let mut state = self.lock();
+        let before = state.identity.is_known();
+        change(&mut state.identity);
+        if state.identity.is_known() && !before {
+            state.watchers.values().for_each(|sender| sender.send_modify(|count| *count += 1));
+            self.mirror.notify_one();
+            self.namespaces_changed.notify_one();
         }
     }
 
@@ -172,7 +224,11 @@ impl View {
     }
 
     pub(super) fn begin_list(&self, kind: Kind) {
-        self.lock().listing.insert(kind, HashSet::new());
+        let mut state = self.lock();
+        state.listing.insert(kind, HashSet::new());
+        if state.synced.contains(&kind) {
+            self.doubt(&mut state, kind);
+        }
     }
 
     pub(super) fn end_list(&self, kind: Kind) {
@@ -206,6 +262,7 @@ impl View {
         let mut state = self.lock();
         if broken {
             state.broken.insert(kind);
+            self.doubt(&mut state, kind);
         } else {
             state.broken.remove(&kind);
         }
@@ -224,7 +281,11 @@ impl View {
         match kind {
             Kind::Deployment => self.put_deployment(&key, value),
             Kind::Namespace => {
-                if self.lock().namespaces.insert(key.name) {
+                let mut state = self.lock();
+                if key.name == KUBE_SYSTEM && state.identity.seen.as_ref().is_some_and(|seen| seen.as_str() != uid) {
+                    self.doubt(&mut state, kind);
+                }
+                if state.namespaces.insert(key.name) {
                     self.namespaces_changed.notify_one();
                 }
             }

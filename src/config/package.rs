@@ -11,6 +11,11 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::duration;
+
+mod upload;
+
+pub use upload::PackageUploads;
+
 use crate::domain::{
     java::{CHECKSUM_VARIABLE, FILE_VARIABLE, FOLDER_VARIABLE, SERVER_XML_VARIABLE, URL_VARIABLE},
     package::{Checksum, HostPattern, Policy},
@@ -33,10 +38,10 @@ pub struct PackageRules {
     /// Schemes that addresses of packages may have.
     #[arg(long, env = SCHEMES, value_delimiter = ',', default_value = "http,https", value_parser = scheme)]
     pub package_schemes: Vec<String>,
-    /// Hosts that packages may come from: *, names, or *.example.com, with commas.
+    /// Hosts that packages may come from: *, names, or *.example.com, with commas. Where a host is named the server looks whether a package is there also on a private network.
     #[arg(long, env = HOSTS, value_delimiter = ',', default_value = "*")]
     pub package_hosts: Vec<HostPattern>,
-    /// Networks (10.0.0.0/8, ::1/128, with commas) whose addresses are allowed although they are loopback, link-local, metadata or multicast addresses, which are refused otherwise.
+    /// Networks (10.0.0.0/8, ::1/128, with commas) whose addresses are allowed although they are loopback, link-local, metadata, reserved or multicast addresses, which are refused otherwise, or private ones, which the server itself does not look at otherwise.
     #[arg(long, env = ADDRESSES, value_delimiter = ',', value_parser = network)]
     pub package_allow_addresses: Vec<IpNet>,
     /// Largest package, in MB.
@@ -107,6 +112,9 @@ pub struct PackageServing {
     /// Address of this server as pods reach it, where they fetch uploaded packages, such as `http://sluice.tools:8080`.
     #[arg(long, env = "SLUICE_PACKAGE_STORE_URL", requires = "package_store", value_parser = store_url)]
     pub package_store_url: Option<Url>,
+    /// How much may be uploaded.
+    #[command(flatten)]
+    pub uploads: PackageUploads,
     /// Where packages may come from.
     #[command(flatten)]
     pub rules: PackageRules,

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 
 use super::{
-    ApplicationId, ReleaseId,
+    ApplicationId, ClusterId, ReleaseId,
     order::{Kind, State},
     package::PackageKind,
 };
@@ -19,7 +19,7 @@ pub struct Application {
     /// Its name, and the Deployment's.
     pub name: String,
     /// Id of its cluster.
-    pub cluster: String,
+    pub cluster: ClusterId,
     /// Its Kubernetes namespace.
     pub namespace: String,
     /// Whether its creator named that, or took what is chosen where none is named.

@@ -9,6 +9,7 @@
 pub mod application;
 pub mod autoscaling;
 pub mod binding;
+pub mod cluster;
 pub mod config_data;
 pub mod config_template;
 pub mod edit;
@@ -41,5 +42,6 @@ pub mod sight;
 pub mod spec;
 pub mod upload;
 
+pub use cluster::{ClusterId, ClusterIdentity, KnownCluster};
 pub use id::{ApplicationId, BatchId, CredentialId, OrderId, PackageId, ReleaseId};
 pub use rejection::Rejection;

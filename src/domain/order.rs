@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ApplicationId, BatchId, OrderId, ReleaseId, intent::Intent, notation, plan::Strategy, spec::SpecChange};
+use super::{ApplicationId, BatchId, ClusterId, OrderId, ReleaseId, intent::Intent, notation, plan::Strategy, spec::SpecChange};
 
 /// What an order does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -253,6 +253,8 @@ pub struct Order {
     pub id: OrderId,
     /// The application it changes.
     pub application: ApplicationId,
+    /// That one's cluster: the order is carried out there, and nowhere else.
+    pub cluster: ClusterId,
     /// The Deployment's namespace.
     pub namespace: String,
     /// The Deployment's name.

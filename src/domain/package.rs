@@ -7,11 +7,7 @@
 //! redirect, and for every network address that is about to be connected to; it
 //! knows no network itself. Pure.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    str::FromStr,
-};
+use std::{fmt, net::IpAddr, str::FromStr};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -19,6 +15,10 @@ use thiserror::Error;
 use url::{Host, Url};
 
 use super::limits::PACKAGE_URL;
+
+mod address;
+
+use address::{Kind, kind_of, reached_by};
 
 /// What kind of package it is. The words are those of EDAS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -291,7 +291,7 @@ pub struct Policy {
     /// Hosts.
     pub hosts: Vec<HostPattern>,
     /// Network addresses that are allowed although they are of a kind that is
-    /// always refused.
+    /// refused, or of a private network.
     pub addresses: Vec<IpNet>,
 }
 
@@ -322,50 +322,41 @@ impl Policy {
     /// # Errors
     /// What kind of address it is.
     pub fn address(&self, host: &str, address: IpAddr) -> Result<(), Refused> {
-        let real = unwrapped(address);
-        let Some(what) = kind_of(real) else { return Ok(()) };
-        if self.addresses.iter().any(|net| net.contains(&real)) {
-            return Ok(());
+        for real in reached_by(address) {
+            if let Kind::Never(what) = kind_of(real)
+                && !self.allows(real)
+            {
+                return Err(Refused::Address { host: host.into(), address, what });
+            }
         }
-        Err(Refused::Address { host: host.into(), address, what })
+        Ok(())
     }
-}
 
-/// The IPv4 address that an IPv6 address only wraps (mapped, compatible, or for
-/// translation), else the address itself.
-fn unwrapped(address: IpAddr) -> IpAddr {
-    let IpAddr::V6(six) = address else { return address };
-    let [a, b, c, d, e, f, g, h] = six.segments();
-    let is_wrapped = matches!([a, b, c, d, e, f], [0, 0, 0, 0, 0, 0 | 0xffff] | [0x64, 0xff9b, 0, 0, 0, 0]);
-    // `::` and `::1` are what they are.
-    if is_wrapped && !six.is_unspecified() && !six.is_loopback() {
-        let [g, h] = [g.to_be_bytes(), h.to_be_bytes()];
-        return IpAddr::V4(Ipv4Addr::new(g[0], g[1], h[0], h[1]));
+    /// Whether this server may itself look at the address, as far as it tells
+    /// itself: a private network only where somebody named the host or the network.
+    #[must_use]
+    pub fn may_look(&self, package: &PackageUrl) -> bool {
+        let host = package.host();
+        let address = match package.url.host() {
+            Some(Host::Ipv4(address)) => address.into(),
+            Some(Host::Ipv6(address)) => address.into(),
+            Some(Host::Domain(_)) | None => return self.check(package).is_ok(),
+        };
+        self.check(package).is_ok() && self.may_look_at(host, address)
     }
-    address
-}
 
-/// What kind of address it is, if it is one that nobody's packages come from.
-fn kind_of(address: IpAddr) -> Option<&'static str> {
-    const METADATA_4: [Ipv4Addr; 4] = [
-        Ipv4Addr::new(100, 100, 100, 200),
-        Ipv4Addr::new(169, 254, 169, 254),
-        Ipv4Addr::new(168, 63, 129, 16),
-        Ipv4Addr::new(192, 0, 0, 192),
-    ];
-    const METADATA_6: [Ipv6Addr; 2] =
-        [Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)];
-    match address {
-        IpAddr::V4(four) if METADATA_4.contains(&four) => Some("a cloud's metadata address"),
-        IpAddr::V6(six) if METADATA_6.contains(&six) => Some("a cloud's metadata address"),
-        IpAddr::V4(four) if four.octets()[0] == 0 => Some("an unspecified address"),
-        IpAddr::V4(four) if four.is_broadcast() => Some("a broadcast address"),
-        IpAddr::V4(four) if four.is_link_local() => Some("a link-local address"),
-        IpAddr::V6(six) if six.is_unicast_link_local() => Some("a link-local address"),
-        any if any.is_unspecified() => Some("an unspecified address"),
-        any if any.is_loopback() => Some("a loopback address"),
-        any if any.is_multicast() => Some("a multicast address"),
-        IpAddr::V4(_) | IpAddr::V6(_) => None,
+    /// Whether this server may itself connect to `address`, which `host` stands for.
+    /// Callers choose where it looks, so what only this server can reach must not be
+    /// told from what nobody can.
+    #[must_use]
+    pub fn may_look_at(&self, host: &str, address: IpAddr) -> bool {
+        let is_named = self.hosts.iter().any(|pattern| *pattern != HostPattern::All && pattern.matches(host));
+        self.address(host, address).is_ok()
+            && (is_named || reached_by(address).into_iter().all(|real| kind_of(real) != Kind::Private || self.allows(real)))
+    }
+
+    fn allows(&self, address: IpAddr) -> bool {
+        self.addresses.iter().any(|net| net.contains(&address))
     }
 }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ApplicationId, BatchId, OrderId,
+    ApplicationId, BatchId, ClusterId, OrderId,
     order::{Batch, Kind, Order, Snapshot, State, Step, Target},
     plan::Strategy,
 };
@@ -18,6 +18,8 @@ use super::{
 pub struct Proposal {
     /// The application; of one that does not exist yet, the id it would have.
     pub application: ApplicationId,
+    /// Its cluster.
+    pub cluster: ClusterId,
     /// The Deployment's namespace.
     pub namespace: String,
     /// The Deployment's name.
@@ -46,6 +48,7 @@ impl Proposal {
         Order {
             id: OrderId::new(),
             application: self.application,
+            cluster: self.cluster.clone(),
             namespace: self.namespace.clone(),
             name: self.name.clone(),
             kind: self.kind,

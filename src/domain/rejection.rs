@@ -93,6 +93,14 @@ pub enum Rejection {
     /// This server keeps no packages that are uploaded.
     #[error("this server keeps no packages, since its setting --package-store (SLUICE_PACKAGE_STORE) is not made")]
     NoPackageStore,
+    /// The access key has as many credentials for uploading as one may.
+    #[error(
+        "the access key has {most} credentials for uploading that are good, and may have no more (--package-key-credentials): use them, or wait until one ends, within an hour"
+    )]
+    TooManyCredentials {
+        /// How many it may have.
+        most: u64,
+    },
     /// The application's name is taken in its namespace.
     #[error("an application named {} exists already in namespace {}", shortened(.name), shortened(.namespace))]
     NameTaken {

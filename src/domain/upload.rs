@@ -8,7 +8,15 @@ use std::fmt;
 
 use thiserror::Error;
 
-use super::{CredentialId, limits::OBJECT_KEY, package::PackageUrl};
+use super::{CredentialId, PackageId, limits::OBJECT_KEY, package::PackageUrl};
+
+mod quota;
+
+pub use quota::{Full, Quota, Usage};
+
+/// What the path of an address begins with that pods fetch an uploaded package from;
+/// its id and a slash follow. The schema looks for the same.
+pub const PATH: &str = "/sluice/v1/packages/";
 
 /// What every key begins with.
 pub const ROOT: &str = "sluice-packages";
@@ -95,6 +103,17 @@ pub fn named_by(url: &PackageUrl) -> Result<Option<ObjectKey>, WrongKey> {
     ObjectKey::read(&key).map(Some)
 }
 
+/// The uploaded packages that a document names, by the address that pods fetch them
+/// from; each once.
+#[must_use]
+pub fn stored_in(document: &str) -> Vec<PackageId> {
+    let mut found: Vec<PackageId> =
+        document.split(PATH).skip(1).filter_map(|rest| rest.get(..36).filter(|_| rest[36..].starts_with('/'))?.parse().ok()).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
@@ -153,5 +172,15 @@ mod tests {
     fn an_address_names_a_key_by_its_host(#[case] url: &str, #[case] rest: Result<Option<&str>, WrongKey>) {
         let named = named_by(&url.parse().unwrap()).map(|key| key.map(|key| key.to_string()));
         assert_eq!(named, rest.map(|rest| rest.map(|rest| format!("{ROOT}/{ID}/{rest}"))));
+    }
+
+    #[test]
+    fn a_document_names_stored_packages_by_their_path() {
+        let other = "01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1f";
+        let text = format!(
+            r#"[{{"url":"http://s:8080{PATH}{other}/b.jar?capability=1"}},"{PATH}{ID}/a.jar","{PATH}{ID}/a.jar","{PATH}{ID}","{PATH}é{ID}/","{PATH}"]"#
+        );
+        assert_eq!(stored_in(&text), [ID.parse().unwrap(), other.parse().unwrap()]);
+        assert_eq!(stored_in("http://h/app.jar"), []);
     }
 }

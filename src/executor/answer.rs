@@ -13,6 +13,7 @@ use super::Executor;
 use crate::{
     cluster::Key,
     domain::{
+        KnownCluster,
         precheck::{self, Report},
         proposal::Proposal,
     },
@@ -31,8 +32,11 @@ impl Executor {
         let mut running = JoinSet::new();
         loop {
             let asked = self.asked.notified();
-            while running.len() < AT_ONCE && self.cluster.is_reachable() {
-                match self.claim(&mut running).await {
+            while running.len() < AT_ONCE
+                && self.cluster.is_reachable()
+                && let Some(cluster) = self.known()
+            {
+                match self.claim(&cluster, &mut running).await {
                     Ok(true) => {}
                     Ok(false) => break,
                     Err(error) => {
@@ -50,10 +54,10 @@ impl Executor {
     }
 
     /// Takes up what is asked, one of each kind; false = nothing is.
-    async fn claim(self: &Arc<Self>, running: &mut JoinSet<()>) -> Result<bool, StoreError> {
-        let inquiry = self.store.claim_inquiry(&self.settings.cluster).await?;
-        let sighting = self.store.claim_sighting(&self.settings.cluster).await?;
-        let errand = self.store.claim_errand(&self.settings.cluster).await?;
+    async fn claim(self: &Arc<Self>, cluster: &KnownCluster, running: &mut JoinSet<()>) -> Result<bool, StoreError> {
+        let inquiry = self.store.claim_inquiry(cluster).await?;
+        let sighting = self.store.claim_sighting(cluster).await?;
+        let errand = self.store.claim_errand(cluster).await?;
         let any = inquiry.is_some() || sighting.is_some() || errand.is_some();
         if let Some((id, proposal)) = inquiry {
             running.spawn(self.clone().answer(id, proposal));

@@ -116,6 +116,10 @@ impl Executor {
                 return None;
             }
         };
+        if order.cluster != self.settings.cluster {
+            tracing::error!(cluster = %order.cluster, "the order is another cluster's, and is left alone");
+            return None;
+        }
         let key = Key { namespace: order.namespace.clone(), name: order.name.clone() };
         let mut pods = Pods::default();
         for row in rows {

@@ -11,20 +11,21 @@ const HEARTBEAT: Duration = Duration::from_secs(3);
 
 impl Executor {
     pub(super) async fn heartbeat(self: Arc<Self>) {
+        let mut standing = self.standing.subscribe();
         let mut version = None;
         let mut mirrored = None;
         loop {
-            let reachable = self.cluster.is_reachable();
+            let (known, reachable) = (self.known(), self.cluster.is_reachable());
+            let trouble = if reachable && known.is_some() { None } else { Some(self.trouble()) };
             if reachable && version.is_none() {
                 version = self.cluster.version().await.ok();
             }
-            if let Err(error) = self.store.heartbeat(&self.holder, reachable).await {
+            if let Err(error) = self.store.heartbeat(&self.settings.cluster, &self.holder, trouble.as_deref().map_or(Ok(()), Err)).await {
                 tracing::warn!(%error, "could not give a sign of life");
             }
-            let seen = (version.clone(), self.cluster.namespaces());
-            if let (true, Some(version)) = (mirrored.as_ref() != Some(&seen), &seen.0) {
-                let done = self.store.mirror_cluster(&self.settings.cluster, version, &seen.1, self.clock.now()).await;
-                match done {
+            let seen = (known, version.clone(), self.cluster.namespaces());
+            if let (true, (Some(cluster), Some(version), namespaces)) = (reachable && mirrored.as_ref() != Some(&seen), &seen) {
+                match self.store.mirror_cluster(cluster, version, namespaces, self.clock.now()).await {
                     Ok(()) => mirrored = Some(seen),
                     Err(error) => tracing::warn!(%error, "could not mirror the cluster"),
                 }
@@ -32,15 +33,18 @@ impl Executor {
             tokio::select! {
                 () = tokio::time::sleep(HEARTBEAT) => {}
                 () = self.cluster.namespaces_changed() => {}
+                _ = standing.changed() => {}
             }
         }
     }
 
     pub(super) async fn mirror_replicas(self: Arc<Self>) {
         loop {
-            for mirror in self.cluster.mirrored().await {
+            let mirrored = self.cluster.mirrored().await;
+            let Some(cluster) = self.known() else { continue };
+            for mirror in mirrored {
                 let (namespace, name) = (&mirror.key.namespace, &mirror.key.name);
-                let done = self.store.mirror_replicas(&self.settings.cluster, namespace, name, mirror.replicas, mirror.ready).await;
+                let done = self.store.mirror_replicas(&cluster, namespace, name, mirror.replicas, mirror.ready).await;
                 if let Err(error) = done {
                     tracing::warn!(%error, namespace, name, "could not mirror an application");
                 }

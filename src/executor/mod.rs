@@ -10,7 +10,10 @@
 mod answer;
 mod drive;
 mod errand;
+mod identity;
 mod mirror;
+
+pub use identity::{SIMULATED, Standing, succeed};
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -26,7 +29,7 @@ use uuid::Uuid;
 use crate::{
     clock::Clock,
     cluster::Cluster,
-    domain::OrderId,
+    domain::{ClusterId, KnownCluster, OrderId},
     store::{INQUIRY_CHANNEL, Lease, Store},
 };
 
@@ -40,7 +43,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(7);
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The EDAS id of the cluster.
-    pub cluster: String,
+    pub cluster: ClusterId,
     /// How long a lease lasts without being extended.
     pub lease: Duration,
     /// Orders driven at once.
@@ -63,6 +66,8 @@ pub struct Executor {
     /// Those who drive an order, to be told when it changes. By lease, since an
     /// order may be taken up again before the end of its last drive is noted.
     drivers: Mutex<HashMap<OrderId, (i64, watch::Sender<u64>)>>,
+    /// Whether the cluster is the one on record.
+    standing: watch::Sender<Standing>,
 }
 
 impl Executor {
@@ -70,22 +75,47 @@ impl Executor {
     #[must_use]
     pub fn new(store: Store, cluster: Cluster, clock: Clock, settings: Settings) -> Arc<Self> {
         let holder = Uuid::now_v7().to_string();
-        Arc::new(Self { store, cluster, clock, settings, holder, due: Notify::new(), asked: Notify::new(), drivers: Mutex::default() })
+        let standing = watch::Sender::new(Standing::Unseen("it was not asked yet".into()));
+        let (due, asked) = (Notify::new(), Notify::new());
+        Arc::new(Self { store, cluster, clock, settings, holder, due, asked, drivers: Mutex::default(), standing })
+    }
+
+    /// Its name in the database, unlike every other's.
+    #[must_use]
+    pub fn holder(&self) -> &str {
+        &self.holder
     }
 
     /// Works until `stop` is cancelled, then ends or gives back what is in hand.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut aside = JoinSet::new();
         aside.spawn(self.clone().listen());
+        aside.spawn(self.clone().keep_identity());
         aside.spawn(self.clone().heartbeat());
         aside.spawn(self.clone().mirror_replicas());
         aside.spawn(self.clone().answer_inquiries());
         aside.spawn(self.clone().prune());
         let mut orders: JoinSet<Lease> = JoinSet::new();
+        let mut standing = self.standing.subscribe();
+        // The cluster that is worked on, and what ends the work on it.
+        let (mut known, mut left) = (None, stop.child_token());
         while !stop.is_cancelled() {
+            let now = standing.borrow_and_update().known().cloned();
+            if known != now {
+                left.cancel();
+                (known, left) = (now, stop.child_token());
+            }
+            let Some(cluster) = &known else {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    _ = standing.changed() => {}
+                    Some(ended) = orders.join_next(), if !orders.is_empty() => self.note_end(ended).await,
+                }
+                continue;
+            };
             let woken = self.due.notified();
             let free = self.settings.concurrency.saturating_sub(orders.len());
-            let acquired = self.acquire(free, &mut orders, &stop).await;
+            let acquired = self.acquire(cluster, free, &mut orders, &left).await;
             if acquired == free && free > 0 {
                 continue;
             }
@@ -93,6 +123,7 @@ impl Executor {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = woken => {}
+                _ = standing.changed() => {}
                 () = tokio::time::sleep(pause) => {}
                 Some(ended) = orders.join_next(), if !orders.is_empty() => self.note_end(ended).await,
             }
@@ -106,9 +137,15 @@ impl Executor {
         }
     }
 
-    async fn acquire(self: &Arc<Self>, free: usize, orders: &mut JoinSet<Lease>, stop: &CancellationToken) -> usize {
+    async fn acquire(
+        self: &Arc<Self>,
+        cluster: &KnownCluster,
+        free: usize,
+        orders: &mut JoinSet<Lease>,
+        stop: &CancellationToken,
+    ) -> usize {
         let limit = i64::try_from(free).unwrap_or(i64::MAX);
-        match self.store.acquire(&self.holder, self.settings.lease, self.clock.now(), limit).await {
+        match self.store.acquire(cluster, &self.holder, self.settings.lease, self.clock.now(), limit).await {
             Ok(leases) => {
                 let acquired = leases.len();
                 for lease in leases {
@@ -141,7 +178,7 @@ impl Executor {
 
     /// How long to sleep if nothing wakes us: until the next order is due.
     async fn pause(&self) -> Duration {
-        let Ok(Some(due)) = self.store.next_due().await else { return LOOK_AGAIN };
+        let Ok(Some(due)) = self.store.next_due(&self.settings.cluster).await else { return LOOK_AGAIN };
         let wait = Duration::try_from(due.duration_since(self.clock.now())).unwrap_or(Duration::ZERO);
         // Those held by us are due too, by their lease; a floor keeps that quiet.
         wait.clamp(Duration::from_millis(200), LOOK_AGAIN)

@@ -228,7 +228,7 @@ pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<Applicat
     let matches = |application: &Application| {
         let logical = application.logical_region.as_str();
         ids.as_ref().is_none_or(|ids| ids.contains(&application.id.to_string()))
-            && params.text("ClusterId").is_none_or(|id| id == application.cluster)
+            && params.text("ClusterId").is_none_or(|id| id == application.cluster.as_str())
             && params.text("LogicalRegionIdFilter").is_none_or(|filter| filter == logical)
             && params.text("LogicalRegionId").is_none_or(|filter| filter == logical || filter == region_of(logical))
     };
@@ -285,7 +285,7 @@ fn common(application: &Application, bindings: &[Binding]) -> ApplicationCommon 
         app_phase: phase.into(),
         application_type: type_of(application).into(),
         build_package_id: -1,
-        cluster_id: application.cluster.clone(),
+        cluster_id: application.cluster.to_string(),
         create_time: application.created_at.as_millisecond(),
         description: application.description.clone(),
         dockerize: true,
@@ -331,7 +331,7 @@ fn listed(application: &Application) -> ListedApplication {
         name: application.name.clone(),
         application_type: type_of(application).into(),
         build_package_id: -1,
-        cluster_id: application.cluster.clone(),
+        cluster_id: application.cluster.to_string(),
         cluster_type: CLUSTER_TYPE,
         create_time: application.created_at.as_millisecond(),
         instances: application.replicas,

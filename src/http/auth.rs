@@ -1,8 +1,9 @@
 //! Who is calling: every EDAS request passes through here before its handler.
 //!
 //! Order of checks: the operation exists, the body and the query can be read,
-//! the claim is well formed and within the window, the key exists, the body has its
-//! digest and the signature is right, the key is enabled, the operation is offered. What makes a
+//! the claim is well formed and within the window, the way it came is good enough
+//! for it, the key exists, the body has its digest and the signature is right, the key
+//! is enabled and has not sent too much, the operation is offered. What makes a
 //! repeated request the same one (R25) is worked out here and judged by the
 //! service, in the transaction that makes the change. Secrets and signatures
 //! never reach the log.
@@ -21,16 +22,17 @@ use sha2::{Digest, Sha256};
 use super::{
     Edge,
     call::Call,
+    connection::{Peer, Way},
     contract,
-    edge::RequestId,
+    edge::{RequestId, peer_of},
     error::ApiError,
     offered,
     params::Params,
-    signature::{Claim, Policy, Refusal, SignedRequest},
+    signature::{Claim, Policy, Refusal, Scheme, SignedRequest},
 };
 use crate::{
     domain::limits,
-    service::{Caller, RequestIdentity},
+    service::{Caller, KeySecret, RequestIdentity},
 };
 
 /// Largest body that is accepted, in bytes.
@@ -51,6 +53,7 @@ pub async fn admit(
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
+    let peer = peer_of(&request)?;
     let (mut parts, body) = request.into_parts();
     let path = parts.uri.path();
     let operation = contract::find(&method, path).ok_or_else(ApiError::not_found)?;
@@ -61,13 +64,11 @@ pub async fn admit(
     let signed = SignedRequest { method: &method, path, query: params.pairs(), headers: &headers, body: &body };
     let claim = Claim::read(signed, Policy { hmac_sha1: edge.settings.hmac_sha1, parameters: &operation.query })?;
     claim.check_window(edge.service.clock().now())?;
-    let key = edge.service.key(&claim.key_id).await?.ok_or(Refusal::UnknownKey)?;
-    // Only now: what was sent as the id of an unknown key may be anything, a secret even.
-    tracing::Span::current().record("key.id", &claim.key_id);
-    claim.verify(signed, &key.secret)?;
-    if !key.enabled {
-        return Err(Refusal::DisabledKey.into());
+    if claim.scheme == Scheme::HmacSha1 && peer.way == Way::Plain && !edge.settings.plain_hmac_sha1 {
+        return Err(Refusal::PlainHmacSha1.into());
     }
+    let key = key_of(&edge, &claim, signed, peer).await?;
+    edge.throttle.key(&claim.key_id)?;
     if operation.form {
         if !claim.body_signed {
             return Err(Refusal::UnsignedBody.into());
@@ -87,6 +88,23 @@ pub async fn admit(
     };
     parts.extensions.insert(Call { params, caller });
     Ok(next.run(Request::from_parts(parts, Body::empty())).await)
+}
+
+/// The key that signed, which is looked up and proven to be the caller's.
+async fn key_of(edge: &Edge, claim: &Claim, signed: SignedRequest<'_>, peer: Peer) -> Result<KeySecret, ApiError> {
+    let turn = edge.throttle.look_up(peer).await?;
+    let key = edge.service.key(&claim.key_id).await?;
+    drop(turn);
+    let checked = key.ok_or(Refusal::UnknownKey).and_then(|key| {
+        // Only now: what was sent as the id of an unknown key may be anything, a secret even.
+        tracing::Span::current().record("key.id", &claim.key_id);
+        claim.verify(signed, &key.secret)?;
+        if key.enabled { Ok(key) } else { Err(Refusal::DisabledKey) }
+    });
+    checked.map_err(|refusal| {
+        edge.throttle.failed(peer);
+        refusal.into()
+    })
 }
 
 /// What makes two requests the same one. A nonce does; without one (old Python,

@@ -20,7 +20,7 @@ use axum::{
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::{Edge, contract, error::ApiError, params::Params, reply};
+use super::{Edge, connection::Peer, contract, error::ApiError, params::Params, reply};
 use crate::domain::{limits, rejection::shortened};
 
 /// Most bytes of a request line that are accepted (method, target, version and
@@ -49,9 +49,9 @@ pub async fn answer(State(edge): State<Edge>, mut request: Request, next: Next) 
 
     let work = async {
         let started = Instant::now();
-        let response = match too_long(&request) {
-            Some(error) => error.into_response(),
-            None => match tokio::time::timeout(edge.settings.time_limit, next.run(request)).await {
+        let response = match counted(&edge, &request).and_then(|()| too_long(&request)) {
+            Err(error) => error.into_response(),
+            Ok(()) => match tokio::time::timeout(edge.settings.time_limit, next.run(request)).await {
                 Ok(response) => response,
                 Err(_) => {
                     tracing::error!(limit_ms = edge.settings.time_limit.as_millis(), "a request took longer than it may");
@@ -102,17 +102,30 @@ fn error_of(response: &Response) -> Option<ApiError> {
     }
 }
 
+/// The peer, which every connection tells its requests.
+pub(super) fn peer_of(request: &Request) -> Result<Peer, ApiError> {
+    request.extensions().get::<Peer>().copied().ok_or_else(|| {
+        tracing::error!("a request came in by no connection: its peer is not known");
+        ApiError::internal()
+    })
+}
+
+/// Before anything of it is read: whether the peer may send another request.
+fn counted(edge: &Edge, request: &Request) -> Result<(), ApiError> {
+    edge.throttle.peer(peer_of(request)?)
+}
+
 /// A target above the limit, or one that [`super::line`] has cut.
-fn too_long(request: &Request) -> Option<ApiError> {
+fn too_long(request: &Request) -> Result<(), ApiError> {
     let uri = request.uri();
     let length = uri.path().len() + uri.query().map_or(0, |query| query.len() + 1);
     if length <= TARGET_LIMIT {
-        return None;
+        return Ok(());
     }
     let longest = uri.query().unwrap_or_default().split('&').max_by_key(|pair| pair.len()).unwrap_or_default();
     // The end may be cut off in the middle of a character; what is shown of it is not.
     let (name, value) = longest.split_once('=').unwrap_or((longest, ""));
     let name = Params::parse(name).ok().and_then(|it| it.pairs().first().map(|(name, _)| name.clone())).unwrap_or_default();
     let shown = format!("of {} bytes or more (not shown)", value.len());
-    Some(ApiError::line_too_long(LINE_LIMIT, &name, &shown))
+    Err(ApiError::line_too_long(LINE_LIMIT, &name, &shown))
 }

@@ -6,6 +6,8 @@
 //! and the reason in Message (R9). This is the only type that knows status
 //! codes; `reply` writes it out.
 
+use std::time::Duration;
+
 use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
@@ -28,6 +30,8 @@ pub enum ApiError {
         code: String,
         /// What a person reads.
         message: String,
+        /// How long the client should wait before it tries again, if that helps.
+        wait: Option<Duration>,
     },
     /// Refused by a rule about applications, orders, versions or the cluster.
     Business {
@@ -40,7 +44,7 @@ pub enum ApiError {
 
 impl ApiError {
     fn gateway(status: StatusCode, code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::Gateway { status, code: code.into(), message: message.into() }
+        Self::Gateway { status, code: code.into(), message: message.into(), wait: None }
     }
 
     /// A business error with this message; `reason` is a word for the log.
@@ -115,6 +119,52 @@ impl ApiError {
         Self::gateway(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message)
     }
 
+    /// More requests came with one access key than may; `wait` until the next.
+    #[must_use]
+    pub fn too_many_of_key(wait: Duration) -> Self {
+        Self::gateway(StatusCode::BAD_REQUEST, "Throttling.User", "Request was denied due to user flow control.").after(wait)
+    }
+
+    /// More requests came from one address than may; `wait` until the next.
+    #[must_use]
+    pub fn too_many_of_peer(wait: Duration) -> Self {
+        let message = "Request was denied due to request throttling: too many requests come from your address.";
+        Self::gateway(StatusCode::BAD_REQUEST, "Throttling", message).after(wait)
+    }
+
+    /// More requests with a wrong key or signature came from one address than may; `wait` until the next.
+    #[must_use]
+    pub fn too_many_failures(wait: Duration) -> Self {
+        let message =
+            "Request was denied due to request throttling: too many requests with a wrong access key or signature come from your address.";
+        Self::gateway(StatusCode::BAD_REQUEST, "Throttling", message).after(wait)
+    }
+
+    /// One address has more connections than may be; `wait` until the next.
+    #[must_use]
+    pub fn too_many_connections(wait: Duration) -> Self {
+        let message = "Request was denied due to request throttling: your address has as many connections as one may have.";
+        Self::gateway(StatusCode::SERVICE_UNAVAILABLE, "Throttling", message).after(wait)
+    }
+
+    /// The same, for a client that should wait before it tries again.
+    #[must_use]
+    pub fn after(mut self, time: Duration) -> Self {
+        if let Self::Gateway { wait, .. } = &mut self {
+            *wait = Some(time);
+        }
+        self
+    }
+
+    /// How long the client should wait before it tries again, if that helps.
+    #[must_use]
+    pub fn wait(&self) -> Option<Duration> {
+        match self {
+            Self::Gateway { wait, .. } => *wait,
+            Self::Business { .. } => None,
+        }
+    }
+
     /// The code word, or for a business error the rule that said no: what the log holds.
     #[must_use]
     pub fn label(&self) -> &str {
@@ -157,6 +207,7 @@ impl From<Rejection> for ApiError {
             Rejection::UnknownRegion(_) => "UnknownRegion".into(),
             Rejection::RegionInUse { .. } => "RegionInUse".into(),
             Rejection::NoPackageStore => "NoPackageStore".into(),
+            Rejection::TooManyCredentials { .. } => "TooManyCredentials".into(),
             Rejection::NameTaken { .. } => "NameTaken".into(),
             Rejection::OrderRunning { .. } => "OrderRunning".into(),
             Rejection::WrongState { .. } => "WrongState".into(),

@@ -177,7 +177,7 @@ pub(super) async fn page_of(edge: &Edge, params: &Params, kind: ObjectKind) -> R
     let namespace = params.text("Namespace").unwrap_or_default();
     let mut found = edge.service.configs(kind, params.text("ClusterId"), namespace, related).await?;
     if let Some(condition) = condition {
-        found.retain(|view| condition.has(&text(&view.object["metadata"]["name"]), &edge.service.settings().cluster));
+        found.retain(|view| condition.has(&text(&view.object["metadata"]["name"]), edge.service.settings().cluster.as_str()));
     }
     let total = i64::try_from(found.len()).unwrap_or(i64::MAX);
     Ok((total, page.of(found.into_iter())))
@@ -187,8 +187,8 @@ fn show(view: ConfigView, edge: &Edge) -> ListedConfigMap {
     let ConfigView { object, related } = view;
     let metadata = &object["metadata"];
     ListedConfigMap {
-        cluster_id: edge.service.settings().cluster.clone(),
-        cluster_name: edge.service.settings().cluster.clone(),
+        cluster_id: edge.service.settings().cluster.to_string(),
+        cluster_name: edge.service.settings().cluster.to_string(),
         namespace: text(&metadata["namespace"]),
         name: text(&metadata["name"]),
         creation_time: text(&metadata["creationTimestamp"]),

@@ -177,11 +177,11 @@ pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<IngressL
     let settings = edge.service.settings();
     let mut found = edge.service.routes(params.text("ClusterId"), params.text("Namespace").unwrap_or_default()).await?;
     if let Some(condition) = condition {
-        found.retain(|route| condition.has(&text(&route.object["metadata"]["name"]), &settings.cluster));
+        found.retain(|route| condition.has(&text(&route.object["metadata"]["name"]), settings.cluster.as_str()));
     }
     let cluster = ClusterIngresses {
-        cluster_id: settings.cluster.clone(),
-        cluster_name: settings.cluster.clone(),
+        cluster_id: settings.cluster.to_string(),
+        cluster_name: settings.cluster.to_string(),
         region_id: settings.region.clone(),
         ingress_confs: found.into_iter().map(show).collect(),
     };

@@ -173,8 +173,8 @@ fn show(view: ConfigView, edge: &Edge) -> ListedSecret {
     let ConfigView { object, related } = view;
     let metadata = &object["metadata"];
     ListedSecret {
-        cluster_id: edge.service.settings().cluster.clone(),
-        cluster_name: edge.service.settings().cluster.clone(),
+        cluster_id: edge.service.settings().cluster.to_string(),
+        cluster_name: edge.service.settings().cluster.to_string(),
         namespace: text(&metadata["namespace"]),
         name: text(&metadata["name"]),
         r#type: text(&object["type"]),

@@ -13,8 +13,6 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use axum_server::accept::Accept;
-use futures::{TryFutureExt, future::MapOk};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::edge::TARGET_LIMIT;
@@ -26,25 +24,18 @@ const CUT: usize = TARGET_LIMIT + 8;
 /// Bytes that are dropped of one line before the connection is given up.
 const MOST_DROPPED: usize = 16 << 20;
 
-/// Accepts what `inner` accepts, and has its request lines cut.
-#[derive(Debug, Clone)]
-pub struct CuttingAcceptor<A>(pub A);
-
-impl<A: Accept<I, S>, I, S> Accept<I, S> for CuttingAcceptor<A> {
-    type Stream = Cutting<A::Stream>;
-    type Service = A::Service;
-    type Future = MapOk<A::Future, fn((A::Stream, A::Service)) -> (Self::Stream, A::Service)>;
-
-    fn accept(&self, stream: I, service: S) -> Self::Future {
-        self.0.accept(stream, service).map_ok(|(io, service)| (Cutting { io, line: Line::Start }, service))
-    }
-}
-
 /// A connection whose request lines are cut.
 #[derive(Debug)]
 pub struct Cutting<Io> {
     io: Io,
     line: Line,
+}
+
+impl<Io> Cutting<Io> {
+    /// Cuts what comes in by `io`.
+    pub fn new(io: Io) -> Self {
+        Self { io, line: Line::Start }
+    }
 }
 
 /// Where in a request the reader is.

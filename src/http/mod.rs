@@ -7,7 +7,7 @@
 //! parameters and asks the service. Rules about applications and orders are not
 //! here.
 
-use std::{any::Any, time::Duration};
+use std::{any::Any, sync::Arc, time::Duration};
 
 use axum::{
     Router, middleware,
@@ -19,6 +19,7 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::service::Service;
+use throttle::Throttle;
 
 pub mod application;
 pub mod auth;
@@ -29,6 +30,7 @@ pub mod cluster;
 pub mod component;
 pub mod condition;
 pub mod config_template;
+pub mod connection;
 pub mod contract;
 pub mod deploy;
 pub mod deploy_group;
@@ -64,6 +66,7 @@ pub mod region;
 pub mod reply;
 pub mod resource;
 pub mod scaling_rule;
+mod security;
 mod serve;
 #[cfg(test)]
 mod shape;
@@ -71,24 +74,30 @@ pub mod signature;
 mod slb_info;
 pub mod status;
 pub mod tag;
+pub mod throttle;
 pub mod time;
 pub mod value;
 
 pub use certificate::{Certificate, CertificateError};
-pub use serve::{serve, serve_tls};
+pub use connection::{ConnectionSettings, Connections, Http2, Peer, Times, Way};
+pub use throttle::Rates;
 
 /// What the edge can be told.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Whether requests signed with HMAC-SHA1 are accepted (K20).
     pub hmac_sha1: bool,
+    /// Whether they are accepted over plain HTTP from other machines too.
+    pub plain_hmac_sha1: bool,
+    /// How much may be sent.
+    pub rates: Rates,
     /// How long a request may take. SDKs give up after 10 s (K15).
     pub time_limit: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { hmac_sha1: true, time_limit: Duration::from_secs(8) }
+        Self { hmac_sha1: true, plain_hmac_sha1: false, rates: Rates::default(), time_limit: Duration::from_secs(8) }
     }
 }
 
@@ -99,12 +108,24 @@ pub struct Edge {
     pub service: Service,
     /// What the edge was told.
     pub settings: Settings,
+    /// What was sent lately.
+    pub throttle: Arc<Throttle>,
+}
+
+impl Edge {
+    /// An edge to which nothing was sent yet.
+    #[must_use]
+    pub fn new(service: Service, settings: Settings) -> Self {
+        let throttle = Arc::new(Throttle::new(settings.rates));
+        Self { service, settings, throttle }
+    }
 }
 
 /// The whole interface: EDAS operations, health, OpenAPI document and its page.
-/// Serve it with [`serve()`], which also answers request lines that are too long.
+/// Serve it with [`Connections`], which tell every request its [`Peer`] (without
+/// it none is served) and have request lines answered that are too long.
 pub fn router(service: Service, settings: Settings) -> Router {
-    let edge = Edge { service, settings };
+    let edge = Edge::new(service, settings);
     let authenticated = middleware::from_fn_with_state(edge.clone(), auth::admit);
     let (edas, _) = edas().split_for_parts();
     let (health, _) = health().split_for_parts();
@@ -113,7 +134,7 @@ pub fn router(service: Service, settings: Settings) -> Router {
     let packages = oss::routes(edge.clone());
     let all = answered(Router::new().merge(edas).merge(health).merge(docs::pages()), edge).merge(packages);
     // Before the routes, since they go by the path as it came.
-    Router::new().fallback_service(MapRequest::new(all, oss::with_slashes))
+    guarded(Router::new().fallback_service(MapRequest::new(all, oss::with_slashes)))
 }
 
 /// `routes` with what is around every request.
@@ -121,10 +142,15 @@ fn answered(routes: Router<Edge>, edge: Edge) -> Router {
     routes.layer(CatchPanicLayer::custom(caught)).layer(middleware::from_fn_with_state(edge.clone(), edge::answer)).with_state(edge)
 }
 
+/// `routes` with the headers for browsers on every reply.
+fn guarded(routes: Router) -> Router {
+    routes.layer(middleware::map_response(async |response| security::guarded(response)))
+}
+
 /// Only `/healthz` and `/readyz`, for a program that serves no requests.
 pub fn health_router(service: Service, settings: Settings) -> Router {
     let (health, _) = health().split_for_parts();
-    answered(health, Edge { service, settings })
+    guarded(answered(health, Edge::new(service, settings)))
 }
 
 /// The description of everything that [`router`] offers.

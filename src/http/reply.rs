@@ -9,7 +9,10 @@ use std::io;
 
 use axum::{
     body::Body,
-    http::{HeaderValue, header::CONTENT_TYPE},
+    http::{
+        HeaderValue,
+        header::{CONTENT_TYPE, RETRY_AFTER},
+    },
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -111,6 +114,13 @@ pub fn failure(error: &ApiError, request_id: &str, host: &str, blank: Map<String
         }
     };
     *response.status_mut() = error.status();
+    if let Some(wait) = error.wait() {
+        // Whole units, and never none: `x-acs-retry-after` is what the new SDKs and the CLI read.
+        let milliseconds = wait.as_micros().div_ceil(1000).clamp(1, 86_400_000);
+        let headers = response.headers_mut();
+        headers.insert("x-acs-retry-after", HeaderValue::from(milliseconds as u64));
+        headers.insert(RETRY_AFTER, HeaderValue::from(milliseconds.div_ceil(1000) as u64));
+    }
     response
 }
 

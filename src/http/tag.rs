@@ -1,8 +1,8 @@
 //! Tags of applications: TagResources, UntagResources and ListTagResources.
 //!
 //! Lists come as JSON text, or as numbered parameters (`ResourceIds.1`,
-//! `Tags.1.key`) where an SDK is given a list (edas-api 2.1). EDAS has tags of
-//! clusters too; a server has only one of these, and they are refused.
+//! `Tags.1.key`) where an SDK is given a list (`docs/wire-rules.md#lists-in-a-query`).
+//! EDAS has tags of clusters too; a server has only one of these, and they are refused.
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};

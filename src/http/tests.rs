@@ -28,6 +28,7 @@ mod config_template;
 mod first_services;
 mod forms;
 mod ingress;
+mod limits;
 mod network;
 mod operations;
 mod packages;
@@ -43,6 +44,8 @@ mod signed;
 mod tags;
 mod tls;
 mod upload;
+mod upload_collection;
+mod upload_quota;
 mod wire;
 mod wrong;
 
@@ -55,6 +58,19 @@ fn service_on(pool: PgPool) -> Service {
 /// A service whose database is never asked.
 fn service_without_database() -> Service {
     service_on(PgPool::connect_lazy("postgres://192.0.2.1/none").unwrap())
+}
+
+/// The router as it is for a client on this machine, unless a request says
+/// whose it is: there is no connection here that would.
+fn router(service: Service, settings: Settings) -> Router {
+    super::router(service, settings).layer(middleware::from_fn(async |mut request: axum::extract::Request, next: middleware::Next| {
+        request.extensions_mut().get_or_insert_with(Peer::loopback);
+        next.run(request).await
+    }))
+}
+
+fn connections() -> Connections {
+    Connections::new(ConnectionSettings::default())
 }
 
 fn router_without_database() -> Router {
@@ -79,6 +95,6 @@ async fn read(response: Response<Body>) -> (StatusCode, Map<String, Value>) {
 }
 
 async fn ask(router: &Router, method: Method, target: &str) -> (StatusCode, Map<String, Value>) {
-    let request = Request::builder().method(method).uri(target).body(Body::empty()).unwrap();
+    let request = Request::builder().method(method).uri(target).extension(Peer::loopback()).body(Body::empty()).unwrap();
     read(router.clone().oneshot(request).await.unwrap()).await
 }

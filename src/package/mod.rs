@@ -4,7 +4,8 @@
 //! [`Client::probe`] looks whether a package is there, for the server;
 //! [`Client::fetch`] downloads one, in the init container. Both ask the policy
 //! for the address as given and after every redirect, and connect only to network
-//! addresses that it allows (`resolve`). No proxy of the environment is used, and
+//! addresses that it allows (`resolve`); a look reaches no private network that
+//! nobody named, and its caller cannot tell that from a host that does not answer. No proxy of the environment is used, and
 //! nothing secret of an address gets into a [`Failure`]. Imports only `domain`.
 
 mod failure;
@@ -18,14 +19,14 @@ mod tests;
 
 pub use failure::{Failure, Reason};
 pub use fetch::{Fetch, Fetched};
-pub use objects::{Objects, PutError, Stored, Unusable};
+pub use objects::{LONGEST_UPLOAD, Listed, Objects, PutError, Stored, Unusable};
 
 use std::{sync::Arc, time::Duration};
 
 use reqwest::redirect;
 
 use crate::domain::package::Policy;
-use resolve::{Lookup, Resolver};
+use resolve::{Lookup, Purpose, Resolver};
 
 /// Longest silence of a server in the middle of an answer.
 const LONGEST_SILENCE: Duration = Duration::from_secs(60);
@@ -34,6 +35,8 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
+    /// As `http`, and reaches no private network that nobody named.
+    looking: reqwest::Client,
     policy: Arc<Policy>,
     most_bytes: u64,
 }
@@ -51,11 +54,10 @@ impl Client {
         // An error says that there is a provider already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let policy = Arc::new(policy);
-        let resolver = Arc::new(Resolver { policy: policy.clone(), lookup });
-        let builder = || {
+        let builder = |purpose| {
             reqwest::Client::builder()
                 .user_agent(concat!("sluice/", env!("CARGO_PKG_VERSION")))
-                .dns_resolver(resolver.clone())
+                .dns_resolver(Arc::new(Resolver { policy: policy.clone(), purpose, lookup: lookup.clone() }))
                 .redirect(redirect::Policy::none())
                 .retry(reqwest::retry::never())
                 .referer(false)
@@ -64,8 +66,9 @@ impl Client {
                 .read_timeout(LONGEST_SILENCE)
         };
         // Without certificates of the system plain HTTP still works, and HTTPS says what is wrong.
-        let http = builder().build().or_else(|_| builder().tls_certs_only([]).build())?;
-        Ok(Self { http, policy, most_bytes })
+        let build = |purpose| builder(purpose).build().or_else(|_| builder(purpose).tls_certs_only([]).build());
+        let (http, looking) = (build(Purpose::Fetch)?, build(Purpose::Look)?);
+        Ok(Self { http, looking, policy, most_bytes })
     }
 
     /// The policy that it asks.

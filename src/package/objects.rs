@@ -2,7 +2,8 @@
 //!
 //! An object is there whole or not at all, under a name of ours. What came is
 //! counted and summed up on its way, and an upload that ends in any other way
-//! than well leaves nothing.
+//! than well leaves nothing. Of an upload to a bucket two parts are in memory at the
+//! most, of one to a folder a small buffer.
 
 use std::{
     io,
@@ -12,21 +13,35 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::{StreamExt, stream::BoxStream};
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use jiff::Timestamp;
 use md5::Md5;
 use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart, local::LocalFileSystem, parse_url_opts, path::Path, prefix::PrefixStore};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
+use tokio::time::Instant;
 use url::Url;
+
+mod folder;
+
+use folder::Draft;
+
+use crate::domain::PackageId;
 
 /// Longest silence of a client in the middle of an upload.
 const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 
-/// Bytes that are handed to the store at once; S3 wants 5 MiB or more.
-const PART: usize = 8 << 20;
+/// Longest time for all of an upload.
+pub const LONGEST_UPLOAD: Duration = Duration::from_secs(3600);
 
-/// Parts that are on their way to the store at once.
-const PARTS_AT_ONCE: usize = 4;
+/// Bytes of a part, at the least: S3 wants no smaller ones.
+const PART: u64 = 5 << 20;
+
+/// Most parts that S3 takes, and a few less.
+const MOST_PARTS: u64 = 9_000;
+
+/// Parts that are on their way to a bucket while the next one fills.
+const PARTS_AT_ONCE: usize = 1;
 
 /// Why the store cannot be used at all.
 #[derive(Debug, Error)]
@@ -59,6 +74,12 @@ pub enum PutError {
     /// Nothing came for too long.
     #[error("nothing came for {} s", .0.as_secs())]
     Silent(Duration),
+    /// It took too long, although something came all the time.
+    #[error("it was not there within {} s", .0.as_secs())]
+    Slow(Duration),
+    /// The folder cannot be written.
+    #[error("the folder cannot be written: {0}")]
+    Folder(io::Error),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] object_store::Error),
@@ -75,11 +96,44 @@ pub struct Stored {
     pub sha256: String,
 }
 
+/// An object as a list of them shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name.
+    pub name: String,
+    /// When it was written.
+    pub written_at: Timestamp,
+}
+
+impl Listed {
+    /// The package that it is, or that it was to become.
+    #[must_use]
+    pub fn package(&self) -> Option<PackageId> {
+        folder::package_of(&self.name)
+    }
+}
+
 /// A store of objects. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Objects {
     store: Arc<dyn ObjectStore>,
+    /// The folder, where it is one: files are written into it here.
+    folder: Option<Arc<FilePath>>,
     longest_silence: Duration,
+    longest_upload: Duration,
+}
+
+/// Where the bytes of an upload go.
+enum Sink {
+    Bucket(Box<WriteMultipart>),
+    Folder(Draft),
+}
+
+/// What came of an upload so far.
+struct Sum {
+    bytes: u64,
+    md5: Md5,
+    sha256: Sha256,
 }
 
 impl Objects {
@@ -106,12 +160,13 @@ impl Objects {
     }
 
     fn folder(folder: &FilePath) -> Result<Self, Unusable> {
-        std::fs::create_dir_all(folder).map_err(|error| Unusable::Folder { folder: folder.into(), error })?;
-        Ok(Self::on(LocalFileSystem::new_with_prefix(folder)?.with_fsync(true)))
+        folder::prepare(folder).map_err(|error| Unusable::Folder { folder: folder.into(), error })?;
+        let store = LocalFileSystem::new_with_prefix(folder)?;
+        Ok(Self { folder: Some(folder.into()), ..Self::on(store) })
     }
 
     fn on(store: impl ObjectStore) -> Self {
-        Self { store: Arc::new(store), longest_silence: LONGEST_SILENCE }
+        Self { store: Arc::new(store), folder: None, longest_silence: LONGEST_SILENCE, longest_upload: LONGEST_UPLOAD }
     }
 
     /// Stores all of `body` under `name`, if it has at most `most_bytes`.
@@ -119,43 +174,45 @@ impl Objects {
     /// # Errors
     /// Why not; nothing is left then.
     pub async fn put(&self, name: &str, body: BoxStream<'static, io::Result<Bytes>>, most_bytes: u64) -> Result<Stored, PutError> {
-        let upload = self.store.put_multipart(&Path::from(name)).await?;
-        let mut upload = WriteMultipart::new_with_chunk_size(upload, PART);
-        match self.write(&mut upload, body, most_bytes).await {
+        let mut sink = match &self.folder {
+            Some(folder) => Sink::Folder(Draft::begin(folder, name).await.map_err(PutError::Folder)?),
+            None => {
+                let upload = self.store.put_multipart(&Path::from(name)).await?;
+                let part = usize::try_from(PART.max(most_bytes / MOST_PARTS)).unwrap_or(usize::MAX);
+                Sink::Bucket(Box::new(WriteMultipart::new_with_chunk_size(upload, part)))
+            }
+        };
+        match self.write(&mut sink, body, most_bytes).await {
             Ok(stored) => {
-                upload.finish().await?;
+                sink.finish().await?;
                 Ok(stored)
             }
             Err(why) => {
-                if let Err(error) = upload.abort().await {
-                    tracing::warn!(%error, "parts of an upload that failed could not be taken back");
-                }
+                sink.abort().await;
                 Err(why)
             }
         }
     }
 
-    async fn write(
-        &self,
-        upload: &mut WriteMultipart,
-        mut body: BoxStream<'static, io::Result<Bytes>>,
-        most_bytes: u64,
-    ) -> Result<Stored, PutError> {
-        let (mut bytes, mut md5, mut sha256) = (0, Md5::new(), Sha256::new());
-        while let Some(part) =
-            tokio::time::timeout(self.longest_silence, body.next()).await.map_err(|_| PutError::Silent(self.longest_silence))?
-        {
+    async fn write(&self, sink: &mut Sink, mut body: BoxStream<'static, io::Result<Bytes>>, most_bytes: u64) -> Result<Stored, PutError> {
+        let mut sum = Sum { bytes: 0, md5: Md5::new(), sha256: Sha256::new() };
+        let end = Instant::now() + self.longest_upload;
+        loop {
+            let silent = Instant::now() + self.longest_silence;
+            let part = tokio::time::timeout_at(silent.min(end), body.next())
+                .await
+                .map_err(|_| if end < silent { PutError::Slow(self.longest_upload) } else { PutError::Silent(self.longest_silence) })?;
+            let Some(part) = part else { break };
             let part = part.map_err(PutError::CutOff)?;
-            bytes += part.len() as u64;
-            if bytes > most_bytes {
+            sum.bytes += part.len() as u64;
+            if sum.bytes > most_bytes {
                 return Err(PutError::TooLarge(most_bytes));
             }
-            md5.update(&part);
-            sha256.update(&part);
-            upload.wait_for_capacity(PARTS_AT_ONCE).await?;
-            upload.put(part);
+            sum.md5.update(&part);
+            sum.sha256.update(&part);
+            sink.write(&part).await?;
         }
-        Ok(Stored { bytes, md5: hex::encode(md5.finalize()), sha256: hex::encode(sha256.finalize()) })
+        Ok(Stored { bytes: sum.bytes, md5: hex::encode(sum.md5.finalize()), sha256: hex::encode(sum.sha256.finalize()) })
     }
 
     /// The size and the bytes of what is stored under `name`.
@@ -167,85 +224,59 @@ impl Objects {
         Ok((found.meta.size, found.into_stream().map(|part| part.map_err(io::Error::other)).boxed()))
     }
 
-    /// Takes away what is stored under `name`.
+    /// Takes away what is stored under `name`, if there is something.
     ///
     /// # Errors
     /// The store fails.
     pub async fn delete(&self, name: &str) -> Result<(), object_store::Error> {
-        self.store.delete(&Path::from(name)).await
+        match self.store.delete(&Path::from(name)).await {
+            Err(object_store::Error::NotFound { .. }) => Ok(()),
+            ended => ended,
+        }
+    }
+
+    /// Everything that is stored, in no certain order; also uploads to a folder that
+    /// broke off with their server, as `<name>.part`.
+    pub fn list(&self) -> BoxStream<'static, Result<Listed, object_store::Error>> {
+        let listed = self.store.list(None).map_ok(|object| Listed {
+            name: object.location.to_string(),
+            written_at: Timestamp::from_second(object.last_modified.timestamp()).unwrap_or(Timestamp::MAX),
+        });
+        listed.boxed()
+    }
+}
+
+impl Sink {
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), PutError> {
+        match self {
+            Self::Bucket(upload) => {
+                upload.wait_for_capacity(PARTS_AT_ONCE).await?;
+                // Copied: a small piece may keep all of the buffer that it came in.
+                upload.write(bytes);
+                Ok(())
+            }
+            Self::Folder(draft) => draft.write(bytes).await.map_err(PutError::Folder),
+        }
+    }
+
+    async fn finish(self) -> Result<(), PutError> {
+        match self {
+            Self::Bucket(upload) => Ok(upload.finish().await.map(drop)?),
+            Self::Folder(draft) => draft.finish().await.map_err(PutError::Folder),
+        }
+    }
+
+    async fn abort(self) {
+        match self {
+            Self::Bucket(upload) => {
+                if let Err(error) = upload.abort().await {
+                    tracing::warn!(%error, "parts of an upload that failed could not be taken back");
+                }
+            }
+            Self::Folder(draft) => drop(draft),
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use futures::stream;
-    use tempfile::TempDir;
-
-    use super::*;
-
-    fn body(parts: Vec<io::Result<Bytes>>) -> BoxStream<'static, io::Result<Bytes>> {
-        stream::iter(parts).boxed()
-    }
-
-    fn files(folder: &TempDir) -> usize {
-        std::fs::read_dir(folder.path()).unwrap().count()
-    }
-
-    fn open(folder: &TempDir) -> Objects {
-        Objects::open(folder.path().to_str().unwrap(), []).unwrap()
-    }
-
-    #[tokio::test]
-    async fn what_is_put_is_got_back_and_goes_when_it_is_deleted() {
-        let folder = TempDir::new().unwrap();
-        let objects = open(&folder);
-        let large = Bytes::from(vec![7; PART + 1]);
-        let stored = objects.put("a", body(vec![Ok(Bytes::from_static(b"PK")), Ok(large.clone())]), 1 << 30).await.unwrap();
-        let whole = [b"PK", &large[..]].concat();
-        assert_eq!(stored.bytes, whole.len() as u64);
-        assert_eq!((stored.md5, stored.sha256), (hex::encode(Md5::digest(&whole)), hex::encode(Sha256::digest(&whole))));
-        let (size, parts) = objects.get("a").await.unwrap();
-        let got: Vec<Bytes> = parts.map(Result::unwrap).collect().await;
-        assert!(size == whole.len() as u64 && got.concat() == whole);
-        objects.delete("a").await.unwrap();
-        assert!(objects.get("a").await.is_err());
-    }
-
-    #[tokio::test]
-    async fn what_is_too_large_or_breaks_off_leaves_nothing() {
-        let folder = TempDir::new().unwrap();
-        let objects = open(&folder);
-        let part = || Ok(Bytes::from(vec![7; PART]));
-        let too_large = objects.put("a", body(vec![part(), part()]), PART as u64 * 2 - 1).await;
-        assert!(matches!(too_large, Err(PutError::TooLarge(_))));
-        let cut_off = objects.put("a", body(vec![part(), Err(io::Error::other("gone"))]), 1 << 30).await;
-        assert!(matches!(cut_off, Err(PutError::CutOff(_))));
-        assert_eq!(files(&folder), 0);
-        assert_eq!(objects.put("a", body(vec![part(), part()]), PART as u64 * 2).await.unwrap().bytes, PART as u64 * 2);
-    }
-
-    #[tokio::test]
-    async fn a_client_that_says_nothing_any_more_is_given_up() {
-        let folder = TempDir::new().unwrap();
-        let silent = stream::iter([Ok(Bytes::from_static(b"PK"))]).chain(stream::pending()).boxed();
-        let objects = Objects { longest_silence: Duration::from_millis(20), ..open(&folder) };
-        assert!(matches!(objects.put("a", silent, 100).await, Err(PutError::Silent(_))));
-        assert_eq!(files(&folder), 0);
-    }
-
-    #[test]
-    fn a_store_is_a_folder_or_a_bucket() {
-        let folder = TempDir::new().unwrap();
-        let inner = folder.path().join("new folder");
-        assert!(Objects::open(Url::from_file_path(&inner).unwrap().as_str(), []).is_ok());
-        assert!(inner.is_dir());
-        let region = [("AWS_REGION".to_owned(), "eu-1".to_owned()), ("TOKEN".to_owned(), "not meant".to_owned())];
-        assert!(Objects::open("s3://bucket/prefix", region).is_ok());
-        for wrong in ["s3://", "gs://bucket", "http://host/path", "s3://key:secret@bucket", "file://host/folder"] {
-            assert!(matches!(Objects::open(wrong, []), Err(Unusable::Unknown)), "{wrong}");
-        }
-        let file = folder.path().join("file");
-        std::fs::write(&file, "").unwrap();
-        assert!(matches!(Objects::open(file.to_str().unwrap(), []), Err(Unusable::Folder { .. })));
-    }
-}
+mod tests;

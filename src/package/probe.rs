@@ -2,7 +2,9 @@
 //!
 //! Only what is certain counts: not allowed, not there, not for these
 //! credentials, too large. Everything else (no answer, a server in trouble, a
-//! name that only the cluster knows) is left to the init container.
+//! name that only the cluster knows) is left to the init container. So is a host
+//! on a private network that the operator did not name: it is not connected to,
+//! and the answer is the same whatever is there.
 
 use std::time::Duration;
 

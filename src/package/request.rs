@@ -24,6 +24,16 @@ pub(super) enum Ask {
     FirstByte,
 }
 
+impl Ask {
+    /// Whether it only looks, for whoever asks, and fetches nothing.
+    fn is_look(self) -> bool {
+        match self {
+            Self::Head | Self::FirstByte => true,
+            Self::Whole => false,
+        }
+    }
+}
+
 impl Client {
     /// Sends the request and follows its redirects, each under the policy. The
     /// answer is none of a redirect.
@@ -31,8 +41,12 @@ impl Client {
         let mut url = package.clone();
         for _ in 0..=MOST_REDIRECTS {
             self.policy.check(&url).map_err(|refused| Failure::refused(&url, &refused))?;
+            if ask.is_look() && !self.policy.may_look(&url) {
+                return Err(Failure::new(Reason::UnknownHost, &url, "this server does not look there"));
+            }
+            let client = if ask.is_look() { &self.looking } else { &self.http };
             let method = if ask == Ask::Head { Method::HEAD } else { Method::GET };
-            let mut request = self.http.request(method, url.secret().clone());
+            let mut request = client.request(method, url.secret().clone());
             if ask == Ask::FirstByte {
                 request = request.header(RANGE, "bytes=0-0");
             }

@@ -40,9 +40,19 @@ pub(super) enum Unresolved {
     Unknown(String),
 }
 
+/// What the addresses are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To fetch a package for an application.
+    Fetch,
+    /// To look whether one is there, for whoever asks.
+    Look,
+}
+
 /// Resolves under a policy.
 pub(super) struct Resolver {
     pub(super) policy: Arc<Policy>,
+    pub(super) purpose: Purpose,
     pub(super) lookup: Lookup,
 }
 
@@ -54,11 +64,14 @@ impl fmt::Debug for Resolver {
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let (name, policy) = (name.as_str().to_owned(), self.policy.clone());
+        let (name, policy, purpose) = (name.as_str().to_owned(), self.policy.clone(), self.purpose);
         let answer = (self.lookup)(name.clone());
         Box::pin(async move {
             let found = answer.await.unwrap_or_default();
-            let allowed = allowed(&policy, &name, found)?;
+            let allowed = match purpose {
+                Purpose::Fetch => allowed(&policy, &name, found)?,
+                Purpose::Look => looked_at(&policy, &name, found)?,
+            };
             Ok(Box::new(allowed.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
         })
     }
@@ -79,4 +92,11 @@ fn allowed(policy: &Policy, name: &str, found: Vec<IpAddr>) -> Result<Vec<IpAddr
         (true, Some(why)) => Err(Unresolved::Refused(why)),
         (true, None) => Err(Unresolved::Unknown(name.into())),
     }
+}
+
+/// Those of `found` that this server may look at. A name that leads elsewhere is as
+/// good as one that leads nowhere: who asks does not learn which it is.
+fn looked_at(policy: &Policy, name: &str, mut found: Vec<IpAddr>) -> Result<Vec<IpAddr>, Unresolved> {
+    found.retain(|address| policy.may_look_at(name, *address));
+    if found.is_empty() { Err(Unresolved::Unknown(name.into())) } else { Ok(found) }
 }

@@ -127,6 +127,9 @@ async fn a_package_comes_whole(#[case] path: &str, #[case] checksum: Option<&str
 )]
 #[case("/redirect.jar?http://169.254.169.254/latest/", Reason::NotAllowed, "it is a cloud's metadata address", 1)]
 #[case("/redirect.jar?http://[::ffff:7f00:2]/", Reason::NotAllowed, "loopback", 1)]
+#[case("/redirect.jar?http://[2002:7f00:2::1]/", Reason::NotAllowed, "loopback", 1)]
+#[case("/redirect.jar?http://[64:ff9b:1::7f00:2]/", Reason::NotAllowed, "translator", 1)]
+#[case("/redirect.jar?http://2130706434/", Reason::NotAllowed, "loopback", 1)]
 #[case("/redirect.jar?http://localhost.localdomain.invalid:1/", Reason::UnknownHost, "is not known here", 3)]
 #[case("/redirect.jar?file:///etc/passwd", Reason::Unexpected, "redirects to no address", 1)]
 #[case("/redirect.jar?ftp://h/a.jar", Reason::NotAllowed, "the scheme ftp is not allowed", 1)]
@@ -209,6 +212,7 @@ fn answers(answers: &'static str) -> (Lookup, Arc<AtomicUsize>) {
 #[case("127.0.0.1; 169.254.169.254", None)]
 #[case("169.254.169.254 ::1", Some(Reason::NotAllowed))]
 #[case("::ffff:100.100.100.200", Some(Reason::NotAllowed))]
+#[case("2002:7f00:2::1 ::ffff:0:7f00:2 64:ff9b:1::1 2001:0:808:808::80ff:fffd", Some(Reason::NotAllowed))]
 #[case("", Some(Reason::UnknownHost))]
 #[tokio::test]
 async fn only_addresses_that_were_checked_are_connected_to(#[case] lookup: &'static str, #[case] fails: Option<Reason>) {
@@ -249,4 +253,45 @@ async fn a_look_at_a_silent_server_ends_in_time_and_refuses_nothing() {
     let files = Files::start().await;
     let url: PackageUrl = files.url("/silent.jar").parse().unwrap();
     assert_eq!(client().probe_within(Duration::from_millis(100), &url).await, Ok(()));
+}
+
+/// A look at a host whose name stands for `found`, under a policy that allows every
+/// host, and `found` itself only where `addresses` says so.
+async fn look(found: &'static str, files: &Files, path: &str, addresses: &[&str]) -> Result<(), Failure> {
+    let (lookup, _) = answers(found);
+    let client = Client::with_lookup(policy(addresses), LIMIT, Duration::from_secs(5), lookup).unwrap();
+    client.probe(&format!("http://files.internal:{}{path}", files.address.port()).parse().unwrap()).await
+}
+
+#[rstest]
+#[case("127.0.0.1")]
+#[case("10.255.255.1")]
+#[case("::ffff:10.255.255.1 fd00::1")]
+#[case("169.254.169.254")]
+#[case("")]
+#[tokio::test]
+async fn a_look_does_not_tell_apart_what_is_behind_a_name_that_leads_inside(#[case] found: &'static str) {
+    let files = Files::start().await;
+    for path in ["/good.jar", "/missing.jar", "/forbidden.jar", "/large.jar", "/silent.jar", "/redirect.jar?/missing.jar"] {
+        assert_eq!(look(found, &files, path, &[]).await, Ok(()), "{path}");
+    }
+    assert!(files.asked().is_empty(), "nothing is connected to: {:?}", files.asked());
+    // What is named is told apart.
+    let missing = look("127.0.0.1", &files, "/missing.jar", &["127.0.0.1/32"]).await;
+    assert_eq!(missing.unwrap_err().reason, Reason::NotFound);
+}
+
+#[rstest]
+#[case("http://10.255.255.1:1/")]
+#[case("http://[fd00::1]/a.jar")]
+#[case("http://files.internal/a.jar")]
+#[tokio::test]
+async fn a_look_does_not_follow_a_redirect_into_a_private_network(#[case] inside: &str) {
+    let files = Files::start().await;
+    let (lookup, _) = answers("10.255.255.1");
+    let client = Client::with_lookup(policy(&["127.0.0.1/32"]), LIMIT, Duration::from_secs(5), lookup).unwrap();
+    let url: PackageUrl = files.url(&format!("/redirect.jar?{inside}")).parse().unwrap();
+    assert_eq!(client.probe(&url).await, Ok(()));
+    let failure = client.send(&url, request::Ask::Head).await.unwrap_err();
+    assert_eq!(failure.reason, Reason::UnknownHost, "it is as if there were no such host: {failure}");
 }

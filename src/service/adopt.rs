@@ -28,14 +28,14 @@ impl Service {
         check::text("ApplicationDescription", &request.description, 1024)?;
         check::text("PackageVersion", request.version.as_deref().unwrap_or_default(), 256)?;
         check_logical_region(request.logical_region.as_deref())?;
-        self.known_cluster(&request.cluster)?;
+        let cluster = self.known_cluster(&request.cluster)?;
         self.known_namespace(&request.namespace).await?;
         if let Some(first) = self.answered_before(caller).await? {
             return Ok(first);
         }
         self.name_is_free(&request).await?;
         let target = self.new_target(Source::Change(Box::default()), None);
-        let report = self.ask(&self.creation(&request.namespace, &request.name, target)).await?;
+        let report = self.ask(&self.creation(&cluster, &request.namespace, &request.name, target)).await?;
         let Some(existing) = report.ok_or_else(precheck::unanswered)?.existing else {
             let allowed = format!("there is no such Deployment in namespace {} that could be adopted", request.namespace);
             return Err(Rejection::invalid("AppName", request.name, allowed).into());
@@ -45,7 +45,7 @@ impl Service {
 
     pub(super) async fn name_is_free(&self, request: &Adopt) -> Result<(), Error> {
         let taken = self.store.applications(Some(&request.name)).await?;
-        if taken.iter().any(|other| other.namespace == request.namespace && other.cluster == request.cluster) {
+        if taken.iter().any(|other| other.namespace == request.namespace && other.cluster.as_str() == request.cluster) {
             return Err(Rejection::NameTaken { name: request.name.clone(), namespace: request.namespace.clone() }.into());
         }
         Ok(())
@@ -58,10 +58,11 @@ impl Service {
         if let Some(first) = self.answered(&mut tx, caller).await? {
             return Ok(first);
         }
+        let cluster = self.known_cluster(&request.cluster)?;
         let (application, release, order) = (ApplicationId::new(), ReleaseId::new(), OrderId::new());
         let row = NewApplication {
             id: application,
-            cluster: &request.cluster,
+            cluster: &cluster,
             namespace: &request.namespace,
             namespace_named: request.namespace != UNNAMED_NAMESPACE,
             name: &request.name,

@@ -85,11 +85,11 @@ impl Service {
     /// # Errors
     /// An unknown cluster or namespace, or [`Rejection::Unseen`].
     pub async fn configs(&self, kind: ObjectKind, cluster: Option<&str>, namespace: &str, related: bool) -> Result<Vec<ConfigView>, Error> {
-        cluster.map_or(Ok(()), |cluster| self.known_cluster(cluster))?;
+        cluster.map(|cluster| self.known_cluster(cluster)).transpose()?;
         if !namespace.is_empty() {
             self.known_namespace(namespace).await?;
         }
-        let objects = self.objects(kind, namespace, "", Default::default()).await?;
+        let objects = self.objects(&self.settings.cluster, kind, namespace, "", Default::default()).await?;
         let mut naming = if related { self.naming(kind, namespace).await? } else { BTreeMap::new() };
         let view = |object: Value| {
             let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();

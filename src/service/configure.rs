@@ -20,13 +20,12 @@ impl Service {
     /// As [`Service::deploy`], or where nothing is asked for.
     pub async fn configure(&self, caller: &Caller, request: Configure) -> Result<OrderId, Error> {
         check::seconds("Timeout", request.timeout_seconds, 1)?;
-        if let Some(cluster) = &request.cluster {
-            self.known_cluster(cluster)?;
-        }
         if request.spec == SpecChange::default() {
             let allowed = "at least one amount of processor or memory must be given (0 = none)";
             return Err(Rejection::invalid("CpuLimit", "", allowed).into());
         }
+        let application = self.store.application(request.application).await?;
+        self.check_cluster_of(&application, request.cluster.as_deref()).await?;
         let request = Deploy {
             application: request.application,
             spec: request.spec,

@@ -41,9 +41,7 @@ impl Service {
             let allowed = "an application is created from an image or a package, whose address must be given";
             return Err(Rejection::invalid("ImageUrl", "", allowed).into());
         }
-        if request.cluster != self.settings.cluster {
-            return Err(Rejection::UnknownCluster(request.cluster).into());
-        }
+        let cluster = self.known_cluster(&request.cluster)?;
         let named = request.namespace.as_deref().filter(|name| !name.is_empty());
         let namespace = named.unwrap_or(UNNAMED_NAMESPACE);
         self.known_namespace(namespace).await?;
@@ -79,7 +77,7 @@ impl Service {
             version: request.version.clone(),
         };
         self.name_is_free(&adopt).await?;
-        let report = self.ask(&self.creation(namespace, &request.name, target.clone())).await?;
+        let report = self.ask(&self.creation(&cluster, namespace, &request.name, target.clone())).await?;
         let accepted = precheck::accept(report.as_ref(), None)?;
         let notes: Vec<String> = request.notes.into_iter().chain(accepted.warnings).collect();
         if let Some(existing) = report.and_then(|report| report.existing) {
@@ -100,10 +98,11 @@ impl Service {
         if let Some(first) = self.answered(&mut tx, caller).await? {
             return Ok(first);
         }
+        self.hold_packages(&mut tx, &target).await?;
         let (application, order) = (ApplicationId::new(), OrderId::new());
         let row = NewApplication {
             id: application,
-            cluster: &request.cluster,
+            cluster: &cluster,
             namespace,
             namespace_named: named.is_some(),
             name: &request.name,

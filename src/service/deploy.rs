@@ -199,6 +199,7 @@ impl Service {
     }
 
     pub(super) async fn accept(&self, mut tx: Tx, caller: &Caller, order: Assembled, description: &str) -> Result<OrderId, Error> {
+        self.hold_packages(&mut tx, &order.target).await?;
         let (id, now, application) = (OrderId::new(), self.clock.now(), order.application.id);
         let detail =
             json!({ "request": caller.request_id, "strategy": order.strategy, "target": order.target, "replicas": order.replicas });

@@ -19,9 +19,10 @@ impl Service {
     /// application, or changes what is not changed here; or nobody who can look at the
     /// cluster now.
     pub async fn edit_deployment(&self, caller: &Caller, request: EditDeployment) -> Result<Option<OrderId>, Error> {
-        if let Some(cluster) = &request.cluster {
-            self.known_cluster(cluster)?;
-        }
+        let cluster = match &request.cluster {
+            Some(cluster) => self.known_cluster(cluster)?,
+            None => self.settings.cluster.clone(),
+        };
         let (inside, name) = named(&request.wanted)?;
         if let (Some(given), Some(inside)) = (request.namespace.as_deref(), inside)
             && given != inside
@@ -35,7 +36,7 @@ impl Service {
             return Ok(first);
         }
         let found = self.store.applications(Some(name)).await?;
-        let found = found.into_iter().find(|it| it.namespace == namespace && it.cluster == self.settings.cluster);
+        let found = found.into_iter().find(|it| it.namespace == namespace && it.cluster == cluster);
         let application = found.ok_or_else(|| Rejection::UnknownApplication(format!("{name} in namespace {namespace}")))?;
         // What is there now would be held up to a Deployment on the move.
         self.no_open_order(&mut self.store.begin().await?, application.id).await?;

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     domain::{
-        OrderId, Rejection,
+        ClusterId, OrderId, Rejection,
         application::Application,
         errand::{Errand, Owner, Record},
     },
@@ -41,26 +41,31 @@ impl Service {
             source: caller.source.clone(),
             refusals: false,
         };
-        let answered = self.run(caller, &application.namespace, errand, Some(&record)).await?;
+        let answered = self.run(caller, (&application.cluster, &application.namespace), errand, Some(&record)).await?;
         let tx = self.store.begin().await?;
         self.note_answer(tx, caller, answered.order.unwrap_or(order)).await
     }
 
-    /// Carries out an errand that is no change order, in a namespace.
+    /// Carries out an errand that is no change order, in a namespace of the server's cluster.
     pub(super) async fn run_unrecorded(&self, caller: &Caller, namespace: &str, errand: &Errand) -> Result<(), Error> {
-        self.run(caller, namespace, errand, None).await?;
+        self.run(caller, (&self.settings.cluster, namespace), errand, None).await?;
         let tx = self.store.begin().await?;
         self.note_answer(tx, caller, ()).await
     }
 
     /// Carries out an errand, and waits for what comes of it.
-    pub(super) async fn run(&self, caller: &Caller, namespace: &str, errand: &Errand, record: Option<&Record>) -> Result<Answered, Error> {
-        let (_, reaching) = self.store.executors(EXECUTOR_SECONDS).await?;
-        if reaching == 0 {
+    pub(super) async fn run(
+        &self,
+        caller: &Caller,
+        (cluster, namespace): (&ClusterId, &str),
+        errand: &Errand,
+        record: Option<&Record>,
+    ) -> Result<Answered, Error> {
+        if self.store.executors(cluster, EXECUTOR_SECONDS).await?.reaching == 0 {
             return Err(Rejection::Unwritten("no executor reaches it; nothing was changed".into()).into());
         }
         let id = errand_of(caller);
-        self.store.send_errand(id, (&self.settings.cluster, namespace), errand, record, self.clock.now()).await?;
+        self.store.send_errand(id, (cluster, namespace), errand, record, self.clock.now()).await?;
         let answered = match until_answered(ANSWER_WITHIN, || self.store.errand_outcome(id)).await? {
             Some(answered) => answered,
             None if self.store.withdraw_errand(id).await? => {

@@ -118,7 +118,7 @@ impl Service {
     pub async fn services(&self, id: ApplicationId) -> Result<Vec<Value>, Error> {
         let application = self.store.application(id).await?;
         let deployment = self.look(&application, Wanted::Deployment).await?.and_then(|sight| sight.deployment);
-        let mut found = self.objects(ObjectKind::Service, &application.namespace, "", Default::default()).await?;
+        let mut found = self.objects(&application.cluster, ObjectKind::Service, &application.namespace, "", Default::default()).await?;
         let own = id.to_string();
         found.retain(|service| {
             let finds = deployment.as_ref().is_some_and(|deployment| exposure::finds(service, deployment));
@@ -132,12 +132,13 @@ impl Service {
     /// # Errors
     /// As [`Service::create_service`].
     pub async fn bind(&self, caller: &Caller, request: Bind) -> Result<OrderId, Error> {
-        self.check_binding(&request)?;
+        Self::check_binding(&request)?;
         check_listeners(request.balancer.listeners.as_deref().unwrap_or_default())?;
         if let Some(first) = self.answered_before(caller).await? {
             return Ok(first);
         }
         let application = self.standing(request.application).await?;
+        self.check_cluster_of(&application, request.cluster.as_deref()).await?;
         let name = binding_name(&application, &request)?;
         let selector = self.selector(&application).await?;
         let object = exposure::binding(&selector, request.network, &overriding(request.balancer));
@@ -149,7 +150,7 @@ impl Service {
     /// # Errors
     /// As [`Service::change_service`].
     pub async fn change_binding(&self, caller: &Caller, request: Bind) -> Result<OrderId, Error> {
-        self.check_binding(&request)?;
+        Self::check_binding(&request)?;
         if let Some(listeners) = &request.balancer.listeners {
             check_listeners(listeners)?;
         }
@@ -163,6 +164,7 @@ impl Service {
             return Ok(first);
         }
         let application = self.standing(request.application).await?;
+        self.check_cluster_of(&application, request.cluster.as_deref()).await?;
         let name = binding_name(&application, &request)?;
         self.write_service(caller, &application, name, Deed::Set(parts), "Update the load balancer").await
     }
@@ -172,11 +174,12 @@ impl Service {
     /// # Errors
     /// As [`Service::change_service`].
     pub async fn unbind(&self, caller: &Caller, request: Bind) -> Result<OrderId, Error> {
-        self.check_binding(&request)?;
+        Self::check_binding(&request)?;
         if let Some(first) = self.answered_before(caller).await? {
             return Ok(first);
         }
         let application = self.store.application(request.application).await?;
+        self.check_cluster_of(&application, request.cluster.as_deref()).await?;
         let name = binding_name(&application, &request)?;
         self.write_service(caller, &application, name, Deed::Delete, "Unbind the load balancer").await
     }
@@ -193,7 +196,7 @@ impl Service {
         }
         let ours = [(OWNER_LABEL, OWNER.to_owned()), (APPLICATION_LABEL, application.id.to_string())];
         let labels = ours.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        match self.objects(ObjectKind::Service, &application.namespace, "", labels).await {
+        match self.objects(&application.cluster, ObjectKind::Service, &application.namespace, "", labels).await {
             Ok(found) => Ok(found.iter().filter_map(|service| binding(service, &application.name)).collect()),
             Err(Error::Rejected(Rejection::Unseen(_))) => Ok(Vec::new()),
             Err(error) => Err(error),
@@ -227,8 +230,7 @@ impl Service {
         exposure::selector(&deployment).map_err(|reason| Rejection::CannotWork { subject: "Deployment", reason }.into())
     }
 
-    fn check_binding(&self, request: &Bind) -> Result<(), Rejection> {
-        request.cluster.as_deref().map_or(Ok(()), |cluster| self.known_cluster(cluster))?;
+    fn check_binding(request: &Bind) -> Result<(), Rejection> {
         let balancer = &request.balancer;
         for (parameter, value) in [("SlbId", &balancer.id), ("Specification", &balancer.specification)] {
             check_cloud_text(parameter, value.as_ref())?;

@@ -84,7 +84,7 @@ impl Service {
     pub(super) async fn first_services_are_free(&self, namespace: &str, application: &str, services: &[FirstService]) -> Result<(), Error> {
         for service in services {
             let name = service.name(application);
-            match self.objects(ObjectKind::Service, namespace, &name, Default::default()).await {
+            match self.objects(&self.settings.cluster, ObjectKind::Service, namespace, &name, Default::default()).await {
                 Ok(found) if found.is_empty() => {}
                 Ok(_) => {
                     return Err(Rejection::ClusterRefused(format!("the Service {name} exists already in namespace {namespace}")).into());

@@ -86,15 +86,15 @@ impl Service {
     /// # Errors
     /// An unknown cluster or namespace, or [`Rejection::Unseen`].
     pub async fn routes(&self, cluster: Option<&str>, namespace: &str) -> Result<Vec<RouteView>, Error> {
-        cluster.map_or(Ok(()), |cluster| self.known_cluster(cluster))?;
+        cluster.map(|cluster| self.known_cluster(cluster)).transpose()?;
         if !namespace.is_empty() {
             self.known_namespace(namespace).await?;
         }
-        let objects = self.objects(ObjectKind::Ingress, namespace, "", Default::default()).await?;
+        let objects = self.objects(&self.settings.cluster, ObjectKind::Ingress, namespace, "", Default::default()).await?;
         if objects.is_empty() {
             return Ok(Vec::new());
         }
-        let services = self.objects(ObjectKind::Service, namespace, "", Default::default()).await?;
+        let services = self.objects(&self.settings.cluster, ObjectKind::Service, namespace, "", Default::default()).await?;
         Ok(objects.into_iter().map(|object| RouteView { rules: ingress::rules_of(&object, &services), object }).collect())
     }
 

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{Error, Service, precheck::until_answered, read::EXECUTOR_SECONDS};
 use crate::{
     domain::{
-        ApplicationId, Rejection,
+        ApplicationId, ClusterId, Rejection,
         application::Application,
         errand::ObjectKind,
         sight::{Pod, Sight, Wanted},
@@ -75,31 +75,31 @@ impl Service {
     }
 
     pub(super) async fn look(&self, application: &Application, wanted: Wanted) -> Result<Option<Sight>, Error> {
-        self.look_at(&application.namespace, &application.name, wanted).await
+        self.look_at(&application.cluster, &application.namespace, &application.name, wanted).await
     }
 
-    /// Objects of a kind as they are now, whoever made them: of one namespace or of all
+    /// Objects of a kind as they are now on a cluster, whoever made them: of one namespace or of all
     /// (empty), with one name or any (empty), with these labels.
     ///
     /// # Errors
     /// [`Rejection::Unseen`].
     pub async fn objects(
         &self,
+        cluster: &ClusterId,
         kind: ObjectKind,
         namespace: &str,
         name: &str,
         labels: BTreeMap<String, String>,
     ) -> Result<Vec<serde_json::Value>, Error> {
-        let seen = self.look_at(namespace, name, Wanted::Objects { kind, labels }).await?;
+        let seen = self.look_at(cluster, namespace, name, Wanted::Objects { kind, labels }).await?;
         Ok(seen.map(|sight| sight.objects).unwrap_or_default())
     }
 
-    async fn look_at(&self, namespace: &str, name: &str, wanted: Wanted) -> Result<Option<Sight>, Error> {
-        let (_, reaching) = self.store.executors(EXECUTOR_SECONDS).await?;
-        if reaching == 0 {
+    async fn look_at(&self, cluster: &ClusterId, namespace: &str, name: &str, wanted: Wanted) -> Result<Option<Sight>, Error> {
+        if self.store.executors(cluster, EXECUTOR_SECONDS).await?.reaching == 0 {
             return Err(Rejection::Unseen("no executor reaches it".into()).into());
         }
-        let id = self.store.ask_to_look(&self.settings.cluster, namespace, name, wanted, self.clock.now()).await?;
+        let id = self.store.ask_to_look(cluster, namespace, name, wanted, self.clock.now()).await?;
         match until_answered(SEEN_WITHIN, || self.store.take_seen(id)).await? {
             Some(Ok(seen)) => Ok(seen),
             Some(Err(why)) => Err(Rejection::Unseen(why).into()),

@@ -49,16 +49,17 @@ pub use request::{
 };
 pub use scaling_rule::{Range, RuleView, RuleWish};
 pub use tag::{Tag, TagFilter};
-pub use upload::{CREDENTIAL_LIFETIME, Download, PackageStore, UploadCredential, UploadError};
+pub use upload::{CREDENTIAL_LIFETIME, Collected, Download, PackageStore, UploadCredential, UploadError, UploadLimits, UploadSlot};
 pub use view::{BatchView, ClusterView, CurrentSpec, OrderView, PodState, ReleaseView};
 
 use std::sync::Arc;
 
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::Semaphore;
 
 use crate::{
     clock::Clock,
-    domain::order::Tolerance,
+    domain::{ClusterId, order::Tolerance},
     store::{Store, StoreError, Tx},
 };
 
@@ -66,7 +67,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The EDAS id of the cluster that this server drives.
-    pub cluster: String,
+    pub cluster: ClusterId,
     /// The region that this server is, as replies name it.
     pub region: String,
     /// Seconds a batch may take where the request does not say.
@@ -83,19 +84,30 @@ pub struct Service {
     settings: Settings,
     packages: Option<Arc<Packages>>,
     package_store: Option<Arc<PackageStore>>,
+    executor: Option<String>,
+    /// Places for uploads at once.
+    uploads: Arc<Semaphore>,
 }
 
 impl Service {
     /// The use cases on a store.
     #[must_use]
     pub fn new(store: Store, clock: Clock, settings: Settings) -> Self {
-        Self { store, clock, settings, packages: None, package_store: None }
+        let uploads = Arc::new(Semaphore::new(0));
+        Self { store, clock, settings, packages: None, package_store: None, executor: None, uploads }
     }
 
     /// The same use cases, on a server that releases packages too.
     #[must_use]
     pub fn with_packages(self, packages: Packages) -> Self {
         Self { packages: Some(Arc::new(packages)), ..self }
+    }
+
+    /// The same use cases, in a program with an executor of this name: it is not ready
+    /// while that one drives nothing.
+    #[must_use]
+    pub fn with_executor(self, holder: &str) -> Self {
+        Self { executor: Some(holder.to_owned()), ..self }
     }
 
     /// This server's settings.

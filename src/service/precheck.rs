@@ -11,7 +11,8 @@ use std::time::Duration;
 use super::{Caller, Deploy, Error, Precheck, Service, check, read::EXECUTOR_SECONDS};
 use crate::{
     domain::{
-        ApplicationId, Rejection, ReleaseId,
+        ApplicationId, ClusterId, Rejection, ReleaseId,
+        application::Application,
         order::{Kind, Source, Target},
         package::PackageUrl,
         plan::Strategy,
@@ -50,7 +51,6 @@ impl Service {
     pub async fn start_precheck(&self, request: Precheck) -> Result<(), Error> {
         check::replicas(request.replicas)?;
         check::spec(&request.spec, &check::CREATE)?;
-        self.known_cluster(&request.cluster)?;
         let proposal = if let Some(id) = request.application {
             let mut tx = self.store.begin().await?;
             let (application, snapshot) = tx.lock_application(id).await?;
@@ -60,8 +60,10 @@ impl Service {
                 return Err(Rejection::invalid("Namespace", request.namespace, allowed).into());
             }
             let seconds = self.store.batch_seconds(id).await?;
+            self.check_cluster_of(&application, Some(&request.cluster)).await?;
             Proposal {
                 application: id,
+                cluster: application.cluster,
                 namespace: application.namespace,
                 name: application.name,
                 kind: Kind::Deploy,
@@ -73,14 +75,20 @@ impl Service {
             }
         } else {
             check::name(&request.name)?;
+            let cluster = self.known_cluster(&request.cluster)?;
             self.known_namespace(&request.namespace).await?;
             if request.spec.image.is_none() {
                 return Err(Rejection::invalid("ImageUrl", "", "the image of an application that does not exist yet must be given").into());
             }
             let replicas = request.replicas.unwrap_or(1);
-            self.creation(&request.namespace, &request.name, self.new_target(Source::Change(Box::new(request.spec)), Some(replicas)))
+            self.creation(
+                &cluster,
+                &request.namespace,
+                &request.name,
+                self.new_target(Source::Change(Box::new(request.spec)), Some(replicas)),
+            )
         };
-        self.store.ask(&self.settings.cluster, &proposal, self.clock.now()).await?;
+        self.store.ask(&proposal, self.clock.now()).await?;
         Ok(())
     }
 
@@ -90,13 +98,32 @@ impl Service {
     /// # Errors
     /// A rejection where nobody asked lately.
     pub async fn precheck_result(&self, cluster: &str, namespace: &str, name: &str) -> Result<Option<Report>, Error> {
-        self.known_cluster(cluster)?;
-        let found = self.store.newest_report(cluster, namespace, name).await?;
+        let cluster = self.any_cluster(cluster).await?;
+        let found = self.store.newest_report(&cluster, namespace, name).await?;
         found.ok_or_else(|| Rejection::UnknownPrecheck { namespace: namespace.into(), name: name.into() }.into())
     }
 
-    pub(super) fn known_cluster(&self, cluster: &str) -> Result<(), Rejection> {
-        if cluster == self.settings.cluster { Ok(()) } else { Err(Rejection::UnknownCluster(cluster.into())) }
+    /// The cluster that this server drives, if it is meant.
+    pub(super) fn known_cluster(&self, cluster: &str) -> Result<ClusterId, Rejection> {
+        let own = &self.settings.cluster;
+        if cluster == own.as_str() { Ok(own.clone()) } else { Err(Rejection::UnknownCluster(cluster.into())) }
+    }
+
+    /// The cluster that is meant, also one that only another server on the database
+    /// drives: applications on it can be asked about here too.
+    pub(super) async fn any_cluster(&self, cluster: &str) -> Result<ClusterId, Error> {
+        let id = ClusterId::from(cluster);
+        match self.known_cluster(cluster) {
+            Err(unknown) => self.store.cluster(&id).await?.map(|_| id).ok_or_else(|| unknown.into()),
+            Ok(own) => Ok(own),
+        }
+    }
+
+    /// Refuses a cluster that is not the application's.
+    pub(super) async fn check_cluster_of(&self, application: &Application, given: Option<&str>) -> Result<(), Error> {
+        let Some(given) = given.filter(|given| *given != application.cluster.as_str()) else { return Ok(()) };
+        let other = self.any_cluster(given).await?;
+        Err(Rejection::invalid("ClusterId", other, format!("must be that of the application, {}", application.cluster)).into())
     }
 
     /// Checks that the cluster has this Kubernetes namespace, as far as is known.
@@ -125,9 +152,10 @@ impl Service {
     }
 
     /// An application that does not exist yet.
-    pub(super) fn creation(&self, namespace: &str, name: &str, target: Target) -> Proposal {
+    pub(super) fn creation(&self, cluster: &ClusterId, namespace: &str, name: &str, target: Target) -> Proposal {
         Proposal {
             application: ApplicationId::new(),
+            cluster: cluster.clone(),
             namespace: namespace.into(),
             name: name.into(),
             kind: Kind::Create,
@@ -148,6 +176,7 @@ impl Service {
         let batch_seconds = self.store.batch_seconds(assembled.application.id).await?;
         let proposal = Proposal {
             application: assembled.application.id,
+            cluster: assembled.application.cluster,
             namespace: assembled.application.namespace,
             name: assembled.application.name,
             kind: assembled.kind,
@@ -169,11 +198,10 @@ impl Service {
 
     /// Asks, and waits for the answer; none where nobody can give one now.
     pub(super) async fn ask(&self, proposal: &Proposal) -> Result<Option<Report>, Error> {
-        let (_, reaching) = self.store.executors(EXECUTOR_SECONDS).await?;
-        if reaching == 0 {
+        if self.store.executors(&proposal.cluster, EXECUTOR_SECONDS).await?.reaching == 0 {
             return Ok(None);
         }
-        let id = self.store.ask(&self.settings.cluster, proposal, self.clock.now()).await?;
+        let id = self.store.ask(proposal, self.clock.now()).await?;
         let report = until_answered(ANSWER_WITHIN, || self.store.report(id)).await?;
         if report.is_none() {
             tracing::warn!(namespace = proposal.namespace, name = proposal.name, "no executor said in time whether the release can work");

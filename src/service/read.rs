@@ -95,28 +95,34 @@ impl Service {
     /// [`Error::Store`].
     pub async fn cluster(&self) -> Result<ClusterView, Error> {
         let row = self.store.cluster(&self.settings.cluster).await?;
-        let (_, reaching) = self.store.executors(EXECUTOR_SECONDS).await?;
+        let executors = self.store.executors(&self.settings.cluster, EXECUTOR_SECONDS).await?;
         let (version, namespaces, removed) = row.map(|row| (row.version, row.namespaces, row.removed)).unwrap_or_default();
         Ok(ClusterView {
-            id: self.settings.cluster.clone(),
+            id: self.settings.cluster.to_string(),
             region: self.settings.region.clone(),
             version,
             namespaces,
-            reachable: reaching > 0,
+            reachable: executors.reaching > 0,
             removed,
         })
     }
 
     /// Whether requests can be served to their end: the database answers, an
-    /// executor is alive, and it reaches the cluster.
+    /// executor is alive, and it reaches the cluster; and so does this program's own.
     ///
     /// # Errors
     /// Says in words what is missing.
     pub async fn readiness(&self) -> Result<(), String> {
-        let (alive, reaching) = self.store.executors(EXECUTOR_SECONDS).await.map_err(|_| "the database does not answer".to_owned())?;
-        match (alive, reaching) {
+        let silent = |_| "the database does not answer".to_owned();
+        if let Some(holder) = &self.executor
+            && let Some(trouble) = self.store.trouble_of(holder).await.map_err(silent)?
+        {
+            return Err(trouble);
+        }
+        let executors = self.store.executors(&self.settings.cluster, EXECUTOR_SECONDS).await.map_err(silent)?;
+        match (executors.alive, executors.reaching) {
             (0, _) => Err("no executor is alive".into()),
-            (_, 0) => Err("no executor reaches the cluster".into()),
+            (_, 0) => Err(executors.trouble.unwrap_or_else(|| "no executor reaches the cluster".into())),
             _ => Ok(()),
         }
     }

@@ -222,7 +222,7 @@ impl Service {
     async fn write_autoscaler(&self, caller: &Caller, application: &Application, rule: &str, deed: Deed) -> Result<(), Error> {
         let name = autoscaler_name(&application.name, rule);
         let errand = Errand { kind: ObjectKind::HorizontalPodAutoscaler, name, owner: Some(owner(application)), deed };
-        self.run(caller, &application.namespace, &errand, None).await?;
+        self.run(caller, (&application.cluster, &application.namespace), &errand, None).await?;
         Ok(())
     }
 }

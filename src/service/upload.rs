@@ -2,7 +2,14 @@
 //! out again to who knows its capability.
 //!
 //! An upload that was begun is brought to its end, good or bad, also when the
-//! client is gone meanwhile: nothing half is left in the store.
+//! client is gone meanwhile: nothing half is left in the store ([`intake`]). What
+//! nothing names any more goes ([`collect`]).
+
+mod collect;
+mod intake;
+
+pub use collect::Collected;
+pub use intake::UploadSlot;
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -12,17 +19,19 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 use thiserror::Error;
+use tokio::sync::Semaphore;
 use url::Url;
 
 use super::{Caller, Error, Service};
 use crate::{
     domain::{
         CredentialId, PackageId, Rejection,
+        order::Target,
         package::PackageUrl,
-        upload::{self, ObjectKey},
+        upload::{self, Full, ObjectKey, Quota},
     },
     package::{Objects, PutError},
-    store::{CredentialRow, PackageRow, StoreError},
+    store::{CredentialRow, StoreError, Tx},
 };
 
 /// How long a credential is good for. An upload that began before goes on.
@@ -40,6 +49,28 @@ pub struct PackageStore {
     pub url: Url,
     /// Largest package, in bytes.
     pub most_bytes: u64,
+    /// What may be uploaded at all.
+    pub limits: UploadLimits,
+}
+
+/// What may be uploaded, and how long it is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UploadLimits {
+    /// Uploads that this server takes in at once, of all access keys.
+    pub at_once: usize,
+    /// How long another one waits for a place before it is refused.
+    pub wait: Duration,
+    /// How much is kept in all and by access key.
+    pub quota: Quota,
+    /// Time for which a package is kept although nothing names it; none = for ever.
+    pub keep: Option<Duration>,
+}
+
+impl Default for UploadLimits {
+    /// As the settings are where nobody makes them.
+    fn default() -> Self {
+        Self { at_once: 16, wait: Duration::from_secs(5), quota: Quota::default(), keep: Some(Duration::from_secs(7 * 24 * 3600)) }
+    }
 }
 
 /// A credential for uploading packages.
@@ -80,6 +111,12 @@ pub enum UploadError {
     /// It is larger than allowed.
     #[error("it has more than {0} bytes")]
     TooLarge(u64),
+    /// The quota has no room for it.
+    #[error(transparent)]
+    Full(#[from] Full),
+    /// As many uploads as are allowed at once are under way.
+    #[error("{0} uploads are under way")]
+    Busy(usize),
     /// It did not come to its end.
     #[error("it did not come to its end: {0}")]
     CutOff(String),
@@ -104,8 +141,8 @@ impl From<PutError> for UploadError {
     fn from(error: PutError) -> Self {
         match error {
             PutError::TooLarge(most) => Self::TooLarge(most),
-            PutError::CutOff(_) | PutError::Silent(_) => Self::CutOff(error.to_string()),
-            PutError::Store(error) => Self::Failed(error.to_string()),
+            PutError::CutOff(_) | PutError::Silent(_) | PutError::Slow(_) => Self::CutOff(error.to_string()),
+            PutError::Folder(_) | PutError::Store(_) => Self::Failed(error.to_string()),
         }
     }
 }
@@ -122,7 +159,8 @@ impl Service {
     /// The same use cases, on a server that keeps packages that are uploaded.
     #[must_use]
     pub fn with_package_store(self, store: PackageStore) -> Self {
-        Self { package_store: Some(Arc::new(store)), ..self }
+        let uploads = Arc::new(Semaphore::new(store.limits.at_once));
+        Self { package_store: Some(Arc::new(store)), uploads, ..self }
     }
 
     /// Where uploaded packages are kept.
@@ -133,12 +171,18 @@ impl Service {
         self.package_store.as_deref().ok_or(Rejection::NoPackageStore)
     }
 
-    /// A new credential for the caller.
+    /// A new credential for the caller. The same request again gets the same one: it is
+    /// bound to the request that asked for it, by its id alone.
     ///
     /// # Errors
-    /// This server keeps no packages.
+    /// This server keeps no packages, or the caller has as many credentials as one may.
     pub async fn create_upload_credential(&self, caller: &Caller) -> Result<UploadCredential, Error> {
-        self.package_store()?;
+        let most = self.package_store()?.limits.quota.key_credentials;
+        let mut tx = self.store.begin().await?;
+        if let Some(first) = self.answered::<CredentialId>(&mut tx, caller).await? {
+            drop(tx);
+            return Ok(self.upload_credential(first).await?.ok_or(Rejection::NonceUsed)?);
+        }
         let now = self.clock.now();
         let row = CredentialRow {
             id: CredentialId::new(),
@@ -147,8 +191,11 @@ impl Service {
             token: random().into(),
             expires_at: now + CREDENTIAL_LIFETIME,
         };
-        self.store.insert_credential(&row, now - REMEMBERED).await?;
-        tracing::info!(credential.id = %row.id, "a credential for uploading packages was given");
+        if !tx.insert_credential(&row, most, now, now - REMEMBERED).await? {
+            return Err(Rejection::TooManyCredentials { most }.into());
+        }
+        let id = self.answer(tx, caller, row.id).await?;
+        tracing::info!(credential.id = %id, "a credential for uploading packages was given");
         Ok(credential(row))
     }
 
@@ -158,61 +205,6 @@ impl Service {
     /// The database cannot be asked.
     pub async fn upload_credential(&self, id: CredentialId) -> Result<Option<UploadCredential>, Error> {
         Ok(self.store.find_credential(id).await?.map(credential))
-    }
-
-    /// Stores `body` as the package `key`, and returns its MD5 in hex. The same
-    /// again under the same key changes nothing.
-    ///
-    /// # Errors
-    /// Why not; nothing is left then.
-    pub async fn store_package(
-        &self,
-        key: ObjectKey,
-        uploaded_by: String,
-        md5: Option<String>,
-        body: BoxStream<'static, io::Result<Bytes>>,
-    ) -> Result<String, UploadError> {
-        let service = self.clone();
-        let work = async move { service.take_in(&key, &uploaded_by, md5.as_deref(), body).await };
-        tokio::spawn(work).await.unwrap_or_else(|error| Err(UploadError::Failed(error.to_string())))
-    }
-
-    async fn take_in(
-        &self,
-        key: &ObjectKey,
-        uploaded_by: &str,
-        md5: Option<&str>,
-        body: BoxStream<'static, io::Result<Bytes>>,
-    ) -> Result<String, UploadError> {
-        let store = self.package_store().map_err(|_| UploadError::NoStore)?;
-        let id = PackageId::new();
-        let name = id.to_string();
-        let stored = store.objects.put(&name, body, store.most_bytes).await?;
-        let row = PackageRow { id, bytes: stored.bytes, md5: stored.md5, sha256: stored.sha256, capability: random().into() };
-        let kept = self.keep(key, uploaded_by, md5, &row).await;
-        if !matches!(kept, Ok(true))
-            && let Err(error) = store.objects.delete(&name).await
-        {
-            tracing::warn!(package.id = %id, %error, "an uploaded package that is not kept could not be deleted");
-        }
-        if kept? {
-            tracing::info!(package.id = %id, bytes = row.bytes, sha256 = row.sha256, "a package was uploaded");
-        }
-        Ok(row.md5)
-    }
-
-    /// Writes down what is stored. False if the same was there before.
-    async fn keep(&self, key: &ObjectKey, uploaded_by: &str, md5: Option<&str>, row: &PackageRow) -> Result<bool, UploadError> {
-        if md5.is_some_and(|md5| md5 != row.md5) {
-            return Err(UploadError::WrongDigest);
-        }
-        if self.store.insert_package(key, row, uploaded_by, self.clock.now()).await? {
-            return Ok(true);
-        }
-        match self.store.find_package_by_key(key).await? {
-            Some(first) if first.sha256 == row.sha256 => Ok(false),
-            Some(_) | None => Err(UploadError::KeyTaken),
-        }
     }
 
     /// The package `id`, for who knows its capability.
@@ -238,11 +230,31 @@ impl Service {
         let row = row.ok_or_else(|| refuse("no package was uploaded to this server under this key, or not all of it"))?;
         let mut url = store.url.clone();
         if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(["sluice", "v1", "packages", &row.id.to_string(), key.file_name()]);
+            path.pop_if_empty().extend(upload::PATH.split('/').filter(|part| !part.is_empty()));
+            path.extend([&row.id.to_string(), key.file_name()]);
         }
         url.query_pairs_mut().append_pair("capability", row.capability.expose_secret());
         url.set_fragment(Some(&format!("sha256={}", row.sha256)));
         Ok(url.as_str().parse().map_err(|_| refuse("the name of its file is too long"))?)
+    }
+
+    /// Keeps the uploaded packages that an order names until it is written.
+    ///
+    /// # Errors
+    /// One of them is deleted, since nothing named it for so long.
+    pub(super) async fn hold_packages(&self, tx: &mut Tx, target: &Target) -> Result<(), Error> {
+        let why = |error: serde_json::Error| StoreError::Corrupt { what: "target", why: error.to_string() };
+        let named = upload::stored_in(&serde_json::to_string(target).map_err(why)?);
+        if named.is_empty() {
+            return Ok(());
+        }
+        match tx.hold_packages(&named).await? {
+            Some(gone) => {
+                let allowed = "this uploaded package is deleted, since nothing named it any more: upload it again";
+                Err(Rejection::invalid("PackageUrl", gone, allowed).into())
+            }
+            None => Ok(()),
+        }
     }
 }
 

@@ -69,6 +69,9 @@ pub struct Config {
     /// Everything random comes from this seed: uids, name suffixes, jitter, and
     /// the order of the controllers' work with `shuffle`.
     pub seed: u64,
+    /// The UID of the namespace `kube-system`, by which a cluster is known. By the seed
+    /// if none.
+    pub identity: Option<String>,
     /// From the placing of a pod until it runs, unless its annotation
     /// `sluice.test/starts-after` says otherwise. 100 ms, as on the test bed.
     pub start_delay: Duration,
@@ -91,6 +94,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             seed: 0,
+            identity: None,
             start_delay: Duration::from_millis(100),
             jitter: Duration::ZERO,
             nodes: 3,
@@ -201,6 +205,12 @@ impl SimulatedCluster {
         let mut world = self.shared.lock();
         world.queue.thaw(part);
         world.wake.notify_one();
+    }
+
+    /// Lets this be another cluster from now on, as when another one answers at the same
+    /// address: no watch is told.
+    pub fn replace_identity(&self, identity: &str) {
+        self.shared.lock().replace_identity(identity);
     }
 
     /// Takes a pod away at once, as when its node is lost. Says whether it was

@@ -139,6 +139,14 @@ impl Objects {
         Some(self.record(Action::Deleted, key, Arc::new(object), Some(before)))
     }
 
+    /// Alters an object that is there as if it had always been so: without a version of
+    /// its own.
+    pub(super) fn replace_quietly(&mut self, key: &Key, alter: impl FnOnce(&mut Value)) {
+        if let Some(object) = self.all.get_mut(key) {
+            alter(Arc::make_mut(object));
+        }
+    }
+
     /// The changes after a version, oldest first; none when some of them are
     /// forgotten, with the oldest version one may ask for.
     pub(super) fn since(&self, version: u64) -> Result<impl Iterator<Item = &Change>, u64> {

@@ -92,12 +92,20 @@ impl World {
             world.found(kubelet::node(number), Kind::Node);
         }
         world.audit = Audit::new(world.config.audit);
+        if let Some(identity) = world.config.identity.clone() {
+            world.replace_identity(&identity);
+        }
         world
     }
 
     fn found(&mut self, object: Value, kind: Kind) {
         let made = self.create(CONTROLLERS, kind, "", object);
         debug_assert!(made.is_ok(), "the cluster's own {kind:?} is valid");
+    }
+
+    /// Gives the namespace `kube-system` another uid, as no change that a watch could see.
+    pub(super) fn replace_identity(&mut self, uid: &str) {
+        self.objects.replace_quietly(&Key::new(Kind::Namespace, "", "kube-system"), |object| object["metadata"]["uid"] = uid.into());
     }
 
     /// Looks at the next thing on the queue; says when there will be another.

@@ -8,7 +8,9 @@ use super::{
     Store, StoreError, Tx,
     row::{document, json, value},
 };
-use crate::domain::{ApplicationId, Rejection, ReleaseId, application::Application, order::Snapshot, package::Label};
+use crate::domain::{
+    ApplicationId, ClusterId, KnownCluster, Rejection, ReleaseId, application::Application, order::Snapshot, package::Label,
+};
 
 /// An application about to be created.
 #[derive(Debug, Clone)]
@@ -16,7 +18,7 @@ pub struct NewApplication<'a> {
     /// Its id.
     pub id: ApplicationId,
     /// Id of its cluster.
-    pub cluster: &'a str,
+    pub cluster: &'a ClusterId,
     /// Its Kubernetes namespace.
     pub namespace: &'a str,
     /// Whether its creator named that.
@@ -69,7 +71,7 @@ impl Tx {
             "/* insert_application */ INSERT INTO application (id, cluster_id, namespace, name, logical_region, description, owner, created_by, created_at, replicas, namespace_named)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10) ON CONFLICT (cluster_id, namespace, name) WHERE deleted_at IS NULL DO NOTHING",
             application.id.0,
-            application.cluster,
+            application.cluster.as_str(),
             application.namespace,
             application.name,
             application.logical_region,
@@ -168,15 +170,24 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn mirror_replicas(&self, cluster: &str, namespace: &str, name: &str, replicas: i32, ready: i32) -> Result<(), StoreError> {
+    pub async fn mirror_replicas(
+        &self,
+        cluster: &KnownCluster,
+        namespace: &str,
+        name: &str,
+        replicas: i32,
+        ready: i32,
+    ) -> Result<(), StoreError> {
         sqlx::query!(
             "/* mirror_replicas */ UPDATE application SET replicas = $4, ready_replicas = $5
-             WHERE cluster_id = $1 AND namespace = $2 AND name = $3 AND deleted_at IS NULL AND (replicas, ready_replicas) <> ($4, $5)",
-            cluster,
+             WHERE cluster_id = $1 AND namespace = $2 AND name = $3 AND deleted_at IS NULL AND (replicas, ready_replicas) <> ($4, $5)
+               AND EXISTS (SELECT 1 FROM kubernetes_cluster WHERE id = $1 AND identity = $6)",
+            cluster.id.as_str(),
             namespace,
             name,
             replicas,
-            ready
+            ready,
+            cluster.identity.as_str()
         )
         .execute(&self.pool)
         .await?;
@@ -206,7 +217,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn current_templates(&self, cluster: &str, namespace: Option<&str>) -> Result<Vec<NamedTemplate>, StoreError> {
+    pub async fn current_templates(&self, cluster: &ClusterId, namespace: Option<&str>) -> Result<Vec<NamedTemplate>, StoreError> {
         let rows = sqlx::query!(
             r#"/* current_templates */ SELECT a.id, a.namespace, a.name, coalesce(r.template, first.template) AS "template!"
                FROM application a LEFT JOIN release r ON r.id = a.release_id LEFT JOIN LATERAL (
@@ -215,7 +226,7 @@ impl Store {
                WHERE a.deleted_at IS NULL AND a.cluster_id = $1 AND ($2::text IS NULL OR a.namespace = $2)
                    AND coalesce(r.template, first.template) IS NOT NULL
                ORDER BY a.created_at, a.id"#,
-            cluster,
+            cluster.as_str(),
             namespace
         )
         .fetch_all(&self.pool)
@@ -253,7 +264,7 @@ async fn list(connection: &mut sqlx::PgConnection, id: Option<ApplicationId>, na
             Ok(Application {
                 id: ApplicationId(row.id),
                 name: row.name,
-                cluster: row.cluster_id,
+                cluster: row.cluster_id.into(),
                 namespace: row.namespace,
                 namespace_named: row.namespace_named,
                 logical_region: row.logical_region,

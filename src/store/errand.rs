@@ -17,7 +17,7 @@ use super::{
     row::{document, json, word},
 };
 use crate::domain::{
-    ApplicationId, BatchId, OrderId,
+    ApplicationId, BatchId, ClusterId, KnownCluster, OrderId,
     errand::{Errand, Outcome, Record},
     order::{Kind, Source, State, Target, Tolerance},
     plan::Strategy,
@@ -60,7 +60,7 @@ impl Store {
     pub async fn send_errand(
         &self,
         id: ErrandId,
-        (cluster, namespace): (&str, &str),
+        (cluster, namespace): (&ClusterId, &str),
         errand: &Errand,
         record: Option<&Record>,
         now: Timestamp,
@@ -112,19 +112,21 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Takes the oldest errand that nobody is at.
+    /// Takes the oldest errand on the cluster that nobody is at.
     ///
     /// # Errors
     /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
-    pub async fn claim_errand(&self, cluster: &str) -> Result<Option<Claimed>, StoreError> {
+    pub async fn claim_errand(&self, cluster: &KnownCluster) -> Result<Option<Claimed>, StoreError> {
         let row = sqlx::query!(
             "/* claim_errand */ UPDATE errand SET claimed_at = now(), generation = nextval('fencing_token'), attempts = attempts + 1 WHERE id = (
                  SELECT id FROM errand
-                 WHERE cluster_id = $1 AND answered_at IS NULL AND (claimed_at IS NULL OR claimed_at < now() - make_interval(secs => $2))
+                 WHERE cluster_id = $1 AND EXISTS (SELECT 1 FROM kubernetes_cluster WHERE id = $1 AND identity = $3)
+                   AND answered_at IS NULL AND (claimed_at IS NULL OR claimed_at < now() - make_interval(secs => $2))
                  ORDER BY asked_at FOR UPDATE SKIP LOCKED LIMIT 1
              ) RETURNING id, namespace, wanted, generation, attempts",
-            cluster,
-            CLAIM_SECONDS
+            cluster.id.as_str(),
+            CLAIM_SECONDS,
+            cluster.identity.as_str()
         )
         .fetch_optional(&self.pool)
         .await?;
@@ -189,7 +191,7 @@ impl Tx {
     pub async fn add_errand(
         &mut self,
         id: ErrandId,
-        (cluster, namespace): (&str, &str),
+        (cluster, namespace): (&ClusterId, &str),
         errand: &Errand,
         record: Option<&Record>,
         now: Timestamp,
@@ -198,7 +200,7 @@ impl Tx {
             "/* send_errand */ INSERT INTO errand (id, cluster_id, namespace, wanted, record, asked_at) VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT (id) DO NOTHING",
             id.0,
-            cluster,
+            cluster.as_str(),
             namespace,
             json("errand", errand)?,
             record.map(|record| json("record", record)).transpose()?,
@@ -206,9 +208,30 @@ impl Tx {
         )
         .execute(self.connection())
         .await?;
-        sqlx::query!("/* wake_for_errand */ SELECT pg_notify($1, $2) AS \"sent: ()\"", INQUIRY_CHANNEL, cluster)
+        sqlx::query!("/* wake_for_errand */ SELECT pg_notify($1, $2) AS \"sent: ()\"", INQUIRY_CHANNEL, cluster.as_str())
             .fetch_one(self.connection())
             .await?;
+        Ok(())
+    }
+
+    /// Answers every errand on a cluster that is not done yet with why it never will be.
+    pub(super) async fn let_errands_go(&mut self, cluster: &ClusterId, why: &str, now: Timestamp) -> Result<(), StoreError> {
+        let outcome: Outcome = Err(why.into());
+        let rows = sqlx::query!(
+            "/* let_errands_go */ UPDATE errand SET outcome = $3, answered_at = $2, wanted = 'null', generation = nextval('fencing_token')
+             WHERE cluster_id = $1 AND answered_at IS NULL RETURNING record, asked_at",
+            cluster.as_str(),
+            now.to_sqlx() as _,
+            json("outcome", &outcome)?
+        )
+        .fetch_all(self.connection())
+        .await?;
+        for row in rows {
+            let record = row.record.map(|record| document::<Record>("record", record)).transpose()?;
+            if let Some(record) = record.filter(|record| record.refusals) {
+                self.record_errand(&record, &outcome, row.asked_at.to_jiff(), now).await?;
+            }
+        }
         Ok(())
     }
 

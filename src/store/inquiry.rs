@@ -12,7 +12,7 @@ use super::{
     INQUIRY_CHANNEL, Store, StoreError,
     row::{document, json},
 };
-use crate::domain::{ApplicationId, precheck::Report, proposal::Proposal};
+use crate::domain::{ApplicationId, ClusterId, KnownCluster, precheck::Report, proposal::Proposal};
 
 /// Seconds after which an inquiry that was claimed and not answered is claimed again.
 pub(super) const CLAIM_SECONDS: f64 = 10.0;
@@ -26,13 +26,13 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn ask(&self, cluster: &str, proposal: &Proposal, now: Timestamp) -> Result<InquiryId, StoreError> {
+    pub async fn ask(&self, proposal: &Proposal, now: Timestamp) -> Result<InquiryId, StoreError> {
         let id = Uuid::now_v7();
         let mut tx = self.begin().await?;
         sqlx::query!(
             "/* ask */ INSERT INTO inquiry (id, cluster_id, namespace, name, proposal, asked_at) VALUES ($1, $2, $3, $4, $5, $6)",
             id,
-            cluster,
+            proposal.cluster.as_str(),
             proposal.namespace,
             proposal.name,
             json("proposal", proposal)?,
@@ -40,7 +40,7 @@ impl Store {
         )
         .execute(tx.connection())
         .await?;
-        sqlx::query!("/* wake_for_inquiry */ SELECT pg_notify($1, $2) AS \"sent: ()\"", INQUIRY_CHANNEL, cluster)
+        sqlx::query!("/* wake_for_inquiry */ SELECT pg_notify($1, $2) AS \"sent: ()\"", INQUIRY_CHANNEL, proposal.cluster.as_str())
             .fetch_one(tx.connection())
             .await?;
         tx.commit().await?;
@@ -61,10 +61,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
-    pub async fn newest_report(&self, cluster: &str, namespace: &str, name: &str) -> Result<Option<Option<Report>>, StoreError> {
+    pub async fn newest_report(&self, cluster: &ClusterId, namespace: &str, name: &str) -> Result<Option<Option<Report>>, StoreError> {
         let row = sqlx::query!(
             "/* newest_report */ SELECT report FROM inquiry WHERE cluster_id = $1 AND namespace = $2 AND name = $3 ORDER BY asked_at DESC, id DESC LIMIT 1",
-            cluster,
+            cluster.as_str(),
             namespace,
             name
         )
@@ -73,19 +73,21 @@ impl Store {
         row.map(|row| row.report.map(|report| document("report", report)).transpose()).transpose()
     }
 
-    /// Takes the oldest inquiry that nobody is at.
+    /// Takes the oldest inquiry about the cluster that nobody is at.
     ///
     /// # Errors
     /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
-    pub async fn claim_inquiry(&self, cluster: &str) -> Result<Option<(InquiryId, Proposal)>, StoreError> {
+    pub async fn claim_inquiry(&self, cluster: &KnownCluster) -> Result<Option<(InquiryId, Proposal)>, StoreError> {
         let row = sqlx::query!(
             "/* claim_inquiry */ UPDATE inquiry SET claimed_at = now() WHERE id = (
                  SELECT id FROM inquiry
-                 WHERE cluster_id = $1 AND answered_at IS NULL AND (claimed_at IS NULL OR claimed_at < now() - make_interval(secs => $2))
+                 WHERE cluster_id = $1 AND EXISTS (SELECT 1 FROM kubernetes_cluster WHERE id = $1 AND identity = $3)
+                   AND answered_at IS NULL AND (claimed_at IS NULL OR claimed_at < now() - make_interval(secs => $2))
                  ORDER BY asked_at FOR UPDATE SKIP LOCKED LIMIT 1
              ) RETURNING id, proposal",
-            cluster,
-            CLAIM_SECONDS
+            cluster.id.as_str(),
+            CLAIM_SECONDS,
+            cluster.identity.as_str()
         )
         .fetch_optional(&self.pool)
         .await?;

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 
 use super::{Store, StoreError};
-use crate::domain::{OrderId, order::Order};
+use crate::domain::{ClusterId, KnownCluster, OrderId, order::Order};
 
 /// An order leased to somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,18 +23,26 @@ pub struct Lease {
 }
 
 impl Store {
-    /// Leases at most `limit` orders that are due at `now` and that nobody else
-    /// holds. An order whose application is still settling after an earlier one
+    /// Leases at most `limit` orders on the cluster that are due at `now` and that nobody
+    /// else holds; none where another cluster is on record under its id. An order whose application is still settling after an earlier one
     /// waits.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn acquire(&self, holder: &str, lease: Duration, now: Timestamp, limit: i64) -> Result<Vec<Lease>, StoreError> {
+    pub async fn acquire(
+        &self,
+        cluster: &KnownCluster,
+        holder: &str,
+        lease: Duration,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<Lease>, StoreError> {
         let rows = sqlx::query!(
             r#"/* acquire */
             WITH due AS (
                 SELECT id FROM change_order AS candidate
-                WHERE (finished_at IS NULL OR settling)
+                WHERE cluster_id = $5 AND EXISTS (SELECT 1 FROM kubernetes_cluster WHERE kubernetes_cluster.id = $5 AND identity = $6)
+                  AND (finished_at IS NULL OR settling)
                   AND run_after <= $3
                   AND (lease_expires_at IS NULL OR lease_expires_at < now())
                   AND NOT EXISTS (
@@ -51,7 +59,9 @@ impl Store {
             holder,
             lease.as_secs_f64(),
             now.to_sqlx() as _,
-            limit
+            limit,
+            cluster.id.as_str(),
+            cluster.identity.as_str()
         )
         .fetch_all(&self.pool)
         .await?;
@@ -99,14 +109,16 @@ impl Store {
         Ok(())
     }
 
-    /// When the next order becomes due that nobody holds, if one will by itself.
+    /// When the next order on the cluster becomes due that nobody holds, if one will by
+    /// itself.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+    pub async fn next_due(&self, cluster: &ClusterId) -> Result<Option<Timestamp>, StoreError> {
         let row = sqlx::query!(
             r#"/* next_due */ SELECT min(greatest(run_after, lease_expires_at)) AS "due" FROM change_order
-               WHERE (finished_at IS NULL OR settling) AND run_after < 'infinity'"#
+               WHERE cluster_id = $1 AND (finished_at IS NULL OR settling) AND run_after < 'infinity'"#,
+            cluster.as_str()
         )
         .fetch_one(&self.pool)
         .await?;

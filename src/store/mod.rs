@@ -14,6 +14,7 @@ mod config_template;
 mod errand;
 mod error;
 mod event;
+mod identity;
 mod inquiry;
 mod lease;
 mod logical_region;
@@ -29,11 +30,12 @@ mod view;
 pub use access_key::KeyRow;
 pub use advance::{Applied, Opened};
 pub use application::{Description, NamedTemplate, NewApplication};
-pub use cluster::ClusterRow;
+pub use cluster::{ClusterRow, Executors};
 pub use config_template::{ConfigTemplateFilter, ConfigTemplateRow};
 pub use errand::{Answered, Claimed, ErrandId};
 pub use error::StoreError;
 pub use event::{Event, EventRow};
+pub use identity::{OpenWork, Recorded};
 pub use inquiry::InquiryId;
 pub use lease::Lease;
 pub use logical_region::{LogicalRegion, RegionText};
@@ -42,11 +44,13 @@ pub use release::{NewRelease, ReleaseRow};
 pub use scaling_rule::ScalingRuleRow;
 pub use sighting::{Seen, Sighting, SightingId};
 pub use tag::TagRow;
-pub use upload::{CredentialRow, PackageRow};
+pub use upload::{CredentialRow, Kept, NewUpload, PackageRow};
 pub use view::{BatchRow, OrderRow, PodState};
 
+use std::time::Duration;
+
 use sqlx::{
-    PgConnection, PgPool, Postgres, Transaction,
+    Connection, PgConnection, PgPool, Postgres, Transaction,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
@@ -65,6 +69,9 @@ pub const INQUIRY_CHANNEL: &str = "sluice_inquiry";
 /// network) would otherwise keep its orders locked, and nobody could take over.
 const LONGEST_SILENCE: &str = "2s";
 
+/// Postgres' name for the longest time that a statement may take.
+const STATEMENT_TIMEOUT: &str = "statement_timeout";
+
 /// The database. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -72,13 +79,16 @@ pub struct Store {
 }
 
 impl Store {
-    /// Connects to the database at `url`.
+    /// Connects to the database at `url`. Postgres ends every statement that takes
+    /// longer than `longest_statement`, waiting for a lock counted.
     ///
     /// # Errors
     /// [`StoreError::Sql`] if it cannot be reached within ten seconds.
-    pub async fn connect(url: &str, connections: u32) -> Result<Self, StoreError> {
-        let timeout = std::time::Duration::from_secs(10);
-        let options = url.parse::<PgConnectOptions>()?.options([("idle_in_transaction_session_timeout", LONGEST_SILENCE)]);
+    pub async fn connect(url: &str, connections: u32, longest_statement: Duration) -> Result<Self, StoreError> {
+        let timeout = Duration::from_secs(10);
+        let longest = format!("{}ms", longest_statement.as_millis());
+        let bounds = [("idle_in_transaction_session_timeout", LONGEST_SILENCE), (STATEMENT_TIMEOUT, &longest)];
+        let options = url.parse::<PgConnectOptions>()?.options(bounds);
         let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(timeout).connect_with(options).await?;
         Ok(Self { pool })
     }
@@ -97,12 +107,17 @@ impl Store {
         Ok(Tx { inner: self.pool.begin().await? })
     }
 
-    /// Applies the migrations that are pending.
+    /// Applies the migrations that are pending, which may take as long as they need.
     ///
     /// # Errors
     /// Says which migration failed and why.
     pub async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {
-        MIGRATIONS.run(&self.pool).await
+        let options = PgConnectOptions::clone(&self.pool.connect_options()).options([(STATEMENT_TIMEOUT, "0")]);
+        let mut connection = PgConnection::connect_with(&options).await?;
+        let done = MIGRATIONS.run(&mut connection).await;
+        // Whatever became of them, the way to the database is ended in good order.
+        connection.close().await.ok();
+        done
     }
 
     /// Whether the schema is the one that this program was built for.

@@ -135,7 +135,7 @@ impl Tx {
     pub async fn former_applications(&mut self, application: &Application) -> Result<Vec<ApplicationId>, StoreError> {
         let former = sqlx::query_scalar!(
             "/* former_applications */ SELECT id FROM application WHERE cluster_id = $1 AND namespace = $2 AND name = $3 AND deleted_at IS NOT NULL ORDER BY id",
-            application.cluster,
+            application.cluster.as_str(),
             application.namespace,
             application.name
         )
@@ -350,7 +350,7 @@ impl Store {
 
 async fn load(connection: &mut sqlx::PgConnection, id: OrderId) -> Result<Option<Order>, StoreError> {
     let row = sqlx::query!(
-        r#"/* order */ SELECT o.id, o.application_id, a.namespace, a.name, o.kind::text AS "kind!", o.state::text AS "state!", o.step::text AS "step!",
+        r#"/* order */ SELECT o.id, o.application_id, o.cluster_id, a.namespace, a.name, o.kind::text AS "kind!", o.state::text AS "state!", o.step::text AS "step!",
                o.step_since, o.batch, o.confirmed, o.back_to, o.strategy, o.target, o.snapshot, o.intent, o.applied, o.template, o.settling, o.undoes, o.created_at
            FROM change_order o JOIN application a ON a.id = o.application_id WHERE o.id = $1"#,
         id.0
@@ -383,6 +383,7 @@ async fn load(connection: &mut sqlx::PgConnection, id: OrderId) -> Result<Option
     Ok(Some(Order {
         id: OrderId(row.id),
         application: ApplicationId(row.application_id),
+        cluster: row.cluster_id.into(),
         namespace: row.namespace,
         name: row.name,
         kind: value("kind", row.kind)?,

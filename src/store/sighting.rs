@@ -13,7 +13,10 @@ use super::{
     inquiry::CLAIM_SECONDS,
     row::{document, json},
 };
-use crate::domain::sight::{Sight, Wanted};
+use crate::domain::{
+    ClusterId, KnownCluster,
+    sight::{Sight, Wanted},
+};
 
 /// A look's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +45,7 @@ impl Store {
     /// [`StoreError::Sql`].
     pub async fn ask_to_look(
         &self,
-        cluster: &str,
+        cluster: &ClusterId,
         namespace: &str,
         name: &str,
         wanted: Wanted,
@@ -53,7 +56,7 @@ impl Store {
         sqlx::query!(
             "/* ask_to_look */ INSERT INTO sighting (id, cluster_id, namespace, name, wanted, asked_at) VALUES ($1, $2, $3, $4, $5, $6)",
             id,
-            cluster,
+            cluster.as_str(),
             namespace,
             name,
             json("look", &wanted)?,
@@ -61,7 +64,7 @@ impl Store {
         )
         .execute(tx.connection())
         .await?;
-        sqlx::query!("/* wake_to_look */ SELECT pg_notify($1, $2) AS \"sent: ()\"", INQUIRY_CHANNEL, cluster)
+        sqlx::query!("/* wake_to_look */ SELECT pg_notify($1, $2) AS \"sent: ()\"", INQUIRY_CHANNEL, cluster.as_str())
             .fetch_one(tx.connection())
             .await?;
         tx.commit().await?;
@@ -79,19 +82,21 @@ impl Store {
         row.map(|row| document("sight", row.seen)).transpose()
     }
 
-    /// Takes the oldest look that nobody is at.
+    /// Takes the oldest look at the cluster that nobody is at.
     ///
     /// # Errors
     /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
-    pub async fn claim_sighting(&self, cluster: &str) -> Result<Option<Sighting>, StoreError> {
+    pub async fn claim_sighting(&self, cluster: &KnownCluster) -> Result<Option<Sighting>, StoreError> {
         let row = sqlx::query!(
             "/* claim_sighting */ UPDATE sighting SET claimed_at = now() WHERE id = (
                  SELECT id FROM sighting
-                 WHERE cluster_id = $1 AND seen IS NULL AND (claimed_at IS NULL OR claimed_at < now() - make_interval(secs => $2))
+                 WHERE cluster_id = $1 AND EXISTS (SELECT 1 FROM kubernetes_cluster WHERE id = $1 AND identity = $3)
+                   AND seen IS NULL AND (claimed_at IS NULL OR claimed_at < now() - make_interval(secs => $2))
                  ORDER BY asked_at FOR UPDATE SKIP LOCKED LIMIT 1
              ) RETURNING id, namespace, name, wanted",
-            cluster,
-            CLAIM_SECONDS
+            cluster.id.as_str(),
+            CLAIM_SECONDS,
+            cluster.identity.as_str()
         )
         .fetch_optional(&self.pool)
         .await?;

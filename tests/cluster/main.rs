@@ -47,7 +47,8 @@ conformance! {
         the_scale_is_read_and_written_alone
         managers_own_what_they_wrote_last
         lists_choose_by_labels_and_fields
-        a_kept_object_settles_again_to_itself;
+        a_kept_object_settles_again_to_itself
+        a_cluster_is_known_by_the_uid_of_kube_system;
     patch:
         a_failed_test_is_422_and_changes_nothing
         a_test_sees_the_object_as_it_is_kept

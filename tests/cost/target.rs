@@ -298,7 +298,7 @@ fn url(text: &str) {
 /// Every refusal is one that EDAS' clients understand.
 fn check_error(error: &ApiError) {
     match error {
-        ApiError::Gateway { status, code, message } => {
+        ApiError::Gateway { status, code, message, .. } => {
             assert!(status.is_client_error(), "{status}");
             assert!(!code.is_empty() && code.len() <= 1000 && !code.contains(char::is_control), "{code:?}");
             check_text(message);

@@ -12,7 +12,7 @@ use kube::{
 use serde_json::{Value, json};
 use sluice::{
     domain::{
-        ApplicationId, OrderId,
+        ApplicationId, KnownCluster, OrderId,
         errand::{Deed, Errand, ObjectKind, Outcome, Owner, Record},
         exposure::{Balancer, Listener, Network, Port, PortTarget, Reach, Speech, TrafficPolicy, Transport},
         ingress::{self, Backend, PathMatch, Rule, Texts},
@@ -24,7 +24,7 @@ use sluice::{
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::support::{App, CLUSTER, caller, eventually, on_both_clusters};
+use crate::support::{App, CLUSTER, caller, eventually, known_cluster, on_both_clusters};
 
 on_both_clusters!(
     services_are_created_changed_and_deleted_and_no_pod_hears_of_it,
@@ -39,11 +39,11 @@ fn now() -> Timestamp {
 }
 
 async fn application(store: &Store) -> ApplicationId {
-    store.register_cluster(CLUSTER).await.unwrap();
+    let cluster = known_cluster(store).await;
     let id = ApplicationId::new();
     let row = NewApplication {
         id,
-        cluster: CLUSTER,
+        cluster: &cluster.id,
         namespace: "default",
         namespace_named: false,
         name: "web",
@@ -76,7 +76,7 @@ fn record(application: ApplicationId) -> Record {
 
 async fn sent(store: &Store, record: Option<&Record>) -> ErrandId {
     let id = ErrandId(Uuid::now_v7());
-    store.send_errand(id, (CLUSTER, "default"), &creation("front"), record, now()).await.unwrap();
+    store.send_errand(id, (&CLUSTER.into(), "default"), &creation("front"), record, now()).await.unwrap();
     id
 }
 
@@ -96,16 +96,18 @@ fn done() -> Outcome {
 #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
 async fn an_errand_is_claimed_by_one_until_it_falls_silent(pool: PgPool) {
     let store = Store::on(pool.clone());
+    let known = known_cluster(&store).await;
     application(&store).await;
     let id = sent(&store, None).await;
-    assert!(store.claim_errand("another").await.unwrap().is_none(), "each cluster has its own");
-    let first = store.claim_errand(CLUSTER).await.unwrap().unwrap();
+    let another = KnownCluster { id: "another".into(), ..known.clone() };
+    assert!(store.claim_errand(&another).await.unwrap().is_none(), "each cluster has its own");
+    let first = store.claim_errand(&known).await.unwrap().unwrap();
     assert_eq!((first.id, first.attempts, first.errand), (id, 1, creation("front")));
-    assert!(store.claim_errand(CLUSTER).await.unwrap().is_none());
+    assert!(store.claim_errand(&known).await.unwrap().is_none());
     age(&pool, 9).await;
-    assert!(store.claim_errand(CLUSTER).await.unwrap().is_none());
+    assert!(store.claim_errand(&known).await.unwrap().is_none());
     age(&pool, 2).await;
-    let second = store.claim_errand(CLUSTER).await.unwrap().unwrap();
+    let second = store.claim_errand(&known).await.unwrap().unwrap();
     assert_eq!((second.id, second.attempts), (id, 2));
     assert!(second.generation > first.generation);
     // Whoever lost it has nothing to say any more.
@@ -113,18 +115,19 @@ async fn an_errand_is_claimed_by_one_until_it_falls_silent(pool: PgPool) {
     assert_eq!(store.errand_outcome(id).await.unwrap(), None);
     assert!(store.answer_errand(id, second.generation, &done(), now()).await.unwrap());
     age(&pool, 60).await;
-    assert!(store.claim_errand(CLUSTER).await.unwrap().is_none(), "what is answered is not taken up again");
+    assert!(store.claim_errand(&known).await.unwrap().is_none(), "what is answered is not taken up again");
 }
 
 #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
 async fn an_errand_is_answered_once_with_its_order_and_what_was_wanted_is_wiped(pool: PgPool) {
     let store = Store::on(pool.clone());
+    let known = known_cluster(&store).await;
     let application = application(&store).await;
     let record = record(application);
     let id = sent(&store, Some(&record)).await;
     // The same request again is the same errand.
-    store.send_errand(id, (CLUSTER, "default"), &creation("other"), Some(&self::record(application)), now()).await.unwrap();
-    let claimed = store.claim_errand(CLUSTER).await.unwrap().unwrap();
+    store.send_errand(id, (&CLUSTER.into(), "default"), &creation("other"), Some(&self::record(application)), now()).await.unwrap();
+    let claimed = store.claim_errand(&known).await.unwrap().unwrap();
     assert_eq!(claimed.errand, creation("front"));
     assert!(store.order_row(record.order).await.unwrap().is_none(), "there is no order before it is done");
     assert!(store.answer_errand(id, claimed.generation, &done(), now()).await.unwrap());
@@ -140,7 +143,7 @@ async fn an_errand_is_answered_once_with_its_order_and_what_was_wanted_is_wiped(
     // It is no change of the Deployment.
     assert_eq!(store.newest_order(application).await.unwrap(), None);
     assert_eq!(store.application(application).await.unwrap().last_order, None);
-    assert!(store.acquire("one", Duration::from_secs(60), now(), 10).await.unwrap().is_empty());
+    assert!(store.acquire(&known, "one", Duration::from_secs(60), now(), 10).await.unwrap().is_empty());
     store.prune_errands(now()).await.unwrap();
     assert_eq!(store.errand_outcome(id).await.unwrap(), None);
     assert!(store.order_row(record.order).await.unwrap().is_some());
@@ -149,17 +152,18 @@ async fn an_errand_is_answered_once_with_its_order_and_what_was_wanted_is_wiped(
 #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
 async fn a_refusal_leaves_no_order_where_somebody_hears_of_it(pool: PgPool) {
     let store = Store::on(pool.clone());
+    let known = known_cluster(&store).await;
     let application = application(&store).await;
     let record = record(application);
     let id = sent(&store, Some(&record)).await;
-    let claimed = store.claim_errand(CLUSTER).await.unwrap().unwrap();
+    let claimed = store.claim_errand(&known).await.unwrap().unwrap();
     assert!(store.answer_errand(id, claimed.generation, &Err("no".into()), now()).await.unwrap());
     assert!(store.order_row(record.order).await.unwrap().is_none());
 
     // Unless nobody waits to hear it.
     let record = Record { refusals: true, ..self::record(application) };
     let id = sent(&store, Some(&record)).await;
-    let claimed = store.claim_errand(CLUSTER).await.unwrap().unwrap();
+    let claimed = store.claim_errand(&known).await.unwrap().unwrap();
     assert!(store.answer_errand(id, claimed.generation, &Err("no".into()), now()).await.unwrap());
     let order = store.order_row(record.order).await.unwrap().unwrap();
     assert_eq!((order.state, order.message.as_str()), (State::Failed, "no"));
@@ -169,22 +173,24 @@ async fn a_refusal_leaves_no_order_where_somebody_hears_of_it(pool: PgPool) {
 #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
 async fn what_nobody_took_up_can_be_withdrawn_and_what_somebody_is_at_cannot(pool: PgPool) {
     let store = Store::on(pool.clone());
+    let known = known_cluster(&store).await;
     application(&store).await;
     let id = sent(&store, None).await;
     assert!(store.withdraw_errand(id).await.unwrap());
-    assert!(store.claim_errand(CLUSTER).await.unwrap().is_none());
+    assert!(store.claim_errand(&known).await.unwrap().is_none());
     let id = sent(&store, None).await;
-    assert!(store.claim_errand(CLUSTER).await.unwrap().is_some());
+    assert!(store.claim_errand(&known).await.unwrap().is_some());
     assert!(!store.withdraw_errand(id).await.unwrap());
 }
 
 #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
 async fn either_the_withdrawal_or_the_claim_happens(pool: PgPool) {
     let store = Store::on(pool.clone());
+    let known = known_cluster(&store).await;
     application(&store).await;
     for _ in 0..20 {
         let id = sent(&store, None).await;
-        let (withdrawn, claimed) = tokio::join!(store.withdraw_errand(id), store.claim_errand(CLUSTER));
+        let (withdrawn, claimed) = tokio::join!(store.withdraw_errand(id), store.claim_errand(&known));
         let (withdrawn, claimed) = (withdrawn.unwrap(), claimed.unwrap());
         assert_ne!(withdrawn, claimed.is_some());
     }
@@ -339,6 +345,7 @@ async fn an_errand_that_was_carried_out_twice_was_carried_out_once(app: App) {
     let object = json!({ "spec": { "selector": { "app": "web" }, "ports": [{ "port": 80 }] } });
     let creation = Errand { kind: ObjectKind::Service, name: "front".into(), owner: Some(owner), deed: Deed::Create(object) };
     let cluster = sluice::cluster::Cluster::watch(app.client.clone());
+    cluster.trust(Some(&cluster.identify().await.unwrap()));
     let text = Uuid::now_v7().to_string();
     let attempt = |generation, repeated| sluice::domain::errand::Attempt { errand: &text, generation, repeated };
     let first = cluster.carry_out(&app.namespace, &creation, attempt(5, false)).await.unwrap().unwrap().unwrap();

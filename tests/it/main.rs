@@ -6,7 +6,10 @@
 
 mod adopt;
 mod cause;
+mod clusters;
 mod configuration;
+mod connections;
+mod documents;
 mod edit;
 mod engine;
 mod errand;
@@ -22,9 +25,11 @@ mod precheck;
 mod process;
 mod reading;
 mod real_pods;
+mod rights;
 #[path = "../clients/sign.rs"]
 mod sign;
 mod start;
+mod statements;
 mod store;
 mod support;
 mod upload;

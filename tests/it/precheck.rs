@@ -7,9 +7,8 @@ use k8s_openapi::api::{
     policy::v1::PodDisruptionBudget,
 };
 use kube::{
-    Api, Client, Config, Resource,
+    Api, Resource,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
-    config::{KubeConfigOptions, Kubeconfig},
     core::{ApiResource, GroupVersionKind},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -25,7 +24,7 @@ use sluice::{
 };
 use sqlx::PgPool;
 
-use crate::support::{App, CLUSTER, batches, caller, eventually, manual, on_both_clusters, release};
+use crate::support::{App, CLUSTER, batches, caller, eventually, manual, on_both_clusters, real::as_user, release};
 
 on_both_clusters!(
     a_config_map_that_is_not_there_is_named_and_nothing_is_written,
@@ -305,17 +304,6 @@ async fn rights_that_are_missing_are_named(pool: PgPool) {
     assert_eq!(verdict(&report, Subject::PodAdmission), Verdict::Unseen);
     refused(&app, request, &["patch deployments.apps"]).await;
     api.delete(&user, &DeleteParams::default()).await.unwrap();
-}
-
-/// A client of the test cluster in the name of another user.
-async fn as_user(user: &str) -> Client {
-    let path = std::env::var("SLUICE_TEST_KUBECONFIG").unwrap();
-    let mut kubeconfig = Kubeconfig::read_from(path).unwrap();
-    for named in &mut kubeconfig.auth_infos {
-        named.auth_info.as_mut().unwrap().impersonate = Some(user.into());
-    }
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
-    Client::try_from(config).unwrap()
 }
 
 /// Only a real control plane has other workloads.

@@ -62,7 +62,7 @@ impl Release {
         let client = real::client().await;
         let namespace = real::namespace(&client).await;
         let store = Store::on(pool.clone());
-        store.register_cluster(CLUSTER).await.unwrap();
+        store.register_cluster(&CLUSTER.into()).await.unwrap();
         let service = Service::new(store.clone(), Clock::default(), settings(Tolerance::default()));
         let app = App::asking(service, store, client, &namespace);
         let program = serve(pool);
@@ -122,6 +122,81 @@ async fn told_to_stop_it_gives_back_what_it_holds_and_exits_with_0(pool: PgPool)
     eventually(async || if executors().await == 1 { Ok(()) } else { Err("no executor gave a sign of life".into()) }).await;
     assert!(end(&mut program).await.success());
     assert_eq!(executors().await, 0, "an executor that stops signs off");
+}
+
+/// Waits until the program's executor reaches its cluster.
+async fn reaching(pool: &PgPool) -> String {
+    let reaching = "SELECT identity FROM kubernetes_cluster c JOIN executor e ON e.cluster_id = c.id AND e.cluster_reachable";
+    eventually(async || sqlx::query_scalar::<_, String>(reaching).fetch_optional(pool).await.unwrap().ok_or("none reaches it".into())).await
+}
+
+#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+async fn two_programs_do_not_work_on_different_clusters_under_one_id(pool: PgPool) {
+    let simulated = ["serve", "--cluster", "simulated"];
+    let mut first = sluice(&pool).args(simulated).spawn().unwrap();
+    let identity = reaching(&pool).await;
+    // Each program's simulated cluster is one of its own.
+    let second = sluice(&pool).args(simulated).output().await.unwrap();
+    let text = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert_eq!(second.status.code(), Some(1), "{text}");
+    assert!(text.contains(&format!("that of default is {identity}")) && text.contains("kube-system, is simulated-"), "{text}");
+    assert!(text.contains("sluice cluster replace --cluster-id default --identity simulated-"), "{text}");
+    // With an id of its own it may.
+    let mut other = sluice(&pool).args(simulated).args(["--cluster-id", "other"]).spawn().unwrap();
+    eventually(async || {
+        let reaching =
+            sqlx::query_scalar::<_, i64>("SELECT count(*) FROM executor WHERE cluster_reachable").fetch_one(&pool).await.unwrap();
+        if reaching == 2 { Ok(()) } else { Err(format!("{reaching} reach theirs")) }
+    })
+    .await;
+    assert!(end(&mut other).await.success() && end(&mut first).await.success());
+    // Started again it simulates anew, and what was begun on the one before is over.
+    let mut again = sluice(&pool).args(simulated).spawn().unwrap();
+    let second = reaching(&pool).await;
+    assert_ne!(second, identity);
+    // After a crash, too, once it is certain that nobody lives there any more.
+    again.kill().await.unwrap();
+    let mut again = sluice(&pool).args(simulated).spawn().unwrap();
+    eventually(async || {
+        let now =
+            sqlx::query_scalar::<_, String>("SELECT identity FROM kubernetes_cluster WHERE id = 'default'").fetch_one(&pool).await.unwrap();
+        if now == second { Err("it still waits".into()) } else { Ok(()) }
+    })
+    .await;
+    reaching(&pool).await;
+    assert!(end(&mut again).await.success());
+}
+
+#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+async fn a_cluster_is_replaced_by_name_and_identity_only(pool: PgPool) {
+    let replace = async |arguments: &[&str]| {
+        let output = sluice(&pool).args(["cluster", "replace"]).args(arguments).output().await.unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, text) = replace(&["--cluster-id", "default", "--identity", "new"]).await;
+    assert!(code == Some(1) && text.contains("default"), "{text}");
+    Store::on(pool.clone()).record_identity(&CLUSTER.into(), &"old".parse().unwrap()).await.unwrap();
+    let (code, text) = replace(&["--cluster-id", "default", "--identity", "a b"]).await;
+    assert!(code == Some(2) && text.contains("--identity"), "{text}");
+    let (code, text) = replace(&["--cluster-id", "default", "--identity", "new"]).await;
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(Store::on(pool.clone()).identity(&CLUSTER.into()).await.unwrap(), Some("new".parse().unwrap()));
+}
+
+#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+async fn a_program_whose_cluster_is_away_starts_and_does_nothing_until_it_is_seen(pool: PgPool) {
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = folder.path().join("config");
+    // Nobody listens there.
+    let text = "{apiVersion: v1, kind: Config, current-context: a, clusters: [{name: a, cluster: {server: 'http://127.0.0.1:9'}}], \
+                contexts: [{name: a, context: {cluster: a, user: a}}], users: [{name: a, user: {}}]}";
+    std::fs::write(&kubeconfig, text).unwrap();
+    let mut program = sluice(&pool).arg("serve").env("KUBECONFIG", &kubeconfig).spawn().unwrap();
+    let trouble = "SELECT trouble FROM executor WHERE NOT cluster_reachable AND trouble IS NOT NULL";
+    let said: String =
+        eventually(async || sqlx::query_scalar(trouble).fetch_optional(&pool).await.unwrap().ok_or("it did not start".into())).await;
+    assert!(said.contains("identity is not seen yet"), "{said}");
+    assert!(end(&mut program).await.success());
 }
 
 #[sqlx::test(migrations = false)]

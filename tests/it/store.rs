@@ -11,11 +11,11 @@ use sluice::{
         order::{Kind, Source, State, Step, Target, Tolerance},
         plan::Strategy,
     },
-    store::{Applied, NewApplication, NewOrder, Store, StoreError},
+    store::{Applied, MIGRATIONS, NewApplication, NewOrder, Store, StoreError},
 };
 use sqlx::PgPool;
 
-use crate::support::{CLUSTER, batches, database_url, eventually};
+use crate::support::{batches, database_url, eventually, known_cluster};
 
 /// Long enough for every lease here.
 const LEASE: Duration = Duration::from_secs(60);
@@ -25,11 +25,11 @@ fn now() -> Timestamp {
 }
 
 async fn application(store: &Store, name: &str) -> ApplicationId {
-    store.register_cluster(CLUSTER).await.unwrap();
+    let cluster = known_cluster(store).await;
     let id = ApplicationId::new();
     let row = NewApplication {
         id,
-        cluster: CLUSTER,
+        cluster: &cluster.id,
         namespace: "default",
         namespace_named: false,
         name,
@@ -129,7 +129,7 @@ async fn a_request_and_a_step_of_the_open_order_never_wait_for_each_other(pool: 
     let store = Store::on(pool.clone());
     let web = application(&store, "web").await;
     let id = order(&store, web, batches(1)).await.unwrap();
-    let lease = store.acquire("one", LEASE, now(), 10).await.unwrap()[0];
+    let lease = store.acquire(&known_cluster(&store).await, "one", LEASE, now(), 10).await.unwrap()[0];
     let loaded = store.order(id).await.unwrap().unwrap();
 
     let mut request = store.begin().await.unwrap();
@@ -170,7 +170,7 @@ async fn an_order_that_ended_stays_as_it_ended(pool: PgPool) {
     let store = Store::on(pool.clone());
     let web = application(&store, "web").await;
     let id = order(&store, web, batches(1)).await.unwrap();
-    let lease = store.acquire("one", LEASE, now(), 10).await.unwrap()[0];
+    let lease = store.acquire(&known_cluster(&store).await, "one", LEASE, now(), 10).await.unwrap()[0];
     let loaded = store.order(id).await.unwrap().unwrap();
     store.advance(lease, &loaded, &step(State::Succeeded, Step::Done, None), now()).await.unwrap();
     let late = store.advance(lease, &loaded, &step(State::Running, Step::Surge, None), now()).await.unwrap_err();
@@ -179,7 +179,7 @@ async fn an_order_that_ended_stays_as_it_ended(pool: PgPool) {
     assert!(code == "23514" && rule.contains("ended as succeeded"), "{code} {rule}");
     let (code, _) = refusal(&pool, "UPDATE change_order SET finished_at = now() + interval '1 day'").await;
     assert_eq!(code, "23514");
-    assert!(store.acquire("two", LEASE, now(), 10).await.unwrap().is_empty(), "nothing is left to do on it");
+    assert!(store.acquire(&known_cluster(&store).await, "two", LEASE, now(), 10).await.unwrap().is_empty(), "nothing is left to do on it");
 }
 
 #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
@@ -208,7 +208,7 @@ async fn events_are_only_ever_added(pool: PgPool) {
     let store = Store::on(pool.clone());
     let web = application(&store, "web").await;
     let id = order(&store, web, batches(1)).await.unwrap();
-    let lease = store.acquire("one", LEASE, now(), 10).await.unwrap()[0];
+    let lease = store.acquire(&known_cluster(&store).await, "one", LEASE, now(), 10).await.unwrap()[0];
     let loaded = store.order(id).await.unwrap().unwrap();
     store.advance(lease, &loaded, &step(State::Running, Step::Surge, None), now()).await.unwrap();
     let (code, rule) = refusal(&pool, "UPDATE event SET actor = 'somebody'").await;
@@ -222,8 +222,8 @@ async fn a_leased_order_is_nobody_elses_until_the_lease_runs_out_and_then_its_fi
     let store = Store::on(pool.clone());
     let web = application(&store, "web").await;
     let id = order(&store, web, batches(1)).await.unwrap();
-    let first = store.acquire("one", LEASE, now(), 10).await.unwrap()[0];
-    assert!(store.acquire("two", LEASE, now(), 10).await.unwrap().is_empty());
+    let first = store.acquire(&known_cluster(&store).await, "one", LEASE, now(), 10).await.unwrap()[0];
+    assert!(store.acquire(&known_cluster(&store).await, "two", LEASE, now(), 10).await.unwrap().is_empty());
     assert!(store.extend(first, LEASE).await.unwrap());
 
     sqlx::query("UPDATE change_order SET lease_expires_at = now() - interval '1 second'").execute(&pool).await.unwrap();
@@ -234,7 +234,7 @@ async fn a_leased_order_is_nobody_elses_until_the_lease_runs_out_and_then_its_fi
     assert!(!store.extend(first, LEASE).await.unwrap());
     assert!(matches!(store.advance(first, &loaded, &surge, now()).await, Err(StoreError::Fenced { .. })));
 
-    let second = store.acquire("two", LEASE, now(), 10).await.unwrap()[0];
+    let second = store.acquire(&known_cluster(&store).await, "two", LEASE, now(), 10).await.unwrap()[0];
     assert!(second.generation > first.generation);
     store.advance(second, &loaded, &surge, now()).await.unwrap();
     let applied = Applied { version: 9, template: None };
@@ -247,7 +247,7 @@ async fn a_leased_order_is_nobody_elses_until_the_lease_runs_out_and_then_its_fi
     // A fencing token is newer than all before it, also those of other orders.
     let other = application(&store, "other").await;
     order(&store, other, batches(1)).await.unwrap();
-    assert!(store.acquire("one", LEASE, now(), 10).await.unwrap()[0].generation > second.generation);
+    assert!(store.acquire(&known_cluster(&store).await, "one", LEASE, now(), 10).await.unwrap()[0].generation > second.generation);
 }
 
 #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
@@ -256,14 +256,72 @@ async fn a_program_that_fell_silent_in_a_transaction_keeps_no_order_to_itself(po
     let web = application(&store, "web").await;
     let id = order(&store, web, batches(1)).await.unwrap();
     // As the program connects: a transaction with the order's row locked, and then nothing.
-    let silent = Store::connect(&database_url(&pool), 3).await.unwrap();
+    let silent = Store::connect(&database_url(&pool), 3, LEASE).await.unwrap();
     let mut tx = silent.begin().await.unwrap();
     tx.lock_order(id).await.unwrap();
-    assert!(store.acquire("other", LEASE, now(), 10).await.unwrap().is_empty(), "it is locked");
-    let lease = eventually(async || store.acquire("other", LEASE, now(), 10).await.unwrap().pop().ok_or("still locked".into())).await;
+    assert!(store.acquire(&known_cluster(&store).await, "other", LEASE, now(), 10).await.unwrap().is_empty(), "it is locked");
+    let lease = eventually(async || {
+        store.acquire(&known_cluster(&store).await, "other", LEASE, now(), 10).await.unwrap().pop().ok_or("still locked".into())
+    })
+    .await;
     assert_eq!(lease.order, id);
     let late = tx.commit().await.unwrap_err();
     assert!(late.is_retryable(), "what it wrote is gone, and it may try again: {late}");
+}
+
+#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+async fn a_statement_is_not_waited_for_for_ever(pool: PgPool) {
+    let web = application(&Store::on(pool.clone()), "web").await;
+    let mut other = pool.begin().await.unwrap();
+    sqlx::query("SELECT id FROM application FOR UPDATE").fetch_all(&mut *other).await.unwrap();
+    let store = Store::connect(&database_url(&pool), 3, Duration::from_millis(200)).await.unwrap();
+    let mut tx = store.begin().await.unwrap();
+    let ended = tx.lock_application(web).await.unwrap_err();
+    assert!(matches!(&ended, StoreError::Sql(sqlx::Error::Database(error)) if error.code().as_deref() == Some("57014")), "{ended}");
+    assert!(ended.is_retryable(), "it may work later");
+    drop((tx, other));
+    let mut tx = store.begin().await.unwrap();
+    tx.lock_application(web).await.unwrap();
+}
+
+#[sqlx::test(migrations = false)]
+async fn migrations_take_as_long_as_they_need(pool: PgPool) {
+    // Shorter than any of them takes.
+    let store = Store::connect(&database_url(&pool), 3, Duration::from_millis(1)).await.unwrap();
+    store.migrate().await.unwrap();
+    Store::on(pool).check_schema().await.unwrap();
+}
+
+/// An order of before clusters had identities is its application's cluster's.
+#[sqlx::test(migrations = false)]
+async fn a_database_of_before_clusters_were_known_keeps_its_orders(pool: PgPool) {
+    let before = MIGRATIONS.iter().filter(|migration| migration.version < 15);
+    for migration in before {
+        sqlx::raw_sql(migration.sql.clone()).execute(&pool).await.unwrap();
+    }
+    sqlx::raw_sql(
+        "INSERT INTO kubernetes_cluster (id) VALUES ('default'), ('other');
+         INSERT INTO executor VALUES ('somebody', now(), true);
+         INSERT INTO application (id, cluster_id, namespace, name, logical_region, description, owner, created_by, created_at, replicas)
+         SELECT gen_random_uuid(), id, 'default', 'web', 'cn-test', '', '', '', now(), 1 FROM kubernetes_cluster;
+         INSERT INTO change_order (id, application_id, kind, strategy, target, description, created_at, created_by, source, step_since, run_after)
+         SELECT gen_random_uuid(), id, 'scale', '{}', '{}', '', now(), '', '', now(), now() FROM application;",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let migration = MIGRATIONS.iter().find(|migration| migration.version == 15).unwrap();
+    sqlx::raw_sql(migration.sql.clone()).execute(&pool).await.unwrap();
+    let same: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM change_order o JOIN application a ON a.id = o.application_id AND a.cluster_id = o.cluster_id",
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
+    assert_eq!(same, 2);
+    let store = Store::on(pool);
+    let known = known_cluster(&store).await;
+    assert_eq!(store.acquire(&known, "one", LEASE, now(), 10).await.unwrap().len(), 1);
 }
 
 #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
@@ -276,11 +334,11 @@ async fn two_executors_never_get_the_same_order(pool: PgPool) {
     }
     let takes = futures::future::join_all((0..10).map(|worker| {
         let store = store.clone();
-        async move { store.acquire(&worker.to_string(), LEASE, now(), 3).await.unwrap() }
+        async move { store.acquire(&known_cluster(&store).await, &worker.to_string(), LEASE, now(), 3).await.unwrap() }
     }))
     .await;
     let mut taken: Vec<OrderId> = takes.into_iter().flatten().map(|lease| lease.order).collect();
-    taken.extend(store.acquire("last", LEASE, now(), 20).await.unwrap().into_iter().map(|lease| lease.order));
+    taken.extend(store.acquire(&known_cluster(&store).await, "last", LEASE, now(), 20).await.unwrap().into_iter().map(|lease| lease.order));
     let (mut all, mut once) = (taken.clone(), ids);
     all.sort_unstable();
     once.sort_unstable();

@@ -8,7 +8,7 @@ use sluice::{
     domain::{OrderId, order::State, package::Policy, runtime::Runtimes},
     http,
     package::{Client, Objects},
-    service::{PackageStore, Packages},
+    service::{PackageStore, Packages, UploadLimits},
 };
 use sqlx::PgPool;
 use tempfile::TempDir;
@@ -49,11 +49,17 @@ impl Edas {
             client: Client::new(policy, 1 << 20, Duration::from_secs(2)).unwrap(),
         };
         let objects = Objects::open(folder.path().to_str().unwrap(), []).unwrap();
-        let store = PackageStore { objects, url: format!("http://{address}").parse().unwrap(), most_bytes: 32 << 20 };
+        let store = PackageStore {
+            objects,
+            url: format!("http://{address}").parse().unwrap(),
+            most_bytes: 32 << 20,
+            limits: UploadLimits::default(),
+        };
         app.service = app.service.clone().with_packages(packages).with_package_store(store);
         assert!(app.store.insert_key(KEY.id, &KEY.secret.into(), "ci", app.clock.now()).await.unwrap());
         let router = http::router(app.service.clone(), http::Settings::default());
-        tokio::spawn(http::serve(listener, router, std::future::pending()));
+        let connections = http::Connections::new(http::ConnectionSettings::default());
+        tokio::spawn(connections.serve(listener, router, std::future::pending()));
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { address, client, app }
     }

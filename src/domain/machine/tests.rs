@@ -76,6 +76,7 @@ fn accepted(kind: Kind, strategy: Strategy, replicas: i32) -> Order {
     Order {
         id: OrderId::new(),
         application: ApplicationId::new(),
+        cluster: "default".into(),
         namespace: "default".into(),
         name: "web".into(),
         kind,

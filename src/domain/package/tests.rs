@@ -1,5 +1,7 @@
 //! Addresses show no secrets, and the policy lets nothing through that it should not.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use proptest::prelude::*;
 use rstest::rstest;
 
@@ -114,10 +116,35 @@ fn only_the_schemes_that_are_allowed_pass() {
 #[case("::ffff:169.254.169.254", "metadata")]
 #[case("::7f00:1", "loopback")]
 #[case("64:ff9b::7f00:1", "loopback")]
+#[case("::ffff:0:7f00:1", "loopback")]
+#[case("64:ff9b:1::808:808", "translator")]
+#[case("64:ff9b:1:ffff::1", "translator")]
+#[case("2002:7f00:1::1", "loopback")]
+#[case("2002:a9fe:a9fe:1::5", "metadata")]
+#[case("2001:0:7f00:1::f7f7:f7f7", "loopback")]
+#[case("2001:0:808:808::80ff:fffe", "loopback")]
+#[case("2001:470::5efe:7f00:1", "loopback")]
+#[case("2001:470::200:5efe:a9fe:a9fe", "metadata")]
+#[case("192.0.0.8", "reserved")]
+#[case("192.0.0.192", "metadata")]
+#[case("192.0.2.1", "documentation")]
+#[case("192.88.99.1", "reserved")]
+#[case("198.18.0.1", "reserved")]
+#[case("198.19.255.255", "reserved")]
+#[case("198.51.100.7", "documentation")]
+#[case("203.0.113.7", "documentation")]
+#[case("240.0.0.1", "reserved")]
+#[case("255.255.255.254", "reserved")]
+#[case("100::1", "reserved")]
+#[case("2001:2::1", "reserved")]
+#[case("2001:db8::1", "documentation")]
+#[case("3fff:fff::1", "documentation")]
+#[case("5f00::1", "reserved")]
 fn addresses_that_nobodys_packages_come_from_are_refused(#[case] text: &str, #[case] what: &str) {
     let address: IpAddr = text.parse().unwrap();
     let said = usual().address("h", address).unwrap_err().to_string();
     assert!(said.contains(what) && said.contains(&address.to_string()), "{said}");
+    assert!(!usual().may_look_at("h", address));
     let literal = if address.is_ipv6() { format!("http://[{text}]/a.jar") } else { format!("http://{text}/a.jar") };
     assert!(usual().check(&url(&literal)).is_err());
 }
@@ -127,7 +154,12 @@ fn addresses_that_nobodys_packages_come_from_are_refused(#[case] text: &str, #[c
 #[case("192.168.1.1")]
 #[case("8.8.8.8")]
 #[case("100.100.100.201")]
-#[case("2001:db8::1")]
+#[case("2400:3200::1")]
+#[case("2002:808:808::1")]
+#[case("2001:0:808:808::f7f7:f7f7")]
+#[case("64:ff9b::808:808")]
+#[case("198.20.0.1")]
+#[case("100.128.0.1")]
 #[case("fd00::1")]
 #[case("::ffff:10.0.0.1")]
 fn other_addresses_pass(#[case] text: &str) {
@@ -139,8 +171,40 @@ fn other_addresses_pass(#[case] text: &str) {
 #[case("http://0x7f.1/a.jar")]
 #[case("http://0177.0.0.1/a.jar")]
 #[case("http://127.1/a.jar")]
+#[case("http://0x7f000001/a.jar")]
+#[case("http://017700000001/a.jar")]
+#[case("http://127.0.0.1./a.jar")]
+#[case("http://%31%32%37.0.0.1/a.jar")]
+#[case("http://\u{ff11}27.0.0.1/a.jar")]
+#[case("http://[::FFFF:127.0.0.1]/a.jar")]
+#[case("http://[0:0:0:0:0:ffff:7f00:1]/a.jar")]
 fn odd_ways_to_write_an_address_are_seen_through(#[case] text: &str) {
     assert!(matches!(usual().check(&url(text)), Err(Refused::Address { .. })));
+}
+
+#[rstest]
+#[case("10.0.0.1")]
+#[case("172.31.255.255")]
+#[case("192.168.1.1")]
+#[case("100.100.100.201")]
+#[case("fd00::1")]
+#[case("fec0::1")]
+#[case("::ffff:10.0.0.1")]
+#[case("::ffff:0:10.0.0.1")]
+#[case("64:ff9b::a00:1")]
+#[case("2002:a00:1::1")]
+fn the_server_looks_at_no_private_network_that_nobody_named(#[case] text: &str) {
+    let address: IpAddr = text.parse().unwrap();
+    let host = if address.is_ipv6() { format!("[{text}]") } else { text.to_owned() };
+    let package = url(&format!("http://{host}/a.jar"));
+    assert!(usual().check(&package).is_ok(), "pods may fetch from there");
+    assert!(!usual().may_look(&package) && !usual().may_look_at("files.internal", address));
+    // By the host's name, or by the network; everything else stays as it is.
+    let by_name = policy(&["http"], &["*", "*.internal"], &[]);
+    assert!(by_name.may_look_at("files.internal", address) && !by_name.may_look_at("files.other", address));
+    let nets = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7", "fec0::/10"];
+    assert!(policy(&["http"], &["*"], &nets).may_look(&package));
+    assert!(usual().may_look_at("h", "8.8.8.8".parse().unwrap()) && usual().may_look(&url("http://files.internal/a.jar")));
 }
 
 #[test]
@@ -173,14 +237,24 @@ fn a_checksum_is_read_with_and_without_its_name(#[case] name: &str, #[case] leng
 
 proptest! {
     #[test]
-    fn no_ipv4_address_passes_wrapped_that_does_not_pass_bare(bits in any::<u32>(), wrap in 0..3_usize) {
-        let four = Ipv4Addr::from(bits);
-        let [a, b, c, d] = four.octets();
-        let (high, low) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
-        let head = [[0, 0, 0, 0, 0, 0xffff], [0, 0, 0, 0, 0, 0], [0x64, 0xff9b, 0, 0, 0, 0]][wrap];
-        let six = Ipv6Addr::new(head[0], head[1], head[2], head[3], head[4], head[5], high, low);
-        if usual().address("h", four.into()).is_err() {
-            prop_assert!(usual().address("h", six.into()).is_err(), "{six}");
+    fn no_address_reaches_inside_through_an_ipv6_spelling(bits in any::<u32>(), inside in 0..24_usize, other in any::<u32>()) {
+        // Random addresses are hardly ever inside: most begin as one of these does.
+        const INSIDE: [[u8; 2]; 20] = [
+            [0, 0], [10, 1], [100, 64], [100, 100], [127, 0], [169, 254], [172, 16], [172, 31], [192, 0], [192, 88],
+            [192, 168], [198, 18], [198, 19], [198, 51], [203, 0], [224, 0], [239, 255], [240, 0], [255, 255], [168, 63],
+        ];
+        let mut octets = Ipv4Addr::from(bits).octets();
+        if let Some([first, second]) = INSIDE.get(inside) {
+            (octets[0], octets[1]) = (*first, *second);
+        }
+        let four = Ipv4Addr::from(octets);
+        let (refused, private) = (usual().address("h", four.into()).is_err(), !usual().may_look_at("h", four.into()));
+        for six in spellings(four, other) {
+            prop_assert!(!refused || usual().address("h", six.into()).is_err(), "{six} is {four}");
+            prop_assert!(!private || !usual().may_look_at("h", six.into()), "{six} is {four}");
+            let literal = url(&format!("http://[{six}]/a.jar"));
+            prop_assert!(!refused || usual().check(&literal).is_err(), "{literal}");
+            prop_assert!(!private || !usual().may_look(&literal), "{literal}");
         }
     }
 
@@ -190,4 +264,29 @@ proptest! {
         let shown = format!("{package} {package:?}");
         prop_assert!(!shown.contains(&password) && !shown.contains(&query));
     }
+}
+
+/// Every way to write an IPv4 address into one of IPv6 that something takes out again.
+fn spellings(four: Ipv4Addr, other: u32) -> Vec<Ipv6Addr> {
+    let pair = |octets: [u8; 4]| (u16::from_be_bytes([octets[0], octets[1]]), u16::from_be_bytes([octets[2], octets[3]]));
+    let ((high, low), (more, rest)) = (pair(four.octets()), pair(other.to_be_bytes()));
+    let mut found = vec![
+        Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, high, low),
+        Ipv6Addr::new(0, 0, 0, 0, 0xffff, 0, high, low),
+        Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, high, low),
+        // RFC 8215 with each length of RFC 6052.
+        Ipv6Addr::new(0x64, 0xff9b, 1, high, low >> 8, low << 8, 0, 0),
+        Ipv6Addr::new(0x64, 0xff9b, 1, more, high >> 8, (high << 8) | (low >> 8), low << 8, 0),
+        Ipv6Addr::new(0x64, 0xff9b, 1, more, rest, 0, high, low),
+        Ipv6Addr::new(0x2002, high, low, more, rest, more, rest, more),
+        Ipv6Addr::new(0x2001, 0, 0x808, 0x808, more, rest, !high, !low),
+        Ipv6Addr::new(0x2001, 0, high, low, more, rest, !0x808, !0x808),
+        Ipv6Addr::new(0x2400, more, rest, more, 0, 0x5efe, high, low),
+        Ipv6Addr::new(0x2400, more, rest, more, 0x200, 0x5efe, high, low),
+    ];
+    // `::` and `::1` are IPv6's own.
+    if four.to_bits() > 1 {
+        found.push(Ipv6Addr::new(0, 0, 0, 0, 0, 0, high, low));
+    }
+    found
 }

@@ -55,6 +55,7 @@ fn rolling() -> Value {
 fn proposal(batches: i32) -> Proposal {
     Proposal {
         application: ApplicationId::new(),
+        cluster: "default".into(),
         namespace: "shop".into(),
         name: "web".into(),
         kind: Kind::Deploy,

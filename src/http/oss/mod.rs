@@ -6,6 +6,7 @@
 //! them: bodies are large and take their time, and failures are OSS' XML.
 
 mod claim;
+mod pace;
 
 use std::{any::Any, io, time::Duration};
 
@@ -14,7 +15,7 @@ use axum::{
     body::Body,
     extract::{Path, Request, State},
     http::{
-        HeaderMap, HeaderValue, Method, StatusCode, Uri,
+        HeaderMap, HeaderValue, Method, StatusCode, Uri, header,
         header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HOST},
         request::Parts,
     },
@@ -28,7 +29,13 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::{Edge, edge::name_host, params::Params, signature::text_of};
+use super::{
+    Edge,
+    edge::{name_host, peer_of},
+    error::ApiError,
+    params::Params,
+    signature::text_of,
+};
 use crate::{
     domain::{
         PackageId,
@@ -45,6 +52,11 @@ const DISCARD_LIMIT: usize = 16 << 20;
 /// How long that may take.
 const DISCARD_WITHIN: Duration = Duration::from_secs(10);
 
+/// OSS' word for too many requests.
+const LIMITED: &str = "QpsLimitExceeded";
+/// Seconds after which a client that found no place may try again.
+const RETRY_AFTER: u32 = 5;
+
 /// The header with the request's id.
 const REQUEST_ID: &str = "x-oss-request-id";
 
@@ -55,11 +67,13 @@ pub struct Refusal {
     code: &'static str,
     /// Of our own words only: it is not escaped.
     message: String,
+    /// Seconds after which the same may succeed; none = it will not by itself.
+    retry_after: Option<u32>,
 }
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        Self { status, code, message: message.into(), retry_after: None }
     }
 
     fn denied(code: &'static str, message: impl Into<String>) -> Self {
@@ -69,6 +83,10 @@ impl Refusal {
     fn internal() -> Self {
         let message = "The request could not be served because of an error of the server. Its log has more under this RequestId.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message)
+    }
+
+    fn busy(message: impl Into<String>) -> Self {
+        Self { retry_after: Some(RETRY_AFTER), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message) }
     }
 
     fn too_large(most: u64) -> Self {
@@ -92,10 +110,30 @@ impl From<crate::service::Error> for Refusal {
     }
 }
 
+/// What limits say, which are the same for EDAS calls.
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        match error {
+            ApiError::Gateway { message, wait: Some(_), .. } => {
+                Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, LIMITED, message) }
+            }
+            _ => Self::internal(),
+        }
+    }
+}
+
 impl From<UploadError> for Refusal {
     fn from(error: UploadError) -> Self {
         match error {
             UploadError::TooLarge(most) => Self::too_large(most),
+            UploadError::Full(full) if full.is_passing() => Self::busy(format!("Try again in a moment: {full}.")),
+            UploadError::Full(full) => Self::denied(
+                "QuotaExceeded",
+                format!("There is no room for this package: {full}. Packages that nothing names go by themselves."),
+            ),
+            UploadError::Busy(most) => {
+                Self::busy(format!("Try again in a moment: {most} uploads are under way, which is the most (--package-uploads)."))
+            }
             UploadError::CutOff(why) => {
                 tracing::info!(why, "an upload did not come to its end");
                 Self::new(StatusCode::BAD_REQUEST, "RequestTimeout", "The package did not come to its end.")
@@ -121,6 +159,7 @@ pub(super) fn routes(edge: Edge) -> Router {
         .route(&format!("/{{bucket}}/{}/{{*key}}", upload::ROOT), object())
         .route("/sluice/v1/packages/{id}/{file}", get(get_package))
         .layer(CatchPanicLayer::custom(caught))
+        .layer(middleware::from_fn_with_state(edge.clone(), counted))
         .layer(middleware::from_fn(answer))
         .with_state(edge)
 }
@@ -151,13 +190,16 @@ async fn answer(mut request: Request, next: Next) -> Response {
         let refusal = response.extensions_mut().remove::<Refusal>();
         let code = refusal.as_ref().map_or("success", |refusal| refusal.code);
         tracing::info!(status = response.status().as_u16(), code, "request answered");
-        if let Some(Refusal { code, message, .. }) = refusal {
+        if let Some(Refusal { code, message, retry_after, .. }) = refusal {
             let xml = format!(
                 "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message><RequestId>{id}</RequestId><HostId></HostId></Error>"
             );
             *response.body_mut() = Body::from(xml);
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
             response.headers_mut().remove(CONTENT_LENGTH);
+            if let Some(seconds) = retry_after {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            }
         }
         if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(REQUEST_ID, id);
@@ -165,6 +207,12 @@ async fn answer(mut request: Request, next: Next) -> Response {
         response
     };
     work.instrument(span).await
+}
+
+/// Before anything of it is read: whether the peer may send another request.
+async fn counted(State(edge): State<Edge>, request: Request, next: Next) -> Result<Response, Refusal> {
+    edge.throttle.peer(peer_of(&request)?)?;
+    Ok(next.run(request).await)
 }
 
 fn caught(panic: Box<dyn Any + Send>) -> Response {
@@ -179,16 +227,31 @@ async fn unoffered(method: Method) -> Refusal {
 }
 
 async fn put_object(State(edge): State<Edge>, request: Request) -> Result<Response, Refusal> {
+    let peer = peer_of(&request)?;
     let (parts, body) = request.into_parts();
-    let admitted = match admit(&edge.service, &parts).await {
+    let turn = edge.throttle.look_up(peer).await?;
+    let admitted = admit(&edge.service, &parts).await;
+    drop(turn);
+    let admitted = match admitted {
         Ok(admitted) => admitted,
         Err(refusal) => {
+            if refusal.status == StatusCode::FORBIDDEN {
+                edge.throttle.failed(peer);
+            }
             discard(body).await;
             return Err(refusal);
         }
     };
-    let body = body.into_data_stream().map_err(io::Error::other).boxed();
-    let stored = edge.service.store_package(admitted.key, admitted.uploaded_by, admitted.md5, body).await;
+    edge.throttle.key(&admitted.key_id)?;
+    let slot = match edge.service.begin_upload(&admitted.key_id, admitted.announced).await {
+        Ok(slot) => slot,
+        Err(why) => {
+            discard(body).await;
+            return Err(why.into());
+        }
+    };
+    let body = pace::kept(body.into_data_stream().map_err(io::Error::other)).boxed();
+    let stored = edge.service.store_package(slot, admitted.key, admitted.uploaded_by, admitted.md5, body).await;
     let etag = format!("\"{}\"", stored?.to_uppercase());
     Ok(([(ETAG, etag)], StatusCode::OK).into_response())
 }
@@ -196,6 +259,9 @@ async fn put_object(State(edge): State<Edge>, request: Request) -> Result<Respon
 /// An upload that may go on.
 struct Admitted {
     key: ObjectKey,
+    key_id: String,
+    /// Bytes that it says it has.
+    announced: Option<u64>,
     uploaded_by: String,
     md5: Option<String>,
 }
@@ -223,11 +289,7 @@ async fn admit(service: &Service, parts: &Parts) -> Result<Admitted, Refusal> {
     if parts.uri.query().is_some_and(|query| !query.is_empty()) || parts.headers.contains_key("x-oss-copy-source") {
         return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", "Only a whole package can be uploaded."));
     }
-    let most = service.package_store().map_err(|_| Refusal::internal())?.most_bytes;
     let announced = text_of(&parts.headers, "content-length").ok().flatten().and_then(|length| length.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > most) {
-        return Err(Refusal::too_large(most));
-    }
     let md5 = match text_of(&parts.headers, "content-md5").ok().flatten() {
         None => None,
         Some(text) => {
@@ -236,7 +298,7 @@ async fn admit(service: &Service, parts: &Parts) -> Result<Admitted, Refusal> {
             Some(hex::encode(digest.ok_or_else(invalid)?))
         }
     };
-    Ok(Admitted { key: object_key, uploaded_by: key.name, md5 })
+    Ok(Admitted { key: object_key, key_id: credential.key_id, announced, uploaded_by: key.name, md5 })
 }
 
 /// What an upload names: a bucket and a key in it.
@@ -294,7 +356,14 @@ async fn get_package(State(edge): State<Edge>, Path((id, _file)): Path<(String, 
     let missing = || Refusal::new(StatusCode::NOT_FOUND, "NoSuchKey", "There is no such package, or its capability is another.");
     let params = Params::parse(request.uri().query().unwrap_or_default()).map_err(|_| missing())?;
     let (id, capability) = id.parse::<PackageId>().ok().zip(params.text("capability")).ok_or_else(missing)?;
-    let download = edge.service.download(id, capability).await?.ok_or_else(missing)?;
+    let peer = peer_of(&request)?;
+    let turn = edge.throttle.look_up(peer).await?;
+    let download = edge.service.download(id, capability).await?;
+    drop(turn);
+    let download = download.ok_or_else(|| {
+        edge.throttle.failed(peer);
+        missing()
+    })?;
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
         (CONTENT_LENGTH, HeaderValue::from(download.bytes)),

@@ -76,6 +76,13 @@ pub enum Refusal {
          send Content-MD5 or use ACS3-HMAC-SHA256. server string to sign is:"
     )]
     UnsignedBody,
+    /// HMAC-SHA1 over plain HTTP, from another machine.
+    #[error(
+        "Your request is denied as lack of ssl protect: HMAC-SHA1 over plain HTTP is accepted from the server's own machine only. \
+         To allow it, start the server with --allow-plain-hmac-sha1 (SLUICE_ALLOW_PLAIN_HMAC_SHA1=true); \
+         or use HTTPS, or ACS3-HMAC-SHA256."
+    )]
+    PlainHmacSha1,
     /// Another request used this nonce.
     #[error("Specified signature nonce was used already.")]
     NonceUsed,
@@ -87,13 +94,15 @@ impl Refusal {
         Self::Incomplete { reason: reason.into() }
     }
 
-    /// The HTTP status and the code word of the reply (`edas-api` section 3.4).
+    /// The HTTP status and the code word of the reply (`docs/wire-rules.md#errors-of-the-gateway`).
     #[must_use]
     pub fn code(&self) -> (StatusCode, String) {
         let word = match self {
             Self::UnknownKey => return (StatusCode::NOT_FOUND, "InvalidAccessKeyId.NotFound".into()),
             Self::DisabledKey => "InvalidAccessKeyId.Inactive",
             Self::Incomplete { .. } | Self::UnsignedBody => "IncompleteSignature",
+            // The gateway's own status is 404, which some clients take for "it is gone".
+            Self::PlainHmacSha1 => "InvalidProtocol.NeedSsl",
             Self::Method { .. } => "InvalidSignatureMethod",
             Self::DateFormat { .. } => "InvalidTimeStamp.Format",
             Self::DateExpired { .. } => "InvalidTimeStamp.Expired",

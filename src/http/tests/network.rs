@@ -328,7 +328,7 @@ async fn without_an_executor_nothing_is_written(pool: PgPool) {
     let said = refused["Message"].as_str().unwrap();
     assert!(refused["Code"] == 601 && said.contains("no executor reaches it; nothing was changed"), "{said}");
     // One that is alive, and takes nothing up: it is taken back.
-    Store::on(server.pool.clone()).heartbeat("somebody", true).await.unwrap();
+    Store::on(server.pool.clone()).heartbeat(&"default".into(), "somebody", Ok(())).await.unwrap();
     let refused = server.call("DELETE", SERVICE, &parameters).await;
     let said = refused["Message"].as_str().unwrap();
     assert!(refused["Code"] == 601 && said.contains("no executor took it up in time; nothing was changed"), "{said}");

@@ -184,7 +184,9 @@ async fn a_deleted_application_is_gone_for_every_client_and_its_name_is_free(poo
     let listed = server.call("POST", "/pop/v5/app/app_list", &[]).await;
     assert_eq!(listed["ApplicationList"]["Application"][0]["State"], "DELETING");
     let store = Store::on(server.pool.clone());
-    let lease = store.acquire("one", Duration::from_secs(60), server.clock.now(), 1).await.unwrap()[0];
+    let recorded = store.record_identity(&"default".into(), &"the-test".parse().unwrap()).await.unwrap();
+    let crate::store::Recorded::Known(cluster) = recorded else { panic!("{recorded:?}") };
+    let lease = store.acquire(&cluster, "one", Duration::from_secs(60), server.clock.now(), 1).await.unwrap()[0];
     execute(&store, lease, server.clock.now()).await;
     let refused = server.call("PUT", ABORT, &[("ChangeOrderId", &order)]).await;
     assert!(refused["Message"].as_str().unwrap().contains("has deleted the Deployment already"), "{refused:?}");

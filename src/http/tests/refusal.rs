@@ -77,7 +77,7 @@ async fn a_query_that_cannot_be_read_is_refused() {
 }
 
 fn edge_with(time_limit: Duration) -> Edge {
-    Edge { service: service_without_database(), settings: Settings { time_limit, ..Settings::default() } }
+    Edge::new(service_without_database(), Settings { time_limit, ..Settings::default() })
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ impl Server {
         let clock = service.clock().clone();
         let store = Store::on(pool.clone());
         assert!(store.insert_key(KEY.id, &KEY.secret.into(), "tests", clock.now()).await.unwrap());
-        store.register_cluster("default").await.unwrap();
+        store.register_cluster(&"default".into()).await.unwrap();
         Self { router: router(service, Settings::default()), pool, clock }
     }
 

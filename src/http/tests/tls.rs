@@ -44,7 +44,7 @@ impl Running {
         let address = listener.local_addr().unwrap();
         let certificate = Certificate::load(pair.certificate(), pair.key()).await.unwrap().looking_every(Duration::from_millis(10));
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(serve_tls(listener, certificate, router, async {
+        let task = tokio::spawn(connections().serve_tls(listener, certificate, router, async {
             let _ = stopped.await;
         }));
         Self { address, stop, task }
@@ -118,7 +118,7 @@ async fn both_signatures_are_good_on_either_listener_and_by_either_http(pool: Pg
     let tls = Running::start(server.router.clone(), &Pair::new(&authority.issue())).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let plain_url = format!("http://{}", listener.local_addr().unwrap());
-    let plain = tokio::spawn(serve(listener, server.router.clone(), std::future::pending()));
+    let plain = tokio::spawn(connections().serve(listener, server.router.clone(), std::future::pending()));
     let client = authority.client();
 
     let list = Unsigned {

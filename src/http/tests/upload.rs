@@ -16,38 +16,43 @@ use super::{
 };
 use crate::{
     package::Objects,
-    service::{PackageStore, Packages},
+    service::{PackageStore, Packages, UploadLimits},
 };
 
-const LIMIT: u64 = 1000;
-const HOST: &str = "sluice.example:8080";
-const PACKAGE: &[u8] = b"PK\x03\x04 a package";
+pub(super) const LIMIT: u64 = 1000;
+pub(super) const HOST: &str = "sluice.example:8080";
+pub(super) const PACKAGE: &[u8] = b"PK\x03\x04 a package";
 
 /// A server that keeps packages in a folder.
-struct Keeper {
-    server: Server,
-    folder: TempDir,
+pub(super) struct Keeper {
+    pub(super) server: Server,
+    pub(super) service: Service,
+    pub(super) folder: TempDir,
 }
 
 /// What a client was given.
-struct Given {
+pub(super) struct Given {
     id: String,
     secret: String,
     token: String,
-    prefix: String,
+    pub(super) prefix: String,
 }
 
 impl Keeper {
     async fn start(pool: PgPool) -> Self {
-        let folder = TempDir::new().unwrap();
-        let objects = Objects::open(folder.path().to_str().unwrap(), []).unwrap();
-        let store = PackageStore { objects, url: "http://sluice.tools:8080".parse().unwrap(), most_bytes: LIMIT };
-        let packages = Packages { image: Some("sluice:1".into()), ..packages() };
-        let service = service_on(pool.clone()).with_packages(packages).with_package_store(store);
-        Self { server: Server::start_with(service, pool).await, folder }
+        Self::start_with(UploadLimits::default(), pool).await
     }
 
-    async fn credential(&self) -> Given {
+    pub(super) async fn start_with(limits: UploadLimits, pool: PgPool) -> Self {
+        let folder = TempDir::new().unwrap();
+        let objects = Objects::open(folder.path().to_str().unwrap(), []).unwrap();
+        let store = PackageStore { objects, url: "http://sluice.tools:8080".parse().unwrap(), most_bytes: LIMIT, limits };
+        let packages = Packages { image: Some("sluice:1".into()), ..packages() };
+        let service = service_on(pool.clone()).with_packages(packages).with_package_store(store);
+        Self { server: Server::start_with(service.clone(), pool).await, service, folder }
+    }
+
+    pub(super) async fn credential(&self) -> Given {
         let reply = self.server.call("GET", "/pop/v5/package_storage_credential", &[("ServiceCode", "edas")]).await;
         assert_eq!(reply["Code"], 200, "{reply:?}");
         shape::check("GetPackageStorageCredential", &reply.clone().into());
@@ -57,7 +62,7 @@ impl Keeper {
     }
 
     /// Sends an upload and reads its answer: status, ETag and body.
-    async fn send(&self, target: &str, headers: &[(&'static str, String)], body: impl Into<Body>) -> (u16, String, String) {
+    pub(super) async fn send(&self, target: &str, headers: &[(&'static str, String)], body: impl Into<Body>) -> (u16, String, String) {
         let mut request = Request::builder().method("PUT").uri(target).header("host", HOST);
         for (name, value) in headers {
             request = request.header(*name, value);
@@ -72,24 +77,24 @@ impl Keeper {
         (status, etag, body)
     }
 
-    async fn put(&self, upload: Upload<'_>, body: impl Into<Body>) -> (u16, String, String) {
+    pub(super) async fn put(&self, upload: Upload<'_>, body: impl Into<Body>) -> (u16, String, String) {
         self.send(&upload.path(), &upload.headers(), body).await
     }
 
-    async fn get(&self, method: &str, target: &str) -> (u16, Bytes, String) {
+    pub(super) async fn get(&self, method: &str, target: &str) -> (u16, Bytes, String) {
         let request = Request::builder().method(method).uri(target).body(Body::empty()).unwrap();
         let response = self.server.router.clone().oneshot(request).await.unwrap();
         let length = response.headers().get("content-length").map(|it| it.to_str().unwrap().to_owned()).unwrap_or_default();
         (response.status().as_u16(), to_bytes(response.into_body(), usize::MAX).await.unwrap(), length)
     }
 
-    fn kept(&self) -> usize {
+    pub(super) fn kept(&self) -> usize {
         std::fs::read_dir(self.folder.path()).unwrap().count()
     }
 }
 
 impl Given {
-    fn upload<'a>(&'a self, object: &'a str, keeper: &Keeper) -> Upload<'a> {
+    pub(super) fn upload<'a>(&'a self, object: &'a str, keeper: &Keeper) -> Upload<'a> {
         let key = Key { id: &self.id, secret: &self.secret };
         Upload { key, token: &self.token, bucket: "sluice", object, date: keeper.server.clock.now(), md5: "" }
     }
@@ -99,7 +104,7 @@ impl Given {
     }
 }
 
-fn code(answer: &(u16, String, String)) -> (u16, &str) {
+pub(super) fn code(answer: &(u16, String, String)) -> (u16, &str) {
     let inner = answer.2.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
     (answer.0, inner.map_or("", |(code, _)| code))
 }

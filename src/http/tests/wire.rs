@@ -37,7 +37,7 @@ pub(super) async fn read_reply(stream: &mut (impl AsyncRead + Unpin)) -> (String
 async fn a_request_line_of_64_kib_is_served_and_one_byte_more_is_refused() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    let server = tokio::spawn(serve(listener, router_without_database(), std::future::pending()));
+    let server = tokio::spawn(connections().serve(listener, router_without_database(), std::future::pending()));
     for (length, code) in [(edge::LINE_LIMIT, "IncompleteSignature"), (edge::LINE_LIMIT + 1, "RequestLineTooLong")] {
         let (start, end) = ("POST /pop/v5/k8s/acs/k8s_apps?Envs=", " HTTP/1.1\r\n");
         let request = format!("{start}{}{end}Host: h\r\n\r\n", "x".repeat(length - start.len() - end.len()));
@@ -52,7 +52,7 @@ async fn two_megabytes_of_envs_get_a_clear_answer_and_the_connection_goes_on() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = tokio::spawn(serve(listener, router_without_database(), async {
+    let server = tokio::spawn(connections().serve(listener, router_without_database(), async {
         let _ = stopped.await;
     }));
     let mut stream = TcpStream::connect(address).await.unwrap();

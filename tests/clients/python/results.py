@@ -3,7 +3,7 @@
 A test says with the marks `client(name)` and `flow(name, ...)` what it is evidence of.
 When the run ends, each client gets a file target/clients/results/<name>.json, a
 list of {client, version, flow, passed}, where the client is called as its
-registry calls it. `make client-table` makes the README's table of them.
+registry calls it. `make client-table` makes the table in docs/clients.md of them.
 """
 
 import json

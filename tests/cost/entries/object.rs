@@ -1,7 +1,6 @@
 //! Uploads as OSS does them, request lines, and addresses of packages.
 
 use axum::http::{Method, Request};
-use axum_server::accept::{Accept, DefaultAcceptor};
 use sluice::{
     domain::{
         limits::{OBJECT_KEY, PACKAGE_URL},
@@ -9,7 +8,7 @@ use sluice::{
         upload::{self, ObjectKey},
     },
     http::{
-        line::CuttingAcceptor,
+        line::Cutting,
         oss::{Claim, Object},
     },
 };
@@ -73,8 +72,7 @@ pub fn entries() -> Vec<Entry> {
         accepted("a request line of which most is dropped", &["http::line::Line::cut"], 4 << 20, |n| {
             let sent = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(n));
             text_job(sent, |sent| {
-                let (mut stream, ()) = futures::executor::block_on(CuttingAcceptor(DefaultAcceptor::new()).accept(sent.as_bytes(), ()))
-                    .expect("nothing is asked of a stream before it is read");
+                let mut stream = Cutting::new(sent.as_bytes());
                 let (mut part, mut kept) = (vec![0; 8192], 0);
                 loop {
                     match futures::executor::block_on(tokio::io::AsyncReadExt::read(&mut stream, &mut part)) {

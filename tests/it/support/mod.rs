@@ -14,7 +14,7 @@ use sluice::{
     clock::Clock,
     cluster::Cluster,
     domain::{
-        ApplicationId, OrderId,
+        ApplicationId, KnownCluster, OrderId,
         order::{State, Tolerance},
         plan::{Pace, Strategy},
         spec::SpecChange,
@@ -22,7 +22,7 @@ use sluice::{
     executor::{self, Executor},
     service::{self, Caller, CreateApplication, Deploy, OrderView, PackageWish, Service},
     simulated::{Config, SimulatedCluster},
-    store::Store,
+    store::{Recorded, Store},
 };
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use tokio::task::JoinHandle;
@@ -88,9 +88,16 @@ impl Drop for Connections {
 
 /// Connections to the test's database that it need not share with other tests: all
 /// pools that sqlx gives to tests have 20 together, and wait for each other.
-async fn own_pool(pool: &PgPool) -> PgPool {
+pub async fn own_pool(pool: &PgPool) -> PgPool {
     let options = (*pool.connect_options()).clone();
     PgPoolOptions::new().max_connections(8).connect_with(options).await.expect("the test's database must answer")
+}
+
+/// The cluster, seen as the one on record: as an executor that asks for work.
+pub async fn known_cluster(store: &Store) -> KnownCluster {
+    let recorded = store.record_identity(&CLUSTER.into(), &"the-test".parse().unwrap()).await.unwrap();
+    let Recorded::Known(known) = recorded else { panic!("{recorded:?}") };
+    known
 }
 
 /// An executor at work. Dropping it kills it as a crash would.
@@ -101,8 +108,13 @@ pub struct Running {
 
 impl Running {
     pub fn start(store: &Store, client: kube::Client, clock: &Clock, lease: Duration) -> Self {
+        Self::start_on(CLUSTER, store, client, clock, lease)
+    }
+
+    /// One for the cluster of this id.
+    pub fn start_on(cluster: &str, store: &Store, client: kube::Client, clock: &Clock, lease: Duration) -> Self {
         let stop = CancellationToken::new();
-        let settings = executor::Settings { cluster: CLUSTER.into(), lease, concurrency: 100 };
+        let settings = executor::Settings { cluster: cluster.into(), lease, concurrency: 100 };
         let executor = Executor::new(store.clone(), Cluster::watch(client), clock.clone(), settings);
         Self { task: tokio::spawn(executor.run(stop.clone())), stop }
     }
@@ -156,7 +168,7 @@ impl App {
     async fn on(pool: PgPool, client: kube::Client, namespace: &str, lease: Duration) -> Self {
         let (pool, clock) = (own_pool(&pool).await, Clock::default());
         let store = Store::on(pool.clone());
-        store.register_cluster(CLUSTER).await.unwrap();
+        store.register_cluster(&CLUSTER.into()).await.unwrap();
         let service = Service::new(store.clone(), clock.clone(), settings(Tolerance::default()));
         let executor = Running::start(&store, client.clone(), &clock, lease);
         let app = Self {

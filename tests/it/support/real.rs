@@ -21,6 +21,17 @@ pub async fn client() -> Client {
     Client::try_from(config).unwrap()
 }
 
+/// A client of the test cluster in the name of another user.
+pub async fn as_user(user: &str) -> Client {
+    let path = std::env::var("SLUICE_TEST_KUBECONFIG").unwrap();
+    let mut kubeconfig = Kubeconfig::read_from(path).unwrap();
+    for named in &mut kubeconfig.auth_infos {
+        named.auth_info.as_mut().unwrap().impersonate = Some(user.into());
+    }
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+    Client::try_from(config).unwrap()
+}
+
 /// A new namespace in which pods can be created.
 pub async fn namespace(client: &Client) -> String {
     let name = format!("it-{}", ApplicationId::new());

@@ -1,0 +1,102 @@
+//! Which cluster: the id that people gave it, and the identity by which it is known
+//! again, whatever its id and address.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// The EDAS id of a cluster, as its operator chose it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClusterId(String);
+
+impl ClusterId {
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ClusterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<&str> for ClusterId {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl From<String> for ClusterId {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+/// What a cluster is known by: the UID of its namespace `kube-system`, which lives as
+/// long as the cluster does.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ClusterIdentity(String);
+
+/// Most characters of an identity. Kubernetes' UIDs have 36.
+const LONGEST: usize = 128;
+
+impl ClusterIdentity {
+    /// The identity as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ClusterIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for ClusterIdentity {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if (1..=LONGEST).contains(&text.len()) && text.chars().all(fits) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("must be the UID of the cluster's namespace kube-system: at most 128 letters, digits, '-', '_' and '.'")
+        }
+    }
+}
+
+/// A cluster whose identity was seen, and is the one on record: only for such a one is
+/// work handed out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownCluster {
+    /// Its id.
+    pub id: ClusterId,
+    /// Its identity.
+    pub identity: ClusterIdentity,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_is_short_and_plain() {
+        for (text, fits) in [
+            ("0b9ee1f5-b7ba-4f4c-8d0f-6f4a0f7a2c11", true),
+            (&"a".repeat(128), true),
+            (&"a".repeat(129), false),
+            ("", false),
+            ("a b", false),
+            ("a\nb", false),
+            ("é", false),
+        ] {
+            assert_eq!(text.parse::<ClusterIdentity>().is_ok(), fits, "{text:?}");
+        }
+    }
+}

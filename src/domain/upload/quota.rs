@@ -1,0 +1,130 @@
+//! How much may be uploaded: by one access key, and in all. Pure.
+
+use thiserror::Error;
+
+/// How much may be kept, and be under way at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// Bytes of all packages together.
+    pub bytes: u64,
+    /// Packages in all.
+    pub packages: u64,
+    /// Bytes of one access key's packages together.
+    pub key_bytes: u64,
+    /// Packages of one access key.
+    pub key_packages: u64,
+    /// Uploads of one access key at once, over all servers.
+    pub key_uploads: u64,
+    /// Credentials of one access key that are good at once.
+    pub key_credentials: u64,
+}
+
+impl Default for Quota {
+    /// As the settings are where nobody makes them.
+    fn default() -> Self {
+        Self { bytes: 200 << 30, packages: 10_000, key_bytes: 50 << 30, key_packages: 2_000, key_uploads: 8, key_credentials: 200 }
+    }
+}
+
+/// What there is: packages that are kept, and what is set aside for uploads under way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes in all.
+    pub bytes: u64,
+    /// Packages in all.
+    pub packages: u64,
+    /// Bytes of the access key.
+    pub key_bytes: u64,
+    /// Packages of the access key.
+    pub key_packages: u64,
+    /// Uploads of the access key that are under way.
+    pub key_uploads: u64,
+}
+
+/// Which limit an upload would go beyond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Full {
+    /// All packages together.
+    #[error("all packages together may have at most {limit} bytes, and {free} are free (--package-store-limit)")]
+    Bytes {
+        /// Bytes that are allowed.
+        limit: u64,
+        /// Bytes that are free.
+        free: u64,
+    },
+    /// The number of packages.
+    #[error("at most {0} packages are kept (--package-store-count)")]
+    Packages(u64),
+    /// The access key's packages together.
+    #[error("the packages of one access key may have at most {limit} bytes, and {free} are free (--package-key-limit)")]
+    KeyBytes {
+        /// Bytes that are allowed.
+        limit: u64,
+        /// Bytes that are free.
+        free: u64,
+    },
+    /// The number of the access key's packages.
+    #[error("at most {0} packages of one access key are kept (--package-key-count)")]
+    KeyPackages(u64),
+    /// The access key's uploads at once.
+    #[error("at most {0} uploads of one access key may be under way at once (--package-key-uploads)")]
+    KeyUploads(u64),
+}
+
+impl Full {
+    /// Whether it passes by itself as soon as another upload ends.
+    #[must_use]
+    pub fn is_passing(self) -> bool {
+        match self {
+            Self::KeyUploads(_) => true,
+            Self::Bytes { .. } | Self::Packages(_) | Self::KeyBytes { .. } | Self::KeyPackages(_) => false,
+        }
+    }
+}
+
+impl Quota {
+    /// Whether one more package of up to `bytes` has room beside `usage`.
+    ///
+    /// # Errors
+    /// The first limit that it would go beyond.
+    pub fn admit(&self, usage: &Usage, bytes: u64) -> Result<(), Full> {
+        let lacks = |limit: u64, used: u64| Some(limit.saturating_sub(used)).filter(|free| *free < bytes);
+        if usage.key_uploads >= self.key_uploads {
+            Err(Full::KeyUploads(self.key_uploads))
+        } else if usage.key_packages >= self.key_packages {
+            Err(Full::KeyPackages(self.key_packages))
+        } else if let Some(free) = lacks(self.key_bytes, usage.key_bytes) {
+            Err(Full::KeyBytes { limit: self.key_bytes, free })
+        } else if usage.packages >= self.packages {
+            Err(Full::Packages(self.packages))
+        } else if let Some(free) = lacks(self.bytes, usage.bytes) {
+            Err(Full::Bytes { limit: self.bytes, free })
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upload_that_goes_beyond_a_limit_is_refused_with_its_setting() {
+        let quota = Quota { bytes: 100, packages: 4, key_bytes: 50, key_packages: 3, key_uploads: 2, key_credentials: 1 };
+        let usage = Usage { bytes: 60, packages: 3, key_bytes: 20, key_packages: 2, key_uploads: 1 };
+        assert_eq!(quota.admit(&usage, 30), Ok(()));
+        for (usage, bytes, names) in [
+            (usage, 31, "--package-key-limit"),
+            (Usage { key_bytes: 0, ..usage }, 41, "--package-store-limit"),
+            (Usage { bytes: 200, ..usage }, 1, "--package-store-limit"),
+            (Usage { packages: 4, ..usage }, 1, "--package-store-count"),
+            (Usage { key_packages: 3, ..usage }, 0, "--package-key-count"),
+            (Usage { key_uploads: 2, ..usage }, 0, "--package-key-uploads"),
+            (usage, u64::MAX, "--package-key-limit"),
+        ] {
+            let said = quota.admit(&usage, bytes).unwrap_err().to_string();
+            assert!(said.contains(names), "{said}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Thousands of connections that never finish a request, beside one that does.
+
+use std::{net::SocketAddr, time::Duration};
+
+use sluice::{
+    domain::OrderId,
+    http::{self, ConnectionSettings, Connections, Times},
+};
+use sqlx::PgPool;
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpSocket, TcpStream},
+    time::Instant,
+};
+
+use crate::{
+    sign::{Key, Unsigned},
+    support::App,
+};
+
+const KEY: Key<'static> = Key { id: "test-key", secret: "test-secret" };
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// How many there are to be, if the system lets the test have two ends of each.
+const WANTED: u64 = 4096;
+
+/// Peers that they come from.
+const PEERS: u64 = 8;
+
+struct Server {
+    address: SocketAddr,
+    connections: Connections,
+    app: App,
+}
+
+impl Server {
+    async fn start(pool: PgPool) -> Self {
+        let app = App::start(pool).await;
+        assert!(app.store.insert_key(KEY.id, &KEY.secret.into(), "ci", app.clock.now()).await.unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        // They are to stay for as long as the test looks at them.
+        let standard = ConnectionSettings::default();
+        let times = Times { head: Duration::from_secs(600), ..standard.times };
+        let connections = Connections::new(ConnectionSettings { times, ..standard });
+        let router = http::router(app.service.clone(), http::Settings::default());
+        tokio::spawn(connections.clone().serve(listener, router, std::future::pending()));
+        Self { address, connections, app }
+    }
+
+    /// The slowest of some signed requests, each on a connection of its own.
+    async fn slowest(&self) -> Duration {
+        let mut slowest = Duration::ZERO;
+        for _ in 0..20 {
+            let nonce = OrderId::new().to_string();
+            let unsigned =
+                Unsigned { method: "POST", path: "/pop/v5/app/app_list", parameters: &[], date: self.app.clock.now(), nonce: Some(&nonce) };
+            let signed = unsigned.acs3(KEY);
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let mut request = client.post(format!("http://{}{}", self.address, signed.target)).timeout(DEADLINE);
+            for (name, value) in signed.headers {
+                request = request.header(name, value);
+            }
+            let started = Instant::now();
+            let reply: serde_json::Value = serde_json::from_slice(&request.send().await.unwrap().bytes().await.unwrap()).unwrap();
+            slowest = slowest.max(started.elapsed());
+            assert_eq!(reply["Code"], 200, "{reply}");
+        }
+        slowest
+    }
+
+    async fn half_open(&self, peer: u64) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(format!("127.0.1.{}:0", peer + 1).parse().unwrap()).unwrap();
+        let mut stream = socket.connect(self.address).await.unwrap();
+        stream.write_all(b"POST /pop/v5/app/app_list HTTP/1.1\r\nHost: h\r\nX-Never: end").await.unwrap();
+        stream
+    }
+}
+
+/// The server's processes in Postgres.
+async fn postgres(pool: &PgPool) -> Vec<i32> {
+    let query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() ORDER BY pid";
+    sqlx::query_scalar(query).fetch_all(pool).await.unwrap()
+}
+
+#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+async fn thousands_that_never_finish_a_head_keep_nobody_else_out(pool: PgPool) {
+    let files = rlimit::increase_nofile_limit(3 * WANTED).unwrap();
+    let count = WANTED.min(files.saturating_sub(1024) / 2) / PEERS * PEERS;
+    if count < WANTED {
+        println!("the system allows {files} open files: {count} connections instead of {WANTED}");
+    }
+    let server = Server::start(pool.clone()).await;
+    let before = server.slowest().await;
+    let processes = postgres(&pool).await;
+
+    let mut held = Vec::new();
+    for number in 0..count {
+        held.push(server.half_open(number % PEERS).await);
+    }
+    let deadline = Instant::now() + DEADLINE;
+    let wanted = usize::try_from(count).unwrap();
+    while server.connections.count() < wanted {
+        assert!(Instant::now() < deadline, "{} of {wanted} connections", server.connections.count());
+        tokio::task::yield_now().await;
+    }
+    let after = server.slowest().await;
+    println!("{count} half-open connections: the slowest of 20 requests took {after:?}, {before:?} without them");
+    assert!(server.connections.count() <= 4096);
+    let kept = postgres(&pool).await;
+    assert!(processes.iter().all(|process| kept.contains(process)), "{processes:?} became {kept:?}");
+}

@@ -1,0 +1,117 @@
+//! Every statement of the store that works on what is to be done names the cluster, so
+//! that the next one cannot forget it. The source is read: SQL has no types for this.
+
+use std::path::Path;
+
+use syn::{Expr, Token, punctuated::Punctuated, visit::Visit};
+
+/// Tables whose rows are work on a cluster.
+const WORK: [&str; 4] = ["change_order", "inquiry", "sighting", "errand"];
+
+/// Statements that need not name the cluster, and why.
+const EXEMPT: &[(&str, &str)] = &[
+    ("abort_order", BY_ID),
+    ("advance", FENCED),
+    ("answer_errand", FENCED),
+    ("answer_inquiry", BY_ID),
+    ("answer_sighting", BY_ID),
+    ("confirm_batches", BY_ID),
+    ("extend", FENCED),
+    ("finish_at_once", BY_ID),
+    ("lock_order", BY_ID),
+    ("prune_errands", "what nobody waits for is forgotten by its age, wherever it was"),
+    ("prune_inquiries", "what nobody waits for is forgotten by its age, wherever it was"),
+    ("prune_sightings", "what nobody waits for is forgotten by its age, wherever it was"),
+    ("record_applied", FENCED),
+    ("release", FENCED),
+    ("step_back", BY_ID),
+    ("take_seen", BY_ID),
+    ("withdraw_errand", BY_ID),
+];
+const BY_ID: &str = "one row by its id, for whoever asked or was handed it";
+const FENCED: &str = "one row by its id, under the fence of a lease that named the cluster";
+
+#[derive(Default)]
+struct Statements(Vec<String>);
+
+impl<'ast> Visit<'ast> for Statements {
+    fn visit_macro(&mut self, found: &'ast syn::Macro) {
+        let arguments = found.parse_body_with(Punctuated::<Expr, Token![,]>::parse_terminated);
+        // Macros that define something hold no statement.
+        for argument in arguments.into_iter().flatten() {
+            Statements::visit_expr(self, &argument);
+        }
+    }
+
+    fn visit_lit_str(&mut self, text: &'ast syn::LitStr) {
+        self.0.push(text.value());
+    }
+}
+
+/// Name and text of each statement of a file: those that begin with a comment.
+fn statements(source: &str) -> Vec<(String, String)> {
+    let mut found = Statements::default();
+    found.visit_file(&syn::parse_file(source).unwrap());
+    let named = found.0.into_iter().filter_map(|text| {
+        let (name, _) = text.trim_start().strip_prefix("/* ")?.split_once(" */")?;
+        Some((name.to_owned(), text.split_whitespace().collect::<Vec<_>>().join(" ")))
+    });
+    named.collect()
+}
+
+/// Whether a statement takes, changes or looks for rows of work.
+fn works(text: &str) -> bool {
+    WORK.iter().any(|table| {
+        let changes = [format!("UPDATE {table} "), format!("DELETE FROM {table} ")].iter().any(|part| text.contains(part));
+        changes || (text.contains(&format!("FROM {table} ")) && (text.contains("FOR UPDATE") || text.contains("run_after")))
+    })
+}
+
+fn names_cluster(text: &str) -> bool {
+    text.contains("cluster_id = $")
+}
+
+fn hands_out(text: &str) -> bool {
+    text.contains("lease_holder = $") || text.contains("claimed_at = now()")
+}
+
+#[test]
+fn no_statement_on_work_forgets_the_cluster() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
+    let (mut wrong, mut exempt, mut handing) = (Vec::new(), Vec::new(), Vec::new());
+    for entry in std::fs::read_dir(folder).unwrap() {
+        for (name, text) in statements(&std::fs::read_to_string(entry.unwrap().path()).unwrap()) {
+            if !works(&text) {
+                continue;
+            }
+            let is_exempt = EXEMPT.iter().any(|(exempt, _)| *exempt == name);
+            if hands_out(&text) {
+                handing.push(name.clone());
+                if !names_cluster(&text) || !text.contains("identity = $") {
+                    wrong.push(format!("{name} hands out work, and must name the cluster's id and identity: {text}"));
+                }
+            } else if !names_cluster(&text) && !is_exempt {
+                wrong.push(format!("{name} must say cluster_id = $…, or stand in the list with a reason: {text}"));
+            }
+            if is_exempt && !names_cluster(&text) {
+                exempt.push(name);
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    handing.sort();
+    assert_eq!(handing, ["acquire", "claim_errand", "claim_inquiry", "claim_sighting"], "all that hands out work was looked at");
+    exempt.sort();
+    let listed: Vec<&str> = EXEMPT.iter().map(|(name, _)| *name).collect();
+    assert_eq!(exempt, listed, "nothing stands in the list that need not");
+}
+
+#[test]
+fn a_statement_that_forgets_the_cluster_is_found() {
+    let source = r##"fn f() { sqlx::query!(r#"/* grab */ UPDATE change_order
+        SET lease_holder = $1"#, a); let text = "/* look */ SELECT min(run_after) FROM change_order WHERE settling"; }"##;
+    let found = statements(source);
+    assert_eq!(found.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["grab", "look"]);
+    assert!(found.iter().all(|(_, text)| works(text) && !names_cluster(text)));
+    assert!(hands_out(&found[0].1) && !hands_out(&found[1].1));
+}
