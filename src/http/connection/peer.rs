@@ -30,7 +30,8 @@ pub enum Way {
 
 impl Peer {
     /// The peer that a connection has at its other end.
-    pub(super) fn at(address: IpAddr, is_tls: bool) -> Self {
+    #[must_use]
+    pub fn at(address: IpAddr, is_tls: bool) -> Self {
         let way = match address {
             _ if is_tls => Way::Tls,
             address if address.is_loopback() => Way::Loopback,
@@ -57,7 +58,8 @@ impl Peer {
     /// The peer of a request that came on this connection with `headers`. Only
     /// the `proxies` are believed: the peer is the last address in
     /// `X-Forwarded-For` that is none of theirs.
-    pub(super) fn behind(self, headers: &HeaderMap, proxies: &[IpNet]) -> Self {
+    #[must_use]
+    pub fn behind(self, headers: &HeaderMap, proxies: &[IpNet]) -> Self {
         let is_proxy = |address: IpAddr| proxies.iter().any(|network| network.contains(&address));
         if !is_proxy(self.address) {
             return self;

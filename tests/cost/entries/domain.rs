@@ -18,6 +18,7 @@ use sluice::{
         selector,
         share::{self, Rounding},
         spec::{self, EnvVar, Field, SpecChange},
+        upload,
     },
     http::{pipeline::pipelines, value::pods},
     service::{BatchView, PodState},
@@ -119,6 +120,10 @@ pub fn entries() -> Vec<Entry> {
         accepted("an annotation with as many fields as may be that are not known", ANNOTATIONS, ITEMS, |n| {
             let live = json!({ "metadata": { "annotations": { GRACEFUL_START_ANNOTATION: object(n, "1") } } });
             Box::new(move || GracefulStart::of(&live).is_some())
+        }),
+        accepted("a release's text of as many addresses of uploaded packages as fit", &["domain::upload::stored_in"], BODY / 80, |n| {
+            let at = |at| format!("http://sluice{}01935a2c-52b0-7c41-8d6e-{at:012}/app.jar ", upload::PATH);
+            text_job((0..n).map(at).collect(), |text| !upload::stored_in(text).is_empty())
         }),
         accepted("a table of the operator's runtimes", &["domain::runtime::Runtimes::read"], 100, |n| {
             text_job(list(n, |at| format!(r#"{{"jdk":"Open JDK {at}","image":"jdk:{at}"}}"#)), |text| Runtimes::read(text).is_ok())

@@ -1,5 +1,7 @@
 //! Uploads as OSS does them, request lines, and addresses of packages.
 
+use std::net::IpAddr;
+
 use axum::http::{Method, Request};
 use sluice::{
     domain::{
@@ -8,6 +10,7 @@ use sluice::{
         upload::{self, ObjectKey},
     },
     http::{
+        connection::{Peer, Way},
         line::Cutting,
         oss::{Claim, Object},
     },
@@ -68,6 +71,11 @@ pub fn entries() -> Vec<Entry> {
         }),
         accepted("a pattern of hosts as long as an address", &["domain::package::HostPattern::from_str"], PACKAGE_URL, |n| {
             text_job("a.".repeat(n / 2), |text| text.parse::<HostPattern>().is_ok())
+        }),
+        accepted("a head of addresses that proxies are to have forwarded", &["http::connection::peer::address_in"], HEAD / 20, |n| {
+            let said = [("x-forwarded-for", "10.0.0.1,".repeat(n)), ("x-forwarded-proto", "https,".repeat(n) + "https")];
+            let (headers, proxies) = (headers(said), ["10.0.0.0/8".parse().expect("a network")]);
+            Box::new(move || Peer::at(IpAddr::from([10, 0, 0, 2]), false).behind(&headers, &proxies).way != Way::Loopback)
         }),
         accepted("a request line of which most is dropped", &["http::line::Line::cut"], 4 << 20, |n| {
             let sent = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(n));
