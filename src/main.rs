@@ -11,7 +11,8 @@ use sluice::{
     clock::Clock,
     cluster::Cluster,
     config::{
-        AdoptDeployment, Cli, ClusterCommand, ClusterKind, Command, Database, EdgeServing, KeyCommand, LogFormat, Output, PackageServing, Serve,
+        AdoptDeployment, Cli, ClusterCommand, ClusterKind, Command, Database, EdgeServing, KeyCommand, LogFormat, Output, PackageServing,
+        Serve,
     },
     domain::{ClusterId, ClusterIdentity, order::Tolerance, runtime::Runtimes},
     executor::{self, Executor, Standing},

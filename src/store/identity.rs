@@ -66,7 +66,9 @@ impl Store {
             match written {
                 // Somebody was faster, with this id or another: looked at anew.
                 Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {}
-                other => drop(other?),
+                other => {
+                    other?;
+                }
             }
         }
     }

@@ -267,7 +267,8 @@ async fn swapped(pool: PgPool, breaks: bool) {
     says_both(&app, "original", "stranger").await;
     assert_eq!(held(&pool).await, 0);
     assert_eq!(writes(&cluster), before, "nothing was written on the stranger");
-    assert_eq!(app.service.order(created).await.unwrap().state, State::Ready);
+    // It may have been taken up before the stranger was noticed: its change was not made.
+    assert!(!app.service.order(created).await.unwrap().state.is_final());
     // The right one is back: all goes on.
     cluster.replace_identity("original");
     succeeded(&app.service, created).await;

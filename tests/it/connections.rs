@@ -35,6 +35,8 @@ struct Server {
 
 impl Server {
     async fn start(pool: PgPool) -> Self {
+        // An error says that there is a provider already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let app = App::start(pool).await;
         assert!(app.store.insert_key(KEY.id, &KEY.secret.into(), "ci", app.clock.now()).await.unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

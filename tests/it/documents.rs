@@ -32,7 +32,7 @@ fn text(name: &str) -> String {
 }
 
 /// Files beneath `folder` whose names end in one of `endings`, sorted.
-fn files(folder: &Path, endings: &[&str]) -> Vec<PathBuf> {
+pub fn files(folder: &Path, endings: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

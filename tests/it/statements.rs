@@ -79,8 +79,8 @@ fn hands_out(text: &str) -> bool {
 fn no_statement_on_work_forgets_the_cluster() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
     let (mut wrong, mut exempt, mut handing) = (Vec::new(), Vec::new(), Vec::new());
-    for entry in std::fs::read_dir(folder).unwrap() {
-        for (name, text) in statements(&std::fs::read_to_string(entry.unwrap().path()).unwrap()) {
+    for file in super::documents::files(&folder, &["rs"]) {
+        for (name, text) in statements(&std::fs::read_to_string(file).unwrap()) {
             if !works(&text) {
                 continue;
             }

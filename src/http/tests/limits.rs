@@ -103,10 +103,9 @@ async fn a_key_that_sends_too_much_is_refused_from_everywhere_and_others_are_not
 #[sqlx::test(migrator = "crate::store::MIGRATIONS")]
 async fn guessing_keys_does_not_cost_unlimited_look_ups(pool: PgPool) {
     let server = Server::start(pool).await;
-    for (key, code) in [
-        (Key { id: "nobody", secret: "x" }, "InvalidAccessKeyId.NotFound"),
-        (Key { secret: "wrong", ..KEY }, "SignatureDoesNotMatch"),
-    ] {
+    for (key, code) in
+        [(Key { id: "nobody", secret: "x" }, "InvalidAccessKeyId.NotFound"), (Key { secret: "wrong", ..KEY }, "SignatureDoesNotMatch")]
+    {
         let router = with(&server, Rates { of_peer: 0, of_key: 0, failures: 1 });
         let (guess, guesser) = (list(&server).acs3(key), peer("192.0.2.1", Way::Plain));
         let mut refused = None;
