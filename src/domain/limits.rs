@@ -13,6 +13,9 @@ pub const TARGET: usize = LINE - 16;
 /// Bytes of a request's body.
 pub const BODY: usize = 1 << 20;
 
+/// Bytes of all bodies of EDAS calls that a server has in memory at once.
+pub const BODIES: usize = 128 << 20;
+
 /// Parameters of a request, those of the query and of the form together.
 pub const PARAMETERS: usize = 1000;
 

@@ -15,8 +15,6 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt;
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -38,10 +36,6 @@ use crate::{
 /// Largest body that is accepted, in bytes.
 pub const BODY_LIMIT: usize = limits::BODY;
 
-/// How much of a body that is too long is still read, so that the client gets
-/// to see the answer instead of a broken connection.
-const DISCARD_LIMIT: usize = 16 << 20;
-
 /// Lets authenticated calls of offered operations through to their handlers.
 ///
 /// # Errors
@@ -57,7 +51,8 @@ pub async fn admit(
     let (mut parts, body) = request.into_parts();
     let path = parts.uri.path();
     let operation = contract::find(&method, path).ok_or_else(ApiError::not_found)?;
-    let body = read_body(body).await?;
+    // Held until the request is answered: what is read from it counts as well.
+    let (body, _taken) = edge.bodies.read(body).await?;
     let encoded = parts.uri.query().unwrap_or_default();
     let mut params = Params::parse(encoded)?;
 
@@ -118,21 +113,6 @@ fn identity(claim: &Claim, method: &Method, path: &str, query: &str) -> RequestI
         None => digest(&[&claim.key_id, &signature, &claim.date, method.as_str(), path, query]),
     };
     RequestIdentity { nonce, digest: digest(&[&claim.key_id, &signature]) }
-}
-
-async fn read_body(mut body: Body) -> Result<Bytes, ApiError> {
-    let (mut kept, mut seen) = (BytesMut::new(), 0);
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| ApiError::body_cut_off())?;
-        let Some(data) = frame.data_ref() else { continue };
-        seen += data.len();
-        if seen <= BODY_LIMIT {
-            kept.extend_from_slice(data);
-        } else if seen > DISCARD_LIMIT {
-            break;
-        }
-    }
-    if seen > BODY_LIMIT { Err(ApiError::body_too_long(BODY_LIMIT)) } else { Ok(kept.freeze()) }
 }
 
 #[cfg(test)]

@@ -18,11 +18,13 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::service::Service;
+use crate::{domain::limits, service::Service};
+use body::Budget;
 use throttle::Throttle;
 
 pub mod application;
 pub mod auth;
+pub mod body;
 pub mod call;
 mod certificate;
 pub mod changeorder;
@@ -110,6 +112,8 @@ pub struct Edge {
     pub settings: Settings,
     /// What was sent lately.
     pub throttle: Arc<Throttle>,
+    /// Room for bodies that are read.
+    pub bodies: Budget,
 }
 
 impl Edge {
@@ -117,7 +121,7 @@ impl Edge {
     #[must_use]
     pub fn new(service: Service, settings: Settings) -> Self {
         let throttle = Arc::new(Throttle::new(settings.rates));
-        Self { service, settings, throttle }
+        Self { service, settings, throttle, bodies: Budget::new(limits::BODIES) }
     }
 }
 

@@ -6,7 +6,7 @@
 use axum::http::HeaderMap;
 
 use super::*;
-use crate::http::params::Params;
+use crate::http::{body::Budget, params::Params};
 
 /// The identity of an HMAC-SHA1 request; its signature is not checked here.
 fn identity_of(nonce: Option<&str>, date: &str, query: &str, signature: &str) -> RequestIdentity {
@@ -52,7 +52,7 @@ fn neither_signature_nor_secret_is_in_the_identity() {
 
 #[tokio::test]
 async fn a_body_within_the_limit_is_read_whole() {
-    let body = vec![b'x'; BODY_LIMIT];
-    assert_eq!(read_body(Body::from(body.clone())).await.unwrap(), body);
-    assert_eq!(read_body(Body::from([body, vec![b'x']].concat())).await.unwrap_err().label(), "RequestBodyTooLong");
+    let (bodies, body) = (Budget::new(2 * BODY_LIMIT), vec![b'x'; BODY_LIMIT]);
+    assert_eq!(bodies.read(Body::from(body.clone())).await.unwrap().0, body);
+    assert_eq!(bodies.read(Body::from([body, vec![b'x']].concat())).await.unwrap_err().label(), "RequestBodyTooLong");
 }
