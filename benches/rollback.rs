@@ -19,6 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use domain::order::State;
 use futures::StreamExt;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::{
@@ -27,8 +28,8 @@ use kube::{
     runtime::watcher::{self, Event},
 };
 use serde_json::json;
-use sluice::{domain::order::State, store::MIGRATIONS};
 use sqlx::{PgPool, postgres::PgPoolOptions};
+use store::MIGRATIONS;
 use support::{App, batches, caller, manual};
 use tokio::sync::watch;
 

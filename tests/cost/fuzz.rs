@@ -11,11 +11,10 @@ mod entry;
 mod measure;
 mod parameter;
 mod seed;
-#[path = "../clients/sign.rs"]
-mod sign;
 mod target;
 
 use libfuzzer_sys::{Corpus, fuzz_target};
+use test_support::sign;
 
 fuzz_target!(
     init: {

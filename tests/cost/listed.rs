@@ -36,20 +36,20 @@ const METHODS: &[&str] = &["parse", "json", "structured", "pairs", "decode", "de
 /// Functions that no entry names, by what their names begin with, and why.
 const LEFT_OUT: &[(&str, &str)] = &[
     ("cluster::", "Kubernetes' own objects, which the API server holds to its limits"),
-    ("config::", "the operator's settings, read once"),
+    ("sluice::config::", "the operator's settings, read once"),
     ("executor::", "notifications of the own database"),
-    ("fetch::", "the operator's file in a pod, which this program wrote"),
+    ("sluice::fetch::", "the operator's file in a pod, which this program wrote"),
     ("domain::errand::decide", "a number in an annotation that this program wrote"),
     ("domain::java::conceal", "an address in a Deployment, for which there is an entry"),
-    ("http::auth::admit", "hands on to readers that have entries"),
-    ("http::changeorder::retry", "an id, for which there is an entry"),
-    ("http::deploy::read_release", "an id, for which there is an entry"),
-    ("http::edge::too_long", "looks once through a line, which has been cut"),
-    ("http::oss::admit", "hands on to readers that have entries"),
-    ("http::oss::get_package", "hands on to readers that have entries"),
-    ("http::oss::with_slashes", "looks once through a path, whose line is within its limit"),
-    ("http::package_storage::", "an IP address in the header Host"),
-    ("main::", "the command line"),
+    ("edas::auth::admit", "hands on to readers that have entries"),
+    ("edas::changeorder::retry", "an id, for which there is an entry"),
+    ("edas::deploy::read_release", "an id, for which there is an entry"),
+    ("edas::edge::too_long", "looks once through a line, which has been cut"),
+    ("edas::oss::admit", "hands on to readers that have entries"),
+    ("edas::oss::get_package", "hands on to readers that have entries"),
+    ("edas::oss::with_slashes", "looks once through a path, whose line is within its limit"),
+    ("edas::package_storage::", "an IP address in the header Host"),
+    ("sluice::main::", "the command line"),
     ("package::", "headers of a package's server: numbers of a header's length"),
     ("service::", "what this program wrote into its database, and addresses that it makes itself"),
     ("simulated::", "stands in for Kubernetes"),
@@ -58,7 +58,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
 
 #[test]
 fn every_reader_has_an_entry() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let found: BTreeSet<String> =
         sources(&root).iter().flat_map(|file| readers(&std::fs::read_to_string(file).unwrap(), &module(&root, file))).collect();
     let listed: BTreeSet<String> = entries::all().iter().flat_map(|entry| entry.reads).map(|name| (*name).to_owned()).collect();
@@ -82,24 +82,24 @@ fn a_reader_is_found_in_each_way_of_writing_it() {
         fn two(text: &str) { text.split(',').map(str::parse::<i32>).count(); }
         impl FromStr for Three { fn from_str(text: &str) -> Result<Self, ()> { if true { loop { text.parse::<u8>(); } } } }
         mod inner { fn four(params: &Params) { let read = || params.json::<Value>("Tags", ""); } }
-        fn five(text: &str) { use crate::domain::notation; notation::yaml(text); }
+        fn five(text: &str) { use domain::notation; notation::yaml(text); }
         fn six(text: &str) { let mut reader = quick_xml::Reader::from_str(text); }
         fn seven(text: &str) -> String { text.trim().to_owned() }
         #[cfg(test)] mod tests { fn eight(text: &str) { text.parse::<u8>(); } }
         #[test] fn nine() { "1".parse::<u8>(); }
     "#;
     assert_eq!(
-        readers(source, "http::sample"),
+        readers(source, "edas::sample"),
         [
-            "http::sample::one",
-            "http::sample::two",
-            "http::sample::Three::from_str",
-            "http::sample::inner::four",
-            "http::sample::five",
-            "http::sample::six"
+            "edas::sample::one",
+            "edas::sample::two",
+            "edas::sample::Three::from_str",
+            "edas::sample::inner::four",
+            "edas::sample::five",
+            "edas::sample::six"
         ]
     );
-    assert_eq!(functions(source, "http::sample").len(), 7);
+    assert_eq!(functions(source, "edas::sample").len(), 7);
 }
 
 /// The functions of a file that have something parsed, in its order.
@@ -220,11 +220,13 @@ fn is_test(attributes: &[syn::Attribute]) -> bool {
     })
 }
 
-/// `http::value::ports` for `src/http/value/ports.rs`.
+/// `edas::value::ports` for `src/edas/src/value/ports.rs`.
 fn module(root: &Path, file: &Path) -> String {
     let inside = file.strip_prefix(root).unwrap().with_extension("");
     let mut names: Vec<&str> = inside.iter().map(|part| part.to_str().unwrap()).collect();
-    if names.last() == Some(&"mod") {
+    // A crate's folder is followed by its own `src`.
+    names.remove(1);
+    if names.last().is_some_and(|last| ["mod", "lib"].contains(last)) {
         names.pop();
     }
     names.join("::")

@@ -15,14 +15,13 @@ mod nested;
 mod parameter;
 #[allow(dead_code, reason = "the fuzzing uses all of it")]
 mod seed;
-#[path = "../clients/sign.rs"]
-mod sign;
 mod target;
 
 use std::{fmt::Write, time::Duration};
 
 use entry::{Entry, Outcome};
 use measure::{Cost, alone, measured};
+use test_support::sign;
 
 /// Most bytes that reading one input may hold at a time, besides the input.
 const MOST_BYTES: u64 = 16 << 20;

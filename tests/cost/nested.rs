@@ -2,16 +2,14 @@
 //! of the usual size.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use serde_json::Value;
-use sluice::{
-    domain::{
-        config_template::{ConfigTemplate, Format},
-        notation,
-        package::PackageUrl,
-        upload::ObjectKey,
-    },
-    http::params::Params,
+use domain::{
+    config_template::{ConfigTemplate, Format},
+    notation,
+    package::PackageUrl,
+    upload::ObjectKey,
 };
+use edas::params::Params;
+use serde_json::Value;
 
 use crate::{
     entry::{encoded, params},

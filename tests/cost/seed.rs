@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use edas::params::Params;
 use serde::Deserialize;
-use sluice::http::params::Params;
 
 use crate::target;
 
@@ -51,7 +51,7 @@ const OTHERS: &[&str] = &[
 
 /// All of them, each once.
 pub fn all() -> BTreeSet<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/captures");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients/captures");
     let mut seeds: BTreeSet<Vec<u8>> = OTHERS.iter().map(|text| text.as_bytes().to_vec()).collect();
     for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
         let path = entry.unwrap().path();

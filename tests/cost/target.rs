@@ -6,26 +6,24 @@
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use base64::{Engine, engine::general_purpose::STANDARD};
+use domain::{
+    limits::{DEPTH, NODES, PARAMETERS, REPEATED},
+    notation,
+    package::PackageUrl,
+    quantity,
+    upload::{self, ObjectKey},
+};
+use edas::{
+    contract,
+    error::ApiError,
+    offered,
+    oss::{Claim as OssClaim, Object},
+    params::Params,
+    signature::{Claim, Policy, Refusal, SignedRequest},
+};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use sluice::{
-    domain::{
-        limits::{DEPTH, NODES, PARAMETERS, REPEATED},
-        notation,
-        package::PackageUrl,
-        quantity,
-        upload::{self, ObjectKey},
-    },
-    http::{
-        contract,
-        error::ApiError,
-        offered,
-        oss::{Claim as OssClaim, Object},
-        params::Params,
-        signature::{Claim, Policy, Refusal, SignedRequest},
-    },
-    service::UploadCredential,
-};
+use service::UploadCredential;
 
 use crate::{
     entry::{encoded, params},

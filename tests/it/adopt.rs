@@ -1,13 +1,11 @@
 //! A Deployment that somebody else made becomes an application, and nothing of it
 //! changes before its first release.
 
+use domain::order::{Kind, State};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::PostParams;
 use serde_json::json;
-use sluice::{
-    domain::order::{Kind, State},
-    service::{Adopt, RollBackTo},
-};
+use service::{Adopt, RollBackTo};
 use sqlx::PgPool;
 
 use crate::support::{App, CLUSTER, batches, caller, creation, eventually, manual, on_both_clusters};

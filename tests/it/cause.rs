@@ -2,21 +2,19 @@
 //! batch's pods and in a Kubernetes Event, and the release goes back by itself.
 //! On the simulated cluster and on a real control plane, where both can play it.
 
+use ::simulated::Behaviour;
+use domain::{
+    OrderId,
+    order::{State, Tolerance},
+    plan::Strategy,
+};
 use k8s_openapi::api::core::v1::{Event, Namespace, ResourceQuota};
 use kube::{
     Api,
     api::{ListParams, ObjectMeta, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
-use sluice::{
-    domain::{
-        OrderId,
-        order::{State, Tolerance},
-        plan::Strategy,
-    },
-    service::OrderView,
-    simulated::Behaviour,
-};
+use service::OrderView;
 use sqlx::PgPool;
 
 use crate::support::{App, batches, caller, eventually, manual, on_both_clusters, release, watcher::Watch};
@@ -141,7 +139,7 @@ async fn without_automatic_rollback_a_failed_release_rests_where_it_is(app: App)
 }
 
 /// Only the simulated cluster can change its mind about an image.
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_failed_batch_is_tried_again_without_starting_over(pool: PgPool) {
     let app = App::start(pool).await;
     let simulation = app.simulation.clone().unwrap();
@@ -183,7 +181,7 @@ async fn a_failed_batch_is_tried_again_without_starting_over(pool: PgPool) {
 }
 
 /// Only a real scheduler counts processors.
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_pod_that_no_node_takes_is_told_in_the_schedulers_words(pool: PgPool) {
     let app = App::start_real(pool).await.tolerating(GRACE);
     let application = app.create("web", 4).await;
@@ -196,7 +194,7 @@ async fn a_pod_that_no_node_takes_is_told_in_the_schedulers_words(pool: PgPool) 
 }
 
 /// Only a real control plane has quotas.
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_quota_without_room_for_the_batch_is_told_in_the_api_servers_words(pool: PgPool) {
     let app = App::start_real(pool).await.tolerating(GRACE);
     let order = begun(&app).await;
@@ -220,7 +218,7 @@ async fn a_quota_without_room_for_the_batch_is_told_in_the_api_servers_words(poo
 }
 
 /// Only a real control plane has admission.
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn pod_security_that_refuses_the_pods_is_told_at_once(pool: PgPool) {
     let app = App::start_real(pool).await;
     let order = begun(&app).await;
@@ -243,7 +241,7 @@ async fn pod_security_that_refuses_the_pods_is_told_at_once(pool: PgPool) {
 }
 
 /// Only the simulated cluster can change its mind about an image.
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_way_back_that_fails_says_so_and_keeps_every_ready_pod(pool: PgPool) {
     let app = App::start(pool).await;
     let application = app.create("web", 4).await;

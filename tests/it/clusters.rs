@@ -3,21 +3,19 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use sluice::{
-    clock::Clock,
-    cluster::Cluster,
-    domain::{
-        ApplicationId, ClusterId, ClusterIdentity, KnownCluster, OrderId, Rejection,
-        order::{State, Tolerance},
-        sight::Wanted,
-        spec::SpecChange,
-    },
-    executor::{self, Executor, Standing},
-    service::{self, Configure, CreateApplication, Error, Service},
-    simulated::{Call, Config, Fault, SimulatedCluster},
-    store::Store,
+use clock::Clock;
+use cluster::Cluster;
+use domain::{
+    ApplicationId, ClusterId, ClusterIdentity, KnownCluster, OrderId, Rejection,
+    order::{State, Tolerance},
+    sight::Wanted,
+    spec::SpecChange,
 };
+use executor::{Executor, Standing};
+use service::{Configure, CreateApplication, Error, Service};
+use simulated::{Call, Config, Fault, SimulatedCluster};
 use sqlx::PgPool;
+use store::Store;
 
 use crate::support::{App, CLUSTER, Running, batches, caller, creation, eventually, known_cluster, manual, own_pool, release, settings};
 
@@ -72,7 +70,7 @@ async fn succeeded(service: &Service, order: OrderId) {
     assert_eq!(view.state, State::Succeeded, "{}", view.message);
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn no_order_is_carried_out_on_another_cluster_than_its_applications(pool: PgPool) {
     let store = Store::on(own_pool(&pool).await);
     let ids = ["one", "two"];
@@ -114,7 +112,7 @@ async fn no_order_is_carried_out_on_another_cluster_than_its_applications(pool: 
     assert!(refused.contains("ClusterId") && refused.contains("two"), "{refused}");
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn no_work_is_handed_out_for_another_cluster_or_to_who_sees_another_one(pool: PgPool) {
     let store = Store::on(pool.clone());
     let site = settings(Tolerance::default());
@@ -156,7 +154,7 @@ fn executor_on(store: &Store, id: &str, client: kube::Client) -> std::sync::Arc<
     Executor::new(store.clone(), Cluster::watch(client), Clock::default(), settings)
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn one_id_does_not_stand_for_two_clusters_nor_one_cluster_for_two_ids(pool: PgPool) {
     let store = Store::on(own_pool(&pool).await);
     let (first, second) = (simulation("first"), simulation("second"));
@@ -199,7 +197,7 @@ async fn untouched(pool: &PgPool, service: &Service, order: OrderId) {
     assert_eq!(taken, 0);
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn nothing_is_done_before_the_identity_was_seen(pool: PgPool) {
     let store = Store::on(own_pool(&pool).await);
     let service = Service::new(store.clone(), Clock::default(), settings(Tolerance::default()));
@@ -277,17 +275,17 @@ async fn swapped(pool: PgPool, breaks: bool) {
     assert_eq!(created, BTreeSet::from(["second".to_owned(), "slow".to_owned(), "web".to_owned()]));
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_cluster_that_is_another_one_by_now_is_not_written_to(pool: PgPool) {
     swapped(pool, false).await;
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_cluster_that_is_another_one_after_an_outage_is_not_written_to(pool: PgPool) {
     swapped(pool, true).await;
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn an_executor_does_not_go_on_once_another_cluster_is_on_record(pool: PgPool) {
     let app = App::start_with(
         pool.clone(),
@@ -304,7 +302,7 @@ async fn an_executor_does_not_go_on_once_another_cluster_is_on_record(pool: PgPo
     assert_eq!(app.service.order(order).await.unwrap().state, State::Ready);
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn what_was_begun_on_one_cluster_is_not_carried_out_on_its_successor(pool: PgPool) {
     let store = Store::on(own_pool(&pool).await);
     let service = Service::new(store.clone(), Clock::default(), settings(Tolerance::default()));

@@ -3,21 +3,19 @@
 
 use std::collections::BTreeMap;
 
+use domain::{
+    autoscaling::{Resource, Trigger},
+    config_data::Held,
+    errand::ObjectKind,
+    spec::Field,
+};
 use k8s_openapi::api::{
     autoscaling::v2::HorizontalPodAutoscaler,
     core::v1::{ConfigMap, Secret},
 };
 use kube::{Api, api::PostParams};
 use serde_json::json;
-use sluice::{
-    domain::{
-        autoscaling::{Resource, Trigger},
-        config_data::Held,
-        errand::ObjectKind,
-        spec::Field,
-    },
-    service::{Config, Range, RuleWish},
-};
+use service::{Config, Range, RuleWish};
 use sqlx::PgPool;
 
 use crate::support::{App, CLUSTER, batches, caller, on_both_clusters};

@@ -2,10 +2,8 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use sluice::{
-    domain::OrderId,
-    http::{self, ConnectionSettings, Connections, Times},
-};
+use domain::OrderId;
+use edas::{ConnectionSettings, Connections, Times};
 use sqlx::PgPool;
 use tokio::{
     io::AsyncWriteExt,
@@ -45,7 +43,7 @@ impl Server {
         let standard = ConnectionSettings::default();
         let times = Times { head: Duration::from_secs(600), ..standard.times };
         let connections = Connections::new(ConnectionSettings { times, ..standard });
-        let router = http::router(app.service.clone(), http::Settings::default());
+        let router = edas::router(app.service.clone(), edas::Settings::default());
         tokio::spawn(connections.clone().serve(listener, router, std::future::pending()));
         Self { address, connections, app }
     }
@@ -86,7 +84,7 @@ async fn postgres(pool: &PgPool) -> Vec<i32> {
     sqlx::query_scalar(query).fetch_all(pool).await.unwrap()
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn thousands_that_never_finish_a_head_keep_nobody_else_out(pool: PgPool) {
     let files = rlimit::increase_nofile_limit(3 * WANTED).unwrap();
     let count = WANTED.min(files.saturating_sub(1024) / 2) / PEERS * PEERS;

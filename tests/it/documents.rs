@@ -8,11 +8,9 @@ use std::{
 };
 
 use clap::{Arg, ArgAction, Command, CommandFactory};
+use edas::{contract, offered};
 use serde_json::Value;
-use sluice::{
-    config::Cli,
-    http::{contract, offered},
-};
+use sluice::config::Cli;
 use sqlx::{PgPool, Row};
 
 /// Most lines of the README.
@@ -22,7 +20,7 @@ const README_LINES: usize = 150;
 const RULES: [(char, usize); 2] = [('R', 32), ('K', 21)];
 
 /// The repository: the folder that has the documents.
-fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     let mut above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
     above.find(|folder| folder.join("docs/wire-rules.md").exists()).expect("the repository has its documents")
 }
@@ -340,7 +338,7 @@ fn the_rights_are_roles_that_kubernetes_can_read() {
     }
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn every_table_and_column_is_in_the_document(pool: PgPool) {
     let document = text("docs/data-model.md");
     let found = sqlx::query(

@@ -1,14 +1,12 @@
 //! A Deployment's whole text, as `kubectl get` shows it, edited and sent back: a change
 //! order like others. Each check runs on the simulated cluster and on a real control plane.
 
-use serde_json::{Value, json};
-use sluice::{
-    domain::{
-        OrderId,
-        order::{Kind, State},
-    },
-    service::EditDeployment,
+use domain::{
+    OrderId,
+    order::{Kind, State},
 };
+use serde_json::{Value, json};
+use service::EditDeployment;
 use sqlx::PgPool;
 
 use crate::support::{App, CLUSTER, caller, eventually, manual, on_both_clusters};

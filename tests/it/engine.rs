@@ -2,11 +2,11 @@
 //! numbers per batch, nothing lost, and back again. Each check runs on the
 //! simulated cluster and on a real control plane.
 
-use k8s_openapi::api::apps::v1::DeploymentSpec;
-use sluice::domain::{
+use domain::{
     order::{Kind, State},
     plan::Strategy,
 };
+use k8s_openapi::api::apps::v1::DeploymentSpec;
 use sqlx::PgPool;
 
 use crate::support::{
@@ -341,7 +341,7 @@ async fn a_version_of_the_history_comes_back_exactly(app: App) {
     assert_eq!(app.end_of(order).await.state, State::Succeeded);
     let history = app.service.history(application).await.unwrap();
     assert_eq!(history.iter().map(|release| release.image.as_str()).collect::<Vec<_>>(), [NEW, OLD], "newest first");
-    let back = sluice::service::RollBackTo { application, version: history[1].version.clone(), batches: Some(3), wait_minutes: None };
+    let back = service::RollBackTo { application, version: history[1].version.clone(), batches: Some(3), wait_minutes: None };
     let order = app.service.roll_back_to(&caller(), back).await.unwrap();
     let order = app.end_of(order).await;
     assert_eq!((order.state, order.kind), (State::Succeeded, Kind::DeployVersion), "{order:#?}");
@@ -350,7 +350,7 @@ async fn a_version_of_the_history_comes_back_exactly(app: App) {
 
 async fn the_same_spec_again_is_a_new_release(app: App) {
     let application = app.create("web", 2).await;
-    let names = |order: &sluice::service::OrderView| {
+    let names = |order: &service::OrderView| {
         order.batches.iter().flat_map(|batch| batch.pods.iter().map(|pod| pod.name.clone())).collect::<Vec<_>>()
     };
     let mut earlier = Vec::new();
@@ -366,11 +366,9 @@ async fn the_same_spec_again_is_a_new_release(app: App) {
 }
 
 async fn a_stale_executors_patch_is_refused_and_changes_nothing(app: App) {
+    use cluster::manifest;
+    use domain::{OrderId, intent};
     use kube::api::{Patch, PatchParams};
-    use sluice::{
-        cluster::manifest,
-        domain::{OrderId, intent},
-    };
     let application = app.create("web", 2).await;
     let raw: kube::Api<kube::api::DynamicObject> = kube::Api::namespaced_with(
         app.client.clone(),

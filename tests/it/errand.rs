@@ -3,6 +3,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use domain::{
+    ApplicationId, KnownCluster, OrderId,
+    errand::{Deed, Errand, ObjectKind, Outcome, Owner, Record},
+    exposure::{Balancer, Listener, Network, Port, PortTarget, Reach, Speech, TrafficPolicy, Transport},
+    ingress::{self, Backend, PathMatch, Rule, Texts},
+    order::{Kind, State},
+};
 use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod, core::v1::Service, networking::v1::Ingress};
 use kube::{
@@ -10,18 +17,9 @@ use kube::{
     api::{DeleteParams, PostParams},
 };
 use serde_json::{Value, json};
-use sluice::{
-    domain::{
-        ApplicationId, KnownCluster, OrderId,
-        errand::{Deed, Errand, ObjectKind, Outcome, Owner, Record},
-        exposure::{Balancer, Listener, Network, Port, PortTarget, Reach, Speech, TrafficPolicy, Transport},
-        ingress::{self, Backend, PathMatch, Rule, Texts},
-        order::{Kind, State},
-    },
-    service::{Adopt, Bind, Expose, Route},
-    store::{ErrandId, NewApplication, Store},
-};
+use service::{Adopt, Bind, Expose, Route};
 use sqlx::PgPool;
+use store::{ErrandId, NewApplication, Store};
 use uuid::Uuid;
 
 use crate::support::{App, CLUSTER, caller, eventually, known_cluster, on_both_clusters};
@@ -93,7 +91,7 @@ fn done() -> Outcome {
     Ok(json!({ "name": "front", "uid": "u1" }))
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn an_errand_is_claimed_by_one_until_it_falls_silent(pool: PgPool) {
     let store = Store::on(pool.clone());
     let known = known_cluster(&store).await;
@@ -118,7 +116,7 @@ async fn an_errand_is_claimed_by_one_until_it_falls_silent(pool: PgPool) {
     assert!(store.claim_errand(&known).await.unwrap().is_none(), "what is answered is not taken up again");
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn an_errand_is_answered_once_with_its_order_and_what_was_wanted_is_wiped(pool: PgPool) {
     let store = Store::on(pool.clone());
     let known = known_cluster(&store).await;
@@ -149,7 +147,7 @@ async fn an_errand_is_answered_once_with_its_order_and_what_was_wanted_is_wiped(
     assert!(store.order_row(record.order).await.unwrap().is_some());
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_refusal_leaves_no_order_where_somebody_hears_of_it(pool: PgPool) {
     let store = Store::on(pool.clone());
     let known = known_cluster(&store).await;
@@ -170,7 +168,7 @@ async fn a_refusal_leaves_no_order_where_somebody_hears_of_it(pool: PgPool) {
     assert_eq!(store.application(application).await.unwrap().last_order, None, "the application is none the worse for it");
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn what_nobody_took_up_can_be_withdrawn_and_what_somebody_is_at_cannot(pool: PgPool) {
     let store = Store::on(pool.clone());
     let known = known_cluster(&store).await;
@@ -183,7 +181,7 @@ async fn what_nobody_took_up_can_be_withdrawn_and_what_somebody_is_at_cannot(poo
     assert!(!store.withdraw_errand(id).await.unwrap());
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn either_the_withdrawal_or_the_claim_happens(pool: PgPool) {
     let store = Store::on(pool.clone());
     let known = known_cluster(&store).await;
@@ -344,22 +342,22 @@ async fn an_errand_that_was_carried_out_twice_was_carried_out_once(app: App) {
     let owner = Owner { id: application, name: "web".into() };
     let object = json!({ "spec": { "selector": { "app": "web" }, "ports": [{ "port": 80 }] } });
     let creation = Errand { kind: ObjectKind::Service, name: "front".into(), owner: Some(owner), deed: Deed::Create(object) };
-    let cluster = sluice::cluster::Cluster::watch(app.client.clone());
+    let cluster = cluster::Cluster::watch(app.client.clone());
     cluster.trust(Some(&cluster.identify().await.unwrap()));
     let text = Uuid::now_v7().to_string();
-    let attempt = |generation, repeated| sluice::domain::errand::Attempt { errand: &text, generation, repeated };
+    let attempt = |generation, repeated| domain::errand::Attempt { errand: &text, generation, repeated };
     let first = cluster.carry_out(&app.namespace, &creation, attempt(5, false)).await.unwrap().unwrap().unwrap();
     let second = cluster.carry_out(&app.namespace, &creation, attempt(6, true)).await.unwrap().unwrap().unwrap();
     assert_eq!((&first["uid"], &first["resourceVersion"]), (&second["uid"], &second["resourceVersion"]));
 
     let deletion = Errand { deed: Deed::Delete, ..creation.clone() };
     let other = Uuid::now_v7().to_string();
-    let later = |generation, repeated| sluice::domain::errand::Attempt { errand: &other, generation, repeated };
+    let later = |generation, repeated| domain::errand::Attempt { errand: &other, generation, repeated };
     assert_eq!(cluster.carry_out(&app.namespace, &deletion, later(7, false)).await.unwrap().unwrap(), Ok(Value::Null));
     assert_eq!(cluster.carry_out(&app.namespace, &deletion, later(8, true)).await.unwrap().unwrap(), Ok(Value::Null));
     // A third one made it again; the silent ones of before leave it alone.
     let third = Uuid::now_v7().to_string();
-    let newest = sluice::domain::errand::Attempt { errand: &third, generation: 9, repeated: false };
+    let newest = domain::errand::Attempt { errand: &third, generation: 9, repeated: false };
     let made = cluster.carry_out(&app.namespace, &creation, newest).await.unwrap().unwrap().unwrap();
     let stale = cluster.carry_out(&app.namespace, &deletion, later(8, true)).await.unwrap().unwrap().unwrap_err();
     assert!(stale.contains("meanwhile"), "{stale}");

@@ -9,10 +9,8 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use sluice::{
-    domain::{ApplicationId, order::State},
-    simulated::{Call, Fault},
-};
+use domain::{ApplicationId, order::State};
+use simulated::{Call, Fault};
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 
@@ -63,7 +61,7 @@ async fn settled(watch: &Watch) {
     .await;
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn each_write_may_be_refused_or_lost_before_or_after_it_is_made(pool: PgPool) {
     let app = App::start(pool).await;
     let simulation = app.simulation.clone().unwrap();
@@ -111,17 +109,17 @@ async fn die_at_each_write(mut app: App, fault: Fault) {
     assert_exact(&watch.end(), 6, 2);
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn an_executor_may_die_before_each_write_is_made(pool: PgPool) {
     die_at_each_write(App::start(pool).await, Fault::LoseRequest).await;
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn an_executor_may_die_after_each_write_is_made_and_before_it_is_recorded(pool: PgPool) {
     die_at_each_write(App::start(pool).await, Fault::LoseAnswer).await;
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn watches_may_break_and_expire_at_any_moment(pool: PgPool) {
     // Without a watch of the test's own, which would break as well.
     let app = App::start(pool).await;
@@ -141,7 +139,7 @@ async fn watches_may_break_and_expire_at_any_moment(pool: PgPool) {
     settled(&watch).await;
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn the_database_may_drop_every_connection_at_any_moment(pool: PgPool) {
     let app = App::start(pool.clone()).await;
     let application = app.create("web", 6).await;

@@ -6,14 +6,14 @@ use std::{path::PathBuf, process::Output, time::Duration};
 use rstest::rstest;
 use tokio::process::Command;
 
-use crate::support::files::{Files, GOOD, GOOD_MD5, GOOD_SHA256};
+use test_support::files::{Files, GOOD, GOOD_MD5, GOOD_SHA256};
 
 /// A folder of its own, gone with the test.
 struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> Self {
-        let path = std::env::temp_dir().join(format!("sluice-fetch-{}", sluice::domain::OrderId::new()));
+        let path = std::env::temp_dir().join(format!("sluice-fetch-{}", domain::OrderId::new()));
         std::fs::create_dir(&path).unwrap();
         Self(path)
     }

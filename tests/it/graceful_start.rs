@@ -2,18 +2,16 @@
 //! later versions and taken out again. Each check runs on the simulated cluster and on
 //! a real control plane.
 
+use domain::{
+    ApplicationId,
+    graceful_start::GracefulStartChange,
+    order::State,
+    plan::Strategy,
+    spec::{Field, SpecChange},
+};
 use k8s_openapi::api::apps::v1::DeploymentSpec;
 use serde_json::{Value, json};
-use sluice::{
-    domain::{
-        ApplicationId,
-        graceful_start::GracefulStartChange,
-        order::State,
-        plan::Strategy,
-        spec::{Field, SpecChange},
-    },
-    service::{Deploy, OrderView},
-};
+use service::{Deploy, OrderView};
 use sqlx::PgPool;
 
 use crate::support::{App, batches, caller, on_both_clusters, release};

@@ -26,11 +26,11 @@ mod process;
 mod reading;
 mod real_pods;
 mod rights;
-#[path = "../clients/sign.rs"]
-mod sign;
 mod start;
 mod statements;
 mod store;
 mod support;
 mod upload;
 mod ways_back;
+
+use test_support::sign;

@@ -2,12 +2,12 @@
 //! simulated cluster, and a dozen of these on a real control plane: the plan is
 //! kept exactly, whatever the numbers.
 
-use futures::{StreamExt, TryStreamExt, stream};
-use kube::api::DeleteParams;
-use sluice::domain::{
+use domain::{
     order::State,
     plan::{Gate, Strategy},
 };
+use futures::{StreamExt, TryStreamExt, stream};
+use kube::api::DeleteParams;
 use sqlx::PgPool;
 
 use crate::support::{App, batches, canary, manual};
@@ -19,7 +19,7 @@ const ABREAST: usize = 4;
 
 macro_rules! plans_with {
     ($($test:ident: $replicas:literal pods, $cases:literal plans;)*) => {$(
-        #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+        #[sqlx::test(migrator = "store::MIGRATIONS")]
         async fn $test(pool: PgPool) {
             every_plan_is_kept(pool, $replicas, $cases).await;
         }
@@ -47,7 +47,7 @@ async fn every_plan_is_kept(pool: PgPool, replicas: i32, expected: usize) {
     results.try_collect::<Vec<()>>().await.unwrap();
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_dozen_plans_are_kept_on_a_real_control_plane(pool: PgPool) {
     let app = App::start_real(pool).await;
     let plans = [

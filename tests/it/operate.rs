@@ -3,6 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ::simulated::Behaviour;
+use domain::{
+    ApplicationId, OrderId,
+    order::{Kind, State, Step},
+    plan::Strategy,
+    spec::SpecChange,
+};
 use jiff::Timestamp;
 use k8s_openapi::{
     api::{apps::v1::DeploymentSpec, core::v1::Pod},
@@ -12,16 +19,7 @@ use kube::{
     Api,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
-use sluice::{
-    domain::{
-        ApplicationId, OrderId,
-        order::{Kind, State, Step},
-        plan::Strategy,
-        spec::SpecChange,
-    },
-    service::{Configure, OrderView, RollBackTo, Scale, Start},
-    simulated::Behaviour,
-};
+use service::{Configure, OrderView, RollBackTo, Scale, Start};
 use sqlx::PgPool;
 
 use crate::support::{App, batches, caller, eventually, manual, on_both_clusters, release, watcher::Watch};
@@ -116,7 +114,7 @@ async fn a_scale_whose_pods_cannot_start_names_the_cause_and_is_not_taken_back(a
 
 /// The image is there no more by now: new pods of the same version fail, and those
 /// that run do not.
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_scale_that_fails_leaves_the_pods_that_run(pool: PgPool) {
     let app = App::start(pool).await;
     let application = app.create("web", 2).await;
@@ -330,7 +328,7 @@ async fn a_restart_replaces_every_pod_and_the_history_stays_as_it_is(app: App) {
 }
 
 /// The image is there no more by now: pods of the same version cannot start any more.
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_restart_that_fails_goes_back_by_itself(pool: PgPool) {
     let app = App::start(pool).await;
     let application = app.create("web", 2).await;

@@ -3,26 +3,25 @@
 
 use std::time::Duration;
 
+use domain::{
+    ApplicationId,
+    java::JavaChange,
+    order::State,
+    package::{PackageKind, Policy},
+    plan::Strategy,
+    runtime::Runtimes,
+    spec::{EnvVar, Field, RELEASE_ANNOTATION, SpecChange},
+};
 use k8s_openapi::api::{
     apps::v1::DeploymentSpec,
     core::v1::{Container, PodSpec},
 };
-use sluice::{
-    domain::{
-        ApplicationId,
-        java::JavaChange,
-        order::State,
-        package::{PackageKind, Policy},
-        plan::Strategy,
-        runtime::Runtimes,
-        spec::{EnvVar, Field, RELEASE_ANNOTATION, SpecChange},
-    },
-    package::Client,
-    service::{CreateApplication, Deploy, PackageWish, Packages, RollBackTo},
-};
+use package::Client;
+use service::{CreateApplication, Deploy, PackageWish, Packages, RollBackTo};
 use sqlx::PgPool;
 
-use crate::support::{App, batches, caller, creation, files::Files, release};
+use crate::support::{App, batches, caller, creation, release};
+use test_support::files::Files;
 
 const TABLE: &str = r#"[
     {"jdk":"Open JDK 8","webContainer":null,"image":"jdk:8"},
@@ -152,12 +151,12 @@ async fn an_application_is_created_from_a_war(app: App) {
 mod simulated {
     use super::*;
 
-    #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+    #[sqlx::test(migrator = "store::MIGRATIONS")]
     async fn a_package_is_released_in_batches_and_an_image_takes_it_out_again(pool: PgPool) {
         super::a_package_is_released_in_batches_and_an_image_takes_it_out_again(App::start(pool).await).await;
     }
 
-    #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+    #[sqlx::test(migrator = "store::MIGRATIONS")]
     async fn an_application_is_created_from_a_war(pool: PgPool) {
         super::an_application_is_created_from_a_war(App::start(pool).await).await;
     }
@@ -166,12 +165,12 @@ mod simulated {
 mod real {
     use super::*;
 
-    #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+    #[sqlx::test(migrator = "store::MIGRATIONS")]
     async fn a_package_is_released_in_batches_and_an_image_takes_it_out_again(pool: PgPool) {
         super::a_package_is_released_in_batches_and_an_image_takes_it_out_again(App::start_real(pool).await).await;
     }
 
-    #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+    #[sqlx::test(migrator = "store::MIGRATIONS")]
     async fn an_application_is_created_from_a_war(pool: PgPool) {
         super::an_application_is_created_from_a_war(App::start_real(pool).await).await;
     }

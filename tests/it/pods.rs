@@ -1,13 +1,13 @@
 //! Everything that a release can say of its pods, against the API server's own
 //! validation: it takes what is set, and everything is gone again once it is cleared.
 
-use serde_json::{Value, json};
-use sluice::domain::{
+use domain::{
     order::State,
     plan::Strategy,
     pods::{EmptyFolder, NodeFolder, Placement, PodChange},
     spec::Field,
 };
+use serde_json::{Value, json};
 
 use sqlx::PgPool;
 

@@ -1,6 +1,12 @@
 //! What cannot work is refused before anything is written, with the way out named;
 //! and what a release would do is told before it is ordered.
 
+use domain::{
+    ApplicationId,
+    order::State,
+    plan::Strategy,
+    precheck::{Report, Subject, Verdict},
+};
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     core::v1::{ConfigMap, LimitRange, ResourceQuota},
@@ -13,15 +19,7 @@ use kube::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use sluice::{
-    domain::{
-        ApplicationId,
-        order::State,
-        plan::Strategy,
-        precheck::{Report, Subject, Verdict},
-    },
-    service::{Deploy, Error, Precheck},
-};
+use service::{Deploy, Error, Precheck};
 use sqlx::PgPool;
 
 use crate::support::{App, CLUSTER, batches, caller, eventually, manual, on_both_clusters, real::as_user, release};
@@ -159,7 +157,7 @@ async fn a_precheck_is_asked_for_and_answered(app: App) {
 }
 
 /// Only a real control plane has quotas.
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn without_room_for_a_surge_a_release_is_refused_or_lets_old_pods_go_first(pool: PgPool) {
     let app = App::start_real(pool).await;
     let application = app.create("web", 6).await;
@@ -195,7 +193,7 @@ async fn without_room_for_a_surge_a_release_is_refused_or_lets_old_pods_go_first
 }
 
 /// Only a real scheduler keeps pods apart.
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn pods_that_must_be_apart_need_a_node_each(pool: PgPool) {
     let app = App::start_real(pool).await;
     let application = app.create("web", 3).await;
@@ -222,7 +220,7 @@ async fn pods_that_must_be_apart_need_a_node_each(pool: PgPool) {
 }
 
 /// Only a real control plane has admission and budgets.
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn what_the_api_server_would_refuse_is_refused_in_its_words(pool: PgPool) {
     let app = App::start_real(pool).await;
     let application = app.create("web", 4).await;
@@ -275,7 +273,7 @@ async fn deny_images(app: &App, image: &str) {
 }
 
 /// Only a real control plane knows rights.
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn rights_that_are_missing_are_named(pool: PgPool) {
     let mut app = App::start_real(pool).await;
     let application = app.create("web", 2).await;
@@ -307,7 +305,7 @@ async fn rights_that_are_missing_are_named(pool: PgPool) {
 }
 
 /// Only a real control plane has other workloads.
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn another_workload_of_the_name_is_named(pool: PgPool) {
     let app = App::start_real(pool).await;
     let application: ApplicationId = app.create("web", 2).await;

@@ -3,27 +3,22 @@
 
 use std::{process::Stdio, time::Duration};
 
-use sluice::{
-    clock::Clock,
-    domain::{
-        OrderId,
-        order::{State, Tolerance},
-    },
-    service::Service,
-    store::Store,
+use clock::Clock;
+use domain::{
+    OrderId,
+    order::{State, Tolerance},
 };
+use service::Service;
 use sqlx::PgPool;
+use store::Store;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
 };
 
-use crate::support::{
-    App, CLUSTER,
-    authority::{Authority, Pair},
-    batches, database_url, eventually, real, settings,
-    watcher::Watch,
-};
+use test_support::authority::{Authority, Pair};
+
+use crate::support::{App, CLUSTER, batches, database_url, eventually, real, settings, watcher::Watch};
 
 const NEW: &str = "shop/web:2.0";
 
@@ -90,7 +85,7 @@ impl Release {
     }
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn killed_while_a_batch_runs_it_goes_on_when_started_again(pool: PgPool) {
     let (release, mut program) = Release::begin(&pool).await;
     for begun in [1, 5] {
@@ -102,7 +97,7 @@ async fn killed_while_a_batch_runs_it_goes_on_when_started_again(pool: PgPool) {
     assert!(end(&mut program).await.success());
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn one_that_slept_longer_than_its_lease_leaves_the_order_to_the_other(pool: PgPool) {
     let (release, mut sleeper) = Release::begin(&pool).await;
     release.until_new(1).await;
@@ -115,7 +110,7 @@ async fn one_that_slept_longer_than_its_lease_leaves_the_order_to_the_other(pool
     assert!(end(&mut sleeper).await.success() && end(&mut other).await.success());
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn told_to_stop_it_gives_back_what_it_holds_and_exits_with_0(pool: PgPool) {
     let mut program = sluice(&pool).args(["serve", "--cluster", "simulated"]).spawn().unwrap();
     let executors = async || sqlx::query_scalar::<_, i64>("SELECT count(*) FROM executor").fetch_one(&pool).await.unwrap();
@@ -130,7 +125,7 @@ async fn reaching(pool: &PgPool) -> String {
     eventually(async || sqlx::query_scalar::<_, String>(reaching).fetch_optional(pool).await.unwrap().ok_or("none reaches it".into())).await
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn two_programs_do_not_work_on_different_clusters_under_one_id(pool: PgPool) {
     let simulated = ["serve", "--cluster", "simulated"];
     let mut first = sluice(&pool).args(simulated).spawn().unwrap();
@@ -167,7 +162,7 @@ async fn two_programs_do_not_work_on_different_clusters_under_one_id(pool: PgPoo
     assert!(end(&mut again).await.success());
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_cluster_is_replaced_by_name_and_identity_only(pool: PgPool) {
     let replace = async |arguments: &[&str]| {
         let output = sluice(&pool).args(["cluster", "replace"]).args(arguments).output().await.unwrap();
@@ -183,7 +178,7 @@ async fn a_cluster_is_replaced_by_name_and_identity_only(pool: PgPool) {
     assert_eq!(Store::on(pool.clone()).identity(&CLUSTER.into()).await.unwrap(), Some("new".parse().unwrap()));
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_program_whose_cluster_is_away_starts_and_does_nothing_until_it_is_seen(pool: PgPool) {
     let folder = tempfile::tempdir().unwrap();
     let kubeconfig = folder.path().join("config");
@@ -234,7 +229,7 @@ async fn addresses(program: &mut Child) -> (String, String) {
     (plain.unwrap(), tls.unwrap())
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn plain_http_and_https_are_served_at_once(pool: PgPool) {
     let authority = Authority::new();
     let pair = Pair::new(&authority.issue());

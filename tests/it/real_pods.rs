@@ -11,15 +11,13 @@ mod traffic;
 
 use std::time::Instant;
 
-use serde_json::json;
-use sluice::{
-    domain::{
-        order::{State, Tolerance},
-        plan::Strategy,
-        spec::Field,
-    },
-    service::RollBackTo,
+use domain::{
+    order::{State, Tolerance},
+    plan::Strategy,
+    spec::Field,
 };
+use serde_json::json;
+use service::RollBackTo;
 use sqlx::PgPool;
 
 use crate::support::{batches, caller, canary, eventually, manual};
@@ -30,7 +28,7 @@ const GRACE: Tolerance = Tolerance { grace_seconds: 10, restarts: 1, watch_secon
 
 // --- releases of a version that is well ---
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn all_at_once_loses_no_request(pool: PgPool) {
     let site = Site::open(pool, "all at once").await;
     let order = site.deploy(V2, Strategy::ALL_AT_ONCE).await;
@@ -38,7 +36,7 @@ async fn all_at_once_loses_no_request(pool: PgPool) {
     site.close_whole(V2, &["v1", "v2"]).await;
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn three_batches_lose_no_request(pool: PgPool) {
     let site = Site::open(pool, "three automatic batches").await;
     let order = site.deploy(V2, batches(3)).await;
@@ -46,7 +44,7 @@ async fn three_batches_lose_no_request(pool: PgPool) {
     site.close_whole(V2, &["v1", "v2"]).await;
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn batches_that_a_person_confirms_lose_no_request(pool: PgPool) {
     let site = Site::open(pool, "two manual batches").await;
     let order = site.deploy(V2, manual(2)).await;
@@ -55,7 +53,7 @@ async fn batches_that_a_person_confirms_lose_no_request(pool: PgPool) {
     site.close_whole(V2, &["v1", "v2"]).await;
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_canary_loses_no_request(pool: PgPool) {
     let site = Site::open(pool, "a canary and one batch").await;
     let order = site.deploy(V2, canary(1, 1)).await;
@@ -64,7 +62,7 @@ async fn a_canary_loses_no_request(pool: PgPool) {
     site.close_whole(V2, &["v1", "v2"]).await;
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn taken_back_in_the_middle_it_loses_no_request(pool: PgPool) {
     let site = Site::open(pool, "aborted and rolled back in batch 2").await;
     let order = site.deploy(V2, batches(3)).await;
@@ -76,7 +74,7 @@ async fn taken_back_in_the_middle_it_loses_no_request(pool: PgPool) {
     site.close_whole(V1, &["v1", "v2"]).await;
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn back_to_a_version_of_the_history_it_loses_no_request(pool: PgPool) {
     let site = Site::open(pool, "released, and back to the first version").await;
     let order = site.deploy(V2, Strategy::ALL_AT_ONCE).await;
@@ -91,7 +89,7 @@ async fn back_to_a_version_of_the_history_it_loses_no_request(pool: PgPool) {
 /// A program that stops listening as soon as it is told to end loses the requests
 /// that the node still sends there. No release can help that; how many are lost
 /// is counted and printed.
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn without_a_drain_what_is_lost_is_counted(pool: PgPool) {
     let site = Site::open_with(pool, "all at once, and in four batches, without a drain", None, Tolerance::default()).await;
     for (image, strategy) in [(V2, Strategy::ALL_AT_ONCE), (V1, batches(4))] {
@@ -106,7 +104,7 @@ async fn without_a_drain_what_is_lost_is_counted(pool: PgPool) {
 /// goes on answering meanwhile, but knows nothing of it and asks no client to close
 /// its connection. In the end some are closed just as a request is on its way, which
 /// HTTP clients then send again; nothing else is lost.
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn with_drain_seconds_a_program_without_a_drain_loses_no_request(pool: PgPool) {
     let mut site = Site::open_with(pool, "after DrainSeconds=3", None, Tolerance::default()).await;
     let order = site.order(|request| request.spec.drain_seconds = Some(3)).await;
@@ -124,7 +122,7 @@ async fn with_drain_seconds_a_program_without_a_drain_loses_no_request(pool: PgP
 
 // --- releases of a version that is not ---
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn an_image_that_the_registry_does_not_have_is_named_and_goes_back(pool: PgPool) {
     let site = Site::open(pool, "image not found").await;
     let registry = json!({ "name": "registry", "image": V1, "readinessProbe": { "tcpSocket": { "port": 5000 }, "periodSeconds": 1 },
@@ -136,7 +134,7 @@ async fn an_image_that_the_registry_does_not_have_is_named_and_goes_back(pool: P
     site.close_whole(V1, &["v1"]).await;
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_registry_that_cannot_be_reached_is_waited_for_and_then_named(pool: PgPool) {
     let site = Site::open_with(pool, "registry out of reach", DRAIN, GRACE).await;
     let report = site.report(waits("ErrImagePull"));
@@ -145,7 +143,7 @@ async fn a_registry_that_cannot_be_reached_is_waited_for_and_then_named(pool: Pg
     site.close_whole(V1, &["v1"]).await;
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_crash_loop_is_named_and_goes_back(pool: PgPool) {
     let site = Site::open(pool, "crash loop").await;
     let report = site.report(ended_twice);
@@ -154,7 +152,7 @@ async fn a_crash_loop_is_named_and_goes_back(pool: PgPool) {
     site.close_whole(V1, &["v1"]).await;
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_version_that_needs_too_much_memory_is_named_and_goes_back(pool: PgPool) {
     let site = Site::open(pool, "out of memory").await;
     let report = site.report(ended_twice);
@@ -168,7 +166,7 @@ async fn a_version_that_needs_too_much_memory_is_named_and_goes_back(pool: PgPoo
     site.close_whole(V1, &["v1"]).await;
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_version_that_is_never_ready_fails_at_its_deadline(pool: PgPool) {
     let site = Site::open(pool, "never ready, BatchTimeout 15 s").await;
     let order = site
@@ -184,7 +182,7 @@ async fn a_version_that_is_never_ready_fails_at_its_deadline(pool: PgPool) {
 
 /// A key that is not there when the release is ordered is refused; this one goes
 /// between two batches. Only the new version needs it, so there is a way back.
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_config_map_key_that_goes_between_two_batches_is_named_and_goes_back(pool: PgPool) {
     let mut site = Site::open(pool, "ConfigMap key gone").await;
     site.settings(json!({ "colour": "green" })).await;
@@ -206,7 +204,7 @@ async fn a_config_map_key_that_goes_between_two_batches_is_named_and_goes_back(p
     site.close_whole(V1, &["v1", "v2"]).await;
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn an_init_container_that_fails_is_named_and_goes_back(pool: PgPool) {
     let mut site = Site::open(pool, "init container").await;
     site.settings(json!({ "prepare": "done" })).await;
@@ -221,7 +219,7 @@ async fn an_init_container_that_fails_is_named_and_goes_back(pool: PgPool) {
 }
 
 /// The pods are Ready at first: only a time for which that must last shows it.
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn pods_that_the_kubelet_ends_as_sick_are_named_and_go_back(pool: PgPool) {
     let site = Site::open(pool, "liveness probe").await;
     let report = site.report(ended_twice);
@@ -240,7 +238,7 @@ async fn pods_that_the_kubelet_ends_as_sick_are_named_and_go_back(pool: PgPool) 
     assert!(counts.of("v1") > 0, "{counts:#?}");
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn pods_that_are_ready_and_then_not_any_more_are_named_and_go_back(pool: PgPool) {
     let site = Site::open_with(pool, "ready, and then not any more", DRAIN, GRACE).await;
     let order = site

@@ -4,6 +4,12 @@
 
 use std::collections::BTreeMap;
 
+use domain::{
+    OrderId,
+    config_data::Held,
+    order::State,
+    precheck::{Subject, Verdict},
+};
 use k8s_openapi::api::{
     core::v1::Event,
     rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding, RoleRef, Subject as Who},
@@ -12,15 +18,7 @@ use kube::{
     Api,
     api::{DeleteParams, ListParams, ObjectMeta, PostParams},
 };
-use sluice::{
-    domain::{
-        OrderId,
-        config_data::Held,
-        order::State,
-        precheck::{Subject, Verdict},
-    },
-    service::Config,
-};
+use service::Config;
 use sqlx::PgPool;
 
 use crate::{
@@ -65,7 +63,7 @@ async fn ends_well(app: &App, order: OrderId) {
     assert_eq!(order.state, State::Succeeded, "{order:#?}");
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn an_executor_with_the_rights_of_the_document_can_do_everything(pool: PgPool) {
     let mut app = App::start_real(pool).await;
     let user = format!("sluice-{}", app.namespace);

@@ -3,12 +3,12 @@
 
 use std::{os::unix::fs::PermissionsExt, path::PathBuf};
 
-use rstest::rstest;
-use sluice::domain::{
+use domain::{
     java::{Running, Web},
     package::PackageKind,
     runtime::Runtime,
 };
+use rstest::rstest;
 use tokio::process::Command;
 
 /// A folder with the two programs, gone with the test.
@@ -16,7 +16,7 @@ struct Programs(PathBuf);
 
 impl Programs {
     fn new() -> Self {
-        let path = std::env::temp_dir().join(format!("sluice-start-{}", sluice::domain::OrderId::new()));
+        let path = std::env::temp_dir().join(format!("sluice-start-{}", domain::OrderId::new()));
         std::fs::create_dir(&path).unwrap();
         for name in ["java", "catalina.sh"] {
             let file = path.join(name);

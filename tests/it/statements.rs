@@ -1,8 +1,6 @@
 //! Every statement of the store that works on what is to be done names the cluster, so
 //! that the next one cannot forget it. The source is read: SQL has no types for this.
 
-use std::path::Path;
-
 use syn::{Expr, Token, punctuated::Punctuated, visit::Visit};
 
 /// Tables whose rows are work on a cluster.
@@ -77,7 +75,7 @@ fn hands_out(text: &str) -> bool {
 
 #[test]
 fn no_statement_on_work_forgets_the_cluster() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
+    let folder = super::documents::root().join("src/store/src");
     let (mut wrong, mut exempt, mut handing) = (Vec::new(), Vec::new(), Vec::new());
     for file in super::documents::files(&folder, &["rs"]) {
         for (name, text) in statements(&std::fs::read_to_string(file).unwrap()) {

@@ -2,18 +2,16 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use sluice::{
-    domain::{
-        ApplicationId, OrderId, Rejection,
-        intent::{Change, Patch},
-        machine::Move,
-        order::{Kind, Source, State, Step, Target, Tolerance},
-        plan::Strategy,
-    },
-    store::{Applied, MIGRATIONS, NewApplication, NewOrder, Store, StoreError},
+use domain::{
+    ApplicationId, OrderId, Rejection,
+    intent::{Change, Patch},
+    machine::Move,
+    order::{Kind, Source, State, Step, Target, Tolerance},
+    plan::Strategy,
 };
+use jiff::Timestamp;
 use sqlx::PgPool;
+use store::{Applied, MIGRATIONS, NewApplication, NewOrder, Store, StoreError};
 
 use crate::support::{batches, database_url, eventually, known_cluster};
 
@@ -101,7 +99,7 @@ async fn refusal(pool: &PgPool, statement: &'static str) -> (String, String) {
     (error.code().unwrap_or_default().into_owned(), if rule.is_empty() { error.message().to_owned() } else { rule })
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn an_application_has_one_open_order(pool: PgPool) {
     let store = Store::on(pool.clone());
     let (web, other) = (application(&store, "web").await, application(&store, "other").await);
@@ -124,7 +122,7 @@ async fn an_application_has_one_open_order(pool: PgPool) {
 
 /// A request comes in the moment an executor writes down a step, or the end: one
 /// of the two goes first, and neither is given up for the other.
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_request_and_a_step_of_the_open_order_never_wait_for_each_other(pool: PgPool) {
     let store = Store::on(pool.clone());
     let web = application(&store, "web").await;
@@ -165,7 +163,7 @@ async fn a_request_and_a_step_of_the_open_order_never_wait_for_each_other(pool: 
     assert_eq!(seen.unwrap(), State::Running);
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn an_order_that_ended_stays_as_it_ended(pool: PgPool) {
     let store = Store::on(pool.clone());
     let web = application(&store, "web").await;
@@ -182,7 +180,7 @@ async fn an_order_that_ended_stays_as_it_ended(pool: PgPool) {
     assert!(store.acquire(&known_cluster(&store).await, "two", LEASE, now(), 10).await.unwrap().is_empty(), "nothing is left to do on it");
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_final_state_has_an_end_and_a_lease_has_a_holder_and_an_expiry(pool: PgPool) {
     let store = Store::on(pool.clone());
     let web = application(&store, "web").await;
@@ -203,7 +201,7 @@ async fn a_final_state_has_an_end_and_a_lease_has_a_holder_and_an_expiry(pool: P
     }
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn events_are_only_ever_added(pool: PgPool) {
     let store = Store::on(pool.clone());
     let web = application(&store, "web").await;
@@ -217,7 +215,7 @@ async fn events_are_only_ever_added(pool: PgPool) {
     assert!(events.iter().all(|event| event.actor == "sluice" && !event.kind.is_empty()), "{events:?}");
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_leased_order_is_nobody_elses_until_the_lease_runs_out_and_then_its_first_holder_writes_nothing(pool: PgPool) {
     let store = Store::on(pool.clone());
     let web = application(&store, "web").await;
@@ -250,7 +248,7 @@ async fn a_leased_order_is_nobody_elses_until_the_lease_runs_out_and_then_its_fi
     assert!(store.acquire(&known_cluster(&store).await, "one", LEASE, now(), 10).await.unwrap()[0].generation > second.generation);
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_program_that_fell_silent_in_a_transaction_keeps_no_order_to_itself(pool: PgPool) {
     let store = Store::on(pool.clone());
     let web = application(&store, "web").await;
@@ -269,7 +267,7 @@ async fn a_program_that_fell_silent_in_a_transaction_keeps_no_order_to_itself(po
     assert!(late.is_retryable(), "what it wrote is gone, and it may try again: {late}");
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_statement_is_not_waited_for_for_ever(pool: PgPool) {
     let web = application(&Store::on(pool.clone()), "web").await;
     let mut other = pool.begin().await.unwrap();
@@ -324,7 +322,7 @@ async fn a_database_of_before_clusters_were_known_keeps_its_orders(pool: PgPool)
     assert_eq!(store.acquire(&known, "one", LEASE, now(), 10).await.unwrap().len(), 1);
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn two_executors_never_get_the_same_order(pool: PgPool) {
     let store = Store::on(pool);
     let mut ids = Vec::new();

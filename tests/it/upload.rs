@@ -4,12 +4,9 @@
 
 use std::time::Duration;
 
-use sluice::{
-    domain::{OrderId, order::State, package::Policy, runtime::Runtimes},
-    http,
-    package::{Client, Objects},
-    service::{PackageStore, Packages, UploadLimits},
-};
+use domain::{OrderId, order::State, package::Policy, runtime::Runtimes};
+use package::{Client, Objects};
+use service::{PackageStore, Packages, UploadLimits};
 use sqlx::PgPool;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, process::Command};
@@ -57,8 +54,8 @@ impl Edas {
         };
         app.service = app.service.clone().with_packages(packages).with_package_store(store);
         assert!(app.store.insert_key(KEY.id, &KEY.secret.into(), "ci", app.clock.now()).await.unwrap());
-        let router = http::router(app.service.clone(), http::Settings::default());
-        let connections = http::Connections::new(http::ConnectionSettings::default());
+        let router = edas::router(app.service.clone(), edas::Settings::default());
+        let connections = edas::Connections::new(edas::ConnectionSettings::default());
         tokio::spawn(connections.serve(listener, router, std::future::pending()));
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { address, client, app }
@@ -77,7 +74,7 @@ impl Edas {
     }
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_package_from_a_clients_disk_is_released_and_comes_to_the_pods(pool: PgPool) {
     let (folder, pod) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let edas = Edas::start(pool, &folder).await;

@@ -12,8 +12,8 @@ mod combination;
 
 use std::panic::AssertUnwindSafe;
 
+use domain::order::Step;
 use futures::{FutureExt, future::join_all};
-use sluice::domain::order::Step;
 use sqlx::PgPool;
 
 use self::{
@@ -28,7 +28,7 @@ const ABREAST: usize = 12;
 
 macro_rules! ways_back_with {
     ($($test:ident: $replicas:literal pods, $count:literal combinations;)*) => {$(
-        #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+        #[sqlx::test(migrator = "store::MIGRATIONS")]
         async fn $test(pool: PgPool) {
             every_way_leads_back(pool, $replicas, $count).await;
         }

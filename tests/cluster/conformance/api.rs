@@ -316,7 +316,7 @@ pub async fn lists_choose_by_labels_and_fields(space: Space) {
 }
 
 pub async fn a_cluster_is_known_by_the_uid_of_kube_system(space: Space) {
-    let cluster = sluice::cluster::Cluster::watch(space.client.clone());
+    let cluster = cluster::Cluster::watch(space.client.clone());
     let identity = cluster.identify().await.unwrap();
     let namespace = space.raw("/api/v1/namespaces/kube-system").await;
     assert_eq!(namespace["metadata"]["uid"], identity.as_str());

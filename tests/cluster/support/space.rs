@@ -15,7 +15,7 @@ use kube::runtime::watcher;
 use kube::{Client, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use sluice::simulated::{Config, SimulatedCluster};
+use simulated::{Config, SimulatedCluster};
 
 /// How long any one wait may last.
 const LIMIT: Duration = Duration::from_secs(60);

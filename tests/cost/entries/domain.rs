@@ -1,28 +1,26 @@
 //! What is done with values once they are read: batches, releases, whole Deployments; and
 //! texts of objects on the cluster, which others write, too.
 
+use domain::{
+    BatchId, ReleaseId,
+    edit::{self, Edit},
+    graceful_start::{GRACEFUL_START_ANNOTATION, GracefulStart},
+    java::{PACKAGE_ANNOTATION, Running},
+    limits::{BATCHES, BODY, ITEMS, NODES},
+    name,
+    order::{KEPT, Settings, State},
+    plan::{Pace, Strategy},
+    quantity,
+    runtime::Runtimes,
+    selector,
+    share::{self, Rounding},
+    spec::{self, EnvVar, Field, SpecChange},
+    upload,
+};
+use edas::{pipeline::pipelines, value::pods};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use sluice::{
-    domain::{
-        BatchId, ReleaseId,
-        edit::{self, Edit},
-        graceful_start::{GRACEFUL_START_ANNOTATION, GracefulStart},
-        java::{PACKAGE_ANNOTATION, Running},
-        limits::{BATCHES, BODY, ITEMS, NODES},
-        name,
-        order::{KEPT, Settings, State},
-        plan::{Pace, Strategy},
-        quantity,
-        runtime::Runtimes,
-        selector,
-        share::{self, Rounding},
-        spec::{self, EnvVar, Field, SpecChange},
-        upload,
-    },
-    http::{pipeline::pipelines, value::pods},
-    service::{BatchView, PodState},
-};
+use service::{BatchView, PodState};
 
 use super::value::object;
 use crate::entry::{Entry, accepted, list, params, refused, text_job};
@@ -38,7 +36,7 @@ pub fn entries() -> Vec<Entry> {
             Box::new(move || {
                 let most = i32::MAX / 2;
                 let planned: i32 = (0..strategy.count()).map(|index| strategy.size(index, most)).sum();
-                (0..strategy.count()).for_each(|index| assert!(strategy.gate_after(index) != sluice::domain::plan::Gate::Interval(0)));
+                (0..strategy.count()).for_each(|index| assert!(strategy.gate_after(index) != domain::plan::Gate::Interval(0)));
                 strategy.check(most).is_ok() && planned == most && strategy.most_missing(most) > 0
             })
         }),
@@ -67,7 +65,7 @@ pub fn entries() -> Vec<Entry> {
             ITEMS / 4,
             |n| {
                 let change = everything(n);
-                let before = change.apply(&spec::first_template("web", sluice::domain::ApplicationId::new()), "web", ReleaseId::new());
+                let before = change.apply(&spec::first_template("web", domain::ApplicationId::new()), "web", ReleaseId::new());
                 Box::new(move || change.apply(&before, "web", ReleaseId::new()).is_object())
             },
         ),

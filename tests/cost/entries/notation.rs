@@ -1,20 +1,18 @@
 //! JSON, YAML and XML by themselves, whatever they mean.
 
-use serde_json::Value;
-use sluice::{
-    domain::{
-        config_template::{ConfigTemplate, Format},
-        limits::{ALIASES, BODY, DEPTH, DOCUMENT, DOCUMENTS, ITEMS, NODES, TEMPLATE_CONTENT},
-        notation,
-    },
-    http::resource,
+use domain::{
+    config_template::{ConfigTemplate, Format},
+    limits::{ALIASES, BODY, DEPTH, DOCUMENT, DOCUMENTS, ITEMS, NODES, TEMPLATE_CONTENT},
+    notation,
 };
+use edas::resource;
+use serde_json::Value;
 
 use crate::entry::{Entry, accepted, list, params_job, refused, text_job};
 use crate::measure::Job;
 
 const JSON: &[&str] = &[
-    "http::params::Params::json",
+    "edas::params::Params::json",
     "domain::notation::json",
     "domain::notation::read_json",
     "domain::notation::secret_json",
@@ -23,7 +21,7 @@ const JSON: &[&str] = &[
 const YAML: &[&str] = &["domain::notation::yaml", "domain::notation::shaped"];
 const DOCUMENTS_OF_YAML: &[&str] = &["domain::notation::yaml_documents", "domain::config_template::Format::fault"];
 const XML: &[&str] = &["domain::notation::xml_fault", "domain::config_template::Format::fault"];
-const WHOLE: &[&str] = &["http::resource::read_object"];
+const WHOLE: &[&str] = &["edas::resource::read_object"];
 const TEMPLATE: &[&str] = &["domain::config_template::Format::fault"];
 
 pub fn entries() -> Vec<Entry> {

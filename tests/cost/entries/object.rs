@@ -3,17 +3,15 @@
 use std::net::IpAddr;
 
 use axum::http::{Method, Request};
-use sluice::{
-    domain::{
-        limits::{OBJECT_KEY, PACKAGE_URL},
-        package::{Checksum, HostPattern, PackageUrl},
-        upload::{self, ObjectKey},
-    },
-    http::{
-        connection::{Peer, Way},
-        line::Cutting,
-        oss::{Claim, Object},
-    },
+use domain::{
+    limits::{OBJECT_KEY, PACKAGE_URL},
+    package::{Checksum, HostPattern, PackageUrl},
+    upload::{self, ObjectKey},
+};
+use edas::{
+    connection::{Peer, Way},
+    line::Cutting,
+    oss::{Claim, Object},
 };
 
 use crate::{
@@ -21,8 +19,8 @@ use crate::{
     measure::Job,
 };
 
-const CLAIM: &[&str] = &["http::oss::claim::Claim::read"];
-const OBJECT: &[&str] = &["http::oss::Object::of", "domain::upload::ObjectKey::read"];
+const CLAIM: &[&str] = &["edas::oss::claim::Claim::read"];
+const OBJECT: &[&str] = &["edas::oss::Object::of", "domain::upload::ObjectKey::read"];
 const URL: &[&str] = &[
     "domain::package::PackageUrl::from_str",
     "domain::package::PackageUrl::try_from",
@@ -72,12 +70,12 @@ pub fn entries() -> Vec<Entry> {
         accepted("a pattern of hosts as long as an address", &["domain::package::HostPattern::from_str"], PACKAGE_URL, |n| {
             text_job("a.".repeat(n / 2), |text| text.parse::<HostPattern>().is_ok())
         }),
-        accepted("a head of addresses that proxies are to have forwarded", &["http::connection::peer::address_in"], HEAD / 20, |n| {
+        accepted("a head of addresses that proxies are to have forwarded", &["edas::connection::peer::address_in"], HEAD / 20, |n| {
             let said = [("x-forwarded-for", "10.0.0.1,".repeat(n)), ("x-forwarded-proto", "https,".repeat(n) + "https")];
             let (headers, proxies) = (headers(said), ["10.0.0.0/8".parse().expect("a network")]);
             Box::new(move || Peer::at(IpAddr::from([10, 0, 0, 2]), false).behind(&headers, &proxies).way != Way::Loopback)
         }),
-        accepted("a request line of which most is dropped", &["http::line::Line::cut"], 4 << 20, |n| {
+        accepted("a request line of which most is dropped", &["edas::line::Line::cut"], 4 << 20, |n| {
             let sent = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(n));
             text_job(sent, |sent| {
                 let mut stream = Cutting::new(sent.as_bytes());

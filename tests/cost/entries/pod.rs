@@ -1,15 +1,13 @@
 //! Values of parameters that are about a pod.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use sluice::{
-    domain::{
-        limits::{BODY, CONTAINERS, DOCUMENT, ITEMS, NODES, TARGET},
-        spec::Field,
-    },
-    http::{
-        params::Params,
-        value::{environment, pods, probe},
-    },
+use domain::{
+    limits::{BODY, CONTAINERS, DOCUMENT, ITEMS, NODES, TARGET},
+    spec::Field,
+};
+use edas::{
+    params::Params,
+    value::{environment, pods, probe},
 };
 
 use super::value::object;
@@ -21,13 +19,13 @@ use crate::{
 /// Bytes of a value whose operations take no form: base64 fills a line.
 const VALUE: usize = TARGET - 500;
 
-const ENVS: &[&str] = &["http::value::environment::read_envs"];
-const LIST: &[&str] = &["http::value::pods::list"];
-const TEXTS: &[&str] = &["http::value::pods::texts"];
-const SHAPED: &[&str] = &["http::value::pods::shaped"];
-const CONTAINER: &[&str] = &["http::value::pods::containers", "http::value::pods::yaml"];
-const SECURITY: &[&str] = &["http::value::pods::security", "http::value::pods::unreadable", "http::value::pods::yaml"];
-const PROBE: &[&str] = &["http::value::probe::read", "http::value::probe::plain"];
+const ENVS: &[&str] = &["edas::value::environment::read_envs"];
+const LIST: &[&str] = &["edas::value::pods::list"];
+const TEXTS: &[&str] = &["edas::value::pods::texts"];
+const SHAPED: &[&str] = &["edas::value::pods::shaped"];
+const CONTAINER: &[&str] = &["edas::value::pods::containers", "edas::value::pods::yaml"];
+const SECURITY: &[&str] = &["edas::value::pods::security", "edas::value::pods::unreadable", "edas::value::pods::yaml"];
+const PROBE: &[&str] = &["edas::value::probe::read", "edas::value::probe::plain"];
 
 pub fn entries() -> Vec<Entry> {
     vec![
@@ -43,21 +41,21 @@ pub fn entries() -> Vec<Entry> {
             let item = |at: usize| if at + 1 == n { "7".into() } else { format!(r#"{{"name":"N{at}","value":1e5}}"#) };
             params_job(&[("Envs", &list(n, item))], read_envs)
         }),
-        accepted("as many ConfigMaps of variables as may be", &["http::value::environment::read_env_froms"], ITEMS, |n| {
+        accepted("as many ConfigMaps of variables as may be", &["edas::value::environment::read_env_froms"], ITEMS, |n| {
             let name = "c".repeat(63);
             params_job(&[("EnvFroms", &list(n, |_| format!(r#"{{"configMapRef":{{"name":"{name}"}}}}"#)))], |params| {
                 environment::read_env_froms(params).is_ok()
             })
         }),
-        refused("a ConfigMap of variables with a name of a body's length", &["http::value::environment::read_env_froms"], BODY - 40, |n| {
+        refused("a ConfigMap of variables with a name of a body's length", &["edas::value::environment::read_env_froms"], BODY - 40, |n| {
             params_job(&[("EnvFroms", &format!(r#"[{{"configMapRef":{{"name":"{}"}}}}]"#, "c".repeat(n)))], |params| {
                 environment::read_env_froms(params).is_ok()
             })
         }),
-        accepted("as many arguments as may be", &["http::value::environment::read_args"], ITEMS, |n| {
+        accepted("as many arguments as may be", &["edas::value::environment::read_args"], ITEMS, |n| {
             params_job(&[("Args", &list(n, |_| format!(r#"{{"argument":"{}"}}"#, "a\\n".repeat(300))))], read_args)
         }),
-        refused("arguments of which the last is none", &["http::value::environment::read_args"], ITEMS, |n| {
+        refused("arguments of which the last is none", &["edas::value::environment::read_args"], ITEMS, |n| {
             let item = |at| if at + 1 == n { object(ITEMS, "1") } else { format!("\"{}\"", "a".repeat(900)) };
             params_job(&[("Args", &list(n, item))], read_args)
         }),
@@ -119,7 +117,7 @@ pub fn entries() -> Vec<Entry> {
                 probe::read(params, "Readiness").is_ok()
             })
         }),
-        accepted("a hook with a command of as many words as may be", &["http::value::probe::read_hook"], ITEMS, |n| {
+        accepted("a hook with a command of as many words as may be", &["edas::value::probe::read_hook"], ITEMS, |n| {
             let given = format!(r#"{{"exec":{{"command":{}}}}}"#, list(n, |_| format!("\"{}\"", "w".repeat(900))));
             params_job(&[("PreStop", &given)], |params| probe::read_hook(params, "PreStop").is_ok())
         }),

@@ -2,23 +2,21 @@
 
 use axum::http::{HeaderMap, Method};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use sha2::{Digest, Sha256};
-use sluice::{
-    domain::limits::{BODY, PARAMETERS, SIGNED_HEADER_BYTES, SIGNED_HEADERS, TARGET},
-    http::{
-        contract,
-        signature::{Claim, Policy, SignedRequest},
-    },
+use domain::limits::{BODY, PARAMETERS, SIGNED_HEADER_BYTES, SIGNED_HEADERS, TARGET};
+use edas::{
+    contract,
+    signature::{Claim, Policy, SignedRequest},
 };
+use sha2::{Digest, Sha256};
 
 use crate::{
     entry::{Entry, accepted, headers, refused},
     measure::Job,
 };
 
-const CLAIM: &[&str] = &["http::signature::Claim::read", "http::signature::instant_of", "http::signature::matches_mac"];
-const ACS3: &[&str] = &["http::signature::acs3::read", "http::signature::acs3::string_to_sign"];
-const ROA: &[&str] = &["http::signature::roa::read", "http::signature::roa::strings_to_sign"];
+const CLAIM: &[&str] = &["edas::signature::Claim::read", "edas::signature::instant_of", "edas::signature::matches_mac"];
+const ACS3: &[&str] = &["edas::signature::acs3::read", "edas::signature::acs3::string_to_sign"];
+const ROA: &[&str] = &["edas::signature::roa::read", "edas::signature::roa::strings_to_sign"];
 
 pub fn entries() -> Vec<Entry> {
     vec![

@@ -1,28 +1,26 @@
 //! Values of parameters that are about an application and what is around it.
 
-use sluice::{
-    domain::limits::{BODY, ITEMS, PARAMETERS},
-    http::{
-        application,
-        condition::Condition,
-        params::Params,
-        tag,
-        value::{config_data, ingress, java, lossless, ports, resource, scaling, strategy},
-    },
+use domain::limits::{BODY, ITEMS, PARAMETERS};
+use edas::{
+    application,
+    condition::Condition,
+    params::Params,
+    tag,
+    value::{config_data, ingress, java, lossless, ports, resource, scaling, strategy},
 };
 
 use crate::entry::{Entry, accepted, list, params_job, refused};
 
-const PORTS: &[&str] = &["http::value::ports::read", "http::value::ports::number"];
-const SERVICES: &[&str] = &["http::value::ports::read_first_services"];
-const LISTENERS: &[&str] = &["http::value::ports::read_listeners"];
-const DATA: &[&str] = &["http::value::config_data::read_texts"];
-const SECRET: &[&str] = &["http::value::config_data::read_secret"];
-const INGRESS: &[&str] = &["http::value::ingress::read", "http::value::ingress::port"];
-const JAVA: &[&str] = &["http::value::java::read_startup", "http::value::java::read_web", "http::value::java::number"];
-const NUMBERS: &[&str] = &["http::value::lossless::read", "http::value::resource::read_processor", "http::value::resource::read_memory"];
+const PORTS: &[&str] = &["edas::value::ports::read", "edas::value::ports::number"];
+const SERVICES: &[&str] = &["edas::value::ports::read_first_services"];
+const LISTENERS: &[&str] = &["edas::value::ports::read_listeners"];
+const DATA: &[&str] = &["edas::value::config_data::read_texts"];
+const SECRET: &[&str] = &["edas::value::config_data::read_secret"];
+const INGRESS: &[&str] = &["edas::value::ingress::read", "edas::value::ingress::port"];
+const JAVA: &[&str] = &["edas::value::java::read_startup", "edas::value::java::read_web", "edas::value::java::number"];
+const NUMBERS: &[&str] = &["edas::value::lossless::read", "edas::value::resource::read_processor", "edas::value::resource::read_memory"];
 const SCALING: &[&str] =
-    &["http::value::scaling::triggers", "http::value::scaling::metrics", "http::value::scaling::whole", "http::value::scaling::number"];
+    &["edas::value::scaling::triggers", "edas::value::scaling::metrics", "edas::value::scaling::whole", "edas::value::scaling::number"];
 
 pub fn entries() -> Vec<Entry> {
     vec![
@@ -66,7 +64,7 @@ pub fn entries() -> Vec<Entry> {
             let rules = list(n, |at| format!(r#"{{"host":"h{at}.example.com","paths":{}}}"#, list(100, path)));
             params_job(&[("IngressConf", &format!(r#"{{"rules":{rules}}}"#))], |params| ingress::read(params).is_ok())
         }),
-        accepted("as many labels of an Ingress as may be", &["http::value::ingress::read_texts"], ITEMS, |n| {
+        accepted("as many labels of an Ingress as may be", &["edas::value::ingress::read_texts"], ITEMS, |n| {
             params_job(&[("Labels", &object(n, "\"v\""))], |params| ingress::read_texts(params, "Labels").is_ok())
         }),
         accepted("as many start options as may be", JAVA, ITEMS, |n| {
@@ -97,17 +95,17 @@ pub fn entries() -> Vec<Entry> {
             let given = format!(r#"{{"minReplicas":1,"maxReplicas":10,"metrics":{}}}"#, list(n, item));
             params_job(&[("ScalingRuleMetric", &given)], |params| scaling::read_range(params).is_ok())
         }),
-        accepted("as many steps of a scaling rule as may be", &["http::value::scaling::read_behaviour"], ITEMS, |n| {
+        accepted("as many steps of a scaling rule as may be", &["edas::value::scaling::read_behaviour"], ITEMS, |n| {
             let item = |_| r#"{"type":"Pods","value":"5","periodSeconds":15}"#.to_owned();
             let given = format!(r#"{{"scaleUp":{{"policies":{}}}}}"#, list(n, item));
             params_job(&[("ScalingBehaviour", &given)], |params| scaling::read_behaviour(params).is_ok())
         }),
-        accepted("a strategy with as many fields as may be that say nothing", &["http::value::strategy::read"], ITEMS - 2, |n| {
+        accepted("a strategy with as many fields as may be that say nothing", &["edas::value::strategy::read"], ITEMS - 2, |n| {
             let more = object(n, "1");
             let given = format!(r#"{{"type":"BatchUpdate","batchUpdate":{{"batch":2}},{}"#, &more[1..]);
             params_job(&[("UpdateStrategy", &given)], |params| strategy::read(params).is_ok())
         }),
-        refused("a strategy whose type is as long as a body", &["http::value::strategy::read"], BODY - 40, |n| {
+        refused("a strategy whose type is as long as a body", &["edas::value::strategy::read"], BODY - 40, |n| {
             params_job(&[("UpdateStrategy", &format!(r#"{{"type":"{}"}}"#, "x".repeat(n)))], |params| strategy::read(params).is_ok())
         }),
         refused("numbers of a body's length", NUMBERS, BODY, |n| {
@@ -119,26 +117,26 @@ pub fn entries() -> Vec<Entry> {
                     || resource::read_memory(params, "Cpu").is_ok()
             })
         }),
-        accepted("a condition of a body's length", &["http::condition::Condition::read"], BODY - 40, |n| {
+        accepted("a condition of a body's length", &["edas::condition::Condition::read"], BODY - 40, |n| {
             params_job(&[("Condition", &format!(r#"{{"field":"Name","pattern":"{}"}}"#, "x".repeat(n)))], |params| {
                 Condition::read(params).is_ok()
             })
         }),
-        accepted("as many ids of applications as may be", &["http::application::read_ids"], ITEMS, |n| {
+        accepted("as many ids of applications as may be", &["edas::application::read_ids"], ITEMS, |n| {
             params_job(&[("AppIds", &list(n, |at| format!("\"01935a2c-52b0-7c41-8d6e-{at:012}\"")))], |params| {
                 application::read_ids(params).is_ok()
             })
         }),
-        refused("more tags than may be", &["http::tag::read_tags", "http::tag::numbered_tags"], ITEMS, |n| {
+        refused("more tags than may be", &["edas::tag::read_tags", "edas::tag::numbered_tags"], ITEMS, |n| {
             params_job(&[("Tags", &list(n, |at| format!(r#"{{"key":"k{at}","value":"v"}}"#)))], read_tags)
         }),
-        refused("more tags than may be, in dotted names", &["http::tag::read_tags", "http::tag::numbered_tags"], PARAMETERS / 2, |n| {
+        refused("more tags than may be, in dotted names", &["edas::tag::read_tags", "edas::tag::numbered_tags"], PARAMETERS / 2, |n| {
             let pairs: Vec<(String, &str)> =
                 (1..=n).flat_map(|at| [(format!("Tags.{at}.key"), "k"), (format!("Tags.{at}.value"), "v")]).collect();
             let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (name.as_str(), *value)).collect();
             params_job(&pairs, read_tags)
         }),
-        refused("more applications than may be", &["http::tag::read_list", "http::tag::read_applications"], PARAMETERS - 2, |n| {
+        refused("more applications than may be", &["edas::tag::read_list", "edas::tag::read_applications"], PARAMETERS - 2, |n| {
             let mut pairs = vec![("ResourceType".to_owned(), "application"), ("ResourceRegionId".into(), "r")];
             pairs.extend((1..=n).map(|at| (format!("ResourceIds.{at}"), "01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e")));
             let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (name.as_str(), *value)).collect();

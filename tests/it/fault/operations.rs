@@ -7,11 +7,9 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use sluice::{
-    domain::{ApplicationId, OrderId, order::State},
-    service::{OrderView, Scale, Start},
-    simulated::{Call, Fault},
-};
+use domain::{ApplicationId, OrderId, order::State};
+use service::{OrderView, Scale, Start};
+use simulated::{Call, Fault};
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 
@@ -69,7 +67,7 @@ async fn check(app: &App, name: &str, watch: &Watch, order: &OrderView, pods: Op
     .await;
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn each_write_may_be_refused_or_lost_before_or_after_it_is_made(pool: PgPool) {
     let app = App::start(pool).await;
     let simulation = app.simulation.clone().unwrap();
@@ -122,12 +120,12 @@ async fn die_at_each_write(mut app: App, fault: Fault) {
     }
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn an_executor_may_die_before_each_write_is_made(pool: PgPool) {
     die_at_each_write(App::start(pool).await, Fault::LoseRequest).await;
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn an_executor_may_die_after_each_write_is_made_and_before_it_is_recorded(pool: PgPool) {
     die_at_each_write(App::start(pool).await, Fault::LoseAnswer).await;
 }

@@ -4,18 +4,16 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
-use serde_json::json;
-use sluice::{
-    domain::{
-        package::Policy,
-        plan::Strategy,
-        runtime::Runtimes,
-        spec::{EnvVar, Field, SpecChange},
-    },
-    package::Client,
-    service::{Deploy, PackageWish, Packages},
+use domain::{
+    package::Policy,
+    plan::Strategy,
+    runtime::Runtimes,
+    spec::{EnvVar, Field, SpecChange},
 };
+use k8s_openapi::api::core::v1::Pod;
+use package::Client;
+use serde_json::json;
+use service::{Deploy, PackageWish, Packages};
 use sqlx::PgPool;
 use tokio::{process::Command, sync::OnceCell};
 
@@ -39,7 +37,7 @@ async fn images() {
 }
 
 async fn image(name: &str, programs: &[&str]) {
-    let cluster = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/testbed/cluster");
+    let cluster = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/testbed/cluster");
     let made = Command::new(cluster).args(["image", name]).args(programs).output().await.unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
@@ -97,7 +95,7 @@ fn not_found(pod: &Pod) -> bool {
     statuses(pod).filter_map(|status| status.state.as_ref()?.terminated.as_ref()).any(|ended| ended.exit_code == 11)
 }
 
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_second_jar_in_batches_loses_no_request(pool: PgPool) {
     let (site, server) = open(pool, "a second JAR in two batches").await;
     let order = site.app.service.deploy(&caller(), jar(&site, &server, "shop-2.jar", batches(2))).await.unwrap();
@@ -106,7 +104,7 @@ async fn a_second_jar_in_batches_loses_no_request(pool: PgPool) {
 }
 
 /// Whether it is there cannot be told from where the order is given.
-#[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+#[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_jar_that_is_not_there_is_named_and_goes_back(pool: PgPool) {
     let (site, server) = open(pool, "JAR not found").await;
     let report = site.report(not_found);

@@ -3,6 +3,12 @@
 
 use std::sync::{Arc, Mutex};
 
+use domain::{
+    ApplicationId, OrderId, ReleaseId,
+    order::{Kind, State, Tolerance},
+    plan::Strategy,
+    spec::{EnvVar, Field, SpecChange},
+};
 use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, ContainerStatus, Namespace, Pod, Service};
@@ -12,15 +18,7 @@ use kube::{
     runtime::watcher::{self, Event},
 };
 use serde_json::{Value, json};
-use sluice::{
-    domain::{
-        ApplicationId, OrderId, ReleaseId,
-        order::{Kind, State, Tolerance},
-        plan::Strategy,
-        spec::{EnvVar, Field, SpecChange},
-    },
-    service::{CreateApplication, Deploy, OrderView},
-};
+use service::{CreateApplication, Deploy, OrderView};
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
 

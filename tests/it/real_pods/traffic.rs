@@ -49,7 +49,7 @@ pub struct Tally {
 impl Traffic {
     /// Begins; returns once the Service answers.
     pub async fn start(address: &str) -> Self {
-        let client = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/testbed/cluster"))
+        let client = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/testbed/cluster"))
             .args(["inside", "web", "load", "-address", address, "-longest", "10m"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -13,7 +13,7 @@ use std::{
 
 use axum::body::Body;
 use http::{Method, Request, Response};
-use sluice::simulated::ApiServer;
+use simulated::ApiServer;
 use tokio::sync::{mpsc, oneshot};
 use tower::Service;
 

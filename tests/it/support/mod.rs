@@ -1,30 +1,26 @@
 //! A whole Sluice in a test: service, executor, simulated cluster.
 
-pub mod authority;
-pub mod files;
 pub mod held;
 pub mod real;
 pub mod watcher;
 
 use std::{future::Future, time::Duration};
 
+use clock::Clock;
+use cluster::Cluster;
+use domain::{
+    ApplicationId, KnownCluster, OrderId,
+    order::{State, Tolerance},
+    plan::{Pace, Strategy},
+    spec::SpecChange,
+};
+use executor::Executor;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
-use sluice::{
-    clock::Clock,
-    cluster::Cluster,
-    domain::{
-        ApplicationId, KnownCluster, OrderId,
-        order::{State, Tolerance},
-        plan::{Pace, Strategy},
-        spec::SpecChange,
-    },
-    executor::{self, Executor},
-    service::{self, Caller, CreateApplication, Deploy, OrderView, PackageWish, Service},
-    simulated::{Config, SimulatedCluster},
-    store::{Recorded, Store},
-};
+use service::{Caller, CreateApplication, Deploy, OrderView, PackageWish, Service};
+use simulated::{Config, SimulatedCluster};
 use sqlx::{PgPool, postgres::PgPoolOptions};
+use store::{Recorded, Store};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -34,7 +30,7 @@ macro_rules! on_both_clusters {
         mod simulated {
             use super::*;
             $(
-                #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+                #[sqlx::test(migrator = "store::MIGRATIONS")]
                 async fn $check(pool: PgPool) {
                     super::$check(crate::support::App::start(pool).await).await;
                 }
@@ -43,7 +39,7 @@ macro_rules! on_both_clusters {
         mod real {
             use super::*;
             $(
-                #[sqlx::test(migrator = "sluice::store::MIGRATIONS")]
+                #[sqlx::test(migrator = "store::MIGRATIONS")]
                 async fn $check(pool: PgPool) {
                     super::$check(crate::support::App::start_real(pool).await).await;
                 }

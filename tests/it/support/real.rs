@@ -1,13 +1,13 @@
 //! The real control plane that tests run on: the test bed's, by the kubeconfig in
 //! `SLUICE_TEST_KUBECONFIG`. Without it they fail; they are never skipped.
 
+use domain::ApplicationId;
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::{
     Api, Client, Config,
     api::{ObjectMeta, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
 };
-use sluice::domain::ApplicationId;
 
 use super::eventually;
 

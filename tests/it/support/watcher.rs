@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use domain::spec::NAME_LABEL;
 use futures::StreamExt;
 use k8s_openapi::api::{apps::v1::ReplicaSet, core::v1::Pod};
 use kube::{
@@ -12,7 +13,6 @@ use kube::{
     api::ResourceExt,
     runtime::watcher::{self, Event},
 };
-use sluice::domain::spec::NAME_LABEL;
 use tokio::{sync::oneshot, task::JoinHandle};
 
 /// Pods per image, as seen from outside.

@@ -1,5 +1,6 @@
 //! An application with settings of its user's own, and what the cluster shows of it.
 
+use domain::ApplicationId;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use kube::{
     Api,
@@ -7,7 +8,7 @@ use kube::{
     core::{ApiResource, GroupVersionKind},
 };
 use serde_json::{Value, json};
-use sluice::{domain::ApplicationId, service::ReleaseView};
+use service::ReleaseView;
 
 use crate::support::{
     App, at_leisure,

@@ -1,17 +1,15 @@
 //! One combination: an order of an application stopped at a place, a way back, and
 //! what must hold at its end.
 
+use domain::{
+    OrderId,
+    order::{Order, State, Step},
+    plan::Strategy,
+};
 use kube::api::{DeleteParams, ResourceExt};
 use serde_json::Value;
-use sluice::{
-    domain::{
-        OrderId,
-        order::{Order, State, Step},
-        plan::Strategy,
-    },
-    service::{Error, OrderView, ReleaseView, RollBackTo},
-    simulated::Behaviour,
-};
+use service::{Error, OrderView, ReleaseView, RollBackTo};
+use simulated::Behaviour;
 
 use super::{
     application::{Application, OLD, deployment, has_pods, replica_sets},

@@ -1,7 +1,7 @@
 //! Which way back is open where: every state of an order with every way, and for
 //! each that there is not, why. Pure.
 
-use sluice::domain::{
+use domain::{
     order::Step,
     plan::{Pace, Strategy},
 };

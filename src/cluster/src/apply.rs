@@ -1,0 +1,263 @@
+//! Making one change, under the fencing token.
+//!
+//! Every change is absolute, so making it again is harmless; what came back from
+//! the API server goes into the view at once, so that nobody decides on an older
+//! state. A test that fails because somebody else wrote meanwhile is tried again
+//! on the object as it is now, unless that one carries a newer token.
+
+use std::time::Duration;
+
+use kube::{
+    Client,
+    api::{Api, DeleteParams, DynamicObject, Patch as KubePatch, PatchParams, PostParams, Preconditions},
+};
+use serde_json::Value;
+
+use super::{
+    ClusterError, FIELD_MANAGER, apps, core, identity, manifest,
+    manifest::{Author, Notice},
+    refusal,
+    view::{Key, View},
+};
+use domain::{ApplicationId, intent::Change};
+
+/// Attempts at one change before the executor is asked again.
+const ATTEMPTS: usize = 3;
+
+/// How long one request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Writes to one cluster.
+#[derive(Clone, Copy)]
+pub struct Writer<'a> {
+    pub(super) client: &'a Client,
+    pub(super) view: &'a View,
+}
+
+/// A change that was made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Made {
+    /// The Deployment's resourceVersion afterwards.
+    pub version: u64,
+    /// Its template afterwards, with the API server's defaults; none where only a
+    /// ReplicaSet was written.
+    pub template: Option<Value>,
+}
+
+impl std::fmt::Debug for Writer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Writer")
+    }
+}
+
+impl Writer<'_> {
+    /// Makes `change` to the Deployment `key`, on the trusted cluster.
+    ///
+    /// # Errors
+    /// See [`ClusterError`]; after [`ClusterError::Transient`] it may have been made.
+    pub async fn make(&self, key: &Key, author: Author, change: &Change) -> Result<Made, ClusterError> {
+        match change {
+            Change::Create { .. } => identity::confirm(self.client, self.view).await?,
+            Change::Patch(_) | Change::Scale { .. } | Change::Delete { .. } => identity::known(self.view)?,
+        }
+        let made = self.make_there(key, author, change).await;
+        match (&made, change) {
+            // Another cluster, without the Deployment, would have said the same.
+            (Err(ClusterError::Gone | ClusterError::Refused(_)), _) | (Ok(_), Change::Delete { .. }) => {
+                identity::confirm(self.client, self.view).await?;
+            }
+            _ => {}
+        }
+        made
+    }
+
+    async fn make_there(&self, key: &Key, author: Author, change: &Change) -> Result<Made, ClusterError> {
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &apps("Deployment"));
+        let object = match change {
+            Change::Scale { name, uid, replicas } => {
+                let deployment = self.scale(key, author, (name, uid), *replicas).await?;
+                return Ok(Made { version: super::object::version(&deployment), template: None });
+            }
+            Change::Delete { uid, formerly } => {
+                self.delete(key, author, uid.as_deref(), formerly).await?;
+                return Ok(Made { version: 0, template: None });
+            }
+            Change::Create { template, replicas, min_ready_seconds } => {
+                let manifest = manifest::deployment(&key.namespace, &key.name, author, template, *replicas, *min_ready_seconds);
+                create(&api, &key.name, author, manifest).await?
+            }
+            Change::Patch(patch) => {
+                let mut live = match self.view.deployment(key) {
+                    Some(live) => live,
+                    None => get(&api, &key.name).await?,
+                };
+                let mut attempt = 1;
+                loop {
+                    if let Some(newer) = manifest::fence(&live).filter(|fence| *fence > author.generation) {
+                        return Err(ClusterError::Fenced { newer });
+                    }
+                    let operations =
+                        manifest::json_patch(&live, author, patch).map_err(|error| ClusterError::Refused(error.to_string()))?;
+                    let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+                    let sent = KubePatch::Json::<()>(operations);
+                    match bounded(api.patch(&key.name, &parameters, &sent)).await {
+                        Ok(object) => break value(object)?,
+                        Err(ClusterError::Refused(why)) => {
+                            // A failed test and an invalid object are both a 422; only
+                            // the object itself says which.
+                            let now = get(&api, &key.name).await?;
+                            let same = ["/metadata/uid", "/metadata/annotations/sluice.dev~1fence"];
+                            let moved = same.iter().any(|path| now.pointer(path) != live.pointer(path))
+                                || (manifest::fence(&live).is_none()
+                                    && now["metadata"]["resourceVersion"] != live["metadata"]["resourceVersion"]);
+                            if !moved {
+                                return Err(ClusterError::Refused(why));
+                            }
+                            if attempt == ATTEMPTS {
+                                return Err(ClusterError::Transient(format!("the Deployment keeps changing: {why}")));
+                            }
+                            attempt += 1;
+                            live = now;
+                        }
+                        Err(other) => return Err(other),
+                    }
+                }
+            }
+        };
+        let made = Made { version: super::object::version(&object), template: Some(object["spec"]["template"].clone()) };
+        self.view.put_deployment(key, object);
+        Ok(made)
+    }
+}
+
+impl Writer<'_> {
+    /// Sets the size of the ReplicaSet with this name and uid. Returns the Deployment.
+    ///
+    /// A ReplicaSet carries no token of ours that others respect. So it is read
+    /// first and the Deployment's token after it, and the write is refused unless
+    /// the ReplicaSet is still as it was read: whoever took over since then has
+    /// changed it, as the Deployment controller follows the Deployment.
+    async fn scale(&self, key: &Key, author: Author, (name, uid): (&str, &str), replicas: i32) -> Result<Value, ClusterError> {
+        let sets: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &apps("ReplicaSet"));
+        let deployments: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &apps("Deployment"));
+        for _ in 0..ATTEMPTS {
+            let set = get(&sets, name).await?;
+            let deployment = get(&deployments, &key.name).await?;
+            if let Some(newer) = manifest::fence(&deployment).filter(|fence| *fence > author.generation) {
+                return Err(ClusterError::Fenced { newer });
+            }
+            if set["metadata"]["uid"] != uid {
+                return Err(ClusterError::Refused(format!("the ReplicaSet {name} is another one by now")));
+            }
+            if set["spec"]["replicas"] == replicas {
+                return Ok(deployment);
+            }
+            let operations = manifest::resize(&set, replicas).map_err(|error| ClusterError::Refused(error.to_string()))?;
+            let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+            match bounded(sets.patch(name, &parameters, &KubePatch::Json::<()>(operations))).await {
+                Ok(_) => return Ok(deployment),
+                // Its status moved on meanwhile, most likely: looked at anew.
+                Err(ClusterError::Refused(_)) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        Err(ClusterError::Transient(format!("the ReplicaSet {name} keeps changing")))
+    }
+
+    /// Deletes the Deployment, and lets the cluster delete what is beneath it. One of
+    /// that name which is not the application's, or is another by now, stays: then the
+    /// application's own is gone already.
+    ///
+    /// It is deleted as it was read, or not at all: whoever took over since then has
+    /// written it.
+    async fn delete(&self, key: &Key, author: Author, uid: Option<&str>, formerly: &[ApplicationId]) -> Result<(), ClusterError> {
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &apps("Deployment"));
+        let live = match get(&api, &key.name).await {
+            Err(ClusterError::Gone) => return Ok(()),
+            other => other?,
+        };
+        let found = live["metadata"]["uid"].as_str().unwrap_or_default();
+        let is_ours = match manifest::application(&live) {
+            Some(application) if application == author.application.to_string() => true,
+            Some(application) if !formerly.iter().any(|former| former.to_string() == application) => false,
+            // Adopted, and never written since.
+            _ => uid.is_some(),
+        };
+        if !is_ours || uid.is_some_and(|uid| uid != found) {
+            return Ok(());
+        }
+        if let Some(newer) = manifest::fence(&live).filter(|fence| *fence > author.generation) {
+            return Err(ClusterError::Fenced { newer });
+        }
+        let version = live["metadata"]["resourceVersion"].as_str().map(str::to_owned);
+        let as_read = Preconditions { uid: Some(found.to_owned()), resource_version: version };
+        match bounded(api.delete(&key.name, &DeleteParams::background().preconditions(as_read))).await {
+            Ok(_) | Err(ClusterError::Gone) => Ok(()),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Leaves a warning about the Deployment where `kubectl describe` shows it. The
+    /// same one again (same order and reason) is left once.
+    ///
+    /// # Errors
+    /// See [`ClusterError`]; nothing of an order stands on it.
+    pub async fn warn(&self, key: &Key, author: Author, notice: &Notice<'_>) -> Result<(), ClusterError> {
+        identity::known(self.view)?;
+        let deployment = self.view.deployment(key).ok_or(ClusterError::Gone)?;
+        let event = manifest::warning(&deployment, author, notice);
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &core("Event"));
+        let object: DynamicObject = serde_json::from_value(event).map_err(|error| ClusterError::Refused(error.to_string()))?;
+        let parameters = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+        match bounded(api.create(&parameters, &object)).await {
+            Err(ClusterError::Refused(why)) if why.contains("already exists") => Ok(()),
+            Err(error) => Err(error),
+            Ok(_) => Ok(()),
+        }
+    }
+}
+
+async fn create(api: &Api<DynamicObject>, name: &str, author: Author, manifest: Value) -> Result<Value, ClusterError> {
+    let object: DynamicObject = serde_json::from_value(manifest).map_err(|error| ClusterError::Refused(error.to_string()))?;
+    let parameters = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+    match bounded(api.create(&parameters, &object)).await {
+        Ok(object) => value(object),
+        Err(ClusterError::Refused(why)) => {
+            // Ours already, from an attempt whose answer was lost?
+            let present = match get(api, name).await {
+                Ok(present) => present,
+                Err(ClusterError::Gone) => return Err(ClusterError::Refused(why)),
+                Err(other) => return Err(other),
+            };
+            let ours = present["metadata"]["annotations"][manifest::ORDER] == author.order.to_string();
+            if ours { Ok(present) } else { Err(ClusterError::Refused(why)) }
+        }
+        Err(ClusterError::Gone) => Err(ClusterError::Refused("the namespace does not exist".into())),
+        Err(other) => Err(other),
+    }
+}
+
+async fn get(api: &Api<DynamicObject>, name: &str) -> Result<Value, ClusterError> {
+    value(bounded(api.get(name)).await?)
+}
+
+pub(super) async fn bounded<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, ClusterError> {
+    match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
+        Err(_) => Err(ClusterError::Transient(format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()))),
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(kube::Error::Api(status))) => Err(match status.code {
+            404 => ClusterError::Gone,
+            // Overload, time-outs, write conflicts and a credential that is being
+            // renewed pass; every other refusal is meant.
+            401 | 408 | 429 => ClusterError::Transient(status.message.clone()),
+            409 if status.reason != "AlreadyExists" => ClusterError::Transient(status.message.clone()),
+            400..=499 => ClusterError::Refused(refusal::told(&status.message)),
+            _ => ClusterError::Transient(status.message.clone()),
+        }),
+        Ok(Err(error)) => Err(ClusterError::Transient(error.to_string())),
+    }
+}
+
+pub(super) fn value(object: DynamicObject) -> Result<Value, ClusterError> {
+    serde_json::to_value(object).map_err(|error| ClusterError::Transient(error.to_string()))
+}

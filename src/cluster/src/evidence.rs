@@ -1,0 +1,225 @@
+//! Looking at what a release stands on, for [`domain::precheck`].
+//!
+//! Reads, reviews of our own rights, and dry runs: nothing is changed. What the
+//! API server does not let us see is told as unseen. Values of Secrets and
+//! ConfigMaps are dropped at once; only the names of their keys go on.
+
+use futures::{StreamExt, stream};
+use kube::{
+    Api, Client,
+    api::{DynamicObject, ListParams, PatchParams, PostParams, ValidationDirective},
+    core::{ApiResource, GroupVersionKind},
+};
+use serde_json::{Value, json};
+
+use super::{
+    Cluster, ClusterError, FIELD_MANAGER, Key,
+    apply::{bounded, value},
+    apps, core,
+    manifest::{self, Author},
+};
+use domain::{
+    ApplicationId, OrderId,
+    intent::Change,
+    order::Kind,
+    precheck::{
+        Look,
+        evidence::{Evidence, Listed, Presence, Reference, ReferenceKind, Right, Tried},
+        template::{own_anti_affinity, references},
+    },
+};
+
+/// Requests for one proposal that are under way at once.
+const AT_ONCE: usize = 8;
+
+/// Objects of one kind that are looked at; a namespace has few of them.
+const MOST_OBJECTS: u32 = 500;
+
+/// Texts of an API server that has no such kind.
+const NO_SUCH_KIND: &str = "the server could not find the requested resource";
+
+impl Cluster {
+    /// Looks at everything that `look` stands on.
+    pub async fn gather(&self, key: &Key, application: ApplicationId, look: &Look) -> Evidence {
+        let asker = Asker { client: &self.client, key };
+        let creates = look.order.kind == Kind::Create;
+        let rights = asker.rights(creates).await;
+        let Ok(change) = &look.change else {
+            let other_workload = if creates { None } else { asker.other_workload().await };
+            return Evidence { rights, other_workload, ..Evidence::none() };
+        };
+        let template = &look.template;
+        let may_try_pods = rights.iter().any(|(right, given)| right.resource == "pods" && *given == Some(true));
+        let pod = async {
+            if may_try_pods {
+                asker.try_pod(template).await
+            } else {
+                Tried::Untried("Sluice may not create pods, not even as a dry run".into())
+            }
+        };
+        let nodes = async {
+            if own_anti_affinity(template).next().is_some() { asker.list(None, "", "v1", "Node").await } else { Listed::Unneeded }
+        };
+        let wanted = references(template);
+        let named = stream::iter(wanted).map(|reference| asker.presence(reference)).buffered(AT_ONCE).collect::<Vec<_>>();
+        let namespace = Some(key.namespace.as_str());
+        let (named, quotas, budgets, scalers, nodes, change, pod) = tokio::join!(
+            named,
+            asker.list(namespace, "", "v1", "ResourceQuota"),
+            asker.list(namespace, "policy", "v1", "PodDisruptionBudget"),
+            asker.list(namespace, "autoscaling", "v2", "HorizontalPodAutoscaler"),
+            nodes,
+            self.try_change(key, application, change),
+            pod,
+        );
+        Evidence { rights, other_workload: None, named, quotas, budgets, scalers, nodes, change, pod }
+    }
+
+    /// What the API server says to the change itself.
+    async fn try_change(&self, key: &Key, application: ApplicationId, change: &Change) -> Tried {
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &apps("Deployment"));
+        let live = self.view.deployment(key);
+        let generation = live.as_ref().and_then(manifest::fence).map_or(1, |fence| fence.saturating_add(1));
+        let author = Author { application, order: OrderId::new(), generation };
+        let answer = match (change, live) {
+            (Change::Create { template, replicas, min_ready_seconds }, _) => {
+                let object = manifest::deployment(&key.namespace, &key.name, author, template, *replicas, *min_ready_seconds);
+                create(&api, object).await
+            }
+            (Change::Patch(patch), Some(live)) => {
+                let operations = match manifest::json_patch(&live, author, patch) {
+                    Ok(operations) => operations,
+                    Err(error) => return Tried::Untried(error.to_string()),
+                };
+                // A field that the API server does not know is a mistake, and would be dropped.
+                let field_validation = Some(ValidationDirective::Strict);
+                let field_manager = Some(FIELD_MANAGER.into());
+                let parameters = PatchParams { dry_run: true, field_manager, field_validation, ..PatchParams::default() };
+                bounded(api.patch(&key.name, &parameters, &kube::api::Patch::Json::<()>(operations))).await.and_then(value)
+            }
+            (Change::Patch(_), None) | (Change::Scale { .. } | Change::Delete { .. }, _) => {
+                return Tried::Untried("the Deployment is not known yet".into());
+            }
+        };
+        let answer = tried(answer);
+        let now = self.view.deployment(key);
+        match answer {
+            // Somebody wrote it meanwhile: the refusal may be about that.
+            Tried::Refused(why) if now.as_ref().and_then(manifest::fence).is_some_and(|fence| fence >= generation) => Tried::Untried(why),
+            other => other,
+        }
+    }
+}
+
+/// Who asks about what.
+struct Asker<'a> {
+    client: &'a Client,
+    key: &'a Key,
+}
+
+impl Asker<'_> {
+    fn api(&self, resource: &ApiResource) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &self.key.namespace, resource)
+    }
+
+    async fn rights(&self, creates: bool) -> Vec<(Right, Option<bool>)> {
+        let deployments = |verb| Right { verb, group: "apps", resource: "deployments", needed: true };
+        let written = if creates { deployments("create") } else { deployments("patch") };
+        let wanted = [
+            written,
+            deployments("get"),
+            Right { verb: "patch", group: "apps", resource: "replicasets", needed: false },
+            Right { verb: "create", group: "", resource: "pods", needed: false },
+        ];
+        stream::iter(wanted).map(async |right| (right, self.may(right).await)).buffered(AT_ONCE).collect().await
+    }
+
+    /// Whether we have a right; none = not known.
+    async fn may(&self, right: Right) -> Option<bool> {
+        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("authorization.k8s.io", "v1", "SelfSubjectAccessReview"));
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &kind);
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "metadata": {},
+            "spec": { "resourceAttributes": {
+                "namespace": self.key.namespace, "verb": right.verb, "group": right.group, "resource": right.resource,
+            } },
+        });
+        let review = serde_json::from_value(review).ok()?;
+        let answer = bounded(api.create(&PostParams::default(), &review)).await.and_then(value).ok()?;
+        answer["status"]["allowed"].as_bool()
+    }
+
+    /// What else bears the name.
+    async fn other_workload(&self) -> Option<&'static str> {
+        for kind in ["StatefulSet", "DaemonSet"] {
+            if bounded(self.api(&apps(kind)).get_metadata(&self.key.name)).await.is_ok() {
+                return Some(kind);
+            }
+        }
+        None
+    }
+
+    async fn presence(&self, reference: Reference) -> (Reference, Presence) {
+        let found = match bounded(self.api(&core(reference.kind.word())).get(&reference.name)).await.and_then(value) {
+            Ok(object) => {
+                let keys = ["data", "binaryData", "stringData"].iter().filter_map(|part| object[part].as_object());
+                let keys = keys.flat_map(|part| part.keys().cloned()).collect();
+                let holds_values = matches!(reference.kind, ReferenceKind::ConfigMap | ReferenceKind::Secret);
+                Presence::There { keys, spec: if holds_values { Value::Null } else { object["spec"].clone() } }
+            }
+            Err(ClusterError::Gone) => self.missing(reference.kind).await,
+            Err(error) => Presence::Unseen(error.to_string()),
+        };
+        (reference, found)
+    }
+
+    /// A name that is not there, on a cluster that has the kind at all.
+    async fn missing(&self, kind: ReferenceKind) -> Presence {
+        match bounded(self.api(&core(kind.word())).list_metadata(&ListParams::default().limit(1))).await {
+            Err(ClusterError::Gone) => Presence::Unseen(NO_SUCH_KIND.into()),
+            // It answered for the name, and that is what counts.
+            Ok(_) | Err(_) => Presence::Missing,
+        }
+    }
+
+    async fn list(&self, namespace: Option<&str>, group: &str, version: &str, kind: &str) -> Listed {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        let api: Api<DynamicObject> = match namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        };
+        match bounded(api.list(&ListParams::default().limit(MOST_OBJECTS))).await {
+            Ok(list) => Listed::Seen(list.items.into_iter().filter_map(|object| value(object).ok()).collect()),
+            // A cluster without the kind has none of it.
+            Err(ClusterError::Gone) => Listed::Seen(Vec::new()),
+            Err(error) => Listed::Unseen(error.to_string()),
+        }
+    }
+
+    async fn try_pod(&self, template: &Value) -> Tried {
+        let metadata = &template["metadata"];
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {
+                "generateName": format!("{}-", self.key.name), "namespace": self.key.namespace,
+                "labels": metadata["labels"], "annotations": metadata["annotations"],
+            },
+            "spec": template["spec"],
+        });
+        tried(create(&self.api(&core("Pod")), pod).await)
+    }
+}
+
+async fn create(api: &Api<DynamicObject>, object: Value) -> Result<Value, ClusterError> {
+    let object = serde_json::from_value(object).map_err(|error| ClusterError::Refused(error.to_string()))?;
+    let parameters = PostParams { dry_run: true, field_manager: Some(FIELD_MANAGER.into()) };
+    bounded(api.create(&parameters, &object)).await.and_then(value)
+}
+
+fn tried(answer: Result<Value, ClusterError>) -> Tried {
+    match answer {
+        Ok(object) => Tried::Accepted(object),
+        Err(ClusterError::Refused(why)) => Tried::Refused(why),
+        Err(error) => Tried::Untried(error.to_string()),
+    }
+}

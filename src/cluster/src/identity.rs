@@ -1,0 +1,92 @@
+//! Which cluster it is that answers: told by the UID of its namespace `kube-system`.
+//!
+//! An API server can be swapped for another cluster's behind the same address. So what
+//! was seen of the identity is doubted whenever a watch breaks or begins anew, and asked
+//! for again; until it was seen to be the trusted one, nothing is decided on what the
+//! watches show, and nothing is written. A Deployment that is there tells its cluster by
+//! its own uid, which every change of it names; what is not there tells nothing, so that
+//! the identity is asked for before something is created, and before somebody is told
+//! that something is gone.
+
+use std::time::Duration;
+
+use kube::{
+    Api, Client,
+    api::{DynamicObject, ListParams},
+};
+
+use super::{Cluster, ClusterError, apply::bounded, core, view::View};
+use domain::ClusterIdentity;
+
+/// The namespace that every cluster has, and none ever has another one of.
+pub(super) const KUBE_SYSTEM: &str = "kube-system";
+
+/// How long the answer may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// What is known of the identity of the cluster that answers.
+#[derive(Debug, Default)]
+pub(super) struct Identity {
+    /// The only one to work on; none = none yet, or no more.
+    pub(super) trusted: Option<ClusterIdentity>,
+    /// The one that was seen last; none = not since the last doubt.
+    pub(super) seen: Option<ClusterIdentity>,
+    /// How often there was reason to look again.
+    pub(super) doubts: u64,
+}
+
+impl Identity {
+    /// Whether the cluster that answers is the trusted one.
+    pub(super) fn is_known(&self) -> bool {
+        self.trusted.is_some() && self.trusted == self.seen
+    }
+}
+
+impl Cluster {
+    /// Asks the API server which cluster it is. The right to list namespaces, which the
+    /// watches need anyway, is enough.
+    ///
+    /// # Errors
+    /// [`ClusterError`], where it does not say so within three seconds.
+    pub async fn identify(&self) -> Result<ClusterIdentity, ClusterError> {
+        identify(&self.client, &self.view).await
+    }
+
+    /// Lets changes be made on the cluster of this identity, and on no other; none =
+    /// on none.
+    pub fn trust(&self, identity: Option<&ClusterIdentity>) {
+        self.view.trust(identity);
+    }
+
+    /// Returns when there is reason to ask for the identity again.
+    pub async fn identity_doubted(&self) {
+        self.view.identity_doubted().await;
+    }
+}
+
+async fn identify(client: &Client, view: &View) -> Result<ClusterIdentity, ClusterError> {
+    let doubts = view.doubts();
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &core("Namespace"));
+    let selected = ListParams::default().fields(&format!("metadata.name={KUBE_SYSTEM}")).limit(1);
+    let list = match tokio::time::timeout(ANSWER_WITHIN, bounded(api.list_metadata(&selected))).await {
+        Ok(list) => list?,
+        Err(_) => return Err(ClusterError::Transient(format!("no answer within {} s", ANSWER_WITHIN.as_secs()))),
+    };
+    let found = list.items.into_iter().find(|namespace| namespace.metadata.name.as_deref() == Some(KUBE_SYSTEM));
+    let uid = found.and_then(|namespace| namespace.metadata.uid);
+    let uid = uid.ok_or_else(|| ClusterError::Transient(format!("it shows no namespace {KUBE_SYSTEM}")))?;
+    let seen: ClusterIdentity = uid.parse().map_err(|why: &str| ClusterError::Transient(format!("the identity {why}")))?;
+    view.see(seen.clone(), doubts);
+    Ok(seen)
+}
+
+/// Asks anew, and refuses to go on with any cluster but the trusted one.
+pub(super) async fn confirm(client: &Client, view: &View) -> Result<(), ClusterError> {
+    identify(client, view).await?;
+    known(view)
+}
+
+/// Refuses to go on with any cluster but the trusted one, by what was seen last.
+pub(super) fn known(view: &View) -> Result<(), ClusterError> {
+    if view.is_known() { Ok(()) } else { Err(ClusterError::Transient("it is not certain that it is the cluster of this id".into())) }
+}

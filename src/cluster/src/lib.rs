@@ -1,0 +1,145 @@
+//! What the executor asks of a Kubernetes cluster: look at an application, and
+//! make one change to it.
+//!
+//! Looking sends no request: watches keep a view ([`watch`], [`view`]). Only where a
+//! number must be right at the moment ([`sizes`]), or a caller asks, is one sent.
+//! A change is one write that carries the fencing token ([`apply`]). There is
+//! one implementation, on `kube::Client`; the simulated cluster sits beneath that.
+//! Knows of `domain` only: no order states, no database.
+
+pub mod apply;
+mod errand;
+mod evidence;
+mod identity;
+pub mod manifest;
+mod object;
+mod refusal;
+mod sight;
+mod sizes;
+pub mod view;
+mod watch;
+
+use std::{sync::Arc, time::Duration};
+
+use kube::{
+    Client,
+    core::{ApiResource, GroupVersionKind},
+};
+use thiserror::Error;
+use tokio::{sync::watch::Receiver, task::JoinSet};
+
+pub use apply::{Made, Writer};
+use domain::observation::Observation;
+pub use view::{Key, Mirror};
+
+/// The field manager of all our writes.
+pub const FIELD_MANAGER: &str = "sluice";
+
+/// Why a change was not made.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ClusterError {
+    /// It may work later; whether it was made is not known.
+    #[error("the cluster does not answer: {0}")]
+    Transient(String),
+    /// The API server says no, and will say so again.
+    #[error("{0}")]
+    Refused(String),
+    /// Somebody with a newer fencing token wrote the Deployment: whoever asked has
+    /// lost its lease, and must leave it alone.
+    #[error("a newer executor (fencing token {newer}) wrote the Deployment")]
+    Fenced {
+        /// The token found.
+        newer: i64,
+    },
+    /// There is no such Deployment (any more).
+    #[error("the Deployment does not exist")]
+    Gone,
+}
+
+/// A cluster, as seen through watches. Dropping it ends them.
+pub struct Cluster {
+    client: Client,
+    view: Arc<view::View>,
+    _watches: JoinSet<()>,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Cluster")
+    }
+}
+
+impl Cluster {
+    /// Starts watching.
+    #[must_use]
+    pub fn watch(client: Client) -> Self {
+        let view = Arc::new(view::View::default());
+        let mut watches = JoinSet::new();
+        watch::spawn(&client, &view, &mut watches);
+        Self { client, view, _watches: watches }
+    }
+
+    /// What there is of an application now.
+    #[must_use]
+    pub fn observe(&self, key: &Key) -> Observation {
+        self.view.observe(key)
+    }
+
+    /// Tells of every change to an application's Deployment, ReplicaSets and pods,
+    /// from now on.
+    #[must_use]
+    pub fn changes(&self, key: &Key) -> Receiver<u64> {
+        self.view.changes(key)
+    }
+
+    /// Applications' numbers of pods that changed since they were last asked for.
+    pub async fn mirrored(&self) -> Vec<Mirror> {
+        self.view.mirrored().await
+    }
+
+    /// Names of the cluster's namespaces, sorted.
+    #[must_use]
+    pub fn namespaces(&self) -> Vec<String> {
+        self.view.namespaces()
+    }
+
+    /// Returns when namespaces, or the state of the watches, may have changed.
+    pub async fn namespaces_changed(&self) {
+        self.view.namespaces_changed().await;
+    }
+
+    /// Whether all watches are up, on the cluster that is to be worked on.
+    #[must_use]
+    pub fn is_reachable(&self) -> bool {
+        self.view.is_reachable()
+    }
+
+    /// The cluster's version, such as `v1.37.2`.
+    ///
+    /// # Errors
+    /// [`ClusterError::Transient`] if it does not answer within five seconds.
+    pub async fn version(&self) -> Result<String, ClusterError> {
+        match tokio::time::timeout(Duration::from_secs(5), self.client.apiserver_version()).await {
+            Ok(Ok(info)) => Ok(info.git_version),
+            Ok(Err(error)) => Err(ClusterError::Transient(error.to_string())),
+            Err(_) => Err(ClusterError::Transient("no answer within 5 s".into())),
+        }
+    }
+
+    /// Makes changes on behalf of an order, under its fencing token.
+    #[must_use]
+    pub fn writer(&self) -> Writer<'_> {
+        Writer { client: &self.client, view: &self.view }
+    }
+}
+
+/// `apps/v1` Deployments or ReplicaSets, as plain JSON: a typed one would drop
+/// fields of a newer Kubernetes.
+fn apps(kind: &str) -> ApiResource {
+    ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", kind))
+}
+
+/// Core `v1` objects, likewise.
+fn core(kind: &str) -> ApiResource {
+    ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", kind))
+}

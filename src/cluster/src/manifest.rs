@@ -1,0 +1,248 @@
+//! Changes as Kubernetes wants them: a Deployment object, or a JSON Patch.
+//!
+//! Pure. A patch is absolute and `test`s the object's uid and the fencing token
+//! that it replaces, so that a stale executor's patch is refused (422) and
+//! changes nothing. Where a Deployment has no token yet, its resourceVersion is
+//! tested instead.
+
+use jiff::Timestamp;
+use json_patch::Patch as JsonPatch;
+use serde_json::{Value, json};
+
+pub use domain::errand::FENCE;
+use domain::{
+    ApplicationId, OrderId,
+    errand::{OWNER, OWNER_LABEL},
+    intent::{Keep, Patch},
+    order::{KEPT, Settings},
+    spec::{APPLICATION_LABEL, NAME_LABEL},
+};
+
+/// Annotation: the order that wrote last.
+pub const ORDER: &str = "sluice.dev/order";
+/// Annotation: the application that the Deployment is.
+pub const APPLICATION: &str = "sluice.dev/application";
+
+/// Who writes, and under which token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Author {
+    /// The application.
+    pub application: ApplicationId,
+    /// The order.
+    pub order: OrderId,
+    /// The fencing token.
+    pub generation: i64,
+}
+
+/// The Deployment of a new application.
+#[must_use]
+pub fn deployment(namespace: &str, name: &str, author: Author, template: &Value, replicas: i32, min_ready_seconds: i32) -> Value {
+    let application = author.application.to_string();
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": { NAME_LABEL: name, OWNER_LABEL: OWNER },
+            "annotations": { FENCE: author.generation.to_string(), ORDER: author.order.to_string(), APPLICATION: application },
+        },
+        "spec": {
+            "replicas": replicas,
+            "minReadySeconds": min_ready_seconds,
+            "selector": { "matchLabels": { APPLICATION_LABEL: application } },
+            "template": template,
+        },
+    })
+}
+
+/// The JSON Patch that sets the size of the ReplicaSet `live`, unless it changed.
+///
+/// # Errors
+/// As [`json_patch()`].
+pub fn resize(live: &Value, replicas: i32) -> Result<JsonPatch, serde_json::Error> {
+    serde_json::from_value(json!([
+        { "op": "test", "path": "/metadata/uid", "value": live["metadata"]["uid"] },
+        { "op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"] },
+        { "op": "add", "path": "/spec/replicas", "value": replicas },
+    ]))
+}
+
+/// What an Event says.
+#[derive(Debug, Clone, Copy)]
+pub struct Notice<'a> {
+    /// Why, as one word in capitals and small letters.
+    pub reason: &'a str,
+    /// What happened, for people; cut to 1024 bytes.
+    pub text: &'a str,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Longest text that an Event may have, in bytes.
+const LONGEST_NOTE: usize = 1024;
+
+/// An Event that warns about `deployment`. Its name makes it the only one of its
+/// order and reason.
+#[must_use]
+pub fn warning(deployment: &Value, author: Author, notice: &Notice<'_>) -> Value {
+    let Notice { reason, text, at } = notice;
+    let metadata = &deployment["metadata"];
+    let name = metadata["name"].as_str().unwrap_or_default();
+    let at = at.round(jiff::Unit::Second).unwrap_or(*at).to_string();
+    let end = (0..=LONGEST_NOTE.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    json!({
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": { "name": format!("{name}.{}.{}", author.order, reason.to_lowercase()), "namespace": metadata["namespace"] },
+        "involvedObject": {
+            "apiVersion": "apps/v1", "kind": "Deployment", "namespace": metadata["namespace"], "name": name,
+            "uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"],
+        },
+        "type": "Warning",
+        "reason": reason,
+        "message": &text[..end],
+        "firstTimestamp": at,
+        "lastTimestamp": at,
+        "count": 1,
+        "source": { "component": "sluice" },
+        "reportingComponent": "sluice",
+    })
+}
+
+/// The JSON Patch that makes `patch` to `live`.
+///
+/// # Errors
+/// `live` is no Deployment of an API server: it has no uid.
+pub fn json_patch(live: &Value, author: Author, patch: &Patch) -> Result<JsonPatch, serde_json::Error> {
+    let annotations = &live["metadata"]["annotations"];
+    let mut operations = vec![json!({ "op": "test", "path": "/metadata/uid", "value": live["metadata"]["uid"] })];
+    match annotations.get(FENCE) {
+        Some(fence) => operations.push(json!({ "op": "test", "path": annotation(FENCE), "value": fence })),
+        None => operations.push(json!({ "op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"] })),
+    }
+    if !annotations.is_object() {
+        operations.push(json!({ "op": "add", "path": "/metadata/annotations", "value": {} }));
+    }
+    let mut add = |path: String, value: Value| operations.push(json!({ "op": "add", "path": path, "value": value }));
+    add(annotation(FENCE), json!(author.generation.to_string()));
+    add(annotation(ORDER), json!(author.order.to_string()));
+    add(annotation(APPLICATION), json!(author.application.to_string()));
+    for (field, value) in [
+        ("template", patch.template.clone()),
+        ("replicas", patch.replicas.map(Value::from)),
+        ("minReadySeconds", patch.min_ready_seconds.map(Value::from)),
+        ("progressDeadlineSeconds", patch.progress_deadline_seconds.map(Value::from)),
+        ("paused", patch.paused.map(Value::from)),
+        ("strategy", patch.strategy.clone()),
+    ] {
+        if let Some(value) = value {
+            add(format!("/spec/{field}"), value);
+        }
+    }
+    match &patch.keep {
+        Keep::Unchanged => {}
+        Keep::Borrowed(settings) => add(annotation(KEPT), json!(serde_json::to_string(settings)?)),
+        Keep::Returned if annotations.get(KEPT).is_some() => operations.push(json!({ "op": "remove", "path": annotation(KEPT) })),
+        Keep::Returned => {}
+    }
+    serde_json::from_value(Value::Array(operations))
+}
+
+/// The fields of a Deployment that Sluice borrows, as they are.
+#[must_use]
+pub fn settings(live: &Value) -> Settings {
+    let spec = &live["spec"];
+    let number = |field: &str, default: i32| spec[field].as_i64().and_then(|number| i32::try_from(number).ok()).unwrap_or(default);
+    Settings {
+        min_ready_seconds: number("minReadySeconds", 0),
+        // Kubernetes' own default.
+        progress_deadline_seconds: number("progressDeadlineSeconds", 600),
+        paused: spec["paused"].as_bool().unwrap_or(false),
+        strategy: spec["strategy"].clone(),
+    }
+}
+
+/// The application that a Deployment is, by its annotation or by what its pods are
+/// selected by: that cannot be changed, and a hand that replaced the object may have
+/// lost the other.
+#[must_use]
+pub fn application(live: &Value) -> Option<&str> {
+    let annotated = live["metadata"]["annotations"][APPLICATION].as_str();
+    annotated.or_else(|| live["spec"]["selector"]["matchLabels"][APPLICATION_LABEL].as_str())
+}
+
+/// The fencing token of the last write.
+#[must_use]
+pub fn fence(live: &Value) -> Option<i64> {
+    live["metadata"]["annotations"][FENCE].as_str()?.parse().ok()
+}
+
+fn annotation(name: &str) -> String {
+    // A slash within a JSON Pointer's part.
+    format!("/metadata/annotations/{}", name.replace('/', "~1"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn author() -> Author {
+        Author { application: ApplicationId::new(), order: OrderId::new(), generation: 7 }
+    }
+
+    fn live() -> Value {
+        json!({
+            "metadata": { "uid": "u1", "resourceVersion": "5", "annotations": { FENCE: "6", "other": "kept" } },
+            "spec": { "replicas": 3, "template": { "spec": {} }, "strategy": { "type": "RollingUpdate" }, "minReadySeconds": 4 },
+        })
+    }
+
+    fn patched(live: &Value, patch: &Patch) -> Result<Value, json_patch::PatchError> {
+        let mut object = live.clone();
+        json_patch::patch(&mut object, &json_patch(live, author(), patch).unwrap())?;
+        Ok(object)
+    }
+
+    #[test]
+    fn a_patch_sets_only_what_it_names_the_fence_and_whose_it_is() {
+        let object = patched(&live(), &Patch { paused: Some(true), ..Patch::default() }).unwrap();
+        assert_eq!((fence(&object), application(&live()), application(&object).is_some()), (Some(7), None, true));
+        assert_eq!(object["metadata"]["annotations"]["other"], "kept");
+        let mut expected = live()["spec"].clone();
+        expected["paused"] = json!(true);
+        assert_eq!(object["spec"], expected);
+    }
+
+    #[test]
+    fn a_patch_is_refused_once_somebody_newer_wrote() {
+        let patch = json_patch(&live(), author(), &Patch { paused: Some(true), ..Patch::default() }).unwrap();
+        let mut newer = live();
+        newer["metadata"]["annotations"][FENCE] = json!("8");
+        let before = newer.clone();
+        assert!(json_patch::patch(&mut newer, &patch).is_err());
+        assert_eq!(newer, before);
+    }
+
+    #[test]
+    fn borrowed_settings_are_kept_on_the_object_and_go_with_their_return() {
+        let settings = settings(&live());
+        let borrowed = patched(&live(), &Patch { keep: Keep::Borrowed(settings.clone()), ..Patch::default() }).unwrap();
+        assert_eq!(Settings::kept_on(&borrowed), Some(settings));
+        let returned = patched(&borrowed, &Patch { keep: Keep::Returned, ..Patch::default() }).unwrap();
+        assert_eq!(Settings::kept_on(&returned), None);
+        assert!(patched(&live(), &Patch { keep: Keep::Returned, ..Patch::default() }).is_ok());
+    }
+
+    #[test]
+    fn a_deployment_without_annotations_is_guarded_by_its_resource_version() {
+        let mut plain = live();
+        plain["metadata"].as_object_mut().unwrap().remove("annotations");
+        let patch = json_patch(&plain, author(), &Patch::default()).unwrap();
+        let mut object = plain.clone();
+        json_patch::patch(&mut object, &patch).unwrap();
+        assert_eq!(fence(&object), Some(7));
+        plain["metadata"]["resourceVersion"] = json!("6");
+        assert!(json_patch::patch(&mut plain, &patch).is_err());
+    }
+}

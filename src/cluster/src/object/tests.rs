@@ -1,0 +1,131 @@
+//! What a real kubelet was recorded to say (`tests/causes`), read and judged.
+
+use std::{collections::BTreeMap, path::Path};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::*;
+use domain::{
+    failure::{self, Cause, Measure, Verdict},
+    order::Tolerance,
+};
+
+fn recorded() -> BTreeMap<String, Value> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/causes");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+    files
+        .map(|path| {
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            (name, serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap())
+        })
+        .collect()
+}
+
+/// What is concluded from a moment, as at the beginning of an order.
+fn judged(moment: &Value) -> Option<Cause> {
+    let measure = Measure { tolerance: Tolerance::default(), since: Timestamp::UNIX_EPOCH };
+    if moment["pod"].is_object() {
+        let mut pod = pod(&moment["pod"]);
+        let events = moment["events"].as_array().unwrap().iter();
+        pod.warnings = events.filter(|event| event["involvedObject"]["kind"] == "Pod").map(warning).collect();
+        return failure::judge_pod(&pod, measure);
+    }
+    let set = replica_set(&moment["replicaSet"], Key { namespace: String::new(), name: String::new() });
+    let failure = set.create_failure?;
+    failure::judge_set(&set.name, &failure, measure).into()
+}
+
+/// Each cause and moment, what is concluded, and what the sentence must say.
+const EXPECTED: &[(&str, &str, &str, &[&str])] = &[
+    ("claim-missing", "named", "grace", &["cannot be scheduled", "persistentvolumeclaim \"absent\" not found"]),
+    ("command-not-found", "exit", "fatal", &["container web: RunContainerError", "exec: \"/absent\"", "no such file or directory"]),
+    ("command-not-found", "back-off", "fatal", &["CrashLoopBackOff", "exit code 128, StartError"]),
+    ("config-map-key-missing", "named", "fatal", &["CreateContainerConfigError", "couldn't find key absent in ConfigMap"]),
+    ("config-map-missing", "named", "fatal", &["CreateContainerConfigError", "configmap \"absent\" not found"]),
+    ("crash-loop", "exit", "waits", &["container web: it ended after exit code 3, Error"]),
+    ("crash-loop", "back-off", "fatal", &["CrashLoopBackOff", "ended last with exit code 3, Error"]),
+    ("image-denied", "pull-failed", "fatal", &["ErrImagePull", "401 Unauthorized"]),
+    ("image-denied", "back-off", "fatal", &["ImagePullBackOff", "401 Unauthorized"]),
+    ("image-name-invalid", "named", "fatal", &["InvalidImageName", "must be lowercase"]),
+    ("image-never-pulled", "named", "fatal", &["ErrImageNeverPull", "is not present with pull policy of Never"]),
+    ("image-not-found", "pull-failed", "fatal", &["ErrImagePull", "localhost:5000/shop/web:2.0: not found"]),
+    ("image-not-found", "back-off", "fatal", &["ImagePullBackOff", "localhost:5000/shop/web:2.0: not found"]),
+    ("init-container-failing", "exit", "waits", &["init container prepare: it ended after exit code 3"]),
+    ("init-container-failing", "back-off", "fatal", &["init container prepare: CrashLoopBackOff", "exit code 3"]),
+    ("init-container-image-not-found", "pull-failed", "grace", &["init container prepare: ErrImagePull", "network is unreachable"]),
+    ("init-container-image-not-found", "back-off", "grace", &["init container prepare: ImagePullBackOff", "network is unreachable"]),
+    ("liveness-failing", "ready", "none", &[]),
+    ("liveness-failing", "unhealthy", "none", &[]),
+    ("liveness-failing", "restarted", "waits", &["it was started again", "Liveness probe failed: HTTP probe failed with statuscode: 503"]),
+    ("liveness-failing", "back-off", "fatal", &["CrashLoopBackOff", "Liveness probe failed: HTTP probe failed with statuscode: 503"]),
+    ("never-ready", "running", "waits", &["runs and is not Ready"]),
+    ("never-ready", "unhealthy", "waits", &["runs and is not Ready; Readiness probe failed: HTTP probe failed with statuscode: 503"]),
+    ("out-of-memory", "exit", "fatal", &["it ended after exit code 137, OOMKilled"]),
+    ("out-of-memory", "back-off", "fatal", &["CrashLoopBackOff", "exit code 137, OOMKilled"]),
+    (
+        "pod-security-refused",
+        "refused",
+        "fatal",
+        &["the ReplicaSet web-", "cannot create pods", "violates PodSecurity \"restricted:latest\""],
+    ),
+    ("pod-security-refused", "told-by-the-deployment", "fatal", &["violates PodSecurity"]),
+    ("policy-refused", "refused", "fatal", &["ValidatingAdmissionPolicy", "images must come from the company's registry"]),
+    ("policy-refused", "told-by-the-deployment", "fatal", &["images must come from the company's registry"]),
+    ("post-start-hook-failing", "named", "fatal", &["PostStartHookError", "/absent"]),
+    ("post-start-hook-failing", "back-off", "fatal", &["CrashLoopBackOff"]),
+    ("program-ends", "exit", "fatal", &["it ended after exit code 0, Completed"]),
+    ("program-ends", "back-off", "fatal", &["CrashLoopBackOff", "exit code 0, Completed"]),
+    ("quota-exceeded", "refused", "grace", &["cannot create pods", "exceeded quota: small"]),
+    ("quota-exceeded", "told-by-the-deployment", "grace", &["exceeded quota: small"]),
+    ("readiness-refused", "unhealthy", "waits", &["runs and is not Ready; Readiness probe failed", "connection refused"]),
+    ("ready-no-more", "ready", "none", &[]),
+    ("ready-no-more", "unhealthy", "grace", &["is not Ready any more; Readiness probe failed: HTTP probe failed with statuscode: 503"]),
+    ("registry-silent", "pull-failed", "grace", &["ErrImagePull", "connection refused"]),
+    ("registry-silent", "back-off", "grace", &["ImagePullBackOff", "connection refused"]),
+    ("registry-unknown", "pull-failed", "grace", &["ErrImagePull", "network is unreachable"]),
+    ("registry-unknown", "back-off", "grace", &["ImagePullBackOff", "network is unreachable"]),
+    ("runs-as-root", "named", "fatal", &["CreateContainerConfigError", "image will run as root"]),
+    ("secret-missing", "named", "fatal", &["CreateContainerConfigError", "secret \"absent\" not found"]),
+    ("service-account-missing", "refused", "grace", &["cannot create pods", "serviceaccount \"absent\" not found"]),
+    ("service-account-missing", "told-by-the-deployment", "grace", &["serviceaccount \"absent\" not found"]),
+    (
+        "startup-probe-failing",
+        "unhealthy",
+        "waits",
+        &["runs and is not Ready; Startup probe failed: HTTP probe failed with statuscode: 503"],
+    ),
+    ("startup-probe-failing", "restarted", "waits", &["it was started again", "Startup probe failed"]),
+    ("startup-probe-failing", "back-off", "fatal", &["CrashLoopBackOff", "Startup probe failed"]),
+    ("unschedulable-cpu", "named", "grace", &["cannot be scheduled: 0/1 nodes are available: 1 Insufficient cpu"]),
+    ("unschedulable-selector", "named", "grace", &["cannot be scheduled", "didn't match Pod's node affinity/selector"]),
+    ("volume-missing", "mount-failed", "grace", &["cannot start: FailedMount", "configmap \"absent\" not found"]),
+];
+
+#[test]
+fn what_a_real_kubelet_says_is_judged_and_named() {
+    let mut left: Vec<(String, String)> = Vec::new();
+    for (name, file) in recorded() {
+        for moment in file["moments"].as_array().unwrap() {
+            let at = moment["moment"].as_str().unwrap();
+            let Some((_, _, expected, says)) = EXPECTED.iter().find(|(cause, moment, ..)| *cause == name && *moment == at) else {
+                left.push((name.clone(), at.to_owned()));
+                continue;
+            };
+            let cause = judged(moment);
+            let verdict = match cause.as_ref().map(|cause| cause.verdict) {
+                None => "none",
+                Some(Verdict::Fatal) => "fatal",
+                Some(Verdict::FatalAt(_)) => "grace",
+                Some(Verdict::KeepWaiting) => "waits",
+            };
+            assert_eq!(verdict, *expected, "{name}, {at}: {cause:?}");
+            let sentence = cause.map(|cause| cause.sentence).unwrap_or_default();
+            assert!(says.iter().all(|part| sentence.contains(part)), "{name}, {at}: {says:?} in {sentence}");
+        }
+    }
+    assert_eq!(left, [], "recorded, and not in the table");
+    let moments: usize = recorded().values().map(|file| file["moments"].as_array().unwrap().len()).sum();
+    assert_eq!(EXPECTED.len(), moments, "in the table, and not recorded");
+}

@@ -1,0 +1,468 @@
+//! One view of the cluster, kept by watches: Deployments, their ReplicaSets and
+//! pods, and who wants to know of their changes.
+//!
+//! A Deployment in it never goes back to an older version, even if a watch
+//! lags behind what our own write returned. ReplicaSets and pods are reduced to
+//! what decisions need.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use jiff::Timestamp;
+use kube::api::DynamicObject;
+use serde_json::Value;
+use tokio::sync::{Notify, watch};
+
+use super::{
+    identity::{Identity, KUBE_SYSTEM},
+    manifest,
+    object::{self, ReplicaSet, controller, number, other_manager, version},
+};
+use domain::{
+    ClusterIdentity,
+    observation::{DeploymentView, Observation, PodView, ReplicaSetView, Warning},
+    order::Settings,
+};
+
+/// An application's place on the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// Kubernetes namespace.
+    pub namespace: String,
+    /// Name of the Deployment.
+    pub name: String,
+}
+
+/// How many pods an application's Deployment has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mirror {
+    /// Which one.
+    pub key: Key,
+    /// Desired.
+    pub replicas: i32,
+    /// Ready.
+    pub ready: i32,
+}
+
+/// The kinds of objects that are watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    Deployment,
+    ReplicaSet,
+    Pod,
+    Namespace,
+    /// Events that warn, about pods. What they say is told; nothing stands on it.
+    Warning,
+}
+
+/// What the watches see. All methods are short and take one lock.
+#[derive(Debug, Default)]
+pub struct View {
+    state: Mutex<State>,
+    mirror: Notify,
+    namespaces_changed: Notify,
+    doubted: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    identity: Identity,
+    deployments: HashMap<Key, Value>,
+    /// By uid.
+    replica_sets: HashMap<String, Owned<ReplicaSet>>,
+    /// By uid.
+    pods: HashMap<String, Owned<PodView>>,
+    /// Uids of pods on their way out, with their ReplicaSet's.
+    leaving: HashMap<String, String>,
+    /// By the event's own uid; its owner is the pod.
+    warnings: HashMap<String, Owned<Warning>>,
+    /// Uids of owned objects by their owner's.
+    children: HashMap<String, HashSet<String>>,
+    namespaces: BTreeSet<String>,
+    /// Kinds whose first list is complete.
+    synced: HashSet<Kind>,
+    /// Kinds whose watch is broken now.
+    broken: HashSet<Kind>,
+    watchers: HashMap<Key, watch::Sender<u64>>,
+    /// Applications whose numbers of pods changed.
+    to_mirror: BTreeSet<Key>,
+    /// Uids seen since a new list began, by kind.
+    listing: HashMap<Kind, HashSet<String>>,
+}
+
+#[derive(Debug)]
+struct Owned<T> {
+    owner: String,
+    object: T,
+}
+
+impl View {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The state is replaced field by field; a panic in between loses one event at most.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn observe(&self, key: &Key) -> Observation {
+        let state = self.lock();
+        if !state.identity.is_known() || ![Kind::Deployment, Kind::ReplicaSet, Kind::Pod].iter().all(|kind| state.synced.contains(kind)) {
+            return Observation::Unknown;
+        }
+        match state.deployments.get(key) {
+            None => Observation::Absent,
+            Some(deployment) => Observation::Present(Box::new(state.deployment_view(deployment))),
+        }
+    }
+
+    pub(super) fn deployment(&self, key: &Key) -> Option<Value> {
+        self.lock().deployments.get(key).cloned()
+    }
+
+    pub(super) fn changes(&self, key: &Key) -> watch::Receiver<u64> {
+        let mut state = self.lock();
+        state.watchers.retain(|_, sender| sender.receiver_count() > 0);
+        state.watchers.entry(key.clone()).or_insert_with(|| watch::Sender::new(0)).subscribe()
+    }
+
+    pub(super) fn namespaces(&self) -> Vec<String> {
+        self.lock().namespaces.iter().cloned().collect()
+    }
+
+    pub(super) async fn namespaces_changed(&self) {
+        self.namespaces_changed.notified().await;
+    }
+
+    pub(super) fn is_reachable(&self) -> bool {
+        let state = self.lock();
+        let needed = [Kind::Deployment, Kind::ReplicaSet, Kind::Pod, Kind::Namespace];
+        state.identity.is_known() && needed.iter().all(|kind| state.synced.contains(kind) && !state.broken.contains(kind))
+    }
+
+    pub(super) async fn mirrored(&self) -> Vec<Mirror> {
+        loop {
+            let changed = self.mirror.notified();
+            let found: Vec<Mirror> = {
+                let mut state = self.lock();
+                // Those of a cluster that is not known wait until it is.
+                let keys = if state.identity.is_known() { std::mem::take(&mut state.to_mirror) } else { BTreeSet::new() };
+                keys.into_iter().filter_map(|key| state.mirror(key)).collect()
+            };
+            if !found.is_empty() {
+                return found;
+            }
+            changed.await;
+        }
+    }
+
+    /// Forgets which cluster it was that answered: it may be another one by now.
+    fn doubt(&self, state: &mut State, kind: Kind) {
+        // Events may be hidden from us, for good.
+        if kind != Kind::Warning {
+            state.identity.seen = None;
+            state.identity.doubts += 1;
+            self.doubted.notify_one();
+        }
+    }
+
+    pub(super) fn doubts(&self) -> u64 {
+        self.lock().identity.doubts
+    }
+
+    pub(super) async fn identity_doubted(&self) {
+        self.doubted.notified().await;
+    }
+
+    /// Notes which cluster answered a question from when there had been so many doubts.
+    pub(super) fn see(&self, seen: ClusterIdentity, doubts: u64) {
+        self.change_identity(|identity| {
+            if identity.doubts == doubts {
+                identity.seen = Some(seen);
+            }
+        });
+    }
+
+    pub(super) fn trust(&self, trusted: Option<&ClusterIdentity>) {
+        self.change_identity(|identity| identity.trusted = trusted.cloned());
+    }
+
+    pub(super) fn is_known(&self) -> bool {
+        self.lock().identity.is_known()
+    }
+
+    /// Whoever waited for the cluster to be known goes on.
+    fn change_identity(&self, change: impl FnOnce(&mut Identity)) {
+        let mut state = self.lock();
+        let before = state.identity.is_known();
+        change(&mut state.identity);
+        if state.identity.is_known() && !before {
+            state.watchers.values().for_each(|sender| sender.send_modify(|count| *count += 1));
+            self.mirror.notify_one();
+            self.namespaces_changed.notify_one();
+        }
+    }
+
+    /// Takes a Deployment in, unless a newer version of it is here already.
+    pub(super) fn put_deployment(&self, key: &Key, object: Value) {
+        let mut state = self.lock();
+        if let (Some(listed), Some(uid)) = (state.listing.get_mut(&Kind::Deployment), object["metadata"]["uid"].as_str()) {
+            // One that we create while a list is on its way may not be in it.
+            listed.insert(uid.to_owned());
+        }
+        if let Some(present) = state.deployments.get(key)
+            && present["metadata"]["uid"] == object["metadata"]["uid"]
+            && version(present) > version(&object)
+        {
+            return;
+        }
+        if object["metadata"]["annotations"].get(manifest::APPLICATION).is_some() {
+            state.to_mirror.insert(key.clone());
+            self.mirror.notify_one();
+        }
+        state.deployments.insert(key.clone(), object);
+        state.notify(key);
+    }
+
+    pub(super) fn begin_list(&self, kind: Kind) {
+        let mut state = self.lock();
+        state.listing.insert(kind, HashSet::new());
+        if state.synced.contains(&kind) {
+            self.doubt(&mut state, kind);
+        }
+    }
+
+    pub(super) fn end_list(&self, kind: Kind) {
+        let mut state = self.lock();
+        let Some(listed) = state.listing.remove(&kind) else { return };
+        let gone: Vec<String> = match kind {
+            Kind::Deployment => {
+                state.deployments.retain(|_, object| listed.contains(object["metadata"]["uid"].as_str().unwrap_or_default()));
+                Vec::new()
+            }
+            Kind::ReplicaSet => state.replica_sets.keys().filter(|uid| !listed.contains(*uid)).cloned().collect(),
+            Kind::Pod => state.pods.keys().chain(state.leaving.keys()).filter(|uid| !listed.contains(*uid)).cloned().collect(),
+            Kind::Warning => state.warnings.keys().filter(|uid| !listed.contains(*uid)).cloned().collect(),
+            Kind::Namespace => {
+                state.namespaces = listed.iter().cloned().collect();
+                Vec::new()
+            }
+        };
+        for uid in gone {
+            state.forget(kind, &uid);
+        }
+        self.namespaces_changed.notify_one();
+        state.synced.insert(kind);
+        state.broken.remove(&kind);
+        for sender in state.watchers.values() {
+            sender.send_modify(|count| *count += 1);
+        }
+    }
+
+    pub(super) fn set_broken(&self, kind: Kind, broken: bool) {
+        let mut state = self.lock();
+        if broken {
+            state.broken.insert(kind);
+            self.doubt(&mut state, kind);
+        } else {
+            state.broken.remove(&kind);
+        }
+    }
+
+    pub(super) fn put(&self, kind: Kind, seen: DynamicObject) {
+        let uid = seen.metadata.uid.clone().unwrap_or_default();
+        let name = seen.metadata.name.clone().unwrap_or_default();
+        let key = Key { namespace: seen.metadata.namespace.clone().unwrap_or_default(), name };
+        let Ok(value) = serde_json::to_value(seen) else { return };
+        if kind != Kind::Deployment
+            && let Some(listed) = self.lock().listing.get_mut(&kind)
+        {
+            listed.insert(if kind == Kind::Namespace { key.name.clone() } else { uid.clone() });
+        }
+        match kind {
+            Kind::Deployment => self.put_deployment(&key, value),
+            Kind::Namespace => {
+                let mut state = self.lock();
+                if key.name == KUBE_SYSTEM && state.identity.seen.as_ref().is_some_and(|seen| seen.as_str() != uid) {
+                    self.doubt(&mut state, kind);
+                }
+                if state.namespaces.insert(key.name) {
+                    self.namespaces_changed.notify_one();
+                }
+            }
+            Kind::ReplicaSet => {
+                let Some((owner, owner_name)) = controller(&value, "Deployment") else { return };
+                let deployment = Key { namespace: key.namespace, name: owner_name };
+                let mut state = self.lock();
+                state.children.entry(owner.clone()).or_default().insert(uid.clone());
+                state.replica_sets.insert(uid, Owned { owner, object: object::replica_set(&value, deployment.clone()) });
+                state.notify(&deployment);
+            }
+            Kind::Pod => {
+                let Some((owner, _)) = controller(&value, "ReplicaSet") else { return };
+                let mut state = self.lock();
+                // A pod on its way out no longer counts, neither for nor against.
+                let leaves = !value["metadata"]["deletionTimestamp"].is_null();
+                let ended = matches!(value["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+                state.leaving.remove(&uid);
+                if !leaves && !ended {
+                    state.children.entry(owner.clone()).or_default().insert(uid.clone());
+                    let mut pod = object::pod(&value);
+                    let known = state.pods.get(&uid).and_then(|pod| pod.object.troubled_since);
+                    // Kubernetes does not say since when a container waits.
+                    pod.troubled_since = pod.is_troubled().then(|| known.unwrap_or_else(Timestamp::now));
+                    state.pods.insert(uid, Owned { owner: owner.clone(), object: pod });
+                } else {
+                    state.forget(Kind::Pod, &uid);
+                    if !ended {
+                        state.children.entry(owner.clone()).or_default().insert(uid.clone());
+                        state.leaving.insert(uid, owner.clone());
+                    }
+                }
+                state.notify_owner(&owner);
+            }
+            Kind::Warning => {
+                let about = &value["involvedObject"];
+                let (Some("Pod"), Some(owner)) = (about["kind"].as_str(), about["uid"].as_str()) else { return };
+                let mut state = self.lock();
+                state.children.entry(owner.to_owned()).or_default().insert(uid.clone());
+                state.warnings.insert(uid, Owned { owner: owner.to_owned(), object: object::warning(&value) });
+                state.notify_pod(owner);
+            }
+        }
+    }
+
+    pub(super) fn delete(&self, kind: Kind, object: &DynamicObject) {
+        let uid = object.metadata.uid.clone().unwrap_or_default();
+        let name = object.metadata.name.clone().unwrap_or_default();
+        let mut state = self.lock();
+        match kind {
+            Kind::Namespace => {
+                state.namespaces.remove(&name);
+                self.namespaces_changed.notify_one();
+            }
+            Kind::Deployment => {
+                let key = Key { namespace: object.metadata.namespace.clone().unwrap_or_default(), name };
+                // Not one that was created anew under the name meanwhile.
+                if state.deployments.get(&key).is_some_and(|present| present["metadata"]["uid"] == uid) {
+                    state.deployments.remove(&key);
+                }
+                state.notify(&key);
+            }
+            Kind::ReplicaSet | Kind::Pod | Kind::Warning => state.forget(kind, &uid),
+        }
+    }
+}
+
+impl State {
+    fn notify(&self, key: &Key) {
+        if let Some(sender) = self.watchers.get(key) {
+            sender.send_modify(|count| *count += 1);
+        }
+    }
+
+    fn notify_owner(&self, replica_set: &str) {
+        if let Some(key) = self.replica_sets.get(replica_set).and_then(|set| set.object.deployment.as_ref()) {
+            self.notify(key);
+        }
+    }
+
+    fn notify_pod(&self, pod: &str) {
+        if let Some(pod) = self.pods.get(pod) {
+            self.notify_owner(&pod.owner);
+        }
+    }
+
+    fn forget(&mut self, kind: Kind, uid: &str) {
+        let owner = match kind {
+            Kind::ReplicaSet => self.replica_sets.remove(uid).map(|set| {
+                if let Some(key) = &set.object.deployment {
+                    self.notify(key);
+                }
+                set.owner
+            }),
+            Kind::Pod => self.pods.remove(uid).map(|pod| pod.owner).or_else(|| self.leaving.remove(uid)).inspect(|owner| {
+                self.notify_owner(owner);
+            }),
+            Kind::Warning => self.warnings.remove(uid).map(|warning| warning.owner),
+            Kind::Deployment | Kind::Namespace => None,
+        };
+        if let Some(owner) = owner
+            && let Some(siblings) = self.children.get_mut(&owner)
+        {
+            siblings.remove(uid);
+            if siblings.is_empty() {
+                self.children.remove(&owner);
+            }
+        }
+    }
+
+    fn mirror(&self, key: Key) -> Option<Mirror> {
+        let object = self.deployments.get(&key)?;
+        Some(Mirror { replicas: number(&object["spec"]["replicas"]), ready: number(&object["status"]["readyReplicas"]), key })
+    }
+
+    fn deployment_view(&self, object: &Value) -> DeploymentView {
+        let (spec, status, metadata) = (&object["spec"], &object["status"], &object["metadata"]);
+        let uid = metadata["uid"].as_str().unwrap_or_default();
+        let (mut new, mut old, mut idle) = (None, Vec::new(), Vec::new());
+        let mut leaving = 0;
+        for set_uid in self.children.get(uid).into_iter().flatten() {
+            let Some(set) = self.replica_sets.get(set_uid) else { continue };
+            let pods = self.children.get(set_uid).into_iter().flatten();
+            leaving += i32::try_from(pods.filter(|pod| self.leaving.contains_key(*pod)).count()).unwrap_or(i32::MAX);
+            let view = self.replica_set_view(set_uid, &set.object);
+            if new.is_none() && *set.object.template == spec["template"] {
+                new = Some(view);
+            } else if view.desired > 0 || view.status_replicas > 0 || !view.pods.is_empty() {
+                old.push(view);
+            } else {
+                idle.push(view);
+            }
+        }
+        DeploymentView {
+            uid: uid.to_owned(),
+            application: manifest::application(object).map(str::to_owned),
+            resource_version: version(object),
+            observed: status["observedGeneration"].as_i64().unwrap_or(0) >= metadata["generation"].as_i64().unwrap_or(0),
+            replicas: number(&spec["replicas"]),
+            settings: manifest::settings(object),
+            kept: Settings::kept_on(object),
+            template: spec["template"].clone(),
+            fence: manifest::fence(object),
+            other_manager: other_manager(metadata, "f:template"),
+            other_scaler: other_manager(metadata, "f:replicas"),
+            status_replicas: number(&status["replicas"]),
+            status_updated: number(&status["updatedReplicas"]),
+            new,
+            old,
+            idle,
+            leaving,
+        }
+    }
+
+    fn replica_set_view(&self, uid: &str, set: &ReplicaSet) -> ReplicaSetView {
+        let pods = self.children.get(uid).into_iter().flatten();
+        let mut pods: Vec<PodView> = pods.filter_map(|pod| self.pod_view(pod)).collect();
+        pods.sort_by(|a, b| a.name.cmp(&b.name));
+        ReplicaSetView {
+            name: set.name.clone(),
+            uid: uid.to_owned(),
+            template: set.template.clone(),
+            desired: set.desired,
+            min_ready_seconds: set.min_ready_seconds,
+            status_replicas: set.status_replicas,
+            available: set.available,
+            observed: set.observed,
+            create_failure: set.create_failure.clone(),
+            pods,
+        }
+    }
+
+    fn pod_view(&self, uid: &str) -> Option<PodView> {
+        let mut pod = self.pods.get(uid)?.object.clone();
+        let warnings = self.children.get(uid).into_iter().flatten().filter_map(|event| self.warnings.get(event));
+        pod.warnings = warnings.map(|warning| warning.object.clone()).collect();
+        pod.warnings.sort_by(|a, b| (a.at, &a.message).cmp(&(b.at, &b.message)));
+        Some(pod)
+    }
+}

@@ -1,0 +1,238 @@
+//! The steps of an order that releases a version: batch by batch through the
+//! availability gate, or all at once.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    BatchMove, Decision, Move, SETTLE_SECONDS, back, cause, change, deadline, done_well, fail, keep_waiting, min_ready_seconds,
+    on_deadline, settle_seconds, snapshot, trouble, wait,
+};
+use crate::{
+    intent::GATE_SECONDS,
+    observation::DeploymentView,
+    order::{Kind, Order, Snapshot, State, Step},
+    plan::Gate,
+};
+
+/// Creates the application's Deployment.
+pub(super) fn start_create(order: &Order) -> Decision {
+    let replicas = order.target.replicas.unwrap_or(1);
+    Move::new(order, State::Running, Step::Create)
+        .with(change::create(order))
+        .batch(0, State::Running, Some(replicas), "")
+        .because(format!("creating the Deployment {} with {replicas} pods", order.name))
+        .decided()
+}
+
+/// Waits for the first version's pods.
+pub(super) fn create(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
+    let min_ready = settle_seconds(order);
+    if view.new_ready(min_ready, now) >= view.replicas && view.new_desired() >= view.replicas {
+        return done_well(order, "");
+    }
+    // Nothing came before, so nothing is taken back.
+    if let Some(trouble) = trouble(order, view, now) {
+        return fail(order, &trouble);
+    }
+    await_pods(order, view, now, min_ready, view.replicas)
+}
+
+/// Begins a release: remembers the Deployment as it is and arms the gate with
+/// the first batch.
+pub(super) fn start(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
+    let settle_until = order.created_at.checked_add(SignedDuration::from_secs(SETTLE_SECONDS)).unwrap_or(Timestamp::MAX);
+    if order.snapshot.is_none() && view.old_pods() > 0 && now < settle_until {
+        // Pods of a version that is still going would be counted as those of
+        // the new one, or go in their place.
+        return wait(Some(settle_until));
+    }
+    let snapshot = snapshot(order, view);
+    let replicas = order.target.replicas.unwrap_or(view.replicas);
+    if let Some(why) = impossible(order, &snapshot, replicas) {
+        return fail(order, &why);
+    }
+    if order.batch > 0 {
+        // Taken up again: earlier batches stay, what the failed one left goes first.
+        let mut step = Move::new(order, State::Running, Step::Rearm).with(change::take_up(order, &snapshot));
+        step.snapshot = Some(snapshot);
+        return step.because(format!("going on from batch {}", order.batch + 1)).decided();
+    }
+    let mut step = begin_batch(order, &snapshot, 0, replicas, true);
+    step.snapshot = Some(snapshot);
+    step.decided()
+}
+
+fn impossible(order: &Order, snapshot: &Snapshot, replicas: i32) -> Option<String> {
+    let own = &snapshot.settings;
+    if order.strategy.count() > 1 && change::is_recreate(own) {
+        return Some(
+            "the Deployment's strategy is Recreate, which replaces all pods at once: release in one batch, or change it to RollingUpdate"
+                .into(),
+        );
+    }
+    if order.strategy.count() > 1 && order.strategy.fits(replicas).is_err() {
+        return Some(format!(
+            "the Deployment has {replicas} pods by now, too few for {} batches{}",
+            order.strategy.batches,
+            if order.strategy.canary > 0 { format!(" after a canary of {}", order.strategy.canary) } else { String::new() }
+        ));
+    }
+    let min_ready = order.target.min_ready_seconds.unwrap_or(own.min_ready_seconds);
+    (min_ready >= own.progress_deadline_seconds).then(|| {
+        format!(
+            "BatchWaitTime {min_ready} s is not below the Deployment's progressDeadlineSeconds {} s, which Kubernetes refuses",
+            own.progress_deadline_seconds
+        )
+    })
+}
+
+/// Waits for the batch's new pods, then goes on.
+pub(super) fn surge(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
+    let Some(snapshot) = &order.snapshot else { return fail(order, "the settings before the order are not known") };
+    let replicas = view.replicas;
+    let goal = order.strategy.cumulative(order.batch, replicas);
+    let planned = order.batches.get(order.batch).map_or(goal, |batch| batch.target);
+    if goal != planned {
+        // Somebody scaled the Deployment: the batch is the same share of another number.
+        return begin_batch(order, snapshot, order.batch, replicas, false)
+            .because(format!("the Deployment was scaled to {replicas} pods"))
+            .decided();
+    }
+    if let Some(trouble) = trouble(order, view, now) {
+        return fail(order, &trouble);
+    }
+    let min_ready = settle_seconds(order);
+    let native = order.strategy.count() == 1;
+    let replaced = !native || (view.old_pods() == 0 && view.status_replicas == replicas && view.status_updated == replicas);
+    if view.new_desired() < goal || view.new_ready(min_ready, now) < goal || !replaced {
+        return await_pods(order, view, now, min_ready, goal);
+    }
+    if !native && !view.old.iter().all(|set| set.observed && set.available <= set.desired) {
+        // A status that still counts old pods that are gone would make the
+        // Deployment controller take others in their place.
+        let state = "the ReplicaSet controller does not react";
+        return on_deadline(order, now, state).unwrap_or_else(|| wait(Some(deadline(order))));
+    }
+    let finished = BatchMove { index: order.batch, state: State::Succeeded, target: None, message: String::new() };
+    if order.batch + 1 >= order.strategy.count() {
+        let mut step =
+            Move::new(order, State::Running, Step::Finish).with(change::finish(&snapshot.settings, min_ready_seconds(order), false));
+        step.batches.push(finished);
+        return step.decided();
+    }
+    match order.strategy.gate_after(order.batch) {
+        Gate::Open => {
+            let mut step = begin_batch(order, snapshot, order.batch + 1, replicas, false);
+            step.batches.push(finished);
+            step.decided()
+        }
+        Gate::Interval(_) | Gate::Confirmation => {
+            let mut step = Move::new(order, State::Running, Step::Shrink).with(change::shrink(goal));
+            step.batches.push(finished);
+            step.decided()
+        }
+    }
+}
+
+/// Waits until the old pods that the batch replaced are gone, then rests.
+pub(super) fn shrink(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
+    let Some(snapshot) = &order.snapshot else { return fail(order, "the settings before the order are not known") };
+    let goal = order.strategy.cumulative(order.batch, view.replicas);
+    if order.batches.get(order.batch).is_some_and(|batch| batch.target != goal) {
+        let step = Move::new(order, State::Running, Step::Shrink)
+            .batch(order.batch, State::Succeeded, Some(goal), "")
+            .because(format!("the Deployment was scaled to {} pods", view.replicas));
+        // Kubernetes refuses a strategy with neither surge nor unavailable pods;
+        // where the batch has no pods any more, no old one needs to go for it.
+        return if goal > 0 { step.with(change::shrink(goal)).decided() } else { step.decided() };
+    }
+    if view.old_pods() > view.replicas - goal || view.status_replicas > view.replicas {
+        let state = format!("{} old pods are left, {} should be", view.old_pods(), view.replicas - goal);
+        return on_deadline(order, now, &state).unwrap_or_else(|| wait(Some(deadline(order))));
+    }
+    let (state, message) = match order.strategy.gate_after(order.batch) {
+        Gate::Interval(minutes) => (State::WaitingInterval, format!("batch {} begins in {minutes} min", order.batch + 2)),
+        Gate::Open | Gate::Confirmation => (State::WaitingConfirmation, format!("batch {} waits for confirmation", order.batch + 2)),
+    };
+    Move::new(order, state, Step::Hold)
+        .with(change::hold(&snapshot.settings, min_ready_seconds(order)))
+        .batch(order.batch + 1, state, None, message.clone())
+        .because(message)
+        .decided()
+}
+
+/// Rests until a person or the clock says to go on.
+pub(super) fn hold(order: &Order, now: Timestamp) -> Decision {
+    // After a step back a person says when to go on, whatever the pace.
+    let due = match order.strategy.gate_after(order.batch) {
+        Gate::Interval(minutes) if order.state == State::WaitingInterval => {
+            order.step_since.checked_add(SignedDuration::from_mins(minutes.into())).ok()
+        }
+        Gate::Open | Gate::Interval(_) | Gate::Confirmation => None,
+    };
+    if order.confirmed > order.batch + 1 || due.is_some_and(|due| due <= now) {
+        return Move::new(order, State::Running, Step::Rearm)
+            .with(change::rearm())
+            .batch(order.batch + 1, State::Ready, None, "")
+            .decided();
+    }
+    Decision::Wait { until: due, rest: true }
+}
+
+/// Waits until the new pods no longer count as available, then begins the next batch.
+pub(super) fn rearm(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
+    let Some(snapshot) = &order.snapshot else { return fail(order, "the settings before the order are not known") };
+    let closed = view.new.as_ref().is_none_or(|set| set.observed && set.min_ready_seconds == GATE_SECONDS && set.available == 0);
+    if !closed {
+        return on_deadline(order, now, "the new pods still count as available").unwrap_or_else(|| wait(Some(deadline(order))));
+    }
+    if let Some(stay) = order.back_to.filter(|stay| *stay <= order.batch) {
+        return back::hold_still(order, view, stay);
+    }
+    begin_batch(order, snapshot, order.batch + 1, view.replicas, false).decided()
+}
+
+/// Waits until the last old pod is gone and the user's settings hold.
+pub(super) fn finish(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
+    let min_ready = settle_seconds(order);
+    let whole = view.status_replicas == view.replicas && view.status_updated == view.replicas;
+    if whole && view.old_pods() == 0 && view.new_ready(min_ready, now) >= view.replicas {
+        return done_well(order, "");
+    }
+    if let Some(trouble) = trouble(order, view, now) {
+        return fail(order, &trouble);
+    }
+    await_pods(order, view, now, min_ready, view.replicas)
+}
+
+/// Waits for pods, or fails where the batch has taken too long.
+pub(super) fn await_pods(order: &Order, view: &DeploymentView, now: Timestamp, min_ready: i32, goal: i32) -> Decision {
+    let mut state = format!("{} of {goal} new pods are Ready", view.new_ready(min_ready, now));
+    let cause = cause(order, view);
+    if let Some(cause) = &cause {
+        state = format!("{state}: {}", cause.sentence);
+    }
+    if order.kind != Kind::Create && view.old_pods() > 0 && order.strategy.count() == 1 {
+        state = format!("{state}, {} old ones are left", view.old_pods());
+    }
+    keep_waiting(order, now, &state, cause.as_ref(), view.next_ready(min_ready, now))
+}
+
+/// The move that begins batch `from`, or the next one that has pods: where the
+/// Deployment has fewer pods by now than there are batches, some have none.
+pub(super) fn begin_batch(order: &Order, snapshot: &Snapshot, from: usize, replicas: i32, first: bool) -> Move {
+    let last = order.strategy.count() - 1;
+    let index = (from..last).find(|&index| order.strategy.size(index, replicas) > 0).unwrap_or(last);
+    let target = order.strategy.cumulative(index, replicas);
+    let mut step = Move::new(order, State::Running, Step::Surge);
+    step.batch = index;
+    for skipped in from..index {
+        let target = order.strategy.cumulative(skipped, replicas);
+        step = step.batch(skipped, State::Succeeded, Some(target), "no pods are left for this batch");
+    }
+    step.batch(index, State::Running, Some(target), "").with(change::surge(order, snapshot, index, replicas, first)).because(format!(
+        "batch {} of {}: {target} of {replicas} pods",
+        index + 1,
+        order.strategy.count()
+    ))
+}

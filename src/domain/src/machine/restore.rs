@@ -1,0 +1,82 @@
+//! The ways back: a rollback order, an aborted order that rests where it is,
+//! and an order that somebody else's edit overtook.
+
+use jiff::Timestamp;
+
+use super::{Decision, Move, change, done, done_well, fail, min_ready_seconds, release, settle_seconds, trouble, wait};
+use crate::{
+    observation::DeploymentView,
+    order::{Kind, Order, State, Step},
+};
+
+/// The ways out of a rollback that failed, for people.
+const WAYS_OUT: &str = "every pod that is Ready stays; release another version, or one of the history that can still run";
+
+/// Brings the earlier version back. The change is made even if the view already
+/// shows that version: a write of the order that is taken back may still be on
+/// its way, and only a newer fence stops it.
+pub(super) fn start(order: &Order, view: &DeploymentView) -> Decision {
+    let Some(snapshot) = &order.snapshot else { return done_well(order, "nothing to take back") };
+    let replicas = order.target.replicas.unwrap_or(view.replicas);
+    Move::new(order, State::Running, Step::Return)
+        .with(change::come_back(order, snapshot))
+        .batch(0, State::Running, Some(replicas), "")
+        .because("bringing the earlier version back")
+        .decided()
+}
+
+/// Waits until the earlier version has all its pods and the other has none.
+pub(super) fn come_back(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
+    let Some(snapshot) = &order.snapshot else { return fail(order, "the settings before the order are not known") };
+    let min_ready = settle_seconds(order);
+    let whole = view.status_replicas == view.replicas && view.status_updated == view.replicas;
+    if whole && view.old_pods() == 0 && view.new_ready(min_ready, now) >= view.replicas {
+        return Move::new(order, State::Running, Step::Finish)
+            .with(change::finish(&snapshot.settings, snapshot.settings.min_ready_seconds, snapshot.settings.paused))
+            .decided();
+    }
+    if let Some(trouble) = trouble(order, view, now) {
+        return fail(order, &format!("the earlier version does not come back: {trouble}; {WAYS_OUT}"));
+    }
+    release::await_pods(order, view, now, min_ready, view.replicas)
+}
+
+/// Brings the Deployment of an order that ended half way to rest where it is.
+///
+/// While pods still come or go, a number for the rest would be wrong by the time it
+/// is written, and Kubernetes would make up the difference in both versions, Ready
+/// pods or not. So a write that may still arrive is fenced off first; the gate closes
+/// where it is open; what it lets through is awaited, Ready or not; and then the
+/// Deployment is paused with the numbers that are left.
+pub(super) fn freeze(order: &Order, view: &DeploymentView) -> Decision {
+    let Some(snapshot) = &order.snapshot else { return done(order) };
+    let stopping = Move::new(order, order.state, Step::Freeze);
+    let old = view.old_desired();
+    if !change::is_recreate(&view.settings) {
+        if order.intent.as_ref().is_some_and(|intent| intent.applied.is_none()) {
+            return stopping.with(change::fence()).decided();
+        }
+        match change::rest(&view.settings, view.replicas) {
+            None if !view.settings.paused => return stopping.with(change::close(order, snapshot, view)).decided(),
+            Some((new_at_rest, old_at_rest)) if view.new_desired() < new_at_rest || old > old_at_rest => return wait(None),
+            None | Some(_) => {}
+        }
+    }
+    let surplus = (view.new_desired() + old - view.replicas).max(0);
+    stopping.with(change::freeze(&snapshot.settings, min_ready_seconds(order), surplus)).decided()
+}
+
+/// Somebody else changed the template. Their version is left alone; only the
+/// borrowed settings go back, since a closed gate would hold it up for ever.
+pub(super) fn superseded(order: &Order, view: &DeploymentView) -> Decision {
+    let who = view.other_manager.as_deref().unwrap_or("somebody else");
+    let message =
+        format!("superseded by {who}, who changed the Deployment's pod template while the order ran; that version was left in place");
+    let Decision::Move(mut failure) = fail(order, &message) else { return wait(None) };
+    (failure.roll_back, failure.settles, failure.step) = (false, false, Step::Done);
+    if let (Some(snapshot), true) = (&order.snapshot, order.kind != Kind::Create) {
+        let own = &snapshot.settings;
+        failure.change = Some(change::finish(own, own.min_ready_seconds, false));
+    }
+    Decision::Move(failure)
+}

@@ -1,0 +1,250 @@
+//! One table: what the cluster shows, and which check says what.
+
+use std::collections::BTreeSet;
+
+use rstest::rstest;
+
+use super::{
+    evidence::{Reference, Right},
+    *,
+};
+use crate::{
+    ApplicationId, ReleaseId,
+    observation::ReplicaSetView,
+    order::{Source, Target, Tolerance},
+    plan::{Pace, Strategy},
+    spec::SpecChange,
+};
+
+fn base() -> Value {
+    json!({
+        "metadata": { "labels": { "app": "web" } },
+        "spec": { "containers": [{
+            "name": "web", "image": "web:1", "readinessProbe": { "tcpSocket": { "port": 80 } },
+            "lifecycle": { "preStop": { "sleep": { "seconds": 5 } } },
+        }] },
+    })
+}
+
+fn view(strategy: Value) -> DeploymentView {
+    DeploymentView {
+        uid: "uid".into(),
+        application: None,
+        resource_version: 7,
+        observed: true,
+        replicas: 4,
+        settings: Settings { min_ready_seconds: 0, progress_deadline_seconds: 600, paused: false, strategy },
+        kept: None,
+        template: base(),
+        fence: Some(1),
+        other_manager: None,
+        other_scaler: None,
+        status_replicas: 4,
+        status_updated: 4,
+        new: None::<ReplicaSetView>,
+        old: Vec::new(),
+        idle: Vec::new(),
+        leaving: 0,
+    }
+}
+
+fn rolling() -> Value {
+    json!({ "type": "RollingUpdate", "rollingUpdate": { "maxSurge": "25%", "maxUnavailable": "25%" } })
+}
+
+fn proposal(batches: i32) -> Proposal {
+    Proposal {
+        application: ApplicationId::new(),
+        cluster: "default".into(),
+        namespace: "shop".into(),
+        name: "web".into(),
+        kind: Kind::Deploy,
+        strategy: Strategy { canary: 0, batches, pace: Pace::Automatic { wait_minutes: 1 } },
+        target: Target {
+            release: Some(ReleaseId::new()),
+            source: Source::Change(Box::new(SpecChange { image: Some("web:2".into()), ..SpecChange::default() })),
+            replicas: None,
+            min_ready_seconds: None,
+            batch_timeout_seconds: 60,
+            tolerance: Tolerance::default(),
+            most_missing: 0,
+            replicas_before: None,
+            adopted: None,
+            formerly: Vec::new(),
+        },
+        snapshot: None,
+        allows_no_surge: false,
+        batch_seconds: Some(10),
+    }
+}
+
+fn judged(proposal: &Proposal, view: DeploymentView, evidence: &Evidence) -> Report {
+    let observation = Observation::Present(Box::new(view));
+    let look = look(proposal, &observation, Timestamp::UNIX_EPOCH).expect("it is decided at once");
+    judge(proposal, &look, &observation, evidence)
+}
+
+/// What the subject's check says.
+fn said(report: &Report, subject: Subject) -> (Verdict, &str) {
+    let check = report.checks.iter().find(|check| check.subject == subject).expect("it was looked at");
+    (check.verdict, &check.reason)
+}
+
+fn named(kind: ReferenceKind, key: Option<&str>, presence: Presence) -> Evidence {
+    let reference = Reference { kind, name: "it".into(), key: key.map(Into::into), optional: false };
+    Evidence { named: vec![(reference, presence)], ..Evidence::none() }
+}
+
+fn there(keys: &[&str], spec: Value) -> Presence {
+    Presence::There { keys: keys.iter().map(ToString::to_string).collect::<BTreeSet<_>>(), spec }
+}
+
+fn claim(modes: &[&str]) -> Evidence {
+    named(ReferenceKind::PersistentVolumeClaim, None, there(&[], json!({ "accessModes": modes })))
+}
+
+fn right(verb: &'static str, needed: bool, given: Option<bool>) -> Evidence {
+    Evidence { rights: vec![(Right { verb, group: "apps", resource: "deployments", needed }, given)], ..Evidence::none() }
+}
+
+fn pods_quota(hard: &str, used: &str) -> Evidence {
+    let quota = json!({ "metadata": { "name": "team" }, "spec": {}, "status": { "hard": { "pods": hard }, "used": { "pods": used } } });
+    Evidence { quotas: Listed::Seen(vec![quota]), ..Evidence::none() }
+}
+
+fn wants(rule: Value) -> Evidence {
+    let mut spec = json!({ "selector": { "matchLabels": { "app": "web" } } });
+    spec.as_object_mut().unwrap().extend(rule.as_object().unwrap().clone());
+    Evidence { budgets: Listed::Seen(vec![json!({ "metadata": { "name": "calm" }, "spec": spec })]), ..Evidence::none() }
+}
+
+fn scales(name: &str) -> Evidence {
+    let scaler = json!({ "metadata": { "name": "by-load" }, "spec": { "scaleTargetRef": { "kind": "Deployment", "name": name } } });
+    Evidence { scalers: Listed::Seen(vec![scaler]), ..Evidence::none() }
+}
+
+#[rstest]
+#[case(Subject::References, named(ReferenceKind::ConfigMap, None, Presence::Missing), Verdict::Refused, "the ConfigMap it does not exist")]
+#[case(Subject::References, named(ReferenceKind::Secret, Some("db"), there(&["web"], Value::Null)), Verdict::Refused, "the Secret it has no key db")]
+#[case(Subject::References, named(ReferenceKind::Secret, Some("db"), there(&["db"], Value::Null)), Verdict::Passed, "")]
+#[case(
+    Subject::References,
+    named(ReferenceKind::ServiceAccount, None, Presence::Missing),
+    Verdict::Refused,
+    "the ServiceAccount it does not exist"
+)]
+#[case(Subject::References, named(ReferenceKind::Secret, None, Presence::Unseen("forbidden".into())), Verdict::Unseen, "the Secret it was not looked at: forbidden")]
+#[case(Subject::Volumes, claim(&["ReadWriteOnce"]), Verdict::Refused, "only one node may have the PersistentVolumeClaim it, so batches are not possible")]
+#[case(Subject::Volumes, claim(&["ReadWriteOnce", "ReadWriteMany"]), Verdict::Passed, "")]
+#[case(
+    Subject::Rights,
+    right("patch", true, Some(false)),
+    Verdict::Refused,
+    "Sluice lacks rights in the namespace: patch deployments.apps"
+)]
+#[case(
+    Subject::Rights,
+    right("patch", false, Some(false)),
+    Verdict::Warned,
+    "Sluice lacks rights in the namespace that a release can do without"
+)]
+#[case(Subject::Rights, right("patch", true, Some(true)), Verdict::Passed, "")]
+#[case(Subject::Rights, right("patch", true, None), Verdict::Unseen, "the cluster does not say")]
+#[case(Subject::Quota, pods_quota("6", "4"), Verdict::Passed, "")]
+#[case(
+    Subject::Quota,
+    pods_quota("5", "4"),
+    Verdict::Refused,
+    "the quota team allows 5 of pods and 0 are used by others: the release needs 6 at once; AllowNoSurge=true"
+)]
+#[case(Subject::Quota, Evidence { quotas: Listed::Unseen("forbidden".into()), ..Evidence::none() }, Verdict::Unseen, "resourcequotas were not looked at: forbidden")]
+#[case(Subject::DisruptionBudget, wants(json!({ "minAvailable": 5 })), Verdict::Refused, "the PodDisruptionBudget calm wants 5 pods available, and the release leaves 4 of 4")]
+#[case(Subject::DisruptionBudget, wants(json!({ "minAvailable": "100%" })), Verdict::Passed, "")]
+#[case(Subject::DisruptionBudget, wants(json!({ "maxUnavailable": 0 })), Verdict::Passed, "")]
+#[case(Subject::Admission, Evidence { change: Tried::Refused("denied by policy".into()), ..Evidence::none() }, Verdict::Refused, "the cluster would refuse the change: denied by policy")]
+#[case(Subject::PodAdmission, Evidence { pod: Tried::Refused("maximum memory is 1Gi".into()), ..Evidence::none() }, Verdict::Refused, "the cluster would refuse its pods: maximum memory is 1Gi")]
+#[case(Subject::PodAdmission, Evidence { pod: Tried::Refused("exceeded quota: few".into()), ..Evidence::none() }, Verdict::Unseen, "not tried: exceeded quota")]
+#[case(Subject::Autoscaler, scales("web"), Verdict::Warned, "the HorizontalPodAutoscaler by-load scales the Deployment; batches follow")]
+#[case(Subject::Autoscaler, scales("api"), Verdict::Passed, "")]
+#[case(Subject::Readiness, Evidence::none(), Verdict::Passed, "")]
+#[case(Subject::Drain, Evidence::none(), Verdict::Passed, "")]
+fn each_thing_is_told_by_its_own_check(#[case] subject: Subject, #[case] evidence: Evidence, #[case] verdict: Verdict, #[case] says: &str) {
+    let report = judged(&proposal(2), view(rolling()), &evidence);
+    let (found, reason) = said(&report, subject);
+    assert!(found == verdict && reason.starts_with(says) && (reason.is_empty() == says.is_empty()), "{found:?} {reason}");
+    let others = report.checks.iter().filter(|check| check.subject != subject);
+    assert!(others.clone().all(|check| check.verdict <= Verdict::Unseen), "{:?}", others.collect::<Vec<_>>());
+    assert_eq!(report.refusal().is_some(), verdict == Verdict::Refused);
+}
+
+#[test]
+fn what_the_state_machine_refuses_is_refused_before_anything_is_written() {
+    let report = judged(&proposal(2), view(json!({ "type": "Recreate" })), &Evidence::none());
+    let (verdict, reason) = said(&report, Subject::Deployment);
+    assert!(verdict == Verdict::Refused && reason.contains("release in one batch"), "{reason}");
+    assert_eq!(report.plan, None);
+    let all_at_once = judged(&proposal(1), view(json!({ "type": "Recreate" })), &claim_of_one());
+    assert_eq!(all_at_once.refusal(), None, "{all_at_once:?}");
+}
+
+fn claim_of_one() -> Evidence {
+    claim(&["ReadWriteOncePod"])
+}
+
+#[test]
+fn a_deployment_that_is_not_there_is_named_by_what_there_is_in_its_place() {
+    let look = look(&proposal(2), &Observation::Absent, Timestamp::UNIX_EPOCH).unwrap();
+    let says = |other_workload| {
+        let evidence = Evidence { other_workload, ..Evidence::none() };
+        judge(&proposal(2), &look, &Observation::Absent, &evidence).refusal().unwrap().reason.clone()
+    };
+    assert!(says(None).contains("the Deployment web does not exist in namespace shop"));
+    assert_eq!(says(Some("StatefulSet")), "web is a StatefulSet, and only Deployments are released");
+}
+
+#[test]
+fn a_template_without_probe_and_drain_is_warned_about() {
+    let mut plain = view(rolling());
+    plain.template = json!({ "spec": { "containers": [{ "name": "web" }] } });
+    let report = judged(&proposal(2), plain, &Evidence::none());
+    assert_eq!((said(&report, Subject::Readiness).0, said(&report, Subject::Drain).0), (Verdict::Warned, Verdict::Warned));
+    assert_eq!(report.refusal(), None);
+}
+
+#[test]
+fn a_plan_counts_pods_and_time_and_its_hash_is_of_what_would_be_done() {
+    let report = judged(&proposal(2), view(rolling()), &Evidence::none());
+    let plan = report.plan.unwrap();
+    assert_eq!((plan.replicas, plan.peak_pods, plan.missing_pods, plan.expected_seconds), (4, 6, 0, Some(80)));
+    let pods: Vec<_> = plan.batches.iter().map(|batch| (batch.added, batch.removed, batch.new_pods, batch.old_pods)).collect();
+    assert_eq!(pods, [(2, 2, 2, 2), (2, 2, 4, 0)]);
+
+    let hash = |proposal: &Proposal, view| judged(proposal, view, &Evidence::none()).plan.unwrap().hash;
+    // Another version's id is no other plan.
+    assert_eq!(hash(&proposal(2), view(rolling())), plan.hash);
+    let scaled = DeploymentView { replicas: 5, ..view(rolling()) };
+    let mut other_image = proposal(2);
+    other_image.target.source = Source::Change(Box::new(SpecChange { image: Some("web:3".into()), ..SpecChange::default() }));
+    let mut edited = view(rolling());
+    edited.template["spec"]["hostNetwork"] = json!(true);
+    let others =
+        [hash(&proposal(2), scaled), hash(&other_image, view(rolling())), hash(&proposal(4), view(rolling())), hash(&proposal(2), edited)];
+    assert!(others.iter().all(|other| *other != plan.hash));
+}
+
+#[test]
+fn where_only_the_surge_has_no_room_old_pods_may_go_first() {
+    let report = judged(&proposal(2), view(rolling()), &pods_quota("4", "4"));
+    assert!(report.lacks_room && report.refusal().is_some());
+    let mut without_surge = proposal(2);
+    without_surge.target.most_missing = 2;
+    let report = judged(&without_surge, view(rolling()), &pods_quota("4", "4"));
+    assert_eq!(report.refusal(), None, "{report:?}");
+    let plan = report.plan.unwrap();
+    assert_eq!((plan.peak_pods, plan.missing_pods), (4, 2));
+    // Then a budget may stand against it.
+    let report = judged(&without_surge, view(rolling()), &wants(json!({ "minAvailable": 3 })));
+    assert_eq!(report.refusal().unwrap().subject, Subject::DisruptionBudget);
+    // Room that is missing for the desired number itself is no matter of surge.
+    assert!(!judged(&proposal(2), view(rolling()), &pods_quota("3", "3")).lacks_room);
+}

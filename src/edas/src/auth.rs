@@ -1,0 +1,117 @@
+//! Who is calling: every EDAS request passes through here before its handler.
+//!
+//! Order of checks: the operation exists, the body and the query can be read,
+//! the claim is well formed and within the window, the way it came is good enough
+//! for it, the key exists, the body has its digest and the signature is right, the key
+//! is enabled and has not sent too much, the operation is offered. What makes a
+//! repeated request the same one (R25) is worked out here and judged by the
+//! service, in the transaction that makes the change. Secrets and signatures
+//! never reach the log.
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, Method},
+    middleware::Next,
+    response::Response,
+};
+use sha2::{Digest, Sha256};
+
+use super::{
+    Edge,
+    call::Call,
+    connection::{Peer, Way},
+    contract,
+    edge::{RequestId, peer_of},
+    error::ApiError,
+    offered,
+    params::Params,
+    signature::{Claim, Policy, Refusal, Scheme, SignedRequest},
+};
+use domain::limits;
+use service::{Caller, KeySecret, RequestIdentity};
+
+/// Largest body that is accepted, in bytes.
+pub const BODY_LIMIT: usize = limits::BODY;
+
+/// Lets authenticated calls of offered operations through to their handlers.
+///
+/// # Errors
+/// Every refusal, as the reply that says so.
+pub async fn admit(
+    State(edge): State<Edge>,
+    method: Method,
+    headers: HeaderMap,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let peer = peer_of(&request)?;
+    let (mut parts, body) = request.into_parts();
+    let path = parts.uri.path();
+    let operation = contract::find(&method, path).ok_or_else(ApiError::not_found)?;
+    // Held until the request is answered: what is read from it counts as well.
+    let (body, _taken) = edge.bodies.read(body).await?;
+    let encoded = parts.uri.query().unwrap_or_default();
+    let mut params = Params::parse(encoded)?;
+
+    let signed = SignedRequest { method: &method, path, query: params.pairs(), headers: &headers, body: &body };
+    let claim = Claim::read(signed, Policy { hmac_sha1: edge.settings.hmac_sha1, parameters: &operation.query })?;
+    claim.check_window(edge.service.clock().now())?;
+    if claim.scheme == Scheme::HmacSha1 && peer.way == Way::Plain && !edge.settings.plain_hmac_sha1 {
+        return Err(Refusal::PlainHmacSha1.into());
+    }
+    let key = key_of(&edge, &claim, signed, peer).await?;
+    edge.throttle.key(&claim.key_id)?;
+    if operation.form {
+        if !claim.body_signed {
+            return Err(Refusal::UnsignedBody.into());
+        }
+        let form = std::str::from_utf8(&body).map_err(|_| ApiError::unreadable("The form in the body is not UTF-8."))?;
+        params.merge(Params::parse(form)?)?;
+    }
+    offered::check(operation, &params)?;
+
+    let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).ok_or_else(ApiError::internal)?;
+    let caller = Caller {
+        identity: Some(identity(&claim, &method, path, encoded)),
+        key_id: claim.key_id,
+        name: key.name,
+        request_id,
+        source: "pop".into(),
+    };
+    parts.extensions.insert(Call { params, caller });
+    Ok(next.run(Request::from_parts(parts, Body::empty())).await)
+}
+
+/// The key that signed, which is looked up and proven to be the caller's.
+async fn key_of(edge: &Edge, claim: &Claim, signed: SignedRequest<'_>, peer: Peer) -> Result<KeySecret, ApiError> {
+    let turn = edge.throttle.look_up(peer).await?;
+    let key = edge.service.key(&claim.key_id).await?;
+    drop(turn);
+    let checked = key.ok_or(Refusal::UnknownKey).and_then(|key| {
+        // Only now: what was sent as the id of an unknown key may be anything, a secret even.
+        tracing::Span::current().record("key.id", &claim.key_id);
+        claim.verify(signed, &key.secret)?;
+        if key.enabled { Ok(key) } else { Err(Refusal::DisabledKey) }
+    });
+    checked.map_err(|refusal| {
+        edge.throttle.failed(peer);
+        refusal.into()
+    })
+}
+
+/// What makes two requests the same one. A nonce does; without one (old Python,
+/// old Go, Maven plugin) the same key, signature, date and target do: the JDK
+/// sends a POST again byte for byte when the reply is lost.
+fn identity(claim: &Claim, method: &Method, path: &str, query: &str) -> RequestIdentity {
+    let signature = hex::encode(claim.signature());
+    let digest = |fields: &[&str]| hex::encode(Sha256::digest(fields.join("\n")));
+    let nonce = match &claim.nonce {
+        Some(nonce) => nonce.clone(),
+        None => digest(&[&claim.key_id, &signature, &claim.date, method.as_str(), path, query]),
+    };
+    RequestIdentity { nonce, digest: digest(&[&claim.key_id, &signature]) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,251 @@
+//! Every failed reply: the gateway's kind and the business kind.
+//!
+//! Clients tell them apart by the HTTP status. A *gateway* error is 4xx or 5xx
+//! with a word as Code, and every field is text (an integer there makes the old
+//! Go SDK panic, K9). A *business* error is HTTP 200 with the integer Code 601
+//! and the reason in Message (R9). This is the only type that knows status
+//! codes; `reply` writes it out.
+
+use std::time::Duration;
+
+use axum::{
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+
+use super::signature::Refusal;
+use domain::Rejection;
+
+/// The integer Code of every business error that clients know.
+pub const BUSINESS_CODE: i32 = 601;
+
+/// Why a request was not served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ApiError {
+    /// Refused before any business: credentials, routing, form of parameters.
+    Gateway {
+        /// HTTP status, 4xx or 5xx.
+        status: StatusCode,
+        /// The code word.
+        code: String,
+        /// What a person reads.
+        message: String,
+        /// How long the client should wait before it tries again, if that helps.
+        wait: Option<Duration>,
+    },
+    /// Refused by a rule about applications, orders, versions or the cluster.
+    Business {
+        /// Which rule, in a word, for the log: the message may quote parameters.
+        reason: String,
+        /// What a person reads.
+        message: String,
+    },
+}
+
+impl ApiError {
+    fn gateway(status: StatusCode, code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Gateway { status, code: code.into(), message: message.into(), wait: None }
+    }
+
+    /// A business error with this message; `reason` is a word for the log.
+    pub fn business(reason: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Business { reason: reason.into(), message: message.into() }
+    }
+
+    /// A required parameter is absent or empty.
+    #[must_use]
+    pub fn missing(parameter: &str) -> Self {
+        Self::gateway(StatusCode::BAD_REQUEST, format!("Missing{parameter}"), format!("{parameter} is mandatory for this action."))
+    }
+
+    /// A parameter cannot be read; `allowed` says what can be.
+    #[must_use]
+    pub fn invalid(parameter: &str, value: &str, allowed: &str) -> Self {
+        let why = Rejection::invalid(parameter, value, allowed);
+        let message = format!("Specified parameter {parameter} is not valid: {why}.");
+        Self::gateway(StatusCode::BAD_REQUEST, format!("Invalid{parameter}"), message)
+    }
+
+    /// The query or form as a whole cannot be read.
+    #[must_use]
+    pub fn unreadable(message: &str) -> Self {
+        Self::gateway(StatusCode::BAD_REQUEST, "InvalidParameter", message)
+    }
+
+    /// No operation has this method and path (K12: JSON, never a redirect).
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::gateway(StatusCode::NOT_FOUND, "InvalidApi.NotFound", "Specified api is not found, please check your url and method.")
+    }
+
+    /// The request line is longer than `limit` bytes; `longest` names the
+    /// parameter that takes most of it.
+    #[must_use]
+    pub fn line_too_long(limit: usize, longest: &str, shown: &str) -> Self {
+        let why = Rejection::invalid(longest, shown, format!("method, path and all parameters together may have {limit} bytes"));
+        Self::gateway(
+            StatusCode::URI_TOO_LONG,
+            "RequestLineTooLong",
+            format!("The request line has more than {limit} bytes. Its longest parameter: {why}."),
+        )
+    }
+
+    /// The body is longer than `limit` bytes.
+    #[must_use]
+    pub fn body_too_long(limit: usize) -> Self {
+        Self::gateway(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "RequestBodyTooLong",
+            format!("The request body has more than {limit} bytes, which is the most that is accepted."),
+        )
+    }
+
+    /// The body could not be read to its end.
+    #[must_use]
+    pub fn body_cut_off() -> Self {
+        Self::gateway(StatusCode::BAD_REQUEST, "InvalidBody", "The request body could not be read to its end.")
+    }
+
+    /// Something of ours failed; the log says what.
+    #[must_use]
+    pub fn internal() -> Self {
+        let message = "The request could not be served because of an error of the server. Its log has more under this RequestId.";
+        Self::gateway(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message)
+    }
+
+    /// Trying again later may help.
+    #[must_use]
+    pub fn unavailable(message: &str) -> Self {
+        Self::gateway(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message)
+    }
+
+    /// More requests came with one access key than may; `wait` until the next.
+    #[must_use]
+    pub fn too_many_of_key(wait: Duration) -> Self {
+        Self::gateway(StatusCode::BAD_REQUEST, "Throttling.User", "Request was denied due to user flow control.").after(wait)
+    }
+
+    /// More requests came from one address than may; `wait` until the next.
+    #[must_use]
+    pub fn too_many_of_peer(wait: Duration) -> Self {
+        let message = "Request was denied due to request throttling: too many requests come from your address.";
+        Self::gateway(StatusCode::BAD_REQUEST, "Throttling", message).after(wait)
+    }
+
+    /// More requests with a wrong key or signature came from one address than may; `wait` until the next.
+    #[must_use]
+    pub fn too_many_failures(wait: Duration) -> Self {
+        let message =
+            "Request was denied due to request throttling: too many requests with a wrong access key or signature come from your address.";
+        Self::gateway(StatusCode::BAD_REQUEST, "Throttling", message).after(wait)
+    }
+
+    /// One address has more connections than may be; `wait` until the next.
+    #[must_use]
+    pub fn too_many_connections(wait: Duration) -> Self {
+        let message = "Request was denied due to request throttling: your address has as many connections as one may have.";
+        Self::gateway(StatusCode::SERVICE_UNAVAILABLE, "Throttling", message).after(wait)
+    }
+
+    /// The same, for a client that should wait before it tries again.
+    #[must_use]
+    pub fn after(mut self, time: Duration) -> Self {
+        if let Self::Gateway { wait, .. } = &mut self {
+            *wait = Some(time);
+        }
+        self
+    }
+
+    /// How long the client should wait before it tries again, if that helps.
+    #[must_use]
+    pub fn wait(&self) -> Option<Duration> {
+        match self {
+            Self::Gateway { wait, .. } => *wait,
+            Self::Business { .. } => None,
+        }
+    }
+
+    /// The code word, or for a business error the rule that said no: what the log holds.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        match self {
+            Self::Gateway { code, .. } => code,
+            Self::Business { reason, .. } => reason,
+        }
+    }
+
+    /// HTTP status of the reply.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Gateway { status, .. } => *status,
+            Self::Business { .. } => StatusCode::OK,
+        }
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        let (status, code) = refusal.code();
+        Self::gateway(status, code, refusal.to_string())
+    }
+}
+
+impl From<Rejection> for ApiError {
+    fn from(rejection: Rejection) -> Self {
+        let reason = match &rejection {
+            Rejection::NonceUsed => return Refusal::NonceUsed.into(),
+            Rejection::Invalid { parameter, .. } => format!("Invalid{parameter}"),
+            Rejection::UnknownApplication(_) => "UnknownApplication".into(),
+            Rejection::UnknownOrder(_) => "UnknownOrder".into(),
+            Rejection::UnknownBatch(_) => "UnknownBatch".into(),
+            Rejection::UnknownVersion { .. } => "UnknownVersion".into(),
+            Rejection::UnknownCluster(_) => "UnknownCluster".into(),
+            Rejection::UnknownConfigTemplate(_) => "UnknownConfigTemplate".into(),
+            Rejection::RemovedCluster(_) => "RemovedCluster".into(),
+            Rejection::ClusterInUse { .. } => "ClusterInUse".into(),
+            Rejection::UnknownRegion(_) => "UnknownRegion".into(),
+            Rejection::RegionInUse { .. } => "RegionInUse".into(),
+            Rejection::NoPackageStore => "NoPackageStore".into(),
+            Rejection::TooManyCredentials { .. } => "TooManyCredentials".into(),
+            Rejection::NameTaken { .. } => "NameTaken".into(),
+            Rejection::OrderRunning { .. } => "OrderRunning".into(),
+            Rejection::WrongState { .. } => "WrongState".into(),
+            Rejection::WrongApplicationState { .. } => "WrongApplicationState".into(),
+            Rejection::UnknownPrecheck { .. } => "UnknownPrecheck".into(),
+            Rejection::NoDeployment { .. } => "NoDeployment".into(),
+            Rejection::Unseen(_) => "Unseen".into(),
+            Rejection::Unwritten(_) => "Unwritten".into(),
+            Rejection::Undecided { .. } => "Undecided".into(),
+            Rejection::ClusterRefused(_) => "ClusterRefused".into(),
+            Rejection::CannotWork { subject, .. } => format!("Precheck{subject}"),
+        };
+        Self::business(reason, rejection.to_string())
+    }
+}
+
+impl From<service::Error> for ApiError {
+    fn from(error: service::Error) -> Self {
+        match error {
+            service::Error::Rejected(rejection) => rejection.into(),
+            service::Error::Store(error) if error.is_retryable() => {
+                tracing::error!(error = %error, "the database cannot be asked");
+                Self::unavailable("The server cannot reach its database now. Nothing was changed; please try again.")
+            }
+            service::Error::Store(error) => {
+                tracing::error!(error = %error, "a request failed in the database");
+                Self::internal()
+            }
+        }
+    }
+}
+
+/// Carries the error to the edge, which knows the request's id and operation
+/// and writes the body. Without the edge the reply would have none.
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}

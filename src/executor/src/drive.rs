@@ -1,0 +1,343 @@
+//! Driving one leased order: make the change that is written down, look, decide,
+//! write down, again. A program that died anywhere in it is followed by another
+//! that does just the same.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::{sync::watch::Receiver, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::Executor;
+use cluster::{
+    ClusterError, Key,
+    manifest::{Author, Notice},
+};
+use domain::{
+    BatchId, failure,
+    machine::{self, Decision, Move},
+    observation::Observation,
+    order::{Order, State, Step},
+};
+use store::{Applied, Lease, PodState, StoreError};
+
+/// Shortest time between two records of a batch's pods.
+const RECORD_EVERY: Duration = Duration::from_secs(1);
+
+/// Pause before a request that failed is tried again; doubles up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+
+/// Pause before the ReplicaSets' sizes are compared again, should no change be seen.
+const SIZES_AGAIN: SignedDuration = SignedDuration::from_millis(200);
+
+/// Why a drive ends.
+enum End {
+    /// The order rests, is over, or is given back: due again at that time.
+    Release(Option<Timestamp>),
+    /// The lease is lost: nothing may be written any more.
+    Lost,
+}
+
+/// One order in hand.
+struct Drive {
+    lease: Lease,
+    order: Order,
+    key: Key,
+    woken: Receiver<u64>,
+    changed: Receiver<u64>,
+    extended: Instant,
+    pause: Duration,
+    pods: Pods,
+}
+
+/// What is recorded of the pods of batches.
+#[derive(Default)]
+struct Pods {
+    /// Names of pods that earlier batches brought.
+    earlier: HashSet<String>,
+    /// The batch under way, and what is recorded of it.
+    recorded: Option<(BatchId, Vec<PodState>)>,
+    at: Option<Instant>,
+}
+
+impl Executor {
+    /// Drives an order as far as it goes. Returns its lease.
+    pub(super) async fn drive(self: Arc<Self>, lease: Lease, woken: Receiver<u64>, stop: CancellationToken) -> Lease {
+        let span = tracing::info_span!("drive", order.id = %lease.order, lease.generation = lease.generation);
+        let driven = tracing::Instrument::instrument(self.drive_to_end(lease, woken, stop), span);
+        driven.await;
+        lease
+    }
+
+    async fn drive_to_end(&self, lease: Lease, woken: Receiver<u64>, stop: CancellationToken) {
+        let Some(mut drive) = self.take_up(lease, woken).await else { return };
+        let end = loop {
+            match self.step(&mut drive, &stop).await {
+                Ok(Some(end)) => break end,
+                Ok(None) => drive.pause = FIRST_PAUSE,
+                Err(StoreError::Fenced { .. }) => break End::Lost,
+                Err(error) => {
+                    tracing::warn!(%error, "a step could not be written; trying again");
+                    self.wait_to_retry(&mut drive, &stop).await;
+                    if stop.is_cancelled() {
+                        break End::Release(Some(self.clock.now()));
+                    }
+                }
+            }
+        };
+        match end {
+            End::Lost => tracing::info!("the order is no longer ours"),
+            End::Release(due) => {
+                if let Err(error) = self.store.release(lease, due, &drive.order).await {
+                    tracing::warn!(%error, "the lease could not be given back, and runs out by itself");
+                }
+            }
+        }
+    }
+
+    async fn take_up(&self, lease: Lease, woken: Receiver<u64>) -> Option<Drive> {
+        let loaded = match self.store.order(lease.order).await {
+            Ok(Some(order)) => Ok((order, self.store.batch_rows(lease.order).await)),
+            Ok(None) => return None,
+            Err(error) => Err(error),
+        };
+        let (order, rows) = match loaded {
+            Ok((order, Ok(rows))) => (order, rows),
+            Ok((_, Err(error))) | Err(error) => {
+                // The lease runs out, and the order is tried again.
+                tracing::error!(%error, "the order could not be loaded");
+                return None;
+            }
+        };
+        if order.cluster != self.settings.cluster {
+            tracing::error!(cluster = %order.cluster, "the order is another cluster's, and is left alone");
+            return None;
+        }
+        let key = Key { namespace: order.namespace.clone(), name: order.name.clone() };
+        let mut pods = Pods::default();
+        for row in rows {
+            if row.index < order.batch {
+                pods.earlier.extend(row.pods.into_iter().map(|pod| pod.name));
+            } else if row.index == order.batch {
+                pods.recorded = Some((row.id, row.pods));
+            }
+        }
+        let changed = self.cluster.changes(&key);
+        Some(Drive { lease, order, key, woken, changed, extended: Instant::now(), pause: FIRST_PAUSE, pods })
+    }
+
+    /// One round. Ends the drive, or leads to the next round.
+    async fn step(&self, drive: &mut Drive, stop: &CancellationToken) -> Result<Option<End>, StoreError> {
+        let woken = drive.woken.has_changed().unwrap_or(false);
+        if drive.extended.elapsed() > self.settings.lease / 3 || woken {
+            drive.woken.borrow_and_update();
+            if !self.store.extend(drive.lease, self.settings.lease).await? {
+                return Ok(Some(End::Lost));
+            }
+            drive.extended = Instant::now();
+            self.reload(drive).await?;
+        }
+        if stop.is_cancelled() {
+            return Ok(Some(End::Release(Some(self.clock.now()))));
+        }
+        drive.changed.borrow_and_update();
+        if drive.order.has_change_to_make() {
+            return self.make_change(drive, stop).await;
+        }
+        let observation = self.cluster.observe(&drive.key);
+        let decision = machine::decide(&drive.order, &observation, self.clock.now());
+        self.record_pods(drive, &observation, matches!(decision, Decision::Move(_))).await?;
+        match decision {
+            Decision::Move(step) if !self.may_write(drive, &step, &observation).await => {
+                self.wait(drive, Some(self.clock.now() + SIZES_AGAIN), stop).await;
+                Ok(None)
+            }
+            Decision::Move(step) => self.write(drive, &step).await,
+            Decision::Wait { until, rest: true } => Ok(Some(End::Release(until))),
+            Decision::Wait { until, rest: false } => {
+                self.wait(drive, until, stop).await;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Whether a decision stands on what is true. The number that a Deployment is
+    /// paused with must be that of its pods, or Kubernetes makes up the difference: the
+    /// ReplicaSets' sizes are read anew for it.
+    async fn may_write(&self, drive: &Drive, step: &Move, observation: &Observation) -> bool {
+        let (Step::Freeze, Observation::Present(view)) = (step.step, observation) else { return true };
+        match self.cluster.has_sizes(&drive.key, view).await {
+            Ok(is_so) => is_so,
+            Err(error) => {
+                tracing::warn!(%error, "the ReplicaSets cannot be read");
+                false
+            }
+        }
+    }
+
+    async fn make_change(&self, drive: &mut Drive, stop: &CancellationToken) -> Result<Option<End>, StoreError> {
+        let order = &drive.order;
+        let Some(intent) = &order.intent else { return Ok(None) };
+        let author = Author { application: order.application, order: order.id, generation: drive.lease.generation };
+        let decision = match self.cluster.writer().make(&drive.key, author, &intent.change).await {
+            Ok(made) => {
+                let applied = Applied { version: made.version, template: made.template.as_ref() };
+                self.store.record_applied(drive.lease, order, &applied, self.clock.now()).await?;
+                tracing::info!(step = ?order.step, batch = order.batch + 1, version = made.version, "made the change");
+                self.reload(drive).await?;
+                return Ok(None);
+            }
+            Err(ClusterError::Fenced { newer }) => {
+                tracing::warn!(newer, "a newer executor wrote the Deployment");
+                return Ok(Some(End::Lost));
+            }
+            Err(ClusterError::Transient(why)) => {
+                tracing::warn!(why, "the change could not be made; trying again");
+                self.wait_to_retry(drive, stop).await;
+                return Ok(None);
+            }
+            Err(ClusterError::Gone) => machine::gone(order),
+            Err(ClusterError::Refused(why)) => machine::refused(order, &why),
+        };
+        match decision {
+            Decision::Move(step) => self.write(drive, &step).await,
+            Decision::Wait { .. } => Ok(None),
+        }
+    }
+
+    async fn write(&self, drive: &mut Drive, step: &Move) -> Result<Option<End>, StoreError> {
+        let opened = self.store.advance(drive.lease, &drive.order, step, self.clock.now()).await?;
+        if step.state == State::Failed || step.state == State::SystemFailed {
+            tracing::warn!(state = ?step.state, step = ?step.step, batch = step.batch + 1, "{}", step.message);
+        } else {
+            tracing::info!(state = ?step.state, step = ?step.step, batch = step.batch + 1, "{}", step.message);
+        }
+        let warning = (step.state == State::Failed && !drive.order.state.is_final()).then(|| step.message.clone());
+        if let Some(opened) = opened {
+            tracing::info!(rollback.id = %opened.0, "opened the rollback order");
+            self.due.notify_one();
+        }
+        if let Some(text) = warning {
+            // After the way back was opened: nothing waits for this.
+            let author = Author { application: drive.order.application, order: drive.order.id, generation: drive.lease.generation };
+            let notice = Notice { reason: "ChangeOrderFailed", text: &text, at: self.clock.now() };
+            if let Err(error) = self.cluster.writer().warn(&drive.key, author, &notice).await {
+                tracing::debug!(%error, "the cluster keeps no event of the failure");
+            }
+        }
+        self.reload(drive).await?;
+        Ok(None)
+    }
+
+    async fn reload(&self, drive: &mut Drive) -> Result<(), StoreError> {
+        if let Some(order) = self.store.order(drive.lease.order).await? {
+            drive.order = order;
+        }
+        Ok(())
+    }
+
+    /// Waits for a change of the order or of the cluster, at most until `until`,
+    /// and never longer than the lease allows.
+    async fn wait(&self, drive: &mut Drive, until: Option<Timestamp>, stop: &CancellationToken) {
+        let mut longest = self.settings.lease / 3;
+        if let Some(until) = until {
+            let left = Duration::try_from(until.duration_since(self.clock.now())).unwrap_or(Duration::ZERO);
+            longest = longest.min(left.max(Duration::from_millis(1)));
+        }
+        if drive.pods.at.is_some() {
+            longest = longest.min(RECORD_EVERY);
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            _ = drive.woken.changed() => drive.woken.mark_changed(),
+            _ = drive.changed.changed() => {}
+            () = tokio::time::sleep(longest) => {}
+        }
+    }
+
+    async fn wait_to_retry(&self, drive: &mut Drive, stop: &CancellationToken) {
+        let pause = drive.pause;
+        drive.pause = (drive.pause * 2).min(LONGEST_PAUSE);
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+
+    /// Records the pods of the batch under way where they changed: at once if the
+    /// batch is about to change, at most once a second otherwise.
+    async fn record_pods(&self, drive: &mut Drive, observation: &Observation, now: bool) -> Result<(), StoreError> {
+        let Observation::Present(view) = observation else { return Ok(()) };
+        let Some(batch) = drive.order.batches.get(drive.order.batch).filter(|batch| batch.state == State::Running) else { return Ok(()) };
+        let pods = &mut drive.pods;
+        match &pods.recorded {
+            Some((id, _)) if *id == batch.id => {}
+            other => {
+                pods.earlier.extend(other.iter().flat_map(|(_, pods)| pods.iter().map(|pod| pod.name.clone())));
+                pods.recorded = Some((batch.id, Vec::new()));
+                pods.at = None;
+            }
+        }
+        let measure = machine::measure(&drive.order);
+        let mut seen: Vec<PodState> = view
+            .new
+            .iter()
+            .flat_map(|set| &set.pods)
+            .filter(|pod| machine::brought(&drive.order, pod) && !pods.earlier.contains(&pod.name))
+            .map(|pod| PodState {
+                name: pod.name.clone(),
+                ip: pod.ip.clone(),
+                phase: pod.phase.clone(),
+                ready: pod.ready_since.is_some(),
+                message: failure::judge_pod(pod, measure).map(|cause| cause.sentence).unwrap_or_default(),
+            })
+            .collect();
+        let Some((id, recorded)) = &mut pods.recorded else { return Ok(()) };
+        keep_places(&mut seen, recorded);
+        if *recorded == seen {
+            return Ok(());
+        }
+        if now || pods.at.is_none_or(|at| at.elapsed() >= RECORD_EVERY) {
+            self.store.record_pods(drive.lease, *id, &seen, self.clock.now()).await?;
+            *recorded = seen;
+            pods.at = Some(Instant::now());
+        }
+        Ok(())
+    }
+}
+
+/// Puts the pods that were recorded before where they were, and new ones behind
+/// them: clients walk the list by place while it grows, and would miss one.
+fn keep_places(seen: &mut [PodState], recorded: &[PodState]) {
+    let places: HashMap<&str, usize> = recorded.iter().enumerate().map(|(place, pod)| (pod.name.as_str(), place)).collect();
+    seen.sort_by_key(|pod| places.get(pod.name.as_str()).copied().unwrap_or(usize::MAX));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pods(names: &[&str]) -> Vec<PodState> {
+        let pod =
+            |name: &&str| PodState { name: (*name).into(), ip: String::new(), phase: String::new(), ready: false, message: String::new() };
+        names.iter().map(pod).collect()
+    }
+
+    #[test]
+    fn a_pod_keeps_its_place_when_others_come_and_go() {
+        for (recorded, seen, kept) in [
+            (&[][..], &["a", "b"][..], &["a", "b"][..]),
+            (&["f", "q"], &["a", "f", "m", "q"], &["f", "q", "a", "m"]),
+            (&["q", "f", "a"], &["a", "b", "q"], &["q", "a", "b"]),
+        ] {
+            let mut seen = pods(seen);
+            keep_places(&mut seen, &pods(recorded));
+            assert_eq!(seen, pods(kept));
+        }
+    }
+}

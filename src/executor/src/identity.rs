@@ -1,0 +1,148 @@
+//! Whether the cluster that answers is the one on record under this program's id.
+//!
+//! Asked before anything is done, and again and again: the kubeconfig may name another
+//! cluster, another one may answer at the address by now, or an operator may have put
+//! another one on record. Whatever is not the one on record is left alone.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+
+use super::Executor;
+use domain::{ClusterId, ClusterIdentity, KnownCluster};
+use store::{Recorded, Store, StoreError};
+
+/// Time between two looks at the identity, should there be no reason to doubt it.
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
+
+/// The same while it is not seen.
+const LOOK_SOON: Duration = Duration::from_millis(500);
+
+/// More seconds than pass between two signs of life of an executor.
+const SILENCE_SECONDS: f64 = 7.0;
+
+/// What an executor is to its cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// The identity was not seen yet: why.
+    Unseen(String),
+    /// The cluster is the one on record.
+    Known(KnownCluster),
+    /// The cluster is not the one that work may be done on: both identities, and what
+    /// to do.
+    Other(String),
+}
+
+impl Standing {
+    /// The cluster that work may be done on.
+    #[must_use]
+    pub fn known(&self) -> Option<&KnownCluster> {
+        match self {
+            Self::Known(known) => Some(known),
+            Self::Unseen(_) | Self::Other(_) => None,
+        }
+    }
+}
+
+impl Executor {
+    /// Asks which cluster it is, and what is on record of it. What was known before
+    /// stays where one of the two does not answer.
+    pub async fn identify(&self) -> Standing {
+        let found = match self.cluster.identify().await {
+            Err(error) => Err(error.to_string()),
+            Ok(seen) => match self.store.record_identity(&self.settings.cluster, &seen).await {
+                Err(error) => Err(error.to_string()),
+                Ok(recorded) => Ok(judge(&self.settings.cluster, &seen, recorded)),
+            },
+        };
+        let before = self.standing.borrow().clone();
+        let now = match (found, &before) {
+            (Ok(found), _) => found,
+            (Err(why), Standing::Unseen(_)) => Standing::Unseen(why),
+            (Err(_), Standing::Known(_) | Standing::Other(_)) => before.clone(),
+        };
+        if now.known() != before.known() {
+            self.cluster.trust(None);
+        }
+        if now != before {
+            match &now {
+                Standing::Known(known) => tracing::info!(cluster = %known.id, identity = %known.identity, "the cluster is known"),
+                Standing::Unseen(why) => tracing::warn!(why, "the cluster's identity cannot be seen; nothing is done on it until it is"),
+                Standing::Other(why) => tracing::error!("{why}"),
+            }
+            self.standing.send_replace(now.clone());
+        }
+        // Who is woken by this finds out what is known.
+        self.cluster.trust(now.known().map(|known| &known.identity));
+        now
+    }
+
+    /// Keeps it up to date, for ever.
+    pub(super) async fn keep_identity(self: Arc<Self>) {
+        loop {
+            let pause = if self.identify().await.known().is_some() { LOOK_AGAIN } else { LOOK_SOON };
+            tokio::select! {
+                () = self.cluster.identity_doubted() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// The cluster, where work may be done on it.
+    pub(super) fn known(&self) -> Option<KnownCluster> {
+        self.standing.borrow().known().cloned()
+    }
+
+    /// Why nothing can be done on the cluster now.
+    pub(super) fn trouble(&self) -> String {
+        match &*self.standing.borrow() {
+            Standing::Other(why) => why.clone(),
+            Standing::Unseen(why) => format!("no executor reaches the cluster: its identity is not seen yet: {why}"),
+            Standing::Known(_) => "no executor reaches the cluster".into(),
+        }
+    }
+}
+
+fn judge(id: &ClusterId, seen: &ClusterIdentity, recorded: Recorded) -> Standing {
+    match recorded {
+        Recorded::Known(known) => Standing::Known(known),
+        Recorded::Other(recorded) => Standing::Other(format!(
+            "the cluster that answers is not the cluster {id}: its identity, the UID of its namespace kube-system, is {seen}, and that of {id} is {recorded}. \
+             Nothing is done on it. Start with the kubeconfig of {id}, or give this cluster an id of its own (--cluster-id). \
+             If it takes the place of {id}, since that was built anew: `sluice cluster replace --cluster-id {id} --identity {seen}`"
+        )),
+        Recorded::Named(other) => Standing::Other(format!(
+            "the cluster that answers, with the identity {seen} (the UID of its namespace kube-system), is known as the cluster {other} already, and cannot be {id} too. \
+             Nothing is done on it. Start with --cluster-id {other}, or with the kubeconfig of another cluster"
+        )),
+    }
+}
+
+/// What the identities of clusters begin with that live in a program's memory.
+pub const SIMULATED: &str = "simulated-";
+
+/// Puts a cluster on record that lives in this program's memory, in place of one that
+/// ended with the program before it; what was still to be done on that one ends with it.
+/// One that another program still drives stays, and so does a real one: this one is then
+/// found to be another.
+///
+/// # Errors
+/// [`StoreError::Sql`], or [`StoreError::Corrupt`].
+pub async fn succeed(store: &Store, id: &ClusterId, identity: &ClusterIdentity, now: Timestamp) -> Result<(), StoreError> {
+    let Some(before) = store.identity(id).await?.filter(|before| before.as_str().starts_with(SIMULATED)) else { return Ok(()) };
+    let mut last = f64::INFINITY;
+    while let Some(silence) = store.silence(id).await?.filter(|silence| *silence < SILENCE_SECONDS) {
+        if silence < last && last.is_finite() {
+            return Ok(());
+        }
+        last = silence;
+        tokio::time::sleep(LOOK_SOON).await;
+    }
+    let mut tx = store.begin().await?;
+    if tx.lock_identity(id).await?.flatten() == Some(before) {
+        tx.let_go(id, "the simulated cluster ended with the program that it lived in", now).await?;
+        tx.replace_identity(id, identity).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,246 @@
+//! The background executor: drives every open change order to its end.
+//!
+//! It leases orders that are due, drives each in a task of its own
+//! ([`drive`]), and mirrors what the service needs to know of the cluster into
+//! the database. NOTIFY and the watches wake it; a timer is the net beneath.
+//! Several may run: a lease is held by one at a time, and whoever lost it can
+//! write neither to the database nor to the Deployment. It meets the service in
+//! the database only.
+
+mod answer;
+mod drive;
+mod errand;
+mod identity;
+mod mirror;
+
+pub use identity::{SIMULATED, Standing, succeed};
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio::{
+    sync::{Mutex, Notify, watch},
+    task::JoinSet,
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use clock::Clock;
+use cluster::Cluster;
+use domain::{ClusterId, KnownCluster, OrderId};
+use store::{INQUIRY_CHANNEL, Lease, Store};
+
+/// Longest sleep between two looks for due orders, should no wake-up arrive.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// Time for running steps to end after a stop was asked for.
+const STOP_WITHIN: Duration = Duration::from_secs(7);
+
+/// How an executor works.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The EDAS id of the cluster.
+    pub cluster: ClusterId,
+    /// How long a lease lasts without being extended.
+    pub lease: Duration,
+    /// Orders driven at once.
+    pub concurrency: usize,
+}
+
+/// An executor.
+#[derive(Debug)]
+pub struct Executor {
+    store: Store,
+    cluster: Cluster,
+    clock: Clock,
+    settings: Settings,
+    /// Unlike every other executor's, also that of this program's last run.
+    holder: String,
+    /// Woken whenever some order may have become due.
+    due: Notify,
+    /// Woken whenever somebody may have asked something.
+    asked: Notify,
+    /// Those who drive an order, to be told when it changes. By lease, since an
+    /// order may be taken up again before the end of its last drive is noted.
+    drivers: Mutex<HashMap<OrderId, (i64, watch::Sender<u64>)>>,
+    /// Whether the cluster is the one on record.
+    standing: watch::Sender<Standing>,
+}
+
+impl Executor {
+    /// An executor on a store and a cluster.
+    #[must_use]
+    pub fn new(store: Store, cluster: Cluster, clock: Clock, settings: Settings) -> Arc<Self> {
+        let holder = Uuid::now_v7().to_string();
+        let standing = watch::Sender::new(Standing::Unseen("it was not asked yet".into()));
+        let (due, asked) = (Notify::new(), Notify::new());
+        Arc::new(Self { store, cluster, clock, settings, holder, due, asked, drivers: Mutex::default(), standing })
+    }
+
+    /// Its name in the database, unlike every other's.
+    #[must_use]
+    pub fn holder(&self) -> &str {
+        &self.holder
+    }
+
+    /// Works until `stop` is cancelled, then ends or gives back what is in hand.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut aside = JoinSet::new();
+        aside.spawn(self.clone().listen());
+        aside.spawn(self.clone().keep_identity());
+        aside.spawn(self.clone().heartbeat());
+        aside.spawn(self.clone().mirror_replicas());
+        aside.spawn(self.clone().answer_inquiries());
+        aside.spawn(self.clone().prune());
+        let mut orders: JoinSet<Lease> = JoinSet::new();
+        let mut standing = self.standing.subscribe();
+        // The cluster that is worked on, and what ends the work on it.
+        let (mut known, mut left) = (None, stop.child_token());
+        while !stop.is_cancelled() {
+            let now = standing.borrow_and_update().known().cloned();
+            if known != now {
+                left.cancel();
+                (known, left) = (now, stop.child_token());
+            }
+            let Some(cluster) = &known else {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    _ = standing.changed() => {}
+                    Some(ended) = orders.join_next(), if !orders.is_empty() => self.note_end(ended).await,
+                }
+                continue;
+            };
+            let woken = self.due.notified();
+            let free = self.settings.concurrency.saturating_sub(orders.len());
+            let acquired = self.acquire(cluster, free, &mut orders, &left).await;
+            if acquired == free && free > 0 {
+                continue;
+            }
+            let pause = self.pause().await;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = woken => {}
+                _ = standing.changed() => {}
+                () = tokio::time::sleep(pause) => {}
+                Some(ended) = orders.join_next(), if !orders.is_empty() => self.note_end(ended).await,
+            }
+        }
+        let limit = Instant::now() + STOP_WITHIN;
+        while let Ok(Some(ended)) = tokio::time::timeout_at(limit, orders.join_next()).await {
+            self.note_end(ended).await;
+        }
+        if let Err(error) = self.store.sign_off(&self.holder).await {
+            tracing::warn!(%error, "could not sign off");
+        }
+    }
+
+    async fn acquire(
+        self: &Arc<Self>,
+        cluster: &KnownCluster,
+        free: usize,
+        orders: &mut JoinSet<Lease>,
+        stop: &CancellationToken,
+    ) -> usize {
+        let limit = i64::try_from(free).unwrap_or(i64::MAX);
+        match self.store.acquire(cluster, &self.holder, self.settings.lease, self.clock.now(), limit).await {
+            Ok(leases) => {
+                let acquired = leases.len();
+                for lease in leases {
+                    let (wake, woken) = watch::channel(0);
+                    self.drivers.lock().await.insert(lease.order, (lease.generation, wake));
+                    orders.spawn(self.clone().drive(lease, woken, stop.clone()));
+                }
+                acquired
+            }
+            Err(error) => {
+                tracing::warn!(%error, "could not look for due orders");
+                0
+            }
+        }
+    }
+
+    async fn note_end(&self, ended: Result<Lease, tokio::task::JoinError>) {
+        match ended {
+            Ok(lease) => {
+                let mut drivers = self.drivers.lock().await;
+                if drivers.get(&lease.order).is_some_and(|(generation, _)| *generation == lease.generation) {
+                    drivers.remove(&lease.order);
+                }
+            }
+            // The lease runs out, and the order is taken up again.
+            Err(error) => tracing::error!(%error, "driving an order ended in a panic"),
+        }
+        self.due.notify_one();
+    }
+
+    /// How long to sleep if nothing wakes us: until the next order is due.
+    async fn pause(&self) -> Duration {
+        let Ok(Some(due)) = self.store.next_due(&self.settings.cluster).await else { return LOOK_AGAIN };
+        let wait = Duration::try_from(due.duration_since(self.clock.now())).unwrap_or(Duration::ZERO);
+        // Those held by us are due too, by their lease; a floor keeps that quiet.
+        wait.clamp(Duration::from_millis(200), LOOK_AGAIN)
+    }
+
+    /// Passes notifications on to those who drive the orders, and to the search
+    /// for due ones.
+    async fn listen(self: Arc<Self>) {
+        loop {
+            match self.store.listen().await {
+                Ok(mut listener) => {
+                    // Whatever was notified before we listened is found by looking.
+                    self.wake_all().await;
+                    loop {
+                        match listener.try_recv().await {
+                            Ok(Some(notification)) if notification.channel() == INQUIRY_CHANNEL => self.asked.notify_one(),
+                            Ok(Some(notification)) => {
+                                if let Ok(order) = notification.payload().parse::<OrderId>()
+                                    && let Some((_, driver)) = self.drivers.lock().await.get(&order)
+                                {
+                                    driver.send_modify(|count| *count += 1);
+                                }
+                                self.due.notify_one();
+                            }
+                            // The connection was lost and made again: something may have been missed.
+                            Ok(None) => self.wake_all().await,
+                            Err(error) => {
+                                tracing::warn!(%error, "listening for orders failed");
+                                break;
+                            }
+                        }
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "could not listen for orders"),
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    async fn wake_all(&self) {
+        for (_, driver) in self.drivers.lock().await.values() {
+            driver.send_modify(|count| *count += 1);
+        }
+        self.due.notify_one();
+        self.asked.notify_one();
+    }
+
+    /// Forgets answers to requests whose date would no longer be accepted, and old inquiries.
+    async fn prune(self: Arc<Self>) {
+        loop {
+            let before = self.clock.now().checked_sub(jiff::SignedDuration::from_hours(1)).unwrap_or(Timestamp::MIN);
+            if let Err(error) = self.store.prune_nonces(before).await {
+                tracing::warn!(%error, "could not prune nonces");
+            }
+            if let Err(error) = self.store.prune_inquiries(before).await {
+                tracing::warn!(%error, "could not prune inquiries");
+            }
+            if let Err(error) = self.store.prune_errands(before).await {
+                tracing::warn!(%error, "could not prune errands");
+            }
+            if let Err(error) = self.store.prune_sightings(before).await {
+                tracing::warn!(%error, "could not prune looks");
+            }
+            tokio::time::sleep(Duration::from_secs(600)).await;
+        }
+    }
+}

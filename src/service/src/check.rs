@@ -1,0 +1,175 @@
+//! Checks of what callers hand in, before anything is written. Each refusal
+//! names the parameter, the value, and what is allowed. Pure.
+
+use super::PackageWish;
+use domain::{
+    Rejection,
+    graceful_start::GracefulStartChange,
+    spec::{EnvVar, Field, SpecChange},
+};
+
+/// Longest batch or creation, in seconds: a week.
+const LONGEST_SECONDS: i64 = 7 * 24 * 3600;
+
+/// The names that one operation gives the parameters of a spec: creating and
+/// deploying differ.
+pub(super) struct Names {
+    pub image: &'static str,
+    pub cpu: [&'static str; 2],
+    pub memory: [&'static str; 2],
+}
+
+/// The names of DeployK8sApplication.
+pub(super) const DEPLOY: Names = Names { image: "Image", cpu: ["CpuRequest", "CpuLimit"], memory: ["MemoryRequest", "MemoryLimit"] };
+
+/// The names of InsertK8sApplication.
+pub(super) const CREATE: Names = Names { image: "ImageUrl", cpu: ["RequestsCpu", "LimitCpu"], memory: ["RequestsMem", "LimitMem"] };
+
+/// A name that an application and its Deployment can have: EDAS' rule (a letter
+/// first, then letters, digits and `-`, at most 36) and that of Kubernetes
+/// (lower case, no `-` at the end).
+pub(super) fn name(name: &str) -> Result<(), Rejection> {
+    let fits = name.len() <= 36
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && !name.ends_with('-');
+    let allowed = "must begin with a lower-case letter, hold only lower-case letters, digits and '-', not end with '-', and have at most 36 characters";
+    if fits { Ok(()) } else { Err(Rejection::invalid("AppName", name, allowed)) }
+}
+
+/// Number of pods.
+pub(super) fn replicas(replicas: Option<i32>) -> Result<(), Rejection> {
+    match replicas {
+        Some(number) if number < 0 => Err(Rejection::invalid("Replicas", number, "must be 0 or more")),
+        _ => Ok(()),
+    }
+}
+
+/// A number of seconds between `from` and a week.
+pub(super) fn seconds(parameter: &str, seconds: Option<i64>, from: i64) -> Result<(), Rejection> {
+    match seconds {
+        Some(number) if !(from..=LONGEST_SECONDS).contains(&number) => {
+            Err(Rejection::invalid(parameter, number, format!("must be a number of seconds from {from} to {LONGEST_SECONDS}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A graceful start that leaves some of a batch's time, of so many seconds by this
+/// parameter.
+pub(super) fn graceful_start(change: &GracefulStartChange, timeout_seconds: i64, timeout: &str) -> Result<(), Rejection> {
+    let (delay, warm_up) = (change.delay_seconds.unwrap_or(0), change.warm_up_seconds.unwrap_or(0));
+    if change.on != Some(false) && i64::from(delay) + i64::from(warm_up) >= timeout_seconds {
+        let (name, value) = if warm_up > delay { ("LosslessRuleWarmupTime", warm_up) } else { ("LosslessRuleDelayTime", delay) };
+        let allowed = format!("delay and warm-up together must take less time than a batch may ({timeout}, {timeout_seconds} s)");
+        return Err(Rejection::invalid(name, value, allowed));
+    }
+    Ok(())
+}
+
+/// A free text of at most `most` characters.
+pub(super) fn text(parameter: &str, text: &str, most: usize) -> Result<(), Rejection> {
+    if text.chars().count() <= most {
+        Ok(())
+    } else {
+        Err(Rejection::invalid(parameter, text, format!("must have at most {most} characters")))
+    }
+}
+
+/// Everything of a spec that can be judged without the template it changes.
+pub(super) fn spec(spec: &SpecChange, names: &Names) -> Result<(), Rejection> {
+    if let Some(image) = &spec.image {
+        self::image(names.image, image)?;
+    }
+    if let Some(tag) = &spec.image_tag {
+        let fits = !tag.is_empty()
+            && tag.len() <= 128
+            && tag.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+            && !tag.starts_with(['.', '-']);
+        if !fits {
+            return Err(Rejection::invalid(
+                "ImageTag",
+                tag,
+                "must have 1 to 128 letters, digits, '_', '.' or '-', and not begin with '.' or '-'",
+            ));
+        }
+    }
+    if let Field::Set(variables) = &spec.env {
+        for variable in variables {
+            env_name(variable)?;
+        }
+    }
+    for (pair, request, limit, unit) in
+        [(names.cpu, spec.cpu_request, spec.cpu_limit, "m"), (names.memory, spec.memory_request, spec.memory_limit, "Mi")]
+    {
+        if let (Some(request), Some(limit)) = (request, limit)
+            && limit > 0
+            && request > limit
+        {
+            return Err(Rejection::invalid(pair[0], format!("{request}{unit}"), format!("must not be above {} ({limit}{unit})", pair[1])));
+        }
+    }
+    Ok(())
+}
+
+/// An image or a package, not both.
+pub(super) fn one_source(spec: &SpecChange, package: &PackageWish, names: &Names) -> Result<(), Rejection> {
+    let image = spec.image.as_ref().map(|image| (names.image, image)).or(spec.image_tag.as_ref().map(|tag| ("ImageTag", tag)));
+    match (&package.url, image) {
+        (Some(_), Some((name, image))) => {
+            Err(Rejection::invalid(name, image, "either an image or a package (PackageUrl) is released, not both"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn image(parameter: &str, image: &str) -> Result<(), Rejection> {
+    let fits = !image.is_empty() && image.len() <= 1024 && !image.chars().any(|c| c.is_whitespace() || c.is_control());
+    let allowed = "must be an image address such as registry.example/shop/web:1.0, without blanks, of at most 1024 characters";
+    if fits { Ok(()) } else { Err(Rejection::invalid(parameter, image, allowed)) }
+}
+
+fn env_name(variable: &EnvVar) -> Result<(), Rejection> {
+    let fits = !variable.name.is_empty() && variable.name.chars().all(|c| c.is_ascii_graphic() && c != '=');
+    let allowed = "each variable needs a name of printable ASCII characters without '=' and blanks";
+    if fits { Ok(()) } else { Err(Rejection::invalid("Envs", &variable.name, allowed)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("web", true)]
+    #[case("web-2", true)]
+    #[case("", false)]
+    #[case("2web", false)]
+    #[case("Web", false)]
+    #[case("web_2", false)]
+    #[case("web-", false)]
+    #[case("a234567890123456789012345678901234567", false)]
+    fn a_name_fits_edas_and_kubernetes(#[case] text: &str, #[case] fits: bool) {
+        assert_eq!(name(text).is_ok(), fits);
+    }
+
+    #[rstest]
+    #[case(SpecChange { image: Some("shop/web: 2".into()), ..SpecChange::default() }, "parameter Image has the value shop/web: 2")]
+    #[case(SpecChange { image: Some(String::new()), ..SpecChange::default() }, "parameter Image has the value (empty)")]
+    #[case(SpecChange { image_tag: Some("a b".into()), ..SpecChange::default() }, "parameter ImageTag has the value a b")]
+    #[case(SpecChange { env: Field::Set(vec![EnvVar { name: "A=B".into(), value: String::new() }]), ..SpecChange::default() }, "parameter Envs has the value A=B")]
+    #[case(SpecChange { cpu_request: Some(200), cpu_limit: Some(100), ..SpecChange::default() }, "parameter CpuRequest has the value 200m: must not be above CpuLimit (100m)")]
+    fn a_refusal_names_the_parameter_and_its_value(#[case] change: SpecChange, #[case] says: &str) {
+        let refusal = spec(&change, &DEPLOY).unwrap_err().to_string();
+        assert!(refusal.starts_with(says), "{refusal}");
+    }
+
+    #[test]
+    fn a_request_below_no_limit_is_fine() {
+        let change = SpecChange { cpu_request: Some(200), cpu_limit: Some(0), ..SpecChange::default() };
+        assert!(spec(&change, &DEPLOY).is_ok());
+        assert!(replicas(Some(0)).is_ok() && replicas(Some(-1)).is_err());
+        assert!(seconds("BatchTimeout", Some(0), 1).is_err() && seconds("BatchTimeout", Some(60), 1).is_ok());
+    }
+}

@@ -1,0 +1,148 @@
+//! What the outside can ask for: one method per use case.
+//!
+//! Each method checks the request against the rules of `domain`, and writes
+//! what it accepts in one transaction, together with the answer, so that the
+//! same request again gets the same answer (R25). It never talks to the cluster:
+//! the executor mirrors what is needed of it into the database, and picks up
+//! the orders written here. It knows nothing of HTTP.
+
+mod abort;
+mod adopt;
+mod check;
+mod cluster;
+mod config_data;
+mod config_template;
+mod configure;
+mod create;
+mod deploy;
+mod edit;
+mod errand;
+mod error;
+mod expose;
+mod first_service;
+mod ingress;
+mod look;
+mod operate;
+mod package;
+mod precheck;
+mod read;
+mod region;
+pub mod request;
+mod retry;
+mod scaling_rule;
+mod tag;
+mod upload;
+pub mod view;
+
+pub use config_data::{Config, ConfigView, Related};
+pub use config_template::{ConfigTemplateChange, ConfigTemplateFilter, ConfigTemplateView};
+pub use error::Error;
+pub use expose::{Bind, Expose};
+pub use first_service::FirstService;
+pub use ingress::{Route, RouteView};
+pub use look::InstanceView;
+pub use package::Packages;
+pub use region::{DescribeRegion, RegionView, check_region};
+pub use request::{
+    Adopt, Caller, Configure, CreateApplication, Deploy, Describe, EditDeployment, KeySecret, PackageWish, Precheck, RequestIdentity,
+    RollBackTo, Scale, Start,
+};
+pub use scaling_rule::{Range, RuleView, RuleWish};
+pub use tag::{Tag, TagFilter};
+pub use upload::{CREDENTIAL_LIFETIME, Collected, Download, PackageStore, UploadCredential, UploadError, UploadLimits, UploadSlot};
+pub use view::{BatchView, ClusterView, CurrentSpec, OrderView, PodState, ReleaseView};
+
+use std::sync::Arc;
+
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::Semaphore;
+
+use clock::Clock;
+use domain::{ClusterId, order::Tolerance};
+use store::{Store, StoreError, Tx};
+
+/// What the use cases need to know of this server.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The EDAS id of the cluster that this server drives.
+    pub cluster: ClusterId,
+    /// The region that this server is, as replies name it.
+    pub region: String,
+    /// Seconds a batch may take where the request does not say.
+    pub batch_timeout_seconds: i64,
+    /// What is put up with before a batch has failed.
+    pub tolerance: Tolerance,
+}
+
+/// The use cases. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Service {
+    store: Store,
+    clock: Clock,
+    settings: Settings,
+    packages: Option<Arc<Packages>>,
+    package_store: Option<Arc<PackageStore>>,
+    executor: Option<String>,
+    /// Places for uploads at once.
+    uploads: Arc<Semaphore>,
+}
+
+impl Service {
+    /// The use cases on a store.
+    #[must_use]
+    pub fn new(store: Store, clock: Clock, settings: Settings) -> Self {
+        let uploads = Arc::new(Semaphore::new(0));
+        Self { store, clock, settings, packages: None, package_store: None, executor: None, uploads }
+    }
+
+    /// The same use cases, on a server that releases packages too.
+    #[must_use]
+    pub fn with_packages(self, packages: Packages) -> Self {
+        Self { packages: Some(Arc::new(packages)), ..self }
+    }
+
+    /// The same use cases, in a program with an executor of this name: it is not ready
+    /// while that one drives nothing.
+    #[must_use]
+    pub fn with_executor(self, holder: &str) -> Self {
+        Self { executor: Some(holder.to_owned()), ..self }
+    }
+
+    /// This server's settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The time, as everything here sees it.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The first answer to this request, if it was answered before.
+    async fn answered<T: DeserializeOwned>(&self, tx: &mut Tx, caller: &Caller) -> Result<Option<T>, Error> {
+        let Some(identity) = &caller.identity else { return Ok(None) };
+        let outcome = tx.claim_request(&caller.key_id, &identity.nonce, &identity.digest, self.clock.now()).await?;
+        let Some(outcome) = outcome else { return Ok(None) };
+        let why = |error: serde_json::Error| StoreError::Corrupt { what: "answer", why: error.to_string() };
+        Ok(Some(serde_json::from_value(outcome).map_err(why)?))
+    }
+
+    /// As [`Service::answered`], in a transaction of its own that leaves nothing.
+    async fn answered_before<T: DeserializeOwned>(&self, caller: &Caller) -> Result<Option<T>, Error> {
+        let mut tx = self.store.begin().await?;
+        self.answered(&mut tx, caller).await
+    }
+
+    /// Makes what was written last, together with the answer to it.
+    async fn answer<T: Serialize>(&self, mut tx: Tx, caller: &Caller, outcome: T) -> Result<T, Error> {
+        if let Some(identity) = &caller.identity {
+            let why = |error: serde_json::Error| StoreError::Corrupt { what: "answer", why: error.to_string() };
+            let document = serde_json::to_value(&outcome).map_err(why)?;
+            tx.answer_request(&caller.key_id, &identity.nonce, &document).await?;
+        }
+        tx.commit().await?;
+        Ok(outcome)
+    }
+}

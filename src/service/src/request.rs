@@ -1,0 +1,231 @@
+//! What callers hand in: who they are, and the orders they want.
+//!
+//! Values have the right types and are otherwise unchecked; the service's
+//! methods check them and name the parameter in their refusal by its EDAS name,
+//! since that is the only interface that callers see.
+
+use secrecy::SecretString;
+
+use domain::{ApplicationId, ReleaseId, package::PackageKind, plan::Strategy, spec::SpecChange};
+
+/// Who asks, and which request it is.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The access key's id.
+    pub key_id: String,
+    /// The access key's name, for events and owners.
+    pub name: String,
+    /// The request's own id, as it is in the reply and the log.
+    pub request_id: String,
+    /// Where the order came from: `pop` (the API) or `console`.
+    pub source: String,
+    /// What makes this request the same as another; none where a repetition
+    /// need not be recognised (reads).
+    pub identity: Option<RequestIdentity>,
+}
+
+/// What makes two changing requests the same one (R25). A request with an
+/// identity that was seen before gets the first answer again and changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestIdentity {
+    /// The signature nonce; without one, a digest of key, signature, date and target.
+    pub nonce: String,
+    /// Digest of the signed request: the same nonce with another one is refused.
+    pub digest: String,
+}
+
+/// An access key as authentication needs it.
+#[derive(Debug, Clone)]
+pub struct KeySecret {
+    /// Its name.
+    pub name: String,
+    /// Its secret.
+    pub secret: SecretString,
+    /// Whether it may be used.
+    pub enabled: bool,
+}
+
+/// What a caller says of a package to release in place of an image. The default
+/// says nothing.
+#[derive(Debug, Clone, Default)]
+pub struct PackageWish {
+    /// Its address, as given; it may hold credentials.
+    pub url: Option<SecretString>,
+    /// Its kind, where that was said.
+    pub kind: Option<PackageKind>,
+    /// The JDK it is to run on, in EDAS' words; none keeps it.
+    pub jdk: Option<String>,
+    /// The web container it is to run in; none keeps it.
+    pub web_container: Option<String>,
+}
+
+/// InsertK8sApplication.
+#[derive(Debug, Clone)]
+pub struct CreateApplication {
+    /// Name of the application and its Deployment.
+    pub name: String,
+    /// Cluster id; must be the one this server drives.
+    pub cluster: String,
+    /// Kubernetes namespace; none = `default`.
+    pub namespace: Option<String>,
+    /// EDAS namespace, `<region>` or `<region>:<name>`; none = the server's region.
+    pub logical_region: Option<String>,
+    /// Free text.
+    pub description: String,
+    /// Number of pods; none = 1.
+    pub replicas: Option<i32>,
+    /// The first version's text; none = the time.
+    pub version: Option<String>,
+    /// Image (required, if there is no package) and settings.
+    pub spec: SpecChange,
+    /// A package in place of an image.
+    pub package: PackageWish,
+    /// Seconds until the creation has failed; none = 1800 (R23).
+    pub timeout_seconds: Option<i64>,
+    /// What of the request has no effect here, as sentences for the order.
+    pub notes: Vec<String>,
+    /// Services in front of its pods.
+    pub services: Vec<super::FirstService>,
+}
+
+/// Taking a Deployment over as an application.
+#[derive(Debug, Clone)]
+pub struct Adopt {
+    /// Name of the Deployment, and of the application.
+    pub name: String,
+    /// Cluster id; must be the one this server drives.
+    pub cluster: String,
+    /// Kubernetes namespace.
+    pub namespace: String,
+    /// EDAS namespace, `<region>` or `<region>:<name>`; none = the server's region.
+    pub logical_region: Option<String>,
+    /// Free text.
+    pub description: String,
+    /// The present version's text; none = the time.
+    pub version: Option<String>,
+}
+
+/// DeployK8sApplication.
+#[derive(Debug, Clone)]
+pub struct Deploy {
+    /// The application.
+    pub application: ApplicationId,
+    /// What changes.
+    pub spec: SpecChange,
+    /// A package in place of an image, or what it runs on.
+    pub package: PackageWish,
+    /// A version from the history to release again (PackageVersionId); goes with
+    /// an empty `spec` only.
+    pub release: Option<ReleaseId>,
+    /// The version's text; none = the time.
+    pub version: Option<String>,
+    /// Desired number of pods; none keeps it.
+    pub replicas: Option<i32>,
+    /// How the release reaches the pods; none = all at once.
+    pub strategy: Option<Strategy>,
+    /// Seconds one batch may take (BatchTimeout); none = the server's setting.
+    pub batch_timeout_seconds: Option<i64>,
+    /// minReadySeconds (BatchWaitTime); none keeps it.
+    pub min_ready_seconds: Option<i32>,
+    /// Free text.
+    pub description: String,
+    /// What of the request has no effect here, as sentences for the order.
+    pub notes: Vec<String>,
+    /// The plan that the caller agreed to; with another one nothing is ordered.
+    pub plan_hash: Option<String>,
+    /// Whether old pods may go before new ones came, where there is no room for both.
+    pub allows_no_surge: bool,
+    /// The whole pod template of the new version; goes with an empty `spec` only.
+    pub template: Option<serde_json::Value>,
+}
+
+/// ScaleK8sApplication.
+#[derive(Debug, Clone, Copy)]
+pub struct Scale {
+    /// The application.
+    pub application: ApplicationId,
+    /// Desired number of pods.
+    pub replicas: i32,
+    /// Seconds it may take; none = the server's setting for a batch.
+    pub timeout_seconds: Option<i64>,
+}
+
+/// StartK8sApplication.
+#[derive(Debug, Clone, Copy)]
+pub struct Start {
+    /// The application.
+    pub application: ApplicationId,
+    /// Number of pods; none = as many as it had when it was stopped, or 1.
+    pub replicas: Option<i32>,
+    /// Seconds it may take; none = 600 (R23).
+    pub timeout_seconds: Option<i64>,
+}
+
+/// UpdateK8sApplicationConfig.
+#[derive(Debug, Clone)]
+pub struct Configure {
+    /// The application.
+    pub application: ApplicationId,
+    /// Its cluster, where that is said.
+    pub cluster: Option<String>,
+    /// What changes: amounts of processor and memory.
+    pub spec: SpecChange,
+    /// Seconds it may take; none = 600 (R23).
+    pub timeout_seconds: Option<i64>,
+}
+
+/// UpdateK8sResource.
+#[derive(Debug, Clone)]
+pub struct EditDeployment {
+    /// Its cluster, where that is said.
+    pub cluster: Option<String>,
+    /// Its Kubernetes namespace, where that is said beside the text.
+    pub namespace: Option<String>,
+    /// The Deployment as it is wanted; it may hold passwords.
+    pub wanted: serde_json::Value,
+}
+
+/// UpdateK8sApplicationBaseInfo. None keeps what was said, an empty text removes it.
+#[derive(Debug, Clone)]
+pub struct Describe {
+    /// The application.
+    pub application: ApplicationId,
+    /// Free text.
+    pub description: Option<String>,
+    /// Whose it is.
+    pub owner: Option<String>,
+    /// The owner's address.
+    pub email: Option<String>,
+    /// The owner's telephone number.
+    pub phone: Option<String>,
+}
+
+/// StartK8sAppPrecheck.
+#[derive(Debug, Clone)]
+pub struct Precheck {
+    /// Cluster id; must be the one this server drives.
+    pub cluster: String,
+    /// Kubernetes namespace.
+    pub namespace: String,
+    /// Name of the application and its Deployment.
+    pub name: String,
+    /// The application, where there is one.
+    pub application: Option<ApplicationId>,
+    /// Number of pods; none = that of the Deployment, or 1.
+    pub replicas: Option<i32>,
+    /// What changes.
+    pub spec: SpecChange,
+}
+
+/// RollbackApplication.
+#[derive(Debug, Clone)]
+pub struct RollBackTo {
+    /// The application.
+    pub application: ApplicationId,
+    /// Text of the version in the history.
+    pub version: String,
+    /// Number of batches, 1–5; none = 1.
+    pub batches: Option<i32>,
+    /// Minutes between batches, 0–5; none = 0.
+    pub wait_minutes: Option<u32>,
+}

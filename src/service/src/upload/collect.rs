@@ -1,0 +1,142 @@
+//! Taking away uploaded packages that nothing names any more, and what uploads that
+//! broke off with their server left behind.
+//!
+//! A package's row is marked, its object deleted, and the row forgotten a while
+//! later; wherever that is broken off, the next time goes on. One server does it at
+//! a time, and two of them would do no harm.
+
+use std::{collections::HashMap, time::Duration};
+
+use futures::StreamExt;
+use jiff::{SignedDuration, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+use super::{PackageStore, UploadError};
+use crate::Service;
+use ::package::LONGEST_UPLOAD;
+use domain::PackageId;
+
+/// Time between two looks through the store, of all servers together.
+const INTERVAL: Duration = Duration::from_secs(600);
+
+/// How long a deleted package's row stays: longer than any request, so that a release
+/// that saw it before finds out.
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(1);
+
+/// Packages and objects that are taken at once.
+const PAGE: usize = 200;
+
+/// Objects that are looked at in one go, at the most.
+const MOST_OBJECTS: usize = 100_000;
+
+/// What was taken away.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Packages that nothing named.
+    pub packages: usize,
+    /// Objects that were no packages.
+    pub leftovers: usize,
+}
+
+impl Service {
+    /// Looks through the store again and again, until `stop` is cancelled. Does nothing
+    /// where packages are kept for ever, or none are.
+    pub async fn keep_store_clean(&self, stop: CancellationToken) {
+        let keep = self.package_store().ok().and_then(|store| store.limits.keep);
+        while !stop.is_cancelled() && keep.is_some() {
+            let now = self.clock.now();
+            match self.store.claim_sweep(now, now + INTERVAL).await {
+                Ok(true) => match self.collect_packages(&stop).await {
+                    Ok(done) if done == Collected::default() => {}
+                    Ok(done) => tracing::info!(done.packages, done.leftovers, "uploaded packages that nothing names were taken away"),
+                    Err(error) => tracing::warn!(%error, "the store of packages could not be looked through"),
+                },
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%error, "could not find out whose turn it is to look through the store of packages"),
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(INTERVAL) => {}
+            }
+        }
+        stop.cancelled().await;
+    }
+
+    /// Takes away what nothing names and what is older than it is kept for, until
+    /// `stop` is cancelled.
+    ///
+    /// # Errors
+    /// The database or the store cannot be asked; what was done until then is done.
+    pub async fn collect_packages(&self, stop: &CancellationToken) -> Result<Collected, UploadError> {
+        let mut done = Collected::default();
+        let Ok(store) = self.package_store() else { return Ok(done) };
+        let Some(keep) = store.limits.keep else { return Ok(done) };
+        let now = self.clock.now();
+        // What is still coming is no leftover.
+        let before = now - keep.max(LONGEST_UPLOAD * 2);
+        self.finish_deletions(store, now).await?;
+        let mut after = None;
+        loop {
+            let page = self.store.unreleased_packages(before, after, PAGE as i64).await?;
+            for id in &page {
+                if stop.is_cancelled() {
+                    return Ok(done);
+                }
+                if self.store.mark_package_deleted(*id, before, now).await? {
+                    done.packages += 1;
+                    tracing::info!(package.id = %id, "an uploaded package that nothing names is deleted");
+                    store.objects.delete(&id.to_string()).await.map_err(failed)?;
+                }
+            }
+            after = page.last().copied();
+            if page.len() < PAGE {
+                break;
+            }
+        }
+        done.leftovers = self.remove_leftovers(store, before, stop).await?;
+        Ok(done)
+    }
+
+    /// Deletes objects again whose packages are marked, in case it was broken off, and
+    /// forgets the packages that were marked a while ago.
+    async fn finish_deletions(&self, store: &PackageStore, now: Timestamp) -> Result<(), UploadError> {
+        for (id, marked_at) in self.store.deleted_packages(PAGE as i64).await? {
+            store.objects.delete(&id.to_string()).await.map_err(failed)?;
+            if now.duration_since(marked_at) > REMEMBERED {
+                self.store.forget_package(id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes objects that have a name of ours, no row, and were written before `before`.
+    async fn remove_leftovers(&self, store: &PackageStore, before: Timestamp, stop: &CancellationToken) -> Result<usize, UploadError> {
+        let mut removed = 0;
+        let mut pages = store.objects.list().take(MOST_OBJECTS).chunks(PAGE);
+        while let Some(page) = pages.next().await {
+            let mut old: HashMap<PackageId, String> = HashMap::new();
+            for listed in page {
+                let listed = listed.map_err(failed)?;
+                if let Some(id) = listed.package().filter(|_| listed.written_at < before) {
+                    old.insert(id, listed.name);
+                }
+            }
+            let ids: Vec<PackageId> = old.keys().copied().collect();
+            for id in self.store.unknown_packages(&ids).await? {
+                if stop.is_cancelled() {
+                    return Ok(removed);
+                }
+                if let Some(name) = old.get(&id) {
+                    store.objects.delete(name).await.map_err(failed)?;
+                    removed += 1;
+                    tracing::info!(name, "what an upload left behind is deleted");
+                }
+            }
+        }
+        Ok(removed)
+    }
+}
+
+fn failed(error: impl ToString) -> UploadError {
+    UploadError::Failed(error.to_string())
+}

@@ -1,0 +1,143 @@
+//! Taking an upload in: a place among those at once, room in the quota, and the bytes.
+//!
+//! Both are had before a byte is read, and given back however it ends. Where the
+//! server dies in between, what was set aside expires.
+
+use std::{io, time::Duration};
+
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use tokio::{runtime::Handle, sync::OwnedSemaphorePermit};
+
+use super::{UploadError, random};
+use crate::Service;
+use ::package::{LONGEST_UPLOAD, PutError};
+use domain::{PackageId, upload::ObjectKey};
+use store::{Kept, NewUpload, PackageRow, Store};
+
+/// How long room stays set aside for an upload that is never heard of again.
+const SET_ASIDE: Duration = Duration::from_secs(2 * LONGEST_UPLOAD.as_secs());
+
+/// A place for an upload, with room for it. Dropping it gives both back.
+#[derive(Debug)]
+pub struct UploadSlot {
+    id: PackageId,
+    bytes: u64,
+    store: Store,
+    is_held: bool,
+    _place: OwnedSemaphorePermit,
+}
+
+impl UploadSlot {
+    async fn give_back(mut self) {
+        self.is_held = false;
+        if let Err(error) = self.store.end_upload(self.id).await {
+            tracing::warn!(package.id = %self.id, %error, "what is set aside for an upload stays so until it expires");
+        }
+    }
+}
+
+impl Drop for UploadSlot {
+    fn drop(&mut self) {
+        // Only where its request was given up before anything of it was read.
+        if let (true, Ok(runtime)) = (self.is_held, Handle::try_current()) {
+            let (store, id) = (self.store.clone(), self.id);
+            runtime.spawn(async move { store.end_upload(id).await });
+        }
+    }
+}
+
+impl Service {
+    /// A place for an upload of the access key `key_id`, which announces its number of
+    /// bytes or may have as many as are allowed.
+    ///
+    /// # Errors
+    /// It is too large, the quota has no room for it, or too many are under way.
+    pub async fn begin_upload(&self, key_id: &str, announced: Option<u64>) -> Result<UploadSlot, UploadError> {
+        let store = self.package_store().map_err(|_| UploadError::NoStore)?;
+        let (limits, bytes) = (store.limits, announced.unwrap_or(store.most_bytes));
+        if bytes > store.most_bytes {
+            return Err(UploadError::TooLarge(store.most_bytes));
+        }
+        let place = tokio::time::timeout(limits.wait, self.uploads.clone().acquire_owned()).await;
+        let place = place.ok().and_then(Result::ok).ok_or(UploadError::Busy(limits.at_once))?;
+        let now = self.clock.now();
+        let mut slot = UploadSlot { id: PackageId::new(), bytes, store: self.store.clone(), is_held: true, _place: place };
+        let upload = NewUpload { id: slot.id, key_id, bytes, expires_at: now + SET_ASIDE };
+        match self.store.admit_upload(upload, &limits.quota, now).await? {
+            Ok(()) => Ok(slot),
+            Err(full) => {
+                slot.is_held = false;
+                Err(full.into())
+            }
+        }
+    }
+
+    /// Stores `body` as the package `key`, and returns its MD5 in hex. The same
+    /// again under the same key changes nothing.
+    ///
+    /// # Errors
+    /// Why not; nothing is left then.
+    pub async fn store_package(
+        &self,
+        slot: UploadSlot,
+        key: ObjectKey,
+        uploaded_by: String,
+        md5: Option<String>,
+        body: BoxStream<'static, io::Result<Bytes>>,
+    ) -> Result<String, UploadError> {
+        let service = self.clone();
+        let work = async move {
+            let ended = service.take_in(&slot, &key, &uploaded_by, md5.as_deref(), body).await;
+            slot.give_back().await;
+            ended
+        };
+        tokio::spawn(work).await.unwrap_or_else(|error| Err(UploadError::Failed(error.to_string())))
+    }
+
+    async fn take_in(
+        &self,
+        slot: &UploadSlot,
+        key: &ObjectKey,
+        uploaded_by: &str,
+        md5: Option<&str>,
+        body: BoxStream<'static, io::Result<Bytes>>,
+    ) -> Result<String, UploadError> {
+        let store = self.package_store().map_err(|_| UploadError::NoStore)?;
+        let (id, name) = (slot.id, slot.id.to_string());
+        let stored = store.objects.put(&name, body, slot.bytes).await.map_err(|error| match error {
+            PutError::TooLarge(most) if most < store.most_bytes => {
+                UploadError::CutOff(format!("more came than the {most} bytes announced"))
+            }
+            error => error.into(),
+        })?;
+        let row = PackageRow { id, bytes: stored.bytes, md5: stored.md5, sha256: stored.sha256, capability: random().into() };
+        let kept = self.keep(key, uploaded_by, md5, &row).await;
+        // Where the database failed the row may be there: what has none goes with the leftovers.
+        if !matches!(kept, Ok(true) | Err(UploadError::Failed(_)))
+            && let Err(error) = store.objects.delete(&name).await
+        {
+            tracing::warn!(package.id = %id, %error, "an uploaded package that is not kept could not be deleted");
+        }
+        if kept? {
+            tracing::info!(package.id = %id, bytes = row.bytes, sha256 = row.sha256, "a package was uploaded");
+        }
+        Ok(row.md5)
+    }
+
+    /// Writes down what is stored. False if the same was there before.
+    async fn keep(&self, key: &ObjectKey, uploaded_by: &str, md5: Option<&str>, row: &PackageRow) -> Result<bool, UploadError> {
+        if md5.is_some_and(|md5| md5 != row.md5) {
+            return Err(UploadError::WrongDigest);
+        }
+        match self.store.insert_package(key, row, uploaded_by, self.clock.now()).await? {
+            Kept::Whole => return Ok(true),
+            Kept::Expired => return Err(UploadError::CutOff("it took so long that nothing is set aside for it any more".into())),
+            Kept::KeyTaken => {}
+        }
+        match self.store.find_package_by_key(key).await? {
+            Some(first) if first.sha256 == row.sha256 => Ok(false),
+            Some(_) | None => Err(UploadError::KeyTaken),
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Applications.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use serde_json::Value;
+
+use super::{
+    Store, StoreError, Tx,
+    row::{document, json, value},
+};
+use domain::{ApplicationId, ClusterId, KnownCluster, Rejection, ReleaseId, application::Application, order::Snapshot, package::Label};
+
+/// An application about to be created.
+#[derive(Debug, Clone)]
+pub struct NewApplication<'a> {
+    /// Its id.
+    pub id: ApplicationId,
+    /// Id of its cluster.
+    pub cluster: &'a ClusterId,
+    /// Its Kubernetes namespace.
+    pub namespace: &'a str,
+    /// Whether its creator named that.
+    pub namespace_named: bool,
+    /// Its name.
+    pub name: &'a str,
+    /// Its EDAS namespace.
+    pub logical_region: &'a str,
+    /// Free text.
+    pub description: &'a str,
+    /// Name of the access key that creates it.
+    pub owner: &'a str,
+    /// Desired number of pods.
+    pub replicas: i32,
+}
+
+/// What is said of an application, for people; none = not said.
+#[derive(Debug, Clone, Copy)]
+pub struct Description<'a> {
+    /// Free text.
+    pub description: Option<&'a str>,
+    /// Whose it is.
+    pub owner: Option<&'a str>,
+    /// The owner's address.
+    pub email: Option<&'a str>,
+    /// The owner's telephone number.
+    pub phone: Option<&'a str>,
+}
+
+/// The template that an application's newest version has.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedTemplate {
+    /// The application.
+    pub application: ApplicationId,
+    /// Its Kubernetes namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The template.
+    pub template: Value,
+}
+
+impl Tx {
+    /// Writes an application.
+    ///
+    /// # Errors
+    /// [`Rejection::NameTaken`].
+    pub async fn insert_application(&mut self, application: &NewApplication<'_>, now: Timestamp) -> Result<(), StoreError> {
+        let inserted = sqlx::query!(
+            "/* insert_application */ INSERT INTO application (id, cluster_id, namespace, name, logical_region, description, owner, created_by, created_at, replicas, namespace_named)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10) ON CONFLICT (cluster_id, namespace, name) WHERE deleted_at IS NULL DO NOTHING",
+            application.id.0,
+            application.cluster.as_str(),
+            application.namespace,
+            application.name,
+            application.logical_region,
+            application.description,
+            application.owner,
+            now.to_sqlx() as _,
+            application.replicas,
+            application.namespace_named
+        )
+        .execute(self.connection())
+        .await?;
+        if inserted.rows_affected() == 0 {
+            let taken = Rejection::NameTaken { name: application.name.into(), namespace: application.namespace.into() };
+            return Err(taken.into());
+        }
+        self.import_cluster(application.cluster).await
+    }
+
+    /// Loads an application and locks its row: orders of one application are
+    /// accepted one after the other. Also says how an earlier order left it.
+    ///
+    /// Whoever needs the rows of both locks the application before its order, so
+    /// that two never wait for each other. Rows that merely refer to it can be
+    /// written meanwhile.
+    ///
+    /// # Errors
+    /// [`Rejection::UnknownApplication`].
+    pub async fn lock_application(&mut self, id: ApplicationId) -> Result<(Application, Option<Snapshot>), StoreError> {
+        let row = sqlx::query!(
+            "/* lock_application */ SELECT resting_snapshot FROM application WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE",
+            id.0
+        )
+        .fetch_optional(self.connection())
+        .await?
+        .ok_or_else(|| Rejection::UnknownApplication(id.to_string()))?;
+        let resting = row.resting_snapshot.map(|snapshot| document("resting snapshot", snapshot)).transpose()?;
+        let found = list(self.connection(), Some(id), None).await?.pop();
+        Ok((found.ok_or_else(|| Rejection::UnknownApplication(id.to_string()))?, resting))
+    }
+
+    /// Says something else of an application; none keeps what was said.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn describe_application(&mut self, id: ApplicationId, words: &Description<'_>) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* describe_application */ UPDATE application SET description = coalesce($2, description), owner = coalesce($3, owner),
+                 email = coalesce($4, email), phone = coalesce($5, phone)
+             WHERE id = $1",
+            id.0,
+            words.description,
+            words.owner,
+            words.email,
+            words.phone
+        )
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// Remembers the Deployment as it was before an order that leaves it half way.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn keep_resting_snapshot(&mut self, id: ApplicationId, snapshot: &Snapshot) -> Result<(), StoreError> {
+        let snapshot = json("resting snapshot", snapshot)?;
+        sqlx::query!("/* keep_resting_snapshot */ UPDATE application SET resting_snapshot = $2 WHERE id = $1", id.0, snapshot)
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+}
+
+impl Store {
+    /// An application.
+    ///
+    /// # Errors
+    /// [`Rejection::UnknownApplication`].
+    pub async fn application(&self, id: ApplicationId) -> Result<Application, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        let found = list(&mut connection, Some(id), None).await?.pop();
+        found.ok_or_else(|| Rejection::UnknownApplication(id.to_string()).into())
+    }
+
+    /// All applications, oldest first, or those with this name.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn applications(&self, name: Option<&str>) -> Result<Vec<Application>, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        list(&mut connection, None, name).await
+    }
+
+    /// Mirrors the number of pods that a Deployment has. Names without an
+    /// application are ignored.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn mirror_replicas(
+        &self,
+        cluster: &KnownCluster,
+        namespace: &str,
+        name: &str,
+        replicas: i32,
+        ready: i32,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* mirror_replicas */ UPDATE application SET replicas = $4, ready_replicas = $5
+             WHERE cluster_id = $1 AND namespace = $2 AND name = $3 AND deleted_at IS NULL AND (replicas, ready_replicas) <> ($4, $5)
+               AND EXISTS (SELECT 1 FROM kubernetes_cluster WHERE id = $1 AND identity = $6)",
+            cluster.id.as_str(),
+            namespace,
+            name,
+            replicas,
+            ready,
+            cluster.identity.as_str()
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// The template that the application's newest version has: as released, or as
+    /// its first order wants it.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn current_template(&self, id: ApplicationId) -> Result<Option<Value>, StoreError> {
+        let row = sqlx::query!(
+            r#"/* current_template */ SELECT coalesce(
+                   (SELECT r.template FROM release r JOIN application a ON a.release_id = r.id WHERE a.id = $1),
+                   (SELECT o.template FROM change_order o WHERE o.application_id = $1 AND o.template IS NOT NULL ORDER BY o.created_at LIMIT 1)
+               ) AS template"#,
+            id.0
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(row.template)
+    }
+
+    /// The same of all applications on a cluster that have one, or of those in a namespace
+    /// of it; oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn current_templates(&self, cluster: &ClusterId, namespace: Option<&str>) -> Result<Vec<NamedTemplate>, StoreError> {
+        let rows = sqlx::query!(
+            r#"/* current_templates */ SELECT a.id, a.namespace, a.name, coalesce(r.template, first.template) AS "template!"
+               FROM application a LEFT JOIN release r ON r.id = a.release_id LEFT JOIN LATERAL (
+                   SELECT o.template FROM change_order o WHERE o.application_id = a.id AND o.template IS NOT NULL ORDER BY o.created_at LIMIT 1
+               ) AS first ON true
+               WHERE a.deleted_at IS NULL AND a.cluster_id = $1 AND ($2::text IS NULL OR a.namespace = $2)
+                   AND coalesce(r.template, first.template) IS NOT NULL
+               ORDER BY a.created_at, a.id"#,
+            cluster.as_str(),
+            namespace
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let named = rows.into_iter().map(|row| NamedTemplate {
+            application: ApplicationId(row.id),
+            namespace: row.namespace,
+            name: row.name,
+            template: row.template,
+        });
+        Ok(named.collect())
+    }
+}
+
+async fn list(connection: &mut sqlx::PgConnection, id: Option<ApplicationId>, name: Option<&str>) -> Result<Vec<Application>, StoreError> {
+    let rows = sqlx::query!(
+        r#"/* applications */ SELECT a.id, a.cluster_id, a.namespace, a.namespace_named, a.name, a.logical_region, a.description, a.created_by, a.owner, a.email, a.phone, a.created_at,
+               a.replicas, a.ready_replicas, a.replicas_before_stop, a.release_id,
+               (SELECT r.package FROM release r WHERE r.application_id = a.id AND (a.release_id IS NULL OR r.id = a.release_id)
+                ORDER BY r.created_at, r.id LIMIT 1) AS package,
+               newest.kind AS "last_kind?", newest.state AS "last_state?"
+           FROM application a LEFT JOIN LATERAL (
+               SELECT o.kind::text AS kind, o.state::text AS state FROM change_order o WHERE o.application_id = a.id AND o.kind <> 'errand'
+               ORDER BY o.created_at DESC, o.id DESC LIMIT 1
+           ) AS newest ON true
+           WHERE a.deleted_at IS NULL AND ($1::uuid IS NULL OR a.id = $1) AND ($2::text IS NULL OR a.name = $2)
+           ORDER BY a.created_at, a.id"#,
+        id.map(|id| id.0),
+        name
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Application {
+                id: ApplicationId(row.id),
+                name: row.name,
+                cluster: row.cluster_id.into(),
+                namespace: row.namespace,
+                namespace_named: row.namespace_named,
+                logical_region: row.logical_region,
+                description: row.description,
+                created_at: row.created_at.to_jiff(),
+                created_by: row.created_by,
+                owner: row.owner,
+                email: row.email,
+                phone: row.phone,
+                replicas: row.replicas,
+                ready_replicas: row.ready_replicas,
+                replicas_before_stop: row.replicas_before_stop,
+                release: row.release_id.map(ReleaseId),
+                package: row.package.map(|package| document::<Label>("package", package)).transpose()?.map(|label| label.kind),
+                last_order: match (row.last_kind, row.last_state) {
+                    (Some(kind), Some(state)) => Some((value("order kind", kind)?, value("order state", state)?)),
+                    _ => None,
+                },
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,51 @@
+//! What can go wrong with the database, and whether trying again helps.
+
+use thiserror::Error;
+
+use domain::Rejection;
+
+/// The database could not do what was asked.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// A rule that only the database can check said no; carried out of a transaction.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// The lease under which something was to be written is no longer held, or
+    /// the order ended meanwhile: nothing was written.
+    #[error("the order is no longer leased under generation {generation}")]
+    Fenced {
+        /// The generation that was too old.
+        generation: i64,
+    },
+    /// A stored value does not have the form it must have.
+    #[error("the stored {what} cannot be read: {why}")]
+    Corrupt {
+        /// What it is.
+        what: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Postgres or the way to it.
+    #[error("Postgres: {0}")]
+    Sql(#[from] sqlx::Error),
+}
+
+impl StoreError {
+    /// Whether the same call may succeed later: the connection was lost, a
+    /// transaction had to give way to another, or no connection was free.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Rejected(_) | Self::Fenced { .. } | Self::Corrupt { .. } => false,
+            Self::Sql(
+                sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_),
+            ) => true,
+            Self::Sql(sqlx::Error::Database(error)) => {
+                // 40: transaction rollback, 53: no resources, 57: operator intervention, 08: connection,
+                // 25P03: we fell silent in the middle of it.
+                error.code().is_some_and(|code| ["40", "53", "57", "08", "25P03"].iter().any(|class| code.starts_with(class)))
+            }
+            Self::Sql(_) => false,
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What is remembered: every SQL statement of the program, and nothing else.
+//!
+//! One function is one named statement (the comment at its start shows in
+//! `pg_stat_statements`), checked against the schema when it is compiled. Rows
+//! become domain types at once. Times come out as `jiff_sqlx` types (`sqlx.toml`
+//! says so) and go in as `time.to_sqlx() as _`; the words of the Postgres enums
+//! are those that serde gives the domain's enums. Imports only `domain`.
+
+mod access_key;
+mod advance;
+mod application;
+mod cluster;
+mod config_template;
+mod errand;
+mod error;
+mod event;
+mod identity;
+mod inquiry;
+mod lease;
+mod logical_region;
+mod order;
+mod release;
+mod row;
+mod scaling_rule;
+mod sighting;
+mod tag;
+mod upload;
+mod view;
+
+pub use access_key::KeyRow;
+pub use advance::{Applied, Opened};
+pub use application::{Description, NamedTemplate, NewApplication};
+pub use cluster::{ClusterRow, Executors};
+pub use config_template::{ConfigTemplateFilter, ConfigTemplateRow};
+pub use errand::{Answered, Claimed, ErrandId};
+pub use error::StoreError;
+pub use event::{Event, EventRow};
+pub use identity::{OpenWork, Recorded};
+pub use inquiry::InquiryId;
+pub use lease::Lease;
+pub use logical_region::{LogicalRegion, RegionText};
+pub use order::NewOrder;
+pub use release::{NewRelease, ReleaseRow};
+pub use scaling_rule::ScalingRuleRow;
+pub use sighting::{Seen, Sighting, SightingId};
+pub use tag::TagRow;
+pub use upload::{CredentialRow, Kept, NewUpload, PackageRow};
+pub use view::{BatchRow, OrderRow, PodState};
+
+use std::time::Duration;
+
+use sqlx::{
+    Connection, PgConnection, PgPool, Postgres, Transaction,
+    migrate::Migrator,
+    postgres::{PgConnectOptions, PgListener, PgPoolOptions},
+};
+
+/// The migrations, embedded in the program.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
+
+/// The channel on which ids of orders are notified that have something to do.
+pub const ORDER_CHANNEL: &str = "sluice_order";
+
+/// The channel on which clusters are notified that are asked about.
+pub const INQUIRY_CHANNEL: &str = "sluice_inquiry";
+
+/// How long a transaction may wait for its next statement until Postgres ends it.
+/// A program that fell silent in the middle of one (stopped, cut off from the
+/// network) would otherwise keep its orders locked, and nobody could take over.
+const LONGEST_SILENCE: &str = "2s";
+
+/// Postgres' name for the longest time that a statement may take.
+const STATEMENT_TIMEOUT: &str = "statement_timeout";
+
+/// The database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: PgPool,
+}
+
+impl Store {
+    /// Connects to the database at `url`. Postgres ends every statement that takes
+    /// longer than `longest_statement`, waiting for a lock counted.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`] if it cannot be reached within ten seconds.
+    pub async fn connect(url: &str, connections: u32, longest_statement: Duration) -> Result<Self, StoreError> {
+        let timeout = Duration::from_secs(10);
+        let longest = format!("{}ms", longest_statement.as_millis());
+        let bounds = [("idle_in_transaction_session_timeout", LONGEST_SILENCE), (STATEMENT_TIMEOUT, &longest)];
+        let options = url.parse::<PgConnectOptions>()?.options(bounds);
+        let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(timeout).connect_with(options).await?;
+        Ok(Self { pool })
+    }
+
+    /// A store on a pool that exists already.
+    #[must_use]
+    pub fn on(pool: PgPool) -> Self {
+        Self { pool }
+    }
+
+    /// Begins a transaction. Dropping it takes everything back.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`] if there is no connection.
+    pub async fn begin(&self) -> Result<Tx, StoreError> {
+        Ok(Tx { inner: self.pool.begin().await? })
+    }
+
+    /// Applies the migrations that are pending, which may take as long as they need.
+    ///
+    /// # Errors
+    /// Says which migration failed and why.
+    pub async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {
+        let options = PgConnectOptions::clone(&self.pool.connect_options()).options([(STATEMENT_TIMEOUT, "0")]);
+        let mut connection = PgConnection::connect_with(&options).await?;
+        let done = MIGRATIONS.run(&mut connection).await;
+        // Whatever became of them, the way to the database is ended in good order.
+        connection.close().await.ok();
+        done
+    }
+
+    /// Whether the schema is the one that this program was built for.
+    ///
+    /// # Errors
+    /// A sentence that says what does not fit.
+    pub async fn check_schema(&self) -> Result<(), String> {
+        let applied: Vec<(i64, Vec<u8>)> =
+            sqlx::query_as("/* check_schema */ SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version")
+                .fetch_all(&self.pool)
+                .await
+                .map_err(|_| "the database has no schema yet: run `sluice migrate`, or start with --migrate".to_owned())?;
+        for migration in MIGRATIONS.iter() {
+            match applied.iter().find(|(version, _)| *version == migration.version) {
+                None => return Err(format!("migration {} is pending: run `sluice migrate`, or start with --migrate", migration.version)),
+                Some((_, checksum)) if **checksum != *migration.checksum => {
+                    return Err(format!("migration {} of the database is another one than this program's", migration.version));
+                }
+                Some(_) => {}
+            }
+        }
+        let newest = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+        match applied.iter().find(|(version, _)| *version > newest) {
+            Some((version, _)) => Err(format!("the database's schema is newer (migration {version}) than this program: start a newer one")),
+            None => Ok(()),
+        }
+    }
+
+    /// A connection of its own that is told about orders with something to do, and
+    /// of inquiries.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`] if the database cannot be reached.
+    pub async fn listen(&self) -> Result<PgListener, StoreError> {
+        let mut listener = PgListener::connect_with(&self.pool).await?;
+        listener.listen_all([ORDER_CHANNEL, INQUIRY_CHANNEL]).await?;
+        Ok(listener)
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`] if not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("/* ping */ SELECT 1").execute(&self.pool).await?;
+        Ok(())
+    }
+}
+
+/// A transaction.
+#[derive(Debug)]
+pub struct Tx {
+    inner: Transaction<'static, Postgres>,
+}
+
+impl Tx {
+    /// Makes everything in it last.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`]; whether it lasts is then not known.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        Ok(self.inner.commit().await?)
+    }
+
+    fn connection(&mut self) -> &mut PgConnection {
+        &mut self.inner
+    }
+}

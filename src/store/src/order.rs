@@ -1,0 +1,406 @@
+//! Change orders: inserting, loading for a decision, and what callers may do to
+//! one that is open.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+
+use super::{
+    ORDER_CHANNEL, Store, StoreError, Tx,
+    row::{count, document, json, number, value, word},
+};
+use domain::{
+    ApplicationId, BatchId, OrderId, Rejection,
+    application::Application,
+    intent::Intent,
+    order::{Batch, Kind, Order, Snapshot, State, Target},
+    plan::Strategy,
+};
+
+/// An order about to be accepted.
+#[derive(Debug, Clone)]
+pub struct NewOrder<'a> {
+    /// Its id.
+    pub id: OrderId,
+    /// Its application.
+    pub application: ApplicationId,
+    /// What it does.
+    pub kind: Kind,
+    /// How its batches follow each other.
+    pub strategy: Strategy,
+    /// What it brings about.
+    pub target: Target,
+    /// The Deployment before it, where that is known already.
+    pub snapshot: Option<Snapshot>,
+    /// The order it takes back.
+    pub undoes: Option<OrderId>,
+    /// The caller's description.
+    pub description: &'a str,
+    /// What its caller is to know about it, as sentences.
+    pub notes: &'a [String],
+    /// Who ordered it.
+    pub created_by: &'a str,
+    /// `pop`, `console` or `sluice`.
+    pub source: &'a str,
+    /// Number of pods that the batches are planned for.
+    pub replicas: i32,
+    /// The batch to begin with, from 0; those before it are done.
+    pub resumes_at: usize,
+}
+
+impl Tx {
+    /// Writes an order with its batches, and wakes the executors once the
+    /// transaction is committed.
+    ///
+    /// # Errors
+    /// [`Rejection::OrderRunning`] if the application has an open order.
+    pub async fn insert_order(&mut self, order: &NewOrder<'_>, now: Timestamp) -> Result<(), StoreError> {
+        let inserted = sqlx::query!(
+            "/* insert_order */ INSERT INTO change_order
+                (id, application_id, kind, strategy, target, snapshot, release_id, undoes, description, created_at, created_by, source, step_since, run_after,
+                 batch, confirmed, back_to, notes)
+             VALUES ($1, $2, $3::text::order_kind, $4, $5, $6, $7, $8, $9, $10, $11, $12, $10, $10, $13, $13 + 1, nullif($13, 0), $14)
+             ON CONFLICT (application_id) WHERE finished_at IS NULL DO NOTHING",
+            order.id.0,
+            order.application.0,
+            word(order.kind),
+            json("strategy", &order.strategy)?,
+            json("target", &order.target)?,
+            order.snapshot.as_ref().map(|snapshot| json("snapshot", snapshot)).transpose()?,
+            order.target.release.map(|release| release.0),
+            order.undoes.map(|order| order.0),
+            order.description,
+            now.to_sqlx() as _,
+            order.created_by,
+            order.source,
+            number("batch", order.resumes_at)?,
+            order.notes
+        )
+        .execute(self.connection())
+        .await?;
+        if inserted.rows_affected() == 0 {
+            let open = self.open_order(order.application).await?.unwrap_or(order.id);
+            return Err(Rejection::OrderRunning { application: order.application, open }.into());
+        }
+        for index in 0..order.strategy.count() {
+            sqlx::query!(
+                "/* insert_batch */ INSERT INTO batch (id, order_id, index, target, updated_at, state, started_at, finished_at)
+                 VALUES ($1, $2, $3, $4, $5::timestamptz, CASE WHEN $6 THEN 'succeeded'::order_state ELSE 'ready' END, CASE WHEN $6 THEN $5::timestamptz END, CASE WHEN $6 THEN $5::timestamptz END)",
+                BatchId::new().0,
+                order.id.0,
+                number("batch", index)?,
+                order.strategy.cumulative(index, order.replicas),
+                now.to_sqlx() as _,
+                index < order.resumes_at
+            )
+            .execute(self.connection())
+            .await?;
+        }
+        self.wake(order.id).await
+    }
+
+    /// Ends an order of this transaction well, with nothing to do for it.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn finish_at_once(&mut self, order: OrderId, message: &str, now: Timestamp) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* finish_at_once */ WITH batches AS (
+                 UPDATE batch SET state = 'succeeded', started_at = $2, finished_at = $2, updated_at = $2 WHERE order_id = $1
+             ) UPDATE change_order SET state = 'succeeded', step = 'done', finished_at = $2, message = $3 WHERE id = $1",
+            order.0,
+            now.to_sqlx() as _,
+            message
+        )
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// The application's open order.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn open_order(&mut self, application: ApplicationId) -> Result<Option<OrderId>, StoreError> {
+        let row =
+            sqlx::query!("/* open_order */ SELECT id FROM change_order WHERE application_id = $1 AND finished_at IS NULL", application.0)
+                .fetch_optional(self.connection())
+                .await?;
+        Ok(row.map(|row| OrderId(row.id)))
+    }
+
+    /// Applications of the same name in the same place that are no more.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn former_applications(&mut self, application: &Application) -> Result<Vec<ApplicationId>, StoreError> {
+        let former = sqlx::query_scalar!(
+            "/* former_applications */ SELECT id FROM application WHERE cluster_id = $1 AND namespace = $2 AND name = $3 AND deleted_at IS NOT NULL ORDER BY id",
+            application.cluster.as_str(),
+            application.namespace,
+            application.name
+        )
+        .fetch_all(self.connection())
+        .await?;
+        Ok(former.into_iter().map(ApplicationId).collect())
+    }
+
+    /// Ends an application without its Deployment; false where a release rests half way
+    /// or is being brought to rest.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn forget_application(&mut self, application: ApplicationId, now: Timestamp) -> Result<bool, StoreError> {
+        let forgotten = sqlx::query!(
+            "/* forget_application */ UPDATE application SET deleted_at = $2 WHERE id = $1 AND resting_snapshot IS NULL
+                 AND NOT EXISTS (SELECT 1 FROM change_order WHERE application_id = $1 AND settling)",
+            application.0,
+            now.to_sqlx() as _
+        )
+        .execute(self.connection())
+        .await?;
+        Ok(forgotten.rows_affected() > 0)
+    }
+
+    /// Uid of the Deployment that the application was adopted with; none = it was
+    /// created.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn adopted_deployment(&mut self, application: ApplicationId) -> Result<Option<String>, StoreError> {
+        let row = sqlx::query!(
+            "/* adopted_deployment */ SELECT target->>'adopted' AS uid FROM change_order WHERE application_id = $1 AND kind = 'create' ORDER BY created_at LIMIT 1",
+            application.0
+        )
+        .fetch_optional(self.connection())
+        .await?;
+        Ok(row.and_then(|row| row.uid))
+    }
+
+    /// Tells the executors that the order has something to do, once the
+    /// transaction is committed.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn wake(&mut self, order: OrderId) -> Result<(), StoreError> {
+        sqlx::query!("/* wake */ SELECT pg_notify($1, $2) AS \"sent: ()\"", ORDER_CHANNEL, order.to_string())
+            .fetch_one(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// Loads an order and locks its row and its application's, so that nothing of
+    /// it changes before the transaction ends.
+    ///
+    /// # Errors
+    /// [`Rejection::UnknownOrder`].
+    pub async fn lock_order(&mut self, id: OrderId) -> Result<Order, StoreError> {
+        self.lock_application_of(id).await?;
+        sqlx::query!("/* lock_order */ SELECT id FROM change_order WHERE id = $1 FOR UPDATE", id.0)
+            .fetch_optional(self.connection())
+            .await?
+            .ok_or_else(|| Rejection::UnknownOrder(id.to_string()))?;
+        load(self.connection(), id).await?.ok_or_else(|| Rejection::UnknownOrder(id.to_string()).into())
+    }
+
+    /// Locks the row of an order's application: before the order's own, as
+    /// [`Tx::lock_application`] says.
+    pub(super) async fn lock_application_of(&mut self, order: OrderId) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* lock_application_of */ SELECT a.id FROM application a JOIN change_order o ON o.application_id = a.id WHERE o.id = $1
+             FOR NO KEY UPDATE OF a",
+            order.0
+        )
+        .fetch_optional(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// The order that takes this one back.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn rollback_of(&mut self, order: OrderId) -> Result<Option<OrderId>, StoreError> {
+        let row = sqlx::query!("/* rollback_of */ SELECT id FROM change_order WHERE undoes = $1", order.0)
+            .fetch_optional(self.connection())
+            .await?;
+        Ok(row.map(|row| OrderId(row.id)))
+    }
+
+    /// Whether no order of its application came after this one.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn is_newest_order(&mut self, order: &Order) -> Result<bool, StoreError> {
+        let row = sqlx::query!(
+            r#"/* is_newest_order */ SELECT NOT EXISTS (
+                   SELECT 1 FROM change_order WHERE application_id = $1 AND (created_at, id) > ($2, $3) AND kind <> 'errand'
+               ) AS "newest!""#,
+            order.application.0,
+            order.created_at.to_sqlx() as _,
+            order.id.0
+        )
+        .fetch_one(self.connection())
+        .await?;
+        Ok(row.newest)
+    }
+
+    /// The order of a batch, and the batch's index.
+    ///
+    /// # Errors
+    /// [`Rejection::UnknownBatch`].
+    pub async fn order_of_batch(&mut self, batch: BatchId) -> Result<(OrderId, usize), StoreError> {
+        let row = sqlx::query!("/* order_of_batch */ SELECT order_id, index FROM batch WHERE id = $1", batch.0)
+            .fetch_optional(self.connection())
+            .await?
+            .ok_or_else(|| Rejection::UnknownBatch(batch.to_string()))?;
+        Ok((OrderId(row.order_id), count("batch", row.index)?))
+    }
+
+    /// Ends an order where it is. `settling`: its Deployment still has to be
+    /// brought to rest. The row must be locked, and open.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn abort_order(&mut self, order: &Order, settling: bool, message: &str, now: Timestamp) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* abort_order */ UPDATE change_order SET state = 'aborted', finished_at = $2, settling = $3, message = $4, run_after = $2,
+                 step = CASE WHEN $3 THEN step ELSE 'done' END
+             WHERE id = $1 AND finished_at IS NULL",
+            order.id.0,
+            now.to_sqlx() as _,
+            settling,
+            message
+        )
+        .execute(self.connection())
+        .await?;
+        sqlx::query!(
+            "/* abort_batches */ UPDATE batch SET state = 'aborted', finished_at = $2, updated_at = $2, message = $3
+             WHERE order_id = $1 AND finished_at IS NULL AND (started_at IS NOT NULL OR state <> 'ready')",
+            order.id.0,
+            now.to_sqlx() as _,
+            message
+        )
+        .execute(self.connection())
+        .await?;
+        self.wake(order.id).await
+    }
+
+    /// Gives the first `below` batches of `to` the pods of those of `from`, which it
+    /// goes on from.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn carry_pods(&mut self, from: OrderId, to: OrderId, below: usize) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* carry_pods */ UPDATE batch SET pods = earlier.pods FROM batch AS earlier
+             WHERE batch.order_id = $2 AND earlier.order_id = $1 AND earlier.index = batch.index AND batch.index < $3",
+            from.0,
+            to.0,
+            number("batch", below)?
+        )
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// Wishes that the first `stay` batches stay and those begun after them are gone
+    /// back on; a person then says when to go on. The row must be locked.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn step_back(&mut self, order: OrderId, stay: usize, now: Timestamp) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* step_back */ UPDATE change_order SET back_to = $2, confirmed = $2, run_after = $3 WHERE id = $1 AND finished_at IS NULL",
+            order.0,
+            number("back_to", stay)?,
+            now.to_sqlx() as _
+        )
+        .execute(self.connection())
+        .await?;
+        self.wake(order).await
+    }
+
+    /// Lets the batches with an index below `confirmed` begin. The row must be locked.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn confirm_batches(&mut self, order: OrderId, confirmed: usize, now: Timestamp) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* confirm_batches */ UPDATE change_order SET confirmed = $2, run_after = $3 WHERE id = $1 AND finished_at IS NULL",
+            order.0,
+            number("confirmed", confirmed)?,
+            now.to_sqlx() as _
+        )
+        .execute(self.connection())
+        .await?;
+        self.wake(order).await
+    }
+}
+
+impl Store {
+    /// Loads an order for a decision.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
+    pub async fn order(&self, id: OrderId) -> Result<Option<Order>, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        load(&mut connection, id).await
+    }
+}
+
+async fn load(connection: &mut sqlx::PgConnection, id: OrderId) -> Result<Option<Order>, StoreError> {
+    let row = sqlx::query!(
+        r#"/* order */ SELECT o.id, o.application_id, o.cluster_id, a.namespace, a.name, o.kind::text AS "kind!", o.state::text AS "state!", o.step::text AS "step!",
+               o.step_since, o.batch, o.confirmed, o.back_to, o.strategy, o.target, o.snapshot, o.intent, o.applied, o.template, o.settling, o.undoes, o.created_at
+           FROM change_order o JOIN application a ON a.id = o.application_id WHERE o.id = $1"#,
+        id.0
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let batches = sqlx::query!(
+        r#"/* order_batches */ SELECT id, state::text AS "state!", target, started_at FROM batch WHERE order_id = $1 ORDER BY index"#,
+        id.0
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let batches = batches
+        .into_iter()
+        .map(|row| {
+            Ok(Batch {
+                id: BatchId(row.id),
+                state: value::<State>("batch state", row.state)?,
+                target: row.target,
+                started_at: row.started_at.map(jiff_sqlx::Timestamp::to_jiff),
+            })
+        })
+        .collect::<Result<_, StoreError>>()?;
+    let applied = row.applied.and_then(|version| u64::try_from(version).ok());
+    let intent = match row.intent {
+        Some(change) => Some(Intent { change: document("intent", change)?, applied }),
+        None => None,
+    };
+    Ok(Some(Order {
+        id: OrderId(row.id),
+        application: ApplicationId(row.application_id),
+        cluster: row.cluster_id.into(),
+        namespace: row.namespace,
+        name: row.name,
+        kind: value("kind", row.kind)?,
+        state: value("state", row.state)?,
+        step: value("step", row.step)?,
+        batch: count("batch", row.batch)?,
+        strategy: document("strategy", row.strategy)?,
+        batches,
+        confirmed: count("confirmed", row.confirmed)?,
+        back_to: row.back_to.map(|stay| count("back_to", stay)).transpose()?,
+        target: document("target", row.target)?,
+        snapshot: row.snapshot.map(|snapshot| document("snapshot", snapshot)).transpose()?,
+        intent,
+        template: row.template,
+        settling: row.settling,
+        undoes: row.undoes.map(OrderId),
+        created_at: row.created_at.to_jiff(),
+        step_since: row.step_since.to_jiff(),
+    }))
+}

@@ -1,0 +1,171 @@
+//! Credentials for uploading packages, and the packages that were uploaded.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Store, StoreError, Tx};
+use domain::{CredentialId, PackageId, upload::ObjectKey};
+
+mod collect;
+mod quota;
+
+pub use quota::NewUpload;
+
+/// A credential.
+#[derive(Debug, Clone)]
+pub struct CredentialRow {
+    /// Its id.
+    pub id: CredentialId,
+    /// The access key that it was given to.
+    pub key_id: String,
+    /// What uploads are signed with.
+    pub secret: SecretString,
+    /// What they show besides.
+    pub token: SecretString,
+    /// When it is good for nothing any more.
+    pub expires_at: Timestamp,
+}
+
+/// An uploaded package.
+#[derive(Debug, Clone)]
+pub struct PackageRow {
+    /// Its id: the object's name in the store.
+    pub id: PackageId,
+    /// Its size.
+    pub bytes: u64,
+    /// Its MD5, in hex.
+    pub md5: String,
+    /// Its SHA-256, in hex.
+    pub sha256: String,
+    /// Who knows it may fetch the package.
+    pub capability: SecretString,
+}
+
+/// What became of an upload that came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// It is a package now.
+    Whole,
+    /// There is a package under its key already.
+    KeyTaken,
+    /// It took so long that nothing is set aside for it any more.
+    Expired,
+}
+
+impl Tx {
+    /// Stores a new credential, and forgets those that ended before `forgotten`.
+    /// False, and nothing is stored, where the access key has `most` that are good.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn insert_credential(
+        &mut self,
+        row: &CredentialRow,
+        most: u64,
+        now: Timestamp,
+        forgotten: Timestamp,
+    ) -> Result<bool, StoreError> {
+        // Two at once are counted one after the other.
+        sqlx::query!("/* lock_key */ SELECT id FROM access_key WHERE id = $1 FOR NO KEY UPDATE", row.key_id)
+            .fetch_optional(self.connection())
+            .await?;
+        let done = sqlx::query!(
+            "/* insert_credential */ WITH ended AS (DELETE FROM upload_credential WHERE expires_at < $6)
+             INSERT INTO upload_credential (id, key_id, secret, token, expires_at)
+             SELECT $1, $2, $3, $4, $5 WHERE (SELECT count(*) FROM upload_credential WHERE key_id = $2 AND expires_at > $7) < $8",
+            row.id.0,
+            row.key_id,
+            row.secret.expose_secret(),
+            row.token.expose_secret(),
+            row.expires_at.to_sqlx() as _,
+            forgotten.to_sqlx() as _,
+            now.to_sqlx() as _,
+            i64::try_from(most).unwrap_or(i64::MAX)
+        )
+        .execute(self.connection())
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+}
+
+impl Store {
+    /// The credential `id`, if there is one; it may have ended.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn find_credential(&self, id: CredentialId) -> Result<Option<CredentialRow>, StoreError> {
+        let row = sqlx::query!("/* find_credential */ SELECT key_id, secret, token, expires_at FROM upload_credential WHERE id = $1", id.0)
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(row.map(|row| CredentialRow {
+            id,
+            key_id: row.key_id,
+            secret: row.secret.into(),
+            token: row.token.into(),
+            expires_at: row.expires_at.to_jiff(),
+        }))
+    }
+
+    /// Stores that the upload of a package under `key` came to its end. What was set
+    /// aside for it is given back, whatever becomes of it.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn insert_package(&self, key: &ObjectKey, row: &PackageRow, uploaded_by: &str, now: Timestamp) -> Result<Kept, StoreError> {
+        let done = sqlx::query!(
+            r#"/* insert_package */ WITH held AS (DELETE FROM package_upload WHERE id = $1 RETURNING id, key_id), kept AS (
+                 INSERT INTO stored_package (id, object_key, bytes, md5, sha256, capability, uploaded_by, created_at, key_id)
+                 SELECT held.id, $2, $3, $4, $5, $6, $7, $8, held.key_id FROM held ON CONFLICT (object_key) DO NOTHING RETURNING id
+             ) SELECT EXISTS (SELECT 1 FROM held) AS "held!", EXISTS (SELECT 1 FROM kept) AS "kept!""#,
+            row.id.0,
+            key.as_str(),
+            i64::try_from(row.bytes).unwrap_or(i64::MAX),
+            row.md5,
+            row.sha256,
+            row.capability.expose_secret(),
+            uploaded_by,
+            now.to_sqlx() as _
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(match (done.held, done.kept) {
+            (_, true) => Kept::Whole,
+            (true, false) => Kept::KeyTaken,
+            (false, false) => Kept::Expired,
+        })
+    }
+
+    /// The package that was uploaded under `key`, if it is not deleted.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn find_package_by_key(&self, key: &ObjectKey) -> Result<Option<PackageRow>, StoreError> {
+        let row = sqlx::query!(
+            "/* find_package_by_key */ SELECT id, bytes, md5, sha256, capability FROM stored_package WHERE object_key = $1 AND deleted_at IS NULL",
+            key.as_str()
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|row| package(row.id, row.bytes, row.md5, row.sha256, row.capability)))
+    }
+
+    /// The package `id`, if it is not deleted.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn find_package(&self, id: PackageId) -> Result<Option<PackageRow>, StoreError> {
+        let row = sqlx::query!(
+            "/* find_package */ SELECT bytes, md5, sha256, capability FROM stored_package WHERE id = $1 AND deleted_at IS NULL",
+            id.0
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|row| package(id.0, row.bytes, row.md5, row.sha256, row.capability)))
+    }
+}
+
+fn package(id: uuid::Uuid, bytes: i64, md5: String, sha256: String, capability: String) -> PackageRow {
+    // A CHECK keeps the size from being negative.
+    PackageRow { id: PackageId(id), bytes: bytes.unsigned_abs(), md5, sha256, capability: capability.into() }
+}

@@ -1,0 +1,213 @@
+//! Orders as callers read them.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    Store, StoreError,
+    row::{count, document, value},
+};
+use domain::{
+    ApplicationId, BatchId, OrderId,
+    order::{Kind, State, Step},
+    package::Label,
+    plan::Strategy,
+};
+
+/// An order, without its batches.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OrderRow {
+    /// Its id.
+    pub id: OrderId,
+    /// Its application.
+    pub application: ApplicationId,
+    /// What it does.
+    pub kind: Kind,
+    /// Where it stands.
+    pub state: State,
+    /// Where within that.
+    pub step: Step,
+    /// How its batches follow each other.
+    pub strategy: Strategy,
+    /// Desired number of pods, where it sets one.
+    pub replicas: Option<i32>,
+    /// The number before, where it changes nothing else.
+    pub replicas_before: Option<i32>,
+    /// The caller's description.
+    pub description: String,
+    /// What its caller is to know about it, as sentences.
+    pub notes: Vec<String>,
+    /// Version text of what it releases.
+    pub version: Option<String>,
+    /// Image of what it releases.
+    pub image: Option<String>,
+    /// Package of what it releases.
+    pub package: Option<Label>,
+    /// Why it stands as it does.
+    pub message: String,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// Who ordered it.
+    pub created_by: String,
+    /// `pop`, `console` or `sluice`.
+    pub source: String,
+    /// The order it takes back.
+    pub undoes: Option<OrderId>,
+    /// The order that takes it back.
+    pub undone_by: Option<OrderId>,
+    /// Whether no order of its application came after it.
+    pub is_newest: bool,
+    /// Whether it changed the Deployment.
+    pub touched: bool,
+}
+
+/// A batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BatchRow {
+    /// Its id.
+    pub id: BatchId,
+    /// Its index, from 0.
+    pub index: usize,
+    /// Where it stands.
+    pub state: State,
+    /// Pods of the new version when it is done.
+    pub target: i32,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// When anything of it changed last.
+    pub updated_at: Timestamp,
+    /// Why it stands as it does.
+    pub message: String,
+    /// Its pods, as last seen.
+    pub pods: Vec<PodState>,
+}
+
+/// A pod as it was last seen while its batch ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PodState {
+    /// Its name.
+    pub name: String,
+    /// Its address, empty while it has none.
+    pub ip: String,
+    /// Kubernetes' phase.
+    pub phase: String,
+    /// Whether it is Ready.
+    pub ready: bool,
+    /// Why it is not Ready; empty while it just starts, and once it is.
+    pub message: String,
+}
+
+impl Store {
+    /// One order for reading.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn order_row(&self, id: OrderId) -> Result<Option<OrderRow>, StoreError> {
+        Ok(self.order_rows(Some(id), None, true, 1).await?.pop())
+    }
+
+    /// The newest orders of an application, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn recent_orders(&self, application: ApplicationId, limit: i64) -> Result<Vec<OrderRow>, StoreError> {
+        self.order_rows(None, Some(application), true, limit).await
+    }
+
+    /// The newest order that changes the application's Deployment.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn newest_order(&self, application: ApplicationId) -> Result<Option<OrderRow>, StoreError> {
+        Ok(self.order_rows(None, Some(application), false, 1).await?.pop())
+    }
+
+    async fn order_rows(
+        &self,
+        id: Option<OrderId>,
+        application: Option<ApplicationId>,
+        errands: bool,
+        limit: i64,
+    ) -> Result<Vec<OrderRow>, StoreError> {
+        let rows = sqlx::query!(
+            r#"/* order_rows */ SELECT o.id, o.application_id, o.kind::text AS "kind!", o.state::text AS "state!", o.step::text AS "step!",
+                   o.strategy, (o.target->>'replicas')::integer AS replicas, (o.target->>'replicas_before')::integer AS replicas_before, o.description, o.notes, o.message, o.created_at, o.finished_at, o.created_by, o.source, o.undoes,
+                   r.version AS "version?", r.image AS "image?", r.package,
+                   (SELECT u.id FROM change_order u WHERE u.undoes = o.id) AS undone_by, o.template IS NOT NULL OR o.settling AS "touched!",
+                   NOT EXISTS (
+                       SELECT 1 FROM change_order n WHERE n.application_id = o.application_id AND (n.created_at, n.id) > (o.created_at, o.id) AND n.kind <> 'errand'
+                   ) AS "newest!"
+               FROM change_order o LEFT JOIN release r ON r.id = o.release_id
+               WHERE ($1::uuid IS NULL OR o.id = $1) AND ($2::uuid IS NULL OR o.application_id = $2) AND ($3 OR o.kind <> 'errand')
+               ORDER BY o.created_at DESC, o.id DESC LIMIT $4"#,
+            id.map(|id| id.0),
+            application.map(|application| application.0),
+            errands,
+            limit
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(OrderRow {
+                    id: OrderId(row.id),
+                    application: ApplicationId(row.application_id),
+                    kind: value("kind", row.kind)?,
+                    state: value("state", row.state)?,
+                    step: value("step", row.step)?,
+                    strategy: document("strategy", row.strategy)?,
+                    replicas: row.replicas,
+                    replicas_before: row.replicas_before,
+                    description: row.description,
+                    notes: row.notes,
+                    version: row.version,
+                    image: row.image,
+                    package: row.package.map(|package| document("package", package)).transpose()?,
+                    message: row.message,
+                    created_at: row.created_at.to_jiff(),
+                    finished_at: row.finished_at.map(jiff_sqlx::Timestamp::to_jiff),
+                    created_by: row.created_by,
+                    source: row.source,
+                    undoes: row.undoes.map(OrderId),
+                    undone_by: row.undone_by.map(OrderId),
+                    is_newest: row.newest,
+                    touched: row.touched,
+                })
+            })
+            .collect()
+    }
+
+    /// The batches of an order, in order.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn batch_rows(&self, order: OrderId) -> Result<Vec<BatchRow>, StoreError> {
+        let rows = sqlx::query!(
+            r#"/* batch_rows */ SELECT id, index, state::text AS "state!", target, started_at, finished_at, updated_at, message, pods AS "pods: Value"
+               FROM batch WHERE order_id = $1 ORDER BY index"#,
+            order.0
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(BatchRow {
+                    id: BatchId(row.id),
+                    index: count("batch", row.index)?,
+                    state: value("batch state", row.state)?,
+                    target: row.target,
+                    started_at: row.started_at.map(jiff_sqlx::Timestamp::to_jiff),
+                    finished_at: row.finished_at.map(jiff_sqlx::Timestamp::to_jiff),
+                    updated_at: row.updated_at.to_jiff(),
+                    message: row.message,
+                    pods: document("pods", row.pods)?,
+                })
+            })
+            .collect()
+    }
+}

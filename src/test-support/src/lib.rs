@@ -1,0 +1,7 @@
+//! What tests of several crates share.
+
+#![allow(missing_docs, clippy::unwrap_used, reason = "test code")]
+
+pub mod authority;
+pub mod files;
+pub mod sign;
