@@ -9,4 +9,5 @@ pub mod ownership;
 pub mod patch;
 pub mod pods;
 pub mod rollout;
+pub mod table;
 pub mod watch;

@@ -1,7 +1,7 @@
-//! Tests on a cluster: the simulated one, and a real Kubernetes.
+//! Tests on a cluster: the simulated one, the same through its port, and a real Kubernetes.
 //!
-//! The conformance suite runs every check of `conformance/` on both, each in a
-//! namespace of its own, as `simulated::<check>` and `real::<check>`; so the
+//! The conformance suite runs every check of `conformance/` on each, in a namespace
+//! of its own, as `simulated::<check>`, `served::<check>` and `real::<check>`; so the
 //! simulated cluster stays as faithful as the checks are thorough. The real ones
 //! need `SLUICE_TEST_KUBECONFIG` and fail without it (`support/space.rs`).
 
@@ -10,7 +10,7 @@
 mod conformance;
 mod support;
 
-/// Makes two tests of each check. A check that is not listed is dead code, which
+/// Makes three tests of each check. A check that is not listed is dead code, which
 /// the build refuses.
 macro_rules! conformance {
     ($($file:ident: $($check:ident)*;)*) => {
@@ -19,6 +19,16 @@ macro_rules! conformance {
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $check() {
                     let space = crate::support::Space::simulated().await;
+                    space.run(crate::conformance::$file::$check).await;
+                }
+            )*)*
+        }
+
+        mod served {
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $check() {
+                    let space = crate::support::Space::served().await;
                     space.run(crate::conformance::$file::$check).await;
                 }
             )*)*
@@ -49,6 +59,9 @@ conformance! {
         lists_choose_by_labels_and_fields
         a_kept_object_settles_again_to_itself
         a_cluster_is_known_by_the_uid_of_kube_system;
+    table:
+        a_table_has_the_cells_that_kubectl_shows
+        a_body_may_have_3_mib;
     patch:
         a_failed_test_is_422_and_changes_nothing
         a_test_sees_the_object_as_it_is_kept

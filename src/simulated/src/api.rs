@@ -22,6 +22,7 @@ use super::objects::Key;
 use super::patch::Patch;
 use super::refusal::{Cause, Refusal};
 use super::request::{self, Options, Route, Subresource, Target};
+use super::table::Shape;
 use super::watch::{Choice, Watch};
 use super::world::{Half, World, Writer};
 use super::{Shared, discovery, scale, selector, update};
@@ -51,11 +52,19 @@ pub(super) fn answer(shared: &Arc<Shared>, request: Request<Bytes>) -> io::Resul
     if call.verb == "watch"
         && let Some(Route::Resource(target)) = &route
     {
-        return Ok(match watch(shared, &world, target, &options) {
+        let shape = Shape::read(&parts.headers, &options.include_object);
+        return Ok(match watch(shared, &world, target, &options, shape) {
             Ok(body) => respond(StatusCode::OK, body),
             Err(refusal) => refuse(&refusal),
         });
     }
+    // Objects and lists that are read can be wanted as a table.
+    let table = match &route {
+        Some(Route::Resource(target)) if parts.method == Method::GET && target.subresource != Subresource::Scale => {
+            Some((target.kind, Shape::read(&parts.headers, &options.include_object)))
+        }
+        _ => None,
+    };
     let answered = match route {
         None => Err(Refusal::no_such_resource()),
         Some(Route::Fixed(_)) if parts.method != Method::GET => Err(Refusal::method_not_allowed()),
@@ -75,7 +84,13 @@ pub(super) fn answer(shared: &Arc<Shared>, request: Request<Bytes>) -> io::Resul
         return Err(io::ErrorKind::ConnectionReset.into());
     }
     Ok(match answered {
-        Ok((code, object)) => respond(code, Body::from(object.to_string())),
+        Ok((code, object)) => {
+            let object = match table {
+                Some((kind, shape)) => shape.answer(kind, &world.clock, object),
+                None => object,
+            };
+            respond(code, Body::from(object.to_string()))
+        }
         Err(refusal) => refuse(&refusal),
     })
 }
@@ -99,6 +114,11 @@ fn refuse(refusal: &Refusal) -> Response<Body> {
     respond(code, Body::from(refusal.status().to_string()))
 }
 
+/// The answer to a body that is larger than it may be.
+pub(super) fn too_large() -> Response<Body> {
+    refuse(&Refusal::new(413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728"))
+}
+
 fn injected(code: u16) -> Refusal {
     let reason = match code {
         401 => "Unauthorized",
@@ -114,13 +134,13 @@ fn injected(code: u16) -> Refusal {
     Refusal::new(code, reason, format!("a test lets this request fail with {code}"))
 }
 
-fn watch(shared: &Arc<Shared>, world: &World, target: &Target, options: &Options) -> Result<Body, Refusal> {
+fn watch(shared: &Arc<Shared>, world: &World, target: &Target, options: &Options, shape: Shape) -> Result<Body, Refusal> {
     let choice = choose(target, options)?;
     let version = if options.begins_with_objects()? { None } else { Some(options.version()?.unwrap_or_else(|| world.objects.version())) };
     if let Some(asked) = options.version()? {
         check_reached(world, asked)?;
     }
-    let watch = Watch::start(shared, world, choice, version, options.wants_bookmarks(), options.timeout_seconds);
+    let watch = Watch::start(shared, world, (choice, shape), version, options.wants_bookmarks(), options.timeout_seconds);
     Ok(Body::from_stream(watch.lines()))
 }
 

@@ -1,9 +1,39 @@
-//! A Kubernetes cluster in memory, beneath `kube::Client`.
+//! A Kubernetes cluster in memory, beneath `kube::Client` or on a port.
+//!
+//! ```
+//! use k8s_openapi::api::apps::v1::Deployment;
+//! use kube::{Api, api::PostParams, runtime::wait::await_condition};
+//! use simulated_kubernetes::{Config, SimulatedCluster};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let cluster = SimulatedCluster::start(Config::default());
+//! let deployments: Api<Deployment> = Api::default_namespaced(cluster.client());
+//! let web: Deployment = serde_json::from_value(serde_json::json!({
+//!     "metadata": {"name": "web"},
+//!     "spec": {
+//!         "replicas": 3,
+//!         "selector": {"matchLabels": {"app": "web"}},
+//!         "template": {
+//!             "metadata": {"labels": {"app": "web"}},
+//!             "spec": {"containers": [{"name": "web", "image": "shop/web:1.0"}]},
+//!         },
+//!     },
+//! }))?;
+//! deployments.create(&PostParams::default(), &web).await?;
+//!
+//! let is_ready = |web: Option<&Deployment>| web.and_then(|web| web.status.as_ref()?.ready_replicas) == Some(3);
+//! await_condition(deployments, "web", is_ready).await?;
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! `SimulatedCluster` answers the Kubernetes API as a tower service: Deployments,
 //! ReplicaSets, pods, namespaces, Services, ConfigMaps, Secrets, Ingresses,
-//! HorizontalPodAutoscalers, events and nodes, with watches. The Deployment and ReplicaSet controllers, the garbage collector, the
-//! scheduler and the nodes run inside it, event driven, on tokio's time. It passes
+//! HorizontalPodAutoscalers, events and nodes, with watches and tables. The Deployment
+//! and ReplicaSet controllers, the garbage collector, the scheduler and the nodes run
+//! inside it, event driven, on tokio's time. [`SimulatedCluster::serve`] puts it on a
+//! port, for `kubectl`. It passes
 //! the same conformance suite as a real Kubernetes (`tests/cluster`), has knobs to
 //! make things go wrong, and a log of all writes. Seeded: runs repeat. It knows
 //! nothing of its users.
@@ -32,6 +62,8 @@ mod request;
 mod scale;
 mod schema;
 mod selector;
+mod serve;
+mod table;
 mod update;
 mod validation;
 mod watch;
@@ -51,17 +83,22 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::{Request, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use self::audit::{Call, Write};
 pub use self::fault::Fault;
 pub use self::kubelet::Behaviour;
 pub use self::queue::Part;
+pub use self::serve::{bind, kubeconfig};
 
 use self::kind::Kind;
 use self::objects::Key;
 use self::queue::Next;
 use self::world::World;
+
+/// Most bytes of a request, as in Kubernetes.
+const LARGEST_BODY: usize = 3 << 20;
 
 /// How a simulated cluster behaves.
 #[derive(Clone, Debug)]
@@ -278,7 +315,11 @@ where
         let cluster = self.cluster.clone();
         Box::pin(async move {
             let (parts, body) = request.into_parts();
-            let body = http_body_util::BodyExt::collect(body).await.map_err(|why| io::Error::other(why.into()))?.to_bytes();
+            let body = match Limited::new(body, LARGEST_BODY).collect().await {
+                Ok(body) => body.to_bytes(),
+                Err(why) if why.is::<LengthLimitError>() => return Ok(api::too_large()),
+                Err(why) => return Err(io::Error::other(why)),
+            };
             let delay = *cluster.shared.delay.lock().unwrap_or_else(PoisonError::into_inner);
             if !delay.is_zero() {
                 tokio::time::sleep(delay).await;

@@ -58,7 +58,15 @@ pub(super) fn route(path: &str) -> Option<Route> {
     let (group, rest) = match parts.as_slice() {
         ["api", "v1", rest @ ..] if !rest.is_empty() => ("", rest),
         ["apis", group, version, rest @ ..] if !rest.is_empty() && Kind::GROUPS.contains(&(*group, *version)) => (*group, rest),
-        ["version" | "readyz" | "healthz" | "livez" | "api" | "apis"] | ["api", "v1"] => return Some(Route::Fixed(parts.join("/"))),
+        ["version" | "readyz" | "healthz" | "livez" | "api" | "apis"]
+        | ["api", "v1"]
+        | ["openapi", "v3"]
+        | ["openapi", "v3", "api", "v1"] => {
+            return Some(Route::Fixed(parts.join("/")));
+        }
+        ["openapi", "v3", "apis", group, version] if Kind::GROUPS.contains(&(*group, *version)) => {
+            return Some(Route::Fixed(parts.join("/")));
+        }
         ["apis", group, rest @ ..]
             if Kind::GROUPS.iter().any(|(name, version)| name == group && (rest.is_empty() || *rest == [*version])) =>
         {
@@ -108,6 +116,7 @@ pub(super) struct Options {
     propagation_policy: String,
     orphan_dependents: String,
     grace_period_seconds: Option<i64>,
+    pub(super) include_object: String,
 }
 
 impl Options {

@@ -18,10 +18,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Shared;
+use super::clock::Clock;
 use super::kind::Kind;
 use super::objects::{Action, Change};
 use super::refusal::Refusal;
 use super::selector::{self, Fields};
+use super::table::Shape;
 use super::world::World;
 
 /// Which objects a list or watch is about.
@@ -45,6 +47,8 @@ impl Choice {
 pub(super) struct Watch {
     shared: Arc<Shared>,
     choice: Choice,
+    shape: Shape,
+    clock: Clock,
     seen: watch::Receiver<u64>,
     cursor: u64,
     cuts: u64,
@@ -59,7 +63,7 @@ impl Watch {
     pub(super) fn start(
         shared: &Arc<Shared>,
         world: &World,
-        choice: Choice,
+        (choice, shape): (Choice, Shape),
         version: Option<u64>,
         bookmarks: bool,
         timeout: Option<u64>,
@@ -76,12 +80,15 @@ impl Watch {
             bookmark: bookmarks.then_some((every, now + every)),
             ended: false,
             choice,
+            shape,
+            clock: world.clock,
         };
         if version.is_none() {
             let namespace = watch.choice.namespace.clone();
             for (_, object) in world.objects.list(watch.choice.kind, namespace.as_deref()) {
                 if watch.choice.fits(object) {
-                    watch.lines.push_back(line("ADDED", object));
+                    let event = watch.event("ADDED", object);
+                    watch.lines.push_back(event);
                 }
             }
             if bookmarks {
@@ -180,7 +187,14 @@ impl Watch {
             (true, true) => "MODIFIED",
             (true, false) => "DELETED",
         };
-        Some(line(event, &change.object))
+        Some(self.event(event, &change.object))
+    }
+
+    fn event(&self, event: &str, object: &Value) -> Bytes {
+        match self.shape {
+            Shape::Object => line(event, object),
+            Shape::Table(_) => line(event, &self.shape.answer(self.choice.kind, &self.clock, object.clone())),
+        }
     }
 
     fn push_bookmark(&mut self, initial: bool) {

@@ -35,6 +35,8 @@ pub enum Command {
     Migrate(Database),
     /// Take a Deployment that is there already over as an application, as it runs, and end. A server must be running.
     Adopt(Box<AdoptDeployment>),
+    /// Serve a Kubernetes cluster that is simulated in memory, for kubectl and for a Sluice beside it, until it is stopped.
+    Simulate(Simulate),
     /// Print the OpenAPI document, and end.
     Openapi,
     /// Download a package, check it, and end: what the init container of a package release runs.
@@ -136,6 +138,34 @@ pub struct Database {
     pub database_statement_timeout: Duration,
 }
 
+/// How pods of a simulated cluster come up.
+#[derive(Debug, Args)]
+pub struct SimulatedPods {
+    /// With a simulated cluster: from the placing of a pod until it is ready, such as 100ms or 2s (at most 1h).
+    #[arg(long, env = "SLUICE_SIMULATED_START_DELAY", default_value = "100ms", value_parser = start_delay)]
+    pub simulated_start_delay: Duration,
+    /// With a simulated cluster: up to this much more, for each pod at random (at most 1h).
+    #[arg(long, env = "SLUICE_SIMULATED_START_JITTER", default_value = "0s", value_parser = start_delay)]
+    pub simulated_start_jitter: Duration,
+}
+
+/// A simulated cluster to serve.
+#[derive(Debug, Args)]
+pub struct Simulate {
+    /// Address and port to serve its API on, as plain HTTP; port 0 takes a free one. There are no credentials: whoever reaches it is its administrator.
+    #[arg(long, env = "SLUICE_SIMULATE_LISTEN", default_value = "127.0.0.1:8001")]
+    pub listen: SocketAddr,
+    /// File to write the kubeconfig to, instead of standard output.
+    #[arg(long, env = "SLUICE_SIMULATE_KUBECONFIG")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Its pods.
+    #[command(flatten)]
+    pub pods: SimulatedPods,
+    /// How log lines are written to standard error.
+    #[arg(long, env = "SLUICE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
 /// Settings of the server.
 #[derive(Debug, Args)]
 pub struct Serve {
@@ -160,12 +190,9 @@ pub struct Serve {
     /// The cluster: that of the kubeconfig (or the one the program runs in), or one simulated in memory.
     #[arg(long, env = "SLUICE_CLUSTER", value_enum, default_value_t = ClusterKind::Kubernetes)]
     pub cluster: ClusterKind,
-    /// With a simulated cluster: from the placing of a pod until it is ready, such as 100ms or 2s (at most 1h).
-    #[arg(long, env = "SLUICE_SIMULATED_START_DELAY", default_value = "100ms", value_parser = start_delay)]
-    pub simulated_start_delay: Duration,
-    /// With a simulated cluster: up to this much more, for each pod at random (at most 1h).
-    #[arg(long, env = "SLUICE_SIMULATED_START_JITTER", default_value = "0s", value_parser = start_delay)]
-    pub simulated_start_jitter: Duration,
+    /// The simulated cluster.
+    #[command(flatten)]
+    pub simulated: SimulatedPods,
     /// The cluster's EDAS ClusterId.
     #[arg(long, env = "SLUICE_CLUSTER_ID", default_value = "default", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub cluster_id: String,

@@ -14,7 +14,8 @@ use secrecy::{ExposeSecret, SecretString};
 use service::{Adopt, Caller, PackageStore, Packages, Service, UploadLimits};
 use simulated::SimulatedCluster;
 use sluice::config::{
-    AdoptDeployment, Cli, ClusterCommand, ClusterKind, Command, Database, EdgeServing, KeyCommand, LogFormat, Output, PackageServing, Serve,
+    AdoptDeployment, Cli, ClusterCommand, ClusterKind, Command, Database, EdgeServing, KeyCommand, LogFormat, Output, PackageServing,
+    Serve, Simulate, SimulatedPods,
 };
 use sluice::fetch;
 use store::Store;
@@ -49,6 +50,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Serve(settings) => serve(*settings).await?,
         Command::Migrate(database) => connect(&database).await?.migrate().await.context("the migrations cannot be applied")?,
         Command::Adopt(settings) => adopt(*settings).await?,
+        Command::Simulate(settings) => simulate(settings).await?,
         Command::Openapi => println!("{}", edas::openapi().to_pretty_json().context("the document cannot be written")?),
         Command::Key { command: KeyCommand::Create { name, output, database } } => create_key(&name, output, &database).await?,
         Command::Cluster { command: ClusterCommand::Replace { cluster_id, identity, let_orders_go, database } } => {
@@ -113,9 +115,7 @@ async fn serve(settings: Serve) -> Result<()> {
                 let identity = format!("{}{}", executor::SIMULATED, random_hex(16)?);
                 let known: ClusterIdentity = identity.parse().map_err(|why| anyhow!("{why}"))?;
                 executor::succeed(&store, &cluster, &known, clock.now()).await?;
-                let (start_delay, jitter) = (settings.simulated_start_delay, settings.simulated_start_jitter);
-                let identity = Some(identity);
-                SimulatedCluster::start(simulated::Config { start_delay, jitter, identity, ..simulated::Config::default() }).client()
+                SimulatedCluster::start(simulated_config(&settings.simulated, Some(identity))).client()
             }
         };
         let work = executor::Settings {
@@ -186,6 +186,35 @@ async fn serve(settings: Serve) -> Result<()> {
         Some(ended) => ended.context("a part of the program panicked")?.context("the listener failed"),
         None => Ok(()),
     }
+}
+
+/// Serves a simulated cluster until a signal comes. The kubeconfig is written once it answers.
+async fn simulate(settings: Simulate) -> Result<()> {
+    start_log(settings.log_format);
+    let mut stopped = StopSignal::listen()?;
+    let (listener, address) =
+        simulated::bind(settings.listen).await.with_context(|| format!("--listen: cannot listen on {}", settings.listen))?;
+    if !address.ip().is_loopback() {
+        tracing::warn!(%address, "other machines can reach the simulated cluster, which asks for no credentials");
+    }
+    let cluster = SimulatedCluster::start(simulated_config(&settings.pods, None));
+    let kubeconfig = simulated::kubeconfig(address);
+    match &settings.kubeconfig {
+        Some(path) => std::fs::write(path, kubeconfig).with_context(|| format!("--kubeconfig: {} cannot be written", path.display()))?,
+        None => print!("{kubeconfig}"),
+    }
+    tracing::info!(%address, "a simulated cluster is served");
+    let stop = async {
+        let signal = stopped.arrives().await;
+        tracing::info!("{signal}: stopping");
+    };
+    cluster.serve(listener, stop).await;
+    Ok(())
+}
+
+fn simulated_config(pods: &SimulatedPods, identity: Option<String>) -> simulated::Config {
+    let (start_delay, jitter) = (pods.simulated_start_delay, pods.simulated_start_jitter);
+    simulated::Config { start_delay, jitter, identity, ..simulated::Config::default() }
 }
 
 /// What connections are allowed, as far as the system lets the program have them.

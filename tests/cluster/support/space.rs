@@ -32,16 +32,30 @@ impl Space {
     /// random order, as those of a real one do; `SLUICE_SIMULATED_SEED` tries
     /// another order than that of the seed 0.
     pub async fn simulated() -> Self {
+        Self::begin(Self::cluster().client()).await
+    }
+
+    /// A namespace on a simulated cluster of its own that is reached through a port.
+    pub async fn served() -> Self {
+        let (listener, address) = simulated::bind(([127, 0, 0, 1], 0).into()).await.expect("a port is free");
+        let cluster = Self::cluster();
+        // Ends with the test's runtime.
+        tokio::spawn(async move { cluster.serve(listener, std::future::pending()).await });
+        let kubeconfig = kube::config::Kubeconfig::from_yaml(&simulated::kubeconfig(address)).expect("the kubeconfig is one");
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.expect("the kubeconfig leads somewhere");
+        Self::begin(Client::try_from(config).expect("the kubeconfig makes a client")).await
+    }
+
+    fn cluster() -> SimulatedCluster {
         let seed = std::env::var("SLUICE_SIMULATED_SEED")
             .map_or(0, |seed| seed.parse().unwrap_or_else(|why| panic!("SLUICE_SIMULATED_SEED={seed}: {why}")));
-        let cluster = SimulatedCluster::start(Config {
+        SimulatedCluster::start(Config {
             seed,
             start_delay: Duration::from_millis(20),
             jitter: Duration::from_millis(30),
             shuffle: true,
             ..Config::default()
-        });
-        Self::begin(cluster.client()).await
+        })
     }
 
     /// A namespace on the real cluster.
