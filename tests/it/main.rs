@@ -18,6 +18,7 @@ mod fetch;
 mod graceful_start;
 mod layers;
 mod matrix;
+mod migration;
 mod operate;
 mod package;
 mod pods;

@@ -31,6 +31,8 @@ pub(super) struct Identity {
     pub(super) trusted: Option<ClusterIdentity>,
     /// The one that was seen last; none = not since the last doubt.
     pub(super) seen: Option<ClusterIdentity>,
+    /// The one that answered last, doubted or not.
+    pub(super) answered: Option<ClusterIdentity>,
     /// How often there was reason to look again.
     pub(super) doubts: u64,
 }

@@ -97,6 +97,11 @@ impl Cluster {
         self.view.mirrored().await
     }
 
+    /// Gives these applications' numbers of pods once more, with what has changed since.
+    pub fn mirror_again(&self, keys: impl IntoIterator<Item = Key>) {
+        self.view.mirror_again(keys);
+    }
+
     /// Names of the cluster's namespaces, sorted.
     #[must_use]
     pub fn namespaces(&self) -> Vec<String> {

@@ -15,13 +15,14 @@ use kube::api::DynamicObject;
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
+mod identified;
+
 use super::{
     identity::{Identity, KUBE_SYSTEM},
     manifest,
     object::{self, ReplicaSet, controller, number, other_manager, version},
 };
 use domain::{
-    ClusterIdentity,
     observation::{DeploymentView, Observation, PodView, ReplicaSetView, Warning},
     order::Settings,
 };
@@ -64,6 +65,8 @@ pub struct View {
     mirror: Notify,
     namespaces_changed: Notify,
     doubted: Notify,
+    /// How often another cluster answered than before.
+    replaced: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -155,51 +158,9 @@ impl View {
         }
     }
 
-    /// Forgets which cluster it was that answered: it may be another one by now.
-    fn doubt(&self, state: &mut State, kind: Kind) {
-        // Events may be hidden from us, for good.
-        if kind != Kind::Warning {
-            state.identity.seen = None;
-            state.identity.doubts += 1;
-            self.doubted.notify_one();
-        }
-    }
-
-    pub(super) fn doubts(&self) -> u64 {
-        self.lock().identity.doubts
-    }
-
-    pub(super) async fn identity_doubted(&self) {
-        self.doubted.notified().await;
-    }
-
-    /// Notes which cluster answered a question from when there had been so many doubts.
-    pub(super) fn see(&self, seen: ClusterIdentity, doubts: u64) {
-        self.change_identity(|identity| {
-            if identity.doubts == doubts {
-                identity.seen = Some(seen);
-            }
-        });
-    }
-
-    pub(super) fn trust(&self, trusted: Option<&ClusterIdentity>) {
-        self.change_identity(|identity| identity.trusted = trusted.cloned());
-    }
-
-    pub(super) fn is_known(&self) -> bool {
-        self.lock().identity.is_known()
-    }
-
-    /// Whoever waited for the cluster to be known goes on.
-    fn change_identity(&self, change: impl FnOnce(&mut Identity)) {
-        let mut state = self.lock();
-        let before = state.identity.is_known();
-        change(&mut state.identity);
-        if state.identity.is_known() && !before {
-            state.watchers.values().for_each(|sender| sender.send_modify(|count| *count += 1));
-            self.mirror.notify_one();
-            self.namespaces_changed.notify_one();
-        }
+    pub(super) fn mirror_again(&self, keys: impl IntoIterator<Item = Key>) {
+        self.lock().to_mirror.extend(keys);
+        self.mirror.notify_one();
     }
 
     /// Takes a Deployment in, unless a newer version of it is here already.

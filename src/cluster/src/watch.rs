@@ -1,7 +1,8 @@
 //! The watches that keep the view: one stream a kind, never a polling request.
 //!
 //! A stream that breaks begins again with a new list, after a growing delay;
-//! what vanished meanwhile is noticed then. Without the right to see events all
+//! what vanished meanwhile is noticed then. All begin again where another cluster
+//! answers than before. Without the right to see events all
 //! goes on, only with less said about failures.
 
 use std::sync::Arc;
@@ -38,7 +39,19 @@ pub(super) fn spawn(client: &Client, view: &Arc<View>, tasks: &mut JoinSet<()>) 
 }
 
 async fn follow(api: Api<DynamicObject>, kind: Kind, config: watcher::Config, view: Arc<View>) {
-    let mut events = watcher::watcher(api, config).default_backoff().boxed();
+    let mut replaced = view.replaced();
+    loop {
+        tokio::select! {
+            biased;
+            // The view is empty again: this stream may still be the other cluster's.
+            _ = replaced.changed() => {}
+            () = stream(&api, kind, &config, &view) => return,
+        }
+    }
+}
+
+async fn stream(api: &Api<DynamicObject>, kind: Kind, config: &watcher::Config, view: &View) {
+    let mut events = watcher::watcher(api.clone(), config.clone()).default_backoff().boxed();
     while let Some(event) = events.next().await {
         if let Err(error) = &event {
             tracing::warn!(kind = ?kind, %error, "a watch broke and begins again");

@@ -65,6 +65,9 @@ pub const CONTAINERS: usize = 20;
 /// Batches of a release, its canary not counted.
 pub const BATCHES: i32 = 100;
 
+/// Instances that a reply shows of one order; past them, those that are well are left out first.
+pub const INSTANCES: usize = 1000;
+
 /// Resources, tags or keys of tags of one call.
 pub const TAGGED: usize = 20;
 
@@ -119,6 +122,6 @@ pub fn described() -> String {
          {BODY}; a request has at most {PARAMETERS} parameters (query and form together), with names of at most {PARAMETER_NAME} bytes \
          and {NAME_DEPTH} dots; a signature covers at most {SIGNED_HEADERS} headers with {SIGNED_HEADER_BYTES} bytes. JSON, YAML and XML \
          have at most {DEPTH} levels and {NODES} values and names, a list or object in a parameter's JSON at most {ITEMS} items, and YAML \
-         at most {ALIASES} anchors and aliases, which stand for at most {REPEATED} values. A release has at most {BATCHES} batches."
+         at most {ALIASES} anchors and aliases, which stand for at most {REPEATED} values. A release has at most {BATCHES} batches, and a reply shows at most {INSTANCES} of an order's instances."
     )
 }

@@ -11,19 +11,25 @@ use super::{
     limits::{SAID, SHOWN},
 };
 
-/// Parameters that hold what runs and with what, passwords often: no error repeats their values.
+/// Parameters that hold what runs and with what, passwords often (a probe's too, in its
+/// headers or command): no error repeats their values.
 const HIDDEN: &[&str] = &[
     "Annotations",
     "Args",
     "Command",
     "CommandArgs",
     "Content",
+    "Data",
     "InitContainers",
     "JavaStartUpConfig",
+    "Liveness",
     "PostStart",
     "PreStop",
+    "Readiness",
     "ResourceContent",
     "Sidecars",
+    "Startup",
+    "WebContainerConfig",
 ];
 
 /// What an error shows in place of a value that it does not repeat.

@@ -103,12 +103,19 @@ pub fn named_by(url: &PackageUrl) -> Result<Option<ObjectKey>, WrongKey> {
     ObjectKey::read(&key).map(Some)
 }
 
+/// The package whose id a path names. There is one way to write it, which the schema
+/// looks for too: what is named in another is not found.
+#[must_use]
+pub fn package_id(text: &str) -> Option<PackageId> {
+    text.parse::<PackageId>().ok().filter(|id| id.to_string() == text)
+}
+
 /// The uploaded packages that a document names, by the address that pods fetch them
 /// from; each once.
 #[must_use]
 pub fn stored_in(document: &str) -> Vec<PackageId> {
-    let mut found: Vec<PackageId> =
-        document.split(PATH).skip(1).filter_map(|rest| rest.get(..36).filter(|_| rest[36..].starts_with('/'))?.parse().ok()).collect();
+    let ids = document.split(PATH).skip(1).filter_map(|rest| rest.split_once('/'));
+    let mut found: Vec<PackageId> = ids.filter_map(|(id, _)| package_id(id)).collect();
     found.sort_unstable();
     found.dedup();
     found
@@ -182,5 +189,9 @@ mod tests {
         );
         assert_eq!(stored_in(&text), [ID.parse().unwrap(), other.parse().unwrap()]);
         assert_eq!(stored_in("http://h/app.jar"), []);
+        let (capitals, plain) = (ID.to_uppercase(), ID.replace('-', ""));
+        for other in [capitals, plain, format!("{{{ID}}}"), format!("urn:uuid:{ID}")] {
+            assert_eq!((package_id(&other), stored_in(&format!("{PATH}{other}/a.jar"))), (None, Vec::new()), "{other}");
+        }
     }
 }

@@ -24,7 +24,7 @@ use domain::{
 
 /// Parameters whose values may hold a password: no error about their form shows them.
 /// Others are in no error at all ([`Rejection::invalid`]).
-const SECRET: &[&str] = &["Data", "Envs", "PackageUrl"];
+const SECRET: &[&str] = &["Envs", "PackageUrl"];
 
 /// A request's parameters in the order sent; no name is there twice, and there are at
 /// most [`PARAMETERS`].
@@ -238,7 +238,7 @@ fn is_forbidden(character: char) -> bool {
 
 fn shown<'a>(name: &str, value: &'a str) -> &'a str {
     let root = name.split('.').next().unwrap_or(name);
-    if SECRET.contains(&root) { NOT_SHOWN } else { value }
+    if SECRET.contains(&root) || Rejection::hides(root) { NOT_SHOWN } else { value }
 }
 
 fn decode(text: &str) -> Option<String> {

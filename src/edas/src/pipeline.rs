@@ -12,7 +12,7 @@ use super::{
     reply::wrapped,
     time::{iso, milliseconds},
 };
-use domain::order::State;
+use domain::{limits::INSTANCES, order::State};
 use service::{BatchView, PodState};
 
 /// EDAS' number of a state: the same for orders, batches, stages and instances.
@@ -211,12 +211,41 @@ pub struct TaskInfo {
 }
 
 /// The batches as EDAS shows them; `stage` names what they do to instances.
+///
+/// Of more than [`INSTANCES`] instances, those that are well are left out first, and
+/// those of earlier batches before those of later ones. How many there are stands in
+/// the tasks.
 #[must_use]
 pub fn pipelines(batches: &[BatchView], stage: &str) -> PipelineInfoList {
-    PipelineInfoList { items: batches.iter().map(|batch| pipeline(batch, stage)).collect() }
+    let troubled = batches.iter().map(|batch| batch.pods.iter().filter(|pod| !is_well(batch, pod)).count()).sum();
+    let mut room = Room { troubled: INSTANCES.min(troubled), well: INSTANCES.saturating_sub(troubled) };
+    let mut items: Vec<PipelineInfo> = batches.iter().rev().map(|batch| pipeline(batch, stage, &mut room)).collect();
+    items.reverse();
+    PipelineInfoList { items }
 }
 
-fn pipeline(batch: &BatchView, stage: &str) -> PipelineInfo {
+/// How many instances more a reply may show.
+struct Room {
+    troubled: usize,
+    well: usize,
+}
+
+impl Room {
+    /// Whether there is room for an instance, which then takes it.
+    fn take(&mut self, is_well: bool) -> bool {
+        let left = if is_well { &mut self.well } else { &mut self.troubled };
+        let has_room = *left > 0;
+        *left = left.saturating_sub(1);
+        has_room
+    }
+}
+
+/// The batch may have ended well, whatever became of the pod later.
+fn is_well(batch: &BatchView, pod: &PodState) -> bool {
+    pod.ready || batch.state == State::Succeeded
+}
+
+fn pipeline(batch: &BatchView, stage: &str, room: &mut Room) -> PipelineInfo {
     let began = batch.started_at.is_some();
     PipelineInfo {
         pipeline_id: batch.id.to_string(),
@@ -224,7 +253,7 @@ fn pipeline(batch: &BatchView, stage: &str) -> PipelineInfo {
         pipeline_status: status(batch.state),
         start_time: milliseconds(batch.started_at),
         update_time: milliseconds(began.then_some(batch.updated_at)),
-        stage_list: StageList { items: if began { stages(batch, stage) } else { Vec::new() } },
+        stage_list: StageList { items: if began { stages(batch, stage, room) } else { Vec::new() } },
         stage_detail_list: StageDetailList { items: if began { vec![detail(batch, stage)] } else { Vec::new() } },
     }
 }
@@ -238,10 +267,11 @@ fn rollout_state(batch: &BatchView) -> State {
     }
 }
 
-fn stages(batch: &BatchView, stage: &str) -> Vec<StageInfo> {
+fn stages(batch: &BatchView, stage: &str, room: &mut Room) -> Vec<StageInfo> {
     let rollout = rollout_state(batch);
     let complete = if rollout.is_final() { rollout } else { State::Ready };
-    let instances = InstanceList { items: batch.pods.iter().map(|pod| instance(batch, pod, rollout)).collect() };
+    let pods = batch.pods.iter().filter(|pod| room.take(is_well(batch, pod)));
+    let instances = InstanceList { items: pods.map(|pod| instance(batch, pod, rollout)).collect() };
     vec![
         whole_stage(batch, 1, "Process Start", State::Succeeded),
         StageInfo {
@@ -275,9 +305,7 @@ fn whole_stage(batch: &BatchView, number: u8, name: &str, state: State) -> Stage
 
 fn instance(batch: &BatchView, pod: &PodState, rollout: State) -> Instance {
     let state = match rollout {
-        // The batch ended well, whatever became of the pod later.
-        State::Succeeded => State::Succeeded,
-        _ if pod.ready => State::Succeeded,
+        _ if is_well(batch, pod) => State::Succeeded,
         State::Failed | State::SystemFailed if pod.message.is_empty() => State::Aborted,
         _ => rollout,
     };

@@ -16,7 +16,10 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use jiff::Timestamp;
 use md5::Md5;
-use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart, local::LocalFileSystem, parse_url_opts, path::Path, prefix::PrefixStore};
+use object_store::{
+    ObjectStore, ObjectStoreExt, PutMode, PutOptions, WriteMultipart, local::LocalFileSystem, parse_url_opts, path::Path,
+    prefix::PrefixStore,
+};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tokio::time::Instant;
@@ -42,6 +45,12 @@ const MOST_PARTS: u64 = 9_000;
 
 /// Parts that are on their way to a bucket while the next one fills.
 const PARTS_AT_ONCE: usize = 1;
+
+/// The name of the object that says whose store it is.
+const MARK: &str = "sluice-store";
+
+/// Bytes of it that are read: a UUID.
+const LONGEST_MARK: u64 = 36;
 
 /// Why the store cannot be used at all.
 #[derive(Debug, Error)]
@@ -233,6 +242,21 @@ impl Objects {
             Err(object_store::Error::NotFound { .. }) => Ok(()),
             ended => ended,
         }
+    }
+
+    /// Marks the store with `mark`, if nobody did. Returns whose mark it has.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn mark(&self, mark: &str) -> Result<String, object_store::Error> {
+        let create = PutOptions::from(PutMode::Create);
+        match self.store.put_opts(&Path::from(MARK), mark.to_owned().into(), create).await {
+            Ok(_) => return Ok(mark.to_owned()),
+            Err(object_store::Error::AlreadyExists { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let found = self.store.get_range(&Path::from(MARK), 0..LONGEST_MARK).await?;
+        Ok(String::from_utf8_lossy(&found).trim().to_owned())
     }
 
     /// Everything that is stored, in no certain order; also uploads to a folder that

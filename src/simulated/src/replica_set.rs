@@ -25,6 +25,10 @@ use super::refusal::Refusal;
 use super::world::{CONTROLLERS, Half, World};
 use super::{event, garbage, selector};
 
+/// Pods that are made or deleted in one go: each of them makes the set be looked at
+/// again, so that the others follow, and requests come in between.
+const BURST: usize = 50;
+
 /// A pod with its key.
 type Pod = (Key, Arc<Value>);
 
@@ -111,14 +115,14 @@ fn is_available(pod: &Value, min_ready: i32, clock: &Clock) -> bool {
 fn manage(world: &mut World, key: &Key, set: &Value, active: &[Pod]) -> Result<(), Refusal> {
     let wanted = usize::try_from(count(set, "/spec/replicas")).unwrap_or(0);
     if active.len() < wanted {
-        for _ in active.len()..wanted {
+        for _ in (active.len()..wanted).take(BURST) {
             make_pod(world, key, set)?;
         }
     } else if active.len() > wanted {
         let mut pods: Vec<&Pod> = active.iter().collect();
         let clock = world.clock;
         pods.sort_by_cached_key(|(_, pod)| rank(pod, &clock));
-        for (pod, _) in pods.into_iter().take(active.len() - wanted) {
+        for (pod, _) in pods.into_iter().take((active.len() - wanted).min(BURST)) {
             garbage::take_away(world, pod)?;
             let message = format!("Deleted pod: {}", pod.name);
             event::record(world, key, event::Type::Normal, "SuccessfulDelete", &message);

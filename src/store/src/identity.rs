@@ -150,6 +150,14 @@ impl Tx {
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn let_go(&mut self, id: &ClusterId, why: &str, now: Timestamp) -> Result<(), StoreError> {
+        // Orders before their batches, as everybody locks them: a batch that is begun
+        // meanwhile is seen.
+        sqlx::query!(
+            "/* lock_orders_to_let_go */ SELECT id FROM change_order WHERE cluster_id = $1 AND (finished_at IS NULL OR settling) ORDER BY id FOR UPDATE",
+            id.as_str()
+        )
+        .fetch_all(self.connection())
+        .await?;
         sqlx::query!(
             "/* let_batches_go */ UPDATE batch SET state = 'aborted', finished_at = $2, updated_at = $2, message = $3
              FROM change_order AS o

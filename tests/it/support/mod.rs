@@ -82,10 +82,13 @@ impl Drop for Connections {
     }
 }
 
+/// The name under which Postgres knows the connections of [`own_pool`].
+pub const OWN_POOL: &str = "server";
+
 /// Connections to the test's database that it need not share with other tests: all
 /// pools that sqlx gives to tests have 20 together, and wait for each other.
 pub async fn own_pool(pool: &PgPool) -> PgPool {
-    let options = (*pool.connect_options()).clone();
+    let options = (*pool.connect_options()).clone().application_name(OWN_POOL);
     PgPoolOptions::new().max_connections(8).connect_with(options).await.expect("the test's database must answer")
 }
 

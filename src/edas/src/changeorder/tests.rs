@@ -107,6 +107,25 @@ fn a_running_batch_shows_its_instances_and_one_that_has_not_begun_shows_nothing(
 }
 
 #[test]
+fn a_reply_shows_a_thousand_instances_at_most_and_all_that_are_in_trouble() {
+    let many = |batch: usize, ready: bool, count: usize| -> Vec<PodState> {
+        (0..count).map(|number| pod(&format!("web-{batch}-{number}"), ready, "")).collect()
+    };
+    let second = [many(2, true, 400), many(2, false, 3)].concat();
+    let order = order(State::Running, vec![batch(1, State::Succeeded, many(1, true, 5000)), batch(2, State::Running, second)]);
+    let shown = shown(&order);
+    let instances = |batch: usize| -> Vec<Value> {
+        let list = &shown["PipelineInfoList"]["PipelineInfo"][batch]["StageList"]["StageInfoDTO"][1]["StageResultDTO"]["InstanceDTOList"];
+        list["InstanceDTO"].as_array().unwrap().clone()
+    };
+    assert_eq!((instances(0).len(), instances(1).len()), (597, 403));
+    assert_eq!(instances(1).iter().filter(|it| it["Status"] == 1).count(), 3);
+    let task = &shown["PipelineInfoList"]["PipelineInfo"][1]["StageDetailList"]["StageDetailDTO"][0]["TaskList"]["TaskInfoDTO"][0];
+    assert_eq!(task["TaskMessage"], "400 of 2 new instances are ready", "all are counted");
+    assert!(shown.to_string().len() < 1 << 20);
+}
+
+#[test]
 fn a_batch_that_is_done_ends_with_process_complete_and_success() {
     let shown = shown(&order(State::Succeeded, vec![batch(1, State::Succeeded, vec![pod("web-1", false, "gone later")])]));
     let stages = shown["PipelineInfoList"]["PipelineInfo"][0]["StageList"]["StageInfoDTO"].as_array().unwrap();

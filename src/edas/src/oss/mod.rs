@@ -37,10 +37,7 @@ use super::{
     signature::text_of,
 };
 pub use claim::Claim;
-use domain::{
-    PackageId,
-    upload::{self, ObjectKey},
-};
+use domain::upload::{self, ObjectKey};
 use service::{Service, UploadError};
 
 /// How much of a refused body is still read, so that the client gets to see the
@@ -182,7 +179,12 @@ pub(super) fn with_slashes(mut request: Request) -> Request {
 async fn answer(mut request: Request, next: Next) -> Response {
     name_host(&mut request);
     let id = Uuid::now_v7().hyphenated().to_string().to_uppercase();
-    let span = tracing::info_span!("package", request.id = %id, method = %request.method(), key.id = tracing::field::Empty);
+    // Any word may be a method, and a long one.
+    let method = match request.method() {
+        known @ (&Method::GET | &Method::HEAD | &Method::PUT | &Method::POST | &Method::DELETE) => known.as_str(),
+        _ => "other",
+    };
+    let span = tracing::info_span!("package", request.id = %id, method, key.id = tracing::field::Empty);
     let work = async {
         let mut response = next.run(request).await;
         let refusal = response.extensions_mut().remove::<Refusal>();
@@ -353,7 +355,7 @@ async fn discard(body: Body) {
 async fn get_package(State(edge): State<Edge>, Path((id, _file)): Path<(String, String)>, request: Request) -> Result<Response, Refusal> {
     let missing = || Refusal::new(StatusCode::NOT_FOUND, "NoSuchKey", "There is no such package, or its capability is another.");
     let params = Params::parse(request.uri().query().unwrap_or_default()).map_err(|_| missing())?;
-    let (id, capability) = id.parse::<PackageId>().ok().zip(params.text("capability")).ok_or_else(missing)?;
+    let (id, capability) = upload::package_id(&id).zip(params.text("capability")).ok_or_else(missing)?;
     let peer = peer_of(&request)?;
     let turn = edge.throttle.look_up(peer).await?;
     let download = edge.service.download(id, capability).await?;

@@ -106,16 +106,46 @@ async fn what_is_broken_off_is_gone_on_with_and_foreign_files_stay(pool: PgPool)
         .execute(&keeper.server.pool)
         .await
         .unwrap();
-    assert_eq!((keeper.collect(0).await, keeper.kept()), (Collected::default(), 5), "nothing is old enough");
+    let mark = 1;
+    assert_eq!((keeper.collect(0).await, keeper.kept()), (Collected::default(), 5 + mark), "nothing is old enough");
 
     // The server ended after it marked the row, before the object went.
     keeper.set("UPDATE stored_package SET deleted_at = now() + interval '8 days'").await;
     assert_eq!(keeper.collect(WEEK_AND_A_DAY).await, Collected { packages: 0, leftovers: 2 });
-    assert!(!keeper.has(marked) && keeper.kept() == 2, "{:?}", std::fs::read_dir(keeper.folder.path()).unwrap().collect::<Vec<_>>());
+    assert!(!keeper.has(marked) && keeper.kept() == 2 + mark, "{:?}", std::fs::read_dir(keeper.folder.path()).unwrap().collect::<Vec<_>>());
     let rows = async || sqlx::query_scalar::<_, i64>("SELECT count(*) FROM stored_package").fetch_one(&keeper.server.pool).await.unwrap();
     assert_eq!(rows().await, 1, "a release that saw it before can still find out");
     keeper.collect(3700).await;
     assert_eq!(rows().await, 0);
+}
+
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn nothing_is_taken_from_a_store_that_another_database_has_marked(pool: PgPool) {
+    let keeper = Keeper::start_with(UploadLimits::default(), pool).await;
+    let (_, unused) = keeper.uploaded("a.jar").await;
+    let theirs = PackageId::new();
+    std::fs::write(keeper.folder.path().join(theirs.to_string()), "PK").unwrap();
+    std::fs::write(keeper.folder.path().join("sluice-store"), PackageId::new().to_string()).unwrap();
+    assert_eq!(keeper.collect(WEEK_AND_A_DAY).await, Collected { packages: 1, leftovers: 0 }, "a row is this database's own");
+    assert_eq!((keeper.has(unused), keeper.has(theirs)), (false, true));
+    // Without its mark, as before there was one.
+    std::fs::remove_file(keeper.folder.path().join("sluice-store")).unwrap();
+    assert_eq!(keeper.collect(0).await.leftovers, 1);
+}
+
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn one_object_that_cannot_be_deleted_keeps_no_other(pool: PgPool) {
+    let keeper = Keeper::start_with(UploadLimits::default(), pool).await;
+    let (first, second) = (keeper.uploaded("a.jar").await.1, keeper.uploaded("b.jar").await.1);
+    let path = keeper.folder.path().join(first.to_string());
+    std::fs::remove_file(&path).unwrap();
+    // A folder is no file that can be deleted.
+    std::fs::create_dir_all(path.join("inside")).unwrap();
+    assert_eq!(keeper.collect(WEEK_AND_A_DAY).await.packages, 2);
+    assert!(!keeper.has(second));
+    keeper.collect(3700).await;
+    let rows: Vec<uuid::Uuid> = sqlx::query_scalar("SELECT id FROM stored_package").fetch_all(&keeper.server.pool).await.unwrap();
+    assert_eq!(rows, [first.0], "it is tried again");
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
@@ -128,10 +158,10 @@ async fn no_release_of_a_package_is_accepted_while_that_is_deleted(pool: PgPool)
     // A release that is just being accepted wins.
     let mut tx = store.begin().await.unwrap();
     assert_eq!(tx.hold_packages(&[id, PackageId::new()]).await.unwrap(), None);
-    assert!(!store.mark_package_deleted(id, later, now).await.unwrap());
+    assert!(!store.mark_package_deleted(id, later, now, now).await.unwrap());
     tx.commit().await.unwrap();
     // After that the deletion wins, and a release that saw the package before is refused.
-    assert!(store.mark_package_deleted(id, later, now).await.unwrap());
+    assert!(store.mark_package_deleted(id, later, now, now).await.unwrap());
     let address = format!("http://127.0.0.1:1/sluice/v1/packages/{id}/a.jar");
     let orders = keeper.server.orders().await;
     let refused = keeper.deploy(&application, &address).await;

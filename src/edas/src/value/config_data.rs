@@ -1,5 +1,5 @@
 //! `Data` of ConfigMaps and Secrets: entries with `Key` and `Value`, as JSON or as dotted
-//! parameters. What a Secret holds is in no error.
+//! parameters. What they hold is in no error: ConfigMaps hold passwords too.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::{error::ApiError, params::Params};
-use domain::{Rejection, config_data::is_key, spec::Field};
+use domain::{Rejection, config_data::is_key, notation, rejection::shortened, spec::Field};
 
 const NAME: &str = "Data";
 const ENTRIES: &str = r#"allowed is a list [{"Key":"…","Value":"…"}] of texts"#;
@@ -28,7 +28,7 @@ struct Entry {
 /// # Errors
 /// `MissingData`; a business error with the place and what is allowed.
 pub fn read_texts(params: &Params) -> Result<BTreeMap<String, String>, ApiError> {
-    let refuse = |value: &str, why: String| -> ApiError { Rejection::invalid(NAME, value, why).into() };
+    let refuse = |why: String| -> ApiError { Rejection::invalid(NAME, HIDDEN, why).into() };
     let given = match params.structured(NAME, ENTRIES)? {
         Field::Keep => return Err(ApiError::missing(NAME)),
         // A list of none is meant; an empty text was hardly.
@@ -36,18 +36,14 @@ pub fn read_texts(params: &Params) -> Result<BTreeMap<String, String>, ApiError>
         Field::Clear => return Ok(BTreeMap::new()),
         Field::Set(given) => given,
     };
-    let shown = params.raw(NAME).map_or_else(|| given.to_string(), str::to_owned);
-    let entries: Vec<Entry> = serde_path_to_error::deserialize(given).map_err(|error: serde_path_to_error::Error<serde_json::Error>| {
-        let path = error.path().to_string();
-        refuse(&shown, format!("at {path}: {}; {ENTRIES}", error.into_inner()))
-    })?;
+    let entries: Vec<Entry> = notation::shaped(&given).map_err(|why| refuse(format!("{why}; {ENTRIES}")))?;
     let mut texts = BTreeMap::new();
     for Entry { key, value } in entries {
         if !is_key(&key) {
-            return Err(refuse(&key, KEYS.into()));
+            return Err(refuse(format!("the Key {}: {KEYS}", shortened(&key))));
         }
         if texts.contains_key(&key) {
-            return Err(refuse(&key, "each Key may be given only once".into()));
+            return Err(refuse(format!("the Key {}: each may be given only once", shortened(&key))));
         }
         texts.insert(key, value);
     }
@@ -124,13 +120,15 @@ mod tests {
     #[case(r#"{"a":"geheim"}"#, "allowed is a list")]
     #[case(r#"[{"Key":"a","Value":"geheim""#, "allowed is a list")]
     #[case(r#"[{"Key":"a","Value":{"geheim":1}}]"#, "allowed is a list")]
-    #[case(r#"[{"Key":"geheim/","Value":"a"}]"#, "a Key must have 1 to 253")]
+    #[case(r#"[{"Key":"a/","Value":"geheim"}]"#, "a Key must have 1 to 253")]
     #[case(r#"[{"Key":"a","Value":""},{"Key":"a","Value":"geheim"}]"#, "only once")]
-    fn entries_that_cannot_be_are_refused_and_those_of_a_secret_are_not_shown(#[case] data: &str, #[case] says: &str) {
-        let said = message(read_texts(&params(&[("Data", data)])).unwrap_err());
-        assert!(said.starts_with("parameter Data has the value ") && said.contains(says) && !said.contains(HIDDEN), "{said}");
-        let said = message(read_secret(&params(&[("Data", data)])).unwrap_err());
-        assert!(said.starts_with("parameter Data has the value (not shown)") && said.contains(says) && !said.contains("geheim"), "{said}");
+    fn entries_that_cannot_be_are_refused_and_not_shown(#[case] data: &str, #[case] says: &str) {
+        let params = params(&[("Data", data)]);
+        for refused in [read_texts(&params), read_secret(&params)] {
+            let said = message(refused.unwrap_err());
+            assert!(said.starts_with("parameter Data has the value (not shown)") && said.contains(says), "{said}");
+            assert!(!said.contains("geheim"), "{said}");
+        }
     }
 
     #[test]

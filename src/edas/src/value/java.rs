@@ -110,7 +110,7 @@ fn web(given: &Map<String, Value>) -> Result<Field<Web>, String> {
     let mut web = Web::default();
     let (mut context, mut path, mut is_default) = (None, None, false);
     for (key, value) in given {
-        let wrong = |what: &str| format!("at {}: {} is not {what}", shortened(key), shortened(&value.to_string()));
+        let wrong = |what: &str| format!("at {}: it must be {what}", shortened(key));
         // Null is absent (R26), and so is a form's empty field.
         if value.is_null() || value == "" {
             continue;
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case("WebContainerConfig", r#"{"httpPort":80}"#, "at httpPort: 80 is not a port")]
+    #[case("WebContainerConfig", r#"{"httpPort":80}"#, "at httpPort: it must be a port")]
     #[case("WebContainerConfig", r#"{"maxThreads":0}"#, "at maxThreads")]
     #[case("WebContainerConfig", r#"{"uriEncoding":"x\"y"}"#, "at uriEncoding")]
     #[case("WebContainerConfig", r#"{"contextInputType":"custom"}"#, "needs a contextPath")]

@@ -15,7 +15,8 @@ use tokio::{
     io::AsyncWriteExt,
 };
 
-use domain::PackageId;
+use super::MARK;
+use domain::{PackageId, upload::package_id};
 
 /// What the name of a package ends with that is not whole.
 const UNFINISHED: &str = ".part";
@@ -40,8 +41,8 @@ fn close(folder: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
-        let is_package = name.to_str().is_some_and(|name| package_of(name).is_some());
-        if is_package && entry.file_type()?.is_file() {
+        let is_ours_too = name.to_str().is_some_and(|name| name == MARK || package_of(name).is_some());
+        if is_ours_too && entry.file_type()?.is_file() {
             restrict(&entry.path(), 0o600);
         } else {
             is_ours = false;
@@ -58,7 +59,7 @@ fn close(folder: &Path) -> io::Result<()> {
 /// The package whose name a file's is; it may not be whole.
 pub(super) fn package_of(name: &str) -> Option<PackageId> {
     let id = name.strip_suffix(UNFINISHED).unwrap_or(name);
-    id.parse::<PackageId>().ok().filter(|parsed| parsed.to_string() == id)
+    package_id(id)
 }
 
 /// A volume may belong to another user, who alone can change that.

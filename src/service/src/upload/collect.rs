@@ -5,7 +5,10 @@
 //! later; wherever that is broken off, the next time goes on. One server does it at
 //! a time, and two of them would do no harm.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
@@ -23,7 +26,11 @@ const INTERVAL: Duration = Duration::from_secs(600);
 /// that saw it before finds out.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(1);
 
-/// Packages and objects that are taken at once.
+/// How long before now an order may have been accepted that is not written yet: longer
+/// than any request.
+const ACCEPTED_WITHIN: SignedDuration = SignedDuration::from_hours(1);
+
+/// Packages, orders and objects that are taken at once.
 const PAGE: usize = 200;
 
 /// Objects that are looked at in one go, at the most.
@@ -75,17 +82,23 @@ impl Service {
         // What is still coming is no leftover.
         let before = now - keep.max(LONGEST_UPLOAD * 2);
         self.finish_deletions(store, now).await?;
+        let named = self.packages_of_orders(before).await?;
         let mut after = None;
         loop {
             let page = self.store.unreleased_packages(before, after, PAGE as i64).await?;
-            for id in &page {
+            for id in page.iter().filter(|id| !named.contains(id)) {
                 if stop.is_cancelled() {
                     return Ok(done);
                 }
-                if self.store.mark_package_deleted(*id, before, now).await? {
-                    done.packages += 1;
-                    tracing::info!(package.id = %id, "an uploaded package that nothing names is deleted");
-                    store.objects.delete(&id.to_string()).await.map_err(failed)?;
+                match self.store.mark_package_deleted(*id, before, now - ACCEPTED_WITHIN, now).await {
+                    Ok(false) => {}
+                    Ok(true) => {
+                        done.packages += 1;
+                        tracing::info!(package.id = %id, "an uploaded package that nothing names is deleted");
+                        delete(store, *id).await;
+                    }
+                    // The others are not to wait for this one.
+                    Err(error) => tracing::warn!(package.id = %id, %error, "could not find out whether a package is still named"),
                 }
             }
             after = page.last().copied();
@@ -93,20 +106,52 @@ impl Service {
                 break;
             }
         }
-        done.leftovers = self.remove_leftovers(store, before, stop).await?;
+        if self.owns(store).await? {
+            done.leftovers = self.remove_leftovers(store, before, stop).await?;
+        }
         Ok(done)
+    }
+
+    async fn packages_of_orders(&self, before: Timestamp) -> Result<HashSet<PackageId>, UploadError> {
+        let (mut named, mut after) = (HashSet::new(), None);
+        loop {
+            let (found, last) = self.store.packages_of_orders(before, after, PAGE as i64).await?;
+            named.extend(found);
+            match last {
+                Some(last) => after = Some(last),
+                None => return Ok(named),
+            }
+        }
     }
 
     /// Deletes objects again whose packages are marked, in case it was broken off, and
     /// forgets the packages that were marked a while ago.
     async fn finish_deletions(&self, store: &PackageStore, now: Timestamp) -> Result<(), UploadError> {
-        for (id, marked_at) in self.store.deleted_packages(PAGE as i64).await? {
-            store.objects.delete(&id.to_string()).await.map_err(failed)?;
-            if now.duration_since(marked_at) > REMEMBERED {
-                self.store.forget_package(id).await?;
+        let mut after = None;
+        loop {
+            let page = self.store.deleted_packages(after, PAGE as i64).await?;
+            for (id, marked_at) in &page {
+                if delete(store, *id).await && now.duration_since(*marked_at) > REMEMBERED {
+                    self.store.forget_package(*id).await?;
+                }
+            }
+            after = page.last().map(|(id, _)| *id);
+            if page.len() < PAGE {
+                return Ok(());
             }
         }
-        Ok(())
+    }
+
+    /// Whether the store is this database's alone, as far as its mark tells. What has no
+    /// row here may be another database's: where two share a folder or a bucket, or one
+    /// was restored from an older state, nothing without a row is taken away.
+    async fn owns(&self, store: &PackageStore) -> Result<bool, UploadError> {
+        let ours = self.store.package_store_mark().await?.to_string();
+        let mark = store.objects.mark(&ours).await.map_err(failed)?;
+        if mark != ours {
+            tracing::warn!(mark, ours, "the store of packages is another database's: what has no row here stays in it");
+        }
+        Ok(mark == ours)
     }
 
     /// Removes objects that have a name of ours, no row, and were written before `before`.
@@ -135,6 +180,15 @@ impl Service {
         }
         Ok(removed)
     }
+}
+
+/// Deletes a package's object. Where that fails it is tried again the next time.
+async fn delete(store: &PackageStore, id: PackageId) -> bool {
+    let deleted = store.objects.delete(&id.to_string()).await;
+    if let Err(error) = &deleted {
+        tracing::warn!(package.id = %id, %error, "the object of a deleted package could not be deleted");
+    }
+    deleted.is_ok()
 }
 
 fn failed(error: impl ToString) -> UploadError {

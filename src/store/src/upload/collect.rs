@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 
 use super::super::{Store, StoreError, Tx};
-use domain::PackageId;
+use domain::{OrderId, PackageId};
 
 impl Store {
     /// Whether this server is the one to look the store through now; nobody else is
@@ -27,6 +27,14 @@ impl Store {
         .execute(&self.pool)
         .await?;
         Ok(claimed.rows_affected() == 1)
+    }
+
+    /// What marks a store of packages as this database's.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn package_store_mark(&self) -> Result<uuid::Uuid, StoreError> {
+        Ok(sqlx::query_scalar!("/* package_store_mark */ SELECT store_mark FROM package_sweep").fetch_one(&self.pool).await?)
     }
 
     /// Packages uploaded before `before` that no version of a history names, by id:
@@ -54,13 +62,58 @@ impl Store {
         Ok(found.into_iter().map(PackageId).collect())
     }
 
-    /// Marks a package as deleted, if nothing names it: nobody can release or fetch it
-    /// from then on. False where something does, or a release of it is just being
-    /// accepted. Orders count that are younger than `before`, whatever became of them.
+    /// Packages that orders name which are open, or may still be gone on from or taken
+    /// back: of up to `most` such orders behind `after`, and the last of these. Orders
+    /// count that are younger than `before`, whatever became of them. Read page by page:
+    /// all of their templates together can be large.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn mark_package_deleted(&self, id: PackageId, before: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn packages_of_orders(
+        &self,
+        before: Timestamp,
+        after: Option<OrderId>,
+        most: i64,
+    ) -> Result<(Vec<PackageId>, Option<OrderId>), StoreError> {
+        let found = sqlx::query!(
+            r#"/* packages_of_orders */ SELECT o.id, stored_packages(o.target) || stored_packages(o.snapshot) || stored_packages(o.template)
+                   || stored_packages(o.intent) || stored_packages(a.resting_snapshot) AS "packages!: Vec<uuid::Uuid>"
+               FROM change_order o JOIN application a ON a.id = o.application_id
+               WHERE (o.finished_at IS NULL OR o.settling OR o.created_at >= $1
+                      OR (a.deleted_at IS NULL AND (
+                          a.resting_snapshot IS NOT NULL
+                          OR EXISTS (SELECT 1 FROM change_order s WHERE s.application_id = a.id AND (s.finished_at IS NULL OR s.settling))
+                          OR NOT EXISTS (SELECT 1 FROM change_order n WHERE n.application_id = a.id AND n.kind <> 'errand'
+                                         AND (n.created_at, n.id) > (o.created_at, o.id)))))
+                 AND ($2::uuid IS NULL OR o.id > $2)
+               ORDER BY o.id LIMIT $3"#,
+            before.to_sqlx() as _,
+            after.map(|after| after.0),
+            most
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let last = found.last().map(|row| OrderId(row.id));
+        Ok((found.into_iter().flat_map(|row| row.packages).map(PackageId).collect(), last))
+    }
+
+    /// Marks a package as deleted, if nothing names it: nobody can release or fetch it
+    /// from then on. False where something does, or a release of it is just being
+    /// accepted.
+    ///
+    /// Only orders of applications are looked at that had one since `since`, or have an
+    /// open one: [`Self::packages_of_orders`], asked after `since`, has told those of the
+    /// others. Orders count that are younger than `before`, whatever became of them.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn mark_package_deleted(
+        &self,
+        id: PackageId,
+        before: Timestamp,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
         let locked = sqlx::query!(
             "/* lock_package */ SELECT id FROM stored_package WHERE id = $1 AND deleted_at IS NULL FOR UPDATE SKIP LOCKED",
@@ -82,7 +135,8 @@ impl Store {
                          WHERE d.application_id = a.id AND d.kind = 'delete' AND d.state = 'succeeded' AND d.generation > 0)))
                AND NOT EXISTS (
                    SELECT 1 FROM change_order o JOIN application a ON a.id = o.application_id
-                   WHERE (o.finished_at IS NULL OR o.settling OR o.created_at >= $3
+                   WHERE a.id IN (SELECT q.application_id FROM change_order q WHERE q.created_at >= $4 OR q.finished_at IS NULL OR q.settling)
+                     AND (o.finished_at IS NULL OR o.settling OR o.created_at >= $3
                           OR (a.deleted_at IS NULL AND (
                               a.resting_snapshot IS NOT NULL
                               OR EXISTS (SELECT 1 FROM change_order s WHERE s.application_id = a.id AND (s.finished_at IS NULL OR s.settling))
@@ -92,7 +146,8 @@ impl Store {
                          || stored_packages(o.intent) || stored_packages(a.resting_snapshot) @> ARRAY[$1])",
             id.0,
             now.to_sqlx() as _,
-            before.to_sqlx() as _
+            before.to_sqlx() as _,
+            since.to_sqlx() as _
         )
         .execute(tx.connection())
         .await?;
@@ -100,14 +155,16 @@ impl Store {
         Ok(marked.rows_affected() == 1)
     }
 
-    /// Packages that are marked as deleted, with the time of the mark; up to `most`,
-    /// the oldest mark first.
+    /// Packages that are marked as deleted, with the time of the mark, by id: up to
+    /// `most` of those behind `after`.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn deleted_packages(&self, most: i64) -> Result<Vec<(PackageId, Timestamp)>, StoreError> {
+    pub async fn deleted_packages(&self, after: Option<PackageId>, most: i64) -> Result<Vec<(PackageId, Timestamp)>, StoreError> {
         let found = sqlx::query!(
-            "/* deleted_packages */ SELECT id, deleted_at AS \"deleted_at!\" FROM stored_package WHERE deleted_at IS NOT NULL ORDER BY deleted_at, id LIMIT $1",
+            "/* deleted_packages */ SELECT id, deleted_at AS \"deleted_at!\" FROM stored_package
+             WHERE deleted_at IS NOT NULL AND ($1::uuid IS NULL OR id > $1) ORDER BY id LIMIT $2",
+            after.map(|after| after.0),
             most
         )
         .fetch_all(&self.pool)
