@@ -413,12 +413,12 @@ mod tests {
         let Field::Set(Value::Array(items)) = read(&twelve).unwrap() else { panic!("must be a list") };
         assert_eq!((items.len(), &items[11]), (12, &json!("12")));
         for (query, says) in [
-            ("Data.1=a&Data.1.Key=b", "Data.1.Key has the value b: lies within another"),
-            ("Data.1.Key=b&Data.1=a", "Data.1 has the value a: has others within it"),
-            ("Data.2=a", "Data.2 has the value a: belongs to a list that is not counted"),
+            ("Data.1=a&Data.1.Key=b", "Data.1.Key has the value (not shown): lies within another"),
+            ("Data.1.Key=b&Data.1=a", "Data.1 has the value (not shown): has others within it"),
+            ("Data.2=a", "Data.2 has the value (not shown): belongs to a list that is not counted"),
             ("Data.0=a", "not counted from 1"),
             ("Data.1=a&Data.01=b", "not counted from 1"),
-            ("Data=[1]&Data.1=a", "Data.1 has the value a: is given as a whole, too"),
+            ("Data=[1]&Data.1=a", "Data.1 has the value (not shown): is given as a whole, too"),
         ] {
             let said = message(read(query).unwrap_err());
             assert!(said.contains(says) && said.contains("a list"), "{query}: {said}");

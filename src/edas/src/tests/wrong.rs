@@ -32,11 +32,15 @@ const SECRET: &[&str] = &[
     "Envs",
     "InitContainers",
     "JavaStartUpConfig",
+    "Liveness",
     "PackageUrl",
     "PostStart",
     "PreStop",
+    "Readiness",
     "ResourceContent",
     "Sidecars",
+    "Startup",
+    "WebContainerConfig",
 ];
 
 /// Longer than any text that has a limit.

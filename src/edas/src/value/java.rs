@@ -258,7 +258,7 @@ mod tests {
     #[case("WebContainerConfig", r#"{"contextInputType":"x"}"#, "contextInputType x is unknown")]
     #[case("WebContainerConfig", r#"{"useAdvancedServerXml":true,"serverXml":"<Server/>"}"#, "not applied")]
     #[case("WebContainerConfig", r#"{"port":8080}"#, "port is unknown")]
-    #[case("WebContainerConfig", "[1]", "not the JSON")]
+    #[case("WebContainerConfig", "[1]", "expected a map")]
     #[case("JavaStartUpConfig", r#"{"A":"-Xms1m"}"#, "at A: an object")]
     #[case("JavaStartUpConfig", r#"{"A":{"startup":1}}"#, "at A.startup: a text")]
     #[case("JavaStartUpConfig", "-Xms1m", "not the JSON")]
