@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Edge,
     call::Call,
-    connection::{Peer, Way},
+    connection::{Peer, Way, prove},
     contract,
     edge::{RequestId, peer_of},
     error::ApiError,
@@ -64,6 +64,7 @@ pub async fn admit(
     }
     let key = key_of(&edge, &claim, signed, peer).await?;
     edge.throttle.key(&claim.key_id)?;
+    prove(&parts.extensions)?;
     if operation.form {
         if !claim.body_signed {
             return Err(Refusal::UnsignedBody.into());

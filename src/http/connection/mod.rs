@@ -22,6 +22,7 @@ mod timed;
 mod told;
 
 pub use peer::{Peer, Way};
+pub(super) use told::prove;
 
 use super::line::Cutting;
 use place::Places;

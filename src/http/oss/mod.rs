@@ -31,6 +31,7 @@ use uuid::Uuid;
 
 use super::{
     Edge,
+    connection::prove,
     edge::{name_host, peer_of},
     error::ApiError,
     params::Params,
@@ -243,6 +244,7 @@ async fn put_object(State(edge): State<Edge>, request: Request) -> Result<Respon
         }
     };
     edge.throttle.key(&admitted.key_id)?;
+    prove(&parts.extensions)?;
     let slot = match edge.service.begin_upload(&admitted.key_id, admitted.announced).await {
         Ok(slot) => slot,
         Err(why) => {
@@ -364,6 +366,7 @@ async fn get_package(State(edge): State<Edge>, Path((id, _file)): Path<(String, 
         edge.throttle.failed(peer);
         missing()
     })?;
+    prove(request.extensions())?;
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
         (CONTENT_LENGTH, HeaderValue::from(download.bytes)),
