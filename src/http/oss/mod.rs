@@ -31,6 +31,7 @@ use uuid::Uuid;
 
 use super::{
     Edge,
+    body::discard,
     connection::prove,
     edge::{name_host, peer_of},
     error::ApiError,
@@ -46,11 +47,7 @@ use crate::{
 };
 pub use claim::Claim;
 
-/// How much of a refused body is still read, so that the client gets to see the
-/// answer instead of a broken connection.
-const DISCARD_LIMIT: usize = 16 << 20;
-
-/// How long that may take.
+/// How long a refused body may still be read.
 const DISCARD_WITHIN: Duration = Duration::from_secs(10);
 
 /// OSS' word for too many requests.
@@ -239,7 +236,9 @@ async fn put_object(State(edge): State<Edge>, request: Request) -> Result<Respon
             if refusal.status == StatusCode::FORBIDDEN {
                 edge.throttle.failed(peer);
             }
-            discard(body).await;
+            // What is refused is not kept while its body goes by.
+            drop(parts);
+            discard(body, DISCARD_WITHIN).await;
             return Err(refusal);
         }
     };
@@ -248,7 +247,7 @@ async fn put_object(State(edge): State<Edge>, request: Request) -> Result<Respon
     let slot = match edge.service.begin_upload(&admitted.key_id, admitted.announced).await {
         Ok(slot) => slot,
         Err(why) => {
-            discard(body).await;
+            discard(body, DISCARD_WITHIN).await;
             return Err(why.into());
         }
     };
@@ -341,15 +340,6 @@ impl Object {
 
 fn host_of(headers: &HeaderMap) -> &str {
     headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default()
-}
-
-/// Reads on for a while without keeping anything.
-async fn discard(body: Body) {
-    let read = body.into_data_stream().try_fold(0, async |seen, part| {
-        let seen = seen + part.len();
-        if seen <= DISCARD_LIMIT { Ok(seen) } else { Err(axum::Error::new(io::Error::other("that is enough"))) }
-    });
-    let _ = tokio::time::timeout(DISCARD_WITHIN, read).await;
 }
 
 /// Hands a package out, with GET or HEAD. Nothing in the request is told in

@@ -17,7 +17,7 @@ use crate::{
 };
 
 const CLAIM: &[&str] = &["http::signature::Claim::read", "http::signature::instant_of", "http::signature::matches_mac"];
-const ACS3: &[&str] = &["http::signature::acs3::read", "http::signature::acs3::string_to_sign"];
+const ACS3: &[&str] = &["http::signature::acs3::read", "http::signature::acs3::string_to_sign", "http::signature::Claim::check_body"];
 const ROA: &[&str] = &["http::signature::roa::read", "http::signature::roa::strings_to_sign"];
 
 pub fn entries() -> Vec<Entry> {
@@ -109,10 +109,11 @@ fn job(sent: Vec<(&'static str, String)>, query: Vec<(String, String)>, body: Ve
     let headers: HeaderMap = headers(sent.into_iter().chain([("authorization", authorization)]));
     Box::new(move || {
         let path = "/pop/v5/k8s/acs/k8s_apps";
-        let request = SignedRequest { method: &Method::POST, path, query: &query, headers: &headers, body: &body };
+        let request = SignedRequest { method: &Method::POST, path, query: &query, headers: &headers };
         let operation = contract::find(&Method::POST, path).expect("DeployK8sApplication");
         let Ok(claim) = Claim::read(request, Policy { hmac_sha1: true, parameters: &operation.query }) else { return false };
         assert!(claim.verify(request, &"secret".into()).is_err(), "nobody signed it");
+        assert!(claim.check_body(&body).is_ok(), "the digest is that of the body");
         true
     })
 }
