@@ -23,7 +23,7 @@ use super::{
     call::Call,
     connection::{Peer, Way, prove},
     contract,
-    edge::{RequestId, peer_of},
+    edge::{RequestId, TooMany, peer_of},
     error::ApiError,
     offered,
     params::Params,
@@ -101,15 +101,27 @@ async fn admit_head(edge: &Edge, parts: &Parts, peer: Peer) -> Result<Sender, Ap
     if claim.scheme == Scheme::HmacSha1 && peer.way == Way::Plain && !edge.settings.plain_hmac_sha1 {
         return Err(Refusal::PlainHmacSha1.into());
     }
-    let key = key_of(edge, &claim, signed, peer).await?;
+    let key = key_of(edge, &claim, signed, peer, parts.extensions.get()).await?;
     edge.throttle.key(&claim.key_id)?;
     prove(&parts.extensions)?;
     Ok(Sender { operation, params, claim, name: key.name })
 }
 
-/// The key that signed, which is looked up and proven to be the caller's.
-async fn key_of(edge: &Edge, claim: &Claim, signed: SignedRequest<'_>, peer: Peer) -> Result<KeySecret, ApiError> {
-    let turn = edge.throttle.look_up(peer).await?;
+/// The key that signed, which is looked up and proven to be the caller's. If it was proven
+/// lately, strangers at the same address take no part in whether it is looked up.
+async fn key_of(
+    edge: &Edge,
+    claim: &Claim,
+    signed: SignedRequest<'_>,
+    peer: Peer,
+    too_many: Option<&TooMany>,
+) -> Result<KeySecret, ApiError> {
+    let is_known = edge.throttle.secret(&claim.key_id).is_some_and(|secret| claim.verify(signed, &secret).is_ok());
+    let turn = match too_many {
+        _ if is_known => None,
+        Some(TooMany(error)) => return Err(error.clone()),
+        None => Some(edge.throttle.look_up(peer).await?),
+    };
     let key = edge.service.key(&claim.key_id).await?;
     drop(turn);
     let checked = key.ok_or(Refusal::UnknownKey).and_then(|key| {
@@ -118,10 +130,19 @@ async fn key_of(edge: &Edge, claim: &Claim, signed: SignedRequest<'_>, peer: Pee
         claim.verify(signed, &key.secret)?;
         if key.enabled { Ok(key) } else { Err(Refusal::DisabledKey) }
     });
-    checked.map_err(|refusal| {
-        edge.throttle.failed(peer);
-        refusal.into()
-    })
+    match checked {
+        Ok(key) => {
+            edge.throttle.remember(&claim.key_id, &key.secret);
+            Ok(key)
+        }
+        Err(refusal) => {
+            if matches!(refusal, Refusal::UnknownKey | Refusal::DisabledKey) {
+                edge.throttle.forget(&claim.key_id);
+            }
+            edge.throttle.failed(peer);
+            Err(refusal.into())
+        }
+    }
 }
 
 /// What makes two requests the same one. A nonce does; without one (old Python,

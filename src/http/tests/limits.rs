@@ -132,6 +132,50 @@ async fn guessing_keys_does_not_cost_unlimited_look_ups(pool: PgPool) {
 }
 
 #[sqlx::test(migrator = "crate::store::MIGRATIONS")]
+async fn strangers_who_guess_do_not_shut_out_a_proven_key_at_the_same_address(pool: PgPool) {
+    let server = Server::start(pool).await;
+    let router = with(&server, Rates { of_peer: 0, of_key: 0, failures: 1 });
+    let shared = peer("192.0.2.1", Way::Plain);
+    assert_eq!(send(&router, &list(&server).acs3(KEY), shared).await.status(), StatusCode::OK);
+    for key in [Key { id: "nobody", secret: "x" }, Key { secret: "wrong", ..KEY }] {
+        let guess = list(&server).acs3(key);
+        let mut refused = 0;
+        for _ in 0..MANY {
+            refused += usize::from(send(&router, &guess, shared).await.headers().contains_key("retry-after"));
+            if refused == 3 {
+                break;
+            }
+        }
+        assert_eq!(refused, 3, "guesses are looked up without end");
+        let honest = send(&router, &list(&server).acs3(KEY), shared).await;
+        assert_eq!(honest.status(), StatusCode::OK, "{:?}", read(honest).await);
+    }
+}
+
+#[sqlx::test(migrator = "crate::store::MIGRATIONS")]
+async fn strangers_who_send_too_much_do_not_shut_out_a_proven_key_at_the_same_address(pool: PgPool) {
+    let server = Server::start(pool).await;
+    let router = with(&server, Rates { of_peer: 1, of_key: 0, failures: 0 });
+    let shared = peer("192.0.2.1", Way::Plain);
+    let signed = list(&server).acs3(KEY);
+    assert_eq!(send(&router, &signed, shared).await.status(), StatusCode::OK);
+    let forged = list(&server).acs3(Key { secret: "wrong", ..KEY });
+    let mut refused = None;
+    for _ in 0..MANY {
+        let response = send(&router, &forged, shared).await;
+        if response.headers().contains_key("retry-after") {
+            refused = Some(response);
+            break;
+        }
+    }
+    is_throttled(refused.expect("a peer may send any number"), "Throttling").await;
+    for _ in 0..10 {
+        let honest = send(&router, &signed, shared).await;
+        assert_eq!(honest.status(), StatusCode::OK, "{:?}", read(honest).await);
+    }
+}
+
+#[sqlx::test(migrator = "crate::store::MIGRATIONS")]
 async fn bodies_of_strangers_take_nothing_of_what_known_keys_need(pool: PgPool) {
     let server = Server::start(pool).await;
     let router = with(&server, Rates { of_peer: 0, of_key: 0, failures: 0 });
