@@ -7,6 +7,9 @@
 //! kind, and keeps nobody out for long. One with a request in hand whose sender is
 //! known is never closed for another. A peer with all its connections makes room
 //! among its own.
+//!
+//! The same line bounds what connections have in memory before anybody is known:
+//! where their buffers together are too large, the first with a large one goes.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -23,6 +26,9 @@ use std::task::Poll;
 use tokio::time::Instant;
 
 use super::Times;
+
+/// Bytes of a connection's read buffer that are not counted. Usual requests need no more.
+const SMALL: usize = 16 << 10;
 
 /// Which places are all taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +68,8 @@ type Turn = (Rank, u64);
 pub(super) struct Places {
     most: usize,
     most_of_peer: usize,
+    /// Bytes that the buffers of connections that may be closed have together, past [`SMALL`] each.
+    most_buffered: usize,
     taken: Mutex<Taken>,
 }
 
@@ -71,6 +79,10 @@ struct Taken {
     of_peers: HashMap<IpNet, OfPeer>,
     /// Connections that may be closed for another.
     spare: BTreeMap<Turn, Arc<Seat>>,
+    /// Those of them whose buffers are large.
+    large: BTreeSet<Turn>,
+    /// Bytes of these buffers, past [`SMALL`] each.
+    buffered: usize,
     turns: u64,
 }
 
@@ -89,6 +101,10 @@ impl Taken {
         if let Some(of_peer) = seat.peer.and_then(|peer| self.of_peers.get_mut(&peer)) {
             of_peer.spare.insert(turn);
         }
+        if at.buffer > SMALL {
+            self.large.insert(turn);
+            self.buffered += at.buffer - SMALL;
+        }
         at.turn = Some(turn);
     }
 
@@ -97,6 +113,9 @@ impl Taken {
         self.spare.remove(&turn);
         if let Some(of_peer) = seat.peer.and_then(|peer| self.of_peers.get_mut(&peer)) {
             of_peer.spare.remove(&turn);
+        }
+        if self.large.remove(&turn) {
+            self.buffered -= at.buffer - SMALL;
         }
     }
 
@@ -128,6 +147,15 @@ impl Taken {
         self.leave(seat.peer);
         seat.waker.wake();
     }
+
+    /// Closes connections with large buffers until all of these are within `most` bytes.
+    fn fit(&mut self, most: usize) {
+        while self.buffered > most
+            && let Some(turn) = self.large.first().copied()
+        {
+            self.close(turn);
+        }
+    }
 }
 
 /// A lock that was held in a panic guards nothing but counts.
@@ -136,8 +164,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Places {
-    pub(super) fn new(most: usize, most_of_peer: usize) -> Self {
-        Self { most, most_of_peer, taken: Mutex::default() }
+    pub(super) fn new(most: usize, most_of_peer: usize, most_buffered: usize) -> Self {
+        Self { most, most_of_peer, most_buffered, taken: Mutex::default() }
     }
 
     /// How many are taken.
@@ -165,6 +193,8 @@ impl Places {
             replies: 0,
             since: Instant::now(),
             head: None,
+            head_bytes: 0,
+            buffer: SMALL,
             is_stuck: false,
             is_new: true,
             is_http2: false,
@@ -231,6 +261,10 @@ struct At {
     since: Instant,
     /// When the first bytes of a head came.
     head: Option<Instant>,
+    /// Bytes that came since there was a request in hand.
+    head_bytes: usize,
+    /// Bytes that its read buffer has, or once had: it is not made smaller again.
+    buffer: usize,
     /// Bytes of a reply cannot go now: the client does not take them.
     is_stuck: bool,
     is_new: bool,
@@ -275,11 +309,36 @@ impl Seat {
         allowed.map_or(End::Open, End::At)
     }
 
-    /// Bytes came. Between requests they are the next one's head; of HTTP/2 they may be anything.
-    pub(super) fn came(&self) {
+    /// Before so many bytes more are read at once: they have room in the read buffer. False:
+    /// the connection is to be closed.
+    pub(super) fn reads(&self, bytes: usize) -> bool {
+        let at = locked(&self.at);
+        let buffer = at.head_bytes + bytes;
+        if at.is_over || buffer <= at.buffer {
+            return !at.is_over;
+        }
+        drop(at);
+        let mut taken = locked(&self.places.taken);
         let mut at = locked(&self.at);
-        if at.requests == 0 && !at.is_new && !at.is_http2 {
-            at.head.get_or_insert_with(Instant::now);
+        let more = buffer - at.buffer;
+        at.buffer = buffer;
+        if let Some(turn) = at.turn {
+            taken.large.insert(turn);
+            taken.buffered += more;
+        }
+        drop(at);
+        taken.fit(self.places.most_buffered);
+        !locked(&self.at).is_over
+    }
+
+    /// So many bytes came. Between requests they are the next one's head; of HTTP/2 they may be anything.
+    pub(super) fn came(&self, bytes: usize) {
+        let mut at = locked(&self.at);
+        if at.requests == 0 {
+            at.head_bytes += bytes;
+            if !at.is_new && !at.is_http2 {
+                at.head.get_or_insert_with(Instant::now);
+            }
         }
     }
 
@@ -308,7 +367,7 @@ impl Seat {
             return None;
         }
         at.requests += 1;
-        (at.is_new, at.head, at.is_http2) = (false, None, is_http2);
+        (at.is_new, at.head, at.head_bytes, at.is_http2) = (false, None, 0, is_http2);
         let standing = Standing { seat: self.clone(), is_settled: Arc::default() };
         Some(InHand { standing, is_replying: false })
     }
@@ -381,7 +440,9 @@ impl Drop for InHand {
             }
         }
         let is_http2 = at.is_http2;
-        drop((at, taken));
+        drop(at);
+        taken.fit(seat.places.most_buffered);
+        drop(taken);
         if is_http2 {
             // There a reply ends in a task of its own; that of the connection may wait for another end.
             seat.waker.wake();

@@ -340,6 +340,35 @@ async fn a_peer_with_all_its_connections_gets_another_in_place_of_one_that_it_do
 }
 
 #[tokio::test]
+async fn long_heads_that_never_end_make_room_for_each_other_and_not_for_short_ones() {
+    let mut connections = Connections::new(patient());
+    connections.places = Arc::new(Places::new(100, 100, 300 << 10));
+    let running = Running::start_on(connections).await;
+    let mut short = running.connect().await;
+    short.write_all(&GET[..20]).await.unwrap();
+    let long = format!("GET / HTTP/1.1\r\nHost: h\r\nX: {}", "x".repeat(80 << 10));
+    let mut held = Vec::new();
+    for _ in 0..20 {
+        let mut stream = running.connect().await;
+        stream.write_all(long.as_bytes()).await.unwrap();
+        held.push(stream);
+    }
+    ends(held.remove(0)).await;
+    let mut whole = running.connect().await;
+    whole.write_all(long.as_bytes()).await.unwrap();
+    whole.write_all(b"\r\n\r\n").await.unwrap();
+    assert!(reply(&mut whole).await.1.starts_with("127.0.0.1 "), "the newest is answered");
+    // Of 300 KiB each head has 64 KiB or more.
+    let deadline = Instant::now() + DEADLINE;
+    while running.connections.count() > 6 {
+        assert!(Instant::now() < deadline, "{} connections", running.connections.count());
+        tokio::task::yield_now().await;
+    }
+    short.write_all(&GET[20..]).await.unwrap();
+    assert!(reply(&mut short).await.1.starts_with("127.0.0.1 "));
+}
+
+#[tokio::test]
 async fn a_handshake_makes_room_too() {
     let running = Running::start_tls(ConnectionSettings { most: 1, ..patient() }).await;
     let silent = running.connect().await;

@@ -18,7 +18,7 @@ fn known(place: &Place) -> InHand {
 }
 
 fn room(most: usize, most_of_peer: usize) -> Arc<Places> {
-    Arc::new(Places::new(most, most_of_peer))
+    Arc::new(Places::new(most, most_of_peer, 1 << 20))
 }
 
 #[test]
@@ -96,15 +96,56 @@ fn a_connection_with_several_requests_stays_while_one_of_them_is_known() {
 }
 
 #[test]
+fn large_buffers_of_those_who_proved_nothing_stay_within_a_bound_together() {
+    const LARGE: usize = 100 << 10;
+    let places = Arc::new(Places::new(100, 100, 3 * LARGE));
+    let reads = |place: &Place| {
+        // As a buffer grows, read by read.
+        for bytes in [8 << 10, 16 << 10, 32 << 10, 44 << 10] {
+            if !place.reads(bytes) {
+                return false;
+            }
+            place.came(bytes);
+        }
+        true
+    };
+    let small: Vec<Place> = (0..10).map(|_| places.take(peer(1)).unwrap()).collect();
+    assert!(small.iter().all(|place| place.reads(SMALL)));
+    let known_one = places.take(peer(1)).unwrap();
+    let in_hand = known(&known_one);
+    assert!(known_one.reads(LARGE));
+    assert_eq!(locked(&places.taken).buffered, 0, "who is known is not counted");
+
+    let large: Vec<Place> = (0..10).map(|_| places.take(peer(1)).unwrap()).collect();
+    for (at, place) in large.iter().enumerate() {
+        assert!(reads(place), "the newest is read");
+        let open = large.iter().take(at + 1).filter(|place| !is_over(place)).count();
+        assert_eq!(open, (at + 1).min(3));
+        assert!(locked(&places.taken).buffered <= 3 * LARGE);
+    }
+    assert!(!reads(&large[0]) && is_over(&large[0]), "the oldest went");
+    assert!(small.iter().all(|place| !is_over(place)), "small ones are not concerned");
+
+    drop(in_hand);
+    assert!(!is_over(&known_one), "a known client's is idle, and goes after those of strangers");
+    assert_eq!(large.iter().filter(|place| !is_over(place)).count(), 2);
+    drop((large, known_one));
+    let taken = locked(&places.taken);
+    assert!(taken.buffered == 0 && taken.large.is_empty(), "{taken:?}");
+}
+
+#[test]
 fn all_places_are_free_when_all_are_gone() {
     let places = room(2, 2);
     for round in 0..3 {
         let held: Vec<Place> = (0..4).map(|number| places.take(peer(number)).unwrap()).collect();
         let requests: Vec<_> = held.iter().map(|place| place.seat().request(round == 1)).collect();
         requests.iter().flatten().take(1).for_each(|request| assert!(request.standing().prove()));
+        held.iter().for_each(|place| _ = place.reads(1 << 18));
         drop(held);
         drop(requests);
         let taken = locked(&places.taken);
         assert!(taken.all == 0 && taken.of_peers.is_empty() && taken.spare.is_empty(), "{taken:?}");
+        assert!(taken.large.is_empty() && taken.buffered == 0, "{taken:?}");
     }
 }
