@@ -53,7 +53,7 @@ pub struct Rates {
 
 impl Default for Rates {
     fn default() -> Self {
-        Self { of_peer: 10_000, of_key: 5000, failures: 50 }
+        Self { of_peer: 2000, of_key: 500, failures: 50 }
     }
 }
 
