@@ -48,9 +48,9 @@ impl Server {
         Self { address, connections, app }
     }
 
-    /// The slowest of some signed requests, each on a connection of its own.
-    async fn slowest(&self) -> Duration {
-        let mut slowest = Duration::ZERO;
+    /// How long the median of some signed requests takes, each on a connection of its own.
+    async fn median(&self) -> Duration {
+        let mut times = Vec::new();
         for _ in 0..20 {
             let nonce = OrderId::new().to_string();
             let unsigned =
@@ -63,10 +63,11 @@ impl Server {
             }
             let started = Instant::now();
             let reply: serde_json::Value = serde_json::from_slice(&request.send().await.unwrap().bytes().await.unwrap()).unwrap();
-            slowest = slowest.max(started.elapsed());
+            times.push(started.elapsed());
             assert_eq!(reply["Code"], 200, "{reply}");
         }
-        slowest
+        times.sort_unstable();
+        times[times.len() / 2]
     }
 
     async fn half_open(&self, peer: u64) -> TcpStream {
@@ -91,8 +92,9 @@ async fn thousands_that_never_finish_a_head_keep_nobody_else_out(pool: PgPool) {
     if count < WANTED {
         println!("the system allows {files} open files: {count} connections instead of {WANTED}");
     }
+    assert!(count >= 1024, "the system allows {files} open files: too few for this test");
     let server = Server::start(pool.clone()).await;
-    let before = server.slowest().await;
+    let before = server.median().await;
     let processes = postgres(&pool).await;
     assert!(!processes.is_empty());
 
@@ -106,8 +108,10 @@ async fn thousands_that_never_finish_a_head_keep_nobody_else_out(pool: PgPool) {
         assert!(Instant::now() < deadline, "{} of {wanted} connections", server.connections.count());
         tokio::task::yield_now().await;
     }
-    let after = server.slowest().await;
-    println!("{count} half-open connections: the slowest of 20 requests took {after:?}, {before:?} without them");
+    let after = server.median().await;
+    println!("{count} half-open connections: the median of 20 requests took {after:?}, {before:?} without them");
+    // Wide enough for a busy machine, and far below what a request waits that is kept out.
+    assert!(after < Duration::from_millis(50).max(4 * before), "{after:?} with {count} half-open connections, {before:?} without them");
     assert!(server.connections.count() <= 4096);
     let kept = postgres(&pool).await;
     let lost: Vec<i32> = processes.into_iter().filter(|process| !kept.contains(process)).collect();

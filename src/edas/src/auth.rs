@@ -1,9 +1,10 @@
 //! Who is calling: every EDAS request passes through here before its handler.
 //!
-//! Order of checks: the operation exists, the body and the query can be read,
-//! the claim is well formed and within the window, the way it came is good enough
-//! for it, the key exists, the body has its digest and the signature is right, the key
-//! is enabled and has not sent too much, the operation is offered. What makes a
+//! Order of checks: the operation exists, the query can be read, the claim is well
+//! formed and within the window, the way it came is good enough for it, the key exists,
+//! the signature is right, the key is enabled and has not sent too much. All of this
+//! needs the head alone. Only then is the body kept: it can be read and has the digest
+//! that was signed, and the operation is offered. What makes a
 //! repeated request the same one (R25) is worked out here and judged by the
 //! service, in the transaction that makes the change. Secrets and signatures
 //! never reach the log.
@@ -11,18 +12,18 @@
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, Method},
+    http::{Method, request::Parts},
     middleware::Next,
     response::Response,
 };
 use sha2::{Digest, Sha256};
 
 use super::{
-    Edge,
+    Edge, body,
     call::Call,
-    connection::{Peer, Way},
+    connection::{Peer, Way, prove},
     contract,
-    edge::{RequestId, peer_of},
+    edge::{RequestId, TooMany, peer_of},
     error::ApiError,
     offered,
     params::Params,
@@ -38,32 +39,27 @@ pub const BODY_LIMIT: usize = limits::BODY;
 ///
 /// # Errors
 /// Every refusal, as the reply that says so.
-pub async fn admit(
-    State(edge): State<Edge>,
-    method: Method,
-    headers: HeaderMap,
-    request: Request,
-    next: Next,
-) -> Result<Response, ApiError> {
+pub async fn admit(State(edge): State<Edge>, request: Request, next: Next) -> Result<Response, ApiError> {
     let peer = peer_of(&request)?;
-    let (mut parts, body) = request.into_parts();
-    let path = parts.uri.path();
-    let operation = contract::find(&method, path).ok_or_else(ApiError::not_found)?;
-    // Held until the request is answered: what is read from it counts as well.
-    let (body, _taken) = edge.bodies.read(body).await?;
-    let encoded = parts.uri.query().unwrap_or_default();
-    let mut params = Params::parse(encoded)?;
-
-    let signed = SignedRequest { method: &method, path, query: params.pairs(), headers: &headers, body: &body };
-    let claim = Claim::read(signed, Policy { hmac_sha1: edge.settings.hmac_sha1, parameters: &operation.query })?;
-    claim.check_window(edge.service.clock().now())?;
-    if claim.scheme == Scheme::HmacSha1 && peer.way == Way::Plain && !edge.settings.plain_hmac_sha1 {
-        return Err(Refusal::PlainHmacSha1.into());
-    }
-    let key = key_of(&edge, &claim, signed, peer).await?;
-    edge.throttle.key(&claim.key_id)?;
+    let (mut parts, mut body) = request.into_parts();
+    let read = match admit_head(&edge, &parts, peer).await {
+        // Held until the request is answered: what is read from it counts as well.
+        Ok(sender) => edge.bodies.read(&sender.claim.key_id, &mut body).await.map(|(bytes, taken)| (sender, bytes, taken)),
+        Err(refusal) => Err(refusal),
+    };
+    let (sender, body, _taken) = match read {
+        Ok(read) => read,
+        Err(refusal) => {
+            // What is refused is not kept while its body goes by.
+            drop(parts);
+            body::discard(body, edge.settings.time_limit / 2).await;
+            return Err(refusal);
+        }
+    };
+    let Sender { operation, mut params, claim, name } = sender;
+    claim.check_body(&body).inspect_err(|_| edge.throttle.failed(peer))?;
     if operation.form {
-        if !claim.body_signed {
+        if !claim.covers(&body) {
             return Err(Refusal::UnsignedBody.into());
         }
         let form = std::str::from_utf8(&body).map_err(|_| ApiError::unreadable("The form in the body is not UTF-8."))?;
@@ -73,9 +69,9 @@ pub async fn admit(
 
     let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).ok_or_else(ApiError::internal)?;
     let caller = Caller {
-        identity: Some(identity(&claim, &method, path, encoded)),
+        identity: Some(identity(&claim, &parts.method, parts.uri.path(), parts.uri.query().unwrap_or_default())),
         key_id: claim.key_id,
-        name: key.name,
+        name,
         request_id,
         source: "pop".into(),
     };
@@ -83,9 +79,47 @@ pub async fn admit(
     Ok(next.run(Request::from_parts(parts, Body::empty())).await)
 }
 
-/// The key that signed, which is looked up and proven to be the caller's.
-async fn key_of(edge: &Edge, claim: &Claim, signed: SignedRequest<'_>, peer: Peer) -> Result<KeySecret, ApiError> {
-    let turn = edge.throttle.look_up(peer).await?;
+/// Whose a request is, as far as its head shows.
+struct Sender {
+    operation: &'static contract::Operation,
+    params: Params,
+    claim: Claim,
+    /// Of the key.
+    name: String,
+}
+
+/// Everything that can be judged without the body.
+async fn admit_head(edge: &Edge, parts: &Parts, peer: Peer) -> Result<Sender, ApiError> {
+    let (method, path) = (&parts.method, parts.uri.path());
+    let operation = contract::find(method, path).ok_or_else(ApiError::not_found)?;
+    let params = Params::parse(parts.uri.query().unwrap_or_default())?;
+    let signed = SignedRequest { method, path, query: params.pairs(), headers: &parts.headers };
+    let claim = Claim::read(signed, Policy { hmac_sha1: edge.settings.hmac_sha1, parameters: &operation.query })?;
+    claim.check_window(edge.service.clock().now())?;
+    if claim.scheme == Scheme::HmacSha1 && peer.way == Way::Plain && !edge.settings.plain_hmac_sha1 {
+        return Err(Refusal::PlainHmacSha1.into());
+    }
+    let key = key_of(edge, &claim, signed, peer, parts.extensions.get()).await?;
+    edge.throttle.key(&claim.key_id)?;
+    prove(&parts.extensions)?;
+    Ok(Sender { operation, params, claim, name: key.name })
+}
+
+/// The key that signed, which is looked up and proven to be the caller's. If it was proven
+/// lately, strangers at the same address take no part in whether it is looked up.
+async fn key_of(
+    edge: &Edge,
+    claim: &Claim,
+    signed: SignedRequest<'_>,
+    peer: Peer,
+    too_many: Option<&TooMany>,
+) -> Result<KeySecret, ApiError> {
+    let is_known = edge.throttle.secret(&claim.key_id).is_some_and(|secret| claim.verify(signed, &secret).is_ok());
+    let turn = match too_many {
+        _ if is_known => None,
+        Some(TooMany(error)) => return Err(error.clone()),
+        None => Some(edge.throttle.look_up(peer).await?),
+    };
     let key = edge.service.key(&claim.key_id).await?;
     drop(turn);
     let checked = key.ok_or(Refusal::UnknownKey).and_then(|key| {
@@ -94,10 +128,19 @@ async fn key_of(edge: &Edge, claim: &Claim, signed: SignedRequest<'_>, peer: Pee
         claim.verify(signed, &key.secret)?;
         if key.enabled { Ok(key) } else { Err(Refusal::DisabledKey) }
     });
-    checked.map_err(|refusal| {
-        edge.throttle.failed(peer);
-        refusal.into()
-    })
+    match checked {
+        Ok(key) => {
+            edge.throttle.remember(&claim.key_id, &key.secret);
+            Ok(key)
+        }
+        Err(refusal) => {
+            if matches!(refusal, Refusal::UnknownKey | Refusal::DisabledKey) {
+                edge.throttle.forget(&claim.key_id);
+            }
+            edge.throttle.failed(peer);
+            Err(refusal.into())
+        }
+    }
 }
 
 /// What makes two requests the same one. A nonce does; without one (old Python,

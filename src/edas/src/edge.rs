@@ -37,6 +37,11 @@ const REQUEST_ID_HEADER: &str = "x-acs-request-id";
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
+/// That the request's peer sends too much. Such a call goes on only if it is signed with a
+/// key that was proven lately: others may send from the same address.
+#[derive(Debug, Clone)]
+pub struct TooMany(pub ApiError);
+
 /// Runs a request and writes out its failure, if it is one.
 pub async fn answer(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
     let id = Uuid::now_v7().hyphenated().to_string().to_uppercase();
@@ -49,7 +54,7 @@ pub async fn answer(State(edge): State<Edge>, mut request: Request, next: Next) 
 
     let work = async {
         let started = Instant::now();
-        let response = match counted(&edge, &request).and_then(|()| too_long(&request)) {
+        let response = match counted(&edge, &mut request, operation.is_some()).and_then(|()| too_long(&request)) {
             Err(error) => error.into_response(),
             Ok(()) => match tokio::time::timeout(edge.settings.time_limit, next.run(request)).await {
                 Ok(response) => response,
@@ -110,9 +115,16 @@ pub(super) fn peer_of(request: &Request) -> Result<Peer, ApiError> {
     })
 }
 
-/// Before anything of it is read: whether the peer may send another request.
-fn counted(edge: &Edge, request: &Request) -> Result<(), ApiError> {
-    edge.throttle.peer(peer_of(request)?)
+/// Before anything of it is read: whether the peer may send another request. Of a call it is
+/// noted if not.
+fn counted(edge: &Edge, request: &mut Request, is_call: bool) -> Result<(), ApiError> {
+    match edge.throttle.peer(peer_of(request)?) {
+        Err(error) if is_call => {
+            request.extensions_mut().insert(TooMany(error));
+            Ok(())
+        }
+        counted => counted,
+    }
 }
 
 /// A target above the limit, or one that [`super::line`] has cut.

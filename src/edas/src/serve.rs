@@ -11,10 +11,13 @@ use axum_server::{Handle, Server, accept::NoDelayAcceptor, tls_rustls::RustlsAcc
 use tokio::net::TcpListener;
 
 use super::{Connections, certificate::Certificate, connection::Door};
+use domain::limits;
 
-/// Most bytes of a request's head, by either HTTP. A target that is too long
-/// ([`super::line`]) should arrive, and be answered.
-const HEAD_LIMIT: u32 = 128 << 10;
+/// Most bytes of a request's head, by either HTTP: a line, all headers that may be signed,
+/// and 16 KiB of others and of names. A target that is too long ([`super::line`]) should
+/// arrive, and be answered.
+const HEAD_LIMIT: u32 = 112 << 10;
+const _: () = assert!(HEAD_LIMIT as usize == limits::LINE + limits::SIGNED_HEADER_BYTES + (16 << 10));
 
 /// HTTP/2 requests that a client took back before they were begun, at which the
 /// connection ends: taking back is the cheapest way to make work.

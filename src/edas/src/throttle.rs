@@ -3,8 +3,9 @@
 //! A peer is counted before anything of its request is read, a key when it is
 //! known that the request is its owner's. Requests with an unknown key or a
 //! wrong signature cost a look into the database each, and prove nothing: of
-//! these a peer may send far fewer. Memory is bounded by those that sent
-//! something in the last seconds: what has recovered is forgotten.
+//! these a peer may send far fewer. What is signed with a key that was proven
+//! lately ([`proven`]) is held to the key's limit alone. Memory is bounded by those
+//! that sent something in the last seconds: what has recovered is forgotten.
 
 use std::{
     collections::HashMap,
@@ -24,9 +25,13 @@ use governor::{
     state::keyed::HashMapStateStore,
 };
 use ipnet::IpNet;
+use secrecy::SecretString;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+mod proven;
+
 use super::{connection::Peer, error::ApiError};
+use proven::ProvenKeys;
 
 /// After so many requests what has recovered is forgotten.
 const FORGET_EVERY: u32 = 4096;
@@ -40,7 +45,7 @@ const LOOK_UPS: usize = 8;
 pub struct Rates {
     /// From one peer.
     pub of_peer: u32,
-    /// With one access key.
+    /// With one access key. Hundreds of jobs may share one, and poll once a second.
     pub of_key: u32,
     /// From one peer with an unknown key or a wrong signature.
     pub failures: u32,
@@ -48,7 +53,7 @@ pub struct Rates {
 
 impl Default for Rates {
     fn default() -> Self {
-        Self { of_peer: 10_000, of_key: 5000, failures: 50 }
+        Self { of_peer: 2000, of_key: 500, failures: 50 }
     }
 }
 
@@ -61,6 +66,7 @@ pub struct Throttle {
     /// Peers that failed too often, and until when they are not looked up.
     barred: Mutex<HashMap<IpNet, Instant>>,
     look_ups: Semaphore,
+    proven: ProvenKeys,
 }
 
 impl Throttle {
@@ -73,6 +79,7 @@ impl Throttle {
             failures: Limit::per_second(rates.failures),
             barred: Mutex::default(),
             look_ups: Semaphore::new(LOOK_UPS),
+            proven: ProvenKeys::default(),
         }
     }
 
@@ -90,6 +97,22 @@ impl Throttle {
     /// That there were too many.
     pub fn key(&self, id: &String) -> Result<(), ApiError> {
         self.keys.as_ref().map_or(Ok(()), |limit| limit.count(id)).map_err(ApiError::too_many_of_key)
+    }
+
+    /// The secret of the access key `id`, if it was proven lately.
+    #[must_use]
+    pub fn secret(&self, id: &str) -> Option<SecretString> {
+        self.proven.secret(id)
+    }
+
+    /// The access key `id` was proven with `secret` just now.
+    pub fn remember(&self, id: &str, secret: &SecretString) {
+        self.proven.remember(id, secret);
+    }
+
+    /// The access key `id` is not valid any more.
+    pub fn forget(&self, id: &str) {
+        self.proven.forget(id);
     }
 
     /// Waits for the turn to look up what `peer` names, before it has proven anything.

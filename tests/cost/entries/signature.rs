@@ -15,7 +15,7 @@ use crate::{
 };
 
 const CLAIM: &[&str] = &["edas::signature::Claim::read", "edas::signature::instant_of", "edas::signature::matches_mac"];
-const ACS3: &[&str] = &["edas::signature::acs3::read", "edas::signature::acs3::string_to_sign"];
+const ACS3: &[&str] = &["edas::signature::acs3::read", "edas::signature::acs3::string_to_sign", "edas::signature::Claim::check_body"];
 const ROA: &[&str] = &["edas::signature::roa::read", "edas::signature::roa::strings_to_sign"];
 
 pub fn entries() -> Vec<Entry> {
@@ -107,10 +107,11 @@ fn job(sent: Vec<(&'static str, String)>, query: Vec<(String, String)>, body: Ve
     let headers: HeaderMap = headers(sent.into_iter().chain([("authorization", authorization)]));
     Box::new(move || {
         let path = "/pop/v5/k8s/acs/k8s_apps";
-        let request = SignedRequest { method: &Method::POST, path, query: &query, headers: &headers, body: &body };
+        let request = SignedRequest { method: &Method::POST, path, query: &query, headers: &headers };
         let operation = contract::find(&Method::POST, path).expect("DeployK8sApplication");
         let Ok(claim) = Claim::read(request, Policy { hmac_sha1: true, parameters: &operation.query }) else { return false };
         assert!(claim.verify(request, &"secret".into()).is_err(), "nobody signed it");
+        assert!(claim.check_body(&body).is_ok(), "the digest is that of the body");
         true
     })
 }

@@ -1,4 +1,4 @@
-//! What makes two requests the same one, and how bodies are read.
+//! What makes two requests the same one.
 //!
 //! Signatures themselves are tested beside `signature`; whole calls, with keys
 //! from a database, in `http/tests/signed.rs`.
@@ -6,7 +6,7 @@
 use axum::http::HeaderMap;
 
 use super::*;
-use crate::{body::Budget, params::Params};
+use crate::params::Params;
 
 /// The identity of an HMAC-SHA1 request; its signature is not checked here.
 fn identity_of(nonce: Option<&str>, date: &str, query: &str, signature: &str) -> RequestIdentity {
@@ -17,7 +17,7 @@ fn identity_of(nonce: Option<&str>, date: &str, query: &str, signature: &str) ->
         headers.insert("x-acs-signature-nonce", nonce.parse().unwrap());
     }
     let params = Params::parse(query).unwrap();
-    let request = SignedRequest { method: &Method::POST, path: "/p", query: params.pairs(), headers: &headers, body: b"" };
+    let request = SignedRequest { method: &Method::POST, path: "/p", query: params.pairs(), headers: &headers };
     let claim = Claim::read(request, Policy { hmac_sha1: true, parameters: &[] }).unwrap();
     identity(&claim, &Method::POST, "/p", query)
 }
@@ -48,11 +48,4 @@ fn neither_signature_nor_secret_is_in_the_identity() {
     let identity = identity_of(None, NOW, "A=1", "AAAA");
     assert!(identity.nonce.len() == 64 && identity.digest.len() == 64);
     assert!(!format!("{identity:?}").contains("AAAA"));
-}
-
-#[tokio::test]
-async fn a_body_within_the_limit_is_read_whole() {
-    let (bodies, body) = (Budget::new(2 * BODY_LIMIT), vec![b'x'; BODY_LIMIT]);
-    assert_eq!(bodies.read(Body::from(body.clone())).await.unwrap().0, body);
-    assert_eq!(bodies.read(Body::from([body, vec![b'x']].concat())).await.unwrap_err().label(), "RequestBodyTooLong");
 }

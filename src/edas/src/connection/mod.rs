@@ -22,12 +22,17 @@ mod timed;
 mod told;
 
 pub use peer::{Peer, Way};
+pub(super) use told::prove;
 
 use super::line::Cutting;
 use place::Places;
 use refuse::Refused;
 use timed::Timed;
 use told::Told;
+
+/// Bytes that the read buffers of connections on which nobody is known have together, past
+/// 16 KiB each. A large request head needs up to some 100 KiB.
+const BUFFERS: usize = 64 << 20;
 
 /// How long a connection may take for what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +98,7 @@ impl Connections {
     /// None yet.
     #[must_use]
     pub fn new(settings: ConnectionSettings) -> Self {
-        let places = Arc::new(Places::new(settings.most, settings.most_of_peer));
+        let places = Arc::new(Places::new(settings.most, settings.most_of_peer, BUFFERS));
         Self { settings: Arc::new(settings), places, refused: Arc::default() }
     }
 

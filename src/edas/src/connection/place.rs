@@ -1,15 +1,23 @@
 //! The places that connections have: in all, and of one peer.
 //!
 //! Where all are taken, a connection that is not needed makes room for the new
-//! one: the oldest of those that never sent a whole request, else the one that
-//! has been idle the longest. So who opens connections and says nothing on them
-//! takes the places of its own kind, and keeps nobody out for long. One with a
-//! request in hand is never closed for another.
+//! one: the oldest of those on which nobody has proven who it is, else the one of
+//! a known client that has been idle the longest. Who opens connections and says
+//! nothing on them, or begins requests that never end, takes the places of its own
+//! kind, and keeps nobody out for long. One with a request in hand whose sender is
+//! known is never closed for another. A peer with all its connections makes room
+//! among its own.
+//!
+//! The same line bounds what connections have in memory before anybody is known:
+//! where their buffers together are too large, the first with a large one goes.
 
 use std::{
-    collections::{BTreeMap, HashMap, hash_map::Entry},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use futures::{future::poll_fn, task::AtomicWaker};
@@ -19,12 +27,15 @@ use tokio::time::Instant;
 
 use super::Times;
 
+/// Bytes of a connection's read buffer that are not counted. Usual requests need no more.
+const SMALL: usize = 16 << 10;
+
 /// Which places are all taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Full {
     /// All that there are, by requests in hand.
     All,
-    /// Those of the peer.
+    /// Those of the peer, by its requests in hand.
     OfPeer,
 }
 
@@ -42,9 +53,10 @@ impl std::error::Error for Full {}
 /// What is closed first for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
-    /// No whole request came on it yet.
-    HalfOpen,
-    /// All its requests are answered.
+    /// Nobody has proven yet who it is: it is silent, has a part of a request, or
+    /// has requests of strangers in hand.
+    Unproven,
+    /// Of a known client, all of whose proven requests are answered.
     Idle,
 }
 
@@ -56,31 +68,92 @@ type Turn = (Rank, u64);
 pub(super) struct Places {
     most: usize,
     most_of_peer: usize,
+    /// Bytes that the buffers of connections that may be closed have together, past [`SMALL`] each.
+    most_buffered: usize,
     taken: Mutex<Taken>,
 }
 
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
-    of_peers: HashMap<IpNet, usize>,
+    of_peers: HashMap<IpNet, OfPeer>,
     /// Connections that may be closed for another.
     spare: BTreeMap<Turn, Arc<Seat>>,
+    /// Those of them whose buffers are large.
+    large: BTreeSet<Turn>,
+    /// Bytes of these buffers, past [`SMALL`] each.
+    buffered: usize,
     turns: u64,
 }
 
+#[derive(Debug, Default)]
+struct OfPeer {
+    all: usize,
+    /// Those that may be closed for another.
+    spare: BTreeSet<Turn>,
+}
+
 impl Taken {
-    fn line_up(&mut self, rank: Rank, seat: &Arc<Seat>) -> Turn {
+    fn line_up(&mut self, rank: Rank, seat: &Arc<Seat>, at: &mut At) {
         self.turns += 1;
-        self.spare.insert((rank, self.turns), seat.clone());
-        (rank, self.turns)
+        let turn = (rank, self.turns);
+        self.spare.insert(turn, seat.clone());
+        if let Some(of_peer) = seat.peer.and_then(|peer| self.of_peers.get_mut(&peer)) {
+            of_peer.spare.insert(turn);
+        }
+        if at.buffer > SMALL {
+            self.large.insert(turn);
+            self.buffered += at.buffer - SMALL;
+        }
+        at.turn = Some(turn);
+    }
+
+    fn leave_line(&mut self, seat: &Seat, at: &mut At) {
+        let Some(turn) = at.turn.take() else { return };
+        self.spare.remove(&turn);
+        if let Some(of_peer) = seat.peer.and_then(|peer| self.of_peers.get_mut(&peer)) {
+            of_peer.spare.remove(&turn);
+        }
+        if self.large.remove(&turn) {
+            self.buffered -= at.buffer - SMALL;
+        }
+    }
+
+    fn enter(&mut self, peer: Option<IpNet>) {
+        self.all += 1;
+        if let Some(peer) = peer {
+            self.of_peers.entry(peer).or_default().all += 1;
+        }
     }
 
     fn leave(&mut self, peer: Option<IpNet>) {
         self.all -= 1;
-        let Some(Entry::Occupied(mut count)) = peer.map(|peer| self.of_peers.entry(peer)) else { return };
-        *count.get_mut() -= 1;
-        if *count.get() == 0 {
-            count.remove();
+        let Some(peer) = peer else { return };
+        if let Some(of_peer) = self.of_peers.get_mut(&peer) {
+            of_peer.all -= 1;
+            if of_peer.all == 0 {
+                self.of_peers.remove(&peer);
+            }
+        }
+    }
+
+    /// Closes the connection that has this turn for another.
+    fn close(&mut self, turn: Turn) {
+        let Some(seat) = self.spare.get(&turn).cloned() else { return };
+        let mut at = locked(&seat.at);
+        self.leave_line(&seat, &mut at);
+        at.is_over = true;
+        drop(at);
+        self.leave(seat.peer);
+        seat.waker.wake();
+    }
+
+    /// Closes connections with large buffers until all of these are within `most` bytes.
+    fn fit(&mut self, most: usize) {
+        while self.buffered > most
+            && let Some(turn) = self.large.first().copied()
+        {
+            self.close(turn);
         }
     }
 }
@@ -91,8 +164,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Places {
-    pub(super) fn new(most: usize, most_of_peer: usize) -> Self {
-        Self { most, most_of_peer, taken: Mutex::default() }
+    pub(super) fn new(most: usize, most_of_peer: usize, most_buffered: usize) -> Self {
+        Self { most, most_of_peer, most_buffered, taken: Mutex::default() }
     }
 
     /// How many are taken.
@@ -103,32 +176,32 @@ impl Places {
     /// Takes a place, one of `peer`'s if it is counted.
     pub(super) fn take(self: &Arc<Self>, peer: Option<IpNet>) -> Result<Place, Full> {
         let mut taken = locked(&self.taken);
-        if peer.is_some_and(|peer| taken.of_peers.get(&peer).is_some_and(|count| *count >= self.most_of_peer)) {
-            return Err(Full::OfPeer);
+        let full_of_peer = peer.and_then(|peer| taken.of_peers.get(&peer)).filter(|of_peer| of_peer.all >= self.most_of_peer);
+        if let Some(of_peer) = full_of_peer {
+            let turn = of_peer.spare.first().copied().ok_or(Full::OfPeer)?;
+            taken.close(turn);
         }
         if taken.all >= self.most {
-            let (_, other) = taken.spare.pop_first().ok_or(Full::All)?;
-            taken.leave(other.peer);
-            other.close();
+            let turn = taken.spare.keys().next().copied().ok_or(Full::All)?;
+            taken.close(turn);
         }
-        taken.all += 1;
-        if let Some(peer) = peer {
-            *taken.of_peers.entry(peer).or_default() += 1;
-        }
+        taken.enter(peer);
         let at = At {
             turn: None,
             requests: 0,
+            proven: 0,
             replies: 0,
             since: Instant::now(),
             head: None,
+            head_bytes: 0,
+            buffer: SMALL,
             is_stuck: false,
             is_new: true,
             is_http2: false,
             is_over: false,
         };
         let seat = Arc::new(Seat { places: self.clone(), peer, at: Mutex::new(at), waker: AtomicWaker::new() });
-        let turn = taken.line_up(Rank::HalfOpen, &seat);
-        locked(&seat.at).turn = Some(turn);
+        taken.line_up(Rank::Unproven, &seat, &mut locked(&seat.at));
         Ok(Place(seat))
     }
 }
@@ -167,9 +240,7 @@ impl Drop for Place {
         // One that was closed for another has left already.
         if !at.is_over {
             at.is_over = true;
-            if let Some(turn) = at.turn.take() {
-                taken.spare.remove(&turn);
-            }
+            taken.leave_line(&self.0, &mut at);
             taken.leave(self.0.peer);
         }
     }
@@ -182,12 +253,18 @@ struct At {
     turn: Option<Turn>,
     /// Requests whose reply has not been given yet, or not to its end.
     requests: u32,
+    /// Those of them whose sender is known.
+    proven: u32,
     /// Replies of which there is more to give.
     replies: u32,
     /// When it came to what it is at, or last moved on with it.
     since: Instant,
     /// When the first bytes of a head came.
     head: Option<Instant>,
+    /// Bytes that came since there was a request in hand.
+    head_bytes: usize,
+    /// Bytes that its read buffer has, or once had: it is not made smaller again.
+    buffer: usize,
     /// Bytes of a reply cannot go now: the client does not take them.
     is_stuck: bool,
     is_new: bool,
@@ -218,14 +295,6 @@ pub(super) enum End {
 }
 
 impl Seat {
-    /// For another connection; the lock on the places is held.
-    fn close(&self) {
-        let mut at = locked(&self.at);
-        (at.is_over, at.turn) = (true, None);
-        drop(at);
-        self.waker.wake();
-    }
-
     /// When the connection is to end.
     pub(super) fn end(&self, times: &Times) -> End {
         let at = locked(&self.at);
@@ -240,11 +309,36 @@ impl Seat {
         allowed.map_or(End::Open, End::At)
     }
 
-    /// Bytes came. Between requests they are the next one's head; of HTTP/2 they may be anything.
-    pub(super) fn came(&self) {
+    /// Before so many bytes more are read at once: they have room in the read buffer. False:
+    /// the connection is to be closed.
+    pub(super) fn reads(&self, bytes: usize) -> bool {
+        let at = locked(&self.at);
+        let buffer = at.head_bytes + bytes;
+        if at.is_over || buffer <= at.buffer {
+            return !at.is_over;
+        }
+        drop(at);
+        let mut taken = locked(&self.places.taken);
         let mut at = locked(&self.at);
-        if at.requests == 0 && !at.is_new && !at.is_http2 {
-            at.head.get_or_insert_with(Instant::now);
+        let more = buffer - at.buffer;
+        at.buffer = buffer;
+        if let Some(turn) = at.turn {
+            taken.large.insert(turn);
+            taken.buffered += more;
+        }
+        drop(at);
+        taken.fit(self.places.most_buffered);
+        !locked(&self.at).is_over
+    }
+
+    /// So many bytes came. Between requests they are the next one's head; of HTTP/2 they may be anything.
+    pub(super) fn came(&self, bytes: usize) {
+        let mut at = locked(&self.at);
+        if at.requests == 0 {
+            at.head_bytes += bytes;
+            if !at.is_new && !at.is_http2 {
+                at.head.get_or_insert_with(Instant::now);
+            }
         }
     }
 
@@ -265,33 +359,61 @@ impl Seat {
         }
     }
 
-    /// Takes a request in hand. None: the connection is closed for another.
+    /// Takes a request in hand, of somebody who has not proven anything with it yet. None:
+    /// the connection is closed for another.
     pub(super) fn request(self: &Arc<Self>, is_http2: bool) -> Option<InHand> {
-        let mut taken = locked(&self.places.taken);
         let mut at = locked(&self.at);
         if at.is_over {
             return None;
         }
-        if let Some(turn) = at.turn.take() {
-            taken.spare.remove(&turn);
-        }
         at.requests += 1;
-        (at.is_new, at.head, at.is_http2) = (false, None, is_http2);
-        Some(InHand { seat: self.clone(), is_replying: false })
+        (at.is_new, at.head, at.head_bytes, at.is_http2) = (false, None, 0, is_http2);
+        let standing = Standing { seat: self.clone(), is_settled: Arc::default() };
+        Some(InHand { standing, is_replying: false })
+    }
+}
+
+/// How a request in hand stands with its connection.
+#[derive(Debug, Clone)]
+pub(super) struct Standing {
+    seat: Arc<Seat>,
+    /// It was proven, or its reply is given. Changed under the seat's lock.
+    is_settled: Arc<AtomicBool>,
+}
+
+impl Standing {
+    /// The request's sender is known: until it is answered, its connection is closed for no
+    /// other. False: it has been closed already.
+    pub(super) fn prove(&self) -> bool {
+        let mut taken = locked(&self.seat.places.taken);
+        let mut at = locked(&self.seat.at);
+        if at.is_over {
+            return false;
+        }
+        if !self.is_settled.swap(true, Ordering::Relaxed) {
+            at.proven += 1;
+            taken.leave_line(&self.seat, &mut at);
+        }
+        true
     }
 }
 
 /// A request in hand, until this is dropped.
 #[derive(Debug)]
 pub(super) struct InHand {
-    seat: Arc<Seat>,
+    standing: Standing,
     is_replying: bool,
 }
 
 impl InHand {
+    /// For those who learn whose it is.
+    pub(super) fn standing(&self) -> Standing {
+        self.standing.clone()
+    }
+
     /// The reply is there, or more of it was taken.
     pub(super) fn replies(&mut self) {
-        let mut at = locked(&self.seat.at);
+        let mut at = locked(&self.standing.seat.at);
         if !std::mem::replace(&mut self.is_replying, true) {
             at.replies += 1;
         }
@@ -301,87 +423,32 @@ impl InHand {
 
 impl Drop for InHand {
     fn drop(&mut self) {
-        let mut taken = locked(&self.seat.places.taken);
-        let mut at = locked(&self.seat.at);
+        let seat = &self.standing.seat;
+        let mut taken = locked(&seat.places.taken);
+        let mut at = locked(&seat.at);
         at.requests -= 1;
         if self.is_replying {
             at.replies -= 1;
         }
-        if at.requests == 0 && !at.is_over {
+        if at.requests == 0 {
             at.since = Instant::now();
-            at.turn = Some(taken.line_up(Rank::Idle, &self.seat));
+        }
+        if self.standing.is_settled.swap(true, Ordering::Relaxed) {
+            at.proven -= 1;
+            if at.proven == 0 && !at.is_over {
+                taken.line_up(Rank::Idle, seat, &mut at);
+            }
         }
         let is_http2 = at.is_http2;
-        drop((at, taken));
+        drop(at);
+        taken.fit(seat.places.most_buffered);
+        drop(taken);
         if is_http2 {
             // There a reply ends in a task of its own; that of the connection may wait for another end.
-            self.seat.waker.wake();
+            seat.waker.wake();
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn peer(number: u8) -> Option<IpNet> {
-        Some(IpNet::from(std::net::IpAddr::from([192, 0, 2, number])))
-    }
-
-    fn is_over(place: &Place) -> bool {
-        locked(&place.at).is_over
-    }
-
-    #[test]
-    fn a_peer_cannot_take_more_than_its_places_and_gets_them_back() {
-        let places = Arc::new(Places::new(10, 2));
-        let first = places.take(peer(1)).unwrap();
-        let _second = places.take(peer(1)).unwrap();
-        assert_eq!(places.take(peer(1)).unwrap_err(), Full::OfPeer);
-        let other = places.take(peer(2)).unwrap();
-        drop(first);
-        let _third = places.take(peer(1)).unwrap();
-        drop(other);
-        assert_eq!(locked(&places.taken).of_peers.len(), 1, "a peer without connections is forgotten");
-        let proxies: Vec<Place> = (0..5).map(|_| places.take(None).unwrap()).collect();
-        assert_eq!(places.count(), 2 + proxies.len(), "a proxy has no limit as a peer");
-    }
-
-    #[test]
-    fn the_oldest_half_open_one_makes_room_and_none_with_a_request_does() {
-        let places = Arc::new(Places::new(3, 3));
-        let (busy, idle, half_open) = (places.take(peer(1)).unwrap(), places.take(peer(1)).unwrap(), places.take(peer(2)).unwrap());
-        let in_hand = busy.seat().request(false).unwrap();
-        drop(idle.seat().request(false).unwrap());
-
-        let second = places.take(peer(3)).unwrap();
-        assert!(is_over(&half_open) && half_open.seat().request(false).is_none());
-        let third = places.take(peer(3)).unwrap();
-        assert!(is_over(&second) && !is_over(&idle), "half-open before idle");
-        let _in_hand_too = third.seat().request(false).unwrap();
-        let fourth = places.take(peer(3)).unwrap();
-        assert!(is_over(&idle));
-        let _and_this = fourth.seat().request(false).unwrap();
-        assert_eq!(places.take(peer(4)).unwrap_err(), Full::All);
-        assert!(!is_over(&busy));
-
-        drop((half_open, second, idle));
-        assert_eq!(places.count(), 3, "who made room is not counted twice");
-        drop(in_hand);
-        let _fifth = places.take(peer(4)).unwrap();
-        assert!(is_over(&busy));
-    }
-
-    #[test]
-    fn all_places_are_free_when_all_are_gone() {
-        let places = Arc::new(Places::new(2, 2));
-        for round in 0..3 {
-            let held: Vec<Place> = (0..4).map(|number| places.take(peer(number)).unwrap()).collect();
-            let requests: Vec<_> = held.iter().map(|place| place.seat().request(round == 1)).collect();
-            drop(held);
-            drop(requests);
-            let taken = locked(&places.taken);
-            assert!(taken.all == 0 && taken.of_peers.is_empty() && taken.spare.is_empty(), "{taken:?}");
-        }
-    }
-}
+mod tests;

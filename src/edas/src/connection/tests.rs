@@ -2,7 +2,12 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Extension, Router, body::Body, http::Request, routing::get};
+use axum::{
+    Extension, Router,
+    body::Body,
+    http::Request,
+    routing::{get, post},
+};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -57,20 +62,32 @@ struct Running {
 impl Running {
     fn router(signals: &Arc<Signals>) -> Router {
         let waiting = signals.clone();
-        let slow = async move || {
+        // Its sender counts as known.
+        let slow = async move |request: Request<Body>| {
+            prove(request.extensions()).unwrap();
             waiting.begun.notify_one();
             waiting.go_on.notified().await;
             "in hand"
         };
+        let reading = signals.clone();
+        let body = async move |body: Body| {
+            reading.begun.notify_one();
+            axum::body::to_bytes(body, 1 << 20).await.map_or_else(|_| "cut off".into(), |body| format!("{} bytes", body.len()))
+        };
         Router::new()
+            .route("/body", post(body))
             .route("/", get(async |Extension(peer): Extension<Peer>| format!("{} {:?}", peer.address, peer.way)))
             .route("/slow", get(slow))
             .route("/large", get(async || Body::from(vec![b'x'; 64 << 20])))
     }
 
     async fn start(settings: ConnectionSettings) -> Self {
+        Self::start_on(Connections::new(settings)).await
+    }
+
+    async fn start_on(connections: Connections) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, connections, signals) = (listener.local_addr().unwrap(), Connections::new(settings), Arc::default());
+        let (address, signals) = (listener.local_addr().unwrap(), Arc::default());
         tokio::spawn(connections.clone().serve(listener, Self::router(&signals), std::future::pending()));
         Self { address, connections, signals, authority: Authority::new() }
     }
@@ -104,6 +121,14 @@ impl Running {
         config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
         let connector = TlsConnector::from(Arc::new(config));
         connector.connect(ServerName::try_from("localhost").unwrap(), self.connect().await).await.unwrap()
+    }
+
+    /// A connection with a request in hand whose sender is known.
+    async fn slow(&self) -> TcpStream {
+        let mut stream = self.connect().await;
+        stream.write_all(b"GET /slow HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
+        self.signals.begun.notified().await;
+        stream
     }
 
     async fn until_count(&self, wanted: usize) {
@@ -239,9 +264,7 @@ async fn a_reply_that_nobody_takes_does_not_stay() {
 #[tokio::test]
 async fn a_request_in_hand_is_not_ended_by_the_times_of_others() {
     let running = Running::start(times(|times| (times.head, times.idle, times.reply) = (SHORT, SHORT, SHORT))).await;
-    let mut busy = running.connect().await;
-    busy.write_all(b"GET /slow HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
-    running.signals.begun.notified().await;
+    let mut busy = running.slow().await;
     // One that begins later has gone through all its times.
     let mut other = running.connect().await;
     answered(&mut other).await;
@@ -253,9 +276,7 @@ async fn a_request_in_hand_is_not_ended_by_the_times_of_others() {
 #[tokio::test]
 async fn a_peer_cannot_take_all_connections_and_is_told_so() {
     let running = Running::start(ConnectionSettings { most_of_peer: 2, ..patient() }).await;
-    let mut first = running.connect().await;
-    let _second = running.connect().await;
-    running.until_count(2).await;
+    let (mut first, second) = (running.slow().await, running.slow().await);
     let mut refused = running.connect().await;
     refused.write_all(GET).await.unwrap();
     let (head, body) = reply(&mut refused).await;
@@ -269,9 +290,10 @@ async fn a_peer_cannot_take_all_connections_and_is_told_so() {
     ends(refused).await;
 
     assert!(answered(&mut running.connect_from("127.0.0.2").await).await.starts_with("127.0.0.2 "));
-    assert!(answered(&mut first).await.starts_with("127.0.0.1 "));
-    drop(first);
-    running.until_count(1).await;
+    running.signals.go_on.notify_one();
+    assert_eq!(reply(&mut first).await.1, "in hand");
+    drop((first, second));
+    running.until_count(0).await;
     answered(&mut running.connect().await).await;
 }
 
@@ -288,6 +310,63 @@ async fn half_open_connections_do_not_keep_a_new_one_out() {
 }
 
 #[tokio::test]
+async fn requests_whose_bodies_never_come_do_not_keep_a_new_connection_out() {
+    let running = Running::start(ConnectionSettings { most: 3, ..patient() }).await;
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let mut stream = running.connect().await;
+        stream.write_all(b"POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n").await.unwrap();
+        running.signals.begun.notified().await;
+        held.push(stream);
+    }
+    assert!(answered(&mut running.connect().await).await.starts_with("127.0.0.1 "));
+    ends(held.remove(0)).await;
+}
+
+#[tokio::test]
+async fn a_peer_with_all_its_connections_gets_another_in_place_of_one_that_it_does_not_use() {
+    let running = Running::start(ConnectionSettings { most_of_peer: 2, ..patient() }).await;
+    let mut idle = running.connect().await;
+    answered(&mut idle).await;
+    let mut half_open = running.connect().await;
+    half_open.write_all(&GET[..20]).await.unwrap();
+    running.until_count(2).await;
+    for _ in 0..3 {
+        assert!(answered(&mut running.connect().await).await.starts_with("127.0.0.1 "));
+    }
+    assert!(running.connections.count() <= 2);
+}
+
+#[tokio::test]
+async fn long_heads_that_never_end_make_room_for_each_other_and_not_for_short_ones() {
+    let mut connections = Connections::new(patient());
+    connections.places = Arc::new(Places::new(100, 100, 300 << 10));
+    let running = Running::start_on(connections).await;
+    let mut short = running.connect().await;
+    short.write_all(&GET[..20]).await.unwrap();
+    let long = format!("GET / HTTP/1.1\r\nHost: h\r\nX: {}", "x".repeat(80 << 10));
+    let mut held = Vec::new();
+    for _ in 0..20 {
+        let mut stream = running.connect().await;
+        stream.write_all(long.as_bytes()).await.unwrap();
+        held.push(stream);
+    }
+    ends(held.remove(0)).await;
+    let mut whole = running.connect().await;
+    whole.write_all(long.as_bytes()).await.unwrap();
+    whole.write_all(b"\r\n\r\n").await.unwrap();
+    assert!(reply(&mut whole).await.1.starts_with("127.0.0.1 "), "the newest is answered");
+    // Of 300 KiB each head has 64 KiB or more.
+    let deadline = Instant::now() + DEADLINE;
+    while running.connections.count() > 6 {
+        assert!(Instant::now() < deadline, "{} connections", running.connections.count());
+        tokio::task::yield_now().await;
+    }
+    short.write_all(&GET[20..]).await.unwrap();
+    assert!(reply(&mut short).await.1.starts_with("127.0.0.1 "));
+}
+
+#[tokio::test]
 async fn a_handshake_makes_room_too() {
     let running = Running::start_tls(ConnectionSettings { most: 1, ..patient() }).await;
     let silent = running.connect().await;
@@ -297,11 +376,9 @@ async fn a_handshake_makes_room_too() {
 }
 
 #[tokio::test]
-async fn requests_in_hand_are_not_ended_for_a_new_connection() {
+async fn known_requests_in_hand_are_not_ended_for_a_new_connection() {
     let running = Running::start(ConnectionSettings { most: 1, ..patient() }).await;
-    let mut busy = running.connect().await;
-    busy.write_all(b"GET /slow HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
-    running.signals.begun.notified().await;
+    let mut busy = running.slow().await;
     let mut refused = running.connect().await;
     let (head, body) = reply(&mut refused).await;
     assert!(head.starts_with("HTTP/1.1 503 ") && body.contains("\"ServiceUnavailable\""), "{head}{body}");

@@ -67,10 +67,15 @@ impl<Io> Timed<Io> {
 
 impl<Io: AsyncRead + Unpin> AsyncRead for Timed<Io> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        // Also while more comes: who made room for another is not read from any more.
+        if !self.place.reads(buffer.remaining()) {
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.io).poll_read(context, buffer);
-        if buffer.filled().len() > before {
-            self.place.came();
+        let came = buffer.filled().len() - before;
+        if came > 0 {
+            self.place.came(came);
         }
         // Nothing read is the end, as if the client had closed.
         if read.is_pending() && self.is_over(context) { Poll::Ready(Ok(())) } else { read }

@@ -1,14 +1,18 @@
 //! Requests that are told their peer, and that their connection knows of.
+//!
+//! Until somebody who knows their sender says so ([`prove`]), they keep no other
+//! connection out.
 
 use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use axum::{
     body::Body,
-    http::{Request, Response, StatusCode, Version},
+    http::{Extensions, Request, Response, StatusCode, Version},
     response::IntoResponse,
 };
 use bytes::Bytes;
@@ -17,8 +21,27 @@ use tower::Service;
 
 use super::{
     ConnectionSettings, Peer,
-    place::{InHand, Seat},
+    place::{InHand, Seat, Standing},
 };
+use crate::error::ApiError;
+
+/// When to come again where the connection was closed for another.
+const CLOSED: Duration = Duration::from_secs(1);
+
+/// The sender of the request with these extensions is known: its connection is closed for no
+/// other until it is answered.
+///
+/// # Errors
+/// That the connection has been closed already. Nothing should be done for a client that can
+/// no longer hear of it.
+pub fn prove(extensions: &Extensions) -> Result<(), ApiError> {
+    match extensions.get::<Standing>() {
+        Some(standing) if !standing.prove() => {
+            Err(ApiError::unavailable("The connection made room for another. Please try again.").after(CLOSED))
+        }
+        _ => Ok(()),
+    }
+}
 
 /// The service of one connection.
 #[derive(Debug, Clone)]
@@ -50,6 +73,7 @@ where
         };
         let peer = self.peer.behind(request.headers(), &self.settings.proxies);
         request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(in_hand.standing());
         let answer = self.inner.call(request);
         Box::pin(async move {
             let response = answer.await?;

@@ -31,6 +31,8 @@ use uuid::Uuid;
 
 use super::{
     Edge,
+    body::discard,
+    connection::prove,
     edge::{name_host, peer_of},
     error::ApiError,
     params::Params,
@@ -40,11 +42,7 @@ pub use claim::Claim;
 use domain::upload::{self, ObjectKey};
 use service::{Service, UploadError};
 
-/// How much of a refused body is still read, so that the client gets to see the
-/// answer instead of a broken connection.
-const DISCARD_LIMIT: usize = 16 << 20;
-
-/// How long that may take.
+/// How long a refused body may still be read.
 const DISCARD_WITHIN: Duration = Duration::from_secs(10);
 
 /// OSS' word for too many requests.
@@ -238,15 +236,18 @@ async fn put_object(State(edge): State<Edge>, request: Request) -> Result<Respon
             if refusal.status == StatusCode::FORBIDDEN {
                 edge.throttle.failed(peer);
             }
-            discard(body).await;
+            // What is refused is not kept while its body goes by.
+            drop(parts);
+            discard(body, DISCARD_WITHIN).await;
             return Err(refusal);
         }
     };
     edge.throttle.key(&admitted.key_id)?;
+    prove(&parts.extensions)?;
     let slot = match edge.service.begin_upload(&admitted.key_id, admitted.announced).await {
         Ok(slot) => slot,
         Err(why) => {
-            discard(body).await;
+            discard(body, DISCARD_WITHIN).await;
             return Err(why.into());
         }
     };
@@ -341,15 +342,6 @@ fn host_of(headers: &HeaderMap) -> &str {
     headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default()
 }
 
-/// Reads on for a while without keeping anything.
-async fn discard(body: Body) {
-    let read = body.into_data_stream().try_fold(0, async |seen, part| {
-        let seen = seen + part.len();
-        if seen <= DISCARD_LIMIT { Ok(seen) } else { Err(axum::Error::new(io::Error::other("that is enough"))) }
-    });
-    let _ = tokio::time::timeout(DISCARD_WITHIN, read).await;
-}
-
 /// Hands a package out, with GET or HEAD. Nothing in the request is told in
 /// what is refused: an id and a capability that do not fit are as good as none.
 async fn get_package(State(edge): State<Edge>, Path((id, _file)): Path<(String, String)>, request: Request) -> Result<Response, Refusal> {
@@ -364,6 +356,7 @@ async fn get_package(State(edge): State<Edge>, Path((id, _file)): Path<(String, 
         edge.throttle.failed(peer);
         missing()
     })?;
+    prove(request.extensions())?;
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
         (CONTENT_LENGTH, HeaderValue::from(download.bytes)),

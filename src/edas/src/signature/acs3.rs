@@ -14,7 +14,7 @@ use hex::encode as hex_of;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
-use super::{Claim, Refusal, Scheme, SignedRequest, acs_headers, instant_of, nonce_of, text_of};
+use super::{BodyDigest, Claim, Refusal, Scheme, SignedRequest, acs_headers, instant_of, nonce_of, text_of};
 use domain::{
     limits::{KEY_ID, SIGNED_HEADER_BYTES, SIGNED_HEADERS},
     rejection::shortened,
@@ -46,6 +46,7 @@ pub(super) fn read(request: SignedRequest<'_>, credentials: &str) -> Result<Clai
         return Err(Refusal::incomplete(format!("Credential has more than {KEY_ID} bytes")));
     }
     let listed = read_list(signed_headers, headers)?;
+    let body = text_of(headers, "x-acs-content-sha256")?.unwrap_or_default().to_owned();
     let date = text_of(headers, "x-acs-date")?;
     Ok(Claim {
         key_id: key_id.to_owned(),
@@ -53,7 +54,7 @@ pub(super) fn read(request: SignedRequest<'_>, credentials: &str) -> Result<Clai
         signed_at: instant_of("x-acs-date", date)?,
         date: date.unwrap_or_default().to_owned(),
         nonce: nonce_of(headers)?,
-        body_signed: true,
+        body: BodyDigest::Sha256(body),
         signature: signature.to_vec(),
         signed_headers: listed,
     })
@@ -99,15 +100,12 @@ fn read_list(signed_headers: &str, headers: &HeaderMap) -> Result<Vec<String>, R
     Ok(names.into_iter().map(str::to_owned).collect())
 }
 
-/// The string to sign: the digest of the canonical request.
+/// The string to sign: the digest of the canonical request, with the body's digest as it
+/// was sent.
 ///
 /// # Errors
-/// A body that is not the one whose digest was sent.
+/// A header that is not UTF-8.
 pub(super) fn string_to_sign(claim: &Claim, request: SignedRequest<'_>) -> Result<String, Refusal> {
-    let body_digest = hex_of(Sha256::digest(request.body));
-    if text_of(request.headers, "x-acs-content-sha256")? != Some(&body_digest) {
-        return Err(Refusal::BodyDigest { header: "ContentSha256" });
-    }
     let mut canonical = Sha256::new();
     canonical.update(request.method.as_str());
     canonical.update("\n");
@@ -134,7 +132,7 @@ pub(super) fn string_to_sign(claim: &Claim, request: SignedRequest<'_>) -> Resul
         canonical.update(name);
     }
     canonical.update("\n");
-    canonical.update(body_digest);
+    canonical.update(text_of(request.headers, "x-acs-content-sha256")?.unwrap_or_default());
     Ok(format!("{ALGORITHM}\n{}", hex_of(canonical.finalize())))
 }
 

@@ -3,16 +3,20 @@
 //! Pure functions over method, path, parameters, headers and body; the current
 //! time and the secret come in as arguments. A request is first read into a
 //! [`Claim`] (whose key, which scheme, signed when), which needs no secret and costs
-//! little, and then verified: only then is anything hashed. Knows nothing of where keys are kept, nor of replays.
+//! little, and then verified: only then is anything hashed. Both schemes sign the body
+//! by a digest in the head, so the head alone shows whose request it is; that the body
+//! has this digest is checked when it is there. Knows nothing of where keys are kept, nor of replays.
 //!
 //! Checked against recorded requests of seven SDKs in `tests/clients/captures`.
 
 use axum::http::{HeaderMap, Method};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
+use md5::Md5;
 use secrecy::{ExposeSecret, SecretString};
 use sha1::Sha1;
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
 mod acs3;
 mod refusal;
@@ -25,7 +29,7 @@ use domain::{limits::NONCE, rejection::shortened};
 /// How far a request's date may be from the server's clock, either way.
 pub const WINDOW: SignedDuration = SignedDuration::from_mins(15);
 
-/// A request as far as signatures cover it.
+/// A request's head, as far as signatures cover it.
 #[derive(Debug, Clone, Copy)]
 pub struct SignedRequest<'a> {
     /// HTTP method.
@@ -36,8 +40,6 @@ pub struct SignedRequest<'a> {
     pub query: &'a [(String, String)],
     /// All headers.
     pub headers: &'a HeaderMap,
-    /// The body's bytes.
-    pub body: &'a [u8],
 }
 
 /// What is accepted beyond a correct signature.
@@ -59,6 +61,17 @@ pub enum Scheme {
     Acs3HmacSha256,
 }
 
+/// What the head of a request says of its body.
+#[derive(Clone, PartialEq, Eq)]
+enum BodyDigest {
+    /// Its SHA-256 in hex.
+    Sha256(String),
+    /// Its MD5 in Base64.
+    Md5(String),
+    /// Nothing: it is not signed, or there is none.
+    None,
+}
+
 /// Who a request says it is from, and what would prove it. Not verified yet.
 #[derive(Clone)]
 pub struct Claim {
@@ -72,8 +85,7 @@ pub struct Claim {
     pub date: String,
     /// The signature nonce; old Python and old Go send none (K8).
     pub nonce: Option<String>,
-    /// Whether the signature covers the body, or there is none.
-    pub body_signed: bool,
+    body: BodyDigest,
     signature: Vec<u8>,
     /// Names of the headers that are signed, sorted; with HMAC-SHA1, of the `x-acs-*` ones.
     signed_headers: Vec<String>,
@@ -121,11 +133,10 @@ impl Claim {
     }
 
     /// Checks the signature of `request`, which this was read from, against the key's
-    /// secret, in constant time.
+    /// secret, in constant time. With it the body's digest is proven, but not yet the body.
     ///
     /// # Errors
-    /// A body that differs from its digest header; [`Refusal::Mismatch`] with the string
-    /// that should have been signed.
+    /// [`Refusal::Mismatch`] with the string that should have been signed.
     pub fn verify(&self, request: SignedRequest<'_>, secret: &SecretString) -> Result<(), Refusal> {
         let secret = secret.expose_secret().as_bytes();
         let matches = |text: &String| match self.scheme {
@@ -137,6 +148,26 @@ impl Claim {
             return Ok(());
         }
         Err(Refusal::Mismatch { string_to_sign: strings_to_sign.into_iter().next().unwrap_or_default() })
+    }
+
+    /// Checks that the body is the one that the head speaks of.
+    ///
+    /// # Errors
+    /// A body that differs from its digest header.
+    pub fn check_body(&self, body: &[u8]) -> Result<(), Refusal> {
+        match &self.body {
+            BodyDigest::Sha256(digest) if *digest != hex::encode(Sha256::digest(body)) => {
+                Err(Refusal::BodyDigest { header: "ContentSha256" })
+            }
+            BodyDigest::Md5(digest) if *digest != STANDARD.encode(Md5::digest(body)) => Err(Refusal::BodyDigest { header: "ContentMD5" }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the signature covers `body`, or there is none.
+    #[must_use]
+    pub fn covers(&self, body: &[u8]) -> bool {
+        body.is_empty() || self.body != BodyDigest::None
     }
 
     /// The text that was signed. HMAC-SHA1 has two where a value is empty (K4).

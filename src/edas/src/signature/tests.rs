@@ -41,7 +41,7 @@ struct Recorded {
 
 impl Recorded {
     fn signed(&self) -> SignedRequest<'_> {
-        SignedRequest { method: &self.method, path: &self.path, query: &self.query, headers: &self.headers, body: &self.body }
+        SignedRequest { method: &self.method, path: &self.path, query: &self.query, headers: &self.headers }
     }
 
     fn strings_to_sign(&self) -> Vec<String> {
@@ -56,6 +56,7 @@ impl Recorded {
     fn check(&self, secret: &str) -> Result<Claim, Refusal> {
         let claim = self.claim()?;
         claim.verify(self.signed(), &secret.into())?;
+        claim.check_body(&self.body)?;
         Ok(claim)
     }
 
@@ -328,8 +329,22 @@ fn a_nonce_is_known_where_one_was_sent_and_an_empty_one_counts_as_none() {
 
 #[test]
 fn a_body_without_content_md5_is_known_to_be_unsigned_with_hmac_sha1() {
-    let unsigned = verified().filter(|request| !request.claim().unwrap().body_signed).map(|request| request.file);
+    let unsigned = verified().filter(|request| !request.claim().unwrap().covers(&request.body)).map(|request| request.file);
     assert_eq!(unsigned.collect::<Vec<_>>(), ["tea-python-2.0.0_v2.json", "tea-python-2.0.0_v2.json"]);
+}
+
+#[test]
+fn the_head_alone_shows_whose_request_it_is_and_whether_the_body_is_signed() {
+    for scheme in [Scheme::Acs3HmacSha256, Scheme::HmacSha1] {
+        let mut other = verified()
+            .find(|it| it.claim().unwrap().scheme == scheme && !it.body.is_empty() && it.claim().unwrap().covers(&it.body))
+            .unwrap();
+        other.body.push(b'x');
+        let claim = other.claim().unwrap();
+        claim.verify(other.signed(), &"testsecret".into()).unwrap();
+        let refusal = claim.check_body(&other.body).unwrap_err();
+        assert!(matches!(refusal, Refusal::BodyDigest { .. }) && claim.covers(&other.body), "{refusal}");
+    }
 }
 
 mod bounds;

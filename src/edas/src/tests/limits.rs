@@ -1,11 +1,14 @@
 //! How much may be sent, which way HMAC-SHA1 may come, and what every reply
 //! tells browsers.
 
+use futures::{StreamExt, stream};
+
 use super::{
     sign::{Key, Signed, Unsigned},
     signed::{KEY, Server},
     *,
 };
+use domain::limits as bounds;
 
 /// More than any limit of these tests lets through in the time that they take.
 const MANY: usize = 500;
@@ -126,6 +129,106 @@ async fn guessing_keys_does_not_cost_unlimited_look_ups(pool: PgPool) {
     let guess = list(&server).acs3(Key { id: &endless, secret: "x" });
     let response = send(&with(&server, Rates::default()), &guess, peer("192.0.2.1", Way::Plain)).await;
     assert_eq!(read(response).await.1["Code"], "IncompleteSignature");
+}
+
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn strangers_who_guess_do_not_shut_out_a_proven_key_at_the_same_address(pool: PgPool) {
+    let server = Server::start(pool).await;
+    let router = with(&server, Rates { of_peer: 0, of_key: 0, failures: 1 });
+    let shared = peer("192.0.2.1", Way::Plain);
+    assert_eq!(send(&router, &list(&server).acs3(KEY), shared).await.status(), StatusCode::OK);
+    for key in [Key { id: "nobody", secret: "x" }, Key { secret: "wrong", ..KEY }] {
+        let guess = list(&server).acs3(key);
+        let mut refused = 0;
+        for _ in 0..MANY {
+            refused += usize::from(send(&router, &guess, shared).await.headers().contains_key("retry-after"));
+            if refused == 3 {
+                break;
+            }
+        }
+        assert_eq!(refused, 3, "guesses are looked up without end");
+        let honest = send(&router, &list(&server).acs3(KEY), shared).await;
+        assert_eq!(honest.status(), StatusCode::OK, "{:?}", read(honest).await);
+    }
+}
+
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn strangers_who_send_too_much_do_not_shut_out_a_proven_key_at_the_same_address(pool: PgPool) {
+    let server = Server::start(pool).await;
+    let router = with(&server, Rates { of_peer: 1, of_key: 0, failures: 0 });
+    let shared = peer("192.0.2.1", Way::Plain);
+    let signed = list(&server).acs3(KEY);
+    assert_eq!(send(&router, &signed, shared).await.status(), StatusCode::OK);
+    let forged = list(&server).acs3(Key { secret: "wrong", ..KEY });
+    let mut refused = None;
+    for _ in 0..MANY {
+        let response = send(&router, &forged, shared).await;
+        if response.headers().contains_key("retry-after") {
+            refused = Some(response);
+            break;
+        }
+    }
+    is_throttled(refused.expect("a peer may send any number"), "Throttling").await;
+    for _ in 0..10 {
+        let honest = send(&router, &signed, shared).await;
+        assert_eq!(honest.status(), StatusCode::OK, "{:?}", read(honest).await);
+    }
+}
+
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn bodies_of_strangers_take_nothing_of_what_known_keys_need(pool: PgPool) {
+    let server = Server::start(pool).await;
+    let router = with(&server, Rates { of_peer: 0, of_key: 0, failures: 0 });
+    let path = "/pop/v5/k8s/acs/k8s_config_map";
+    let parameters = [("ClusterId", "default"), ("Namespace", "default"), ("Name", "config"), ("Data.1.Key", "a"), ("Data.1.Value", "b")];
+    let unsigned = Unsigned { method: "POST", path, parameters: &parameters, date: server.clock.now(), nonce: None };
+    let mut stalled = Vec::new();
+    for signed in
+        [None, Some(unsigned.acs3_form(Key { id: "nobody", secret: "x" })), Some(unsigned.acs3_form(Key { secret: "wrong", ..KEY }))]
+    {
+        let request = signed.map_or_else(
+            || Request::post(path).extension(peer("192.0.2.1", Way::Plain)).body(Body::empty()).unwrap(),
+            |signed| request("POST", &signed, peer("192.0.2.1", Way::Plain)),
+        );
+        let (parts, _) = request.into_parts();
+        for _ in 0..bounds::BODIES / bounds::BODY {
+            let begun = Arc::new(tokio::sync::Notify::new());
+            let body = stalling(begun.clone());
+            let mut answer = tokio::spawn(router.clone().oneshot(Request::from_parts(parts.clone(), body)));
+            tokio::select! {
+                () = begun.notified() => stalled.push(answer),
+                answered = &mut answer => assert_ne!(answered.unwrap().unwrap().status(), StatusCode::OK),
+            }
+        }
+    }
+    let honest = send(&router, &unsigned.acs3_form(KEY), peer("192.0.2.2", Way::Plain)).await;
+    assert_ne!(honest.status(), StatusCode::SERVICE_UNAVAILABLE, "{:?}", read(honest).await);
+    stalled.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn a_body_that_is_too_long_or_not_the_signed_one_is_refused(pool: PgPool) {
+    let server = Server::start(pool).await;
+    for (bytes, expected) in [
+        (bounds::BODY + 1, (StatusCode::PAYLOAD_TOO_LARGE, "RequestBodyTooLong", "1048576 bytes")),
+        (bounds::BODY, (StatusCode::BAD_REQUEST, "InvalidContentSha256", "")),
+    ] {
+        let mut signed = list(&server).acs3(KEY);
+        signed.body = "x".repeat(bytes);
+        let (status, body) = read(send(&server.router, &signed, Peer::loopback()).await).await;
+        assert_eq!((status, body["Code"].as_str().unwrap()), (expected.0, expected.1));
+        assert!(body["Message"].as_str().unwrap().contains(expected.2), "{body:?}");
+    }
+}
+
+/// A body of almost as many bytes as one may have, which stalls before its end and says so.
+fn stalling(begun: Arc<tokio::sync::Notify>) -> Body {
+    let bytes = bytes::Bytes::from(vec![b'a'; bounds::BODY - 1]);
+    let end = stream::poll_fn(move |_| {
+        begun.notify_one();
+        std::task::Poll::<Option<Result<bytes::Bytes, std::convert::Infallible>>>::Pending
+    });
+    Body::from_stream(stream::iter([Ok(bytes)]).chain(end))
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]

@@ -40,10 +40,10 @@ pub struct EdgeServing {
     #[arg(long, env = "SLUICE_HTTP2_PING_TIMEOUT", default_value = "10s", value_parser = timeout)]
     pub http2_ping_timeout: Duration,
     /// Requests per second from one peer, of which twice as many may come at once; 0 = any number.
-    #[arg(long, env = "SLUICE_PEER_RATE", default_value_t = 10_000)]
+    #[arg(long, env = "SLUICE_PEER_RATE", default_value_t = 2000)]
     pub peer_rate: u32,
     /// Requests per second with one access key, of which twice as many may come at once; 0 = any number.
-    #[arg(long, env = "SLUICE_KEY_RATE", default_value_t = 5000)]
+    #[arg(long, env = "SLUICE_KEY_RATE", default_value_t = 500)]
     pub key_rate: u32,
     /// Requests per second from one peer with an unknown access key or a wrong signature, of which twice as many may come at once; 0 = any number.
     #[arg(long, env = "SLUICE_FAILURE_RATE", default_value_t = 50)]
