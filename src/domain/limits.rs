@@ -83,6 +83,12 @@ pub const PACKAGE_URL: usize = 8192;
 /// Bytes of a key that a package is uploaded under, as in OSS.
 pub const OBJECT_KEY: usize = 1023;
 
+/// Parts of an upload in parts, and the largest number of one, as in OSS.
+pub const PARTS: u32 = 10_000;
+
+/// Bytes of each part but the last, at the least, as in OSS.
+pub const LEAST_PART: u64 = 100 << 10;
+
 /// Characters that an error repeats of one thing that was given.
 pub const SHOWN: usize = 200;
 

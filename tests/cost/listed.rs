@@ -47,7 +47,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("http::edge::too_long", "looks once through a line, which has been cut"),
     ("http::oss::admit", "hands on to readers that have entries"),
     ("http::oss::get_package", "hands on to readers that have entries"),
-    ("http::oss::with_slashes", "looks once through a path, whose line is within its limit"),
+    ("http::oss::move_to", "looks once through a path, whose line is within its limit"),
     ("http::package_storage::", "an IP address in the header Host"),
     ("main::", "the command line"),
     ("package::", "headers of a package's server: numbers of a header's length"),

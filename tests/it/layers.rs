@@ -29,6 +29,7 @@ const PURE: &[&str] = &[
     "hex",
     "ipnet",
     "jiff",
+    "md5",
     "quick_xml",
     "serde",
     "serde_json",
