@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The header with the CRC-64 of what came: clients compare it with their own.
-const CRC64: HeaderName = HeaderName::from_static("x-oss-hash-crc64ecma");
+const CRC64: &str = "x-oss-hash-crc64ecma";
 
 /// Escaped in keys, where the client wants that.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
@@ -125,7 +125,7 @@ impl Place<'_> {
 
 fn marks(etag: &str, crc64: u64) -> [(HeaderName, HeaderValue); 2] {
     let etag = HeaderValue::try_from(quoted(etag)).unwrap_or(HeaderValue::from_static(""));
-    [(ETAG, etag), (CRC64, HeaderValue::from(crc64))]
+    [(ETAG, etag), (HeaderName::from_static(CRC64), HeaderValue::from(crc64))]
 }
 
 fn quoted(etag: &str) -> String {

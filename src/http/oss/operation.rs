@@ -107,7 +107,7 @@ impl Query {
     /// # Errors
     /// There is no such operation here, or a value of it is wrong.
     pub fn operation(&self, method: &Method, of_bucket: bool) -> Result<Operation, Refusal> {
-        let has = |name| self.0.raw(name).is_some();
+        let has = |name: &str| self.0.raw(name).is_some();
         let (subresources, others) = match (method.as_str(), of_bucket, has("uploads"), has("uploadId"), has("partNumber")) {
             ("PUT", false, false, false, false) => (0, &[][..]),
             ("POST", false, true, false, false) => (1, &["encoding-type"][..]),

@@ -147,7 +147,7 @@ impl Service {
 
     /// Writes the parts one behind the other into an object of their own.
     async fn make(&self, store: &PackageStore, id: PackageId, parts: &[Part]) -> Result<Stored, UploadError> {
-        let bytes = parts.iter().map(|part| part.bytes).sum();
+        let bytes: u64 = parts.iter().map(|part| part.bytes).sum();
         let crc64 = joined_crc64(parts.iter().map(|part| (part.crc64, part.bytes)));
         let (objects, names) = (store.objects.clone(), parts.iter().map(|part| part.id.to_string()).collect::<Vec<_>>());
         let body = stream::iter(names).then(move |name| read(objects.clone(), name)).try_flatten().boxed();
