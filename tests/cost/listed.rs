@@ -47,7 +47,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("edas::edge::too_long", "looks once through a line, which has been cut"),
     ("edas::oss::admit", "hands on to readers that have entries"),
     ("edas::oss::get_package", "hands on to readers that have entries"),
-    ("edas::oss::with_slashes", "looks once through a path, whose line is within its limit"),
+    ("edas::oss::move_to", "looks once through a path, whose line is within its limit"),
     ("edas::package_storage::", "an IP address in the header Host"),
     ("sluice::main::", "the command line"),
     ("package::", "headers of a package's server: numbers of a header's length"),

@@ -2,22 +2,22 @@
 //! and holds what comes of it to what must always be so.
 //!
 //! An input begins with a line that says what it is: `request`, `sign`, `value <parameter>`,
-//! `json`, `yaml`, `xml`, `oss`, `upload`, `url` or `quantity`.
+//! `json`, `yaml`, `xml`, `oss`, `parts`, `upload`, `url` or `quantity`.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use domain::{
-    limits::{DEPTH, NODES, PARAMETERS, REPEATED},
+    limits::{DEPTH, NODES, PARAMETERS, PARTS, REPEATED},
     notation,
     package::PackageUrl,
     quantity,
-    upload::{self, ObjectKey},
+    upload::{self, NamedPart, ObjectKey},
 };
 use edas::{
     contract,
     error::ApiError,
     offered,
-    oss::{Claim as OssClaim, Object},
+    oss::{Claim as OssClaim, Object, Query, part_list},
     params::Params,
     signature::{Claim, Policy, Refusal, SignedRequest},
 };
@@ -60,6 +60,7 @@ fn read_as(kind: &str, rest: &[u8]) -> Option<()> {
     match kind.split_once(' ').unwrap_or((kind, "")) {
         ("request", "") => request(rest),
         ("oss", "") => oss(rest),
+        ("parts", "") => part_list(rest),
         (kind, more) => {
             let text = std::str::from_utf8(rest).ok()?;
             match (kind, more) {
@@ -240,8 +241,22 @@ fn oss(sent: &[u8]) {
     let (mut parts, ()) = request.into_parts();
     parts.headers = head.headers;
     let Ok(object) = Object::of(&parts) else { return };
-    let _ = OssClaim::read(&parts.method, &parts.headers, &object);
+    let Ok(query) = Query::read(parts.uri.query()) else { return };
+    let _ = OssClaim::read(&parts.method, &parts.headers, &object, &query);
+    let wanted = [false, true].map(|of_bucket| query.operation(&parts.method, of_bucket).is_ok());
+    assert!(wanted != [true, true], "{:?} is of an object, or of a bucket", parts.uri);
     check_key(object.key());
+}
+
+/// A list of parts that is taken is within its limits, and is the same written again.
+fn part_list(text: &[u8]) {
+    let Ok(parts) = part_list::read(text) else { return };
+    assert!(!parts.is_empty() && parts.len() <= PARTS as usize && parts.iter().all(|part| (1..=PARTS).contains(&part.number)));
+    let part = |NamedPart { number, md5 }: &NamedPart| {
+        format!("<Part><PartNumber>{number}</PartNumber><ETag>&quot;{}&quot;</ETag></Part>", hex::encode(md5))
+    };
+    let again = format!("<CompleteMultipartUpload>{}</CompleteMultipartUpload>", parts.iter().map(part).collect::<String>());
+    assert_eq!(part_list::read(again.as_bytes()), Ok(parts));
 }
 
 /// A key that is taken leads nowhere else.
@@ -267,7 +282,8 @@ fn uploaded(rest: &str) {
     let (parts, ()) = sent.body(()).expect("a key is escaped").into_parts();
     let (Ok(named), credential) = (Object::of(&parts), credential()) else { panic!("{object:?} is no object") };
     assert_eq!(named.key(), object);
-    let Ok(claim) = OssClaim::read(&parts.method, &parts.headers, &named) else { panic!("{object:?} is not claimed") };
+    let Ok(query) = Query::read(None) else { panic!("an empty query is none") };
+    let Ok(claim) = OssClaim::read(&parts.method, &parts.headers, &named, &query) else { panic!("{object:?} is not claimed") };
     assert!(claim.check_window(date).is_ok() && claim.verify(&credential).is_ok(), "{object:?} was signed");
 }
 

@@ -72,10 +72,57 @@ impl Edas {
         assert_eq!(reply["Code"], 200, "{reply}");
         reply
     }
+
+    /// Sends a request to the store, signed with its sub-resources; its ETag and its text.
+    async fn store(
+        &self,
+        (method, subresources): (&str, &str),
+        upload: Upload<'_>,
+        host: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> (String, String) {
+        let target = format!("http://{}{}?{subresources}", self.address, upload.path());
+        let mut request = self.client.request(method.parse().unwrap(), target).header("host", host);
+        for (name, value) in upload.headers_of(method, subresources) {
+            request = request.header(name, value);
+        }
+        let answer = request.body(body).send().await.unwrap();
+        let (status, etag) = (answer.status(), answer.headers().get("etag").map(|etag| etag.to_str().unwrap().to_owned()));
+        let text = answer.text().await.unwrap();
+        assert_eq!(status, 200, "{text}");
+        (etag.unwrap_or_default(), text)
+    }
+
+    /// As the Jenkins plugin does it: five parts at once.
+    async fn upload_in_parts(&self, upload: Upload<'_>, host: &str) {
+        let (_, begun) = self.store(("POST", "uploads"), upload, host, "").await;
+        let id = begun.split_once("<UploadId>").unwrap().1.split_once('<').unwrap().0.to_owned();
+        let package = package();
+        let size = package.len().div_ceil(5);
+        let id = &id;
+        let parts = package.chunks(size).enumerate().map(|(index, part)| async move {
+            let subresources = format!("partNumber={}&uploadId={id}", index + 1);
+            let (etag, _) = self.store(("PUT", &subresources), upload, host, part.to_vec()).await;
+            format!("<Part><PartNumber>{}</PartNumber><ETag>{}</ETag></Part>", index + 1, etag.replace('"', "&quot;"))
+        });
+        let parts = futures::future::join_all(parts).await.concat();
+        let list = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
+        let (etag, _) = self.store(("POST", &format!("uploadId={id}")), upload, host, list).await;
+        assert!(etag.ends_with("-5\""), "{etag}");
+    }
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_package_from_a_clients_disk_is_released_and_comes_to_the_pods(pool: PgPool) {
+    comes_to_the_pods(pool, false).await;
+}
+
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn a_package_that_was_uploaded_in_parts_is_released_and_comes_to_the_pods(pool: PgPool) {
+    comes_to_the_pods(pool, true).await;
+}
+
+async fn comes_to_the_pods(pool: PgPool, in_parts: bool) {
     let (folder, pod) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let edas = Edas::start(pool, &folder).await;
     let application = edas.app.create("web", 2).await.to_string();
@@ -87,16 +134,14 @@ async fn a_package_from_a_clients_disk_is_released_and_comes_to_the_pods(pool: P
     let object = format!("{}/apps/{application}/{}/web-2.0.jar", text("KeyPrefix"), OrderId::new());
     let key = Key { id: &id, secret: &secret };
     let upload = Upload { key, token: &token, bucket: &bucket, object: &object, date: edas.app.clock.now(), md5: "" };
-    let mut request = edas.client.put(format!("http://{}{}", edas.address, upload.path()));
-    for (name, value) in upload.headers() {
-        request = request.header(name, value);
-    }
     let host = format!("{bucket}.{}", hosts["PublicUrl"].as_str().unwrap());
-    // In chunks, as the Java SDK sends it.
-    let chunks: Vec<std::io::Result<Vec<u8>>> = package().chunks(100_000).map(|chunk| Ok(chunk.to_vec())).collect();
-    let body = reqwest::Body::wrap_stream(futures::stream::iter(chunks));
-    let answer = request.header("host", host).body(body).send().await.unwrap();
-    assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+    if in_parts {
+        edas.upload_in_parts(upload, &host).await;
+    } else {
+        // In chunks, as the Java SDK sends it.
+        let chunks: Vec<std::io::Result<Vec<u8>>> = package().chunks(100_000).map(|chunk| Ok(chunk.to_vec())).collect();
+        edas.store(("PUT", ""), upload, &host, reqwest::Body::wrap_stream(futures::stream::iter(chunks))).await;
+    }
 
     let url = format!("http://{bucket}.{}{}", hosts["InternalUrl"].as_str().unwrap(), upload.path());
     let parameters = [("AppId", application.as_str()), ("PackageUrl", &url), ("PackageVersion", "2.0"), ("JDK", "Open JDK 8")];

@@ -62,6 +62,10 @@ id! {
     PackageId
 }
 id! {
+    /// An upload of a package in parts.
+    MultipartId
+}
+id! {
     /// One version in an application's history.
     ReleaseId
 }

@@ -43,5 +43,5 @@ pub mod spec;
 pub mod upload;
 
 pub use cluster::{ClusterId, ClusterIdentity, KnownCluster};
-pub use id::{ApplicationId, BatchId, CredentialId, OrderId, PackageId, ReleaseId};
+pub use id::{ApplicationId, BatchId, CredentialId, MultipartId, OrderId, PackageId, ReleaseId};
 pub use rejection::Rejection;

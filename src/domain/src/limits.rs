@@ -25,6 +25,10 @@ pub const PARAMETER_NAME: usize = 256;
 /// Dots in a parameter's name: how deep it may lead into a structure (`Data.1.Key`).
 pub const NAME_DEPTH: usize = 8;
 
+/// Headers of a request, each of their values counted. One of HTTP/2 that is there again
+/// takes a byte to send.
+pub const HEADERS: usize = 100;
+
 /// Headers that a signature may cover, each of their values counted.
 pub const SIGNED_HEADERS: usize = 100;
 
@@ -86,6 +90,12 @@ pub const PACKAGE_URL: usize = 8192;
 /// Bytes of a key that a package is uploaded under, as in OSS.
 pub const OBJECT_KEY: usize = 1023;
 
+/// Parts of an upload in parts, and the largest number of one, as in OSS.
+pub const PARTS: u32 = 10_000;
+
+/// Bytes of each part but the last, at the least, as in OSS.
+pub const LEAST_PART: u64 = 100 << 10;
+
 /// Characters that an error repeats of one thing that was given.
 pub const SHOWN: usize = 200;
 
@@ -120,7 +130,7 @@ pub fn described() -> String {
     format!(
         "Limits, past which a request is refused with the parameter and the limit: a request line has at most {LINE} bytes and a body \
          {BODY}; a request has at most {PARAMETERS} parameters (query and form together), with names of at most {PARAMETER_NAME} bytes \
-         and {NAME_DEPTH} dots; a signature covers at most {SIGNED_HEADERS} headers with {SIGNED_HEADER_BYTES} bytes. JSON, YAML and XML \
+         and {NAME_DEPTH} dots; a request has at most {HEADERS} headers, and a signature covers at most {SIGNED_HEADERS} with {SIGNED_HEADER_BYTES} bytes. JSON, YAML and XML \
          have at most {DEPTH} levels and {NODES} values and names, a list or object in a parameter's JSON at most {ITEMS} items, and YAML \
          at most {ALIASES} anchors and aliases, which stand for at most {REPEATED} values. A release has at most {BATCHES} batches, and a reply shows at most {INSTANCES} of an order's instances."
     )

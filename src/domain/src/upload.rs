@@ -10,8 +10,10 @@ use thiserror::Error;
 
 use super::{CredentialId, PackageId, limits::OBJECT_KEY, package::PackageUrl};
 
+pub mod parts;
 mod quota;
 
+pub use parts::{NamedPart, Part, WrongParts};
 pub use quota::{Full, Quota, Usage};
 
 /// What the path of an address begins with that pods fetch an uploaded package from;

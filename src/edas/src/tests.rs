@@ -28,6 +28,8 @@ mod first_services;
 mod forms;
 mod ingress;
 mod limits;
+mod multipart;
+mod multipart_ends;
 mod network;
 mod operations;
 mod packages;

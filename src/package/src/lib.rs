@@ -19,7 +19,7 @@ mod tests;
 
 pub use failure::{Failure, Reason};
 pub use fetch::{Fetch, Fetched};
-pub use objects::{LONGEST_UPLOAD, Listed, Objects, PutError, Stored, Unusable};
+pub use objects::{LONGEST_UPLOAD, Listed, Objects, PutError, Stored, Unusable, joined_crc64};
 
 use std::{sync::Arc, time::Duration};
 

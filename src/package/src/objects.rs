@@ -13,6 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use crc_fast::{CrcAlgorithm, checksum_combine};
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use jiff::Timestamp;
 use md5::Md5;
@@ -103,6 +104,13 @@ pub struct Stored {
     pub md5: String,
     /// Its SHA-256, in lower-case hex.
     pub sha256: String,
+    /// Its CRC-64, of the kind that OSS uses.
+    pub crc64: u64,
+}
+
+/// The CRC-64 of texts one behind the other, each given by its own and its size.
+pub fn joined_crc64(parts: impl IntoIterator<Item = (u64, u64)>) -> u64 {
+    parts.into_iter().fold(0, |joined, (crc64, bytes)| checksum_combine(CrcAlgorithm::Crc64Xz, joined, crc64, bytes))
 }
 
 /// An object as a list of them shows it.
@@ -143,6 +151,7 @@ struct Sum {
     bytes: u64,
     md5: Md5,
     sha256: Sha256,
+    crc64: crc_fast::Digest,
 }
 
 impl Objects {
@@ -204,7 +213,7 @@ impl Objects {
     }
 
     async fn write(&self, sink: &mut Sink, mut body: BoxStream<'static, io::Result<Bytes>>, most_bytes: u64) -> Result<Stored, PutError> {
-        let mut sum = Sum { bytes: 0, md5: Md5::new(), sha256: Sha256::new() };
+        let mut sum = Sum { bytes: 0, md5: Md5::new(), sha256: Sha256::new(), crc64: crc_fast::Digest::new(CrcAlgorithm::Crc64Xz) };
         let end = Instant::now() + self.longest_upload;
         loop {
             let silent = Instant::now() + self.longest_silence;
@@ -219,9 +228,11 @@ impl Objects {
             }
             sum.md5.update(&part);
             sum.sha256.update(&part);
+            sum.crc64.update(&part);
             sink.write(&part).await?;
         }
-        Ok(Stored { bytes: sum.bytes, md5: hex::encode(sum.md5.finalize()), sha256: hex::encode(sum.sha256.finalize()) })
+        let (md5, sha256) = (hex::encode(sum.md5.finalize()), hex::encode(sum.sha256.finalize()));
+        Ok(Stored { bytes: sum.bytes, md5, sha256, crc64: sum.crc64.finalize() })
     }
 
     /// The size and the bytes of what is stored under `name`.
@@ -257,6 +268,18 @@ impl Objects {
         }
         let found = self.store.get_range(&Path::from(MARK), 0..LONGEST_MARK).await?;
         Ok(String::from_utf8_lossy(&found).trim().to_owned())
+    }
+
+    /// Takes away what is stored under `name`, and in a folder also what broke off with
+    /// its server before it had that name.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn discard(&self, name: &str) -> Result<(), object_store::Error> {
+        if self.folder.is_some() {
+            self.delete(&folder::unfinished(name)).await?;
+        }
+        self.delete(name).await
     }
 
     /// Everything that is stored, in no certain order; also uploads to a folder that

@@ -49,7 +49,10 @@ pub use request::{
 };
 pub use scaling_rule::{Range, RuleView, RuleWish};
 pub use tag::{Tag, TagFilter};
-pub use upload::{CREDENTIAL_LIFETIME, Collected, Download, PackageStore, UploadCredential, UploadError, UploadLimits, UploadSlot};
+pub use upload::{
+    CREDENTIAL_LIFETIME, Collected, Completion, Download, MultipartRow, NamedUpload, PackageStore, UploadCredential, UploadError,
+    UploadLimits, UploadSlot,
+};
 pub use view::{BatchView, ClusterView, CurrentSpec, OrderView, PodState, ReleaseView};
 
 use std::sync::Arc;

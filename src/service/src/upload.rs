@@ -2,14 +2,19 @@
 //! out again to who knows its capability.
 //!
 //! An upload that was begun is brought to its end, good or bad, also when the
-//! client is gone meanwhile: nothing half is left in the store ([`intake`]). What
-//! nothing names any more goes ([`collect`]).
+//! client is gone meanwhile: nothing half is left in the store ([`intake`]). A package
+//! may come in parts too ([`multipart`]), each like a package ([`part`]), which are put
+//! together in the end ([`completion`]). What nothing names any more goes ([`collect`]).
 
 mod collect;
+mod completion;
 mod intake;
+mod multipart;
+mod part;
 
 pub use collect::Collected;
 pub use intake::UploadSlot;
+pub use multipart::NamedUpload;
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -28,9 +33,11 @@ use domain::{
     CredentialId, PackageId, Rejection,
     order::Target,
     package::PackageUrl,
-    upload::{self, Full, ObjectKey, Quota},
+    upload::{self, Full, ObjectKey, Quota, WrongParts},
 };
-use store::{CredentialRow, StoreError, Tx};
+use store::{CredentialRow, PartRefused, StoreError, Tx};
+
+pub use store::{Completion, MultipartRow};
 
 /// How long a credential is good for. An upload that began before goes on.
 pub const CREDENTIAL_LIFETIME: Duration = Duration::from_secs(3600);
@@ -124,6 +131,15 @@ pub enum UploadError {
     /// Another package was uploaded under its key.
     #[error("another package was uploaded under its key")]
     KeyTaken,
+    /// There is no such upload in parts.
+    #[error("there is no such upload in parts")]
+    NoSuchUpload,
+    /// The package is being put together from its parts.
+    #[error("the package is being put together from its parts")]
+    BeingCompleted,
+    /// The parts do not make a package.
+    #[error(transparent)]
+    WrongParts(#[from] WrongParts),
     /// The store or the database failed.
     #[error("{0}")]
     Failed(String),
@@ -132,6 +148,19 @@ pub enum UploadError {
 impl From<StoreError> for UploadError {
     fn from(error: StoreError) -> Self {
         Self::Failed(error.to_string())
+    }
+}
+
+impl UploadError {
+    /// Why a part is refused, of a package that may have `most_bytes`.
+    fn of_part(refused: PartRefused, most_bytes: u64) -> Self {
+        match refused {
+            PartRefused::NoUpload => Self::NoSuchUpload,
+            PartRefused::BeingCompleted => Self::BeingCompleted,
+            PartRefused::Expired => Self::CutOff("it took so long that nothing is set aside for it any more".into()),
+            PartRefused::TooLarge => Self::TooLarge(most_bytes),
+            PartRefused::Full(full) => Self::Full(full),
+        }
     }
 }
 

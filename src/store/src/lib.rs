@@ -44,7 +44,9 @@ pub use release::{NewRelease, ReleaseRow};
 pub use scaling_rule::ScalingRuleRow;
 pub use sighting::{Seen, Sighting, SightingId};
 pub use tag::TagRow;
-pub use upload::{CredentialRow, Kept, NewUpload, PackageRow};
+pub use upload::{
+    Completion, CredentialRow, Hold, Kept, MultipartRow, NewMultipart, NewPart, NewUpload, PackageRow, PartRefused, WrittenPart,
+};
 pub use view::{BatchRow, OrderRow, PodState};
 
 use std::time::Duration;

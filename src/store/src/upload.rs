@@ -8,8 +8,12 @@ use super::{Store, StoreError, Tx};
 use domain::{CredentialId, PackageId, upload::ObjectKey};
 
 mod collect;
+mod multipart;
+mod part;
 mod quota;
 
+pub use multipart::{Completion, Hold, MultipartRow, NewMultipart};
+pub use part::{NewPart, PartRefused, WrittenPart};
 pub use quota::NewUpload;
 
 /// A credential.
@@ -87,6 +91,40 @@ impl Tx {
         .await?;
         Ok(done.rows_affected() == 1)
     }
+
+    /// The same as [`Store::insert_package`], with what else the transaction does.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn insert_package(
+        &mut self,
+        key: &ObjectKey,
+        row: &PackageRow,
+        uploaded_by: &str,
+        now: Timestamp,
+    ) -> Result<Kept, StoreError> {
+        let done = sqlx::query!(
+            r#"/* insert_package */ WITH held AS (DELETE FROM package_upload WHERE id = $1 RETURNING id, key_id), kept AS (
+                 INSERT INTO stored_package (id, object_key, bytes, md5, sha256, capability, uploaded_by, created_at, key_id)
+                 SELECT held.id, $2, $3, $4, $5, $6, $7, $8, held.key_id FROM held ON CONFLICT (object_key) DO NOTHING RETURNING id
+             ) SELECT EXISTS (SELECT 1 FROM held) AS "held!", EXISTS (SELECT 1 FROM kept) AS "kept!""#,
+            row.id.0,
+            key.as_str(),
+            i64::try_from(row.bytes).unwrap_or(i64::MAX),
+            row.md5,
+            row.sha256,
+            row.capability.expose_secret(),
+            uploaded_by,
+            now.to_sqlx() as _
+        )
+        .fetch_one(self.connection())
+        .await?;
+        Ok(match (done.held, done.kept) {
+            (_, true) => Kept::Whole,
+            (true, false) => Kept::KeyTaken,
+            (false, false) => Kept::Expired,
+        })
+    }
 }
 
 impl Store {
@@ -113,27 +151,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn insert_package(&self, key: &ObjectKey, row: &PackageRow, uploaded_by: &str, now: Timestamp) -> Result<Kept, StoreError> {
-        let done = sqlx::query!(
-            r#"/* insert_package */ WITH held AS (DELETE FROM package_upload WHERE id = $1 RETURNING id, key_id), kept AS (
-                 INSERT INTO stored_package (id, object_key, bytes, md5, sha256, capability, uploaded_by, created_at, key_id)
-                 SELECT held.id, $2, $3, $4, $5, $6, $7, $8, held.key_id FROM held ON CONFLICT (object_key) DO NOTHING RETURNING id
-             ) SELECT EXISTS (SELECT 1 FROM held) AS "held!", EXISTS (SELECT 1 FROM kept) AS "kept!""#,
-            row.id.0,
-            key.as_str(),
-            i64::try_from(row.bytes).unwrap_or(i64::MAX),
-            row.md5,
-            row.sha256,
-            row.capability.expose_secret(),
-            uploaded_by,
-            now.to_sqlx() as _
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        Ok(match (done.held, done.kept) {
-            (_, true) => Kept::Whole,
-            (true, false) => Kept::KeyTaken,
-            (false, false) => Kept::Expired,
-        })
+        let mut tx = self.begin().await?;
+        let kept = tx.insert_package(key, row, uploaded_by, now).await?;
+        tx.commit().await?;
+        Ok(kept)
     }
 
     /// The package that was uploaded under `key`, if it is not deleted.

@@ -134,10 +134,17 @@ pub struct Upload<'a> {
 impl Upload<'_> {
     /// The headers, without Host.
     pub fn headers(&self) -> Vec<(&'static str, String)> {
+        self.headers_of("PUT", "")
+    }
+
+    /// The headers of another method and with sub-resources, which are written as they
+    /// are signed: each with its value, in the order of their names.
+    pub fn headers_of(&self, method: &str, subresources: &str) -> Vec<(&'static str, String)> {
         let date = self.date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
         let kind = "application/java-archive";
-        let (token, resource) = (self.token, format!("/{}/{}", self.bucket, self.object));
-        let string = format!("PUT\n{}\n{kind}\n{date}\nx-oss-security-token:{token}\n{resource}", self.md5);
+        let mark = if subresources.is_empty() { "" } else { "?" };
+        let (token, resource) = (self.token, format!("/{}/{}{mark}{subresources}", self.bucket, self.object));
+        let string = format!("{method}\n{}\n{kind}\n{date}\nx-oss-security-token:{token}\n{resource}", self.md5);
         let mac = <Hmac<Sha1> as KeyInit>::new_from_slice(self.key.secret.as_bytes())
             .expect("HMAC takes keys of every length")
             .chain_update(string);

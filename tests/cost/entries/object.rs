@@ -4,14 +4,14 @@ use std::net::IpAddr;
 
 use axum::http::{Method, Request};
 use domain::{
-    limits::{OBJECT_KEY, PACKAGE_URL},
+    limits::{BODY, OBJECT_KEY, PACKAGE_URL, PARAMETERS, PARTS},
     package::{Checksum, HostPattern, PackageUrl},
     upload::{self, ObjectKey},
 };
 use edas::{
     connection::{Peer, Way},
     line::Cutting,
-    oss::{Claim, Object},
+    oss::{Claim, Object, Query, part_list},
 };
 
 use crate::{
@@ -21,6 +21,10 @@ use crate::{
 
 const CLAIM: &[&str] = &["edas::oss::claim::Claim::read"];
 const OBJECT: &[&str] = &["edas::oss::Object::of", "domain::upload::ObjectKey::read"];
+const QUERY: &[&str] =
+    &["edas::oss::operation::Query::read", "edas::oss::operation::Query::operation", "domain::upload::parts::MultipartId::named"];
+const PART_LIST: &[&str] = &["edas::oss::part_list::read", "edas::oss::part_list::part", "domain::upload::parts::number"];
+const ETAG: &str = "0CC175B9C0F1B6A831C399E269772661";
 const URL: &[&str] = &[
     "domain::package::PackageUrl::from_str",
     "domain::package::PackageUrl::try_from",
@@ -46,6 +50,27 @@ pub fn entries() -> Vec<Entry> {
         refused("OSS: an object whose key is as long as a line", OBJECT, 65_000, |n| {
             object(format!("/sluice-packages/{ID}/{}", "a/".repeat(n / 2)))
         }),
+        accepted("OSS: a query for uploads with a prefix as long as a key", QUERY, OBJECT_KEY, |n| {
+            query("GET", format!("uploads&max-uploads=1000&encoding-type=url&prefix={}", "%61".repeat(n)))
+        }),
+        refused("OSS: a query with as many parameters as may be", QUERY, PARAMETERS, |n| {
+            query("PUT", (0..n).map(|at| format!("partNumber{at}=1&")).collect())
+        }),
+        refused("OSS: the id of an upload as long as a line", QUERY, 65_000, |n| query("DELETE", format!("uploadId={}", "A".repeat(n)))),
+        accepted("OSS: a list of as many parts as may be", PART_LIST, PARTS as usize, |n| {
+            let part = |at| format!("<Part><PartNumber>{}</PartNumber><ETag>&#34;{ETAG}&#34;</ETag></Part>", at + 1);
+            listed((0..n).map(part).collect())
+        }),
+        accepted("OSS: a list of parts with more in it that is not read", PART_LIST, BODY / 4 - 60, |n| {
+            listed(format!("<Part><PartNumber>1</PartNumber><ETag>{ETAG}</ETag>{}</Part>", "<a/>".repeat(n)))
+        }),
+        accepted("OSS: a list of parts with a long comment", PART_LIST, BODY - 200, |n| {
+            listed(format!("<!--{}--><Part><PartNumber>1</PartNumber><ETag>{ETAG}</ETag></Part>", "-a".repeat(n / 2)))
+        }),
+        refused("OSS: a list of parts with an ETag of a body's length", PART_LIST, BODY - 100, |n| {
+            listed(format!("<Part><PartNumber>1</PartNumber><ETag>{}</ETag></Part>", "a".repeat(n)))
+        }),
+        refused("OSS: a list of parts that lie within each other", PART_LIST, BODY / 6 - 20, |n| listed("<Part>".repeat(n))),
         accepted("a package's address as long as may be", URL, PACKAGE_URL - 30, |n| {
             url(format!("https://example.com/{}", "a/".repeat(n / 2)))
         }),
@@ -101,7 +126,24 @@ fn claim(more: Vec<(String, String)>) -> Job {
     ];
     let headers = headers(own.into_iter().chain(more.iter().map(|(name, value)| (name.as_str(), value.clone()))));
     let object = object_of(&format!("/sluice-packages/{ID}/app.jar")).expect("it is an object");
-    Box::new(move || Claim::read(&Method::PUT, &headers, &object).is_ok())
+    let query = Query::read(Some("partNumber=1&uploadId=A")).expect("it is a query");
+    Box::new(move || Claim::read(&Method::PUT, &headers, &object, &query).is_ok())
+}
+
+/// Reads a query, what is signed of it, and what it wants of a bucket or an object.
+fn query(method: &'static str, text: String) -> Job {
+    let method: Method = method.parse().expect("a method");
+    Box::new(move || {
+        let Ok(query) = Query::read(Some(&text)) else { return false };
+        let wanted = [false, true].map(|of_bucket| query.operation(&method, of_bucket).is_ok());
+        !query.signed().is_empty() && wanted.contains(&true)
+    })
+}
+
+/// Reads a list of parts.
+fn listed(parts: String) -> Job {
+    let text = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
+    Box::new(move || part_list::read(text.as_bytes()).is_ok())
 }
 
 fn object(path: String) -> Job {

@@ -229,6 +229,27 @@ async fn an_idle_connection_of_http2_does_not_stay_although_it_answers_pings() {
 }
 
 #[tokio::test]
+async fn a_head_of_more_than_a_hundred_headers_waits_for_nothing() {
+    let running = Running::start_tls(patient()).await;
+    let stream = running.connect_tls("h2").await;
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    for (count, status) in [(100, 200), (101, 431), (3000, 431)] {
+        // A byte each on the way, once the first has come.
+        let mut request = Request::get("https://localhost/");
+        for _ in 0..count {
+            request = request.header("a", "v");
+        }
+        let reply = sender.send_request(request.body(Empty::<bytes::Bytes>::new()).unwrap()).await.unwrap();
+        assert_eq!(reply.status().as_u16(), status, "{count}");
+        assert_eq!(reply.headers().contains_key("x-content-type-options"), status == 431);
+        reply.into_body().collect().await.unwrap();
+    }
+    drop(sender);
+    let _ = timeout(DEADLINE, connection).await.expect("the connection stays");
+}
+
+#[tokio::test]
 async fn a_client_of_http2_that_does_not_answer_pings_does_not_stay() {
     let mut settings = patient();
     (settings.http2.ping_every, settings.http2.ping_within) = (SHORT, SHORT);

@@ -23,7 +23,8 @@ use super::{
     ConnectionSettings, Peer,
     place::{InHand, Seat, Standing},
 };
-use crate::error::ApiError;
+use crate::{error::ApiError, security};
+use domain::limits::HEADERS;
 
 /// When to come again where the connection was closed for another.
 const CLOSED: Duration = Duration::from_secs(1);
@@ -71,6 +72,12 @@ where
             let gone = StatusCode::SERVICE_UNAVAILABLE.into_response().map(|body| Held { body, in_hand: None });
             return Box::pin(async move { Ok(gone) });
         };
+        // Before anything waits with them in hand.
+        if request.headers().len() > HEADERS {
+            let text = format!("A request may have at most {HEADERS} headers.\n");
+            let refused = security::guarded((StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, text).into_response());
+            return Box::pin(async move { Ok(refused.map(|body| Held { body, in_hand: Some(in_hand) })) });
+        }
         let peer = self.peer.behind(request.headers(), &self.settings.proxies);
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(in_hand.standing());

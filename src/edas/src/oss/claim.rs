@@ -1,8 +1,8 @@
-//! OSS' signature, version 1, of a request to put an object: pure functions.
+//! OSS' signature, version 1: pure functions.
 //!
 //! `Authorization: OSS <id>:<base64>`, HMAC-SHA1 over method, Content-MD5,
 //! Content-Type, Date, every `x-oss-*` header, bucket and key, the key as it is
-//! meant and not as it is escaped. The credential's token comes along in
+//! meant and not as it is escaped, and the query's sub-resources ([`Query::signed`]). The credential's token comes along in
 //! `x-oss-security-token`, and is signed with the rest.
 
 use axum::http::{HeaderMap, Method, StatusCode};
@@ -14,7 +14,7 @@ use sha1::Sha1;
 
 use super::{
     super::signature::{WINDOW, instant_of, matches_mac, text_of},
-    Object, Refusal,
+    Object, Query, Refusal,
 };
 use domain::{
     CredentialId,
@@ -46,7 +46,7 @@ impl Claim {
     /// # Errors
     /// No `Authorization` of this scheme, a date that cannot be read, or more signed
     /// headers than may be.
-    pub fn read(method: &Method, headers: &HeaderMap, object: &Object) -> Result<Self, Refusal> {
+    pub fn read(method: &Method, headers: &HeaderMap, object: &Object, query: &Query) -> Result<Self, Refusal> {
         let text = |name: &'static str| {
             let read = text_of(headers, name);
             read.map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "InvalidArgument", format!("The header {name} cannot be read.")))
@@ -65,7 +65,7 @@ impl Claim {
             token: text("x-oss-security-token")?.unwrap_or_default().into(),
             signed_at: instant_of("date", date)
                 .map_err(|_| Refusal::denied("AccessDenied", "The header Date must be there, as RFC 1123 writes it."))?,
-            string_to_sign: string_to_sign(method, headers, object)?,
+            string_to_sign: string_to_sign(method, headers, object, query)?,
         })
     }
 
@@ -102,7 +102,7 @@ fn mismatch() -> Refusal {
 /// The standard headers that are signed, in the order in which they are.
 const STANDARD_HEADERS: [&str; 3] = ["content-md5", "content-type", "date"];
 
-fn string_to_sign(method: &Method, headers: &HeaderMap, object: &Object) -> Result<String, Refusal> {
+fn string_to_sign(method: &Method, headers: &HeaderMap, object: &Object, query: &Query) -> Result<String, Refusal> {
     let value = |name: &str| {
         let read = text_of(headers, name).map(|text| text.unwrap_or_default().trim());
         read.map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "InvalidArgument", "A header that is signed cannot be read."))
@@ -131,6 +131,7 @@ fn string_to_sign(method: &Method, headers: &HeaderMap, object: &Object) -> Resu
         }
     }
     text.push_str(&object.resource());
+    text.push_str(&query.signed());
     Ok(text)
 }
 
@@ -140,18 +141,18 @@ mod tests {
 
     #[test]
     fn headers_by_the_thousand_and_without_end_are_refused() {
-        let object = Object { bucket: "b".into(), key: "k".into() };
+        let (object, query) = (Object { bucket: "b".into(), key: "k".into() }, Query::read(None).unwrap());
         let mut headers = HeaderMap::new();
         let mut set = |name: String, value: &str| {
             headers.insert(axum::http::HeaderName::try_from(name).unwrap(), value.parse().unwrap());
-            string_to_sign(&Method::PUT, &headers, &object).map(|text| text.len()).map_err(|refusal| refusal.message)
+            string_to_sign(&Method::PUT, &headers, &object, &query).map(|text| text.len()).map_err(|refusal| refusal.message)
         };
         let said: Vec<_> = (0..=SIGNED_HEADERS).map(|number| set(format!("x-oss-{number}"), "1")).collect();
         assert!(said[..SIGNED_HEADERS].iter().all(Result::is_ok));
         assert!(said[SIGNED_HEADERS].as_ref().unwrap_err().contains("At most 100 headers"));
         let mut headers = HeaderMap::new();
         headers.insert("x-oss-meta-a", "x".repeat(SIGNED_HEADER_BYTES).parse().unwrap());
-        assert!(string_to_sign(&Method::PUT, &headers, &object).is_err());
+        assert!(string_to_sign(&Method::PUT, &headers, &object, &query).is_err());
     }
 
     /// As the Maven plugin's OSS SDK 2.8.3 signed it, with the secret `osssecret`.
@@ -168,7 +169,7 @@ mod tests {
             headers.insert(name, value.parse().unwrap());
         }
         let object = Object { bucket: "edas-packages".into(), key: key.into() };
-        let text = string_to_sign(&Method::PUT, &headers, &object).unwrap();
+        let text = string_to_sign(&Method::PUT, &headers, &object, &Query::read(None).unwrap()).unwrap();
         let signature = STANDARD.decode("vCOVCpyq0j9bMR7xlqLPJrmUUyI=").unwrap();
         assert!(matches_mac::<Hmac<Sha1>>(b"osssecret", &text, &signature));
         assert!(!matches_mac::<Hmac<Sha1>>(b"osssecret ", &text, &signature));

@@ -1,12 +1,17 @@
 //! Uploading a package as OSS does it, and fetching it again.
 //!
-//! `PUT` takes one object in one piece, signed with a credential of
-//! GetPackageStorageCredential ([`claim`], R31); `GET` hands it out to pods,
-//! which know its capability. Both are outside of what EDAS calls have around
+//! An object comes in one piece or in parts ([`operation`], [`multipart`]), signed with
+//! a credential of GetPackageStorageCredential ([`claim`], R31); `GET` hands it out to
+//! pods, which know its capability. Both are outside of what EDAS calls have around
 //! them: bodies are large and take their time, and failures are OSS' XML.
 
+mod answer;
 mod claim;
+mod multipart;
+pub mod operation;
 mod pace;
+pub mod part_list;
+mod refusal;
 
 use std::{any::Any, io, time::Duration};
 
@@ -16,12 +21,12 @@ use axum::{
     extract::{Path, Request, State},
     http::{
         HeaderMap, HeaderValue, Method, StatusCode, Uri, header,
-        header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HOST},
+        header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST},
         request::Parts,
     },
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, put},
+    routing::{any, get},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::{StreamExt, TryStreamExt};
@@ -34,122 +39,29 @@ use super::{
     body::discard,
     connection::prove,
     edge::{name_host, peer_of},
-    error::ApiError,
     params::Params,
     signature::text_of,
 };
+use answer::Place;
 pub use claim::Claim;
 use domain::upload::{self, ObjectKey};
-use service::{Service, UploadError};
+pub use operation::{Operation, Query};
+pub use refusal::Refusal;
+use service::{NamedUpload, Service, UploadCredential};
 
 /// How long a refused body may still be read.
 const DISCARD_WITHIN: Duration = Duration::from_secs(10);
 
-/// OSS' word for too many requests.
-const LIMITED: &str = "QpsLimitExceeded";
-/// Seconds after which a client that found no place may try again.
-const RETRY_AFTER: u32 = 5;
-
 /// The header with the request's id.
 const REQUEST_ID: &str = "x-oss-request-id";
 
-/// Why a request was not served, in OSS' words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    status: StatusCode,
-    code: &'static str,
-    /// Of our own words only: it is not escaped.
-    message: String,
-    /// Seconds after which the same may succeed; none = it will not by itself.
-    retry_after: Option<u32>,
-}
-
-impl Refusal {
-    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), retry_after: None }
-    }
-
-    fn denied(code: &'static str, message: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, code, message)
-    }
-
-    fn internal() -> Self {
-        let message = "The request could not be served because of an error of the server. Its log has more under this RequestId.";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message)
-    }
-
-    fn busy(message: impl Into<String>) -> Self {
-        Self { retry_after: Some(RETRY_AFTER), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message) }
-    }
-
-    fn too_large(most: u64) -> Self {
-        let message = format!("A package may have at most {most} bytes (--package-limit).");
-        Self::new(StatusCode::BAD_REQUEST, "EntityTooLarge", message)
-    }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let mut response = self.status.into_response();
-        response.extensions_mut().insert(self);
-        response
-    }
-}
-
-impl From<service::Error> for Refusal {
-    fn from(error: service::Error) -> Self {
-        tracing::error!(%error, "an upload cannot be judged");
-        Self::internal()
-    }
-}
-
-/// What limits say, which are the same for EDAS calls.
-impl From<ApiError> for Refusal {
-    fn from(error: ApiError) -> Self {
-        match error {
-            ApiError::Gateway { message, wait: Some(_), .. } => {
-                Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, LIMITED, message) }
-            }
-            _ => Self::internal(),
-        }
-    }
-}
-
-impl From<UploadError> for Refusal {
-    fn from(error: UploadError) -> Self {
-        match error {
-            UploadError::TooLarge(most) => Self::too_large(most),
-            UploadError::Full(full) if full.is_passing() => Self::busy(format!("Try again in a moment: {full}.")),
-            UploadError::Full(full) => Self::denied(
-                "QuotaExceeded",
-                format!("There is no room for this package: {full}. Packages that nothing names go by themselves."),
-            ),
-            UploadError::Busy(most) => {
-                Self::busy(format!("Try again in a moment: {most} uploads are under way, which is the most (--package-uploads)."))
-            }
-            UploadError::CutOff(why) => {
-                tracing::info!(why, "an upload did not come to its end");
-                Self::new(StatusCode::BAD_REQUEST, "RequestTimeout", "The package did not come to its end.")
-            }
-            UploadError::WrongDigest => Self::new(StatusCode::BAD_REQUEST, "InvalidDigest", "Content-MD5 is not that of what came."),
-            UploadError::KeyTaken => {
-                Self::new(StatusCode::CONFLICT, "FileAlreadyExists", "Another package was uploaded under this key: choose another key.")
-            }
-            UploadError::NoStore => Self::internal(),
-            UploadError::Failed(why) => {
-                tracing::error!(why, "the store of packages failed");
-                Self::internal()
-            }
-        }
-    }
-}
-
 /// The routes: keys under the bucket's own host, and behind the bucket.
 pub(super) fn routes(edge: Edge) -> Router {
-    let object = || put(put_object).fallback(unoffered);
     Router::new()
-        .route(&format!("/{}/{{*key}}", upload::ROOT), object())
-        .route(&format!("/{{bucket}}/{}/{{*key}}", upload::ROOT), object())
+        .route(&format!("/{}/{{*key}}", upload::ROOT), any(of_object))
+        .route(&format!("/{{bucket}}/{}/{{*key}}", upload::ROOT), any(of_object))
+        .route(&format!("/{}", upload::ROOT), any(of_bucket))
+        .route(&format!("/{{bucket}}/{}", upload::ROOT), any(of_bucket))
         .route("/sluice/v1/packages/{id}/{file}", get(get_package))
         .layer(CatchPanicLayer::custom(caught))
         .layer(middleware::from_fn_with_state(edge.clone(), counted))
@@ -158,19 +70,35 @@ pub(super) fn routes(edge: Edge) -> Router {
 }
 
 /// Python's and Go's OSS clients write the slashes of a key as `%2F`; for OSS, and for
-/// the signature, that is the same key.
+/// the signature, that is the same key. What they ask of a bucket as a whole has no key:
+/// it gets a path of its own, so that no EDAS call is taken for it.
 pub(super) fn with_slashes(mut request: Request) -> Request {
     let path = request.uri().path();
     if path.to_ascii_lowercase().contains(&format!("/{}%2f", upload::ROOT)) {
         let plain = path.replace("%2F", "/").replace("%2f", "/");
-        let target = request.uri().query().map_or_else(|| plain.clone(), |query| format!("{plain}?{query}"));
-        let mut parts = request.uri().clone().into_parts();
-        parts.path_and_query = target.parse().ok();
-        if let Ok(uri) = Uri::from_parts(parts) {
-            *request.uri_mut() = uri;
-        }
+        move_to(&mut request, &plain);
+    } else if is_of_bucket(&request) {
+        let within = format!("{}/{}", path.trim_end_matches('/'), upload::ROOT);
+        move_to(&mut request, &within);
     }
     request
+}
+
+/// Whether an OSS client means a bucket: its root, or its name in the path. EDAS calls
+/// may have such paths too, and are signed in other ways.
+fn is_of_bucket(request: &Request) -> bool {
+    let name = request.uri().path().trim_matches('/');
+    let signed = request.headers().get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"OSS "));
+    signed && !name.contains('/') && name != upload::ROOT
+}
+
+fn move_to(request: &mut Request, path: &str) {
+    let target = request.uri().query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+    let mut parts = request.uri().clone().into_parts();
+    parts.path_and_query = target.parse().ok();
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
 }
 
 /// Runs a request and writes out its failure, if it is one.
@@ -218,17 +146,33 @@ fn caught(panic: Box<dyn Any + Send>) -> Response {
     Refusal::internal().into_response()
 }
 
-async fn unoffered(method: Method) -> Refusal {
+/// A method that nothing is served for.
+fn unoffered(method: &Method) -> Refusal {
     let method: String = method.as_str().chars().filter(char::is_ascii_alphanumeric).take(40).collect();
-    let message = format!("Only PUT is served here, of a whole package: upload without multipart. The method {method} is not.");
+    let message = format!("Only uploads are served here: PUT of a whole package, and uploads in parts. The method {method} is not.");
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
 }
 
-async fn put_object(State(edge): State<Edge>, request: Request) -> Result<Response, Refusal> {
+async fn of_object(State(edge): State<Edge>, request: Request) -> Result<Response, Refusal> {
+    serve(edge, request, false).await
+}
+
+async fn of_bucket(State(edge): State<Edge>, request: Request) -> Result<Response, Refusal> {
+    serve(edge, request, true).await
+}
+
+async fn serve(edge: Edge, request: Request, of_bucket: bool) -> Result<Response, Refusal> {
     let peer = peer_of(&request)?;
     let (parts, body) = request.into_parts();
+    let (object, query, operation) = match wanted(&parts, of_bucket) {
+        Ok(wanted) => wanted,
+        Err(refusal) => {
+            discard(body, DISCARD_WITHIN).await;
+            return Err(refusal);
+        }
+    };
     let turn = edge.throttle.look_up(peer).await?;
-    let admitted = admit(&edge.service, &parts).await;
+    let admitted = admit(&edge.service, &parts, &object, &query).await;
     drop(turn);
     let admitted = match admitted {
         Ok(admitted) => admitted,
@@ -242,9 +186,50 @@ async fn put_object(State(edge): State<Edge>, request: Request) -> Result<Respon
             return Err(refusal);
         }
     };
-    edge.throttle.key(&admitted.key_id)?;
+    edge.throttle.key(&admitted.credential.key_id)?;
     prove(&parts.extensions)?;
-    let slot = match edge.service.begin_upload(&admitted.key_id, admitted.announced).await {
+    if let Operation::ListUploads(wanted) = &operation {
+        return multipart::list_uploads(&edge, &admitted.credential, &object.bucket, wanted).await;
+    }
+    let key = match own_key(&object, &admitted.credential) {
+        Ok(key) => key,
+        Err(refusal) => {
+            discard(body, DISCARD_WITHIN).await;
+            return Err(refusal);
+        }
+    };
+    let place = |is_escaped| Place { bucket: &object.bucket, key: &object.key, is_escaped };
+    let named = |id| NamedUpload { id, key: key.clone() };
+    match operation {
+        Operation::Put => put_object(&edge, key, admitted, body).await,
+        Operation::Initiate { is_escaped } => multipart::initiate(&edge, &admitted.credential, &key, place(is_escaped)).await,
+        Operation::PutPart { upload, number } => multipart::put_part(&edge, &named(upload), number, admitted, body).await,
+        Operation::Complete { upload, is_escaped } => {
+            multipart::complete(&edge, named(upload), admitted, (&object, &parts, is_escaped), body).await
+        }
+        Operation::Abort { upload } => {
+            edge.service.abort_multipart(&named(upload)).await?;
+            Ok(answer::aborted())
+        }
+        Operation::ListParts { upload, after, most, is_escaped } => {
+            multipart::list_parts(&edge, &named(upload), after, most, place(is_escaped)).await
+        }
+        Operation::ListUploads(_) => Err(unoffered(&parts.method)),
+    }
+}
+
+fn wanted(parts: &Parts, of_bucket: bool) -> Result<(Object, Query, Operation), Refusal> {
+    let mut object = Object::of(parts)?;
+    if of_bucket {
+        object.key.clear();
+    }
+    let query = Query::read(parts.uri.query())?;
+    let operation = query.operation(&parts.method, of_bucket)?;
+    Ok((object, query, operation))
+}
+
+async fn put_object(edge: &Edge, key: ObjectKey, admitted: Admitted, body: Body) -> Result<Response, Refusal> {
+    let slot = match edge.service.begin_upload(&admitted.credential.key_id, admitted.announced).await {
         Ok(slot) => slot,
         Err(why) => {
             discard(body, DISCARD_WITHIN).await;
@@ -252,24 +237,21 @@ async fn put_object(State(edge): State<Edge>, request: Request) -> Result<Respon
         }
     };
     let body = pace::kept(body.into_data_stream().map_err(io::Error::other)).boxed();
-    let stored = edge.service.store_package(slot, admitted.key, admitted.uploaded_by, admitted.md5, body).await;
-    let etag = format!("\"{}\"", stored?.to_uppercase());
-    Ok(([(ETAG, etag)], StatusCode::OK).into_response())
+    let stored = edge.service.store_package(slot, key, admitted.uploaded_by, admitted.md5, body).await?;
+    Ok(answer::stored(&stored.md5.to_uppercase(), stored.crc64))
 }
 
-/// An upload that may go on.
+/// A request that may go on.
 struct Admitted {
-    key: ObjectKey,
-    key_id: String,
+    credential: UploadCredential,
     /// Bytes that it says it has.
     announced: Option<u64>,
     uploaded_by: String,
     md5: Option<String>,
 }
 
-async fn admit(service: &Service, parts: &Parts) -> Result<Admitted, Refusal> {
-    let object = Object::of(parts)?;
-    let claim = Claim::read(&parts.method, &parts.headers, &object)?;
+async fn admit(service: &Service, parts: &Parts, object: &Object, query: &Query) -> Result<Admitted, Refusal> {
+    let claim = Claim::read(&parts.method, &parts.headers, object, query)?;
     let now = service.clock().now();
     claim.check_window(now)?;
     let credential = service.upload_credential(claim.credential).await?.ok_or_else(claim::unknown)?;
@@ -281,14 +263,8 @@ async fn admit(service: &Service, parts: &Parts) -> Result<Admitted, Refusal> {
         let message = "The credential has expired: ask for another with GetPackageStorageCredential.";
         return Err(Refusal::denied("SecurityTokenExpired", message));
     }
-
-    let object_key =
-        ObjectKey::read(&object.key).map_err(|why| Refusal::new(StatusCode::BAD_REQUEST, "InvalidObjectName", why.to_string()))?;
-    if object_key.credential() != credential.id {
-        return Err(Refusal::denied("AccessDenied", "The key does not begin with the credential's KeyPrefix."));
-    }
-    if parts.uri.query().is_some_and(|query| !query.is_empty()) || parts.headers.contains_key("x-oss-copy-source") {
-        return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", "Only a whole package can be uploaded."));
+    if parts.headers.contains_key("x-oss-copy-source") {
+        return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", "No package can be copied: upload it."));
     }
     let announced = text_of(&parts.headers, "content-length").ok().flatten().and_then(|length| length.parse::<u64>().ok());
     let md5 = match text_of(&parts.headers, "content-md5").ok().flatten() {
@@ -299,7 +275,16 @@ async fn admit(service: &Service, parts: &Parts) -> Result<Admitted, Refusal> {
             Some(hex::encode(digest.ok_or_else(invalid)?))
         }
     };
-    Ok(Admitted { key: object_key, key_id: credential.key_id, announced, uploaded_by: key.name, md5 })
+    Ok(Admitted { credential, announced, uploaded_by: key.name, md5 })
+}
+
+/// The key that an object has, if the credential may write it.
+fn own_key(object: &Object, credential: &UploadCredential) -> Result<ObjectKey, Refusal> {
+    let key = ObjectKey::read(&object.key).map_err(|why| Refusal::new(StatusCode::BAD_REQUEST, "InvalidObjectName", why.to_string()))?;
+    if key.credential() != credential.id {
+        return Err(Refusal::denied("AccessDenied", "The key does not begin with the credential's KeyPrefix."));
+    }
+    Ok(key)
 }
 
 /// What an upload names: a bucket and a key in it.

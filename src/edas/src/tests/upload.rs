@@ -42,9 +42,14 @@ impl Keeper {
     }
 
     pub(super) async fn start_with(limits: UploadLimits, pool: PgPool) -> Self {
+        Self::start_for(LIMIT, limits, pool).await
+    }
+
+    /// One that takes packages of at most `most_bytes`.
+    pub(super) async fn start_for(most_bytes: u64, limits: UploadLimits, pool: PgPool) -> Self {
         let folder = TempDir::new().unwrap();
         let objects = Objects::open(folder.path().to_str().unwrap(), []).unwrap();
-        let store = PackageStore { objects, url: "http://sluice.tools:8080".parse().unwrap(), most_bytes: LIMIT, limits };
+        let store = PackageStore { objects, url: "http://sluice.tools:8080".parse().unwrap(), most_bytes, limits };
         let packages = Packages { image: Some("sluice:1".into()), ..packages() };
         let service = service_on(pool.clone()).with_packages(packages).with_package_store(store);
         Self { server: Server::start_with(service.clone(), pool).await, service, folder }
@@ -267,12 +272,12 @@ async fn what_is_not_offered_says_so(pool: PgPool) {
     let given = keeper.credential().await;
     let object = given.object();
     let upload = given.upload(&object, &keeper);
-    // The query belongs to the operation: a part of a multipart upload is no whole package.
-    let part = keeper.send(&format!("{}?partNumber=1&uploadId=a", upload.path()), &upload.headers(), PACKAGE).await;
-    assert_eq!(code(&part), (501, "NotImplemented"));
-    for (method, target) in
-        [("POST", format!("{}?uploads", upload.path())), ("GET", upload.path()), ("DELETE", format!("/sluice{}", upload.path()))]
-    {
+    // The query belongs to the operation: what is asked for with it is no whole package.
+    for query in ["acl", "append&position=0", "uploads", "partNumber=1", "x-oss-process=a"] {
+        let answer = keeper.send(&format!("{}?{query}", upload.path()), &upload.headers(), PACKAGE).await;
+        assert_eq!(code(&answer), (501, "NotImplemented"), "{query}");
+    }
+    for (method, target) in [("POST", upload.path()), ("GET", upload.path()), ("DELETE", format!("/sluice{}", upload.path()))] {
         let answer = keeper.get(method, &target).await;
         assert!(answer.0 == 405 && String::from_utf8_lossy(&answer.1).contains("<Code>MethodNotAllowed</Code>"), "{method}: {answer:?}");
     }

@@ -56,6 +56,11 @@ fn close(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// The name of the file that `name` comes into.
+pub(super) fn unfinished(name: &str) -> String {
+    format!("{name}{UNFINISHED}")
+}
+
 /// The package whose name a file's is; it may not be whole.
 pub(super) fn package_of(name: &str) -> Option<PackageId> {
     let id = name.strip_suffix(UNFINISHED).unwrap_or(name);
@@ -80,7 +85,7 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) async fn begin(folder: &Path, name: &str) -> io::Result<Self> {
-        let path = folder.join(format!("{name}{UNFINISHED}"));
+        let path = folder.join(unfinished(name));
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).await?;
         file.set_max_buf_size(BUFFER);
         Ok(Self { file, path, target: folder.join(name) })

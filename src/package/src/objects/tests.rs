@@ -35,6 +35,10 @@ async fn what_is_put_is_got_back_and_goes_when_it_is_deleted() {
     let whole = [b"PK", &large[..]].concat();
     assert_eq!(stored.bytes, whole.len() as u64);
     assert_eq!((stored.md5, stored.sha256), (hex::encode(Md5::digest(&whole)), hex::encode(Sha256::digest(&whole))));
+    let crc64 = |text: &[u8]| crc_fast::checksum(CrcAlgorithm::Crc64Xz, text);
+    assert_eq!((stored.crc64, crc64(b"123456789")), (crc64(&whole), 0x995d_c9bb_df19_39fa), "the check value of CRC-64/XZ");
+    let parts = whole.chunks(1_000_003).map(|part| (crc64(part), part.len() as u64));
+    assert_eq!((joined_crc64(parts), joined_crc64([])), (stored.crc64, crc64(b"")));
     let (size, parts) = objects.get("a").await.unwrap();
     let got: Vec<Bytes> = parts.map(Result::unwrap).collect().await;
     assert!(size == whole.len() as u64 && got.concat() == whole);
@@ -162,4 +166,8 @@ async fn everything_that_is_stored_is_listed_also_what_broke_off() {
     objects.delete("b.part").await.unwrap();
     objects.delete("b.part").await.unwrap();
     assert_eq!(files(&folder), 1);
+    std::fs::write(folder.path().join("a.part"), "P").unwrap();
+    objects.discard("a").await.unwrap();
+    objects.discard("a").await.unwrap();
+    assert_eq!(files(&folder), 0);
 }

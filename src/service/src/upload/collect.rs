@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{PackageStore, UploadError};
 use crate::Service;
 use ::package::LONGEST_UPLOAD;
-use domain::PackageId;
+use domain::{MultipartId, PackageId};
 
 /// Time between two looks through the store, of all servers together.
 const INTERVAL: Duration = Duration::from_secs(600);
@@ -47,17 +47,12 @@ pub struct Collected {
 
 impl Service {
     /// Looks through the store again and again, until `stop` is cancelled. Does nothing
-    /// where packages are kept for ever, or none are.
+    /// where no packages are kept.
     pub async fn keep_store_clean(&self, stop: CancellationToken) {
-        let keep = self.package_store().ok().and_then(|store| store.limits.keep);
-        while !stop.is_cancelled() && keep.is_some() {
+        while !stop.is_cancelled() && self.package_store().is_ok() {
             let now = self.clock.now();
             match self.store.claim_sweep(now, now + INTERVAL).await {
-                Ok(true) => match self.collect_packages(&stop).await {
-                    Ok(done) if done == Collected::default() => {}
-                    Ok(done) => tracing::info!(done.packages, done.leftovers, "uploaded packages that nothing names were taken away"),
-                    Err(error) => tracing::warn!(%error, "the store of packages could not be looked through"),
-                },
+                Ok(true) => self.sweep(&stop).await,
                 Ok(false) => {}
                 Err(error) => tracing::warn!(%error, "could not find out whose turn it is to look through the store of packages"),
             }
@@ -69,8 +64,58 @@ impl Service {
         stop.cancelled().await;
     }
 
+    async fn sweep(&self, stop: &CancellationToken) {
+        match self.collect_parts(stop).await {
+            Ok(0) => {}
+            Ok(parts) => tracing::info!(parts, "parts of uploads that ended or were abandoned were taken away"),
+            Err(error) => tracing::warn!(%error, "parts of uploads could not be taken away"),
+        }
+        match self.collect_packages(stop).await {
+            Ok(done) if done == Collected::default() => {}
+            Ok(done) => tracing::info!(done.packages, done.leftovers, "uploaded packages that nothing names were taken away"),
+            Err(error) => tracing::warn!(%error, "the store of packages could not be looked through"),
+        }
+    }
+
+    /// Gives up the uploads in parts with which nobody can go on, and takes away the
+    /// parts that stand for nothing any more, until `stop` is cancelled. Returns how many.
+    ///
+    /// # Errors
+    /// The database or the store cannot be asked; what was done until then is done.
+    pub async fn collect_parts(&self, stop: &CancellationToken) -> Result<usize, UploadError> {
+        let now = self.clock.now();
+        self.store.expire_multiparts(now).await?;
+        self.delete_parts(None, stop).await
+    }
+
+    /// Takes away the parts that stand for nothing any more, of one upload or of all.
+    pub(super) async fn delete_parts(&self, upload: Option<MultipartId>, stop: &CancellationToken) -> Result<usize, UploadError> {
+        let Ok(store) = self.package_store() else { return Ok(0) };
+        let mut deleted = 0;
+        loop {
+            let page = self.store.parts_to_delete(upload, self.clock.now(), PAGE as i64).await?;
+            for id in &page {
+                if stop.is_cancelled() {
+                    return Ok(deleted);
+                }
+                self.delete_part(store, *id).await?;
+                deleted += 1;
+            }
+            if page.len() < PAGE {
+                return Ok(deleted);
+            }
+        }
+    }
+
+    /// Takes a part's object away, and then its row: where that is broken off, the row
+    /// says what is still to be done.
+    pub(super) async fn delete_part(&self, store: &PackageStore, id: PackageId) -> Result<(), UploadError> {
+        store.objects.discard(&id.to_string()).await.map_err(failed)?;
+        Ok(self.store.forget_part(id).await?)
+    }
+
     /// Takes away what nothing names and what is older than it is kept for, until
-    /// `stop` is cancelled.
+    /// `stop` is cancelled. Nothing, where packages are kept for ever.
     ///
     /// # Errors
     /// The database or the store cannot be asked; what was done until then is done.

@@ -11,28 +11,56 @@ use tokio::{runtime::Handle, sync::OwnedSemaphorePermit};
 
 use super::{UploadError, random};
 use crate::Service;
-use ::package::{LONGEST_UPLOAD, PutError};
+use ::package::{LONGEST_UPLOAD, PutError, Stored};
 use domain::{PackageId, upload::ObjectKey};
-use store::{Kept, NewUpload, PackageRow, Store};
+use store::{Kept, NewUpload, PackageRow, Store, StoreError};
 
 /// How long room stays set aside for an upload that is never heard of again.
-const SET_ASIDE: Duration = Duration::from_secs(2 * LONGEST_UPLOAD.as_secs());
+pub(super) const SET_ASIDE: Duration = Duration::from_secs(2 * LONGEST_UPLOAD.as_secs());
 
 /// A place for an upload, with room for it. Dropping it gives both back.
 #[derive(Debug)]
 pub struct UploadSlot {
-    id: PackageId,
-    bytes: u64,
-    store: Store,
-    is_held: bool,
-    _place: OwnedSemaphorePermit,
+    pub(super) id: PackageId,
+    pub(super) bytes: u64,
+    /// Whether the client said how many bytes come.
+    pub(super) is_announced: bool,
+    pub(super) what: Coming,
+    pub(super) store: Store,
+    pub(super) is_held: bool,
+    pub(super) _place: OwnedSemaphorePermit,
+}
+
+/// What an upload is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coming {
+    /// A package.
+    Package,
+    /// A part of one.
+    Part,
 }
 
 impl UploadSlot {
-    async fn give_back(mut self) {
+    pub(super) async fn give_back(mut self) {
         self.is_held = false;
-        if let Err(error) = self.store.end_upload(self.id).await {
+        if let Err(error) = end(&self.store, self.id, self.what).await {
             tracing::warn!(package.id = %self.id, %error, "what is set aside for an upload stays so until it expires");
+        }
+    }
+
+    /// What was set aside is used for good.
+    pub(super) fn keep(mut self) {
+        self.is_held = false;
+    }
+
+    /// Why nothing was stored: what is larger than its announced size did not come as said.
+    pub(super) fn refused(&self, error: PutError, most_bytes: u64) -> UploadError {
+        match error {
+            PutError::TooLarge(most) if self.is_announced && most < most_bytes => {
+                UploadError::CutOff(format!("more came than the {most} bytes announced"))
+            }
+            PutError::TooLarge(_) => UploadError::TooLarge(most_bytes),
+            error => error.into(),
         }
     }
 }
@@ -41,9 +69,16 @@ impl Drop for UploadSlot {
     fn drop(&mut self) {
         // Only where its request was given up before anything of it was read.
         if let (true, Ok(runtime)) = (self.is_held, Handle::try_current()) {
-            let (store, id) = (self.store.clone(), self.id);
-            runtime.spawn(async move { store.end_upload(id).await });
+            let (store, id, what) = (self.store.clone(), self.id, self.what);
+            runtime.spawn(async move { end(&store, id, what).await });
         }
+    }
+}
+
+async fn end(store: &Store, id: PackageId, what: Coming) -> Result<(), StoreError> {
+    match what {
+        Coming::Package => store.end_upload(id).await,
+        Coming::Part => store.forget_part(id).await,
     }
 }
 
@@ -59,10 +94,17 @@ impl Service {
         if bytes > store.most_bytes {
             return Err(UploadError::TooLarge(store.most_bytes));
         }
-        let place = tokio::time::timeout(limits.wait, self.uploads.clone().acquire_owned()).await;
-        let place = place.ok().and_then(Result::ok).ok_or(UploadError::Busy(limits.at_once))?;
+        let place = self.place(limits.wait).await?;
         let now = self.clock.now();
-        let mut slot = UploadSlot { id: PackageId::new(), bytes, store: self.store.clone(), is_held: true, _place: place };
+        let mut slot = UploadSlot {
+            id: PackageId::new(),
+            bytes,
+            is_announced: announced.is_some(),
+            what: Coming::Package,
+            store: self.store.clone(),
+            is_held: true,
+            _place: place,
+        };
         let upload = NewUpload { id: slot.id, key_id, bytes, expires_at: now + SET_ASIDE };
         match self.store.admit_upload(upload, &limits.quota, now).await? {
             Ok(()) => Ok(slot),
@@ -73,8 +115,15 @@ impl Service {
         }
     }
 
-    /// Stores `body` as the package `key`, and returns its MD5 in hex. The same
-    /// again under the same key changes nothing.
+    /// A place among the uploads that this server takes in at once.
+    pub(super) async fn place(&self, wait: Duration) -> Result<OwnedSemaphorePermit, UploadError> {
+        let most = self.package_store().map_err(|_| UploadError::NoStore)?.limits.at_once;
+        let place = tokio::time::timeout(wait, self.uploads.clone().acquire_owned()).await;
+        place.ok().and_then(Result::ok).ok_or(UploadError::Busy(most))
+    }
+
+    /// Stores `body` as the package `key`, and returns what came. The same again under
+    /// the same key changes nothing.
     ///
     /// # Errors
     /// Why not; nothing is left then.
@@ -85,7 +134,7 @@ impl Service {
         uploaded_by: String,
         md5: Option<String>,
         body: BoxStream<'static, io::Result<Bytes>>,
-    ) -> Result<String, UploadError> {
+    ) -> Result<Stored, UploadError> {
         let service = self.clone();
         let work = async move {
             let ended = service.take_in(&slot, &key, &uploaded_by, md5.as_deref(), body).await;
@@ -102,16 +151,11 @@ impl Service {
         uploaded_by: &str,
         md5: Option<&str>,
         body: BoxStream<'static, io::Result<Bytes>>,
-    ) -> Result<String, UploadError> {
+    ) -> Result<Stored, UploadError> {
         let store = self.package_store().map_err(|_| UploadError::NoStore)?;
         let (id, name) = (slot.id, slot.id.to_string());
-        let stored = store.objects.put(&name, body, slot.bytes).await.map_err(|error| match error {
-            PutError::TooLarge(most) if most < store.most_bytes => {
-                UploadError::CutOff(format!("more came than the {most} bytes announced"))
-            }
-            error => error.into(),
-        })?;
-        let row = PackageRow { id, bytes: stored.bytes, md5: stored.md5, sha256: stored.sha256, capability: random().into() };
+        let stored = store.objects.put(&name, body, slot.bytes).await.map_err(|error| slot.refused(error, store.most_bytes))?;
+        let row = package_row(id, &stored);
         let kept = self.keep(key, uploaded_by, md5, &row).await;
         // Where the database failed the row may be there: what has none goes with the leftovers.
         if !matches!(kept, Ok(true) | Err(UploadError::Failed(_)))
@@ -122,7 +166,7 @@ impl Service {
         if kept? {
             tracing::info!(package.id = %id, bytes = row.bytes, sha256 = row.sha256, "a package was uploaded");
         }
-        Ok(row.md5)
+        Ok(stored)
     }
 
     /// Writes down what is stored. False if the same was there before.
@@ -140,4 +184,9 @@ impl Service {
             Some(_) | None => Err(UploadError::KeyTaken),
         }
     }
+}
+
+/// The row of what is stored, with a new capability.
+pub(super) fn package_row(id: PackageId, stored: &Stored) -> PackageRow {
+    PackageRow { id, bytes: stored.bytes, md5: stored.md5.clone(), sha256: stored.sha256.clone(), capability: random().into() }
 }

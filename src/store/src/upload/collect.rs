@@ -183,7 +183,7 @@ impl Store {
         Ok(())
     }
 
-    /// Those of `ids` that there is neither a package nor an upload of.
+    /// Those of `ids` that there is neither a package nor an upload of, nor a part of one.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -192,7 +192,8 @@ impl Store {
         let found = sqlx::query_scalar!(
             "/* unknown_packages */ SELECT id AS \"id!\" FROM unnest($1::uuid[]) AS found (id)
              WHERE NOT EXISTS (SELECT 1 FROM stored_package p WHERE p.id = found.id)
-               AND NOT EXISTS (SELECT 1 FROM package_upload u WHERE u.id = found.id)",
+               AND NOT EXISTS (SELECT 1 FROM package_upload u WHERE u.id = found.id)
+               AND NOT EXISTS (SELECT 1 FROM upload_part p WHERE p.id = found.id)",
             &ids
         )
         .fetch_all(&self.pool)

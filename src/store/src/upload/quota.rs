@@ -4,9 +4,9 @@
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 
-use super::super::{Store, StoreError};
+use super::super::{Store, StoreError, Tx};
 use domain::{
-    PackageId,
+    MultipartId, PackageId,
     upload::{Full, Quota, Usage},
 };
 
@@ -35,28 +35,7 @@ impl Store {
     /// [`StoreError::Sql`]. The inner one: which limit it would go beyond.
     pub async fn admit_upload(&self, upload: NewUpload<'_>, quota: &Quota, now: Timestamp) -> Result<Result<(), Full>, StoreError> {
         let mut tx = self.begin().await?;
-        sqlx::query!("/* lock_uploads */ SELECT pg_advisory_xact_lock($1) AS \"locked: ()\"", ADMISSION).fetch_one(tx.connection()).await?;
-        sqlx::query!("/* expire_uploads */ DELETE FROM package_upload WHERE expires_at < $1", now.to_sqlx() as _)
-            .execute(tx.connection())
-            .await?;
-        let row = sqlx::query!(
-            r#"/* package_usage */ SELECT coalesce(sum(bytes), 0)::bigint AS "bytes!", count(*) AS "packages!",
-                   coalesce(sum(bytes) FILTER (WHERE key_id = $1), 0)::bigint AS "key_bytes!",
-                   count(*) FILTER (WHERE key_id = $1) AS "key_packages!",
-                   count(*) FILTER (WHERE key_id = $1 AND under_way) AS "key_uploads!"
-               FROM (SELECT key_id, bytes, false AS under_way FROM stored_package WHERE deleted_at IS NULL
-                     UNION ALL SELECT key_id, bytes, true FROM package_upload) AS kept"#,
-            upload.key_id
-        )
-        .fetch_one(tx.connection())
-        .await?;
-        let usage = Usage {
-            bytes: row.bytes.unsigned_abs(),
-            packages: row.packages.unsigned_abs(),
-            key_bytes: row.key_bytes.unsigned_abs(),
-            key_packages: row.key_packages.unsigned_abs(),
-            key_uploads: row.key_uploads.unsigned_abs(),
-        };
+        let usage = tx.package_usage(upload.key_id, now).await?;
         if let Err(full) = quota.admit(&usage, upload.bytes) {
             return Ok(Err(full));
         }
@@ -73,6 +52,24 @@ impl Store {
         Ok(Ok(()))
     }
 
+    /// Lets an object be a package under way, for which no room is set aside: its bytes
+    /// are counted elsewhere, in the parts that it is put together from.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn begin_composition(&self, id: PackageId, upload: MultipartId, expires_at: Timestamp) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* begin_composition */ INSERT INTO package_upload (id, key_id, bytes, expires_at)
+             SELECT $1, key_id, 0, $3 FROM multipart_upload WHERE id = $2",
+            id.0,
+            upload.0,
+            expires_at.to_sqlx() as _
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
     /// Gives back what is set aside for an upload that came to nothing.
     ///
     /// # Errors
@@ -80,5 +77,48 @@ impl Store {
     pub async fn end_upload(&self, id: PackageId) -> Result<(), StoreError> {
         sqlx::query!("/* end_upload */ DELETE FROM package_upload WHERE id = $1", id.0).execute(&self.pool).await?;
         Ok(())
+    }
+}
+
+impl Tx {
+    /// What there is, of which nothing changes until the transaction ends. Uploads that
+    /// expired are given up first.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub(super) async fn package_usage(&mut self, key_id: &str, now: Timestamp) -> Result<Usage, StoreError> {
+        sqlx::query!("/* lock_uploads */ SELECT pg_advisory_xact_lock($1) AS \"locked: ()\"", ADMISSION)
+            .fetch_one(self.connection())
+            .await?;
+        sqlx::query!("/* expire_uploads */ DELETE FROM package_upload WHERE expires_at < $1", now.to_sqlx() as _)
+            .execute(self.connection())
+            .await?;
+        // Of an upload in parts the bytes are in its own row, so that no part is counted here.
+        let row = sqlx::query!(
+            r#"/* package_usage */ SELECT coalesce(sum(bytes), 0)::bigint AS "bytes!", coalesce(sum(packages), 0)::bigint AS "packages!",
+                   coalesce(sum(bytes) FILTER (WHERE key_id = $1), 0)::bigint AS "key_bytes!",
+                   coalesce(sum(packages) FILTER (WHERE key_id = $1), 0)::bigint AS "key_packages!",
+                   coalesce(sum(uploads) FILTER (WHERE key_id = $1), 0)::bigint AS "key_uploads!",
+                   coalesce(sum(multiparts) FILTER (WHERE key_id = $1), 0)::bigint AS "key_multiparts!"
+               FROM (SELECT key_id, bytes, 1::bigint AS packages, 0::bigint AS uploads, 0::bigint AS multiparts
+                     FROM stored_package WHERE deleted_at IS NULL
+                     UNION ALL SELECT key_id, bytes, 1, 1, 0 FROM package_upload
+                     UNION ALL SELECT m.key_id, m.bytes, (m.ended_at IS NULL)::integer,
+                         (SELECT count(*) FROM upload_part p WHERE p.upload_id = m.id AND p.written_at IS NULL AND p.expires_at >= $2),
+                         (m.ended_at IS NULL)::integer
+                     FROM multipart_upload m) AS kept"#,
+            key_id,
+            now.to_sqlx() as _
+        )
+        .fetch_one(self.connection())
+        .await?;
+        Ok(Usage {
+            bytes: row.bytes.unsigned_abs(),
+            packages: row.packages.unsigned_abs(),
+            key_bytes: row.key_bytes.unsigned_abs(),
+            key_packages: row.key_packages.unsigned_abs(),
+            key_uploads: row.key_uploads.unsigned_abs(),
+            key_multiparts: row.key_multiparts.unsigned_abs(),
+        })
     }
 }

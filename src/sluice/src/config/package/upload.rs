@@ -25,9 +25,12 @@ pub struct PackageUploads {
     /// Number of uploaded packages of one access key.
     #[arg(long, env = "SLUICE_PACKAGE_KEY_COUNT", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub package_key_count: u64,
-    /// Uploads of one access key at once, over all servers.
+    /// Uploads of one access key at once, over all servers; each part of an upload in parts is one.
     #[arg(long, env = "SLUICE_PACKAGE_KEY_UPLOADS", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub package_key_uploads: u64,
+    /// Uploads in parts of one access key that are begun and not ended. Those whose credential has ended are collected.
+    #[arg(long, env = "SLUICE_PACKAGE_KEY_MULTIPARTS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub package_key_multiparts: u64,
     /// Credentials for uploading of one access key that are good at once; each is good for an hour.
     #[arg(long, env = "SLUICE_PACKAGE_KEY_CREDENTIALS", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub package_key_credentials: u64,
@@ -46,6 +49,7 @@ impl PackageUploads {
             key_bytes: self.package_key_limit << 20,
             key_packages: self.package_key_count,
             key_uploads: self.package_key_uploads,
+            key_multiparts: self.package_key_multiparts,
             key_credentials: self.package_key_credentials,
         }
     }
