@@ -92,9 +92,15 @@ impl Cluster {
         self.view.changes(key)
     }
 
-    /// Applications' numbers of pods that changed since they were last asked for.
+    /// Deployments' numbers of pods that changed since they were last asked for.
     pub async fn mirrored(&self) -> Vec<Mirror> {
         self.view.mirrored().await
+    }
+
+    /// The numbers of pods of all Deployments, as if they had changed just now.
+    #[must_use]
+    pub fn mirrored_anew(&self) -> Vec<Mirror> {
+        self.view.mirrored_anew()
     }
 
     /// Names of the cluster's namespaces, sorted.

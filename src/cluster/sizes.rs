@@ -1,18 +1,20 @@
-//! Whether the watches have caught up with the sizes of an application's ReplicaSets.
+//! Whether the watches have caught up with the sizes of an application's ReplicaSets, and
+//! whether these can be changed at all.
 //!
 //! Watches of two kinds are not in step: what the Deployment controller did may show
 //! on the Deployment before it shows on its ReplicaSets. Where a number is about to
-//! be written that must be right, the API server is asked. Reads only.
+//! be written that must be right, the API server is asked. Reads and dry runs only.
 
 use std::collections::BTreeMap;
 
 use kube::{
     Api,
-    api::{DynamicObject, ListParams},
+    api::{DynamicObject, ListParams, Patch, PatchParams},
 };
+use serde_json::json;
 
 use super::{
-    Cluster, ClusterError, Key,
+    Cluster, ClusterError, FIELD_MANAGER, Key,
     apply::{bounded, value},
     apps,
     object::controller,
@@ -38,5 +40,19 @@ impl Cluster {
         }
         let shown = seen.new.iter().chain(&seen.old).filter(|set| set.desired > 0);
         Ok(sizes == shown.map(|set| (set.name.clone(), i64::from(set.desired))).collect())
+    }
+
+    /// What the API server says to another size of one of the ReplicaSets, where that is
+    /// a no: their controller would hear the same.
+    pub async fn refuses_sizes(&self, key: &Key, seen: &DeploymentView) -> Option<String> {
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &apps("ReplicaSet"));
+        let parameters = PatchParams { dry_run: true, field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+        for set in seen.new.iter().chain(&seen.old) {
+            let other = json!({ "spec": { "replicas": set.desired.saturating_add(1) } });
+            if let Err(ClusterError::Refused(why)) = bounded(api.patch(&set.name, &parameters, &Patch::Merge(other))).await {
+                return Some(why);
+            }
+        }
+        None
     }
 }

@@ -5,9 +5,16 @@
 use std::{sync::Arc, time::Duration};
 
 use super::Executor;
+use crate::store::Numbers;
 
 /// Time between two signs of life.
 const HEARTBEAT: Duration = Duration::from_secs(3);
+
+/// Time after which the numbers of all Deployments are mirrored anew.
+const MIRROR_ANEW: Duration = Duration::from_secs(10);
+
+/// Deployments in one statement.
+const MIRRORED_AT_ONCE: usize = 1000;
 
 impl Executor {
     pub(super) async fn heartbeat(self: Arc<Self>) {
@@ -38,15 +45,23 @@ impl Executor {
         }
     }
 
+    /// Mirrors numbers of pods as they change; and all of them now and then, since an
+    /// application that was adopted meanwhile began with those of a moment before.
     pub(super) async fn mirror_replicas(self: Arc<Self>) {
+        let mut anew = tokio::time::interval(MIRROR_ANEW);
         loop {
-            let mirrored = self.cluster.mirrored().await;
+            let mirrored = tokio::select! {
+                mirrored = self.cluster.mirrored() => mirrored,
+                _ = anew.tick() => self.cluster.mirrored_anew(),
+            };
             let Some(cluster) = self.known() else { continue };
-            for mirror in mirrored {
-                let (namespace, name) = (&mirror.key.namespace, &mirror.key.name);
-                let done = self.store.mirror_replicas(&cluster, namespace, name, mirror.replicas, mirror.ready).await;
-                if let Err(error) = done {
-                    tracing::warn!(%error, namespace, name, "could not mirror an application");
+            for part in mirrored.chunks(MIRRORED_AT_ONCE) {
+                let seen: Vec<Numbers<'_>> = part
+                    .iter()
+                    .map(|it| Numbers { namespace: &it.key.namespace, name: &it.key.name, replicas: it.replicas, ready: it.ready })
+                    .collect();
+                if let Err(error) = self.store.mirror_replicas(&cluster, &seen).await {
+                    tracing::warn!(%error, "could not mirror applications");
                 }
             }
         }

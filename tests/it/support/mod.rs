@@ -1,6 +1,7 @@
 //! A whole Sluice in a test: service, executor, simulated cluster.
 
 pub mod authority;
+pub mod by_hand;
 pub mod files;
 pub mod held;
 pub mod real;
