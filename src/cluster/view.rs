@@ -471,6 +471,11 @@ impl State {
         Some(self.replica_sets.get(replica_set)?.object.deployment.as_ref()?.namespace.as_str())
     }
 
+    fn leaving_in(&self, namespace: &str) -> i32 {
+        let nearby = self.leaving.values().filter(|set| self.namespace_of(set) == Some(namespace));
+        i32::try_from(nearby.count()).unwrap_or(i32::MAX)
+    }
+
     fn note_left(&mut self, replica_set: &str) {
         if let Some(namespace) = self.namespace_of(replica_set).map(str::to_owned) {
             self.left_at.insert(namespace, Timestamp::now());
@@ -481,7 +486,6 @@ impl State {
         let (spec, status, metadata) = (&object["spec"], &object["status"], &object["metadata"]);
         let uid = metadata["uid"].as_str().unwrap_or_default();
         let namespace = metadata["namespace"].as_str().unwrap_or_default();
-        let nearby = self.leaving.values().filter(|set| self.namespace_of(set) == Some(namespace)).count();
         let told = self.children.get(uid).into_iter().flatten().filter_map(|event| self.deployment_warnings.get(event));
         let mut warnings: Vec<Warning> = told.map(|warning| warning.object.clone()).collect();
         warnings.sort_by(|a, b| (a.at, &a.message).cmp(&(b.at, &b.message)));
@@ -500,6 +504,9 @@ impl State {
                 idle.push(view);
             }
         }
+        // Counted where somebody asks for it: there may be many.
+        let lacks_pods = new.iter().chain(&old).any(|set: &ReplicaSetView| set.create_failure.is_some());
+        let leaving_nearby = if lacks_pods { self.leaving_in(namespace) } else { leaving };
         DeploymentView {
             uid: uid.to_owned(),
             application: manifest::application(object).map(str::to_owned),
@@ -518,7 +525,7 @@ impl State {
             old,
             idle,
             leaving,
-            leaving_nearby: i32::try_from(nearby).unwrap_or(i32::MAX),
+            leaving_nearby,
             left_at: self.left_at.get(namespace).copied(),
             warnings,
             set_failure: object::set_failure(status),

@@ -59,7 +59,8 @@ pub struct DeploymentView {
     pub idle: Vec<ReplicaSetView>,
     /// Pods of whatever version that are on their way out, and still there.
     pub leaving: i32,
-    /// The same of the whole namespace, as far as ReplicaSets made them.
+    /// The same of the whole namespace, as far as ReplicaSets made them; counted where
+    /// this Deployment's cannot create pods.
     pub leaving_nearby: i32,
     /// When the last of those was gone, as far as this was watched.
     pub left_at: Option<Timestamp>,

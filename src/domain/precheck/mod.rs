@@ -499,6 +499,8 @@ fn unseen(listed: &Listed, what: &str) -> Option<(Verdict, String)> {
 fn tried(tried: &Tried, what: &str) -> Option<(Verdict, String)> {
     match tried {
         Tried::Accepted(_) => None,
+        // A webhook with side effects is asked when it is meant, and says nothing before.
+        Tried::Refused(why) if why.contains("does not support dry run") => Some((Verdict::Unseen, format!("not tried: {why}"))),
         Tried::Refused(why) => Some((Verdict::Refused, format!("{what}: {why}"))),
         Tried::Untried(why) => Some((Verdict::Unseen, format!("not tried: {why}"))),
     }

@@ -164,6 +164,8 @@ fn scales(name: &str) -> Evidence {
 #[case(Subject::Admission, Evidence { change: Tried::Refused("denied by policy".into()), ..Evidence::none() }, Verdict::Refused, "the cluster would refuse the change: denied by policy")]
 #[case(Subject::PodAdmission, Evidence { pod: Tried::Refused("maximum memory is 1Gi".into()), ..Evidence::none() }, Verdict::Refused, "the cluster would refuse its pods: maximum memory is 1Gi")]
 #[case(Subject::PodAdmission, Evidence { pod: Tried::Refused("exceeded quota: few".into()), ..Evidence::none() }, Verdict::Unseen, "not tried: exceeded quota")]
+#[case(Subject::PodAdmission, Evidence { pod: Tried::Refused("admission webhook \"w\" does not support dry run".into()), ..Evidence::none() }, Verdict::Unseen, "not tried: admission webhook")]
+#[case(Subject::Admission, Evidence { change: Tried::Refused("admission webhook \"w\" does not support dry run".into()), ..Evidence::none() }, Verdict::Unseen, "not tried: admission webhook")]
 #[case(Subject::Autoscaler, scales("web"), Verdict::Warned, "the HorizontalPodAutoscaler by-load scales the Deployment; batches follow")]
 #[case(Subject::Autoscaler, scales("api"), Verdict::Passed, "")]
 #[case(Subject::Readiness, Evidence::none(), Verdict::Passed, "")]
