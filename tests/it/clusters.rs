@@ -15,7 +15,7 @@ use executor::{Executor, Standing};
 use service::{Configure, CreateApplication, Error, Service};
 use simulated::{Call, Config, Fault, SimulatedCluster};
 use sqlx::PgPool;
-use store::Store;
+use store::{Numbers, Store};
 
 use crate::support::{App, CLUSTER, Running, batches, caller, creation, eventually, known_cluster, manual, own_pool, release, settings};
 
@@ -130,7 +130,8 @@ async fn no_work_is_handed_out_for_another_cluster_or_to_who_sees_another_one(po
         assert!(store.claim_sighting(wrong).await.unwrap().is_none());
         assert!(store.claim_inquiry(wrong).await.unwrap().is_none());
         assert!(store.claim_errand(wrong).await.unwrap().is_none());
-        store.mirror_replicas(wrong, "default", "web", 7, 7).await.unwrap();
+        let seen = [Numbers { namespace: "default", name: "web", replicas: 7, ready: 7 }];
+        store.mirror_replicas(wrong, &seen).await.unwrap();
         store.mirror_cluster(wrong, "v9", &[], now).await.unwrap();
     }
     assert_eq!(store.application(application).await.unwrap().ready_replicas, 0);

@@ -38,7 +38,7 @@ plans_with! {
 async fn every_plan_is_kept(pool: PgPool, replicas: i32, expected: usize) {
     let app = App::start(pool).await;
     let plans = (1..=7).flat_map(|count| [batches(count), manual(count), canary((replicas / 2).min(2), count)]);
-    let possible = plans.filter(|plan| plan.check(replicas).is_ok());
+    let possible = plans.filter(|plan| plan.fits(replicas).is_ok());
     let possible: Vec<Strategy> = possible.collect();
     assert_eq!(possible.len(), expected, "{possible:?}");
     let results = stream::iter(possible.into_iter().enumerate())

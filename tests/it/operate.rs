@@ -22,7 +22,7 @@ use kube::{
 use service::{Configure, OrderView, RollBackTo, Scale, Start};
 use sqlx::PgPool;
 
-use crate::support::{App, batches, caller, eventually, manual, on_both_clusters, release, watcher::Watch};
+use crate::support::{App, batches, caller, canary, eventually, manual, on_both_clusters, release, watcher::Watch};
 
 const OLD: &str = "shop/web:1.0";
 const NEW: &str = "shop/web:2.0";
@@ -239,8 +239,12 @@ async fn a_stopped_application_is_released_and_starts_with_the_new_version(app: 
     let order = app.end_of(order).await;
     assert_eq!(order.state, State::Succeeded, "{order:#?}");
     assert_eq!(spec(&app).await.replicas, Some(0), "it stays stopped");
-    let refused = app.service.deploy(&caller(), release(application, NEW, batches(2))).await.unwrap_err().to_string();
-    assert!(refused.contains("at most 0 batches"), "{refused}");
+    // Batches of nothing are done at once, as a canary of nothing is.
+    for strategy in [batches(2), manual(3), canary(1, 2)] {
+        let order = app.deploy(application, NEW, strategy).await;
+        let order = app.end_of(order).await;
+        assert_eq!((order.state, spec(&app).await.replicas), (State::Succeeded, Some(0)), "{order:#?}");
+    }
     assert_eq!(start(&app, application, None).await.state, State::Succeeded);
     let watch = app.watch("web").await;
     pods_are(&watch, &[(NEW, 2)]).await;

@@ -10,7 +10,6 @@ use domain::{
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     core::v1::{ConfigMap, LimitRange, ResourceQuota},
-    policy::v1::PodDisruptionBudget,
 };
 use kube::{
     Api, Resource,
@@ -219,18 +218,12 @@ async fn pods_that_must_be_apart_need_a_node_each(pool: PgPool) {
     assert_eq!(order.state, State::Succeeded, "{order:#?}");
 }
 
-/// Only a real control plane has admission and budgets.
+/// Only a real control plane has admission.
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn what_the_api_server_would_refuse_is_refused_in_its_words(pool: PgPool) {
     let app = App::start_real(pool).await;
     let application = app.create("web", 4).await;
     let request = release(application, "shop/web:2.0", batches(2));
-
-    let selector = json!({ "matchLabels": { "app.kubernetes.io/name": "web" } });
-    put::<PodDisruptionBudget>(&app, json!({ "metadata": { "name": "calm" }, "spec": { "minAvailable": 5, "selector": selector } })).await;
-    refused(&app, request.clone(), &["the PodDisruptionBudget calm wants 5 pods available"]).await;
-    let budgets: Api<PodDisruptionBudget> = Api::namespaced(app.client.clone(), &app.namespace);
-    budgets.delete("calm", &DeleteParams::default()).await.unwrap();
 
     let limits = json!({ "metadata": { "name": "small" }, "spec": { "limits": [{ "type": "Container", "max": { "memory": "64Mi" } }] } });
     put::<LimitRange>(&app, limits).await;

@@ -24,16 +24,20 @@ use domain::{
     order::Kind,
     precheck::{
         Look,
-        evidence::{Evidence, Listed, Presence, Reference, ReferenceKind, Right, Tried},
-        template::{own_anti_affinity, references},
+        evidence::{Evidence, Listed, Presence, Reference, ReferenceKind, Right, Tried, footprint},
+        nodes::host_ports,
+        template::{amount, own_anti_affinity, references},
     },
 };
 
 /// Requests for one proposal that are under way at once.
 const AT_ONCE: usize = 8;
 
-/// Objects of one kind that are looked at; a namespace has few of them.
-const MOST_OBJECTS: u32 = 500;
+/// Objects of one kind in one answer.
+const ON_A_PAGE: u32 = 500;
+
+/// Objects of one kind that are looked at: more than a large cluster has nodes.
+const MOST_OBJECTS: usize = 20_000;
 
 /// Texts of an API server that has no such kind.
 const NO_SUCH_KIND: &str = "the server could not find the requested resource";
@@ -57,22 +61,42 @@ impl Cluster {
                 Tried::Untried("Sluice may not create pods, not even as a dry run".into())
             }
         };
+        let takes_ports = !host_ports(template).is_empty();
         let nodes = async {
-            if own_anti_affinity(template).next().is_some() { asker.list(None, "", "v1", "Node").await } else { Listed::Unneeded }
+            if !takes_ports && own_anti_affinity(template).next().is_none() {
+                return Listed::Unneeded;
+            }
+            asker.list(None, "", "v1", "Node", |node| Some(json!({ "metadata": { "name": node["metadata"]["name"], "labels": node["metadata"]["labels"] }, "spec": node["spec"] }))).await
+        };
+        let port_holders = async {
+            if !takes_ports {
+                return Listed::Unneeded;
+            }
+            asker.list(None, "", "v1", "Pod", |pod| (!host_ports(&pod).is_empty()).then(|| footprint(&pod))).await
         };
         let wanted = references(template);
         let named = stream::iter(wanted).map(|reference| asker.presence(reference)).buffered(AT_ONCE).collect::<Vec<_>>();
         let namespace = Some(key.namespace.as_str());
-        let (named, quotas, budgets, scalers, nodes, change, pod) = tokio::join!(
+        let quotas = async {
+            let quotas = asker.list(namespace, "", "v1", "ResourceQuota", Some).await;
+            let pods = if counts_pods(&quotas) {
+                asker.list(namespace, "", "v1", "Pod", |pod| Some(footprint(&pod))).await
+            } else {
+                Listed::Unneeded
+            };
+            (quotas, pods)
+        };
+        let (named, (quotas, pods), budgets, scalers, nodes, port_holders, change, pod) = tokio::join!(
             named,
-            asker.list(namespace, "", "v1", "ResourceQuota"),
-            asker.list(namespace, "policy", "v1", "PodDisruptionBudget"),
-            asker.list(namespace, "autoscaling", "v2", "HorizontalPodAutoscaler"),
+            quotas,
+            asker.list(namespace, "policy", "v1", "PodDisruptionBudget", Some),
+            asker.list(namespace, "autoscaling", "v2", "HorizontalPodAutoscaler", Some),
             nodes,
+            port_holders,
             self.try_change(key, application, change),
             pod,
         );
-        Evidence { rights, other_workload: None, named, quotas, budgets, scalers, nodes, change, pod }
+        Evidence { rights, other_workload: None, named, quotas, budgets, scalers, nodes, pods, port_holders, change, pod }
     }
 
     /// What the API server says to the change itself.
@@ -182,17 +206,30 @@ impl Asker<'_> {
         }
     }
 
-    async fn list(&self, namespace: Option<&str>, group: &str, version: &str, kind: &str) -> Listed {
+    /// All objects of a kind, each as `keep` leaves it. None of them, rather than some,
+    /// where they cannot be read to their end.
+    async fn list(&self, namespace: Option<&str>, group: &str, version: &str, kind: &str, keep: impl Fn(Value) -> Option<Value>) -> Listed {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         let api: Api<DynamicObject> = match namespace {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
             None => Api::all_with(self.client.clone(), &resource),
         };
-        match bounded(api.list(&ListParams::default().limit(MOST_OBJECTS))).await {
-            Ok(list) => Listed::Seen(list.items.into_iter().filter_map(|object| value(object).ok()).collect()),
-            // A cluster without the kind has none of it.
-            Err(ClusterError::Gone) => Listed::Seen(Vec::new()),
-            Err(error) => Listed::Unseen(error.to_string()),
+        let (mut found, mut read) = (Vec::new(), 0);
+        let mut page = ListParams::default().limit(ON_A_PAGE);
+        loop {
+            let list = match bounded(api.list(&page)).await {
+                Ok(list) => list,
+                // A cluster without the kind has none of it.
+                Err(ClusterError::Gone) => return Listed::Seen(found),
+                Err(error) => return Listed::Unseen(error.to_string()),
+            };
+            read += list.items.len();
+            found.extend(list.items.into_iter().filter_map(|object| value(object).ok()).filter_map(&keep));
+            match list.metadata.continue_.filter(|token| !token.is_empty()) {
+                None => return Listed::Seen(found),
+                Some(_) if read >= MOST_OBJECTS => return Listed::Unseen(format!("there are more than {MOST_OBJECTS}")),
+                Some(token) => page = page.continue_token(&token),
+            }
         }
     }
 
@@ -208,6 +245,13 @@ impl Asker<'_> {
         });
         tried(create(&self.api(&core("Pod")), pod).await)
     }
+}
+
+/// Whether a quota of these counts pods, or what they ask for.
+fn counts_pods(quotas: &Listed) -> bool {
+    let Listed::Seen(quotas) = quotas else { return false };
+    let names = quotas.iter().filter_map(|quota| quota["status"]["hard"].as_object()).flat_map(|hard| hard.keys());
+    names.into_iter().any(|name| amount(&Value::Null, name).is_some())
 }
 
 async fn create(api: &Api<DynamicObject>, object: Value) -> Result<Value, ClusterError> {

@@ -92,14 +92,15 @@ impl Cluster {
         self.view.changes(key)
     }
 
-    /// Applications' numbers of pods that changed since they were last asked for.
+    /// Deployments' numbers of pods that changed since they were last asked for.
     pub async fn mirrored(&self) -> Vec<Mirror> {
         self.view.mirrored().await
     }
 
-    /// Gives these applications' numbers of pods once more, with what has changed since.
-    pub fn mirror_again(&self, keys: impl IntoIterator<Item = Key>) {
-        self.view.mirror_again(keys);
+    /// The numbers of pods of all Deployments, as if they had changed just now.
+    #[must_use]
+    pub fn mirrored_anew(&self) -> Vec<Mirror> {
+        self.view.mirrored_anew()
     }
 
     /// Names of the cluster's namespaces, sorted.

@@ -9,7 +9,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{FIELD_MANAGER, view::Key};
-use domain::observation::{ContainerState, ContainerView, CreateFailure, Ending, PodView, Warning};
+use domain::observation::{ContainerState, ContainerView, CreateFailure, Ending, FailedPod, PodView, Warning};
+
+/// Characters that are kept of what is said of a pod that failed: there may be many.
+const LONGEST_MESSAGE: usize = 1000;
 
 /// A ReplicaSet as far as it matters.
 #[derive(Debug)]
@@ -74,6 +77,17 @@ pub(super) fn replica_set(object: &Value, deployment: Key) -> ReplicaSet {
     }
 }
 
+/// Why the Deployment controller could not make a ReplicaSet, as it wrote that down.
+pub(super) fn set_failure(status: &Value) -> Option<CreateFailure> {
+    let progressing = condition(status, "Progressing").filter(|it| it["status"] == "False" && it["reason"] == "ReplicaSetCreateError")?;
+    Some(CreateFailure { message: text(&progressing["message"]), since: time(&progressing["lastUpdateTime"]) })
+}
+
+/// Whether an Event is the Deployment controller's, and no other program's.
+pub(super) fn is_of_deployment_controller(event: &Value) -> bool {
+    [&event["source"]["component"], &event["reportingComponent"]].into_iter().any(|it| it == "deployment-controller")
+}
+
 /// A pod, without the warnings about it.
 pub(super) fn pod(object: &Value) -> PodView {
     let (metadata, status) = (&object["metadata"], &object["status"]);
@@ -95,6 +109,22 @@ pub(super) fn pod(object: &Value) -> PodView {
         unschedulable: unscheduled.map(|scheduled| text(&scheduled["message"])),
         containers: containers.collect(),
         warnings: Vec::new(),
+    }
+}
+
+/// A pod in the phase `Failed`. A kubelet that rejects a pod says no time: it does so
+/// when it sees the pod first.
+pub(super) fn failed_pod(object: &Value) -> FailedPod {
+    let (metadata, status) = (&object["metadata"], &object["status"]);
+    let conditions = status["conditions"].as_array().into_iter().flatten();
+    let changed = conditions.filter_map(|condition| time(&condition["lastTransitionTime"])).max();
+    let created_at = time(&metadata["creationTimestamp"]);
+    FailedPod {
+        name: text(&metadata["name"]),
+        reason: text(&status["reason"]),
+        message: text(&status["message"]).chars().take(LONGEST_MESSAGE).collect(),
+        created_at,
+        at: changed.max(time(&status["startTime"])).max(created_at),
     }
 }
 
@@ -131,11 +161,17 @@ fn ending(terminated: &Value) -> Option<Ending> {
 pub(super) fn warning(event: &Value) -> Warning {
     let times = [&event["series"]["lastObservedTime"], &event["lastTimestamp"], &event["eventTime"], &event["firstTimestamp"]];
     let created = time(&event["metadata"]["creationTimestamp"]);
+    // A series has been given twice at least.
+    let series = event["series"].is_object().then(|| number(&event["series"]["count"]).max(2));
+    let total = series.unwrap_or(1).max(number(&event["count"]));
     Warning {
         reason: text(&event["reason"]),
         message: text(&event["message"]),
         first: [&event["firstTimestamp"], &event["eventTime"]].into_iter().find_map(time).or(created),
-        at: times.into_iter().find_map(time).or(created),
+        at: times.into_iter().filter_map(time).max().or(created),
+        before: None,
+        count: total,
+        total,
     }
 }
 

@@ -23,9 +23,12 @@ use super::{
     object::{self, ReplicaSet, controller, number, other_manager, version},
 };
 use domain::{
-    observation::{DeploymentView, Observation, PodView, ReplicaSetView, Warning},
+    observation::{DeploymentView, FailedPod, Observation, PodView, ReplicaSetView, Warning},
     order::Settings,
 };
+
+/// Pods of one ReplicaSet that failed, as many as are looked at.
+const MOST_FAILED: usize = 100;
 
 /// An application's place on the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,8 +57,10 @@ pub(super) enum Kind {
     ReplicaSet,
     Pod,
     Namespace,
-    /// Events that warn, about pods. What they say is told; nothing stands on it.
+    /// Events that warn about pods. They may be hidden from us; then less is told.
     Warning,
+    /// The same about Deployments.
+    DeploymentWarning,
 }
 
 /// What the watches see. All methods are short and take one lock.
@@ -79,8 +84,14 @@ struct State {
     pods: HashMap<String, Owned<PodView>>,
     /// Uids of pods on their way out, with their ReplicaSet's.
     leaving: HashMap<String, String>,
+    /// Pods that failed for good, by uid.
+    failed: HashMap<String, Owned<FailedPod>>,
     /// By the event's own uid; its owner is the pod.
     warnings: HashMap<String, Owned<Warning>>,
+    /// By the event's own uid; its owner is the Deployment.
+    deployment_warnings: HashMap<String, Owned<Warning>>,
+    /// When the last pod of a namespace was gone that had been on its way out.
+    left_at: HashMap<String, Timestamp>,
     /// Uids of owned objects by their owner's.
     children: HashMap<String, HashSet<String>>,
     namespaces: BTreeSet<String>,
@@ -89,7 +100,7 @@ struct State {
     /// Kinds whose watch is broken now.
     broken: HashSet<Kind>,
     watchers: HashMap<Key, watch::Sender<u64>>,
-    /// Applications whose numbers of pods changed.
+    /// Deployments whose numbers of pods changed.
     to_mirror: BTreeSet<Key>,
     /// Uids seen since a new list began, by kind.
     listing: HashMap<Kind, HashSet<String>>,
@@ -158,9 +169,9 @@ impl View {
         }
     }
 
-    pub(super) fn mirror_again(&self, keys: impl IntoIterator<Item = Key>) {
-        self.lock().to_mirror.extend(keys);
-        self.mirror.notify_one();
+    pub(super) fn mirrored_anew(&self) -> Vec<Mirror> {
+        let state = self.lock();
+        if state.identity.is_known() { state.deployments.keys().filter_map(|key| state.mirror(key.clone())).collect() } else { Vec::new() }
     }
 
     /// Takes a Deployment in, unless a newer version of it is here already.
@@ -176,7 +187,8 @@ impl View {
         {
             return;
         }
-        if object["metadata"]["annotations"].get(manifest::APPLICATION).is_some() {
+        // Of all Deployments: one that was adopted says nothing of it yet.
+        if state.deployments.get(key).is_none_or(|present| numbers(present) != numbers(&object)) {
             state.to_mirror.insert(key.clone());
             self.mirror.notify_one();
         }
@@ -201,8 +213,16 @@ impl View {
                 Vec::new()
             }
             Kind::ReplicaSet => state.replica_sets.keys().filter(|uid| !listed.contains(*uid)).cloned().collect(),
-            Kind::Pod => state.pods.keys().chain(state.leaving.keys()).filter(|uid| !listed.contains(*uid)).cloned().collect(),
+            Kind::Pod => state
+                .pods
+                .keys()
+                .chain(state.leaving.keys())
+                .chain(state.failed.keys())
+                .filter(|uid| !listed.contains(*uid))
+                .cloned()
+                .collect(),
             Kind::Warning => state.warnings.keys().filter(|uid| !listed.contains(*uid)).cloned().collect(),
+            Kind::DeploymentWarning => state.deployment_warnings.keys().filter(|uid| !listed.contains(*uid)).cloned().collect(),
             Kind::Namespace => {
                 state.namespaces = listed.iter().cloned().collect();
                 Vec::new()
@@ -264,7 +284,7 @@ impl View {
                 // A pod on its way out no longer counts, neither for nor against.
                 let leaves = !value["metadata"]["deletionTimestamp"].is_null();
                 let ended = matches!(value["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
-                state.leaving.remove(&uid);
+                let was_leaving = state.leaving.remove(&uid).is_some();
                 if !leaves && !ended {
                     state.children.entry(owner.clone()).or_default().insert(uid.clone());
                     let mut pod = object::pod(&value);
@@ -274,9 +294,15 @@ impl View {
                     state.pods.insert(uid, Owned { owner: owner.clone(), object: pod });
                 } else {
                     state.forget(Kind::Pod, &uid);
+                    if ended && was_leaving {
+                        state.note_left(&owner);
+                    }
                     if !ended {
                         state.children.entry(owner.clone()).or_default().insert(uid.clone());
                         state.leaving.insert(uid, owner.clone());
+                    } else if !leaves && value["status"]["phase"] == "Failed" {
+                        state.children.entry(owner.clone()).or_default().insert(uid.clone());
+                        state.failed.insert(uid, Owned { owner: owner.clone(), object: object::failed_pod(&value) });
                     }
                 }
                 state.notify_owner(&owner);
@@ -286,8 +312,22 @@ impl View {
                 let (Some("Pod"), Some(owner)) = (about["kind"].as_str(), about["uid"].as_str()) else { return };
                 let mut state = self.lock();
                 state.children.entry(owner.to_owned()).or_default().insert(uid.clone());
-                state.warnings.insert(uid, Owned { owner: owner.to_owned(), object: object::warning(&value) });
+                take_warning(&mut state.warnings, uid, owner, &value);
                 state.notify_pod(owner);
+            }
+            Kind::DeploymentWarning => {
+                let about = &value["involvedObject"];
+                let (Some("Deployment"), Some(owner), Some(name)) = (about["kind"].as_str(), about["uid"].as_str(), about["name"].as_str())
+                else {
+                    return;
+                };
+                if !object::is_of_deployment_controller(&value) {
+                    return;
+                }
+                let mut state = self.lock();
+                state.children.entry(owner.to_owned()).or_default().insert(uid.clone());
+                take_warning(&mut state.deployment_warnings, uid, owner, &value);
+                state.notify(&Key { namespace: key.namespace, name: name.to_owned() });
             }
         }
     }
@@ -299,6 +339,7 @@ impl View {
         match kind {
             Kind::Namespace => {
                 state.namespaces.remove(&name);
+                state.left_at.remove(&name);
                 self.namespaces_changed.notify_one();
             }
             Kind::Deployment => {
@@ -309,9 +350,24 @@ impl View {
                 }
                 state.notify(&key);
             }
-            Kind::ReplicaSet | Kind::Pod | Kind::Warning => state.forget(kind, &uid),
+            Kind::ReplicaSet | Kind::Pod | Kind::Warning | Kind::DeploymentWarning => state.forget(kind, &uid),
         }
     }
+}
+
+/// Takes an Event in; one that was given again goes on where it was.
+fn take_warning(known: &mut HashMap<String, Owned<Warning>>, uid: String, owner: &str, event: &Value) {
+    let told = object::warning(event);
+    let told = match known.get(&uid) {
+        Some(earlier) => told.after(&earlier.object, Timestamp::now()),
+        None => told,
+    };
+    known.insert(uid, Owned { owner: owner.to_owned(), object: told });
+}
+
+/// Desired and Ready pods of a Deployment.
+fn numbers(deployment: &Value) -> (i32, i32) {
+    (number(&deployment["spec"]["replicas"]), number(&deployment["status"]["readyReplicas"]))
 }
 
 impl State {
@@ -341,10 +397,14 @@ impl State {
                 }
                 set.owner
             }),
-            Kind::Pod => self.pods.remove(uid).map(|pod| pod.owner).or_else(|| self.leaving.remove(uid)).inspect(|owner| {
-                self.notify_owner(owner);
-            }),
+            Kind::Pod => {
+                let removed = self.pods.remove(uid).map(|pod| pod.owner);
+                let removed = removed.or_else(|| self.leaving.remove(uid).inspect(|owner| self.note_left(owner)));
+                let removed = removed.or_else(|| self.failed.remove(uid).map(|pod| pod.owner));
+                removed.inspect(|owner| self.notify_owner(owner))
+            }
             Kind::Warning => self.warnings.remove(uid).map(|warning| warning.owner),
+            Kind::DeploymentWarning => self.deployment_warnings.remove(uid).map(|warning| warning.owner),
             Kind::Deployment | Kind::Namespace => None,
         };
         if let Some(owner) = owner
@@ -359,12 +419,32 @@ impl State {
 
     fn mirror(&self, key: Key) -> Option<Mirror> {
         let object = self.deployments.get(&key)?;
-        Some(Mirror { replicas: number(&object["spec"]["replicas"]), ready: number(&object["status"]["readyReplicas"]), key })
+        let (replicas, ready) = numbers(object);
+        Some(Mirror { key, replicas, ready })
+    }
+
+    fn namespace_of(&self, replica_set: &str) -> Option<&str> {
+        Some(self.replica_sets.get(replica_set)?.object.deployment.as_ref()?.namespace.as_str())
+    }
+
+    fn leaving_in(&self, namespace: &str) -> i32 {
+        let nearby = self.leaving.values().filter(|set| self.namespace_of(set) == Some(namespace));
+        i32::try_from(nearby.count()).unwrap_or(i32::MAX)
+    }
+
+    fn note_left(&mut self, replica_set: &str) {
+        if let Some(namespace) = self.namespace_of(replica_set).map(str::to_owned) {
+            self.left_at.insert(namespace, Timestamp::now());
+        }
     }
 
     fn deployment_view(&self, object: &Value) -> DeploymentView {
         let (spec, status, metadata) = (&object["spec"], &object["status"], &object["metadata"]);
         let uid = metadata["uid"].as_str().unwrap_or_default();
+        let namespace = metadata["namespace"].as_str().unwrap_or_default();
+        let told = self.children.get(uid).into_iter().flatten().filter_map(|event| self.deployment_warnings.get(event));
+        let mut warnings: Vec<Warning> = told.map(|warning| warning.object.clone()).collect();
+        warnings.sort_by(|a, b| (a.at, &a.message).cmp(&(b.at, &b.message)));
         let (mut new, mut old, mut idle) = (None, Vec::new(), Vec::new());
         let mut leaving = 0;
         for set_uid in self.children.get(uid).into_iter().flatten() {
@@ -380,6 +460,9 @@ impl State {
                 idle.push(view);
             }
         }
+        // Counted where somebody asks for it: there may be many.
+        let lacks_pods = new.iter().chain(&old).any(|set: &ReplicaSetView| set.create_failure.is_some());
+        let leaving_nearby = if lacks_pods { self.leaving_in(namespace) } else { leaving };
         DeploymentView {
             uid: uid.to_owned(),
             application: manifest::application(object).map(str::to_owned),
@@ -398,6 +481,11 @@ impl State {
             old,
             idle,
             leaving,
+            leaving_nearby,
+            left_at: self.left_at.get(namespace).copied(),
+            warnings,
+            set_failure: object::set_failure(status),
+            refused: None,
         }
     }
 
@@ -405,6 +493,10 @@ impl State {
         let pods = self.children.get(uid).into_iter().flatten();
         let mut pods: Vec<PodView> = pods.filter_map(|pod| self.pod_view(pod)).collect();
         pods.sort_by(|a, b| a.name.cmp(&b.name));
+        let failed = self.children.get(uid).into_iter().flatten().filter_map(|pod| self.failed.get(pod));
+        let mut failed: Vec<&FailedPod> = failed.map(|pod| &pod.object).collect();
+        failed.sort_by_key(|pod| (pod.created_at, pod.at));
+        let newest = &failed[failed.len().saturating_sub(MOST_FAILED)..];
         ReplicaSetView {
             name: set.name.clone(),
             uid: uid.to_owned(),
@@ -416,6 +508,8 @@ impl State {
             observed: set.observed,
             create_failure: set.create_failure.clone(),
             pods,
+            failed: newest.iter().map(|pod| (*pod).clone()).collect(),
+            failed_count: failed.len(),
         }
     }
 

@@ -31,7 +31,8 @@ pub(super) fn spawn(client: &Client, view: &Arc<View>, tasks: &mut JoinSet<()>) 
         (Kind::ReplicaSet, apps("ReplicaSet"), everything.clone()),
         (Kind::Pod, core("Pod"), everything.clone()),
         (Kind::Namespace, core("Namespace"), everything.clone()),
-        (Kind::Warning, core("Event"), everything.fields("type=Warning,involvedObject.kind=Pod")),
+        (Kind::Warning, core("Event"), everything.clone().fields("type=Warning,involvedObject.kind=Pod")),
+        (Kind::DeploymentWarning, core("Event"), everything.fields("type=Warning,involvedObject.kind=Deployment")),
     ] {
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
         tasks.spawn(follow(api, kind, config, view.clone()));

@@ -6,11 +6,14 @@
 //! names pod, container, image, reason and Kubernetes' own text. Pure: one table
 //! ([`WAITING`]) and a few rules beside it.
 
+mod recurrence;
+
 use jiff::{SignedDuration, Timestamp};
 
+use self::recurrence::Recurrence;
 use super::{
     java::PACKAGE_CONTAINER,
-    observation::{ContainerState, ContainerView, CreateFailure, DeploymentView, Ending, PodView, ReplicaSetView, Warning},
+    observation::{ContainerState, ContainerView, CreateFailure, DeploymentView, Ending, FailedPod, PodView, ReplicaSetView, Warning},
     order::Tolerance,
 };
 
@@ -44,6 +47,8 @@ pub struct Measure {
     pub tolerance: Tolerance,
     /// When the order began: what happened to a pod before is none of its doing.
     pub since: Timestamp,
+    /// The time.
+    pub now: Timestamp,
 }
 
 /// What a waiting container's reason means.
@@ -130,34 +135,102 @@ const NEVER_TAKEN: &[&str] = &["violates podsecurity", "denied the request", "de
 
 /// Warnings that keep a pod from starting, while its containers only say that
 /// they are being created.
-const NOT_STARTED: &[&str] =
-    &["FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox", "NetworkNotReady", "FailedPodSandBoxStatus"];
+const NOT_STARTED: &[&str] = &[
+    "FailedMount",
+    "FailedAttachVolume",
+    "FailedMapVolume",
+    "FailedCreatePodSandBox",
+    "NetworkNotReady",
+    "FailedPodSandBoxStatus",
+    "FailedPrepareDynamicResources",
+];
+
+/// How often a warning must come to say that its trouble lasts: once or twice it may
+/// have passed by itself.
+const LASTING_WARNINGS: usize = 3;
+
+/// How often pods must fail one after the other to say that the next will, too.
+const LASTING_ROUNDS: usize = 2;
+
+/// What says that there is no room, and that pods which go make some.
+const NO_ROOM: &[&str] = &["exceeded quota"];
 
 /// The cause that is fatal first, if the present version has any trouble.
 #[must_use]
 pub fn judge(view: &DeploymentView, measure: Measure) -> Option<Cause> {
-    judge_sets(view.new.iter(), |_| true, measure)
+    judge_controller(view, measure).or_else(|| judge_sets(view, view.new.iter(), |_| true, measure))
 }
 
 /// The same of all versions, and of those pods only that came since the order began:
 /// what became of the others is none of its doing.
 #[must_use]
 pub fn judge_added(view: &DeploymentView, measure: Measure) -> Option<Cause> {
-    judge_sets(view.new.iter().chain(&view.old), |pod| is_since(pod, measure), measure)
+    judge_sets(view, view.new.iter().chain(&view.old), |pod| is_since(pod.created_at, measure.since), measure)
 }
 
-/// Whether the pod was made since the order began. Kubernetes tells whole seconds.
+/// Whether a pod was made since the order began. Kubernetes tells whole seconds.
 #[must_use]
-pub fn is_since(pod: &PodView, measure: Measure) -> bool {
-    pod.created_at.is_none_or(|created| created.as_second() >= measure.since.as_second())
+pub fn is_since(created: Option<Timestamp>, since: Timestamp) -> bool {
+    created.is_none_or(|created| created.as_second() >= since.as_second())
 }
 
-fn judge_sets<'a>(sets: impl Iterator<Item = &'a ReplicaSetView>, counts: impl Fn(&PodView) -> bool, measure: Measure) -> Option<Cause> {
+/// What keeps the Deployment controller from making the ReplicaSet of the present
+/// version, in its own words. Where that is there, it is told of by itself.
+#[must_use]
+pub fn judge_controller(view: &DeploymentView, measure: Measure) -> Option<Cause> {
+    if let Some(refused) = view.refused.as_ref().filter(|_| !view.observed) {
+        let text = clean(&refused.message);
+        let sentence = format!("the Deployment controller cannot go on: the cluster refuses changes of its ReplicaSets: {text}");
+        return Some(Cause { verdict: grace(refused.since, measure), sentence });
+    }
+    if view.new.is_some() {
+        return None;
+    }
+    let is_now = |at: Option<Timestamp>| at.is_some_and(|at| at.as_second() >= measure.since.as_second());
+    let warned = view.warnings.iter().rev().find(|warning| is_now(warning.at)).map(|it| (it.reason.as_str(), &it.message, it.first));
+    let in_status = || view.set_failure.as_ref().filter(|it| is_now(it.since)).map(|it| ("ReplicaSetCreateError", &it.message, it.since));
+    let (reason, message, first) = warned.or_else(in_status)?;
+    let sentence = format!("the Deployment controller cannot go on: {reason}: {}", clean(message));
+    let verdict = if says(message, NEVER_TAKEN) { Verdict::Fatal } else { grace(first, measure) };
+    Some(Cause { verdict, sentence })
+}
+
+fn judge_sets<'a>(
+    view: &DeploymentView,
+    sets: impl Iterator<Item = &'a ReplicaSetView>,
+    counts: impl Fn(&PodView) -> bool,
+    measure: Measure,
+) -> Option<Cause> {
     let of_set = |set: &'a ReplicaSetView| {
-        let refused = set.create_failure.iter().map(|failure| judge_set(&set.name, failure, measure));
-        refused.chain(set.pods.iter().filter(|pod| counts(pod)).filter_map(|pod| judge_pod(pod, measure))).min_by_key(|cause| cause.verdict)
+        let refused = set.create_failure.iter().map(|failure| {
+            unless_room_comes(judge_set(&set.name, failure, measure), says(&failure.message, NO_ROOM), view.leaving_nearby, view, measure)
+        });
+        let troubled =
+            set.pods.iter().filter(|pod| counts(pod)).filter_map(|pod| {
+                Some(unless_room_comes(judge_pod(pod, measure)?, pod.unschedulable.is_some(), view.leaving, view, measure))
+            });
+        refused.chain(troubled).chain(judge_failed(set, measure)).min_by_key(|cause| cause.verdict)
     };
     sets.filter_map(of_set).min_by_key(|cause| cause.verdict)
+}
+
+/// The same cause, where it may be that pods on their way out make room: they are
+/// waited for, however long they take.
+fn unless_room_comes(cause: Cause, lacks_room: bool, leaving: i32, view: &DeploymentView, measure: Measure) -> Cause {
+    let Verdict::FatalAt(at) = cause.verdict else { return cause };
+    if !lacks_room {
+        return cause;
+    }
+    if leaving > 0 {
+        let sentence = format!("{}; {leaving} pods are on their way out, and are waited for", cause.sentence);
+        return Cause { verdict: Verdict::KeepWaiting, sentence };
+    }
+    let Some(left) = view.left_at else { return cause };
+    // Whoever is refused asks again after pauses that double: the next one may be as
+    // long as all before it.
+    let grace = SignedDuration::from_secs(measure.tolerance.grace_seconds);
+    let pause = at.checked_sub(grace).map_or(grace, |began| left.duration_since(began).max(grace));
+    Cause { verdict: Verdict::FatalAt(left.checked_add(pause).unwrap_or(Timestamp::MAX).max(at)), ..cause }
 }
 
 /// Why the pod is not Ready; none if it is, or if it is just starting.
@@ -181,6 +254,30 @@ pub fn judge_set(name: &str, failure: &CreateFailure, measure: Measure) -> Cause
     let sentence = format!("the ReplicaSet {name} cannot create pods: {}", clean(&failure.message));
     let verdict = if says(&failure.message, NEVER_TAKEN) { Verdict::Fatal } else { grace(failure.since, measure) };
     Cause { verdict, sentence }
+}
+
+/// What it means that pods of the ReplicaSet failed since the order began. One may be
+/// evicted, and the next runs; it lasts where a pod fails that came after one that had.
+fn judge_failed(set: &ReplicaSetView, measure: Measure) -> Option<Cause> {
+    let failed: Vec<&FailedPod> = set.failed.iter().filter(|pod| is_since(pod.created_at, measure.since)).collect();
+    let newest = failed.last()?;
+    let mut rounds: Vec<Timestamp> = Vec::new();
+    for pod in &failed {
+        let (Some(created), Some(at)) = (pod.created_at, pod.at) else { continue };
+        if rounds.last().is_none_or(|before| created >= *before) {
+            rounds.push(at);
+        }
+    }
+    let course = Recurrence::of(rounds.into_iter())?;
+    let lasts = course.goes_on(LASTING_ROUNDS, measure);
+    let reason = if newest.reason.is_empty() { "no reason given" } else { newest.reason.as_str() };
+    let text = if newest.message.is_empty() { String::new() } else { format!(": {}", clean(&newest.message)) };
+    let all = match set.failed_count.max(failed.len()) {
+        1 => String::new(),
+        count => format!("; {count} pods of the ReplicaSet {} have failed", set.name),
+    };
+    let sentence = format!("pod {} failed: {reason}{text}{all}", newest.name);
+    Some(Cause { verdict: if lasts { grace(Some(course.first), measure) } else { Verdict::KeepWaiting }, sentence })
 }
 
 fn judge_container(pod: &PodView, container: &ContainerView, measure: Measure) -> Option<Cause> {
@@ -240,18 +337,28 @@ fn endings(pod: &PodView, container: &ContainerView, measure: Measure) -> i32 {
         ContainerState::Waiting { .. } => 0,
     };
     // Of a pod that was there before, earlier restarts are none of the order's doing.
-    now + if is_since(pod, measure) { container.restarts } else { 0 }
+    now + if is_since(pod.created_at, measure.since) { container.restarts } else { 0 }
 }
 
-/// A pod whose volumes or network cannot be had: its containers are silent on it.
+/// A pod whose volumes or network cannot be had: its containers are silent on it. Only
+/// warnings tell, and a warning tells of the past: it counts while it comes again.
 fn not_started(pod: &PodView, measure: Measure) -> Option<Cause> {
     let waits = |container: &ContainerView| matches!(container.state, ContainerState::Waiting { .. });
     if !pod.containers.is_empty() && !pod.containers.iter().any(waits) {
         return None;
     }
-    let warning = pod.warnings.iter().rev().find(|warning| NOT_STARTED.contains(&warning.reason.as_str()))?;
-    let sentence = format!("pod {} cannot start: {}: {}", pod.name, warning.reason, clean(&warning.message));
-    Some(Cause { verdict: grace(warning.first.or(pod.created_at), measure), sentence })
+    let told = NOT_STARTED.iter().filter_map(|reason| {
+        let newest = pod.warnings.iter().rev().find(|warning| warning.reason == *reason)?;
+        Some((newest, Recurrence::of_warnings(pod.warnings.iter().filter(|warning| warning.reason == *reason))?))
+    });
+    let (warning, course) = told.max_by_key(|(_, course)| (course.goes_on(LASTING_WARNINGS, measure), course.last))?;
+    let said = format!("{}: {}", warning.reason, clean(&warning.message));
+    if course.goes_on(LASTING_WARNINGS, measure) {
+        let sentence = format!("pod {} cannot start: {said}", pod.name);
+        return Some(Cause { verdict: grace(Some(course.first), measure), sentence });
+    }
+    let sentence = format!("pod {} has not started, and its last warning was {said}", pod.name);
+    Some(Cause { verdict: Verdict::KeepWaiting, sentence })
 }
 
 /// A pod that runs and is not Ready: not yet, or not any more.

@@ -23,7 +23,7 @@ pub enum Observation {
 }
 
 /// A Deployment with its ReplicaSets and pods.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct DeploymentView {
     /// `metadata.uid`.
     pub uid: String,
@@ -59,10 +59,22 @@ pub struct DeploymentView {
     pub idle: Vec<ReplicaSetView>,
     /// Pods of whatever version that are on their way out, and still there.
     pub leaving: i32,
+    /// The same of the whole namespace, as far as ReplicaSets made them; counted where
+    /// this Deployment's cannot create pods.
+    pub leaving_nearby: i32,
+    /// When the last of those was gone, as far as this was watched.
+    pub left_at: Option<Timestamp>,
+    /// The Deployment controller's warnings about it that are still on record, oldest first.
+    pub warnings: Vec<Warning>,
+    /// Why no ReplicaSet of the present template can be made, in its status.
+    pub set_failure: Option<CreateFailure>,
+    /// What the API server says to a change of its ReplicaSets; asked where the
+    /// Deployment controller does not act and nobody says why.
+    pub refused: Option<CreateFailure>,
 }
 
 /// A ReplicaSet with its pods.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct ReplicaSetView {
     /// `spec.replicas`.
     pub desired: i32,
@@ -84,9 +96,13 @@ pub struct ReplicaSetView {
     pub create_failure: Option<CreateFailure>,
     /// Its pods that are not on their way out.
     pub pods: Vec<PodView>,
+    /// Its pods that failed for good, the newest of them, by when they were made.
+    pub failed: Vec<FailedPod>,
+    /// How many of those there are in all.
+    pub failed_count: usize,
 }
 
-/// Why a ReplicaSet cannot create pods.
+/// Why a ReplicaSet cannot create pods, or a Deployment no ReplicaSet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateFailure {
     /// The API server's own text: a quota, an admission webhook, pod security.
@@ -118,6 +134,22 @@ pub struct PodView {
     pub containers: Vec<ContainerView>,
     /// Kubernetes' warnings about it that are still on record, oldest first.
     pub warnings: Vec<Warning>,
+}
+
+/// A pod in the phase `Failed`: a kubelet rejected or evicted it, or its node went. Its
+/// ReplicaSet made another in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedPod {
+    /// Its name.
+    pub name: String,
+    /// Such as `Evicted` or `SysctlForbidden`; empty where nothing is said.
+    pub reason: String,
+    /// Kubernetes' own text.
+    pub message: String,
+    /// When it was made.
+    pub created_at: Option<Timestamp>,
+    /// When it failed, as far as that is told.
+    pub at: Option<Timestamp>,
 }
 
 /// A container of a pod, in Kubernetes' words.
@@ -169,17 +201,24 @@ pub struct Ending {
     pub at: Option<Timestamp>,
 }
 
-/// A warning of Kubernetes about a pod: an Event.
+/// A warning of Kubernetes about a pod or a Deployment: an Event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
     /// Such as `FailedMount` or `Unhealthy`.
     pub reason: String,
     /// Its text.
     pub message: String,
-    /// When it was given first.
+    /// When it was given first: of those times that followed each other without a long
+    /// silence, as far as they were watched.
     pub first: Option<Timestamp>,
     /// When it was given last.
     pub at: Option<Timestamp>,
+    /// When it was given the time before, as far as this was watched.
+    pub before: Option<Timestamp>,
+    /// How often it was given since `first`.
+    pub count: i32,
+    /// How often it was given in all, as Kubernetes counts.
+    pub total: i32,
 }
 
 impl DeploymentView {

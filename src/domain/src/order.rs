@@ -221,7 +221,7 @@ pub struct Snapshot {
 }
 
 /// The fields of a Deployment that Sluice borrows while an order runs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Settings {
     /// `spec.minReadySeconds`.

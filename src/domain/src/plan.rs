@@ -50,24 +50,25 @@ impl Strategy {
     /// Everything in one batch.
     pub const ALL_AT_ONCE: Self = Self { canary: 0, batches: 1, pace: Pace::Automatic { wait_minutes: 0 } };
 
-    /// Checks the strategy of a new order: its number of batches, and as [`Self::fits`].
+    /// Checks what can be said of the strategy of a new order before the number of
+    /// instances is known.
     ///
     /// # Errors
-    /// [`Rejection::Invalid`] naming `UpdateStrategy`: more than [`BATCHES`], or what
-    /// [`Self::fits`] refuses.
-    pub fn check(&self, replicas: i32) -> Result<(), Rejection> {
+    /// [`Rejection::Invalid`] naming `UpdateStrategy`: 0 batches, or more than
+    /// [`BATCHES`].
+    pub fn check(&self) -> Result<(), Rejection> {
         if self.batches > BATCHES {
             let allowed = format!("a release has at most {BATCHES} batches");
             return Err(Rejection::invalid("UpdateStrategy", format!("batch {}", self.batches), allowed));
         }
-        self.fits(replicas)
+        self.fits(0)
     }
 
     /// Checks the strategy against the number of instances.
     ///
     /// # Errors
     /// [`Rejection::Invalid`] naming `UpdateStrategy`: 0 batches, more batches
-    /// than instances, or a canary over half of them.
+    /// than instances, or a canary over half of them, where there are any.
     pub fn fits(&self, replicas: i32) -> Result<(), Rejection> {
         let refuse = |value: String, allowed: String| Err(Rejection::invalid("UpdateStrategy", value, allowed));
         if self.batches < 1 {
@@ -76,7 +77,8 @@ impl Strategy {
         if self.canary < 0 {
             return refuse(format!("gray {}", self.canary), "the number of canary instances must be 1 or more".into());
         }
-        if self.canary == 0 && self.batches == 1 {
+        // Without instances there is nothing to divide: the version is set at once.
+        if replicas == 0 || (self.canary == 0 && self.batches == 1) {
             return Ok(());
         }
         if self.canary * 2 > replicas {
@@ -202,8 +204,18 @@ mod tests {
         #[case] replicas: i32,
         #[case] says: &str,
     ) {
-        let refusal = strategy(canary, batches).check(replicas).expect_err("must be refused").to_string();
+        let strategy = strategy(canary, batches);
+        let refusal = strategy.check().and_then(|()| strategy.fits(replicas)).expect_err("must be refused").to_string();
         assert!(refusal.contains("UpdateStrategy") && refusal.contains(says), "{refusal}");
+    }
+
+    #[rstest]
+    #[case(0, 2)]
+    #[case(3, 5)]
+    fn without_instances_any_strategy_is_carried_out(#[case] canary: i32, #[case] batches: i32) {
+        assert_eq!(strategy(canary, batches).fits(0), Ok(()));
+        assert!(sizes(strategy(canary, batches), 0).iter().all(|size| *size == 0));
+        assert!(strategy(canary, 0).fits(0).is_err());
     }
 
     #[test]
@@ -218,7 +230,7 @@ mod tests {
         #[test]
         fn sizes_add_up_and_never_shrink(replicas in 1..200i32, batches in 1..40i32, canary in 0..100i32) {
             let plan = strategy(canary, batches);
-            prop_assume!(plan.check(replicas).is_ok());
+            prop_assume!(plan.fits(replicas).is_ok());
             let sizes = sizes(plan, replicas);
             prop_assert_eq!(sizes.iter().sum::<i32>(), replicas);
             prop_assert!(sizes.iter().all(|&size| size >= 1));

@@ -140,7 +140,7 @@ mod tests {
             before in 0..60i32, replicas in 1..60i32, batches in 1..10i32, canary in 0..20i32,
         ) {
             let plan = Strategy { canary, batches, pace: Pace::Manual };
-            prop_assume!(plan.check(replicas).is_ok());
+            prop_assume!(plan.fits(replicas).is_ok());
             let preview = preview(&plan, &rolling(json!("25%")), before, replicas);
             prop_assert_eq!(preview.batches.iter().map(|it| it.added).sum::<i32>(), replicas);
             prop_assert!(preview.batches.iter().all(|it| it.removed >= 0 && it.new_pods + it.old_pods == replicas));

@@ -20,7 +20,7 @@ use cluster::{
 use domain::{
     BatchId, failure,
     machine::{self, Decision, Move},
-    observation::Observation,
+    observation::{CreateFailure, Observation},
     order::{Order, State, Step},
 };
 use store::{Applied, Lease, PodState, StoreError};
@@ -31,6 +31,11 @@ const RECORD_EVERY: Duration = Duration::from_secs(1);
 /// Pause before a request that failed is tried again; doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+
+/// How long the Deployment controller may take to act before it is asked what keeps it,
+/// and how often that is asked.
+const ASK_WHY_AFTER: SignedDuration = SignedDuration::from_secs(1);
+const ASK_WHY_EVERY: Duration = Duration::from_secs(5);
 
 /// Pause before the ReplicaSets' sizes are compared again, should no change be seen.
 const SIZES_AGAIN: SignedDuration = SignedDuration::from_millis(200);
@@ -53,6 +58,8 @@ struct Drive {
     extended: Instant,
     pause: Duration,
     pods: Pods,
+    /// What was answered last to why the Deployment controller does not act.
+    why: Option<(Instant, Option<String>)>,
 }
 
 /// What is recorded of the pods of batches.
@@ -128,7 +135,7 @@ impl Executor {
             }
         }
         let changed = self.cluster.changes(&key);
-        Some(Drive { lease, order, key, woken, changed, extended: Instant::now(), pause: FIRST_PAUSE, pods })
+        Some(Drive { lease, order, key, woken, changed, extended: Instant::now(), pause: FIRST_PAUSE, pods, why: None })
     }
 
     /// One round. Ends the drive, or leads to the next round.
@@ -149,7 +156,7 @@ impl Executor {
         if drive.order.has_change_to_make() {
             return self.make_change(drive, stop).await;
         }
-        let observation = self.cluster.observe(&drive.key);
+        let observation = self.observe(drive).await;
         let decision = machine::decide(&drive.order, &observation, self.clock.now());
         self.record_pods(drive, &observation, matches!(decision, Decision::Move(_))).await?;
         match decision {
@@ -164,6 +171,24 @@ impl Executor {
                 Ok(None)
             }
         }
+    }
+
+    /// What there is of the application; with what keeps the Deployment controller from
+    /// acting, where it takes long.
+    async fn observe(&self, drive: &mut Drive) -> Observation {
+        let mut observation = self.cluster.observe(&drive.key);
+        let Observation::Present(view) = &mut observation else { return observation };
+        let since = drive.order.step_since;
+        if view.observed || drive.order.step == Step::Start || self.clock.now().duration_since(since) < ASK_WHY_AFTER {
+            drive.why = None;
+            return observation;
+        }
+        if drive.why.as_ref().is_none_or(|(asked, _)| asked.elapsed() >= ASK_WHY_EVERY) {
+            drive.why = Some((Instant::now(), self.cluster.refuses_sizes(&drive.key, view).await));
+        }
+        let message = drive.why.as_ref().and_then(|(_, why)| why.clone());
+        view.refused = message.map(|message| CreateFailure { message, since: Some(since) });
+        observation
     }
 
     /// Whether a decision stands on what is true. The number that a Deployment is
@@ -283,7 +308,7 @@ impl Executor {
                 pods.at = None;
             }
         }
-        let measure = machine::measure(&drive.order);
+        let measure = machine::measure(&drive.order, self.clock.now());
         let mut seen: Vec<PodState> = view
             .new
             .iter()

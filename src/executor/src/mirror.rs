@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::Executor;
+use store::Numbers;
 
 /// Time between two signs of life.
 const HEARTBEAT: Duration = Duration::from_secs(3);
@@ -14,8 +15,11 @@ const HEARTBEAT: Duration = Duration::from_secs(3);
 /// Time for which a cluster's version is taken to be the same.
 const VERSION_FOR: Duration = Duration::from_secs(3600);
 
-/// Time after which a number that could not be written is written again.
-const WRITE_AGAIN: Duration = Duration::from_secs(1);
+/// Time after which the numbers of all Deployments are mirrored anew.
+const MIRROR_ANEW: Duration = Duration::from_secs(10);
+
+/// Deployments in one statement.
+const MIRRORED_AT_ONCE: usize = 1000;
 
 impl Executor {
     pub(super) async fn heartbeat(self: Arc<Self>) {
@@ -50,28 +54,24 @@ impl Executor {
         }
     }
 
+    /// Mirrors numbers of pods as they change; and all of them now and then, since an
+    /// application that was adopted meanwhile began with those of a moment before.
     pub(super) async fn mirror_replicas(self: Arc<Self>) {
-        let mut standing = self.standing.subscribe();
+        let mut anew = tokio::time::interval(MIRROR_ANEW);
         loop {
-            let mirrored = self.cluster.mirrored().await;
-            let Some(cluster) = standing.borrow_and_update().known().cloned() else {
-                self.cluster.mirror_again(mirrored.into_iter().map(|mirror| mirror.key));
-                // The sender is this executor's own, and lives as long.
-                let _ = standing.changed().await;
-                continue;
+            let mirrored = tokio::select! {
+                mirrored = self.cluster.mirrored() => mirrored,
+                _ = anew.tick() => self.cluster.mirrored_anew(),
             };
-            let mut failed = Vec::new();
-            for mirror in mirrored {
-                let (namespace, name) = (&mirror.key.namespace, &mirror.key.name);
-                let done = self.store.mirror_replicas(&cluster, namespace, name, mirror.replicas, mirror.ready).await;
-                if let Err(error) = done {
-                    tracing::warn!(%error, namespace, name, "could not mirror an application");
-                    failed.push(mirror.key);
+            let Some(cluster) = self.known() else { continue };
+            for part in mirrored.chunks(MIRRORED_AT_ONCE) {
+                let seen: Vec<Numbers<'_>> = part
+                    .iter()
+                    .map(|it| Numbers { namespace: &it.key.namespace, name: &it.key.name, replicas: it.replicas, ready: it.ready })
+                    .collect();
+                if let Err(error) = self.store.mirror_replicas(&cluster, &seen).await {
+                    tracing::warn!(%error, "could not mirror applications");
                 }
-            }
-            if !failed.is_empty() {
-                tokio::time::sleep(WRITE_AGAIN).await;
-                self.cluster.mirror_again(failed);
             }
         }
     }

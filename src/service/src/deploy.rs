@@ -54,6 +54,7 @@ impl Service {
         }
         let mut assembled = self.assemble(&mut tx, &request, package).await?;
         assembled.target.most_missing = accepted.most_missing;
+        assembled.replicas = accepted.replicas.unwrap_or(assembled.replicas);
         assembled.notes = request.notes.into_iter().chain(accepted.warnings).collect();
         if let Some((release, image, label)) = &assembled.release {
             assembled.kind = kind;
@@ -96,7 +97,7 @@ impl Service {
         let (application, snapshot) = tx.lock_application(request.application).await?;
         let replicas = request.replicas.unwrap_or(application.replicas);
         let strategy = request.strategy.unwrap_or(Strategy::ALL_AT_ONCE);
-        strategy.check(replicas)?;
+        strategy.check()?;
         let mut target = Target {
             release: request.release,
             source: Source::Change(Box::default()),
@@ -173,10 +174,6 @@ impl Service {
         let (application, _) = tx.lock_application(request.application).await?;
         let release = tx.find_release(application.id, None, Some(&request.version)).await?;
         drop(tx);
-        if strategy.check(application.replicas).is_err() {
-            let allowed = format!("at most {} batches are possible, one for each instance", application.replicas.max(1));
-            return Err(Rejection::invalid("Batch", batches, allowed).into());
-        }
         let request = Deploy {
             application: application.id,
             spec: SpecChange::default(),
@@ -193,7 +190,12 @@ impl Service {
             allows_no_surge: false,
             template: None,
         };
-        self.deploy(caller, request).await
+        match self.deploy(caller, request).await {
+            Err(Error::Rejected(Rejection::Invalid { parameter, allowed, .. })) if parameter == "UpdateStrategy" => {
+                Err(Rejection::invalid("Batch", batches, allowed).into())
+            }
+            other => other,
+        }
     }
 
     pub(super) async fn accept(&self, mut tx: Tx, caller: &Caller, order: Assembled, description: &str) -> Result<OrderId, Error> {

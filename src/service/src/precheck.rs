@@ -184,7 +184,11 @@ impl Service {
             allows_no_surge: request.allows_no_surge,
             batch_seconds,
         };
-        self.ask(&proposal).await
+        let report = self.ask(&proposal).await?;
+        // By the cluster's number of now, where somebody sees it.
+        let shown = report.as_ref().and_then(|report| report.replicas);
+        proposal.strategy.fits(request.replicas.or(shown).unwrap_or(assembled.replicas))?;
+        Ok(report)
     }
 
     pub(super) async fn no_open_order(&self, tx: &mut Tx, application: ApplicationId) -> Result<(), Error> {
@@ -234,6 +238,8 @@ where
 pub(super) struct Accepted {
     /// How many pods may be missing at once.
     pub most_missing: i32,
+    /// Number of pods when it is done; none where nobody looked.
+    pub replicas: Option<i32>,
     /// What somebody should know, as sentences.
     pub warnings: Vec<String>,
 }
@@ -252,13 +258,13 @@ pub(super) fn accept(report: Option<&Report>, agreed: Option<&str>) -> Result<Ac
         tracing::info!(subject = check.subject.word(), "{}", check.reason);
         warnings.push(format!("{}: {}", check.subject.word(), check.reason));
     }
-    let Some(plan) = &report.plan else { return Ok(Accepted { most_missing: 0, warnings }) };
+    let Some(plan) = &report.plan else { return Ok(Accepted { warnings, ..Accepted::default() }) };
     match agreed {
         Some(agreed) if agreed != plan.hash => {
             let allowed = "the release would do something else now: look at its plan again";
             Err(Rejection::invalid("PlanHash", agreed, allowed))
         }
-        _ => Ok(Accepted { most_missing: plan.missing_pods, warnings }),
+        _ => Ok(Accepted { most_missing: plan.missing_pods, replicas: Some(plan.replicas), warnings }),
     }
 }
 

@@ -33,6 +33,19 @@ pub struct NewApplication<'a> {
     pub replicas: i32,
 }
 
+/// How many pods a Deployment has.
+#[derive(Debug, Clone, Copy)]
+pub struct Numbers<'a> {
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// Desired.
+    pub replicas: i32,
+    /// Ready.
+    pub ready: i32,
+}
+
 /// What is said of an application, for people; none = not said.
 #[derive(Debug, Clone, Copy)]
 pub struct Description<'a> {
@@ -163,28 +176,27 @@ impl Store {
         list(&mut connection, None, name).await
     }
 
-    /// Mirrors the number of pods that a Deployment has. Names without an
+    /// Mirrors the numbers of pods that Deployments have. Those that are no
     /// application are ignored.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn mirror_replicas(
-        &self,
-        cluster: &KnownCluster,
-        namespace: &str,
-        name: &str,
-        replicas: i32,
-        ready: i32,
-    ) -> Result<(), StoreError> {
+    pub async fn mirror_replicas(&self, cluster: &KnownCluster, seen: &[Numbers<'_>]) -> Result<(), StoreError> {
+        let namespaces: Vec<String> = seen.iter().map(|it| it.namespace.to_owned()).collect();
+        let names: Vec<String> = seen.iter().map(|it| it.name.to_owned()).collect();
+        let replicas: Vec<i32> = seen.iter().map(|it| it.replicas).collect();
+        let ready: Vec<i32> = seen.iter().map(|it| it.ready).collect();
         sqlx::query!(
-            "/* mirror_replicas */ UPDATE application SET replicas = $4, ready_replicas = $5
-             WHERE cluster_id = $1 AND namespace = $2 AND name = $3 AND deleted_at IS NULL AND (replicas, ready_replicas) <> ($4, $5)
+            "/* mirror_replicas */ UPDATE application a SET replicas = seen.replicas, ready_replicas = seen.ready
+             FROM unnest($2::text[], $3::text[], $4::int[], $5::int[]) AS seen (namespace, name, replicas, ready)
+             WHERE a.cluster_id = $1 AND a.namespace = seen.namespace AND a.name = seen.name AND a.deleted_at IS NULL
+               AND (a.replicas, a.ready_replicas) <> (seen.replicas, seen.ready)
                AND EXISTS (SELECT 1 FROM kubernetes_cluster WHERE id = $1 AND identity = $6)",
             cluster.id.as_str(),
-            namespace,
-            name,
-            replicas,
-            ready,
+            &namespaces,
+            &names,
+            &replicas,
+            &ready,
             cluster.identity.as_str()
         )
         .execute(&self.pool)

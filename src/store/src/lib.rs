@@ -29,7 +29,7 @@ mod view;
 
 pub use access_key::KeyRow;
 pub use advance::{Applied, Opened};
-pub use application::{Description, NamedTemplate, NewApplication};
+pub use application::{Description, NamedTemplate, NewApplication, Numbers};
 pub use cluster::{ClusterRow, Executors};
 pub use config_template::{ConfigTemplateFilter, ConfigTemplateRow};
 pub use errand::{Answered, Claimed, ErrandId};

@@ -1,5 +1,6 @@
 //! A whole Sluice in a test: service, executor, simulated cluster.
 
+pub mod by_hand;
 pub mod held;
 pub mod real;
 pub mod watcher;

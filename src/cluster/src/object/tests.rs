@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::*;
 use domain::{
     failure::{self, Cause, Measure, Verdict},
+    observation::DeploymentView,
     order::Tolerance,
 };
 
@@ -25,12 +26,23 @@ fn recorded() -> BTreeMap<String, Value> {
 
 /// What is concluded from a moment, as at the beginning of an order.
 fn judged(moment: &Value) -> Option<Cause> {
-    let measure = Measure { tolerance: Tolerance::default(), since: Timestamp::UNIX_EPOCH };
+    let now = moment["events"].as_array().into_iter().flatten().filter_map(|event| warning(event).at).max();
+    let measure = Measure { tolerance: Tolerance::default(), since: Timestamp::UNIX_EPOCH, now: now.unwrap_or(Timestamp::UNIX_EPOCH) };
     if moment["pod"].is_object() {
         let mut pod = pod(&moment["pod"]);
         let events = moment["events"].as_array().unwrap().iter();
         pod.warnings = events.filter(|event| event["involvedObject"]["kind"] == "Pod").map(warning).collect();
         return failure::judge_pod(&pod, measure);
+    }
+    if !moment["replicaSet"].is_object() {
+        let events = moment["events"].as_array().unwrap().iter().filter(|event| is_of_deployment_controller(event));
+        let set_failure = set_failure(&moment["deployment"]["status"]);
+        // Either of them would do.
+        let warned = DeploymentView { warnings: events.map(warning).collect(), ..DeploymentView::default() };
+        let noted = DeploymentView { set_failure, ..DeploymentView::default() };
+        let [warned, noted] = [warned, noted].map(|view| failure::judge_controller(&view, measure));
+        assert_eq!(warned.as_ref().map(|cause| &cause.sentence), noted.as_ref().map(|cause| &cause.sentence));
+        return warned;
     }
     let set = replica_set(&moment["replicaSet"], Key { namespace: String::new(), name: String::new() });
     let failure = set.create_failure?;
@@ -86,6 +98,13 @@ const EXPECTED: &[(&str, &str, &str, &[&str])] = &[
     ("registry-silent", "back-off", "grace", &["ImagePullBackOff", "connection refused"]),
     ("registry-unknown", "pull-failed", "grace", &["ErrImagePull", "network is unreachable"]),
     ("registry-unknown", "back-off", "grace", &["ImagePullBackOff", "network is unreachable"]),
+    (
+        "replica-set-quota",
+        "told",
+        "grace",
+        &["the Deployment controller cannot go on: ReplicaSetCreateError", "exceeded quota: few, requested: count/replicasets.apps=1"],
+    ),
+    ("replica-set-refused", "told", "fatal", &["the Deployment controller cannot go on", "versions are released on Mondays"]),
     ("runs-as-root", "named", "fatal", &["CreateContainerConfigError", "image will run as root"]),
     ("secret-missing", "named", "fatal", &["CreateContainerConfigError", "secret \"absent\" not found"]),
     ("service-account-missing", "refused", "grace", &["cannot create pods", "serviceaccount \"absent\" not found"]),
@@ -100,7 +119,12 @@ const EXPECTED: &[(&str, &str, &str, &[&str])] = &[
     ("startup-probe-failing", "back-off", "fatal", &["CrashLoopBackOff", "Startup probe failed"]),
     ("unschedulable-cpu", "named", "grace", &["cannot be scheduled: 0/1 nodes are available: 1 Insufficient cpu"]),
     ("unschedulable-selector", "named", "grace", &["cannot be scheduled", "didn't match Pod's node affinity/selector"]),
-    ("volume-missing", "mount-failed", "grace", &["cannot start: FailedMount", "configmap \"absent\" not found"]),
+    (
+        "volume-missing",
+        "mount-failed",
+        "waits",
+        &["has not started, and its last warning was FailedMount", "configmap \"absent\" not found"],
+    ),
 ];
 
 #[test]
@@ -128,4 +152,45 @@ fn what_a_real_kubelet_says_is_judged_and_named() {
     assert_eq!(left, [], "recorded, and not in the table");
     let moments: usize = recorded().values().map(|file| file["moments"].as_array().unwrap().len()).sum();
     assert_eq!(EXPECTED.len(), moments, "in the table, and not recorded");
+}
+
+#[test]
+fn a_volume_that_is_still_missing_after_some_attempts_is_given_the_grace() {
+    let mut moment = recorded()["volume-missing"]["moments"][0].clone();
+    // The same Event, as the kubelet writes it again at its next attempts.
+    let event = &mut moment["events"][0];
+    let first: Timestamp = event["firstTimestamp"].as_str().unwrap().parse().unwrap();
+    (event["count"], event["lastTimestamp"]) = (5.into(), (first + jiff::SignedDuration::from_secs(8)).to_string().into());
+    let cause = judged(&moment).unwrap();
+    assert_eq!(cause.verdict, Verdict::FatalAt(first + jiff::SignedDuration::from_secs(60)));
+    assert!(cause.sentence.contains("cannot start: FailedMount"), "{}", cause.sentence);
+}
+
+#[test]
+fn a_pod_that_failed_is_read_with_what_its_kubelet_said() {
+    let at = |second: u8| serde_json::json!(format!("2026-01-01T00:00:0{second}Z"));
+    let rejected = serde_json::json!({
+        "metadata": { "name": "web-1", "creationTimestamp": at(1) },
+        "status": {
+            "phase": "Failed", "reason": "NodeAffinity", "message": "Pod was rejected: Predicate NodeAffinity failed",
+            "conditions": [{ "type": "PodScheduled", "status": "True", "lastTransitionTime": at(3) }], "startTime": at(4),
+        },
+    });
+    let told = failed_pod(&rejected);
+    assert_eq!((told.name.as_str(), told.reason.as_str()), ("web-1", "NodeAffinity"));
+    assert_eq!(told.message, "Pod was rejected: Predicate NodeAffinity failed");
+    let time = |value: Value| value.as_str().unwrap().parse::<Timestamp>().ok();
+    assert_eq!((told.created_at, told.at), (time(at(1)), time(at(4))));
+    let silent = failed_pod(&serde_json::json!({ "metadata": { "creationTimestamp": at(1) }, "status": { "message": "x".repeat(5000) } }));
+    assert_eq!((silent.at, silent.message.len()), (time(at(1)), 1000));
+}
+
+#[test]
+fn an_event_that_was_given_again_says_how_often_in_either_api() {
+    let times = |event: Value| warning(&event).count;
+    assert_eq!(times(serde_json::json!({})), 1);
+    assert_eq!(times(serde_json::json!({ "count": 5 })), 5);
+    assert_eq!(times(serde_json::json!({ "series": { "count": 4, "lastObservedTime": "2026-01-01T00:00:00.5Z" } })), 4);
+    // Some versions count a series from its second time on.
+    assert_eq!(times(serde_json::json!({ "series": { "count": 1 } })), 2);
 }

@@ -12,7 +12,7 @@ impl View {
     /// Forgets which cluster it was that answered: it may be another one by now.
     pub(super) fn doubt(&self, state: &mut State, kind: Kind) {
         // Events may be hidden from us, for good.
-        if kind != Kind::Warning {
+        if !matches!(kind, Kind::Warning | Kind::DeploymentWarning) {
             state.identity.seen = None;
             state.identity.doubts += 1;
             self.doubted.notify_one();

@@ -10,7 +10,7 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn measure() -> Measure {
-    Measure { tolerance: Tolerance { grace_seconds: 30, restarts: 1, ..Tolerance::default() }, since: at(0) }
+    Measure { tolerance: Tolerance { grace_seconds: 30, restarts: 1, ..Tolerance::default() }, since: at(0), now: at(10) }
 }
 
 fn container(state: ContainerState) -> ContainerView {
@@ -30,8 +30,14 @@ fn ending(exit_code: i32, reason: &str, message: &str) -> Ending {
 }
 
 fn warned(mut pod: PodView, reason: &str, message: &str) -> PodView {
-    pod.warnings.push(Warning { reason: reason.into(), message: message.into(), first: Some(at(4)), at: Some(at(9)) });
+    pod.warnings.push(repeated(reason, message, 4, 9, 3));
     pod
+}
+
+/// A warning that came `count` times between two seconds.
+fn repeated(reason: &str, message: &str, first: i64, last: i64, count: i32) -> Warning {
+    let (first, at) = (Some(at(first)), Some(at(last)));
+    Warning { reason: reason.into(), message: message.into(), first, at, before: None, count, total: count }
 }
 
 const LATER: Verdict = Verdict::FatalAt(Timestamp::UNIX_EPOCH);
@@ -173,6 +179,29 @@ fn a_volume_that_cannot_be_had_is_told_by_its_warning_while_the_pod_waits_for_it
     assert!(!judge_pod(&runs, measure()).unwrap().sentence.contains("FailedMount"), "what it says of the past counts no more");
 }
 
+#[rstest]
+#[case::once(0, 1, 59, false)]
+#[case::once_and_the_grace_is_over(0, 1, 61, false)]
+#[case::every_13_s(52, 5, 60, true)]
+#[case::it_has_passed(10, 3, 60, false)]
+fn a_warning_that_does_not_come_again_has_passed(#[case] last: i64, #[case] count: i32, #[case] now: i64, #[case] lasts: bool) {
+    let mut pod = waiting("ContainerCreating", "");
+    pod.warnings = vec![repeated("FailedMount", "MountVolume.SetUp failed", 0, last, count)];
+    let measure = Measure { tolerance: Tolerance::default(), since: at(0), now: at(now) };
+    let cause = judge_pod(&pod, measure).unwrap();
+    let (verdict, says) = if lasts {
+        (Verdict::FatalAt(at(60)), "pod web-1 cannot start: FailedMount: MountVolume.SetUp failed")
+    } else {
+        (Verdict::KeepWaiting, "pod web-1 has not started, and its last warning was FailedMount: MountVolume.SetUp failed")
+    };
+    assert_eq!((cause.verdict, cause.sentence.as_str()), (verdict, says));
+    // One that goes on counts more than one that came later and has passed.
+    if lasts {
+        pod.warnings.push(repeated("FailedCreatePodSandBox", "no network", 55, 55, 1));
+        assert!(judge_pod(&pod, measure).unwrap().sentence.contains("FailedMount"));
+    }
+}
+
 #[test]
 fn a_pod_that_was_ready_and_is_not_any_more_is_given_the_grace() {
     let mut pod = warned(
@@ -191,6 +220,48 @@ fn a_pod_that_was_ready_and_is_not_any_more_is_given_the_grace() {
     assert_eq!(judge_pod(&pod, measure()), None);
 }
 
+/// A ReplicaSet whose pods failed: when each was made, and when it failed.
+fn failing(pods: &[(i64, i64)]) -> DeploymentView {
+    let failed = pods.iter().zip(1..).map(|((created, failed), number)| FailedPod {
+        name: format!("web-{number}"),
+        reason: "SysctlForbidden".into(),
+        message: "forbidden sysctl: \"kernel.x\" not allowlisted".into(),
+        created_at: Some(at(*created)),
+        at: Some(at(*failed)),
+    });
+    let set = ReplicaSetView {
+        desired: 2,
+        min_ready_seconds: 0,
+        status_replicas: 2,
+        available: 0,
+        observed: true,
+        name: "web-5d4f".into(),
+        uid: "set".into(),
+        template: std::sync::Arc::default(),
+        create_failure: None,
+        pods: Vec::new(),
+        failed_count: pods.len(),
+        failed: failed.collect(),
+    };
+    DeploymentView { new: Some(set), ..DeploymentView::default() }
+}
+
+#[rstest]
+#[case::one_was_evicted(&[(1, 2)], 60, Verdict::KeepWaiting)]
+#[case::both_were_evicted_at_once(&[(1, 4), (1, 4)], 60, Verdict::KeepWaiting)]
+#[case::the_next_one_fails_too(&[(1, 2), (2, 13), (13, 24)], 25, Verdict::FatalAt(at(32)))]
+#[case::as_fast_as_they_come(&[(1, 1), (1, 1), (2, 2), (2, 2), (29, 29), (30, 30)], 31, Verdict::FatalAt(at(31)))]
+#[case::it_has_passed(&[(1, 2), (2, 4)], 31, Verdict::KeepWaiting)]
+fn pods_that_fail_one_after_the_other_are_given_the_grace(#[case] pods: &[(i64, i64)], #[case] now: i64, #[case] expected: Verdict) {
+    let cause = judge(&failing(pods), Measure { now: at(now), ..measure() }).unwrap();
+    assert_eq!(cause.verdict, expected, "{}", cause.sentence);
+    let says = format!("pod web-{} failed: SysctlForbidden: forbidden sysctl: \"kernel.x\" not allowlisted", pods.len());
+    assert!(cause.sentence.starts_with(&says), "{}", cause.sentence);
+    assert_eq!(cause.sentence.ends_with("pods of the ReplicaSet web-5d4f have failed"), pods.len() > 1);
+    // Those from before the order are none of its doing.
+    assert_eq!(judge(&failing(&[(-9, -8), (-8, -7), (-2, 3)]), measure()), None);
+}
+
 #[rstest]
 #[case("pods \"web-1\" is forbidden: exceeded quota: pods, requested: pods=1, used: pods=12, limited: pods=12", LATER)]
 #[case("pods \"web-1\" is forbidden: error looking up service account shop/web: serviceaccount \"web\" not found", LATER)]
@@ -202,4 +273,31 @@ fn what_keeps_pods_from_being_created_is_told_in_the_api_servers_words(#[case] m
     let cause = judge_set("web-5d4f", &failure, measure());
     assert_eq!(cause.sentence, format!("the ReplicaSet web-5d4f cannot create pods: {message}"));
     assert_eq!(cause.verdict, if expected == LATER { Verdict::FatalAt(at(35)) } else { expected });
+}
+
+#[test]
+fn room_that_pods_on_their_way_out_make_is_waited_for() {
+    let full = CreateFailure { message: "forbidden: exceeded quota: few, requested: pods=1".into(), since: Some(at(5)) };
+    let set = ReplicaSetView { name: "web-1".into(), create_failure: Some(full), ..ReplicaSetView::default() };
+    let view = DeploymentView { new: Some(set), ..DeploymentView::default() };
+    let verdict = |view: &DeploymentView| judge(view, measure()).unwrap().verdict;
+    assert_eq!(verdict(&view), Verdict::FatalAt(at(35)));
+    let going = DeploymentView { leaving_nearby: 2, ..view.clone() };
+    let cause = judge(&going, measure()).unwrap();
+    assert_eq!(cause.verdict, Verdict::KeepWaiting);
+    assert!(cause.sentence.ends_with("; 2 pods are on their way out, and are waited for"), "{}", cause.sentence);
+    // The ReplicaSet controller may have asked last long before they were gone.
+    assert_eq!(verdict(&DeploymentView { left_at: Some(at(105)), ..view.clone() }), Verdict::FatalAt(at(205)));
+    assert_eq!(verdict(&DeploymentView { left_at: Some(at(-50)), ..view.clone() }), Verdict::FatalAt(at(35)));
+    // What no room helps is not waited for.
+    let mut denied = going;
+    denied.new.as_mut().unwrap().create_failure.as_mut().unwrap().message = "serviceaccount \"web\" not found".into();
+    assert_eq!(verdict(&denied), Verdict::FatalAt(at(35)));
+
+    let pod = PodView { unschedulable: Some("0/3 nodes are available: no free ports".into()), ..waiting("ContainerCreating", "") };
+    let set = ReplicaSetView { pods: vec![pod], ..ReplicaSetView::default() };
+    let view = DeploymentView { new: Some(set), ..DeploymentView::default() };
+    assert_eq!(verdict(&view), Verdict::FatalAt(at(31)));
+    assert_eq!(verdict(&DeploymentView { leaving: 1, leaving_nearby: 1, ..view.clone() }), Verdict::KeepWaiting);
+    assert_eq!(verdict(&DeploymentView { leaving_nearby: 1, ..view }), Verdict::FatalAt(at(31)), "of others nothing is known");
 }

@@ -76,7 +76,8 @@ pub(super) fn surge(order: &Order, snapshot: &Snapshot, index: usize, replicas: 
         // pods are missing, and Recreate asks for it.
         let surge = &own.strategy["rollingUpdate"]["maxSurge"];
         let no_surge = is_recreate(own) || has_no_surge(own);
-        let (min_ready, warm_up) = (order.target.min_ready_seconds.unwrap_or(own.min_ready_seconds), warm_up_seconds(order));
+        let (min_ready, warm_up) =
+            (order.target.min_ready_seconds.unwrap_or(own.min_ready_seconds), warm_up_seconds(order, Some(snapshot)));
         patch.min_ready_seconds = Some(min_ready.max(warm_up));
         // Kubernetes wants it above minReadySeconds. The batch's own time is what counts.
         patch.progress_deadline_seconds = Some(if warm_up > min_ready { NO_DEADLINE_SECONDS } else { own.progress_deadline_seconds });

@@ -20,6 +20,7 @@
 mod back;
 mod change;
 mod delete;
+mod earliest;
 mod release;
 mod resize;
 mod restore;
@@ -33,7 +34,7 @@ use super::{
     graceful_start::GracefulStart,
     intent::{Change, Intent},
     observation::{DeploymentView, Observation, PodView},
-    order::{Kind, Order, Snapshot, Source, State, Step},
+    order::{Kind, Order, Settings, Snapshot, Source, State, Step},
 };
 
 /// Seconds that a new order waits for an earlier rollout to settle before it
@@ -155,18 +156,15 @@ pub fn decide(order: &Order, observation: &Observation, now: Timestamp) -> Decis
         Observation::Present(view) => view,
     };
     let shown = order.intent.as_ref().and_then(|intent| intent.applied).is_none_or(|version| view.resource_version >= version);
-    if !shown || !view.observed {
-        // Nothing may be concluded before the Deployment controller has acted on
-        // our last write, and nothing at all from a view older than it.
-        if order.step == Step::Hold || ended {
-            return wait(None);
-        }
-        return on_deadline(order, now, "the Deployment controller does not react").unwrap_or_else(|| wait(Some(deadline(order))));
+    if (!shown || !view.observed)
+        && let Some(decision) = unobserved(order, view, shown, now)
+    {
+        return decision;
     }
     if ended {
         let is_paused = |intent: &Intent| matches!(&intent.change, Change::Patch(patch) if patch.paused == Some(true));
         let rests = matches!(order.step, Step::Hold | Step::Freeze) && order.intent.as_ref().is_none_or(is_paused);
-        return if rests { done(order) } else { restore::freeze(order, view) };
+        return if rests { done(order) } else { restore::freeze(order, view, !view.observed) };
     }
     // Where only the number of pods changes, the template is anybody's.
     if order.step != Step::Start
@@ -196,6 +194,48 @@ pub fn decide(order: &Order, observation: &Observation, now: Timestamp) -> Decis
         Step::Finish => release::finish(order, view, now),
         Step::Delete | Step::Freeze | Step::Done => done(order),
     }
+}
+
+/// What follows while the Deployment controller has not acted on the newest spec, or a
+/// view is older than our last write: nothing may be concluded from it then. None where
+/// the order goes on all the same.
+fn unobserved(order: &Order, view: &DeploymentView, shown: bool, now: Timestamp) -> Option<Decision> {
+    let after = |since: Timestamp, seconds| since.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX);
+    if order.state.is_final() {
+        // One that cannot act would keep the Deployment half way for ever.
+        let patience = after(order.step_since, order.target.tolerance.grace_seconds);
+        return (!shown || now < patience).then(|| wait(Some(patience).filter(|_| shown)));
+    }
+    match order.step {
+        Step::Hold => return Some(wait(None)),
+        // Whatever keeps it from acting, the way back is one write.
+        Step::Start if order.kind == Kind::Rollback => return None,
+        // The newest spec is not ours: nothing but its own trouble is waited for.
+        Step::Start => {
+            let patience = after(order.created_at, SETTLE_SECONDS);
+            return (now < patience).then(|| wait(Some(patience)));
+        }
+        Step::Create
+        | Step::Resize
+        | Step::Delete
+        | Step::Surge
+        | Step::Shrink
+        | Step::Rearm
+        | Step::Back
+        | Step::Regrow
+        | Step::Retire
+        | Step::Return
+        | Step::Finish
+        | Step::Freeze
+        | Step::Done => {}
+    }
+    let cause = failure::judge_controller(view, measure(order, now)).filter(|_| shown);
+    if let Some(trouble) = cause.as_ref().and_then(|cause| lasting(order, cause, now)) {
+        let trouble = if order.step == Step::Return { restore::no_way_back(&trouble) } else { trouble };
+        return Some(fail(order, &trouble));
+    }
+    let state = cause.as_ref().map_or("the Deployment controller does not react", |cause| cause.sentence.as_str());
+    Some(keep_waiting(order, now, state, cause.as_ref(), None))
 }
 
 /// What follows for an order whose change the cluster refused for good.
@@ -312,28 +352,33 @@ fn snapshot(order: &Order, view: &DeploymentView) -> Snapshot {
     })
 }
 
-/// By what the order's pods are judged.
+/// By what the order's pods are judged `now`.
 #[must_use]
-pub fn measure(order: &Order) -> Measure {
-    Measure { tolerance: order.target.tolerance, since: order.created_at }
+pub fn measure(order: &Order, now: Timestamp) -> Measure {
+    Measure { tolerance: order.target.tolerance, since: order.created_at, now }
 }
 
 /// The trouble of the order's pods, whatever is to follow from it.
-fn cause(order: &Order, view: &DeploymentView) -> Option<Cause> {
-    if order.resizes() { failure::judge_added(view, measure(order)) } else { failure::judge(view, measure(order)) }
+fn cause(order: &Order, view: &DeploymentView, now: Timestamp) -> Option<Cause> {
+    let measure = measure(order, now);
+    if order.resizes() { failure::judge_added(view, measure) } else { failure::judge(view, measure) }
 }
 
 /// Whether the order brought this pod. Of a release they are those of its version.
 #[must_use]
 pub fn brought(order: &Order, pod: &PodView) -> bool {
-    order.kind != Kind::Delete && (!order.resizes() || failure::is_since(pod, measure(order)))
+    order.kind != Kind::Delete && (!order.resizes() || failure::is_since(pod.created_at, order.created_at))
 }
 
 /// Why the order will not get all its pods, as a sentence.
 fn trouble(order: &Order, view: &DeploymentView, now: Timestamp) -> Option<String> {
-    let cause = cause(order, view)?;
+    lasting(order, &cause(order, view, now)?, now)
+}
+
+/// The same of a cause that is known.
+fn lasting(order: &Order, cause: &Cause, now: Timestamp) -> Option<String> {
     match cause.verdict {
-        Verdict::Fatal => Some(cause.sentence),
+        Verdict::Fatal => Some(cause.sentence.clone()),
         Verdict::FatalAt(at) if at <= now => {
             Some(format!("{} (waited {} s for it to pass)", cause.sentence, order.target.tolerance.grace_seconds))
         }
@@ -343,22 +388,26 @@ fn trouble(order: &Order, view: &DeploymentView, now: Timestamp) -> Option<Strin
 
 /// The seconds a pod must be Ready before it counts, for Kubernetes too.
 fn min_ready_seconds(order: &Order) -> i32 {
-    let own = order.snapshot.as_ref().map_or(0, |snapshot| snapshot.settings.min_ready_seconds);
-    order.target.min_ready_seconds.unwrap_or(own)
+    order.snapshot.as_ref().map_or(order.target.min_ready_seconds.unwrap_or(0), |before| min_ready_seconds_of(order, &before.settings))
+}
+
+/// The same on top of these settings of the user.
+fn min_ready_seconds_of(order: &Order, own: &Settings) -> i32 {
+    order.target.min_ready_seconds.unwrap_or(own.min_ready_seconds)
 }
 
 /// The seconds a pod must be Ready before its batch is done.
 fn settle_seconds(order: &Order) -> i32 {
-    min_ready_seconds(order).max(order.target.tolerance.watch_seconds).max(warm_up_seconds(order))
+    min_ready_seconds(order).max(order.target.tolerance.watch_seconds).max(warm_up_seconds(order, order.snapshot.as_ref()))
 }
 
 /// The seconds a pod of the version that is released must be Ready before an old one
-/// goes for it, as its graceful start says.
-fn warm_up_seconds(order: &Order) -> i32 {
+/// goes for it, as its graceful start says. `snapshot` is the Deployment before it.
+fn warm_up_seconds(order: &Order, snapshot: Option<&Snapshot>) -> i32 {
     if !order.kind.releases() {
         return 0;
     }
-    let before = || order.snapshot.as_ref().and_then(|snapshot| GracefulStart::of(&snapshot.template));
+    let before = || snapshot.and_then(|snapshot| GracefulStart::of(&snapshot.template));
     let rule = match &order.target.source {
         Source::Exact(template) => GracefulStart::of(template),
         Source::Change(change) => change.graceful_start.after(before(), change.drain_seconds),

@@ -4,8 +4,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    BatchMove, Decision, Move, SETTLE_SECONDS, back, cause, change, deadline, done_well, fail, keep_waiting, min_ready_seconds,
-    on_deadline, settle_seconds, snapshot, trouble, wait,
+    BatchMove, Decision, Move, SETTLE_SECONDS, back, cause, change, deadline, done_well, earliest, fail, keep_waiting, min_ready_seconds,
+    min_ready_seconds_of, on_deadline, settle_seconds, snapshot, trouble, wait,
 };
 use crate::{
     intent::GATE_SECONDS,
@@ -77,13 +77,15 @@ fn impossible(order: &Order, snapshot: &Snapshot, replicas: i32) -> Option<Strin
             if order.strategy.canary > 0 { format!(" after a canary of {}", order.strategy.canary) } else { String::new() }
         ));
     }
-    let min_ready = order.target.min_ready_seconds.unwrap_or(own.min_ready_seconds);
-    (min_ready >= own.progress_deadline_seconds).then(|| {
-        format!(
+    let min_ready = min_ready_seconds_of(order, own);
+    if min_ready >= own.progress_deadline_seconds {
+        return Some(format!(
             "BatchWaitTime {min_ready} s is not below the Deployment's progressDeadlineSeconds {} s, which Kubernetes refuses",
             own.progress_deadline_seconds
-        )
-    })
+        ));
+    }
+    // Without pods there is nothing to wait for.
+    if replicas == 0 { None } else { earliest::too_slow(order, snapshot, &change::template(order, &snapshot.template)) }
 }
 
 /// Waits for the batch's new pods, then goes on.
@@ -208,7 +210,7 @@ pub(super) fn finish(order: &Order, view: &DeploymentView, now: Timestamp) -> De
 /// Waits for pods, or fails where the batch has taken too long.
 pub(super) fn await_pods(order: &Order, view: &DeploymentView, now: Timestamp, min_ready: i32, goal: i32) -> Decision {
     let mut state = format!("{} of {goal} new pods are Ready", view.new_ready(min_ready, now));
-    let cause = cause(order, view);
+    let cause = cause(order, view, now);
     if let Some(cause) = &cause {
         state = format!("{state}: {}", cause.sentence);
     }

@@ -51,7 +51,7 @@ pub(super) fn resize(order: &Order, view: &DeploymentView, now: Timestamp) -> De
     {
         return fail(order, &trouble);
     }
-    let cause = cause(order, view);
+    let cause = cause(order, view, now);
     let mut state = format!("{ready} of {goal} pods are Ready");
     let surplus = (there - wanted).max(0) + left;
     if surplus > 0 {

@@ -36,9 +36,14 @@ pub(super) fn come_back(order: &Order, view: &DeploymentView, now: Timestamp) ->
             .decided();
     }
     if let Some(trouble) = trouble(order, view, now) {
-        return fail(order, &format!("the earlier version does not come back: {trouble}; {WAYS_OUT}"));
+        return fail(order, &no_way_back(&trouble));
     }
     release::await_pods(order, view, now, min_ready, view.replicas)
+}
+
+/// What is said of a rollback that fails.
+pub(super) fn no_way_back(trouble: &str) -> String {
+    format!("the earlier version does not come back: {trouble}; {WAYS_OUT}")
 }
 
 /// Brings the Deployment of an order that ended half way to rest where it is.
@@ -47,8 +52,9 @@ pub(super) fn come_back(order: &Order, view: &DeploymentView, now: Timestamp) ->
 /// is written, and Kubernetes would make up the difference in both versions, Ready
 /// pods or not. So a write that may still arrive is fenced off first; the gate closes
 /// where it is open; what it lets through is awaited, Ready or not; and then the
-/// Deployment is paused with the numbers that are left.
-pub(super) fn freeze(order: &Order, view: &DeploymentView) -> Decision {
+/// Deployment is paused with the numbers that are left. Where the Deployment controller
+/// `is_stuck` nothing comes or goes, and it is paused at once.
+pub(super) fn freeze(order: &Order, view: &DeploymentView, is_stuck: bool) -> Decision {
     let Some(snapshot) = &order.snapshot else { return done(order) };
     let stopping = Move::new(order, order.state, Step::Freeze);
     let old = view.old_desired();
@@ -57,6 +63,7 @@ pub(super) fn freeze(order: &Order, view: &DeploymentView) -> Decision {
             return stopping.with(change::fence()).decided();
         }
         match change::rest(&view.settings, view.replicas) {
+            _ if is_stuck => {}
             None if !view.settings.paused => return stopping.with(change::close(order, snapshot, view)).decided(),
             Some((new_at_rest, old_at_rest)) if view.new_desired() < new_at_rest || old > old_at_rest => return wait(None),
             None | Some(_) => {}

@@ -10,6 +10,7 @@ mod delete;
 mod going;
 mod native;
 mod resize;
+mod stuck;
 mod whole;
 
 use std::sync::Arc;
@@ -163,6 +164,8 @@ fn set(name: &str, pods: i32, min_ready_seconds: i32, since: Option<Timestamp>) 
         observed: true,
         create_failure: None,
         pods: (0..pods).map(|number| pod(format!("{name}-{number}"), since)).collect(),
+        failed: Vec::new(),
+        failed_count: 0,
     }
 }
 
@@ -186,6 +189,11 @@ fn shown(new: i32, since: Option<Timestamp>, old: i32) -> DeploymentView {
         old: if old > 0 { vec![set("old", old, 5, Some(at(-1000)))] } else { Vec::new() },
         idle: Vec::new(),
         leaving: 0,
+        leaving_nearby: 0,
+        left_at: None,
+        warnings: Vec::new(),
+        set_failure: None,
+        refused: None,
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Something that a pod template names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,10 +115,36 @@ pub struct Evidence {
     pub scalers: Listed,
     /// Nodes.
     pub nodes: Listed,
+    /// The pods of the namespace, reduced to what they use, where a quota counts that.
+    pub pods: Listed,
+    /// The pods of the cluster that take ports of their nodes, likewise, where these do.
+    pub port_holders: Listed,
     /// The first change of the release.
     pub change: Tried,
     /// One of its pods.
     pub pod: Tried,
+}
+
+/// A pod without all that does not say what it uses, where it is and whose it is: its
+/// variables and the like are nobody's business here.
+#[must_use]
+pub fn footprint(pod: &Value) -> Value {
+    let containers = |list: &str| {
+        let each = pod["spec"][list].as_array().into_iter().flatten();
+        let kept = each.map(
+            |it| json!({ "name": it["name"], "restartPolicy": it["restartPolicy"], "resources": it["resources"], "ports": it["ports"] }),
+        );
+        kept.collect::<Vec<_>>()
+    };
+    let (metadata, spec) = (&pod["metadata"], &pod["spec"]);
+    json!({
+        "metadata": { "deletionTimestamp": metadata["deletionTimestamp"], "ownerReferences": metadata["ownerReferences"] },
+        "spec": {
+            "nodeName": spec["nodeName"], "hostNetwork": spec["hostNetwork"], "overhead": spec["overhead"], "resources": spec["resources"],
+            "initContainers": containers("initContainers"), "containers": containers("containers"),
+        },
+        "status": { "phase": pod["status"]["phase"] },
+    })
 }
 
 impl Evidence {
@@ -133,6 +159,8 @@ impl Evidence {
             budgets: Listed::Unneeded,
             scalers: Listed::Unneeded,
             nodes: Listed::Unneeded,
+            pods: Listed::Unneeded,
+            port_holders: Listed::Unneeded,
             change: Tried::Untried(String::new()),
             pod: Tried::Untried(String::new()),
         }

@@ -6,6 +6,7 @@
 //! is certain is refused. Pure.
 
 pub mod evidence;
+pub mod nodes;
 pub mod room;
 pub mod template;
 
@@ -16,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use self::{
     evidence::{Evidence, Listed, Presence, ReferenceKind, Tried},
-    room::Shortage,
+    room::{Present, Shortage},
     template::{labels, pull_secrets},
 };
 use super::{
@@ -150,6 +151,9 @@ pub struct Report {
     pub checks: Vec<Check>,
     /// What would be done; none where that could not be told.
     pub plan: Option<Plan>,
+    /// Desired number of pods on the cluster now; none where there is no Deployment.
+    #[serde(default)]
+    pub replicas: Option<i32>,
     /// Whether the one thing missing is room for more pods than the desired number.
     pub lacks_room: bool,
     /// What an application to be created finds in its place.
@@ -234,7 +238,7 @@ pub fn judge(proposal: &Proposal, look: &Look, observation: &Observation, eviden
         let other = evidence.other_workload.map(|kind| format!("{} is a {kind}, and only Deployments are released", proposal.name));
         check(Subject::Deployment, Some((Verdict::Refused, other.unwrap_or_else(|| why.clone()))));
         check(Subject::Rights, rights);
-        return Report { checks, plan: None, lacks_room: false, existing: None };
+        return Report { checks, plan: None, replicas: view.map(|view| view.replicas), lacks_room: false, existing: None };
     }
     if let (Kind::Create, Some(view)) = (proposal.kind, view) {
         let why = "there is a Deployment of this name: it becomes the application as it runs, and nothing is created";
@@ -247,33 +251,43 @@ pub fn judge(proposal: &Proposal, look: &Look, observation: &Observation, eviden
             replicas: view.replicas,
             min_ready_seconds: settings.min_ready_seconds,
         };
-        return Report { checks, plan: None, lacks_room: false, existing: Some(existing) };
+        return Report { checks, plan: None, replicas: Some(view.replicas), lacks_room: false, existing: Some(existing) };
     }
     let settings = look.order.snapshot.as_ref().map(|snapshot| snapshot.settings.clone());
     let settings = settings.or(view.map(|view| view.kept.clone().unwrap_or_else(|| view.settings.clone()))).unwrap_or_else(fresh);
     let plan = plan(proposal, look, view, &settings);
     // As the API server would store it, where it said so.
-    let template = match (&evidence.pod, &evidence.change) {
-        (Tried::Accepted(pod), _) => pod,
-        (_, Tried::Accepted(deployment)) => &deployment["spec"]["template"],
-        _ => &look.template,
+    let stored = if let Tried::Accepted(deployment) = &evidence.change { &deployment["spec"]["template"] } else { &look.template };
+    let pods = if let Listed::Seen(pods) = &evidence.pods { pods.as_slice() } else { &[] };
+    let pod = match (&evidence.pod, view) {
+        (Tried::Accepted(pod), _) => pod.clone(),
+        (_, Some(view)) => room::with_defaults(stored, &view.template, pods, view),
+        (_, None) => stored.clone(),
     };
     let crowds = if plan.missing_pods > 0 || view.is_none() {
         vec![preview::Crowd { new: plan.replicas, old: 0 }]
     } else {
         preview::crowds(&proposal.strategy, &settings, plan.replicas)
     };
-    let old = view.map(|view| (&view.template, view.status_replicas));
-    let quotas = room::quota_shortages(&evidence.quotas, template, old, &crowds, plan.replicas);
-    let placement = room::placement_shortage(&evidence.nodes, &look.template, plan.peak_pods, plan.replicas);
-    let volumes = volumes(proposal, evidence, &settings, plan.missing_pods);
+    let before = view.map(|view| &view.template);
+    let present = Present::of(pods, view);
+    // Without the pods nothing can be said of how much of a quota is their own.
+    let judged = if let (Listed::Unseen(_), Some(_)) = (&evidence.pods, view) { &Listed::Unneeded } else { &evidence.quotas };
+    let mut quotas = room::quota_shortages(judged, &pod, before, &present, &crowds, plan.replicas);
+    quotas.extend(room::replica_set_shortage(&evidence.quotas, stored, view));
+    let apart = room::placement_shortage(&evidence.nodes, &look.template, plan.peak_pods, plan.replicas);
+    let ports = room::port_shortage(evidence, stored, view, plan.peak_pods, plan.replicas);
+    let placement: Vec<Shortage> = apart.into_iter().chain(ports).collect();
+    let volumes = volumes(proposal, evidence, &settings, plan.replicas, plan.missing_pods);
 
     check(Subject::Deployment, None);
     check(Subject::Rights, rights);
     check(Subject::References, references(evidence, &look.template));
     check(Subject::Volumes, volumes);
-    check(Subject::Quota, unseen(&evidence.quotas, "resourcequotas").or(shortage(quotas.first(), plan.missing_pods)));
-    check(Subject::Placement, unseen(&evidence.nodes, "nodes").or(shortage(placement.as_ref(), plan.missing_pods)));
+    let quota = unseen(&evidence.quotas, "resourcequotas").or(shortage(worst(&quotas), plan.missing_pods));
+    check(Subject::Quota, quota.or(unseen(&evidence.pods, "the pods of the namespace, which a quota counts,")));
+    let places = unseen(&evidence.nodes, "nodes").or(shortage(worst(&placement), plan.missing_pods));
+    check(Subject::Placement, places.or(unseen(&evidence.port_holders, "the pods that take ports of nodes")));
     check(Subject::DisruptionBudget, unseen(&evidence.budgets, "poddisruptionbudgets").or(budget(evidence, &look.template, &plan)));
     check(Subject::Admission, tried(&evidence.change, "the cluster would refuse the change"));
     check(Subject::PodAdmission, pod_tried(&evidence.pod));
@@ -303,7 +317,7 @@ pub fn judge(proposal: &Proposal, look: &Look, observation: &Observation, eviden
     let by_surge = quotas.iter().chain(&placement).all(|shortage| shortage.by_surge);
     let only_room = refused.iter().all(|check| matches!(check.subject, Subject::Quota | Subject::Placement));
     let lacks_room = !refused.is_empty() && only_room && by_surge && plan.missing_pods == 0;
-    Report { checks, plan: Some(plan), lacks_room, existing: None }
+    Report { checks, plan: Some(plan), replicas: view.map(|view| view.replicas), lacks_room, existing: None }
 }
 
 /// A new Deployment's settings, as far as they matter.
@@ -396,27 +410,32 @@ fn references(evidence: &Evidence, template: &Value) -> Option<(Verdict, String)
     told.into_iter().find(|(_, sentences)| !sentences.is_empty()).map(|(verdict, sentences)| (verdict, sentences.join("; ")))
 }
 
-fn volumes(proposal: &Proposal, evidence: &Evidence, settings: &Settings, missing_pods: i32) -> Option<(Verdict, String)> {
+fn volumes(proposal: &Proposal, evidence: &Evidence, settings: &Settings, replicas: i32, missing_pods: i32) -> Option<(Verdict, String)> {
     let pinning = room::pinning_claims(evidence);
     let (claim, one_pod) = pinning.iter().max_by_key(|(_, one_pod)| *one_pod)?;
-    let who = if *one_pod { "one pod" } else { "one node" };
-    if proposal.kind == Kind::Create {
+    if proposal.kind == Kind::Create || replicas == 0 {
         return None;
     }
-    if proposal.strategy.count() > 1 {
+    let in_batches = proposal.strategy.count() > 1;
+    let old_go_first = missing_pods > 0 || (!in_batches && preview::own_surge(settings, replicas) == 0);
+    if !*one_pod {
+        // On the node of the old pods new ones can have it, too.
+        let why = format!(
+            "only one node may have the PersistentVolumeClaim {claim} at a time: a new pod on another node waits until no pod of the old node has it"
+        );
+        return (!old_go_first).then_some((Verdict::Warned, why));
+    }
+    let only = format!("only one pod may have the PersistentVolumeClaim {claim} (ReadWriteOncePod)");
+    if in_batches {
         let way_out = "release all at once, with the Deployment's strategy Recreate, or give the claim the access mode ReadWriteMany";
-        return Some((
-            Verdict::Refused,
-            format!("only {who} may have the PersistentVolumeClaim {claim}, so batches are not possible: {way_out}"),
-        ));
+        return Some((Verdict::Refused, format!("{only}, so batches are not possible: {way_out}")));
     }
-    if settings.strategy["type"] == "Recreate" || missing_pods > 0 {
-        return None;
-    }
-    let verdict = if *one_pod { Verdict::Refused } else { Verdict::Warned };
-    let why =
-        format!("only {who} may have the PersistentVolumeClaim {claim}, and new pods come before old ones go: use the strategy Recreate");
-    Some((verdict, why))
+    (!old_go_first).then(|| (Verdict::Refused, format!("{only}, and new pods come before old ones go: use the strategy Recreate")))
+}
+
+/// The shortage that no way out is known of, if there is one.
+fn worst(shortages: &[Shortage]) -> Option<&Shortage> {
+    shortages.iter().min_by_key(|shortage| shortage.by_surge)
 }
 
 fn shortage(shortage: Option<&Shortage>, missing_pods: i32) -> Option<(Verdict, String)> {
@@ -428,16 +447,22 @@ fn shortage(shortage: Option<&Shortage>, missing_pods: i32) -> Option<(Verdict, 
 fn budget(evidence: &Evidence, template: &Value, plan: &Plan) -> Option<(Verdict, String)> {
     let Listed::Seen(budgets) = &evidence.budgets else { return None };
     let share = |value: &Value| share::pods(value, plan.replicas, Rounding::Up);
+    // The Deployment controller takes no notice of budgets: where new pods come first,
+    // nothing changes for them.
+    if plan.missing_pods == 0 {
+        return None;
+    }
     let left = plan.replicas - plan.missing_pods;
     budgets.iter().filter(|budget| selects(&budget["spec"]["selector"], labels(template))).find_map(|budget| {
         let spec = &budget["spec"];
         let least = share(&spec["minAvailable"]).or(share(&spec["maxUnavailable"]).map(|most| plan.replicas - most))?;
         let name = budget["metadata"]["name"].as_str().unwrap_or_default();
         (plan.replicas > 0 && left < least).then(|| {
-            (
-                Verdict::Refused,
-                format!("the PodDisruptionBudget {name} wants {least} pods available, and the release leaves {left} of {}", plan.replicas),
-            )
+            let why = format!(
+                "the PodDisruptionBudget {name} wants {least} pods available, and the release leaves {left} of {}: meanwhile no node with its pods can be drained",
+                plan.replicas
+            );
+            (Verdict::Warned, why)
         })
     })
 }
@@ -474,6 +499,8 @@ fn unseen(listed: &Listed, what: &str) -> Option<(Verdict, String)> {
 fn tried(tried: &Tried, what: &str) -> Option<(Verdict, String)> {
     match tried {
         Tried::Accepted(_) => None,
+        // A webhook with side effects is asked when it is meant, and says nothing before.
+        Tried::Refused(why) if why.contains("does not support dry run") => Some((Verdict::Unseen, format!("not tried: {why}"))),
         Tried::Refused(why) => Some((Verdict::Refused, format!("{what}: {why}"))),
         Tried::Untried(why) => Some((Verdict::Unseen, format!("not tried: {why}"))),
     }

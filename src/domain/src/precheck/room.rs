@@ -2,18 +2,21 @@
 //! for pods that must be apart, and volumes that only one node or pod may have.
 //!
 //! Pure. Where a rule is more than is understood here (a quota with a scope
-//! selector, nodes behind an affinity of their own), it is taken as room: what is
-//! refused is certain.
+//! selector), it is taken as room: what is refused is certain.
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     evidence::{Evidence, Listed, Presence, ReferenceKind},
+    nodes::{clash, host_ports, takes},
     template::{amount, list, own_anti_affinity},
 };
-use crate::{preview::Crowd, quantity};
+use crate::{observation::DeploymentView, preview::Crowd, quantity};
+
+/// The quota's name of the number of ReplicaSets.
+const REPLICA_SETS: &str = "count/replicasets.apps";
 
 /// What there is no room for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,11 +27,84 @@ pub struct Shortage {
     pub by_surge: bool,
 }
 
-/// Quotas that do not have room for a crowd, beside what `before` pods of `old` have
-/// already. Amounts are those of the templates, with the defaults that the API
-/// server gives pods.
+/// The pods of the namespace that matter for a quota, as the API server stored them,
+/// with the amounts that it gave them.
+#[derive(Debug, Default)]
+pub struct Present<'a> {
+    /// The application's own.
+    own: Vec<&'a Value>,
+    /// Others that are on their way out, and will count no more.
+    going: Vec<&'a Value>,
+}
+
+impl<'a> Present<'a> {
+    /// Those of `pods` that a quota counts, where `view` says which are its own.
+    #[must_use]
+    pub fn of(pods: &'a [Value], view: Option<&DeploymentView>) -> Self {
+        let counted = pods.iter().filter(|pod| !matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed")));
+        let (own, others): (Vec<_>, Vec<_>) = counted.partition(|pod| view.is_some_and(|view| is_of(pod, view)));
+        Self { own, going: others.into_iter().filter(|pod| is_going(pod)).collect() }
+    }
+
+    /// What they use of a quota by this name of it.
+    fn amount(&self, quota: &Value, resource: &str) -> i128 {
+        let counted = self.own.iter().chain(&self.going).filter(|pod| applies(quota, pod));
+        counted.filter_map(|pod| amount(pod, resource)).sum()
+    }
+
+    /// What the least of the application's pods that stay uses; none where none stays.
+    fn least(&self, resource: &str) -> Option<i128> {
+        self.own.iter().filter(|pod| !is_going(pod)).filter_map(|pod| amount(pod, resource)).min()
+    }
+}
+
+/// Whether a ReplicaSet of the Deployment controls the pod.
+fn is_of(pod: &Value, view: &DeploymentView) -> bool {
+    let owner = list(&pod["metadata"]["ownerReferences"]).find(|owner| owner["controller"] == true);
+    let sets = view.new.iter().chain(&view.old).chain(&view.idle);
+    owner.is_some_and(|owner| sets.map(|set| set.uid.as_str()).any(|uid| owner["uid"] == uid))
+}
+
+fn is_going(pod: &Value) -> bool {
+    !pod["metadata"]["deletionTimestamp"].is_null()
+}
+
+/// What `template` asks for, with what the API server gave to pods of `before` that
+/// asked for as little: the defaults of the namespace. For where it does not say itself
+/// what it would store.
 #[must_use]
-pub fn quota_shortages(quotas: &Listed, new: &Value, old: Option<(&Value, i32)>, crowds: &[Crowd], replicas: i32) -> Vec<Shortage> {
+pub fn with_defaults(template: &Value, before: &Value, pods: &[Value], view: &DeploymentView) -> Value {
+    let mut filled = template.clone();
+    let Some(pod) = pods.iter().find(|pod| is_of(pod, view)) else { return filled };
+    let named = |of: &Value, name: &Value| list(&of["spec"]["containers"]).find(|it| it["name"] == *name).cloned().unwrap_or_default();
+    for container in filled["spec"]["containers"].as_array_mut().into_iter().flatten() {
+        let (stored, asked) = (named(pod, &container["name"]), named(before, &container["name"]));
+        for kind in ["requests", "limits"] {
+            for (name, given) in stored["resources"][kind].as_object().into_iter().flatten() {
+                let is_default = asked["resources"][kind][name].is_null() && container["resources"][kind][name].is_null();
+                if is_default {
+                    if !container["resources"][kind].is_object() {
+                        container["resources"][kind] = json!({});
+                    }
+                    container["resources"][kind][name] = given.clone();
+                }
+            }
+        }
+    }
+    filled
+}
+
+/// Quotas that do not have room for a crowd, beside what is there already. `new` is one
+/// of the pods to come, `before` the template of those that are there.
+#[must_use]
+pub fn quota_shortages(
+    quotas: &Listed,
+    new: &Value,
+    before: Option<&Value>,
+    present: &Present<'_>,
+    crowds: &[Crowd],
+    replicas: i32,
+) -> Vec<Shortage> {
     let Listed::Seen(quotas) = quotas else { return Vec::new() };
     let mut found = Vec::new();
     for quota in quotas.iter().filter(|quota| applies(quota, new)) {
@@ -37,12 +113,13 @@ pub fn quota_shortages(quotas: &Listed, new: &Value, old: Option<(&Value, i32)>,
             let Some(each) = amount(new, resource) else { continue };
             let read = |value: &Value| value.as_str().and_then(quantity::billionths);
             let (Some(hard), Some(used)) = (read(hard), read(&used[resource])) else { continue };
-            let (old_each, before) = old.map_or((0, 0), |(template, pods)| (amount(template, resource).unwrap_or(0), pods));
+            let old_each = present.least(resource).or_else(|| before.and_then(|before| amount(before, resource))).unwrap_or(0);
             // What is used is counted a moment late.
-            let others = (used - old_each * i128::from(before)).max(0);
+            let others = (used - present.amount(quota, resource)).max(0);
             let need = |crowd: &Crowd| each * i128::from(crowd.new) + old_each * i128::from(crowd.old);
             let Some(most) = crowds.iter().map(need).max() else { continue };
-            if others + most <= hard {
+            // Asking for nothing is never refused, however full the quota is.
+            if others + most <= hard || each == 0 {
                 continue;
             }
             let show = |amount: i128| quantity::show(amount, resource);
@@ -59,6 +136,30 @@ pub fn quota_shortages(quotas: &Listed, new: &Value, old: Option<(&Value, i32)>,
         }
     }
     found
+}
+
+/// Whether a quota has no room for the ReplicaSet that pods of `template` need, where
+/// there is none for them yet. Kubernetes makes it before it lets an earlier one go.
+#[must_use]
+pub fn replica_set_shortage(quotas: &Listed, template: &Value, view: Option<&DeploymentView>) -> Option<Shortage> {
+    let Listed::Seen(quotas) = quotas else { return None };
+    let mut sets = view.into_iter().flat_map(|view| view.new.iter().chain(&view.old).chain(&view.idle));
+    if sets.any(|set| *set.template == *template) {
+        return None;
+    }
+    quotas.iter().find_map(|quota| {
+        let read = |part: &str| quota["status"][part][REPLICA_SETS].as_str().and_then(quantity::billionths);
+        let (hard, used) = (read("hard")?, read("used")?);
+        (used + quantity::ONE > hard).then(|| Shortage {
+            reason: format!(
+                "the quota {} allows {} of {REPLICA_SETS} and {} are there: each version needs one more; raise the quota, or lower the revisionHistoryLimit of Deployments that keep many",
+                quota["metadata"]["name"].as_str().unwrap_or_default(),
+                quantity::show(hard, REPLICA_SETS),
+                quantity::show(used, REPLICA_SETS)
+            ),
+            by_surge: false,
+        })
+    })
 }
 
 /// Whether a quota counts these pods, as far as its plain scopes say.
@@ -93,14 +194,25 @@ pub fn placement_shortage(nodes: &Listed, template: &Value, most: i32, replicas:
     })
 }
 
-/// Whether a node may take such pods, as far as is certain.
-fn takes(node: &Value, template: &Value) -> bool {
-    let spec = &template["spec"];
-    let labels = &node["metadata"]["labels"];
-    let selected = spec["nodeSelector"].as_object().is_none_or(|wanted| wanted.iter().all(|(key, value)| labels[key] == *value));
-    let tainted = list(&node["spec"]["taints"]).any(|taint| taint["effect"] != "PreferNoSchedule");
-    let tolerates = spec["tolerations"].as_array().is_some_and(|tolerations| !tolerations.is_empty());
-    selected && node["spec"]["unschedulable"] != true && (!tainted || tolerates)
+/// Whether pods that take ports of their nodes have a node each.
+#[must_use]
+pub fn port_shortage(evidence: &Evidence, template: &Value, view: Option<&DeploymentView>, most: i32, replicas: i32) -> Option<Shortage> {
+    let ports = host_ports(template);
+    let (Listed::Seen(nodes), Listed::Seen(holders), false) = (&evidence.nodes, &evidence.port_holders, ports.is_empty()) else {
+        return None;
+    };
+    let stays = |pod: &&Value| !is_going(pod) && !matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+    let others = holders.iter().filter(stays).filter(|pod| !view.is_some_and(|view| is_of(pod, view)));
+    let taken: BTreeSet<&str> =
+        others.filter(|pod| clash(&ports, &host_ports(pod))).filter_map(|pod| pod["spec"]["nodeName"].as_str()).collect();
+    let may = |node: &&Value| takes(node, template) && node["metadata"]["name"].as_str().is_some_and(|name| !taken.contains(name));
+    let places = i32::try_from(nodes.iter().filter(may).count()).unwrap_or(i32::MAX);
+    // Pods of the version before are in the way only where they take the same ports.
+    let need = if view.is_some_and(|view| clash(&ports, &host_ports(&view.template))) { most } else { replicas };
+    (need > places).then(|| Shortage {
+        reason: format!("its pods take ports of their nodes (hostPort), and {places} nodes have them free for {need} pods at once"),
+        by_surge: replicas <= places,
+    })
 }
 
 /// Claims of the template that one node, or one pod, alone may have: each with
@@ -119,10 +231,12 @@ pub fn pinning_claims(evidence: &Evidence) -> Vec<(&str, bool)> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use rstest::rstest;
-    use serde_json::json;
 
     use super::*;
+    use crate::observation::ReplicaSetView;
 
     fn pods_of(cpu: &str) -> Value {
         json!({ "spec": { "containers": [{ "resources": { "requests": { "cpu": cpu } } }] } })
@@ -132,6 +246,15 @@ mod tests {
         let quota =
             json!({ "metadata": { "name": "team" }, "spec": spec, "status": { "hard": { resource: hard }, "used": { resource: used } } });
         Listed::Seen(vec![quota])
+    }
+
+    /// Makes the pods those of a ReplicaSet, and shows its Deployment.
+    fn of_the_set(pods: &mut [Value]) -> DeploymentView {
+        for pod in pods {
+            pod["metadata"]["ownerReferences"] = json!([{ "controller": true, "uid": "set" }]);
+        }
+        let set = ReplicaSetView { uid: "set".into(), ..ReplicaSetView::default() };
+        DeploymentView { new: Some(set), ..DeploymentView::default() }
     }
 
     const CROWDS: [Crowd; 2] = [Crowd { new: 2, old: 4 }, Crowd { new: 4, old: 2 }];
@@ -154,7 +277,9 @@ mod tests {
         #[case] by_surge: Option<bool>,
     ) {
         let (old, new) = (pods_of("100m"), pods_of("200m"));
-        let found = quota_shortages(&quota(resource, hard, used, json!({})), &new, Some((&old, 4)), &CROWDS, 4);
+        let mut four = [(); 4].map(|()| old.clone());
+        let view = of_the_set(&mut four);
+        let found = quota_shortages(&quota(resource, hard, used, json!({})), &new, None, &Present::of(&four, Some(&view)), &CROWDS, 4);
         assert_eq!(found.first().map(|it| it.by_surge), by_surge, "{found:?}");
     }
 
@@ -164,10 +289,85 @@ mod tests {
     #[case(json!({ "scopes": ["Terminating"] }), true)]
     #[case(json!({ "scopeSelector": {} }), true)]
     fn a_quota_counts_only_the_pods_of_its_scope(#[case] spec: Value, #[case] is_fine: bool) {
-        let found = quota_shortages(&quota("pods", "4", "4", spec), &pods_of("1"), Some((&pods_of("1"), 4)), &CROWDS, 4);
+        let mut four = [(); 4].map(|()| pods_of("1"));
+        let view = of_the_set(&mut four);
+        let quotas = quota("pods", "4", "4", spec);
+        let found = quota_shortages(&quotas, &pods_of("1"), None, &Present::of(&four, Some(&view)), &CROWDS, 4);
         assert_eq!(found.is_empty(), is_fine);
         let says = "the quota team allows 4 of pods and 0 are used by others: the release needs 6 at once";
         assert!(is_fine || found[0].reason == says, "{found:?}");
+    }
+
+    #[test]
+    fn pods_that_are_on_their_way_out_leave_room() {
+        let mut pods = [(); 4].map(|()| pods_of("1"));
+        let view = of_the_set(&mut pods[..2]);
+        let find = |pods: &[Value], hard: &str| {
+            quota_shortages(&quota("pods", hard, "4", json!({})), &pods_of("1"), None, &Present::of(pods, Some(&view)), &CROWDS, 4)
+        };
+        assert_eq!(find(&pods, "7").len(), 1, "two are somebody else's");
+        pods[2]["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        assert_eq!(find(&pods, "7"), [], "and one of them goes");
+        // One that ended is not counted by the quota either.
+        pods[1]["status"]["phase"] = json!("Failed");
+        assert_eq!(find(&pods, "7").len(), 1);
+    }
+
+    #[test]
+    fn a_container_that_asks_for_nothing_gets_what_its_pods_got_before() {
+        let before =
+            json!({ "spec": { "containers": [{ "name": "web" }, { "name": "log", "resources": { "requests": { "cpu": "1" } } }] } });
+        let mut stored = before.clone();
+        stored["spec"]["containers"][0]["resources"] = json!({ "requests": { "cpu": "100m", "memory": "1Mi" }, "limits": { "cpu": "1" } });
+        let mut pods = [stored];
+        let view = of_the_set(&mut pods);
+        let mut new = before.clone();
+        new["spec"]["containers"][0]["resources"] = json!({ "requests": { "memory": "5Mi" } });
+        new["spec"]["containers"][1]["resources"] = Value::Null;
+        let filled = with_defaults(&new, &before, &pods, &view);
+        let expected = json!({ "requests": { "cpu": "100m", "memory": "5Mi" }, "limits": { "cpu": "1" } });
+        assert_eq!(filled["spec"]["containers"][0]["resources"], expected);
+        assert_eq!(filled["spec"]["containers"][1]["resources"], Value::Null, "it asked for it itself before");
+        assert_eq!(with_defaults(&new, &before, &[], &view), new);
+    }
+
+    #[test]
+    fn a_version_needs_room_for_its_replica_set_unless_that_is_there() {
+        let quotas = |hard: &str| quota(REPLICA_SETS, hard, "1", json!({}));
+        let mut view = of_the_set(&mut []);
+        let found = replica_set_shortage(&quotas("1"), &json!({ "new": 1 }), Some(&view)).unwrap();
+        assert!(found.reason.starts_with("the quota team allows 1 of count/replicasets.apps and 1 are there"), "{found:?}");
+        assert_eq!(replica_set_shortage(&quotas("2"), &json!({ "new": 1 }), Some(&view)), None);
+        view.idle = vec![ReplicaSetView { template: Arc::new(json!({ "new": 1 })), ..ReplicaSetView::default() }];
+        assert_eq!(replica_set_shortage(&quotas("1"), &json!({ "new": 1 }), Some(&view)), None);
+    }
+
+    #[rstest]
+    // Three nodes; the application has a pod on each.
+    #[case::surge(80, 4, 3, Some(true))]
+    #[case::as_many_as_nodes(80, 3, 3, None)]
+    #[case::too_many_for_good(80, 5, 4, Some(false))]
+    #[case::another_port_than_before(81, 4, 3, None)]
+    #[case::a_port_that_somebody_else_has(90, 3, 3, Some(false))]
+    #[case::a_port_that_somebody_else_lets_go(91, 3, 3, None)]
+    fn pods_that_take_ports_of_nodes_need_a_node_each(
+        #[case] port: i64,
+        #[case] most: i32,
+        #[case] replicas: i32,
+        #[case] by_surge: Option<bool>,
+    ) {
+        let pod = |port: i64, node: &str| json!({ "spec": { "nodeName": node, "containers": [{ "ports": [{ "hostPort": port }] }] } });
+        let mut own = ["a", "b", "c"].map(|node| pod(80, node));
+        let mut view = of_the_set(&mut own);
+        view.template = own[0].clone();
+        let mut going = pod(91, "b");
+        going["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        let holders = own.into_iter().chain([pod(90, "a"), going]).collect();
+        let nodes = ["a", "b", "c"].map(|name| json!({ "metadata": { "name": name } })).to_vec();
+        let evidence = Evidence { nodes: Listed::Seen(nodes), port_holders: Listed::Seen(holders), ..Evidence::none() };
+        let found = port_shortage(&evidence, &pod(port, ""), Some(&view), most, replicas);
+        assert_eq!(found.as_ref().map(|it| it.by_surge), by_surge, "{found:?}");
+        assert_eq!(port_shortage(&evidence, &pods_of("1"), Some(&view), most, replicas), None);
     }
 
     #[rstest]

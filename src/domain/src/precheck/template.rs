@@ -89,16 +89,21 @@ pub fn amount(template: &Value, resource: &str) -> Option<i128> {
             _ => return None,
         },
     };
-    let of = |container: &Value| container["resources"][kind][name].as_str().and_then(quantity::billionths).unwrap_or(0);
+    let given = |of: &Value| of["resources"][kind][name].as_str().and_then(quantity::billionths);
+    let of = |container: &Value| given(container).unwrap_or(0);
     let spec = &template["spec"];
-    let stays = |container: &&Value| container["restartPolicy"] == "Always";
-    let (beside, before): (Vec<_>, Vec<_>) = list(&spec["initContainers"]).partition(stays);
-    let beside: i128 = beside.into_iter().map(of).sum();
+    // One after the other, each beside those before it that stay.
+    let (mut beside, mut starting) = (0, 0);
+    for container in list(&spec["initContainers"]) {
+        starting = starting.max(beside + of(container));
+        if container["restartPolicy"] == "Always" {
+            beside += of(container);
+        }
+    }
     let running: i128 = beside + list(&spec["containers"]).map(of).sum::<i128>();
-    // One after the other, each beside those that stay.
-    let starting = before.into_iter().map(of).max().unwrap_or(0) + beside;
     let overhead = if kind == "requests" { spec["overhead"][name].as_str().and_then(quantity::billionths).unwrap_or(0) } else { 0 };
-    Some(running.max(starting) + overhead)
+    // What is said of the whole pod counts in place of its containers.
+    Some(given(spec).unwrap_or(running.max(starting)) + overhead)
 }
 
 /// The terms of `template` that keep its own pods apart, by force.
@@ -175,8 +180,9 @@ mod tests {
         let template = json!({ "spec": {
             "overhead": { "cpu": "50m" },
             "initContainers": [
-                { "resources": { "requests": { "cpu": "150m" } } },
+                { "resources": { "requests": { "cpu": "250m" } } },
                 { "restartPolicy": "Always", "resources": { "requests": { "cpu": "100m" } } },
+                { "resources": { "requests": { "cpu": "150m" } } },
             ],
             "containers": [
                 { "resources": { "requests": { "cpu": "100m" }, "limits": { "cpu": "1" } } },
@@ -184,5 +190,8 @@ mod tests {
             ],
         } });
         assert_eq!(amount(&template, resource), thousandths.map(|it| it * quantity::ONE / 1000));
+        let mut whole = template;
+        whole["spec"]["resources"] = json!({ "requests": { "cpu": "2" } });
+        assert_eq!(amount(&whole, "requests.cpu"), Some(2 * quantity::ONE + quantity::ONE / 20));
     }
 }

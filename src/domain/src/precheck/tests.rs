@@ -37,14 +37,10 @@ fn view(strategy: Value) -> DeploymentView {
         kept: None,
         template: base(),
         fence: Some(1),
-        other_manager: None,
-        other_scaler: None,
         status_replicas: 4,
         status_updated: 4,
-        new: None::<ReplicaSetView>,
-        old: Vec::new(),
-        idle: Vec::new(),
-        leaving: 0,
+        new: Some(ReplicaSetView { uid: "set".into(), ..ReplicaSetView::default() }),
+        ..DeploymentView::default()
     }
 }
 
@@ -107,9 +103,11 @@ fn right(verb: &'static str, needed: bool, given: Option<bool>) -> Evidence {
     Evidence { rights: vec![(Right { verb, group: "apps", resource: "deployments", needed }, given)], ..Evidence::none() }
 }
 
+/// A quota of pods, and the four of the application.
 fn pods_quota(hard: &str, used: &str) -> Evidence {
+    let pod = json!({ "metadata": { "ownerReferences": [{ "controller": true, "uid": "set" }] } });
     let quota = json!({ "metadata": { "name": "team" }, "spec": {}, "status": { "hard": { "pods": hard }, "used": { "pods": used } } });
-    Evidence { quotas: Listed::Seen(vec![quota]), ..Evidence::none() }
+    Evidence { quotas: Listed::Seen(vec![quota]), pods: Listed::Seen(vec![pod; 4]), ..Evidence::none() }
 }
 
 fn wants(rule: Value) -> Evidence {
@@ -134,7 +132,8 @@ fn scales(name: &str) -> Evidence {
     "the ServiceAccount it does not exist"
 )]
 #[case(Subject::References, named(ReferenceKind::Secret, None, Presence::Unseen("forbidden".into())), Verdict::Unseen, "the Secret it was not looked at: forbidden")]
-#[case(Subject::Volumes, claim(&["ReadWriteOnce"]), Verdict::Refused, "only one node may have the PersistentVolumeClaim it, so batches are not possible")]
+#[case(Subject::Volumes, claim(&["ReadWriteOnce"]), Verdict::Warned, "only one node may have the PersistentVolumeClaim it at a time")]
+#[case(Subject::Volumes, claim(&["ReadWriteOncePod"]), Verdict::Refused, "only one pod may have the PersistentVolumeClaim it (ReadWriteOncePod), so batches are not possible")]
 #[case(Subject::Volumes, claim(&["ReadWriteOnce", "ReadWriteMany"]), Verdict::Passed, "")]
 #[case(
     Subject::Rights,
@@ -158,12 +157,15 @@ fn scales(name: &str) -> Evidence {
     "the quota team allows 5 of pods and 0 are used by others: the release needs 6 at once; AllowNoSurge=true"
 )]
 #[case(Subject::Quota, Evidence { quotas: Listed::Unseen("forbidden".into()), ..Evidence::none() }, Verdict::Unseen, "resourcequotas were not looked at: forbidden")]
-#[case(Subject::DisruptionBudget, wants(json!({ "minAvailable": 5 })), Verdict::Refused, "the PodDisruptionBudget calm wants 5 pods available, and the release leaves 4 of 4")]
+#[case(Subject::DisruptionBudget, wants(json!({ "minAvailable": 5 })), Verdict::Passed, "")]
+#[case(Subject::Quota, Evidence { pods: Listed::Unseen("forbidden".into()), ..pods_quota("5", "4") }, Verdict::Unseen, "the pods of the namespace, which a quota counts, were not looked at: forbidden")]
 #[case(Subject::DisruptionBudget, wants(json!({ "minAvailable": "100%" })), Verdict::Passed, "")]
 #[case(Subject::DisruptionBudget, wants(json!({ "maxUnavailable": 0 })), Verdict::Passed, "")]
 #[case(Subject::Admission, Evidence { change: Tried::Refused("denied by policy".into()), ..Evidence::none() }, Verdict::Refused, "the cluster would refuse the change: denied by policy")]
 #[case(Subject::PodAdmission, Evidence { pod: Tried::Refused("maximum memory is 1Gi".into()), ..Evidence::none() }, Verdict::Refused, "the cluster would refuse its pods: maximum memory is 1Gi")]
 #[case(Subject::PodAdmission, Evidence { pod: Tried::Refused("exceeded quota: few".into()), ..Evidence::none() }, Verdict::Unseen, "not tried: exceeded quota")]
+#[case(Subject::PodAdmission, Evidence { pod: Tried::Refused("admission webhook \"w\" does not support dry run".into()), ..Evidence::none() }, Verdict::Unseen, "not tried: admission webhook")]
+#[case(Subject::Admission, Evidence { change: Tried::Refused("admission webhook \"w\" does not support dry run".into()), ..Evidence::none() }, Verdict::Unseen, "not tried: admission webhook")]
 #[case(Subject::Autoscaler, scales("web"), Verdict::Warned, "the HorizontalPodAutoscaler by-load scales the Deployment; batches follow")]
 #[case(Subject::Autoscaler, scales("api"), Verdict::Passed, "")]
 #[case(Subject::Readiness, Evidence::none(), Verdict::Passed, "")]
@@ -242,9 +244,10 @@ fn where_only_the_surge_has_no_room_old_pods_may_go_first() {
     assert_eq!(report.refusal(), None, "{report:?}");
     let plan = report.plan.unwrap();
     assert_eq!((plan.peak_pods, plan.missing_pods), (4, 2));
-    // Then a budget may stand against it.
+    // A budget stands against nothing: Kubernetes asks none when a Deployment lets pods go.
     let report = judged(&without_surge, view(rolling()), &wants(json!({ "minAvailable": 3 })));
-    assert_eq!(report.refusal().unwrap().subject, Subject::DisruptionBudget);
+    let says = "the PodDisruptionBudget calm wants 3 pods available, and the release leaves 2 of 4: meanwhile no node with its pods can be drained";
+    assert_eq!((said(&report, Subject::DisruptionBudget), report.refusal()), ((Verdict::Warned, says), None));
     // Room that is missing for the desired number itself is no matter of surge.
     assert!(!judged(&proposal(2), view(rolling()), &pods_quota("3", "3")).lacks_room);
 }

@@ -130,7 +130,9 @@ fn warming(strategy: Strategy, seconds: i32) -> Order {
 #[case::more(60, 60, i32::MAX)]
 #[case::more_than_the_users_deadline(3600, 3600, i32::MAX)]
 fn all_at_once_old_pods_stay_until_the_new_ones_are_warm(#[case] warm_up: i32, #[case] min_ready: i32, #[case] progress: i32) {
-    let patch = patch(&moved(ask(&warming(Strategy::ALL_AT_ONCE, warm_up), untouched(), at(SOON))));
+    let mut order = warming(Strategy::ALL_AT_ONCE, warm_up);
+    order.target.batch_timeout_seconds = 10_000;
+    let patch = patch(&moved(ask(&order, untouched(), at(SOON))));
     assert_eq!((patch.min_ready_seconds, patch.progress_deadline_seconds), (Some(min_ready), Some(progress)));
 }
 
@@ -150,7 +152,7 @@ fn a_warm_up_is_waited_for_by_releases_and_by_nothing_else() {
     // A first version has no old pods that could stay.
     let mut first = accepted(Kind::Create, Strategy::ALL_AT_ONCE, 3);
     first.target.source = Source::Exact(template);
-    assert_eq!(super::super::warm_up_seconds(&first), 0);
+    assert_eq!(super::super::warm_up_seconds(&first, first.snapshot.as_ref()), 0);
 }
 
 // --- Surge ---

@@ -149,6 +149,8 @@ impl Cluster {
             observed: set.is_observed,
             create_failure: None,
             pods: set.pods.clone(),
+            failed: Vec::new(),
+            failed_count: 0,
         };
         let is_active = |set: &&Set| set.desired > 0 || set.status_replicas > 0 || !set.pods.is_empty();
         DeploymentView {
@@ -168,6 +170,11 @@ impl Cluster {
             new: self.new_set().map(|index| show(&self.sets[index])),
             old: self.sets.iter().filter(|set| set.template != self.template).filter(is_active).map(show).collect(),
             leaving: 0,
+            leaving_nearby: 0,
+            left_at: None,
+            warnings: Vec::new(),
+            set_failure: None,
+            refused: None,
             idle: self.sets.iter().filter(|set| set.template != self.template && !is_active(set)).map(show).collect(),
         }
     }

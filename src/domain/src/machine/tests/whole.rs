@@ -246,7 +246,7 @@ fn releases() -> impl Generator<Value = (i32, Strategy)> {
             let canary = canary.min(replicas / 2);
             (replicas, Strategy { canary, batches: batches.min(replicas - canary), pace })
         })
-        .prop_filter("fits", |(replicas, strategy)| strategy.check(*replicas).is_ok())
+        .prop_filter("fits", |(replicas, strategy)| strategy.fits(*replicas).is_ok())
 }
 
 proptest! {
