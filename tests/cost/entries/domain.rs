@@ -37,12 +37,12 @@ pub fn entries() -> Vec<Entry> {
                 let most = i32::MAX / 2;
                 let planned: i32 = (0..strategy.count()).map(|index| strategy.size(index, most)).sum();
                 (0..strategy.count()).for_each(|index| assert!(strategy.gate_after(index) != domain::plan::Gate::Interval(0)));
-                strategy.check(most).is_ok() && planned == most && strategy.most_missing(most) > 0
+                strategy.check().is_ok() && planned == most && strategy.most_missing(most) > 0
             })
         }),
         refused("a plan of a batch for each of the most pods", &["domain::plan::Strategy::check"], 100_000, |n| {
             let strategy = Strategy { canary: 0, batches: i32::try_from(n).expect("at most 100000"), pace: Pace::Manual };
-            Box::new(move || strategy.check(100_000).is_ok())
+            Box::new(move || strategy.check().is_ok())
         }),
         accepted("the reply about an order of as many batches as may be", &[], 100, |n| {
             let batches: Vec<BatchView> = (1..=usize::try_from(BATCHES).expect("it is small") * n / 100).map(batch).collect();

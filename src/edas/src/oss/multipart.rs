@@ -10,7 +10,7 @@ use axum::{
 use futures::{StreamExt, TryStreamExt};
 use md5::{Digest, Md5};
 
-use super::{Admitted, Object, Refusal, answer, answer::Place, discard, host_of, operation::Wanted, pace, part_list};
+use super::{Admitted, DISCARD_WITHIN, Object, Refusal, answer, answer::Place, discard, host_of, operation::Wanted, pace, part_list};
 use crate::{Edge, error::ApiError};
 use domain::upload::ObjectKey;
 use service::{NamedUpload, UploadCredential};
@@ -41,9 +41,9 @@ pub(super) async fn complete(
     upload: NamedUpload,
     admitted: Admitted,
     (object, parts, is_escaped): (&Object, &Parts, bool),
-    body: Body,
+    mut body: Body,
 ) -> Result<Response, Refusal> {
-    let read = tokio::time::timeout(LIST_WITHIN, edge.bodies.read(body)).await;
+    let read = tokio::time::timeout(LIST_WITHIN, edge.bodies.read(&admitted.credential.key_id, &mut body)).await;
     let (list, _taken) = read.map_err(|_| cut_off())?.map_err(unread)?;
     if admitted.md5.is_some_and(|md5| md5 != hex::encode(Md5::digest(&list))) {
         return Err(Refusal::new(StatusCode::BAD_REQUEST, "InvalidDigest", "Content-MD5 is not that of what came."));
