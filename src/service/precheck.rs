@@ -18,6 +18,7 @@ use crate::{
         plan::Strategy,
         precheck::{Report, Verdict},
         proposal::Proposal,
+        spec::SpecChange,
     },
     store::{StoreError, Tx},
 };
@@ -68,7 +69,10 @@ impl Service {
                 name: application.name,
                 kind: Kind::Deploy,
                 strategy: Strategy::ALL_AT_ONCE,
-                target: self.new_target(Source::Change(Box::new(request.spec)), request.replicas),
+                target: self.new_target(
+                    Source::Change(Box::new(SpecChange { container: application.container, ..request.spec })),
+                    request.replicas,
+                ),
                 snapshot,
                 allows_no_surge: false,
                 batch_seconds: seconds,

@@ -52,6 +52,7 @@ fn adoption(app: &App, name: &str) -> Adopt {
         logical_region: None,
         description: String::new(),
         version: Some("as found".into()),
+        container: None,
     }
 }
 

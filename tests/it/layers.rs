@@ -26,6 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// What `domain` may use from outside: nothing that does I/O, waits or tells the time.
 const PURE: &[&str] = &[
     "std",
+    "granit_parser",
     "hex",
     "ipnet",
     "jiff",
@@ -33,7 +34,6 @@ const PURE: &[&str] = &[
     "serde",
     "serde_json",
     "serde_path_to_error",
-    "serde_saphyr",
     "sha2",
     "thiserror",
     "url",

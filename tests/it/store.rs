@@ -36,6 +36,7 @@ async fn application(store: &Store, name: &str) -> ApplicationId {
         logical_region: "cn-test",
         description: "",
         owner: "tester",
+        container: &sluice::domain::container::Known::Nothing,
         replicas: 3,
     };
     let mut tx = store.begin().await.unwrap();

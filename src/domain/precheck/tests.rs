@@ -37,6 +37,8 @@ fn view(strategy: Value) -> DeploymentView {
         kept: None,
         template: base(),
         fence: Some(1),
+        owners: Value::Null,
+        controller: None,
         other_manager: None,
         other_scaler: None,
         status_replicas: 4,

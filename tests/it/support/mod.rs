@@ -2,6 +2,7 @@
 
 pub mod authority;
 pub mod files;
+pub mod found;
 pub mod held;
 pub mod real;
 pub mod watcher;
