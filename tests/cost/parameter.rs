@@ -52,5 +52,5 @@ pub const PARAMETERS: &[(&str, Read)] = &[
 ];
 
 fn read_pod(params: &Params) -> Result<(), ApiError> {
-    pods::read(params, Field::Keep).map(drop)
+    pods::read(params, false).map(drop)
 }

@@ -50,6 +50,7 @@ fn adoption(app: &App, name: &str) -> Adopt {
         logical_region: None,
         description: String::new(),
         version: Some("as found".into()),
+        container: None,
     }
 }
 

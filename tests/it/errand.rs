@@ -48,6 +48,7 @@ async fn application(store: &Store) -> ApplicationId {
         logical_region: "cn-test",
         description: "",
         owner: "tester",
+        container: &domain::container::Known::Nothing,
         replicas: 3,
     };
     let mut tx = store.begin().await.unwrap();
@@ -275,6 +276,7 @@ async fn an_adopted_deployments_own_labels_find_its_pods(app: App) {
         logical_region: None,
         description: String::new(),
         version: None,
+        container: None,
     };
     let adopted = async || app.service.adopt(&caller(), adoption.clone()).await.map_err(|why| why.to_string());
     let (application, _) = eventually(adopted).await;

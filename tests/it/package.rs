@@ -34,7 +34,7 @@ async fn with_packages(mut app: App) -> App {
     let packages = Packages {
         image: Some("sluice:1".into()),
         runtimes: Runtimes::read(TABLE).unwrap(),
-        rules: vec![EnvVar { name: "SLUICE_PACKAGE_ALLOW_ADDRESSES".into(), value: "127.0.0.0/8".into() }],
+        rules: vec![EnvVar::plain("SLUICE_PACKAGE_ALLOW_ADDRESSES", "127.0.0.0/8")],
         client: Client::new(policy, 1 << 20, Duration::from_secs(2)).unwrap(),
     };
     app.service = app.service.clone().with_packages(packages);

@@ -34,6 +34,7 @@ async fn application(store: &Store, name: &str) -> ApplicationId {
         logical_region: "cn-test",
         description: "",
         owner: "tester",
+        container: &domain::container::Known::Nothing,
         replicas: 3,
     };
     let mut tx = store.begin().await.unwrap();

@@ -19,10 +19,20 @@ use super::{
     refusal,
     view::{Key, View},
 };
-use domain::{ApplicationId, intent::Change};
+use domain::{
+    ApplicationId,
+    intent::Change,
+    ownership::{GiveBack, given_back},
+};
 
 /// Attempts at one change before the executor is asked again.
 const ATTEMPTS: usize = 3;
+
+/// The field manager of the write that gives fields back. It changes no field, and owns none.
+const GIVING_BACK: &str = "owners-of-before";
+
+/// Attempts at giving fields back to their owners.
+const GIVE_BACK_ATTEMPTS: usize = 10;
 
 /// How long one request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -101,7 +111,13 @@ impl Writer<'_> {
                     let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
                     let sent = KubePatch::Json::<()>(operations);
                     match bounded(api.patch(&key.name, &parameters, &sent)).await {
-                        Ok(object) => break value(object)?,
+                        Ok(object) => {
+                            let object = value(object)?;
+                            break match &patch.give_back {
+                                Some(back) => self.give_back(&api, author, object, back).await?,
+                                None => object,
+                            };
+                        }
                         Err(ClusterError::Refused(why)) => {
                             // A failed test and an invalid object are both a 422; only
                             // the object itself says which.
@@ -131,6 +147,34 @@ impl Writer<'_> {
 }
 
 impl Writer<'_> {
+    /// Makes the fields that were just given back their owners' again. That takes a write
+    /// of its own: one that changes a field makes whoever writes it its owner. Returns the
+    /// Deployment as it is then.
+    ///
+    /// Made again after a crash it comes to the same. Where it keeps failing because the
+    /// Deployment's other owners write all the time, it is left: nothing of a release
+    /// stands on it.
+    async fn give_back(&self, api: &Api<DynamicObject>, author: Author, mut object: Value, back: &GiveBack) -> Result<Value, ClusterError> {
+        for _ in 0..GIVE_BACK_ATTEMPTS {
+            let Some(owners) = given_back(&object["metadata"]["managedFields"], back, FIELD_MANAGER) else { return Ok(object) };
+            let operations = manifest::own(&object, &owners).map_err(|error| ClusterError::Refused(error.to_string()))?;
+            let parameters = PatchParams { field_manager: Some(GIVING_BACK.into()), ..PatchParams::default() };
+            let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            match bounded(api.patch(&name, &parameters, &KubePatch::Json::<()>(operations))).await {
+                Ok(object) => return value(object),
+                // Somebody wrote meanwhile, most likely.
+                Err(ClusterError::Refused(_)) => {}
+                Err(other) => return Err(other),
+            }
+            object = get(api, &name).await?;
+            if let Some(newer) = manifest::fence(&object).filter(|fence| *fence > author.generation) {
+                return Err(ClusterError::Fenced { newer });
+            }
+        }
+        tracing::warn!("fields that were given back are still noted as Sluice's, since others keep writing the Deployment");
+        Ok(object)
+    }
+
     /// Sets the size of the ReplicaSet with this name and uid. Returns the Deployment.
     ///
     /// A ReplicaSet carries no token of ours that others respect. So it is read

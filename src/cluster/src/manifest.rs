@@ -14,6 +14,7 @@ use domain::{
     ApplicationId, OrderId,
     errand::{OWNER, OWNER_LABEL},
     intent::{Keep, Patch},
+    name::fitting,
     order::{KEPT, Settings},
     spec::{APPLICATION_LABEL, NAME_LABEL},
 };
@@ -68,6 +69,31 @@ pub fn resize(live: &Value, replicas: i32) -> Result<JsonPatch, serde_json::Erro
     ]))
 }
 
+/// The JSON Patch that gives `live` another pod template.
+///
+/// # Errors
+/// As [`json_patch()`].
+pub fn template(live: &Value, template: &Value) -> Result<JsonPatch, serde_json::Error> {
+    serde_json::from_value(json!([
+        { "op": "test", "path": "/metadata/uid", "value": live["metadata"]["uid"] },
+        { "op": "add", "path": "/spec/template", "value": template },
+    ]))
+}
+
+/// The JSON Patch that makes others the owners of fields of `live`, if its owners did not
+/// change since.
+///
+/// # Errors
+/// As [`json_patch()`].
+pub fn own(live: &Value, owners: &Value) -> Result<JsonPatch, serde_json::Error> {
+    serde_json::from_value(json!([
+        { "op": "test", "path": "/metadata/uid", "value": live["metadata"]["uid"] },
+        { "op": "test", "path": annotation(FENCE), "value": live["metadata"]["annotations"][FENCE] },
+        { "op": "test", "path": "/metadata/managedFields", "value": live["metadata"]["managedFields"] },
+        { "op": "replace", "path": "/metadata/managedFields", "value": owners },
+    ]))
+}
+
 /// What an Event says.
 #[derive(Debug, Clone, Copy)]
 pub struct Notice<'a> {
@@ -78,6 +104,9 @@ pub struct Notice<'a> {
     /// When.
     pub at: Timestamp,
 }
+
+/// Longest part of a Deployment's name in an Event's, which has at most 253 bytes.
+const LONGEST_SHOWN: usize = 180;
 
 /// Longest text that an Event may have, in bytes.
 const LONGEST_NOTE: usize = 1024;
@@ -94,7 +123,7 @@ pub fn warning(deployment: &Value, author: Author, notice: &Notice<'_>) -> Value
     json!({
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": { "name": format!("{name}.{}.{}", author.order, reason.to_lowercase()), "namespace": metadata["namespace"] },
+        "metadata": { "name": format!("{}.{}.{}", fitting(name, LONGEST_SHOWN), author.order, reason.to_lowercase()), "namespace": metadata["namespace"] },
         "involvedObject": {
             "apiVersion": "apps/v1", "kind": "Deployment", "namespace": metadata["namespace"], "name": name,
             "uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"],

@@ -9,7 +9,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{FIELD_MANAGER, view::Key};
-use domain::observation::{ContainerState, ContainerView, CreateFailure, Ending, FailedPod, PodView, Warning};
+use domain::{
+    observation::{ContainerState, ContainerView, CreateFailure, Ending, FailedPod, PodView, Warning},
+    order::Settings,
+    ownership,
+};
 
 /// Characters that are kept of what is said of a pod that failed: there may be many.
 const LONGEST_MESSAGE: usize = 1000;
@@ -18,7 +22,7 @@ const LONGEST_MESSAGE: usize = 1000;
 #[derive(Debug)]
 pub(super) struct ReplicaSet {
     pub name: String,
-    /// Without the label that tells ReplicaSets of one Deployment apart.
+    pub created_at: Option<Timestamp>,
     pub template: Arc<Value>,
     pub desired: i32,
     pub min_ready_seconds: i32,
@@ -47,6 +51,29 @@ pub(super) fn controller(object: &Value, kind: &str) -> Option<(String, String)>
     Some((owner["uid"].as_str()?.to_owned(), owner["name"].as_str()?.to_owned()))
 }
 
+/// Kind and name of whatever controls `object`.
+pub(super) fn any_controller(object: &Value) -> Option<String> {
+    let owners = object["metadata"]["ownerReferences"].as_array()?;
+    let owner = owners.iter().find(|owner| owner["controller"] == true)?;
+    Some(format!("{} {}", owner["kind"].as_str()?, owner["name"].as_str()?))
+}
+
+/// Who owns the fields of a Deployment's spec. While its settings are borrowed, they are
+/// owned by nobody else any more, and not by us for good.
+pub(super) fn owners(object: &Value) -> Value {
+    let mut owners = ownership::of_spec(&object["metadata"]["managedFields"]);
+    if Settings::kept_on(object).is_some() {
+        for entry in owners.as_array_mut().into_iter().flatten().filter(|entry| entry["manager"] == FIELD_MANAGER) {
+            if let Some(spec) = entry.pointer_mut("/fieldsV1/f:spec").and_then(Value::as_object_mut) {
+                spec.retain(|field, _| {
+                    !["f:strategy", "f:minReadySeconds", "f:progressDeadlineSeconds", "f:paused"].contains(&field.as_str())
+                });
+            }
+        }
+    }
+    owners
+}
+
 /// Who else wrote this field of the spec last. Times are whole seconds, so our own
 /// writes are left out instead of compared.
 pub(super) fn other_manager(metadata: &Value, field: &str) -> Option<String> {
@@ -58,14 +85,11 @@ pub(super) fn other_manager(metadata: &Value, field: &str) -> Option<String> {
 
 pub(super) fn replica_set(object: &Value, deployment: Key) -> ReplicaSet {
     let (spec, status) = (&object["spec"], &object["status"]);
-    let mut template = spec["template"].clone();
-    if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
-        labels.remove("pod-template-hash");
-    }
     let failure = condition(status, "ReplicaFailure").filter(|condition| condition["status"] == "True");
     ReplicaSet {
         name: text(&object["metadata"]["name"]),
-        template: Arc::new(template),
+        created_at: time(&object["metadata"]["creationTimestamp"]),
+        template: Arc::new(spec["template"].clone()),
         desired: number(&spec["replicas"]),
         min_ready_seconds: number(&spec["minReadySeconds"]),
         status_replicas: number(&status["replicas"]),

@@ -7,15 +7,15 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::{
     Api,
-    api::{DynamicObject, ListParams},
+    api::{DynamicObject, ListParams, Patch, PatchParams, ValidationDirective},
     core::{Selector, TypeMeta},
 };
 use serde_json::Value;
 
 use super::{
-    Cluster, ClusterError, Key,
+    Cluster, ClusterError, FIELD_MANAGER, Key,
     apply::{bounded, value},
-    apps, core, errand, identity,
+    apps, core, errand, identity, manifest,
     object::{self, controller},
 };
 use domain::{
@@ -47,12 +47,35 @@ impl Cluster {
         let (whole, nodes) = match wanted {
             Wanted::Pods { whole, nodes } => (whole, nodes),
             Wanted::Whole => return seen(deployment),
+            Wanted::Filled { template } => {
+                let filled = self.filled(&api, &deployment, &template).await;
+                return Ok(Some(Sight { deployment: Some(deployment), filled, ..Sight::default() }));
+            }
             Wanted::Deployment | Wanted::Objects { .. } => return seen(shown_deployment(deployment)),
         };
         let (pods, node_labels) = tokio::join!(self.pods_of(key, &deployment, whole), self.node_labels(nodes));
         let pods = pods?;
         let node_labels = node_labels.into_iter().filter(|(node, _)| pods.iter().any(|pod| pod.node == *node)).collect();
         Ok(Some(Sight { pods, node_labels, ..Sight::default() }))
+    }
+
+    /// The template as the API server would store it for this Deployment, by a write that
+    /// is only tried; none where that is refused, which is told where it is ordered.
+    async fn filled(&self, api: &Api<DynamicObject>, deployment: &Value, template: &Value) -> Option<Value> {
+        let operations = manifest::template(deployment, template).ok()?;
+        // A field that the API server does not know is a mistake, and would be dropped.
+        let field_validation = Some(ValidationDirective::Strict);
+        let field_manager = Some(FIELD_MANAGER.into());
+        let parameters = PatchParams { dry_run: true, field_manager, field_validation, ..PatchParams::default() };
+        let name = deployment["metadata"]["name"].as_str().unwrap_or_default();
+        let answer = bounded(api.patch(name, &parameters, &Patch::Json::<()>(operations))).await.and_then(value);
+        match answer {
+            Ok(deployment) => Some(deployment["spec"]["template"].clone()),
+            Err(error) => {
+                tracing::debug!(%error, "a pod template was not taken by the API server");
+                None
+            }
+        }
     }
 
     async fn objects(&self, key: &Key, kind: ObjectKind, labels: &BTreeMap<String, String>) -> Result<Vec<Value>, ClusterError> {

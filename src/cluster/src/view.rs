@@ -25,6 +25,7 @@ use super::{
 use domain::{
     observation::{DeploymentView, FailedPod, Observation, PodView, ReplicaSetView, Warning},
     order::Settings,
+    pod_template::is_same,
 };
 
 /// Pods of one ReplicaSet that failed, as many as are looked at.
@@ -447,12 +448,17 @@ impl State {
         warnings.sort_by(|a, b| (a.at, &a.message).cmp(&(b.at, &b.message)));
         let (mut new, mut old, mut idle) = (None, Vec::new(), Vec::new());
         let mut leaving = 0;
+        let mut sets: Vec<ReplicaSetView> = Vec::new();
         for set_uid in self.children.get(uid).into_iter().flatten() {
             let Some(set) = self.replica_sets.get(set_uid) else { continue };
             let pods = self.children.get(set_uid).into_iter().flatten();
             leaving += i32::try_from(pods.filter(|pod| self.leaving.contains_key(*pod)).count()).unwrap_or(i32::MAX);
-            let view = self.replica_set_view(set_uid, &set.object);
-            if new.is_none() && *set.object.template == spec["template"] {
+            sets.push(self.replica_set_view(set_uid, &set.object));
+        }
+        // The new one is the oldest of the template, as for the Deployment controller.
+        sets.sort_by(|a, b| a.age().cmp(&b.age()));
+        for view in sets {
+            if new.is_none() && is_same(&view.template, &spec["template"]) {
                 new = Some(view);
             } else if view.desired > 0 || view.status_replicas > 0 || !view.pods.is_empty() {
                 old.push(view);
@@ -473,6 +479,8 @@ impl State {
             kept: Settings::kept_on(object),
             template: spec["template"].clone(),
             fence: manifest::fence(object),
+            owners: object::owners(object),
+            controller: object::any_controller(object),
             other_manager: other_manager(metadata, "f:template"),
             other_scaler: other_manager(metadata, "f:replicas"),
             status_replicas: number(&status["replicas"]),
@@ -500,6 +508,7 @@ impl State {
         ReplicaSetView {
             name: set.name.clone(),
             uid: uid.to_owned(),
+            created_at: set.created_at,
             template: set.template.clone(),
             desired: set.desired,
             min_ready_seconds: set.min_ready_seconds,
@@ -521,3 +530,6 @@ impl State {
         Some(pod)
     }
 }
+
+#[cfg(test)]
+mod tests;

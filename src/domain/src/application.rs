@@ -5,8 +5,11 @@
 
 use jiff::Timestamp;
 
+use serde_json::{Map, Value};
+
 use super::{
     ApplicationId, ClusterId, ReleaseId,
+    container::{self, Known},
     order::{Kind, State},
     package::PackageKind,
 };
@@ -38,6 +41,8 @@ pub struct Application {
     pub email: String,
     /// The owner's telephone number; empty where none is known.
     pub phone: String,
+    /// What is on record about its container.
+    pub container: Known,
     /// Desired number of pods.
     pub replicas: i32,
     /// Pods that are Ready.
@@ -64,6 +69,18 @@ pub enum Phase {
 }
 
 impl Application {
+    /// Its container in `template`; none where it is in doubt which one that is.
+    #[must_use]
+    pub fn container_of<'a>(&self, template: &'a Value) -> Option<&'a Map<String, Value>> {
+        container::container_of(template, &self.container, &self.name)
+    }
+
+    /// The image of its container in `template`.
+    #[must_use]
+    pub fn image_of<'a>(&self, template: &'a Value) -> Option<&'a str> {
+        container::image_of(template, &self.container, &self.name)
+    }
+
     /// Whether it is to have pods, and was not stopped. The number of pods may be an
     /// old one for a moment; that it was stopped is known with the order's end.
     #[must_use]

@@ -182,7 +182,7 @@ pub fn autoscaler(rule: &ScalingRule, deployment: &Value) -> Value {
 /// Name of the HorizontalPodAutoscaler of an application's rule.
 #[must_use]
 pub fn autoscaler_name(application: &str, rule: &str) -> String {
-    format!("{application}-{rule}")
+    super::name::fitting(&format!("{application}-{rule}"), 253)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use super::{
     errand::OWNER_LABEL,
     java,
     order::Settings,
+    pod_template::is_same,
     selector::selects,
     spec::{NAME_LABEL, RELEASE_ANNOTATION, RESTART_ANNOTATION},
 };
@@ -123,15 +124,17 @@ fn number(spec: &Map<String, Value>, field: &str, there: &[Option<i64>], most: i
 }
 
 fn check_metadata(wanted: &Value, live: &Value) -> Result<(), Rejection> {
+    // Of a text that was read from the cluster, what is missing was taken out.
+    let was_read = ["uid", "resourceVersion"].iter().any(|field| !wanted[*field].is_null());
     for (field, value) in wanted.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
         match field.as_str() {
             "name" | "namespace" => {}
             known if SERVER_FILLED.contains(&known) => {}
-            "labels" => {
-                same_texts("labels", value, &live["labels"], |key| key.starts_with(OURS) || key == OWNER_LABEL || key == NAME_LABEL)?
-            }
+            "labels" => same_texts("labels", value, &live["labels"], was_read, |key| {
+                key.starts_with(OURS) || key == OWNER_LABEL || key == NAME_LABEL
+            })?,
             "annotations" => {
-                same_texts("annotations", value, &live["annotations"], |key| BOOKKEEPING.iter().any(|it| key.starts_with(it)))?
+                same_texts("annotations", value, &live["annotations"], was_read, |key| BOOKKEEPING.iter().any(|it| key.starts_with(it)))?
             }
             _ if *value == live[field] => {}
             _ => return refuse(format!("metadata.{} is not changed by this server: leave it out", shown(field))),
@@ -140,14 +143,14 @@ fn check_metadata(wanted: &Value, live: &Value) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// Labels or annotations of the Deployment itself, if they are given, must be those it has;
-/// those that `is_ours` may be there or not.
-fn same_texts(field: &str, wanted: &Value, live: &Value, is_ours: impl Fn(&str) -> bool) -> Result<(), Rejection> {
+/// Labels or annotations of the Deployment itself, if they are given, must be those it has:
+/// all of them where the text is `whole`. Those that `is_ours` may be there or not.
+fn same_texts(field: &str, wanted: &Value, live: &Value, whole: bool, is_ours: impl Fn(&str) -> bool) -> Result<(), Rejection> {
     let Some(wanted) = wanted.as_object() else { return refuse(format!("metadata.{field} must be an object")) };
     let nothing = Map::new();
     let live = live.as_object().unwrap_or(&nothing);
     let other = wanted.iter().find(|(key, value)| !is_ours(key) && live.get(*key) != Some(value)).map(|(key, _)| key);
-    let missing = || live.keys().find(|key| !is_ours(key) && !wanted.contains_key(*key));
+    let missing = || live.keys().find(|key| whole && !is_ours(key) && !wanted.contains_key(*key));
     match other.or_else(missing) {
         None => Ok(()),
         Some(key) => refuse(format!(
@@ -203,7 +206,7 @@ fn template(wanted: &Value, live: &Value) -> Result<Option<Value>, Rejection> {
     if let Some(spec) = public.get_mut("spec") {
         java::conceal(spec);
     }
-    if wanted == plain(public) || wanted == plain(there.clone()) {
+    if is_unchanged(&wanted, &public) || is_unchanged(&wanted, there) {
         return Ok(None);
     }
     let labels = wanted["metadata"]["labels"].as_object().cloned().unwrap_or_default();
@@ -218,6 +221,27 @@ fn template(wanted: &Value, live: &Value) -> Result<Option<Value>, Rejection> {
     }
     Ok(Some(wanted))
 }
+
+/// Whether a template that is wanted, as the API server would store it, is the one that
+/// is there. This server's own annotations say nothing, and so does the mark of a restart
+/// by kubectl where the text has none: kubectl leaves it alone, too.
+#[must_use]
+pub fn is_unchanged(wanted: &Value, there: &Value) -> bool {
+    let (mut wanted, mut there) = (plain(wanted.clone()), plain(there.clone()));
+    let restarted = |template: &Value| template["metadata"]["annotations"].get(KUBECTL_RESTART).is_some();
+    let keeps_restart = restarted(&wanted);
+    for template in [&mut wanted, &mut there] {
+        let Some(metadata) = template.get_mut("metadata").and_then(Value::as_object_mut) else { continue };
+        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+            annotations.retain(|key, _| !key.starts_with(OURS) && (keeps_restart || key != KUBECTL_RESTART));
+        }
+        metadata.retain(|_, value| value.as_object().is_none_or(|fields| !fields.is_empty()));
+    }
+    is_same(&wanted, &there)
+}
+
+/// Annotation of a pod template with which `kubectl rollout restart` makes new pods.
+const KUBECTL_RESTART: &str = "kubectl.kubernetes.io/restartedAt";
 
 /// A template without what says nothing: absent values, and the marks of a version.
 fn plain(mut template: Value) -> Value {

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     ApplicationId, OrderId,
+    name::is_label_value,
     spec::{APPLICATION_LABEL, NAME_LABEL},
 };
 
@@ -257,7 +258,10 @@ fn mark(object: &mut Value, errand: &Errand, attempt: Attempt<'_>) {
     put("labels", OWNER_LABEL, OWNER.into());
     if let Some(owner) = &errand.owner {
         put("labels", APPLICATION_LABEL, owner.id.to_string());
-        put("labels", NAME_LABEL, owner.name.clone());
+        // A Deployment's name may be too long for a label; the id says whose it is.
+        if is_label_value(&owner.name) {
+            put("labels", NAME_LABEL, owner.name.clone());
+        }
     }
     put("annotations", ERRAND, attempt.errand.into());
     put("annotations", FENCE, attempt.generation.to_string());

@@ -84,7 +84,7 @@ impl Network {
     /// Name of the Service that binds an application to a load balancer of this network.
     #[must_use]
     pub fn service_of(self, application: &str) -> String {
-        format!("{application}-{}", self.word())
+        super::name::service_name(&format!("{application}-{}", self.word()))
     }
 }
 

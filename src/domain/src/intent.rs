@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ApplicationId, order::Settings};
+use super::{ApplicationId, order::Settings, ownership::GiveBack};
 
 /// The value of `minReadySeconds` with which new pods serve, but never count as
 /// available for the Deployment controller: the gate is closed.
@@ -85,6 +85,9 @@ pub struct Patch {
     pub strategy: Option<Value>,
     /// The user's settings, kept on the Deployment while they are borrowed.
     pub keep: Keep,
+    /// Fields that are their owners' again with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub give_back: Option<GiveBack>,
 }
 
 /// What happens to the annotation that holds the user's own settings.

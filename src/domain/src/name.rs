@@ -3,6 +3,8 @@
 //! Told here, so that a request is refused by its own parameter's name and not by
 //! the API server's path into a template.
 
+use sha2::{Digest, Sha256};
+
 /// Letters and digits that both ends must have; `inside` may be between them.
 fn is_word(text: &str, longest: usize, is_end: fn(char) -> bool, inside: &str) -> bool {
     !text.is_empty()
@@ -45,6 +47,32 @@ pub fn is_label_value(text: &str) -> bool {
     text.is_empty() || is_word(text, 63, is_alphanumeric, "-_.")
 }
 
+/// A name that a Service can have for something that is called `text`: that itself, where
+/// it fits; else as much of it as does, with a digest of the whole.
+#[must_use]
+pub fn service_name(text: &str) -> String {
+    let begins = text.starts_with(|c: char| c.is_ascii_lowercase());
+    if begins && is_label(text) {
+        return text.to_owned();
+    }
+    let plain: String = text.chars().map(|c| if is_small(c) { c } else { '-' }).collect();
+    let plain = if begins { plain } else { format!("s-{}", plain.trim_start_matches('-')) };
+    digested(&plain, text, 63)
+}
+
+/// `text`, where it has at most `longest` bytes; else its beginning with a digest of the
+/// whole.
+#[must_use]
+pub fn fitting(text: &str, longest: usize) -> String {
+    if text.len() <= longest { text.to_owned() } else { digested(text, text, longest) }
+}
+
+fn digested(shown: &str, whole: &str, longest: usize) -> String {
+    let digest = &hex::encode(Sha256::digest(whole))[..8];
+    let end = (0..=shown.len().min(longest - 9)).rev().find(|end| shown.is_char_boundary(*end)).unwrap_or(0);
+    format!("{}-{digest}", shown[..end].trim_end_matches(['-', '.']))
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
@@ -67,6 +95,20 @@ mod tests {
     #[case("", false, false, false, true)]
     fn names_keys_and_values(#[case] text: &str, #[case] label: bool, #[case] subdomain: bool, #[case] key: bool, #[case] value: bool) {
         assert_eq!((is_label(text), is_subdomain(text), is_key(text), is_label_value(text)), (label, subdomain, key, value), "{text}");
+    }
+
+    #[test]
+    fn every_deployment_has_a_name_for_its_services_and_scalers() {
+        assert_eq!(service_name("web-internet"), "web-internet");
+        let long = "a".repeat(253);
+        for odd in ["a.b", "3scale-gateway", long.as_str(), "9", "a.b-c.d"] {
+            let name = service_name(odd);
+            assert!(is_label(&name) && name.starts_with(|c: char| c.is_ascii_lowercase()), "{name}");
+        }
+        assert_ne!(service_name("a.b"), service_name("a-b"));
+        assert_eq!(fitting("web-rule", 253), "web-rule");
+        let name = fitting(&format!("{long}-rule"), 253);
+        assert!(is_subdomain(&name) && name != fitting(&format!("{long}-other"), 253), "{name}");
     }
 
     #[test]

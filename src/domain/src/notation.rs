@@ -7,10 +7,11 @@
 use quick_xml::{Reader, events::Event};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use serde_saphyr::{Options, options::AliasLimits};
+
+mod kubectl;
 
 use super::{
-    limits::{ALIASES, DEPTH, DOCUMENTS, ITEMS, NODES, REPEATED},
+    limits::{ALIASES, DEPTH, ITEMS, NODES},
     rejection::shortened,
 };
 
@@ -178,12 +179,19 @@ pub fn kept_json<T: DeserializeOwned>(text: &str) -> Option<T> {
     serde_json::from_str(text).ok()
 }
 
-/// Reads one document of YAML.
+/// Reads one document of YAML, as kubectl reads it. Documents without anything in them
+/// count for nothing.
 ///
 /// # Errors
 /// The line and column where it stops being YAML within the limits; nothing of it is quoted.
 pub fn yaml<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    serde_saphyr::from_str_with_options(text, yaml_options()).map_err(|error| yaml_fault(&error))
+    let found = kubectl::documents(text).map_err(yaml_fault)?;
+    let mut full = found.into_iter().filter(|value| !value.is_null());
+    let value = full.next().unwrap_or_default();
+    match full.next() {
+        None => serde_json::from_value(value).map_err(|_| yaml_fault((1, 1))),
+        Some(_) => Err("the second document: it has more than one".into()),
+    }
 }
 
 /// Reads all documents of a text of YAML.
@@ -191,33 +199,11 @@ pub fn yaml<T: DeserializeOwned>(text: &str) -> Result<T, String> {
 /// # Errors
 /// As [`yaml`].
 pub fn yaml_documents<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, String> {
-    serde_saphyr::from_multiple_with_options(text, yaml_options()).map_err(|error| yaml_fault(&error))
+    let found = kubectl::documents(text).map_err(yaml_fault)?;
+    found.into_iter().map(|value| serde_json::from_value(value).map_err(|_| yaml_fault((1, 1)))).collect()
 }
 
-fn yaml_options() -> Options {
-    let mut aliases = AliasLimits::default();
-    aliases.max_total_replayed_events = REPEATED;
-    aliases.max_replay_stack_depth = DEPTH;
-    serde_saphyr::options! {
-        budget: serde_saphyr::budget! {
-            max_depth: DEPTH,
-            flow_nesting_limit: DEPTH,
-            max_nodes: NODES,
-            // Beginnings and ends, and the documents'.
-            max_events: 4 * NODES,
-            max_aliases: ALIASES,
-            max_anchors: ALIASES,
-            max_merge_keys: ALIASES,
-            max_recorded_anchor_events: NODES,
-            max_documents: DOCUMENTS,
-        },
-        alias_limits: aliases,
-        with_snippet: false,
-    }
-}
-
-fn yaml_fault(error: &serde_saphyr::Error) -> String {
-    let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
+fn yaml_fault((line, column): kubectl::Place) -> String {
     format!("line {line}, column {column} (at most {DEPTH} levels, {NODES} values and names and {ALIASES} aliases are read)")
 }
 

@@ -43,6 +43,10 @@ pub struct DeploymentView {
     pub template: Value,
     /// The fencing token of the last write, if any.
     pub fence: Option<i64>,
+    /// Who owns the fields of its spec, as [`super::ownership::of_spec`] says.
+    pub owners: Value,
+    /// The object that controls it, as kind and name, if there is one.
+    pub controller: Option<String>,
     /// The field manager other than ours that wrote the template last, if known.
     pub other_manager: Option<String>,
     /// The field manager other than ours that wrote the number of pods last, if known.
@@ -90,7 +94,9 @@ pub struct ReplicaSetView {
     pub name: String,
     /// Its uid.
     pub uid: String,
-    /// Its template, without the label that tells ReplicaSets apart.
+    /// When it was created.
+    pub created_at: Option<Timestamp>,
+    /// Its template.
     pub template: Arc<Value>,
     /// Why it cannot create pods, if it cannot.
     pub create_failure: Option<CreateFailure>,
@@ -283,6 +289,13 @@ impl DeploymentView {
 }
 
 impl ReplicaSetView {
+    /// What orders ReplicaSets as the Deployment controller does: the oldest first, of one
+    /// age by name.
+    #[must_use]
+    pub fn age(&self) -> (Option<Timestamp>, &str) {
+        (self.created_at, &self.name)
+    }
+
     /// Its pods that are Ready.
     #[must_use]
     pub fn ready(&self) -> i32 {

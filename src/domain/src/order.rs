@@ -218,6 +218,10 @@ pub struct Snapshot {
     pub replicas: i32,
     /// The user's own settings.
     pub settings: Settings,
+    /// Who owned the fields of its spec, as [`super::ownership::of_spec`] says; null =
+    /// that was not seen.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub owners: Value,
 }
 
 /// The fields of a Deployment that Sluice borrows while an order runs.

@@ -12,12 +12,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
-    java, notation,
-    spec::{Field, object_at, object_in},
+    env::{self, EnvVar},
+    given::Given,
+    java,
+    spec::{Field, object_at, object_in, set_amount},
 };
 
-/// Pod template annotation that says what was given here and may be taken again.
-pub const GIVEN_ANNOTATION: &str = "sluice.dev/given";
+pub use super::given::GIVEN_ANNOTATION;
 
 /// Changes of a pod. The default changes nothing.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -28,8 +29,8 @@ pub struct PodChange {
     /// Labels.
     pub labels: Field<BTreeMap<String, String>>,
     /// Variables of the application's container whose values are in a ConfigMap or
-    /// Secret, in Kubernetes' form (`{name, valueFrom}`). They stand before those with
-    /// plain values, which may refer to them.
+    /// Secret, in Kubernetes' form (`{name, valueFrom}`), beside those in
+    /// [`super::spec::SpecChange::env`]. New ones stand before those, which may refer to them.
     pub env_from_keys: Field<Vec<Value>>,
     /// Whole ConfigMaps and Secrets as variables, in Kubernetes' form.
     pub env_from: Field<Vec<Value>>,
@@ -123,22 +124,6 @@ pub struct Claim {
     pub paths: Vec<(String, bool)>,
 }
 
-/// What was given here.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Given {
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    annotations: BTreeSet<String>,
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    labels: BTreeSet<String>,
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    variables: BTreeSet<String>,
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    init_containers: BTreeSet<String>,
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    sidecars: BTreeSet<String>,
-}
-
 /// A kind of volume that is given here, by how its names begin.
 const FILES: &str = "sluice-files-";
 const NODE_FOLDERS: &str = "sluice-node-";
@@ -155,72 +140,81 @@ impl PodChange {
         *self == Self::default()
     }
 
-    /// Changes the template; `container` is the index of the application's, whose
-    /// name is `name`.
-    pub(super) fn apply(&self, template: &mut Value, container: usize, name: &str) {
-        if self.is_empty() {
+    /// Changes the template, and the variables to `env`; `container` is the index of the
+    /// application's, whose name is `name`.
+    pub(super) fn apply(&self, template: &mut Value, container: Option<usize>, name: &str, env: &Field<Vec<EnvVar>>) {
+        if self.is_empty() && *env == Field::Keep {
             return;
         }
-        let mut given = template
-            .pointer("/metadata/annotations")
-            .and_then(|all| notation::kept_json::<Given>(all.get(GIVEN_ANNOTATION)?.as_str()?))
-            .unwrap_or_default();
-        let before = given.clone();
-        replace_pairs(object_at(template, &["metadata", "annotations"]), &mut given.annotations, &self.annotations);
+        let before = Given::of(template);
+        let mut given = before.clone();
+        let labels_before = template["metadata"]["labels"].clone();
+        if self.annotations != Field::Keep {
+            replace_pairs(object_at(template, &["metadata", "annotations"]), &mut given.annotations, &self.annotations);
+        }
         if self.labels != Field::Keep {
             replace_pairs(object_at(template, &["metadata", "labels"]), &mut given.labels, &self.labels);
         }
-        if let Some(fields) = java::container_at(template, container) {
-            self.apply_to_container(fields, &mut given);
+        if let Some(index) = container {
+            if let Some(fields) = java::container_at(template, index) {
+                self.apply_variables(fields, &mut given, env);
+                self.apply_to_container(fields);
+            }
+            self.apply_volumes(template, index);
         }
-        self.apply_volumes(template, container);
-        self.apply_to_pod(template, name);
+        self.apply_to_pod(template, &labels_before, name);
         // Behind those that are there: the application's keeps its place.
         replace_containers(template, "initContainers", &mut given.init_containers, &self.init_containers);
         replace_containers(template, "containers", &mut given.sidecars, &self.sidecars);
-        if given != before {
-            let annotations = object_at(template, &["metadata", "annotations"]);
-            if given == Given::default() {
-                annotations.remove(GIVEN_ANNOTATION);
-            } else {
-                annotations.insert(GIVEN_ANNOTATION.into(), json!(serde_json::to_string(&given).unwrap_or_default()));
-            }
-        }
+        given.keep(&before, template);
     }
 
-    fn apply_to_container(&self, container: &mut Map<String, Value>, given: &mut Given) {
-        let variables = match &self.env_from_keys {
+    fn apply_variables(&self, container: &mut Map<String, Value>, given: &mut Given, env: &Field<Vec<EnvVar>>) {
+        let keys = match &self.env_from_keys {
             Field::Keep => None,
             Field::Clear => Some(&[][..]),
             Field::Set(variables) => Some(&variables[..]),
         };
-        if let Some(variables) = variables {
-            let present = container.get("env").and_then(Value::as_array).cloned().unwrap_or_default();
-            let is_ours = |variable: &Value| {
-                variable.get("valueFrom").is_some() && variable["name"].as_str().is_some_and(|name| given.variables.contains(name))
-            };
-            let env: Vec<Value> = variables.iter().cloned().chain(present.into_iter().filter(|variable| !is_ours(variable))).collect();
-            given.variables = variables.iter().filter_map(|variable| variable["name"].as_str().map(Into::into)).collect();
-            set_or_remove(container, "env", env);
+        let named = match env {
+            Field::Keep => None,
+            Field::Clear => Some(&[][..]),
+            Field::Set(variables) => Some(&variables[..]),
+        };
+        if keys.is_none() && named.is_none() {
+            return;
         }
+        let mut wanted: Vec<Value> = keys.unwrap_or_default().to_vec();
+        wanted.extend(named.unwrap_or_default().iter().map(EnvVar::item));
+        let present = container.get("env").and_then(Value::as_array).cloned().unwrap_or_default();
+        let all = env::merged(&present, &wanted, |item| match item.get("valueFrom") {
+            None => named.is_some(),
+            Some(_) => keys.is_some() && item["name"].as_str().is_some_and(|name| given.variables.contains(name)),
+        });
+        let from_keys = wanted.iter().filter(|item| item.get("valueFrom").is_some());
+        let from_keys: BTreeSet<String> = from_keys.filter_map(|item| item["name"].as_str().map(Into::into)).collect();
+        if keys.is_some() {
+            given.variables = from_keys;
+        } else {
+            given.variables.extend(from_keys);
+        }
+        set_or_remove(container, "env", all);
+    }
+
+    fn apply_to_container(&self, container: &mut Map<String, Value>) {
         put(container, "envFrom", &self.env_from);
         put(container, "startupProbe", &self.startup);
         for (hook, wished) in [("postStart", &self.post_start), ("preStop", &self.pre_stop)] {
-            if *wished != Field::Keep {
+            if *wished != Field::Keep && (*wished != Field::Clear || container.contains_key("lifecycle")) {
                 put(object_in(container, "lifecycle"), hook, wished);
             }
         }
-        if container.get("lifecycle").is_some_and(|hooks| *hooks == json!({})) {
+        let has_hooks = [&self.post_start, &self.pre_stop].into_iter().any(|hook| *hook != Field::Keep);
+        if has_hooks && container.get("lifecycle").is_some_and(|hooks| *hooks == json!({})) {
             container.remove("lifecycle");
         }
         for (kind, amount) in [("limits", self.disk_limit), ("requests", self.disk_request)] {
             let Some(amount) = amount else { continue };
-            let amounts = object_in(object_in(container, "resources"), kind);
-            if amount == 0 {
-                amounts.remove("ephemeral-storage");
-            } else {
-                amounts.insert("ephemeral-storage".into(), json!(format!("{amount}Gi")));
-            }
+            set_amount(container, kind, "ephemeral-storage", (amount > 0).then(|| format!("{amount}Gi")));
         }
         match &self.security {
             Field::Set(value) if is_of_pods(value) => {}
@@ -228,7 +222,7 @@ impl PodChange {
         }
     }
 
-    fn apply_to_pod(&self, template: &mut Value, name: &str) {
+    fn apply_to_pod(&self, template: &mut Value, labels_before: &Value, name: &str) {
         let labels = template["metadata"]["labels"].clone();
         let spec = object_at(template, &["spec"]);
         if let Some(seconds) = self.grace_seconds {
@@ -252,7 +246,7 @@ impl PodChange {
                 secrets.push(json!({ "name": secret }));
             }
         }
-        self.placement.apply(spec, &labels, name);
+        self.placement.apply(spec, [labels_before, &labels], name);
     }
 
     fn apply_volumes(&self, template: &mut Value, container: usize) {
@@ -309,31 +303,72 @@ impl PodChange {
     }
 }
 
+/// Names of the containers that were given here beside the application's.
+pub(super) fn given_sidecars(template: &Value) -> BTreeSet<String> {
+    Given::of(template).sidecars
+}
+
 /// Whether these security settings are a pod's.
-fn is_of_pods(security: &Value) -> bool {
+pub(super) fn is_of_pods(security: &Value) -> bool {
     security.as_object().is_some_and(|fields| fields.keys().any(|key| OF_PODS.contains(&key.as_str())))
 }
 
+const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
+
 impl Placement {
-    fn apply(&self, spec: &mut Map<String, Value>, labels: &Value, name: &str) {
+    /// Whether the affinity that is asked for replaces what is there.
+    #[must_use]
+    pub fn replaces_affinity(&self) -> bool {
+        self.affinity != Field::Keep && !self.is_apart()
+    }
+
+    /// Whether the tolerations that are asked for replace what is there.
+    #[must_use]
+    pub fn replaces_tolerations(&self) -> bool {
+        self.tolerations != Field::Keep && !self.is_apart()
+    }
+
+    fn is_apart(&self) -> bool {
+        self.apart_by_node == Some(true) || self.apart_by_zone == Some(true)
+    }
+
+    /// `labels` are those of the pods before the change and after it.
+    fn apply(&self, spec: &mut Map<String, Value>, labels: [&Value; 2], name: &str) {
         let apart = [(self.apart_by_node, "kubernetes.io/hostname"), (self.apart_by_zone, "topology.kubernetes.io/zone")];
-        let terms: Vec<Value> =
-            apart.iter().filter(|(wished, _)| *wished == Some(true)).map(|(_, key)| apart_by(key, labels, name)).collect();
-        if !terms.is_empty() {
-            let affinity = json!({ "podAntiAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": terms } });
-            spec.insert("affinity".into(), affinity);
-            return;
+        if apart.iter().any(|(wished, _)| wished.is_some()) {
+            let [_, now] = labels;
+            let is_ours = |term: &Value| apart.iter().any(|(_, key)| labels.iter().any(|labels| *term == apart_by(key, labels, name)));
+            let wished = apart.iter().filter(|(wished, _)| *wished == Some(true)).map(|(_, key)| apart_by(key, now, name));
+            keep_apart(spec, wished.collect(), is_ours);
         }
-        let is_ours = spec.get("affinity").is_some_and(|affinity| {
-            let terms = &affinity["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"];
-            let ours = |term: &Value| apart.iter().any(|(_, key)| *term == apart_by(key, labels, name));
-            terms.as_array().is_some_and(|terms| !terms.is_empty() && terms.iter().all(ours))
-        });
-        if apart.iter().any(|(wished, _)| *wished == Some(false)) && is_ours {
-            spec.remove("affinity");
+        if !self.is_apart() {
+            put(spec, "affinity", &self.affinity);
+            put(spec, "tolerations", &self.tolerations);
         }
-        put(spec, "affinity", &self.affinity);
-        put(spec, "tolerations", &self.tolerations);
+    }
+}
+
+/// Puts terms into the preferences of an affinity in place of those of ours. Whatever else
+/// is in it stays.
+fn keep_apart(spec: &mut Map<String, Value>, wished: Vec<Value>, is_ours: impl Fn(&Value) -> bool) {
+    let terms = |spec: &Map<String, Value>| {
+        let terms = spec.get("affinity").and_then(|affinity| affinity.get("podAntiAffinity")?.get(PREFERRED)?.as_array());
+        terms.cloned().unwrap_or_default()
+    };
+    let before = terms(spec);
+    let mut after: Vec<Value> = before.iter().filter(|term| !is_ours(term)).cloned().collect();
+    after.extend(wished);
+    if after == before {
+        return;
+    }
+    let affinity = object_in(spec, "affinity");
+    let anti = object_in(affinity, "podAntiAffinity");
+    set_or_remove(anti, PREFERRED, after);
+    if anti.is_empty() {
+        affinity.remove("podAntiAffinity");
+    }
+    if affinity.is_empty() {
+        spec.remove("affinity");
     }
 }
 

@@ -6,10 +6,12 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::{
     ApplicationId, BatchId, ClusterId, OrderId,
-    order::{Batch, Kind, Order, Snapshot, State, Step, Target},
+    container::{Known, container_of},
+    order::{Batch, Kind, Order, Snapshot, Source, State, Step, Target},
     plan::Strategy,
 };
 
@@ -39,6 +41,16 @@ pub struct Proposal {
 }
 
 impl Proposal {
+    /// The application's container in `template`; none where it is in doubt which one it is.
+    #[must_use]
+    pub fn container_of<'a>(&self, template: &'a Value) -> Option<&'a Map<String, Value>> {
+        let known = match &self.target.source {
+            Source::Change(change) => &change.container,
+            Source::Exact(_) | Source::Kept | Source::Renewed(_) => &Known::Nothing,
+        };
+        container_of(template, known, &self.name)
+    }
+
     /// The order that it would be, nothing of it done, when the Deployment is to
     /// have `replicas` pods.
     #[must_use]

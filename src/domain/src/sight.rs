@@ -26,6 +26,11 @@ pub enum Wanted {
     Deployment,
     /// The Deployment itself, with what is secret in a package's address: to compare with.
     Whole,
+    /// The same, and beside it this pod template as the API server would store it.
+    Filled {
+        /// The template.
+        template: Value,
+    },
     /// Its pods.
     Pods {
         /// Their objects too.
@@ -48,6 +53,10 @@ pub enum Wanted {
 pub struct Sight {
     /// The Deployment, where it was wanted.
     pub deployment: Option<Value>,
+    /// The pod template that was given, with the API server's own values; none where it
+    /// was not wanted, or would be refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filled: Option<Value>,
     /// Its pods that are not on their way out, by name; where they were wanted.
     pub pods: Vec<Pod>,
     /// The labels of their nodes, by the node's name, as far as they may be seen.

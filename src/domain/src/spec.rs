@@ -11,10 +11,14 @@ use serde_json::{Map, Value, json};
 
 use super::{
     ApplicationId, ReleaseId,
+    container::{self, Ambiguous, Known},
+    given,
     graceful_start::{GracefulStart, GracefulStartChange},
     java::{self, JavaChange},
-    pods::PodChange,
+    pods::{Placement, PodChange, is_of_pods},
 };
+
+pub use super::env::EnvVar;
 
 /// Pod template annotation that makes each release a version of its own:
 /// releasing the same spec again means new pods.
@@ -49,8 +53,9 @@ pub struct SpecChange {
     pub image: Option<String>,
     /// Only the image's tag; the repository stays. Ignored where `image` is given.
     pub image_tag: Option<String>,
-    /// Environment variables with plain values, in order. Setting replaces all of
-    /// these; variables that come from elsewhere (`valueFrom`) stay.
+    /// Environment variables, in order. Setting replaces all with plain values; those
+    /// that come from elsewhere (`valueFrom`) and were not given here stay, unless they
+    /// are named.
     pub env: Field<Vec<EnvVar>>,
     /// The container's command.
     pub command: Field<Vec<String>>,
@@ -81,15 +86,9 @@ pub struct SpecChange {
     /// A package in place of an image, and how it runs. An `image` ends it.
     #[serde(skip_serializing_if = "JavaChange::is_empty")]
     pub java: Box<JavaChange>,
-}
-
-/// An environment variable with a plain value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EnvVar {
-    /// Its name.
-    pub name: String,
-    /// Its value.
-    pub value: String,
+    /// What is on record about the container that all this is about.
+    #[serde(skip_serializing_if = "Known::is_nothing")]
+    pub container: Known,
 }
 
 /// Pod label by which the Deployments that Sluice creates select their pods: the
@@ -107,18 +106,23 @@ pub fn first_template(name: &str, application: ApplicationId) -> Value {
 }
 
 impl SpecChange {
-    /// The template that `base` becomes as release `release` of application `name`.
+    /// The template that `base` becomes as release `release` of application `name`. Where
+    /// it is in doubt which container is the application's, none is changed.
     #[must_use]
     pub fn apply(&self, base: &Value, name: &str, release: ReleaseId) -> Value {
         let mut template = marked(base, release);
-        let index = application_index(&template, name);
+        let Ok(index) = self.container_in(&template, name) else {
+            self.pods.apply(&mut template, None, name, &Field::Keep);
+            return template;
+        };
         let rule = self.graceful_start.after(GracefulStart::take_out(&mut template, index), self.drain_seconds);
         let started = java::change(&self.java, self.image.is_some(), &mut template, index);
         if let Some(container) = java::container_at(&mut template, index) {
             self.apply_to_container(container, started.is_package());
         }
         started.finish(&mut template, index);
-        self.pods.apply(&mut template, index, name);
+        self.pods.apply(&mut template, Some(index), name, &self.env);
+        self.remember_given(&mut template, index);
         if let Some(seconds) = self.drain_seconds {
             drain(&mut template, index, seconds);
         }
@@ -128,17 +132,43 @@ impl SpecChange {
         template
     }
 
+    /// The index of the container in `base` that the change is about.
+    ///
+    /// # Errors
+    /// It is in doubt which one that is.
+    pub fn container_in(&self, base: &Value, name: &str) -> Result<usize, Ambiguous> {
+        container::find(base, &self.container, name, self.image.as_deref())
+    }
+
+    /// Why the change cannot be made to `base`: a part of it is about the application's
+    /// container, and it is in doubt which one that is.
+    #[must_use]
+    pub fn doubt(&self, base: &Value, name: &str) -> Option<Ambiguous> {
+        let of_pods = PodChange {
+            annotations: Field::Keep,
+            labels: Field::Keep,
+            grace_seconds: None,
+            placement: Placement::default(),
+            runtime_class: Field::Keep,
+            init_containers: Field::Keep,
+            sidecars: Field::Keep,
+            pull_secret: None,
+            security: match &self.pods.security {
+                Field::Set(value) if is_of_pods(value) => Field::Keep,
+                other => other.clone(),
+            },
+            ..(*self.pods).clone()
+        };
+        let of_container = Self { pods: Box::new(of_pods), container: Known::Nothing, ..self.clone() };
+        if of_container == Self::default() { None } else { self.container_in(base, name).err() }
+    }
+
     fn apply_to_container(&self, container: &mut Map<String, Value>, is_package: bool) {
         if let Some(image) = &self.image {
             container.insert("image".into(), json!(image));
         } else if let Some(tag) = self.image_tag.as_ref().filter(|_| !is_package) {
             let image = container.get("image").and_then(Value::as_str).unwrap_or_default();
             container.insert("image".into(), json!(with_tag(image, tag)));
-        }
-        match &self.env {
-            Field::Keep => {}
-            Field::Clear => set_env(container, &[]),
-            Field::Set(variables) => set_env(container, variables),
         }
         set(container, "command", &self.command);
         set(container, "args", &self.args);
@@ -151,11 +181,45 @@ impl SpecChange {
             ("requests", "memory", self.memory_request, "Mi"),
         ] {
             let Some(amount) = amount else { continue };
-            let amounts = object_in(object_in(container, "resources"), kind);
-            if amount == 0 {
+            set_amount(container, kind, resource, (amount > 0).then(|| format!("{amount}{unit}")));
+        }
+    }
+}
+
+/// Sets or, with none, removes a limit or request of a container.
+pub(super) fn set_amount(container: &mut Map<String, Value>, kind: &str, resource: &str, amount: Option<String>) {
+    match amount {
+        Some(amount) => {
+            object_in(object_in(container, "resources"), kind).insert(resource.into(), json!(amount));
+        }
+        None => {
+            let amounts = container.get_mut("resources").and_then(|all| all.get_mut(kind)?.as_object_mut());
+            if let Some(amounts) = amounts {
                 amounts.remove(resource);
-            } else {
-                amounts.insert(resource.into(), json!(format!("{amount}{unit}")));
+            }
+        }
+    }
+}
+
+impl SpecChange {
+    /// Notes probes and hooks as they were given, so that they are shown without what the
+    /// API server fills in.
+    fn remember_given(&self, template: &mut Value, index: usize) {
+        let Some(container) = java::container_at(template, index) else { return };
+        let hook = |name: &str| container.get("lifecycle").and_then(|hooks| hooks.get(name)).cloned();
+        let parts = [
+            ("readinessProbe", &self.readiness, container.get("readinessProbe").cloned()),
+            ("livenessProbe", &self.liveness, container.get("livenessProbe").cloned()),
+            ("postStart", &self.pods.post_start, hook("postStart")),
+            ("preStop", &self.pods.pre_stop, hook("preStop")),
+        ];
+        for (part, field, now) in parts {
+            match field {
+                Field::Keep => {}
+                Field::Clear => given::forget(template, part),
+                // Where it is not there in the end, something else is.
+                Field::Set(value) if now.as_ref() == Some(value) => given::note(template, part, value),
+                Field::Set(_) => given::forget(template, part),
             }
         }
     }
@@ -213,26 +277,6 @@ pub fn release_of(template: &Value) -> Option<ReleaseId> {
     template["metadata"]["annotations"][RELEASE_ANNOTATION].as_str()?.parse().ok()
 }
 
-/// The image of the application's container in `template`, if there is one.
-#[must_use]
-pub fn image_of<'a>(template: &'a Value, name: &str) -> Option<&'a str> {
-    container_of(template, name)?.get("image")?.as_str()
-}
-
-/// The application's container in `template`: the one that bears the
-/// application's name, else the first.
-#[must_use]
-pub fn container_of<'a>(template: &'a Value, name: &str) -> Option<&'a Map<String, Value>> {
-    let containers = template.pointer("/spec/containers")?.as_array()?;
-    let named = containers.iter().find(|container| container["name"] == name);
-    named.or_else(|| containers.first())?.as_object()
-}
-
-fn application_index(template: &Value, name: &str) -> usize {
-    let containers = template.pointer("/spec/containers").and_then(Value::as_array);
-    containers.and_then(|containers| containers.iter().position(|container| container["name"] == name)).unwrap_or(0)
-}
-
 fn set<T: Serialize>(container: &mut Map<String, Value>, key: &str, field: &Field<T>) {
     match field {
         Field::Keep => {}
@@ -242,20 +286,6 @@ fn set<T: Serialize>(container: &mut Map<String, Value>, key: &str, field: &Fiel
         Field::Set(value) => {
             container.insert(key.into(), json!(value));
         }
-    }
-}
-
-/// Replaces the variables with plain values and keeps those from elsewhere,
-/// behind them, since Kubernetes lets the later of two equal names win.
-fn set_env(container: &mut Map<String, Value>, variables: &[EnvVar]) {
-    let mut env: Vec<Value> = variables.iter().map(|variable| json!(variable)).collect();
-    if let Some(present) = container.get("env").and_then(Value::as_array) {
-        env.extend(present.iter().filter(|variable| variable.get("valueFrom").is_some()).cloned());
-    }
-    if env.is_empty() {
-        container.remove("env");
-    } else {
-        container.insert("env".into(), Value::Array(env));
     }
 }
 
@@ -290,10 +320,17 @@ pub(super) fn object_at<'a>(value: &'a mut Value, path: &[&str]) -> &'a mut Map<
 }
 
 #[cfg(test)]
+mod property;
+
+#[cfg(test)]
 mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    fn container_of<'a>(template: &'a Value, name: &str) -> Option<&'a Map<String, Value>> {
+        container::container_of(template, &Known::Nothing, name)
+    }
 
     fn base() -> Value {
         json!({
@@ -337,7 +374,7 @@ mod tests {
     fn absent_keeps_empty_clears_and_a_value_sets() {
         let change = SpecChange {
             image: Some("shop/web:2".into()),
-            env: Field::Set(vec![EnvVar { name: "NEW".into(), value: "ü".into() }]),
+            env: Field::Set(vec![EnvVar::plain("NEW", "ü")]),
             command: Field::Clear,
             readiness: Field::Clear,
             liveness: Field::Set(json!({ "exec": { "command": ["ok"] } })),
@@ -351,7 +388,7 @@ mod tests {
             Value::Object(web.clone()),
             json!({
                 "name": "web", "image": "shop/web:2", "args": ["a"],
-                "env": [{ "name": "NEW", "value": "ü" }, { "name": "POD", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } }],
+                "env": [{ "name": "POD", "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } }, { "name": "NEW", "value": "ü" }],
                 "livenessProbe": { "exec": { "command": ["ok"] } },
                 "resources": { "limits": { "memory": "128Mi" }, "claims": [] },
             })
@@ -391,8 +428,20 @@ mod tests {
     }
 
     #[test]
-    fn the_first_container_is_the_applications_where_none_bears_its_name() {
-        assert_eq!(image_of(&base(), "other"), Some("side:1"));
-        assert_eq!(image_of(&base(), "web"), Some("registry.example:5000/shop/web:1@sha256:ab"));
+    fn no_container_is_changed_where_it_is_in_doubt_which_is_meant() {
+        let release = ReleaseId::new();
+        let change = SpecChange { image: Some("shop/other:2".into()), env: Field::Clear, ..SpecChange::default() };
+        let why = change.doubt(&base(), "other").unwrap();
+        assert_eq!(why.containers, ["sidecar", "web"]);
+        assert_eq!(change.apply(&base(), "other", release), marked(&base(), release));
+        let labels = SpecChange {
+            pods: Box::new(PodChange { labels: Field::Set([("a".to_owned(), "b".to_owned())].into()), ..PodChange::default() }),
+            ..SpecChange::default()
+        };
+        assert_eq!(labels.doubt(&base(), "other"), None, "labels are of no container");
+        assert_eq!(labels.apply(&base(), "other", release)["metadata"]["labels"]["a"], "b");
+        let chosen = SpecChange { container: Known::Chosen("sidecar".into()), ..change };
+        assert_eq!(chosen.doubt(&base(), "other"), None);
+        assert_eq!(chosen.apply(&base(), "other", release)["spec"]["containers"][0]["image"], "shop/other:2");
     }
 }

@@ -41,8 +41,10 @@ pub struct Operation {
 
 /// Our own operations beside EDAS' 162: signed and answered in the same way.
 const OWN: &str = r#"[
-{"name":"AdoptDeployment","method":"POST","path":"/sluice/v1/adopt","query":["AppName","ApplicationDescription","ClusterId","LogicalRegionId","Namespace","PackageVersion"],"reply":{"ApplicationInfo":{"AppId":"string","AppName":"string","ChangeOrderId":"string","ClusterType":"integer","Dockerize":"boolean","EdasId":"string","Owner":"string","RegionId":"string","UserId":"string"},"Code":"integer","Message":"string","RequestId":"string"}},
+{"name":"AdoptDeployment","method":"POST","path":"/sluice/v1/adopt","query":["AppName","ApplicationDescription","ClusterId","ContainerName","LogicalRegionId","Namespace","PackageVersion"],"reply":{"ApplicationInfo":{"AppId":"string","AppName":"string","ChangeOrderId":"string","ClusterType":"integer","Dockerize":"boolean","EdasId":"string","Owner":"string","RegionId":"string","UserId":"string"},"Code":"integer","Message":"string","RequestId":"string"}},
+{"name":"GetApplicationContainer","method":"GET","path":"/sluice/v1/container","query":["AppId"],"reply":{"Code":"integer","Container":{"All":["string"],"Chosen":"boolean","Name":"string"},"Message":"string","RequestId":"string"}},
 {"name":"PreviewDeployment","method":"POST","path":"/sluice/v1/plan","query":[],"reply":{"Checks":[{"Name":"string","Reason":"string","Verdict":"string"}],"Code":"integer","Message":"string","Plan":{"Batches":[{"Added":"integer","Canary":"boolean","NewPods":"integer","Next":"string","Number":"integer","OldPods":"integer","Removed":"integer","WaitMinutes":"integer"}],"ExpectedSeconds":"integer","MissingPods":"integer","PeakPods":"integer","PlanHash":"string","Replicas":"integer"},"RequestId":"string"}},
+{"name":"SetApplicationContainer","method":"PUT","path":"/sluice/v1/container","query":["AppId","ContainerName"],"reply":{"Code":"integer","Container":{"All":["string"],"Chosen":"boolean","Name":"string"},"Message":"string","RequestId":"string"}},
 {"name":"StepBackChangeOrder","method":"PUT","path":"/sluice/v1/step_back","query":["Batch","ChangeOrderId"],"reply":{"Code":"integer","Data":{"ChangeOrderId":"string"},"ErrorCode":"string","Message":"string","RequestId":"string","TraceId":"string"}}
 ]"#;
 

@@ -24,7 +24,13 @@ use super::{
         strategy,
     },
 };
-use domain::{ApplicationId, OrderId, Rejection, ReleaseId, graceful_start::GracefulStartChange, pods::PodChange, spec::SpecChange};
+use domain::{
+    ApplicationId, OrderId, Rejection, ReleaseId,
+    container::Known,
+    graceful_start::GracefulStartChange,
+    pods::PodChange,
+    spec::{Field, SpecChange},
+};
 use service::{Adopt, CreateApplication, Deploy, RollBackTo};
 
 /// EDAS' number for an imported Kubernetes cluster.
@@ -142,7 +148,7 @@ pub struct ApplicationInfo {
         ("LocalVolume" = Option<String>, Query, description = "Folders of the node: JSON list of `{type, nodePath, mountPath}`, type empty or a hostPath type of Kubernetes.", example = r#"[{"type":"","nodePath":"/var/log","mountPath":"/logs"}]"#),
         ("EmptyDirs" = Option<String>, Query, description = "Empty folders: JSON list of `{mountPath, readOnly, subPathExpr}`.", example = r#"[{"mountPath":"/scratch"}]"#),
         ("PvcMountDescs" = Option<String>, Query, description = "PersistentVolumeClaims: JSON list of `{pvcName, mountPaths: [{mountPath, readOnly}]}`.", example = r#"[{"pvcName":"data","mountPaths":[{"mountPath":"/data"}]}]"#),
-        ("DeployAcrossNodes" = Option<String>, Query, description = "`true`: instances are kept apart by node where that is possible. Any other text: they are not."),
+        ("DeployAcrossNodes" = Option<String>, Query, description = "`true`: instances are kept apart by node where that is possible; the rest of the affinity stays. Any other text: they are not."),
         ("DeployAcrossZones" = Option<String>, Query, description = "`true`: the same by zone."),
         ("CustomAffinity" = Option<String>, Query, description = "Kubernetes affinity as JSON; counts where neither DeployAcrossNodes nor DeployAcrossZones is true."),
         ("CustomTolerations" = Option<String>, Query, description = "Kubernetes tolerations as a JSON list; likewise."),
@@ -203,6 +209,7 @@ fn inserted(call: &Call, name: String, region: &str, (application, order): (Appl
         ("LogicalRegionId" = Option<String>, Query, description = "EDAS namespace, `<region>` or `<region>:<name>`; the server's region if absent."),
         ("ApplicationDescription" = Option<String>, Query, description = "Free text of at most 1024 characters."),
         ("PackageVersion" = Option<String>, Query, description = "Text of the present version, for the history; the time if absent."),
+        ("ContainerName" = Option<String>, Query, description = "The container of its pods that is the application's. If absent, it is the one that the template's annotation `kubectl.kubernetes.io/default-container` names, the only one, or the one with the application's name; where that leaves a doubt, the order says so.", example = "app"),
     ),
     responses((status = 200, description = "Adopted.", body = Reply<InsertReply>))
 )]
@@ -215,6 +222,7 @@ pub async fn adopt(State(edge): State<Edge>, call: Call) -> Result<Reply<InsertR
         logical_region: params.text("LogicalRegionId").map(Into::into),
         description: params.text("ApplicationDescription").unwrap_or_default().into(),
         version: params.text("PackageVersion").map(Into::into),
+        container: params.text("ContainerName").map(Into::into),
     };
     let region = request.logical_region.clone().unwrap_or_else(|| edge.service.settings().region.clone());
     let name = request.name.clone();
@@ -246,6 +254,7 @@ pub async fn convert(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothi
         logical_region: None,
         description: String::new(),
         version: None,
+        container: None,
     };
     match edge.service.adopt(&call.caller, request).await {
         Ok(_) => Ok(call.success(Nothing {})),
@@ -282,7 +291,7 @@ pub async fn convert(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothi
         ("BatchTimeout" = Option<i64>, Query, minimum = 1, maximum = 604800, description = "Seconds that one batch may take until the order has failed; the server's setting if absent."),
         ("BatchWaitTime" = Option<i32>, Query, minimum = 0, maximum = 86400, description = "Seconds that a new instance must be ready before it counts (Kubernetes' minReadySeconds). Not the pause between batches: that is in UpdateStrategy."),
         ("ChangeOrderDesc" = Option<String>, Query, description = "Free text of at most 1024 characters, shown with the order."),
-        ("Envs" = Option<String>, Query, description = "Environment variables: JSON list of `{\"name\",\"value\"}`, replaces all that are set; a value is text, number or boolean; or `{\"name\",\"valueFrom\"}` with a configMapKeyRef or secretKeyRef. Empty or `[]` removes them.", example = r#"[{"name":"A","value":"1"}]"#),
+        ("Envs" = Option<String>, Query, description = "Environment variables: JSON list of `{\"name\",\"value\"}`, replaces all that are set; a value is text, number or boolean; or `{\"name\",\"valueFrom\"}` with a configMapKeyRef or secretKeyRef. Those that are there keep their place, new ones come last, and where the list has another order, that counts. Empty or `[]` removes them.", example = r#"[{"name":"A","value":"1"}]"#),
         ("Command" = Option<String>, Query, description = "Start command, in place of the image's. Empty removes it."),
         ("Args" = Option<String>, Query, description = "Its arguments: JSON list of texts, or of `{\"argument\"}` objects. Empty or `[]` removes them.", example = r#"["-c","sleep 10"]"#),
         ("Readiness" = Option<String>, Query, description = "Readiness probe: JSON with one of `httpGet`, `tcpSocket`, `exec`, and `initialDelaySeconds`, `periodSeconds`, `timeoutSeconds`, `successThreshold`, `failureThreshold`. Keys in any case. Empty or `{}` removes it.", example = r#"{"tcpSocket":{"port":8080},"periodSeconds":5}"#),
@@ -312,7 +321,7 @@ pub async fn convert(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothi
         ("LocalVolume" = Option<String>, Query, description = "Folders of the node: JSON list of `{type, nodePath, mountPath}`, type empty or a hostPath type of Kubernetes. Absent keeps those that were given, empty or `[]` removes them.", example = r#"[{"type":"","nodePath":"/var/log","mountPath":"/logs"}]"#),
         ("EmptyDirs" = Option<String>, Query, description = "Empty folders: JSON list of `{mountPath, readOnly, subPathExpr}`. Absent keeps those that were given, empty or `[]` removes them.", example = r#"[{"mountPath":"/scratch"}]"#),
         ("PvcMountDescs" = Option<String>, Query, description = "PersistentVolumeClaims: JSON list of `{pvcName, mountPaths: [{mountPath, readOnly}]}`. Absent keeps those that were given, empty or `[]` removes them.", example = r#"[{"pvcName":"data","mountPaths":[{"mountPath":"/data"}]}]"#),
-        ("DeployAcrossNodes" = Option<String>, Query, description = "`true`: instances are kept apart by node where that is possible. Any other text: they are not."),
+        ("DeployAcrossNodes" = Option<String>, Query, description = "`true`: instances are kept apart by node where that is possible; the rest of the affinity stays. Any other text: they are not."),
         ("DeployAcrossZones" = Option<String>, Query, description = "`true`: the same by zone."),
         ("CustomAffinity" = Option<String>, Query, description = "Kubernetes affinity as JSON; counts where neither DeployAcrossNodes nor DeployAcrossZones is true. Empty removes it."),
         ("CustomTolerations" = Option<String>, Query, description = "Kubernetes tolerations as a JSON list; likewise. Empty removes it."),
@@ -373,7 +382,8 @@ fn read_insert(params: &Params) -> Result<CreateApplication, ApiError> {
     } else if params.text("PackageUrl").is_none() || params.text("PackageType").is_some() {
         params.required("ImageUrl")?;
     }
-    let (env, from_keys) = read_envs(params)?;
+    let env = read_envs(params)?;
+    let has_envs = env != Field::Keep;
     let pull_secret = pods::thing(params, "SecretName")?;
     let graceful_start = lossless::read(params)?;
     Ok(CreateApplication {
@@ -398,8 +408,9 @@ fn read_insert(params: &Params) -> Result<CreateApplication, ApiError> {
             memory_request: read_memory(params, "RequestsMem")?,
             drain_seconds: params.integer("DrainSeconds", 0..=LONGEST_DRAIN)?,
             graceful_start,
-            pods: Box::new(PodChange { pull_secret, ..pods::read(params, from_keys)? }),
+            pods: Box::new(PodChange { pull_secret, ..pods::read(params, has_envs)? }),
             java: Box::new(read_java(params)?),
+            container: Known::Nothing,
         },
         package: read_package(params, kind),
         timeout_seconds: params.integer("Timeout", 1..=1800)?,
@@ -411,7 +422,8 @@ fn read_insert(params: &Params) -> Result<CreateApplication, ApiError> {
 pub(super) fn read_deploy(call: &Call) -> Result<Deploy, ApiError> {
     let params = &call.params;
     let application = call.application()?;
-    let (env, from_keys) = read_envs(params)?;
+    let env = read_envs(params)?;
+    let has_envs = env != Field::Keep;
     let graceful_start = lossless::read(params)?;
     Ok(Deploy {
         application,
@@ -429,8 +441,9 @@ pub(super) fn read_deploy(call: &Call) -> Result<Deploy, ApiError> {
             memory_request: read_memory(params, "MemoryRequest")?,
             drain_seconds: params.integer("DrainSeconds", 0..=LONGEST_DRAIN)?,
             graceful_start,
-            pods: Box::new(pods::read(params, from_keys)?),
+            pods: Box::new(pods::read(params, has_envs)?),
             java: Box::new(read_java(params)?),
+            container: Known::Nothing,
         },
         package: read_package(params, None),
         release: read_release(params, application)?,

@@ -17,7 +17,7 @@ use super::{
     quantity::{gibibytes, mebibytes, millicores},
     reply::{Reply, wrapped},
 };
-use domain::{ApplicationId, application::Application, order, spec::container_of};
+use domain::{ApplicationId, application::Application, given::as_given, order};
 use service::{CurrentSpec, OrderView};
 
 /// Name of the only instance group, as in EDAS.
@@ -137,7 +137,7 @@ pub(super) fn changed_at(application: &Application, newest: Option<&OrderView>) 
 
 fn show(application: &Application, spec: &CurrentSpec, newest: Option<&OrderView>) -> ListedGroup {
     let nothing = Map::new();
-    let container = container_of(&spec.template, &application.name).unwrap_or(&nothing);
+    let container = application.container_of(&spec.template).unwrap_or(&nothing);
     let amount =
         |kind: &str, resource: &str| container.get("resources").and_then(|it| it.get(kind)?.get(resource)?.as_str()).unwrap_or("0");
     let cores = |kind: &str| in_cores(millicores(amount(kind, "cpu")));
@@ -145,7 +145,6 @@ fn show(application: &Application, spec: &CurrentSpec, newest: Option<&OrderView
     let storage = |kind: &str| gibibytes(amount(kind, "ephemeral-storage")).to_string();
     let release = spec.release.as_ref();
     let address = release.map(|it| it.package.as_ref().map_or(&it.image, |package| &package.address).clone()).unwrap_or_default();
-    let hook = |name: &str| json_at(container.get("lifecycle").and_then(|hooks| hooks.get(name)));
     let changed_at = changed_at(application, newest);
     ListedGroup {
         app_id: application.id.to_string(),
@@ -176,8 +175,8 @@ fn show(application: &Application, spec: &CurrentSpec, newest: Option<&OrderView
         ephemeral_storage_request: storage("requests"),
         env: json_at(container.get("env")),
         labels: json_at(spec.template.pointer("/metadata/labels")),
-        post_start: hook("postStart"),
-        pre_stop: hook("preStop"),
+        post_start: json_at(as_given(&spec.template, container, "postStart").as_ref()),
+        pre_stop: json_at(as_given(&spec.template, container, "preStop").as_ref()),
     }
 }
 
@@ -219,6 +218,7 @@ pub(super) mod tests {
             owner: "ci".into(),
             email: String::new(),
             phone: String::new(),
+            container: domain::container::Known::Nothing,
             replicas: 2,
             replicas_before_stop: None,
             ready_replicas: 2,

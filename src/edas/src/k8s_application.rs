@@ -21,13 +21,7 @@ use super::{
     reply::{Reply, wrapped},
     slb_info,
 };
-use domain::{
-    application::Application,
-    graceful_start::GracefulStart,
-    java::Running,
-    package::PackageKind,
-    spec::{container_of, image_of},
-};
+use domain::{application::Application, given::as_given, graceful_start::GracefulStart, java::Running, package::PackageKind};
 use service::CurrentSpec;
 
 mod pod;
@@ -213,6 +207,16 @@ wrapped! {
 pub struct DeployGroup {
     /// What a package runs on; nothing is listed for an image.
     pub components: Components,
+    /// Processor request in cores, where they are whole: Terraform reads no others; 0 = none.
+    #[schema(example = "1")]
+    pub cpu_request: String,
+    /// Processor limit in cores, where they are whole; 0 = none.
+    pub cpu_limit: String,
+    /// Memory request in MB; 0 = none.
+    #[schema(example = "512")]
+    pub memory_request: String,
+    /// Memory limit in MB; 0 = none.
+    pub memory_limit: String,
     /// Environment variables whose values are in ConfigMaps and Secrets: JSON list of JSON texts.
     #[schema(example = r#"["{\"name\":\"A\",\"valueFrom\":{\"configMapKeyRef\":{\"key\":\"a\",\"name\":\"settings\"}}}"]"#)]
     pub env: String,
@@ -293,8 +297,8 @@ pub async fn get(State(edge): State<Edge>, call: Call) -> Result<Reply<K8sApplic
 
 fn show(application: &Application, spec: &CurrentSpec) -> K8sApplication {
     let nothing = Map::new();
-    let container = container_of(&spec.template, &application.name).unwrap_or(&nothing);
-    let image = image_of(&spec.template, &application.name).unwrap_or_default();
+    let container = application.container_of(&spec.template).unwrap_or(&nothing);
+    let image = application.image_of(&spec.template).unwrap_or_default();
     let running = Running::of(&spec.template);
     let command = command(container, running.as_ref());
     let address = spec.release.as_ref().map(|it| it.package.as_ref().map_or(&it.image, |package| &package.address).clone());
@@ -328,7 +332,21 @@ fn group(container: &Map<String, Value>, running: Option<&Running>) -> DeployGro
         kept("env").filter(|variable| ["configMapKeyRef", "secretKeyRef"].iter().any(|from| variable["valueFrom"].get(from).is_some()));
     let texts: Vec<String> = elsewhere.map(Value::to_string).collect();
     let sources: Vec<&Value> = kept("envFrom").collect();
-    DeployGroup { components: components(running), env: json!(texts).to_string(), env_from: json!(sources).to_string() }
+    let amount = |kind: &str, resource: &str| container.get("resources").and_then(|it| it.get(kind)?.get(resource)?.as_str());
+    let cores = |kind: &str| match amount(kind, "cpu").map_or(0, millicores) {
+        whole if whole % 1000 == 0 => (whole / 1000).to_string(),
+        _ => String::new(),
+    };
+    let memory = |kind: &str| amount(kind, "memory").map_or(0, mebibytes).to_string();
+    DeployGroup {
+        components: components(running),
+        cpu_request: cores("requests"),
+        cpu_limit: cores("limits"),
+        memory_request: memory("requests"),
+        memory_limit: memory("limits"),
+        env: json!(texts).to_string(),
+        env_from: json!(sources).to_string(),
+    }
 }
 
 fn components(running: Option<&Running>) -> Components {
@@ -394,10 +412,10 @@ fn conf(template: &Value, container: &Map<String, Value>, running: Option<&Runni
         k8s_volume_info: volumes.to_string(),
         k8s_cmd: command.into(),
         k8s_cmd_args: json_at(container.get("args")),
-        readiness: json_at(container.get("readinessProbe")),
-        liveness: json_at(container.get("livenessProbe")),
-        post_start: json_at(container.get("lifecycle").and_then(|it| it.get("postStart"))),
-        pre_stop: json_at(container.get("lifecycle").and_then(|it| it.get("preStop"))),
+        readiness: json_at(as_given(template, container, "readinessProbe").as_ref()),
+        liveness: json_at(as_given(template, container, "livenessProbe").as_ref()),
+        post_start: json_at(as_given(template, container, "postStart").as_ref()),
+        pre_stop: json_at(as_given(template, container, "preStop").as_ref()),
         affinity: json_at(template.pointer("/spec/affinity")),
         tolerations: json_at(template.pointer("/spec/tolerations")),
         runtime_class_name: text_at(template.pointer("/spec/runtimeClassName")),

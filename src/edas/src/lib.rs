@@ -34,6 +34,7 @@ pub mod component;
 pub mod condition;
 pub mod config_template;
 pub mod connection;
+mod container;
 pub mod contract;
 pub mod deploy;
 pub mod deploy_group;
@@ -172,6 +173,7 @@ fn edas() -> OpenApiRouter<Edge> {
         .routes(routes!(deploy::insert))
         .routes(routes!(deploy::adopt))
         .routes(routes!(deploy::convert))
+        .routes(routes!(container::get, container::set))
         .routes(routes!(deploy::roll_back_to))
         .routes(routes!(resource::update))
         .routes(routes!(lifecycle::scale))

@@ -89,7 +89,7 @@ pub const OFFERS: &[Offer] = &[
     Offer { operation: "AbortChangeOrder", reads: &["ChangeOrderId"] },
     Offer {
         operation: "AdoptDeployment",
-        reads: &["AppName", "ClusterId", "Namespace", "LogicalRegionId", "ApplicationDescription", "PackageVersion"],
+        reads: &["AppName", "ClusterId", "Namespace", "LogicalRegionId", "ApplicationDescription", "PackageVersion", "ContainerName"],
     },
     Offer {
         operation: "BindK8sSlb",
@@ -142,6 +142,7 @@ pub const OFFERS: &[Offer] = &[
     Offer { operation: "EnableApplicationScalingRule", reads: &["AppId", "ScalingRuleName"] },
     Offer { operation: "GetAppDeployment", reads: &["AppId"] },
     Offer { operation: "GetApplication", reads: &["AppId"] },
+    Offer { operation: "GetApplicationContainer", reads: &["AppId"] },
     Offer { operation: "GetChangeOrderInfo", reads: &["ChangeOrderId"] },
     Offer { operation: "GetCluster", reads: &["ClusterId"] },
     Offer { operation: "GetJavaStartUpConfig", reads: &["AppId"] },
@@ -251,6 +252,7 @@ pub const OFFERS: &[Offer] = &[
     Offer { operation: "RollbackApplication", reads: &["AppId", "GroupId", "HistoryVersion", "Batch", "BatchWaitTime"] },
     Offer { operation: "RollbackChangeOrder", reads: &["ChangeOrderId"] },
     Offer { operation: "ScaleK8sApplication", reads: &["AppId", "Replicas", "Timeout"] },
+    Offer { operation: "SetApplicationContainer", reads: &["AppId", "ContainerName"] },
     Offer {
         operation: "StartK8sAppPrecheck",
         reads: &[

@@ -20,7 +20,7 @@ use domain::{
     plan::Gate,
     precheck::{Check as Judged, Plan as Planned, Report, Subject, Verdict},
     preview::PreviewBatch,
-    spec::SpecChange,
+    spec::{Field, SpecChange},
 };
 use service::Precheck;
 
@@ -185,7 +185,8 @@ pub async fn start(State(edge): State<Edge>, call: Call) -> Result<Reply<StartRe
     let params = &call.params;
     let application = if params.text("AppId").is_some() { Some(call.application()?) } else { None };
     let name = if application.is_some() { params.text("AppName").unwrap_or_default() } else { params.required("AppName")? };
-    let (env, from_keys) = read_envs(params)?;
+    let env = read_envs(params)?;
+    let has_envs = env != Field::Keep;
     let request = Precheck {
         cluster: params.required("ClusterId")?.into(),
         namespace: params.required("Namespace")?.into(),
@@ -199,7 +200,7 @@ pub async fn start(State(edge): State<Edge>, call: Call) -> Result<Reply<StartRe
             cpu_request: params.integer("RequestsmCpu", 0..=MOST_MILLICORES)?,
             memory_limit: read_memory(params, "LimitMem")?,
             memory_request: read_memory(params, "RequestsMem")?,
-            pods: Box::new(pods::read(params, from_keys)?),
+            pods: Box::new(pods::read(params, has_envs)?),
             ..SpecChange::default()
         },
     };

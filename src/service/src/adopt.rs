@@ -3,15 +3,15 @@
 //! Nothing is written to the cluster: its present template becomes the first
 //! version of the history, and the order that says so is over when it is accepted.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Adopt, Caller, Error, Service, check, create::UNNAMED_NAMESPACE, precheck, region::check_logical_region};
 use domain::{
     ApplicationId, OrderId, Rejection, ReleaseId,
+    container::{self, Known, image_of},
     order::{Kind, Source, Target},
     plan::Strategy,
-    precheck::Existing,
-    spec::image_of,
+    precheck::{Existing, controlled},
 };
 use store::{Event, NewApplication, NewOrder, NewRelease, Tx};
 
@@ -22,7 +22,7 @@ impl Service {
     /// A value that is not allowed, a name that is taken, no such Deployment, or
     /// nobody who can look at the cluster now.
     pub async fn adopt(&self, caller: &Caller, request: Adopt) -> Result<(ApplicationId, OrderId), Error> {
-        check::name(&request.name)?;
+        check::present_name(&request.name)?;
         check::text("ApplicationDescription", &request.description, 1024)?;
         check::text("PackageVersion", request.version.as_deref().unwrap_or_default(), 256)?;
         check_logical_region(request.logical_region.as_deref())?;
@@ -38,7 +38,7 @@ impl Service {
             let allowed = format!("there is no such Deployment in namespace {} that could be adopted", request.namespace);
             return Err(Rejection::invalid("AppName", request.name, allowed).into());
         };
-        self.take_over(caller, request, existing).await
+        self.take_over(caller, request, existing, Vec::new()).await
     }
 
     pub(super) async fn name_is_free(&self, request: &Adopt) -> Result<(), Error> {
@@ -50,8 +50,16 @@ impl Service {
     }
 
     /// Writes the application, its first version and the order that is over.
-    pub(super) async fn take_over(&self, caller: &Caller, request: Adopt, existing: Existing) -> Result<(ApplicationId, OrderId), Error> {
+    pub(super) async fn take_over(
+        &self,
+        caller: &Caller,
+        request: Adopt,
+        existing: Existing,
+        mut notes: Vec<String>,
+    ) -> Result<(ApplicationId, OrderId), Error> {
         let now = self.clock.now();
+        let container = known_container(&request, &existing, &mut notes)?;
+        notes.extend(existing.controller.as_deref().map(controlled));
         let mut tx: Tx = self.store.begin().await?;
         if let Some(first) = self.answered(&mut tx, caller).await? {
             return Ok(first);
@@ -67,10 +75,11 @@ impl Service {
             logical_region: request.logical_region.as_deref().filter(|region| !region.is_empty()).unwrap_or(&self.settings.region),
             description: &request.description,
             owner: &caller.name,
+            container: &container,
             replicas: existing.replicas,
         };
         tx.insert_application(&row, now).await?;
-        let image = image_of(&existing.template, &request.name).unwrap_or_default();
+        let image = image_of(&existing.template, &container, &request.name).unwrap_or_default();
         let version = request.version.as_deref().filter(|version| !version.is_empty());
         let row = NewRelease { id: release, application, version, image, package: None, description: "" };
         tx.insert_release(&row, now).await?;
@@ -88,7 +97,7 @@ impl Service {
             snapshot: None,
             undoes: None,
             description: "",
-            notes: &[],
+            notes: &notes,
             created_by: &caller.name,
             source: &caller.source,
             replicas: existing.replicas,
@@ -101,4 +110,33 @@ impl Service {
         tx.add_event(application, Some(order), now, event).await?;
         self.answer(tx, caller, (application, order)).await
     }
+}
+
+/// What is put on record about the container of an application that is taken over.
+fn known_container(request: &Adopt, existing: &Existing, notes: &mut Vec<String>) -> Result<Known, Rejection> {
+    let names = container_names(&existing.template);
+    if let Some(chosen) = request.container.as_deref().filter(|chosen| !chosen.is_empty()) {
+        return if names.iter().any(|name| name == chosen) {
+            Ok(Known::Chosen(chosen.into()))
+        } else {
+            Err(no_such_container(chosen, &names))
+        };
+    }
+    Ok(match container::find(&existing.template, &Known::Nothing, &request.name, None) {
+        Ok(index) => names.get(index).cloned().map_or(Known::Nothing, Known::Found),
+        Err(doubt) => {
+            notes.push(doubt.to_string());
+            Known::Nothing
+        }
+    })
+}
+
+pub(super) fn no_such_container(chosen: &str, names: &[String]) -> Rejection {
+    Rejection::invalid("ContainerName", chosen, format!("must be a container of the pod template, which has {}", names.join(", ")))
+}
+
+/// The names of a template's containers.
+pub(super) fn container_names(template: &Value) -> Vec<String> {
+    let containers = template.pointer("/spec/containers").and_then(Value::as_array).into_iter().flatten();
+    containers.map(|container| container["name"].as_str().unwrap_or_default().to_owned()).collect()
 }

@@ -5,6 +5,7 @@ use super::PackageWish;
 use domain::{
     Rejection,
     graceful_start::GracefulStartChange,
+    name::is_subdomain,
     spec::{EnvVar, Field, SpecChange},
 };
 
@@ -35,6 +36,12 @@ pub(super) fn name(name: &str) -> Result<(), Rejection> {
         && !name.ends_with('-');
     let allowed = "must begin with a lower-case letter, hold only lower-case letters, digits and '-', not end with '-', and have at most 36 characters";
     if fits { Ok(()) } else { Err(Rejection::invalid("AppName", name, allowed)) }
+}
+
+/// A name that a Deployment has already: Kubernetes' rule alone.
+pub(super) fn present_name(name: &str) -> Result<(), Rejection> {
+    let allowed = "must be a name that a Deployment can have: at most 253 lower-case letters, digits, '-' and '.', with a letter or digit at both ends";
+    if is_subdomain(name) { Ok(()) } else { Err(Rejection::invalid("AppName", name, allowed)) }
 }
 
 /// Number of pods.
@@ -158,7 +165,7 @@ mod tests {
     #[case(SpecChange { image: Some("shop/web: 2".into()), ..SpecChange::default() }, "parameter Image has the value shop/web: 2")]
     #[case(SpecChange { image: Some(String::new()), ..SpecChange::default() }, "parameter Image has the value (empty)")]
     #[case(SpecChange { image_tag: Some("a b".into()), ..SpecChange::default() }, "parameter ImageTag has the value a b")]
-    #[case(SpecChange { env: Field::Set(vec![EnvVar { name: "A=B".into(), value: String::new() }]), ..SpecChange::default() }, "parameter Envs has the value A=B")]
+    #[case(SpecChange { env: Field::Set(vec![EnvVar::plain("A=B", "")]), ..SpecChange::default() }, "parameter Envs has the value A=B")]
     #[case(SpecChange { cpu_request: Some(200), cpu_limit: Some(100), ..SpecChange::default() }, "parameter CpuRequest has the value 200m: must not be above CpuLimit (100m)")]
     fn a_refusal_names_the_parameter_and_its_value(#[case] change: SpecChange, #[case] says: &str) {
         let refusal = spec(&change, &DEPLOY).unwrap_err().to_string();

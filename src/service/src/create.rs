@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{Adopt, Caller, CreateApplication, Error, Service, check, precheck, region::check_logical_region};
 use domain::{
     ApplicationId, OrderId, Rejection, ReleaseId,
+    container::Known,
     errand::Owner,
     order::{Kind, Source, Target},
     plan::Strategy,
@@ -25,7 +26,10 @@ impl Service {
     /// # Errors
     /// A value that is not allowed, an unknown cluster, or a name that is taken.
     pub async fn create_application(&self, caller: &Caller, request: CreateApplication) -> Result<(ApplicationId, OrderId), Error> {
-        check::name(&request.name)?;
+        // What is there already has a name of Kubernetes' rule; what is made, of EDAS' too.
+        if check::present_name(&request.name).is_err() {
+            check::name(&request.name)?;
+        }
         check::replicas(request.replicas)?;
         check::spec(&request.spec, &check::CREATE)?;
         check::seconds("Timeout", request.timeout_seconds, 1)?;
@@ -73,9 +77,13 @@ impl Service {
             logical_region: request.logical_region.clone(),
             description: request.description.clone(),
             version: request.version.clone(),
+            container: None,
         };
         self.name_is_free(&adopt).await?;
         let report = self.ask(&self.creation(&cluster, namespace, &request.name, target.clone())).await?;
+        if report.as_ref().is_none_or(|report| report.existing.is_none()) {
+            check::name(&request.name)?;
+        }
         let accepted = precheck::accept(report.as_ref(), None)?;
         let notes: Vec<String> = request.notes.into_iter().chain(accepted.warnings).collect();
         if let Some(existing) = report.and_then(|report| report.existing) {
@@ -86,7 +94,7 @@ impl Service {
                 );
                 return Err(Rejection::CannotWork { subject: "Deployment", reason }.into());
             }
-            return self.take_over(caller, adopt, existing).await;
+            return self.take_over(caller, adopt, existing, notes).await;
         }
 
         self.first_services_are_free(namespace, &request.name, &request.services).await?;
@@ -107,6 +115,8 @@ impl Service {
             logical_region: request.logical_region.as_deref().filter(|region| !region.is_empty()).unwrap_or(&self.settings.region),
             description: &request.description,
             owner: &caller.name,
+            // Its first container bears its name.
+            container: &Known::Found(request.name.clone()),
             replicas,
         };
         tx.insert_application(&row, now).await?;

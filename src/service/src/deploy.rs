@@ -2,15 +2,16 @@
 
 use serde_json::json;
 
-use super::{Caller, Deploy, Error, PackageWish, RollBackTo, Service, check, precheck};
+use super::{Caller, Deploy, Error, PackageWish, RollBackTo, Service, adopt::container_names, check, precheck};
 use domain::{
     OrderId, Rejection, ReleaseId,
     application::Application,
+    container::Known,
     java::Running,
     order::{Kind, Snapshot, Source, Target},
     package::{Label, PackageUrl},
     plan::{Pace, Strategy},
-    spec::{SpecChange, image_of, marked},
+    spec::{SpecChange, marked},
 };
 use store::{Event, NewOrder, NewRelease, Tx};
 
@@ -68,7 +69,23 @@ impl Service {
             };
             tx.insert_release(&row, self.clock.now()).await?;
         }
+        if let Some(container) = self.found_by_image(&assembled).await? {
+            tx.note_container(assembled.application.id, &container).await?;
+        }
         self.accept(tx, caller, assembled, &request.description).await
+    }
+
+    /// The container that nothing but the new image says to be the application's: it is
+    /// meant by later releases too, which may have no image.
+    async fn found_by_image(&self, assembled: &Assembled) -> Result<Option<Known>, Error> {
+        let application = &assembled.application;
+        let (Source::Change(change), Known::Nothing) = (&assembled.target.source, &application.container) else { return Ok(None) };
+        let template = self.store.current_template(application.id).await?.unwrap_or_default();
+        if change.image.is_none() || application.container_of(&template).is_some() {
+            return Ok(None);
+        }
+        let index = change.container_in(&template, &application.name).ok();
+        Ok(index.and_then(|index| container_names(&template).into_iter().nth(index)).map(Known::Found))
     }
 
     /// Everything of a release that can be judged without the application.
@@ -128,7 +145,7 @@ impl Service {
         let release = ReleaseId::new();
         if let Some(template) = &request.template {
             let label = Running::of(template).map(|running| running.label());
-            let image = image_of(template, &application.name).unwrap_or_default().to_owned();
+            let image = application.image_of(template).unwrap_or_default().to_owned();
             target.release = Some(release);
             target.source = Source::Exact(marked(template, release));
             return Ok(Assembled {
@@ -142,7 +159,7 @@ impl Service {
                 notes: Vec::new(),
             });
         }
-        let mut spec = request.spec.clone();
+        let mut spec = SpecChange { container: application.container.clone(), ..request.spec.clone() };
         let (current_image, current) = tx.made_of(application.id, application.release).await?;
         let label = self.complete_package(&mut spec, &request.package, package, current.as_ref())?;
         let runtime = spec.java.runtime.as_ref().map(|runtime| &runtime.image);

@@ -3,9 +3,9 @@
 use super::{Caller, Deploy, EditDeployment, Error, PackageWish, Scale, Service};
 use domain::{
     OrderId, Rejection,
-    edit::{Edit, named},
+    edit::{Edit, is_unchanged, named},
     order::Kind,
-    sight::Wanted,
+    sight::{Sight, Wanted},
     spec::SpecChange,
 };
 
@@ -41,7 +41,17 @@ impl Service {
         // What is there now would be held up to a Deployment on the move.
         self.no_open_order(&mut self.store.begin().await?, application.id).await?;
         let live = self.deployment_of(&application, Wanted::Whole).await?;
-        match Edit::read(&request.wanted, &live)? {
+        let mut edit = Edit::read(&request.wanted, &live)?;
+        if let Some(template) = edit.template.clone() {
+            // What is not said has the API server's own values, and amounts are written in its way.
+            let seen = self.look(&application, Wanted::Filled { template }).await?;
+            if let Some(Sight { deployment: Some(live), filled: Some(filled), .. }) = seen
+                && is_unchanged(&filled, &live["spec"]["template"])
+            {
+                edit.template = None;
+            }
+        }
+        match edit {
             Edit { template: None, replicas: None, min_ready_seconds: None } => {
                 let mut tx = self.store.begin().await?;
                 match self.answered(&mut tx, caller).await? {

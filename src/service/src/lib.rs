@@ -13,6 +13,7 @@ mod cluster;
 mod config_data;
 mod config_template;
 mod configure;
+mod container;
 mod create;
 mod deploy;
 mod edit;
@@ -44,8 +45,8 @@ pub use look::InstanceView;
 pub use package::Packages;
 pub use region::{DescribeRegion, RegionView, check_region};
 pub use request::{
-    Adopt, Caller, Configure, CreateApplication, Deploy, Describe, EditDeployment, KeySecret, PackageWish, Precheck, RequestIdentity,
-    RollBackTo, Scale, Start,
+    Adopt, Caller, Configure, ContainerView, CreateApplication, Deploy, Describe, EditDeployment, KeySecret, PackageWish, Precheck,
+    RequestIdentity, RollBackTo, Scale, Start,
 };
 pub use scaling_rule::{Range, RuleView, RuleWish};
 pub use tag::{Tag, TagFilter};

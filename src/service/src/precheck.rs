@@ -17,6 +17,7 @@ use domain::{
     plan::Strategy,
     precheck::{Report, Verdict},
     proposal::Proposal,
+    spec::SpecChange,
 };
 use store::{StoreError, Tx};
 
@@ -66,7 +67,10 @@ impl Service {
                 name: application.name,
                 kind: Kind::Deploy,
                 strategy: Strategy::ALL_AT_ONCE,
-                target: self.new_target(Source::Change(Box::new(request.spec)), request.replicas),
+                target: self.new_target(
+                    Source::Change(Box::new(SpecChange { container: application.container, ..request.spec })),
+                    request.replicas,
+                ),
                 snapshot,
                 allows_no_surge: false,
                 batch_seconds: seconds,

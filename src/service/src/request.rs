@@ -103,6 +103,19 @@ pub struct Adopt {
     pub description: String,
     /// The present version's text; none = the time.
     pub version: Option<String>,
+    /// The container of its pods that is the application's; none = as its template says.
+    pub container: Option<String>,
+}
+
+/// Which container is an application's.
+#[derive(Debug, Clone)]
+pub struct ContainerView {
+    /// Its name; none = it is in doubt.
+    pub name: Option<String>,
+    /// Whether somebody chose it.
+    pub chosen: bool,
+    /// The names of all of the pod template.
+    pub all: Vec<String>,
 }
 
 /// DeployK8sApplication.

@@ -11,17 +11,20 @@ use serde_json::{Map, Value, json};
 pub(super) fn record(before: Option<&Value>, after: &mut Value, manager: &str, subresource: &str, time: &str) {
     let nothing = Value::Null;
     let changed = changed_fields(before.unwrap_or(&nothing), after);
-    let Some((changed, removed)) = changed else {
-        return;
-    };
-    let mut entries: Vec<Value> = before.map(|before| super::field::items(before, "/metadata/managedFields").to_vec()).unwrap_or_default();
+    let (changed, removed) = changed.unwrap_or_else(|| (json!({}), json!({})));
+    let before_them = before.map(|before| super::field::items(before, "/metadata/managedFields").to_vec()).unwrap_or_default();
+    // A writer may name other owners; without any, those of before stay.
+    let given = super::field::items(after, "/metadata/managedFields").to_vec();
+    let mut entries: Vec<Value> = if given.is_empty() { before_them } else { given };
     for entry in &mut entries {
         let own = entry["manager"] == manager && entry.get("subresource").map_or("", |s| s.as_str().unwrap_or("")) == subresource;
         let fields = &mut entry["fieldsV1"];
         subtract(fields, &removed);
         if own {
             unite(fields, &changed);
-            entry["time"] = time.into();
+            if !is_empty(&changed) {
+                entry["time"] = time.into();
+            }
         } else {
             subtract(fields, &changed);
         }
@@ -43,7 +46,9 @@ pub(super) fn record(before: Option<&Value>, after: &mut Value, manager: &str, s
         entries.push(entry);
     }
     entries.retain(|entry| !is_empty(&entry["fieldsV1"]));
-    after["metadata"]["managedFields"] = entries.into();
+    if !entries.is_empty() || after["metadata"].get("managedFields").is_some() {
+        after["metadata"]["managedFields"] = entries.into();
+    }
 }
 
 /// Metadata that nobody owns.

@@ -60,7 +60,6 @@ pub(super) fn keep_system_metadata(before: &Value, object: &mut Value) {
         "deletionTimestamp",
         "generateName",
         "generation",
-        "managedFields",
         "name",
         "namespace",
         "selfLink",

@@ -37,6 +37,8 @@ pub enum Command {
     Adopt(Box<AdoptDeployment>),
     /// Serve a Kubernetes cluster that is simulated in memory, for kubectl and for a Sluice beside it, until it is stopped.
     Simulate(Simulate),
+    /// Show or choose which container of its pods is an application's: the one that releases change.
+    Container(Box<ShowContainer>),
     /// Print the OpenAPI document, and end.
     Openapi,
     /// Download a package, check it, and end: what the init container of a package release runs.
@@ -73,6 +75,29 @@ pub struct AdoptDeployment {
     /// Text of its present version, for the history; the time, if not given.
     #[arg(long)]
     pub version_text: Option<String>,
+    /// The container of its pods that is the application's; as its pod template says, if not given.
+    #[arg(long)]
+    pub container: Option<String>,
+    /// The database.
+    #[command(flatten)]
+    pub database: Database,
+}
+
+/// `sluice container`.
+#[derive(Debug, Args)]
+pub struct ShowContainer {
+    /// The application's name.
+    #[arg(long)]
+    pub name: String,
+    /// Its Kubernetes namespace.
+    #[arg(long, default_value = "default")]
+    pub namespace: String,
+    /// The cluster's EDAS ClusterId.
+    #[arg(long, env = "SLUICE_CLUSTER_ID", default_value = "default", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub cluster_id: String,
+    /// Choose this one; an empty name leaves it to the pod template.
+    #[arg(long)]
+    pub set: Option<String>,
     /// The database.
     #[command(flatten)]
     pub database: Database,

@@ -15,7 +15,7 @@ use service::{Adopt, Caller, PackageStore, Packages, Service, UploadLimits};
 use simulated::SimulatedCluster;
 use sluice::config::{
     AdoptDeployment, Cli, ClusterCommand, ClusterKind, Command, Database, EdgeServing, KeyCommand, LogFormat, Output, PackageServing,
-    Serve, Simulate, SimulatedPods,
+    Serve, ShowContainer, Simulate, SimulatedPods,
 };
 use sluice::fetch;
 use store::Store;
@@ -51,6 +51,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Migrate(database) => connect(&database).await?.migrate().await.context("the migrations cannot be applied")?,
         Command::Adopt(settings) => adopt(*settings).await?,
         Command::Simulate(settings) => simulate(settings).await?,
+        Command::Container(settings) => container(*settings).await?,
         Command::Openapi => println!("{}", edas::openapi().to_pretty_json().context("the document cannot be written")?),
         Command::Key { command: KeyCommand::Create { name, output, database } } => create_key(&name, output, &database).await?,
         Command::Cluster { command: ClusterCommand::Replace { cluster_id, identity, let_orders_go, database } } => {
@@ -260,8 +261,6 @@ async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener> {
 async fn adopt(settings: AdoptDeployment) -> Result<()> {
     let store = connect_checked(&settings.database).await?;
     let service = without_requests(store, settings.cluster_id.clone().into(), settings.region);
-    let caller =
-        Caller { key_id: String::new(), name: "sluice adopt".into(), request_id: String::new(), source: "console".into(), identity: None };
     let request = Adopt {
         name: settings.name,
         cluster: settings.cluster_id,
@@ -269,10 +268,31 @@ async fn adopt(settings: AdoptDeployment) -> Result<()> {
         logical_region: None,
         description: String::new(),
         version: settings.version_text,
+        container: settings.container,
     };
-    let (application, _) = service.adopt(&caller, request).await?;
+    let (application, _) = service.adopt(&console("sluice adopt"), request).await?;
     println!("{application}");
     Ok(())
+}
+
+async fn container(settings: ShowContainer) -> Result<()> {
+    let store = connect_checked(&settings.database).await?;
+    let service = without_requests(store, settings.cluster_id.clone().into(), String::new());
+    let found = service.applications(Some(&settings.name)).await?;
+    let found = found.into_iter().find(|it| it.namespace == settings.namespace && it.cluster.as_str() == settings.cluster_id);
+    let application = found.ok_or_else(|| anyhow!("there is no application {} in namespace {}", settings.name, settings.namespace))?;
+    if let Some(name) = &settings.set {
+        service.choose_container(&console("sluice container"), application.id, Some(name)).await?;
+    }
+    let container = service.container(application.id).await?;
+    let name = container.name.as_deref().unwrap_or("(in doubt)");
+    println!("{name}{} of {}", if container.chosen { " (chosen)" } else { "" }, container.all.join(", "));
+    Ok(())
+}
+
+/// Whoever calls a command of this program.
+fn console(name: &str) -> Caller {
+    Caller { key_id: String::new(), name: name.into(), request_id: String::new(), source: "console".into(), identity: None }
 }
 
 /// What the server needs to release packages.

@@ -232,13 +232,19 @@ impl Tx {
         if order.kind == Kind::Restart {
             return Ok(());
         }
+        // What was given as an image is on record already; of a tag only the whole is known now.
+        let image = match &order.target.source {
+            Source::Change(change) => change.container_in(template, &order.name).ok(),
+            Source::Exact(_) | Source::Kept | Source::Renewed(_) => None,
+        };
+        let image = image.and_then(|index| template.pointer(&format!("/spec/containers/{index}/image"))?.as_str());
         // What the version was first stays: a restart may have left its mark since.
         sqlx::query!(
-            "/* note_release */ UPDATE release SET released_at = $2, template = coalesce(template, $3), image = $4, min_ready_seconds = coalesce($5, min_ready_seconds) WHERE id = $1",
+            "/* note_release */ UPDATE release SET released_at = $2, template = coalesce(template, $3), image = coalesce($4, image), min_ready_seconds = coalesce($5, min_ready_seconds) WHERE id = $1",
             release.0,
             now.to_sqlx() as _,
             template,
-            domain::spec::image_of(template, &order.name).unwrap_or_default(),
+            image,
             order.target.min_ready_seconds
         )
         .execute(self.connection())

@@ -8,7 +8,10 @@ use super::{
     Store, StoreError, Tx,
     row::{document, json, value},
 };
-use domain::{ApplicationId, ClusterId, KnownCluster, Rejection, ReleaseId, application::Application, order::Snapshot, package::Label};
+use domain::{
+    ApplicationId, ClusterId, KnownCluster, Rejection, ReleaseId, application::Application, container::Known, order::Snapshot,
+    package::Label,
+};
 
 /// An application about to be created.
 #[derive(Debug, Clone)]
@@ -29,6 +32,8 @@ pub struct NewApplication<'a> {
     pub description: &'a str,
     /// Name of the access key that creates it.
     pub owner: &'a str,
+    /// What is on record about its container.
+    pub container: &'a Known,
     /// Desired number of pods.
     pub replicas: i32,
 }
@@ -79,8 +84,8 @@ impl Tx {
     /// [`Rejection::NameTaken`].
     pub async fn insert_application(&mut self, application: &NewApplication<'_>, now: Timestamp) -> Result<(), StoreError> {
         let inserted = sqlx::query!(
-            "/* insert_application */ INSERT INTO application (id, cluster_id, namespace, name, logical_region, description, owner, created_by, created_at, replicas, namespace_named)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10) ON CONFLICT (cluster_id, namespace, name) WHERE deleted_at IS NULL DO NOTHING",
+            "/* insert_application */ INSERT INTO application (id, cluster_id, namespace, name, logical_region, description, owner, created_by, created_at, replicas, namespace_named, container, container_chosen)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $12) ON CONFLICT (cluster_id, namespace, name) WHERE deleted_at IS NULL DO NOTHING",
             application.id.0,
             application.cluster.as_str(),
             application.namespace,
@@ -90,7 +95,9 @@ impl Tx {
             application.owner,
             now.to_sqlx() as _,
             application.replicas,
-            application.namespace_named
+            application.namespace_named,
+            application.container.name(),
+            matches!(application.container, Known::Chosen(_))
         )
         .execute(self.connection())
         .await?;
@@ -137,6 +144,22 @@ impl Tx {
             words.owner,
             words.email,
             words.phone
+        )
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// Puts on record which container is the application's.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn note_container(&mut self, id: ApplicationId, container: &Known) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* note_container */ UPDATE application SET container = $2, container_chosen = $3 WHERE id = $1",
+            id.0,
+            container.name(),
+            matches!(container, Known::Chosen(_))
         )
         .execute(self.connection())
         .await?;
@@ -254,7 +277,7 @@ impl Store {
 async fn list(connection: &mut sqlx::PgConnection, id: Option<ApplicationId>, name: Option<&str>) -> Result<Vec<Application>, StoreError> {
     let rows = sqlx::query!(
         r#"/* applications */ SELECT a.id, a.cluster_id, a.namespace, a.namespace_named, a.name, a.logical_region, a.description, a.created_by, a.owner, a.email, a.phone, a.created_at,
-               a.replicas, a.ready_replicas, a.replicas_before_stop, a.release_id,
+               a.replicas, a.ready_replicas, a.replicas_before_stop, a.release_id, a.container, a.container_chosen,
                (SELECT r.package FROM release r WHERE r.application_id = a.id AND (a.release_id IS NULL OR r.id = a.release_id)
                 ORDER BY r.created_at, r.id LIMIT 1) AS package,
                newest.kind AS "last_kind?", newest.state AS "last_state?"
@@ -284,6 +307,11 @@ async fn list(connection: &mut sqlx::PgConnection, id: Option<ApplicationId>, na
                 owner: row.owner,
                 email: row.email,
                 phone: row.phone,
+                container: match (row.container, row.container_chosen) {
+                    (None, _) => Known::Nothing,
+                    (Some(name), true) => Known::Chosen(name),
+                    (Some(name), false) => Known::Found(name),
+                },
                 replicas: row.replicas,
                 ready_replicas: row.ready_replicas,
                 replicas_before_stop: row.replicas_before_stop,

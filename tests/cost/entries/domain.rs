@@ -3,7 +3,9 @@
 
 use domain::{
     BatchId, ReleaseId,
+    container::{Known, find},
     edit::{self, Edit},
+    given::GIVEN_ANNOTATION,
     graceful_start::{GRACEFUL_START_ANNOTATION, GracefulStart},
     java::{PACKAGE_ANNOTATION, Running},
     limits::{BATCHES, BODY, ITEMS, NODES},
@@ -105,14 +107,14 @@ pub fn entries() -> Vec<Entry> {
         }),
         refused("annotations of the longest that Kubernetes takes, which hold no JSON of ours", ANNOTATIONS, 256 << 10, |n| {
             let text = list(n / 2, |_| "1".into());
-            let annotations =
-                json!({ KEPT: text, GRACEFUL_START_ANNOTATION: text, PACKAGE_ANNOTATION: text, spec::RELEASE_ANNOTATION: text });
+            let annotations = json!({ KEPT: text, GRACEFUL_START_ANNOTATION: text, PACKAGE_ANNOTATION: text, spec::RELEASE_ANNOTATION: text, GIVEN_ANNOTATION: text });
             let live = json!({ "metadata": { "annotations": annotations } });
             Box::new(move || {
                 Settings::kept_on(&live).is_some()
                     || GracefulStart::of(&live).is_some()
                     || Running::of(&live).is_some()
                     || spec::release_of(&live).is_some()
+                    || find(&live, &Known::Nothing, "web", None).is_ok()
             })
         }),
         accepted("an annotation with as many fields as may be that are not known", ANNOTATIONS, ITEMS, |n| {
@@ -131,6 +133,7 @@ pub fn entries() -> Vec<Entry> {
 
 const ANNOTATIONS: &[&str] = &[
     "domain::notation::kept_json",
+    "domain::given::Given::of",
     "domain::graceful_start::GracefulStart::of",
     "domain::java::Running::of",
     "domain::order::Settings::kept_on",
@@ -152,12 +155,14 @@ fn everything(count: usize) -> SpecChange {
         ("EmptyDirs", &empty),
         ("PvcMountDescs", &claims),
     ]);
-    let from_keys = (0..count).map(|at| json!({ "name": format!("F{at}"), "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" } } }));
+    let key = json!({ "secretKeyRef": { "name": "s", "key": "k" } });
+    let from_keys = (0..count).map(|at| EnvVar { name: format!("F{at}"), value: String::new(), from: Some(key.clone()) });
+    let plain = (0..count).map(|at| EnvVar::plain(format!("N{at}"), format!("$(N{})$(F{at})", count - at)));
     SpecChange {
         image: Some("web:2".into()),
-        env: Field::Set((0..count).map(|at| EnvVar { name: format!("N{at}"), value: "v".into() }).collect()),
+        env: Field::Set(from_keys.chain(plain).collect()),
         args: Field::Set(vec!["a".into(); count]),
-        pods: Box::new(pods::read(&given, Field::Set(from_keys.collect())).expect("all of it can be read")),
+        pods: Box::new(pods::read(&given, true).expect("all of it can be read")),
         ..SpecChange::default()
     }
 }

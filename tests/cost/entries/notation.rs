@@ -18,7 +18,8 @@ const JSON: &[&str] = &[
     "domain::notation::secret_json",
     "domain::notation::hold_json",
 ];
-const YAML: &[&str] = &["domain::notation::yaml", "domain::notation::shaped"];
+const YAML: &[&str] =
+    &["domain::notation::yaml", "domain::notation::kubectl::documents", "domain::notation::kubectl::float", "domain::notation::shaped"];
 const DOCUMENTS_OF_YAML: &[&str] = &["domain::notation::yaml_documents", "domain::config_template::Format::fault"];
 const XML: &[&str] = &["domain::notation::xml_fault", "domain::config_template::Format::fault"];
 const WHOLE: &[&str] = &["edas::resource::read_object"];

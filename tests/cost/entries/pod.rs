@@ -126,7 +126,7 @@ pub fn entries() -> Vec<Entry> {
 
 /// Reads a parameter together with all others of a pod.
 fn pod(name: &str, value: &str) -> Job {
-    params_job(&[(name, value)], |params| pods::read(params, Field::Keep).is_ok())
+    params_job(&[(name, value)], |params| pods::read(params, false).is_ok())
 }
 
 fn read_envs(params: &Params) -> bool {

@@ -69,7 +69,7 @@ async fn open(pool: PgPool, about: &'static str) -> (Site, String) {
     let site = Site::create(app, about, |request| {
         request.spec = SpecChange {
             readiness: Field::Set(probe("/ready")),
-            env: Field::Set(vec![EnvVar { name: "DRAIN".into(), value: "1s".into() }]),
+            env: Field::Set(vec![EnvVar::plain("DRAIN", "1s")]),
             drain_seconds: Some(3),
             ..SpecChange::default()
         };

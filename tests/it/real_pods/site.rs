@@ -60,7 +60,7 @@ impl Site {
         let mut site = Self::create(App::start_real(pool).await, about, |request| {
             request.spec = SpecChange { image: Some(V1.into()), readiness: Field::Set(probe("/ready")), ..SpecChange::default() };
             if let Some(drain) = drain {
-                request.spec.env = Field::Set(vec![EnvVar { name: "DRAIN".into(), value: drain.into() }]);
+                request.spec.env = Field::Set(vec![EnvVar::plain("DRAIN", drain)]);
             }
         })
         .await;

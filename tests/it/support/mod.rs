@@ -1,6 +1,7 @@
 //! A whole Sluice in a test: service, executor, simulated cluster.
 
 pub mod by_hand;
+pub mod found;
 pub mod held;
 pub mod real;
 pub mod watcher;

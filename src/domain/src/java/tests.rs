@@ -4,10 +4,7 @@ use proptest::prelude::*;
 use rstest::rstest;
 
 use super::*;
-use crate::{
-    ReleaseId,
-    spec::{SpecChange, container_of},
-};
+use crate::{ReleaseId, spec::SpecChange};
 
 fn base() -> Value {
     json!({
@@ -37,7 +34,7 @@ fn package(kind: PackageKind, url: &str) -> JavaChange {
             kind,
             url: url.parse().unwrap(),
             fetcher: "sluice:1".into(),
-            rules: vec![EnvVar { name: "SLUICE_PACKAGE_HOSTS".into(), value: "*".into() }],
+            rules: vec![EnvVar::plain("SLUICE_PACKAGE_HOSTS", "*")],
         }),
         runtime: Some(Runtime { jdk: "Open JDK 8".into(), web_container, image: image.into() }),
         ..JavaChange::default()
@@ -67,7 +64,7 @@ fn plain(mut template: Value) -> Value {
 }
 
 fn web(template: &Value) -> &Map<String, Value> {
-    container_of(template, "web").unwrap()
+    crate::container::container_of(template, &crate::container::Known::Nothing, "web").unwrap()
 }
 
 fn command(template: &Value) -> Vec<&str> {

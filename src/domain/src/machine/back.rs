@@ -12,6 +12,7 @@ use super::{Decision, Move, change, deadline, fail, min_ready_seconds, on_deadli
 use crate::{
     observation::{DeploymentView, ReplicaSetView},
     order::{Order, State, Step},
+    pod_template::is_same,
 };
 
 /// Begins to go back where that is wished, and batches beyond those that are to
@@ -114,7 +115,7 @@ fn scaled(order: &Order, view: &DeploymentView) -> Option<Decision> {
 /// The ReplicaSet of the version before the order.
 fn before<'a>(order: &Order, view: &'a DeploymentView) -> Option<&'a ReplicaSetView> {
     let template = &order.snapshot.as_ref()?.template;
-    view.old.iter().chain(&view.idle).find(|set| *set.template == *template)
+    view.old.iter().chain(&view.idle).filter(|set| is_same(&set.template, template)).min_by(|a, b| a.age().cmp(&b.age()))
 }
 
 /// How many pods `old` must have beside the new ones that stay and those of other

@@ -13,6 +13,7 @@ use crate::{
     intent::{Change, GATE_SECONDS, Keep, NO_DEADLINE_SECONDS, Patch},
     observation::{DeploymentView, ReplicaSetView},
     order::{Order, Settings, Snapshot, Source},
+    ownership::GiveBack,
     share::{self, Rounding},
     spec::{first_template, renewed},
 };
@@ -119,6 +120,11 @@ pub(super) fn resize(replicas: i32) -> Change {
     Change::Patch(Patch { replicas: Some(replicas), ..Patch::default() })
 }
 
+/// Sets the number of pods of before, whose owner has it again.
+pub(super) fn resize_back(before: &Snapshot) -> Change {
+    Change::Patch(Patch { replicas: Some(before.replicas), give_back: give_back(before, ["replicas"]), ..Patch::default() })
+}
+
 /// Lets all pods go where a release rests half way: the version of before is the
 /// Deployment's again, and so are the user's settings.
 pub(super) fn stop(before: &Snapshot) -> Change {
@@ -131,8 +137,19 @@ pub(super) fn stop(before: &Snapshot) -> Change {
         min_ready_seconds: Some(own.min_ready_seconds),
         progress_deadline_seconds: Some(own.progress_deadline_seconds),
         keep: Keep::Returned,
+        give_back: give_back(before, ["template"].into_iter().chain(SETTINGS)),
     })
 }
+
+/// These fields of the spec are as they were, and their owners' again; none where it was not
+/// seen who these were.
+fn give_back<'a>(before: &Snapshot, fields: impl IntoIterator<Item = &'a str>) -> Option<GiveBack> {
+    let owners = before.owners.clone();
+    (!owners.is_null()).then(|| GiveBack { fields: fields.into_iter().map(Into::into).collect(), owners })
+}
+
+/// The fields of the spec that are borrowed.
+const SETTINGS: [&str; 4] = ["strategy", "minReadySeconds", "progressDeadlineSeconds", "paused"];
 
 /// Sets the size of a ReplicaSet.
 pub(super) fn scale(set: &ReplicaSetView, replicas: i32) -> Change {
@@ -171,17 +188,35 @@ pub(super) fn rearm() -> Change {
     Change::Patch(Patch { min_ready_seconds: Some(GATE_SECONDS), progress_deadline_seconds: Some(NO_DEADLINE_SECONDS), ..Patch::default() })
 }
 
-/// Gives the user's settings back. `paused` is as the user had it only where the
-/// Deployment is to be as it was before.
-pub(super) fn finish(settings: &Settings, min_ready_seconds: i32, paused: bool) -> Change {
+/// Gives the user's settings back, and their owners the fields. `paused` is as the user
+/// had it only where the Deployment is to be as it was before.
+pub(super) fn finish(before: &Snapshot, min_ready_seconds: i32, paused: bool) -> Change {
+    let own = &before.settings;
+    let is_back = |field: &str| match field {
+        "minReadySeconds" => min_ready_seconds == own.min_ready_seconds,
+        "paused" => paused == own.paused,
+        _ => true,
+    };
     Change::Patch(Patch {
         paused: Some(paused),
-        strategy: Some(settings.strategy.clone()),
+        strategy: Some(own.strategy.clone()),
         min_ready_seconds: Some(min_ready_seconds),
-        progress_deadline_seconds: Some(settings.progress_deadline_seconds),
+        progress_deadline_seconds: Some(own.progress_deadline_seconds),
         keep: Keep::Returned,
+        give_back: give_back(before, SETTINGS.into_iter().filter(|field| is_back(field))),
         ..Patch::default()
     })
+}
+
+/// Ends a way back: with the settings everything else is as it was, too.
+pub(super) fn finish_return(before: &Snapshot, replicas: bool) -> Change {
+    let change = finish(before, before.settings.min_ready_seconds, before.settings.paused);
+    let Change::Patch(mut patch) = change else { return change };
+    if let Some(back) = &mut patch.give_back {
+        back.fields.push("template".into());
+        back.fields.extend(replicas.then(|| "replicas".into()));
+    }
+    Change::Patch(patch)
 }
 
 /// Brings the version of the snapshot back in one write: every pod that is
@@ -200,6 +235,7 @@ pub(super) fn come_back(order: &Order, snapshot: &Snapshot) -> Change {
             missing => rolling(0, missing),
         }),
         keep: Keep::Borrowed(own.clone()),
+        ..Patch::default()
     })
 }
 

@@ -35,6 +35,7 @@ use super::{
     intent::{Change, Intent},
     observation::{DeploymentView, Observation, PodView},
     order::{Kind, Order, Settings, Snapshot, Source, State, Step},
+    pod_template::is_same,
 };
 
 /// Seconds that a new order waits for an earlier rollout to settle before it
@@ -170,7 +171,7 @@ pub fn decide(order: &Order, observation: &Observation, now: Timestamp) -> Decis
     if order.step != Step::Start
         && !order.resizes()
         && let Some(expected) = &order.template
-        && *expected != view.template
+        && !is_same(expected, &view.template)
     {
         return restore::superseded(order, view);
     }
@@ -349,6 +350,7 @@ fn snapshot(order: &Order, view: &DeploymentView) -> Snapshot {
         template: view.template.clone(),
         replicas: view.replicas,
         settings: view.kept.clone().unwrap_or_else(|| view.settings.clone()),
+        owners: view.owners.clone(),
     })
 }
 

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     intent::GATE_SECONDS,
     observation::DeploymentView,
-    order::{Kind, Order, Snapshot, State, Step},
+    order::{Kind, Order, Snapshot, Source, State, Step},
     plan::Gate,
 };
 
@@ -64,6 +64,11 @@ pub(super) fn start(order: &Order, view: &DeploymentView, now: Timestamp) -> Dec
 
 fn impossible(order: &Order, snapshot: &Snapshot, replicas: i32) -> Option<String> {
     let own = &snapshot.settings;
+    if let Source::Change(change) = &order.target.source
+        && let Some(doubt) = change.doubt(&snapshot.template, &order.name)
+    {
+        return Some(doubt.to_string());
+    }
     if order.strategy.count() > 1 && change::is_recreate(own) {
         return Some(
             "the Deployment's strategy is Recreate, which replaces all pods at once: release in one batch, or change it to RollingUpdate"
@@ -117,8 +122,7 @@ pub(super) fn surge(order: &Order, view: &DeploymentView, now: Timestamp) -> Dec
     }
     let finished = BatchMove { index: order.batch, state: State::Succeeded, target: None, message: String::new() };
     if order.batch + 1 >= order.strategy.count() {
-        let mut step =
-            Move::new(order, State::Running, Step::Finish).with(change::finish(&snapshot.settings, min_ready_seconds(order), false));
+        let mut step = Move::new(order, State::Running, Step::Finish).with(change::finish(snapshot, min_ready_seconds(order), false));
         step.batches.push(finished);
         return step.decided();
     }

@@ -19,6 +19,7 @@ pub(super) fn start(order: &Order, view: &DeploymentView) -> Decision {
     let change = match &order.snapshot {
         // A release rests half way: without any pod there is nothing to it.
         Some(before) if order.kind == Kind::Stop => change::stop(before),
+        Some(before) if order.kind == Kind::Rollback && before.replicas == goal => change::resize_back(before),
         _ => change::resize(goal),
     };
     let mut step =

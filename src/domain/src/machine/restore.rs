@@ -32,7 +32,7 @@ pub(super) fn come_back(order: &Order, view: &DeploymentView, now: Timestamp) ->
     let whole = view.status_replicas == view.replicas && view.status_updated == view.replicas;
     if whole && view.old_pods() == 0 && view.new_ready(min_ready, now) >= view.replicas {
         return Move::new(order, State::Running, Step::Finish)
-            .with(change::finish(&snapshot.settings, snapshot.settings.min_ready_seconds, snapshot.settings.paused))
+            .with(change::finish_return(snapshot, order.target.replicas == Some(snapshot.replicas)))
             .decided();
     }
     if let Some(trouble) = trouble(order, view, now) {
@@ -82,8 +82,7 @@ pub(super) fn superseded(order: &Order, view: &DeploymentView) -> Decision {
     let Decision::Move(mut failure) = fail(order, &message) else { return wait(None) };
     (failure.roll_back, failure.settles, failure.step) = (false, false, Step::Done);
     if let (Some(snapshot), true) = (&order.snapshot, order.kind != Kind::Create) {
-        let own = &snapshot.settings;
-        failure.change = Some(change::finish(own, own.min_ready_seconds, false));
+        failure.change = Some(change::finish(snapshot, snapshot.settings.min_ready_seconds, false));
     }
     Decision::Move(failure)
 }

@@ -64,7 +64,7 @@ fn own() -> Settings {
 }
 
 fn snapshot() -> Snapshot {
-    Snapshot { template: template("old"), replicas: PODS, settings: own() }
+    Snapshot { template: template("old"), replicas: PODS, settings: own(), owners: Value::Null }
 }
 
 fn batches_of(strategy: Strategy, replicas: i32) -> Vec<Batch> {
@@ -156,6 +156,7 @@ fn set(name: &str, pods: i32, min_ready_seconds: i32, since: Option<Timestamp>) 
     ReplicaSetView {
         name: name.into(),
         uid: name.into(),
+        created_at: None,
         template: Arc::new(template(name)),
         desired: pods,
         min_ready_seconds,
@@ -181,6 +182,8 @@ fn shown(new: i32, since: Option<Timestamp>, old: i32) -> DeploymentView {
         kept: Some(own()),
         template: template("new"),
         fence: Some(1),
+        owners: Value::Null,
+        controller: None,
         other_manager: None,
         other_scaler: None,
         status_replicas: new + old,

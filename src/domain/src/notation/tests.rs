@@ -4,6 +4,7 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::*;
+use crate::limits::DOCUMENTS;
 
 fn nested(open: &str, close: &str, levels: usize) -> String {
     format!("{}{}", open.repeat(levels), close.repeat(levels))
@@ -106,4 +107,49 @@ fn a_fault_is_short_however_long_the_text_is() {
     ] {
         assert!(said.len() < 1000 && said.contains("expected u8"), "{said}");
     }
+}
+
+/// What kubectl makes of plain scalars: `tests/it/kubectl.rs` compares with kubectl itself.
+#[rstest]
+#[case("0400", json!(256))]
+#[case("0o17", json!(15))]
+#[case("0x1F", json!(31))]
+#[case("0b101", json!(5))]
+#[case("-0b11", json!(-3))]
+#[case("08", json!(8))]
+#[case("1_000", json!(1000))]
+#[case("1e3", json!(1000))]
+#[case("1.5", json!(1.5))]
+#[case(".5", json!(0.5))]
+#[case("+5", json!(5))]
+#[case("190:20:30", json!("190:20:30"))]
+#[case("2001-01-01", json!("2001-01-01"))]
+#[case("yes", json!(true))]
+#[case("Off", json!(false))]
+#[case("y", json!(true))]
+#[case("yEs", json!("yEs"))]
+#[case("~", json!(null))]
+#[case("'yes'", json!("yes"))]
+#[case("\"0400\"", json!("0400"))]
+#[case("!!str 0400", json!("0400"))]
+#[case("!!int \"7\"", json!(7))]
+#[case("1e400", json!("1e400"))]
+#[case("1.2.3", json!("1.2.3"))]
+#[case("-", json!([null]))]
+#[case("0.0.0.0", json!("0.0.0.0"))]
+fn scalars_are_what_they_are_to_kubectl(#[case] text: &str, #[case] expected: Value) {
+    let read: Value = if text == "-" { yaml(text).unwrap() } else { yaml::<Value>(&format!("a: {text}\n")).unwrap()["a"].clone() };
+    assert_eq!(read, expected);
+}
+
+#[test]
+fn maps_merge_as_they_do_for_kubectl() {
+    let read = |text: &str| yaml::<Value>(text).unwrap();
+    assert_eq!(read("x: &x {a: 1, b: 1}\ny: {b: 2, <<: *x, c: 3}\n")["y"], json!({ "a": 1, "b": 1, "c": 3 }), "over what is before it");
+    assert_eq!(read("x: &x {a: 1}\nz: &z {a: 2, d: 2}\ny: {<<: [*x, *z]}\n")["y"], json!({ "a": 1, "d": 2 }), "the first counts");
+    assert_eq!(read("'<<': 1\n1: a\ntrue: b\n"), json!({ "<<": 1, "1": "a", "true": "b" }));
+    for wrong in ["a: 1\na: 2\n", "{[a]: 1}", "~: 1", "<<: 1", "a: .inf", "a: !!int x", "---\na: 1\n---\nb: 1\n"] {
+        assert!(yaml::<Value>(wrong).is_err(), "{wrong}");
+    }
+    assert_eq!(read("# nothing\n---\na: 1\n---\n# nothing\n"), json!({ "a": 1 }));
 }

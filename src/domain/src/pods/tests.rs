@@ -75,7 +75,7 @@ fn cleared() -> PodChange {
 #[rstest]
 #[case(PodChange { annotations: pairs("a", "1"), ..PodChange::default() }, "/metadata/annotations/a", json!("1"))]
 #[case(PodChange { labels: pairs("l", "1"), ..PodChange::default() }, "/metadata/labels/l", json!("1"))]
-#[case(PodChange { env_from_keys: set(vec![from_key("A")]), ..PodChange::default() }, "/spec/containers/0/env/0", from_key("A"))]
+#[case(PodChange { env_from_keys: set(vec![from_key("A")]), ..PodChange::default() }, "/spec/containers/0/env/1", from_key("A"))]
 #[case(PodChange { env_from: set(vec![json!({ "secretRef": { "name": "s" } })]), ..PodChange::default() }, "/spec/containers/0/envFrom/0/secretRef/name", json!("s"))]
 #[case(PodChange { startup: set(json!({ "exec": {} })), ..PodChange::default() }, "/spec/containers/0/startupProbe/exec", json!({}))]
 #[case(PodChange { post_start: set(json!({ "exec": {} })), ..PodChange::default() }, "/spec/containers/0/lifecycle/postStart/exec", json!({}))]
@@ -115,7 +115,7 @@ fn a_new_list_replaces_the_one_before_and_nothing_else() {
     let second = applied(PodChange { labels: pairs("b", "2"), env_from_keys: set(vec![from_key("B")]), ..PodChange::default() }, &first);
     assert_eq!(second["metadata"]["labels"], json!({ "app": "web", "own": "1", "b": "2" }));
     let names: Vec<&Value> = second["spec"]["containers"][0]["env"].as_array().unwrap().iter().map(|it| &it["name"]).collect();
-    assert_eq!(names, ["B", "OWN"]);
+    assert_eq!(names, ["OWN", "B"]);
 }
 
 #[test]
@@ -125,4 +125,31 @@ fn times_and_pull_secrets_are_set() {
     assert_eq!(template["spec"]["imagePullSecrets"], json!([{ "name": "own" }, { "name": "registry" }]));
     let again = applied(PodChange { pull_secret: Some("own".into()), ..PodChange::default() }, &base());
     assert_eq!(again["spec"]["imagePullSecrets"], json!([{ "name": "own" }]));
+}
+
+#[test]
+fn pods_are_kept_apart_and_the_rest_of_the_affinity_stays() {
+    let own = json!({
+        "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": [{ "matchExpressions": [{ "key": "disk", "operator": "In", "values": ["ssd"] }] }] } },
+        "podAntiAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [{ "weight": 1, "podAffinityTerm": { "topologyKey": "rack", "labelSelector": { "matchLabels": { "app": "web" } } } }] },
+    });
+    let mut base = base();
+    base["spec"]["affinity"] = own.clone();
+    let wished = |node, zone| PodChange {
+        placement: Placement { apart_by_node: node, apart_by_zone: zone, ..Placement::default() },
+        labels: if zone == Some(true) { pairs("more", "1") } else { Field::Clear },
+        ..PodChange::default()
+    };
+    let apart = applied(wished(Some(true), None), &base);
+    let terms = |template: &Value| {
+        let terms = template["spec"]["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"].as_array().unwrap();
+        terms.iter().map(|term| term["podAffinityTerm"]["topologyKey"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(terms(&apart), ["rack", "kubernetes.io/hostname"]);
+    assert_eq!(apart["spec"]["affinity"]["nodeAffinity"], own["nodeAffinity"]);
+    // Also where the labels change, by which the pods are told.
+    let by_zone = applied(wished(Some(false), Some(true)), &apart);
+    assert_eq!(terms(&by_zone), ["rack", "topology.kubernetes.io/zone"]);
+    let back = applied(wished(Some(false), Some(false)), &by_zone);
+    assert_eq!(back["spec"]["affinity"], own);
 }

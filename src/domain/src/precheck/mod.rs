@@ -5,6 +5,7 @@
 //! passed, warned, refused, or that it could not be looked at, and why. Only what
 //! is certain is refused. Pure.
 
+pub mod changes;
 pub mod evidence;
 pub mod nodes;
 pub mod room;
@@ -14,6 +15,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+
+pub use changes::controlled;
 
 use self::{
     evidence::{Evidence, Listed, Presence, ReferenceKind, Tried},
@@ -31,7 +34,7 @@ use super::{
     proposal::Proposal,
     selector::selects,
     share::{self, Rounding},
-    spec::{RELEASE_ANNOTATION, RESTART_ANNOTATION, container_of},
+    spec::{RELEASE_ANNOTATION, RESTART_ANNOTATION},
 };
 
 /// What was looked at.
@@ -62,11 +65,13 @@ pub enum Subject {
     Readiness,
     /// A drain before pods go.
     Drain,
+    /// What of the pod template is replaced, or may not come as it is meant.
+    Template,
 }
 
 impl Subject {
     /// All of them, in the order in which they are told.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Deployment,
         Self::Rights,
         Self::References,
@@ -79,6 +84,7 @@ impl Subject {
         Self::Autoscaler,
         Self::Readiness,
         Self::Drain,
+        Self::Template,
     ];
 
     /// Its name, as callers see it.
@@ -97,6 +103,7 @@ impl Subject {
             Self::Autoscaler => "Autoscaler",
             Self::Readiness => "Readiness",
             Self::Drain => "Drain",
+            Self::Template => "Template",
         }
     }
 }
@@ -172,6 +179,9 @@ pub struct Existing {
     pub replicas: i32,
     /// Its `minReadySeconds`.
     pub min_ready_seconds: i32,
+    /// The object that controls it, as kind and name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub controller: Option<String>,
 }
 
 impl Report {
@@ -241,8 +251,8 @@ pub fn judge(proposal: &Proposal, look: &Look, observation: &Observation, eviden
         return Report { checks, plan: None, replicas: view.map(|view| view.replicas), lacks_room: false, existing: None };
     }
     if let (Kind::Create, Some(view)) = (proposal.kind, view) {
-        let why = "there is a Deployment of this name: it becomes the application as it runs, and nothing is created";
-        check(Subject::Deployment, Some((Verdict::Warned, why.into())));
+        let why = "there is a Deployment of this name: it becomes the application as it runs, and nothing is created".to_owned();
+        check(Subject::Deployment, Some((Verdict::Warned, why)));
         check(Subject::Rights, rights);
         let settings = view.kept.as_ref().unwrap_or(&view.settings);
         let existing = Existing {
@@ -250,6 +260,7 @@ pub fn judge(proposal: &Proposal, look: &Look, observation: &Observation, eviden
             template: view.template.clone(),
             replicas: view.replicas,
             min_ready_seconds: settings.min_ready_seconds,
+            controller: view.controller.clone(),
         };
         return Report { checks, plan: None, replicas: Some(view.replicas), lacks_room: false, existing: Some(existing) };
     }
@@ -280,7 +291,7 @@ pub fn judge(proposal: &Proposal, look: &Look, observation: &Observation, eviden
     let placement: Vec<Shortage> = apart.into_iter().chain(ports).collect();
     let volumes = volumes(proposal, evidence, &settings, plan.replicas, plan.missing_pods);
 
-    check(Subject::Deployment, None);
+    check(Subject::Deployment, view.and_then(|view| view.controller.as_deref()).map(|owner| (Verdict::Warned, controlled(owner))));
     check(Subject::Rights, rights);
     check(Subject::References, references(evidence, &look.template));
     check(Subject::Volumes, volumes);
@@ -292,7 +303,7 @@ pub fn judge(proposal: &Proposal, look: &Look, observation: &Observation, eviden
     check(Subject::Admission, tried(&evidence.change, "the cluster would refuse the change"));
     check(Subject::PodAdmission, pod_tried(&evidence.pod));
     check(Subject::Autoscaler, unseen(&evidence.scalers, "horizontalpodautoscalers").or(scaler(proposal, evidence)));
-    let container = container_of(&look.template, &proposal.name);
+    let container = proposal.container_of(&look.template);
     let probed = container.is_some_and(|container| container.get("readinessProbe").is_some());
     let drained = container.is_some_and(|container| container.get("lifecycle").is_some_and(|hooks| hooks.get("preStop").is_some()));
     check(
@@ -313,6 +324,8 @@ pub fn judge(proposal: &Proposal, look: &Look, observation: &Observation, eviden
             (Verdict::Warned, why.into())
         }),
     );
+    let told = changes::told(proposal, view.map_or(&Value::Null, |view| &view.template), changes::template_after(look, evidence));
+    check(Subject::Template, (!told.is_empty()).then(|| (Verdict::Warned, told.join("; "))));
     let refused: Vec<&Check> = checks.iter().filter(|check| check.verdict == Verdict::Refused).collect();
     let by_surge = quotas.iter().chain(&placement).all(|shortage| shortage.by_surge);
     let only_room = refused.iter().all(|check| matches!(check.subject, Subject::Quota | Subject::Placement));

@@ -26,6 +26,7 @@ fn application(last_order: Option<State>, replicas: i32) -> Application {
         owner: "the shop team".into(),
         email: "shop@example.com".into(),
         phone: String::new(),
+        container: domain::container::Known::Nothing,
         replicas,
         ready_replicas: 1,
         replicas_before_stop: None,

@@ -65,7 +65,7 @@ fn a_deploy_with_every_parameter_is_read() {
     let spec = SpecChange {
         image: Some("shop/web:2".into()),
         image_tag: Some("3".into()),
-        env: Field::Set(vec![EnvVar { name: "A".into(), value: "1".into() }]),
+        env: Field::Set(vec![EnvVar::plain("A", "1")]),
         command: Field::Set(vec!["sh".into()]),
         args: Field::Set(vec!["-c".into()]),
         readiness: Field::Set(json!({ "tcpSocket": { "port": 80 } })),
@@ -78,6 +78,7 @@ fn a_deploy_with_every_parameter_is_read() {
         graceful_start: GracefulStartChange { on: Some(true), registered_first: Some(true), ..GracefulStartChange::default() },
         pods: Box::new(PodChange { env_from_keys: Field::Clear, ..PodChange::default() }),
         java: Box::default(),
+        container: domain::container::Known::Nothing,
     };
     assert_eq!(request.spec, spec);
     assert_eq!((request.plan_hash.as_deref(), request.allows_no_surge), (Some("ab12"), true));

@@ -31,6 +31,7 @@ fn application() -> Application {
         owner: "tests".into(),
         email: String::new(),
         phone: String::new(),
+        container: domain::container::Known::Nothing,
         replicas: 3,
         ready_replicas: 3,
         replicas_before_stop: None,
@@ -100,7 +101,7 @@ fn everything_that_was_deployed_is_echoed() {
     assert_eq!(amounts, [1500, 1000, 1024, 0]);
     assert_eq!((&app["LimitEphemeralStorage"], &app["RequestEphemeralStorage"]), (&json!("8"), &json!("0")));
     let given = crate::params::Params::parse(&format!("SecurityContext={}", app["SecurityContext"].as_str().unwrap().replace('=', "%3D")));
-    let given = crate::value::pods::read(&given.unwrap(), Field::Keep).unwrap();
+    let given = crate::value::pods::read(&given.unwrap(), false).unwrap();
     assert_eq!(given.security, Field::Set(json!({ "runAsUser": 7 })), "it can be sent back");
     let folder = json!([{ "type": "Directory", "nodePath": "/var/logs", "mountPath": "/logs" }]);
     let read = |value: &Value| serde_json::from_str::<Value>(value.as_str().unwrap()).unwrap();
@@ -123,6 +124,35 @@ fn everything_that_was_deployed_is_echoed() {
     let elsewhere: Vec<String> = serde_json::from_str(group["Env"].as_str().unwrap()).unwrap();
     assert_eq!(elsewhere, [r#"{"name":"D","valueFrom":{"secretKeyRef":{"key":"d","name":"s"}}}"#]);
     assert_eq!(group["EnvFrom"], r#"[{"configMapRef":{"name":"settings"}}]"#);
+    // As Terraform reads them: whole cores alone, and MB.
+    let amounts = ["CpuRequest", "CpuLimit", "MemoryRequest", "MemoryLimit"].map(|name| group[name].as_str().unwrap());
+    assert_eq!(amounts, ["1", "", "0", "1024"]);
+}
+
+/// Terraform compares what it sent with what is shown, field by field.
+#[test]
+fn a_probe_is_shown_as_it_was_given_and_not_as_the_api_server_filled_it_in() {
+    let probe = json!({ "tcpSocket": { "port": 8080 }, "initialDelaySeconds": 5 });
+    let hook = json!({ "httpGet": { "path": "/bye", "port": 80 } });
+    let change = SpecChange {
+        image: Some("shop/web:1".into()),
+        readiness: Field::Set(probe.clone()),
+        pods: Box::new(domain::pods::PodChange { pre_stop: Field::Set(hook.clone()), ..Default::default() }),
+        ..SpecChange::default()
+    };
+    let mut template = change.apply(&first_template("web", ApplicationId::new()), "web", ReleaseId::new());
+    let container = &mut template["spec"]["containers"][0];
+    for (field, value) in [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)] {
+        container["readinessProbe"][field] = json!(value);
+    }
+    container["lifecycle"]["preStop"]["httpGet"]["scheme"] = json!("HTTP");
+    let shown = |template: &Value| {
+        let reply = json!(show(&application(), &CurrentSpec { release: None, template: template.clone() }));
+        ["Readiness", "PreStop"].map(|name| serde_json::from_str::<Value>(reply["Conf"][name].as_str().unwrap()).unwrap())
+    };
+    assert_eq!(shown(&template), [probe, hook.clone()]);
+    template["spec"]["containers"][0]["readinessProbe"]["periodSeconds"] = json!(2);
+    assert_eq!(shown(&template), [template["spec"]["containers"][0]["readinessProbe"].clone(), hook], "somebody changed it since");
 }
 
 #[test]

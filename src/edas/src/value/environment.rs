@@ -15,10 +15,6 @@ use domain::{
 
 const ENVS: &str = r#"allowed is a list of {"name":"A","value":"text, number or boolean"} or {"name":"A","valueFrom":{"configMapKeyRef" or "secretKeyRef":{"name":"…","key":"…"}}}"#;
 
-/// Environment variables: those with plain values, and those whose values are in a
-/// ConfigMap or Secret, in Kubernetes' form.
-pub type Envs = (Field<Vec<EnvVar>>, Field<Vec<Value>>);
-
 #[derive(Deserialize)]
 struct Variable {
     name: Option<String>,
@@ -27,23 +23,24 @@ struct Variable {
     value_from: Option<Value>,
 }
 
-/// Reads `Envs`: absent keeps, empty or `[]` clears.
+/// Reads `Envs`, variables with plain values and those whose values are in a ConfigMap or
+/// Secret, in their order: absent keeps, empty or `[]` clears.
 ///
 /// # Errors
 /// A business error that names the item.
-pub fn read_envs(params: &Params) -> Result<Envs, ApiError> {
-    let Some(text) = params.raw("Envs") else { return Ok((Field::Keep, Field::Keep)) };
+pub fn read_envs(params: &Params) -> Result<Field<Vec<EnvVar>>, ApiError> {
+    let Some(text) = params.raw("Envs") else { return Ok(Field::Keep) };
     let refuse = |why: &str| -> ApiError {
         let shown = format!("(a text of {} characters, not shown)", text.chars().count());
         Rejection::invalid("Envs", shown, format!("{why}; {ENVS}")).into()
     };
     match text.trim() {
-        "null" => return Ok((Field::Keep, Field::Keep)),
-        "" | "{}" | "[]" => return Ok((Field::Clear, Field::Clear)),
+        "null" => return Ok(Field::Keep),
+        "" | "{}" | "[]" => return Ok(Field::Clear),
         _ => {}
     }
     let items: Vec<Value> = notation::secret_json(text).map_err(|why| refuse(&format!("it is not a JSON list: {why}")))?;
-    let (mut variables, mut from_keys) = (Vec::with_capacity(items.len()), Vec::new());
+    let mut variables = Vec::with_capacity(items.len());
     for (index, item) in items.into_iter().enumerate() {
         let variable: Variable = serde_json::from_value(item).map_err(|_| refuse(&format!("[{index}] is not such an object")))?;
         let Some(name) = variable.name.filter(|name| !name.is_empty()) else {
@@ -53,7 +50,7 @@ pub fn read_envs(params: &Params) -> Result<Envs, ApiError> {
             if !is_key(&from) {
                 return Err(refuse(&format!("[{index}].valueFrom is none of the two")));
             }
-            from_keys.push(json!({ "name": name, "valueFrom": from }));
+            variables.push(EnvVar { name, value: String::new(), from: Some(from) });
             continue;
         }
         let value = match variable.value {
@@ -62,9 +59,9 @@ pub fn read_envs(params: &Params) -> Result<Envs, ApiError> {
             Some(value @ (Value::Bool(_) | Value::Number(_))) => value.to_string(),
             Some(Value::Array(_) | Value::Object(_)) => return Err(refuse(&format!("[{index}].value is a list or an object"))),
         };
-        variables.push(EnvVar { name, value });
+        variables.push(EnvVar { name, value, from: None });
     }
-    Ok((Field::Set(variables), if from_keys.is_empty() { Field::Clear } else { Field::Set(from_keys) }))
+    Ok(Field::Set(variables))
 }
 
 /// Whether it names one key of a ConfigMap or Secret.
@@ -169,15 +166,15 @@ mod tests {
     #[test]
     fn values_may_be_text_number_boolean_or_null() {
         let text = r#"[{"name":"A","value":"b c/ü+~*&="},{"name":"B","value":1.5},{"name":"C","value":true},{"name":"D","value":null},{"name":"E"}]"#;
-        let (Field::Set(variables), _) = read_envs(&params("Envs", text)).unwrap() else { panic!("must be set") };
+        let Field::Set(variables) = read_envs(&params("Envs", text)).unwrap() else { panic!("must be set") };
         let values: Vec<_> = variables.iter().map(|it| (it.name.as_str(), it.value.as_str())).collect();
         assert_eq!(values, [("A", "b c/ü+~*&="), ("B", "1.5"), ("C", "true"), ("D", ""), ("E", "")]);
     }
 
     #[test]
     fn absent_keeps_and_empty_clears() {
-        assert_eq!(read_envs(&Params::default()).unwrap(), (Field::Keep, Field::Keep));
-        assert_eq!(read_envs(&params("Envs", "[]")).unwrap(), (Field::Clear, Field::Clear));
+        assert_eq!(read_envs(&Params::default()).unwrap(), Field::Keep);
+        assert_eq!(read_envs(&params("Envs", "[]")).unwrap(), Field::Clear);
         assert_eq!(read_args(&params("Args", ""), "Args").unwrap(), Field::Clear);
         assert_eq!(read_command(&Params::default()), Field::Keep);
         assert_eq!(read_command(&params("Command", "")), Field::Clear);

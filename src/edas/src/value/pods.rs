@@ -48,19 +48,17 @@ const CLAIMS: &str = r#"allowed is a list of {"pvcName":"…","mountPaths":[{"mo
 const CONTAINERS: &str = r#"allowed is a list of {"yamlEncoded":"<base64 of the YAML of a container with name and image>"}"#;
 const SECURITY: &str = "allowed is a Kubernetes securityContext as YAML in base64";
 
-/// Reads them; `from_keys` are the variables of `Envs` whose values are elsewhere.
+/// Reads them; `envs` says whether `Envs` names all variables.
 ///
 /// # Errors
 /// A business error that names the parameter, the place within it and what is allowed.
-pub fn read(params: &Params, from_keys: Field<Vec<Value>>) -> Result<PodChange, ApiError> {
+pub fn read(params: &Params, envs: bool) -> Result<PodChange, ApiError> {
     let (env_from, more) = read_env_froms(params)?;
-    let from_keys = match (from_keys, more.is_empty()) {
-        (given, true) => given,
-        (Field::Set(mut variables), false) => {
-            variables.extend(more);
-            Field::Set(variables)
-        }
-        (Field::Keep | Field::Clear, false) => Field::Set(more),
+    let from_keys = match more.is_empty() {
+        false => Field::Set(more),
+        // Those that were given before and are not named go.
+        true if envs => Field::Clear,
+        true => Field::Keep,
     };
     Ok(PodChange {
         annotations: texts(params, "Annotations", |_| true)?,

@@ -92,7 +92,7 @@ impl PackageRules {
             (PAUSE, milliseconds(self.package_pause)),
         ];
         let given = variables.into_iter().filter(|(_, value)| !value.is_empty());
-        given.map(|(name, value)| EnvVar { name: name.into(), value }).collect()
+        given.map(|(name, value)| EnvVar::plain(name, value)).collect()
     }
 }
 

@@ -141,6 +141,7 @@ impl Cluster {
         let show = |set: &Set| ReplicaSetView {
             name: set.name(),
             uid: set.name(),
+            created_at: None,
             template: Arc::new(set.template.clone()),
             desired: set.desired,
             min_ready_seconds: set.min_ready_seconds,
@@ -163,6 +164,8 @@ impl Cluster {
             kept: self.kept.clone(),
             template: self.template.clone(),
             fence: None,
+            owners: Value::Null,
+            controller: None,
             other_manager: None,
             other_scaler: None,
             status_replicas: self.status_replicas,

@@ -15,7 +15,7 @@ fn base64(text: &str) -> String {
 }
 
 fn read_one(name: &str, text: &str) -> Result<PodChange, ApiError> {
-    read(&params(name, text), Field::Keep)
+    read(&params(name, text), false)
 }
 
 fn set<T>(value: T) -> Field<T> {
@@ -41,7 +41,7 @@ fn set<T>(value: T) -> Field<T> {
 #[case("SecurityContext", "cnVuQXNVc2VyOiA3Cg==", PodChange { security: set(json!({ "runAsUser": 7 })), ..PodChange::default() })]
 fn a_parameter_is_read_as_documented(#[case] name: &str, #[case] text: &str, #[case] expected: PodChange) {
     assert_eq!(read_one(name, text).unwrap(), expected);
-    assert_eq!(read(&Params::default(), Field::Keep).unwrap(), PodChange::default(), "absent keeps");
+    assert_eq!(read(&Params::default(), false).unwrap(), PodChange::default(), "absent keeps");
 }
 
 #[test]
@@ -57,8 +57,10 @@ fn containers_come_as_yaml_in_base64() {
 #[test]
 fn variables_with_keys_come_in_either_parameter() {
     let item = json!({ "name": "A", "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" } } });
-    let both = read(&params("EnvFroms", &json!([item]).to_string()), set(vec![json!({ "name": "B" })])).unwrap();
-    assert_eq!(both.env_from_keys, set(vec![json!({ "name": "B" }), item]));
+    let given = |text: &str, envs| read(&params("EnvFroms", text), envs).unwrap().env_from_keys;
+    assert_eq!(given(&json!([item]).to_string(), true), set(vec![item]));
+    // Envs says which there are: of those that were given before none stays by itself.
+    assert_eq!((given("[]", true), given("[]", false)), (Field::Clear, Field::Keep));
 }
 
 #[rstest]

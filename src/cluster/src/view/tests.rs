@@ -1,0 +1,45 @@
+//! Which ReplicaSet is the new one.
+
+use serde_json::json;
+
+use super::*;
+
+fn replica_set(name: &str, created: &str, template: Value) -> DynamicObject {
+    let object = json!({
+        "apiVersion": "apps/v1", "kind": "ReplicaSet",
+        "metadata": {
+            "name": name, "namespace": "shop", "uid": name, "creationTimestamp": created,
+            "ownerReferences": [{ "apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "d", "controller": true }],
+        },
+        "spec": { "replicas": 1, "template": template },
+    });
+    serde_json::from_value(object).unwrap()
+}
+
+fn template(memory: &str, hash: Option<&str>) -> Value {
+    let mut labels = json!({ "app": "web" });
+    if let Some(hash) = hash {
+        labels["pod-template-hash"] = json!(hash);
+    }
+    json!({ "metadata": { "labels": labels }, "spec": { "containers": [{ "name": "web", "resources": { "limits": { "memory": memory } } }] } })
+}
+
+#[test]
+fn the_new_replica_set_is_the_oldest_that_kubernetes_takes_for_the_template() {
+    let deployment = json!({ "metadata": { "name": "web", "namespace": "shop", "uid": "d" }, "spec": { "template": template("1073741824", Some("mine")) } });
+    let (early, late) = ("2026-11-24T00:00:00Z", "2026-11-25T00:00:00Z");
+    for names in [["a", "b", "c"], ["c", "b", "a"], ["b", "a", "c"]] {
+        let view = View::default();
+        for name in names {
+            let (created, memory) = match name {
+                "a" => (early, "2Gi"),
+                "b" => (early, "1Gi"),
+                _ => (late, "1Gi"),
+            };
+            view.put(Kind::ReplicaSet, replica_set(name, created, template(memory, Some(name))));
+        }
+        let seen = view.lock().deployment_view(&deployment);
+        assert_eq!(seen.new.map(|set| set.name), Some("b".to_owned()), "{names:?}");
+        assert_eq!(seen.old.iter().map(|set| set.name.as_str()).collect::<Vec<_>>(), ["a", "c"]);
+    }
+}
