@@ -79,6 +79,7 @@ const FORMS: &[(&str, Form)] = &[
             r#"[{"name":"A B","type":"Secret","mountPath":"/x"}]"#,
         ]),
     ),
+    ("ContainerName", Form::Word(&["Web", "-web", "web-", "a b", "a.b"])),
     ("Content", Form::Word(&[r#"{"password":"hidden"#, "[hidden]", "password: hidden", r#""hidden""hidden""#])),
     ("CustomAffinity", Form::Json(&[r#"{"nodeAffinity":1}"#, r#"{"podAffinity":[]}"#])),
     ("CustomTolerations", Form::Json(&[r#"{"key":"a"}"#, r#"[{"key":1}]"#, r#"[["a"]]"#])),
