@@ -1,14 +1,11 @@
 //! Every parameter whose value has a language of its own, with what reads it.
 
-use sluice::{
-    domain::spec::Field,
-    http::{
-        condition::Condition,
-        error::ApiError,
-        params::Params,
-        resource,
-        value::{config_data, environment, ingress, java, lossless, pods, ports, probe, scaling, strategy},
-    },
+use sluice::http::{
+    condition::Condition,
+    error::ApiError,
+    params::Params,
+    resource,
+    value::{config_data, environment, ingress, java, lossless, pods, ports, probe, scaling, strategy},
 };
 
 /// What reads a parameter.

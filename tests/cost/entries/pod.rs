@@ -2,10 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sluice::{
-    domain::{
-        limits::{BODY, CONTAINERS, DOCUMENT, ITEMS, NODES, TARGET},
-        spec::Field,
-    },
+    domain::limits::{BODY, CONTAINERS, DOCUMENT, ITEMS, NODES, TARGET},
     http::{
         params::Params,
         value::{environment, pods, probe},
