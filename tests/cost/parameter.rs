@@ -1,6 +1,5 @@
 //! Every parameter whose value has a language of its own, with what reads it.
 
-use domain::spec::Field;
 use edas::{
     condition::Condition,
     error::ApiError,

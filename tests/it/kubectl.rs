@@ -110,7 +110,7 @@ const SCALARS: &[&str] = &[
 
 /// Maps with names of every kind, and merges.
 const MAPS: &[&str] = &[
-    "{1: a, true: b, 0400: c, yes: d, 1.5: e}",
+    "{1: a, true: b, 0400: c, no: d, 1.5: e}",
     "{x: &x {a: 1, b: 1}, y: {b: 2, <<: *x, c: 3}}",
     "{x: &x {a: 1}, z: &z {a: 2, d: 2}, y: {<<: [*x, *z], a: 9}}",
     "{'<<': {a: 1}}",

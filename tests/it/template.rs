@@ -8,6 +8,11 @@ use domain::{
     pods::{Placement, PodChange},
     spec::{EnvVar, Field, SpecChange},
 };
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{
+    Api,
+    api::{ObjectMeta, PostParams},
+};
 use serde_json::{Value, json};
 use service::{EditDeployment, OrderView};
 use sqlx::PgPool;
@@ -212,18 +217,22 @@ async fn names_that_only_kubernetes_allows_are_adopted_and_released(app: App) {
 }
 
 async fn a_deployment_that_a_controller_owns_is_warned_of(app: App) {
+    let maps: Api<ConfigMap> = Api::namespaced(app.client.clone(), &app.namespace);
+    let owner = ConfigMap { metadata: ObjectMeta { name: Some("books".into()), ..ObjectMeta::default() }, ..ConfigMap::default() };
+    let owner = maps.create(&PostParams::default(), &owner).await.unwrap();
     let mut deployment = web(json!({}), json!({}));
-    deployment["metadata"]["ownerReferences"] = json!([{ "apiVersion": "example.com/v1", "kind": "Shop", "name": "books", "uid": "01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e", "controller": true }]);
+    deployment["metadata"]["ownerReferences"] =
+        json!([{ "apiVersion": "v1", "kind": "ConfigMap", "name": "books", "uid": owner.metadata.uid, "controller": true }]);
     app.put(&deployment).await;
     let (application, order) = app.adopt("web", None).await.unwrap();
     let notes = app.service.order(order).await.unwrap().notes;
-    assert!(notes.iter().any(|note| note.contains("controlled by the Shop books")), "{notes:?}");
+    assert!(notes.iter().any(|note| note.contains("controlled by the ConfigMap books")), "{notes:?}");
     let mut request = release(application, "shop/web:2.0", batches(1));
     let report = app.service.preview(&caller(), request.clone()).await.unwrap();
-    assert!(report.checks.iter().any(|check| check.reason.contains("controlled by the Shop books")), "{report:#?}");
+    assert!(report.checks.iter().any(|check| check.reason.contains("controlled by the ConfigMap books")), "{report:#?}");
     request.spec = image("shop/web:2.0");
     let order = app.service.deploy(&caller(), request).await.unwrap();
-    assert!(app.end_of(order).await.notes.iter().any(|note| note.contains("controlled by the Shop books")));
+    assert!(app.end_of(order).await.notes.iter().any(|note| note.contains("controlled by the ConfigMap books")));
 }
 
 async fn fields_that_were_given_back_have_their_owners_again(app: App) {

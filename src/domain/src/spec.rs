@@ -320,10 +320,9 @@ pub(super) fn object_at<'a>(value: &'a mut Value, path: &[&str]) -> &'a mut Map<
 }
 
 #[cfg(test)]
-mod property;
-
-#[cfg(test)]
 mod tests {
+    mod property;
+
     use rstest::rstest;
 
     use super::*;

@@ -23,6 +23,7 @@ impl Service {
     /// nobody who can look at the cluster now.
     pub async fn adopt(&self, caller: &Caller, request: Adopt) -> Result<(ApplicationId, OrderId), Error> {
         check::present_name(&request.name)?;
+        check::container(request.container.as_deref())?;
         check::text("ApplicationDescription", &request.description, 1024)?;
         check::text("PackageVersion", request.version.as_deref().unwrap_or_default(), 256)?;
         check_logical_region(request.logical_region.as_deref())?;

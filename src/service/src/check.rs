@@ -5,7 +5,7 @@ use super::PackageWish;
 use domain::{
     Rejection,
     graceful_start::GracefulStartChange,
-    name::is_subdomain,
+    name::{is_label, is_subdomain},
     spec::{EnvVar, Field, SpecChange},
 };
 
@@ -42,6 +42,15 @@ pub(super) fn name(name: &str) -> Result<(), Rejection> {
 pub(super) fn present_name(name: &str) -> Result<(), Rejection> {
     let allowed = "must be a name that a Deployment can have: at most 253 lower-case letters, digits, '-' and '.', with a letter or digit at both ends";
     if is_subdomain(name) { Ok(()) } else { Err(Rejection::invalid("AppName", name, allowed)) }
+}
+
+/// The name of a container, where one is given.
+pub(super) fn container(name: Option<&str>) -> Result<(), Rejection> {
+    let allowed = "must be the name of a container: at most 63 lower-case letters, digits and '-', with a letter or digit at both ends";
+    match name.filter(|name| !name.is_empty() && !is_label(name)) {
+        Some(name) => Err(Rejection::invalid("ContainerName", name, allowed)),
+        None => Ok(()),
+    }
 }
 
 /// Number of pods.

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{
     Caller, ContainerView, Error, Service,
     adopt::{container_names, no_such_container},
+    check,
 };
 use domain::{
     ApplicationId,
@@ -34,6 +35,7 @@ impl Service {
     /// # Errors
     /// As [`Service::container`], or a name that the template does not have.
     pub async fn choose_container(&self, caller: &Caller, id: ApplicationId, name: Option<&str>) -> Result<(), Error> {
+        check::container(name)?;
         let name = name.filter(|name| !name.is_empty());
         if let Some(first) = self.answered_before(caller).await? {
             return Ok(first);

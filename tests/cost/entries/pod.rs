@@ -1,10 +1,7 @@
 //! Values of parameters that are about a pod.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use domain::{
-    limits::{BODY, CONTAINERS, DOCUMENT, ITEMS, NODES, TARGET},
-    spec::Field,
-};
+use domain::limits::{BODY, CONTAINERS, DOCUMENT, ITEMS, NODES, TARGET};
 use edas::{
     params::Params,
     value::{environment, pods, probe},

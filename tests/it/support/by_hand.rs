@@ -54,6 +54,7 @@ pub async fn adopt(app: &App, name: &str) -> ApplicationId {
         cluster: CLUSTER.into(),
         namespace: app.namespace.clone(),
         logical_region: None,
+        container: None,
         description: String::new(),
         version: None,
     };

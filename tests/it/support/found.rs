@@ -79,7 +79,9 @@ impl App {
             container: container.map(Into::into),
         };
         let adopted = eventually(async || match self.service.adopt(&caller(), request.clone()).await {
-            Err(error) if error.to_string().contains("no such Deployment") => Err(error.to_string()),
+            Err(error) if ["no such Deployment", "nobody can look"].iter().any(|why| error.to_string().contains(why)) => {
+                Err(error.to_string())
+            }
             other => Ok(other),
         });
         adopted.await.map_err(|error| error.to_string())

@@ -145,8 +145,8 @@ fn scalars_are_what_they_are_to_kubectl(#[case] text: &str, #[case] expected: Va
 #[test]
 fn maps_merge_as_they_do_for_kubectl() {
     let read = |text: &str| yaml::<Value>(text).unwrap();
-    assert_eq!(read("x: &x {a: 1, b: 1}\ny: {b: 2, <<: *x, c: 3}\n")["y"], json!({ "a": 1, "b": 1, "c": 3 }), "over what is before it");
-    assert_eq!(read("x: &x {a: 1}\nz: &z {a: 2, d: 2}\ny: {<<: [*x, *z]}\n")["y"], json!({ "a": 1, "d": 2 }), "the first counts");
+    assert_eq!(read("x: &x {a: 1, b: 1}\nm: {b: 2, <<: *x, c: 3}\n")["m"], json!({ "a": 1, "b": 1, "c": 3 }), "over what is before it");
+    assert_eq!(read("x: &x {a: 1}\nz: &z {a: 2, d: 2}\nm: {<<: [*x, *z]}\n")["m"], json!({ "a": 1, "d": 2 }), "the first counts");
     assert_eq!(read("'<<': 1\n1: a\ntrue: b\n"), json!({ "<<": 1, "1": "a", "true": "b" }));
     for wrong in ["a: 1\na: 2\n", "{[a]: 1}", "~: 1", "<<: 1", "a: .inf", "a: !!int x", "---\na: 1\n---\nb: 1\n"] {
         assert!(yaml::<Value>(wrong).is_err(), "{wrong}");

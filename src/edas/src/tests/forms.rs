@@ -79,6 +79,7 @@ const FORMS: &[(&str, Form)] = &[
             r#"[{"name":"A B","type":"Secret","mountPath":"/x"}]"#,
         ]),
     ),
+    ("ContainerName", Form::Word(&["Web", "-web", "web-", "a b", "a.b"])),
     ("Content", Form::Word(&[r#"{"password":"hidden"#, "[hidden]", "password: hidden", r#""hidden""hidden""#])),
     ("CustomAffinity", Form::Json(&[r#"{"nodeAffinity":1}"#, r#"{"podAffinity":[]}"#])),
     ("CustomTolerations", Form::Json(&[r#"{"key":"a"}"#, r#"[{"key":1}]"#, r#"[["a"]]"#])),
@@ -177,7 +178,7 @@ const FORMS: &[(&str, Form)] = &[
     ("RegistryType", Form::Word(&["nacos", "DEFAULT "])),
     ("ResourceIds", Form::Json(&[r#"{"a":"b"}"#, r#"[1]"#, r#"["x"]"#, r#"["01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e"]"#])),
     ("ResourceRegionId", Form::Any("the server has only one region, and finds its applications whatever is given")),
-    ("ResourceName", Form::Word(&["Web", "-web", "web shop", "1shop"])),
+    ("ResourceName", Form::Word(&["Web", "-web", "web shop"])),
     (
         "ResourceContent",
         Form::Word(&[
@@ -288,6 +289,9 @@ const FORMS: &[(&str, Form)] = &[
 const ELSEWHERE: &[(&str, &str, Form)] = &[
     ("CreateK8sSecret", "Type", Form::Word(&["Other", "kubernetes.io/service-account-token"])),
     ("UpdateK8sSecret", "Type", Form::Word(&["Other", "kubernetes.io/service-account-token"])),
+    // A Deployment that is there may have any name that Kubernetes allows: it is looked for.
+    ("AdoptDeployment", "AppName", Form::Word(&["Web", "-web", "web-", "web shop", "wéb"])),
+    ("InsertK8sApplication", "AppName", Form::Word(&["Web", "-web", "web-", "web shop", "wéb"])),
     ("ConvertK8sResource", "ResourceType", Form::Word(&["statefulset", "Deployment "])),
     ("CreateConfigTemplate", "Name", Form::Text),
     ("CreateK8sIngressRule", "Annotations", INGRESS_NAMES),

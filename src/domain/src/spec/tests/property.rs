@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use proptest::{collection::vec, prelude::*, sample::select};
 
-use super::*;
+use super::super::*;
 use crate::pods::{Claim, EmptyFolder, Files, NodeFolder};
 
 /// A change, and the places of a template that it may touch. `{c}` is the application's
