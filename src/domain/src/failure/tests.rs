@@ -236,6 +236,7 @@ fn failing(pods: &[(i64, i64)]) -> DeploymentView {
         available: 0,
         observed: true,
         name: "web-5d4f".into(),
+        created_at: None,
         uid: "set".into(),
         template: std::sync::Arc::default(),
         create_failure: None,
