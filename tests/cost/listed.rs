@@ -42,6 +42,8 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("sluice::fetch::", "the operator's file in a pod, which this program wrote"),
     ("domain::errand::decide", "a number in an annotation that this program wrote"),
     ("domain::java::conceal", "an address in a Deployment, for which there is an entry"),
+    ("domain::precheck::nodes::", "a label of a node, which Kubernetes holds to 63 characters"),
+    ("domain::upload::package_id", "an id, of which more than its length is not read"),
     ("edas::auth::admit", "hands on to readers that have entries"),
     ("edas::changeorder::retry", "an id, for which there is an entry"),
     ("edas::deploy::read_release", "an id, for which there is an entry"),
@@ -55,6 +57,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("service::", "what this program wrote into its database, and addresses that it makes itself"),
     ("simulated::", "stands in for Kubernetes"),
     ("store::", "what this program wrote into its database"),
+    ("test-support::", "requests of tests"),
 ];
 
 #[test]

@@ -169,8 +169,11 @@ async fn two_servers_that_complete_one_upload_make_one_package(pool: PgPool) {
     // Another server, on the same database and folder.
     let store = keeper.service.package_store().unwrap().clone();
     let service = service_on(pool.clone()).with_package_store(store);
-    let other =
-        Keeper { server: signed::Server::start_with(service.clone(), pool).await, service, folder: tempfile::TempDir::new().unwrap() };
+    let other = Keeper {
+        server: signed::Server { router: router(service.clone(), Settings::default()), pool, clock: service.clock().clone() },
+        service,
+        folder: tempfile::TempDir::new().unwrap(),
+    };
     let there = Begun { keeper: &other, given: &given, object: upload.object.clone(), id: upload.id.clone() };
     let parts = [(1, etag.as_str())];
     let answers = tokio::join!(upload.complete(&parts), there.complete(&parts), upload.complete(&parts));
