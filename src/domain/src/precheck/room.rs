@@ -13,7 +13,7 @@ use super::{
     nodes::{clash, host_ports, takes},
     template::{amount, list, own_anti_affinity},
 };
-use crate::{observation::DeploymentView, preview::Crowd, quantity};
+use crate::{observation::DeploymentView, pod_template::is_same, preview::Crowd, quantity};
 
 /// The quota's name of the number of ReplicaSets.
 const REPLICA_SETS: &str = "count/replicasets.apps";
@@ -144,7 +144,7 @@ pub fn quota_shortages(
 pub fn replica_set_shortage(quotas: &Listed, template: &Value, view: Option<&DeploymentView>) -> Option<Shortage> {
     let Listed::Seen(quotas) = quotas else { return None };
     let mut sets = view.into_iter().flat_map(|view| view.new.iter().chain(&view.old).chain(&view.idle));
-    if sets.any(|set| *set.template == *template) {
+    if sets.any(|set| is_same(&set.template, template)) {
         return None;
     }
     quotas.iter().find_map(|quota| {
