@@ -128,7 +128,7 @@ impl Begun<'_> {
 }
 
 fn etag_of(parts: &[&[u8]]) -> String {
-    let sums: Vec<u8> = parts.iter().flat_map(|part| Md5::digest(part)).collect();
+    let sums: Vec<u8> = parts.iter().flat_map(Md5::digest).collect();
     format!("\"{}-{}\"", hex::encode_upper(Md5::digest(sums)), parts.len())
 }
 
