@@ -3,6 +3,8 @@
 //! EDAS names a JDK and, for web applications, a web container; which image
 //! those are is the operator's to say. Pure.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::package::PackageKind;
@@ -33,6 +35,7 @@ impl Runtimes {
         const FORM: &str =
             r#"a list of {"jdk":"Open JDK 8","webContainer":"apache-tomcat-9" or null,"image":"registry/tomcat:9"} is expected"#;
         let runtimes: Vec<Runtime> = serde_json::from_str(json).map_err(|error| format!("{error}; {FORM}"))?;
+        let mut named = HashSet::new();
         for (index, runtime) in runtimes.iter().enumerate() {
             let container = runtime.web_container.as_deref();
             let is_blank = |text: &str| text.trim().is_empty();
@@ -42,8 +45,7 @@ impl Runtimes {
             if runtime.image.is_empty() || runtime.image.contains(char::is_whitespace) {
                 return Err(format!("[{index}] has no image address; {FORM}"));
             }
-            let same = |other: &Runtime| other.runs(container) && is_same(&other.jdk, &runtime.jdk);
-            if runtimes[..index].iter().any(same) {
+            if !named.insert((plain(&runtime.jdk), container.map(plain))) {
                 return Err(format!("[{index}] has the jdk and webContainer of an earlier one"));
             }
         }
@@ -120,14 +122,9 @@ fn open<'a>(parameter: &'static str, left: &[&'a Runtime], part: impl Fn(&'a Run
     NoRuntime { parameter, value: String::new(), known }
 }
 
-impl Runtime {
-    fn runs(&self, web_container: Option<&str>) -> bool {
-        match (self.web_container.as_deref(), web_container) {
-            (None, None) => true,
-            (Some(ours), Some(other)) => is_same(ours, other),
-            _ => false,
-        }
-    }
+/// A name as names are compared: blanks around it and case mean nothing.
+fn plain(name: &str) -> String {
+    name.trim().to_ascii_lowercase()
 }
 
 fn is_same(one: &str, other: &str) -> bool {

@@ -6,26 +6,33 @@ PREFIX, STORE_KEY_ID, STORE_KEY_SECRET and STORE_TOKEN. What it needs is in its 
 environment: ENDPOINT (host:port), ACCESS_KEY_ID, ACCESS_KEY_SECRET.
 """
 
+import json
 import os
 
-from alibabacloud_edas20170801 import models
-from alibabacloud_edas20170801.client import Client
-from alibabacloud_tea_openapi.models import Config
+from aliyunsdkcore.client import AcsClient
+from aliyunsdkedas.request.v20170801.GetPackageStorageCredentialRequest import GetPackageStorageCredentialRequest
+from aliyunsdkedas.request.v20170801.QueryRegionConfigRequest import QueryRegionConfigRequest
 
 
 def get(endpoint, key_id, secret):
-    sdk = Client(Config(endpoint=endpoint, protocol="http", access_key_id=key_id, access_key_secret=secret))
-    given = sdk.get_package_storage_credential(models.GetPackageStorageCredentialRequest()).body
-    region = sdk.query_region_config().body
-    assert (given.code, region.code) == (200, 200), (given.to_map(), region.to_map())
-    one = given.credential
+    sdk = AcsClient(key_id, secret, "cn-hangzhou")
+
+    def ask(request):
+        request.set_endpoint(endpoint)
+        reply = json.loads(sdk.do_action_with_exception(request))
+        assert reply["Code"] == 200, reply
+        return reply
+
+    one = ask(GetPackageStorageCredentialRequest())["Credential"]
+    region = ask(QueryRegionConfigRequest())["RegionConfig"]
     return {
-        "STORE": "http://" + region.region_config.file_server_config.public_url,
-        "BUCKET": one.bucket,
-        "PREFIX": one.key_prefix,
-        "STORE_KEY_ID": one.access_key_id,
-        "STORE_KEY_SECRET": one.access_key_secret,
-        "STORE_TOKEN": one.security_token,
+        # Not every program finds names below localhost: with an address the bucket goes into the path.
+        "STORE": "http://" + region["FileServerConfig"]["PublicUrl"].replace("localhost:", "127.0.0.1:"),
+        "BUCKET": one["Bucket"],
+        "PREFIX": one["KeyPrefix"],
+        "STORE_KEY_ID": one["AccessKeyId"],
+        "STORE_KEY_SECRET": one["AccessKeySecret"],
+        "STORE_TOKEN": one["SecurityToken"],
     }
 
 
