@@ -8,7 +8,7 @@ use domain::{
     order::{State, Tolerance},
     plan::Strategy,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::{
     Api, ResourceExt,
@@ -19,6 +19,7 @@ use sqlx::PgPool;
 use crate::support::{
     App, batches,
     by_hand::{BY_HAND, Hands, failed, ready, set_status, warning},
+    eventually,
 };
 
 /// Trouble that may pass is waited out for so long.
@@ -29,7 +30,12 @@ const LATE: Duration = Duration::from_secs(8);
 
 /// How the pods of a sort of trouble become Ready: late, and all the same.
 async fn starts_late(pods: Api<Pod>, pod: Pod) {
-    tokio::time::sleep(LATE).await;
+    let made = pod.creation_timestamp().expect("the API server says when").0;
+    eventually(async || {
+        let age = Timestamp::now().duration_since(made);
+        if age >= SignedDuration::try_from(LATE).unwrap() { Ok(()) } else { Err(format!("the pod is {age:?} old")) }
+    })
+    .await;
     set_status(&pods, &pod, ready()).await;
 }
 
@@ -103,7 +109,12 @@ async fn pods_that_kubelets_reject_one_after_the_other_fail_the_release_by_name(
     let app = App::start_real(pool).await.tolerating(GRACE);
     let application = app.create("web", 2).await;
     let hands = Hands::on_each_pod(&app, |pods, pod, _| async move {
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        // A kubelet rejects what it was given: a pod that has its node.
+        eventually(async || {
+            let seen = pods.get(&pod.name_any()).await.map_err(|error| error.to_string())?;
+            seen.spec.and_then(|spec| spec.node_name).map(drop).ok_or_else(|| "it has no node".to_owned())
+        })
+        .await;
         let text = "Pod was rejected: forbidden sysctl: \"kernel.msgmax\" not allowlisted";
         set_status(&pods, &pod, failed("SysctlForbidden", text)).await;
     });
