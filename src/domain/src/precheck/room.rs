@@ -338,8 +338,12 @@ mod tests {
         let found = replica_set_shortage(&quotas("1"), &json!({ "new": 1 }), Some(&view)).unwrap();
         assert!(found.reason.starts_with("the quota team allows 1 of count/replicasets.apps and 1 are there"), "{found:?}");
         assert_eq!(replica_set_shortage(&quotas("2"), &json!({ "new": 1 }), Some(&view)), None);
-        view.idle = vec![ReplicaSetView { template: Arc::new(json!({ "new": 1 })), ..ReplicaSetView::default() }];
-        assert_eq!(replica_set_shortage(&quotas("1"), &json!({ "new": 1 }), Some(&view)), None);
+        // As the Deployment controller makes it.
+        let labelled = |hash: &str| json!({ "new": 1, "metadata": { "labels": { "app": "web", "pod-template-hash": hash } } });
+        view.idle = vec![ReplicaSetView { template: Arc::new(labelled("5d4f")), ..ReplicaSetView::default() }];
+        let mut wanted = labelled("");
+        wanted["metadata"]["labels"].as_object_mut().unwrap().remove("pod-template-hash");
+        assert_eq!(replica_set_shortage(&quotas("1"), &wanted, Some(&view)), None);
     }
 
     #[rstest]
