@@ -37,7 +37,7 @@ const OLD: &str = "shop/web:1.0";
 const NEW: &str = "shop/web:2.0";
 const PODS: i32 = 10;
 
-/// Releases that fail, and releases that are taken back half way, each beside two
+/// Releases that fail, and releases that are rolled back half way, each beside two
 /// of `kubectl`.
 const FAILURES: usize = 100;
 const ROUNDS: usize = 7;
@@ -155,7 +155,7 @@ async fn failures(app: &App, pool: &PgPool) {
         let back = seen.wait_for(|seen| seen.wants.as_ref().is_some_and(|(image, _)| image == OLD)).await.unwrap().clone();
         times.push(back.wants.unwrap().1 - back.cause.unwrap());
         let order = app.end_of(order).await;
-        let rollback = app.end_of(order.undone_by.unwrap()).await;
+        let rollback = app.end_of(order.rolled_back_by.unwrap()).await;
         assert_eq!((order.state, rollback.state), (State::Failed, State::Succeeded), "{order:#?} {rollback:#?}");
         seen.wait_for(|seen| seen.are(OLD)).await.unwrap();
         least = least.min(seen.borrow().least);

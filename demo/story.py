@@ -142,9 +142,9 @@ def tell(story, first, second, bad):
     story.tell(f"why: {cause(failed)}")
 
     newest = story.ask("ListRecentChangeOrder", AppId=story.app).change_order_list.change_order[0]
-    expect(newest.change_order_id != order, "no order takes the failed one back")
-    story.tell("nobody has to act: the order that takes it back is already there")
-    expect(story.follow(newest.change_order_id, bad, second).status == 2, "the failed release was not taken back")
+    expect(newest.change_order_id != order, "no order rolls the failed one back")
+    story.tell("nobody has to act: the order that rolls it back is already there")
+    expect(story.follow(newest.change_order_id, bad, second).status == 2, "the failed release was not rolled back")
     expect(story.image() == second, f"the application does not run {second} again")
 
     story.title("What happened")

@@ -40,7 +40,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("sluice::config::", "the operator's settings, read once"),
     ("executor::", "notifications of the own database"),
     ("sluice::fetch::", "the operator's file in a pod, which this program wrote"),
-    ("domain::errand::decide", "a number in an annotation that this program wrote"),
+    ("domain::object_write::next_request", "a number in an annotation that this program wrote"),
     ("domain::java::conceal", "an address in a Deployment, for which there is an entry"),
     ("domain::precheck::nodes::", "a label of a node, which Kubernetes holds to 63 characters"),
     ("domain::upload::package_id", "an id, of which more than its length is not read"),

@@ -19,7 +19,7 @@ use edas::{
     offered,
     oss::{Claim as OssClaim, Object, Query, part_list},
     params::Params,
-    signature::{Claim, Policy, Refusal, SignedRequest},
+    signature::{Claim, SignaturePolicy, SignatureRefusal, SignedRequest},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -118,7 +118,7 @@ fn request(sent: &[u8]) {
     let operation = contract::find(&head.method, path);
     let parameters = operation.map_or(&[][..], |operation| &operation.query[..]);
     let request = SignedRequest { method: &head.method, path, query: all.pairs(), headers: &head.headers };
-    match Claim::read(request, Policy { hmac_sha1: true, parameters }) {
+    match Claim::read(request, SignaturePolicy { hmac_sha1: true, parameters }) {
         Ok(claim) => {
             for refusal in [claim.verify(request, &KEY.secret.into()), claim.check_body(body)].into_iter().filter_map(Result::err) {
                 check_refusal(refusal);
@@ -156,14 +156,14 @@ fn signed(text: &str) {
         let query = Params::parse(query).expect("what is signed was read before");
         let headers = headers_of(&signed);
         let request = SignedRequest { method: &Method::POST, path, query: query.pairs(), headers: &headers };
-        match Claim::read(request, Policy { hmac_sha1: true, parameters: &[] }) {
+        match Claim::read(request, SignaturePolicy { hmac_sha1: true, parameters: &[] }) {
             Ok(claim) => {
                 claim.check_window(date + SignedDuration::from_mins(5)).expect("it is within the window");
                 claim.verify(request, &KEY.secret.into()).expect("it was signed with this secret");
                 claim.check_body(signed.body.as_bytes()).expect("it was signed with this body");
                 assert!(claim.verify(request, &"other".into()).is_err(), "it was signed with another secret");
             }
-            Err(Refusal::Ambiguous { .. }) if is_ambiguous => {}
+            Err(SignatureRefusal::Ambiguous { .. }) if is_ambiguous => {}
             Err(other) => panic!("{other}"),
         }
     }
@@ -325,9 +325,9 @@ fn check_error(error: &ApiError) {
     }
 }
 
-fn check_refusal(refusal: Refusal) {
+fn check_refusal(refusal: SignatureRefusal) {
     // The string to sign may be as long as the request.
-    if !matches!(refusal, Refusal::Mismatch { .. }) {
+    if !matches!(refusal, SignatureRefusal::Mismatch { .. }) {
         check_error(&refusal.into());
     }
 }

@@ -40,10 +40,10 @@ config = SchemathesisConfig.from_dict(
 schema = schemathesis.openapi.from_path(DOCUMENT, config=config)
 OPERATIONS = json.load(open(DOCUMENT, encoding="utf-8"))["paths"]
 
-# What only a request can change, and no executor. An order that takes another one
+# What only a request can change, and no executor. An order that rolls another one
 # back is made by both; what ends an application is an order of a request's.
 STATE = """
-    SELECT (SELECT count(*) FROM application), (SELECT count(*) FROM change_order WHERE undoes IS NULL), (SELECT count(*) FROM access_key),
+    SELECT (SELECT count(*) FROM application), (SELECT count(*) FROM change_order WHERE rolls_back IS NULL), (SELECT count(*) FROM access_key),
            (SELECT md5(string_agg(concat_ws('|', name, namespace, logical_region, description, owner, email, phone), '|' ORDER BY id)) FROM application),
            (SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM application_tag t),
            (SELECT md5(string_agg(r::text, '|' ORDER BY r::text)) FROM logical_region r),

@@ -83,7 +83,7 @@ async fn an_adopted_deployment_stays_as_it_is_and_is_released_and_taken_back_exa
     let order = app.end_of(order).await;
     assert_eq!(order.state, State::Succeeded, "{order:#?}");
     assert_eq!(app.deployments().get("web").await.unwrap().spec, before.spec, "exactly as it was found");
-    assert!(watch.end().iter().all(|sight| sight.ready >= 4));
+    assert!(watch.end().iter().all(|sample| sample.ready >= 4));
 }
 
 async fn creating_an_application_whose_deployment_is_there_adopts_it(app: App) {

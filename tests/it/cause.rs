@@ -1,11 +1,11 @@
 //! Why a release failed, end to end: each cause is named in the order, in the
-//! batch's pods and in a Kubernetes Event, and the release goes back by itself.
+//! batch's pods and in a Kubernetes Event, and the release is rolled back automatically.
 //! On the simulated cluster and on a real control plane, where both can play it.
 
 use ::simulated::Behaviour;
 use domain::{
     OrderId,
-    order::{State, Tolerance},
+    order::{FailurePolicy, State},
     plan::Strategy,
 };
 use k8s_openapi::api::core::v1::{Event, Namespace, ResourceQuota};
@@ -20,7 +20,7 @@ use sqlx::PgPool;
 use crate::support::{App, batches, caller, eventually, manual, on_both_clusters, release, watcher::Watch};
 
 /// Trouble that may pass is waited out for so long.
-const GRACE: Tolerance = Tolerance { grace_seconds: 2, restarts: 1, watch_seconds: 0, roll_back: true };
+const GRACE: FailurePolicy = FailurePolicy { grace_seconds: 2, restarts: 1, watch_seconds: 0, roll_back: true };
 
 on_both_clusters!(
     a_missing_config_map_is_named_at_once,
@@ -50,9 +50,9 @@ async fn begun(app: &App) -> OrderId {
 async fn fails_on(app: &App, order: OrderId, watch: Watch) -> OrderView {
     let order = app.end_of(order).await;
     assert_eq!(order.state, State::Failed, "{order:#?}");
-    let rollback = app.end_of(order.undone_by.expect("it is taken back")).await;
+    let rollback = app.end_of(order.rolled_back_by.expect("it is rolled back")).await;
     assert_eq!(rollback.state, State::Succeeded, "{rollback:#?}");
-    assert!(watch.end().iter().all(|sight| sight.ready >= 4), "every old pod stayed Ready");
+    assert!(watch.end().iter().all(|sample| sample.ready >= 4), "every old pod stayed Ready");
     order
 }
 
@@ -93,7 +93,7 @@ async fn a_registry_that_does_not_answer_is_given_the_grace(app: App) {
 
 async fn a_pod_that_is_ready_and_then_not_any_more_fails_the_batch_that_is_watched(app: App) {
     let application = app.create("web", 4).await;
-    let app = app.tolerating(Tolerance { watch_seconds: 20, ..GRACE });
+    let app = app.tolerating(FailurePolicy { watch_seconds: 20, ..GRACE });
     let watch = app.watch("web").await;
     let order = app.deploy(application, "shop/web:2.0--fails-later", batches(2)).await;
     let order = fails_on(&app, order, watch).await;
@@ -105,7 +105,7 @@ async fn a_first_version_that_fails_is_left_where_it_is(app: App) {
     request.spec.image = Some("shop/web:1.0--run-error".into());
     let (application, order) = app.service.create_application(&caller(), request).await.unwrap();
     let order = app.end_of(order).await;
-    assert_eq!((order.state, order.undone_by), (State::Failed, None), "{order:#?}");
+    assert_eq!((order.state, order.rolled_back_by), (State::Failed, None), "{order:#?}");
     assert_says(&order, &["RunContainerError"]);
     app.deployments().get("web").await.expect("nothing is destroyed");
     // And the next version can be released on top of it.
@@ -117,11 +117,11 @@ async fn a_first_version_that_fails_is_left_where_it_is(app: App) {
 async fn without_automatic_rollback_a_failed_release_rests_where_it_is(app: App) {
     let application = app.create("web", 4).await;
     let before = app.deployments().get("web").await.unwrap().spec.unwrap();
-    let app = app.tolerating(Tolerance { roll_back: false, ..GRACE });
+    let app = app.tolerating(FailurePolicy { roll_back: false, ..GRACE });
     let watch = app.watch("web").await;
     let order = app.deploy(application, "shop/web:2.0--config-error", batches(2)).await;
     let order = app.end_of(order).await;
-    assert_eq!((order.state, order.undone_by), (State::Failed, None), "{order:#?}");
+    assert_eq!((order.state, order.rolled_back_by), (State::Failed, None), "{order:#?}");
     let rests = eventually(async || {
         let now = app.deployments().get("web").await.unwrap().spec.unwrap();
         if now.paused == Some(true) && now.min_ready_seconds == before.min_ready_seconds { Ok(now) } else { Err(format!("{now:?}")) }
@@ -133,7 +133,7 @@ async fn without_automatic_rollback_a_failed_release_rests_where_it_is(app: App)
     let next = app.deploy(application, "shop/web:3.0", batches(2)).await;
     let next = app.end_of(next).await;
     assert_eq!(next.state, State::Succeeded, "{next:#?}");
-    assert!(watch.end().iter().all(|sight| sight.ready >= 4));
+    assert!(watch.end().iter().all(|sample| sample.ready >= 4));
     let after = app.deployments().get("web").await.unwrap().spec.unwrap();
     assert_eq!((after.strategy, after.min_ready_seconds), (before.strategy, before.min_ready_seconds));
 }
@@ -144,14 +144,14 @@ async fn a_failed_batch_is_tried_again_without_starting_over(pool: PgPool) {
     let app = App::start(pool).await;
     let simulation = app.simulation.clone().unwrap();
     let application = app.create("web", 6).await;
-    let app = app.tolerating(Tolerance { roll_back: false, ..GRACE });
+    let app = app.tolerating(FailurePolicy { roll_back: false, ..GRACE });
     let watch = app.watch("web").await;
     let order = app.deploy(application, "shop/web:2.0", manual(3)).await;
     app.order_when(order, |order| order.state == State::WaitingConfirmation).await;
     simulation.set_behaviour("shop/web:2.0", Behaviour::ConfigError, false);
     app.confirm(order, 2).await;
     let failed = app.end_of(order).await;
-    assert_eq!((failed.state, failed.undone_by, failed.batches[1].state), (State::Failed, None, State::Failed), "{failed:#?}");
+    assert_eq!((failed.state, failed.rolled_back_by, failed.batches[1].state), (State::Failed, None, State::Failed), "{failed:#?}");
     let first: Vec<String> = failed.batches[0].pods.iter().map(|pod| pod.name.clone()).collect();
     let refused = app.service.retry(&caller(), failed.batches[0].id).await.unwrap_err().to_string();
     assert!(refused.contains("has no failure in batch 1"), "{refused}");
@@ -165,8 +165,8 @@ async fn a_failed_batch_is_tried_again_without_starting_over(pool: PgPool) {
     let pods = app.service.order(again.id).await.unwrap().batches.into_iter().skip(1).flat_map(|batch| batch.pods);
     assert!(pods.into_iter().all(|pod| !first.contains(&pod.name)), "the first batch's pods were not made again");
     let seen = watch.end();
-    assert!(seen.iter().all(|sight| sight.ready >= 6), "{seen:#?}");
-    assert_eq!(seen.last().map(|sight| (sight.of("shop/web:2.0"), sight.of("shop/web:1.0"))), Some((6, 0)), "{seen:#?}");
+    assert!(seen.iter().all(|sample| sample.ready >= 6), "{seen:#?}");
+    assert_eq!(seen.last().map(|sample| (sample.of("shop/web:2.0"), sample.of("shop/web:1.0"))), Some((6, 0)), "{seen:#?}");
     assert!(app.service.retry(&caller(), failed.batches[1].id).await.is_err(), "another order followed");
 
     // A first batch that fails is tried again with new pods, too.
@@ -212,9 +212,9 @@ async fn a_quota_without_room_for_the_batch_is_told_in_the_api_servers_words(poo
     assert_eq!(order.state, State::Failed, "{order:#?}");
     assert_says(&order, &["the ReplicaSet web-", "cannot create pods", "exceeded quota: pods"]);
     // Whether old pods find room before this test's short grace is over is the quota's doing.
-    let rollback = app.end_of(order.undone_by.expect("it is taken back")).await;
+    let rollback = app.end_of(order.rolled_back_by.expect("it is rolled back")).await;
     assert!(rollback.state == State::Succeeded || rollback.message.contains("exceeded quota"), "{rollback:#?}");
-    assert!(watch.end().iter().all(|sight| sight.ready >= 4), "every pod stayed Ready");
+    assert!(watch.end().iter().all(|sample| sample.ready >= 4), "every pod stayed Ready");
 }
 
 /// Only a real control plane has admission.
@@ -234,10 +234,10 @@ async fn pod_security_that_refuses_the_pods_is_told_at_once(pool: PgPool) {
     let says = ["cannot create pods", "violates PodSecurity \"restricted:latest\""];
     assert_says(&order, &says);
     // No pod of the old version may be created either: that is said, and nothing is lost.
-    let rollback = app.end_of(order.undone_by.expect("it is taken back")).await;
+    let rollback = app.end_of(order.rolled_back_by.expect("it is rolled back")).await;
     assert_eq!(rollback.state, State::Failed, "{rollback:#?}");
     assert_says(&rollback, &says);
-    assert!(watch.end().iter().all(|sight| sight.ready >= 4), "every pod stayed Ready");
+    assert!(watch.end().iter().all(|sample| sample.ready >= 4), "every pod stayed Ready");
 }
 
 /// Only the simulated cluster can change its mind about an image.
@@ -254,7 +254,7 @@ async fn a_way_back_that_fails_says_so_and_keeps_every_ready_pod(pool: PgPool) {
     let rollback = app.end_of(rollback).await;
     assert_eq!(rollback.state, State::Failed, "{rollback:#?}");
     assert_says(&rollback, &["the earlier version does not come back", "CreateContainerConfigError", "release another version"]);
-    assert!(watch.end().iter().all(|sight| sight.ready >= 4), "every Ready pod stayed");
+    assert!(watch.end().iter().all(|sample| sample.ready >= 4), "every Ready pod stayed");
     let next = app.deploy(application, "shop/web:3.0", Strategy::ALL_AT_ONCE).await;
     let next = app.end_of(next).await;
     assert_eq!(next.state, State::Succeeded, "the way out works: {next:#?}");

@@ -7,8 +7,8 @@ use clock::Clock;
 use cluster::Cluster;
 use domain::{
     ApplicationId, ClusterId, ClusterIdentity, KnownCluster, OrderId, Rejection,
-    order::{State, Tolerance},
-    sight::Wanted,
+    cluster_state::QueryKind,
+    order::{FailurePolicy, State},
     spec::SpecChange,
 };
 use executor::{Executor, Standing};
@@ -43,7 +43,7 @@ impl Site {
     async fn start(store: &Store, id: &str) -> Self {
         let (simulation, clock) = (simulation(&format!("the-{id}")), Clock::default());
         store.register_cluster(&id.into()).await.unwrap();
-        let settings = service::Settings { cluster: id.into(), ..settings(Tolerance::default()) };
+        let settings = service::ServiceConfig { cluster: id.into(), ..settings(FailurePolicy::default()) };
         let service = Service::new(store.clone(), clock.clone(), settings);
         let executor = Running::start_on(id, store, simulation.client(), &clock, LEASE);
         let site = Self { service, simulation, _executor: executor };
@@ -115,21 +115,21 @@ async fn no_order_is_carried_out_on_another_cluster_than_its_applications(pool: 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn no_work_is_handed_out_for_another_cluster_or_to_who_sees_another_one(pool: PgPool) {
     let store = Store::on(pool.clone());
-    let site = settings(Tolerance::default());
+    let site = settings(FailurePolicy::default());
     let known = known_cluster(&store).await;
     let service = Service::new(store.clone(), Clock::default(), site);
     let (application, _) = service.create_application(&caller(), creation("default", "web", 1)).await.unwrap();
     let now = jiff::Timestamp::now();
-    store.ask_to_look(&CLUSTER.into(), "default", "web", Wanted::Deployment, now).await.unwrap();
+    store.send_cluster_query(&CLUSTER.into(), "default", "web", QueryKind::Deployment, now).await.unwrap();
     let identity: ClusterIdentity = "another".parse().unwrap();
     store.record_identity(&"other".into(), &identity).await.unwrap();
     let other = KnownCluster { id: "other".into(), identity: identity.clone() };
     let impostor = KnownCluster { id: CLUSTER.into(), identity };
     for wrong in [&other, &impostor] {
         assert!(store.acquire(wrong, "one", LEASE, now, 10).await.unwrap().is_empty());
-        assert!(store.claim_sighting(wrong).await.unwrap().is_none());
-        assert!(store.claim_inquiry(wrong).await.unwrap().is_none());
-        assert!(store.claim_errand(wrong).await.unwrap().is_none());
+        assert!(store.claim_cluster_query(wrong).await.unwrap().is_none());
+        assert!(store.claim_precheck_request(wrong).await.unwrap().is_none());
+        assert!(store.claim_object_write(wrong).await.unwrap().is_none());
         let seen = [Numbers { namespace: "default", name: "web", replicas: 7, ready: 7 }];
         store.mirror_replicas(wrong, &seen).await.unwrap();
         store.mirror_cluster(wrong, "v9", &[], now).await.unwrap();
@@ -140,7 +140,7 @@ async fn no_work_is_handed_out_for_another_cluster_or_to_who_sees_another_one(po
     // Who sees the right one gets it all.
     assert!(store.next_due(&CLUSTER.into()).await.unwrap().is_some());
     assert_eq!(store.acquire(&known, "one", LEASE, now, 10).await.unwrap().len(), 1);
-    assert!(store.claim_sighting(&known).await.unwrap().is_some());
+    assert!(store.claim_cluster_query(&known).await.unwrap().is_some());
     // Executors count for their own cluster.
     store.heartbeat(&"other".into(), "somebody", Ok(())).await.unwrap();
     assert_eq!(store.executors(&CLUSTER.into(), 15.0).await.unwrap().alive, 0);
@@ -151,7 +151,7 @@ async fn no_work_is_handed_out_for_another_cluster_or_to_who_sees_another_one(po
 }
 
 fn executor_on(store: &Store, id: &str, client: kube::Client) -> std::sync::Arc<Executor> {
-    let settings = executor::Settings { cluster: id.into(), lease: LEASE, concurrency: 10 };
+    let settings = executor::ExecutorConfig { cluster: id.into(), lease: LEASE, concurrency: 10 };
     Executor::new(store.clone(), Cluster::watch(client), Clock::default(), settings)
 }
 
@@ -168,9 +168,9 @@ async fn one_id_does_not_stand_for_two_clusters_nor_one_cluster_for_two_ids(pool
     assert!(why.contains("first") && why.contains("--cluster-id default"), "{why}");
 
     // One that runs all the same does nothing, whatever is asked of it.
-    let service = Service::new(store.clone(), Clock::default(), settings(Tolerance::default()));
+    let service = Service::new(store.clone(), Clock::default(), settings(FailurePolicy::default()));
     let (_, order) = service.create_application(&caller(), creation("default", "web", 1)).await.unwrap();
-    store.ask_to_look(&CLUSTER.into(), "default", "web", Wanted::Deployment, jiff::Timestamp::now()).await.unwrap();
+    store.send_cluster_query(&CLUSTER.into(), "default", "web", QueryKind::Deployment, jiff::Timestamp::now()).await.unwrap();
     let stranger = Running::start(&store, second.client(), &Clock::default(), LEASE);
     eventually(async || match service.readiness().await {
         Err(why) if why.contains("first") && why.contains("second") => Ok(()),
@@ -188,8 +188,8 @@ async fn one_id_does_not_stand_for_two_clusters_nor_one_cluster_for_two_ids(pool
 async fn untouched(pool: &PgPool, service: &Service, order: OrderId) {
     assert_eq!(service.order(order).await.unwrap().state, State::Ready);
     let taken: i64 = sqlx::query_scalar(
-        "SELECT (SELECT count(*) FROM change_order WHERE id = $1 AND generation > 0) + (SELECT count(*) FROM sighting WHERE claimed_at IS NOT NULL)
-         + (SELECT count(*) FROM errand WHERE claimed_at IS NOT NULL)",
+        "SELECT (SELECT count(*) FROM change_order WHERE id = $1 AND generation > 0) + (SELECT count(*) FROM cluster_query WHERE claimed_at IS NOT NULL)
+         + (SELECT count(*) FROM object_write WHERE claimed_at IS NOT NULL)",
     )
     .bind(order.0)
     .fetch_one(pool)
@@ -201,13 +201,13 @@ async fn untouched(pool: &PgPool, service: &Service, order: OrderId) {
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn nothing_is_done_before_the_identity_was_seen(pool: PgPool) {
     let store = Store::on(own_pool(&pool).await);
-    let service = Service::new(store.clone(), Clock::default(), settings(Tolerance::default()));
+    let service = Service::new(store.clone(), Clock::default(), settings(FailurePolicy::default()));
     store.register_cluster(&CLUSTER.into()).await.unwrap();
     let cluster = simulation("late");
     cluster.fail_next(usize::MAX, Fault::Refuse(503), |call: &Call| call.resource == "namespaces");
     let _executor = Running::start(&store, cluster.client(), &Clock::default(), LEASE);
     let (_, order) = service.create_application(&caller(), creation("default", "web", 1)).await.unwrap();
-    store.ask_to_look(&CLUSTER.into(), "default", "web", Wanted::Deployment, jiff::Timestamp::now()).await.unwrap();
+    store.send_cluster_query(&CLUSTER.into(), "default", "web", QueryKind::Deployment, jiff::Timestamp::now()).await.unwrap();
     eventually(async || match service.readiness().await {
         Err(why) if why.contains("its identity is not seen yet") => Ok(()),
         other => Err(format!("{other:?}")),
@@ -306,7 +306,7 @@ async fn an_executor_does_not_go_on_once_another_cluster_is_on_record(pool: PgPo
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn what_was_begun_on_one_cluster_is_not_carried_out_on_its_successor(pool: PgPool) {
     let store = Store::on(own_pool(&pool).await);
-    let service = Service::new(store.clone(), Clock::default(), settings(Tolerance::default()));
+    let service = Service::new(store.clone(), Clock::default(), settings(FailurePolicy::default()));
     let (old, new) = (simulation("old"), simulation("new"));
     assert!(executor_on(&store, CLUSTER, old.client()).identify().await.known().is_some());
     let (web, order) = service.create_application(&caller(), creation("default", "web", 1)).await.unwrap();

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use domain::{
     autoscaling::{Resource, Trigger},
     config_data::Held,
-    errand::ObjectKind,
+    object_write::ObjectKind,
     spec::Field,
 };
 use k8s_openapi::api::{
@@ -15,7 +15,7 @@ use k8s_openapi::api::{
 };
 use kube::{Api, api::PostParams};
 use serde_json::json;
-use service::{Config, Range, RuleWish};
+use service::{Config, Range, RuleUpdate};
 use sqlx::PgPool;
 
 use crate::support::{App, CLUSTER, batches, caller, on_both_clusters};
@@ -67,8 +67,8 @@ async fn a_rule_is_an_autoscaler_while_it_is_enabled_and_stays_through_a_release
         max_replicas: 4,
         triggers: vec![Trigger { name: "cpu".into(), resource: Resource::Cpu, percent: 60 }],
     };
-    let wish = RuleWish { application, name: "busy".into(), range: Some(range), behaviour: Field::Keep, enabled: None };
-    app.service.create_rule(&caller(), wish).await.unwrap();
+    let update = RuleUpdate { application, name: "busy".into(), range: Some(range), behaviour: Field::Keep, enabled: None };
+    app.service.create_rule(&caller(), update).await.unwrap();
     let made = autoscalers.get("web-busy").await.unwrap();
     let spec = made.spec.unwrap();
     assert_eq!((spec.min_replicas, spec.max_replicas, spec.scale_target_ref.name.as_str()), (Some(2), 4, "web"));

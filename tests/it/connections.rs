@@ -43,7 +43,7 @@ impl Server {
         let standard = ConnectionSettings::default();
         let times = Times { head: Duration::from_secs(600), ..standard.times };
         let connections = Connections::new(ConnectionSettings { times, ..standard });
-        let router = edas::router(app.service.clone(), edas::Settings::default());
+        let router = edas::router(app.service.clone(), edas::EdgeConfig::default());
         tokio::spawn(connections.clone().serve(listener, router, std::future::pending()));
         Self { address, connections, app }
     }

@@ -4,7 +4,7 @@
 
 use domain::{
     ApplicationId,
-    order::{KEPT, State, Tolerance},
+    order::{BORROWED_SETTINGS, FailurePolicy, State},
     plan::Strategy,
 };
 use k8s_openapi::api::{apps::v1::ReplicaSet, core::v1::ResourceQuota};
@@ -25,7 +25,7 @@ use crate::support::{
 const NEW: &str = "shop/web:2.0";
 
 /// Trouble that may pass is waited out for so long.
-const GRACE: Tolerance = Tolerance { grace_seconds: 3, restarts: 1, watch_seconds: 0, roll_back: true };
+const GRACE: FailurePolicy = FailurePolicy { grace_seconds: 3, restarts: 1, watch_seconds: 0, roll_back: true };
 
 fn kind(name: &str) -> ApiResource {
     ApiResource::from_gvk(&GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", name))
@@ -122,7 +122,7 @@ async fn web(app: &App) -> ApplicationId {
 async fn is_as_before(app: &App, before: &Value) {
     assert_eq!(settled(app).await, *before);
     let annotations = app.deployments().get("web").await.unwrap().metadata.annotations.unwrap_or_default();
-    assert!(!annotations.contains_key(KEPT), "{annotations:?}");
+    assert!(!annotations.contains_key(BORROWED_SETTINGS), "{annotations:?}");
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
@@ -167,7 +167,7 @@ async fn a_quota_that_nobody_could_look_at_is_named_within_the_grace_and_the_way
         assert_eq!(order.state, State::Failed, "{order:#?}");
         let says = ["the Deployment controller cannot go on: ReplicaSetCreateError", "exceeded quota: few", "(waited 3 s for it to pass)"];
         assert!(says.iter().all(|part| order.message.contains(part)), "{}", order.message);
-        let back = app.end_of(order.undone_by.expect("it is taken back")).await;
+        let back = app.end_of(order.rolled_back_by.expect("it is rolled back")).await;
         assert_eq!(back.state, State::Succeeded, "{back:#?}");
         is_as_before(&app, &before).await;
     }
@@ -185,7 +185,7 @@ async fn a_policy_against_replica_sets_is_named_at_once_and_later_releases_do_no
         assert_eq!(order.state, State::Failed, "{order:#?}");
         let says = ["the Deployment controller cannot go on: ReplicaSetCreateError", "no ReplicaSets today"];
         assert!(says.iter().all(|part| order.message.contains(part)), "{}", order.message);
-        let back = app.end_of(order.undone_by.expect("it is taken back")).await;
+        let back = app.end_of(order.rolled_back_by.expect("it is rolled back")).await;
         assert_eq!(back.state, State::Succeeded, "{back:#?}");
         is_as_before(&app, &before).await;
     }
@@ -197,13 +197,13 @@ async fn a_policy_against_replica_sets_is_named_at_once_and_later_releases_do_no
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_release_that_is_left_where_it_failed_rests_without_the_controller_and_is_taken_back_later(pool: PgPool) {
-    let app = App::start_real(pool).await.tolerating(Tolerance { roll_back: false, ..GRACE });
+    let app = App::start_real(pool).await.tolerating(FailurePolicy { roll_back: false, ..GRACE });
     let application = web(&app).await;
     let before = settled(&app).await;
     let policy = Policy::against_replica_sets(&app, "CREATE").await;
     let order = app.deploy(application, NEW, batches(2)).await;
     let order = app.end_of(order).await;
-    assert_eq!((order.state, order.undone_by), (State::Failed, None), "{order:#?}");
+    assert_eq!((order.state, order.rolled_back_by), (State::Failed, None), "{order:#?}");
     eventually(async || {
         let spec = app.deployments().get("web").await.unwrap().spec.unwrap();
         if spec.paused == Some(true) && spec.min_ready_seconds == Some(1) { Ok(()) } else { Err(format!("{spec:?}")) }
@@ -229,7 +229,7 @@ async fn a_policy_against_changes_of_replica_sets_is_named_when_the_grace_is_ove
     let says = ["the cluster refuses changes of its ReplicaSets", "no ReplicaSets today", "(waited 3 s for it to pass)"];
     assert!(says.iter().all(|part| order.message.contains(part)), "{}", order.message);
     // Nothing can be done by anybody now: that is said too, and a later release mends it.
-    let back = app.end_of(order.undone_by.expect("it is taken back")).await;
+    let back = app.end_of(order.rolled_back_by.expect("it is rolled back")).await;
     assert!(back.state == State::Failed && back.message.contains("no ReplicaSets today"), "{back:#?}");
     policy.end(&app).await;
     let order = app.deploy(application, "shop/web:3.0", batches(2)).await;

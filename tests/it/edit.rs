@@ -55,7 +55,7 @@ async fn an_edited_text_is_released_exactly_and_goes_into_the_history(app: App) 
     for field in ["strategy", "selector", "replicas", "progressDeadlineSeconds"] {
         assert_eq!(made["spec"][field], before["spec"][field], "{field}");
     }
-    assert!(watch.end().iter().all(|sight| sight.ready >= 3), "never fewer than were asked for");
+    assert!(watch.end().iter().all(|sample| sample.ready >= 3), "never fewer than were asked for");
     assert_eq!(app.service.history(application).await.unwrap().len(), 2);
     // With what the API server filled in, and what `kubectl get` showed before: an older mark.
     assert_eq!(sent(&app, edited).await, Ok(None));
@@ -72,7 +72,7 @@ async fn an_edited_text_that_fails_is_taken_back(app: App) {
     let bad = with_image(before.clone(), "shop/web:2.0--image-pull-error");
     let order = app.end_of(sent(&app, bad).await.unwrap().unwrap()).await;
     assert_eq!(order.state, State::Failed, "{order:#?}");
-    let back = app.end_of(order.undone_by.unwrap()).await;
+    let back = app.end_of(order.rolled_back_by.unwrap()).await;
     assert_eq!(back.state, State::Succeeded, "{back:#?}");
     assert_eq!(text(&app).await["spec"]["template"], before["spec"]["template"]);
 }

@@ -11,7 +11,7 @@ use sqlx::PgPool;
 
 use crate::support::{
     App, batches, caller, canary, eventually, manual, on_both_clusters, release,
-    watcher::{Sight, Watch},
+    watcher::{Sample, Watch},
 };
 
 const OLD: &str = "shop/web:1.0";
@@ -44,11 +44,11 @@ on_both_clusters!(
 
 /// What every release must keep: never fewer Ready pods than wanted, never more
 /// new ones than the batch under way allows.
-fn assert_whole(seen: &[Sight], replicas: i32) {
-    assert!(seen.iter().all(|sight| sight.ready >= replicas), "Ready fell under {replicas}: {seen:#?}");
+fn assert_whole(seen: &[Sample], replicas: i32) {
+    assert!(seen.iter().all(|sample| sample.ready >= replicas), "Ready fell under {replicas}: {seen:#?}");
 }
 
-fn assert_grows(seen: &[Sight], image: &str) {
+fn assert_grows(seen: &[Sample], image: &str) {
     assert!(seen.windows(2).all(|pair| pair[0].of(image) <= pair[1].of(image)), "{image} went back: {seen:#?}");
 }
 
@@ -93,7 +93,7 @@ async fn three_automatic_batches_rest_at_3_6_and_10(app: App) {
     // them Ready beside all the old ones that were not yet replaced.
     for (rest, old) in [(3, 10), (6, 7), (10, 4)] {
         assert!(
-            seen.iter().any(|sight| sight.of(NEW) == rest && sight.of(OLD) == old && sight.ready == rest + old),
+            seen.iter().any(|sample| sample.of(NEW) == rest && sample.of(OLD) == old && sample.ready == rest + old),
             "no rest at {rest}: {seen:#?}"
         );
     }
@@ -148,7 +148,7 @@ async fn a_canary_waits_for_a_person_and_the_batches_after_it_do_not(app: App) {
     assert_eq!(order.state, State::Succeeded, "{order:#?}");
     let seen = watch.end();
     assert_whole(&seen, 10);
-    assert!(seen.iter().any(|sight| sight.of(NEW) == 5 && sight.of(OLD) == 9), "the second batch is of 4: {seen:#?}");
+    assert!(seen.iter().any(|sample| sample.of(NEW) == 5 && sample.of(OLD) == 9), "the second batch is of 4: {seen:#?}");
 }
 
 async fn all_at_once_never_lacks_a_pod(app: App) {
@@ -174,10 +174,10 @@ async fn a_bad_image_is_named_and_goes_back_by_itself(app: App) {
     for part in ["pod web-", "container web", "ErrImagePull", "shop/web:3.0--image-pull-error", "not found"] {
         assert!(order.message.contains(part), "{part} in {}", order.message);
     }
-    let rollback = app.end_of(order.undone_by.expect("it is taken back")).await;
+    let rollback = app.end_of(order.rolled_back_by.expect("it is rolled back")).await;
     assert_eq!((rollback.state, rollback.kind), (State::Succeeded, Kind::Rollback), "{rollback:#?}");
     pods_are(&watch, &[(OLD, 10)]).await;
-    assert!(watch.end().iter().all(|sight| sight.of(OLD) == 10 && sight.ready == 10), "the old version never lost a pod");
+    assert!(watch.end().iter().all(|sample| sample.of(OLD) == 10 && sample.ready == 10), "the old version never lost a pod");
     assert_as_before(&app, &before).await;
 }
 
@@ -188,7 +188,7 @@ async fn a_crash_loop_is_named_and_goes_back_by_itself(app: App) {
     let order = app.end_of(order).await;
     assert_eq!(order.state, State::Failed, "{order:#?}");
     assert!(order.message.contains("CrashLoopBackOff") && order.message.contains("exit code 1"), "{}", order.message);
-    let rollback = app.end_of(order.undone_by.expect("it is taken back")).await;
+    let rollback = app.end_of(order.rolled_back_by.expect("it is rolled back")).await;
     assert_eq!(rollback.state, State::Succeeded, "{rollback:#?}");
     pods_are(&watch, &[(OLD, 3)]).await;
     assert_whole(&watch.end(), 3);
@@ -202,12 +202,12 @@ async fn a_batch_that_is_never_ready_fails_at_its_deadline(app: App) {
     let order = app.end_of(order).await;
     assert_eq!(order.state, State::Failed, "{order:#?}");
     assert!(order.message.contains("batch 1 was not done within 2 s: 0 of 2 new pods are Ready"), "{}", order.message);
-    let rollback = app.end_of(order.undone_by.expect("it is taken back")).await;
+    let rollback = app.end_of(order.rolled_back_by.expect("it is rolled back")).await;
     assert_eq!(rollback.state, State::Succeeded, "{rollback:#?}");
 }
 
 /// Takes an order back at the moment that `now` says, and checks that all is as before.
-async fn roll_back_when(app: &App, image: &str, strategy: Strategy, now: impl Fn(&Sight, State) -> bool) {
+async fn roll_back_when(app: &App, image: &str, strategy: Strategy, now: impl Fn(&Sample, State) -> bool) {
     let application = app.create("web", 10).await;
     let before = spec(app).await;
     let watch = app.watch("web").await;
@@ -220,7 +220,7 @@ async fn roll_back_when(app: &App, image: &str, strategy: Strategy, now: impl Fn
     let rollback = app.service.roll_back(&caller(), order).await.unwrap();
     assert_eq!(app.service.order(order).await.unwrap().state, State::Aborted, "it takes effect with the answer");
     let rollback = app.end_of(rollback).await;
-    assert_eq!((rollback.state, rollback.undoes), (State::Succeeded, Some(order)), "{rollback:#?}");
+    assert_eq!((rollback.state, rollback.rolls_back), (State::Succeeded, Some(order)), "{rollback:#?}");
     pods_are(&watch, &[(OLD, 10)]).await;
     assert_whole(&watch.end(), 10);
     assert_as_before(app, &before).await;
@@ -228,15 +228,15 @@ async fn roll_back_when(app: &App, image: &str, strategy: Strategy, now: impl Fn
 }
 
 async fn abort_and_roll_back_in_the_middle_of_batch_2(app: App) {
-    roll_back_when(&app, NEW, batches(3), |sight, state| state == State::Running && sight.of(NEW) > 3).await;
+    roll_back_when(&app, NEW, batches(3), |sample, state| state == State::Running && sample.of(NEW) > 3).await;
 }
 
 async fn abort_and_roll_back_at_rest(app: App) {
-    roll_back_when(&app, NEW, manual(2), |sight, state| state == State::WaitingConfirmation && sight.of(NEW) == 5).await;
+    roll_back_when(&app, NEW, manual(2), |sample, state| state == State::WaitingConfirmation && sample.of(NEW) == 5).await;
 }
 
 async fn abort_and_roll_back_during_the_last_surge(app: App) {
-    roll_back_when(&app, "shop/web:2.0--never-ready", Strategy::ALL_AT_ONCE, |sight, _| sight.of("shop/web:2.0--never-ready") > 0).await;
+    roll_back_when(&app, "shop/web:2.0--never-ready", Strategy::ALL_AT_ONCE, |sample, _| sample.of("shop/web:2.0--never-ready") > 0).await;
 }
 
 async fn an_aborted_order_stays_where_it_is_and_the_next_release_goes_on_from_there(app: App) {
@@ -248,7 +248,7 @@ async fn an_aborted_order_stays_where_it_is_and_the_next_release_goes_on_from_th
     eventually(async || if watch.now().of(stuck) == 2 { Ok(()) } else { Err(format!("{:?}", watch.now())) }).await;
     app.service.abort(&caller(), order).await.unwrap();
     assert_eq!(app.service.order(order).await.unwrap().state, State::Aborted);
-    // The next call is accepted at once, and waits inside for the settling (R18).
+    // The next call is accepted at once, and waits inside until it is at rest (R18).
     let next = app.deploy(application, "shop/web:3.0", batches(2)).await;
     let next = app.end_of(next).await;
     assert_eq!(next.state, State::Succeeded, "{next:#?}");
@@ -316,7 +316,7 @@ async fn a_finished_release_is_taken_back_while_it_is_the_newest(app: App) {
     assert!(first.state == State::Succeeded && first.can_roll_back, "{first:#?}");
     let rollback = app.service.roll_back(&caller(), first.id).await.unwrap();
     let rollback = app.end_of(rollback).await;
-    assert_eq!((rollback.state, rollback.undoes), (State::Succeeded, Some(first.id)), "{rollback:#?}");
+    assert_eq!((rollback.state, rollback.rolls_back), (State::Succeeded, Some(first.id)), "{rollback:#?}");
     pods_are(&watch, &[(OLD, 3)]).await;
     assert_whole(&watch.end(), 3);
     assert_as_before(&app, &before).await;
@@ -377,8 +377,8 @@ async fn a_stale_executors_patch_is_refused_and_changes_nothing(app: App) {
     );
     // What an executor of before would still send: it saw the Deployment as it is now ...
     let live = serde_json::to_value(raw.get("web").await.unwrap()).unwrap();
-    let author = manifest::Author { application, order: OrderId::new(), generation: manifest::fence(&live).unwrap() };
-    let stale = manifest::json_patch(&live, author, &intent::Patch { replicas: Some(1), ..intent::Patch::default() }).unwrap();
+    let context = manifest::WriteContext { application, order: OrderId::new(), generation: manifest::fence(&live).unwrap() };
+    let stale = manifest::json_patch(&live, context, &intent::Patch { replicas: Some(1), ..intent::Patch::default() }).unwrap();
     // ... and meanwhile a newer one wrote.
     let order = app.deploy(application, NEW, Strategy::ALL_AT_ONCE).await;
     assert_eq!(app.end_of(order).await.state, State::Succeeded);
@@ -432,7 +432,7 @@ async fn another_hand_on_the_template_is_named_and_left_alone(app: App) {
         .await
         .unwrap();
     let order = app.end_of(order).await;
-    assert_eq!((order.state, order.undone_by), (State::Failed, None), "{order:#?}");
+    assert_eq!((order.state, order.rolled_back_by), (State::Failed, None), "{order:#?}");
     assert!(order.message.contains("superseded by hand"), "{}", order.message);
     pods_are(&watch, &[("shop/web:9.0", 4)]).await;
     eventually(async || {

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use crate::support::{
     App, eventually, manual,
-    watcher::{Sight, Watch},
+    watcher::{Sample, Watch},
 };
 
 const OLD: &str = "shop/web:1.0";
@@ -31,11 +31,11 @@ fn is_ours(call: &Call) -> bool {
 }
 
 /// Nothing went missing, nothing came twice, nothing went back.
-fn assert_exact(seen: &[Sight], pods: i32, batch: i32) {
-    assert!(seen.iter().all(|sight| sight.ready >= pods), "Ready fell under {pods}: {seen:#?}");
-    assert!(seen.iter().all(|sight| sight.of(NEW) + sight.of(OLD) <= pods + batch), "more than one batch at once: {seen:#?}");
+fn assert_exact(seen: &[Sample], pods: i32, batch: i32) {
+    assert!(seen.iter().all(|sample| sample.ready >= pods), "Ready fell under {pods}: {seen:#?}");
+    assert!(seen.iter().all(|sample| sample.of(NEW) + sample.of(OLD) <= pods + batch), "more than one batch at once: {seen:#?}");
     assert!(seen.windows(2).all(|pair| pair[0].of(NEW) <= pair[1].of(NEW)), "{NEW} went back: {seen:#?}");
-    assert_eq!(seen.last().map(|sight| (sight.of(NEW), sight.of(OLD))), Some((pods, 0)), "{seen:#?}");
+    assert_eq!(seen.last().map(|sample| (sample.of(NEW), sample.of(OLD))), Some((pods, 0)), "{seen:#?}");
 }
 
 /// Releases six pods in three batches, confirming each, and checks that they came

@@ -4,7 +4,7 @@
 
 use domain::{
     order::State,
-    plan::{Gate, Strategy},
+    plan::{BatchGate, Strategy},
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::api::DeleteParams;
@@ -76,7 +76,7 @@ async fn check(app: &App, number: usize, replicas: i32, strategy: Strategy) -> R
     let watch = app.watch(&name).await;
     let order = app.deploy(application, NEW, strategy).await;
     for index in 0..strategy.count() {
-        if strategy.gate_after(index) != Gate::Confirmation {
+        if strategy.batch_gate_after(index) != BatchGate::Confirmation {
             continue;
         }
         app.order_when(order, |order| {
@@ -95,7 +95,7 @@ async fn check(app: &App, number: usize, replicas: i32, strategy: Strategy) -> R
     let seen = watch.end();
     // Leaves room for the others.
     app.deployments().delete(&name, &DeleteParams::default()).await.unwrap();
-    let numbers: Vec<i32> = seen.iter().map(|sight| sight.of(NEW)).collect();
+    let numbers: Vec<i32> = seen.iter().map(|sample| sample.of(NEW)).collect();
     let rests: Vec<i32> = (0..strategy.count()).map(|index| strategy.cumulative(index, replicas)).collect();
     let brought: Vec<usize> = order.batches.iter().map(|batch| batch.pods.len()).collect();
     let planned: Vec<usize> = (0..strategy.count()).map(|index| usize::try_from(strategy.size(index, replicas)).unwrap()).collect();
@@ -114,10 +114,10 @@ async fn check(app: &App, number: usize, replicas: i32, strategy: Strategy) -> R
         (numbers.windows(2).any(|pair| pair[1] < pair[0]), "new pods went back"),
         (numbers.last() != Some(&replicas), "not all pods are new"),
         (!rests.iter().all(|rest| numbers.contains(rest)), "a batch was left out"),
-        (seen.iter().any(|sight| sight.ready < replicas), "Ready pods went missing"),
+        (seen.iter().any(|sample| sample.ready < replicas), "Ready pods went missing"),
         (brought != planned, "a batch brought another number of pods than planned"),
         (wanted > most, "too many pods were wanted at once"),
-        (strict && seen.iter().any(|sight| sight.pods.values().sum::<i32>() > replicas + surge(sight.of(NEW))), "too many pods at once"),
+        (strict && seen.iter().any(|sample| sample.pods.values().sum::<i32>() > replicas + surge(sample.of(NEW))), "too many pods at once"),
     ];
     match problems.iter().find(|(wrong, _)| *wrong) {
         Some((_, what)) => Err(format!("{replicas} pods, {strategy:?}: {what}: {} {brought:?} {seen:#?}", order.message)),

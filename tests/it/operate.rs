@@ -100,7 +100,7 @@ async fn a_scale_whose_pods_cannot_start_names_the_cause_and_is_not_taken_back(a
     let released = app.end_of(released).await;
     assert_eq!(released.state, State::Succeeded, "{released:#?}");
     let order = app.end_of(scale(&app, application, 2).await).await;
-    assert_eq!((order.state, order.undone_by, order.can_roll_back), (State::Failed, None, true), "{order:#?}");
+    assert_eq!((order.state, order.rolled_back_by, order.can_roll_back), (State::Failed, None, true), "{order:#?}");
     for part in ["pod web-", "container web", "ErrImagePull", bad, "not found"] {
         assert!(order.message.contains(part), "{part} in {}", order.message);
     }
@@ -128,7 +128,7 @@ async fn a_scale_that_fails_leaves_the_pods_that_run(pool: PgPool) {
     let down = app.end_of(scale(&app, application, 2).await).await;
     assert_eq!(down.state, State::Succeeded, "{down:#?}");
     pods_are(&watch, &[(OLD, 2)]).await;
-    assert!(watch.end().iter().all(|sight| sight.ready == 2), "no pod that ran went missing");
+    assert!(watch.end().iter().all(|sample| sample.ready == 2), "no pod that ran went missing");
 }
 
 async fn a_scale_is_aborted_or_taken_back(app: App) {
@@ -152,7 +152,7 @@ async fn a_scale_is_aborted_or_taken_back(app: App) {
     eventually(async || if watch.now().of(slow) == 3 { Ok(()) } else { Err(format!("{:?}", watch.now())) }).await;
     assert_eq!(spec(&app).await.replicas, Some(3));
     let back = app.service.order(back).await.unwrap();
-    assert_eq!((back.kind, back.undoes, back.replicas), (Kind::Rollback, Some(order), Some(3)), "{back:#?}");
+    assert_eq!((back.kind, back.rolls_back, back.replicas), (Kind::Rollback, Some(order), Some(3)), "{back:#?}");
 }
 
 async fn a_release_that_rests_half_way_is_scaled_and_goes_on(app: App) {
@@ -173,7 +173,7 @@ async fn a_release_that_rests_half_way_is_scaled_and_goes_on(app: App) {
     pods_are(&watch, &[("shop/web:3.0", 9)]).await;
     let now = spec(&app).await;
     assert_eq!(now, DeploymentSpec { replicas: Some(9), template: now.template.clone(), paused: now.paused, ..before });
-    assert!(watch.end().iter().all(|sight| sight.ready >= 6));
+    assert!(watch.end().iter().all(|sample| sample.ready >= 6));
 }
 
 async fn another_hand_on_the_number_is_named(app: App) {
@@ -221,7 +221,7 @@ async fn a_stop_lets_all_pods_go_and_a_start_brings_as_many_back(app: App) {
     assert_eq!(spec(&app).await, before);
     assert_eq!(app.service.application(application).await.unwrap().replicas_before_stop, None);
 
-    // With a number of its own; and a stop that is taken back starts as many again.
+    // With a number of its own; and a stop that is rolled back starts as many again.
     assert_eq!(stop(&app, application).await.state, State::Succeeded);
     assert_eq!(start(&app, application, Some(2)).await.state, State::Succeeded);
     let stopped = stop(&app, application).await;
@@ -282,7 +282,7 @@ async fn a_start_whose_pods_cannot_start_names_the_cause(app: App) {
     let order = app.deploy(application, "shop/web:2.0--crash-loop", Strategy::ALL_AT_ONCE).await;
     assert_eq!(app.end_of(order).await.state, State::Succeeded);
     let started = start(&app, application, None).await;
-    assert_eq!((started.state, started.undone_by), (State::Failed, None), "{started:#?}");
+    assert_eq!((started.state, started.rolled_back_by), (State::Failed, None), "{started:#?}");
     assert!(started.message.contains("CrashLoopBackOff"), "{}", started.message);
 }
 
@@ -311,7 +311,7 @@ async fn a_restart_replaces_every_pod_and_the_history_stays_as_it_is(app: App) {
         assert_eq!(now, order.batches[0].pods.iter().map(|pod| pod.name.clone()).collect());
         names = now;
     }
-    assert!(watch.end().iter().all(|sight| sight.ready >= 3), "no pod went missing");
+    assert!(watch.end().iter().all(|sample| sample.ready >= 3), "no pod went missing");
     let now = spec(&app).await;
     assert_eq!(DeploymentSpec { template: before.template.clone(), paused: before.paused, ..now }, before);
     assert_eq!(app.service.history(application).await.unwrap(), history, "no version came, and none changed");
@@ -320,7 +320,7 @@ async fn a_restart_replaces_every_pod_and_the_history_stays_as_it_is(app: App) {
     // the history is still exactly what it was first.
     let failed = app.deploy(application, "shop/web:2.0--image-pull-error", Strategy::ALL_AT_ONCE).await;
     let failed = app.end_of(failed).await;
-    assert_eq!(app.end_of(failed.undone_by.unwrap()).await.state, State::Succeeded);
+    assert_eq!(app.end_of(failed.rolled_back_by.unwrap()).await.state, State::Succeeded);
     assert_eq!(pod_names(&app).await, names);
     let released = app.deploy(application, NEW, Strategy::ALL_AT_ONCE).await;
     assert_eq!(app.end_of(released).await.state, State::Succeeded);
@@ -341,10 +341,10 @@ async fn a_restart_that_fails_goes_back_by_itself(pool: PgPool) {
     app.simulation.as_ref().unwrap().set_behaviour(OLD, Behaviour::ImagePullError, false);
     let order = restart(&app, application).await;
     assert!(order.state == State::Failed && order.message.contains("ErrImagePull"), "{order:#?}");
-    let back = app.end_of(order.undone_by.expect("it goes back")).await;
+    let back = app.end_of(order.rolled_back_by.expect("it goes back")).await;
     assert_eq!(back.state, State::Succeeded, "{back:#?}");
     assert_eq!((pod_names(&app).await, spec(&app).await.template), (names, before.template));
-    assert!(watch.end().iter().all(|sight| sight.ready == 2));
+    assert!(watch.end().iter().all(|sample| sample.ready == 2));
 }
 
 async fn a_restart_is_taken_back_while_it_runs(app: App) {
@@ -357,7 +357,7 @@ async fn a_restart_is_taken_back_while_it_runs(app: App) {
     assert_eq!(app.end_of(back).await.state, State::Succeeded);
     pods_are(&watch, &[(OLD, 4)]).await;
     assert_eq!(spec(&app).await.template, before.template);
-    assert!(watch.end().iter().all(|sight| sight.ready >= 4));
+    assert!(watch.end().iter().all(|sample| sample.ready >= 4));
 }
 
 async fn a_restart_where_a_release_rests_half_way_brings_the_version_before(app: App) {
@@ -468,7 +468,7 @@ async fn other_amounts_are_a_release_under_a_name_of_its_own(app: App) {
     let order = app.end_of(order).await;
     assert_eq!((order.state, order.kind, order.image.as_str()), (State::Succeeded, Kind::Configure, OLD), "{order:#?}");
     pods_are(&watch, &[(OLD, 2)]).await;
-    assert!(watch.end().iter().all(|sight| sight.ready >= 2));
+    assert!(watch.end().iter().all(|sample| sample.ready >= 2));
     let container = self::spec(&app).await.template.spec.unwrap().containers.remove(0);
     let resources = container.resources.unwrap();
     assert_eq!(resources.requests.unwrap()["cpu"].0, "100m");

@@ -7,7 +7,7 @@ use domain::{
     ApplicationId,
     java::JavaChange,
     order::State,
-    package::{PackageKind, Policy},
+    package::{PackageKind, PackagePolicy},
     plan::Strategy,
     runtime::Runtimes,
     spec::{EnvVar, Field, RELEASE_ANNOTATION, SpecChange},
@@ -17,7 +17,7 @@ use k8s_openapi::api::{
     core::v1::{Container, PodSpec},
 };
 use package::Client;
-use service::{CreateApplication, Deploy, PackageWish, Packages, RollBackTo};
+use service::{CreateApplication, Deploy, PackageParams, Packages, RollBackTo};
 use sqlx::PgPool;
 
 use crate::support::{App, batches, caller, creation, release};
@@ -30,7 +30,7 @@ const TABLE: &str = r#"[
 
 async fn with_packages(mut app: App) -> App {
     let policy =
-        Policy { schemes: vec!["http".into()], hosts: vec!["*".parse().unwrap()], addresses: vec!["127.0.0.0/8".parse().unwrap()] };
+        PackagePolicy { schemes: vec!["http".into()], hosts: vec!["*".parse().unwrap()], addresses: vec!["127.0.0.0/8".parse().unwrap()] };
     let packages = Packages {
         image: Some("sluice:1".into()),
         runtimes: Runtimes::read(TABLE).unwrap(),
@@ -41,8 +41,8 @@ async fn with_packages(mut app: App) -> App {
     app
 }
 
-fn wish(url: String) -> PackageWish {
-    PackageWish { url: Some(url.into()), ..PackageWish::default() }
+fn package_params(url: String) -> PackageParams {
+    PackageParams { url: Some(url.into()), ..PackageParams::default() }
 }
 
 async fn spec(app: &App) -> DeploymentSpec {
@@ -81,7 +81,7 @@ async fn a_package_is_released_in_batches_and_an_image_takes_it_out_again(app: A
         java: Box::new(JavaChange { jvm_options: Field::Set("-Xmx1g".into()), ..JavaChange::default() }),
         ..SpecChange::default()
     };
-    request.package = wish(files.url("/web.jar?Signature=geheim$(x)"));
+    request.package = package_params(files.url("/web.jar?Signature=geheim$(x)"));
     request.version = Some("2.0".into());
     released(&app, request).await;
     let package = spec(&app).await;
@@ -134,7 +134,7 @@ async fn an_application_is_created_from_a_war(app: App) {
     let (app, files) = (with_packages(app).await, Files::start().await);
     let request = CreateApplication {
         spec: SpecChange::default(),
-        package: PackageWish { kind: Some(PackageKind::War), ..wish(files.url("/shop.war")) },
+        package: PackageParams { kind: Some(PackageKind::War), ..package_params(files.url("/shop.war")) },
         ..creation(&app.namespace, "web", 2)
     };
     let (application, order) = app.service.create_application(&caller(), request).await.unwrap();

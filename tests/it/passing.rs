@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use domain::{
-    order::{State, Tolerance},
+    order::{FailurePolicy, State},
     plan::Strategy,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -23,7 +23,7 @@ use crate::support::{
 };
 
 /// Trouble that may pass is waited out for so long.
-const GRACE: Tolerance = Tolerance { grace_seconds: 3, restarts: 1, watch_seconds: 0, roll_back: true };
+const GRACE: FailurePolicy = FailurePolicy { grace_seconds: 3, restarts: 1, watch_seconds: 0, roll_back: true };
 
 /// How long after its creation a pod is Ready: longer than the grace.
 const LATE: Duration = Duration::from_secs(8);
@@ -98,9 +98,9 @@ async fn a_warning_that_comes_again_and_again_fails_when_the_grace_is_over(pool:
     assert_eq!(order.state, State::Failed, "{order:#?}");
     assert!(order.message.contains("cannot start: FailedMount: MountVolume.SetUp failed"), "{}", order.message);
     assert!(order.message.ends_with("(waited 3 s for it to pass)"), "{}", order.message);
-    let rollback = app.end_of(order.undone_by.expect("it is taken back")).await;
+    let rollback = app.end_of(order.rolled_back_by.expect("it is rolled back")).await;
     assert_eq!(rollback.state, State::Succeeded, "{rollback:#?}");
-    assert!(watch.end().iter().all(|sight| sight.ready >= 2));
+    assert!(watch.end().iter().all(|sample| sample.ready >= 2));
     drop(hands);
 }
 
@@ -125,9 +125,9 @@ async fn pods_that_kubelets_reject_one_after_the_other_fail_the_release_by_name(
     let says =
         ["pod web-", "failed: SysctlForbidden: Pod was rejected: forbidden sysctl: \"kernel.msgmax\"", "pods of the ReplicaSet web-"];
     assert!(says.iter().all(|part| order.message.contains(part)), "{}", order.message);
-    let rollback = app.end_of(order.undone_by.expect("it is taken back")).await;
+    let rollback = app.end_of(order.rolled_back_by.expect("it is rolled back")).await;
     assert_eq!(rollback.state, State::Succeeded, "{rollback:#?}");
-    assert!(watch.end().iter().all(|sight| sight.ready >= 2));
+    assert!(watch.end().iter().all(|sample| sample.ready >= 2));
     drop(hands);
 }
 

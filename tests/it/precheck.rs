@@ -1,11 +1,11 @@
 //! What cannot work is refused before anything is written, with the way out named;
-//! and what a release would do is told before it is ordered.
+//! and what a release would do is reported before it is ordered.
 
 use domain::{
     ApplicationId,
     order::State,
     plan::Strategy,
-    precheck::{Report, Subject, Verdict},
+    precheck::{Finding, PrecheckReport, Subject},
 };
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
@@ -75,8 +75,8 @@ async fn refused(app: &App, request: Deploy, says: &[&str]) {
     assert_eq!(app.deployments().get_opt(&name).await.unwrap().map(|it| it.metadata.generation), before);
 }
 
-fn verdict(report: &Report, subject: Subject) -> Verdict {
-    report.checks.iter().find(|check| check.subject == subject).expect("it was looked at").verdict
+fn finding(report: &PrecheckReport, subject: Subject) -> Finding {
+    report.checks.iter().find(|check| check.subject == subject).expect("it was looked at").finding
 }
 
 async fn a_config_map_that_is_not_there_is_named_and_nothing_is_written(app: App) {
@@ -105,7 +105,7 @@ async fn a_plan_is_told_and_kept_or_the_release_is_refused(app: App) {
     let application = app.create("web", 10).await;
     let mut request = release(application, "shop/web:2.0", batches(3));
     let plan = app.service.preview(&caller(), request.clone()).await.unwrap().plan.unwrap();
-    assert_eq!((plan.replicas, plan.peak_pods, plan.missing_pods, plan.expected_seconds), (10, 14, 0, None));
+    assert_eq!((plan.replicas, plan.peak_pods, plan.max_unavailable, plan.expected_seconds), (10, 14, 0, None));
     let told: Vec<_> = plan.batches.iter().map(|batch| (batch.added, batch.removed, batch.new_pods, batch.old_pods)).collect();
     assert_eq!(told, [(3, 3, 3, 7), (3, 3, 6, 4), (4, 4, 10, 0)]);
     assert_eq!(app.service.recent_orders(application).await.unwrap().len(), 1, "nothing was ordered");
@@ -144,7 +144,7 @@ async fn a_precheck_is_asked_for_and_answered(app: App) {
         eventually(async || app.service.precheck_result(CLUSTER, &app.namespace, name).await.unwrap().ok_or("not answered".into())).await
     };
     let report = result("web").await;
-    assert_eq!((report.refusal(), verdict(&report, Subject::Readiness)), (None, Verdict::Warned));
+    assert_eq!((report.refusal(), finding(&report, Subject::Readiness)), (None, Finding::Warned));
     assert_eq!(report.plan.as_ref().map(|plan| plan.replicas), Some(2));
     // One that does not exist yet.
     (request.application, request.name, request.replicas) = (None, "shop".into(), Some(3));
@@ -166,15 +166,15 @@ async fn without_room_for_a_surge_a_release_is_refused_or_lets_old_pods_go_first
 
     request.allows_no_surge = true;
     let plan = app.service.preview(&caller(), request.clone()).await.unwrap().plan.unwrap();
-    assert_eq!((plan.peak_pods, plan.missing_pods), (6, 2));
+    assert_eq!((plan.peak_pods, plan.max_unavailable), (6, 2));
     let watch = app.watch("web").await;
     let order = app.service.deploy(&caller(), request).await.unwrap();
     let order = app.end_of(order).await;
     assert_eq!(order.state, State::Succeeded, "{order:#?}");
     assert_eq!(watch.most_wanted(), 6);
     let seen = watch.end();
-    assert!(seen.iter().all(|sight| sight.ready >= 4), "never more than one batch is missing: {seen:?}");
-    assert_eq!(seen.last().map(|sight| sight.of("shop/web:2.0")), Some(6));
+    assert!(seen.iter().all(|sample| sample.ready >= 4), "never more than one batch is missing: {seen:?}");
+    assert_eq!(seen.last().map(|sample| sample.of("shop/web:2.0")), Some(6));
 
     // And back from half way in the same manner.
     let mut request = release(application, "shop/web:3.0", manual(3));
@@ -188,7 +188,7 @@ async fn without_room_for_a_surge_a_release_is_refused_or_lets_old_pods_go_first
     let back = app.end_of(back).await;
     assert_eq!(back.state, State::Succeeded, "{back:#?}");
     assert_eq!(watch.most_wanted(), 6);
-    assert!(watch.end().iter().all(|sight| sight.ready >= 4));
+    assert!(watch.end().iter().all(|sample| sample.ready >= 4));
 }
 
 /// Only a real scheduler keeps pods apart.
@@ -286,13 +286,13 @@ async fn rights_that_are_missing_are_named(pool: PgPool) {
     let request = release(application, "shop/web:2.0", batches(2));
     let report = eventually(async || {
         let report = app.service.preview(&caller(), request.clone()).await.map_err(|why| why.to_string())?;
-        if verdict(&report, Subject::Rights) == Verdict::Refused { Ok(report) } else { Err(format!("{report:#?}")) }
+        if finding(&report, Subject::Rights) == Finding::Refused { Ok(report) } else { Err(format!("{report:#?}")) }
     })
     .await;
     let why = &report.refusal().unwrap().reason;
     assert!(why.contains("Sluice lacks rights in the namespace: patch deployments.apps"), "{why}");
-    // What may not be looked at is told, and does not count as missing.
-    assert_eq!(verdict(&report, Subject::PodAdmission), Verdict::Unseen);
+    // What may not be looked at is reported, and does not count as missing.
+    assert_eq!(finding(&report, Subject::PodAdmission), Finding::Unseen);
     refused(&app, request, &["patch deployments.apps"]).await;
     api.delete(&user, &DeleteParams::default()).await.unwrap();
 }

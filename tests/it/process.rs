@@ -6,7 +6,7 @@ use std::{process::Stdio, time::Duration};
 use clock::Clock;
 use domain::{
     OrderId,
-    order::{State, Tolerance},
+    order::{FailurePolicy, State},
 };
 use service::Service;
 use sqlx::PgPool;
@@ -58,7 +58,7 @@ impl Release {
         let namespace = real::namespace(&client).await;
         let store = Store::on(pool.clone());
         store.register_cluster(&CLUSTER.into()).await.unwrap();
-        let service = Service::new(store.clone(), Clock::default(), settings(Tolerance::default()));
+        let service = Service::new(store.clone(), Clock::default(), settings(FailurePolicy::default()));
         let app = App::asking(service, store, client, &namespace);
         let program = serve(pool);
         app.known_namespace().await;
@@ -78,7 +78,7 @@ impl Release {
         assert_eq!(order.state, State::Succeeded, "{order:#?}");
         let wanted = self.watch.most_wanted();
         let seen = self.watch.end();
-        assert!(seen.iter().all(|sight| sight.ready >= 10), "{seen:#?}");
+        assert!(seen.iter().all(|sample| sample.ready >= 10), "{seen:#?}");
         // Batches of two: never more than two pods too many, and never one back.
         assert!((11..=12).contains(&wanted), "{wanted} pods were wanted at once: {seen:#?}");
         assert!(seen.windows(2).all(|pair| pair[0].of(NEW) <= pair[1].of(NEW)), "{seen:#?}");
@@ -114,7 +114,7 @@ async fn one_that_slept_longer_than_its_lease_leaves_the_order_to_the_other(pool
 async fn told_to_stop_it_gives_back_what_it_holds_and_exits_with_0(pool: PgPool) {
     let mut program = sluice(&pool).args(["serve", "--cluster", "simulated"]).spawn().unwrap();
     let executors = async || sqlx::query_scalar::<_, i64>("SELECT count(*) FROM executor").fetch_one(&pool).await.unwrap();
-    eventually(async || if executors().await == 1 { Ok(()) } else { Err("no executor gave a sign of life".into()) }).await;
+    eventually(async || if executors().await == 1 { Ok(()) } else { Err("no executor sent a heartbeat".into()) }).await;
     assert!(end(&mut program).await.success());
     assert_eq!(executors().await, 0, "an executor that stops signs off");
 }

@@ -1,7 +1,7 @@
 //! What is told of an application by looking at the cluster: its Deployment and its
 //! pods as they are, and nothing of others.
 
-use domain::{sight::Health, spec::APPLICATION_LABEL};
+use domain::{cluster_state::Health, spec::APPLICATION_LABEL};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, api::PostParams};
 use serde_json::json;

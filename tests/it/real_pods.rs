@@ -12,7 +12,7 @@ mod traffic;
 use std::time::Instant;
 
 use domain::{
-    order::{State, Tolerance},
+    order::{FailurePolicy, State},
     plan::Strategy,
     spec::Field,
 };
@@ -24,7 +24,7 @@ use crate::support::{batches, caller, canary, eventually, manual};
 use site::{DRAIN, Site, V1, V2, ended_twice, probe, serve, waits};
 
 /// Trouble that may pass is waited out for so long.
-const GRACE: Tolerance = Tolerance { grace_seconds: 10, restarts: 1, watch_seconds: 0, roll_back: true };
+const GRACE: FailurePolicy = FailurePolicy { grace_seconds: 10, restarts: 1, watch_seconds: 0, roll_back: true };
 
 // --- releases of a version that is well ---
 
@@ -91,7 +91,7 @@ async fn back_to_a_version_of_the_history_it_loses_no_request(pool: PgPool) {
 /// is counted and printed.
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn without_a_drain_what_is_lost_is_counted(pool: PgPool) {
-    let site = Site::open_with(pool, "all at once, and in four batches, without a drain", None, Tolerance::default()).await;
+    let site = Site::open_with(pool, "all at once, and in four batches, without a drain", None, FailurePolicy::default()).await;
     for (image, strategy) in [(V2, Strategy::ALL_AT_ONCE), (V1, batches(4))] {
         let order = site.deploy(image, strategy).await;
         site.succeeds(order).await;
@@ -106,7 +106,7 @@ async fn without_a_drain_what_is_lost_is_counted(pool: PgPool) {
 /// HTTP clients then send again; nothing else is lost.
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn with_drain_seconds_a_program_without_a_drain_loses_no_request(pool: PgPool) {
-    let mut site = Site::open_with(pool, "after DrainSeconds=3", None, Tolerance::default()).await;
+    let mut site = Site::open_with(pool, "after DrainSeconds=3", None, FailurePolicy::default()).await;
     let order = site.order(|request| request.spec.drain_seconds = Some(3)).await;
     site.succeeds(order).await;
     site.count_anew("the release that brings DrainSeconds=3", V2).await;

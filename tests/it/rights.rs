@@ -8,7 +8,7 @@ use domain::{
     OrderId,
     config_data::Held,
     order::State,
-    precheck::{Subject, Verdict},
+    precheck::{Finding, Subject},
 };
 use k8s_openapi::api::{
     core::v1::Event,
@@ -75,10 +75,10 @@ async fn an_executor_with_the_rights_of_the_document_can_do_everything(pool: PgP
     let application = app.create("web", 4).await;
     let request = release(application, "shop/web:2.0", batches(2));
     let report = app.service.preview(&caller(), request).await.unwrap();
-    let unseen: Vec<_> = report.checks.iter().filter(|check| check.verdict == Verdict::Unseen).collect();
+    let unseen: Vec<_> = report.checks.iter().filter(|check| check.finding == Finding::Unseen).collect();
     assert!(unseen.is_empty(), "{unseen:?}");
     let rights = report.checks.iter().find(|check| check.subject == Subject::Rights).unwrap();
-    assert_eq!(rights.verdict, Verdict::Passed, "{}", rights.reason);
+    assert_eq!(rights.finding, Finding::Passed, "{}", rights.reason);
 
     let order = app.deploy(application, "shop/web:2.0", manual(3)).await;
     app.confirm(order, 2).await;
@@ -93,7 +93,7 @@ async fn an_executor_with_the_rights_of_the_document_can_do_everything(pool: PgP
     let failing = app.deploy(application, "shop/web:3.0--image-pull-error", batches(2)).await;
     let failed = app.end_of(failing).await;
     assert_eq!(failed.state, State::Failed, "{failed:#?}");
-    ends_well(&app, failed.undone_by.expect("it is rolled back")).await;
+    ends_well(&app, failed.rolled_back_by.expect("it is rolled back")).await;
     let events: Api<Event> = Api::namespaced(administrator.clone(), &app.namespace);
     eventually(async || {
         let found = events.list(&ListParams::default()).await.unwrap().items;

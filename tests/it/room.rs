@@ -4,9 +4,9 @@
 
 use domain::{
     ApplicationId,
-    order::{State, Tolerance},
+    order::{FailurePolicy, State},
     plan::Strategy,
-    precheck::{Subject, Verdict},
+    precheck::{Finding, Subject},
     spec::NAME_LABEL,
 };
 use k8s_openapi::api::{
@@ -32,7 +32,7 @@ const OLD: &str = "shop/web:1.0";
 const NEW: &str = "shop/web:2.0";
 
 /// Trouble that may pass is waited out for so long.
-const GRACE: Tolerance = Tolerance { grace_seconds: 3, restarts: 1, watch_seconds: 0, roll_back: true };
+const GRACE: FailurePolicy = FailurePolicy { grace_seconds: 3, restarts: 1, watch_seconds: 0, roll_back: true };
 
 async fn put<K>(app: &App, object: Value)
 where
@@ -322,7 +322,7 @@ async fn a_batch_that_must_wait_longer_than_its_time_is_refused_with_both_named(
     refused(&app, &request, &["BatchWaitTime 90 s is not below BatchTimeout 60 s"]).await;
     let report = app.service.preview(&caller(), request.clone()).await.unwrap();
     let check = report.checks.iter().find(|check| check.subject == Subject::Deployment).unwrap();
-    assert_eq!(check.verdict, Verdict::Refused, "{check:?}");
+    assert_eq!(check.finding, Finding::Refused, "{check:?}");
     request.min_ready_seconds = Some(0);
     works(&app, request).await;
 }

@@ -4,27 +4,27 @@
 use syn::{Expr, Token, punctuated::Punctuated, visit::Visit};
 
 /// Tables whose rows are work on a cluster.
-const WORK: [&str; 4] = ["change_order", "inquiry", "sighting", "errand"];
+const WORK: [&str; 4] = ["change_order", "precheck_request", "cluster_query", "object_write"];
 
 /// Statements that need not name the cluster, and why.
 const EXEMPT: &[(&str, &str)] = &[
     ("abort_order", BY_ID),
     ("advance", FENCED),
-    ("answer_errand", FENCED),
-    ("answer_inquiry", BY_ID),
-    ("answer_sighting", BY_ID),
+    ("answer_cluster_query", BY_ID),
+    ("answer_object_write", FENCED),
+    ("answer_precheck_request", BY_ID),
     ("confirm_batches", BY_ID),
     ("extend", FENCED),
     ("finish_at_once", BY_ID),
+    ("give_back", FENCED),
     ("lock_order", BY_ID),
-    ("prune_errands", "what nobody waits for is forgotten by its age, wherever it was"),
-    ("prune_inquiries", "what nobody waits for is forgotten by its age, wherever it was"),
-    ("prune_sightings", "what nobody waits for is forgotten by its age, wherever it was"),
+    ("prune_cluster_queries", "what nobody waits for is forgotten by its age, wherever it was"),
+    ("prune_object_writes", "what nobody waits for is forgotten by its age, wherever it was"),
+    ("prune_precheck_requests", "what nobody waits for is forgotten by its age, wherever it was"),
     ("record_applied", FENCED),
-    ("release", FENCED),
     ("step_back", BY_ID),
-    ("take_seen", BY_ID),
-    ("withdraw_errand", BY_ID),
+    ("take_query_answer", BY_ID),
+    ("withdraw_object_write", BY_ID),
 ];
 const BY_ID: &str = "one row by its id, for whoever asked or was handed it";
 const FENCED: &str = "one row by its id, under the fence of a lease that named the cluster";
@@ -98,7 +98,11 @@ fn no_statement_on_work_forgets_the_cluster() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     handing.sort();
-    assert_eq!(handing, ["acquire", "claim_errand", "claim_inquiry", "claim_sighting"], "all that hands out work was looked at");
+    assert_eq!(
+        handing,
+        ["acquire", "claim_cluster_query", "claim_object_write", "claim_precheck_request"],
+        "all that hands out work was looked at"
+    );
     exempt.sort();
     let listed: Vec<&str> = EXEMPT.iter().map(|(name, _)| *name).collect();
     assert_eq!(exempt, listed, "nothing stands in the list that need not");
@@ -107,7 +111,7 @@ fn no_statement_on_work_forgets_the_cluster() {
 #[test]
 fn a_statement_that_forgets_the_cluster_is_found() {
     let source = r##"fn f() { sqlx::query!(r#"/* grab */ UPDATE change_order
-        SET lease_holder = $1"#, a); let text = "/* look */ SELECT min(run_after) FROM change_order WHERE settling"; }"##;
+        SET lease_holder = $1"#, a); let text = "/* look */ SELECT min(run_after) FROM change_order WHERE finalizing"; }"##;
     let found = statements(source);
     assert_eq!(found.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["grab", "look"]);
     assert!(found.iter().all(|(_, text)| works(text) && !names_cluster(text)));

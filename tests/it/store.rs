@@ -5,8 +5,8 @@ use std::time::Duration;
 use domain::{
     ApplicationId, OrderId, Rejection,
     intent::{Change, Patch},
-    machine::Move,
-    order::{Kind, Source, State, Step, Target, Tolerance},
+    machine::Transition,
+    order::{FailurePolicy, Kind, Source, State, Step, Target},
     plan::Strategy,
 };
 use jiff::Timestamp;
@@ -56,14 +56,14 @@ async fn order(store: &Store, application: ApplicationId, strategy: Strategy) ->
             replicas: None,
             min_ready_seconds: None,
             batch_timeout_seconds: 60,
-            tolerance: Tolerance::default(),
-            most_missing: 0,
+            failure_policy: FailurePolicy::default(),
+            max_unavailable: 0,
             replicas_before: None,
-            adopted: None,
-            formerly: Vec::new(),
+            adopted_uid: None,
+            former_applications: Vec::new(),
         },
         snapshot: None,
-        undoes: None,
+        rolls_back: None,
         description: "",
         notes: &[],
         created_by: "tester",
@@ -77,8 +77,8 @@ async fn order(store: &Store, application: ApplicationId, strategy: Strategy) ->
     Ok(id)
 }
 
-fn step(state: State, step: Step, change: Option<Change>) -> Move {
-    Move {
+fn transition(state: State, step: Step, change: Option<Change>) -> Transition {
+    Transition {
         state,
         step,
         batch: 0,
@@ -87,8 +87,8 @@ fn step(state: State, step: Step, change: Option<Change>) -> Move {
         batches: Vec::new(),
         message: String::new(),
         roll_back: false,
-        settles: false,
-        is_back: false,
+        finalizes: false,
+        completes_step_back: false,
     }
 }
 
@@ -133,7 +133,7 @@ async fn a_request_and_a_step_of_the_open_order_never_wait_for_each_other(pool: 
 
     let mut request = store.begin().await.unwrap();
     request.lock_application(web).await.unwrap();
-    store.advance(lease, &loaded, &step(State::Running, Step::Surge, None), now()).await.unwrap();
+    store.advance(lease, &loaded, &transition(State::Running, Step::BringUp, None), now()).await.unwrap();
     let refused = request.lock_order(id).await.map(|order| order.state).unwrap();
     assert_eq!(refused, State::Running);
     drop(request);
@@ -143,7 +143,7 @@ async fn a_request_and_a_step_of_the_open_order_never_wait_for_each_other(pool: 
     let loaded = store.order(id).await.unwrap().unwrap();
     let mut request = store.begin().await.unwrap();
     request.lock_application(web).await.unwrap();
-    let ended = step(State::Succeeded, Step::Done, None);
+    let ended = transition(State::Succeeded, Step::Done, None);
     let end = store.advance(lease, &loaded, &ended, now());
     let answer = async {
         eventually(async || {
@@ -171,8 +171,8 @@ async fn an_order_that_ended_stays_as_it_ended(pool: PgPool) {
     let id = order(&store, web, batches(1)).await.unwrap();
     let lease = store.acquire(&known_cluster(&store).await, "one", LEASE, now(), 10).await.unwrap()[0];
     let loaded = store.order(id).await.unwrap().unwrap();
-    store.advance(lease, &loaded, &step(State::Succeeded, Step::Done, None), now()).await.unwrap();
-    let late = store.advance(lease, &loaded, &step(State::Running, Step::Surge, None), now()).await.unwrap_err();
+    store.advance(lease, &loaded, &transition(State::Succeeded, Step::Done, None), now()).await.unwrap();
+    let late = store.advance(lease, &loaded, &transition(State::Running, Step::BringUp, None), now()).await.unwrap_err();
     assert!(matches!(late, StoreError::Fenced { .. }), "{late}");
     let (code, rule) = refusal(&pool, "UPDATE change_order SET state = 'running', finished_at = NULL").await;
     assert!(code == "23514" && rule.contains("ended as succeeded"), "{code} {rule}");
@@ -191,9 +191,9 @@ async fn a_final_state_has_an_end_and_a_lease_has_a_holder_and_an_expiry(pool: P
         "UPDATE change_order SET finished_at = now()",
         "UPDATE change_order SET lease_holder = 'one'",
         "UPDATE change_order SET lease_expires_at = now()",
-        "UPDATE change_order SET settling = true",
+        "UPDATE change_order SET finalizing = true",
         "UPDATE change_order SET applied = 1",
-        "UPDATE change_order SET undoes = id",
+        "UPDATE change_order SET rolls_back = id",
         "UPDATE batch SET state = 'failed'",
         "UPDATE batch SET target = -1",
         "UPDATE application SET replicas = -1",
@@ -209,7 +209,7 @@ async fn events_are_only_ever_added(pool: PgPool) {
     let id = order(&store, web, batches(1)).await.unwrap();
     let lease = store.acquire(&known_cluster(&store).await, "one", LEASE, now(), 10).await.unwrap()[0];
     let loaded = store.order(id).await.unwrap().unwrap();
-    store.advance(lease, &loaded, &step(State::Running, Step::Surge, None), now()).await.unwrap();
+    store.advance(lease, &loaded, &transition(State::Running, Step::BringUp, None), now()).await.unwrap();
     let (code, rule) = refusal(&pool, "UPDATE event SET actor = 'somebody'").await;
     assert!(code == "23514" && rule.contains("only ever added"), "{code} {rule}");
     let events = store.events(id).await.unwrap();
@@ -228,7 +228,7 @@ async fn a_leased_order_is_nobody_elses_until_the_lease_runs_out_and_then_its_fi
     sqlx::query("UPDATE change_order SET lease_expires_at = now() - interval '1 second'").execute(&pool).await.unwrap();
     let loaded = store.order(id).await.unwrap().unwrap();
     let change = Change::Patch(Patch { replicas: Some(5), ..Patch::default() });
-    let surge = step(State::Running, Step::Surge, Some(change));
+    let surge = transition(State::Running, Step::BringUp, Some(change));
     // Nobody took over yet, and still: what ran out is lost.
     assert!(!store.extend(first, LEASE).await.unwrap());
     assert!(matches!(store.advance(first, &loaded, &surge, now()).await, Err(StoreError::Fenced { .. })));
@@ -236,10 +236,10 @@ async fn a_leased_order_is_nobody_elses_until_the_lease_runs_out_and_then_its_fi
     let second = store.acquire(&known_cluster(&store).await, "two", LEASE, now(), 10).await.unwrap()[0];
     assert!(second.generation > first.generation);
     store.advance(second, &loaded, &surge, now()).await.unwrap();
-    let applied = Applied { version: 9, template: None };
+    let applied = Applied { resource_version: 9, template: None };
     assert!(matches!(store.record_applied(first, &loaded, &applied, now()).await, Err(StoreError::Fenced { .. })));
     assert!(matches!(store.record_pods(first, loaded.batches[0].id, &[], now()).await, Err(StoreError::Fenced { .. })));
-    store.release(first, None, &loaded).await.unwrap();
+    store.give_back(first, None, &loaded).await.unwrap();
     let held = store.order(id).await.unwrap().unwrap();
     assert!(held.has_change_to_make(), "the stale holder recorded nothing: {held:?}");
     assert!(store.extend(second, LEASE).await.unwrap(), "and gave nothing away that was not its own");

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use domain::{OrderId, order::State, package::Policy, runtime::Runtimes};
+use domain::{OrderId, order::State, package::PackagePolicy, runtime::Runtimes};
 use package::{Client, Objects};
 use service::{PackageStore, Packages, UploadLimits};
 use sqlx::PgPool;
@@ -38,7 +38,8 @@ impl Edas {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let mut app = App::start(pool).await;
-        let policy = Policy { schemes: vec!["https".into()], hosts: vec!["files.example.com".parse().unwrap()], addresses: Vec::new() };
+        let policy =
+            PackagePolicy { schemes: vec!["https".into()], hosts: vec!["files.example.com".parse().unwrap()], addresses: Vec::new() };
         let packages = Packages {
             image: Some("sluice:1".into()),
             runtimes: Runtimes::read(TABLE).unwrap(),
@@ -54,7 +55,7 @@ impl Edas {
         };
         app.service = app.service.clone().with_packages(packages).with_package_store(store);
         assert!(app.store.insert_key(KEY.id, &KEY.secret.into(), "ci", app.clock.now()).await.unwrap());
-        let router = edas::router(app.service.clone(), edas::Settings::default());
+        let router = edas::router(app.service.clone(), edas::EdgeConfig::default());
         let connections = edas::Connections::new(edas::ConnectionSettings::default());
         tokio::spawn(connections.serve(listener, router, std::future::pending()));
         let client = reqwest::Client::builder().no_proxy().build().unwrap();

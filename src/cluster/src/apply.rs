@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::{
     ClusterError, FIELD_MANAGER, apps, core, identity, manifest,
-    manifest::{Author, Notice},
+    manifest::{EventText, WriteContext},
     refusal,
     view::{Key, View},
 };
@@ -46,9 +46,9 @@ pub struct Writer<'a> {
 
 /// A change that was made.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Made {
+pub struct WriteResult {
     /// The Deployment's resourceVersion afterwards.
-    pub version: u64,
+    pub resource_version: u64,
     /// Its template afterwards, with the API server's defaults; none where only a
     /// ReplicaSet was written.
     pub template: Option<Value>,
@@ -65,12 +65,12 @@ impl Writer<'_> {
     ///
     /// # Errors
     /// See [`ClusterError`]; after [`ClusterError::Transient`] it may have been made.
-    pub async fn make(&self, key: &Key, author: Author, change: &Change) -> Result<Made, ClusterError> {
+    pub async fn make(&self, key: &Key, context: WriteContext, change: &Change) -> Result<WriteResult, ClusterError> {
         match change {
             Change::Create { .. } => identity::confirm(self.client, self.view).await?,
             Change::Patch(_) | Change::Scale { .. } | Change::Delete { .. } => identity::known(self.view)?,
         }
-        let made = self.make_there(key, author, change).await;
+        let made = self.make_there(key, context, change).await;
         match (&made, change) {
             // Another cluster, without the Deployment, would have said the same.
             (Err(ClusterError::Gone | ClusterError::Refused(_)), _) | (Ok(_), Change::Delete { .. }) => {
@@ -81,20 +81,20 @@ impl Writer<'_> {
         made
     }
 
-    async fn make_there(&self, key: &Key, author: Author, change: &Change) -> Result<Made, ClusterError> {
+    async fn make_there(&self, key: &Key, context: WriteContext, change: &Change) -> Result<WriteResult, ClusterError> {
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &apps("Deployment"));
         let object = match change {
             Change::Scale { name, uid, replicas } => {
-                let deployment = self.scale(key, author, (name, uid), *replicas).await?;
-                return Ok(Made { version: super::object::version(&deployment), template: None });
+                let deployment = self.scale(key, context, (name, uid), *replicas).await?;
+                return Ok(WriteResult { resource_version: super::object::version(&deployment), template: None });
             }
-            Change::Delete { uid, formerly } => {
-                self.delete(key, author, uid.as_deref(), formerly).await?;
-                return Ok(Made { version: 0, template: None });
+            Change::Delete { uid, former_applications } => {
+                self.delete(key, context, uid.as_deref(), former_applications).await?;
+                return Ok(WriteResult { resource_version: 0, template: None });
             }
             Change::Create { template, replicas, min_ready_seconds } => {
-                let manifest = manifest::deployment(&key.namespace, &key.name, author, template, *replicas, *min_ready_seconds);
-                create(&api, &key.name, author, manifest).await?
+                let manifest = manifest::deployment(&key.namespace, &key.name, context, template, *replicas, *min_ready_seconds);
+                create(&api, &key.name, context, manifest).await?
             }
             Change::Patch(patch) => {
                 let mut live = match self.view.deployment(key) {
@@ -103,18 +103,18 @@ impl Writer<'_> {
                 };
                 let mut attempt = 1;
                 loop {
-                    if let Some(newer) = manifest::fence(&live).filter(|fence| *fence > author.generation) {
+                    if let Some(newer) = manifest::fence(&live).filter(|fence| *fence > context.generation) {
                         return Err(ClusterError::Fenced { newer });
                     }
                     let operations =
-                        manifest::json_patch(&live, author, patch).map_err(|error| ClusterError::Refused(error.to_string()))?;
+                        manifest::json_patch(&live, context, patch).map_err(|error| ClusterError::Refused(error.to_string()))?;
                     let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
                     let sent = KubePatch::Json::<()>(operations);
                     match bounded(api.patch(&key.name, &parameters, &sent)).await {
                         Ok(object) => {
                             let object = value(object)?;
                             break match &patch.give_back {
-                                Some(back) => self.give_back(&api, author, object, back).await?,
+                                Some(back) => self.give_back(&api, context, object, back).await?,
                                 None => object,
                             };
                         }
@@ -140,7 +140,7 @@ impl Writer<'_> {
                 }
             }
         };
-        let made = Made { version: super::object::version(&object), template: Some(object["spec"]["template"].clone()) };
+        let made = WriteResult { resource_version: super::object::version(&object), template: Some(object["spec"]["template"].clone()) };
         self.view.put_deployment(key, object);
         Ok(made)
     }
@@ -154,7 +154,13 @@ impl Writer<'_> {
     /// Made again after a crash it comes to the same. Where it keeps failing because the
     /// Deployment's other owners write all the time, it is left: nothing of a release
     /// stands on it.
-    async fn give_back(&self, api: &Api<DynamicObject>, author: Author, mut object: Value, back: &GiveBack) -> Result<Value, ClusterError> {
+    async fn give_back(
+        &self,
+        api: &Api<DynamicObject>,
+        context: WriteContext,
+        mut object: Value,
+        back: &GiveBack,
+    ) -> Result<Value, ClusterError> {
         for _ in 0..GIVE_BACK_ATTEMPTS {
             let Some(owners) = given_back(&object["metadata"]["managedFields"], back, FIELD_MANAGER) else { return Ok(object) };
             let operations = manifest::own(&object, &owners).map_err(|error| ClusterError::Refused(error.to_string()))?;
@@ -167,7 +173,7 @@ impl Writer<'_> {
                 Err(other) => return Err(other),
             }
             object = get(api, &name).await?;
-            if let Some(newer) = manifest::fence(&object).filter(|fence| *fence > author.generation) {
+            if let Some(newer) = manifest::fence(&object).filter(|fence| *fence > context.generation) {
                 return Err(ClusterError::Fenced { newer });
             }
         }
@@ -181,13 +187,13 @@ impl Writer<'_> {
     /// first and the Deployment's token after it, and the write is refused unless
     /// the ReplicaSet is still as it was read: whoever took over since then has
     /// changed it, as the Deployment controller follows the Deployment.
-    async fn scale(&self, key: &Key, author: Author, (name, uid): (&str, &str), replicas: i32) -> Result<Value, ClusterError> {
+    async fn scale(&self, key: &Key, context: WriteContext, (name, uid): (&str, &str), replicas: i32) -> Result<Value, ClusterError> {
         let sets: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &apps("ReplicaSet"));
         let deployments: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &apps("Deployment"));
         for _ in 0..ATTEMPTS {
             let set = get(&sets, name).await?;
             let deployment = get(&deployments, &key.name).await?;
-            if let Some(newer) = manifest::fence(&deployment).filter(|fence| *fence > author.generation) {
+            if let Some(newer) = manifest::fence(&deployment).filter(|fence| *fence > context.generation) {
                 return Err(ClusterError::Fenced { newer });
             }
             if set["metadata"]["uid"] != uid {
@@ -214,7 +220,13 @@ impl Writer<'_> {
     ///
     /// It is deleted as it was read, or not at all: whoever took over since then has
     /// written it.
-    async fn delete(&self, key: &Key, author: Author, uid: Option<&str>, formerly: &[ApplicationId]) -> Result<(), ClusterError> {
+    async fn delete(
+        &self,
+        key: &Key,
+        context: WriteContext,
+        uid: Option<&str>,
+        former_applications: &[ApplicationId],
+    ) -> Result<(), ClusterError> {
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &apps("Deployment"));
         let live = match get(&api, &key.name).await {
             Err(ClusterError::Gone) => return Ok(()),
@@ -222,15 +234,15 @@ impl Writer<'_> {
         };
         let found = live["metadata"]["uid"].as_str().unwrap_or_default();
         let is_ours = match manifest::application(&live) {
-            Some(application) if application == author.application.to_string() => true,
-            Some(application) if !formerly.iter().any(|former| former.to_string() == application) => false,
+            Some(application) if application == context.application.to_string() => true,
+            Some(application) if !former_applications.iter().any(|former| former.to_string() == application) => false,
             // Adopted, and never written since.
             _ => uid.is_some(),
         };
         if !is_ours || uid.is_some_and(|uid| uid != found) {
             return Ok(());
         }
-        if let Some(newer) = manifest::fence(&live).filter(|fence| *fence > author.generation) {
+        if let Some(newer) = manifest::fence(&live).filter(|fence| *fence > context.generation) {
             return Err(ClusterError::Fenced { newer });
         }
         let version = live["metadata"]["resourceVersion"].as_str().map(str::to_owned);
@@ -246,10 +258,10 @@ impl Writer<'_> {
     ///
     /// # Errors
     /// See [`ClusterError`]; nothing of an order stands on it.
-    pub async fn warn(&self, key: &Key, author: Author, notice: &Notice<'_>) -> Result<(), ClusterError> {
+    pub async fn warn(&self, key: &Key, context: WriteContext, event_text: &EventText<'_>) -> Result<(), ClusterError> {
         identity::known(self.view)?;
         let deployment = self.view.deployment(key).ok_or(ClusterError::Gone)?;
-        let event = manifest::warning(&deployment, author, notice);
+        let event = manifest::warning(&deployment, context, event_text);
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &core("Event"));
         let object: DynamicObject = serde_json::from_value(event).map_err(|error| ClusterError::Refused(error.to_string()))?;
         let parameters = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
@@ -261,7 +273,7 @@ impl Writer<'_> {
     }
 }
 
-async fn create(api: &Api<DynamicObject>, name: &str, author: Author, manifest: Value) -> Result<Value, ClusterError> {
+async fn create(api: &Api<DynamicObject>, name: &str, context: WriteContext, manifest: Value) -> Result<Value, ClusterError> {
     let object: DynamicObject = serde_json::from_value(manifest).map_err(|error| ClusterError::Refused(error.to_string()))?;
     let parameters = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
     match bounded(api.create(&parameters, &object)).await {
@@ -273,7 +285,7 @@ async fn create(api: &Api<DynamicObject>, name: &str, author: Author, manifest: 
                 Err(ClusterError::Gone) => return Err(ClusterError::Refused(why)),
                 Err(other) => return Err(other),
             };
-            let ours = present["metadata"]["annotations"][manifest::ORDER] == author.order.to_string();
+            let ours = present["metadata"]["annotations"][manifest::ORDER] == context.order.to_string();
             if ours { Ok(present) } else { Err(ClusterError::Refused(why)) }
         }
         Err(ClusterError::Gone) => Err(ClusterError::Refused("the namespace does not exist".into())),
@@ -295,7 +307,7 @@ pub(super) async fn bounded<T>(request: impl Future<Output = Result<T, kube::Err
             // renewed pass; every other refusal is meant.
             401 | 408 | 429 => ClusterError::Transient(status.message.clone()),
             409 if status.reason != "AlreadyExists" => ClusterError::Transient(status.message.clone()),
-            400..=499 => ClusterError::Refused(refusal::told(&status.message)),
+            400..=499 => ClusterError::Refused(refusal::redact(&status.message)),
             _ => ClusterError::Transient(status.message.clone()),
         }),
         Ok(Err(error)) => Err(ClusterError::Transient(error.to_string())),

@@ -1,7 +1,7 @@
 //! Looking at what a release stands on, for [`domain::precheck`].
 //!
 //! Reads, reviews of our own rights, and dry runs: nothing is changed. What the
-//! API server does not let us see is told as unseen. Values of Secrets and
+//! API server does not let us see is reported as unseen. Values of Secrets and
 //! ConfigMaps are dropped at once; only the names of their keys go on.
 
 use futures::{StreamExt, stream};
@@ -16,14 +16,14 @@ use super::{
     Cluster, ClusterError, FIELD_MANAGER, Key,
     apply::{bounded, value},
     apps, core,
-    manifest::{self, Author},
+    manifest::{self, WriteContext},
 };
 use domain::{
     ApplicationId, OrderId,
     intent::Change,
     order::Kind,
     precheck::{
-        Look,
+        FirstChange,
         evidence::{Evidence, Listed, Presence, Reference, ReferenceKind, Right, Tried, footprint},
         nodes::host_ports,
         template::{amount, own_anti_affinity, references},
@@ -43,16 +43,16 @@ const MOST_OBJECTS: usize = 20_000;
 const NO_SUCH_KIND: &str = "the server could not find the requested resource";
 
 impl Cluster {
-    /// Looks at everything that `look` stands on.
-    pub async fn gather(&self, key: &Key, application: ApplicationId, look: &Look) -> Evidence {
+    /// Looks at everything that `first` stands on.
+    pub async fn gather(&self, key: &Key, application: ApplicationId, first: &FirstChange) -> Evidence {
         let asker = Asker { client: &self.client, key };
-        let creates = look.order.kind == Kind::Create;
+        let creates = first.order.kind == Kind::Create;
         let rights = asker.rights(creates).await;
-        let Ok(change) = &look.change else {
+        let Ok(change) = &first.change else {
             let other_workload = if creates { None } else { asker.other_workload().await };
             return Evidence { rights, other_workload, ..Evidence::none() };
         };
-        let template = &look.template;
+        let template = &first.template;
         let may_try_pods = rights.iter().any(|(right, given)| right.resource == "pods" && *given == Some(true));
         let pod = async {
             if may_try_pods {
@@ -104,14 +104,14 @@ impl Cluster {
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &apps("Deployment"));
         let live = self.view.deployment(key);
         let generation = live.as_ref().and_then(manifest::fence).map_or(1, |fence| fence.saturating_add(1));
-        let author = Author { application, order: OrderId::new(), generation };
+        let context = WriteContext { application, order: OrderId::new(), generation };
         let answer = match (change, live) {
             (Change::Create { template, replicas, min_ready_seconds }, _) => {
-                let object = manifest::deployment(&key.namespace, &key.name, author, template, *replicas, *min_ready_seconds);
+                let object = manifest::deployment(&key.namespace, &key.name, context, template, *replicas, *min_ready_seconds);
                 create(&api, object).await
             }
             (Change::Patch(patch), Some(live)) => {
-                let operations = match manifest::json_patch(&live, author, patch) {
+                let operations = match manifest::json_patch(&live, context, patch) {
                     Ok(operations) => operations,
                     Err(error) => return Tried::Untried(error.to_string()),
                 };

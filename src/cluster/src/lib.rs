@@ -8,13 +8,13 @@
 //! Knows of `domain` only: no order states, no database.
 
 pub mod apply;
-mod errand;
 mod evidence;
 mod identity;
 pub mod manifest;
 mod object;
+mod object_write;
+mod query;
 mod refusal;
-mod sight;
 mod sizes;
 pub mod view;
 mod watch;
@@ -28,7 +28,7 @@ use kube::{
 use thiserror::Error;
 use tokio::{sync::watch::Receiver, task::JoinSet};
 
-pub use apply::{Made, Writer};
+pub use apply::{WriteResult, Writer};
 use domain::observation::Observation;
 pub use view::{Key, Mirror};
 

@@ -9,13 +9,13 @@ use jiff::Timestamp;
 use json_patch::Patch as JsonPatch;
 use serde_json::{Value, json};
 
-pub use domain::errand::FENCE;
+pub use domain::object_write::FENCE;
 use domain::{
     ApplicationId, OrderId,
-    errand::{OWNER, OWNER_LABEL},
-    intent::{Keep, Patch},
+    intent::{Borrow, Patch},
     name::fitting,
-    order::{KEPT, Settings},
+    object_write::{OWNER, OWNER_LABEL},
+    order::{BORROWED_SETTINGS, BorrowedSettings},
     spec::{APPLICATION_LABEL, NAME_LABEL},
 };
 
@@ -26,7 +26,7 @@ pub const APPLICATION: &str = "sluice.dev/application";
 
 /// Who writes, and under which token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Author {
+pub struct WriteContext {
     /// The application.
     pub application: ApplicationId,
     /// The order.
@@ -37,8 +37,8 @@ pub struct Author {
 
 /// The Deployment of a new application.
 #[must_use]
-pub fn deployment(namespace: &str, name: &str, author: Author, template: &Value, replicas: i32, min_ready_seconds: i32) -> Value {
-    let application = author.application.to_string();
+pub fn deployment(namespace: &str, name: &str, context: WriteContext, template: &Value, replicas: i32, min_ready_seconds: i32) -> Value {
+    let application = context.application.to_string();
     json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -46,7 +46,7 @@ pub fn deployment(namespace: &str, name: &str, author: Author, template: &Value,
             "name": name,
             "namespace": namespace,
             "labels": { NAME_LABEL: name, OWNER_LABEL: OWNER },
-            "annotations": { FENCE: author.generation.to_string(), ORDER: author.order.to_string(), APPLICATION: application },
+            "annotations": { FENCE: context.generation.to_string(), ORDER: context.order.to_string(), APPLICATION: application },
         },
         "spec": {
             "replicas": replicas,
@@ -96,7 +96,7 @@ pub fn own(live: &Value, owners: &Value) -> Result<JsonPatch, serde_json::Error>
 
 /// What an Event says.
 #[derive(Debug, Clone, Copy)]
-pub struct Notice<'a> {
+pub struct EventText<'a> {
     /// Why, as one word in capitals and small letters.
     pub reason: &'a str,
     /// What happened, for people; cut to 1024 bytes.
@@ -114,8 +114,8 @@ const LONGEST_NOTE: usize = 1024;
 /// An Event that warns about `deployment`. Its name makes it the only one of its
 /// order and reason.
 #[must_use]
-pub fn warning(deployment: &Value, author: Author, notice: &Notice<'_>) -> Value {
-    let Notice { reason, text, at } = notice;
+pub fn warning(deployment: &Value, context: WriteContext, event_text: &EventText<'_>) -> Value {
+    let EventText { reason, text, at } = event_text;
     let metadata = &deployment["metadata"];
     let name = metadata["name"].as_str().unwrap_or_default();
     let at = at.round(jiff::Unit::Second).unwrap_or(*at).to_string();
@@ -123,7 +123,7 @@ pub fn warning(deployment: &Value, author: Author, notice: &Notice<'_>) -> Value
     json!({
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": { "name": format!("{}.{}.{}", fitting(name, LONGEST_SHOWN), author.order, reason.to_lowercase()), "namespace": metadata["namespace"] },
+        "metadata": { "name": format!("{}.{}.{}", fitting(name, LONGEST_SHOWN), context.order, reason.to_lowercase()), "namespace": metadata["namespace"] },
         "involvedObject": {
             "apiVersion": "apps/v1", "kind": "Deployment", "namespace": metadata["namespace"], "name": name,
             "uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"],
@@ -143,7 +143,7 @@ pub fn warning(deployment: &Value, author: Author, notice: &Notice<'_>) -> Value
 ///
 /// # Errors
 /// `live` is no Deployment of an API server: it has no uid.
-pub fn json_patch(live: &Value, author: Author, patch: &Patch) -> Result<JsonPatch, serde_json::Error> {
+pub fn json_patch(live: &Value, context: WriteContext, patch: &Patch) -> Result<JsonPatch, serde_json::Error> {
     let annotations = &live["metadata"]["annotations"];
     let mut operations = vec![json!({ "op": "test", "path": "/metadata/uid", "value": live["metadata"]["uid"] })];
     match annotations.get(FENCE) {
@@ -154,9 +154,9 @@ pub fn json_patch(live: &Value, author: Author, patch: &Patch) -> Result<JsonPat
         operations.push(json!({ "op": "add", "path": "/metadata/annotations", "value": {} }));
     }
     let mut add = |path: String, value: Value| operations.push(json!({ "op": "add", "path": path, "value": value }));
-    add(annotation(FENCE), json!(author.generation.to_string()));
-    add(annotation(ORDER), json!(author.order.to_string()));
-    add(annotation(APPLICATION), json!(author.application.to_string()));
+    add(annotation(FENCE), json!(context.generation.to_string()));
+    add(annotation(ORDER), json!(context.order.to_string()));
+    add(annotation(APPLICATION), json!(context.application.to_string()));
     for (field, value) in [
         ("template", patch.template.clone()),
         ("replicas", patch.replicas.map(Value::from)),
@@ -169,21 +169,23 @@ pub fn json_patch(live: &Value, author: Author, patch: &Patch) -> Result<JsonPat
             add(format!("/spec/{field}"), value);
         }
     }
-    match &patch.keep {
-        Keep::Unchanged => {}
-        Keep::Borrowed(settings) => add(annotation(KEPT), json!(serde_json::to_string(settings)?)),
-        Keep::Returned if annotations.get(KEPT).is_some() => operations.push(json!({ "op": "remove", "path": annotation(KEPT) })),
-        Keep::Returned => {}
+    match &patch.borrow {
+        Borrow::Unchanged => {}
+        Borrow::Borrowed(settings) => add(annotation(BORROWED_SETTINGS), json!(serde_json::to_string(settings)?)),
+        Borrow::Returned if annotations.get(BORROWED_SETTINGS).is_some() => {
+            operations.push(json!({ "op": "remove", "path": annotation(BORROWED_SETTINGS) }))
+        }
+        Borrow::Returned => {}
     }
     serde_json::from_value(Value::Array(operations))
 }
 
 /// The fields of a Deployment that Sluice borrows, as they are.
 #[must_use]
-pub fn settings(live: &Value) -> Settings {
+pub fn settings(live: &Value) -> BorrowedSettings {
     let spec = &live["spec"];
     let number = |field: &str, default: i32| spec[field].as_i64().and_then(|number| i32::try_from(number).ok()).unwrap_or(default);
-    Settings {
+    BorrowedSettings {
         min_ready_seconds: number("minReadySeconds", 0),
         // Kubernetes' own default.
         progress_deadline_seconds: number("progressDeadlineSeconds", 600),
@@ -216,8 +218,8 @@ fn annotation(name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn author() -> Author {
-        Author { application: ApplicationId::new(), order: OrderId::new(), generation: 7 }
+    fn context() -> WriteContext {
+        WriteContext { application: ApplicationId::new(), order: OrderId::new(), generation: 7 }
     }
 
     fn live() -> Value {
@@ -229,7 +231,7 @@ mod tests {
 
     fn patched(live: &Value, patch: &Patch) -> Result<Value, json_patch::PatchError> {
         let mut object = live.clone();
-        json_patch::patch(&mut object, &json_patch(live, author(), patch).unwrap())?;
+        json_patch::patch(&mut object, &json_patch(live, context(), patch).unwrap())?;
         Ok(object)
     }
 
@@ -245,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_patch_is_refused_once_somebody_newer_wrote() {
-        let patch = json_patch(&live(), author(), &Patch { paused: Some(true), ..Patch::default() }).unwrap();
+        let patch = json_patch(&live(), context(), &Patch { paused: Some(true), ..Patch::default() }).unwrap();
         let mut newer = live();
         newer["metadata"]["annotations"][FENCE] = json!("8");
         let before = newer.clone();
@@ -256,18 +258,18 @@ mod tests {
     #[test]
     fn borrowed_settings_are_kept_on_the_object_and_go_with_their_return() {
         let settings = settings(&live());
-        let borrowed = patched(&live(), &Patch { keep: Keep::Borrowed(settings.clone()), ..Patch::default() }).unwrap();
-        assert_eq!(Settings::kept_on(&borrowed), Some(settings));
-        let returned = patched(&borrowed, &Patch { keep: Keep::Returned, ..Patch::default() }).unwrap();
-        assert_eq!(Settings::kept_on(&returned), None);
-        assert!(patched(&live(), &Patch { keep: Keep::Returned, ..Patch::default() }).is_ok());
+        let borrowed = patched(&live(), &Patch { borrow: Borrow::Borrowed(settings.clone()), ..Patch::default() }).unwrap();
+        assert_eq!(BorrowedSettings::read_from(&borrowed), Some(settings));
+        let returned = patched(&borrowed, &Patch { borrow: Borrow::Returned, ..Patch::default() }).unwrap();
+        assert_eq!(BorrowedSettings::read_from(&returned), None);
+        assert!(patched(&live(), &Patch { borrow: Borrow::Returned, ..Patch::default() }).is_ok());
     }
 
     #[test]
     fn a_deployment_without_annotations_is_guarded_by_its_resource_version() {
         let mut plain = live();
         plain["metadata"].as_object_mut().unwrap().remove("annotations");
-        let patch = json_patch(&plain, author(), &Patch::default()).unwrap();
+        let patch = json_patch(&plain, context(), &Patch::default()).unwrap();
         let mut object = plain.clone();
         json_patch::patch(&mut object, &patch).unwrap();
         assert_eq!(fence(&object), Some(7));

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{FIELD_MANAGER, view::Key};
 use domain::{
     observation::{ContainerState, ContainerView, CreateFailure, Ending, FailedPod, PodView, Warning},
-    order::Settings,
+    order::BorrowedSettings,
     ownership,
 };
 
@@ -62,7 +62,7 @@ pub(super) fn any_controller(object: &Value) -> Option<String> {
 /// owned by nobody else any more, and not by us for good.
 pub(super) fn owners(object: &Value) -> Value {
     let mut owners = ownership::of_spec(&object["metadata"]["managedFields"]);
-    if Settings::kept_on(object).is_some() {
+    if BorrowedSettings::read_from(object).is_some() {
         for entry in owners.as_array_mut().into_iter().flatten().filter(|entry| entry["manager"] == FIELD_MANAGER) {
             if let Some(spec) = entry.pointer_mut("/fieldsV1/f:spec").and_then(Value::as_object_mut) {
                 spec.retain(|field, _| {

@@ -4,7 +4,7 @@
 //! and all; only what is wrong with it is of use. Pure.
 
 /// `message` without the object that it quotes.
-pub(super) fn told(message: &str) -> String {
+pub(super) fn redact(message: &str) -> String {
     const QUOTE: &str = "Invalid value: \"{";
     let Some(start) = message.find(QUOTE) else { return message.to_owned() };
     let mut is_escaped = false;
@@ -41,6 +41,6 @@ mod tests {
     )]
     #[case(r#"name: Invalid value: "A b": must be lower case"#, r#"name: Invalid value: "A b": must be lower case"#)]
     fn an_object_is_not_quoted(#[case] message: &str, #[case] expected: &str) {
-        assert_eq!(told(message), expected);
+        assert_eq!(redact(message), expected);
     }
 }

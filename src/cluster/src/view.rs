@@ -25,7 +25,6 @@ use super::{
 };
 use domain::{
     observation::{DeploymentView, FailedPod, Observation, PodView, ReplicaSetView, Warning},
-    order::Settings,
     pod_template::is_same,
 };
 
@@ -54,7 +53,7 @@ pub struct Mirror {
 
 /// The kinds of objects that are watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Kind {
+pub(super) enum WatchedKind {
     Deployment,
     ReplicaSet,
     Pod,
@@ -98,14 +97,14 @@ struct State {
     children: HashMap<String, HashSet<String>>,
     namespaces: BTreeSet<String>,
     /// Kinds whose first list is complete.
-    synced: HashSet<Kind>,
+    synced: HashSet<WatchedKind>,
     /// Kinds whose watch is broken now.
-    broken: HashSet<Kind>,
+    broken: HashSet<WatchedKind>,
     watchers: HashMap<Key, watch::Sender<u64>>,
     /// Deployments whose numbers of pods changed.
     to_mirror: BTreeSet<Key>,
     /// Uids seen since a new list began, by kind.
-    listing: HashMap<Kind, HashSet<String>>,
+    listing: HashMap<WatchedKind, HashSet<String>>,
 }
 
 #[derive(Debug)]
@@ -122,7 +121,9 @@ impl View {
 
     pub(super) fn observe(&self, key: &Key) -> Observation {
         let state = self.lock();
-        if !state.identity.is_known() || ![Kind::Deployment, Kind::ReplicaSet, Kind::Pod].iter().all(|kind| state.synced.contains(kind)) {
+        if !state.identity.is_known()
+            || ![WatchedKind::Deployment, WatchedKind::ReplicaSet, WatchedKind::Pod].iter().all(|kind| state.synced.contains(kind))
+        {
             return Observation::Unknown;
         }
         match state.deployments.get(key) {
@@ -151,7 +152,7 @@ impl View {
 
     pub(super) fn is_reachable(&self) -> bool {
         let state = self.lock();
-        let needed = [Kind::Deployment, Kind::ReplicaSet, Kind::Pod, Kind::Namespace];
+        let needed = [WatchedKind::Deployment, WatchedKind::ReplicaSet, WatchedKind::Pod, WatchedKind::Namespace];
         state.identity.is_known() && needed.iter().all(|kind| state.synced.contains(kind) && !state.broken.contains(kind))
     }
 
@@ -179,7 +180,7 @@ impl View {
     /// Takes a Deployment in, unless a newer version of it is here already.
     pub(super) fn put_deployment(&self, key: &Key, object: Value) {
         let mut state = self.lock();
-        if let (Some(listed), Some(uid)) = (state.listing.get_mut(&Kind::Deployment), object["metadata"]["uid"].as_str()) {
+        if let (Some(listed), Some(uid)) = (state.listing.get_mut(&WatchedKind::Deployment), object["metadata"]["uid"].as_str()) {
             // One that we create while a list is on its way may not be in it.
             listed.insert(uid.to_owned());
         }
@@ -198,7 +199,7 @@ impl View {
         state.notify(key);
     }
 
-    pub(super) fn begin_list(&self, kind: Kind) {
+    pub(super) fn begin_list(&self, kind: WatchedKind) {
         let mut state = self.lock();
         state.listing.insert(kind, HashSet::new());
         if state.synced.contains(&kind) {
@@ -206,16 +207,16 @@ impl View {
         }
     }
 
-    pub(super) fn end_list(&self, kind: Kind) {
+    pub(super) fn end_list(&self, kind: WatchedKind) {
         let mut state = self.lock();
         let Some(listed) = state.listing.remove(&kind) else { return };
         let gone: Vec<String> = match kind {
-            Kind::Deployment => {
+            WatchedKind::Deployment => {
                 state.deployments.retain(|_, object| listed.contains(object["metadata"]["uid"].as_str().unwrap_or_default()));
                 Vec::new()
             }
-            Kind::ReplicaSet => state.replica_sets.keys().filter(|uid| !listed.contains(*uid)).cloned().collect(),
-            Kind::Pod => state
+            WatchedKind::ReplicaSet => state.replica_sets.keys().filter(|uid| !listed.contains(*uid)).cloned().collect(),
+            WatchedKind::Pod => state
                 .pods
                 .keys()
                 .chain(state.leaving.keys())
@@ -223,9 +224,9 @@ impl View {
                 .filter(|uid| !listed.contains(*uid))
                 .cloned()
                 .collect(),
-            Kind::Warning => state.warnings.keys().filter(|uid| !listed.contains(*uid)).cloned().collect(),
-            Kind::DeploymentWarning => state.deployment_warnings.keys().filter(|uid| !listed.contains(*uid)).cloned().collect(),
-            Kind::Namespace => {
+            WatchedKind::Warning => state.warnings.keys().filter(|uid| !listed.contains(*uid)).cloned().collect(),
+            WatchedKind::DeploymentWarning => state.deployment_warnings.keys().filter(|uid| !listed.contains(*uid)).cloned().collect(),
+            WatchedKind::Namespace => {
                 state.namespaces = listed.iter().cloned().collect();
                 Vec::new()
             }
@@ -241,7 +242,7 @@ impl View {
         }
     }
 
-    pub(super) fn set_broken(&self, kind: Kind, broken: bool) {
+    pub(super) fn set_broken(&self, kind: WatchedKind, broken: bool) {
         let mut state = self.lock();
         if broken {
             state.broken.insert(kind);
@@ -251,19 +252,19 @@ impl View {
         }
     }
 
-    pub(super) fn put(&self, kind: Kind, seen: DynamicObject) {
+    pub(super) fn put(&self, kind: WatchedKind, seen: DynamicObject) {
         let uid = seen.metadata.uid.clone().unwrap_or_default();
         let name = seen.metadata.name.clone().unwrap_or_default();
         let key = Key { namespace: seen.metadata.namespace.clone().unwrap_or_default(), name };
         let Ok(value) = serde_json::to_value(seen) else { return };
-        if kind != Kind::Deployment
+        if kind != WatchedKind::Deployment
             && let Some(listed) = self.lock().listing.get_mut(&kind)
         {
-            listed.insert(if kind == Kind::Namespace { key.name.clone() } else { uid.clone() });
+            listed.insert(if kind == WatchedKind::Namespace { key.name.clone() } else { uid.clone() });
         }
         match kind {
-            Kind::Deployment => self.put_deployment(&key, value),
-            Kind::Namespace => {
+            WatchedKind::Deployment => self.put_deployment(&key, value),
+            WatchedKind::Namespace => {
                 let mut state = self.lock();
                 if key.name == KUBE_SYSTEM && state.identity.seen.as_ref().is_some_and(|seen| seen.as_str() != uid) {
                     self.doubt(&mut state, kind);
@@ -272,7 +273,7 @@ impl View {
                     self.namespaces_changed.notify_one();
                 }
             }
-            Kind::ReplicaSet => {
+            WatchedKind::ReplicaSet => {
                 let Some((owner, owner_name)) = controller(&value, "Deployment") else { return };
                 let deployment = Key { namespace: key.namespace, name: owner_name };
                 let mut state = self.lock();
@@ -280,7 +281,7 @@ impl View {
                 state.replica_sets.insert(uid, Owned { owner, object: object::replica_set(&value, deployment.clone()) });
                 state.notify(&deployment);
             }
-            Kind::Pod => {
+            WatchedKind::Pod => {
                 let Some((owner, _)) = controller(&value, "ReplicaSet") else { return };
                 let mut state = self.lock();
                 // A pod on its way out no longer counts, neither for nor against.
@@ -295,7 +296,7 @@ impl View {
                     pod.troubled_since = pod.is_troubled().then(|| known.unwrap_or_else(Timestamp::now));
                     state.pods.insert(uid, Owned { owner: owner.clone(), object: pod });
                 } else {
-                    state.forget(Kind::Pod, &uid);
+                    state.forget(WatchedKind::Pod, &uid);
                     if ended && was_leaving {
                         state.note_left(&owner);
                     }
@@ -309,7 +310,7 @@ impl View {
                 }
                 state.notify_owner(&owner);
             }
-            Kind::Warning => {
+            WatchedKind::Warning => {
                 let about = &value["involvedObject"];
                 let (Some("Pod"), Some(owner)) = (about["kind"].as_str(), about["uid"].as_str()) else { return };
                 let mut state = self.lock();
@@ -317,7 +318,7 @@ impl View {
                 take_warning(&mut state.warnings, uid, owner, &value);
                 state.notify_pod(owner);
             }
-            Kind::DeploymentWarning => {
+            WatchedKind::DeploymentWarning => {
                 let about = &value["involvedObject"];
                 let (Some("Deployment"), Some(owner), Some(name)) = (about["kind"].as_str(), about["uid"].as_str(), about["name"].as_str())
                 else {
@@ -334,17 +335,17 @@ impl View {
         }
     }
 
-    pub(super) fn delete(&self, kind: Kind, object: &DynamicObject) {
+    pub(super) fn delete(&self, kind: WatchedKind, object: &DynamicObject) {
         let uid = object.metadata.uid.clone().unwrap_or_default();
         let name = object.metadata.name.clone().unwrap_or_default();
         let mut state = self.lock();
         match kind {
-            Kind::Namespace => {
+            WatchedKind::Namespace => {
                 state.namespaces.remove(&name);
                 state.left_at.remove(&name);
                 self.namespaces_changed.notify_one();
             }
-            Kind::Deployment => {
+            WatchedKind::Deployment => {
                 let key = Key { namespace: object.metadata.namespace.clone().unwrap_or_default(), name };
                 // Not one that was created anew under the name meanwhile.
                 if state.deployments.get(&key).is_some_and(|present| present["metadata"]["uid"] == uid) {
@@ -352,7 +353,7 @@ impl View {
                 }
                 state.notify(&key);
             }
-            Kind::ReplicaSet | Kind::Pod | Kind::Warning | Kind::DeploymentWarning => state.forget(kind, &uid),
+            WatchedKind::ReplicaSet | WatchedKind::Pod | WatchedKind::Warning | WatchedKind::DeploymentWarning => state.forget(kind, &uid),
         }
     }
 }
@@ -391,23 +392,23 @@ impl State {
         }
     }
 
-    fn forget(&mut self, kind: Kind, uid: &str) {
+    fn forget(&mut self, kind: WatchedKind, uid: &str) {
         let owner = match kind {
-            Kind::ReplicaSet => self.replica_sets.remove(uid).map(|set| {
+            WatchedKind::ReplicaSet => self.replica_sets.remove(uid).map(|set| {
                 if let Some(key) = &set.object.deployment {
                     self.notify(key);
                 }
                 set.owner
             }),
-            Kind::Pod => {
+            WatchedKind::Pod => {
                 let removed = self.pods.remove(uid).map(|pod| pod.owner);
                 let removed = removed.or_else(|| self.leaving.remove(uid).inspect(|owner| self.note_left(owner)));
                 let removed = removed.or_else(|| self.failed.remove(uid).map(|pod| pod.owner));
                 removed.inspect(|owner| self.notify_owner(owner))
             }
-            Kind::Warning => self.warnings.remove(uid).map(|warning| warning.owner),
-            Kind::DeploymentWarning => self.deployment_warnings.remove(uid).map(|warning| warning.owner),
-            Kind::Deployment | Kind::Namespace => None,
+            WatchedKind::Warning => self.warnings.remove(uid).map(|warning| warning.owner),
+            WatchedKind::DeploymentWarning => self.deployment_warnings.remove(uid).map(|warning| warning.owner),
+            WatchedKind::Deployment | WatchedKind::Namespace => None,
         };
         if let Some(owner) = owner
             && let Some(siblings) = self.children.get_mut(&owner)

@@ -78,7 +78,7 @@ pub struct Pace {
     pub select_policy: Option<SelectPolicy>,
     /// The steps that are allowed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub policies: Vec<Step>,
+    pub policies: Vec<ScalingStep>,
 }
 
 /// Which policy counts.
@@ -95,7 +95,7 @@ pub enum SelectPolicy {
 /// A step that is allowed within a time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Step {
+pub struct ScalingStep {
     /// What its number counts.
     pub r#type: StepUnit,
     /// How many.
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_rule_becomes_an_autoscaler_that_goes_with_the_deployment() {
-        let step = Step { r#type: StepUnit::Pods, value: 4, period_seconds: 15 };
+        let step = ScalingStep { r#type: StepUnit::Pods, value: 4, period_seconds: 15 };
         let pace = Pace { stabilization_window_seconds: Some(0), select_policy: Some(SelectPolicy::Max), policies: vec![step] };
         let rule = ScalingRule { behaviour: Some(Behaviour { scale_up: Some(pace), scale_down: None }), ..rule() };
         assert_eq!(rule.check(), Ok(()));

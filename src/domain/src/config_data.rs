@@ -1,5 +1,5 @@
 //! ConfigMaps and Secrets: what they hold, as objects to create and as parts of them to
-//! replace ([`super::errand`]).
+//! replace ([`super::object_write`]).
 //!
 //! Pure. What a Secret holds comes in base64, as Kubernetes keeps it, and is not looked at.
 
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::errand::ObjectKind;
+use super::object_write::ObjectKind;
 
 /// The kinds of Secret that can be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,10 +10,9 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Rejection,
-    errand::OWNER_LABEL,
-    java,
-    order::Settings,
+    Rejection, java,
+    object_write::OWNER_LABEL,
+    order::BorrowedSettings,
     pod_template::is_same,
     selector::selects,
     spec::{NAME_LABEL, RELEASE_ANNOTATION, RESTART_ANNOTATION},
@@ -83,16 +82,16 @@ impl Edit {
     /// # Errors
     /// What cannot be changed, or is no Deployment.
     pub fn read(wanted: &Value, live: &Value) -> Result<Self, Rejection> {
-        let kept = Settings::kept_on(live);
+        let borrowed = BorrowedSettings::read_from(live);
         check_metadata(&wanted["metadata"], &live["metadata"])?;
         let Some(spec) = wanted["spec"].as_object() else { return refuse("spec must be there, with its template") };
         for (field, value) in spec.iter().filter(|(field, value)| !value.is_null() && !OWN_FIELDS.contains(&field.as_str())) {
-            check_field(field, value, &live["spec"][field], kept.as_ref())?;
+            check_field(field, value, &live["spec"][field], borrowed.as_ref())?;
         }
         let template = template(&wanted["spec"]["template"], live)?;
         let there = |field: &str| live["spec"][field].as_i64();
         let replicas = number(spec, "replicas", &[there("replicas")], MOST_REPLICAS)?;
-        let own = kept.map(|kept| i64::from(kept.min_ready_seconds));
+        let own = borrowed.map(|borrowed| i64::from(borrowed.min_ready_seconds));
         let ready = [own, there("minReadySeconds").or(Some(0))];
         Ok(Self { template, replicas, min_ready_seconds: number(spec, "minReadySeconds", &ready, LONGEST_READY)? })
     }
@@ -161,11 +160,11 @@ fn same_texts(field: &str, wanted: &Value, live: &Value, whole: bool, is_ours: i
     }
 }
 
-fn check_field(field: &str, wanted: &Value, live: &Value, kept: Option<&Settings>) -> Result<(), Rejection> {
-    let own = kept.map(|kept| match field {
-        "strategy" => kept.strategy.clone(),
-        "progressDeadlineSeconds" => json!(kept.progress_deadline_seconds),
-        "paused" => json!(kept.paused),
+fn check_field(field: &str, wanted: &Value, live: &Value, borrowed: Option<&BorrowedSettings>) -> Result<(), Rejection> {
+    let own = borrowed.map(|borrowed| match field {
+        "strategy" => borrowed.strategy.clone(),
+        "progressDeadlineSeconds" => json!(borrowed.progress_deadline_seconds),
+        "paused" => json!(borrowed.paused),
         _ => Value::Null,
     });
     let is_same = |there: &Value| covers(there, wanted) || (there.is_null() && *wanted == json!(false));

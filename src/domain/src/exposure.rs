@@ -2,7 +2,7 @@
 //! those that a load balancer stands behind.
 //!
 //! Pure: from what a caller wants to the object to create, or to the parts of it to
-//! replace ([`super::errand`]). Ports are named by protocol and number, so that the
+//! replace ([`super::object_write`]). Ports are named by protocol and number, so that the
 //! API server keeps the node port of one that stays. Load balancers are those of
 //! Alibaba Cloud's cloud controller, which reads its settings from annotations.
 
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{errand::escaped, selector::selects};
+use super::{object_write::escaped, selector::selects};
 
 /// Begin of the annotations that Alibaba Cloud's cloud controller reads.
 pub(super) const BALANCER: &str = "service.beta.kubernetes.io/alibaba-cloud-loadbalancer-";

@@ -1,7 +1,7 @@
 //! Ingress rules: which host and path leads to which Service.
 //!
 //! Pure: from rules to the object to create, or to the parts of it to replace
-//! ([`super::errand`]), and back from an object to rules, with what is to be said of
+//! ([`super::object_write`]), and back from an object to rules, with what is to be said of
 //! each Service that they lead to.
 
 use std::collections::BTreeMap;
@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::{
-    errand::{escaped, is_ours},
     exposure::PortTarget,
+    object_write::{escaped, is_ours},
     spec::{APPLICATION_LABEL, NAME_LABEL},
 };
 
@@ -52,7 +52,7 @@ pub struct Path {
 
 /// What leads from a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rule {
+pub struct IngressRule {
     /// The host; none = any.
     pub host: Option<String>,
     /// The Secret with the certificate of the host; none = without TLS.
@@ -66,7 +66,7 @@ pub type Texts = BTreeMap<String, Option<String>>;
 
 /// An Ingress.
 #[must_use]
-pub fn ingress(rules: &[Rule], labels: &Texts, annotations: &Texts) -> Value {
+pub fn ingress(rules: &[IngressRule], labels: &Texts, annotations: &Texts) -> Value {
     let mut object =
         json!({ "metadata": { "labels": given(labels), "annotations": given(annotations) }, "spec": { "rules": written(rules) } });
     let tls = tls(rules);
@@ -78,7 +78,7 @@ pub fn ingress(rules: &[Rule], labels: &Texts, annotations: &Texts) -> Value {
 
 /// Parts of an Ingress.
 #[must_use]
-pub fn ingress_parts(rules: Option<&[Rule]>, labels: &Texts, annotations: &Texts) -> BTreeMap<String, Value> {
+pub fn ingress_parts(rules: Option<&[IngressRule]>, labels: &Texts, annotations: &Texts) -> BTreeMap<String, Value> {
     let mut parts = BTreeMap::new();
     if let Some(rules) = rules {
         parts.insert("/spec/rules".into(), written(rules));
@@ -96,7 +96,7 @@ fn given(texts: &Texts) -> Map<String, Value> {
     texts.iter().filter_map(|(name, text)| Some((name.clone(), text.as_deref()?.into()))).collect()
 }
 
-fn written(rules: &[Rule]) -> Value {
+fn written(rules: &[IngressRule]) -> Value {
     let path = |path: &Path| {
         let port = match &path.port {
             PortTarget::Number(number) => json!({ "number": number }),
@@ -107,7 +107,7 @@ fn written(rules: &[Rule]) -> Value {
             "backend": { "service": { "name": path.service, "port": port } },
         })
     };
-    let rule = |rule: &Rule| {
+    let rule = |rule: &IngressRule| {
         let mut written = json!({ "http": { "paths": rule.paths.iter().map(path).collect::<Vec<_>>() } });
         if let Some(host) = &rule.host {
             written["host"] = host.as_str().into();
@@ -117,7 +117,7 @@ fn written(rules: &[Rule]) -> Value {
     rules.iter().map(rule).collect()
 }
 
-fn tls(rules: &[Rule]) -> Value {
+fn tls(rules: &[IngressRule]) -> Value {
     let secured = rules.iter().filter_map(|rule| {
         let secret = rule.secret.as_ref()?;
         let mut entry = json!({ "secretName": secret });
@@ -132,7 +132,7 @@ fn tls(rules: &[Rule]) -> Value {
 
 /// A rule as it is on the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RuleView {
+pub struct IngressRuleView {
     /// The host; empty = any.
     pub host: String,
     /// The Secret with its certificate; none = without TLS. It may have no name.
@@ -173,7 +173,7 @@ pub enum Backend {
 
 /// The rules of an Ingress; `services` are those of its namespace, at least.
 #[must_use]
-pub fn rules_of(ingress: &Value, services: &[Value]) -> Vec<RuleView> {
+pub fn rules_of(ingress: &Value, services: &[Value]) -> Vec<IngressRuleView> {
     let secured = ingress["spec"]["tls"].as_array().map(Vec::as_slice).unwrap_or_default();
     let rules = ingress["spec"]["rules"].as_array().map(Vec::as_slice).unwrap_or_default();
     let namespace = &ingress["metadata"]["namespace"];
@@ -184,7 +184,7 @@ pub fn rules_of(ingress: &Value, services: &[Value]) -> Vec<RuleView> {
             hosts.is_empty() || hosts.iter().any(|named| *named == host)
         };
         let paths = rule["http"]["paths"].as_array().map(Vec::as_slice).unwrap_or_default();
-        RuleView {
+        IngressRuleView {
             secret: secured.iter().find(of_host).map(|entry| text(&entry["secretName"])),
             paths: paths.iter().map(|path| path_view(path, namespace, services)).collect(),
             host,
@@ -228,10 +228,10 @@ mod tests {
 
     use super::*;
 
-    fn rules() -> Vec<Rule> {
+    fn rules() -> Vec<IngressRule> {
         let path = |path: &str, matched, port| Path { path: path.into(), matched, service: "front".into(), port };
         vec![
-            Rule {
+            IngressRule {
                 host: Some("shop.example".into()),
                 secret: Some("shop-tls".into()),
                 paths: vec![
@@ -239,7 +239,7 @@ mod tests {
                     path("/api", PathMatch::Prefix, PortTarget::Name("api".into())),
                 ],
             },
-            Rule { host: None, secret: None, paths: vec![path("/health", PathMatch::Exact, PortTarget::Number(80))] },
+            IngressRule { host: None, secret: None, paths: vec![path("/health", PathMatch::Exact, PortTarget::Number(80))] },
         ]
     }
 

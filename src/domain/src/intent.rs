@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ApplicationId, order::Settings, ownership::GiveBack};
+use super::{ApplicationId, order::BorrowedSettings, ownership::GiveBack};
 
 /// The value of `minReadySeconds` with which new pods serve, but never count as
 /// available for the Deployment controller: the gate is closed.
@@ -47,7 +47,7 @@ pub enum Change {
         uid: Option<String>,
         /// Applications that are no more, one of which it may still say that it is.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        formerly: Vec<ApplicationId>,
+        former_applications: Vec<ApplicationId>,
     },
     /// Set the size of one of its ReplicaSets: going back within a release, where
     /// the Deployment controller, its gate closed, leaves both alone.
@@ -84,7 +84,7 @@ pub struct Patch {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strategy: Option<Value>,
     /// The user's settings, kept on the Deployment while they are borrowed.
-    pub keep: Keep,
+    pub borrow: Borrow,
     /// Fields that are their owners' again with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub give_back: Option<GiveBack>,
@@ -93,12 +93,12 @@ pub struct Patch {
 /// What happens to the annotation that holds the user's own settings.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Keep {
+pub enum Borrow {
     /// It stays as it is.
     #[default]
     Unchanged,
     /// It says this: Sluice borrows the fields.
-    Borrowed(Settings),
+    Borrowed(BorrowedSettings),
     /// It goes: the fields are the user's again.
     Returned,
 }

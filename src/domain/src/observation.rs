@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::order::Settings;
+use super::order::BorrowedSettings;
 
 /// One application, as seen through the watches.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,9 +36,9 @@ pub struct DeploymentView {
     /// `spec.replicas`.
     pub replicas: i32,
     /// The fields that Sluice borrows.
-    pub settings: Settings,
+    pub settings: BorrowedSettings,
     /// The user's settings as kept on the object while they are borrowed.
-    pub kept: Option<Settings>,
+    pub borrowed: Option<BorrowedSettings>,
     /// `spec.template`.
     pub template: Value,
     /// The fencing token of the last write, if any.

@@ -24,7 +24,7 @@ pub enum Kind {
     Deploy,
     /// Releases a version from the history again.
     DeployVersion,
-    /// Takes another order back.
+    /// Rolls another order back.
     Rollback,
     /// Changes the number of pods.
     Scale,
@@ -40,7 +40,7 @@ pub enum Kind {
     Delete,
     /// Wrote an object beside the Deployment, such as a Service. On record once it was
     /// done: it is never open, and no release takes notice of it.
-    Errand,
+    ObjectWrite,
 }
 
 impl Kind {
@@ -49,7 +49,7 @@ impl Kind {
     pub fn releases(self) -> bool {
         match self {
             Self::Deploy | Self::DeployVersion | Self::Restart | Self::Configure => true,
-            Self::Create | Self::Rollback | Self::Scale | Self::Stop | Self::Start | Self::Delete | Self::Errand => false,
+            Self::Create | Self::Rollback | Self::Scale | Self::Stop | Self::Start | Self::Delete | Self::ObjectWrite => false,
         }
     }
 
@@ -65,7 +65,7 @@ impl Kind {
             | Self::Restart
             | Self::Configure
             | Self::Delete
-            | Self::Errand => false,
+            | Self::ObjectWrite => false,
         }
     }
 }
@@ -116,25 +116,25 @@ pub enum Step {
     /// The Deployment is being created.
     Create,
     /// New pods of the batch come up (beside the old ones).
-    Surge,
+    BringUp,
     /// The old pods that the batch replaces go.
-    Shrink,
+    ScaleDownOld,
     /// At rest between two batches: paused, waiting.
-    Hold,
+    Paused,
     /// The gate closes again, still paused, before the next batch.
-    Rearm,
+    CloseGate,
     /// Within the release, back to fewer batches: the gate lets no pod come or go.
-    Back,
+    StepBack,
     /// The old pods that had gone for those batches come up again.
-    Regrow,
+    RestoreOld,
     /// The new pods of those batches go.
-    Retire,
+    RemoveNew,
     /// The earlier version comes back.
-    Return,
+    RollBack,
     /// The user's own settings are restored.
-    Finish,
+    RestoreSettings,
     /// An aborted order's Deployment is brought to rest where it is.
-    Freeze,
+    PauseInPlace,
     /// Nothing is left to do on the cluster.
     Done,
 }
@@ -148,7 +148,7 @@ pub enum Source {
     /// Exactly this template.
     Exact(Value),
     /// The Deployment's own, which is left alone.
-    Kept,
+    Unchanged,
     /// The version before, with a mark that is unlike every other: new pods of it.
     Renewed(String),
 }
@@ -169,29 +169,29 @@ pub struct Target {
     /// Uid of the Deployment that the application was adopted with: before the first
     /// write nothing on it says whose it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub adopted: Option<String>,
+    pub adopted_uid: Option<String>,
     /// Applications of this name that are no more: the Deployment may still say that it
     /// is one of them, where that was let go without it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub formerly: Vec<ApplicationId>,
+    pub former_applications: Vec<ApplicationId>,
     /// Seconds a pod must be Ready before it counts; none keeps the Deployment's.
     pub min_ready_seconds: Option<i32>,
     /// Seconds one batch may take.
     pub batch_timeout_seconds: i64,
-    /// What is put up with before a batch has failed.
+    /// Failure policy: how much trouble a batch tolerates.
     #[serde(default)]
-    pub tolerance: Tolerance,
+    pub failure_policy: FailurePolicy,
     /// Where there is no room for more pods than the desired number: how many may be
     /// missing at once, since old pods go before new ones come. 0 = new ones come first.
     #[serde(default)]
-    pub most_missing: i32,
+    pub max_unavailable: i32,
 }
 
-/// What is put up with before a batch has failed, and what then follows. Fixed
+/// The failure policy: how much trouble a batch tolerates, and what follows. Fixed
 /// when the order is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Tolerance {
+pub struct FailurePolicy {
     /// Seconds for which trouble that may pass by itself is waited out: the
     /// registry does not answer, no node has room, a volume is not there yet.
     pub grace_seconds: i64,
@@ -199,11 +199,11 @@ pub struct Tolerance {
     pub restarts: i32,
     /// Seconds for which new pods must stay Ready before their batch is done.
     pub watch_seconds: i32,
-    /// Whether a release that failed is taken back by itself.
+    /// Whether a release that failed is rolled back automatically.
     pub roll_back: bool,
 }
 
-impl Default for Tolerance {
+impl Default for FailurePolicy {
     fn default() -> Self {
         Self { grace_seconds: 60, restarts: 1, watch_seconds: 0, roll_back: true }
     }
@@ -217,7 +217,7 @@ pub struct Snapshot {
     /// Desired number of pods.
     pub replicas: i32,
     /// The user's own settings.
-    pub settings: Settings,
+    pub settings: BorrowedSettings,
     /// Who owned the fields of its spec, as [`super::ownership::of_spec`] says; null =
     /// that was not seen.
     #[serde(default, skip_serializing_if = "Value::is_null")]
@@ -227,7 +227,7 @@ pub struct Snapshot {
 /// The fields of a Deployment that Sluice borrows while an order runs.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Settings {
+pub struct BorrowedSettings {
     /// `spec.minReadySeconds`.
     pub min_ready_seconds: i32,
     /// `spec.progressDeadlineSeconds`.
@@ -240,13 +240,13 @@ pub struct Settings {
 
 /// Annotation of a Deployment: the user's own settings while Sluice borrows the fields,
 /// as JSON.
-pub const KEPT: &str = "sluice.dev/borrowed-settings";
+pub const BORROWED_SETTINGS: &str = "sluice.dev/borrowed-settings";
 
-impl Settings {
+impl BorrowedSettings {
     /// The user's settings as kept on the Deployment `live` while Sluice borrows the fields.
     #[must_use]
-    pub fn kept_on(live: &Value) -> Option<Self> {
-        notation::kept_json(live["metadata"]["annotations"][KEPT].as_str()?)
+    pub fn read_from(live: &Value) -> Option<Self> {
+        notation::kept_json(live["metadata"]["annotations"][BORROWED_SETTINGS].as_str()?)
     }
 }
 
@@ -277,7 +277,7 @@ pub struct Order {
     pub batches: Vec<Batch>,
     /// Batches confirmed by a person: those with an index below this number may begin.
     pub confirmed: usize,
-    /// How many batches are to stay, while a person's wish to go back is not done.
+    /// How many batches are to stay, while a person's request to step back is not done.
     pub back_to: Option<usize>,
     /// What it brings about.
     pub target: Target,
@@ -290,9 +290,9 @@ pub struct Order {
     /// its defaults filled in; known once the first change was made.
     pub template: Option<Value>,
     /// Whether it ended, but its Deployment still has to be brought to rest.
-    pub settling: bool,
-    /// The order that this one takes back.
-    pub undoes: Option<OrderId>,
+    pub finalizing: bool,
+    /// The order that this one rolls back.
+    pub rolls_back: Option<OrderId>,
     /// When it was accepted.
     pub created_at: Timestamp,
     /// When the present step began.
@@ -303,28 +303,28 @@ impl Order {
     /// Whether it changes the number of pods and nothing else, also as the way back
     /// of one that did.
     #[must_use]
-    pub fn resizes(&self) -> bool {
-        self.kind.scales() || (self.kind == Kind::Rollback && self.target.source == Source::Kept)
+    pub fn only_scales(&self) -> bool {
+        self.kind.scales() || (self.kind == Kind::Rollback && self.target.source == Source::Unchanged)
     }
 
     /// Whether its Deployment still has to be brought to rest if it is aborted now. A
-    /// rollback found it half way: the order that it takes back ended without a rest.
+    /// rollback found it half way: the order that it rolls back ended without a rest.
     /// Where only the number of pods changes it is at rest all the time.
     #[must_use]
     pub fn rests_on_abort(&self) -> bool {
         let is_half_way = match self.step {
-            Step::Start => self.kind == Kind::Rollback && !self.resizes(),
+            Step::Start => self.kind == Kind::Rollback && !self.only_scales(),
             Step::Create | Step::Resize | Step::Delete | Step::Done => false,
-            Step::Surge
-            | Step::Shrink
-            | Step::Hold
-            | Step::Rearm
-            | Step::Back
-            | Step::Regrow
-            | Step::Retire
-            | Step::Return
-            | Step::Finish
-            | Step::Freeze => true,
+            Step::BringUp
+            | Step::ScaleDownOld
+            | Step::Paused
+            | Step::CloseGate
+            | Step::StepBack
+            | Step::RestoreOld
+            | Step::RemoveNew
+            | Step::RollBack
+            | Step::RestoreSettings
+            | Step::PauseInPlace => true,
         };
         self.snapshot.is_some() && is_half_way
     }
@@ -332,8 +332,8 @@ impl Order {
     /// Whether it changed the Deployment, or may have: while that is still to be
     /// brought to rest, the order's first change may have been made and not recorded.
     #[must_use]
-    pub fn has_touched(&self) -> bool {
-        self.template.is_some() || self.settling
+    pub fn changed_deployment(&self) -> bool {
+        self.template.is_some() || self.finalizing
     }
 
     /// Whether it can still be ended where it is: what is being deleted does not come back.
@@ -345,10 +345,12 @@ impl Order {
     /// Whether batches that were begun can be gone back on now.
     #[must_use]
     pub fn can_step_back(&self) -> bool {
-        let under_way =
-            matches!(self.step, Step::Surge | Step::Shrink | Step::Hold | Step::Rearm | Step::Back | Step::Regrow | Step::Retire);
+        let under_way = matches!(
+            self.step,
+            Step::BringUp | Step::ScaleDownOld | Step::Paused | Step::CloseGate | Step::StepBack | Step::RestoreOld | Step::RemoveNew
+        );
         // Old pods come back before new ones go: that takes room, too.
-        under_way && !self.state.is_final() && self.strategy.count() > 1 && self.target.most_missing == 0
+        under_way && !self.state.is_final() && self.strategy.count() > 1 && self.target.max_unavailable == 0
     }
 
     /// Whether the change decided last is still to be made.
@@ -356,17 +358,17 @@ impl Order {
     pub fn has_change_to_make(&self) -> bool {
         let unmade = self.intent.as_ref().is_some_and(|intent| intent.applied.is_none());
         // Of an order that ended only what brings its Deployment to rest.
-        let wanted = !self.state.is_final() || (self.settling && matches!(self.step, Step::Hold | Step::Freeze | Step::Done));
+        let wanted = !self.state.is_final() || (self.finalizing && matches!(self.step, Step::Paused | Step::PauseInPlace | Step::Done));
         unmade && wanted
     }
 
-    /// Whether a rollback order can take it back: it released a version on top of
+    /// Whether a rollback order can roll it back: it released a version on top of
     /// another, or changed the number of pods, and none came after it. One that ended
-    /// must have touched the Deployment; `is_newest` and `is_undone` say whether
-    /// another order of the application followed, and whether one took it back already.
+    /// must have touched the Deployment; `is_newest` and `is_rolled_back` say whether
+    /// another order of the application followed, and whether one rolled it back already.
     #[must_use]
-    pub fn can_be_undone(kind: Kind, state: State, touched: bool, is_newest: bool, is_undone: bool) -> bool {
-        (kind.releases() || kind.scales()) && !is_undone && (!state.is_final() || (touched && is_newest))
+    pub fn can_be_rolled_back(kind: Kind, state: State, changed_deployment: bool, is_newest: bool, is_rolled_back: bool) -> bool {
+        (kind.releases() || kind.scales()) && !is_rolled_back && (!state.is_final() || (changed_deployment && is_newest))
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Addresses hold credentials (user and password, or a signed query), so an
 //! address shows itself without them, also in `{:?}`; only [`PackageUrl::secret`]
-//! gives all of it. The [`Policy`] is asked for the address as given, for every
+//! gives all of it. The [`PackagePolicy`] is asked for the address as given, for every
 //! redirect, and for every network address that is about to be connected to; it
 //! knows no network itself. Pure.
 
@@ -18,7 +18,7 @@ use super::limits::PACKAGE_URL;
 
 mod address;
 
-use address::{Kind, kind_of, reached_by};
+use address::{AddressKind, kind_of, reached_by};
 
 /// What kind of package it is. The words are those of EDAS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -285,7 +285,7 @@ impl fmt::Display for HostPattern {
 
 /// Where packages may come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
+pub struct PackagePolicy {
     /// Schemes, in lower case.
     pub schemes: Vec<String>,
     /// Hosts.
@@ -295,9 +295,9 @@ pub struct Policy {
     pub addresses: Vec<IpNet>,
 }
 
-impl Policy {
+impl PackagePolicy {
     /// Whether the address may be asked, as far as it tells itself. Where its
-    /// host is a name, what that stands for is judged by [`Policy::address`].
+    /// host is a name, what that stands for is judged by [`PackagePolicy::address`].
     ///
     /// # Errors
     /// Why not.
@@ -323,7 +323,7 @@ impl Policy {
     /// What kind of address it is.
     pub fn address(&self, host: &str, address: IpAddr) -> Result<(), Refused> {
         for real in reached_by(address) {
-            if let Kind::Never(what) = kind_of(real)
+            if let AddressKind::Never(what) = kind_of(real)
                 && !self.allows(real)
             {
                 return Err(Refused::Address { host: host.into(), address, what });
@@ -352,7 +352,7 @@ impl Policy {
     pub fn may_look_at(&self, host: &str, address: IpAddr) -> bool {
         let is_named = self.hosts.iter().any(|pattern| *pattern != HostPattern::All && pattern.matches(host));
         self.address(host, address).is_ok()
-            && (is_named || reached_by(address).into_iter().all(|real| kind_of(real) != Kind::Private || self.allows(real)))
+            && (is_named || reached_by(address).into_iter().all(|real| kind_of(real) != AddressKind::Private || self.allows(real)))
     }
 
     fn allows(&self, address: IpAddr) -> bool {

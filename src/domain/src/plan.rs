@@ -37,11 +37,11 @@ pub struct Strategy {
 /// What a batch waits for before the next one begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Gate {
+pub enum BatchGate {
     /// Nothing: the next batch begins at once.
-    Open,
+    None,
     /// A pause of so many minutes.
-    Interval(u32),
+    Pause(u32),
     /// A person.
     Confirmation,
 }
@@ -134,7 +134,7 @@ impl Strategy {
     /// ones come: one batch; all at once a quarter of them, as in a rolling update of
     /// Kubernetes. 1 or more.
     #[must_use]
-    pub fn most_missing(&self, replicas: i32) -> i32 {
+    pub fn max_unavailable(&self, replicas: i32) -> i32 {
         let largest = (0..self.count()).map(|index| self.size(index, replicas)).max().unwrap_or(1);
         if self.count() > 1 { largest.max(1) } else { (replicas / 4).max(1) }
     }
@@ -142,15 +142,15 @@ impl Strategy {
     /// What happens between batch `index` and the next. The canary always waits
     /// for a person, whatever the pace of the others.
     #[must_use]
-    pub fn gate_after(&self, index: usize) -> Gate {
+    pub fn batch_gate_after(&self, index: usize) -> BatchGate {
         if index + 1 >= self.count() {
-            return Gate::Open;
+            return BatchGate::None;
         }
         match self.pace {
-            _ if index == 0 && self.canary > 0 => Gate::Confirmation,
-            Pace::Manual => Gate::Confirmation,
-            Pace::Automatic { wait_minutes: 0 } => Gate::Open,
-            Pace::Automatic { wait_minutes } => Gate::Interval(wait_minutes),
+            _ if index == 0 && self.canary > 0 => BatchGate::Confirmation,
+            Pace::Manual => BatchGate::Confirmation,
+            Pace::Automatic { wait_minutes: 0 } => BatchGate::None,
+            Pace::Automatic { wait_minutes } => BatchGate::Pause(wait_minutes),
         }
     }
 }
@@ -221,9 +221,12 @@ mod tests {
     #[test]
     fn a_canary_waits_for_a_person_even_if_the_batches_are_automatic() {
         let plan = Strategy { canary: 1, batches: 2, pace: Pace::Automatic { wait_minutes: 0 } };
-        assert_eq!([plan.gate_after(0), plan.gate_after(1), plan.gate_after(2)], [Gate::Confirmation, Gate::Open, Gate::Open]);
+        assert_eq!(
+            [plan.batch_gate_after(0), plan.batch_gate_after(1), plan.batch_gate_after(2)],
+            [BatchGate::Confirmation, BatchGate::None, BatchGate::None]
+        );
         let plan = Strategy { canary: 0, batches: 3, pace: Pace::Automatic { wait_minutes: 2 } };
-        assert_eq!([plan.gate_after(0), plan.gate_after(2)], [Gate::Interval(2), Gate::Open]);
+        assert_eq!([plan.batch_gate_after(0), plan.batch_gate_after(2)], [BatchGate::Pause(2), BatchGate::None]);
     }
 
     proptest! {

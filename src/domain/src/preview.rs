@@ -1,14 +1,13 @@
 //! What a release would do, before it is ordered: its batches with their pods.
 //!
-//! The same arithmetic as the release itself uses ([`Strategy`]), told in
-//! numbers. Pure.
+//! The same arithmetic as the release itself uses ([`Strategy`]), in numbers. Pure.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    order::Settings,
-    plan::{Gate, Strategy},
+    order::BorrowedSettings,
+    plan::{BatchGate, Strategy},
     share::{self, Rounding},
 };
 
@@ -39,12 +38,12 @@ pub struct PreviewBatch {
     /// Pods of the old version after it.
     pub old_pods: i32,
     /// What is waited for before the next.
-    pub gate: Gate,
+    pub batch_gate: BatchGate,
 }
 
 /// Pods of both versions at one of the moments when there are most of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Crowd {
+pub struct PodCount {
     /// Of the new version.
     pub new: i32,
     /// Of the old one.
@@ -54,7 +53,7 @@ pub struct Crowd {
 /// The release of `replicas` pods by `strategy` to a Deployment that has `before`
 /// pods and these settings of its user's own.
 #[must_use]
-pub fn preview(strategy: &Strategy, settings: &Settings, before: i32, replicas: i32) -> Preview {
+pub fn preview(strategy: &Strategy, settings: &BorrowedSettings, before: i32, replicas: i32) -> Preview {
     let (mut new_pods, mut old_pods) = (0, before);
     let batches = (0..strategy.count()).map(|index| {
         let done = strategy.cumulative(index, replicas);
@@ -62,32 +61,32 @@ pub fn preview(strategy: &Strategy, settings: &Settings, before: i32, replicas: 
         let removed = (old_pods - left).max(0);
         (new_pods, old_pods) = (done, left);
         let canary = index == 0 && strategy.canary > 0;
-        PreviewBatch { number: index + 1, canary, added, removed, new_pods, old_pods, gate: strategy.gate_after(index) }
+        PreviewBatch { number: index + 1, canary, added, removed, new_pods, old_pods, batch_gate: strategy.batch_gate_after(index) }
     });
     let batches = batches.collect();
-    let peak_pods = crowds(strategy, settings, replicas).iter().map(|crowd| crowd.new + crowd.old).max().unwrap_or(replicas);
+    let peak_pods = peaks(strategy, settings, replicas).iter().map(|peak| peak.new + peak.old).max().unwrap_or(replicas);
     Preview { replicas, peak_pods, batches }
 }
 
 /// The moments of a release when there are most pods.
 #[must_use]
-pub fn crowds(strategy: &Strategy, settings: &Settings, replicas: i32) -> Vec<Crowd> {
+pub fn peaks(strategy: &Strategy, settings: &BorrowedSettings, replicas: i32) -> Vec<PodCount> {
     if strategy.count() > 1 {
         // A batch's new pods are beside every old one that no earlier batch replaced.
-        let crowd = |index| {
+        let peak = |index| {
             let new = strategy.cumulative(index, replicas);
-            Crowd { new, old: replicas - (new - strategy.size(index, replicas)) }
+            PodCount { new, old: replicas - (new - strategy.size(index, replicas)) }
         };
-        return (0..strategy.count()).map(crowd).collect();
+        return (0..strategy.count()).map(peak).collect();
     }
     let surge = own_surge(settings, replicas).min(replicas);
-    vec![Crowd { new: surge, old: replicas }, Crowd { new: replicas, old: surge }]
+    vec![PodCount { new: surge, old: replicas }, PodCount { new: replicas, old: surge }]
 }
 
 /// Pods above the desired number that a release in one batch may bring: what
 /// the Deployment's own strategy says.
 #[must_use]
-pub fn own_surge(settings: &Settings, replicas: i32) -> i32 {
+pub fn own_surge(settings: &BorrowedSettings, replicas: i32) -> i32 {
     if settings.strategy["type"] == "Recreate" {
         return 0;
     }
@@ -103,11 +102,11 @@ mod tests {
     use proptest::{prop_assert, prop_assert_eq, prop_assume, proptest};
     use rstest::rstest;
 
-    fn settings(strategy: Value) -> Settings {
-        Settings { min_ready_seconds: 0, progress_deadline_seconds: 600, paused: false, strategy }
+    fn settings(strategy: Value) -> BorrowedSettings {
+        BorrowedSettings { min_ready_seconds: 0, progress_deadline_seconds: 600, paused: false, strategy }
     }
 
-    fn rolling(surge: Value) -> Settings {
+    fn rolling(surge: Value) -> BorrowedSettings {
         settings(json!({ "type": "RollingUpdate", "rollingUpdate": { "maxSurge": surge } }))
     }
 
@@ -119,8 +118,8 @@ mod tests {
         let told: Vec<_> =
             preview.batches.iter().map(|it| (it.number, it.canary, it.added, it.removed, it.new_pods, it.old_pods)).collect();
         assert_eq!(told, [(1, true, 1, 1, 1, 9), (2, false, 3, 3, 4, 6), (3, false, 3, 3, 7, 3), (4, false, 3, 3, 10, 0)]);
-        let gates: Vec<_> = preview.batches.iter().map(|it| it.gate).collect();
-        assert_eq!(gates, [Gate::Confirmation, Gate::Interval(2), Gate::Interval(2), Gate::Open]);
+        let gates: Vec<_> = preview.batches.iter().map(|it| it.batch_gate).collect();
+        assert_eq!(gates, [BatchGate::Confirmation, BatchGate::Pause(2), BatchGate::Pause(2), BatchGate::None]);
     }
 
     #[rstest]
@@ -130,7 +129,7 @@ mod tests {
     #[case(rolling(Value::Null), 1, 2)]
     #[case(settings(json!({ "type": "Recreate" })), 4, 4)]
     #[case(rolling(json!("100%")), 4, 8)]
-    fn all_at_once_surges_as_the_deployment_says(#[case] settings: Settings, #[case] replicas: i32, #[case] peak: i32) {
+    fn all_at_once_surges_as_the_deployment_says(#[case] settings: BorrowedSettings, #[case] replicas: i32, #[case] peak: i32) {
         assert_eq!(preview(&Strategy::ALL_AT_ONCE, &settings, replicas, replicas).peak_pods, peak);
     }
 

@@ -46,7 +46,7 @@ impl Proposal {
     pub fn container_of<'a>(&self, template: &'a Value) -> Option<&'a Map<String, Value>> {
         let known = match &self.target.source {
             Source::Change(change) => &change.container,
-            Source::Exact(_) | Source::Kept | Source::Renewed(_) => &Known::Nothing,
+            Source::Exact(_) | Source::Unchanged | Source::Renewed(_) => &Known::Nothing,
         };
         container_of(template, known, &self.name)
     }
@@ -75,8 +75,8 @@ impl Proposal {
             snapshot: self.snapshot.clone(),
             intent: None,
             template: None,
-            settling: false,
-            undoes: None,
+            finalizing: false,
+            rolls_back: None,
             // Long ago: nothing is waited for.
             created_at: Timestamp::UNIX_EPOCH,
             step_since: Timestamp::UNIX_EPOCH,

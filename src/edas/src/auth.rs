@@ -27,7 +27,7 @@ use super::{
     error::ApiError,
     offered,
     params::Params,
-    signature::{Claim, Policy, Refusal, Scheme, SignedRequest},
+    signature::{Claim, Scheme, SignaturePolicy, SignatureRefusal, SignedRequest},
 };
 use domain::limits;
 use service::{Caller, KeySecret, RequestIdentity};
@@ -60,7 +60,7 @@ pub async fn admit(State(edge): State<Edge>, request: Request, next: Next) -> Re
     claim.check_body(&body).inspect_err(|_| edge.throttle.failed(peer))?;
     if operation.form {
         if !claim.covers(&body) {
-            return Err(Refusal::UnsignedBody.into());
+            return Err(SignatureRefusal::UnsignedBody.into());
         }
         let form = std::str::from_utf8(&body).map_err(|_| ApiError::unreadable("The form in the body is not UTF-8."))?;
         params.merge(Params::parse(form)?)?;
@@ -94,10 +94,10 @@ async fn admit_head(edge: &Edge, parts: &Parts, peer: Peer) -> Result<Sender, Ap
     let operation = contract::find(method, path).ok_or_else(ApiError::not_found)?;
     let params = Params::parse(parts.uri.query().unwrap_or_default())?;
     let signed = SignedRequest { method, path, query: params.pairs(), headers: &parts.headers };
-    let claim = Claim::read(signed, Policy { hmac_sha1: edge.settings.hmac_sha1, parameters: &operation.query })?;
+    let claim = Claim::read(signed, SignaturePolicy { hmac_sha1: edge.settings.hmac_sha1, parameters: &operation.query })?;
     claim.check_window(edge.service.clock().now())?;
     if claim.scheme == Scheme::HmacSha1 && peer.way == Way::Plain && !edge.settings.plain_hmac_sha1 {
-        return Err(Refusal::PlainHmacSha1.into());
+        return Err(SignatureRefusal::PlainHmacSha1.into());
     }
     let key = key_of(edge, &claim, signed, peer, parts.extensions.get()).await?;
     edge.throttle.key(&claim.key_id)?;
@@ -122,11 +122,11 @@ async fn key_of(
     };
     let key = edge.service.key(&claim.key_id).await?;
     drop(turn);
-    let checked = key.ok_or(Refusal::UnknownKey).and_then(|key| {
+    let checked = key.ok_or(SignatureRefusal::UnknownKey).and_then(|key| {
         // Only now: what was sent as the id of an unknown key may be anything, a secret even.
         tracing::Span::current().record("key.id", &claim.key_id);
         claim.verify(signed, &key.secret)?;
-        if key.enabled { Ok(key) } else { Err(Refusal::DisabledKey) }
+        if key.enabled { Ok(key) } else { Err(SignatureRefusal::DisabledKey) }
     });
     match checked {
         Ok(key) => {
@@ -134,7 +134,7 @@ async fn key_of(
             Ok(key)
         }
         Err(refusal) => {
-            if matches!(refusal, Refusal::UnknownKey | Refusal::DisabledKey) {
+            if matches!(refusal, SignatureRefusal::UnknownKey | SignatureRefusal::DisabledKey) {
                 edge.throttle.forget(&claim.key_id);
             }
             edge.throttle.failed(peer);

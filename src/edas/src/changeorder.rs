@@ -72,9 +72,9 @@ pub struct ChangeOrderInfo {
     /// What of the request has no effect on a plain cluster, and what the checks before the order warned of; not in EDAS.
     #[schema(example = json!(["Readiness: there is no readiness probe: a pod counts as Ready as soon as it runs, whether it can serve or not"]))]
     pub warnings: Vec<String>,
-    /// The order that takes this one back, empty if there is none; not in EDAS.
+    /// The order that rolls this one back, empty if there is none; not in EDAS.
     pub rolled_back_by: String,
-    /// The order that this one takes back, empty if there is none; not in EDAS.
+    /// The order that this one rolls back, empty if there is none; not in EDAS.
     pub rolls_back: String,
 }
 
@@ -161,7 +161,7 @@ pub struct AbortReply {
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct AbortData {
-    /// AbortChangeOrder: the aborted order. AbortAndRollbackChangeOrder: the new order that takes it back.
+    /// AbortChangeOrder: the aborted order. AbortAndRollbackChangeOrder: the new order that rolls it back.
     pub change_order_id: String,
 }
 
@@ -222,15 +222,15 @@ pub async fn abort(State(edge): State<Edge>, call: Call) -> Result<Reply<AbortRe
     Ok(call.success(abort_reply(&call, aborted.to_string())))
 }
 
-/// Ends an order and takes it back.
+/// Ends an order and rolls it back.
 ///
 /// The instances return to the version and settings before the order. The
 /// reply has the id of a new order that does so; both can be followed. An order
-/// that ended already is taken back as well, while it is the newest of its
+/// that ended already is rolled back as well, while it is the newest of its
 /// application.
 #[utoipa::path(
     put, path = "/pop/v5/changeorder/change_order_abort_and_rollback", operation_id = "AbortAndRollbackChangeOrder", tag = "Change orders",
-    params(("ChangeOrderId" = String, Query, description = "Id of the order to take back.")),
+    params(("ChangeOrderId" = String, Query, description = "Id of the order to roll back.")),
     responses((status = 200, description = "Aborted; the rollback has begun.", body = Reply<AbortReply>))
 )]
 pub async fn abort_and_roll_back(State(edge): State<Edge>, call: Call) -> Result<Reply<AbortReply>, ApiError> {
@@ -241,7 +241,7 @@ pub async fn abort_and_roll_back(State(edge): State<Edge>, call: Call) -> Result
 /// Takes an order back: the same as AbortAndRollbackChangeOrder.
 #[utoipa::path(
     put, path = "/pop/v5/oam/changeorder/rollback", operation_id = "RollbackChangeOrder", tag = "Change orders",
-    params(("ChangeOrderId" = String, Query, description = "Id of the order to take back.")),
+    params(("ChangeOrderId" = String, Query, description = "Id of the order to roll back.")),
     responses((status = 200, description = "The rollback has begun.", body = Reply<AbortReply>))
 )]
 pub async fn roll_back(State(edge): State<Edge>, call: Call) -> Result<Reply<AbortReply>, ApiError> {
@@ -278,7 +278,7 @@ pub struct RetryReply {
 
 /// Goes on from the batch that failed, where the release rests.
 ///
-/// For a release that failed and was not taken back (the server leaves it where it
+/// For a release that failed and was not rolled back (the server leaves it where it
 /// is if it is told so). A new order begins with that batch, with new instances;
 /// those of the batches before it stay. A GET that changes something: never cache
 /// or prefetch it.
@@ -327,8 +327,8 @@ fn info(order: &OrderView) -> ChangeOrderInfo {
         pipeline_info_list: pipelines(&order.batches, if goes_down(order) { "Scale In" } else { "Scale Out" }),
         status_message: order.message.clone(),
         warnings: order.notes.clone(),
-        rolled_back_by: order.undone_by.map(|id| id.to_string()).unwrap_or_default(),
-        rolls_back: order.undoes.map(|id| id.to_string()).unwrap_or_default(),
+        rolled_back_by: order.rolled_back_by.map(|id| id.to_string()).unwrap_or_default(),
+        rolls_back: order.rolls_back.map(|id| id.to_string()).unwrap_or_default(),
     }
 }
 
@@ -366,7 +366,7 @@ fn kind(order: &OrderView) -> (&'static str, &'static str) {
         Kind::Restart => ("Restart", "CoRestartApplication"),
         Kind::Configure => ("Update Config", "CoRescaleApplicationVertically"),
         Kind::Delete => ("Delete", "CoDeleteApp"),
-        Kind::Errand => ("Update Service", "CoUpdateK8sService"),
+        Kind::ObjectWrite => ("Update Service", "CoUpdateK8sService"),
     }
 }
 
@@ -387,7 +387,7 @@ fn batch_count(order: &OrderView) -> i32 {
 }
 
 fn describe(order: &OrderView) -> String {
-    if order.kind == Kind::Errand {
+    if order.kind == Kind::ObjectWrite {
         return order.description.clone();
     }
     let mut parts = Vec::new();

@@ -37,7 +37,7 @@ Booleans are read in any case. Parameters that EDAS does not document are ignore
     ),
     components(schemas(GatewayError, BusinessError)),
     tags(
-        (name = "Change orders", description = "Releasing, following, confirming and taking back."),
+        (name = "Change orders", description = "Releasing, following, confirming and rolling back."),
         (name = "Applications", description = "Creating and reading applications."),
         (name = "Network", description = "Services, load balancers and Ingress rules in front of applications."),
         (name = "Configuration", description = "ConfigMaps, Secrets and config templates."),

@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::signature::Refusal;
+use super::signature::SignatureRefusal;
 use domain::Rejection;
 
 /// The integer Code of every business error that clients know.
@@ -184,8 +184,8 @@ impl ApiError {
     }
 }
 
-impl From<Refusal> for ApiError {
-    fn from(refusal: Refusal) -> Self {
+impl From<SignatureRefusal> for ApiError {
+    fn from(refusal: SignatureRefusal) -> Self {
         let (status, code) = refusal.code();
         Self::gateway(status, code, refusal.to_string())
     }
@@ -194,7 +194,7 @@ impl From<Refusal> for ApiError {
 impl From<Rejection> for ApiError {
     fn from(rejection: Rejection) -> Self {
         let reason = match &rejection {
-            Rejection::NonceUsed => return Refusal::NonceUsed.into(),
+            Rejection::NonceUsed => return SignatureRefusal::NonceUsed.into(),
             Rejection::Invalid { parameter, .. } => format!("Invalid{parameter}"),
             Rejection::UnknownApplication(_) => "UnknownApplication".into(),
             Rejection::UnknownOrder(_) => "UnknownOrder".into(),

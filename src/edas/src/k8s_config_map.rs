@@ -19,7 +19,7 @@ use super::{
     reply::{Nothing, Reply},
     value::config_data::read_texts,
 };
-use domain::{config_data::Held, errand::ObjectKind};
+use domain::{config_data::Held, object_write::ObjectKind};
 use service::{Config, ConfigView, Related};
 
 /// Reply of ListK8sConfigMaps.

@@ -18,7 +18,7 @@ use super::{
     reply::{Nothing, Reply},
     value::ingress::{read, read_texts},
 };
-use domain::ingress::{Backend, PathView, RuleView};
+use domain::ingress::{Backend, IngressRuleView, PathView};
 use service::{Route, RouteView};
 
 /// Reply of ListK8sIngressRules.
@@ -241,7 +241,7 @@ fn show(route: RouteView) -> ListedIngress {
     }
 }
 
-fn show_rule(rule: RuleView) -> ListedRule {
+fn show_rule(rule: IngressRuleView) -> ListedRule {
     ListedRule {
         host: rule.host,
         enable_tls: rule.secret.is_some(),

@@ -19,7 +19,7 @@ use super::{
 use domain::{
     Rejection,
     config_data::{Held, SecretKind},
-    errand::ObjectKind,
+    object_write::ObjectKind,
 };
 use service::{Config, ConfigView};
 

@@ -88,7 +88,7 @@ pub use throttle::Rates;
 
 /// What the edge can be told.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct EdgeConfig {
     /// Whether requests signed with HMAC-SHA1 are accepted (K20).
     pub hmac_sha1: bool,
     /// Whether they are accepted over plain HTTP from other machines too.
@@ -99,7 +99,7 @@ pub struct Settings {
     pub time_limit: Duration,
 }
 
-impl Default for Settings {
+impl Default for EdgeConfig {
     fn default() -> Self {
         Self { hmac_sha1: true, plain_hmac_sha1: false, rates: Rates::default(), time_limit: Duration::from_secs(8) }
     }
@@ -111,7 +111,7 @@ pub struct Edge {
     /// The use cases.
     pub service: Service,
     /// What the edge was told.
-    pub settings: Settings,
+    pub settings: EdgeConfig,
     /// What was sent lately.
     pub throttle: Arc<Throttle>,
     /// Room for bodies that are read.
@@ -121,7 +121,7 @@ pub struct Edge {
 impl Edge {
     /// An edge to which nothing was sent yet.
     #[must_use]
-    pub fn new(service: Service, settings: Settings) -> Self {
+    pub fn new(service: Service, settings: EdgeConfig) -> Self {
         let throttle = Arc::new(Throttle::new(settings.rates));
         Self { service, settings, throttle, bodies: Budget::new(limits::BODIES) }
     }
@@ -130,7 +130,7 @@ impl Edge {
 /// The whole interface: EDAS operations, health, OpenAPI document and its page.
 /// Serve it with [`Connections`], which tell every request its [`Peer`] (without
 /// it none is served) and have request lines answered that are too long.
-pub fn router(service: Service, settings: Settings) -> Router {
+pub fn router(service: Service, settings: EdgeConfig) -> Router {
     let edge = Edge::new(service, settings);
     let authenticated = middleware::from_fn_with_state(edge.clone(), auth::admit);
     let (edas, _) = edas().split_for_parts();
@@ -154,7 +154,7 @@ fn guarded(routes: Router) -> Router {
 }
 
 /// Only `/healthz` and `/readyz`, for a program that serves no requests.
-pub fn health_router(service: Service, settings: Settings) -> Router {
+pub fn health_router(service: Service, settings: EdgeConfig) -> Router {
     let (health, _) = health().split_for_parts();
     guarded(answered(health, Edge::new(service, settings)))
 }

@@ -28,7 +28,7 @@ use service::{Configure, Describe, Scale, Start};
 ///
 /// The order is done when exactly so many instances are there and ready. One that
 /// fails says which instance cannot start, and leaves those that run; nothing is
-/// taken back by itself. AbortAndRollbackChangeOrder brings the number before back.
+/// rolled back automatically. AbortAndRollbackChangeOrder brings the number before back.
 #[utoipa::path(
     put, path = "/pop/v5/k8s/acs/k8s_apps", operation_id = "ScaleK8sApplication", tag = "Applications",
     params(
@@ -91,8 +91,8 @@ pub async fn start(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderRe
 
 /// Replaces all instances by others of the same version.
 ///
-/// New ones come before old ones go, as in a release all at once. One that fails goes
-/// back by itself. The history gets no new version.
+/// New ones come before old ones go, as in a release all at once. One that fails is
+/// rolled back automatically. The history gets no new version.
 #[utoipa::path(
     post, path = "/pop/v5/k8s/acs/restart_k8s_app", operation_id = "RestartK8sApplication", tag = "Applications",
     params(
@@ -110,7 +110,7 @@ pub async fn restart(State(edge): State<Edge>, call: Call) -> Result<Reply<Order
 /// Gives the instances other limits and requests.
 ///
 /// A release of what runs, all at once, with instances missing at no time; where it
-/// fails it goes back by itself. It is a version of the history of its own.
+/// fails it is rolled back automatically. It is a version of the history of its own.
 #[utoipa::path(
     put, path = "/pop/v5/k8s/acs/k8s_app_configuration", operation_id = "UpdateK8sApplicationConfig", tag = "Applications",
     params(

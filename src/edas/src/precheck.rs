@@ -17,8 +17,8 @@ use super::{
     value::{environment::read_envs, pods, resource::read_memory},
 };
 use domain::{
-    plan::Gate,
-    precheck::{Check as Judged, Plan as Planned, Report, Subject, Verdict},
+    plan::BatchGate,
+    precheck::{Check as Judged, Finding, PrecheckReport, ReleasePlan as Planned, Subject},
     preview::PreviewBatch,
     spec::{Field, SpecChange},
 };
@@ -240,16 +240,16 @@ pub async fn preview(State(edge): State<Edge>, call: Call) -> Result<Reply<Previ
     Ok(call.success(PreviewReply { plan: report.plan.map(plan), checks: report.checks.into_iter().map(check).collect() }))
 }
 
-fn result_data(report: Option<&Report>) -> ResultData {
+fn result_data(report: Option<&PrecheckReport>) -> ResultData {
     let Some(report) = report else {
         return ResultData { status: "checking".into(), reason: String::new(), job_results: Vec::new() };
     };
     let refusal = report.refusal();
     let job = |check: &Judged| JobResult {
         name: check.subject.word().into(),
-        pass: check.verdict != Verdict::Refused,
+        pass: check.finding != Finding::Refused,
         reason: check.reason.clone(),
-        interrupted: check.verdict == Verdict::Unseen,
+        interrupted: check.finding == Finding::Unseen,
     };
     ResultData {
         status: if refusal.is_some() { "failed" } else { "pass" }.into(),
@@ -262,7 +262,7 @@ fn plan(plan: Planned) -> Plan {
     Plan {
         replicas: plan.replicas,
         peak_pods: plan.peak_pods,
-        missing_pods: plan.missing_pods,
+        missing_pods: plan.max_unavailable,
         expected_seconds: plan.expected_seconds,
         plan_hash: plan.hash,
         batches: plan.batches.into_iter().map(batch).collect(),
@@ -270,10 +270,10 @@ fn plan(plan: Planned) -> Plan {
 }
 
 fn batch(batch: PreviewBatch) -> PlannedBatch {
-    let (next, wait_minutes) = match batch.gate {
-        Gate::Open => ("go_on", 0),
-        Gate::Interval(minutes) => ("wait", minutes),
-        Gate::Confirmation => ("confirm", 0),
+    let (next, wait_minutes) = match batch.batch_gate {
+        BatchGate::None => ("go_on", 0),
+        BatchGate::Pause(minutes) => ("wait", minutes),
+        BatchGate::Confirmation => ("confirm", 0),
     };
     PlannedBatch {
         number: batch.number,
@@ -288,11 +288,11 @@ fn batch(batch: PreviewBatch) -> PlannedBatch {
 }
 
 fn check(check: Judged) -> Check {
-    let verdict = match check.verdict {
-        Verdict::Passed => "passed",
-        Verdict::Unseen => "unseen",
-        Verdict::Warned => "warned",
-        Verdict::Refused => "refused",
+    let verdict = match check.finding {
+        Finding::Passed => "passed",
+        Finding::Unseen => "unseen",
+        Finding::Warned => "warned",
+        Finding::Refused => "refused",
     };
     Check { name: check.subject.word().into(), verdict: verdict.into(), reason: check.reason }
 }

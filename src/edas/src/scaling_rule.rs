@@ -15,7 +15,7 @@ use super::{
     value::scaling::{read_behaviour, read_range},
 };
 use domain::Rejection;
-use service::{RuleView, RuleWish};
+use service::{RuleUpdate, RuleView};
 
 mod shown;
 
@@ -42,7 +42,7 @@ pub use shown::{ScalingRuleListReply, ScalingRulePage, ScalingRuleReply};
     responses((status = 200, description = "Created.", body = Reply<ScalingRuleReply>))
 )]
 pub async fn create(State(edge): State<Edge>, call: Call) -> Result<Reply<ScalingRuleReply>, ApiError> {
-    let rule = edge.service.create_rule(&call.caller, wish(&call)?).await?;
+    let rule = edge.service.create_rule(&call.caller, rule_update(&call)?).await?;
     Ok(one(&call, rule, true))
 }
 
@@ -63,7 +63,7 @@ pub async fn create(State(edge): State<Edge>, call: Call) -> Result<Reply<Scalin
     responses((status = 200, description = "Changed.", body = Reply<ScalingRuleReply>))
 )]
 pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<ScalingRuleReply>, ApiError> {
-    let rule = edge.service.change_rule(&call.caller, wish(&call)?).await?;
+    let rule = edge.service.change_rule(&call.caller, rule_update(&call)?).await?;
     Ok(one(&call, rule, true))
 }
 
@@ -137,13 +137,13 @@ async fn switch(edge: Edge, call: Call, enabled: bool) -> Result<Reply<ScalingRu
     Ok(one(&call, rule, false))
 }
 
-fn wish(call: &Call) -> Result<RuleWish, ApiError> {
+fn rule_update(call: &Call) -> Result<RuleUpdate, ApiError> {
     let params = &call.params;
     if let Some(other) = params.text("ScalingRuleType").filter(|word| !["trigger", "metric"].contains(word)) {
         let allowed = "allowed is trigger: rules by time of day are not offered, Kubernetes by itself has none";
         return Err(Rejection::invalid("ScalingRuleType", other, allowed).into());
     }
-    Ok(RuleWish {
+    Ok(RuleUpdate {
         application: call.application()?,
         name: params.required("ScalingRuleName")?.into(),
         range: read_range(params)?,

@@ -20,7 +20,7 @@ use super::{
 };
 use domain::{
     application::Application,
-    sight::{Health, Pod},
+    cluster_state::{Health, Pod},
 };
 use service::{InstanceView, OrderView, ReleaseView};
 

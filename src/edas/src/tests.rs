@@ -16,8 +16,8 @@ use tower::ServiceExt;
 
 use super::*;
 use clock::Clock;
-use domain::order::Tolerance;
-use service::{Service, Settings as ServiceSettings};
+use domain::order::FailurePolicy;
+use service::{Service, ServiceConfig};
 use store::Store;
 use test_support::sign;
 
@@ -49,8 +49,12 @@ mod wire;
 mod wrong;
 
 fn service_on(pool: PgPool) -> Service {
-    let settings =
-        ServiceSettings { cluster: "default".into(), region: "cn-test".into(), batch_timeout_seconds: 60, tolerance: Tolerance::default() };
+    let settings = ServiceConfig {
+        cluster: "default".into(),
+        region: "cn-test".into(),
+        batch_timeout_seconds: 60,
+        failure_policy: FailurePolicy::default(),
+    };
     Service::new(Store::on(pool), Clock::default(), settings)
 }
 
@@ -61,7 +65,7 @@ fn service_without_database() -> Service {
 
 /// The router as it is for a client on this machine, unless a request says
 /// whose it is: there is no connection here that would.
-fn router(service: Service, settings: Settings) -> Router {
+fn router(service: Service, settings: EdgeConfig) -> Router {
     super::router(service, settings).layer(middleware::from_fn(async |mut request: axum::extract::Request, next: middleware::Next| {
         request.extensions_mut().get_or_insert_with(Peer::loopback);
         next.run(request).await
@@ -73,7 +77,7 @@ fn connections() -> Connections {
 }
 
 fn router_without_database() -> Router {
-    router(service_without_database(), Settings::default())
+    router(service_without_database(), EdgeConfig::default())
 }
 
 /// A reply's status and body, after checking what every reply must have.

@@ -3,7 +3,7 @@
 //!
 //! The service cannot look at the cluster; an executor that can does it for it:
 //! what would be done first, and whether what that stands on is there. Reads and
-//! dry runs only; what is to be written is taken up here and done in [`super::errand`].
+//! dry runs only; what is to be written is taken up here and done in [`super::object_write`].
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,20 +13,20 @@ use super::Executor;
 use cluster::Key;
 use domain::{
     KnownCluster,
-    precheck::{self, Report},
+    precheck::{self, PrecheckReport},
     proposal::Proposal,
 };
-use store::{InquiryId, Sighting, StoreError};
+use store::{ClusterQuery, PrecheckRequestId, StoreError};
 
-/// Inquiries answered at once.
+/// Requests answered at once.
 const AT_ONCE: usize = 16;
 
-/// Longest sleep between two looks for inquiries, should no wake-up arrive.
+/// Longest sleep between two searches for requests, should no wake-up arrive.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 impl Executor {
-    /// Answers inquiries, for ever.
-    pub(super) async fn answer_inquiries(self: Arc<Self>) {
+    /// Answers requests, for ever.
+    pub(super) async fn answer_requests(self: Arc<Self>) {
         let mut running = JoinSet::new();
         loop {
             let asked = self.asked.notified();
@@ -38,7 +38,7 @@ impl Executor {
                     Ok(true) => {}
                     Ok(false) => break,
                     Err(error) => {
-                        tracing::warn!(%error, "could not look for inquiries");
+                        tracing::warn!(%error, "could not look for requests");
                         break;
                     }
                 }
@@ -53,49 +53,49 @@ impl Executor {
 
     /// Takes up what is asked, one of each kind; false = nothing is.
     async fn claim(self: &Arc<Self>, cluster: &KnownCluster, running: &mut JoinSet<()>) -> Result<bool, StoreError> {
-        let inquiry = self.store.claim_inquiry(cluster).await?;
-        let sighting = self.store.claim_sighting(cluster).await?;
-        let errand = self.store.claim_errand(cluster).await?;
-        let any = inquiry.is_some() || sighting.is_some() || errand.is_some();
-        if let Some((id, proposal)) = inquiry {
+        let precheck = self.store.claim_precheck_request(cluster).await?;
+        let query = self.store.claim_cluster_query(cluster).await?;
+        let object_write = self.store.claim_object_write(cluster).await?;
+        let any = precheck.is_some() || query.is_some() || object_write.is_some();
+        if let Some((id, proposal)) = precheck {
             running.spawn(self.clone().answer(id, proposal));
         }
-        if let Some(sighting) = sighting {
-            running.spawn(self.clone().look(sighting));
+        if let Some(query) = query {
+            running.spawn(self.clone().answer_query(query));
         }
-        if let Some(errand) = errand {
-            running.spawn(self.clone().run_errand(errand));
+        if let Some(object_write) = object_write {
+            running.spawn(self.clone().run_object_write(object_write));
         }
         Ok(any)
     }
 
-    async fn look(self: Arc<Self>, sighting: Sighting) {
-        let key = Key { namespace: sighting.namespace, name: sighting.name };
-        let seen = self.cluster.look(&key, sighting.wanted).await.map_err(|error| error.to_string());
-        if let Err(error) = self.store.answer_sighting(sighting.id, &seen).await {
-            tracing::warn!(%error, "what was looked for could not be told");
+    async fn answer_query(self: Arc<Self>, query: ClusterQuery) {
+        let key = Key { namespace: query.namespace, name: query.name };
+        let seen = self.cluster.query(&key, query.kind).await.map_err(|error| error.to_string());
+        if let Err(error) = self.store.answer_cluster_query(query.id, &seen).await {
+            tracing::warn!(%error, "the answer to a query could not be recorded");
         }
     }
 
-    async fn answer(self: Arc<Self>, id: InquiryId, mut proposal: Proposal) {
-        let Some(mut report) = self.judge(&proposal).await else { return };
+    async fn answer(self: Arc<Self>, id: PrecheckRequestId, mut proposal: Proposal) {
+        let Some(mut report) = self.evaluate(&proposal).await else { return };
         if report.lacks_room && proposal.allows_no_surge {
-            proposal.target.most_missing = proposal.strategy.most_missing(report.plan.as_ref().map_or(1, |plan| plan.replicas));
-            if let Some(without_surge) = self.judge(&proposal).await {
+            proposal.target.max_unavailable = proposal.strategy.max_unavailable(report.plan.as_ref().map_or(1, |plan| plan.replicas));
+            if let Some(without_surge) = self.evaluate(&proposal).await {
                 report = without_surge;
             }
         }
-        if let Err(error) = self.store.answer_inquiry(id, &report, self.clock.now()).await {
-            tracing::warn!(%error, "an inquiry could not be answered");
+        if let Err(error) = self.store.answer_precheck_request(id, &report, self.clock.now()).await {
+            tracing::warn!(%error, "a precheck request could not be answered");
         }
     }
 
     /// None while the cluster does not show enough.
-    async fn judge(&self, proposal: &Proposal) -> Option<Report> {
+    async fn evaluate(&self, proposal: &Proposal) -> Option<PrecheckReport> {
         let key = Key { namespace: proposal.namespace.clone(), name: proposal.name.clone() };
         let observation = self.cluster.observe(&key);
-        let look = precheck::look(proposal, &observation, self.clock.now())?;
-        let evidence = self.cluster.gather(&key, proposal.application, &look).await;
-        Some(precheck::judge(proposal, &look, &observation, &evidence))
+        let first = precheck::first_change(proposal, &observation, self.clock.now())?;
+        let evidence = self.cluster.gather(&key, proposal.application, &first).await;
+        Some(precheck::evaluate(proposal, &first, &observation, &evidence))
     }
 }

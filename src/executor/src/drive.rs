@@ -15,11 +15,11 @@ use tokio_util::sync::CancellationToken;
 use super::Executor;
 use cluster::{
     ClusterError, Key,
-    manifest::{Author, Notice},
+    manifest::{EventText, WriteContext},
 };
 use domain::{
     BatchId, failure,
-    machine::{self, Decision, Move},
+    machine::{self, Decision, Transition},
     observation::{CreateFailure, Observation},
     order::{Order, State, Step},
 };
@@ -43,7 +43,7 @@ const SIZES_AGAIN: SignedDuration = SignedDuration::from_millis(200);
 /// Why a drive ends.
 enum End {
     /// The order rests, is over, or is given back: due again at that time.
-    Release(Option<Timestamp>),
+    GiveBack(Option<Timestamp>),
     /// The lease is lost: nothing may be written any more.
     Lost,
 }
@@ -84,23 +84,23 @@ impl Executor {
     async fn drive_to_end(&self, lease: Lease, woken: Receiver<u64>, stop: CancellationToken) {
         let Some(mut drive) = self.take_up(lease, woken).await else { return };
         let end = loop {
-            match self.step(&mut drive, &stop).await {
+            match self.round(&mut drive, &stop).await {
                 Ok(Some(end)) => break end,
                 Ok(None) => drive.pause = FIRST_PAUSE,
                 Err(StoreError::Fenced { .. }) => break End::Lost,
                 Err(error) => {
-                    tracing::warn!(%error, "a step could not be written; trying again");
+                    tracing::warn!(%error, "a transition could not be written; trying again");
                     self.wait_to_retry(&mut drive, &stop).await;
                     if stop.is_cancelled() {
-                        break End::Release(Some(self.clock.now()));
+                        break End::GiveBack(Some(self.clock.now()));
                     }
                 }
             }
         };
         match end {
             End::Lost => tracing::info!("the order is no longer ours"),
-            End::Release(due) => {
-                if let Err(error) = self.store.release(lease, due, &drive.order).await {
+            End::GiveBack(due) => {
+                if let Err(error) = self.store.give_back(lease, due, &drive.order).await {
                     tracing::warn!(%error, "the lease could not be given back, and runs out by itself");
                 }
             }
@@ -139,7 +139,7 @@ impl Executor {
     }
 
     /// One round. Ends the drive, or leads to the next round.
-    async fn step(&self, drive: &mut Drive, stop: &CancellationToken) -> Result<Option<End>, StoreError> {
+    async fn round(&self, drive: &mut Drive, stop: &CancellationToken) -> Result<Option<End>, StoreError> {
         let woken = drive.woken.has_changed().unwrap_or(false);
         if drive.extended.elapsed() > self.settings.lease / 3 || woken {
             drive.woken.borrow_and_update();
@@ -150,7 +150,7 @@ impl Executor {
             self.reload(drive).await?;
         }
         if stop.is_cancelled() {
-            return Ok(Some(End::Release(Some(self.clock.now()))));
+            return Ok(Some(End::GiveBack(Some(self.clock.now()))));
         }
         drive.changed.borrow_and_update();
         if drive.order.has_change_to_make() {
@@ -158,14 +158,14 @@ impl Executor {
         }
         let observation = self.observe(drive).await;
         let decision = machine::decide(&drive.order, &observation, self.clock.now());
-        self.record_pods(drive, &observation, matches!(decision, Decision::Move(_))).await?;
+        self.record_pods(drive, &observation, matches!(decision, Decision::Transition(_))).await?;
         match decision {
-            Decision::Move(step) if !self.may_write(drive, &step, &observation).await => {
+            Decision::Transition(transition) if !self.may_write(drive, &transition, &observation).await => {
                 self.wait(drive, Some(self.clock.now() + SIZES_AGAIN), stop).await;
                 Ok(None)
             }
-            Decision::Move(step) => self.write(drive, &step).await,
-            Decision::Wait { until, rest: true } => Ok(Some(End::Release(until))),
+            Decision::Transition(transition) => self.write(drive, &transition).await,
+            Decision::Wait { until, rest: true } => Ok(Some(End::GiveBack(until))),
             Decision::Wait { until, rest: false } => {
                 self.wait(drive, until, stop).await;
                 Ok(None)
@@ -194,8 +194,8 @@ impl Executor {
     /// Whether a decision stands on what is true. The number that a Deployment is
     /// paused with must be that of its pods, or Kubernetes makes up the difference: the
     /// ReplicaSets' sizes are read anew for it.
-    async fn may_write(&self, drive: &Drive, step: &Move, observation: &Observation) -> bool {
-        let (Step::Freeze, Observation::Present(view)) = (step.step, observation) else { return true };
+    async fn may_write(&self, drive: &Drive, transition: &Transition, observation: &Observation) -> bool {
+        let (Step::PauseInPlace, Observation::Present(view)) = (transition.step, observation) else { return true };
         match self.cluster.has_sizes(&drive.key, view).await {
             Ok(is_so) => is_so,
             Err(error) => {
@@ -208,12 +208,12 @@ impl Executor {
     async fn make_change(&self, drive: &mut Drive, stop: &CancellationToken) -> Result<Option<End>, StoreError> {
         let order = &drive.order;
         let Some(intent) = &order.intent else { return Ok(None) };
-        let author = Author { application: order.application, order: order.id, generation: drive.lease.generation };
-        let decision = match self.cluster.writer().make(&drive.key, author, &intent.change).await {
+        let context = WriteContext { application: order.application, order: order.id, generation: drive.lease.generation };
+        let decision = match self.cluster.writer().make(&drive.key, context, &intent.change).await {
             Ok(made) => {
-                let applied = Applied { version: made.version, template: made.template.as_ref() };
+                let applied = Applied { resource_version: made.resource_version, template: made.template.as_ref() };
                 self.store.record_applied(drive.lease, order, &applied, self.clock.now()).await?;
-                tracing::info!(step = ?order.step, batch = order.batch + 1, version = made.version, "made the change");
+                tracing::info!(step = ?order.step, batch = order.batch + 1, version = made.resource_version, "made the change");
                 self.reload(drive).await?;
                 return Ok(None);
             }
@@ -230,28 +230,28 @@ impl Executor {
             Err(ClusterError::Refused(why)) => machine::refused(order, &why),
         };
         match decision {
-            Decision::Move(step) => self.write(drive, &step).await,
+            Decision::Transition(transition) => self.write(drive, &transition).await,
             Decision::Wait { .. } => Ok(None),
         }
     }
 
-    async fn write(&self, drive: &mut Drive, step: &Move) -> Result<Option<End>, StoreError> {
-        let opened = self.store.advance(drive.lease, &drive.order, step, self.clock.now()).await?;
-        if step.state == State::Failed || step.state == State::SystemFailed {
-            tracing::warn!(state = ?step.state, step = ?step.step, batch = step.batch + 1, "{}", step.message);
+    async fn write(&self, drive: &mut Drive, transition: &Transition) -> Result<Option<End>, StoreError> {
+        let opened = self.store.advance(drive.lease, &drive.order, transition, self.clock.now()).await?;
+        if transition.state == State::Failed || transition.state == State::SystemFailed {
+            tracing::warn!(state = ?transition.state, step = ?transition.step, batch = transition.batch + 1, "{}", transition.message);
         } else {
-            tracing::info!(state = ?step.state, step = ?step.step, batch = step.batch + 1, "{}", step.message);
+            tracing::info!(state = ?transition.state, step = ?transition.step, batch = transition.batch + 1, "{}", transition.message);
         }
-        let warning = (step.state == State::Failed && !drive.order.state.is_final()).then(|| step.message.clone());
+        let warning = (transition.state == State::Failed && !drive.order.state.is_final()).then(|| transition.message.clone());
         if let Some(opened) = opened {
             tracing::info!(rollback.id = %opened.0, "opened the rollback order");
             self.due.notify_one();
         }
         if let Some(text) = warning {
             // After the way back was opened: nothing waits for this.
-            let author = Author { application: drive.order.application, order: drive.order.id, generation: drive.lease.generation };
-            let notice = Notice { reason: "ChangeOrderFailed", text: &text, at: self.clock.now() };
-            if let Err(error) = self.cluster.writer().warn(&drive.key, author, &notice).await {
+            let context = WriteContext { application: drive.order.application, order: drive.order.id, generation: drive.lease.generation };
+            let event_text = EventText { reason: "ChangeOrderFailed", text: &text, at: self.clock.now() };
+            if let Err(error) = self.cluster.writer().warn(&drive.key, context, &event_text).await {
                 tracing::debug!(%error, "the cluster keeps no event of the failure");
             }
         }
@@ -308,7 +308,7 @@ impl Executor {
                 pods.at = None;
             }
         }
-        let measure = machine::measure(&drive.order, self.clock.now());
+        let context = machine::judge_context(&drive.order, self.clock.now());
         let mut seen: Vec<PodState> = view
             .new
             .iter()
@@ -319,7 +319,7 @@ impl Executor {
                 ip: pod.ip.clone(),
                 phase: pod.phase.clone(),
                 ready: pod.ready_since.is_some(),
-                message: failure::judge_pod(pod, measure).map(|cause| cause.sentence).unwrap_or_default(),
+                message: failure::judge_pod(pod, context).map(|cause| cause.sentence).unwrap_or_default(),
             })
             .collect();
         let Some((id, recorded)) = &mut pods.recorded else { return Ok(()) };

@@ -18,7 +18,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(3);
 /// The same while it is not seen.
 const LOOK_SOON: Duration = Duration::from_millis(500);
 
-/// More seconds than pass between two signs of life of an executor.
+/// More seconds than pass between two heartbeats of an executor.
 const SILENCE_SECONDS: f64 = 7.0;
 
 /// What an executor is to its cluster.
@@ -52,7 +52,7 @@ impl Executor {
             Err(error) => Err(error.to_string()),
             Ok(seen) => match self.store.record_identity(&self.settings.cluster, &seen).await {
                 Err(error) => Err(error.to_string()),
-                Ok(recorded) => Ok(judge(&self.settings.cluster, &seen, recorded)),
+                Ok(recorded) => Ok(standing_of(&self.settings.cluster, &seen, recorded)),
             },
         };
         let before = self.standing.borrow().clone();
@@ -103,7 +103,7 @@ impl Executor {
     }
 }
 
-fn judge(id: &ClusterId, seen: &ClusterIdentity, recorded: Recorded) -> Standing {
+fn standing_of(id: &ClusterId, seen: &ClusterIdentity, recorded: Recorded) -> Standing {
     match recorded {
         Recorded::Known(known) => Standing::Known(known),
         Recorded::Other(recorded) => Standing::Other(format!(

@@ -9,9 +9,9 @@
 
 mod answer;
 mod drive;
-mod errand;
 mod identity;
 mod mirror;
+mod object_write;
 
 pub use identity::{SIMULATED, Standing, succeed};
 
@@ -29,7 +29,7 @@ use uuid::Uuid;
 use clock::Clock;
 use cluster::Cluster;
 use domain::{ClusterId, KnownCluster, OrderId};
-use store::{INQUIRY_CHANNEL, Lease, Store};
+use store::{Lease, REQUEST_CHANNEL, Store};
 
 /// Longest sleep between two looks for due orders, should no wake-up arrive.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -39,7 +39,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(7);
 
 /// How an executor works.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct ExecutorConfig {
     /// The EDAS id of the cluster.
     pub cluster: ClusterId,
     /// How long a lease lasts without being extended.
@@ -54,7 +54,7 @@ pub struct Executor {
     store: Store,
     cluster: Cluster,
     clock: Clock,
-    settings: Settings,
+    settings: ExecutorConfig,
     /// Unlike every other executor's, also that of this program's last run.
     holder: String,
     /// Woken whenever some order may have become due.
@@ -71,7 +71,7 @@ pub struct Executor {
 impl Executor {
     /// An executor on a store and a cluster.
     #[must_use]
-    pub fn new(store: Store, cluster: Cluster, clock: Clock, settings: Settings) -> Arc<Self> {
+    pub fn new(store: Store, cluster: Cluster, clock: Clock, settings: ExecutorConfig) -> Arc<Self> {
         let holder = Uuid::now_v7().to_string();
         let standing = watch::Sender::new(Standing::Unseen("it was not asked yet".into()));
         let (due, asked) = (Notify::new(), Notify::new());
@@ -91,7 +91,7 @@ impl Executor {
         aside.spawn(self.clone().keep_identity());
         aside.spawn(self.clone().heartbeat());
         aside.spawn(self.clone().mirror_replicas());
-        aside.spawn(self.clone().answer_inquiries());
+        aside.spawn(self.clone().answer_requests());
         aside.spawn(self.clone().prune());
         let mut orders: JoinSet<Lease> = JoinSet::new();
         let mut standing = self.standing.subscribe();
@@ -192,7 +192,7 @@ impl Executor {
                     self.wake_all().await;
                     loop {
                         match listener.try_recv().await {
-                            Ok(Some(notification)) if notification.channel() == INQUIRY_CHANNEL => self.asked.notify_one(),
+                            Ok(Some(notification)) if notification.channel() == REQUEST_CHANNEL => self.asked.notify_one(),
                             Ok(Some(notification)) => {
                                 if let Ok(order) = notification.payload().parse::<OrderId>()
                                     && let Some((_, driver)) = self.drivers.lock().await.get(&order)
@@ -224,21 +224,21 @@ impl Executor {
         self.asked.notify_one();
     }
 
-    /// Forgets answers to requests whose date would no longer be accepted, and old inquiries.
+    /// Forgets answers to requests whose date would no longer be accepted, and old precheck requests.
     async fn prune(self: Arc<Self>) {
         loop {
             let before = self.clock.now().checked_sub(jiff::SignedDuration::from_hours(1)).unwrap_or(Timestamp::MIN);
             if let Err(error) = self.store.prune_nonces(before).await {
                 tracing::warn!(%error, "could not prune nonces");
             }
-            if let Err(error) = self.store.prune_inquiries(before).await {
-                tracing::warn!(%error, "could not prune inquiries");
+            if let Err(error) = self.store.prune_precheck_requests(before).await {
+                tracing::warn!(%error, "could not prune precheck requests");
             }
-            if let Err(error) = self.store.prune_errands(before).await {
-                tracing::warn!(%error, "could not prune errands");
+            if let Err(error) = self.store.prune_object_writes(before).await {
+                tracing::warn!(%error, "could not prune object writes");
             }
-            if let Err(error) = self.store.prune_sightings(before).await {
-                tracing::warn!(%error, "could not prune looks");
+            if let Err(error) = self.store.prune_cluster_queries(before).await {
+                tracing::warn!(%error, "could not prune cluster queries");
             }
             tokio::time::sleep(Duration::from_secs(600)).await;
         }

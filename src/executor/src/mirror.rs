@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::Executor;
 use store::Numbers;
 
-/// Time between two signs of life.
+/// Time between two heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(3);
 
 /// Time for which a cluster's version is taken to be the same.
@@ -37,7 +37,7 @@ impl Executor {
                 (version, asked_at) = (self.cluster.version().await.ok(), Instant::now());
             }
             if let Err(error) = self.store.heartbeat(&self.settings.cluster, &self.holder, trouble.as_deref().map_or(Ok(()), Err)).await {
-                tracing::warn!(%error, "could not give a sign of life");
+                tracing::warn!(%error, "heartbeat failed");
             }
             let seen = (known, version.clone(), self.cluster.namespaces());
             if let (true, (Some(cluster), Some(version), namespaces)) = (reachable && mirrored.as_ref() != Some(&seen), &seen) {

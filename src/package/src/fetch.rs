@@ -17,7 +17,7 @@ use tokio::{fs, io::AsyncWriteExt};
 
 use super::{
     Client, Failure, Reason,
-    request::{Ask, failure, judge},
+    request::{Ask, check_status, failure},
 };
 use domain::package::{Checksum, PackageUrl};
 
@@ -91,7 +91,7 @@ impl Client {
     async fn attempt(&self, fetch: &Fetch<'_>) -> Result<u64, Failure> {
         let url = fetch.url;
         let answer = self.send(url, Ask::Whole).await?;
-        judge(url, answer.status())?;
+        check_status(url, answer.status())?;
         if let Some(bytes) = answer.content_length().filter(|bytes| *bytes > self.most_bytes) {
             return Err(self.too_large(url, Some(bytes)));
         }

@@ -25,7 +25,7 @@ use std::{sync::Arc, time::Duration};
 
 use reqwest::redirect;
 
-use domain::package::Policy;
+use domain::package::PackagePolicy;
 use resolve::{Lookup, Purpose, Resolver};
 
 /// Longest silence of a server in the middle of an answer.
@@ -37,7 +37,7 @@ pub struct Client {
     http: reqwest::Client,
     /// As `http`, and reaches no private network that nobody named.
     looking: reqwest::Client,
-    policy: Arc<Policy>,
+    policy: Arc<PackagePolicy>,
     most_bytes: u64,
 }
 
@@ -46,11 +46,11 @@ impl Client {
     ///
     /// # Errors
     /// The TLS library cannot be set up.
-    pub fn new(policy: Policy, most_bytes: u64, connect_timeout: Duration) -> Result<Self, reqwest::Error> {
+    pub fn new(policy: PackagePolicy, most_bytes: u64, connect_timeout: Duration) -> Result<Self, reqwest::Error> {
         Self::with_lookup(policy, most_bytes, connect_timeout, resolve::system())
     }
 
-    fn with_lookup(policy: Policy, most_bytes: u64, connect_timeout: Duration, lookup: Lookup) -> Result<Self, reqwest::Error> {
+    fn with_lookup(policy: PackagePolicy, most_bytes: u64, connect_timeout: Duration, lookup: Lookup) -> Result<Self, reqwest::Error> {
         // An error says that there is a provider already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let policy = Arc::new(policy);
@@ -73,7 +73,7 @@ impl Client {
 
     /// The policy that it asks.
     #[must_use]
-    pub fn policy(&self) -> &Policy {
+    pub fn policy(&self) -> &PackagePolicy {
         &self.policy
     }
 }

@@ -39,7 +39,7 @@ impl Client {
         if !answer.status().is_success() {
             answer = self.send(url, Ask::FirstByte).await?;
         }
-        super::request::judge(url, answer.status())?;
+        super::request::check_status(url, answer.status())?;
         match size_of(&answer) {
             Some(bytes) if bytes > self.most_bytes => Err(self.too_large(url, Some(bytes))),
             _ => Ok(()),

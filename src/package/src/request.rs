@@ -74,7 +74,7 @@ fn is_redirect(status: StatusCode) -> bool {
 }
 
 /// What an answer's status means, if it is no success.
-pub(super) fn judge(url: &PackageUrl, status: StatusCode) -> Result<(), Failure> {
+pub(super) fn check_status(url: &PackageUrl, status: StatusCode) -> Result<(), Failure> {
     let reason = match status {
         StatusCode::OK | StatusCode::PARTIAL_CONTENT => return Ok(()),
         StatusCode::NOT_FOUND | StatusCode::GONE => Reason::NotFound,

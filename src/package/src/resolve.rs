@@ -14,7 +14,7 @@ use futures::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use thiserror::Error;
 
-use domain::package::{Policy, Refused};
+use domain::package::{PackagePolicy, Refused};
 
 /// What asks the name service.
 pub(super) type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
@@ -51,7 +51,7 @@ pub(super) enum Purpose {
 
 /// Resolves under a policy.
 pub(super) struct Resolver {
-    pub(super) policy: Arc<Policy>,
+    pub(super) policy: Arc<PackagePolicy>,
     pub(super) purpose: Purpose,
     pub(super) lookup: Lookup,
 }
@@ -78,7 +78,7 @@ impl Resolve for Resolver {
 }
 
 /// Those of `found` that the policy allows.
-fn allowed(policy: &Policy, name: &str, found: Vec<IpAddr>) -> Result<Vec<IpAddr>, Unresolved> {
+fn allowed(policy: &PackagePolicy, name: &str, found: Vec<IpAddr>) -> Result<Vec<IpAddr>, Unresolved> {
     let mut refused = None;
     let mut allowed = Vec::with_capacity(found.len());
     for address in found {
@@ -96,7 +96,7 @@ fn allowed(policy: &Policy, name: &str, found: Vec<IpAddr>) -> Result<Vec<IpAddr
 
 /// Those of `found` that this server may look at. A name that leads elsewhere is as
 /// good as one that leads nowhere: who asks does not learn which it is.
-fn looked_at(policy: &Policy, name: &str, mut found: Vec<IpAddr>) -> Result<Vec<IpAddr>, Unresolved> {
+fn looked_at(policy: &PackagePolicy, name: &str, mut found: Vec<IpAddr>) -> Result<Vec<IpAddr>, Unresolved> {
     found.retain(|address| policy.may_look_at(name, *address));
     if found.is_empty() { Err(Unresolved::Unknown(name.into())) } else { Ok(found) }
 }

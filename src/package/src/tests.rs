@@ -16,8 +16,8 @@ use test_support::files::{Files, GOOD, GOOD_MD5, GOOD_SHA256};
 
 const LIMIT: u64 = 1 << 20;
 
-fn policy(addresses: &[&str]) -> Policy {
-    Policy {
+fn policy(addresses: &[&str]) -> PackagePolicy {
+    PackagePolicy {
         schemes: vec!["http".into(), "https".into()],
         hosts: vec!["*".parse().unwrap()],
         addresses: addresses.iter().map(|it| it.parse().unwrap()).collect(),

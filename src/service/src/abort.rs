@@ -1,4 +1,4 @@
-//! What a person may do to an order that is open: end it, take it back, or let
+//! What a person may do to an order that is open: end it, roll it back, or let
 //! its next batch begin. Each takes effect in the transaction that answers.
 
 use serde_json::json;
@@ -39,9 +39,9 @@ impl Service {
         self.answer(tx, caller, id).await
     }
 
-    /// Opens the order that takes another one back, which ends if it is still open:
+    /// Opens the order that rolls another one back, which ends if it is still open:
     /// in one transaction. Returns the new order's id; also where it was opened
-    /// before. An order that ended can be taken back while it is the newest.
+    /// before. An order that ended can be rolled back while it is the newest.
     ///
     /// # Errors
     /// An unknown order, one with nothing before it, or one that another followed.
@@ -51,15 +51,15 @@ impl Service {
             return Ok(first);
         }
         let order = tx.lock_order(id).await?;
-        if let Some(undone_by) = tx.rollback_of(id).await? {
-            return self.answer(tx, caller, undone_by).await;
+        if let Some(rolled_back_by) = tx.rollback_of(id).await? {
+            return self.answer(tx, caller, rolled_back_by).await;
         }
         let is_newest = tx.is_newest_order(&order).await?;
-        if !Order::can_be_undone(order.kind, order.state, order.has_touched(), is_newest, false) {
+        if !Order::can_be_rolled_back(order.kind, order.state, order.changed_deployment(), is_newest, false) {
             let reason = if !order.kind.releases() && !order.kind.scales() {
                 "has no earlier version to go back to: only a release of a version on top of another can be rolled back"
             } else if is_newest {
-                "changed nothing that could be taken back"
+                "changed nothing that could be rolled back"
             } else if order.kind.scales() {
                 "is not the newest of its application: scale it instead"
             } else {
@@ -72,7 +72,7 @@ impl Service {
             self.note(&mut tx, caller, &order, "order.rolled_back", &format!("rolled back by {}", caller.name)).await?;
         } else {
             let message = format!("aborted and rolled back by {}", caller.name);
-            // The rollback order takes over at once, so nothing is left to settle.
+            // The rollback order takes over at once, so nothing is left to bring to rest.
             tx.abort_order(&order, false, &message, now).await?;
             self.note(&mut tx, caller, &order, "order.aborted", &message).await?;
         }
@@ -109,7 +109,7 @@ impl Service {
             return Err(Rejection::invalid("Batch", stay, allowed).into());
         };
         tx.step_back(id, stay, self.clock.now()).await?;
-        self.note(&mut tx, caller, &order, "order.step_back", &format!("back to batch {stay} by {}", caller.name)).await?;
+        self.note(&mut tx, caller, &order, "order.step_back_requested", &format!("back to batch {stay} by {}", caller.name)).await?;
         self.answer(tx, caller, id).await
     }
 

@@ -1,7 +1,7 @@
 //! Checks of what callers hand in, before anything is written. Each refusal
 //! names the parameter, the value, and what is allowed. Pure.
 
-use super::PackageWish;
+use super::PackageParams;
 use domain::{
     Rejection,
     graceful_start::GracefulStartChange,
@@ -129,7 +129,7 @@ pub(super) fn spec(spec: &SpecChange, names: &Names) -> Result<(), Rejection> {
 }
 
 /// An image or a package, not both.
-pub(super) fn one_source(spec: &SpecChange, package: &PackageWish, names: &Names) -> Result<(), Rejection> {
+pub(super) fn one_source(spec: &SpecChange, package: &PackageParams, names: &Names) -> Result<(), Rejection> {
     let image = spec.image.as_ref().map(|image| (names.image, image)).or(spec.image_tag.as_ref().map(|tag| ("ImageTag", tag)));
     match (&package.url, image) {
         (Some(_), Some((name, image))) => {

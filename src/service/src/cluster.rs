@@ -61,7 +61,7 @@ impl Service {
             return Err(Rejection::invalid("--identity", identity, allowed).into());
         }
         let open = tx.open_work(id).await?;
-        if !let_go && (!open.orders.is_empty() || open.errands > 0) {
+        if !let_go && (!open.orders.is_empty() || open.object_writes > 0) {
             let named: Vec<String> = open.orders.iter().take(NAMED).map(ToString::to_string).collect();
             let more = if open.orders.len() > NAMED { ", …" } else { "" };
             let allowed = format!(
@@ -69,7 +69,7 @@ impl Service {
                  let them end or abort them there, or end them where they are with --let-orders-go",
                 open.orders.len(),
                 named.join(", "),
-                open.errands
+                open.object_writes
             );
             return Err(Rejection::invalid("--identity", identity, allowed).into());
         }

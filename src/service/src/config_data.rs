@@ -1,17 +1,17 @@
 //! ConfigMaps and Secrets: written for a namespace, and listed with the applications
 //! that name them.
 //!
-//! What a Secret holds is in an errand until that is answered, and nowhere else of ours.
+//! What a Secret holds is in an object write until that is answered, and nowhere else of ours.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Caller, Error, Service, errand::object_name};
+use super::{Caller, Error, Service, object_write::object_name};
 use domain::{
     ApplicationId, Rejection,
     config_data::Held,
-    errand::{Deed, Errand, ObjectKind},
+    object_write::{Action, ObjectKind, ObjectWrite},
     precheck::{evidence::ReferenceKind, template::references},
 };
 
@@ -52,8 +52,8 @@ impl Service {
     /// A value that is not allowed, an unknown cluster or namespace, or what the cluster
     /// has against it, as a name that is taken.
     pub async fn create_config(&self, caller: &Caller, request: Config) -> Result<(), Error> {
-        let deed = Deed::Create(request.held.object());
-        self.write_config(caller, request, deed).await
+        let action = Action::Create(request.held.object());
+        self.write_config(caller, request, action).await
     }
 
     /// Replaces what a ConfigMap or a Secret holds that was created by this server.
@@ -61,8 +61,8 @@ impl Service {
     /// # Errors
     /// As [`Service::create_config`], or one of somebody else.
     pub async fn change_config(&self, caller: &Caller, request: Config) -> Result<(), Error> {
-        let deed = Deed::Set(request.held.parts());
-        self.write_config(caller, request, deed).await
+        let action = Action::Set(request.held.parts());
+        self.write_config(caller, request, action).await
     }
 
     /// Deletes a ConfigMap or a Secret that was created by this server.
@@ -76,7 +76,7 @@ impl Service {
         (cluster, namespace, name): (&str, &str, &str),
     ) -> Result<(), Error> {
         self.check_place(cluster, namespace, name).await?;
-        self.send_config(caller, namespace, Errand { kind, name: name.into(), owner: None, deed: Deed::Delete }).await
+        self.send_config(caller, namespace, ObjectWrite { kind, name: name.into(), owner: None, action: Action::Delete }).await
     }
 
     /// The ConfigMaps or Secrets of a namespace, or of all where it is empty, whoever made
@@ -115,13 +115,13 @@ impl Service {
         Ok(naming)
     }
 
-    async fn write_config(&self, caller: &Caller, request: Config, deed: Deed) -> Result<(), Error> {
+    async fn write_config(&self, caller: &Caller, request: Config, action: Action) -> Result<(), Error> {
         if let Some(key) = request.held.missing() {
             return Err(Rejection::invalid("Data", "(not shown)", format!("a Secret of this Type needs the key {key}")).into());
         }
         self.check_place(&request.cluster, &request.namespace, &request.name).await?;
-        let errand = Errand { kind: request.held.kind(), name: request.name, owner: None, deed };
-        self.send_config(caller, &request.namespace, errand).await
+        let object_write = ObjectWrite { kind: request.held.kind(), name: request.name, owner: None, action };
+        self.send_config(caller, &request.namespace, object_write).await
     }
 
     async fn check_place(&self, cluster: &str, namespace: &str, name: &str) -> Result<(), Error> {
@@ -130,10 +130,10 @@ impl Service {
         self.known_namespace(namespace).await
     }
 
-    async fn send_config(&self, caller: &Caller, namespace: &str, errand: Errand) -> Result<(), Error> {
+    async fn send_config(&self, caller: &Caller, namespace: &str, object_write: ObjectWrite) -> Result<(), Error> {
         if let Some(first) = self.answered_before(caller).await? {
             return Ok(first);
         }
-        self.run_unrecorded(caller, namespace, &errand).await
+        self.run_unrecorded(caller, namespace, &object_write).await
     }
 }

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::{Caller, Configure, Deploy, Describe, Error, PackageWish, Service, check};
+use super::{Caller, Configure, Deploy, Describe, Error, PackageParams, Service, check};
 use domain::{OrderId, Rejection, order::Kind, spec::SpecChange};
 use store::{Description, Event};
 
@@ -12,7 +12,7 @@ const CONFIGURE_TIMEOUT_SECONDS: i64 = 600;
 
 impl Service {
     /// Orders other amounts of processor and memory: a release of what runs, all at once,
-    /// which goes back by itself where it fails. It is a version of the history.
+    /// which is rolled back automatically where it fails. It is a version of the history.
     ///
     /// # Errors
     /// As [`Service::deploy`], or where nothing is asked for.
@@ -27,7 +27,7 @@ impl Service {
         let request = Deploy {
             application: request.application,
             spec: request.spec,
-            package: PackageWish::default(),
+            package: PackageParams::default(),
             release: None,
             version: None,
             replicas: None,
@@ -40,7 +40,7 @@ impl Service {
             allows_no_surge: false,
             template: None,
         };
-        self.release(caller, request, Kind::Configure).await
+        self.order_release(caller, request, Kind::Configure).await
     }
 
     /// Says something else of an application. No pod hears of it, and no order is made.

@@ -9,8 +9,8 @@ use super::{
 };
 use domain::{
     ApplicationId,
+    cluster_state::QueryKind,
     container::{Known, find},
-    sight::Wanted,
 };
 use store::Event;
 
@@ -21,7 +21,7 @@ impl Service {
     /// As [`Service::deployment`].
     pub async fn container(&self, id: ApplicationId) -> Result<ContainerView, Error> {
         let application = self.store.application(id).await?;
-        let deployment = self.deployment_of(&application, Wanted::Deployment).await?;
+        let deployment = self.deployment_of(&application, QueryKind::Deployment).await?;
         let template = &deployment["spec"]["template"];
         let all = container_names(template);
         let name = find(template, &application.container, &application.name, None).ok().and_then(|index| all.get(index).cloned());
@@ -42,7 +42,7 @@ impl Service {
         }
         if let Some(name) = name {
             let application = self.store.application(id).await?;
-            let deployment = self.deployment_of(&application, Wanted::Deployment).await?;
+            let deployment = self.deployment_of(&application, QueryKind::Deployment).await?;
             let names = container_names(&deployment["spec"]["template"]);
             if !names.iter().any(|it| it == name) {
                 return Err(no_such_container(name, &names).into());

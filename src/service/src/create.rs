@@ -6,7 +6,7 @@ use super::{Adopt, Caller, CreateApplication, Error, Service, check, precheck, r
 use domain::{
     ApplicationId, OrderId, Rejection, ReleaseId,
     container::Known,
-    errand::Owner,
+    object_write::Owner,
     order::{Kind, Source, Target},
     plan::Strategy,
 };
@@ -52,7 +52,7 @@ impl Service {
         if let Some(first) = self.answered_before(caller).await? {
             return Ok(first);
         }
-        let package = self.judge_wish(&request.package).await?;
+        let package = self.check_package_params(&request.package).await?;
         let mut spec = request.spec;
         let label = self.complete_package(&mut spec, &request.package, package, None)?;
         let runtime = spec.java.runtime.as_ref().map(|runtime| &runtime.image);
@@ -64,11 +64,11 @@ impl Service {
             replicas: Some(replicas),
             min_ready_seconds: None,
             batch_timeout_seconds: request.timeout_seconds.unwrap_or(CREATE_TIMEOUT_SECONDS),
-            tolerance: self.settings.tolerance,
-            most_missing: 0,
+            failure_policy: self.settings.failure_policy,
+            max_unavailable: 0,
             replicas_before: None,
-            adopted: None,
-            formerly: Vec::new(),
+            adopted_uid: None,
+            former_applications: Vec::new(),
         };
         let adopt = Adopt {
             name: request.name.clone(),
@@ -130,7 +130,7 @@ impl Service {
             strategy: Strategy::ALL_AT_ONCE,
             target,
             snapshot: None,
-            undoes: None,
+            rolls_back: None,
             description: "",
             notes: &notes,
             created_by: &caller.name,

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Caller, Deploy, Error, PackageWish, RollBackTo, Service, adopt::container_names, check, precheck};
+use super::{Caller, Deploy, Error, PackageParams, RollBackTo, Service, adopt::container_names, check, precheck};
 use domain::{
     OrderId, Rejection, ReleaseId,
     application::Application,
@@ -36,17 +36,17 @@ impl Service {
     /// A value that is not allowed, an unknown application or version, an order of
     /// the application that is still open, or what the cluster has against it.
     pub async fn deploy(&self, caller: &Caller, request: Deploy) -> Result<OrderId, Error> {
-        self.release(caller, request, Kind::Deploy).await
+        self.order_release(caller, request, Kind::Deploy).await
     }
 
     /// The same, of a new version under this kind's name.
-    pub(super) async fn release(&self, caller: &Caller, request: Deploy, kind: Kind) -> Result<OrderId, Error> {
+    pub(super) async fn order_release(&self, caller: &Caller, request: Deploy, kind: Kind) -> Result<OrderId, Error> {
         self.check_deploy(&request)?;
         // Packages and the cluster are asked first, since no transaction waits for them.
         if let Some(first) = self.answered_before(caller).await? {
             return Ok(first);
         }
-        let package = self.judge_wish(&request.package).await?;
+        let package = self.check_package_params(&request.package).await?;
         let report = self.ask_about(&request, package.clone()).await?;
         let accepted = precheck::accept(report.as_ref(), request.plan_hash.as_deref())?;
         let mut tx = self.store.begin().await?;
@@ -54,7 +54,7 @@ impl Service {
             return Ok(first);
         }
         let mut assembled = self.assemble(&mut tx, &request, package).await?;
-        assembled.target.most_missing = accepted.most_missing;
+        assembled.target.max_unavailable = accepted.max_unavailable;
         assembled.replicas = accepted.replicas.unwrap_or(assembled.replicas);
         assembled.notes = request.notes.into_iter().chain(accepted.warnings).collect();
         if let Some((release, image, label)) = &assembled.release {
@@ -121,11 +121,11 @@ impl Service {
             replicas: request.replicas,
             min_ready_seconds: request.min_ready_seconds,
             batch_timeout_seconds: request.batch_timeout_seconds.unwrap_or(self.settings.batch_timeout_seconds),
-            tolerance: self.settings.tolerance,
-            most_missing: 0,
+            failure_policy: self.settings.failure_policy,
+            max_unavailable: 0,
             replicas_before: None,
-            adopted: None,
-            formerly: Vec::new(),
+            adopted_uid: None,
+            former_applications: Vec::new(),
         };
         if let Some(release) = request.release {
             let row = tx.find_release(application.id, Some(release), None).await?;
@@ -194,7 +194,7 @@ impl Service {
         let request = Deploy {
             application: application.id,
             spec: SpecChange::default(),
-            package: PackageWish::default(),
+            package: PackageParams::default(),
             release: Some(release.id),
             version: None,
             replicas: None,
@@ -227,7 +227,7 @@ impl Service {
             strategy: order.strategy,
             target: order.target,
             snapshot: order.snapshot,
-            undoes: None,
+            rolls_back: None,
             description,
             notes: &order.notes,
             created_by: &caller.name,

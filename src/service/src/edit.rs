@@ -1,11 +1,11 @@
 //! A Deployment's whole text in place of single settings: what it changes is ordered.
 
-use super::{Caller, Deploy, EditDeployment, Error, PackageWish, Scale, Service};
+use super::{Caller, Deploy, EditDeployment, Error, PackageParams, Scale, Service};
 use domain::{
     OrderId, Rejection,
+    cluster_state::{ClusterState, QueryKind},
     edit::{Edit, is_unchanged, named},
     order::Kind,
-    sight::{Sight, Wanted},
     spec::SpecChange,
 };
 
@@ -40,12 +40,12 @@ impl Service {
         let application = found.ok_or_else(|| Rejection::UnknownApplication(format!("{name} in namespace {namespace}")))?;
         // What is there now would be held up to a Deployment on the move.
         self.no_open_order(&mut self.store.begin().await?, application.id).await?;
-        let live = self.deployment_of(&application, Wanted::Whole).await?;
+        let live = self.deployment_of(&application, QueryKind::Whole).await?;
         let mut edit = Edit::read(&request.wanted, &live)?;
         if let Some(template) = edit.template.clone() {
             // What is not said has the API server's own values, and amounts are written in its way.
-            let seen = self.look(&application, Wanted::Filled { template }).await?;
-            if let Some(Sight { deployment: Some(live), filled: Some(filled), .. }) = seen
+            let seen = self.query(&application, QueryKind::Filled { template }).await?;
+            if let Some(ClusterState { deployment: Some(live), filled: Some(filled), .. }) = seen
                 && is_unchanged(&filled, &live["spec"]["template"])
             {
                 edit.template = None;
@@ -68,7 +68,7 @@ impl Service {
                 let deploy = Deploy {
                     application: application.id,
                     spec: SpecChange::default(),
-                    package: PackageWish::default(),
+                    package: PackageParams::default(),
                     release: None,
                     version: None,
                     replicas,
@@ -81,7 +81,7 @@ impl Service {
                     allows_no_surge: false,
                     template: Some(template),
                 };
-                self.release(caller, deploy, Kind::Deploy).await.map(Some)
+                self.order_release(caller, deploy, Kind::Deploy).await.map(Some)
             }
         }
     }

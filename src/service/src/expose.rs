@@ -8,15 +8,15 @@ use serde_json::Value;
 
 use super::{
     Caller, Error, Service,
-    errand::{object_name, owner},
+    object_write::{object_name, owner},
 };
 use domain::{
     ApplicationId, OrderId, Rejection,
     application::Application,
     binding::{Binding, binding},
-    errand::{Deed, Errand, OWNER, OWNER_LABEL, ObjectKind},
+    cluster_state::QueryKind,
     exposure::{self, Balancer, Listener, Network, Port, Reach, Speech, TrafficPolicy},
-    sight::Wanted,
+    object_write::{Action, OWNER, OWNER_LABEL, ObjectKind, ObjectWrite},
     spec::APPLICATION_LABEL,
 };
 
@@ -68,7 +68,7 @@ impl Service {
         let application = self.standing(request.application).await?;
         let selector = self.selector(&application).await?;
         let object = exposure::service(&selector, reach, request.policy, ports);
-        self.write_service(caller, &application, request.name, Deed::Create(object), "Create Service").await
+        self.write_service(caller, &application, request.name, Action::Create(object), "Create Service").await
     }
 
     /// Changes a Service that was created for the application.
@@ -94,7 +94,7 @@ impl Service {
             return Ok(first);
         }
         let application = self.standing(request.application).await?;
-        self.write_service(caller, &application, request.name, Deed::Set(parts), "Update Service").await
+        self.write_service(caller, &application, request.name, Action::Set(parts), "Update Service").await
     }
 
     /// Deletes a Service that was created for the application.
@@ -107,7 +107,7 @@ impl Service {
             return Ok(first);
         }
         let application = self.store.application(application).await?;
-        self.write_service(caller, &application, name.into(), Deed::Delete, "Delete Service").await
+        self.write_service(caller, &application, name.into(), Action::Delete, "Delete Service").await
     }
 
     /// The Services that find the application's pods, and those that were created for it;
@@ -117,7 +117,7 @@ impl Service {
     /// [`Rejection::UnknownApplication`] or [`Rejection::Unseen`].
     pub async fn services(&self, id: ApplicationId) -> Result<Vec<Value>, Error> {
         let application = self.store.application(id).await?;
-        let deployment = self.look(&application, Wanted::Deployment).await?.and_then(|sight| sight.deployment);
+        let deployment = self.query(&application, QueryKind::Deployment).await?.and_then(|state| state.deployment);
         let mut found = self.objects(&application.cluster, ObjectKind::Service, &application.namespace, "", Default::default()).await?;
         let own = id.to_string();
         found.retain(|service| {
@@ -142,7 +142,7 @@ impl Service {
         let name = binding_name(&application, &request)?;
         let selector = self.selector(&application).await?;
         let object = exposure::binding(&selector, request.network, &overriding(request.balancer));
-        self.write_service(caller, &application, name, Deed::Create(object), "Bind the load balancer").await
+        self.write_service(caller, &application, name, Action::Create(object), "Bind the load balancer").await
     }
 
     /// Changes how the application is bound to a load balancer.
@@ -166,7 +166,7 @@ impl Service {
         let application = self.standing(request.application).await?;
         self.check_cluster_of(&application, request.cluster.as_deref()).await?;
         let name = binding_name(&application, &request)?;
-        self.write_service(caller, &application, name, Deed::Set(parts), "Update the load balancer").await
+        self.write_service(caller, &application, name, Action::Set(parts), "Update the load balancer").await
     }
 
     /// Takes a load balancer from the application.
@@ -181,7 +181,7 @@ impl Service {
         let application = self.store.application(request.application).await?;
         self.check_cluster_of(&application, request.cluster.as_deref()).await?;
         let name = binding_name(&application, &request)?;
-        self.write_service(caller, &application, name, Deed::Delete, "Unbind the load balancer").await
+        self.write_service(caller, &application, name, Action::Delete, "Unbind the load balancer").await
     }
 
     /// The load balancers that the application is bound to, as they are now; by name.
@@ -191,7 +191,7 @@ impl Service {
     /// # Errors
     /// Only the database's.
     pub async fn bindings(&self, application: &Application) -> Result<Vec<Binding>, Error> {
-        if !self.store.has_errands(application.id).await? {
+        if !self.store.has_object_writes(application.id).await? {
             return Ok(Vec::new());
         }
         let ours = [(OWNER_LABEL, OWNER.to_owned()), (APPLICATION_LABEL, application.id.to_string())];
@@ -208,12 +208,12 @@ impl Service {
         caller: &Caller,
         application: &Application,
         name: String,
-        deed: Deed,
+        action: Action,
         what: &str,
     ) -> Result<OrderId, Error> {
         let description = format!("{what} {name}");
-        let errand = Errand { kind: ObjectKind::Service, name, owner: Some(owner(application)), deed };
-        self.run_recorded(caller, application, &errand, description).await
+        let object_write = ObjectWrite { kind: ObjectKind::Service, name, owner: Some(owner(application)), action };
+        self.run_recorded(caller, application, &object_write, description).await
     }
 
     /// An application that is not on its way out.

@@ -9,16 +9,16 @@ use uuid::Uuid;
 
 use super::{
     Caller, Error, Service,
-    errand::object_name,
     expose::{check_cloud_text, check_ports, overriding},
+    object_write::object_name,
 };
 use domain::{
     OrderId, Rejection,
-    errand::{Deed, Errand, ObjectKind, Owner, Record},
     exposure::{self, Balancer, Network, Port, Reach, Transport},
+    object_write::{Action, ObjectKind, ObjectWrite, Owner, Record},
     spec::APPLICATION_LABEL,
 };
-use store::{ErrandId, Tx};
+use store::{ObjectWriteId, Tx};
 
 /// A Service that a new application is created with.
 #[derive(Debug, Clone)]
@@ -115,10 +115,10 @@ impl Service {
                 source: caller.source.clone(),
                 refusals: true,
             };
-            let deed = Deed::Create(service.object(&selector));
-            let errand = Errand { kind: ObjectKind::Service, name, owner: Some(owner.clone()), deed };
-            let id = ErrandId(Uuid::now_v7());
-            tx.add_errand(id, (&self.settings.cluster, namespace), &errand, Some(&record), self.clock.now()).await?;
+            let action = Action::Create(service.object(&selector));
+            let object_write = ObjectWrite { kind: ObjectKind::Service, name, owner: Some(owner.clone()), action };
+            let id = ObjectWriteId(Uuid::now_v7());
+            tx.add_object_write(id, (&self.settings.cluster, namespace), &object_write, Some(&record), self.clock.now()).await?;
         }
         Ok(())
     }

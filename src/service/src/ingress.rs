@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use super::{Caller, Error, Service, errand::object_name};
+use super::{Caller, Error, Service, object_write::object_name};
 use domain::{
     Rejection,
-    errand::{Deed, ERRAND, Errand, FENCE, OWNER_LABEL, ObjectKind},
     exposure::PortTarget,
-    ingress::{self, Rule, RuleView, Texts},
+    ingress::{self, IngressRule, IngressRuleView, Texts},
     name,
+    object_write::{Action, FENCE, OWNER_LABEL, ObjectKind, ObjectWrite, WRITE_ANNOTATION},
     rejection::shortened,
     spec::APPLICATION_LABEL,
 };
@@ -23,7 +23,7 @@ pub struct Route {
     /// Its name.
     pub name: String,
     /// Its rules.
-    pub rules: Option<Vec<Rule>>,
+    pub rules: Option<Vec<IngressRule>>,
     /// Labels.
     pub labels: Texts,
     /// Annotations.
@@ -36,7 +36,7 @@ pub struct RouteView {
     /// The object.
     pub object: Value,
     /// Its rules.
-    pub rules: Vec<RuleView>,
+    pub rules: Vec<IngressRuleView>,
 }
 
 impl Service {
@@ -49,7 +49,7 @@ impl Service {
         self.check_route(&request).await?;
         check_rules(request.rules.as_deref().unwrap_or_default())?;
         let object = ingress::ingress(request.rules.as_deref().unwrap_or_default(), &request.labels, &request.annotations);
-        self.write_route(caller, &request.namespace, request.name, Deed::Create(object)).await
+        self.write_route(caller, &request.namespace, request.name, Action::Create(object)).await
     }
 
     /// Changes an Ingress that was created by this server.
@@ -67,7 +67,7 @@ impl Service {
                 Rejection::invalid("IngressConf", "", "must be given, or Labels or Annotations: nothing else can be changed").into()
             );
         }
-        self.write_route(caller, &request.namespace, request.name, Deed::Set(parts)).await
+        self.write_route(caller, &request.namespace, request.name, Action::Set(parts)).await
     }
 
     /// Deletes an Ingress that was created by this server.
@@ -78,7 +78,7 @@ impl Service {
         self.known_cluster(cluster)?;
         self.known_namespace(namespace).await?;
         object_name("Name", name)?;
-        self.write_route(caller, namespace, name.into(), Deed::Delete).await
+        self.write_route(caller, namespace, name.into(), Action::Delete).await
     }
 
     /// The Ingresses of a namespace, or of all where it is empty, whoever made them.
@@ -101,7 +101,7 @@ impl Service {
     async fn check_route(&self, request: &Route) -> Result<(), Error> {
         self.known_cluster(&request.cluster)?;
         object_name("Name", &request.name)?;
-        let reserved = [OWNER_LABEL, APPLICATION_LABEL, FENCE, ERRAND];
+        let reserved = [OWNER_LABEL, APPLICATION_LABEL, FENCE, WRITE_ANNOTATION];
         for (parameter, texts) in [("Labels", &request.labels), ("Annotations", &request.annotations)] {
             if let Some(name) = texts.keys().find(|name| reserved.contains(&name.as_str())) {
                 let allowed = format!("must not be a name of the server's own, as {name} is");
@@ -122,16 +122,16 @@ impl Service {
         self.known_namespace(&request.namespace).await
     }
 
-    async fn write_route(&self, caller: &Caller, namespace: &str, name: String, deed: Deed) -> Result<(), Error> {
+    async fn write_route(&self, caller: &Caller, namespace: &str, name: String, action: Action) -> Result<(), Error> {
         if let Some(first) = self.answered_before(caller).await? {
             return Ok(first);
         }
-        let errand = Errand { kind: ObjectKind::Ingress, name, owner: None, deed };
-        self.run_unrecorded(caller, namespace, &errand).await
+        let object_write = ObjectWrite { kind: ObjectKind::Ingress, name, owner: None, action };
+        self.run_unrecorded(caller, namespace, &object_write).await
     }
 }
 
-fn check_rules(rules: &[Rule]) -> Result<(), Rejection> {
+fn check_rules(rules: &[IngressRule]) -> Result<(), Rejection> {
     let refuse = |value: &str, allowed: &str| Err(Rejection::invalid("IngressConf", value, allowed));
     if rules.is_empty() {
         return refuse("", "must have at least one rule");

@@ -17,15 +17,15 @@ mod container;
 mod create;
 mod deploy;
 mod edit;
-mod errand;
 mod error;
 mod expose;
 mod first_service;
 mod ingress;
-mod look;
+mod object_write;
 mod operate;
 mod package;
 mod precheck;
+mod query;
 mod read;
 mod region;
 pub mod request;
@@ -41,14 +41,14 @@ pub use error::Error;
 pub use expose::{Bind, Expose};
 pub use first_service::FirstService;
 pub use ingress::{Route, RouteView};
-pub use look::InstanceView;
 pub use package::Packages;
+pub use query::InstanceView;
 pub use region::{DescribeRegion, RegionView, check_region};
 pub use request::{
-    Adopt, Caller, Configure, ContainerView, CreateApplication, Deploy, Describe, EditDeployment, KeySecret, PackageWish, Precheck,
+    Adopt, Caller, Configure, ContainerView, CreateApplication, Deploy, Describe, EditDeployment, KeySecret, PackageParams, Precheck,
     RequestIdentity, RollBackTo, Scale, Start,
 };
-pub use scaling_rule::{Range, RuleView, RuleWish};
+pub use scaling_rule::{Range, RuleUpdate, RuleView};
 pub use tag::{Tag, TagFilter};
 pub use upload::{
     CREDENTIAL_LIFETIME, Collected, Completion, Download, MultipartRow, NamedUpload, PackageStore, UploadCredential, UploadError,
@@ -62,20 +62,20 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::Semaphore;
 
 use clock::Clock;
-use domain::{ClusterId, order::Tolerance};
+use domain::{ClusterId, order::FailurePolicy};
 use store::{Store, StoreError, Tx};
 
 /// What the use cases need to know of this server.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct ServiceConfig {
     /// The EDAS id of the cluster that this server drives.
     pub cluster: ClusterId,
     /// The region that this server is, as replies name it.
     pub region: String,
     /// Seconds a batch may take where the request does not say.
     pub batch_timeout_seconds: i64,
-    /// What is put up with before a batch has failed.
-    pub tolerance: Tolerance,
+    /// Failure policy: how much trouble a batch tolerates.
+    pub failure_policy: FailurePolicy,
 }
 
 /// The use cases. Cheap to clone.
@@ -83,7 +83,7 @@ pub struct Settings {
 pub struct Service {
     store: Store,
     clock: Clock,
-    settings: Settings,
+    settings: ServiceConfig,
     packages: Option<Arc<Packages>>,
     package_store: Option<Arc<PackageStore>>,
     executor: Option<String>,
@@ -94,7 +94,7 @@ pub struct Service {
 impl Service {
     /// The use cases on a store.
     #[must_use]
-    pub fn new(store: Store, clock: Clock, settings: Settings) -> Self {
+    pub fn new(store: Store, clock: Clock, settings: ServiceConfig) -> Self {
         let uploads = Arc::new(Semaphore::new(0));
         Self { store, clock, settings, packages: None, package_store: None, executor: None, uploads }
     }
@@ -114,7 +114,7 @@ impl Service {
 
     /// This server's settings.
     #[must_use]
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &ServiceConfig {
         &self.settings
     }
 

@@ -78,7 +78,7 @@ impl Service {
 
     /// Orders that all pods give way to others of the same version, all at once and with
     /// none missing meanwhile. Where a release rests half way that is the version of
-    /// before. One that fails goes back by itself, as a release does.
+    /// before. One that fails is rolled back automatically, as a release does.
     ///
     /// # Errors
     /// As [`Service::scale`], or an application that is stopped.
@@ -99,12 +99,12 @@ impl Service {
             source: Source::Renewed(self.clock.now().to_string()),
             replicas: None,
             replicas_before: None,
-            adopted: None,
-            formerly: Vec::new(),
+            adopted_uid: None,
+            former_applications: Vec::new(),
             min_ready_seconds: None,
             batch_timeout_seconds: timeout_seconds.unwrap_or(self.settings.batch_timeout_seconds),
-            tolerance: self.settings.tolerance,
-            most_missing: 0,
+            failure_policy: self.settings.failure_policy,
+            max_unavailable: 0,
         };
         let (kind, strategy) = (Kind::Restart, Strategy::ALL_AT_ONCE);
         let order = Assembled { application, kind, strategy, target, snapshot, replicas, release: None, notes: Vec::new() };
@@ -124,10 +124,10 @@ impl Service {
             return Ok(first);
         }
         let (application, _) = tx.lock_application(application).await?;
-        let adopted = tx.adopted_deployment(application.id).await?;
+        let adopted_uid = tx.adopted_uid(application.id).await?;
         let order = self.sized(Kind::Delete, application, 0, None);
-        let formerly = tx.former_applications(&order.application).await?;
-        let target = Target { replicas: None, adopted, formerly, ..order.target };
+        let former_applications = tx.former_applications(&order.application).await?;
+        let target = Target { replicas: None, adopted_uid, former_applications, ..order.target };
         self.accept(tx, caller, Assembled { target, ..order }, "Delete").await
     }
 
@@ -153,7 +153,7 @@ impl Service {
             strategy: order.strategy,
             target: Target { replicas: None, ..order.target },
             snapshot: None,
-            undoes: None,
+            rolls_back: None,
             description: "Delete, and keep the Deployment",
             notes: &[],
             created_by: &caller.name,
@@ -178,15 +178,15 @@ impl Service {
     fn sized(&self, kind: Kind, application: Application, replicas: i32, timeout_seconds: Option<i64>) -> Assembled {
         let target = Target {
             release: None,
-            source: Source::Kept,
+            source: Source::Unchanged,
             replicas: Some(replicas),
             replicas_before: Some(application.replicas),
-            adopted: None,
-            formerly: Vec::new(),
+            adopted_uid: None,
+            former_applications: Vec::new(),
             min_ready_seconds: None,
             batch_timeout_seconds: timeout_seconds.unwrap_or(self.settings.batch_timeout_seconds),
-            tolerance: self.settings.tolerance,
-            most_missing: 0,
+            failure_policy: self.settings.failure_policy,
+            max_unavailable: 0,
         };
         Assembled { application, kind, strategy: Strategy::ALL_AT_ONCE, target, snapshot: None, replicas, release: None, notes: Vec::new() }
     }

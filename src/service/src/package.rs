@@ -1,12 +1,12 @@
 //! Releasing packages: what this server offers, and what a caller's words come to.
 //!
 //! Whatever an executor needs later (runtime image, init container, rules for
-//! it) is settled when the order is accepted and written down with it, so that
+//! it) is fixed when the order is accepted and written down with it, so that
 //! it does not depend on the settings of whoever carries it out.
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Error, PackageWish, Service};
+use super::{Error, PackageParams, Service};
 use ::package::Client;
 use domain::{
     Rejection,
@@ -42,7 +42,7 @@ impl Service {
     /// application: this server releases packages, the address is allowed, and
     /// nothing says that the package is not there. Returns the address that pods
     /// fetch it from: another one where it was uploaded to this server.
-    pub(super) async fn judge_package(&self, url: &SecretString) -> Result<PackageUrl, Error> {
+    pub(super) async fn check_package(&self, url: &SecretString) -> Result<PackageUrl, Error> {
         let (packages, url) = self.read_package(url)?;
         let refuse = |why: String| Rejection::invalid("PackageUrl", &url, why);
         if let Some(key) = upload::named_by(&url).map_err(|why| refuse(why.to_string()))? {
@@ -53,15 +53,15 @@ impl Service {
         Ok(url)
     }
 
-    /// As [`Service::judge_package`], of what a caller wishes; none = no package.
-    pub(super) async fn judge_wish(&self, wish: &PackageWish) -> Result<Option<PackageUrl>, Error> {
-        match &wish.url {
-            Some(url) => Ok(Some(self.judge_package(url).await?)),
+    /// As [`Service::check_package`], of what a caller wishes; none = no package.
+    pub(super) async fn check_package_params(&self, params: &PackageParams) -> Result<Option<PackageUrl>, Error> {
+        match &params.url {
+            Some(url) => Ok(Some(self.check_package(url).await?)),
             None => Ok(None),
         }
     }
 
-    /// As [`Service::judge_package`], without asking whether it is there.
+    /// As [`Service::check_package`], without asking whether it is there.
     pub(super) fn read_package(&self, url: &SecretString) -> Result<(&Packages, PackageUrl), Rejection> {
         let text = url.expose_secret();
         let parsed: Result<PackageUrl, _> = text.parse();
@@ -84,12 +84,12 @@ impl Service {
     pub(super) fn complete_package(
         &self,
         spec: &mut SpecChange,
-        wish: &PackageWish,
+        params: &PackageParams,
         url: Option<PackageUrl>,
         current: Option<&Label>,
     ) -> Result<Option<Label>, Rejection> {
         let kind = match (&url, current) {
-            (Some(url), _) => kind_of(url, wish, current)?,
+            (Some(url), _) => kind_of(url, params, current)?,
             (None, Some(current)) if spec.image.is_none() => current.kind,
             (None, _) => {
                 check_image(spec)?;
@@ -102,9 +102,9 @@ impl Service {
         }
         check_settings(&spec.java, kind)?;
         let same = current.filter(|current| current.kind == kind);
-        let jdk = wish.jdk.as_deref().or(same.map(|current| current.jdk.as_str()));
-        let container = wish.web_container.as_deref().or(same.and_then(|current| current.web_container.as_deref()));
-        let is_new = url.is_some() || wish.jdk.is_some() || (wish.web_container.is_some() && kind == PackageKind::War);
+        let jdk = params.jdk.as_deref().or(same.map(|current| current.jdk.as_str()));
+        let container = params.web_container.as_deref().or(same.and_then(|current| current.web_container.as_deref()));
+        let is_new = url.is_some() || params.jdk.is_some() || (params.web_container.is_some() && kind == PackageKind::War);
         if !is_new {
             return Ok(current.cloned());
         }
@@ -133,15 +133,15 @@ fn missing(flag: &str, variable: &str) -> String {
 }
 
 /// The kind of a new package: what was said, what its name ends with, or what ran before.
-fn kind_of(url: &PackageUrl, wish: &PackageWish, current: Option<&Label>) -> Result<PackageKind, Rejection> {
-    match (wish.kind, url.kind()) {
+fn kind_of(url: &PackageUrl, params: &PackageParams, current: Option<&Label>) -> Result<PackageKind, Rejection> {
+    match (params.kind, url.kind()) {
         (Some(said), Some(named)) if said != named => {
             let allowed = format!("PackageType is {}, and its name ends like that of a {}", said.word(), named.word());
             Err(Rejection::invalid("PackageUrl", url, allowed))
         }
         (Some(kind), _) | (None, Some(kind)) => Ok(kind),
         (None, None) => {
-            let by_container = wish.web_container.as_ref().map(|_| PackageKind::War);
+            let by_container = params.web_container.as_ref().map(|_| PackageKind::War);
             current.map(|current| current.kind).or(by_container).ok_or_else(|| {
                 let allowed = "must end with .jar or .war, since nothing else says what kind of package it is";
                 Rejection::invalid("PackageUrl", url, allowed)

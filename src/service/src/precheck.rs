@@ -15,7 +15,7 @@ use domain::{
     order::{Kind, Source, Target},
     package::PackageUrl,
     plan::Strategy,
-    precheck::{Report, Verdict},
+    precheck::{Finding, PrecheckReport},
     proposal::Proposal,
     spec::SpecChange,
 };
@@ -34,9 +34,9 @@ impl Service {
     /// # Errors
     /// As [`Service::deploy`], but for what the cluster has against it: that is in
     /// the report. A rejection where nobody can look at the cluster now.
-    pub async fn preview(&self, caller: &Caller, request: Deploy) -> Result<Report, Error> {
+    pub async fn preview(&self, caller: &Caller, request: Deploy) -> Result<PrecheckReport, Error> {
         self.check_deploy(&request)?;
-        let package = self.judge_wish(&request.package).await?;
+        let package = self.check_package_params(&request.package).await?;
         let report = self.ask_about(&request, package).await?;
         tracing::debug!(request = caller.request_id, answered = report.is_some(), "looked at a release");
         report.ok_or_else(|| unanswered().into())
@@ -90,7 +90,7 @@ impl Service {
                 self.new_target(Source::Change(Box::new(request.spec)), Some(replicas)),
             )
         };
-        self.store.ask(&proposal, self.clock.now()).await?;
+        self.store.send_precheck_request(&proposal, self.clock.now()).await?;
         Ok(())
     }
 
@@ -99,9 +99,9 @@ impl Service {
     ///
     /// # Errors
     /// A rejection where nobody asked lately.
-    pub async fn precheck_result(&self, cluster: &str, namespace: &str, name: &str) -> Result<Option<Report>, Error> {
+    pub async fn precheck_result(&self, cluster: &str, namespace: &str, name: &str) -> Result<Option<PrecheckReport>, Error> {
         let cluster = self.any_cluster(cluster).await?;
-        let found = self.store.newest_report(&cluster, namespace, name).await?;
+        let found = self.store.newest_precheck_report(&cluster, namespace, name).await?;
         found.ok_or_else(|| Rejection::UnknownPrecheck { namespace: namespace.into(), name: name.into() }.into())
     }
 
@@ -145,11 +145,11 @@ impl Service {
             replicas,
             min_ready_seconds: None,
             batch_timeout_seconds: self.settings.batch_timeout_seconds,
-            tolerance: self.settings.tolerance,
-            most_missing: 0,
+            failure_policy: self.settings.failure_policy,
+            max_unavailable: 0,
             replicas_before: None,
-            adopted: None,
-            formerly: Vec::new(),
+            adopted_uid: None,
+            former_applications: Vec::new(),
         }
     }
 
@@ -170,7 +170,7 @@ impl Service {
     }
 
     /// Looks at a release that is asked for, without writing any of it.
-    pub(super) async fn ask_about(&self, request: &Deploy, package: Option<PackageUrl>) -> Result<Option<Report>, Error> {
+    pub(super) async fn ask_about(&self, request: &Deploy, package: Option<PackageUrl>) -> Result<Option<PrecheckReport>, Error> {
         let mut tx = self.store.begin().await?;
         let assembled = self.assemble(&mut tx, request, package).await?;
         self.no_open_order(&mut tx, assembled.application.id).await?;
@@ -203,12 +203,12 @@ impl Service {
     }
 
     /// Asks, and waits for the answer; none where nobody can give one now.
-    pub(super) async fn ask(&self, proposal: &Proposal) -> Result<Option<Report>, Error> {
+    pub(super) async fn ask(&self, proposal: &Proposal) -> Result<Option<PrecheckReport>, Error> {
         if self.store.executors(&proposal.cluster, EXECUTOR_SECONDS).await?.reaching == 0 {
             return Ok(None);
         }
-        let id = self.store.ask(proposal, self.clock.now()).await?;
-        let report = until_answered(ANSWER_WITHIN, || self.store.report(id)).await?;
+        let id = self.store.send_precheck_request(proposal, self.clock.now()).await?;
+        let report = until_answered(ANSWER_WITHIN, || self.store.precheck_report(id)).await?;
         if report.is_none() {
             tracing::warn!(namespace = proposal.namespace, name = proposal.name, "no executor said in time whether the release can work");
         }
@@ -241,7 +241,7 @@ where
 #[derive(Debug, Default)]
 pub(super) struct Accepted {
     /// How many pods may be missing at once.
-    pub most_missing: i32,
+    pub max_unavailable: i32,
     /// Number of pods when it is done; none where nobody looked.
     pub replicas: Option<i32>,
     /// What somebody should know, as sentences.
@@ -250,7 +250,7 @@ pub(super) struct Accepted {
 
 /// Refuses what the report says cannot work, or what is not the plan that was
 /// agreed to.
-pub(super) fn accept(report: Option<&Report>, agreed: Option<&str>) -> Result<Accepted, Rejection> {
+pub(super) fn accept(report: Option<&PrecheckReport>, agreed: Option<&str>) -> Result<Accepted, Rejection> {
     let Some(report) = report else {
         return if agreed.is_some() { Err(unanswered()) } else { Ok(Accepted::default()) };
     };
@@ -258,7 +258,7 @@ pub(super) fn accept(report: Option<&Report>, agreed: Option<&str>) -> Result<Ac
         return Err(Rejection::CannotWork { subject: check.subject.word(), reason: check.reason.clone() });
     }
     let mut warnings = Vec::new();
-    for check in report.checks.iter().filter(|check| check.verdict == Verdict::Warned) {
+    for check in report.checks.iter().filter(|check| check.finding == Finding::Warned) {
         tracing::info!(subject = check.subject.word(), "{}", check.reason);
         warnings.push(format!("{}: {}", check.subject.word(), check.reason));
     }
@@ -268,7 +268,7 @@ pub(super) fn accept(report: Option<&Report>, agreed: Option<&str>) -> Result<Ac
             let allowed = "the release would do something else now: look at its plan again";
             Err(Rejection::invalid("PlanHash", agreed, allowed))
         }
-        _ => Ok(Accepted { most_missing: plan.missing_pods, replicas: Some(plan.replicas), warnings }),
+        _ => Ok(Accepted { max_unavailable: plan.max_unavailable, replicas: Some(plan.replicas), warnings }),
     }
 }
 

@@ -7,7 +7,7 @@ use store::{BatchRow, OrderRow, ReleaseRow};
 /// How many orders a list shows at most.
 const RECENT_ORDERS: i64 = 200;
 
-/// Seconds after which an executor without a sign of life counts as gone.
+/// Seconds after which an executor without a heartbeat counts as gone.
 pub(super) const EXECUTOR_SECONDS: f64 = 15.0;
 
 impl Service {
@@ -154,9 +154,9 @@ fn order_view(row: OrderRow, batches: Vec<BatchRow>) -> OrderView {
         finished_at: row.finished_at,
         created_by: row.created_by,
         source: row.source,
-        undoes: row.undoes,
-        undone_by: row.undone_by,
-        can_roll_back: Order::can_be_undone(row.kind, row.state, row.touched, row.is_newest, row.undone_by.is_some()),
+        rolls_back: row.rolls_back,
+        rolled_back_by: row.rolled_back_by,
+        can_roll_back: Order::can_be_rolled_back(row.kind, row.state, row.changed_deployment, row.is_newest, row.rolled_back_by.is_some()),
     }
 }
 

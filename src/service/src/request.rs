@@ -48,7 +48,7 @@ pub struct KeySecret {
 /// What a caller says of a package to release in place of an image. The default
 /// says nothing.
 #[derive(Debug, Clone, Default)]
-pub struct PackageWish {
+pub struct PackageParams {
     /// Its address, as given; it may hold credentials.
     pub url: Option<SecretString>,
     /// Its kind, where that was said.
@@ -79,7 +79,7 @@ pub struct CreateApplication {
     /// Image (required, if there is no package) and settings.
     pub spec: SpecChange,
     /// A package in place of an image.
-    pub package: PackageWish,
+    pub package: PackageParams,
     /// Seconds until the creation has failed; none = 1800 (R23).
     pub timeout_seconds: Option<i64>,
     /// What of the request has no effect here, as sentences for the order.
@@ -126,7 +126,7 @@ pub struct Deploy {
     /// What changes.
     pub spec: SpecChange,
     /// A package in place of an image, or what it runs on.
-    pub package: PackageWish,
+    pub package: PackageParams,
     /// A version from the history to release again (PackageVersionId); goes with
     /// an empty `spec` only.
     pub release: Option<ReleaseId>,

@@ -19,7 +19,7 @@ impl Service {
     /// Opens the order that goes on from `batch`. Returns its id.
     ///
     /// # Errors
-    /// An unknown batch, one that did not fail, or one of a release that was taken
+    /// An unknown batch, one that did not fail, or one of a release that was rolled
     /// back or that another order followed.
     pub async fn retry(&self, caller: &Caller, batch: BatchId) -> Result<OrderId, Error> {
         let mut tx = self.store.begin().await?;
@@ -33,7 +33,7 @@ impl Service {
             return Err(refuse(&format!("has no failure in batch {} that could be tried again", index + 1)).into());
         }
         if tx.rollback_of(id).await?.is_some() {
-            return Err(refuse("was taken back by itself: release the version again").into());
+            return Err(refuse("was rolled back automatically: release the version again").into());
         }
         if failed.kind == Kind::Restart {
             return Err(refuse("was a restart: restart again").into());
@@ -56,7 +56,7 @@ impl Service {
             strategy: failed.strategy,
             target,
             snapshot: resting.or(failed.snapshot),
-            undoes: None,
+            rolls_back: None,
             description: &description,
             notes: &[],
             created_by: &caller.name,

@@ -7,13 +7,13 @@
 
 use super::{
     Caller, Error, Service,
-    errand::{object_name, owner},
+    object_write::{object_name, owner},
 };
 use domain::{
     ApplicationId, Rejection,
     application::Application,
     autoscaling::{Behaviour, ScalingRule, Trigger, autoscaler, autoscaler_name},
-    errand::{Deed, Errand, ObjectKind},
+    object_write::{Action, ObjectKind, ObjectWrite},
     spec::Field,
 };
 use store::ScalingRuleRow;
@@ -36,7 +36,7 @@ pub struct Range {
 
 /// What is wanted of a rule; on a change, none leaves it as it is.
 #[derive(Debug, Clone)]
-pub struct RuleWish {
+pub struct RuleUpdate {
     /// The application.
     pub application: ApplicationId,
     /// The rule's name.
@@ -58,18 +58,18 @@ impl Service {
     /// # Errors
     /// A value that is not allowed, an unknown application, a name that is taken, another
     /// rule that is enabled, or what the cluster has against it.
-    pub async fn create_rule(&self, caller: &Caller, wish: RuleWish) -> Result<RuleView, Error> {
-        rule_name(&wish.name)?;
-        let Some(range) = wish.range else {
+    pub async fn create_rule(&self, caller: &Caller, update: RuleUpdate) -> Result<RuleView, Error> {
+        rule_name(&update.name)?;
+        let Some(range) = update.range else {
             return Err(Rejection::invalid("ScalingRuleTrigger", "", "must be given: it says what the rule goes by").into());
         };
-        let behaviour = if let Field::Set(behaviour) = wish.behaviour { Some(behaviour) } else { None };
+        let behaviour = if let Field::Set(behaviour) = update.behaviour { Some(behaviour) } else { None };
         let (parameter, rule) = (range.parameter, rule_of(range, behaviour));
         check_rule(parameter, &rule)?;
         let now = self.clock.now();
-        let enabled = wish.enabled.unwrap_or(true);
-        let row = ScalingRuleRow { name: wish.name, rule, enabled, created_at: now, updated_at: now, disabled_at: None };
-        self.settle(caller, wish.application, row.name.clone(), |before| match before {
+        let enabled = update.enabled.unwrap_or(true);
+        let row = ScalingRuleRow { name: update.name, rule, enabled, created_at: now, updated_at: now, disabled_at: None };
+        self.write_rule(caller, update.application, row.name.clone(), |before| match before {
             None => Ok(row),
             // The same once more: it may have stopped half way.
             Some(before) if before.rule == row.rule && before.enabled == row.enabled => Ok(before.clone()),
@@ -86,9 +86,9 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::create_rule`], or an unknown rule.
-    pub async fn change_rule(&self, caller: &Caller, wish: RuleWish) -> Result<RuleView, Error> {
+    pub async fn change_rule(&self, caller: &Caller, update: RuleUpdate) -> Result<RuleView, Error> {
         let now = self.clock.now();
-        let RuleWish { application, name, range, behaviour, enabled } = wish;
+        let RuleUpdate { application, name, range, behaviour, enabled } = update;
         if range.is_none() && behaviour == Field::Keep && enabled.is_none() {
             let allowed = "must be given, or ScalingRuleMetric, ScalingBehaviour or ScalingRuleEnable: nothing else can be changed";
             return Err(Rejection::invalid("ScalingRuleTrigger", "", allowed).into());
@@ -96,7 +96,7 @@ impl Service {
         if let Some(range) = &range {
             check_rule(range.parameter, &rule_of(range.clone(), None))?;
         }
-        self.settle(caller, application, name.clone(), |before| {
+        self.write_rule(caller, application, name.clone(), |before| {
             let mut row = before.ok_or_else(|| unknown(&name))?.clone();
             let mut parameter = "ScalingBehaviour";
             match behaviour {
@@ -123,7 +123,7 @@ impl Service {
     /// # Errors
     /// As [`Service::change_rule`].
     pub async fn switch_rule(&self, caller: &Caller, application: ApplicationId, name: String, enabled: bool) -> Result<RuleView, Error> {
-        self.change_rule(caller, RuleWish { application, name, range: None, behaviour: Field::Keep, enabled: Some(enabled) }).await
+        self.change_rule(caller, RuleUpdate { application, name, range: None, behaviour: Field::Keep, enabled: Some(enabled) }).await
     }
 
     /// Deletes a rule, and its autoscaler first.
@@ -138,7 +138,7 @@ impl Service {
         if !self.store.scaling_rules(application.id).await?.iter().any(|row| row.name == name) {
             return Err(unknown(name).into());
         }
-        self.write_autoscaler(caller, &application, name, Deed::Remove).await?;
+        self.write_autoscaler(caller, &application, name, Action::Remove).await?;
         let mut tx = self.store.begin().await?;
         tx.delete_scaling_rule(application.id, name).await?;
         self.note_answer(tx, caller, ()).await
@@ -154,7 +154,7 @@ impl Service {
     }
 
     /// Writes the row that follows from the one before, and then what is to be on the cluster.
-    async fn settle(
+    async fn write_rule(
         &self,
         caller: &Caller,
         id: ApplicationId,
@@ -172,9 +172,9 @@ impl Service {
             let allowed = format!("the rule {} is enabled, and two would contradict each other: disable it first", other.name);
             return Err(Rejection::invalid("ScalingRuleEnable", "true", allowed).into());
         }
-        let deed = match (row.enabled, before.is_some()) {
-            (true, _) => Some(Deed::Put(autoscaler(&row.rule, &self.deployment(id).await?))),
-            (false, true) => Some(Deed::Remove),
+        let action = match (row.enabled, before.is_some()) {
+            (true, _) => Some(Action::Put(autoscaler(&row.rule, &self.deployment(id).await?))),
+            (false, true) => Some(Action::Remove),
             (false, false) => None,
         };
         let mut tx = self.store.begin().await?;
@@ -185,11 +185,11 @@ impl Service {
         }
         tx.put_scaling_rule(id, &row).await?;
         tx.commit().await?;
-        if let Some(deed) = deed
-            && let Err(error) = self.write_autoscaler(caller, &application, &name, deed).await
+        if let Some(action) = action
+            && let Err(error) = self.write_autoscaler(caller, &application, &name, action).await
         {
             if is_refused(&error) {
-                self.take_back(id, &row, before).await?;
+                self.restore_rule(id, &row, before).await?;
             }
             return Err(error);
         }
@@ -199,7 +199,7 @@ impl Service {
     }
 
     /// Brings the row of before back, where nobody wrote another one since.
-    async fn take_back(&self, id: ApplicationId, row: &ScalingRuleRow, before: Option<&ScalingRuleRow>) -> Result<(), Error> {
+    async fn restore_rule(&self, id: ApplicationId, row: &ScalingRuleRow, before: Option<&ScalingRuleRow>) -> Result<(), Error> {
         let mut tx = self.store.begin().await?;
         tx.lock_scaling_rules(id).await?;
         if self.store.scaling_rules(id).await?.iter().any(|now| now.name == row.name && now.rule == row.rule && now.enabled == row.enabled)
@@ -217,10 +217,10 @@ impl Service {
         found.ok_or_else(|| unknown(name).into())
     }
 
-    async fn write_autoscaler(&self, caller: &Caller, application: &Application, rule: &str, deed: Deed) -> Result<(), Error> {
+    async fn write_autoscaler(&self, caller: &Caller, application: &Application, rule: &str, action: Action) -> Result<(), Error> {
         let name = autoscaler_name(&application.name, rule);
-        let errand = Errand { kind: ObjectKind::HorizontalPodAutoscaler, name, owner: Some(owner(application)), deed };
-        self.run(caller, (&application.cluster, &application.namespace), &errand, None).await?;
+        let object_write = ObjectWrite { kind: ObjectKind::HorizontalPodAutoscaler, name, owner: Some(owner(application)), action };
+        self.run(caller, (&application.cluster, &application.namespace), &object_write, None).await?;
         Ok(())
     }
 }

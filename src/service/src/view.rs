@@ -50,14 +50,14 @@ pub struct OrderView {
     pub created_at: Timestamp,
     /// When it reached its final state.
     pub finished_at: Option<Timestamp>,
-    /// Name of the access key that ordered it; `sluice` for a rollback by itself.
+    /// Name of the access key that ordered it; `sluice` for an automatic rollback.
     pub created_by: String,
     /// `pop` or `console`.
     pub source: String,
-    /// The order that this one takes back.
-    pub undoes: Option<OrderId>,
-    /// The order that takes this one back.
-    pub undone_by: Option<OrderId>,
+    /// The order that this one rolls back.
+    pub rolls_back: Option<OrderId>,
+    /// The order that rolls this one back.
+    pub rolled_back_by: Option<OrderId>,
     /// Whether it can be rolled back now: while it is open, and after its end while
     /// no other order of its application followed.
     pub can_roll_back: bool,

@@ -21,7 +21,7 @@ pub enum Fault {
 
 type Choice = Box<dyn Fn(&Call) -> bool + Send>;
 
-struct Rule {
+struct FaultRule {
     left: usize,
     chosen: Choice,
     fault: Fault,
@@ -30,7 +30,7 @@ struct Rule {
 /// The faults that wait for a request.
 #[derive(Default)]
 pub(super) struct Faults {
-    rules: Vec<Rule>,
+    rules: Vec<FaultRule>,
 }
 
 impl fmt::Debug for Faults {
@@ -43,7 +43,7 @@ impl fmt::Debug for Faults {
 impl Faults {
     /// Lets the next `times` requests that `chosen` picks go wrong.
     pub(super) fn add(&mut self, times: usize, chosen: Choice, fault: Fault) {
-        self.rules.push(Rule { left: times, chosen, fault });
+        self.rules.push(FaultRule { left: times, chosen, fault });
     }
 
     /// Drops what is not used up yet.

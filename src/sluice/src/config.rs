@@ -9,7 +9,7 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
-use domain::{ClusterIdentity, order::Tolerance};
+use domain::{ClusterIdentity, order::FailurePolicy};
 
 mod edge;
 mod package;
@@ -237,15 +237,15 @@ pub struct Serve {
     #[arg(long, env = "SLUICE_BATCH_TIMEOUT", default_value_t = 1800, value_parser = clap::value_parser!(i64).range(1..=604_800))]
     pub batch_timeout: i64,
     /// Seconds for which trouble that may pass by itself (the registry does not answer, no node has room, a volume is not there yet) is waited out before the batch has failed. Raise it where nodes are added on demand.
-    #[arg(long, env = "SLUICE_FAILURE_GRACE", default_value_t = Tolerance::default().grace_seconds, value_parser = clap::value_parser!(i64).range(0..=86_400))]
+    #[arg(long, env = "SLUICE_FAILURE_GRACE", default_value_t = FailurePolicy::default().grace_seconds, value_parser = clap::value_parser!(i64).range(0..=86_400))]
     pub failure_grace: i64,
     /// How often a container of a new pod may end and be started again before the batch has failed.
-    #[arg(long, env = "SLUICE_RESTARTS_TOLERATED", default_value_t = Tolerance::default().restarts, value_parser = clap::value_parser!(i32).range(0..=1000))]
+    #[arg(long, env = "SLUICE_RESTARTS_TOLERATED", default_value_t = FailurePolicy::default().restarts, value_parser = clap::value_parser!(i32).range(0..=1000))]
     pub restarts_tolerated: i32,
     /// Seconds for which new pods must stay ready before their batch is done.
-    #[arg(long, env = "SLUICE_BATCH_WATCH", default_value_t = Tolerance::default().watch_seconds, value_parser = clap::value_parser!(i32).range(0..=86_400))]
+    #[arg(long, env = "SLUICE_BATCH_WATCH", default_value_t = FailurePolicy::default().watch_seconds, value_parser = clap::value_parser!(i32).range(0..=86_400))]
     pub batch_watch: i32,
-    /// Leave a release that failed where it is, instead of taking it back by itself.
+    /// Leave a release that failed where it is, instead of rolling it back automatically.
     #[arg(long, env = "SLUICE_NO_AUTOMATIC_ROLLBACK")]
     pub no_automatic_rollback: bool,
     /// Packages.
@@ -326,10 +326,10 @@ impl Serve {
         }
     }
 
-    /// What is put up with before a batch has failed.
+    /// Failure policy: how much trouble a batch tolerates.
     #[must_use]
-    pub fn tolerance(&self) -> Tolerance {
-        Tolerance {
+    pub fn failure_policy(&self) -> FailurePolicy {
+        FailurePolicy {
             grace_seconds: self.failure_grace,
             restarts: self.restarts_tolerated,
             watch_seconds: self.batch_watch,

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::Parser;
 use clock::Clock;
 use cluster::Cluster;
-use domain::{ClusterId, ClusterIdentity, order::Tolerance, runtime::Runtimes};
+use domain::{ClusterId, ClusterIdentity, order::FailurePolicy, runtime::Runtimes};
 use executor::{Executor, Standing};
 use rand::TryRngCore;
 use secrecy::{ExposeSecret, SecretString};
@@ -79,7 +79,7 @@ async fn connect_checked(database: &Database) -> Result<Store> {
 
 /// The use cases for a command that ends at once, and orders nothing.
 fn without_requests(store: Store, cluster: ClusterId, region: String) -> Service {
-    let rules = service::Settings { cluster, region, batch_timeout_seconds: 0, tolerance: Tolerance::default() };
+    let rules = service::ServiceConfig { cluster, region, batch_timeout_seconds: 0, failure_policy: FailurePolicy::default() };
     Service::new(store, Clock::default(), rules)
 }
 
@@ -119,7 +119,7 @@ async fn serve(settings: Serve) -> Result<()> {
                 SimulatedCluster::start(simulated_config(&settings.simulated, Some(identity))).client()
             }
         };
-        let work = executor::Settings {
+        let work = executor::ExecutorConfig {
             cluster: cluster.clone(),
             lease: settings.lease,
             concurrency: usize::try_from(settings.concurrency).context("--concurrency")?,
@@ -136,11 +136,11 @@ async fn serve(settings: Serve) -> Result<()> {
             Ok(())
         });
     }
-    let rules = service::Settings {
+    let rules = service::ServiceConfig {
         cluster,
         region: settings.region.clone(),
         batch_timeout_seconds: settings.batch_timeout,
-        tolerance: settings.tolerance(),
+        failure_policy: settings.failure_policy(),
     };
     let mut service = Service::new(store, clock, rules).with_packages(packages(&settings.packages)?);
     if let Some(holder) = holder {
@@ -156,11 +156,11 @@ async fn serve(settings: Serve) -> Result<()> {
             Ok(())
         });
     }
-    let edge = edas::Settings {
+    let edge = edas::EdgeConfig {
         hmac_sha1: !settings.refuse_hmac_sha1,
         plain_hmac_sha1: settings.edge.allow_plain_hmac_sha1,
         rates: rates(&settings.edge),
-        ..edas::Settings::default()
+        ..edas::EdgeConfig::default()
     };
     let connections = connections(&settings.edge);
     let router = if settings.role.serves() { edas::router(service, edge) } else { edas::health_router(service, edge) };

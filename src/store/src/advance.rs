@@ -1,6 +1,6 @@
 //! Writing what the executor decided, under its fence.
 //!
-//! A move is one transaction: the order's state, its batches, the intended
+//! A transition is one transaction: the order's state, its batches, the intended
 //! change, an event, and the rollback order of a failure. Every statement names
 //! the generation of the lease; where that is no longer the order's, nothing is
 //! written. What was done on the cluster is recorded afterwards.
@@ -16,7 +16,7 @@ use super::{
 };
 use domain::{
     ApplicationId, BatchId, OrderId, ReleaseId,
-    machine::Move,
+    machine::Transition,
     order::{Kind, Order, Snapshot, Source, State, Target},
     plan::Strategy,
     spec::release_of,
@@ -33,79 +33,85 @@ pub struct Opened(pub OrderId);
 #[derive(Debug, Clone, PartialEq)]
 pub struct Applied<'a> {
     /// The Deployment's resourceVersion afterwards.
-    pub version: u64,
+    pub resource_version: u64,
     /// Its template afterwards; none where only a ReplicaSet was written.
     pub template: Option<&'a Value>,
 }
 
 impl Store {
-    /// Writes a move of the order that `lease` is for. Returns the rollback order
-    /// that it opened. Where a wish to go back arrived since `order` was loaded,
+    /// Writes a transition of the order that `lease` is for. Returns the rollback order
+    /// that it opened. Where a request to step back arrived since `order` was loaded,
     /// nothing is written: what follows is to be decided anew.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the lease is lost, or the order ended meanwhile.
-    pub async fn advance(&self, lease: Lease, order: &Order, step: &Move, now: Timestamp) -> Result<Option<Opened>, StoreError> {
+    pub async fn advance(
+        &self,
+        lease: Lease,
+        order: &Order,
+        transition: &Transition,
+        now: Timestamp,
+    ) -> Result<Option<Opened>, StoreError> {
         let mut tx = self.begin().await?;
-        if step.state.is_final() || step.roll_back {
+        if transition.state.is_final() || transition.roll_back {
             tx.lock_application_of(order.id).await?;
         }
-        let settling = step.state.is_final() && (step.change.is_some() || step.settles);
+        let finalizing = transition.state.is_final() && (transition.change.is_some() || transition.finalizes);
         let written = sqlx::query!(
             "/* advance */ UPDATE change_order SET
                  state = $3::text::order_state, step = $4::text::order_step, step_since = $5, batch = $6,
                  message = CASE WHEN $7 = '' AND (NOT $8 OR finished_at IS NOT NULL) THEN message ELSE $7 END,
                  finished_at = CASE WHEN $8 THEN coalesce(finished_at, $5) END,
-                 settling = $9,
+                 finalizing = $9,
                  snapshot = coalesce(snapshot, $10),
                  intent = coalesce($11, intent), applied = CASE WHEN $11 IS NULL THEN applied END,
                  back_to = CASE WHEN NOT $12 THEN back_to END
-             WHERE id = $1 AND generation = $2 AND lease_expires_at > now() AND (finished_at IS NULL OR settling)
+             WHERE id = $1 AND generation = $2 AND lease_expires_at > now() AND (finished_at IS NULL OR finalizing)
                  AND back_to IS NOT DISTINCT FROM $13",
             order.id.0,
             lease.generation,
-            word(step.state),
-            word(step.step),
+            word(transition.state),
+            word(transition.step),
             now.to_sqlx() as _,
-            number("batch", step.batch)?,
-            step.message,
-            step.state.is_final(),
-            settling,
-            step.snapshot.as_ref().map(|snapshot| document("snapshot", snapshot)).transpose()?,
-            step.change.as_ref().map(|change| document("intent", change)).transpose()?,
-            step.is_back,
+            number("batch", transition.batch)?,
+            transition.message,
+            transition.state.is_final(),
+            finalizing,
+            transition.snapshot.as_ref().map(|snapshot| document("snapshot", snapshot)).transpose()?,
+            transition.change.as_ref().map(|change| document("intent", change)).transpose()?,
+            transition.completes_step_back,
             order.back_to.map(|stay| number("back_to", stay)).transpose()?
         )
         .execute(tx.connection())
         .await?;
         if written.rows_affected() == 0 {
-            if tx.wishes_otherwise(lease, order).await? {
+            if tx.step_back_changed(lease, order).await? {
                 return Ok(None);
             }
             return Err(StoreError::Fenced { generation: lease.generation });
         }
-        for batch in &step.batches {
+        for batch in &transition.batches {
             let Some(id) = order.batches.get(batch.index).map(|batch| batch.id) else { continue };
             tx.move_batch(id, batch.state, batch.target, &batch.message, now).await?;
         }
         let detail = json!({
-            "state": step.state, "step": step.step, "batch": step.batch + 1, "generation": lease.generation,
-            "change": step.change.as_ref().map(|change| document("intent", change)).transpose()?,
+            "state": transition.state, "step": transition.step, "batch": transition.batch + 1, "generation": lease.generation,
+            "change": transition.change.as_ref().map(|change| document("intent", change)).transpose()?,
         });
-        let event = Event { actor: SELF, kind: &format!("order.{}", word(step.step)), cause: &step.message, detail };
+        let event = Event { actor: SELF, kind: &format!("order.{}", word(transition.step)), cause: &transition.message, detail };
         tx.add_event(order.application, Some(order.id), now, event).await?;
-        match step.state {
+        match transition.state {
             State::Succeeded => tx.note_success(order, now).await?,
             // The way back itself failed, or was not wanted: how the Deployment was
             // before is kept for the next order.
-            State::Failed if (order.kind == Kind::Rollback && !order.resizes()) || step.settles => {
+            State::Failed if (order.kind == Kind::Rollback && !order.only_scales()) || transition.finalizes => {
                 if let Some(snapshot) = &order.snapshot {
                     tx.keep_resting_snapshot(order.application, snapshot).await?;
                 }
             }
             _ => {}
         }
-        let opened = if step.roll_back { Some(tx.open_rollback(order, SELF, SELF, now).await?) } else { None };
+        let opened = if transition.roll_back { Some(tx.open_rollback(order, SELF, SELF, now).await?) } else { None };
         tx.commit().await?;
         Ok(opened)
     }
@@ -115,11 +121,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::Fenced`] if the lease is lost.
     pub async fn record_applied(&self, lease: Lease, order: &Order, applied: &Applied<'_>, now: Timestamp) -> Result<(), StoreError> {
-        let version = i64::try_from(applied.version).unwrap_or(i64::MAX);
+        let version = i64::try_from(applied.resource_version).unwrap_or(i64::MAX);
         let mut tx = self.begin().await?;
         let written = sqlx::query!(
-            "/* record_applied */ UPDATE change_order SET applied = $3, template = coalesce($4, template), settling = settling AND step <> 'done'
-             WHERE id = $1 AND generation = $2 AND (finished_at IS NULL OR settling)",
+            "/* record_applied */ UPDATE change_order SET applied = $3, template = coalesce($4, template), finalizing = finalizing AND step <> 'done'
+             WHERE id = $1 AND generation = $2 AND (finished_at IS NULL OR finalizing)",
             order.id.0,
             lease.generation,
             version,
@@ -156,11 +162,11 @@ impl Store {
 }
 
 impl Tx {
-    /// Whether the lease is good, and only the wish to go back another one by now.
-    async fn wishes_otherwise(&mut self, lease: Lease, order: &Order) -> Result<bool, StoreError> {
+    /// Whether the lease is good, and only the requested step back another one by now.
+    async fn step_back_changed(&mut self, lease: Lease, order: &Order) -> Result<bool, StoreError> {
         let row = sqlx::query!(
-            r#"/* wishes_otherwise */ SELECT back_to FROM change_order
-               WHERE id = $1 AND generation = $2 AND lease_expires_at > now() AND (finished_at IS NULL OR settling)"#,
+            r#"/* step_back_changed */ SELECT back_to FROM change_order
+               WHERE id = $1 AND generation = $2 AND lease_expires_at > now() AND (finished_at IS NULL OR finalizing)"#,
             lease.order.0,
             lease.generation
         )
@@ -218,7 +224,7 @@ impl Tx {
              WHERE id = $1",
             order.application.0,
             order.target.release.map(|release| release.0),
-            order.resizes() && order.kind != Kind::Stop,
+            order.only_scales() && order.kind != Kind::Stop,
             order.kind == Kind::Delete,
             now.to_sqlx() as _
         )
@@ -235,7 +241,7 @@ impl Tx {
         // What was given as an image is on record already; of a tag only the whole is known now.
         let image = match &order.target.source {
             Source::Change(change) => change.container_in(template, &order.name).ok(),
-            Source::Exact(_) | Source::Kept | Source::Renewed(_) => None,
+            Source::Exact(_) | Source::Unchanged | Source::Renewed(_) => None,
         };
         let image = image.and_then(|index| template.pointer(&format!("/spec/containers/{index}/image"))?.as_str());
         // What the version was first stays: a restart may have left its mark since.
@@ -269,7 +275,7 @@ impl Tx {
         Ok(())
     }
 
-    /// Opens the order that takes `order` back; that one must have ended in this
+    /// Opens the order that rolls `order` back; that one must have ended in this
     /// transaction.
     ///
     /// # Errors
@@ -277,8 +283,8 @@ impl Tx {
     pub async fn open_rollback(&mut self, order: &Order, actor: &str, source: &str, now: Timestamp) -> Result<Opened, StoreError> {
         let id = OrderId::new();
         let snapshot = order.snapshot.clone();
-        let (release, template) = if order.resizes() {
-            (None, Source::Kept)
+        let (release, template) = if order.only_scales() {
+            (None, Source::Unchanged)
         } else {
             let template = snapshot.as_ref().map_or(Value::Null, |snapshot| snapshot.template.clone());
             (self.release_of(order.application, snapshot.as_ref()).await?, Source::Exact(template))
@@ -290,12 +296,12 @@ impl Tx {
             source: template,
             replicas,
             replicas_before: order.target.replicas_before.and(order.target.replicas),
-            adopted: None,
-            formerly: Vec::new(),
+            adopted_uid: None,
+            former_applications: Vec::new(),
             min_ready_seconds: None,
             batch_timeout_seconds: order.target.batch_timeout_seconds,
-            tolerance: order.target.tolerance,
-            most_missing: order.target.most_missing,
+            failure_policy: order.target.failure_policy,
+            max_unavailable: order.target.max_unavailable,
         };
         let replicas = replicas.or(order.batches.last().map(|batch| batch.target)).unwrap_or(0);
         let rollback = NewOrder {
@@ -305,7 +311,7 @@ impl Tx {
             strategy: Strategy::ALL_AT_ONCE,
             target,
             snapshot,
-            undoes: Some(order.id),
+            rolls_back: Some(order.id),
             description: &format!("Roll back change order {}", order.id),
             notes: &[],
             created_by: actor,
@@ -317,8 +323,8 @@ impl Tx {
         let event = Event {
             actor,
             kind: "order.accepted",
-            cause: &format!("takes back order {}", order.id),
-            detail: json!({ "undoes": order.id }),
+            cause: &format!("rolls back order {}", order.id),
+            detail: json!({ "rolls_back": order.id }),
         };
         self.add_event(order.application, Some(id), now, event).await?;
         Ok(Opened(id))

@@ -282,7 +282,7 @@ async fn list(connection: &mut sqlx::PgConnection, id: Option<ApplicationId>, na
                 ORDER BY r.created_at, r.id LIMIT 1) AS package,
                newest.kind AS "last_kind?", newest.state AS "last_state?"
            FROM application a LEFT JOIN LATERAL (
-               SELECT o.kind::text AS kind, o.state::text AS state FROM change_order o WHERE o.application_id = a.id AND o.kind <> 'errand'
+               SELECT o.kind::text AS kind, o.state::text AS state FROM change_order o WHERE o.application_id = a.id AND o.kind <> 'object_write'
                ORDER BY o.created_at DESC, o.id DESC LIMIT 1
            ) AS newest ON true
            WHERE a.deleted_at IS NULL AND ($1::uuid IS NULL OR a.id = $1) AND ($2::text IS NULL OR a.name = $2)

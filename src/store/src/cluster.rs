@@ -20,7 +20,7 @@ pub struct ClusterRow {
 /// The executors of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Executors {
-    /// How many give signs of life.
+    /// How many send heartbeats.
     pub alive: i64,
     /// How many of them can drive orders.
     pub reaching: i64,
@@ -108,7 +108,7 @@ impl Store {
         Ok(())
     }
 
-    /// The executors of the cluster that gave a sign of life within `seconds`.
+    /// The executors of the cluster that sent a heartbeat within `seconds`.
     ///
     /// # Errors
     /// [`StoreError::Sql`].

@@ -25,8 +25,8 @@ pub enum Recorded {
 pub struct OpenWork {
     /// Orders that are open, or whose Deployments are being brought to rest.
     pub orders: Vec<OrderId>,
-    /// How many errands are not answered.
-    pub errands: i64,
+    /// How many object writes are not answered.
+    pub object_writes: i64,
 }
 
 impl Store {
@@ -84,7 +84,7 @@ impl Store {
         row.and_then(|row| row.identity).as_deref().map(identity).transpose()
     }
 
-    /// Seconds since an executor of the cluster last gave a sign of life, if one is on
+    /// Seconds since an executor of the cluster last sent a heartbeat, if one is on
     /// record.
     ///
     /// # Errors
@@ -130,18 +130,18 @@ impl Tx {
     /// [`StoreError::Sql`].
     pub async fn open_work(&mut self, id: &ClusterId) -> Result<OpenWork, StoreError> {
         let orders = sqlx::query_scalar!(
-            "/* open_orders */ SELECT id FROM change_order WHERE cluster_id = $1 AND (finished_at IS NULL OR settling) ORDER BY created_at, id",
+            "/* open_orders */ SELECT id FROM change_order WHERE cluster_id = $1 AND (finished_at IS NULL OR finalizing) ORDER BY created_at, id",
             id.as_str()
         )
         .fetch_all(self.connection())
         .await?;
-        let errands = sqlx::query_scalar!(
-            r#"/* open_errands */ SELECT count(*) AS "count!" FROM errand WHERE cluster_id = $1 AND answered_at IS NULL"#,
+        let object_writes = sqlx::query_scalar!(
+            r#"/* open_object_writes */ SELECT count(*) AS "count!" FROM object_write WHERE cluster_id = $1 AND answered_at IS NULL"#,
             id.as_str()
         )
         .fetch_one(self.connection())
         .await?;
-        Ok(OpenWork { orders: orders.into_iter().map(OrderId).collect(), errands })
+        Ok(OpenWork { orders: orders.into_iter().map(OrderId).collect(), object_writes })
     }
 
     /// Ends whatever is still to be done on a cluster where it is, and says why. Whoever
@@ -153,7 +153,7 @@ impl Tx {
         // Orders before their batches, as everybody locks them: a batch that is begun
         // meanwhile is seen.
         sqlx::query!(
-            "/* lock_orders_to_let_go */ SELECT id FROM change_order WHERE cluster_id = $1 AND (finished_at IS NULL OR settling) ORDER BY id FOR UPDATE",
+            "/* lock_orders_to_let_go */ SELECT id FROM change_order WHERE cluster_id = $1 AND (finished_at IS NULL OR finalizing) ORDER BY id FOR UPDATE",
             id.as_str()
         )
         .fetch_all(self.connection())
@@ -172,15 +172,15 @@ impl Tx {
         sqlx::query!(
             "/* let_orders_go */ UPDATE change_order SET state = CASE WHEN finished_at IS NULL THEN 'aborted' ELSE state END,
                  message = CASE WHEN finished_at IS NULL THEN $3 ELSE message END, finished_at = coalesce(finished_at, $2),
-                 settling = false, step = 'done', lease_holder = NULL, lease_expires_at = NULL, generation = nextval('fencing_token')
-             WHERE cluster_id = $1 AND (finished_at IS NULL OR settling)",
+                 finalizing = false, step = 'done', lease_holder = NULL, lease_expires_at = NULL, generation = nextval('fencing_token')
+             WHERE cluster_id = $1 AND (finished_at IS NULL OR finalizing)",
             id.as_str(),
             now.to_sqlx() as _,
             why
         )
         .execute(self.connection())
         .await?;
-        self.let_errands_go(id, why, now).await
+        self.let_object_writes_go(id, why, now).await
     }
 
     /// Puts another cluster behind an id. What was seen of the one before is forgotten.
@@ -189,8 +189,8 @@ impl Tx {
     /// [`StoreError::Sql`].
     pub async fn replace_identity(&mut self, id: &ClusterId, identity: &ClusterIdentity) -> Result<(), StoreError> {
         for statement in [
-            sqlx::query!("/* forget_inquiries */ DELETE FROM inquiry WHERE cluster_id = $1", id.as_str()),
-            sqlx::query!("/* forget_sightings */ DELETE FROM sighting WHERE cluster_id = $1", id.as_str()),
+            sqlx::query!("/* forget_precheck_requests */ DELETE FROM precheck_request WHERE cluster_id = $1", id.as_str()),
+            sqlx::query!("/* forget_cluster_queries */ DELETE FROM cluster_query WHERE cluster_id = $1", id.as_str()),
             sqlx::query!(
                 "/* forget_pods */ UPDATE application SET ready_replicas = 0, resting_snapshot = NULL WHERE cluster_id = $1",
                 id.as_str()

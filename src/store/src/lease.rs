@@ -24,7 +24,7 @@ pub struct Lease {
 
 impl Store {
     /// Leases at most `limit` orders on the cluster that are due at `now` and that nobody
-    /// else holds; none where another cluster is on record under its id. An order whose application is still settling after an earlier one
+    /// else holds; none where another cluster is on record under its id. An order whose application is still brought to rest after an earlier one
     /// waits.
     ///
     /// # Errors
@@ -42,12 +42,12 @@ impl Store {
             WITH due AS (
                 SELECT id FROM change_order AS candidate
                 WHERE cluster_id = $5 AND EXISTS (SELECT 1 FROM kubernetes_cluster WHERE kubernetes_cluster.id = $5 AND identity = $6)
-                  AND (finished_at IS NULL OR settling)
+                  AND (finished_at IS NULL OR finalizing)
                   AND run_after <= $3
                   AND (lease_expires_at IS NULL OR lease_expires_at < now())
                   AND NOT EXISTS (
                       SELECT 1 FROM change_order AS earlier
-                      WHERE earlier.application_id = candidate.application_id AND earlier.settling AND earlier.id <> candidate.id
+                      WHERE earlier.application_id = candidate.application_id AND earlier.finalizing AND earlier.id <> candidate.id
                   )
                 ORDER BY run_after
                 LIMIT $4
@@ -86,17 +86,17 @@ impl Store {
     }
 
     /// Gives a lease back; the order is due again at `run_after` (none = when
-    /// somebody says so). A wish that arrived while the holder was about to let
+    /// somebody says so). A request that arrived while the holder was about to let
     /// go is not in `seen`: it is compared, so that none is slept through.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn release(&self, lease: Lease, run_after: Option<Timestamp>, seen: &Order) -> Result<(), StoreError> {
+    pub async fn give_back(&self, lease: Lease, run_after: Option<Timestamp>, seen: &Order) -> Result<(), StoreError> {
         let confirmed = super::row::number("confirmed", seen.confirmed)?;
         let back_to = seen.back_to.map(|stay| super::row::number("back_to", stay)).transpose()?;
         sqlx::query!(
-            "/* release */ UPDATE change_order SET lease_holder = NULL, lease_expires_at = NULL,
-                 run_after = CASE WHEN confirmed = $4 AND back_to IS NOT DISTINCT FROM $5 AND (finished_at IS NULL OR NOT settling) THEN coalesce($3::timestamptz, 'infinity'::timestamptz) ELSE run_after END
+            "/* give_back */ UPDATE change_order SET lease_holder = NULL, lease_expires_at = NULL,
+                 run_after = CASE WHEN confirmed = $4 AND back_to IS NOT DISTINCT FROM $5 AND (finished_at IS NULL OR NOT finalizing) THEN coalesce($3::timestamptz, 'infinity'::timestamptz) ELSE run_after END
              WHERE id = $1 AND generation = $2",
             lease.order.0,
             lease.generation,
@@ -117,7 +117,7 @@ impl Store {
     pub async fn next_due(&self, cluster: &ClusterId) -> Result<Option<Timestamp>, StoreError> {
         let row = sqlx::query!(
             r#"/* next_due */ SELECT min(greatest(run_after, lease_expires_at)) AS "due" FROM change_order
-               WHERE cluster_id = $1 AND (finished_at IS NULL OR settling) AND run_after < 'infinity'"#,
+               WHERE cluster_id = $1 AND (finished_at IS NULL OR finalizing) AND run_after < 'infinity'"#,
             cluster.as_str()
         )
         .fetch_one(&self.pool)

@@ -10,19 +10,19 @@ mod access_key;
 mod advance;
 mod application;
 mod cluster;
+mod cluster_query;
 mod config_template;
-mod errand;
 mod error;
 mod event;
 mod identity;
-mod inquiry;
 mod lease;
 mod logical_region;
+mod object_write;
 mod order;
+mod precheck_request;
 mod release;
 mod row;
 mod scaling_rule;
-mod sighting;
 mod tag;
 mod upload;
 mod view;
@@ -31,21 +31,21 @@ pub use access_key::KeyRow;
 pub use advance::{Applied, Opened};
 pub use application::{Description, NamedTemplate, NewApplication, Numbers};
 pub use cluster::{ClusterRow, Executors};
+pub use cluster_query::{ClusterQuery, ClusterQueryId, QueryAnswer};
 pub use config_template::{ConfigTemplateFilter, ConfigTemplateRow};
-pub use errand::{Answered, Claimed, ErrandId};
 pub use error::StoreError;
 pub use event::{Event, EventRow};
 pub use identity::{OpenWork, Recorded};
-pub use inquiry::InquiryId;
 pub use lease::Lease;
 pub use logical_region::{LogicalRegion, RegionText};
+pub use object_write::{ClaimedWrite, ObjectWriteId, WriteAnswer};
 pub use order::NewOrder;
+pub use precheck_request::PrecheckRequestId;
 pub use release::{NewRelease, ReleaseRow};
 pub use scaling_rule::ScalingRuleRow;
-pub use sighting::{Seen, Sighting, SightingId};
 pub use tag::TagRow;
 pub use upload::{
-    Completion, CredentialRow, Hold, Kept, MultipartRow, NewMultipart, NewPart, NewUpload, PackageRow, PartRefused, WrittenPart,
+    Completion, CredentialRow, Hold, MultipartRow, NewMultipart, NewPart, NewUpload, PackageRow, PartRefused, StoredPackage, WrittenPart,
 };
 pub use view::{BatchRow, OrderRow, PodState};
 
@@ -64,7 +64,7 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 pub const ORDER_CHANNEL: &str = "sluice_order";
 
 /// The channel on which clusters are notified that are asked about.
-pub const INQUIRY_CHANNEL: &str = "sluice_inquiry";
+pub const REQUEST_CHANNEL: &str = "sluice_request";
 
 /// How long a transaction may wait for its next statement until Postgres ends it.
 /// A program that fell silent in the middle of one (stopped, cut off from the
@@ -149,13 +149,13 @@ impl Store {
     }
 
     /// A connection of its own that is told about orders with something to do, and
-    /// of inquiries.
+    /// of requests.
     ///
     /// # Errors
     /// [`StoreError::Sql`] if the database cannot be reached.
     pub async fn listen(&self) -> Result<PgListener, StoreError> {
         let mut listener = PgListener::connect_with(&self.pool).await?;
-        listener.listen_all([ORDER_CHANNEL, INQUIRY_CHANNEL]).await?;
+        listener.listen_all([ORDER_CHANNEL, REQUEST_CHANNEL]).await?;
         Ok(listener)
     }
 

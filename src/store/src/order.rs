@@ -31,8 +31,8 @@ pub struct NewOrder<'a> {
     pub target: Target,
     /// The Deployment before it, where that is known already.
     pub snapshot: Option<Snapshot>,
-    /// The order it takes back.
-    pub undoes: Option<OrderId>,
+    /// The order it rolls back.
+    pub rolls_back: Option<OrderId>,
     /// The caller's description.
     pub description: &'a str,
     /// What its caller is to know about it, as sentences.
@@ -56,7 +56,7 @@ impl Tx {
     pub async fn insert_order(&mut self, order: &NewOrder<'_>, now: Timestamp) -> Result<(), StoreError> {
         let inserted = sqlx::query!(
             "/* insert_order */ INSERT INTO change_order
-                (id, application_id, kind, strategy, target, snapshot, release_id, undoes, description, created_at, created_by, source, step_since, run_after,
+                (id, application_id, kind, strategy, target, snapshot, release_id, rolls_back, description, created_at, created_by, source, step_since, run_after,
                  batch, confirmed, back_to, notes)
              VALUES ($1, $2, $3::text::order_kind, $4, $5, $6, $7, $8, $9, $10, $11, $12, $10, $10, $13, $13 + 1, nullif($13, 0), $14)
              ON CONFLICT (application_id) WHERE finished_at IS NULL DO NOTHING",
@@ -67,7 +67,7 @@ impl Tx {
             json("target", &order.target)?,
             order.snapshot.as_ref().map(|snapshot| json("snapshot", snapshot)).transpose()?,
             order.target.release.map(|release| release.0),
-            order.undoes.map(|order| order.0),
+            order.rolls_back.map(|order| order.0),
             order.description,
             now.to_sqlx() as _,
             order.created_by,
@@ -152,7 +152,7 @@ impl Tx {
     pub async fn forget_application(&mut self, application: ApplicationId, now: Timestamp) -> Result<bool, StoreError> {
         let forgotten = sqlx::query!(
             "/* forget_application */ UPDATE application SET deleted_at = $2 WHERE id = $1 AND resting_snapshot IS NULL
-                 AND NOT EXISTS (SELECT 1 FROM change_order WHERE application_id = $1 AND settling)",
+                 AND NOT EXISTS (SELECT 1 FROM change_order WHERE application_id = $1 AND finalizing)",
             application.0,
             now.to_sqlx() as _
         )
@@ -166,9 +166,9 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn adopted_deployment(&mut self, application: ApplicationId) -> Result<Option<String>, StoreError> {
+    pub async fn adopted_uid(&mut self, application: ApplicationId) -> Result<Option<String>, StoreError> {
         let row = sqlx::query!(
-            "/* adopted_deployment */ SELECT target->>'adopted' AS uid FROM change_order WHERE application_id = $1 AND kind = 'create' ORDER BY created_at LIMIT 1",
+            "/* adopted_uid */ SELECT target->>'adopted_uid' AS uid FROM change_order WHERE application_id = $1 AND kind = 'create' ORDER BY created_at LIMIT 1",
             application.0
         )
         .fetch_optional(self.connection())
@@ -215,12 +215,12 @@ impl Tx {
         Ok(())
     }
 
-    /// The order that takes this one back.
+    /// The order that rolls this one back.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn rollback_of(&mut self, order: OrderId) -> Result<Option<OrderId>, StoreError> {
-        let row = sqlx::query!("/* rollback_of */ SELECT id FROM change_order WHERE undoes = $1", order.0)
+        let row = sqlx::query!("/* rollback_of */ SELECT id FROM change_order WHERE rolls_back = $1", order.0)
             .fetch_optional(self.connection())
             .await?;
         Ok(row.map(|row| OrderId(row.id)))
@@ -233,7 +233,7 @@ impl Tx {
     pub async fn is_newest_order(&mut self, order: &Order) -> Result<bool, StoreError> {
         let row = sqlx::query!(
             r#"/* is_newest_order */ SELECT NOT EXISTS (
-                   SELECT 1 FROM change_order WHERE application_id = $1 AND (created_at, id) > ($2, $3) AND kind <> 'errand'
+                   SELECT 1 FROM change_order WHERE application_id = $1 AND (created_at, id) > ($2, $3) AND kind <> 'object_write'
                ) AS "newest!""#,
             order.application.0,
             order.created_at.to_sqlx() as _,
@@ -256,19 +256,19 @@ impl Tx {
         Ok((OrderId(row.order_id), count("batch", row.index)?))
     }
 
-    /// Ends an order where it is. `settling`: its Deployment still has to be
+    /// Ends an order where it is. `finalizing`: its Deployment still has to be
     /// brought to rest. The row must be locked, and open.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn abort_order(&mut self, order: &Order, settling: bool, message: &str, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn abort_order(&mut self, order: &Order, finalizing: bool, message: &str, now: Timestamp) -> Result<(), StoreError> {
         sqlx::query!(
-            "/* abort_order */ UPDATE change_order SET state = 'aborted', finished_at = $2, settling = $3, message = $4, run_after = $2,
+            "/* abort_order */ UPDATE change_order SET state = 'aborted', finished_at = $2, finalizing = $3, message = $4, run_after = $2,
                  step = CASE WHEN $3 THEN step ELSE 'done' END
              WHERE id = $1 AND finished_at IS NULL",
             order.id.0,
             now.to_sqlx() as _,
-            settling,
+            finalizing,
             message
         )
         .execute(self.connection())
@@ -303,7 +303,7 @@ impl Tx {
         Ok(())
     }
 
-    /// Wishes that the first `stay` batches stay and those begun after them are gone
+    /// Requests that the first `stay` batches stay and those begun after them are gone
     /// back on; a person then says when to go on. The row must be locked.
     ///
     /// # Errors
@@ -351,7 +351,7 @@ impl Store {
 async fn load(connection: &mut sqlx::PgConnection, id: OrderId) -> Result<Option<Order>, StoreError> {
     let row = sqlx::query!(
         r#"/* order */ SELECT o.id, o.application_id, o.cluster_id, a.namespace, a.name, o.kind::text AS "kind!", o.state::text AS "state!", o.step::text AS "step!",
-               o.step_since, o.batch, o.confirmed, o.back_to, o.strategy, o.target, o.snapshot, o.intent, o.applied, o.template, o.settling, o.undoes, o.created_at
+               o.step_since, o.batch, o.confirmed, o.back_to, o.strategy, o.target, o.snapshot, o.intent, o.applied, o.template, o.finalizing, o.rolls_back, o.created_at
            FROM change_order o JOIN application a ON a.id = o.application_id WHERE o.id = $1"#,
         id.0
     )
@@ -398,8 +398,8 @@ async fn load(connection: &mut sqlx::PgConnection, id: OrderId) -> Result<Option
         snapshot: row.snapshot.map(|snapshot| document("snapshot", snapshot)).transpose()?,
         intent,
         template: row.template,
-        settling: row.settling,
-        undoes: row.undoes.map(OrderId),
+        finalizing: row.finalizing,
+        rolls_back: row.rolls_back.map(OrderId),
         created_at: row.created_at.to_jiff(),
         step_since: row.step_since.to_jiff(),
     }))

@@ -49,7 +49,7 @@ mod tests {
         for state in [State::Ready, State::WaitingConfirmation, State::SystemFailed] {
             assert_eq!(value::<State>("state", word(state)).unwrap(), state);
         }
-        assert_eq!(word(Step::Return), "return");
+        assert_eq!(word(Step::RollBack), "roll_back");
     }
 
     #[test]

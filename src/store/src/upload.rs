@@ -48,7 +48,7 @@ pub struct PackageRow {
 
 /// What became of an upload that came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
+pub enum StoredPackage {
     /// It is a package now.
     Whole,
     /// There is a package under its key already.
@@ -102,7 +102,7 @@ impl Tx {
         row: &PackageRow,
         uploaded_by: &str,
         now: Timestamp,
-    ) -> Result<Kept, StoreError> {
+    ) -> Result<StoredPackage, StoreError> {
         let done = sqlx::query!(
             r#"/* insert_package */ WITH held AS (DELETE FROM package_upload WHERE id = $1 RETURNING id, key_id), kept AS (
                  INSERT INTO stored_package (id, object_key, bytes, md5, sha256, capability, uploaded_by, created_at, key_id)
@@ -120,9 +120,9 @@ impl Tx {
         .fetch_one(self.connection())
         .await?;
         Ok(match (done.held, done.kept) {
-            (_, true) => Kept::Whole,
-            (true, false) => Kept::KeyTaken,
-            (false, false) => Kept::Expired,
+            (_, true) => StoredPackage::Whole,
+            (true, false) => StoredPackage::KeyTaken,
+            (false, false) => StoredPackage::Expired,
         })
     }
 }
@@ -150,7 +150,13 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn insert_package(&self, key: &ObjectKey, row: &PackageRow, uploaded_by: &str, now: Timestamp) -> Result<Kept, StoreError> {
+    pub async fn insert_package(
+        &self,
+        key: &ObjectKey,
+        row: &PackageRow,
+        uploaded_by: &str,
+        now: Timestamp,
+    ) -> Result<StoredPackage, StoreError> {
         let mut tx = self.begin().await?;
         let kept = tx.insert_package(key, row, uploaded_by, now).await?;
         tx.commit().await?;

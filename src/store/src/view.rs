@@ -54,14 +54,14 @@ pub struct OrderRow {
     pub created_by: String,
     /// `pop`, `console` or `sluice`.
     pub source: String,
-    /// The order it takes back.
-    pub undoes: Option<OrderId>,
-    /// The order that takes it back.
-    pub undone_by: Option<OrderId>,
+    /// The order it rolls back.
+    pub rolls_back: Option<OrderId>,
+    /// The order that rolls it back.
+    pub rolled_back_by: Option<OrderId>,
     /// Whether no order of its application came after it.
     pub is_newest: bool,
     /// Whether it changed the Deployment.
-    pub touched: bool,
+    pub changed_deployment: bool,
 }
 
 /// A batch.
@@ -131,23 +131,23 @@ impl Store {
         &self,
         id: Option<OrderId>,
         application: Option<ApplicationId>,
-        errands: bool,
+        object_writes: bool,
         limit: i64,
     ) -> Result<Vec<OrderRow>, StoreError> {
         let rows = sqlx::query!(
             r#"/* order_rows */ SELECT o.id, o.application_id, o.kind::text AS "kind!", o.state::text AS "state!", o.step::text AS "step!",
-                   o.strategy, (o.target->>'replicas')::integer AS replicas, (o.target->>'replicas_before')::integer AS replicas_before, o.description, o.notes, o.message, o.created_at, o.finished_at, o.created_by, o.source, o.undoes,
+                   o.strategy, (o.target->>'replicas')::integer AS replicas, (o.target->>'replicas_before')::integer AS replicas_before, o.description, o.notes, o.message, o.created_at, o.finished_at, o.created_by, o.source, o.rolls_back,
                    r.version AS "version?", r.image AS "image?", r.package,
-                   (SELECT u.id FROM change_order u WHERE u.undoes = o.id) AS undone_by, o.template IS NOT NULL OR o.settling AS "touched!",
+                   (SELECT u.id FROM change_order u WHERE u.rolls_back = o.id) AS rolled_back_by, o.template IS NOT NULL OR o.finalizing AS "changed_deployment!",
                    NOT EXISTS (
-                       SELECT 1 FROM change_order n WHERE n.application_id = o.application_id AND (n.created_at, n.id) > (o.created_at, o.id) AND n.kind <> 'errand'
+                       SELECT 1 FROM change_order n WHERE n.application_id = o.application_id AND (n.created_at, n.id) > (o.created_at, o.id) AND n.kind <> 'object_write'
                    ) AS "newest!"
                FROM change_order o LEFT JOIN release r ON r.id = o.release_id
-               WHERE ($1::uuid IS NULL OR o.id = $1) AND ($2::uuid IS NULL OR o.application_id = $2) AND ($3 OR o.kind <> 'errand')
+               WHERE ($1::uuid IS NULL OR o.id = $1) AND ($2::uuid IS NULL OR o.application_id = $2) AND ($3 OR o.kind <> 'object_write')
                ORDER BY o.created_at DESC, o.id DESC LIMIT $4"#,
             id.map(|id| id.0),
             application.map(|application| application.0),
-            errands,
+            object_writes,
             limit
         )
         .fetch_all(&self.pool)
@@ -173,10 +173,10 @@ impl Store {
                     finished_at: row.finished_at.map(jiff_sqlx::Timestamp::to_jiff),
                     created_by: row.created_by,
                     source: row.source,
-                    undoes: row.undoes.map(OrderId),
-                    undone_by: row.undone_by.map(OrderId),
+                    rolls_back: row.rolls_back.map(OrderId),
+                    rolled_back_by: row.rolled_back_by.map(OrderId),
                     is_newest: row.newest,
-                    touched: row.touched,
+                    changed_deployment: row.changed_deployment,
                 })
             })
             .collect()

@@ -10,7 +10,7 @@ use domain::{
     java::{PACKAGE_ANNOTATION, Running},
     limits::{BATCHES, BODY, ITEMS, NODES},
     name,
-    order::{KEPT, Settings, State},
+    order::{BORROWED_SETTINGS, BorrowedSettings, State},
     plan::{Pace, Strategy},
     quantity,
     runtime::Runtimes,
@@ -38,8 +38,8 @@ pub fn entries() -> Vec<Entry> {
             Box::new(move || {
                 let most = i32::MAX / 2;
                 let planned: i32 = (0..strategy.count()).map(|index| strategy.size(index, most)).sum();
-                (0..strategy.count()).for_each(|index| assert!(strategy.gate_after(index) != domain::plan::Gate::Interval(0)));
-                strategy.check().is_ok() && planned == most && strategy.most_missing(most) > 0
+                (0..strategy.count()).for_each(|index| assert!(strategy.batch_gate_after(index) != domain::plan::BatchGate::Pause(0)));
+                strategy.check().is_ok() && planned == most && strategy.max_unavailable(most) > 0
             })
         }),
         refused("a plan of a batch for each of the most pods", &["domain::plan::Strategy::check"], 100_000, |n| {
@@ -107,10 +107,10 @@ pub fn entries() -> Vec<Entry> {
         }),
         refused("annotations of the longest that Kubernetes takes, which hold no JSON of ours", ANNOTATIONS, 256 << 10, |n| {
             let text = list(n / 2, |_| "1".into());
-            let annotations = json!({ KEPT: text, GRACEFUL_START_ANNOTATION: text, PACKAGE_ANNOTATION: text, spec::RELEASE_ANNOTATION: text, GIVEN_ANNOTATION: text });
+            let annotations = json!({ BORROWED_SETTINGS: text, GRACEFUL_START_ANNOTATION: text, PACKAGE_ANNOTATION: text, spec::RELEASE_ANNOTATION: text, GIVEN_ANNOTATION: text });
             let live = json!({ "metadata": { "annotations": annotations } });
             Box::new(move || {
-                Settings::kept_on(&live).is_some()
+                BorrowedSettings::read_from(&live).is_some()
                     || GracefulStart::of(&live).is_some()
                     || Running::of(&live).is_some()
                     || spec::release_of(&live).is_some()
@@ -136,7 +136,7 @@ const ANNOTATIONS: &[&str] = &[
     "domain::given::Given::of",
     "domain::graceful_start::GracefulStart::of",
     "domain::java::Running::of",
-    "domain::order::Settings::kept_on",
+    "domain::order::BorrowedSettings::read_from",
     "domain::spec::release_of",
 ];
 

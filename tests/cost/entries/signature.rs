@@ -5,7 +5,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use domain::limits::{BODY, PARAMETERS, SIGNED_HEADER_BYTES, SIGNED_HEADERS, TARGET};
 use edas::{
     contract,
-    signature::{Claim, Policy, SignedRequest},
+    signature::{Claim, SignaturePolicy, SignedRequest},
 };
 use sha2::{Digest, Sha256};
 
@@ -109,7 +109,7 @@ fn job(sent: Vec<(&'static str, String)>, query: Vec<(String, String)>, body: Ve
         let path = "/pop/v5/k8s/acs/k8s_apps";
         let request = SignedRequest { method: &Method::POST, path, query: &query, headers: &headers };
         let operation = contract::find(&Method::POST, path).expect("DeployK8sApplication");
-        let Ok(claim) = Claim::read(request, Policy { hmac_sha1: true, parameters: &operation.query }) else { return false };
+        let Ok(claim) = Claim::read(request, SignaturePolicy { hmac_sha1: true, parameters: &operation.query }) else { return false };
         assert!(claim.verify(request, &"secret".into()).is_err(), "nobody signed it");
         assert!(claim.check_body(&body).is_ok(), "the digest is that of the body");
         true

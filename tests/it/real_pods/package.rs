@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use domain::{
-    package::Policy,
+    package::PackagePolicy,
     plan::Strategy,
     runtime::Runtimes,
     spec::{EnvVar, Field, SpecChange},
@@ -13,7 +13,7 @@ use domain::{
 use k8s_openapi::api::core::v1::Pod;
 use package::Client;
 use serde_json::json;
-use service::{Deploy, PackageWish, Packages};
+use service::{Deploy, PackageParams, Packages};
 use sqlx::PgPool;
 use tokio::{process::Command, sync::OnceCell};
 
@@ -45,7 +45,7 @@ async fn image(name: &str, programs: &[&str]) {
 /// Their addresses have names that only the bed knows: whether a package is there is
 /// left to the init container.
 fn packages() -> Packages {
-    let policy = Policy { schemes: vec!["http".into()], hosts: vec!["*".parse().unwrap()], addresses: Vec::new() };
+    let policy = PackagePolicy { schemes: vec!["http".into()], hosts: vec!["*".parse().unwrap()], addresses: Vec::new() };
     let table = json!([{ "jdk": "Open JDK 8", "webContainer": null, "image": JAVA }]).to_string();
     Packages {
         image: Some(FETCHER.into()),
@@ -73,20 +73,20 @@ async fn open(pool: PgPool, about: &'static str) -> (Site, String) {
             drain_seconds: Some(3),
             ..SpecChange::default()
         };
-        request.package = wish(&server, "shop-1.jar");
+        request.package = package_params(&server, "shop-1.jar");
     })
     .await;
     (site, server)
 }
 
-fn wish(server: &str, file: &str) -> PackageWish {
-    PackageWish { url: Some(format!("{server}/{file}?token=geheim").into()), ..PackageWish::default() }
+fn package_params(server: &str, file: &str) -> PackageParams {
+    PackageParams { url: Some(format!("{server}/{file}?token=geheim").into()), ..PackageParams::default() }
 }
 
 fn jar(site: &Site, server: &str, file: &str, strategy: Strategy) -> Deploy {
     let mut request = release(site.application, "", strategy);
     request.spec = SpecChange::default();
-    request.package = wish(server, file);
+    request.package = package_params(server, file);
     request
 }
 

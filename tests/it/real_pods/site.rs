@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use domain::{
     ApplicationId, OrderId, ReleaseId,
-    order::{Kind, State, Tolerance},
+    order::{FailurePolicy, Kind, State},
     plan::Strategy,
     spec::{EnvVar, Field, SpecChange},
 };
@@ -52,11 +52,11 @@ pub struct Site {
 impl Site {
     /// Four pods of the first version, told to answer a while longer when they end.
     pub async fn open(pool: PgPool, about: &'static str) -> Self {
-        Self::open_with(pool, about, DRAIN, Tolerance::default()).await
+        Self::open_with(pool, about, DRAIN, FailurePolicy::default()).await
     }
 
     /// The tolerance is that of the releases.
-    pub async fn open_with(pool: PgPool, about: &'static str, drain: Option<&str>, tolerance: Tolerance) -> Self {
+    pub async fn open_with(pool: PgPool, about: &'static str, drain: Option<&str>, failure_policy: FailurePolicy) -> Self {
         let mut site = Self::create(App::start_real(pool).await, about, |request| {
             request.spec = SpecChange { image: Some(V1.into()), readiness: Field::Set(probe("/ready")), ..SpecChange::default() };
             if let Some(drain) = drain {
@@ -64,7 +64,7 @@ impl Site {
             }
         })
         .await;
-        site.app = site.app.tolerating(tolerance);
+        site.app = site.app.tolerating(failure_policy);
         site
     }
 
@@ -106,7 +106,7 @@ impl Site {
         order
     }
 
-    /// The order fails and is taken back; its message has these parts. `report`
+    /// The order fails and is rolled back; its message has these parts. `report`
     /// saw when the kubelet had told enough.
     pub async fn fails(&self, order: OrderId, report: Option<Report>, parts: &[&str]) -> OrderView {
         let order = self.app.end_of(order).await;
@@ -114,7 +114,7 @@ impl Site {
         for part in parts {
             assert!(order.message.contains(part), "{part:?} in {:?}", order.message);
         }
-        let rollback = self.app.end_of(order.undone_by.expect("it is taken back")).await;
+        let rollback = self.app.end_of(order.rolled_back_by.expect("it is rolled back")).await;
         assert_eq!((rollback.state, rollback.kind), (State::Succeeded, Kind::Rollback), "{rollback:#?}");
         let events = self.app.store.events(rollback.id).await.unwrap();
         let written = events.iter().find(|event| event.kind == "change.made").unwrap().at;
@@ -177,7 +177,7 @@ impl Site {
         self.settled(image).await;
         let counts = self.traffic.end().await;
         counts.print(self.about);
-        let least = self.watch.end().iter().map(|sight| sight.ready).min().unwrap();
+        let least = self.watch.end().iter().map(|sample| sample.ready).min().unwrap();
         println!("measured: {}: Ready at least {least} of {PODS}", self.about);
         // The next tests need the room.
         let _ = Api::<Namespace>::all(self.app.client.clone()).delete(&self.app.namespace, &DeleteParams::background()).await.unwrap();

@@ -12,14 +12,14 @@ use clock::Clock;
 use cluster::Cluster;
 use domain::{
     ApplicationId, KnownCluster, OrderId,
-    order::{State, Tolerance},
+    order::{FailurePolicy, State},
     plan::{Pace, Strategy},
     spec::SpecChange,
 };
 use executor::Executor;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
-use service::{Caller, CreateApplication, Deploy, OrderView, PackageWish, Service};
+use service::{Caller, CreateApplication, Deploy, OrderView, PackageParams, Service};
 use simulated::{Config, SimulatedCluster};
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use store::{Recorded, Store};
@@ -115,7 +115,7 @@ impl Running {
     /// One for the cluster of this id.
     pub fn start_on(cluster: &str, store: &Store, client: kube::Client, clock: &Clock, lease: Duration) -> Self {
         let stop = CancellationToken::new();
-        let settings = executor::Settings { cluster: cluster.into(), lease, concurrency: 100 };
+        let settings = executor::ExecutorConfig { cluster: cluster.into(), lease, concurrency: 100 };
         let executor = Executor::new(store.clone(), Cluster::watch(client), clock.clone(), settings);
         Self { task: tokio::spawn(executor.run(stop.clone())), stop }
     }
@@ -170,7 +170,7 @@ impl App {
         let (pool, clock) = (own_pool(&pool).await, Clock::default());
         let store = Store::on(pool.clone());
         store.register_cluster(&CLUSTER.into()).await.unwrap();
-        let service = Service::new(store.clone(), clock.clone(), settings(Tolerance::default()));
+        let service = Service::new(store.clone(), clock.clone(), settings(FailurePolicy::default()));
         let executor = Running::start(&store, client.clone(), &clock, lease);
         let app = Self {
             service,
@@ -187,8 +187,8 @@ impl App {
     }
 
     /// The same, with something else put up with before a batch has failed.
-    pub fn tolerating(mut self, tolerance: Tolerance) -> Self {
-        self.service = Service::new(self.store.clone(), self.clock.clone(), settings(tolerance));
+    pub fn tolerating(mut self, failure_policy: FailurePolicy) -> Self {
+        self.service = Service::new(self.store.clone(), self.clock.clone(), settings(failure_policy));
         self
     }
 
@@ -336,8 +336,8 @@ pub fn database_url(pool: &PgPool) -> String {
 }
 
 /// The service's settings, with what is put up with before a batch has failed.
-pub fn settings(tolerance: Tolerance) -> service::Settings {
-    service::Settings { cluster: CLUSTER.into(), region: "cn-test".into(), batch_timeout_seconds: 60, tolerance }
+pub fn settings(failure_policy: FailurePolicy) -> service::ServiceConfig {
+    service::ServiceConfig { cluster: CLUSTER.into(), region: "cn-test".into(), batch_timeout_seconds: 60, failure_policy }
 }
 
 pub fn caller() -> Caller {
@@ -354,7 +354,7 @@ pub fn creation(namespace: &str, name: &str, replicas: i32) -> CreateApplication
         replicas: Some(replicas),
         version: None,
         spec: SpecChange { image: Some("shop/web:1.0".into()), ..SpecChange::default() },
-        package: PackageWish::default(),
+        package: PackageParams::default(),
         timeout_seconds: None,
         notes: Vec::new(),
         services: Vec::new(),
@@ -365,7 +365,7 @@ pub fn release(application: ApplicationId, image: &str, strategy: Strategy) -> D
     Deploy {
         application,
         spec: SpecChange { image: Some(image.into()), ..SpecChange::default() },
-        package: PackageWish::default(),
+        package: PackageParams::default(),
         release: None,
         version: None,
         replicas: None,

@@ -17,14 +17,14 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 /// Pods per image, as seen from outside.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Sight {
+pub struct Sample {
     /// Pods that are not on their way out, by image.
     pub pods: HashMap<String, i32>,
     /// Those of all images that are Ready.
     pub ready: i32,
 }
 
-impl Sight {
+impl Sample {
     pub fn of(&self, image: &str) -> i32 {
         self.pods.get(image).copied().unwrap_or(0)
     }
@@ -37,7 +37,7 @@ struct Seen {
     pods: HashMap<String, (String, bool)>,
     /// Size of each ReplicaSet.
     sizes: HashMap<String, i32>,
-    sights: Vec<Sight>,
+    samples: Vec<Sample>,
     wanted: i32,
 }
 
@@ -103,22 +103,22 @@ impl Watch {
     }
 
     /// Ends the watch: all states that were seen, in order.
-    pub fn end(self) -> Vec<Sight> {
+    pub fn end(self) -> Vec<Sample> {
         self.so_far()
     }
 
     /// All states that were seen since this was asked last, in order. The newest of
     /// them is also the first of the next time.
-    pub fn so_far(&self) -> Vec<Sight> {
+    pub fn so_far(&self) -> Vec<Sample> {
         self.look(|seen| {
-            let newest = seen.sights.last().cloned();
-            std::mem::replace(&mut seen.sights, newest.into_iter().collect())
+            let newest = seen.samples.last().cloned();
+            std::mem::replace(&mut seen.samples, newest.into_iter().collect())
         })
     }
 
     /// Most pods of an image that were there at once so far.
     pub fn most(&self, image: &str) -> i32 {
-        self.look(|seen| seen.sights.iter().map(|sight| sight.of(image)).max().unwrap_or(0))
+        self.look(|seen| seen.samples.iter().map(|sample| sample.of(image)).max().unwrap_or(0))
     }
 
     /// Most pods that all ReplicaSets together should have had at once so far. This is
@@ -129,8 +129,8 @@ impl Watch {
     }
 
     /// The newest state.
-    pub fn now(&self) -> Sight {
-        self.look(|seen| seen.sights.last().cloned().unwrap_or_default())
+    pub fn now(&self) -> Sample {
+        self.look(|seen| seen.samples.last().cloned().unwrap_or_default())
     }
 }
 
@@ -198,11 +198,11 @@ impl Seen {
     }
 
     fn note(&mut self) {
-        let mut sight = Sight::default();
+        let mut sample = Sample::default();
         for (image, ready) in self.pods.values() {
-            *sight.pods.entry(image.clone()).or_default() += 1;
-            sight.ready += i32::from(*ready);
+            *sample.pods.entry(image.clone()).or_default() += 1;
+            sample.ready += i32::from(*ready);
         }
-        self.sights.push(sight);
+        self.samples.push(sample);
     }
 }

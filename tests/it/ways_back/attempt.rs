@@ -32,9 +32,9 @@ pub struct Attempt {
     before: Before,
     /// None = the executor's writes are no longer held.
     writes: Option<Writes>,
-    /// The release that is taken back.
+    /// The release that is rolled back.
     order: Option<OrderId>,
-    /// The order that takes it back already, where that one is stopped.
+    /// The order that rolls it back already, where that one is stopped.
     rollback: Option<OrderId>,
     held: Stopped,
     /// A write of an order that another took over from: it arrives when all is over.
@@ -95,11 +95,11 @@ impl Attempt {
         }
         let order = self.deploy(app).await;
         if self.combination.place.plan == Plan::Whole {
-            let write = self.reach(app, order, Step::Surge, Some(0)).await;
+            let write = self.reach(app, order, Step::BringUp, Some(0)).await;
             self.surge(app, order, 0, write).await;
         } else {
             let last = usize::from(self.combination.replicas > 2);
-            self.reach(app, order, Step::Hold, Some(last)).await.make();
+            self.reach(app, order, Step::Paused, Some(last)).await.make();
             recorded(app, order).await;
         }
     }
@@ -114,17 +114,18 @@ impl Attempt {
         if place.step == Step::Start {
             return;
         }
-        let batch = matches!(place.step, Step::Surge | Step::Shrink | Step::Hold | Step::Rearm).then_some(usize::from(place.is_second));
+        let batch = matches!(place.step, Step::BringUp | Step::ScaleDownOld | Step::Paused | Step::CloseGate)
+            .then_some(usize::from(place.is_second));
         match place.step {
-            Step::Back | Step::Regrow | Step::Retire => self.begin_back(app, order).await,
-            Step::Freeze => {
-                let first = if place.is_rollback { Step::Return } else { Step::Surge };
+            Step::StepBack | Step::RestoreOld | Step::RemoveNew => self.begin_back(app, order).await,
+            Step::PauseInPlace => {
+                let first = if place.is_rollback { Step::RollBack } else { Step::BringUp };
                 let answer = self.reach(app, order, first, None).await.make_unanswered().await;
                 app.service.abort(&caller(), order).await.unwrap();
                 answer.answer();
             }
             Step::Done => {
-                self.reach(app, order, Step::Finish, None).await.make();
+                self.reach(app, order, Step::RestoreSettings, None).await.make();
                 assert_eq!(ended(app, order).await.state, State::Succeeded);
                 return;
             }
@@ -134,13 +135,13 @@ impl Attempt {
         self.held = match place.moment {
             Moment::Before => Stopped::Request(write),
             Moment::After => {
-                if self.combination.way == Way::FailedBatch && place.step == Step::Surge {
+                if self.combination.way == Way::FailedBatch && place.step == Step::BringUp {
                     self.behave(app, Behaviour::ConfigError);
                 }
                 Stopped::Answer(write.make_unanswered().await)
             }
             Moment::Known => {
-                if place.step == Step::Surge {
+                if place.step == Step::BringUp {
                     self.surge(app, order, usize::from(place.is_second), write).await;
                 } else {
                     self.rest(app, order, write).await;
@@ -154,18 +155,18 @@ impl Attempt {
     pub async fn go_back(&mut self, app: &App) {
         let Combination { place, way, .. } = self.combination;
         let subject = self.rollback.or(self.order).unwrap();
-        let has_ended = matches!(place.step, Step::Freeze | Step::Done);
+        let has_ended = matches!(place.step, Step::PauseInPlace | Step::Done);
         self.forget_old_replica_set(app).await;
         if !has_ended && matches!(way, Way::RollBackEnded | Way::History | Way::Version) {
             app.service.abort(&caller(), subject).await.unwrap();
         }
         let last = match way {
             Way::FailedBatch => {
-                if !(place.step == Step::Surge && place.moment != Moment::Before) {
+                if !(place.step == Step::BringUp && place.moment != Moment::Before) {
                     self.behave(app, Behaviour::ConfigError);
                 }
                 self.let_go();
-                if place.step == Step::Hold {
+                if place.step == Step::Paused {
                     confirm(app, subject).await;
                 }
                 self.last = Some(Last::Undoing(subject));
@@ -187,13 +188,13 @@ impl Attempt {
             Way::StepBackAndRollBack => {
                 app.service.step_back(&caller(), subject, Some(1)).await.unwrap();
                 // Held up, the executor has not begun to go back.
-                if place.step == Step::Hold && place.moment != Moment::Known {
+                if place.step == Step::Paused && place.moment != Moment::Known {
                     let refused = try_confirm(app, subject).await.unwrap_err().to_string();
                     assert!(refused.contains("about to go back to batch 1"), "{refused}");
                 }
                 self.let_go();
-                self.reach(app, subject, Step::Retire, None).await.make();
-                self.reach(app, subject, Step::Hold, Some(0)).await.make();
+                self.reach(app, subject, Step::RemoveNew, None).await.make();
+                self.reach(app, subject, Step::Paused, Some(0)).await.make();
                 recorded(app, subject).await;
                 app.service.roll_back(&caller(), subject).await.unwrap()
             }
@@ -204,7 +205,7 @@ impl Attempt {
                 } else {
                     self.come_late();
                 }
-                let answer = self.reach(app, rollback, Step::Return, None).await.make_unanswered().await;
+                let answer = self.reach(app, rollback, Step::RollBack, None).await.make_unanswered().await;
                 app.service.abort(&caller(), rollback).await.unwrap();
                 answer.answer();
                 self.roll_back_to(app).await
@@ -253,7 +254,7 @@ impl Attempt {
         assert_eq!(self.application.version(app).await.id, self.before.version.id, "it is the application's version again");
         let wanted = self.application.watch.most_wanted();
         let seen = self.application.watch.so_far();
-        assert!(seen.iter().all(|sight| sight.ready >= replicas), "Ready fell under {replicas}: {seen:#?}");
+        assert!(seen.iter().all(|sample| sample.ready >= replicas), "Ready fell under {replicas}: {seen:#?}");
         assert!(wanted <= 2 * replicas, "{wanted} pods were wanted at once: {seen:#?}");
         if expected == self.before.deployment {
             return Some(self.application);
@@ -266,7 +267,7 @@ impl Attempt {
     async fn deploy(&mut self, app: &App) -> OrderId {
         let Combination { replicas, place, way } = self.combination;
         let mut request = release(self.application.id, &self.new, place.plan.strategy(replicas));
-        if way == Way::FailedBatch && place.step == Step::Surge && place.moment == Moment::Known {
+        if way == Way::FailedBatch && place.step == Step::BringUp && place.moment == Moment::Known {
             request.batch_timeout_seconds = Some(BATCH_TIMEOUT);
         }
         *self.order.insert(app.service.deploy(&caller(), request).await.unwrap())
@@ -280,9 +281,9 @@ impl Attempt {
             if now.step == step && batch.is_none_or(|batch| batch == now.batch) {
                 return write;
             }
-            assert!(!now.state.is_final() || now.settling, "it ended before it came to {step:?}: {now:#?}");
+            assert!(!now.state.is_final() || now.finalizing, "it ended before it came to {step:?}: {now:#?}");
             write.make();
-            if now.step == Step::Hold && now.back_to.is_none() {
+            if now.step == Step::Paused && now.back_to.is_none() {
                 confirm(app, order).await;
             }
         }
@@ -321,7 +322,7 @@ impl Attempt {
 
     /// Steps back to the first batch.
     async fn begin_back(&mut self, app: &App, order: OrderId) {
-        let (step, is_made) = if self.combination.replicas > 2 { (Step::Hold, true) } else { (Step::Surge, false) };
+        let (step, is_made) = if self.combination.replicas > 2 { (Step::Paused, true) } else { (Step::BringUp, false) };
         let write = self.reach(app, order, step, Some(1)).await;
         if is_made {
             write.make();
@@ -339,7 +340,7 @@ impl Attempt {
         app.service.roll_back_to(&caller(), request).await.unwrap()
     }
 
-    /// Lets a release go on until it fails. Returns the order that takes it back.
+    /// Lets a release go on until it fails. Returns the order that rolls it back.
     async fn fail(&mut self, app: &App, order: OrderId) -> OrderId {
         loop {
             let (write, now) = self.next(app, order).await;
@@ -347,13 +348,13 @@ impl Attempt {
             if now.state.is_final() {
                 break;
             }
-            if now.step == Step::Hold {
+            if now.step == Step::Paused {
                 confirm(app, order).await;
             }
         }
         let failed = app.service.order(order).await.unwrap();
         assert_eq!(failed.state, State::Failed, "{failed:#?}");
-        failed.undone_by.expect("it is taken back")
+        failed.rolled_back_by.expect("it is rolled back")
     }
 
     fn behave(&self, app: &App, behaviour: Behaviour) {
@@ -405,7 +406,7 @@ async fn recorded(app: &App, order: OrderId) {
     at_leisure(async || {
         let now = app.store.order(order).await.unwrap().unwrap();
         let is_made = now.intent.as_ref().is_some_and(|intent| intent.applied.is_some());
-        if is_made && !now.settling { Ok(()) } else { Err(format!("{now:#?}")) }
+        if is_made && !now.finalizing { Ok(()) } else { Err(format!("{now:#?}")) }
     })
     .await;
 }

@@ -11,7 +11,7 @@ use crate::support::manual;
 /// A way back to the version before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
-    /// The pods still to come cannot start: the order fails, and is taken back by itself.
+    /// The pods still to come cannot start: the order fails, and is rolled back automatically.
     FailedBatch,
     /// AbortAndRollbackChangeOrder of an open order.
     AbortAndRollBack,
@@ -31,7 +31,7 @@ pub enum Way {
 const WAYS: [Way; 7] =
     [Way::FailedBatch, Way::AbortAndRollBack, Way::RollBackEnded, Way::History, Way::Version, Way::StepBackAndRollBack, Way::RollBackTwice];
 
-/// How the order that is to be taken back releases its version.
+/// How the order that is to be rolled back releases its version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plan {
     /// In one batch.
@@ -72,17 +72,17 @@ const STEPS: [Step; 15] = [
     Step::Start,
     Step::Create,
     Step::Resize,
-    Step::Surge,
-    Step::Shrink,
-    Step::Hold,
-    Step::Rearm,
-    Step::Back,
-    Step::Regrow,
-    Step::Retire,
-    Step::Return,
-    Step::Finish,
+    Step::BringUp,
+    Step::ScaleDownOld,
+    Step::Paused,
+    Step::CloseGate,
+    Step::StepBack,
+    Step::RestoreOld,
+    Step::RemoveNew,
+    Step::RollBack,
+    Step::RestoreSettings,
     Step::Delete,
-    Step::Freeze,
+    Step::PauseInPlace,
     Step::Done,
 ];
 
@@ -90,7 +90,7 @@ const STEPS: [Step; 15] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     pub plan: Plan,
-    /// Whether the order at this step is one that takes a release back already.
+    /// Whether the order at this step is one that rolls a release back already.
     pub is_rollback: bool,
     pub step: Step,
     /// Whether it is the second batch's step, not the first's.
@@ -111,7 +111,7 @@ impl Combination {
     fn is_turn(self) -> bool {
         let turn = (self.way as usize + usize::try_from(self.replicas).unwrap_or(0)).is_multiple_of(2);
         turn == match self.place.step {
-            Step::Surge => self.place.moment == Moment::Known,
+            Step::BringUp => self.place.moment == Moment::Known,
             _ => self.place.moment == Moment::Before,
         }
     }
@@ -146,7 +146,7 @@ pub fn why_not(combination: Combination) -> Option<&'static str> {
 fn no_such_plan(place: Place, replicas: i32) -> Option<&'static str> {
     match place.plan {
         Plan::Confirmed | Plan::Interval if replicas == 1 => Some("one pod cannot be released in batches"),
-        Plan::Interval if (place.step, place.moment) != (Step::Hold, Moment::Known) => {
+        Plan::Interval if (place.step, place.moment) != (Step::Paused, Moment::Known) => {
             Some("all but the waiting is as where a person confirms")
         }
         Plan::Whole | Plan::Confirmed | Plan::Interval => None,
@@ -159,40 +159,44 @@ fn no_such_step(place: Place, replicas: i32) -> Option<&'static str> {
         Step::Create => Some("a first version has none before it"),
         Step::Resize => Some("a release does not only scale"),
         Step::Delete => Some("a release deletes nothing"),
-        Step::Return if !is_rollback => Some("only a rollback returns"),
-        Step::Surge | Step::Shrink | Step::Hold | Step::Rearm | Step::Back | Step::Regrow | Step::Retire if is_rollback => {
+        Step::RollBack if !is_rollback => Some("only a rollback returns"),
+        Step::BringUp | Step::ScaleDownOld | Step::Paused | Step::CloseGate | Step::StepBack | Step::RestoreOld | Step::RemoveNew
+            if is_rollback =>
+        {
             Some("a rollback has no batches")
         }
-        Step::Shrink | Step::Hold | Step::Rearm | Step::Back | Step::Regrow | Step::Retire if plan == Plan::Whole => {
+        Step::ScaleDownOld | Step::Paused | Step::CloseGate | Step::StepBack | Step::RestoreOld | Step::RemoveNew
+            if plan == Plan::Whole =>
+        {
             Some("nothing follows on a single batch")
         }
-        Step::Regrow if replicas == 2 => Some("the old pods of the last batch are all there while it can be gone back on"),
+        Step::RestoreOld if replicas == 2 => Some("the old pods of the last batch are all there while it can be gone back on"),
         Step::Start if plan != Plan::Whole && !is_rollback => Some("no batch has begun: as in a single batch"),
         Step::Done if is_rollback => Some("it is back already"),
         Step::Start
-        | Step::Surge
-        | Step::Shrink
-        | Step::Hold
-        | Step::Rearm
-        | Step::Back
-        | Step::Regrow
-        | Step::Retire
-        | Step::Return
-        | Step::Finish
-        | Step::Freeze
+        | Step::BringUp
+        | Step::ScaleDownOld
+        | Step::Paused
+        | Step::CloseGate
+        | Step::StepBack
+        | Step::RestoreOld
+        | Step::RemoveNew
+        | Step::RollBack
+        | Step::RestoreSettings
+        | Step::PauseInPlace
         | Step::Done => None,
     }
 }
 
 fn no_such_batch(place: Place, replicas: i32) -> Option<&'static str> {
     match (place.step, place.is_second) {
-        (Step::Surge, true) if place.plan == Plan::Whole => Some("a single batch has no second"),
-        (Step::Surge, _) => None,
-        (Step::Shrink | Step::Hold | Step::Rearm, true) if replicas == 2 => Some("the last batch ends with the order"),
-        (Step::Shrink | Step::Hold | Step::Rearm, false) if replicas > 2 => {
+        (Step::BringUp, true) if place.plan == Plan::Whole => Some("a single batch has no second"),
+        (Step::BringUp, _) => None,
+        (Step::ScaleDownOld | Step::Paused | Step::CloseGate, true) if replicas == 2 => Some("the last batch ends with the order"),
+        (Step::ScaleDownOld | Step::Paused | Step::CloseGate, false) if replicas > 2 => {
             Some("as in the second batch, from which one can also step back")
         }
-        (Step::Shrink | Step::Hold | Step::Rearm, _) => None,
+        (Step::ScaleDownOld | Step::Paused | Step::CloseGate, _) => None,
         (_, true) => Some("the step is that of no second batch"),
         (_, false) => None,
     }
@@ -203,8 +207,8 @@ fn no_such_moment(combination: Combination) -> Option<&'static str> {
     let alternates = (!combination.is_turn()).then_some("the moment takes turns with another, by ways and numbers of pods");
     match (place.step, place.moment) {
         (Step::Start | Step::Done, Moment::Before | Moment::After) => Some("the step makes no change"),
-        (Step::Start | Step::Done | Step::Hold | Step::Freeze, Moment::Known) | (Step::Surge, Moment::Before) => None,
-        (_, Moment::Before | Moment::After) | (Step::Surge, Moment::Known) => alternates,
+        (Step::Start | Step::Done | Step::Paused | Step::PauseInPlace, Moment::Known) | (Step::BringUp, Moment::Before) => None,
+        (_, Moment::Before | Moment::After) | (Step::BringUp, Moment::Known) => alternates,
         (_, Moment::Known) => Some("what the step waits for comes by itself: that is the next step"),
     }
 }
@@ -212,22 +216,26 @@ fn no_such_moment(combination: Combination) -> Option<&'static str> {
 fn no_such_way(place: Place, way: Way) -> Option<&'static str> {
     match (way, place.step) {
         (Way::History | Way::Version, _) => None,
-        (Way::FailedBatch, _) if place.is_rollback => Some("a rollback that fails is not taken back"),
+        (Way::FailedBatch, _) if place.is_rollback => Some("a rollback that fails is not rolled back"),
         (Way::AbortAndRollBack | Way::RollBackEnded | Way::StepBackAndRollBack, _) if place.is_rollback => {
             Some("a rollback is not rolled back, and its order was already")
         }
         (Way::RollBackTwice, _) if place.is_rollback => Some("as the history after an aborted rollback"),
-        (Way::FailedBatch | Way::AbortAndRollBack | Way::StepBackAndRollBack, Step::Freeze | Step::Done) => Some("the order has ended"),
-        (Way::FailedBatch, Step::Finish) => Some("no pod of the new version is still to come"),
-        (Way::RollBackEnded | Way::RollBackTwice, Step::Start) => Some("nothing was changed that could be taken back"),
-        (Way::StepBackAndRollBack, Step::Surge | Step::Shrink | Step::Hold | Step::Rearm) => {
+        (Way::FailedBatch | Way::AbortAndRollBack | Way::StepBackAndRollBack, Step::PauseInPlace | Step::Done) => {
+            Some("the order has ended")
+        }
+        (Way::FailedBatch, Step::RestoreSettings) => Some("no pod of the new version is still to come"),
+        (Way::RollBackEnded | Way::RollBackTwice, Step::Start) => Some("nothing was changed that could be rolled back"),
+        (Way::StepBackAndRollBack, Step::BringUp | Step::ScaleDownOld | Step::Paused | Step::CloseGate) => {
             if place.is_second {
                 None
             } else {
                 Some("no batch is done that could stay")
             }
         }
-        (Way::StepBackAndRollBack, Step::Back | Step::Regrow | Step::Retire) => Some("it is going back to the first batch already"),
+        (Way::StepBackAndRollBack, Step::StepBack | Step::RestoreOld | Step::RemoveNew) => {
+            Some("it is going back to the first batch already")
+        }
         (Way::StepBackAndRollBack, _) => Some("it is not between two batches"),
         (Way::FailedBatch | Way::AbortAndRollBack | Way::RollBackEnded | Way::RollBackTwice, _) => None,
     }

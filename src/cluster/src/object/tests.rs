@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::*;
 use domain::{
-    failure::{self, Cause, Measure, Verdict},
+    failure::{self, Cause, JudgeContext, Verdict},
     observation::DeploymentView,
-    order::Tolerance,
+    order::FailurePolicy,
 };
 
 fn recorded() -> BTreeMap<String, Value> {
@@ -27,12 +27,13 @@ fn recorded() -> BTreeMap<String, Value> {
 /// What is concluded from a moment, as at the beginning of an order.
 fn judged(moment: &Value) -> Option<Cause> {
     let now = moment["events"].as_array().into_iter().flatten().filter_map(|event| warning(event).at).max();
-    let measure = Measure { tolerance: Tolerance::default(), since: Timestamp::UNIX_EPOCH, now: now.unwrap_or(Timestamp::UNIX_EPOCH) };
+    let context =
+        JudgeContext { failure_policy: FailurePolicy::default(), since: Timestamp::UNIX_EPOCH, now: now.unwrap_or(Timestamp::UNIX_EPOCH) };
     if moment["pod"].is_object() {
         let mut pod = pod(&moment["pod"]);
         let events = moment["events"].as_array().unwrap().iter();
         pod.warnings = events.filter(|event| event["involvedObject"]["kind"] == "Pod").map(warning).collect();
-        return failure::judge_pod(&pod, measure);
+        return failure::judge_pod(&pod, context);
     }
     if !moment["replicaSet"].is_object() {
         let events = moment["events"].as_array().unwrap().iter().filter(|event| is_of_deployment_controller(event));
@@ -40,13 +41,13 @@ fn judged(moment: &Value) -> Option<Cause> {
         // Either of them would do.
         let warned = DeploymentView { warnings: events.map(warning).collect(), ..DeploymentView::default() };
         let noted = DeploymentView { set_failure, ..DeploymentView::default() };
-        let [warned, noted] = [warned, noted].map(|view| failure::judge_controller(&view, measure));
+        let [warned, noted] = [warned, noted].map(|view| failure::judge_controller(&view, context));
         assert_eq!(warned.as_ref().map(|cause| &cause.sentence), noted.as_ref().map(|cause| &cause.sentence));
         return warned;
     }
     let set = replica_set(&moment["replicaSet"], Key { namespace: String::new(), name: String::new() });
     let failure = set.create_failure?;
-    failure::judge_set(&set.name, &failure, measure).into()
+    failure::judge_set(&set.name, &failure, context).into()
 }
 
 /// Each cause and moment, what is concluded, and what the sentence must say.

@@ -5,14 +5,14 @@
 
 use tokio::sync::watch;
 
-use super::{Identity, Kind, State, View};
+use super::{Identity, State, View, WatchedKind};
 use domain::ClusterIdentity;
 
 impl View {
     /// Forgets which cluster it was that answered: it may be another one by now.
-    pub(super) fn doubt(&self, state: &mut State, kind: Kind) {
+    pub(super) fn doubt(&self, state: &mut State, kind: WatchedKind) {
         // Events may be hidden from us, for good.
-        if !matches!(kind, Kind::Warning | Kind::DeploymentWarning) {
+        if !matches!(kind, WatchedKind::Warning | WatchedKind::DeploymentWarning) {
             state.identity.seen = None;
             state.identity.doubts += 1;
             self.doubted.notify_one();
@@ -86,9 +86,9 @@ mod tests {
     use super::*;
 
     fn sync(view: &View, deployment: Option<&Key>) {
-        for kind in [Kind::Deployment, Kind::ReplicaSet, Kind::Pod, Kind::Namespace] {
+        for kind in [WatchedKind::Deployment, WatchedKind::ReplicaSet, WatchedKind::Pod, WatchedKind::Namespace] {
             view.begin_list(kind);
-            if let (Kind::Deployment, Some(key)) = (kind, deployment) {
+            if let (WatchedKind::Deployment, Some(key)) = (kind, deployment) {
                 let metadata = json!({ "namespace": key.namespace, "name": key.name, "uid": "1", "resourceVersion": "7" });
                 view.put_deployment(key, json!({ "metadata": metadata, "spec": {}, "status": {} }));
             }

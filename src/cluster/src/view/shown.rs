@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use domain::order::BorrowedSettings;
+
 use super::*;
 
 impl State {
@@ -57,7 +59,7 @@ impl State {
             observed: status["observedGeneration"].as_i64().unwrap_or(0) >= metadata["generation"].as_i64().unwrap_or(0),
             replicas: number(&spec["replicas"]),
             settings: manifest::settings(object),
-            kept: Settings::kept_on(object),
+            borrowed: BorrowedSettings::read_from(object),
             template: spec["template"].clone(),
             fence: manifest::fence(object),
             owners: object::owners(object),

@@ -1,6 +1,6 @@
 use rstest::rstest;
 
-use super::{super::order::KEPT, *};
+use super::{super::order::BORROWED_SETTINGS, *};
 
 /// As the API server shows it, with what it filled in.
 fn live() -> Value {
@@ -67,7 +67,7 @@ fn a_template_is_taken_whole_and_numbers_go_with_it() {
 
 #[test]
 fn the_users_own_settings_are_known_while_they_are_borrowed() {
-    let own = Settings {
+    let own = BorrowedSettings {
         min_ready_seconds: 3,
         progress_deadline_seconds: 700,
         paused: false,
@@ -75,7 +75,7 @@ fn the_users_own_settings_are_known_while_they_are_borrowed() {
     };
     let mut resting = live();
     resting["spec"]["paused"] = json!(true);
-    resting["metadata"]["annotations"][KEPT] = json!(serde_json::to_string(&own).unwrap());
+    resting["metadata"]["annotations"][BORROWED_SETTINGS] = json!(serde_json::to_string(&own).unwrap());
     let mut wanted = live();
     wanted["spec"]["strategy"] = own.strategy.clone();
     wanted["spec"]["progressDeadlineSeconds"] = json!(700);
@@ -127,7 +127,7 @@ fn a_packages_address_without_its_credentials_stands_for_the_one_with_them() {
     let fetcher = |address: &str| json!({ "name": java::PACKAGE_CONTAINER, "env": [{ "name": java::URL_VARIABLE, "value": address }] });
     let mut live = live();
     live["spec"]["template"]["spec"]["initContainers"] = json!([fetcher(address)]);
-    let shown = super::super::sight::shown_deployment(live.clone());
+    let shown = super::super::cluster_state::public_deployment(live.clone());
     assert!(!shown.to_string().contains("geheim"));
     assert_eq!(Edit::read(&shown, &live).unwrap(), Edit::default());
 

@@ -4,7 +4,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Measure;
+use super::JudgeContext;
 use crate::observation::Warning;
 
 /// Longest silence within one course of trouble: the kubelet's longest pause between
@@ -66,17 +66,17 @@ impl Recurrence {
     }
 
     /// Whether it came `least` times, and can still be expected to come again.
-    pub fn goes_on(&self, least: usize, measure: Measure) -> bool {
+    pub fn goes_on(&self, least: usize, context: JudgeContext) -> bool {
         let Some(before) = self.before else { return false };
         // Back-offs double the pause each time.
-        let pause = (self.last.duration_since(before) * 2).min(LONGEST_SILENCE) + leeway(measure);
-        self.count >= least && self.last.checked_add(pause).is_ok_and(|end| measure.now <= end)
+        let pause = (self.last.duration_since(before) * 2).min(LONGEST_SILENCE) + leeway(context);
+        self.count >= least && self.last.checked_add(pause).is_ok_and(|end| context.now <= end)
     }
 }
 
 /// How long the word of it may take to reach us.
-fn leeway(measure: Measure) -> SignedDuration {
-    SignedDuration::from_secs((measure.tolerance.grace_seconds / 6).clamp(2, 10))
+fn leeway(context: JudgeContext) -> SignedDuration {
+    SignedDuration::from_secs((context.failure_policy.grace_seconds / 6).clamp(2, 10))
 }
 
 fn times(warning: &Warning) -> usize {
@@ -108,14 +108,14 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::order::Tolerance;
+    use crate::order::FailurePolicy;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + seconds).unwrap()
     }
 
-    fn measure(now: i64) -> Measure {
-        Measure { tolerance: Tolerance::default(), since: at(0), now: at(now) }
+    fn context(now: i64) -> JudgeContext {
+        JudgeContext { failure_policy: FailurePolicy::default(), since: at(0), now: at(now) }
     }
 
     fn told(seconds: i64, total: i32) -> Warning {
@@ -141,20 +141,20 @@ mod tests {
     #[case::passed_and_back_much_later(&[0, 1, 2, 500], 501, false)]
     fn a_warning_lasts_while_it_comes_again_as_soon_as_before(#[case] moments: &[i64], #[case] now: i64, #[case] lasts: bool) {
         let one = Recurrence::of_warnings([&watched(moments)].into_iter()).unwrap();
-        assert_eq!(one.goes_on(3, measure(now)), lasts, "{one:?}");
+        assert_eq!(one.goes_on(3, context(now)), lasts, "{one:?}");
         // The same in as many Events of one time each, in any order.
         let each: Vec<Warning> = moments.iter().rev().map(|seconds| watched(&[*seconds])).collect();
         let many = Recurrence::of_warnings(each.iter()).unwrap();
-        assert_eq!((many, many.goes_on(3, measure(now))), (one, lasts));
+        assert_eq!((many, many.goes_on(3, context(now))), (one, lasts));
         assert_eq!(Recurrence::of(moments.iter().map(|seconds| at(*seconds))), Some(one));
     }
 
     #[test]
     fn a_warning_that_was_not_watched_from_its_beginning_is_taken_as_coming_evenly() {
         let course = Recurrence::of_warnings([&told(52, 5)].into_iter()).unwrap();
-        assert!(course.goes_on(3, measure(60)) && !course.goes_on(3, measure(100)), "{course:?}");
+        assert!(course.goes_on(3, context(60)) && !course.goes_on(3, context(100)), "{course:?}");
         let burst = Recurrence::of_warnings([&told(2, 3)].into_iter()).unwrap();
-        assert!(!burst.goes_on(3, measure(60)), "{burst:?}");
+        assert!(!burst.goes_on(3, context(60)), "{burst:?}");
     }
 
     #[test]

@@ -9,8 +9,8 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
 }
 
-fn measure() -> Measure {
-    Measure { tolerance: Tolerance { grace_seconds: 30, restarts: 1, ..Tolerance::default() }, since: at(0), now: at(10) }
+fn context() -> JudgeContext {
+    JudgeContext { failure_policy: FailurePolicy { grace_seconds: 30, restarts: 1, ..FailurePolicy::default() }, since: at(0), now: at(10) }
 }
 
 fn container(state: ContainerState) -> ContainerView {
@@ -44,7 +44,7 @@ const LATER: Verdict = Verdict::FatalAt(Timestamp::UNIX_EPOCH);
 
 /// The verdict, any time of the future as the same one.
 fn verdict(pod: &PodView) -> Option<Verdict> {
-    judge_pod(pod, measure()).map(|cause| match cause.verdict {
+    judge_pod(pod, context()).map(|cause| match cause.verdict {
         Verdict::FatalAt(_) => LATER,
         other => other,
     })
@@ -85,43 +85,43 @@ fn an_images_own_name_says_nothing_of_what_went_wrong() {
 
 #[test]
 fn the_sentence_names_pod_container_reason_image_and_text() {
-    let cause = |text: &str| judge_pod(&waiting("ErrImagePull", text), measure()).unwrap().sentence;
+    let cause = |text: &str| judge_pod(&waiting("ErrImagePull", text), context()).unwrap().sentence;
     assert_eq!(cause("not\u{1b}[31m found\n"), "pod web-1, container web: ErrImagePull (image shop/web:2): not [31m found");
     assert!(cause(&"x".repeat(5000)).len() < 1200);
 }
 
 #[test]
 fn trouble_that_may_pass_is_fatal_when_the_grace_is_over() {
-    let cause = judge_pod(&waiting("ErrImagePull", "i/o timeout"), measure()).unwrap();
+    let cause = judge_pod(&waiting("ErrImagePull", "i/o timeout"), context()).unwrap();
     assert_eq!(cause.verdict, Verdict::FatalAt(at(31)));
     // From when it was seen to begin, where that was watched: pulling takes its time.
     let later = PodView { troubled_since: Some(at(100)), ..waiting("ErrImagePull", "i/o timeout") };
-    assert_eq!(judge_pod(&later, measure()).unwrap().verdict, Verdict::FatalAt(at(130)));
+    assert_eq!(judge_pod(&later, context()).unwrap().verdict, Verdict::FatalAt(at(130)));
     // A pod that was there before has the grace from the order's beginning.
     let before = PodView { created_at: Some(at(-1000)), ..waiting("ErrImagePull", "i/o timeout") };
-    assert_eq!(judge_pod(&before, measure()).unwrap().verdict, Verdict::FatalAt(at(30)));
+    assert_eq!(judge_pod(&before, context()).unwrap().verdict, Verdict::FatalAt(at(30)));
 }
 
 #[test]
 fn a_container_that_ended_may_be_started_again_as_often_as_is_tolerated() {
     let first = pod(container(ContainerState::Ended(ending(3, "Error", "told to crash"))));
-    let cause = judge_pod(&first, measure()).unwrap();
+    let cause = judge_pod(&first, context()).unwrap();
     assert_eq!(cause.verdict, Verdict::KeepWaiting);
     assert_eq!(cause.sentence, "pod web-1, container web: it ended after exit code 3, Error: told to crash (image shop/web:2)");
 
     let again = |restarts, state| ContainerView { restarts, last: Some(ending(137, "OOMKilled", "")), ..container(state) };
     let running = ContainerState::Running { since: Some(at(5)) };
-    let cause = judge_pod(&pod(again(1, running.clone())), measure()).unwrap();
+    let cause = judge_pod(&pod(again(1, running.clone())), context()).unwrap();
     assert_eq!(cause.verdict, Verdict::KeepWaiting);
     assert!(cause.sentence.contains("it was started again after exit code 137, OOMKilled"), "{}", cause.sentence);
     assert_eq!(verdict(&pod(again(2, running.clone()))), Some(Verdict::Fatal));
     assert_eq!(verdict(&pod(again(1, ContainerState::Ended(ending(1, "Error", ""))))), Some(Verdict::Fatal));
-    let strict = Measure { tolerance: Tolerance { restarts: 0, ..measure().tolerance }, ..measure() };
+    let strict = JudgeContext { failure_policy: FailurePolicy { restarts: 0, ..context().failure_policy }, ..context() };
     assert_eq!(judge_pod(&first, strict).unwrap().verdict, Verdict::Fatal);
-    let patient = Measure { tolerance: Tolerance { restarts: 5, ..measure().tolerance }, ..measure() };
+    let patient = JudgeContext { failure_policy: FailurePolicy { restarts: 5, ..context().failure_policy }, ..context() };
     assert_eq!(judge_pod(&waiting("CrashLoopBackOff", ""), patient).unwrap().verdict, Verdict::KeepWaiting);
     // Kubernetes tells whole seconds: a pod of the order's own first second is its own.
-    let begun = Measure { since: at(1).checked_add(SignedDuration::from_millis(400)).unwrap(), ..measure() };
+    let begun = JudgeContext { since: at(1).checked_add(SignedDuration::from_millis(400)).unwrap(), ..context() };
     assert_eq!(judge_pod(&pod(again(2, running.clone())), begun).unwrap().verdict, Verdict::Fatal);
     // Restarts of a pod that was there before are none of this order's doing.
     let old = PodView { created_at: Some(at(-1000)), ..pod(again(40, running)) };
@@ -133,7 +133,7 @@ fn a_liveness_probe_that_kills_is_quoted() {
     let running = ContainerState::Running { since: Some(at(9)) };
     let killed = ContainerView { restarts: 2, last: Some(ending(137, "Error", "")), ..container(running) };
     let pod = warned(pod(killed), "Unhealthy", "Liveness probe failed: HTTP probe failed with statuscode: 500");
-    let cause = judge_pod(&pod, measure()).unwrap();
+    let cause = judge_pod(&pod, context()).unwrap();
     assert_eq!(cause.verdict, Verdict::Fatal);
     assert!(cause.sentence.ends_with("; Liveness probe failed: HTTP probe failed with statuscode: 500"), "{}", cause.sentence);
 }
@@ -145,7 +145,7 @@ fn an_init_container_that_fails_is_named_as_one_and_one_that_is_done_is_no_troub
         restarts: 1,
         ..container(ContainerState::Ended(ending(exit_code, "Error", "no database")))
     };
-    let cause = judge_pod(&pod(of(1)), measure()).unwrap();
+    let cause = judge_pod(&pod(of(1)), context()).unwrap();
     assert_eq!(cause.verdict, Verdict::Fatal);
     assert!(cause.sentence.contains("init container web: it ended after exit code 1, Error: no database"), "{}", cause.sentence);
     assert_eq!(verdict(&pod(of(0))), None);
@@ -156,7 +156,7 @@ fn a_package_that_cannot_be_had_fails_at_once() {
     let text = "the package cannot be had: 404 Not Found";
     let fetch =
         ContainerView { name: PACKAGE_CONTAINER.into(), is_init: true, ..container(ContainerState::Ended(ending(4, "Error", text))) };
-    let cause = judge_pod(&pod(fetch), measure()).unwrap();
+    let cause = judge_pod(&pod(fetch), context()).unwrap();
     assert_eq!(cause.verdict, Verdict::Fatal);
     assert!(cause.sentence.contains("init container sluice-package") && cause.sentence.contains(text), "{}", cause.sentence);
 }
@@ -164,7 +164,7 @@ fn a_package_that_cannot_be_had_fails_at_once() {
 #[test]
 fn a_pod_that_no_node_takes_is_told_in_the_schedulers_words() {
     let pod = PodView { unschedulable: Some("0/3 nodes are available: 3 Insufficient cpu.".into()), ..waiting("ContainerCreating", "") };
-    let cause = judge_pod(&pod, measure()).unwrap();
+    let cause = judge_pod(&pod, context()).unwrap();
     assert_eq!(cause.verdict, Verdict::FatalAt(at(31)));
     assert_eq!(cause.sentence, "pod web-1 cannot be scheduled: 0/3 nodes are available: 3 Insufficient cpu.");
 }
@@ -172,11 +172,11 @@ fn a_pod_that_no_node_takes_is_told_in_the_schedulers_words() {
 #[test]
 fn a_volume_that_cannot_be_had_is_told_by_its_warning_while_the_pod_waits_for_it() {
     let text = "MountVolume.SetUp failed for volume \"settings\": configmap \"settings\" not found";
-    let cause = judge_pod(&warned(waiting("ContainerCreating", ""), "FailedMount", text), measure()).unwrap();
+    let cause = judge_pod(&warned(waiting("ContainerCreating", ""), "FailedMount", text), context()).unwrap();
     assert_eq!(cause.verdict, Verdict::FatalAt(at(34)));
     assert!(cause.sentence.contains("pod web-1 cannot start: FailedMount: MountVolume.SetUp"), "{}", cause.sentence);
     let runs = warned(pod(container(ContainerState::Running { since: Some(at(1)) })), "FailedMount", text);
-    assert!(!judge_pod(&runs, measure()).unwrap().sentence.contains("FailedMount"), "what it says of the past counts no more");
+    assert!(!judge_pod(&runs, context()).unwrap().sentence.contains("FailedMount"), "what it says of the past counts no more");
 }
 
 #[rstest]
@@ -187,8 +187,8 @@ fn a_volume_that_cannot_be_had_is_told_by_its_warning_while_the_pod_waits_for_it
 fn a_warning_that_does_not_come_again_has_passed(#[case] last: i64, #[case] count: i32, #[case] now: i64, #[case] lasts: bool) {
     let mut pod = waiting("ContainerCreating", "");
     pod.warnings = vec![repeated("FailedMount", "MountVolume.SetUp failed", 0, last, count)];
-    let measure = Measure { tolerance: Tolerance::default(), since: at(0), now: at(now) };
-    let cause = judge_pod(&pod, measure).unwrap();
+    let context = JudgeContext { failure_policy: FailurePolicy::default(), since: at(0), now: at(now) };
+    let cause = judge_pod(&pod, context).unwrap();
     let (verdict, says) = if lasts {
         (Verdict::FatalAt(at(60)), "pod web-1 cannot start: FailedMount: MountVolume.SetUp failed")
     } else {
@@ -198,7 +198,7 @@ fn a_warning_that_does_not_come_again_has_passed(#[case] last: i64, #[case] coun
     // One that goes on counts more than one that came later and has passed.
     if lasts {
         pod.warnings.push(repeated("FailedCreatePodSandBox", "no network", 55, 55, 1));
-        assert!(judge_pod(&pod, measure).unwrap().sentence.contains("FailedMount"));
+        assert!(judge_pod(&pod, context).unwrap().sentence.contains("FailedMount"));
     }
 }
 
@@ -209,15 +209,15 @@ fn a_pod_that_was_ready_and_is_not_any_more_is_given_the_grace() {
         "Unhealthy",
         "Readiness probe failed: HTTP probe failed with statuscode: 503",
     );
-    let cause = judge_pod(&pod, measure()).unwrap();
+    let cause = judge_pod(&pod, context()).unwrap();
     assert_eq!(cause.verdict, Verdict::KeepWaiting, "it has not been Ready yet");
     assert_eq!(cause.sentence, "pod web-1 runs and is not Ready; Readiness probe failed: HTTP probe failed with statuscode: 503");
     pod.unready_since = Some(at(20));
-    let cause = judge_pod(&pod, measure()).unwrap();
+    let cause = judge_pod(&pod, context()).unwrap();
     assert_eq!(cause.verdict, Verdict::FatalAt(at(50)));
     assert!(cause.sentence.starts_with("pod web-1 is not Ready any more; Readiness probe failed"), "{}", cause.sentence);
     (pod.ready_since, pod.unready_since) = (Some(at(21)), None);
-    assert_eq!(judge_pod(&pod, measure()), None);
+    assert_eq!(judge_pod(&pod, context()), None);
 }
 
 /// A ReplicaSet whose pods failed: when each was made, and when it failed.
@@ -254,13 +254,13 @@ fn failing(pods: &[(i64, i64)]) -> DeploymentView {
 #[case::as_fast_as_they_come(&[(1, 1), (1, 1), (2, 2), (2, 2), (29, 29), (30, 30)], 31, Verdict::FatalAt(at(31)))]
 #[case::it_has_passed(&[(1, 2), (2, 4)], 31, Verdict::KeepWaiting)]
 fn pods_that_fail_one_after_the_other_are_given_the_grace(#[case] pods: &[(i64, i64)], #[case] now: i64, #[case] expected: Verdict) {
-    let cause = judge(&failing(pods), Measure { now: at(now), ..measure() }).unwrap();
+    let cause = judge(&failing(pods), JudgeContext { now: at(now), ..context() }).unwrap();
     assert_eq!(cause.verdict, expected, "{}", cause.sentence);
     let says = format!("pod web-{} failed: SysctlForbidden: forbidden sysctl: \"kernel.x\" not allowlisted", pods.len());
     assert!(cause.sentence.starts_with(&says), "{}", cause.sentence);
     assert_eq!(cause.sentence.ends_with("pods of the ReplicaSet web-5d4f have failed"), pods.len() > 1);
     // Those from before the order are none of its doing.
-    assert_eq!(judge(&failing(&[(-9, -8), (-8, -7), (-2, 3)]), measure()), None);
+    assert_eq!(judge(&failing(&[(-9, -8), (-8, -7), (-2, 3)]), context()), None);
 }
 
 #[rstest]
@@ -271,7 +271,7 @@ fn pods_that_fail_one_after_the_other_are_given_the_grace(#[case] pods: &[(i64, 
 #[case("pods \"web-1\" is forbidden: violates PodSecurity \"restricted:latest\": allowPrivilegeEscalation != false", Verdict::Fatal)]
 fn what_keeps_pods_from_being_created_is_told_in_the_api_servers_words(#[case] message: &str, #[case] expected: Verdict) {
     let failure = CreateFailure { message: message.into(), since: Some(at(5)) };
-    let cause = judge_set("web-5d4f", &failure, measure());
+    let cause = judge_set("web-5d4f", &failure, context());
     assert_eq!(cause.sentence, format!("the ReplicaSet web-5d4f cannot create pods: {message}"));
     assert_eq!(cause.verdict, if expected == LATER { Verdict::FatalAt(at(35)) } else { expected });
 }
@@ -281,10 +281,10 @@ fn room_that_pods_on_their_way_out_make_is_waited_for() {
     let full = CreateFailure { message: "forbidden: exceeded quota: few, requested: pods=1".into(), since: Some(at(5)) };
     let set = ReplicaSetView { name: "web-1".into(), create_failure: Some(full), ..ReplicaSetView::default() };
     let view = DeploymentView { new: Some(set), ..DeploymentView::default() };
-    let verdict = |view: &DeploymentView| judge(view, measure()).unwrap().verdict;
+    let verdict = |view: &DeploymentView| judge(view, context()).unwrap().verdict;
     assert_eq!(verdict(&view), Verdict::FatalAt(at(35)));
     let going = DeploymentView { leaving_nearby: 2, ..view.clone() };
-    let cause = judge(&going, measure()).unwrap();
+    let cause = judge(&going, context()).unwrap();
     assert_eq!(cause.verdict, Verdict::KeepWaiting);
     assert!(cause.sentence.ends_with("; 2 pods are on their way out, and are waited for"), "{}", cause.sentence);
     // The ReplicaSet controller may have asked last long before they were gone.

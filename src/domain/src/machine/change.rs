@@ -1,4 +1,4 @@
-//! The changes that moves hold: absolute values for the fields that Sluice
+//! The changes that transitions hold: absolute values for the fields that Sluice
 //! borrows, as the availability gate needs them.
 //!
 //! With the gate closed (`minReadySeconds` at its highest) the native controller
@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use super::warm_up_seconds;
 use crate::{
-    intent::{Change, GATE_SECONDS, Keep, NO_DEADLINE_SECONDS, Patch},
+    intent::{Borrow, Change, GATE_SECONDS, NO_DEADLINE_SECONDS, Patch},
     observation::{DeploymentView, ReplicaSetView},
-    order::{Order, Settings, Snapshot, Source},
+    order::{BorrowedSettings, Order, Snapshot, Source},
     ownership::GiveBack,
     share::{self, Rounding},
     spec::{first_template, renewed},
@@ -24,12 +24,12 @@ fn rolling(max_surge: impl Into<Value>, max_unavailable: impl Into<Value>) -> Va
 }
 
 /// Whether the user's strategy replaces all pods at once, so that no batch is possible.
-pub(super) fn is_recreate(settings: &Settings) -> bool {
+pub(super) fn is_recreate(settings: &BorrowedSettings) -> bool {
     settings.strategy["type"] == "Recreate"
 }
 
 /// Whether the user's strategy lets old pods go before new ones come.
-fn has_no_surge(settings: &Settings) -> bool {
+fn has_no_surge(settings: &BorrowedSettings) -> bool {
     let surge = &settings.strategy["rollingUpdate"]["maxSurge"];
     surge == 0 || surge == "0%"
 }
@@ -41,7 +41,7 @@ pub(super) fn template(order: &Order, base: &Value) -> Value {
         (Source::Change(change), Some(release)) => change.apply(base, &order.name, release),
         (Source::Renewed(mark), _) => renewed(base, mark),
         // Only rollbacks have no release, and theirs is an exact template.
-        (Source::Change(_), None) | (Source::Kept, _) => base.clone(),
+        (Source::Change(_), None) | (Source::Unchanged, _) => base.clone(),
     }
 }
 
@@ -57,7 +57,7 @@ pub(super) fn create(order: &Order) -> Change {
 /// Lets the new pods of batch `index` come up beside the old ones, and lets go
 /// the old pods that earlier batches replaced: one write a batch. `first` also
 /// brings the template and keeps the user's settings on the object.
-pub(super) fn surge(order: &Order, snapshot: &Snapshot, index: usize, replicas: i32, first: bool) -> Change {
+pub(super) fn bring_up(order: &Order, snapshot: &Snapshot, index: usize, replicas: i32, first: bool) -> Change {
     let own = &snapshot.settings;
     let mut patch = Patch { paused: Some(false), ..Patch::default() };
     if order.strategy.count() > 1 {
@@ -65,7 +65,7 @@ pub(super) fn surge(order: &Order, snapshot: &Snapshot, index: usize, replicas: 
         let size = order.strategy.size(index, replicas);
         patch.min_ready_seconds = Some(GATE_SECONDS);
         patch.progress_deadline_seconds = Some(NO_DEADLINE_SECONDS);
-        patch.strategy = Some(if order.target.most_missing > 0 {
+        patch.strategy = Some(if order.target.max_unavailable > 0 {
             // Old pods go first, and the new ones take their places.
             rolling(0, (before + size).max(1))
         } else {
@@ -82,7 +82,7 @@ pub(super) fn surge(order: &Order, snapshot: &Snapshot, index: usize, replicas: 
         patch.min_ready_seconds = Some(min_ready.max(warm_up));
         // Kubernetes wants it above minReadySeconds. The batch's own time is what counts.
         patch.progress_deadline_seconds = Some(if warm_up > min_ready { NO_DEADLINE_SECONDS } else { own.progress_deadline_seconds });
-        patch.strategy = Some(match order.target.most_missing {
+        patch.strategy = Some(match order.target.max_unavailable {
             0 if no_surge => own.strategy.clone(),
             0 => rolling(surge.clone(), 0),
             missing => rolling(0, missing),
@@ -91,13 +91,13 @@ pub(super) fn surge(order: &Order, snapshot: &Snapshot, index: usize, replicas: 
     if first {
         patch.template = Some(template(order, &snapshot.template));
         patch.replicas = order.target.replicas;
-        patch.keep = Keep::Borrowed(own.clone());
+        patch.borrow = Borrow::Borrowed(own.clone());
     }
     Change::Patch(patch)
 }
 
 /// Lets the old pods go that the `done` new ones replace.
-pub(super) fn shrink(done: i32) -> Change {
+pub(super) fn scale_down_old(done: i32) -> Change {
     Change::Patch(Patch { strategy: Some(rolling(0, done)), ..Patch::default() })
 }
 
@@ -105,7 +105,7 @@ pub(super) fn shrink(done: i32) -> Change {
 /// many pods allowed to be unavailable, and none beyond the desired number, the
 /// Deployment controller neither adds nor removes any as long as `stay` new ones
 /// or more are there.
-pub(super) fn back(stay: i32) -> Change {
+pub(super) fn hold_still(stay: i32) -> Change {
     Change::Patch(Patch {
         paused: Some(false),
         min_ready_seconds: Some(GATE_SECONDS),
@@ -136,7 +136,7 @@ pub(super) fn stop(before: &Snapshot) -> Change {
         strategy: Some(own.strategy.clone()),
         min_ready_seconds: Some(own.min_ready_seconds),
         progress_deadline_seconds: Some(own.progress_deadline_seconds),
-        keep: Keep::Returned,
+        borrow: Borrow::Returned,
         give_back: give_back(before, ["template"].into_iter().chain(SETTINGS)),
     })
 }
@@ -164,14 +164,14 @@ pub(super) fn take_up(order: &Order, snapshot: &Snapshot) -> Change {
         paused: Some(true),
         min_ready_seconds: Some(GATE_SECONDS),
         progress_deadline_seconds: Some(NO_DEADLINE_SECONDS),
-        keep: Keep::Borrowed(snapshot.settings.clone()),
+        borrow: Borrow::Borrowed(snapshot.settings.clone()),
         ..Patch::default()
     })
 }
 
 /// Rests between two batches: a normal paused Deployment. Foreign edits stay
 /// inert, and nothing looks unavailable to those who watch.
-pub(super) fn hold(settings: &Settings, min_ready_seconds: i32) -> Change {
+pub(super) fn pause(settings: &BorrowedSettings, min_ready_seconds: i32) -> Change {
     Change::Patch(Patch {
         paused: Some(true),
         strategy: Some(rolling(0, 1)),
@@ -184,15 +184,15 @@ pub(super) fn hold(settings: &Settings, min_ready_seconds: i32) -> Change {
 /// Closes the gate while still paused. Unpausing waits until the new pods no
 /// longer count as available: an availability still in the controller's cache
 /// would let old pods go too early.
-pub(super) fn rearm() -> Change {
+pub(super) fn close_gate() -> Change {
     Change::Patch(Patch { min_ready_seconds: Some(GATE_SECONDS), progress_deadline_seconds: Some(NO_DEADLINE_SECONDS), ..Patch::default() })
 }
 
 /// Gives the user's settings back, and their owners the fields. `paused` is as the user
 /// had it only where the Deployment is to be as it was before.
-pub(super) fn finish(before: &Snapshot, min_ready_seconds: i32, paused: bool) -> Change {
+pub(super) fn restore_settings(before: &Snapshot, min_ready_seconds: i32, paused: bool) -> Change {
     let own = &before.settings;
-    let is_back = |field: &str| match field {
+    let completes_step_back = |field: &str| match field {
         "minReadySeconds" => min_ready_seconds == own.min_ready_seconds,
         "paused" => paused == own.paused,
         _ => true,
@@ -202,15 +202,15 @@ pub(super) fn finish(before: &Snapshot, min_ready_seconds: i32, paused: bool) ->
         strategy: Some(own.strategy.clone()),
         min_ready_seconds: Some(min_ready_seconds),
         progress_deadline_seconds: Some(own.progress_deadline_seconds),
-        keep: Keep::Returned,
-        give_back: give_back(before, SETTINGS.into_iter().filter(|field| is_back(field))),
+        borrow: Borrow::Returned,
+        give_back: give_back(before, SETTINGS.into_iter().filter(|field| completes_step_back(field))),
         ..Patch::default()
     })
 }
 
 /// Ends a way back: with the settings everything else is as it was, too.
 pub(super) fn finish_return(before: &Snapshot, replicas: bool) -> Change {
-    let change = finish(before, before.settings.min_ready_seconds, before.settings.paused);
+    let change = restore_settings(before, before.settings.min_ready_seconds, before.settings.paused);
     let Change::Patch(mut patch) = change else { return change };
     if let Some(back) = &mut patch.give_back {
         back.fields.push("template".into());
@@ -221,7 +221,7 @@ pub(super) fn finish_return(before: &Snapshot, replicas: bool) -> Change {
 
 /// Brings the version of the snapshot back in one write: every pod that is
 /// missing comes at once, and no Ready pod goes before one took its place.
-pub(super) fn come_back(order: &Order, snapshot: &Snapshot) -> Change {
+pub(super) fn roll_back(order: &Order, snapshot: &Snapshot) -> Change {
     let own = &snapshot.settings;
     Change::Patch(Patch {
         template: Some(snapshot.template.clone()),
@@ -229,19 +229,19 @@ pub(super) fn come_back(order: &Order, snapshot: &Snapshot) -> Change {
         paused: Some(false),
         min_ready_seconds: Some(own.min_ready_seconds),
         progress_deadline_seconds: Some(own.progress_deadline_seconds),
-        strategy: Some(match order.target.most_missing {
+        strategy: Some(match order.target.max_unavailable {
             _ if is_recreate(own) => own.strategy.clone(),
             0 => rolling("100%", 0),
             missing => rolling(0, missing),
         }),
-        keep: Keep::Borrowed(own.clone()),
+        borrow: Borrow::Borrowed(own.clone()),
         ..Patch::default()
     })
 }
 
 /// How many new and old pods the native controller comes to rest at behind a
 /// closed gate; none where it is open or nothing moves.
-pub(super) fn rest(settings: &Settings, replicas: i32) -> Option<(i32, i32)> {
+pub(super) fn rest(settings: &BorrowedSettings, replicas: i32) -> Option<(i32, i32)> {
     let bound = |name: &str| settings.strategy["rollingUpdate"][name].as_i64().and_then(|pods| i32::try_from(pods).ok());
     if settings.paused || settings.min_ready_seconds != GATE_SECONDS {
         return None;
@@ -259,10 +259,10 @@ pub(super) fn fence() -> Change {
 /// the Deployment controller comes to rest: it lets no Ready pod go, and adds no more
 /// than there are too many already. Where none is too many it goes on missing as many
 /// as the order or its user allowed, or adds one.
-pub(super) fn close(order: &Order, snapshot: &Snapshot, view: &DeploymentView) -> Change {
+pub(super) fn halt(order: &Order, snapshot: &Snapshot, view: &DeploymentView) -> Change {
     let surplus = view.new_desired() + view.old_desired() - view.replicas;
     let own = &snapshot.settings.strategy["rollingUpdate"];
-    let may_miss = match (order.target.most_missing, &own["maxUnavailable"]) {
+    let may_miss = match (order.target.max_unavailable, &own["maxUnavailable"]) {
         (missing @ 1.., _) => missing,
         (_, _) if !has_no_surge(&snapshot.settings) => 0,
         (_, missing @ Value::Number(_)) => share::pods(missing, view.replicas, Rounding::Down).unwrap_or(1),
@@ -285,7 +285,7 @@ pub(super) fn close(order: &Order, snapshot: &Snapshot, view: &DeploymentView) -
 
 /// Stops everything where it is. `surplus` pods above the desired number are
 /// allowed to stay: a paused Deployment is scaled to `replicas + maxSurge`.
-pub(super) fn freeze(settings: &Settings, min_ready_seconds: i32, surplus: i32) -> Change {
+pub(super) fn pause_in_place(settings: &BorrowedSettings, min_ready_seconds: i32, surplus: i32) -> Change {
     let strategy = if is_recreate(settings) { settings.strategy.clone() } else { rolling(surplus, i32::from(surplus == 0)) };
     Change::Patch(Patch {
         paused: Some(true),

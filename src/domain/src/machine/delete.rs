@@ -6,7 +6,7 @@
 
 use jiff::Timestamp;
 
-use super::{Decision, Move, deadline, done, on_deadline, wait};
+use super::{Decision, Transition, deadline, done, on_deadline, wait};
 use crate::{
     intent::Change,
     observation::{DeploymentView, Observation},
@@ -15,7 +15,7 @@ use crate::{
 
 /// What follows. The deletion is sent even if no Deployment is seen: the view may not
 /// have it yet.
-pub(super) fn decide(order: &Order, observation: &Observation, now: Timestamp) -> Decision {
+pub(super) fn next(order: &Order, observation: &Observation, now: Timestamp) -> Decision {
     let shown = match observation {
         Observation::Unknown => return wait(None),
         Observation::Absent => None,
@@ -23,8 +23,8 @@ pub(super) fn decide(order: &Order, observation: &Observation, now: Timestamp) -
     };
     let own = shown.filter(|view| match &view.application {
         Some(application) if *application == order.application.to_string() => true,
-        Some(application) if !order.target.formerly.iter().any(|former| former.to_string() == *application) => false,
-        _ => order.target.adopted.as_ref() == Some(&view.uid),
+        Some(application) if !order.target.former_applications.iter().any(|former| former.to_string() == *application) => false,
+        _ => order.target.adopted_uid.as_ref() == Some(&view.uid),
     });
     match order.step {
         Step::Start => begin(order, own),
@@ -38,7 +38,7 @@ pub(super) fn decide(order: &Order, observation: &Observation, now: Timestamp) -
                 Some(other) if own.is_none() => format!("the Deployment {} ({}) is another one and was left alone", order.name, other.uid),
                 _ => String::new(),
             };
-            Move::new(order, State::Succeeded, Step::Done).batch(0, State::Succeeded, None, "deleted").because(message).decided()
+            Transition::new(order, State::Succeeded, Step::Done).batch(0, State::Succeeded, None, "deleted").because(message).decided()
         }
         _ => done(order),
     }
@@ -49,10 +49,10 @@ fn begin(order: &Order, own: Option<&DeploymentView>) -> Decision {
         Some(own) => format!("deleting the Deployment {} with {} pods", order.name, own.all_desired()),
         None => format!("the Deployment {} is gone already", order.name),
     };
-    Move::new(order, State::Running, Step::Delete)
+    Transition::new(order, State::Running, Step::Delete)
         .with(Change::Delete {
-            uid: own.map(|own| own.uid.clone()).or(order.target.adopted.clone()),
-            formerly: order.target.formerly.clone(),
+            uid: own.map(|own| own.uid.clone()).or(order.target.adopted_uid.clone()),
+            former_applications: order.target.former_applications.clone(),
         })
         .batch(0, State::Running, Some(0), message.clone())
         .because(message)

@@ -12,7 +12,7 @@ pub(super) fn too_slow(order: &Order, snapshot: &Snapshot, template: &Value) -> 
     let own = if order.target.min_ready_seconds.is_some() { "BatchWaitTime" } else { "the Deployment's minReadySeconds" };
     let stays = [
         (i64::from(min_ready_seconds_of(order, &snapshot.settings)), own),
-        (i64::from(order.target.tolerance.watch_seconds), "the time for which new pods are watched (--batch-watch)"),
+        (i64::from(order.target.failure_policy.watch_seconds), "the time for which new pods are watched (--batch-watch)"),
         (i64::from(warm_up_seconds(order, Some(snapshot))), "the warm-up of the graceful start"),
     ];
     let (stay, what) = stays.into_iter().max_by_key(|(seconds, _)| *seconds)?;

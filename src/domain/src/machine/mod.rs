@@ -1,46 +1,50 @@
 //! The whole state machine of a change order: [`decide`].
 //!
 //! Given an order, what the cluster shows and the time, it says what is to be
-//! written down next, or that nothing is. The executor writes a [`Move`] in one
+//! written down next, or that nothing is. The executor writes a [`Transition`] in one
 //! transaction, makes the change that it holds, and asks again; a program that
 //! died anywhere asks again too. So there is no path for recovery.
 //!
 //! ```text
-//!  Start ─▶ Surge ─▶ Shrink ─▶ Hold ─▶ Rearm ─┐     Start ─▶ Create ─▶ Done
-//!             ▲ │                             │
-//!             │ └── (no pause) ──▶ next batch ◀┘    Start ─▶ Return ─▶ Finish ─▶ Done
-//!             └──────────────────────┘ └─▶ Finish ─▶ Done       (a rollback order)
+//!  Start ─▶ BringUp ─▶ RestoreSettings ─▶ Done                 (a release)
+//!             ▲ │
+//!             │ ├─▶ BringUp of the next batch                 (nothing is waited for)
+//!             │ └─▶ ScaleDownOld ─▶ Paused ─▶ CloseGate ─┐    (a person or an interval is)
+//!             └──────────────────────────────────────────┘
 //!
-//!  Surge, Shrink or Rearm ─▶ Back ─▶ Regrow ─▶ Retire ─▶ Hold  (back to fewer batches)
+//!  BringUp, ScaleDownOld or CloseGate ─▶ StepBack ─▶ RestoreOld ─▶ RemoveNew ─▶ Paused
+//!                                                              (back to fewer batches)
 //!
+//!  Start ─▶ Create ─▶ Done                                     (a first version)
+//!  Start ─▶ RollBack ─▶ RestoreSettings ─▶ Done                (a rollback order)
 //!  Start ─▶ Resize ─▶ Done                                     (another number of pods)
 //!  Start ─▶ Delete ─▶ Done                                     (no Deployment any more)
 //! ```
 
-mod back;
+mod batches;
 mod change;
 mod delete;
 mod earliest;
-mod release;
 mod resize;
 mod restore;
+mod step_back;
 #[cfg(test)]
 mod tests;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    failure::{self, Cause, Measure, Verdict},
+    failure::{self, Cause, JudgeContext, Verdict},
     graceful_start::GracefulStart,
     intent::{Change, Intent},
     observation::{DeploymentView, Observation, PodView},
-    order::{Kind, Order, Settings, Snapshot, Source, State, Step},
+    order::{BorrowedSettings, Kind, Order, Snapshot, Source, State, Step},
     pod_template::is_same,
 };
 
-/// Seconds that a new order waits for an earlier rollout to settle before it
+/// Seconds that a new order waits for an earlier rollout to end before it
 /// begins all the same.
-pub const SETTLE_SECONDS: i64 = 60;
+pub const EARLIER_ROLLOUT_SECONDS: i64 = 60;
 
 /// What is to be done next.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,37 +57,37 @@ pub enum Decision {
         rest: bool,
     },
     /// Write this down, then make the change in it.
-    Move(Box<Move>),
+    Transition(Box<Transition>),
 }
 
 /// One transition of an order.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Move {
+pub struct Transition {
     /// The order's state from now on.
     pub state: State,
     /// Its step from now on.
     pub step: Step,
     /// The batch under way from now on.
     pub batch: usize,
-    /// The change to make, if the move has one.
+    /// The change to make, if the transition has one.
     pub change: Option<Change>,
-    /// The Deployment before the order, where this move is the first to change it.
+    /// The Deployment before the order, where this transition is the first to change it.
     pub snapshot: Option<Snapshot>,
     /// What becomes of batches.
-    pub batches: Vec<BatchMove>,
+    pub batches: Vec<BatchTransition>,
     /// Why the order stands as it does, for people; empty = nothing to say.
     pub message: String,
-    /// Whether an order that takes this one back is opened with it.
+    /// Whether an order that rolls this one back is opened with it.
     pub roll_back: bool,
     /// Whether the order ends with its Deployment half way, to be brought to rest.
-    pub settles: bool,
-    /// Whether the wish to go back within the release is done with it.
-    pub is_back: bool,
+    pub finalizes: bool,
+    /// Whether this transition completes a requested step back.
+    pub completes_step_back: bool,
 }
 
 /// What becomes of one batch.
 #[derive(Debug, Clone, PartialEq)]
-pub struct BatchMove {
+pub struct BatchTransition {
     /// Its index, from 0.
     pub index: usize,
     /// Its state from now on.
@@ -94,7 +98,7 @@ pub struct BatchMove {
     pub message: String,
 }
 
-impl Move {
+impl Transition {
     fn new(order: &Order, state: State, step: Step) -> Self {
         Self {
             state,
@@ -105,8 +109,8 @@ impl Move {
             batches: Vec::new(),
             message: String::new(),
             roll_back: false,
-            settles: false,
-            is_back: false,
+            finalizes: false,
+            completes_step_back: false,
         }
     }
 
@@ -116,7 +120,7 @@ impl Move {
     }
 
     fn batch(mut self, index: usize, state: State, target: Option<i32>, message: impl Into<String>) -> Self {
-        self.batches.push(BatchMove { index, state, target, message: message.into() });
+        self.batches.push(BatchTransition { index, state, target, message: message.into() });
         self
     }
 
@@ -126,7 +130,7 @@ impl Move {
     }
 
     fn decided(self) -> Decision {
-        Decision::Move(Box::new(self))
+        Decision::Transition(Box::new(self))
     }
 }
 
@@ -137,14 +141,14 @@ impl Move {
 #[must_use]
 pub fn decide(order: &Order, observation: &Observation, now: Timestamp) -> Decision {
     let ended = order.state.is_final();
-    if order.step == Step::Done || (ended && !order.settling) {
+    if order.step == Step::Done || (ended && !order.finalizing) {
         return Decision::Wait { until: None, rest: true };
     }
     if order.has_change_to_make() {
         return wait(None);
     }
     if order.kind == Kind::Delete {
-        return delete::decide(order, observation, now);
+        return delete::next(order, observation, now);
     }
     if order.step == Step::Start
         && let Some(decision) = start_without_view(order, observation)
@@ -164,36 +168,36 @@ pub fn decide(order: &Order, observation: &Observation, now: Timestamp) -> Decis
     }
     if ended {
         let is_paused = |intent: &Intent| matches!(&intent.change, Change::Patch(patch) if patch.paused == Some(true));
-        let rests = matches!(order.step, Step::Hold | Step::Freeze) && order.intent.as_ref().is_none_or(is_paused);
-        return if rests { done(order) } else { restore::freeze(order, view, !view.observed) };
+        let rests = matches!(order.step, Step::Paused | Step::PauseInPlace) && order.intent.as_ref().is_none_or(is_paused);
+        return if rests { done(order) } else { restore::pause_in_place(order, view, !view.observed) };
     }
     // Where only the number of pods changes, the template is anybody's.
     if order.step != Step::Start
-        && !order.resizes()
+        && !order.only_scales()
         && let Some(expected) = &order.template
         && !is_same(expected, &view.template)
     {
         return restore::superseded(order, view);
     }
-    if let Some(decision) = back::begin(order, view) {
+    if let Some(decision) = step_back::begin(order, view) {
         return decision;
     }
     match order.step {
-        Step::Start if order.resizes() => resize::start(order, view),
+        Step::Start if order.only_scales() => resize::start(order, view),
         Step::Start if order.kind == Kind::Rollback => restore::start(order, view),
-        Step::Start => release::start(order, view, now),
-        Step::Create => release::create(order, view, now),
+        Step::Start => batches::start(order, view, now),
+        Step::Create => batches::create(order, view, now),
         Step::Resize => resize::resize(order, view, now),
-        Step::Surge => release::surge(order, view, now),
-        Step::Shrink => release::shrink(order, view, now),
-        Step::Hold => release::hold(order, now),
-        Step::Rearm => release::rearm(order, view, now),
-        Step::Back => back::regrow(order, view),
-        Step::Regrow => back::retire(order, view, now),
-        Step::Retire => back::rest(order, view, now),
-        Step::Return => restore::come_back(order, view, now),
-        Step::Finish => release::finish(order, view, now),
-        Step::Delete | Step::Freeze | Step::Done => done(order),
+        Step::BringUp => batches::bring_up(order, view, now),
+        Step::ScaleDownOld => batches::scale_down_old(order, view, now),
+        Step::Paused => batches::paused(order, now),
+        Step::CloseGate => batches::close_gate(order, view, now),
+        Step::StepBack => step_back::restore_old(order, view),
+        Step::RestoreOld => step_back::remove_new(order, view, now),
+        Step::RemoveNew => step_back::rest(order, view, now),
+        Step::RollBack => restore::roll_back(order, view, now),
+        Step::RestoreSettings => batches::restore_settings(order, view, now),
+        Step::Delete | Step::PauseInPlace | Step::Done => done(order),
     }
 }
 
@@ -204,35 +208,35 @@ fn unobserved(order: &Order, view: &DeploymentView, shown: bool, now: Timestamp)
     let after = |since: Timestamp, seconds| since.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX);
     if order.state.is_final() {
         // One that cannot act would keep the Deployment half way for ever.
-        let patience = after(order.step_since, order.target.tolerance.grace_seconds);
+        let patience = after(order.step_since, order.target.failure_policy.grace_seconds);
         return (!shown || now < patience).then(|| wait(Some(patience).filter(|_| shown)));
     }
     match order.step {
-        Step::Hold => return Some(wait(None)),
+        Step::Paused => return Some(wait(None)),
         // Whatever keeps it from acting, the way back is one write.
         Step::Start if order.kind == Kind::Rollback => return None,
         // The newest spec is not ours: nothing but its own trouble is waited for.
         Step::Start => {
-            let patience = after(order.created_at, SETTLE_SECONDS);
+            let patience = after(order.created_at, EARLIER_ROLLOUT_SECONDS);
             return (now < patience).then(|| wait(Some(patience)));
         }
         Step::Create
         | Step::Resize
         | Step::Delete
-        | Step::Surge
-        | Step::Shrink
-        | Step::Rearm
-        | Step::Back
-        | Step::Regrow
-        | Step::Retire
-        | Step::Return
-        | Step::Finish
-        | Step::Freeze
+        | Step::BringUp
+        | Step::ScaleDownOld
+        | Step::CloseGate
+        | Step::StepBack
+        | Step::RestoreOld
+        | Step::RemoveNew
+        | Step::RollBack
+        | Step::RestoreSettings
+        | Step::PauseInPlace
         | Step::Done => {}
     }
-    let cause = failure::judge_controller(view, measure(order, now)).filter(|_| shown);
+    let cause = failure::judge_controller(view, judge_context(order, now)).filter(|_| shown);
     if let Some(trouble) = cause.as_ref().and_then(|cause| lasting(order, cause, now)) {
-        let trouble = if order.step == Step::Return { restore::no_way_back(&trouble) } else { trouble };
+        let trouble = if order.step == Step::RollBack { restore::no_way_back(&trouble) } else { trouble };
         return Some(fail(order, &trouble));
     }
     let state = cause.as_ref().map_or("the Deployment controller does not react", |cause| cause.sentence.as_str());
@@ -246,19 +250,19 @@ pub fn refused(order: &Order, why: &str) -> Decision {
         return done(order);
     }
     let message = format!("the cluster refused the change: {why}");
-    let Decision::Move(mut failure) = fail(order, &message) else { return wait(None) };
-    // The first change of all was refused: there is nothing to take back.
+    let Decision::Transition(mut failure) = fail(order, &message) else { return wait(None) };
+    // The first change of all was refused: there is nothing to roll back.
     if order.template.is_none() {
-        (failure.roll_back, failure.settles, failure.step) = (false, false, Step::Done);
+        (failure.roll_back, failure.finalizes, failure.step) = (false, false, Step::Done);
     }
-    Decision::Move(failure)
+    Decision::Transition(failure)
 }
 
 fn start_without_view(order: &Order, observation: &Observation) -> Option<Decision> {
     match (order.kind, observation) {
         (_, Observation::Unknown) => Some(wait(None)),
-        (Kind::Create, _) => Some(release::start_create(order)),
-        (Kind::Rollback, _) if order.snapshot.is_none() => Some(done_well(order, "the order that is taken back had changed nothing")),
+        (Kind::Create, _) => Some(batches::start_create(order)),
+        (Kind::Rollback, _) if order.snapshot.is_none() => Some(done_well(order, "the order that is rolled back had changed nothing")),
         _ => None,
     }
 }
@@ -271,9 +275,9 @@ pub fn gone(order: &Order) -> Decision {
     }
     let again = if order.step == Step::Start { "" } else { " any more" };
     let message = format!("the Deployment {} does not exist in namespace {}{again}", order.name, order.namespace);
-    let Decision::Move(mut failure) = fail(order, &message) else { return wait(None) };
-    (failure.roll_back, failure.settles, failure.step) = (false, false, Step::Done);
-    Decision::Move(failure)
+    let Decision::Transition(mut failure) = fail(order, &message) else { return wait(None) };
+    (failure.roll_back, failure.finalizes, failure.step) = (false, false, Step::Done);
+    Decision::Transition(failure)
 }
 
 fn wait(until: Option<Timestamp>) -> Decision {
@@ -282,24 +286,24 @@ fn wait(until: Option<Timestamp>) -> Decision {
 
 /// The order ended earlier; its work on the cluster ends here.
 fn done(order: &Order) -> Decision {
-    Move::new(order, order.state, Step::Done).decided()
+    Transition::new(order, order.state, Step::Done).decided()
 }
 
 fn done_well(order: &Order, message: &str) -> Decision {
     let last = order.batches.len().saturating_sub(1);
-    Move::new(order, State::Succeeded, Step::Done).batch(last, State::Succeeded, None, "").because(message).decided()
+    Transition::new(order, State::Succeeded, Step::Done).batch(last, State::Succeeded, None, "").because(message).decided()
 }
 
-/// The batch under way failed, and the order with it. A release is taken back,
+/// The batch under way failed, and the order with it. A release is rolled back,
 /// or comes to rest where it is, if that is what was asked for.
 fn fail(order: &Order, message: &str) -> Decision {
-    // Before its first change an order has nothing to take back.
+    // Before its first change an order has nothing to roll back.
     let begun = order.kind.releases() && order.step != Step::Start;
-    let settles = begun && !order.target.tolerance.roll_back && order.rests_on_abort();
-    let step = if settles { order.step } else { Step::Done };
-    let mut failure = Move::new(order, State::Failed, step).batch(order.batch, State::Failed, None, message).because(message);
-    failure.roll_back = begun && order.target.tolerance.roll_back;
-    failure.settles = settles;
+    let finalizes = begun && !order.target.failure_policy.roll_back && order.rests_on_abort();
+    let step = if finalizes { order.step } else { Step::Done };
+    let mut failure = Transition::new(order, State::Failed, step).batch(order.batch, State::Failed, None, message).because(message);
+    failure.roll_back = begun && order.target.failure_policy.roll_back;
+    failure.finalizes = finalizes;
     failure.decided()
 }
 
@@ -308,16 +312,16 @@ fn deadline(order: &Order) -> Timestamp {
     let started = order.batches.get(order.batch).and_then(|batch| batch.started_at);
     // A step after the batch's pods came up has its own time, as long again.
     let since = match order.step {
-        Step::Surge | Step::Create | Step::Resize | Step::Delete | Step::Return => started.unwrap_or(order.step_since),
+        Step::BringUp | Step::Create | Step::Resize | Step::Delete | Step::RollBack => started.unwrap_or(order.step_since),
         Step::Start
-        | Step::Shrink
-        | Step::Hold
-        | Step::Rearm
-        | Step::Back
-        | Step::Regrow
-        | Step::Retire
-        | Step::Finish
-        | Step::Freeze
+        | Step::ScaleDownOld
+        | Step::Paused
+        | Step::CloseGate
+        | Step::StepBack
+        | Step::RestoreOld
+        | Step::RemoveNew
+        | Step::RestoreSettings
+        | Step::PauseInPlace
         | Step::Done => order.step_since,
     };
     since.checked_add(SignedDuration::from_secs(order.target.batch_timeout_seconds)).unwrap_or(Timestamp::MAX)
@@ -349,27 +353,27 @@ fn snapshot(order: &Order, view: &DeploymentView) -> Snapshot {
     order.snapshot.clone().unwrap_or_else(|| Snapshot {
         template: view.template.clone(),
         replicas: view.replicas,
-        settings: view.kept.clone().unwrap_or_else(|| view.settings.clone()),
+        settings: view.borrowed.clone().unwrap_or_else(|| view.settings.clone()),
         owners: view.owners.clone(),
     })
 }
 
 /// By what the order's pods are judged `now`.
 #[must_use]
-pub fn measure(order: &Order, now: Timestamp) -> Measure {
-    Measure { tolerance: order.target.tolerance, since: order.created_at, now }
+pub fn judge_context(order: &Order, now: Timestamp) -> JudgeContext {
+    JudgeContext { failure_policy: order.target.failure_policy, since: order.created_at, now }
 }
 
 /// The trouble of the order's pods, whatever is to follow from it.
 fn cause(order: &Order, view: &DeploymentView, now: Timestamp) -> Option<Cause> {
-    let measure = measure(order, now);
-    if order.resizes() { failure::judge_added(view, measure) } else { failure::judge(view, measure) }
+    let context = judge_context(order, now);
+    if order.only_scales() { failure::judge_added(view, context) } else { failure::judge(view, context) }
 }
 
 /// Whether the order brought this pod. Of a release they are those of its version.
 #[must_use]
 pub fn brought(order: &Order, pod: &PodView) -> bool {
-    order.kind != Kind::Delete && (!order.resizes() || failure::is_since(pod.created_at, order.created_at))
+    order.kind != Kind::Delete && (!order.only_scales() || failure::is_since(pod.created_at, order.created_at))
 }
 
 /// Why the order will not get all its pods, as a sentence.
@@ -382,7 +386,7 @@ fn lasting(order: &Order, cause: &Cause, now: Timestamp) -> Option<String> {
     match cause.verdict {
         Verdict::Fatal => Some(cause.sentence.clone()),
         Verdict::FatalAt(at) if at <= now => {
-            Some(format!("{} (waited {} s for it to pass)", cause.sentence, order.target.tolerance.grace_seconds))
+            Some(format!("{} (waited {} s for it to pass)", cause.sentence, order.target.failure_policy.grace_seconds))
         }
         Verdict::FatalAt(_) | Verdict::KeepWaiting => None,
     }
@@ -394,13 +398,13 @@ fn min_ready_seconds(order: &Order) -> i32 {
 }
 
 /// The same on top of these settings of the user.
-fn min_ready_seconds_of(order: &Order, own: &Settings) -> i32 {
+fn min_ready_seconds_of(order: &Order, own: &BorrowedSettings) -> i32 {
     order.target.min_ready_seconds.unwrap_or(own.min_ready_seconds)
 }
 
 /// The seconds a pod must be Ready before its batch is done.
-fn settle_seconds(order: &Order) -> i32 {
-    min_ready_seconds(order).max(order.target.tolerance.watch_seconds).max(warm_up_seconds(order, order.snapshot.as_ref()))
+fn ready_seconds(order: &Order) -> i32 {
+    min_ready_seconds(order).max(order.target.failure_policy.watch_seconds).max(warm_up_seconds(order, order.snapshot.as_ref()))
 }
 
 /// The seconds a pod of the version that is released must be Ready before an old one
@@ -413,7 +417,7 @@ fn warm_up_seconds(order: &Order, snapshot: Option<&Snapshot>) -> i32 {
     let rule = match &order.target.source {
         Source::Exact(template) => GracefulStart::of(template),
         Source::Change(change) => change.graceful_start.after(before(), change.drain_seconds),
-        Source::Renewed(_) | Source::Kept => before(),
+        Source::Renewed(_) | Source::Unchanged => before(),
     };
     rule.map_or(0, |rule| rule.warm_up())
 }

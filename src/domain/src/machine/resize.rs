@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 
-use super::{Decision, Move, cause, change, fail, keep_waiting, settle_seconds, snapshot, trouble};
+use super::{Decision, Transition, cause, change, fail, keep_waiting, ready_seconds, snapshot, trouble};
 use crate::{
     observation::DeploymentView,
     order::{Kind, Order, State, Step},
@@ -22,10 +22,12 @@ pub(super) fn start(order: &Order, view: &DeploymentView) -> Decision {
         Some(before) if order.kind == Kind::Rollback && before.replicas == goal => change::resize_back(before),
         _ => change::resize(goal),
     };
-    let mut step =
-        Move::new(order, State::Running, Step::Resize).with(change).batch(0, State::Running, Some(goal), message.clone()).because(message);
-    step.snapshot = Some(snapshot(order, view));
-    step.decided()
+    let mut transition = Transition::new(order, State::Running, Step::Resize)
+        .with(change)
+        .batch(0, State::Running, Some(goal), message.clone())
+        .because(message);
+    transition.snapshot = Some(snapshot(order, view));
+    transition.decided()
 }
 
 /// Waits until exactly so many pods are there, and Ready.
@@ -34,7 +36,7 @@ pub(super) fn resize(order: &Order, view: &DeploymentView, now: Timestamp) -> De
     if view.replicas != goal {
         return overruled(order, view, goal);
     }
-    let seconds = settle_seconds(order);
+    let seconds = ready_seconds(order);
     let (wanted, ready) = (view.all_desired(), view.all_ready_for(seconds, now));
     let there = i32::try_from(view.pods().count()).unwrap_or(i32::MAX);
     // Of a paused Deployment in the middle of a rollout Kubernetes keeps the surge.
@@ -70,7 +72,7 @@ fn goal(order: &Order, view: &DeploymentView) -> i32 {
 
 fn done_well(order: &Order, goal: i32) -> Decision {
     let message = if goal == 0 { "no pod is left".to_owned() } else { format!("{goal} pods are Ready") };
-    Move::new(order, State::Succeeded, Step::Done).batch(0, State::Succeeded, None, message).decided()
+    Transition::new(order, State::Succeeded, Step::Done).batch(0, State::Succeeded, None, message).decided()
 }
 
 /// Somebody else set another number meanwhile, and theirs is left in place.

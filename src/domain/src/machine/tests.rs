@@ -5,11 +5,11 @@
 //! This file makes orders and observations to ask about: ten pods of version
 //! `old`, an order that releases `new` in three batches, begun at second 0.
 
-mod back;
 mod delete;
 mod going;
 mod native;
 mod resize;
+mod step_back;
 mod stuck;
 mod whole;
 
@@ -18,12 +18,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{BatchMove, Decision, Move, decide};
+use super::{BatchTransition, Decision, Transition, decide};
 use crate::{
     ApplicationId, BatchId, OrderId, ReleaseId,
     intent::{Change, GATE_SECONDS, Intent, Patch},
     observation::{ContainerState, ContainerView, CreateFailure, DeploymentView, Observation, PodView, ReplicaSetView},
-    order::{Batch, Kind, Order, Settings, Snapshot, Source, State, Step, Target, Tolerance},
+    order::{Batch, BorrowedSettings, FailurePolicy, Kind, Order, Snapshot, Source, State, Step, Target},
     plan::{Pace, Strategy},
 };
 
@@ -39,7 +39,7 @@ const TIMEOUT: i64 = 600;
 const AUTOMATIC: Pace = Pace::Automatic { wait_minutes: 0 };
 
 /// Every step at which a release may stand with a change made.
-const UNDER_WAY: [Step; 5] = [Step::Surge, Step::Shrink, Step::Hold, Step::Rearm, Step::Finish];
+const UNDER_WAY: [Step; 5] = [Step::BringUp, Step::ScaleDownOld, Step::Paused, Step::CloseGate, Step::RestoreSettings];
 
 /// `seconds` after the order began.
 fn at(seconds: i64) -> Timestamp {
@@ -59,8 +59,8 @@ fn rolling(max_surge: impl Into<Value>, max_unavailable: impl Into<Value>) -> Va
 }
 
 /// The user's own settings.
-fn own() -> Settings {
-    Settings { min_ready_seconds: 5, progress_deadline_seconds: 600, paused: false, strategy: rolling("25%", "25%") }
+fn own() -> BorrowedSettings {
+    BorrowedSettings { min_ready_seconds: 5, progress_deadline_seconds: 600, paused: false, strategy: rolling("25%", "25%") }
 }
 
 fn snapshot() -> Snapshot {
@@ -94,17 +94,17 @@ fn accepted(kind: Kind, strategy: Strategy, replicas: i32) -> Order {
             replicas: None,
             min_ready_seconds: None,
             batch_timeout_seconds: TIMEOUT,
-            tolerance: Tolerance::default(),
-            most_missing: 0,
+            failure_policy: FailurePolicy::default(),
+            max_unavailable: 0,
             replicas_before: None,
-            adopted: None,
-            formerly: Vec::new(),
+            adopted_uid: None,
+            former_applications: Vec::new(),
         },
         snapshot: None,
         intent: None,
         template: None,
-        settling: false,
-        undoes: None,
+        finalizing: false,
+        rolls_back: None,
         created_at: at(0),
         step_since: at(0),
     }
@@ -118,11 +118,11 @@ fn at_step(step: Step, strategy: Strategy) -> Order {
     }
     order.step = step;
     order.state = match (step, strategy.pace) {
-        (Step::Hold, Pace::Manual) => State::WaitingConfirmation,
-        (Step::Hold, Pace::Automatic { .. }) => State::WaitingInterval,
+        (Step::Paused, Pace::Manual) => State::WaitingConfirmation,
+        (Step::Paused, Pace::Automatic { .. }) => State::WaitingInterval,
         _ => State::Running,
     };
-    order.batches[0].state = if matches!(step, Step::Surge | Step::Finish) { State::Running } else { State::Succeeded };
+    order.batches[0].state = if matches!(step, Step::BringUp | Step::RestoreSettings) { State::Running } else { State::Succeeded };
     order.batches[0].started_at = Some(at(0));
     order.snapshot = Some(snapshot());
     order.template = Some(template("new"));
@@ -132,14 +132,14 @@ fn at_step(step: Step, strategy: Strategy) -> Order {
 
 /// The same, aborted there, its Deployment not yet at rest.
 fn aborted_at(step: Step) -> Order {
-    Order { state: State::Aborted, settling: true, ..at_step(step, in_batches(3, Pace::Manual)) }
+    Order { state: State::Aborted, finalizing: true, ..at_step(step, in_batches(3, Pace::Manual)) }
 }
 
 /// A rollback order at `step`.
 fn way_back(step: Step) -> Order {
     let mut order = at_step(step, Strategy::ALL_AT_ONCE);
     order.kind = Kind::Rollback;
-    order.undoes = Some(OrderId::new());
+    order.rolls_back = Some(OrderId::new());
     order.target.release = None;
     order.target.source = Source::Exact(template("old"));
     order.template = (step != Step::Start).then(|| template("old"));
@@ -178,8 +178,13 @@ fn shown(new: i32, since: Option<Timestamp>, old: i32) -> DeploymentView {
         resource_version: APPLIED,
         observed: true,
         replicas: PODS,
-        settings: Settings { min_ready_seconds: GATE_SECONDS, progress_deadline_seconds: i32::MAX, paused: false, strategy: rolling(3, 0) },
-        kept: Some(own()),
+        settings: BorrowedSettings {
+            min_ready_seconds: GATE_SECONDS,
+            progress_deadline_seconds: i32::MAX,
+            paused: false,
+            strategy: rolling(3, 0),
+        },
+        borrowed: Some(own()),
         template: template("new"),
         fence: Some(1),
         owners: Value::Null,
@@ -204,7 +209,7 @@ fn shown(new: i32, since: Option<Timestamp>, old: i32) -> DeploymentView {
 fn untouched() -> DeploymentView {
     let settings = own();
     let new = Some(set("old", PODS, 5, Some(at(-1000))));
-    DeploymentView { settings, kept: None, template: template("old"), fence: None, new, old: Vec::new(), ..shown(PODS, None, 0) }
+    DeploymentView { settings, borrowed: None, template: template("old"), fence: None, new, old: Vec::new(), ..shown(PODS, None, 0) }
 }
 
 /// The view with a pod of the new version that cannot start.
@@ -223,10 +228,10 @@ fn ask(order: &Order, view: DeploymentView, now: Timestamp) -> Decision {
 }
 
 #[track_caller]
-fn moved(decision: Decision) -> Move {
+fn moved(decision: Decision) -> Transition {
     match decision {
-        Decision::Move(step) => *step,
-        wait => panic!("a move was expected: {wait:?}"),
+        Decision::Transition(transition) => *transition,
+        wait => panic!("a transition was expected: {wait:?}"),
     }
 }
 
@@ -235,24 +240,24 @@ fn assert_waits(decision: &Decision, until: Option<Timestamp>) {
     assert_eq!(*decision, Decision::Wait { until, rest: false });
 }
 
-/// The move's patch; other changes are not expected here.
+/// The transition's patch; other changes are not expected here.
 #[track_caller]
-fn patch(step: &Move) -> Patch {
-    match &step.change {
+fn patch(transition: &Transition) -> Patch {
+    match &transition.change {
         Some(Change::Patch(patch)) => patch.clone(),
         other => panic!("a patch was expected: {other:?}"),
     }
 }
 
-/// `maxSurge`, `maxUnavailable`, `paused` and `minReadySeconds` of the move's patch.
+/// `maxSurge`, `maxUnavailable`, `paused` and `minReadySeconds` of the transition's patch.
 #[track_caller]
-fn numbers(step: &Move) -> (Value, Value, Option<bool>, Option<i32>) {
-    let patch = patch(step);
+fn numbers(transition: &Transition) -> (Value, Value, Option<bool>, Option<i32>) {
+    let patch = patch(transition);
     let bounds = patch.strategy.unwrap_or_default()["rollingUpdate"].clone();
     (bounds["maxSurge"].clone(), bounds["maxUnavailable"].clone(), patch.paused, patch.min_ready_seconds)
 }
 
 /// What became of batches: index, state, newly known target.
-fn batches(step: &Move) -> Vec<(usize, State, Option<i32>)> {
-    step.batches.iter().map(|BatchMove { index, state, target, .. }| (*index, *state, *target)).collect()
+fn batches(transition: &Transition) -> Vec<(usize, State, Option<i32>)> {
+    transition.batches.iter().map(|BatchTransition { index, state, target, .. }| (*index, *state, *target)).collect()
 }

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What kind of address it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum AddressKind {
     /// Any of the internet's.
     Public,
     /// Of a private network: pods may fetch from there, and this server looks only
@@ -24,28 +24,28 @@ const METADATA_4: [Ipv4Addr; 4] =
     [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(169, 254, 169, 254), Ipv4Addr::new(168, 63, 129, 16), Ipv4Addr::new(192, 0, 0, 192)];
 const METADATA_6: [Ipv6Addr; 2] = [Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)];
 
-const UNSPECIFIED: Kind = Kind::Never("an unspecified address");
-const LOOPBACK: Kind = Kind::Never("a loopback address");
-const LINK_LOCAL: Kind = Kind::Never("a link-local address");
-const MULTICAST: Kind = Kind::Never("a multicast address");
-const RESERVED: Kind = Kind::Never("a reserved address");
-const DOCUMENTATION: Kind = Kind::Never("an address for documentation");
-const METADATA: Kind = Kind::Never("a cloud's metadata address");
+const UNSPECIFIED: AddressKind = AddressKind::Never("an unspecified address");
+const LOOPBACK: AddressKind = AddressKind::Never("a loopback address");
+const LINK_LOCAL: AddressKind = AddressKind::Never("a link-local address");
+const MULTICAST: AddressKind = AddressKind::Never("a multicast address");
+const RESERVED: AddressKind = AddressKind::Never("a reserved address");
+const DOCUMENTATION: AddressKind = AddressKind::Never("an address for documentation");
+const METADATA: AddressKind = AddressKind::Never("a cloud's metadata address");
 
 /// First address, length of the prefix, and what addresses beneath it are. The
 /// first line that fits counts.
-const RANGES_4: [(Ipv4Addr, u32, Kind); 16] = [
-    (Ipv4Addr::new(255, 255, 255, 255), 32, Kind::Never("a broadcast address")),
+const RANGES_4: [(Ipv4Addr, u32, AddressKind); 16] = [
+    (Ipv4Addr::new(255, 255, 255, 255), 32, AddressKind::Never("a broadcast address")),
     (Ipv4Addr::new(0, 0, 0, 0), 8, UNSPECIFIED),
-    (Ipv4Addr::new(10, 0, 0, 0), 8, Kind::Private),
-    (Ipv4Addr::new(100, 64, 0, 0), 10, Kind::Private),
+    (Ipv4Addr::new(10, 0, 0, 0), 8, AddressKind::Private),
+    (Ipv4Addr::new(100, 64, 0, 0), 10, AddressKind::Private),
     (Ipv4Addr::new(127, 0, 0, 0), 8, LOOPBACK),
     (Ipv4Addr::new(169, 254, 0, 0), 16, LINK_LOCAL),
-    (Ipv4Addr::new(172, 16, 0, 0), 12, Kind::Private),
+    (Ipv4Addr::new(172, 16, 0, 0), 12, AddressKind::Private),
     (Ipv4Addr::new(192, 0, 0, 0), 24, RESERVED),
     (Ipv4Addr::new(192, 0, 2, 0), 24, DOCUMENTATION),
     (Ipv4Addr::new(192, 88, 99, 0), 24, RESERVED),
-    (Ipv4Addr::new(192, 168, 0, 0), 16, Kind::Private),
+    (Ipv4Addr::new(192, 168, 0, 0), 16, AddressKind::Private),
     (Ipv4Addr::new(198, 18, 0, 0), 15, RESERVED),
     (Ipv4Addr::new(198, 51, 100, 0), 24, DOCUMENTATION),
     (Ipv4Addr::new(203, 0, 113, 0), 24, DOCUMENTATION),
@@ -54,24 +54,24 @@ const RANGES_4: [(Ipv4Addr, u32, Kind); 16] = [
 ];
 
 /// The same of IPv6.
-const RANGES_6: [(Ipv6Addr, u32, Kind); 12] = [
+const RANGES_6: [(Ipv6Addr, u32, AddressKind); 12] = [
     (Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, 0), 128, UNSPECIFIED),
     (Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, 1), 128, LOOPBACK),
     // Where the IPv4 address stands in it depends on the translator (RFC 8215).
-    (Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0), 48, Kind::Never("an address of a translator of this network")),
+    (Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0), 48, AddressKind::Never("an address of a translator of this network")),
     (Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 0), 64, RESERVED),
     (Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 0), 48, RESERVED),
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32, DOCUMENTATION),
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20, DOCUMENTATION),
     (Ipv6Addr::new(0x5f00, 0, 0, 0, 0, 0, 0, 0), 16, RESERVED),
-    (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7, Kind::Private),
+    (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7, AddressKind::Private),
     (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10, LINK_LOCAL),
-    (Ipv6Addr::new(0xfec0, 0, 0, 0, 0, 0, 0, 0), 10, Kind::Private),
+    (Ipv6Addr::new(0xfec0, 0, 0, 0, 0, 0, 0, 0), 10, AddressKind::Private),
     (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8, MULTICAST),
 ];
 
 /// What kind of address it is by itself, whatever it may wrap.
-pub(super) fn kind_of(address: IpAddr) -> Kind {
+pub(super) fn kind_of(address: IpAddr) -> AddressKind {
     let found = match address {
         IpAddr::V4(four) if METADATA_4.contains(&four) => Some(METADATA),
         IpAddr::V6(six) if METADATA_6.contains(&six) => Some(METADATA),
@@ -84,7 +84,7 @@ pub(super) fn kind_of(address: IpAddr) -> Kind {
             .find(|(first, length, _)| six.to_bits() >> (128 - length) == first.to_bits() >> (128 - length))
             .map(|(.., kind)| *kind),
     };
-    found.unwrap_or(Kind::Public)
+    found.unwrap_or(AddressKind::Public)
 }
 
 /// Every address that a connection to `address` may reach: the IPv4 addresses that

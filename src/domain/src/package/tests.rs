@@ -7,15 +7,15 @@ use rstest::rstest;
 
 use super::*;
 
-fn policy(schemes: &[&str], hosts: &[&str], addresses: &[&str]) -> Policy {
-    Policy {
+fn policy(schemes: &[&str], hosts: &[&str], addresses: &[&str]) -> PackagePolicy {
+    PackagePolicy {
         schemes: schemes.iter().map(|it| (*it).to_owned()).collect(),
         hosts: hosts.iter().map(|it| it.parse().unwrap()).collect(),
         addresses: addresses.iter().map(|it| it.parse().unwrap()).collect(),
     }
 }
 
-fn usual() -> Policy {
+fn usual() -> PackagePolicy {
     policy(&["http", "https"], &["*"], &[])
 }
 

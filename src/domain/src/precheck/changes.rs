@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    Look,
+    FirstChange,
     evidence::{Evidence, Tried},
 };
 use crate::{order::Source, proposal::Proposal, spec::Field};
@@ -102,9 +102,9 @@ pub fn controlled(controller: &str) -> String {
 }
 
 /// The template of the release, with the API server's defaults where it said them.
-pub(super) fn template_after<'a>(look: &'a Look, evidence: &'a Evidence) -> &'a Value {
+pub(super) fn template_after<'a>(first: &'a FirstChange, evidence: &'a Evidence) -> &'a Value {
     match &evidence.change {
         Tried::Accepted(deployment) => &deployment["spec"]["template"],
-        Tried::Refused(_) | Tried::Untried(_) => &look.template,
+        Tried::Refused(_) | Tried::Untried(_) => &first.template,
     }
 }

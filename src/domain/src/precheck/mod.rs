@@ -30,8 +30,8 @@ use super::{
     intent::Change,
     machine::{self, Decision},
     observation::{DeploymentView, Observation},
-    order::{Kind, Order, Settings, State},
-    plan::Gate,
+    order::{BorrowedSettings, Kind, Order, State},
+    plan::BatchGate,
     preview::{self, PreviewBatch},
     proposal::Proposal,
     selector::selects,
@@ -72,7 +72,7 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// All of them, in the order in which they are told.
+    /// All of them, in the order in which they are reported.
     pub const ALL: [Self; 13] = [
         Self::Deployment,
         Self::Rights,
@@ -113,7 +113,7 @@ impl Subject {
 /// What came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum Finding {
     /// Nothing stands in the way.
     Passed,
     /// It could not be looked at; nothing follows.
@@ -130,20 +130,20 @@ pub struct Check {
     /// What.
     pub subject: Subject,
     /// What came out.
-    pub verdict: Verdict,
+    pub finding: Finding,
     /// Why, and what can be done; empty where it passed.
     pub reason: String,
 }
 
 /// What a release would do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Plan {
+pub struct ReleasePlan {
     /// Number of pods when it is done.
     pub replicas: i32,
     /// Most pods there are at once, of both versions.
     pub peak_pods: i32,
     /// Pods that may be missing at once; 0 where new pods come first.
-    pub missing_pods: i32,
+    pub max_unavailable: i32,
     /// Its batches.
     pub batches: Vec<PreviewBatch>,
     /// Seconds that it is likely to take without those in which a person is waited
@@ -155,11 +155,11 @@ pub struct Plan {
 
 /// What came out of all checks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
+pub struct PrecheckReport {
     /// One check for each subject that applies, in the order of [`Subject::ALL`].
     pub checks: Vec<Check>,
     /// What would be done; none where that could not be told.
-    pub plan: Option<Plan>,
+    pub plan: Option<ReleasePlan>,
     /// Desired number of pods on the cluster now; none where there is no Deployment.
     #[serde(default)]
     pub replicas: Option<i32>,
@@ -186,17 +186,17 @@ pub struct Existing {
     pub controller: Option<String>,
 }
 
-impl Report {
+impl PrecheckReport {
     /// The first check that says that the release cannot work.
     #[must_use]
     pub fn refusal(&self) -> Option<&Check> {
-        self.checks.iter().find(|check| check.verdict == Verdict::Refused)
+        self.checks.iter().find(|check| check.finding == Finding::Refused)
     }
 }
 
 /// What would be done first, and what that is about.
 #[derive(Debug)]
-pub struct Look {
+pub struct FirstChange {
     /// The order that the proposal would be.
     pub order: Order,
     /// Its first change; or why there is none.
@@ -208,7 +208,7 @@ pub struct Look {
 /// What would be done first about `proposal`. None where the cluster does not say
 /// yet what there is.
 #[must_use]
-pub fn look(proposal: &Proposal, observation: &Observation, now: Timestamp) -> Option<Look> {
+pub fn first_change(proposal: &Proposal, observation: &Observation, now: Timestamp) -> Option<FirstChange> {
     let shown = match observation {
         Observation::Unknown => return None,
         Observation::Absent => 1,
@@ -220,43 +220,43 @@ pub fn look(proposal: &Proposal, observation: &Observation, now: Timestamp) -> O
         Observation::Present(view) => Observation::Present(Box::new(DeploymentView { observed: true, ..(**view).clone() })),
         other => other.clone(),
     };
-    let Decision::Move(step) = machine::decide(&order, &observation, now) else { return None };
-    let change = match step.change {
-        Some(change) if step.state != State::Failed => Ok(change),
-        _ => Err(step.message),
+    let Decision::Transition(transition) = machine::decide(&order, &observation, now) else { return None };
+    let change = match transition.change {
+        Some(change) if transition.state != State::Failed => Ok(change),
+        _ => Err(transition.message),
     };
     let template = match &change {
         Ok(Change::Create { template, .. }) => template.clone(),
         Ok(Change::Patch(patch)) => patch.template.clone().unwrap_or_default(),
         Ok(Change::Scale { .. } | Change::Delete { .. }) | Err(_) => Value::Null,
     };
-    Some(Look { order, change, template })
+    Some(FirstChange { order, change, template })
 }
 
 /// Judges a release, from what it would do first and what was looked at for it.
 #[must_use]
-pub fn judge(proposal: &Proposal, look: &Look, observation: &Observation, evidence: &Evidence) -> Report {
+pub fn evaluate(proposal: &Proposal, first: &FirstChange, observation: &Observation, evidence: &Evidence) -> PrecheckReport {
     let view = match observation {
         Observation::Present(view) => Some(&**view),
         Observation::Unknown | Observation::Absent => None,
     };
     let mut checks = Vec::new();
-    let mut check = |subject, found: Option<(Verdict, String)>| {
-        let (verdict, reason) = found.unwrap_or((Verdict::Passed, String::new()));
-        checks.push(Check { subject, verdict, reason });
+    let mut check = |subject, found: Option<(Finding, String)>| {
+        let (finding, reason) = found.unwrap_or((Finding::Passed, String::new()));
+        checks.push(Check { subject, finding, reason });
     };
     let rights = rights(evidence);
-    if let Err(why) = &look.change {
+    if let Err(why) = &first.change {
         let other = evidence.other_workload.map(|kind| format!("{} is a {kind}, and only Deployments are released", proposal.name));
-        check(Subject::Deployment, Some((Verdict::Refused, other.unwrap_or_else(|| why.clone()))));
+        check(Subject::Deployment, Some((Finding::Refused, other.unwrap_or_else(|| why.clone()))));
         check(Subject::Rights, rights);
-        return Report { checks, plan: None, replicas: view.map(|view| view.replicas), lacks_room: false, existing: None };
+        return PrecheckReport { checks, plan: None, replicas: view.map(|view| view.replicas), lacks_room: false, existing: None };
     }
     if let (Kind::Create, Some(view)) = (proposal.kind, view) {
         let why = "there is a Deployment of this name: it becomes the application as it runs, and nothing is created".to_owned();
-        check(Subject::Deployment, Some((Verdict::Warned, why)));
+        check(Subject::Deployment, Some((Finding::Warned, why)));
         check(Subject::Rights, rights);
-        let settings = view.kept.as_ref().unwrap_or(&view.settings);
+        let settings = view.borrowed.as_ref().unwrap_or(&view.settings);
         let existing = Existing {
             uid: view.uid.clone(),
             template: view.template.clone(),
@@ -264,57 +264,57 @@ pub fn judge(proposal: &Proposal, look: &Look, observation: &Observation, eviden
             min_ready_seconds: settings.min_ready_seconds,
             controller: view.controller.clone(),
         };
-        return Report { checks, plan: None, replicas: Some(view.replicas), lacks_room: false, existing: Some(existing) };
+        return PrecheckReport { checks, plan: None, replicas: Some(view.replicas), lacks_room: false, existing: Some(existing) };
     }
-    let settings = look.order.snapshot.as_ref().map(|snapshot| snapshot.settings.clone());
-    let settings = settings.or(view.map(|view| view.kept.clone().unwrap_or_else(|| view.settings.clone()))).unwrap_or_else(fresh);
-    let plan = plan(proposal, look, view, &settings);
+    let settings = first.order.snapshot.as_ref().map(|snapshot| snapshot.settings.clone());
+    let settings = settings.or(view.map(|view| view.borrowed.clone().unwrap_or_else(|| view.settings.clone()))).unwrap_or_else(fresh);
+    let plan = plan(proposal, first, view, &settings);
     // As the API server would store it, where it said so.
-    let stored = if let Tried::Accepted(deployment) = &evidence.change { &deployment["spec"]["template"] } else { &look.template };
+    let stored = if let Tried::Accepted(deployment) = &evidence.change { &deployment["spec"]["template"] } else { &first.template };
     let pods = if let Listed::Seen(pods) = &evidence.pods { pods.as_slice() } else { &[] };
     let pod = match (&evidence.pod, view) {
         (Tried::Accepted(pod), _) => pod.clone(),
         (_, Some(view)) => room::with_defaults(stored, &view.template, pods, view),
         (_, None) => stored.clone(),
     };
-    let crowds = if plan.missing_pods > 0 || view.is_none() {
-        vec![preview::Crowd { new: plan.replicas, old: 0 }]
+    let peaks = if plan.max_unavailable > 0 || view.is_none() {
+        vec![preview::PodCount { new: plan.replicas, old: 0 }]
     } else {
-        preview::crowds(&proposal.strategy, &settings, plan.replicas)
+        preview::peaks(&proposal.strategy, &settings, plan.replicas)
     };
     let before = view.map(|view| &view.template);
     let present = Present::of(pods, view);
     // Without the pods nothing can be said of how much of a quota is their own.
     let judged = if let (Listed::Unseen(_), Some(_)) = (&evidence.pods, view) { &Listed::Unneeded } else { &evidence.quotas };
-    let mut quotas = room::quota_shortages(judged, &pod, before, &present, &crowds, plan.replicas);
+    let mut quotas = room::quota_shortages(judged, &pod, before, &present, &peaks, plan.replicas);
     quotas.extend(room::replica_set_shortage(&evidence.quotas, stored, view));
-    let apart = room::placement_shortage(&evidence.nodes, &look.template, plan.peak_pods, plan.replicas);
+    let apart = room::placement_shortage(&evidence.nodes, &first.template, plan.peak_pods, plan.replicas);
     let ports = room::port_shortage(evidence, stored, view, plan.peak_pods, plan.replicas);
     let placement: Vec<Shortage> = apart.into_iter().chain(ports).collect();
-    let volumes = volumes(proposal, evidence, &settings, plan.replicas, plan.missing_pods);
+    let volumes = volumes(proposal, evidence, &settings, plan.replicas, plan.max_unavailable);
 
-    check(Subject::Deployment, view.and_then(|view| view.controller.as_deref()).map(|owner| (Verdict::Warned, controlled(owner))));
+    check(Subject::Deployment, view.and_then(|view| view.controller.as_deref()).map(|owner| (Finding::Warned, controlled(owner))));
     check(Subject::Rights, rights);
-    check(Subject::References, references(evidence, &look.template));
+    check(Subject::References, references(evidence, &first.template));
     check(Subject::Volumes, volumes);
-    let quota = unseen(&evidence.quotas, "resourcequotas").or(shortage(worst(&quotas), plan.missing_pods));
+    let quota = unseen(&evidence.quotas, "resourcequotas").or(shortage(worst(&quotas), plan.max_unavailable));
     check(Subject::Quota, quota.or(unseen(&evidence.pods, "the pods of the namespace, which a quota counts,")));
-    let places = unseen(&evidence.nodes, "nodes").or(shortage(worst(&placement), plan.missing_pods));
+    let places = unseen(&evidence.nodes, "nodes").or(shortage(worst(&placement), plan.max_unavailable));
     check(Subject::Placement, places.or(unseen(&evidence.port_holders, "the pods that take ports of nodes")));
-    check(Subject::DisruptionBudget, unseen(&evidence.budgets, "poddisruptionbudgets").or(budget(evidence, &look.template, &plan)));
+    check(Subject::DisruptionBudget, unseen(&evidence.budgets, "poddisruptionbudgets").or(budget(evidence, &first.template, &plan)));
     check(Subject::Admission, tried(&evidence.change, "the cluster would refuse the change"));
     check(Subject::PodAdmission, pod_tried(&evidence.pod));
     check(Subject::Autoscaler, unseen(&evidence.scalers, "horizontalpodautoscalers").or(scaler(proposal, evidence)));
-    let container = proposal.container_of(&look.template);
+    let container = proposal.container_of(&first.template);
     let probed = container.is_some_and(|container| container.get("readinessProbe").is_some());
     let drained = container.is_some_and(|container| container.get("lifecycle").is_some_and(|hooks| hooks.get("preStop").is_some()));
     check(
         Subject::Readiness,
         (!probed).then(|| {
-            let delayed = GracefulStart::of(&look.template).is_some_and(|rule| rule.on && rule.delay_seconds > 0);
+            let delayed = GracefulStart::of(&first.template).is_some_and(|rule| rule.on && rule.delay_seconds > 0);
             let more = if delayed { "; the delay of its graceful start needs one, too" } else { "" };
             (
-                Verdict::Warned,
+                Finding::Warned,
                 format!("there is no readiness probe: a pod counts as Ready as soon as it runs, whether it can serve or not{more}"),
             )
         }),
@@ -323,29 +323,29 @@ pub fn judge(proposal: &Proposal, look: &Look, observation: &Observation, eviden
         Subject::Drain,
         (!drained).then(|| {
             let why = "there is no preStop hook: unless the program itself goes on answering for some seconds when it is told to end, requests are lost as pods go";
-            (Verdict::Warned, why.into())
+            (Finding::Warned, why.into())
         }),
     );
-    let told = changes::told(proposal, view.map_or(&Value::Null, |view| &view.template), changes::template_after(look, evidence));
-    check(Subject::Template, (!told.is_empty()).then(|| (Verdict::Warned, told.join("; "))));
-    let refused: Vec<&Check> = checks.iter().filter(|check| check.verdict == Verdict::Refused).collect();
+    let told = changes::told(proposal, view.map_or(&Value::Null, |view| &view.template), changes::template_after(first, evidence));
+    check(Subject::Template, (!told.is_empty()).then(|| (Finding::Warned, told.join("; "))));
+    let refused: Vec<&Check> = checks.iter().filter(|check| check.finding == Finding::Refused).collect();
     let by_surge = quotas.iter().chain(&placement).all(|shortage| shortage.by_surge);
     let only_room = refused.iter().all(|check| matches!(check.subject, Subject::Quota | Subject::Placement));
-    let lacks_room = !refused.is_empty() && only_room && by_surge && plan.missing_pods == 0;
-    Report { checks, plan: Some(plan), replicas: view.map(|view| view.replicas), lacks_room, existing: None }
+    let lacks_room = !refused.is_empty() && only_room && by_surge && plan.max_unavailable == 0;
+    PrecheckReport { checks, plan: Some(plan), replicas: view.map(|view| view.replicas), lacks_room, existing: None }
 }
 
 /// A new Deployment's settings, as far as they matter.
-fn fresh() -> Settings {
-    Settings { min_ready_seconds: 0, progress_deadline_seconds: 600, paused: false, strategy: Value::Null }
+fn fresh() -> BorrowedSettings {
+    BorrowedSettings { min_ready_seconds: 0, progress_deadline_seconds: 600, paused: false, strategy: Value::Null }
 }
 
-fn plan(proposal: &Proposal, look: &Look, view: Option<&DeploymentView>, settings: &Settings) -> Plan {
+fn plan(proposal: &Proposal, first: &FirstChange, view: Option<&DeploymentView>, settings: &BorrowedSettings) -> ReleasePlan {
     let before = view.map_or(0, |view| view.replicas);
     let replicas = proposal.target.replicas.unwrap_or(if view.is_some() { before } else { 1 });
-    let missing_pods = proposal.target.most_missing;
+    let max_unavailable = proposal.target.max_unavailable;
     let preview = preview::preview(&proposal.strategy, settings, before, replicas);
-    let peak_pods = if missing_pods > 0 || view.is_none() { replicas.max(before) } else { preview.peak_pods };
+    let peak_pods = if max_unavailable > 0 || view.is_none() { replicas.max(before) } else { preview.peak_pods };
     let plain = |template: &Value| {
         let mut template = template.clone();
         if let Some(annotations) = template.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
@@ -355,17 +355,20 @@ fn plan(proposal: &Proposal, look: &Look, view: Option<&DeploymentView>, setting
         template
     };
     let what = json!({
-        "kind": proposal.kind, "strategy": proposal.strategy, "before": before, "replicas": replicas, "missing": missing_pods,
+        "kind": proposal.kind, "strategy": proposal.strategy, "before": before, "replicas": replicas, "missing": max_unavailable,
         "min_ready_seconds": proposal.target.min_ready_seconds, "settings": settings,
-        "from": view.map(|view| plain(&view.template)), "to": plain(&look.template),
+        "from": view.map(|view| plain(&view.template)), "to": plain(&first.template),
     });
-    let waits: i64 =
-        preview.batches.iter().map(|batch| if let Gate::Interval(minutes) = batch.gate { i64::from(minutes) * 60 } else { 0 }).sum();
+    let waits: i64 = preview
+        .batches
+        .iter()
+        .map(|batch| if let BatchGate::Pause(minutes) = batch.batch_gate { i64::from(minutes) * 60 } else { 0 })
+        .sum();
     let batches = i64::try_from(preview.batches.len()).unwrap_or(i64::MAX);
-    Plan {
+    ReleasePlan {
         replicas,
         peak_pods,
-        missing_pods,
+        max_unavailable,
         expected_seconds: proposal.batch_seconds.map(|seconds| seconds * batches + waits),
         batches: preview.batches,
         hash: hex::encode(Sha256::digest(sorted(&what).to_string())),

@@ -13,7 +13,7 @@ use super::{
     nodes::{clash, host_ports, takes},
     template::{amount, list, own_anti_affinity},
 };
-use crate::{observation::DeploymentView, pod_template::is_same, preview::Crowd, quantity};
+use crate::{observation::DeploymentView, pod_template::is_same, preview::PodCount, quantity};
 
 /// The quota's name of the number of ReplicaSets.
 const REPLICA_SETS: &str = "count/replicasets.apps";
@@ -94,7 +94,7 @@ pub fn with_defaults(template: &Value, before: &Value, pods: &[Value], view: &De
     filled
 }
 
-/// Quotas that do not have room for a crowd, beside what is there already. `new` is one
+/// Quotas that do not have room for the most pods at once, beside what is there already. `new` is one
 /// of the pods to come, `before` the template of those that are there.
 #[must_use]
 pub fn quota_shortages(
@@ -102,7 +102,7 @@ pub fn quota_shortages(
     new: &Value,
     before: Option<&Value>,
     present: &Present<'_>,
-    crowds: &[Crowd],
+    peaks: &[PodCount],
     replicas: i32,
 ) -> Vec<Shortage> {
     let Listed::Seen(quotas) = quotas else { return Vec::new() };
@@ -116,8 +116,8 @@ pub fn quota_shortages(
             let old_each = present.least(resource).or_else(|| before.and_then(|before| amount(before, resource))).unwrap_or(0);
             // What is used is counted a moment late.
             let others = (used - present.amount(quota, resource)).max(0);
-            let need = |crowd: &Crowd| each * i128::from(crowd.new) + old_each * i128::from(crowd.old);
-            let Some(most) = crowds.iter().map(need).max() else { continue };
+            let need = |peak: &PodCount| each * i128::from(peak.new) + old_each * i128::from(peak.old);
+            let Some(most) = peaks.iter().map(need).max() else { continue };
             // Asking for nothing is never refused, however full the quota is.
             if others + most <= hard || each == 0 {
                 continue;
@@ -257,7 +257,7 @@ mod tests {
         DeploymentView { new: Some(set), ..DeploymentView::default() }
     }
 
-    const CROWDS: [Crowd; 2] = [Crowd { new: 2, old: 4 }, Crowd { new: 4, old: 2 }];
+    const PEAKS: [PodCount; 2] = [PodCount { new: 2, old: 4 }, PodCount { new: 4, old: 2 }];
 
     #[rstest]
     // 4 pods are there, 2 more come.
@@ -279,7 +279,7 @@ mod tests {
         let (old, new) = (pods_of("100m"), pods_of("200m"));
         let mut four = [(); 4].map(|()| old.clone());
         let view = of_the_set(&mut four);
-        let found = quota_shortages(&quota(resource, hard, used, json!({})), &new, None, &Present::of(&four, Some(&view)), &CROWDS, 4);
+        let found = quota_shortages(&quota(resource, hard, used, json!({})), &new, None, &Present::of(&four, Some(&view)), &PEAKS, 4);
         assert_eq!(found.first().map(|it| it.by_surge), by_surge, "{found:?}");
     }
 
@@ -292,7 +292,7 @@ mod tests {
         let mut four = [(); 4].map(|()| pods_of("1"));
         let view = of_the_set(&mut four);
         let quotas = quota("pods", "4", "4", spec);
-        let found = quota_shortages(&quotas, &pods_of("1"), None, &Present::of(&four, Some(&view)), &CROWDS, 4);
+        let found = quota_shortages(&quotas, &pods_of("1"), None, &Present::of(&four, Some(&view)), &PEAKS, 4);
         assert_eq!(found.is_empty(), is_fine);
         let says = "the quota team allows 4 of pods and 0 are used by others: the release needs 6 at once";
         assert!(is_fine || found[0].reason == says, "{found:?}");
@@ -303,7 +303,7 @@ mod tests {
         let mut pods = [(); 4].map(|()| pods_of("1"));
         let view = of_the_set(&mut pods[..2]);
         let find = |pods: &[Value], hard: &str| {
-            quota_shortages(&quota("pods", hard, "4", json!({})), &pods_of("1"), None, &Present::of(pods, Some(&view)), &CROWDS, 4)
+            quota_shortages(&quota("pods", hard, "4", json!({})), &pods_of("1"), None, &Present::of(pods, Some(&view)), &PEAKS, 4)
         };
         assert_eq!(find(&pods, "7").len(), 1, "two are somebody else's");
         pods[2]["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");

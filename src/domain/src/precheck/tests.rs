@@ -11,7 +11,7 @@ use super::{
 use crate::{
     ApplicationId, ReleaseId,
     observation::ReplicaSetView,
-    order::{Source, Target, Tolerance},
+    order::{FailurePolicy, Source, Target},
     plan::{Pace, Strategy},
     spec::SpecChange,
 };
@@ -33,8 +33,8 @@ fn view(strategy: Value) -> DeploymentView {
         resource_version: 7,
         observed: true,
         replicas: 4,
-        settings: Settings { min_ready_seconds: 0, progress_deadline_seconds: 600, paused: false, strategy },
-        kept: None,
+        settings: BorrowedSettings { min_ready_seconds: 0, progress_deadline_seconds: 600, paused: false, strategy },
+        borrowed: None,
         template: base(),
         fence: Some(1),
         status_replicas: 4,
@@ -62,11 +62,11 @@ fn proposal(batches: i32) -> Proposal {
             replicas: None,
             min_ready_seconds: None,
             batch_timeout_seconds: 60,
-            tolerance: Tolerance::default(),
-            most_missing: 0,
+            failure_policy: FailurePolicy::default(),
+            max_unavailable: 0,
             replicas_before: None,
-            adopted: None,
-            formerly: Vec::new(),
+            adopted_uid: None,
+            former_applications: Vec::new(),
         },
         snapshot: None,
         allows_no_surge: false,
@@ -74,16 +74,16 @@ fn proposal(batches: i32) -> Proposal {
     }
 }
 
-fn judged(proposal: &Proposal, view: DeploymentView, evidence: &Evidence) -> Report {
+fn judged(proposal: &Proposal, view: DeploymentView, evidence: &Evidence) -> PrecheckReport {
     let observation = Observation::Present(Box::new(view));
-    let look = look(proposal, &observation, Timestamp::UNIX_EPOCH).expect("it is decided at once");
-    judge(proposal, &look, &observation, evidence)
+    let first = first_change(proposal, &observation, Timestamp::UNIX_EPOCH).expect("it is decided at once");
+    evaluate(proposal, &first, &observation, evidence)
 }
 
 /// What the subject's check says.
-fn said(report: &Report, subject: Subject) -> (Verdict, &str) {
+fn said(report: &PrecheckReport, subject: Subject) -> (Finding, &str) {
     let check = report.checks.iter().find(|check| check.subject == subject).expect("it was looked at");
-    (check.verdict, &check.reason)
+    (check.finding, &check.reason)
 }
 
 fn named(kind: ReferenceKind, key: Option<&str>, presence: Presence) -> Evidence {
@@ -122,68 +122,68 @@ fn scales(name: &str) -> Evidence {
 }
 
 #[rstest]
-#[case(Subject::References, named(ReferenceKind::ConfigMap, None, Presence::Missing), Verdict::Refused, "the ConfigMap it does not exist")]
-#[case(Subject::References, named(ReferenceKind::Secret, Some("db"), there(&["web"], Value::Null)), Verdict::Refused, "the Secret it has no key db")]
-#[case(Subject::References, named(ReferenceKind::Secret, Some("db"), there(&["db"], Value::Null)), Verdict::Passed, "")]
+#[case(Subject::References, named(ReferenceKind::ConfigMap, None, Presence::Missing), Finding::Refused, "the ConfigMap it does not exist")]
+#[case(Subject::References, named(ReferenceKind::Secret, Some("db"), there(&["web"], Value::Null)), Finding::Refused, "the Secret it has no key db")]
+#[case(Subject::References, named(ReferenceKind::Secret, Some("db"), there(&["db"], Value::Null)), Finding::Passed, "")]
 #[case(
     Subject::References,
     named(ReferenceKind::ServiceAccount, None, Presence::Missing),
-    Verdict::Refused,
+    Finding::Refused,
     "the ServiceAccount it does not exist"
 )]
-#[case(Subject::References, named(ReferenceKind::Secret, None, Presence::Unseen("forbidden".into())), Verdict::Unseen, "the Secret it was not looked at: forbidden")]
-#[case(Subject::Volumes, claim(&["ReadWriteOnce"]), Verdict::Warned, "only one node may have the PersistentVolumeClaim it at a time")]
-#[case(Subject::Volumes, claim(&["ReadWriteOncePod"]), Verdict::Refused, "only one pod may have the PersistentVolumeClaim it (ReadWriteOncePod), so batches are not possible")]
-#[case(Subject::Volumes, claim(&["ReadWriteOnce", "ReadWriteMany"]), Verdict::Passed, "")]
+#[case(Subject::References, named(ReferenceKind::Secret, None, Presence::Unseen("forbidden".into())), Finding::Unseen, "the Secret it was not looked at: forbidden")]
+#[case(Subject::Volumes, claim(&["ReadWriteOnce"]), Finding::Warned, "only one node may have the PersistentVolumeClaim it at a time")]
+#[case(Subject::Volumes, claim(&["ReadWriteOncePod"]), Finding::Refused, "only one pod may have the PersistentVolumeClaim it (ReadWriteOncePod), so batches are not possible")]
+#[case(Subject::Volumes, claim(&["ReadWriteOnce", "ReadWriteMany"]), Finding::Passed, "")]
 #[case(
     Subject::Rights,
     right("patch", true, Some(false)),
-    Verdict::Refused,
+    Finding::Refused,
     "Sluice lacks rights in the namespace: patch deployments.apps"
 )]
 #[case(
     Subject::Rights,
     right("patch", false, Some(false)),
-    Verdict::Warned,
+    Finding::Warned,
     "Sluice lacks rights in the namespace that a release can do without"
 )]
-#[case(Subject::Rights, right("patch", true, Some(true)), Verdict::Passed, "")]
-#[case(Subject::Rights, right("patch", true, None), Verdict::Unseen, "the cluster does not say")]
-#[case(Subject::Quota, pods_quota("6", "4"), Verdict::Passed, "")]
+#[case(Subject::Rights, right("patch", true, Some(true)), Finding::Passed, "")]
+#[case(Subject::Rights, right("patch", true, None), Finding::Unseen, "the cluster does not say")]
+#[case(Subject::Quota, pods_quota("6", "4"), Finding::Passed, "")]
 #[case(
     Subject::Quota,
     pods_quota("5", "4"),
-    Verdict::Refused,
+    Finding::Refused,
     "the quota team allows 5 of pods and 0 are used by others: the release needs 6 at once; AllowNoSurge=true"
 )]
-#[case(Subject::Quota, Evidence { quotas: Listed::Unseen("forbidden".into()), ..Evidence::none() }, Verdict::Unseen, "resourcequotas were not looked at: forbidden")]
-#[case(Subject::DisruptionBudget, wants(json!({ "minAvailable": 5 })), Verdict::Passed, "")]
-#[case(Subject::Quota, Evidence { pods: Listed::Unseen("forbidden".into()), ..pods_quota("5", "4") }, Verdict::Unseen, "the pods of the namespace, which a quota counts, were not looked at: forbidden")]
-#[case(Subject::DisruptionBudget, wants(json!({ "minAvailable": "100%" })), Verdict::Passed, "")]
-#[case(Subject::DisruptionBudget, wants(json!({ "maxUnavailable": 0 })), Verdict::Passed, "")]
-#[case(Subject::Admission, Evidence { change: Tried::Refused("denied by policy".into()), ..Evidence::none() }, Verdict::Refused, "the cluster would refuse the change: denied by policy")]
-#[case(Subject::PodAdmission, Evidence { pod: Tried::Refused("maximum memory is 1Gi".into()), ..Evidence::none() }, Verdict::Refused, "the cluster would refuse its pods: maximum memory is 1Gi")]
-#[case(Subject::PodAdmission, Evidence { pod: Tried::Refused("exceeded quota: few".into()), ..Evidence::none() }, Verdict::Unseen, "not tried: exceeded quota")]
-#[case(Subject::PodAdmission, Evidence { pod: Tried::Refused("admission webhook \"w\" does not support dry run".into()), ..Evidence::none() }, Verdict::Unseen, "not tried: admission webhook")]
-#[case(Subject::Admission, Evidence { change: Tried::Refused("admission webhook \"w\" does not support dry run".into()), ..Evidence::none() }, Verdict::Unseen, "not tried: admission webhook")]
-#[case(Subject::Autoscaler, scales("web"), Verdict::Warned, "the HorizontalPodAutoscaler by-load scales the Deployment; batches follow")]
-#[case(Subject::Autoscaler, scales("api"), Verdict::Passed, "")]
-#[case(Subject::Readiness, Evidence::none(), Verdict::Passed, "")]
-#[case(Subject::Drain, Evidence::none(), Verdict::Passed, "")]
-fn each_thing_is_told_by_its_own_check(#[case] subject: Subject, #[case] evidence: Evidence, #[case] verdict: Verdict, #[case] says: &str) {
+#[case(Subject::Quota, Evidence { quotas: Listed::Unseen("forbidden".into()), ..Evidence::none() }, Finding::Unseen, "resourcequotas were not looked at: forbidden")]
+#[case(Subject::DisruptionBudget, wants(json!({ "minAvailable": 5 })), Finding::Passed, "")]
+#[case(Subject::Quota, Evidence { pods: Listed::Unseen("forbidden".into()), ..pods_quota("5", "4") }, Finding::Unseen, "the pods of the namespace, which a quota counts, were not looked at: forbidden")]
+#[case(Subject::DisruptionBudget, wants(json!({ "minAvailable": "100%" })), Finding::Passed, "")]
+#[case(Subject::DisruptionBudget, wants(json!({ "maxUnavailable": 0 })), Finding::Passed, "")]
+#[case(Subject::Admission, Evidence { change: Tried::Refused("denied by policy".into()), ..Evidence::none() }, Finding::Refused, "the cluster would refuse the change: denied by policy")]
+#[case(Subject::PodAdmission, Evidence { pod: Tried::Refused("maximum memory is 1Gi".into()), ..Evidence::none() }, Finding::Refused, "the cluster would refuse its pods: maximum memory is 1Gi")]
+#[case(Subject::PodAdmission, Evidence { pod: Tried::Refused("exceeded quota: few".into()), ..Evidence::none() }, Finding::Unseen, "not tried: exceeded quota")]
+#[case(Subject::PodAdmission, Evidence { pod: Tried::Refused("admission webhook \"w\" does not support dry run".into()), ..Evidence::none() }, Finding::Unseen, "not tried: admission webhook")]
+#[case(Subject::Admission, Evidence { change: Tried::Refused("admission webhook \"w\" does not support dry run".into()), ..Evidence::none() }, Finding::Unseen, "not tried: admission webhook")]
+#[case(Subject::Autoscaler, scales("web"), Finding::Warned, "the HorizontalPodAutoscaler by-load scales the Deployment; batches follow")]
+#[case(Subject::Autoscaler, scales("api"), Finding::Passed, "")]
+#[case(Subject::Readiness, Evidence::none(), Finding::Passed, "")]
+#[case(Subject::Drain, Evidence::none(), Finding::Passed, "")]
+fn each_thing_is_told_by_its_own_check(#[case] subject: Subject, #[case] evidence: Evidence, #[case] finding: Finding, #[case] says: &str) {
     let report = judged(&proposal(2), view(rolling()), &evidence);
     let (found, reason) = said(&report, subject);
-    assert!(found == verdict && reason.starts_with(says) && (reason.is_empty() == says.is_empty()), "{found:?} {reason}");
+    assert!(found == finding && reason.starts_with(says) && (reason.is_empty() == says.is_empty()), "{found:?} {reason}");
     let others = report.checks.iter().filter(|check| check.subject != subject);
-    assert!(others.clone().all(|check| check.verdict <= Verdict::Unseen), "{:?}", others.collect::<Vec<_>>());
-    assert_eq!(report.refusal().is_some(), verdict == Verdict::Refused);
+    assert!(others.clone().all(|check| check.finding <= Finding::Unseen), "{:?}", others.collect::<Vec<_>>());
+    assert_eq!(report.refusal().is_some(), finding == Finding::Refused);
 }
 
 #[test]
 fn what_the_state_machine_refuses_is_refused_before_anything_is_written() {
     let report = judged(&proposal(2), view(json!({ "type": "Recreate" })), &Evidence::none());
-    let (verdict, reason) = said(&report, Subject::Deployment);
-    assert!(verdict == Verdict::Refused && reason.contains("release in one batch"), "{reason}");
+    let (finding, reason) = said(&report, Subject::Deployment);
+    assert!(finding == Finding::Refused && reason.contains("release in one batch"), "{reason}");
     assert_eq!(report.plan, None);
     let all_at_once = judged(&proposal(1), view(json!({ "type": "Recreate" })), &claim_of_one());
     assert_eq!(all_at_once.refusal(), None, "{all_at_once:?}");
@@ -195,10 +195,10 @@ fn claim_of_one() -> Evidence {
 
 #[test]
 fn a_deployment_that_is_not_there_is_named_by_what_there_is_in_its_place() {
-    let look = look(&proposal(2), &Observation::Absent, Timestamp::UNIX_EPOCH).unwrap();
+    let first = first_change(&proposal(2), &Observation::Absent, Timestamp::UNIX_EPOCH).unwrap();
     let says = |other_workload| {
         let evidence = Evidence { other_workload, ..Evidence::none() };
-        judge(&proposal(2), &look, &Observation::Absent, &evidence).refusal().unwrap().reason.clone()
+        evaluate(&proposal(2), &first, &Observation::Absent, &evidence).refusal().unwrap().reason.clone()
     };
     assert!(says(None).contains("the Deployment web does not exist in namespace shop"));
     assert_eq!(says(Some("StatefulSet")), "web is a StatefulSet, and only Deployments are released");
@@ -209,7 +209,7 @@ fn a_template_without_probe_and_drain_is_warned_about() {
     let mut plain = view(rolling());
     plain.template = json!({ "spec": { "containers": [{ "name": "web" }] } });
     let report = judged(&proposal(2), plain, &Evidence::none());
-    assert_eq!((said(&report, Subject::Readiness).0, said(&report, Subject::Drain).0), (Verdict::Warned, Verdict::Warned));
+    assert_eq!((said(&report, Subject::Readiness).0, said(&report, Subject::Drain).0), (Finding::Warned, Finding::Warned));
     assert_eq!(report.refusal(), None);
 }
 
@@ -217,7 +217,7 @@ fn a_template_without_probe_and_drain_is_warned_about() {
 fn a_plan_counts_pods_and_time_and_its_hash_is_of_what_would_be_done() {
     let report = judged(&proposal(2), view(rolling()), &Evidence::none());
     let plan = report.plan.unwrap();
-    assert_eq!((plan.replicas, plan.peak_pods, plan.missing_pods, plan.expected_seconds), (4, 6, 0, Some(80)));
+    assert_eq!((plan.replicas, plan.peak_pods, plan.max_unavailable, plan.expected_seconds), (4, 6, 0, Some(80)));
     let pods: Vec<_> = plan.batches.iter().map(|batch| (batch.added, batch.removed, batch.new_pods, batch.old_pods)).collect();
     assert_eq!(pods, [(2, 2, 2, 2), (2, 2, 4, 0)]);
 
@@ -239,15 +239,15 @@ fn where_only_the_surge_has_no_room_old_pods_may_go_first() {
     let report = judged(&proposal(2), view(rolling()), &pods_quota("4", "4"));
     assert!(report.lacks_room && report.refusal().is_some());
     let mut without_surge = proposal(2);
-    without_surge.target.most_missing = 2;
+    without_surge.target.max_unavailable = 2;
     let report = judged(&without_surge, view(rolling()), &pods_quota("4", "4"));
     assert_eq!(report.refusal(), None, "{report:?}");
     let plan = report.plan.unwrap();
-    assert_eq!((plan.peak_pods, plan.missing_pods), (4, 2));
+    assert_eq!((plan.peak_pods, plan.max_unavailable), (4, 2));
     // A budget stands against nothing: Kubernetes asks none when a Deployment lets pods go.
     let report = judged(&without_surge, view(rolling()), &wants(json!({ "minAvailable": 3 })));
     let says = "the PodDisruptionBudget calm wants 3 pods available, and the release leaves 2 of 4: meanwhile no node with its pods can be drained";
-    assert_eq!((said(&report, Subject::DisruptionBudget), report.refusal()), ((Verdict::Warned, says), None));
+    assert_eq!((said(&report, Subject::DisruptionBudget), report.refusal()), ((Finding::Warned, says), None));
     // Room that is missing for the desired number itself is no matter of surge.
     assert!(!judged(&proposal(2), view(rolling()), &pods_quota("3", "3")).lacks_room);
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-pub(super) fn rights(evidence: &Evidence) -> Option<(Verdict, String)> {
+pub(super) fn rights(evidence: &Evidence) -> Option<(Finding, String)> {
     let denied = evidence.rights.iter().filter(|(_, given)| *given == Some(false));
     let (needed, useful): (Vec<_>, Vec<_>) = denied.map(|(right, _)| right).partition(|right| right.needed);
     let name = |right: &&evidence::Right| {
@@ -11,16 +11,16 @@ pub(super) fn rights(evidence: &Evidence) -> Option<(Verdict, String)> {
     };
     let told = |rights: &[&evidence::Right]| rights.iter().map(name).collect::<Vec<_>>().join(", ");
     if !needed.is_empty() {
-        return Some((Verdict::Refused, format!("Sluice lacks rights in the namespace: {}", told(&needed))));
+        return Some((Finding::Refused, format!("Sluice lacks rights in the namespace: {}", told(&needed))));
     }
     if !useful.is_empty() {
-        return Some((Verdict::Warned, format!("Sluice lacks rights in the namespace that a release can do without: {}", told(&useful))));
+        return Some((Finding::Warned, format!("Sluice lacks rights in the namespace that a release can do without: {}", told(&useful))));
     }
     let unknown = !evidence.rights.is_empty() && evidence.rights.iter().all(|(_, given)| given.is_none());
-    unknown.then(|| (Verdict::Unseen, "the cluster does not say which rights Sluice has".into()))
+    unknown.then(|| (Finding::Unseen, "the cluster does not say which rights Sluice has".into()))
 }
 
-pub(super) fn references(evidence: &Evidence, template: &Value) -> Option<(Verdict, String)> {
+pub(super) fn references(evidence: &Evidence, template: &Value) -> Option<(Finding, String)> {
     let (mut missing, mut warned, mut unseen) = (Vec::new(), Vec::new(), Vec::new());
     let pull = pull_secrets(template);
     for (reference, presence) in &evidence.named {
@@ -38,37 +38,37 @@ pub(super) fn references(evidence: &Evidence, template: &Value) -> Option<(Verdi
         }
     }
     missing.dedup();
-    let told = [(Verdict::Refused, missing), (Verdict::Warned, warned), (Verdict::Unseen, unseen)];
-    told.into_iter().find(|(_, sentences)| !sentences.is_empty()).map(|(verdict, sentences)| (verdict, sentences.join("; ")))
+    let told = [(Finding::Refused, missing), (Finding::Warned, warned), (Finding::Unseen, unseen)];
+    told.into_iter().find(|(_, sentences)| !sentences.is_empty()).map(|(finding, sentences)| (finding, sentences.join("; ")))
 }
 
 pub(super) fn volumes(
     proposal: &Proposal,
     evidence: &Evidence,
-    settings: &Settings,
+    settings: &BorrowedSettings,
     replicas: i32,
-    missing_pods: i32,
-) -> Option<(Verdict, String)> {
+    max_unavailable: i32,
+) -> Option<(Finding, String)> {
     let pinning = room::pinning_claims(evidence);
     let (claim, one_pod) = pinning.iter().max_by_key(|(_, one_pod)| *one_pod)?;
     if proposal.kind == Kind::Create || replicas == 0 {
         return None;
     }
     let in_batches = proposal.strategy.count() > 1;
-    let old_go_first = missing_pods > 0 || (!in_batches && preview::own_surge(settings, replicas) == 0);
+    let old_go_first = max_unavailable > 0 || (!in_batches && preview::own_surge(settings, replicas) == 0);
     if !*one_pod {
         // On the node of the old pods new ones can have it, too.
         let why = format!(
             "only one node may have the PersistentVolumeClaim {claim} at a time: a new pod on another node waits until no pod of the old node has it"
         );
-        return (!old_go_first).then_some((Verdict::Warned, why));
+        return (!old_go_first).then_some((Finding::Warned, why));
     }
     let only = format!("only one pod may have the PersistentVolumeClaim {claim} (ReadWriteOncePod)");
     if in_batches {
         let way_out = "release all at once, with the Deployment's strategy Recreate, or give the claim the access mode ReadWriteMany";
-        return Some((Verdict::Refused, format!("{only}, so batches are not possible: {way_out}")));
+        return Some((Finding::Refused, format!("{only}, so batches are not possible: {way_out}")));
     }
-    (!old_go_first).then(|| (Verdict::Refused, format!("{only}, and new pods come before old ones go: use the strategy Recreate")))
+    (!old_go_first).then(|| (Finding::Refused, format!("{only}, and new pods come before old ones go: use the strategy Recreate")))
 }
 
 /// The shortage that no way out is known of, if there is one.
@@ -76,21 +76,21 @@ pub(super) fn worst(shortages: &[Shortage]) -> Option<&Shortage> {
     shortages.iter().min_by_key(|shortage| shortage.by_surge)
 }
 
-pub(super) fn shortage(shortage: Option<&Shortage>, missing_pods: i32) -> Option<(Verdict, String)> {
+pub(super) fn shortage(shortage: Option<&Shortage>, max_unavailable: i32) -> Option<(Finding, String)> {
     let shortage = shortage?;
-    let way_out = if shortage.by_surge && missing_pods == 0 { "; AllowNoSurge=true lets old pods go first" } else { "" };
-    Some((Verdict::Refused, format!("{}{way_out}", shortage.reason)))
+    let way_out = if shortage.by_surge && max_unavailable == 0 { "; AllowNoSurge=true lets old pods go first" } else { "" };
+    Some((Finding::Refused, format!("{}{way_out}", shortage.reason)))
 }
 
-pub(super) fn budget(evidence: &Evidence, template: &Value, plan: &Plan) -> Option<(Verdict, String)> {
+pub(super) fn budget(evidence: &Evidence, template: &Value, plan: &ReleasePlan) -> Option<(Finding, String)> {
     let Listed::Seen(budgets) = &evidence.budgets else { return None };
     let share = |value: &Value| share::pods(value, plan.replicas, Rounding::Up);
     // The Deployment controller takes no notice of budgets: where new pods come first,
     // nothing changes for them.
-    if plan.missing_pods == 0 {
+    if plan.max_unavailable == 0 {
         return None;
     }
-    let left = plan.replicas - plan.missing_pods;
+    let left = plan.replicas - plan.max_unavailable;
     budgets.iter().filter(|budget| selects(&budget["spec"]["selector"], labels(template))).find_map(|budget| {
         let spec = &budget["spec"];
         let least = share(&spec["minAvailable"]).or(share(&spec["maxUnavailable"]).map(|most| plan.replicas - most))?;
@@ -100,12 +100,12 @@ pub(super) fn budget(evidence: &Evidence, template: &Value, plan: &Plan) -> Opti
                 "the PodDisruptionBudget {name} wants {least} pods available, and the release leaves {left} of {}: meanwhile no node with its pods can be drained",
                 plan.replicas
             );
-            (Verdict::Warned, why)
+            (Finding::Warned, why)
         })
     })
 }
 
-pub(super) fn scaler(proposal: &Proposal, evidence: &Evidence) -> Option<(Verdict, String)> {
+pub(super) fn scaler(proposal: &Proposal, evidence: &Evidence) -> Option<(Finding, String)> {
     let Listed::Seen(scalers) = &evidence.scalers else { return None };
     let own = scalers.iter().find(|scaler| {
         let target = &scaler["spec"]["scaleTargetRef"];
@@ -114,32 +114,32 @@ pub(super) fn scaler(proposal: &Proposal, evidence: &Evidence) -> Option<(Verdic
     let name = own["metadata"]["name"].as_str().unwrap_or_default();
     let follows = if proposal.target.replicas.is_some() { ", which will change the number of pods that is asked for" } else { "" };
     Some((
-        Verdict::Warned,
+        Finding::Warned,
         format!("the HorizontalPodAutoscaler {name} scales the Deployment{follows}; batches follow as shares of its number"),
     ))
 }
 
 /// A full quota refuses to try one more pod, and is judged by its own check.
-pub(super) fn pod_tried(pod: &Tried) -> Option<(Verdict, String)> {
+pub(super) fn pod_tried(pod: &Tried) -> Option<(Finding, String)> {
     match pod {
-        Tried::Refused(why) if why.contains("exceeded quota") => Some((Verdict::Unseen, format!("not tried: {why}"))),
+        Tried::Refused(why) if why.contains("exceeded quota") => Some((Finding::Unseen, format!("not tried: {why}"))),
         other => tried(other, "the cluster would refuse its pods"),
     }
 }
 
-pub(super) fn unseen(listed: &Listed, what: &str) -> Option<(Verdict, String)> {
+pub(super) fn unseen(listed: &Listed, what: &str) -> Option<(Finding, String)> {
     match listed {
-        Listed::Unseen(why) => Some((Verdict::Unseen, format!("{what} were not looked at: {why}"))),
+        Listed::Unseen(why) => Some((Finding::Unseen, format!("{what} were not looked at: {why}"))),
         Listed::Seen(_) | Listed::Unneeded => None,
     }
 }
 
-pub(super) fn tried(tried: &Tried, what: &str) -> Option<(Verdict, String)> {
+pub(super) fn tried(tried: &Tried, what: &str) -> Option<(Finding, String)> {
     match tried {
         Tried::Accepted(_) => None,
         // A webhook with side effects is asked when it is meant, and says nothing before.
-        Tried::Refused(why) if why.contains("does not support dry run") => Some((Verdict::Unseen, format!("not tried: {why}"))),
-        Tried::Refused(why) => Some((Verdict::Refused, format!("{what}: {why}"))),
-        Tried::Untried(why) => Some((Verdict::Unseen, format!("not tried: {why}"))),
+        Tried::Refused(why) if why.contains("does not support dry run") => Some((Finding::Unseen, format!("not tried: {why}"))),
+        Tried::Refused(why) => Some((Finding::Refused, format!("{what}: {why}"))),
+        Tried::Untried(why) => Some((Finding::Unseen, format!("not tried: {why}"))),
     }
 }

@@ -18,7 +18,7 @@ fn identity_of(nonce: Option<&str>, date: &str, query: &str, signature: &str) ->
     }
     let params = Params::parse(query).unwrap();
     let request = SignedRequest { method: &Method::POST, path: "/p", query: params.pairs(), headers: &headers };
-    let claim = Claim::read(request, Policy { hmac_sha1: true, parameters: &[] }).unwrap();
+    let claim = Claim::read(request, SignaturePolicy { hmac_sha1: true, parameters: &[] }).unwrap();
     identity(&claim, &Method::POST, "/p", query)
 }
 

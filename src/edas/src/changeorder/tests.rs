@@ -43,7 +43,7 @@ fn order(state: State, batches: Vec<BatchView>) -> OrderView {
         application: ApplicationId::new(),
         kind: Kind::Deploy,
         state,
-        step: Step::Surge,
+        step: Step::BringUp,
         strategy: Strategy { canary: 0, batches: 2, pace: Pace::Manual },
         batch_count: batches.len(),
         batches,
@@ -59,8 +59,8 @@ fn order(state: State, batches: Vec<BatchView>) -> OrderView {
         finished_at: None,
         created_by: "tests".into(),
         source: "pop".into(),
-        undoes: None,
-        undone_by: Some(OrderId::new()),
+        rolls_back: None,
+        rolled_back_by: Some(OrderId::new()),
         can_roll_back: true,
     }
 }

@@ -14,7 +14,7 @@ use sha1::Sha1;
 
 use super::{
     super::signature::{WINDOW, instant_of, matches_mac, text_of},
-    Object, Query, Refusal,
+    Object, OssRefusal, Query,
 };
 use domain::{
     CredentialId,
@@ -36,8 +36,8 @@ pub struct Claim {
 }
 
 /// No such credential.
-pub(super) fn unknown() -> Refusal {
-    Refusal::denied("InvalidAccessKeyId", "There is no such credential: ask for one with GetPackageStorageCredential.")
+pub(super) fn unknown() -> OssRefusal {
+    OssRefusal::denied("InvalidAccessKeyId", "There is no such credential: ask for one with GetPackageStorageCredential.")
 }
 
 impl Claim {
@@ -46,13 +46,13 @@ impl Claim {
     /// # Errors
     /// No `Authorization` of this scheme, a date that cannot be read, or more signed
     /// headers than may be.
-    pub fn read(method: &Method, headers: &HeaderMap, object: &Object, query: &Query) -> Result<Self, Refusal> {
+    pub fn read(method: &Method, headers: &HeaderMap, object: &Object, query: &Query) -> Result<Self, OssRefusal> {
         let text = |name: &'static str| {
             let read = text_of(headers, name);
-            read.map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "InvalidArgument", format!("The header {name} cannot be read.")))
+            read.map_err(|_| OssRefusal::new(StatusCode::BAD_REQUEST, "InvalidArgument", format!("The header {name} cannot be read.")))
         };
         let unsigned =
-            || Refusal::denied("AccessDenied", "Sign the request with OSS' signature version 1: Authorization: OSS id:signature.");
+            || OssRefusal::denied("AccessDenied", "Sign the request with OSS' signature version 1: Authorization: OSS id:signature.");
         let authorization = text("authorization")?.and_then(|it| it.strip_prefix("OSS ")).ok_or_else(unsigned)?;
         let (id, signature) = authorization.trim().split_once(':').ok_or_else(unsigned)?;
         if signature.len() > LONGEST_SIGNATURE {
@@ -64,7 +64,7 @@ impl Claim {
             signature: STANDARD.decode(signature).map_err(|_| mismatch())?,
             token: text("x-oss-security-token")?.unwrap_or_default().into(),
             signed_at: instant_of("date", date)
-                .map_err(|_| Refusal::denied("AccessDenied", "The header Date must be there, as RFC 1123 writes it."))?,
+                .map_err(|_| OssRefusal::denied("AccessDenied", "The header Date must be there, as RFC 1123 writes it."))?,
             string_to_sign: string_to_sign(method, headers, object, query)?,
         })
     }
@@ -73,9 +73,9 @@ impl Claim {
     ///
     /// # Errors
     /// A date that is more than [`WINDOW`] off.
-    pub fn check_window(&self, now: Timestamp) -> Result<(), Refusal> {
+    pub fn check_window(&self, now: Timestamp) -> Result<(), OssRefusal> {
         if self.signed_at.duration_since(now).abs() > WINDOW {
-            return Err(Refusal::denied("RequestTimeTooSkewed", "The header Date is more than 15 minutes off."));
+            return Err(OssRefusal::denied("RequestTimeTooSkewed", "The header Date is more than 15 minutes off."));
         }
         Ok(())
     }
@@ -84,28 +84,28 @@ impl Claim {
     ///
     /// # Errors
     /// Says which of the two is wrong.
-    pub fn verify(&self, credential: &UploadCredential) -> Result<(), Refusal> {
+    pub fn verify(&self, credential: &UploadCredential) -> Result<(), OssRefusal> {
         if !matches_mac::<Hmac<Sha1>>(credential.secret.expose_secret().as_bytes(), &self.string_to_sign, &self.signature) {
             return Err(mismatch());
         }
         if !credential.shows(&self.token) {
-            return Err(Refusal::denied("InvalidSecurityToken", "x-oss-security-token is not the credential's SecurityToken."));
+            return Err(OssRefusal::denied("InvalidSecurityToken", "x-oss-security-token is not the credential's SecurityToken."));
         }
         Ok(())
     }
 }
 
-fn mismatch() -> Refusal {
-    Refusal::denied("SignatureDoesNotMatch", "The signature is not that of the request: check AccessKeySecret, bucket and key.")
+fn mismatch() -> OssRefusal {
+    OssRefusal::denied("SignatureDoesNotMatch", "The signature is not that of the request: check AccessKeySecret, bucket and key.")
 }
 
 /// The standard headers that are signed, in the order in which they are.
 const STANDARD_HEADERS: [&str; 3] = ["content-md5", "content-type", "date"];
 
-fn string_to_sign(method: &Method, headers: &HeaderMap, object: &Object, query: &Query) -> Result<String, Refusal> {
+fn string_to_sign(method: &Method, headers: &HeaderMap, object: &Object, query: &Query) -> Result<String, OssRefusal> {
     let value = |name: &str| {
         let read = text_of(headers, name).map(|text| text.unwrap_or_default().trim());
-        read.map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "InvalidArgument", "A header that is signed cannot be read."))
+        read.map_err(|_| OssRefusal::new(StatusCode::BAD_REQUEST, "InvalidArgument", "A header that is signed cannot be read."))
     };
     let names = headers.keys().map(|name| name.as_str()).filter(|name| name.starts_with("x-oss-"));
     let mut names: Vec<&str> = names.take(SIGNED_HEADERS + 1).collect();
@@ -117,7 +117,7 @@ fn string_to_sign(method: &Method, headers: &HeaderMap, object: &Object, query: 
         let message = format!(
             "At most {SIGNED_HEADERS} headers x-oss-… are signed, and all signed headers together may have {SIGNED_HEADER_BYTES} bytes."
         );
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, "InvalidArgument", message));
+        return Err(OssRefusal::new(StatusCode::BAD_REQUEST, "InvalidArgument", message));
     }
     names.sort_unstable();
     let mut text = format!("{method}\n");

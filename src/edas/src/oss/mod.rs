@@ -46,7 +46,7 @@ use answer::Place;
 pub use claim::Claim;
 use domain::upload::{self, ObjectKey};
 pub use operation::{Operation, Query};
-pub use refusal::Refusal;
+pub use refusal::OssRefusal;
 use service::{NamedUpload, Service, UploadCredential};
 
 /// How long a refused body may still be read.
@@ -113,10 +113,10 @@ async fn answer(mut request: Request, next: Next) -> Response {
     let span = tracing::info_span!("package", request.id = %id, method, key.id = tracing::field::Empty);
     let work = async {
         let mut response = next.run(request).await;
-        let refusal = response.extensions_mut().remove::<Refusal>();
+        let refusal = response.extensions_mut().remove::<OssRefusal>();
         let code = refusal.as_ref().map_or("success", |refusal| refusal.code);
         tracing::info!(status = response.status().as_u16(), code, "request answered");
-        if let Some(Refusal { code, message, retry_after, .. }) = refusal {
+        if let Some(OssRefusal { code, message, retry_after, .. }) = refusal {
             let xml = format!(
                 "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message><RequestId>{id}</RequestId><HostId></HostId></Error>"
             );
@@ -136,32 +136,32 @@ async fn answer(mut request: Request, next: Next) -> Response {
 }
 
 /// Before anything of it is read: whether the peer may send another request.
-async fn counted(State(edge): State<Edge>, request: Request, next: Next) -> Result<Response, Refusal> {
+async fn counted(State(edge): State<Edge>, request: Request, next: Next) -> Result<Response, OssRefusal> {
     edge.throttle.peer(peer_of(&request)?)?;
     Ok(next.run(request).await)
 }
 
 fn caught(panic: Box<dyn Any + Send>) -> Response {
     let _ = super::caught(panic);
-    Refusal::internal().into_response()
+    OssRefusal::internal().into_response()
 }
 
 /// A method that nothing is served for.
-fn unoffered(method: &Method) -> Refusal {
+fn unoffered(method: &Method) -> OssRefusal {
     let method: String = method.as_str().chars().filter(char::is_ascii_alphanumeric).take(40).collect();
     let message = format!("Only uploads are served here: PUT of a whole package, and uploads in parts. The method {method} is not.");
-    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
+    OssRefusal::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
 }
 
-async fn of_object(State(edge): State<Edge>, request: Request) -> Result<Response, Refusal> {
+async fn of_object(State(edge): State<Edge>, request: Request) -> Result<Response, OssRefusal> {
     serve(edge, request, false).await
 }
 
-async fn of_bucket(State(edge): State<Edge>, request: Request) -> Result<Response, Refusal> {
+async fn of_bucket(State(edge): State<Edge>, request: Request) -> Result<Response, OssRefusal> {
     serve(edge, request, true).await
 }
 
-async fn serve(edge: Edge, request: Request, of_bucket: bool) -> Result<Response, Refusal> {
+async fn serve(edge: Edge, request: Request, of_bucket: bool) -> Result<Response, OssRefusal> {
     let peer = peer_of(&request)?;
     let (parts, body) = request.into_parts();
     let (object, query, operation) = match wanted(&parts, of_bucket) {
@@ -218,7 +218,7 @@ async fn serve(edge: Edge, request: Request, of_bucket: bool) -> Result<Response
     }
 }
 
-fn wanted(parts: &Parts, of_bucket: bool) -> Result<(Object, Query, Operation), Refusal> {
+fn wanted(parts: &Parts, of_bucket: bool) -> Result<(Object, Query, Operation), OssRefusal> {
     let mut object = Object::of(parts)?;
     if of_bucket {
         object.key.clear();
@@ -228,7 +228,7 @@ fn wanted(parts: &Parts, of_bucket: bool) -> Result<(Object, Query, Operation), 
     Ok((object, query, operation))
 }
 
-async fn put_object(edge: &Edge, key: ObjectKey, admitted: Admitted, body: Body) -> Result<Response, Refusal> {
+async fn put_object(edge: &Edge, key: ObjectKey, admitted: Admitted, body: Body) -> Result<Response, OssRefusal> {
     let slot = match edge.service.begin_upload(&admitted.credential.key_id, admitted.announced).await {
         Ok(slot) => slot,
         Err(why) => {
@@ -250,7 +250,7 @@ struct Admitted {
     md5: Option<String>,
 }
 
-async fn admit(service: &Service, parts: &Parts, object: &Object, query: &Query) -> Result<Admitted, Refusal> {
+async fn admit(service: &Service, parts: &Parts, object: &Object, query: &Query) -> Result<Admitted, OssRefusal> {
     let claim = Claim::read(&parts.method, &parts.headers, object, query)?;
     let now = service.clock().now();
     claim.check_window(now)?;
@@ -258,20 +258,20 @@ async fn admit(service: &Service, parts: &Parts, object: &Object, query: &Query)
     claim.verify(&credential)?;
     tracing::Span::current().record("key.id", &credential.key_id);
     let key = service.key(&credential.key_id).await?.filter(|key| key.enabled);
-    let key = key.ok_or_else(|| Refusal::denied("AccessDenied", "The access key that this credential was given to is disabled."))?;
+    let key = key.ok_or_else(|| OssRefusal::denied("AccessDenied", "The access key that this credential was given to is disabled."))?;
     if credential.expires_at <= now {
         let message = "The credential has expired: ask for another with GetPackageStorageCredential.";
-        return Err(Refusal::denied("SecurityTokenExpired", message));
+        return Err(OssRefusal::denied("SecurityTokenExpired", message));
     }
     if parts.headers.contains_key("x-oss-copy-source") {
-        return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", "No package can be copied: upload it."));
+        return Err(OssRefusal::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", "No package can be copied: upload it."));
     }
     let announced = text_of(&parts.headers, "content-length").ok().flatten().and_then(|length| length.parse::<u64>().ok());
     let md5 = match text_of(&parts.headers, "content-md5").ok().flatten() {
         None => None,
         Some(text) => {
             let digest = STANDARD.decode(text).ok().filter(|digest| digest.len() == 16);
-            let invalid = || Refusal::new(StatusCode::BAD_REQUEST, "InvalidDigest", "Content-MD5 is no MD5 in Base64.");
+            let invalid = || OssRefusal::new(StatusCode::BAD_REQUEST, "InvalidDigest", "Content-MD5 is no MD5 in Base64.");
             Some(hex::encode(digest.ok_or_else(invalid)?))
         }
     };
@@ -279,10 +279,10 @@ async fn admit(service: &Service, parts: &Parts, object: &Object, query: &Query)
 }
 
 /// The key that an object has, if the credential may write it.
-fn own_key(object: &Object, credential: &UploadCredential) -> Result<ObjectKey, Refusal> {
-    let key = ObjectKey::read(&object.key).map_err(|why| Refusal::new(StatusCode::BAD_REQUEST, "InvalidObjectName", why.to_string()))?;
+fn own_key(object: &Object, credential: &UploadCredential) -> Result<ObjectKey, OssRefusal> {
+    let key = ObjectKey::read(&object.key).map_err(|why| OssRefusal::new(StatusCode::BAD_REQUEST, "InvalidObjectName", why.to_string()))?;
     if key.credential() != credential.id {
-        return Err(Refusal::denied("AccessDenied", "The key does not begin with the credential's KeyPrefix."));
+        return Err(OssRefusal::denied("AccessDenied", "The key does not begin with the credential's KeyPrefix."));
     }
     Ok(key)
 }
@@ -299,9 +299,9 @@ impl Object {
     ///
     /// # Errors
     /// A path that is not UTF-8.
-    pub fn of(parts: &Parts) -> Result<Self, Refusal> {
+    pub fn of(parts: &Parts) -> Result<Self, OssRefusal> {
         let path = percent_encoding::percent_decode_str(parts.uri.path()).decode_utf8();
-        let path = path.map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "InvalidObjectName", "The key is not UTF-8."))?;
+        let path = path.map_err(|_| OssRefusal::new(StatusCode::BAD_REQUEST, "InvalidObjectName", "The key is not UTF-8."))?;
         let path = path.strip_prefix('/').unwrap_or(&path);
         let host = || host_of(&parts.headers).split('.').next().unwrap_or_default().to_ascii_lowercase();
         let (bucket, key) = match path.split_once('/') {
@@ -329,8 +329,12 @@ fn host_of(headers: &HeaderMap) -> &str {
 
 /// Hands a package out, with GET or HEAD. Nothing in the request is told in
 /// what is refused: an id and a capability that do not fit are as good as none.
-async fn get_package(State(edge): State<Edge>, Path((id, _file)): Path<(String, String)>, request: Request) -> Result<Response, Refusal> {
-    let missing = || Refusal::new(StatusCode::NOT_FOUND, "NoSuchKey", "There is no such package, or its capability is another.");
+async fn get_package(
+    State(edge): State<Edge>,
+    Path((id, _file)): Path<(String, String)>,
+    request: Request,
+) -> Result<Response, OssRefusal> {
+    let missing = || OssRefusal::new(StatusCode::NOT_FOUND, "NoSuchKey", "There is no such package, or its capability is another.");
     let params = Params::parse(request.uri().query().unwrap_or_default()).map_err(|_| missing())?;
     let (id, capability) = upload::package_id(&id).zip(params.text("capability")).ok_or_else(missing)?;
     let peer = peer_of(&request)?;

@@ -7,7 +7,7 @@
 
 use axum::http::{Method, StatusCode};
 
-use super::{super::params::Params, Refusal};
+use super::{super::params::Params, OssRefusal};
 use domain::{MultipartId, limits::PARTS, upload::parts::number};
 
 /// What is signed of a query, in that order.
@@ -57,12 +57,12 @@ pub enum Operation {
         is_escaped: bool,
     },
     /// ListMultipartUploads, of a bucket.
-    ListUploads(Wanted),
+    ListUploads(QueryKind),
 }
 
 /// Which uploads are to be listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct QueryKind {
     /// What their keys begin with.
     pub prefix: String,
     /// The key behind which the list begins.
@@ -84,7 +84,7 @@ impl Query {
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn read(query: Option<&str>) -> Result<Self, Refusal> {
+    pub fn read(query: Option<&str>) -> Result<Self, OssRefusal> {
         let read = Params::parse(query.unwrap_or_default());
         read.map(Self).map_err(|_| invalid("The query cannot be read: each parameter may be there once, as percent-encoded UTF-8."))
     }
@@ -102,7 +102,7 @@ impl Query {
     ///
     /// # Errors
     /// There is no such operation here, or a value of it is wrong.
-    pub fn operation(&self, method: &Method, of_bucket: bool) -> Result<Operation, Refusal> {
+    pub fn operation(&self, method: &Method, of_bucket: bool) -> Result<Operation, OssRefusal> {
         let has = |name: &str| self.0.raw(name).is_some();
         let (subresources, others) = match (method.as_str(), of_bucket, has("uploads"), has("uploadId"), has("partNumber")) {
             ("PUT", false, false, false, false) => (0, &[][..]),
@@ -150,7 +150,7 @@ impl Query {
                 }
                 let text = |name| self.0.text(name).unwrap_or_default().to_owned();
                 let upload = self.0.text("upload-id-marker").and_then(MultipartId::named);
-                Operation::ListUploads(Wanted {
+                Operation::ListUploads(QueryKind {
                     prefix: text("prefix"),
                     key: text("key-marker"),
                     upload,
@@ -162,27 +162,27 @@ impl Query {
     }
 
     /// How long a list may be.
-    fn page(&self, name: &str) -> Result<usize, Refusal> {
+    fn page(&self, name: &str) -> Result<usize, OssRefusal> {
         let Some(given) = self.0.text(name) else { return Ok(PAGE) };
         let most = number(given).and_then(|most| usize::try_from(most).ok()).filter(|most| *most <= PAGE);
         most.ok_or_else(|| invalid(format!("{name} must be a number from 1 to {PAGE}.")))
     }
 }
 
-fn invalid(message: impl Into<String>) -> Refusal {
-    Refusal::new(StatusCode::BAD_REQUEST, "InvalidArgument", message)
+fn invalid(message: impl Into<String>) -> OssRefusal {
+    OssRefusal::new(StatusCode::BAD_REQUEST, "InvalidArgument", message)
 }
 
-fn not_implemented() -> Refusal {
+fn not_implemented() -> OssRefusal {
     let message = "Only a package can be uploaded: with PUT as a whole, or in parts (uploads, uploadId, partNumber). \
                    No other parameter and no copying is offered.";
-    Refusal::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message)
+    OssRefusal::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message)
 }
 
 /// There is no such upload in parts.
-pub(super) fn no_such_upload() -> Refusal {
+pub(super) fn no_such_upload() -> OssRefusal {
     let message = "There is no such upload of this key in parts: it was completed or given up, or its credential has ended.";
-    Refusal::new(StatusCode::NOT_FOUND, "NoSuchUpload", message)
+    OssRefusal::new(StatusCode::NOT_FOUND, "NoSuchUpload", message)
 }
 
 #[cfg(test)]
@@ -222,7 +222,7 @@ mod tests {
         ] {
             assert_eq!(operation(method, &query, false), Ok(wanted), "{method} {query}");
         }
-        let wanted = Wanted { prefix: "a/b".into(), key: "a/b c".into(), upload: Some(upload), most: 2, is_escaped: true };
+        let wanted = QueryKind { prefix: "a/b".into(), key: "a/b c".into(), upload: Some(upload), most: 2, is_escaped: true };
         let query = format!("uploads&prefix=a%2Fb&delimiter=&key-marker=a%2Fb%20c&upload-id-marker={ID}&max-uploads=2&encoding-type=url");
         assert_eq!(operation("GET", &query, true), Ok(Operation::ListUploads(wanted)));
     }

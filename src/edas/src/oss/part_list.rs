@@ -4,7 +4,7 @@
 use axum::http::StatusCode;
 use quick_xml::{Reader, events::Event};
 
-use super::Refusal;
+use super::OssRefusal;
 use domain::{
     limits::PARTS,
     upload::{NamedPart, WrongParts, parts::number},
@@ -29,7 +29,7 @@ enum Open {
 ///
 /// # Errors
 /// It is no such list, or an ETag cannot be that of a part.
-pub fn read(body: &[u8]) -> Result<Vec<NamedPart>, Refusal> {
+pub fn read(body: &[u8]) -> Result<Vec<NamedPart>, OssRefusal> {
     let text = std::str::from_utf8(body).map_err(|_| malformed())?;
     let mut reader = Reader::from_str(text);
     let (mut open, mut has_ended) = (Open::Nothing, false);
@@ -94,17 +94,17 @@ pub fn read(body: &[u8]) -> Result<Vec<NamedPart>, Refusal> {
     }
 }
 
-fn part(place: &str, etag: &str) -> Result<NamedPart, Refusal> {
+fn part(place: &str, etag: &str) -> Result<NamedPart, OssRefusal> {
     let number = number(place.trim()).ok_or_else(malformed)?;
     let mut md5 = [0; 16];
-    hex::decode_to_slice(etag.trim().trim_matches('"'), &mut md5).map_err(|_| Refusal::from(WrongParts::Unknown(number)))?;
+    hex::decode_to_slice(etag.trim().trim_matches('"'), &mut md5).map_err(|_| OssRefusal::from(WrongParts::Unknown(number)))?;
     Ok(NamedPart { number, md5 })
 }
 
-fn malformed() -> Refusal {
+fn malformed() -> OssRefusal {
     let message =
         format!("The body must be a CompleteMultipartUpload of 1 to {PARTS} parts, each with a PartNumber from 1 to {PARTS} and its ETag.");
-    Refusal::new(StatusCode::BAD_REQUEST, "MalformedXML", message)
+    OssRefusal::new(StatusCode::BAD_REQUEST, "MalformedXML", message)
 }
 
 #[cfg(test)]

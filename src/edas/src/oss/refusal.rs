@@ -16,7 +16,7 @@ const RETRY_AFTER: u32 = 5;
 
 /// Why a request was not served, in OSS' words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct OssRefusal {
     pub(super) status: StatusCode,
     pub(super) code: &'static str,
     /// Of our own words only: it is not escaped.
@@ -25,7 +25,7 @@ pub struct Refusal {
     pub(super) retry_after: Option<u32>,
 }
 
-impl Refusal {
+impl OssRefusal {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self { status, code, message: message.into(), retry_after: None }
     }
@@ -49,7 +49,7 @@ impl Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for OssRefusal {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
         response.extensions_mut().insert(self);
@@ -57,7 +57,7 @@ impl IntoResponse for Refusal {
     }
 }
 
-impl From<service::Error> for Refusal {
+impl From<service::Error> for OssRefusal {
     fn from(error: service::Error) -> Self {
         tracing::error!(%error, "an upload cannot be judged");
         Self::internal()
@@ -65,7 +65,7 @@ impl From<service::Error> for Refusal {
 }
 
 /// What limits say, which are the same for EDAS calls.
-impl From<ApiError> for Refusal {
+impl From<ApiError> for OssRefusal {
     fn from(error: ApiError) -> Self {
         match error {
             ApiError::Gateway { message, wait: Some(_), .. } => {
@@ -76,7 +76,7 @@ impl From<ApiError> for Refusal {
     }
 }
 
-impl From<UploadError> for Refusal {
+impl From<UploadError> for OssRefusal {
     fn from(error: UploadError) -> Self {
         match error {
             UploadError::TooLarge(most) => Self::too_large(most),
@@ -108,7 +108,7 @@ impl From<UploadError> for Refusal {
     }
 }
 
-impl From<WrongParts> for Refusal {
+impl From<WrongParts> for OssRefusal {
     fn from(why: WrongParts) -> Self {
         let code = match why {
             WrongParts::Order(_) => "InvalidPartOrder",

@@ -14,7 +14,7 @@ use hex::encode as hex_of;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
-use super::{BodyDigest, Claim, Refusal, Scheme, SignedRequest, acs_headers, instant_of, nonce_of, text_of};
+use super::{BodyDigest, Claim, Scheme, SignatureRefusal, SignedRequest, acs_headers, instant_of, nonce_of, text_of};
 use domain::{
     limits::{KEY_ID, SIGNED_HEADER_BYTES, SIGNED_HEADERS},
     rejection::shortened,
@@ -30,10 +30,10 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 const FIELDS: usize = 8;
 
 /// Reads the claim from `Credential=…,SignedHeaders=…,Signature=…`.
-pub(super) fn read(request: SignedRequest<'_>, credentials: &str) -> Result<Claim, Refusal> {
+pub(super) fn read(request: SignedRequest<'_>, credentials: &str) -> Result<Claim, SignatureRefusal> {
     let headers = request.headers;
     let malformed = || {
-        Refusal::incomplete(format!(
+        SignatureRefusal::incomplete(format!(
             "Authorization must read `{ALGORITHM} Credential=<key id>,SignedHeaders=<a;b;…>,Signature=<64 hex digits>`"
         ))
     };
@@ -43,7 +43,7 @@ pub(super) fn read(request: SignedRequest<'_>, credentials: &str) -> Result<Clai
     let mut signature = [0; 32];
     hex::decode_to_slice(field("Signature")?, &mut signature).map_err(|_| malformed())?;
     if key_id.len() > KEY_ID {
-        return Err(Refusal::incomplete(format!("Credential has more than {KEY_ID} bytes")));
+        return Err(SignatureRefusal::incomplete(format!("Credential has more than {KEY_ID} bytes")));
     }
     let listed = read_list(signed_headers, headers)?;
     let body = text_of(headers, "x-acs-content-sha256")?.unwrap_or_default().to_owned();
@@ -61,25 +61,27 @@ pub(super) fn read(request: SignedRequest<'_>, credentials: &str) -> Result<Clai
 }
 
 /// The list of signed headers, held to its limits and to the request's headers.
-fn read_list(signed_headers: &str, headers: &HeaderMap) -> Result<Vec<String>, Refusal> {
+fn read_list(signed_headers: &str, headers: &HeaderMap) -> Result<Vec<String>, SignatureRefusal> {
     let names: Vec<&str> = signed_headers.split(';').take(SIGNED_HEADERS + 1).collect();
     if names.len() > SIGNED_HEADERS {
-        return Err(Refusal::incomplete(format!("SignedHeaders has more than {SIGNED_HEADERS} names")));
+        return Err(SignatureRefusal::incomplete(format!("SignedHeaders has more than {SIGNED_HEADERS} names")));
     }
     for name in &names {
         if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            return Err(Refusal::incomplete(format!("SignedHeaders must be in lower case, and has {}", shortened(name))));
+            return Err(SignatureRefusal::incomplete(format!("SignedHeaders must be in lower case, and has {}", shortened(name))));
         }
     }
     if let Some(pair) = names.windows(2).find(|pair| pair[0] >= pair[1]) {
         let name = shortened(pair[1]);
-        return Err(Refusal::incomplete(format!("SignedHeaders must be in ascending order without repetition, and {name} is not")));
+        return Err(SignatureRefusal::incomplete(format!(
+            "SignedHeaders must be in ascending order without repetition, and {name} is not"
+        )));
     }
     // All of these are there, or their own checks fail: a name that is not in the list is told first.
     let must = ["host", "x-acs-date", "x-acs-content-sha256"].into_iter().chain(acs_headers(headers));
     for name in must {
         if names.binary_search(&name).is_err() {
-            return Err(Refusal::incomplete(format!("SignedHeaders must contain {}", shortened(name))));
+            return Err(SignatureRefusal::incomplete(format!("SignedHeaders must contain {}", shortened(name))));
         }
     }
     let (mut values, mut bytes) = (0, 0);
@@ -88,13 +90,13 @@ fn read_list(signed_headers: &str, headers: &HeaderMap) -> Result<Vec<String>, R
         for value in headers.get_all(*name) {
             (values, bytes) = (values + 1, bytes + value.len());
             if values > SIGNED_HEADERS || bytes > SIGNED_HEADER_BYTES {
-                return Err(Refusal::incomplete(format!(
+                return Err(SignatureRefusal::incomplete(format!(
                     "the headers in SignedHeaders have more than {SIGNED_HEADERS} values or {SIGNED_HEADER_BYTES} bytes"
                 )));
             }
         }
         if values == before {
-            return Err(Refusal::incomplete(format!("SignedHeaders has {}, and there is no such header", shortened(name))));
+            return Err(SignatureRefusal::incomplete(format!("SignedHeaders has {}, and there is no such header", shortened(name))));
         }
     }
     Ok(names.into_iter().map(str::to_owned).collect())
@@ -105,7 +107,7 @@ fn read_list(signed_headers: &str, headers: &HeaderMap) -> Result<Vec<String>, R
 ///
 /// # Errors
 /// A header that is not UTF-8.
-pub(super) fn string_to_sign(claim: &Claim, request: SignedRequest<'_>) -> Result<String, Refusal> {
+pub(super) fn string_to_sign(claim: &Claim, request: SignedRequest<'_>) -> Result<String, SignatureRefusal> {
     let mut canonical = Sha256::new();
     canonical.update(request.method.as_str());
     canonical.update("\n");
@@ -137,11 +139,11 @@ pub(super) fn string_to_sign(claim: &Claim, request: SignedRequest<'_>) -> Resul
 }
 
 /// A header's value, trimmed; several are sorted and joined.
-fn update_with_values(canonical: &mut Sha256, name: &str, headers: &HeaderMap) -> Result<(), Refusal> {
+fn update_with_values(canonical: &mut Sha256, name: &str, headers: &HeaderMap) -> Result<(), SignatureRefusal> {
     let mut values = Vec::new();
     for value in headers.get_all(name) {
         let text = std::str::from_utf8(value.as_bytes());
-        values.push(text.map_err(|_| Refusal::incomplete(format!("the header {} is not UTF-8", shortened(name))))?.trim());
+        values.push(text.map_err(|_| SignatureRefusal::incomplete(format!("the header {} is not UTF-8", shortened(name))))?.trim());
     }
     values.sort_unstable();
     for (index, value) in values.into_iter().enumerate() {

@@ -22,7 +22,7 @@ mod acs3;
 mod refusal;
 mod roa;
 
-pub use refusal::Refusal;
+pub use refusal::SignatureRefusal;
 
 use domain::{limits::NONCE, rejection::shortened};
 
@@ -44,7 +44,7 @@ pub struct SignedRequest<'a> {
 
 /// What is accepted beyond a correct signature.
 #[derive(Debug, Clone, Copy)]
-pub struct Policy<'a> {
+pub struct SignaturePolicy<'a> {
     /// Whether the older scheme HMAC-SHA1 is accepted at all (K20).
     pub hmac_sha1: bool,
     /// Documented parameters of the operation called, sorted: in HMAC-SHA1 no value may
@@ -105,16 +105,18 @@ impl Claim {
     /// Everything that can be refused without knowing the key: no or a malformed
     /// `Authorization`, an algorithm that is not offered, signed headers past their
     /// limits, an unreadable date, an ambiguous HMAC-SHA1 query.
-    pub fn read(request: SignedRequest<'_>, policy: Policy<'_>) -> Result<Self, Refusal> {
+    pub fn read(request: SignedRequest<'_>, policy: SignaturePolicy<'_>) -> Result<Self, SignatureRefusal> {
         let Some(authorization) = text_of(request.headers, "authorization")? else {
-            return Err(Refusal::incomplete("the Authorization header is missing: sign the request with ACS3-HMAC-SHA256 or HMAC-SHA1"));
+            return Err(SignatureRefusal::incomplete(
+                "the Authorization header is missing: sign the request with ACS3-HMAC-SHA256 or HMAC-SHA1",
+            ));
         };
         let (algorithm, rest) = authorization.split_once(' ').unwrap_or((authorization, ""));
         match algorithm {
             "acs" if policy.hmac_sha1 => roa::read(request, rest.trim(), policy.parameters),
-            "acs" => Err(Refusal::Method { found: "HMAC-SHA1".into(), accepted: "ACS3-HMAC-SHA256" }),
+            "acs" => Err(SignatureRefusal::Method { found: "HMAC-SHA1".into(), accepted: "ACS3-HMAC-SHA256" }),
             acs3::ALGORITHM => acs3::read(request, rest.trim()),
-            other => Err(Refusal::Method {
+            other => Err(SignatureRefusal::Method {
                 found: other.chars().take(40).collect(),
                 accepted: if policy.hmac_sha1 { "ACS3-HMAC-SHA256 and HMAC-SHA1" } else { "ACS3-HMAC-SHA256" },
             }),
@@ -124,10 +126,10 @@ impl Claim {
     /// Checks that the request was signed within [`WINDOW`] of `now`.
     ///
     /// # Errors
-    /// [`Refusal::DateExpired`].
-    pub fn check_window(&self, now: Timestamp) -> Result<(), Refusal> {
+    /// [`SignatureRefusal::DateExpired`].
+    pub fn check_window(&self, now: Timestamp) -> Result<(), SignatureRefusal> {
         if self.signed_at.duration_since(now).abs() > WINDOW {
-            return Err(Refusal::DateExpired { signed_at: self.signed_at, now });
+            return Err(SignatureRefusal::DateExpired { signed_at: self.signed_at, now });
         }
         Ok(())
     }
@@ -136,8 +138,8 @@ impl Claim {
     /// secret, in constant time. With it the body's digest is proven, but not yet the body.
     ///
     /// # Errors
-    /// [`Refusal::Mismatch`] with the string that should have been signed.
-    pub fn verify(&self, request: SignedRequest<'_>, secret: &SecretString) -> Result<(), Refusal> {
+    /// [`SignatureRefusal::Mismatch`] with the string that should have been signed.
+    pub fn verify(&self, request: SignedRequest<'_>, secret: &SecretString) -> Result<(), SignatureRefusal> {
         let secret = secret.expose_secret().as_bytes();
         let matches = |text: &String| match self.scheme {
             Scheme::HmacSha1 => matches_mac::<Hmac<Sha1>>(secret, text, &self.signature),
@@ -147,19 +149,21 @@ impl Claim {
         if strings_to_sign.iter().any(matches) {
             return Ok(());
         }
-        Err(Refusal::Mismatch { string_to_sign: strings_to_sign.into_iter().next().unwrap_or_default() })
+        Err(SignatureRefusal::Mismatch { string_to_sign: strings_to_sign.into_iter().next().unwrap_or_default() })
     }
 
     /// Checks that the body is the one that the head speaks of.
     ///
     /// # Errors
     /// A body that differs from its digest header.
-    pub fn check_body(&self, body: &[u8]) -> Result<(), Refusal> {
+    pub fn check_body(&self, body: &[u8]) -> Result<(), SignatureRefusal> {
         match &self.body {
             BodyDigest::Sha256(digest) if *digest != hex::encode(Sha256::digest(body)) => {
-                Err(Refusal::BodyDigest { header: "ContentSha256" })
+                Err(SignatureRefusal::BodyDigest { header: "ContentSha256" })
             }
-            BodyDigest::Md5(digest) if *digest != STANDARD.encode(Md5::digest(body)) => Err(Refusal::BodyDigest { header: "ContentMD5" }),
+            BodyDigest::Md5(digest) if *digest != STANDARD.encode(Md5::digest(body)) => {
+                Err(SignatureRefusal::BodyDigest { header: "ContentMD5" })
+            }
             _ => Ok(()),
         }
     }
@@ -171,7 +175,7 @@ impl Claim {
     }
 
     /// The text that was signed. HMAC-SHA1 has two where a value is empty (K4).
-    fn strings_to_sign(&self, request: SignedRequest<'_>) -> Result<Vec<String>, Refusal> {
+    fn strings_to_sign(&self, request: SignedRequest<'_>) -> Result<Vec<String>, SignatureRefusal> {
         match self.scheme {
             Scheme::HmacSha1 => roa::strings_to_sign(self, request),
             Scheme::Acs3HmacSha256 => acs3::string_to_sign(self, request).map(|text| vec![text]),
@@ -191,15 +195,15 @@ pub(super) fn matches_mac<M: Mac + KeyInit>(secret: &[u8], text: &str, signature
 }
 
 /// A header's only value, as text.
-pub(super) fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Refusal> {
+pub(super) fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, SignatureRefusal> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(Refusal::incomplete(format!("the header {} is there more than once", shortened(name))));
+        return Err(SignatureRefusal::incomplete(format!("the header {} is there more than once", shortened(name))));
     }
     match std::str::from_utf8(value.as_bytes()) {
         Ok(text) => Ok(Some(text)),
-        Err(_) => Err(Refusal::incomplete(format!("the header {} is not UTF-8", shortened(name)))),
+        Err(_) => Err(SignatureRefusal::incomplete(format!("the header {} is not UTF-8", shortened(name)))),
     }
 }
 
@@ -209,19 +213,21 @@ fn acs_headers(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 }
 
 /// The signature nonce, if one was sent.
-fn nonce_of(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+fn nonce_of(headers: &HeaderMap) -> Result<Option<String>, SignatureRefusal> {
     match text_of(headers, "x-acs-signature-nonce")? {
-        Some(nonce) if nonce.len() > NONCE => Err(Refusal::incomplete(format!("x-acs-signature-nonce has more than {NONCE} characters"))),
+        Some(nonce) if nonce.len() > NONCE => {
+            Err(SignatureRefusal::incomplete(format!("x-acs-signature-nonce has more than {NONCE} characters")))
+        }
         Some("") | None => Ok(None),
         Some(nonce) => Ok(Some(nonce.to_owned())),
     }
 }
 
 /// Reads `x-acs-date` (ISO 8601 in UTC) or `Date` (RFC 1123).
-pub(super) fn instant_of(header: &'static str, value: Option<&str>) -> Result<Timestamp, Refusal> {
+pub(super) fn instant_of(header: &'static str, value: Option<&str>) -> Result<Timestamp, SignatureRefusal> {
     let value = value.unwrap_or_default();
     let instant = if header == "date" { rfc2822::parse(value).map(|it| it.timestamp()) } else { value.parse() };
-    instant.map_err(|_| Refusal::DateFormat { header, value: value.chars().take(60).collect() })
+    instant.map_err(|_| SignatureRefusal::DateFormat { header, value: value.chars().take(60).collect() })
 }
 
 #[cfg(test)]

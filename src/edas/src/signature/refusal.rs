@@ -10,7 +10,7 @@ use thiserror::Error;
 
 /// Why a request's credentials are not accepted. Displays as the reply's message.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Refusal {
+pub enum SignatureRefusal {
     /// No `Authorization`, or not one of the known forms.
     #[error("The request signature does not conform to the standards: {reason}. server string to sign is:")]
     Incomplete {
@@ -88,7 +88,7 @@ pub enum Refusal {
     NonceUsed,
 }
 
-impl Refusal {
+impl SignatureRefusal {
     /// No `Authorization` in a known form, for this reason.
     pub(super) fn incomplete(reason: impl Into<String>) -> Self {
         Self::Incomplete { reason: reason.into() }

@@ -7,7 +7,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::{BodyDigest, Claim, Refusal, Scheme, SignedRequest, acs_headers, instant_of, nonce_of, text_of};
+use super::{BodyDigest, Claim, Scheme, SignatureRefusal, SignedRequest, acs_headers, instant_of, nonce_of, text_of};
 use domain::{
     limits::{KEY_ID, SIGNED_HEADER_BYTES, SIGNED_HEADERS},
     rejection::shortened,
@@ -20,9 +20,9 @@ const STANDARD_HEADERS: [&str; 4] = ["accept", "content-md5", "content-type", "d
 const LONGEST_SIGNATURE: usize = 64;
 
 /// Reads the claim from `<key id>:<base64 signature>`.
-pub(super) fn read(request: SignedRequest<'_>, credentials: &str, parameters: &[String]) -> Result<Claim, Refusal> {
+pub(super) fn read(request: SignedRequest<'_>, credentials: &str, parameters: &[String]) -> Result<Claim, SignatureRefusal> {
     let headers = request.headers;
-    let malformed = || Refusal::incomplete("Authorization must read `acs <key id>:<base64 signature>`");
+    let malformed = || SignatureRefusal::incomplete("Authorization must read `acs <key id>:<base64 signature>`");
     let (key_id, signature) = credentials.split_once(':').ok_or_else(malformed)?;
     if key_id.len() > KEY_ID || signature.len() > LONGEST_SIGNATURE {
         return Err(malformed());
@@ -31,7 +31,10 @@ pub(super) fn read(request: SignedRequest<'_>, credentials: &str, parameters: &[
     if let Some(method) = text_of(headers, "x-acs-signature-method")?
         && method != "HMAC-SHA1"
     {
-        return Err(Refusal::Method { found: method.chars().take(40).collect(), accepted: "HMAC-SHA1 (with `Authorization: acs`)" });
+        return Err(SignatureRefusal::Method {
+            found: method.chars().take(40).collect(),
+            accepted: "HMAC-SHA1 (with `Authorization: acs`)",
+        });
     }
     // Browsers cannot set Date; x-acs-date is signed like every x-acs header.
     let date_header = if headers.contains_key("date") { "date" } else { "x-acs-date" };
@@ -52,14 +55,14 @@ pub(super) fn read(request: SignedRequest<'_>, credentials: &str, parameters: &[
 }
 
 /// The names of the `x-acs-*` headers, sorted, once all that is signed is within its limits.
-fn signed_headers(request: SignedRequest<'_>) -> Result<Vec<String>, Refusal> {
+fn signed_headers(request: SignedRequest<'_>) -> Result<Vec<String>, SignatureRefusal> {
     let mut names: Vec<&str> = acs_headers(request.headers).take(SIGNED_HEADERS + 1).collect();
     let mut bytes = 0;
     for name in STANDARD_HEADERS.iter().chain(&names) {
         bytes += name.len() + text_of(request.headers, name)?.unwrap_or_default().len();
     }
     if names.len() > SIGNED_HEADERS || bytes > SIGNED_HEADER_BYTES {
-        return Err(Refusal::incomplete(format!(
+        return Err(SignatureRefusal::incomplete(format!(
             "at most {SIGNED_HEADERS} headers x-acs-… are signed, and all signed headers together may have {SIGNED_HEADER_BYTES} bytes"
         )));
     }
@@ -72,7 +75,7 @@ fn signed_headers(request: SignedRequest<'_>) -> Result<Vec<String>, Refusal> {
 ///
 /// # Errors
 /// A signed header that is not UTF-8, or is there more than once.
-pub(super) fn strings_to_sign(claim: &Claim, request: SignedRequest<'_>) -> Result<Vec<String>, Refusal> {
+pub(super) fn strings_to_sign(claim: &Claim, request: SignedRequest<'_>) -> Result<Vec<String>, SignatureRefusal> {
     let mut strings = vec![string_to_sign(claim, request, "=")?];
     if request.query.iter().any(|(_, value)| value.is_empty()) {
         strings.push(string_to_sign(claim, request, "")?);
@@ -82,7 +85,7 @@ pub(super) fn strings_to_sign(claim: &Claim, request: SignedRequest<'_>) -> Resu
 
 /// The string to sign; `empty` stands behind the name of a parameter whose
 /// value is empty: `=` with Python and Node, nothing with Go and Java (K4).
-fn string_to_sign(claim: &Claim, request: SignedRequest<'_>, empty: &str) -> Result<String, Refusal> {
+fn string_to_sign(claim: &Claim, request: SignedRequest<'_>, empty: &str) -> Result<String, SignatureRefusal> {
     let headers = request.headers;
     let mut text = format!("{}\n", request.method);
     for name in STANDARD_HEADERS {
@@ -122,8 +125,9 @@ fn string_to_sign(claim: &Claim, request: SignedRequest<'_>, empty: &str) -> Res
 /// Image. Against that only a transport helps in which nobody sits between, or
 /// ACS3-HMAC-SHA256, which escapes. The form in a body is not concerned in either
 /// direction: Content-MD5 covers it as it was sent, and without that no form is read.
-fn refuse_ambiguity(query: &[(String, String)], parameters: &[String]) -> Result<(), Refusal> {
-    let ambiguous = |name: &str, looks_like: &str| Refusal::Ambiguous { parameter: shortened(name), looks_like: shortened(looks_like) };
+fn refuse_ambiguity(query: &[(String, String)], parameters: &[String]) -> Result<(), SignatureRefusal> {
+    let ambiguous =
+        |name: &str, looks_like: &str| SignatureRefusal::Ambiguous { parameter: shortened(name), looks_like: shortened(looks_like) };
     for (name, value) in query {
         if name.contains(['&', '=']) {
             return Err(ambiguous(name, "& or = in a name"));

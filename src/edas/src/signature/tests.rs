@@ -48,12 +48,12 @@ impl Recorded {
         self.claim().unwrap().strings_to_sign(self.signed()).unwrap()
     }
 
-    fn claim(&self) -> Result<Claim, Refusal> {
+    fn claim(&self) -> Result<Claim, SignatureRefusal> {
         let parameters: Vec<String> = crate::contract::find(&self.method, &self.path).map(|it| it.query.clone()).unwrap_or_default();
-        Claim::read(self.signed(), Policy { hmac_sha1: true, parameters: &parameters })
+        Claim::read(self.signed(), SignaturePolicy { hmac_sha1: true, parameters: &parameters })
     }
 
-    fn check(&self, secret: &str) -> Result<Claim, Refusal> {
+    fn check(&self, secret: &str) -> Result<Claim, SignatureRefusal> {
         let claim = self.claim()?;
         claim.verify(self.signed(), &secret.into())?;
         claim.check_body(&self.body)?;
@@ -62,7 +62,7 @@ impl Recorded {
 
     /// Checks with the secret of the key that the request names. 22 requests of
     /// the Go SDK were recorded with a key whose id and secret are both empty.
-    fn check_as_signed(&self) -> Result<Claim, Refusal> {
+    fn check_as_signed(&self) -> Result<Claim, SignatureRefusal> {
         let key_id = self.claim()?.key_id;
         self.check(if key_id.is_empty() { "" } else { "testsecret" })
     }
@@ -278,7 +278,7 @@ fn other_algorithms_are_named_and_refused() {
 #[test]
 fn hmac_sha1_can_be_switched_off() {
     let request = first_of(Scheme::HmacSha1);
-    let refusal = Claim::read(request.signed(), Policy { hmac_sha1: false, parameters: &[] }).unwrap_err();
+    let refusal = Claim::read(request.signed(), SignaturePolicy { hmac_sha1: false, parameters: &[] }).unwrap_err();
     assert_eq!(refusal.code().1, "InvalidSignatureMethod");
     assert!(refusal.to_string().contains("HMAC-SHA1") && refusal.to_string().contains("use ACS3-HMAC-SHA256"), "{refusal}");
 }
@@ -314,7 +314,7 @@ fn a_value_that_could_be_another_parameter_is_refused_with_hmac_sha1_only() {
     harmless.query = vec![("Envs".into(), r#"[{"name":"URL","value":"http://192.0.2.1/?a=1&b=2"}]"#.into())];
     assert!(harmless.claim().is_ok());
     harmless.query = vec![("A&Image".into(), "x".into())];
-    assert!(matches!(harmless.claim(), Err(Refusal::Ambiguous { .. })));
+    assert!(matches!(harmless.claim(), Err(SignatureRefusal::Ambiguous { .. })));
 }
 
 #[test]
@@ -343,7 +343,7 @@ fn the_head_alone_shows_whose_request_it_is_and_whether_the_body_is_signed() {
         let claim = other.claim().unwrap();
         claim.verify(other.signed(), &"testsecret".into()).unwrap();
         let refusal = claim.check_body(&other.body).unwrap_err();
-        assert!(matches!(refusal, Refusal::BodyDigest { .. }) && claim.covers(&other.body), "{refusal}");
+        assert!(matches!(refusal, SignatureRefusal::BodyDigest { .. }) && claim.covers(&other.body), "{refusal}");
     }
 }
 

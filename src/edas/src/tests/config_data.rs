@@ -100,7 +100,7 @@ async fn a_secret_is_created_changed_listed_and_deleted_and_seen_nowhere_else(po
     assert_eq!(object().await["type"], "kubernetes.io/tls");
 
     let mut kept: Vec<String> = Vec::new();
-    for table in ["errand", "event", "inquiry", "nonce"] {
+    for table in ["object_write", "event", "precheck_request", "nonce"] {
         let query = format!("SELECT to_jsonb(t)::text FROM {table} t");
         kept.extend(sqlx::query_scalar::<_, String>(sqlx::AssertSqlSafe(query)).fetch_all(&live.server.pool).await.unwrap());
     }

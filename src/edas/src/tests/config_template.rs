@@ -79,7 +79,7 @@ async fn the_same_request_again_gets_the_first_answer_and_the_content_is_in_the_
     let id = made["Data"]["Id"].to_string();
     send("PUT", "n-2", &[("Id", &id), ("Content", "auch geheim")]).await;
     let mut kept: Vec<String> = Vec::new();
-    for table in ["errand", "event", "inquiry", "nonce"] {
+    for table in ["object_write", "event", "precheck_request", "nonce"] {
         let query = format!("SELECT to_jsonb(t)::text FROM {table} t");
         kept.extend(sqlx::query_scalar::<_, String>(sqlx::AssertSqlSafe(query)).fetch_all(&server.pool).await.unwrap());
     }

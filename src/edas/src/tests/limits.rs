@@ -34,7 +34,7 @@ fn list(server: &Server) -> Unsigned<'static> {
 }
 
 fn with(server: &Server, rates: Rates) -> Router {
-    router(service_on(server.pool.clone()), Settings { rates, ..Settings::default() })
+    router(service_on(server.pool.clone()), EdgeConfig { rates, ..EdgeConfig::default() })
 }
 
 /// A refusal says in both ways when to come again.
@@ -49,7 +49,7 @@ async fn is_throttled(response: Response<Body>, code: &str) {
 #[tokio::test]
 async fn a_peer_that_sends_too_much_is_refused_before_anything_is_read_and_others_are_not() {
     let rates = Rates { of_peer: 1, of_key: 0, failures: 0 };
-    let router = router(service_without_database(), Settings { rates, ..Settings::default() });
+    let router = router(service_without_database(), EdgeConfig { rates, ..EdgeConfig::default() });
     let ask = async |target: &str, from: Peer| {
         let request = Request::get(target).extension(from).body(Body::empty()).unwrap();
         router.clone().oneshot(request).await.unwrap()
@@ -234,8 +234,8 @@ fn stalling(begun: Arc<tokio::sync::Notify>) -> Body {
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn hmac_sha1_does_not_come_by_plain_http_from_another_machine_unless_that_is_allowed(pool: PgPool) {
     let server = Server::start(pool).await;
-    let strict = router(service_on(server.pool.clone()), Settings::default());
-    let lenient = router(service_on(server.pool.clone()), Settings { plain_hmac_sha1: true, ..Settings::default() });
+    let strict = router(service_on(server.pool.clone()), EdgeConfig::default());
+    let lenient = router(service_on(server.pool.clone()), EdgeConfig { plain_hmac_sha1: true, ..EdgeConfig::default() });
     let (old, new) = (list(&server).hmac_sha1(KEY), list(&server).acs3(KEY));
     let [plain, tls, local] = [Way::Plain, Way::Tls, Way::Loopback].map(|way| peer("192.0.2.1", way));
 
@@ -257,7 +257,7 @@ async fn hmac_sha1_does_not_come_by_plain_http_from_another_machine_unless_that_
 
 #[tokio::test]
 async fn no_request_is_served_whose_peer_nobody_tells() {
-    let bare = super::super::router(service_without_database(), Settings::default());
+    let bare = super::super::router(service_without_database(), EdgeConfig::default());
     for target in ["/healthz", "/pop/v5/app/app_list", "/sluice/v1/packages/x/y"] {
         let request = Request::get(target).body(Body::empty()).unwrap();
         assert_eq!(bare.clone().oneshot(request).await.unwrap().status(), StatusCode::INTERNAL_SERVER_ERROR, "{target}");
@@ -267,7 +267,7 @@ async fn no_request_is_served_whose_peer_nobody_tells() {
 #[tokio::test]
 async fn every_reply_tells_browsers_that_it_may_do_nothing() {
     // The database is asked by `/readyz`, and never answers.
-    let settings = Settings { time_limit: Duration::from_millis(20), ..Settings::default() };
+    let settings = EdgeConfig { time_limit: Duration::from_millis(20), ..EdgeConfig::default() };
     let (full, health) = (router(service_without_database(), settings.clone()), health_router(service_without_database(), settings));
     let operations = contract::operations().iter().map(|operation| (operation.method.to_string(), operation.path.clone()));
     let others = [

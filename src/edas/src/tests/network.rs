@@ -52,8 +52,8 @@ pub(super) async fn written(live: &Live, operation: &str, (method, path): (&str,
 
 /// How many rows and writes there are.
 pub(super) async fn traces(live: &Live) -> (i64, i64, usize) {
-    let errands = sqlx::query_scalar("SELECT count(*) FROM errand").fetch_one(&live.server.pool).await.unwrap();
-    (live.server.orders().await, errands, live.writes())
+    let object_writes = sqlx::query_scalar("SELECT count(*) FROM object_write").fetch_one(&live.server.pool).await.unwrap();
+    (live.server.orders().await, object_writes, live.writes())
 }
 
 /// Each call must be refused with these words, and leave nothing; what the executor has
@@ -105,7 +105,7 @@ async fn a_service_is_created_changed_listed_and_deleted(pool: PgPool) {
     let codes: Vec<_> = recent["ChangeOrderList"]["ChangeOrder"].as_array().unwrap().iter().map(|order| &order["CoTypeCode"]).collect();
     assert_eq!(codes, ["CoUpdateK8sService", "CoUpdateK8sService", "CoUpdateK8sService", "CoCreateApp"]);
     assert_eq!(live.pods().await, pods, "no pod heard of it");
-    let wanted: Vec<Value> = sqlx::query_scalar("SELECT wanted FROM errand").fetch_all(&live.server.pool).await.unwrap();
+    let wanted: Vec<Value> = sqlx::query_scalar("SELECT wanted FROM object_write").fetch_all(&live.server.pool).await.unwrap();
     assert!(wanted.len() == 3 && wanted.iter().all(Value::is_null), "what was wanted is wiped: {wanted:?}");
 }
 
@@ -327,18 +327,18 @@ async fn without_an_executor_nothing_is_written(pool: PgPool) {
     let refused = server.call("DELETE", SERVICE, &parameters).await;
     let said = refused["Message"].as_str().unwrap();
     assert!(refused["Code"] == 601 && said.contains("no executor reaches it; nothing was changed"), "{said}");
-    // One that is alive, and takes nothing up: it is taken back.
+    // One that is alive, and takes nothing up: it is withdrawn.
     Store::on(server.pool.clone()).heartbeat(&"default".into(), "somebody", Ok(())).await.unwrap();
     let refused = server.call("DELETE", SERVICE, &parameters).await;
     let said = refused["Message"].as_str().unwrap();
     assert!(refused["Code"] == 601 && said.contains("no executor took it up in time; nothing was changed"), "{said}");
-    let errands: i64 = sqlx::query_scalar("SELECT count(*) FROM errand").fetch_one(&server.pool).await.unwrap();
-    assert_eq!((errands, server.orders().await), (0, orders));
+    let object_writes: i64 = sqlx::query_scalar("SELECT count(*) FROM object_write").fetch_one(&server.pool).await.unwrap();
+    assert_eq!((object_writes, server.orders().await), (0, orders));
 }
 
-/// The errands whose claims are this old are taken up again.
+/// The object writes whose claims are this old are taken up again.
 async fn age_claims(live: &Live) {
-    sqlx::query("UPDATE errand SET claimed_at = claimed_at - interval '11 seconds'").execute(&live.server.pool).await.unwrap();
+    sqlx::query("UPDATE object_write SET claimed_at = claimed_at - interval '11 seconds'").execute(&live.server.pool).await.unwrap();
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]

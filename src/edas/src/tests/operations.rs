@@ -164,11 +164,13 @@ async fn bad_input_is_named_and_writes_nothing(pool: PgPool) {
 /// One round of an executor that sees no Deployment.
 async fn execute(store: &Store, lease: Lease, now: Timestamp) {
     let order = store.order(lease.order).await.unwrap().unwrap();
-    let Decision::Move(step) = machine::decide(&order, &Observation::Absent, now) else { panic!("there is something to do: {order:#?}") };
-    store.advance(lease, &order, &step, now).await.unwrap();
-    if step.change.is_some() {
+    let Decision::Transition(transition) = machine::decide(&order, &Observation::Absent, now) else {
+        panic!("there is something to do: {order:#?}")
+    };
+    store.advance(lease, &order, &transition, now).await.unwrap();
+    if transition.change.is_some() {
         let order = store.order(lease.order).await.unwrap().unwrap();
-        store.record_applied(lease, &order, &Applied { version: 0, template: None }, now).await.unwrap();
+        store.record_applied(lease, &order, &Applied { resource_version: 0, template: None }, now).await.unwrap();
     }
 }
 

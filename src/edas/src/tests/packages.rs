@@ -15,7 +15,7 @@ use super::{
 use domain::{
     java::JavaChange,
     order::{Source, Target},
-    package::Policy,
+    package::PackagePolicy,
     runtime::Runtimes,
 };
 use package::Client;
@@ -29,7 +29,7 @@ const TABLE: &str = r#"[
 ]"#;
 
 pub(super) fn packages() -> Packages {
-    let policy = Policy {
+    let policy = PackagePolicy {
         schemes: vec!["http".into()],
         hosts: vec!["127.0.0.1".parse().unwrap(), "*.invalid".parse().unwrap()],
         addresses: vec!["127.0.0.1/32".parse().unwrap()],
@@ -61,7 +61,7 @@ pub(super) async fn newest_target(server: &Server) -> (Target, Value) {
 pub(super) async fn newest_change(server: &Server) -> JavaChange {
     match newest_target(server).await.0.source {
         Source::Change(change) => *change.java,
-        Source::Exact(_) | Source::Kept | Source::Renewed(_) => panic!("must be a change"),
+        Source::Exact(_) | Source::Unchanged | Source::Renewed(_) => panic!("must be a change"),
     }
 }
 
@@ -241,7 +241,7 @@ async fn without_the_operators_settings_a_package_is_refused_with_the_one_that_i
     let without = |change: fn(&mut Packages)| {
         let mut packages = packages();
         change(&mut packages);
-        router(service_on(pool.clone()).with_packages(packages), Settings::default())
+        router(service_on(pool.clone()).with_packages(packages), EdgeConfig::default())
     };
     let cases = [
         (plain.router.clone(), "--package-image (SLUICE_PACKAGE_IMAGE)"),

@@ -46,7 +46,7 @@ async fn wrong_input_of_a_precheck_names_the_parameter_and_asks_nothing(pool: Pg
         let refused = server.call("POST", PRECHECK, &parameters).await;
         assert!(refused["Code"] != 200 && refused["Message"].as_str().unwrap().contains(says), "{name}={value}: {refused:?}");
     }
-    let asked: i64 = sqlx::query_scalar("SELECT count(*) FROM inquiry").fetch_one(&server.pool).await.unwrap();
+    let asked: i64 = sqlx::query_scalar("SELECT count(*) FROM precheck_request").fetch_one(&server.pool).await.unwrap();
     assert_eq!(asked, 0);
 }
 

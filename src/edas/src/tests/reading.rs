@@ -50,7 +50,7 @@ impl Live {
         let own = PgPoolOptions::new().max_connections(8).connect_with((*pool.connect_options()).clone()).await.unwrap();
         let server = Server::start_with(service_on(own.clone()), own.clone()).await;
         let simulation = SimulatedCluster::start(Config { start_delay: Duration::from_millis(5), ..Config::default() });
-        let settings = executor::Settings { cluster: "default".into(), lease: Duration::from_secs(5), concurrency: 10 };
+        let settings = executor::ExecutorConfig { cluster: "default".into(), lease: Duration::from_secs(5), concurrency: 10 };
         let executor = Executor::new(Store::on(own), Cluster::watch(simulation.client()), server.clock.clone(), settings);
         let stop = CancellationToken::new();
         tokio::spawn(executor.run(stop.clone()));
@@ -220,7 +220,7 @@ async fn what_nobody_can_look_at_is_not_made_up(pool: PgPool) {
             (&json!(601), &json!("the cluster cannot be looked at now: no executor reaches it"))
         );
     }
-    // What is recorded is told all the same.
+    // What is recorded is reported all the same.
     let groups: Value = server.call("POST", GROUPS, &[("AppId", &application)]).await.into();
     shape::check("ListDeployGroup", &groups);
     assert_eq!(groups["DeployGroupList"]["DeployGroup"][0]["Status"], "6");

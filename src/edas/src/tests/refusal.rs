@@ -76,7 +76,7 @@ async fn a_query_that_cannot_be_read_is_refused() {
 }
 
 fn edge_with(time_limit: Duration) -> Edge {
-    Edge::new(service_without_database(), Settings { time_limit, ..Settings::default() })
+    Edge::new(service_without_database(), EdgeConfig { time_limit, ..EdgeConfig::default() })
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ impl Server {
         let store = Store::on(pool.clone());
         assert!(store.insert_key(KEY.id, &KEY.secret.into(), "tests", clock.now()).await.unwrap());
         store.register_cluster(&"default".into()).await.unwrap();
-        Self { router: router(service, Settings::default()), pool, clock }
+        Self { router: router(service, EdgeConfig::default()), pool, clock }
     }
 
     pub(super) async fn send(&self, method: &str, signed: &Signed) -> (StatusCode, Map<String, Value>) {
@@ -160,7 +160,7 @@ async fn a_request_without_a_nonce_that_is_sent_again_byte_for_byte_changes_noth
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn hmac_sha1_can_be_switched_off(pool: PgPool) {
     let server = Server::start(pool).await;
-    let strict = router(service_on(server.pool.clone()), Settings { hmac_sha1: false, ..Settings::default() });
+    let strict = router(service_on(server.pool.clone()), EdgeConfig { hmac_sha1: false, ..EdgeConfig::default() });
     let server = Server { router: strict, ..server };
     let list = Unsigned { method: "POST", path: "/pop/v5/app/app_list", parameters: &[], date: server.clock.now(), nonce: None };
     assert_eq!(code(&server.send("POST", &list.hmac_sha1(KEY)).await), (400, "InvalidSignatureMethod"));

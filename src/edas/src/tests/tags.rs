@@ -137,7 +137,7 @@ async fn components_are_those_of_the_operators_table(pool: PgPool) {
     shape::check("ListBuildPack", &packs);
     assert_eq!(packs["BuildPackList"]["BuildPack"], json!([]));
 
-    let plain = router(service_on(pool.clone()), Settings::default());
+    let plain = router(service_on(pool.clone()), EdgeConfig::default());
     let server = Server { router: plain, ..server };
     let none = server.call("GET", "/pop/v5/resource/components", &[]).await;
     assert_eq!((&none["Code"], &none["ComponentList"]["Component"]), (&json!(200), &json!([])));

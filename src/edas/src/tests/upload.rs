@@ -292,7 +292,7 @@ async fn what_is_not_offered_says_so(pool: PgPool) {
     }
 
     let plain = Server {
-        router: router(service_on(pool.clone()).with_packages(packages()), Settings::default()),
+        router: router(service_on(pool.clone()).with_packages(packages()), EdgeConfig::default()),
         pool,
         clock: keeper.server.clock.clone(),
     };

@@ -74,7 +74,7 @@ async fn no_package_goes_that_a_version_or_an_order_names(pool: PgPool) {
     let refused = keeper.deploy(&application, &unused.0).await;
     assert!(refused["Message"].as_str().unwrap().contains("no package was uploaded to this server under this key"), "{refused:?}");
 
-    // The newest order may still be gone on from, and one that rests half way be taken back.
+    // The newest order may still be gone on from, and one that rests half way be rolled back.
     assert_eq!(keeper.collect(WEEK_AND_A_DAY).await.packages, 0);
     let image = [("AppId", application.as_str()), ("Image", "shop/web:3")];
     assert_eq!(keeper.server.call("POST", DEPLOY, &image).await["Code"], 200);

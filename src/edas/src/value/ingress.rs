@@ -10,7 +10,7 @@ use super::super::{error::ApiError, params::Params};
 use domain::{
     Rejection,
     exposure::PortTarget,
-    ingress::{Path, PathMatch, Rule, Texts},
+    ingress::{IngressRule, Path, PathMatch, Texts},
     rejection::shortened,
     spec::Field,
 };
@@ -56,7 +56,7 @@ struct GivenBackend {
 ///
 /// # Errors
 /// A business error with the place and what is allowed.
-pub fn read(params: &Params) -> Result<Option<Vec<Rule>>, ApiError> {
+pub fn read(params: &Params) -> Result<Option<Vec<IngressRule>>, ApiError> {
     const NAME: &str = "IngressConf";
     let given = match params.structured(NAME, RULES)? {
         Field::Keep => return Ok(None),
@@ -84,7 +84,7 @@ pub fn read(params: &Params) -> Result<Option<Vec<Rule>>, ApiError> {
     let rule = |given: GivenRule| {
         let paths: Result<Vec<Path>, ApiError> = given.paths.into_iter().map(path).collect();
         let text = |given: Option<String>| given.filter(|text| !text.is_empty());
-        Ok(Rule { host: text(given.host), secret: text(given.secret_name), paths: paths? })
+        Ok(IngressRule { host: text(given.host), secret: text(given.secret_name), paths: paths? })
     };
     conf.rules.into_iter().map(rule).collect::<Result<_, ApiError>>().map(Some)
 }
@@ -131,7 +131,7 @@ mod tests {
             ("IngressConf.rules.1.paths.1.backend.servicePort", "80"),
         ];
         let path = Path { path: "/".into(), matched: PathMatch::Controller, service: "s".into(), port: PortTarget::Number(80) };
-        let expected = [Rule { host: Some("a.b".into()), secret: None, paths: vec![path] }];
+        let expected = [IngressRule { host: Some("a.b".into()), secret: None, paths: vec![path] }];
         assert_eq!(read(&params(&[("IngressConf", json)])).unwrap().unwrap(), expected);
         assert_eq!(read(&params(&dotted)).unwrap().unwrap(), expected);
         assert_eq!(read(&Params::default()).unwrap(), None);

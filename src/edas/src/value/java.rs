@@ -15,7 +15,7 @@ use domain::{
     rejection::shortened,
     spec::Field,
 };
-use service::PackageWish;
+use service::PackageParams;
 
 const STARTUP: &str = r#"allowed is {"Name":{"original":512,"startup":"-Xms512m"}, …} with the option's text as startup"#;
 
@@ -27,8 +27,8 @@ const ENCODINGS: [&str; 4] = ["ISO-8859-1", "GBK", "GB2312", "UTF-8"];
 
 /// Reads where the package is and what it runs on.
 #[must_use]
-pub fn read_package(params: &Params, kind: Option<PackageKind>) -> PackageWish {
-    PackageWish {
+pub fn read_package(params: &Params, kind: Option<PackageKind>) -> PackageParams {
+    PackageParams {
         url: params.text("PackageUrl").map(Into::into),
         kind,
         jdk: params.text("JDK").map(Into::into),

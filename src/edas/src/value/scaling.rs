@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::super::{error::ApiError, params::Params};
 use domain::{
     Rejection,
-    autoscaling::{Behaviour, Pace, Resource, SelectPolicy, Step, StepUnit, Trigger},
+    autoscaling::{Behaviour, Pace, Resource, ScalingStep, SelectPolicy, StepUnit, Trigger},
     notation,
     rejection::shortened,
     spec::Field,
@@ -158,7 +158,7 @@ pub fn read_behaviour(params: &Params) -> Result<Field<Behaviour>, ApiError> {
         policies: given
             .policies
             .into_iter()
-            .map(|step| Step { r#type: step.r#type, value: step.value, period_seconds: step.period_seconds })
+            .map(|step| ScalingStep { r#type: step.r#type, value: step.value, period_seconds: step.period_seconds })
             .collect(),
     };
     Ok(match params.json::<GivenBehaviour>("ScalingBehaviour", BEHAVIOUR)? {

@@ -25,7 +25,7 @@ use domain::{
         parts::{chosen, etag},
     },
 };
-use store::{Completion, Hold, Kept};
+use store::{Completion, Hold, StoredPackage};
 
 /// How long an upload is held when nothing more is heard of who holds it.
 const HELD: Duration = Duration::from_secs(60);
@@ -170,15 +170,15 @@ impl Service {
             return Err(UploadError::BeingCompleted);
         }
         let is_new = match tx.insert_package(&upload.key, &row, uploaded_by, now).await? {
-            Kept::Whole => true,
-            Kept::KeyTaken => {
+            StoredPackage::Whole => true,
+            StoredPackage::KeyTaken => {
                 let first = self.store.find_package_by_key(&upload.key).await?;
                 if first.is_none_or(|first| first.sha256 != row.sha256) {
                     return Err(UploadError::KeyTaken);
                 }
                 false
             }
-            Kept::Expired => return Err(UploadError::CutOff("it took so long that nothing is set aside for it any more".into())),
+            StoredPackage::Expired => return Err(UploadError::CutOff("it took so long that nothing is set aside for it any more".into())),
         };
         tx.commit().await?;
         Ok(is_new)

@@ -13,7 +13,7 @@ use super::{UploadError, random};
 use crate::Service;
 use ::package::{LONGEST_UPLOAD, PutError, Stored};
 use domain::{PackageId, upload::ObjectKey};
-use store::{Kept, NewUpload, PackageRow, Store, StoreError};
+use store::{NewUpload, PackageRow, Store, StoreError, StoredPackage};
 
 /// How long room stays set aside for an upload that is never heard of again.
 pub(super) const SET_ASIDE: Duration = Duration::from_secs(2 * LONGEST_UPLOAD.as_secs());
@@ -175,9 +175,9 @@ impl Service {
             return Err(UploadError::WrongDigest);
         }
         match self.store.insert_package(key, row, uploaded_by, self.clock.now()).await? {
-            Kept::Whole => return Ok(true),
-            Kept::Expired => return Err(UploadError::CutOff("it took so long that nothing is set aside for it any more".into())),
-            Kept::KeyTaken => {}
+            StoredPackage::Whole => return Ok(true),
+            StoredPackage::Expired => return Err(UploadError::CutOff("it took so long that nothing is set aside for it any more".into())),
+            StoredPackage::KeyTaken => {}
         }
         match self.store.find_package_by_key(key).await? {
             Some(first) if first.sha256 == row.sha256 => Ok(false),

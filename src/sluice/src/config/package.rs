@@ -18,7 +18,7 @@ pub use upload::PackageUploads;
 
 use domain::{
     java::{CHECKSUM_VARIABLE, FILE_VARIABLE, FOLDER_VARIABLE, SERVER_XML_VARIABLE, URL_VARIABLE},
-    package::{Checksum, HostPattern, Policy},
+    package::{Checksum, HostPattern, PackagePolicy},
     spec::EnvVar,
 };
 
@@ -64,8 +64,12 @@ pub struct PackageRules {
 impl PackageRules {
     /// Where packages may come from.
     #[must_use]
-    pub fn policy(&self) -> Policy {
-        Policy { schemes: self.package_schemes.clone(), hosts: self.package_hosts.clone(), addresses: self.package_allow_addresses.clone() }
+    pub fn policy(&self) -> PackagePolicy {
+        PackagePolicy {
+            schemes: self.package_schemes.clone(),
+            hosts: self.package_hosts.clone(),
+            addresses: self.package_allow_addresses.clone(),
+        }
     }
 
     /// Largest package, in bytes.

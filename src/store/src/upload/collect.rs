@@ -2,7 +2,7 @@
 //! objects are gone.
 //!
 //! A package is named by the versions of a history, by orders that are open or may
-//! still be gone on from or taken back, and by what a release that rests half way
+//! still be gone on from or rolled back, and by what a release that rests half way
 //! goes back to. The histories of applications whose Deployment stays count too:
 //! its pods may have to fetch the package again.
 
@@ -62,7 +62,7 @@ impl Store {
         Ok(found.into_iter().map(PackageId).collect())
     }
 
-    /// Packages that orders name which are open, or may still be gone on from or taken
+    /// Packages that orders name which are open, or may still be gone on from or rolled
     /// back: of up to `most` such orders behind `after`, and the last of these. Orders
     /// count that are younger than `before`, whatever became of them. Read page by page:
     /// all of their templates together can be large.
@@ -79,11 +79,11 @@ impl Store {
             r#"/* packages_of_orders */ SELECT o.id, stored_packages(o.target) || stored_packages(o.snapshot) || stored_packages(o.template)
                    || stored_packages(o.intent) || stored_packages(a.resting_snapshot) AS "packages!: Vec<uuid::Uuid>"
                FROM change_order o JOIN application a ON a.id = o.application_id
-               WHERE (o.finished_at IS NULL OR o.settling OR o.created_at >= $1
+               WHERE (o.finished_at IS NULL OR o.finalizing OR o.created_at >= $1
                       OR (a.deleted_at IS NULL AND (
                           a.resting_snapshot IS NOT NULL
-                          OR EXISTS (SELECT 1 FROM change_order s WHERE s.application_id = a.id AND (s.finished_at IS NULL OR s.settling))
-                          OR NOT EXISTS (SELECT 1 FROM change_order n WHERE n.application_id = a.id AND n.kind <> 'errand'
+                          OR EXISTS (SELECT 1 FROM change_order s WHERE s.application_id = a.id AND (s.finished_at IS NULL OR s.finalizing))
+                          OR NOT EXISTS (SELECT 1 FROM change_order n WHERE n.application_id = a.id AND n.kind <> 'object_write'
                                          AND (n.created_at, n.id) > (o.created_at, o.id)))))
                  AND ($2::uuid IS NULL OR o.id > $2)
                ORDER BY o.id LIMIT $3"#,
@@ -135,12 +135,12 @@ impl Store {
                          WHERE d.application_id = a.id AND d.kind = 'delete' AND d.state = 'succeeded' AND d.generation > 0)))
                AND NOT EXISTS (
                    SELECT 1 FROM change_order o JOIN application a ON a.id = o.application_id
-                   WHERE a.id IN (SELECT q.application_id FROM change_order q WHERE q.created_at >= $4 OR q.finished_at IS NULL OR q.settling)
-                     AND (o.finished_at IS NULL OR o.settling OR o.created_at >= $3
+                   WHERE a.id IN (SELECT q.application_id FROM change_order q WHERE q.created_at >= $4 OR q.finished_at IS NULL OR q.finalizing)
+                     AND (o.finished_at IS NULL OR o.finalizing OR o.created_at >= $3
                           OR (a.deleted_at IS NULL AND (
                               a.resting_snapshot IS NOT NULL
-                              OR EXISTS (SELECT 1 FROM change_order s WHERE s.application_id = a.id AND (s.finished_at IS NULL OR s.settling))
-                              OR NOT EXISTS (SELECT 1 FROM change_order n WHERE n.application_id = a.id AND n.kind <> 'errand'
+                              OR EXISTS (SELECT 1 FROM change_order s WHERE s.application_id = a.id AND (s.finished_at IS NULL OR s.finalizing))
+                              OR NOT EXISTS (SELECT 1 FROM change_order n WHERE n.application_id = a.id AND n.kind <> 'object_write'
                                              AND (n.created_at, n.id) > (o.created_at, o.id)))))
                      AND stored_packages(o.target) || stored_packages(o.snapshot) || stored_packages(o.template)
                          || stored_packages(o.intent) || stored_packages(a.resting_snapshot) @> ARRAY[$1])",

@@ -13,17 +13,17 @@ use serde_json::Value;
 
 use super::pod;
 use crate::{
-    intent::{Change, Keep},
+    intent::{Borrow, Change},
     observation::{DeploymentView, PodView, ReplicaSetView},
-    order::Settings,
+    order::BorrowedSettings,
 };
 
 /// A Deployment with everything beneath it.
 #[derive(Debug, Clone)]
 pub(super) struct Cluster {
     pub now: Timestamp,
-    pub settings: Settings,
-    pub kept: Option<Settings>,
+    pub settings: BorrowedSettings,
+    pub borrowed: Option<BorrowedSettings>,
     pub template: Value,
     pub replicas: i32,
     pub sets: Vec<Set>,
@@ -66,7 +66,7 @@ impl Set {
 
 impl Cluster {
     /// A Deployment at rest: all pods of `template` Ready for long.
-    pub fn at_rest(now: Timestamp, template: Value, replicas: i32, settings: Settings) -> Self {
+    pub fn at_rest(now: Timestamp, template: Value, replicas: i32, settings: BorrowedSettings) -> Self {
         let since = now - SignedDuration::from_hours(1);
         let first = Set {
             template: template.clone(),
@@ -84,7 +84,7 @@ impl Cluster {
         Self {
             now,
             settings,
-            kept: None,
+            borrowed: None,
             template,
             replicas,
             sets,
@@ -124,10 +124,10 @@ impl Cluster {
         let nothing = |bound: &Value| bound == 0 || bound == "0%";
         assert!(!(nothing(&bounds["maxSurge"]) && nothing(&bounds["maxUnavailable"])), "refused: both bounds are 0 in {patch:?}");
         assert!(own.min_ready_seconds < own.progress_deadline_seconds, "refused: no time for a deadline in {patch:?}");
-        match &patch.keep {
-            Keep::Unchanged => {}
-            Keep::Borrowed(settings) => self.kept = Some(settings.clone()),
-            Keep::Returned => self.kept = None,
+        match &patch.borrow {
+            Borrow::Unchanged => {}
+            Borrow::Borrowed(settings) => self.borrowed = Some(settings.clone()),
+            Borrow::Returned => self.borrowed = None,
         }
         self.version += 1;
         if before != (self.template.clone(), self.replicas, self.settings.clone()) {
@@ -161,7 +161,7 @@ impl Cluster {
             observed: self.observed == self.generation,
             replicas: self.replicas,
             settings: self.settings.clone(),
-            kept: self.kept.clone(),
+            borrowed: self.borrowed.clone(),
             template: self.template.clone(),
             fence: None,
             owners: Value::Null,
@@ -387,9 +387,9 @@ fn under_the_gate_the_model_rests_where_kubernetes_was_measured_to_rest() {
     use super::{at, in_batches, own, snapshot, template};
     use crate::machine::change;
     let mut cluster = Cluster::at_rest(at(0), template("old"), 10, own());
-    let order = super::at_step(super::Step::Surge, in_batches(3, super::AUTOMATIC));
+    let order = super::at_step(super::Step::BringUp, in_batches(3, super::AUTOMATIC));
     for (index, new, old) in [(0, 3, 10), (1, 6, 7), (2, 10, 4)] {
-        cluster.make(&change::surge(&order, &snapshot(), index, 10, index == 0));
+        cluster.make(&change::bring_up(&order, &snapshot(), index, 10, index == 0));
         for choice in 0..500 {
             cluster.look_at_deployment();
             cluster.look_at_set(choice);

@@ -3,7 +3,7 @@
 use rstest::rstest;
 
 use super::*;
-use crate::{failure, intent::Keep};
+use crate::{failure, intent::Borrow};
 
 /// Soon after the order began.
 const SOON: i64 = 10;
@@ -13,7 +13,7 @@ fn sized(goal: i32, step: Step) -> Order {
     let mut order = at_step(step, Strategy::ALL_AT_ONCE);
     order.kind = Kind::Scale;
     order.target.release = None;
-    order.target.source = Source::Kept;
+    order.target.source = Source::Unchanged;
     (order.target.replicas, order.target.replicas_before) = (Some(goal), Some(PODS));
     order.template = (step != Step::Start).then(|| template("old"));
     order.batches[0].state = if step == Step::Start { State::Ready } else { State::Running };
@@ -34,7 +34,7 @@ fn with_pods(goal: i32, pods: i32, since: Option<Timestamp>) -> DeploymentView {
 
 /// The same, paused in the middle of a release, with pods of two versions.
 fn half_way(goal: i32, new: i32, old: i32) -> DeploymentView {
-    let settings = Settings { paused: true, ..own() };
+    let settings = BorrowedSettings { paused: true, ..own() };
     DeploymentView { replicas: goal, settings, ..shown(new, Some(at(0)), old) }
 }
 
@@ -50,11 +50,11 @@ fn failing(mut view: DeploymentView, index: usize, created: Timestamp) -> Deploy
 
 #[test]
 fn one_write_sets_the_number_and_nothing_else() {
-    let step = moved(ask(&sized(4, Step::Start), untouched(), at(SOON)));
-    assert_eq!((step.state, step.step), (State::Running, Step::Resize));
-    assert_eq!(patch(&step), Patch { replicas: Some(4), keep: Keep::Unchanged, ..Patch::default() });
-    assert_eq!(batches(&step), [(0, State::Running, Some(4))]);
-    assert_eq!((step.snapshot, step.message.as_str()), (Some(snapshot()), "from 10 to 4 pods"));
+    let transition = moved(ask(&sized(4, Step::Start), untouched(), at(SOON)));
+    assert_eq!((transition.state, transition.step), (State::Running, Step::Resize));
+    assert_eq!(patch(&transition), Patch { replicas: Some(4), borrow: Borrow::Unchanged, ..Patch::default() });
+    assert_eq!(batches(&transition), [(0, State::Running, Some(4))]);
+    assert_eq!((transition.snapshot, transition.message.as_str()), (Some(snapshot()), "from 10 to 4 pods"));
 }
 
 #[test]
@@ -67,9 +67,12 @@ fn the_same_number_is_written_too_since_an_earlier_order_may_still_write_another
 #[case::shrunk(4)]
 #[case::nothing_left(0)]
 fn it_is_done_once_exactly_so_many_pods_are_there_and_ready(#[case] goal: i32) {
-    let step = moved(ask(&sized(goal, Step::Resize), with_pods(goal, goal, Some(at(0))), at(SOON)));
-    assert_eq!((step.state, step.step, step.change.is_none(), step.settles), (State::Succeeded, Step::Done, true, false));
-    assert_eq!(batches(&step), [(0, State::Succeeded, None)]);
+    let transition = moved(ask(&sized(goal, Step::Resize), with_pods(goal, goal, Some(at(0))), at(SOON)));
+    assert_eq!(
+        (transition.state, transition.step, transition.change.is_none(), transition.finalizes),
+        (State::Succeeded, Step::Done, true, false)
+    );
+    assert_eq!(batches(&transition), [(0, State::Succeeded, None)]);
 }
 
 #[rstest]
@@ -93,10 +96,10 @@ fn with_pods_of(goal: i32, desired: i32, pods: i32) -> DeploymentView {
 #[test]
 fn a_pod_that_came_and_cannot_start_fails_it_at_once_and_nothing_is_taken_back() {
     let view = failing(with_pods(12, 12, Some(at(0))), 11, at(1));
-    let step = moved(ask(&sized(12, Step::Resize), view, at(SOON)));
-    assert_eq!((step.state, step.step, step.roll_back, step.settles), (State::Failed, Step::Done, false, false));
-    assert!(step.message.contains("pod old-11") && step.message.contains("ErrImagePull"), "{}", step.message);
-    assert_eq!(step.change, None, "pods that run stay, and Kubernetes goes on trying");
+    let transition = moved(ask(&sized(12, Step::Resize), view, at(SOON)));
+    assert_eq!((transition.state, transition.step, transition.roll_back, transition.finalizes), (State::Failed, Step::Done, false, false));
+    assert!(transition.message.contains("pod old-11") && transition.message.contains("ErrImagePull"), "{}", transition.message);
+    assert_eq!(transition.change, None, "pods that run stay, and Kubernetes goes on trying");
 }
 
 #[test]
@@ -104,9 +107,9 @@ fn a_pod_that_was_there_before_and_is_in_trouble_is_named_at_the_deadline_only()
     let view = failing(with_pods(12, 12, Some(at(0))), 3, at(-1000));
     let order = sized(12, Step::Resize);
     assert_waits(&ask(&order, view.clone(), at(SOON)), Some(at(TIMEOUT)));
-    let step = moved(ask(&order, view, at(TIMEOUT)));
-    assert_eq!(step.state, State::Failed);
-    assert!(step.message.contains("11 of 12 pods are Ready"), "{}", step.message);
+    let transition = moved(ask(&order, view, at(TIMEOUT)));
+    assert_eq!(transition.state, State::Failed);
+    assert!(transition.message.contains("11 of 12 pods are Ready"), "{}", transition.message);
 }
 
 #[test]
@@ -122,16 +125,16 @@ fn trouble_that_may_pass_has_its_grace() {
         PodView { name: "late".into(), created_at: Some(at(2)), unschedulable: Some("no room".into()), ..PodView::default() };
     let order = sized(12, Step::Resize);
     assert_waits(&ask(&order, view.clone(), at(SOON)), Some(at(62)));
-    let step = moved(ask(&order, view, at(62)));
-    assert!(step.state == State::Failed && step.message.contains("no room"), "{}", step.message);
+    let transition = moved(ask(&order, view, at(62)));
+    assert!(transition.state == State::Failed && transition.message.contains("no room"), "{}", transition.message);
 }
 
 #[test]
 fn another_hand_on_the_number_is_named_and_left_alone() {
     let view = DeploymentView { other_scaler: Some("horizontal-pod-autoscaler".into()), ..with_pods(7, 7, Some(at(0))) };
-    let step = moved(ask(&sized(12, Step::Resize), view, at(SOON)));
-    assert_eq!((step.state, &step.change), (State::Failed, &None));
-    assert_eq!(step.message, "overruled by horizontal-pod-autoscaler, who scaled the Deployment to 7 pods while it was to have 12");
+    let transition = moved(ask(&sized(12, Step::Resize), view, at(SOON)));
+    assert_eq!((transition.state, &transition.change), (State::Failed, &None));
+    assert_eq!(transition.message, "overruled by horizontal-pod-autoscaler, who scaled the Deployment to 7 pods while it was to have 12");
 }
 
 #[test]
@@ -156,8 +159,8 @@ fn without_any_pod_means_that_none_is_on_its_way_out_either() {
     let leaving = DeploymentView { leaving: 2, ..with_pods(0, 0, None) };
     let order = Order { kind: Kind::Stop, ..sized(0, Step::Resize) };
     assert_waits(&ask(&order, leaving.clone(), at(SOON)), Some(at(TIMEOUT)));
-    let step = moved(ask(&order, leaving, at(TIMEOUT)));
-    assert!(step.message.contains("2 are left that should go"), "{}", step.message);
+    let transition = moved(ask(&order, leaving, at(TIMEOUT)));
+    assert!(transition.message.contains("2 are left that should go"), "{}", transition.message);
     // Beside pods that stay, those that go serve no more and hold nothing up.
     let fewer = DeploymentView { leaving: 2, ..with_pods(4, 4, Some(at(0))) };
     assert_eq!(moved(ask(&sized(4, Step::Resize), fewer, at(SOON))).state, State::Succeeded);
@@ -165,12 +168,12 @@ fn without_any_pod_means_that_none_is_on_its_way_out_either() {
 
 #[test]
 fn a_stop_ends_a_release_that_rests_half_way() {
-    let before = Snapshot { settings: Settings { paused: false, ..own() }, ..snapshot() };
+    let before = Snapshot { settings: BorrowedSettings { paused: false, ..own() }, ..snapshot() };
     let order = Order { kind: Kind::Stop, snapshot: Some(before), ..sized(0, Step::Start) };
-    let step = moved(ask(&order, half_way(PODS, 3, 7), at(SOON)));
-    let patch = patch(&step);
+    let transition = moved(ask(&order, half_way(PODS, 3, 7), at(SOON)));
+    let patch = patch(&transition);
     assert_eq!((patch.replicas, patch.template, patch.paused), (Some(0), Some(template("old")), Some(false)));
-    assert_eq!((patch.strategy, patch.min_ready_seconds, patch.keep), (Some(own().strategy), Some(5), Keep::Returned));
+    assert_eq!((patch.strategy, patch.min_ready_seconds, patch.borrow), (Some(own().strategy), Some(5), Borrow::Returned));
     // Taken back, it is the number alone again.
     let back = Order { kind: Kind::Rollback, target: Target { replicas: Some(PODS), ..order.target.clone() }, ..order };
     assert_eq!(super::patch(&moved(ask(&back, with_pods(0, 0, None), at(SOON)))), Patch { replicas: Some(PODS), ..Patch::default() });
@@ -187,9 +190,9 @@ fn aborted_it_leaves_nothing_to_bring_to_rest() {
 #[test]
 fn taken_back_it_brings_the_number_of_before_and_leaves_the_template() {
     let mut back = sized(PODS, Step::Start);
-    (back.kind, back.undoes, back.snapshot) = (Kind::Rollback, Some(OrderId::new()), Some(snapshot()));
-    let step = moved(ask(&back, with_pods(4, 4, Some(at(0))), at(SOON)));
-    assert_eq!((step.step, patch(&step)), (Step::Resize, Patch { replicas: Some(PODS), ..Patch::default() }));
+    (back.kind, back.rolls_back, back.snapshot) = (Kind::Rollback, Some(OrderId::new()), Some(snapshot()));
+    let transition = moved(ask(&back, with_pods(4, 4, Some(at(0))), at(SOON)));
+    assert_eq!((transition.step, patch(&transition)), (Step::Resize, Patch { replicas: Some(PODS), ..Patch::default() }));
     (back.step, back.state) = (Step::Resize, State::Running);
     assert_eq!(moved(ask(&back, with_pods(PODS, PODS, Some(at(0))), at(SOON))).state, State::Succeeded);
     back.snapshot = None;
@@ -203,12 +206,15 @@ fn only_pods_since_the_order_began_are_its_own() {
     let made = |seconds| PodView { created_at: Some(at(seconds)), ..PodView::default() };
     assert!(failure::is_since(made(0).created_at, order.created_at) && !failure::is_since(made(-1).created_at, order.created_at));
     assert!(crate::machine::brought(&order, &made(0)) && !crate::machine::brought(&order, &made(-1)));
-    assert!(crate::machine::brought(&at_step(Step::Surge, Strategy::ALL_AT_ONCE), &made(-1)), "a release knows its pods by their version");
+    assert!(
+        crate::machine::brought(&at_step(Step::BringUp, Strategy::ALL_AT_ONCE), &made(-1)),
+        "a release knows its pods by their version"
+    );
 }
 
 #[rstest]
 #[case(Observation::Absent, "does not exist")]
 fn without_a_deployment_it_fails(#[case] observation: Observation, #[case] says: &str) {
-    let step = moved(decide(&sized(4, Step::Start), &observation, at(SOON)));
-    assert!(step.state == State::Failed && step.message.contains(says), "{}", step.message);
+    let transition = moved(decide(&sized(4, Step::Start), &observation, at(SOON)));
+    assert!(transition.state == State::Failed && transition.message.contains(says), "{}", transition.message);
 }

@@ -4,7 +4,7 @@
 use rstest::rstest;
 
 use super::*;
-use crate::{intent::Keep, observation::Warning};
+use crate::{intent::Borrow, observation::Warning};
 
 const SOON: i64 = 10;
 const GRACE: i64 = 60;
@@ -33,17 +33,17 @@ const POLICY: &str = "Failed to create new replica set \"web-1\": admission webh
 
 #[test]
 fn a_replica_set_that_cannot_be_made_fails_the_release_within_the_grace_in_kubernetes_words() {
-    let order = at_step(Step::Surge, in_batches(3, AUTOMATIC));
+    let order = at_step(Step::BringUp, in_batches(3, AUTOMATIC));
     assert_waits(&ask(&order, refused(QUOTA, 2), at(SOON)), Some(at(2 + GRACE)));
-    let step = moved(ask(&order, refused(QUOTA, 2), at(2 + GRACE)));
-    assert_eq!((step.state, step.roll_back), (State::Failed, true));
+    let transition = moved(ask(&order, refused(QUOTA, 2), at(2 + GRACE)));
+    assert_eq!((transition.state, transition.roll_back), (State::Failed, true));
     assert_eq!(
-        step.message,
+        transition.message,
         format!("the Deployment controller cannot go on: ReplicaSetCreateError: {QUOTA} (waited 60 s for it to pass)")
     );
     // What is refused by a rule is refused again.
-    let step = moved(ask(&order, refused(POLICY, 2), at(SOON)));
-    assert_eq!((step.state, step.roll_back), (State::Failed, true));
+    let transition = moved(ask(&order, refused(POLICY, 2), at(SOON)));
+    assert_eq!((transition.state, transition.roll_back), (State::Failed, true));
     // What was said before the order is none of its doing, nor what was said before the set was there.
     assert_waits(&ask(&order, refused(POLICY, -9), at(SOON)), Some(at(TIMEOUT)));
     let there = DeploymentView { new: Some(set("new", 0, 5, None)), ..refused(POLICY, 2) };
@@ -51,48 +51,54 @@ fn a_replica_set_that_cannot_be_made_fails_the_release_within_the_grace_in_kuber
     // The Deployment's status says it, where it is watched for progress.
     let status = CreateFailure { message: POLICY.into(), since: Some(at(2)) };
     let told = DeploymentView { warnings: Vec::new(), set_failure: Some(status), observed: true, ..refused(POLICY, 2) };
-    assert_eq!(moved(ask(&at_step(Step::Surge, Strategy::ALL_AT_ONCE), told, at(SOON))).state, State::Failed);
+    assert_eq!(moved(ask(&at_step(Step::BringUp, Strategy::ALL_AT_ONCE), told, at(SOON))).state, State::Failed);
 }
 
 #[test]
 fn changes_of_replica_sets_that_are_refused_fail_the_release_when_the_grace_is_over() {
-    let order = at_step(Step::Surge, in_batches(3, AUTOMATIC));
+    let order = at_step(Step::BringUp, in_batches(3, AUTOMATIC));
     let why = CreateFailure { message: "denied request: no changes today".into(), since: Some(at(0)) };
     let view = DeploymentView { refused: Some(why), ..unobserved(shown(3, None, PODS)) };
     assert_waits(&ask(&order, view.clone(), at(SOON)), Some(at(GRACE)));
-    let step = moved(ask(&order, view.clone(), at(GRACE)));
-    assert!(step.state == State::Failed && step.message.contains("refuses changes of its ReplicaSets: denied request"), "{step:?}");
+    let transition = moved(ask(&order, view.clone(), at(GRACE)));
+    assert!(
+        transition.state == State::Failed && transition.message.contains("refuses changes of its ReplicaSets: denied request"),
+        "{transition:?}"
+    );
     // Once it has acted, the answer from before says nothing.
     assert_waits(&ask(&order, DeploymentView { observed: true, ..view }, at(GRACE)), Some(at(TIMEOUT)));
 }
 
 #[test]
 fn the_way_back_is_written_though_the_newest_spec_was_never_acted_on() {
-    let step = moved(ask(&way_back(Step::Start), refused(QUOTA, 2), at(SOON)));
-    assert_eq!((step.step, patch(&step).template), (Step::Return, Some(template("old"))));
+    let transition = moved(ask(&way_back(Step::Start), refused(QUOTA, 2), at(SOON)));
+    assert_eq!((transition.step, patch(&transition).template), (Step::RollBack, Some(template("old"))));
     // It waits for what it wrote, and names what keeps that from being acted on.
-    let back = way_back(Step::Return);
+    let back = way_back(Step::RollBack);
     let returned = DeploymentView { template: template("old"), ..refused(POLICY, 2) };
-    let step = moved(ask(&back, returned, at(SOON)));
-    assert!(step.state == State::Failed && step.message.starts_with("the earlier version does not come back: the Deployment"), "{step:?}");
+    let transition = moved(ask(&back, returned, at(SOON)));
+    assert!(
+        transition.state == State::Failed && transition.message.starts_with("the earlier version does not come back: the Deployment"),
+        "{transition:?}"
+    );
 }
 
 #[test]
 fn a_later_release_does_not_wait_for_a_spec_that_is_never_acted_on() {
     let order = at_step(Step::Start, in_batches(3, AUTOMATIC));
     let view = || unobserved(untouched());
-    assert_waits(&ask(&order, view(), at(SOON)), Some(at(crate::machine::SETTLE_SECONDS)));
-    assert_eq!(moved(ask(&order, view(), at(crate::machine::SETTLE_SECONDS))).step, Step::Surge);
+    assert_waits(&ask(&order, view(), at(SOON)), Some(at(crate::machine::EARLIER_ROLLOUT_SECONDS)));
+    assert_eq!(moved(ask(&order, view(), at(crate::machine::EARLIER_ROLLOUT_SECONDS))).step, Step::BringUp);
 }
 
 #[test]
 fn an_order_that_ended_half_way_is_brought_to_rest_without_the_controller() {
-    let order = aborted_at(Step::Surge);
+    let order = aborted_at(Step::BringUp);
     assert_waits(&ask(&order, refused(QUOTA, 2), at(SOON)), Some(at(GRACE)));
-    let step = moved(ask(&order, refused(QUOTA, 2), at(GRACE)));
-    let patch = patch(&step);
-    assert_eq!((step.step, patch.paused, patch.min_ready_seconds), (Step::Freeze, Some(true), Some(own().min_ready_seconds)));
-    assert_eq!(patch.keep, Keep::Unchanged, "the next order gives the settings back");
+    let transition = moved(ask(&order, refused(QUOTA, 2), at(GRACE)));
+    let patch = patch(&transition);
+    assert_eq!((transition.step, patch.paused, patch.min_ready_seconds), (Step::PauseInPlace, Some(true), Some(own().min_ready_seconds)));
+    assert_eq!(patch.borrow, Borrow::Unchanged, "the next order gives the settings back");
 }
 
 #[rstest]
@@ -107,9 +113,14 @@ fn a_batch_that_certainly_takes_too_long_is_not_begun(#[case] min_ready: Option<
     (order.target.min_ready_seconds, order.target.source) = (min_ready, Source::Exact(slow));
     let mut view = untouched();
     view.settings.progress_deadline_seconds = 10_000;
-    let step = moved(ask(&order, view.clone(), at(SOON)));
-    assert_eq!((step.state == State::Failed, step.change.is_none()), (!says.is_empty(), !says.is_empty()), "{}", step.message);
-    assert!(step.message.contains(says), "{}", step.message);
+    let transition = moved(ask(&order, view.clone(), at(SOON)));
+    assert_eq!(
+        (transition.state == State::Failed, transition.change.is_none()),
+        (!says.is_empty(), !says.is_empty()),
+        "{}",
+        transition.message
+    );
+    assert!(transition.message.contains(says), "{}", transition.message);
     // Nothing is waited for where there are no pods, and never for the way back.
     (view.replicas, view.new) = (0, None);
     assert_eq!(moved(ask(&order, view, at(SOON))).state, State::Running);
@@ -119,8 +130,8 @@ fn a_batch_that_certainly_takes_too_long_is_not_begun(#[case] min_ready: Option<
 fn the_deployments_own_seconds_are_named() {
     let mut order = at_step(Step::Start, in_batches(3, AUTOMATIC));
     order.target.batch_timeout_seconds = 5;
-    let step = moved(ask(&order, untouched(), at(SOON)));
-    assert_eq!(step.message, "the Deployment's minReadySeconds 5 s is not below BatchTimeout 5 s, so no batch can be done in time");
+    let transition = moved(ask(&order, untouched(), at(SOON)));
+    assert_eq!(transition.message, "the Deployment's minReadySeconds 5 s is not below BatchTimeout 5 s, so no batch can be done in time");
 }
 
 #[test]
@@ -128,15 +139,18 @@ fn without_pods_a_release_in_batches_sets_the_template_and_is_done() {
     for strategy in [in_batches(3, Pace::Manual), Strategy { canary: 2, batches: 3, pace: AUTOMATIC }] {
         let mut order = accepted(Kind::Deploy, strategy, 0);
         let empty = DeploymentView { replicas: 0, status_replicas: 0, status_updated: 0, new: None, ..untouched() };
-        let step = moved(ask(&order, empty.clone(), at(SOON)));
-        assert_eq!((step.step, step.batch, patch(&step).template), (Step::Surge, strategy.count() - 1, Some(template("new"))));
-        assert!(batches(&step).iter().all(|(_, _, target)| *target == Some(0)), "{step:?}");
-        (order.step, order.state, order.batch, order.snapshot) = (Step::Surge, State::Running, step.batch, step.snapshot);
-        (order.template, order.batches[step.batch].state) = (Some(template("new")), State::Running);
+        let transition = moved(ask(&order, empty.clone(), at(SOON)));
+        assert_eq!(
+            (transition.step, transition.batch, patch(&transition).template),
+            (Step::BringUp, strategy.count() - 1, Some(template("new")))
+        );
+        assert!(batches(&transition).iter().all(|(_, _, target)| *target == Some(0)), "{transition:?}");
+        (order.step, order.state, order.batch, order.snapshot) = (Step::BringUp, State::Running, transition.batch, transition.snapshot);
+        (order.template, order.batches[transition.batch].state) = (Some(template("new")), State::Running);
         let set = DeploymentView { template: template("new"), ..empty };
-        let step = moved(ask(&order, set.clone(), at(SOON)));
-        assert_eq!((step.step, patch(&step).keep), (Step::Finish, Keep::Returned));
-        order.step = Step::Finish;
+        let transition = moved(ask(&order, set.clone(), at(SOON)));
+        assert_eq!((transition.step, patch(&transition).borrow), (Step::RestoreSettings, Borrow::Returned));
+        order.step = Step::RestoreSettings;
         assert_eq!(moved(ask(&order, set, at(SOON))).state, State::Succeeded);
     }
 }

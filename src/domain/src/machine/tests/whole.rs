@@ -3,7 +3,7 @@
 //!
 //! The executor is played as it works: decide, write down, make the change,
 //! record it; it may die between any two of these, make a change twice, and an
-//! order may be aborted or taken back at any moment.
+//! order may be aborted or rolled back at any moment.
 
 use jiff::SignedDuration;
 use proptest::{
@@ -14,7 +14,7 @@ use proptest::{
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::{native::Cluster, *};
-use crate::plan::Gate;
+use crate::plan::BatchGate;
 
 /// Far more events than any order here needs.
 const MOST_EVENTS: usize = 100_000;
@@ -40,7 +40,7 @@ struct Play {
 }
 
 impl Play {
-    fn new(strategy: Strategy, replicas: i32, settings: Settings, seed: u64) -> Self {
+    fn new(strategy: Strategy, replicas: i32, settings: BorrowedSettings, seed: u64) -> Self {
         let mut order = accepted(Kind::Deploy, strategy, replicas);
         order.target.batch_timeout_seconds = 1_000_000;
         let cluster = Cluster::at_rest(at(0), template("old"), replicas, settings);
@@ -85,7 +85,7 @@ impl Play {
             let target = order.batches[order.batch].target;
             let new = cluster.pods_of(template);
             // Those of a batch that is gone back on go last.
-            let goes_back = matches!(order.step, Step::Back | Step::Regrow | Step::Retire);
+            let goes_back = matches!(order.step, Step::StepBack | Step::RestoreOld | Step::RemoveNew);
             prop_assert!(new <= target || goes_back, "{new} new pods in a batch up to {target}: {self:#?}");
         }
         Ok(())
@@ -102,22 +102,22 @@ impl Play {
             if self.chance.random_ratio(1, 4) {
                 version = self.cluster.make(&intent.change);
             }
-            // Nobody takes back what a newer fence wrote.
+            // Nobody undoes what a newer fence wrote.
             self.late = None;
             if self.chance.random_ratio(3, 4) {
                 self.order.intent.as_mut().unwrap().applied = Some(version);
                 self.order.template.get_or_insert_with(|| self.cluster.template.clone());
-                self.order.settling &= self.order.step != Step::Done;
+                self.order.finalizing &= self.order.step != Step::Done;
             }
             return;
         }
         match ask(&self.order, self.cluster.view(), self.cluster.now) {
             // It died before it wrote down what it decided.
-            Decision::Move(_) if self.chance.random_ratio(1, 4) => {}
-            Decision::Move(step) => {
-                self.write(&step);
+            Decision::Transition(_) if self.chance.random_ratio(1, 4) => {}
+            Decision::Transition(transition) => {
+                self.write(&transition);
             }
-            Decision::Wait { until, rest: true } if self.order.step == Step::Hold && self.goes_on => match until {
+            Decision::Wait { until, rest: true } if self.order.step == Step::Paused && self.goes_on => match until {
                 Some(until) => self.cluster.now = until,
                 None => self.order.confirmed = self.order.batch + 2,
             },
@@ -126,22 +126,22 @@ impl Play {
     }
 
     /// Writes a move down, as the store does.
-    fn write(&mut self, step: &Move) {
+    fn write(&mut self, transition: &Transition) {
         let (order, now) = (&mut self.order, self.cluster.now);
-        assert!(!order.state.is_final() || order.state == step.state, "a final state was left: {order:#?}");
-        (order.state, order.step, order.batch, order.step_since) = (step.state, step.step, step.batch, now);
-        order.settling = step.state.is_final() && (step.change.is_some() || step.settles);
-        if step.is_back {
+        assert!(!order.state.is_final() || order.state == transition.state, "a final state was left: {order:#?}");
+        (order.state, order.step, order.batch, order.step_since) = (transition.state, transition.step, transition.batch, now);
+        order.finalizing = transition.state.is_final() && (transition.change.is_some() || transition.finalizes);
+        if transition.completes_step_back {
             order.back_to = None;
         }
         if order.snapshot.is_none() {
-            order.snapshot = step.snapshot.clone();
+            order.snapshot = transition.snapshot.clone();
         }
-        if let Some(change) = &step.change {
+        if let Some(change) = &transition.change {
             order.intent = Some(Intent { change: change.clone(), applied: None });
             self.changes += 1;
         }
-        for moved in &step.batches {
+        for moved in &transition.batches {
             let batch = &mut order.batches[moved.index];
             batch.state = moved.state;
             batch.target = moved.target.unwrap_or(batch.target);
@@ -163,18 +163,18 @@ impl Play {
     }
 
     /// Ends the order where it is, as a person does.
-    fn abort(&mut self, settles: bool) {
+    fn abort(&mut self, finalizes: bool) {
         if self.order.has_change_to_make() {
             self.late = self.order.intent.as_ref().map(|intent| intent.change.clone());
         }
-        self.order.settling = settles && self.order.rests_on_abort();
+        self.order.finalizing = finalizes && self.order.rests_on_abort();
         self.order.state = State::Aborted;
-        if !self.order.settling {
+        if !self.order.finalizing {
             self.order.step = Step::Done;
         }
     }
 
-    /// Wishes that so many batches stay, if that is possible now.
+    /// Requests that so many batches stay, if that is possible now.
     fn step_back(&mut self, stay: usize) -> bool {
         let possible = self.order.can_step_back() && (1..=self.order.batch).contains(&stay);
         if possible {
@@ -225,7 +225,7 @@ impl Play {
 /// Writes of a release that nobody disturbs: one a batch and one at the end, and
 /// three for each wait (the old pods go, rest, the gate closes again).
 fn writes(strategy: Strategy) -> usize {
-    let waits = (0..strategy.count()).filter(|index| strategy.gate_after(*index) != Gate::Open).count();
+    let waits = (0..strategy.count()).filter(|index| strategy.batch_gate_after(*index) != BatchGate::None).count();
     strategy.count() + 1 + 3 * waits
 }
 
@@ -234,9 +234,9 @@ fn paces() -> impl Generator<Value = Pace> {
 }
 
 /// The user's own settings; all let pods come before others go.
-fn settings() -> impl Generator<Value = Settings> {
+fn settings() -> impl Generator<Value = BorrowedSettings> {
     let strategies = prop_oneof![Just(rolling("25%", "25%")), Just(rolling(1, 0)), Just(rolling("100%", 0)), Just(rolling(2, 1))];
-    (strategies, 0..8).prop_map(|(strategy, min_ready_seconds)| Settings { strategy, min_ready_seconds, ..own() })
+    (strategies, 0..8).prop_map(|(strategy, min_ready_seconds)| BorrowedSettings { strategy, min_ready_seconds, ..own() })
 }
 
 /// A number of pods and a strategy that fits it.
@@ -260,7 +260,7 @@ proptest! {
         prop_assert_eq!(order.state, State::Succeeded);
         prop_assert!(order.batches.iter().all(|batch| batch.state == State::Succeeded), "{:#?}", order.batches);
         prop_assert_eq!((cluster.pods_of(&template("new")), cluster.pods_of(&template("old"))), (replicas, 0));
-        prop_assert_eq!((&cluster.settings, &cluster.kept), (&user, &None));
+        prop_assert_eq!((&cluster.settings, &cluster.borrowed), (&user, &None));
         prop_assert_eq!(play.changes, writes(strategy));
         prop_assert_eq!(play.moves, writes(strategy) + 1, "each move makes one change, but for the end");
     }
@@ -274,7 +274,7 @@ proptest! {
         if !play.order.state.is_final() {
             play.abort(false);
             let mut back = accepted(Kind::Rollback, Strategy::ALL_AT_ONCE, replicas);
-            back.undoes = Some(play.order.id);
+            back.rolls_back = Some(play.order.id);
             back.snapshot = play.order.snapshot.clone();
             back.target.release = None;
             let known = back.snapshot.as_ref().map(|snapshot| snapshot.template.clone());
@@ -285,7 +285,7 @@ proptest! {
             let cluster = &play.cluster;
             prop_assert_eq!(play.order.state, State::Succeeded);
             prop_assert_eq!(play.changes, changes, "one to bring it back, one to give the settings back");
-            prop_assert_eq!((&cluster.settings, &cluster.kept, &cluster.template), (&user, &None, &template("old")));
+            prop_assert_eq!((&cluster.settings, &cluster.borrowed, &cluster.template), (&user, &None, &template("old")));
             prop_assert_eq!((cluster.pods_of(&template("old")), cluster.pods_of(&template("new"))), (replicas, 0));
         }
     }
@@ -295,8 +295,8 @@ proptest! {
         (replicas, strategy) in releases(), user in settings(), seed: u64, events in 0..3000usize, returns: bool,
     ) {
         let mut play = Play::new(strategy, replicas, user.clone(), seed);
-        let missing = strategy.most_missing(replicas);
-        play.order.target.most_missing = missing;
+        let missing = strategy.max_unavailable(replicas);
+        play.order.target.max_unavailable = missing;
         (play.least_ready, play.most_pods) = (replicas - missing, replicas);
         let snapshot = if returns {
             play.go_for(events)?;
@@ -307,9 +307,9 @@ proptest! {
         let expected = if let Some(snapshot) = snapshot {
             play.abort(false);
             let mut back = accepted(Kind::Rollback, Strategy::ALL_AT_ONCE, replicas);
-            back.undoes = Some(play.order.id);
+            back.rolls_back = Some(play.order.id);
             back.target.release = None;
-            back.target.most_missing = missing;
+            back.target.max_unavailable = missing;
             back.target.source = Source::Exact(snapshot.template.clone());
             back.snapshot = Some(snapshot);
             play.follow(back);
@@ -321,7 +321,7 @@ proptest! {
         let cluster = &play.cluster;
         prop_assert_eq!(play.order.state, State::Succeeded);
         prop_assert_eq!((cluster.pods_of(&expected), cluster.total()), (replicas, replicas));
-        prop_assert_eq!((&cluster.settings, &cluster.kept), (&user, &None));
+        prop_assert_eq!((&cluster.settings, &cluster.borrowed), (&user, &None));
     }
 
     #[test]
@@ -332,7 +332,7 @@ proptest! {
         play.go_for(events)?;
         if !play.order.state.is_final() {
             play.abort(true);
-            let resting = play.order.settling.then(|| play.order.snapshot.clone()).flatten();
+            let resting = play.order.finalizing.then(|| play.order.snapshot.clone()).flatten();
             while play.order.step != Step::Done || play.order.has_change_to_make() {
                 play.go()?;
             }
@@ -357,7 +357,7 @@ proptest! {
             prop_assert_eq!(play.order.state, State::Succeeded);
             prop_assert_eq!(cluster.pods_of(&template("next")), replicas);
             prop_assert_eq!(rests_at(&play), (0, 0));
-            prop_assert_eq!((&cluster.settings, &cluster.kept), (&user, &None));
+            prop_assert_eq!((&cluster.settings, &cluster.borrowed), (&user, &None));
         }
     }
 
@@ -374,10 +374,10 @@ proptest! {
         while play.order.step != Step::Done || play.order.has_change_to_make() || !play.cluster.is_settled() {
             play.go()?;
         }
-        let before = (play.cluster.settings.clone(), play.cluster.kept.clone(), play.cluster.template.clone());
+        let before = (play.cluster.settings.clone(), play.cluster.borrowed.clone(), play.cluster.template.clone());
         let mut order = accepted(Kind::Scale, Strategy::ALL_AT_ONCE, replicas);
         order.target.release = None;
-        order.target.source = Source::Kept;
+        order.target.source = Source::Unchanged;
         order.target.replicas = Some(goal);
         play.least_ready = replicas.min(goal);
         play.follow(order.clone());
@@ -388,19 +388,19 @@ proptest! {
         if goes_back && !play.order.state.is_final() {
             let snapshot = play.order.snapshot.clone();
             play.abort(true);
-            prop_assert!(!play.order.settling, "it is at rest all the time");
+            prop_assert!(!play.order.finalizing, "it is at rest all the time");
             let back = snapshot.as_ref().map(|snapshot| snapshot.replicas);
             // What it was about to write may still land, until the way back wrote.
             wanted = back.unwrap_or(replicas);
-            let undoes = Some(order.id);
+            let rolls_back = Some(order.id);
             let target = Target { replicas: back, ..order.target };
-            play.follow(Order { kind: Kind::Rollback, undoes, snapshot, target, ..accepted(Kind::Rollback, Strategy::ALL_AT_ONCE, replicas) });
+            play.follow(Order { kind: Kind::Rollback, rolls_back, snapshot, target, ..accepted(Kind::Rollback, Strategy::ALL_AT_ONCE, replicas) });
         }
         play.go_to_the_end()?;
         let cluster = &play.cluster;
         prop_assert_eq!((play.order.state, cluster.replicas), (State::Succeeded, wanted));
         prop_assert!(play.changes <= 1, "one write");
-        prop_assert_eq!((&cluster.settings, &cluster.kept, &cluster.template), (&before.0, &before.1, &before.2));
+        prop_assert_eq!((&cluster.settings, &cluster.borrowed, &cluster.template), (&before.0, &before.1, &before.2));
         prop_assert!(cluster.ready() >= wanted && (rests || cluster.total() == wanted), "{:#?}", play);
     }
 
@@ -412,14 +412,14 @@ proptest! {
         play.go_for(events)?;
         if play.step_back(stay) {
             for _ in 0..MOST_EVENTS {
-                if play.order.back_to.is_none() && play.order.step == Step::Hold && !play.order.has_change_to_make() && play.cluster.is_settled() {
+                if play.order.back_to.is_none() && play.order.step == Step::Paused && !play.order.has_change_to_make() && play.cluster.is_settled() {
                     break;
                 }
                 play.go_but_stay()?;
             }
             let (order, cluster) = (&play.order, &play.cluster);
             let planned = strategy.cumulative(stay - 1, replicas);
-            prop_assert_eq!((order.step, order.state, order.batch), (Step::Hold, State::WaitingConfirmation, stay - 1), "{:#?}", play);
+            prop_assert_eq!((order.step, order.state, order.batch), (Step::Paused, State::WaitingConfirmation, stay - 1), "{:#?}", play);
             prop_assert_eq!((cluster.pods_of(&template("new")), cluster.pods_of(&template("old"))), (planned, replicas - planned));
             let begun: Vec<bool> = order.batches.iter().map(|batch| batch.started_at.is_some()).collect();
             prop_assert!(begun.iter().enumerate().all(|(index, begun)| *begun == (index < stay)), "{:?}", begun);
@@ -429,7 +429,7 @@ proptest! {
             let cluster = &play.cluster;
             prop_assert_eq!(play.order.state, State::Succeeded);
             prop_assert_eq!((cluster.pods_of(&template("new")), cluster.pods_of(&template("old"))), (replicas, 0));
-            prop_assert_eq!((&cluster.settings, &cluster.kept), (&user, &None));
+            prop_assert_eq!((&cluster.settings, &cluster.borrowed), (&user, &None));
         }
     }
 }

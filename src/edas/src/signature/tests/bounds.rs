@@ -115,7 +115,7 @@ fn created_with(query: &[(&str, &str)]) -> Recorded {
 #[case("1&Unknown.2.Key=b")]
 fn list_items_joined_into_one_value_are_refused_with_hmac_sha1(#[case] value: &str) {
     let joined = created_with(&[("Data.1.Value", value)]);
-    let Err(refusal @ Refusal::Ambiguous { .. }) = joined.claim() else { panic!("{value} must be refused") };
+    let Err(refusal @ SignatureRefusal::Ambiguous { .. }) = joined.claim() else { panic!("{value} must be refused") };
     assert!(refusal.code().1 == "InvalidData1Value" && refusal.to_string().contains("Data.1.Value"), "{refusal}");
 }
 
