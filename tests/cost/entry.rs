@@ -1,7 +1,7 @@
 //! The table: each reader of bytes from outside, with its worst input at its limits.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use edas::params::Params;
+use edas::wire::params::Params;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::measure::Job;

@@ -5,10 +5,9 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use domain::{
     config_template::{ConfigTemplate, Format},
     notation,
-    package::PackageUrl,
-    upload::ObjectKey,
+    package::{PackageUrl, upload::ObjectKey},
 };
-use edas::params::Params;
+use edas::wire::params::Params;
 use serde_json::Value;
 
 use crate::{

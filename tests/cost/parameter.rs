@@ -1,11 +1,9 @@
 //! Every parameter whose value has a language of its own, with what reads it.
 
 use edas::{
-    condition::Condition,
-    error::ApiError,
-    params::Params,
-    resource,
+    operation::release::resource,
     value::{config_data, environment, ingress, java, lossless, pods, ports, probe, scaling, strategy},
+    wire::{condition::Condition, error::ApiError, params::Params},
 };
 
 /// What reads a parameter.

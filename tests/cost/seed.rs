@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use edas::params::Params;
+use edas::wire::params::Params;
 use serde::Deserialize;
 
 use crate::target;

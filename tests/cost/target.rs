@@ -9,17 +9,21 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use domain::{
     limits::{DEPTH, NODES, PARAMETERS, PARTS, REPEATED},
     notation,
-    package::PackageUrl,
-    quantity,
-    upload::{self, NamedPart, ObjectKey},
+    package::{
+        PackageUrl,
+        upload::{self, NamedPart, ObjectKey},
+    },
+    template::quantity,
 };
 use edas::{
-    contract,
-    error::ApiError,
-    offered,
-    oss::{Claim as OssClaim, Object, Query, part_list},
-    params::Params,
-    signature::{Claim, SignaturePolicy, SignatureRefusal, SignedRequest},
+    operation::package::oss::{Claim as OssClaim, Object, Query, part_list},
+    wire::{
+        contract,
+        error::ApiError,
+        offered,
+        params::Params,
+        signature::{Claim, SignaturePolicy, SignatureRefusal, SignedRequest},
+    },
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;

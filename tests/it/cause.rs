@@ -5,8 +5,7 @@
 use ::simulated::Behaviour;
 use domain::{
     OrderId,
-    order::{FailurePolicy, State},
-    plan::Strategy,
+    order::{FailurePolicy, State, plan::Strategy},
 };
 use k8s_openapi::api::core::v1::{Event, Namespace, ResourceQuota};
 use kube::{

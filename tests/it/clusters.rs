@@ -7,9 +7,9 @@ use clock::Clock;
 use cluster::Cluster;
 use domain::{
     ApplicationId, ClusterId, ClusterIdentity, KnownCluster, OrderId, Rejection,
-    cluster_state::QueryKind,
+    observed::cluster_state::QueryKind,
     order::{FailurePolicy, State},
-    spec::SpecChange,
+    template::spec::SpecChange,
 };
 use executor::{Executor, Standing};
 use service::{Configure, CreateApplication, Error, Service};

@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    autoscaling::{Resource, Trigger},
-    config_data::Held,
-    object_write::ObjectKind,
-    spec::Field,
+    object::{
+        autoscaling::{Resource, Trigger},
+        config_data::Held,
+        write::ObjectKind,
+    },
+    template::spec::Field,
 };
 use k8s_openapi::api::{
     autoscaling::v2::HorizontalPodAutoscaler,

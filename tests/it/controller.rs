@@ -4,8 +4,7 @@
 
 use domain::{
     ApplicationId,
-    order::{BORROWED_SETTINGS, FailurePolicy, State},
-    plan::Strategy,
+    order::{FailurePolicy, State, plan::Strategy},
 };
 use k8s_openapi::api::{apps::v1::ReplicaSet, core::v1::ResourceQuota};
 use kube::{
@@ -21,6 +20,7 @@ use crate::support::{
     by_hand::{adopted, rests, set_image},
     caller, eventually, manual, release,
 };
+use domain::template::names::BORROWED_SETTINGS_ANNOTATION;
 
 const NEW: &str = "shop/web:2.0";
 
@@ -122,7 +122,7 @@ async fn web(app: &App) -> ApplicationId {
 async fn is_as_before(app: &App, before: &Value) {
     assert_eq!(settled(app).await, *before);
     let annotations = app.deployments().get("web").await.unwrap().metadata.annotations.unwrap_or_default();
-    assert!(!annotations.contains_key(BORROWED_SETTINGS), "{annotations:?}");
+    assert!(!annotations.contains_key(BORROWED_SETTINGS_ANNOTATION), "{annotations:?}");
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]

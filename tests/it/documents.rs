@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::{Arg, ArgAction, Command, CommandFactory};
-use edas::{contract, offered};
+use edas::wire::{contract, offered};
 use serde_json::Value;
 use sluice::config::Cli;
 use sqlx::{PgPool, Row};

@@ -2,10 +2,7 @@
 //! numbers per batch, nothing lost, and back again. Each check runs on the
 //! simulated cluster and on a real control plane.
 
-use domain::{
-    order::{Kind, State},
-    plan::Strategy,
-};
+use domain::order::{Kind, State, plan::Strategy};
 use k8s_openapi::api::apps::v1::DeploymentSpec;
 use sqlx::PgPool;
 
@@ -367,7 +364,7 @@ async fn the_same_spec_again_is_a_new_release(app: App) {
 
 async fn a_stale_executors_patch_is_refused_and_changes_nothing(app: App) {
     use cluster::manifest;
-    use domain::{OrderId, intent};
+    use domain::{OrderId, order::intent};
     use kube::api::{Patch, PatchParams};
     let application = app.create("web", 2).await;
     let raw: kube::Api<kube::api::DynamicObject> = kube::Api::namespaced_with(

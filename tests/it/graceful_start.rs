@@ -4,10 +4,11 @@
 
 use domain::{
     ApplicationId,
-    graceful_start::GracefulStartChange,
-    order::State,
-    plan::Strategy,
-    spec::{Field, SpecChange},
+    order::{State, plan::Strategy},
+    template::{
+        graceful_start::GracefulStartChange,
+        spec::{Field, SpecChange},
+    },
 };
 use k8s_openapi::api::apps::v1::DeploymentSpec;
 use serde_json::{Value, json};

@@ -112,3 +112,19 @@ impl<'ast> Visit<'ast> for Reader {
         syn::visit::visit_expr_async(self, block);
     }
 }
+
+#[test]
+fn the_names_that_are_written_on_objects_stand_in_one_file() {
+    let names = root().join("src/domain/src/template/names.rs");
+    let mut others = Vec::new();
+    for file in files(&root().join("src"), &["rs"]) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let is_test = file.iter().any(|name| name == "tests" || name == "tests.rs");
+        let constant = |line: &str| line.trim_start().trim_start_matches("pub ").starts_with("const ") && line.contains("\"sluice.dev/");
+        if file != names && !is_test && text.lines().any(constant) {
+            others.push(file);
+        }
+    }
+    assert!(others.is_empty(), "move these constants to names.rs: {others:?}");
+    assert!(std::fs::read_to_string(names).unwrap().matches("\"sluice.dev/").count() > 8, "the reading finds names");
+}

@@ -2,8 +2,8 @@
 //! simulated cluster, and a dozen of these on a real control plane: the plan is
 //! kept exactly, whatever the numbers.
 
-use domain::{
-    order::State,
+use domain::order::{
+    State,
     plan::{BatchGate, Strategy},
 };
 use futures::{StreamExt, TryStreamExt, stream};

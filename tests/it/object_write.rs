@@ -5,9 +5,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use domain::{
     ApplicationId, KnownCluster, OrderId,
-    exposure::{Balancer, Listener, Network, Port, PortTarget, Reach, Speech, TrafficPolicy, Transport},
-    ingress::{self, Backend, IngressRule, PathMatch, Texts},
-    object_write::{Action, ObjectKind, ObjectWrite, Outcome, Owner, Record},
+    object::{
+        ingress::{self, Backend, IngressRule, PathMatch, Texts},
+        service::{Balancer, Listener, Network, Port, PortTarget, Reach, Speech, TrafficPolicy, Transport},
+        write::{Action, ObjectKind, ObjectWrite, Outcome, Owner, Record},
+    },
     order::{Kind, State},
 };
 use jiff::Timestamp;
@@ -48,7 +50,7 @@ async fn application(store: &Store) -> ApplicationId {
         logical_region: "cn-test",
         description: "",
         owner: "tester",
-        container: &domain::container::Known::Nothing,
+        container: &domain::template::container::Known::Nothing,
         replicas: 3,
     };
     let mut tx = store.begin().await.unwrap();
@@ -347,19 +349,19 @@ async fn an_object_write_that_was_carried_out_twice_was_carried_out_once(app: Ap
     let cluster = cluster::Cluster::watch(app.client.clone());
     cluster.trust(Some(&cluster.identify().await.unwrap()));
     let text = Uuid::now_v7().to_string();
-    let attempt = |generation, repeated| domain::object_write::Attempt { object_write: &text, generation, repeated };
+    let attempt = |generation, repeated| domain::object::write::Attempt { object_write: &text, generation, repeated };
     let first = cluster.apply(&app.namespace, &creation, attempt(5, false)).await.unwrap().unwrap().unwrap();
     let second = cluster.apply(&app.namespace, &creation, attempt(6, true)).await.unwrap().unwrap().unwrap();
     assert_eq!((&first["uid"], &first["resourceVersion"]), (&second["uid"], &second["resourceVersion"]));
 
     let deletion = ObjectWrite { action: Action::Delete, ..creation.clone() };
     let other = Uuid::now_v7().to_string();
-    let later = |generation, repeated| domain::object_write::Attempt { object_write: &other, generation, repeated };
+    let later = |generation, repeated| domain::object::write::Attempt { object_write: &other, generation, repeated };
     assert_eq!(cluster.apply(&app.namespace, &deletion, later(7, false)).await.unwrap().unwrap(), Ok(Value::Null));
     assert_eq!(cluster.apply(&app.namespace, &deletion, later(8, true)).await.unwrap().unwrap(), Ok(Value::Null));
     // A third one made it again; the silent ones of before leave it alone.
     let third = Uuid::now_v7().to_string();
-    let newest = domain::object_write::Attempt { object_write: &third, generation: 9, repeated: false };
+    let newest = domain::object::write::Attempt { object_write: &third, generation: 9, repeated: false };
     let made = cluster.apply(&app.namespace, &creation, newest).await.unwrap().unwrap().unwrap();
     let stale = cluster.apply(&app.namespace, &deletion, later(8, true)).await.unwrap().unwrap().unwrap_err();
     assert!(stale.contains("meanwhile"), "{stale}");

@@ -6,9 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use ::simulated::Behaviour;
 use domain::{
     ApplicationId, OrderId,
-    order::{Kind, State, Step},
-    plan::Strategy,
-    spec::SpecChange,
+    order::{Kind, State, Step, plan::Strategy},
+    template::spec::SpecChange,
 };
 use jiff::Timestamp;
 use k8s_openapi::{

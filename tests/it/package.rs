@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use domain::{
     ApplicationId,
-    java::JavaChange,
-    order::State,
-    package::{PackageKind, PackagePolicy},
-    plan::Strategy,
-    runtime::Runtimes,
-    spec::{EnvVar, Field, RELEASE_ANNOTATION, SpecChange},
+    order::{State, plan::Strategy},
+    package::{PackageKind, PackagePolicy, runtime::Runtimes},
+    template::{
+        java::JavaChange,
+        spec::{EnvVar, Field, SpecChange},
+    },
 };
 use k8s_openapi::api::{
     apps::v1::DeploymentSpec,
@@ -21,6 +21,7 @@ use service::{CreateApplication, Deploy, PackageParams, Packages, RollBackTo};
 use sqlx::PgPool;
 
 use crate::support::{App, batches, caller, creation, release};
+use domain::template::names::RELEASE_ANNOTATION;
 use test_support::files::Files;
 
 const TABLE: &str = r#"[

@@ -4,10 +4,7 @@
 
 use std::time::Duration;
 
-use domain::{
-    order::{FailurePolicy, State},
-    plan::Strategy,
-};
+use domain::order::{FailurePolicy, State, plan::Strategy};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::{

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 
 use domain::{
     ApplicationId, KnownCluster, OrderId,
-    cluster_state::QueryKind,
-    intent::{Borrow, Change, Patch},
-    object_write::{Action, ObjectKind},
-    order::{BorrowedSettings, FailurePolicy, Kind, Order, Source, State, Step},
-    plan::BatchGate,
+    object::write::{Action, ObjectKind},
+    observed::cluster_state::QueryKind,
+    order::{
+        BorrowedSettings, FailurePolicy, Kind, Order, Source, State, Step,
+        intent::{Borrow, Change, Patch},
+        plan::BatchGate,
+    },
     precheck::Finding,
 };
 use jiff::Timestamp;

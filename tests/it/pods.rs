@@ -2,10 +2,11 @@
 //! validation: it takes what is set, and everything is gone again once it is cleared.
 
 use domain::{
-    order::State,
-    plan::Strategy,
-    pods::{EmptyFolder, NodeFolder, Placement, PodChange},
-    spec::Field,
+    order::{State, plan::Strategy},
+    template::{
+        pods::{EmptyFolder, NodeFolder, Placement, PodChange},
+        spec::Field,
+    },
 };
 use serde_json::{Value, json};
 

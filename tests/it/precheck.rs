@@ -3,8 +3,7 @@
 
 use domain::{
     ApplicationId,
-    order::State,
-    plan::Strategy,
+    order::{State, plan::Strategy},
     precheck::{Finding, PrecheckReport, Subject},
 };
 use k8s_openapi::api::{

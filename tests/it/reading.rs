@@ -1,13 +1,14 @@
 //! What is told of an application by looking at the cluster: its Deployment and its
 //! pods as they are, and nothing of others.
 
-use domain::{cluster_state::Health, spec::APPLICATION_LABEL};
+use domain::observed::cluster_state::Health;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, api::PostParams};
 use serde_json::json;
 use sqlx::PgPool;
 
 use crate::support::{App, eventually, on_both_clusters};
+use domain::template::names::APPLICATION_LABEL;
 
 on_both_clusters!(pods_are_told_as_they_are_and_none_of_others);
 

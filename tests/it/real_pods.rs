@@ -12,9 +12,8 @@ mod traffic;
 use std::time::Instant;
 
 use domain::{
-    order::{FailurePolicy, State},
-    plan::Strategy,
-    spec::Field,
+    order::{FailurePolicy, State, plan::Strategy},
+    template::spec::Field,
 };
 use serde_json::json;
 use service::RollBackTo;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     OrderId,
-    config_data::Held,
+    object::config_data::Held,
     order::State,
     precheck::{Finding, Subject},
 };

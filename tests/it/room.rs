@@ -4,10 +4,8 @@
 
 use domain::{
     ApplicationId,
-    order::{FailurePolicy, State},
-    plan::Strategy,
+    order::{FailurePolicy, State, plan::Strategy},
     precheck::{Finding, Subject},
-    spec::NAME_LABEL,
 };
 use k8s_openapi::api::{
     core::v1::{LimitRange, Node, PersistentVolume, PersistentVolumeClaim, Pod, ResourceQuota},
@@ -27,6 +25,7 @@ use crate::support::{
     by_hand::{adopted, foreign, rests, scale, set_image},
     caller, canary, eventually, manual, release,
 };
+use domain::template::names::NAME_LABEL;
 
 const OLD: &str = "shop/web:1.0";
 const NEW: &str = "shop/web:2.0";

@@ -4,9 +4,8 @@
 use std::{os::unix::fs::PermissionsExt, path::PathBuf};
 
 use domain::{
-    java::{Running, Web},
-    package::PackageKind,
-    runtime::Runtime,
+    package::{PackageKind, runtime::Runtime},
+    template::java::{Running, Web},
 };
 use rstest::rstest;
 use tokio::process::Command;

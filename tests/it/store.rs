@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use domain::{
     ApplicationId, OrderId, Rejection,
-    intent::{Change, Patch},
-    machine::Transition,
-    order::{FailurePolicy, Kind, Source, State, Step, Target},
-    plan::Strategy,
+    order::{
+        FailurePolicy, Kind, Source, State, Step, Target,
+        intent::{Change, Patch},
+        plan::Strategy,
+    },
+    rollout::Transition,
 };
 use jiff::Timestamp;
 use sqlx::PgPool;
@@ -34,7 +36,7 @@ async fn application(store: &Store, name: &str) -> ApplicationId {
         logical_region: "cn-test",
         description: "",
         owner: "tester",
-        container: &domain::container::Known::Nothing,
+        container: &domain::template::container::Known::Nothing,
         replicas: 3,
     };
     let mut tx = store.begin().await.unwrap();

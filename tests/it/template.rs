@@ -5,8 +5,10 @@
 use domain::{
     ApplicationId, OrderId,
     order::State,
-    pods::{Placement, PodChange},
-    spec::{EnvVar, Field, SpecChange},
+    template::{
+        pods::{Placement, PodChange},
+        spec::{EnvVar, Field, SpecChange},
+    },
 };
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{

@@ -4,7 +4,11 @@
 
 use std::time::Duration;
 
-use domain::{OrderId, order::State, package::PackagePolicy, runtime::Runtimes};
+use domain::{
+    OrderId,
+    order::State,
+    package::{PackagePolicy, runtime::Runtimes},
+};
 use package::{Client, Objects};
 use service::{PackageStore, Packages, UploadLimits};
 use sqlx::PgPool;

@@ -19,10 +19,11 @@ use super::{
     refusal,
     view::{Key, View},
 };
+use domain::template::names::ORDER_ANNOTATION;
 use domain::{
     ApplicationId,
-    intent::Change,
-    ownership::{GiveBack, given_back},
+    observed::ownership::{GiveBack, given_back},
+    order::intent::Change,
 };
 
 /// Attempts at one change before the executor is asked again.
@@ -285,7 +286,7 @@ async fn create(api: &Api<DynamicObject>, name: &str, context: WriteContext, man
                 Err(ClusterError::Gone) => return Err(ClusterError::Refused(why)),
                 Err(other) => return Err(other),
             };
-            let ours = present["metadata"]["annotations"][manifest::ORDER] == context.order.to_string();
+            let ours = present["metadata"]["annotations"][ORDER_ANNOTATION] == context.order.to_string();
             if ours { Ok(present) } else { Err(ClusterError::Refused(why)) }
         }
         Err(ClusterError::Gone) => Err(ClusterError::Refused("the namespace does not exist".into())),

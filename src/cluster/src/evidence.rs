@@ -20,8 +20,7 @@ use super::{
 };
 use domain::{
     ApplicationId, OrderId,
-    intent::Change,
-    order::Kind,
+    order::{Kind, intent::Change},
     precheck::{
         FirstChange,
         evidence::{Evidence, Listed, Presence, Reference, ReferenceKind, Right, Tried, footprint},

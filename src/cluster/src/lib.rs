@@ -29,7 +29,7 @@ use thiserror::Error;
 use tokio::{sync::watch::Receiver, task::JoinSet};
 
 pub use apply::{WriteResult, Writer};
-use domain::observation::Observation;
+use domain::observed::Observation;
 pub use view::{Key, Mirror};
 
 /// The field manager of all our writes.

@@ -9,20 +9,18 @@ use jiff::Timestamp;
 use json_patch::Patch as JsonPatch;
 use serde_json::{Value, json};
 
-pub use domain::object_write::FENCE;
+use domain::template::names::{
+    APPLICATION_ANNOTATION, APPLICATION_LABEL, BORROWED_SETTINGS_ANNOTATION, FENCE_ANNOTATION, NAME_LABEL, ORDER_ANNOTATION, OWNER,
+    OWNER_LABEL,
+};
 use domain::{
     ApplicationId, OrderId,
-    intent::{Borrow, Patch},
     name::fitting,
-    object_write::{OWNER, OWNER_LABEL},
-    order::{BORROWED_SETTINGS, BorrowedSettings},
-    spec::{APPLICATION_LABEL, NAME_LABEL},
+    order::{
+        BorrowedSettings,
+        intent::{Borrow, Patch},
+    },
 };
-
-/// Annotation: the order that wrote last.
-pub const ORDER: &str = "sluice.dev/order";
-/// Annotation: the application that the Deployment is.
-pub const APPLICATION: &str = "sluice.dev/application";
 
 /// Who writes, and under which token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +44,7 @@ pub fn deployment(namespace: &str, name: &str, context: WriteContext, template: 
             "name": name,
             "namespace": namespace,
             "labels": { NAME_LABEL: name, OWNER_LABEL: OWNER },
-            "annotations": { FENCE: context.generation.to_string(), ORDER: context.order.to_string(), APPLICATION: application },
+            "annotations": { FENCE_ANNOTATION: context.generation.to_string(), ORDER_ANNOTATION: context.order.to_string(), APPLICATION_ANNOTATION: application },
         },
         "spec": {
             "replicas": replicas,
@@ -88,7 +86,7 @@ pub fn template(live: &Value, template: &Value) -> Result<JsonPatch, serde_json:
 pub fn own(live: &Value, owners: &Value) -> Result<JsonPatch, serde_json::Error> {
     serde_json::from_value(json!([
         { "op": "test", "path": "/metadata/uid", "value": live["metadata"]["uid"] },
-        { "op": "test", "path": annotation(FENCE), "value": live["metadata"]["annotations"][FENCE] },
+        { "op": "test", "path": annotation(FENCE_ANNOTATION), "value": live["metadata"]["annotations"][FENCE_ANNOTATION] },
         { "op": "test", "path": "/metadata/managedFields", "value": live["metadata"]["managedFields"] },
         { "op": "replace", "path": "/metadata/managedFields", "value": owners },
     ]))
@@ -146,17 +144,17 @@ pub fn warning(deployment: &Value, context: WriteContext, event_text: &EventText
 pub fn json_patch(live: &Value, context: WriteContext, patch: &Patch) -> Result<JsonPatch, serde_json::Error> {
     let annotations = &live["metadata"]["annotations"];
     let mut operations = vec![json!({ "op": "test", "path": "/metadata/uid", "value": live["metadata"]["uid"] })];
-    match annotations.get(FENCE) {
-        Some(fence) => operations.push(json!({ "op": "test", "path": annotation(FENCE), "value": fence })),
+    match annotations.get(FENCE_ANNOTATION) {
+        Some(fence) => operations.push(json!({ "op": "test", "path": annotation(FENCE_ANNOTATION), "value": fence })),
         None => operations.push(json!({ "op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"] })),
     }
     if !annotations.is_object() {
         operations.push(json!({ "op": "add", "path": "/metadata/annotations", "value": {} }));
     }
     let mut add = |path: String, value: Value| operations.push(json!({ "op": "add", "path": path, "value": value }));
-    add(annotation(FENCE), json!(context.generation.to_string()));
-    add(annotation(ORDER), json!(context.order.to_string()));
-    add(annotation(APPLICATION), json!(context.application.to_string()));
+    add(annotation(FENCE_ANNOTATION), json!(context.generation.to_string()));
+    add(annotation(ORDER_ANNOTATION), json!(context.order.to_string()));
+    add(annotation(APPLICATION_ANNOTATION), json!(context.application.to_string()));
     for (field, value) in [
         ("template", patch.template.clone()),
         ("replicas", patch.replicas.map(Value::from)),
@@ -171,9 +169,9 @@ pub fn json_patch(live: &Value, context: WriteContext, patch: &Patch) -> Result<
     }
     match &patch.borrow {
         Borrow::Unchanged => {}
-        Borrow::Borrowed(settings) => add(annotation(BORROWED_SETTINGS), json!(serde_json::to_string(settings)?)),
-        Borrow::Returned if annotations.get(BORROWED_SETTINGS).is_some() => {
-            operations.push(json!({ "op": "remove", "path": annotation(BORROWED_SETTINGS) }))
+        Borrow::Borrowed(settings) => add(annotation(BORROWED_SETTINGS_ANNOTATION), json!(serde_json::to_string(settings)?)),
+        Borrow::Returned if annotations.get(BORROWED_SETTINGS_ANNOTATION).is_some() => {
+            operations.push(json!({ "op": "remove", "path": annotation(BORROWED_SETTINGS_ANNOTATION) }))
         }
         Borrow::Returned => {}
     }
@@ -199,14 +197,14 @@ pub fn settings(live: &Value) -> BorrowedSettings {
 /// lost the other.
 #[must_use]
 pub fn application(live: &Value) -> Option<&str> {
-    let annotated = live["metadata"]["annotations"][APPLICATION].as_str();
+    let annotated = live["metadata"]["annotations"][APPLICATION_ANNOTATION].as_str();
     annotated.or_else(|| live["spec"]["selector"]["matchLabels"][APPLICATION_LABEL].as_str())
 }
 
 /// The fencing token of the last write.
 #[must_use]
 pub fn fence(live: &Value) -> Option<i64> {
-    live["metadata"]["annotations"][FENCE].as_str()?.parse().ok()
+    live["metadata"]["annotations"][FENCE_ANNOTATION].as_str()?.parse().ok()
 }
 
 fn annotation(name: &str) -> String {
@@ -224,7 +222,7 @@ mod tests {
 
     fn live() -> Value {
         json!({
-            "metadata": { "uid": "u1", "resourceVersion": "5", "annotations": { FENCE: "6", "other": "kept" } },
+            "metadata": { "uid": "u1", "resourceVersion": "5", "annotations": { FENCE_ANNOTATION: "6", "other": "kept" } },
             "spec": { "replicas": 3, "template": { "spec": {} }, "strategy": { "type": "RollingUpdate" }, "minReadySeconds": 4 },
         })
     }
@@ -249,7 +247,7 @@ mod tests {
     fn a_patch_is_refused_once_somebody_newer_wrote() {
         let patch = json_patch(&live(), context(), &Patch { paused: Some(true), ..Patch::default() }).unwrap();
         let mut newer = live();
-        newer["metadata"]["annotations"][FENCE] = json!("8");
+        newer["metadata"]["annotations"][FENCE_ANNOTATION] = json!("8");
         let before = newer.clone();
         assert!(json_patch::patch(&mut newer, &patch).is_err());
         assert_eq!(newer, before);

@@ -10,9 +10,8 @@ use serde_json::Value;
 
 use super::{FIELD_MANAGER, view::Key};
 use domain::{
-    observation::{ContainerState, ContainerView, CreateFailure, Ending, FailedPod, PodView, Warning},
+    observed::{ContainerState, ContainerView, CreateFailure, Ending, FailedPod, PodView, Warning, ownership},
     order::BorrowedSettings,
-    ownership,
 };
 
 /// Characters that are kept of what is said of a pod that failed: there may be many.

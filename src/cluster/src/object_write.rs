@@ -14,7 +14,7 @@ use super::{
     apply::{bounded, value},
     identity,
 };
-use domain::object_write::{Attempt, Next, ObjectKind, ObjectWrite, Outcome, next_request, written_metadata};
+use domain::object::write::{Attempt, Next, ObjectKind, ObjectWrite, Outcome, next_request, written_metadata};
 
 /// Writes that may be overtaken by somebody else's before it is given up for now.
 const ATTEMPTS: usize = 5;

@@ -20,8 +20,8 @@ use super::{
     object_write,
 };
 use domain::{
-    cluster_state::{ClusterState, Pod, QueryKind, public_deployment, public_object},
-    object_write::ObjectKind,
+    object::write::ObjectKind,
+    observed::cluster_state::{ClusterState, Pod, QueryKind, public_deployment, public_object},
 };
 
 /// Objects that one request asks for.

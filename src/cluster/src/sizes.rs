@@ -19,7 +19,7 @@ use super::{
     apps,
     object::controller,
 };
-use domain::observation::DeploymentView;
+use domain::observed::DeploymentView;
 
 impl Cluster {
     /// Whether the ReplicaSets have the sizes that `seen` shows.

@@ -24,8 +24,8 @@ use super::{
     object::{self, ReplicaSet, controller, number, other_manager, version},
 };
 use domain::{
-    observation::{DeploymentView, FailedPod, Observation, PodView, ReplicaSetView, Warning},
-    pod_template::is_same,
+    observed::{DeploymentView, FailedPod, Observation, PodView, ReplicaSetView, Warning},
+    template::sameness::is_same,
 };
 
 /// Pods of one ReplicaSet that failed, as many as are looked at.

@@ -9,10 +9,10 @@ use serde_json::{Map, Value};
 
 use super::{
     ApplicationId, ClusterId, ReleaseId,
-    container::{self, Known},
     order::{Kind, State},
     package::PackageKind,
 };
+use crate::template::container::{self, Known};
 
 /// An application.
 #[derive(Debug, Clone, PartialEq)]

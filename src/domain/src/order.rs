@@ -8,11 +8,19 @@
 //! A final state is never left. The schema repeats these rules as CHECK
 //! constraints. Pure data; numbers of the wire format are the HTTP edge's.
 
+pub mod intent;
+pub mod plan;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ApplicationId, BatchId, ClusterId, OrderId, ReleaseId, intent::Intent, notation, plan::Strategy, spec::SpecChange};
+use super::{ApplicationId, BatchId, ClusterId, OrderId, ReleaseId, notation};
+use crate::template::names::BORROWED_SETTINGS_ANNOTATION;
+use crate::{
+    order::{intent::Intent, plan::Strategy},
+    template::spec::SpecChange,
+};
 
 /// What an order does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -238,15 +246,11 @@ pub struct BorrowedSettings {
     pub strategy: Value,
 }
 
-/// Annotation of a Deployment: the user's own settings while Sluice borrows the fields,
-/// as JSON.
-pub const BORROWED_SETTINGS: &str = "sluice.dev/borrowed-settings";
-
 impl BorrowedSettings {
     /// The user's settings as kept on the Deployment `live` while Sluice borrows the fields.
     #[must_use]
     pub fn read_from(live: &Value) -> Option<Self> {
-        notation::kept_json(live["metadata"]["annotations"][BORROWED_SETTINGS].as_str()?)
+        notation::kept_json(live["metadata"]["annotations"][BORROWED_SETTINGS_ANNOTATION].as_str()?)
     }
 }
 

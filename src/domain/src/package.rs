@@ -7,6 +7,9 @@
 //! redirect, and for every network address that is about to be connected to; it
 //! knows no network itself. Pure.
 
+pub mod runtime;
+pub mod upload;
+
 use std::{fmt, net::IpAddr, str::FromStr};
 
 use ipnet::IpNet;

@@ -6,6 +6,20 @@
 //! the framework itself refuses (unknown path or method) is answered in the
 //! same form. Logs hold ids and code words, never parameters or credentials.
 
+pub mod auth;
+pub mod body;
+pub mod call;
+pub(crate) mod certificate;
+pub mod connection;
+pub(crate) mod docs;
+pub(crate) mod document;
+pub mod health;
+pub mod line;
+pub(crate) mod security;
+pub(crate) mod serve;
+pub mod state;
+pub mod throttle;
+
 use std::time::Instant;
 
 use axum::{
@@ -20,8 +34,12 @@ use axum::{
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::{Edge, connection::Peer, contract, error::ApiError, params::Params, reply};
+use crate::{
+    edge::connection::Peer,
+    wire::{contract, error::ApiError, params::Params, reply},
+};
 use domain::{limits, rejection::shortened};
+pub use state::{Edge, EdgeConfig};
 
 /// Most bytes of a request line that are accepted (method, target, version and
 /// line end): 64 KiB.

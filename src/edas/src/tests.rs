@@ -1,52 +1,35 @@
-//! The router as a whole: what is refused before a handler, and signed calls
-//! down to a real Postgres.
-//!
-//! `refusal` and `wire` ask no database; `signed` and `packages` need
-//! `DATABASE_URL`, a server on which databases may be created. No cluster is involved.
+//! The router as a whole: what is refused before a handler, and, in `database`, signed
+//! calls down to a real Postgres.
 
 use axum::{
     Router,
     body::{Body, to_bytes},
     http::{Method, Request, Response, StatusCode, header::CONTENT_TYPE},
+    middleware,
     routing::get,
 };
 use serde_json::{Map, Value};
 use sqlx::PgPool;
 use tower::ServiceExt;
 
-use super::*;
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    edge::auth,
+    router::answered,
+    wire::{contract, family, offered, shape},
+    *,
+};
 use clock::Clock;
 use domain::order::FailurePolicy;
 use service::{Service, ServiceConfig};
 use store::Store;
 use test_support::sign;
 
-mod adopt;
-mod config_data;
-mod config_template;
-mod first_services;
+mod database;
 mod forms;
-mod ingress;
-mod limits;
-mod multipart;
-mod multipart_ends;
-mod network;
-mod operations;
-mod packages;
-mod precheck;
-mod reading;
 mod refusal;
-mod resource;
-mod resources;
-mod scaling_rule;
-mod signed;
-mod tags;
-mod tls;
-mod upload;
-mod upload_collection;
-mod upload_quota;
 mod wire;
-mod wrong;
 
 fn service_on(pool: PgPool) -> Service {
     let settings = ServiceConfig {
@@ -66,7 +49,7 @@ fn service_without_database() -> Service {
 /// The router as it is for a client on this machine, unless a request says
 /// whose it is: there is no connection here that would.
 fn router(service: Service, settings: EdgeConfig) -> Router {
-    super::router(service, settings).layer(middleware::from_fn(async |mut request: axum::extract::Request, next: middleware::Next| {
+    crate::router(service, settings).layer(middleware::from_fn(async |mut request: axum::extract::Request, next: middleware::Next| {
         request.extensions_mut().get_or_insert_with(Peer::loopback);
         next.run(request).await
     }))

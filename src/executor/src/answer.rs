@@ -13,8 +13,7 @@ use super::Executor;
 use cluster::Key;
 use domain::{
     KnownCluster,
-    precheck::{self, PrecheckReport},
-    proposal::Proposal,
+    precheck::{self, PrecheckReport, proposal::Proposal},
 };
 use store::{ClusterQuery, PrecheckRequestId, StoreError};
 

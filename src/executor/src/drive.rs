@@ -18,10 +18,10 @@ use cluster::{
     manifest::{EventText, WriteContext},
 };
 use domain::{
-    BatchId, failure,
-    machine::{self, Decision, Transition},
-    observation::{CreateFailure, Observation},
+    BatchId,
+    observed::{CreateFailure, Observation, failure},
     order::{Order, State, Step},
+    rollout::{self, Decision, Transition},
 };
 use store::{Applied, Lease, PodState, StoreError};
 
@@ -157,7 +157,7 @@ impl Executor {
             return self.make_change(drive, stop).await;
         }
         let observation = self.observe(drive).await;
-        let decision = machine::decide(&drive.order, &observation, self.clock.now());
+        let decision = rollout::decide(&drive.order, &observation, self.clock.now());
         self.record_pods(drive, &observation, matches!(decision, Decision::Transition(_))).await?;
         match decision {
             Decision::Transition(transition) if !self.may_write(drive, &transition, &observation).await => {
@@ -226,8 +226,8 @@ impl Executor {
                 self.wait_to_retry(drive, stop).await;
                 return Ok(None);
             }
-            Err(ClusterError::Gone) => machine::gone(order),
-            Err(ClusterError::Refused(why)) => machine::refused(order, &why),
+            Err(ClusterError::Gone) => rollout::gone(order),
+            Err(ClusterError::Refused(why)) => rollout::refused(order, &why),
         };
         match decision {
             Decision::Transition(transition) => self.write(drive, &transition).await,
@@ -308,12 +308,12 @@ impl Executor {
                 pods.at = None;
             }
         }
-        let context = machine::judge_context(&drive.order, self.clock.now());
+        let context = rollout::judge_context(&drive.order, self.clock.now());
         let mut seen: Vec<PodState> = view
             .new
             .iter()
             .flat_map(|set| &set.pods)
-            .filter(|pod| machine::brought(&drive.order, pod) && !pods.earlier.contains(&pod.name))
+            .filter(|pod| rollout::brought(&drive.order, pod) && !pods.earlier.contains(&pod.name))
             .map(|pod| PodState {
                 name: pod.name.clone(),
                 ip: pod.ip.clone(),

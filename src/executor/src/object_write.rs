@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::Executor;
-use domain::object_write::Attempt;
+use domain::object::write::Attempt;
 use store::ClaimedWrite;
 
 /// How often an object write is tried until it is answered that the cluster does not answer.

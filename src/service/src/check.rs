@@ -4,9 +4,11 @@
 use super::PackageParams;
 use domain::{
     Rejection,
-    graceful_start::GracefulStartChange,
     name::{is_label, is_subdomain},
-    spec::{EnvVar, Field, SpecChange},
+    template::{
+        graceful_start::GracefulStartChange,
+        spec::{EnvVar, Field, SpecChange},
+    },
 };
 
 /// Longest batch or creation, in seconds: a week.

@@ -6,53 +6,36 @@
 //! the executor mirrors what is needed of it into the database, and picks up
 //! the orders written here. It knows nothing of HTTP.
 
-mod abort;
-mod adopt;
+mod application;
+mod catalog;
 mod check;
-mod cluster;
-mod config_data;
-mod config_template;
-mod configure;
-mod container;
-mod create;
-mod deploy;
-mod edit;
 mod error;
-mod expose;
-mod first_service;
-mod ingress;
-mod object_write;
-mod operate;
+mod object;
+mod order;
 mod package;
-mod precheck;
 mod query;
 mod read;
-mod region;
 pub mod request;
-mod retry;
-mod scaling_rule;
-mod tag;
-mod upload;
 pub mod view;
 
-pub use config_data::{Config, ConfigView, Related};
-pub use config_template::{ConfigTemplateChange, ConfigTemplateFilter, ConfigTemplateView};
+pub use crate::application::first_service::FirstService;
+pub use crate::catalog::config_template::{ConfigTemplateChange, ConfigTemplateFilter, ConfigTemplateView};
+pub use crate::catalog::region::{DescribeRegion, RegionView, check_region};
+pub use crate::catalog::tag::{Tag, TagFilter};
+pub use crate::object::config_data::{Config, ConfigView, Related};
+pub use crate::object::expose::{Bind, Expose};
+pub use crate::object::ingress::{Route, RouteView};
+pub use crate::object::scaling_rule::{Range, RuleUpdate, RuleView};
+pub use crate::package::upload::{
+    CREDENTIAL_LIFETIME, Collected, Completion, Download, MultipartRow, NamedUpload, PackageStore, UploadCredential, UploadError,
+    UploadLimits, UploadSlot,
+};
 pub use error::Error;
-pub use expose::{Bind, Expose};
-pub use first_service::FirstService;
-pub use ingress::{Route, RouteView};
 pub use package::Packages;
 pub use query::InstanceView;
-pub use region::{DescribeRegion, RegionView, check_region};
 pub use request::{
     Adopt, Caller, Configure, ContainerView, CreateApplication, Deploy, Describe, EditDeployment, KeySecret, PackageParams, Precheck,
     RequestIdentity, RollBackTo, Scale, Start,
-};
-pub use scaling_rule::{Range, RuleUpdate, RuleView};
-pub use tag::{Tag, TagFilter};
-pub use upload::{
-    CREDENTIAL_LIFETIME, Collected, Completion, Download, MultipartRow, NamedUpload, PackageStore, UploadCredential, UploadError,
-    UploadLimits, UploadSlot,
 };
 pub use view::{BatchView, ClusterView, CurrentSpec, OrderView, PodState, ReleaseView};
 

@@ -4,17 +4,23 @@
 //! it) is fixed when the order is accepted and written down with it, so that
 //! it does not depend on the settings of whoever carries it out.
 
+pub(crate) mod upload;
+
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Error, PackageParams, Service};
 use ::package::Client;
 use domain::{
     Rejection,
-    java::{JavaChange, Package},
-    package::{Label, PackageKind, PackageUrl},
-    runtime::{Runtime, Runtimes},
-    spec::{EnvVar, Field, SpecChange},
-    upload,
+    package::{
+        Label, PackageKind, PackageUrl,
+        runtime::{Runtime, Runtimes},
+        upload::named_by,
+    },
+    template::{
+        java::{JavaChange, Package},
+        spec::{EnvVar, Field, SpecChange},
+    },
 };
 
 /// What this server needs to release packages. Without an image or a table it
@@ -45,7 +51,7 @@ impl Service {
     pub(super) async fn check_package(&self, url: &SecretString) -> Result<PackageUrl, Error> {
         let (packages, url) = self.read_package(url)?;
         let refuse = |why: String| Rejection::invalid("PackageUrl", &url, why);
-        if let Some(key) = upload::named_by(&url).map_err(|why| refuse(why.to_string()))? {
+        if let Some(key) = named_by(&url).map_err(|why| refuse(why.to_string()))? {
             return self.uploaded_package(&url, &key).await;
         }
         packages.client.policy().check(&url).map_err(|why| refuse(why.to_string()))?;
@@ -150,7 +156,7 @@ fn kind_of(url: &PackageUrl, params: &PackageParams, current: Option<&Label>) ->
     }
 }
 
-fn no_runtime(kind: PackageKind, why: domain::runtime::NoRuntime) -> Rejection {
+fn no_runtime(kind: PackageKind, why: domain::package::runtime::NoRuntime) -> Rejection {
     let allowed = if why.known.is_empty() {
         format!("this server's table --runtime-images (SLUICE_RUNTIME_IMAGES) has no image for {} packages", kind.word())
     } else {

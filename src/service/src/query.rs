@@ -5,12 +5,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Error, Service, precheck::until_answered, read::EXECUTOR_SECONDS};
+use super::{Error, Service, read::EXECUTOR_SECONDS};
+use crate::order::precheck::until_answered;
 use domain::{
     ApplicationId, ClusterId, Rejection,
     application::Application,
-    cluster_state::{ClusterState, Pod, QueryKind},
-    object_write::ObjectKind,
+    object::write::ObjectKind,
+    observed::cluster_state::{ClusterState, Pod, QueryKind},
 };
 use store::OrderRow;
 

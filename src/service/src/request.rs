@@ -6,7 +6,7 @@
 
 use secrecy::SecretString;
 
-use domain::{ApplicationId, ReleaseId, package::PackageKind, plan::Strategy, spec::SpecChange};
+use domain::{ApplicationId, ReleaseId, order::plan::Strategy, package::PackageKind, template::spec::SpecChange};
 
 /// Who asks, and which request it is.
 #[derive(Debug, Clone)]

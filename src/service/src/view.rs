@@ -6,9 +6,8 @@ pub use store::PodState;
 
 use domain::{
     ApplicationId, BatchId, OrderId, ReleaseId,
-    order::{Kind, State, Step},
+    order::{Kind, State, Step, plan::Strategy},
     package::Label,
-    plan::Strategy,
 };
 
 /// A change order with its batches.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::Parser;
 use clock::Clock;
 use cluster::Cluster;
-use domain::{ClusterId, ClusterIdentity, order::FailurePolicy, runtime::Runtimes};
+use domain::{ClusterId, ClusterIdentity, order::FailurePolicy, package::runtime::Runtimes};
 use executor::{Executor, Standing};
 use rand::TryRngCore;
 use secrecy::{ExposeSecret, SecretString};

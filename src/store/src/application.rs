@@ -1,5 +1,8 @@
 //! Applications.
 
+pub(crate) mod scaling_rule;
+pub(crate) mod tag;
+
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use serde_json::Value;
@@ -9,8 +12,8 @@ use super::{
     row::{document, json, value},
 };
 use domain::{
-    ApplicationId, ClusterId, KnownCluster, Rejection, ReleaseId, application::Application, container::Known, order::Snapshot,
-    package::Label,
+    ApplicationId, ClusterId, KnownCluster, Rejection, ReleaseId, application::Application, order::Snapshot, package::Label,
+    template::container::Known,
 };
 
 /// An application about to be created.

@@ -1,5 +1,7 @@
 //! The cluster as executors last saw it, and the executors themselves.
 
+pub(crate) mod identity;
+
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 

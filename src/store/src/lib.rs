@@ -6,44 +6,33 @@
 //! says so) and go in as `time.to_sqlx() as _`; the words of the Postgres enums
 //! are those that serde gives the domain's enums. Imports only `domain`.
 
-mod access_key;
-mod advance;
 mod application;
+mod catalog;
 mod cluster;
-mod cluster_query;
-mod config_template;
 mod error;
-mod event;
-mod identity;
-mod lease;
-mod logical_region;
-mod object_write;
 mod order;
-mod precheck_request;
-mod release;
+mod question;
 mod row;
-mod scaling_rule;
-mod tag;
 mod upload;
 mod view;
 
-pub use access_key::KeyRow;
-pub use advance::{Applied, Opened};
+pub use crate::application::scaling_rule::ScalingRuleRow;
+pub use crate::application::tag::TagRow;
+pub use crate::catalog::access_key::KeyRow;
+pub use crate::catalog::config_template::{ConfigTemplateFilter, ConfigTemplateRow};
+pub use crate::catalog::logical_region::{LogicalRegion, RegionText};
+pub use crate::cluster::identity::{OpenWork, Recorded};
+pub use crate::order::advance::{Applied, Opened};
+pub use crate::order::event::{Event, EventRow};
+pub use crate::order::lease::Lease;
+pub use crate::order::release::{NewRelease, ReleaseRow};
+pub use crate::question::cluster_query::{ClusterQuery, ClusterQueryId, QueryAnswer};
+pub use crate::question::object_write::{ClaimedWrite, ObjectWriteId, WriteAnswer};
+pub use crate::question::precheck_request::PrecheckRequestId;
 pub use application::{Description, NamedTemplate, NewApplication, Numbers};
 pub use cluster::{ClusterRow, Executors};
-pub use cluster_query::{ClusterQuery, ClusterQueryId, QueryAnswer};
-pub use config_template::{ConfigTemplateFilter, ConfigTemplateRow};
 pub use error::StoreError;
-pub use event::{Event, EventRow};
-pub use identity::{OpenWork, Recorded};
-pub use lease::Lease;
-pub use logical_region::{LogicalRegion, RegionText};
-pub use object_write::{ClaimedWrite, ObjectWriteId, WriteAnswer};
 pub use order::NewOrder;
-pub use precheck_request::PrecheckRequestId;
-pub use release::{NewRelease, ReleaseRow};
-pub use scaling_rule::ScalingRuleRow;
-pub use tag::TagRow;
 pub use upload::{
     Completion, CredentialRow, Hold, MultipartRow, NewMultipart, NewPart, NewUpload, PackageRow, PartRefused, StoredPackage, WrittenPart,
 };

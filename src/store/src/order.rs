@@ -1,6 +1,11 @@
 //! Change orders: inserting, loading for a decision, and what callers may do to
 //! one that is open.
 
+pub(crate) mod advance;
+pub(crate) mod event;
+pub(crate) mod lease;
+pub(crate) mod release;
+
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 
@@ -11,9 +16,7 @@ use super::{
 use domain::{
     ApplicationId, BatchId, OrderId, Rejection,
     application::Application,
-    intent::Intent,
-    order::{Batch, Kind, Order, Snapshot, State, Target},
-    plan::Strategy,
+    order::{Batch, Kind, Order, Snapshot, State, Target, intent::Intent, plan::Strategy},
 };
 
 /// An order about to be accepted.

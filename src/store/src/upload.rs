@@ -5,7 +5,7 @@ use jiff_sqlx::ToSqlx;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Store, StoreError, Tx};
-use domain::{CredentialId, PackageId, upload::ObjectKey};
+use domain::{CredentialId, PackageId, package::upload::ObjectKey};
 
 mod collect;
 mod multipart;

@@ -10,9 +10,8 @@ use super::{
 };
 use domain::{
     ApplicationId, BatchId, OrderId,
-    order::{Kind, State, Step},
+    order::{Kind, State, Step, plan::Strategy},
     package::Label,
-    plan::Strategy,
 };
 
 /// An order, without its batches.

@@ -3,46 +3,51 @@
 
 use domain::{
     BatchId, ReleaseId,
-    container::{Known, find},
-    edit::{self, Edit},
-    given::GIVEN_ANNOTATION,
-    graceful_start::{GRACEFUL_START_ANNOTATION, GracefulStart},
-    java::{PACKAGE_ANNOTATION, Running},
     limits::{BATCHES, BODY, ITEMS, NODES},
     name,
-    order::{BORROWED_SETTINGS, BorrowedSettings, State},
-    plan::{Pace, Strategy},
-    quantity,
-    runtime::Runtimes,
-    selector,
-    share::{self, Rounding},
-    spec::{self, EnvVar, Field, SpecChange},
-    upload,
+    order::{
+        BorrowedSettings, State,
+        plan::{Pace, Strategy},
+    },
+    package::{runtime::Runtimes, upload},
+    template::{
+        container::{Known, find},
+        edit::{self, Edit},
+        graceful_start::GracefulStart,
+        java::Running,
+        quantity, selector,
+        share::{self, Rounding},
+        spec::{self, EnvVar, Field, SpecChange},
+    },
 };
-use edas::{pipeline::pipelines, value::pods};
+use edas::{operation::order::pipeline::pipelines, value::pods};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use service::{BatchView, PodState};
 
 use super::value::object;
 use crate::entry::{Entry, accepted, list, params, refused, text_job};
+use domain::template::names::{
+    BORROWED_SETTINGS_ANNOTATION, GIVEN_ANNOTATION, GRACEFUL_START_ANNOTATION, PACKAGE_ANNOTATION, RELEASE_ANNOTATION,
+};
 
 /// Bytes of the longest reply about an order, pods not counted.
 const LONGEST_REPLY: usize = 256 << 10;
 
 pub fn entries() -> Vec<Entry> {
     vec![
-        accepted("a plan of as many batches as may be", &["domain::plan::Strategy::check"], 100, |n| {
+        accepted("a plan of as many batches as may be", &["domain::order::plan::Strategy::check"], 100, |n| {
             let batches = BATCHES * i32::try_from(n).expect("at most 100") / 100;
             let strategy = Strategy { canary: 1, batches, pace: Pace::Automatic { wait_minutes: 1 } };
             Box::new(move || {
                 let most = i32::MAX / 2;
                 let planned: i32 = (0..strategy.count()).map(|index| strategy.size(index, most)).sum();
-                (0..strategy.count()).for_each(|index| assert!(strategy.batch_gate_after(index) != domain::plan::BatchGate::Pause(0)));
+                (0..strategy.count())
+                    .for_each(|index| assert!(strategy.batch_gate_after(index) != domain::order::plan::BatchGate::Pause(0)));
                 strategy.check().is_ok() && planned == most && strategy.max_unavailable(most) > 0
             })
         }),
-        refused("a plan of a batch for each of the most pods", &["domain::plan::Strategy::check"], 100_000, |n| {
+        refused("a plan of a batch for each of the most pods", &["domain::order::plan::Strategy::check"], 100_000, |n| {
             let strategy = Strategy { canary: 0, batches: i32::try_from(n).expect("at most 100000"), pace: Pace::Manual };
             Box::new(move || strategy.check().is_ok())
         }),
@@ -63,7 +68,7 @@ pub fn entries() -> Vec<Entry> {
         }),
         accepted(
             "a release with as many items in every list as a line holds, upon itself",
-            &["domain::pods::PodChange::apply"],
+            &["domain::template::pods::PodChange::apply"],
             ITEMS / 4,
             |n| {
                 let change = everything(n);
@@ -73,7 +78,7 @@ pub fn entries() -> Vec<Entry> {
         ),
         accepted(
             "a Deployment's text of as many values as may be, beside the one that is there",
-            &["domain::edit::Edit::read"],
+            &["domain::template::edit::Edit::read"],
             NODES / 4,
             |n| {
                 let live = deployment(n);
@@ -82,13 +87,13 @@ pub fn entries() -> Vec<Entry> {
                 Box::new(move || edit::named(&wanted).is_ok() && Edit::read(&wanted, &live).is_ok_and(|edit| edit.template.is_some()))
             },
         ),
-        refused("a quantity of a body's length", &["domain::quantity::billionths"], BODY, |n| {
+        refused("a quantity of a body's length", &["domain::template::quantity::billionths"], BODY, |n| {
             text_job("9".repeat(n / 2) + "." + &"9".repeat(n / 2), |text| quantity::billionths(text).is_some())
         }),
-        refused("a quantity with an exponent of a body's length", &["domain::quantity::billionths"], BODY, |n| {
+        refused("a quantity with an exponent of a body's length", &["domain::template::quantity::billionths"], BODY, |n| {
             text_job("1e".to_owned() + &"9".repeat(n), |text| quantity::billionths(text).is_some())
         }),
-        refused("a share of a body's length", &["domain::share::pods"], BODY, |n| {
+        refused("a share of a body's length", &["domain::template::share::pods"], BODY, |n| {
             let value = json!("9".repeat(n) + "%");
             Box::new(move || share::pods(&value, 100_000, Rounding::Up).is_some())
         }),
@@ -107,7 +112,7 @@ pub fn entries() -> Vec<Entry> {
         }),
         refused("annotations of the longest that Kubernetes takes, which hold no JSON of ours", ANNOTATIONS, 256 << 10, |n| {
             let text = list(n / 2, |_| "1".into());
-            let annotations = json!({ BORROWED_SETTINGS: text, GRACEFUL_START_ANNOTATION: text, PACKAGE_ANNOTATION: text, spec::RELEASE_ANNOTATION: text, GIVEN_ANNOTATION: text });
+            let annotations = json!({ BORROWED_SETTINGS_ANNOTATION: text, GRACEFUL_START_ANNOTATION: text, PACKAGE_ANNOTATION: text, RELEASE_ANNOTATION: text, GIVEN_ANNOTATION: text });
             let live = json!({ "metadata": { "annotations": annotations } });
             Box::new(move || {
                 BorrowedSettings::read_from(&live).is_some()
@@ -121,11 +126,16 @@ pub fn entries() -> Vec<Entry> {
             let live = json!({ "metadata": { "annotations": { GRACEFUL_START_ANNOTATION: object(n, "1") } } });
             Box::new(move || GracefulStart::of(&live).is_some())
         }),
-        accepted("a release's text of as many addresses of uploaded packages as fit", &["domain::upload::stored_in"], BODY / 80, |n| {
-            let at = |at| format!("http://sluice{}01935a2c-52b0-7c41-8d6e-{at:012}/app.jar ", upload::PATH);
-            text_job((0..n).map(at).collect(), |text| !upload::stored_in(text).is_empty())
-        }),
-        accepted("a table of the operator's runtimes", &["domain::runtime::Runtimes::read"], 100, |n| {
+        accepted(
+            "a release's text of as many addresses of uploaded packages as fit",
+            &["domain::package::upload::stored_in"],
+            BODY / 80,
+            |n| {
+                let at = |at| format!("http://sluice{}01935a2c-52b0-7c41-8d6e-{at:012}/app.jar ", upload::PATH);
+                text_job((0..n).map(at).collect(), |text| !upload::stored_in(text).is_empty())
+            },
+        ),
+        accepted("a table of the operator's runtimes", &["domain::package::runtime::Runtimes::read"], 100, |n| {
             text_job(list(n, |at| format!(r#"{{"jdk":"Open JDK {at}","image":"jdk:{at}"}}"#)), |text| Runtimes::read(text).is_ok())
         }),
     ]
@@ -133,11 +143,11 @@ pub fn entries() -> Vec<Entry> {
 
 const ANNOTATIONS: &[&str] = &[
     "domain::notation::kept_json",
-    "domain::given::Given::of",
-    "domain::graceful_start::GracefulStart::of",
-    "domain::java::Running::of",
+    "domain::template::given::Given::of",
+    "domain::template::graceful_start::GracefulStart::of",
+    "domain::template::java::Running::of",
     "domain::order::BorrowedSettings::read_from",
-    "domain::spec::release_of",
+    "domain::template::spec::release_of",
 ];
 
 /// A change of a release with `count` items in every list.

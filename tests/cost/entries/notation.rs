@@ -5,14 +5,14 @@ use domain::{
     limits::{ALIASES, BODY, DEPTH, DOCUMENT, DOCUMENTS, ITEMS, NODES, TEMPLATE_CONTENT},
     notation,
 };
-use edas::resource;
+use edas::operation::release::resource;
 use serde_json::Value;
 
 use crate::entry::{Entry, accepted, list, params_job, refused, text_job};
 use crate::measure::Job;
 
 const JSON: &[&str] = &[
-    "edas::params::Params::json",
+    "edas::wire::params::Params::json",
     "domain::notation::json",
     "domain::notation::read_json",
     "domain::notation::secret_json",
@@ -22,7 +22,7 @@ const YAML: &[&str] =
     &["domain::notation::yaml", "domain::notation::kubectl::documents", "domain::notation::kubectl::float", "domain::notation::shaped"];
 const DOCUMENTS_OF_YAML: &[&str] = &["domain::notation::yaml_documents", "domain::config_template::Format::fault"];
 const XML: &[&str] = &["domain::notation::xml_fault", "domain::config_template::Format::fault"];
-const WHOLE: &[&str] = &["edas::resource::read_object"];
+const WHOLE: &[&str] = &["edas::operation::release::resource::read_object"];
 const TEMPLATE: &[&str] = &["domain::config_template::Format::fault"];
 
 pub fn entries() -> Vec<Entry> {

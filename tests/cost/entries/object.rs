@@ -5,13 +5,17 @@ use std::net::IpAddr;
 use axum::http::{Method, Request};
 use domain::{
     limits::{BODY, OBJECT_KEY, PACKAGE_URL, PARAMETERS, PARTS},
-    package::{Checksum, HostPattern, PackageUrl},
-    upload::{self, ObjectKey},
+    package::{
+        Checksum, HostPattern, PackageUrl,
+        upload::{self, ObjectKey},
+    },
 };
 use edas::{
-    connection::{Peer, Way},
-    line::Cutting,
-    oss::{Claim, Object, Query, part_list},
+    edge::{
+        connection::{Peer, Way},
+        line::Cutting,
+    },
+    operation::package::oss::{Claim, Object, Query, part_list},
 };
 
 use crate::{
@@ -19,17 +23,24 @@ use crate::{
     measure::Job,
 };
 
-const CLAIM: &[&str] = &["edas::oss::claim::Claim::read"];
-const OBJECT: &[&str] = &["edas::oss::Object::of", "domain::upload::ObjectKey::read"];
-const QUERY: &[&str] =
-    &["edas::oss::operation::Query::read", "edas::oss::operation::Query::operation", "domain::upload::parts::MultipartId::named"];
-const PART_LIST: &[&str] = &["edas::oss::part_list::read", "edas::oss::part_list::part", "domain::upload::parts::number"];
+const CLAIM: &[&str] = &["edas::operation::package::oss::claim::Claim::read"];
+const OBJECT: &[&str] = &["edas::operation::package::oss::Object::of", "domain::package::upload::ObjectKey::read"];
+const QUERY: &[&str] = &[
+    "edas::operation::package::oss::operation::Query::read",
+    "edas::operation::package::oss::operation::Query::operation",
+    "domain::package::upload::parts::MultipartId::named",
+];
+const PART_LIST: &[&str] = &[
+    "edas::operation::package::oss::part_list::read",
+    "edas::operation::package::oss::part_list::part",
+    "domain::package::upload::parts::number",
+];
 const ETAG: &str = "0CC175B9C0F1B6A831C399E269772661";
 const URL: &[&str] = &[
     "domain::package::PackageUrl::from_str",
     "domain::package::PackageUrl::try_from",
     "domain::package::PackageUrl::file_name",
-    "domain::upload::named_by",
+    "domain::package::upload::named_by",
 ];
 const ID: &str = "01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e";
 
@@ -95,12 +106,12 @@ pub fn entries() -> Vec<Entry> {
         accepted("a pattern of hosts as long as an address", &["domain::package::HostPattern::from_str"], PACKAGE_URL, |n| {
             text_job("a.".repeat(n / 2), |text| text.parse::<HostPattern>().is_ok())
         }),
-        accepted("a head of addresses that proxies are to have forwarded", &["edas::connection::peer::address_in"], HEAD / 20, |n| {
+        accepted("a head of addresses that proxies are to have forwarded", &["edas::edge::connection::peer::address_in"], HEAD / 20, |n| {
             let said = [("x-forwarded-for", "10.0.0.1,".repeat(n)), ("x-forwarded-proto", "https,".repeat(n) + "https")];
             let (headers, proxies) = (headers(said), ["10.0.0.0/8".parse().expect("a network")]);
             Box::new(move || Peer::at(IpAddr::from([10, 0, 0, 2]), false).behind(&headers, &proxies).way != Way::Loopback)
         }),
-        accepted("a request line of which most is dropped", &["edas::line::Line::cut"], 4 << 20, |n| {
+        accepted("a request line of which most is dropped", &["edas::edge::line::Line::cut"], 4 << 20, |n| {
             let sent = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(n));
             text_job(sent, |sent| {
                 let mut stream = Cutting::new(sent.as_bytes());

@@ -1,12 +1,15 @@
 //! Parameters: the query and the form, and names that lead into structures.
 
 use domain::limits::{BODY, NAME_DEPTH, PARAMETER_NAME, PARAMETERS, TARGET};
-use edas::{call, contract, offered, page, params::Params};
+use edas::{
+    edge::call,
+    wire::{contract, offered, page, params::Params},
+};
 
 use crate::entry::{Entry, accepted, params, params_job, refused, text_job};
 
-const PARSE: &[&str] = &["edas::params::Params::parse", "edas::params::decode"];
-const STRUCTURED: &[&str] = &["edas::params::Params::structured", "edas::params::counted"];
+const PARSE: &[&str] = &["edas::wire::params::Params::parse", "edas::wire::params::decode"];
+const STRUCTURED: &[&str] = &["edas::wire::params::Params::structured", "edas::wire::params::counted"];
 
 pub fn entries() -> Vec<Entry> {
     vec![
@@ -28,7 +31,7 @@ pub fn entries() -> Vec<Entry> {
         refused("a form whose last name is there twice", PARSE, PARAMETERS, |n| {
             text_job(query(n - 1, "") + &format!("Name{:08}=", n - 2), |text| Params::parse(text).is_ok())
         }),
-        accepted("a query and a form of half the parameters each", &["edas::params::Params::merge"], PARAMETERS / 2, |n| {
+        accepted("a query and a form of half the parameters each", &["edas::wire::params::Params::merge"], PARAMETERS / 2, |n| {
             let (first, second) = (query(n, "v"), query(n, "v").replace("Name", "Other"));
             Box::new(move || {
                 let (Ok(mut first), Ok(second)) = (Params::parse(&first), Params::parse(&second)) else { return false };
@@ -49,22 +52,27 @@ pub fn entries() -> Vec<Entry> {
             let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             params_job(&pairs, |params| params.structured("Data", "").is_ok())
         }),
-        refused("a number of a body's length", &["edas::params::Params::integer"], BODY, |n| {
+        refused("a number of a body's length", &["edas::wire::params::Params::integer"], BODY, |n| {
             params_job(&[("Replicas", &"9".repeat(n))], |params| params.integer("Replicas", 0..=9).is_ok())
         }),
-        refused("a page's number of a line's length", &["edas::page::Page::read_within", "edas::page::PageFromZero::read"], TARGET, |n| {
-            let text = "9".repeat(n);
-            params_job(&[("CurrentPage", &text), ("PageNo", &text)], |params| {
-                page::PageFromZero::read(params).is_ok() || page::Page::read(params, 10).is_ok()
-            })
-        }),
-        refused("an id of a line's length", &["edas::call::Call::id"], TARGET, |n| {
+        refused(
+            "a page's number of a line's length",
+            &["edas::wire::page::Page::read_within", "edas::wire::page::PageFromZero::read"],
+            TARGET,
+            |n| {
+                let text = "9".repeat(n);
+                params_job(&[("CurrentPage", &text), ("PageNo", &text)], |params| {
+                    page::PageFromZero::read(params).is_ok() || page::Page::read(params, 10).is_ok()
+                })
+            },
+        ),
+        refused("an id of a line's length", &["edas::edge::call::Call::id"], TARGET, |n| {
             let call = call::Call { params: params(&[("AppId", &"9".repeat(n))]), caller: caller() };
             Box::new(move || call.application().is_ok())
         }),
         accepted(
             "as many parameters as may be that nobody documents",
-            &["edas::offered::judge::check", "edas::offered::judge::ignored"],
+            &["edas::wire::offered::judge::check", "edas::wire::offered::judge::ignored"],
             PARAMETERS,
             |n| {
                 let params = Params::parse(&query(n, "v")).expect("it can be read");

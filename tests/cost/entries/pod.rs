@@ -3,8 +3,8 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use domain::limits::{BODY, CONTAINERS, DOCUMENT, ITEMS, NODES, TARGET};
 use edas::{
-    params::Params,
     value::{environment, pods, probe},
+    wire::params::Params,
 };
 
 use super::value::object;

@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, Method};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use domain::limits::{BODY, PARAMETERS, SIGNED_HEADER_BYTES, SIGNED_HEADERS, TARGET};
-use edas::{
+use edas::wire::{
     contract,
     signature::{Claim, SignaturePolicy, SignedRequest},
 };
@@ -14,9 +14,10 @@ use crate::{
     measure::Job,
 };
 
-const CLAIM: &[&str] = &["edas::signature::Claim::read", "edas::signature::instant_of", "edas::signature::matches_mac"];
-const ACS3: &[&str] = &["edas::signature::acs3::read", "edas::signature::acs3::string_to_sign", "edas::signature::Claim::check_body"];
-const ROA: &[&str] = &["edas::signature::roa::read", "edas::signature::roa::strings_to_sign"];
+const CLAIM: &[&str] = &["edas::wire::signature::Claim::read", "edas::wire::signature::instant_of", "edas::wire::signature::matches_mac"];
+const ACS3: &[&str] =
+    &["edas::wire::signature::acs3::read", "edas::wire::signature::acs3::string_to_sign", "edas::wire::signature::Claim::check_body"];
+const ROA: &[&str] = &["edas::wire::signature::roa::read", "edas::wire::signature::roa::strings_to_sign"];
 
 pub fn entries() -> Vec<Entry> {
     vec![

@@ -2,11 +2,9 @@
 
 use domain::limits::{BODY, ITEMS, PARAMETERS};
 use edas::{
-    application,
-    condition::Condition,
-    params::Params,
-    tag,
+    operation::application::{list, tag},
     value::{config_data, ingress, java, lossless, ports, resource, scaling, strategy},
+    wire::{condition::Condition, params::Params},
 };
 
 use crate::entry::{Entry, accepted, list, params_job, refused};
@@ -117,31 +115,44 @@ pub fn entries() -> Vec<Entry> {
                     || resource::read_memory(params, "Cpu").is_ok()
             })
         }),
-        accepted("a condition of a body's length", &["edas::condition::Condition::read"], BODY - 40, |n| {
+        accepted("a condition of a body's length", &["edas::wire::condition::Condition::read"], BODY - 40, |n| {
             params_job(&[("Condition", &format!(r#"{{"field":"Name","pattern":"{}"}}"#, "x".repeat(n)))], |params| {
                 Condition::read(params).is_ok()
             })
         }),
-        accepted("as many ids of applications as may be", &["edas::application::read_ids"], ITEMS, |n| {
+        accepted("as many ids of applications as may be", &["edas::operation::application::list::read_ids"], ITEMS, |n| {
             params_job(&[("AppIds", &list(n, |at| format!("\"01935a2c-52b0-7c41-8d6e-{at:012}\"")))], |params| {
-                application::read_ids(params).is_ok()
+                list::read_ids(params).is_ok()
             })
         }),
-        refused("more tags than may be", &["edas::tag::read_tags", "edas::tag::numbered_tags"], ITEMS, |n| {
-            params_job(&[("Tags", &list(n, |at| format!(r#"{{"key":"k{at}","value":"v"}}"#)))], read_tags)
-        }),
-        refused("more tags than may be, in dotted names", &["edas::tag::read_tags", "edas::tag::numbered_tags"], PARAMETERS / 2, |n| {
-            let pairs: Vec<(String, &str)> =
-                (1..=n).flat_map(|at| [(format!("Tags.{at}.key"), "k"), (format!("Tags.{at}.value"), "v")]).collect();
-            let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-            params_job(&pairs, read_tags)
-        }),
-        refused("more applications than may be", &["edas::tag::read_list", "edas::tag::read_applications"], PARAMETERS - 2, |n| {
-            let mut pairs = vec![("ResourceType".to_owned(), "application"), ("ResourceRegionId".into(), "r")];
-            pairs.extend((1..=n).map(|at| (format!("ResourceIds.{at}"), "01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e")));
-            let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-            params_job(&pairs, |params| tag::read_applications(params).is_ok())
-        }),
+        refused(
+            "more tags than may be",
+            &["edas::operation::application::tag::read_tags", "edas::operation::application::tag::numbered_tags"],
+            ITEMS,
+            |n| params_job(&[("Tags", &list(n, |at| format!(r#"{{"key":"k{at}","value":"v"}}"#)))], read_tags),
+        ),
+        refused(
+            "more tags than may be, in dotted names",
+            &["edas::operation::application::tag::read_tags", "edas::operation::application::tag::numbered_tags"],
+            PARAMETERS / 2,
+            |n| {
+                let pairs: Vec<(String, &str)> =
+                    (1..=n).flat_map(|at| [(format!("Tags.{at}.key"), "k"), (format!("Tags.{at}.value"), "v")]).collect();
+                let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+                params_job(&pairs, read_tags)
+            },
+        ),
+        refused(
+            "more applications than may be",
+            &["edas::operation::application::tag::read_list", "edas::operation::application::tag::read_applications"],
+            PARAMETERS - 2,
+            |n| {
+                let mut pairs = vec![("ResourceType".to_owned(), "application"), ("ResourceRegionId".into(), "r")];
+                pairs.extend((1..=n).map(|at| (format!("ResourceIds.{at}"), "01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e")));
+                let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+                params_job(&pairs, |params| tag::read_applications(params).is_ok())
+            },
+        ),
     ]
 }
 

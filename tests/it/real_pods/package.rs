@@ -5,10 +5,9 @@
 use std::time::Duration;
 
 use domain::{
-    package::PackagePolicy,
-    plan::Strategy,
-    runtime::Runtimes,
-    spec::{EnvVar, Field, SpecChange},
+    order::plan::Strategy,
+    package::{PackagePolicy, runtime::Runtimes},
+    template::spec::{EnvVar, Field, SpecChange},
 };
 use k8s_openapi::api::core::v1::Pod;
 use package::Client;

@@ -5,9 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use domain::{
     ApplicationId, OrderId, ReleaseId,
-    order::{FailurePolicy, Kind, State},
-    plan::Strategy,
-    spec::{EnvVar, Field, SpecChange},
+    order::{FailurePolicy, Kind, State, plan::Strategy},
+    template::spec::{EnvVar, Field, SpecChange},
 };
 use futures::StreamExt;
 use jiff::Timestamp;

@@ -3,7 +3,7 @@
 
 use std::{future::Future, time::Duration};
 
-use domain::{ApplicationId, spec::NAME_LABEL};
+use domain::ApplicationId;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::{
     Api, ResourceExt,
@@ -14,6 +14,7 @@ use service::Adopt;
 use tokio::task::JoinHandle;
 
 use super::{App, CLUSTER, caller, eventually};
+use domain::template::names::NAME_LABEL;
 
 /// An image whose pods stay as they are until the test says what becomes of them.
 pub const BY_HAND: &str = "shop/web:2.0--by-hand";

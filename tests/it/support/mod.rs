@@ -12,9 +12,11 @@ use clock::Clock;
 use cluster::Cluster;
 use domain::{
     ApplicationId, KnownCluster, OrderId,
-    order::{FailurePolicy, State},
-    plan::{Pace, Strategy},
-    spec::SpecChange,
+    order::{
+        FailurePolicy, State,
+        plan::{Pace, Strategy},
+    },
+    template::spec::SpecChange,
 };
 use executor::Executor;
 use k8s_openapi::api::apps::v1::Deployment;

@@ -3,8 +3,7 @@
 
 use domain::{
     OrderId,
-    order::{Order, State, Step},
-    plan::Strategy,
+    order::{Order, State, Step, plan::Strategy},
 };
 use kube::api::{DeleteParams, ResourceExt};
 use serde_json::Value;

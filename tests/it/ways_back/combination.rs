@@ -1,8 +1,8 @@
 //! Which way back is open where: every state of an order with every way, and for
 //! each that there is not, why. Pure.
 
-use domain::{
-    order::Step,
+use domain::order::{
+    Step,
     plan::{Pace, Strategy},
 };
 

@@ -7,8 +7,10 @@ use serde_json::Value;
 
 use super::*;
 use domain::{
-    failure::{self, Cause, JudgeContext, Verdict},
-    observation::DeploymentView,
+    observed::{
+        DeploymentView,
+        failure::{self, Cause, JudgeContext, Verdict},
+    },
     order::FailurePolicy,
 };
 

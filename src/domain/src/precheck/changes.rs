@@ -7,7 +7,7 @@ use super::{
     FirstChange,
     evidence::{Evidence, Tried},
 };
-use crate::{order::Source, proposal::Proposal, spec::Field};
+use crate::{order::Source, precheck::proposal::Proposal, template::spec::Field};
 
 /// What somebody should know of the change of `before` to `after`, as sentences.
 #[must_use]

@@ -5,6 +5,9 @@
 //! passed, warned, refused, or that it could not be looked at, and why. Only what
 //! is certain is refused. Pure.
 
+pub mod preview;
+pub mod proposal;
+
 pub mod changes;
 pub mod evidence;
 pub mod nodes;
@@ -25,18 +28,18 @@ use self::{
     template::{labels, pull_secrets},
     verdicts::{budget, pod_tried, references, rights, scaler, shortage, tried, unseen, volumes, worst},
 };
-use super::{
-    graceful_start::GracefulStart,
-    intent::Change,
-    machine::{self, Decision},
-    observation::{DeploymentView, Observation},
-    order::{BorrowedSettings, Kind, Order, State},
-    plan::BatchGate,
-    preview::{self, PreviewBatch},
-    proposal::Proposal,
-    selector::selects,
-    share::{self, Rounding},
-    spec::{RELEASE_ANNOTATION, RESTART_ANNOTATION},
+use super::order::{BorrowedSettings, Kind, Order, State};
+use crate::template::names::{RELEASE_ANNOTATION, RESTART_ANNOTATION};
+use crate::{
+    observed::{DeploymentView, Observation},
+    order::{intent::Change, plan::BatchGate},
+    precheck::{preview::PreviewBatch, proposal::Proposal},
+    rollout::{self, Decision},
+    template::{
+        graceful_start::GracefulStart,
+        selector::selects,
+        share::{self, Rounding},
+    },
 };
 
 /// What was looked at.
@@ -220,7 +223,7 @@ pub fn first_change(proposal: &Proposal, observation: &Observation, now: Timesta
         Observation::Present(view) => Observation::Present(Box::new(DeploymentView { observed: true, ..(**view).clone() })),
         other => other.clone(),
     };
-    let Decision::Transition(transition) = machine::decide(&order, &observation, now) else { return None };
+    let Decision::Transition(transition) = rollout::decide(&order, &observation, now) else { return None };
     let change = match transition.change {
         Some(change) if transition.state != State::Failed => Ok(change),
         _ => Err(transition.message),

@@ -13,7 +13,11 @@ use super::{
     nodes::{clash, host_ports, takes},
     template::{amount, list, own_anti_affinity},
 };
-use crate::{observation::DeploymentView, pod_template::is_same, preview::PodCount, quantity};
+use crate::{
+    observed::DeploymentView,
+    precheck::preview::PodCount,
+    template::{quantity, sameness::is_same},
+};
 
 /// The quota's name of the number of ReplicaSets.
 const REPLICA_SETS: &str = "count/replicasets.apps";
@@ -236,7 +240,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::observation::ReplicaSetView;
+    use crate::observed::ReplicaSetView;
 
     fn pods_of(cpu: &str) -> Value {
         json!({ "spec": { "containers": [{ "resources": { "requests": { "cpu": cpu } } }] } })

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::evidence::{Reference, ReferenceKind};
-use crate::quantity;
+use crate::template::quantity;
 
 static EMPTY: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
 
@@ -109,7 +109,7 @@ pub fn amount(template: &Value, resource: &str) -> Option<i128> {
 /// The terms of `template` that keep its own pods apart, by force.
 pub fn own_anti_affinity(template: &Value) -> impl Iterator<Item = &Value> {
     let terms = list(&template["spec"]["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]);
-    terms.filter(move |term| crate::selector::selects(&term["labelSelector"], labels(template)))
+    terms.filter(move |term| crate::template::selector::selects(&term["labelSelector"], labels(template)))
 }
 
 pub(super) fn list(value: &Value) -> impl Iterator<Item = &Value> {

@@ -10,10 +10,12 @@ use super::{
 };
 use crate::{
     ApplicationId, ReleaseId,
-    observation::ReplicaSetView,
-    order::{FailurePolicy, Source, Target},
-    plan::{Pace, Strategy},
-    spec::SpecChange,
+    observed::ReplicaSetView,
+    order::{
+        FailurePolicy, Source, Target,
+        plan::{Pace, Strategy},
+    },
+    template::spec::SpecChange,
 };
 
 fn base() -> Value {

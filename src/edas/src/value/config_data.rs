@@ -7,8 +7,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::{error::ApiError, params::Params};
-use domain::{Rejection, config_data::is_key, notation, rejection::shortened, spec::Field};
+use crate::wire::{error::ApiError, params::Params};
+use domain::{Rejection, notation, object::config_data::is_key, rejection::shortened, template::spec::Field};
 
 const NAME: &str = "Data";
 const ENTRIES: &str = r#"allowed is a list [{"Key":"…","Value":"…"}] of texts"#;

@@ -7,10 +7,10 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::{error::ApiError, params::Params};
+use crate::wire::{error::ApiError, params::Params};
 use domain::{
     Rejection, name, notation,
-    spec::{EnvVar, Field},
+    template::spec::{EnvVar, Field},
 };
 
 const ENVS: &str = r#"allowed is a list of {"name":"A","value":"text, number or boolean"} or {"name":"A","valueFrom":{"configMapKeyRef" or "secretKeyRef":{"name":"…","key":"…"}}}"#;

@@ -6,13 +6,15 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::{error::ApiError, params::Params};
+use crate::wire::{error::ApiError, params::Params};
 use domain::{
     Rejection,
-    exposure::PortTarget,
-    ingress::{IngressRule, Path, PathMatch, Texts},
+    object::{
+        ingress::{IngressRule, Path, PathMatch, Texts},
+        service::PortTarget,
+    },
     rejection::shortened,
-    spec::Field,
+    template::spec::Field,
 };
 
 const RULES: &str = r#"allowed is {"rules":[{"host":"…","secretName":"…","paths":[{"path":"/…","pathType":"Prefix, Exact or ImplementationSpecific","backend":{"serviceName":"…","servicePort":80}}]}]}"#;

@@ -7,13 +7,15 @@
 
 use serde_json::{Map, Value};
 
-use super::super::{error::ApiError, params::Params};
+use crate::wire::{error::ApiError, params::Params};
 use domain::{
     Rejection,
-    java::{Context, JavaChange, Web},
     package::PackageKind,
     rejection::shortened,
-    spec::Field,
+    template::{
+        java::{Context, JavaChange, Web},
+        spec::Field,
+    },
 };
 use service::PackageParams;
 

@@ -3,8 +3,8 @@
 //! What plain Kubernetes can do of it is read; of the rest the caller is told in a
 //! sentence that the order keeps, since releases are the same without it.
 
-use super::super::{error::ApiError, params::Params};
-use domain::graceful_start::GracefulStartChange;
+use crate::wire::{error::ApiError, params::Params};
+use domain::template::graceful_start::GracefulStartChange;
 
 /// Longest delay and warm-up, in seconds (a day).
 const LONGEST: i32 = 86_400;

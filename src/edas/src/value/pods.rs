@@ -14,18 +14,17 @@ use serde::{
 };
 use serde_json::Value;
 
-use super::{
-    super::{error::ApiError, params::Params},
-    environment::read_env_froms,
-    probe,
-};
+use super::{environment::read_env_froms, probe};
+use crate::wire::{error::ApiError, params::Params};
 use domain::{
     Rejection,
     limits::CONTAINERS as MOST_CONTAINERS,
     name, notation,
-    pods::{Claim, EmptyFolder, Files, NodeFolder, Placement, PodChange},
     rejection::shortened,
-    spec::Field,
+    template::{
+        pods::{Claim, EmptyFolder, Files, NodeFolder, Placement, PodChange},
+        spec::Field,
+    },
 };
 
 /// Longest grace period that is accepted, in seconds (a day).

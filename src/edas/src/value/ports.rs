@@ -5,12 +5,12 @@
 
 use serde::Deserialize;
 
-use super::super::{error::ApiError, params::Params};
+use crate::wire::{error::ApiError, params::Params};
 use domain::{
     Rejection,
-    exposure::{Balancer, Listener, Network, Port, PortTarget, Reach, Speech, Transport},
+    object::service::{Balancer, Listener, Network, Port, PortTarget, Reach, Speech, Transport},
     rejection::shortened,
-    spec::Field,
+    template::spec::Field,
 };
 use service::FirstService;
 

@@ -8,8 +8,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::super::{error::ApiError, params::Params};
-use domain::{Rejection, notation, spec::Field};
+use crate::wire::{error::ApiError, params::Params};
+use domain::{Rejection, notation, template::spec::Field};
 
 const ALLOWED: &str = r#"allowed is one of httpGet {path, port, scheme, host, httpHeaders}, tcpSocket {host, port} or exec {command}, with initialDelaySeconds, periodSeconds, timeoutSeconds, successThreshold, failureThreshold"#;
 

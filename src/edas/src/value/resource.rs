@@ -3,7 +3,7 @@
 //! Processor time comes in whole cores or in millicores, memory in MB; 0 means
 //! no limit. Where both cores and millicores are given, millicores count.
 
-use super::super::{error::ApiError, params::Params};
+use crate::wire::{error::ApiError, params::Params};
 
 /// Largest amount that is accepted, in millicores and in MB.
 const MOST: u32 = 1_000_000_000;

@@ -4,13 +4,12 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use super::super::{error::ApiError, params::Params};
+use crate::wire::{error::ApiError, params::Params};
 use domain::{
-    Rejection,
-    autoscaling::{Behaviour, Pace, Resource, ScalingStep, SelectPolicy, StepUnit, Trigger},
-    notation,
+    Rejection, notation,
+    object::autoscaling::{Behaviour, Pace, Resource, ScalingStep, SelectPolicy, StepUnit, Trigger},
     rejection::shortened,
-    spec::Field,
+    template::spec::Field,
 };
 use service::Range;
 

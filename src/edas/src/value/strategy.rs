@@ -7,13 +7,13 @@
 
 use serde::Deserialize;
 
-use super::super::{error::ApiError, params::Params};
+use crate::wire::{error::ApiError, params::Params};
 use domain::{
     Rejection,
     limits::BATCHES,
-    plan::{Pace, Strategy},
+    order::plan::{Pace, Strategy},
     rejection::shortened,
-    spec::Field,
+    template::spec::Field,
 };
 
 const NAME: &str = "UpdateStrategy";

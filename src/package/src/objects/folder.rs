@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::MARK;
-use domain::{PackageId, upload::package_id};
+use domain::{PackageId, package::upload::package_id};
 
 /// What the name of a package ends with that is not whole.
 const UNFINISHED: &str = ".part";

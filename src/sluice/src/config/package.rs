@@ -17,9 +17,11 @@ mod upload;
 pub use upload::PackageUploads;
 
 use domain::{
-    java::{CHECKSUM_VARIABLE, FILE_VARIABLE, FOLDER_VARIABLE, SERVER_XML_VARIABLE, URL_VARIABLE},
     package::{Checksum, HostPattern, PackagePolicy},
-    spec::EnvVar,
+    template::{
+        java::{CHECKSUM_VARIABLE, FILE_VARIABLE, FOLDER_VARIABLE, SERVER_XML_VARIABLE, URL_VARIABLE},
+        spec::EnvVar,
+    },
 };
 
 const SCHEMES: &str = "SLUICE_PACKAGE_SCHEMES";

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::super::{Store, StoreError, Tx};
 use domain::{
     MultipartId,
-    upload::{Full, ObjectKey, Quota},
+    package::upload::{Full, ObjectKey, Quota},
 };
 
 /// An upload in parts that is to begin.

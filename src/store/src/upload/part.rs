@@ -7,7 +7,7 @@ use jiff_sqlx::ToSqlx;
 use super::super::{Store, StoreError};
 use domain::{
     MultipartId, PackageId,
-    upload::{Full, ObjectKey, Part, Quota},
+    package::upload::{Full, ObjectKey, Part, Quota},
 };
 
 /// A part to admit.

@@ -7,7 +7,7 @@ use jiff_sqlx::ToSqlx;
 use super::super::{Store, StoreError, Tx};
 use domain::{
     MultipartId, PackageId,
-    upload::{Full, Quota, Usage},
+    package::upload::{Full, Quota, Usage},
 };
 
 /// Lock under which uploads are admitted: what there is must not change between

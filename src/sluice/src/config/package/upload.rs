@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use domain::upload::Quota;
+use domain::package::upload::Quota;
 
 /// How much may be uploaded.
 #[derive(Debug, Clone, Args)]

@@ -1,0 +1,346 @@
+//! What the cluster shows of one application at one moment.
+//!
+//! Built from watches by `cluster`, judged by [`super::machine`]. Plain data.
+//! "New" means of the template that the Deployment has now, whichever version
+//! that is; during a rollback the version that returns is the new one.
+
+pub mod cluster_state;
+pub mod failure;
+pub mod ownership;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::order::BorrowedSettings;
+
+/// One application, as seen through the watches.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Observation {
+    /// The watches have not delivered a first state yet.
+    Unknown,
+    /// There is no such Deployment.
+    Absent,
+    /// The Deployment and its pods.
+    Present(Box<DeploymentView>),
+}
+
+/// A Deployment with its ReplicaSets and pods.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct DeploymentView {
+    /// `metadata.uid`.
+    pub uid: String,
+    /// The application that it says it is.
+    pub application: Option<String>,
+    /// `metadata.resourceVersion` as a number.
+    pub resource_version: u64,
+    /// Whether the Deployment controller has seen the newest spec.
+    pub observed: bool,
+    /// `spec.replicas`.
+    pub replicas: i32,
+    /// The fields that Sluice borrows.
+    pub settings: BorrowedSettings,
+    /// The user's settings as kept on the object while they are borrowed.
+    pub borrowed: Option<BorrowedSettings>,
+    /// `spec.template`.
+    pub template: Value,
+    /// The fencing token of the last write, if any.
+    pub fence: Option<i64>,
+    /// Who owns the fields of its spec, as [`super::ownership::of_spec`] says.
+    pub owners: Value,
+    /// The object that controls it, as kind and name, if there is one.
+    pub controller: Option<String>,
+    /// The field manager other than ours that wrote the template last, if known.
+    pub other_manager: Option<String>,
+    /// The field manager other than ours that wrote the number of pods last, if known.
+    pub other_scaler: Option<String>,
+    /// `status.replicas`.
+    pub status_replicas: i32,
+    /// `status.updatedReplicas`.
+    pub status_updated: i32,
+    /// The ReplicaSet of the present template.
+    pub new: Option<ReplicaSetView>,
+    /// Every other ReplicaSet that has pods, or should have.
+    pub old: Vec<ReplicaSetView>,
+    /// The ReplicaSets that have none, and are kept for a way back.
+    pub idle: Vec<ReplicaSetView>,
+    /// Pods of whatever version that are on their way out, and still there.
+    pub leaving: i32,
+    /// The same of the whole namespace, as far as ReplicaSets made them; counted where
+    /// this Deployment's cannot create pods.
+    pub leaving_nearby: i32,
+    /// When the last of those was gone, as far as this was watched.
+    pub left_at: Option<Timestamp>,
+    /// The Deployment controller's warnings about it that are still on record, oldest first.
+    pub warnings: Vec<Warning>,
+    /// Why no ReplicaSet of the present template can be made, in its status.
+    pub set_failure: Option<CreateFailure>,
+    /// What the API server says to a change of its ReplicaSets; asked where the
+    /// Deployment controller does not act and nobody says why.
+    pub refused: Option<CreateFailure>,
+}
+
+/// A ReplicaSet with its pods.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ReplicaSetView {
+    /// `spec.replicas`.
+    pub desired: i32,
+    /// `spec.minReadySeconds`: each ReplicaSet judges availability by its own.
+    pub min_ready_seconds: i32,
+    /// `status.replicas`.
+    pub status_replicas: i32,
+    /// `status.availableReplicas`.
+    pub available: i32,
+    /// Whether the ReplicaSet controller has seen the newest spec.
+    pub observed: bool,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// When it was created.
+    pub created_at: Option<Timestamp>,
+    /// Its template.
+    pub template: Arc<Value>,
+    /// Why it cannot create pods, if it cannot.
+    pub create_failure: Option<CreateFailure>,
+    /// Its pods that are not on their way out.
+    pub pods: Vec<PodView>,
+    /// Its pods that failed for good, the newest of them, by when they were made.
+    pub failed: Vec<FailedPod>,
+    /// How many of those there are in all.
+    pub failed_count: usize,
+}
+
+/// Why a ReplicaSet cannot create pods, or a Deployment no ReplicaSet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateFailure {
+    /// The API server's own text: a quota, an admission webhook, pod security.
+    pub message: String,
+    /// Since when.
+    pub since: Option<Timestamp>,
+}
+
+/// A pod.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PodView {
+    /// Its name.
+    pub name: String,
+    /// Its address, empty while it has none.
+    pub ip: String,
+    /// `status.phase`.
+    pub phase: String,
+    /// When it was created.
+    pub created_at: Option<Timestamp>,
+    /// Since when it is Ready; none = it is not.
+    pub ready_since: Option<Timestamp>,
+    /// Since when it is not Ready, where Kubernetes says so.
+    pub unready_since: Option<Timestamp>,
+    /// Since when a container of it waits in trouble, as far as this was watched.
+    pub troubled_since: Option<Timestamp>,
+    /// Why it has no node, in the scheduler's words.
+    pub unschedulable: Option<String>,
+    /// Its containers, those that run before the others first.
+    pub containers: Vec<ContainerView>,
+    /// Kubernetes' warnings about it that are still on record, oldest first.
+    pub warnings: Vec<Warning>,
+}
+
+/// A pod in the phase `Failed`: a kubelet rejected or evicted it, or its node went. Its
+/// ReplicaSet made another in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedPod {
+    /// Its name.
+    pub name: String,
+    /// Such as `Evicted` or `SysctlForbidden`; empty where nothing is said.
+    pub reason: String,
+    /// Kubernetes' own text.
+    pub message: String,
+    /// When it was made.
+    pub created_at: Option<Timestamp>,
+    /// When it failed, as far as that is told.
+    pub at: Option<Timestamp>,
+}
+
+/// A container of a pod, in Kubernetes' words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerView {
+    /// Its name.
+    pub name: String,
+    /// Its image.
+    pub image: String,
+    /// Whether it runs before the others: an init container.
+    pub is_init: bool,
+    /// What it does now.
+    pub state: ContainerState,
+    /// How it ended the last time, if it was started more than once.
+    pub last: Option<Ending>,
+    /// How often it was started again.
+    pub restarts: i32,
+}
+
+/// What a container does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContainerState {
+    /// It waits for something.
+    Waiting {
+        /// For what, such as `ContainerCreating` or `ErrImagePull`.
+        reason: String,
+        /// The kubelet's own text.
+        message: String,
+    },
+    /// It runs.
+    Running {
+        /// Since when.
+        since: Option<Timestamp>,
+    },
+    /// It ended.
+    Ended(Ending),
+}
+
+/// How a container ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// Its exit code; above 128 a signal of that number less 128.
+    pub exit_code: i32,
+    /// Such as `Error`, `OOMKilled` or `StartError`.
+    pub reason: String,
+    /// What it left to say, or the runtime's own text.
+    pub message: String,
+    /// When.
+    pub at: Option<Timestamp>,
+}
+
+/// A warning of Kubernetes about a pod or a Deployment: an Event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// Such as `FailedMount` or `Unhealthy`.
+    pub reason: String,
+    /// Its text.
+    pub message: String,
+    /// When it was given first: of those times that followed each other without a long
+    /// silence, as far as they were watched.
+    pub first: Option<Timestamp>,
+    /// When it was given last.
+    pub at: Option<Timestamp>,
+    /// When it was given the time before, as far as this was watched.
+    pub before: Option<Timestamp>,
+    /// How often it was given since `first`.
+    pub count: i32,
+    /// How often it was given in all, as Kubernetes counts.
+    pub total: i32,
+}
+
+impl DeploymentView {
+    /// Pods of the present template that are Ready for `seconds` at `now`.
+    #[must_use]
+    pub fn new_ready(&self, seconds: i32, now: Timestamp) -> i32 {
+        count(self.new.iter().flat_map(|set| &set.pods).filter(|pod| pod.is_ready_for(seconds, now)))
+    }
+
+    /// All pods that are Ready, of whatever version.
+    #[must_use]
+    pub fn all_ready(&self) -> i32 {
+        count(self.pods().filter(|pod| pod.ready_since.is_some()))
+    }
+
+    /// All pods that are Ready for `seconds` at `now`, of whatever version.
+    #[must_use]
+    pub fn all_ready_for(&self, seconds: i32, now: Timestamp) -> i32 {
+        count(self.pods().filter(|pod| pod.is_ready_for(seconds, now)))
+    }
+
+    /// All pods, of whatever version.
+    pub fn pods(&self) -> impl Iterator<Item = &PodView> {
+        self.new.iter().chain(&self.old).flat_map(|set| &set.pods)
+    }
+
+    /// When the next pod of the present template will have been Ready for `seconds`.
+    #[must_use]
+    pub fn next_ready(&self, seconds: i32, now: Timestamp) -> Option<Timestamp> {
+        next_ready(self.new.iter().flat_map(|set| &set.pods), seconds, now)
+    }
+
+    /// When the next pod of whatever version will have been Ready for `seconds`.
+    #[must_use]
+    pub fn next_of_all_ready(&self, seconds: i32, now: Timestamp) -> Option<Timestamp> {
+        next_ready(self.pods(), seconds, now)
+    }
+
+    /// Pods that old ReplicaSets have or should have, whichever is more.
+    #[must_use]
+    pub fn old_pods(&self) -> i32 {
+        self.old.iter().map(|set| set.desired.max(set.status_replicas).max(count(set.pods.iter()))).sum()
+    }
+
+    /// Pods that the ReplicaSets of other templates should have.
+    #[must_use]
+    pub fn old_desired(&self) -> i32 {
+        self.old.iter().map(|set| set.desired).sum()
+    }
+
+    /// Pods that the present template's ReplicaSet should have.
+    #[must_use]
+    pub fn new_desired(&self) -> i32 {
+        self.new.as_ref().map_or(0, |set| set.desired)
+    }
+
+    /// Pods that all ReplicaSets together should have.
+    #[must_use]
+    pub fn all_desired(&self) -> i32 {
+        self.new.iter().chain(&self.old).map(|set| set.desired).sum()
+    }
+}
+
+impl ReplicaSetView {
+    /// What orders ReplicaSets as the Deployment controller does: the oldest first, of one
+    /// age by name.
+    #[must_use]
+    pub fn age(&self) -> (Option<Timestamp>, &str) {
+        (self.created_at, &self.name)
+    }
+
+    /// Its pods that are Ready.
+    #[must_use]
+    pub fn ready(&self) -> i32 {
+        count(self.pods.iter().filter(|pod| pod.ready_since.is_some()))
+    }
+}
+
+impl PodView {
+    /// Whether a container waits for something else than its turn.
+    #[must_use]
+    pub fn is_troubled(&self) -> bool {
+        self.trouble().is_some()
+    }
+
+    /// What the first container that waits for something else than its turn waits for.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&str> {
+        self.containers.iter().find_map(|container| match &container.state {
+            ContainerState::Waiting { reason, .. } => {
+                (!matches!(reason.as_str(), "" | "ContainerCreating" | "PodInitializing")).then_some(reason.as_str())
+            }
+            ContainerState::Running { .. } | ContainerState::Ended(_) => None,
+        })
+    }
+
+    /// When the pod will have been Ready for `seconds`; none while it is not Ready.
+    #[must_use]
+    pub fn counts_at(&self, seconds: i32) -> Option<Timestamp> {
+        let since = self.ready_since?;
+        since.checked_add(jiff::SignedDuration::from_secs(seconds.into())).ok()
+    }
+
+    fn is_ready_for(&self, seconds: i32, now: Timestamp) -> bool {
+        self.counts_at(seconds).is_some_and(|at| at <= now)
+    }
+}
+
+fn next_ready<'a>(pods: impl Iterator<Item = &'a PodView>, seconds: i32, now: Timestamp) -> Option<Timestamp> {
+    pods.filter(|pod| !pod.is_ready_for(seconds, now)).filter_map(|pod| pod.counts_at(seconds)).min()
+}
+
+fn count<'a>(pods: impl Iterator<Item = &'a PodView>) -> i32 {
+    i32::try_from(pods.count()).unwrap_or(i32::MAX)
+}

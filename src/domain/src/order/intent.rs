@@ -1,0 +1,104 @@
+//! A change to the Deployment, decided and written down before it is made.
+//!
+//! A change is absolute ("two new pods", never "one more"), so making it twice
+//! is making it once, and whoever finds it written down after a crash may
+//! simply make it again. Pure data; `cluster` turns it into a JSON Patch.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{ApplicationId, observed::ownership::GiveBack, order::BorrowedSettings};
+
+/// The value of `minReadySeconds` with which new pods serve, but never count as
+/// available for the Deployment controller: the gate is closed.
+pub const GATE_SECONDS: i32 = i32::MAX - 1;
+
+/// The value of `progressDeadlineSeconds` with which Kubernetes tracks no
+/// deadline. It must be above `minReadySeconds`.
+pub const NO_DEADLINE_SECONDS: i32 = i32::MAX;
+
+/// A change, and how far it got.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Intent {
+    /// What is to be done.
+    pub change: Change,
+    /// The object's `resourceVersion` after it was done; none = not known to be done.
+    pub applied: Option<u64>,
+}
+
+/// What is to be done to the Deployment, or to a part of it, in one write.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "do")]
+pub enum Change {
+    /// Create the Deployment.
+    Create {
+        /// Its pod template.
+        template: Value,
+        /// Its number of pods.
+        replicas: i32,
+        /// `minReadySeconds`.
+        min_ready_seconds: i32,
+    },
+    /// Patch it. Absent fields are left alone.
+    Patch(Patch),
+    /// Delete it, with everything beneath it. Another Deployment of its name stays.
+    Delete {
+        /// Its uid; none = it was not there any more, as far as could be seen.
+        uid: Option<String>,
+        /// Applications that are no more, one of which it may still say that it is.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        former_applications: Vec<ApplicationId>,
+    },
+    /// Set the size of one of its ReplicaSets: going back within a release, where
+    /// the Deployment controller, its gate closed, leaves both alone.
+    Scale {
+        /// The ReplicaSet's name.
+        name: String,
+        /// Its uid.
+        uid: String,
+        /// Its number of pods.
+        replicas: i32,
+    },
+}
+
+/// Absolute values for the fields that Sluice owns during an order.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Patch {
+    /// `spec.template`, whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<Value>,
+    /// `spec.replicas`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<i32>,
+    /// `spec.minReadySeconds`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_ready_seconds: Option<i32>,
+    /// `spec.progressDeadlineSeconds`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress_deadline_seconds: Option<i32>,
+    /// `spec.paused`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<bool>,
+    /// `spec.strategy`, whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Value>,
+    /// The user's settings, kept on the Deployment while they are borrowed.
+    pub borrow: Borrow,
+    /// Fields that are their owners' again with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub give_back: Option<GiveBack>,
+}
+
+/// What happens to the annotation that holds the user's own settings.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Borrow {
+    /// It stays as it is.
+    #[default]
+    Unchanged,
+    /// It says this: Sluice borrows the fields.
+    Borrowed(BorrowedSettings),
+    /// It goes: the fields are the user's again.
+    Returned,
+}

@@ -1,0 +1,84 @@
+//! A release that is asked about, and not ordered (yet).
+//!
+//! It becomes an [`Order`] that was never written down, so that what would be done
+//! is decided by the very code that does it. Plain data; it travels from the
+//! service to an executor through the database.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{
+    ApplicationId, BatchId, ClusterId, OrderId,
+    order::{Batch, Kind, Order, Snapshot, Source, State, Step, Target, plan::Strategy},
+    template::container::{Known, container_of},
+};
+
+/// A release that is asked about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Proposal {
+    /// The application; of one that does not exist yet, the id it would have.
+    pub application: ApplicationId,
+    /// Its cluster.
+    pub cluster: ClusterId,
+    /// The Deployment's namespace.
+    pub namespace: String,
+    /// The Deployment's name.
+    pub name: String,
+    /// What it does.
+    pub kind: Kind,
+    /// How its batches follow each other.
+    pub strategy: Strategy,
+    /// What it brings about.
+    pub target: Target,
+    /// The Deployment before it, where an earlier order left it half way.
+    pub snapshot: Option<Snapshot>,
+    /// Whether old pods may go before new ones came, where there is no room for both.
+    pub allows_no_surge: bool,
+    /// Seconds that a batch of this application took lately; none = it had none.
+    pub batch_seconds: Option<i64>,
+}
+
+impl Proposal {
+    /// The application's container in `template`; none where it is in doubt which one it is.
+    #[must_use]
+    pub fn container_of<'a>(&self, template: &'a Value) -> Option<&'a Map<String, Value>> {
+        let known = match &self.target.source {
+            Source::Change(change) => &change.container,
+            Source::Exact(_) | Source::Unchanged | Source::Renewed(_) => &Known::Nothing,
+        };
+        container_of(template, known, &self.name)
+    }
+
+    /// The order that it would be, nothing of it done, when the Deployment is to
+    /// have `replicas` pods.
+    #[must_use]
+    pub fn order(&self, replicas: i32) -> Order {
+        let batch =
+            |index| Batch { id: BatchId::new(), state: State::Ready, target: self.strategy.cumulative(index, replicas), started_at: None };
+        Order {
+            id: OrderId::new(),
+            application: self.application,
+            cluster: self.cluster.clone(),
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+            kind: self.kind,
+            state: State::Ready,
+            step: Step::Start,
+            batch: 0,
+            strategy: self.strategy,
+            batches: (0..self.strategy.count()).map(batch).collect(),
+            confirmed: 1,
+            back_to: None,
+            target: self.target.clone(),
+            snapshot: self.snapshot.clone(),
+            intent: None,
+            template: None,
+            finalizing: false,
+            rolls_back: None,
+            // Long ago: nothing is waited for.
+            created_at: Timestamp::UNIX_EPOCH,
+            step_since: Timestamp::UNIX_EPOCH,
+        }
+    }
+}

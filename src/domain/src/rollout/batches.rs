@@ -1,0 +1,247 @@
+//! The steps of an order that releases a version: batch by batch through the
+//! availability gate, or all at once.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    BatchTransition, Decision, EARLIER_ROLLOUT_SECONDS, Transition, cause, change, deadline, done_well, earliest, fail, keep_waiting,
+    min_ready_seconds, min_ready_seconds_of, on_deadline, ready_seconds, snapshot, step_back, trouble, wait,
+};
+use crate::{
+    observed::DeploymentView,
+    order::{Kind, Order, Snapshot, Source, State, Step, intent::GATE_SECONDS, plan::BatchGate},
+};
+
+/// Creates the application's Deployment.
+pub(in crate::rollout) fn start_create(order: &Order) -> Decision {
+    let replicas = order.target.replicas.unwrap_or(1);
+    Transition::new(order, State::Running, Step::Create)
+        .with(change::create(order))
+        .batch(0, State::Running, Some(replicas), "")
+        .because(format!("creating the Deployment {} with {replicas} pods", order.name))
+        .decided()
+}
+
+/// Waits for the first version's pods.
+pub(in crate::rollout) fn create(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
+    let min_ready = ready_seconds(order);
+    if view.new_ready(min_ready, now) >= view.replicas && view.new_desired() >= view.replicas {
+        return done_well(order, "");
+    }
+    // Nothing came before, so nothing is rolled back.
+    if let Some(trouble) = trouble(order, view, now) {
+        return fail(order, &trouble);
+    }
+    await_pods(order, view, now, min_ready, view.replicas)
+}
+
+/// Begins a release: remembers the Deployment as it is and closes the gate with
+/// the first batch.
+pub(in crate::rollout) fn start(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
+    let earlier_rollout_until = order.created_at.checked_add(SignedDuration::from_secs(EARLIER_ROLLOUT_SECONDS)).unwrap_or(Timestamp::MAX);
+    if order.snapshot.is_none() && view.old_pods() > 0 && now < earlier_rollout_until {
+        // Pods of a version that is still going would be counted as those of
+        // the new one, or go in their place.
+        return wait(Some(earlier_rollout_until));
+    }
+    let snapshot = snapshot(order, view);
+    let replicas = order.target.replicas.unwrap_or(view.replicas);
+    if let Some(why) = impossible(order, &snapshot, replicas) {
+        return fail(order, &why);
+    }
+    if order.batch > 0 {
+        // Taken up again: earlier batches stay, what the failed one left goes first.
+        let mut transition = Transition::new(order, State::Running, Step::CloseGate).with(change::take_up(order, &snapshot));
+        transition.snapshot = Some(snapshot);
+        return transition.because(format!("going on from batch {}", order.batch + 1)).decided();
+    }
+    let mut transition = begin_batch(order, &snapshot, 0, replicas, true);
+    transition.snapshot = Some(snapshot);
+    transition.decided()
+}
+
+fn impossible(order: &Order, snapshot: &Snapshot, replicas: i32) -> Option<String> {
+    let own = &snapshot.settings;
+    if let Source::Change(change) = &order.target.source
+        && let Some(doubt) = change.doubt(&snapshot.template, &order.name)
+    {
+        return Some(doubt.to_string());
+    }
+    if order.strategy.count() > 1 && change::is_recreate(own) {
+        return Some(
+            "the Deployment's strategy is Recreate, which replaces all pods at once: release in one batch, or change it to RollingUpdate"
+                .into(),
+        );
+    }
+    if order.strategy.count() > 1 && order.strategy.fits(replicas).is_err() {
+        return Some(format!(
+            "the Deployment has {replicas} pods by now, too few for {} batches{}",
+            order.strategy.batches,
+            if order.strategy.canary > 0 { format!(" after a canary of {}", order.strategy.canary) } else { String::new() }
+        ));
+    }
+    let min_ready = min_ready_seconds_of(order, own);
+    if min_ready >= own.progress_deadline_seconds {
+        return Some(format!(
+            "BatchWaitTime {min_ready} s is not below the Deployment's progressDeadlineSeconds {} s, which Kubernetes refuses",
+            own.progress_deadline_seconds
+        ));
+    }
+    // Without pods there is nothing to wait for.
+    if replicas == 0 { None } else { earliest::too_slow(order, snapshot, &change::template(order, &snapshot.template)) }
+}
+
+/// Waits for the batch's new pods, then goes on.
+pub(in crate::rollout) fn bring_up(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
+    let Some(snapshot) = &order.snapshot else { return fail(order, "the settings before the order are not known") };
+    let replicas = view.replicas;
+    let goal = order.strategy.cumulative(order.batch, replicas);
+    let planned = order.batches.get(order.batch).map_or(goal, |batch| batch.target);
+    if goal != planned {
+        // Somebody scaled the Deployment: the batch is the same share of another number.
+        return begin_batch(order, snapshot, order.batch, replicas, false)
+            .because(format!("the Deployment was scaled to {replicas} pods"))
+            .decided();
+    }
+    if let Some(trouble) = trouble(order, view, now) {
+        return fail(order, &trouble);
+    }
+    let min_ready = ready_seconds(order);
+    let native = order.strategy.count() == 1;
+    let replaced = !native || (view.old_pods() == 0 && view.status_replicas == replicas && view.status_updated == replicas);
+    if view.new_desired() < goal || view.new_ready(min_ready, now) < goal || !replaced {
+        return await_pods(order, view, now, min_ready, goal);
+    }
+    if !native && !view.old.iter().all(|set| set.observed && set.available <= set.desired) {
+        // A status that still counts old pods that are gone would make the
+        // Deployment controller take others in their place.
+        let state = "the ReplicaSet controller does not react";
+        return on_deadline(order, now, state).unwrap_or_else(|| wait(Some(deadline(order))));
+    }
+    let finished = BatchTransition { index: order.batch, state: State::Succeeded, target: None, message: String::new() };
+    if order.batch + 1 >= order.strategy.count() {
+        let mut transition = Transition::new(order, State::Running, Step::RestoreSettings).with(change::restore_settings(
+            snapshot,
+            min_ready_seconds(order),
+            false,
+        ));
+        transition.batches.push(finished);
+        return transition.decided();
+    }
+    match order.strategy.batch_gate_after(order.batch) {
+        BatchGate::None => {
+            let mut transition = begin_batch(order, snapshot, order.batch + 1, replicas, false);
+            transition.batches.push(finished);
+            transition.decided()
+        }
+        BatchGate::Pause(_) | BatchGate::Confirmation => {
+            let mut transition = Transition::new(order, State::Running, Step::ScaleDownOld).with(change::scale_down_old(goal));
+            transition.batches.push(finished);
+            transition.decided()
+        }
+    }
+}
+
+/// Waits until the old pods that the batch replaced are gone, then rests.
+pub(in crate::rollout) fn scale_down_old(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
+    let Some(snapshot) = &order.snapshot else { return fail(order, "the settings before the order are not known") };
+    let goal = order.strategy.cumulative(order.batch, view.replicas);
+    if order.batches.get(order.batch).is_some_and(|batch| batch.target != goal) {
+        let transition = Transition::new(order, State::Running, Step::ScaleDownOld)
+            .batch(order.batch, State::Succeeded, Some(goal), "")
+            .because(format!("the Deployment was scaled to {} pods", view.replicas));
+        // Kubernetes refuses a strategy with neither surge nor unavailable pods;
+        // where the batch has no pods any more, no old one needs to go for it.
+        return if goal > 0 { transition.with(change::scale_down_old(goal)).decided() } else { transition.decided() };
+    }
+    if view.old_pods() > view.replicas - goal || view.status_replicas > view.replicas {
+        let state = format!("{} old pods are left, {} should be", view.old_pods(), view.replicas - goal);
+        return on_deadline(order, now, &state).unwrap_or_else(|| wait(Some(deadline(order))));
+    }
+    let (state, message) = match order.strategy.batch_gate_after(order.batch) {
+        BatchGate::Pause(minutes) => (State::WaitingInterval, format!("batch {} begins in {minutes} min", order.batch + 2)),
+        BatchGate::None | BatchGate::Confirmation => {
+            (State::WaitingConfirmation, format!("batch {} waits for confirmation", order.batch + 2))
+        }
+    };
+    Transition::new(order, state, Step::Paused)
+        .with(change::pause(&snapshot.settings, min_ready_seconds(order)))
+        .batch(order.batch + 1, state, None, message.clone())
+        .because(message)
+        .decided()
+}
+
+/// Rests until a person or the clock says to go on.
+pub(in crate::rollout) fn paused(order: &Order, now: Timestamp) -> Decision {
+    // After a step back a person says when to go on, whatever the pace.
+    let due = match order.strategy.batch_gate_after(order.batch) {
+        BatchGate::Pause(minutes) if order.state == State::WaitingInterval => {
+            order.step_since.checked_add(SignedDuration::from_mins(minutes.into())).ok()
+        }
+        BatchGate::None | BatchGate::Pause(_) | BatchGate::Confirmation => None,
+    };
+    if order.confirmed > order.batch + 1 || due.is_some_and(|due| due <= now) {
+        return Transition::new(order, State::Running, Step::CloseGate)
+            .with(change::close_gate())
+            .batch(order.batch + 1, State::Ready, None, "")
+            .decided();
+    }
+    Decision::Wait { until: due, rest: true }
+}
+
+/// Waits until the new pods no longer count as available, then begins the next batch.
+pub(in crate::rollout) fn close_gate(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
+    let Some(snapshot) = &order.snapshot else { return fail(order, "the settings before the order are not known") };
+    let closed = view.new.as_ref().is_none_or(|set| set.observed && set.min_ready_seconds == GATE_SECONDS && set.available == 0);
+    if !closed {
+        return on_deadline(order, now, "the new pods still count as available").unwrap_or_else(|| wait(Some(deadline(order))));
+    }
+    if let Some(stay) = order.back_to.filter(|stay| *stay <= order.batch) {
+        return step_back::hold_still(order, view, stay);
+    }
+    begin_batch(order, snapshot, order.batch + 1, view.replicas, false).decided()
+}
+
+/// Waits until the last old pod is gone and the user's settings hold.
+pub(in crate::rollout) fn restore_settings(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
+    let min_ready = ready_seconds(order);
+    let whole = view.status_replicas == view.replicas && view.status_updated == view.replicas;
+    if whole && view.old_pods() == 0 && view.new_ready(min_ready, now) >= view.replicas {
+        return done_well(order, "");
+    }
+    if let Some(trouble) = trouble(order, view, now) {
+        return fail(order, &trouble);
+    }
+    await_pods(order, view, now, min_ready, view.replicas)
+}
+
+/// Waits for pods, or fails where the batch has taken too long.
+pub(in crate::rollout) fn await_pods(order: &Order, view: &DeploymentView, now: Timestamp, min_ready: i32, goal: i32) -> Decision {
+    let mut state = format!("{} of {goal} new pods are Ready", view.new_ready(min_ready, now));
+    let cause = cause(order, view, now);
+    if let Some(cause) = &cause {
+        state = format!("{state}: {}", cause.sentence);
+    }
+    if order.kind != Kind::Create && view.old_pods() > 0 && order.strategy.count() == 1 {
+        state = format!("{state}, {} old ones are left", view.old_pods());
+    }
+    keep_waiting(order, now, &state, cause.as_ref(), view.next_ready(min_ready, now))
+}
+
+/// The transition that begins batch `from`, or the next one that has pods: where the
+/// Deployment has fewer pods by now than there are batches, some have none.
+pub(in crate::rollout) fn begin_batch(order: &Order, snapshot: &Snapshot, from: usize, replicas: i32, first: bool) -> Transition {
+    let last = order.strategy.count() - 1;
+    let index = (from..last).find(|&index| order.strategy.size(index, replicas) > 0).unwrap_or(last);
+    let target = order.strategy.cumulative(index, replicas);
+    let mut transition = Transition::new(order, State::Running, Step::BringUp);
+    transition.batch = index;
+    for skipped in from..index {
+        let target = order.strategy.cumulative(skipped, replicas);
+        transition = transition.batch(skipped, State::Succeeded, Some(target), "no pods are left for this batch");
+    }
+    transition
+        .batch(index, State::Running, Some(target), "")
+        .with(change::bring_up(order, snapshot, index, replicas, first))
+        .because(format!("batch {} of {}: {target} of {replicas} pods", index + 1, order.strategy.count()))
+}

@@ -1,0 +1,300 @@
+//! The changes that transitions hold: absolute values for the fields that Sluice
+//! borrows, as the availability gate needs them.
+//!
+//! With the gate closed (`minReadySeconds` at its highest) the native controller
+//! comes to rest at exactly `maxUnavailable + maxSurge` new and `replicas −
+//! maxUnavailable` old pods: new pods are Ready and serve, but never count as
+//! available.
+
+use serde_json::{Value, json};
+
+use super::warm_up_seconds;
+use crate::{
+    observed::{DeploymentView, ReplicaSetView, ownership::GiveBack},
+    order::{
+        BorrowedSettings, Order, Snapshot, Source,
+        intent::{Borrow, Change, GATE_SECONDS, NO_DEADLINE_SECONDS, Patch},
+    },
+    template::{
+        share::{self, Rounding},
+        spec::{first_template, renewed},
+    },
+};
+
+/// A RollingUpdate strategy; numbers are pods, texts are percentages.
+fn rolling(max_surge: impl Into<Value>, max_unavailable: impl Into<Value>) -> Value {
+    json!({ "type": "RollingUpdate", "rollingUpdate": { "maxSurge": max_surge.into(), "maxUnavailable": max_unavailable.into() } })
+}
+
+/// Whether the user's strategy replaces all pods at once, so that no batch is possible.
+pub(in crate::rollout) fn is_recreate(settings: &BorrowedSettings) -> bool {
+    settings.strategy["type"] == "Recreate"
+}
+
+/// Whether the user's strategy lets old pods go before new ones come.
+fn has_no_surge(settings: &BorrowedSettings) -> bool {
+    let surge = &settings.strategy["rollingUpdate"]["maxSurge"];
+    surge == 0 || surge == "0%"
+}
+
+/// The template of the version that the order releases, on top of `base`.
+pub(in crate::rollout) fn template(order: &Order, base: &Value) -> Value {
+    match (&order.target.source, order.target.release) {
+        (Source::Exact(template), _) => template.clone(),
+        (Source::Change(change), Some(release)) => change.apply(base, &order.name, release),
+        (Source::Renewed(mark), _) => renewed(base, mark),
+        // Only rollbacks have no release, and theirs is an exact template.
+        (Source::Change(_), None) | (Source::Unchanged, _) => base.clone(),
+    }
+}
+
+/// Creates the Deployment with its first version.
+pub(in crate::rollout) fn create(order: &Order) -> Change {
+    Change::Create {
+        template: template(order, &first_template(&order.name, order.application)),
+        replicas: order.target.replicas.unwrap_or(1),
+        min_ready_seconds: order.target.min_ready_seconds.unwrap_or(0),
+    }
+}
+
+/// Lets the new pods of batch `index` come up beside the old ones, and lets go
+/// the old pods that earlier batches replaced: one write a batch. `first` also
+/// brings the template and keeps the user's settings on the object.
+pub(in crate::rollout) fn bring_up(order: &Order, snapshot: &Snapshot, index: usize, replicas: i32, first: bool) -> Change {
+    let own = &snapshot.settings;
+    let mut patch = Patch { paused: Some(false), ..Patch::default() };
+    if order.strategy.count() > 1 {
+        let before = if index == 0 { 0 } else { order.strategy.cumulative(index - 1, replicas) };
+        let size = order.strategy.size(index, replicas);
+        patch.min_ready_seconds = Some(GATE_SECONDS);
+        patch.progress_deadline_seconds = Some(NO_DEADLINE_SECONDS);
+        patch.strategy = Some(if order.target.max_unavailable > 0 {
+            // Old pods go first, and the new ones take their places.
+            rolling(0, (before + size).max(1))
+        } else {
+            rolling(if before == 0 { size.max(1) } else { size }, before)
+        });
+    } else {
+        // All at once is the native rolling update, with the user's own surge
+        // and no pod missing meanwhile. Without any surge the user accepted that
+        // pods are missing, and Recreate asks for it.
+        let surge = &own.strategy["rollingUpdate"]["maxSurge"];
+        let no_surge = is_recreate(own) || has_no_surge(own);
+        let (min_ready, warm_up) =
+            (order.target.min_ready_seconds.unwrap_or(own.min_ready_seconds), warm_up_seconds(order, Some(snapshot)));
+        patch.min_ready_seconds = Some(min_ready.max(warm_up));
+        // Kubernetes wants it above minReadySeconds. The batch's own time is what counts.
+        patch.progress_deadline_seconds = Some(if warm_up > min_ready { NO_DEADLINE_SECONDS } else { own.progress_deadline_seconds });
+        patch.strategy = Some(match order.target.max_unavailable {
+            0 if no_surge => own.strategy.clone(),
+            0 => rolling(surge.clone(), 0),
+            missing => rolling(0, missing),
+        });
+    }
+    if first {
+        patch.template = Some(template(order, &snapshot.template));
+        patch.replicas = order.target.replicas;
+        patch.borrow = Borrow::Borrowed(own.clone());
+    }
+    Change::Patch(patch)
+}
+
+/// Lets the old pods go that the `done` new ones replace.
+pub(in crate::rollout) fn scale_down_old(done: i32) -> Change {
+    Change::Patch(Patch { strategy: Some(rolling(0, done)), ..Patch::default() })
+}
+
+/// Holds the numbers of both versions still while they are set by hand: with so
+/// many pods allowed to be unavailable, and none beyond the desired number, the
+/// Deployment controller neither adds nor removes any as long as `stay` new ones
+/// or more are there.
+pub(in crate::rollout) fn hold_still(stay: i32) -> Change {
+    Change::Patch(Patch {
+        paused: Some(false),
+        min_ready_seconds: Some(GATE_SECONDS),
+        progress_deadline_seconds: Some(NO_DEADLINE_SECONDS),
+        strategy: Some(rolling(0, stay.max(1))),
+        ..Patch::default()
+    })
+}
+
+/// Sets the number of pods, and nothing else.
+pub(in crate::rollout) fn resize(replicas: i32) -> Change {
+    Change::Patch(Patch { replicas: Some(replicas), ..Patch::default() })
+}
+
+/// Sets the number of pods of before, whose owner has it again.
+pub(in crate::rollout) fn resize_back(before: &Snapshot) -> Change {
+    Change::Patch(Patch { replicas: Some(before.replicas), give_back: give_back(before, ["replicas"]), ..Patch::default() })
+}
+
+/// Lets all pods go where a release rests half way: the version of before is the
+/// Deployment's again, and so are the user's settings.
+pub(in crate::rollout) fn stop(before: &Snapshot) -> Change {
+    let own = &before.settings;
+    Change::Patch(Patch {
+        template: Some(before.template.clone()),
+        replicas: Some(0),
+        paused: Some(own.paused),
+        strategy: Some(own.strategy.clone()),
+        min_ready_seconds: Some(own.min_ready_seconds),
+        progress_deadline_seconds: Some(own.progress_deadline_seconds),
+        borrow: Borrow::Returned,
+        give_back: give_back(before, ["template"].into_iter().chain(SETTINGS)),
+    })
+}
+
+/// These fields of the spec are as they were, and their owners' again; none where it was not
+/// seen who these were.
+fn give_back<'a>(before: &Snapshot, fields: impl IntoIterator<Item = &'a str>) -> Option<GiveBack> {
+    let owners = before.owners.clone();
+    (!owners.is_null()).then(|| GiveBack { fields: fields.into_iter().map(Into::into).collect(), owners })
+}
+
+/// The fields of the spec that are borrowed.
+const SETTINGS: [&str; 4] = ["strategy", "minReadySeconds", "progressDeadlineSeconds", "paused"];
+
+/// Sets the size of a ReplicaSet.
+pub(in crate::rollout) fn scale(set: &ReplicaSetView, replicas: i32) -> Change {
+    Change::Scale { name: set.name.clone(), uid: set.uid.clone(), replicas }
+}
+
+/// Takes a release up again that failed in a later batch: the gate closes, and the
+/// user's settings are kept on the object as at its beginning.
+pub(in crate::rollout) fn take_up(order: &Order, snapshot: &Snapshot) -> Change {
+    Change::Patch(Patch {
+        template: Some(template(order, &snapshot.template)),
+        paused: Some(true),
+        min_ready_seconds: Some(GATE_SECONDS),
+        progress_deadline_seconds: Some(NO_DEADLINE_SECONDS),
+        borrow: Borrow::Borrowed(snapshot.settings.clone()),
+        ..Patch::default()
+    })
+}
+
+/// Rests between two batches: a normal paused Deployment. Foreign edits stay
+/// inert, and nothing looks unavailable to those who watch.
+pub(in crate::rollout) fn pause(settings: &BorrowedSettings, min_ready_seconds: i32) -> Change {
+    Change::Patch(Patch {
+        paused: Some(true),
+        strategy: Some(rolling(0, 1)),
+        min_ready_seconds: Some(min_ready_seconds),
+        progress_deadline_seconds: Some(settings.progress_deadline_seconds),
+        ..Patch::default()
+    })
+}
+
+/// Closes the gate while still paused. Unpausing waits until the new pods no
+/// longer count as available: an availability still in the controller's cache
+/// would let old pods go too early.
+pub(in crate::rollout) fn close_gate() -> Change {
+    Change::Patch(Patch { min_ready_seconds: Some(GATE_SECONDS), progress_deadline_seconds: Some(NO_DEADLINE_SECONDS), ..Patch::default() })
+}
+
+/// Gives the user's settings back, and their owners the fields. `paused` is as the user
+/// had it only where the Deployment is to be as it was before.
+pub(in crate::rollout) fn restore_settings(before: &Snapshot, min_ready_seconds: i32, paused: bool) -> Change {
+    let own = &before.settings;
+    let completes_step_back = |field: &str| match field {
+        "minReadySeconds" => min_ready_seconds == own.min_ready_seconds,
+        "paused" => paused == own.paused,
+        _ => true,
+    };
+    Change::Patch(Patch {
+        paused: Some(paused),
+        strategy: Some(own.strategy.clone()),
+        min_ready_seconds: Some(min_ready_seconds),
+        progress_deadline_seconds: Some(own.progress_deadline_seconds),
+        borrow: Borrow::Returned,
+        give_back: give_back(before, SETTINGS.into_iter().filter(|field| completes_step_back(field))),
+        ..Patch::default()
+    })
+}
+
+/// Ends a way back: with the settings everything else is as it was, too.
+pub(in crate::rollout) fn finish_return(before: &Snapshot, replicas: bool) -> Change {
+    let change = restore_settings(before, before.settings.min_ready_seconds, before.settings.paused);
+    let Change::Patch(mut patch) = change else { return change };
+    if let Some(back) = &mut patch.give_back {
+        back.fields.push("template".into());
+        back.fields.extend(replicas.then(|| "replicas".into()));
+    }
+    Change::Patch(patch)
+}
+
+/// Brings the version of the snapshot back in one write: every pod that is
+/// missing comes at once, and no Ready pod goes before one took its place.
+pub(in crate::rollout) fn roll_back(order: &Order, snapshot: &Snapshot) -> Change {
+    let own = &snapshot.settings;
+    Change::Patch(Patch {
+        template: Some(snapshot.template.clone()),
+        replicas: order.target.replicas,
+        paused: Some(false),
+        min_ready_seconds: Some(own.min_ready_seconds),
+        progress_deadline_seconds: Some(own.progress_deadline_seconds),
+        strategy: Some(match order.target.max_unavailable {
+            _ if is_recreate(own) => own.strategy.clone(),
+            0 => rolling("100%", 0),
+            missing => rolling(0, missing),
+        }),
+        borrow: Borrow::Borrowed(own.clone()),
+        ..Patch::default()
+    })
+}
+
+/// How many new and old pods the native controller comes to rest at behind a
+/// closed gate; none where it is open or nothing moves.
+pub(in crate::rollout) fn rest(settings: &BorrowedSettings, replicas: i32) -> Option<(i32, i32)> {
+    let bound = |name: &str| settings.strategy["rollingUpdate"][name].as_i64().and_then(|pods| i32::try_from(pods).ok());
+    if settings.paused || settings.min_ready_seconds != GATE_SECONDS {
+        return None;
+    }
+    let (surge, unavailable) = (bound("maxSurge")?, bound("maxUnavailable")?);
+    Some(((surge + unavailable).min(replicas), replicas - unavailable))
+}
+
+/// Changes nothing but the fence: no earlier write arrives after it.
+pub(in crate::rollout) fn fence() -> Change {
+    Change::Patch(Patch::default())
+}
+
+/// Closes the gate around the pods that are there, where all come at once, so that
+/// the Deployment controller comes to rest: it lets no Ready pod go, and adds no more
+/// than there are too many already. Where none is too many it goes on missing as many
+/// as the order or its user allowed, or adds one.
+pub(in crate::rollout) fn halt(order: &Order, snapshot: &Snapshot, view: &DeploymentView) -> Change {
+    let surplus = view.new_desired() + view.old_desired() - view.replicas;
+    let own = &snapshot.settings.strategy["rollingUpdate"];
+    let may_miss = match (order.target.max_unavailable, &own["maxUnavailable"]) {
+        (missing @ 1.., _) => missing,
+        (_, _) if !has_no_surge(&snapshot.settings) => 0,
+        (_, missing @ Value::Number(_)) => share::pods(missing, view.replicas, Rounding::Down).unwrap_or(1),
+        // Kubernetes lets one be missing where a share comes to none.
+        (_, missing) => share::pods(missing, view.replicas, Rounding::Down).unwrap_or(1).max(1),
+    };
+    let strategy = match (surplus, may_miss) {
+        (1.., _) => rolling(surplus, 0),
+        (_, 1..) => rolling(0, may_miss),
+        _ => rolling(1, 0),
+    };
+    Change::Patch(Patch {
+        paused: Some(false),
+        strategy: Some(strategy),
+        min_ready_seconds: Some(GATE_SECONDS),
+        progress_deadline_seconds: Some(NO_DEADLINE_SECONDS),
+        ..Patch::default()
+    })
+}
+
+/// Stops everything where it is. `surplus` pods above the desired number are
+/// allowed to stay: a paused Deployment is scaled to `replicas + maxSurge`.
+pub(in crate::rollout) fn pause_in_place(settings: &BorrowedSettings, min_ready_seconds: i32, surplus: i32) -> Change {
+    let strategy = if is_recreate(settings) { settings.strategy.clone() } else { rolling(surplus, i32::from(surplus == 0)) };
+    Change::Patch(Patch {
+        paused: Some(true),
+        strategy: Some(strategy),
+        min_ready_seconds: Some(min_ready_seconds),
+        progress_deadline_seconds: Some(settings.progress_deadline_seconds),
+        ..Patch::default()
+    })
+}

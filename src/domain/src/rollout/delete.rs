@@ -1,0 +1,67 @@
+//! Orders that delete the application's Deployment.
+//!
+//! A Deployment that is not there, or of which another has taken the name, is one that
+//! is deleted already: so the order can be carried out again and again, and an
+//! application that lost its Deployment can go, too.
+
+use jiff::Timestamp;
+
+use super::{Decision, Transition, deadline, done, on_deadline, wait};
+use crate::{
+    observed::{DeploymentView, Observation},
+    order::{Order, State, Step, intent::Change},
+};
+
+/// What follows. The deletion is sent even if no Deployment is seen: the view may not
+/// have it yet.
+pub(in crate::rollout) fn next(order: &Order, observation: &Observation, now: Timestamp) -> Decision {
+    let shown = match observation {
+        Observation::Unknown => return wait(None),
+        Observation::Absent => None,
+        Observation::Present(view) => Some(&**view),
+    };
+    let own = shown.filter(|view| match &view.application {
+        Some(application) if *application == order.application.to_string() => true,
+        Some(application) if !order.target.former_applications.iter().any(|former| former.to_string() == *application) => false,
+        _ => order.target.adopted_uid.as_ref() == Some(&view.uid),
+    });
+    match order.step {
+        Step::Start => begin(order, own),
+        Step::Delete if own.is_some_and(|own| is_meant(order, own)) => {
+            // It goes once nothing holds it any more; the watch says when.
+            on_deadline(order, now, "the Deployment is still there: is it held by finalizers?")
+                .unwrap_or_else(|| wait(Some(deadline(order))))
+        }
+        Step::Delete => {
+            let message = match shown {
+                Some(other) if own.is_none() => format!("the Deployment {} ({}) is another one and was left alone", order.name, other.uid),
+                _ => String::new(),
+            };
+            Transition::new(order, State::Succeeded, Step::Done).batch(0, State::Succeeded, None, "deleted").because(message).decided()
+        }
+        _ => done(order),
+    }
+}
+
+fn begin(order: &Order, own: Option<&DeploymentView>) -> Decision {
+    let message = match own {
+        Some(own) => format!("deleting the Deployment {} with {} pods", order.name, own.all_desired()),
+        None => format!("the Deployment {} is gone already", order.name),
+    };
+    Transition::new(order, State::Running, Step::Delete)
+        .with(Change::Delete {
+            uid: own.map(|own| own.uid.clone()).or(order.target.adopted_uid.clone()),
+            former_applications: order.target.former_applications.clone(),
+        })
+        .batch(0, State::Running, Some(0), message.clone())
+        .because(message)
+        .decided()
+}
+
+/// Whether this is the very Deployment that is being deleted.
+fn is_meant(order: &Order, own: &DeploymentView) -> bool {
+    match order.intent.as_ref().map(|intent| &intent.change) {
+        Some(Change::Delete { uid: Some(uid), .. }) => *uid == own.uid,
+        _ => true,
+    }
+}

@@ -1,0 +1,424 @@
+//! The whole state machine of a change order: [`decide`].
+//!
+//! Given an order, what the cluster shows and the time, it says what is to be
+//! written down next, or that nothing is. The executor writes a [`Transition`] in one
+//! transaction, makes the change that it holds, and asks again; a program that
+//! died anywhere asks again too. So there is no path for recovery.
+//!
+//! ```text
+//!  Start ─▶ BringUp ─▶ RestoreSettings ─▶ Done                 (a release)
+//!             ▲ │
+//!             │ ├─▶ BringUp of the next batch                 (nothing is waited for)
+//!             │ └─▶ ScaleDownOld ─▶ Paused ─▶ CloseGate ─┐    (a person or an interval is)
+//!             └──────────────────────────────────────────┘
+//!
+//!  BringUp, ScaleDownOld or CloseGate ─▶ StepBack ─▶ RestoreOld ─▶ RemoveNew ─▶ Paused
+//!                                                              (back to fewer batches)
+//!
+//!  Start ─▶ Create ─▶ Done                                     (a first version)
+//!  Start ─▶ RollBack ─▶ RestoreSettings ─▶ Done                (a rollback order)
+//!  Start ─▶ Resize ─▶ Done                                     (another number of pods)
+//!  Start ─▶ Delete ─▶ Done                                     (no Deployment any more)
+//! ```
+
+mod batches;
+mod change;
+mod delete;
+mod earliest;
+mod resize;
+mod restore;
+mod step_back;
+#[cfg(test)]
+mod tests;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::order::{BorrowedSettings, Kind, Order, Snapshot, Source, State, Step};
+use crate::{
+    observed::{
+        DeploymentView, Observation, PodView,
+        failure::{self, Cause, JudgeContext, Verdict},
+    },
+    order::intent::{Change, Intent},
+    template::{graceful_start::GracefulStart, sameness::is_same},
+};
+
+/// Seconds that a new order waits for an earlier rollout to end before it
+/// begins all the same.
+pub const EARLIER_ROLLOUT_SECONDS: i64 = 60;
+
+/// What is to be done next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision {
+    /// Nothing until the cluster or the order changes, or the time comes.
+    Wait {
+        /// When to look again even if nothing changed.
+        until: Option<Timestamp>,
+        /// The order rests: nobody needs to hold it meanwhile.
+        rest: bool,
+    },
+    /// Write this down, then make the change in it.
+    Transition(Box<Transition>),
+}
+
+/// One transition of an order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Transition {
+    /// The order's state from now on.
+    pub state: State,
+    /// Its step from now on.
+    pub step: Step,
+    /// The batch under way from now on.
+    pub batch: usize,
+    /// The change to make, if the transition has one.
+    pub change: Option<Change>,
+    /// The Deployment before the order, where this transition is the first to change it.
+    pub snapshot: Option<Snapshot>,
+    /// What becomes of batches.
+    pub batches: Vec<BatchTransition>,
+    /// Why the order stands as it does, for people; empty = nothing to say.
+    pub message: String,
+    /// Whether an order that rolls this one back is opened with it.
+    pub roll_back: bool,
+    /// Whether the order ends with its Deployment half way, to be brought to rest.
+    pub finalizes: bool,
+    /// Whether this transition completes a requested step back.
+    pub completes_step_back: bool,
+}
+
+/// What becomes of one batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BatchTransition {
+    /// Its index, from 0.
+    pub index: usize,
+    /// Its state from now on.
+    pub state: State,
+    /// Pods of the new version when it is done, where that is newly known.
+    pub target: Option<i32>,
+    /// Why, for people.
+    pub message: String,
+}
+
+impl Transition {
+    fn new(order: &Order, state: State, step: Step) -> Self {
+        Self {
+            state,
+            step,
+            batch: order.batch,
+            change: None,
+            snapshot: None,
+            batches: Vec::new(),
+            message: String::new(),
+            roll_back: false,
+            finalizes: false,
+            completes_step_back: false,
+        }
+    }
+
+    fn with(mut self, change: Change) -> Self {
+        self.change = Some(change);
+        self
+    }
+
+    fn batch(mut self, index: usize, state: State, target: Option<i32>, message: impl Into<String>) -> Self {
+        self.batches.push(BatchTransition { index, state, target, message: message.into() });
+        self
+    }
+
+    fn because(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
+    fn decided(self) -> Decision {
+        Decision::Transition(Box::new(self))
+    }
+}
+
+/// What follows for `order`, given what the cluster shows at `now`.
+///
+/// Expects that the order's last change was made (the executor makes it before
+/// it asks); where the watches do not show that yet, the answer is to wait.
+#[must_use]
+pub fn decide(order: &Order, observation: &Observation, now: Timestamp) -> Decision {
+    let ended = order.state.is_final();
+    if order.step == Step::Done || (ended && !order.finalizing) {
+        return Decision::Wait { until: None, rest: true };
+    }
+    if order.has_change_to_make() {
+        return wait(None);
+    }
+    if order.kind == Kind::Delete {
+        return delete::next(order, observation, now);
+    }
+    if order.step == Step::Start
+        && let Some(decision) = start_without_view(order, observation)
+    {
+        return decision;
+    }
+    let view = match observation {
+        Observation::Unknown => return wait(None),
+        Observation::Absent => return gone(order),
+        Observation::Present(view) => view,
+    };
+    let shown = order.intent.as_ref().and_then(|intent| intent.applied).is_none_or(|version| view.resource_version >= version);
+    if (!shown || !view.observed)
+        && let Some(decision) = unobserved(order, view, shown, now)
+    {
+        return decision;
+    }
+    if ended {
+        let is_paused = |intent: &Intent| matches!(&intent.change, Change::Patch(patch) if patch.paused == Some(true));
+        let rests = matches!(order.step, Step::Paused | Step::PauseInPlace) && order.intent.as_ref().is_none_or(is_paused);
+        return if rests { done(order) } else { restore::pause_in_place(order, view, !view.observed) };
+    }
+    // Where only the number of pods changes, the template is anybody's.
+    if order.step != Step::Start
+        && !order.only_scales()
+        && let Some(expected) = &order.template
+        && !is_same(expected, &view.template)
+    {
+        return restore::superseded(order, view);
+    }
+    if let Some(decision) = step_back::begin(order, view) {
+        return decision;
+    }
+    match order.step {
+        Step::Start if order.only_scales() => resize::start(order, view),
+        Step::Start if order.kind == Kind::Rollback => restore::start(order, view),
+        Step::Start => batches::start(order, view, now),
+        Step::Create => batches::create(order, view, now),
+        Step::Resize => resize::resize(order, view, now),
+        Step::BringUp => batches::bring_up(order, view, now),
+        Step::ScaleDownOld => batches::scale_down_old(order, view, now),
+        Step::Paused => batches::paused(order, now),
+        Step::CloseGate => batches::close_gate(order, view, now),
+        Step::StepBack => step_back::restore_old(order, view),
+        Step::RestoreOld => step_back::remove_new(order, view, now),
+        Step::RemoveNew => step_back::rest(order, view, now),
+        Step::RollBack => restore::roll_back(order, view, now),
+        Step::RestoreSettings => batches::restore_settings(order, view, now),
+        Step::Delete | Step::PauseInPlace | Step::Done => done(order),
+    }
+}
+
+/// What follows while the Deployment controller has not acted on the newest spec, or a
+/// view is older than our last write: nothing may be concluded from it then. None where
+/// the order goes on all the same.
+fn unobserved(order: &Order, view: &DeploymentView, shown: bool, now: Timestamp) -> Option<Decision> {
+    let after = |since: Timestamp, seconds| since.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX);
+    if order.state.is_final() {
+        // One that cannot act would keep the Deployment half way for ever.
+        let patience = after(order.step_since, order.target.failure_policy.grace_seconds);
+        return (!shown || now < patience).then(|| wait(Some(patience).filter(|_| shown)));
+    }
+    match order.step {
+        Step::Paused => return Some(wait(None)),
+        // Whatever keeps it from acting, the way back is one write.
+        Step::Start if order.kind == Kind::Rollback => return None,
+        // The newest spec is not ours: nothing but its own trouble is waited for.
+        Step::Start => {
+            let patience = after(order.created_at, EARLIER_ROLLOUT_SECONDS);
+            return (now < patience).then(|| wait(Some(patience)));
+        }
+        Step::Create
+        | Step::Resize
+        | Step::Delete
+        | Step::BringUp
+        | Step::ScaleDownOld
+        | Step::CloseGate
+        | Step::StepBack
+        | Step::RestoreOld
+        | Step::RemoveNew
+        | Step::RollBack
+        | Step::RestoreSettings
+        | Step::PauseInPlace
+        | Step::Done => {}
+    }
+    let cause = failure::judge_controller(view, judge_context(order, now)).filter(|_| shown);
+    if let Some(trouble) = cause.as_ref().and_then(|cause| lasting(order, cause, now)) {
+        let trouble = if order.step == Step::RollBack { restore::no_way_back(&trouble) } else { trouble };
+        return Some(fail(order, &trouble));
+    }
+    let state = cause.as_ref().map_or("the Deployment controller does not react", |cause| cause.sentence.as_str());
+    Some(keep_waiting(order, now, state, cause.as_ref(), None))
+}
+
+/// What follows for an order whose change the cluster refused for good.
+#[must_use]
+pub fn refused(order: &Order, why: &str) -> Decision {
+    if order.state.is_final() {
+        return done(order);
+    }
+    let message = format!("the cluster refused the change: {why}");
+    let Decision::Transition(mut failure) = fail(order, &message) else { return wait(None) };
+    // The first change of all was refused: there is nothing to roll back.
+    if order.template.is_none() {
+        (failure.roll_back, failure.finalizes, failure.step) = (false, false, Step::Done);
+    }
+    Decision::Transition(failure)
+}
+
+fn start_without_view(order: &Order, observation: &Observation) -> Option<Decision> {
+    match (order.kind, observation) {
+        (_, Observation::Unknown) => Some(wait(None)),
+        (Kind::Create, _) => Some(batches::start_create(order)),
+        (Kind::Rollback, _) if order.snapshot.is_none() => Some(done_well(order, "the order that is rolled back had changed nothing")),
+        _ => None,
+    }
+}
+
+/// What follows for an order whose Deployment is not there.
+#[must_use]
+pub fn gone(order: &Order) -> Decision {
+    if order.state.is_final() {
+        return done(order);
+    }
+    let again = if order.step == Step::Start { "" } else { " any more" };
+    let message = format!("the Deployment {} does not exist in namespace {}{again}", order.name, order.namespace);
+    let Decision::Transition(mut failure) = fail(order, &message) else { return wait(None) };
+    (failure.roll_back, failure.finalizes, failure.step) = (false, false, Step::Done);
+    Decision::Transition(failure)
+}
+
+fn wait(until: Option<Timestamp>) -> Decision {
+    Decision::Wait { until, rest: false }
+}
+
+/// The order ended earlier; its work on the cluster ends here.
+fn done(order: &Order) -> Decision {
+    Transition::new(order, order.state, Step::Done).decided()
+}
+
+fn done_well(order: &Order, message: &str) -> Decision {
+    let last = order.batches.len().saturating_sub(1);
+    Transition::new(order, State::Succeeded, Step::Done).batch(last, State::Succeeded, None, "").because(message).decided()
+}
+
+/// The batch under way failed, and the order with it. A release is rolled back,
+/// or comes to rest where it is, if that is what was asked for.
+fn fail(order: &Order, message: &str) -> Decision {
+    // Before its first change an order has nothing to roll back.
+    let begun = order.kind.releases() && order.step != Step::Start;
+    let finalizes = begun && !order.target.failure_policy.roll_back && order.rests_on_abort();
+    let step = if finalizes { order.step } else { Step::Done };
+    let mut failure = Transition::new(order, State::Failed, step).batch(order.batch, State::Failed, None, message).because(message);
+    failure.roll_back = begun && order.target.failure_policy.roll_back;
+    failure.finalizes = finalizes;
+    failure.decided()
+}
+
+/// When the batch under way has taken as long as it may.
+fn deadline(order: &Order) -> Timestamp {
+    let started = order.batches.get(order.batch).and_then(|batch| batch.started_at);
+    // A step after the batch's pods came up has its own time, as long again.
+    let since = match order.step {
+        Step::BringUp | Step::Create | Step::Resize | Step::Delete | Step::RollBack => started.unwrap_or(order.step_since),
+        Step::Start
+        | Step::ScaleDownOld
+        | Step::Paused
+        | Step::CloseGate
+        | Step::StepBack
+        | Step::RestoreOld
+        | Step::RemoveNew
+        | Step::RestoreSettings
+        | Step::PauseInPlace
+        | Step::Done => order.step_since,
+    };
+    since.checked_add(SignedDuration::from_secs(order.target.batch_timeout_seconds)).unwrap_or(Timestamp::MAX)
+}
+
+fn on_deadline(order: &Order, now: Timestamp, state: &str) -> Option<Decision> {
+    if now < deadline(order) {
+        return None;
+    }
+    let seconds = order.target.batch_timeout_seconds;
+    Some(fail(order, &format!("batch {} was not done within {seconds} s: {state}", order.batch + 1)))
+}
+
+/// Waits until something is likely to have changed, or fails where the batch has taken
+/// too long. `ready_at` is when a pod will count that does not yet.
+fn keep_waiting(order: &Order, now: Timestamp, state: &str, cause: Option<&Cause>, ready_at: Option<Timestamp>) -> Decision {
+    if let Some(failure) = on_deadline(order, now, state) {
+        return failure;
+    }
+    let fatal_at = cause.and_then(|cause| match cause.verdict {
+        Verdict::FatalAt(at) => Some(at),
+        Verdict::Fatal | Verdict::KeepWaiting => None,
+    });
+    wait([ready_at, fatal_at, Some(deadline(order))].into_iter().flatten().min())
+}
+
+/// The Deployment as it was before the order.
+fn snapshot(order: &Order, view: &DeploymentView) -> Snapshot {
+    order.snapshot.clone().unwrap_or_else(|| Snapshot {
+        template: view.template.clone(),
+        replicas: view.replicas,
+        settings: view.borrowed.clone().unwrap_or_else(|| view.settings.clone()),
+        owners: view.owners.clone(),
+    })
+}
+
+/// By what the order's pods are judged `now`.
+#[must_use]
+pub fn judge_context(order: &Order, now: Timestamp) -> JudgeContext {
+    JudgeContext { failure_policy: order.target.failure_policy, since: order.created_at, now }
+}
+
+/// The trouble of the order's pods, whatever is to follow from it.
+fn cause(order: &Order, view: &DeploymentView, now: Timestamp) -> Option<Cause> {
+    let context = judge_context(order, now);
+    if order.only_scales() { failure::judge_added(view, context) } else { failure::judge(view, context) }
+}
+
+/// Whether the order brought this pod. Of a release they are those of its version.
+#[must_use]
+pub fn brought(order: &Order, pod: &PodView) -> bool {
+    order.kind != Kind::Delete && (!order.only_scales() || failure::is_since(pod.created_at, order.created_at))
+}
+
+/// Why the order will not get all its pods, as a sentence.
+fn trouble(order: &Order, view: &DeploymentView, now: Timestamp) -> Option<String> {
+    lasting(order, &cause(order, view, now)?, now)
+}
+
+/// The same of a cause that is known.
+fn lasting(order: &Order, cause: &Cause, now: Timestamp) -> Option<String> {
+    match cause.verdict {
+        Verdict::Fatal => Some(cause.sentence.clone()),
+        Verdict::FatalAt(at) if at <= now => {
+            Some(format!("{} (waited {} s for it to pass)", cause.sentence, order.target.failure_policy.grace_seconds))
+        }
+        Verdict::FatalAt(_) | Verdict::KeepWaiting => None,
+    }
+}
+
+/// The seconds a pod must be Ready before it counts, for Kubernetes too.
+fn min_ready_seconds(order: &Order) -> i32 {
+    order.snapshot.as_ref().map_or(order.target.min_ready_seconds.unwrap_or(0), |before| min_ready_seconds_of(order, &before.settings))
+}
+
+/// The same on top of these settings of the user.
+fn min_ready_seconds_of(order: &Order, own: &BorrowedSettings) -> i32 {
+    order.target.min_ready_seconds.unwrap_or(own.min_ready_seconds)
+}
+
+/// The seconds a pod must be Ready before its batch is done.
+fn ready_seconds(order: &Order) -> i32 {
+    min_ready_seconds(order).max(order.target.failure_policy.watch_seconds).max(warm_up_seconds(order, order.snapshot.as_ref()))
+}
+
+/// The seconds a pod of the version that is released must be Ready before an old one
+/// goes for it, as its graceful start says. `snapshot` is the Deployment before it.
+fn warm_up_seconds(order: &Order, snapshot: Option<&Snapshot>) -> i32 {
+    if !order.kind.releases() {
+        return 0;
+    }
+    let before = || snapshot.and_then(|snapshot| GracefulStart::of(&snapshot.template));
+    let rule = match &order.target.source {
+        Source::Exact(template) => GracefulStart::of(template),
+        Source::Change(change) => change.graceful_start.after(before(), change.drain_seconds),
+        Source::Renewed(_) | Source::Unchanged => before(),
+    };
+    rule.map_or(0, |rule| rule.warm_up())
+}

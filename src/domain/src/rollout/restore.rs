@@ -1,0 +1,88 @@
+//! The ways back: a rollback order, an aborted order that rests where it is,
+//! and an order that somebody else's edit overtook.
+
+use jiff::Timestamp;
+
+use super::{Decision, Transition, batches, change, done, done_well, fail, min_ready_seconds, ready_seconds, trouble, wait};
+use crate::{
+    observed::DeploymentView,
+    order::{Kind, Order, State, Step},
+};
+
+/// The ways out of a rollback that failed, for people.
+const WAYS_OUT: &str = "every pod that is Ready stays; release another version, or one of the history that can still run";
+
+/// Brings the earlier version back. The change is made even if the view already
+/// shows that version: a write of the order that is rolled back may still be on
+/// its way, and only a newer fence stops it.
+pub(in crate::rollout) fn start(order: &Order, view: &DeploymentView) -> Decision {
+    let Some(snapshot) = &order.snapshot else { return done_well(order, "nothing to roll back") };
+    let replicas = order.target.replicas.unwrap_or(view.replicas);
+    Transition::new(order, State::Running, Step::RollBack)
+        .with(change::roll_back(order, snapshot))
+        .batch(0, State::Running, Some(replicas), "")
+        .because("bringing the earlier version back")
+        .decided()
+}
+
+/// Waits until the earlier version has all its pods and the other has none.
+pub(in crate::rollout) fn roll_back(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
+    let Some(snapshot) = &order.snapshot else { return fail(order, "the settings before the order are not known") };
+    let min_ready = ready_seconds(order);
+    let whole = view.status_replicas == view.replicas && view.status_updated == view.replicas;
+    if whole && view.old_pods() == 0 && view.new_ready(min_ready, now) >= view.replicas {
+        return Transition::new(order, State::Running, Step::RestoreSettings)
+            .with(change::finish_return(snapshot, order.target.replicas == Some(snapshot.replicas)))
+            .decided();
+    }
+    if let Some(trouble) = trouble(order, view, now) {
+        return fail(order, &no_way_back(&trouble));
+    }
+    batches::await_pods(order, view, now, min_ready, view.replicas)
+}
+
+/// What is said of a rollback that fails.
+pub(in crate::rollout) fn no_way_back(trouble: &str) -> String {
+    format!("the earlier version does not come back: {trouble}; {WAYS_OUT}")
+}
+
+/// Brings the Deployment of an order that ended half way to rest where it is.
+///
+/// While pods still come or go, a number for the rest would be wrong by the time it
+/// is written, and Kubernetes would make up the difference in both versions, Ready
+/// pods or not. So a write that may still arrive is fenced off first; the gate closes
+/// where it is open; what it lets through is awaited, Ready or not; and then the
+/// Deployment is paused with the numbers that are left. Where the Deployment controller
+/// `is_stuck` nothing comes or goes, and it is paused at once.
+pub(in crate::rollout) fn pause_in_place(order: &Order, view: &DeploymentView, is_stuck: bool) -> Decision {
+    let Some(snapshot) = &order.snapshot else { return done(order) };
+    let stopping = Transition::new(order, order.state, Step::PauseInPlace);
+    let old = view.old_desired();
+    if !change::is_recreate(&view.settings) {
+        if order.intent.as_ref().is_some_and(|intent| intent.applied.is_none()) {
+            return stopping.with(change::fence()).decided();
+        }
+        match change::rest(&view.settings, view.replicas) {
+            _ if is_stuck => {}
+            None if !view.settings.paused => return stopping.with(change::halt(order, snapshot, view)).decided(),
+            Some((new_at_rest, old_at_rest)) if view.new_desired() < new_at_rest || old > old_at_rest => return wait(None),
+            None | Some(_) => {}
+        }
+    }
+    let surplus = (view.new_desired() + old - view.replicas).max(0);
+    stopping.with(change::pause_in_place(&snapshot.settings, min_ready_seconds(order), surplus)).decided()
+}
+
+/// Somebody else changed the template. Their version is left alone; only the
+/// borrowed settings go back, since a closed gate would hold it up for ever.
+pub(in crate::rollout) fn superseded(order: &Order, view: &DeploymentView) -> Decision {
+    let who = view.other_manager.as_deref().unwrap_or("somebody else");
+    let message =
+        format!("superseded by {who}, who changed the Deployment's pod template while the order ran; that version was left in place");
+    let Decision::Transition(mut failure) = fail(order, &message) else { return wait(None) };
+    (failure.roll_back, failure.finalizes, failure.step) = (false, false, Step::Done);
+    if let (Some(snapshot), true) = (&order.snapshot, order.kind != Kind::Create) {
+        failure.change = Some(change::restore_settings(snapshot, snapshot.settings.min_ready_seconds, false));
+    }
+    Decision::Transition(failure)
+}

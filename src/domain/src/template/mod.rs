@@ -1,0 +1,15 @@
+//! A pod template: what a release changes of it, what stays, and what of it is whose.
+
+pub mod container;
+pub mod edit;
+pub mod env;
+pub mod given;
+pub mod graceful_start;
+pub mod java;
+pub mod names;
+pub mod pods;
+pub mod quantity;
+pub mod sameness;
+pub mod selector;
+pub mod share;
+pub mod spec;

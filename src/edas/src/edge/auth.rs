@@ -1,0 +1,165 @@
+//! Who is calling: every EDAS request passes through here before its handler.
+//!
+//! Order of checks: the operation exists, the query can be read, the claim is well
+//! formed and within the window, the way it came is good enough for it, the key exists,
+//! the signature is right, the key is enabled and has not sent too much. All of this
+//! needs the head alone. Only then is the body kept: it can be read and has the digest
+//! that was signed, and the operation is offered. What makes a
+//! repeated request the same one (R25) is worked out here and judged by the
+//! service, in the transaction that makes the change. Secrets and signatures
+//! never reach the log.
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{Method, request::Parts},
+    middleware::Next,
+    response::Response,
+};
+use sha2::{Digest, Sha256};
+
+use super::{
+    body,
+    call::Call,
+    connection::{Peer, Way, prove},
+};
+use crate::{
+    Edge,
+    edge::{RequestId, TooMany, peer_of},
+    wire::{
+        contract,
+        error::ApiError,
+        offered,
+        params::Params,
+        signature::{Claim, Scheme, SignaturePolicy, SignatureRefusal, SignedRequest},
+    },
+};
+use domain::limits;
+use service::{Caller, KeySecret, RequestIdentity};
+
+/// Largest body that is accepted, in bytes.
+pub const BODY_LIMIT: usize = limits::BODY;
+
+/// Lets authenticated calls of offered operations through to their handlers.
+///
+/// # Errors
+/// Every refusal, as the reply that says so.
+pub async fn admit(State(edge): State<Edge>, request: Request, next: Next) -> Result<Response, ApiError> {
+    let peer = peer_of(&request)?;
+    let (mut parts, mut body) = request.into_parts();
+    let read = match admit_head(&edge, &parts, peer).await {
+        // Held until the request is answered: what is read from it counts as well.
+        Ok(sender) => edge.bodies.read(&sender.claim.key_id, &mut body).await.map(|(bytes, taken)| (sender, bytes, taken)),
+        Err(refusal) => Err(refusal),
+    };
+    let (sender, body, _taken) = match read {
+        Ok(read) => read,
+        Err(refusal) => {
+            // What is refused is not kept while its body goes by.
+            drop(parts);
+            body::discard(body, edge.settings.time_limit / 2).await;
+            return Err(refusal);
+        }
+    };
+    let Sender { operation, mut params, claim, name } = sender;
+    claim.check_body(&body).inspect_err(|_| edge.throttle.failed(peer))?;
+    if operation.form {
+        if !claim.covers(&body) {
+            return Err(SignatureRefusal::UnsignedBody.into());
+        }
+        let form = std::str::from_utf8(&body).map_err(|_| ApiError::unreadable("The form in the body is not UTF-8."))?;
+        params.merge(Params::parse(form)?)?;
+    }
+    offered::check(operation, &params)?;
+
+    let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).ok_or_else(ApiError::internal)?;
+    let caller = Caller {
+        identity: Some(identity(&claim, &parts.method, parts.uri.path(), parts.uri.query().unwrap_or_default())),
+        key_id: claim.key_id,
+        name,
+        request_id,
+        source: "pop".into(),
+    };
+    parts.extensions.insert(Call { params, caller });
+    Ok(next.run(Request::from_parts(parts, Body::empty())).await)
+}
+
+/// Whose a request is, as far as its head shows.
+struct Sender {
+    operation: &'static contract::Operation,
+    params: Params,
+    claim: Claim,
+    /// Of the key.
+    name: String,
+}
+
+/// Everything that can be judged without the body.
+async fn admit_head(edge: &Edge, parts: &Parts, peer: Peer) -> Result<Sender, ApiError> {
+    let (method, path) = (&parts.method, parts.uri.path());
+    let operation = contract::find(method, path).ok_or_else(ApiError::not_found)?;
+    let params = Params::parse(parts.uri.query().unwrap_or_default())?;
+    let signed = SignedRequest { method, path, query: params.pairs(), headers: &parts.headers };
+    let claim = Claim::read(signed, SignaturePolicy { hmac_sha1: edge.settings.hmac_sha1, parameters: &operation.query })?;
+    claim.check_window(edge.service.clock().now())?;
+    if claim.scheme == Scheme::HmacSha1 && peer.way == Way::Plain && !edge.settings.plain_hmac_sha1 {
+        return Err(SignatureRefusal::PlainHmacSha1.into());
+    }
+    let key = key_of(edge, &claim, signed, peer, parts.extensions.get()).await?;
+    edge.throttle.key(&claim.key_id)?;
+    prove(&parts.extensions)?;
+    Ok(Sender { operation, params, claim, name: key.name })
+}
+
+/// The key that signed, which is looked up and proven to be the caller's. If it was proven
+/// lately, strangers at the same address take no part in whether it is looked up.
+async fn key_of(
+    edge: &Edge,
+    claim: &Claim,
+    signed: SignedRequest<'_>,
+    peer: Peer,
+    too_many: Option<&TooMany>,
+) -> Result<KeySecret, ApiError> {
+    let is_known = edge.throttle.secret(&claim.key_id).is_some_and(|secret| claim.verify(signed, &secret).is_ok());
+    let turn = match too_many {
+        _ if is_known => None,
+        Some(TooMany(error)) => return Err(error.clone()),
+        None => Some(edge.throttle.look_up(peer).await?),
+    };
+    let key = edge.service.key(&claim.key_id).await?;
+    drop(turn);
+    let checked = key.ok_or(SignatureRefusal::UnknownKey).and_then(|key| {
+        // Only now: what was sent as the id of an unknown key may be anything, a secret even.
+        tracing::Span::current().record("key.id", &claim.key_id);
+        claim.verify(signed, &key.secret)?;
+        if key.enabled { Ok(key) } else { Err(SignatureRefusal::DisabledKey) }
+    });
+    match checked {
+        Ok(key) => {
+            edge.throttle.remember(&claim.key_id, &key.secret);
+            Ok(key)
+        }
+        Err(refusal) => {
+            if matches!(refusal, SignatureRefusal::UnknownKey | SignatureRefusal::DisabledKey) {
+                edge.throttle.forget(&claim.key_id);
+            }
+            edge.throttle.failed(peer);
+            Err(refusal.into())
+        }
+    }
+}
+
+/// What makes two requests the same one. A nonce does; without one (old Python,
+/// old Go, Maven plugin) the same key, signature, date and target do: the JDK
+/// sends a POST again byte for byte when the reply is lost.
+fn identity(claim: &Claim, method: &Method, path: &str, query: &str) -> RequestIdentity {
+    let signature = hex::encode(claim.signature());
+    let digest = |fields: &[&str]| hex::encode(Sha256::digest(fields.join("\n")));
+    let nonce = match &claim.nonce {
+        Some(nonce) => nonce.clone(),
+        None => digest(&[&claim.key_id, &signature, &claim.date, method.as_str(), path, query]),
+    };
+    RequestIdentity { nonce, digest: digest(&[&claim.key_id, &signature]) }
+}
+
+#[cfg(test)]
+mod tests;

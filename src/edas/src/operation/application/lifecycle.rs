@@ -1,0 +1,233 @@
+//! Operating an application beside its releases: ScaleK8sApplication,
+//! StopK8sApplication, StartK8sApplication, RestartK8sApplication,
+//! UpdateK8sApplicationConfig, UpdateK8sApplicationBaseInfo, DeleteK8sApplication and
+//! DeleteApplication.
+//!
+//! Each but UpdateK8sApplicationBaseInfo answers with a change order, which is followed
+//! as a release is.
+
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    Edge,
+    edge::call::Call,
+    operation::release::deploy::{LONGEST_BATCH, MOST_REPLICAS, OrderReply},
+    value::{
+        pods::MOST_DISK,
+        resource::{ProcessorNames, read_memory, read_processor},
+    },
+    wire::{
+        error::ApiError,
+        reply::{Reply, SUCCESS},
+    },
+};
+use domain::{
+    OrderId,
+    template::{pods::PodChange, spec::SpecChange},
+};
+use service::{Configure, Describe, Scale, Start};
+
+/// Changes the number of instances.
+///
+/// The order is done when exactly so many instances are there and ready. One that
+/// fails says which instance cannot start, and leaves those that run; nothing is
+/// rolled back automatically. AbortAndRollbackChangeOrder brings the number before back.
+#[utoipa::path(
+    put, path = "/pop/v5/k8s/acs/k8s_apps", operation_id = "ScaleK8sApplication", tag = "Applications",
+    params(
+        ("AppId" = String, Query, description = "The application's id."),
+        ("Replicas" = i32, Query, minimum = 0, maximum = 100000, description = "Number of instances.", example = 4),
+        ("Timeout" = Option<i64>, Query, minimum = 1, maximum = 604800, description = "Seconds until the order has failed; the server's setting for a batch if absent."),
+    ),
+    responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
+)]
+pub async fn scale(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
+    let application = call.application()?;
+    call.params.required("Replicas")?;
+    let replicas = call.params.integer("Replicas", 0..=MOST_REPLICAS)?.unwrap_or_default();
+    let request = Scale { application, replicas, timeout_seconds: call.params.integer("Timeout", 1..=LONGEST_BATCH)? };
+    let order = edge.service.scale(&call.caller, request).await?;
+    Ok(ordered(&call, order))
+}
+
+/// Lets all instances go.
+///
+/// The order is done when none is left. How many there were is remembered for
+/// StartK8sApplication. A release that was aborted or failed half way ends with it: the
+/// version before is what is started again.
+#[utoipa::path(
+    post, path = "/pop/v5/k8s/acs/stop_k8s_app", operation_id = "StopK8sApplication", tag = "Applications",
+    params(
+        ("AppId" = String, Query, description = "The application's id."),
+        ("Timeout" = Option<i64>, Query, minimum = 1, maximum = 604800, description = "Seconds until the order has failed; the server's setting for a batch if absent."),
+    ),
+    responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
+)]
+pub async fn stop(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
+    let timeout_seconds = call.params.integer("Timeout", 1..=LONGEST_BATCH)?;
+    let order = edge.service.stop(&call.caller, call.application()?, timeout_seconds).await?;
+    Ok(ordered(&call, order))
+}
+
+/// Brings instances up again after all of them went.
+///
+/// The order is done when all are there and ready. One that fails says which instance
+/// cannot start, and leaves those that run.
+#[utoipa::path(
+    post, path = "/pop/v5/k8s/acs/start_k8s_app", operation_id = "StartK8sApplication", tag = "Applications",
+    params(
+        ("AppId" = String, Query, description = "The application's id. It must have no instances."),
+        ("Replicas" = Option<i32>, Query, minimum = 1, maximum = 100000, description = "Number of instances; if absent, as many as there were when it was stopped, or 1."),
+        ("Timeout" = Option<i64>, Query, minimum = 1, maximum = 1800, description = "Seconds until the order has failed; 600 if absent."),
+    ),
+    responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
+)]
+pub async fn start(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
+    let request = Start {
+        application: call.application()?,
+        replicas: call.params.integer("Replicas", 1..=MOST_REPLICAS)?,
+        timeout_seconds: call.params.integer("Timeout", 1..=1800)?,
+    };
+    let order = edge.service.start(&call.caller, request).await?;
+    Ok(ordered(&call, order))
+}
+
+/// Replaces all instances by others of the same version.
+///
+/// New ones come before old ones go, as in a release all at once. One that fails is
+/// rolled back automatically. The history gets no new version.
+#[utoipa::path(
+    post, path = "/pop/v5/k8s/acs/restart_k8s_app", operation_id = "RestartK8sApplication", tag = "Applications",
+    params(
+        ("AppId" = String, Query, description = "The application's id. It must not be stopped."),
+        ("Timeout" = Option<i64>, Query, minimum = 1, maximum = 604800, description = "Seconds until the order has failed; the server's setting for a batch if absent."),
+    ),
+    responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
+)]
+pub async fn restart(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
+    let timeout_seconds = call.params.integer("Timeout", 1..=LONGEST_BATCH)?;
+    let order = edge.service.restart(&call.caller, call.application()?, timeout_seconds).await?;
+    Ok(ordered(&call, order))
+}
+
+/// Gives the instances other limits and requests.
+///
+/// A release of what runs, all at once, with instances missing at no time; where it
+/// fails it is rolled back automatically. It is a version of the history of its own.
+#[utoipa::path(
+    put, path = "/pop/v5/k8s/acs/k8s_app_configuration", operation_id = "UpdateK8sApplicationConfig", tag = "Applications",
+    params(
+        ("AppId" = String, Query, description = "The application's id."),
+        ("ClusterId" = Option<String>, Query, description = "The cluster's id, if given."),
+        ("CpuLimit" = Option<u32>, Query, minimum = 0, maximum = 1000000, description = "Processor limit in cores; 0 removes it. McpuLimit comes first."),
+        ("McpuLimit" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Processor limit in millicores; 0 removes it."),
+        ("CpuRequest" = Option<u32>, Query, minimum = 0, maximum = 1000000, description = "Processor request in cores; 0 removes it. McpuRequest comes first."),
+        ("McpuRequest" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Processor request in millicores; 0 removes it."),
+        ("MemoryLimit" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Memory limit in MB; 0 removes it."),
+        ("MemoryRequest" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Memory request in MB; 0 removes it."),
+        ("EphemeralStorageLimit" = Option<u32>, Query, minimum = 0, maximum = 1000000, description = "Limit of the disk space in GB; 0 removes it."),
+        ("EphemeralStorageRequest" = Option<u32>, Query, minimum = 0, maximum = 1000000, description = "Request of disk space in GB; 0 removes it."),
+        ("Timeout" = Option<i64>, Query, minimum = 1, maximum = 1800, description = "Seconds until the order has failed; 600 if absent."),
+    ),
+    responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
+)]
+pub async fn configure(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
+    let params = &call.params;
+    let request = Configure {
+        application: call.application()?,
+        cluster: params.text("ClusterId").map(Into::into),
+        spec: SpecChange {
+            cpu_limit: read_processor(params, ProcessorNames { cores: "CpuLimit", millicores: "McpuLimit" })?,
+            cpu_request: read_processor(params, ProcessorNames { cores: "CpuRequest", millicores: "McpuRequest" })?,
+            memory_limit: read_memory(params, "MemoryLimit")?,
+            memory_request: read_memory(params, "MemoryRequest")?,
+            pods: Box::new(PodChange {
+                disk_limit: params.integer("EphemeralStorageLimit", 0..=MOST_DISK)?,
+                disk_request: params.integer("EphemeralStorageRequest", 0..=MOST_DISK)?,
+                ..PodChange::default()
+            }),
+            ..SpecChange::default()
+        },
+        timeout_seconds: params.integer("Timeout", 1..=1800)?,
+    };
+    let order = edge.service.configure(&call.caller, request).await?;
+    Ok(ordered(&call, order))
+}
+
+/// Reply of UpdateK8sApplicationBaseInfo.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct DescribeReply {
+    /// `success`.
+    #[schema(example = "success")]
+    pub result: String,
+}
+
+/// Says something else of an application.
+///
+/// Takes effect at once, without an order; no instance hears of it. What is absent stays,
+/// what is empty is removed.
+#[utoipa::path(
+    post, path = "/pop/v5/oam/update_app_basic_info", operation_id = "UpdateK8sApplicationBaseInfo", tag = "Applications",
+    params(
+        ("AppId" = String, Query, description = "The application's id."),
+        ("Description" = Option<String>, Query, description = "Free text of at most 256 characters."),
+        ("Owner" = Option<String>, Query, description = "Whose it is, in at most 128 characters."),
+        ("Email" = Option<String>, Query, description = "The owner's address, of at most 256 characters."),
+        ("PhoneNumber" = Option<String>, Query, description = "The owner's telephone number, of at most 64 characters."),
+    ),
+    responses((status = 200, description = "Done.", body = Reply<DescribeReply>))
+)]
+pub async fn describe(State(edge): State<Edge>, call: Call) -> Result<Reply<DescribeReply>, ApiError> {
+    let said = |name| call.params.raw(name).map(Into::into);
+    let request = Describe {
+        application: call.application()?,
+        description: said("Description"),
+        owner: said("Owner"),
+        email: said("Email"),
+        phone: said("PhoneNumber"),
+    };
+    edge.service.describe(&call.caller, request).await?;
+    Ok(call.success(DescribeReply { result: SUCCESS.into() }))
+}
+
+/// Deletes an application and its Deployment.
+///
+/// Instances go with it; it need not be stopped before, and its Deployment may be gone
+/// already. Once the order is done the application does not exist any more, its name is
+/// free, and its orders can still be read. What else belongs to it on the cluster, such
+/// as Services, is left alone.
+#[utoipa::path(
+    delete, path = "/pop/v5/k8s/acs/k8s_apps", operation_id = "DeleteK8sApplication", tag = "Applications",
+    params(
+        ("AppId" = String, Query, description = "The application's id. None of its orders may be open."),
+        ("Force" = Option<bool>, Query, description = "Says nothing here: no application is protected from being deleted."),
+        ("KeepDeployment" = Option<bool>, Query, description = "Not of EDAS: `true` ends the application and leaves its Deployment and pods as they run; AdoptDeployment makes it one again. Refused while a release rests half way."),
+    ),
+    responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
+)]
+pub async fn delete(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
+    call.params.boolean("Force")?;
+    if call.params.boolean("KeepDeployment")? == Some(true) {
+        let order = edge.service.forget(&call.caller, call.application()?).await?;
+        return Ok(ordered(&call, order));
+    }
+    delete_any(State(edge), call).await
+}
+
+/// Deletes an application: the same as DeleteK8sApplication.
+#[utoipa::path(
+    delete, path = "/pop/v5/changeorder/co_delete_app", operation_id = "DeleteApplication", tag = "Applications",
+    params(("AppId" = String, Query, description = "The application's id. None of its orders may be open.")),
+    responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
+)]
+pub async fn delete_any(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
+    let order = edge.service.delete(&call.caller, call.application()?).await?;
+    Ok(ordered(&call, order))
+}
+
+fn ordered(call: &Call, order: OrderId) -> Reply<OrderReply> {
+    call.success(OrderReply { change_order_id: order.to_string() })
+}

@@ -1,0 +1,160 @@
+//! Scaling rules: CreateApplicationScalingRule, UpdateApplicationScalingRule,
+//! DescribeApplicationScalingRules, EnableApplicationScalingRule,
+//! DisableApplicationScalingRule and DeleteApplicationScalingRule.
+//!
+//! An enabled rule is a HorizontalPodAutoscaler. Rules by time of day, or by what plain
+//! Kubernetes does not measure, are refused by name.
+
+use axum::extract::State;
+
+use crate::{
+    Edge,
+    edge::call::Call,
+    value::scaling::{read_behaviour, read_range},
+    wire::{
+        error::ApiError,
+        reply::{Nothing, Reply},
+    },
+};
+use domain::Rejection;
+use service::{RuleUpdate, RuleView};
+
+mod shown;
+
+use crate::operation::application::scaling_rule::shown::show;
+pub use crate::operation::application::scaling_rule::shown::{ScalingRuleListReply, ScalingRulePage, ScalingRuleReply};
+
+/// Creates a rule by which an application is scaled with its load.
+///
+/// Enabled, it is a HorizontalPodAutoscaler (`autoscaling/v2`) named after the application
+/// and the rule, which goes with the Deployment. It needs a metrics server, and requests of
+/// the resource. One rule of an application can be enabled at a time. A release leaves the
+/// number of pods to it.
+#[utoipa::path(
+    post, path = "/pop/v1/eam/scale/application_scaling_rule", operation_id = "CreateApplicationScalingRule", tag = "Applications",
+    params(
+        ("AppId" = String, Query, description = "The application's id."),
+        ("ScalingRuleName" = String, Query, description = "The rule's name: a lower-case letter, then lower-case letters, digits and `-`, at most 32."),
+        ("ScalingRuleType" = Option<String>, Query, description = "`trigger`, which it is if absent; `metric` means the same."),
+        ("ScalingRuleTrigger" = Option<String>, Query, description = "What it goes by: JSON with `minReplicas` (1 or more), `maxReplicas` (at most 1000) and `triggers` of the types `cpu` and `memory`, each with the average use in percent that is aimed at. This or ScalingRuleMetric is needed.", example = r#"{"minReplicas":2,"maxReplicas":10,"triggers":[{"name":"busy","type":"cpu","metaData":{"type":"Utilization","value":"60"}}]}"#),
+        ("ScalingRuleMetric" = Option<String>, Query, description = "The same in the older form.", example = r#"{"minReplicas":2,"maxReplicas":10,"metrics":[{"metricType":"CPU","metricTargetAverageUtilization":60}]}"#),
+        ("ScalingBehaviour" = Option<String>, Query, description = "How fast it adds pods and takes them away: JSON as the `behavior` of a HorizontalPodAutoscaler.", example = r#"{"scaleUp":{"stabilizationWindowSeconds":0,"selectPolicy":"Max","policies":[{"type":"Pods","value":5,"periodSeconds":15}]}}"#),
+        ("ScalingRuleEnable" = Option<bool>, Query, description = "Whether it is enabled; yes if absent."),
+    ),
+    responses((status = 200, description = "Created.", body = Reply<ScalingRuleReply>))
+)]
+pub async fn create(State(edge): State<Edge>, call: Call) -> Result<Reply<ScalingRuleReply>, ApiError> {
+    let rule = edge.service.create_rule(&call.caller, rule_update(&call)?).await?;
+    Ok(one(&call, rule, true))
+}
+
+/// Changes a scaling rule, and its HorizontalPodAutoscaler with it.
+///
+/// What is not given stays.
+#[utoipa::path(
+    put, path = "/pop/v1/eam/scale/application_scaling_rule", operation_id = "UpdateApplicationScalingRule", tag = "Applications",
+    params(
+        ("AppId" = String, Query, description = "The application's id."),
+        ("ScalingRuleName" = String, Query, description = "The rule's name."),
+        ("ScalingRuleType" = Option<String>, Query, description = "As in CreateApplicationScalingRule."),
+        ("ScalingRuleTrigger" = Option<String>, Query, description = "As in CreateApplicationScalingRule; it replaces range and triggers."),
+        ("ScalingRuleMetric" = Option<String>, Query, description = "The same in the older form."),
+        ("ScalingBehaviour" = Option<String>, Query, description = "As in CreateApplicationScalingRule; empty or `{}` leaves it to Kubernetes."),
+        ("ScalingRuleEnable" = Option<bool>, Query, description = "Whether it is enabled."),
+    ),
+    responses((status = 200, description = "Changed.", body = Reply<ScalingRuleReply>))
+)]
+pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<ScalingRuleReply>, ApiError> {
+    let rule = edge.service.change_rule(&call.caller, rule_update(&call)?).await?;
+    Ok(one(&call, rule, true))
+}
+
+/// Lists the scaling rules of an application, by name.
+///
+/// A HorizontalPodAutoscaler that you made yourself is no rule and is not listed.
+#[utoipa::path(
+    get, path = "/pop/v1/eam/scale/application_scaling_rules", operation_id = "DescribeApplicationScalingRules", tag = "Applications",
+    params(("AppId" = String, Query, description = "The application's id.")),
+    responses((status = 200, description = "The rules.", body = Reply<ScalingRuleListReply>))
+)]
+pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<ScalingRuleListReply>, ApiError> {
+    let application = call.application()?;
+    let rules = edge.service.rules(application).await?;
+    let count = i64::try_from(rules.len()).unwrap_or(i64::MAX);
+    let result = rules.into_iter().map(|rule| show(&application.to_string(), rule, true)).collect();
+    Ok(call.success(ScalingRuleListReply {
+        app_scaling_rules: ScalingRulePage { current_page: 1, page_size: count, total_size: count, result },
+    }))
+}
+
+/// Enables a scaling rule: writes its HorizontalPodAutoscaler.
+///
+/// One that is enabled is written again.
+#[utoipa::path(
+    put, path = "/pop/v1/eam/scale/enable_application_scaling_rule", operation_id = "EnableApplicationScalingRule", tag = "Applications",
+    params(
+        ("AppId" = String, Query, description = "The application's id."),
+        ("ScalingRuleName" = String, Query, description = "The rule's name."),
+    ),
+    responses((status = 200, description = "Enabled.", body = Reply<ScalingRuleReply>))
+)]
+pub async fn enable(State(edge): State<Edge>, call: Call) -> Result<Reply<ScalingRuleReply>, ApiError> {
+    switch(edge, call, true).await
+}
+
+/// Disables a scaling rule: deletes its HorizontalPodAutoscaler and keeps the rule.
+///
+/// The number of pods stays as it is.
+#[utoipa::path(
+    put, path = "/pop/v1/eam/scale/disable_application_scaling_rule", operation_id = "DisableApplicationScalingRule", tag = "Applications",
+    params(
+        ("AppId" = String, Query, description = "The application's id."),
+        ("ScalingRuleName" = String, Query, description = "The rule's name."),
+    ),
+    responses((status = 200, description = "Disabled.", body = Reply<ScalingRuleReply>))
+)]
+pub async fn disable(State(edge): State<Edge>, call: Call) -> Result<Reply<ScalingRuleReply>, ApiError> {
+    switch(edge, call, false).await
+}
+
+/// Deletes a scaling rule, and its HorizontalPodAutoscaler.
+///
+/// The number of pods stays as it is.
+#[utoipa::path(
+    delete, path = "/pop/v1/eam/scale/application_scaling_rule", operation_id = "DeleteApplicationScalingRule", tag = "Applications",
+    params(
+        ("AppId" = String, Query, description = "The application's id."),
+        ("ScalingRuleName" = String, Query, description = "The rule's name."),
+    ),
+    responses((status = 200, description = "Deleted.", body = Reply<Nothing>))
+)]
+pub async fn delete(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
+    edge.service.delete_rule(&call.caller, call.application()?, call.params.required("ScalingRuleName")?).await?;
+    Ok(call.success(Nothing {}))
+}
+
+async fn switch(edge: Edge, call: Call, enabled: bool) -> Result<Reply<ScalingRuleReply>, ApiError> {
+    let name = call.params.required("ScalingRuleName")?.to_owned();
+    let rule = edge.service.switch_rule(&call.caller, call.application()?, name, enabled).await?;
+    Ok(one(&call, rule, false))
+}
+
+fn rule_update(call: &Call) -> Result<RuleUpdate, ApiError> {
+    let params = &call.params;
+    if let Some(other) = params.text("ScalingRuleType").filter(|word| !["trigger", "metric"].contains(word)) {
+        let allowed = "allowed is trigger: rules by time of day are not offered, Kubernetes by itself has none";
+        return Err(Rejection::invalid("ScalingRuleType", other, allowed).into());
+    }
+    Ok(RuleUpdate {
+        application: call.application()?,
+        name: params.required("ScalingRuleName")?.into(),
+        range: read_range(params)?,
+        behaviour: read_behaviour(params)?,
+        enabled: params.boolean("ScalingRuleEnable")?,
+    })
+}
+
+fn one(call: &Call, rule: RuleView, with_behaviour: bool) -> Reply<ScalingRuleReply> {
+    let application = call.params.text("AppId").unwrap_or_default();
+    call.success(ScalingRuleReply { app_scaling_rule: show(application, rule, with_behaviour) })
+}

@@ -1,0 +1,5 @@
+//! Clusters, regions and namespaces.
+
+pub mod imported;
+pub mod k8s_cluster;
+pub mod region;

@@ -1,0 +1,188 @@
+//! Secrets: CreateK8sSecret, UpdateK8sSecret, ListK8sSecrets and DeleteK8sSecret.
+//!
+//! A Secret belongs to a namespace, not to an application, so there is no change order: a
+//! write is done when the reply comes. What it holds is in no error.
+
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::k8s_config_map::{ConfigEntry, RelatedApp, apps, entries, page_of, place, text};
+use crate::{
+    Edge,
+    edge::call::Call,
+    value::config_data::read_secret,
+    wire::{
+        error::ApiError,
+        params::Params,
+        reply::{Nothing, Reply},
+    },
+};
+use domain::{
+    Rejection,
+    object::{
+        config_data::{Held, SecretKind},
+        write::ObjectKind,
+    },
+};
+use service::{Config, ConfigView};
+
+/// Reply of ListK8sSecrets.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct SecretListReply {
+    /// The page.
+    pub result: SecretPage,
+}
+
+/// A page of Secrets.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct SecretPage {
+    /// How many there are on all pages.
+    pub total: i64,
+    /// The Secrets of this page, by namespace and name; a plain list.
+    pub secrets: Vec<ListedSecret>,
+}
+
+/// A Secret.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListedSecret {
+    /// The cluster's id.
+    #[schema(example = "default")]
+    pub cluster_id: String,
+    /// The same.
+    pub cluster_name: String,
+    /// Its Kubernetes namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// `Opaque`, `kubernetes.io/tls`, or what else Kubernetes knows.
+    #[schema(example = "Opaque")]
+    pub r#type: String,
+    /// When it was created, in UTC.
+    #[schema(example = "2026-11-24T06:58:10Z")]
+    pub creation_time: String,
+    /// Always true: the values are in base64.
+    pub base64_encoded: bool,
+    /// Its entries. Of a Secret that this server did not create the values are empty.
+    pub data: Vec<ConfigEntry>,
+    /// The applications whose newest version names it, if asked for with ShowRelatedApps; else empty.
+    pub related_apps: Vec<RelatedApp>,
+}
+
+/// Creates a Secret.
+///
+/// It gets the label `app.kubernetes.io/managed-by=sluice`. What it holds is in no log,
+/// event or error.
+#[utoipa::path(
+    post, path = "/pop/v5/k8s/acs/k8s_secret", operation_id = "CreateK8sSecret", tag = "Configuration",
+    params(
+        ("ClusterId" = String, Query, description = "The cluster's id."),
+        ("Namespace" = String, Query, description = "The Kubernetes namespace."),
+        ("Name" = String, Query, description = "The Secret's name: a lower-case letter, then lower-case letters, digits and `-`, at most 63. None of that name may exist in the namespace."),
+        ("Type" = Option<String>, Query, description = "`Opaque`, which it is if absent, or `kubernetes.io/tls`, which needs the keys `tls.crt` and `tls.key`."),
+        ("Data" = String, Query, description = "Its entries: JSON list `[{\"Key\":\"…\",\"Value\":\"…\"}]`, or dotted parameters counted from 1 (`Data.1.Key`, `Data.1.Value`). A key has letters, digits, `-`, `_` and `.`, and is there once.", example = r#"[{"Key":"password","Value":"MTIzNA=="}]"#),
+        ("Base64Encoded" = Option<bool>, Query, description = "Whether the values are in base64 already; no if absent."),
+    ),
+    responses((status = 200, description = "Created.", body = Reply<Nothing>))
+)]
+pub async fn create(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
+    let mut request = wanted(&call.params)?;
+    if let Held::Secret(kind, _) = &mut request.held {
+        kind.get_or_insert(SecretKind::Opaque);
+    }
+    edge.service.create_config(&call.caller, request).await?;
+    Ok(call.success(Nothing {}))
+}
+
+/// Replaces the entries of a Secret that this server created.
+///
+/// Entries that are not given go. A Secret of somebody else is refused. Running pods see a
+/// change in mounted files after a while, and in variables once they are restarted.
+#[utoipa::path(
+    put, path = "/pop/v5/k8s/acs/k8s_secret", operation_id = "UpdateK8sSecret", tag = "Configuration",
+    params(
+        ("ClusterId" = String, Query, description = "The cluster's id."),
+        ("Namespace" = String, Query, description = "The Kubernetes namespace."),
+        ("Name" = String, Query, description = "The Secret's name."),
+        ("Type" = Option<String>, Query, description = "The Type it has, if given: Kubernetes refuses another one."),
+        ("Data" = String, Query, description = "All its entries, as in CreateK8sSecret."),
+        ("Base64Encoded" = Option<bool>, Query, description = "Whether the values are in base64 already; no if absent."),
+    ),
+    responses((status = 200, description = "Changed.", body = Reply<Nothing>))
+)]
+pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
+    edge.service.change_config(&call.caller, wanted(&call.params)?).await?;
+    Ok(call.success(Nothing {}))
+}
+
+/// Lists Secrets, as they are now, whoever made them.
+///
+/// Their values are in base64, and shown only where this server created the Secret.
+#[utoipa::path(
+    get, path = "/pop/v5/k8s/acs/k8s_secret", operation_id = "ListK8sSecrets", tag = "Configuration",
+    params(
+        ("ClusterId" = Option<String>, Query, description = "The cluster's id, if given."),
+        ("Namespace" = Option<String>, Query, description = "Only those of this Kubernetes namespace; all if absent."),
+        ("Condition" = Option<String>, Query, description = "Only those whose name begins so: JSON `{\"field\":\"Name\",\"pattern\":\"…\"}`; or with the field `ClusterName`, whose cluster's name does."),
+        ("PageNo" = Option<i32>, Query, description = "Number of the page, from 0, which it is if absent."),
+        ("PageSize" = Option<i32>, Query, description = "Secrets on a page; 0, or absent, is all."),
+        ("ShowRelatedApps" = Option<bool>, Query, description = "Whether to say which applications name each; no if absent."),
+    ),
+    responses((status = 200, description = "The Secrets.", body = Reply<SecretListReply>))
+)]
+pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<SecretListReply>, ApiError> {
+    let (total, page) = page_of(&edge, &call.params, ObjectKind::Secret).await?;
+    let secrets = page.into_iter().map(|view| show(view, &edge)).collect();
+    Ok(call.success(SecretListReply { result: SecretPage { total, secrets } }))
+}
+
+/// Deletes a Secret that this server created.
+///
+/// A Secret of somebody else is refused. Whether applications still name it is not looked at.
+#[utoipa::path(
+    delete, path = "/pop/v5/k8s/acs/k8s_secret", operation_id = "DeleteK8sSecret", tag = "Configuration",
+    params(
+        ("ClusterId" = String, Query, description = "The cluster's id."),
+        ("Namespace" = String, Query, description = "The Kubernetes namespace."),
+        ("Name" = String, Query, description = "The Secret's name."),
+    ),
+    responses((status = 200, description = "Deleted.", body = Reply<Nothing>))
+)]
+pub async fn delete(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
+    edge.service.delete_config(&call.caller, ObjectKind::Secret, place(&call.params)?).await?;
+    Ok(call.success(Nothing {}))
+}
+
+fn wanted(params: &Params) -> Result<Config, ApiError> {
+    let (cluster, namespace, name) = place(params)?;
+    let kind = match params.text("Type") {
+        None => None,
+        Some(word) => Some(
+            SecretKind::ALL
+                .into_iter()
+                .find(|kind| kind.word() == word)
+                .ok_or_else(|| Rejection::invalid("Type", word, "allowed are Opaque and kubernetes.io/tls"))?,
+        ),
+    };
+    let held = Held::Secret(kind, read_secret(params)?);
+    Ok(Config { cluster: cluster.into(), namespace: namespace.into(), name: name.into(), held })
+}
+
+fn show(view: ConfigView, edge: &Edge) -> ListedSecret {
+    let ConfigView { object, related } = view;
+    let metadata = &object["metadata"];
+    ListedSecret {
+        cluster_id: edge.service.settings().cluster.to_string(),
+        cluster_name: edge.service.settings().cluster.to_string(),
+        namespace: text(&metadata["namespace"]),
+        name: text(&metadata["name"]),
+        r#type: text(&object["type"]),
+        creation_time: text(&metadata["creationTimestamp"]),
+        base64_encoded: true,
+        data: entries(&object),
+        related_apps: apps(related),
+    }
+}

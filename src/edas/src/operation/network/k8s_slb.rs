@@ -1,0 +1,126 @@
+//! Load balancers in front of an application: BindK8sSlb, UpdateK8sSlb and UnbindK8sSlb.
+//!
+//! A binding is a Service of the type LoadBalancer. What of it is about load balancers of
+//! Alibaba Cloud is told to its cloud controller in annotations; other clusters' own
+//! controllers do not read them.
+
+use axum::extract::State;
+
+use super::k8s_service::done;
+use crate::{
+    Edge,
+    edge::call::Call,
+    operation::release::deploy::OrderReply,
+    value::ports,
+    wire::{error::ApiError, reply::Reply},
+};
+use domain::{
+    Rejection,
+    object::service::{Balancer, Network},
+};
+use service::Bind;
+
+/// Binds an application to a load balancer.
+///
+/// Creates a Service of the type LoadBalancer, named `<application>-internet` or
+/// `<application>-intranet`, with annotations `service.beta.kubernetes.io/alibaba-cloud-loadbalancer-*`
+/// for Alibaba Cloud's cloud controller. An application has at most one of each Type.
+/// The order that is named has ended when the reply comes; the load balancer itself
+/// comes up after that.
+#[utoipa::path(
+    post, path = "/pop/v5/k8s/acs/k8s_slb_binding", operation_id = "BindK8sSlb", tag = "Network",
+    params(
+        ("AppId" = String, Query, description = "The application's id. It must have a Deployment."),
+        ("ClusterId" = Option<String>, Query, description = "The cluster's id, if given."),
+        ("Type" = String, Query, description = "The network that it is reached from: `internet` or `intranet`, in any case (annotation `address-type`).", example = "intranet"),
+        ("SlbId" = Option<String>, Query, description = "A load balancer that exists (annotation `id`); its listeners of these ports are replaced (`force-override-listeners`). If absent, the cloud makes one."),
+        ("ServicePortInfos" = Option<String>, Query, description = "JSON list of `{port, targetPort, loadBalancerProtocol, certId}`: the load balancer's port, the container's, `TCP` (if absent), `HTTP` or `HTTPS` (annotation `protocol-port`), and for HTTPS the certificate's id (`cert-id`), the same for all. This, or Port and TargetPort, must be given.", example = r#"[{"port":80,"targetPort":8080,"loadBalancerProtocol":"TCP"}]"#),
+        ("Port" = Option<u16>, Query, minimum = 1, maximum = 65535, description = "The load balancer's port, in place of ServicePortInfos."),
+        ("TargetPort" = Option<u16>, Query, minimum = 1, maximum = 65535, description = "The container's port for Port."),
+        ("SlbProtocol" = Option<String>, Query, description = "Protocol of Port: `TCP` (if absent) or `HTTP`. HTTPS needs ServicePortInfos."),
+        ("Scheduler" = Option<String>, Query, description = "How an instance is chosen: `rr` in turn, `wrr` by weight (annotation `scheduler`); the cloud's default if absent."),
+        ("Specification" = Option<String>, Query, description = "How big it is, such as `slb.s1.small` (annotation `spec`); the cloud's default if absent."),
+    ),
+    responses((status = 200, description = "Bound.", body = Reply<OrderReply>))
+)]
+pub async fn bind(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
+    let request = wanted(&call)?;
+    if request.balancer.listeners.is_none() {
+        return Err(ApiError::missing("ServicePortInfos"));
+    }
+    let order = edge.service.bind(&call.caller, request).await?;
+    Ok(done(&call, order))
+}
+
+/// Changes how an application is bound to a load balancer.
+///
+/// What is absent stays; ports are replaced as a whole.
+#[utoipa::path(
+    put, path = "/pop/v5/k8s/acs/k8s_slb_binding", operation_id = "UpdateK8sSlb", tag = "Network",
+    params(
+        ("AppId" = String, Query, description = "The application's id."),
+        ("ClusterId" = Option<String>, Query, description = "The cluster's id, if given."),
+        ("Type" = String, Query, description = "Which of the application's load balancers: `internet` or `intranet`, in any case."),
+        ("SlbName" = Option<String>, Query, description = "Name of the binding, if given: `<application>-internet` or `<application>-intranet`, as Type says."),
+        ("ServicePortInfos" = Option<String>, Query, description = "As in BindK8sSlb.", example = r#"[{"port":80,"targetPort":8080,"loadBalancerProtocol":"TCP"}]"#),
+        ("Port" = Option<u16>, Query, minimum = 1, maximum = 65535, description = "As in BindK8sSlb."),
+        ("TargetPort" = Option<u16>, Query, minimum = 1, maximum = 65535, description = "As in BindK8sSlb."),
+        ("SlbProtocol" = Option<String>, Query, description = "As in BindK8sSlb."),
+        ("Scheduler" = Option<String>, Query, description = "As in BindK8sSlb."),
+        ("Specification" = Option<String>, Query, description = "As in BindK8sSlb."),
+        ("DisableForceOverride" = Option<bool>, Query, description = "`true`: listeners that the load balancer has are kept; `false`: they are replaced (annotation `force-override-listeners`)."),
+    ),
+    responses((status = 200, description = "Changed.", body = Reply<OrderReply>))
+)]
+pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
+    let order = edge.service.change_binding(&call.caller, wanted(&call)?).await?;
+    Ok(done(&call, order))
+}
+
+/// Takes a load balancer from an application.
+///
+/// Deletes the Service; what becomes of the load balancer is the cloud controller's: one
+/// that it made goes, one that SlbId named stays.
+#[utoipa::path(
+    delete, path = "/pop/v5/k8s/acs/k8s_slb_binding", operation_id = "UnbindK8sSlb", tag = "Network",
+    params(
+        ("AppId" = String, Query, description = "The application's id."),
+        ("ClusterId" = Option<String>, Query, description = "The cluster's id, if given."),
+        ("Type" = String, Query, description = "Which of the application's load balancers: `internet` or `intranet`, in any case."),
+        ("SlbName" = Option<String>, Query, description = "Name of the binding, if given, as in UpdateK8sSlb."),
+    ),
+    responses((status = 200, description = "Unbound.", body = Reply<OrderReply>))
+)]
+pub async fn unbind(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
+    let order = edge.service.unbind(&call.caller, wanted(&call)?).await?;
+    Ok(done(&call, order))
+}
+
+/// What Terraform sends for every cluster when it changes a binding: the parameter's name.
+const ANY_CLUSTER: &str = "ClusterId";
+
+fn wanted(call: &Call) -> Result<Bind, ApiError> {
+    let params = &call.params;
+    let network = match params.required("Type")? {
+        word if word.eq_ignore_ascii_case("internet") => Network::Internet,
+        word if word.eq_ignore_ascii_case("intranet") => Network::Intranet,
+        other => return Err(Rejection::invalid("Type", other, "must be internet or intranet").into()),
+    };
+    let scheduler = params.text("Scheduler").map(str::to_lowercase);
+    if let Some(other) = scheduler.as_ref().filter(|word| !matches!(word.as_str(), "rr" | "wrr")) {
+        return Err(Rejection::invalid("Scheduler", other, "must be rr (in turn) or wrr (by weight)").into());
+    }
+    Ok(Bind {
+        application: call.application()?,
+        cluster: params.text("ClusterId").filter(|id| *id != ANY_CLUSTER).map(Into::into),
+        network,
+        name: params.text("SlbName").map(Into::into),
+        balancer: Balancer {
+            id: params.text("SlbId").map(Into::into),
+            specification: params.text("Specification").map(Into::into),
+            scheduler,
+            overrides: params.boolean("DisableForceOverride")?.map(|disabled| !disabled),
+            listeners: ports::read_listeners(params)?,
+        },
+    })
+}

@@ -1,0 +1,4 @@
+//! Change orders: followed and steered.
+
+pub mod changeorder;
+pub mod pipeline;

@@ -1,0 +1,4 @@
+//! Uploading packages.
+
+pub mod oss;
+pub mod package_storage;

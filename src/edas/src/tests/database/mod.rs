@@ -1,0 +1,28 @@
+//! Signed calls down to a real Postgres: they need `DATABASE_URL`, a server on which
+//! databases may be created. No cluster is involved.
+
+use super::*;
+
+mod adopt;
+mod config_data;
+mod config_template;
+mod first_services;
+mod ingress;
+mod limits;
+mod multipart;
+mod multipart_ends;
+mod network;
+mod operations;
+mod packages;
+mod precheck;
+mod reading;
+mod resource;
+mod resources;
+mod scaling_rule;
+mod signed;
+mod tags;
+mod tls;
+mod upload;
+mod upload_collection;
+mod upload_quota;
+mod wrong;

@@ -1,0 +1,436 @@
+//! Reading parameters: parsed once, typed where they are used.
+//!
+//! EDAS parameters come in the query (ten operations: in a form body, K2), and
+//! the signature covers their decoded values. Present but empty is not the same
+//! as absent (R15), booleans come in any case (R14), numbers as decimal text,
+//! and many values hold JSON in which null means absent (R26). Errors name the
+//! parameter, its value and what is allowed. Control characters are in no value:
+//! nothing could store or show all of them. Knows no operation.
+
+use std::{collections::HashSet, ops::RangeInclusive};
+
+use percent_encoding::percent_decode_str;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::error::ApiError;
+use domain::{
+    Rejection,
+    limits::{NAME_DEPTH, PARAMETER_NAME, PARAMETERS},
+    notation,
+    rejection::NOT_SHOWN,
+    template::spec::Field,
+};
+
+/// Parameters whose values may hold a password: no error about their form shows them.
+/// Others are in no error at all ([`Rejection::invalid`]).
+const SECRET: &[&str] = &["Envs", "PackageUrl"];
+
+/// A request's parameters in the order sent; no name is there twice, and there are at
+/// most [`PARAMETERS`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Params(Vec<(String, String)>);
+
+impl Params {
+    /// Decodes a query or a form: `+` and `%20` are a blank (K3), a name without
+    /// `=` has the empty value.
+    ///
+    /// # Errors
+    /// More parameters than may be, before any of them is decoded; a name that is too
+    /// long or leads too deep; text that is not UTF-8 or has control characters; or a
+    /// name that is there more than once: which of the two was meant cannot be told.
+    pub fn parse(encoded: &str) -> Result<Self, ApiError> {
+        let given = || encoded.split('&').filter(|pair| !pair.is_empty());
+        // One past the limit is enough to know.
+        let count = given().take(PARAMETERS + 1).count();
+        if count > PARAMETERS {
+            return Err(too_many());
+        }
+        let mut pairs: Vec<(String, String)> = Vec::with_capacity(count);
+        let mut names: HashSet<String> = HashSet::with_capacity(count);
+        for pair in given() {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let name = read_name(name)?;
+            let value = decode(value).ok_or_else(|| ApiError::invalid(&name, shown(&name, value), "must be percent-encoded UTF-8"))?;
+            if let Some((place, character)) = value.chars().enumerate().find(|(_, character)| is_forbidden(*character)) {
+                let character = u32::from(character);
+                let allowed = format!("must not hold control characters, and U+{character:04X} is its character {}", place + 1);
+                return Err(ApiError::invalid(&name, shown(&name, &value), &allowed));
+            }
+            if !names.insert(name.clone()) {
+                return Err(ApiError::invalid(&name, shown(&name, &value), "may be given only once"));
+            }
+            pairs.push((name, value));
+        }
+        Ok(Self(pairs))
+    }
+
+    /// Takes the parameters of `other` in, which is the same request's body.
+    ///
+    /// # Errors
+    /// A name that is in both, or too many of them together.
+    pub fn merge(&mut self, other: Self) -> Result<(), ApiError> {
+        if self.0.len() + other.0.len() > PARAMETERS {
+            return Err(too_many());
+        }
+        let present: HashSet<&str> = self.0.iter().map(|(name, _)| name.as_str()).collect();
+        if let Some((name, value)) = other.0.iter().find(|(name, _)| present.contains(name.as_str())) {
+            return Err(ApiError::invalid(name, shown(name, value), "may be given only once, in the query or in the body"));
+        }
+        self.0.extend(other.0);
+        Ok(())
+    }
+
+    /// All pairs, decoded, in the order sent.
+    #[must_use]
+    pub fn pairs(&self) -> &[(String, String)] {
+        &self.0
+    }
+
+    /// The value exactly as given: none = absent, `""` = present and empty.
+    #[must_use]
+    pub fn raw(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(present, _)| present == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The value; empty is the same as absent.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.raw(name).filter(|value| !value.is_empty())
+    }
+
+    /// The value of a parameter that must be there and not be empty.
+    ///
+    /// # Errors
+    /// `Missing<name>`.
+    pub fn required(&self, name: &str) -> Result<&str, ApiError> {
+        self.text(name).ok_or_else(|| ApiError::missing(name))
+    }
+
+    /// `true` or `false` in any case (R14); empty is the same as absent.
+    ///
+    /// # Errors
+    /// `Invalid<name>`.
+    pub fn boolean(&self, name: &str) -> Result<Option<bool>, ApiError> {
+        match self.text(name) {
+            None => Ok(None),
+            Some(value) if value.eq_ignore_ascii_case("true") => Ok(Some(true)),
+            Some(value) if value.eq_ignore_ascii_case("false") => Ok(Some(false)),
+            Some(value) => Err(ApiError::invalid(name, value, "must be true or false")),
+        }
+    }
+
+    /// A whole number within `range`; empty is the same as absent.
+    ///
+    /// # Errors
+    /// `Invalid<name>`, also for a number out of range.
+    pub fn integer<N>(&self, name: &str, range: RangeInclusive<N>) -> Result<Option<N>, ApiError>
+    where
+        N: std::str::FromStr + PartialOrd + std::fmt::Display,
+    {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        match text.parse() {
+            Ok(number) if range.contains(&number) => Ok(Some(number)),
+            _ => Err(ApiError::invalid(name, text, &format!("must be a whole number from {} to {}", range.start(), range.end()))),
+        }
+    }
+
+    /// JSON in a parameter. Absent and `null` keep (R26); empty, `{}` and `[]`
+    /// clear (R15). `allowed` says what is understood, for the error.
+    ///
+    /// # Errors
+    /// A business error that names the parameter, the place within the JSON and
+    /// what is allowed.
+    pub fn json<T: DeserializeOwned>(&self, name: &str, allowed: &str) -> Result<Field<T>, ApiError> {
+        let Some(text) = self.raw(name) else { return Ok(Field::Keep) };
+        match text.trim() {
+            "null" => return Ok(Field::Keep),
+            "" | "{}" | "[]" => return Ok(Field::Clear),
+            _ => {}
+        }
+        let read = if Rejection::hides(name) { notation::secret_json(text) } else { notation::json(text) };
+        match read {
+            Ok(value) => Ok(Field::Set(value)),
+            Err(why) => Err(Rejection::invalid(name, text, format!("{why}; {allowed}")).into()),
+        }
+    }
+
+    /// A list or an object: JSON in the parameter, as [`Self::json`] reads it, or
+    /// parameters whose names lead into it, with lists counted from 1
+    /// (`Data.1.Key=k`), in which every value is text.
+    ///
+    /// # Errors
+    /// As [`Self::json`], or names that contradict each other.
+    pub fn structured(&self, name: &str, allowed: &str) -> Result<Field<Value>, ApiError> {
+        let inside = |pair: &'_ (String, String)| pair.0.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+        let Some(first) = self.0.iter().find(|pair| inside(pair)) else { return self.json(name, allowed) };
+        let refuse =
+            |why: &str, (name, value): &(String, String)| -> ApiError { ApiError::invalid(name, value, &format!("{why}; {allowed}")) };
+        if self.text(name).is_some() {
+            return Err(refuse("is given as a whole, too", first));
+        }
+        let mut whole = Value::Null;
+        for pair in self.0.iter().filter(|pair| inside(pair)) {
+            let mut at = &mut whole;
+            for part in pair.0[name.len() + 1..].split('.') {
+                if at.is_null() {
+                    *at = Value::Object(Map::new());
+                }
+                let Some(fields) = at.as_object_mut() else { return Err(refuse("lies within another one's value", pair)) };
+                at = fields.entry(part).or_insert(Value::Null);
+            }
+            if !at.is_null() {
+                return Err(refuse("has others within it", pair));
+            }
+            *at = pair.1.as_str().into();
+        }
+        match counted(whole) {
+            Some(value) => Ok(Field::Set(value)),
+            None => Err(refuse("belongs to a list that is not counted from 1 on without a gap", first)),
+        }
+    }
+}
+
+/// `value` with its objects whose names are numbers as lists; none = not from 1 on.
+/// It is as deep as names may lead.
+fn counted(value: Value) -> Option<Value> {
+    let Value::Object(fields) = value else { return Some(value) };
+    if !fields.keys().all(|name| name.chars().all(|c| c.is_ascii_digit())) {
+        return fields.into_iter().map(|(name, value)| Some((name, counted(value)?))).collect::<Option<Map<_, _>>>().map(Value::Object);
+    }
+    let mut items =
+        fields.into_iter().map(|(name, value)| Some((name.parse::<usize>().ok()?, counted(value)?))).collect::<Option<Vec<_>>>()?;
+    items.sort_by_key(|(number, _)| *number);
+    let is_counted = items.iter().enumerate().all(|(index, (number, _))| *number == index + 1);
+    is_counted.then(|| items.into_iter().map(|(_, value)| value).collect())
+}
+
+fn too_many() -> ApiError {
+    ApiError::unreadable(&format!("The request has more than {PARAMETERS} parameters, in its query and its form together."))
+}
+
+/// Decodes a name, and holds it to its limits.
+fn read_name(encoded: &str) -> Result<String, ApiError> {
+    // Each byte takes three at most.
+    let name = Some(encoded).filter(|encoded| encoded.len() <= 3 * PARAMETER_NAME).map(decode);
+    let name = match name {
+        None => None,
+        Some(None) => return Err(ApiError::unreadable("The name of a parameter is not percent-encoded UTF-8.")),
+        Some(Some(name)) => Some(name).filter(|name| name.len() <= PARAMETER_NAME),
+    };
+    let Some(name) = name else {
+        return Err(ApiError::unreadable(&format!("The name of a parameter has more than {PARAMETER_NAME} bytes.")));
+    };
+    if name.chars().any(char::is_control) {
+        return Err(ApiError::unreadable("The name of a parameter has a control character, which is not allowed."));
+    }
+    if name.bytes().filter(|byte| *byte == b'.').count() > NAME_DEPTH {
+        let allowed = format!("its name leads too deep: at most {NAME_DEPTH} dots are allowed (nesting)");
+        return Err(ApiError::invalid(&name, NOT_SHOWN, &allowed));
+    }
+    Ok(name)
+}
+
+/// Lines and columns are what texts are made of; the rest means nothing in any of them.
+fn is_forbidden(character: char) -> bool {
+    character.is_control() && !matches!(character, '\t' | '\n' | '\r')
+}
+
+fn shown<'a>(name: &str, value: &'a str) -> &'a str {
+    let root = name.split('.').next().unwrap_or(name);
+    if SECRET.contains(&root) || Rejection::hides(root) { NOT_SHOWN } else { value }
+}
+
+fn decode(text: &str) -> Option<String> {
+    let text = text.replace('+', " ");
+    percent_decode_str(&text).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    fn message(error: ApiError) -> String {
+        match error {
+            ApiError::Gateway { code, message, .. } => format!("{code}: {message}"),
+            ApiError::Business { message, .. } => message,
+        }
+    }
+
+    #[test]
+    fn blanks_and_special_characters_are_decoded_in_every_form_that_clients_send() {
+        let params = Params::parse("A=b+c%20d&B=%2A*%7E~&C=%C3%BC%2B&D&E=&F=a=b&").unwrap();
+        let values: Vec<_> = ["A", "B", "C", "D", "E", "F", "G"].map(|name| params.raw(name)).into();
+        assert_eq!(values, [Some("b c d"), Some("**~~"), Some("ü+"), Some(""), Some(""), Some("a=b"), None]);
+    }
+
+    #[test]
+    fn a_name_given_twice_is_refused() {
+        let error = Params::parse("Replicas=1&Image=a&Replicas=2").unwrap_err();
+        assert!(message(error).starts_with("InvalidReplicas: "));
+        for text in ["Data=geheim&Data=geheim", "Data.1.Value=geheim&Data.1.Value=geheim", "Data=geheim%FF"] {
+            let said = message(Params::parse(text).unwrap_err());
+            assert!(said.contains("Data") && said.contains("(not shown)") && !said.contains("geheim"), "{said}");
+        }
+        for name in ["Annotations", "Args", "Command", "CommandArgs", "InitContainers", "Sidecars"] {
+            for text in [format!("{name}=geheim&{name}=geheim"), format!("{name}=geheim%00")] {
+                assert!(!message(Params::parse(&text).unwrap_err()).contains("geheim"), "{text}");
+            }
+            let said = message(Params::parse(&format!("{name}=[\"geheim\"]")).unwrap().json::<Vec<u8>>(name, "bytes").unwrap_err());
+            assert!(said.contains("at [0]: expected u8") && !said.contains("geheim"), "{said}");
+        }
+        let mut query = Params::parse("A=1").unwrap();
+        assert!(message(query.merge(Params::parse("A=1").unwrap()).unwrap_err()).contains("only once"));
+    }
+
+    fn names(count: usize, length: usize) -> String {
+        (0..count).map(|number| format!("{number:0length$x}=1")).collect::<Vec<_>>().join("&")
+    }
+
+    #[test]
+    fn a_query_of_sixteen_thousand_names_is_refused_before_any_is_decoded() {
+        for (count, length) in [(PARAMETERS + 1, 3), (16_000, 3), (60_000, 5)] {
+            // Decoding would fail at the first.
+            let said = message(Params::parse(&format!("%FF=1&{}", names(count - 1, length))).unwrap_err());
+            assert!(said.starts_with("InvalidParameter: ") && said.contains("more than 1000 parameters"), "{said}");
+        }
+        assert_eq!(Params::parse(&format!("{}{}", "&".repeat(60_000), names(PARAMETERS, 3))).unwrap().pairs().len(), PARAMETERS);
+    }
+
+    #[test]
+    fn query_and_form_together_have_no_more_parameters_than_one() {
+        let mut query = Params::parse("A=1").unwrap();
+        assert!(message(query.merge(Params::parse(&names(PARAMETERS, 3)).unwrap()).unwrap_err()).contains("more than 1000 parameters"));
+        query.merge(Params::parse(&names(PARAMETERS - 1, 3)).unwrap()).unwrap();
+        assert_eq!(query.pairs().len(), PARAMETERS);
+    }
+
+    #[test]
+    fn a_name_of_five_thousand_levels_is_refused_and_nothing_is_built_of_it() {
+        let name = |levels: usize| format!("Data{}.Key", ".a".repeat(levels - 1));
+        assert!(message(Params::parse(&format!("{}=v", name(5000))).unwrap_err()).contains("more than 256 bytes"));
+        let said = message(Params::parse(&format!("{}=geheim", name(NAME_DEPTH + 1))).unwrap_err());
+        assert!(said.contains("at most 8 dots are allowed") && !said.contains("geheim"), "{said}");
+        let read = Params::parse(&format!("{}=v", name(NAME_DEPTH))).unwrap().structured("Data", "").unwrap();
+        assert_eq!(read, Field::Set(json!({"a":{"a":{"a":{"a":{"a":{"a":{"a":{"Key":"v"}}}}}}}})));
+    }
+
+    #[test]
+    fn an_error_repeats_the_beginning_only_of_what_is_long() {
+        let long = "x".repeat(60_000);
+        for query in
+            [format!("{long}=1"), format!("A={long}&A=1"), format!("A={long}%00"), format!("A={long}%FF"), format!("{}=%FF", &long[..256])]
+        {
+            let said = message(Params::parse(&query).unwrap_err());
+            assert!(said.len() < 1200, "{said}");
+        }
+        assert!(message(Params::parse(&format!("A={long}")).unwrap().json::<u8>("A", "a number").unwrap_err()).len() < 1200);
+    }
+
+    #[test]
+    fn text_that_is_not_utf8_is_refused() {
+        assert!(message(Params::parse("Desc=%FF").unwrap_err()).starts_with("InvalidDesc: "));
+        assert!(message(Params::parse("%FF=1").unwrap_err()).starts_with("InvalidParameter: "));
+    }
+
+    #[test]
+    fn control_characters_are_refused_by_name_and_secrets_are_not_shown() {
+        let said = |query: &str| message(Params::parse(query).unwrap_err());
+        let text = said("Desc=ab%07c");
+        assert!(text.starts_with("InvalidDesc: ") && text.contains("abc") && text.contains("U+0007 is its character 3"), "{text}");
+        assert!(said("Desc=%00").contains("U+0000"));
+        assert!(said("A%00=1").starts_with("InvalidParameter: "));
+        for secret in ["Envs=pass%07word", "PackageUrl=pass&PackageUrl=password", "Envs=pass%FF"] {
+            assert!(said(secret).contains("(not shown)") && !said(secret).contains("pass"), "{}", said(secret));
+        }
+        assert!(Params::parse("Command=a%0Ab%09c%0D%0A").is_ok());
+    }
+
+    #[test]
+    fn json_that_hides_a_nul_is_refused() {
+        assert!(notation::json::<Value>(r#"["a\u0000"]"#).unwrap_err().contains("U+0000"));
+        assert!(notation::json::<Value>(r#"["\\\u0000"]"#).unwrap_err().contains("U+0000"));
+        assert_eq!(notation::json::<Value>(r#"["\\u0000"]"#).unwrap(), json!(["\\u0000"]));
+    }
+
+    #[test]
+    fn empty_is_present_but_counts_as_missing_where_a_value_is_required() {
+        let params = Params::parse("AppId=&Command=").unwrap();
+        assert_eq!((params.raw("Command"), params.text("Command")), (Some(""), None));
+        assert_eq!(message(params.required("AppId").unwrap_err()), "MissingAppId: AppId is mandatory for this action.");
+    }
+
+    #[rstest]
+    #[case("True", Some(true))]
+    #[case("true", Some(true))]
+    #[case("FALSE", Some(false))]
+    #[case("", None)]
+    fn booleans_are_read_in_any_case(#[case] text: &str, #[case] expected: Option<bool>) {
+        assert_eq!(Params::parse(&format!("Confirm={text}")).unwrap().boolean("Confirm").unwrap(), expected);
+    }
+
+    #[test]
+    fn a_boolean_that_is_none_is_refused() {
+        let error = Params::parse("Confirm=yes").unwrap().boolean("Confirm").unwrap_err();
+        let text = message(error);
+        assert!(text.contains("Confirm") && text.contains("yes") && text.contains("true or false"), "{text}");
+    }
+
+    #[rstest]
+    #[case("-1")]
+    #[case("11")]
+    #[case("1.5")]
+    #[case("a")]
+    #[case("99999999999999999999")]
+    fn a_number_out_of_range_is_refused_with_name_value_and_range(#[case] text: &str) {
+        let error = Params::parse(&format!("Batch={text}")).unwrap().integer("Batch", 0..=10).unwrap_err();
+        let said = message(error);
+        assert!(said.starts_with("InvalidBatch: ") && said.contains(text) && said.contains("from 0 to 10"), "{said}");
+    }
+
+    #[rstest]
+    #[case("", Field::Clear)]
+    #[case("{}", Field::Clear)]
+    #[case("[]", Field::Clear)]
+    #[case("null", Field::Keep)]
+    #[case("[1]", Field::Set(json!([1])))]
+    fn empty_json_clears_and_null_keeps(#[case] text: &str, #[case] expected: Field<Value>) {
+        assert_eq!(Params(vec![("P".into(), text.into())]).json("P", "").unwrap(), expected);
+        assert_eq!(Params::default().json::<Value>("P", "").unwrap(), Field::Keep);
+    }
+
+    #[test]
+    fn a_structure_is_read_as_json_and_from_names_that_lead_into_it() {
+        let read = |query: &str| Params::parse(query).unwrap().structured("Data", "a list");
+        let whole = json!([{ "Key": "a", "Value": "1" }, { "Key": "b", "Value": "" }]);
+        assert_eq!(read("Data.2.Key=b&Data.1.Value=1&Data.1.Key=a&Data.2.Value=&Database=x").unwrap(), Field::Set(whole));
+        assert_eq!(read("Data=[1]").unwrap(), Field::Set(json!([1])));
+        assert_eq!(read("Database=x").unwrap(), Field::Keep);
+        let twelve = (1..=12).map(|number| format!("Data.{number}={number}")).collect::<Vec<_>>().join("&");
+        let Field::Set(Value::Array(items)) = read(&twelve).unwrap() else { panic!("must be a list") };
+        assert_eq!((items.len(), &items[11]), (12, &json!("12")));
+        for (query, says) in [
+            ("Data.1=a&Data.1.Key=b", "Data.1.Key has the value (not shown): lies within another"),
+            ("Data.1.Key=b&Data.1=a", "Data.1 has the value (not shown): has others within it"),
+            ("Data.2=a", "Data.2 has the value (not shown): belongs to a list that is not counted"),
+            ("Data.0=a", "not counted from 1"),
+            ("Data.1=a&Data.01=b", "not counted from 1"),
+            ("Data=[1]&Data.1=a", "Data.1 has the value (not shown): is given as a whole, too"),
+        ] {
+            let said = message(read(query).unwrap_err());
+            assert!(said.contains(says) && said.contains("a list"), "{query}: {said}");
+        }
+    }
+
+    #[test]
+    fn wrong_json_is_refused_with_the_place() {
+        let read = |text: &str| message(Params(vec![("P".into(), text.into())]).json::<Vec<u8>>("P", "a list of bytes").unwrap_err());
+        assert!(read("[1,\"x\"]").contains("at [1]"), "{}", read("[1,\"x\"]"));
+        assert!(read("[1").contains("EOF"), "{}", read("[1"));
+        assert!(read("[1] 2").contains("behind"), "{}", read("[1] 2"));
+        assert!(read("[1").contains("parameter P has the value [1") && read("[1").contains("a list of bytes"));
+    }
+}

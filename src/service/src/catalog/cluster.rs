@@ -1,0 +1,82 @@
+//! The cluster as clients import and remove it.
+//!
+//! A server drives one cluster, and its operator decided so: nothing that a client says
+//! ends that. A removed cluster is one that clients do not see, until one imports it
+//! again or puts an application on it.
+
+use crate::{Caller, Error, Service};
+use domain::{ClusterIdentity, Rejection};
+
+/// Orders that a refusal names.
+const NAMED: usize = 10;
+
+impl Service {
+    /// Removes the cluster from what clients see.
+    ///
+    /// # Errors
+    /// Another cluster, one that was removed before, or one with applications.
+    pub async fn remove_cluster(&self, caller: &Caller, id: &str) -> Result<(), Error> {
+        let id = &self.known_cluster(id)?;
+        let mut tx = self.store.begin().await?;
+        if let Some(first) = self.answered(&mut tx, caller).await? {
+            return Ok(first);
+        }
+        if self.cluster().await?.removed {
+            return Err(Rejection::RemovedCluster(id.to_string()).into());
+        }
+        let applications = tx.remove_cluster(id, self.clock.now()).await?;
+        if applications > 0 {
+            return Err(Rejection::ClusterInUse { id: id.to_string(), applications }.into());
+        }
+        self.answer(tx, caller, ()).await
+    }
+
+    /// Shows the cluster to clients again, where one removed it.
+    ///
+    /// # Errors
+    /// Another cluster.
+    pub async fn import_cluster(&self, id: &str) -> Result<(), Error> {
+        let id = &self.known_cluster(id)?;
+        let mut tx = self.store.begin().await?;
+        tx.import_cluster(id).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Puts another cluster, known by its identity, behind this server's id. What is still
+    /// to be done on the one before is not carried out on it: it must be over, or be let
+    /// go, that is ended where it is. The applications stay on record, and what they had on
+    /// the cluster before is left alone.
+    ///
+    /// # Errors
+    /// An unknown cluster, an identity that is another's, or work that is not over.
+    pub async fn replace_cluster(&self, identity: &ClusterIdentity, let_go: bool) -> Result<(), Error> {
+        let id = &self.settings.cluster;
+        let mut tx = self.store.begin().await?;
+        let before = tx.lock_identity(id).await?.ok_or_else(|| Rejection::UnknownCluster(id.to_string()))?;
+        if before.as_ref() == Some(identity) {
+            return Ok(());
+        }
+        if let Some(other) = tx.cluster_of(identity).await? {
+            let allowed = format!("it is the identity of the cluster {other} already, and a cluster has one id");
+            return Err(Rejection::invalid("--identity", identity, allowed).into());
+        }
+        let open = tx.open_work(id).await?;
+        if !let_go && (!open.orders.is_empty() || open.object_writes > 0) {
+            let named: Vec<String> = open.orders.iter().take(NAMED).map(ToString::to_string).collect();
+            let more = if open.orders.len() > NAMED { ", …" } else { "" };
+            let allowed = format!(
+                "{} change orders ({}{more}) and {} other writes were begun on the cluster before, and are not carried out on another: \
+                 let them end or abort them there, or end them where they are with --let-orders-go",
+                open.orders.len(),
+                named.join(", "),
+                open.object_writes
+            );
+            return Err(Rejection::invalid("--identity", identity, allowed).into());
+        }
+        let was = before.map_or_else(|| "no identity".to_owned(), |before| before.to_string());
+        let why = format!("let go: another cluster took the place of {id} ({identity}, before it {was})");
+        tx.let_go(id, &why, self.clock.now()).await?;
+        tx.replace_identity(id, identity).await?;
+        Ok(tx.commit().await?)
+    }
+}

@@ -1,0 +1,6 @@
+//! What callers name and list: clusters, EDAS namespaces, tags and config templates.
+
+pub(crate) mod cluster;
+pub(crate) mod config_template;
+pub(crate) mod region;
+pub(crate) mod tag;

@@ -1,0 +1,157 @@
+//! Ingress rules: written for a namespace, whichever application their Services are of.
+
+use serde_json::Value;
+
+use crate::{Caller, Error, Service, object::write::object_name};
+use domain::template::names::{APPLICATION_LABEL, FENCE_ANNOTATION, OWNER_LABEL, WRITE_ANNOTATION};
+use domain::{
+    Rejection, name,
+    object::{
+        ingress::{self, IngressRule, IngressRuleView, Texts},
+        service::PortTarget,
+        write::{Action, ObjectKind, ObjectWrite},
+    },
+    rejection::shortened,
+};
+
+/// An Ingress that is wanted; on a change, none leaves it as it is.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The cluster's id.
+    pub cluster: String,
+    /// Its Kubernetes namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its rules.
+    pub rules: Option<Vec<IngressRule>>,
+    /// Labels.
+    pub labels: Texts,
+    /// Annotations.
+    pub annotations: Texts,
+}
+
+/// An Ingress as it is on the cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RouteView {
+    /// The object.
+    pub object: Value,
+    /// Its rules.
+    pub rules: Vec<IngressRuleView>,
+}
+
+impl Service {
+    /// Creates an Ingress.
+    ///
+    /// # Errors
+    /// A value that is not allowed, an unknown cluster or namespace, or what the cluster
+    /// has against it, as a name that is taken.
+    pub async fn create_route(&self, caller: &Caller, request: Route) -> Result<(), Error> {
+        self.check_route(&request).await?;
+        check_rules(request.rules.as_deref().unwrap_or_default())?;
+        let object = ingress::ingress(request.rules.as_deref().unwrap_or_default(), &request.labels, &request.annotations);
+        self.write_route(caller, &request.namespace, request.name, Action::Create(object)).await
+    }
+
+    /// Changes an Ingress that was created by this server.
+    ///
+    /// # Errors
+    /// As [`Service::create_route`], or an Ingress of somebody else.
+    pub async fn change_route(&self, caller: &Caller, request: Route) -> Result<(), Error> {
+        self.check_route(&request).await?;
+        if let Some(rules) = &request.rules {
+            check_rules(rules)?;
+        }
+        let parts = ingress::ingress_parts(request.rules.as_deref(), &request.labels, &request.annotations);
+        if parts.is_empty() {
+            return Err(
+                Rejection::invalid("IngressConf", "", "must be given, or Labels or Annotations: nothing else can be changed").into()
+            );
+        }
+        self.write_route(caller, &request.namespace, request.name, Action::Set(parts)).await
+    }
+
+    /// Deletes an Ingress that was created by this server.
+    ///
+    /// # Errors
+    /// As [`Service::change_route`].
+    pub async fn delete_route(&self, caller: &Caller, cluster: &str, namespace: &str, name: &str) -> Result<(), Error> {
+        self.known_cluster(cluster)?;
+        self.known_namespace(namespace).await?;
+        object_name("Name", name)?;
+        self.write_route(caller, namespace, name.into(), Action::Delete).await
+    }
+
+    /// The Ingresses of a namespace, or of all where it is empty, whoever made them.
+    ///
+    /// # Errors
+    /// An unknown cluster or namespace, or [`Rejection::Unseen`].
+    pub async fn routes(&self, cluster: Option<&str>, namespace: &str) -> Result<Vec<RouteView>, Error> {
+        cluster.map(|cluster| self.known_cluster(cluster)).transpose()?;
+        if !namespace.is_empty() {
+            self.known_namespace(namespace).await?;
+        }
+        let objects = self.objects(&self.settings.cluster, ObjectKind::Ingress, namespace, "", Default::default()).await?;
+        if objects.is_empty() {
+            return Ok(Vec::new());
+        }
+        let services = self.objects(&self.settings.cluster, ObjectKind::Service, namespace, "", Default::default()).await?;
+        Ok(objects.into_iter().map(|object| RouteView { rules: ingress::rules_of(&object, &services), object }).collect())
+    }
+
+    async fn check_route(&self, request: &Route) -> Result<(), Error> {
+        self.known_cluster(&request.cluster)?;
+        object_name("Name", &request.name)?;
+        let reserved = [OWNER_LABEL, APPLICATION_LABEL, FENCE_ANNOTATION, WRITE_ANNOTATION];
+        for (parameter, texts) in [("Labels", &request.labels), ("Annotations", &request.annotations)] {
+            if let Some(name) = texts.keys().find(|name| reserved.contains(&name.as_str())) {
+                let allowed = format!("must not be a name of the server's own, as {name} is");
+                return Err(Rejection::invalid(parameter, name, allowed).into());
+            }
+            if let Some(key) = texts.keys().find(|key| !name::is_key(key)) {
+                let allowed = format!(
+                    "at {}: each name must be one of Kubernetes': letters, digits, '-', '_' and '.', at most 63, after a domain and '/' if any",
+                    shortened(key)
+                );
+                return Err(Rejection::invalid(parameter, key, allowed).into());
+            }
+        }
+        if let Some(value) = request.labels.values().flatten().find(|value| !name::is_label_value(value)) {
+            let allowed = "each value must be one of Kubernetes': letters, digits, '-', '_' and '.', at most 63";
+            return Err(Rejection::invalid("Labels", value, allowed).into());
+        }
+        self.known_namespace(&request.namespace).await
+    }
+
+    async fn write_route(&self, caller: &Caller, namespace: &str, name: String, action: Action) -> Result<(), Error> {
+        if let Some(first) = self.answered_before(caller).await? {
+            return Ok(first);
+        }
+        let object_write = ObjectWrite { kind: ObjectKind::Ingress, name, owner: None, action };
+        self.run_unrecorded(caller, namespace, &object_write).await
+    }
+}
+
+fn check_rules(rules: &[IngressRule]) -> Result<(), Rejection> {
+    let refuse = |value: &str, allowed: &str| Err(Rejection::invalid("IngressConf", value, allowed));
+    if rules.is_empty() {
+        return refuse("", "must have at least one rule");
+    }
+    for rule in rules {
+        if rule.paths.is_empty() {
+            return refuse(rule.host.as_deref().unwrap_or("a rule for any host"), "each rule must have at least one path");
+        }
+        for path in &rule.paths {
+            if !path.path.starts_with('/') {
+                return refuse(&path.path, "a path must begin with /");
+            }
+            if path.service.is_empty() {
+                return refuse(&path.path, "the backend of a path needs a serviceName");
+            }
+            if path.port == PortTarget::Number(0) {
+                return refuse(&path.path, "the servicePort of a path must be a port from 1 to 65535, or its name");
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,258 @@
+//! Rules by which an application is scaled with its load. An enabled rule is a
+//! HorizontalPodAutoscaler on the cluster; of a disabled one only the row is left.
+//!
+//! The row is written first and taken back where the cluster refuses, so that no
+//! autoscaler of ours is without a rule. Each call can be made again and goes on from
+//! where the one before it stopped. No more than one rule of an application is enabled.
+
+use crate::{
+    Caller, Error, Service,
+    object::write::{object_name, owner},
+};
+use domain::{
+    ApplicationId, Rejection,
+    application::Application,
+    object::{
+        autoscaling::{Behaviour, ScalingRule, Trigger, autoscaler, autoscaler_name},
+        write::{Action, ObjectKind, ObjectWrite},
+    },
+    template::spec::Field,
+};
+use store::ScalingRuleRow;
+
+/// Longest name of a rule.
+const LONGEST_NAME: usize = 32;
+
+/// Fewest and most pods, and what a rule goes by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Range {
+    /// The parameter that says it.
+    pub parameter: &'static str,
+    /// Fewest pods.
+    pub min_replicas: i32,
+    /// Most pods.
+    pub max_replicas: i32,
+    /// What it goes by.
+    pub triggers: Vec<Trigger>,
+}
+
+/// What is wanted of a rule; on a change, none leaves it as it is.
+#[derive(Debug, Clone)]
+pub struct RuleUpdate {
+    /// The application.
+    pub application: ApplicationId,
+    /// The rule's name.
+    pub name: String,
+    /// Its range.
+    pub range: Option<Range>,
+    /// How fast.
+    pub behaviour: Field<Behaviour>,
+    /// Whether it is enabled.
+    pub enabled: Option<bool>,
+}
+
+/// A rule of an application.
+pub type RuleView = ScalingRuleRow;
+
+impl Service {
+    /// Creates a rule, enabled if nothing else is said.
+    ///
+    /// # Errors
+    /// A value that is not allowed, an unknown application, a name that is taken, another
+    /// rule that is enabled, or what the cluster has against it.
+    pub async fn create_rule(&self, caller: &Caller, update: RuleUpdate) -> Result<RuleView, Error> {
+        rule_name(&update.name)?;
+        let Some(range) = update.range else {
+            return Err(Rejection::invalid("ScalingRuleTrigger", "", "must be given: it says what the rule goes by").into());
+        };
+        let behaviour = if let Field::Set(behaviour) = update.behaviour { Some(behaviour) } else { None };
+        let (parameter, rule) = (range.parameter, rule_of(range, behaviour));
+        check_rule(parameter, &rule)?;
+        let now = self.clock.now();
+        let enabled = update.enabled.unwrap_or(true);
+        let row = ScalingRuleRow { name: update.name, rule, enabled, created_at: now, updated_at: now, disabled_at: None };
+        self.write_rule(caller, update.application, row.name.clone(), |before| match before {
+            None => Ok(row),
+            // The same once more: it may have stopped half way.
+            Some(before) if before.rule == row.rule && before.enabled == row.enabled => Ok(before.clone()),
+            Some(before) => Err(Rejection::invalid(
+                "ScalingRuleName",
+                &before.name,
+                "must be another one: the application has a rule of this name already",
+            )),
+        })
+        .await
+    }
+
+    /// Changes a rule.
+    ///
+    /// # Errors
+    /// As [`Service::create_rule`], or an unknown rule.
+    pub async fn change_rule(&self, caller: &Caller, update: RuleUpdate) -> Result<RuleView, Error> {
+        let now = self.clock.now();
+        let RuleUpdate { application, name, range, behaviour, enabled } = update;
+        if range.is_none() && behaviour == Field::Keep && enabled.is_none() {
+            let allowed = "must be given, or ScalingRuleMetric, ScalingBehaviour or ScalingRuleEnable: nothing else can be changed";
+            return Err(Rejection::invalid("ScalingRuleTrigger", "", allowed).into());
+        }
+        if let Some(range) = &range {
+            check_rule(range.parameter, &rule_of(range.clone(), None))?;
+        }
+        self.write_rule(caller, application, name.clone(), |before| {
+            let mut row = before.ok_or_else(|| unknown(&name))?.clone();
+            let mut parameter = "ScalingBehaviour";
+            match behaviour {
+                Field::Keep => {}
+                Field::Clear => row.rule.behaviour = None,
+                Field::Set(behaviour) => row.rule.behaviour = Some(behaviour),
+            }
+            if let Some(range) = range {
+                parameter = range.parameter;
+                row.rule = rule_of(range, row.rule.behaviour.take());
+            }
+            check_rule(parameter, &row.rule)?;
+            let enabled = enabled.unwrap_or(row.enabled);
+            if row.enabled && !enabled {
+                row.disabled_at = Some(now);
+            }
+            Ok(ScalingRuleRow { enabled, updated_at: now, ..row })
+        })
+        .await
+    }
+
+    /// Enables or disables a rule; one that is already is no error.
+    ///
+    /// # Errors
+    /// As [`Service::change_rule`].
+    pub async fn switch_rule(&self, caller: &Caller, application: ApplicationId, name: String, enabled: bool) -> Result<RuleView, Error> {
+        self.change_rule(caller, RuleUpdate { application, name, range: None, behaviour: Field::Keep, enabled: Some(enabled) }).await
+    }
+
+    /// Deletes a rule, and its autoscaler first.
+    ///
+    /// # Errors
+    /// As [`Service::change_rule`].
+    pub async fn delete_rule(&self, caller: &Caller, application: ApplicationId, name: &str) -> Result<(), Error> {
+        if let Some(first) = self.answered_before(caller).await? {
+            return Ok(first);
+        }
+        let application = self.store.application(application).await?;
+        if !self.store.scaling_rules(application.id).await?.iter().any(|row| row.name == name) {
+            return Err(unknown(name).into());
+        }
+        self.write_autoscaler(caller, &application, name, Action::Remove).await?;
+        let mut tx = self.store.begin().await?;
+        tx.delete_scaling_rule(application.id, name).await?;
+        self.note_answer(tx, caller, ()).await
+    }
+
+    /// The rules of an application, by name.
+    ///
+    /// # Errors
+    /// [`Rejection::UnknownApplication`].
+    pub async fn rules(&self, application: ApplicationId) -> Result<Vec<RuleView>, Error> {
+        let application = self.store.application(application).await?;
+        Ok(self.store.scaling_rules(application.id).await?)
+    }
+
+    /// Writes the row that follows from the one before, and then what is to be on the cluster.
+    async fn write_rule(
+        &self,
+        caller: &Caller,
+        id: ApplicationId,
+        name: String,
+        next: impl FnOnce(Option<&ScalingRuleRow>) -> Result<ScalingRuleRow, Rejection> + Send,
+    ) -> Result<RuleView, Error> {
+        if let Some(WrittenRule(name)) = self.answered_before(caller).await? {
+            return self.rule(id, &name).await;
+        }
+        let application = self.standing(id).await?;
+        let rows = self.store.scaling_rules(id).await?;
+        let before = rows.iter().find(|row| row.name == name);
+        let row = next(before)?;
+        if let Some(other) = rows.iter().find(|other| row.enabled && other.enabled && other.name != row.name) {
+            let allowed = format!("the rule {} is enabled, and two would contradict each other: disable it first", other.name);
+            return Err(Rejection::invalid("ScalingRuleEnable", "true", allowed).into());
+        }
+        let action = match (row.enabled, before.is_some()) {
+            (true, _) => Some(Action::Put(autoscaler(&row.rule, &self.deployment(id).await?))),
+            (false, true) => Some(Action::Remove),
+            (false, false) => None,
+        };
+        let mut tx = self.store.begin().await?;
+        tx.lock_scaling_rules(id).await?;
+        if self.store.scaling_rules(id).await? != rows {
+            let reason = "had its scaling rules changed by another request just now: look at them and try again";
+            return Err(Rejection::WrongApplicationState { application: id, reason: reason.into() }.into());
+        }
+        tx.put_scaling_rule(id, &row).await?;
+        tx.commit().await?;
+        if let Some(action) = action
+            && let Err(error) = self.write_autoscaler(caller, &application, &name, action).await
+        {
+            if is_refused(&error) {
+                self.restore_rule(id, &row, before).await?;
+            }
+            return Err(error);
+        }
+        let tx = self.store.begin().await?;
+        self.note_answer(tx, caller, WrittenRule(name)).await?;
+        Ok(row)
+    }
+
+    /// Brings the row of before back, where nobody wrote another one since.
+    async fn restore_rule(&self, id: ApplicationId, row: &ScalingRuleRow, before: Option<&ScalingRuleRow>) -> Result<(), Error> {
+        let mut tx = self.store.begin().await?;
+        tx.lock_scaling_rules(id).await?;
+        if self.store.scaling_rules(id).await?.iter().any(|now| now.name == row.name && now.rule == row.rule && now.enabled == row.enabled)
+        {
+            match before {
+                Some(before) => tx.put_scaling_rule(id, before).await?,
+                None => tx.delete_scaling_rule(id, &row.name).await?,
+            }
+        }
+        Ok(tx.commit().await?)
+    }
+
+    async fn rule(&self, id: ApplicationId, name: &str) -> Result<RuleView, Error> {
+        let found = self.store.scaling_rules(id).await?.into_iter().find(|row| row.name == name);
+        found.ok_or_else(|| unknown(name).into())
+    }
+
+    async fn write_autoscaler(&self, caller: &Caller, application: &Application, rule: &str, action: Action) -> Result<(), Error> {
+        let name = autoscaler_name(&application.name, rule);
+        let object_write = ObjectWrite { kind: ObjectKind::HorizontalPodAutoscaler, name, owner: Some(owner(application)), action };
+        self.run(caller, (&application.cluster, &application.namespace), &object_write, None).await?;
+        Ok(())
+    }
+}
+
+/// The answer to a write of a rule: its name.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct WrittenRule(String);
+
+fn rule_of(range: Range, behaviour: Option<Behaviour>) -> ScalingRule {
+    let Range { min_replicas, max_replicas, triggers, .. } = range;
+    ScalingRule { min_replicas, max_replicas, triggers, behaviour }
+}
+
+fn check_rule(parameter: &str, rule: &ScalingRule) -> Result<(), Rejection> {
+    rule.check().map_err(|(value, allowed)| Rejection::invalid(parameter, value, allowed))
+}
+
+fn rule_name(name: &str) -> Result<(), Rejection> {
+    object_name("ScalingRuleName", name)?;
+    if name.len() > LONGEST_NAME {
+        return Err(Rejection::invalid("ScalingRuleName", name, "must have at most 32 characters"));
+    }
+    Ok(())
+}
+
+fn unknown(name: &str) -> Rejection {
+    Rejection::invalid("ScalingRuleName", name, "must be the name of one of the application's rules")
+}
+
+/// Whether nothing was written, and nothing will be.
+fn is_refused(error: &Error) -> bool {
+    matches!(error, Error::Rejected(Rejection::Unwritten(_) | Rejection::ClusterRefused(_)))
+}

@@ -1,0 +1,124 @@
+//! Having objects written on the cluster beside Deployments: sent to an executor
+//! through the database, and its answer waited for.
+//!
+//! Where no executor reaches the cluster nothing is sent. What nobody took up in time
+//! is withdrawn; what somebody is at is reported as such, and its change order shows when
+//! it is done. The same request again waits for the same object write (R25).
+
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::{
+    Caller, Error, Service,
+    order::precheck::{ANSWER_WITHIN, until_answered},
+    read::EXECUTOR_SECONDS,
+};
+use domain::{
+    ClusterId, OrderId, Rejection,
+    application::Application,
+    object::write::{ObjectWrite, Owner, Record},
+};
+use store::{ObjectWriteId, WriteAnswer};
+
+impl Service {
+    /// Applies an object write in a namespace, for an application: its change order is on
+    /// record then.
+    pub(crate) async fn run_recorded(
+        &self,
+        caller: &Caller,
+        application: &Application,
+        object_write: &ObjectWrite,
+        description: String,
+    ) -> Result<OrderId, Error> {
+        let order = OrderId::new();
+        let record = Record {
+            order,
+            application: application.id,
+            description,
+            created_by: caller.name.clone(),
+            source: caller.source.clone(),
+            refusals: false,
+        };
+        let answered = self.run(caller, (&application.cluster, &application.namespace), object_write, Some(&record)).await?;
+        let tx = self.store.begin().await?;
+        self.note_answer(tx, caller, answered.order.unwrap_or(order)).await
+    }
+
+    /// Applies an object write that is no change order, in a namespace of the server's cluster.
+    pub(crate) async fn run_unrecorded(&self, caller: &Caller, namespace: &str, object_write: &ObjectWrite) -> Result<(), Error> {
+        self.run(caller, (&self.settings.cluster, namespace), object_write, None).await?;
+        let tx = self.store.begin().await?;
+        self.note_answer(tx, caller, ()).await
+    }
+
+    /// Applies an object write, and waits for what comes of it.
+    pub(crate) async fn run(
+        &self,
+        caller: &Caller,
+        (cluster, namespace): (&ClusterId, &str),
+        object_write: &ObjectWrite,
+        record: Option<&Record>,
+    ) -> Result<WriteAnswer, Error> {
+        if self.store.executors(cluster, EXECUTOR_SECONDS).await?.reaching == 0 {
+            return Err(Rejection::Unwritten("no executor reaches it; nothing was changed".into()).into());
+        }
+        let id = object_write_of(caller);
+        self.store.send_object_write(id, (cluster, namespace), object_write, record, self.clock.now()).await?;
+        let answered = match until_answered(ANSWER_WITHIN, || self.store.object_write_outcome(id)).await? {
+            Some(answered) => answered,
+            None if self.store.withdraw_object_write(id).await? => {
+                return Err(Rejection::Unwritten("no executor took it up in time; nothing was changed, try again".into()).into());
+            }
+            // It may have been answered just now.
+            None => match self.store.object_write_outcome(id).await? {
+                Some(answered) => answered,
+                None => return Err(Rejection::Undecided { kind: object_write.kind.word(), name: object_write.name.clone() }.into()),
+            },
+        };
+        match answered.outcome {
+            Ok(_) => Ok(answered),
+            Err(why) => Err(Rejection::ClusterRefused(why).into()),
+        }
+    }
+
+    /// Remembers the answer to a request whose work is done.
+    pub(crate) async fn note_answer<T>(&self, mut tx: store::Tx, caller: &Caller, outcome: T) -> Result<T, Error>
+    where
+        T: serde::Serialize + serde::de::DeserializeOwned,
+    {
+        match self.answered(&mut tx, caller).await? {
+            Some(first) => Ok(first),
+            None => self.answer(tx, caller, outcome).await,
+        }
+    }
+}
+
+/// Whose the objects of an application are.
+pub(crate) fn owner(application: &Application) -> Owner {
+    Owner { id: application.id, name: application.name.clone() }
+}
+
+/// The object write of a request: the same one for the same request.
+fn object_write_of(caller: &Caller) -> ObjectWriteId {
+    let Some(identity) = &caller.identity else { return ObjectWriteId(Uuid::now_v7()) };
+    let mut hash = Sha256::new();
+    for part in [&caller.key_id, &identity.nonce, &identity.digest] {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    let digest: [u8; 32] = hash.finalize().into();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    ObjectWriteId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+}
+
+/// A name that an object beside a Deployment can have, by the strictest of Kubernetes'
+/// rules: that of Services.
+pub(crate) fn object_name(parameter: &str, name: &str) -> Result<(), Rejection> {
+    let fits = name.len() <= 63
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && !name.ends_with('-');
+    let allowed = "must begin with a lower-case letter, hold only lower-case letters, digits and '-', not end with '-', and have at most 63 characters";
+    if fits { Ok(()) } else { Err(Rejection::invalid(parameter, name, allowed)) }
+}

@@ -1,0 +1,165 @@
+//! What a person may do to an order that is open: end it, roll it back, or let
+//! its next batch begin. Each takes effect in the transaction that answers.
+
+use serde_json::json;
+
+use crate::{Caller, Error, Service};
+use domain::{
+    BatchId, OrderId, Rejection,
+    order::{Order, State},
+};
+use store::{Event, Opened, Tx};
+
+impl Service {
+    /// Ends an order where it is: no further batch begins. An order that was
+    /// aborted before is left as it is.
+    ///
+    /// # Errors
+    /// An unknown order, or one that ended otherwise.
+    pub async fn abort(&self, caller: &Caller, id: OrderId) -> Result<OrderId, Error> {
+        let mut tx = self.store.begin().await?;
+        if let Some(first) = self.answered(&mut tx, caller).await? {
+            return Ok(first);
+        }
+        let order = tx.lock_order(id).await?;
+        if order.state != State::Aborted {
+            refuse_ended(&order)?;
+            if !order.can_be_aborted() {
+                let reason = "has deleted the Deployment already: wait for its end".into();
+                return Err(Rejection::WrongState { order: id, reason }.into());
+            }
+            let now = self.clock.now();
+            let message = format!("aborted by {}", caller.name);
+            tx.abort_order(&order, order.rests_on_abort(), &message, now).await?;
+            if let (true, Some(snapshot)) = (order.rests_on_abort(), &order.snapshot) {
+                tx.keep_resting_snapshot(order.application, snapshot).await?;
+            }
+            self.note(&mut tx, caller, &order, "order.aborted", &message).await?;
+        }
+        self.answer(tx, caller, id).await
+    }
+
+    /// Opens the order that rolls another one back, which ends if it is still open:
+    /// in one transaction. Returns the new order's id; also where it was opened
+    /// before. An order that ended can be rolled back while it is the newest.
+    ///
+    /// # Errors
+    /// An unknown order, one with nothing before it, or one that another followed.
+    pub async fn roll_back(&self, caller: &Caller, id: OrderId) -> Result<OrderId, Error> {
+        let mut tx = self.store.begin().await?;
+        if let Some(first) = self.answered(&mut tx, caller).await? {
+            return Ok(first);
+        }
+        let order = tx.lock_order(id).await?;
+        if let Some(rolled_back_by) = tx.rollback_of(id).await? {
+            return self.answer(tx, caller, rolled_back_by).await;
+        }
+        let is_newest = tx.is_newest_order(&order).await?;
+        if !Order::can_be_rolled_back(order.kind, order.state, order.changed_deployment(), is_newest, false) {
+            let reason = if !order.kind.releases() && !order.kind.scales() {
+                "has no earlier version to go back to: only a release of a version on top of another can be rolled back"
+            } else if is_newest {
+                "changed nothing that could be rolled back"
+            } else if order.kind.scales() {
+                "is not the newest of its application: scale it instead"
+            } else {
+                "is not the newest of its application: release a version of the history instead (RollbackApplication)"
+            };
+            return Err(Rejection::WrongState { order: id, reason: reason.into() }.into());
+        }
+        let now = self.clock.now();
+        if order.state.is_final() {
+            self.note(&mut tx, caller, &order, "order.rolled_back", &format!("rolled back by {}", caller.name)).await?;
+        } else {
+            let message = format!("aborted and rolled back by {}", caller.name);
+            // The rollback order takes over at once, so nothing is left to bring to rest.
+            tx.abort_order(&order, false, &message, now).await?;
+            self.note(&mut tx, caller, &order, "order.aborted", &message).await?;
+        }
+        let Opened(rollback) = tx.open_rollback(&order, &caller.name, &caller.source, now).await?;
+        self.answer(tx, caller, rollback).await
+    }
+
+    /// Goes back within a release: its first `stay` batches stay, the pods of those
+    /// begun after them give way to old ones, and a person says when to go on. None =
+    /// one batch back: the one under way, or the one that was done last.
+    ///
+    /// # Errors
+    /// An unknown order, one that is not under way in batches, or a number of batches
+    /// beyond those begun; going back to none is what a rollback is for.
+    pub async fn step_back(&self, caller: &Caller, id: OrderId, stay: Option<i32>) -> Result<OrderId, Error> {
+        let mut tx = self.store.begin().await?;
+        if let Some(first) = self.answered(&mut tx, caller).await? {
+            return Ok(first);
+        }
+        let order = tx.lock_order(id).await?;
+        refuse_ended(&order)?;
+        if !order.can_step_back() {
+            let reason = "is not between two of its batches, or in one of several: there is nothing to step back on".into();
+            return Err(Rejection::WrongState { order: id, reason }.into());
+        }
+        let begun = i32::try_from(order.batch).unwrap_or(i32::MAX);
+        let stay = stay.unwrap_or(begun);
+        let Some(stay) = usize::try_from(stay).ok().filter(|stay| (1..=order.batch).contains(stay)) else {
+            let allowed = if order.batch == 0 {
+                "no batch is done that could stay; roll the order back to return to the version before".to_owned()
+            } else {
+                format!("must be from 1 to {begun}, the batches that may stay; roll the order back to return to the version before")
+            };
+            return Err(Rejection::invalid("Batch", stay, allowed).into());
+        };
+        tx.step_back(id, stay, self.clock.now()).await?;
+        self.note(&mut tx, caller, &order, "order.step_back_requested", &format!("back to batch {stay} by {}", caller.name)).await?;
+        self.answer(tx, caller, id).await
+    }
+
+    /// Confirms (or, with false, does not confirm) the batch after the one that
+    /// is done. Accepts the id of the batch just done and of the one that waits,
+    /// since clients read the documentation both ways. Refusing leaves the order
+    /// waiting, and is recorded.
+    ///
+    /// # Errors
+    /// An unknown batch, or one that does not wait.
+    pub async fn confirm(&self, caller: &Caller, batch: BatchId, confirm: bool) -> Result<(), Error> {
+        let mut tx = self.store.begin().await?;
+        if let Some(first) = self.answered(&mut tx, caller).await? {
+            return Ok(first);
+        }
+        let (id, index) = tx.order_of_batch(batch).await?;
+        let order = tx.lock_order(id).await?;
+        refuse_ended(&order)?;
+        let waits = matches!(order.state, State::WaitingConfirmation | State::WaitingInterval);
+        if !waits || !(order.batch..=order.batch + 1).contains(&index) {
+            let reason = format!("does not wait for a confirmation of batch {}", index + 1);
+            return Err(Rejection::WrongState { order: id, reason }.into());
+        }
+        let next = order.batch + 1;
+        if let (true, Some(stay)) = (confirm, order.back_to) {
+            let reason = format!("is about to go back to batch {stay}: confirm the next batch once it waits there");
+            return Err(Rejection::WrongState { order: id, reason }.into());
+        }
+        if confirm {
+            tx.confirm_batches(id, next + 1, self.clock.now()).await?;
+            self.note(&mut tx, caller, &order, "batch.confirmed", &format!("batch {} confirmed by {}", next + 1, caller.name)).await?;
+        } else {
+            self.note(&mut tx, caller, &order, "batch.refused", &format!("batch {} not confirmed by {}", next + 1, caller.name)).await?;
+        }
+        self.answer(tx, caller, ()).await
+    }
+
+    async fn note(&self, tx: &mut Tx, caller: &Caller, order: &Order, kind: &str, cause: &str) -> Result<(), Error> {
+        let event = Event { actor: &caller.name, kind, cause, detail: json!({ "request": caller.request_id }) };
+        Ok(tx.add_event(order.application, Some(order.id), self.clock.now(), event).await?)
+    }
+}
+
+fn refuse_ended(order: &Order) -> Result<(), Rejection> {
+    let how = match order.state {
+        State::Ready | State::Running | State::WaitingConfirmation | State::WaitingInterval => return Ok(()),
+        State::Succeeded => "ended well already",
+        State::Failed => "failed already",
+        State::Aborted => "was aborted already",
+        State::SystemFailed => "ended already by a failure of the system",
+    };
+    Err(Rejection::WrongState { order: order.id, reason: how.into() })
+}

@@ -1,0 +1,150 @@
+//! Creating an application, with the order that brings up its first version.
+
+use serde_json::json;
+
+use super::precheck;
+use crate::{Adopt, Caller, CreateApplication, Error, Service, catalog::region::check_logical_region, check};
+use domain::{
+    ApplicationId, OrderId, Rejection, ReleaseId,
+    object::write::Owner,
+    order::{Kind, Source, Target, plan::Strategy},
+    template::container::Known,
+};
+use store::{Event, NewApplication, NewOrder, NewRelease};
+
+/// Seconds that creating an application may take (R23).
+const CREATE_TIMEOUT_SECONDS: i64 = 1800;
+
+/// The Kubernetes namespace where none is named.
+pub(crate) const UNNAMED_NAMESPACE: &str = "default";
+
+impl Service {
+    /// Creates an application and the order that brings up its first version. A
+    /// Deployment of the name that is there already is taken over as it runs, and
+    /// nothing of `request` but its texts is applied.
+    ///
+    /// # Errors
+    /// A value that is not allowed, an unknown cluster, or a name that is taken.
+    pub async fn create_application(&self, caller: &Caller, request: CreateApplication) -> Result<(ApplicationId, OrderId), Error> {
+        // What is there already has a name of Kubernetes' rule; what is made, of EDAS' too.
+        if check::present_name(&request.name).is_err() {
+            check::name(&request.name)?;
+        }
+        check::replicas(request.replicas)?;
+        check::spec(&request.spec, &check::CREATE)?;
+        check::seconds("Timeout", request.timeout_seconds, 1)?;
+        check::graceful_start(&request.spec.graceful_start, request.timeout_seconds.unwrap_or(CREATE_TIMEOUT_SECONDS), "Timeout")?;
+        check::text("ApplicationDescription", &request.description, 1024)?;
+        check::text("PackageVersion", request.version.as_deref().unwrap_or_default(), 256)?;
+        check::one_source(&request.spec, &request.package, &check::CREATE)?;
+        check_logical_region(request.logical_region.as_deref())?;
+        Self::check_first_services(&request.name, &request.services)?;
+        if request.spec.image.is_none() && request.package.url.is_none() {
+            let allowed = "an application is created from an image or a package, whose address must be given";
+            return Err(Rejection::invalid("ImageUrl", "", allowed).into());
+        }
+        let cluster = self.known_cluster(&request.cluster)?;
+        let named = request.namespace.as_deref().filter(|name| !name.is_empty());
+        let namespace = named.unwrap_or(UNNAMED_NAMESPACE);
+        self.known_namespace(namespace).await?;
+
+        // Packages and the cluster are asked first, since no transaction waits for them.
+        if let Some(first) = self.answered_before(caller).await? {
+            return Ok(first);
+        }
+        let package = self.check_package_params(&request.package).await?;
+        let mut spec = request.spec;
+        let label = self.complete_package(&mut spec, &request.package, package, None)?;
+        let runtime = spec.java.runtime.as_ref().map(|runtime| &runtime.image);
+        let image = spec.image.as_ref().or(runtime).cloned().unwrap_or_default();
+        let (release, replicas) = (ReleaseId::new(), request.replicas.unwrap_or(1));
+        let target = Target {
+            release: Some(release),
+            source: Source::Change(Box::new(spec)),
+            replicas: Some(replicas),
+            min_ready_seconds: None,
+            batch_timeout_seconds: request.timeout_seconds.unwrap_or(CREATE_TIMEOUT_SECONDS),
+            failure_policy: self.settings.failure_policy,
+            max_unavailable: 0,
+            replicas_before: None,
+            adopted_uid: None,
+            former_applications: Vec::new(),
+        };
+        let adopt = Adopt {
+            name: request.name.clone(),
+            cluster: request.cluster.clone(),
+            namespace: namespace.into(),
+            logical_region: request.logical_region.clone(),
+            description: request.description.clone(),
+            version: request.version.clone(),
+            container: None,
+        };
+        self.name_is_free(&adopt).await?;
+        let report = self.ask(&self.creation(&cluster, namespace, &request.name, target.clone())).await?;
+        if report.as_ref().is_none_or(|report| report.existing.is_none()) {
+            check::name(&request.name)?;
+        }
+        let accepted = precheck::accept(report.as_ref(), None)?;
+        let notes: Vec<String> = request.notes.into_iter().chain(accepted.warnings).collect();
+        if let Some(existing) = report.and_then(|report| report.existing) {
+            if !request.services.is_empty() {
+                let reason = format!(
+                    "the Deployment {} is there already and is taken over as it runs: leave the load balancers and Services out, and create them afterwards",
+                    request.name
+                );
+                return Err(Rejection::CannotWork { subject: "Deployment", reason }.into());
+            }
+            return self.take_over(caller, adopt, existing, notes).await;
+        }
+
+        self.first_services_are_free(namespace, &request.name, &request.services).await?;
+
+        let now = self.clock.now();
+        let mut tx = self.store.begin().await?;
+        if let Some(first) = self.answered(&mut tx, caller).await? {
+            return Ok(first);
+        }
+        self.hold_packages(&mut tx, &target).await?;
+        let (application, order) = (ApplicationId::new(), OrderId::new());
+        let row = NewApplication {
+            id: application,
+            cluster: &cluster,
+            namespace,
+            namespace_named: named.is_some(),
+            name: &request.name,
+            logical_region: request.logical_region.as_deref().filter(|region| !region.is_empty()).unwrap_or(&self.settings.region),
+            description: &request.description,
+            owner: &caller.name,
+            // Its first container bears its name.
+            container: &Known::Found(request.name.clone()),
+            replicas,
+        };
+        tx.insert_application(&row, now).await?;
+        let version = request.version.as_deref().filter(|version| !version.is_empty());
+        let row = NewRelease { id: release, application, version, image: &image, package: label.as_ref(), description: "" };
+        tx.insert_release(&row, now).await?;
+        let row = NewOrder {
+            id: order,
+            application,
+            kind: Kind::Create,
+            strategy: Strategy::ALL_AT_ONCE,
+            target,
+            snapshot: None,
+            rolls_back: None,
+            description: "",
+            notes: &notes,
+            created_by: &caller.name,
+            source: &caller.source,
+            replicas,
+            resumes_at: 0,
+        };
+        tx.insert_order(&row, now).await?;
+        let detail = json!({ "request": caller.request_id, "image": image, "package": label, "replicas": replicas });
+        let cause = format!("create application {} in namespace {namespace}", request.name);
+        let event = Event { actor: &caller.name, kind: "order.accepted", cause: &cause, detail };
+        tx.add_event(application, Some(order), now, event).await?;
+        let owner = Owner { id: application, name: request.name };
+        self.add_first_services(&mut tx, caller, (namespace, &owner), &request.services).await?;
+        self.answer(tx, caller, (application, order)).await
+    }
+}

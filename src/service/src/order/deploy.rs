@@ -1,0 +1,248 @@
+//! Ordering a release: a new version, or one from the history again.
+
+use serde_json::json;
+
+use super::precheck;
+use crate::{Caller, Deploy, Error, PackageParams, RollBackTo, Service, application::adopt::container_names, check};
+use domain::{
+    OrderId, Rejection, ReleaseId,
+    application::Application,
+    order::{
+        Kind, Snapshot, Source, Target,
+        plan::{Pace, Strategy},
+    },
+    package::{Label, PackageUrl},
+    template::{
+        container::Known,
+        java::Running,
+        spec::{SpecChange, marked},
+    },
+};
+use store::{Event, NewOrder, NewRelease, Tx};
+
+/// What a request for a release comes to.
+pub(crate) struct Assembled {
+    pub application: Application,
+    pub kind: Kind,
+    pub strategy: Strategy,
+    pub target: Target,
+    pub snapshot: Option<Snapshot>,
+    pub replicas: i32,
+    /// A new version, with its image and package; none = no new one.
+    pub release: Option<(ReleaseId, String, Option<Label>)>,
+    /// What the caller is to know about it.
+    pub notes: Vec<String>,
+}
+
+impl Service {
+    /// Orders a release.
+    ///
+    /// # Errors
+    /// A value that is not allowed, an unknown application or version, an order of
+    /// the application that is still open, or what the cluster has against it.
+    pub async fn deploy(&self, caller: &Caller, request: Deploy) -> Result<OrderId, Error> {
+        self.order_release(caller, request, Kind::Deploy).await
+    }
+
+    /// The same, of a new version under this kind's name.
+    pub(crate) async fn order_release(&self, caller: &Caller, request: Deploy, kind: Kind) -> Result<OrderId, Error> {
+        self.check_deploy(&request)?;
+        // Packages and the cluster are asked first, since no transaction waits for them.
+        if let Some(first) = self.answered_before(caller).await? {
+            return Ok(first);
+        }
+        let package = self.check_package_params(&request.package).await?;
+        let report = self.ask_about(&request, package.clone()).await?;
+        let accepted = precheck::accept(report.as_ref(), request.plan_hash.as_deref())?;
+        let mut tx = self.store.begin().await?;
+        if let Some(first) = self.answered(&mut tx, caller).await? {
+            return Ok(first);
+        }
+        let mut assembled = self.assemble(&mut tx, &request, package).await?;
+        assembled.target.max_unavailable = accepted.max_unavailable;
+        assembled.replicas = accepted.replicas.unwrap_or(assembled.replicas);
+        assembled.notes = request.notes.into_iter().chain(accepted.warnings).collect();
+        if let Some((release, image, label)) = &assembled.release {
+            assembled.kind = kind;
+            let row = NewRelease {
+                id: *release,
+                application: assembled.application.id,
+                version: request.version.as_deref().filter(|version| !version.is_empty()),
+                image,
+                package: label.as_ref(),
+                description: &request.description,
+            };
+            tx.insert_release(&row, self.clock.now()).await?;
+        }
+        if let Some(container) = self.found_by_image(&assembled).await? {
+            tx.note_container(assembled.application.id, &container).await?;
+        }
+        self.accept(tx, caller, assembled, &request.description).await
+    }
+
+    /// The container that nothing but the new image says to be the application's: it is
+    /// meant by later releases too, which may have no image.
+    async fn found_by_image(&self, assembled: &Assembled) -> Result<Option<Known>, Error> {
+        let application = &assembled.application;
+        let (Source::Change(change), Known::Nothing) = (&assembled.target.source, &application.container) else { return Ok(None) };
+        let template = self.store.current_template(application.id).await?.unwrap_or_default();
+        if change.image.is_none() || application.container_of(&template).is_some() {
+            return Ok(None);
+        }
+        let index = change.container_in(&template, &application.name).ok();
+        Ok(index.and_then(|index| container_names(&template).into_iter().nth(index)).map(Known::Found))
+    }
+
+    /// Everything of a release that can be judged without the application.
+    pub(crate) fn check_deploy(&self, request: &Deploy) -> Result<(), Rejection> {
+        check::replicas(request.replicas)?;
+        check::spec(&request.spec, &check::DEPLOY)?;
+        check::seconds("BatchTimeout", request.batch_timeout_seconds, 1)?;
+        check::seconds("BatchWaitTime", request.min_ready_seconds.map(i64::from), 0)?;
+        let timeout = request.batch_timeout_seconds.unwrap_or(self.settings.batch_timeout_seconds);
+        check::graceful_start(&request.spec.graceful_start, timeout, "BatchTimeout")?;
+        check::text("ChangeOrderDesc", &request.description, 1024)?;
+        check::text("PackageVersion", request.version.as_deref().unwrap_or_default(), 256)?;
+        check::one_source(&request.spec, &request.package, &check::DEPLOY)?;
+        if let Some(release) = request.release
+            && (request.spec != SpecChange::default() || request.package.url.is_some())
+        {
+            let allowed = "a version of the history is released exactly as it was: give nothing else that changes the pods";
+            return Err(Rejection::invalid("PackageVersionId", release, allowed));
+        }
+        Ok(())
+    }
+
+    /// What a request comes to for its application, which is locked until the
+    /// transaction ends. Writes nothing.
+    pub(crate) async fn assemble(&self, tx: &mut Tx, request: &Deploy, package: Option<PackageUrl>) -> Result<Assembled, Error> {
+        let (application, snapshot) = tx.lock_application(request.application).await?;
+        let replicas = request.replicas.unwrap_or(application.replicas);
+        let strategy = request.strategy.unwrap_or(Strategy::ALL_AT_ONCE);
+        strategy.check()?;
+        let mut target = Target {
+            release: request.release,
+            source: Source::Change(Box::default()),
+            replicas: request.replicas,
+            min_ready_seconds: request.min_ready_seconds,
+            batch_timeout_seconds: request.batch_timeout_seconds.unwrap_or(self.settings.batch_timeout_seconds),
+            failure_policy: self.settings.failure_policy,
+            max_unavailable: 0,
+            replicas_before: None,
+            adopted_uid: None,
+            former_applications: Vec::new(),
+        };
+        if let Some(release) = request.release {
+            let row = tx.find_release(application.id, Some(release), None).await?;
+            target.source = Source::Exact(row.template);
+            target.min_ready_seconds = target.min_ready_seconds.or(row.min_ready_seconds);
+            return Ok(Assembled {
+                application,
+                kind: Kind::DeployVersion,
+                strategy,
+                target,
+                snapshot,
+                replicas,
+                release: None,
+                notes: Vec::new(),
+            });
+        }
+        let release = ReleaseId::new();
+        if let Some(template) = &request.template {
+            let label = Running::of(template).map(|running| running.label());
+            let image = application.image_of(template).unwrap_or_default().to_owned();
+            target.release = Some(release);
+            target.source = Source::Exact(marked(template, release));
+            return Ok(Assembled {
+                application,
+                kind: Kind::Deploy,
+                strategy,
+                target,
+                snapshot,
+                replicas,
+                release: Some((release, image, label)),
+                notes: Vec::new(),
+            });
+        }
+        let mut spec = SpecChange { container: application.container.clone(), ..request.spec.clone() };
+        let (current_image, current) = tx.made_of(application.id, application.release).await?;
+        let label = self.complete_package(&mut spec, &request.package, package, current.as_ref())?;
+        let runtime = spec.java.runtime.as_ref().map(|runtime| &runtime.image);
+        let image = spec.image.as_ref().or(runtime).unwrap_or(&current_image).clone();
+        target.release = Some(release);
+        target.source = Source::Change(Box::new(spec));
+        let release = Some((release, image, label));
+        Ok(Assembled { application, kind: Kind::Deploy, strategy, target, snapshot, replicas, release, notes: Vec::new() })
+    }
+
+    /// Orders the release of a version of the history, by its text.
+    ///
+    /// # Errors
+    /// As [`Service::deploy`].
+    pub async fn roll_back_to(&self, caller: &Caller, request: RollBackTo) -> Result<OrderId, Error> {
+        let batches = request.batches.unwrap_or(1);
+        if !(1..=5).contains(&batches) {
+            return Err(Rejection::invalid("Batch", batches, "must be a number of batches from 1 to 5").into());
+        }
+        let wait_minutes = request.wait_minutes.unwrap_or(0);
+        if wait_minutes > 5 {
+            return Err(Rejection::invalid("BatchWaitTime", wait_minutes, "must be a number of minutes from 0 to 5").into());
+        }
+        if let Some(first) = self.answered_before(caller).await? {
+            return Ok(first);
+        }
+        let strategy = Strategy { canary: 0, batches, pace: Pace::Automatic { wait_minutes } };
+        let mut tx = self.store.begin().await?;
+        let (application, _) = tx.lock_application(request.application).await?;
+        let release = tx.find_release(application.id, None, Some(&request.version)).await?;
+        drop(tx);
+        let request = Deploy {
+            application: application.id,
+            spec: SpecChange::default(),
+            package: PackageParams::default(),
+            release: Some(release.id),
+            version: None,
+            replicas: None,
+            strategy: Some(strategy),
+            batch_timeout_seconds: None,
+            min_ready_seconds: None,
+            description: format!("Roll back to version {}", release.version),
+            notes: Vec::new(),
+            plan_hash: None,
+            allows_no_surge: false,
+            template: None,
+        };
+        match self.deploy(caller, request).await {
+            Err(Error::Rejected(Rejection::Invalid { parameter, allowed, .. })) if parameter == "UpdateStrategy" => {
+                Err(Rejection::invalid("Batch", batches, allowed).into())
+            }
+            other => other,
+        }
+    }
+
+    pub(crate) async fn accept(&self, mut tx: Tx, caller: &Caller, order: Assembled, description: &str) -> Result<OrderId, Error> {
+        self.hold_packages(&mut tx, &order.target).await?;
+        let (id, now, application) = (OrderId::new(), self.clock.now(), order.application.id);
+        let detail =
+            json!({ "request": caller.request_id, "strategy": order.strategy, "target": order.target, "replicas": order.replicas });
+        let row = NewOrder {
+            id,
+            application,
+            kind: order.kind,
+            strategy: order.strategy,
+            target: order.target,
+            snapshot: order.snapshot,
+            rolls_back: None,
+            description,
+            notes: &order.notes,
+            created_by: &caller.name,
+            source: &caller.source,
+            replicas: order.replicas,
+            resumes_at: 0,
+        };
+        tx.insert_order(&row, now).await?;
+        let event = Event { actor: &caller.name, kind: "order.accepted", cause: description, detail };
+        tx.add_event(application, Some(id), now, event).await?;
+        self.answer(tx, caller, id).await
+    }
+}

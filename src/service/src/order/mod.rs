@@ -1,0 +1,10 @@
+//! Change orders: accepted, steered, and asked about before there are any.
+
+pub(crate) mod abort;
+pub(crate) mod configure;
+pub(crate) mod create;
+pub(crate) mod deploy;
+pub(crate) mod edit;
+pub(crate) mod operate;
+pub(crate) mod precheck;
+pub(crate) mod retry;

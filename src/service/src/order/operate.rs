@@ -1,0 +1,193 @@
+//! Operating an application beside its releases: another number of pods, none, pods
+//! again, other pods of the same version, and its end.
+
+use serde_json::json;
+
+use super::deploy::Assembled;
+use crate::{Caller, Error, Scale, Service, Start, check};
+use domain::{
+    ApplicationId, OrderId, Rejection,
+    application::Application,
+    order::{Kind, Snapshot, Source, Target, plan::Strategy},
+};
+use store::{Event, NewOrder};
+
+/// Seconds that a start may take (R23).
+const START_TIMEOUT_SECONDS: i64 = 600;
+
+impl Service {
+    /// Orders another number of pods. How a release rests half way stays as it is.
+    ///
+    /// # Errors
+    /// A value that is not allowed, an unknown application, or an order of the
+    /// application that is still open.
+    pub async fn scale(&self, caller: &Caller, request: Scale) -> Result<OrderId, Error> {
+        check::replicas(Some(request.replicas))?;
+        check::seconds("Timeout", request.timeout_seconds, 1)?;
+        let mut tx = self.store.begin().await?;
+        if let Some(first) = self.answered(&mut tx, caller).await? {
+            return Ok(first);
+        }
+        let (application, _) = tx.lock_application(request.application).await?;
+        let description = format!("Scale from {} to {} instances", application.replicas, request.replicas);
+        let order = self.sized(Kind::Scale, application, request.replicas, request.timeout_seconds);
+        self.accept(tx, caller, order, &description).await
+    }
+
+    /// Orders that all pods go; how many there were is remembered. A release that rests
+    /// half way ends with it: the version of before is what is started again. An
+    /// application without any pod stays as it is.
+    ///
+    /// # Errors
+    /// As [`Service::scale`].
+    pub async fn stop(&self, caller: &Caller, application: ApplicationId, timeout_seconds: Option<i64>) -> Result<OrderId, Error> {
+        check::seconds("Timeout", timeout_seconds, 1)?;
+        let mut tx = self.store.begin().await?;
+        if let Some(first) = self.answered(&mut tx, caller).await? {
+            return Ok(first);
+        }
+        let (application, resting) = tx.lock_application(application).await?;
+        let snapshot = resting.map(|before| Snapshot { replicas: application.replicas, ..before });
+        let order = Assembled { snapshot, ..self.sized(Kind::Stop, application, 0, timeout_seconds) };
+        self.accept(tx, caller, order, "Stop").await
+    }
+
+    /// Orders pods again for an application that has none: as many as it had.
+    ///
+    /// # Errors
+    /// As [`Service::scale`], or an application that runs.
+    pub async fn start(&self, caller: &Caller, request: Start) -> Result<OrderId, Error> {
+        if let Some(replicas) = request.replicas.filter(|replicas| *replicas < 1) {
+            return Err(Rejection::invalid("Replicas", replicas, "must be 1 or more").into());
+        }
+        check::seconds("Timeout", request.timeout_seconds, 1)?;
+        let mut tx = self.store.begin().await?;
+        if let Some(first) = self.answered(&mut tx, caller).await? {
+            return Ok(first);
+        }
+        let (application, _) = tx.lock_application(request.application).await?;
+        if application.is_running() {
+            let reason = format!("runs already, with {} instances: scale it instead", application.replicas);
+            return Err(Rejection::WrongApplicationState { application: application.id, reason }.into());
+        }
+        let replicas = request.replicas.unwrap_or_else(|| application.replicas_to_start());
+        let timeout_seconds = request.timeout_seconds.unwrap_or(START_TIMEOUT_SECONDS);
+        let order = self.sized(Kind::Start, application, replicas, Some(timeout_seconds));
+        self.accept(tx, caller, order, "Start").await
+    }
+
+    /// Orders that all pods give way to others of the same version, all at once and with
+    /// none missing meanwhile. Where a release rests half way that is the version of
+    /// before. One that fails is rolled back automatically, as a release does.
+    ///
+    /// # Errors
+    /// As [`Service::scale`], or an application that is stopped.
+    pub async fn restart(&self, caller: &Caller, application: ApplicationId, timeout_seconds: Option<i64>) -> Result<OrderId, Error> {
+        check::seconds("Timeout", timeout_seconds, 1)?;
+        let mut tx = self.store.begin().await?;
+        if let Some(first) = self.answered(&mut tx, caller).await? {
+            return Ok(first);
+        }
+        let (application, snapshot) = tx.lock_application(application).await?;
+        if application.is_stopped() {
+            let reason = "is stopped: there is nothing to restart, start it instead".into();
+            return Err(Rejection::WrongApplicationState { application: application.id, reason }.into());
+        }
+        let replicas = application.replicas;
+        let target = Target {
+            release: application.release,
+            source: Source::Renewed(self.clock.now().to_string()),
+            replicas: None,
+            replicas_before: None,
+            adopted_uid: None,
+            former_applications: Vec::new(),
+            min_ready_seconds: None,
+            batch_timeout_seconds: timeout_seconds.unwrap_or(self.settings.batch_timeout_seconds),
+            failure_policy: self.settings.failure_policy,
+            max_unavailable: 0,
+        };
+        let (kind, strategy) = (Kind::Restart, Strategy::ALL_AT_ONCE);
+        let order = Assembled { application, kind, strategy, target, snapshot, replicas, release: None, notes: Vec::new() };
+        self.accept(tx, caller, order, "Restart").await
+    }
+
+    /// Orders that the application's Deployment goes, and with it the application: its
+    /// name is free then, and its history and orders stay on record. What else belongs
+    /// to it on the cluster, Services and the like, is left alone. It need not be
+    /// stopped before, nor have a Deployment at all.
+    ///
+    /// # Errors
+    /// As [`Service::scale`].
+    pub async fn delete(&self, caller: &Caller, application: ApplicationId) -> Result<OrderId, Error> {
+        let mut tx = self.store.begin().await?;
+        if let Some(first) = self.answered(&mut tx, caller).await? {
+            return Ok(first);
+        }
+        let (application, _) = tx.lock_application(application).await?;
+        let adopted_uid = tx.adopted_uid(application.id).await?;
+        let order = self.sized(Kind::Delete, application, 0, None);
+        let former_applications = tx.former_applications(&order.application).await?;
+        let target = Target { replicas: None, adopted_uid, former_applications, ..order.target };
+        self.accept(tx, caller, Assembled { target, ..order }, "Delete").await
+    }
+
+    /// Lets go of an application and leaves its Deployment as it runs: nothing is written
+    /// to the cluster, and the order that says so is over. The Deployment can be adopted
+    /// again, and what else was made for it stays, too.
+    ///
+    /// # Errors
+    /// As [`Service::scale`]; a release that rests half way, or is being brought to rest,
+    /// since its settings are borrowed.
+    pub async fn forget(&self, caller: &Caller, application: ApplicationId) -> Result<OrderId, Error> {
+        let mut tx = self.store.begin().await?;
+        if let Some(first) = self.answered(&mut tx, caller).await? {
+            return Ok(first);
+        }
+        let (application, _) = tx.lock_application(application).await?;
+        let (id, now, name) = (OrderId::new(), self.clock.now(), application.name.clone());
+        let order = self.sized(Kind::Delete, application, 0, None);
+        let row = NewOrder {
+            id,
+            application: order.application.id,
+            kind: order.kind,
+            strategy: order.strategy,
+            target: Target { replicas: None, ..order.target },
+            snapshot: None,
+            rolls_back: None,
+            description: "Delete, and keep the Deployment",
+            notes: &[],
+            created_by: &caller.name,
+            source: &caller.source,
+            replicas: 0,
+            resumes_at: 0,
+        };
+        tx.insert_order(&row, now).await?;
+        if !tx.forget_application(order.application.id, now).await? {
+            let reason = "a release rests half way, with settings of the Deployment borrowed: finish it or roll it back first";
+            return Err(Rejection::CannotWork { subject: "Deployment", reason: reason.into() }.into());
+        }
+        let message = format!("the Deployment {name} was left as it runs; adopting it makes it an application again");
+        tx.finish_at_once(id, &message, now).await?;
+        let event =
+            Event { actor: &caller.name, kind: "application.forgotten", cause: &message, detail: json!({ "request": caller.request_id }) };
+        tx.add_event(order.application.id, Some(id), now, event).await?;
+        self.answer(tx, caller, id).await
+    }
+
+    /// An order for `replicas` pods.
+    fn sized(&self, kind: Kind, application: Application, replicas: i32, timeout_seconds: Option<i64>) -> Assembled {
+        let target = Target {
+            release: None,
+            source: Source::Unchanged,
+            replicas: Some(replicas),
+            replicas_before: Some(application.replicas),
+            adopted_uid: None,
+            former_applications: Vec::new(),
+            min_ready_seconds: None,
+            batch_timeout_seconds: timeout_seconds.unwrap_or(self.settings.batch_timeout_seconds),
+            failure_policy: self.settings.failure_policy,
+            max_unavailable: 0,
+        };
+        Assembled { application, kind, strategy: Strategy::ALL_AT_ONCE, target, snapshot: None, replicas, release: None, notes: Vec::new() }
+    }
+}

@@ -1,0 +1,275 @@
+//! Asking, before anything is written, whether a release can work and what it
+//! would do.
+//!
+//! The question goes to an executor through the database, and the answer comes
+//! back the same way. Where no executor reaches the cluster, or none answers in
+//! time, a release is accepted unjudged, as its executor judges it again when it
+//! begins; only a caller who insists on a plan is then refused.
+
+use std::time::Duration;
+
+use crate::{Caller, Deploy, Error, Precheck, Service, check, read::EXECUTOR_SECONDS};
+use domain::{
+    ApplicationId, ClusterId, Rejection, ReleaseId,
+    application::Application,
+    order::{Kind, Source, Target, plan::Strategy},
+    package::PackageUrl,
+    precheck::{Finding, PrecheckReport, proposal::Proposal},
+    template::spec::SpecChange,
+};
+use store::{StoreError, Tx};
+
+/// How long an answer is waited for, while a change is to be made.
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// Pause before the answer is looked for the first time; doubles up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(80);
+
+impl Service {
+    /// What a release would do, and whether it can. Nothing is ordered.
+    ///
+    /// # Errors
+    /// As [`Service::deploy`], but for what the cluster has against it: that is in
+    /// the report. A rejection where nobody can look at the cluster now.
+    pub async fn preview(&self, caller: &Caller, request: Deploy) -> Result<PrecheckReport, Error> {
+        self.check_deploy(&request)?;
+        let package = self.check_package_params(&request.package).await?;
+        let report = self.ask_about(&request, package).await?;
+        tracing::debug!(request = caller.request_id, answered = report.is_some(), "looked at a release");
+        report.ok_or_else(|| unanswered().into())
+    }
+
+    /// Begins to look whether an application can be created or released with these
+    /// settings; the answer is that of [`Service::precheck_result`].
+    ///
+    /// # Errors
+    /// A value that is not allowed, an unknown cluster or application.
+    pub async fn start_precheck(&self, request: Precheck) -> Result<(), Error> {
+        check::replicas(request.replicas)?;
+        check::spec(&request.spec, &check::CREATE)?;
+        let proposal = if let Some(id) = request.application {
+            let mut tx = self.store.begin().await?;
+            let (application, snapshot) = tx.lock_application(id).await?;
+            drop(tx);
+            if request.namespace != application.namespace {
+                let allowed = format!("must be that of the application, {}", application.namespace);
+                return Err(Rejection::invalid("Namespace", request.namespace, allowed).into());
+            }
+            let seconds = self.store.batch_seconds(id).await?;
+            self.check_cluster_of(&application, Some(&request.cluster)).await?;
+            Proposal {
+                application: id,
+                cluster: application.cluster,
+                namespace: application.namespace,
+                name: application.name,
+                kind: Kind::Deploy,
+                strategy: Strategy::ALL_AT_ONCE,
+                target: self.new_target(
+                    Source::Change(Box::new(SpecChange { container: application.container, ..request.spec })),
+                    request.replicas,
+                ),
+                snapshot,
+                allows_no_surge: false,
+                batch_seconds: seconds,
+            }
+        } else {
+            check::name(&request.name)?;
+            let cluster = self.known_cluster(&request.cluster)?;
+            self.known_namespace(&request.namespace).await?;
+            if request.spec.image.is_none() {
+                return Err(Rejection::invalid("ImageUrl", "", "the image of an application that does not exist yet must be given").into());
+            }
+            let replicas = request.replicas.unwrap_or(1);
+            self.creation(
+                &cluster,
+                &request.namespace,
+                &request.name,
+                self.new_target(Source::Change(Box::new(request.spec)), Some(replicas)),
+            )
+        };
+        self.store.send_precheck_request(&proposal, self.clock.now()).await?;
+        Ok(())
+    }
+
+    /// The answer to the newest look at a Deployment; the inner none = it is still
+    /// looked at.
+    ///
+    /// # Errors
+    /// A rejection where nobody asked lately.
+    pub async fn precheck_result(&self, cluster: &str, namespace: &str, name: &str) -> Result<Option<PrecheckReport>, Error> {
+        let cluster = self.any_cluster(cluster).await?;
+        let found = self.store.newest_precheck_report(&cluster, namespace, name).await?;
+        found.ok_or_else(|| Rejection::UnknownPrecheck { namespace: namespace.into(), name: name.into() }.into())
+    }
+
+    /// The cluster that this server drives, if it is meant.
+    pub(crate) fn known_cluster(&self, cluster: &str) -> Result<ClusterId, Rejection> {
+        let own = &self.settings.cluster;
+        if cluster == own.as_str() { Ok(own.clone()) } else { Err(Rejection::UnknownCluster(cluster.into())) }
+    }
+
+    /// The cluster that is meant, also one that only another server on the database
+    /// drives: applications on it can be asked about here too.
+    pub(crate) async fn any_cluster(&self, cluster: &str) -> Result<ClusterId, Error> {
+        let id = ClusterId::from(cluster);
+        match self.known_cluster(cluster) {
+            Err(unknown) => self.store.cluster(&id).await?.map(|_| id).ok_or_else(|| unknown.into()),
+            Ok(own) => Ok(own),
+        }
+    }
+
+    /// Refuses a cluster that is not the application's.
+    pub(crate) async fn check_cluster_of(&self, application: &Application, given: Option<&str>) -> Result<(), Error> {
+        let Some(given) = given.filter(|given| *given != application.cluster.as_str()) else { return Ok(()) };
+        let other = self.any_cluster(given).await?;
+        Err(Rejection::invalid("ClusterId", other, format!("must be that of the application, {}", application.cluster)).into())
+    }
+
+    /// Checks that the cluster has this Kubernetes namespace, as far as is known.
+    pub(crate) async fn known_namespace(&self, namespace: &str) -> Result<(), Error> {
+        let known = self.store.cluster(&self.settings.cluster).await?.map(|cluster| cluster.namespaces).unwrap_or_default();
+        if known.is_empty() || known.iter().any(|name| name == namespace) {
+            return Ok(());
+        }
+        let allowed = format!("the cluster has no such namespace; it has {}", known.join(", "));
+        Err(Rejection::invalid("Namespace", namespace, allowed).into())
+    }
+
+    pub(crate) fn new_target(&self, source: Source, replicas: Option<i32>) -> Target {
+        Target {
+            release: Some(ReleaseId::new()),
+            source,
+            replicas,
+            min_ready_seconds: None,
+            batch_timeout_seconds: self.settings.batch_timeout_seconds,
+            failure_policy: self.settings.failure_policy,
+            max_unavailable: 0,
+            replicas_before: None,
+            adopted_uid: None,
+            former_applications: Vec::new(),
+        }
+    }
+
+    /// An application that does not exist yet.
+    pub(crate) fn creation(&self, cluster: &ClusterId, namespace: &str, name: &str, target: Target) -> Proposal {
+        Proposal {
+            application: ApplicationId::new(),
+            cluster: cluster.clone(),
+            namespace: namespace.into(),
+            name: name.into(),
+            kind: Kind::Create,
+            strategy: Strategy::ALL_AT_ONCE,
+            target,
+            snapshot: None,
+            allows_no_surge: false,
+            batch_seconds: None,
+        }
+    }
+
+    /// Looks at a release that is asked for, without writing any of it.
+    pub(crate) async fn ask_about(&self, request: &Deploy, package: Option<PackageUrl>) -> Result<Option<PrecheckReport>, Error> {
+        let mut tx = self.store.begin().await?;
+        let assembled = self.assemble(&mut tx, request, package).await?;
+        self.no_open_order(&mut tx, assembled.application.id).await?;
+        drop(tx);
+        let batch_seconds = self.store.batch_seconds(assembled.application.id).await?;
+        let proposal = Proposal {
+            application: assembled.application.id,
+            cluster: assembled.application.cluster,
+            namespace: assembled.application.namespace,
+            name: assembled.application.name,
+            kind: assembled.kind,
+            strategy: assembled.strategy,
+            target: assembled.target,
+            snapshot: assembled.snapshot,
+            allows_no_surge: request.allows_no_surge,
+            batch_seconds,
+        };
+        let report = self.ask(&proposal).await?;
+        // By the cluster's number of now, where somebody sees it.
+        let shown = report.as_ref().and_then(|report| report.replicas);
+        proposal.strategy.fits(request.replicas.or(shown).unwrap_or(assembled.replicas))?;
+        Ok(report)
+    }
+
+    pub(crate) async fn no_open_order(&self, tx: &mut Tx, application: ApplicationId) -> Result<(), Error> {
+        match tx.open_order(application).await? {
+            Some(open) => Err(Rejection::OrderRunning { application, open }.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Asks, and waits for the answer; none where nobody can give one now.
+    pub(crate) async fn ask(&self, proposal: &Proposal) -> Result<Option<PrecheckReport>, Error> {
+        if self.store.executors(&proposal.cluster, EXECUTOR_SECONDS).await?.reaching == 0 {
+            return Ok(None);
+        }
+        let id = self.store.send_precheck_request(proposal, self.clock.now()).await?;
+        let report = until_answered(ANSWER_WITHIN, || self.store.precheck_report(id)).await?;
+        if report.is_none() {
+            tracing::warn!(namespace = proposal.namespace, name = proposal.name, "no executor said in time whether the release can work");
+        }
+        Ok(report)
+    }
+}
+
+/// Asks `answer` again and again until there is one; none where it takes too long.
+pub(crate) async fn until_answered<T, F>(within: Duration, answer: impl Fn() -> F) -> Result<Option<T>, Error>
+where
+    F: Future<Output = Result<Option<T>, StoreError>>,
+{
+    let answered = async {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            tokio::time::sleep(pause).await;
+            if let Some(found) = answer().await? {
+                return Ok::<_, StoreError>(found);
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    };
+    match tokio::time::timeout(within, answered).await {
+        Ok(found) => Ok(Some(found?)),
+        Err(_) => Ok(None),
+    }
+}
+
+/// What a report that refuses nothing comes to.
+#[derive(Debug, Default)]
+pub(crate) struct Accepted {
+    /// How many pods may be missing at once.
+    pub max_unavailable: i32,
+    /// Number of pods when it is done; none where nobody looked.
+    pub replicas: Option<i32>,
+    /// What somebody should know, as sentences.
+    pub warnings: Vec<String>,
+}
+
+/// Refuses what the report says cannot work, or what is not the plan that was
+/// agreed to.
+pub(crate) fn accept(report: Option<&PrecheckReport>, agreed: Option<&str>) -> Result<Accepted, Rejection> {
+    let Some(report) = report else {
+        return if agreed.is_some() { Err(unanswered()) } else { Ok(Accepted::default()) };
+    };
+    if let Some(check) = report.refusal() {
+        return Err(Rejection::CannotWork { subject: check.subject.word(), reason: check.reason.clone() });
+    }
+    let mut warnings = Vec::new();
+    for check in report.checks.iter().filter(|check| check.finding == Finding::Warned) {
+        tracing::info!(subject = check.subject.word(), "{}", check.reason);
+        warnings.push(format!("{}: {}", check.subject.word(), check.reason));
+    }
+    let Some(plan) = &report.plan else { return Ok(Accepted { warnings, ..Accepted::default() }) };
+    match agreed {
+        Some(agreed) if agreed != plan.hash => {
+            let allowed = "the release would do something else now: look at its plan again";
+            Err(Rejection::invalid("PlanHash", agreed, allowed))
+        }
+        _ => Ok(Accepted { max_unavailable: plan.max_unavailable, replicas: Some(plan.replicas), warnings }),
+    }
+}
+
+pub(crate) fn unanswered() -> Rejection {
+    Rejection::CannotWork { subject: "Deployment", reason: "nobody can look at the cluster now: try again".into() }
+}

@@ -1,0 +1,101 @@
+//! Going on from the batch that failed, where a release rests half way.
+//!
+//! An order that ended stays as it ended: another one goes on in its place, with
+//! the same plan. It begins with the batch that failed, whose pods are sent away
+//! first; those of the batches before it stay.
+
+use serde_json::json;
+
+use crate::{Caller, Error, Service};
+use domain::{
+    BatchId, OrderId, Rejection, ReleaseId,
+    limits::BATCHES,
+    order::{Kind, Order, Source, State, Target},
+    template::spec::SpecChange,
+};
+use store::{Event, NewOrder, NewRelease, Tx};
+
+impl Service {
+    /// Opens the order that goes on from `batch`. Returns its id.
+    ///
+    /// # Errors
+    /// An unknown batch, one that did not fail, or one of a release that was rolled
+    /// back or that another order followed.
+    pub async fn retry(&self, caller: &Caller, batch: BatchId) -> Result<OrderId, Error> {
+        let mut tx = self.store.begin().await?;
+        if let Some(first) = self.answered(&mut tx, caller).await? {
+            return Ok(first);
+        }
+        let (id, index) = tx.order_of_batch(batch).await?;
+        let failed = tx.lock_order(id).await?;
+        let refuse = |reason: &str| Rejection::WrongState { order: id, reason: reason.into() };
+        if failed.state != State::Failed || failed.batch != index {
+            return Err(refuse(&format!("has no failure in batch {} that could be tried again", index + 1)).into());
+        }
+        if tx.rollback_of(id).await?.is_some() {
+            return Err(refuse("was rolled back automatically: release the version again").into());
+        }
+        if failed.kind == Kind::Restart {
+            return Err(refuse("was a restart: restart again").into());
+        }
+        let releases = failed.kind.releases();
+        if !releases || failed.template.is_none() || !tx.is_newest_order(&failed).await? {
+            return Err(refuse("is no release that rests half way, with no other order after it: release the version again").into());
+        }
+        let target = self.target(&mut tx, &failed).await?;
+        if failed.strategy.batches > BATCHES {
+            return Err(refuse(&format!("has more than {BATCHES} batches, which is the most now: release the version again")).into());
+        }
+        let (_, resting) = tx.lock_application(failed.application).await?;
+        let (order, now) = (OrderId::new(), self.clock.now());
+        let description = format!("Go on with change order {id} from batch {}", index + 1);
+        let row = NewOrder {
+            id: order,
+            application: failed.application,
+            kind: failed.kind,
+            strategy: failed.strategy,
+            target,
+            snapshot: resting.or(failed.snapshot),
+            rolls_back: None,
+            description: &description,
+            notes: &[],
+            created_by: &caller.name,
+            source: &caller.source,
+            replicas: failed.batches.last().map_or(0, |batch| batch.target),
+            resumes_at: index,
+        };
+        tx.insert_order(&row, now).await?;
+        tx.carry_pods(id, order, index).await?;
+        let detail = json!({ "request": caller.request_id, "retries": id });
+        let event = Event { actor: &caller.name, kind: "order.accepted", cause: &description, detail };
+        tx.add_event(failed.application, Some(order), now, event).await?;
+        self.answer(tx, caller, order).await
+    }
+
+    /// What the new order brings about: the same version. Where the first batch
+    /// failed no pod of it is worth keeping, and the same spec as a version of its
+    /// own brings new ones at once, which a kubelet's back-off does not hold up.
+    async fn target(&self, tx: &mut Tx, failed: &Order) -> Result<Target, Error> {
+        let template = failed.template.clone().unwrap_or_default();
+        let mut target = Target { source: Source::Exact(template), replicas: None, ..failed.target.clone() };
+        if failed.batch == 0
+            && let Source::Exact(template) = &target.source
+        {
+            let release = ReleaseId::new();
+            let shown = self.store.order_row(failed.id).await?;
+            let (version, image, package) = shown.map(|row| (row.version, row.image, row.package)).unwrap_or_default();
+            let row = NewRelease {
+                id: release,
+                application: failed.application,
+                version: version.as_deref(),
+                image: image.as_deref().unwrap_or_default(),
+                package: package.as_ref(),
+                description: "",
+            };
+            tx.insert_release(&row, self.clock.now()).await?;
+            target.source = Source::Exact(SpecChange::default().apply(template, &failed.name, release));
+            target.release = Some(release);
+        }
+        Ok(target)
+    }
+}

@@ -1,0 +1,104 @@
+//! Rules by which applications are scaled.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+
+use crate::{
+    Store, StoreError, Tx,
+    row::{document, json},
+};
+use domain::{ApplicationId, Rejection, object::autoscaling::ScalingRule};
+
+/// A rule of an application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScalingRuleRow {
+    /// Its name, which an application has once.
+    pub name: String,
+    /// What it says.
+    pub rule: ScalingRule,
+    /// Whether it is on the cluster, or to be.
+    pub enabled: bool,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// When it was last disabled.
+    pub disabled_at: Option<Timestamp>,
+}
+
+impl Store {
+    /// The rules of an application, by name.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
+    pub async fn scaling_rules(&self, application: ApplicationId) -> Result<Vec<ScalingRuleRow>, StoreError> {
+        let rows = sqlx::query!(
+            r#"/* scaling_rules */ SELECT name, rule, enabled, created_at, updated_at, disabled_at
+               FROM scaling_rule WHERE application_id = $1 ORDER BY name"#,
+            application.0
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(ScalingRuleRow {
+                    name: row.name,
+                    rule: document("scaling rule", row.rule)?,
+                    enabled: row.enabled,
+                    created_at: row.created_at.to_jiff(),
+                    updated_at: row.updated_at.to_jiff(),
+                    disabled_at: row.disabled_at.map(|at| at.to_jiff()),
+                })
+            })
+            .collect()
+    }
+}
+
+impl Tx {
+    /// Holds the rules of an application, so that nobody else changes them meanwhile.
+    ///
+    /// # Errors
+    /// [`Rejection::UnknownApplication`].
+    pub async fn lock_scaling_rules(&mut self, application: ApplicationId) -> Result<(), StoreError> {
+        sqlx::query!("/* lock_scaling_rules */ SELECT id FROM application WHERE id = $1 FOR NO KEY UPDATE", application.0)
+            .fetch_optional(self.connection())
+            .await?
+            .ok_or_else(|| Rejection::UnknownApplication(application.to_string()))?;
+        Ok(())
+    }
+
+    /// Writes a rule, in place of the one with that name. Another one that is enabled must
+    /// not be there where this one is.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
+    pub async fn put_scaling_rule(&mut self, application: ApplicationId, row: &ScalingRuleRow) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* put_scaling_rule */ INSERT INTO scaling_rule (application_id, name, rule, enabled, created_at, updated_at, disabled_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)
+             ON CONFLICT (application_id, name) DO UPDATE SET rule = excluded.rule, enabled = excluded.enabled,
+                 created_at = excluded.created_at, updated_at = excluded.updated_at, disabled_at = excluded.disabled_at",
+            application.0,
+            row.name,
+            json("scaling rule", &row.rule)?,
+            row.enabled,
+            row.created_at.to_sqlx() as _,
+            row.updated_at.to_sqlx() as _,
+            row.disabled_at.map(|at| at.to_sqlx()) as _
+        )
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// Deletes a rule, if it is there.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn delete_scaling_rule(&mut self, application: ApplicationId, name: &str) -> Result<(), StoreError> {
+        sqlx::query!("/* delete_scaling_rule */ DELETE FROM scaling_rule WHERE application_id = $1 AND name = $2", application.0, name)
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+}

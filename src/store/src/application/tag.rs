@@ -1,0 +1,89 @@
+//! Tags of applications.
+
+use crate::{Store, StoreError, Tx};
+use domain::{ApplicationId, Rejection};
+
+/// A tag of an application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagRow {
+    /// The application.
+    pub application: ApplicationId,
+    /// Its key, which an application has once.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+}
+
+impl Tx {
+    /// Gives an application a tag, in place of the one with that key. Its row is
+    /// locked, so that its tags can be counted.
+    ///
+    /// # Errors
+    /// [`Rejection::UnknownApplication`].
+    pub async fn put_tags(&mut self, application: ApplicationId, keys: &[String], values: &[String]) -> Result<(), StoreError> {
+        self.lock_for_tags(application).await?;
+        sqlx::query!(
+            "/* put_tags */ INSERT INTO application_tag (application_id, key, value)
+             SELECT $1, key, value FROM unnest($2::text[], $3::text[]) AS given (key, value)
+             ON CONFLICT (application_id, key) DO UPDATE SET value = excluded.value",
+            application.0,
+            keys,
+            values
+        )
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// How many tags an application has.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn count_tags(&mut self, application: ApplicationId) -> Result<i64, StoreError> {
+        let row =
+            sqlx::query!(r#"/* count_tags */ SELECT count(*) AS "count!" FROM application_tag WHERE application_id = $1"#, application.0)
+                .fetch_one(self.connection())
+                .await?;
+        Ok(row.count)
+    }
+
+    /// Takes an application's tags with these keys away, or all of them.
+    ///
+    /// # Errors
+    /// [`Rejection::UnknownApplication`].
+    pub async fn remove_tags(&mut self, application: ApplicationId, keys: Option<&[String]>) -> Result<(), StoreError> {
+        self.lock_for_tags(application).await?;
+        sqlx::query!(
+            "/* remove_tags */ DELETE FROM application_tag WHERE application_id = $1 AND ($2::text[] IS NULL OR key = ANY ($2))",
+            application.0,
+            keys
+        )
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    async fn lock_for_tags(&mut self, application: ApplicationId) -> Result<(), StoreError> {
+        sqlx::query!("/* lock_for_tags */ SELECT id FROM application WHERE id = $1 FOR NO KEY UPDATE", application.0)
+            .fetch_optional(self.connection())
+            .await?
+            .ok_or_else(|| Rejection::UnknownApplication(application.to_string()))?;
+        Ok(())
+    }
+}
+
+impl Store {
+    /// All tags, oldest application first, then by key.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn tags(&self) -> Result<Vec<TagRow>, StoreError> {
+        let rows = sqlx::query!(
+            "/* tags */ SELECT t.application_id, t.key, t.value FROM application_tag t JOIN application a ON a.id = t.application_id
+             ORDER BY a.created_at, a.id, t.key"
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(|row| TagRow { application: ApplicationId(row.application_id), key: row.key, value: row.value }).collect())
+    }
+}

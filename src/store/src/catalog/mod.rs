@@ -1,0 +1,5 @@
+//! What is kept for callers beside applications: access keys, EDAS namespaces, config templates.
+
+pub(crate) mod access_key;
+pub(crate) mod config_template;
+pub(crate) mod logical_region;

@@ -1,0 +1,331 @@
+//! Writing what the executor decided, under its fence.
+//!
+//! A transition is one transaction: the order's state, its batches, the intended
+//! change, an event, and the rollback order of a failure. Every statement names
+//! the generation of the lease; where that is no longer the order's, nothing is
+//! written. What was done on the cluster is recorded afterwards.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use serde_json::{Value, json};
+
+use crate::{
+    Event, Lease, NewOrder, Store, StoreError, Tx,
+    row::{json as document, number, word},
+    view::PodState,
+};
+use domain::{
+    ApplicationId, BatchId, OrderId, ReleaseId,
+    order::{Kind, Order, Snapshot, Source, State, Target, plan::Strategy},
+    rollout::Transition,
+    template::spec::release_of,
+};
+
+/// The actor of what happens by itself.
+const SELF: &str = "sluice";
+
+/// A rollback order opened together with a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opened(pub OrderId);
+
+/// A change that was made on the cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Applied<'a> {
+    /// The Deployment's resourceVersion afterwards.
+    pub resource_version: u64,
+    /// Its template afterwards; none where only a ReplicaSet was written.
+    pub template: Option<&'a Value>,
+}
+
+impl Store {
+    /// Writes a transition of the order that `lease` is for. Returns the rollback order
+    /// that it opened. Where a request to step back arrived since `order` was loaded,
+    /// nothing is written: what follows is to be decided anew.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if the lease is lost, or the order ended meanwhile.
+    pub async fn advance(
+        &self,
+        lease: Lease,
+        order: &Order,
+        transition: &Transition,
+        now: Timestamp,
+    ) -> Result<Option<Opened>, StoreError> {
+        let mut tx = self.begin().await?;
+        if transition.state.is_final() || transition.roll_back {
+            tx.lock_application_of(order.id).await?;
+        }
+        let finalizing = transition.state.is_final() && (transition.change.is_some() || transition.finalizes);
+        let written = sqlx::query!(
+            "/* advance */ UPDATE change_order SET
+                 state = $3::text::order_state, step = $4::text::order_step, step_since = $5, batch = $6,
+                 message = CASE WHEN $7 = '' AND (NOT $8 OR finished_at IS NOT NULL) THEN message ELSE $7 END,
+                 finished_at = CASE WHEN $8 THEN coalesce(finished_at, $5) END,
+                 finalizing = $9,
+                 snapshot = coalesce(snapshot, $10),
+                 intent = coalesce($11, intent), applied = CASE WHEN $11 IS NULL THEN applied END,
+                 back_to = CASE WHEN NOT $12 THEN back_to END
+             WHERE id = $1 AND generation = $2 AND lease_expires_at > now() AND (finished_at IS NULL OR finalizing)
+                 AND back_to IS NOT DISTINCT FROM $13",
+            order.id.0,
+            lease.generation,
+            word(transition.state),
+            word(transition.step),
+            now.to_sqlx() as _,
+            number("batch", transition.batch)?,
+            transition.message,
+            transition.state.is_final(),
+            finalizing,
+            transition.snapshot.as_ref().map(|snapshot| document("snapshot", snapshot)).transpose()?,
+            transition.change.as_ref().map(|change| document("intent", change)).transpose()?,
+            transition.completes_step_back,
+            order.back_to.map(|stay| number("back_to", stay)).transpose()?
+        )
+        .execute(tx.connection())
+        .await?;
+        if written.rows_affected() == 0 {
+            if tx.step_back_changed(lease, order).await? {
+                return Ok(None);
+            }
+            return Err(StoreError::Fenced { generation: lease.generation });
+        }
+        for batch in &transition.batches {
+            let Some(id) = order.batches.get(batch.index).map(|batch| batch.id) else { continue };
+            tx.move_batch(id, batch.state, batch.target, &batch.message, now).await?;
+        }
+        let detail = json!({
+            "state": transition.state, "step": transition.step, "batch": transition.batch + 1, "generation": lease.generation,
+            "change": transition.change.as_ref().map(|change| document("intent", change)).transpose()?,
+        });
+        let event = Event { actor: SELF, kind: &format!("order.{}", word(transition.step)), cause: &transition.message, detail };
+        tx.add_event(order.application, Some(order.id), now, event).await?;
+        match transition.state {
+            State::Succeeded => tx.note_success(order, now).await?,
+            // The way back itself failed, or was not wanted: how the Deployment was
+            // before is kept for the next order.
+            State::Failed if (order.kind == Kind::Rollback && !order.only_scales()) || transition.finalizes => {
+                if let Some(snapshot) = &order.snapshot {
+                    tx.keep_resting_snapshot(order.application, snapshot).await?;
+                }
+            }
+            _ => {}
+        }
+        let opened = if transition.roll_back { Some(tx.open_rollback(order, SELF, SELF, now).await?) } else { None };
+        tx.commit().await?;
+        Ok(opened)
+    }
+
+    /// Records that the change decided last was made.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if the lease is lost.
+    pub async fn record_applied(&self, lease: Lease, order: &Order, applied: &Applied<'_>, now: Timestamp) -> Result<(), StoreError> {
+        let version = i64::try_from(applied.resource_version).unwrap_or(i64::MAX);
+        let mut tx = self.begin().await?;
+        let written = sqlx::query!(
+            "/* record_applied */ UPDATE change_order SET applied = $3, template = coalesce($4, template), finalizing = finalizing AND step <> 'done'
+             WHERE id = $1 AND generation = $2 AND (finished_at IS NULL OR finalizing)",
+            order.id.0,
+            lease.generation,
+            version,
+            applied.template
+        )
+        .execute(tx.connection())
+        .await?;
+        if written.rows_affected() == 0 {
+            return Err(StoreError::Fenced { generation: lease.generation });
+        }
+        let detail = json!({ "resourceVersion": version, "generation": lease.generation });
+        let event = Event { actor: SELF, kind: "change.made", cause: &format!("for step {}", word(order.step)), detail };
+        tx.add_event(order.application, Some(order.id), now, event).await?;
+        tx.commit().await
+    }
+
+    /// Records the pods of a batch as they are seen.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if the lease is lost.
+    pub async fn record_pods(&self, lease: Lease, batch: BatchId, pods: &[PodState], now: Timestamp) -> Result<(), StoreError> {
+        let written = sqlx::query!(
+            "/* record_pods */ UPDATE batch SET pods = $3, updated_at = $4
+             FROM change_order WHERE batch.id = $1 AND change_order.id = batch.order_id AND change_order.generation = $2",
+            batch.0,
+            lease.generation,
+            document("pods", &pods)?,
+            now.to_sqlx() as _
+        )
+        .execute(&self.pool)
+        .await?;
+        if written.rows_affected() == 0 { Err(StoreError::Fenced { generation: lease.generation }) } else { Ok(()) }
+    }
+}
+
+impl Tx {
+    /// Whether the lease is good, and only the requested step back another one by now.
+    async fn step_back_changed(&mut self, lease: Lease, order: &Order) -> Result<bool, StoreError> {
+        let row = sqlx::query!(
+            r#"/* step_back_changed */ SELECT back_to FROM change_order
+               WHERE id = $1 AND generation = $2 AND lease_expires_at > now() AND (finished_at IS NULL OR finalizing)"#,
+            lease.order.0,
+            lease.generation
+        )
+        .fetch_optional(self.connection())
+        .await?;
+        let seen = order.back_to.map(|stay| number("back_to", stay)).transpose()?;
+        Ok(row.is_some_and(|row| row.back_to != seen))
+    }
+
+    /// The version of the history that a Deployment had, by its template's annotation.
+    async fn release_of(&mut self, application: ApplicationId, snapshot: Option<&Snapshot>) -> Result<Option<ReleaseId>, StoreError> {
+        let Some(named) = snapshot.and_then(|snapshot| release_of(&snapshot.template)) else { return Ok(None) };
+        let row = sqlx::query!(
+            "/* known_release */ SELECT id FROM release WHERE id = $1 AND application_id = $2 AND released_at IS NOT NULL",
+            named.0,
+            application.0
+        )
+        .fetch_optional(self.connection())
+        .await?;
+        Ok(row.map(|row| ReleaseId(row.id)))
+    }
+
+    async fn move_batch(
+        &mut self,
+        id: BatchId,
+        state: State,
+        target: Option<i32>,
+        message: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* move_batch */ UPDATE batch SET state = $2::text::order_state, target = coalesce($3, target), message = $4, updated_at = $5,
+                 started_at = CASE $2 WHEN 'running' THEN coalesce(started_at, $5) WHEN 'ready' THEN NULL ELSE started_at END,
+                 pods = CASE WHEN $2 = 'ready' THEN '[]' ELSE pods END,
+                 finished_at = CASE WHEN $6 THEN coalesce(finished_at, $5) END
+             WHERE id = $1",
+            id.0,
+            word(state),
+            target,
+            message,
+            now.to_sqlx() as _,
+            state.is_final()
+        )
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    async fn note_success(&mut self, order: &Order, now: Timestamp) -> Result<(), StoreError> {
+        // Another number of pods leaves a release as it rests; a stop ends that.
+        sqlx::query!(
+            "/* note_success */ UPDATE application SET release_id = coalesce($2, release_id),
+                 resting_snapshot = CASE WHEN $3 THEN resting_snapshot END,
+                 deleted_at = CASE WHEN $4 THEN $5::timestamptz END
+             WHERE id = $1",
+            order.application.0,
+            order.target.release.map(|release| release.0),
+            order.only_scales() && order.kind != Kind::Stop,
+            order.kind == Kind::Delete,
+            now.to_sqlx() as _
+        )
+        .execute(self.connection())
+        .await?;
+        if let Some(replicas) = order.target.replicas {
+            let before = order.snapshot.as_ref().map(|snapshot| snapshot.replicas);
+            self.note_replicas(order.application, replicas, before).await?;
+        }
+        let (Some(release), Some(template)) = (order.target.release, &order.template) else { return Ok(()) };
+        if order.kind == Kind::Restart {
+            return Ok(());
+        }
+        // What was given as an image is on record already; of a tag only the whole is known now.
+        let image = match &order.target.source {
+            Source::Change(change) => change.container_in(template, &order.name).ok(),
+            Source::Exact(_) | Source::Unchanged | Source::Renewed(_) => None,
+        };
+        let image = image.and_then(|index| template.pointer(&format!("/spec/containers/{index}/image"))?.as_str());
+        // What the version was first stays: a restart may have left its mark since.
+        sqlx::query!(
+            "/* note_release */ UPDATE release SET released_at = $2, template = coalesce(template, $3), image = coalesce($4, image), min_ready_seconds = coalesce($5, min_ready_seconds) WHERE id = $1",
+            release.0,
+            now.to_sqlx() as _,
+            template,
+            image,
+            order.target.min_ready_seconds
+        )
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// Notes how many pods the application has from now on, before the cluster is
+    /// seen again; and how many it had, where these are none.
+    async fn note_replicas(&mut self, application: ApplicationId, replicas: i32, before: Option<i32>) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* note_replicas */ UPDATE application SET replicas = $2,
+                 replicas_before_stop = CASE WHEN $2 = 0 THEN coalesce(nullif($3::integer, 0), nullif(replicas, 0), replicas_before_stop) END,
+                 resting_snapshot = jsonb_set(resting_snapshot, '{replicas}', to_jsonb($2::integer))
+             WHERE id = $1",
+            application.0,
+            replicas,
+            before
+        )
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// Opens the order that rolls `order` back; that one must have ended in this
+    /// transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn open_rollback(&mut self, order: &Order, actor: &str, source: &str, now: Timestamp) -> Result<Opened, StoreError> {
+        let id = OrderId::new();
+        let snapshot = order.snapshot.clone();
+        let (release, template) = if order.only_scales() {
+            (None, Source::Unchanged)
+        } else {
+            let template = snapshot.as_ref().map_or(Value::Null, |snapshot| snapshot.template.clone());
+            (self.release_of(order.application, snapshot.as_ref()).await?, Source::Exact(template))
+        };
+        // Only where the order itself changed the number; a scaler's choice stays.
+        let replicas = order.target.replicas.and(snapshot.as_ref().map(|snapshot| snapshot.replicas));
+        let target = Target {
+            release,
+            source: template,
+            replicas,
+            replicas_before: order.target.replicas_before.and(order.target.replicas),
+            adopted_uid: None,
+            former_applications: Vec::new(),
+            min_ready_seconds: None,
+            batch_timeout_seconds: order.target.batch_timeout_seconds,
+            failure_policy: order.target.failure_policy,
+            max_unavailable: order.target.max_unavailable,
+        };
+        let replicas = replicas.or(order.batches.last().map(|batch| batch.target)).unwrap_or(0);
+        let rollback = NewOrder {
+            id,
+            application: order.application,
+            kind: Kind::Rollback,
+            strategy: Strategy::ALL_AT_ONCE,
+            target,
+            snapshot,
+            rolls_back: Some(order.id),
+            description: &format!("Roll back change order {}", order.id),
+            notes: &[],
+            created_by: actor,
+            source,
+            replicas,
+            resumes_at: 0,
+        };
+        self.insert_order(&rollback, now).await?;
+        let event = Event {
+            actor,
+            kind: "order.accepted",
+            cause: &format!("rolls back order {}", order.id),
+            detail: json!({ "rolls_back": order.id }),
+        };
+        self.add_event(order.application, Some(id), now, event).await?;
+        Ok(Opened(id))
+    }
+}

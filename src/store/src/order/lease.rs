@@ -1,0 +1,127 @@
+//! Who works on which order: acquire, extend, release.
+//!
+//! A lease is a holder, an expiry by the database's clock, and a generation from
+//! one sequence for all orders. Every later write of the holder names the
+//! generation, so a holder that lost its lease writes nothing; on the cluster
+//! the same number is the fencing token.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+
+use crate::{Store, StoreError};
+use domain::{ClusterId, KnownCluster, OrderId, order::Order};
+
+/// An order leased to somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// The order.
+    pub order: OrderId,
+    /// The fencing token.
+    pub generation: i64,
+}
+
+impl Store {
+    /// Leases at most `limit` orders on the cluster that are due at `now` and that nobody
+    /// else holds; none where another cluster is on record under its id. An order whose application is still brought to rest after an earlier one
+    /// waits.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn acquire(
+        &self,
+        cluster: &KnownCluster,
+        holder: &str,
+        lease: Duration,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<Lease>, StoreError> {
+        let rows = sqlx::query!(
+            r#"/* acquire */
+            WITH due AS (
+                SELECT id FROM change_order AS candidate
+                WHERE cluster_id = $5 AND EXISTS (SELECT 1 FROM kubernetes_cluster WHERE kubernetes_cluster.id = $5 AND identity = $6)
+                  AND (finished_at IS NULL OR finalizing)
+                  AND run_after <= $3
+                  AND (lease_expires_at IS NULL OR lease_expires_at < now())
+                  AND NOT EXISTS (
+                      SELECT 1 FROM change_order AS earlier
+                      WHERE earlier.application_id = candidate.application_id AND earlier.finalizing AND earlier.id <> candidate.id
+                  )
+                ORDER BY run_after
+                LIMIT $4
+                FOR UPDATE SKIP LOCKED
+            )
+            UPDATE change_order SET lease_holder = $1, lease_expires_at = now() + make_interval(secs => $2), generation = nextval('fencing_token')
+            FROM due WHERE change_order.id = due.id
+            RETURNING change_order.id, generation"#,
+            holder,
+            lease.as_secs_f64(),
+            now.to_sqlx() as _,
+            limit,
+            cluster.id.as_str(),
+            cluster.identity.as_str()
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(|row| Lease { order: OrderId(row.id), generation: row.generation }).collect())
+    }
+
+    /// Extends a lease that has not run out. False if it is lost.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn extend(&self, lease: Lease, duration: Duration) -> Result<bool, StoreError> {
+        let done = sqlx::query!(
+            "/* extend */ UPDATE change_order SET lease_expires_at = now() + make_interval(secs => $3)
+             WHERE id = $1 AND generation = $2 AND lease_expires_at > now()",
+            lease.order.0,
+            lease.generation,
+            duration.as_secs_f64()
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Gives a lease back; the order is due again at `run_after` (none = when
+    /// somebody says so). A request that arrived while the holder was about to let
+    /// go is not in `seen`: it is compared, so that none is slept through.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn give_back(&self, lease: Lease, run_after: Option<Timestamp>, seen: &Order) -> Result<(), StoreError> {
+        let confirmed = crate::row::number("confirmed", seen.confirmed)?;
+        let back_to = seen.back_to.map(|stay| crate::row::number("back_to", stay)).transpose()?;
+        sqlx::query!(
+            "/* give_back */ UPDATE change_order SET lease_holder = NULL, lease_expires_at = NULL,
+                 run_after = CASE WHEN confirmed = $4 AND back_to IS NOT DISTINCT FROM $5 AND (finished_at IS NULL OR NOT finalizing) THEN coalesce($3::timestamptz, 'infinity'::timestamptz) ELSE run_after END
+             WHERE id = $1 AND generation = $2",
+            lease.order.0,
+            lease.generation,
+            run_after.map(|at| at.to_sqlx()) as _,
+            confirmed,
+            back_to
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// When the next order on the cluster becomes due that nobody holds, if one will by
+    /// itself.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn next_due(&self, cluster: &ClusterId) -> Result<Option<Timestamp>, StoreError> {
+        let row = sqlx::query!(
+            r#"/* next_due */ SELECT min(greatest(run_after, lease_expires_at)) AS "due" FROM change_order
+               WHERE cluster_id = $1 AND (finished_at IS NULL OR finalizing) AND run_after < 'infinity'"#,
+            cluster.as_str()
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(row.due.map(jiff_sqlx::Timestamp::to_jiff))
+    }
+}

@@ -1,0 +1,142 @@
+//! Queries of the cluster that a caller waits for: asked by the service, answered by
+//! an executor.
+//!
+//! As precheck requests are ([`super::precheck_request`]), but gone once read, since
+//! what was seen is true for a moment only.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use uuid::Uuid;
+
+use super::precheck_request::CLAIM_SECONDS;
+use crate::{
+    REQUEST_CHANNEL, Store, StoreError,
+    row::{document, json},
+};
+use domain::{
+    ClusterId, KnownCluster,
+    observed::cluster_state::{ClusterState, QueryKind},
+};
+
+/// A query's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClusterQueryId(Uuid);
+
+/// A query of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterQuery {
+    /// Its id.
+    pub id: ClusterQueryId,
+    /// The Deployment's namespace.
+    pub namespace: String,
+    /// The Deployment's name.
+    pub name: String,
+    /// What to look at.
+    pub kind: QueryKind,
+}
+
+/// What was seen: none = there is no such Deployment. Or why nothing can be.
+pub type QueryAnswer = Result<Option<ClusterState>, String>;
+
+impl Store {
+    /// Sends a query, and wakes the executors.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn send_cluster_query(
+        &self,
+        cluster: &ClusterId,
+        namespace: &str,
+        name: &str,
+        wanted: QueryKind,
+        now: Timestamp,
+    ) -> Result<ClusterQueryId, StoreError> {
+        let id = Uuid::now_v7();
+        let mut tx = self.begin().await?;
+        sqlx::query!(
+            "/* send_cluster_query */ INSERT INTO cluster_query (id, cluster_id, namespace, name, kind, asked_at) VALUES ($1, $2, $3, $4, $5, $6)",
+            id,
+            cluster.as_str(),
+            namespace,
+            name,
+            json("cluster query", &wanted)?,
+            now.to_sqlx() as _
+        )
+        .execute(tx.connection())
+        .await?;
+        sqlx::query!("/* wake_for_cluster_query */ SELECT pg_notify($1, $2) AS \"sent: ()\"", REQUEST_CHANNEL, cluster.as_str())
+            .fetch_one(tx.connection())
+            .await?;
+        tx.commit().await?;
+        Ok(ClusterQueryId(id))
+    }
+
+    /// What was seen, once: it is forgotten then. None = nobody looked yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
+    pub async fn take_query_answer(&self, id: ClusterQueryId) -> Result<Option<QueryAnswer>, StoreError> {
+        let row = sqlx::query!(
+            "/* take_query_answer */ DELETE FROM cluster_query WHERE id = $1 AND answer IS NOT NULL RETURNING answer AS \"answer!\"",
+            id.0
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(|row| document("cluster state", row.answer)).transpose()
+    }
+
+    /// Claims the oldest unclaimed query of the cluster.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
+    pub async fn claim_cluster_query(&self, cluster: &KnownCluster) -> Result<Option<ClusterQuery>, StoreError> {
+        let row = sqlx::query!(
+            "/* claim_cluster_query */ UPDATE cluster_query SET claimed_at = now() WHERE id = (
+                 SELECT id FROM cluster_query
+                 WHERE cluster_id = $1 AND EXISTS (SELECT 1 FROM kubernetes_cluster WHERE id = $1 AND identity = $3)
+                   AND answer IS NULL AND (claimed_at IS NULL OR claimed_at < now() - make_interval(secs => $2))
+                 ORDER BY asked_at FOR UPDATE SKIP LOCKED LIMIT 1
+             ) RETURNING id, namespace, name, kind",
+            cluster.id.as_str(),
+            CLAIM_SECONDS,
+            cluster.identity.as_str()
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(|row| {
+            Ok(ClusterQuery {
+                id: ClusterQueryId(row.id),
+                namespace: row.namespace,
+                name: row.name,
+                kind: document("cluster query", row.kind)?,
+            })
+        })
+        .transpose()
+    }
+
+    /// Tells what was seen. The first answer stays.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn answer_cluster_query(&self, id: ClusterQueryId, seen: &QueryAnswer) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* answer_cluster_query */ UPDATE cluster_query SET answer = $2 WHERE id = $1 AND answer IS NULL",
+            id.0,
+            json("cluster state", seen)?
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Forgets queries from before that time, that nobody waits for any more.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn prune_cluster_queries(&self, before: Timestamp) -> Result<(), StoreError> {
+        sqlx::query!("/* prune_cluster_queries */ DELETE FROM cluster_query WHERE asked_at < $1", before.to_sqlx() as _)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,309 @@
+//! What the service wants written on the cluster beside Deployments, and what came of
+//! it.
+//!
+//! An object write is claimed by one executor at a time, under a fencing token that the
+//! written object carries too; one that fell silent loses it after
+//! [`CLAIM_SECONDS`]. It is answered once, by who holds it, and its change order is
+//! recorded with the answer. What was wanted is wiped then: it may hold a Secret.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::precheck_request::CLAIM_SECONDS;
+use crate::{
+    Event, REQUEST_CHANNEL, Store, StoreError, Tx,
+    row::{document, json, word},
+};
+use domain::{
+    ApplicationId, BatchId, ClusterId, KnownCluster, OrderId,
+    object::write::{ObjectWrite, Outcome, Record},
+    order::{FailurePolicy, Kind, Source, State, Target, plan::Strategy},
+};
+
+/// An object write's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ObjectWriteId(pub Uuid);
+
+/// An object write in hand.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClaimedWrite {
+    /// Its id.
+    pub id: ObjectWriteId,
+    /// The object's namespace.
+    pub namespace: String,
+    /// What is wanted.
+    pub object_write: ObjectWrite,
+    /// The fencing token.
+    pub generation: i64,
+    /// How often it was claimed, this time counted.
+    pub attempts: i32,
+}
+
+/// What came of an object write.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WriteAnswer {
+    /// What was written, or why nothing was.
+    pub outcome: Outcome,
+    /// The change order that is on record where it was done.
+    pub order: Option<OrderId>,
+}
+
+impl Store {
+    /// Wants something written, and wakes the executors. The same id again is the
+    /// same object write: the first stays.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn send_object_write(
+        &self,
+        id: ObjectWriteId,
+        (cluster, namespace): (&ClusterId, &str),
+        object_write: &ObjectWrite,
+        record: Option<&Record>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        tx.add_object_write(id, (cluster, namespace), object_write, record, now).await?;
+        tx.commit().await
+    }
+
+    /// What came of an object write; none = nothing yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
+    pub async fn object_write_outcome(&self, id: ObjectWriteId) -> Result<Option<WriteAnswer>, StoreError> {
+        let row = sqlx::query!(
+            "/* object_write_outcome */ SELECT outcome AS \"outcome!\", record FROM object_write WHERE id = $1 AND answered_at IS NOT NULL",
+            id.0
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(|row| {
+            let record = row.record.map(|record| document::<Record>("record", record)).transpose()?;
+            Ok(WriteAnswer { outcome: document("outcome", row.outcome)?, order: record.map(|record| record.order) })
+        })
+        .transpose()
+    }
+
+    /// Whether something was ever written for the application beside its Deployment.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn has_object_writes(&self, application: ApplicationId) -> Result<bool, StoreError> {
+        let found = sqlx::query_scalar!(
+            "/* has_object_writes */ SELECT EXISTS (SELECT FROM change_order WHERE application_id = $1 AND kind = 'object_write') AS \"found!\"",
+            application.0
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(found)
+    }
+
+    /// Withdraws an object write that nobody has taken up; false = somebody has.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn withdraw_object_write(&self, id: ObjectWriteId) -> Result<bool, StoreError> {
+        let done = sqlx::query!("/* withdraw_object_write */ DELETE FROM object_write WHERE id = $1 AND claimed_at IS NULL", id.0)
+            .execute(&self.pool)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Claims the oldest unclaimed object write of the cluster.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
+    pub async fn claim_object_write(&self, cluster: &KnownCluster) -> Result<Option<ClaimedWrite>, StoreError> {
+        let row = sqlx::query!(
+            "/* claim_object_write */ UPDATE object_write SET claimed_at = now(), generation = nextval('fencing_token'), attempts = attempts + 1 WHERE id = (
+                 SELECT id FROM object_write
+                 WHERE cluster_id = $1 AND EXISTS (SELECT 1 FROM kubernetes_cluster WHERE id = $1 AND identity = $3)
+                   AND answered_at IS NULL AND (claimed_at IS NULL OR claimed_at < now() - make_interval(secs => $2))
+                 ORDER BY asked_at FOR UPDATE SKIP LOCKED LIMIT 1
+             ) RETURNING id, namespace, wanted, generation, attempts",
+            cluster.id.as_str(),
+            CLAIM_SECONDS,
+            cluster.identity.as_str()
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(|row| {
+            Ok(ClaimedWrite {
+                id: ObjectWriteId(row.id),
+                namespace: row.namespace,
+                object_write: document("object_write", row.wanted)?,
+                generation: row.generation,
+                attempts: row.attempts,
+            })
+        })
+        .transpose()
+    }
+
+    /// Answers an object write, wipes what was wanted, and puts its change order on record
+    /// where it was done, or where nobody waits to hear why not. False where it is answered already, or somebody else's by now.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
+    pub async fn answer_object_write(
+        &self,
+        id: ObjectWriteId,
+        generation: i64,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        let row = sqlx::query!(
+            "/* answer_object_write */ UPDATE object_write SET outcome = $3, answered_at = $4, wanted = 'null'
+             WHERE id = $1 AND generation = $2 AND answered_at IS NULL RETURNING record, asked_at",
+            id.0,
+            generation,
+            json("outcome", outcome)?,
+            now.to_sqlx() as _
+        )
+        .fetch_optional(tx.connection())
+        .await?;
+        let Some(row) = row else { return Ok(false) };
+        let record = row.record.map(|record| document::<Record>("record", record)).transpose()?;
+        if let Some(record) = record.filter(|record| outcome.is_ok() || record.refusals) {
+            tx.record_object_write(&record, outcome, row.asked_at.to_jiff(), now).await?;
+        }
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Forgets object writes from before that time, but for those whose order is still to come.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn prune_object_writes(&self, before: Timestamp) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* prune_object_writes */ DELETE FROM object_write WHERE asked_at < $1 AND (answered_at IS NOT NULL OR record IS NULL)",
+            before.to_sqlx() as _
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}
+
+impl Tx {
+    /// As [`Store::send_object_write`], once the transaction is committed.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn add_object_write(
+        &mut self,
+        id: ObjectWriteId,
+        (cluster, namespace): (&ClusterId, &str),
+        object_write: &ObjectWrite,
+        record: Option<&Record>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* send_object_write */ INSERT INTO object_write (id, cluster_id, namespace, wanted, record, asked_at) VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (id) DO NOTHING",
+            id.0,
+            cluster.as_str(),
+            namespace,
+            json("object_write", object_write)?,
+            record.map(|record| json("record", record)).transpose()?,
+            now.to_sqlx() as _
+        )
+        .execute(self.connection())
+        .await?;
+        sqlx::query!("/* wake_for_object_write */ SELECT pg_notify($1, $2) AS \"sent: ()\"", REQUEST_CHANNEL, cluster.as_str())
+            .fetch_one(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// Answers every object write on a cluster that is not done yet with why it never will be.
+    pub(crate) async fn let_object_writes_go(&mut self, cluster: &ClusterId, why: &str, now: Timestamp) -> Result<(), StoreError> {
+        let outcome: Outcome = Err(why.into());
+        let rows = sqlx::query!(
+            "/* let_object_writes_go */ UPDATE object_write SET outcome = $3, answered_at = $2, wanted = 'null', generation = nextval('fencing_token')
+             WHERE cluster_id = $1 AND answered_at IS NULL RETURNING record, asked_at",
+            cluster.as_str(),
+            now.to_sqlx() as _,
+            json("outcome", &outcome)?
+        )
+        .fetch_all(self.connection())
+        .await?;
+        for row in rows {
+            let record = row.record.map(|record| document::<Record>("record", record)).transpose()?;
+            if let Some(record) = record.filter(|record| record.refusals) {
+                self.record_object_write(&record, &outcome, row.asked_at.to_jiff(), now).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a change order that is over already.
+    async fn record_object_write(
+        &mut self,
+        record: &Record,
+        outcome: &Outcome,
+        began: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (state, message) = match outcome {
+            Ok(_) => (State::Succeeded, ""),
+            Err(why) => (State::Failed, why.as_str()),
+        };
+        let target = Target {
+            release: None,
+            source: Source::Unchanged,
+            replicas: None,
+            replicas_before: None,
+            adopted_uid: None,
+            former_applications: Vec::new(),
+            min_ready_seconds: None,
+            batch_timeout_seconds: 0,
+            failure_policy: FailurePolicy::default(),
+            max_unavailable: 0,
+        };
+        sqlx::query!(
+            "/* record_object_write */ INSERT INTO change_order
+                 (id, application_id, kind, strategy, target, description, created_at, created_by, source, step_since, run_after, state, step, finished_at, message)
+             VALUES ($1, $2, $3::text::order_kind, $4, $5, $6, $7, $8, $9, $10, $10, $11::text::order_state, 'done', $10, $12)",
+            record.order.0,
+            record.application.0,
+            word(Kind::ObjectWrite),
+            json("strategy", &Strategy::ALL_AT_ONCE)?,
+            json("target", &target)?,
+            record.description,
+            began.to_sqlx() as _,
+            record.created_by,
+            record.source,
+            now.to_sqlx() as _,
+            word(state),
+            message
+        )
+        .execute(self.connection())
+        .await?;
+        sqlx::query!(
+            "/* record_object_write_batch */ INSERT INTO batch (id, order_id, index, target, state, started_at, finished_at, updated_at, message)
+             VALUES ($1, $2, 0, 0, $5::text::order_state, $3, $4, $4, $6)",
+            BatchId::new().0,
+            record.order.0,
+            began.to_sqlx() as _,
+            now.to_sqlx() as _,
+            word(state),
+            message
+        )
+        .execute(self.connection())
+        .await?;
+        let (kind, detail) = match outcome {
+            Ok(object) => {
+                let named = json!({ "name": object["name"], "uid": object["uid"], "resourceVersion": object["resourceVersion"] });
+                ("object_write.done", json!({ "object": named }))
+            }
+            Err(why) => ("object_write.refused", json!({ "why": why })),
+        };
+        let event = Event { actor: &record.created_by, kind, cause: &record.description, detail };
+        self.add_event(record.application, Some(record.order), now, event).await
+    }
+}

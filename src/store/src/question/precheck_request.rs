@@ -1,0 +1,158 @@
+//! What the service asks of the cluster about releases, and what executors answer.
+//!
+//! A precheck request is claimed by one executor at a time; one that fell silent loses it
+//! after [`CLAIM_SECONDS`]. Nothing of an order stands on it, so it needs no fence:
+//! answering twice is harmless.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use uuid::Uuid;
+
+use crate::{
+    REQUEST_CHANNEL, Store, StoreError,
+    row::{document, json},
+};
+use domain::{
+    ApplicationId, ClusterId, KnownCluster,
+    precheck::{PrecheckReport, proposal::Proposal},
+};
+
+/// Seconds after which a precheck request that was claimed and not answered is claimed again.
+pub(crate) const CLAIM_SECONDS: f64 = 10.0;
+
+/// A precheck request's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PrecheckRequestId(Uuid);
+
+impl Store {
+    /// Asks, and wakes the executors.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn send_precheck_request(&self, proposal: &Proposal, now: Timestamp) -> Result<PrecheckRequestId, StoreError> {
+        let id = Uuid::now_v7();
+        let mut tx = self.begin().await?;
+        sqlx::query!(
+            "/* send_precheck_request */ INSERT INTO precheck_request (id, cluster_id, namespace, name, proposal, asked_at) VALUES ($1, $2, $3, $4, $5, $6)",
+            id,
+            proposal.cluster.as_str(),
+            proposal.namespace,
+            proposal.name,
+            json("proposal", proposal)?,
+            now.to_sqlx() as _
+        )
+        .execute(tx.connection())
+        .await?;
+        sqlx::query!(
+            "/* wake_for_precheck_request */ SELECT pg_notify($1, $2) AS \"sent: ()\"",
+            REQUEST_CHANNEL,
+            proposal.cluster.as_str()
+        )
+        .fetch_one(tx.connection())
+        .await?;
+        tx.commit().await?;
+        Ok(PrecheckRequestId(id))
+    }
+
+    /// The answer, once there is one.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
+    pub async fn precheck_report(&self, id: PrecheckRequestId) -> Result<Option<PrecheckReport>, StoreError> {
+        let row = sqlx::query!("/* precheck_report */ SELECT report FROM precheck_request WHERE id = $1", id.0)
+            .fetch_optional(&self.pool)
+            .await?;
+        row.and_then(|row| row.report).map(|report| document("report", report)).transpose()
+    }
+
+    /// The newest precheck request about a Deployment: none, or its answer as far as there
+    /// is one.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
+    pub async fn newest_precheck_report(
+        &self,
+        cluster: &ClusterId,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Option<PrecheckReport>>, StoreError> {
+        let row = sqlx::query!(
+            "/* newest_precheck_report */ SELECT report FROM precheck_request WHERE cluster_id = $1 AND namespace = $2 AND name = $3 ORDER BY asked_at DESC, id DESC LIMIT 1",
+            cluster.as_str(),
+            namespace,
+            name
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(|row| row.report.map(|report| document("report", report)).transpose()).transpose()
+    }
+
+    /// Claims the oldest unclaimed precheck request of the cluster.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
+    pub async fn claim_precheck_request(&self, cluster: &KnownCluster) -> Result<Option<(PrecheckRequestId, Proposal)>, StoreError> {
+        let row = sqlx::query!(
+            "/* claim_precheck_request */ UPDATE precheck_request SET claimed_at = now() WHERE id = (
+                 SELECT id FROM precheck_request
+                 WHERE cluster_id = $1 AND EXISTS (SELECT 1 FROM kubernetes_cluster WHERE id = $1 AND identity = $3)
+                   AND answered_at IS NULL AND (claimed_at IS NULL OR claimed_at < now() - make_interval(secs => $2))
+                 ORDER BY asked_at FOR UPDATE SKIP LOCKED LIMIT 1
+             ) RETURNING id, proposal",
+            cluster.id.as_str(),
+            CLAIM_SECONDS,
+            cluster.identity.as_str()
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(|row| Ok((PrecheckRequestId(row.id), document("proposal", row.proposal)?))).transpose()
+    }
+
+    /// Answers a precheck request. The first answer stays. What was asked goes: it may hold
+    /// a package's credentials.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn answer_precheck_request(&self, id: PrecheckRequestId, report: &PrecheckReport, now: Timestamp) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* answer_precheck_request */ UPDATE precheck_request SET report = $2, answered_at = $3, proposal = 'null' WHERE id = $1 AND answered_at IS NULL",
+            id.0,
+            json("report", report)?,
+            now.to_sqlx() as _
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Forgets precheck requests from before that time.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn prune_precheck_requests(&self, before: Timestamp) -> Result<(), StoreError> {
+        sqlx::query!("/* prune_precheck_requests */ DELETE FROM precheck_request WHERE asked_at < $1", before.to_sqlx() as _)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Seconds that a batch of the application took, as the median of the last 20
+    /// that ended well.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn batch_seconds(&self, application: ApplicationId) -> Result<Option<i64>, StoreError> {
+        let row = sqlx::query!(
+            r#"/* batch_seconds */ SELECT ceil(percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds))::bigint AS median FROM (
+                   SELECT extract(epoch FROM b.finished_at - b.started_at)::float8 AS seconds
+                   FROM batch b JOIN change_order o ON o.id = b.order_id
+                   WHERE o.application_id = $1 AND o.kind IN ('deploy', 'deploy_version') AND b.state = 'succeeded' AND b.started_at < b.finished_at
+                   ORDER BY b.finished_at DESC LIMIT 20
+               ) AS latest"#,
+            application.0
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(row.median)
+    }
+}
