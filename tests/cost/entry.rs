@@ -9,7 +9,6 @@ use crate::measure::Job;
 /// What becomes of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is read.
     Accepted,
     /// It is past a limit, or is not what is expected.
     Refused,

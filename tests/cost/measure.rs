@@ -16,7 +16,6 @@ pub struct Cost {
     pub peak: u64,
     /// Bytes that were asked for, all together.
     pub bytes: u64,
-    /// Number of allocations.
     pub allocations: u64,
     /// Blocks of code that ran; none = this build does not count them.
     pub blocks: Option<u64>,

@@ -25,11 +25,8 @@ use domain::{
 /// Who writes, and under which token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WriteContext {
-    /// The application.
     pub application: ApplicationId,
-    /// The order.
     pub order: OrderId,
-    /// The fencing token.
     pub generation: i64,
 }
 
@@ -99,7 +96,6 @@ pub struct EventText<'a> {
     pub reason: &'a str,
     /// What happened, for people; cut to 1024 bytes.
     pub text: &'a str,
-    /// When.
     pub at: Timestamp,
 }
 

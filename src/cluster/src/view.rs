@@ -34,20 +34,15 @@ const MOST_FAILED: usize = 100;
 /// An application's place on the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
-    /// Kubernetes namespace.
     pub namespace: String,
-    /// Name of the Deployment.
     pub name: String,
 }
 
 /// How many pods an application's Deployment has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mirror {
-    /// Which one.
     pub key: Key,
-    /// Desired.
     pub replicas: i32,
-    /// Ready.
     pub ready: i32,
 }
 

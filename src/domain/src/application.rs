@@ -17,21 +17,16 @@ use crate::template::container::{self, Known};
 /// An application.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Application {
-    /// Its id.
     pub id: ApplicationId,
     /// Its name, and the Deployment's.
     pub name: String,
-    /// Id of its cluster.
     pub cluster: ClusterId,
-    /// Its Kubernetes namespace.
     pub namespace: String,
     /// Whether its creator named that, or took what is chosen where none is named.
     pub namespace_named: bool,
     /// The EDAS namespace it was created in: a region, or `<region>:<name>`.
     pub logical_region: String,
-    /// Free text.
     pub description: String,
-    /// When it was created.
     pub created_at: Timestamp,
     /// Name of the access key that created it.
     pub created_by: String,
@@ -43,7 +38,6 @@ pub struct Application {
     pub phone: String,
     /// What is on record about its container.
     pub container: Known,
-    /// Desired number of pods.
     pub replicas: i32,
     /// Pods that are Ready.
     pub ready_replicas: i32,

@@ -75,9 +75,7 @@ impl FromStr for ClusterIdentity {
 /// work handed out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownCluster {
-    /// Its id.
     pub id: ClusterId,
-    /// Its identity.
     pub identity: ClusterIdentity,
 }
 

@@ -14,9 +14,7 @@ use super::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
-    /// JSON.
     Json,
-    /// XML.
     Xml,
     /// YAML, of one or several documents.
     Yaml,
@@ -33,11 +31,9 @@ pub enum Format {
 pub struct ConfigTemplate {
     /// Its name, which no other has.
     pub name: String,
-    /// Free text.
     pub description: String,
     /// What the content is written in.
     pub format: Format,
-    /// The text itself.
     pub content: String,
 }
 

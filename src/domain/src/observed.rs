@@ -22,7 +22,6 @@ pub enum Observation {
     Unknown,
     /// There is no such Deployment.
     Absent,
-    /// The Deployment and its pods.
     Present(Box<DeploymentView>),
 }
 
@@ -94,13 +93,9 @@ pub struct ReplicaSetView {
     pub available: i32,
     /// Whether the ReplicaSet controller has seen the newest spec.
     pub observed: bool,
-    /// Its name.
     pub name: String,
-    /// Its uid.
     pub uid: String,
-    /// When it was created.
     pub created_at: Option<Timestamp>,
-    /// Its template.
     pub template: Arc<Value>,
     /// Why it cannot create pods, if it cannot.
     pub create_failure: Option<CreateFailure>,
@@ -117,20 +112,17 @@ pub struct ReplicaSetView {
 pub struct CreateFailure {
     /// The API server's own text: a quota, an admission webhook, pod security.
     pub message: String,
-    /// Since when.
     pub since: Option<Timestamp>,
 }
 
 /// A pod.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PodView {
-    /// Its name.
     pub name: String,
     /// Its address, empty while it has none.
     pub ip: String,
     /// `status.phase`.
     pub phase: String,
-    /// When it was created.
     pub created_at: Option<Timestamp>,
     /// Since when it is Ready; none = it is not.
     pub ready_since: Option<Timestamp>,
@@ -150,11 +142,9 @@ pub struct PodView {
 /// ReplicaSet made another in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedPod {
-    /// Its name.
     pub name: String,
     /// Such as `Evicted` or `SysctlForbidden`; empty where nothing is said.
     pub reason: String,
-    /// Kubernetes' own text.
     pub message: String,
     /// When it was made.
     pub created_at: Option<Timestamp>,
@@ -165,9 +155,7 @@ pub struct FailedPod {
 /// A container of a pod, in Kubernetes' words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerView {
-    /// Its name.
     pub name: String,
-    /// Its image.
     pub image: String,
     /// Whether it runs before the others: an init container.
     pub is_init: bool,
@@ -189,12 +177,9 @@ pub enum ContainerState {
         /// The kubelet's own text.
         message: String,
     },
-    /// It runs.
     Running {
-        /// Since when.
         since: Option<Timestamp>,
     },
-    /// It ended.
     Ended(Ending),
 }
 
@@ -207,7 +192,6 @@ pub struct Ending {
     pub reason: String,
     /// What it left to say, or the runtime's own text.
     pub message: String,
-    /// When.
     pub at: Option<Timestamp>,
 }
 
@@ -216,7 +200,6 @@ pub struct Ending {
 pub struct Warning {
     /// Such as `FailedMount` or `Unhealthy`.
     pub reason: String,
-    /// Its text.
     pub message: String,
     /// When it was given first: of those times that followed each other without a long
     /// silence, as far as they were watched.

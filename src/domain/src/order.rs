@@ -153,7 +153,6 @@ pub enum Step {
 pub enum Source {
     /// The version before, changed.
     Change(Box<SpecChange>),
-    /// Exactly this template.
     Exact(Value),
     /// The Deployment's own, which is left alone.
     Unchanged,
@@ -167,7 +166,6 @@ pub struct Target {
     /// The version that is released. A rollback to something that was no
     /// release of ours has none.
     pub release: Option<ReleaseId>,
-    /// Its template.
     pub source: Source,
     /// Desired number of pods; none keeps the Deployment's.
     pub replicas: Option<i32>,
@@ -220,11 +218,8 @@ impl Default for FailurePolicy {
 /// The Deployment as it was before an order touched it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
-    /// The pod template.
     pub template: Value,
-    /// Desired number of pods.
     pub replicas: i32,
-    /// The user's own settings.
     pub settings: BorrowedSettings,
     /// Who owned the fields of its spec, as [`super::ownership::of_spec`] says; null =
     /// that was not seen.
@@ -257,17 +252,12 @@ impl BorrowedSettings {
 /// A change order with all that deciding its next step takes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Order {
-    /// Its id.
     pub id: OrderId,
-    /// The application it changes.
     pub application: ApplicationId,
     /// That one's cluster: the order is carried out there, and nowhere else.
     pub cluster: ClusterId,
-    /// The Deployment's namespace.
     pub namespace: String,
-    /// The Deployment's name.
     pub name: String,
-    /// What it does.
     pub kind: Kind,
     /// Where it stands for its callers.
     pub state: State,
@@ -283,7 +273,6 @@ pub struct Order {
     pub confirmed: usize,
     /// How many batches are to stay, while a person's request to step back is not done.
     pub back_to: Option<usize>,
-    /// What it brings about.
     pub target: Target,
     /// The Deployment before it; set when the first change is decided, or on
     /// creation where an earlier order left the Deployment half way.
@@ -379,12 +368,9 @@ impl Order {
 /// One batch of an order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
-    /// Its id.
     pub id: BatchId,
-    /// Where it stands.
     pub state: State,
     /// Pods of the new version when it is done.
     pub target: i32,
-    /// When it began.
     pub started_at: Option<Timestamp>,
 }

@@ -46,7 +46,6 @@ impl PackageKind {
 /// What is remembered of a version that was made of a package: nothing secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Label {
-    /// Its kind.
     pub kind: PackageKind,
     /// Its address, without what is secret.
     pub address: String,
@@ -238,9 +237,7 @@ impl fmt::Display for Checksum {
 /// A host, or all hosts below one (`*.example.com`), or all (`*`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostPattern {
-    /// Every host.
     All,
-    /// Exactly this one.
     Exactly(String),
     /// Every host whose name ends with this, which begins with a dot.
     Below(String),
@@ -291,7 +288,6 @@ impl fmt::Display for HostPattern {
 pub struct PackagePolicy {
     /// Schemes, in lower case.
     pub schemes: Vec<String>,
-    /// Hosts.
     pub hosts: Vec<HostPattern>,
     /// Network addresses that are allowed although they are of a kind that is
     /// refused, or of a private network.

@@ -91,7 +91,6 @@ impl Reason {
 /// Why a package cannot be had. Holds nothing secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// What kind of failure it is.
     pub reason: Reason,
     /// The address that was asked, without secrets.
     pub address: String,

@@ -27,9 +27,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A download.
 #[derive(Debug, Clone, Copy)]
 pub struct Fetch<'a> {
-    /// What.
     pub url: &'a PackageUrl,
-    /// Where to.
     pub target: &'a Path,
     /// What it must be.
     pub checksum: Option<&'a Checksum>,
@@ -44,7 +42,6 @@ pub struct Fetch<'a> {
 /// A package that is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fetched {
-    /// Its size.
     pub bytes: u64,
     /// Attempts that it took.
     pub attempts: u32,

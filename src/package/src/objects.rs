@@ -98,7 +98,6 @@ pub enum PutError {
 /// What was stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
-    /// Its size.
     pub bytes: u64,
     /// Its MD5, in lower-case hex.
     pub md5: String,
@@ -116,7 +115,6 @@ pub fn joined_crc64(parts: impl IntoIterator<Item = (u64, u64)>) -> u64 {
 /// An object as a list of them shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// Its name.
     pub name: String,
     /// When it was written.
     pub written_at: Timestamp,

@@ -16,7 +16,6 @@ const MOST_REDIRECTS: usize = 5;
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ask {
-    /// The whole package.
     Whole,
     /// Only the head of the answer.
     Head,

@@ -22,7 +22,6 @@ const SEEN_WITHIN: Duration = Duration::from_secs(6);
 /// A pod of an application.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InstanceView {
-    /// The pod.
     pub pod: Pod,
     /// Text of the version it is; empty where it does not say.
     pub version: String,

@@ -11,7 +11,6 @@ use domain::{ApplicationId, ReleaseId, order::plan::Strategy, package::PackageKi
 /// Who asks, and which request it is.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// The access key's id.
     pub key_id: String,
     /// The access key's name, for events and owners.
     pub name: String,
@@ -37,9 +36,7 @@ pub struct RequestIdentity {
 /// An access key as authentication needs it.
 #[derive(Debug, Clone)]
 pub struct KeySecret {
-    /// Its name.
     pub name: String,
-    /// Its secret.
     pub secret: SecretString,
     /// Whether it may be used.
     pub enabled: bool,
@@ -70,7 +67,6 @@ pub struct CreateApplication {
     pub namespace: Option<String>,
     /// EDAS namespace, `<region>` or `<region>:<name>`; none = the server's region.
     pub logical_region: Option<String>,
-    /// Free text.
     pub description: String,
     /// Number of pods; none = 1.
     pub replicas: Option<i32>,
@@ -95,11 +91,9 @@ pub struct Adopt {
     pub name: String,
     /// Cluster id; must be the one this server drives.
     pub cluster: String,
-    /// Kubernetes namespace.
     pub namespace: String,
     /// EDAS namespace, `<region>` or `<region>:<name>`; none = the server's region.
     pub logical_region: Option<String>,
-    /// Free text.
     pub description: String,
     /// The present version's text; none = the time.
     pub version: Option<String>,
@@ -121,9 +115,7 @@ pub struct ContainerView {
 /// DeployK8sApplication.
 #[derive(Debug, Clone)]
 pub struct Deploy {
-    /// The application.
     pub application: ApplicationId,
-    /// What changes.
     pub spec: SpecChange,
     /// A package in place of an image, or what it runs on.
     pub package: PackageParams,
@@ -140,7 +132,6 @@ pub struct Deploy {
     pub batch_timeout_seconds: Option<i64>,
     /// minReadySeconds (BatchWaitTime); none keeps it.
     pub min_ready_seconds: Option<i32>,
-    /// Free text.
     pub description: String,
     /// What of the request has no effect here, as sentences for the order.
     pub notes: Vec<String>,
@@ -155,9 +146,7 @@ pub struct Deploy {
 /// ScaleK8sApplication.
 #[derive(Debug, Clone, Copy)]
 pub struct Scale {
-    /// The application.
     pub application: ApplicationId,
-    /// Desired number of pods.
     pub replicas: i32,
     /// Seconds it may take; none = the server's setting for a batch.
     pub timeout_seconds: Option<i64>,
@@ -166,7 +155,6 @@ pub struct Scale {
 /// StartK8sApplication.
 #[derive(Debug, Clone, Copy)]
 pub struct Start {
-    /// The application.
     pub application: ApplicationId,
     /// Number of pods; none = as many as it had when it was stopped, or 1.
     pub replicas: Option<i32>,
@@ -177,7 +165,6 @@ pub struct Start {
 /// UpdateK8sApplicationConfig.
 #[derive(Debug, Clone)]
 pub struct Configure {
-    /// The application.
     pub application: ApplicationId,
     /// Its cluster, where that is said.
     pub cluster: Option<String>,
@@ -201,13 +188,9 @@ pub struct EditDeployment {
 /// UpdateK8sApplicationBaseInfo. None keeps what was said, an empty text removes it.
 #[derive(Debug, Clone)]
 pub struct Describe {
-    /// The application.
     pub application: ApplicationId,
-    /// Free text.
     pub description: Option<String>,
-    /// Whose it is.
     pub owner: Option<String>,
-    /// The owner's address.
     pub email: Option<String>,
     /// The owner's telephone number.
     pub phone: Option<String>,
@@ -218,7 +201,6 @@ pub struct Describe {
 pub struct Precheck {
     /// Cluster id; must be the one this server drives.
     pub cluster: String,
-    /// Kubernetes namespace.
     pub namespace: String,
     /// Name of the application and its Deployment.
     pub name: String,
@@ -226,14 +208,12 @@ pub struct Precheck {
     pub application: Option<ApplicationId>,
     /// Number of pods; none = that of the Deployment, or 1.
     pub replicas: Option<i32>,
-    /// What changes.
     pub spec: SpecChange,
 }
 
 /// RollbackApplication.
 #[derive(Debug, Clone)]
 pub struct RollBackTo {
-    /// The application.
     pub application: ApplicationId,
     /// Text of the version in the history.
     pub version: String,

@@ -13,27 +13,20 @@ use domain::{
 /// A change order with its batches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OrderView {
-    /// Its id.
     pub id: OrderId,
-    /// Its application.
     pub application: ApplicationId,
-    /// What it does.
     pub kind: Kind,
-    /// Where it stands.
     pub state: State,
-    /// Where within that.
     pub step: Step,
     /// How the batches follow each other.
     pub strategy: Strategy,
     /// The batches, in order. Empty in lists.
     pub batches: Vec<BatchView>,
-    /// Number of batches.
     pub batch_count: usize,
     /// Desired number of pods, where it sets one.
     pub replicas: Option<i32>,
     /// The number before, where it changes nothing else.
     pub replicas_before: Option<i32>,
-    /// The caller's description.
     pub description: String,
     /// What of the request has no effect, and what the checks before it warned of.
     pub notes: Vec<String>,
@@ -65,19 +58,15 @@ pub struct OrderView {
 /// A batch of an order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BatchView {
-    /// Its id.
     pub id: BatchId,
     /// Its number, from 1.
     pub number: usize,
-    /// Whether it is the canary.
     pub canary: bool,
-    /// Where it stands.
     pub state: State,
     /// Pods of the new version that it adds.
     pub size: i32,
     /// Pods of the new version when it is done.
     pub target: i32,
-    /// When it began.
     pub started_at: Option<Timestamp>,
     /// When it ended, well or not.
     pub finished_at: Option<Timestamp>,
@@ -92,11 +81,8 @@ pub struct BatchView {
 /// A version in an application's history.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReleaseView {
-    /// Its id.
     pub id: ReleaseId,
-    /// Its application.
     pub application: ApplicationId,
-    /// Its text.
     pub version: String,
     /// Its image; of a package, the one that it runs on.
     pub image: String,
@@ -113,9 +99,7 @@ pub struct ReleaseView {
 /// The cluster that this server drives, as its executor last saw it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClusterView {
-    /// Its id.
     pub id: String,
-    /// The server's region.
     pub region: String,
     /// Kubernetes version, empty until an executor has seen it.
     pub version: String,

@@ -38,6 +38,8 @@
 //! make things go wrong, and a log of all writes. Seeded: runs repeat. It knows
 //! nothing of its users.
 
+#![warn(missing_docs)]
+
 mod api;
 mod audit;
 mod clock;

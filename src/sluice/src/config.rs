@@ -285,16 +285,13 @@ impl FromStr for Listen {
 /// What the program serves on: at least one of both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listeners {
-    /// Plain HTTP.
     pub plain: Option<SocketAddr>,
-    /// HTTPS.
     pub tls: Option<TlsListener>,
 }
 
 /// An HTTPS listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsListener {
-    /// Address and port.
     pub address: SocketAddr,
     /// PEM file with the certificate.
     pub certificate: PathBuf,

@@ -19,49 +19,35 @@ use domain::{
 /// An application about to be created.
 #[derive(Debug, Clone)]
 pub struct NewApplication<'a> {
-    /// Its id.
     pub id: ApplicationId,
-    /// Id of its cluster.
     pub cluster: &'a ClusterId,
-    /// Its Kubernetes namespace.
     pub namespace: &'a str,
     /// Whether its creator named that.
     pub namespace_named: bool,
-    /// Its name.
     pub name: &'a str,
-    /// Its EDAS namespace.
     pub logical_region: &'a str,
-    /// Free text.
     pub description: &'a str,
     /// Name of the access key that creates it.
     pub owner: &'a str,
     /// What is on record about its container.
     pub container: &'a Known,
-    /// Desired number of pods.
     pub replicas: i32,
 }
 
 /// How many pods a Deployment has.
 #[derive(Debug, Clone, Copy)]
 pub struct Numbers<'a> {
-    /// Its namespace.
     pub namespace: &'a str,
-    /// Its name.
     pub name: &'a str,
-    /// Desired.
     pub replicas: i32,
-    /// Ready.
     pub ready: i32,
 }
 
 /// What is said of an application, for people; none = not said.
 #[derive(Debug, Clone, Copy)]
 pub struct Description<'a> {
-    /// Free text.
     pub description: Option<&'a str>,
-    /// Whose it is.
     pub owner: Option<&'a str>,
-    /// The owner's address.
     pub email: Option<&'a str>,
     /// The owner's telephone number.
     pub phone: Option<&'a str>,
@@ -70,13 +56,9 @@ pub struct Description<'a> {
 /// The template that an application's newest version has.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NamedTemplate {
-    /// The application.
     pub application: ApplicationId,
-    /// Its Kubernetes namespace.
     pub namespace: String,
-    /// Its name.
     pub name: String,
-    /// The template.
     pub template: Value,
 }
 

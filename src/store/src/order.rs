@@ -22,25 +22,19 @@ use domain::{
 /// An order about to be accepted.
 #[derive(Debug, Clone)]
 pub struct NewOrder<'a> {
-    /// Its id.
     pub id: OrderId,
-    /// Its application.
     pub application: ApplicationId,
-    /// What it does.
     pub kind: Kind,
     /// How its batches follow each other.
     pub strategy: Strategy,
-    /// What it brings about.
     pub target: Target,
     /// The Deployment before it, where that is known already.
     pub snapshot: Option<Snapshot>,
     /// The order it rolls back.
     pub rolls_back: Option<OrderId>,
-    /// The caller's description.
     pub description: &'a str,
     /// What its caller is to know about it, as sentences.
     pub notes: &'a [String],
-    /// Who ordered it.
     pub created_by: &'a str,
     /// `pop`, `console` or `sluice`.
     pub source: &'a str,

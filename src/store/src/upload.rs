@@ -19,7 +19,6 @@ pub use quota::NewUpload;
 /// A credential.
 #[derive(Debug, Clone)]
 pub struct CredentialRow {
-    /// Its id.
     pub id: CredentialId,
     /// The access key that it was given to.
     pub key_id: String,
@@ -36,7 +35,6 @@ pub struct CredentialRow {
 pub struct PackageRow {
     /// Its id: the object's name in the store.
     pub id: PackageId,
-    /// Its size.
     pub bytes: u64,
     /// Its MD5, in hex.
     pub md5: String,

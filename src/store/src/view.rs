@@ -17,15 +17,10 @@ use domain::{
 /// An order, without its batches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OrderRow {
-    /// Its id.
     pub id: OrderId,
-    /// Its application.
     pub application: ApplicationId,
-    /// What it does.
     pub kind: Kind,
-    /// Where it stands.
     pub state: State,
-    /// Where within that.
     pub step: Step,
     /// How its batches follow each other.
     pub strategy: Strategy,
@@ -33,7 +28,6 @@ pub struct OrderRow {
     pub replicas: Option<i32>,
     /// The number before, where it changes nothing else.
     pub replicas_before: Option<i32>,
-    /// The caller's description.
     pub description: String,
     /// What its caller is to know about it, as sentences.
     pub notes: Vec<String>,
@@ -47,9 +41,7 @@ pub struct OrderRow {
     pub message: String,
     /// When it was accepted.
     pub created_at: Timestamp,
-    /// When it ended.
     pub finished_at: Option<Timestamp>,
-    /// Who ordered it.
     pub created_by: String,
     /// `pop`, `console` or `sluice`.
     pub source: String,
@@ -66,17 +58,13 @@ pub struct OrderRow {
 /// A batch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BatchRow {
-    /// Its id.
     pub id: BatchId,
     /// Its index, from 0.
     pub index: usize,
-    /// Where it stands.
     pub state: State,
     /// Pods of the new version when it is done.
     pub target: i32,
-    /// When it began.
     pub started_at: Option<Timestamp>,
-    /// When it ended.
     pub finished_at: Option<Timestamp>,
     /// When anything of it changed last.
     pub updated_at: Timestamp,
@@ -89,13 +77,10 @@ pub struct BatchRow {
 /// A pod as it was last seen while its batch ran.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PodState {
-    /// Its name.
     pub name: String,
     /// Its address, empty while it has none.
     pub ip: String,
-    /// Kubernetes' phase.
     pub phase: String,
-    /// Whether it is Ready.
     pub ready: bool,
     /// Why it is not Ready; empty while it just starts, and once it is.
     pub message: String,

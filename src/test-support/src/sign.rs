@@ -14,9 +14,7 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 /// An access key.
 #[derive(Debug, Clone, Copy)]
 pub struct Key<'a> {
-    /// Its id.
     pub id: &'a str,
-    /// Its secret.
     pub secret: &'a str,
 }
 
@@ -25,7 +23,6 @@ pub struct Key<'a> {
 pub struct Unsigned<'a> {
     /// HTTP method, in capitals.
     pub method: &'a str,
-    /// Path.
     pub path: &'a str,
     /// Parameters, as they are meant.
     pub parameters: &'a [(&'a str, &'a str)],
@@ -38,7 +35,6 @@ pub struct Unsigned<'a> {
 /// A signed request.
 #[derive(Debug, Clone)]
 pub struct Signed {
-    /// Path and query.
     pub target: String,
     /// Headers, with Host.
     pub headers: Vec<(&'static str, String)>,
@@ -119,9 +115,7 @@ impl Unsigned<'_> {
 pub struct Upload<'a> {
     /// Id and secret of the credential.
     pub key: Key<'a>,
-    /// Its token.
     pub token: &'a str,
-    /// Bucket.
     pub bucket: &'a str,
     /// Key, as it is meant.
     pub object: &'a str,

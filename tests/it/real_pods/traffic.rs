@@ -34,9 +34,7 @@ pub struct Counts {
 /// What became of the requests of one kind.
 #[derive(Debug, Deserialize)]
 pub struct Tally {
-    /// By version.
     pub answers: BTreeMap<String, u64>,
-    /// By kind.
     pub failures: BTreeMap<String, u64>,
     /// Connections that the server closed between two requests: no failures.
     pub closed: u64,

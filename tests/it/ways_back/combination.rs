@@ -34,7 +34,6 @@ const WAYS: [Way; 7] =
 /// How the order that is to be rolled back releases its version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plan {
-    /// In one batch.
     Whole,
     /// In up to three batches that a person confirms.
     Confirmed,

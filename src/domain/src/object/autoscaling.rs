@@ -14,7 +14,6 @@ pub const MOST_REPLICAS: i32 = 1000;
 pub struct ScalingRule {
     /// Fewest pods, at least 1.
     pub min_replicas: i32,
-    /// Most pods.
     pub max_replicas: i32,
     /// What it goes by.
     pub triggers: Vec<Trigger>,
@@ -27,7 +26,6 @@ pub struct ScalingRule {
 pub struct Trigger {
     /// Its name, for people.
     pub name: String,
-    /// The resource.
     pub resource: Resource,
     /// The use that is aimed at.
     pub percent: i32,
@@ -37,9 +35,7 @@ pub struct Trigger {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resource {
-    /// Processors.
     Cpu,
-    /// Memory.
     Memory,
 }
 
@@ -58,10 +54,8 @@ impl Resource {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Behaviour {
-    /// Adding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale_up: Option<Pace>,
-    /// Taking away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale_down: Option<Pace>,
 }
@@ -98,16 +92,13 @@ pub enum SelectPolicy {
 pub struct ScalingStep {
     /// What its number counts.
     pub r#type: StepUnit,
-    /// How many.
     pub value: i32,
-    /// Within how long.
     pub period_seconds: i32,
 }
 
 /// What a step counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StepUnit {
-    /// Pods.
     Pods,
     /// Percent of the pods there are.
     Percent,

@@ -12,7 +12,6 @@ use crate::object::write::ObjectKind;
 /// The kinds of Secret that can be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretKind {
-    /// Anything.
     Opaque,
     /// A certificate and its key.
     Tls,

@@ -40,11 +40,9 @@ impl PathMatch {
 /// A path, and where it leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Path {
-    /// The path.
     pub path: String,
     /// How it is compared.
     pub matched: PathMatch,
-    /// The Service's name.
     pub service: String,
     /// The Service's port, by number or name.
     pub port: PortTarget,
@@ -57,7 +55,6 @@ pub struct IngressRule {
     pub host: Option<String>,
     /// The Secret with the certificate of the host; none = without TLS.
     pub secret: Option<String>,
-    /// Its paths.
     pub paths: Vec<Path>,
 }
 
@@ -137,14 +134,12 @@ pub struct IngressRuleView {
     pub host: String,
     /// The Secret with its certificate; none = without TLS. It may have no name.
     pub secret: Option<String>,
-    /// Its paths.
     pub paths: Vec<PathView>,
 }
 
 /// A path as it is on the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathView {
-    /// The path.
     pub path: String,
     /// Kubernetes' word for how it is compared.
     pub matched: String,
@@ -161,7 +156,6 @@ pub struct PathView {
 /// What is to be said of a Service that a path leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
-    /// All is well.
     Normal,
     /// It does not exist.
     Missing,

@@ -14,7 +14,6 @@ const MADE: &str = "service.k8s.alibaba/loadbalancer-id";
 /// An application bound to a load balancer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binding {
-    /// The Service's name.
     pub name: String,
     /// The network that it is reached from.
     pub network: Network,
@@ -26,7 +25,6 @@ pub struct Binding {
     pub specification: String,
     /// How it chooses a pod, in the cloud's words; empty where nobody said.
     pub scheduler: String,
-    /// Its listeners.
     pub listeners: Vec<Listener>,
 }
 

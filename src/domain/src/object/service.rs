@@ -18,29 +18,23 @@ pub(crate) const BALANCER: &str = "service.beta.kubernetes.io/alibaba-cloud-load
 /// What a Service forwards to: a port's number, or its name in the container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PortTarget {
-    /// A number.
     Number(u16),
-    /// A name.
     Name(String),
 }
 
 /// A protocol of a Service's port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
-    /// TCP.
     Tcp,
-    /// UDP.
     Udp,
 }
 
 /// A port of a Service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Port {
-    /// Where it listens.
     pub port: u16,
     /// Where it forwards to.
     pub target: PortTarget,
-    /// Its protocol.
     pub transport: Transport,
 }
 
@@ -58,16 +52,13 @@ pub enum Reach {
 pub enum TrafficPolicy {
     /// Those on the node where it arrived.
     Local,
-    /// All.
     Cluster,
 }
 
 /// The network that a load balancer is reached from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Network {
-    /// The Internet.
     Internet,
-    /// The private network.
     Intranet,
 }
 
@@ -91,9 +82,7 @@ impl Network {
 /// What a load balancer speaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Speech {
-    /// TCP.
     Tcp,
-    /// HTTP.
     Http,
     /// HTTPS, with the certificate of this id.
     Https(String),
@@ -102,11 +91,9 @@ pub enum Speech {
 /// A port that a load balancer listens on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
-    /// Where it listens.
     pub port: u16,
     /// Where it forwards to.
     pub target: PortTarget,
-    /// What it speaks.
     pub speech: Speech,
 }
 
@@ -121,7 +108,6 @@ pub struct Balancer {
     pub scheduler: Option<String>,
     /// Whether listeners that it has are replaced.
     pub overrides: Option<bool>,
-    /// Its listeners.
     pub listeners: Option<Vec<Listener>>,
 }
 

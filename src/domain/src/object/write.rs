@@ -18,15 +18,10 @@ use crate::{ApplicationId, OrderId, name::is_label_value};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ObjectKind {
-    /// A Service.
     Service,
-    /// An Ingress.
     Ingress,
-    /// A ConfigMap.
     ConfigMap,
-    /// A Secret.
     Secret,
-    /// A HorizontalPodAutoscaler.
     HorizontalPodAutoscaler,
 }
 
@@ -57,23 +52,18 @@ impl ObjectKind {
 /// The application that an object belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
-    /// Its id.
     pub id: ApplicationId,
-    /// Its name.
     pub name: String,
 }
 
 /// What is wanted of one object.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ObjectWrite {
-    /// Its kind.
     pub kind: ObjectKind,
-    /// Its name.
     pub name: String,
     /// The application that it belongs to; none = to none. One that belongs to
     /// another is not changed.
     pub owner: Option<Owner>,
-    /// What is to be done.
     pub action: Action,
 }
 
@@ -98,7 +88,6 @@ pub enum Action {
 /// The change order that is recorded once an object write is over.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// The order's id.
     pub order: OrderId,
     /// The application that it is an order of.
     pub application: ApplicationId,
@@ -121,9 +110,7 @@ pub type Outcome = Result<Value, String>;
 /// An attempt at an object write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempt<'a> {
-    /// The object write's id.
     pub object_write: &'a str,
-    /// The fencing token.
     pub generation: i64,
     /// Whether somebody was at it before, and may have done it.
     pub repeated: bool,
@@ -132,15 +119,12 @@ pub struct Attempt<'a> {
 /// What to do next about an object write.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Next {
-    /// Create this object.
     Create(Value),
     /// Replace the object by this one, unless it was written meanwhile.
     Replace(Value),
     /// Delete the object with this uid and resourceVersion.
     Delete {
-        /// Its uid.
         uid: String,
-        /// Its resourceVersion.
         resource_version: String,
     },
     /// Nothing: it is done, and this is the object.

@@ -26,13 +26,8 @@ pub enum QueryKind {
     /// The Deployment itself, with what is secret in a package's address: to compare with.
     Whole,
     /// The same, and beside it this pod template as the API server would store it.
-    Filled {
-        /// The template.
-        template: Value,
-    },
-    /// Its pods.
+    Filled { template: Value },
     Pods {
-        /// Their objects too.
         whole: bool,
         /// The labels of their nodes too.
         nodes: bool,
@@ -40,7 +35,6 @@ pub enum QueryKind {
     /// Objects of a kind, whoever made them: those of the namespace, or of all where it
     /// is empty; the one of the name, or all where that is empty.
     Objects {
-        /// Their kind.
         kind: ObjectKind,
         /// Labels that they must have; empty = any.
         labels: BTreeMap<String, String>,
@@ -68,7 +62,6 @@ pub struct ClusterState {
 /// A pod.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pod {
-    /// Its name.
     pub name: String,
     /// Its address, empty while it has none.
     pub ip: String,
@@ -76,11 +69,9 @@ pub struct Pod {
     pub node: String,
     /// Address of its node, empty while it has none.
     pub node_ip: String,
-    /// Kubernetes' phase.
     pub phase: String,
     /// What a container of it waits for in vain, such as `CrashLoopBackOff`; empty = none does.
     pub trouble: String,
-    /// When it was created.
     pub created_at: Option<Timestamp>,
     /// Since when it is Ready; none = it is not.
     pub ready_since: Option<Timestamp>,
@@ -95,7 +86,6 @@ pub struct Pod {
 /// What a pod is about, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
-    /// It runs and is Ready.
     Ready,
     /// It runs and is not Ready.
     Unready,
@@ -186,6 +176,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::template::names::PACKAGE_CONTAINER;
 
     fn pod(phase: &str, ready: bool) -> Pod {
         let view = PodView {

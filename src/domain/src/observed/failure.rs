@@ -36,7 +36,6 @@ pub enum Verdict {
 pub struct Cause {
     /// What follows from it.
     pub verdict: Verdict,
-    /// For people.
     pub sentence: String,
 }
 
@@ -47,7 +46,6 @@ pub struct JudgeContext {
     pub failure_policy: FailurePolicy,
     /// When the order began: what happened to a pod before is none of its doing.
     pub since: Timestamp,
-    /// The time.
     pub now: Timestamp,
 }
 
@@ -56,7 +54,6 @@ pub struct JudgeContext {
 enum WaitingRule {
     /// It will not go away.
     Fatal,
-    /// It may pass.
     Grace,
     /// Kubernetes' text says which: it may pass, unless these words are in it and
     /// none of [`PASSING`] is.

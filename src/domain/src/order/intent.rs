@@ -20,7 +20,6 @@ pub const NO_DEADLINE_SECONDS: i32 = i32::MAX;
 /// A change, and how far it got.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Intent {
-    /// What is to be done.
     pub change: Change,
     /// The object's `resourceVersion` after it was done; none = not known to be done.
     pub applied: Option<u64>,
@@ -30,11 +29,8 @@ pub struct Intent {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "do")]
 pub enum Change {
-    /// Create the Deployment.
     Create {
-        /// Its pod template.
         template: Value,
-        /// Its number of pods.
         replicas: i32,
         /// `minReadySeconds`.
         min_ready_seconds: i32,
@@ -51,14 +47,7 @@ pub enum Change {
     },
     /// Set the size of one of its ReplicaSets: going back within a release, where
     /// the Deployment controller, its gate closed, leaves both alone.
-    Scale {
-        /// The ReplicaSet's name.
-        name: String,
-        /// Its uid.
-        uid: String,
-        /// Its number of pods.
-        replicas: i32,
-    },
+    Scale { name: String, uid: String, replicas: i32 },
 }
 
 /// Absolute values for the fields that Sluice owns during an order.

@@ -42,7 +42,6 @@ pub enum BatchGate {
     None,
     /// A pause of so many minutes.
     Pause(u32),
-    /// A person.
     Confirmation,
 }
 

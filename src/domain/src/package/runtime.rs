@@ -18,7 +18,6 @@ pub struct Runtime {
     /// The web container, such as `apache-tomcat-7.0.91`; none = for JARs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub web_container: Option<String>,
-    /// The image.
     pub image: String,
 }
 

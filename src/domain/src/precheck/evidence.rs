@@ -11,9 +11,7 @@ use serde_json::{Value, json};
 /// Something that a pod template names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reference {
-    /// Its kind.
     pub kind: ReferenceKind,
-    /// Its name.
     pub name: String,
     /// A key that it must have.
     pub key: Option<String>,
@@ -24,13 +22,9 @@ pub struct Reference {
 /// A kind of object that pod templates name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ReferenceKind {
-    /// A ConfigMap.
     ConfigMap,
-    /// A Secret.
     Secret,
-    /// A PersistentVolumeClaim.
     PersistentVolumeClaim,
-    /// A ServiceAccount.
     ServiceAccount,
 }
 
@@ -50,7 +44,6 @@ impl ReferenceKind {
 /// What is there under a name.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Presence {
-    /// An object.
     There {
         /// Keys that it holds, of a ConfigMap or Secret.
         keys: BTreeSet<String>,
@@ -66,7 +59,6 @@ pub enum Presence {
 /// The objects of one kind in the namespace, or nodes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Listed {
-    /// All of them.
     Seen(Vec<Value>),
     /// They could not be listed.
     Unseen(String),
@@ -88,7 +80,6 @@ pub enum Tried {
 /// A right that a release needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Right {
-    /// The verb.
     pub verb: &'static str,
     /// The API group; empty = core.
     pub group: &'static str,
@@ -113,7 +104,6 @@ pub struct Evidence {
     pub budgets: Listed,
     /// `HorizontalPodAutoscaler`s.
     pub scalers: Listed,
-    /// Nodes.
     pub nodes: Listed,
     /// The pods of the namespace, reduced to what they use, where a quota counts that.
     pub pods: Listed,

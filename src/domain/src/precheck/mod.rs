@@ -54,19 +54,15 @@ pub enum Subject {
     References,
     /// Volumes that only one node or pod may have.
     Volumes,
-    /// Quotas.
     Quota,
     /// Nodes for pods that must be apart.
     Placement,
-    /// PodDisruptionBudgets.
     DisruptionBudget,
     /// The release's first write, tried without being made.
     Admission,
     /// One of its pods, tried without being made: limit ranges, pod security, webhooks.
     PodAdmission,
-    /// HorizontalPodAutoscalers.
     Autoscaler,
-    /// The readiness probe.
     Readiness,
     /// A drain before pods go.
     Drain,
@@ -130,9 +126,7 @@ pub enum Finding {
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
-    /// What.
     pub subject: Subject,
-    /// What came out.
     pub finding: Finding,
     /// Why, and what can be done; empty where it passed.
     pub reason: String,
@@ -147,7 +141,6 @@ pub struct ReleasePlan {
     pub peak_pods: i32,
     /// Pods that may be missing at once; 0 where new pods come first.
     pub max_unavailable: i32,
-    /// Its batches.
     pub batches: Vec<PreviewBatch>,
     /// Seconds that it is likely to take without those in which a person is waited
     /// for; none where nothing is known of earlier releases.
@@ -176,11 +169,8 @@ pub struct PrecheckReport {
 /// A Deployment that is there already.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Existing {
-    /// Its uid.
     pub uid: String,
-    /// Its pod template.
     pub template: Value,
-    /// Its number of pods.
     pub replicas: i32,
     /// Its `minReadySeconds`.
     pub min_ready_seconds: i32,

@@ -20,7 +20,6 @@ pub struct Preview {
     pub replicas: i32,
     /// Most pods there are at once, of both versions.
     pub peak_pods: i32,
-    /// Its batches.
     pub batches: Vec<PreviewBatch>,
 }
 
@@ -29,7 +28,6 @@ pub struct Preview {
 pub struct PreviewBatch {
     /// Its number, from 1.
     pub number: usize,
-    /// Whether it is the canary.
     pub canary: bool,
     /// Pods of the new version that it adds.
     pub added: i32,

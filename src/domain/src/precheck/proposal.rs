@@ -19,17 +19,12 @@ use crate::{
 pub struct Proposal {
     /// The application; of one that does not exist yet, the id it would have.
     pub application: ApplicationId,
-    /// Its cluster.
     pub cluster: ClusterId,
-    /// The Deployment's namespace.
     pub namespace: String,
-    /// The Deployment's name.
     pub name: String,
-    /// What it does.
     pub kind: Kind,
     /// How its batches follow each other.
     pub strategy: Strategy,
-    /// What it brings about.
     pub target: Target,
     /// The Deployment before it, where an earlier order left it half way.
     pub snapshot: Option<Snapshot>,

@@ -35,7 +35,6 @@ pub struct Shortage {
 /// with the amounts that it gave them.
 #[derive(Debug, Default)]
 pub struct Present<'a> {
-    /// The application's own.
     own: Vec<&'a Value>,
     /// Others that are on their way out, and will count no more.
     going: Vec<&'a Value>,

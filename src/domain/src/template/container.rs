@@ -47,7 +47,6 @@ impl Known {
 /// Nothing says which of several containers it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ambiguous {
-    /// Their names.
     pub containers: Vec<String>,
 }
 
@@ -139,6 +138,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::template::names::GIVEN_ANNOTATION;
 
     /// `name=image …`
     fn template(containers: &str, annotation: Option<&str>) -> Value {

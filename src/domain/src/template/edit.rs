@@ -34,7 +34,6 @@ const LONGEST_READY: i64 = 7 * 24 * 3600;
 pub struct Edit {
     /// The pod template, secrets of a package included.
     pub template: Option<Value>,
-    /// Desired number of pods.
     pub replicas: Option<i32>,
     /// `spec.minReadySeconds`.
     pub min_ready_seconds: Option<i32>,

@@ -13,9 +13,7 @@ use serde_json::{Value, json};
 /// A variable that is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct EnvVar {
-    /// Its name.
     pub name: String,
-    /// Its value.
     #[serde(default)]
     pub value: String,
     /// Where its value is instead, in Kubernetes' form.

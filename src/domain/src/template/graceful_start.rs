@@ -23,7 +23,6 @@ pub const DRAIN_SECONDS: u32 = 5;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GracefulStart {
-    /// Whether it is on.
     pub on: bool,
     /// Seconds after its container's start until a pod is asked whether it is Ready.
     pub delay_seconds: i32,

@@ -66,9 +66,7 @@ impl JavaChange {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Package {
-    /// Its kind.
     pub kind: PackageKind,
-    /// Its address.
     pub url: PackageUrl,
     /// Image of the init container.
     pub fetcher: String,
@@ -80,11 +78,9 @@ pub struct Package {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Running {
-    /// Its kind.
     pub kind: PackageKind,
     /// Its address, without what is secret.
     pub url: String,
-    /// Its file's name.
     pub file: String,
     /// What it runs on.
     pub runtime: Runtime,

@@ -23,9 +23,7 @@ use crate::template::names::{APPLICATION_LABEL, CLAIM_VOLUMES, EMPTY_FOLDER_VOLU
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PodChange {
-    /// Annotations.
     pub annotations: Field<BTreeMap<String, String>>,
-    /// Labels.
     pub labels: Field<BTreeMap<String, String>>,
     /// Variables of the application's container whose values are in a ConfigMap or
     /// Secret, in Kubernetes' form (`{name, valueFrom}`), beside those in
@@ -43,7 +41,6 @@ pub struct PodChange {
     pub grace_seconds: Option<i64>,
     /// Limit of the disk space in GiB; 0 removes it.
     pub disk_limit: Option<u32>,
-    /// Request of it.
     pub disk_request: Option<u32>,
     /// ConfigMaps and Secrets as files.
     pub files: Field<Vec<Files>>,
@@ -51,11 +48,9 @@ pub struct PodChange {
     pub node_folders: Field<Vec<NodeFolder>>,
     /// Empty folders that live as long as the pod.
     pub empty_folders: Field<Vec<EmptyFolder>>,
-    /// PersistentVolumeClaims.
     pub claims: Field<Vec<Claim>>,
     /// Where pods may run.
     pub placement: Placement,
-    /// The container runtime class.
     pub runtime_class: Field<String>,
     /// Security settings, in Kubernetes' form.
     pub security: Field<Value>,
@@ -84,9 +79,7 @@ pub struct Placement {
 /// A ConfigMap or Secret as files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Files {
-    /// Whether it is a Secret.
     pub is_secret: bool,
-    /// Its name.
     pub name: String,
     /// Where its files are.
     pub path: String,
@@ -117,7 +110,6 @@ pub struct EmptyFolder {
 /// A claim.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
-    /// Its name.
     pub name: String,
     /// Where it is seen, and whether it cannot be written there.
     pub paths: Vec<(String, bool)>,

@@ -28,7 +28,6 @@ pub enum Field<T> {
     /// Leave it as it is.
     #[default]
     Keep,
-    /// Remove it.
     Clear,
     /// Give it this value.
     Set(T),
@@ -47,9 +46,7 @@ pub struct SpecChange {
     /// that come from elsewhere (`valueFrom`) and were not given here stay, unless they
     /// are named.
     pub env: Field<Vec<EnvVar>>,
-    /// The container's command.
     pub command: Field<Vec<String>>,
-    /// The command's arguments.
     pub args: Field<Vec<String>>,
     /// Readiness probe, in Kubernetes' own form (`httpGet`, `tcpSocket`, `exec`, …).
     pub readiness: Field<Value>,

@@ -89,7 +89,6 @@ struct Sender {
     operation: &'static contract::Operation,
     params: Params,
     claim: Claim,
-    /// Of the key.
     name: String,
 }
 

@@ -15,7 +15,6 @@ use service::Caller;
 /// An authenticated call.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// The request's parameters.
     pub params: Params,
     /// Who calls, and which request it is.
     pub caller: Caller,

@@ -31,7 +31,6 @@ impl Default for EdgeConfig {
 /// What every request needs.
 #[derive(Debug, Clone)]
 pub struct Edge {
-    /// The use cases.
     pub service: Service,
     /// What the edge was told.
     pub settings: EdgeConfig,

@@ -44,7 +44,6 @@ const LOOK_UPS: usize = 8;
 /// Requests per second; twice as many may come at once. 0 = any number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rates {
-    /// From one peer.
     pub of_peer: u32,
     /// With one access key. Hundreds of jobs may share one, and poll once a second.
     pub of_key: u32,

@@ -26,7 +26,6 @@ pub enum ApiError {
     Gateway {
         /// HTTP status, 4xx or 5xx.
         status: StatusCode,
-        /// The code word.
         code: String,
         /// What a person reads.
         message: String,

@@ -15,7 +15,6 @@ pub(crate) use judge::SAY_NOTHING;
 /// An operation that is offered.
 #[derive(Debug, Clone, Copy)]
 pub struct Offer {
-    /// Its name.
     pub operation: &'static str,
     /// The parameters that its handler reads.
     pub reads: &'static [&'static str],

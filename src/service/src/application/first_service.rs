@@ -27,13 +27,10 @@ use store::{ObjectWriteId, Tx};
 /// A Service that a new application is created with.
 #[derive(Debug, Clone)]
 pub enum FirstService {
-    /// A plain one.
     Plain {
-        /// Its name.
         name: String,
         /// From where it is reached.
         reach: Reach,
-        /// Its ports.
         ports: Vec<Port>,
     },
     /// One with a load balancer.

@@ -12,13 +12,10 @@ pub type ConfigTemplateView = ConfigTemplateRow;
 /// What is to be other about a config template; none keeps it.
 #[derive(Debug, Clone, Default)]
 pub struct ConfigTemplateChange {
-    /// Its name.
     pub name: Option<String>,
-    /// Free text.
     pub description: Option<String>,
     /// What the content is written in.
     pub format: Option<Format>,
-    /// The text itself.
     pub content: Option<String>,
 }
 

@@ -20,7 +20,6 @@ pub struct RegionView {
     pub name: String,
     /// What it is called.
     pub title: String,
-    /// Free text.
     pub description: String,
     /// Name of the access key that described it; empty if nobody did.
     pub created_by: String,
@@ -31,7 +30,6 @@ pub struct RegionView {
 pub struct DescribeRegion {
     /// The one to change; none = one that nobody described yet.
     pub id: Option<i64>,
-    /// Its name.
     pub name: String,
     /// What it is called.
     pub title: String,

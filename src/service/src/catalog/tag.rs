@@ -18,14 +18,12 @@ const LONGEST: usize = 128;
 pub struct Tag {
     /// Its key, which an application has once.
     pub key: String,
-    /// Its value.
     pub value: String,
 }
 
 /// A tag that is looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TagFilter {
-    /// Its key.
     pub key: String,
     /// Its value; none = any.
     pub value: Option<String>,

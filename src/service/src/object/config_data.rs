@@ -19,11 +19,8 @@ use domain::{
 
 /// A ConfigMap or Secret that is wanted.
 pub struct Config {
-    /// The cluster's id.
     pub cluster: String,
-    /// Its Kubernetes namespace.
     pub namespace: String,
-    /// Its name.
     pub name: String,
     /// What it holds.
     pub held: Held,
@@ -32,9 +29,7 @@ pub struct Config {
 /// An application that names something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Related {
-    /// Its id.
     pub id: ApplicationId,
-    /// Its name.
     pub name: String,
 }
 

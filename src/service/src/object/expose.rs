@@ -25,22 +25,18 @@ use domain::{
 /// A Service that is wanted; on a change, none leaves it as it is.
 #[derive(Debug, Clone)]
 pub struct Expose {
-    /// The application.
     pub application: ApplicationId,
-    /// The Service's name.
     pub name: String,
     /// From where it is reached.
     pub reach: Option<Reach>,
     /// Which pods get what comes from outside.
     pub policy: Option<TrafficPolicy>,
-    /// Its ports.
     pub ports: Option<Vec<Port>>,
 }
 
 /// A binding to a load balancer that is wanted.
 #[derive(Debug, Clone)]
 pub struct Bind {
-    /// The application.
     pub application: ApplicationId,
     /// The cluster's id, where it was given.
     pub cluster: Option<String>,

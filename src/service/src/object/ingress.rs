@@ -17,26 +17,18 @@ use domain::{
 /// An Ingress that is wanted; on a change, none leaves it as it is.
 #[derive(Debug, Clone)]
 pub struct Route {
-    /// The cluster's id.
     pub cluster: String,
-    /// Its Kubernetes namespace.
     pub namespace: String,
-    /// Its name.
     pub name: String,
-    /// Its rules.
     pub rules: Option<Vec<IngressRule>>,
-    /// Labels.
     pub labels: Texts,
-    /// Annotations.
     pub annotations: Texts,
 }
 
 /// An Ingress as it is on the cluster.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RouteView {
-    /// The object.
     pub object: Value,
-    /// Its rules.
     pub rules: Vec<IngressRuleView>,
 }
 

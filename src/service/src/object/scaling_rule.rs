@@ -28,9 +28,7 @@ const LONGEST_NAME: usize = 32;
 pub struct Range {
     /// The parameter that says it.
     pub parameter: &'static str,
-    /// Fewest pods.
     pub min_replicas: i32,
-    /// Most pods.
     pub max_replicas: i32,
     /// What it goes by.
     pub triggers: Vec<Trigger>,
@@ -39,15 +37,10 @@ pub struct Range {
 /// What is wanted of a rule; on a change, none leaves it as it is.
 #[derive(Debug, Clone)]
 pub struct RuleUpdate {
-    /// The application.
     pub application: ApplicationId,
-    /// The rule's name.
     pub name: String,
-    /// Its range.
     pub range: Option<Range>,
-    /// How fast.
     pub behaviour: Field<Behaviour>,
-    /// Whether it is enabled.
     pub enabled: Option<bool>,
 }
 

@@ -83,7 +83,6 @@ impl Default for UploadLimits {
 /// A credential for uploading packages.
 #[derive(Debug, Clone)]
 pub struct UploadCredential {
-    /// Its id.
     pub id: CredentialId,
     /// The access key that it was given to.
     pub key_id: String,
@@ -178,7 +177,6 @@ impl From<PutError> for UploadError {
 
 /// A package on its way to a pod.
 pub struct Download {
-    /// Its size.
     pub bytes: u64,
     /// What it holds.
     pub body: BoxStream<'static, io::Result<Bytes>>,

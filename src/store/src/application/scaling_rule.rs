@@ -14,11 +14,9 @@ use domain::{ApplicationId, Rejection, object::autoscaling::ScalingRule};
 pub struct ScalingRuleRow {
     /// Its name, which an application has once.
     pub name: String,
-    /// What it says.
     pub rule: ScalingRule,
     /// Whether it is on the cluster, or to be.
     pub enabled: bool,
-    /// When it was created.
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,

@@ -6,11 +6,9 @@ use domain::{ApplicationId, Rejection};
 /// A tag of an application.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TagRow {
-    /// The application.
     pub application: ApplicationId,
     /// Its key, which an application has once.
     pub key: String,
-    /// Its value.
     pub value: String,
 }
 

@@ -11,9 +11,7 @@ use domain::Rejection;
 /// An access key.
 #[derive(Debug, Clone)]
 pub struct KeyRow {
-    /// Its name.
     pub name: String,
-    /// Its secret.
     pub secret: SecretString,
     /// Whether it may be used.
     pub enabled: bool,

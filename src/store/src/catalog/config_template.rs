@@ -12,11 +12,8 @@ use domain::{Rejection, config_template::ConfigTemplate};
 /// A config template that is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigTemplateRow {
-    /// Its number.
     pub id: i64,
-    /// What is kept.
     pub template: ConfigTemplate,
-    /// When it was created.
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
@@ -25,9 +22,7 @@ pub struct ConfigTemplateRow {
 /// Which config templates are asked for; none = whichever.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ConfigTemplateFilter<'a> {
-    /// Its number.
     pub id: Option<i64>,
-    /// Its name.
     pub name: Option<&'a str>,
 }
 

@@ -14,7 +14,6 @@ pub struct LogicalRegion {
     pub name: String,
     /// What it is called.
     pub title: String,
-    /// Free text.
     pub description: String,
     /// Name of the access key that described it; empty if nobody did.
     pub created_by: String,
@@ -23,11 +22,9 @@ pub struct LogicalRegion {
 /// What is said of an EDAS namespace.
 #[derive(Debug, Clone, Copy)]
 pub struct RegionText<'a> {
-    /// Its name.
     pub name: &'a str,
     /// What it is called.
     pub title: &'a str,
-    /// Free text.
     pub description: &'a str,
 }
 

@@ -26,13 +26,9 @@ pub struct Event<'a> {
 pub struct EventRow {
     /// Its number; later events have higher ones.
     pub id: i64,
-    /// When.
     pub at: Timestamp,
-    /// Who.
     pub actor: String,
-    /// What.
     pub kind: String,
-    /// Why.
     pub cause: String,
     /// What belongs to it.
     pub detail: Value,

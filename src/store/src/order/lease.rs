@@ -16,9 +16,7 @@ use domain::{ClusterId, KnownCluster, OrderId, order::Order};
 /// An order leased to somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
-    /// The order.
     pub order: OrderId,
-    /// The fencing token.
     pub generation: i64,
 }
 

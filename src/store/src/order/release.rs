@@ -15,9 +15,7 @@ use domain::{ApplicationId, Rejection, ReleaseId, package::Label, precheck::Exis
 /// A version about to be ordered.
 #[derive(Debug, Clone)]
 pub struct NewRelease<'a> {
-    /// Its id.
     pub id: ReleaseId,
-    /// Its application.
     pub application: ApplicationId,
     /// Its text; none = a text made of the time, unlike the application's others.
     pub version: Option<&'a str>,
@@ -25,28 +23,22 @@ pub struct NewRelease<'a> {
     pub image: &'a str,
     /// Its package; none = an image.
     pub package: Option<&'a Label>,
-    /// Description of the order.
     pub description: &'a str,
 }
 
 /// A version of the history.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReleaseRow {
-    /// Its id.
     pub id: ReleaseId,
-    /// Its text.
     pub version: String,
-    /// Its image.
     pub image: String,
     /// Its package; none = an image.
     pub package: Option<Label>,
-    /// Description of its order.
     pub description: String,
     /// When it was ordered.
     pub created_at: Timestamp,
     /// When it was last released to its end.
     pub released_at: Timestamp,
-    /// Its pod template.
     pub template: Value,
     /// Its minReadySeconds, if it has one of its own.
     pub min_ready_seconds: Option<i32>,

@@ -25,11 +25,8 @@ pub struct ClusterQueryId(Uuid);
 /// A query of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterQuery {
-    /// Its id.
     pub id: ClusterQueryId,
-    /// The Deployment's namespace.
     pub namespace: String,
-    /// The Deployment's name.
     pub name: String,
     /// What to look at.
     pub kind: QueryKind,

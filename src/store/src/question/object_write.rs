@@ -29,13 +29,9 @@ pub struct ObjectWriteId(pub Uuid);
 /// An object write in hand.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClaimedWrite {
-    /// Its id.
     pub id: ObjectWriteId,
-    /// The object's namespace.
     pub namespace: String,
-    /// What is wanted.
     pub object_write: ObjectWrite,
-    /// The fencing token.
     pub generation: i64,
     /// How often it was claimed, this time counted.
     pub attempts: i32,

@@ -15,7 +15,6 @@ use domain::{
 /// An upload in parts that is to begin.
 #[derive(Debug, Clone, Copy)]
 pub struct NewMultipart<'a> {
-    /// Its id.
     pub id: MultipartId,
     /// The access key that it counts for.
     pub key_id: &'a str,
@@ -28,7 +27,6 @@ pub struct NewMultipart<'a> {
 /// An upload in parts that is neither completed nor given up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MultipartRow {
-    /// Its id.
     pub id: MultipartId,
     /// What the package is to be called.
     pub object_key: String,
@@ -48,7 +46,6 @@ pub struct Completion {
 /// Whether a server has an upload in parts for itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hold {
-    /// It has.
     Held,
     /// Another one has, or another request.
     Busy,

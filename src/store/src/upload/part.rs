@@ -49,7 +49,6 @@ pub enum PartRefused {
 pub struct WrittenPart<'a> {
     /// The object's name in the store.
     pub id: PackageId,
-    /// Its size.
     pub bytes: u64,
     /// Its MD5, in hex.
     pub md5: &'a str,

@@ -16,7 +16,6 @@ pub struct Part {
     pub id: PackageId,
     /// Its place in the package.
     pub number: u32,
-    /// Its size.
     pub bytes: u64,
     /// Its MD5, in hex.
     pub md5: String,

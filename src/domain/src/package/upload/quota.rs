@@ -7,7 +7,6 @@ use thiserror::Error;
 pub struct Quota {
     /// Bytes of all packages together.
     pub bytes: u64,
-    /// Packages in all.
     pub packages: u64,
     /// Bytes of one access key's packages together.
     pub key_bytes: u64,
@@ -39,9 +38,7 @@ impl Default for Quota {
 /// What there is: packages that are kept, and what is set aside for uploads under way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Bytes in all.
     pub bytes: u64,
-    /// Packages in all.
     pub packages: u64,
     /// Bytes of the access key.
     pub key_bytes: u64,

@@ -25,11 +25,9 @@ const START_WEB: &str = r#"export CATALINA_OPTS="$CATALINA_OPTS $1"; config=$2; 
 pub struct Web {
     /// Where in the address the application is.
     pub context: Context,
-    /// Port.
     pub http_port: u16,
     /// Most requests that are served at once.
     pub max_threads: u32,
-    /// Encoding of addresses.
     pub uri_encoding: String,
     /// Whether addresses are read in the encoding of the body.
     pub use_body_encoding: bool,
@@ -41,7 +39,6 @@ pub struct Web {
 pub enum Context {
     /// Below the name of its file.
     War,
-    /// At the root.
     Root,
     /// Below this path, without a slash at its ends.
     Custom(String),

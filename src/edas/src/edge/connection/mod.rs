@@ -41,7 +41,6 @@ pub struct Times {
     pub handshake: Duration,
     /// For a request's head, from the connection or from its first byte on.
     pub head: Duration,
-    /// Without a request.
     pub idle: Duration,
     /// Without taking any more of a reply.
     pub reply: Duration,

@@ -288,9 +288,7 @@ pub(in crate::edge::connection) struct Seat {
 pub(in crate::edge::connection) enum End {
     /// Not by time: a request is being worked on.
     Open,
-    /// Then.
     At(Instant),
-    /// It is.
     Now,
 }
 

@@ -32,13 +32,11 @@ pub const WINDOW: SignedDuration = SignedDuration::from_mins(15);
 /// A request's head, as far as signatures cover it.
 #[derive(Debug, Clone, Copy)]
 pub struct SignedRequest<'a> {
-    /// HTTP method.
     pub method: &'a Method,
     /// Path exactly as sent, without the query.
     pub path: &'a str,
     /// The query's pairs, decoded once as a form (K3), in the order sent.
     pub query: &'a [(String, String)],
-    /// All headers.
     pub headers: &'a HeaderMap,
 }
 
@@ -75,9 +73,7 @@ enum BodyDigest {
 /// Who a request says it is from, and what would prove it. Not verified yet.
 #[derive(Clone)]
 pub struct Claim {
-    /// Id of the access key.
     pub key_id: String,
-    /// Scheme of the signature.
     pub scheme: Scheme,
     /// When it was signed, by the client's clock.
     pub signed_at: Timestamp,

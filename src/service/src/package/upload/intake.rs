@@ -34,7 +34,6 @@ pub struct UploadSlot {
 /// What an upload is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::package::upload) enum Coming {
-    /// A package.
     Package,
     /// A part of one.
     Part,

@@ -16,7 +16,6 @@ use store::{MultipartRow, NewMultipart};
 /// An upload in parts as a client names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedUpload {
-    /// Its id.
     pub id: MultipartId,
     /// What its package is to be called.
     pub key: ObjectKey,

@@ -25,7 +25,6 @@ const LONGEST_SIGNATURE: usize = 64;
 
 /// Who a request says it is from, and what would prove it. Not verified yet.
 pub struct Claim {
-    /// Id of the credential.
     pub(in crate::operation::package::oss) credential: CredentialId,
     signature: Vec<u8>,
     token: String,

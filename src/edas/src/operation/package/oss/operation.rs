@@ -22,33 +22,24 @@ const PAGE: usize = 1000;
 pub enum Operation {
     /// PutObject: a whole package.
     Put,
-    /// InitiateMultipartUpload.
     Initiate {
         /// Whether keys are to be escaped in the answer.
         is_escaped: bool,
     },
-    /// UploadPart.
     PutPart {
-        /// The upload.
         upload: MultipartId,
         /// The part's place in the package.
         number: u32,
     },
-    /// CompleteMultipartUpload.
     Complete {
-        /// The upload.
         upload: MultipartId,
         /// Whether keys are to be escaped in the answer.
         is_escaped: bool,
     },
-    /// AbortMultipartUpload.
     Abort {
-        /// The upload.
         upload: MultipartId,
     },
-    /// ListParts.
     ListParts {
-        /// The upload.
         upload: MultipartId,
         /// The number behind which the list begins.
         after: u32,
