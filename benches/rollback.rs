@@ -10,7 +10,12 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark that cannot go on ends")]
 
 #[path = "../tests/it/support/mod.rs"]
-#[allow(dead_code, unused_imports, unused_macros, reason = "made for the tests; the benchmark needs a part of it")]
+#[allow(
+    dead_code,
+    unused_imports,
+    unused_macros,
+    reason = "made for the tests; the benchmark needs a part of it"
+)]
 mod support;
 
 use std::{
@@ -44,7 +49,8 @@ const ROUNDS: usize = 7;
 
 #[tokio::main]
 async fn main() {
-    let url = std::env::var("DATABASE_URL").expect("DATABASE_URL must name a server's database: scripts/bench starts one");
+    let url = std::env::var("DATABASE_URL")
+        .expect("DATABASE_URL must name a server's database: scripts/bench starts one");
     let pool = PgPoolOptions::new().max_connections(20).connect(&url).await.unwrap();
     MIGRATIONS.run(&pool).await.unwrap();
     let app = App::start_real(pool.clone()).await;
@@ -69,7 +75,8 @@ struct Seen {
 
 impl Seen {
     fn are(&self, image: &str) -> bool {
-        self.pods.len() == PODS as usize && self.pods.values().all(|(is, ready)| is == image && *ready)
+        self.pods.len() == PODS as usize
+            && self.pods.values().all(|(is, ready)| is == image && *ready)
     }
 
     fn of(&self, image: &str) -> usize {
@@ -116,7 +123,10 @@ async fn look(client: &Client, namespace: &str, name: &str) -> watch::Receiver<S
             }
         }
     });
-    receiver.wait_for(|seen| seen.wants.is_some() && seen.pods.len() == PODS as usize).await.unwrap();
+    receiver
+        .wait_for(|seen| seen.wants.is_some() && seen.pods.len() == PODS as usize)
+        .await
+        .unwrap();
     receiver
 }
 
@@ -124,16 +134,23 @@ fn pod(seen: &mut Seen, event: Event<Pod>, now: Instant) {
     match event {
         Event::Apply(pod) | Event::InitApply(pod) if pod.metadata.deletion_timestamp.is_none() => {
             let status = pod.status.clone().unwrap_or_default();
-            let waits = status
-                .container_statuses
-                .iter()
-                .flatten()
-                .filter_map(|container| container.state.as_ref()?.waiting.as_ref()?.reason.clone());
+            let waits =
+                status.container_statuses.iter().flatten().filter_map(|container| {
+                    container.state.as_ref()?.waiting.as_ref()?.reason.clone()
+                });
             if seen.cause.is_none() && waits.into_iter().any(|reason| reason == "ErrImagePull") {
                 seen.cause = Some(now);
             }
-            let ready = status.conditions.iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True");
-            let image = pod.spec.as_ref().and_then(|spec| spec.containers[0].image.clone()).unwrap_or_default();
+            let ready = status
+                .conditions
+                .iter()
+                .flatten()
+                .any(|condition| condition.type_ == "Ready" && condition.status == "True");
+            let image = pod
+                .spec
+                .as_ref()
+                .and_then(|spec| spec.containers[0].image.clone())
+                .unwrap_or_default();
             seen.pods.insert(pod.name_any(), (image, ready));
         }
         Event::Apply(pod) | Event::InitApply(pod) | Event::Delete(pod) => {
@@ -152,20 +169,39 @@ async fn failures(app: &App, pool: &PgPool) {
         let mut seen = look(&app.client, &app.namespace, "web").await;
         let order = app.deploy(application, "shop/web:3.0--image-pull-error", batches(3)).await;
         seen.wait_for(|seen| seen.cause.is_some()).await.unwrap();
-        let back = seen.wait_for(|seen| seen.wants.as_ref().is_some_and(|(image, _)| image == OLD)).await.unwrap().clone();
+        let back = seen
+            .wait_for(|seen| seen.wants.as_ref().is_some_and(|(image, _)| image == OLD))
+            .await
+            .unwrap()
+            .clone();
         times.push(back.wants.unwrap().1 - back.cause.unwrap());
         let order = app.end_of(order).await;
         let rollback = app.end_of(order.rolled_back_by.unwrap()).await;
-        assert_eq!((order.state, rollback.state), (State::Failed, State::Succeeded), "{order:#?} {rollback:#?}");
+        assert_eq!(
+            (order.state, rollback.state),
+            (State::Failed, State::Succeeded),
+            "{order:#?} {rollback:#?}"
+        );
         seen.wait_for(|seen| seen.are(OLD)).await.unwrap();
         least = least.min(seen.borrow().least);
         let made = "SELECT count(*) FROM event WHERE kind = 'change.made' AND order_id IN ($1, $2)";
-        writes.push(sqlx::query_scalar::<_, i64>(made).bind(order.id.0).bind(rollback.id.0).fetch_one(pool).await.unwrap());
+        writes.push(
+            sqlx::query_scalar::<_, i64>(made)
+                .bind(order.id.0)
+                .bind(rollback.id.0)
+                .fetch_one(pool)
+                .await
+                .unwrap(),
+        );
     }
     writes.sort_unstable();
     println!("\n{FAILURES} releases in 3 batches whose image is not there, {PODS} pods");
     println!("  from the cause in a watch to the way back in it  {}", spread(&mut times));
-    println!("  our writes for a release and its way back        {} (median), {} (most)", writes[FAILURES / 2], writes[FAILURES - 1]);
+    println!(
+        "  our writes for a release and its way back        {} (median), {} (most)",
+        writes[FAILURES / 2],
+        writes[FAILURES - 1]
+    );
     println!("  fewest Ready pods seen                           {least} of {PODS}");
 }
 
@@ -202,13 +238,17 @@ async fn half_way(app: &App) {
         let order = app.deploy(half, NEW, manual(3)).await;
         for (number, rest) in [(2, 3), (3, 6)] {
             app.order_when(order, |order| order.state == State::WaitingConfirmation).await;
-            seen.wait_for(|seen| seen.of(NEW) == rest && seen.pods.len() == PODS as usize).await.unwrap();
+            seen.wait_for(|seen| seen.of(NEW) == rest && seen.pods.len() == PODS as usize)
+                .await
+                .unwrap();
             if number == 2 {
                 app.confirm(order, number).await;
             }
         }
         let rollback = app.service.roll_back(&caller(), order).await.unwrap();
-        seen.wait_for(|seen| seen.wants.as_ref().is_some_and(|(image, _)| image == OLD)).await.unwrap();
+        seen.wait_for(|seen| seen.wants.as_ref().is_some_and(|(image, _)| image == OLD))
+            .await
+            .unwrap();
         ours.note(seen).await;
         assert_eq!(app.end_of(rollback).await.state, State::Succeeded);
         for (name, ways) in [("native", &mut default), ("native-full", &mut full)] {
@@ -217,13 +257,20 @@ async fn half_way(app: &App) {
     }
     println!("\nBack from 6 of {PODS} new pods, median of {ROUNDS} in turn with kubectl");
     let mine = spread(&mut ours.times);
-    println!("  ours, half way                                    {mine}; fewest Ready {}", ours.least.iter().min().unwrap());
-    for (what, ways) in
-        [("kubectl rollout undo after a release, 25 %/25 %", &mut default), ("kubectl rollout undo after a release, 100 %/0", &mut full)]
-    {
+    println!(
+        "  ours, half way                                    {mine}; fewest Ready {}",
+        ours.least.iter().min().unwrap()
+    );
+    for (what, ways) in [
+        ("kubectl rollout undo after a release, 25 %/25 %", &mut default),
+        ("kubectl rollout undo after a release, 100 %/0", &mut full),
+    ] {
         let theirs = spread(&mut ways.times);
         let ratio = median(&ours.times).as_secs_f64() / median(&ways.times).as_secs_f64();
-        println!("  {what:<48}  {theirs}; fewest Ready {}; ours takes {ratio:.2} of it", ways.least.iter().min().unwrap());
+        println!(
+            "  {what:<48}  {theirs}; fewest Ready {}; ours takes {ratio:.2} of it",
+            ways.least.iter().min().unwrap()
+        );
     }
 }
 
@@ -231,14 +278,27 @@ async fn half_way(app: &App) {
 async fn undo(app: &App, name: &str, ways: &mut Ways) {
     let image = |image: &str| json!({ "spec": { "template": { "spec": { "containers": [{ "name": name, "image": image }] } } } });
     let mut seen = look(&app.client, &app.namespace, name).await;
-    app.deployments().patch(name, &PatchParams::default(), &Patch::Strategic(image(NEW))).await.unwrap();
+    app.deployments()
+        .patch(name, &PatchParams::default(), &Patch::Strategic(image(NEW)))
+        .await
+        .unwrap();
     seen.wait_for(|seen| seen.are(NEW)).await.unwrap();
     drop(seen);
     let mut seen = look(&app.client, &app.namespace, name).await;
     let kubectl = std::env::var("SLUICE_BENCH_KUBECTL").unwrap_or_else(|_| "kubectl".into());
     let mut command = tokio::process::Command::new(kubectl);
-    command.args(["--kubeconfig", &std::env::var("SLUICE_TEST_KUBECONFIG").unwrap(), "--namespace", &app.namespace]);
-    let undone = command.args(["rollout", "undo", &format!("deployment/{name}")]).stdout(Stdio::null()).status().await.unwrap();
+    command.args([
+        "--kubeconfig",
+        &std::env::var("SLUICE_TEST_KUBECONFIG").unwrap(),
+        "--namespace",
+        &app.namespace,
+    ]);
+    let undone = command
+        .args(["rollout", "undo", &format!("deployment/{name}")])
+        .stdout(Stdio::null())
+        .status()
+        .await
+        .unwrap();
     assert!(undone.success());
     seen.wait_for(|seen| seen.wants.as_ref().is_some_and(|(image, _)| image == OLD)).await.unwrap();
     ways.note(seen).await;

@@ -5,7 +5,10 @@
 //! simulated cluster stays as faithful as the checks are thorough. The real ones
 //! need `SLUICE_TEST_KUBECONFIG` and fail without it (`support/space.rs`).
 
-#![allow(clippy::unwrap_used, reason = "all of this is test code; clippy only knows it of the functions marked as tests")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "all of this is test code; clippy only knows it of the functions marked as tests"
+)]
 
 mod conformance;
 mod support;

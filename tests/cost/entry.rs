@@ -29,12 +29,22 @@ pub struct Entry {
 }
 
 /// An entry whose largest input is accepted.
-pub const fn accepted(name: &'static str, reads: &'static [&'static str], most: usize, prepare: fn(usize) -> Job) -> Entry {
+pub const fn accepted(
+    name: &'static str,
+    reads: &'static [&'static str],
+    most: usize,
+    prepare: fn(usize) -> Job,
+) -> Entry {
     Entry { name, reads, most, outcome: Outcome::Accepted, prepare }
 }
 
 /// An entry whose largest input is refused.
-pub const fn refused(name: &'static str, reads: &'static [&'static str], most: usize, prepare: fn(usize) -> Job) -> Entry {
+pub const fn refused(
+    name: &'static str,
+    reads: &'static [&'static str],
+    most: usize,
+    prepare: fn(usize) -> Job,
+) -> Entry {
     Entry { name, reads, most, outcome: Outcome::Refused, prepare }
 }
 
@@ -57,14 +67,21 @@ pub fn params(pairs: &[(&str, &str)]) -> Params {
 /// Parameters in the form of a query.
 pub fn encoded(pairs: &[(&str, &str)]) -> String {
     let escape = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    pairs.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect::<Vec<_>>().join("&")
+    pairs
+        .iter()
+        .map(|(name, value)| format!("{}={}", escape(name), escape(value)))
+        .collect::<Vec<_>>()
+        .join("&")
 }
 
 /// Headers; a name that is there more than once has all its values.
 pub fn headers<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in pairs {
-        headers.append(HeaderName::try_from(name).expect("a header's name"), HeaderValue::try_from(value).expect("a header's value"));
+        headers.append(
+            HeaderName::try_from(name).expect("a header's name"),
+            HeaderValue::try_from(value).expect("a header's value"),
+        );
     }
     headers
 }

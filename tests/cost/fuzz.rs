@@ -4,7 +4,10 @@
 //! engine sees which code an input reaches.
 
 #![no_main]
-#![allow(clippy::unwrap_used, reason = "all of this is test code; clippy only knows it of the functions marked as tests")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "all of this is test code; clippy only knows it of the functions marked as tests"
+)]
 #![allow(dead_code, reason = "the tests of costs use the rest")]
 
 mod entry;

@@ -50,7 +50,10 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("edas::edge::too_long", "looks once through a line, which has been cut"),
     ("edas::operation::package::oss::admit", "hands on to readers that have entries"),
     ("edas::operation::package::oss::get_package", "hands on to readers that have entries"),
-    ("edas::operation::package::oss::move_to", "looks once through a path, whose line is within its limit"),
+    (
+        "edas::operation::package::oss::move_to",
+        "looks once through a path, whose line is within its limit",
+    ),
     ("edas::operation::package::package_storage::", "an IP address in the header Host"),
     ("sluice::main::", "the command line"),
     ("package::", "headers of a package's server: numbers of a header's length"),
@@ -63,19 +66,31 @@ const LEFT_OUT: &[(&str, &str)] = &[
 #[test]
 fn every_reader_has_an_entry() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let found: BTreeSet<String> =
-        sources(&root).iter().flat_map(|file| readers(&std::fs::read_to_string(file).unwrap(), &module(&root, file))).collect();
-    let listed: BTreeSet<String> = entries::all().iter().flat_map(|entry| entry.reads).map(|name| (*name).to_owned()).collect();
+    let found: BTreeSet<String> = sources(&root)
+        .iter()
+        .flat_map(|file| readers(&std::fs::read_to_string(file).unwrap(), &module(&root, file)))
+        .collect();
+    let listed: BTreeSet<String> = entries::all()
+        .iter()
+        .flat_map(|entry| entry.reads)
+        .map(|name| (*name).to_owned())
+        .collect();
     let is_left_out = |name: &String| LEFT_OUT.iter().any(|(begin, _)| name.starts_with(*begin));
 
-    let missing: Vec<_> = found.iter().filter(|name| !listed.contains(*name) && !is_left_out(name)).collect();
+    let missing: Vec<_> =
+        found.iter().filter(|name| !listed.contains(*name) && !is_left_out(name)).collect();
     assert!(missing.is_empty(), "readers without an entry in tests/cost/entries:\n{missing:#?}");
-    let functions: BTreeSet<String> =
-        sources(&root).iter().flat_map(|file| functions(&std::fs::read_to_string(file).unwrap(), &module(&root, file))).collect();
+    let functions: BTreeSet<String> = sources(&root)
+        .iter()
+        .flat_map(|file| functions(&std::fs::read_to_string(file).unwrap(), &module(&root, file)))
+        .collect();
     let gone: Vec<_> = listed.iter().filter(|name| !functions.contains(*name)).collect();
     assert!(gone.is_empty(), "entries of functions that are not there:\n{gone:#?}");
     for begin in LEFT_OUT.iter().map(|(begin, _)| begin) {
-        assert!(found.iter().any(|name| name.starts_with(*begin)), "{begin} reads nothing any more: it need not be left out");
+        assert!(
+            found.iter().any(|name| name.starts_with(*begin)),
+            "{begin} reads nothing any more: it need not be left out"
+        );
     }
 }
 
@@ -189,7 +204,8 @@ impl<'ast> Visit<'ast> for Walk {
     }
 
     fn visit_expr_path(&mut self, path: &'ast syn::ExprPath) {
-        let names: Vec<String> = path.path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        let names: Vec<String> =
+            path.path.segments.iter().map(|segment| segment.ident.to_string()).collect();
         if PARSERS.iter().any(|parser| is_parser(parser, &names)) {
             self.note();
         }
@@ -218,7 +234,10 @@ fn is_parser(parser: &str, path: &[String]) -> bool {
 
 fn is_test(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| match &attribute.meta {
-        syn::Meta::Path(path) => path.segments.last().is_some_and(|last| ["test", "rstest"].contains(&last.ident.to_string().as_str())),
+        syn::Meta::Path(path) => path
+            .segments
+            .last()
+            .is_some_and(|last| ["test", "rstest"].contains(&last.ident.to_string().as_str())),
         syn::Meta::List(list) => list.path.is_ident("cfg") && list.tokens.to_string() == "test",
         syn::Meta::NameValue(_) => false,
     })

@@ -44,7 +44,13 @@ pub fn measured(job: &Job) -> (Cost, bool) {
     });
     let (cpu, after) = (cpu_time().saturating_sub(began), blocks_run());
     let blocks = blocks.zip(after).map(|(before, after)| after - before);
-    let cost = Cost { peak: allocated.bytes_max, bytes: allocated.bytes_total, allocations: allocated.count_total, blocks, cpu };
+    let cost = Cost {
+        peak: allocated.bytes_max,
+        bytes: allocated.bytes_total,
+        allocations: allocated.count_total,
+        blocks,
+        cpu,
+    };
     (cost, accepted)
 }
 
@@ -57,5 +63,8 @@ fn blocks_run() -> Option<u64> {
 
 fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).expect("less than a second"))
+    Duration::new(
+        time.tv_sec.unsigned_abs(),
+        u32::try_from(time.tv_nsec).expect("less than a second"),
+    )
 }

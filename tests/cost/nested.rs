@@ -33,7 +33,10 @@ fn texts() -> Vec<(&'static str, String)> {
         ("flows of maps of YAML", "{a: ".repeat(DEEP)),
         ("blocks of YAML", "- ".repeat(DEEP) + "a"),
         ("maps of YAML", "? ".repeat(DEEP) + "a"),
-        ("blocks of YAML under each other", (0..400).map(|at| format!("{}a:\n", " ".repeat(at))).collect()),
+        (
+            "blocks of YAML under each other",
+            (0..400).map(|at| format!("{}a:\n", " ".repeat(at))).collect(),
+        ),
         ("elements of XML", "<a>".repeat(DEEP)),
         ("closed elements of XML", "<a>".repeat(DEEP) + &"</a>".repeat(DEEP)),
     ]
@@ -56,7 +59,10 @@ fn no_nesting_gets_through_a_reader_of_a_notation() {
             assert!(notation::json::<Value>(&text).is_err(), "JSON: {what}");
             assert!(notation::secret_json::<Value>(&text).is_err(), "secret JSON: {what}");
             assert!(is_a_text(what) || notation::yaml::<Value>(&text).is_err(), "YAML: {what}");
-            assert!(is_a_text(what) || notation::yaml_documents::<Value>(&text).is_err(), "documents of YAML: {what}");
+            assert!(
+                is_a_text(what) || notation::yaml_documents::<Value>(&text).is_err(),
+                "documents of YAML: {what}"
+            );
             assert!(notation::xml_fault(&text).is_some(), "XML: {what}");
         }
     });
@@ -74,7 +80,10 @@ fn no_nesting_gets_through_a_reader_of_a_parameter() {
                 assert!(is_text_of(name) || read(&params).is_err(), "{name}: {what}");
             }
             let inner = STANDARD.encode(&text);
-            for (name, value) in [("Sidecars", format!(r#"[{{"yamlEncoded":"{inner}"}}]"#)), ("SecurityContext", inner)] {
+            for (name, value) in [
+                ("Sidecars", format!(r#"[{{"yamlEncoded":"{inner}"}}]"#)),
+                ("SecurityContext", inner),
+            ] {
                 let (_, read) = PARAMETERS.iter().find(|(known, _)| *known == name).unwrap();
                 assert!(read(&params(&[(name, &value)])).is_err(), "{name}: {what}, in base64");
             }
@@ -89,9 +98,17 @@ fn no_nesting_gets_into_a_config_template() {
             for format in [Format::Json, Format::Yaml, Format::Xml] {
                 // No longer than a content may be, so that its format is looked at.
                 let content = text.chars().take(60_000).collect();
-                let template = ConfigTemplate { name: "shop".into(), description: String::new(), format, content };
+                let template = ConfigTemplate {
+                    name: "shop".into(),
+                    description: String::new(),
+                    format,
+                    content,
+                };
                 let is_refused = template.check().is_err();
-                assert!(is_refused || (format == Format::Yaml && is_a_text(what)), "{format:?}: {what}");
+                assert!(
+                    is_refused || (format == Format::Yaml && is_a_text(what)),
+                    "{format:?}: {what}"
+                );
             }
         }
     });
@@ -114,6 +131,11 @@ fn no_path_leads_deep() {
     on_a_usual_stack(|| {
         let path = "a/".repeat(DEEP);
         assert!(format!("https://example.com/{path}").parse::<PackageUrl>().is_err());
-        assert!(ObjectKey::read(&format!("sluice-packages/01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e/{path}a")).is_err());
+        assert!(
+            ObjectKey::read(&format!(
+                "sluice-packages/01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e/{path}a"
+            ))
+            .is_err()
+        );
     });
 }

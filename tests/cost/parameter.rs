@@ -2,7 +2,9 @@
 
 use edas::{
     operation::release::resource,
-    value::{config_data, environment, ingress, java, lossless, pods, ports, probe, scaling, strategy},
+    value::{
+        config_data, environment, ingress, java, lossless, pods, ports, probe, scaling, strategy,
+    },
     wire::{condition::Condition, error::ApiError, params::Params},
 };
 

@@ -56,9 +56,12 @@ const OTHERS: &[&str] = &[
 pub fn all() -> BTreeSet<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients/captures");
     let mut seeds: BTreeSet<Vec<u8>> = OTHERS.iter().map(|text| text.as_bytes().to_vec()).collect();
-    for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+    for entry in
+        fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+    {
         let path = entry.unwrap().path();
-        let file: File = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let file: File = serde_json::from_slice(&fs::read(&path).unwrap())
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         for capture in &file.captures {
             seeds.extend(of(capture));
         }
@@ -68,10 +71,13 @@ pub fn all() -> BTreeSet<Vec<u8>> {
 
 /// A recorded request, and each of its parameters by itself.
 fn of(capture: &Capture) -> Vec<Vec<u8>> {
-    let headers: String = capture.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+    let headers: String =
+        capture.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
     let head = format!("{} {} HTTP/1.1\n{headers}\n", capture.method, capture.target);
     // An upload's body is a package.
-    if capture.headers.iter().any(|(name, value)| name.eq_ignore_ascii_case("authorization") && value.starts_with("OSS ")) {
+    if capture.headers.iter().any(|(name, value)| {
+        name.eq_ignore_ascii_case("authorization") && value.starts_with("OSS ")
+    }) {
         return vec![format!("oss\n{head}").into_bytes()];
     }
     let query = capture.target.split_once('?').map_or("", |(_, query)| query);
@@ -79,9 +85,13 @@ fn of(capture: &Capture) -> Vec<Vec<u8>> {
     for encoded in [query, capture.body.as_str()].into_iter().filter(|it| !it.is_empty()) {
         let Ok(params) = Params::parse(encoded) else { continue };
         seeds.push(format!("sign\n{encoded}").into_bytes());
-        for (name, value) in params.pairs().iter().filter(|(name, _)| name.len() < target::LONGEST_KIND - 6) {
+        for (name, value) in
+            params.pairs().iter().filter(|(name, _)| name.len() < target::LONGEST_KIND - 6)
+        {
             seeds.push(format!("value {name}\n{value}").into_bytes());
-            if let Some(decoded) = STANDARD.decode(value).ok().and_then(|decoded| String::from_utf8(decoded).ok()) {
+            if let Some(decoded) =
+                STANDARD.decode(value).ok().and_then(|decoded| String::from_utf8(decoded).ok())
+            {
                 seeds.push(format!("yaml\n{decoded}").into_bytes());
             }
         }

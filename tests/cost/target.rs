@@ -52,8 +52,12 @@ const CREDENTIAL: &str = "01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e";
 /// # Panics
 /// Where something is not as it must always be.
 pub fn read(data: &[u8]) -> bool {
-    let Some(end) = data.iter().take(LONGEST_KIND).position(|byte| *byte == b'\n') else { return false };
-    let (Ok(kind), rest) = (std::str::from_utf8(&data[..end]), &data[end + 1..]) else { return false };
+    let Some(end) = data.iter().take(LONGEST_KIND).position(|byte| *byte == b'\n') else {
+        return false;
+    };
+    let (Ok(kind), rest) = (std::str::from_utf8(&data[..end]), &data[end + 1..]) else {
+        return false;
+    };
     let mut known = false;
     let allocated = allocation_counter::measure(|| known = read_as(kind, rest).is_some());
     assert!(allocated.bytes_max <= MOST_BYTES, "{} bytes at one time", allocated.bytes_max);
@@ -75,7 +79,9 @@ fn read_as(kind: &str, rest: &[u8]) -> Option<()> {
                 ("xml", "") => xml(text),
                 ("upload", "") => uploaded(text),
                 ("url", "") => url(text),
-                ("quantity", "") => drop(quantity::billionths(text).map(|amount| quantity::show(amount, "memory"))),
+                ("quantity", "") => {
+                    drop(quantity::billionths(text).map(|amount| quantity::show(amount, "memory")))
+                }
                 _ => return None,
             }
         }
@@ -102,11 +108,15 @@ fn head(sent: &[u8]) -> Option<(Head, &[u8])> {
     let mut lines = sent[..end].split(|byte| *byte == b'\n');
     let line = std::str::from_utf8(lines.next()?).ok()?;
     let mut words = line.split(' ');
-    let (method, target) = (Method::from_bytes(words.next()?.as_bytes()).ok()?, words.next()?.to_owned());
+    let (method, target) =
+        (Method::from_bytes(words.next()?.as_bytes()).ok()?, words.next()?.to_owned());
     let mut headers = HeaderMap::new();
     for line in lines {
         let colon = line.iter().position(|byte| *byte == b':')?;
-        let (name, value) = (HeaderName::from_bytes(&line[..colon]).ok()?, HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?);
+        let (name, value) = (
+            HeaderName::from_bytes(&line[..colon]).ok()?,
+            HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?,
+        );
         headers.append(name, value);
     }
     Some((Head { method, target, headers }, &sent[end + 2..]))
@@ -121,10 +131,14 @@ fn request(sent: &[u8]) {
     read_again(&all);
     let operation = contract::find(&head.method, path);
     let parameters = operation.map_or(&[][..], |operation| &operation.query[..]);
-    let request = SignedRequest { method: &head.method, path, query: all.pairs(), headers: &head.headers };
+    let request =
+        SignedRequest { method: &head.method, path, query: all.pairs(), headers: &head.headers };
     match Claim::read(request, SignaturePolicy { hmac_sha1: true, parameters }) {
         Ok(claim) => {
-            for refusal in [claim.verify(request, &KEY.secret.into()), claim.check_body(body)].into_iter().filter_map(Result::err) {
+            for refusal in [claim.verify(request, &KEY.secret.into()), claim.check_body(body)]
+                .into_iter()
+                .filter_map(Result::err)
+            {
                 check_refusal(refusal);
             }
         }
@@ -145,27 +159,45 @@ fn request(sent: &[u8]) {
 /// Parameters that were read are within their limits, and are the same when they are sent again.
 fn read_again(params: &Params) {
     assert!(params.pairs().len() <= PARAMETERS);
-    let pairs: Vec<(&str, &str)> = params.pairs().iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let pairs: Vec<(&str, &str)> =
+        params.pairs().iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(&Params::parse(&encoded(&pairs)).expect("it was read before"), params);
 }
 
 /// Whatever is signed can be verified, and nothing else.
 fn signed(text: &str) {
     let Ok(params) = Params::parse(text) else { return };
-    let parameters: Vec<(&str, &str)> = params.pairs().iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let parameters: Vec<(&str, &str)> =
+        params.pairs().iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let date: Timestamp = "2026-11-24T06:58:10Z".parse().expect("a time");
-    let unsigned = Unsigned { method: "POST", path: "/pop/v5/k8s/acs/k8s_apps", parameters: &parameters, date, nonce: Some("nonce") };
-    for (signed, is_ambiguous) in [(unsigned.acs3(KEY), false), (unsigned.acs3_form(KEY), false), (unsigned.hmac_sha1(KEY), true)] {
+    let unsigned = Unsigned {
+        method: "POST",
+        path: "/pop/v5/k8s/acs/k8s_apps",
+        parameters: &parameters,
+        date,
+        nonce: Some("nonce"),
+    };
+    for (signed, is_ambiguous) in [
+        (unsigned.acs3(KEY), false),
+        (unsigned.acs3_form(KEY), false),
+        (unsigned.hmac_sha1(KEY), true),
+    ] {
         let (path, query) = signed.target.split_once('?').unwrap_or((&signed.target, ""));
         let query = Params::parse(query).expect("what is signed was read before");
         let headers = headers_of(&signed);
-        let request = SignedRequest { method: &Method::POST, path, query: query.pairs(), headers: &headers };
+        let request =
+            SignedRequest { method: &Method::POST, path, query: query.pairs(), headers: &headers };
         match Claim::read(request, SignaturePolicy { hmac_sha1: true, parameters: &[] }) {
             Ok(claim) => {
-                claim.check_window(date + SignedDuration::from_mins(5)).expect("it is within the window");
+                claim
+                    .check_window(date + SignedDuration::from_mins(5))
+                    .expect("it is within the window");
                 claim.verify(request, &KEY.secret.into()).expect("it was signed with this secret");
                 claim.check_body(signed.body.as_bytes()).expect("it was signed with this body");
-                assert!(claim.verify(request, &"other".into()).is_err(), "it was signed with another secret");
+                assert!(
+                    claim.verify(request, &"other".into()).is_err(),
+                    "it was signed with another secret"
+                );
             }
             Err(SignatureRefusal::Ambiguous { .. }) if is_ambiguous => {}
             Err(other) => panic!("{other}"),
@@ -174,7 +206,9 @@ fn signed(text: &str) {
 }
 
 fn headers_of(signed: &Signed) -> HeaderMap {
-    let header = |(name, value): &(&'static str, String)| (HeaderName::from_static(name), HeaderValue::try_from(value).expect("a value"));
+    let header = |(name, value): &(&'static str, String)| {
+        (HeaderName::from_static(name), HeaderValue::try_from(value).expect("a value"))
+    };
     signed.headers.iter().map(header).collect()
 }
 
@@ -193,7 +227,11 @@ fn json(text: &str) {
     assert_eq!(told.is_ok(), notation::secret_json::<Value>(text).is_ok(), "both read the same");
     match told {
         Ok(value) => {
-            assert_eq!(serde_json::from_str::<Value>(text).ok().as_ref(), Some(&value), "the limits change nothing");
+            assert_eq!(
+                serde_json::from_str::<Value>(text).ok().as_ref(),
+                Some(&value),
+                "the limits change nothing"
+            );
             assert!(depth(&value) <= DEPTH && nodes(&value) <= NODES && !notation::has_nul(&value));
         }
         Err(why) => check_text(&why),
@@ -205,7 +243,12 @@ fn yaml(text: &str) {
     match notation::yaml::<Value>(text) {
         Ok(value) => {
             // What an alias stands for lies where the alias is.
-            assert!(depth(&value) <= 2 * DEPTH && nodes(&value) <= NODES + REPEATED, "{} levels, {} values", depth(&value), nodes(&value));
+            assert!(
+                depth(&value) <= 2 * DEPTH && nodes(&value) <= NODES + REPEATED,
+                "{} levels, {} values",
+                depth(&value),
+                nodes(&value)
+            );
         }
         Err(why) => check_text(&why),
     }
@@ -241,7 +284,9 @@ fn nodes(value: &Value) -> usize {
 
 fn oss(sent: &[u8]) {
     let Some((head, _)) = head(sent) else { return };
-    let Ok(request) = Request::builder().method(head.method).uri(&head.target).body(()) else { return };
+    let Ok(request) = Request::builder().method(head.method).uri(&head.target).body(()) else {
+        return;
+    };
     let (mut parts, ()) = request.into_parts();
     parts.headers = head.headers;
     let Ok(object) = Object::of(&parts) else { return };
@@ -255,11 +300,21 @@ fn oss(sent: &[u8]) {
 /// A list of parts that is taken is within its limits, and is the same written again.
 fn part_list(text: &[u8]) {
     let Ok(parts) = part_list::read(text) else { return };
-    assert!(!parts.is_empty() && parts.len() <= PARTS as usize && parts.iter().all(|part| (1..=PARTS).contains(&part.number)));
+    assert!(
+        !parts.is_empty()
+            && parts.len() <= PARTS as usize
+            && parts.iter().all(|part| (1..=PARTS).contains(&part.number))
+    );
     let part = |NamedPart { number, md5 }: &NamedPart| {
-        format!("<Part><PartNumber>{number}</PartNumber><ETag>&quot;{}&quot;</ETag></Part>", hex::encode(md5))
+        format!(
+            "<Part><PartNumber>{number}</PartNumber><ETag>&quot;{}&quot;</ETag></Part>",
+            hex::encode(md5)
+        )
     };
-    let again = format!("<CompleteMultipartUpload>{}</CompleteMultipartUpload>", parts.iter().map(part).collect::<String>());
+    let again = format!(
+        "<CompleteMultipartUpload>{}</CompleteMultipartUpload>",
+        parts.iter().map(part).collect::<String>()
+    );
     assert_eq!(part_list::read(again.as_bytes()), Ok(parts));
 }
 
@@ -281,14 +336,25 @@ fn uploaded(rest: &str) {
     let date: Timestamp = "2026-11-24T06:58:10Z".parse().expect("a time");
     let key = Key { id: CREDENTIAL, secret: "geheim" };
     let upload = Upload { key, token: "token", bucket: "bucket", object: &object, date, md5: "" };
-    let sent = Request::builder().method(Method::PUT).uri(upload.path()).header("host", "bucket.example.com");
-    let sent = upload.headers().into_iter().fold(sent, |sent, (name, value)| sent.header(name, value));
+    let sent = Request::builder()
+        .method(Method::PUT)
+        .uri(upload.path())
+        .header("host", "bucket.example.com");
+    let sent =
+        upload.headers().into_iter().fold(sent, |sent, (name, value)| sent.header(name, value));
     let (parts, ()) = sent.body(()).expect("a key is escaped").into_parts();
-    let (Ok(named), credential) = (Object::of(&parts), credential()) else { panic!("{object:?} is no object") };
+    let (Ok(named), credential) = (Object::of(&parts), credential()) else {
+        panic!("{object:?} is no object")
+    };
     assert_eq!(named.key(), object);
     let Ok(query) = Query::read(None) else { panic!("an empty query is none") };
-    let Ok(claim) = OssClaim::read(&parts.method, &parts.headers, &named, &query) else { panic!("{object:?} is not claimed") };
-    assert!(claim.check_window(date).is_ok() && claim.verify(&credential).is_ok(), "{object:?} was signed");
+    let Ok(claim) = OssClaim::read(&parts.method, &parts.headers, &named, &query) else {
+        panic!("{object:?} is not claimed")
+    };
+    assert!(
+        claim.check_window(date).is_ok() && claim.verify(&credential).is_ok(),
+        "{object:?} was signed"
+    );
 }
 
 fn credential() -> UploadCredential {
@@ -303,9 +369,18 @@ fn credential() -> UploadCredential {
 
 fn url(text: &str) {
     let Ok(url) = text.parse::<PackageUrl>() else { return };
-    assert_eq!(String::from(url.clone()).parse::<PackageUrl>().as_ref(), Ok(&url), "it is kept as a text");
+    assert_eq!(
+        String::from(url.clone()).parse::<PackageUrl>().as_ref(),
+        Ok(&url),
+        "it is kept as a text"
+    );
     let name = url.file_name();
-    assert!(!name.is_empty() && !name.starts_with('.') && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)), "{name}");
+    assert!(
+        !name.is_empty()
+            && !name.starts_with('.')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)),
+        "{name}"
+    );
     let shown = url.to_string();
     assert!(!shown.contains(['?', '#']), "{shown}");
     if let Ok(Some(key)) = upload::named_by(&url) {
@@ -319,7 +394,10 @@ fn check_error(error: &ApiError) {
     match error {
         ApiError::Gateway { status, code, message, .. } => {
             assert!(status.is_client_error(), "{status}");
-            assert!(!code.is_empty() && code.len() <= 1000 && !code.contains(char::is_control), "{code:?}");
+            assert!(
+                !code.is_empty() && code.len() <= 1000 && !code.contains(char::is_control),
+                "{code:?}"
+            );
             check_text(message);
         }
         ApiError::Business { reason, message } => {
@@ -337,5 +415,9 @@ fn check_refusal(refusal: SignatureRefusal) {
 }
 
 fn check_text(text: &str) {
-    assert!(!text.is_empty() && text.chars().take(LONGEST_ERROR + 1).count() <= LONGEST_ERROR, "an error of {} bytes", text.len());
+    assert!(
+        !text.is_empty() && text.chars().take(LONGEST_ERROR + 1).count() <= LONGEST_ERROR,
+        "an error of {} bytes",
+        text.len()
+    );
 }

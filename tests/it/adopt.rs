@@ -8,7 +8,9 @@ use serde_json::json;
 use service::{Adopt, RollBackTo};
 use sqlx::PgPool;
 
-use crate::support::{App, CLUSTER, batches, caller, creation, eventually, manual, on_both_clusters};
+use crate::support::{
+    App, CLUSTER, batches, caller, creation, eventually, manual, on_both_clusters,
+};
 
 on_both_clusters!(
     an_adopted_deployment_stays_as_it_is_and_is_released_and_taken_back_exactly,
@@ -33,7 +35,10 @@ async fn foreign(app: &App) -> Deployment {
             ] } },
         },
     });
-    app.deployments().create(&PostParams::default(), &serde_json::from_value(deployment).unwrap()).await.unwrap();
+    app.deployments()
+        .create(&PostParams::default(), &serde_json::from_value(deployment).unwrap())
+        .await
+        .unwrap();
     eventually(async || {
         let found = app.deployments().get("web").await.unwrap();
         let ready = found.status.as_ref().and_then(|status| status.available_replicas);
@@ -56,15 +61,24 @@ fn adoption(app: &App, name: &str) -> Adopt {
 
 async fn an_adopted_deployment_stays_as_it_is_and_is_released_and_taken_back_exactly(app: App) {
     let before = foreign(&app).await;
-    let (application, order) =
-        eventually(async || app.service.adopt(&caller(), adoption(&app, "web")).await.map_err(|why| why.to_string())).await;
+    let (application, order) = eventually(async || {
+        app.service.adopt(&caller(), adoption(&app, "web")).await.map_err(|why| why.to_string())
+    })
+    .await;
     let order = app.service.order(order).await.unwrap();
     assert_eq!((order.kind, order.state), (Kind::Create, State::Succeeded), "{order:#?}");
     assert!(order.message.contains("adopted the Deployment web as it runs"), "{}", order.message);
     let after = app.deployments().get("web").await.unwrap();
-    assert_eq!((&after.metadata.resource_version, &after.spec), (&before.metadata.resource_version, &before.spec), "nothing was written");
+    assert_eq!(
+        (&after.metadata.resource_version, &after.spec),
+        (&before.metadata.resource_version, &before.spec),
+        "nothing was written"
+    );
     let history = app.service.history(application).await.unwrap();
-    assert_eq!(history.iter().map(|it| (it.version.as_str(), it.image.as_str())).collect::<Vec<_>>(), [("as found", "shop/web:1.0")]);
+    assert_eq!(
+        history.iter().map(|it| (it.version.as_str(), it.image.as_str())).collect::<Vec<_>>(),
+        [("as found", "shop/web:1.0")]
+    );
 
     let watch = app.watch("web").await;
     let order = app.deploy(application, "shop/web:2.0", batches(2)).await;
@@ -76,13 +90,21 @@ async fn an_adopted_deployment_stays_as_it_is_and_is_released_and_taken_back_exa
     assert_eq!(released.spec.as_ref(), Some(&expected), "only the template is another one");
     assert_eq!(released.metadata.uid, before.metadata.uid);
     let container = &expected.template.spec.as_ref().unwrap().containers[0];
-    assert_eq!((container.name.as_str(), container.image.as_deref()), ("main", Some("shop/web:2.0")));
+    assert_eq!(
+        (container.name.as_str(), container.image.as_deref()),
+        ("main", Some("shop/web:2.0"))
+    );
 
-    let first = RollBackTo { application, version: "as found".into(), batches: None, wait_minutes: None };
+    let first =
+        RollBackTo { application, version: "as found".into(), batches: None, wait_minutes: None };
     let order = app.service.roll_back_to(&caller(), first).await.unwrap();
     let order = app.end_of(order).await;
     assert_eq!(order.state, State::Succeeded, "{order:#?}");
-    assert_eq!(app.deployments().get("web").await.unwrap().spec, before.spec, "exactly as it was found");
+    assert_eq!(
+        app.deployments().get("web").await.unwrap().spec,
+        before.spec,
+        "exactly as it was found"
+    );
     assert!(watch.end().iter().all(|sample| sample.ready >= 4));
 }
 
@@ -90,28 +112,44 @@ async fn creating_an_application_whose_deployment_is_there_adopts_it(app: App) {
     let before = foreign(&app).await;
     let request = creation(&app.namespace, "web", 9);
     // Until the executor has seen it, too, the API server's refusal is told.
-    let (application, order) =
-        eventually(async || app.service.create_application(&caller(), request.clone()).await.map_err(|why| why.to_string())).await;
+    let (application, order) = eventually(async || {
+        app.service
+            .create_application(&caller(), request.clone())
+            .await
+            .map_err(|why| why.to_string())
+    })
+    .await;
     let order = app.end_of(order).await;
     assert_eq!(order.state, State::Succeeded, "{order:#?}");
     assert!(order.message.contains("adopted"), "{}", order.message);
     assert_eq!(app.service.application(application).await.unwrap().replicas, 4);
     let after = app.deployments().get("web").await.unwrap();
-    assert_eq!(after.metadata.resource_version, before.metadata.resource_version, "nothing was written");
+    assert_eq!(
+        after.metadata.resource_version, before.metadata.resource_version,
+        "nothing was written"
+    );
 }
 
 async fn what_is_not_there_or_taken_cannot_be_adopted(app: App) {
     let why = app.service.adopt(&caller(), adoption(&app, "nobody")).await.unwrap_err().to_string();
-    assert!(why.contains("parameter AppName has the value nobody") && why.contains("no such Deployment"), "{why}");
+    assert!(
+        why.contains("parameter AppName has the value nobody")
+            && why.contains("no such Deployment"),
+        "{why}"
+    );
     app.create("web", 1).await;
     let why = app.service.adopt(&caller(), adoption(&app, "web")).await.unwrap_err().to_string();
     assert!(why.contains("exists already"), "{why}");
     assert_eq!(app.service.applications(None).await.unwrap().len(), 1);
 }
 
-async fn an_adopted_deployment_is_deleted_with_its_application_before_anything_was_written_to_it(app: App) {
+async fn an_adopted_deployment_is_deleted_with_its_application_before_anything_was_written_to_it(
+    app: App,
+) {
     foreign(&app).await;
-    let adopted = async || app.service.adopt(&caller(), adoption(&app, "web")).await.map_err(|why| why.to_string());
+    let adopted = async || {
+        app.service.adopt(&caller(), adoption(&app, "web")).await.map_err(|why| why.to_string())
+    };
     let (application, _) = eventually(adopted).await;
     let order = app.service.delete(&caller(), application).await.unwrap();
     assert_eq!(app.end_of(order).await.state, State::Succeeded);
@@ -122,8 +160,10 @@ async fn an_adopted_deployment_is_deleted_with_its_application_before_anything_w
 async fn a_deployment_that_was_let_go_runs_on_and_is_adopted_released_and_deleted_again(app: App) {
     let application = app.create("web", 2).await;
     let adopt_again = async || {
-        let (application, _) =
-            eventually(async || app.service.adopt(&caller(), adoption(&app, "web")).await.map_err(|why| why.to_string())).await;
+        let (application, _) = eventually(async || {
+            app.service.adopt(&caller(), adoption(&app, "web")).await.map_err(|why| why.to_string())
+        })
+        .await;
         application
     };
     let seen = async || app.deployments().get("web").await.unwrap();
@@ -133,7 +173,10 @@ async fn a_deployment_that_was_let_go_runs_on_and_is_adopted_released_and_delete
     assert_eq!((order.kind, order.state), (Kind::Delete, State::Succeeded), "{order:#?}");
     assert!(app.service.application(application).await.is_err(), "the application is no more");
     let again = adopt_again().await;
-    assert_eq!((seen().await.spec, seen().await.metadata.uid), (before.spec.clone(), before.metadata.uid.clone()));
+    assert_eq!(
+        (seen().await.spec, seen().await.metadata.uid),
+        (before.spec.clone(), before.metadata.uid.clone())
+    );
 
     let order = app.deploy(again, "shop/web:2.0", batches(2)).await;
     assert_eq!(app.end_of(order).await.state, State::Succeeded);

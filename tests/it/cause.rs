@@ -16,10 +16,13 @@ use serde_json::json;
 use service::OrderView;
 use sqlx::PgPool;
 
-use crate::support::{App, batches, caller, eventually, manual, on_both_clusters, release, watcher::Watch};
+use crate::support::{
+    App, batches, caller, eventually, manual, on_both_clusters, release, watcher::Watch,
+};
 
 /// Trouble that may pass is waited out for so long.
-const GRACE: FailurePolicy = FailurePolicy { grace_seconds: 2, restarts: 1, watch_seconds: 0, roll_back: true };
+const GRACE: FailurePolicy =
+    FailurePolicy { grace_seconds: 2, restarts: 1, watch_seconds: 0, roll_back: true };
 
 on_both_clusters!(
     a_missing_config_map_is_named_at_once,
@@ -66,18 +69,35 @@ async fn a_missing_config_map_is_named_at_once(app: App) {
     let order = fails(&app, "shop/web:2.0--config-error").await;
     assert_says(
         &order,
-        &["pod web-", "container web: CreateContainerConfigError", "shop/web:2.0--config-error", "configmap \"settings\" not found"],
+        &[
+            "pod web-",
+            "container web: CreateContainerConfigError",
+            "shop/web:2.0--config-error",
+            "configmap \"settings\" not found",
+        ],
     );
-    assert!(order.batches[0].pods.iter().any(|pod| pod.message.contains("CreateContainerConfigError")), "{order:#?}");
+    assert!(
+        order.batches[0].pods.iter().any(|pod| pod.message.contains("CreateContainerConfigError")),
+        "{order:#?}"
+    );
     // Where people look first.
     let events: Api<Event> = Api::namespaced(app.client.clone(), &app.namespace);
     let event = eventually(async || {
         let events = events.list(&ListParams::default()).await.unwrap().items;
-        events.into_iter().find(|event| event.reason.as_deref() == Some("ChangeOrderFailed")).ok_or_else(|| "no event".into())
+        events
+            .into_iter()
+            .find(|event| event.reason.as_deref() == Some("ChangeOrderFailed"))
+            .ok_or_else(|| "no event".into())
     })
     .await;
-    assert_eq!((event.involved_object.kind.as_deref(), event.involved_object.name.as_deref()), (Some("Deployment"), Some("web")));
-    assert_eq!((event.type_.as_deref(), event.message.as_deref()), (Some("Warning"), Some(order.message.as_str())));
+    assert_eq!(
+        (event.involved_object.kind.as_deref(), event.involved_object.name.as_deref()),
+        (Some("Deployment"), Some("web"))
+    );
+    assert_eq!(
+        (event.type_.as_deref(), event.message.as_deref()),
+        (Some("Warning"), Some(order.message.as_str()))
+    );
 }
 
 async fn a_command_that_does_not_exist_is_named_at_once(app: App) {
@@ -87,7 +107,10 @@ async fn a_command_that_does_not_exist_is_named_at_once(app: App) {
 
 async fn a_registry_that_does_not_answer_is_given_the_grace(app: App) {
     let order = fails(&app.tolerating(GRACE), "shop/web:2.0--registry-down").await;
-    assert_says(&order, &["ImagePullBackOff", "dial tcp 192.0.2.1:443: i/o timeout", "(waited 2 s for it to pass)"]);
+    assert_says(
+        &order,
+        &["ImagePullBackOff", "dial tcp 192.0.2.1:443: i/o timeout", "(waited 2 s for it to pass)"],
+    );
 }
 
 async fn a_pod_that_is_ready_and_then_not_any_more_fails_the_batch_that_is_watched(app: App) {
@@ -123,7 +146,11 @@ async fn without_automatic_rollback_a_failed_release_rests_where_it_is(app: App)
     assert_eq!((order.state, order.rolled_back_by), (State::Failed, None), "{order:#?}");
     let rests = eventually(async || {
         let now = app.deployments().get("web").await.unwrap().spec.unwrap();
-        if now.paused == Some(true) && now.min_ready_seconds == before.min_ready_seconds { Ok(now) } else { Err(format!("{now:?}")) }
+        if now.paused == Some(true) && now.min_ready_seconds == before.min_ready_seconds {
+            Ok(now)
+        } else {
+            Err(format!("{now:?}"))
+        }
     })
     .await;
     assert_ne!(rests.template, before.template);
@@ -134,7 +161,10 @@ async fn without_automatic_rollback_a_failed_release_rests_where_it_is(app: App)
     assert_eq!(next.state, State::Succeeded, "{next:#?}");
     assert!(watch.end().iter().all(|sample| sample.ready >= 4));
     let after = app.deployments().get("web").await.unwrap().spec.unwrap();
-    assert_eq!((after.strategy, after.min_ready_seconds), (before.strategy, before.min_ready_seconds));
+    assert_eq!(
+        (after.strategy, after.min_ready_seconds),
+        (before.strategy, before.min_ready_seconds)
+    );
 }
 
 /// Only the simulated cluster can change its mind about an image.
@@ -150,7 +180,11 @@ async fn a_failed_batch_is_tried_again_without_starting_over(pool: PgPool) {
     simulation.set_behaviour("shop/web:2.0", Behaviour::ConfigError, false);
     app.confirm(order, 2).await;
     let failed = app.end_of(order).await;
-    assert_eq!((failed.state, failed.rolled_back_by, failed.batches[1].state), (State::Failed, None, State::Failed), "{failed:#?}");
+    assert_eq!(
+        (failed.state, failed.rolled_back_by, failed.batches[1].state),
+        (State::Failed, None, State::Failed),
+        "{failed:#?}"
+    );
     let first: Vec<String> = failed.batches[0].pods.iter().map(|pod| pod.name.clone()).collect();
     let refused = app.service.retry(&caller(), failed.batches[0].id).await.unwrap_err().to_string();
     assert!(refused.contains("has no failure in batch 1"), "{refused}");
@@ -161,12 +195,30 @@ async fn a_failed_batch_is_tried_again_without_starting_over(pool: PgPool) {
     app.confirm(again, 3).await;
     let again = app.end_of(again).await;
     assert_eq!(again.state, State::Succeeded, "{again:#?}");
-    let pods = app.service.order(again.id).await.unwrap().batches.into_iter().skip(1).flat_map(|batch| batch.pods);
-    assert!(pods.into_iter().all(|pod| !first.contains(&pod.name)), "the first batch's pods were not made again");
+    let pods = app
+        .service
+        .order(again.id)
+        .await
+        .unwrap()
+        .batches
+        .into_iter()
+        .skip(1)
+        .flat_map(|batch| batch.pods);
+    assert!(
+        pods.into_iter().all(|pod| !first.contains(&pod.name)),
+        "the first batch's pods were not made again"
+    );
     let seen = watch.end();
     assert!(seen.iter().all(|sample| sample.ready >= 6), "{seen:#?}");
-    assert_eq!(seen.last().map(|sample| (sample.of("shop/web:2.0"), sample.of("shop/web:1.0"))), Some((6, 0)), "{seen:#?}");
-    assert!(app.service.retry(&caller(), failed.batches[1].id).await.is_err(), "another order followed");
+    assert_eq!(
+        seen.last().map(|sample| (sample.of("shop/web:2.0"), sample.of("shop/web:1.0"))),
+        Some((6, 0)),
+        "{seen:#?}"
+    );
+    assert!(
+        app.service.retry(&caller(), failed.batches[1].id).await.is_err(),
+        "another order followed"
+    );
 
     // A first batch that fails is tried again with new pods, too.
     simulation.set_behaviour("shop/web:3.0", Behaviour::ConfigError, false);
@@ -189,7 +241,15 @@ async fn a_pod_that_no_node_takes_is_told_in_the_schedulers_words(pool: PgPool) 
     let order = app.service.deploy(&caller(), request).await.unwrap();
     let order = app.end_of(order).await;
     assert_eq!(order.state, State::Failed, "{order:#?}");
-    assert_says(&order, &["pod web-", "cannot be scheduled: 0/3 nodes are available", "Insufficient cpu", "(waited 2 s"]);
+    assert_says(
+        &order,
+        &[
+            "pod web-",
+            "cannot be scheduled: 0/3 nodes are available",
+            "Insufficient cpu",
+            "(waited 2 s",
+        ],
+    );
 }
 
 /// Only a real control plane has quotas.
@@ -201,8 +261,18 @@ async fn a_quota_without_room_for_the_batch_is_told_in_the_api_servers_words(poo
     let quotas: Api<ResourceQuota> = Api::namespaced(app.client.clone(), &app.namespace);
     quotas.create(&PostParams::default(), &serde_json::from_value(quota).unwrap()).await.unwrap();
     eventually(async || {
-        let used = quotas.get("pods").await.unwrap().status.and_then(|status| status.used).unwrap_or_default();
-        if used.get("pods").is_some_and(|pods| pods.0 == "4") { Ok(()) } else { Err(format!("{used:?}")) }
+        let used = quotas
+            .get("pods")
+            .await
+            .unwrap()
+            .status
+            .and_then(|status| status.used)
+            .unwrap_or_default();
+        if used.get("pods").is_some_and(|pods| pods.0 == "4") {
+            Ok(())
+        } else {
+            Err(format!("{used:?}"))
+        }
     })
     .await;
     let watch = app.watch("web").await;
@@ -212,7 +282,10 @@ async fn a_quota_without_room_for_the_batch_is_told_in_the_api_servers_words(poo
     assert_says(&order, &["the ReplicaSet web-", "cannot create pods", "exceeded quota: pods"]);
     // Whether old pods find room before this test's short grace is over is the quota's doing.
     let rollback = app.end_of(order.rolled_back_by.expect("it is rolled back")).await;
-    assert!(rollback.state == State::Succeeded || rollback.message.contains("exceeded quota"), "{rollback:#?}");
+    assert!(
+        rollback.state == State::Succeeded || rollback.message.contains("exceeded quota"),
+        "{rollback:#?}"
+    );
     assert!(watch.end().iter().all(|sample| sample.ready >= 4), "every pod stayed Ready");
 }
 
@@ -222,10 +295,18 @@ async fn pod_security_that_refuses_the_pods_is_told_at_once(pool: PgPool) {
     let app = App::start_real(pool).await;
     let order = begun(&app).await;
     let labels = [("pod-security.kubernetes.io/enforce".to_owned(), "restricted".to_owned())];
-    let strict =
-        Namespace { metadata: ObjectMeta { labels: Some(labels.into_iter().collect()), ..ObjectMeta::default() }, ..Namespace::default() };
+    let strict = Namespace {
+        metadata: ObjectMeta {
+            labels: Some(labels.into_iter().collect()),
+            ..ObjectMeta::default()
+        },
+        ..Namespace::default()
+    };
     let namespaces: Api<Namespace> = Api::all(app.client.clone());
-    namespaces.patch(&app.namespace, &PatchParams::default(), &Patch::Merge(&strict)).await.unwrap();
+    namespaces
+        .patch(&app.namespace, &PatchParams::default(), &Patch::Merge(&strict))
+        .await
+        .unwrap();
     let watch = app.watch("web").await;
     app.confirm(order, 2).await;
     let order = app.end_of(order).await;
@@ -252,7 +333,14 @@ async fn a_way_back_that_fails_says_so_and_keeps_every_ready_pod(pool: PgPool) {
     let rollback = app.service.roll_back(&caller(), order).await.unwrap();
     let rollback = app.end_of(rollback).await;
     assert_eq!(rollback.state, State::Failed, "{rollback:#?}");
-    assert_says(&rollback, &["the earlier version does not come back", "CreateContainerConfigError", "release another version"]);
+    assert_says(
+        &rollback,
+        &[
+            "the earlier version does not come back",
+            "CreateContainerConfigError",
+            "release another version",
+        ],
+    );
     assert!(watch.end().iter().all(|sample| sample.ready >= 4), "every Ready pod stayed");
     let next = app.deploy(application, "shop/web:3.0", Strategy::ALL_AT_ONCE).await;
     let next = app.end_of(next).await;

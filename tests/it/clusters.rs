@@ -17,18 +17,29 @@ use simulated::{Call, Config, Fault, SimulatedCluster};
 use sqlx::PgPool;
 use store::{Numbers, Store};
 
-use crate::support::{App, CLUSTER, Running, batches, caller, creation, eventually, known_cluster, manual, own_pool, release, settings};
+use crate::support::{
+    App, CLUSTER, Running, batches, caller, creation, eventually, known_cluster, manual, own_pool,
+    release, settings,
+};
 
 const LEASE: Duration = Duration::from_secs(2);
 
 fn simulation(identity: &str) -> SimulatedCluster {
     let start_delay = Duration::from_millis(10);
-    SimulatedCluster::start(Config { start_delay, identity: Some(identity.into()), ..Config::default() })
+    SimulatedCluster::start(Config {
+        start_delay,
+        identity: Some(identity.into()),
+        ..Config::default()
+    })
 }
 
 /// What Sluice wrote, or wanted to: kind and name.
 fn writes(simulation: &SimulatedCluster) -> Vec<(&'static str, String)> {
-    let ours = simulation.writes().into_iter().map(|write| write.call).filter(|call| call.manager == "sluice" && !call.dry_run);
+    let ours = simulation
+        .writes()
+        .into_iter()
+        .map(|write| write.call)
+        .filter(|call| call.manager == "sluice" && !call.dry_run);
     ours.map(|call| (call.resource, call.name)).collect()
 }
 
@@ -43,13 +54,18 @@ impl Site {
     async fn start(store: &Store, id: &str) -> Self {
         let (simulation, clock) = (simulation(&format!("the-{id}")), Clock::default());
         store.register_cluster(&id.into()).await.unwrap();
-        let settings = service::ServiceConfig { cluster: id.into(), ..settings(FailurePolicy::default()) };
+        let settings =
+            service::ServiceConfig { cluster: id.into(), ..settings(FailurePolicy::default()) };
         let service = Service::new(store.clone(), clock.clone(), settings);
         let executor = Running::start_on(id, store, simulation.client(), &clock, LEASE);
         let site = Self { service, simulation, _executor: executor };
         eventually(async || {
             let cluster = site.service.cluster().await.unwrap();
-            if cluster.reachable && !cluster.namespaces.is_empty() { Ok(()) } else { Err(format!("{cluster:?}")) }
+            if cluster.reachable && !cluster.namespaces.is_empty() {
+                Ok(())
+            } else {
+                Err(format!("{cluster:?}"))
+            }
         })
         .await;
         site
@@ -75,8 +91,12 @@ async fn no_order_is_carried_out_on_another_cluster_than_its_applications(pool: 
     let store = Store::on(own_pool(&pool).await);
     let ids = ["one", "two"];
     let sites = [Site::start(&store, ids[0]).await, Site::start(&store, ids[1]).await];
-    let names: Vec<String> = (0..24).map(|number| format!("{}-{number}", ids[number % 2])).collect();
-    let orders = names.iter().enumerate().map(async |(number, name)| sites[number % 2].create(ids[number % 2], name).await);
+    let names: Vec<String> =
+        (0..24).map(|number| format!("{}-{number}", ids[number % 2])).collect();
+    let orders = names
+        .iter()
+        .enumerate()
+        .map(async |(number, name)| sites[number % 2].create(ids[number % 2], name).await);
     let made = futures::future::join_all(orders).await;
     for (_, order) in &made {
         succeeded(&sites[0].service, *order).await;
@@ -91,15 +111,23 @@ async fn no_order_is_carried_out_on_another_cluster_than_its_applications(pool: 
             .map(|call| call.name)
             .collect();
         assert_eq!(created.len(), 12, "{id}: {created:?}");
-        assert!(writes(&site.simulation).iter().all(|(_, name)| name.starts_with(id)), "{id}: {:?}", writes(&site.simulation));
+        assert!(
+            writes(&site.simulation).iter().all(|(_, name)| name.starts_with(id)),
+            "{id}: {:?}",
+            writes(&site.simulation)
+        );
     }
 
     // Asked for at the other's server it is looked at, judged and carried out where it is.
     let (web, _) = made[1];
     let before = writes(&sites[0].simulation).len();
     let pods = sites[0].service.instances(web, false, false).await.unwrap();
-    assert!(!pods.is_empty() && pods.iter().all(|pod| pod.pod.name.starts_with("two-1-")), "{pods:?}");
-    let order = sites[0].service.deploy(&caller(), release(web, "shop/web:2.0", batches(1))).await.unwrap();
+    assert!(
+        !pods.is_empty() && pods.iter().all(|pod| pod.pod.name.starts_with("two-1-")),
+        "{pods:?}"
+    );
+    let order =
+        sites[0].service.deploy(&caller(), release(web, "shop/web:2.0", batches(1))).await.unwrap();
     succeeded(&sites[0].service, order).await;
     assert_eq!(writes(&sites[0].simulation).len(), before);
     let elsewhere = Configure {
@@ -118,9 +146,13 @@ async fn no_work_is_handed_out_for_another_cluster_or_to_who_sees_another_one(po
     let site = settings(FailurePolicy::default());
     let known = known_cluster(&store).await;
     let service = Service::new(store.clone(), Clock::default(), site);
-    let (application, _) = service.create_application(&caller(), creation("default", "web", 1)).await.unwrap();
+    let (application, _) =
+        service.create_application(&caller(), creation("default", "web", 1)).await.unwrap();
     let now = jiff::Timestamp::now();
-    store.send_cluster_query(&CLUSTER.into(), "default", "web", QueryKind::Deployment, now).await.unwrap();
+    store
+        .send_cluster_query(&CLUSTER.into(), "default", "web", QueryKind::Deployment, now)
+        .await
+        .unwrap();
     let identity: ClusterIdentity = "another".parse().unwrap();
     store.record_identity(&"other".into(), &identity).await.unwrap();
     let other = KnownCluster { id: "other".into(), identity: identity.clone() };
@@ -146,7 +178,10 @@ async fn no_work_is_handed_out_for_another_cluster_or_to_who_sees_another_one(po
     assert_eq!(store.executors(&CLUSTER.into(), 15.0).await.unwrap().alive, 0);
     assert_eq!(service.readiness().await.unwrap_err(), "no executor is alive");
     // The application's cluster and its orders' are one.
-    let split = sqlx::query("UPDATE change_order SET cluster_id = 'other'").execute(&pool).await.unwrap_err();
+    let split = sqlx::query("UPDATE change_order SET cluster_id = 'other'")
+        .execute(&pool)
+        .await
+        .unwrap_err();
     assert_eq!(split.into_database_error().unwrap().code().as_deref(), Some("23503"));
 }
 
@@ -160,17 +195,32 @@ async fn one_id_does_not_stand_for_two_clusters_nor_one_cluster_for_two_ids(pool
     let store = Store::on(own_pool(&pool).await);
     let (first, second) = (simulation("first"), simulation("second"));
     assert!(executor_on(&store, CLUSTER, first.client()).identify().await.known().is_some());
-    let Standing::Other(why) = executor_on(&store, CLUSTER, second.client()).identify().await else { panic!("taken for the first") };
+    let Standing::Other(why) = executor_on(&store, CLUSTER, second.client()).identify().await
+    else {
+        panic!("taken for the first")
+    };
     for word in ["default", "first", "second", "--cluster-id", "sluice cluster replace"] {
         assert!(why.contains(word), "{word}: {why}");
     }
-    let Standing::Other(why) = executor_on(&store, "again", first.client()).identify().await else { panic!("two ids for one cluster") };
+    let Standing::Other(why) = executor_on(&store, "again", first.client()).identify().await else {
+        panic!("two ids for one cluster")
+    };
     assert!(why.contains("first") && why.contains("--cluster-id default"), "{why}");
 
     // One that runs all the same does nothing, whatever is asked of it.
     let service = Service::new(store.clone(), Clock::default(), settings(FailurePolicy::default()));
-    let (_, order) = service.create_application(&caller(), creation("default", "web", 1)).await.unwrap();
-    store.send_cluster_query(&CLUSTER.into(), "default", "web", QueryKind::Deployment, jiff::Timestamp::now()).await.unwrap();
+    let (_, order) =
+        service.create_application(&caller(), creation("default", "web", 1)).await.unwrap();
+    store
+        .send_cluster_query(
+            &CLUSTER.into(),
+            "default",
+            "web",
+            QueryKind::Deployment,
+            jiff::Timestamp::now(),
+        )
+        .await
+        .unwrap();
     let stranger = Running::start(&store, second.client(), &Clock::default(), LEASE);
     eventually(async || match service.readiness().await {
         Err(why) if why.contains("first") && why.contains("second") => Ok(()),
@@ -206,8 +256,18 @@ async fn nothing_is_done_before_the_identity_was_seen(pool: PgPool) {
     let cluster = simulation("late");
     cluster.fail_next(usize::MAX, Fault::Refuse(503), |call: &Call| call.resource == "namespaces");
     let _executor = Running::start(&store, cluster.client(), &Clock::default(), LEASE);
-    let (_, order) = service.create_application(&caller(), creation("default", "web", 1)).await.unwrap();
-    store.send_cluster_query(&CLUSTER.into(), "default", "web", QueryKind::Deployment, jiff::Timestamp::now()).await.unwrap();
+    let (_, order) =
+        service.create_application(&caller(), creation("default", "web", 1)).await.unwrap();
+    store
+        .send_cluster_query(
+            &CLUSTER.into(),
+            "default",
+            "web",
+            QueryKind::Deployment,
+            jiff::Timestamp::now(),
+        )
+        .await
+        .unwrap();
     eventually(async || match service.readiness().await {
         Err(why) if why.contains("its identity is not seen yet") => Ok(()),
         other => Err(format!("{other:?}")),
@@ -230,21 +290,31 @@ async fn says_both(app: &App, one: &str, other: &str) {
 }
 
 async fn held(pool: &PgPool) -> i64 {
-    sqlx::query_scalar("SELECT count(*) FROM change_order WHERE lease_holder IS NOT NULL").fetch_one(pool).await.unwrap()
+    sqlx::query_scalar("SELECT count(*) FROM change_order WHERE lease_holder IS NOT NULL")
+        .fetch_one(pool)
+        .await
+        .unwrap()
 }
 
 /// Another cluster answers at the address: no watch breaks, or all of them do.
 async fn swapped(pool: PgPool, breaks: bool) {
     let app = App::start_with(
         pool.clone(),
-        Config { identity: Some("original".into()), start_delay: Duration::from_millis(10), ..Config::default() },
+        Config {
+            identity: Some("original".into()),
+            start_delay: Duration::from_millis(10),
+            ..Config::default()
+        },
     )
     .await;
     let cluster = app.simulation.clone().unwrap();
     let web = app.create("web", 4).await;
     let order = app.deploy(web, "shop/web:2.0", manual(2)).await;
     app.order_when(order, |order| order.state == State::WaitingConfirmation).await;
-    eventually(async || if held(&pool).await == 0 { Ok(()) } else { Err("it does not rest".into()) }).await;
+    eventually(
+        async || if held(&pool).await == 0 { Ok(()) } else { Err("it does not rest".into()) },
+    )
+    .await;
     // One is in hand, and waits for pods.
     let slow = app.create("slow", 1).await;
     let waits = app.deploy(slow, "shop/slow:2.0--never-ready", batches(1)).await;
@@ -255,10 +325,14 @@ async fn swapped(pool: PgPool, breaks: bool) {
         cluster.drop_watches();
         cluster.expire_watches();
     }
-    let (_, created) = app.service.create_application(&caller(), creation("default", "second", 1)).await.unwrap();
+    let (_, created) =
+        app.service.create_application(&caller(), creation("default", "second", 1)).await.unwrap();
     says_both(&app, "original", "stranger").await;
     // What is in hand is let go, and nothing more is taken up.
-    eventually(async || if held(&pool).await == 0 { Ok(()) } else { Err("leases are held".into()) }).await;
+    eventually(
+        async || if held(&pool).await == 0 { Ok(()) } else { Err("leases are held".into()) },
+    )
+    .await;
     let waiting = app.service.order(order).await.unwrap();
     app.service.confirm(&caller(), waiting.batches[1].id, true).await.unwrap();
     let refused = app.service.instances(web, false, false).await.unwrap_err();
@@ -272,7 +346,11 @@ async fn swapped(pool: PgPool, breaks: bool) {
     cluster.replace_identity("original");
     succeeded(&app.service, created).await;
     succeeded(&app.service, order).await;
-    let created: BTreeSet<String> = writes(&cluster).into_iter().filter(|(kind, _)| *kind == "deployments").map(|(_, name)| name).collect();
+    let created: BTreeSet<String> = writes(&cluster)
+        .into_iter()
+        .filter(|(kind, _)| *kind == "deployments")
+        .map(|(_, name)| name)
+        .collect();
     assert_eq!(created, BTreeSet::from(["second".to_owned(), "slow".to_owned(), "web".to_owned()]));
 }
 
@@ -290,12 +368,19 @@ async fn a_cluster_that_is_another_one_after_an_outage_is_not_written_to(pool: P
 async fn an_executor_does_not_go_on_once_another_cluster_is_on_record(pool: PgPool) {
     let app = App::start_with(
         pool.clone(),
-        Config { identity: Some("original".into()), start_delay: Duration::from_millis(10), ..Config::default() },
+        Config {
+            identity: Some("original".into()),
+            start_delay: Duration::from_millis(10),
+            ..Config::default()
+        },
     )
     .await;
     let web = app.create("web", 2).await;
     let cluster = app.simulation.clone().unwrap();
-    sqlx::query("UPDATE kubernetes_cluster SET identity = 'successor'").execute(&pool).await.unwrap();
+    sqlx::query("UPDATE kubernetes_cluster SET identity = 'successor'")
+        .execute(&pool)
+        .await
+        .unwrap();
     let before = writes(&cluster);
     let order = app.deploy(web, "shop/web:2.0", batches(1)).await;
     says_both(&app, "original", "successor").await;
@@ -309,29 +394,48 @@ async fn what_was_begun_on_one_cluster_is_not_carried_out_on_its_successor(pool:
     let service = Service::new(store.clone(), Clock::default(), settings(FailurePolicy::default()));
     let (old, new) = (simulation("old"), simulation("new"));
     assert!(executor_on(&store, CLUSTER, old.client()).identify().await.known().is_some());
-    let (web, order) = service.create_application(&caller(), creation("default", "web", 1)).await.unwrap();
+    let (web, order) =
+        service.create_application(&caller(), creation("default", "web", 1)).await.unwrap();
     let known = KnownCluster { id: CLUSTER.into(), identity: "old".parse().unwrap() };
-    let lease = store.acquire(&known, "somebody", LEASE, jiff::Timestamp::now(), 1).await.unwrap()[0];
+    let lease =
+        store.acquire(&known, "somebody", LEASE, jiff::Timestamp::now(), 1).await.unwrap()[0];
 
     let identity: ClusterIdentity = "new".parse().unwrap();
     let refused = service.replace_cluster(&identity, false).await.unwrap_err().to_string();
-    assert!(refused.contains(&order.to_string()) && refused.contains("--let-orders-go"), "{refused}");
+    assert!(
+        refused.contains(&order.to_string()) && refused.contains("--let-orders-go"),
+        "{refused}"
+    );
     assert_eq!(store.identity(&CLUSTER.into()).await.unwrap(), Some(known.identity.clone()));
     let other = ClusterId::from("other");
     store.record_identity(&other, &"third".parse().unwrap()).await.unwrap();
-    let refused = service.replace_cluster(&"third".parse().unwrap(), true).await.unwrap_err().to_string();
+    let refused =
+        service.replace_cluster(&"third".parse().unwrap(), true).await.unwrap_err().to_string();
     assert!(refused.contains("other"), "{refused}");
 
     service.replace_cluster(&identity, true).await.unwrap();
     let ended = service.order(order).await.unwrap();
-    assert!(ended.state == State::Aborted && ended.message.contains("old") && ended.message.contains("new"), "{ended:#?}");
+    assert!(
+        ended.state == State::Aborted
+            && ended.message.contains("old")
+            && ended.message.contains("new"),
+        "{ended:#?}"
+    );
     assert!(!store.extend(lease, LEASE).await.unwrap(), "who was at it writes nothing any more");
     let _executor = Running::start(&store, new.client(), &Clock::default(), LEASE);
     eventually(async || service.readiness().await).await;
     assert!(writes(&new).is_empty());
     // The next order is the new cluster's.
     service.delete(&caller(), web).await.unwrap();
-    eventually(async || if service.applications(None).await.unwrap().is_empty() { Ok(()) } else { Err("still there".into()) }).await;
-    let (_, order) = service.create_application(&caller(), creation("default", "web", 1)).await.unwrap();
+    eventually(async || {
+        if service.applications(None).await.unwrap().is_empty() {
+            Ok(())
+        } else {
+            Err("still there".into())
+        }
+    })
+    .await;
+    let (_, order) =
+        service.create_application(&caller(), creation("default", "web", 1)).await.unwrap();
     succeeded(&service, order).await;
 }

@@ -36,7 +36,9 @@ impl Server {
         // An error says that there is a provider already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let app = App::start(pool).await;
-        assert!(app.store.insert_key(KEY.id, &KEY.secret.into(), "ci", app.clock.now()).await.unwrap());
+        assert!(
+            app.store.insert_key(KEY.id, &KEY.secret.into(), "ci", app.clock.now()).await.unwrap()
+        );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         // They are to stay for as long as the test looks at them.
@@ -53,16 +55,24 @@ impl Server {
         let mut times = Vec::new();
         for _ in 0..20 {
             let nonce = OrderId::new().to_string();
-            let unsigned =
-                Unsigned { method: "POST", path: "/pop/v5/app/app_list", parameters: &[], date: self.app.clock.now(), nonce: Some(&nonce) };
+            let unsigned = Unsigned {
+                method: "POST",
+                path: "/pop/v5/app/app_list",
+                parameters: &[],
+                date: self.app.clock.now(),
+                nonce: Some(&nonce),
+            };
             let signed = unsigned.acs3(KEY);
             let client = reqwest::Client::builder().no_proxy().build().unwrap();
-            let mut request = client.post(format!("http://{}{}", self.address, signed.target)).timeout(DEADLINE);
+            let mut request =
+                client.post(format!("http://{}{}", self.address, signed.target)).timeout(DEADLINE);
             for (name, value) in signed.headers {
                 request = request.header(name, value);
             }
             let started = Instant::now();
-            let reply: serde_json::Value = serde_json::from_slice(&request.send().await.unwrap().bytes().await.unwrap()).unwrap();
+            let reply: serde_json::Value =
+                serde_json::from_slice(&request.send().await.unwrap().bytes().await.unwrap())
+                    .unwrap();
             times.push(started.elapsed());
             assert_eq!(reply["Code"], 200, "{reply}");
         }
@@ -74,7 +84,10 @@ impl Server {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(format!("127.0.1.{}:0", peer + 1).parse().unwrap()).unwrap();
         let mut stream = socket.connect(self.address).await.unwrap();
-        stream.write_all(b"POST /pop/v5/app/app_list HTTP/1.1\r\nHost: h\r\nX-Never: end").await.unwrap();
+        stream
+            .write_all(b"POST /pop/v5/app/app_list HTTP/1.1\r\nHost: h\r\nX-Never: end")
+            .await
+            .unwrap();
         stream
     }
 }
@@ -105,13 +118,22 @@ async fn thousands_that_never_finish_a_head_keep_nobody_else_out(pool: PgPool) {
     let deadline = Instant::now() + DEADLINE;
     let wanted = usize::try_from(count).unwrap();
     while server.connections.count() < wanted {
-        assert!(Instant::now() < deadline, "{} of {wanted} connections", server.connections.count());
+        assert!(
+            Instant::now() < deadline,
+            "{} of {wanted} connections",
+            server.connections.count()
+        );
         tokio::task::yield_now().await;
     }
     let after = server.median().await;
-    println!("{count} half-open connections: the median of 20 requests took {after:?}, {before:?} without them");
+    println!(
+        "{count} half-open connections: the median of 20 requests took {after:?}, {before:?} without them"
+    );
     // Wide enough for a busy machine, and far below what a request waits that is kept out.
-    assert!(after < Duration::from_millis(50).max(4 * before), "{after:?} with {count} half-open connections, {before:?} without them");
+    assert!(
+        after < Duration::from_millis(50).max(4 * before),
+        "{after:?} with {count} half-open connections, {before:?} without them"
+    );
     assert!(server.connections.count() <= 4096);
     let kept = postgres(&pool).await;
     let lost: Vec<i32> = processes.into_iter().filter(|process| !kept.contains(process)).collect();

@@ -25,7 +25,8 @@ use domain::template::names::BORROWED_SETTINGS_ANNOTATION;
 const NEW: &str = "shop/web:2.0";
 
 /// Trouble that may pass is waited out for so long.
-const GRACE: FailurePolicy = FailurePolicy { grace_seconds: 3, restarts: 1, watch_seconds: 0, roll_back: true };
+const GRACE: FailurePolicy =
+    FailurePolicy { grace_seconds: 3, restarts: 1, watch_seconds: 0, roll_back: true };
 
 fn kind(name: &str) -> ApiResource {
     ApiResource::from_gvk(&GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", name))
@@ -42,7 +43,8 @@ impl Policy {
     async fn against_replica_sets(app: &App, operation: &str) -> Self {
         let name = format!("sets-{}", app.namespace);
         // Making one is denied in any case, so that it can be seen when it is heeded.
-        let operations = if operation == "CREATE" { json!(["CREATE"]) } else { json!(["CREATE", operation]) };
+        let operations =
+            if operation == "CREATE" { json!(["CREATE"]) } else { json!(["CREATE", operation]) };
         let rule = json!({ "apiGroups": ["apps"], "apiVersions": ["v1"], "operations": operations, "resources": ["replicasets"] });
         let policy = json!({
             "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": { "name": name },
@@ -58,9 +60,13 @@ impl Policy {
                 "matchResources": { "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": app.namespace } } },
             },
         });
-        for (of, object) in [("ValidatingAdmissionPolicy", policy), ("ValidatingAdmissionPolicyBinding", binding)] {
+        for (of, object) in
+            [("ValidatingAdmissionPolicy", policy), ("ValidatingAdmissionPolicyBinding", binding)]
+        {
             let api: Api<DynamicObject> = Api::all_with(app.client.clone(), &kind(of));
-            api.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
+            api.create(&PostParams::default(), &serde_json::from_value(object).unwrap())
+                .await
+                .unwrap();
         }
         heeded(app, true).await;
         Self { name, client: app.client.clone() }
@@ -102,8 +108,18 @@ async fn sets_quota(app: &App, hard: &str) {
     let quota = json!({ "metadata": { "name": "few" }, "spec": { "hard": { "count/replicasets.apps": hard } } });
     quotas.create(&PostParams::default(), &serde_json::from_value(quota).unwrap()).await.unwrap();
     eventually(async || {
-        let used = quotas.get("few").await.unwrap().status.and_then(|status| status.used).unwrap_or_default();
-        if used.get("count/replicasets.apps").is_some_and(|it| it.0 == "1") { Ok(()) } else { Err(format!("{used:?}")) }
+        let used = quotas
+            .get("few")
+            .await
+            .unwrap()
+            .status
+            .and_then(|status| status.used)
+            .unwrap_or_default();
+        if used.get("count/replicasets.apps").is_some_and(|it| it.0 == "1") {
+            Ok(())
+        } else {
+            Err(format!("{used:?}"))
+        }
     })
     .await;
 }
@@ -114,14 +130,16 @@ async fn settled(app: &App) -> Value {
 }
 
 async fn web(app: &App) -> ApplicationId {
-    let strategy = json!({ "type": "RollingUpdate", "rollingUpdate": { "maxSurge": 1, "maxUnavailable": 0 } });
+    let strategy =
+        json!({ "type": "RollingUpdate", "rollingUpdate": { "maxSurge": 1, "maxUnavailable": 0 } });
     adopted(app, "web", 2, json!({ "minReadySeconds": 1, "strategy": strategy })).await
 }
 
 /// Everything on the Deployment is as it was, and nothing stays borrowed.
 async fn is_as_before(app: &App, before: &Value) {
     assert_eq!(settled(app).await, *before);
-    let annotations = app.deployments().get("web").await.unwrap().metadata.annotations.unwrap_or_default();
+    let annotations =
+        app.deployments().get("web").await.unwrap().metadata.annotations.unwrap_or_default();
     assert!(!annotations.contains_key(BORROWED_SETTINGS_ANNOTATION), "{annotations:?}");
 }
 
@@ -132,26 +150,41 @@ async fn a_quota_without_room_for_a_replica_set_is_refused_before(pool: PgPool) 
     let before = settled(&app).await;
     sets_quota(&app, "1").await;
     for strategy in [batches(2), Strategy::ALL_AT_ONCE] {
-        let why = eventually(async || match app.service.deploy(&caller(), release(application, NEW, strategy)).await {
-            Err(why) => Ok(why.to_string()),
-            Ok(order) => Err(format!("{order} was accepted")),
+        let why = eventually(async || {
+            match app.service.deploy(&caller(), release(application, NEW, strategy)).await {
+                Err(why) => Ok(why.to_string()),
+                Ok(order) => Err(format!("{order} was accepted")),
+            }
         })
         .await;
-        assert!(why.contains("the quota few allows 1 of count/replicasets.apps and 1 are there"), "{why}");
+        assert!(
+            why.contains("the quota few allows 1 of count/replicasets.apps and 1 are there"),
+            "{why}"
+        );
     }
     assert_eq!(settled(&app).await, before);
     // And Kubernetes cannot do it either: its status says so.
     set_image(&app, "web", NEW).await;
     eventually(async || {
-        let conditions = app.deployments().get("web").await.unwrap().status.and_then(|status| status.conditions).unwrap_or_default();
-        let told = conditions.iter().any(|it| it.reason.as_deref() == Some("ReplicaSetCreateError"));
+        let conditions = app
+            .deployments()
+            .get("web")
+            .await
+            .unwrap()
+            .status
+            .and_then(|status| status.conditions)
+            .unwrap_or_default();
+        let told =
+            conditions.iter().any(|it| it.reason.as_deref() == Some("ReplicaSetCreateError"));
         if told { Ok(()) } else { Err(format!("{conditions:?}")) }
     })
     .await;
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
-async fn a_quota_that_nobody_could_look_at_is_named_within_the_grace_and_the_way_back_works(pool: PgPool) {
+async fn a_quota_that_nobody_could_look_at_is_named_within_the_grace_and_the_way_back_works(
+    pool: PgPool,
+) {
     let mut app = App::start_real(pool).await.tolerating(GRACE);
     let application = web(&app).await;
     let before = settled(&app).await;
@@ -165,7 +198,11 @@ async fn a_quota_that_nobody_could_look_at_is_named_within_the_grace_and_the_way
         app.start_executor(DEADLINE);
         let order = app.end_of(order).await;
         assert_eq!(order.state, State::Failed, "{order:#?}");
-        let says = ["the Deployment controller cannot go on: ReplicaSetCreateError", "exceeded quota: few", "(waited 3 s for it to pass)"];
+        let says = [
+            "the Deployment controller cannot go on: ReplicaSetCreateError",
+            "exceeded quota: few",
+            "(waited 3 s for it to pass)",
+        ];
         assert!(says.iter().all(|part| order.message.contains(part)), "{}", order.message);
         let back = app.end_of(order.rolled_back_by.expect("it is rolled back")).await;
         assert_eq!(back.state, State::Succeeded, "{back:#?}");
@@ -174,7 +211,9 @@ async fn a_quota_that_nobody_could_look_at_is_named_within_the_grace_and_the_way
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
-async fn a_policy_against_replica_sets_is_named_at_once_and_later_releases_do_not_hang(pool: PgPool) {
+async fn a_policy_against_replica_sets_is_named_at_once_and_later_releases_do_not_hang(
+    pool: PgPool,
+) {
     let app = App::start_real(pool).await;
     let application = web(&app).await;
     let before = settled(&app).await;
@@ -183,7 +222,10 @@ async fn a_policy_against_replica_sets_is_named_at_once_and_later_releases_do_no
         let order = app.deploy(application, NEW, strategy).await;
         let order = app.end_of(order).await;
         assert_eq!(order.state, State::Failed, "{order:#?}");
-        let says = ["the Deployment controller cannot go on: ReplicaSetCreateError", "no ReplicaSets today"];
+        let says = [
+            "the Deployment controller cannot go on: ReplicaSetCreateError",
+            "no ReplicaSets today",
+        ];
         assert!(says.iter().all(|part| order.message.contains(part)), "{}", order.message);
         let back = app.end_of(order.rolled_back_by.expect("it is rolled back")).await;
         assert_eq!(back.state, State::Succeeded, "{back:#?}");
@@ -196,7 +238,9 @@ async fn a_policy_against_replica_sets_is_named_at_once_and_later_releases_do_no
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
-async fn a_release_that_is_left_where_it_failed_rests_without_the_controller_and_is_taken_back_later(pool: PgPool) {
+async fn a_release_that_is_left_where_it_failed_rests_without_the_controller_and_is_taken_back_later(
+    pool: PgPool,
+) {
     let app = App::start_real(pool).await.tolerating(FailurePolicy { roll_back: false, ..GRACE });
     let application = web(&app).await;
     let before = settled(&app).await;
@@ -206,7 +250,11 @@ async fn a_release_that_is_left_where_it_failed_rests_without_the_controller_and
     assert_eq!((order.state, order.rolled_back_by), (State::Failed, None), "{order:#?}");
     eventually(async || {
         let spec = app.deployments().get("web").await.unwrap().spec.unwrap();
-        if spec.paused == Some(true) && spec.min_ready_seconds == Some(1) { Ok(()) } else { Err(format!("{spec:?}")) }
+        if spec.paused == Some(true) && spec.min_ready_seconds == Some(1) {
+            Ok(())
+        } else {
+            Err(format!("{spec:?}"))
+        }
     })
     .await;
     let back = app.service.roll_back(&caller(), order.id).await.unwrap();
@@ -226,11 +274,18 @@ async fn a_policy_against_changes_of_replica_sets_is_named_when_the_grace_is_ove
     app.confirm(order, 2).await;
     let order = app.end_of(order).await;
     assert_eq!(order.state, State::Failed, "{order:#?}");
-    let says = ["the cluster refuses changes of its ReplicaSets", "no ReplicaSets today", "(waited 3 s for it to pass)"];
+    let says = [
+        "the cluster refuses changes of its ReplicaSets",
+        "no ReplicaSets today",
+        "(waited 3 s for it to pass)",
+    ];
     assert!(says.iter().all(|part| order.message.contains(part)), "{}", order.message);
     // Nothing can be done by anybody now: that is said too, and a later release mends it.
     let back = app.end_of(order.rolled_back_by.expect("it is rolled back")).await;
-    assert!(back.state == State::Failed && back.message.contains("no ReplicaSets today"), "{back:#?}");
+    assert!(
+        back.state == State::Failed && back.message.contains("no ReplicaSets today"),
+        "{back:#?}"
+    );
     policy.end(&app).await;
     let order = app.deploy(application, "shop/web:3.0", batches(2)).await;
     let order = app.end_of(order).await;

@@ -28,7 +28,11 @@ async fn text(app: &App) -> Value {
 }
 
 async fn sent(app: &App, wanted: Value) -> Result<Option<OrderId>, String> {
-    let request = EditDeployment { cluster: Some(CLUSTER.into()), namespace: Some(app.namespace.clone()), wanted };
+    let request = EditDeployment {
+        cluster: Some(CLUSTER.into()),
+        namespace: Some(app.namespace.clone()),
+        wanted,
+    };
     app.service.edit_deployment(&caller(), request).await.map_err(|error| error.to_string())
 }
 
@@ -43,7 +47,8 @@ async fn an_edited_text_is_released_exactly_and_goes_into_the_history(app: App) 
     assert_eq!(sent(&app, before.clone()).await, Ok(None), "nothing is other");
 
     let mut edited = with_image(before.clone(), "shop/web:2.0");
-    edited["spec"]["template"]["spec"]["hostAliases"] = json!([{ "ip": "10.0.0.9", "hostnames": ["db"] }]);
+    edited["spec"]["template"]["spec"]["hostAliases"] =
+        json!([{ "ip": "10.0.0.9", "hostnames": ["db"] }]);
     edited["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = json!(7);
     let watch = app.watch("web").await;
     let order = app.end_of(sent(&app, edited.clone()).await.unwrap().unwrap()).await;
@@ -63,7 +68,11 @@ async fn an_edited_text_is_released_exactly_and_goes_into_the_history(app: App) 
     let mut scaled = made;
     scaled["spec"]["replicas"] = json!(5);
     let order = app.end_of(sent(&app, scaled).await.unwrap().unwrap()).await;
-    assert_eq!((order.state, order.kind, order.replicas), (State::Succeeded, Kind::Scale, Some(5)), "{order:#?}");
+    assert_eq!(
+        (order.state, order.kind, order.replicas),
+        (State::Succeeded, Kind::Scale, Some(5)),
+        "{order:#?}"
+    );
 }
 
 async fn an_edited_text_that_fails_is_taken_back(app: App) {
@@ -90,11 +99,17 @@ async fn an_edited_text_ends_a_release_that_rests_half_way(app: App) {
     // What is read now has the settings that are borrowed.
     let resting = eventually(async || {
         let text = text(&app).await;
-        let rests = text["spec"]["paused"] == true && text["spec"]["progressDeadlineSeconds"] == own["progressDeadlineSeconds"];
-        if rests && text["spec"]["strategy"] != own["strategy"] { Ok(text) } else { Err(text["spec"].to_string()) }
+        let rests = text["spec"]["paused"] == true
+            && text["spec"]["progressDeadlineSeconds"] == own["progressDeadlineSeconds"];
+        if rests && text["spec"]["strategy"] != own["strategy"] {
+            Ok(text)
+        } else {
+            Err(text["spec"].to_string())
+        }
     })
     .await;
-    let order = app.end_of(sent(&app, with_image(resting, "shop/web:3.0")).await.unwrap().unwrap()).await;
+    let order =
+        app.end_of(sent(&app, with_image(resting, "shop/web:3.0")).await.unwrap().unwrap()).await;
     assert_eq!(order.state, State::Succeeded, "{order:#?}");
     let made = text(&app).await["spec"].clone();
     for field in ["strategy", "minReadySeconds", "progressDeadlineSeconds", "paused", "replicas"] {
@@ -107,18 +122,24 @@ async fn a_text_that_the_cluster_would_refuse_is_refused_before(app: App) {
     app.create("web", 1).await;
     let before = text(&app).await;
     let mut wrong = with_image(before.clone(), "shop/web:2.0");
-    wrong["spec"]["template"]["spec"]["containers"][0]["ports"] = json!([{ "containerPort": 99_999 }]);
+    wrong["spec"]["template"]["spec"]["containers"][0]["ports"] =
+        json!([{ "containerPort": 99_999 }]);
     let why = sent(&app, wrong).await.unwrap_err();
     assert!(why.starts_with("it cannot work: ") && why.contains("containerPort"), "{why}");
     // The API server quotes what it cannot read, with its passwords; this server does not.
     let secret = json!([{ "name": "PASSWORD", "value": "geheim" }]);
-    for (field, value, says) in [("imagePullPolcy", json!("Always"), "unknown field"), ("args", json!("one"), "args")] {
+    for (field, value, says) in
+        [("imagePullPolcy", json!("Always"), "unknown field"), ("args", json!("one"), "args")]
+    {
         let mut odd = with_image(before.clone(), "shop/web:2.0");
         odd["spec"]["template"]["spec"]["containers"][0]["env"] = secret.clone();
         odd["spec"]["template"]["spec"]["containers"][0][field] = value;
         if app.simulation.is_none() {
             let why = sent(&app, odd).await.unwrap_err();
-            assert!(why.starts_with("it cannot work: ") && why.contains(says) && why.len() < 500, "{why}");
+            assert!(
+                why.starts_with("it cannot work: ") && why.contains(says) && why.len() < 500,
+                "{why}"
+            );
             assert!(!why.contains("geheim"), "{why}");
         }
     }

@@ -42,11 +42,17 @@ on_both_clusters!(
 /// What every release must keep: never fewer Ready pods than wanted, never more
 /// new ones than the batch under way allows.
 fn assert_whole(seen: &[Sample], replicas: i32) {
-    assert!(seen.iter().all(|sample| sample.ready >= replicas), "Ready fell under {replicas}: {seen:#?}");
+    assert!(
+        seen.iter().all(|sample| sample.ready >= replicas),
+        "Ready fell under {replicas}: {seen:#?}"
+    );
 }
 
 fn assert_grows(seen: &[Sample], image: &str) {
-    assert!(seen.windows(2).all(|pair| pair[0].of(image) <= pair[1].of(image)), "{image} went back: {seen:#?}");
+    assert!(
+        seen.windows(2).all(|pair| pair[0].of(image) <= pair[1].of(image)),
+        "{image} went back: {seen:#?}"
+    );
 }
 
 async fn spec(app: &App) -> DeploymentSpec {
@@ -66,8 +72,9 @@ async fn pods_are(watch: &Watch, expected: &[(&str, i32)]) {
     eventually(async || {
         let now = watch.now();
         let total: i32 = expected.iter().map(|(_, count)| count).sum();
-        let fits =
-            expected.iter().all(|(image, count)| now.of(image) == *count) && now.pods.values().sum::<i32>() == total && now.ready == total;
+        let fits = expected.iter().all(|(image, count)| now.of(image) == *count)
+            && now.pods.values().sum::<i32>() == total
+            && now.ready == total;
         if fits { Ok(()) } else { Err(format!("{now:?}")) }
     })
     .await;
@@ -90,21 +97,32 @@ async fn three_automatic_batches_rest_at_3_6_and_10(app: App) {
     // them Ready beside all the old ones that were not yet replaced.
     for (rest, old) in [(3, 10), (6, 7), (10, 4)] {
         assert!(
-            seen.iter().any(|sample| sample.of(NEW) == rest && sample.of(OLD) == old && sample.ready == rest + old),
+            seen.iter().any(|sample| sample.of(NEW) == rest
+                && sample.of(OLD) == old
+                && sample.ready == rest + old),
             "no rest at {rest}: {seen:#?}"
         );
     }
     let after = app.deployments().get("web").await.unwrap();
-    assert_eq!((&after.metadata.name, &after.metadata.uid), (&before.metadata.name, &before.metadata.uid));
+    assert_eq!(
+        (&after.metadata.name, &after.metadata.uid),
+        (&before.metadata.name, &before.metadata.uid)
+    );
     let mut expected = before.spec.unwrap();
     expected.template = after.spec.unwrap().template;
     assert_as_before(&app, &expected).await;
 
     let events = app.store.events(order.id).await.unwrap();
-    assert_eq!(events.iter().filter(|event| event.kind == "change.made").count(), 4, "one write a batch and one at the end");
+    assert_eq!(
+        events.iter().filter(|event| event.kind == "change.made").count(),
+        4,
+        "one write a batch and one at the end"
+    );
     if let Some(simulation) = &app.simulation {
         let ours = simulation.writes().into_iter().map(|write| write.call);
-        let ours = ours.filter(|call| call.manager == "sluice" && call.resource == "deployments" && !call.dry_run);
+        let ours = ours.filter(|call| {
+            call.manager == "sluice" && call.resource == "deployments" && !call.dry_run
+        });
         assert_eq!(ours.count(), 1 + 4, "the creation's, and those four");
     }
 }
@@ -115,14 +133,19 @@ async fn a_manual_release_rests_until_each_batch_is_confirmed(app: App) {
     let order = app.deploy(application, NEW, manual(3)).await;
     for (number, rest) in [(2, 3), (3, 6)] {
         app.order_when(order, |order| {
-            order.state == State::WaitingConfirmation && order.batches[number - 1].state == State::WaitingConfirmation
+            order.state == State::WaitingConfirmation
+                && order.batches[number - 1].state == State::WaitingConfirmation
         })
         .await;
         pods_are(&watch, &[(NEW, rest), (OLD, 10 - rest)]).await;
         // A normal paused Deployment.
         eventually(async || {
             let now = spec(&app).await;
-            if (now.paused, now.min_ready_seconds.unwrap_or(0)) == (Some(true), 0) { Ok(()) } else { Err(format!("{now:?}")) }
+            if (now.paused, now.min_ready_seconds.unwrap_or(0)) == (Some(true), 0) {
+                Ok(())
+            } else {
+                Err(format!("{now:?}"))
+            }
         })
         .await;
         app.confirm(order, number).await;
@@ -145,7 +168,10 @@ async fn a_canary_waits_for_a_person_and_the_batches_after_it_do_not(app: App) {
     assert_eq!(order.state, State::Succeeded, "{order:#?}");
     let seen = watch.end();
     assert_whole(&seen, 10);
-    assert!(seen.iter().any(|sample| sample.of(NEW) == 5 && sample.of(OLD) == 9), "the second batch is of 4: {seen:#?}");
+    assert!(
+        seen.iter().any(|sample| sample.of(NEW) == 5 && sample.of(OLD) == 9),
+        "the second batch is of 4: {seen:#?}"
+    );
 }
 
 async fn all_at_once_never_lacks_a_pod(app: App) {
@@ -167,14 +193,27 @@ async fn a_bad_image_is_named_and_goes_back_by_itself(app: App) {
     let watch = app.watch("web").await;
     let order = app.deploy(application, "shop/web:3.0--image-pull-error", batches(3)).await;
     let order = app.end_of(order).await;
-    assert_eq!((order.state, order.kind, order.batches[0].state), (State::Failed, Kind::Deploy, State::Failed), "{order:#?}");
-    for part in ["pod web-", "container web", "ErrImagePull", "shop/web:3.0--image-pull-error", "not found"] {
+    assert_eq!(
+        (order.state, order.kind, order.batches[0].state),
+        (State::Failed, Kind::Deploy, State::Failed),
+        "{order:#?}"
+    );
+    for part in
+        ["pod web-", "container web", "ErrImagePull", "shop/web:3.0--image-pull-error", "not found"]
+    {
         assert!(order.message.contains(part), "{part} in {}", order.message);
     }
     let rollback = app.end_of(order.rolled_back_by.expect("it is rolled back")).await;
-    assert_eq!((rollback.state, rollback.kind), (State::Succeeded, Kind::Rollback), "{rollback:#?}");
+    assert_eq!(
+        (rollback.state, rollback.kind),
+        (State::Succeeded, Kind::Rollback),
+        "{rollback:#?}"
+    );
     pods_are(&watch, &[(OLD, 10)]).await;
-    assert!(watch.end().iter().all(|sample| sample.of(OLD) == 10 && sample.ready == 10), "the old version never lost a pod");
+    assert!(
+        watch.end().iter().all(|sample| sample.of(OLD) == 10 && sample.ready == 10),
+        "the old version never lost a pod"
+    );
     assert_as_before(&app, &before).await;
 }
 
@@ -184,7 +223,11 @@ async fn a_crash_loop_is_named_and_goes_back_by_itself(app: App) {
     let order = app.deploy(application, "shop/web:3.0--crash-loop", Strategy::ALL_AT_ONCE).await;
     let order = app.end_of(order).await;
     assert_eq!(order.state, State::Failed, "{order:#?}");
-    assert!(order.message.contains("CrashLoopBackOff") && order.message.contains("exit code 1"), "{}", order.message);
+    assert!(
+        order.message.contains("CrashLoopBackOff") && order.message.contains("exit code 1"),
+        "{}",
+        order.message
+    );
     let rollback = app.end_of(order.rolled_back_by.expect("it is rolled back")).await;
     assert_eq!(rollback.state, State::Succeeded, "{rollback:#?}");
     pods_are(&watch, &[(OLD, 3)]).await;
@@ -198,13 +241,22 @@ async fn a_batch_that_is_never_ready_fails_at_its_deadline(app: App) {
     let order = app.service.deploy(&caller(), request).await.unwrap();
     let order = app.end_of(order).await;
     assert_eq!(order.state, State::Failed, "{order:#?}");
-    assert!(order.message.contains("batch 1 was not done within 2 s: 0 of 2 new pods are Ready"), "{}", order.message);
+    assert!(
+        order.message.contains("batch 1 was not done within 2 s: 0 of 2 new pods are Ready"),
+        "{}",
+        order.message
+    );
     let rollback = app.end_of(order.rolled_back_by.expect("it is rolled back")).await;
     assert_eq!(rollback.state, State::Succeeded, "{rollback:#?}");
 }
 
 /// Takes an order back at the moment that `now` says, and checks that all is as before.
-async fn roll_back_when(app: &App, image: &str, strategy: Strategy, now: impl Fn(&Sample, State) -> bool) {
+async fn roll_back_when(
+    app: &App,
+    image: &str,
+    strategy: Strategy,
+    now: impl Fn(&Sample, State) -> bool,
+) {
     let application = app.create("web", 10).await;
     let before = spec(app).await;
     let watch = app.watch("web").await;
@@ -215,25 +267,46 @@ async fn roll_back_when(app: &App, image: &str, strategy: Strategy, now: impl Fn
     })
     .await;
     let rollback = app.service.roll_back(&caller(), order).await.unwrap();
-    assert_eq!(app.service.order(order).await.unwrap().state, State::Aborted, "it takes effect with the answer");
+    assert_eq!(
+        app.service.order(order).await.unwrap().state,
+        State::Aborted,
+        "it takes effect with the answer"
+    );
     let rollback = app.end_of(rollback).await;
-    assert_eq!((rollback.state, rollback.rolls_back), (State::Succeeded, Some(order)), "{rollback:#?}");
+    assert_eq!(
+        (rollback.state, rollback.rolls_back),
+        (State::Succeeded, Some(order)),
+        "{rollback:#?}"
+    );
     pods_are(&watch, &[(OLD, 10)]).await;
     assert_whole(&watch.end(), 10);
     assert_as_before(app, &before).await;
-    assert_eq!(app.service.roll_back(&caller(), order).await.unwrap(), rollback.id, "again is the same rollback");
+    assert_eq!(
+        app.service.roll_back(&caller(), order).await.unwrap(),
+        rollback.id,
+        "again is the same rollback"
+    );
 }
 
 async fn abort_and_roll_back_in_the_middle_of_batch_2(app: App) {
-    roll_back_when(&app, NEW, batches(3), |sample, state| state == State::Running && sample.of(NEW) > 3).await;
+    roll_back_when(&app, NEW, batches(3), |sample, state| {
+        state == State::Running && sample.of(NEW) > 3
+    })
+    .await;
 }
 
 async fn abort_and_roll_back_at_rest(app: App) {
-    roll_back_when(&app, NEW, manual(2), |sample, state| state == State::WaitingConfirmation && sample.of(NEW) == 5).await;
+    roll_back_when(&app, NEW, manual(2), |sample, state| {
+        state == State::WaitingConfirmation && sample.of(NEW) == 5
+    })
+    .await;
 }
 
 async fn abort_and_roll_back_during_the_last_surge(app: App) {
-    roll_back_when(&app, "shop/web:2.0--never-ready", Strategy::ALL_AT_ONCE, |sample, _| sample.of("shop/web:2.0--never-ready") > 0).await;
+    roll_back_when(&app, "shop/web:2.0--never-ready", Strategy::ALL_AT_ONCE, |sample, _| {
+        sample.of("shop/web:2.0--never-ready") > 0
+    })
+    .await;
 }
 
 async fn an_aborted_order_stays_where_it_is_and_the_next_release_goes_on_from_there(app: App) {
@@ -242,7 +315,12 @@ async fn an_aborted_order_stays_where_it_is_and_the_next_release_goes_on_from_th
     let watch = app.watch("web").await;
     let stuck = "shop/web:2.0--never-ready";
     let order = app.deploy(application, stuck, batches(3)).await;
-    eventually(async || if watch.now().of(stuck) == 2 { Ok(()) } else { Err(format!("{:?}", watch.now())) }).await;
+    eventually(
+        async || {
+            if watch.now().of(stuck) == 2 { Ok(()) } else { Err(format!("{:?}", watch.now())) }
+        },
+    )
+    .await;
     app.service.abort(&caller(), order).await.unwrap();
     assert_eq!(app.service.order(order).await.unwrap().state, State::Aborted);
     // The next call is accepted at once, and waits inside until it is at rest (R18).
@@ -264,7 +342,11 @@ async fn a_release_steps_back_to_a_batch_and_on_again(app: App) {
         app.confirm_at_rest(order, number, &watch, NEW, rest).await;
     }
     pods_are(&watch, &[(NEW, 7), (OLD, 3)]).await;
-    app.order_when(order, |order| order.state == State::WaitingConfirmation && order.batches[3].state == State::WaitingConfirmation).await;
+    app.order_when(order, |order| {
+        order.state == State::WaitingConfirmation
+            && order.batches[3].state == State::WaitingConfirmation
+    })
+    .await;
     for wrong in [Some(0), Some(3), Some(-1)] {
         let refused = app.service.step_back(&caller(), order, wrong).await.unwrap_err().to_string();
         assert!(refused.contains("Batch") && refused.contains("must be from 1 to 2"), "{refused}");
@@ -272,9 +354,15 @@ async fn a_release_steps_back_to_a_batch_and_on_again(app: App) {
     app.service.step_back(&caller(), order, Some(1)).await.unwrap();
     pods_are(&watch, &[(NEW, 2), (OLD, 8)]).await;
     let rests = app
-        .order_when(order, |order| order.state == State::WaitingConfirmation && order.batches[1].state == State::WaitingConfirmation)
+        .order_when(order, |order| {
+            order.state == State::WaitingConfirmation
+                && order.batches[1].state == State::WaitingConfirmation
+        })
         .await;
-    assert_eq!(rests.batches.iter().map(|batch| batch.started_at.is_some()).collect::<Vec<_>>(), [true, false, false, false]);
+    assert_eq!(
+        rests.batches.iter().map(|batch| batch.started_at.is_some()).collect::<Vec<_>>(),
+        [true, false, false, false]
+    );
     for number in [2, 3, 4] {
         app.confirm(order, number).await;
     }
@@ -291,11 +379,19 @@ async fn a_running_batch_is_gone_back_on(app: App) {
     let watch = app.watch("web").await;
     let order = app.deploy(application, NEW, manual(3)).await;
     let refused = app.service.step_back(&caller(), order, None).await.unwrap_err().to_string();
-    assert!(refused.contains("nothing to step back on") || refused.contains("no batch is done that could stay"), "{refused}");
+    assert!(
+        refused.contains("nothing to step back on")
+            || refused.contains("no batch is done that could stay"),
+        "{refused}"
+    );
     app.confirm_at_rest(order, 2, &watch, NEW, 2).await;
     app.order_when(order, |order| order.batches[1].state == State::Running).await;
     app.service.step_back(&caller(), order, None).await.unwrap();
-    app.order_when(order, |order| order.state == State::WaitingConfirmation && order.batches[1].state == State::WaitingConfirmation).await;
+    app.order_when(order, |order| {
+        order.state == State::WaitingConfirmation
+            && order.batches[1].state == State::WaitingConfirmation
+    })
+    .await;
     pods_are(&watch, &[(NEW, 2), (OLD, 4)]).await;
     // And from there all the way back.
     let rollback = app.service.roll_back(&caller(), order).await.unwrap();
@@ -313,13 +409,21 @@ async fn a_finished_release_is_taken_back_while_it_is_the_newest(app: App) {
     assert!(first.state == State::Succeeded && first.can_roll_back, "{first:#?}");
     let rollback = app.service.roll_back(&caller(), first.id).await.unwrap();
     let rollback = app.end_of(rollback).await;
-    assert_eq!((rollback.state, rollback.rolls_back), (State::Succeeded, Some(first.id)), "{rollback:#?}");
+    assert_eq!(
+        (rollback.state, rollback.rolls_back),
+        (State::Succeeded, Some(first.id)),
+        "{rollback:#?}"
+    );
     pods_are(&watch, &[(OLD, 3)]).await;
     assert_whole(&watch.end(), 3);
     assert_as_before(&app, &before).await;
     let now = app.service.current_spec(application).await.unwrap().release.unwrap();
     assert_eq!(now.image, OLD, "it is the application's version again");
-    assert_eq!(app.service.order(first.id).await.unwrap().state, State::Succeeded, "what ended stays as it ended");
+    assert_eq!(
+        app.service.order(first.id).await.unwrap().state,
+        State::Succeeded,
+        "what ended stays as it ended"
+    );
 
     // One that another followed is not the newest any more.
     let second = app.deploy(application, NEW, Strategy::ALL_AT_ONCE).await;
@@ -337,8 +441,17 @@ async fn a_version_of_the_history_comes_back_exactly(app: App) {
     let order = app.deploy(application, NEW, Strategy::ALL_AT_ONCE).await;
     assert_eq!(app.end_of(order).await.state, State::Succeeded);
     let history = app.service.history(application).await.unwrap();
-    assert_eq!(history.iter().map(|release| release.image.as_str()).collect::<Vec<_>>(), [NEW, OLD], "newest first");
-    let back = service::RollBackTo { application, version: history[1].version.clone(), batches: Some(3), wait_minutes: None };
+    assert_eq!(
+        history.iter().map(|release| release.image.as_str()).collect::<Vec<_>>(),
+        [NEW, OLD],
+        "newest first"
+    );
+    let back = service::RollBackTo {
+        application,
+        version: history[1].version.clone(),
+        batches: Some(3),
+        wait_minutes: None,
+    };
     let order = app.service.roll_back_to(&caller(), back).await.unwrap();
     let order = app.end_of(order).await;
     assert_eq!((order.state, order.kind), (State::Succeeded, Kind::DeployVersion), "{order:#?}");
@@ -348,7 +461,11 @@ async fn a_version_of_the_history_comes_back_exactly(app: App) {
 async fn the_same_spec_again_is_a_new_release(app: App) {
     let application = app.create("web", 2).await;
     let names = |order: &service::OrderView| {
-        order.batches.iter().flat_map(|batch| batch.pods.iter().map(|pod| pod.name.clone())).collect::<Vec<_>>()
+        order
+            .batches
+            .iter()
+            .flat_map(|batch| batch.pods.iter().map(|pod| pod.name.clone()))
+            .collect::<Vec<_>>()
     };
     let mut earlier = Vec::new();
     for _ in 0..2 {
@@ -356,7 +473,10 @@ async fn the_same_spec_again_is_a_new_release(app: App) {
         let order = app.end_of(order).await;
         assert_eq!(order.state, State::Succeeded, "{order:#?}");
         let pods = names(&order);
-        assert!(pods.len() == 2 && pods.iter().all(|pod| !earlier.contains(pod)), "{pods:?} after {earlier:?}");
+        assert!(
+            pods.len() == 2 && pods.iter().all(|pod| !earlier.contains(pod)),
+            "{pods:?} after {earlier:?}"
+        );
         earlier = pods;
     }
     assert_eq!(app.service.history(application).await.unwrap().len(), 3);
@@ -370,17 +490,34 @@ async fn a_stale_executors_patch_is_refused_and_changes_nothing(app: App) {
     let raw: kube::Api<kube::api::DynamicObject> = kube::Api::namespaced_with(
         app.client.clone(),
         &app.namespace,
-        &kube::core::ApiResource::from_gvk(&kube::core::GroupVersionKind::gvk("apps", "v1", "Deployment")),
+        &kube::core::ApiResource::from_gvk(&kube::core::GroupVersionKind::gvk(
+            "apps",
+            "v1",
+            "Deployment",
+        )),
     );
     // What an executor of before would still send: it saw the Deployment as it is now ...
     let live = serde_json::to_value(raw.get("web").await.unwrap()).unwrap();
-    let context = manifest::WriteContext { application, order: OrderId::new(), generation: manifest::fence(&live).unwrap() };
-    let stale = manifest::json_patch(&live, context, &intent::Patch { replicas: Some(1), ..intent::Patch::default() }).unwrap();
+    let context = manifest::WriteContext {
+        application,
+        order: OrderId::new(),
+        generation: manifest::fence(&live).unwrap(),
+    };
+    let stale = manifest::json_patch(
+        &live,
+        context,
+        &intent::Patch { replicas: Some(1), ..intent::Patch::default() },
+    )
+    .unwrap();
     // ... and meanwhile a newer one wrote.
     let order = app.deploy(application, NEW, Strategy::ALL_AT_ONCE).await;
     assert_eq!(app.end_of(order).await.state, State::Succeeded);
     let before = app.deployments().get("web").await.unwrap();
-    let refusal = app.deployments().patch("web", &PatchParams::default(), &Patch::Json::<()>(stale)).await.expect_err("must be refused");
+    let refusal = app
+        .deployments()
+        .patch("web", &PatchParams::default(), &Patch::Json::<()>(stale))
+        .await
+        .expect_err("must be refused");
     assert!(matches!(&refusal, kube::Error::Api(status) if status.code == 422), "{refusal:?}");
     let after = app.deployments().get("web").await.unwrap();
     assert_eq!((after.spec, after.metadata.generation), (before.spec, before.metadata.generation));
@@ -388,7 +525,10 @@ async fn a_stale_executors_patch_is_refused_and_changes_nothing(app: App) {
 
 async fn one_pod_and_two_pods_never_go_missing(app: App) {
     for (replicas, strategy) in [(1, Strategy::ALL_AT_ONCE), (2, batches(2)), (2, canary(1, 1))] {
-        let name = format!("web-{replicas}-{}", strategy.count() + usize::try_from(strategy.canary).unwrap());
+        let name = format!(
+            "web-{replicas}-{}",
+            strategy.count() + usize::try_from(strategy.canary).unwrap()
+        );
         let application = app.create(&name, replicas).await;
         let watch = app.watch(&name).await;
         let order = app.deploy(application, NEW, strategy).await;
@@ -421,11 +561,22 @@ async fn another_hand_on_the_template_is_named_and_left_alone(app: App) {
     let before = spec(&app).await;
     let watch = app.watch("web").await;
     let order = app.deploy(application, "shop/web:2.0--never-ready", batches(2)).await;
-    eventually(async || if watch.now().of("shop/web:2.0--never-ready") == 2 { Ok(()) } else { Err(format!("{:?}", watch.now())) }).await;
+    eventually(async || {
+        if watch.now().of("shop/web:2.0--never-ready") == 2 {
+            Ok(())
+        } else {
+            Err(format!("{:?}", watch.now()))
+        }
+    })
+    .await;
     let other = serde_json::json!({ "spec": { "template": { "metadata": { "annotations": { "who": "somebody" } },
         "spec": { "containers": [{ "name": "web", "image": "shop/web:9.0" }] } } } });
     app.deployments()
-        .patch("web", &PatchParams { field_manager: Some("hand".into()), ..PatchParams::default() }, &Patch::Strategic(other))
+        .patch(
+            "web",
+            &PatchParams { field_manager: Some("hand".into()), ..PatchParams::default() },
+            &Patch::Strategic(other),
+        )
         .await
         .unwrap();
     let order = app.end_of(order).await;
@@ -434,7 +585,11 @@ async fn another_hand_on_the_template_is_named_and_left_alone(app: App) {
     pods_are(&watch, &[("shop/web:9.0", 4)]).await;
     eventually(async || {
         let now = spec(&app).await;
-        if now.min_ready_seconds == before.min_ready_seconds && now.strategy == before.strategy { Ok(()) } else { Err(format!("{now:?}")) }
+        if now.min_ready_seconds == before.min_ready_seconds && now.strategy == before.strategy {
+            Ok(())
+        } else {
+            Err(format!("{now:?}"))
+        }
     })
     .await;
 }
@@ -453,7 +608,10 @@ async fn five_batches_pass_whole(mut app: App, disturb: impl AsyncFn(&mut App)) 
     let watch = app.watch("web").await;
     let order = app.deploy(application, NEW, batches(5)).await;
     for seen in [1, 3, 7] {
-        eventually(async || if watch.now().of(NEW) >= seen { Ok(()) } else { Err(format!("{:?}", watch.now())) }).await;
+        eventually(async || {
+            if watch.now().of(NEW) >= seen { Ok(()) } else { Err(format!("{:?}", watch.now())) }
+        })
+        .await;
         disturb(&mut app).await;
     }
     let order = app.end_of(order).await;

@@ -27,15 +27,28 @@ const NEW: &str = "shop/web:2.0";
 const WRITES: usize = 3 + 1 + 2 * 3;
 
 fn is_ours(call: &Call) -> bool {
-    call.verb == "patch" && call.resource == "deployments" && call.manager == "sluice" && !call.dry_run
+    call.verb == "patch"
+        && call.resource == "deployments"
+        && call.manager == "sluice"
+        && !call.dry_run
 }
 
 /// Nothing went missing, nothing came twice, nothing went back.
 fn assert_exact(seen: &[Sample], pods: i32, batch: i32) {
     assert!(seen.iter().all(|sample| sample.ready >= pods), "Ready fell under {pods}: {seen:#?}");
-    assert!(seen.iter().all(|sample| sample.of(NEW) + sample.of(OLD) <= pods + batch), "more than one batch at once: {seen:#?}");
-    assert!(seen.windows(2).all(|pair| pair[0].of(NEW) <= pair[1].of(NEW)), "{NEW} went back: {seen:#?}");
-    assert_eq!(seen.last().map(|sample| (sample.of(NEW), sample.of(OLD))), Some((pods, 0)), "{seen:#?}");
+    assert!(
+        seen.iter().all(|sample| sample.of(NEW) + sample.of(OLD) <= pods + batch),
+        "more than one batch at once: {seen:#?}"
+    );
+    assert!(
+        seen.windows(2).all(|pair| pair[0].of(NEW) <= pair[1].of(NEW)),
+        "{NEW} went back: {seen:#?}"
+    );
+    assert_eq!(
+        seen.last().map(|sample| (sample.of(NEW), sample.of(OLD))),
+        Some((pods, 0)),
+        "{seen:#?}"
+    );
 }
 
 /// Releases six pods in three batches, confirming each, and checks that they came
@@ -73,12 +86,18 @@ async fn each_write_may_be_refused_or_lost_before_or_after_it_is_made(pool: PgPo
         // Every write fails once; the same one again is let through.
         let again = {
             let struck = struck.clone();
-            move |call: &Call| is_ours(call) && struck.fetch_add(1, Ordering::Relaxed).is_multiple_of(2)
+            move |call: &Call| {
+                is_ours(call) && struck.fetch_add(1, Ordering::Relaxed).is_multiple_of(2)
+            }
         };
         simulation.fail_next(usize::MAX, fault, again);
         release_whole(&app, &name, application).await;
         simulation.clear_faults();
-        assert_eq!(struck.load(Ordering::Relaxed), 2 * WRITES, "each of the order's writes failed once, and none was made needlessly");
+        assert_eq!(
+            struck.load(Ordering::Relaxed),
+            2 * WRITES,
+            "each of the order's writes failed once, and none was made needlessly"
+        );
     }
 }
 
@@ -94,7 +113,18 @@ async fn die_at_each_write(mut app: App, fault: Fault) {
         strikes && struck.send(()).is_ok()
     });
     let order = app.deploy(application, NEW, manual(3)).await;
-    for (write, rest) in (1..=WRITES).zip([None, None, None, Some((2, 2)), None, None, None, Some((3, 4)), None, None]) {
+    for (write, rest) in (1..=WRITES).zip([
+        None,
+        None,
+        None,
+        Some((2, 2)),
+        None,
+        None,
+        None,
+        Some((3, 4)),
+        None,
+        None,
+    ]) {
         // It dies with the write made or not, and nobody was told which.
         if let Some((number, rest)) = rest {
             app.confirm_at_rest(order, number, &watch, NEW, rest).await;
@@ -146,7 +176,10 @@ async fn the_database_may_drop_every_connection_at_any_moment(pool: PgPool) {
     let watch = app.watch("web").await;
     let order = app.deploy(application, NEW, crate::support::batches(6)).await;
     for seen in 1..=5 {
-        eventually(async || if watch.now().of(NEW) >= seen { Ok(()) } else { Err(format!("{:?}", watch.now())) }).await;
+        eventually(async || {
+            if watch.now().of(NEW) >= seen { Ok(()) } else { Err(format!("{:?}", watch.now())) }
+        })
+        .await;
         // Also this test's own connections; its requests then fail, and are made again.
         let _ = sqlx::query(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",

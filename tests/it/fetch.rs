@@ -47,7 +47,10 @@ async fn fetch(folder: &Folder, url: &str, variables: &[(&str, &str)]) -> Output
         .env("all_proxy", "http://127.0.0.1:1")
         .kill_on_drop(true);
     command.envs(variables.iter().copied());
-    tokio::time::timeout(Duration::from_secs(60), command.output()).await.expect("it must end").unwrap()
+    tokio::time::timeout(Duration::from_secs(60), command.output())
+        .await
+        .expect("it must end")
+        .unwrap()
 }
 
 #[rstest]
@@ -64,11 +67,19 @@ async fn a_package_is_put_in_its_place(#[case] path: &str, #[case] checksum: &st
         variables.push(("SLUICE_PACKAGE_CHECKSUM", checksum));
     }
     let output = fetch(&folder, &files.url(path), &variables).await;
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(output.status.success(), "{said}");
     assert!(said.contains(&format!("{} bytes", GOOD.len())) && !said.contains("geheim"), "{said}");
     assert_eq!(std::fs::read(folder.0.join("app/webapps/ROOT.war")).unwrap(), GOOD);
-    assert_eq!(std::fs::read_dir(folder.0.join("app/webapps")).unwrap().count(), 1, "no temporary file is left");
+    assert_eq!(
+        std::fs::read_dir(folder.0.join("app/webapps")).unwrap().count(),
+        1,
+        "no temporary file is left"
+    );
     assert_eq!(std::fs::read_to_string(folder.0.join("app/server.xml")).unwrap(), "<Server/>");
     assert_eq!(folder.message(), "");
 }
@@ -119,9 +130,15 @@ async fn a_package_that_cannot_be_had_ends_with_its_own_code_and_one_line(
     assert_eq!(output.status.code(), Some(code), "{said}");
     assert!(said.starts_with(begins) && said.contains(says), "{said}");
     assert_eq!(said.trim_end().lines().count(), 1, "{said}");
-    assert_eq!(folder.message(), said.trim_end(), "the reason is the container's termination message too");
+    assert_eq!(
+        folder.message(),
+        said.trim_end(),
+        "the reason is the container's termination message too"
+    );
     assert!(!said.contains("geheim") && output.stdout.is_empty(), "{said}");
-    let left: Vec<_> = std::fs::read_dir(folder.0.join("app/webapps")).map(|entries| entries.flatten().collect()).unwrap_or_default();
+    let left: Vec<_> = std::fs::read_dir(folder.0.join("app/webapps"))
+        .map(|entries| entries.flatten().collect())
+        .unwrap_or_default();
     assert!(left.is_empty(), "{left:?}");
 }
 
@@ -130,7 +147,12 @@ async fn a_setting_that_makes_no_sense_is_named_without_the_address() {
     let folder = Folder::new();
     let output = fetch(&folder, "http://h/a.jar?geheim", &[("SLUICE_PACKAGE_ATTEMPTS", "0")]).await;
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.code() == Some(2) && said.contains("--package-attempts") && !said.contains("geheim"), "{said}");
+    assert!(
+        output.status.code() == Some(2)
+            && said.contains("--package-attempts")
+            && !said.contains("geheim"),
+        "{said}"
+    );
     let help = Command::new(env!("CARGO_BIN_EXE_sluice"))
         .args(["fetch-package", "--help"])
         .env("SLUICE_PACKAGE_URL", "http://h/a.jar?geheim")

@@ -118,8 +118,10 @@ const MAPS: &[&str] = &[
 ];
 
 fn kubectl(text: &str) -> Option<Value> {
-    let kubeconfig =
-        PathBuf::from(std::env::var("SLUICE_TEST_KUBECONFIG").expect("SLUICE_TEST_KUBECONFIG must name the test cluster's kubeconfig"));
+    let kubeconfig = PathBuf::from(
+        std::env::var("SLUICE_TEST_KUBECONFIG")
+            .expect("SLUICE_TEST_KUBECONFIG must name the test cluster's kubeconfig"),
+    );
     let program = kubeconfig.parent().and_then(|run| run.parent()).unwrap().join("bin/kubectl");
     let mut child = Command::new(&program)
         .args(["create", "--dry-run=client", "--validate=false", "-o", "json", "-f", "-"])
@@ -136,7 +138,9 @@ fn kubectl(text: &str) -> Option<Value> {
 
 #[test]
 fn every_scalar_and_every_map_is_what_it_is_to_kubectl() {
-    let mut text = String::from("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  values:\n");
+    let mut text = String::from(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  values:\n",
+    );
     for value in SCALARS.iter().chain(MAPS) {
         text.push_str(&format!("  - {value}\n"));
     }
@@ -151,7 +155,9 @@ fn every_scalar_and_every_map_is_what_it_is_to_kubectl() {
 #[test]
 fn what_kubectl_cannot_read_is_refused() {
     for value in [".inf", "{[a]: 1}", "*unknown", "[", "!!int x"] {
-        let text = format!("apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web}}\nspec: {{values: [{value}]}}\n");
+        let text = format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web}}\nspec: {{values: [{value}]}}\n"
+        );
         assert!(kubectl(&text).is_none() && notation::yaml::<Value>(&text).is_err(), "{value}");
     }
 }

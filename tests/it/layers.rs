@@ -20,7 +20,11 @@ fn the_domain_is_pure() {
     let mut seen = 0;
     let folder = root().join("src/domain/src");
     for file in files(&folder, &["rs"]) {
-        let is_test = file.strip_prefix(&folder).unwrap().iter().any(|name| name == "tests" || name == "tests.rs");
+        let is_test = file
+            .strip_prefix(&folder)
+            .unwrap()
+            .iter()
+            .any(|name| name == "tests" || name == "tests.rs");
         if !is_test {
             seen += 1;
             wrong.extend(impure(&file, &std::fs::read_to_string(&file).unwrap()));
@@ -40,12 +44,24 @@ fn what_is_not_pure_is_found_in_each_way_of_writing_it() {
         fn pure(now: Timestamp) -> std::fmt::Result { Ok(()) }";
     let found = impure(Path::new("f"), source);
     let what: Vec<&str> = found.iter().filter_map(|line| line.strip_prefix("f: ")).collect();
-    assert_eq!(what, ["std::fs", "jiff::Timestamp::now", "Timestamp::now", "std::env", "async", "async", "async"]);
+    assert_eq!(
+        what,
+        [
+            "std::fs",
+            "jiff::Timestamp::now",
+            "Timestamp::now",
+            "std::env",
+            "async",
+            "async",
+            "async"
+        ]
+    );
 }
 
 /// What a file has that the domain must not have.
 fn impure(file: &Path, source: &str) -> Vec<String> {
-    let parsed = syn::parse_file(source).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let parsed =
+        syn::parse_file(source).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     let mut reader = Reader::default();
     reader.visit_file(&parsed);
     reader.found.into_iter().map(|what| format!("{}: {what}", file.display())).collect()
@@ -61,7 +77,11 @@ impl Reader {
         let text = path.join("::");
         if CLOCKS.iter().any(|clock| text.ends_with(clock)) {
             self.found.push(text);
-        } else if path.len() > 1 && path[0] == "std" && IMPURE.contains(&path[1].as_str()) && !is_address(path) {
+        } else if path.len() > 1
+            && path[0] == "std"
+            && IMPURE.contains(&path[1].as_str())
+            && !is_address(path)
+        {
             self.found.push(format!("std::{}", path[1]));
         }
     }
@@ -70,7 +90,9 @@ impl Reader {
         let with = |name: &syn::Ident| [before, &[name.to_string()]].concat();
         match tree {
             UseTree::Path(path) => self.note_tree(&with(&path.ident), &path.tree),
-            UseTree::Group(group) => group.items.iter().for_each(|item| self.note_tree(before, item)),
+            UseTree::Group(group) => {
+                group.items.iter().for_each(|item| self.note_tree(before, item))
+            }
             UseTree::Name(name) => self.note(&with(&name.ident)),
             UseTree::Rename(name) => self.note(&with(&name.ident)),
             UseTree::Glob(_) => self.note(before),
@@ -80,7 +102,10 @@ impl Reader {
 
 /// An address is a value; only what listens or connects is not pure.
 fn is_address(path: &[String]) -> bool {
-    path[1] == "net" && path.get(2).is_some_and(|name| ["IpAddr", "Ipv4Addr", "Ipv6Addr", "SocketAddr"].contains(&name.as_str()))
+    path[1] == "net"
+        && path.get(2).is_some_and(|name| {
+            ["IpAddr", "Ipv4Addr", "Ipv6Addr", "SocketAddr"].contains(&name.as_str())
+        })
 }
 
 impl<'ast> Visit<'ast> for Reader {
@@ -95,7 +120,8 @@ impl<'ast> Visit<'ast> for Reader {
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        let names: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        let names: Vec<String> =
+            path.segments.iter().map(|segment| segment.ident.to_string()).collect();
         self.note(&names);
         syn::visit::visit_path(self, path);
     }
@@ -120,11 +146,17 @@ fn the_names_that_are_written_on_objects_stand_in_one_file() {
     for file in files(&root().join("src"), &["rs"]) {
         let text = std::fs::read_to_string(&file).unwrap();
         let is_test = file.iter().any(|name| name == "tests" || name == "tests.rs");
-        let constant = |line: &str| line.trim_start().trim_start_matches("pub ").starts_with("const ") && line.contains("\"sluice.dev/");
+        let constant = |line: &str| {
+            line.trim_start().trim_start_matches("pub ").starts_with("const ")
+                && line.contains("\"sluice.dev/")
+        };
         if file != names && !is_test && text.lines().any(constant) {
             others.push(file);
         }
     }
     assert!(others.is_empty(), "move these constants to names.rs: {others:?}");
-    assert!(std::fs::read_to_string(names).unwrap().matches("\"sluice.dev/").count() > 8, "the reading finds names");
+    assert!(
+        std::fs::read_to_string(names).unwrap().matches("\"sluice.dev/").count() > 8,
+        "the reading finds names"
+    );
 }

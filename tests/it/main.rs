@@ -2,7 +2,10 @@
 //! cluster. `DATABASE_URL` must name a server on which databases may be created;
 //! each test gets one of its own.
 
-#![allow(clippy::unwrap_used, reason = "all of this is test code; clippy only knows it of the functions marked as tests")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "all of this is test code; clippy only knows it of the functions marked as tests"
+)]
 
 mod adopt;
 mod cause;

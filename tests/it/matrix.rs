@@ -37,7 +37,8 @@ plans_with! {
 
 async fn every_plan_is_kept(pool: PgPool, replicas: i32, expected: usize) {
     let app = App::start(pool).await;
-    let plans = (1..=7).flat_map(|count| [batches(count), manual(count), canary((replicas / 2).min(2), count)]);
+    let plans = (1..=7)
+        .flat_map(|count| [batches(count), manual(count), canary((replicas / 2).min(2), count)]);
     let possible = plans.filter(|plan| plan.fits(replicas).is_ok());
     let possible: Vec<Strategy> = possible.collect();
     assert_eq!(possible.len(), expected, "{possible:?}");
@@ -80,13 +81,17 @@ async fn check(app: &App, number: usize, replicas: i32, strategy: Strategy) -> R
             continue;
         }
         app.order_when(order, |order| {
-            order.state == State::WaitingConfirmation && order.batches[index + 1].state == State::WaitingConfirmation
+            order.state == State::WaitingConfirmation
+                && order.batches[index + 1].state == State::WaitingConfirmation
         })
         .await;
         let most = watch.most(NEW);
         let planned = strategy.cumulative(index, replicas);
         if most != planned {
-            return Err(format!("{replicas} pods, {strategy:?}: {most} new pods after batch {}, not {planned}", index + 1));
+            return Err(format!(
+                "{replicas} pods, {strategy:?}: {most} new pods after batch {}, not {planned}",
+                index + 1
+            ));
         }
         app.confirm(order, index + 2).await;
     }
@@ -96,9 +101,12 @@ async fn check(app: &App, number: usize, replicas: i32, strategy: Strategy) -> R
     // Leaves room for the others.
     app.deployments().delete(&name, &DeleteParams::default()).await.unwrap();
     let numbers: Vec<i32> = seen.iter().map(|sample| sample.of(NEW)).collect();
-    let rests: Vec<i32> = (0..strategy.count()).map(|index| strategy.cumulative(index, replicas)).collect();
+    let rests: Vec<i32> =
+        (0..strategy.count()).map(|index| strategy.cumulative(index, replicas)).collect();
     let brought: Vec<usize> = order.batches.iter().map(|batch| batch.pods.len()).collect();
-    let planned: Vec<usize> = (0..strategy.count()).map(|index| usize::try_from(strategy.size(index, replicas)).unwrap()).collect();
+    let planned: Vec<usize> = (0..strategy.count())
+        .map(|index| usize::try_from(strategy.size(index, replicas)).unwrap())
+        .collect();
     // Old and new together never exceed the pods plus the batch under way. All at
     // once goes by the user's own surge of 25 %, rounded up.
     let surge = |new: i32| match (strategy.count(), rests.iter().position(|rest| *rest >= new)) {
@@ -117,10 +125,19 @@ async fn check(app: &App, number: usize, replicas: i32, strategy: Strategy) -> R
         (seen.iter().any(|sample| sample.ready < replicas), "Ready pods went missing"),
         (brought != planned, "a batch brought another number of pods than planned"),
         (wanted > most, "too many pods were wanted at once"),
-        (strict && seen.iter().any(|sample| sample.pods.values().sum::<i32>() > replicas + surge(sample.of(NEW))), "too many pods at once"),
+        (
+            strict
+                && seen.iter().any(|sample| {
+                    sample.pods.values().sum::<i32>() > replicas + surge(sample.of(NEW))
+                }),
+            "too many pods at once",
+        ),
     ];
     match problems.iter().find(|(wrong, _)| *wrong) {
-        Some((_, what)) => Err(format!("{replicas} pods, {strategy:?}: {what}: {} {brought:?} {seen:#?}", order.message)),
+        Some((_, what)) => Err(format!(
+            "{replicas} pods, {strategy:?}: {what}: {} {brought:?} {seen:#?}",
+            order.message
+        )),
         None => Ok(()),
     }
 }

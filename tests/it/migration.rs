@@ -6,7 +6,9 @@ use store::{MIGRATIONS, Store};
 
 /// Up to the migration of this number, as a program of that time had it.
 fn until(last: i64) -> Migrator {
-    Migrator::with_migrations(MIGRATIONS.iter().filter(|migration| migration.version <= last).cloned().collect())
+    Migrator::with_migrations(
+        MIGRATIONS.iter().filter(|migration| migration.version <= last).cloned().collect(),
+    )
 }
 
 /// What a program wrote before orders had a cluster and uploads a quota.
@@ -47,13 +49,27 @@ async fn an_order_of_before_there_were_several_clusters_is_its_applications_clus
     let id: OrderId = "01935a2c-52b0-7c41-8d6e-000000000003".parse().unwrap();
     let mut tx = store.begin().await.unwrap();
     let order = tx.lock_order(id).await.unwrap();
-    assert_eq!((order.cluster.as_str(), order.batches.len(), order.batches[0].target), ("other", 1, 3));
+    assert_eq!(
+        (order.cluster.as_str(), order.batches.len(), order.batches[0].target),
+        ("other", 1, 3)
+    );
     tx.commit().await.unwrap();
-    let keys: Vec<Option<String>> = sqlx::query_scalar("SELECT key_id FROM stored_package ORDER BY id").fetch_all(&pool).await.unwrap();
-    assert_eq!(keys, [Some("key".into()), None], "a package counts for the key that uploaded it, if there is one still");
+    let keys: Vec<Option<String>> =
+        sqlx::query_scalar("SELECT key_id FROM stored_package ORDER BY id")
+            .fetch_all(&pool)
+            .await
+            .unwrap();
+    assert_eq!(
+        keys,
+        [Some("key".into()), None],
+        "a package counts for the key that uploaded it, if there is one still"
+    );
     let far = "2100-01-01T00:00:00Z".parse().unwrap();
     let unnamed = store.unreleased_packages(far, None, 10).await.unwrap();
-    assert_eq!(unnamed.iter().map(ToString::to_string).collect::<Vec<_>>(), ["01935a2c-52b0-7c41-8d6e-000000000006"]);
+    assert_eq!(
+        unnamed.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["01935a2c-52b0-7c41-8d6e-000000000006"]
+    );
 }
 
 /// An order of the application on the cluster `default`.
@@ -81,7 +97,10 @@ async fn no_order_is_accepted_unseen_while_its_cluster_is_replaced(pool: PgPool)
     }
     // What an executor mirrors of the cluster holds no order up.
     let mut mirror = pool.begin().await.unwrap();
-    sqlx::query("UPDATE kubernetes_cluster SET version = 'v1.37.2' WHERE id = 'default'").execute(&mut *mirror).await.unwrap();
+    sqlx::query("UPDATE kubernetes_cluster SET version = 'v1.37.2' WHERE id = 'default'")
+        .execute(&mut *mirror)
+        .await
+        .unwrap();
     let mut order = pool.begin().await.unwrap();
     sqlx::query("SET LOCAL lock_timeout = '50ms'").execute(&mut *order).await.unwrap();
     sqlx::query(ORDER).execute(&mut *order).await.unwrap();

@@ -7,13 +7,17 @@ use domain::{
     ApplicationId, KnownCluster, OrderId,
     object::{
         ingress::{self, Backend, IngressRule, PathMatch, Texts},
-        service::{Balancer, Listener, Network, Port, PortTarget, Reach, Speech, TrafficPolicy, Transport},
+        service::{
+            Balancer, Listener, Network, Port, PortTarget, Reach, Speech, TrafficPolicy, Transport,
+        },
         write::{Action, ObjectKind, ObjectWrite, Outcome, Owner, Record},
     },
     order::{Kind, State},
 };
 use jiff::Timestamp;
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod, core::v1::Service, networking::v1::Ingress};
+use k8s_openapi::api::{
+    apps::v1::Deployment, core::v1::Pod, core::v1::Service, networking::v1::Ingress,
+};
 use kube::{
     Api,
     api::{DeleteParams, PostParams},
@@ -61,7 +65,12 @@ async fn application(store: &Store) -> ApplicationId {
 
 fn creation(name: &str) -> ObjectWrite {
     let object = json!({ "data": { "key": "geheim" } });
-    ObjectWrite { kind: ObjectKind::ConfigMap, name: name.into(), owner: None, action: Action::Create(object) }
+    ObjectWrite {
+        kind: ObjectKind::ConfigMap,
+        name: name.into(),
+        owner: None,
+        action: Action::Create(object),
+    }
 }
 
 fn record(application: ApplicationId) -> Record {
@@ -77,7 +86,10 @@ fn record(application: ApplicationId) -> Record {
 
 async fn sent(store: &Store, record: Option<&Record>) -> ObjectWriteId {
     let id = ObjectWriteId(Uuid::now_v7());
-    store.send_object_write(id, (&CLUSTER.into(), "default"), &creation("front"), record, now()).await.unwrap();
+    store
+        .send_object_write(id, (&CLUSTER.into(), "default"), &creation("front"), record, now())
+        .await
+        .unwrap();
     id
 }
 
@@ -101,7 +113,10 @@ async fn an_object_write_is_claimed_by_one_until_it_falls_silent(pool: PgPool) {
     application(&store).await;
     let id = sent(&store, None).await;
     let another = KnownCluster { id: "another".into(), ..known.clone() };
-    assert!(store.claim_object_write(&another).await.unwrap().is_none(), "each cluster has its own");
+    assert!(
+        store.claim_object_write(&another).await.unwrap().is_none(),
+        "each cluster has its own"
+    );
     let first = store.claim_object_write(&known).await.unwrap().unwrap();
     assert_eq!((first.id, first.attempts, first.object_write), (id, 1, creation("front")));
     assert!(store.claim_object_write(&known).await.unwrap().is_none());
@@ -112,39 +127,71 @@ async fn an_object_write_is_claimed_by_one_until_it_falls_silent(pool: PgPool) {
     assert_eq!((second.id, second.attempts), (id, 2));
     assert!(second.generation > first.generation);
     // Whoever lost it has nothing to say any more.
-    assert!(!store.answer_object_write(id, first.generation, &Err("no".into()), now()).await.unwrap());
+    assert!(
+        !store.answer_object_write(id, first.generation, &Err("no".into()), now()).await.unwrap()
+    );
     assert_eq!(store.object_write_outcome(id).await.unwrap(), None);
     assert!(store.answer_object_write(id, second.generation, &done(), now()).await.unwrap());
     age(&pool, 60).await;
-    assert!(store.claim_object_write(&known).await.unwrap().is_none(), "what is answered is not taken up again");
+    assert!(
+        store.claim_object_write(&known).await.unwrap().is_none(),
+        "what is answered is not taken up again"
+    );
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
-async fn an_object_write_is_answered_once_with_its_order_and_what_was_wanted_is_wiped(pool: PgPool) {
+async fn an_object_write_is_answered_once_with_its_order_and_what_was_wanted_is_wiped(
+    pool: PgPool,
+) {
     let store = Store::on(pool.clone());
     let known = known_cluster(&store).await;
     let application = application(&store).await;
     let record = record(application);
     let id = sent(&store, Some(&record)).await;
     // The same request again is the same object write.
-    store.send_object_write(id, (&CLUSTER.into(), "default"), &creation("other"), Some(&self::record(application)), now()).await.unwrap();
+    store
+        .send_object_write(
+            id,
+            (&CLUSTER.into(), "default"),
+            &creation("other"),
+            Some(&self::record(application)),
+            now(),
+        )
+        .await
+        .unwrap();
     let claimed = store.claim_object_write(&known).await.unwrap().unwrap();
     assert_eq!(claimed.object_write, creation("front"));
-    assert!(store.order_row(record.order).await.unwrap().is_none(), "there is no order before it is done");
+    assert!(
+        store.order_row(record.order).await.unwrap().is_none(),
+        "there is no order before it is done"
+    );
     assert!(store.answer_object_write(id, claimed.generation, &done(), now()).await.unwrap());
-    assert!(!store.answer_object_write(id, claimed.generation, &Err("too late".into()), now()).await.unwrap());
+    assert!(
+        !store
+            .answer_object_write(id, claimed.generation, &Err("too late".into()), now())
+            .await
+            .unwrap()
+    );
     let answered = store.object_write_outcome(id).await.unwrap().unwrap();
     assert_eq!((answered.outcome, answered.order), (done(), Some(record.order)));
-    let row: Value = sqlx::query_scalar("SELECT to_jsonb(object_write) FROM object_write").fetch_one(&pool).await.unwrap();
+    let row: Value = sqlx::query_scalar("SELECT to_jsonb(object_write) FROM object_write")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
     assert!(!row.to_string().contains("geheim"), "{row}");
 
     let order = store.order_row(record.order).await.unwrap().unwrap();
-    assert_eq!((order.kind, order.state, order.description.as_str()), (Kind::ObjectWrite, State::Succeeded, "Create Service front"));
+    assert_eq!(
+        (order.kind, order.state, order.description.as_str()),
+        (Kind::ObjectWrite, State::Succeeded, "Create Service front")
+    );
     assert_eq!(store.events(record.order).await.unwrap()[0].detail["object"]["uid"], "u1");
     // It is no change of the Deployment.
     assert_eq!(store.newest_order(application).await.unwrap(), None);
     assert_eq!(store.application(application).await.unwrap().last_order, None);
-    assert!(store.acquire(&known, "one", Duration::from_secs(60), now(), 10).await.unwrap().is_empty());
+    assert!(
+        store.acquire(&known, "one", Duration::from_secs(60), now(), 10).await.unwrap().is_empty()
+    );
     store.prune_object_writes(now()).await.unwrap();
     assert_eq!(store.object_write_outcome(id).await.unwrap(), None);
     assert!(store.order_row(record.order).await.unwrap().is_some());
@@ -158,17 +205,25 @@ async fn a_refusal_leaves_no_order_where_somebody_hears_of_it(pool: PgPool) {
     let record = record(application);
     let id = sent(&store, Some(&record)).await;
     let claimed = store.claim_object_write(&known).await.unwrap().unwrap();
-    assert!(store.answer_object_write(id, claimed.generation, &Err("no".into()), now()).await.unwrap());
+    assert!(
+        store.answer_object_write(id, claimed.generation, &Err("no".into()), now()).await.unwrap()
+    );
     assert!(store.order_row(record.order).await.unwrap().is_none());
 
     // Unless nobody waits to hear it.
     let record = Record { refusals: true, ..self::record(application) };
     let id = sent(&store, Some(&record)).await;
     let claimed = store.claim_object_write(&known).await.unwrap().unwrap();
-    assert!(store.answer_object_write(id, claimed.generation, &Err("no".into()), now()).await.unwrap());
+    assert!(
+        store.answer_object_write(id, claimed.generation, &Err("no".into()), now()).await.unwrap()
+    );
     let order = store.order_row(record.order).await.unwrap().unwrap();
     assert_eq!((order.state, order.message.as_str()), (State::Failed, "no"));
-    assert_eq!(store.application(application).await.unwrap().last_order, None, "the application is none the worse for it");
+    assert_eq!(
+        store.application(application).await.unwrap().last_order,
+        None,
+        "the application is none the worse for it"
+    );
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
@@ -191,7 +246,8 @@ async fn either_the_withdrawal_or_the_claim_happens(pool: PgPool) {
     application(&store).await;
     for _ in 0..20 {
         let id = sent(&store, None).await;
-        let (withdrawn, claimed) = tokio::join!(store.withdraw_object_write(id), store.claim_object_write(&known));
+        let (withdrawn, claimed) =
+            tokio::join!(store.withdraw_object_write(id), store.claim_object_write(&known));
         let (withdrawn, claimed) = (withdrawn.unwrap(), claimed.unwrap());
         assert_ne!(withdrawn, claimed.is_some());
     }
@@ -202,7 +258,13 @@ fn tcp(port: u16) -> Port {
 }
 
 fn expose(application: ApplicationId, name: &str, ports: Vec<Port>) -> Expose {
-    Expose { application, name: name.into(), reach: Some(Reach::ClusterIp), policy: None, ports: Some(ports) }
+    Expose {
+        application,
+        name: name.into(),
+        reach: Some(Reach::ClusterIp),
+        policy: None,
+        ports: Some(ports),
+    }
 }
 
 fn services(app: &App) -> Api<Service> {
@@ -211,27 +273,51 @@ fn services(app: &App) -> Api<Service> {
 
 async fn pods(app: &App) -> Vec<(Option<String>, Option<String>)> {
     let pods: Api<Pod> = Api::namespaced(app.client.clone(), &app.namespace);
-    pods.list(&Default::default()).await.unwrap().items.into_iter().map(|pod| (pod.metadata.name, pod.metadata.uid)).collect()
+    pods.list(&Default::default())
+        .await
+        .unwrap()
+        .items
+        .into_iter()
+        .map(|pod| (pod.metadata.name, pod.metadata.uid))
+        .collect()
 }
 
 async fn services_are_created_changed_and_deleted_and_no_pod_hears_of_it(app: App) {
     let application = app.create("web", 2).await;
-    let before = (pods(&app).await, app.deployments().get("web").await.unwrap().metadata.resource_version);
+    let before =
+        (pods(&app).await, app.deployments().get("web").await.unwrap().metadata.resource_version);
     let caller = caller();
-    let order = app.service.create_service(&caller, expose(application, "front", vec![tcp(80), tcp(81)])).await.unwrap();
+    let order = app
+        .service
+        .create_service(&caller, expose(application, "front", vec![tcp(80), tcp(81)]))
+        .await
+        .unwrap();
     let view = app.service.order(order).await.unwrap();
-    assert_eq!((view.kind, view.state, view.batches.len()), (Kind::ObjectWrite, State::Succeeded, 1));
+    assert_eq!(
+        (view.kind, view.state, view.batches.len()),
+        (Kind::ObjectWrite, State::Succeeded, 1)
+    );
     let made = services(&app).get("front").await.unwrap();
     let selector = app.deployments().get("web").await.unwrap().spec.unwrap().selector.match_labels;
     assert_eq!(made.spec.as_ref().unwrap().selector, selector);
     let address = made.spec.unwrap().cluster_ip;
 
-    let change =
-        Expose { reach: Some(Reach::NodePort), policy: Some(TrafficPolicy::Local), ..expose(application, "front", vec![tcp(80), tcp(81)]) };
+    let change = Expose {
+        reach: Some(Reach::NodePort),
+        policy: Some(TrafficPolicy::Local),
+        ..expose(application, "front", vec![tcp(80), tcp(81)])
+    };
     app.service.change_service(&caller, change).await.unwrap();
     let node_port = async || {
         let spec = services(&app).get("front").await.unwrap().spec.unwrap();
-        (spec.cluster_ip, spec.ports.unwrap().into_iter().map(|port| (port.port, port.node_port)).collect::<BTreeMap<_, _>>())
+        (
+            spec.cluster_ip,
+            spec.ports
+                .unwrap()
+                .into_iter()
+                .map(|port| (port.port, port.node_port))
+                .collect::<BTreeMap<_, _>>(),
+        )
     };
     let first = node_port().await;
     assert_eq!(first.0, address, "its address stays");
@@ -241,23 +327,47 @@ async fn services_are_created_changed_and_deleted_and_no_pod_hears_of_it(app: Ap
     assert_eq!(second.1.keys().collect::<Vec<_>>(), [&80, &82]);
     assert_eq!(second.1[&80], first.1[&80], "a port that stays keeps its port on the nodes");
     assert!(app.simulation.is_some() || second.1[&80].is_some());
-    app.service.change_service(&caller, Expose { ports: None, ..expose(application, "front", Vec::new()) }).await.unwrap();
+    app.service
+        .change_service(&caller, Expose { ports: None, ..expose(application, "front", Vec::new()) })
+        .await
+        .unwrap();
     assert!(node_port().await.1.values().all(|port| app.simulation.is_some() || port.is_none()));
 
     let listener = Listener { port: 80, target: PortTarget::Number(8080), speech: Speech::Http };
-    let balancer = Balancer { id: Some("lb-1".into()), listeners: Some(vec![listener]), ..Balancer::default() };
-    let bind = Bind { application, cluster: Some(CLUSTER.into()), network: Network::Intranet, name: None, balancer };
+    let balancer = Balancer {
+        id: Some("lb-1".into()),
+        listeners: Some(vec![listener]),
+        ..Balancer::default()
+    };
+    let bind = Bind {
+        application,
+        cluster: Some(CLUSTER.into()),
+        network: Network::Intranet,
+        name: None,
+        balancer,
+    };
     app.service.bind(&caller, bind.clone()).await.unwrap();
     let bound = services(&app).get("web-intranet").await.unwrap();
     assert_eq!(bound.spec.unwrap().type_.as_deref(), Some("LoadBalancer"));
-    let names: Vec<_> = app.service.services(application).await.unwrap().iter().map(|it| it["metadata"]["name"].clone()).collect();
+    let names: Vec<_> = app
+        .service
+        .services(application)
+        .await
+        .unwrap()
+        .iter()
+        .map(|it| it["metadata"]["name"].clone())
+        .collect();
     assert_eq!(names, ["front", "web-intranet"]);
     app.service.unbind(&caller, bind).await.unwrap();
     app.service.delete_service(&caller, application, "front").await.unwrap();
     assert!(app.service.services(application).await.unwrap().is_empty());
-    let gone = app.service.delete_service(&caller, application, "front").await.unwrap_err().to_string();
+    let gone =
+        app.service.delete_service(&caller, application, "front").await.unwrap_err().to_string();
     assert!(gone.contains("the Service front does not exist"), "{gone}");
-    assert_eq!((pods(&app).await, app.deployments().get("web").await.unwrap().metadata.resource_version), before);
+    assert_eq!(
+        (pods(&app).await, app.deployments().get("web").await.unwrap().metadata.resource_version),
+        before
+    );
 }
 
 async fn an_adopted_deployments_own_labels_find_its_pods(app: App) {
@@ -270,7 +380,10 @@ async fn an_adopted_deployments_own_labels_find_its_pods(app: App) {
         },
     });
     let deployments: Api<Deployment> = Api::namespaced(app.client.clone(), &app.namespace);
-    deployments.create(&PostParams::default(), &serde_json::from_value(deployment).unwrap()).await.unwrap();
+    deployments
+        .create(&PostParams::default(), &serde_json::from_value(deployment).unwrap())
+        .await
+        .unwrap();
     let adoption = Adopt {
         name: "theirs".into(),
         cluster: CLUSTER.into(),
@@ -280,9 +393,14 @@ async fn an_adopted_deployments_own_labels_find_its_pods(app: App) {
         version: None,
         container: None,
     };
-    let adopted = async || app.service.adopt(&caller(), adoption.clone()).await.map_err(|why| why.to_string());
+    let adopted = async || {
+        app.service.adopt(&caller(), adoption.clone()).await.map_err(|why| why.to_string())
+    };
     let (application, _) = eventually(adopted).await;
-    app.service.create_service(&caller(), expose(application, "front", vec![tcp(80)])).await.unwrap();
+    app.service
+        .create_service(&caller(), expose(application, "front", vec![tcp(80)]))
+        .await
+        .unwrap();
     let made = services(&app).get("front").await.unwrap();
     assert_eq!(json!(made.spec.unwrap().selector), labels);
 }
@@ -291,8 +409,17 @@ async fn ingress_rules_are_written_and_listed(app: App) {
     let application = app.create("web", 1).await;
     let caller = caller();
     app.service.create_service(&caller, expose(application, "front", vec![tcp(80)])).await.unwrap();
-    let path = ingress::Path { path: "/".into(), matched: PathMatch::Prefix, service: "front".into(), port: PortTarget::Number(80) };
-    let rule = IngressRule { host: Some("shop.example".into()), secret: Some("tls".into()), paths: vec![path] };
+    let path = ingress::Path {
+        path: "/".into(),
+        matched: PathMatch::Prefix,
+        service: "front".into(),
+        port: PortTarget::Number(80),
+    };
+    let rule = IngressRule {
+        host: Some("shop.example".into()),
+        secret: Some("tls".into()),
+        paths: vec![path],
+    };
     let route = Route {
         cluster: CLUSTER.into(),
         namespace: app.namespace.clone(),
@@ -304,10 +431,20 @@ async fn ingress_rules_are_written_and_listed(app: App) {
     app.service.create_route(&caller, route.clone()).await.unwrap();
     let listed = app.service.routes(None, &app.namespace).await.unwrap();
     let rules = &listed[0].rules;
-    assert_eq!((listed.len(), rules[0].host.as_str(), rules[0].secret.as_deref()), (1, "shop.example", Some("tls")));
-    assert_eq!((rules[0].paths[0].backend, rules[0].paths[0].application.as_ref().unwrap().1.as_str()), (Backend::Normal, "web"));
+    assert_eq!(
+        (listed.len(), rules[0].host.as_str(), rules[0].secret.as_deref()),
+        (1, "shop.example", Some("tls"))
+    );
+    assert_eq!(
+        (rules[0].paths[0].backend, rules[0].paths[0].application.as_ref().unwrap().1.as_str()),
+        (Backend::Normal, "web")
+    );
     let everywhere = app.service.routes(None, "").await.unwrap();
-    assert!(everywhere.iter().any(|route| route.object["metadata"]["uid"] == listed[0].object["metadata"]["uid"]));
+    assert!(
+        everywhere
+            .iter()
+            .any(|route| route.object["metadata"]["uid"] == listed[0].object["metadata"]["uid"])
+    );
     let again = app.service.create_route(&caller, route.clone()).await.unwrap_err().to_string();
     assert_eq!(again, "the Ingress shop exists already");
 
@@ -329,13 +466,22 @@ async fn what_the_api_server_refuses_is_told_in_its_words(app: App) {
         rules: Some(vec![IngressRule {
             host: None,
             secret: None,
-            paths: vec![ingress::Path { path: "/".into(), matched: PathMatch::Exact, service: "s".into(), port: PortTarget::Number(80) }],
+            paths: vec![ingress::Path {
+                path: "/".into(),
+                matched: PathMatch::Exact,
+                service: "s".into(),
+                port: PortTarget::Number(80),
+            }],
         }]),
         labels: Texts::new(),
         annotations: Texts::from([("note".into(), Some("x".repeat(262_145)))]),
     };
     let refused = app.service.create_route(&caller, route).await.unwrap_err().to_string();
-    assert!(refused.contains("metadata.annotations") && refused.contains("may not be more than 262144 bytes"), "{refused}");
+    assert!(
+        refused.contains("metadata.annotations")
+            && refused.contains("may not be more than 262144 bytes"),
+        "{refused}"
+    );
     assert!(app.service.routes(None, &app.namespace).await.unwrap().is_empty());
 }
 
@@ -345,26 +491,63 @@ async fn an_object_write_that_was_carried_out_twice_was_carried_out_once(app: Ap
     let application = app.create("web", 1).await;
     let owner = Owner { id: application, name: "web".into() };
     let object = json!({ "spec": { "selector": { "app": "web" }, "ports": [{ "port": 80 }] } });
-    let creation = ObjectWrite { kind: ObjectKind::Service, name: "front".into(), owner: Some(owner), action: Action::Create(object) };
+    let creation = ObjectWrite {
+        kind: ObjectKind::Service,
+        name: "front".into(),
+        owner: Some(owner),
+        action: Action::Create(object),
+    };
     let cluster = cluster::Cluster::watch(app.client.clone());
     cluster.trust(Some(&cluster.identify().await.unwrap()));
     let text = Uuid::now_v7().to_string();
-    let attempt = |generation, repeated| domain::object::write::Attempt { object_write: &text, generation, repeated };
-    let first = cluster.apply(&app.namespace, &creation, attempt(5, false)).await.unwrap().unwrap().unwrap();
-    let second = cluster.apply(&app.namespace, &creation, attempt(6, true)).await.unwrap().unwrap().unwrap();
-    assert_eq!((&first["uid"], &first["resourceVersion"]), (&second["uid"], &second["resourceVersion"]));
+    let attempt = |generation, repeated| domain::object::write::Attempt {
+        object_write: &text,
+        generation,
+        repeated,
+    };
+    let first = cluster
+        .apply(&app.namespace, &creation, attempt(5, false))
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+    let second =
+        cluster.apply(&app.namespace, &creation, attempt(6, true)).await.unwrap().unwrap().unwrap();
+    assert_eq!(
+        (&first["uid"], &first["resourceVersion"]),
+        (&second["uid"], &second["resourceVersion"])
+    );
 
     let deletion = ObjectWrite { action: Action::Delete, ..creation.clone() };
     let other = Uuid::now_v7().to_string();
-    let later = |generation, repeated| domain::object::write::Attempt { object_write: &other, generation, repeated };
-    assert_eq!(cluster.apply(&app.namespace, &deletion, later(7, false)).await.unwrap().unwrap(), Ok(Value::Null));
-    assert_eq!(cluster.apply(&app.namespace, &deletion, later(8, true)).await.unwrap().unwrap(), Ok(Value::Null));
+    let later = |generation, repeated| domain::object::write::Attempt {
+        object_write: &other,
+        generation,
+        repeated,
+    };
+    assert_eq!(
+        cluster.apply(&app.namespace, &deletion, later(7, false)).await.unwrap().unwrap(),
+        Ok(Value::Null)
+    );
+    assert_eq!(
+        cluster.apply(&app.namespace, &deletion, later(8, true)).await.unwrap().unwrap(),
+        Ok(Value::Null)
+    );
     // A third one made it again; the silent ones of before leave it alone.
     let third = Uuid::now_v7().to_string();
-    let newest = domain::object::write::Attempt { object_write: &third, generation: 9, repeated: false };
+    let newest =
+        domain::object::write::Attempt { object_write: &third, generation: 9, repeated: false };
     let made = cluster.apply(&app.namespace, &creation, newest).await.unwrap().unwrap().unwrap();
-    let stale = cluster.apply(&app.namespace, &deletion, later(8, true)).await.unwrap().unwrap().unwrap_err();
+    let stale = cluster
+        .apply(&app.namespace, &deletion, later(8, true))
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap_err();
     assert!(stale.contains("meanwhile"), "{stale}");
-    assert_eq!(services(&app).get("front").await.unwrap().metadata.uid.as_deref(), made["uid"].as_str());
+    assert_eq!(
+        services(&app).get("front").await.unwrap().metadata.uid.as_deref(),
+        made["uid"].as_str()
+    );
     services(&app).delete("front", &DeleteParams::default()).await.unwrap();
 }

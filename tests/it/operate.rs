@@ -21,7 +21,9 @@ use kube::{
 use service::{Configure, OrderView, RollBackTo, Scale, Start};
 use sqlx::PgPool;
 
-use crate::support::{App, batches, caller, canary, eventually, manual, on_both_clusters, release, watcher::Watch};
+use crate::support::{
+    App, batches, caller, canary, eventually, manual, on_both_clusters, release, watcher::Watch,
+};
 
 const OLD: &str = "shop/web:1.0";
 const NEW: &str = "shop/web:2.0";
@@ -53,11 +55,17 @@ async fn spec(app: &App) -> DeploymentSpec {
 /// Kubernetes tells whole seconds.
 async fn pods_are_older() {
     let since = Timestamp::now().as_second();
-    eventually(async || if Timestamp::now().as_second() > since { Ok(()) } else { Err("the same second".into()) }).await;
+    eventually(async || {
+        if Timestamp::now().as_second() > since { Ok(()) } else { Err("the same second".into()) }
+    })
+    .await;
 }
 
 async fn scale(app: &App, application: ApplicationId, replicas: i32) -> OrderId {
-    app.service.scale(&caller(), Scale { application, replicas, timeout_seconds: None }).await.unwrap()
+    app.service
+        .scale(&caller(), Scale { application, replicas, timeout_seconds: None })
+        .await
+        .unwrap()
 }
 
 /// Waits until exactly these pods are there, all Ready.
@@ -65,8 +73,9 @@ async fn pods_are(watch: &Watch, expected: &[(&str, i32)]) {
     eventually(async || {
         let now = watch.now();
         let total: i32 = expected.iter().map(|(_, count)| count).sum();
-        let fits =
-            expected.iter().all(|(image, count)| now.of(image) == *count) && now.pods.values().sum::<i32>() == total && now.ready == total;
+        let fits = expected.iter().all(|(image, count)| now.of(image) == *count)
+            && now.pods.values().sum::<i32>() == total
+            && now.ready == total;
         if fits { Ok(()) } else { Err(format!("{now:?}")) }
     })
     .await;
@@ -81,13 +90,25 @@ async fn a_scale_reaches_exactly_the_number_in_one_write(app: App) {
         let order = app.end_of(scale(&app, application, to).await).await;
         assert_eq!((order.state, order.kind), (State::Succeeded, Kind::Scale), "{order:#?}");
         assert_eq!((order.replicas_before, order.replicas), (Some(from), Some(to)));
-        assert_eq!(order.batches[0].pods.len(), usize::try_from((to - from).max(0)).unwrap(), "the pods that it brought: {order:#?}");
+        assert_eq!(
+            order.batches[0].pods.len(),
+            usize::try_from((to - from).max(0)).unwrap(),
+            "the pods that it brought: {order:#?}"
+        );
         pods_are(&watch, &[(OLD, to)]).await;
-        assert_eq!(app.service.application(application).await.unwrap().replicas, to, "known with the order's end");
+        assert_eq!(
+            app.service.application(application).await.unwrap().replicas,
+            to,
+            "known with the order's end"
+        );
         let events = app.store.events(order.id).await.unwrap();
         assert_eq!(events.iter().filter(|event| event.kind == "change.made").count(), 1);
     }
-    assert_eq!(spec(&app).await, DeploymentSpec { replicas: Some(1), ..before }, "nothing but the number");
+    assert_eq!(
+        spec(&app).await,
+        DeploymentSpec { replicas: Some(1), ..before },
+        "nothing but the number"
+    );
 }
 
 async fn a_scale_whose_pods_cannot_start_names_the_cause_and_is_not_taken_back(app: App) {
@@ -99,7 +120,11 @@ async fn a_scale_whose_pods_cannot_start_names_the_cause_and_is_not_taken_back(a
     let released = app.end_of(released).await;
     assert_eq!(released.state, State::Succeeded, "{released:#?}");
     let order = app.end_of(scale(&app, application, 2).await).await;
-    assert_eq!((order.state, order.rolled_back_by, order.can_roll_back), (State::Failed, None, true), "{order:#?}");
+    assert_eq!(
+        (order.state, order.rolled_back_by, order.can_roll_back),
+        (State::Failed, None, true),
+        "{order:#?}"
+    );
     for part in ["pod web-", "container web", "ErrImagePull", bad, "not found"] {
         assert!(order.message.contains(part), "{part} in {}", order.message);
     }
@@ -137,21 +162,43 @@ async fn a_scale_is_aborted_or_taken_back(app: App) {
     assert_eq!(app.end_of(released).await.state, State::Succeeded);
     let watch = app.watch("web").await;
     let order = scale(&app, application, 3).await;
-    let refused = app.service.deploy(&caller(), release(application, NEW, Strategy::ALL_AT_ONCE)).await.unwrap_err().to_string();
+    let refused = app
+        .service
+        .deploy(&caller(), release(application, NEW, Strategy::ALL_AT_ONCE))
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(refused.contains(&order.to_string()) && refused.contains("still running"), "{refused}");
-    eventually(async || if watch.now().of(slow) == 3 { Ok(()) } else { Err(format!("{:?}", watch.now())) }).await;
+    eventually(
+        async || if watch.now().of(slow) == 3 { Ok(()) } else { Err(format!("{:?}", watch.now())) },
+    )
+    .await;
     app.service.abort(&caller(), order).await.unwrap();
     let aborted = app.service.order(order).await.unwrap();
-    assert_eq!((aborted.state, aborted.step), (State::Aborted, Step::Done), "nothing is left to do");
+    assert_eq!(
+        (aborted.state, aborted.step),
+        (State::Aborted, Step::Done),
+        "nothing is left to do"
+    );
     assert_eq!(spec(&app).await.replicas, Some(3), "it stays where it is");
 
     let order = scale(&app, application, 5).await;
-    eventually(async || if watch.now().of(slow) == 5 { Ok(()) } else { Err(format!("{:?}", watch.now())) }).await;
+    eventually(
+        async || if watch.now().of(slow) == 5 { Ok(()) } else { Err(format!("{:?}", watch.now())) },
+    )
+    .await;
     let back = app.service.roll_back(&caller(), order).await.unwrap();
-    eventually(async || if watch.now().of(slow) == 3 { Ok(()) } else { Err(format!("{:?}", watch.now())) }).await;
+    eventually(
+        async || if watch.now().of(slow) == 3 { Ok(()) } else { Err(format!("{:?}", watch.now())) },
+    )
+    .await;
     assert_eq!(spec(&app).await.replicas, Some(3));
     let back = app.service.order(back).await.unwrap();
-    assert_eq!((back.kind, back.rolls_back, back.replicas), (Kind::Rollback, Some(order), Some(3)), "{back:#?}");
+    assert_eq!(
+        (back.kind, back.rolls_back, back.replicas),
+        (Kind::Rollback, Some(order), Some(3)),
+        "{back:#?}"
+    );
 }
 
 async fn a_release_that_rests_half_way_is_scaled_and_goes_on(app: App) {
@@ -171,21 +218,40 @@ async fn a_release_that_rests_half_way_is_scaled_and_goes_on(app: App) {
     assert_eq!(app.end_of(next).await.state, State::Succeeded);
     pods_are(&watch, &[("shop/web:3.0", 9)]).await;
     let now = spec(&app).await;
-    assert_eq!(now, DeploymentSpec { replicas: Some(9), template: now.template.clone(), paused: now.paused, ..before });
+    assert_eq!(
+        now,
+        DeploymentSpec {
+            replicas: Some(9),
+            template: now.template.clone(),
+            paused: now.paused,
+            ..before
+        }
+    );
     assert!(watch.end().iter().all(|sample| sample.ready >= 6));
 }
 
 async fn another_hand_on_the_number_is_named(app: App) {
     let application = app.create("web", 0).await;
-    let released = app.deploy(application, "shop/web:2.0--never-ready", Strategy::ALL_AT_ONCE).await;
+    let released =
+        app.deploy(application, "shop/web:2.0--never-ready", Strategy::ALL_AT_ONCE).await;
     assert_eq!(app.end_of(released).await.state, State::Succeeded);
     let order = scale(&app, application, 3).await;
-    eventually(async || if spec(&app).await.replicas == Some(3) { Ok(()) } else { Err("not yet".into()) }).await;
+    eventually(
+        async || if spec(&app).await.replicas == Some(3) { Ok(()) } else { Err("not yet".into()) },
+    )
+    .await;
     let hand = PatchParams { field_manager: Some("hand".into()), ..PatchParams::default() };
-    app.deployments().patch_scale("web", &hand, &Patch::Merge(serde_json::json!({ "spec": { "replicas": 1 } }))).await.unwrap();
+    app.deployments()
+        .patch_scale("web", &hand, &Patch::Merge(serde_json::json!({ "spec": { "replicas": 1 } })))
+        .await
+        .unwrap();
     let order = app.end_of(order).await;
     assert_eq!(order.state, State::Failed, "{order:#?}");
-    assert!(order.message.contains("overruled by hand, who scaled the Deployment to 1 pods"), "{}", order.message);
+    assert!(
+        order.message.contains("overruled by hand, who scaled the Deployment to 1 pods"),
+        "{}",
+        order.message
+    );
     assert_eq!(spec(&app).await.replicas, Some(1), "theirs stays");
 }
 
@@ -195,19 +261,31 @@ async fn stop(app: &App, application: ApplicationId) -> OrderView {
 }
 
 async fn start(app: &App, application: ApplicationId, replicas: Option<i32>) -> OrderView {
-    let order = app.service.start(&caller(), Start { application, replicas, timeout_seconds: None }).await.unwrap();
+    let order = app
+        .service
+        .start(&caller(), Start { application, replicas, timeout_seconds: None })
+        .await
+        .unwrap();
     app.end_of(order).await
 }
 
 async fn a_stop_lets_all_pods_go_and_a_start_brings_as_many_back(app: App) {
     let application = app.create("web", 3).await;
     let before = spec(&app).await;
-    let refused = app.service.start(&caller(), Start { application, replicas: None, timeout_seconds: None }).await.unwrap_err().to_string();
+    let refused = app
+        .service
+        .start(&caller(), Start { application, replicas: None, timeout_seconds: None })
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(refused.contains("runs already, with 3 instances"), "{refused}");
     let stopped = stop(&app, application).await;
     assert_eq!((stopped.state, stopped.kind), (State::Succeeded, Kind::Stop), "{stopped:#?}");
     let pods: Api<Pod> = Api::namespaced(app.client.clone(), &app.namespace);
-    assert!(pods.list(&ListParams::default()).await.unwrap().items.is_empty(), "also those that were on their way out are gone");
+    assert!(
+        pods.list(&ListParams::default()).await.unwrap().items.is_empty(),
+        "also those that were on their way out are gone"
+    );
     let shown = app.service.application(application).await.unwrap();
     assert_eq!((shown.replicas, shown.replicas_before_stop), (0, Some(3)));
     // Once more changes nothing of what is remembered.
@@ -215,7 +293,11 @@ async fn a_stop_lets_all_pods_go_and_a_start_brings_as_many_back(app: App) {
 
     let watch = app.watch("web").await;
     let started = start(&app, application, None).await;
-    assert_eq!((started.state, started.kind, started.replicas), (State::Succeeded, Kind::Start, Some(3)), "{started:#?}");
+    assert_eq!(
+        (started.state, started.kind, started.replicas),
+        (State::Succeeded, Kind::Start, Some(3)),
+        "{started:#?}"
+    );
     pods_are(&watch, &[(OLD, 3)]).await;
     assert_eq!(spec(&app).await, before);
     assert_eq!(app.service.application(application).await.unwrap().replicas_before_stop, None);
@@ -242,7 +324,11 @@ async fn a_stopped_application_is_released_and_starts_with_the_new_version(app: 
     for strategy in [batches(2), manual(3), canary(1, 2)] {
         let order = app.deploy(application, NEW, strategy).await;
         let order = app.end_of(order).await;
-        assert_eq!((order.state, spec(&app).await.replicas), (State::Succeeded, Some(0)), "{order:#?}");
+        assert_eq!(
+            (order.state, spec(&app).await.replicas),
+            (State::Succeeded, Some(0)),
+            "{order:#?}"
+        );
     }
     assert_eq!(start(&app, application, None).await.state, State::Succeeded);
     let watch = app.watch("web").await;
@@ -272,7 +358,11 @@ async fn a_stop_ends_a_release_that_rests_half_way(app: App) {
     assert_eq!(start(&app, application, None).await.state, State::Succeeded);
     pods_are(&watch, &[(OLD, 4)]).await;
     let now = spec(&app).await;
-    assert_eq!(DeploymentSpec { paused: before.paused, ..now }, before, "the version and the settings of before");
+    assert_eq!(
+        DeploymentSpec { paused: before.paused, ..now },
+        before,
+        "the version and the settings of before"
+    );
 }
 
 async fn a_start_whose_pods_cannot_start_names_the_cause(app: App) {
@@ -293,7 +383,9 @@ async fn restart(app: &App, application: ApplicationId) -> OrderView {
 async fn pod_names(app: &App) -> BTreeSet<String> {
     let pods: Api<Pod> = Api::namespaced(app.client.clone(), &app.namespace);
     let pods = pods.list(&ListParams::default()).await.unwrap().items.into_iter();
-    pods.filter(|pod| pod.metadata.deletion_timestamp.is_none()).filter_map(|pod| pod.metadata.name).collect()
+    pods.filter(|pod| pod.metadata.deletion_timestamp.is_none())
+        .filter_map(|pod| pod.metadata.name)
+        .collect()
 }
 
 async fn a_restart_replaces_every_pod_and_the_history_stays_as_it_is(app: App) {
@@ -303,7 +395,11 @@ async fn a_restart_replaces_every_pod_and_the_history_stays_as_it_is(app: App) {
     let mut names = pod_names(&app).await;
     for _ in 0..2 {
         let order = restart(&app, application).await;
-        assert_eq!((order.state, order.kind, order.image.as_str()), (State::Succeeded, Kind::Restart, OLD), "{order:#?}");
+        assert_eq!(
+            (order.state, order.kind, order.image.as_str()),
+            (State::Succeeded, Kind::Restart, OLD),
+            "{order:#?}"
+        );
         pods_are(&watch, &[(OLD, 3)]).await;
         let now = pod_names(&app).await;
         assert!(now.len() == 3 && now.is_disjoint(&names), "{now:?} after {names:?}");
@@ -312,19 +408,35 @@ async fn a_restart_replaces_every_pod_and_the_history_stays_as_it_is(app: App) {
     }
     assert!(watch.end().iter().all(|sample| sample.ready >= 3), "no pod went missing");
     let now = spec(&app).await;
-    assert_eq!(DeploymentSpec { template: before.template.clone(), paused: before.paused, ..now }, before);
-    assert_eq!(app.service.history(application).await.unwrap(), history, "no version came, and none changed");
+    assert_eq!(
+        DeploymentSpec { template: before.template.clone(), paused: before.paused, ..now },
+        before
+    );
+    assert_eq!(
+        app.service.history(application).await.unwrap(),
+        history,
+        "no version came, and none changed"
+    );
 
     // A release that fails goes back to the pods that were restarted; the version of
     // the history is still exactly what it was first.
-    let failed = app.deploy(application, "shop/web:2.0--image-pull-error", Strategy::ALL_AT_ONCE).await;
+    let failed =
+        app.deploy(application, "shop/web:2.0--image-pull-error", Strategy::ALL_AT_ONCE).await;
     let failed = app.end_of(failed).await;
     assert_eq!(app.end_of(failed.rolled_back_by.unwrap()).await.state, State::Succeeded);
     assert_eq!(pod_names(&app).await, names);
     let released = app.deploy(application, NEW, Strategy::ALL_AT_ONCE).await;
     assert_eq!(app.end_of(released).await.state, State::Succeeded);
-    assert!(!format!("{:?}", spec(&app).await.template).contains("restarted-at"), "a release is a version of its own");
-    let back = RollBackTo { application, version: history[0].version.clone(), batches: None, wait_minutes: None };
+    assert!(
+        !format!("{:?}", spec(&app).await.template).contains("restarted-at"),
+        "a release is a version of its own"
+    );
+    let back = RollBackTo {
+        application,
+        version: history[0].version.clone(),
+        batches: None,
+        wait_minutes: None,
+    };
     let back = app.service.roll_back_to(&caller(), back).await.unwrap();
     assert_eq!(app.end_of(back).await.state, State::Succeeded);
     assert_eq!(spec(&app).await.template, before.template);
@@ -351,7 +463,10 @@ async fn a_restart_is_taken_back_while_it_runs(app: App) {
     let before = spec(&app).await;
     let watch = app.watch("web").await;
     let order = app.service.restart(&caller(), application, None).await.unwrap();
-    eventually(async || if watch.now().of(OLD) > 4 { Ok(()) } else { Err(format!("{:?}", watch.now())) }).await;
+    eventually(
+        async || if watch.now().of(OLD) > 4 { Ok(()) } else { Err(format!("{:?}", watch.now())) },
+    )
+    .await;
     let back = app.service.roll_back(&caller(), order).await.unwrap();
     assert_eq!(app.end_of(back).await.state, State::Succeeded);
     pods_are(&watch, &[(OLD, 4)]).await;
@@ -387,11 +502,19 @@ async fn assert_gone(app: &App, application: ApplicationId) {
         app.service.history(application).await.map(|_| ()),
         app.service.recent_orders(application).await.map(|_| ()),
         app.service.delete(&caller(), application).await.map(|_| ()),
-        app.service.deploy(&caller(), release(application, NEW, Strategy::ALL_AT_ONCE)).await.map(|_| ()),
+        app.service
+            .deploy(&caller(), release(application, NEW, Strategy::ALL_AT_ONCE))
+            .await
+            .map(|_| ()),
     ] {
-        assert_eq!(refused.unwrap_err().to_string(), format!("the application {application} does not exist"));
+        assert_eq!(
+            refused.unwrap_err().to_string(),
+            format!("the application {application} does not exist")
+        );
     }
-    assert!(app.service.applications(None).await.unwrap().iter().all(|listed| listed.id != application));
+    assert!(
+        app.service.applications(None).await.unwrap().iter().all(|listed| listed.id != application)
+    );
 }
 
 async fn a_deleted_application_is_gone_with_its_deployment_and_its_name_is_free(app: App) {
@@ -399,7 +522,11 @@ async fn a_deleted_application_is_gone_with_its_deployment_and_its_name_is_free(
     let first = app.deployments().get("web").await.unwrap();
     let other = app.create("other", 1).await;
     let deleted = delete(&app, application).await;
-    assert_eq!((deleted.state, deleted.kind, deleted.can_roll_back), (State::Succeeded, Kind::Delete, false), "{deleted:#?}");
+    assert_eq!(
+        (deleted.state, deleted.kind, deleted.can_roll_back),
+        (State::Succeeded, Kind::Delete, false),
+        "{deleted:#?}"
+    );
     assert_gone(&app, application).await;
     assert!(app.deployments().get_opt("web").await.unwrap().is_none());
     assert!(app.deployments().get_opt("other").await.unwrap().is_some());
@@ -408,10 +535,15 @@ async fn a_deleted_application_is_gone_with_its_deployment_and_its_name_is_free(
     let again = app.create("web", 2).await;
     assert_ne!(again, application);
     assert_ne!(app.deployments().get("web").await.unwrap().metadata.uid, first.metadata.uid);
-    let names: Vec<ApplicationId> = app.service.applications(None).await.unwrap().iter().map(|listed| listed.id).collect();
+    let names: Vec<ApplicationId> =
+        app.service.applications(None).await.unwrap().iter().map(|listed| listed.id).collect();
     assert_eq!(names, [other, again]);
     let order = app.deploy(again, NEW, batches(2)).await;
-    assert_eq!(app.end_of(order).await.state, State::Succeeded, "the new one is released as any other");
+    assert_eq!(
+        app.end_of(order).await.state,
+        State::Succeeded,
+        "the new one is released as any other"
+    );
     assert_eq!(app.service.history(again).await.unwrap().len(), 2);
     let pods: Api<Pod> = Api::namespaced(app.client.clone(), &app.namespace);
     eventually(async || match pods.list(&ListParams::default()).await.unwrap().items.len() {
@@ -461,20 +593,32 @@ async fn a_delete_is_refused_while_an_order_is_open(app: App) {
 async fn other_amounts_are_a_release_under_a_name_of_its_own(app: App) {
     let application = app.create("web", 2).await;
     let watch = app.watch("web").await;
-    let spec = SpecChange { cpu_request: Some(100), memory_limit: Some(256), ..SpecChange::default() };
+    let spec =
+        SpecChange { cpu_request: Some(100), memory_limit: Some(256), ..SpecChange::default() };
     let request = Configure { application, cluster: None, spec, timeout_seconds: None };
     let order = app.service.configure(&caller(), request).await.unwrap();
     let order = app.end_of(order).await;
-    assert_eq!((order.state, order.kind, order.image.as_str()), (State::Succeeded, Kind::Configure, OLD), "{order:#?}");
+    assert_eq!(
+        (order.state, order.kind, order.image.as_str()),
+        (State::Succeeded, Kind::Configure, OLD),
+        "{order:#?}"
+    );
     pods_are(&watch, &[(OLD, 2)]).await;
     assert!(watch.end().iter().all(|sample| sample.ready >= 2));
     let container = self::spec(&app).await.template.spec.unwrap().containers.remove(0);
     let resources = container.resources.unwrap();
     assert_eq!(resources.requests.unwrap()["cpu"].0, "100m");
     assert_eq!(resources.limits.unwrap()["memory"].0, "256Mi");
-    assert_eq!(app.service.history(application).await.unwrap().len(), 2, "it is a version of the history");
+    assert_eq!(
+        app.service.history(application).await.unwrap().len(),
+        2,
+        "it is a version of the history"
+    );
     let back = app.service.roll_back(&caller(), order.id).await.unwrap();
     assert_eq!(app.end_of(back).await.state, State::Succeeded);
     let container = self::spec(&app).await.template.spec.unwrap().containers.remove(0);
-    assert!(container.resources.and_then(|resources| resources.limits).is_none(), "as it was before");
+    assert!(
+        container.resources.and_then(|resources| resources.limits).is_none(),
+        "as it was before"
+    );
 }

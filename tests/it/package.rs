@@ -30,8 +30,11 @@ const TABLE: &str = r#"[
 ]"#;
 
 async fn with_packages(mut app: App) -> App {
-    let policy =
-        PackagePolicy { schemes: vec!["http".into()], hosts: vec!["*".parse().unwrap()], addresses: vec!["127.0.0.0/8".parse().unwrap()] };
+    let policy = PackagePolicy {
+        schemes: vec!["http".into()],
+        hosts: vec!["*".parse().unwrap()],
+        addresses: vec!["127.0.0.0/8".parse().unwrap()],
+    };
     let packages = Packages {
         image: Some("sluice:1".into()),
         runtimes: Runtimes::read(TABLE).unwrap(),
@@ -60,7 +63,8 @@ fn variable<'a>(container: &'a Container, name: &str) -> Option<&'a str> {
 
 /// Without the annotation that every release changes.
 fn unnamed(mut spec: DeploymentSpec) -> DeploymentSpec {
-    let annotations = spec.template.metadata.as_mut().and_then(|metadata| metadata.annotations.as_mut());
+    let annotations =
+        spec.template.metadata.as_mut().and_then(|metadata| metadata.annotations.as_mut());
     annotations.map(|annotations| annotations.remove(RELEASE_ANNOTATION));
     spec
 }
@@ -79,7 +83,10 @@ async fn a_package_is_released_in_batches_and_an_image_takes_it_out_again(app: A
     let mut request = release(application, "", batches(2));
     request.spec = SpecChange {
         args: Field::Set(vec!["--verbose".into()]),
-        java: Box::new(JavaChange { jvm_options: Field::Set("-Xmx1g".into()), ..JavaChange::default() }),
+        java: Box::new(JavaChange {
+            jvm_options: Field::Set("-Xmx1g".into()),
+            ..JavaChange::default()
+        }),
         ..SpecChange::default()
     };
     request.package = package_params(files.url("/web.jar?Signature=geheim$(x)"));
@@ -87,30 +94,60 @@ async fn a_package_is_released_in_batches_and_an_image_takes_it_out_again(app: A
     released(&app, request).await;
     let package = spec(&app).await;
     let fetcher = &pod(&package).init_containers.as_ref().unwrap()[0];
-    assert_eq!((fetcher.name.as_str(), fetcher.image.as_deref()), ("sluice-package", Some("sluice:1")));
+    assert_eq!(
+        (fetcher.name.as_str(), fetcher.image.as_deref()),
+        ("sluice-package", Some("sluice:1"))
+    );
     assert_eq!(fetcher.command.as_ref().unwrap(), &["sluice", "fetch-package"]);
     assert_eq!(fetcher.args, None);
-    assert_eq!(variable(fetcher, "SLUICE_PACKAGE_URL"), Some(files.url("/web.jar?Signature=geheim$$(x)").as_str()));
+    assert_eq!(
+        variable(fetcher, "SLUICE_PACKAGE_URL"),
+        Some(files.url("/web.jar?Signature=geheim$$(x)").as_str())
+    );
     assert_eq!(variable(fetcher, "SLUICE_PACKAGE_FILE"), Some("web.jar"));
     assert_eq!(variable(fetcher, "SLUICE_PACKAGE_ALLOW_ADDRESSES"), Some("127.0.0.0/8"));
     let container = &pod(&package).containers[0];
-    assert_eq!((container.image.as_deref(), container.args.as_deref()), (Some("jdk:8"), Some(&["--verbose".to_owned()][..])));
-    assert_eq!(container.command.as_ref().unwrap()[3..], ["sluice", "-Xmx1g", "/home/admin/app/web.jar"]);
+    assert_eq!(
+        (container.image.as_deref(), container.args.as_deref()),
+        (Some("jdk:8"), Some(&["--verbose".to_owned()][..]))
+    );
+    assert_eq!(
+        container.command.as_ref().unwrap()[3..],
+        ["sluice", "-Xmx1g", "/home/admin/app/web.jar"]
+    );
     for mounts in [&fetcher.volume_mounts, &container.volume_mounts] {
         let mount = &mounts.as_ref().unwrap()[0];
-        assert_eq!((mount.name.as_str(), mount.mount_path.as_str()), ("sluice-package", "/home/admin/app"));
+        assert_eq!(
+            (mount.name.as_str(), mount.mount_path.as_str()),
+            ("sluice-package", "/home/admin/app")
+        );
     }
-    assert!(pod(&package).volumes.as_ref().unwrap().iter().any(|volume| volume.name == "sluice-package" && volume.empty_dir.is_some()));
+    assert!(
+        pod(&package)
+            .volumes
+            .as_ref()
+            .unwrap()
+            .iter()
+            .any(|volume| volume.name == "sluice-package" && volume.empty_dir.is_some())
+    );
 
     let history = app.service.history(application).await.unwrap();
     let label = history[0].package.as_ref().unwrap();
-    assert_eq!((label.kind, label.address.as_str()), (PackageKind::FatJar, files.url("/web.jar").as_str()));
-    assert_eq!((&history[1].package, app.service.application(application).await.unwrap().package), (&None, Some(PackageKind::FatJar)));
+    assert_eq!(
+        (label.kind, label.address.as_str()),
+        (PackageKind::FatJar, files.url("/web.jar").as_str())
+    );
+    assert_eq!(
+        (&history[1].package, app.service.application(application).await.unwrap().package),
+        (&None, Some(PackageKind::FatJar))
+    );
 
     // A setting alone keeps the package, and who looks sees no secret.
     let mut request = release(application, "", Strategy::ALL_AT_ONCE);
-    request.spec =
-        SpecChange { java: Box::new(JavaChange { jvm_options: Field::Clear, ..JavaChange::default() }), ..SpecChange::default() };
+    request.spec = SpecChange {
+        java: Box::new(JavaChange { jvm_options: Field::Clear, ..JavaChange::default() }),
+        ..SpecChange::default()
+    };
     released(&app, request).await;
     let kept = spec(&app).await;
     assert_eq!(pod(&kept).init_containers, pod(&package).init_containers);
@@ -127,7 +164,10 @@ async fn a_package_is_released_in_batches_and_an_image_takes_it_out_again(app: A
     let back = RollBackTo { application, version: "2.0".into(), batches: None, wait_minutes: None };
     let order = app.service.roll_back_to(&caller(), back).await.unwrap();
     let order = app.end_of(order).await;
-    assert_eq!((order.state, order.package.as_ref().map(|package| package.kind)), (State::Succeeded, Some(PackageKind::FatJar)));
+    assert_eq!(
+        (order.state, order.package.as_ref().map(|package| package.kind)),
+        (State::Succeeded, Some(PackageKind::FatJar))
+    );
     assert_eq!(spec(&app).await.template, package.template);
 }
 
@@ -135,18 +175,29 @@ async fn an_application_is_created_from_a_war(app: App) {
     let (app, files) = (with_packages(app).await, Files::start().await);
     let request = CreateApplication {
         spec: SpecChange::default(),
-        package: PackageParams { kind: Some(PackageKind::War), ..package_params(files.url("/shop.war")) },
+        package: PackageParams {
+            kind: Some(PackageKind::War),
+            ..package_params(files.url("/shop.war"))
+        },
         ..creation(&app.namespace, "web", 2)
     };
     let (application, order) = app.service.create_application(&caller(), request).await.unwrap();
-    assert_eq!(app.service.application(application).await.unwrap().package, Some(PackageKind::War), "also before it runs");
+    assert_eq!(
+        app.service.application(application).await.unwrap().package,
+        Some(PackageKind::War),
+        "also before it runs"
+    );
     let order = app.end_of(order).await;
     assert_eq!(order.state, State::Succeeded, "{order:#?}");
     let created = spec(&app).await;
     assert_eq!(pod(&created).containers[0].image.as_deref(), Some("tomcat:9"));
     let fetcher = &pod(&created).init_containers.as_ref().unwrap()[0];
     assert_eq!(variable(fetcher, "SLUICE_PACKAGE_FILE"), Some("webapps/shop.war"));
-    assert!(variable(fetcher, "SLUICE_PACKAGE_SERVER_XML").unwrap().contains(r#"appBase="/home/admin/app/webapps""#));
+    assert!(
+        variable(fetcher, "SLUICE_PACKAGE_SERVER_XML")
+            .unwrap()
+            .contains(r#"appBase="/home/admin/app/webapps""#)
+    );
 }
 
 mod simulated {
@@ -154,7 +205,10 @@ mod simulated {
 
     #[sqlx::test(migrator = "store::MIGRATIONS")]
     async fn a_package_is_released_in_batches_and_an_image_takes_it_out_again(pool: PgPool) {
-        super::a_package_is_released_in_batches_and_an_image_takes_it_out_again(App::start(pool).await).await;
+        super::a_package_is_released_in_batches_and_an_image_takes_it_out_again(
+            App::start(pool).await,
+        )
+        .await;
     }
 
     #[sqlx::test(migrator = "store::MIGRATIONS")]
@@ -168,7 +222,10 @@ mod real {
 
     #[sqlx::test(migrator = "store::MIGRATIONS")]
     async fn a_package_is_released_in_batches_and_an_image_takes_it_out_again(pool: PgPool) {
-        super::a_package_is_released_in_batches_and_an_image_takes_it_out_again(App::start_real(pool).await).await;
+        super::a_package_is_released_in_batches_and_an_image_takes_it_out_again(
+            App::start_real(pool).await,
+        )
+        .await;
     }
 
     #[sqlx::test(migrator = "store::MIGRATIONS")]

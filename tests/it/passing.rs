@@ -20,7 +20,8 @@ use crate::support::{
 };
 
 /// Trouble that may pass is waited out for so long.
-const GRACE: FailurePolicy = FailurePolicy { grace_seconds: 3, restarts: 1, watch_seconds: 0, roll_back: true };
+const GRACE: FailurePolicy =
+    FailurePolicy { grace_seconds: 3, restarts: 1, watch_seconds: 0, roll_back: true };
 
 /// How long after its creation a pod is Ready: longer than the grace.
 const LATE: Duration = Duration::from_secs(8);
@@ -30,7 +31,11 @@ async fn starts_late(pods: Api<Pod>, pod: Pod) {
     let made = pod.creation_timestamp().expect("the API server says when").0;
     eventually(async || {
         let age = Timestamp::now().duration_since(made);
-        if age >= SignedDuration::try_from(LATE).unwrap() { Ok(()) } else { Err(format!("the pod is {age:?} old")) }
+        if age >= SignedDuration::try_from(LATE).unwrap() {
+            Ok(())
+        } else {
+            Err(format!("the pod is {age:?} old"))
+        }
     })
     .await;
     set_status(&pods, &pod, ready()).await;
@@ -48,13 +53,19 @@ async fn a_warning_that_does_not_come_again_has_passed(pool: PgPool) {
     // One each of several sorts, while the pod is on its way.
     let hands = Hands::on_each_pod(&app, move |pods, pod, number| {
         let (reason, message) = [
-            ("FailedMount", "MountVolume.SetUp failed for volume \"settings\": failed to sync configmap cache"),
+            (
+                "FailedMount",
+                "MountVolume.SetUp failed for volume \"settings\": failed to sync configmap cache",
+            ),
             ("FailedAttachVolume", "Multi-Attach error for volume \"pvc-1\""),
             ("FailedCreatePodSandBox", "failed to set up the network of the sandbox"),
         ][number % 3];
         let (events, once) = (events.clone(), warning(&pod, reason, message, Timestamp::now(), 1));
         async move {
-            events.create(&PostParams::default(), &serde_json::from_value(once).unwrap()).await.unwrap();
+            events
+                .create(&PostParams::default(), &serde_json::from_value(once).unwrap())
+                .await
+                .unwrap();
             starts_late(pods, pod).await;
         }
     });
@@ -79,11 +90,18 @@ async fn a_warning_that_comes_again_and_again_fails_when_the_grace_is_over(pool:
             let first = Timestamp::now();
             let text = "MountVolume.SetUp failed for volume \"settings\": no such file";
             let told = |count| warning(&pod, "FailedMount", text, first, count);
-            let event = events.create(&PostParams::default(), &serde_json::from_value(told(1)).unwrap()).await.unwrap();
+            let event = events
+                .create(&PostParams::default(), &serde_json::from_value(told(1)).unwrap())
+                .await
+                .unwrap();
             let mut ticks = tokio::time::interval(Duration::from_secs(1));
             for count in 2.. {
                 ticks.tick().await;
-                if events.patch(&event.name_any(), &PatchParams::default(), &Patch::Merge(told(count))).await.is_err() {
+                if events
+                    .patch(&event.name_any(), &PatchParams::default(), &Patch::Merge(told(count)))
+                    .await
+                    .is_err()
+                {
                     break;
                 }
             }
@@ -93,7 +111,11 @@ async fn a_warning_that_comes_again_and_again_fails_when_the_grace_is_over(pool:
     let order = app.deploy(application, BY_HAND, batches(2)).await;
     let order = app.end_of(order).await;
     assert_eq!(order.state, State::Failed, "{order:#?}");
-    assert!(order.message.contains("cannot start: FailedMount: MountVolume.SetUp failed"), "{}", order.message);
+    assert!(
+        order.message.contains("cannot start: FailedMount: MountVolume.SetUp failed"),
+        "{}",
+        order.message
+    );
     assert!(order.message.ends_with("(waited 3 s for it to pass)"), "{}", order.message);
     let rollback = app.end_of(order.rolled_back_by.expect("it is rolled back")).await;
     assert_eq!(rollback.state, State::Succeeded, "{rollback:#?}");
@@ -109,7 +131,10 @@ async fn pods_that_kubelets_reject_one_after_the_other_fail_the_release_by_name(
         // A kubelet rejects what it was given: a pod that has its node.
         eventually(async || {
             let seen = pods.get(&pod.name_any()).await.map_err(|error| error.to_string())?;
-            seen.spec.and_then(|spec| spec.node_name).map(drop).ok_or_else(|| "it has no node".to_owned())
+            seen.spec
+                .and_then(|spec| spec.node_name)
+                .map(drop)
+                .ok_or_else(|| "it has no node".to_owned())
         })
         .await;
         let text = "Pod was rejected: forbidden sysctl: \"kernel.msgmax\" not allowlisted";
@@ -119,8 +144,11 @@ async fn pods_that_kubelets_reject_one_after_the_other_fail_the_release_by_name(
     let order = app.deploy(application, BY_HAND, batches(2)).await;
     let order = app.end_of(order).await;
     assert_eq!(order.state, State::Failed, "{order:#?}");
-    let says =
-        ["pod web-", "failed: SysctlForbidden: Pod was rejected: forbidden sysctl: \"kernel.msgmax\"", "pods of the ReplicaSet web-"];
+    let says = [
+        "pod web-",
+        "failed: SysctlForbidden: Pod was rejected: forbidden sysctl: \"kernel.msgmax\"",
+        "pods of the ReplicaSet web-",
+    ];
     assert!(says.iter().all(|part| order.message.contains(part)), "{}", order.message);
     let rollback = app.end_of(order.rolled_back_by.expect("it is rolled back")).await;
     assert_eq!(rollback.state, State::Succeeded, "{rollback:#?}");

@@ -23,7 +23,8 @@ use store::{MIGRATIONS, ObjectWriteId, QueryAnswer, Store};
 const WRITTEN_UNDER: i64 = 16;
 
 /// The failure policy of every order in it.
-const POLICY: FailurePolicy = FailurePolicy { grace_seconds: 7, restarts: 3, watch_seconds: 2, roll_back: false };
+const POLICY: FailurePolicy =
+    FailurePolicy { grace_seconds: 7, restarts: 3, watch_seconds: 2, roll_back: false };
 
 async fn migrated(pool: &PgPool) -> Store {
     MIGRATIONS.run_to(WRITTEN_UNDER, pool).await.unwrap();
@@ -80,7 +81,8 @@ async fn orders_of_a_database_of_before_are_read_at_every_step(pool: PgPool) {
         (21, Kind::Deploy, State::Failed, Step::Done),
         (22, Kind::Deploy, State::Aborted, Step::Done),
     ];
-    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM change_order").fetch_one(&pool).await.unwrap();
+    let rows: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM change_order").fetch_one(&pool).await.unwrap();
     assert_eq!(usize::try_from(rows), Ok(expected.len()), "each row is read below");
     for (number, kind, state, step) in expected {
         let order = order(&store, number).await;
@@ -88,17 +90,33 @@ async fn orders_of_a_database_of_before_are_read_at_every_step(pool: PgPool) {
         assert_eq!(order.target.failure_policy, POLICY, "{number}");
         assert_eq!(order.finalizing, number == 12, "{number}");
         let row = store.order_row(order.id).await.unwrap().unwrap();
-        assert_eq!((row.kind, row.step, row.rolls_back), (kind, step, order.rolls_back), "{number}");
-        assert_eq!(store.batch_rows(order.id).await.unwrap().len(), order.strategy.count(), "{number}");
+        assert_eq!(
+            (row.kind, row.step, row.rolls_back),
+            (kind, step, order.rolls_back),
+            "{number}"
+        );
+        assert_eq!(
+            store.batch_rows(order.id).await.unwrap().len(),
+            order.strategy.count(),
+            "{number}"
+        );
         // Its own step as an event, and whatever else happened to it.
         let events = store.events(order.id).await.unwrap();
-        assert_eq!((events[0].kind.clone(), &events[0].detail["step"]), (format!("order.{}", word(step)), &json!(step)), "{number}");
+        assert_eq!(
+            (events[0].kind.clone(), &events[0].detail["step"]),
+            (format!("order.{}", word(step)), &json!(step)),
+            "{number}"
+        );
         let change = &events[0].detail["change"];
-        let noted = (!change.is_null()).then(|| serde_json::from_value::<Change>(change.clone()).unwrap());
+        let noted =
+            (!change.is_null()).then(|| serde_json::from_value::<Change>(change.clone()).unwrap());
         assert_eq!(noted, order.intent.map(|intent| intent.change), "{number}");
     }
     let rolled_back = store.order_row(order_id(16)).await.unwrap().unwrap();
-    assert_eq!((rolled_back.rolled_back_by, order(&store, 17).await.rolls_back), (Some(order_id(17)), Some(order_id(16))));
+    assert_eq!(
+        (rolled_back.rolled_back_by, order(&store, 17).await.rolls_back),
+        (Some(order_id(17)), Some(order_id(16)))
+    );
     assert_eq!(order(&store, 10).await.rolls_back, Some(order_id(21)));
     assert_eq!(
         store.newest_order(application(1)).await.unwrap().unwrap().id,
@@ -128,13 +146,18 @@ async fn targets_and_changes_of_a_database_of_before_say_what_they_said(pool: Pg
         template: Some(template()),
         paused: Some(false),
         min_ready_seconds: Some(i32::MAX - 1),
-        strategy: Some(json!({ "type": "RollingUpdate", "rollingUpdate": { "maxSurge": 0, "maxUnavailable": 4 } })),
+        strategy: Some(
+            json!({ "type": "RollingUpdate", "rollingUpdate": { "maxSurge": 0, "maxUnavailable": 4 } }),
+        ),
         borrow: Borrow::Borrowed(own.clone()),
         ..Patch::default()
     };
     assert_eq!(open.intent.map(|intent| intent.change), Some(Change::Patch(patch)));
     let snapshot = open.snapshot.unwrap();
-    assert_eq!((snapshot.settings, &snapshot.template["metadata"]["annotations"]["kept"]), (own, &json!("kept")));
+    assert_eq!(
+        (snapshot.settings, &snapshot.template["metadata"]["annotations"]["kept"]),
+        (own, &json!("kept"))
+    );
 
     for (number, change) in [
         (
@@ -145,20 +168,45 @@ async fn targets_and_changes_of_a_database_of_before_say_what_they_said(pool: Pg
                 min_ready_seconds: 0,
             },
         ),
-        (4, rolling(None, Some(json!({ "type": "RollingUpdate", "rollingUpdate": { "maxSurge": 0, "maxUnavailable": 2 } })))),
+        (
+            4,
+            rolling(
+                None,
+                Some(
+                    json!({ "type": "RollingUpdate", "rollingUpdate": { "maxSurge": 0, "maxUnavailable": 2 } }),
+                ),
+            ),
+        ),
         (5, rolling(Some(true), None)),
         (8, Change::Scale { name: "web-1".into(), uid: "u1".into(), replicas: 4 }),
-        (11, Change::Patch(Patch { paused: Some(false), borrow: Borrow::Returned, ..Patch::default() })),
+        (
+            11,
+            Change::Patch(Patch {
+                paused: Some(false),
+                borrow: Borrow::Returned,
+                ..Patch::default()
+            }),
+        ),
         (13, Change::Patch(Patch { replicas: Some(9), ..Patch::default() })),
         (14, Change::Delete { uid: Some("u9".into()), former_applications: vec![application(16)] }),
     ] {
-        assert_eq!(order(&store, number).await.intent.map(|intent| intent.change), Some(change), "{number}");
+        assert_eq!(
+            order(&store, number).await.intent.map(|intent| intent.change),
+            Some(change),
+            "{number}"
+        );
     }
 
     let deletion = order(&store, 14).await.target;
-    assert_eq!((deletion.adopted_uid.as_deref(), deletion.former_applications), (Some("u9"), vec![application(16)]));
+    assert_eq!(
+        (deletion.adopted_uid.as_deref(), deletion.former_applications),
+        (Some("u9"), vec![application(16)])
+    );
     assert_eq!((deletion.source, deletion.replicas_before), (Source::Unchanged, Some(6)));
-    assert_eq!(order(&store, 11).await.target.source, Source::Renewed("2026-01-02T00:00:00Z".into()));
+    assert_eq!(
+        order(&store, 11).await.target.source,
+        Source::Renewed("2026-01-02T00:00:00Z".into())
+    );
     assert!(order(&store, 13).await.only_scales() && order(&store, 17).await.only_scales());
     assert_eq!(order(&store, 7).await.back_to, Some(1));
 
@@ -179,11 +227,27 @@ async fn targets_and_changes_of_a_database_of_before_say_what_they_said(pool: Pg
     });
     assert_eq!(accepted.detail["target"], target);
     assert!(events.iter().any(|event| event.cause == "for step bring_up"), "{events:?}");
-    let kinds = async |number| store.events(order_id(number)).await.unwrap().into_iter().map(|event| event.kind).collect::<Vec<_>>();
-    assert_eq!(kinds(7).await, ["order.step_back", "order.step_back_requested"], "the executor's step, and what was asked for");
+    let kinds = async |number| {
+        store
+            .events(order_id(number))
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|event| event.kind)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        kinds(7).await,
+        ["order.step_back", "order.step_back_requested"],
+        "the executor's step, and what was asked for"
+    );
     assert_eq!(kinds(18).await, ["order.done", "object_write.done"]);
-    assert_eq!(store.events(order_id(17)).await.unwrap()[1].detail, json!({ "rolls_back": order_id(16) }));
-    let refused = sqlx::query("UPDATE event SET actor = 'somebody'").execute(&pool).await.unwrap_err();
+    assert_eq!(
+        store.events(order_id(17)).await.unwrap()[1].detail,
+        json!({ "rolls_back": order_id(16) })
+    );
+    let refused =
+        sqlx::query("UPDATE event SET actor = 'somebody'").execute(&pool).await.unwrap_err();
     assert!(refused.to_string().contains("only ever added"), "{refused}");
 }
 
@@ -192,43 +256,92 @@ async fn questions_of_a_database_of_before_are_answered_and_read(pool: PgPool) {
     let store = migrated(&pool).await;
     let known = KnownCluster { id: "default".into(), identity: "known".parse().unwrap() };
 
-    let write = |number: u8| ObjectWriteId(format!("00000000-0000-0000-0000-0000000004{number:02}").parse().unwrap());
+    let write = |number: u8| {
+        ObjectWriteId(format!("00000000-0000-0000-0000-0000000004{number:02}").parse().unwrap())
+    };
     let done = store.object_write_outcome(write(2)).await.unwrap().unwrap();
-    assert_eq!((done.outcome, done.order), (Ok(json!({ "name": "front", "uid": "u3" })), Some(order_id(18))));
+    assert_eq!(
+        (done.outcome, done.order),
+        (Ok(json!({ "name": "front", "uid": "u3" })), Some(order_id(18)))
+    );
     let refused = store.object_write_outcome(write(3)).await.unwrap().unwrap();
-    assert_eq!((refused.outcome, refused.order), (Err("the Service front does not exist".into()), None));
-    assert!(store.has_object_writes(application(1)).await.unwrap() && !store.has_object_writes(application(2)).await.unwrap());
+    assert_eq!(
+        (refused.outcome, refused.order),
+        (Err("the Service front does not exist".into()), None)
+    );
+    assert!(
+        store.has_object_writes(application(1)).await.unwrap()
+            && !store.has_object_writes(application(2)).await.unwrap()
+    );
     let claimed = store.claim_object_write(&known).await.unwrap().unwrap();
-    assert_eq!((claimed.id, claimed.object_write.kind, claimed.attempts), (write(1), ObjectKind::Service, 1));
-    assert_eq!(claimed.object_write.action, Action::Create(json!({ "metadata": { "annotations": { "deed": "delete" } } })));
-    assert!(store.answer_object_write(claimed.id, claimed.generation, &Ok(json!({ "name": "front" })), Timestamp::now()).await.unwrap());
-    let recorded = store.order("00000000-0000-0000-0000-000000000399".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(
+        (claimed.id, claimed.object_write.kind, claimed.attempts),
+        (write(1), ObjectKind::Service, 1)
+    );
+    assert_eq!(
+        claimed.object_write.action,
+        Action::Create(json!({ "metadata": { "annotations": { "deed": "delete" } } }))
+    );
+    assert!(
+        store
+            .answer_object_write(
+                claimed.id,
+                claimed.generation,
+                &Ok(json!({ "name": "front" })),
+                Timestamp::now()
+            )
+            .await
+            .unwrap()
+    );
+    let recorded = store
+        .order("00000000-0000-0000-0000-000000000399".parse().unwrap())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((recorded.kind, recorded.state), (Kind::ObjectWrite, State::Succeeded));
 
     let query = store.claim_cluster_query(&known).await.unwrap().unwrap();
-    assert_eq!((query.name.as_str(), query.kind), ("web", QueryKind::Pods { whole: true, nodes: false }));
+    assert_eq!(
+        (query.name.as_str(), query.kind),
+        ("web", QueryKind::Pods { whole: true, nodes: false })
+    );
     store.answer_cluster_query(query.id, &Ok(None)).await.unwrap();
     assert_eq!(store.take_query_answer(query.id).await.unwrap(), Some(Ok(None)));
-    let answers: BTreeMap<String, Value> = sqlx::query_as::<_, (String, Value)>("SELECT kind #>> '{}', answer FROM cluster_query")
-        .fetch_all(&pool)
-        .await
-        .unwrap()
-        .into_iter()
-        .collect();
+    let answers: BTreeMap<String, Value> =
+        sqlx::query_as::<_, (String, Value)>("SELECT kind #>> '{}', answer FROM cluster_query")
+            .fetch_all(&pool)
+            .await
+            .unwrap()
+            .into_iter()
+            .collect();
     let answer = |kind: &str| serde_json::from_value::<QueryAnswer>(answers[kind].clone()).unwrap();
-    assert_eq!(answer("deployment").unwrap().unwrap().deployment.unwrap()["metadata"]["annotations"]["keep"], "returned");
+    assert_eq!(
+        answer("deployment").unwrap().unwrap().deployment.unwrap()["metadata"]["annotations"]["keep"],
+        "returned"
+    );
     assert_eq!(answer("whole"), Err("forbidden".into()));
 
-    let report = async |name| store.newest_precheck_report(&known.id, "default", name).await.unwrap().unwrap();
+    let report = async |name| {
+        store.newest_precheck_report(&known.id, "default", name).await.unwrap().unwrap()
+    };
     assert_eq!(report("open").await, None);
     let answered = report("answered").await.unwrap();
-    assert_eq!(answered.checks.iter().map(|check| check.finding).collect::<Vec<_>>(), [Finding::Passed, Finding::Warned]);
+    assert_eq!(
+        answered.checks.iter().map(|check| check.finding).collect::<Vec<_>>(),
+        [Finding::Passed, Finding::Warned]
+    );
     let plan = answered.plan.unwrap();
     assert_eq!((plan.max_unavailable, plan.expected_seconds), (2, Some(90)));
     let gates: Vec<BatchGate> = plan.batches.iter().map(|batch| batch.batch_gate).collect();
     assert_eq!(gates, [BatchGate::Confirmation, BatchGate::Pause(2), BatchGate::None]);
-    assert_eq!(report("existing").await.unwrap().existing.unwrap().template["metadata"]["annotations"]["verdict"], "v");
+    assert_eq!(
+        report("existing").await.unwrap().existing.unwrap().template["metadata"]["annotations"]["verdict"],
+        "v"
+    );
     let (_, proposal) = store.claim_precheck_request(&known).await.unwrap().unwrap();
     assert_eq!((proposal.target.max_unavailable, proposal.target.failure_policy), (1, POLICY));
-    assert_eq!(proposal.target.source, Source::Exact(json!({ "metadata": { "annotations": { "tolerance": "1" } } })));
+    assert_eq!(
+        proposal.target.source,
+        Source::Exact(json!({ "metadata": { "annotations": { "tolerance": "1" } } }))
+    );
 }

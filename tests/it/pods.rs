@@ -37,9 +37,18 @@ fn everything() -> PodChange {
             node_path: text("/var/log/shop"),
             path: text("/logs"),
         }]),
-        empty_folders: Field::Set(vec![EmptyFolder { path: text("/scratch"), read_only: false, sub_path: String::new() }]),
+        empty_folders: Field::Set(vec![EmptyFolder {
+            path: text("/scratch"),
+            read_only: false,
+            sub_path: String::new(),
+        }]),
         claims: Field::Keep,
-        placement: Placement { apart_by_node: Some(true), apart_by_zone: Some(true), affinity: Field::Keep, tolerations: Field::Keep },
+        placement: Placement {
+            apart_by_node: Some(true),
+            apart_by_zone: Some(true),
+            affinity: Field::Keep,
+            tolerations: Field::Keep,
+        },
         runtime_class: Field::Keep,
         security: Field::Set(json!({ "runAsUser": 1000 })),
         init_containers: Field::Set(vec![json!({ "name": "first", "image": "shop/first:1.0" })]),
@@ -62,7 +71,11 @@ fn nothing() -> PodChange {
         files: Field::Clear,
         node_folders: Field::Clear,
         empty_folders: Field::Clear,
-        placement: Placement { apart_by_node: Some(false), apart_by_zone: Some(false), ..Placement::default() },
+        placement: Placement {
+            apart_by_node: Some(false),
+            apart_by_zone: Some(false),
+            ..Placement::default()
+        },
         security: Field::Clear,
         init_containers: Field::Clear,
         sidecars: Field::Clear,
@@ -71,7 +84,8 @@ fn nothing() -> PodChange {
 }
 
 async fn template(app: &App) -> Value {
-    serde_json::to_value(app.deployments().get("web").await.unwrap().spec.unwrap().template).unwrap()
+    serde_json::to_value(app.deployments().get("web").await.unwrap().spec.unwrap().template)
+        .unwrap()
 }
 
 async fn a_pod_with_everything_is_taken_and_given_back(app: App) {
@@ -97,9 +111,11 @@ async fn a_pod_with_everything_is_taken_and_given_back(app: App) {
     }
     let mut after = template(&app).await;
     // What only has a value, and none that stands for nothing.
-    after["spec"]["terminationGracePeriodSeconds"] = before["spec"]["terminationGracePeriodSeconds"].clone();
+    after["spec"]["terminationGracePeriodSeconds"] =
+        before["spec"]["terminationGracePeriodSeconds"].clone();
     after["spec"].as_object_mut().unwrap().remove("imagePullSecrets");
-    after["spec"]["containers"][0]["resources"] = before["spec"]["containers"][0]["resources"].clone();
+    after["spec"]["containers"][0]["resources"] =
+        before["spec"]["containers"][0]["resources"].clone();
     after["metadata"]["annotations"] = before["metadata"]["annotations"].clone();
     // The API server gives a pod without any an empty one.
     after["spec"]["securityContext"] = before["spec"]["securityContext"].clone();

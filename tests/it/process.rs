@@ -18,29 +18,43 @@ use tokio::{
 
 use test_support::authority::{Authority, Pair};
 
-use crate::support::{App, CLUSTER, batches, database_url, eventually, real, settings, watcher::Watch};
+use crate::support::{
+    App, CLUSTER, batches, database_url, eventually, real, settings, watcher::Watch,
+};
 
 const NEW: &str = "shop/web:2.0";
 
 fn sluice(pool: &PgPool) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
-    command.env("DATABASE_URL", database_url(pool)).env("SLUICE_LISTEN", "127.0.0.1:0").env_remove("SLUICE_CLUSTER").kill_on_drop(true);
+    command
+        .env("DATABASE_URL", database_url(pool))
+        .env("SLUICE_LISTEN", "127.0.0.1:0")
+        .env_remove("SLUICE_CLUSTER")
+        .kill_on_drop(true);
     command.stdin(Stdio::null());
     command
 }
 
 fn serve(pool: &PgPool) -> Child {
-    let kubeconfig = std::env::var("SLUICE_TEST_KUBECONFIG").expect("SLUICE_TEST_KUBECONFIG must name a test cluster's kubeconfig");
+    let kubeconfig = std::env::var("SLUICE_TEST_KUBECONFIG")
+        .expect("SLUICE_TEST_KUBECONFIG must name a test cluster's kubeconfig");
     sluice(pool).args(["serve", "--lease", "2s"]).env("KUBECONFIG", kubeconfig).spawn().unwrap()
 }
 
 async fn end(child: &mut Child) -> std::process::ExitStatus {
     tell(child, "-TERM").await;
-    tokio::time::timeout(Duration::from_secs(10), child.wait()).await.expect("it must end within 10 s").unwrap()
+    tokio::time::timeout(Duration::from_secs(10), child.wait())
+        .await
+        .expect("it must end within 10 s")
+        .unwrap()
 }
 
 async fn tell(child: &Child, signal: &str) {
-    let told = Command::new("kill").args([signal, &child.id().unwrap().to_string()]).status().await.unwrap();
+    let told = Command::new("kill")
+        .args([signal, &child.id().unwrap().to_string()])
+        .status()
+        .await
+        .unwrap();
     assert!(told.success());
 }
 
@@ -58,7 +72,8 @@ impl Release {
         let namespace = real::namespace(&client).await;
         let store = Store::on(pool.clone());
         store.register_cluster(&CLUSTER.into()).await.unwrap();
-        let service = Service::new(store.clone(), Clock::default(), settings(FailurePolicy::default()));
+        let service =
+            Service::new(store.clone(), Clock::default(), settings(FailurePolicy::default()));
         let app = App::asking(service, store, client, &namespace);
         let program = serve(pool);
         app.known_namespace().await;
@@ -69,7 +84,14 @@ impl Release {
     }
 
     async fn until_new(&self, pods: i32) {
-        eventually(async || if self.watch.now().of(NEW) >= pods { Ok(()) } else { Err(format!("{:?}", self.watch.now())) }).await;
+        eventually(async || {
+            if self.watch.now().of(NEW) >= pods {
+                Ok(())
+            } else {
+                Err(format!("{:?}", self.watch.now()))
+            }
+        })
+        .await;
     }
 
     /// Waits for the end, and checks that the batches came as planned.
@@ -113,8 +135,16 @@ async fn one_that_slept_longer_than_its_lease_leaves_the_order_to_the_other(pool
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn told_to_stop_it_gives_back_what_it_holds_and_exits_with_0(pool: PgPool) {
     let mut program = sluice(&pool).args(["serve", "--cluster", "simulated"]).spawn().unwrap();
-    let executors = async || sqlx::query_scalar::<_, i64>("SELECT count(*) FROM executor").fetch_one(&pool).await.unwrap();
-    eventually(async || if executors().await == 1 { Ok(()) } else { Err("no executor sent a heartbeat".into()) }).await;
+    let executors = async || {
+        sqlx::query_scalar::<_, i64>("SELECT count(*) FROM executor")
+            .fetch_one(&pool)
+            .await
+            .unwrap()
+    };
+    eventually(async || {
+        if executors().await == 1 { Ok(()) } else { Err("no executor sent a heartbeat".into()) }
+    })
+    .await;
     assert!(end(&mut program).await.success());
     assert_eq!(executors().await, 0, "an executor that stops signs off");
 }
@@ -122,7 +152,14 @@ async fn told_to_stop_it_gives_back_what_it_holds_and_exits_with_0(pool: PgPool)
 /// Waits until the program's executor reaches its cluster.
 async fn reaching(pool: &PgPool) -> String {
     let reaching = "SELECT identity FROM kubernetes_cluster c JOIN executor e ON e.cluster_id = c.id AND e.cluster_reachable";
-    eventually(async || sqlx::query_scalar::<_, String>(reaching).fetch_optional(pool).await.unwrap().ok_or("none reaches it".into())).await
+    eventually(async || {
+        sqlx::query_scalar::<_, String>(reaching)
+            .fetch_optional(pool)
+            .await
+            .unwrap()
+            .ok_or("none reaches it".into())
+    })
+    .await
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
@@ -134,13 +171,23 @@ async fn two_programs_do_not_work_on_different_clusters_under_one_id(pool: PgPoo
     let second = sluice(&pool).args(simulated).output().await.unwrap();
     let text = String::from_utf8_lossy(&second.stderr).into_owned();
     assert_eq!(second.status.code(), Some(1), "{text}");
-    assert!(text.contains(&format!("that of default is {identity}")) && text.contains("kube-system, is simulated-"), "{text}");
-    assert!(text.contains("sluice cluster replace --cluster-id default --identity simulated-"), "{text}");
+    assert!(
+        text.contains(&format!("that of default is {identity}"))
+            && text.contains("kube-system, is simulated-"),
+        "{text}"
+    );
+    assert!(
+        text.contains("sluice cluster replace --cluster-id default --identity simulated-"),
+        "{text}"
+    );
     // With an id of its own it may.
     let mut other = sluice(&pool).args(simulated).args(["--cluster-id", "other"]).spawn().unwrap();
     eventually(async || {
         let reaching =
-            sqlx::query_scalar::<_, i64>("SELECT count(*) FROM executor WHERE cluster_reachable").fetch_one(&pool).await.unwrap();
+            sqlx::query_scalar::<_, i64>("SELECT count(*) FROM executor WHERE cluster_reachable")
+                .fetch_one(&pool)
+                .await
+                .unwrap();
         if reaching == 2 { Ok(()) } else { Err(format!("{reaching} reach theirs")) }
     })
     .await;
@@ -153,8 +200,12 @@ async fn two_programs_do_not_work_on_different_clusters_under_one_id(pool: PgPoo
     again.kill().await.unwrap();
     let mut again = sluice(&pool).args(simulated).spawn().unwrap();
     eventually(async || {
-        let now =
-            sqlx::query_scalar::<_, String>("SELECT identity FROM kubernetes_cluster WHERE id = 'default'").fetch_one(&pool).await.unwrap();
+        let now = sqlx::query_scalar::<_, String>(
+            "SELECT identity FROM kubernetes_cluster WHERE id = 'default'",
+        )
+        .fetch_one(&pool)
+        .await
+        .unwrap();
         if now == second { Err("it still waits".into()) } else { Ok(()) }
     })
     .await;
@@ -165,17 +216,24 @@ async fn two_programs_do_not_work_on_different_clusters_under_one_id(pool: PgPoo
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_cluster_is_replaced_by_name_and_identity_only(pool: PgPool) {
     let replace = async |arguments: &[&str]| {
-        let output = sluice(&pool).args(["cluster", "replace"]).args(arguments).output().await.unwrap();
+        let output =
+            sluice(&pool).args(["cluster", "replace"]).args(arguments).output().await.unwrap();
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     let (code, text) = replace(&["--cluster-id", "default", "--identity", "new"]).await;
     assert!(code == Some(1) && text.contains("default"), "{text}");
-    Store::on(pool.clone()).record_identity(&CLUSTER.into(), &"old".parse().unwrap()).await.unwrap();
+    Store::on(pool.clone())
+        .record_identity(&CLUSTER.into(), &"old".parse().unwrap())
+        .await
+        .unwrap();
     let (code, text) = replace(&["--cluster-id", "default", "--identity", "a b"]).await;
     assert!(code == Some(2) && text.contains("--identity"), "{text}");
     let (code, text) = replace(&["--cluster-id", "default", "--identity", "new"]).await;
     assert_eq!(code, Some(0), "{text}");
-    assert_eq!(Store::on(pool.clone()).identity(&CLUSTER.into()).await.unwrap(), Some("new".parse().unwrap()));
+    assert_eq!(
+        Store::on(pool.clone()).identity(&CLUSTER.into()).await.unwrap(),
+        Some("new".parse().unwrap())
+    );
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
@@ -187,9 +245,16 @@ async fn a_program_whose_cluster_is_away_starts_and_does_nothing_until_it_is_see
                 contexts: [{name: a, context: {cluster: a, user: a}}], users: [{name: a, user: {}}]}";
     std::fs::write(&kubeconfig, text).unwrap();
     let mut program = sluice(&pool).arg("serve").env("KUBECONFIG", &kubeconfig).spawn().unwrap();
-    let trouble = "SELECT trouble FROM executor WHERE NOT cluster_reachable AND trouble IS NOT NULL";
-    let said: String =
-        eventually(async || sqlx::query_scalar(trouble).fetch_optional(&pool).await.unwrap().ok_or("it did not start".into())).await;
+    let trouble =
+        "SELECT trouble FROM executor WHERE NOT cluster_reachable AND trouble IS NOT NULL";
+    let said: String = eventually(async || {
+        sqlx::query_scalar(trouble)
+            .fetch_optional(&pool)
+            .await
+            .unwrap()
+            .ok_or("it did not start".into())
+    })
+    .await;
     assert!(said.contains("identity is not seen yet"), "{said}");
     assert!(end(&mut program).await.success());
 }
@@ -198,17 +263,30 @@ async fn a_program_whose_cluster_is_away_starts_and_does_nothing_until_it_is_see
 async fn a_schema_that_does_not_fit_is_refused_with_what_to_do(pool: PgPool) {
     let output = sluice(&pool).args(["serve", "--cluster", "simulated"]).output().await.unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success() && text.contains("sluice migrate") && text.contains("--migrate"), "{text}");
+    assert!(
+        !output.status.success() && text.contains("sluice migrate") && text.contains("--migrate"),
+        "{text}"
+    );
     assert!(sluice(&pool).arg("migrate").status().await.unwrap().success());
-    assert!(sluice(&pool).arg("migrate").status().await.unwrap().success(), "again changes nothing");
-    let output = sluice(&pool).args(["key", "create", "--name", "ci", "--output", "json"]).output().await.unwrap();
+    assert!(
+        sluice(&pool).arg("migrate").status().await.unwrap().success(),
+        "again changes nothing"
+    );
+    let output = sluice(&pool)
+        .args(["key", "create", "--name", "ci", "--output", "json"])
+        .output()
+        .await
+        .unwrap();
     let key: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(
         key["AccessKeyId"].as_str().is_some_and(|id| id.len() >= 16)
             && key["AccessKeySecret"].as_str().is_some_and(|secret| secret.len() >= 30)
     );
     let again = sluice(&pool).args(["key", "create", "--name", "ci"]).output().await.unwrap();
-    assert!(!again.status.success() && String::from_utf8_lossy(&again.stderr).contains("there is a key named ci already"));
+    assert!(
+        !again.status.success()
+            && String::from_utf8_lossy(&again.stderr).contains("there is a key named ci already")
+    );
 }
 
 /// The addresses that a program which logs JSON listens on: plain, and with TLS.
@@ -216,7 +294,11 @@ async fn addresses(program: &mut Child) -> (String, String) {
     let mut lines = BufReader::new(program.stderr.take().unwrap()).lines();
     let (mut plain, mut tls) = (None, None);
     while plain.is_none() || tls.is_none() {
-        let line = tokio::time::timeout(Duration::from_secs(30), lines.next_line()).await.unwrap().unwrap().expect("it ended");
+        let line = tokio::time::timeout(Duration::from_secs(30), lines.next_line())
+            .await
+            .unwrap()
+            .unwrap()
+            .expect("it ended");
         let fields = serde_json::from_str::<serde_json::Value>(&line).unwrap()["fields"].take();
         let address = || fields["address"].as_str().map(str::to_owned);
         match fields["message"].as_str() {
@@ -253,16 +335,30 @@ async fn what_is_wrong_with_the_listeners_is_said_before_anything_else(pool: PgP
     let authority = Authority::new();
     let pair = Pair::new(&authority.issue());
     let other = Pair::new(&authority.issue());
-    let (certificate, key) = (pair.certificate().display().to_string(), other.key().display().to_string());
+    let (certificate, key) =
+        (pair.certificate().display().to_string(), other.key().display().to_string());
     let on = ["--tls-listen", "127.0.0.1:0"];
-    let wrong_pair = format!("--tls-key: the key in {key} is not that of the (first) certificate in {certificate} (--tls-cert)");
+    let wrong_pair = format!(
+        "--tls-key: the key in {key} is not that of the (first) certificate in {certificate} (--tls-cert)"
+    );
     for (arguments, says) in [
-        (vec!["--listen", "off"], "--listen is off, and --tls-listen (SLUICE_TLS_LISTEN) is not given"),
+        (
+            vec!["--listen", "off"],
+            "--listen is off, and --tls-listen (SLUICE_TLS_LISTEN) is not given",
+        ),
         (on.to_vec(), "--tls-listen needs --tls-cert (SLUICE_TLS_CERT)"),
         ([&on[..], &["--tls-cert", &certificate, "--tls-key", &key]].concat(), &wrong_pair),
-        ([&on[..], &["--tls-cert", "/none.pem", "--tls-key", &key]].concat(), "--tls-cert: /none.pem cannot be read"),
+        (
+            [&on[..], &["--tls-cert", "/none.pem", "--tls-key", &key]].concat(),
+            "--tls-cert: /none.pem cannot be read",
+        ),
     ] {
-        let output = sluice(&pool).args(["serve", "--cluster", "simulated"]).args(arguments).output().await.unwrap();
+        let output = sluice(&pool)
+            .args(["serve", "--cluster", "simulated"])
+            .args(arguments)
+            .output()
+            .await
+            .unwrap();
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(1) && text.contains(says), "{text}");
     }
@@ -270,9 +366,11 @@ async fn what_is_wrong_with_the_listeners_is_said_before_anything_else(pool: PgP
 
 #[tokio::test]
 async fn settings_out_of_bounds_are_refused_by_name() {
-    for (arguments, says) in
-        [(["serve", "--lease", "1ms"], "--lease"), (["serve", "--listen", "nowhere"], "--listen"), (["serve", "--role", "king"], "--role")]
-    {
+    for (arguments, says) in [
+        (["serve", "--lease", "1ms"], "--lease"),
+        (["serve", "--listen", "nowhere"], "--listen"),
+        (["serve", "--role", "king"], "--role"),
+    ] {
         let output = Command::new(env!("CARGO_BIN_EXE_sluice"))
             .args(arguments)
             .env("DATABASE_URL", "postgres://u:geheim@localhost/none")
@@ -280,6 +378,9 @@ async fn settings_out_of_bounds_are_refused_by_name() {
             .await
             .unwrap();
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.code() == Some(2) && text.contains(says) && !text.contains("geheim"), "{text}");
+        assert!(
+            output.status.code() == Some(2) && text.contains(says) && !text.contains("geheim"),
+            "{text}"
+        );
     }
 }

@@ -26,20 +26,31 @@ async fn pods_are_told_as_they_are_and_none_of_others(app: App) {
     let release = app.store.application(application).await.unwrap().release;
     let instances = eventually(async || {
         let found = app.service.instances(application, true, true).await.unwrap();
-        if found.len() == 2 && found.iter().all(|it| it.pod.health() == Health::Ready) { Ok(found) } else { Err(format!("{found:#?}")) }
+        if found.len() == 2 && found.iter().all(|it| it.pod.health() == Health::Ready) {
+            Ok(found)
+        } else {
+            Err(format!("{found:#?}"))
+        }
     })
     .await;
     for instance in &instances {
         let pod = pods.get(&instance.pod.name).await.unwrap();
         let (spec, status) = (pod.spec.unwrap(), pod.status.unwrap());
-        assert_eq!((Some(&instance.pod.node), Some(&instance.pod.ip)), (spec.node_name.as_ref(), status.pod_ip.as_ref()));
+        assert_eq!(
+            (Some(&instance.pod.node), Some(&instance.pod.ip)),
+            (spec.node_name.as_ref(), status.pod_ip.as_ref())
+        );
         assert_eq!(instance.pod.release, release);
         let object = instance.pod.object.as_ref().unwrap();
         assert_eq!(object["metadata"]["uid"], pod.metadata.uid.unwrap());
         assert!(object["metadata"]["managedFields"].is_null());
         // Only a real cluster has nodes that can be asked for.
         assert!(
-            app.simulation.is_some() || instance.node_labels.as_ref().is_some_and(|labels| labels["kubernetes.io/hostname"].is_string())
+            app.simulation.is_some()
+                || instance
+                    .node_labels
+                    .as_ref()
+                    .is_some_and(|labels| labels["kubernetes.io/hostname"].is_string())
         );
     }
     let light = app.service.instances(application, false, false).await.unwrap();
@@ -47,5 +58,8 @@ async fn pods_are_told_as_they_are_and_none_of_others(app: App) {
 
     let deployment = app.service.deployment(application).await.unwrap();
     let live = app.deployments().get("web").await.unwrap();
-    assert_eq!((&deployment["metadata"]["uid"], &deployment["spec"]["replicas"]), (&json!(live.metadata.uid), &json!(2)));
+    assert_eq!(
+        (&deployment["metadata"]["uid"], &deployment["spec"]["replicas"]),
+        (&json!(live.metadata.uid), &json!(2))
+    );
 }

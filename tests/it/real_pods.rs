@@ -23,7 +23,8 @@ use crate::support::{batches, caller, canary, eventually, manual};
 use site::{DRAIN, Site, V1, V2, ended_twice, probe, serve, waits};
 
 /// Trouble that may pass is waited out for so long.
-const GRACE: FailurePolicy = FailurePolicy { grace_seconds: 10, restarts: 1, watch_seconds: 0, roll_back: true };
+const GRACE: FailurePolicy =
+    FailurePolicy { grace_seconds: 10, restarts: 1, watch_seconds: 0, roll_back: true };
 
 // --- releases of a version that is well ---
 
@@ -65,11 +66,18 @@ async fn a_canary_loses_no_request(pool: PgPool) {
 async fn taken_back_in_the_middle_it_loses_no_request(pool: PgPool) {
     let site = Site::open(pool, "aborted and rolled back in batch 2").await;
     let order = site.deploy(V2, batches(3)).await;
-    eventually(async || if site.watch.now().of(V2) > 1 { Ok(()) } else { Err(format!("{:?}", site.watch.now())) }).await;
+    eventually(async || {
+        if site.watch.now().of(V2) > 1 { Ok(()) } else { Err(format!("{:?}", site.watch.now())) }
+    })
+    .await;
     let asked = Instant::now();
     let rollback = site.app.service.roll_back(&caller(), order).await.unwrap();
     site.succeeds(rollback).await;
-    println!("measured: {}: back {:.2} s after it was asked for", site.about, asked.elapsed().as_secs_f64());
+    println!(
+        "measured: {}: back {:.2} s after it was asked for",
+        site.about,
+        asked.elapsed().as_secs_f64()
+    );
     site.close_whole(V1, &["v1", "v2"]).await;
 }
 
@@ -79,7 +87,12 @@ async fn back_to_a_version_of_the_history_it_loses_no_request(pool: PgPool) {
     let order = site.deploy(V2, Strategy::ALL_AT_ONCE).await;
     site.succeeds(order).await;
     let history = site.app.service.history(site.application).await.unwrap();
-    let first = RollBackTo { application: site.application, version: history[1].version.clone(), batches: Some(2), wait_minutes: None };
+    let first = RollBackTo {
+        application: site.application,
+        version: history[1].version.clone(),
+        batches: Some(2),
+        wait_minutes: None,
+    };
     let order = site.app.service.roll_back_to(&caller(), first).await.unwrap();
     site.succeeds(order).await;
     site.close_whole(V1, &["v1", "v2"]).await;
@@ -90,7 +103,13 @@ async fn back_to_a_version_of_the_history_it_loses_no_request(pool: PgPool) {
 /// is counted and printed.
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn without_a_drain_what_is_lost_is_counted(pool: PgPool) {
-    let site = Site::open_with(pool, "all at once, and in four batches, without a drain", None, FailurePolicy::default()).await;
+    let site = Site::open_with(
+        pool,
+        "all at once, and in four batches, without a drain",
+        None,
+        FailurePolicy::default(),
+    )
+    .await;
     for (image, strategy) in [(V2, Strategy::ALL_AT_ONCE), (V1, batches(4))] {
         let order = site.deploy(image, strategy).await;
         site.succeeds(order).await;
@@ -105,7 +124,8 @@ async fn without_a_drain_what_is_lost_is_counted(pool: PgPool) {
 /// HTTP clients then send again; nothing else is lost.
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn with_drain_seconds_a_program_without_a_drain_loses_no_request(pool: PgPool) {
-    let mut site = Site::open_with(pool, "after DrainSeconds=3", None, FailurePolicy::default()).await;
+    let mut site =
+        Site::open_with(pool, "after DrainSeconds=3", None, FailurePolicy::default()).await;
     let order = site.order(|request| request.spec.drain_seconds = Some(3)).await;
     site.succeeds(order).await;
     site.count_anew("the release that brings DrainSeconds=3", V2).await;
@@ -115,7 +135,14 @@ async fn with_drain_seconds_a_program_without_a_drain_loses_no_request(pool: PgP
     }
     let counts = site.close(V1).await;
     assert_eq!(counts.new.failed(), 0, "{counts:#?}");
-    assert!(counts.kept.failures.keys().all(|kind| kind == "reset" || kind == "closed before the answer"), "{counts:#?}");
+    assert!(
+        counts
+            .kept
+            .failures
+            .keys()
+            .all(|kind| kind == "reset" || kind == "closed before the answer"),
+        "{counts:#?}"
+    );
     assert!(counts.of("v1") > 0 && counts.of("v2") > 0, "{counts:#?}");
 }
 
@@ -129,7 +156,12 @@ async fn an_image_that_the_registry_does_not_have_is_named_and_goes_back(pool: P
     serve(&site.app, "registry", json!({ "hostNetwork": true, "terminationGracePeriodSeconds": 1, "containers": [registry] })).await;
     let report = site.report(waits("ErrImagePull"));
     let order = site.deploy("localhost:5000/shop/web:2.0", batches(2)).await;
-    site.fails(order, Some(report), &["pod web-", "container web: ErrImagePull", "localhost:5000/shop/web:2.0: not found"]).await;
+    site.fails(
+        order,
+        Some(report),
+        &["pod web-", "container web: ErrImagePull", "localhost:5000/shop/web:2.0: not found"],
+    )
+    .await;
     site.close_whole(V1, &["v1"]).await;
 }
 
@@ -138,7 +170,12 @@ async fn a_registry_that_cannot_be_reached_is_waited_for_and_then_named(pool: Pg
     let site = Site::open_with(pool, "registry out of reach", DRAIN, GRACE).await;
     let report = site.report(waits("ErrImagePull"));
     let order = site.deploy("sluice.test/web:missing", batches(2)).await;
-    site.fails(order, Some(report), &["pod web-", "container web: ", "sluice.test/web:missing", "waited 10 s"]).await;
+    site.fails(
+        order,
+        Some(report),
+        &["pod web-", "container web: ", "sluice.test/web:missing", "waited 10 s"],
+    )
+    .await;
     site.close_whole(V1, &["v1"]).await;
 }
 
@@ -161,7 +198,8 @@ async fn a_version_that_needs_too_much_memory_is_named_and_goes_back(pool: PgPoo
             request.spec.memory_limit = Some(48);
         })
         .await;
-    site.fails(order, Some(report), &["pod web-", "container web", "exit code 137, OOMKilled"]).await;
+    site.fails(order, Some(report), &["pod web-", "container web", "exit code 137, OOMKilled"])
+        .await;
     site.close_whole(V1, &["v1"]).await;
 }
 
@@ -174,7 +212,11 @@ async fn a_version_that_is_never_ready_fails_at_its_deadline(pool: PgPool) {
             request.batch_timeout_seconds = Some(15);
         })
         .await;
-    let parts = ["batch 1 was not done within 15 s", "0 of 2 new pods are Ready", "HTTP probe failed with statuscode: 503"];
+    let parts = [
+        "batch 1 was not done within 15 s",
+        "0 of 2 new pods are Ready",
+        "HTTP probe failed with statuscode: 503",
+    ];
     site.fails(order, None, &parts).await;
     site.close_whole(V1, &["v1"]).await;
 }
@@ -194,12 +236,24 @@ async fn a_config_map_key_that_goes_between_two_batches_is_named_and_goes_back(p
     site.succeeds(order).await;
 
     let order = site.release_again(history[0].id, manual(2)).await;
-    site.app.order_when(order, |order| order.state.is_final() || order.state == State::WaitingConfirmation).await;
+    site.app
+        .order_when(order, |order| {
+            order.state.is_final() || order.state == State::WaitingConfirmation
+        })
+        .await;
     site.settings(json!({ "color": "green" })).await;
     let report = site.report(waits("CreateContainerConfigError"));
     site.app.confirm_at_rest(order, 2, &site.watch, V2, 2).await;
-    site.fails(order, Some(report), &["pod web-", "container web: CreateContainerConfigError", "couldn't find key colour in ConfigMap"])
-        .await;
+    site.fails(
+        order,
+        Some(report),
+        &[
+            "pod web-",
+            "container web: CreateContainerConfigError",
+            "couldn't find key colour in ConfigMap",
+        ],
+    )
+    .await;
     site.close_whole(V1, &["v1", "v2"]).await;
 }
 
@@ -213,7 +267,8 @@ async fn an_init_container_that_fails_is_named_and_goes_back(pool: PgPool) {
     site.settings(json!({ "prepare": "crash-loop" })).await;
     let report = site.report(ended_twice);
     let order = site.deploy(V2, batches(2)).await;
-    site.fails(order, Some(report), &["pod web-", "init container prepare", "exit code 3, Error"]).await;
+    site.fails(order, Some(report), &["pod web-", "init container prepare", "exit code 3, Error"])
+        .await;
     site.close_whole(V1, &["v1"]).await;
 }
 
@@ -246,6 +301,11 @@ async fn pods_that_are_ready_and_then_not_any_more_are_named_and_go_back(pool: P
             request.min_ready_seconds = Some(20);
         })
         .await;
-    site.fails(order, None, &["pod web-", "is not Ready any more", "statuscode: 503", "waited 10 s"]).await;
+    site.fails(
+        order,
+        None,
+        &["pod web-", "is not Ready any more", "statuscode: 503", "waited 10 s"],
+    )
+    .await;
     site.close_whole(V1, &["v1", "fading"]).await;
 }

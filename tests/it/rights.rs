@@ -47,14 +47,24 @@ async fn grant(app: &App, user: &str) -> Vec<String> {
 async fn bind(app: &App, role: &str, user: &str, in_the_whole_cluster: bool) {
     let metadata = ObjectMeta { name: Some(role.to_owned()), ..ObjectMeta::default() };
     let api_group = "rbac.authorization.k8s.io".to_owned();
-    let role_ref = RoleRef { api_group: api_group.clone(), kind: "ClusterRole".into(), name: role.to_owned() };
-    let subjects = Some(vec![Who { api_group: Some(api_group), kind: "User".into(), name: user.to_owned(), namespace: None }]);
+    let role_ref =
+        RoleRef { api_group: api_group.clone(), kind: "ClusterRole".into(), name: role.to_owned() };
+    let subjects = Some(vec![Who {
+        api_group: Some(api_group),
+        kind: "User".into(),
+        name: user.to_owned(),
+        namespace: None,
+    }]);
     if in_the_whole_cluster {
         let api: Api<ClusterRoleBinding> = Api::all(app.client.clone());
-        api.create(&PostParams::default(), &ClusterRoleBinding { metadata, role_ref, subjects }).await.unwrap();
+        api.create(&PostParams::default(), &ClusterRoleBinding { metadata, role_ref, subjects })
+            .await
+            .unwrap();
     } else {
         let api: Api<RoleBinding> = Api::namespaced(app.client.clone(), &app.namespace);
-        api.create(&PostParams::default(), &RoleBinding { metadata, role_ref, subjects }).await.unwrap();
+        api.create(&PostParams::default(), &RoleBinding { metadata, role_ref, subjects })
+            .await
+            .unwrap();
     }
 }
 
@@ -75,7 +85,8 @@ async fn an_executor_with_the_rights_of_the_document_can_do_everything(pool: PgP
     let application = app.create("web", 4).await;
     let request = release(application, "shop/web:2.0", batches(2));
     let report = app.service.preview(&caller(), request).await.unwrap();
-    let unseen: Vec<_> = report.checks.iter().filter(|check| check.finding == Finding::Unseen).collect();
+    let unseen: Vec<_> =
+        report.checks.iter().filter(|check| check.finding == Finding::Unseen).collect();
     assert!(unseen.is_empty(), "{unseen:?}");
     let rights = report.checks.iter().find(|check| check.subject == Subject::Rights).unwrap();
     assert_eq!(rights.finding, Finding::Passed, "{}", rights.reason);
@@ -106,17 +117,26 @@ async fn an_executor_with_the_rights_of_the_document_can_do_everything(pool: PgP
     let texts = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
     for held in [Held::Texts(texts), Held::Secret(None, values)] {
         let kind = held.kind();
-        let config = Config { cluster: CLUSTER.into(), namespace: app.namespace.clone(), name: "shop".into(), held };
+        let config = Config {
+            cluster: CLUSTER.into(),
+            namespace: app.namespace.clone(),
+            name: "shop".into(),
+            held,
+        };
         app.service.create_config(&caller(), config).await.unwrap();
         let listed = app.service.configs(kind, None, &app.namespace, false).await.unwrap();
         assert!(listed.iter().any(|config| config.object["metadata"]["name"] == "shop"));
-        app.service.delete_config(&caller(), kind, (CLUSTER, &app.namespace, "shop")).await.unwrap();
+        app.service
+            .delete_config(&caller(), kind, (CLUSTER, &app.namespace, "shop"))
+            .await
+            .unwrap();
     }
 
     let deletion = app.service.delete(&caller(), application).await.unwrap();
     ends_well(&app, deletion).await;
 
-    let (bindings, all): (Api<ClusterRoleBinding>, Api<ClusterRole>) = (Api::all(administrator.clone()), Api::all(administrator));
+    let (bindings, all): (Api<ClusterRoleBinding>, Api<ClusterRole>) =
+        (Api::all(administrator.clone()), Api::all(administrator));
     for role in roles {
         all.delete(&role, &DeleteParams::default()).await.unwrap();
         if role.starts_with("sluice-observe") {

@@ -265,14 +265,23 @@ async fn there_and_back(app: &App, shape: &Shape) {
         }
     }
     let before = app.live(shape.name).await;
-    let (application, _) = app.adopt(shape.name, None).await.unwrap_or_else(|why| panic!("{}: {why}", shape.name));
+    let (application, _) =
+        app.adopt(shape.name, None).await.unwrap_or_else(|why| panic!("{}: {why}", shape.name));
     let adopted = app.live(shape.name).await;
-    assert_eq!(adopted["metadata"]["generation"], before["metadata"]["generation"], "{}: adoption changes nothing", shape.name);
+    assert_eq!(
+        adopted["metadata"]["generation"], before["metadata"]["generation"],
+        "{}: adoption changes nothing",
+        shape.name
+    );
     assert_eq!(own(&adopted), own(&before), "{}", shape.name);
 
-    let one_batch = before["spec"]["strategy"]["type"] == "Recreate" || before["spec"]["replicas"].as_i64() < Some(2);
+    let one_batch = before["spec"]["strategy"]["type"] == "Recreate"
+        || before["spec"]["replicas"].as_i64() < Some(2);
     let image = format!("new/{}:2.0", shape.name);
-    let order = app.service.deploy(&caller(), release(application, &image, batches(if one_batch { 1 } else { 2 }))).await;
+    let order = app
+        .service
+        .deploy(&caller(), release(application, &image, batches(if one_batch { 1 } else { 2 })))
+        .await;
     let order = order.unwrap_or_else(|why| panic!("{}: {why}", shape.name));
     let order = app.end_of(order).await;
     assert_eq!(order.state, State::Succeeded, "{}: {order:#?}", shape.name);
@@ -291,7 +300,8 @@ async fn there_and_back(app: &App, shape: &Shape) {
         metadata.remove("annotations");
     }
     assert_eq!(without_mark, expected, "{}: one image, and nothing else", shape.name);
-    let ours = owners(&released)["sluice Update"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let ours =
+        owners(&released)["sluice Update"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(ours, ["f:template"], "{}", shape.name);
 
     let back = app.service.roll_back(&caller(), order.id).await.unwrap();
@@ -309,5 +319,7 @@ async fn deployments_of_every_shape_are_adopted_released_and_taken_back_as_they_
     let shapes = shapes();
     assert!(shapes.len() >= 10);
     // A few at a time: each is watched closely.
-    futures::stream::iter(&shapes).for_each_concurrent(4, |shape| there_and_back(&app, shape)).await;
+    futures::stream::iter(&shapes)
+        .for_each_concurrent(4, |shape| there_and_back(&app, shape))
+        .await;
 }

@@ -83,6 +83,10 @@ async fn a_jar_gets_the_options_as_a_shell_reads_them_and_its_arguments_untouche
 
 #[tokio::test]
 async fn a_web_container_gets_the_options_and_its_configuration() {
-    let said = called(&running(PackageKind::War, "-Xms1m -Xlog:gc-${POD_IP}.log"), &["-nonaming"]).await;
-    assert_eq!(said, "-Dcatalina -Xms1m -Xlog:gc-${POD_IP}.log|run|-config|/home/admin/app/server.xml|-nonaming|");
+    let said =
+        called(&running(PackageKind::War, "-Xms1m -Xlog:gc-${POD_IP}.log"), &["-nonaming"]).await;
+    assert_eq!(
+        said,
+        "-Dcatalina -Xms1m -Xlog:gc-${POD_IP}.log|run|-config|/home/admin/app/server.xml|-nonaming|"
+    );
 }

@@ -60,8 +60,12 @@ fn statements(source: &str) -> Vec<(String, String)> {
 /// Whether a statement takes, changes or looks for rows of work.
 fn works(text: &str) -> bool {
     WORK.iter().any(|table| {
-        let changes = [format!("UPDATE {table} "), format!("DELETE FROM {table} ")].iter().any(|part| text.contains(part));
-        changes || (text.contains(&format!("FROM {table} ")) && (text.contains("FOR UPDATE") || text.contains("run_after")))
+        let changes = [format!("UPDATE {table} "), format!("DELETE FROM {table} ")]
+            .iter()
+            .any(|part| text.contains(part));
+        changes
+            || (text.contains(&format!("FROM {table} "))
+                && (text.contains("FOR UPDATE") || text.contains("run_after")))
     })
 }
 
@@ -86,10 +90,14 @@ fn no_statement_on_work_forgets_the_cluster() {
             if hands_out(&text) {
                 handing.push(name.clone());
                 if !names_cluster(&text) || !text.contains("identity = $") {
-                    wrong.push(format!("{name} hands out work, and must name the cluster's id and identity: {text}"));
+                    wrong.push(format!(
+                        "{name} hands out work, and must name the cluster's id and identity: {text}"
+                    ));
                 }
             } else if !names_cluster(&text) && !is_exempt {
-                wrong.push(format!("{name} must say cluster_id = $…, or stand in the list with a reason: {text}"));
+                wrong.push(format!(
+                    "{name} must say cluster_id = $…, or stand in the list with a reason: {text}"
+                ));
             }
             if is_exempt && !names_cluster(&text) {
                 exempt.push(name);

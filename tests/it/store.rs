@@ -45,7 +45,11 @@ async fn application(store: &Store, name: &str) -> ApplicationId {
     id
 }
 
-async fn order(store: &Store, application: ApplicationId, strategy: Strategy) -> Result<OrderId, StoreError> {
+async fn order(
+    store: &Store,
+    application: ApplicationId,
+    strategy: Strategy,
+) -> Result<OrderId, StoreError> {
     let id = OrderId::new();
     let row = NewOrder {
         id,
@@ -99,7 +103,10 @@ async fn refusal(pool: &PgPool, statement: &'static str) -> (String, String) {
     let error = sqlx::query(statement).execute(pool).await.expect_err(statement);
     let error = error.into_database_error().expect(statement);
     let rule = error.constraint().unwrap_or_default().to_owned();
-    (error.code().unwrap_or_default().into_owned(), if rule.is_empty() { error.message().to_owned() } else { rule })
+    (
+        error.code().unwrap_or_default().into_owned(),
+        if rule.is_empty() { error.message().to_owned() } else { rule },
+    )
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
@@ -108,7 +115,10 @@ async fn an_application_has_one_open_order(pool: PgPool) {
     let (web, other) = (application(&store, "web").await, application(&store, "other").await);
     let first = order(&store, web, batches(3)).await.unwrap();
     let refused = order(&store, web, batches(3)).await.unwrap_err();
-    assert!(matches!(refused, StoreError::Rejected(Rejection::OrderRunning { open, .. }) if open == first), "{refused}");
+    assert!(
+        matches!(refused, StoreError::Rejected(Rejection::OrderRunning { open, .. }) if open == first),
+        "{refused}"
+    );
     order(&store, other, batches(1)).await.unwrap();
     // Many at once: one of them gets in, whatever the order in which they arrive.
     let third = application(&store, "third").await;
@@ -130,12 +140,16 @@ async fn a_request_and_a_step_of_the_open_order_never_wait_for_each_other(pool: 
     let store = Store::on(pool.clone());
     let web = application(&store, "web").await;
     let id = order(&store, web, batches(1)).await.unwrap();
-    let lease = store.acquire(&known_cluster(&store).await, "one", LEASE, now(), 10).await.unwrap()[0];
+    let lease =
+        store.acquire(&known_cluster(&store).await, "one", LEASE, now(), 10).await.unwrap()[0];
     let loaded = store.order(id).await.unwrap().unwrap();
 
     let mut request = store.begin().await.unwrap();
     request.lock_application(web).await.unwrap();
-    store.advance(lease, &loaded, &transition(State::Running, Step::BringUp, None), now()).await.unwrap();
+    store
+        .advance(lease, &loaded, &transition(State::Running, Step::BringUp, None), now())
+        .await
+        .unwrap();
     let refused = request.lock_order(id).await.map(|order| order.state).unwrap();
     assert_eq!(refused, State::Running);
     drop(request);
@@ -171,16 +185,32 @@ async fn an_order_that_ended_stays_as_it_ended(pool: PgPool) {
     let store = Store::on(pool.clone());
     let web = application(&store, "web").await;
     let id = order(&store, web, batches(1)).await.unwrap();
-    let lease = store.acquire(&known_cluster(&store).await, "one", LEASE, now(), 10).await.unwrap()[0];
+    let lease =
+        store.acquire(&known_cluster(&store).await, "one", LEASE, now(), 10).await.unwrap()[0];
     let loaded = store.order(id).await.unwrap().unwrap();
-    store.advance(lease, &loaded, &transition(State::Succeeded, Step::Done, None), now()).await.unwrap();
-    let late = store.advance(lease, &loaded, &transition(State::Running, Step::BringUp, None), now()).await.unwrap_err();
+    store
+        .advance(lease, &loaded, &transition(State::Succeeded, Step::Done, None), now())
+        .await
+        .unwrap();
+    let late = store
+        .advance(lease, &loaded, &transition(State::Running, Step::BringUp, None), now())
+        .await
+        .unwrap_err();
     assert!(matches!(late, StoreError::Fenced { .. }), "{late}");
-    let (code, rule) = refusal(&pool, "UPDATE change_order SET state = 'running', finished_at = NULL").await;
+    let (code, rule) =
+        refusal(&pool, "UPDATE change_order SET state = 'running', finished_at = NULL").await;
     assert!(code == "23514" && rule.contains("ended as succeeded"), "{code} {rule}");
-    let (code, _) = refusal(&pool, "UPDATE change_order SET finished_at = now() + interval '1 day'").await;
+    let (code, _) =
+        refusal(&pool, "UPDATE change_order SET finished_at = now() + interval '1 day'").await;
     assert_eq!(code, "23514");
-    assert!(store.acquire(&known_cluster(&store).await, "two", LEASE, now(), 10).await.unwrap().is_empty(), "nothing is left to do on it");
+    assert!(
+        store
+            .acquire(&known_cluster(&store).await, "two", LEASE, now(), 10)
+            .await
+            .unwrap()
+            .is_empty(),
+        "nothing is left to do on it"
+    );
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
@@ -209,46 +239,82 @@ async fn events_are_only_ever_added(pool: PgPool) {
     let store = Store::on(pool.clone());
     let web = application(&store, "web").await;
     let id = order(&store, web, batches(1)).await.unwrap();
-    let lease = store.acquire(&known_cluster(&store).await, "one", LEASE, now(), 10).await.unwrap()[0];
+    let lease =
+        store.acquire(&known_cluster(&store).await, "one", LEASE, now(), 10).await.unwrap()[0];
     let loaded = store.order(id).await.unwrap().unwrap();
-    store.advance(lease, &loaded, &transition(State::Running, Step::BringUp, None), now()).await.unwrap();
+    store
+        .advance(lease, &loaded, &transition(State::Running, Step::BringUp, None), now())
+        .await
+        .unwrap();
     let (code, rule) = refusal(&pool, "UPDATE event SET actor = 'somebody'").await;
     assert!(code == "23514" && rule.contains("only ever added"), "{code} {rule}");
     let events = store.events(id).await.unwrap();
-    assert!(events.iter().all(|event| event.actor == "sluice" && !event.kind.is_empty()), "{events:?}");
+    assert!(
+        events.iter().all(|event| event.actor == "sluice" && !event.kind.is_empty()),
+        "{events:?}"
+    );
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
-async fn a_leased_order_is_nobody_elses_until_the_lease_runs_out_and_then_its_first_holder_writes_nothing(pool: PgPool) {
+async fn a_leased_order_is_nobody_elses_until_the_lease_runs_out_and_then_its_first_holder_writes_nothing(
+    pool: PgPool,
+) {
     let store = Store::on(pool.clone());
     let web = application(&store, "web").await;
     let id = order(&store, web, batches(1)).await.unwrap();
-    let first = store.acquire(&known_cluster(&store).await, "one", LEASE, now(), 10).await.unwrap()[0];
-    assert!(store.acquire(&known_cluster(&store).await, "two", LEASE, now(), 10).await.unwrap().is_empty());
+    let first =
+        store.acquire(&known_cluster(&store).await, "one", LEASE, now(), 10).await.unwrap()[0];
+    assert!(
+        store
+            .acquire(&known_cluster(&store).await, "two", LEASE, now(), 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert!(store.extend(first, LEASE).await.unwrap());
 
-    sqlx::query("UPDATE change_order SET lease_expires_at = now() - interval '1 second'").execute(&pool).await.unwrap();
+    sqlx::query("UPDATE change_order SET lease_expires_at = now() - interval '1 second'")
+        .execute(&pool)
+        .await
+        .unwrap();
     let loaded = store.order(id).await.unwrap().unwrap();
     let change = Change::Patch(Patch { replicas: Some(5), ..Patch::default() });
     let surge = transition(State::Running, Step::BringUp, Some(change));
     // Nobody took over yet, and still: what ran out is lost.
     assert!(!store.extend(first, LEASE).await.unwrap());
-    assert!(matches!(store.advance(first, &loaded, &surge, now()).await, Err(StoreError::Fenced { .. })));
+    assert!(matches!(
+        store.advance(first, &loaded, &surge, now()).await,
+        Err(StoreError::Fenced { .. })
+    ));
 
-    let second = store.acquire(&known_cluster(&store).await, "two", LEASE, now(), 10).await.unwrap()[0];
+    let second =
+        store.acquire(&known_cluster(&store).await, "two", LEASE, now(), 10).await.unwrap()[0];
     assert!(second.generation > first.generation);
     store.advance(second, &loaded, &surge, now()).await.unwrap();
     let applied = Applied { resource_version: 9, template: None };
-    assert!(matches!(store.record_applied(first, &loaded, &applied, now()).await, Err(StoreError::Fenced { .. })));
-    assert!(matches!(store.record_pods(first, loaded.batches[0].id, &[], now()).await, Err(StoreError::Fenced { .. })));
+    assert!(matches!(
+        store.record_applied(first, &loaded, &applied, now()).await,
+        Err(StoreError::Fenced { .. })
+    ));
+    assert!(matches!(
+        store.record_pods(first, loaded.batches[0].id, &[], now()).await,
+        Err(StoreError::Fenced { .. })
+    ));
     store.give_back(first, None, &loaded).await.unwrap();
     let held = store.order(id).await.unwrap().unwrap();
     assert!(held.has_change_to_make(), "the stale holder recorded nothing: {held:?}");
-    assert!(store.extend(second, LEASE).await.unwrap(), "and gave nothing away that was not its own");
+    assert!(
+        store.extend(second, LEASE).await.unwrap(),
+        "and gave nothing away that was not its own"
+    );
     // A fencing token is newer than all before it, also those of other orders.
     let other = application(&store, "other").await;
     order(&store, other, batches(1)).await.unwrap();
-    assert!(store.acquire(&known_cluster(&store).await, "one", LEASE, now(), 10).await.unwrap()[0].generation > second.generation);
+    assert!(
+        store.acquire(&known_cluster(&store).await, "one", LEASE, now(), 10).await.unwrap()[0]
+            .generation
+            > second.generation
+    );
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
@@ -260,9 +326,21 @@ async fn a_program_that_fell_silent_in_a_transaction_keeps_no_order_to_itself(po
     let silent = Store::connect(&database_url(&pool), 3, LEASE).await.unwrap();
     let mut tx = silent.begin().await.unwrap();
     tx.lock_order(id).await.unwrap();
-    assert!(store.acquire(&known_cluster(&store).await, "other", LEASE, now(), 10).await.unwrap().is_empty(), "it is locked");
+    assert!(
+        store
+            .acquire(&known_cluster(&store).await, "other", LEASE, now(), 10)
+            .await
+            .unwrap()
+            .is_empty(),
+        "it is locked"
+    );
     let lease = eventually(async || {
-        store.acquire(&known_cluster(&store).await, "other", LEASE, now(), 10).await.unwrap().pop().ok_or("still locked".into())
+        store
+            .acquire(&known_cluster(&store).await, "other", LEASE, now(), 10)
+            .await
+            .unwrap()
+            .pop()
+            .ok_or("still locked".into())
     })
     .await;
     assert_eq!(lease.order, id);
@@ -278,7 +356,10 @@ async fn a_statement_is_not_waited_for_for_ever(pool: PgPool) {
     let store = Store::connect(&database_url(&pool), 3, Duration::from_millis(200)).await.unwrap();
     let mut tx = store.begin().await.unwrap();
     let ended = tx.lock_application(web).await.unwrap_err();
-    assert!(matches!(&ended, StoreError::Sql(sqlx::Error::Database(error)) if error.code().as_deref() == Some("57014")), "{ended}");
+    assert!(
+        matches!(&ended, StoreError::Sql(sqlx::Error::Database(error)) if error.code().as_deref() == Some("57014")),
+        "{ended}"
+    );
     assert!(ended.is_retryable(), "it may work later");
     drop((tx, other));
     let mut tx = store.begin().await.unwrap();
@@ -335,11 +416,23 @@ async fn two_executors_never_get_the_same_order(pool: PgPool) {
     }
     let takes = futures::future::join_all((0..10).map(|worker| {
         let store = store.clone();
-        async move { store.acquire(&known_cluster(&store).await, &worker.to_string(), LEASE, now(), 3).await.unwrap() }
+        async move {
+            store
+                .acquire(&known_cluster(&store).await, &worker.to_string(), LEASE, now(), 3)
+                .await
+                .unwrap()
+        }
     }))
     .await;
     let mut taken: Vec<OrderId> = takes.into_iter().flatten().map(|lease| lease.order).collect();
-    taken.extend(store.acquire(&known_cluster(&store).await, "last", LEASE, now(), 20).await.unwrap().into_iter().map(|lease| lease.order));
+    taken.extend(
+        store
+            .acquire(&known_cluster(&store).await, "last", LEASE, now(), 20)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|lease| lease.order),
+    );
     let (mut all, mut once) = (taken.clone(), ids);
     all.sort_unstable();
     once.sort_unstable();

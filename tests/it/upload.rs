@@ -42,8 +42,11 @@ impl Edas {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let mut app = App::start(pool).await;
-        let policy =
-            PackagePolicy { schemes: vec!["https".into()], hosts: vec!["files.example.com".parse().unwrap()], addresses: Vec::new() };
+        let policy = PackagePolicy {
+            schemes: vec!["https".into()],
+            hosts: vec!["files.example.com".parse().unwrap()],
+            addresses: Vec::new(),
+        };
         let packages = Packages {
             image: Some("sluice:1".into()),
             runtimes: Runtimes::read(TABLE).unwrap(),
@@ -58,7 +61,9 @@ impl Edas {
             limits: UploadLimits::default(),
         };
         app.service = app.service.clone().with_packages(packages).with_package_store(store);
-        assert!(app.store.insert_key(KEY.id, &KEY.secret.into(), "ci", app.clock.now()).await.unwrap());
+        assert!(
+            app.store.insert_key(KEY.id, &KEY.secret.into(), "ci", app.clock.now()).await.unwrap()
+        );
         let router = edas::router(app.service.clone(), edas::EdgeConfig::default());
         let connections = edas::Connections::new(edas::ConnectionSettings::default());
         tokio::spawn(connections.serve(listener, router, std::future::pending()));
@@ -66,14 +71,24 @@ impl Edas {
         Self { address, client, app }
     }
 
-    async fn call(&self, method: &str, path: &str, parameters: &[(&str, &str)]) -> serde_json::Value {
+    async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        parameters: &[(&str, &str)],
+    ) -> serde_json::Value {
         let nonce = OrderId::new().to_string();
-        let signed = Unsigned { method, path, parameters, date: self.app.clock.now(), nonce: Some(&nonce) }.acs3(KEY);
-        let mut request = self.client.request(method.parse().unwrap(), format!("http://{}{}", self.address, signed.target));
+        let signed =
+            Unsigned { method, path, parameters, date: self.app.clock.now(), nonce: Some(&nonce) }
+                .acs3(KEY);
+        let mut request = self
+            .client
+            .request(method.parse().unwrap(), format!("http://{}{}", self.address, signed.target));
         for (name, value) in signed.headers {
             request = request.header(name, value);
         }
-        let reply: serde_json::Value = serde_json::from_slice(&request.send().await.unwrap().bytes().await.unwrap()).unwrap();
+        let reply: serde_json::Value =
+            serde_json::from_slice(&request.send().await.unwrap().bytes().await.unwrap()).unwrap();
         assert_eq!(reply["Code"], 200, "{reply}");
         reply
     }
@@ -92,7 +107,10 @@ impl Edas {
             request = request.header(name, value);
         }
         let answer = request.body(body).send().await.unwrap();
-        let (status, etag) = (answer.status(), answer.headers().get("etag").map(|etag| etag.to_str().unwrap().to_owned()));
+        let (status, etag) = (
+            answer.status(),
+            answer.headers().get("etag").map(|etag| etag.to_str().unwrap().to_owned()),
+        );
         let text = answer.text().await.unwrap();
         assert_eq!(status, 200, "{text}");
         (etag.unwrap_or_default(), text)
@@ -108,7 +126,11 @@ impl Edas {
         let parts = package.chunks(size).enumerate().map(|(index, part)| async move {
             let subresources = format!("partNumber={}&uploadId={id}", index + 1);
             let (etag, _) = self.store(("PUT", &subresources), upload, host, part.to_vec()).await;
-            format!("<Part><PartNumber>{}</PartNumber><ETag>{}</ETag></Part>", index + 1, etag.replace('"', "&quot;"))
+            format!(
+                "<Part><PartNumber>{}</PartNumber><ETag>{}</ETag></Part>",
+                index + 1,
+                etag.replace('"', "&quot;")
+            )
         });
         let parts = futures::future::join_all(parts).await.concat();
         let list = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
@@ -134,22 +156,43 @@ async fn comes_to_the_pods(pool: PgPool, in_parts: bool) {
     let credential = edas.call("GET", "/pop/v5/package_storage_credential", &[]).await;
     let region = edas.call("GET", "/pop/v5/region_config", &[]).await;
     let text = |name: &str| credential["Credential"][name].as_str().unwrap().to_owned();
-    let (id, secret, token, bucket) = (text("AccessKeyId"), text("AccessKeySecret"), text("SecurityToken"), text("Bucket"));
+    let (id, secret, token, bucket) =
+        (text("AccessKeyId"), text("AccessKeySecret"), text("SecurityToken"), text("Bucket"));
     let hosts = &region["RegionConfig"]["FileServerConfig"];
     let object = format!("{}/apps/{application}/{}/web-2.0.jar", text("KeyPrefix"), OrderId::new());
     let key = Key { id: &id, secret: &secret };
-    let upload = Upload { key, token: &token, bucket: &bucket, object: &object, date: edas.app.clock.now(), md5: "" };
+    let upload = Upload {
+        key,
+        token: &token,
+        bucket: &bucket,
+        object: &object,
+        date: edas.app.clock.now(),
+        md5: "",
+    };
     let host = format!("{bucket}.{}", hosts["PublicUrl"].as_str().unwrap());
     if in_parts {
         edas.upload_in_parts(upload, &host).await;
     } else {
         // In chunks, as the Java SDK sends it.
-        let chunks: Vec<std::io::Result<Vec<u8>>> = package().chunks(100_000).map(|chunk| Ok(chunk.to_vec())).collect();
-        edas.store(("PUT", ""), upload, &host, reqwest::Body::wrap_stream(futures::stream::iter(chunks))).await;
+        let chunks: Vec<std::io::Result<Vec<u8>>> =
+            package().chunks(100_000).map(|chunk| Ok(chunk.to_vec())).collect();
+        edas.store(
+            ("PUT", ""),
+            upload,
+            &host,
+            reqwest::Body::wrap_stream(futures::stream::iter(chunks)),
+        )
+        .await;
     }
 
-    let url = format!("http://{bucket}.{}{}", hosts["InternalUrl"].as_str().unwrap(), upload.path());
-    let parameters = [("AppId", application.as_str()), ("PackageUrl", &url), ("PackageVersion", "2.0"), ("JDK", "Open JDK 8")];
+    let url =
+        format!("http://{bucket}.{}{}", hosts["InternalUrl"].as_str().unwrap(), upload.path());
+    let parameters = [
+        ("AppId", application.as_str()),
+        ("PackageUrl", &url),
+        ("PackageVersion", "2.0"),
+        ("JDK", "Open JDK 8"),
+    ];
     let deployed = edas.call("POST", "/pop/v5/k8s/acs/k8s_apps", &parameters).await;
     let order: OrderId = deployed["ChangeOrderId"].as_str().unwrap().parse().unwrap();
     let order = edas.app.end_of(order).await;
@@ -162,9 +205,12 @@ async fn comes_to_the_pods(pool: PgPool, in_parts: bool) {
     command.args(&fetcher.command.as_ref().unwrap()[1..]).env_clear().kill_on_drop(true);
     for variable in fetcher.env.iter().flatten() {
         // Kubernetes makes one of two.
-        command.env(&variable.name, variable.value.as_deref().unwrap_or_default().replace("$$", "$"));
+        command
+            .env(&variable.name, variable.value.as_deref().unwrap_or_default().replace("$$", "$"));
     }
-    command.env("SLUICE_PACKAGE_FOLDER", pod.path()).env("SLUICE_PACKAGE_ALLOW_ADDRESSES", "127.0.0.1");
+    command
+        .env("SLUICE_PACKAGE_FOLDER", pod.path())
+        .env("SLUICE_PACKAGE_ALLOW_ADDRESSES", "127.0.0.1");
     command.env("SLUICE_TERMINATION_LOG", pod.path().join("termination-log"));
     let output = command.output().await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -172,5 +218,9 @@ async fn comes_to_the_pods(pool: PgPool, in_parts: bool) {
 
     let history = edas.app.service.history(application.parse().unwrap()).await.unwrap();
     let address = &history[0].package.as_ref().unwrap().address;
-    assert!(address.starts_with(&format!("http://{}/sluice/v1/packages/", edas.address)) && !address.contains("capability"), "{address}");
+    assert!(
+        address.starts_with(&format!("http://{}/sluice/v1/packages/", edas.address))
+            && !address.contains("capability"),
+        "{address}"
+    );
 }

@@ -46,13 +46,28 @@ async fn every_way_leads_back(pool: PgPool, replicas: i32, expected: usize) {
     let (mut app, held) = App::start_held(pool).await;
     let watches = Watches::start(app.client.clone(), &app.namespace).await;
     let possible = all(replicas).filter(|combination| why_not(*combination).is_none());
-    let (at_start, later): (Vec<_>, Vec<_>) = possible.partition(|combination| combination.place.step == Step::Start);
+    let (at_start, later): (Vec<_>, Vec<_>) =
+        possible.partition(|combination| combination.place.step == Step::Start);
     let mut outcomes = all_from_the_start(&mut app, &held, &watches, at_start).await;
     let lines = (0..ABREAST).map(|line| (line, later.iter().copied().skip(line).step_by(ABREAST)));
-    outcomes
-        .extend(join_all(lines.map(|(line, combinations)| one_after_another((&app, &held, &watches), line, combinations))).await.concat());
-    let lost: Vec<String> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).map(|lost| format!("{lost:?}")).collect();
-    assert!(lost.is_empty(), "{} of {} ways do not lead back: {lost:#?}", lost.len(), outcomes.len());
+    outcomes.extend(
+        join_all(lines.map(|(line, combinations)| {
+            one_after_another((&app, &held, &watches), line, combinations)
+        }))
+        .await
+        .concat(),
+    );
+    let lost: Vec<String> = outcomes
+        .iter()
+        .filter_map(|outcome| outcome.as_ref().err())
+        .map(|lost| format!("{lost:?}"))
+        .collect();
+    assert!(
+        lost.is_empty(),
+        "{} of {} ways do not lead back: {lost:#?}",
+        lost.len(),
+        outcomes.len()
+    );
     assert_eq!(outcomes.len(), expected, "combinations that ran");
 }
 
@@ -85,11 +100,23 @@ async fn one_after_another(
 }
 
 /// The combinations in which nothing has begun: no executor runs meanwhile.
-async fn all_from_the_start(app: &mut App, held: &Held, watches: &Watches, combinations: Vec<Combination>) -> Vec<Result<(), Combination>> {
+async fn all_from_the_start(
+    app: &mut App,
+    held: &Held,
+    watches: &Watches,
+    combinations: Vec<Combination>,
+) -> Vec<Result<(), Combination>> {
     let shared: &App = app;
     let begin = |(number, combination): (usize, Combination)| {
         guarded(combination, async move {
-            let application = Application::create(shared, watches, format!("web-{number}"), number, combination.replicas).await;
+            let application = Application::create(
+                shared,
+                watches,
+                format!("web-{number}"),
+                number,
+                combination.replicas,
+            )
+            .await;
             let mut attempt = Attempt::begin(shared, held, application, combination).await;
             attempt.approach(shared).await;
             attempt
@@ -118,6 +145,9 @@ async fn all_from_the_start(app: &mut App, held: &Held, watches: &Watches, combi
 }
 
 /// Goes on with the others where one fails, and says which it was.
-async fn guarded<T>(combination: Combination, attempt: impl Future<Output = T>) -> Result<T, Combination> {
+async fn guarded<T>(
+    combination: Combination,
+    attempt: impl Future<Output = T>,
+) -> Result<T, Combination> {
     AssertUnwindSafe(attempt).catch_unwind().await.map_err(|_| combination)
 }

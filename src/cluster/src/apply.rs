@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use kube::{
     Client,
-    api::{Api, DeleteParams, DynamicObject, Patch as KubePatch, PatchParams, PostParams, Preconditions},
+    api::{
+        Api, DeleteParams, DynamicObject, Patch as KubePatch, PatchParams, PostParams,
+        Preconditions,
+    },
 };
 use serde_json::Value;
 
@@ -66,15 +69,23 @@ impl Writer<'_> {
     ///
     /// # Errors
     /// See [`ClusterError`]; after [`ClusterError::Transient`] it may have been made.
-    pub async fn make(&self, key: &Key, context: WriteContext, change: &Change) -> Result<WriteResult, ClusterError> {
+    pub async fn make(
+        &self,
+        key: &Key,
+        context: WriteContext,
+        change: &Change,
+    ) -> Result<WriteResult, ClusterError> {
         match change {
             Change::Create { .. } => identity::confirm(self.client, self.view).await?,
-            Change::Patch(_) | Change::Scale { .. } | Change::Delete { .. } => identity::known(self.view)?,
+            Change::Patch(_) | Change::Scale { .. } | Change::Delete { .. } => {
+                identity::known(self.view)?
+            }
         }
         let made = self.make_there(key, context, change).await;
         match (&made, change) {
             // Another cluster, without the Deployment, would have said the same.
-            (Err(ClusterError::Gone | ClusterError::Refused(_)), _) | (Ok(_), Change::Delete { .. }) => {
+            (Err(ClusterError::Gone | ClusterError::Refused(_)), _)
+            | (Ok(_), Change::Delete { .. }) => {
                 identity::confirm(self.client, self.view).await?;
             }
             _ => {}
@@ -82,19 +93,35 @@ impl Writer<'_> {
         made
     }
 
-    async fn make_there(&self, key: &Key, context: WriteContext, change: &Change) -> Result<WriteResult, ClusterError> {
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &apps("Deployment"));
+    async fn make_there(
+        &self,
+        key: &Key,
+        context: WriteContext,
+        change: &Change,
+    ) -> Result<WriteResult, ClusterError> {
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &key.namespace, &apps("Deployment"));
         let object = match change {
             Change::Scale { name, uid, replicas } => {
                 let deployment = self.scale(key, context, (name, uid), *replicas).await?;
-                return Ok(WriteResult { resource_version: super::object::version(&deployment), template: None });
+                return Ok(WriteResult {
+                    resource_version: super::object::version(&deployment),
+                    template: None,
+                });
             }
             Change::Delete { uid, former_applications } => {
                 self.delete(key, context, uid.as_deref(), former_applications).await?;
                 return Ok(WriteResult { resource_version: 0, template: None });
             }
             Change::Create { template, replicas, min_ready_seconds } => {
-                let manifest = manifest::deployment(&key.namespace, &key.name, context, template, *replicas, *min_ready_seconds);
+                let manifest = manifest::deployment(
+                    &key.namespace,
+                    &key.name,
+                    context,
+                    template,
+                    *replicas,
+                    *min_ready_seconds,
+                );
                 create(&api, &key.name, context, manifest).await?
             }
             Change::Patch(patch) => {
@@ -104,12 +131,17 @@ impl Writer<'_> {
                 };
                 let mut attempt = 1;
                 loop {
-                    if let Some(newer) = manifest::fence(&live).filter(|fence| *fence > context.generation) {
+                    if let Some(newer) =
+                        manifest::fence(&live).filter(|fence| *fence > context.generation)
+                    {
                         return Err(ClusterError::Fenced { newer });
                     }
-                    let operations =
-                        manifest::json_patch(&live, context, patch).map_err(|error| ClusterError::Refused(error.to_string()))?;
-                    let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+                    let operations = manifest::json_patch(&live, context, patch)
+                        .map_err(|error| ClusterError::Refused(error.to_string()))?;
+                    let parameters = PatchParams {
+                        field_manager: Some(FIELD_MANAGER.into()),
+                        ..PatchParams::default()
+                    };
                     let sent = KubePatch::Json::<()>(operations);
                     match bounded(api.patch(&key.name, &parameters, &sent)).await {
                         Ok(object) => {
@@ -124,14 +156,18 @@ impl Writer<'_> {
                             // the object itself says which.
                             let now = get(&api, &key.name).await?;
                             let same = ["/metadata/uid", "/metadata/annotations/sluice.dev~1fence"];
-                            let moved = same.iter().any(|path| now.pointer(path) != live.pointer(path))
-                                || (manifest::fence(&live).is_none()
-                                    && now["metadata"]["resourceVersion"] != live["metadata"]["resourceVersion"]);
+                            let moved =
+                                same.iter().any(|path| now.pointer(path) != live.pointer(path))
+                                    || (manifest::fence(&live).is_none()
+                                        && now["metadata"]["resourceVersion"]
+                                            != live["metadata"]["resourceVersion"]);
                             if !moved {
                                 return Err(ClusterError::Refused(why));
                             }
                             if attempt == ATTEMPTS {
-                                return Err(ClusterError::Transient(format!("the Deployment keeps changing: {why}")));
+                                return Err(ClusterError::Transient(format!(
+                                    "the Deployment keeps changing: {why}"
+                                )));
                             }
                             attempt += 1;
                             live = now;
@@ -141,7 +177,10 @@ impl Writer<'_> {
                 }
             }
         };
-        let made = WriteResult { resource_version: super::object::version(&object), template: Some(object["spec"]["template"].clone()) };
+        let made = WriteResult {
+            resource_version: super::object::version(&object),
+            template: Some(object["spec"]["template"].clone()),
+        };
         self.view.put_deployment(key, object);
         Ok(made)
     }
@@ -163,9 +202,15 @@ impl Writer<'_> {
         back: &GiveBack,
     ) -> Result<Value, ClusterError> {
         for _ in 0..GIVE_BACK_ATTEMPTS {
-            let Some(owners) = given_back(&object["metadata"]["managedFields"], back, FIELD_MANAGER) else { return Ok(object) };
-            let operations = manifest::own(&object, &owners).map_err(|error| ClusterError::Refused(error.to_string()))?;
-            let parameters = PatchParams { field_manager: Some(GIVING_BACK.into()), ..PatchParams::default() };
+            let Some(owners) =
+                given_back(&object["metadata"]["managedFields"], back, FIELD_MANAGER)
+            else {
+                return Ok(object);
+            };
+            let operations = manifest::own(&object, &owners)
+                .map_err(|error| ClusterError::Refused(error.to_string()))?;
+            let parameters =
+                PatchParams { field_manager: Some(GIVING_BACK.into()), ..PatchParams::default() };
             let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
             match bounded(api.patch(&name, &parameters, &KubePatch::Json::<()>(operations))).await {
                 Ok(object) => return value(object),
@@ -174,11 +219,15 @@ impl Writer<'_> {
                 Err(other) => return Err(other),
             }
             object = get(api, &name).await?;
-            if let Some(newer) = manifest::fence(&object).filter(|fence| *fence > context.generation) {
+            if let Some(newer) =
+                manifest::fence(&object).filter(|fence| *fence > context.generation)
+            {
                 return Err(ClusterError::Fenced { newer });
             }
         }
-        tracing::warn!("fields that were given back are still noted as Sluice's, since others keep writing the Deployment");
+        tracing::warn!(
+            "fields that were given back are still noted as Sluice's, since others keep writing the Deployment"
+        );
         Ok(object)
     }
 
@@ -188,23 +237,37 @@ impl Writer<'_> {
     /// first and the Deployment's token after it, and the write is refused unless
     /// the ReplicaSet is still as it was read: whoever took over since then has
     /// changed it, as the Deployment controller follows the Deployment.
-    async fn scale(&self, key: &Key, context: WriteContext, (name, uid): (&str, &str), replicas: i32) -> Result<Value, ClusterError> {
-        let sets: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &apps("ReplicaSet"));
-        let deployments: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &apps("Deployment"));
+    async fn scale(
+        &self,
+        key: &Key,
+        context: WriteContext,
+        (name, uid): (&str, &str),
+        replicas: i32,
+    ) -> Result<Value, ClusterError> {
+        let sets: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &key.namespace, &apps("ReplicaSet"));
+        let deployments: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &key.namespace, &apps("Deployment"));
         for _ in 0..ATTEMPTS {
             let set = get(&sets, name).await?;
             let deployment = get(&deployments, &key.name).await?;
-            if let Some(newer) = manifest::fence(&deployment).filter(|fence| *fence > context.generation) {
+            if let Some(newer) =
+                manifest::fence(&deployment).filter(|fence| *fence > context.generation)
+            {
                 return Err(ClusterError::Fenced { newer });
             }
             if set["metadata"]["uid"] != uid {
-                return Err(ClusterError::Refused(format!("the ReplicaSet {name} is another one by now")));
+                return Err(ClusterError::Refused(format!(
+                    "the ReplicaSet {name} is another one by now"
+                )));
             }
             if set["spec"]["replicas"] == replicas {
                 return Ok(deployment);
             }
-            let operations = manifest::resize(&set, replicas).map_err(|error| ClusterError::Refused(error.to_string()))?;
-            let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+            let operations = manifest::resize(&set, replicas)
+                .map_err(|error| ClusterError::Refused(error.to_string()))?;
+            let parameters =
+                PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
             match bounded(sets.patch(name, &parameters, &KubePatch::Json::<()>(operations))).await {
                 Ok(_) => return Ok(deployment),
                 // Its status moved on meanwhile, most likely: looked at anew.
@@ -228,7 +291,8 @@ impl Writer<'_> {
         uid: Option<&str>,
         former_applications: &[ApplicationId],
     ) -> Result<(), ClusterError> {
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &apps("Deployment"));
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &key.namespace, &apps("Deployment"));
         let live = match get(&api, &key.name).await {
             Err(ClusterError::Gone) => return Ok(()),
             other => other?,
@@ -236,7 +300,11 @@ impl Writer<'_> {
         let found = live["metadata"]["uid"].as_str().unwrap_or_default();
         let is_ours = match manifest::application(&live) {
             Some(application) if application == context.application.to_string() => true,
-            Some(application) if !former_applications.iter().any(|former| former.to_string() == application) => false,
+            Some(application)
+                if !former_applications.iter().any(|former| former.to_string() == application) =>
+            {
+                false
+            }
             // Adopted, and never written since.
             _ => uid.is_some(),
         };
@@ -248,7 +316,9 @@ impl Writer<'_> {
         }
         let version = live["metadata"]["resourceVersion"].as_str().map(str::to_owned);
         let as_read = Preconditions { uid: Some(found.to_owned()), resource_version: version };
-        match bounded(api.delete(&key.name, &DeleteParams::background().preconditions(as_read))).await {
+        match bounded(api.delete(&key.name, &DeleteParams::background().preconditions(as_read)))
+            .await
+        {
             Ok(_) | Err(ClusterError::Gone) => Ok(()),
             Err(other) => Err(other),
         }
@@ -259,13 +329,21 @@ impl Writer<'_> {
     ///
     /// # Errors
     /// See [`ClusterError`]; nothing of an order stands on it.
-    pub async fn warn(&self, key: &Key, context: WriteContext, event_text: &EventText<'_>) -> Result<(), ClusterError> {
+    pub async fn warn(
+        &self,
+        key: &Key,
+        context: WriteContext,
+        event_text: &EventText<'_>,
+    ) -> Result<(), ClusterError> {
         identity::known(self.view)?;
         let deployment = self.view.deployment(key).ok_or(ClusterError::Gone)?;
         let event = manifest::warning(&deployment, context, event_text);
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &core("Event"));
-        let object: DynamicObject = serde_json::from_value(event).map_err(|error| ClusterError::Refused(error.to_string()))?;
-        let parameters = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &key.namespace, &core("Event"));
+        let object: DynamicObject = serde_json::from_value(event)
+            .map_err(|error| ClusterError::Refused(error.to_string()))?;
+        let parameters =
+            PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
         match bounded(api.create(&parameters, &object)).await {
             Err(ClusterError::Refused(why)) if why.contains("already exists") => Ok(()),
             Err(error) => Err(error),
@@ -274,9 +352,16 @@ impl Writer<'_> {
     }
 }
 
-async fn create(api: &Api<DynamicObject>, name: &str, context: WriteContext, manifest: Value) -> Result<Value, ClusterError> {
-    let object: DynamicObject = serde_json::from_value(manifest).map_err(|error| ClusterError::Refused(error.to_string()))?;
-    let parameters = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+async fn create(
+    api: &Api<DynamicObject>,
+    name: &str,
+    context: WriteContext,
+    manifest: Value,
+) -> Result<Value, ClusterError> {
+    let object: DynamicObject = serde_json::from_value(manifest)
+        .map_err(|error| ClusterError::Refused(error.to_string()))?;
+    let parameters =
+        PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
     match bounded(api.create(&parameters, &object)).await {
         Ok(object) => value(object),
         Err(ClusterError::Refused(why)) => {
@@ -286,10 +371,13 @@ async fn create(api: &Api<DynamicObject>, name: &str, context: WriteContext, man
                 Err(ClusterError::Gone) => return Err(ClusterError::Refused(why)),
                 Err(other) => return Err(other),
             };
-            let ours = present["metadata"]["annotations"][ORDER_ANNOTATION] == context.order.to_string();
+            let ours =
+                present["metadata"]["annotations"][ORDER_ANNOTATION] == context.order.to_string();
             if ours { Ok(present) } else { Err(ClusterError::Refused(why)) }
         }
-        Err(ClusterError::Gone) => Err(ClusterError::Refused("the namespace does not exist".into())),
+        Err(ClusterError::Gone) => {
+            Err(ClusterError::Refused("the namespace does not exist".into()))
+        }
         Err(other) => Err(other),
     }
 }
@@ -298,16 +386,23 @@ async fn get(api: &Api<DynamicObject>, name: &str) -> Result<Value, ClusterError
     value(bounded(api.get(name)).await?)
 }
 
-pub(super) async fn bounded<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, ClusterError> {
+pub(super) async fn bounded<T>(
+    request: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, ClusterError> {
     match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
-        Err(_) => Err(ClusterError::Transient(format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()))),
+        Err(_) => Err(ClusterError::Transient(format!(
+            "no answer within {} s",
+            REQUEST_TIMEOUT.as_secs()
+        ))),
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(kube::Error::Api(status))) => Err(match status.code {
             404 => ClusterError::Gone,
             // Overload, time-outs, write conflicts and a credential that is being
             // renewed pass; every other refusal is meant.
             401 | 408 | 429 => ClusterError::Transient(status.message.clone()),
-            409 if status.reason != "AlreadyExists" => ClusterError::Transient(status.message.clone()),
+            409 if status.reason != "AlreadyExists" => {
+                ClusterError::Transient(status.message.clone())
+            }
             400..=499 => ClusterError::Refused(refusal::redact(&status.message)),
             _ => ClusterError::Transient(status.message.clone()),
         }),

@@ -43,7 +43,12 @@ const NO_SUCH_KIND: &str = "the server could not find the requested resource";
 
 impl Cluster {
     /// Looks at everything that `first` stands on.
-    pub async fn gather(&self, key: &Key, application: ApplicationId, first: &FirstChange) -> Evidence {
+    pub async fn gather(
+        &self,
+        key: &Key,
+        application: ApplicationId,
+        first: &FirstChange,
+    ) -> Evidence {
         let asker = Asker { client: &self.client, key };
         let creates = first.order.kind == Kind::Create;
         let rights = asker.rights(creates).await;
@@ -52,7 +57,8 @@ impl Cluster {
             return Evidence { rights, other_workload, ..Evidence::none() };
         };
         let template = &first.template;
-        let may_try_pods = rights.iter().any(|(right, given)| right.resource == "pods" && *given == Some(true));
+        let may_try_pods =
+            rights.iter().any(|(right, given)| right.resource == "pods" && *given == Some(true));
         let pod = async {
             if may_try_pods {
                 asker.try_pod(template).await
@@ -71,10 +77,17 @@ impl Cluster {
             if !takes_ports {
                 return Listed::Unneeded;
             }
-            asker.list(None, "", "v1", "Pod", |pod| (!host_ports(&pod).is_empty()).then(|| footprint(&pod))).await
+            asker
+                .list(None, "", "v1", "Pod", |pod| {
+                    (!host_ports(&pod).is_empty()).then(|| footprint(&pod))
+                })
+                .await
         };
         let wanted = references(template);
-        let named = stream::iter(wanted).map(|reference| asker.presence(reference)).buffered(AT_ONCE).collect::<Vec<_>>();
+        let named = stream::iter(wanted)
+            .map(|reference| asker.presence(reference))
+            .buffered(AT_ONCE)
+            .collect::<Vec<_>>();
         let namespace = Some(key.namespace.as_str());
         let quotas = async {
             let quotas = asker.list(namespace, "", "v1", "ResourceQuota", Some).await;
@@ -95,18 +108,39 @@ impl Cluster {
             self.try_change(key, application, change),
             pod,
         );
-        Evidence { rights, other_workload: None, named, quotas, budgets, scalers, nodes, pods, port_holders, change, pod }
+        Evidence {
+            rights,
+            other_workload: None,
+            named,
+            quotas,
+            budgets,
+            scalers,
+            nodes,
+            pods,
+            port_holders,
+            change,
+            pod,
+        }
     }
 
     /// What the API server says to the change itself.
     async fn try_change(&self, key: &Key, application: ApplicationId, change: &Change) -> Tried {
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &apps("Deployment"));
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &key.namespace, &apps("Deployment"));
         let live = self.view.deployment(key);
-        let generation = live.as_ref().and_then(manifest::fence).map_or(1, |fence| fence.saturating_add(1));
+        let generation =
+            live.as_ref().and_then(manifest::fence).map_or(1, |fence| fence.saturating_add(1));
         let context = WriteContext { application, order: OrderId::new(), generation };
         let answer = match (change, live) {
             (Change::Create { template, replicas, min_ready_seconds }, _) => {
-                let object = manifest::deployment(&key.namespace, &key.name, context, template, *replicas, *min_ready_seconds);
+                let object = manifest::deployment(
+                    &key.namespace,
+                    &key.name,
+                    context,
+                    template,
+                    *replicas,
+                    *min_ready_seconds,
+                );
                 create(&api, object).await
             }
             (Change::Patch(patch), Some(live)) => {
@@ -117,8 +151,19 @@ impl Cluster {
                 // A field that the API server does not know is a mistake, and would be dropped.
                 let field_validation = Some(ValidationDirective::Strict);
                 let field_manager = Some(FIELD_MANAGER.into());
-                let parameters = PatchParams { dry_run: true, field_manager, field_validation, ..PatchParams::default() };
-                bounded(api.patch(&key.name, &parameters, &kube::api::Patch::Json::<()>(operations))).await.and_then(value)
+                let parameters = PatchParams {
+                    dry_run: true,
+                    field_manager,
+                    field_validation,
+                    ..PatchParams::default()
+                };
+                bounded(api.patch(
+                    &key.name,
+                    &parameters,
+                    &kube::api::Patch::Json::<()>(operations),
+                ))
+                .await
+                .and_then(value)
             }
             (Change::Patch(_), None) | (Change::Scale { .. } | Change::Delete { .. }, _) => {
                 return Tried::Untried("the Deployment is not known yet".into());
@@ -128,7 +173,14 @@ impl Cluster {
         let now = self.view.deployment(key);
         match answer {
             // Somebody wrote it meanwhile: the refusal may be about that.
-            Tried::Refused(why) if now.as_ref().and_then(manifest::fence).is_some_and(|fence| fence >= generation) => Tried::Untried(why),
+            Tried::Refused(why)
+                if now
+                    .as_ref()
+                    .and_then(manifest::fence)
+                    .is_some_and(|fence| fence >= generation) =>
+            {
+                Tried::Untried(why)
+            }
             other => other,
         }
     }
@@ -146,7 +198,8 @@ impl Asker<'_> {
     }
 
     async fn rights(&self, creates: bool) -> Vec<(Right, Option<bool>)> {
-        let deployments = |verb| Right { verb, group: "apps", resource: "deployments", needed: true };
+        let deployments =
+            |verb| Right { verb, group: "apps", resource: "deployments", needed: true };
         let written = if creates { deployments("create") } else { deployments("patch") };
         let wanted = [
             written,
@@ -154,12 +207,20 @@ impl Asker<'_> {
             Right { verb: "patch", group: "apps", resource: "replicasets", needed: false },
             Right { verb: "create", group: "", resource: "pods", needed: false },
         ];
-        stream::iter(wanted).map(async |right| (right, self.may(right).await)).buffered(AT_ONCE).collect().await
+        stream::iter(wanted)
+            .map(async |right| (right, self.may(right).await))
+            .buffered(AT_ONCE)
+            .collect()
+            .await
     }
 
     /// Whether we have a right; none = not known.
     async fn may(&self, right: Right) -> Option<bool> {
-        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("authorization.k8s.io", "v1", "SelfSubjectAccessReview"));
+        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk(
+            "authorization.k8s.io",
+            "v1",
+            "SelfSubjectAccessReview",
+        ));
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &kind);
         let review = json!({
             "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "metadata": {},
@@ -168,7 +229,8 @@ impl Asker<'_> {
             } },
         });
         let review = serde_json::from_value(review).ok()?;
-        let answer = bounded(api.create(&PostParams::default(), &review)).await.and_then(value).ok()?;
+        let answer =
+            bounded(api.create(&PostParams::default(), &review)).await.and_then(value).ok()?;
         answer["status"]["allowed"].as_bool()
     }
 
@@ -183,12 +245,21 @@ impl Asker<'_> {
     }
 
     async fn presence(&self, reference: Reference) -> (Reference, Presence) {
-        let found = match bounded(self.api(&core(reference.kind.word())).get(&reference.name)).await.and_then(value) {
+        let found = match bounded(self.api(&core(reference.kind.word())).get(&reference.name))
+            .await
+            .and_then(value)
+        {
             Ok(object) => {
-                let keys = ["data", "binaryData", "stringData"].iter().filter_map(|part| object[part].as_object());
+                let keys = ["data", "binaryData", "stringData"]
+                    .iter()
+                    .filter_map(|part| object[part].as_object());
                 let keys = keys.flat_map(|part| part.keys().cloned()).collect();
-                let holds_values = matches!(reference.kind, ReferenceKind::ConfigMap | ReferenceKind::Secret);
-                Presence::There { keys, spec: if holds_values { Value::Null } else { object["spec"].clone() } }
+                let holds_values =
+                    matches!(reference.kind, ReferenceKind::ConfigMap | ReferenceKind::Secret);
+                Presence::There {
+                    keys,
+                    spec: if holds_values { Value::Null } else { object["spec"].clone() },
+                }
             }
             Err(ClusterError::Gone) => self.missing(reference.kind).await,
             Err(error) => Presence::Unseen(error.to_string()),
@@ -198,7 +269,9 @@ impl Asker<'_> {
 
     /// A name that is not there, on a cluster that has the kind at all.
     async fn missing(&self, kind: ReferenceKind) -> Presence {
-        match bounded(self.api(&core(kind.word())).list_metadata(&ListParams::default().limit(1))).await {
+        match bounded(self.api(&core(kind.word())).list_metadata(&ListParams::default().limit(1)))
+            .await
+        {
             Err(ClusterError::Gone) => Presence::Unseen(NO_SUCH_KIND.into()),
             // It answered for the name, and that is what counts.
             Ok(_) | Err(_) => Presence::Missing,
@@ -207,7 +280,14 @@ impl Asker<'_> {
 
     /// All objects of a kind, each as `keep` leaves it. None of them, rather than some,
     /// where they cannot be read to their end.
-    async fn list(&self, namespace: Option<&str>, group: &str, version: &str, kind: &str, keep: impl Fn(Value) -> Option<Value>) -> Listed {
+    async fn list(
+        &self,
+        namespace: Option<&str>,
+        group: &str,
+        version: &str,
+        kind: &str,
+        keep: impl Fn(Value) -> Option<Value>,
+    ) -> Listed {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         let api: Api<DynamicObject> = match namespace {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
@@ -223,10 +303,14 @@ impl Asker<'_> {
                 Err(error) => return Listed::Unseen(error.to_string()),
             };
             read += list.items.len();
-            found.extend(list.items.into_iter().filter_map(|object| value(object).ok()).filter_map(&keep));
+            found.extend(
+                list.items.into_iter().filter_map(|object| value(object).ok()).filter_map(&keep),
+            );
             match list.metadata.continue_.filter(|token| !token.is_empty()) {
                 None => return Listed::Seen(found),
-                Some(_) if read >= MOST_OBJECTS => return Listed::Unseen(format!("there are more than {MOST_OBJECTS}")),
+                Some(_) if read >= MOST_OBJECTS => {
+                    return Listed::Unseen(format!("there are more than {MOST_OBJECTS}"));
+                }
                 Some(token) => page = page.continue_token(&token),
             }
         }
@@ -249,12 +333,16 @@ impl Asker<'_> {
 /// Whether a quota of these counts pods, or what they ask for.
 fn counts_pods(quotas: &Listed) -> bool {
     let Listed::Seen(quotas) = quotas else { return false };
-    let names = quotas.iter().filter_map(|quota| quota["status"]["hard"].as_object()).flat_map(|hard| hard.keys());
+    let names = quotas
+        .iter()
+        .filter_map(|quota| quota["status"]["hard"].as_object())
+        .flat_map(|hard| hard.keys());
     names.into_iter().any(|name| amount(&Value::Null, name).is_some())
 }
 
 async fn create(api: &Api<DynamicObject>, object: Value) -> Result<Value, ClusterError> {
-    let object = serde_json::from_value(object).map_err(|error| ClusterError::Refused(error.to_string()))?;
+    let object =
+        serde_json::from_value(object).map_err(|error| ClusterError::Refused(error.to_string()))?;
     let parameters = PostParams { dry_run: true, field_manager: Some(FIELD_MANAGER.into()) };
     bounded(api.create(&parameters, &object)).await.and_then(value)
 }

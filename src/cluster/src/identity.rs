@@ -70,14 +70,25 @@ async fn identify(client: &Client, view: &View) -> Result<ClusterIdentity, Clust
     let doubts = view.doubts();
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &core("Namespace"));
     let selected = ListParams::default().fields(&format!("metadata.name={KUBE_SYSTEM}")).limit(1);
-    let list = match tokio::time::timeout(ANSWER_WITHIN, bounded(api.list_metadata(&selected))).await {
-        Ok(list) => list?,
-        Err(_) => return Err(ClusterError::Transient(format!("no answer within {} s", ANSWER_WITHIN.as_secs()))),
-    };
-    let found = list.items.into_iter().find(|namespace| namespace.metadata.name.as_deref() == Some(KUBE_SYSTEM));
+    let list =
+        match tokio::time::timeout(ANSWER_WITHIN, bounded(api.list_metadata(&selected))).await {
+            Ok(list) => list?,
+            Err(_) => {
+                return Err(ClusterError::Transient(format!(
+                    "no answer within {} s",
+                    ANSWER_WITHIN.as_secs()
+                )));
+            }
+        };
+    let found = list
+        .items
+        .into_iter()
+        .find(|namespace| namespace.metadata.name.as_deref() == Some(KUBE_SYSTEM));
     let uid = found.and_then(|namespace| namespace.metadata.uid);
-    let uid = uid.ok_or_else(|| ClusterError::Transient(format!("it shows no namespace {KUBE_SYSTEM}")))?;
-    let seen: ClusterIdentity = uid.parse().map_err(|why: &str| ClusterError::Transient(format!("the identity {why}")))?;
+    let uid =
+        uid.ok_or_else(|| ClusterError::Transient(format!("it shows no namespace {KUBE_SYSTEM}")))?;
+    let seen: ClusterIdentity =
+        uid.parse().map_err(|why: &str| ClusterError::Transient(format!("the identity {why}")))?;
     view.see(seen.clone(), doubts);
     Ok(seen)
 }
@@ -90,5 +101,9 @@ pub(super) async fn confirm(client: &Client, view: &View) -> Result<(), ClusterE
 
 /// Refuses to go on with any cluster but the trusted one, by what was seen last.
 pub(super) fn known(view: &View) -> Result<(), ClusterError> {
-    if view.is_known() { Ok(()) } else { Err(ClusterError::Transient("it is not certain that it is the cluster of this id".into())) }
+    if view.is_known() {
+        Ok(())
+    } else {
+        Err(ClusterError::Transient("it is not certain that it is the cluster of this id".into()))
+    }
 }

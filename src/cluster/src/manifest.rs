@@ -10,8 +10,8 @@ use json_patch::Patch as JsonPatch;
 use serde_json::{Value, json};
 
 use domain::template::names::{
-    APPLICATION_ANNOTATION, APPLICATION_LABEL, BORROWED_SETTINGS_ANNOTATION, FENCE_ANNOTATION, NAME_LABEL, ORDER_ANNOTATION, OWNER,
-    OWNER_LABEL,
+    APPLICATION_ANNOTATION, APPLICATION_LABEL, BORROWED_SETTINGS_ANNOTATION, FENCE_ANNOTATION,
+    NAME_LABEL, ORDER_ANNOTATION, OWNER, OWNER_LABEL,
 };
 use domain::{
     ApplicationId, OrderId,
@@ -32,7 +32,14 @@ pub struct WriteContext {
 
 /// The Deployment of a new application.
 #[must_use]
-pub fn deployment(namespace: &str, name: &str, context: WriteContext, template: &Value, replicas: i32, min_ready_seconds: i32) -> Value {
+pub fn deployment(
+    namespace: &str,
+    name: &str,
+    context: WriteContext,
+    template: &Value,
+    replicas: i32,
+    min_ready_seconds: i32,
+) -> Value {
     let application = context.application.to_string();
     json!({
         "apiVersion": "apps/v1",
@@ -113,7 +120,10 @@ pub fn warning(deployment: &Value, context: WriteContext, event_text: &EventText
     let metadata = &deployment["metadata"];
     let name = metadata["name"].as_str().unwrap_or_default();
     let at = at.round(jiff::Unit::Second).unwrap_or(*at).to_string();
-    let end = (0..=LONGEST_NOTE.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    let end = (0..=LONGEST_NOTE.min(text.len()))
+        .rev()
+        .find(|end| text.is_char_boundary(*end))
+        .unwrap_or(0);
     json!({
         "apiVersion": "v1",
         "kind": "Event",
@@ -137,9 +147,14 @@ pub fn warning(deployment: &Value, context: WriteContext, event_text: &EventText
 ///
 /// # Errors
 /// `live` is no Deployment of an API server: it has no uid.
-pub fn json_patch(live: &Value, context: WriteContext, patch: &Patch) -> Result<JsonPatch, serde_json::Error> {
+pub fn json_patch(
+    live: &Value,
+    context: WriteContext,
+    patch: &Patch,
+) -> Result<JsonPatch, serde_json::Error> {
     let annotations = &live["metadata"]["annotations"];
-    let mut operations = vec![json!({ "op": "test", "path": "/metadata/uid", "value": live["metadata"]["uid"] })];
+    let mut operations =
+        vec![json!({ "op": "test", "path": "/metadata/uid", "value": live["metadata"]["uid"] })];
     match annotations.get(FENCE_ANNOTATION) {
         Some(fence) => operations.push(json!({ "op": "test", "path": annotation(FENCE_ANNOTATION), "value": fence })),
         None => operations.push(json!({ "op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"] })),
@@ -147,7 +162,9 @@ pub fn json_patch(live: &Value, context: WriteContext, patch: &Patch) -> Result<
     if !annotations.is_object() {
         operations.push(json!({ "op": "add", "path": "/metadata/annotations", "value": {} }));
     }
-    let mut add = |path: String, value: Value| operations.push(json!({ "op": "add", "path": path, "value": value }));
+    let mut add = |path: String, value: Value| {
+        operations.push(json!({ "op": "add", "path": path, "value": value }))
+    };
     add(annotation(FENCE_ANNOTATION), json!(context.generation.to_string()));
     add(annotation(ORDER_ANNOTATION), json!(context.order.to_string()));
     add(annotation(APPLICATION_ANNOTATION), json!(context.application.to_string()));
@@ -165,10 +182,11 @@ pub fn json_patch(live: &Value, context: WriteContext, patch: &Patch) -> Result<
     }
     match &patch.borrow {
         Borrow::Unchanged => {}
-        Borrow::Borrowed(settings) => add(annotation(BORROWED_SETTINGS_ANNOTATION), json!(serde_json::to_string(settings)?)),
-        Borrow::Returned if annotations.get(BORROWED_SETTINGS_ANNOTATION).is_some() => {
-            operations.push(json!({ "op": "remove", "path": annotation(BORROWED_SETTINGS_ANNOTATION) }))
+        Borrow::Borrowed(settings) => {
+            add(annotation(BORROWED_SETTINGS_ANNOTATION), json!(serde_json::to_string(settings)?))
         }
+        Borrow::Returned if annotations.get(BORROWED_SETTINGS_ANNOTATION).is_some() => operations
+            .push(json!({ "op": "remove", "path": annotation(BORROWED_SETTINGS_ANNOTATION) })),
         Borrow::Returned => {}
     }
     serde_json::from_value(Value::Array(operations))
@@ -178,7 +196,9 @@ pub fn json_patch(live: &Value, context: WriteContext, patch: &Patch) -> Result<
 #[must_use]
 pub fn settings(live: &Value) -> BorrowedSettings {
     let spec = &live["spec"];
-    let number = |field: &str, default: i32| spec[field].as_i64().and_then(|number| i32::try_from(number).ok()).unwrap_or(default);
+    let number = |field: &str, default: i32| {
+        spec[field].as_i64().and_then(|number| i32::try_from(number).ok()).unwrap_or(default)
+    };
     BorrowedSettings {
         min_ready_seconds: number("minReadySeconds", 0),
         // Kubernetes' own default.
@@ -232,7 +252,10 @@ mod tests {
     #[test]
     fn a_patch_sets_only_what_it_names_the_fence_and_whose_it_is() {
         let object = patched(&live(), &Patch { paused: Some(true), ..Patch::default() }).unwrap();
-        assert_eq!((fence(&object), application(&live()), application(&object).is_some()), (Some(7), None, true));
+        assert_eq!(
+            (fence(&object), application(&live()), application(&object).is_some()),
+            (Some(7), None, true)
+        );
         assert_eq!(object["metadata"]["annotations"]["other"], "kept");
         let mut expected = live()["spec"].clone();
         expected["paused"] = json!(true);
@@ -241,7 +264,9 @@ mod tests {
 
     #[test]
     fn a_patch_is_refused_once_somebody_newer_wrote() {
-        let patch = json_patch(&live(), context(), &Patch { paused: Some(true), ..Patch::default() }).unwrap();
+        let patch =
+            json_patch(&live(), context(), &Patch { paused: Some(true), ..Patch::default() })
+                .unwrap();
         let mut newer = live();
         newer["metadata"]["annotations"][FENCE_ANNOTATION] = json!("8");
         let before = newer.clone();
@@ -252,9 +277,14 @@ mod tests {
     #[test]
     fn borrowed_settings_are_kept_on_the_object_and_go_with_their_return() {
         let settings = settings(&live());
-        let borrowed = patched(&live(), &Patch { borrow: Borrow::Borrowed(settings.clone()), ..Patch::default() }).unwrap();
+        let borrowed = patched(
+            &live(),
+            &Patch { borrow: Borrow::Borrowed(settings.clone()), ..Patch::default() },
+        )
+        .unwrap();
         assert_eq!(BorrowedSettings::read_from(&borrowed), Some(settings));
-        let returned = patched(&borrowed, &Patch { borrow: Borrow::Returned, ..Patch::default() }).unwrap();
+        let returned =
+            patched(&borrowed, &Patch { borrow: Borrow::Returned, ..Patch::default() }).unwrap();
         assert_eq!(BorrowedSettings::read_from(&returned), None);
         assert!(patched(&live(), &Patch { borrow: Borrow::Returned, ..Patch::default() }).is_ok());
     }

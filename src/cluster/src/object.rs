@@ -10,7 +10,10 @@ use serde_json::Value;
 
 use super::{FIELD_MANAGER, view::Key};
 use domain::{
-    observed::{ContainerState, ContainerView, CreateFailure, Ending, FailedPod, PodView, Warning, ownership},
+    observed::{
+        ContainerState, ContainerView, CreateFailure, Ending, FailedPod, PodView, Warning,
+        ownership,
+    },
     order::BorrowedSettings,
 };
 
@@ -35,7 +38,10 @@ pub(super) struct ReplicaSet {
 /// An object's resourceVersion as a number; 0 if it has none. Kubernetes says
 /// since 1.35 that they may be compared; in fact they always were revisions of etcd.
 pub(super) fn version(object: &Value) -> u64 {
-    object["metadata"]["resourceVersion"].as_str().and_then(|version| version.parse().ok()).unwrap_or(0)
+    object["metadata"]["resourceVersion"]
+        .as_str()
+        .and_then(|version| version.parse().ok())
+        .unwrap_or(0)
 }
 
 /// A whole number; 0 if it is none.
@@ -62,10 +68,17 @@ pub(super) fn any_controller(object: &Value) -> Option<String> {
 pub(super) fn owners(object: &Value) -> Value {
     let mut owners = ownership::of_spec(&object["metadata"]["managedFields"]);
     if BorrowedSettings::read_from(object).is_some() {
-        for entry in owners.as_array_mut().into_iter().flatten().filter(|entry| entry["manager"] == FIELD_MANAGER) {
-            if let Some(spec) = entry.pointer_mut("/fieldsV1/f:spec").and_then(Value::as_object_mut) {
+        for entry in owners
+            .as_array_mut()
+            .into_iter()
+            .flatten()
+            .filter(|entry| entry["manager"] == FIELD_MANAGER)
+        {
+            if let Some(spec) = entry.pointer_mut("/fieldsV1/f:spec").and_then(Value::as_object_mut)
+            {
                 spec.retain(|field, _| {
-                    !["f:strategy", "f:minReadySeconds", "f:progressDeadlineSeconds", "f:paused"].contains(&field.as_str())
+                    !["f:strategy", "f:minReadySeconds", "f:progressDeadlineSeconds", "f:paused"]
+                        .contains(&field.as_str())
                 });
             }
         }
@@ -77,14 +90,17 @@ pub(super) fn owners(object: &Value) -> Value {
 /// writes are left out instead of compared.
 pub(super) fn other_manager(metadata: &Value, field: &str) -> Option<String> {
     let writes = metadata["managedFields"].as_array()?.iter();
-    let others = writes.filter(|write| write["manager"] != FIELD_MANAGER && !write["fieldsV1"]["f:spec"][field].is_null());
+    let others = writes.filter(|write| {
+        write["manager"] != FIELD_MANAGER && !write["fieldsV1"]["f:spec"][field].is_null()
+    });
     let newest = others.max_by_key(|write| write["time"].as_str().map(str::to_owned))?;
     newest["manager"].as_str().map(str::to_owned)
 }
 
 pub(super) fn replica_set(object: &Value, deployment: Key) -> ReplicaSet {
     let (spec, status) = (&object["spec"], &object["status"]);
-    let failure = condition(status, "ReplicaFailure").filter(|condition| condition["status"] == "True");
+    let failure =
+        condition(status, "ReplicaFailure").filter(|condition| condition["status"] == "True");
     ReplicaSet {
         name: text(&object["metadata"]["name"]),
         created_at: time(&object["metadata"]["creationTimestamp"]),
@@ -93,34 +109,52 @@ pub(super) fn replica_set(object: &Value, deployment: Key) -> ReplicaSet {
         min_ready_seconds: number(&spec["minReadySeconds"]),
         status_replicas: number(&status["replicas"]),
         available: number(&status["availableReplicas"]),
-        observed: status["observedGeneration"].as_i64().unwrap_or(0) >= object["metadata"]["generation"].as_i64().unwrap_or(0),
-        create_failure: failure
-            .map(|condition| CreateFailure { message: text(&condition["message"]), since: time(&condition["lastTransitionTime"]) }),
+        observed: status["observedGeneration"].as_i64().unwrap_or(0)
+            >= object["metadata"]["generation"].as_i64().unwrap_or(0),
+        create_failure: failure.map(|condition| CreateFailure {
+            message: text(&condition["message"]),
+            since: time(&condition["lastTransitionTime"]),
+        }),
         deployment: Some(deployment),
     }
 }
 
 /// Why the Deployment controller could not make a ReplicaSet, as it wrote that down.
 pub(super) fn set_failure(status: &Value) -> Option<CreateFailure> {
-    let progressing = condition(status, "Progressing").filter(|it| it["status"] == "False" && it["reason"] == "ReplicaSetCreateError")?;
-    Some(CreateFailure { message: text(&progressing["message"]), since: time(&progressing["lastUpdateTime"]) })
+    let progressing = condition(status, "Progressing")
+        .filter(|it| it["status"] == "False" && it["reason"] == "ReplicaSetCreateError")?;
+    Some(CreateFailure {
+        message: text(&progressing["message"]),
+        since: time(&progressing["lastUpdateTime"]),
+    })
 }
 
 /// Whether an Event is the Deployment controller's, and no other program's.
 pub(super) fn is_of_deployment_controller(event: &Value) -> bool {
-    [&event["source"]["component"], &event["reportingComponent"]].into_iter().any(|it| it == "deployment-controller")
+    [&event["source"]["component"], &event["reportingComponent"]]
+        .into_iter()
+        .any(|it| it == "deployment-controller")
 }
 
 /// A pod, without the warnings about it.
 pub(super) fn pod(object: &Value) -> PodView {
     let (metadata, status) = (&object["metadata"], &object["status"]);
     let ready = condition(status, "Ready");
-    let since = |value: &str| ready.filter(|ready| ready["status"] == value).and_then(|ready| time(&ready["lastTransitionTime"]));
-    let unscheduled = condition(status, "PodScheduled").filter(|scheduled| scheduled["reason"] == "Unschedulable");
+    let since = |value: &str| {
+        ready
+            .filter(|ready| ready["status"] == value)
+            .and_then(|ready| time(&ready["lastTransitionTime"]))
+    };
+    let unscheduled = condition(status, "PodScheduled")
+        .filter(|scheduled| scheduled["reason"] == "Unschedulable");
     let containers = [("initContainerStatuses", true), ("containerStatuses", false)];
-    let containers = containers
-        .into_iter()
-        .flat_map(|(list, is_init)| status[list].as_array().into_iter().flatten().map(move |container| container_view(container, is_init)));
+    let containers = containers.into_iter().flat_map(|(list, is_init)| {
+        status[list]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(move |container| container_view(container, is_init))
+    });
     PodView {
         name: text(&metadata["name"]),
         ip: text(&status["podIP"]),
@@ -161,9 +195,10 @@ fn container_view(status: &Value, is_init: bool) -> ContainerView {
             (Some(running), _) => ContainerState::Running { since: time(&running["startedAt"]) },
             (None, Some(ending)) => ContainerState::Ended(ending),
             // A container of which nothing is said yet waits, too.
-            (None, None) => {
-                ContainerState::Waiting { reason: text(&state["waiting"]["reason"]), message: text(&state["waiting"]["message"]) }
-            }
+            (None, None) => ContainerState::Waiting {
+                reason: text(&state["waiting"]["reason"]),
+                message: text(&state["waiting"]["message"]),
+            },
         },
         last: ending(&status["lastState"]["terminated"]),
         restarts: number(&status["restartCount"]),
@@ -182,7 +217,12 @@ fn ending(terminated: &Value) -> Option<Ending> {
 /// An Event, as far as it matters. One that was given again says so in either of
 /// two ways, by the API that wrote it.
 pub(super) fn warning(event: &Value) -> Warning {
-    let times = [&event["series"]["lastObservedTime"], &event["lastTimestamp"], &event["eventTime"], &event["firstTimestamp"]];
+    let times = [
+        &event["series"]["lastObservedTime"],
+        &event["lastTimestamp"],
+        &event["eventTime"],
+        &event["firstTimestamp"],
+    ];
     let created = time(&event["metadata"]["creationTimestamp"]);
     // A series has been given twice at least.
     let series = event["series"].is_object().then(|| number(&event["series"]["count"]).max(2));
@@ -190,7 +230,10 @@ pub(super) fn warning(event: &Value) -> Warning {
     Warning {
         reason: text(&event["reason"]),
         message: text(&event["message"]),
-        first: [&event["firstTimestamp"], &event["eventTime"]].into_iter().find_map(time).or(created),
+        first: [&event["firstTimestamp"], &event["eventTime"]]
+            .into_iter()
+            .find_map(time)
+            .or(created),
         at: times.into_iter().filter_map(time).max().or(created),
         before: None,
         count: total,

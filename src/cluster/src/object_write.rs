@@ -14,7 +14,9 @@ use super::{
     apply::{bounded, value},
     identity,
 };
-use domain::object::write::{Attempt, Next, ObjectKind, ObjectWrite, Outcome, next_request, written_metadata};
+use domain::object::write::{
+    Attempt, Next, ObjectKind, ObjectWrite, Outcome, next_request, written_metadata,
+};
 
 /// Writes that may be overtaken by somebody else's before it is given up for now.
 const ATTEMPTS: usize = 5;
@@ -24,9 +26,15 @@ impl Cluster {
     ///
     /// # Errors
     /// [`ClusterError::Transient`]: whether it is done is not known; carry it out again.
-    pub async fn apply(&self, namespace: &str, object_write: &ObjectWrite, attempt: Attempt<'_>) -> Result<Option<Outcome>, ClusterError> {
+    pub async fn apply(
+        &self,
+        namespace: &str,
+        object_write: &ObjectWrite,
+        attempt: Attempt<'_>,
+    ) -> Result<Option<Outcome>, ClusterError> {
         identity::confirm(&self.client, &self.view).await?;
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource(object_write.kind));
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), namespace, &resource(object_write.kind));
         let mut overtaken = ClusterError::Transient("the object keeps changing".into());
         for _ in 0..ATTEMPTS {
             let live = match bounded(api.get(&object_write.name)).await.and_then(value) {
@@ -35,12 +43,20 @@ impl Cluster {
                 Err(ClusterError::Refused(why)) => return Ok(Some(Err(why))),
                 Err(other) => return Err(other),
             };
-            let parameters = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+            let parameters =
+                PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
             let written = match next_request(object_write, attempt, live.as_ref()) {
-                Next::Create(object) => bounded(api.create(&parameters, &typed(object)?)).await.and_then(value),
-                Next::Replace(object) => bounded(api.replace(&object_write.name, &parameters, &typed(object)?)).await.and_then(value),
+                Next::Create(object) => {
+                    bounded(api.create(&parameters, &typed(object)?)).await.and_then(value)
+                }
+                Next::Replace(object) => {
+                    bounded(api.replace(&object_write.name, &parameters, &typed(object)?))
+                        .await
+                        .and_then(value)
+                }
                 Next::Delete { uid, resource_version } => {
-                    let as_read = Preconditions { uid: Some(uid), resource_version: Some(resource_version) };
+                    let as_read =
+                        Preconditions { uid: Some(uid), resource_version: Some(resource_version) };
                     let parameters = DeleteParams::background().preconditions(as_read);
                     bounded(api.delete(&object_write.name, &parameters)).await.map(|_| Value::Null)
                 }
@@ -51,7 +67,9 @@ impl Cluster {
             match written {
                 Ok(object) => return Ok(Some(Ok(written_metadata(&object)))),
                 // Somebody was faster; looked at anew.
-                Err(ClusterError::Refused(why)) if live.is_none() && why.contains("already exists") => {
+                Err(ClusterError::Refused(why))
+                    if live.is_none() && why.contains("already exists") =>
+                {
                     overtaken = ClusterError::Transient(why);
                 }
                 // Of a namespace that is not there, too.

@@ -32,44 +32,73 @@ impl Cluster {
     ///
     /// # Errors
     /// [`ClusterError`], where the API server does not let it be seen.
-    pub async fn query(&self, key: &Key, wanted: QueryKind) -> Result<Option<ClusterState>, ClusterError> {
+    pub async fn query(
+        &self,
+        key: &Key,
+        wanted: QueryKind,
+    ) -> Result<Option<ClusterState>, ClusterError> {
         identity::known(&self.view)?;
         if let QueryKind::Objects { kind, labels } = &wanted {
             let objects = self.objects(key, *kind, labels).await?;
             return Ok(Some(ClusterState { objects, ..ClusterState::default() }));
         }
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &apps("Deployment"));
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &key.namespace, &apps("Deployment"));
         let deployment = match bounded(api.get(&key.name)).await.and_then(value) {
             Ok(deployment) => deployment,
             Err(ClusterError::Gone) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let seen = |deployment| Ok(Some(ClusterState { deployment: Some(deployment), ..ClusterState::default() }));
+        let seen = |deployment| {
+            Ok(Some(ClusterState { deployment: Some(deployment), ..ClusterState::default() }))
+        };
         let (whole, nodes) = match wanted {
             QueryKind::Pods { whole, nodes } => (whole, nodes),
             QueryKind::Whole => return seen(deployment),
             QueryKind::Filled { template } => {
                 let filled = self.filled(&api, &deployment, &template).await;
-                return Ok(Some(ClusterState { deployment: Some(deployment), filled, ..ClusterState::default() }));
+                return Ok(Some(ClusterState {
+                    deployment: Some(deployment),
+                    filled,
+                    ..ClusterState::default()
+                }));
             }
-            QueryKind::Deployment | QueryKind::Objects { .. } => return seen(public_deployment(deployment)),
+            QueryKind::Deployment | QueryKind::Objects { .. } => {
+                return seen(public_deployment(deployment));
+            }
         };
-        let (pods, node_labels) = tokio::join!(self.pods_of(key, &deployment, whole), self.node_labels(nodes));
+        let (pods, node_labels) =
+            tokio::join!(self.pods_of(key, &deployment, whole), self.node_labels(nodes));
         let pods = pods?;
-        let node_labels = node_labels.into_iter().filter(|(node, _)| pods.iter().any(|pod| pod.node == *node)).collect();
+        let node_labels = node_labels
+            .into_iter()
+            .filter(|(node, _)| pods.iter().any(|pod| pod.node == *node))
+            .collect();
         Ok(Some(ClusterState { pods, node_labels, ..ClusterState::default() }))
     }
 
     /// The template as the API server would store it for this Deployment, by a write that
     /// is only tried; none where that is refused, which is told where it is ordered.
-    async fn filled(&self, api: &Api<DynamicObject>, deployment: &Value, template: &Value) -> Option<Value> {
+    async fn filled(
+        &self,
+        api: &Api<DynamicObject>,
+        deployment: &Value,
+        template: &Value,
+    ) -> Option<Value> {
         let operations = manifest::template(deployment, template).ok()?;
         // A field that the API server does not know is a mistake, and would be dropped.
         let field_validation = Some(ValidationDirective::Strict);
         let field_manager = Some(FIELD_MANAGER.into());
-        let parameters = PatchParams { dry_run: true, field_manager, field_validation, ..PatchParams::default() };
+        let parameters = PatchParams {
+            dry_run: true,
+            field_manager,
+            field_validation,
+            ..PatchParams::default()
+        };
         let name = deployment["metadata"]["name"].as_str().unwrap_or_default();
-        let answer = bounded(api.patch(name, &parameters, &Patch::Json::<()>(operations))).await.and_then(value);
+        let answer = bounded(api.patch(name, &parameters, &Patch::Json::<()>(operations)))
+            .await
+            .and_then(value);
         match answer {
             Ok(deployment) => Some(deployment["spec"]["template"].clone()),
             Err(error) => {
@@ -79,13 +108,19 @@ impl Cluster {
         }
     }
 
-    async fn objects(&self, key: &Key, kind: ObjectKind, labels: &BTreeMap<String, String>) -> Result<Vec<Value>, ClusterError> {
+    async fn objects(
+        &self,
+        key: &Key,
+        kind: ObjectKind,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<Vec<Value>, ClusterError> {
         let resource = object_write::resource(kind);
         let api: Api<DynamicObject> = match key.namespace.as_str() {
             "" => Api::all_with(self.client.clone(), &resource),
             namespace => Api::namespaced_with(self.client.clone(), namespace, &resource),
         };
-        let mut selected = ListParams::default().limit(PAGE).labels_from(&labels.clone().into_iter().collect());
+        let mut selected =
+            ListParams::default().limit(PAGE).labels_from(&labels.clone().into_iter().collect());
         if !key.name.is_empty() {
             selected = selected.fields(&format!("metadata.name={}", key.name));
         }
@@ -94,7 +129,10 @@ impl Cluster {
             let page = bounded(api.list(&selected)).await?;
             for mut object in page.items {
                 // The items of a list do not say what they are.
-                object.types = Some(TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() });
+                object.types = Some(TypeMeta {
+                    api_version: resource.api_version.clone(),
+                    kind: resource.kind.clone(),
+                });
                 found.push(public_object(value(object)?));
             }
             match page.metadata.continue_.filter(|more| !more.is_empty()) {
@@ -102,31 +140,51 @@ impl Cluster {
                 None => break,
             }
         }
-        let place = |object: &Value| ["/metadata/namespace", "/metadata/name"].map(|path| object.pointer(path).map(Value::to_string));
+        let place = |object: &Value| {
+            ["/metadata/namespace", "/metadata/name"]
+                .map(|path| object.pointer(path).map(Value::to_string))
+        };
         found.sort_by_cached_key(place);
         Ok(found)
     }
 
-    async fn pods_of(&self, key: &Key, deployment: &Value, whole: bool) -> Result<Vec<Pod>, ClusterError> {
-        let unreadable = |error: String| ClusterError::Refused(format!("the Deployment's selector cannot be read: {error}"));
+    async fn pods_of(
+        &self,
+        key: &Key,
+        deployment: &Value,
+        whole: bool,
+    ) -> Result<Vec<Pod>, ClusterError> {
+        let unreadable = |error: String| {
+            ClusterError::Refused(format!("the Deployment's selector cannot be read: {error}"))
+        };
         let selector: LabelSelector =
-            serde_json::from_value(deployment["spec"]["selector"].clone()).map_err(|error| unreadable(error.to_string()))?;
-        let selector = Selector::try_from(selector).map_err(|error| unreadable(error.to_string()))?;
+            serde_json::from_value(deployment["spec"]["selector"].clone())
+                .map_err(|error| unreadable(error.to_string()))?;
+        let selector =
+            Selector::try_from(selector).map_err(|error| unreadable(error.to_string()))?;
         let selected = ListParams::default().labels_from(&selector);
-        let sets: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &apps("ReplicaSet"));
-        let pods: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &core("Pod"));
-        let (sets, pods) = tokio::try_join!(bounded(sets.list_metadata(&selected)), bounded(pods.list(&selected)))?;
+        let sets: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &key.namespace, &apps("ReplicaSet"));
+        let pods: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &key.namespace, &core("Pod"));
+        let (sets, pods) = tokio::try_join!(
+            bounded(sets.list_metadata(&selected)),
+            bounded(pods.list(&selected))
+        )?;
         // A selector alone may find pods of others.
         let uid = deployment["metadata"]["uid"].as_str();
         let owned = sets.items.iter().filter(|set| {
             let owners = set.metadata.owner_references.iter().flatten();
-            owners.into_iter().any(|owner| owner.controller == Some(true) && Some(owner.uid.as_str()) == uid)
+            owners
+                .into_iter()
+                .any(|owner| owner.controller == Some(true) && Some(owner.uid.as_str()) == uid)
         });
         let owned: Vec<&str> = owned.filter_map(|set| set.metadata.uid.as_deref()).collect();
         let mut found = Vec::new();
         for object in pods.items {
             let object = value(object)?;
-            let is_ours = controller(&object, "ReplicaSet").is_some_and(|(set, _)| owned.contains(&set.as_str()));
+            let is_ours = controller(&object, "ReplicaSet")
+                .is_some_and(|(set, _)| owned.contains(&set.as_str()));
             if is_ours && object["metadata"]["deletionTimestamp"].is_null() {
                 found.push(Pod::of(&object, &object::pod(&object), whole));
             }
@@ -144,7 +202,14 @@ impl Cluster {
         match bounded(nodes.list_metadata(&ListParams::default())).await {
             Ok(nodes) => {
                 let labels = nodes.items.into_iter().map(|node| node.metadata);
-                labels.filter_map(|node| Some((node.name?, serde_json::to_value(node.labels.unwrap_or_default()).ok()?))).collect()
+                labels
+                    .filter_map(|node| {
+                        Some((
+                            node.name?,
+                            serde_json::to_value(node.labels.unwrap_or_default()).ok()?,
+                        ))
+                    })
+                    .collect()
             }
             Err(error) => {
                 tracing::debug!(%error, "nodes cannot be seen");

@@ -14,7 +14,9 @@ pub(super) fn redact(message: &str) -> String {
         ends
     });
     // What stands before it is the place of the object in the request, which is ours.
-    let rest = end.map(|end| message[start + QUOTE.len() + end..].trim_start_matches(['"', ':', ' '])).filter(|rest| !rest.is_empty());
+    let rest = end
+        .map(|end| message[start + QUOTE.len() + end..].trim_start_matches(['"', ':', ' ']))
+        .filter(|rest| !rest.is_empty());
     rest.unwrap_or("it cannot be read").to_owned()
 }
 
@@ -39,7 +41,10 @@ mod tests {
         r#"spec.replicas: Invalid value: -1: must be greater than or equal to 0"#,
         "spec.replicas: Invalid value: -1: must be greater than or equal to 0"
     )]
-    #[case(r#"name: Invalid value: "A b": must be lower case"#, r#"name: Invalid value: "A b": must be lower case"#)]
+    #[case(
+        r#"name: Invalid value: "A b": must be lower case"#,
+        r#"name: Invalid value: "A b": must be lower case"#
+    )]
     fn an_object_is_not_quoted(#[case] message: &str, #[case] expected: &str) {
         assert_eq!(redact(message), expected);
     }

@@ -27,12 +27,15 @@ impl Cluster {
     /// # Errors
     /// [`ClusterError`], where the API server does not let them be seen.
     pub async fn has_sizes(&self, key: &Key, seen: &DeploymentView) -> Result<bool, ClusterError> {
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &apps("ReplicaSet"));
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &key.namespace, &apps("ReplicaSet"));
         let mut sizes = BTreeMap::new();
         for object in bounded(api.list(&ListParams::default())).await?.items {
             let object = value(object)?;
-            let is_ours = controller(&object, "Deployment").is_some_and(|(_, name)| name == key.name);
-            if let (true, Some(name), Some(size)) = (is_ours, object["metadata"]["name"].as_str(), object["spec"]["replicas"].as_i64())
+            let is_ours =
+                controller(&object, "Deployment").is_some_and(|(_, name)| name == key.name);
+            if let (true, Some(name), Some(size)) =
+                (is_ours, object["metadata"]["name"].as_str(), object["spec"]["replicas"].as_i64())
                 && size > 0
             {
                 sizes.insert(name.to_owned(), size);
@@ -46,12 +49,21 @@ impl Cluster {
     /// version and one less of an old one, where that is a no: the Deployment controller
     /// would hear the same. That we lack the right ourselves says nothing.
     pub async fn refuses_sizes(&self, key: &Key, seen: &DeploymentView) -> Option<String> {
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &key.namespace, &apps("ReplicaSet"));
-        let parameters = PatchParams { dry_run: true, field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
-        let more = seen.new.iter().map(|set| (set, set.desired.saturating_add(1).min(seen.replicas)));
-        for (set, replicas) in more.chain(seen.old.iter().map(|set| (set, (set.desired - 1).max(0)))) {
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &key.namespace, &apps("ReplicaSet"));
+        let parameters = PatchParams {
+            dry_run: true,
+            field_manager: Some(FIELD_MANAGER.into()),
+            ..PatchParams::default()
+        };
+        let more =
+            seen.new.iter().map(|set| (set, set.desired.saturating_add(1).min(seen.replicas)));
+        for (set, replicas) in
+            more.chain(seen.old.iter().map(|set| (set, (set.desired - 1).max(0))))
+        {
             let size = json!({ "spec": { "replicas": replicas } });
-            if let Err(ClusterError::Refused(why)) = bounded(api.patch(&set.name, &parameters, &Patch::Merge(size))).await
+            if let Err(ClusterError::Refused(why)) =
+                bounded(api.patch(&set.name, &parameters, &Patch::Merge(size))).await
                 && !why.contains("cannot patch resource")
                 && !why.contains("does not support dry run")
             {

@@ -117,7 +117,9 @@ impl View {
     pub(super) fn observe(&self, key: &Key) -> Observation {
         let state = self.lock();
         if !state.identity.is_known()
-            || ![WatchedKind::Deployment, WatchedKind::ReplicaSet, WatchedKind::Pod].iter().all(|kind| state.synced.contains(kind))
+            || ![WatchedKind::Deployment, WatchedKind::ReplicaSet, WatchedKind::Pod]
+                .iter()
+                .all(|kind| state.synced.contains(kind))
         {
             return Observation::Unknown;
         }
@@ -147,8 +149,14 @@ impl View {
 
     pub(super) fn is_reachable(&self) -> bool {
         let state = self.lock();
-        let needed = [WatchedKind::Deployment, WatchedKind::ReplicaSet, WatchedKind::Pod, WatchedKind::Namespace];
-        state.identity.is_known() && needed.iter().all(|kind| state.synced.contains(kind) && !state.broken.contains(kind))
+        let needed = [
+            WatchedKind::Deployment,
+            WatchedKind::ReplicaSet,
+            WatchedKind::Pod,
+            WatchedKind::Namespace,
+        ];
+        state.identity.is_known()
+            && needed.iter().all(|kind| state.synced.contains(kind) && !state.broken.contains(kind))
     }
 
     pub(super) async fn mirrored(&self) -> Vec<Mirror> {
@@ -157,7 +165,11 @@ impl View {
             let found: Vec<Mirror> = {
                 let mut state = self.lock();
                 // Those of a cluster that is not known wait until it is.
-                let keys = if state.identity.is_known() { std::mem::take(&mut state.to_mirror) } else { BTreeSet::new() };
+                let keys = if state.identity.is_known() {
+                    std::mem::take(&mut state.to_mirror)
+                } else {
+                    BTreeSet::new()
+                };
                 keys.into_iter().filter_map(|key| state.mirror(key)).collect()
             };
             if !found.is_empty() {
@@ -169,13 +181,19 @@ impl View {
 
     pub(super) fn mirrored_anew(&self) -> Vec<Mirror> {
         let state = self.lock();
-        if state.identity.is_known() { state.deployments.keys().filter_map(|key| state.mirror(key.clone())).collect() } else { Vec::new() }
+        if state.identity.is_known() {
+            state.deployments.keys().filter_map(|key| state.mirror(key.clone())).collect()
+        } else {
+            Vec::new()
+        }
     }
 
     /// Takes a Deployment in, unless a newer version of it is here already.
     pub(super) fn put_deployment(&self, key: &Key, object: Value) {
         let mut state = self.lock();
-        if let (Some(listed), Some(uid)) = (state.listing.get_mut(&WatchedKind::Deployment), object["metadata"]["uid"].as_str()) {
+        if let (Some(listed), Some(uid)) =
+            (state.listing.get_mut(&WatchedKind::Deployment), object["metadata"]["uid"].as_str())
+        {
             // One that we create while a list is on its way may not be in it.
             listed.insert(uid.to_owned());
         }
@@ -207,10 +225,14 @@ impl View {
         let Some(listed) = state.listing.remove(&kind) else { return };
         let gone: Vec<String> = match kind {
             WatchedKind::Deployment => {
-                state.deployments.retain(|_, object| listed.contains(object["metadata"]["uid"].as_str().unwrap_or_default()));
+                state.deployments.retain(|_, object| {
+                    listed.contains(object["metadata"]["uid"].as_str().unwrap_or_default())
+                });
                 Vec::new()
             }
-            WatchedKind::ReplicaSet => state.replica_sets.keys().filter(|uid| !listed.contains(*uid)).cloned().collect(),
+            WatchedKind::ReplicaSet => {
+                state.replica_sets.keys().filter(|uid| !listed.contains(*uid)).cloned().collect()
+            }
             WatchedKind::Pod => state
                 .pods
                 .keys()
@@ -219,8 +241,15 @@ impl View {
                 .filter(|uid| !listed.contains(*uid))
                 .cloned()
                 .collect(),
-            WatchedKind::Warning => state.warnings.keys().filter(|uid| !listed.contains(*uid)).cloned().collect(),
-            WatchedKind::DeploymentWarning => state.deployment_warnings.keys().filter(|uid| !listed.contains(*uid)).cloned().collect(),
+            WatchedKind::Warning => {
+                state.warnings.keys().filter(|uid| !listed.contains(*uid)).cloned().collect()
+            }
+            WatchedKind::DeploymentWarning => state
+                .deployment_warnings
+                .keys()
+                .filter(|uid| !listed.contains(*uid))
+                .cloned()
+                .collect(),
             WatchedKind::Namespace => {
                 state.namespaces = listed.iter().cloned().collect();
                 Vec::new()
@@ -255,13 +284,19 @@ impl View {
         if kind != WatchedKind::Deployment
             && let Some(listed) = self.lock().listing.get_mut(&kind)
         {
-            listed.insert(if kind == WatchedKind::Namespace { key.name.clone() } else { uid.clone() });
+            listed.insert(if kind == WatchedKind::Namespace {
+                key.name.clone()
+            } else {
+                uid.clone()
+            });
         }
         match kind {
             WatchedKind::Deployment => self.put_deployment(&key, value),
             WatchedKind::Namespace => {
                 let mut state = self.lock();
-                if key.name == KUBE_SYSTEM && state.identity.seen.as_ref().is_some_and(|seen| seen.as_str() != uid) {
+                if key.name == KUBE_SYSTEM
+                    && state.identity.seen.as_ref().is_some_and(|seen| seen.as_str() != uid)
+                {
                     self.doubt(&mut state, kind);
                 }
                 if state.namespaces.insert(key.name) {
@@ -273,7 +308,10 @@ impl View {
                 let deployment = Key { namespace: key.namespace, name: owner_name };
                 let mut state = self.lock();
                 state.children.entry(owner.clone()).or_default().insert(uid.clone());
-                state.replica_sets.insert(uid, Owned { owner, object: object::replica_set(&value, deployment.clone()) });
+                state.replica_sets.insert(
+                    uid,
+                    Owned { owner, object: object::replica_set(&value, deployment.clone()) },
+                );
                 state.notify(&deployment);
             }
             WatchedKind::Pod => {
@@ -281,14 +319,16 @@ impl View {
                 let mut state = self.lock();
                 // A pod on its way out no longer counts, neither for nor against.
                 let leaves = !value["metadata"]["deletionTimestamp"].is_null();
-                let ended = matches!(value["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+                let ended =
+                    matches!(value["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
                 let was_leaving = state.leaving.remove(&uid).is_some();
                 if !leaves && !ended {
                     state.children.entry(owner.clone()).or_default().insert(uid.clone());
                     let mut pod = object::pod(&value);
                     let known = state.pods.get(&uid).and_then(|pod| pod.object.troubled_since);
                     // Kubernetes does not say since when a container waits.
-                    pod.troubled_since = pod.is_troubled().then(|| known.unwrap_or_else(Timestamp::now));
+                    pod.troubled_since =
+                        pod.is_troubled().then(|| known.unwrap_or_else(Timestamp::now));
                     state.pods.insert(uid, Owned { owner: owner.clone(), object: pod });
                 } else {
                     state.forget(WatchedKind::Pod, &uid);
@@ -300,14 +340,20 @@ impl View {
                         state.leaving.insert(uid, owner.clone());
                     } else if !leaves && value["status"]["phase"] == "Failed" {
                         state.children.entry(owner.clone()).or_default().insert(uid.clone());
-                        state.failed.insert(uid, Owned { owner: owner.clone(), object: object::failed_pod(&value) });
+                        state.failed.insert(
+                            uid,
+                            Owned { owner: owner.clone(), object: object::failed_pod(&value) },
+                        );
                     }
                 }
                 state.notify_owner(&owner);
             }
             WatchedKind::Warning => {
                 let about = &value["involvedObject"];
-                let (Some("Pod"), Some(owner)) = (about["kind"].as_str(), about["uid"].as_str()) else { return };
+                let (Some("Pod"), Some(owner)) = (about["kind"].as_str(), about["uid"].as_str())
+                else {
+                    return;
+                };
                 let mut state = self.lock();
                 state.children.entry(owner.to_owned()).or_default().insert(uid.clone());
                 take_warning(&mut state.warnings, uid, owner, &value);
@@ -315,7 +361,8 @@ impl View {
             }
             WatchedKind::DeploymentWarning => {
                 let about = &value["involvedObject"];
-                let (Some("Deployment"), Some(owner), Some(name)) = (about["kind"].as_str(), about["uid"].as_str(), about["name"].as_str())
+                let (Some("Deployment"), Some(owner), Some(name)) =
+                    (about["kind"].as_str(), about["uid"].as_str(), about["name"].as_str())
                 else {
                     return;
                 };
@@ -341,20 +388,33 @@ impl View {
                 self.namespaces_changed.notify_one();
             }
             WatchedKind::Deployment => {
-                let key = Key { namespace: object.metadata.namespace.clone().unwrap_or_default(), name };
+                let key =
+                    Key { namespace: object.metadata.namespace.clone().unwrap_or_default(), name };
                 // Not one that was created anew under the name meanwhile.
-                if state.deployments.get(&key).is_some_and(|present| present["metadata"]["uid"] == uid) {
+                if state
+                    .deployments
+                    .get(&key)
+                    .is_some_and(|present| present["metadata"]["uid"] == uid)
+                {
                     state.deployments.remove(&key);
                 }
                 state.notify(&key);
             }
-            WatchedKind::ReplicaSet | WatchedKind::Pod | WatchedKind::Warning | WatchedKind::DeploymentWarning => state.forget(kind, &uid),
+            WatchedKind::ReplicaSet
+            | WatchedKind::Pod
+            | WatchedKind::Warning
+            | WatchedKind::DeploymentWarning => state.forget(kind, &uid),
         }
     }
 }
 
 /// Takes an Event in; one that was given again goes on where it was.
-fn take_warning(known: &mut HashMap<String, Owned<Warning>>, uid: String, owner: &str, event: &Value) {
+fn take_warning(
+    known: &mut HashMap<String, Owned<Warning>>,
+    uid: String,
+    owner: &str,
+    event: &Value,
+) {
     let told = object::warning(event);
     let told = match known.get(&uid) {
         Some(earlier) => told.after(&earlier.object, Timestamp::now()),
@@ -376,7 +436,9 @@ impl State {
     }
 
     fn notify_owner(&self, replica_set: &str) {
-        if let Some(key) = self.replica_sets.get(replica_set).and_then(|set| set.object.deployment.as_ref()) {
+        if let Some(key) =
+            self.replica_sets.get(replica_set).and_then(|set| set.object.deployment.as_ref())
+        {
             self.notify(key);
         }
     }
@@ -397,12 +459,15 @@ impl State {
             }),
             WatchedKind::Pod => {
                 let removed = self.pods.remove(uid).map(|pod| pod.owner);
-                let removed = removed.or_else(|| self.leaving.remove(uid).inspect(|owner| self.note_left(owner)));
+                let removed = removed
+                    .or_else(|| self.leaving.remove(uid).inspect(|owner| self.note_left(owner)));
                 let removed = removed.or_else(|| self.failed.remove(uid).map(|pod| pod.owner));
                 removed.inspect(|owner| self.notify_owner(owner))
             }
             WatchedKind::Warning => self.warnings.remove(uid).map(|warning| warning.owner),
-            WatchedKind::DeploymentWarning => self.deployment_warnings.remove(uid).map(|warning| warning.owner),
+            WatchedKind::DeploymentWarning => {
+                self.deployment_warnings.remove(uid).map(|warning| warning.owner)
+            }
             WatchedKind::Deployment | WatchedKind::Namespace => None,
         };
         if let Some(owner) = owner

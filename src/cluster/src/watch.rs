@@ -31,15 +31,28 @@ pub(super) fn spawn(client: &Client, view: &Arc<View>, tasks: &mut JoinSet<()>) 
         (WatchedKind::ReplicaSet, apps("ReplicaSet"), everything.clone()),
         (WatchedKind::Pod, core("Pod"), everything.clone()),
         (WatchedKind::Namespace, core("Namespace"), everything.clone()),
-        (WatchedKind::Warning, core("Event"), everything.clone().fields("type=Warning,involvedObject.kind=Pod")),
-        (WatchedKind::DeploymentWarning, core("Event"), everything.fields("type=Warning,involvedObject.kind=Deployment")),
+        (
+            WatchedKind::Warning,
+            core("Event"),
+            everything.clone().fields("type=Warning,involvedObject.kind=Pod"),
+        ),
+        (
+            WatchedKind::DeploymentWarning,
+            core("Event"),
+            everything.fields("type=Warning,involvedObject.kind=Deployment"),
+        ),
     ] {
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
         tasks.spawn(follow(api, kind, config, view.clone()));
     }
 }
 
-async fn follow(api: Api<DynamicObject>, kind: WatchedKind, config: watcher::Config, view: Arc<View>) {
+async fn follow(
+    api: Api<DynamicObject>,
+    kind: WatchedKind,
+    config: watcher::Config,
+    view: Arc<View>,
+) {
     let mut replaced = view.replaced();
     loop {
         tokio::select! {
@@ -51,7 +64,12 @@ async fn follow(api: Api<DynamicObject>, kind: WatchedKind, config: watcher::Con
     }
 }
 
-async fn stream(api: &Api<DynamicObject>, kind: WatchedKind, config: &watcher::Config, view: &View) {
+async fn stream(
+    api: &Api<DynamicObject>,
+    kind: WatchedKind,
+    config: &watcher::Config,
+    view: &View,
+) {
     let mut events = watcher::watcher(api.clone(), config.clone()).default_backoff().boxed();
     while let Some(event) = events.next().await {
         if let Err(error) = &event {

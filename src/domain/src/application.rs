@@ -105,7 +105,9 @@ impl Application {
     pub fn phase(&self) -> Phase {
         match self.last_order.map(|(_, state)| state) {
             None | Some(State::Succeeded) => Phase::Ready,
-            Some(State::Ready | State::Running | State::WaitingConfirmation | State::WaitingInterval) => Phase::Progressing,
+            Some(
+                State::Ready | State::Running | State::WaitingConfirmation | State::WaitingInterval,
+            ) => Phase::Progressing,
             Some(State::Failed | State::Aborted | State::SystemFailed) => Phase::Failed,
         }
     }

@@ -66,7 +66,9 @@ impl FromStr for ClusterIdentity {
         if (1..=LONGEST).contains(&text.len()) && text.chars().all(fits) {
             Ok(Self(text.to_owned()))
         } else {
-            Err("must be the UID of the cluster's namespace kube-system: at most 128 letters, digits, '-', '_' and '.'")
+            Err(
+                "must be the UID of the cluster's namespace kube-system: at most 128 letters, digits, '-', '_' and '.'",
+            )
         }
     }
 }

@@ -43,7 +43,8 @@ impl ConfigTemplate {
     /// # Errors
     /// Names what is wrong; the content is not shown.
     pub fn check(&self) -> Result<(), Rejection> {
-        let fits = (1..=TEMPLATE_NAME).contains(&self.name.chars().count()) && !self.name.chars().any(char::is_control);
+        let fits = (1..=TEMPLATE_NAME).contains(&self.name.chars().count())
+            && !self.name.chars().any(char::is_control);
         if !fits {
             let allowed = format!("must have 1 to {TEMPLATE_NAME} characters, in one line");
             return Err(Rejection::invalid("Name", &self.name, allowed));
@@ -56,7 +57,9 @@ impl ConfigTemplate {
         if !(1..=TEMPLATE_CONTENT).contains(&self.content.chars().count()) {
             return refuse(format!("must have 1 to {TEMPLATE_CONTENT} characters"));
         }
-        self.format.fault(&self.content).map_or(Ok(()), |fault| refuse(format!("must be in the format that is given, and {fault}")))
+        self.format.fault(&self.content).map_or(Ok(()), |fault| {
+            refuse(format!("must be in the format that is given, and {fault}"))
+        })
     }
 }
 
@@ -71,7 +74,9 @@ impl Format {
                 let error = serde_json::from_str::<IgnoredAny>(content).err()?;
                 Some(format!("it is no JSON: line {}, column {}", error.line(), error.column()))
             }
-            Self::Yaml => notation::yaml_documents::<IgnoredAny>(content).err().map(|place| format!("it is no YAML: {place}")),
+            Self::Yaml => notation::yaml_documents::<IgnoredAny>(content)
+                .err()
+                .map(|place| format!("it is no YAML: {place}")),
             Self::Xml => notation::xml_fault(content),
             Self::Properties | Self::KeyValue | Self::Custom => None,
         }
@@ -85,7 +90,12 @@ mod tests {
     use super::*;
 
     fn template(format: Format, content: &str) -> ConfigTemplate {
-        ConfigTemplate { name: "shop".into(), description: String::new(), format, content: content.into() }
+        ConfigTemplate {
+            name: "shop".into(),
+            description: String::new(),
+            format,
+            content: content.into(),
+        }
     }
 
     #[rstest]
@@ -94,7 +104,10 @@ mod tests {
     #[case(Format::Yaml, "a: 1\nb:\n- c\n")]
     #[case(Format::Yaml, "a: 1\n---\n1: b\n---\n- x\n")]
     #[case(Format::Yaml, "a: &x {b: 1}\nc: *x\n")]
-    #[case(Format::Xml, "<?xml version=\"1.0\"?>\n<!-- c --><a b='c'><d/>text &amp; <![CDATA[<]]></a>\n")]
+    #[case(
+        Format::Xml,
+        "<?xml version=\"1.0\"?>\n<!-- c --><a b='c'><d/>text &amp; <![CDATA[<]]></a>\n"
+    )]
     #[case(Format::Xml, "<a/>")]
     #[case(Format::Properties, "a = 1\n# b")]
     #[case(Format::KeyValue, "a=1\nb=2")]
@@ -114,7 +127,11 @@ mod tests {
     #[case(Format::Xml, "hidden", "it is no XML")]
     #[case(Format::Xml, "<a/>hidden", "it is no XML")]
     #[case(Format::Xml, "<a b=>hidden</a", "it is no XML")]
-    fn another_content_is_refused_with_the_place_and_is_not_shown(#[case] format: Format, #[case] content: &str, #[case] says: &str) {
+    fn another_content_is_refused_with_the_place_and_is_not_shown(
+        #[case] format: Format,
+        #[case] content: &str,
+        #[case] says: &str,
+    ) {
         let said = template(format, content).check().unwrap_err().to_string();
         assert!(said.starts_with("parameter Content has the value (not shown): must be in the format that is given, and "), "{said}");
         assert!(said.contains(says) && !said.contains("hidden"), "{said}");
@@ -127,11 +144,23 @@ mod tests {
         assert_eq!(fine.check(), Ok(()));
         for (wrong, says) in [
             (ConfigTemplate { name: "x".repeat(65), ..fine.clone() }, "parameter Name"),
-            (ConfigTemplate { name: String::new(), ..fine.clone() }, "parameter Name has the value (empty)"),
+            (
+                ConfigTemplate { name: String::new(), ..fine.clone() },
+                "parameter Name has the value (empty)",
+            ),
             (ConfigTemplate { name: "a\nb".into(), ..fine.clone() }, "in one line"),
-            (ConfigTemplate { description: "x".repeat(256), ..fine.clone() }, "parameter Description"),
-            (ConfigTemplate { content: "x".repeat(TEMPLATE_CONTENT + 1), ..fine.clone() }, "must have 1 to 65536 characters"),
-            (ConfigTemplate { content: String::new(), ..fine }, "parameter Content has the value (not shown)"),
+            (
+                ConfigTemplate { description: "x".repeat(256), ..fine.clone() },
+                "parameter Description",
+            ),
+            (
+                ConfigTemplate { content: "x".repeat(TEMPLATE_CONTENT + 1), ..fine.clone() },
+                "must have 1 to 65536 characters",
+            ),
+            (
+                ConfigTemplate { content: String::new(), ..fine },
+                "parameter Content has the value (not shown)",
+            ),
         ] {
             let said = wrong.check().unwrap_err().to_string();
             assert!(said.contains(says), "{said}");

@@ -37,7 +37,8 @@ pub fn is_subdomain(text: &str) -> bool {
 /// Whether a label or an annotation can have this key, `name` or `prefix/name`.
 #[must_use]
 pub fn is_key(text: &str) -> bool {
-    let (prefix, name) = text.split_once('/').map_or((None, text), |(prefix, name)| (Some(prefix), name));
+    let (prefix, name) =
+        text.split_once('/').map_or((None, text), |(prefix, name)| (Some(prefix), name));
     prefix.is_none_or(is_subdomain) && is_word(name, 63, is_alphanumeric, "-_.")
 }
 
@@ -69,7 +70,10 @@ pub fn fitting(text: &str, longest: usize) -> String {
 
 fn digested(shown: &str, whole: &str, longest: usize) -> String {
     let digest = &hex::encode(Sha256::digest(whole))[..8];
-    let end = (0..=shown.len().min(longest - 9)).rev().find(|end| shown.is_char_boundary(*end)).unwrap_or(0);
+    let end = (0..=shown.len().min(longest - 9))
+        .rev()
+        .find(|end| shown.is_char_boundary(*end))
+        .unwrap_or(0);
     format!("{}-{digest}", shown[..end].trim_end_matches(['-', '.']))
 }
 
@@ -93,8 +97,18 @@ mod tests {
     #[case("/a", false, false, false, false)]
     #[case("a/", false, false, false, false)]
     #[case("", false, false, false, true)]
-    fn names_keys_and_values(#[case] text: &str, #[case] label: bool, #[case] subdomain: bool, #[case] key: bool, #[case] value: bool) {
-        assert_eq!((is_label(text), is_subdomain(text), is_key(text), is_label_value(text)), (label, subdomain, key, value), "{text}");
+    fn names_keys_and_values(
+        #[case] text: &str,
+        #[case] label: bool,
+        #[case] subdomain: bool,
+        #[case] key: bool,
+        #[case] value: bool,
+    ) {
+        assert_eq!(
+            (is_label(text), is_subdomain(text), is_key(text), is_label_value(text)),
+            (label, subdomain, key, value),
+            "{text}"
+        );
     }
 
     #[test]
@@ -103,7 +117,10 @@ mod tests {
         let long = "a".repeat(253);
         for odd in ["a.b", "3scale-gateway", long.as_str(), "9", "a.b-c.d"] {
             let name = service_name(odd);
-            assert!(is_label(&name) && name.starts_with(|c: char| c.is_ascii_lowercase()), "{name}");
+            assert!(
+                is_label(&name) && name.starts_with(|c: char| c.is_ascii_lowercase()),
+                "{name}"
+            );
         }
         assert_ne!(service_name("a.b"), service_name("a-b"));
         assert_eq!(fitting("web-rule", 253), "web-rule");
@@ -114,7 +131,17 @@ mod tests {
     #[test]
     fn lengths_are_those_of_kubernetes() {
         let text = |length: usize| "a".repeat(length);
-        assert!(is_label(&text(63)) && is_key(&text(63)) && is_label_value(&text(63)) && is_subdomain(&text(253)));
-        assert!(!is_label(&text(64)) && !is_key(&text(64)) && !is_label_value(&text(64)) && !is_subdomain(&text(254)));
+        assert!(
+            is_label(&text(63))
+                && is_key(&text(63))
+                && is_label_value(&text(63))
+                && is_subdomain(&text(253))
+        );
+        assert!(
+            !is_label(&text(64))
+                && !is_key(&text(64))
+                && !is_label_value(&text(64))
+                && !is_subdomain(&text(254))
+        );
     }
 }

@@ -49,12 +49,19 @@ pub fn secret_json<T: DeserializeOwned>(text: &str) -> Result<T, String> {
         if error.is_data() {
             format!("at {}: {}", shortened(path), expected(error))
         } else {
-            format!("it is not the JSON that is expected: line {}, column {}", error.line(), error.column())
+            format!(
+                "it is not the JSON that is expected: line {}, column {}",
+                error.line(),
+                error.column()
+            )
         }
     })
 }
 
-fn read_json<T: DeserializeOwned>(text: &str, say: impl Fn(&str, &serde_json::Error) -> String) -> Result<T, String> {
+fn read_json<T: DeserializeOwned>(
+    text: &str,
+    say: impl Fn(&str, &serde_json::Error) -> String,
+) -> Result<T, String> {
     hold_json(text, Breadth::Items)?;
     if escapes_nul(text) {
         return Err("it holds the character U+0000, which nothing can store".into());
@@ -63,7 +70,13 @@ fn read_json<T: DeserializeOwned>(text: &str, say: impl Fn(&str, &serde_json::Er
     let mut track = serde_path_to_error::Track::new();
     let value = T::deserialize(serde_path_to_error::Deserializer::new(&mut reader, &mut track));
     let value = value.map_err(|error| say(&track.path().to_string(), &error))?;
-    reader.end().map_err(|error| format!("there is more behind the JSON, at line {}, column {}", error.line(), error.column()))?;
+    reader.end().map_err(|error| {
+        format!(
+            "there is more behind the JSON, at line {}, column {}",
+            error.line(),
+            error.column()
+        )
+    })?;
     Ok(value)
 }
 
@@ -75,17 +88,24 @@ fn read_json<T: DeserializeOwned>(text: &str, say: impl Fn(&str, &serde_json::Er
 pub fn shaped<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
     let mut track = serde_path_to_error::Track::new();
     let read = T::deserialize(serde_path_to_error::Deserializer::new(value, &mut track));
-    read.map_err(|error| format!("at {}: {}", shortened(&track.path().to_string()), expected(&error)))
+    read.map_err(|error| {
+        format!("at {}: {}", shortened(&track.path().to_string()), expected(&error))
+    })
 }
 
 /// What a reader expected, without what it found; a field is named.
 fn expected(error: &serde_json::Error) -> String {
     let said = error.to_string();
     if said.starts_with("missing field ") || said.starts_with("unknown field ") {
-        return shortened(said.rsplit_once(" at line ").map_or(said.as_str(), |(before, _)| before));
+        return shortened(
+            said.rsplit_once(" at line ").map_or(said.as_str(), |(before, _)| before),
+        );
     }
     match said.rsplit_once(", expected ") {
-        Some((_, expected)) => format!("expected {}", shortened(expected.split(" at line ").next().unwrap_or_default())),
+        Some((_, expected)) => format!(
+            "expected {}",
+            shortened(expected.split(" at line ").next().unwrap_or_default())
+        ),
         None => "it is not what is expected".into(),
     }
 }
@@ -166,7 +186,9 @@ pub fn has_nul(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains('\0'),
         Value::Array(items) => items.iter().any(has_nul),
-        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        Value::Object(fields) => {
+            fields.iter().any(|(name, value)| name.contains('\0') || has_nul(value))
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
@@ -200,11 +222,16 @@ pub fn yaml<T: DeserializeOwned>(text: &str) -> Result<T, String> {
 /// As [`yaml`].
 pub fn yaml_documents<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, String> {
     let found = kubectl::documents(text).map_err(yaml_fault)?;
-    found.into_iter().map(|value| serde_json::from_value(value).map_err(|_| yaml_fault((1, 1)))).collect()
+    found
+        .into_iter()
+        .map(|value| serde_json::from_value(value).map_err(|_| yaml_fault((1, 1))))
+        .collect()
 }
 
 fn yaml_fault((line, column): kubectl::Place) -> String {
-    format!("line {line}, column {column} (at most {DEPTH} levels, {NODES} values and names and {ALIASES} aliases are read)")
+    format!(
+        "line {line}, column {column} (at most {DEPTH} levels, {NODES} values and names and {ALIASES} aliases are read)"
+    )
 }
 
 /// Why a text is no XML; none = it is well-formed, and within the limits.
@@ -230,14 +257,17 @@ pub fn xml_fault(text: &str) -> Option<String> {
             Ok(Event::Empty(_)) => roots += usize::from(is_outside),
             // The reader holds ends to their beginnings.
             Ok(Event::End(_)) => open = open.saturating_sub(1),
-            Ok(Event::Text(text)) if is_outside && !text.iter().all(u8::is_ascii_whitespace) => break,
+            Ok(Event::Text(text)) if is_outside && !text.iter().all(u8::is_ascii_whitespace) => {
+                break;
+            }
             Ok(Event::CData(_) | Event::GeneralRef(_)) if is_outside => break,
             Ok(Event::Eof) if open == 0 && roots == 1 => return None,
             Ok(Event::Eof) | Err(_) => break,
             Ok(_) => {}
         }
     }
-    let offset = usize::try_from(reader.error_position().max(reader.buffer_position())).unwrap_or(usize::MAX);
+    let offset = usize::try_from(reader.error_position().max(reader.buffer_position()))
+        .unwrap_or(usize::MAX);
     let line = text.bytes().take(offset).filter(|it| *it == b'\n').count() + 1;
     Some(format!("it is no XML: line {line}"))
 }
@@ -249,7 +279,8 @@ fn shortened_middle(said: &str) -> String {
     if length <= 2 * END {
         return said.to_owned();
     }
-    let (begin, end): (String, String) = (said.chars().take(END).collect(), said.chars().skip(length - END).collect());
+    let (begin, end): (String, String) =
+        (said.chars().take(END).collect(), said.chars().skip(length - END).collect());
     format!("{begin}…{end}")
 }
 

@@ -218,7 +218,9 @@ impl DeploymentView {
     /// Pods of the present template that are Ready for `seconds` at `now`.
     #[must_use]
     pub fn new_ready(&self, seconds: i32, now: Timestamp) -> i32 {
-        count(self.new.iter().flat_map(|set| &set.pods).filter(|pod| pod.is_ready_for(seconds, now)))
+        count(
+            self.new.iter().flat_map(|set| &set.pods).filter(|pod| pod.is_ready_for(seconds, now)),
+        )
     }
 
     /// All pods that are Ready, of whatever version.
@@ -253,7 +255,10 @@ impl DeploymentView {
     /// Pods that old ReplicaSets have or should have, whichever is more.
     #[must_use]
     pub fn old_pods(&self) -> i32 {
-        self.old.iter().map(|set| set.desired.max(set.status_replicas).max(count(set.pods.iter()))).sum()
+        self.old
+            .iter()
+            .map(|set| set.desired.max(set.status_replicas).max(count(set.pods.iter())))
+            .sum()
     }
 
     /// Pods that the ReplicaSets of other templates should have.
@@ -302,7 +307,8 @@ impl PodView {
     pub fn trouble(&self) -> Option<&str> {
         self.containers.iter().find_map(|container| match &container.state {
             ContainerState::Waiting { reason, .. } => {
-                (!matches!(reason.as_str(), "" | "ContainerCreating" | "PodInitializing")).then_some(reason.as_str())
+                (!matches!(reason.as_str(), "" | "ContainerCreating" | "PodInitializing"))
+                    .then_some(reason.as_str())
             }
             ContainerState::Running { .. } | ContainerState::Ended(_) => None,
         })
@@ -320,8 +326,14 @@ impl PodView {
     }
 }
 
-fn next_ready<'a>(pods: impl Iterator<Item = &'a PodView>, seconds: i32, now: Timestamp) -> Option<Timestamp> {
-    pods.filter(|pod| !pod.is_ready_for(seconds, now)).filter_map(|pod| pod.counts_at(seconds)).min()
+fn next_ready<'a>(
+    pods: impl Iterator<Item = &'a PodView>,
+    seconds: i32,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    pods.filter(|pod| !pod.is_ready_for(seconds, now))
+        .filter_map(|pod| pod.counts_at(seconds))
+        .min()
 }
 
 fn count<'a>(pods: impl Iterator<Item = &'a PodView>) -> i32 {

@@ -57,7 +57,13 @@ impl Kind {
     pub fn releases(self) -> bool {
         match self {
             Self::Deploy | Self::DeployVersion | Self::Restart | Self::Configure => true,
-            Self::Create | Self::Rollback | Self::Scale | Self::Stop | Self::Start | Self::Delete | Self::ObjectWrite => false,
+            Self::Create
+            | Self::Rollback
+            | Self::Scale
+            | Self::Stop
+            | Self::Start
+            | Self::Delete
+            | Self::ObjectWrite => false,
         }
     }
 
@@ -105,7 +111,9 @@ impl State {
     #[must_use]
     pub fn is_final(self) -> bool {
         match self {
-            Self::Ready | Self::Running | Self::WaitingConfirmation | Self::WaitingInterval => false,
+            Self::Ready | Self::Running | Self::WaitingConfirmation | Self::WaitingInterval => {
+                false
+            }
             Self::Succeeded | Self::Failed | Self::Aborted | Self::SystemFailed => true,
         }
     }
@@ -297,7 +305,8 @@ impl Order {
     /// of one that did.
     #[must_use]
     pub fn only_scales(&self) -> bool {
-        self.kind.scales() || (self.kind == Kind::Rollback && self.target.source == Source::Unchanged)
+        self.kind.scales()
+            || (self.kind == Kind::Rollback && self.target.source == Source::Unchanged)
     }
 
     /// Whether its Deployment still has to be brought to rest if it is aborted now. A
@@ -340,10 +349,19 @@ impl Order {
     pub fn can_step_back(&self) -> bool {
         let under_way = matches!(
             self.step,
-            Step::BringUp | Step::ScaleDownOld | Step::Paused | Step::CloseGate | Step::StepBack | Step::RestoreOld | Step::RemoveNew
+            Step::BringUp
+                | Step::ScaleDownOld
+                | Step::Paused
+                | Step::CloseGate
+                | Step::StepBack
+                | Step::RestoreOld
+                | Step::RemoveNew
         );
         // Old pods come back before new ones go: that takes room, too.
-        under_way && !self.state.is_final() && self.strategy.count() > 1 && self.target.max_unavailable == 0
+        under_way
+            && !self.state.is_final()
+            && self.strategy.count() > 1
+            && self.target.max_unavailable == 0
     }
 
     /// Whether the change decided last is still to be made.
@@ -351,7 +369,9 @@ impl Order {
     pub fn has_change_to_make(&self) -> bool {
         let unmade = self.intent.as_ref().is_some_and(|intent| intent.applied.is_none());
         // Of an order that ended only what brings its Deployment to rest.
-        let wanted = !self.state.is_final() || (self.finalizing && matches!(self.step, Step::Paused | Step::PauseInPlace | Step::Done));
+        let wanted = !self.state.is_final()
+            || (self.finalizing
+                && matches!(self.step, Step::Paused | Step::PauseInPlace | Step::Done));
         unmade && wanted
     }
 
@@ -360,8 +380,16 @@ impl Order {
     /// must have touched the Deployment; `is_newest` and `is_rolled_back` say whether
     /// another order of the application followed, and whether one rolled it back already.
     #[must_use]
-    pub fn can_be_rolled_back(kind: Kind, state: State, changed_deployment: bool, is_newest: bool, is_rolled_back: bool) -> bool {
-        (kind.releases() || kind.scales()) && !is_rolled_back && (!state.is_final() || (changed_deployment && is_newest))
+    pub fn can_be_rolled_back(
+        kind: Kind,
+        state: State,
+        changed_deployment: bool,
+        is_newest: bool,
+        is_rolled_back: bool,
+    ) -> bool {
+        (kind.releases() || kind.scales())
+            && !is_rolled_back
+            && (!state.is_final() || (changed_deployment && is_newest))
     }
 }
 

@@ -79,7 +79,9 @@ pub enum Refused {
         host: String,
     },
     /// The host's network address is not allowed.
-    #[error("{address}, the network address of {host}, is not allowed: it is {what} (--package-allow-addresses)")]
+    #[error(
+        "{address}, the network address of {host}, is not allowed: it is {what} (--package-allow-addresses)"
+    )]
     Address {
         /// The host.
         host: String,
@@ -125,14 +127,19 @@ impl PackageUrl {
     pub fn redirected(&self, location: &str) -> Result<Self, Refused> {
         let mut url = self.url.join(location).map_err(|_| Refused::Unreadable)?;
         url.set_fragment(None);
-        if url.host().is_none() { Err(Refused::Unreadable) } else { Ok(Self { url, checksum: None }) }
+        if url.host().is_none() {
+            Err(Refused::Unreadable)
+        } else {
+            Ok(Self { url, checksum: None })
+        }
     }
 
     /// The last part of the path, in characters that are fit for a file's name
     /// everywhere; `app` where there is none.
     #[must_use]
     pub fn file_name(&self) -> String {
-        let last = self.url.path_segments().and_then(|mut parts| parts.next_back()).unwrap_or_default();
+        let last =
+            self.url.path_segments().and_then(|mut parts| parts.next_back()).unwrap_or_default();
         let last = percent_encoding::percent_decode_str(last).decode_utf8_lossy();
         let fit = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
         let name: String = last.trim_start_matches('.').chars().take(100).map(fit).collect();
@@ -163,7 +170,12 @@ impl FromStr for PackageUrl {
         if url.host().is_none() {
             return Err(Refused::Unreadable);
         }
-        let checksum = url.fragment().filter(|it| !it.is_empty()).map(str::parse).transpose().map_err(|_| Refused::Checksum)?;
+        let checksum = url
+            .fragment()
+            .filter(|it| !it.is_empty())
+            .map(str::parse)
+            .transpose()
+            .map_err(|_| Refused::Checksum)?;
         url.set_fragment(None);
         Ok(Self { url, checksum })
     }
@@ -263,7 +275,8 @@ impl FromStr for HostPattern {
         if text == "*" {
             return Ok(Self::All);
         }
-        let (name, below) = text.strip_prefix("*.").map_or((text.as_str(), false), |rest| (rest, true));
+        let (name, below) =
+            text.strip_prefix("*.").map_or((text.as_str(), false), |rest| (rest, true));
         let is_host = !name.contains('*') && Host::parse(name).is_ok();
         match (is_host, below) {
             (true, true) => Ok(Self::Below(format!(".{name}"))),
@@ -349,9 +362,13 @@ impl PackagePolicy {
     /// told from what nobody can.
     #[must_use]
     pub fn may_look_at(&self, host: &str, address: IpAddr) -> bool {
-        let is_named = self.hosts.iter().any(|pattern| *pattern != HostPattern::All && pattern.matches(host));
+        let is_named =
+            self.hosts.iter().any(|pattern| *pattern != HostPattern::All && pattern.matches(host));
         self.address(host, address).is_ok()
-            && (is_named || reached_by(address).into_iter().all(|real| kind_of(real) != AddressKind::Private || self.allows(real)))
+            && (is_named
+                || reached_by(address)
+                    .into_iter()
+                    .all(|real| kind_of(real) != AddressKind::Private || self.allows(real)))
     }
 
     fn allows(&self, address: IpAddr) -> bool {

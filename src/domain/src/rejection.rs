@@ -78,7 +78,9 @@ pub enum Rejection {
     )]
     RemovedCluster(String),
     /// Applications are on the cluster.
-    #[error("the cluster {id} is in use: {applications} application(s) are on it; delete them first")]
+    #[error(
+        "the cluster {id} is in use: {applications} application(s) are on it; delete them first"
+    )]
     ClusterInUse {
         /// Its id.
         id: String,
@@ -97,7 +99,9 @@ pub enum Rejection {
         applications: i64,
     },
     /// This server keeps no packages that are uploaded.
-    #[error("this server keeps no packages, since its setting --package-store (SLUICE_PACKAGE_STORE) is not made")]
+    #[error(
+        "this server keeps no packages, since its setting --package-store (SLUICE_PACKAGE_STORE) is not made"
+    )]
     NoPackageStore,
     /// The access key has as many credentials for uploading as one may.
     #[error(
@@ -116,7 +120,9 @@ pub enum Rejection {
         namespace: String,
     },
     /// Another change order of the application is open.
-    #[error("the change order {open} of application {application} is still running: wait for its end or abort it first")]
+    #[error(
+        "the change order {open} of application {application} is still running: wait for its end or abort it first"
+    )]
     OrderRunning {
         /// The application.
         application: ApplicationId,
@@ -170,7 +176,9 @@ pub enum Rejection {
     #[error("the cluster cannot be written now: {0}")]
     Unwritten(String),
     /// Something that is to be written on the cluster is still being written.
-    #[error("the {kind} {name} is still being written: no answer in time, it will be carried out or refused. Look at it in a moment")]
+    #[error(
+        "the {kind} {name} is still being written: no answer in time, it will be carried out or refused. Look at it in a moment"
+    )]
     Undecided {
         /// Kubernetes' word for it.
         kind: &'static str,
@@ -189,7 +197,11 @@ impl Rejection {
     /// A value that is not allowed; what is long is cut, and what may be secret is not shown.
     #[must_use]
     pub fn invalid(parameter: &str, value: impl ToString, allowed: impl Into<String>) -> Self {
-        let shown = if Self::hides(parameter) { NOT_SHOWN.to_owned() } else { shortened(&value.to_string()) };
+        let shown = if Self::hides(parameter) {
+            NOT_SHOWN.to_owned()
+        } else {
+            shortened(&value.to_string())
+        };
         Self::Invalid {
             parameter: shortened(parameter),
             value: if shown.is_empty() { "(empty)".to_owned() } else { shown },
@@ -233,7 +245,8 @@ mod tests {
 
     #[test]
     fn a_long_value_is_cut_and_control_characters_are_dropped() {
-        let text = Rejection::invalid("Image", format!("\u{7}{}", "x".repeat(500)), "no").to_string();
+        let text =
+            Rejection::invalid("Image", format!("\u{7}{}", "x".repeat(500)), "no").to_string();
         assert!(text.contains(&format!("{}…", "x".repeat(199))), "{text}");
     }
 }

@@ -66,18 +66,28 @@ pub async fn answer(State(edge): State<Edge>, mut request: Request, next: Next) 
     let operation = contract::find(request.method(), request.uri().path());
     let name = operation.map_or("", |it| it.name.as_str());
     name_host(&mut request);
-    let host = request.headers().get(HOST).map(|host| shortened(&String::from_utf8_lossy(host.as_bytes()))).unwrap_or_default();
+    let host = request
+        .headers()
+        .get(HOST)
+        .map(|host| shortened(&String::from_utf8_lossy(host.as_bytes())))
+        .unwrap_or_default();
     let span = tracing::info_span!("request", request.id = %id, operation = name, key.id = tracing::field::Empty);
     request.extensions_mut().insert(RequestId(id.clone()));
 
     let work = async {
         let started = Instant::now();
-        let response = match counted(&edge, &mut request, operation.is_some()).and_then(|()| too_long(&request)) {
+        let response = match counted(&edge, &mut request, operation.is_some())
+            .and_then(|()| too_long(&request))
+        {
             Err(error) => error.into_response(),
-            Ok(()) => match tokio::time::timeout(edge.settings.time_limit, next.run(request)).await {
+            Ok(()) => match tokio::time::timeout(edge.settings.time_limit, next.run(request)).await
+            {
                 Ok(response) => response,
                 Err(_) => {
-                    tracing::error!(limit_ms = edge.settings.time_limit.as_millis(), "a request took longer than it may");
+                    tracing::error!(
+                        limit_ms = edge.settings.time_limit.as_millis(),
+                        "a request took longer than it may"
+                    );
                     ApiError::unavailable("The server could not answer in time. Ask for the state before trying again.").into_response()
                 }
             },
@@ -92,7 +102,12 @@ pub async fn answer(State(edge): State<Edge>, mut request: Request, next: Next) 
             tracing::debug!(status, code, duration_ms, "request answered");
         }
         match error {
-            Some(error) => reply::failure(&error, &id, &host, operation.map(contract::Operation::blank).unwrap_or_default()),
+            Some(error) => reply::failure(
+                &error,
+                &id,
+                &host,
+                operation.map(contract::Operation::blank).unwrap_or_default(),
+            ),
             None => response,
         }
     };
@@ -109,7 +124,10 @@ pub async fn answer(State(edge): State<Edge>, mut request: Request, next: Next) 
 
 /// HTTP/2 has the host in the target; signatures are checked on the header.
 pub(super) fn name_host(request: &mut Request) {
-    let authority = request.uri().authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    let authority = request
+        .uri()
+        .authority()
+        .and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
     if let Some(authority) = authority {
         request.headers_mut().entry(HOST).or_insert(authority);
     }
@@ -152,10 +170,18 @@ fn too_long(request: &Request) -> Result<(), ApiError> {
     if length <= TARGET_LIMIT {
         return Ok(());
     }
-    let longest = uri.query().unwrap_or_default().split('&').max_by_key(|pair| pair.len()).unwrap_or_default();
+    let longest = uri
+        .query()
+        .unwrap_or_default()
+        .split('&')
+        .max_by_key(|pair| pair.len())
+        .unwrap_or_default();
     // The end may be cut off in the middle of a character; what is shown of it is not.
     let (name, value) = longest.split_once('=').unwrap_or((longest, ""));
-    let name = Params::parse(name).ok().and_then(|it| it.pairs().first().map(|(name, _)| name.clone())).unwrap_or_default();
+    let name = Params::parse(name)
+        .ok()
+        .and_then(|it| it.pairs().first().map(|(name, _)| name.clone()))
+        .unwrap_or_default();
     let shown = format!("of {} bytes or more (not shown)", value.len());
     Err(ApiError::line_too_long(LINE_LIMIT, &name, &shown))
 }

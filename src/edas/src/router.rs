@@ -29,14 +29,18 @@ pub fn router(service: Service, settings: EdgeConfig) -> Router {
     // Also operations that are not offered, and unknown paths, are judged by `admit`.
     let edas = edas.fallback(unoffered).method_not_allowed_fallback(unoffered).layer(authenticated);
     let packages = package::oss::routes(edge.clone());
-    let all = answered(Router::new().merge(edas).merge(health).merge(docs::pages()), edge).merge(packages);
+    let all = answered(Router::new().merge(edas).merge(health).merge(docs::pages()), edge)
+        .merge(packages);
     // Before the routes, since they go by the path as it came.
     guarded(Router::new().fallback_service(MapRequest::new(all, package::oss::with_slashes)))
 }
 
 /// `routes` with what is around every request.
 pub(crate) fn answered(routes: Router<Edge>, edge: Edge) -> Router {
-    routes.layer(CatchPanicLayer::custom(caught)).layer(middleware::from_fn_with_state(edge.clone(), edge::answer)).with_state(edge)
+    routes
+        .layer(CatchPanicLayer::custom(caught))
+        .layer(middleware::from_fn_with_state(edge.clone(), edge::answer))
+        .with_state(edge)
 }
 
 /// `routes` with the headers for browsers on every reply.
@@ -53,7 +57,10 @@ pub fn health_router(service: Service, settings: EdgeConfig) -> Router {
 /// The description of everything that [`router`] offers.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    let mut document = OpenApiRouter::with_openapi(document::Frame::openapi()).merge(edas()).merge(health()).into_openapi();
+    let mut document = OpenApiRouter::with_openapi(document::Frame::openapi())
+        .merge(edas())
+        .merge(health())
+        .into_openapi();
     document::complete(&mut document);
     document
 }
@@ -124,7 +131,12 @@ fn edas() -> OpenApiRouter<Edge> {
             config::k8s_config_map::list,
             config::k8s_config_map::delete
         ))
-        .routes(routes!(config::k8s_secret::create, config::k8s_secret::update, config::k8s_secret::list, config::k8s_secret::delete))
+        .routes(routes!(
+            config::k8s_secret::create,
+            config::k8s_secret::update,
+            config::k8s_secret::list,
+            config::k8s_secret::delete
+        ))
         .routes(routes!(
             config::config_template::create,
             config::config_template::update,
@@ -132,7 +144,11 @@ fn edas() -> OpenApiRouter<Edge> {
             config::config_template::delete
         ))
         .routes(routes!(network::k8s_slb::bind, network::k8s_slb::update, network::k8s_slb::unbind))
-        .routes(routes!(application::scaling_rule::create, application::scaling_rule::update, application::scaling_rule::delete))
+        .routes(routes!(
+            application::scaling_rule::create,
+            application::scaling_rule::update,
+            application::scaling_rule::delete
+        ))
         .routes(routes!(application::scaling_rule::list))
         .routes(routes!(application::scaling_rule::enable))
         .routes(routes!(application::scaling_rule::disable))
@@ -151,7 +167,10 @@ async fn unoffered() -> error::ApiError {
 }
 
 pub(crate) fn caught(panic: Box<dyn Any + Send>) -> Response {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     tracing::error!(panic = text.unwrap_or("(no text)"), "a request panicked");
     error::ApiError::internal().into_response()
 }

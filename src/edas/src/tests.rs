@@ -49,10 +49,12 @@ fn service_without_database() -> Service {
 /// The router as it is for a client on this machine, unless a request says
 /// whose it is: there is no connection here that would.
 fn router(service: Service, settings: EdgeConfig) -> Router {
-    crate::router(service, settings).layer(middleware::from_fn(async |mut request: axum::extract::Request, next: middleware::Next| {
-        request.extensions_mut().get_or_insert_with(Peer::loopback);
-        next.run(request).await
-    }))
+    crate::router(service, settings).layer(middleware::from_fn(
+        async |mut request: axum::extract::Request, next: middleware::Next| {
+            request.extensions_mut().get_or_insert_with(Peer::loopback);
+            next.run(request).await
+        },
+    ))
 }
 
 fn connections() -> Connections {
@@ -68,7 +70,8 @@ async fn read(response: Response<Body>) -> (StatusCode, Map<String, Value>) {
     let status = response.status();
     let id = response.headers()["x-acs-request-id"].to_str().unwrap().to_owned();
     assert_eq!(response.headers()[CONTENT_TYPE], "application/json;charset=utf-8");
-    let body: Map<String, Value> = serde_json::from_slice(&to_bytes(response.into_body(), usize::MAX).await.unwrap()).unwrap();
+    let body: Map<String, Value> =
+        serde_json::from_slice(&to_bytes(response.into_body(), usize::MAX).await.unwrap()).unwrap();
     assert_eq!(body["RequestId"], id);
     assert!(id.len() == 36 && id == id.to_uppercase(), "{id}");
     if status == StatusCode::OK {
@@ -81,6 +84,11 @@ async fn read(response: Response<Body>) -> (StatusCode, Map<String, Value>) {
 }
 
 async fn ask(router: &Router, method: Method, target: &str) -> (StatusCode, Map<String, Value>) {
-    let request = Request::builder().method(method).uri(target).extension(Peer::loopback()).body(Body::empty()).unwrap();
+    let request = Request::builder()
+        .method(method)
+        .uri(target)
+        .extension(Peer::loopback())
+        .body(Body::empty())
+        .unwrap();
     read(router.clone().oneshot(request).await.unwrap()).await
 }

@@ -51,7 +51,11 @@ impl Executor {
     }
 
     /// Takes up what is asked, one of each kind; false = nothing is.
-    async fn claim(self: &Arc<Self>, cluster: &KnownCluster, running: &mut JoinSet<()>) -> Result<bool, StoreError> {
+    async fn claim(
+        self: &Arc<Self>,
+        cluster: &KnownCluster,
+        running: &mut JoinSet<()>,
+    ) -> Result<bool, StoreError> {
         let precheck = self.store.claim_precheck_request(cluster).await?;
         let query = self.store.claim_cluster_query(cluster).await?;
         let object_write = self.store.claim_object_write(cluster).await?;
@@ -79,12 +83,15 @@ impl Executor {
     async fn answer(self: Arc<Self>, id: PrecheckRequestId, mut proposal: Proposal) {
         let Some(mut report) = self.evaluate(&proposal).await else { return };
         if report.lacks_room && proposal.allows_no_surge {
-            proposal.target.max_unavailable = proposal.strategy.max_unavailable(report.plan.as_ref().map_or(1, |plan| plan.replicas));
+            proposal.target.max_unavailable = proposal
+                .strategy
+                .max_unavailable(report.plan.as_ref().map_or(1, |plan| plan.replicas));
             if let Some(without_surge) = self.evaluate(&proposal).await {
                 report = without_surge;
             }
         }
-        if let Err(error) = self.store.answer_precheck_request(id, &report, self.clock.now()).await {
+        if let Err(error) = self.store.answer_precheck_request(id, &report, self.clock.now()).await
+        {
             tracing::warn!(%error, "a precheck request could not be answered");
         }
     }

@@ -74,7 +74,12 @@ struct Pods {
 
 impl Executor {
     /// Drives an order as far as it goes. Returns its lease.
-    pub(super) async fn drive(self: Arc<Self>, lease: Lease, woken: Receiver<u64>, stop: CancellationToken) -> Lease {
+    pub(super) async fn drive(
+        self: Arc<Self>,
+        lease: Lease,
+        woken: Receiver<u64>,
+        stop: CancellationToken,
+    ) -> Lease {
         let span = tracing::info_span!("drive", order.id = %lease.order, lease.generation = lease.generation);
         let driven = tracing::Instrument::instrument(self.drive_to_end(lease, woken, stop), span);
         driven.await;
@@ -135,11 +140,25 @@ impl Executor {
             }
         }
         let changed = self.cluster.changes(&key);
-        Some(Drive { lease, order, key, woken, changed, extended: Instant::now(), pause: FIRST_PAUSE, pods, why: None })
+        Some(Drive {
+            lease,
+            order,
+            key,
+            woken,
+            changed,
+            extended: Instant::now(),
+            pause: FIRST_PAUSE,
+            pods,
+            why: None,
+        })
     }
 
     /// One round. Ends the drive, or leads to the next round.
-    async fn round(&self, drive: &mut Drive, stop: &CancellationToken) -> Result<Option<End>, StoreError> {
+    async fn round(
+        &self,
+        drive: &mut Drive,
+        stop: &CancellationToken,
+    ) -> Result<Option<End>, StoreError> {
         let woken = drive.woken.has_changed().unwrap_or(false);
         if drive.extended.elapsed() > self.settings.lease / 3 || woken {
             drive.woken.borrow_and_update();
@@ -160,7 +179,9 @@ impl Executor {
         let decision = rollout::decide(&drive.order, &observation, self.clock.now());
         self.record_pods(drive, &observation, matches!(decision, Decision::Transition(_))).await?;
         match decision {
-            Decision::Transition(transition) if !self.may_write(drive, &transition, &observation).await => {
+            Decision::Transition(transition)
+                if !self.may_write(drive, &transition, &observation).await =>
+            {
                 self.wait(drive, Some(self.clock.now() + SIZES_AGAIN), stop).await;
                 Ok(None)
             }
@@ -179,7 +200,10 @@ impl Executor {
         let mut observation = self.cluster.observe(&drive.key);
         let Observation::Present(view) = &mut observation else { return observation };
         let since = drive.order.step_since;
-        if view.observed || drive.order.step == Step::Start || self.clock.now().duration_since(since) < ASK_WHY_AFTER {
+        if view.observed
+            || drive.order.step == Step::Start
+            || self.clock.now().duration_since(since) < ASK_WHY_AFTER
+        {
             drive.why = None;
             return observation;
         }
@@ -194,8 +218,16 @@ impl Executor {
     /// Whether a decision stands on what is true. The number that a Deployment is
     /// paused with must be that of its pods, or Kubernetes makes up the difference: the
     /// ReplicaSets' sizes are read anew for it.
-    async fn may_write(&self, drive: &Drive, transition: &Transition, observation: &Observation) -> bool {
-        let (Step::PauseInPlace, Observation::Present(view)) = (transition.step, observation) else { return true };
+    async fn may_write(
+        &self,
+        drive: &Drive,
+        transition: &Transition,
+        observation: &Observation,
+    ) -> bool {
+        let (Step::PauseInPlace, Observation::Present(view)) = (transition.step, observation)
+        else {
+            return true;
+        };
         match self.cluster.has_sizes(&drive.key, view).await {
             Ok(is_so) => is_so,
             Err(error) => {
@@ -205,13 +237,24 @@ impl Executor {
         }
     }
 
-    async fn make_change(&self, drive: &mut Drive, stop: &CancellationToken) -> Result<Option<End>, StoreError> {
+    async fn make_change(
+        &self,
+        drive: &mut Drive,
+        stop: &CancellationToken,
+    ) -> Result<Option<End>, StoreError> {
         let order = &drive.order;
         let Some(intent) = &order.intent else { return Ok(None) };
-        let context = WriteContext { application: order.application, order: order.id, generation: drive.lease.generation };
+        let context = WriteContext {
+            application: order.application,
+            order: order.id,
+            generation: drive.lease.generation,
+        };
         let decision = match self.cluster.writer().make(&drive.key, context, &intent.change).await {
             Ok(made) => {
-                let applied = Applied { resource_version: made.resource_version, template: made.template.as_ref() };
+                let applied = Applied {
+                    resource_version: made.resource_version,
+                    template: made.template.as_ref(),
+                };
                 self.store.record_applied(drive.lease, order, &applied, self.clock.now()).await?;
                 tracing::info!(step = ?order.step, batch = order.batch + 1, version = made.resource_version, "made the change");
                 self.reload(drive).await?;
@@ -235,22 +278,33 @@ impl Executor {
         }
     }
 
-    async fn write(&self, drive: &mut Drive, transition: &Transition) -> Result<Option<End>, StoreError> {
-        let opened = self.store.advance(drive.lease, &drive.order, transition, self.clock.now()).await?;
+    async fn write(
+        &self,
+        drive: &mut Drive,
+        transition: &Transition,
+    ) -> Result<Option<End>, StoreError> {
+        let opened =
+            self.store.advance(drive.lease, &drive.order, transition, self.clock.now()).await?;
         if transition.state == State::Failed || transition.state == State::SystemFailed {
             tracing::warn!(state = ?transition.state, step = ?transition.step, batch = transition.batch + 1, "{}", transition.message);
         } else {
             tracing::info!(state = ?transition.state, step = ?transition.step, batch = transition.batch + 1, "{}", transition.message);
         }
-        let warning = (transition.state == State::Failed && !drive.order.state.is_final()).then(|| transition.message.clone());
+        let warning = (transition.state == State::Failed && !drive.order.state.is_final())
+            .then(|| transition.message.clone());
         if let Some(opened) = opened {
             tracing::info!(rollback.id = %opened.0, "opened the rollback order");
             self.due.notify_one();
         }
         if let Some(text) = warning {
             // After the way back was opened: nothing waits for this.
-            let context = WriteContext { application: drive.order.application, order: drive.order.id, generation: drive.lease.generation };
-            let event_text = EventText { reason: "ChangeOrderFailed", text: &text, at: self.clock.now() };
+            let context = WriteContext {
+                application: drive.order.application,
+                order: drive.order.id,
+                generation: drive.lease.generation,
+            };
+            let event_text =
+                EventText { reason: "ChangeOrderFailed", text: &text, at: self.clock.now() };
             if let Err(error) = self.cluster.writer().warn(&drive.key, context, &event_text).await {
                 tracing::debug!(%error, "the cluster keeps no event of the failure");
             }
@@ -271,7 +325,8 @@ impl Executor {
     async fn wait(&self, drive: &mut Drive, until: Option<Timestamp>, stop: &CancellationToken) {
         let mut longest = self.settings.lease / 3;
         if let Some(until) = until {
-            let left = Duration::try_from(until.duration_since(self.clock.now())).unwrap_or(Duration::ZERO);
+            let left = Duration::try_from(until.duration_since(self.clock.now()))
+                .unwrap_or(Duration::ZERO);
             longest = longest.min(left.max(Duration::from_millis(1)));
         }
         if drive.pods.at.is_some() {
@@ -296,14 +351,28 @@ impl Executor {
 
     /// Records the pods of the batch under way where they changed: at once if the
     /// batch is about to change, at most once a second otherwise.
-    async fn record_pods(&self, drive: &mut Drive, observation: &Observation, now: bool) -> Result<(), StoreError> {
+    async fn record_pods(
+        &self,
+        drive: &mut Drive,
+        observation: &Observation,
+        now: bool,
+    ) -> Result<(), StoreError> {
         let Observation::Present(view) = observation else { return Ok(()) };
-        let Some(batch) = drive.order.batches.get(drive.order.batch).filter(|batch| batch.state == State::Running) else { return Ok(()) };
+        let Some(batch) = drive
+            .order
+            .batches
+            .get(drive.order.batch)
+            .filter(|batch| batch.state == State::Running)
+        else {
+            return Ok(());
+        };
         let pods = &mut drive.pods;
         match &pods.recorded {
             Some((id, _)) if *id == batch.id => {}
             other => {
-                pods.earlier.extend(other.iter().flat_map(|(_, pods)| pods.iter().map(|pod| pod.name.clone())));
+                pods.earlier.extend(
+                    other.iter().flat_map(|(_, pods)| pods.iter().map(|pod| pod.name.clone())),
+                );
                 pods.recorded = Some((batch.id, Vec::new()));
                 pods.at = None;
             }
@@ -319,7 +388,9 @@ impl Executor {
                 ip: pod.ip.clone(),
                 phase: pod.phase.clone(),
                 ready: pod.ready_since.is_some(),
-                message: failure::judge_pod(pod, context).map(|cause| cause.sentence).unwrap_or_default(),
+                message: failure::judge_pod(pod, context)
+                    .map(|cause| cause.sentence)
+                    .unwrap_or_default(),
             })
             .collect();
         let Some((id, recorded)) = &mut pods.recorded else { return Ok(()) };
@@ -339,7 +410,8 @@ impl Executor {
 /// Puts the pods that were recorded before where they were, and new ones behind
 /// them: clients walk the list by place while it grows, and would miss one.
 fn keep_places(seen: &mut [PodState], recorded: &[PodState]) {
-    let places: HashMap<&str, usize> = recorded.iter().enumerate().map(|(place, pod)| (pod.name.as_str(), place)).collect();
+    let places: HashMap<&str, usize> =
+        recorded.iter().enumerate().map(|(place, pod)| (pod.name.as_str(), place)).collect();
     seen.sort_by_key(|pod| places.get(pod.name.as_str()).copied().unwrap_or(usize::MAX));
 }
 
@@ -348,8 +420,13 @@ mod tests {
     use super::*;
 
     fn pods(names: &[&str]) -> Vec<PodState> {
-        let pod =
-            |name: &&str| PodState { name: (*name).into(), ip: String::new(), phase: String::new(), ready: false, message: String::new() };
+        let pod = |name: &&str| PodState {
+            name: (*name).into(),
+            ip: String::new(),
+            phase: String::new(),
+            ready: false,
+            message: String::new(),
+        };
         names.iter().map(pod).collect()
     }
 

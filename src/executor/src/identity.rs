@@ -66,8 +66,13 @@ impl Executor {
         }
         if now != before {
             match &now {
-                Standing::Known(known) => tracing::info!(cluster = %known.id, identity = %known.identity, "the cluster is known"),
-                Standing::Unseen(why) => tracing::warn!(why, "the cluster's identity cannot be seen; nothing is done on it until it is"),
+                Standing::Known(known) => {
+                    tracing::info!(cluster = %known.id, identity = %known.identity, "the cluster is known")
+                }
+                Standing::Unseen(why) => tracing::warn!(
+                    why,
+                    "the cluster's identity cannot be seen; nothing is done on it until it is"
+                ),
                 Standing::Other(why) => tracing::error!("{why}"),
             }
             self.standing.send_replace(now.clone());
@@ -80,7 +85,8 @@ impl Executor {
     /// Keeps it up to date, for ever.
     pub(super) async fn keep_identity(self: Arc<Self>) {
         loop {
-            let pause = if self.identify().await.known().is_some() { LOOK_AGAIN } else { LOOK_SOON };
+            let pause =
+                if self.identify().await.known().is_some() { LOOK_AGAIN } else { LOOK_SOON };
             tokio::select! {
                 () = self.cluster.identity_doubted() => {}
                 () = tokio::time::sleep(pause) => {}
@@ -97,7 +103,9 @@ impl Executor {
     pub(super) fn trouble(&self) -> String {
         match &*self.standing.borrow() {
             Standing::Other(why) => why.clone(),
-            Standing::Unseen(why) => format!("no executor reaches the cluster: its identity is not seen yet: {why}"),
+            Standing::Unseen(why) => {
+                format!("no executor reaches the cluster: its identity is not seen yet: {why}")
+            }
             Standing::Known(_) => "no executor reaches the cluster".into(),
         }
     }
@@ -128,10 +136,20 @@ pub const SIMULATED: &str = "simulated-";
 ///
 /// # Errors
 /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
-pub async fn succeed(store: &Store, id: &ClusterId, identity: &ClusterIdentity, now: Timestamp) -> Result<(), StoreError> {
-    let Some(before) = store.identity(id).await?.filter(|before| before.as_str().starts_with(SIMULATED)) else { return Ok(()) };
+pub async fn succeed(
+    store: &Store,
+    id: &ClusterId,
+    identity: &ClusterIdentity,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Some(before) =
+        store.identity(id).await?.filter(|before| before.as_str().starts_with(SIMULATED))
+    else {
+        return Ok(());
+    };
     let mut last = f64::INFINITY;
-    while let Some(silence) = store.silence(id).await?.filter(|silence| *silence < SILENCE_SECONDS) {
+    while let Some(silence) = store.silence(id).await?.filter(|silence| *silence < SILENCE_SECONDS)
+    {
         if silence < last && last.is_finite() {
             return Ok(());
         }

@@ -71,11 +71,26 @@ pub struct Executor {
 impl Executor {
     /// An executor on a store and a cluster.
     #[must_use]
-    pub fn new(store: Store, cluster: Cluster, clock: Clock, settings: ExecutorConfig) -> Arc<Self> {
+    pub fn new(
+        store: Store,
+        cluster: Cluster,
+        clock: Clock,
+        settings: ExecutorConfig,
+    ) -> Arc<Self> {
         let holder = Uuid::now_v7().to_string();
         let standing = watch::Sender::new(Standing::Unseen("it was not asked yet".into()));
         let (due, asked) = (Notify::new(), Notify::new());
-        Arc::new(Self { store, cluster, clock, settings, holder, due, asked, drivers: Mutex::default(), standing })
+        Arc::new(Self {
+            store,
+            cluster,
+            clock,
+            settings,
+            holder,
+            due,
+            asked,
+            drivers: Mutex::default(),
+            standing,
+        })
     }
 
     /// Its name in the database, unlike every other's.
@@ -143,7 +158,11 @@ impl Executor {
         stop: &CancellationToken,
     ) -> usize {
         let limit = i64::try_from(free).unwrap_or(i64::MAX);
-        match self.store.acquire(cluster, &self.holder, self.settings.lease, self.clock.now(), limit).await {
+        match self
+            .store
+            .acquire(cluster, &self.holder, self.settings.lease, self.clock.now(), limit)
+            .await
+        {
             Ok(leases) => {
                 let acquired = leases.len();
                 for lease in leases {
@@ -164,7 +183,10 @@ impl Executor {
         match ended {
             Ok(lease) => {
                 let mut drivers = self.drivers.lock().await;
-                if drivers.get(&lease.order).is_some_and(|(generation, _)| *generation == lease.generation) {
+                if drivers
+                    .get(&lease.order)
+                    .is_some_and(|(generation, _)| *generation == lease.generation)
+                {
                     drivers.remove(&lease.order);
                 }
             }
@@ -176,8 +198,11 @@ impl Executor {
 
     /// How long to sleep if nothing wakes us: until the next order is due.
     async fn pause(&self) -> Duration {
-        let Ok(Some(due)) = self.store.next_due(&self.settings.cluster).await else { return LOOK_AGAIN };
-        let wait = Duration::try_from(due.duration_since(self.clock.now())).unwrap_or(Duration::ZERO);
+        let Ok(Some(due)) = self.store.next_due(&self.settings.cluster).await else {
+            return LOOK_AGAIN;
+        };
+        let wait =
+            Duration::try_from(due.duration_since(self.clock.now())).unwrap_or(Duration::ZERO);
         // Those held by us are due too, by their lease; a floor keeps that quiet.
         wait.clamp(Duration::from_millis(200), LOOK_AGAIN)
     }
@@ -192,7 +217,9 @@ impl Executor {
                     self.wake_all().await;
                     loop {
                         match listener.try_recv().await {
-                            Ok(Some(notification)) if notification.channel() == REQUEST_CHANNEL => self.asked.notify_one(),
+                            Ok(Some(notification)) if notification.channel() == REQUEST_CHANNEL => {
+                                self.asked.notify_one()
+                            }
                             Ok(Some(notification)) => {
                                 if let Ok(order) = notification.payload().parse::<OrderId>()
                                     && let Some((_, driver)) = self.drivers.lock().await.get(&order)
@@ -227,7 +254,11 @@ impl Executor {
     /// Forgets answers to requests whose date would no longer be accepted, and old precheck requests.
     async fn prune(self: Arc<Self>) {
         loop {
-            let before = self.clock.now().checked_sub(jiff::SignedDuration::from_hours(1)).unwrap_or(Timestamp::MIN);
+            let before = self
+                .clock
+                .now()
+                .checked_sub(jiff::SignedDuration::from_hours(1))
+                .unwrap_or(Timestamp::MIN);
             if let Err(error) = self.store.prune_nonces(before).await {
                 tracing::warn!(%error, "could not prune nonces");
             }

@@ -36,12 +36,26 @@ impl Executor {
             if reachable && version.is_none() {
                 (version, asked_at) = (self.cluster.version().await.ok(), Instant::now());
             }
-            if let Err(error) = self.store.heartbeat(&self.settings.cluster, &self.holder, trouble.as_deref().map_or(Ok(()), Err)).await {
+            if let Err(error) = self
+                .store
+                .heartbeat(
+                    &self.settings.cluster,
+                    &self.holder,
+                    trouble.as_deref().map_or(Ok(()), Err),
+                )
+                .await
+            {
                 tracing::warn!(%error, "heartbeat failed");
             }
             let seen = (known, version.clone(), self.cluster.namespaces());
-            if let (true, (Some(cluster), Some(version), namespaces)) = (reachable && mirrored.as_ref() != Some(&seen), &seen) {
-                match self.store.mirror_cluster(cluster, version, namespaces, self.clock.now()).await {
+            if let (true, (Some(cluster), Some(version), namespaces)) =
+                (reachable && mirrored.as_ref() != Some(&seen), &seen)
+            {
+                match self
+                    .store
+                    .mirror_cluster(cluster, version, namespaces, self.clock.now())
+                    .await
+                {
                     Ok(()) => mirrored = Some(seen),
                     Err(error) => tracing::warn!(%error, "could not mirror the cluster"),
                 }
@@ -67,7 +81,12 @@ impl Executor {
             for part in mirrored.chunks(MIRRORED_AT_ONCE) {
                 let seen: Vec<Numbers<'_>> = part
                     .iter()
-                    .map(|it| Numbers { namespace: &it.key.namespace, name: &it.key.name, replicas: it.replicas, ready: it.ready })
+                    .map(|it| Numbers {
+                        namespace: &it.key.namespace,
+                        name: &it.key.name,
+                        replicas: it.replicas,
+                        ready: it.ready,
+                    })
                     .collect();
                 if let Err(error) = self.store.mirror_replicas(&cluster, &seen).await {
                     tracing::warn!(%error, "could not mirror applications");

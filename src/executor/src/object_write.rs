@@ -28,13 +28,30 @@ impl Executor {
             Err(error) => Err(error.to_string()),
         };
         match &outcome {
-            Ok(_) => tracing::info!(object_write.id = text, kind, namespace, name, "an object write is done"),
-            Err(why) => tracing::info!(object_write.id = text, kind, namespace, name, why, "an object write cannot be done"),
+            Ok(_) => tracing::info!(
+                object_write.id = text,
+                kind,
+                namespace,
+                name,
+                "an object write is done"
+            ),
+            Err(why) => tracing::info!(
+                object_write.id = text,
+                kind,
+                namespace,
+                name,
+                why,
+                "an object write cannot be done"
+            ),
         }
         match self.store.answer_object_write(id, generation, &outcome, self.clock.now()).await {
             Ok(true) => {}
-            Ok(false) => tracing::info!(object_write.id = text, "somebody else has the object write by now"),
-            Err(error) => tracing::warn!(%error, object_write.id = text, "an object write could not be answered"),
+            Ok(false) => {
+                tracing::info!(object_write.id = text, "somebody else has the object write by now")
+            }
+            Err(error) => {
+                tracing::warn!(%error, object_write.id = text, "an object write could not be answered")
+            }
         }
     }
 }

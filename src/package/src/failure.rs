@@ -83,7 +83,11 @@ impl Reason {
             | Self::TooLarge
             | Self::WrongChecksum
             | Self::CannotWrite => false,
-            Self::UnknownHost | Self::Unreachable | Self::CutOff | Self::ServerTrouble | Self::TimedOut => true,
+            Self::UnknownHost
+            | Self::Unreachable
+            | Self::CutOff
+            | Self::ServerTrouble
+            | Self::TimedOut => true,
         }
     }
 }

@@ -65,7 +65,9 @@ impl Client {
                     }
                     Err(mut failure) => {
                         if attempt > 1 {
-                            failure.what.push_str(&format!(" (attempt {attempt} of {})", fetch.attempts));
+                            failure
+                                .what
+                                .push_str(&format!(" (attempt {attempt} of {})", fetch.attempts));
                         }
                         return Err(failure);
                     }
@@ -78,8 +80,10 @@ impl Client {
         match tokio::time::timeout(fetch.timeout, work).await {
             Ok(ended) => ended,
             Err(_) => {
-                let before = last.map(|last| format!("; before that: {}", last.what)).unwrap_or_default();
-                let what = format!("it was not there within {} s{before}", fetch.timeout.as_secs_f64());
+                let before =
+                    last.map(|last| format!("; before that: {}", last.what)).unwrap_or_default();
+                let what =
+                    format!("it was not there within {} s{before}", fetch.timeout.as_secs_f64());
                 Err(Failure::new(Reason::TimedOut, fetch.url, what))
             }
         }
@@ -92,7 +96,9 @@ impl Client {
         if let Some(bytes) = answer.content_length().filter(|bytes| *bytes > self.most_bytes) {
             return Err(self.too_large(url, Some(bytes)));
         }
-        let cannot = |error: io::Error| Failure::new(Reason::CannotWrite, url, format!("{}: {error}", fetch.target.display()));
+        let cannot = |error: io::Error| {
+            Failure::new(Reason::CannotWrite, url, format!("{}: {error}", fetch.target.display()))
+        };
         let temporary = Temporary::beside(fetch.target);
         let mut file = fs::File::create(&temporary.0).await.map_err(cannot)?;
         let mut hash = Hash::of(fetch.checksum);
@@ -115,7 +121,11 @@ impl Client {
 
     pub(super) fn too_large(&self, url: &PackageUrl, bytes: Option<u64>) -> Failure {
         let size = bytes.map(|bytes| format!("it has {bytes} bytes, and ")).unwrap_or_default();
-        Failure::new(Reason::TooLarge, url, format!("{size}at most {} are allowed (--package-limit)", self.most_bytes))
+        Failure::new(
+            Reason::TooLarge,
+            url,
+            format!("{size}at most {} are allowed (--package-limit)", self.most_bytes),
+        )
     }
 }
 
@@ -170,6 +180,10 @@ impl<'a> Hash<'a> {
         if found == wanted {
             return Ok(());
         }
-        Err(Failure::new(Reason::WrongChecksum, url, format!("its {name} is {found}, and should be {wanted}")))
+        Err(Failure::new(
+            Reason::WrongChecksum,
+            url,
+            format!("its {name} is {found}, and should be {wanted}"),
+        ))
     }
 }

@@ -46,18 +46,31 @@ impl Client {
     ///
     /// # Errors
     /// The TLS library cannot be set up.
-    pub fn new(policy: PackagePolicy, most_bytes: u64, connect_timeout: Duration) -> Result<Self, reqwest::Error> {
+    pub fn new(
+        policy: PackagePolicy,
+        most_bytes: u64,
+        connect_timeout: Duration,
+    ) -> Result<Self, reqwest::Error> {
         Self::with_lookup(policy, most_bytes, connect_timeout, resolve::system())
     }
 
-    fn with_lookup(policy: PackagePolicy, most_bytes: u64, connect_timeout: Duration, lookup: Lookup) -> Result<Self, reqwest::Error> {
+    fn with_lookup(
+        policy: PackagePolicy,
+        most_bytes: u64,
+        connect_timeout: Duration,
+        lookup: Lookup,
+    ) -> Result<Self, reqwest::Error> {
         // An error says that there is a provider already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let policy = Arc::new(policy);
         let builder = |purpose| {
             reqwest::Client::builder()
                 .user_agent(concat!("sluice/", env!("CARGO_PKG_VERSION")))
-                .dns_resolver(Arc::new(Resolver { policy: policy.clone(), purpose, lookup: lookup.clone() }))
+                .dns_resolver(Arc::new(Resolver {
+                    policy: policy.clone(),
+                    purpose,
+                    lookup: lookup.clone(),
+                }))
                 .redirect(redirect::Policy::none())
                 .retry(reqwest::retry::never())
                 .referer(false)
@@ -66,7 +79,9 @@ impl Client {
                 .read_timeout(LONGEST_SILENCE)
         };
         // Without certificates of the system plain HTTP still works, and HTTPS says what is wrong.
-        let build = |purpose| builder(purpose).build().or_else(|_| builder(purpose).tls_certs_only([]).build());
+        let build = |purpose| {
+            builder(purpose).build().or_else(|_| builder(purpose).tls_certs_only([]).build())
+        };
         let (http, looking) = (build(Purpose::Fetch)?, build(Purpose::Look)?);
         Ok(Self { http, looking, policy, most_bytes })
     }

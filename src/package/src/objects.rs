@@ -18,8 +18,8 @@ use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use jiff::Timestamp;
 use md5::Md5;
 use object_store::{
-    ObjectStore, ObjectStoreExt, PutMode, PutOptions, WriteMultipart, local::LocalFileSystem, parse_url_opts, path::Path,
-    prefix::PrefixStore,
+    ObjectStore, ObjectStoreExt, PutMode, PutOptions, WriteMultipart, local::LocalFileSystem,
+    parse_url_opts, path::Path, prefix::PrefixStore,
 };
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -109,7 +109,9 @@ pub struct Stored {
 
 /// The CRC-64 of texts one behind the other, each given by its own and its size.
 pub fn joined_crc64(parts: impl IntoIterator<Item = (u64, u64)>) -> u64 {
-    parts.into_iter().fold(0, |joined, (crc64, bytes)| checksum_combine(CrcAlgorithm::Crc64Xz, joined, crc64, bytes))
+    parts.into_iter().fold(0, |joined, (crc64, bytes)| {
+        checksum_combine(CrcAlgorithm::Crc64Xz, joined, crc64, bytes)
+    })
 }
 
 /// An object as a list of them shows it.
@@ -157,14 +159,20 @@ impl Objects {
     ///
     /// # Errors
     /// Why it cannot be used. Whether a bucket can be reached shows later.
-    pub fn open(place: &str, environment: impl IntoIterator<Item = (String, String)>) -> Result<Self, Unusable> {
+    pub fn open(
+        place: &str,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Unusable> {
         let Some((scheme, _)) = place.split_once("://") else {
             return Self::folder(FilePath::new(place));
         };
         let url = Url::parse(place).map_err(|_| Unusable::Unknown)?;
         match scheme {
             "file" => Self::folder(&url.to_file_path().map_err(|()| Unusable::Unknown)?),
-            "s3" if url.host_str().is_some_and(|bucket| !bucket.is_empty()) && url.username().is_empty() && url.query().is_none() => {
+            "s3" if url.host_str().is_some_and(|bucket| !bucket.is_empty())
+                && url.username().is_empty()
+                && url.query().is_none() =>
+            {
                 // An error says that there is a provider already.
                 let _ = rustls::crypto::ring::default_provider().install_default();
                 let settings = environment.into_iter().filter(|(name, _)| name.starts_with("AWS_"));
@@ -176,22 +184,35 @@ impl Objects {
     }
 
     fn folder(folder: &FilePath) -> Result<Self, Unusable> {
-        folder::prepare(folder).map_err(|error| Unusable::Folder { folder: folder.into(), error })?;
+        folder::prepare(folder)
+            .map_err(|error| Unusable::Folder { folder: folder.into(), error })?;
         let store = LocalFileSystem::new_with_prefix(folder)?;
         Ok(Self { folder: Some(folder.into()), ..Self::on(store) })
     }
 
     fn on(store: impl ObjectStore) -> Self {
-        Self { store: Arc::new(store), folder: None, longest_silence: LONGEST_SILENCE, longest_upload: LONGEST_UPLOAD }
+        Self {
+            store: Arc::new(store),
+            folder: None,
+            longest_silence: LONGEST_SILENCE,
+            longest_upload: LONGEST_UPLOAD,
+        }
     }
 
     /// Stores all of `body` under `name`, if it has at most `most_bytes`.
     ///
     /// # Errors
     /// Why not; nothing is left then.
-    pub async fn put(&self, name: &str, body: BoxStream<'static, io::Result<Bytes>>, most_bytes: u64) -> Result<Stored, PutError> {
+    pub async fn put(
+        &self,
+        name: &str,
+        body: BoxStream<'static, io::Result<Bytes>>,
+        most_bytes: u64,
+    ) -> Result<Stored, PutError> {
         let mut sink = match &self.folder {
-            Some(folder) => Sink::Folder(Draft::begin(folder, name).await.map_err(PutError::Folder)?),
+            Some(folder) => {
+                Sink::Folder(Draft::begin(folder, name).await.map_err(PutError::Folder)?)
+            }
             None => {
                 let upload = self.store.put_multipart(&Path::from(name)).await?;
                 let part = usize::try_from(PART.max(most_bytes / MOST_PARTS)).unwrap_or(usize::MAX);
@@ -210,14 +231,29 @@ impl Objects {
         }
     }
 
-    async fn write(&self, sink: &mut Sink, mut body: BoxStream<'static, io::Result<Bytes>>, most_bytes: u64) -> Result<Stored, PutError> {
-        let mut sum = Sum { bytes: 0, md5: Md5::new(), sha256: Sha256::new(), crc64: crc_fast::Digest::new(CrcAlgorithm::Crc64Xz) };
+    async fn write(
+        &self,
+        sink: &mut Sink,
+        mut body: BoxStream<'static, io::Result<Bytes>>,
+        most_bytes: u64,
+    ) -> Result<Stored, PutError> {
+        let mut sum = Sum {
+            bytes: 0,
+            md5: Md5::new(),
+            sha256: Sha256::new(),
+            crc64: crc_fast::Digest::new(CrcAlgorithm::Crc64Xz),
+        };
         let end = Instant::now() + self.longest_upload;
         loop {
             let silent = Instant::now() + self.longest_silence;
-            let part = tokio::time::timeout_at(silent.min(end), body.next())
-                .await
-                .map_err(|_| if end < silent { PutError::Slow(self.longest_upload) } else { PutError::Silent(self.longest_silence) })?;
+            let part =
+                tokio::time::timeout_at(silent.min(end), body.next()).await.map_err(|_| {
+                    if end < silent {
+                        PutError::Slow(self.longest_upload)
+                    } else {
+                        PutError::Silent(self.longest_silence)
+                    }
+                })?;
             let Some(part) = part else { break };
             let part = part.map_err(PutError::CutOff)?;
             sum.bytes += part.len() as u64;
@@ -237,9 +273,15 @@ impl Objects {
     ///
     /// # Errors
     /// The store fails, or has no such object.
-    pub async fn get(&self, name: &str) -> Result<(u64, BoxStream<'static, io::Result<Bytes>>), object_store::Error> {
+    pub async fn get(
+        &self,
+        name: &str,
+    ) -> Result<(u64, BoxStream<'static, io::Result<Bytes>>), object_store::Error> {
         let found = self.store.get(&Path::from(name)).await?;
-        Ok((found.meta.size, found.into_stream().map(|part| part.map_err(io::Error::other)).boxed()))
+        Ok((
+            found.meta.size,
+            found.into_stream().map(|part| part.map_err(io::Error::other)).boxed(),
+        ))
     }
 
     /// Takes away what is stored under `name`, if there is something.
@@ -285,7 +327,8 @@ impl Objects {
     pub fn list(&self) -> BoxStream<'static, Result<Listed, object_store::Error>> {
         let listed = self.store.list(None).map_ok(|object| Listed {
             name: object.location.to_string(),
-            written_at: Timestamp::from_second(object.last_modified.timestamp()).unwrap_or(Timestamp::MAX),
+            written_at: Timestamp::from_second(object.last_modified.timestamp())
+                .unwrap_or(Timestamp::MAX),
         });
         listed.boxed()
     }

@@ -25,9 +25,17 @@ impl Client {
         self.probe_within(TIME_LIMIT, url).await
     }
 
-    pub(super) async fn probe_within(&self, limit: Duration, url: &PackageUrl) -> Result<(), Failure> {
+    pub(super) async fn probe_within(
+        &self,
+        limit: Duration,
+        url: &PackageUrl,
+    ) -> Result<(), Failure> {
         match tokio::time::timeout(limit, self.look(url)).await {
-            Ok(Err(failure)) if !failure.reason.is_passing() && failure.reason != Reason::Unexpected => Err(failure),
+            Ok(Err(failure))
+                if !failure.reason.is_passing() && failure.reason != Reason::Unexpected =>
+            {
+                Err(failure)
+            }
             Ok(Ok(()) | Err(_)) | Err(_) => Ok(()),
         }
     }

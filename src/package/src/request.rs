@@ -41,7 +41,11 @@ impl Client {
         for _ in 0..=MOST_REDIRECTS {
             self.policy.check(&url).map_err(|refused| Failure::refused(&url, &refused))?;
             if ask.is_look() && !self.policy.may_look(&url) {
-                return Err(Failure::new(Reason::UnknownHost, &url, "this server does not look there"));
+                return Err(Failure::new(
+                    Reason::UnknownHost,
+                    &url,
+                    "this server does not look there",
+                ));
             }
             let client = if ask.is_look() { &self.looking } else { &self.http };
             let method = if ask == Ask::Head { Method::HEAD } else { Method::GET };
@@ -53,11 +57,22 @@ impl Client {
             if !is_redirect(response.status()) {
                 return Ok(response);
             }
-            let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+            let location =
+                response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
             let next = location.and_then(|location| url.redirected(location).ok());
-            url = next.ok_or_else(|| Failure::new(Reason::Unexpected, &url, "the server redirects to no address that can be read"))?;
+            url = next.ok_or_else(|| {
+                Failure::new(
+                    Reason::Unexpected,
+                    &url,
+                    "the server redirects to no address that can be read",
+                )
+            })?;
         }
-        Err(Failure::new(Reason::Unexpected, package, format!("the server redirects more than {MOST_REDIRECTS} times")))
+        Err(Failure::new(
+            Reason::Unexpected,
+            package,
+            format!("the server redirects more than {MOST_REDIRECTS} times"),
+        ))
     }
 }
 
@@ -78,7 +93,9 @@ pub(super) fn check_status(url: &PackageUrl, status: StatusCode) -> Result<(), F
         StatusCode::OK | StatusCode::PARTIAL_CONTENT => return Ok(()),
         StatusCode::NOT_FOUND | StatusCode::GONE => Reason::NotFound,
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Reason::Denied,
-        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => Reason::ServerTrouble,
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
+            Reason::ServerTrouble
+        }
         status if status.is_server_error() => Reason::ServerTrouble,
         _ => Reason::Unexpected,
     };
@@ -93,7 +110,9 @@ pub(super) fn failure(url: &PackageUrl, error: &reqwest::Error) -> Failure {
     while let Some(inner) = cause {
         match inner.downcast_ref::<Unresolved>() {
             Some(Unresolved::Refused(refused)) => return Failure::refused(url, refused),
-            Some(unknown @ Unresolved::Unknown(_)) => return Failure::new(Reason::UnknownHost, url, unknown.to_string()),
+            Some(unknown @ Unresolved::Unknown(_)) => {
+                return Failure::new(Reason::UnknownHost, url, unknown.to_string());
+            }
             None => {}
         }
         deepest = Some(inner);

@@ -17,7 +17,8 @@ use thiserror::Error;
 use domain::package::{PackagePolicy, Refused};
 
 /// What asks the name service.
-pub(super) type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
+pub(super) type Lookup =
+    Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
 
 /// The system's own name service.
 pub(super) fn system() -> Lookup {
@@ -78,7 +79,11 @@ impl Resolve for Resolver {
 }
 
 /// Those of `found` that the policy allows.
-fn allowed(policy: &PackagePolicy, name: &str, found: Vec<IpAddr>) -> Result<Vec<IpAddr>, Unresolved> {
+fn allowed(
+    policy: &PackagePolicy,
+    name: &str,
+    found: Vec<IpAddr>,
+) -> Result<Vec<IpAddr>, Unresolved> {
     let mut refused = None;
     let mut allowed = Vec::with_capacity(found.len());
     for address in found {
@@ -96,7 +101,11 @@ fn allowed(policy: &PackagePolicy, name: &str, found: Vec<IpAddr>) -> Result<Vec
 
 /// Those of `found` that this server may look at. A name that leads elsewhere is as
 /// good as one that leads nowhere: who asks does not learn which it is.
-fn looked_at(policy: &PackagePolicy, name: &str, mut found: Vec<IpAddr>) -> Result<Vec<IpAddr>, Unresolved> {
+fn looked_at(
+    policy: &PackagePolicy,
+    name: &str,
+    mut found: Vec<IpAddr>,
+) -> Result<Vec<IpAddr>, Unresolved> {
     found.retain(|address| policy.may_look_at(name, *address));
     if found.is_empty() { Err(Unresolved::Unknown(name.into())) } else { Ok(found) }
 }

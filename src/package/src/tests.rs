@@ -39,7 +39,10 @@ impl Folder {
     }
 
     fn names(&self) -> Vec<String> {
-        std::fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        std::fs::read_dir(&self.0)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
     }
 }
 
@@ -59,7 +62,13 @@ struct Case<'a> {
 
 impl Case<'_> {
     fn of(url: String) -> Self {
-        Self { client: client(), url, checksum: None, timeout: Duration::from_secs(20), attempts: 3 }
+        Self {
+            client: client(),
+            url,
+            checksum: None,
+            timeout: Duration::from_secs(20),
+            attempts: 3,
+        }
     }
 
     /// Fetches into a folder: what came of it, and what lies in the folder then.
@@ -100,7 +109,11 @@ impl Case<'_> {
 #[case("/signed.jar?Signature=geheim", None, 1)]
 #[case("/redirect.jar?%2Fredirect.jar%3F%2Fgood.jar", None, 1)]
 #[tokio::test]
-async fn a_package_comes_whole(#[case] path: &str, #[case] checksum: Option<&str>, #[case] attempts: u32) {
+async fn a_package_comes_whole(
+    #[case] path: &str,
+    #[case] checksum: Option<&str>,
+    #[case] attempts: u32,
+) {
     let files = Files::start().await;
     let (ended, left) = Case { checksum, ..Case::of(files.url(path)) }.run().await;
     assert_eq!(ended, Ok(Fetched { bytes: GOOD.len() as u64, attempts }));
@@ -115,7 +128,12 @@ async fn a_package_comes_whole(#[case] path: &str, #[case] checksum: Option<&str
 #[case("/large.jar", Reason::TooLarge, "it has 3145728 bytes, and at most 1048576 are allowed", 1)]
 #[case("/endless.jar", Reason::TooLarge, "at most 1048576 are allowed", 1)]
 #[case("/loop.jar?token=geheim", Reason::Unexpected, "more than 5 times", 6)]
-#[case("/busy.jar?token=geheim", Reason::ServerTrouble, "503 Service Unavailable (attempt 3 of 3)", 3)]
+#[case(
+    "/busy.jar?token=geheim",
+    Reason::ServerTrouble,
+    "503 Service Unavailable (attempt 3 of 3)",
+    3
+)]
 #[case("/cut.jar?token=geheim", Reason::CutOff, "the answer broke off", 3)]
 #[case(
     "/redirect.jar?http://127.0.0.2:1/good.jar%3Ftoken=geheim",
@@ -123,12 +141,22 @@ async fn a_package_comes_whole(#[case] path: &str, #[case] checksum: Option<&str
     "127.0.0.2, the network address of 127.0.0.2, is not allowed: it is a loopback address",
     1
 )]
-#[case("/redirect.jar?http://169.254.169.254/latest/", Reason::NotAllowed, "it is a cloud's metadata address", 1)]
+#[case(
+    "/redirect.jar?http://169.254.169.254/latest/",
+    Reason::NotAllowed,
+    "it is a cloud's metadata address",
+    1
+)]
 #[case("/redirect.jar?http://[::ffff:7f00:2]/", Reason::NotAllowed, "loopback", 1)]
 #[case("/redirect.jar?http://[2002:7f00:2::1]/", Reason::NotAllowed, "loopback", 1)]
 #[case("/redirect.jar?http://[64:ff9b:1::7f00:2]/", Reason::NotAllowed, "translator", 1)]
 #[case("/redirect.jar?http://2130706434/", Reason::NotAllowed, "loopback", 1)]
-#[case("/redirect.jar?http://localhost.localdomain.invalid:1/", Reason::UnknownHost, "is not known here", 3)]
+#[case(
+    "/redirect.jar?http://localhost.localdomain.invalid:1/",
+    Reason::UnknownHost,
+    "is not known here",
+    3
+)]
 #[case("/redirect.jar?file:///etc/passwd", Reason::Unexpected, "redirects to no address", 1)]
 #[case("/redirect.jar?ftp://h/a.jar", Reason::NotAllowed, "the scheme ftp is not allowed", 1)]
 #[tokio::test]
@@ -149,7 +177,8 @@ async fn a_package_that_cannot_be_had_has_a_named_reason(
 async fn another_package_than_the_one_that_is_meant_is_refused_at_once() {
     let files = Files::start().await;
     for wrong in ["0".repeat(64), "0".repeat(32)] {
-        let failure = Case { checksum: Some(&wrong), ..Case::of(files.url("/good.jar")) }.fails().await;
+        let failure =
+            Case { checksum: Some(&wrong), ..Case::of(files.url("/good.jar")) }.fails().await;
         assert_eq!(failure.reason, Reason::WrongChecksum);
         let found = if wrong.len() == 64 { GOOD_SHA256 } else { GOOD_MD5 };
         assert!(failure.what.contains(&wrong) && failure.what.contains(found), "{failure}");
@@ -163,7 +192,8 @@ async fn another_package_than_the_one_that_is_meant_is_refused_at_once() {
 #[tokio::test]
 async fn one_that_never_ends_ends_in_time(#[case] path: &str) {
     let files = Files::start().await;
-    let failure = Case { timeout: Duration::from_millis(300), ..Case::of(files.url(path)) }.fails().await;
+    let failure =
+        Case { timeout: Duration::from_millis(300), ..Case::of(files.url(path)) }.fails().await;
     assert_eq!(failure.reason, Reason::TimedOut);
     assert!(failure.what.contains("not there within 0.3 s"), "{failure}");
 }
@@ -174,7 +204,10 @@ async fn a_server_that_is_not_there_is_tried_again() {
     let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let failure = Case::of(format!("http://user:geheim@{address}/a.jar")).fails().await;
     assert_eq!(failure.reason, Reason::Unreachable);
-    assert!(failure.what.contains("refused") && failure.what.contains("attempt 3 of 3"), "{failure}");
+    assert!(
+        failure.what.contains("refused") && failure.what.contains("attempt 3 of 3"),
+        "{failure}"
+    );
 }
 
 #[tokio::test]
@@ -196,7 +229,8 @@ fn answers(answers: &'static str) -> (Lookup, Arc<AtomicUsize>) {
     let count = asked.clone();
     let lookup: Lookup = Arc::new(move |_| {
         let index = count.fetch_add(1, Ordering::Relaxed);
-        let answer = answers.split(';').nth(index).or_else(|| answers.split(';').next_back()).unwrap();
+        let answer =
+            answers.split(';').nth(index).or_else(|| answers.split(';').next_back()).unwrap();
         let found: Vec<IpAddr> = answer.split_whitespace().map(|it| it.parse().unwrap()).collect();
         Box::pin(async move { Ok(found) })
     });
@@ -210,14 +244,26 @@ fn answers(answers: &'static str) -> (Lookup, Arc<AtomicUsize>) {
 #[case("127.0.0.1; 169.254.169.254", None)]
 #[case("169.254.169.254 ::1", Some(Reason::NotAllowed))]
 #[case("::ffff:100.100.100.200", Some(Reason::NotAllowed))]
-#[case("2002:7f00:2::1 ::ffff:0:7f00:2 64:ff9b:1::1 2001:0:808:808::80ff:fffd", Some(Reason::NotAllowed))]
+#[case(
+    "2002:7f00:2::1 ::ffff:0:7f00:2 64:ff9b:1::1 2001:0:808:808::80ff:fffd",
+    Some(Reason::NotAllowed)
+)]
 #[case("", Some(Reason::UnknownHost))]
 #[tokio::test]
-async fn only_addresses_that_were_checked_are_connected_to(#[case] lookup: &'static str, #[case] fails: Option<Reason>) {
+async fn only_addresses_that_were_checked_are_connected_to(
+    #[case] lookup: &'static str,
+    #[case] fails: Option<Reason>,
+) {
     let files = Files::start().await;
     let (lookup, asked) = answers(lookup);
-    let client = Client::with_lookup(policy(&["127.0.0.1/32"]), LIMIT, Duration::from_secs(5), lookup).unwrap();
-    let case = Case { client, attempts: 1, ..Case::of(format!("http://files.example.com:{}/good.jar", files.address.port())) };
+    let client =
+        Client::with_lookup(policy(&["127.0.0.1/32"]), LIMIT, Duration::from_secs(5), lookup)
+            .unwrap();
+    let case = Case {
+        client,
+        attempts: 1,
+        ..Case::of(format!("http://files.example.com:{}/good.jar", files.address.port()))
+    };
     let (ended, _) = case.run().await;
     assert_eq!(ended.err().map(|failure| failure.reason), fails);
     assert_eq!(asked.load(Ordering::Relaxed), 1);
@@ -255,10 +301,18 @@ async fn a_look_at_a_silent_server_ends_in_time_and_refuses_nothing() {
 
 /// A look at a host whose name stands for `found`, under a policy that allows every
 /// host, and `found` itself only where `addresses` says so.
-async fn look(found: &'static str, files: &Files, path: &str, addresses: &[&str]) -> Result<(), Failure> {
+async fn look(
+    found: &'static str,
+    files: &Files,
+    path: &str,
+    addresses: &[&str],
+) -> Result<(), Failure> {
     let (lookup, _) = answers(found);
-    let client = Client::with_lookup(policy(addresses), LIMIT, Duration::from_secs(5), lookup).unwrap();
-    client.probe(&format!("http://files.internal:{}{path}", files.address.port()).parse().unwrap()).await
+    let client =
+        Client::with_lookup(policy(addresses), LIMIT, Duration::from_secs(5), lookup).unwrap();
+    client
+        .probe(&format!("http://files.internal:{}{path}", files.address.port()).parse().unwrap())
+        .await
 }
 
 #[rstest]
@@ -268,9 +322,18 @@ async fn look(found: &'static str, files: &Files, path: &str, addresses: &[&str]
 #[case("169.254.169.254")]
 #[case("")]
 #[tokio::test]
-async fn a_look_does_not_tell_apart_what_is_behind_a_name_that_leads_inside(#[case] found: &'static str) {
+async fn a_look_does_not_tell_apart_what_is_behind_a_name_that_leads_inside(
+    #[case] found: &'static str,
+) {
     let files = Files::start().await;
-    for path in ["/good.jar", "/missing.jar", "/forbidden.jar", "/large.jar", "/silent.jar", "/redirect.jar?/missing.jar"] {
+    for path in [
+        "/good.jar",
+        "/missing.jar",
+        "/forbidden.jar",
+        "/large.jar",
+        "/silent.jar",
+        "/redirect.jar?/missing.jar",
+    ] {
         assert_eq!(look(found, &files, path, &[]).await, Ok(()), "{path}");
     }
     assert!(files.asked().is_empty(), "nothing is connected to: {:?}", files.asked());
@@ -287,9 +350,15 @@ async fn a_look_does_not_tell_apart_what_is_behind_a_name_that_leads_inside(#[ca
 async fn a_look_does_not_follow_a_redirect_into_a_private_network(#[case] inside: &str) {
     let files = Files::start().await;
     let (lookup, _) = answers("10.255.255.1");
-    let client = Client::with_lookup(policy(&["127.0.0.1/32"]), LIMIT, Duration::from_secs(5), lookup).unwrap();
+    let client =
+        Client::with_lookup(policy(&["127.0.0.1/32"]), LIMIT, Duration::from_secs(5), lookup)
+            .unwrap();
     let url: PackageUrl = files.url(&format!("/redirect.jar?{inside}")).parse().unwrap();
     assert_eq!(client.probe(&url).await, Ok(()));
     let failure = client.send(&url, request::Ask::Head).await.unwrap_err();
-    assert_eq!(failure.reason, Reason::UnknownHost, "it is as if there were no such host: {failure}");
+    assert_eq!(
+        failure.reason,
+        Reason::UnknownHost,
+        "it is as if there were no such host: {failure}"
+    );
 }

@@ -23,10 +23,18 @@ pub(super) struct Names {
 }
 
 /// The names of DeployK8sApplication.
-pub(super) const DEPLOY: Names = Names { image: "Image", cpu: ["CpuRequest", "CpuLimit"], memory: ["MemoryRequest", "MemoryLimit"] };
+pub(super) const DEPLOY: Names = Names {
+    image: "Image",
+    cpu: ["CpuRequest", "CpuLimit"],
+    memory: ["MemoryRequest", "MemoryLimit"],
+};
 
 /// The names of InsertK8sApplication.
-pub(super) const CREATE: Names = Names { image: "ImageUrl", cpu: ["RequestsCpu", "LimitCpu"], memory: ["RequestsMem", "LimitMem"] };
+pub(super) const CREATE: Names = Names {
+    image: "ImageUrl",
+    cpu: ["RequestsCpu", "LimitCpu"],
+    memory: ["RequestsMem", "LimitMem"],
+};
 
 /// A name that an application and its Deployment can have: EDAS' rule (a letter
 /// first, then letters, digits and `-`, at most 36) and that of Kubernetes
@@ -58,7 +66,9 @@ pub(super) fn container(name: Option<&str>) -> Result<(), Rejection> {
 /// Number of pods.
 pub(super) fn replicas(replicas: Option<i32>) -> Result<(), Rejection> {
     match replicas {
-        Some(number) if number < 0 => Err(Rejection::invalid("Replicas", number, "must be 0 or more")),
+        Some(number) if number < 0 => {
+            Err(Rejection::invalid("Replicas", number, "must be 0 or more"))
+        }
         _ => Ok(()),
     }
 }
@@ -66,20 +76,32 @@ pub(super) fn replicas(replicas: Option<i32>) -> Result<(), Rejection> {
 /// A number of seconds between `from` and a week.
 pub(super) fn seconds(parameter: &str, seconds: Option<i64>, from: i64) -> Result<(), Rejection> {
     match seconds {
-        Some(number) if !(from..=LONGEST_SECONDS).contains(&number) => {
-            Err(Rejection::invalid(parameter, number, format!("must be a number of seconds from {from} to {LONGEST_SECONDS}")))
-        }
+        Some(number) if !(from..=LONGEST_SECONDS).contains(&number) => Err(Rejection::invalid(
+            parameter,
+            number,
+            format!("must be a number of seconds from {from} to {LONGEST_SECONDS}"),
+        )),
         _ => Ok(()),
     }
 }
 
 /// A graceful start that leaves some of a batch's time, of so many seconds by this
 /// parameter.
-pub(super) fn graceful_start(change: &GracefulStartChange, timeout_seconds: i64, timeout: &str) -> Result<(), Rejection> {
+pub(super) fn graceful_start(
+    change: &GracefulStartChange,
+    timeout_seconds: i64,
+    timeout: &str,
+) -> Result<(), Rejection> {
     let (delay, warm_up) = (change.delay_seconds.unwrap_or(0), change.warm_up_seconds.unwrap_or(0));
     if change.on != Some(false) && i64::from(delay) + i64::from(warm_up) >= timeout_seconds {
-        let (name, value) = if warm_up > delay { ("LosslessRuleWarmupTime", warm_up) } else { ("LosslessRuleDelayTime", delay) };
-        let allowed = format!("delay and warm-up together must take less time than a batch may ({timeout}, {timeout_seconds} s)");
+        let (name, value) = if warm_up > delay {
+            ("LosslessRuleWarmupTime", warm_up)
+        } else {
+            ("LosslessRuleDelayTime", delay)
+        };
+        let allowed = format!(
+            "delay and warm-up together must take less time than a batch may ({timeout}, {timeout_seconds} s)"
+        );
         return Err(Rejection::invalid(name, value, allowed));
     }
     Ok(())
@@ -117,38 +139,56 @@ pub(super) fn spec(spec: &SpecChange, names: &Names) -> Result<(), Rejection> {
             env_name(variable)?;
         }
     }
-    for (pair, request, limit, unit) in
-        [(names.cpu, spec.cpu_request, spec.cpu_limit, "m"), (names.memory, spec.memory_request, spec.memory_limit, "Mi")]
-    {
+    for (pair, request, limit, unit) in [
+        (names.cpu, spec.cpu_request, spec.cpu_limit, "m"),
+        (names.memory, spec.memory_request, spec.memory_limit, "Mi"),
+    ] {
         if let (Some(request), Some(limit)) = (request, limit)
             && limit > 0
             && request > limit
         {
-            return Err(Rejection::invalid(pair[0], format!("{request}{unit}"), format!("must not be above {} ({limit}{unit})", pair[1])));
+            return Err(Rejection::invalid(
+                pair[0],
+                format!("{request}{unit}"),
+                format!("must not be above {} ({limit}{unit})", pair[1]),
+            ));
         }
     }
     Ok(())
 }
 
 /// An image or a package, not both.
-pub(super) fn one_source(spec: &SpecChange, package: &PackageParams, names: &Names) -> Result<(), Rejection> {
-    let image = spec.image.as_ref().map(|image| (names.image, image)).or(spec.image_tag.as_ref().map(|tag| ("ImageTag", tag)));
+pub(super) fn one_source(
+    spec: &SpecChange,
+    package: &PackageParams,
+    names: &Names,
+) -> Result<(), Rejection> {
+    let image = spec
+        .image
+        .as_ref()
+        .map(|image| (names.image, image))
+        .or(spec.image_tag.as_ref().map(|tag| ("ImageTag", tag)));
     match (&package.url, image) {
-        (Some(_), Some((name, image))) => {
-            Err(Rejection::invalid(name, image, "either an image or a package (PackageUrl) is released, not both"))
-        }
+        (Some(_), Some((name, image))) => Err(Rejection::invalid(
+            name,
+            image,
+            "either an image or a package (PackageUrl) is released, not both",
+        )),
         _ => Ok(()),
     }
 }
 
 fn image(parameter: &str, image: &str) -> Result<(), Rejection> {
-    let fits = !image.is_empty() && image.len() <= 1024 && !image.chars().any(|c| c.is_whitespace() || c.is_control());
+    let fits = !image.is_empty()
+        && image.len() <= 1024
+        && !image.chars().any(|c| c.is_whitespace() || c.is_control());
     let allowed = "must be an image address such as registry.example/shop/web:1.0, without blanks, of at most 1024 characters";
     if fits { Ok(()) } else { Err(Rejection::invalid(parameter, image, allowed)) }
 }
 
 fn env_name(variable: &EnvVar) -> Result<(), Rejection> {
-    let fits = !variable.name.is_empty() && variable.name.chars().all(|c| c.is_ascii_graphic() && c != '=');
+    let fits = !variable.name.is_empty()
+        && variable.name.chars().all(|c| c.is_ascii_graphic() && c != '=');
     let allowed = "each variable needs a name of printable ASCII characters without '=' and blanks";
     if fits { Ok(()) } else { Err(Rejection::invalid("Envs", &variable.name, allowed)) }
 }
@@ -185,9 +225,13 @@ mod tests {
 
     #[test]
     fn a_request_below_no_limit_is_fine() {
-        let change = SpecChange { cpu_request: Some(200), cpu_limit: Some(0), ..SpecChange::default() };
+        let change =
+            SpecChange { cpu_request: Some(200), cpu_limit: Some(0), ..SpecChange::default() };
         assert!(spec(&change, &DEPLOY).is_ok());
         assert!(replicas(Some(0)).is_ok() && replicas(Some(-1)).is_err());
-        assert!(seconds("BatchTimeout", Some(0), 1).is_err() && seconds("BatchTimeout", Some(60), 1).is_ok());
+        assert!(
+            seconds("BatchTimeout", Some(0), 1).is_err()
+                && seconds("BatchTimeout", Some(60), 1).is_ok()
+        );
     }
 }

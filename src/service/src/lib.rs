@@ -19,7 +19,9 @@ pub mod request;
 pub mod view;
 
 pub use crate::application::first_service::FirstService;
-pub use crate::catalog::config_template::{ConfigTemplateChange, ConfigTemplateFilter, ConfigTemplateView};
+pub use crate::catalog::config_template::{
+    ConfigTemplateChange, ConfigTemplateFilter, ConfigTemplateView,
+};
 pub use crate::catalog::region::{DescribeRegion, RegionView, check_region};
 pub use crate::catalog::tag::{Tag, TagFilter};
 pub use crate::object::config_data::{Config, ConfigView, Related};
@@ -27,15 +29,15 @@ pub use crate::object::expose::{Bind, Expose};
 pub use crate::object::ingress::{Route, RouteView};
 pub use crate::object::scaling_rule::{Range, RuleUpdate, RuleView};
 pub use crate::package::upload::{
-    CREDENTIAL_LIFETIME, Collected, Completion, Download, MultipartRow, NamedUpload, PackageStore, UploadCredential, UploadError,
-    UploadLimits, UploadSlot,
+    CREDENTIAL_LIFETIME, Collected, Completion, Download, MultipartRow, NamedUpload, PackageStore,
+    UploadCredential, UploadError, UploadLimits, UploadSlot,
 };
 pub use error::Error;
 pub use package::Packages;
 pub use query::InstanceView;
 pub use request::{
-    Adopt, Caller, Configure, ContainerView, CreateApplication, Deploy, Describe, EditDeployment, KeySecret, PackageParams, Precheck,
-    RequestIdentity, RollBackTo, Scale, Start,
+    Adopt, Caller, Configure, ContainerView, CreateApplication, Deploy, Describe, EditDeployment,
+    KeySecret, PackageParams, Precheck, RequestIdentity, RollBackTo, Scale, Start,
 };
 pub use view::{BatchView, ClusterView, CurrentSpec, OrderView, PodState, ReleaseView};
 
@@ -79,7 +81,15 @@ impl Service {
     #[must_use]
     pub fn new(store: Store, clock: Clock, settings: ServiceConfig) -> Self {
         let uploads = Arc::new(Semaphore::new(0));
-        Self { store, clock, settings, packages: None, package_store: None, executor: None, uploads }
+        Self {
+            store,
+            clock,
+            settings,
+            packages: None,
+            package_store: None,
+            executor: None,
+            uploads,
+        }
     }
 
     /// The same use cases, on a server that releases packages too.
@@ -108,24 +118,44 @@ impl Service {
     }
 
     /// The first answer to this request, if it was answered before.
-    async fn answered<T: DeserializeOwned>(&self, tx: &mut Tx, caller: &Caller) -> Result<Option<T>, Error> {
+    async fn answered<T: DeserializeOwned>(
+        &self,
+        tx: &mut Tx,
+        caller: &Caller,
+    ) -> Result<Option<T>, Error> {
         let Some(identity) = &caller.identity else { return Ok(None) };
-        let outcome = tx.claim_request(&caller.key_id, &identity.nonce, &identity.digest, self.clock.now()).await?;
+        let outcome = tx
+            .claim_request(&caller.key_id, &identity.nonce, &identity.digest, self.clock.now())
+            .await?;
         let Some(outcome) = outcome else { return Ok(None) };
-        let why = |error: serde_json::Error| StoreError::Corrupt { what: "answer", why: error.to_string() };
+        let why = |error: serde_json::Error| StoreError::Corrupt {
+            what: "answer",
+            why: error.to_string(),
+        };
         Ok(Some(serde_json::from_value(outcome).map_err(why)?))
     }
 
     /// As [`Service::answered`], in a transaction of its own that leaves nothing.
-    async fn answered_before<T: DeserializeOwned>(&self, caller: &Caller) -> Result<Option<T>, Error> {
+    async fn answered_before<T: DeserializeOwned>(
+        &self,
+        caller: &Caller,
+    ) -> Result<Option<T>, Error> {
         let mut tx = self.store.begin().await?;
         self.answered(&mut tx, caller).await
     }
 
     /// Makes what was written last, together with the answer to it.
-    async fn answer<T: Serialize>(&self, mut tx: Tx, caller: &Caller, outcome: T) -> Result<T, Error> {
+    async fn answer<T: Serialize>(
+        &self,
+        mut tx: Tx,
+        caller: &Caller,
+        outcome: T,
+    ) -> Result<T, Error> {
         if let Some(identity) = &caller.identity {
-            let why = |error: serde_json::Error| StoreError::Corrupt { what: "answer", why: error.to_string() };
+            let why = |error: serde_json::Error| StoreError::Corrupt {
+                what: "answer",
+                why: error.to_string(),
+            };
             let document = serde_json::to_value(&outcome).map_err(why)?;
             tx.answer_request(&caller.key_id, &identity.nonce, &document).await?;
         }

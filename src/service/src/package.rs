@@ -60,7 +60,10 @@ impl Service {
     }
 
     /// As [`Service::check_package`], of what a caller wishes; none = no package.
-    pub(super) async fn check_package_params(&self, params: &PackageParams) -> Result<Option<PackageUrl>, Error> {
+    pub(super) async fn check_package_params(
+        &self,
+        params: &PackageParams,
+    ) -> Result<Option<PackageUrl>, Error> {
         match &params.url {
             Some(url) => Ok(Some(self.check_package(url).await?)),
             None => Ok(None),
@@ -68,13 +71,21 @@ impl Service {
     }
 
     /// As [`Service::check_package`], without asking whether it is there.
-    pub(super) fn read_package(&self, url: &SecretString) -> Result<(&Packages, PackageUrl), Rejection> {
+    pub(super) fn read_package(
+        &self,
+        url: &SecretString,
+    ) -> Result<(&Packages, PackageUrl), Rejection> {
         let text = url.expose_secret();
         let parsed: Result<PackageUrl, _> = text.parse();
-        let shown =
-            parsed.as_ref().map_or_else(|_| format!("(a text of {} characters, not shown)", text.chars().count()), ToString::to_string);
+        let shown = parsed.as_ref().map_or_else(
+            |_| format!("(a text of {} characters, not shown)", text.chars().count()),
+            ToString::to_string,
+        );
         let refuse = |why: String| Rejection::invalid("PackageUrl", &shown, why);
-        let packages = self.packages.as_deref().ok_or_else(|| refuse(missing("--package-image", "SLUICE_PACKAGE_IMAGE")))?;
+        let packages = self
+            .packages
+            .as_deref()
+            .ok_or_else(|| refuse(missing("--package-image", "SLUICE_PACKAGE_IMAGE")))?;
         if packages.image.is_none() {
             return Err(refuse(missing("--package-image", "SLUICE_PACKAGE_IMAGE")));
         }
@@ -109,8 +120,13 @@ impl Service {
         check_settings(&spec.java, kind)?;
         let same = current.filter(|current| current.kind == kind);
         let jdk = params.jdk.as_deref().or(same.map(|current| current.jdk.as_str()));
-        let container = params.web_container.as_deref().or(same.and_then(|current| current.web_container.as_deref()));
-        let is_new = url.is_some() || params.jdk.is_some() || (params.web_container.is_some() && kind == PackageKind::War);
+        let container = params
+            .web_container
+            .as_deref()
+            .or(same.and_then(|current| current.web_container.as_deref()));
+        let is_new = url.is_some()
+            || params.jdk.is_some()
+            || (params.web_container.is_some() && kind == PackageKind::War);
         if !is_new {
             return Ok(current.cloned());
         }
@@ -118,10 +134,18 @@ impl Service {
             let allowed = missing("--runtime-images", "SLUICE_RUNTIME_IMAGES");
             return Err(Rejection::invalid("JDK", jdk.unwrap_or_default(), allowed));
         };
-        let runtime = packages.runtimes.find(kind, jdk, container).map_err(|why| no_runtime(kind, why))?.clone();
+        let runtime = packages
+            .runtimes
+            .find(kind, jdk, container)
+            .map_err(|why| no_runtime(kind, why))?
+            .clone();
         let label = Label {
             kind,
-            address: url.as_ref().map(ToString::to_string).or(current.map(|current| current.address.clone())).unwrap_or_default(),
+            address: url
+                .as_ref()
+                .map(ToString::to_string)
+                .or(current.map(|current| current.address.clone()))
+                .unwrap_or_default(),
             jdk: runtime.jdk.clone(),
             web_container: runtime.web_container.clone(),
         };
@@ -139,10 +163,18 @@ fn missing(flag: &str, variable: &str) -> String {
 }
 
 /// The kind of a new package: what was said, what its name ends with, or what ran before.
-fn kind_of(url: &PackageUrl, params: &PackageParams, current: Option<&Label>) -> Result<PackageKind, Rejection> {
+fn kind_of(
+    url: &PackageUrl,
+    params: &PackageParams,
+    current: Option<&Label>,
+) -> Result<PackageKind, Rejection> {
     match (params.kind, url.kind()) {
         (Some(said), Some(named)) if said != named => {
-            let allowed = format!("PackageType is {}, and its name ends like that of a {}", said.word(), named.word());
+            let allowed = format!(
+                "PackageType is {}, and its name ends like that of a {}",
+                said.word(),
+                named.word()
+            );
             Err(Rejection::invalid("PackageUrl", url, allowed))
         }
         (Some(kind), _) | (None, Some(kind)) => Ok(kind),
@@ -158,9 +190,16 @@ fn kind_of(url: &PackageUrl, params: &PackageParams, current: Option<&Label>) ->
 
 fn no_runtime(kind: PackageKind, why: domain::package::runtime::NoRuntime) -> Rejection {
     let allowed = if why.known.is_empty() {
-        format!("this server's table --runtime-images (SLUICE_RUNTIME_IMAGES) has no image for {} packages", kind.word())
+        format!(
+            "this server's table --runtime-images (SLUICE_RUNTIME_IMAGES) has no image for {} packages",
+            kind.word()
+        )
     } else {
-        format!("this server's table --runtime-images has for {} packages: {}", kind.word(), why.known.join(", "))
+        format!(
+            "this server's table --runtime-images has for {} packages: {}",
+            kind.word(),
+            why.known.join(", ")
+        )
     };
     Rejection::invalid(why.parameter, why.value, allowed)
 }
@@ -169,7 +208,11 @@ fn no_runtime(kind: PackageKind, why: domain::package::runtime::NoRuntime) -> Re
 fn check_image(spec: &SpecChange) -> Result<(), Rejection> {
     let java = &spec.java;
     if let Field::Set(options) = &java.jvm_options {
-        return Err(Rejection::invalid("JavaStartUpConfig", options, "applies to packages only, and this is an image"));
+        return Err(Rejection::invalid(
+            "JavaStartUpConfig",
+            options,
+            "applies to packages only, and this is an image",
+        ));
     }
     check_web(java, "applies to War packages only, and this is an image")
 }
@@ -177,7 +220,9 @@ fn check_image(spec: &SpecChange) -> Result<(), Rejection> {
 fn check_settings(java: &JavaChange, kind: PackageKind) -> Result<(), Rejection> {
     match kind {
         PackageKind::War => Ok(()),
-        PackageKind::FatJar => check_web(java, "applies to War packages only, and this is a FatJar"),
+        PackageKind::FatJar => {
+            check_web(java, "applies to War packages only, and this is a FatJar")
+        }
     }
 }
 

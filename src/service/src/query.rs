@@ -42,9 +42,16 @@ impl Service {
     }
 
     /// The Deployment of an application, as it is wanted.
-    pub(super) async fn deployment_of(&self, application: &Application, wanted: QueryKind) -> Result<serde_json::Value, Error> {
+    pub(super) async fn deployment_of(
+        &self,
+        application: &Application,
+        wanted: QueryKind,
+    ) -> Result<serde_json::Value, Error> {
         let seen = self.query(application, wanted).await?;
-        let none = || Rejection::NoDeployment { namespace: application.namespace.clone(), name: application.name.clone() };
+        let none = || Rejection::NoDeployment {
+            namespace: application.namespace.clone(),
+            name: application.name.clone(),
+        };
         seen.and_then(|state| state.deployment).ok_or_else(|| none().into())
     }
 
@@ -54,17 +61,34 @@ impl Service {
     ///
     /// # Errors
     /// [`Rejection::UnknownApplication`] or [`Rejection::Unseen`].
-    pub async fn instances(&self, id: ApplicationId, whole: bool, nodes: bool) -> Result<Vec<InstanceView>, Error> {
+    pub async fn instances(
+        &self,
+        id: ApplicationId,
+        whole: bool,
+        nodes: bool,
+    ) -> Result<Vec<InstanceView>, Error> {
         let application = self.store.application(id).await?;
-        let Some(state) = self.query(&application, QueryKind::Pods { whole, nodes }).await? else { return Ok(Vec::new()) };
+        let Some(state) = self.query(&application, QueryKind::Pods { whole, nodes }).await? else {
+            return Ok(Vec::new());
+        };
         let versions = self.store.version_texts(id).await?;
         let newest = self.store.newest_order(id).await?;
         let canaries = match newest.filter(has_canary) {
-            Some(order) => self.store.batch_rows(order.id).await?.into_iter().take(1).flat_map(|batch| batch.pods).collect(),
+            Some(order) => self
+                .store
+                .batch_rows(order.id)
+                .await?
+                .into_iter()
+                .take(1)
+                .flat_map(|batch| batch.pods)
+                .collect(),
             None => Vec::new(),
         };
         let view = |pod: Pod| InstanceView {
-            version: pod.release.and_then(|release| versions.get(&release).cloned()).unwrap_or_default(),
+            version: pod
+                .release
+                .and_then(|release| versions.get(&release).cloned())
+                .unwrap_or_default(),
             canary: canaries.iter().any(|canary| canary.name == pod.name),
             node_labels: state.node_labels.get(&pod.node).cloned(),
             pod,
@@ -72,8 +96,13 @@ impl Service {
         Ok(state.pods.into_iter().map(view).collect())
     }
 
-    pub(super) async fn query(&self, application: &Application, wanted: QueryKind) -> Result<Option<ClusterState>, Error> {
-        self.query_cluster(&application.cluster, &application.namespace, &application.name, wanted).await
+    pub(super) async fn query(
+        &self,
+        application: &Application,
+        wanted: QueryKind,
+    ) -> Result<Option<ClusterState>, Error> {
+        self.query_cluster(&application.cluster, &application.namespace, &application.name, wanted)
+            .await
     }
 
     /// Objects of a kind as they are now on a cluster, whoever made them: of one namespace or of all
@@ -89,7 +118,9 @@ impl Service {
         name: &str,
         labels: BTreeMap<String, String>,
     ) -> Result<Vec<serde_json::Value>, Error> {
-        let seen = self.query_cluster(cluster, namespace, name, QueryKind::Objects { kind, labels }).await?;
+        let seen = self
+            .query_cluster(cluster, namespace, name, QueryKind::Objects { kind, labels })
+            .await?;
         Ok(seen.map(|state| state.objects).unwrap_or_default())
     }
 
@@ -103,7 +134,10 @@ impl Service {
         if self.store.executors(cluster, EXECUTOR_SECONDS).await?.reaching == 0 {
             return Err(Rejection::Unseen("no executor reaches it".into()).into());
         }
-        let id = self.store.send_cluster_query(cluster, namespace, name, wanted, self.clock.now()).await?;
+        let id = self
+            .store
+            .send_cluster_query(cluster, namespace, name, wanted, self.clock.now())
+            .await?;
         match until_answered(SEEN_WITHIN, || self.store.take_query_answer(id)).await? {
             Some(Ok(seen)) => Ok(seen),
             Some(Err(why)) => Err(Rejection::Unseen(why).into()),

@@ -1,6 +1,8 @@
 //! Reading: orders, versions, applications, the cluster, keys.
 
-use super::{BatchView, ClusterView, CurrentSpec, Error, KeySecret, OrderView, ReleaseView, Service};
+use super::{
+    BatchView, ClusterView, CurrentSpec, Error, KeySecret, OrderView, ReleaseView, Service,
+};
 use domain::{ApplicationId, OrderId, Rejection, application::Application, order::Order};
 use store::{BatchRow, OrderRow, ReleaseRow};
 
@@ -25,7 +27,11 @@ impl Service {
     /// # Errors
     /// [`Rejection::UnknownOrder`].
     pub async fn order(&self, id: OrderId) -> Result<OrderView, Error> {
-        let row = self.store.order_row(id).await?.ok_or_else(|| Rejection::UnknownOrder(id.to_string()))?;
+        let row = self
+            .store
+            .order_row(id)
+            .await?
+            .ok_or_else(|| Rejection::UnknownOrder(id.to_string()))?;
         let batches = self.store.batch_rows(id).await?;
         Ok(order_view(row, batches))
     }
@@ -44,7 +50,10 @@ impl Service {
     ///
     /// # Errors
     /// [`Rejection::UnknownApplication`].
-    pub async fn newest_order(&self, application: ApplicationId) -> Result<Option<OrderView>, Error> {
+    pub async fn newest_order(
+        &self,
+        application: ApplicationId,
+    ) -> Result<Option<OrderView>, Error> {
         self.store.application(application).await?;
         Ok(self.store.newest_order(application).await?.map(|row| order_view(row, Vec::new())))
     }
@@ -94,7 +103,8 @@ impl Service {
     pub async fn cluster(&self) -> Result<ClusterView, Error> {
         let row = self.store.cluster(&self.settings.cluster).await?;
         let executors = self.store.executors(&self.settings.cluster, EXECUTOR_SECONDS).await?;
-        let (version, namespaces, removed) = row.map(|row| (row.version, row.namespaces, row.removed)).unwrap_or_default();
+        let (version, namespaces, removed) =
+            row.map(|row| (row.version, row.namespaces, row.removed)).unwrap_or_default();
         Ok(ClusterView {
             id: self.settings.cluster.to_string(),
             region: self.settings.region.clone(),
@@ -117,10 +127,13 @@ impl Service {
         {
             return Err(trouble);
         }
-        let executors = self.store.executors(&self.settings.cluster, EXECUTOR_SECONDS).await.map_err(silent)?;
+        let executors =
+            self.store.executors(&self.settings.cluster, EXECUTOR_SECONDS).await.map_err(silent)?;
         match (executors.alive, executors.reaching) {
             (0, _) => Err("no executor is alive".into()),
-            (_, 0) => Err(executors.trouble.unwrap_or_else(|| "no executor reaches the cluster".into())),
+            (_, 0) => {
+                Err(executors.trouble.unwrap_or_else(|| "no executor reaches the cluster".into()))
+            }
             _ => Ok(()),
         }
     }
@@ -156,7 +169,13 @@ fn order_view(row: OrderRow, batches: Vec<BatchRow>) -> OrderView {
         source: row.source,
         rolls_back: row.rolls_back,
         rolled_back_by: row.rolled_back_by,
-        can_roll_back: Order::can_be_rolled_back(row.kind, row.state, row.changed_deployment, row.is_newest, row.rolled_back_by.is_some()),
+        can_roll_back: Order::can_be_rolled_back(
+            row.kind,
+            row.state,
+            row.changed_deployment,
+            row.is_newest,
+            row.rolled_back_by.is_some(),
+        ),
     }
 }
 

@@ -6,7 +6,10 @@
 
 use secrecy::SecretString;
 
-use domain::{ApplicationId, ReleaseId, order::plan::Strategy, package::PackageKind, template::spec::SpecChange};
+use domain::{
+    ApplicationId, ReleaseId, order::plan::Strategy, package::PackageKind,
+    template::spec::SpecChange,
+};
 
 /// Who asks, and which request it is.
 #[derive(Debug, Clone)]

@@ -60,7 +60,9 @@ pub(super) fn answer(shared: &Arc<Shared>, request: Request<Bytes>) -> io::Resul
     }
     // Objects and lists that are read can be wanted as a table.
     let table = match &route {
-        Some(Route::Resource(target)) if parts.method == Method::GET && target.subresource != Subresource::Scale => {
+        Some(Route::Resource(target))
+            if parts.method == Method::GET && target.subresource != Subresource::Scale =>
+        {
             Some((target.kind, Shape::read(&parts.headers, &options.include_object)))
         }
         _ => None,
@@ -71,7 +73,9 @@ pub(super) fn answer(shared: &Arc<Shared>, request: Request<Bytes>) -> io::Resul
         Some(Route::Fixed(path)) => {
             return Ok(discovery::page(&path));
         }
-        Some(Route::Resource(target)) => carry_out(&mut world, &parts, &target, &options, &call, &body),
+        Some(Route::Resource(target)) => {
+            carry_out(&mut world, &parts, &target, &options, &call, &body)
+        }
     };
     let code = answered.as_ref().map_or_else(|refusal| refusal.code, |(code, _)| code.as_u16());
     if call.verb == "create"
@@ -116,7 +120,11 @@ fn refuse(refusal: &Refusal) -> Response<Body> {
 
 /// The answer to a body that is larger than it may be.
 pub(super) fn too_large() -> Response<Body> {
-    refuse(&Refusal::new(413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728"))
+    refuse(&Refusal::new(
+        413,
+        "RequestEntityTooLarge",
+        "Request entity too large: limit is 3145728",
+    ))
 }
 
 fn injected(code: u16) -> Refusal {
@@ -134,13 +142,30 @@ fn injected(code: u16) -> Refusal {
     Refusal::new(code, reason, format!("a test lets this request fail with {code}"))
 }
 
-fn watch(shared: &Arc<Shared>, world: &World, target: &Target, options: &Options, shape: Shape) -> Result<Body, Refusal> {
+fn watch(
+    shared: &Arc<Shared>,
+    world: &World,
+    target: &Target,
+    options: &Options,
+    shape: Shape,
+) -> Result<Body, Refusal> {
     let choice = choose(target, options)?;
-    let version = if options.begins_with_objects()? { None } else { Some(options.version()?.unwrap_or_else(|| world.objects.version())) };
+    let version = if options.begins_with_objects()? {
+        None
+    } else {
+        Some(options.version()?.unwrap_or_else(|| world.objects.version()))
+    };
     if let Some(asked) = options.version()? {
         check_reached(world, asked)?;
     }
-    let watch = Watch::start(shared, world, (choice, shape), version, options.wants_bookmarks(), options.timeout_seconds);
+    let watch = Watch::start(
+        shared,
+        world,
+        (choice, shape),
+        version,
+        options.wants_bookmarks(),
+        options.timeout_seconds,
+    );
     Ok(Body::from_stream(watch.lines()))
 }
 
@@ -161,7 +186,14 @@ fn choose(target: &Target, options: &Options) -> Result<Choice, Refusal> {
     })
 }
 
-fn carry_out(world: &mut World, parts: &Parts, target: &Target, options: &Options, call: &Call, body: &[u8]) -> Answer {
+fn carry_out(
+    world: &mut World,
+    parts: &Parts,
+    target: &Target,
+    options: &Options,
+    call: &Call,
+    body: &[u8],
+) -> Answer {
     let writer = Writer { manager: &call.manager, dry_run: options.is_dry_run()? };
     let namespace = target.namespace.as_deref().unwrap_or_default();
     let Some(name) = &target.name else {
@@ -198,9 +230,12 @@ fn carry_out(world: &mut World, parts: &Parts, target: &Target, options: &Option
             write(world, writer, &key, subresource, after.clone()).map_err(|refusal| {
                 // A patch to a wrong type is the patch's fault, not the request's.
                 match refusal.code {
-                    400 if refusal.message.contains("cannot be handled as") => {
-                        Refusal::invalid("", "", "", &[Cause::invalid("patch", &after, &refusal.message)])
-                    }
+                    400 if refusal.message.contains("cannot be handled as") => Refusal::invalid(
+                        "",
+                        "",
+                        "",
+                        &[Cause::invalid("patch", &after, &refusal.message)],
+                    ),
                     _ => refusal,
                 }
             })
@@ -210,13 +245,22 @@ fn carry_out(world: &mut World, parts: &Parts, target: &Target, options: &Option
     }
 }
 
-fn write(world: &mut World, writer: Writer<'_>, key: &Key, subresource: Subresource, object: Value) -> Answer {
+fn write(
+    world: &mut World,
+    writer: Writer<'_>,
+    key: &Key,
+    subresource: Subresource,
+    object: Value,
+) -> Answer {
     let written = match subresource {
         Subresource::Whole => world.revise(writer, key, Half::Spec, object)?,
         Subresource::Status => world.revise(writer, key, Half::Status, object)?,
         Subresource::Scale => {
             let object = scale::apply(&*world.present(key)?, &object, &key.name)?;
-            return Ok((StatusCode::OK, scale::of(&*world.revise(writer, key, Half::Spec, object)?)));
+            return Ok((
+                StatusCode::OK,
+                scale::of(&*world.revise(writer, key, Half::Spec, object)?),
+            ));
         }
     };
     Ok((StatusCode::OK, Value::clone(&written)))
@@ -249,10 +293,20 @@ fn list(world: &World, target: &Target, options: &Options) -> Answer {
     ))
 }
 
-fn create(world: &mut World, writer: Writer<'_>, kind: Kind, namespace: &str, body: &[u8]) -> Answer {
+fn create(
+    world: &mut World,
+    writer: Writer<'_>,
+    kind: Kind,
+    namespace: &str,
+    body: &[u8],
+) -> Answer {
     let mut object = parse(kind, body)?;
     if text(&object, "/metadata/resourceVersion").is_some_and(|version| !version.is_empty()) {
-        return Err(Refusal::new(500, "", "resourceVersion should not be set on objects to be created"));
+        return Err(Refusal::new(
+            500,
+            "",
+            "resourceVersion should not be set on objects to be created",
+        ));
     }
     if let Some(given) = text(&object, "/metadata/namespace")
         && !given.is_empty()
@@ -279,25 +333,40 @@ fn parse(kind: Kind, body: &[u8]) -> Result<Value, Refusal> {
     let given = text(&object, "/kind").unwrap_or(kind.name());
     let known = given == kind.name() || (given == "Scale" && kind.has_scale());
     if !object.is_object() || !known {
-        return Err(Refusal::bad_request(format!("{given} in version {:?} cannot be handled as a {}", kind.api_version(), kind.name())));
+        return Err(Refusal::bad_request(format!(
+            "{given} in version {:?} cannot be handled as a {}",
+            kind.api_version(),
+            kind.name()
+        )));
     }
     Ok(object)
 }
 
 fn check_uid(world: &World, key: &Key, object: &Value) -> Result<(), Refusal> {
     let found = world.present(key)?;
-    let (given, uid) = (text(object, "/metadata/uid").unwrap_or_default(), text(&found, "/metadata/uid").unwrap_or_default());
+    let (given, uid) = (
+        text(object, "/metadata/uid").unwrap_or_default(),
+        text(&found, "/metadata/uid").unwrap_or_default(),
+    );
     if !given.is_empty() && given != uid {
         return Err(Refusal::conflict(
             key.kind,
             &key.name,
-            &format!("Precondition failed: UID in precondition: {given}, UID in object meta: {uid}"),
+            &format!(
+                "Precondition failed: UID in precondition: {given}, UID in object meta: {uid}"
+            ),
         ));
     }
     Ok(())
 }
 
-fn delete(world: &mut World, writer: Writer<'_>, key: &Key, options: &Options, body: &[u8]) -> Answer {
+fn delete(
+    world: &mut World,
+    writer: Writer<'_>,
+    key: &Key,
+    options: &Options,
+    body: &[u8],
+) -> Answer {
     let object = world.present(key)?;
     let (deletion, conditions) = deletion(options, body)?;
     for (name, pointer) in [("UID", "/uid"), ("ResourceVersion", "/resourceVersion")] {
@@ -340,7 +409,8 @@ fn deletion(options: &Options, body: &[u8]) -> Result<(Deletion, Value), Refusal
     let body: Value = if body.is_empty() {
         json!({})
     } else {
-        serde_json::from_slice(body).map_err(|why| Refusal::bad_request(format!("DeleteOptions: {why}")))?
+        serde_json::from_slice(body)
+            .map_err(|why| Refusal::bad_request(format!("DeleteOptions: {why}")))?
     };
     let said = match text(&body, "/propagationPolicy") {
         Some(policy) => Some(request::propagation(policy)?),
@@ -351,7 +421,13 @@ fn deletion(options: &Options, body: &[u8]) -> Result<(Deletion, Value), Refusal
     Ok((Deletion { propagation, grace }, body["preconditions"].clone()))
 }
 
-fn delete_all(world: &mut World, writer: Writer<'_>, target: &Target, options: &Options, body: &[u8]) -> Answer {
+fn delete_all(
+    world: &mut World,
+    writer: Writer<'_>,
+    target: &Target,
+    options: &Options,
+    body: &[u8],
+) -> Answer {
     let choice = choose(target, options)?;
     let (deletion, _) = deletion(options, body)?;
     let keys: Vec<Key> = world

@@ -76,7 +76,9 @@ fn fill_pod(spec: &mut Value) {
     absent(spec, "schedulerName", json!("default-scheduler"));
     section(spec, "securityContext");
     // The two names of one thing: whichever is given fills the other.
-    for (from, to) in [("serviceAccountName", "serviceAccount"), ("serviceAccount", "serviceAccountName")] {
+    for (from, to) in
+        [("serviceAccountName", "serviceAccount"), ("serviceAccount", "serviceAccountName")]
+    {
         if let Some(name) = spec.get(from).cloned() {
             absent(spec, to, name);
         }
@@ -131,7 +133,12 @@ fn fill_container(container: &mut Value) {
 }
 
 fn fill_probe(probe: &mut Value) {
-    for (key, value) in [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)] {
+    for (key, value) in [
+        ("timeoutSeconds", 1),
+        ("periodSeconds", 10),
+        ("successThreshold", 1),
+        ("failureThreshold", 3),
+    ] {
         // In Go these are plain numbers: 0 and absent are the same.
         if probe.get(key).is_none_or(|given| given == 0) {
             probe[key] = json!(value);
@@ -205,7 +212,10 @@ mod tests {
         }});
         fill(Kind::Deployment, &mut object);
         assert_eq!(object["spec"]["replicas"], 0);
-        assert_eq!(object["spec"]["strategy"]["rollingUpdate"], json!({"maxSurge": 3, "maxUnavailable": "25%"}));
+        assert_eq!(
+            object["spec"]["strategy"]["rollingUpdate"],
+            json!({"maxSurge": 3, "maxUnavailable": "25%"})
+        );
         assert_eq!(object["spec"]["template"]["spec"]["terminationGracePeriodSeconds"], 0);
     }
 

@@ -47,8 +47,10 @@ pub(super) fn sync(world: &mut World, key: &Key) -> Result<(), Refusal> {
         return scale_only(world, deployment, sets);
     }
     let (new, old) = revision::sort_out(world, &mut deployment, sets, false)?;
-    let scaled =
-        old.iter().chain(&new).any(|set| set.replicas > 0 && set.number(DESIRED).is_some_and(|desired| desired != deployment.replicas));
+    let scaled = old.iter().chain(&new).any(|set| {
+        set.replicas > 0
+            && set.number(DESIRED).is_some_and(|desired| desired != deployment.replicas)
+    });
     let sets = old.into_iter().chain(new).collect();
     if scaled {
         return scale_only(world, deployment, sets);
@@ -60,7 +62,11 @@ pub(super) fn sync(world: &mut World, key: &Key) -> Result<(), Refusal> {
 }
 
 /// What a paused Deployment gets, and one whose size was changed.
-fn scale_only(world: &mut World, mut deployment: Deployment, sets: Vec<ReplicaSet>) -> Result<(), Refusal> {
+fn scale_only(
+    world: &mut World,
+    mut deployment: Deployment,
+    sets: Vec<ReplicaSet>,
+) -> Result<(), Refusal> {
     let (mut new, mut old) = revision::sort_out(world, &mut deployment, sets, false)?;
     proportion::scale(world, &deployment, &mut new, &mut old)?;
     if deployment.paused {
@@ -71,7 +77,11 @@ fn scale_only(world: &mut World, mut deployment: Deployment, sets: Vec<ReplicaSe
 
 /// The Deployment's ReplicaSets: those it controls, and ownerless ones that its
 /// selector matches, which it adopts.
-fn claim(world: &mut World, deployment: &Deployment, object: &Value) -> Result<Vec<ReplicaSet>, Refusal> {
+fn claim(
+    world: &mut World,
+    deployment: &Deployment,
+    object: &Value,
+) -> Result<Vec<ReplicaSet>, Refusal> {
     let Some(wanted) = selector::of_object(object) else {
         return Ok(Vec::new());
     };
@@ -83,7 +93,8 @@ fn claim(world: &mut World, deployment: &Deployment, object: &Value) -> Result<V
             let free = text(&found, "/metadata/deletionTimestamp").is_none();
             if free && selector::matches(&wanted, &found, "/metadata/labels") {
                 world.edit(CONTROLLERS, &key, Half::Spec, |set| {
-                    set["metadata"]["ownerReferences"] = json!([controller_reference(Kind::Deployment, object)]);
+                    set["metadata"]["ownerReferences"] =
+                        json!([controller_reference(Kind::Deployment, object)]);
                 })?;
                 keys.push(key);
             }
@@ -95,7 +106,8 @@ fn claim(world: &mut World, deployment: &Deployment, object: &Value) -> Result<V
             continue;
         };
         let ours = key.kind == Kind::ReplicaSet
-            && field::controller(&found).and_then(|owner| text(owner, "/uid")) == Some(deployment.uid.as_str());
+            && field::controller(&found).and_then(|owner| text(owner, "/uid"))
+                == Some(deployment.uid.as_str());
         if !ours {
             continue;
         }
@@ -138,14 +150,21 @@ pub(super) fn controller_reference(kind: Kind, owner: &Value) -> Value {
 /// Gives a ReplicaSet its new size, if that is another one; `always` also writes
 /// the annotations about the Deployment's size when only these are out of date.
 /// Says whether the size changed.
-fn resize(world: &mut World, deployment: &Deployment, set: &mut ReplicaSet, size: i32, always: bool) -> Result<bool, Refusal> {
+fn resize(
+    world: &mut World,
+    deployment: &Deployment,
+    set: &mut ReplicaSet,
+    size: i32,
+    always: bool,
+) -> Result<bool, Refusal> {
     let resized = set.replicas != size;
     if !always && !resized {
         return Ok(false);
     }
     let desired = deployment.replicas.to_string();
     let maximum = (deployment.replicas + deployment.max_surge()).to_string();
-    let noted = set.annotations.get(DESIRED) == Some(&desired) && set.annotations.get(MAXIMUM) == Some(&maximum);
+    let noted = set.annotations.get(DESIRED) == Some(&desired)
+        && set.annotations.get(MAXIMUM) == Some(&maximum);
     if !resized && noted {
         return Ok(false);
     }
@@ -171,7 +190,11 @@ fn resize(world: &mut World, deployment: &Deployment, set: &mut ReplicaSet, size
 }
 
 /// Deletes the oldest empty ReplicaSets beyond `revisionHistoryLimit`.
-fn clean_up(world: &mut World, deployment: &Deployment, old: &mut [ReplicaSet]) -> Result<(), Refusal> {
+fn clean_up(
+    world: &mut World,
+    deployment: &Deployment,
+    old: &mut [ReplicaSet],
+) -> Result<(), Refusal> {
     let Some(limit) = deployment.history_limit.filter(|limit| *limit != i32::MAX) else {
         return Ok(());
     };

@@ -54,7 +54,10 @@ fn of_group(path: &str) -> Response<Body> {
     if !version.is_empty() {
         return Json(resources(path, name)).into_response();
     }
-    let served = Kind::GROUPS.into_iter().find(|(group, _)| *group == name).map_or("", |(_, version)| version);
+    let served = Kind::GROUPS
+        .into_iter()
+        .find(|(group, _)| *group == name)
+        .map_or("", |(_, version)| version);
     let mut page = group(name, served);
     page["kind"] = "APIGroup".into();
     page["apiVersion"] = "v1".into();
@@ -82,14 +85,22 @@ fn resources(version: &str, group: &str) -> Value {
         if !short.is_empty() {
             whole["shortNames"] = json!(short);
         }
-        if matches!(kind, Kind::Pod | Kind::Service | Kind::Deployment | Kind::ReplicaSet | Kind::HorizontalPodAutoscaler) {
+        if matches!(
+            kind,
+            Kind::Pod
+                | Kind::Service
+                | Kind::Deployment
+                | Kind::ReplicaSet
+                | Kind::HorizontalPodAutoscaler
+        ) {
             whole["categories"] = json!(["all"]);
         }
         whole
     };
     let mut list = Vec::new();
     for kind in Kind::ALL.into_iter().filter(|kind| kind.group() == group) {
-        let verbs = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+        let verbs =
+            ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
         list.push(whole(kind, &verbs));
         let part_verbs = ["get", "patch", "update"];
         if kind.has_scale() {
@@ -131,7 +142,10 @@ fn short_names(kind: Kind) -> &'static [&'static str] {
 fn described() -> Value {
     let groups = Kind::GROUPS.iter().map(|(group, version)| format!("apis/{group}/{version}"));
     let paths = groups.chain(["api/v1".to_owned()]);
-    paths.map(|path| (path.clone(), json!({"serverRelativeURL": format!("/openapi/v3/{path}")}))).collect::<serde_json::Map<_, _>>().into()
+    paths
+        .map(|path| (path.clone(), json!({"serverRelativeURL": format!("/openapi/v3/{path}")})))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 /// As much of a group's OpenAPI document as `kubectl` needs to leave the validation to

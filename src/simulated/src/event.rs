@@ -65,7 +65,14 @@ pub(super) fn record(world: &mut World, about: &Key, kind: Type, reason: &str, m
     }
 }
 
-fn event(about: &Key, object: &Value, kind: Type, (uid, reason, message): &Sense, name: &str, stamp: &str) -> Value {
+fn event(
+    about: &Key,
+    object: &Value,
+    kind: Type,
+    (uid, reason, message): &Sense,
+    name: &str,
+    stamp: &str,
+) -> Value {
     let word = match kind {
         Type::Normal => "Normal",
         Type::Warning => "Warning",

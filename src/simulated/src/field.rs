@@ -38,7 +38,11 @@ pub(super) fn strings(object: &Value, pointer: &str) -> BTreeMap<String, String>
     object
         .pointer(pointer)
         .and_then(Value::as_object)
-        .map(|map| map.iter().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect())
+        .map(|map| {
+            map.iter()
+                .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+                .collect()
+        })
         .unwrap_or_default()
 }
 
@@ -67,5 +71,7 @@ pub(super) fn controller(object: &Value) -> Option<&Value> {
 
 /// The status condition of this type.
 pub(super) fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
-    items(object, "/status/conditions").iter().find(|condition| text(condition, "/type") == Some(kind))
+    items(object, "/status/conditions")
+        .iter()
+        .find(|condition| text(condition, "/type") == Some(kind))
 }

@@ -39,7 +39,12 @@ pub(super) enum Deleted {
 }
 
 /// Deletes an object as a request or a controller asks for it.
-pub(super) fn delete(world: &mut World, writer: Writer<'_>, key: &Key, deletion: &Deletion) -> Result<Deleted, Refusal> {
+pub(super) fn delete(
+    world: &mut World,
+    writer: Writer<'_>,
+    key: &Key,
+    deletion: &Deletion,
+) -> Result<Deleted, Refusal> {
     let object = world.present(key)?;
     let uid = text(&object, "/metadata/uid").unwrap_or_default().to_owned();
     let deleting = text(&object, "/metadata/deletionTimestamp").is_some();
@@ -119,12 +124,17 @@ pub(super) fn react(world: &mut World, action: Action, key: &Key, object: &Value
         }
         if key.kind.is_namespaced() {
             let namespace = Key::new(Kind::Namespace, "", &key.namespace);
-            let ending = world.objects.get(&namespace).is_some_and(|n| text(n, "/metadata/deletionTimestamp").is_some());
+            let ending = world
+                .objects
+                .get(&namespace)
+                .is_some_and(|n| text(n, "/metadata/deletionTimestamp").is_some());
             if ending {
                 world.queue.add(Work::Namespace(key.namespace.clone()));
             }
         }
-    } else if text(object, "/metadata/deletionTimestamp").is_some() && items(object, "/metadata/finalizers").contains(&json!(FOREGROUND)) {
+    } else if text(object, "/metadata/deletionTimestamp").is_some()
+        && items(object, "/metadata/finalizers").contains(&json!(FOREGROUND))
+    {
         world.queue.add(Work::Foreground(key.clone()));
     } else if action == Action::Added {
         // Created after its owner went away.
@@ -165,8 +175,8 @@ pub(super) fn finish_foreground(world: &mut World, key: &Key) -> Result<(), Refu
     let Some(object) = world.objects.get(key).cloned() else {
         return Ok(());
     };
-    let waits =
-        items(&object, "/metadata/finalizers").contains(&json!(FOREGROUND)) && text(&object, "/metadata/deletionTimestamp").is_some();
+    let waits = items(&object, "/metadata/finalizers").contains(&json!(FOREGROUND))
+        && text(&object, "/metadata/deletionTimestamp").is_some();
     if !waits {
         return Ok(());
     }
@@ -202,9 +212,13 @@ pub(super) fn finish_foreground(world: &mut World, key: &Key) -> Result<(), Refu
 pub(super) fn empty_namespace(world: &mut World, name: &str) -> Result<(), Refusal> {
     let mut left = false;
     for kind in Kind::ALL.into_iter().filter(|kind| kind.is_namespaced()) {
-        let keys: Vec<Key> = world.objects.list(kind, Some(name)).map(|(key, _)| key.clone()).collect();
+        let keys: Vec<Key> =
+            world.objects.list(kind, Some(name)).map(|(key, _)| key.clone()).collect();
         for key in keys {
-            let going = world.objects.get(&key).is_some_and(|o| text(o, "/metadata/deletionTimestamp").is_some());
+            let going = world
+                .objects
+                .get(&key)
+                .is_some_and(|o| text(o, "/metadata/deletionTimestamp").is_some());
             if !going {
                 take_away(world, &key)?;
             }

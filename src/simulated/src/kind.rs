@@ -36,7 +36,8 @@ impl Kind {
     ];
 
     /// The API groups beside core, with the version that is served of each.
-    pub(super) const GROUPS: [(&str, &str); 3] = [("apps", "v1"), ("autoscaling", "v2"), ("networking.k8s.io", "v1")];
+    pub(super) const GROUPS: [(&str, &str); 3] =
+        [("apps", "v1"), ("autoscaling", "v2"), ("networking.k8s.io", "v1")];
 
     /// The kind behind a path segment (`deployments`) of an API group.
     pub(super) fn find(group: &str, plural: &str) -> Option<Kind> {
@@ -49,7 +50,13 @@ impl Kind {
             Kind::Deployment | Kind::ReplicaSet => "apps",
             Kind::Ingress => "networking.k8s.io",
             Kind::HorizontalPodAutoscaler => "autoscaling",
-            Kind::Namespace | Kind::Node | Kind::ConfigMap | Kind::Event | Kind::Pod | Kind::Secret | Kind::Service => "",
+            Kind::Namespace
+            | Kind::Node
+            | Kind::ConfigMap
+            | Kind::Event
+            | Kind::Pod
+            | Kind::Secret
+            | Kind::Service => "",
         }
     }
 
@@ -59,7 +66,13 @@ impl Kind {
             Kind::Deployment | Kind::ReplicaSet => "apps/v1",
             Kind::Ingress => "networking.k8s.io/v1",
             Kind::HorizontalPodAutoscaler => "autoscaling/v2",
-            Kind::Namespace | Kind::Node | Kind::ConfigMap | Kind::Event | Kind::Pod | Kind::Secret | Kind::Service => "v1",
+            Kind::Namespace
+            | Kind::Node
+            | Kind::ConfigMap
+            | Kind::Event
+            | Kind::Pod
+            | Kind::Secret
+            | Kind::Service => "v1",
         }
     }
 

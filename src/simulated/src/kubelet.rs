@@ -141,13 +141,19 @@ pub(super) fn sync(world: &mut World, key: &Key) {
 /// How long the stage is waited for: what the pod's annotation says, or the
 /// default; the start of a pod with the jitter of the settings.
 fn delay(world: &mut World, pod: &Arc<Value>, stage: Stage) -> Duration {
-    let said = strings(pod, "/metadata/annotations").get(stage.annotation()).and_then(|text| stage::duration(text));
+    let said = strings(pod, "/metadata/annotations")
+        .get(stage.annotation())
+        .and_then(|text| stage::duration(text));
     match (said, stage.is_start()) {
         (Some(said), _) => said,
         (None, false) => stage.default_delay(),
         (None, true) => {
             let jitter = world.config.jitter;
-            let extra = if jitter.is_zero() { Duration::ZERO } else { world.rng.random_range(Duration::ZERO..=jitter) };
+            let extra = if jitter.is_zero() {
+                Duration::ZERO
+            } else {
+                world.rng.random_range(Duration::ZERO..=jitter)
+            };
             world.config.start_delay + extra
         }
     }
@@ -192,9 +198,13 @@ fn place(world: &mut World, key: &Key, pod: &Value) {
     let placed = world.edit_quietly(SCHEDULER, key, Half::Status, |pod| {
         pod["spec"]["nodeName"] = name.clone().into();
         if let Some(zone) = zone {
-            field::section(&mut pod["metadata"], "labels")["topology.kubernetes.io/zone"] = zone.into();
+            field::section(&mut pod["metadata"], "labels")["topology.kubernetes.io/zone"] =
+                zone.into();
         }
-        shape::set_condition(&mut pod["status"], json!({"type": "PodScheduled", "status": "True", "lastTransitionTime": stamp}));
+        shape::set_condition(
+            &mut pod["status"],
+            json!({"type": "PodScheduled", "status": "True", "lastTransitionTime": stamp}),
+        );
     });
     debug_assert!(placed.is_ok(), "the pod was found under this lock");
     let message = format!("Successfully assigned {}/{} to {name}", key.namespace, key.name);
@@ -232,7 +242,9 @@ pub(super) fn qos_class(pod: &Value) -> &'static str {
         let limits = strings(container, "/resources/limits");
         let requests = strings(container, "/resources/requests");
         any |= !limits.is_empty() || !requests.is_empty();
-        all &= ["cpu", "memory"].iter().all(|name| limits.contains_key(*name) && limits.get(*name) == requests.get(*name));
+        all &= ["cpu", "memory"]
+            .iter()
+            .all(|name| limits.contains_key(*name) && limits.get(*name) == requests.get(*name));
     }
     match (any, all) {
         (false, _) => "BestEffort",

@@ -177,7 +177,11 @@ impl SimulatedCluster {
     #[must_use]
     pub fn start(config: Config) -> Self {
         let stop = CancellationToken::new();
-        let shared = Arc::new(Shared { world: Mutex::new(World::new(config)), stop: stop.clone(), delay: Mutex::new(Duration::ZERO) });
+        let shared = Arc::new(Shared {
+            world: Mutex::new(World::new(config)),
+            stop: stop.clone(),
+            delay: Mutex::new(Duration::ZERO),
+        });
         tokio::spawn(control(Arc::clone(&shared)));
         Self { shared, _guard: Arc::new(stop.drop_guard()) }
     }
@@ -203,7 +207,12 @@ impl SimulatedCluster {
     }
 
     /// Lets the next `times` requests that `chosen` picks go wrong.
-    pub fn fail_next(&self, times: usize, fault: Fault, chosen: impl Fn(&Call) -> bool + Send + 'static) {
+    pub fn fail_next(
+        &self,
+        times: usize,
+        fault: Fault,
+        chosen: impl Fn(&Call) -> bool + Send + 'static,
+    ) {
         self.shared.lock().faults.add(times, Box::new(chosen), fault);
     }
 

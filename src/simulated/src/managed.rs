@@ -8,16 +8,25 @@
 use serde_json::{Map, Value, json};
 
 /// Records a write in the object that it made.
-pub(super) fn record(before: Option<&Value>, after: &mut Value, manager: &str, subresource: &str, time: &str) {
+pub(super) fn record(
+    before: Option<&Value>,
+    after: &mut Value,
+    manager: &str,
+    subresource: &str,
+    time: &str,
+) {
     let nothing = Value::Null;
     let changed = changed_fields(before.unwrap_or(&nothing), after);
     let (changed, removed) = changed.unwrap_or_else(|| (json!({}), json!({})));
-    let before_them = before.map(|before| super::field::items(before, "/metadata/managedFields").to_vec()).unwrap_or_default();
+    let before_them = before
+        .map(|before| super::field::items(before, "/metadata/managedFields").to_vec())
+        .unwrap_or_default();
     // A writer may name other owners; without any, those of before stay.
     let given = super::field::items(after, "/metadata/managedFields").to_vec();
     let mut entries: Vec<Value> = if given.is_empty() { before_them } else { given };
     for entry in &mut entries {
-        let own = entry["manager"] == manager && entry.get("subresource").map_or("", |s| s.as_str().unwrap_or("")) == subresource;
+        let own = entry["manager"] == manager
+            && entry.get("subresource").map_or("", |s| s.as_str().unwrap_or("")) == subresource;
         let fields = &mut entry["fieldsV1"];
         subtract(fields, &removed);
         if own {
@@ -29,8 +38,10 @@ pub(super) fn record(before: Option<&Value>, after: &mut Value, manager: &str, s
             subtract(fields, &changed);
         }
     }
-    let owns =
-        |entry: &Value| entry["manager"] == manager && entry.get("subresource").map_or("", |s| s.as_str().unwrap_or("")) == subresource;
+    let owns = |entry: &Value| {
+        entry["manager"] == manager
+            && entry.get("subresource").map_or("", |s| s.as_str().unwrap_or("")) == subresource
+    };
     if !entries.iter().any(owns) && !is_empty(&changed) {
         let mut entry = json!({
             "manager": manager,
@@ -106,7 +117,10 @@ fn difference(before: &Value, after: &Value) -> Value {
         Value::Array(items) => {
             for item in items {
                 let Some(name) = item_key(item) else { continue };
-                let old = super::field::items(before, "").iter().find(|old| item_key(old).as_ref() == Some(&name)).unwrap_or(&Value::Null);
+                let old = super::field::items(before, "")
+                    .iter()
+                    .find(|old| item_key(old).as_ref() == Some(&name))
+                    .unwrap_or(&Value::Null);
                 if let Some(fields) = inner_difference(old, item) {
                     set.insert(name, fields);
                 }
@@ -121,7 +135,9 @@ fn inner_difference(before: &Value, after: &Value) -> Option<Value> {
     if before == after {
         return None;
     }
-    let by_item = after.as_array().is_some_and(|items| !items.is_empty() && items.iter().all(|i| item_key(i).is_some()));
+    let by_item = after
+        .as_array()
+        .is_some_and(|items| !items.is_empty() && items.iter().all(|i| item_key(i).is_some()));
     let nested = by_item || after.as_object().is_some_and(|map| !map.is_empty());
     if !nested {
         // Emptied, it is no leaf of its own: its members are gone, that is all.
@@ -150,7 +166,8 @@ fn item_key(item: &Value) -> Option<String> {
     } else {
         return None;
     };
-    let named: Map<String, Value> = keys.iter().map(|key| ((*key).to_owned(), item[*key].clone())).collect();
+    let named: Map<String, Value> =
+        keys.iter().map(|key| ((*key).to_owned(), item[*key].clone())).collect();
     Some(format!("k:{}", Value::Object(named)))
 }
 
@@ -206,7 +223,8 @@ mod tests {
 
     #[test]
     fn the_last_writer_of_a_field_owns_it() {
-        let first = write(None, json!({"metadata": {}, "spec": {"replicas": 1, "paused": true}}), "one");
+        let first =
+            write(None, json!({"metadata": {}, "spec": {"replicas": 1, "paused": true}}), "one");
         let mut next = first.clone();
         next["spec"]["replicas"] = json!(2);
         let second = write(Some(&first), next, "two");
@@ -216,11 +234,18 @@ mod tests {
 
     #[test]
     fn an_item_of_a_named_list_has_its_own_owner() {
-        let first = write(None, json!({"metadata": {}, "spec": {"containers": [{"name": "c", "image": "a"}]}}), "one");
+        let first = write(
+            None,
+            json!({"metadata": {}, "spec": {"containers": [{"name": "c", "image": "a"}]}}),
+            "one",
+        );
         let mut next = first.clone();
         next["spec"]["containers"][0]["image"] = json!("b");
         let second = write(Some(&first), next, "two");
-        assert_eq!(owned(&second, "two"), Some(json!({"f:spec": {"f:containers": {"k:{\"name\":\"c\"}": {"f:image": {}}}}})));
+        assert_eq!(
+            owned(&second, "two"),
+            Some(json!({"f:spec": {"f:containers": {"k:{\"name\":\"c\"}": {"f:image": {}}}}}))
+        );
     }
 
     #[test]

@@ -67,7 +67,14 @@ pub(super) struct Objects {
 impl Objects {
     /// An empty store that remembers this many changes.
     pub(super) fn new(window: usize) -> Self {
-        Self { all: BTreeMap::new(), dependents: HashMap::new(), orphans: BTreeSet::new(), changes: VecDeque::new(), window, version: 0 }
+        Self {
+            all: BTreeMap::new(),
+            dependents: HashMap::new(),
+            orphans: BTreeSet::new(),
+            changes: VecDeque::new(),
+            window,
+            version: 0,
+        }
     }
 
     /// The newest resourceVersion.
@@ -81,9 +88,15 @@ impl Objects {
     }
 
     /// Objects of a kind, of one namespace or of all, in the order of lists.
-    pub(super) fn list<'a>(&'a self, kind: Kind, namespace: Option<&'a str>) -> impl Iterator<Item = (&'a Key, &'a Arc<Value>)> {
+    pub(super) fn list<'a>(
+        &'a self,
+        kind: Kind,
+        namespace: Option<&'a str>,
+    ) -> impl Iterator<Item = (&'a Key, &'a Arc<Value>)> {
         let first = Key::new(kind, namespace.unwrap_or_default(), "");
-        self.all.range(first..).take_while(move |(key, _)| key.kind == kind && namespace.is_none_or(|namespace| key.namespace == namespace))
+        self.all.range(first..).take_while(move |(key, _)| {
+            key.kind == kind && namespace.is_none_or(|namespace| key.namespace == namespace)
+        })
     }
 
     /// The objects that name this uid as an owner.
@@ -121,7 +134,8 @@ impl Objects {
                 self.dependents.entry(uid.to_owned()).or_default().insert(key.clone());
             }
         }
-        if matches!(key.kind, Kind::Pod | Kind::ReplicaSet) && field::controller(&object).is_none() {
+        if matches!(key.kind, Kind::Pod | Kind::ReplicaSet) && field::controller(&object).is_none()
+        {
             self.orphans.insert(key.clone());
         }
         self.all.insert(key.clone(), Arc::clone(&object));
@@ -170,11 +184,23 @@ impl Objects {
         self.changes.front().map_or(self.version, |first| first.version - 1)
     }
 
-    fn record(&mut self, action: Action, key: &Key, object: Arc<Value>, before: Option<Arc<Value>>) -> &Change {
+    fn record(
+        &mut self,
+        action: Action,
+        key: &Key,
+        object: Arc<Value>,
+        before: Option<Arc<Value>>,
+    ) -> &Change {
         if self.changes.len() >= self.window.max(1) {
             self.changes.pop_front();
         }
-        self.changes.push_back(Change { version: self.version, action, key: key.clone(), object, before });
+        self.changes.push_back(Change {
+            version: self.version,
+            action,
+            key: key.clone(),
+            object,
+            before,
+        });
         &self.changes[self.changes.len() - 1]
     }
 
@@ -201,7 +227,10 @@ mod tests {
     use super::*;
 
     fn pod(name: &str) -> (Key, Value) {
-        (Key::new(Kind::Pod, "default", name), json!({"metadata": {"name": name, "namespace": "default"}}))
+        (
+            Key::new(Kind::Pod, "default", name),
+            json!({"metadata": {"name": name, "namespace": "default"}}),
+        )
     }
 
     #[test]
@@ -220,8 +249,9 @@ mod tests {
             let (key, object) = pod(name);
             objects.put(&key, object);
         }
-        let versions =
-            |objects: &Objects, since| -> Result<Vec<u64>, u64> { Ok(objects.since(since)?.map(|change| change.version).collect()) };
+        let versions = |objects: &Objects, since| -> Result<Vec<u64>, u64> {
+            Ok(objects.since(since)?.map(|change| change.version).collect())
+        };
         assert_eq!(versions(&objects, 1), Ok(vec![2, 3]));
         assert_eq!(versions(&objects, 3), Ok(vec![]));
         assert_eq!(versions(&objects, 0), Err(1));
@@ -258,8 +288,12 @@ mod tests {
             objects.put(&Key::new(Kind::Pod, namespace, name), json!({"metadata": {}}));
         }
         objects.put(&Key::new(Kind::Service, "a", "z"), json!({"metadata": {}}));
-        let names =
-            |namespace| objects.list(Kind::Pod, namespace).map(|(key, _)| format!("{}/{}", key.namespace, key.name)).collect::<Vec<_>>();
+        let names = |namespace| {
+            objects
+                .list(Kind::Pod, namespace)
+                .map(|(key, _)| format!("{}/{}", key.namespace, key.name))
+                .collect::<Vec<_>>()
+        };
         assert_eq!(names(Some("a")), ["a/x", "a/y"]);
         assert_eq!(names(None), ["a/x", "a/y", "b/x"]);
     }

@@ -32,7 +32,8 @@ impl Patch {
             .trim();
         match kind {
             "application/json-patch+json" => {
-                let value: Value = serde_json::from_slice(body).map_err(|_| Refusal::bad_request("invalid JSON patch"))?;
+                let value: Value = serde_json::from_slice(body)
+                    .map_err(|_| Refusal::bad_request("invalid JSON patch"))?;
                 match value {
                     Value::Array(operations) => Ok(Patch::Json(operations)),
                     _ => Err(Refusal::bad_request(
@@ -53,10 +54,12 @@ impl Patch {
                 }
                 Ok(Patch::Strategic(patch))
             }
-            "application/apply-patch+yaml" | "application/apply-patch+cbor" => Err(Refusal::unsupported_media_type(
-                "the simulated cluster does not offer server-side apply; use \
+            "application/apply-patch+yaml" | "application/apply-patch+cbor" => {
+                Err(Refusal::unsupported_media_type(
+                    "the simulated cluster does not offer server-side apply; use \
                      application/json-patch+json or application/merge-patch+json",
-            )),
+                ))
+            }
             _ => Err(Refusal::unsupported_media_type("415: Unsupported Media Type")),
         }
     }
@@ -78,16 +81,25 @@ impl Patch {
 }
 
 fn object(body: &[u8]) -> Result<Value, Refusal> {
-    let value: Value = serde_json::from_slice(body).map_err(|why| Refusal::bad_request(format!("error decoding patch: {why}")))?;
-    if value.is_object() { Ok(value) } else { Err(Refusal::bad_request("error decoding patch: the patch is not an object")) }
+    let value: Value = serde_json::from_slice(body)
+        .map_err(|why| Refusal::bad_request(format!("error decoding patch: {why}")))?;
+    if value.is_object() {
+        Ok(value)
+    } else {
+        Err(Refusal::bad_request("error decoding patch: the patch is not an object"))
+    }
 }
 
 fn step(object: &mut Value, operation: &Value) -> Result<(), Refusal> {
-    let operation: PatchOperation = serde_json::from_value(operation.clone()).map_err(|_| Refusal::patch_failed())?;
+    let operation: PatchOperation =
+        serde_json::from_value(operation.clone()).map_err(|_| Refusal::patch_failed())?;
     let is_missing_member = |object: &Value| {
         let path = operation.path();
         path.split_back().is_some_and(|(parent, last)| {
-            object.pointer(parent.as_str()).and_then(Value::as_object).is_some_and(|map| !map.contains_key(last.decoded().as_ref()))
+            object
+                .pointer(parent.as_str())
+                .and_then(Value::as_object)
+                .is_some_and(|map| !map.contains_key(last.decoded().as_ref()))
         })
     };
     let operation = match &operation {
@@ -95,7 +107,10 @@ fn step(object: &mut Value, operation: &Value) -> Result<(), Refusal> {
             return Ok(());
         }
         PatchOperation::Replace(replace) if is_missing_member(object) => {
-            PatchOperation::Add(json_patch::AddOperation { path: replace.path.clone(), value: replace.value.clone() })
+            PatchOperation::Add(json_patch::AddOperation {
+                path: replace.path.clone(),
+                value: replace.value.clone(),
+            })
         }
         _ => operation,
     };
@@ -201,6 +216,9 @@ mod tests {
     fn a_strategic_patch_merges_containers_by_name() {
         let object = json!({"containers": [{"name": "a", "image": "1"}, {"name": "b"}]});
         let patch = Patch::Strategic(json!({"containers": [{"name": "a", "image": "2"}]}));
-        assert_eq!(patch.apply(&object).unwrap(), json!({"containers": [{"name": "a", "image": "2"}, {"name": "b"}]}));
+        assert_eq!(
+            patch.apply(&object).unwrap(),
+            json!({"containers": [{"name": "a", "image": "2"}, {"name": "b"}]})
+        );
     }
 }

@@ -10,8 +10,18 @@ use serde_json::Value;
 
 const BILLION: i128 = 1_000_000_000;
 const BINARY: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
-const DECIMAL: [(&str, i32); 10] =
-    [("n", -9), ("u", -6), ("m", -3), ("", 0), ("k", 3), ("M", 6), ("G", 9), ("T", 12), ("P", 15), ("E", 18)];
+const DECIMAL: [(&str, i32); 10] = [
+    ("n", -9),
+    ("u", -6),
+    ("m", -3),
+    ("", 0),
+    ("k", 3),
+    ("M", 6),
+    ("G", 9),
+    ("T", 12),
+    ("P", 15),
+    ("E", 18),
+];
 
 /// Rewrites every quantity under `limits`, `requests` and `sizeLimit` in a pod
 /// or an object with a pod template.
@@ -21,7 +31,9 @@ pub(super) fn settle_all(value: &mut Value) -> Result<(), String> {
             match (key.as_str(), value) {
                 // The user's own keys: not ours to read.
                 ("annotations" | "labels" | "nodeSelector" | "matchLabels", _) => Ok(()),
-                ("limits" | "requests", Value::Object(quantities)) => quantities.values_mut().try_for_each(settle_one),
+                ("limits" | "requests", Value::Object(quantities)) => {
+                    quantities.values_mut().try_for_each(settle_one)
+                }
                 ("sizeLimit", value) => settle_one(value),
                 (_, value) => settle_all(value),
             }
@@ -62,15 +74,16 @@ enum Form {
 fn read(text: &str) -> Option<(i128, Form)> {
     let end = text.find(|c: char| !(c.is_ascii_digit() || "+-.".contains(c))).unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
-    let (form, numerator, power) = if let Some(power) = BINARY.iter().position(|unit| *unit == suffix && !suffix.is_empty()) {
-        let power = u32::try_from(power).ok()?;
-        (Form::Binary, 1024_i128.pow(power), 0)
-    } else if let Some((_, power)) = DECIMAL.iter().find(|(unit, _)| *unit == suffix) {
-        (Form::Decimal, 1, *power)
-    } else {
-        let exponent = suffix.strip_prefix(['e', 'E'])?.parse::<i32>().ok()?;
-        (Form::Exponent, 1, exponent)
-    };
+    let (form, numerator, power) =
+        if let Some(power) = BINARY.iter().position(|unit| *unit == suffix && !suffix.is_empty()) {
+            let power = u32::try_from(power).ok()?;
+            (Form::Binary, 1024_i128.pow(power), 0)
+        } else if let Some((_, power)) = DECIMAL.iter().find(|(unit, _)| *unit == suffix) {
+            (Form::Decimal, 1, *power)
+        } else {
+            let exponent = suffix.strip_prefix(['e', 'E'])?.parse::<i32>().ok()?;
+            (Form::Exponent, 1, exponent)
+        };
     let negative = number.starts_with('-');
     let number = number.strip_prefix(['+', '-']).unwrap_or(number);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));

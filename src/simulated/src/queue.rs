@@ -39,7 +39,11 @@ impl Work {
     fn part(&self) -> Part {
         match self {
             Work::Pod(_) => Part::Nodes,
-            Work::Deployment(_) | Work::ReplicaSet(_) | Work::Collect(_) | Work::Foreground(_) | Work::Namespace(_) => Part::Controllers,
+            Work::Deployment(_)
+            | Work::ReplicaSet(_)
+            | Work::Collect(_)
+            | Work::Foreground(_)
+            | Work::Namespace(_) => Part::Controllers,
         }
     }
 }
@@ -129,7 +133,9 @@ impl Queue {
                 self.queued.remove(&work);
                 Next::Now(work)
             }
-            None => self.later.first_key_value().map_or(Next::Nothing, |(&(at, _), _)| Next::At(at)),
+            None => {
+                self.later.first_key_value().map_or(Next::Nothing, |(&(at, _), _)| Next::At(at))
+            }
         }
     }
 

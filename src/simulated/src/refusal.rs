@@ -30,18 +30,30 @@ pub(super) struct Cause {
 impl Cause {
     /// The field is missing.
     pub(super) fn required(field: impl Into<String>, why: &str) -> Self {
-        let message = if why.is_empty() { "Required value".to_owned() } else { format!("Required value: {why}") };
+        let message = if why.is_empty() {
+            "Required value".to_owned()
+        } else {
+            format!("Required value: {why}")
+        };
         Self { field: field.into(), reason: "FieldValueRequired", message }
     }
 
     /// The field has a value that is not allowed.
     pub(super) fn invalid(field: impl Into<String>, value: &Value, why: &str) -> Self {
-        Self { field: field.into(), reason: "FieldValueInvalid", message: format!("Invalid value: {value}: {why}") }
+        Self {
+            field: field.into(),
+            reason: "FieldValueInvalid",
+            message: format!("Invalid value: {value}: {why}"),
+        }
     }
 
     /// The field must not be there.
     pub(super) fn forbidden(field: impl Into<String>, why: &str) -> Self {
-        Self { field: field.into(), reason: "FieldValueForbidden", message: format!("Forbidden: {why}") }
+        Self {
+            field: field.into(),
+            reason: "FieldValueForbidden",
+            message: format!("Forbidden: {why}"),
+        }
     }
 
     /// The field has a value outside a list.
@@ -50,13 +62,20 @@ impl Cause {
         Self {
             field: field.into(),
             reason: "FieldValueNotSupported",
-            message: format!("Unsupported value: {value}: supported values: {}", allowed.join(", ")),
+            message: format!(
+                "Unsupported value: {value}: supported values: {}",
+                allowed.join(", ")
+            ),
         }
     }
 
     /// The same value twice in a list that must not repeat.
     pub(super) fn duplicate(field: impl Into<String>, value: &Value) -> Self {
-        Self { field: field.into(), reason: "FieldValueDuplicate", message: format!("Duplicate value: {value}") }
+        Self {
+            field: field.into(),
+            reason: "FieldValueDuplicate",
+            message: format!("Duplicate value: {value}"),
+        }
     }
 }
 
@@ -86,14 +105,22 @@ impl Refusal {
 
     /// 405: the path is there, the method is not.
     pub(super) fn method_not_allowed() -> Self {
-        Self::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+        Self::new(
+            405,
+            "MethodNotAllowed",
+            "the server does not allow this method on the requested resource",
+        )
     }
 
     /// 409: created twice.
     pub(super) fn already_exists(kind: Kind, name: &str) -> Self {
         Self {
             details: about(kind.group(), kind.plural(), name),
-            ..Self::new(409, "AlreadyExists", format!("{} {name:?} already exists", kind.resource()))
+            ..Self::new(
+                409,
+                "AlreadyExists",
+                format!("{} {name:?} already exists", kind.resource()),
+            )
         }
     }
 
@@ -101,7 +128,11 @@ impl Refusal {
     pub(super) fn conflict(kind: Kind, name: &str, why: &str) -> Self {
         Self {
             details: about(kind.group(), kind.plural(), name),
-            ..Self::new(409, "Conflict", format!("Operation cannot be fulfilled on {} {name:?}: {why}", kind.resource()))
+            ..Self::new(
+                409,
+                "Conflict",
+                format!("Operation cannot be fulfilled on {} {name:?}: {why}", kind.resource()),
+            )
         }
     }
 
@@ -133,7 +164,8 @@ impl Refusal {
             ("", kind) => kind.to_owned(),
             (group, kind) => format!("{kind}.{group}"),
         };
-        let said: Vec<String> = causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+        let said: Vec<String> =
+            causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
         let said = match said.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
@@ -170,7 +202,11 @@ impl Refusal {
                 }],
                 "retryAfterSeconds": 1,
             }),
-            ..Self::new(504, "Timeout", format!("Timeout: Too large resource version: {asked}, current: {current}"))
+            ..Self::new(
+                504,
+                "Timeout",
+                format!("Timeout: Too large resource version: {asked}, current: {current}"),
+            )
         }
     }
 

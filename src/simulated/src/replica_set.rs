@@ -50,7 +50,13 @@ pub(super) fn sync(world: &mut World, key: &Key) -> Result<(), Refusal> {
 
 /// The set's pods that count, and how many are ending. Ownerless pods that match
 /// are adopted, owned ones that do not match any more are let go.
-fn claim(world: &mut World, key: &Key, set: &Value, wanted: &Selector, deleting: bool) -> Result<(Vec<Pod>, usize), Refusal> {
+fn claim(
+    world: &mut World,
+    key: &Key,
+    set: &Value,
+    wanted: &Selector,
+    deleting: bool,
+) -> Result<(Vec<Pod>, usize), Refusal> {
     let uid = text(set, "/metadata/uid").unwrap_or_default();
     let mut keys = world.objects.dependents(uid);
     if !deleting {
@@ -175,9 +181,15 @@ fn rank(pod: &Value, clock: &Clock) -> Rank {
         .as_str()
         .and_then(|cost| cost.parse().ok())
         .unwrap_or(0);
-    let restarts = items(pod, "/status/containerStatuses").iter().filter_map(|status| int(status, "/restartCount")).max().unwrap_or(0);
-    let ready_for =
-        condition(pod, "Ready").filter(|_| ready).and_then(|c| text(c, "/lastTransitionTime")).map_or(0, |stamp| magnitude(stamp, clock));
+    let restarts = items(pod, "/status/containerStatuses")
+        .iter()
+        .filter_map(|status| int(status, "/restartCount"))
+        .max()
+        .unwrap_or(0);
+    let ready_for = condition(pod, "Ready")
+        .filter(|_| ready)
+        .and_then(|c| text(c, "/lastTransitionTime"))
+        .map_or(0, |stamp| magnitude(stamp, clock));
     let age = text(pod, "/metadata/creationTimestamp").map_or(0, |stamp| magnitude(stamp, clock));
     (
         text(pod, "/spec/nodeName").is_some(),
@@ -212,7 +224,8 @@ fn write_status(
         let own = field::strings(pod, "/metadata/labels");
         labels.iter().all(|(key, value)| own.get(key) == Some(value))
     };
-    let number = |chosen: &dyn Fn(&Value) -> bool| active.iter().filter(|(_, pod)| chosen(pod)).count();
+    let number =
+        |chosen: &dyn Fn(&Value) -> bool| active.iter().filter(|(_, pod)| chosen(pod)).count();
     let mut status = json!({
         "replicas": active.len(),
         "observedGeneration": int(set, "/metadata/generation").unwrap_or(0),
@@ -277,7 +290,8 @@ mod tests {
             pod["spec"]["nodeName"] = json!("fake-1");
         }
         if let Some(since) = ready_since {
-            pod["status"]["conditions"] = json!([{"type": "Ready", "status": "True", "lastTransitionTime": since}]);
+            pod["status"]["conditions"] =
+                json!([{"type": "Ready", "status": "True", "lastTransitionTime": since}]);
         }
         pod
     }
@@ -290,9 +304,11 @@ mod tests {
         let mut restarted = pod("Running", true, long_ago);
         restarted["status"]["containerStatuses"] = json!([{"restartCount": 3}]);
         let mut cheap = pod("Running", true, long_ago);
-        cheap["metadata"]["annotations"] = json!({"controller.kubernetes.io/pod-deletion-cost": "-5"});
+        cheap["metadata"]["annotations"] =
+            json!({"controller.kubernetes.io/pod-deletion-cost": "-5"});
         let mut dear = pod("Running", true, long_ago);
-        dear["metadata"]["annotations"] = json!({"controller.kubernetes.io/pod-deletion-cost": "5"});
+        dear["metadata"]["annotations"] =
+            json!({"controller.kubernetes.io/pod-deletion-cost": "5"});
         let order = [
             pod("Pending", false, None),
             pod("Pending", true, None),

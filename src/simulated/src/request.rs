@@ -52,12 +52,19 @@ impl Subresource {
 
 /// Reads a path; none when nothing lives there.
 pub(super) fn route(path: &str) -> Option<Route> {
-    let decoded: Vec<String> =
-        path.trim_matches('/').split('/').map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned()).collect();
+    let decoded: Vec<String> = path
+        .trim_matches('/')
+        .split('/')
+        .map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned())
+        .collect();
     let parts: Vec<&str> = decoded.iter().map(String::as_str).collect();
     let (group, rest) = match parts.as_slice() {
         ["api", "v1", rest @ ..] if !rest.is_empty() => ("", rest),
-        ["apis", group, version, rest @ ..] if !rest.is_empty() && Kind::GROUPS.contains(&(*group, *version)) => (*group, rest),
+        ["apis", group, version, rest @ ..]
+            if !rest.is_empty() && Kind::GROUPS.contains(&(*group, *version)) =>
+        {
+            (*group, rest)
+        }
         ["version" | "readyz" | "healthz" | "livez" | "api" | "apis"]
         | ["api", "v1"]
         | ["openapi", "v3"]
@@ -68,7 +75,9 @@ pub(super) fn route(path: &str) -> Option<Route> {
             return Some(Route::Fixed(parts.join("/")));
         }
         ["apis", group, rest @ ..]
-            if Kind::GROUPS.iter().any(|(name, version)| name == group && (rest.is_empty() || *rest == [*version])) =>
+            if Kind::GROUPS.iter().any(|(name, version)| {
+                name == group && (rest.is_empty() || *rest == [*version])
+            }) =>
         {
             return Some(Route::Fixed(parts.join("/")));
         }
@@ -76,7 +85,9 @@ pub(super) fn route(path: &str) -> Option<Route> {
     };
     let (namespace, plural, rest) = match rest {
         // "namespaces" is both a resource and the start of those inside one.
-        ["namespaces", namespace, plural, rest @ ..] if !matches!(*plural, "status" | "finalize") => {
+        ["namespaces", namespace, plural, rest @ ..]
+            if !matches!(*plural, "status" | "finalize") =>
+        {
             (Some((*namespace).to_owned()), *plural, rest)
         }
         [plural, rest @ ..] => (None, *plural, rest),
@@ -142,7 +153,11 @@ impl Options {
         match self.resource_version.as_str() {
             "" | "0" => Ok(None),
             text => text.parse().map(Some).map_err(|_| {
-                Refusal::new(500, "InternalError", format!("resourceVersion: Invalid value: {text:?}: not a resource version"))
+                Refusal::new(
+                    500,
+                    "InternalError",
+                    format!("resourceVersion: Invalid value: {text:?}: not a resource version"),
+                )
             }),
         }
     }
@@ -158,7 +173,10 @@ impl Options {
                 "meta.k8s.io",
                 "ListOptions",
                 "",
-                &[Cause::forbidden("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")],
+                &[Cause::forbidden(
+                    "resourceVersionMatch",
+                    "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+                )],
             ));
         }
         Ok(is_true(&self.send_initial_events))
@@ -204,7 +222,11 @@ pub(super) fn propagation(policy: &str) -> Result<Propagation, Refusal> {
             "meta.k8s.io",
             "DeleteOptions",
             "",
-            &[Cause::unsupported("propagationPolicy", &serde_json::json!(other), &["Foreground", "Background", "Orphan"])],
+            &[Cause::unsupported(
+                "propagationPolicy",
+                &serde_json::json!(other),
+                &["Foreground", "Background", "Orphan"],
+            )],
         )),
     }
 }
@@ -237,7 +259,8 @@ pub(super) fn call(parts: &Parts, route: Option<&Route>, options: &Options) -> C
         .and_then(|agent| agent.split('/').next())
         .filter(|agent| !agent.is_empty())
         .unwrap_or("unknown");
-    let manager = if options.field_manager.is_empty() { agent } else { options.field_manager.as_str() };
+    let manager =
+        if options.field_manager.is_empty() { agent } else { options.field_manager.as_str() };
     Call {
         verb,
         resource: target.map_or("", |target| target.kind.plural()),
@@ -255,16 +278,32 @@ mod tests {
 
     use super::*;
 
-    fn target(kind: Kind, namespace: Option<&str>, name: Option<&str>, subresource: Subresource) -> Option<Route> {
-        Some(Route::Resource(Target { kind, namespace: namespace.map(str::to_owned), name: name.map(str::to_owned), subresource }))
+    fn target(
+        kind: Kind,
+        namespace: Option<&str>,
+        name: Option<&str>,
+        subresource: Subresource,
+    ) -> Option<Route> {
+        Some(Route::Resource(Target {
+            kind,
+            namespace: namespace.map(str::to_owned),
+            name: name.map(str::to_owned),
+            subresource,
+        }))
     }
 
     #[test]
     fn paths_are_read_as_the_api_server_reads_them() {
         use Subresource::{Scale, Status, Whole};
         let n = Some("n");
-        assert_eq!(route("/apis/apps/v1/namespaces/n/deployments/web/scale"), target(Kind::Deployment, n, Some("web"), Scale));
-        assert_eq!(route("/api/v1/namespaces/n/pods/p/status"), target(Kind::Pod, n, Some("p"), Status));
+        assert_eq!(
+            route("/apis/apps/v1/namespaces/n/deployments/web/scale"),
+            target(Kind::Deployment, n, Some("web"), Scale)
+        );
+        assert_eq!(
+            route("/api/v1/namespaces/n/pods/p/status"),
+            target(Kind::Pod, n, Some("p"), Status)
+        );
         assert_eq!(route("/api/v1/pods"), target(Kind::Pod, None, None, Whole));
         assert_eq!(route("/api/v1/namespaces/n"), target(Kind::Namespace, None, n, Whole));
         assert_eq!(route("/api/v1/namespaces/n/status"), target(Kind::Namespace, None, n, Status));

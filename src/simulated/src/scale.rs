@@ -14,8 +14,10 @@ pub(super) fn of(object: &Value) -> Value {
     for key in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
         metadata[key] = object["metadata"][key].clone();
     }
-    let labels: Vec<String> =
-        field::strings(object, "/spec/selector/matchLabels").iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let labels: Vec<String> = field::strings(object, "/spec/selector/matchLabels")
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
     let size = count(object, "/spec/replicas");
     json!({
         "kind": "Scale",
@@ -34,14 +36,20 @@ pub(super) fn of(object: &Value) -> Value {
 pub(super) fn apply(object: &Value, scale: &Value, name: &str) -> Result<Value, Refusal> {
     let replicas = match &scale["spec"]["replicas"] {
         Value::Null => 0,
-        given => given.as_i64().ok_or_else(|| Refusal::bad_request("spec.replicas of a Scale is a number"))?,
+        given => given
+            .as_i64()
+            .ok_or_else(|| Refusal::bad_request("spec.replicas of a Scale is a number"))?,
     };
     if replicas < 0 {
         return Err(Refusal::invalid(
             "autoscaling",
             "Scale",
             name,
-            &[Cause::invalid("spec.replicas", &json!(replicas), "must be greater than or equal to 0")],
+            &[Cause::invalid(
+                "spec.replicas",
+                &json!(replicas),
+                "must be greater than or equal to 0",
+            )],
         ));
     }
     let mut object = object.clone();

@@ -54,7 +54,8 @@ fn through(kind: Kind, object: Value) -> Result<Value, String> {
 }
 
 fn typed<T: DeserializeOwned + Serialize>(object: Value) -> Result<Value, String> {
-    let typed: T = serde_path_to_error::deserialize(object).map_err(|error| format!("{}: {}", error.path(), error.inner()))?;
+    let typed: T = serde_path_to_error::deserialize(object)
+        .map_err(|error| format!("{}: {}", error.path(), error.inner()))?;
     serde_json::to_value(typed).map_err(|error| error.to_string())
 }
 
@@ -70,7 +71,17 @@ fn drop_nulls(value: &mut Value) {
 }
 
 /// Maps whose keys are the user's: an empty value in them means something.
-const FREE: [&str; 9] = ["annotations", "binaryData", "data", "labels", "limits", "matchLabels", "nodeSelector", "requests", "fieldsV1"];
+const FREE: [&str; 9] = [
+    "annotations",
+    "binaryData",
+    "data",
+    "labels",
+    "limits",
+    "matchLabels",
+    "nodeSelector",
+    "requests",
+    "fieldsV1",
+];
 
 /// Booleans and numbers that Go leaves out when they are false or 0. Others
 /// (`replicas`, `runAsUser`) are pointers there and stay.
@@ -107,7 +118,9 @@ fn leave_out_empty(value: &mut Value, under: &str) {
                 Value::Object(map) => !(map.is_empty() && FREE.contains(&key.as_str())),
                 Value::String(text) => !text.is_empty(),
                 Value::Bool(false) => !OMITTED.contains(&key.as_str()),
-                Value::Number(number) => number.as_i64() != Some(0) || !OMITTED.contains(&key.as_str()),
+                Value::Number(number) => {
+                    number.as_i64() != Some(0) || !OMITTED.contains(&key.as_str())
+                }
                 _ => true,
             });
         }
@@ -143,7 +156,11 @@ mod tests {
 
     #[test]
     fn what_go_leaves_out_is_not_there() {
-        let kept = settle(Kind::Deployment, deployment(json!({"paused": false, "minReadySeconds": 0, "replicas": 0}))).unwrap();
+        let kept = settle(
+            Kind::Deployment,
+            deployment(json!({"paused": false, "minReadySeconds": 0, "replicas": 0})),
+        )
+        .unwrap();
         assert_eq!(kept.pointer("/spec/paused"), None);
         assert_eq!(kept.pointer("/spec/minReadySeconds"), None);
         assert_eq!(kept["spec"]["replicas"], 0);
@@ -153,10 +170,14 @@ mod tests {
     fn an_empty_environment_value_is_left_out_and_an_empty_annotation_is_kept() {
         let mut object = deployment(json!({}));
         object["metadata"]["annotations"] = json!({"a": ""});
-        object["spec"]["template"]["spec"]["containers"][0]["env"] = json!([{"name": "A", "value": ""}]);
+        object["spec"]["template"]["spec"]["containers"][0]["env"] =
+            json!([{"name": "A", "value": ""}]);
         let kept = settle(Kind::Deployment, object).unwrap();
         assert_eq!(kept["metadata"]["annotations"], json!({"a": ""}));
-        assert_eq!(kept.pointer("/spec/template/spec/containers/0/env"), Some(&json!([{"name": "A"}])));
+        assert_eq!(
+            kept.pointer("/spec/template/spec/containers/0/env"),
+            Some(&json!([{"name": "A"}]))
+        );
     }
 
     #[test]

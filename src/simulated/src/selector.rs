@@ -15,7 +15,9 @@ use super::refusal::Refusal;
 pub(super) fn labels(text: &str) -> Result<Selector, Refusal> {
     let mut selector = Selector::default();
     for term in terms(text) {
-        selector.extend(term_of(&term).ok_or_else(|| Refusal::bad_request(format!("unable to parse requirement: {term:?}")))?);
+        selector.extend(term_of(&term).ok_or_else(|| {
+            Refusal::bad_request(format!("unable to parse requirement: {term:?}"))
+        })?);
     }
     Ok(selector)
 }
@@ -24,7 +26,8 @@ pub(super) fn labels(text: &str) -> Result<Selector, Refusal> {
 /// everything or cannot be read, which owns nothing.
 pub(super) fn of_object(object: &Value) -> Option<Selector> {
     let selector = object.pointer("/spec/selector")?.clone();
-    let typed: k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector = serde_json::from_value(selector).ok()?;
+    let typed: k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector =
+        serde_json::from_value(selector).ok()?;
     let selector = Selector::try_from(typed).ok()?;
     (!selector.selects_all()).then_some(selector)
 }
@@ -82,7 +85,8 @@ fn term_of(term: &str) -> Option<Expression> {
 
 fn word(text: &str) -> Option<String> {
     let text = text.trim();
-    let ok = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
+    let ok =
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
     ok.then(|| text.to_owned())
 }
 
@@ -105,15 +109,24 @@ impl Fields {
                     let (name, value) = term
                         .split_once("==")
                         .or_else(|| term.split_once('='))
-                        .ok_or_else(|| Refusal::bad_request(format!("invalid selector: {term:?}; can't understand {term:?}")))?;
+                        .ok_or_else(|| {
+                            Refusal::bad_request(format!(
+                                "invalid selector: {term:?}; can't understand {term:?}"
+                            ))
+                        })?;
                     (name, value, true)
                 }
             };
             let known = match kind {
                 Kind::Pod => &["spec.nodeName", "status.phase"][..],
-                Kind::Event => {
-                    &["involvedObject.kind", "involvedObject.name", "involvedObject.namespace", "involvedObject.uid", "reason", "type"][..]
-                }
+                Kind::Event => &[
+                    "involvedObject.kind",
+                    "involvedObject.name",
+                    "involvedObject.namespace",
+                    "involvedObject.uid",
+                    "reason",
+                    "type",
+                ][..],
                 _ => &[][..],
             };
             if !["metadata.name", "metadata.namespace"].contains(&name) && !known.contains(&name) {
@@ -129,7 +142,9 @@ impl Fields {
 
     /// Whether the object has these values.
     pub(super) fn matches(&self, object: &Value) -> bool {
-        self.0.iter().all(|(pointer, value, equal)| (field::text(object, pointer).unwrap_or_default() == value) == *equal)
+        self.0.iter().all(|(pointer, value, equal)| {
+            (field::text(object, pointer).unwrap_or_default() == value) == *equal
+        })
     }
 }
 

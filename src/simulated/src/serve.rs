@@ -66,7 +66,8 @@ impl SimulatedCluster {
 async fn connection(stream: TcpStream, server: ApiServer) {
     let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_WITHIN);
-    let served = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(server)).await;
+    let served =
+        builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(server)).await;
     if let Err(error) = served {
         tracing::debug!(error, "a connection broke");
     }

@@ -33,14 +33,18 @@ pub(super) enum Include {
 impl Shape {
     /// Reads the header `Accept` and the option `includeObject`.
     pub(super) fn read(headers: &HeaderMap, include: &str) -> Self {
-        let accepted = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let accepted =
+            headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         // The client lists what it prefers first.
         let wanted = accepted.split(',').map(str::trim).find_map(|kind| {
             let mut parts = kind.split(';').map(str::trim);
-            let is_json = parts.next().is_some_and(|kind| ["application/json", "*/*"].contains(&kind));
+            let is_json =
+                parts.next().is_some_and(|kind| ["application/json", "*/*"].contains(&kind));
             let parameters: Vec<&str> = parts.collect();
             let plain = !parameters.iter().any(|parameter| parameter.starts_with("as="));
-            let table = ["as=Table", "g=meta.k8s.io", "v=v1"].iter().all(|wanted| parameters.contains(wanted));
+            let table = ["as=Table", "g=meta.k8s.io", "v=v1"]
+                .iter()
+                .all(|wanted| parameters.contains(wanted));
             (is_json && (plain || table)).then_some(table)
         });
         match (wanted, include) {
@@ -95,12 +99,26 @@ fn columns(kind: Kind) -> &'static [(&'static str, &'static str, i32)] {
     const IMAGES: (&str, &str, i32) = ("Images", "string", 1);
     const SELECTOR: (&str, &str, i32) = ("Selector", "string", 1);
     match kind {
-        Kind::Deployment => {
-            &[NAME, ("Ready", "string", 0), ("Up-to-date", "string", 0), ("Available", "string", 0), AGE, CONTAINERS, IMAGES, SELECTOR]
-        }
-        Kind::ReplicaSet => {
-            &[NAME, ("Desired", "integer", 0), ("Current", "integer", 0), ("Ready", "integer", 0), AGE, CONTAINERS, IMAGES, SELECTOR]
-        }
+        Kind::Deployment => &[
+            NAME,
+            ("Ready", "string", 0),
+            ("Up-to-date", "string", 0),
+            ("Available", "string", 0),
+            AGE,
+            CONTAINERS,
+            IMAGES,
+            SELECTOR,
+        ],
+        Kind::ReplicaSet => &[
+            NAME,
+            ("Desired", "integer", 0),
+            ("Current", "integer", 0),
+            ("Ready", "integer", 0),
+            AGE,
+            CONTAINERS,
+            IMAGES,
+            SELECTOR,
+        ],
         Kind::Pod => &[
             NAME,
             ("Ready", "string", 0),
@@ -122,13 +140,26 @@ fn columns(kind: Kind) -> &'static [(&'static str, &'static str, i32)] {
             SELECTOR,
         ],
         Kind::Namespace => &[NAME, ("Status", "string", 0), AGE],
-        Kind::Node => &[NAME, ("Status", "string", 0), ("Roles", "string", 0), AGE, ("Version", "string", 0)],
+        Kind::Node => {
+            &[NAME, ("Status", "string", 0), ("Roles", "string", 0), AGE, ("Version", "string", 0)]
+        }
         Kind::ConfigMap => &[NAME, ("Data", "string", 0), AGE],
         Kind::Secret => &[NAME, ("Type", "string", 0), ("Data", "string", 0), AGE],
-        Kind::Event => {
-            &[("Last Seen", "string", 0), ("Type", "string", 0), ("Reason", "string", 0), ("Object", "string", 0), ("Message", "string", 0)]
-        }
-        Kind::Ingress => &[NAME, ("Class", "string", 0), ("Hosts", "string", 0), ("Address", "string", 0), ("Ports", "string", 0), AGE],
+        Kind::Event => &[
+            ("Last Seen", "string", 0),
+            ("Type", "string", 0),
+            ("Reason", "string", 0),
+            ("Object", "string", 0),
+            ("Message", "string", 0),
+        ],
+        Kind::Ingress => &[
+            NAME,
+            ("Class", "string", 0),
+            ("Hosts", "string", 0),
+            ("Address", "string", 0),
+            ("Ports", "string", 0),
+            AGE,
+        ],
         Kind::HorizontalPodAutoscaler => &[
             NAME,
             ("Reference", "string", 0),
@@ -153,22 +184,49 @@ fn definitions(kind: Kind) -> Vec<Value> {
 fn cells(kind: Kind, clock: &Clock, object: &Value) -> Vec<Value> {
     let name = || Value::from(text(object, "/metadata/name").unwrap_or_default());
     let age = || Value::from(age(clock, text(object, "/metadata/creationTimestamp")));
-    let is = |pointer: &str| Value::from(text(object, pointer).filter(|it| !it.is_empty()).unwrap_or("<none>"));
-    let size = |pointer: &str| Value::from(object.pointer(pointer).and_then(Value::as_object).map_or(0, serde_json::Map::len));
+    let is = |pointer: &str| {
+        Value::from(text(object, pointer).filter(|it| !it.is_empty()).unwrap_or("<none>"))
+    };
+    let size = |pointer: &str| {
+        Value::from(
+            object.pointer(pointer).and_then(Value::as_object).map_or(0, serde_json::Map::len),
+        )
+    };
     let number = |pointer: &str| Value::from(count(object, pointer));
     let of_template = || {
         let containers = items(object, "/spec/template/spec/containers");
-        [joined(containers, "/name"), joined(containers, "/image"), pairs(object, "/spec/selector/matchLabels")].map(Value::from)
+        [
+            joined(containers, "/name"),
+            joined(containers, "/image"),
+            pairs(object, "/spec/selector/matchLabels"),
+        ]
+        .map(Value::from)
     };
     match kind {
         Kind::Deployment => {
-            let ready = format!("{}/{}", count(object, "/status/readyReplicas"), count(object, "/spec/replicas"));
-            let mut cells = vec![name(), ready.into(), number("/status/updatedReplicas"), number("/status/availableReplicas"), age()];
+            let ready = format!(
+                "{}/{}",
+                count(object, "/status/readyReplicas"),
+                count(object, "/spec/replicas")
+            );
+            let mut cells = vec![
+                name(),
+                ready.into(),
+                number("/status/updatedReplicas"),
+                number("/status/availableReplicas"),
+                age(),
+            ];
             cells.extend(of_template());
             cells
         }
         Kind::ReplicaSet => {
-            let mut cells = vec![name(), number("/spec/replicas"), number("/status/replicas"), number("/status/readyReplicas"), age()];
+            let mut cells = vec![
+                name(),
+                number("/spec/replicas"),
+                number("/status/replicas"),
+                number("/status/readyReplicas"),
+                age(),
+            ];
             cells.extend(of_template());
             cells
         }
@@ -188,7 +246,11 @@ fn cells(kind: Kind, clock: &Clock, object: &Value) -> Vec<Value> {
                 let node = count(port, "/nodePort");
                 let number = count(port, "/port");
                 let protocol = text(port, "/protocol").unwrap_or("TCP");
-                if node == 0 { format!("{number}/{protocol}") } else { format!("{number}:{node}/{protocol}") }
+                if node == 0 {
+                    format!("{number}/{protocol}")
+                } else {
+                    format!("{number}:{node}/{protocol}")
+                }
             });
             let ports = ports.collect::<Vec<_>>().join(",");
             vec![
@@ -203,8 +265,15 @@ fn cells(kind: Kind, clock: &Clock, object: &Value) -> Vec<Value> {
         }
         Kind::Namespace => vec![name(), is("/status/phase"), age()],
         Kind::Node => {
-            let ready = condition(object, "Ready").is_none_or(|ready| text(ready, "/status") == Some("True"));
-            vec![name(), if ready { "Ready" } else { "NotReady" }.into(), "<none>".into(), age(), is("/status/nodeInfo/kubeletVersion")]
+            let ready = condition(object, "Ready")
+                .is_none_or(|ready| text(ready, "/status") == Some("True"));
+            vec![
+                name(),
+                if ready { "Ready" } else { "NotReady" }.into(),
+                "<none>".into(),
+                age(),
+                is("/status/nodeInfo/kubeletVersion"),
+            ]
         }
         Kind::ConfigMap => vec![name(), size("/data"), age()],
         Kind::Secret => vec![name(), is("/type"), size("/data"), age()],
@@ -218,10 +287,20 @@ fn cells(kind: Kind, clock: &Clock, object: &Value) -> Vec<Value> {
             vec![seen.into(), is("/type"), is("/reason"), about.into(), is("/message")]
         }
         Kind::Ingress => {
-            let hosts: Vec<&str> = items(object, "/spec/rules").iter().map(|rule| text(rule, "/host").unwrap_or("*")).collect();
+            let hosts: Vec<&str> = items(object, "/spec/rules")
+                .iter()
+                .map(|rule| text(rule, "/host").unwrap_or("*"))
+                .collect();
             let address = text(object, "/status/loadBalancer/ingress/0/ip").unwrap_or_default();
             let ports = if items(object, "/spec/tls").is_empty() { "80" } else { "80, 443" };
-            vec![name(), is("/spec/ingressClassName"), hosts.join(",").into(), address.into(), ports.into(), age()]
+            vec![
+                name(),
+                is("/spec/ingressClassName"),
+                hosts.join(",").into(),
+                address.into(),
+                ports.into(),
+                age(),
+            ]
         }
         Kind::HorizontalPodAutoscaler => {
             let kind = text(object, "/spec/scaleTargetRef/kind").unwrap_or_default();
@@ -258,12 +337,14 @@ fn joined(of: &[Value], pointer: &str) -> String {
 }
 
 fn pairs(object: &Value, pointer: &str) -> String {
-    let pairs: Vec<String> = strings(object, pointer).iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let pairs: Vec<String> =
+        strings(object, pointer).iter().map(|(key, value)| format!("{key}={value}")).collect();
     if pairs.is_empty() { "<none>".to_owned() } else { pairs.join(",") }
 }
 
 fn ready_of(pod: &Value) -> String {
-    let ready = items(pod, "/status/containerStatuses").iter().filter(|it| it["ready"] == true).count();
+    let ready =
+        items(pod, "/status/containerStatuses").iter().filter(|it| it["ready"] == true).count();
     format!("{ready}/{}", items(pod, "/spec/containers").len())
 }
 
@@ -277,7 +358,9 @@ fn state_of(pod: &Value) -> String {
         return "Terminating".to_owned();
     }
     let reason = items(pod, "/status/containerStatuses").iter().rev().find_map(|status| {
-        let of = |state: &str| text(status, &format!("/state/{state}/reason")).filter(|it| !it.is_empty());
+        let of = |state: &str| {
+            text(status, &format!("/state/{state}/reason")).filter(|it| !it.is_empty())
+        };
         of("waiting").or_else(|| of("terminated"))
     });
     let why = reason.or_else(|| text(pod, "/status/reason")).or_else(|| text(pod, "/status/phase"));
@@ -286,7 +369,9 @@ fn state_of(pod: &Value) -> String {
 
 /// How long ago, as `kubectl` says it: two units while the first one is small.
 fn age(clock: &Clock, stamp: Option<&str>) -> String {
-    let Some(passed) = stamp.and_then(|stamp| clock.since(stamp)) else { return "<unknown>".to_owned() };
+    let Some(passed) = stamp.and_then(|stamp| clock.since(stamp)) else {
+        return "<unknown>".to_owned();
+    };
     told(passed)
 }
 
@@ -323,12 +408,32 @@ mod tests {
         "",
         Shape::Table(Include::Metadata)
     )]
-    #[case::kubectl_sorting("application/json;as=Table;v=v1;g=meta.k8s.io,application/json", "Object", Shape::Table(Include::Object))]
-    #[case::plain_first("application/json, application/json;as=Table;v=v1;g=meta.k8s.io", "", Shape::Object)]
-    #[case::older_tables("application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json", "", Shape::Object)]
-    #[case::other_forms("application/vnd.kubernetes.protobuf,application/json", "Object", Shape::Object)]
+    #[case::kubectl_sorting(
+        "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
+        "Object",
+        Shape::Table(Include::Object)
+    )]
+    #[case::plain_first(
+        "application/json, application/json;as=Table;v=v1;g=meta.k8s.io",
+        "",
+        Shape::Object
+    )]
+    #[case::older_tables(
+        "application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json",
+        "",
+        Shape::Object
+    )]
+    #[case::other_forms(
+        "application/vnd.kubernetes.protobuf,application/json",
+        "Object",
+        Shape::Object
+    )]
     #[case::nothing("", "", Shape::Object)]
-    fn a_table_is_for_those_who_ask_for_it_first(#[case] accept: &str, #[case] include: &str, #[case] wanted: Shape) {
+    fn a_table_is_for_those_who_ask_for_it_first(
+        #[case] accept: &str,
+        #[case] include: &str,
+        #[case] wanted: Shape,
+    ) {
         let headers = [(ACCEPT, HeaderValue::from_str(accept).unwrap())].into_iter().collect();
         assert_eq!(Shape::read(&headers, include), wanted);
     }
@@ -336,7 +441,11 @@ mod tests {
     #[test]
     fn every_kind_has_a_cell_for_each_column() {
         for kind in Kind::ALL {
-            assert_eq!(cells(kind, &Clock::start(), &json!({})).len(), columns(kind).len(), "{kind:?}");
+            assert_eq!(
+                cells(kind, &Clock::start(), &json!({})).len(),
+                columns(kind).len(),
+                "{kind:?}"
+            );
         }
     }
 
@@ -364,7 +473,10 @@ mod tests {
                 {"ready": false, "restartCount": 1, "state": {"waiting": {"reason": "ImagePullBackOff"}}},
             ]},
         });
-        assert_eq!((ready_of(&pod).as_str(), restarts_of(&pod), state_of(&pod).as_str()), ("1/2", 3, "ImagePullBackOff"));
+        assert_eq!(
+            (ready_of(&pod).as_str(), restarts_of(&pod), state_of(&pod).as_str()),
+            ("1/2", 3, "ImagePullBackOff")
+        );
         assert_eq!(state_of(&json!({"metadata": {"deletionTimestamp": "now"}})), "Terminating");
         assert_eq!(state_of(&json!({"status": {"phase": "Running"}})), "Running");
     }

@@ -51,7 +51,8 @@ async fn patch(client: &Client, operations: Value) -> kube::Result<Deployment> {
 async fn until(client: &Client, what: impl Fn(&Deployment) -> bool) -> Deployment {
     let api: Api<Deployment> = Api::default_namespaced(client.clone());
     let wait = async {
-        let mut seen = std::pin::pin!(kube::runtime::watcher(api, kube::runtime::watcher::Config::default()));
+        let mut seen =
+            std::pin::pin!(kube::runtime::watcher(api, kube::runtime::watcher::Config::default()));
         loop {
             use kube::runtime::watcher::Event::{Apply, InitApply};
             match seen.next().await.unwrap() {
@@ -88,7 +89,11 @@ async fn a_deployment_gets_its_pods() {
 #[tokio::test]
 async fn the_same_seed_makes_the_same_names_and_another_seed_others() {
     let names = async |seed| {
-        let cluster = SimulatedCluster::start(Config { seed, start_delay: Duration::from_millis(5), ..Config::default() });
+        let cluster = SimulatedCluster::start(Config {
+            seed,
+            start_delay: Duration::from_millis(5),
+            ..Config::default()
+        });
         let client = cluster.client();
         create(&client, web(3, "shop/web:1")).await;
         until(&client, |deployment| available(deployment) == 3).await;
@@ -135,15 +140,20 @@ async fn the_log_tells_our_writes_from_the_controllers() {
     create(&client, web(2, "shop/web:1")).await;
     until(&client, |deployment| available(deployment) == 2).await;
     let api: Api<Deployment> = Api::default_namespaced(client.clone());
-    let ours = PatchParams { field_manager: Some("release-tool".to_owned()), ..PatchParams::default() };
+    let ours =
+        PatchParams { field_manager: Some("release-tool".to_owned()), ..PatchParams::default() };
     let change = json!({"spec": {"replicas": 3}});
     api.patch("web", &ours, &Patch::Merge(change)).await.unwrap();
     let writes = cluster.writes();
-    let by_us: Vec<_> = writes.iter().filter(|write| write.call.manager == "release-tool").collect();
+    let by_us: Vec<_> =
+        writes.iter().filter(|write| write.call.manager == "release-tool").collect();
     assert_eq!(by_us.len(), 1);
     assert_eq!(by_us[0].call.verb, "patch");
     assert_eq!(by_us[0].code, 200);
-    assert!(writes.iter().any(|write| write.call.manager == "kube-controller-manager" && write.call.resource == "pods"));
+    assert!(
+        writes.iter().any(|write| write.call.manager == "kube-controller-manager"
+            && write.call.resource == "pods")
+    );
 }
 
 #[tokio::test]
@@ -171,7 +181,8 @@ async fn a_watch_from_forgotten_changes_is_told_so() {
     let api: Api<Deployment> = Api::default_namespaced(client.clone());
     let version = made.resource_version().unwrap();
     let events = api.watch(&WatchParams::default(), &version).await.unwrap();
-    let first = tokio::time::timeout(LIMIT, std::pin::pin!(events).try_next()).await.unwrap().unwrap();
+    let first =
+        tokio::time::timeout(LIMIT, std::pin::pin!(events).try_next()).await.unwrap().unwrap();
     assert!(matches!(first, Some(WatchEvent::Error(status)) if status.code == 410));
 }
 
@@ -181,13 +192,16 @@ async fn a_watcher_goes_on_after_its_stream_broke_and_after_its_version_expired(
     let client = cluster.client();
     create(&client, web(1, "shop/web:1")).await;
     let api: Api<Deployment> = Api::default_namespaced(client.clone());
-    let mut seen = std::pin::pin!(kube::runtime::watcher(api, kube::runtime::watcher::Config::default()));
+    let mut seen =
+        std::pin::pin!(kube::runtime::watcher(api, kube::runtime::watcher::Config::default()));
     let mut wait_for = async |size: i32| {
         let wait = async {
             loop {
                 use kube::runtime::watcher::Event::{Apply, InitApply};
                 match seen.next().await.unwrap() {
-                    Ok(Apply(d) | InitApply(d)) if d.spec.as_ref().unwrap().replicas == Some(size) => {
+                    Ok(Apply(d) | InitApply(d))
+                        if d.spec.as_ref().unwrap().replicas == Some(size) =>
+                    {
                         return;
                     }
                     _ => {}
@@ -197,7 +211,10 @@ async fn a_watcher_goes_on_after_its_stream_broke_and_after_its_version_expired(
         tokio::time::timeout(LIMIT, wait).await.unwrap();
     };
     wait_for(1).await;
-    for (size, disturb) in [(2, SimulatedCluster::drop_watches as fn(&SimulatedCluster)), (3, SimulatedCluster::expire_watches)] {
+    for (size, disturb) in [
+        (2, SimulatedCluster::drop_watches as fn(&SimulatedCluster)),
+        (3, SimulatedCluster::expire_watches),
+    ] {
         disturb(&cluster);
         let scale = json!([{"op": "replace", "path": "/spec/replicas", "value": size}]);
         patch(&client, scale).await.unwrap();
@@ -214,7 +231,8 @@ async fn an_image_can_be_told_to_fail_later() {
     cluster.set_behaviour("shop/web:1", Behaviour::NeverReady, false);
     let scale = json!([{"op": "replace", "path": "/spec/replicas", "value": 3}]);
     patch(&client, scale).await.unwrap();
-    let deployment = until(&client, |deployment| deployment.status.as_ref().unwrap().replicas == Some(3)).await;
+    let deployment =
+        until(&client, |deployment| deployment.status.as_ref().unwrap().replicas == Some(3)).await;
     assert_eq!(available(&deployment), 2);
     cluster.set_behaviour("shop/web:1", Behaviour::NeverReady, true);
     until(&client, |deployment| available(deployment) == 0).await;
@@ -226,11 +244,13 @@ async fn pods_that_no_node_fits_say_so() {
     let client = cluster.client();
     let mut deployment = web(1, "shop/web:1");
     let selector = [("disk".to_owned(), "ssd".to_owned())].into();
-    deployment.spec.as_mut().unwrap().template.spec.as_mut().unwrap().node_selector = Some(selector);
+    deployment.spec.as_mut().unwrap().template.spec.as_mut().unwrap().node_selector =
+        Some(selector);
     create(&client, deployment).await;
     let api: Api<Pod> = Api::default_namespaced(client.clone());
     let wait = async {
-        let mut seen = std::pin::pin!(kube::runtime::watcher(api, kube::runtime::watcher::Config::default()));
+        let mut seen =
+            std::pin::pin!(kube::runtime::watcher(api, kube::runtime::watcher::Config::default()));
         loop {
             use kube::runtime::watcher::Event::{Apply, InitApply};
             if let Ok(Apply(pod) | InitApply(pod)) = seen.next().await.unwrap()
@@ -288,7 +308,10 @@ async fn an_ownerless_replica_set_is_adopted_by_the_deployment_that_matches_it()
     create(&client, web(1, "shop/web:1")).await;
     until(&client, |deployment| available(deployment) == 1).await;
     let deployments: Api<Deployment> = Api::default_namespaced(client.clone());
-    let orphan = DeleteParams { propagation_policy: Some(kube::api::PropagationPolicy::Orphan), ..DeleteParams::default() };
+    let orphan = DeleteParams {
+        propagation_policy: Some(kube::api::PropagationPolicy::Orphan),
+        ..DeleteParams::default()
+    };
     deployments.delete("web", &orphan).await.unwrap();
     let before = pods(&client).await[0].name_any();
     create(&client, web(1, "shop/web:1")).await;
@@ -318,7 +341,8 @@ async fn a_pod_of_our_own_runs_too() {
     let made = api.create(&PostParams::default(), &pod).await.unwrap();
     let name = made.name_any();
     let failed = kube::runtime::wait::await_condition(api, &name, |pod: Option<&Pod>| {
-        pod.and_then(|pod| pod.status.as_ref()).is_some_and(|status| status.phase.as_deref() == Some("Failed"))
+        pod.and_then(|pod| pod.status.as_ref())
+            .is_some_and(|status| status.phase.as_deref() == Some("Failed"))
     });
     tokio::time::timeout(LIMIT, failed).await.unwrap().unwrap();
 }
@@ -339,7 +363,8 @@ async fn a_namespace_takes_everything_along_and_takes_nothing_in_meanwhile() {
     api.create(&PostParams::default(), &slow).await.unwrap();
     let pods: Api<Pod> = Api::namespaced(client.clone(), "shop");
     let running = async {
-        let mut seen = std::pin::pin!(kube::runtime::watcher(pods, kube::runtime::watcher::Config::default()));
+        let mut seen =
+            std::pin::pin!(kube::runtime::watcher(pods, kube::runtime::watcher::Config::default()));
         use kube::runtime::watcher::Event::{Apply, InitApply};
         while !matches!(
             seen.next().await.unwrap(),
@@ -350,7 +375,10 @@ async fn a_namespace_takes_everything_along_and_takes_nothing_in_meanwhile() {
     namespaces.delete("shop", &DeleteParams::default()).await.unwrap();
     let refused = api.create(&PostParams::default(), &web(1, "shop/web:1")).await.unwrap_err();
     assert!(matches!(&refused, kube::Error::Api(status) if status.code == 403));
-    let gone = kube::runtime::wait::await_condition(namespaces, "shop", |found: Option<&Namespace>| found.is_none());
+    let gone =
+        kube::runtime::wait::await_condition(namespaces, "shop", |found: Option<&Namespace>| {
+            found.is_none()
+        });
     tokio::time::timeout(LIMIT, gone).await.unwrap().unwrap();
     let left = Api::<Pod>::namespaced(client, "shop").list(&ListParams::default()).await.unwrap();
     assert!(left.items.is_empty());

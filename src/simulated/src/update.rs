@@ -15,7 +15,10 @@ pub(super) fn check_identity(key: &Key, before: &Value, object: &Value) -> Resul
     if let Some(name) = text(object, "/metadata/name")
         && name != key.name
     {
-        return Err(Refusal::bad_request(format!("the name of the object ({name}) does not match the name on the URL ({})", key.name)));
+        return Err(Refusal::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            key.name
+        )));
     }
     if let Some(namespace) = text(object, "/metadata/namespace")
         && namespace != key.namespace
@@ -38,7 +41,9 @@ pub(super) fn check_identity(key: &Key, before: &Value, object: &Value) -> Resul
 
 /// 400: the object says another namespace than the path.
 pub(super) fn other_namespace() -> Refusal {
-    Refusal::bad_request("the namespace of the provided object does not match the namespace sent on the request")
+    Refusal::bad_request(
+        "the namespace of the provided object does not match the namespace sent on the request",
+    )
 }
 
 /// 400: the object does not have the shape of its kind.

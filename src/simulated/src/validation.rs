@@ -53,11 +53,19 @@ pub(super) fn check(kind: Kind, object: &Value) -> Vec<Cause> {
 pub(super) fn check_change(kind: Kind, before: &Value, after: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     if text(before, "/metadata/uid") != text(after, "/metadata/uid") {
-        causes.push(Cause::invalid("metadata.uid", &after["metadata"]["uid"], "field is immutable"));
+        causes.push(Cause::invalid(
+            "metadata.uid",
+            &after["metadata"]["uid"],
+            "field is immutable",
+        ));
     }
     let apps = matches!(kind, Kind::Deployment | Kind::ReplicaSet);
     if apps && before["spec"]["selector"] != after["spec"]["selector"] {
-        causes.push(Cause::invalid("spec.selector", &after["spec"]["selector"], "field is immutable"));
+        causes.push(Cause::invalid(
+            "spec.selector",
+            &after["spec"]["selector"],
+            "field is immutable",
+        ));
     }
     causes
 }
@@ -69,9 +77,17 @@ fn check_name(kind: Kind, object: &Value, causes: &mut Vec<Cause>) {
         return;
     }
     let labels_only = matches!(kind, Kind::Namespace | Kind::Service);
-    let (longest, why, ok) = if labels_only { (63, LABEL, is_label(name)) } else { (253, SUBDOMAIN, name.split('.').all(is_label)) };
+    let (longest, why, ok) = if labels_only {
+        (63, LABEL, is_label(name))
+    } else {
+        (253, SUBDOMAIN, name.split('.').all(is_label))
+    };
     if name.len() > longest {
-        causes.push(Cause::invalid("metadata.name", &json!(name), &format!("must be no more than {longest} bytes")));
+        causes.push(Cause::invalid(
+            "metadata.name",
+            &json!(name),
+            &format!("must be no more than {longest} bytes"),
+        ));
     } else if !ok {
         causes.push(Cause::invalid("metadata.name", &json!(name), why));
     }
@@ -99,7 +115,11 @@ fn check_metadata(object: &Value, causes: &mut Vec<Cause>) {
         }
         let size: usize = annotations.iter().map(|(k, v)| k.len() + v.len()).sum();
         if size > 256 * 1024 {
-            causes.push(Cause::invalid(format!("{at}.annotations"), &json!(size), "may not be more than 262144 bytes"));
+            causes.push(Cause::invalid(
+                format!("{at}.annotations"),
+                &json!(size),
+                "may not be more than 262144 bytes",
+            ));
         }
     }
 }
@@ -125,10 +145,18 @@ fn check_deployment(object: &Value, causes: &mut Vec<Cause>) {
     check_counts(object, &fields, causes);
     if let Some(deadline) = field::int(object, "/spec/progressDeadlineSeconds") {
         if deadline < 0 {
-            causes.push(Cause::invalid("spec.progressDeadlineSeconds", &json!(deadline), NOT_NEGATIVE));
+            causes.push(Cause::invalid(
+                "spec.progressDeadlineSeconds",
+                &json!(deadline),
+                NOT_NEGATIVE,
+            ));
         }
         if deadline <= field::int(object, "/spec/minReadySeconds").unwrap_or(0) {
-            causes.push(Cause::invalid("spec.progressDeadlineSeconds", &json!(deadline), "must be greater than minReadySeconds"));
+            causes.push(Cause::invalid(
+                "spec.progressDeadlineSeconds",
+                &json!(deadline),
+                "must be greater than minReadySeconds",
+            ));
         }
     }
     check_strategy(&object["spec"]["strategy"], causes);
@@ -141,12 +169,19 @@ fn check_strategy(strategy: &Value, causes: &mut Vec<Cause>) {
         Some("RollingUpdate") => {}
         Some("Recreate") => {
             if rolling.is_some() {
-                causes.push(Cause::forbidden("spec.strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'"));
+                causes.push(Cause::forbidden(
+                    "spec.strategy.rollingUpdate",
+                    "may not be specified when strategy `type` is 'Recreate'",
+                ));
             }
             return;
         }
         _ => {
-            causes.push(Cause::unsupported("spec.strategy", strategy, &["Recreate", "RollingUpdate"]));
+            causes.push(Cause::unsupported(
+                "spec.strategy",
+                strategy,
+                &["Recreate", "RollingUpdate"],
+            ));
             return;
         }
     }
@@ -196,19 +231,31 @@ fn check_template(object: &Value, causes: &mut Vec<Cause>) {
         None => {
             causes.push(Cause::required("spec.selector", ""));
             if labels.is_null() {
-                causes.push(Cause::invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"));
+                causes.push(Cause::invalid(
+                    "spec.template.metadata.labels",
+                    labels,
+                    "`selector` does not match template `labels`",
+                ));
             }
         }
         Some(selector) => {
             if !selector::matches(&selector, object, "/spec/template/metadata/labels") {
-                causes.push(Cause::invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"));
+                causes.push(Cause::invalid(
+                    "spec.template.metadata.labels",
+                    labels,
+                    "`selector` does not match template `labels`",
+                ));
             }
         }
     }
     check_pod_spec(object, "/spec/template/spec", "spec.template.spec", false, causes);
     let policy = text(object, "/spec/template/spec/restartPolicy");
     if policy != Some("Always") {
-        causes.push(Cause::unsupported("spec.template.spec.restartPolicy", &json!(policy), &["Always"]));
+        causes.push(Cause::unsupported(
+            "spec.template.spec.restartPolicy",
+            &json!(policy),
+            &["Always"],
+        ));
     }
 }
 
@@ -241,9 +288,11 @@ fn check_container(container: &Value, at: &str, is_pod: bool, causes: &mut Vec<C
         "" => causes.push(Cause::required(format!("{at}.image"), "")),
         // Only of a pod: a template with such an image is taken, and its pods
         // cannot be created.
-        image if is_pod && image.trim() != image => {
-            causes.push(Cause::invalid(format!("{at}.image"), &json!(image), "must not have leading or trailing whitespace"))
-        }
+        image if is_pod && image.trim() != image => causes.push(Cause::invalid(
+            format!("{at}.image"),
+            &json!(image),
+            "must not have leading or trailing whitespace",
+        )),
         _ => {}
     }
     for (i, port) in items(container, "/ports").iter().enumerate() {
@@ -251,7 +300,11 @@ fn check_container(container: &Value, at: &str, is_pod: bool, causes: &mut Vec<C
         if number == 0 {
             causes.push(Cause::required(format!("{at}.ports[{i}].containerPort"), ""));
         } else if !(1..=65535).contains(&number) {
-            causes.push(Cause::invalid(format!("{at}.ports[{i}].containerPort"), &json!(number), "must be between 1 and 65535, inclusive"));
+            causes.push(Cause::invalid(
+                format!("{at}.ports[{i}].containerPort"),
+                &json!(number),
+                "must be between 1 and 65535, inclusive",
+            ));
         }
     }
     for (i, variable) in items(container, "/env").iter().enumerate() {
@@ -275,7 +328,13 @@ fn check_probe(probe: &Value, at: &str, causes: &mut Vec<Cause>) {
     } else if given > 1 {
         causes.push(Cause::forbidden(at, "may not specify more than 1 handler type"));
     }
-    for key in ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"] {
+    for key in [
+        "initialDelaySeconds",
+        "timeoutSeconds",
+        "periodSeconds",
+        "successThreshold",
+        "failureThreshold",
+    ] {
         let value = count(probe, &format!("/{key}"));
         if value < 0 {
             causes.push(Cause::invalid(format!("{at}.{key}"), &json!(value), NOT_NEGATIVE));
@@ -289,7 +348,11 @@ fn check_resources(container: &Value, at: &str, causes: &mut Vec<Cause>) {
     for (list, quantities) in [("limits", &limits), ("requests", &requests)] {
         for (resource, value) in quantities {
             if quantity::billionths(value).is_some_and(|amount| amount < 0) {
-                causes.push(Cause::invalid(format!("{at}.resources.{list}[{resource}]"), &json!(value), NOT_NEGATIVE));
+                causes.push(Cause::invalid(
+                    format!("{at}.resources.{list}[{resource}]"),
+                    &json!(value),
+                    NOT_NEGATIVE,
+                ));
             }
         }
     }

@@ -175,7 +175,11 @@ impl Watch {
     /// comes and goes.
     fn line_of(&self, change: &Change) -> Option<Bytes> {
         let ours = change.key.kind == self.choice.kind
-            && self.choice.namespace.as_ref().is_none_or(|namespace| *namespace == change.key.namespace);
+            && self
+                .choice
+                .namespace
+                .as_ref()
+                .is_none_or(|namespace| *namespace == change.key.namespace);
         if !ours {
             return None;
         }
@@ -193,7 +197,9 @@ impl Watch {
     fn event(&self, event: &str, object: &Value) -> Bytes {
         match self.shape {
             Shape::Object => line(event, object),
-            Shape::Table(_) => line(event, &self.shape.answer(self.choice.kind, &self.clock, object.clone())),
+            Shape::Table(_) => {
+                line(event, &self.shape.answer(self.choice.kind, &self.clock, object.clone()))
+            }
         }
     }
 

@@ -124,7 +124,9 @@ impl Workbench {
                 continue;
             }
             all += 1;
-            ready += i32::from(condition(pod, "Ready").is_some_and(|c| text(c, "/status") == Some("True")));
+            ready += i32::from(
+                condition(pod, "Ready").is_some_and(|c| text(c, "/status") == Some("True")),
+            );
         }
         (all, ready)
     }
@@ -134,7 +136,9 @@ impl Workbench {
         let web = self.deployment();
         let size = count(&web, "/spec/replicas");
         int(&web, "/status/observedGeneration") == int(&web, "/metadata/generation")
-            && ["replicas", "updatedReplicas", "availableReplicas"].iter().all(|key| count(&web, &format!("/status/{key}")) == size)
+            && ["replicas", "updatedReplicas", "availableReplicas"]
+                .iter()
+                .all(|key| count(&web, &format!("/status/{key}")) == size)
             && items(&web, "/status/conditions").len() >= 2
     }
 }

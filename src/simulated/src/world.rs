@@ -23,7 +23,10 @@ use super::kubelet::Kubelet;
 use super::objects::{Action, Key, Objects};
 use super::queue::{Next, Queue, Work};
 use super::refusal::Refusal;
-use super::{Config, deployment, garbage, kubelet, managed, reaction, replica_set, schema, update, validation};
+use super::{
+    Config, deployment, garbage, kubelet, managed, reaction, replica_set, schema, update,
+    validation,
+};
 
 /// Which part of an object a write is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +47,8 @@ pub(super) struct Writer<'a> {
 }
 
 /// The built-in controllers.
-pub(super) const CONTROLLERS: Writer<'static> = Writer { manager: "kube-controller-manager", dry_run: false };
+pub(super) const CONTROLLERS: Writer<'static> =
+    Writer { manager: "kube-controller-manager", dry_run: false };
 /// The scheduler.
 pub(super) const SCHEDULER: Writer<'static> = Writer { manager: "kube-scheduler", dry_run: false };
 /// The nodes.
@@ -105,7 +109,9 @@ impl World {
 
     /// Gives the namespace `kube-system` another uid, as no change that a watch could see.
     pub(super) fn replace_identity(&mut self, uid: &str) {
-        self.objects.replace_quietly(&Key::new(Kind::Namespace, "", "kube-system"), |object| object["metadata"]["uid"] = uid.into());
+        self.objects.replace_quietly(&Key::new(Kind::Namespace, "", "kube-system"), |object| {
+            object["metadata"]["uid"] = uid.into()
+        });
     }
 
     /// Looks at the next thing on the queue; says when there will be another.
@@ -137,13 +143,20 @@ impl World {
     }
 
     /// Creates an object in a namespace (empty for cluster-wide kinds).
-    pub(super) fn create(&mut self, writer: Writer<'_>, kind: Kind, namespace: &str, mut object: Value) -> Result<Arc<Value>, Refusal> {
+    pub(super) fn create(
+        &mut self,
+        writer: Writer<'_>,
+        kind: Kind,
+        namespace: &str,
+        mut object: Value,
+    ) -> Result<Arc<Value>, Refusal> {
         self.name_new(kind, namespace, &mut object);
         let name = text(&object, "/metadata/name").unwrap_or_default().to_owned();
         if kind.is_namespaced() {
             self.check_namespace(kind, namespace, &name)?;
         }
-        let mut object = schema::settle(kind, object).map_err(|why| update::cannot_be_handled(kind, &why))?;
+        let mut object =
+            schema::settle(kind, object).map_err(|why| update::cannot_be_handled(kind, &why))?;
         let causes = validation::check(kind, &object);
         if !causes.is_empty() {
             return Err(Refusal::invalid(kind.group(), kind.name(), &name, &causes));
@@ -164,7 +177,13 @@ impl World {
 
     /// Replaces a half of an object by that of `object`, after every check a
     /// client's write has to pass.
-    pub(super) fn revise(&mut self, writer: Writer<'_>, key: &Key, half: Half, mut object: Value) -> Result<Arc<Value>, Refusal> {
+    pub(super) fn revise(
+        &mut self,
+        writer: Writer<'_>,
+        key: &Key,
+        half: Half,
+        mut object: Value,
+    ) -> Result<Arc<Value>, Refusal> {
         let before = self.present(key)?;
         update::check_identity(key, &before, &object)?;
         update::keep_system_metadata(&before, &mut object);
@@ -180,7 +199,8 @@ impl World {
             }
             Half::Status => update::only_status(&before, object),
         };
-        let object = schema::settle(key.kind, object).map_err(|why| update::cannot_be_handled(key.kind, &why))?;
+        let object = schema::settle(key.kind, object)
+            .map_err(|why| update::cannot_be_handled(key.kind, &why))?;
         let mut causes = validation::check_change(key.kind, &before, &object);
         if half == Half::Spec {
             causes.splice(0..0, validation::check(key.kind, &object));
@@ -223,7 +243,13 @@ impl World {
     }
 
     /// Puts a write of a built-in controller into the log.
-    pub(super) fn note(&mut self, writer: Writer<'_>, verb: &'static str, key: &Key, subresource: &'static str) {
+    pub(super) fn note(
+        &mut self,
+        writer: Writer<'_>,
+        verb: &'static str,
+        key: &Key,
+        subresource: &'static str,
+    ) {
         let code = if verb == "create" { 201 } else { 200 };
         self.audit.record(
             Call {
@@ -308,11 +334,24 @@ impl World {
                 let class = kubelet::qos_class(object);
                 object["status"] = json!({"phase": "Pending", "qosClass": class});
             }
-            Kind::Node | Kind::ConfigMap | Kind::Event | Kind::Secret | Kind::Service | Kind::Ingress | Kind::HorizontalPodAutoscaler => {}
+            Kind::Node
+            | Kind::ConfigMap
+            | Kind::Event
+            | Kind::Secret
+            | Kind::Service
+            | Kind::Ingress
+            | Kind::HorizontalPodAutoscaler => {}
         }
     }
 
-    fn commit(&mut self, writer: Writer<'_>, key: &Key, half: Half, before: &Arc<Value>, mut object: Value) -> Arc<Value> {
+    fn commit(
+        &mut self,
+        writer: Writer<'_>,
+        key: &Key,
+        half: Half,
+        before: &Arc<Value>,
+        mut object: Value,
+    ) -> Arc<Value> {
         let same = |pointer| before.pointer(pointer) == object.pointer(pointer);
         let bumps = match key.kind {
             // The annotations too, since they are copied to the ReplicaSet.

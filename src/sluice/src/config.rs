@@ -277,7 +277,10 @@ impl FromStr for Listen {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "off" => Ok(Self::Off),
-            _ => text.parse().map(Self::On).map_err(|_| "must be an address and a port such as 0.0.0.0:8080, or off"),
+            _ => text
+                .parse()
+                .map(Self::On)
+                .map_err(|_| "must be an address and a port such as 0.0.0.0:8080, or off"),
         }
     }
 }
@@ -313,12 +316,22 @@ impl Serve {
             (Listen::On(address), Some(certificate), Some(key)) => {
                 Some(TlsListener { address, certificate: certificate.clone(), key: key.clone() })
             }
-            (Listen::On(_), None, _) => return Err("--tls-listen needs --tls-cert (SLUICE_TLS_CERT), the PEM file with the certificate"),
-            (Listen::On(_), _, None) => return Err("--tls-listen needs --tls-key (SLUICE_TLS_KEY), the PEM file with the private key"),
+            (Listen::On(_), None, _) => {
+                return Err(
+                    "--tls-listen needs --tls-cert (SLUICE_TLS_CERT), the PEM file with the certificate",
+                );
+            }
+            (Listen::On(_), _, None) => {
+                return Err(
+                    "--tls-listen needs --tls-key (SLUICE_TLS_KEY), the PEM file with the private key",
+                );
+            }
             (Listen::Off, ..) => None,
         };
         match (plain, &tls) {
-            (None, None) => Err("there is nothing to serve on: --listen is off, and --tls-listen (SLUICE_TLS_LISTEN) is not given"),
+            (None, None) => Err(
+                "there is nothing to serve on: --listen is off, and --tls-listen (SLUICE_TLS_LISTEN) is not given",
+            ),
             _ => Ok(Listeners { plain, tls }),
         }
     }
@@ -396,7 +409,8 @@ fn start_delay(text: &str) -> Result<Duration, String> {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let span: jiff::SignedDuration = text.parse().map_err(|_| "must be a duration such as 5s or 500ms".to_owned())?;
+    let span: jiff::SignedDuration =
+        text.parse().map_err(|_| "must be a duration such as 5s or 500ms".to_owned())?;
     Duration::try_from(span).map_err(|_| "must not be negative".to_owned())
 }
 
@@ -412,7 +426,8 @@ mod tests {
     }
 
     fn listeners(flags: &[&str]) -> Result<Listeners, &'static str> {
-        let line = [&["sluice", "serve", "--database-url", "postgres://localhost/d"], flags].concat();
+        let line =
+            [&["sluice", "serve", "--database-url", "postgres://localhost/d"], flags].concat();
         match Cli::try_parse_from(line).unwrap().command {
             Command::Serve(serve) => serve.listeners(),
             _ => panic!("must be serve"),
@@ -422,14 +437,23 @@ mod tests {
     #[test]
     fn each_listener_can_be_off_but_not_both() {
         let pair = ["--tls-listen", "[::1]:8443", "--tls-cert", "c.pem", "--tls-key", "k.pem"];
-        let tls = TlsListener { address: "[::1]:8443".parse().unwrap(), certificate: "c.pem".into(), key: "k.pem".into() };
+        let tls = TlsListener {
+            address: "[::1]:8443".parse().unwrap(),
+            certificate: "c.pem".into(),
+            key: "k.pem".into(),
+        };
         let plain = Some("127.0.0.1:8080".parse().unwrap());
         assert_eq!(listeners(&[]), Ok(Listeners { plain, tls: None }));
         assert_eq!(listeners(&pair), Ok(Listeners { plain, tls: Some(tls.clone()) }));
-        assert_eq!(listeners(&[&pair[..], &["--listen", "off"]].concat()), Ok(Listeners { plain: None, tls: Some(tls) }));
-        for (flags, says) in
-            [(vec!["--listen", "off"], "--tls-listen"), (pair[..2].to_vec(), "--tls-cert"), (pair[..4].to_vec(), "--tls-key")]
-        {
+        assert_eq!(
+            listeners(&[&pair[..], &["--listen", "off"]].concat()),
+            Ok(Listeners { plain: None, tls: Some(tls) })
+        );
+        for (flags, says) in [
+            (vec!["--listen", "off"], "--tls-listen"),
+            (pair[..2].to_vec(), "--tls-cert"),
+            (pair[..4].to_vec(), "--tls-key"),
+        ] {
             assert!(listeners(&flags).unwrap_err().contains(says), "{flags:?}");
         }
     }
@@ -445,12 +469,20 @@ mod tests {
     fn a_start_delay_is_a_duration_of_at_most_an_hour() {
         assert_eq!(start_delay("0s"), Ok(Duration::ZERO));
         assert_eq!(start_delay("1h"), Ok(Duration::from_secs(3600)));
-        assert!(start_delay("61m").is_err() && start_delay("-1s").is_err() && start_delay("2").is_err());
+        assert!(
+            start_delay("61m").is_err() && start_delay("-1s").is_err() && start_delay("2").is_err()
+        );
     }
 
     #[test]
     fn the_database_url_is_never_shown() {
-        let cli = Cli::try_parse_from(["sluice", "migrate", "--database-url", "postgres://u:geheim@localhost/d"]).unwrap();
+        let cli = Cli::try_parse_from([
+            "sluice",
+            "migrate",
+            "--database-url",
+            "postgres://u:geheim@localhost/d",
+        ])
+        .unwrap();
         assert!(!format!("{cli:?}").contains("geheim"));
     }
 }

@@ -42,14 +42,25 @@ pub async fn run(settings: &FetchPackage) -> ExitCode {
 
 async fn fetch(settings: &FetchPackage) -> Result<String, Failure> {
     let text = settings.url.expose_secret();
-    let unread = |what: String| Failure { reason: Reason::NotAllowed, address: "the package's address".into(), what };
+    let unread = |what: String| Failure {
+        reason: Reason::NotAllowed,
+        address: "the package's address".into(),
+        what,
+    };
     let url: PackageUrl = text.parse().map_err(|why| unread(format!("{why}")))?;
     let fail = |reason: Reason, what: String| Failure { reason, address: url.to_string(), what };
-    let cannot = |path: &Path, error: &io::Error| fail(Reason::CannotWrite, format!("{}: {error}", path.display()));
+    let cannot = |path: &Path, error: &io::Error| {
+        fail(Reason::CannotWrite, format!("{}: {error}", path.display()))
+    };
 
     let file = settings.file.clone().unwrap_or_else(|| PathBuf::from(url.file_name()));
-    if file.as_os_str().is_empty() || file.components().any(|part| !matches!(part, Component::Normal(_))) {
-        return Err(fail(Reason::CannotWrite, format!("{} is no place within the folder (--file)", file.display())));
+    if file.as_os_str().is_empty()
+        || file.components().any(|part| !matches!(part, Component::Normal(_)))
+    {
+        return Err(fail(
+            Reason::CannotWrite,
+            format!("{} is no place within the folder (--file)", file.display()),
+        ));
     }
     let target = settings.folder.join(file);
     let folder = target.parent().unwrap_or(&settings.folder);
@@ -70,7 +81,12 @@ async fn fetch(settings: &FetchPackage) -> Result<String, Failure> {
         pause: rules.package_pause,
     };
     let fetched = client.fetch(&order).await?;
-    Ok(format!("{url}: {} bytes at attempt {}, now {}", fetched.bytes, fetched.attempts, target.display()))
+    Ok(format!(
+        "{url}: {} bytes at attempt {}, now {}",
+        fetched.bytes,
+        fetched.attempts,
+        target.display()
+    ))
 }
 
 /// Makes the folder. What is made is open to every user, as Kubernetes' own
@@ -89,7 +105,8 @@ fn make_folder(folder: &Path, root: &Path) -> io::Result<()> {
 
 /// One line without control characters, short enough to be kept whole.
 fn line_of(failure: &Failure) -> String {
-    let mut line: String = failure.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut line: String =
+        failure.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let mut end = LONGEST_MESSAGE.min(line.len());
     while !line.is_char_boundary(end) {
         end -= 1;

@@ -14,8 +14,8 @@ use secrecy::{ExposeSecret, SecretString};
 use service::{Adopt, Caller, PackageStore, Packages, Service, UploadLimits};
 use simulated::SimulatedCluster;
 use sluice::config::{
-    AdoptDeployment, Cli, ClusterCommand, ClusterKind, Command, Database, EdgeServing, KeyCommand, LogFormat, Output, PackageServing,
-    Serve, ShowContainer, Simulate, SimulatedPods,
+    AdoptDeployment, Cli, ClusterCommand, ClusterKind, Command, Database, EdgeServing, KeyCommand,
+    LogFormat, Output, PackageServing, Serve, ShowContainer, Simulate, SimulatedPods,
 };
 use sluice::fetch;
 use store::Store;
@@ -48,15 +48,26 @@ async fn main() -> ExitCode {
 async fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Serve(settings) => serve(*settings).await?,
-        Command::Migrate(database) => connect(&database).await?.migrate().await.context("the migrations cannot be applied")?,
+        Command::Migrate(database) => {
+            connect(&database).await?.migrate().await.context("the migrations cannot be applied")?
+        }
         Command::Adopt(settings) => adopt(*settings).await?,
         Command::Simulate(settings) => simulate(settings).await?,
         Command::Container(settings) => container(*settings).await?,
-        Command::Openapi => println!("{}", edas::openapi().to_pretty_json().context("the document cannot be written")?),
-        Command::Key { command: KeyCommand::Create { name, output, database } } => create_key(&name, output, &database).await?,
-        Command::Cluster { command: ClusterCommand::Replace { cluster_id, identity, let_orders_go, database } } => {
+        Command::Openapi => println!(
+            "{}",
+            edas::openapi().to_pretty_json().context("the document cannot be written")?
+        ),
+        Command::Key { command: KeyCommand::Create { name, output, database } } => {
+            create_key(&name, output, &database).await?
+        }
+        Command::Cluster {
+            command: ClusterCommand::Replace { cluster_id, identity, let_orders_go, database },
+        } => {
             let store = connect_checked(&database).await?;
-            without_requests(store, cluster_id.into(), String::new()).replace_cluster(&identity, let_orders_go).await?;
+            without_requests(store, cluster_id.into(), String::new())
+                .replace_cluster(&identity, let_orders_go)
+                .await?;
         }
         Command::FetchPackage(settings) => return Ok(fetch::run(&settings).await),
     }
@@ -64,7 +75,8 @@ async fn run(cli: Cli) -> Result<ExitCode> {
 }
 
 async fn connect(database: &Database) -> Result<Store> {
-    let (url, longest) = (database.database_url.expose_secret(), database.database_statement_timeout);
+    let (url, longest) =
+        (database.database_url.expose_secret(), database.database_statement_timeout);
     let store = Store::connect(url, database.database_connections, longest).await;
     store.context("the database cannot be reached")
 }
@@ -79,7 +91,12 @@ async fn connect_checked(database: &Database) -> Result<Store> {
 
 /// The use cases for a command that ends at once, and orders nothing.
 fn without_requests(store: Store, cluster: ClusterId, region: String) -> Service {
-    let rules = service::ServiceConfig { cluster, region, batch_timeout_seconds: 0, failure_policy: FailurePolicy::default() };
+    let rules = service::ServiceConfig {
+        cluster,
+        region,
+        batch_timeout_seconds: 0,
+        failure_policy: FailurePolicy::default(),
+    };
     Service::new(store, Clock::default(), rules)
 }
 
@@ -108,15 +125,16 @@ async fn serve(settings: Serve) -> Result<()> {
     let mut holder = None;
     if settings.role.drives() {
         let client = match settings.cluster {
-            ClusterKind::Kubernetes => {
-                kube::Client::try_default().await.context("no cluster: there is no kubeconfig, and this is not a pod")?
-            }
+            ClusterKind::Kubernetes => kube::Client::try_default()
+                .await
+                .context("no cluster: there is no kubeconfig, and this is not a pod")?,
             ClusterKind::Simulated => {
                 // Each is another one, and ends with its program.
                 let identity = format!("{}{}", executor::SIMULATED, random_hex(16)?);
                 let known: ClusterIdentity = identity.parse().map_err(|why| anyhow!("{why}"))?;
                 executor::succeed(&store, &cluster, &known, clock.now()).await?;
-                SimulatedCluster::start(simulated_config(&settings.simulated, Some(identity))).client()
+                SimulatedCluster::start(simulated_config(&settings.simulated, Some(identity)))
+                    .client()
             }
         };
         let work = executor::ExecutorConfig {
@@ -142,7 +160,8 @@ async fn serve(settings: Serve) -> Result<()> {
         batch_timeout_seconds: settings.batch_timeout,
         failure_policy: settings.failure_policy(),
     };
-    let mut service = Service::new(store, clock, rules).with_packages(packages(&settings.packages)?);
+    let mut service =
+        Service::new(store, clock, rules).with_packages(packages(&settings.packages)?);
     if let Some(holder) = holder {
         service = service.with_executor(&holder);
     }
@@ -163,12 +182,25 @@ async fn serve(settings: Serve) -> Result<()> {
         ..edas::EdgeConfig::default()
     };
     let connections = connections(&settings.edge);
-    let router = if settings.role.serves() { edas::router(service, edge) } else { edas::health_router(service, edge) };
+    let router = if settings.role.serves() {
+        edas::router(service, edge)
+    } else {
+        edas::health_router(service, edge)
+    };
     if let Some(address) = listeners.plain {
-        parts.spawn(connections.clone().serve(bind("--listen", address).await?, router.clone(), stop.clone().cancelled_owned()));
+        parts.spawn(connections.clone().serve(
+            bind("--listen", address).await?,
+            router.clone(),
+            stop.clone().cancelled_owned(),
+        ));
     }
     if let (Some(tls), Some(certificate)) = (listeners.tls, certificate) {
-        parts.spawn(connections.serve_tls(bind("--tls-listen", tls.address).await?, certificate, router, stop.clone().cancelled_owned()));
+        parts.spawn(connections.serve_tls(
+            bind("--tls-listen", tls.address).await?,
+            certificate,
+            router,
+            stop.clone().cancelled_owned(),
+        ));
     }
 
     let ended = tokio::select! {
@@ -181,10 +213,14 @@ async fn serve(settings: Serve) -> Result<()> {
     stop.cancel();
     let rest = async { while parts.join_next().await.is_some() {} };
     if tokio::time::timeout(END_WITHIN, rest).await.is_err() {
-        tracing::warn!("not everything ended in time; what is left is taken up by the next program");
+        tracing::warn!(
+            "not everything ended in time; what is left is taken up by the next program"
+        );
     }
     match ended {
-        Some(ended) => ended.context("a part of the program panicked")?.context("the listener failed"),
+        Some(ended) => {
+            ended.context("a part of the program panicked")?.context("the listener failed")
+        }
         None => Ok(()),
     }
 }
@@ -193,15 +229,17 @@ async fn serve(settings: Serve) -> Result<()> {
 async fn simulate(settings: Simulate) -> Result<()> {
     start_log(settings.log_format);
     let mut stopped = StopSignal::listen()?;
-    let (listener, address) =
-        simulated::bind(settings.listen).await.with_context(|| format!("--listen: cannot listen on {}", settings.listen))?;
+    let (listener, address) = simulated::bind(settings.listen)
+        .await
+        .with_context(|| format!("--listen: cannot listen on {}", settings.listen))?;
     if !address.ip().is_loopback() {
         tracing::warn!(%address, "other machines can reach the simulated cluster, which asks for no credentials");
     }
     let cluster = SimulatedCluster::start(simulated_config(&settings.pods, None));
     let kubeconfig = simulated::kubeconfig(address);
     match &settings.kubeconfig {
-        Some(path) => std::fs::write(path, kubeconfig).with_context(|| format!("--kubeconfig: {} cannot be written", path.display()))?,
+        Some(path) => std::fs::write(path, kubeconfig)
+            .with_context(|| format!("--kubeconfig: {} cannot be written", path.display()))?,
         None => print!("{kubeconfig}"),
     }
     tracing::info!(%address, "a simulated cluster is served");
@@ -251,7 +289,11 @@ fn connections(settings: &EdgeServing) -> edas::Connections {
 }
 
 fn rates(settings: &EdgeServing) -> edas::Rates {
-    edas::Rates { of_peer: settings.peer_rate, of_key: settings.key_rate, failures: settings.failure_rate }
+    edas::Rates {
+        of_peer: settings.peer_rate,
+        of_key: settings.key_rate,
+        failures: settings.failure_rate,
+    }
 }
 
 async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener> {
@@ -279,20 +321,34 @@ async fn container(settings: ShowContainer) -> Result<()> {
     let store = connect_checked(&settings.database).await?;
     let service = without_requests(store, settings.cluster_id.clone().into(), String::new());
     let found = service.applications(Some(&settings.name)).await?;
-    let found = found.into_iter().find(|it| it.namespace == settings.namespace && it.cluster.as_str() == settings.cluster_id);
-    let application = found.ok_or_else(|| anyhow!("there is no application {} in namespace {}", settings.name, settings.namespace))?;
+    let found = found.into_iter().find(|it| {
+        it.namespace == settings.namespace && it.cluster.as_str() == settings.cluster_id
+    });
+    let application = found.ok_or_else(|| {
+        anyhow!("there is no application {} in namespace {}", settings.name, settings.namespace)
+    })?;
     if let Some(name) = &settings.set {
         service.choose_container(&console("sluice container"), application.id, Some(name)).await?;
     }
     let container = service.container(application.id).await?;
     let name = container.name.as_deref().unwrap_or("(in doubt)");
-    println!("{name}{} of {}", if container.chosen { " (chosen)" } else { "" }, container.all.join(", "));
+    println!(
+        "{name}{} of {}",
+        if container.chosen { " (chosen)" } else { "" },
+        container.all.join(", ")
+    );
     Ok(())
 }
 
 /// Whoever calls a command of this program.
 fn console(name: &str) -> Caller {
-    Caller { key_id: String::new(), name: name.into(), request_id: String::new(), source: "console".into(), identity: None }
+    Caller {
+        key_id: String::new(),
+        name: name.into(),
+        request_id: String::new(),
+        source: "console".into(),
+        identity: None,
+    }
 }
 
 /// What the server needs to release packages.
@@ -300,20 +356,33 @@ fn packages(settings: &PackageServing) -> Result<Packages> {
     let runtimes = match &settings.runtime_images {
         None => Runtimes::default(),
         Some(path) => {
-            let text = std::fs::read_to_string(path).with_context(|| format!("--runtime-images: {} cannot be read", path.display()))?;
-            Runtimes::read(&text).map_err(|why| anyhow!("--runtime-images: {}: {why}", path.display()))?
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("--runtime-images: {} cannot be read", path.display()))?;
+            Runtimes::read(&text)
+                .map_err(|why| anyhow!("--runtime-images: {}: {why}", path.display()))?
         }
     };
     let rules = &settings.rules;
-    let client = package::Client::new(rules.policy(), rules.most_bytes(), rules.package_connect_timeout);
+    let client =
+        package::Client::new(rules.policy(), rules.most_bytes(), rules.package_connect_timeout);
     let client = client.context("packages cannot be asked for: TLS cannot be set up")?;
-    Ok(Packages { image: settings.package_image.clone(), runtimes, rules: settings.variables(), client })
+    Ok(Packages {
+        image: settings.package_image.clone(),
+        runtimes,
+        rules: settings.variables(),
+        client,
+    })
 }
 
 /// Where packages that are uploaded are kept.
 fn package_store(settings: &PackageServing) -> Result<Option<PackageStore>> {
-    let Some((place, url)) = settings.package_store.as_ref().zip(settings.package_store_url.clone()) else { return Ok(None) };
-    let objects = package::Objects::open(place, std::env::vars()).map_err(|why| anyhow!("--package-store: {why}"))?;
+    let Some((place, url)) =
+        settings.package_store.as_ref().zip(settings.package_store_url.clone())
+    else {
+        return Ok(None);
+    };
+    let objects = package::Objects::open(place, std::env::vars())
+        .map_err(|why| anyhow!("--package-store: {why}"))?;
     let limits = UploadLimits {
         at_once: usize::try_from(settings.uploads.package_uploads).context("--package-uploads")?,
         quota: settings.uploads.quota(),
@@ -331,7 +400,10 @@ struct StopSignal {
 
 impl StopSignal {
     fn listen() -> Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
     async fn arrives(&mut self) -> &'static str {
@@ -354,7 +426,10 @@ async fn create_key(name: &str, output: Output, database: &Database) -> Result<(
     }
     match output {
         Output::Text => println!("AccessKeyId {id}\nAccessKeySecret {}", secret.expose_secret()),
-        Output::Json => println!("{}", serde_json::json!({ "AccessKeyId": id, "AccessKeySecret": secret.expose_secret() })),
+        Output::Json => println!(
+            "{}",
+            serde_json::json!({ "AccessKeyId": id, "AccessKeySecret": secret.expose_secret() })
+        ),
     }
     Ok(())
 }
@@ -367,7 +442,8 @@ fn random_hex(bytes: usize) -> Result<String> {
 
 fn start_log(format: LogFormat) {
     // sqlx logs each statement that runs long; that is for those who ask for it.
-    let filter = EnvFilter::try_from_env("SLUICE_LOG").unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
+    let filter =
+        EnvFilter::try_from_env("SLUICE_LOG").unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => subscriber.init(),

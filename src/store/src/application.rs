@@ -12,8 +12,8 @@ use super::{
     row::{document, json, value},
 };
 use domain::{
-    ApplicationId, ClusterId, KnownCluster, Rejection, ReleaseId, application::Application, order::Snapshot, package::Label,
-    template::container::Known,
+    ApplicationId, ClusterId, KnownCluster, Rejection, ReleaseId, application::Application,
+    order::Snapshot, package::Label, template::container::Known,
 };
 
 /// An application about to be created.
@@ -67,7 +67,11 @@ impl Tx {
     ///
     /// # Errors
     /// [`Rejection::NameTaken`].
-    pub async fn insert_application(&mut self, application: &NewApplication<'_>, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn insert_application(
+        &mut self,
+        application: &NewApplication<'_>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let inserted = sqlx::query!(
             "/* insert_application */ INSERT INTO application (id, cluster_id, namespace, name, logical_region, description, owner, created_by, created_at, replicas, namespace_named, container, container_chosen)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11, $12) ON CONFLICT (cluster_id, namespace, name) WHERE deleted_at IS NULL DO NOTHING",
@@ -87,7 +91,10 @@ impl Tx {
         .execute(self.connection())
         .await?;
         if inserted.rows_affected() == 0 {
-            let taken = Rejection::NameTaken { name: application.name.into(), namespace: application.namespace.into() };
+            let taken = Rejection::NameTaken {
+                name: application.name.into(),
+                namespace: application.namespace.into(),
+            };
             return Err(taken.into());
         }
         self.import_cluster(application.cluster).await
@@ -102,7 +109,10 @@ impl Tx {
     ///
     /// # Errors
     /// [`Rejection::UnknownApplication`].
-    pub async fn lock_application(&mut self, id: ApplicationId) -> Result<(Application, Option<Snapshot>), StoreError> {
+    pub async fn lock_application(
+        &mut self,
+        id: ApplicationId,
+    ) -> Result<(Application, Option<Snapshot>), StoreError> {
         let row = sqlx::query!(
             "/* lock_application */ SELECT resting_snapshot FROM application WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE",
             id.0
@@ -110,7 +120,10 @@ impl Tx {
         .fetch_optional(self.connection())
         .await?
         .ok_or_else(|| Rejection::UnknownApplication(id.to_string()))?;
-        let resting = row.resting_snapshot.map(|snapshot| document("resting snapshot", snapshot)).transpose()?;
+        let resting = row
+            .resting_snapshot
+            .map(|snapshot| document("resting snapshot", snapshot))
+            .transpose()?;
         let found = list(self.connection(), Some(id), None).await?.pop();
         Ok((found.ok_or_else(|| Rejection::UnknownApplication(id.to_string()))?, resting))
     }
@@ -119,7 +132,11 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn describe_application(&mut self, id: ApplicationId, words: &Description<'_>) -> Result<(), StoreError> {
+    pub async fn describe_application(
+        &mut self,
+        id: ApplicationId,
+        words: &Description<'_>,
+    ) -> Result<(), StoreError> {
         sqlx::query!(
             "/* describe_application */ UPDATE application SET description = coalesce($2, description), owner = coalesce($3, owner),
                  email = coalesce($4, email), phone = coalesce($5, phone)
@@ -139,7 +156,11 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn note_container(&mut self, id: ApplicationId, container: &Known) -> Result<(), StoreError> {
+    pub async fn note_container(
+        &mut self,
+        id: ApplicationId,
+        container: &Known,
+    ) -> Result<(), StoreError> {
         sqlx::query!(
             "/* note_container */ UPDATE application SET container = $2, container_chosen = $3 WHERE id = $1",
             id.0,
@@ -155,7 +176,11 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn keep_resting_snapshot(&mut self, id: ApplicationId, snapshot: &Snapshot) -> Result<(), StoreError> {
+    pub async fn keep_resting_snapshot(
+        &mut self,
+        id: ApplicationId,
+        snapshot: &Snapshot,
+    ) -> Result<(), StoreError> {
         let snapshot = json("resting snapshot", snapshot)?;
         sqlx::query!("/* keep_resting_snapshot */ UPDATE application SET resting_snapshot = $2 WHERE id = $1", id.0, snapshot)
             .execute(self.connection())
@@ -189,7 +214,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn mirror_replicas(&self, cluster: &KnownCluster, seen: &[Numbers<'_>]) -> Result<(), StoreError> {
+    pub async fn mirror_replicas(
+        &self,
+        cluster: &KnownCluster,
+        seen: &[Numbers<'_>],
+    ) -> Result<(), StoreError> {
         let namespaces: Vec<String> = seen.iter().map(|it| it.namespace.to_owned()).collect();
         let names: Vec<String> = seen.iter().map(|it| it.name.to_owned()).collect();
         let replicas: Vec<i32> = seen.iter().map(|it| it.replicas).collect();
@@ -235,7 +264,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn current_templates(&self, cluster: &ClusterId, namespace: Option<&str>) -> Result<Vec<NamedTemplate>, StoreError> {
+    pub async fn current_templates(
+        &self,
+        cluster: &ClusterId,
+        namespace: Option<&str>,
+    ) -> Result<Vec<NamedTemplate>, StoreError> {
         let rows = sqlx::query!(
             r#"/* current_templates */ SELECT a.id, a.namespace, a.name, coalesce(r.template, first.template) AS "template!"
                FROM application a LEFT JOIN release r ON r.id = a.release_id LEFT JOIN LATERAL (
@@ -259,7 +292,11 @@ impl Store {
     }
 }
 
-async fn list(connection: &mut sqlx::PgConnection, id: Option<ApplicationId>, name: Option<&str>) -> Result<Vec<Application>, StoreError> {
+async fn list(
+    connection: &mut sqlx::PgConnection,
+    id: Option<ApplicationId>,
+    name: Option<&str>,
+) -> Result<Vec<Application>, StoreError> {
     let rows = sqlx::query!(
         r#"/* applications */ SELECT a.id, a.cluster_id, a.namespace, a.namespace_named, a.name, a.logical_region, a.description, a.created_by, a.owner, a.email, a.phone, a.created_at,
                a.replicas, a.ready_replicas, a.replicas_before_stop, a.release_id, a.container, a.container_chosen,
@@ -301,9 +338,15 @@ async fn list(connection: &mut sqlx::PgConnection, id: Option<ApplicationId>, na
                 ready_replicas: row.ready_replicas,
                 replicas_before_stop: row.replicas_before_stop,
                 release: row.release_id.map(ReleaseId),
-                package: row.package.map(|package| document::<Label>("package", package)).transpose()?.map(|label| label.kind),
+                package: row
+                    .package
+                    .map(|package| document::<Label>("package", package))
+                    .transpose()?
+                    .map(|label| label.kind),
                 last_order: match (row.last_kind, row.last_state) {
-                    (Some(kind), Some(state)) => Some((value("order kind", kind)?, value("order state", state)?)),
+                    (Some(kind), Some(state)) => {
+                        Some((value("order kind", kind)?, value("order state", state)?))
+                    }
                     _ => None,
                 },
             })

@@ -86,7 +86,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn heartbeat(&self, cluster: &ClusterId, holder: &str, standing: Result<(), &str>) -> Result<(), StoreError> {
+    pub async fn heartbeat(
+        &self,
+        cluster: &ClusterId,
+        holder: &str,
+        standing: Result<(), &str>,
+    ) -> Result<(), StoreError> {
         sqlx::query!(
             "/* heartbeat */ WITH gone AS (DELETE FROM executor WHERE seen_at < now() - interval '1 hour' AND holder <> $1)
              INSERT INTO executor (cluster_id, holder, seen_at, cluster_reachable, trouble) VALUES ($4, $1, now(), $2, $3)
@@ -106,7 +111,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn sign_off(&self, holder: &str) -> Result<(), StoreError> {
-        sqlx::query!("/* sign_off */ DELETE FROM executor WHERE holder = $1", holder).execute(&self.pool).await?;
+        sqlx::query!("/* sign_off */ DELETE FROM executor WHERE holder = $1", holder)
+            .execute(&self.pool)
+            .await?;
         Ok(())
     }
 
@@ -114,7 +121,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn executors(&self, cluster: &ClusterId, seconds: f64) -> Result<Executors, StoreError> {
+    pub async fn executors(
+        &self,
+        cluster: &ClusterId,
+        seconds: f64,
+    ) -> Result<Executors, StoreError> {
         let row = sqlx::query_as!(
             Executors,
             r#"/* executors */ SELECT count(*) AS "alive!", count(*) FILTER (WHERE cluster_reachable) AS "reaching!", max(trouble) AS trouble
@@ -133,7 +144,9 @@ impl Store {
     /// [`StoreError::Sql`].
     pub async fn trouble_of(&self, holder: &str) -> Result<Option<String>, StoreError> {
         let row =
-            sqlx::query!("/* trouble_of */ SELECT trouble FROM executor WHERE holder = $1", holder).fetch_optional(&self.pool).await?;
+            sqlx::query!("/* trouble_of */ SELECT trouble FROM executor WHERE holder = $1", holder)
+                .fetch_optional(&self.pool)
+                .await?;
         Ok(row.and_then(|row| row.trouble))
     }
 }
@@ -144,10 +157,17 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn remove_cluster(&mut self, id: &ClusterId, now: Timestamp) -> Result<i64, StoreError> {
-        sqlx::query!("/* lock_cluster */ SELECT id FROM kubernetes_cluster WHERE id = $1 FOR UPDATE", id.as_str())
-            .fetch_optional(self.connection())
-            .await?;
+    pub async fn remove_cluster(
+        &mut self,
+        id: &ClusterId,
+        now: Timestamp,
+    ) -> Result<i64, StoreError> {
+        sqlx::query!(
+            "/* lock_cluster */ SELECT id FROM kubernetes_cluster WHERE id = $1 FOR UPDATE",
+            id.as_str()
+        )
+        .fetch_optional(self.connection())
+        .await?;
         let inside = sqlx::query_scalar!(
             r#"/* applications_on */ SELECT count(*) AS "count!" FROM application WHERE cluster_id = $1 AND deleted_at IS NULL"#,
             id.as_str()

@@ -38,12 +38,18 @@ impl StoreError {
         match self {
             Self::Rejected(_) | Self::Fenced { .. } | Self::Corrupt { .. } => false,
             Self::Sql(
-                sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_),
+                sqlx::Error::Io(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::Protocol(_)
+                | sqlx::Error::Tls(_),
             ) => true,
             Self::Sql(sqlx::Error::Database(error)) => {
                 // 40: transaction rollback, 53: no resources, 57: operator intervention, 08: connection,
                 // 25P03: we fell silent in the middle of it.
-                error.code().is_some_and(|code| ["40", "53", "57", "08", "25P03"].iter().any(|class| code.starts_with(class)))
+                error.code().is_some_and(|code| {
+                    ["40", "53", "57", "08", "25P03"].iter().any(|class| code.starts_with(class))
+                })
             }
             Self::Sql(_) => false,
         }

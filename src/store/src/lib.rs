@@ -34,7 +34,8 @@ pub use cluster::{ClusterRow, Executors};
 pub use error::StoreError;
 pub use order::NewOrder;
 pub use upload::{
-    Completion, CredentialRow, Hold, MultipartRow, NewMultipart, NewPart, NewUpload, PackageRow, PartRefused, StoredPackage, WrittenPart,
+    Completion, CredentialRow, Hold, MultipartRow, NewMultipart, NewPart, NewUpload, PackageRow,
+    PartRefused, StoredPackage, WrittenPart,
 };
 pub use view::{BatchRow, OrderRow, PodState};
 
@@ -75,12 +76,23 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`] if it cannot be reached within ten seconds.
-    pub async fn connect(url: &str, connections: u32, longest_statement: Duration) -> Result<Self, StoreError> {
+    pub async fn connect(
+        url: &str,
+        connections: u32,
+        longest_statement: Duration,
+    ) -> Result<Self, StoreError> {
         let timeout = Duration::from_secs(10);
         let longest = format!("{}ms", longest_statement.as_millis());
-        let bounds = [("idle_in_transaction_session_timeout", LONGEST_SILENCE), (STATEMENT_TIMEOUT, &longest)];
+        let bounds = [
+            ("idle_in_transaction_session_timeout", LONGEST_SILENCE),
+            (STATEMENT_TIMEOUT, &longest),
+        ];
         let options = url.parse::<PgConnectOptions>()?.options(bounds);
-        let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(timeout).connect_with(options).await?;
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(timeout)
+            .connect_with(options)
+            .await?;
         Ok(Self { pool })
     }
 
@@ -103,7 +115,8 @@ impl Store {
     /// # Errors
     /// Says which migration failed and why.
     pub async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {
-        let options = PgConnectOptions::clone(&self.pool.connect_options()).options([(STATEMENT_TIMEOUT, "0")]);
+        let options = PgConnectOptions::clone(&self.pool.connect_options())
+            .options([(STATEMENT_TIMEOUT, "0")]);
         let mut connection = PgConnection::connect_with(&options).await?;
         let done = MIGRATIONS.run(&mut connection).await;
         // Whatever became of them, the way to the database is ended in good order.
@@ -123,16 +136,26 @@ impl Store {
                 .map_err(|_| "the database has no schema yet: run `sluice migrate`, or start with --migrate".to_owned())?;
         for migration in MIGRATIONS.iter() {
             match applied.iter().find(|(version, _)| *version == migration.version) {
-                None => return Err(format!("migration {} is pending: run `sluice migrate`, or start with --migrate", migration.version)),
+                None => {
+                    return Err(format!(
+                        "migration {} is pending: run `sluice migrate`, or start with --migrate",
+                        migration.version
+                    ));
+                }
                 Some((_, checksum)) if **checksum != *migration.checksum => {
-                    return Err(format!("migration {} of the database is another one than this program's", migration.version));
+                    return Err(format!(
+                        "migration {} of the database is another one than this program's",
+                        migration.version
+                    ));
                 }
                 Some(_) => {}
             }
         }
         let newest = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
         match applied.iter().find(|(version, _)| *version > newest) {
-            Some((version, _)) => Err(format!("the database's schema is newer (migration {version}) than this program: start a newer one")),
+            Some((version, _)) => Err(format!(
+                "the database's schema is newer (migration {version}) than this program: start a newer one"
+            )),
             None => Ok(()),
         }
     }

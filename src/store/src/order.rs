@@ -50,7 +50,11 @@ impl Tx {
     ///
     /// # Errors
     /// [`Rejection::OrderRunning`] if the application has an open order.
-    pub async fn insert_order(&mut self, order: &NewOrder<'_>, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn insert_order(
+        &mut self,
+        order: &NewOrder<'_>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let inserted = sqlx::query!(
             "/* insert_order */ INSERT INTO change_order
                 (id, application_id, kind, strategy, target, snapshot, release_id, rolls_back, description, created_at, created_by, source, step_since, run_after,
@@ -99,7 +103,12 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn finish_at_once(&mut self, order: OrderId, message: &str, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn finish_at_once(
+        &mut self,
+        order: OrderId,
+        message: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         sqlx::query!(
             "/* finish_at_once */ WITH batches AS (
                  UPDATE batch SET state = 'succeeded', started_at = $2, finished_at = $2, updated_at = $2 WHERE order_id = $1
@@ -117,7 +126,10 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn open_order(&mut self, application: ApplicationId) -> Result<Option<OrderId>, StoreError> {
+    pub async fn open_order(
+        &mut self,
+        application: ApplicationId,
+    ) -> Result<Option<OrderId>, StoreError> {
         let row =
             sqlx::query!("/* open_order */ SELECT id FROM change_order WHERE application_id = $1 AND finished_at IS NULL", application.0)
                 .fetch_optional(self.connection())
@@ -129,7 +141,10 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn former_applications(&mut self, application: &Application) -> Result<Vec<ApplicationId>, StoreError> {
+    pub async fn former_applications(
+        &mut self,
+        application: &Application,
+    ) -> Result<Vec<ApplicationId>, StoreError> {
         let former = sqlx::query_scalar!(
             "/* former_applications */ SELECT id FROM application WHERE cluster_id = $1 AND namespace = $2 AND name = $3 AND deleted_at IS NOT NULL ORDER BY id",
             application.cluster.as_str(),
@@ -146,7 +161,11 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn forget_application(&mut self, application: ApplicationId, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn forget_application(
+        &mut self,
+        application: ApplicationId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let forgotten = sqlx::query!(
             "/* forget_application */ UPDATE application SET deleted_at = $2 WHERE id = $1 AND resting_snapshot IS NULL
                  AND NOT EXISTS (SELECT 1 FROM change_order WHERE application_id = $1 AND finalizing)",
@@ -163,7 +182,10 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn adopted_uid(&mut self, application: ApplicationId) -> Result<Option<String>, StoreError> {
+    pub async fn adopted_uid(
+        &mut self,
+        application: ApplicationId,
+    ) -> Result<Option<String>, StoreError> {
         let row = sqlx::query!(
             "/* adopted_uid */ SELECT target->>'adopted_uid' AS uid FROM change_order WHERE application_id = $1 AND kind = 'create' ORDER BY created_at LIMIT 1",
             application.0
@@ -179,9 +201,13 @@ impl Tx {
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn wake(&mut self, order: OrderId) -> Result<(), StoreError> {
-        sqlx::query!("/* wake */ SELECT pg_notify($1, $2) AS \"sent: ()\"", ORDER_CHANNEL, order.to_string())
-            .fetch_one(self.connection())
-            .await?;
+        sqlx::query!(
+            "/* wake */ SELECT pg_notify($1, $2) AS \"sent: ()\"",
+            ORDER_CHANNEL,
+            order.to_string()
+        )
+        .fetch_one(self.connection())
+        .await?;
         Ok(())
     }
 
@@ -196,7 +222,9 @@ impl Tx {
             .fetch_optional(self.connection())
             .await?
             .ok_or_else(|| Rejection::UnknownOrder(id.to_string()))?;
-        load(self.connection(), id).await?.ok_or_else(|| Rejection::UnknownOrder(id.to_string()).into())
+        load(self.connection(), id)
+            .await?
+            .ok_or_else(|| Rejection::UnknownOrder(id.to_string()).into())
     }
 
     /// Locks the row of an order's application: before the order's own, as
@@ -217,9 +245,12 @@ impl Tx {
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn rollback_of(&mut self, order: OrderId) -> Result<Option<OrderId>, StoreError> {
-        let row = sqlx::query!("/* rollback_of */ SELECT id FROM change_order WHERE rolls_back = $1", order.0)
-            .fetch_optional(self.connection())
-            .await?;
+        let row = sqlx::query!(
+            "/* rollback_of */ SELECT id FROM change_order WHERE rolls_back = $1",
+            order.0
+        )
+        .fetch_optional(self.connection())
+        .await?;
         Ok(row.map(|row| OrderId(row.id)))
     }
 
@@ -246,10 +277,13 @@ impl Tx {
     /// # Errors
     /// [`Rejection::UnknownBatch`].
     pub async fn order_of_batch(&mut self, batch: BatchId) -> Result<(OrderId, usize), StoreError> {
-        let row = sqlx::query!("/* order_of_batch */ SELECT order_id, index FROM batch WHERE id = $1", batch.0)
-            .fetch_optional(self.connection())
-            .await?
-            .ok_or_else(|| Rejection::UnknownBatch(batch.to_string()))?;
+        let row = sqlx::query!(
+            "/* order_of_batch */ SELECT order_id, index FROM batch WHERE id = $1",
+            batch.0
+        )
+        .fetch_optional(self.connection())
+        .await?
+        .ok_or_else(|| Rejection::UnknownBatch(batch.to_string()))?;
         Ok((OrderId(row.order_id), count("batch", row.index)?))
     }
 
@@ -258,7 +292,13 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn abort_order(&mut self, order: &Order, finalizing: bool, message: &str, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn abort_order(
+        &mut self,
+        order: &Order,
+        finalizing: bool,
+        message: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         sqlx::query!(
             "/* abort_order */ UPDATE change_order SET state = 'aborted', finished_at = $2, finalizing = $3, message = $4, run_after = $2,
                  step = CASE WHEN $3 THEN step ELSE 'done' END
@@ -287,7 +327,12 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn carry_pods(&mut self, from: OrderId, to: OrderId, below: usize) -> Result<(), StoreError> {
+    pub async fn carry_pods(
+        &mut self,
+        from: OrderId,
+        to: OrderId,
+        below: usize,
+    ) -> Result<(), StoreError> {
         sqlx::query!(
             "/* carry_pods */ UPDATE batch SET pods = earlier.pods FROM batch AS earlier
              WHERE batch.order_id = $2 AND earlier.order_id = $1 AND earlier.index = batch.index AND batch.index < $3",
@@ -305,7 +350,12 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn step_back(&mut self, order: OrderId, stay: usize, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn step_back(
+        &mut self,
+        order: OrderId,
+        stay: usize,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         sqlx::query!(
             "/* step_back */ UPDATE change_order SET back_to = $2, confirmed = $2, run_after = $3 WHERE id = $1 AND finished_at IS NULL",
             order.0,
@@ -321,7 +371,12 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn confirm_batches(&mut self, order: OrderId, confirmed: usize, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn confirm_batches(
+        &mut self,
+        order: OrderId,
+        confirmed: usize,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         sqlx::query!(
             "/* confirm_batches */ UPDATE change_order SET confirmed = $2, run_after = $3 WHERE id = $1 AND finished_at IS NULL",
             order.0,
@@ -345,7 +400,10 @@ impl Store {
     }
 }
 
-async fn load(connection: &mut sqlx::PgConnection, id: OrderId) -> Result<Option<Order>, StoreError> {
+async fn load(
+    connection: &mut sqlx::PgConnection,
+    id: OrderId,
+) -> Result<Option<Order>, StoreError> {
     let row = sqlx::query!(
         r#"/* order */ SELECT o.id, o.application_id, o.cluster_id, a.namespace, a.name, o.kind::text AS "kind!", o.state::text AS "state!", o.step::text AS "step!",
                o.step_since, o.batch, o.confirmed, o.back_to, o.strategy, o.target, o.snapshot, o.intent, o.applied, o.template, o.finalizing, o.rolls_back, o.created_at

@@ -15,18 +15,26 @@ pub(super) fn word(value: impl Serialize) -> String {
 }
 
 /// The enum value of a Postgres word.
-pub(super) fn value<T: DeserializeOwned>(what: &'static str, word: String) -> Result<T, StoreError> {
+pub(super) fn value<T: DeserializeOwned>(
+    what: &'static str,
+    word: String,
+) -> Result<T, StoreError> {
     document(what, Value::String(word))
 }
 
 /// A domain value from its JSON document.
-pub(super) fn document<T: DeserializeOwned>(what: &'static str, document: Value) -> Result<T, StoreError> {
-    serde_json::from_value(document).map_err(|error| StoreError::Corrupt { what, why: error.to_string() })
+pub(super) fn document<T: DeserializeOwned>(
+    what: &'static str,
+    document: Value,
+) -> Result<T, StoreError> {
+    serde_json::from_value(document)
+        .map_err(|error| StoreError::Corrupt { what, why: error.to_string() })
 }
 
 /// The JSON document of a domain value.
 pub(super) fn json(what: &'static str, value: &impl Serialize) -> Result<Value, StoreError> {
-    serde_json::to_value(value).map_err(|error| StoreError::Corrupt { what, why: error.to_string() })
+    serde_json::to_value(value)
+        .map_err(|error| StoreError::Corrupt { what, why: error.to_string() })
 }
 
 /// A count that Postgres holds as a signed number.

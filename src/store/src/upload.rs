@@ -69,9 +69,12 @@ impl Tx {
         forgotten: Timestamp,
     ) -> Result<bool, StoreError> {
         // Two at once are counted one after the other.
-        sqlx::query!("/* lock_key */ SELECT id FROM access_key WHERE id = $1 FOR NO KEY UPDATE", row.key_id)
-            .fetch_optional(self.connection())
-            .await?;
+        sqlx::query!(
+            "/* lock_key */ SELECT id FROM access_key WHERE id = $1 FOR NO KEY UPDATE",
+            row.key_id
+        )
+        .fetch_optional(self.connection())
+        .await?;
         let done = sqlx::query!(
             "/* insert_credential */ WITH ended AS (DELETE FROM upload_credential WHERE expires_at < $6)
              INSERT INTO upload_credential (id, key_id, secret, token, expires_at)
@@ -130,7 +133,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn find_credential(&self, id: CredentialId) -> Result<Option<CredentialRow>, StoreError> {
+    pub async fn find_credential(
+        &self,
+        id: CredentialId,
+    ) -> Result<Option<CredentialRow>, StoreError> {
         let row = sqlx::query!("/* find_credential */ SELECT key_id, secret, token, expires_at FROM upload_credential WHERE id = $1", id.0)
             .fetch_optional(&self.pool)
             .await?;
@@ -165,7 +171,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn find_package_by_key(&self, key: &ObjectKey) -> Result<Option<PackageRow>, StoreError> {
+    pub async fn find_package_by_key(
+        &self,
+        key: &ObjectKey,
+    ) -> Result<Option<PackageRow>, StoreError> {
         let row = sqlx::query!(
             "/* find_package_by_key */ SELECT id, bytes, md5, sha256, capability FROM stored_package WHERE object_key = $1 AND deleted_at IS NULL",
             key.as_str()
@@ -190,7 +199,19 @@ impl Store {
     }
 }
 
-fn package(id: uuid::Uuid, bytes: i64, md5: String, sha256: String, capability: String) -> PackageRow {
+fn package(
+    id: uuid::Uuid,
+    bytes: i64,
+    md5: String,
+    sha256: String,
+    capability: String,
+) -> PackageRow {
     // A CHECK keeps the size from being negative.
-    PackageRow { id: PackageId(id), bytes: bytes.unsigned_abs(), md5, sha256, capability: capability.into() }
+    PackageRow {
+        id: PackageId(id),
+        bytes: bytes.unsigned_abs(),
+        md5,
+        sha256,
+        capability: capability.into(),
+    }
 }

@@ -99,7 +99,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn recent_orders(&self, application: ApplicationId, limit: i64) -> Result<Vec<OrderRow>, StoreError> {
+    pub async fn recent_orders(
+        &self,
+        application: ApplicationId,
+        limit: i64,
+    ) -> Result<Vec<OrderRow>, StoreError> {
         self.order_rows(None, Some(application), true, limit).await
     }
 
@@ -107,7 +111,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn newest_order(&self, application: ApplicationId) -> Result<Option<OrderRow>, StoreError> {
+    pub async fn newest_order(
+        &self,
+        application: ApplicationId,
+    ) -> Result<Option<OrderRow>, StoreError> {
         Ok(self.order_rows(None, Some(application), false, 1).await?.pop())
     }
 

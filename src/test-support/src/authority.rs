@@ -43,7 +43,12 @@ impl Authority {
     pub fn client(&self) -> Client {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let trusted = Certificate::from_pem(self.pem().as_bytes()).unwrap();
-        Client::builder().no_proxy().pool_max_idle_per_host(0).tls_certs_only([trusted]).build().unwrap()
+        Client::builder()
+            .no_proxy()
+            .pool_max_idle_per_host(0)
+            .tls_certs_only([trusted])
+            .build()
+            .unwrap()
     }
 }
 

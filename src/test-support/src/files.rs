@@ -65,7 +65,8 @@ impl Drop for Files {
 }
 
 async fn answer(State(asked): State<Asked>, request: Request) -> Response {
-    let (path, query) = (request.uri().path().to_owned(), request.uri().query().unwrap_or_default().to_owned());
+    let (path, query) =
+        (request.uri().path().to_owned(), request.uri().query().unwrap_or_default().to_owned());
     let before = {
         let mut asked = asked.lock().unwrap();
         let before = asked.iter().filter(|line| line.contains(&path)).count();
@@ -83,25 +84,36 @@ async fn answer(State(asked): State<Asked>, request: Request) -> Response {
         // There once, and then no more.
         "/vanishing.jar" if before > 0 => StatusCode::NOT_FOUND.into_response(),
         // Answers GET alone, and the first byte of it if that is asked for.
-        "/get-only.jar" | "/get-only-large.jar" if is_head => StatusCode::METHOD_NOT_ALLOWED.into_response(),
+        "/get-only.jar" | "/get-only-large.jar" if is_head => {
+            StatusCode::METHOD_NOT_ALLOWED.into_response()
+        }
         "/get-only-large.jar" if request.headers().contains_key(RANGE) => {
-            (StatusCode::PARTIAL_CONTENT, [(CONTENT_RANGE, format!("bytes 0-0/{}", 3 << 20))], "P").into_response()
+            (StatusCode::PARTIAL_CONTENT, [(CONTENT_RANGE, format!("bytes 0-0/{}", 3 << 20))], "P")
+                .into_response()
         }
         // Signed for GET alone, as object stores do it.
-        "/signed.jar" if is_head || query != "Signature=geheim" => StatusCode::FORBIDDEN.into_response(),
+        "/signed.jar" if is_head || query != "Signature=geheim" => {
+            StatusCode::FORBIDDEN.into_response()
+        }
         "/large.jar" => [(CONTENT_LENGTH, (3 << 20).to_string())].into_response().map_body(is_head),
-        "/endless.jar" => Body::from_stream(stream::repeat_with(|| Ok::<_, io::Error>(Bytes::from_static(&[0; 65536])))).into_response(),
+        "/endless.jar" => Body::from_stream(stream::repeat_with(|| {
+            Ok::<_, io::Error>(Bytes::from_static(&[0; 65536]))
+        }))
+        .into_response(),
         "/slow.jar" => {
             let first = stream::iter([Ok::<_, io::Error>(Bytes::from_static(b"PK"))]);
             Body::from_stream(first.chain(stream::pending())).into_response()
         }
         "/silent.jar" => std::future::pending().await,
         "/cut.jar" => {
-            let parts = stream::iter([Ok(Bytes::from_static(b"PK")), Err(io::Error::other("cut off"))]);
+            let parts =
+                stream::iter([Ok(Bytes::from_static(b"PK")), Err(io::Error::other("cut off"))]);
             ([(CONTENT_LENGTH, "1000")], Body::from_stream(parts)).into_response()
         }
         "/redirect.jar" => (StatusCode::FOUND, [(LOCATION, decoded(&query))]).into_response(),
-        "/loop.jar" => (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, "/loop.jar?token=geheim")]).into_response(),
+        "/loop.jar" => {
+            (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, "/loop.jar?token=geheim")]).into_response()
+        }
         "/nowhere.jar" => StatusCode::MOVED_PERMANENTLY.into_response(),
         _ => Bytes::from_static(GOOD).into_response(),
     }

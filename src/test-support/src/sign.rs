@@ -46,8 +46,16 @@ const HOST: &str = "sluice.example:8080";
 
 impl Unsigned<'_> {
     fn target(&self) -> String {
-        let pairs: Vec<String> = self.parameters.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect();
-        if pairs.is_empty() { self.path.into() } else { format!("{}?{}", self.path, pairs.join("&")) }
+        let pairs: Vec<String> = self
+            .parameters
+            .iter()
+            .map(|(name, value)| format!("{}={}", escape(name), escape(value)))
+            .collect();
+        if pairs.is_empty() {
+            self.path.into()
+        } else {
+            format!("{}?{}", self.path, pairs.join("&"))
+        }
     }
 
     fn sorted(&self) -> Vec<(&str, &str)> {
@@ -67,7 +75,11 @@ impl Unsigned<'_> {
     }
 
     fn query(&self) -> String {
-        self.sorted().into_iter().map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect::<Vec<_>>().join("&")
+        self.sorted()
+            .into_iter()
+            .map(|(name, value)| format!("{}={}", escape(name), escape(value)))
+            .collect::<Vec<_>>()
+            .join("&")
     }
 
     fn acs3_of(&self, key: Key<'_>, target: String, query: String, body: String) -> Signed {
@@ -80,30 +92,47 @@ impl Unsigned<'_> {
         headers.extend(self.nonce.map(|nonce| ("x-acs-signature-nonce", nonce.to_owned())));
         headers.push(("x-acs-version", "2017-08-01".into()));
         let names = headers.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
-        let lines: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
-        let canonical = format!("{}\n{}\n{}\n{lines}\n{names}\n{digest}", self.method, self.path, query);
+        let lines: String =
+            headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+        let canonical =
+            format!("{}\n{}\n{}\n{lines}\n{names}\n{digest}", self.method, self.path, query);
         let string = format!("ACS3-HMAC-SHA256\n{}", hex::encode(Sha256::digest(canonical)));
-        let mac =
-            <Hmac<Sha256> as KeyInit>::new_from_slice(key.secret.as_bytes()).expect("HMAC takes keys of every length").chain_update(string);
+        let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key.secret.as_bytes())
+            .expect("HMAC takes keys of every length")
+            .chain_update(string);
         let signature = hex::encode(mac.finalize().into_bytes());
-        headers.push(("authorization", format!("ACS3-HMAC-SHA256 Credential={},SignedHeaders={names},Signature={signature}", key.id)));
+        headers.push((
+            "authorization",
+            format!(
+                "ACS3-HMAC-SHA256 Credential={},SignedHeaders={names},Signature={signature}",
+                key.id
+            ),
+        ));
         Signed { target, headers, body }
     }
 
     /// Signs with HMAC-SHA1, as the older SDKs do.
     pub fn hmac_sha1(&self, key: Key<'_>) -> Signed {
         let date = self.date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-        let mut acs: Vec<(&'static str, String)> = vec![("x-acs-signature-method", "HMAC-SHA1".into())];
+        let mut acs: Vec<(&'static str, String)> =
+            vec![("x-acs-signature-method", "HMAC-SHA1".into())];
         acs.extend(self.nonce.map(|nonce| ("x-acs-signature-nonce", nonce.to_owned())));
         acs.push(("x-acs-version", "2017-08-01".into()));
         let lines: String = acs.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
-        let pairs: Vec<String> = self.sorted().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let resource = if pairs.is_empty() { self.path.to_owned() } else { format!("{}?{}", self.path, pairs.join("&")) };
+        let pairs: Vec<String> =
+            self.sorted().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let resource = if pairs.is_empty() {
+            self.path.to_owned()
+        } else {
+            format!("{}?{}", self.path, pairs.join("&"))
+        };
         let string = format!("{}\napplication/json\n\n\n{date}\n{lines}{resource}", self.method);
-        let mac =
-            <Hmac<Sha1> as KeyInit>::new_from_slice(key.secret.as_bytes()).expect("HMAC takes keys of every length").chain_update(string);
+        let mac = <Hmac<Sha1> as KeyInit>::new_from_slice(key.secret.as_bytes())
+            .expect("HMAC takes keys of every length")
+            .chain_update(string);
         let signature = STANDARD.encode(mac.finalize().into_bytes());
-        let mut headers = vec![("host", HOST.into()), ("accept", "application/json".into()), ("date", date)];
+        let mut headers =
+            vec![("host", HOST.into()), ("accept", "application/json".into()), ("date", date)];
         headers.extend(acs);
         headers.push(("authorization", format!("acs {}:{signature}", key.id)));
         Signed { target: self.target(), headers, body: String::new() }
@@ -137,8 +166,12 @@ impl Upload<'_> {
         let date = self.date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
         let kind = "application/java-archive";
         let mark = if subresources.is_empty() { "" } else { "?" };
-        let (token, resource) = (self.token, format!("/{}/{}{mark}{subresources}", self.bucket, self.object));
-        let string = format!("{method}\n{}\n{kind}\n{date}\nx-oss-security-token:{token}\n{resource}", self.md5);
+        let (token, resource) =
+            (self.token, format!("/{}/{}{mark}{subresources}", self.bucket, self.object));
+        let string = format!(
+            "{method}\n{}\n{kind}\n{date}\nx-oss-security-token:{token}\n{resource}",
+            self.md5
+        );
         let mac = <Hmac<Sha1> as KeyInit>::new_from_slice(self.key.secret.as_bytes())
             .expect("HMAC takes keys of every length")
             .chain_update(string);
@@ -155,7 +188,8 @@ impl Upload<'_> {
 
     /// The path of the object under the bucket's own host.
     pub fn path(&self) -> String {
-        let parts: Vec<String> = self.object.split('/').map(|part| escape(part).to_string()).collect();
+        let parts: Vec<String> =
+            self.object.split('/').map(|part| escape(part).to_string()).collect();
         format!("/{}", parts.join("/"))
     }
 }

@@ -40,7 +40,11 @@ pub(super) async fn settled(space: &Space) -> Deployment {
         .await;
     space
         .until_web("with its availability", |deployment| {
-            deployment.status.iter().flat_map(|status| status.conditions.iter().flatten()).any(|c| c.type_ == "Available")
+            deployment
+                .status
+                .iter()
+                .flat_map(|status| status.conditions.iter().flatten())
+                .any(|c| c.type_ == "Available")
         })
         .await
 }
@@ -204,12 +208,16 @@ pub async fn a_replacement_from_a_stale_version_is_409(space: Space) {
 pub async fn annotations_raise_the_generation_and_statuses_do_not(space: Space) {
     let before = settled(&space).await;
     assert_eq!(before.metadata.generation, Some(1));
-    let annotated = space.patch(json!([{"op": "add", "path": "/metadata/annotations", "value": {"a": "b"}}])).await;
+    let annotated = space
+        .patch(json!([{"op": "add", "path": "/metadata/annotations", "value": {"a": "b"}}]))
+        .await;
     assert_eq!(annotated.metadata.generation, Some(2));
-    let labelled = space.patch(json!([{"op": "add", "path": "/metadata/labels", "value": {"a": "b"}}])).await;
+    let labelled =
+        space.patch(json!([{"op": "add", "path": "/metadata/labels", "value": {"a": "b"}}])).await;
     assert_eq!(labelled.metadata.generation, Some(2));
     // A status is not written through the object.
-    let ignored = space.patch(json!([{"op": "add", "path": "/status/replicas", "value": 77}])).await;
+    let ignored =
+        space.patch(json!([{"op": "add", "path": "/status/replicas", "value": 77}])).await;
     assert_eq!(ignored.status.unwrap().replicas, None);
     let api = space.deployments();
     let status = json!({"status": {"collisionCount": 3}});
@@ -260,9 +268,12 @@ pub async fn managers_own_what_they_wrote_last(space: Space) {
     settled(&space).await;
     let api = space.deployments();
     for (manager, image) in [("one", "shop/web:2"), ("two", "shop/web:3")] {
-        let params = PatchParams { field_manager: Some(manager.to_owned()), ..PatchParams::default() };
+        let params =
+            PatchParams { field_manager: Some(manager.to_owned()), ..PatchParams::default() };
         let path = "/spec/template/spec/containers/0/image";
-        let patch: json_patch::Patch = serde_json::from_value(json!([{"op": "replace", "path": path, "value": image}])).unwrap();
+        let patch: json_patch::Patch =
+            serde_json::from_value(json!([{"op": "replace", "path": path, "value": image}]))
+                .unwrap();
         api.patch("web", &params, &Patch::<()>::Json(patch)).await.unwrap();
     }
     let object = space.raw_deployment("web").await;
@@ -282,7 +293,11 @@ pub async fn managers_own_what_they_wrote_last(space: Space) {
 
 pub async fn lists_choose_by_labels_and_fields(space: Space) {
     let pods: Api<Pod> = space.api();
-    for (name, labels) in [("a", json!({"app": "web", "tier": "front"})), ("b", json!({"app": "web"})), ("c", json!({"app": "db"}))] {
+    for (name, labels) in [
+        ("a", json!({"app": "web", "tier": "front"})),
+        ("b", json!({"app": "web"})),
+        ("c", json!({"app": "db"})),
+    ] {
         let pod = serde_json::from_value(json!({
             "metadata": {"name": name, "labels": labels},
             "spec": {"containers": [{"name": "c", "image": "shop/web:1"}]},

@@ -18,7 +18,10 @@ fn add(path: &str, value: impl Into<Value>) -> Value {
 }
 
 fn budget(surge: impl Into<Value>, unavailable: impl Into<Value>) -> Value {
-    add("/spec/strategy/rollingUpdate", json!({"maxSurge": surge.into(), "maxUnavailable": unavailable.into()}))
+    add(
+        "/spec/strategy/rollingUpdate",
+        json!({"maxSurge": surge.into(), "maxUnavailable": unavailable.into()}),
+    )
 }
 
 fn image(image: &str) -> Value {
@@ -70,7 +73,11 @@ async fn held(space: &Space) -> Sampler {
         .until_web("on hold and available", |deployment| {
             let status = deployment.status.as_ref().unwrap();
             status.available_replicas == Some(10)
-                && status.conditions.iter().flatten().any(|condition| condition.reason.as_deref() == Some("DeploymentPaused"))
+                && status
+                    .conditions
+                    .iter()
+                    .flatten()
+                    .any(|condition| condition.reason.as_deref() == Some("DeploymentPaused"))
         })
         .await;
     sampler
@@ -118,7 +125,11 @@ pub async fn a_held_release_keeps_its_pods_whatever_is_edited(space: Space) {
     let sampler = held(&space).await;
     // Someone else's template: nothing happens.
     let edited = space.patch(json!([image("shop/web:3")])).await;
-    space.until_web("seen", |deployment| deployment.metadata.generation >= edited.metadata.generation).await;
+    space
+        .until_web("seen", |deployment| {
+            deployment.metadata.generation >= edited.metadata.generation
+        })
+        .await;
     space.rests_at(&[7, 3]).await;
     space.patch(json!([image(NEW)])).await;
     space.until_web("seen", |_| true).await;
@@ -238,7 +249,11 @@ pub async fn a_broken_image_costs_no_old_pod(space: Space) {
     let (_, sampler) = started(&space, 10).await;
     let broken = "shop/web:2--image-pull-error";
     space.patch(first_batch(broken, 3)).await;
-    space.until_web("with its pods", |deployment| deployment.status.as_ref().unwrap().updated_replicas == Some(3)).await;
+    space
+        .until_web("with its pods", |deployment| {
+            deployment.status.as_ref().unwrap().updated_replicas == Some(3)
+        })
+        .await;
     let back = together([open().to_vec(), vec![image(OLD), budget("100%", 0)]]);
     space.patch(back).await;
     space.complete("web").await;

@@ -23,13 +23,17 @@ pub async fn a_lost_pod_is_replaced(space: Space) {
     let replaced = async {
         loop {
             let after = space.pods().await;
-            if after.len() == 2 && after.iter().all(|pod| pod.metadata.uid != before[0].metadata.uid) {
+            if after.len() == 2
+                && after.iter().all(|pod| pod.metadata.uid != before[0].metadata.uid)
+            {
                 return;
             }
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(60), replaced).await.expect("another pod takes its place");
+    tokio::time::timeout(std::time::Duration::from_secs(60), replaced)
+        .await
+        .expect("another pod takes its place");
     space.rests_at(&[2]).await;
 }
 
@@ -44,7 +48,9 @@ async fn until_empty(space: &Space) {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(60), wait).await.expect("ReplicaSets and pods go away");
+    tokio::time::timeout(std::time::Duration::from_secs(60), wait)
+        .await
+        .expect("ReplicaSets and pods go away");
 }
 
 pub async fn a_deleted_deployment_takes_its_pods_along(space: Space) {
@@ -65,21 +71,29 @@ pub async fn a_deletion_in_the_foreground_ends_with_the_owner(space: Space) {
     let uid = going.uid().unwrap();
     let gone = kube::runtime::conditions::is_deleted(&uid);
     let wait = kube::runtime::wait::await_condition(api, "web", gone);
-    tokio::time::timeout(std::time::Duration::from_secs(60), wait).await.expect("the Deployment goes away").unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(60), wait)
+        .await
+        .expect("the Deployment goes away")
+        .unwrap();
     assert_eq!(space.sets().await.len(), 0);
     assert_eq!(space.raw_pods().await.len(), 0);
 }
 
 pub async fn an_orphaned_replica_set_keeps_its_pods(space: Space) {
     space.start(&web(2, "shop/web:1")).await;
-    let orphan = DeleteParams { propagation_policy: Some(PropagationPolicy::Orphan), ..DeleteParams::default() };
+    let orphan = DeleteParams {
+        propagation_policy: Some(PropagationPolicy::Orphan),
+        ..DeleteParams::default()
+    };
     let api = space.deployments();
     api.delete("web", &orphan).await.unwrap();
     space.until("without an owner", |set: &ReplicaSet| set.owner_references().is_empty()).await;
     space.rests_at(&[2]).await;
     // A Deployment that selects it takes it over with its pods.
     let before: BTreeSet<_> = space.pods().await.iter().map(ResourceExt::name_any).collect();
-    kube::runtime::wait::await_condition(api, "web", |found: Option<&Deployment>| found.is_none()).await.unwrap();
+    kube::runtime::wait::await_condition(api, "web", |found: Option<&Deployment>| found.is_none())
+        .await
+        .unwrap();
     space.start(&web(2, "shop/web:1")).await;
     assert_eq!(space.sets().await.len(), 1);
     let after: BTreeSet<_> = space.pods().await.iter().map(ResourceExt::name_any).collect();

@@ -104,7 +104,10 @@ pub async fn an_invalid_change_names_the_field(space: Space) {
             "spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` \
              is 'Recreate'",
         ),
-        (json!([{"op": "replace", "path": "/spec/selector/matchLabels/app", "value": "x"}]), "field is immutable"),
+        (
+            json!([{"op": "replace", "path": "/spec/selector/matchLabels/app", "value": "x"}]),
+            "field is immutable",
+        ),
         (
             json!([{"op": "add", "path": "/spec/template/metadata/labels/app", "value": "x"}]),
             "spec.template.metadata.labels: Invalid value: {\"app\":\"x\"}: `selector` does not \
@@ -150,17 +153,31 @@ pub async fn an_invalid_change_names_the_field(space: Space) {
             }]),
             "quantities must match the regular expression",
         ),
-        (json!([{"op": "replace", "path": "/spec/replicas", "value": "three"}]), "patch: Invalid value"),
+        (
+            json!([{"op": "replace", "path": "/spec/replicas", "value": "three"}]),
+            "patch: Invalid value",
+        ),
         (
             json!([{"op": "replace", "path": "/metadata/uid", "value": "other"}]),
             "metadata.uid: Invalid value: \"other\": field is immutable",
         ),
-        (json!([{"op": "add", "path": "/metadata/labels", "value": {"a": "b c"}}]), "metadata.labels: Invalid value: \"b c\""),
-        (json!([{"op": "add", "path": "/metadata/annotations", "value": {"a b": "c"}}]), "metadata.annotations: Invalid value: \"a b\""),
+        (
+            json!([{"op": "add", "path": "/metadata/labels", "value": {"a": "b c"}}]),
+            "metadata.labels: Invalid value: \"b c\"",
+        ),
+        (
+            json!([{"op": "add", "path": "/metadata/annotations", "value": {"a b": "c"}}]),
+            "metadata.annotations: Invalid value: \"a b\"",
+        ),
     ];
     for (patch, message) in cases {
         let refused = refusal(space.try_patch(patch.clone()).await);
-        assert_eq!((refused.code, refused.reason.as_str()), (422, "Invalid"), "{patch}: {}", refused.message);
+        assert_eq!(
+            (refused.code, refused.reason.as_str()),
+            (422, "Invalid"),
+            "{patch}: {}",
+            refused.message
+        );
         assert!(refused.message.contains(message), "{patch}: {:.400}", refused.message);
     }
     assert_eq!(space.web().await.resource_version(), before.resource_version());
@@ -202,7 +219,8 @@ pub async fn a_strategic_patch_merges_containers_by_name(space: Space) {
     let params = PatchParams::default();
     let after = api.patch("web", &params, &Patch::Strategic(patch)).await;
     let containers = after.unwrap().spec.unwrap().template.spec.unwrap().containers;
-    let mut images: Vec<_> = containers.iter().map(|c| (c.name.as_str(), c.image.as_deref().unwrap())).collect();
+    let mut images: Vec<_> =
+        containers.iter().map(|c| (c.name.as_str(), c.image.as_deref().unwrap())).collect();
     images.sort_unstable();
     assert_eq!(images, [("log", "shop/log:1"), ("web", "shop/web:1")]);
 }

@@ -119,7 +119,13 @@ pub async fn an_image_that_cannot_be_pulled_says_why(space: Space) {
     let why = format!("failed to pull and unpack image {image:?}: not found");
     assert_eq!(shape(&space).await, expected("ErrImagePull", why.clone()));
     waiting(&space, "ImagePullBackOff").await;
-    assert_eq!(shape(&space).await, expected("ImagePullBackOff", format!("Back-off pulling image {image:?}: ErrImagePull: {why}")));
+    assert_eq!(
+        shape(&space).await,
+        expected(
+            "ImagePullBackOff",
+            format!("Back-off pulling image {image:?}: ErrImagePull: {why}")
+        )
+    );
 }
 
 pub async fn a_crash_loop_counts_restarts(space: Space) {
@@ -176,8 +182,11 @@ pub async fn a_pod_that_is_never_ready_runs(space: Space) {
 }
 
 pub async fn a_pod_can_lose_its_readiness(space: Space) {
-    let deployment =
-        with(2, "shop/web:1--fails-later", &json!({"template": {"metadata": {"annotations": {"sluice.test/fails-after": "2s"}}}}));
+    let deployment = with(
+        2,
+        "shop/web:1--fails-later",
+        &json!({"template": {"metadata": {"annotations": {"sluice.test/fails-after": "2s"}}}}),
+    );
     space.start(&deployment).await;
     let lost = space
         .until_web("without ready pods", |deployment| {
@@ -216,7 +225,11 @@ pub async fn a_failed_pod_ends(space: Space) {
     let image = "shop/web:1--fail";
     let times = json!({"sluice.test/fails-after": "100ms"});
     pod(&space, image, times).await;
-    space.until("failed", |pod: &Pod| pod.status.as_ref().unwrap().phase.as_deref() == Some("Failed")).await;
+    space
+        .until("failed", |pod: &Pod| {
+            pod.status.as_ref().unwrap().phase.as_deref() == Some("Failed")
+        })
+        .await;
     let failed = |kind: &str| json!({"type": kind, "status": "False", "reason": "PodFailed"});
     assert_eq!(
         shape(&space).await,
@@ -258,14 +271,22 @@ pub async fn a_pod_starts_and_stops_when_it_says(space: Space) {
             status.terminating_replicas == Some(1) && status.replicas == Some(1)
         })
         .await;
-    space.until_web("with none ending", |deployment| deployment.status.as_ref().unwrap().terminating_replicas == Some(0)).await;
+    space
+        .until_web("with none ending", |deployment| {
+            deployment.status.as_ref().unwrap().terminating_replicas == Some(0)
+        })
+        .await;
     space.complete("web").await;
 }
 
 pub async fn a_pod_that_fits_no_node_is_unschedulable(space: Space) {
     let nowhere = json!({"template": {"spec": {"nodeSelector": {"disk": "none"}}}});
     space.create(&with(1, "shop/web:1", &nowhere)).await;
-    let pod = space.until("looked at", |pod: &Pod| pod.status.as_ref().is_some_and(|status| status.conditions.is_some())).await;
+    let pod = space
+        .until("looked at", |pod: &Pod| {
+            pod.status.as_ref().is_some_and(|status| status.conditions.is_some())
+        })
+        .await;
     let status = pod.status.unwrap();
     assert_eq!(status.phase.as_deref(), Some("Pending"));
     let condition = &status.conditions.unwrap()[0];
@@ -288,7 +309,12 @@ pub async fn an_image_with_blanks_is_taken_but_makes_no_pods(space: Space) {
         })
         .await;
     let status = failed.status.unwrap();
-    let condition = status.conditions.iter().flatten().find(|condition| condition.type_ == "ReplicaFailure").unwrap();
+    let condition = status
+        .conditions
+        .iter()
+        .flatten()
+        .find(|condition| condition.type_ == "ReplicaFailure")
+        .unwrap();
     assert_eq!(condition.reason.as_deref(), Some("FailedCreate"));
     let message = condition.message.as_deref().unwrap();
     assert!(

@@ -183,7 +183,11 @@ pub async fn a_paused_deployment_keeps_its_pods_when_the_template_changes(space:
             condition(deployment, "Progressing").is_some_and(|(_, why)| why == "DeploymentPaused")
         })
         .await;
-    assert_eq!(condition(&paused, "Progressing").unwrap().0, "Unknown", "a paused Deployment neither progresses nor fails to");
+    assert_eq!(
+        condition(&paused, "Progressing").unwrap().0,
+        "Unknown",
+        "a paused Deployment neither progresses nor fails to"
+    );
     // It does scale, and with the pods it has.
     space.patch(json!([set_size(4)])).await;
     space.rests_at(&[4]).await;
@@ -231,11 +235,16 @@ pub async fn a_scaled_release_keeps_its_proportions(space: Space) {
 pub async fn available_is_ready_for_the_minimum_time(space: Space) {
     let slow = json!({"minReadySeconds": 2});
     space.create(&with(2, "shop/web:1", &slow)).await;
-    let ready = space.until_web("ready", |deployment| deployment.status.as_ref().unwrap().ready_replicas == Some(2)).await;
+    let ready = space
+        .until_web("ready", |deployment| {
+            deployment.status.as_ref().unwrap().ready_replicas == Some(2)
+        })
+        .await;
     assert_eq!(ready.status.unwrap().available_replicas, None);
     space.complete("web").await;
     // Raised, those that are available are so no more; lowered, they are at once.
-    let set = |seconds: i32| json!({"op": "add", "path": "/spec/minReadySeconds", "value": seconds});
+    let set =
+        |seconds: i32| json!({"op": "add", "path": "/spec/minReadySeconds", "value": seconds});
     space.patch(json!([set(599)])).await;
     space
         .until_web("unavailable", |deployment| {
@@ -253,7 +262,8 @@ pub async fn a_release_that_gets_stuck_exceeds_its_deadline(space: Space) {
     space.patch(json!([set_image("shop/web:2--never-ready")])).await;
     let failed = space
         .until_web("past its deadline", |deployment| {
-            condition(deployment, "Progressing").is_some_and(|(_, why)| why == "ProgressDeadlineExceeded")
+            condition(deployment, "Progressing")
+                .is_some_and(|(_, why)| why == "ProgressDeadlineExceeded")
         })
         .await;
     assert_eq!(condition(&failed, "Progressing").unwrap().0, "False");
@@ -278,11 +288,14 @@ pub async fn pods_that_are_not_ready_go_first(space: Space) {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(30), wait).await.expect("two more pods come");
+    tokio::time::timeout(std::time::Duration::from_secs(30), wait)
+        .await
+        .expect("two more pods come");
     // Make two of them sick, whichever; the other three must survive.
     let all = pods.list(&ListParams::default()).await.unwrap().items;
     space.rests_at(&[5]).await;
-    let new: Vec<_> = all.iter().map(ResourceExt::name_any).filter(|name| !good.contains(name)).collect();
+    let new: Vec<_> =
+        all.iter().map(ResourceExt::name_any).filter(|name| !good.contains(name)).collect();
     assert_eq!(new.len(), 2);
     let sick = [good.first().unwrap().clone(), new[0].clone()];
     for name in &sick {
@@ -294,7 +307,8 @@ pub async fn pods_that_are_not_ready_go_first(space: Space) {
     }
     space
         .until("two not ready", |found: &ReplicaSet| {
-            found.metadata.uid == set.metadata.uid && found.status.as_ref().unwrap().ready_replicas == Some(3)
+            found.metadata.uid == set.metadata.uid
+                && found.status.as_ref().unwrap().ready_replicas == Some(3)
         })
         .await;
     space.patch(json!([set_size(3)])).await;
@@ -306,7 +320,11 @@ pub async fn pods_that_are_not_ready_go_first(space: Space) {
 pub async fn a_third_version_takes_over_from_the_second(space: Space) {
     space.start(&web(4, "shop/web:1")).await;
     space.patch(json!([set_image("shop/web:2--never-ready")])).await;
-    space.until_web("in the middle", |deployment| deployment.status.as_ref().unwrap().updated_replicas.is_some()).await;
+    space
+        .until_web("in the middle", |deployment| {
+            deployment.status.as_ref().unwrap().updated_replicas.is_some()
+        })
+        .await;
     let sampler = Sampler::start(&space).await;
     space.patch(json!([set_image("shop/web:3")])).await;
     space.complete("web").await;

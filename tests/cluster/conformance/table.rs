@@ -11,8 +11,12 @@ use crate::support::{Space, web};
 const ACCEPT: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
 
 async fn table(space: &Space, path: &str) -> Value {
-    let request = http::Request::get(path).header("accept", ACCEPT).body(Vec::new()).expect("the test's path is one");
-    let table: Value = space.client.request(request).await.unwrap_or_else(|why| panic!("GET {path}: {why}"));
+    let request = http::Request::get(path)
+        .header("accept", ACCEPT)
+        .body(Vec::new())
+        .expect("the test's path is one");
+    let table: Value =
+        space.client.request(request).await.unwrap_or_else(|why| panic!("GET {path}: {why}"));
     assert_eq!((&table["kind"], &table["apiVersion"]), (&json!("Table"), &json!("meta.k8s.io/v1")));
     table
 }
@@ -20,14 +24,23 @@ async fn table(space: &Space, path: &str) -> Value {
 /// Name, type and priority of each column.
 fn columns(table: &Value) -> Vec<(&str, &str, i64)> {
     let columns = table["columnDefinitions"].as_array().expect("there are columns").iter();
-    columns.map(|it| (it["name"].as_str().unwrap(), it["type"].as_str().unwrap(), it["priority"].as_i64().unwrap())).collect()
+    columns
+        .map(|it| {
+            (
+                it["name"].as_str().unwrap(),
+                it["type"].as_str().unwrap(),
+                it["priority"].as_i64().unwrap(),
+            )
+        })
+        .collect()
 }
 
 pub async fn a_table_has_the_cells_that_kubectl_shows(space: Space) {
     space.start(&web(2, "shop/web:1")).await;
     let namespace = &space.namespace;
 
-    let deployments = table(&space, &format!("/apis/apps/v1/namespaces/{namespace}/deployments")).await;
+    let deployments =
+        table(&space, &format!("/apis/apps/v1/namespaces/{namespace}/deployments")).await;
     assert_eq!(
         columns(&deployments),
         [
@@ -46,33 +59,69 @@ pub async fn a_table_has_the_cells_that_kubectl_shows(space: Space) {
     assert_eq!(cells[..4], [json!("web"), json!("2/2"), json!(2), json!(2)]);
     assert_eq!(cells[5..], [json!("web"), json!("shop/web:1"), json!("app=web")]);
     assert!(cells[4].as_str().unwrap().ends_with('s'), "{}", cells[4]);
-    assert_eq!((&row["object"]["kind"], &row["object"]["metadata"]["name"]), (&json!("PartialObjectMetadata"), &json!("web")));
+    assert_eq!(
+        (&row["object"]["kind"], &row["object"]["metadata"]["name"]),
+        (&json!("PartialObjectMetadata"), &json!("web"))
+    );
     assert!(row["object"].get("spec").is_none());
 
-    let one = table(&space, &format!("/apis/apps/v1/namespaces/{namespace}/deployments/web?includeObject=Object")).await;
+    let one = table(
+        &space,
+        &format!("/apis/apps/v1/namespaces/{namespace}/deployments/web?includeObject=Object"),
+    )
+    .await;
     assert_eq!(one["rows"].as_array().unwrap().len(), 1);
-    assert_eq!((&one["rows"][0]["object"]["kind"], &one["rows"][0]["object"]["spec"]["replicas"]), (&json!("Deployment"), &json!(2)));
+    assert_eq!(
+        (&one["rows"][0]["object"]["kind"], &one["rows"][0]["object"]["spec"]["replicas"]),
+        (&json!("Deployment"), &json!(2))
+    );
 
     let sets = table(&space, &format!("/apis/apps/v1/namespaces/{namespace}/replicasets")).await;
     let names: Vec<&str> = columns(&sets).iter().map(|(name, ..)| *name).collect();
-    assert_eq!(names, ["Name", "Desired", "Current", "Ready", "Age", "Containers", "Images", "Selector"]);
+    assert_eq!(
+        names,
+        ["Name", "Desired", "Current", "Ready", "Age", "Containers", "Images", "Selector"]
+    );
     assert_eq!(sets["rows"][0]["cells"].as_array().unwrap()[1..4], [json!(2), json!(2), json!(2)]);
 
-    let pods = table(&space, &format!("/api/v1/namespaces/{namespace}/pods?includeObject=None")).await;
+    let pods =
+        table(&space, &format!("/api/v1/namespaces/{namespace}/pods?includeObject=None")).await;
     let names: Vec<&str> = columns(&pods).iter().map(|(name, ..)| *name).collect();
-    assert_eq!(names, ["Name", "Ready", "Status", "Restarts", "Age", "IP", "Node", "Nominated Node", "Readiness Gates"]);
+    assert_eq!(
+        names,
+        [
+            "Name",
+            "Ready",
+            "Status",
+            "Restarts",
+            "Age",
+            "IP",
+            "Node",
+            "Nominated Node",
+            "Readiness Gates"
+        ]
+    );
     assert_eq!(pods["rows"].as_array().unwrap().len(), 2);
     for row in pods["rows"].as_array().unwrap() {
-        assert_eq!(row["cells"].as_array().unwrap()[1..4], [json!("1/1"), json!("Running"), json!("0")]);
+        assert_eq!(
+            row["cells"].as_array().unwrap()[1..4],
+            [json!("1/1"), json!("Running"), json!("0")]
+        );
         assert!(row["object"].is_null());
     }
 
     let expected: [(&str, &[&str]); 6] = [
         ("/api/v1/namespaces", &["Name", "Status", "Age"]),
-        (&format!("/api/v1/namespaces/{namespace}/services"), &["Name", "Type", "Cluster-IP", "External-IP", "Port(s)", "Age", "Selector"]),
+        (
+            &format!("/api/v1/namespaces/{namespace}/services"),
+            &["Name", "Type", "Cluster-IP", "External-IP", "Port(s)", "Age", "Selector"],
+        ),
         (&format!("/api/v1/namespaces/{namespace}/configmaps"), &["Name", "Data", "Age"]),
         (&format!("/api/v1/namespaces/{namespace}/secrets"), &["Name", "Type", "Data", "Age"]),
-        (&format!("/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses"), &["Name", "Class", "Hosts", "Address", "Ports", "Age"]),
+        (
+            &format!("/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses"),
+            &["Name", "Class", "Hosts", "Address", "Ports", "Age"],
+        ),
         (
             &format!("/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers"),
             &["Name", "Reference", "Targets", "MinPods", "MaxPods", "Replicas", "Age"],

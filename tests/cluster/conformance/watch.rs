@@ -19,7 +19,9 @@ async fn quiet(space: &Space) {
     let deadline = json!({"paused": true, "progressDeadlineSeconds": i32::MAX});
     space.create(&with(0, "shop/web:1", &deadline)).await;
     space
-        .until_web("with its availability", |deployment| deployment.status.as_ref().is_some_and(|status| status.conditions.is_some()))
+        .until_web("with its availability", |deployment| {
+            deployment.status.as_ref().is_some_and(|status| status.conditions.is_some())
+        })
         .await;
 }
 
@@ -86,7 +88,10 @@ pub async fn a_watch_can_begin_with_a_list(space: Space) {
 
 pub async fn a_watcher_outlives_its_streams(space: Space) {
     quiet(&space).await;
-    for config in [watcher::Config::default().timeout(1), watcher::Config::default().timeout(1).streaming_lists()] {
+    for config in [
+        watcher::Config::default().timeout(1),
+        watcher::Config::default().timeout(1).streaming_lists(),
+    ] {
         let mut events = std::pin::pin!(watcher(space.deployments(), config));
         let mut wait_for = async |color: &str| {
             let wait = async {

@@ -60,7 +60,10 @@ impl Sampler {
         let pods = list::<Pod>(space, &mut scene).await;
         let sets = list::<ReplicaSet>(space, &mut scene).await;
         state.lock().unwrap().see(scene);
-        let tasks = [feed::<Pod>(space, pods, &state, &tell).await, feed::<ReplicaSet>(space, sets, &state, &tell).await];
+        let tasks = [
+            feed::<Pod>(space, pods, &state, &tell).await,
+            feed::<ReplicaSet>(space, sets, &state, &tell).await,
+        ];
         Self { state, changed, tasks, space: space.clone() }
     }
 
@@ -87,14 +90,24 @@ impl Sampler {
     pub async fn assert_ready_never_under(&self, least: usize) {
         self.catch_up().await;
         let state = self.state.lock().unwrap();
-        assert!(state.fewest_ready >= least, "only {} ready, not {least}: {:#?}", state.fewest_ready, state.trace);
+        assert!(
+            state.fewest_ready >= least,
+            "only {} ready, not {least}: {:#?}",
+            state.fewest_ready,
+            state.trace
+        );
     }
 
     /// Asserts that the ReplicaSets never wanted more pods together.
     pub async fn assert_never_more_wanted(&self, most: i32) {
         self.catch_up().await;
         let state = self.state.lock().unwrap();
-        assert!(state.most_wanted <= most, "{} wanted, not {most}: {:#?}", state.most_wanted, state.trace);
+        assert!(
+            state.most_wanted <= most,
+            "{} wanted, not {most}: {:#?}",
+            state.most_wanted,
+            state.trace
+        );
     }
 
     /// Asserts that there were never more pods of an image.
@@ -193,13 +206,21 @@ where
 }
 
 /// Follows the changes of a kind.
-async fn feed<K>(space: &Space, version: String, state: &Arc<Mutex<State>>, tell: &Arc<watch::Sender<()>>) -> AbortHandle
+async fn feed<K>(
+    space: &Space,
+    version: String,
+    state: &Arc<Mutex<State>>,
+    tell: &Arc<watch::Sender<()>>,
+) -> AbortHandle
 where
     K: Subject + Clone + std::fmt::Debug + DeserializeOwned + Send + 'static,
 {
     let (state, tell) = (Arc::clone(state), Arc::clone(tell));
     let api: Api<K> = space.api();
-    let events = api.watch(&WatchParams::default(), &version).await.expect("pods and ReplicaSets can be watched");
+    let events = api
+        .watch(&WatchParams::default(), &version)
+        .await
+        .expect("pods and ReplicaSets can be watched");
     tokio::spawn(async move {
         let mut events = std::pin::pin!(events);
         while let Some(event) = events.next().await {

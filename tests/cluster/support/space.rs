@@ -37,18 +37,23 @@ impl Space {
 
     /// A namespace on a simulated cluster of its own that is reached through a port.
     pub async fn served() -> Self {
-        let (listener, address) = simulated::bind(([127, 0, 0, 1], 0).into()).await.expect("a port is free");
+        let (listener, address) =
+            simulated::bind(([127, 0, 0, 1], 0).into()).await.expect("a port is free");
         let cluster = Self::cluster();
         // Ends with the test's runtime.
         tokio::spawn(async move { cluster.serve(listener, std::future::pending()).await });
-        let kubeconfig = kube::config::Kubeconfig::from_yaml(&simulated::kubeconfig(address)).expect("the kubeconfig is one");
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.expect("the kubeconfig leads somewhere");
+        let kubeconfig = kube::config::Kubeconfig::from_yaml(&simulated::kubeconfig(address))
+            .expect("the kubeconfig is one");
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default())
+            .await
+            .expect("the kubeconfig leads somewhere");
         Self::begin(Client::try_from(config).expect("the kubeconfig makes a client")).await
     }
 
     fn cluster() -> SimulatedCluster {
-        let seed = std::env::var("SLUICE_SIMULATED_SEED")
-            .map_or(0, |seed| seed.parse().unwrap_or_else(|why| panic!("SLUICE_SIMULATED_SEED={seed}: {why}")));
+        let seed = std::env::var("SLUICE_SIMULATED_SEED").map_or(0, |seed| {
+            seed.parse().unwrap_or_else(|why| panic!("SLUICE_SIMULATED_SEED={seed}: {why}"))
+        });
         SimulatedCluster::start(Config {
             seed,
             start_delay: Duration::from_millis(20),
@@ -68,7 +73,8 @@ impl Space {
              and `tests/testbed/cluster down` afterwards"
             )
         };
-        let kubeconfig = kube::config::Kubeconfig::read_from(&path).unwrap_or_else(|why| panic!("SLUICE_TEST_KUBECONFIG={path}: {why}"));
+        let kubeconfig = kube::config::Kubeconfig::read_from(&path)
+            .unwrap_or_else(|why| panic!("SLUICE_TEST_KUBECONFIG={path}: {why}"));
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default())
             .await
             .unwrap_or_else(|why| panic!("SLUICE_TEST_KUBECONFIG={path}: {why}"));
@@ -79,10 +85,16 @@ impl Space {
     async fn begin(client: Client) -> Self {
         let api: Api<Namespace> = Api::all(client.clone());
         let namespace = Namespace {
-            metadata: ObjectMeta { generate_name: Some("check-".to_owned()), ..ObjectMeta::default() },
+            metadata: ObjectMeta {
+                generate_name: Some("check-".to_owned()),
+                ..ObjectMeta::default()
+            },
             ..Namespace::default()
         };
-        let made = api.create(&PostParams::default(), &namespace).await.expect("a namespace can be made on the cluster");
+        let made = api
+            .create(&PostParams::default(), &namespace)
+            .await
+            .expect("a namespace can be made on the cluster");
         Self { client, namespace: made.name_any() }
     }
 
@@ -90,7 +102,9 @@ impl Space {
     pub async fn run<F: Future<Output = ()>>(self, check: impl FnOnce(Space) -> F) {
         check(self.clone()).await;
         let api: Api<Namespace> = Api::all(self.client);
-        api.delete(&self.namespace, &DeleteParams::background()).await.expect("the namespace can be deleted");
+        api.delete(&self.namespace, &DeleteParams::background())
+            .await
+            .expect("the namespace can be deleted");
     }
 
     /// An API in this namespace.
@@ -109,7 +123,10 @@ impl Space {
 
     /// Creates a Deployment.
     pub async fn create(&self, deployment: &Deployment) -> Deployment {
-        self.deployments().create(&PostParams::default(), deployment).await.expect("the Deployment can be created")
+        self.deployments()
+            .create(&PostParams::default(), deployment)
+            .await
+            .expect("the Deployment can be created")
     }
 
     /// Creates a Deployment and waits until it is complete.
@@ -125,8 +142,10 @@ impl Space {
 
     /// Applies JSON Patch operations to the Deployment `web`.
     pub async fn try_patch(&self, operations: Value) -> kube::Result<Deployment> {
-        let patch: json_patch::Patch = serde_json::from_value(operations).expect("the test's patch is one");
-        let params = PatchParams { field_manager: Some("conformance".to_owned()), ..PatchParams::default() };
+        let patch: json_patch::Patch =
+            serde_json::from_value(operations).expect("the test's patch is one");
+        let params =
+            PatchParams { field_manager: Some("conformance".to_owned()), ..PatchParams::default() };
         self.deployments().patch("web", &params, &Patch::<()>::Json(patch)).await
     }
 
@@ -204,7 +223,9 @@ impl Space {
     pub async fn until_web(&self, what: &str, wanted: impl Fn(&Deployment) -> bool) -> Deployment {
         self.until(what, |deployment: &Deployment| {
             let seen = deployment.status.as_ref().and_then(|s| s.observed_generation);
-            deployment.name_any() == "web" && seen >= deployment.metadata.generation && wanted(deployment)
+            deployment.name_any() == "web"
+                && seen >= deployment.metadata.generation
+                && wanted(deployment)
         })
         .await
     }
@@ -219,7 +240,9 @@ impl Space {
             let size = deployment.spec.as_ref().and_then(|spec| spec.replicas);
             deployment.name_any() == name
                 && status.observed_generation >= deployment.metadata.generation
-                && [status.replicas, status.updated_replicas, status.available_replicas].iter().all(|number| number.or(Some(0)) == size)
+                && [status.replicas, status.updated_replicas, status.available_replicas]
+                    .iter()
+                    .all(|number| number.or(Some(0)) == size)
         })
         .await
     }
@@ -252,13 +275,20 @@ impl Space {
         if tokio::time::timeout(LIMIT, wait).await.is_err() {
             panic!(
                 "after {LIMIT:?} not at {sizes:?}: {:#?}",
-                self.sets().await.iter().map(|set| (set.name_any(), set.status.clone())).collect::<Vec<_>>()
+                self.sets()
+                    .await
+                    .iter()
+                    .map(|set| (set.name_any(), set.status.clone()))
+                    .collect::<Vec<_>>()
             );
         }
     }
 
     /// Gets a watch of plain JSON events of Deployments, with these query options.
-    pub async fn watch_deployments(&self, query: &str) -> impl futures::Stream<Item = Value> + use<> {
+    pub async fn watch_deployments(
+        &self,
+        query: &str,
+    ) -> impl futures::Stream<Item = Value> + use<> {
         let namespace = &self.namespace;
         let path = format!("/apis/apps/v1/namespaces/{namespace}/deployments?watch=true&{query}");
         let request = http::Request::get(path).body(Vec::new()).expect("the test's path is one");
@@ -273,14 +303,18 @@ impl Space {
 
 /// The revision that a ReplicaSet has; 0 without one.
 pub fn revision(set: &ReplicaSet) -> i64 {
-    set.annotations().get("deployment.kubernetes.io/revision").and_then(|revision| revision.parse().ok()).unwrap_or(0)
+    set.annotations()
+        .get("deployment.kubernetes.io/revision")
+        .and_then(|revision| revision.parse().ok())
+        .unwrap_or(0)
 }
 
 /// The size of a set whose status is up to date and whose pods are all ready.
 fn ready_size(set: &ReplicaSet) -> Option<i32> {
     let size = set.spec.as_ref()?.replicas?;
     let status = set.status.as_ref()?;
-    let rests =
-        status.observed_generation >= set.metadata.generation && status.replicas == size && status.ready_replicas.unwrap_or(0) == size;
+    let rests = status.observed_generation >= set.metadata.generation
+        && status.replicas == size
+        && status.ready_replicas.unwrap_or(0) == size;
     rests.then_some(size)
 }

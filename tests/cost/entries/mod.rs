@@ -12,8 +12,16 @@ use crate::entry::Entry;
 
 /// All entries.
 pub fn all() -> Vec<Entry> {
-    [signature::entries(), params::entries(), notation::entries(), value::entries(), pod::entries(), object::entries(), domain::entries()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        signature::entries(),
+        params::entries(),
+        notation::entries(),
+        value::entries(),
+        pod::entries(),
+        object::entries(),
+        domain::entries(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

@@ -9,7 +9,8 @@ use edas::{
 use crate::entry::{Entry, accepted, params, params_job, refused, text_job};
 
 const PARSE: &[&str] = &["edas::wire::params::Params::parse", "edas::wire::params::decode"];
-const STRUCTURED: &[&str] = &["edas::wire::params::Params::structured", "edas::wire::params::counted"];
+const STRUCTURED: &[&str] =
+    &["edas::wire::params::Params::structured", "edas::wire::params::counted"];
 
 pub fn entries() -> Vec<Entry> {
     vec![
@@ -18,43 +19,77 @@ pub fn entries() -> Vec<Entry> {
             text_job(query(n, &value), |text| Params::parse(text).is_ok())
         }),
         refused("a form of as many parameters as fit into a body", PARSE, BODY / 5, |n| {
-            text_job((0..n).map(|at| format!("{at:04x}&")).collect(), |text| Params::parse(text).is_ok())
+            text_job((0..n).map(|at| format!("{at:04x}&")).collect(), |text| {
+                Params::parse(text).is_ok()
+            })
         }),
         refused("a query of three-letter names", PARSE, 16_000, |n| {
-            text_job((0..n).map(|at| format!("{at:03x}&")).collect(), |text| Params::parse(text).is_ok())
+            text_job((0..n).map(|at| format!("{at:03x}&")).collect(), |text| {
+                Params::parse(text).is_ok()
+            })
         }),
-        refused("a form of ampersands", PARSE, BODY - 3, |n| text_job("&".repeat(n) + "%FF", |text| Params::parse(text).is_ok())),
-        refused("a form that is one name", PARSE, BODY, |n| text_job("%41".repeat(n / 3), |text| Params::parse(text).is_ok())),
+        refused("a form of ampersands", PARSE, BODY - 3, |n| {
+            text_job("&".repeat(n) + "%FF", |text| Params::parse(text).is_ok())
+        }),
+        refused("a form that is one name", PARSE, BODY, |n| {
+            text_job("%41".repeat(n / 3), |text| Params::parse(text).is_ok())
+        }),
         accepted("a form that is one value", PARSE, BODY - 2, |n| {
             text_job(format!("a={}", "%41".repeat(n / 3)), |text| Params::parse(text).is_ok())
         }),
         refused("a form whose last name is there twice", PARSE, PARAMETERS, |n| {
-            text_job(query(n - 1, "") + &format!("Name{:08}=", n - 2), |text| Params::parse(text).is_ok())
-        }),
-        accepted("a query and a form of half the parameters each", &["edas::wire::params::Params::merge"], PARAMETERS / 2, |n| {
-            let (first, second) = (query(n, "v"), query(n, "v").replace("Name", "Other"));
-            Box::new(move || {
-                let (Ok(mut first), Ok(second)) = (Params::parse(&first), Params::parse(&second)) else { return false };
-                first.merge(second).is_ok()
+            text_job(query(n - 1, "") + &format!("Name{:08}=", n - 2), |text| {
+                Params::parse(text).is_ok()
             })
         }),
+        accepted(
+            "a query and a form of half the parameters each",
+            &["edas::wire::params::Params::merge"],
+            PARAMETERS / 2,
+            |n| {
+                let (first, second) = (query(n, "v"), query(n, "v").replace("Name", "Other"));
+                Box::new(move || {
+                    let (Ok(mut first), Ok(second)) =
+                        (Params::parse(&first), Params::parse(&second))
+                    else {
+                        return false;
+                    };
+                    first.merge(second).is_ok()
+                })
+            },
+        ),
         accepted("a list in as many dotted names as may be", STRUCTURED, PARAMETERS / 2, |n| {
             let pairs: Vec<(String, String)> = (1..=n)
-                .flat_map(|at| [(format!("Data.{at}.Key"), format!("k{at}")), (format!("Data.{at}.Value"), "v".repeat(1000))])
+                .flat_map(|at| {
+                    [
+                        (format!("Data.{at}.Key"), format!("k{at}")),
+                        (format!("Data.{at}.Value"), "v".repeat(1000)),
+                    ]
+                })
                 .collect();
-            let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let pairs: Vec<(&str, &str)> =
+                pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             params_job(&pairs, |params| params.structured("Data", "").is_ok())
         }),
         accepted("objects in dotted names as deep as they may lead", STRUCTURED, PARAMETERS, |n| {
             let inner = ".abcdefghijklmnopqrstuvwxyz0123".repeat(NAME_DEPTH - 1);
-            let pairs: Vec<(String, String)> = (0..n).map(|at| (format!("Data.{at:06x}x{inner}"), "v".into())).collect();
+            let pairs: Vec<(String, String)> =
+                (0..n).map(|at| (format!("Data.{at:06x}x{inner}"), "v".into())).collect();
             assert!(pairs.iter().all(|(name, _)| name.len() <= PARAMETER_NAME));
-            let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let pairs: Vec<(&str, &str)> =
+                pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             params_job(&pairs, |params| params.structured("Data", "").is_ok())
         }),
-        refused("a number of a body's length", &["edas::wire::params::Params::integer"], BODY, |n| {
-            params_job(&[("Replicas", &"9".repeat(n))], |params| params.integer("Replicas", 0..=9).is_ok())
-        }),
+        refused(
+            "a number of a body's length",
+            &["edas::wire::params::Params::integer"],
+            BODY,
+            |n| {
+                params_job(&[("Replicas", &"9".repeat(n))], |params| {
+                    params.integer("Replicas", 0..=9).is_ok()
+                })
+            },
+        ),
         refused(
             "a page's number of a line's length",
             &["edas::wire::page::Page::read_within", "edas::wire::page::PageFromZero::read"],
@@ -67,7 +102,8 @@ pub fn entries() -> Vec<Entry> {
             },
         ),
         refused("an id of a line's length", &["edas::edge::call::Call::id"], TARGET, |n| {
-            let call = call::Call { params: params(&[("AppId", &"9".repeat(n))]), caller: caller() };
+            let call =
+                call::Call { params: params(&[("AppId", &"9".repeat(n))]), caller: caller() };
             Box::new(move || call.application().is_ok())
         }),
         accepted(
@@ -76,7 +112,10 @@ pub fn entries() -> Vec<Entry> {
             PARAMETERS,
             |n| {
                 let params = Params::parse(&query(n, "v")).expect("it can be read");
-                let deploy = contract::operations().iter().find(|it| it.name == "DeployK8sApplication").expect("it is offered");
+                let deploy = contract::operations()
+                    .iter()
+                    .find(|it| it.name == "DeployK8sApplication")
+                    .expect("it is offered");
                 Box::new(move || {
                     let told = offered::ignored(&deploy.name, &params);
                     offered::check(deploy, &params).is_ok() && !told.is_empty()
@@ -91,5 +130,11 @@ fn query(count: usize, value: &str) -> String {
 }
 
 fn caller() -> service::Caller {
-    service::Caller { identity: None, key_id: "key".into(), name: "tests".into(), request_id: "request".into(), source: "pop".into() }
+    service::Caller {
+        identity: None,
+        key_id: "key".into(),
+        name: "tests".into(),
+        request_id: "request".into(),
+        source: "pop".into(),
+    }
 }

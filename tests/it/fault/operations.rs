@@ -46,9 +46,15 @@ fn is_write(call: &Call) -> bool {
 async fn order(app: &App, application: ApplicationId, operation: Operation) -> OrderId {
     let (service, caller) = (&app.service, caller());
     let ordered = match operation {
-        Operation::Scale(replicas) => service.scale(&caller, Scale { application, replicas, timeout_seconds: None }).await,
+        Operation::Scale(replicas) => {
+            service.scale(&caller, Scale { application, replicas, timeout_seconds: None }).await
+        }
         Operation::Stop => service.stop(&caller, application, None).await,
-        Operation::Start => service.start(&caller, Start { application, replicas: None, timeout_seconds: None }).await,
+        Operation::Start => {
+            service
+                .start(&caller, Start { application, replicas: None, timeout_seconds: None })
+                .await
+        }
         Operation::Restart => service.restart(&caller, application, None).await,
         Operation::Delete => service.delete(&caller, application).await,
     };
@@ -59,7 +65,11 @@ async fn order(app: &App, application: ApplicationId, operation: Operation) -> O
 async fn check(app: &App, name: &str, watch: &Watch, order: &OrderView, pods: Option<i32>) {
     assert_eq!(order.state, State::Succeeded, "{order:#?}");
     let deployment = app.deployments().get_opt(name).await.unwrap();
-    assert_eq!(deployment.and_then(|it| it.spec).and_then(|spec| spec.replicas), pods, "{order:#?}");
+    assert_eq!(
+        deployment.and_then(|it| it.spec).and_then(|spec| spec.replicas),
+        pods,
+        "{order:#?}"
+    );
     eventually(async || {
         let now = watch.now();
         if now.of(OLD) == pods.unwrap_or(0) { Ok(()) } else { Err(format!("{now:?}")) }
@@ -80,7 +90,9 @@ async fn each_write_may_be_refused_or_lost_before_or_after_it_is_made(pool: PgPo
         let again = {
             let asked = asked.clone();
             // Every write fails once; the same one again is let through.
-            move |call: &Call| is_write(call) && asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(2)
+            move |call: &Call| {
+                is_write(call) && asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(2)
+            }
         };
         simulation.fail_next(usize::MAX, fault.clone(), again);
         for (operation, writes, pods) in LIFE {
@@ -89,9 +101,14 @@ async fn each_write_may_be_refused_or_lost_before_or_after_it_is_made(pool: PgPo
             let ended = app.end_of(id).await;
             check(&app, &name, &watch, &ended, pods).await;
             // What is deleted needs no second deletion.
-            let found_gone = usize::from(operation == Operation::Delete && fault == Fault::LoseAnswer);
+            let found_gone =
+                usize::from(operation == Operation::Delete && fault == Fault::LoseAnswer);
             let expected = 2 * writes - found_gone;
-            assert_eq!(asked.load(Ordering::Relaxed) - before, expected, "{operation:?} {fault:?}: none was made needlessly");
+            assert_eq!(
+                asked.load(Ordering::Relaxed) - before,
+                expected,
+                "{operation:?} {fault:?}: none was made needlessly"
+            );
         }
         simulation.clear_faults();
     }
@@ -112,7 +129,10 @@ async fn die_at_each_write(mut app: App, fault: Fault) {
         let id = order(&app, application, operation).await;
         for write in 1..=writes {
             let died = tokio::time::timeout(DEADLINE, strikes.recv()).await;
-            assert!(died.is_ok_and(|died| died.is_some()), "write {write} of {operation:?} never came");
+            assert!(
+                died.is_ok_and(|died| died.is_some()),
+                "write {write} of {operation:?} never came"
+            );
             app.crash();
         }
         let ended = app.end_of(id).await;

@@ -44,7 +44,11 @@ async fn image(name: &str, programs: &[&str]) {
 /// Their addresses have names that only the bed knows: whether a package is there is
 /// left to the init container.
 fn packages() -> Packages {
-    let policy = PackagePolicy { schemes: vec!["http".into()], hosts: vec!["*".parse().unwrap()], addresses: Vec::new() };
+    let policy = PackagePolicy {
+        schemes: vec!["http".into()],
+        hosts: vec!["*".parse().unwrap()],
+        addresses: Vec::new(),
+    };
     let table = json!([{ "jdk": "Open JDK 8", "webContainer": null, "image": JAVA }]).to_string();
     Packages {
         image: Some(FETCHER.into()),
@@ -79,7 +83,10 @@ async fn open(pool: PgPool, about: &'static str) -> (Site, String) {
 }
 
 fn package_params(server: &str, file: &str) -> PackageParams {
-    PackageParams { url: Some(format!("{server}/{file}?token=geheim").into()), ..PackageParams::default() }
+    PackageParams {
+        url: Some(format!("{server}/{file}?token=geheim").into()),
+        ..PackageParams::default()
+    }
 }
 
 fn jar(site: &Site, server: &str, file: &str, strategy: Strategy) -> Deploy {
@@ -91,13 +98,20 @@ fn jar(site: &Site, server: &str, file: &str, strategy: Strategy) -> Deploy {
 
 /// The init container said that the package is not there.
 fn not_found(pod: &Pod) -> bool {
-    statuses(pod).filter_map(|status| status.state.as_ref()?.terminated.as_ref()).any(|ended| ended.exit_code == 11)
+    statuses(pod)
+        .filter_map(|status| status.state.as_ref()?.terminated.as_ref())
+        .any(|ended| ended.exit_code == 11)
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_second_jar_in_batches_loses_no_request(pool: PgPool) {
     let (site, server) = open(pool, "a second JAR in two batches").await;
-    let order = site.app.service.deploy(&caller(), jar(&site, &server, "shop-2.jar", batches(2))).await.unwrap();
+    let order = site
+        .app
+        .service
+        .deploy(&caller(), jar(&site, &server, "shop-2.jar", batches(2)))
+        .await
+        .unwrap();
     site.succeeds(order).await;
     site.close_whole(JAVA, &["jar1", "jar2"]).await;
 }
@@ -107,8 +121,20 @@ async fn a_second_jar_in_batches_loses_no_request(pool: PgPool) {
 async fn a_jar_that_is_not_there_is_named_and_goes_back(pool: PgPool) {
     let (site, server) = open(pool, "JAR not found").await;
     let report = site.report(not_found);
-    let order = site.app.service.deploy(&caller(), jar(&site, &server, "shop-3.jar", batches(2))).await.unwrap();
-    let parts = ["pod web-", "init container sluice-package", "exit code 11", "PackageNotFound", "/shop-3.jar", "404"];
+    let order = site
+        .app
+        .service
+        .deploy(&caller(), jar(&site, &server, "shop-3.jar", batches(2)))
+        .await
+        .unwrap();
+    let parts = [
+        "pod web-",
+        "init container sluice-package",
+        "exit code 11",
+        "PackageNotFound",
+        "/shop-3.jar",
+        "404",
+    ];
     let order = site.fails(order, Some(report), &parts).await;
     assert!(!order.message.contains("geheim"), "{}", order.message);
     site.close_whole(JAVA, &["jar1"]).await;

@@ -43,7 +43,12 @@ impl Readiness {
     pub async fn start(app: &App, least: i32) -> Self {
         let fewer = Arc::new(Mutex::new(Vec::new()));
         let (listed, is_listed) = oneshot::channel();
-        let task = tokio::spawn(follow(Api::namespaced(app.client.clone(), &app.namespace), least, fewer.clone(), listed));
+        let task = tokio::spawn(follow(
+            Api::namespaced(app.client.clone(), &app.namespace),
+            least,
+            fewer.clone(),
+            listed,
+        ));
         is_listed.await.unwrap();
         Self { fewer, task }
     }
@@ -55,10 +60,17 @@ impl Readiness {
     }
 }
 
-async fn follow(api: Api<Pod>, least: i32, fewer: Arc<Mutex<Vec<String>>>, listed: oneshot::Sender<()>) {
+async fn follow(
+    api: Api<Pod>,
+    least: i32,
+    fewer: Arc<Mutex<Vec<String>>>,
+    listed: oneshot::Sender<()>,
+) {
     let mut listed = Some(listed);
     let mut pods: HashMap<String, Seen> = HashMap::new();
-    let mut events = watcher::watcher(api, watcher::Config::default().labels("app.kubernetes.io/name=web")).boxed();
+    let mut events =
+        watcher::watcher(api, watcher::Config::default().labels("app.kubernetes.io/name=web"))
+            .boxed();
     while let Some(event) = events.next().await {
         match event.expect("the watch must hold") {
             Event::Init => pods.clear(),
@@ -66,7 +78,8 @@ async fn follow(api: Api<Pod>, least: i32, fewer: Arc<Mutex<Vec<String>>>, liste
             Event::Delete(pod) => drop(pods.remove(&pod.name_any())),
             Event::InitDone => drop(listed.take().map(|listed| listed.send(()))),
         }
-        let counts = |pod: &&Seen| pod.is_ready || pod.first.is_some_and(|first| first.elapsed() < FLICKER);
+        let counts =
+            |pod: &&Seen| pod.is_ready || pod.first.is_some_and(|first| first.elapsed() < FLICKER);
         if listed.is_none() && (pods.values().filter(counts).count() as i32) < least {
             fewer.lock().unwrap().push(format!("{pods:?}"));
         }
@@ -80,7 +93,9 @@ fn note(pods: &mut HashMap<String, Seen>, pod: &Pod) {
         return;
     }
     let conditions = pod.status.iter().filter_map(|status| status.conditions.as_ref()).flatten();
-    let is_ready = conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    let is_ready = conditions
+        .into_iter()
+        .any(|condition| condition.type_ == "Ready" && condition.status == "True");
     let seen = pods.entry(name).or_insert(Seen { is_ready, first: None });
     seen.is_ready = is_ready;
     if is_ready {

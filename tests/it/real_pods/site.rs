@@ -55,9 +55,18 @@ impl Site {
     }
 
     /// The tolerance is that of the releases.
-    pub async fn open_with(pool: PgPool, about: &'static str, drain: Option<&str>, failure_policy: FailurePolicy) -> Self {
+    pub async fn open_with(
+        pool: PgPool,
+        about: &'static str,
+        drain: Option<&str>,
+        failure_policy: FailurePolicy,
+    ) -> Self {
         let mut site = Self::create(App::start_real(pool).await, about, |request| {
-            request.spec = SpecChange { image: Some(V1.into()), readiness: Field::Set(probe("/ready")), ..SpecChange::default() };
+            request.spec = SpecChange {
+                image: Some(V1.into()),
+                readiness: Field::Set(probe("/ready")),
+                ..SpecChange::default()
+            };
             if let Some(drain) = drain {
                 request.spec.env = Field::Set(vec![EnvVar::plain("DRAIN", drain)]);
             }
@@ -68,11 +77,16 @@ impl Site {
     }
 
     /// Four pods of what is asked for.
-    pub async fn create(app: App, about: &'static str, ask: impl FnOnce(&mut CreateApplication)) -> Self {
+    pub async fn create(
+        app: App,
+        about: &'static str,
+        ask: impl FnOnce(&mut CreateApplication),
+    ) -> Self {
         let mut request = creation(&app.namespace, "web", PODS);
         ask(&mut request);
         let address = service(&app, "web", "web").await;
-        let (application, order) = app.service.create_application(&caller(), request).await.unwrap();
+        let (application, order) =
+            app.service.create_application(&caller(), request).await.unwrap();
         let order = app.end_of(order).await;
         assert_eq!(order.state, State::Succeeded, "{}", order.message);
         let traffic = Traffic::start(&address).await;
@@ -114,7 +128,11 @@ impl Site {
             assert!(order.message.contains(part), "{part:?} in {:?}", order.message);
         }
         let rollback = self.app.end_of(order.rolled_back_by.expect("it is rolled back")).await;
-        assert_eq!((rollback.state, rollback.kind), (State::Succeeded, Kind::Rollback), "{rollback:#?}");
+        assert_eq!(
+            (rollback.state, rollback.kind),
+            (State::Succeeded, Kind::Rollback),
+            "{rollback:#?}"
+        );
         let events = self.app.store.events(rollback.id).await.unwrap();
         let written = events.iter().find(|event| event.kind == "change.made").unwrap().at;
         let whole = rollback.finished_at.unwrap();
@@ -151,9 +169,15 @@ impl Site {
     async fn settled(&self, image: &str) {
         let pods: Api<Pod> = Api::namespaced(self.app.client.clone(), &self.app.namespace);
         eventually(async || {
-            let pods = pods.list(&ListParams::default().labels("app.kubernetes.io/name=web")).await.unwrap().items;
+            let pods = pods
+                .list(&ListParams::default().labels("app.kubernetes.io/name=web"))
+                .await
+                .unwrap()
+                .items;
             let fits = pods.len() == PODS as usize
-                && pods.iter().all(|pod| pod.spec.as_ref().unwrap().containers[0].image.as_deref() == Some(image));
+                && pods.iter().all(|pod| {
+                    pod.spec.as_ref().unwrap().containers[0].image.as_deref() == Some(image)
+                });
             if fits { Ok(()) } else { Err(format!("{} pods", pods.len())) }
         })
         .await;
@@ -179,7 +203,10 @@ impl Site {
         let least = self.watch.end().iter().map(|sample| sample.ready).min().unwrap();
         println!("measured: {}: Ready at least {least} of {PODS}", self.about);
         // The next tests need the room.
-        let _ = Api::<Namespace>::all(self.app.client.clone()).delete(&self.app.namespace, &DeleteParams::background()).await.unwrap();
+        let _ = Api::<Namespace>::all(self.app.client.clone())
+            .delete(&self.app.namespace, &DeleteParams::background())
+            .await
+            .unwrap();
         let fewer = self.readiness.end();
         assert!(fewer.is_empty(), "Ready fell under {PODS}: {fewer:#?}");
         counts
@@ -198,12 +225,24 @@ impl Site {
     /// Changes the Deployment as a person does, and waits until that is rolled out.
     /// The watch begins anew: such an edit is Kubernetes' own rolling update.
     pub async fn edit(&mut self, patch: Value) {
-        let parameters = PatchParams { field_manager: Some("hand".into()), ..PatchParams::default() };
-        let edited = self.app.deployments().patch("web", &parameters, &Patch::Strategic(patch)).await.unwrap();
+        let parameters =
+            PatchParams { field_manager: Some("hand".into()), ..PatchParams::default() };
+        let edited = self
+            .app
+            .deployments()
+            .patch("web", &parameters, &Patch::Strategic(patch))
+            .await
+            .unwrap();
         eventually(async || {
             let status = self.app.deployments().get("web").await.unwrap().status.unwrap();
-            let numbers = [status.replicas, status.updated_replicas, status.ready_replicas, status.available_replicas];
-            let settled = status.observed_generation >= edited.metadata.generation && numbers == [Some(PODS); 4];
+            let numbers = [
+                status.replicas,
+                status.updated_replicas,
+                status.ready_replicas,
+                status.available_replicas,
+            ];
+            let settled = status.observed_generation >= edited.metadata.generation
+                && numbers == [Some(PODS); 4];
             if settled { Ok(()) } else { Err(format!("{status:?}")) }
         })
         .await;
@@ -212,7 +251,9 @@ impl Site {
     }
 
     pub async fn settings(&self, data: Value) {
-        let map = serde_json::from_value(json!({ "metadata": { "name": "settings" }, "data": data })).unwrap();
+        let map =
+            serde_json::from_value(json!({ "metadata": { "name": "settings" }, "data": data }))
+                .unwrap();
         let api: Api<ConfigMap> = Api::namespaced(self.app.client.clone(), &self.app.namespace);
         let _ = api.delete("settings", &DeleteParams::default()).await;
         api.create(&PostParams::default(), &map).await.unwrap();
@@ -230,9 +271,14 @@ impl Report {
         let at = Arc::new(Mutex::new(None));
         let noted = at.clone();
         let task = tokio::spawn(async move {
-            let mut events = watcher::watcher(pods, watcher::Config::default().labels("app.kubernetes.io/name=web")).boxed();
+            let mut events = watcher::watcher(
+                pods,
+                watcher::Config::default().labels("app.kubernetes.io/name=web"),
+            )
+            .boxed();
             while let Some(event) = events.next().await {
-                if let Event::Apply(pod) | Event::InitApply(pod) = event.expect("the watch must hold")
+                if let Event::Apply(pod) | Event::InitApply(pod) =
+                    event.expect("the watch must hold")
                     && wanted(&pod)
                 {
                     noted.lock().unwrap().get_or_insert_with(Timestamp::now);
@@ -257,7 +303,10 @@ pub async fn service(app: &App, name: &str, application: &str) -> String {
     let service = json!({ "metadata": { "name": name },
         "spec": { "selector": { "app.kubernetes.io/name": application }, "ports": [{ "port": 80, "targetPort": 8080 }] } });
     let api: Api<Service> = Api::namespaced(app.client.clone(), &app.namespace);
-    let service = api.create(&PostParams::default(), &serde_json::from_value(service).unwrap()).await.unwrap();
+    let service = api
+        .create(&PostParams::default(), &serde_json::from_value(service).unwrap())
+        .await
+        .unwrap();
     format!("{}:80", service.spec.unwrap().cluster_ip.unwrap())
 }
 
@@ -268,19 +317,26 @@ pub async fn serve(app: &App, name: &str, spec: Value) {
     pods.create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
     eventually(async || {
         let status = pods.get(name).await.unwrap().status.unwrap();
-        if status.container_statuses.iter().flatten().any(|status| status.ready) { Ok(()) } else { Err(format!("{status:?}")) }
+        if status.container_statuses.iter().flatten().any(|status| status.ready) {
+            Ok(())
+        } else {
+            Err(format!("{status:?}"))
+        }
     })
     .await;
 }
 
 pub fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     let status = pod.status.iter();
-    status.flat_map(|status| status.init_container_statuses.iter().chain(&status.container_statuses)).flatten()
+    status
+        .flat_map(|status| status.init_container_statuses.iter().chain(&status.container_statuses))
+        .flatten()
 }
 
 pub fn waits(reason: &'static str) -> impl Fn(&Pod) -> bool + Send + 'static {
     move |pod| {
-        let mut waiting = statuses(pod).filter_map(|status| status.state.as_ref()?.waiting.as_ref()?.reason.as_deref());
+        let mut waiting = statuses(pod)
+            .filter_map(|status| status.state.as_ref()?.waiting.as_ref()?.reason.as_deref());
         waiting.any(|waiting| waiting == reason)
     }
 }

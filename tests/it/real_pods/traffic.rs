@@ -47,12 +47,13 @@ pub struct Tally {
 impl Traffic {
     /// Begins; returns once the Service answers.
     pub async fn start(address: &str) -> Self {
-        let client = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/testbed/cluster"))
-            .args(["inside", "web", "load", "-address", address, "-longest", "10m"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn();
+        let client =
+            Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/testbed/cluster"))
+                .args(["inside", "web", "load", "-address", address, "-longest", "10m"])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .kill_on_drop(true)
+                .spawn();
         let mut client = client.unwrap();
         let says = BufReader::new(client.stdout.take().unwrap()).lines();
         let mut traffic = Self { client, says };
@@ -69,7 +70,8 @@ impl Traffic {
     }
 
     async fn next_line(&mut self) -> String {
-        let line = timeout(DEADLINE, self.says.next_line()).await.expect("the client must say something");
+        let line =
+            timeout(DEADLINE, self.says.next_line()).await.expect("the client must say something");
         line.unwrap().expect("the client must not end before")
     }
 }
@@ -101,7 +103,11 @@ impl Tally {
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.1} s; new connections: {}; kept connections: {}", self.seconds, self.new, self.kept)
+        write!(
+            f,
+            "{:.1} s; new connections: {}; kept connections: {}",
+            self.seconds, self.new, self.kept
+        )
     }
 }
 

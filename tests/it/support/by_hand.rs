@@ -31,7 +31,10 @@ pub async fn foreign(app: &App, name: &str, replicas: i32, more: Value) {
         },
     });
     json_patch::merge(&mut deployment["spec"], &more);
-    app.deployments().create(&PostParams::default(), &serde_json::from_value(deployment).unwrap()).await.unwrap();
+    app.deployments()
+        .create(&PostParams::default(), &serde_json::from_value(deployment).unwrap())
+        .await
+        .unwrap();
     rests(app, name).await;
 }
 
@@ -41,8 +44,14 @@ pub async fn rests(app: &App, name: &str) -> Deployment {
         let found = app.deployments().get(name).await.unwrap();
         let status = found.status.clone().unwrap_or_default();
         let wanted = found.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-        let all = [status.replicas, status.updated_replicas, status.ready_replicas, status.available_replicas];
-        let rests = status.observed_generation == found.metadata.generation && all.iter().all(|pods| pods.unwrap_or(0) == wanted);
+        let all = [
+            status.replicas,
+            status.updated_replicas,
+            status.ready_replicas,
+            status.available_replicas,
+        ];
+        let rests = status.observed_generation == found.metadata.generation
+            && all.iter().all(|pods| pods.unwrap_or(0) == wanted);
         if rests { Ok(found) } else { Err(format!("{status:?}")) }
     })
     .await
@@ -59,7 +68,11 @@ pub async fn adopt(app: &App, name: &str) -> ApplicationId {
         description: String::new(),
         version: None,
     };
-    eventually(async || app.service.adopt(&caller(), request.clone()).await.map_err(|why| why.to_string())).await.0
+    eventually(async || {
+        app.service.adopt(&caller(), request.clone()).await.map_err(|why| why.to_string())
+    })
+    .await
+    .0
 }
 
 /// A Deployment that was written by somebody else, and adopted.
@@ -85,7 +98,10 @@ pub async fn set_image(app: &App, name: &str, image: &str) {
 pub struct Hands(JoinHandle<()>);
 
 impl Hands {
-    pub fn on_each_pod<F>(app: &App, act: impl Fn(Api<Pod>, Pod, usize) -> F + Send + 'static) -> Self
+    pub fn on_each_pod<F>(
+        app: &App,
+        act: impl Fn(Api<Pod>, Pod, usize) -> F + Send + 'static,
+    ) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -97,7 +113,8 @@ impl Hands {
                 ticks.tick().await;
                 let Ok(list) = pods.list(&ListParams::default()).await else { continue };
                 for pod in list.items {
-                    let image = pod.spec.as_ref().and_then(|spec| spec.containers[0].image.as_deref());
+                    let image =
+                        pod.spec.as_ref().and_then(|spec| spec.containers[0].image.as_deref());
                     if image == Some(BY_HAND) && seen.insert(pod.name_any()) {
                         tokio::spawn(act(pods.clone(), pod, seen.len()));
                     }
@@ -115,14 +132,21 @@ impl Drop for Hands {
 
 /// Writes the pod's status, as its kubelet would. A pod that went meanwhile needs none.
 pub async fn set_status(pods: &Api<Pod>, pod: &Pod, status: Value) {
-    let _ = pods.patch_status(&pod.name_any(), &PatchParams::default(), &Patch::Merge(json!({ "status": status }))).await;
+    let _ = pods
+        .patch_status(
+            &pod.name_any(),
+            &PatchParams::default(),
+            &Patch::Merge(json!({ "status": status })),
+        )
+        .await;
 }
 
 /// A pod that runs and is Ready.
 pub fn ready() -> Value {
     let now = jiff::Timestamp::now().round(jiff::Unit::Second).unwrap().to_string();
     let conditions = ["Initialized", "ContainersReady", "Ready"];
-    let conditions = conditions.map(|kind| json!({ "type": kind, "status": "True", "lastTransitionTime": now }));
+    let conditions =
+        conditions.map(|kind| json!({ "type": kind, "status": "True", "lastTransitionTime": now }));
     json!({
         "phase": "Running", "startTime": now, "conditions": conditions,
         "containerStatuses": [{
@@ -138,7 +162,13 @@ pub fn failed(reason: &str, message: &str) -> Value {
 }
 
 /// A warning of the kubelet about the pod, given for the `count`th time.
-pub fn warning(pod: &Pod, reason: &str, message: &str, first: jiff::Timestamp, count: i32) -> Value {
+pub fn warning(
+    pod: &Pod,
+    reason: &str,
+    message: &str,
+    first: jiff::Timestamp,
+    count: i32,
+) -> Value {
     let second = |at: jiff::Timestamp| at.round(jiff::Unit::Second).unwrap().to_string();
     json!({
         "metadata": { "name": format!("{}.{}", pod.name_any(), reason.to_lowercase()), "namespace": pod.namespace() },

@@ -11,8 +11,13 @@ use service::Adopt;
 use super::{App, CLUSTER, caller, eventually};
 
 /// Annotations by which Sluice and Kubernetes keep their books on a Deployment.
-const BOOKS: [&str; 5] =
-    ["deployment.kubernetes.io/revision", "sluice.dev/application", "sluice.dev/fence", "sluice.dev/order", "sluice.dev/borrowed-settings"];
+const BOOKS: [&str; 5] = [
+    "deployment.kubernetes.io/revision",
+    "sluice.dev/application",
+    "sluice.dev/fence",
+    "sluice.dev/order",
+    "sluice.dev/borrowed-settings",
+];
 
 impl App {
     pub fn objects(&self) -> Api<DynamicObject> {
@@ -27,7 +32,8 @@ impl App {
 
     /// Creates it as `kubectl create` does, and waits for its pods.
     pub async fn put(&self, deployment: &Value) {
-        let parameters = PostParams { field_manager: Some("kubectl-create".into()), ..PostParams::default() };
+        let parameters =
+            PostParams { field_manager: Some("kubectl-create".into()), ..PostParams::default() };
         self.objects().create(&parameters, &object(deployment)).await.unwrap();
         self.rolled_out(deployment["metadata"]["name"].as_str().unwrap()).await;
     }
@@ -35,14 +41,17 @@ impl App {
     /// Applies it as `kubectl apply --server-side` does.
     pub async fn apply(&self, deployment: &Value, manager: &str) -> Result<(), String> {
         let name = deployment["metadata"]["name"].as_str().unwrap();
-        let parameters = PatchParams { field_manager: Some(manager.into()), ..PatchParams::default() };
-        let applied = self.objects().patch(name, &parameters, &Patch::Apply(object(deployment))).await;
+        let parameters =
+            PatchParams { field_manager: Some(manager.into()), ..PatchParams::default() };
+        let applied =
+            self.objects().patch(name, &parameters, &Patch::Apply(object(deployment))).await;
         applied.map(drop).map_err(|error| error.to_string())
     }
 
     /// Changes it as a merge patch says.
     pub async fn merge(&self, name: &str, change: Value) {
-        let parameters = PatchParams { field_manager: Some("kubectl-edit".into()), ..PatchParams::default() };
+        let parameters =
+            PatchParams { field_manager: Some("kubectl-edit".into()), ..PatchParams::default() };
         self.objects().patch(name, &parameters, &Patch::Merge(change)).await.unwrap();
     }
 
@@ -55,7 +64,9 @@ impl App {
             let wanted = number(&spec["replicas"]);
             let is_so = spec["paused"] == true
                 || (number(&status["observedGeneration"]) >= number(&metadata["generation"])
-                    && [&status["updatedReplicas"], &status["replicas"], &status["readyReplicas"]].iter().all(|it| number(it) == wanted));
+                    && [&status["updatedReplicas"], &status["replicas"], &status["readyReplicas"]]
+                        .iter()
+                        .all(|it| number(it) == wanted));
             if is_so { Ok(()) } else { Err(status.to_string()) }
         })
         .await;
@@ -68,7 +79,11 @@ impl App {
     }
 
     /// Makes an application of a Deployment, once the executor has seen it.
-    pub async fn adopt(&self, name: &str, container: Option<&str>) -> Result<(ApplicationId, domain::OrderId), String> {
+    pub async fn adopt(
+        &self,
+        name: &str,
+        container: Option<&str>,
+    ) -> Result<(ApplicationId, domain::OrderId), String> {
         let request = Adopt {
             name: name.into(),
             cluster: CLUSTER.into(),
@@ -78,12 +93,17 @@ impl App {
             version: Some("as found".into()),
             container: container.map(Into::into),
         };
-        let adopted = eventually(async || match self.service.adopt(&caller(), request.clone()).await {
-            Err(error) if ["no such Deployment", "nobody can look"].iter().any(|why| error.to_string().contains(why)) => {
-                Err(error.to_string())
-            }
-            other => Ok(other),
-        });
+        let adopted =
+            eventually(async || match self.service.adopt(&caller(), request.clone()).await {
+                Err(error)
+                    if ["no such Deployment", "nobody can look"]
+                        .iter()
+                        .any(|why| error.to_string().contains(why)) =>
+                {
+                    Err(error.to_string())
+                }
+                other => Ok(other),
+            });
         adopted.await.map_err(|error| error.to_string())
     }
 }
@@ -115,9 +135,14 @@ pub fn own(live: &Value) -> Value {
 /// Who owns what of a Deployment's spec, by manager and operation.
 pub fn owners(live: &Value) -> Value {
     let entries = live["metadata"]["managedFields"].as_array().unwrap().iter();
-    let of_spec = entries.filter(|entry| entry["subresource"].is_null() && !entry["fieldsV1"]["f:spec"].is_null());
+    let of_spec = entries
+        .filter(|entry| entry["subresource"].is_null() && !entry["fieldsV1"]["f:spec"].is_null());
     let told = of_spec.map(|entry| {
-        let who = format!("{} {}", entry["manager"].as_str().unwrap(), entry["operation"].as_str().unwrap());
+        let who = format!(
+            "{} {}",
+            entry["manager"].as_str().unwrap(),
+            entry["operation"].as_str().unwrap()
+        );
         (who, entry["fieldsV1"]["f:spec"].clone())
     });
     Value::Object(told.collect())

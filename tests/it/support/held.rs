@@ -41,7 +41,9 @@ impl Held {
     /// Who holds this request: a patch of Sluice to a Deployment, or to one of its
     /// ReplicaSets, whose names are the Deployment's and a hash. A dry run is no write.
     fn holder<B>(&self, request: &Request<B>) -> Option<mpsc::UnboundedSender<Write>> {
-        let ours = request.uri().query().is_some_and(|query| query.contains("fieldManager=sluice") && !query.contains("dryRun="));
+        let ours = request.uri().query().is_some_and(|query| {
+            query.contains("fieldManager=sluice") && !query.contains("dryRun=")
+        });
         if request.method() != Method::PATCH || !ours {
             return None;
         }
@@ -73,7 +75,8 @@ where
         let Some(holder) = self.holder(&request) else { return self.server.call(request) };
         let mut server = self.server.clone();
         Box::pin(async move {
-            let ((go, told), (made, is_made), (answer, answered)) = (oneshot::channel(), oneshot::channel(), oneshot::channel());
+            let ((go, told), (made, is_made), (answer, answered)) =
+                (oneshot::channel(), oneshot::channel(), oneshot::channel());
             if holder.send(Write { go, made: is_made, answer }).is_err() {
                 // Nobody holds it any more.
                 return server.call(request).await;

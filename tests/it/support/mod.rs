@@ -93,12 +93,17 @@ pub const OWN_POOL: &str = "server";
 /// pools that sqlx gives to tests have 20 together, and wait for each other.
 pub async fn own_pool(pool: &PgPool) -> PgPool {
     let options = (*pool.connect_options()).clone().application_name(OWN_POOL);
-    PgPoolOptions::new().max_connections(8).connect_with(options).await.expect("the test's database must answer")
+    PgPoolOptions::new()
+        .max_connections(8)
+        .connect_with(options)
+        .await
+        .expect("the test's database must answer")
 }
 
 /// The cluster, seen as the one on record: as an executor that asks for work.
 pub async fn known_cluster(store: &Store) -> KnownCluster {
-    let recorded = store.record_identity(&CLUSTER.into(), &"the-test".parse().unwrap()).await.unwrap();
+    let recorded =
+        store.record_identity(&CLUSTER.into(), &"the-test".parse().unwrap()).await.unwrap();
     let Recorded::Known(known) = recorded else { panic!("{recorded:?}") };
     known
 }
@@ -115,10 +120,18 @@ impl Running {
     }
 
     /// One for the cluster of this id.
-    pub fn start_on(cluster: &str, store: &Store, client: kube::Client, clock: &Clock, lease: Duration) -> Self {
+    pub fn start_on(
+        cluster: &str,
+        store: &Store,
+        client: kube::Client,
+        clock: &Clock,
+        lease: Duration,
+    ) -> Self {
         let stop = CancellationToken::new();
-        let settings = executor::ExecutorConfig { cluster: cluster.into(), lease, concurrency: 100 };
-        let executor = Executor::new(store.clone(), Cluster::watch(client), clock.clone(), settings);
+        let settings =
+            executor::ExecutorConfig { cluster: cluster.into(), lease, concurrency: 100 };
+        let executor =
+            Executor::new(store.clone(), Cluster::watch(client), clock.clone(), settings);
         Self { task: tokio::spawn(executor.run(stop.clone())), stop }
     }
 
@@ -141,7 +154,11 @@ impl Running {
 
 impl App {
     pub async fn start(pool: PgPool) -> Self {
-        Self::start_with(pool, Config { start_delay: Duration::from_millis(10), ..Config::default() }).await
+        Self::start_with(
+            pool,
+            Config { start_delay: Duration::from_millis(10), ..Config::default() },
+        )
+        .await
     }
 
     pub async fn start_with(pool: PgPool, config: Config) -> Self {
@@ -154,9 +171,13 @@ impl App {
     /// On a simulated cluster on which the executor's writes can be held. Leases last
     /// longer than any of them is held.
     pub async fn start_held(pool: PgPool) -> (Self, held::Held) {
-        let simulation = SimulatedCluster::start(Config { start_delay: Duration::from_millis(10), ..Config::default() });
+        let simulation = SimulatedCluster::start(Config {
+            start_delay: Duration::from_millis(10),
+            ..Config::default()
+        });
         let held = held::Held::new(simulation.service());
-        let mut app = Self::on(pool, kube::Client::new(held.clone(), "default"), "default", DEADLINE).await;
+        let mut app =
+            Self::on(pool, kube::Client::new(held.clone(), "default"), "default", DEADLINE).await;
         app.simulation = Some(simulation);
         (app, held)
     }
@@ -172,7 +193,8 @@ impl App {
         let (pool, clock) = (own_pool(&pool).await, Clock::default());
         let store = Store::on(pool.clone());
         store.register_cluster(&CLUSTER.into()).await.unwrap();
-        let service = Service::new(store.clone(), clock.clone(), settings(FailurePolicy::default()));
+        let service =
+            Service::new(store.clone(), clock.clone(), settings(FailurePolicy::default()));
         let executor = Running::start(&store, client.clone(), &clock, lease);
         let app = Self {
             service,
@@ -190,7 +212,8 @@ impl App {
 
     /// The same, with something else put up with before a batch has failed.
     pub fn tolerating(mut self, failure_policy: FailurePolicy) -> Self {
-        self.service = Service::new(self.store.clone(), self.clock.clone(), settings(failure_policy));
+        self.service =
+            Service::new(self.store.clone(), self.clock.clone(), settings(failure_policy));
         self
     }
 
@@ -250,14 +273,23 @@ impl App {
 
     /// Creates an application and waits until its pods are there.
     pub async fn create(&self, name: &str, replicas: i32) -> ApplicationId {
-        let (application, order) = self.service.create_application(&caller(), creation(&self.namespace, name, replicas)).await.unwrap();
+        let (application, order) = self
+            .service
+            .create_application(&caller(), creation(&self.namespace, name, replicas))
+            .await
+            .unwrap();
         let order = self.end_of(order).await;
         assert_eq!(order.state, State::Succeeded, "{}", order.message);
         application
     }
 
     /// Orders `image` for an application.
-    pub async fn deploy(&self, application: ApplicationId, image: &str, strategy: Strategy) -> OrderId {
+    pub async fn deploy(
+        &self,
+        application: ApplicationId,
+        image: &str,
+        strategy: Strategy,
+    ) -> OrderId {
         self.service.deploy(&caller(), release(application, image, strategy)).await.unwrap()
     }
 
@@ -267,7 +299,11 @@ impl App {
     }
 
     /// Waits until the order is as `wanted`.
-    pub async fn order_when(&self, order: OrderId, wanted: impl Fn(&OrderView) -> bool) -> OrderView {
+    pub async fn order_when(
+        &self,
+        order: OrderId,
+        wanted: impl Fn(&OrderView) -> bool,
+    ) -> OrderView {
         eventually(async || {
             let view = self.service.order(order).await.unwrap();
             if wanted(&view) { Ok(view) } else { Err(format!("{view:#?}")) }
@@ -280,7 +316,8 @@ impl App {
         let view = self
             .order_when(order, |order| {
                 order.state.is_final()
-                    || (order.state == State::WaitingConfirmation && order.batches[number - 1].state == State::WaitingConfirmation)
+                    || (order.state == State::WaitingConfirmation
+                        && order.batches[number - 1].state == State::WaitingConfirmation)
             })
             .await;
         assert_eq!(view.state, State::WaitingConfirmation, "{}", view.message);
@@ -288,7 +325,14 @@ impl App {
     }
 
     /// The same, once `rest` pods of `image` are there, as planned.
-    pub async fn confirm_at_rest(&self, order: OrderId, number: usize, watch: &watcher::Watch, image: &str, rest: i32) {
+    pub async fn confirm_at_rest(
+        &self,
+        order: OrderId,
+        number: usize,
+        watch: &watcher::Watch,
+        image: &str,
+        rest: i32,
+    ) {
         eventually(async || {
             let state = self.service.order(order).await.unwrap().state;
             if state == State::WaitingConfirmation && watch.now().of(image) == rest {
@@ -312,7 +356,10 @@ pub async fn at_leisure<T, F: Future<Output = Result<T, String>>>(probe: impl Fn
     poll(Duration::from_millis(50), probe).await
 }
 
-async fn poll<T, F: Future<Output = Result<T, String>>>(every: Duration, mut probe: impl FnMut() -> F) -> T {
+async fn poll<T, F: Future<Output = Result<T, String>>>(
+    every: Duration,
+    mut probe: impl FnMut() -> F,
+) -> T {
     let mut ticks = tokio::time::interval(every);
     let mut last = String::new();
     let found = tokio::time::timeout(DEADLINE, async {
@@ -339,11 +386,22 @@ pub fn database_url(pool: &PgPool) -> String {
 
 /// The service's settings, with what is put up with before a batch has failed.
 pub fn settings(failure_policy: FailurePolicy) -> service::ServiceConfig {
-    service::ServiceConfig { cluster: CLUSTER.into(), region: "cn-test".into(), batch_timeout_seconds: 60, failure_policy }
+    service::ServiceConfig {
+        cluster: CLUSTER.into(),
+        region: "cn-test".into(),
+        batch_timeout_seconds: 60,
+        failure_policy,
+    }
 }
 
 pub fn caller() -> Caller {
-    Caller { key_id: "test".into(), name: "tester".into(), request_id: "request".into(), source: "pop".into(), identity: None }
+    Caller {
+        key_id: "test".into(),
+        name: "tester".into(),
+        request_id: "request".into(),
+        source: "pop".into(),
+        identity: None,
+    }
 }
 
 pub fn creation(namespace: &str, name: &str, replicas: i32) -> CreateApplication {

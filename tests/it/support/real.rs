@@ -17,7 +17,8 @@ pub async fn client() -> Client {
          `tests/testbed/cluster up` and take the path that it prints",
     );
     let kubeconfig = Kubeconfig::read_from(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+    let config =
+        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
     Client::try_from(config).unwrap()
 }
 
@@ -28,14 +29,18 @@ pub async fn as_user(user: &str) -> Client {
     for named in &mut kubeconfig.auth_infos {
         named.auth_info.as_mut().unwrap().impersonate = Some(user.into());
     }
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+    let config =
+        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
     Client::try_from(config).unwrap()
 }
 
 /// A new namespace in which pods can be created.
 pub async fn namespace(client: &Client) -> String {
     let name = format!("it-{}", ApplicationId::new());
-    let namespace = Namespace { metadata: ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() }, ..Namespace::default() };
+    let namespace = Namespace {
+        metadata: ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() },
+        ..Namespace::default()
+    };
     Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &name);
     eventually(async || accounts.get("default").await.map_err(|error| error.to_string())).await;

@@ -61,7 +61,11 @@ impl Watches {
         let config = watcher::Config::default().labels(labels);
         let (listed, is_listed) = oneshot::channel();
         let tasks = [
-            tokio::spawn(add_up(Api::namespaced(client.clone(), namespace), config.clone(), all.clone())),
+            tokio::spawn(add_up(
+                Api::namespaced(client.clone(), namespace),
+                config.clone(),
+                all.clone(),
+            )),
             tokio::spawn(follow(Api::namespaced(client, namespace), config, all.clone(), listed)),
         ];
         is_listed.await.unwrap();
@@ -143,10 +147,13 @@ async fn add_up(api: Api<ReplicaSet>, config: watcher::Config, all: All) {
             Event::Init => all.values_mut().for_each(|seen| seen.sizes.clear()),
             Event::InitApply(set) | Event::Apply(set) => {
                 let seen = all.entry(application(&set)).or_default();
-                seen.sizes.insert(set.name_any(), set.spec.and_then(|spec| spec.replicas).unwrap_or(0));
+                seen.sizes
+                    .insert(set.name_any(), set.spec.and_then(|spec| spec.replicas).unwrap_or(0));
                 seen.wanted = seen.wanted.max(seen.sizes.values().sum());
             }
-            Event::Delete(set) => drop(all.entry(application(&set)).or_default().sizes.remove(&set.name_any())),
+            Event::Delete(set) => {
+                drop(all.entry(application(&set)).or_default().sizes.remove(&set.name_any()))
+            }
             Event::InitDone => {}
         }
     }
@@ -191,9 +198,13 @@ impl Seen {
             self.pods.remove(&pod.name_any());
             return;
         }
-        let image = pod.spec.as_ref().and_then(|spec| spec.containers[0].image.clone()).unwrap_or_default();
-        let conditions = pod.status.iter().filter_map(|status| status.conditions.as_ref()).flatten();
-        let ready = conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+        let image =
+            pod.spec.as_ref().and_then(|spec| spec.containers[0].image.clone()).unwrap_or_default();
+        let conditions =
+            pod.status.iter().filter_map(|status| status.conditions.as_ref()).flatten();
+        let ready = conditions
+            .into_iter()
+            .any(|condition| condition.type_ == "Ready" && condition.status == "True");
         self.pods.insert(pod.name_any(), (image, ready));
     }
 

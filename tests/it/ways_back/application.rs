@@ -19,7 +19,8 @@ use crate::support::{
 pub const OLD: &str = "shop/web:1.0";
 
 /// What writers keep on a Deployment about their writes.
-const OF_WRITERS: [&str; 3] = ["sluice.dev/fence", "sluice.dev/order", "deployment.kubernetes.io/revision"];
+const OF_WRITERS: [&str; 3] =
+    ["sluice.dev/fence", "sluice.dev/order", "deployment.kubernetes.io/revision"];
 
 /// An application with its user's settings, one order after the other.
 pub struct Application {
@@ -64,10 +65,17 @@ impl User {
 
 impl Application {
     /// Creates it, and has its user edit the Deployment; `number` says which user.
-    pub async fn create(app: &App, watches: &Watches, name: String, number: usize, replicas: i32) -> Self {
+    pub async fn create(
+        app: &App,
+        watches: &Watches,
+        name: String,
+        number: usize,
+        replicas: i32,
+    ) -> Self {
         let user = USERS[number % USERS.len()];
         let id = app.create(&name, 0).await;
-        let edit = PatchParams { field_manager: Some("kubectl-edit".into()), ..PatchParams::default() };
+        let edit =
+            PatchParams { field_manager: Some("kubectl-edit".into()), ..PatchParams::default() };
         app.deployments().patch(&name, &edit, &Patch::Merge(user.edit(replicas))).await.unwrap();
         // The executor has seen the edit once it says how many pods there are.
         at_leisure(async || {
@@ -77,7 +85,10 @@ impl Application {
         })
         .await;
         let watch = watches.of(&name);
-        at_leisure(async || if watch.now().ready == replicas { Ok(()) } else { Err(format!("{:?}", watch.now())) }).await;
+        at_leisure(async || {
+            if watch.now().ready == replicas { Ok(()) } else { Err(format!("{:?}", watch.now())) }
+        })
+        .await;
         watch.so_far();
         Self { id, name, user, watch, versions: 1 }
     }
@@ -105,12 +116,18 @@ pub async fn deployment(app: &App, name: &str) -> Value {
 
 pub async fn replica_sets(app: &App, name: &str) -> Vec<ReplicaSet> {
     let api: Api<ReplicaSet> = Api::namespaced(app.client.clone(), &app.namespace);
-    api.list(&ListParams::default().labels(&format!("app.kubernetes.io/name={name}"))).await.unwrap().items
+    api.list(&ListParams::default().labels(&format!("app.kubernetes.io/name={name}")))
+        .await
+        .unwrap()
+        .items
 }
 
 /// The uid of the only one that has pods.
 pub fn has_pods(sets: &[ReplicaSet]) -> String {
-    let mut with_pods = sets.iter().filter(|set| set.spec.as_ref().and_then(|spec| spec.replicas) > Some(0));
-    let (Some(set), None) = (with_pods.next(), with_pods.next()) else { panic!("one must have pods: {sets:#?}") };
+    let mut with_pods =
+        sets.iter().filter(|set| set.spec.as_ref().and_then(|spec| spec.replicas) > Some(0));
+    let (Some(set), None) = (with_pods.next(), with_pods.next()) else {
+        panic!("one must have pods: {sets:#?}")
+    };
     set.uid().unwrap()
 }

@@ -65,7 +65,12 @@ enum Last {
 
 impl Attempt {
     /// Notes how the application is before anything happens.
-    pub async fn begin(app: &App, held: &Held, mut application: Application, combination: Combination) -> Self {
+    pub async fn begin(
+        app: &App,
+        held: &Held,
+        mut application: Application,
+        combination: Combination,
+    ) -> Self {
         let name = &application.name;
         application.versions += 1;
         let before = Before {
@@ -108,15 +113,22 @@ impl Attempt {
         let place = self.combination.place;
         let order = match self.order {
             None => self.deploy(app).await,
-            Some(order) => *self.rollback.insert(app.service.roll_back(&caller(), order).await.unwrap()),
+            Some(order) => {
+                *self.rollback.insert(app.service.roll_back(&caller(), order).await.unwrap())
+            }
         };
         if place.step == Step::Start {
             return;
         }
-        let batch = matches!(place.step, Step::BringUp | Step::ScaleDownOld | Step::Paused | Step::CloseGate)
-            .then_some(usize::from(place.is_second));
+        let batch = matches!(
+            place.step,
+            Step::BringUp | Step::ScaleDownOld | Step::Paused | Step::CloseGate
+        )
+        .then_some(usize::from(place.is_second));
         match place.step {
-            Step::StepBack | Step::RestoreOld | Step::RemoveNew => self.begin_back(app, order).await,
+            Step::StepBack | Step::RestoreOld | Step::RemoveNew => {
+                self.begin_back(app, order).await
+            }
             Step::PauseInPlace => {
                 let first = if place.is_rollback { Step::RollBack } else { Step::BringUp };
                 let answer = self.reach(app, order, first, None).await.make_unanswered().await;
@@ -204,7 +216,8 @@ impl Attempt {
                 } else {
                     self.come_late();
                 }
-                let answer = self.reach(app, rollback, Step::RollBack, None).await.make_unanswered().await;
+                let answer =
+                    self.reach(app, rollback, Step::RollBack, None).await.make_unanswered().await;
                 app.service.abort(&caller(), rollback).await.unwrap();
                 answer.answer();
                 self.roll_back_to(app).await
@@ -228,7 +241,10 @@ impl Attempt {
         let Combination { replicas, way, .. } = self.combination;
         at_leisure(async || {
             let now = self.application.watch.now();
-            if now.pods.values().sum::<i32>() == replicas && now.of(OLD) == replicas && now.ready == replicas {
+            if now.pods.values().sum::<i32>() == replicas
+                && now.of(OLD) == replicas
+                && now.ready == replicas
+            {
                 Ok(())
             } else {
                 Err(format!("{now:?}"))
@@ -237,23 +253,41 @@ impl Attempt {
         .await;
         if let Some(write) = self.late.take() {
             let answer = write.made().await;
-            assert!(answer.is_none_or(|code| code == 422), "the write of an order that ended was taken: {answer:?}");
+            assert!(
+                answer.is_none_or(|code| code == 422),
+                "the write of an order that ended was taken: {answer:?}"
+            );
         }
         let mut expected = self.before.deployment.clone();
         if matches!(way, Way::History | Way::Version | Way::RollBackTwice) {
             // A release lets the Deployment go on, whoever had paused it before.
             expected["spec"].as_object_mut().unwrap().remove("paused");
         }
-        assert_eq!(deployment(app, &self.application.name).await, expected, "the Deployment is not as before");
+        assert_eq!(
+            deployment(app, &self.application.name).await,
+            expected,
+            "the Deployment is not as before"
+        );
         let sets = replica_sets(app, &self.application.name).await;
         let before = &self.before.replica_set;
         // Where the user keeps no old ones, it is gone once it has no pods.
-        let is_gone = self.application.user.revision_history_limit == 0 && !sets.iter().any(|set| set.uid().as_ref() == Some(before));
-        assert!(is_gone || has_pods(&sets) == *before, "another ReplicaSet has the pods: {sets:#?}");
-        assert_eq!(self.application.version(app).await.id, self.before.version.id, "it is the application's version again");
+        let is_gone = self.application.user.revision_history_limit == 0
+            && !sets.iter().any(|set| set.uid().as_ref() == Some(before));
+        assert!(
+            is_gone || has_pods(&sets) == *before,
+            "another ReplicaSet has the pods: {sets:#?}"
+        );
+        assert_eq!(
+            self.application.version(app).await.id,
+            self.before.version.id,
+            "it is the application's version again"
+        );
         let wanted = self.application.watch.most_wanted();
         let seen = self.application.watch.so_far();
-        assert!(seen.iter().all(|sample| sample.ready >= replicas), "Ready fell under {replicas}: {seen:#?}");
+        assert!(
+            seen.iter().all(|sample| sample.ready >= replicas),
+            "Ready fell under {replicas}: {seen:#?}"
+        );
         assert!(wanted <= 2 * replicas, "{wanted} pods were wanted at once: {seen:#?}");
         if expected == self.before.deployment {
             return Some(self.application);
@@ -274,13 +308,22 @@ impl Attempt {
 
     /// Lets the order go on until it is about to make the change of this step.
     /// Confirms its batches on the way.
-    async fn reach(&mut self, app: &App, order: OrderId, step: Step, batch: Option<usize>) -> Write {
+    async fn reach(
+        &mut self,
+        app: &App,
+        order: OrderId,
+        step: Step,
+        batch: Option<usize>,
+    ) -> Write {
         loop {
             let (write, now) = self.next(app, order).await;
             if now.step == step && batch.is_none_or(|batch| batch == now.batch) {
                 return write;
             }
-            assert!(!now.state.is_final() || now.finalizing, "it ended before it came to {step:?}: {now:#?}");
+            assert!(
+                !now.state.is_final() || now.finalizing,
+                "it ended before it came to {step:?}: {now:#?}"
+            );
             write.make();
             if now.step == Step::Paused && now.back_to.is_none() {
                 confirm(app, order).await;
@@ -300,7 +343,11 @@ impl Attempt {
         write.make();
         recorded(app, order).await;
         let Combination { replicas, place, .. } = self.combination;
-        let pods = if place.plan == Plan::Whole { 1 } else { place.plan.strategy(replicas).cumulative(batch, replicas) };
+        let pods = if place.plan == Plan::Whole {
+            1
+        } else {
+            place.plan.strategy(replicas).cumulative(batch, replicas)
+        };
         at_leisure(async || {
             let now = self.application.watch.now();
             if now.of(&self.new) >= pods { Ok(()) } else { Err(format!("{now:?}")) }
@@ -321,7 +368,11 @@ impl Attempt {
 
     /// Steps back to the first batch.
     async fn begin_back(&mut self, app: &App, order: OrderId) {
-        let (step, is_made) = if self.combination.replicas > 2 { (Step::Paused, true) } else { (Step::BringUp, false) };
+        let (step, is_made) = if self.combination.replicas > 2 {
+            (Step::Paused, true)
+        } else {
+            (Step::BringUp, false)
+        };
         let write = self.reach(app, order, step, Some(1)).await;
         if is_made {
             write.make();
@@ -335,7 +386,12 @@ impl Attempt {
 
     async fn roll_back_to(&self, app: &App) -> OrderId {
         let (application, version) = (self.application.id, self.before.version.version.clone());
-        let request = RollBackTo { application, version, batches: Some(self.combination.replicas.min(2)), wait_minutes: None };
+        let request = RollBackTo {
+            application,
+            version,
+            batches: Some(self.combination.replicas.min(2)),
+            wait_minutes: None,
+        };
         app.service.roll_back_to(&caller(), request).await.unwrap()
     }
 
@@ -380,7 +436,9 @@ impl Attempt {
 
     /// Where the user keeps no old ReplicaSets, waits until the one of before is gone.
     async fn forget_old_replica_set(&self, app: &App) {
-        if self.combination.place.step == Step::Done && self.application.user.revision_history_limit == 0 {
+        if self.combination.place.step == Step::Done
+            && self.application.user.revision_history_limit == 0
+        {
             at_leisure(async || {
                 let sets = replica_sets(app, &self.application.name).await;
                 if sets.len() == 1 { Ok(()) } else { Err(format!("{sets:?}")) }
@@ -417,6 +475,10 @@ async fn confirm(app: &App, order: OrderId) {
 
 async fn try_confirm(app: &App, order: OrderId) -> Result<(), Error> {
     let view = app.service.order(order).await.unwrap();
-    let next = view.batches.iter().find(|batch| matches!(batch.state, State::WaitingConfirmation | State::WaitingInterval)).unwrap();
+    let next = view
+        .batches
+        .iter()
+        .find(|batch| matches!(batch.state, State::WaitingConfirmation | State::WaitingInterval))
+        .unwrap();
     app.service.confirm(&caller(), next.id, true).await
 }

@@ -28,8 +28,15 @@ pub enum Way {
     RollBackTwice,
 }
 
-const WAYS: [Way; 7] =
-    [Way::FailedBatch, Way::AbortAndRollBack, Way::RollBackEnded, Way::History, Way::Version, Way::StepBackAndRollBack, Way::RollBackTwice];
+const WAYS: [Way; 7] = [
+    Way::FailedBatch,
+    Way::AbortAndRollBack,
+    Way::RollBackEnded,
+    Way::History,
+    Way::Version,
+    Way::StepBackAndRollBack,
+    Way::RollBackTwice,
+];
 
 /// How the order that is to be rolled back releases its version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +56,9 @@ impl Plan {
         match self {
             Self::Whole => Strategy::ALL_AT_ONCE,
             Self::Confirmed => manual(batches),
-            Self::Interval => Strategy { canary: 0, batches, pace: Pace::Automatic { wait_minutes: 1 } },
+            Self::Interval => {
+                Strategy { canary: 0, batches, pace: Pace::Automatic { wait_minutes: 1 } }
+            }
         }
     }
 }
@@ -108,7 +117,8 @@ impl Combination {
     /// Two moments that are much the same take turns: each comes with every step,
     /// though not with every way and every number of pods at once.
     fn is_turn(self) -> bool {
-        let turn = (self.way as usize + usize::try_from(self.replicas).unwrap_or(0)).is_multiple_of(2);
+        let turn =
+            (self.way as usize + usize::try_from(self.replicas).unwrap_or(0)).is_multiple_of(2);
         turn == match self.place.step {
             Step::BringUp => self.place.moment == Moment::Known,
             _ => self.place.moment == Moment::Before,
@@ -144,7 +154,9 @@ pub fn why_not(combination: Combination) -> Option<&'static str> {
 
 fn no_such_plan(place: Place, replicas: i32) -> Option<&'static str> {
     match place.plan {
-        Plan::Confirmed | Plan::Interval if replicas == 1 => Some("one pod cannot be released in batches"),
+        Plan::Confirmed | Plan::Interval if replicas == 1 => {
+            Some("one pod cannot be released in batches")
+        }
         Plan::Interval if (place.step, place.moment) != (Step::Paused, Moment::Known) => {
             Some("all but the waiting is as where a person confirms")
         }
@@ -159,18 +171,33 @@ fn no_such_step(place: Place, replicas: i32) -> Option<&'static str> {
         Step::Resize => Some("a release does not only scale"),
         Step::Delete => Some("a release deletes nothing"),
         Step::RollBack if !is_rollback => Some("only a rollback returns"),
-        Step::BringUp | Step::ScaleDownOld | Step::Paused | Step::CloseGate | Step::StepBack | Step::RestoreOld | Step::RemoveNew
+        Step::BringUp
+        | Step::ScaleDownOld
+        | Step::Paused
+        | Step::CloseGate
+        | Step::StepBack
+        | Step::RestoreOld
+        | Step::RemoveNew
             if is_rollback =>
         {
             Some("a rollback has no batches")
         }
-        Step::ScaleDownOld | Step::Paused | Step::CloseGate | Step::StepBack | Step::RestoreOld | Step::RemoveNew
+        Step::ScaleDownOld
+        | Step::Paused
+        | Step::CloseGate
+        | Step::StepBack
+        | Step::RestoreOld
+        | Step::RemoveNew
             if plan == Plan::Whole =>
         {
             Some("nothing follows on a single batch")
         }
-        Step::RestoreOld if replicas == 2 => Some("the old pods of the last batch are all there while it can be gone back on"),
-        Step::Start if plan != Plan::Whole && !is_rollback => Some("no batch has begun: as in a single batch"),
+        Step::RestoreOld if replicas == 2 => {
+            Some("the old pods of the last batch are all there while it can be gone back on")
+        }
+        Step::Start if plan != Plan::Whole && !is_rollback => {
+            Some("no batch has begun: as in a single batch")
+        }
         Step::Done if is_rollback => Some("it is back already"),
         Step::Start
         | Step::BringUp
@@ -191,7 +218,9 @@ fn no_such_batch(place: Place, replicas: i32) -> Option<&'static str> {
     match (place.step, place.is_second) {
         (Step::BringUp, true) if place.plan == Plan::Whole => Some("a single batch has no second"),
         (Step::BringUp, _) => None,
-        (Step::ScaleDownOld | Step::Paused | Step::CloseGate, true) if replicas == 2 => Some("the last batch ends with the order"),
+        (Step::ScaleDownOld | Step::Paused | Step::CloseGate, true) if replicas == 2 => {
+            Some("the last batch ends with the order")
+        }
         (Step::ScaleDownOld | Step::Paused | Step::CloseGate, false) if replicas > 2 => {
             Some("as in the second batch, from which one can also step back")
         }
@@ -203,29 +232,49 @@ fn no_such_batch(place: Place, replicas: i32) -> Option<&'static str> {
 
 fn no_such_moment(combination: Combination) -> Option<&'static str> {
     let Combination { place, .. } = combination;
-    let alternates = (!combination.is_turn()).then_some("the moment takes turns with another, by ways and numbers of pods");
+    let alternates = (!combination.is_turn())
+        .then_some("the moment takes turns with another, by ways and numbers of pods");
     match (place.step, place.moment) {
-        (Step::Start | Step::Done, Moment::Before | Moment::After) => Some("the step makes no change"),
-        (Step::Start | Step::Done | Step::Paused | Step::PauseInPlace, Moment::Known) | (Step::BringUp, Moment::Before) => None,
+        (Step::Start | Step::Done, Moment::Before | Moment::After) => {
+            Some("the step makes no change")
+        }
+        (Step::Start | Step::Done | Step::Paused | Step::PauseInPlace, Moment::Known)
+        | (Step::BringUp, Moment::Before) => None,
         (_, Moment::Before | Moment::After) | (Step::BringUp, Moment::Known) => alternates,
-        (_, Moment::Known) => Some("what the step waits for comes by itself: that is the next step"),
+        (_, Moment::Known) => {
+            Some("what the step waits for comes by itself: that is the next step")
+        }
     }
 }
 
 fn no_such_way(place: Place, way: Way) -> Option<&'static str> {
     match (way, place.step) {
         (Way::History | Way::Version, _) => None,
-        (Way::FailedBatch, _) if place.is_rollback => Some("a rollback that fails is not rolled back"),
-        (Way::AbortAndRollBack | Way::RollBackEnded | Way::StepBackAndRollBack, _) if place.is_rollback => {
+        (Way::FailedBatch, _) if place.is_rollback => {
+            Some("a rollback that fails is not rolled back")
+        }
+        (Way::AbortAndRollBack | Way::RollBackEnded | Way::StepBackAndRollBack, _)
+            if place.is_rollback =>
+        {
             Some("a rollback is not rolled back, and its order was already")
         }
-        (Way::RollBackTwice, _) if place.is_rollback => Some("as the history after an aborted rollback"),
-        (Way::FailedBatch | Way::AbortAndRollBack | Way::StepBackAndRollBack, Step::PauseInPlace | Step::Done) => {
-            Some("the order has ended")
+        (Way::RollBackTwice, _) if place.is_rollback => {
+            Some("as the history after an aborted rollback")
         }
-        (Way::FailedBatch, Step::RestoreSettings) => Some("no pod of the new version is still to come"),
-        (Way::RollBackEnded | Way::RollBackTwice, Step::Start) => Some("nothing was changed that could be rolled back"),
-        (Way::StepBackAndRollBack, Step::BringUp | Step::ScaleDownOld | Step::Paused | Step::CloseGate) => {
+        (
+            Way::FailedBatch | Way::AbortAndRollBack | Way::StepBackAndRollBack,
+            Step::PauseInPlace | Step::Done,
+        ) => Some("the order has ended"),
+        (Way::FailedBatch, Step::RestoreSettings) => {
+            Some("no pod of the new version is still to come")
+        }
+        (Way::RollBackEnded | Way::RollBackTwice, Step::Start) => {
+            Some("nothing was changed that could be rolled back")
+        }
+        (
+            Way::StepBackAndRollBack,
+            Step::BringUp | Step::ScaleDownOld | Step::Paused | Step::CloseGate,
+        ) => {
             if place.is_second {
                 None
             } else {
@@ -236,6 +285,8 @@ fn no_such_way(place: Place, way: Way) -> Option<&'static str> {
             Some("it is going back to the first batch already")
         }
         (Way::StepBackAndRollBack, _) => Some("it is not between two batches"),
-        (Way::FailedBatch | Way::AbortAndRollBack | Way::RollBackEnded | Way::RollBackTwice, _) => None,
+        (Way::FailedBatch | Way::AbortAndRollBack | Way::RollBackEnded | Way::RollBackTwice, _) => {
+            None
+        }
     }
 }

@@ -45,8 +45,13 @@ impl View {
         if before.is_none_or(|before| before == *seen) {
             return;
         }
-        let (identity, watchers) = (std::mem::take(&mut state.identity), std::mem::take(&mut state.watchers));
-        *state = State { identity: Identity { doubts: identity.doubts + 1, seen: None, ..identity }, watchers, ..State::default() };
+        let (identity, watchers) =
+            (std::mem::take(&mut state.identity), std::mem::take(&mut state.watchers));
+        *state = State {
+            identity: Identity { doubts: identity.doubts + 1, seen: None, ..identity },
+            watchers,
+            ..State::default()
+        };
         drop(state);
         self.replaced.send_modify(|count| *count += 1);
         self.doubted.notify_one();
@@ -86,7 +91,12 @@ mod tests {
     use super::*;
 
     fn sync(view: &View, deployment: Option<&Key>) {
-        for kind in [WatchedKind::Deployment, WatchedKind::ReplicaSet, WatchedKind::Pod, WatchedKind::Namespace] {
+        for kind in [
+            WatchedKind::Deployment,
+            WatchedKind::ReplicaSet,
+            WatchedKind::Pod,
+            WatchedKind::Namespace,
+        ] {
             view.begin_list(kind);
             if let (WatchedKind::Deployment, Some(key)) = (kind, deployment) {
                 let metadata = json!({ "namespace": key.namespace, "name": key.name, "uid": "1", "resourceVersion": "7" });
@@ -100,7 +110,8 @@ mod tests {
     fn nothing_of_one_cluster_is_shown_for_another_that_takes_its_place() {
         let view = View::default();
         let key = Key { namespace: "shop".into(), name: "web".into() };
-        let (first, second): (ClusterIdentity, ClusterIdentity) = ("first".parse().unwrap(), "second".parse().unwrap());
+        let (first, second): (ClusterIdentity, ClusterIdentity) =
+            ("first".parse().unwrap(), "second".parse().unwrap());
         let replaced = view.replaced();
         sync(&view, Some(&key));
         view.trust(Some(&first));

@@ -26,7 +26,12 @@ impl State {
         let (spec, status, metadata) = (&object["spec"], &object["status"], &object["metadata"]);
         let uid = metadata["uid"].as_str().unwrap_or_default();
         let namespace = metadata["namespace"].as_str().unwrap_or_default();
-        let told = self.children.get(uid).into_iter().flatten().filter_map(|event| self.deployment_warnings.get(event));
+        let told = self
+            .children
+            .get(uid)
+            .into_iter()
+            .flatten()
+            .filter_map(|event| self.deployment_warnings.get(event));
         let mut warnings: Vec<Warning> = told.map(|warning| warning.object.clone()).collect();
         warnings.sort_by(|a, b| (a.at, &a.message).cmp(&(b.at, &b.message)));
         let (mut new, mut old, mut idle) = (None, Vec::new(), Vec::new());
@@ -35,7 +40,8 @@ impl State {
         for set_uid in self.children.get(uid).into_iter().flatten() {
             let Some(set) = self.replica_sets.get(set_uid) else { continue };
             let pods = self.children.get(set_uid).into_iter().flatten();
-            leaving += i32::try_from(pods.filter(|pod| self.leaving.contains_key(*pod)).count()).unwrap_or(i32::MAX);
+            leaving += i32::try_from(pods.filter(|pod| self.leaving.contains_key(*pod)).count())
+                .unwrap_or(i32::MAX);
             sets.push(self.replica_set_view(set_uid, &set.object));
         }
         // The new one is the oldest of the template, as for the Deployment controller.
@@ -50,13 +56,15 @@ impl State {
             }
         }
         // Counted where somebody asks for it: there may be many.
-        let lacks_pods = new.iter().chain(&old).any(|set: &ReplicaSetView| set.create_failure.is_some());
+        let lacks_pods =
+            new.iter().chain(&old).any(|set: &ReplicaSetView| set.create_failure.is_some());
         let leaving_nearby = if lacks_pods { self.leaving_in(namespace) } else { leaving };
         DeploymentView {
             uid: uid.to_owned(),
             application: manifest::application(object).map(str::to_owned),
             resource_version: version(object),
-            observed: status["observedGeneration"].as_i64().unwrap_or(0) >= metadata["generation"].as_i64().unwrap_or(0),
+            observed: status["observedGeneration"].as_i64().unwrap_or(0)
+                >= metadata["generation"].as_i64().unwrap_or(0),
             replicas: number(&spec["replicas"]),
             settings: manifest::settings(object),
             borrowed: BorrowedSettings::read_from(object),
@@ -84,7 +92,8 @@ impl State {
         let pods = self.children.get(uid).into_iter().flatten();
         let mut pods: Vec<PodView> = pods.filter_map(|pod| self.pod_view(pod)).collect();
         pods.sort_by(|a, b| a.name.cmp(&b.name));
-        let failed = self.children.get(uid).into_iter().flatten().filter_map(|pod| self.failed.get(pod));
+        let failed =
+            self.children.get(uid).into_iter().flatten().filter_map(|pod| self.failed.get(pod));
         let mut failed: Vec<&FailedPod> = failed.map(|pod| &pod.object).collect();
         failed.sort_by_key(|pod| (pod.created_at, pod.at));
         let newest = &failed[failed.len().saturating_sub(MOST_FAILED)..];
@@ -107,7 +116,12 @@ impl State {
 
     pub(super) fn pod_view(&self, uid: &str) -> Option<PodView> {
         let mut pod = self.pods.get(uid)?.object.clone();
-        let warnings = self.children.get(uid).into_iter().flatten().filter_map(|event| self.warnings.get(event));
+        let warnings = self
+            .children
+            .get(uid)
+            .into_iter()
+            .flatten()
+            .filter_map(|event| self.warnings.get(event));
         pod.warnings = warnings.map(|warning| warning.object.clone()).collect();
         pod.warnings.sort_by(|a, b| (a.at, &a.message).cmp(&(b.at, &b.message)));
         Some(pod)

@@ -36,7 +36,10 @@ fn the_new_replica_set_is_the_oldest_that_kubernetes_takes_for_the_template() {
                 "b" => (early, "1Gi"),
                 _ => (late, "1Gi"),
             };
-            view.put(WatchedKind::ReplicaSet, replica_set(name, created, template(memory, Some(name))));
+            view.put(
+                WatchedKind::ReplicaSet,
+                replica_set(name, created, template(memory, Some(name))),
+            );
         }
         let seen = view.lock().deployment_view(&deployment);
         assert_eq!(seen.new.map(|set| set.name), Some("b".to_owned()), "{names:?}");

@@ -22,7 +22,8 @@ pub(super) fn documents(text: &str) -> Result<Vec<Value>, Place> {
     let mut reader = Composer::default();
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
-        let (event, span) = event.map_err(|error| (error.marker().line(), error.marker().col() + 1))?;
+        let (event, span) =
+            event.map_err(|error| (error.marker().line(), error.marker().col() + 1))?;
         let at = (span.start.line(), span.start.col() + 1);
         reader.take(event).map_err(|Refused| at)?;
     }
@@ -82,9 +83,16 @@ impl Composer {
             Event::DocumentStart(..) => self.anchors.clear(),
             Event::Scalar(text, style, anchor, tag) => {
                 self.count()?;
-                let is_name = matches!(self.open.last(), Some(Open { kind: Kind::Map { name: None, .. }, .. }));
+                let is_name = matches!(
+                    self.open.last(),
+                    Some(Open { kind: Kind::Map { name: None, .. }, .. })
+                );
                 let tag = tag.as_deref();
-                if is_name && style == ScalarStyle::Plain && text == "<<" && (tag.is_none() || is_core(tag, "merge")) {
+                if is_name
+                    && style == ScalarStyle::Plain
+                    && text == "<<"
+                    && (tag.is_none() || is_core(tag, "merge"))
+                {
                     return self.name(Name::Merge);
                 }
                 let value = scalar(&text, style, tag)?;
@@ -92,10 +100,19 @@ impl Composer {
             }
             Event::SequenceStart(_, anchor, _) => self.begin(anchor, Kind::List(Vec::new()))?,
             Event::MappingStart(_, anchor, _) => {
-                self.begin(anchor, Kind::Map { fields: Map::new(), written: std::collections::HashSet::new(), name: None })?;
+                self.begin(
+                    anchor,
+                    Kind::Map {
+                        fields: Map::new(),
+                        written: std::collections::HashSet::new(),
+                        name: None,
+                    },
+                )?;
             }
             Event::SequenceEnd | Event::MappingEnd => {
-                let Some(Open { anchor, size, kind }) = self.open.pop() else { return Err(Refused) };
+                let Some(Open { anchor, size, kind }) = self.open.pop() else {
+                    return Err(Refused);
+                };
                 let value = match kind {
                     Kind::List(items) => Value::Array(items),
                     Kind::Map { fields, .. } => Value::Object(fields),
@@ -129,7 +146,9 @@ impl Composer {
     fn begin(&mut self, anchor: usize, kind: Kind) -> Taken {
         self.count()?;
         // A list or a map is no name.
-        if self.open.len() >= DEPTH || matches!(self.open.last(), Some(Open { kind: Kind::Map { name: None, .. }, .. })) {
+        if self.open.len() >= DEPTH
+            || matches!(self.open.last(), Some(Open { kind: Kind::Map { name: None, .. }, .. }))
+        {
             return Err(Refused);
         }
         self.open.push(Open { anchor, size: 1, kind });
@@ -244,10 +263,15 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Value, Re
 fn resolved(text: &str) -> Result<Value, Refused> {
     let value = match text {
         "" | "~" | "null" | "Null" | "NULL" => return Ok(Value::Null),
-        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => return Ok(Value::Bool(true)),
-        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => return Ok(Value::Bool(false)),
+        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
+            return Ok(Value::Bool(true));
+        }
+        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
+            return Ok(Value::Bool(false));
+        }
         // JSON has no such numbers.
-        ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" | "-.inf" | "-.Inf" | "-.INF" => {
+        ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF"
+        | "-.inf" | "-.Inf" | "-.INF" => {
             return Err(Refused);
         }
         text => match text.as_bytes()[0] {
@@ -308,7 +332,10 @@ fn float(text: &str) -> Option<Value> {
     }
     let number: f64 = text.parse().ok().filter(|number: &f64| number.is_finite())?;
     // kubectl goes by way of JSON, where 1e3 is 1000.
-    #[expect(clippy::cast_possible_truncation, reason = "it is whole, and within the bounds of the type")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "it is whole, and within the bounds of the type"
+    )]
     if number.fract() == 0.0 && number.abs() < 9.0e18 {
         return Some(Value::from(number as i64));
     }

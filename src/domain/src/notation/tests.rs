@@ -13,14 +13,20 @@ fn nested(open: &str, close: &str, levels: usize) -> String {
 #[test]
 fn json_at_its_limits_is_read_and_past_them_refused() {
     assert!(json::<Value>(&nested("[", "]", DEPTH)).is_ok());
-    assert!(json::<Value>(&nested("[", "]", DEPTH + 1)).unwrap_err().contains("more than 32 levels"));
+    assert!(
+        json::<Value>(&nested("[", "]", DEPTH + 1)).unwrap_err().contains("more than 32 levels")
+    );
     let list = |items: usize| format!("[{}]", vec!["0"; items].join(","));
     assert!(json::<Value>(&list(ITEMS)).is_ok());
     assert!(json::<Value>(&list(ITEMS + 1)).unwrap_err().contains("more than 1000 items"));
     let lists = |count: usize| format!("[{}]", vec![list(998); count].join(","));
     assert!(json::<Value>(&lists(20)).is_ok());
     assert!(json::<Value>(&lists(21)).unwrap_err().contains("more than 20000 values and names"));
-    assert_eq!(hold_json(&list(NODES - 1), Breadth::Whole), Ok(()), "what is only kept may be as broad as it is large");
+    assert_eq!(
+        hold_json(&list(NODES - 1), Breadth::Whole),
+        Ok(()),
+        "what is only kept may be as broad as it is large"
+    );
 }
 
 #[rstest]
@@ -46,7 +52,11 @@ fn brackets_within_texts_are_no_levels() {
 fn a_nul_is_found_where_it_is_escaped_and_only_there() {
     assert!(escapes_nul(r#"["a\u0000"]"#) && escapes_nul(r#"["\\\u0000"]"#));
     assert!(!escapes_nul(r#"["\\u0000"]"#) && !escapes_nul(r#"["u0000\\"]"#) && !escapes_nul("\\"));
-    assert!(has_nul(&json!({ "a": ["\0"] })) && has_nul(&json!({ "\0": 1 })) && !has_nul(&json!({ "a": ["b", 1, null] })));
+    assert!(
+        has_nul(&json!({ "a": ["\0"] }))
+            && has_nul(&json!({ "\0": 1 }))
+            && !has_nul(&json!({ "a": ["b", 1, null] }))
+    );
 }
 
 #[rstest]
@@ -78,7 +88,9 @@ fn yaml_within_its_limits_is_read_with_its_aliases() {
 fn xml_at_its_limits_is_well_formed_and_past_them_refused() {
     assert_eq!(xml_fault(&nested("<a>", "</a>", DEPTH)), None);
     assert!(xml_fault(&nested("<a>", "</a>", DEPTH + 1)).unwrap().contains("32 levels"));
-    assert!(xml_fault(&format!("<a>{}</a>", "<b/>".repeat(NODES))).unwrap().contains("20000 parts"));
+    assert!(
+        xml_fault(&format!("<a>{}</a>", "<b/>".repeat(NODES))).unwrap().contains("20000 parts")
+    );
 }
 
 #[test]
@@ -93,8 +105,14 @@ fn a_fault_of_a_secret_text_has_its_place_and_nothing_of_it() {
         xml_fault("<geheim>").unwrap(),
     ];
     assert!(said.iter().all(|text| !text.contains("geheim")), "{said:#?}");
-    assert_eq!((said[0].as_str(), said[3].as_str()), ("at [1]: expected u8", "at [1]: expected u8"));
-    assert!(said[2].contains("line 1, column 4") && said[4].contains("line 1, column 4"), "{said:#?}");
+    assert_eq!(
+        (said[0].as_str(), said[3].as_str()),
+        ("at [1]: expected u8", "at [1]: expected u8")
+    );
+    assert!(
+        said[2].contains("line 1, column 4") && said[4].contains("line 1, column 4"),
+        "{said:#?}"
+    );
     assert!(json::<Vec<u8>>(r#"[1,"shown"]"#).unwrap_err().contains("shown"));
 }
 
@@ -103,7 +121,8 @@ fn a_fault_is_short_however_long_the_text_is() {
     let long = "x".repeat(100_000);
     for said in [
         json::<Vec<u8>>(&format!("[\"{long}\"]")).unwrap_err(),
-        json::<std::collections::BTreeMap<String, u8>>(&format!("{{\"{long}\":\"\"}}")).unwrap_err(),
+        json::<std::collections::BTreeMap<String, u8>>(&format!("{{\"{long}\":\"\"}}"))
+            .unwrap_err(),
     ] {
         assert!(said.len() < 1000 && said.contains("expected u8"), "{said}");
     }
@@ -138,17 +157,37 @@ fn a_fault_is_short_however_long_the_text_is() {
 #[case("-", json!([null]))]
 #[case("0.0.0.0", json!("0.0.0.0"))]
 fn scalars_are_what_they_are_to_kubectl(#[case] text: &str, #[case] expected: Value) {
-    let read: Value = if text == "-" { yaml(text).unwrap() } else { yaml::<Value>(&format!("a: {text}\n")).unwrap()["a"].clone() };
+    let read: Value = if text == "-" {
+        yaml(text).unwrap()
+    } else {
+        yaml::<Value>(&format!("a: {text}\n")).unwrap()["a"].clone()
+    };
     assert_eq!(read, expected);
 }
 
 #[test]
 fn maps_merge_as_they_do_for_kubectl() {
     let read = |text: &str| yaml::<Value>(text).unwrap();
-    assert_eq!(read("x: &x {a: 1, b: 1}\nm: {b: 2, <<: *x, c: 3}\n")["m"], json!({ "a": 1, "b": 1, "c": 3 }), "over what is before it");
-    assert_eq!(read("x: &x {a: 1}\nz: &z {a: 2, d: 2}\nm: {<<: [*x, *z]}\n")["m"], json!({ "a": 1, "d": 2 }), "the first counts");
+    assert_eq!(
+        read("x: &x {a: 1, b: 1}\nm: {b: 2, <<: *x, c: 3}\n")["m"],
+        json!({ "a": 1, "b": 1, "c": 3 }),
+        "over what is before it"
+    );
+    assert_eq!(
+        read("x: &x {a: 1}\nz: &z {a: 2, d: 2}\nm: {<<: [*x, *z]}\n")["m"],
+        json!({ "a": 1, "d": 2 }),
+        "the first counts"
+    );
     assert_eq!(read("'<<': 1\n1: a\ntrue: b\n"), json!({ "<<": 1, "1": "a", "true": "b" }));
-    for wrong in ["a: 1\na: 2\n", "{[a]: 1}", "~: 1", "<<: 1", "a: .inf", "a: !!int x", "---\na: 1\n---\nb: 1\n"] {
+    for wrong in [
+        "a: 1\na: 2\n",
+        "{[a]: 1}",
+        "~: 1",
+        "<<: 1",
+        "a: .inf",
+        "a: !!int x",
+        "---\na: 1\n---\nb: 1\n",
+    ] {
         assert!(yaml::<Value>(wrong).is_err(), "{wrong}");
     }
     assert_eq!(read("# nothing\n---\na: 1\n---\n# nothing\n"), json!({ "a": 1 }));

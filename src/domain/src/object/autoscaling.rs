@@ -115,33 +115,53 @@ impl ScalingRule {
     pub fn check(&self) -> Result<(), Wrong> {
         let wrong = |value: i32, allowed| Err((value.to_string(), allowed));
         if !(1..=MOST_REPLICAS).contains(&self.min_replicas) {
-            return wrong(self.min_replicas, "minReplicas must be a number from 1 to 1000: without pods there is no load to go by");
+            return wrong(
+                self.min_replicas,
+                "minReplicas must be a number from 1 to 1000: without pods there is no load to go by",
+            );
         }
         if !(self.min_replicas..=MOST_REPLICAS).contains(&self.max_replicas) {
-            return wrong(self.max_replicas, "maxReplicas must be a number from minReplicas to 1000");
+            return wrong(
+                self.max_replicas,
+                "maxReplicas must be a number from minReplicas to 1000",
+            );
         }
         if self.triggers.is_empty() {
             return Err((String::new(), "at least one trigger is needed, by cpu or memory"));
         }
         for (index, trigger) in self.triggers.iter().enumerate() {
             if !(1..=1000).contains(&trigger.percent) {
-                return wrong(trigger.percent, "the use that is aimed at must be a number of percent from 1 to 1000");
+                return wrong(
+                    trigger.percent,
+                    "the use that is aimed at must be a number of percent from 1 to 1000",
+                );
             }
             if self.triggers[..index].iter().any(|before| before.resource == trigger.resource) {
-                return Err((trigger.resource.word().into(), "each resource may be gone by only once"));
+                return Err((
+                    trigger.resource.word().into(),
+                    "each resource may be gone by only once",
+                ));
             }
         }
         let paces = self.behaviour.iter().flat_map(|it| [&it.scale_up, &it.scale_down]).flatten();
         for pace in paces {
-            if let Some(seconds) = pace.stabilization_window_seconds.filter(|seconds| !(0..=3600).contains(seconds)) {
-                return wrong(seconds, "stabilizationWindowSeconds must be a number from 0 to 3600");
+            if let Some(seconds) =
+                pace.stabilization_window_seconds.filter(|seconds| !(0..=3600).contains(seconds))
+            {
+                return wrong(
+                    seconds,
+                    "stabilizationWindowSeconds must be a number from 0 to 3600",
+                );
             }
             for step in &pace.policies {
                 if step.value < 1 {
                     return wrong(step.value, "the value of a policy must be 1 or more");
                 }
                 if !(1..=1800).contains(&step.period_seconds) {
-                    return wrong(step.period_seconds, "periodSeconds must be a number from 1 to 1800");
+                    return wrong(
+                        step.period_seconds,
+                        "periodSeconds must be a number from 1 to 1800",
+                    );
                 }
             }
         }
@@ -190,8 +210,15 @@ mod tests {
     #[test]
     fn a_rule_becomes_an_autoscaler_that_goes_with_the_deployment() {
         let step = ScalingStep { r#type: StepUnit::Pods, value: 4, period_seconds: 15 };
-        let pace = Pace { stabilization_window_seconds: Some(0), select_policy: Some(SelectPolicy::Max), policies: vec![step] };
-        let rule = ScalingRule { behaviour: Some(Behaviour { scale_up: Some(pace), scale_down: None }), ..rule() };
+        let pace = Pace {
+            stabilization_window_seconds: Some(0),
+            select_policy: Some(SelectPolicy::Max),
+            policies: vec![step],
+        };
+        let rule = ScalingRule {
+            behaviour: Some(Behaviour { scale_up: Some(pace), scale_down: None }),
+            ..rule()
+        };
         assert_eq!(rule.check(), Ok(()));
         let object = autoscaler(&rule, &json!({ "metadata": { "name": "web", "uid": "u-1" } }));
         assert_eq!(object["metadata"]["ownerReferences"][0]["uid"], "u-1");
@@ -207,7 +234,11 @@ mod tests {
                 },
             })
         );
-        assert_eq!(serde_json::from_value::<ScalingRule>(json!(rule)).unwrap(), rule, "it is kept as JSON");
+        assert_eq!(
+            serde_json::from_value::<ScalingRule>(json!(rule)).unwrap(),
+            rule,
+            "it is kept as JSON"
+        );
     }
 
     #[rstest]

@@ -64,7 +64,9 @@ impl Held {
     pub fn object(&self) -> Value {
         match self {
             Self::Texts(texts) => json!({ "data": texts }),
-            Self::Secret(kind, values) => json!({ "type": kind.unwrap_or(SecretKind::Opaque).word(), "data": values }),
+            Self::Secret(kind, values) => {
+                json!({ "type": kind.unwrap_or(SecretKind::Opaque).word(), "data": values })
+            }
         }
     }
 
@@ -85,7 +87,9 @@ impl Held {
     pub fn missing(&self) -> Option<&'static str> {
         match self {
             Self::Texts(_) | Self::Secret(None, _) => None,
-            Self::Secret(Some(kind), values) => kind.keys().iter().copied().find(|key| !values.contains_key(*key)),
+            Self::Secret(Some(kind), values) => {
+                kind.keys().iter().copied().find(|key| !values.contains_key(*key))
+            }
         }
     }
 }
@@ -108,15 +112,27 @@ mod tests {
     #[test]
     fn what_is_held_becomes_an_object_or_parts_of_one() {
         let texts = Held::Texts(BTreeMap::from([("a".into(), "b".into())]));
-        assert_eq!((texts.kind(), texts.object()), (ObjectKind::ConfigMap, json!({ "data": { "a": "b" } })));
+        assert_eq!(
+            (texts.kind(), texts.object()),
+            (ObjectKind::ConfigMap, json!({ "data": { "a": "b" } }))
+        );
         assert_eq!(texts.parts(), BTreeMap::from([("/data".into(), json!({ "a": "b" }))]));
 
         let values = BTreeMap::from([("tls.crt".to_owned(), "eA==".to_owned())]);
         let kept = Held::Secret(None, values.clone());
-        assert_eq!((kept.kind(), kept.object()["type"].as_str()), (ObjectKind::Secret, Some("Opaque")));
-        assert_eq!((Vec::from_iter(kept.parts().into_keys()), kept.missing()), (vec!["/data".to_owned()], None));
+        assert_eq!(
+            (kept.kind(), kept.object()["type"].as_str()),
+            (ObjectKind::Secret, Some("Opaque"))
+        );
+        assert_eq!(
+            (Vec::from_iter(kept.parts().into_keys()), kept.missing()),
+            (vec!["/data".to_owned()], None)
+        );
         let tls = Held::Secret(Some(SecretKind::Tls), values);
-        assert_eq!((tls.parts()["/type"].as_str(), tls.missing()), (Some("kubernetes.io/tls"), Some("tls.key")));
+        assert_eq!(
+            (tls.parts()["/type"].as_str(), tls.missing()),
+            (Some("kubernetes.io/tls"), Some("tls.key"))
+        );
     }
 
     #[rstest]

@@ -64,8 +64,7 @@ pub type Texts = BTreeMap<String, Option<String>>;
 /// An Ingress.
 #[must_use]
 pub fn ingress(rules: &[IngressRule], labels: &Texts, annotations: &Texts) -> Value {
-    let mut object =
-        json!({ "metadata": { "labels": given(labels), "annotations": given(annotations) }, "spec": { "rules": written(rules) } });
+    let mut object = json!({ "metadata": { "labels": given(labels), "annotations": given(annotations) }, "spec": { "rules": written(rules) } });
     let tls = tls(rules);
     if !tls.is_null() {
         object["spec"]["tls"] = tls;
@@ -75,7 +74,11 @@ pub fn ingress(rules: &[IngressRule], labels: &Texts, annotations: &Texts) -> Va
 
 /// Parts of an Ingress.
 #[must_use]
-pub fn ingress_parts(rules: Option<&[IngressRule]>, labels: &Texts, annotations: &Texts) -> BTreeMap<String, Value> {
+pub fn ingress_parts(
+    rules: Option<&[IngressRule]>,
+    labels: &Texts,
+    annotations: &Texts,
+) -> BTreeMap<String, Value> {
     let mut parts = BTreeMap::new();
     if let Some(rules) = rules {
         parts.insert("/spec/rules".into(), written(rules));
@@ -83,7 +86,10 @@ pub fn ingress_parts(rules: Option<&[IngressRule]>, labels: &Texts, annotations:
     }
     for (place, texts) in [("labels", labels), ("annotations", annotations)] {
         for (name, text) in texts {
-            parts.insert(format!("/metadata/{place}/{}", escaped(name)), text.as_deref().map_or(Value::Null, Value::from));
+            parts.insert(
+                format!("/metadata/{place}/{}", escaped(name)),
+                text.as_deref().map_or(Value::Null, Value::from),
+            );
         }
     }
     parts
@@ -105,7 +111,8 @@ fn written(rules: &[IngressRule]) -> Value {
         })
     };
     let rule = |rule: &IngressRule| {
-        let mut written = json!({ "http": { "paths": rule.paths.iter().map(path).collect::<Vec<_>>() } });
+        let mut written =
+            json!({ "http": { "paths": rule.paths.iter().map(path).collect::<Vec<_>>() } });
         if let Some(host) = &rule.host {
             written["host"] = host.as_str().into();
         }
@@ -189,11 +196,15 @@ pub fn rules_of(ingress: &Value, services: &[Value]) -> Vec<IngressRuleView> {
 
 fn path_view(path: &Value, namespace: &Value, services: &[Value]) -> PathView {
     let wanted = &path["backend"]["service"];
-    let found = services.iter().find(|it| it["metadata"]["name"] == wanted["name"] && it["metadata"]["namespace"] == *namespace);
+    let found = services.iter().find(|it| {
+        it["metadata"]["name"] == wanted["name"] && it["metadata"]["namespace"] == *namespace
+    });
     let (number, name) = (&wanted["port"]["number"], &wanted["port"]["name"]);
     let has_port = |service: &Value| {
         let ports = service["spec"]["ports"].as_array().map(Vec::as_slice).unwrap_or_default();
-        ports.iter().any(|port| if number.is_null() { port["name"] == *name } else { port["port"] == *number })
+        ports.iter().any(|port| {
+            if number.is_null() { port["name"] == *name } else { port["port"] == *number }
+        })
     };
     let backend = match found {
         None => Backend::Missing,
@@ -201,14 +212,17 @@ fn path_view(path: &Value, namespace: &Value, services: &[Value]) -> PathView {
         Some(service) if !is_ours(service) => Backend::NotOurs,
         Some(_) => Backend::Normal,
     };
-    let labels = found.filter(|service| is_ours(service)).map(|service| &service["metadata"]["labels"]);
+    let labels =
+        found.filter(|service| is_ours(service)).map(|service| &service["metadata"]["labels"]);
     PathView {
         path: text(&path["path"]),
         matched: text(&path["pathType"]),
         service: text(&wanted["name"]),
         port: number.as_i64().map_or_else(|| text(name), |number| number.to_string()),
         backend,
-        application: labels.and_then(|labels| Some((labels[APPLICATION_LABEL].as_str()?.to_owned(), text(&labels[NAME_LABEL])))),
+        application: labels.and_then(|labels| {
+            Some((labels[APPLICATION_LABEL].as_str()?.to_owned(), text(&labels[NAME_LABEL])))
+        }),
     }
 }
 
@@ -223,7 +237,12 @@ mod tests {
     use super::*;
 
     fn rules() -> Vec<IngressRule> {
-        let path = |path: &str, matched, port| Path { path: path.into(), matched, service: "front".into(), port };
+        let path = |path: &str, matched, port| Path {
+            path: path.into(),
+            matched,
+            service: "front".into(),
+            port,
+        };
         vec![
             IngressRule {
                 host: Some("shop.example".into()),
@@ -233,7 +252,11 @@ mod tests {
                     path("/api", PathMatch::Prefix, PortTarget::Name("api".into())),
                 ],
             },
-            IngressRule { host: None, secret: None, paths: vec![path("/health", PathMatch::Exact, PortTarget::Number(80))] },
+            IngressRule {
+                host: None,
+                secret: None,
+                paths: vec![path("/health", PathMatch::Exact, PortTarget::Number(80))],
+            },
         ]
     }
 
@@ -247,7 +270,10 @@ mod tests {
         let texts = Texts::from([("a/b".into(), Some("c".into())), ("gone".into(), None)]);
         let mut object = ingress(&rules(), &texts, &Texts::new());
         assert_eq!(object["metadata"], json!({ "labels": { "a/b": "c" }, "annotations": {} }));
-        assert_eq!(object["spec"]["tls"], json!([{ "secretName": "shop-tls", "hosts": ["shop.example"] }]));
+        assert_eq!(
+            object["spec"]["tls"],
+            json!([{ "secretName": "shop-tls", "hosts": ["shop.example"] }])
+        );
         assert_eq!(
             object["spec"]["rules"][0]["http"]["paths"][1],
             json!({
@@ -257,13 +283,24 @@ mod tests {
         assert!(object["spec"]["rules"][1].get("host").is_none());
 
         object["metadata"]["namespace"] = json!("shop");
-        let ours = service(json!({ "app.kubernetes.io/managed-by": "sluice", APPLICATION_LABEL: "a-1", NAME_LABEL: "web" }));
+        let ours = service(
+            json!({ "app.kubernetes.io/managed-by": "sluice", APPLICATION_LABEL: "a-1", NAME_LABEL: "web" }),
+        );
         let read = rules_of(&object, &[ours]);
-        assert_eq!((read[0].host.as_str(), read[0].secret.as_deref()), ("shop.example", Some("shop-tls")));
+        assert_eq!(
+            (read[0].host.as_str(), read[0].secret.as_deref()),
+            ("shop.example", Some("shop-tls"))
+        );
         assert_eq!((read[1].host.as_str(), read[1].secret.as_deref()), ("", None));
         let path = &read[0].paths[0];
-        assert_eq!((path.path.as_str(), path.matched.as_str(), path.port.as_str()), ("/", "ImplementationSpecific", "80"));
-        assert_eq!((path.backend, path.application.clone()), (Backend::Normal, Some(("a-1".into(), "web".into()))));
+        assert_eq!(
+            (path.path.as_str(), path.matched.as_str(), path.port.as_str()),
+            ("/", "ImplementationSpecific", "80")
+        );
+        assert_eq!(
+            (path.backend, path.application.clone()),
+            (Backend::Normal, Some(("a-1".into(), "web".into())))
+        );
         assert_eq!(read[0].paths[1].port, "api");
     }
 
@@ -271,7 +308,13 @@ mod tests {
     fn only_what_is_said_of_an_ingress_changes() {
         let texts = Texts::from([("a/b".into(), Some("c".into())), ("gone".into(), None)]);
         let parts = ingress_parts(None, &texts, &Texts::new());
-        assert_eq!(Vec::from_iter(parts), [("/metadata/labels/a~1b".into(), json!("c")), ("/metadata/labels/gone".into(), Value::Null)]);
+        assert_eq!(
+            Vec::from_iter(parts),
+            [
+                ("/metadata/labels/a~1b".into(), json!("c")),
+                ("/metadata/labels/gone".into(), Value::Null)
+            ]
+        );
         let parts = ingress_parts(Some(&rules()[1..]), &Texts::new(), &Texts::new());
         assert!(parts["/spec/tls"].is_null(), "a certificate goes with its rule");
     }
@@ -280,7 +323,11 @@ mod tests {
     #[case(json!({}), 80, Backend::NotOurs)]
     #[case(json!({ "app.kubernetes.io/managed-by": "sluice" }), 80, Backend::Normal)]
     #[case(json!({ "app.kubernetes.io/managed-by": "sluice" }), 82, Backend::NoSuchPort)]
-    fn it_is_said_where_a_path_leads_to(#[case] labels: Value, #[case] port: u16, #[case] expected: Backend) {
+    fn it_is_said_where_a_path_leads_to(
+        #[case] labels: Value,
+        #[case] port: u16,
+        #[case] expected: Backend,
+    ) {
         let mut rule = rules().remove(1);
         rule.paths[0].port = PortTarget::Number(port);
         let mut object = ingress(&[rule], &Texts::new(), &Texts::new());

@@ -48,11 +48,18 @@ impl Binding {
 #[must_use]
 pub fn binding(service: &Value, application: &str) -> Option<Binding> {
     let name = service["metadata"]["name"].as_str()?;
-    let network = [Network::Internet, Network::Intranet].into_iter().find(|network| network.service_of(application) == name)?;
+    let network = [Network::Internet, Network::Intranet]
+        .into_iter()
+        .find(|network| network.service_of(application) == name)?;
     if service["spec"]["type"] != "LoadBalancer" {
         return None;
     }
-    let told = |what: &str| service["metadata"]["annotations"][format!("{BALANCER}{what}")].as_str().unwrap_or_default().to_owned();
+    let told = |what: &str| {
+        service["metadata"]["annotations"][format!("{BALANCER}{what}")]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
     let made = service["metadata"]["labels"][MADE].as_str().unwrap_or_default().to_owned();
     let ingress = &service["status"]["loadBalancer"]["ingress"][0];
     let (spoken, certificate) = (told("protocol-port"), told("cert-id"));
@@ -63,7 +70,9 @@ pub fn binding(service: &Value, application: &str) -> Option<Binding> {
             port: number,
             target: match &port["targetPort"] {
                 Value::String(name) => PortTarget::Name(name.clone()),
-                target => PortTarget::Number(target.as_u64().and_then(|target| u16::try_from(target).ok()).unwrap_or(number)),
+                target => PortTarget::Number(
+                    target.as_u64().and_then(|target| u16::try_from(target).ok()).unwrap_or(number),
+                ),
             },
             speech: match speech {
                 Some("https") => Speech::Https(certificate.clone()),
@@ -76,10 +85,19 @@ pub fn binding(service: &Value, application: &str) -> Option<Binding> {
         name: name.into(),
         network,
         id: if made.is_empty() { told("id") } else { made },
-        address: ["ip", "hostname"].iter().find_map(|kind| ingress[kind].as_str()).unwrap_or_default().into(),
+        address: ["ip", "hostname"]
+            .iter()
+            .find_map(|kind| ingress[kind].as_str())
+            .unwrap_or_default()
+            .into(),
         specification: told("spec"),
         scheduler: told("scheduler"),
-        listeners: service["spec"]["ports"].as_array().into_iter().flatten().filter_map(listener).collect(),
+        listeners: service["spec"]["ports"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(listener)
+            .collect(),
     })
 }
 
@@ -135,14 +153,18 @@ mod tests {
         made["metadata"]["labels"] = json!({ "service.k8s.alibaba/loadbalancer-id": "lb-2" });
         made["status"] = json!({ "loadBalancer": { "ingress": [ingress] } });
         let read = binding(&made, "web").unwrap();
-        assert_eq!((read.id.as_str(), read.address.as_str(), read.network), ("lb-2", address, Network::Internet));
+        assert_eq!(
+            (read.id.as_str(), read.address.as_str(), read.network),
+            ("lb-2", address, Network::Internet)
+        );
     }
 
     #[test]
     fn another_service_is_no_binding() {
         let made = service(Network::Internet, &wanted());
         assert_eq!(binding(&made, "api"), None);
-        let plain = json!({ "metadata": { "name": "web-internet" }, "spec": { "type": "ClusterIP" } });
+        let plain =
+            json!({ "metadata": { "name": "web-internet" }, "spec": { "type": "ClusterIP" } });
         assert_eq!(binding(&plain, "web"), None);
     }
 }

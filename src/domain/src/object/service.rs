@@ -118,7 +118,10 @@ pub struct Balancer {
 pub fn selector(deployment: &Value) -> Result<Map<String, Value>, String> {
     match deployment.pointer("/spec/selector/matchLabels").and_then(Value::as_object) {
         Some(labels) if !labels.is_empty() => Ok(labels.clone()),
-        _ => Err("the Deployment selects its pods by expressions only, which a Service cannot".into()),
+        _ => {
+            Err("the Deployment selects its pods by expressions only, which a Service cannot"
+                .into())
+        }
     }
 }
 
@@ -133,7 +136,12 @@ pub fn finds(service: &Value, deployment: &Value) -> bool {
 
 /// A Service that is reached within the cluster, or on its nodes.
 #[must_use]
-pub fn service(selector: &Map<String, Value>, reach: Reach, policy: Option<TrafficPolicy>, ports: &[Port]) -> Value {
+pub fn service(
+    selector: &Map<String, Value>,
+    reach: Reach,
+    policy: Option<TrafficPolicy>,
+    ports: &[Port],
+) -> Value {
     let mut spec = json!({ "type": reach_word(reach), "selector": selector, "ports": ports.iter().map(port).collect::<Vec<_>>() });
     if reach == Reach::NodePort {
         // EDAS' default.
@@ -144,7 +152,11 @@ pub fn service(selector: &Map<String, Value>, reach: Reach, policy: Option<Traff
 
 /// Parts of such a Service.
 #[must_use]
-pub fn service_parts(reach: Option<Reach>, policy: Option<TrafficPolicy>, ports: Option<&[Port]>) -> BTreeMap<String, Value> {
+pub fn service_parts(
+    reach: Option<Reach>,
+    policy: Option<TrafficPolicy>,
+    ports: Option<&[Port]>,
+) -> BTreeMap<String, Value> {
     let mut parts = BTreeMap::new();
     if let Some(reach) = reach {
         parts.insert("/spec/type".into(), reach_word(reach).into());
@@ -177,8 +189,9 @@ pub fn binding(selector: &Map<String, Value>, network: Network, balancer: &Balan
 #[must_use]
 pub fn binding_parts(balancer: &Balancer) -> BTreeMap<String, Value> {
     let annotations = annotations(balancer).into_iter();
-    let mut parts: BTreeMap<String, Value> =
-        annotations.map(|(name, value)| (format!("/metadata/annotations/{}", escaped(&name)), value)).collect();
+    let mut parts: BTreeMap<String, Value> = annotations
+        .map(|(name, value)| (format!("/metadata/annotations/{}", escaped(&name)), value))
+        .collect();
     if let Some(listeners) = &balancer.listeners {
         parts.insert("/spec/ports".into(), listeners.iter().map(listener_port).collect());
     }
@@ -189,7 +202,11 @@ pub fn binding_parts(balancer: &Balancer) -> BTreeMap<String, Value> {
 fn annotations(balancer: &Balancer) -> BTreeMap<String, Value> {
     let mut told = BTreeMap::new();
     let mut tell = |name: &str, value: Value| told.insert(format!("{BALANCER}{name}"), value);
-    for (name, value) in [("id", &balancer.id), ("spec", &balancer.specification), ("scheduler", &balancer.scheduler)] {
+    for (name, value) in [
+        ("id", &balancer.id),
+        ("spec", &balancer.specification),
+        ("scheduler", &balancer.scheduler),
+    ] {
         if let Some(value) = value {
             tell(name, value.as_str().into());
         }
@@ -277,7 +294,10 @@ mod tests {
 
     #[test]
     fn a_plain_service_has_named_ports() {
-        let ports = [tcp(80, PortTarget::Number(8080)), Port { transport: Transport::Udp, ..tcp(53, PortTarget::Name("dns".into())) }];
+        let ports = [
+            tcp(80, PortTarget::Number(8080)),
+            Port { transport: Transport::Udp, ..tcp(53, PortTarget::Name("dns".into())) },
+        ];
         let made = service(&labels(), Reach::ClusterIp, None, &ports);
         assert_eq!(
             made["spec"],
@@ -286,7 +306,10 @@ mod tests {
                 { "name": "udp-53", "port": 53, "targetPort": "dns", "protocol": "UDP" },
             ] })
         );
-        assert_eq!(service(&labels(), Reach::NodePort, None, &ports)["spec"]["externalTrafficPolicy"], "Local");
+        assert_eq!(
+            service(&labels(), Reach::NodePort, None, &ports)["spec"]["externalTrafficPolicy"],
+            "Local"
+        );
         let made = service(&labels(), Reach::NodePort, Some(TrafficPolicy::Cluster), &ports);
         assert_eq!(made["spec"]["externalTrafficPolicy"], "Cluster");
     }
@@ -297,9 +320,16 @@ mod tests {
         let parts = service_parts(Some(Reach::ClusterIp), None, None);
         assert_eq!(
             Vec::from_iter(parts),
-            [("/spec/externalTrafficPolicy".to_owned(), Value::Null), ("/spec/type".to_owned(), json!("ClusterIP"))]
+            [
+                ("/spec/externalTrafficPolicy".to_owned(), Value::Null),
+                ("/spec/type".to_owned(), json!("ClusterIP"))
+            ]
         );
-        let parts = service_parts(None, Some(TrafficPolicy::Local), Some(&[tcp(80, PortTarget::Number(80))]));
+        let parts = service_parts(
+            None,
+            Some(TrafficPolicy::Local),
+            Some(&[tcp(80, PortTarget::Number(80))]),
+        );
         assert_eq!(parts["/spec/ports"][0]["port"], 80);
         assert_eq!(parts["/spec/externalTrafficPolicy"], "Local");
     }
@@ -312,23 +342,56 @@ mod tests {
             specification: Some("slb.s1.small".into()),
             scheduler: Some("wrr".into()),
             overrides: Some(true),
-            listeners: Some(vec![listener(80, Speech::Http), listener(81, Speech::Tcp), listener(443, Speech::Https("c-1".into()))]),
+            listeners: Some(vec![
+                listener(80, Speech::Http),
+                listener(81, Speech::Tcp),
+                listener(443, Speech::Https("c-1".into())),
+            ]),
         };
         let made = binding(&labels(), Network::Intranet, &balancer);
-        let told = |name: &str| made["metadata"]["annotations"][format!("{BALANCER}{name}")].clone();
+        let told =
+            |name: &str| made["metadata"]["annotations"][format!("{BALANCER}{name}")].clone();
         assert_eq!(
-            ["address-type", "id", "spec", "scheduler", "force-override-listeners", "protocol-port", "cert-id"].map(told),
+            [
+                "address-type",
+                "id",
+                "spec",
+                "scheduler",
+                "force-override-listeners",
+                "protocol-port",
+                "cert-id"
+            ]
+            .map(told),
             ["intranet", "lb-1", "slb.s1.small", "wrr", "true", "http:80,https:443", "c-1"]
         );
-        assert_eq!((&made["spec"]["type"], made["spec"]["ports"].as_array().unwrap().len()), (&json!("LoadBalancer"), 3));
+        assert_eq!(
+            (&made["spec"]["type"], made["spec"]["ports"].as_array().unwrap().len()),
+            (&json!("LoadBalancer"), 3)
+        );
         assert_eq!(Network::Intranet.service_of("web"), "web-intranet");
 
         // What the listeners before needed goes with them.
-        let parts = binding_parts(&Balancer { listeners: Some(vec![listener(82, Speech::Tcp)]), ..Balancer::default() });
-        let annotation = |name: &str| parts[&format!("/metadata/annotations/{}", escaped(&format!("{BALANCER}{name}")))].clone();
-        assert_eq!((annotation("protocol-port"), annotation("cert-id")), (Value::Null, Value::Null));
+        let parts = binding_parts(&Balancer {
+            listeners: Some(vec![listener(82, Speech::Tcp)]),
+            ..Balancer::default()
+        });
+        let annotation = |name: &str| {
+            parts[&format!("/metadata/annotations/{}", escaped(&format!("{BALANCER}{name}")))]
+                .clone()
+        };
+        assert_eq!(
+            (annotation("protocol-port"), annotation("cert-id")),
+            (Value::Null, Value::Null)
+        );
         assert_eq!(parts.len(), 3);
-        let made = binding(&labels(), Network::Internet, &Balancer { listeners: Some(Vec::new()), ..Balancer::default() });
-        assert_eq!(made["metadata"]["annotations"], json!({ format!("{BALANCER}address-type"): "internet" }));
+        let made = binding(
+            &labels(),
+            Network::Internet,
+            &Balancer { listeners: Some(Vec::new()), ..Balancer::default() },
+        );
+        assert_eq!(
+            made["metadata"]["annotations"],
+            json!({ format!("{BALANCER}address-type"): "internet" })
+        );
     }
 }

@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::template::names::{APPLICATION_LABEL, FENCE_ANNOTATION, NAME_LABEL, OWNER, OWNER_LABEL, WRITE_ANNOTATION};
+use crate::template::names::{
+    APPLICATION_LABEL, FENCE_ANNOTATION, NAME_LABEL, OWNER, OWNER_LABEL, WRITE_ANNOTATION,
+};
 use crate::{ApplicationId, OrderId, name::is_label_value};
 
 /// The kinds of object that object writes are about, and that can be listed.
@@ -143,32 +145,45 @@ pub fn is_ours(object: &Value) -> bool {
 
 /// What follows for an object write from the object as it is now; none = there is none.
 #[must_use]
-pub fn next_request(object_write: &ObjectWrite, attempt: Attempt<'_>, live: Option<&Value>) -> Next {
+pub fn next_request(
+    object_write: &ObjectWrite,
+    attempt: Attempt<'_>,
+    live: Option<&Value>,
+) -> Next {
     let what = format!("{} {}", object_write.kind.word(), object_write.name);
     let Some(live) = live else {
         return match &object_write.action {
-            Action::Create(object) | Action::Put(object) => Next::Create(created(object_write, attempt, object)),
+            Action::Create(object) | Action::Put(object) => {
+                Next::Create(created(object_write, attempt, object))
+            }
             Action::Delete if attempt.repeated => Next::Done(Value::Null),
             Action::Remove => Next::Done(Value::Null),
             Action::Set(_) | Action::Delete => Next::Refuse(format!("the {what} does not exist")),
         };
     };
     let annotations = &live["metadata"]["annotations"];
-    let newest = annotations[FENCE_ANNOTATION].as_str().and_then(|fence| fence.parse::<i64>().ok()).unwrap_or(0);
+    let newest = annotations[FENCE_ANNOTATION]
+        .as_str()
+        .and_then(|fence| fence.parse::<i64>().ok())
+        .unwrap_or(0);
     if annotations[WRITE_ANNOTATION] == attempt.object_write && is_ours(live) {
         return if newest > attempt.generation { Next::Leave } else { Next::Done(live.clone()) };
     }
     if let Action::Create(_) = object_write.action {
         return Next::Refuse(match is_ours(live) {
             true => format!("the {what} exists already"),
-            false => format!("the {what} exists already, and this server did not make it: it is left alone"),
+            false => format!(
+                "the {what} exists already, and this server did not make it: it is left alone"
+            ),
         });
     }
     if !is_ours(live) {
         if object_write.action == Action::Remove {
             return Next::Done(Value::Null);
         }
-        return Next::Refuse(format!("the {what} was not made by this server (it has no label {OWNER_LABEL}={OWNER}): it is left alone"));
+        return Next::Refuse(format!(
+            "the {what} was not made by this server (it has no label {OWNER_LABEL}={OWNER}): it is left alone"
+        ));
     }
     let belongs_to = live["metadata"]["labels"][APPLICATION_LABEL].as_str();
     if belongs_to != object_write.owner.as_ref().map(|owner| owner.id.to_string()).as_deref() {
@@ -178,13 +193,17 @@ pub fn next_request(object_write: &ObjectWrite, attempt: Attempt<'_>, live: Opti
         });
     }
     if newest > attempt.generation {
-        return Next::Refuse(format!("another request wrote the {what} meanwhile: look at it and try again"));
+        return Next::Refuse(format!(
+            "another request wrote the {what} meanwhile: look at it and try again"
+        ));
     }
-    let text = |path: &str| live.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text =
+        |path: &str| live.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
     match &object_write.action {
-        Action::Create(_) | Action::Delete | Action::Remove => {
-            Next::Delete { uid: text("/metadata/uid"), resource_version: text("/metadata/resourceVersion") }
-        }
+        Action::Create(_) | Action::Delete | Action::Remove => Next::Delete {
+            uid: text("/metadata/uid"),
+            resource_version: text("/metadata/resourceVersion"),
+        },
         Action::Set(parts) => {
             let mut object = live.clone();
             for (path, value) in parts {
@@ -196,7 +215,11 @@ pub fn next_request(object_write: &ObjectWrite, attempt: Attempt<'_>, live: Opti
         Action::Put(wanted) => {
             let mut object = live.clone();
             set(&mut object, "/spec", wanted["spec"].clone());
-            set(&mut object, "/metadata/ownerReferences", wanted["metadata"]["ownerReferences"].clone());
+            set(
+                &mut object,
+                "/metadata/ownerReferences",
+                wanted["metadata"]["ownerReferences"].clone(),
+            );
             mark(&mut object, object_write, attempt);
             Next::Replace(object)
         }
@@ -216,7 +239,8 @@ pub fn written_metadata(object: &Value) -> Value {
 fn created(object_write: &ObjectWrite, attempt: Attempt<'_>, object: &Value) -> Value {
     let (group, version) = object_write.kind.group_version();
     let mut object = object.clone();
-    let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+    let api_version =
+        if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     set(&mut object, "/apiVersion", json!(api_version));
     set(&mut object, "/kind", json!(object_write.kind.word()));
     set(&mut object, "/metadata/name", json!(object_write.name));
@@ -226,7 +250,9 @@ fn created(object_write: &ObjectWrite, attempt: Attempt<'_>, object: &Value) -> 
 
 /// Says on an object whose it is and who wrote it.
 fn mark(object: &mut Value, object_write: &ObjectWrite, attempt: Attempt<'_>) {
-    let mut put = |part: &str, key: &str, value: String| set(object, &format!("/metadata/{part}/{}", escaped(key)), json!(value));
+    let mut put = |part: &str, key: &str, value: String| {
+        set(object, &format!("/metadata/{part}/{}", escaped(key)), json!(value))
+    };
     put("labels", OWNER_LABEL, OWNER.into());
     if let Some(owner) = &object_write.owner {
         put("labels", APPLICATION_LABEL, owner.id.to_string());
@@ -249,7 +275,11 @@ pub fn escaped(name: &str) -> String {
 /// only; those that are missing are made. Null removes it.
 fn set(object: &mut Value, path: &str, value: Value) {
     let mut at = object;
-    let mut parts = path.trim_start_matches('/').split('/').map(|part| part.replace("~1", "/").replace("~0", "~")).peekable();
+    let mut parts = path
+        .trim_start_matches('/')
+        .split('/')
+        .map(|part| part.replace("~1", "/").replace("~0", "~"))
+        .peekable();
     while let Some(part) = parts.next() {
         if !at.is_object() {
             if value.is_null() {

@@ -103,7 +103,9 @@ impl Pod {
     /// The pod that `object` is, as `view` reads it.
     #[must_use]
     pub fn of(object: &Value, view: &PodView, whole: bool) -> Self {
-        let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text = |path: &str| {
+            object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
         Self {
             name: view.name.clone(),
             ip: view.ip.clone(),
@@ -185,7 +187,11 @@ mod tests {
             ready_since: ready.then_some(Timestamp::UNIX_EPOCH),
             ..PodView::default()
         };
-        Pod::of(&json!({ "spec": { "nodeName": "node-1" }, "status": { "hostIP": "10.0.0.1" } }), &view, false)
+        Pod::of(
+            &json!({ "spec": { "nodeName": "node-1" }, "status": { "hostIP": "10.0.0.1" } }),
+            &view,
+            false,
+        )
     }
 
     #[rstest]
@@ -196,23 +202,34 @@ mod tests {
     #[case("Failed", false, Health::Failed)]
     #[case("Unknown", false, Health::Unknown)]
     #[case("", false, Health::Unknown)]
-    fn a_pod_is_about_what_its_phase_and_readiness_say(#[case] phase: &str, #[case] ready: bool, #[case] expected: Health) {
+    fn a_pod_is_about_what_its_phase_and_readiness_say(
+        #[case] phase: &str,
+        #[case] ready: bool,
+        #[case] expected: Health,
+    ) {
         let pod = pod(phase, ready);
-        assert_eq!((pod.health(), pod.node.as_str(), pod.node_ip.as_str()), (expected, "node-1", "10.0.0.1"));
+        assert_eq!(
+            (pod.health(), pod.node.as_str(), pod.node_ip.as_str()),
+            (expected, "node-1", "10.0.0.1")
+        );
     }
 
     #[test]
     fn the_values_of_a_secret_are_shown_only_where_we_made_it() {
         let secret = |labels: Value| {
-            let metadata =
-                json!({ "name": "s", "labels": labels, "annotations": { "kubectl.kubernetes.io/last-applied-configuration": "geheim" } });
-            public_object(json!({ "kind": "Secret", "metadata": metadata, "data": { "a": "geheim" } }))
+            let metadata = json!({ "name": "s", "labels": labels, "annotations": { "kubectl.kubernetes.io/last-applied-configuration": "geheim" } });
+            public_object(
+                json!({ "kind": "Secret", "metadata": metadata, "data": { "a": "geheim" } }),
+            )
         };
         let theirs = secret(json!({}));
         assert!(!theirs.to_string().contains("geheim"), "{theirs}");
         assert_eq!(theirs["data"], json!({ "a": "" }));
         let ours = secret(json!({ "app.kubernetes.io/managed-by": "sluice" }));
-        assert_eq!((&ours["data"], &ours["metadata"]["annotations"]), (&json!({ "a": "geheim" }), &Value::Null));
+        assert_eq!(
+            (&ours["data"], &ours["metadata"]["annotations"]),
+            (&json!({ "a": "geheim" }), &Value::Null)
+        );
     }
 
     #[test]
@@ -224,14 +241,24 @@ mod tests {
                 { "name": "OTHER", "value": "stays" },
             ],
         });
-        let template =
-            json!({ "spec": { "initContainers": [fetcher], "containers": [{ "name": "web", "env": [{ "name": "A", "value": "b" }] }] } });
+        let template = json!({ "spec": { "initContainers": [fetcher], "containers": [{ "name": "web", "env": [{ "name": "A", "value": "b" }] }] } });
         let deployment = json!({ "metadata": { "name": "web", "managedFields": [{}] }, "spec": { "replicas": 2, "template": template } });
         let shown = public_deployment(deployment);
         let text = shown.to_string();
-        assert!(!text.contains("geheim") && !text.contains("Signature") && !text.contains("managedFields"), "{text}");
-        assert_eq!(shown["spec"]["template"]["spec"]["initContainers"][0]["env"][0]["value"], "https://files.example.com/web.jar");
-        assert_eq!(shown["spec"]["template"]["spec"]["initContainers"][0]["env"][1]["value"], "stays");
+        assert!(
+            !text.contains("geheim")
+                && !text.contains("Signature")
+                && !text.contains("managedFields"),
+            "{text}"
+        );
+        assert_eq!(
+            shown["spec"]["template"]["spec"]["initContainers"][0]["env"][0]["value"],
+            "https://files.example.com/web.jar"
+        );
+        assert_eq!(
+            shown["spec"]["template"]["spec"]["initContainers"][0]["env"][1]["value"],
+            "stays"
+        );
         assert_eq!(shown["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"], "b");
 
         let object = json!({ "metadata": { "name": "web-1" }, "spec": template["spec"] });

@@ -13,7 +13,10 @@ use jiff::{SignedDuration, Timestamp};
 use self::recurrence::Recurrence;
 use crate::template::names::PACKAGE_CONTAINER;
 use crate::{
-    observed::{ContainerState, ContainerView, CreateFailure, DeploymentView, Ending, FailedPod, PodView, ReplicaSetView, Warning},
+    observed::{
+        ContainerState, ContainerView, CreateFailure, DeploymentView, Ending, FailedPod, PodView,
+        ReplicaSetView, Warning,
+    },
     order::FailurePolicy,
 };
 
@@ -128,7 +131,8 @@ const PASSING: &[&str] = &[
 ];
 
 /// What says that the API server will never take the pod.
-const NEVER_TAKEN: &[&str] = &["violates podsecurity", "denied the request", "denied request", "is invalid"];
+const NEVER_TAKEN: &[&str] =
+    &["violates podsecurity", "denied the request", "denied request", "is invalid"];
 
 /// Warnings that keep a pod from starting, while its containers only say that
 /// they are being created.
@@ -162,7 +166,12 @@ pub fn judge(view: &DeploymentView, context: JudgeContext) -> Option<Cause> {
 /// what became of the others is none of its doing.
 #[must_use]
 pub fn judge_added(view: &DeploymentView, context: JudgeContext) -> Option<Cause> {
-    judge_sets(view, view.new.iter().chain(&view.old), |pod| is_since(pod.created_at, context.since), context)
+    judge_sets(
+        view,
+        view.new.iter().chain(&view.old),
+        |pod| is_since(pod.created_at, context.since),
+        context,
+    )
 }
 
 /// Whether a pod was made since the order began. Kubernetes tells whole seconds.
@@ -177,17 +186,31 @@ pub fn is_since(created: Option<Timestamp>, since: Timestamp) -> bool {
 pub fn judge_controller(view: &DeploymentView, context: JudgeContext) -> Option<Cause> {
     if let Some(refused) = view.refused.as_ref().filter(|_| !view.observed) {
         let text = sanitize(&refused.message);
-        let sentence = format!("the Deployment controller cannot go on: the cluster refuses changes of its ReplicaSets: {text}");
+        let sentence = format!(
+            "the Deployment controller cannot go on: the cluster refuses changes of its ReplicaSets: {text}"
+        );
         return Some(Cause { verdict: grace(refused.since, context), sentence });
     }
     if view.new.is_some() {
         return None;
     }
-    let is_now = |at: Option<Timestamp>| at.is_some_and(|at| at.as_second() >= context.since.as_second());
-    let warned = view.warnings.iter().rev().find(|warning| is_now(warning.at)).map(|it| (it.reason.as_str(), &it.message, it.first));
-    let in_status = || view.set_failure.as_ref().filter(|it| is_now(it.since)).map(|it| ("ReplicaSetCreateError", &it.message, it.since));
+    let is_now =
+        |at: Option<Timestamp>| at.is_some_and(|at| at.as_second() >= context.since.as_second());
+    let warned = view
+        .warnings
+        .iter()
+        .rev()
+        .find(|warning| is_now(warning.at))
+        .map(|it| (it.reason.as_str(), &it.message, it.first));
+    let in_status = || {
+        view.set_failure
+            .as_ref()
+            .filter(|it| is_now(it.since))
+            .map(|it| ("ReplicaSetCreateError", &it.message, it.since))
+    };
     let (reason, message, first) = warned.or_else(in_status)?;
-    let sentence = format!("the Deployment controller cannot go on: {reason}: {}", sanitize(message));
+    let sentence =
+        format!("the Deployment controller cannot go on: {reason}: {}", sanitize(message));
     let verdict = if says(message, NEVER_TAKEN) { Verdict::Fatal } else { grace(first, context) };
     Some(Cause { verdict, sentence })
 }
@@ -200,12 +223,23 @@ fn judge_sets<'a>(
 ) -> Option<Cause> {
     let of_set = |set: &'a ReplicaSetView| {
         let refused = set.create_failure.iter().map(|failure| {
-            unless_room_comes(judge_set(&set.name, failure, context), says(&failure.message, NO_ROOM), view.leaving_nearby, view, context)
+            unless_room_comes(
+                judge_set(&set.name, failure, context),
+                says(&failure.message, NO_ROOM),
+                view.leaving_nearby,
+                view,
+                context,
+            )
         });
-        let troubled =
-            set.pods.iter().filter(|pod| counts(pod)).filter_map(|pod| {
-                Some(unless_room_comes(judge_pod(pod, context)?, pod.unschedulable.is_some(), view.leaving, view, context))
-            });
+        let troubled = set.pods.iter().filter(|pod| counts(pod)).filter_map(|pod| {
+            Some(unless_room_comes(
+                judge_pod(pod, context)?,
+                pod.unschedulable.is_some(),
+                view.leaving,
+                view,
+                context,
+            ))
+        });
         refused.chain(troubled).chain(judge_failed(set, context)).min_by_key(|cause| cause.verdict)
     };
     sets.filter_map(of_set).min_by_key(|cause| cause.verdict)
@@ -213,13 +247,20 @@ fn judge_sets<'a>(
 
 /// The same cause, where it may be that pods on their way out make room: they are
 /// waited for, however long they take.
-fn unless_room_comes(cause: Cause, lacks_room: bool, leaving: i32, view: &DeploymentView, context: JudgeContext) -> Cause {
+fn unless_room_comes(
+    cause: Cause,
+    lacks_room: bool,
+    leaving: i32,
+    view: &DeploymentView,
+    context: JudgeContext,
+) -> Cause {
     let Verdict::FatalAt(at) = cause.verdict else { return cause };
     if !lacks_room {
         return cause;
     }
     if leaving > 0 {
-        let sentence = format!("{}; {leaving} pods are on their way out, and are waited for", cause.sentence);
+        let sentence =
+            format!("{}; {leaving} pods are on their way out, and are waited for", cause.sentence);
         return Cause { verdict: Verdict::KeepWaiting, sentence };
     }
     let Some(left) = view.left_at else { return cause };
@@ -227,7 +268,10 @@ fn unless_room_comes(cause: Cause, lacks_room: bool, leaving: i32, view: &Deploy
     // long as all before it.
     let grace = SignedDuration::from_secs(context.failure_policy.grace_seconds);
     let pause = at.checked_sub(grace).map_or(grace, |began| left.duration_since(began).max(grace));
-    Cause { verdict: Verdict::FatalAt(left.checked_add(pause).unwrap_or(Timestamp::MAX).max(at)), ..cause }
+    Cause {
+        verdict: Verdict::FatalAt(left.checked_add(pause).unwrap_or(Timestamp::MAX).max(at)),
+        ..cause
+    }
 }
 
 /// Why the pod is not Ready; none if it is, or if it is just starting.
@@ -240,7 +284,8 @@ pub fn judge_pod(pod: &PodView, context: JudgeContext) -> Option<Cause> {
         let sentence = format!("pod {} cannot be scheduled: {}", pod.name, sanitize(text));
         return Some(Cause { verdict: grace(pod.created_at, context), sentence });
     }
-    let containers = pod.containers.iter().filter_map(|container| judge_container(pod, container, context));
+    let containers =
+        pod.containers.iter().filter_map(|container| judge_container(pod, container, context));
     let trouble = containers.min_by_key(|cause| cause.verdict);
     trouble.or_else(|| not_started(pod, context)).or_else(|| not_ready(pod, context))
 }
@@ -248,15 +293,21 @@ pub fn judge_pod(pod: &PodView, context: JudgeContext) -> Option<Cause> {
 /// What it means that the ReplicaSet `name` cannot create pods.
 #[must_use]
 pub fn judge_set(name: &str, failure: &CreateFailure, context: JudgeContext) -> Cause {
-    let sentence = format!("the ReplicaSet {name} cannot create pods: {}", sanitize(&failure.message));
-    let verdict = if says(&failure.message, NEVER_TAKEN) { Verdict::Fatal } else { grace(failure.since, context) };
+    let sentence =
+        format!("the ReplicaSet {name} cannot create pods: {}", sanitize(&failure.message));
+    let verdict = if says(&failure.message, NEVER_TAKEN) {
+        Verdict::Fatal
+    } else {
+        grace(failure.since, context)
+    };
     Cause { verdict, sentence }
 }
 
 /// What it means that pods of the ReplicaSet failed since the order began. One may be
 /// evicted, and the next runs; it lasts where a pod fails that came after one that had.
 fn judge_failed(set: &ReplicaSetView, context: JudgeContext) -> Option<Cause> {
-    let failed: Vec<&FailedPod> = set.failed.iter().filter(|pod| is_since(pod.created_at, context.since)).collect();
+    let failed: Vec<&FailedPod> =
+        set.failed.iter().filter(|pod| is_since(pod.created_at, context.since)).collect();
     let newest = failed.last()?;
     let mut rounds: Vec<Timestamp> = Vec::new();
     for pod in &failed {
@@ -268,16 +319,27 @@ fn judge_failed(set: &ReplicaSetView, context: JudgeContext) -> Option<Cause> {
     let course = Recurrence::of(rounds.into_iter())?;
     let lasts = course.goes_on(LASTING_ROUNDS, context);
     let reason = if newest.reason.is_empty() { "no reason given" } else { newest.reason.as_str() };
-    let text = if newest.message.is_empty() { String::new() } else { format!(": {}", sanitize(&newest.message)) };
+    let text = if newest.message.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", sanitize(&newest.message))
+    };
     let all = match set.failed_count.max(failed.len()) {
         1 => String::new(),
         count => format!("; {count} pods of the ReplicaSet {} have failed", set.name),
     };
     let sentence = format!("pod {} failed: {reason}{text}{all}", newest.name);
-    Some(Cause { verdict: if lasts { grace(Some(course.first), context) } else { Verdict::KeepWaiting }, sentence })
+    Some(Cause {
+        verdict: if lasts { grace(Some(course.first), context) } else { Verdict::KeepWaiting },
+        sentence,
+    })
 }
 
-fn judge_container(pod: &PodView, container: &ContainerView, context: JudgeContext) -> Option<Cause> {
+fn judge_container(
+    pod: &PodView,
+    container: &ContainerView,
+    context: JudgeContext,
+) -> Option<Cause> {
     let (reason, message) = match &container.state {
         ContainerState::Running { .. } => {
             let last = container.last.as_ref().filter(|_| endings(pod, container, context) > 0)?;
@@ -285,7 +347,9 @@ fn judge_container(pod: &PodView, container: &ContainerView, context: JudgeConte
         }
         // An init container is done when it ends well.
         ContainerState::Ended(ending) if container.is_init && ending.exit_code == 0 => return None,
-        ContainerState::Ended(ending) => return Some(ended(pod, container, "ended", ending, context)),
+        ContainerState::Ended(ending) => {
+            return Some(ended(pod, container, "ended", ending, context));
+        }
         ContainerState::Waiting { reason, message } => (reason, message),
     };
     let (_, rule) = WAITING.iter().find(|(word, _)| word == reason)?;
@@ -293,14 +357,20 @@ fn judge_container(pod: &PodView, container: &ContainerView, context: JudgeConte
     let said = message.replace(&container.image, "");
     let verdict = match rule {
         WaitingRule::Fatal => Verdict::Fatal,
-        WaitingRule::FatalIf(words) if says(&said, words) && !says(&said, PASSING) => Verdict::Fatal,
+        WaitingRule::FatalIf(words) if says(&said, words) && !says(&said, PASSING) => {
+            Verdict::Fatal
+        }
         WaitingRule::FatalUnlessPassing if !says(&said, PASSING) => Verdict::Fatal,
         WaitingRule::Grace | WaitingRule::FatalIf(_) | WaitingRule::FatalUnlessPassing => {
             grace(pod.troubled_since.or(pod.created_at), context)
         }
         WaitingRule::Endings => by_endings(pod, container, context),
     };
-    let last = container.last.as_ref().map(|ending| format!(" (it ended last with {})", how(ending))).unwrap_or_default();
+    let last = container
+        .last
+        .as_ref()
+        .map(|ending| format!(" (it ended last with {})", how(ending)))
+        .unwrap_or_default();
     let text = if message.is_empty() { String::new() } else { format!(": {}", sanitize(message)) };
     let sentence = format!(
         "pod {}, {} {}: {reason} (image {}){text}{last}{}",
@@ -313,15 +383,27 @@ fn judge_container(pod: &PodView, container: &ContainerView, context: JudgeConte
     Some(Cause { verdict, sentence })
 }
 
-fn ended(pod: &PodView, container: &ContainerView, what: &str, ending: &Ending, context: JudgeContext) -> Cause {
+fn ended(
+    pod: &PodView,
+    container: &ContainerView,
+    what: &str,
+    ending: &Ending,
+    context: JudgeContext,
+) -> Cause {
     let (kind, name, image) = (kind(container), &container.name, &container.image);
-    let sentence = format!("pod {}, {kind} {name}: it {what} after {} (image {image}){}", pod.name, how(ending), killing_probe(pod));
+    let sentence = format!(
+        "pod {}, {kind} {name}: it {what} after {} (image {image}){}",
+        pod.name,
+        how(ending),
+        killing_probe(pod)
+    );
     Cause { verdict: by_endings(pod, container, context), sentence }
 }
 
 fn by_endings(pod: &PodView, container: &ContainerView, context: JudgeContext) -> Verdict {
     // What fetches a package has tried again itself, as often as there is sense in it.
-    let tolerated = if container.name == PACKAGE_CONTAINER { 0 } else { context.failure_policy.restarts };
+    let tolerated =
+        if container.name == PACKAGE_CONTAINER { 0 } else { context.failure_policy.restarts };
     let fatal = endings(pod, container, context) > tolerated;
     if fatal { Verdict::Fatal } else { Verdict::KeepWaiting }
 }
@@ -342,15 +424,22 @@ fn endings(pod: &PodView, container: &ContainerView, context: JudgeContext) -> i
 /// A pod whose volumes or network cannot be had: its containers are silent on it. Only
 /// warnings tell, and a warning tells of the past: it counts while it comes again.
 fn not_started(pod: &PodView, context: JudgeContext) -> Option<Cause> {
-    let waits = |container: &ContainerView| matches!(container.state, ContainerState::Waiting { .. });
+    let waits =
+        |container: &ContainerView| matches!(container.state, ContainerState::Waiting { .. });
     if !pod.containers.is_empty() && !pod.containers.iter().any(waits) {
         return None;
     }
     let told = NOT_STARTED.iter().filter_map(|reason| {
         let newest = pod.warnings.iter().rev().find(|warning| warning.reason == *reason)?;
-        Some((newest, Recurrence::of_warnings(pod.warnings.iter().filter(|warning| warning.reason == *reason))?))
+        Some((
+            newest,
+            Recurrence::of_warnings(
+                pod.warnings.iter().filter(|warning| warning.reason == *reason),
+            )?,
+        ))
     });
-    let (warning, course) = told.max_by_key(|(_, course)| (course.goes_on(LASTING_WARNINGS, context), course.last))?;
+    let (warning, course) =
+        told.max_by_key(|(_, course)| (course.goes_on(LASTING_WARNINGS, context), course.last))?;
     let said = format!("{}: {}", warning.reason, sanitize(&warning.message));
     if course.goes_on(LASTING_WARNINGS, context) {
         let sentence = format!("pod {} cannot start: {said}", pod.name);
@@ -362,10 +451,13 @@ fn not_started(pod: &PodView, context: JudgeContext) -> Option<Cause> {
 
 /// A pod that runs and is not Ready: not yet, or not any more.
 fn not_ready(pod: &PodView, context: JudgeContext) -> Option<Cause> {
-    let started = pod.containers.iter().filter(|container| !container.is_init).map(|container| match container.state {
-        ContainerState::Running { since } => since,
-        ContainerState::Waiting { .. } | ContainerState::Ended(_) => None,
-    });
+    let started =
+        pod.containers.iter().filter(|container| !container.is_init).map(
+            |container| match container.state {
+                ContainerState::Running { since } => since,
+                ContainerState::Waiting { .. } | ContainerState::Ended(_) => None,
+            },
+        );
     let started = started.collect::<Option<Vec<Timestamp>>>()?.into_iter().max()?;
     // Kubernetes notes when that changed: later than the start, it was Ready before.
     let lost = pod.unready_since.filter(|since| *since > started);
@@ -379,7 +471,11 @@ fn not_ready(pod: &PodView, context: JudgeContext) -> Option<Cause> {
 /// When trouble that began then has lasted too long.
 fn grace(since: Option<Timestamp>, context: JudgeContext) -> Verdict {
     let since = since.unwrap_or(context.since).max(context.since);
-    Verdict::FatalAt(since.checked_add(SignedDuration::from_secs(context.failure_policy.grace_seconds)).unwrap_or(Timestamp::MAX))
+    Verdict::FatalAt(
+        since
+            .checked_add(SignedDuration::from_secs(context.failure_policy.grace_seconds))
+            .unwrap_or(Timestamp::MAX),
+    )
 }
 
 /// What a probe said last, as the end of a sentence.
@@ -393,13 +489,21 @@ fn killing_probe(pod: &PodView) -> String {
 }
 
 fn said_by_probe(pod: &PodView, counts: impl Fn(&str) -> bool) -> String {
-    let unhealthy = pod.warnings.iter().rev().find(|Warning { reason, message, .. }| reason == "Unhealthy" && counts(message));
+    let unhealthy = pod
+        .warnings
+        .iter()
+        .rev()
+        .find(|Warning { reason, message, .. }| reason == "Unhealthy" && counts(message));
     unhealthy.map(|warning| format!("; {}", sanitize(&warning.message))).unwrap_or_default()
 }
 
 fn how(ending: &Ending) -> String {
     let reason = if ending.reason.is_empty() { "no reason given" } else { ending.reason.as_str() };
-    let said = if ending.message.is_empty() { String::new() } else { format!(": {}", sanitize(&ending.message)) };
+    let said = if ending.message.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", sanitize(&ending.message))
+    };
     format!("exit code {}, {reason}{said}", ending.exit_code)
 }
 
@@ -414,7 +518,8 @@ fn says(text: &str, words: &[&str]) -> bool {
 
 /// Kubernetes' text without control characters (K21), cut to a readable length.
 fn sanitize(text: &str) -> String {
-    let mut shown: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_TEXT).collect();
+    let mut shown: String =
+        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_TEXT).collect();
     if text.chars().count() > LONGEST_TEXT {
         shown.push('…');
     }

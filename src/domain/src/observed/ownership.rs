@@ -20,8 +20,11 @@ pub struct GiveBack {
 /// The part of `managedFields` that is about the spec.
 #[must_use]
 pub fn of_spec(managed_fields: &Value) -> Value {
-    let entries =
-        managed_fields.as_array().into_iter().flatten().filter(|entry| is_whole(entry) && entry["fieldsV1"]["f:spec"].is_object());
+    let entries = managed_fields
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|entry| is_whole(entry) && entry["fieldsV1"]["f:spec"].is_object());
     let part = |entry: &Value| {
         let mut entry = entry.clone();
         entry["fieldsV1"] = json!({ "f:spec": entry["fieldsV1"]["f:spec"] });
@@ -42,10 +45,20 @@ pub fn given_back(now: &Value, back: &GiveBack, ours: &str) -> Option<Value> {
     let mut entries: Vec<Value> = now.as_array()?.clone();
     for field in &back.fields {
         let field = format!("f:{field}");
-        let is_ours = |entry: &Value| entry["manager"] == ours && entry["operation"] == "Update" && is_whole(entry);
-        let mine = |entries: &[Value]| entries.iter().find(|entry| is_ours(entry)).map(|entry| part(entry, &field)).unwrap_or_default();
+        let is_ours = |entry: &Value| {
+            entry["manager"] == ours && entry["operation"] == "Update" && is_whole(entry)
+        };
+        let mine = |entries: &[Value]| {
+            entries
+                .iter()
+                .find(|entry| is_ours(entry))
+                .map(|entry| part(entry, &field))
+                .unwrap_or_default()
+        };
         let (mine_now, mine_before) = (mine(&entries), mine(before));
-        let is_owned = |entries: &[Value]| entries.iter().any(|entry| is_whole(entry) && !part(entry, &field).is_null());
+        let is_owned = |entries: &[Value]| {
+            entries.iter().any(|entry| is_whole(entry) && !part(entry, &field).is_null())
+        };
         let is_lost = !is_owned(&entries) && is_owned(before);
         if mine_now == mine_before && !is_lost {
             continue;
@@ -81,7 +94,9 @@ fn is_whole(entry: &Value) -> bool {
 }
 
 fn same_manager(a: &Value, b: &Value) -> bool {
-    is_whole(a) && is_whole(b) && ["manager", "operation", "apiVersion"].iter().all(|key| a[*key] == b[*key])
+    is_whole(a)
+        && is_whole(b)
+        && ["manager", "operation", "apiVersion"].iter().all(|key| a[*key] == b[*key])
 }
 
 fn part(entry: &Value, field: &str) -> Value {
@@ -128,20 +143,33 @@ mod tests {
     }
 
     fn back(owners: &[Value]) -> GiveBack {
-        GiveBack { fields: vec!["strategy".into(), "paused".into()], owners: of_spec(&json!(owners)) }
+        GiveBack {
+            fields: vec!["strategy".into(), "paused".into()],
+            owners: of_spec(&json!(owners)),
+        }
     }
 
     #[test]
     fn what_is_given_back_is_its_owners_again_and_ours_no_more() {
-        let before = [entry("ci", "Apply", json!({ "f:strategy": strategy(), "f:template": { "f:a": {} } }))];
-        let mut mine = entry("sluice", "Update", json!({ "f:strategy": strategy(), "f:template": { "f:a": {} } }));
+        let before = [entry(
+            "ci",
+            "Apply",
+            json!({ "f:strategy": strategy(), "f:template": { "f:a": {} } }),
+        )];
+        let mut mine = entry(
+            "sluice",
+            "Update",
+            json!({ "f:strategy": strategy(), "f:template": { "f:a": {} } }),
+        );
         mine["fieldsV1"]["f:metadata"] = json!({ "f:annotations": {} });
-        let status =
-            json!({ "manager": "kube-controller-manager", "operation": "Update", "subresource": "status", "fieldsV1": { "f:status": {} } });
+        let status = json!({ "manager": "kube-controller-manager", "operation": "Update", "subresource": "status", "fieldsV1": { "f:status": {} } });
         let now = json!([status, mine]);
         let after = given_back(&now, &back(&before), "sluice").unwrap();
         mine["fieldsV1"]["f:spec"] = json!({ "f:template": { "f:a": {} } });
-        assert_eq!(after, json!([status, mine, entry("ci", "Apply", json!({ "f:strategy": strategy() }))]));
+        assert_eq!(
+            after,
+            json!([status, mine, entry("ci", "Apply", json!({ "f:strategy": strategy() }))])
+        );
         assert_eq!(given_back(&after, &back(&before), "sluice"), None, "once");
     }
 
@@ -178,6 +206,13 @@ mod tests {
 
     #[test]
     fn where_no_owners_are_remembered_nothing_is_given_back() {
-        assert_eq!(given_back(&json!([entry("sluice", "Update", json!({ "f:paused": {} }))]), &back(&[]), "sluice"), None);
+        assert_eq!(
+            given_back(
+                &json!([entry("sluice", "Update", json!({ "f:paused": {} }))]),
+                &back(&[]),
+                "sluice"
+            ),
+            None
+        );
     }
 }

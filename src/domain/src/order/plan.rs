@@ -47,7 +47,8 @@ pub enum BatchGate {
 
 impl Strategy {
     /// Everything in one batch.
-    pub const ALL_AT_ONCE: Self = Self { canary: 0, batches: 1, pace: Pace::Automatic { wait_minutes: 0 } };
+    pub const ALL_AT_ONCE: Self =
+        Self { canary: 0, batches: 1, pace: Pace::Automatic { wait_minutes: 0 } };
 
     /// Checks what can be said of the strategy of a new order before the number of
     /// instances is known.
@@ -58,7 +59,11 @@ impl Strategy {
     pub fn check(&self) -> Result<(), Rejection> {
         if self.batches > BATCHES {
             let allowed = format!("a release has at most {BATCHES} batches");
-            return Err(Rejection::invalid("UpdateStrategy", format!("batch {}", self.batches), allowed));
+            return Err(Rejection::invalid(
+                "UpdateStrategy",
+                format!("batch {}", self.batches),
+                allowed,
+            ));
         }
         self.fits(0)
     }
@@ -69,12 +74,20 @@ impl Strategy {
     /// [`Rejection::Invalid`] naming `UpdateStrategy`: 0 batches, more batches
     /// than instances, or a canary over half of them, where there are any.
     pub fn fits(&self, replicas: i32) -> Result<(), Rejection> {
-        let refuse = |value: String, allowed: String| Err(Rejection::invalid("UpdateStrategy", value, allowed));
+        let refuse = |value: String, allowed: String| {
+            Err(Rejection::invalid("UpdateStrategy", value, allowed))
+        };
         if self.batches < 1 {
-            return refuse(format!("batch {}", self.batches), "the number of batches must be 1 or more".into());
+            return refuse(
+                format!("batch {}", self.batches),
+                "the number of batches must be 1 or more".into(),
+            );
         }
         if self.canary < 0 {
-            return refuse(format!("gray {}", self.canary), "the number of canary instances must be 1 or more".into());
+            return refuse(
+                format!("gray {}", self.canary),
+                "the number of canary instances must be 1 or more".into(),
+            );
         }
         // Without instances there is nothing to divide: the version is set at once.
         if replicas == 0 || (self.canary == 0 && self.batches == 1) {
@@ -83,7 +96,10 @@ impl Strategy {
         if self.canary * 2 > replicas {
             return refuse(
                 format!("gray {}", self.canary),
-                format!("at most half of the application's {replicas} instances ({}) can be the canary", replicas / 2),
+                format!(
+                    "at most half of the application's {replicas} instances ({}) can be the canary",
+                    replicas / 2
+                ),
             );
         }
         let rest = replicas - self.canary;
@@ -114,7 +130,8 @@ impl Strategy {
             return replicas;
         }
         let canary = self.canary.min(replicas);
-        let (position, rest) = if self.canary > 0 { (index, replicas - canary) } else { (index + 1, replicas) };
+        let (position, rest) =
+            if self.canary > 0 { (index, replicas - canary) } else { (index + 1, replicas) };
         let batches = self.batches.max(1);
         let done = i32::try_from(position).unwrap_or(batches).min(batches);
         // Even shares, and the remainder one by one in the last batches.
@@ -204,7 +221,11 @@ mod tests {
         #[case] says: &str,
     ) {
         let strategy = strategy(canary, batches);
-        let refusal = strategy.check().and_then(|()| strategy.fits(replicas)).expect_err("must be refused").to_string();
+        let refusal = strategy
+            .check()
+            .and_then(|()| strategy.fits(replicas))
+            .expect_err("must be refused")
+            .to_string();
         assert!(refusal.contains("UpdateStrategy") && refusal.contains(says), "{refusal}");
     }
 
@@ -225,7 +246,10 @@ mod tests {
             [BatchGate::Confirmation, BatchGate::None, BatchGate::None]
         );
         let plan = Strategy { canary: 0, batches: 3, pace: Pace::Automatic { wait_minutes: 2 } };
-        assert_eq!([plan.batch_gate_after(0), plan.batch_gate_after(2)], [BatchGate::Pause(2), BatchGate::None]);
+        assert_eq!(
+            [plan.batch_gate_after(0), plan.batch_gate_after(2)],
+            [BatchGate::Pause(2), BatchGate::None]
+        );
     }
 
     proptest! {

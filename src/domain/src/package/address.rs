@@ -20,9 +20,16 @@ pub(super) enum AddressKind {
 }
 
 /// A cloud's metadata addresses, also those beside link-local ones.
-const METADATA_4: [Ipv4Addr; 4] =
-    [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(169, 254, 169, 254), Ipv4Addr::new(168, 63, 129, 16), Ipv4Addr::new(192, 0, 0, 192)];
-const METADATA_6: [Ipv6Addr; 2] = [Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)];
+const METADATA_4: [Ipv4Addr; 4] = [
+    Ipv4Addr::new(100, 100, 100, 200),
+    Ipv4Addr::new(169, 254, 169, 254),
+    Ipv4Addr::new(168, 63, 129, 16),
+    Ipv4Addr::new(192, 0, 0, 192),
+];
+const METADATA_6: [Ipv6Addr; 2] = [
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+];
 
 const UNSPECIFIED: AddressKind = AddressKind::Never("an unspecified address");
 const LOOPBACK: AddressKind = AddressKind::Never("a loopback address");
@@ -58,7 +65,11 @@ const RANGES_6: [(Ipv6Addr, u32, AddressKind); 12] = [
     (Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, 0), 128, UNSPECIFIED),
     (Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, 1), 128, LOOPBACK),
     // Where the IPv4 address stands in it depends on the translator (RFC 8215).
-    (Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0), 48, AddressKind::Never("an address of a translator of this network")),
+    (
+        Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0),
+        48,
+        AddressKind::Never("an address of a translator of this network"),
+    ),
     (Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 0), 64, RESERVED),
     (Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 0), 48, RESERVED),
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32, DOCUMENTATION),
@@ -77,11 +88,15 @@ pub(super) fn kind_of(address: IpAddr) -> AddressKind {
         IpAddr::V6(six) if METADATA_6.contains(&six) => Some(METADATA),
         IpAddr::V4(four) => RANGES_4
             .iter()
-            .find(|(first, length, _)| four.to_bits() >> (32 - length) == first.to_bits() >> (32 - length))
+            .find(|(first, length, _)| {
+                four.to_bits() >> (32 - length) == first.to_bits() >> (32 - length)
+            })
             .map(|(.., kind)| *kind),
         IpAddr::V6(six) => RANGES_6
             .iter()
-            .find(|(first, length, _)| six.to_bits() >> (128 - length) == first.to_bits() >> (128 - length))
+            .find(|(first, length, _)| {
+                six.to_bits() >> (128 - length) == first.to_bits() >> (128 - length)
+            })
             .map(|(.., kind)| *kind),
     };
     found.unwrap_or(AddressKind::Public)
@@ -92,12 +107,16 @@ pub(super) fn kind_of(address: IpAddr) -> AddressKind {
 pub(super) fn reached_by(address: IpAddr) -> Vec<IpAddr> {
     let IpAddr::V6(six) = address else { return vec![address] };
     let [a, b, c, d, e, f, g, h] = six.segments();
-    let four = |high: u16, low: u16| IpAddr::V4(Ipv4Addr::from_bits((u32::from(high) << 16) | u32::from(low)));
+    let four = |high: u16, low: u16| {
+        IpAddr::V4(Ipv4Addr::from_bits((u32::from(high) << 16) | u32::from(low)))
+    };
     match (a, b, c, d, e, f) {
         // `::` and `::1` are what they are.
         (0, 0, 0, 0, 0, 0) if six.is_unspecified() || six.is_loopback() => vec![address],
         // Compatible, mapped, and translated (SIIT, NAT64).
-        (0, 0, 0, 0, 0, 0 | 0xffff) | (0, 0, 0, 0, 0xffff, 0) | (0x64, 0xff9b, 0, 0, 0, 0) => vec![four(g, h)],
+        (0, 0, 0, 0, 0, 0 | 0xffff) | (0, 0, 0, 0, 0xffff, 0) | (0x64, 0xff9b, 0, 0, 0, 0) => {
+            vec![four(g, h)]
+        }
         // 6to4: the relay's own address.
         (0x2002, ..) => vec![address, four(b, c)],
         // Teredo: the server's address, and the client's with every bit turned.

@@ -31,9 +31,9 @@ impl Runtimes {
     /// # Errors
     /// Says what is wrong with it, and where.
     pub fn read(json: &str) -> Result<Self, String> {
-        const FORM: &str =
-            r#"a list of {"jdk":"Open JDK 8","webContainer":"apache-tomcat-9" or null,"image":"registry/tomcat:9"} is expected"#;
-        let runtimes: Vec<Runtime> = serde_json::from_str(json).map_err(|error| format!("{error}; {FORM}"))?;
+        const FORM: &str = r#"a list of {"jdk":"Open JDK 8","webContainer":"apache-tomcat-9" or null,"image":"registry/tomcat:9"} is expected"#;
+        let runtimes: Vec<Runtime> =
+            serde_json::from_str(json).map_err(|error| format!("{error}; {FORM}"))?;
         let mut named = HashSet::new();
         for (index, runtime) in runtimes.iter().enumerate() {
             let container = runtime.web_container.as_deref();
@@ -68,20 +68,34 @@ impl Runtimes {
     ///
     /// # Errors
     /// The parameter that must be given or has an unknown value, and what it may be.
-    pub fn find(&self, kind: PackageKind, jdk: Option<&str>, web_container: Option<&str>) -> Result<&Runtime, NoRuntime> {
-        let fits = |runtime: &&Runtime| runtime.web_container.is_some() == (kind == PackageKind::War);
+    pub fn find(
+        &self,
+        kind: PackageKind,
+        jdk: Option<&str>,
+        web_container: Option<&str>,
+    ) -> Result<&Runtime, NoRuntime> {
+        let fits =
+            |runtime: &&Runtime| runtime.web_container.is_some() == (kind == PackageKind::War);
         let mut left: Vec<&Runtime> = self.0.iter().filter(fits).collect();
         if left.is_empty() {
-            return Err(NoRuntime { parameter: "JDK", value: jdk.unwrap_or_default().into(), known: Vec::new() });
+            return Err(NoRuntime {
+                parameter: "JDK",
+                value: jdk.unwrap_or_default().into(),
+                known: Vec::new(),
+            });
         }
         if kind == PackageKind::War {
-            left = narrowed(left, "WebContainer", web_container, |runtime| runtime.web_container.as_deref().unwrap_or_default())?;
+            left = narrowed(left, "WebContainer", web_container, |runtime| {
+                runtime.web_container.as_deref().unwrap_or_default()
+            })?;
         }
         left = narrowed(left, "JDK", jdk, |runtime| &runtime.jdk)?;
         match left[..] {
             [only] => Ok(only),
             // All have the same JDK, so it is the web container that is open.
-            _ => Err(open("WebContainer", &left, |runtime| runtime.web_container.as_deref().unwrap_or_default())),
+            _ => Err(open("WebContainer", &left, |runtime| {
+                runtime.web_container.as_deref().unwrap_or_default()
+            })),
         }
     }
 }
@@ -107,14 +121,24 @@ fn narrowed<'a>(
 ) -> Result<Vec<&'a Runtime>, NoRuntime> {
     let Some(wanted) = wanted else {
         let first = part(left[0]);
-        let is_open = parameter == "JDK" && left.iter().any(|runtime| !is_same(part(runtime), first));
+        let is_open =
+            parameter == "JDK" && left.iter().any(|runtime| !is_same(part(runtime), first));
         return if is_open { Err(open(parameter, &left, part)) } else { Ok(left) };
     };
-    let found: Vec<_> = left.iter().copied().filter(|runtime| is_same(part(runtime), wanted)).collect();
-    if found.is_empty() { Err(NoRuntime { value: wanted.into(), ..open(parameter, &left, part) }) } else { Ok(found) }
+    let found: Vec<_> =
+        left.iter().copied().filter(|runtime| is_same(part(runtime), wanted)).collect();
+    if found.is_empty() {
+        Err(NoRuntime { value: wanted.into(), ..open(parameter, &left, part) })
+    } else {
+        Ok(found)
+    }
 }
 
-fn open<'a>(parameter: &'static str, left: &[&'a Runtime], part: impl Fn(&'a Runtime) -> &'a str) -> NoRuntime {
+fn open<'a>(
+    parameter: &'static str,
+    left: &[&'a Runtime],
+    part: impl Fn(&'a Runtime) -> &'a str,
+) -> NoRuntime {
     let mut known: Vec<String> = left.iter().map(|runtime| part(runtime).to_owned()).collect();
     known.sort();
     known.dedup();
@@ -175,13 +199,19 @@ mod tests {
         #[case] known: &[&str],
     ) {
         let why = table().find(kind, jdk, container).unwrap_err();
-        assert_eq!((why.parameter, why.known.iter().map(String::as_str).collect::<Vec<_>>()), (parameter, known.to_vec()));
+        assert_eq!(
+            (why.parameter, why.known.iter().map(String::as_str).collect::<Vec<_>>()),
+            (parameter, known.to_vec())
+        );
     }
 
     #[test]
     fn a_table_without_a_runtime_of_the_kind_knows_nothing_to_say() {
         let jars = Runtimes::read(r#"[{"jdk":"Open JDK 8","image":"jdk:8"}]"#).unwrap();
-        assert_eq!(jars.find(PackageKind::War, None, None).unwrap_err().known, Vec::<String>::new());
+        assert_eq!(
+            jars.find(PackageKind::War, None, None).unwrap_err().known,
+            Vec::<String>::new()
+        );
         assert_eq!(jars.find(PackageKind::FatJar, None, None).unwrap().image, "jdk:8");
     }
 
@@ -191,7 +221,10 @@ mod tests {
     #[case(r#"[{"jdk":"Open JDK 8","image":""}]"#, "[0] has no image")]
     #[case(r#"[{"jdk":" ","image":"a"}]"#, "[0] has an empty jdk")]
     #[case(r#"[{"jdk":"a","image":"a","imgae":"b"}]"#, "unknown field `imgae`")]
-    #[case(r#"[{"jdk":"a","image":"a"},{"jdk":"A","image":"b"}]"#, "[1] has the jdk and webContainer of an earlier one")]
+    #[case(
+        r#"[{"jdk":"a","image":"a"},{"jdk":"A","image":"b"}]"#,
+        "[1] has the jdk and webContainer of an earlier one"
+    )]
     fn a_table_with_a_mistake_is_refused_with_the_place(#[case] json: &str, #[case] says: &str) {
         let why = Runtimes::read(json).unwrap_err();
         assert!(why.contains(says), "{why}");

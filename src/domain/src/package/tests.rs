@@ -26,7 +26,9 @@ fn url(text: &str) -> PackageUrl {
 #[test]
 fn an_address_shows_itself_without_user_password_query_and_fragment() {
     let sum = "a".repeat(64);
-    let given = format!("https://user:geheim@files.example.com:8443/shop/web.jar?Signature=geheim&Expires=1#sha256={sum}");
+    let given = format!(
+        "https://user:geheim@files.example.com:8443/shop/web.jar?Signature=geheim&Expires=1#sha256={sum}"
+    );
     let package = url(&given);
     assert_eq!(package.to_string(), "https://files.example.com:8443/shop/web.jar");
     assert!(!format!("{package:?}").contains("geheim"));
@@ -55,7 +57,11 @@ fn what_is_no_address_is_refused(#[case] text: &str) {
 #[case("https://h/", "app", None)]
 #[case("https://h/a%2Fb%20%22$(x).jar", "a_b____x_.jar", Some(PackageKind::FatJar))]
 #[case("https://h/..%2f..", "_..", None)]
-fn the_file_is_named_after_the_paths_end_in_harmless_characters(#[case] text: &str, #[case] name: &str, #[case] kind: Option<PackageKind>) {
+fn the_file_is_named_after_the_paths_end_in_harmless_characters(
+    #[case] text: &str,
+    #[case] name: &str,
+    #[case] kind: Option<PackageKind>,
+) {
     assert_eq!((url(text).file_name().as_str(), url(text).kind()), (name, kind));
 }
 
@@ -70,7 +76,11 @@ fn the_file_is_named_after_the_paths_end_in_harmless_characters(#[case] text: &s
 #[case("*.example.com", "example.com.evil.org", false)]
 #[case("10.0.0.5", "10.0.0.5", true)]
 #[case("10.0.0.5", "10.0.0.6", false)]
-fn a_host_is_allowed_by_its_name_or_by_what_it_is_below(#[case] pattern: &str, #[case] host: &str, #[case] allowed: bool) {
+fn a_host_is_allowed_by_its_name_or_by_what_it_is_below(
+    #[case] pattern: &str,
+    #[case] host: &str,
+    #[case] allowed: bool,
+) {
     let policy = policy(&["https"], &[pattern], &[]);
     let said = policy.check(&url(&format!("https://{host}/app.jar")));
     assert_eq!(said.is_ok(), allowed, "{said:?}");
@@ -145,7 +155,11 @@ fn addresses_that_nobodys_packages_come_from_are_refused(#[case] text: &str, #[c
     let said = usual().address("h", address).unwrap_err().to_string();
     assert!(said.contains(what) && said.contains(&address.to_string()), "{said}");
     assert!(!usual().may_look_at("h", address));
-    let literal = if address.is_ipv6() { format!("http://[{text}]/a.jar") } else { format!("http://{text}/a.jar") };
+    let literal = if address.is_ipv6() {
+        format!("http://[{text}]/a.jar")
+    } else {
+        format!("http://{text}/a.jar")
+    };
     assert!(usual().check(&url(&literal)).is_err());
 }
 
@@ -201,10 +215,17 @@ fn the_server_looks_at_no_private_network_that_nobody_named(#[case] text: &str) 
     assert!(!usual().may_look(&package) && !usual().may_look_at("files.internal", address));
     // By the host's name, or by the network; everything else stays as it is.
     let by_name = policy(&["http"], &["*", "*.internal"], &[]);
-    assert!(by_name.may_look_at("files.internal", address) && !by_name.may_look_at("files.other", address));
-    let nets = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7", "fec0::/10"];
+    assert!(
+        by_name.may_look_at("files.internal", address)
+            && !by_name.may_look_at("files.other", address)
+    );
+    let nets =
+        ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7", "fec0::/10"];
     assert!(policy(&["http"], &["*"], &nets).may_look(&package));
-    assert!(usual().may_look_at("h", "8.8.8.8".parse().unwrap()) && usual().may_look(&url("http://files.internal/a.jar")));
+    assert!(
+        usual().may_look_at("h", "8.8.8.8".parse().unwrap())
+            && usual().may_look(&url("http://files.internal/a.jar"))
+    );
 }
 
 #[test]
@@ -219,8 +240,14 @@ fn addresses_are_allowed_by_their_network_also_where_ipv6_wraps_them() {
 #[test]
 fn a_redirect_may_be_relative_and_leaves_the_user_behind_on_another_host() {
     let from = url("https://user:geheim@files.example.com/a/b.jar?token=1");
-    assert_eq!(from.redirected("/c.jar?x=2").unwrap().secret().as_str(), "https://user:geheim@files.example.com/c.jar?x=2");
-    assert_eq!(from.redirected("//other.example.com/c.jar").unwrap().secret().as_str(), "https://other.example.com/c.jar");
+    assert_eq!(
+        from.redirected("/c.jar?x=2").unwrap().secret().as_str(),
+        "https://user:geheim@files.example.com/c.jar?x=2"
+    );
+    assert_eq!(
+        from.redirected("//other.example.com/c.jar").unwrap().secret().as_str(),
+        "https://other.example.com/c.jar"
+    );
     assert!(from.redirected("http://").is_err() && from.redirected("data:x").is_err());
 }
 
@@ -230,7 +257,10 @@ fn a_redirect_may_be_relative_and_leaves_the_user_behind_on_another_host() {
 fn a_checksum_is_read_with_and_without_its_name(#[case] name: &str, #[case] length: usize) {
     let hex = "Ab".repeat(length / 2);
     for text in [format!("{name}={hex}"), format!("{name}:{hex}"), hex.clone()] {
-        assert_eq!(text.parse::<Checksum>().unwrap().to_string(), format!("{name}={}", hex.to_ascii_lowercase()));
+        assert_eq!(
+            text.parse::<Checksum>().unwrap().to_string(),
+            format!("{name}={}", hex.to_ascii_lowercase())
+        );
     }
     assert!(format!("{name}={}", &hex[1..]).parse::<Checksum>().is_err());
 }
@@ -268,7 +298,9 @@ proptest! {
 
 /// Every way to write an IPv4 address into one of IPv6 that something takes out again.
 fn spellings(four: Ipv4Addr, other: u32) -> Vec<Ipv6Addr> {
-    let pair = |octets: [u8; 4]| (u16::from_be_bytes([octets[0], octets[1]]), u16::from_be_bytes([octets[2], octets[3]]));
+    let pair = |octets: [u8; 4]| {
+        (u16::from_be_bytes([octets[0], octets[1]]), u16::from_be_bytes([octets[2], octets[3]]))
+    };
     let ((high, low), (more, rest)) = (pair(four.octets()), pair(other.to_be_bytes()));
     let mut found = vec![
         Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, high, low),

@@ -48,12 +48,19 @@ impl ObjectKey {
     /// # Errors
     /// [`WrongKey`].
     pub fn read(text: &str) -> Result<Self, WrongKey> {
-        let is_part = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(|c: char| c == '\\' || c.is_control());
+        let is_part = |part: &str| {
+            !matches!(part, "" | "." | "..")
+                && !part.contains(|c: char| c == '\\' || c.is_control())
+        };
         let mut parts = text.splitn(3, '/');
         let (root, prefix, rest) = (parts.next(), parts.next(), parts.next());
-        let credential = prefix.and_then(|prefix| prefix.parse::<CredentialId>().ok().filter(|id| id.to_string() == prefix));
+        let credential = prefix.and_then(|prefix| {
+            prefix.parse::<CredentialId>().ok().filter(|id| id.to_string() == prefix)
+        });
         match (root, credential, rest) {
-            (Some(ROOT), Some(credential), Some(rest)) if text.len() <= OBJECT_KEY && rest.split('/').all(is_part) => {
+            (Some(ROOT), Some(credential), Some(rest))
+                if text.len() <= OBJECT_KEY && rest.split('/').all(is_part) =>
+            {
                 Ok(Self { text: text.into(), credential })
             }
             _ => Err(WrongKey),
@@ -163,7 +170,9 @@ mod tests {
 
     #[test]
     fn a_key_has_at_most_1023_bytes() {
-        let key = |length: usize| format!("{ROOT}/{ID}/{}", "a".repeat(length - ROOT.len() - ID.len() - 2));
+        let key = |length: usize| {
+            format!("{ROOT}/{ID}/{}", "a".repeat(length - ROOT.len() - ID.len() - 2))
+        };
         assert!(ObjectKey::read(&key(1023)).is_ok());
         assert_eq!(ObjectKey::read(&key(1024)), Err(WrongKey));
     }
@@ -173,12 +182,27 @@ mod tests {
         "http://sluice.packages.sluice.invalid/sluice-packages/01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e/apps/x/app-1%2B2+3.jar",
         Ok(Some("apps/x/app-1+2 3.jar"))
     )]
-    #[case("http://b.packages.sluice.invalid/sluice-packages/01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e/%E7%89%88.jar", Ok(Some("版.jar")))]
-    #[case("http://b.packages.sluice.invalid/sluice-packages/01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e/a%2F..%2Fb", Err(WrongKey))]
+    #[case(
+        "http://b.packages.sluice.invalid/sluice-packages/01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e/%E7%89%88.jar",
+        Ok(Some("版.jar"))
+    )]
+    #[case(
+        "http://b.packages.sluice.invalid/sluice-packages/01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e/a%2F..%2Fb",
+        Err(WrongKey)
+    )]
     #[case("http://b.packages.sluice.invalid/other/app.jar", Err(WrongKey))]
-    #[case("http://packages.sluice.invalid/sluice-packages/01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e/app.jar", Ok(None))]
-    #[case("http://evil-packages.sluice.invalid.example.com/sluice-packages/01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e/app.jar", Ok(None))]
-    fn an_address_names_a_key_by_its_host(#[case] url: &str, #[case] rest: Result<Option<&str>, WrongKey>) {
+    #[case(
+        "http://packages.sluice.invalid/sluice-packages/01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e/app.jar",
+        Ok(None)
+    )]
+    #[case(
+        "http://evil-packages.sluice.invalid.example.com/sluice-packages/01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e/app.jar",
+        Ok(None)
+    )]
+    fn an_address_names_a_key_by_its_host(
+        #[case] url: &str,
+        #[case] rest: Result<Option<&str>, WrongKey>,
+    ) {
         let named = named_by(&url.parse().unwrap()).map(|key| key.map(|key| key.to_string()));
         assert_eq!(named, rest.map(|rest| rest.map(|rest| format!("{ROOT}/{ID}/{rest}"))));
     }
@@ -193,7 +217,11 @@ mod tests {
         assert_eq!(stored_in("http://h/app.jar"), []);
         let (capitals, plain) = (ID.to_uppercase(), ID.replace('-', ""));
         for other in [capitals, plain, format!("{{{ID}}}"), format!("urn:uuid:{ID}")] {
-            assert_eq!((package_id(&other), stored_in(&format!("{PATH}{other}/a.jar"))), (None, Vec::new()), "{other}");
+            assert_eq!(
+                (package_id(&other), stored_in(&format!("{PATH}{other}/a.jar"))),
+                (None, Vec::new()),
+                "{other}"
+            );
         }
     }
 }

@@ -17,33 +17,55 @@ pub fn told(proposal: &Proposal, before: &Value, after: &Value) -> Vec<String> {
         let (pods, placement) = (&change.pods, &change.pods.placement);
         if placement.replaces_affinity() {
             let lost = parts_lost(&before["spec"]["affinity"], &after["spec"]["affinity"]);
-            told.extend(sentence("the affinity that is asked for replaces what the Deployment has: ", &lost));
+            told.extend(sentence(
+                "the affinity that is asked for replaces what the Deployment has: ",
+                &lost,
+            ));
         }
         if placement.replaces_tolerations() {
             let lost = items_lost(&before["spec"]["tolerations"], &after["spec"]["tolerations"]);
-            told.extend(sentence("the tolerations that are asked for replace some that the Deployment has: ", &lost));
+            told.extend(sentence(
+                "the tolerations that are asked for replace some that the Deployment has: ",
+                &lost,
+            ));
         }
-        if let (Some(before), Some(after)) = (proposal.container_of(before), proposal.container_of(after)) {
-            let of = |container: &Map<String, Value>, field: &str| container.get(field).cloned().unwrap_or_default();
+        if let (Some(before), Some(after)) =
+            (proposal.container_of(before), proposal.container_of(after))
+        {
+            let of = |container: &Map<String, Value>, field: &str| {
+                container.get(field).cloned().unwrap_or_default()
+            };
             if pods.env_from != Field::Keep {
                 let lost = items_lost(&of(before, "envFrom"), &of(after, "envFrom"));
                 told.extend(sentence("the sources of variables that are asked for replace some that the container has: ", &lost));
             }
             if pods.security != Field::Keep {
-                let lost = parts_lost(&of(before, "securityContext"), &of(after, "securityContext"));
-                told.extend(sentence("the security settings that are asked for replace what the container has: ", &lost));
+                let lost =
+                    parts_lost(&of(before, "securityContext"), &of(after, "securityContext"));
+                told.extend(sentence(
+                    "the security settings that are asked for replace what the container has: ",
+                    &lost,
+                ));
             }
-            let hook = |container: &Map<String, Value>| container.get("lifecycle").and_then(|hooks| hooks.get("preStop")).cloned();
+            let hook = |container: &Map<String, Value>| {
+                container.get("lifecycle").and_then(|hooks| hooks.get("preStop")).cloned()
+            };
             if change.drain_seconds.is_some()
                 && let Some(own) = hook(before).filter(|own| own.get("sleep").is_none())
                 && hook(after).as_ref() != Some(&own)
             {
-                told.push("the drain that is asked for replaces the container's own preStop hook".into());
+                told.push(
+                    "the drain that is asked for replaces the container's own preStop hook".into(),
+                );
             }
         }
         if pods.security != Field::Keep {
-            let lost = parts_lost(&before["spec"]["securityContext"], &after["spec"]["securityContext"]);
-            told.extend(sentence("the security settings that are asked for replace what the pod has: ", &lost));
+            let lost =
+                parts_lost(&before["spec"]["securityContext"], &after["spec"]["securityContext"]);
+            told.extend(sentence(
+                "the security settings that are asked for replace what the pod has: ",
+                &lost,
+            ));
         }
     }
     if let Some(container) = proposal.container_of(after) {
@@ -57,7 +79,8 @@ fn old_image(container: &Map<String, Value>) -> Option<String> {
     let image = container.get("image")?.as_str()?;
     let policy = container.get("imagePullPolicy")?.as_str()?;
     let last = image.rsplit('/').next().unwrap_or(image);
-    let is_moving = !image.contains('@') && last.split_once(':').is_none_or(|(_, tag)| tag == "latest");
+    let is_moving =
+        !image.contains('@') && last.split_once(':').is_none_or(|(_, tag)| tag == "latest");
     (is_moving && matches!(policy, "IfNotPresent" | "Never")).then(|| {
         format!(
             "the image {image} is not pulled by a node that has one of this name (imagePullPolicy {policy} stays as it is), so that old and \
@@ -69,7 +92,10 @@ fn old_image(container: &Map<String, Value>) -> Option<String> {
 /// The parts of an object that are gone or other afterwards.
 fn parts_lost(before: &Value, after: &Value) -> Vec<String> {
     let parts = before.as_object().into_iter().flatten().filter(|(_, value)| !is_empty(value));
-    parts.filter(|(key, value)| after.get(key.as_str()) != Some(value)).map(|(key, _)| key.clone()).collect()
+    parts
+        .filter(|(key, value)| after.get(key.as_str()) != Some(value))
+        .map(|(key, _)| key.clone())
+        .collect()
 }
 
 /// The items of a list that are not there afterwards, by the first name in each.
@@ -81,12 +107,17 @@ fn items_lost(before: &Value, after: &Value) -> Vec<String> {
 
 fn name_in(item: &Value) -> Option<String> {
     let fields = item.as_object()?;
-    let named = fields.get("key").or_else(|| fields.get("name")).or_else(|| fields.values().find_map(|it| it.get("name")));
+    let named = fields
+        .get("key")
+        .or_else(|| fields.get("name"))
+        .or_else(|| fields.values().find_map(|it| it.get("name")));
     named?.as_str().map(Into::into)
 }
 
 fn is_empty(value: &Value) -> bool {
-    value.is_null() || value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty)
+    value.is_null()
+        || value.as_object().is_some_and(Map::is_empty)
+        || value.as_array().is_some_and(Vec::is_empty)
 }
 
 fn sentence(begin: &str, lost: &[String]) -> Option<String> {

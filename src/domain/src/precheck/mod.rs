@@ -26,7 +26,9 @@ use self::{
     evidence::{Evidence, Listed, Presence, ReferenceKind, Tried},
     room::{Present, Shortage},
     template::{labels, pull_secrets},
-    verdicts::{budget, pod_tried, references, rights, scaler, shortage, tried, unseen, volumes, worst},
+    verdicts::{
+        budget, pod_tried, references, rights, scaler, shortage, tried, unseen, volumes, worst,
+    },
 };
 use super::order::{BorrowedSettings, Kind, Order, State};
 use crate::template::names::{RELEASE_ANNOTATION, RESTART_ANNOTATION};
@@ -201,7 +203,11 @@ pub struct FirstChange {
 /// What would be done first about `proposal`. None where the cluster does not say
 /// yet what there is.
 #[must_use]
-pub fn first_change(proposal: &Proposal, observation: &Observation, now: Timestamp) -> Option<FirstChange> {
+pub fn first_change(
+    proposal: &Proposal,
+    observation: &Observation,
+    now: Timestamp,
+) -> Option<FirstChange> {
     let shown = match observation {
         Observation::Unknown => return None,
         Observation::Absent => 1,
@@ -210,10 +216,14 @@ pub fn first_change(proposal: &Proposal, observation: &Observation, now: Timesta
     let order = proposal.order(proposal.target.replicas.unwrap_or(shown));
     // What it has not done yet, the Deployment controller will have done by then.
     let observation = match observation {
-        Observation::Present(view) => Observation::Present(Box::new(DeploymentView { observed: true, ..(**view).clone() })),
+        Observation::Present(view) => {
+            Observation::Present(Box::new(DeploymentView { observed: true, ..(**view).clone() }))
+        }
         other => other.clone(),
     };
-    let Decision::Transition(transition) = rollout::decide(&order, &observation, now) else { return None };
+    let Decision::Transition(transition) = rollout::decide(&order, &observation, now) else {
+        return None;
+    };
     let change = match transition.change {
         Some(change) if transition.state != State::Failed => Ok(change),
         _ => Err(transition.message),
@@ -228,7 +238,12 @@ pub fn first_change(proposal: &Proposal, observation: &Observation, now: Timesta
 
 /// Judges a release, from what it would do first and what was looked at for it.
 #[must_use]
-pub fn evaluate(proposal: &Proposal, first: &FirstChange, observation: &Observation, evidence: &Evidence) -> PrecheckReport {
+pub fn evaluate(
+    proposal: &Proposal,
+    first: &FirstChange,
+    observation: &Observation,
+    evidence: &Evidence,
+) -> PrecheckReport {
     let view = match observation {
         Observation::Present(view) => Some(&**view),
         Observation::Unknown | Observation::Absent => None,
@@ -240,10 +255,18 @@ pub fn evaluate(proposal: &Proposal, first: &FirstChange, observation: &Observat
     };
     let rights = rights(evidence);
     if let Err(why) = &first.change {
-        let other = evidence.other_workload.map(|kind| format!("{} is a {kind}, and only Deployments are released", proposal.name));
+        let other = evidence.other_workload.map(|kind| {
+            format!("{} is a {kind}, and only Deployments are released", proposal.name)
+        });
         check(Subject::Deployment, Some((Finding::Refused, other.unwrap_or_else(|| why.clone()))));
         check(Subject::Rights, rights);
-        return PrecheckReport { checks, plan: None, replicas: view.map(|view| view.replicas), lacks_room: false, existing: None };
+        return PrecheckReport {
+            checks,
+            plan: None,
+            replicas: view.map(|view| view.replicas),
+            lacks_room: false,
+            existing: None,
+        };
     }
     if let (Kind::Create, Some(view)) = (proposal.kind, view) {
         let why = "there is a Deployment of this name: it becomes the application as it runs, and nothing is created".to_owned();
@@ -257,13 +280,25 @@ pub fn evaluate(proposal: &Proposal, first: &FirstChange, observation: &Observat
             min_ready_seconds: settings.min_ready_seconds,
             controller: view.controller.clone(),
         };
-        return PrecheckReport { checks, plan: None, replicas: Some(view.replicas), lacks_room: false, existing: Some(existing) };
+        return PrecheckReport {
+            checks,
+            plan: None,
+            replicas: Some(view.replicas),
+            lacks_room: false,
+            existing: Some(existing),
+        };
     }
     let settings = first.order.snapshot.as_ref().map(|snapshot| snapshot.settings.clone());
-    let settings = settings.or(view.map(|view| view.borrowed.clone().unwrap_or_else(|| view.settings.clone()))).unwrap_or_else(fresh);
+    let settings = settings
+        .or(view.map(|view| view.borrowed.clone().unwrap_or_else(|| view.settings.clone())))
+        .unwrap_or_else(fresh);
     let plan = plan(proposal, first, view, &settings);
     // As the API server would store it, where it said so.
-    let stored = if let Tried::Accepted(deployment) = &evidence.change { &deployment["spec"]["template"] } else { &first.template };
+    let stored = if let Tried::Accepted(deployment) = &evidence.change {
+        &deployment["spec"]["template"]
+    } else {
+        &first.template
+    };
     let pods = if let Listed::Seen(pods) = &evidence.pods { pods.as_slice() } else { &[] };
     let pod = match (&evidence.pod, view) {
         (Tried::Accepted(pod), _) => pod.clone(),
@@ -278,29 +313,58 @@ pub fn evaluate(proposal: &Proposal, first: &FirstChange, observation: &Observat
     let before = view.map(|view| &view.template);
     let present = Present::of(pods, view);
     // Without the pods nothing can be said of how much of a quota is their own.
-    let judged = if let (Listed::Unseen(_), Some(_)) = (&evidence.pods, view) { &Listed::Unneeded } else { &evidence.quotas };
+    let judged = if let (Listed::Unseen(_), Some(_)) = (&evidence.pods, view) {
+        &Listed::Unneeded
+    } else {
+        &evidence.quotas
+    };
     let mut quotas = room::quota_shortages(judged, &pod, before, &present, &peaks, plan.replicas);
     quotas.extend(room::replica_set_shortage(&evidence.quotas, stored, view));
-    let apart = room::placement_shortage(&evidence.nodes, &first.template, plan.peak_pods, plan.replicas);
+    let apart =
+        room::placement_shortage(&evidence.nodes, &first.template, plan.peak_pods, plan.replicas);
     let ports = room::port_shortage(evidence, stored, view, plan.peak_pods, plan.replicas);
     let placement: Vec<Shortage> = apart.into_iter().chain(ports).collect();
     let volumes = volumes(proposal, evidence, &settings, plan.replicas, plan.max_unavailable);
 
-    check(Subject::Deployment, view.and_then(|view| view.controller.as_deref()).map(|owner| (Finding::Warned, controlled(owner))));
+    check(
+        Subject::Deployment,
+        view.and_then(|view| view.controller.as_deref())
+            .map(|owner| (Finding::Warned, controlled(owner))),
+    );
     check(Subject::Rights, rights);
     check(Subject::References, references(evidence, &first.template));
     check(Subject::Volumes, volumes);
-    let quota = unseen(&evidence.quotas, "resourcequotas").or(shortage(worst(&quotas), plan.max_unavailable));
-    check(Subject::Quota, quota.or(unseen(&evidence.pods, "the pods of the namespace, which a quota counts,")));
-    let places = unseen(&evidence.nodes, "nodes").or(shortage(worst(&placement), plan.max_unavailable));
-    check(Subject::Placement, places.or(unseen(&evidence.port_holders, "the pods that take ports of nodes")));
-    check(Subject::DisruptionBudget, unseen(&evidence.budgets, "poddisruptionbudgets").or(budget(evidence, &first.template, &plan)));
+    let quota = unseen(&evidence.quotas, "resourcequotas")
+        .or(shortage(worst(&quotas), plan.max_unavailable));
+    check(
+        Subject::Quota,
+        quota.or(unseen(&evidence.pods, "the pods of the namespace, which a quota counts,")),
+    );
+    let places =
+        unseen(&evidence.nodes, "nodes").or(shortage(worst(&placement), plan.max_unavailable));
+    check(
+        Subject::Placement,
+        places.or(unseen(&evidence.port_holders, "the pods that take ports of nodes")),
+    );
+    check(
+        Subject::DisruptionBudget,
+        unseen(&evidence.budgets, "poddisruptionbudgets").or(budget(
+            evidence,
+            &first.template,
+            &plan,
+        )),
+    );
     check(Subject::Admission, tried(&evidence.change, "the cluster would refuse the change"));
     check(Subject::PodAdmission, pod_tried(&evidence.pod));
-    check(Subject::Autoscaler, unseen(&evidence.scalers, "horizontalpodautoscalers").or(scaler(proposal, evidence)));
+    check(
+        Subject::Autoscaler,
+        unseen(&evidence.scalers, "horizontalpodautoscalers").or(scaler(proposal, evidence)),
+    );
     let container = proposal.container_of(&first.template);
     let probed = container.is_some_and(|container| container.get("readinessProbe").is_some());
-    let drained = container.is_some_and(|container| container.get("lifecycle").is_some_and(|hooks| hooks.get("preStop").is_some()));
+    let drained = container.is_some_and(|container| {
+        container.get("lifecycle").is_some_and(|hooks| hooks.get("preStop").is_some())
+    });
     check(
         Subject::Readiness,
         (!probed).then(|| {
@@ -319,29 +383,57 @@ pub fn evaluate(proposal: &Proposal, first: &FirstChange, observation: &Observat
             (Finding::Warned, why.into())
         }),
     );
-    let told = changes::told(proposal, view.map_or(&Value::Null, |view| &view.template), changes::template_after(first, evidence));
+    let told = changes::told(
+        proposal,
+        view.map_or(&Value::Null, |view| &view.template),
+        changes::template_after(first, evidence),
+    );
     check(Subject::Template, (!told.is_empty()).then(|| (Finding::Warned, told.join("; "))));
-    let refused: Vec<&Check> = checks.iter().filter(|check| check.finding == Finding::Refused).collect();
+    let refused: Vec<&Check> =
+        checks.iter().filter(|check| check.finding == Finding::Refused).collect();
     let by_surge = quotas.iter().chain(&placement).all(|shortage| shortage.by_surge);
-    let only_room = refused.iter().all(|check| matches!(check.subject, Subject::Quota | Subject::Placement));
+    let only_room =
+        refused.iter().all(|check| matches!(check.subject, Subject::Quota | Subject::Placement));
     let lacks_room = !refused.is_empty() && only_room && by_surge && plan.max_unavailable == 0;
-    PrecheckReport { checks, plan: Some(plan), replicas: view.map(|view| view.replicas), lacks_room, existing: None }
+    PrecheckReport {
+        checks,
+        plan: Some(plan),
+        replicas: view.map(|view| view.replicas),
+        lacks_room,
+        existing: None,
+    }
 }
 
 /// A new Deployment's settings, as far as they matter.
 fn fresh() -> BorrowedSettings {
-    BorrowedSettings { min_ready_seconds: 0, progress_deadline_seconds: 600, paused: false, strategy: Value::Null }
+    BorrowedSettings {
+        min_ready_seconds: 0,
+        progress_deadline_seconds: 600,
+        paused: false,
+        strategy: Value::Null,
+    }
 }
 
-fn plan(proposal: &Proposal, first: &FirstChange, view: Option<&DeploymentView>, settings: &BorrowedSettings) -> ReleasePlan {
+fn plan(
+    proposal: &Proposal,
+    first: &FirstChange,
+    view: Option<&DeploymentView>,
+    settings: &BorrowedSettings,
+) -> ReleasePlan {
     let before = view.map_or(0, |view| view.replicas);
     let replicas = proposal.target.replicas.unwrap_or(if view.is_some() { before } else { 1 });
     let max_unavailable = proposal.target.max_unavailable;
     let preview = preview::preview(&proposal.strategy, settings, before, replicas);
-    let peak_pods = if max_unavailable > 0 || view.is_none() { replicas.max(before) } else { preview.peak_pods };
+    let peak_pods = if max_unavailable > 0 || view.is_none() {
+        replicas.max(before)
+    } else {
+        preview.peak_pods
+    };
     let plain = |template: &Value| {
         let mut template = template.clone();
-        if let Some(annotations) = template.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+        if let Some(annotations) =
+            template.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut)
+        {
             annotations.remove(RELEASE_ANNOTATION);
             annotations.remove(RESTART_ANNOTATION);
         }
@@ -355,7 +447,13 @@ fn plan(proposal: &Proposal, first: &FirstChange, view: Option<&DeploymentView>,
     let waits: i64 = preview
         .batches
         .iter()
-        .map(|batch| if let BatchGate::Pause(minutes) = batch.batch_gate { i64::from(minutes) * 60 } else { 0 })
+        .map(|batch| {
+            if let BatchGate::Pause(minutes) = batch.batch_gate {
+                i64::from(minutes) * 60
+            } else {
+                0
+            }
+        })
         .sum();
     let batches = i64::try_from(preview.batches.len()).unwrap_or(i64::MAX);
     ReleasePlan {
@@ -374,7 +472,9 @@ fn sorted(value: &Value) -> Value {
         Value::Object(object) => {
             let mut pairs: Vec<(&String, &Value)> = object.iter().collect();
             pairs.sort_by_key(|(key, _)| *key);
-            Value::Object(pairs.into_iter().map(|(key, value)| (key.clone(), sorted(value))).collect())
+            Value::Object(
+                pairs.into_iter().map(|(key, value)| (key.clone(), sorted(value))).collect(),
+            )
         }
         Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
         other => other.clone(),

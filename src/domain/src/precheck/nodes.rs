@@ -26,10 +26,14 @@ pub struct HostPort<'a> {
 #[must_use]
 pub fn takes(node: &Value, template: &Value) -> bool {
     let (spec, labels) = (&template["spec"], &node["metadata"]["labels"]);
-    let selected = spec["nodeSelector"].as_object().is_none_or(|wanted| wanted.iter().all(|(key, value)| labels[key] == *value));
-    let wanted = &spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"];
+    let selected = spec["nodeSelector"]
+        .as_object()
+        .is_none_or(|wanted| wanted.iter().all(|(key, value)| labels[key] == *value));
+    let wanted = &spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+        ["nodeSelectorTerms"];
     let wished = wanted.as_array().is_none_or(|terms| terms.iter().any(|term| is_met(term, node)));
-    let cordoned = node["spec"]["unschedulable"] == true && !tolerates(spec, UNSCHEDULABLE, "", "NoSchedule");
+    let cordoned =
+        node["spec"]["unschedulable"] == true && !tolerates(spec, UNSCHEDULABLE, "", "NoSchedule");
     let kept_off = list(&node["spec"]["taints"]).any(|taint| {
         let text = |field: &str| taint[field].as_str().unwrap_or_default();
         text("effect") != "PreferNoSchedule"
@@ -43,8 +47,10 @@ pub fn takes(node: &Value, template: &Value) -> bool {
 #[must_use]
 pub fn host_ports(pod: &Value) -> Vec<HostPort<'_>> {
     let spec = &pod["spec"];
-    let stays = list(&spec["initContainers"]).filter(|container| container["restartPolicy"] == "Always");
-    let ports = stays.chain(list(&spec["containers"])).flat_map(|container| list(&container["ports"]));
+    let stays =
+        list(&spec["initContainers"]).filter(|container| container["restartPolicy"] == "Always");
+    let ports =
+        stays.chain(list(&spec["containers"])).flat_map(|container| list(&container["ports"]));
     let of = |port: &'_ Value| {
         // On the node's own network a container's port is one of the node.
         let number = port["hostPort"].as_i64().filter(|number| *number > 0);
@@ -52,8 +58,13 @@ pub fn host_ports(pod: &Value) -> Vec<HostPort<'_>> {
     };
     ports
         .filter_map(|port| {
-            let address = port["hostIP"].as_str().filter(|address| !address.is_empty()).unwrap_or("0.0.0.0");
-            Some(HostPort { protocol: port["protocol"].as_str().unwrap_or("TCP"), address, port: of(port)? })
+            let address =
+                port["hostIP"].as_str().filter(|address| !address.is_empty()).unwrap_or("0.0.0.0");
+            Some(HostPort {
+                protocol: port["protocol"].as_str().unwrap_or("TCP"),
+                address,
+                port: of(port)?,
+            })
         })
         .collect()
 }
@@ -62,7 +73,13 @@ pub fn host_ports(pod: &Value) -> Vec<HostPort<'_>> {
 #[must_use]
 pub fn clash(some: &[HostPort<'_>], others: &[HostPort<'_>]) -> bool {
     let all = |port: &HostPort<'_>| matches!(port.address, "0.0.0.0" | "::");
-    some.iter().any(|a| others.iter().any(|b| a.port == b.port && a.protocol == b.protocol && (a.address == b.address || all(a) || all(b))))
+    some.iter().any(|a| {
+        others.iter().any(|b| {
+            a.port == b.port
+                && a.protocol == b.protocol
+                && (a.address == b.address || all(a) || all(b))
+        })
+    })
 }
 
 fn tolerates(spec: &Value, key: &str, value: &str, effect: &str) -> bool {
@@ -91,7 +108,8 @@ fn is_met(term: &Value, node: &Value) -> bool {
 }
 
 fn meets(wanted: &Value, found: Option<&str>) -> bool {
-    let is_in = || list(&wanted["values"]).filter_map(Value::as_str).any(|value| Some(value) == found);
+    let is_in =
+        || list(&wanted["values"]).filter_map(Value::as_str).any(|value| Some(value) == found);
     let number = |text: Option<&str>| text.and_then(|text| text.parse::<i64>().ok());
     let bound = || number(wanted["values"][0].as_str());
     match wanted["operator"].as_str() {
@@ -137,7 +155,11 @@ mod tests {
 
     #[test]
     fn a_node_is_wished_for_by_name_and_by_nothing_never() {
-        let named = |name: &str| wishing(json!({ "matchFields": [{ "key": "metadata.name", "operator": "In", "values": [name] }] }));
+        let named = |name: &str| {
+            wishing(
+                json!({ "matchFields": [{ "key": "metadata.name", "operator": "In", "values": [name] }] }),
+            )
+        };
         assert!(takes(&node(), &named("a")) && !takes(&node(), &named("b")));
         assert!(!takes(&node(), &wishing(json!({}))));
     }
@@ -152,7 +174,11 @@ mod tests {
     #[case(json!({ "taints": [{ "key": "node.kubernetes.io/not-ready", "effect": "NoSchedule" }] }), json!([]), true)]
     #[case(json!({ "unschedulable": true, "taints": [{ "key": UNSCHEDULABLE, "effect": "NoSchedule" }] }), json!([]), false)]
     #[case(json!({ "unschedulable": true }), json!([{ "key": UNSCHEDULABLE, "operator": "Exists" }]), true)]
-    fn a_taint_keeps_off_pods_that_do_not_tolerate_it(#[case] spec: Value, #[case] tolerations: Value, #[case] expected: bool) {
+    fn a_taint_keeps_off_pods_that_do_not_tolerate_it(
+        #[case] spec: Value,
+        #[case] tolerations: Value,
+        #[case] expected: bool,
+    ) {
         let mut node = node();
         node["spec"] = spec;
         assert_eq!(takes(&node, &json!({ "spec": { "tolerations": tolerations } })), expected);
@@ -165,7 +191,11 @@ mod tests {
     #[case(json!({ "hostPort": 80, "hostIP": "10.0.0.1" }), json!({ "hostPort": 80, "hostIP": "10.0.0.2" }), false)]
     #[case(json!({ "hostPort": 80, "hostIP": "10.0.0.1" }), json!({ "hostPort": 80 }), true)]
     #[case(json!({ "containerPort": 80 }), json!({ "containerPort": 80 }), false)]
-    fn ports_of_a_node_are_taken_once(#[case] one: Value, #[case] other: Value, #[case] expected: bool) {
+    fn ports_of_a_node_are_taken_once(
+        #[case] one: Value,
+        #[case] other: Value,
+        #[case] expected: bool,
+    ) {
         let pod = |port: Value| json!({ "spec": { "containers": [{ "ports": [port] }] } });
         let (one, other) = (pod(one), pod(other));
         assert_eq!(clash(&host_ports(&one), &host_ports(&other)), expected);

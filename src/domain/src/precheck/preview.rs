@@ -53,7 +53,12 @@ pub struct PodCount {
 /// The release of `replicas` pods by `strategy` to a Deployment that has `before`
 /// pods and these settings of its user's own.
 #[must_use]
-pub fn preview(strategy: &Strategy, settings: &BorrowedSettings, before: i32, replicas: i32) -> Preview {
+pub fn preview(
+    strategy: &Strategy,
+    settings: &BorrowedSettings,
+    before: i32,
+    replicas: i32,
+) -> Preview {
     let (mut new_pods, mut old_pods) = (0, before);
     let batches = (0..strategy.count()).map(|index| {
         let done = strategy.cumulative(index, replicas);
@@ -61,10 +66,22 @@ pub fn preview(strategy: &Strategy, settings: &BorrowedSettings, before: i32, re
         let removed = (old_pods - left).max(0);
         (new_pods, old_pods) = (done, left);
         let canary = index == 0 && strategy.canary > 0;
-        PreviewBatch { number: index + 1, canary, added, removed, new_pods, old_pods, batch_gate: strategy.batch_gate_after(index) }
+        PreviewBatch {
+            number: index + 1,
+            canary,
+            added,
+            removed,
+            new_pods,
+            old_pods,
+            batch_gate: strategy.batch_gate_after(index),
+        }
     });
     let batches = batches.collect();
-    let peak_pods = peaks(strategy, settings, replicas).iter().map(|peak| peak.new + peak.old).max().unwrap_or(replicas);
+    let peak_pods = peaks(strategy, settings, replicas)
+        .iter()
+        .map(|peak| peak.new + peak.old)
+        .max()
+        .unwrap_or(replicas);
     Preview { replicas, peak_pods, batches }
 }
 
@@ -92,7 +109,9 @@ pub fn own_surge(settings: &BorrowedSettings, replicas: i32) -> i32 {
     }
     let surge = |value: &Value| share::pods(value, replicas, Rounding::Up);
     // Kubernetes' own default where nothing is said.
-    surge(&settings.strategy["rollingUpdate"]["maxSurge"]).or_else(|| surge(&json!("25%"))).unwrap_or(replicas)
+    surge(&settings.strategy["rollingUpdate"]["maxSurge"])
+        .or_else(|| surge(&json!("25%")))
+        .unwrap_or(replicas)
 }
 
 #[cfg(test)]
@@ -103,7 +122,12 @@ mod tests {
     use rstest::rstest;
 
     fn settings(strategy: Value) -> BorrowedSettings {
-        BorrowedSettings { min_ready_seconds: 0, progress_deadline_seconds: 600, paused: false, strategy }
+        BorrowedSettings {
+            min_ready_seconds: 0,
+            progress_deadline_seconds: 600,
+            paused: false,
+            strategy,
+        }
     }
 
     fn rolling(surge: Value) -> BorrowedSettings {
@@ -115,11 +139,25 @@ mod tests {
         let plan = Strategy { canary: 1, batches: 3, pace: Pace::Automatic { wait_minutes: 2 } };
         let preview = preview(&plan, &rolling(json!("25%")), 10, 10);
         assert_eq!((preview.replicas, preview.peak_pods), (10, 13));
-        let told: Vec<_> =
-            preview.batches.iter().map(|it| (it.number, it.canary, it.added, it.removed, it.new_pods, it.old_pods)).collect();
-        assert_eq!(told, [(1, true, 1, 1, 1, 9), (2, false, 3, 3, 4, 6), (3, false, 3, 3, 7, 3), (4, false, 3, 3, 10, 0)]);
+        let told: Vec<_> = preview
+            .batches
+            .iter()
+            .map(|it| (it.number, it.canary, it.added, it.removed, it.new_pods, it.old_pods))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (1, true, 1, 1, 1, 9),
+                (2, false, 3, 3, 4, 6),
+                (3, false, 3, 3, 7, 3),
+                (4, false, 3, 3, 10, 0)
+            ]
+        );
         let gates: Vec<_> = preview.batches.iter().map(|it| it.batch_gate).collect();
-        assert_eq!(gates, [BatchGate::Confirmation, BatchGate::Pause(2), BatchGate::Pause(2), BatchGate::None]);
+        assert_eq!(
+            gates,
+            [BatchGate::Confirmation, BatchGate::Pause(2), BatchGate::Pause(2), BatchGate::None]
+        );
     }
 
     #[rstest]
@@ -129,7 +167,11 @@ mod tests {
     #[case(rolling(Value::Null), 1, 2)]
     #[case(settings(json!({ "type": "Recreate" })), 4, 4)]
     #[case(rolling(json!("100%")), 4, 8)]
-    fn all_at_once_surges_as_the_deployment_says(#[case] settings: BorrowedSettings, #[case] replicas: i32, #[case] peak: i32) {
+    fn all_at_once_surges_as_the_deployment_says(
+        #[case] settings: BorrowedSettings,
+        #[case] replicas: i32,
+        #[case] peak: i32,
+    ) {
         assert_eq!(preview(&Strategy::ALL_AT_ONCE, &settings, replicas, replicas).peak_pods, peak);
     }
 

@@ -49,8 +49,12 @@ impl Proposal {
     /// have `replicas` pods.
     #[must_use]
     pub fn order(&self, replicas: i32) -> Order {
-        let batch =
-            |index| Batch { id: BatchId::new(), state: State::Ready, target: self.strategy.cumulative(index, replicas), started_at: None };
+        let batch = |index| Batch {
+            id: BatchId::new(),
+            state: State::Ready,
+            target: self.strategy.cumulative(index, replicas),
+            started_at: None,
+        };
         Order {
             id: OrderId::new(),
             application: self.application,

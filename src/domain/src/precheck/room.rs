@@ -44,8 +44,11 @@ impl<'a> Present<'a> {
     /// Those of `pods` that a quota counts, where `view` says which are its own.
     #[must_use]
     pub fn of(pods: &'a [Value], view: Option<&DeploymentView>) -> Self {
-        let counted = pods.iter().filter(|pod| !matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed")));
-        let (own, others): (Vec<_>, Vec<_>) = counted.partition(|pod| view.is_some_and(|view| is_of(pod, view)));
+        let counted = pods
+            .iter()
+            .filter(|pod| !matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed")));
+        let (own, others): (Vec<_>, Vec<_>) =
+            counted.partition(|pod| view.is_some_and(|view| is_of(pod, view)));
         Self { own, going: others.into_iter().filter(|pod| is_going(pod)).collect() }
     }
 
@@ -76,15 +79,23 @@ fn is_going(pod: &Value) -> bool {
 /// asked for as little: the defaults of the namespace. For where it does not say itself
 /// what it would store.
 #[must_use]
-pub fn with_defaults(template: &Value, before: &Value, pods: &[Value], view: &DeploymentView) -> Value {
+pub fn with_defaults(
+    template: &Value,
+    before: &Value,
+    pods: &[Value],
+    view: &DeploymentView,
+) -> Value {
     let mut filled = template.clone();
     let Some(pod) = pods.iter().find(|pod| is_of(pod, view)) else { return filled };
-    let named = |of: &Value, name: &Value| list(&of["spec"]["containers"]).find(|it| it["name"] == *name).cloned().unwrap_or_default();
+    let named = |of: &Value, name: &Value| {
+        list(&of["spec"]["containers"]).find(|it| it["name"] == *name).cloned().unwrap_or_default()
+    };
     for container in filled["spec"]["containers"].as_array_mut().into_iter().flatten() {
         let (stored, asked) = (named(pod, &container["name"]), named(before, &container["name"]));
         for kind in ["requests", "limits"] {
             for (name, given) in stored["resources"][kind].as_object().into_iter().flatten() {
-                let is_default = asked["resources"][kind][name].is_null() && container["resources"][kind][name].is_null();
+                let is_default = asked["resources"][kind][name].is_null()
+                    && container["resources"][kind][name].is_null();
                 if is_default {
                     if !container["resources"][kind].is_object() {
                         container["resources"][kind] = json!({});
@@ -116,10 +127,14 @@ pub fn quota_shortages(
             let Some(each) = amount(new, resource) else { continue };
             let read = |value: &Value| value.as_str().and_then(quantity::billionths);
             let (Some(hard), Some(used)) = (read(hard), read(&used[resource])) else { continue };
-            let old_each = present.least(resource).or_else(|| before.and_then(|before| amount(before, resource))).unwrap_or(0);
+            let old_each = present
+                .least(resource)
+                .or_else(|| before.and_then(|before| amount(before, resource)))
+                .unwrap_or(0);
             // What is used is counted a moment late.
             let others = (used - present.amount(quota, resource)).max(0);
-            let need = |peak: &PodCount| each * i128::from(peak.new) + old_each * i128::from(peak.old);
+            let need =
+                |peak: &PodCount| each * i128::from(peak.new) + old_each * i128::from(peak.old);
             let Some(most) = peaks.iter().map(need).max() else { continue };
             // Asking for nothing is never refused, however full the quota is.
             if others + most <= hard || each == 0 {
@@ -144,9 +159,14 @@ pub fn quota_shortages(
 /// Whether a quota has no room for the ReplicaSet that pods of `template` need, where
 /// there is none for them yet. Kubernetes makes it before it lets an earlier one go.
 #[must_use]
-pub fn replica_set_shortage(quotas: &Listed, template: &Value, view: Option<&DeploymentView>) -> Option<Shortage> {
+pub fn replica_set_shortage(
+    quotas: &Listed,
+    template: &Value,
+    view: Option<&DeploymentView>,
+) -> Option<Shortage> {
     let Listed::Seen(quotas) = quotas else { return None };
-    let mut sets = view.into_iter().flat_map(|view| view.new.iter().chain(&view.old).chain(&view.idle));
+    let mut sets =
+        view.into_iter().flat_map(|view| view.new.iter().chain(&view.old).chain(&view.idle));
     if sets.any(|set| is_same(&set.template, template)) {
         return None;
     }
@@ -168,7 +188,9 @@ pub fn replica_set_shortage(quotas: &Listed, template: &Value, view: Option<&Dep
 /// Whether a quota counts these pods, as far as its plain scopes say.
 fn applies(quota: &Value, template: &Value) -> bool {
     let spec = &quota["spec"];
-    let best_effort = ["requests.cpu", "requests.memory", "limits.cpu", "limits.memory"].iter().all(|it| amount(template, it) == Some(0));
+    let best_effort = ["requests.cpu", "requests.memory", "limits.cpu", "limits.memory"]
+        .iter()
+        .all(|it| amount(template, it) == Some(0));
     let fits = |scope: &Value| match scope.as_str() {
         Some("NotTerminating") => true,
         Some("BestEffort") => best_effort,
@@ -180,7 +202,12 @@ fn applies(quota: &Value, template: &Value) -> bool {
 
 /// Whether pods that must be apart have as many places as there are pods.
 #[must_use]
-pub fn placement_shortage(nodes: &Listed, template: &Value, most: i32, replicas: i32) -> Option<Shortage> {
+pub fn placement_shortage(
+    nodes: &Listed,
+    template: &Value,
+    most: i32,
+    replicas: i32,
+) -> Option<Shortage> {
     let Listed::Seen(nodes) = nodes else { return None };
     own_anti_affinity(template).find_map(|term| {
         let key = term["topologyKey"].as_str()?;
@@ -199,19 +226,39 @@ pub fn placement_shortage(nodes: &Listed, template: &Value, most: i32, replicas:
 
 /// Whether pods that take ports of their nodes have a node each.
 #[must_use]
-pub fn port_shortage(evidence: &Evidence, template: &Value, view: Option<&DeploymentView>, most: i32, replicas: i32) -> Option<Shortage> {
+pub fn port_shortage(
+    evidence: &Evidence,
+    template: &Value,
+    view: Option<&DeploymentView>,
+    most: i32,
+    replicas: i32,
+) -> Option<Shortage> {
     let ports = host_ports(template);
-    let (Listed::Seen(nodes), Listed::Seen(holders), false) = (&evidence.nodes, &evidence.port_holders, ports.is_empty()) else {
+    let (Listed::Seen(nodes), Listed::Seen(holders), false) =
+        (&evidence.nodes, &evidence.port_holders, ports.is_empty())
+    else {
         return None;
     };
-    let stays = |pod: &&Value| !is_going(pod) && !matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
-    let others = holders.iter().filter(stays).filter(|pod| !view.is_some_and(|view| is_of(pod, view)));
-    let taken: BTreeSet<&str> =
-        others.filter(|pod| clash(&ports, &host_ports(pod))).filter_map(|pod| pod["spec"]["nodeName"].as_str()).collect();
-    let may = |node: &&Value| takes(node, template) && node["metadata"]["name"].as_str().is_some_and(|name| !taken.contains(name));
+    let stays = |pod: &&Value| {
+        !is_going(pod) && !matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
+    };
+    let others =
+        holders.iter().filter(stays).filter(|pod| !view.is_some_and(|view| is_of(pod, view)));
+    let taken: BTreeSet<&str> = others
+        .filter(|pod| clash(&ports, &host_ports(pod)))
+        .filter_map(|pod| pod["spec"]["nodeName"].as_str())
+        .collect();
+    let may = |node: &&Value| {
+        takes(node, template)
+            && node["metadata"]["name"].as_str().is_some_and(|name| !taken.contains(name))
+    };
     let places = i32::try_from(nodes.iter().filter(may).count()).unwrap_or(i32::MAX);
     // Pods of the version before are in the way only where they take the same ports.
-    let need = if view.is_some_and(|view| clash(&ports, &host_ports(&view.template))) { most } else { replicas };
+    let need = if view.is_some_and(|view| clash(&ports, &host_ports(&view.template))) {
+        most
+    } else {
+        replicas
+    };
     (need > places).then(|| Shortage {
         reason: format!("its pods take ports of their nodes (hostPort), and {places} nodes have them free for {need} pods at once"),
         by_surge: replicas <= places,
@@ -222,12 +269,16 @@ pub fn port_shortage(evidence: &Evidence, template: &Value, view: Option<&Deploy
 /// whether it is one pod.
 #[must_use]
 pub fn pinning_claims(evidence: &Evidence) -> Vec<(&str, bool)> {
-    let claims = evidence.named.iter().filter(|(reference, _)| reference.kind == ReferenceKind::PersistentVolumeClaim);
+    let claims = evidence
+        .named
+        .iter()
+        .filter(|(reference, _)| reference.kind == ReferenceKind::PersistentVolumeClaim);
     let pins = claims.filter_map(|(reference, presence)| {
         let Presence::There { spec, .. } = presence else { return None };
         let modes: Vec<&str> = list(&spec["accessModes"]).filter_map(Value::as_str).collect();
         let shared = modes.iter().any(|mode| matches!(*mode, "ReadWriteMany" | "ReadOnlyMany"));
-        (!modes.is_empty() && !shared).then(|| (reference.name.as_str(), modes.contains(&"ReadWriteOncePod")))
+        (!modes.is_empty() && !shared)
+            .then(|| (reference.name.as_str(), modes.contains(&"ReadWriteOncePod")))
     });
     pins.collect()
 }
@@ -246,8 +297,7 @@ mod tests {
     }
 
     fn quota(resource: &str, hard: &str, used: &str, spec: Value) -> Listed {
-        let quota =
-            json!({ "metadata": { "name": "team" }, "spec": spec, "status": { "hard": { resource: hard }, "used": { resource: used } } });
+        let quota = json!({ "metadata": { "name": "team" }, "spec": spec, "status": { "hard": { resource: hard }, "used": { resource: used } } });
         Listed::Seen(vec![quota])
     }
 
@@ -282,7 +332,14 @@ mod tests {
         let (old, new) = (pods_of("100m"), pods_of("200m"));
         let mut four = [(); 4].map(|()| old.clone());
         let view = of_the_set(&mut four);
-        let found = quota_shortages(&quota(resource, hard, used, json!({})), &new, None, &Present::of(&four, Some(&view)), &PEAKS, 4);
+        let found = quota_shortages(
+            &quota(resource, hard, used, json!({})),
+            &new,
+            None,
+            &Present::of(&four, Some(&view)),
+            &PEAKS,
+            4,
+        );
         assert_eq!(found.first().map(|it| it.by_surge), by_surge, "{found:?}");
     }
 
@@ -295,9 +352,17 @@ mod tests {
         let mut four = [(); 4].map(|()| pods_of("1"));
         let view = of_the_set(&mut four);
         let quotas = quota("pods", "4", "4", spec);
-        let found = quota_shortages(&quotas, &pods_of("1"), None, &Present::of(&four, Some(&view)), &PEAKS, 4);
+        let found = quota_shortages(
+            &quotas,
+            &pods_of("1"),
+            None,
+            &Present::of(&four, Some(&view)),
+            &PEAKS,
+            4,
+        );
         assert_eq!(found.is_empty(), is_fine);
-        let says = "the quota team allows 4 of pods and 0 are used by others: the release needs 6 at once";
+        let says =
+            "the quota team allows 4 of pods and 0 are used by others: the release needs 6 at once";
         assert!(is_fine || found[0].reason == says, "{found:?}");
     }
 
@@ -306,7 +371,14 @@ mod tests {
         let mut pods = [(); 4].map(|()| pods_of("1"));
         let view = of_the_set(&mut pods[..2]);
         let find = |pods: &[Value], hard: &str| {
-            quota_shortages(&quota("pods", hard, "4", json!({})), &pods_of("1"), None, &Present::of(pods, Some(&view)), &PEAKS, 4)
+            quota_shortages(
+                &quota("pods", hard, "4", json!({})),
+                &pods_of("1"),
+                None,
+                &Present::of(pods, Some(&view)),
+                &PEAKS,
+                4,
+            )
         };
         assert_eq!(find(&pods, "7").len(), 1, "two are somebody else's");
         pods[2]["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
@@ -318,19 +390,24 @@ mod tests {
 
     #[test]
     fn a_container_that_asks_for_nothing_gets_what_its_pods_got_before() {
-        let before =
-            json!({ "spec": { "containers": [{ "name": "web" }, { "name": "log", "resources": { "requests": { "cpu": "1" } } }] } });
+        let before = json!({ "spec": { "containers": [{ "name": "web" }, { "name": "log", "resources": { "requests": { "cpu": "1" } } }] } });
         let mut stored = before.clone();
-        stored["spec"]["containers"][0]["resources"] = json!({ "requests": { "cpu": "100m", "memory": "1Mi" }, "limits": { "cpu": "1" } });
+        stored["spec"]["containers"][0]["resources"] =
+            json!({ "requests": { "cpu": "100m", "memory": "1Mi" }, "limits": { "cpu": "1" } });
         let mut pods = [stored];
         let view = of_the_set(&mut pods);
         let mut new = before.clone();
         new["spec"]["containers"][0]["resources"] = json!({ "requests": { "memory": "5Mi" } });
         new["spec"]["containers"][1]["resources"] = Value::Null;
         let filled = with_defaults(&new, &before, &pods, &view);
-        let expected = json!({ "requests": { "cpu": "100m", "memory": "5Mi" }, "limits": { "cpu": "1" } });
+        let expected =
+            json!({ "requests": { "cpu": "100m", "memory": "5Mi" }, "limits": { "cpu": "1" } });
         assert_eq!(filled["spec"]["containers"][0]["resources"], expected);
-        assert_eq!(filled["spec"]["containers"][1]["resources"], Value::Null, "it asked for it itself before");
+        assert_eq!(
+            filled["spec"]["containers"][1]["resources"],
+            Value::Null,
+            "it asked for it itself before"
+        );
         assert_eq!(with_defaults(&new, &before, &[], &view), new);
     }
 
@@ -339,11 +416,19 @@ mod tests {
         let quotas = |hard: &str| quota(REPLICA_SETS, hard, "1", json!({}));
         let mut view = of_the_set(&mut []);
         let found = replica_set_shortage(&quotas("1"), &json!({ "new": 1 }), Some(&view)).unwrap();
-        assert!(found.reason.starts_with("the quota team allows 1 of count/replicasets.apps and 1 are there"), "{found:?}");
+        assert!(
+            found
+                .reason
+                .starts_with("the quota team allows 1 of count/replicasets.apps and 1 are there"),
+            "{found:?}"
+        );
         assert_eq!(replica_set_shortage(&quotas("2"), &json!({ "new": 1 }), Some(&view)), None);
         // As the Deployment controller makes it.
         let labelled = |hash: &str| json!({ "new": 1, "metadata": { "labels": { "app": "web", "pod-template-hash": hash } } });
-        view.idle = vec![ReplicaSetView { template: Arc::new(labelled("5d4f")), ..ReplicaSetView::default() }];
+        view.idle = vec![ReplicaSetView {
+            template: Arc::new(labelled("5d4f")),
+            ..ReplicaSetView::default()
+        }];
         let mut wanted = labelled("");
         wanted["metadata"]["labels"].as_object_mut().unwrap().remove("pod-template-hash");
         assert_eq!(replica_set_shortage(&quotas("1"), &wanted, Some(&view)), None);
@@ -371,7 +456,11 @@ mod tests {
         going["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
         let holders = own.into_iter().chain([pod(90, "a"), going]).collect();
         let nodes = ["a", "b", "c"].map(|name| json!({ "metadata": { "name": name } })).to_vec();
-        let evidence = Evidence { nodes: Listed::Seen(nodes), port_holders: Listed::Seen(holders), ..Evidence::none() };
+        let evidence = Evidence {
+            nodes: Listed::Seen(nodes),
+            port_holders: Listed::Seen(holders),
+            ..Evidence::none()
+        };
         let found = port_shortage(&evidence, &pod(port, ""), Some(&view), most, replicas);
         assert_eq!(found.as_ref().map(|it| it.by_surge), by_surge, "{found:?}");
         assert_eq!(port_shortage(&evidence, &pods_of("1"), Some(&view), most, replicas), None);
@@ -381,8 +470,13 @@ mod tests {
     #[case(3, json!({}), None)]
     #[case(4, json!({}), Some(true))]
     #[case(4, json!({ "matchLabelKeys": ["pod-template-hash"] }), None)]
-    fn pods_that_must_be_apart_need_a_place_each(#[case] most: i32, #[case] more: Value, #[case] by_surge: Option<bool>) {
-        let mut term = json!({ "topologyKey": "host", "labelSelector": { "matchLabels": { "app": "web" } } });
+    fn pods_that_must_be_apart_need_a_place_each(
+        #[case] most: i32,
+        #[case] more: Value,
+        #[case] by_surge: Option<bool>,
+    ) {
+        let mut term =
+            json!({ "topologyKey": "host", "labelSelector": { "matchLabels": { "app": "web" } } });
         term.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let template = json!({
             "metadata": { "labels": { "app": "web" } },

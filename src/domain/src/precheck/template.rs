@@ -26,25 +26,43 @@ pub fn references(template: &Value) -> Vec<Reference> {
         let sources = std::iter::once(volume).chain(list(&volume["projected"]["sources"]));
         for source in sources {
             let (map, secret) = (&source["configMap"], &source["secret"]);
-            let secret_name = if secret["secretName"].is_string() { &secret["secretName"] } else { &secret["name"] };
-            for (kind, object, name) in [(ReferenceKind::ConfigMap, map, &map["name"]), (ReferenceKind::Secret, secret, secret_name)] {
+            let secret_name = if secret["secretName"].is_string() {
+                &secret["secretName"]
+            } else {
+                &secret["name"]
+            };
+            for (kind, object, name) in [
+                (ReferenceKind::ConfigMap, map, &map["name"]),
+                (ReferenceKind::Secret, secret, secret_name),
+            ] {
                 add(kind, name, None, optional(object));
                 for item in list(&object["items"]) {
                     add(kind, name, Some(&item["key"]), optional(object));
                 }
             }
         }
-        add(ReferenceKind::PersistentVolumeClaim, &volume["persistentVolumeClaim"]["claimName"], None, false);
+        add(
+            ReferenceKind::PersistentVolumeClaim,
+            &volume["persistentVolumeClaim"]["claimName"],
+            None,
+            false,
+        );
     }
     for container in containers(template) {
         for source in list(&container["envFrom"]) {
-            for (kind, object) in [(ReferenceKind::ConfigMap, &source["configMapRef"]), (ReferenceKind::Secret, &source["secretRef"])] {
+            for (kind, object) in [
+                (ReferenceKind::ConfigMap, &source["configMapRef"]),
+                (ReferenceKind::Secret, &source["secretRef"]),
+            ] {
                 add(kind, &object["name"], None, optional(object));
             }
         }
         for variable in list(&container["env"]) {
             let from = &variable["valueFrom"];
-            for (kind, object) in [(ReferenceKind::ConfigMap, &from["configMapKeyRef"]), (ReferenceKind::Secret, &from["secretKeyRef"])] {
+            for (kind, object) in [
+                (ReferenceKind::ConfigMap, &from["configMapKeyRef"]),
+                (ReferenceKind::Secret, &from["secretKeyRef"]),
+            ] {
                 add(kind, &object["name"], Some(&object["key"]), optional(object));
             }
         }
@@ -62,7 +80,9 @@ pub fn references(template: &Value) -> Vec<Reference> {
 /// The template's pull secrets.
 #[must_use]
 pub fn pull_secrets(template: &Value) -> Vec<&str> {
-    list(&template["spec"]["imagePullSecrets"]).filter_map(|secret| secret["name"].as_str()).collect()
+    list(&template["spec"]["imagePullSecrets"])
+        .filter_map(|secret| secret["name"].as_str())
+        .collect()
 }
 
 /// Its containers, those that run before the others first.
@@ -101,15 +121,23 @@ pub fn amount(template: &Value, resource: &str) -> Option<i128> {
         }
     }
     let running: i128 = beside + list(&spec["containers"]).map(of).sum::<i128>();
-    let overhead = if kind == "requests" { spec["overhead"][name].as_str().and_then(quantity::billionths).unwrap_or(0) } else { 0 };
+    let overhead = if kind == "requests" {
+        spec["overhead"][name].as_str().and_then(quantity::billionths).unwrap_or(0)
+    } else {
+        0
+    };
     // What is said of the whole pod counts in place of its containers.
     Some(given(spec).unwrap_or(running.max(starting)) + overhead)
 }
 
 /// The terms of `template` that keep its own pods apart, by force.
 pub fn own_anti_affinity(template: &Value) -> impl Iterator<Item = &Value> {
-    let terms = list(&template["spec"]["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]);
-    terms.filter(move |term| crate::template::selector::selects(&term["labelSelector"], labels(template)))
+    let terms = list(
+        &template["spec"]["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"],
+    );
+    terms.filter(move |term| {
+        crate::template::selector::selects(&term["labelSelector"], labels(template))
+    })
 }
 
 pub(super) fn list(value: &Value) -> impl Iterator<Item = &Value> {
@@ -176,7 +204,10 @@ mod tests {
     #[case("limits.memory", Some(0))]
     #[case("services", None)]
     #[case("count/configmaps", None)]
-    fn a_pod_counts_what_its_containers_ask_for_together(#[case] resource: &str, #[case] thousandths: Option<i128>) {
+    fn a_pod_counts_what_its_containers_ask_for_together(
+        #[case] resource: &str,
+        #[case] thousandths: Option<i128>,
+    ) {
         let template = json!({ "spec": {
             "overhead": { "cpu": "50m" },
             "initContainers": [

@@ -35,7 +35,12 @@ fn view(strategy: Value) -> DeploymentView {
         resource_version: 7,
         observed: true,
         replicas: 4,
-        settings: BorrowedSettings { min_ready_seconds: 0, progress_deadline_seconds: 600, paused: false, strategy },
+        settings: BorrowedSettings {
+            min_ready_seconds: 0,
+            progress_deadline_seconds: 600,
+            paused: false,
+            strategy,
+        },
         borrowed: None,
         template: base(),
         fence: Some(1),
@@ -60,7 +65,10 @@ fn proposal(batches: i32) -> Proposal {
         strategy: Strategy { canary: 0, batches, pace: Pace::Automatic { wait_minutes: 1 } },
         target: Target {
             release: Some(ReleaseId::new()),
-            source: Source::Change(Box::new(SpecChange { image: Some("web:2".into()), ..SpecChange::default() })),
+            source: Source::Change(Box::new(SpecChange {
+                image: Some("web:2".into()),
+                ..SpecChange::default()
+            })),
             replicas: None,
             min_ready_seconds: None,
             batch_timeout_seconds: 60,
@@ -78,18 +86,21 @@ fn proposal(batches: i32) -> Proposal {
 
 fn judged(proposal: &Proposal, view: DeploymentView, evidence: &Evidence) -> PrecheckReport {
     let observation = Observation::Present(Box::new(view));
-    let first = first_change(proposal, &observation, Timestamp::UNIX_EPOCH).expect("it is decided at once");
+    let first =
+        first_change(proposal, &observation, Timestamp::UNIX_EPOCH).expect("it is decided at once");
     evaluate(proposal, &first, &observation, evidence)
 }
 
 /// What the subject's check says.
 fn said(report: &PrecheckReport, subject: Subject) -> (Finding, &str) {
-    let check = report.checks.iter().find(|check| check.subject == subject).expect("it was looked at");
+    let check =
+        report.checks.iter().find(|check| check.subject == subject).expect("it was looked at");
     (check.finding, &check.reason)
 }
 
 fn named(kind: ReferenceKind, key: Option<&str>, presence: Presence) -> Evidence {
-    let reference = Reference { kind, name: "it".into(), key: key.map(Into::into), optional: false };
+    let reference =
+        Reference { kind, name: "it".into(), key: key.map(Into::into), optional: false };
     Evidence { named: vec![(reference, presence)], ..Evidence::none() }
 }
 
@@ -102,20 +113,30 @@ fn claim(modes: &[&str]) -> Evidence {
 }
 
 fn right(verb: &'static str, needed: bool, given: Option<bool>) -> Evidence {
-    Evidence { rights: vec![(Right { verb, group: "apps", resource: "deployments", needed }, given)], ..Evidence::none() }
+    Evidence {
+        rights: vec![(Right { verb, group: "apps", resource: "deployments", needed }, given)],
+        ..Evidence::none()
+    }
 }
 
 /// A quota of pods, and the four of the application.
 fn pods_quota(hard: &str, used: &str) -> Evidence {
     let pod = json!({ "metadata": { "ownerReferences": [{ "controller": true, "uid": "set" }] } });
     let quota = json!({ "metadata": { "name": "team" }, "spec": {}, "status": { "hard": { "pods": hard }, "used": { "pods": used } } });
-    Evidence { quotas: Listed::Seen(vec![quota]), pods: Listed::Seen(vec![pod; 4]), ..Evidence::none() }
+    Evidence {
+        quotas: Listed::Seen(vec![quota]),
+        pods: Listed::Seen(vec![pod; 4]),
+        ..Evidence::none()
+    }
 }
 
 fn wants(rule: Value) -> Evidence {
     let mut spec = json!({ "selector": { "matchLabels": { "app": "web" } } });
     spec.as_object_mut().unwrap().extend(rule.as_object().unwrap().clone());
-    Evidence { budgets: Listed::Seen(vec![json!({ "metadata": { "name": "calm" }, "spec": spec })]), ..Evidence::none() }
+    Evidence {
+        budgets: Listed::Seen(vec![json!({ "metadata": { "name": "calm" }, "spec": spec })]),
+        ..Evidence::none()
+    }
 }
 
 fn scales(name: &str) -> Evidence {
@@ -124,7 +145,12 @@ fn scales(name: &str) -> Evidence {
 }
 
 #[rstest]
-#[case(Subject::References, named(ReferenceKind::ConfigMap, None, Presence::Missing), Finding::Refused, "the ConfigMap it does not exist")]
+#[case(
+    Subject::References,
+    named(ReferenceKind::ConfigMap, None, Presence::Missing),
+    Finding::Refused,
+    "the ConfigMap it does not exist"
+)]
 #[case(Subject::References, named(ReferenceKind::Secret, Some("db"), there(&["web"], Value::Null)), Finding::Refused, "the Secret it has no key db")]
 #[case(Subject::References, named(ReferenceKind::Secret, Some("db"), there(&["db"], Value::Null)), Finding::Passed, "")]
 #[case(
@@ -168,16 +194,33 @@ fn scales(name: &str) -> Evidence {
 #[case(Subject::PodAdmission, Evidence { pod: Tried::Refused("exceeded quota: few".into()), ..Evidence::none() }, Finding::Unseen, "not tried: exceeded quota")]
 #[case(Subject::PodAdmission, Evidence { pod: Tried::Refused("admission webhook \"w\" does not support dry run".into()), ..Evidence::none() }, Finding::Unseen, "not tried: admission webhook")]
 #[case(Subject::Admission, Evidence { change: Tried::Refused("admission webhook \"w\" does not support dry run".into()), ..Evidence::none() }, Finding::Unseen, "not tried: admission webhook")]
-#[case(Subject::Autoscaler, scales("web"), Finding::Warned, "the HorizontalPodAutoscaler by-load scales the Deployment; batches follow")]
+#[case(
+    Subject::Autoscaler,
+    scales("web"),
+    Finding::Warned,
+    "the HorizontalPodAutoscaler by-load scales the Deployment; batches follow"
+)]
 #[case(Subject::Autoscaler, scales("api"), Finding::Passed, "")]
 #[case(Subject::Readiness, Evidence::none(), Finding::Passed, "")]
 #[case(Subject::Drain, Evidence::none(), Finding::Passed, "")]
-fn each_thing_is_told_by_its_own_check(#[case] subject: Subject, #[case] evidence: Evidence, #[case] finding: Finding, #[case] says: &str) {
+fn each_thing_is_told_by_its_own_check(
+    #[case] subject: Subject,
+    #[case] evidence: Evidence,
+    #[case] finding: Finding,
+    #[case] says: &str,
+) {
     let report = judged(&proposal(2), view(rolling()), &evidence);
     let (found, reason) = said(&report, subject);
-    assert!(found == finding && reason.starts_with(says) && (reason.is_empty() == says.is_empty()), "{found:?} {reason}");
+    assert!(
+        found == finding && reason.starts_with(says) && (reason.is_empty() == says.is_empty()),
+        "{found:?} {reason}"
+    );
     let others = report.checks.iter().filter(|check| check.subject != subject);
-    assert!(others.clone().all(|check| check.finding <= Finding::Unseen), "{:?}", others.collect::<Vec<_>>());
+    assert!(
+        others.clone().all(|check| check.finding <= Finding::Unseen),
+        "{:?}",
+        others.collect::<Vec<_>>()
+    );
     assert_eq!(report.refusal().is_some(), finding == Finding::Refused);
 }
 
@@ -200,10 +243,17 @@ fn a_deployment_that_is_not_there_is_named_by_what_there_is_in_its_place() {
     let first = first_change(&proposal(2), &Observation::Absent, Timestamp::UNIX_EPOCH).unwrap();
     let says = |other_workload| {
         let evidence = Evidence { other_workload, ..Evidence::none() };
-        evaluate(&proposal(2), &first, &Observation::Absent, &evidence).refusal().unwrap().reason.clone()
+        evaluate(&proposal(2), &first, &Observation::Absent, &evidence)
+            .refusal()
+            .unwrap()
+            .reason
+            .clone()
     };
     assert!(says(None).contains("the Deployment web does not exist in namespace shop"));
-    assert_eq!(says(Some("StatefulSet")), "web is a StatefulSet, and only Deployments are released");
+    assert_eq!(
+        says(Some("StatefulSet")),
+        "web is a StatefulSet, and only Deployments are released"
+    );
 }
 
 #[test]
@@ -211,7 +261,10 @@ fn a_template_without_probe_and_drain_is_warned_about() {
     let mut plain = view(rolling());
     plain.template = json!({ "spec": { "containers": [{ "name": "web" }] } });
     let report = judged(&proposal(2), plain, &Evidence::none());
-    assert_eq!((said(&report, Subject::Readiness).0, said(&report, Subject::Drain).0), (Finding::Warned, Finding::Warned));
+    assert_eq!(
+        (said(&report, Subject::Readiness).0, said(&report, Subject::Drain).0),
+        (Finding::Warned, Finding::Warned)
+    );
     assert_eq!(report.refusal(), None);
 }
 
@@ -219,20 +272,35 @@ fn a_template_without_probe_and_drain_is_warned_about() {
 fn a_plan_counts_pods_and_time_and_its_hash_is_of_what_would_be_done() {
     let report = judged(&proposal(2), view(rolling()), &Evidence::none());
     let plan = report.plan.unwrap();
-    assert_eq!((plan.replicas, plan.peak_pods, plan.max_unavailable, plan.expected_seconds), (4, 6, 0, Some(80)));
-    let pods: Vec<_> = plan.batches.iter().map(|batch| (batch.added, batch.removed, batch.new_pods, batch.old_pods)).collect();
+    assert_eq!(
+        (plan.replicas, plan.peak_pods, plan.max_unavailable, plan.expected_seconds),
+        (4, 6, 0, Some(80))
+    );
+    let pods: Vec<_> = plan
+        .batches
+        .iter()
+        .map(|batch| (batch.added, batch.removed, batch.new_pods, batch.old_pods))
+        .collect();
     assert_eq!(pods, [(2, 2, 2, 2), (2, 2, 4, 0)]);
 
-    let hash = |proposal: &Proposal, view| judged(proposal, view, &Evidence::none()).plan.unwrap().hash;
+    let hash =
+        |proposal: &Proposal, view| judged(proposal, view, &Evidence::none()).plan.unwrap().hash;
     // Another version's id is no other plan.
     assert_eq!(hash(&proposal(2), view(rolling())), plan.hash);
     let scaled = DeploymentView { replicas: 5, ..view(rolling()) };
     let mut other_image = proposal(2);
-    other_image.target.source = Source::Change(Box::new(SpecChange { image: Some("web:3".into()), ..SpecChange::default() }));
+    other_image.target.source = Source::Change(Box::new(SpecChange {
+        image: Some("web:3".into()),
+        ..SpecChange::default()
+    }));
     let mut edited = view(rolling());
     edited.template["spec"]["hostNetwork"] = json!(true);
-    let others =
-        [hash(&proposal(2), scaled), hash(&other_image, view(rolling())), hash(&proposal(4), view(rolling())), hash(&proposal(2), edited)];
+    let others = [
+        hash(&proposal(2), scaled),
+        hash(&other_image, view(rolling())),
+        hash(&proposal(4), view(rolling())),
+        hash(&proposal(2), edited),
+    ];
     assert!(others.iter().all(|other| *other != plan.hash));
 }
 
@@ -249,7 +317,10 @@ fn where_only_the_surge_has_no_room_old_pods_may_go_first() {
     // A budget stands against nothing: Kubernetes asks none when a Deployment lets pods go.
     let report = judged(&without_surge, view(rolling()), &wants(json!({ "minAvailable": 3 })));
     let says = "the PodDisruptionBudget calm wants 3 pods available, and the release leaves 2 of 4: meanwhile no node with its pods can be drained";
-    assert_eq!((said(&report, Subject::DisruptionBudget), report.refusal()), ((Finding::Warned, says), None));
+    assert_eq!(
+        (said(&report, Subject::DisruptionBudget), report.refusal()),
+        ((Finding::Warned, says), None)
+    );
     // Room that is missing for the desired number itself is no matter of surge.
     assert!(!judged(&proposal(2), view(rolling()), &pods_quota("3", "3")).lacks_room);
 }

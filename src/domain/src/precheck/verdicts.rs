@@ -4,19 +4,31 @@ use super::*;
 
 pub(super) fn rights(evidence: &Evidence) -> Option<(Finding, String)> {
     let denied = evidence.rights.iter().filter(|(_, given)| *given == Some(false));
-    let (needed, useful): (Vec<_>, Vec<_>) = denied.map(|(right, _)| right).partition(|right| right.needed);
+    let (needed, useful): (Vec<_>, Vec<_>) =
+        denied.map(|(right, _)| right).partition(|right| right.needed);
     let name = |right: &&evidence::Right| {
-        let group = if right.group.is_empty() { String::new() } else { format!(".{}", right.group) };
+        let group =
+            if right.group.is_empty() { String::new() } else { format!(".{}", right.group) };
         format!("{} {}{group}", right.verb, right.resource)
     };
     let told = |rights: &[&evidence::Right]| rights.iter().map(name).collect::<Vec<_>>().join(", ");
     if !needed.is_empty() {
-        return Some((Finding::Refused, format!("Sluice lacks rights in the namespace: {}", told(&needed))));
+        return Some((
+            Finding::Refused,
+            format!("Sluice lacks rights in the namespace: {}", told(&needed)),
+        ));
     }
     if !useful.is_empty() {
-        return Some((Finding::Warned, format!("Sluice lacks rights in the namespace that a release can do without: {}", told(&useful))));
+        return Some((
+            Finding::Warned,
+            format!(
+                "Sluice lacks rights in the namespace that a release can do without: {}",
+                told(&useful)
+            ),
+        ));
     }
-    let unknown = !evidence.rights.is_empty() && evidence.rights.iter().all(|(_, given)| given.is_none());
+    let unknown =
+        !evidence.rights.is_empty() && evidence.rights.iter().all(|(_, given)| given.is_none());
     unknown.then(|| (Finding::Unseen, "the cluster does not say which rights Sluice has".into()))
 }
 
@@ -26,20 +38,31 @@ pub(super) fn references(evidence: &Evidence, template: &Value) -> Option<(Findi
     for (reference, presence) in &evidence.named {
         let name = format!("{} {}", reference.kind.word(), reference.name);
         match (presence, &reference.key) {
-            (Presence::Missing, _) if !reference.optional => missing.push(format!("the {name} does not exist")),
-            (Presence::Missing, _) if reference.kind == ReferenceKind::Secret && pull.contains(&reference.name.as_str()) => {
+            (Presence::Missing, _) if !reference.optional => {
+                missing.push(format!("the {name} does not exist"))
+            }
+            (Presence::Missing, _)
+                if reference.kind == ReferenceKind::Secret
+                    && pull.contains(&reference.name.as_str()) =>
+            {
                 warned.push(format!("the pull secret {} does not exist", reference.name));
             }
-            (Presence::There { keys, .. }, Some(key)) if !reference.optional && !keys.contains(key) => {
+            (Presence::There { keys, .. }, Some(key))
+                if !reference.optional && !keys.contains(key) =>
+            {
                 missing.push(format!("the {name} has no key {key}"));
             }
-            (Presence::Unseen(why), _) if !reference.optional => unseen.push(format!("the {name} was not looked at: {why}")),
+            (Presence::Unseen(why), _) if !reference.optional => {
+                unseen.push(format!("the {name} was not looked at: {why}"))
+            }
             _ => {}
         }
     }
     missing.dedup();
     let told = [(Finding::Refused, missing), (Finding::Warned, warned), (Finding::Unseen, unseen)];
-    told.into_iter().find(|(_, sentences)| !sentences.is_empty()).map(|(finding, sentences)| (finding, sentences.join("; ")))
+    told.into_iter()
+        .find(|(_, sentences)| !sentences.is_empty())
+        .map(|(finding, sentences)| (finding, sentences.join("; ")))
 }
 
 pub(super) fn volumes(
@@ -55,7 +78,8 @@ pub(super) fn volumes(
         return None;
     }
     let in_batches = proposal.strategy.count() > 1;
-    let old_go_first = max_unavailable > 0 || (!in_batches && preview::own_surge(settings, replicas) == 0);
+    let old_go_first =
+        max_unavailable > 0 || (!in_batches && preview::own_surge(settings, replicas) == 0);
     if !*one_pod {
         // On the node of the old pods new ones can have it, too.
         let why = format!(
@@ -63,12 +87,18 @@ pub(super) fn volumes(
         );
         return (!old_go_first).then_some((Finding::Warned, why));
     }
-    let only = format!("only one pod may have the PersistentVolumeClaim {claim} (ReadWriteOncePod)");
+    let only =
+        format!("only one pod may have the PersistentVolumeClaim {claim} (ReadWriteOncePod)");
     if in_batches {
         let way_out = "release all at once, with the Deployment's strategy Recreate, or give the claim the access mode ReadWriteMany";
         return Some((Finding::Refused, format!("{only}, so batches are not possible: {way_out}")));
     }
-    (!old_go_first).then(|| (Finding::Refused, format!("{only}, and new pods come before old ones go: use the strategy Recreate")))
+    (!old_go_first).then(|| {
+        (
+            Finding::Refused,
+            format!("{only}, and new pods come before old ones go: use the strategy Recreate"),
+        )
+    })
 }
 
 /// The shortage that no way out is known of, if there is one.
@@ -76,13 +106,24 @@ pub(super) fn worst(shortages: &[Shortage]) -> Option<&Shortage> {
     shortages.iter().min_by_key(|shortage| shortage.by_surge)
 }
 
-pub(super) fn shortage(shortage: Option<&Shortage>, max_unavailable: i32) -> Option<(Finding, String)> {
+pub(super) fn shortage(
+    shortage: Option<&Shortage>,
+    max_unavailable: i32,
+) -> Option<(Finding, String)> {
     let shortage = shortage?;
-    let way_out = if shortage.by_surge && max_unavailable == 0 { "; AllowNoSurge=true lets old pods go first" } else { "" };
+    let way_out = if shortage.by_surge && max_unavailable == 0 {
+        "; AllowNoSurge=true lets old pods go first"
+    } else {
+        ""
+    };
     Some((Finding::Refused, format!("{}{way_out}", shortage.reason)))
 }
 
-pub(super) fn budget(evidence: &Evidence, template: &Value, plan: &ReleasePlan) -> Option<(Finding, String)> {
+pub(super) fn budget(
+    evidence: &Evidence,
+    template: &Value,
+    plan: &ReleasePlan,
+) -> Option<(Finding, String)> {
     let Listed::Seen(budgets) = &evidence.budgets else { return None };
     let share = |value: &Value| share::pods(value, plan.replicas, Rounding::Up);
     // The Deployment controller takes no notice of budgets: where new pods come first,
@@ -112,17 +153,25 @@ pub(super) fn scaler(proposal: &Proposal, evidence: &Evidence) -> Option<(Findin
         target["kind"] == "Deployment" && target["name"] == *proposal.name
     })?;
     let name = own["metadata"]["name"].as_str().unwrap_or_default();
-    let follows = if proposal.target.replicas.is_some() { ", which will change the number of pods that is asked for" } else { "" };
+    let follows = if proposal.target.replicas.is_some() {
+        ", which will change the number of pods that is asked for"
+    } else {
+        ""
+    };
     Some((
         Finding::Warned,
-        format!("the HorizontalPodAutoscaler {name} scales the Deployment{follows}; batches follow as shares of its number"),
+        format!(
+            "the HorizontalPodAutoscaler {name} scales the Deployment{follows}; batches follow as shares of its number"
+        ),
     ))
 }
 
 /// A full quota refuses to try one more pod, and is judged by its own check.
 pub(super) fn pod_tried(pod: &Tried) -> Option<(Finding, String)> {
     match pod {
-        Tried::Refused(why) if why.contains("exceeded quota") => Some((Finding::Unseen, format!("not tried: {why}"))),
+        Tried::Refused(why) if why.contains("exceeded quota") => {
+            Some((Finding::Unseen, format!("not tried: {why}")))
+        }
         other => tried(other, "the cluster would refuse its pods"),
     }
 }
@@ -138,7 +187,9 @@ pub(super) fn tried(tried: &Tried, what: &str) -> Option<(Finding, String)> {
     match tried {
         Tried::Accepted(_) => None,
         // A webhook with side effects is asked when it is meant, and says nothing before.
-        Tried::Refused(why) if why.contains("does not support dry run") => Some((Finding::Unseen, format!("not tried: {why}"))),
+        Tried::Refused(why) if why.contains("does not support dry run") => {
+            Some((Finding::Unseen, format!("not tried: {why}")))
+        }
         Tried::Refused(why) => Some((Finding::Refused, format!("{what}: {why}"))),
         Tried::Untried(why) => Some((Finding::Unseen, format!("not tried: {why}"))),
     }

@@ -4,8 +4,9 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    BatchTransition, Decision, EARLIER_ROLLOUT_SECONDS, Transition, cause, change, deadline, done_well, earliest, fail, keep_waiting,
-    min_ready_seconds, min_ready_seconds_of, on_deadline, ready_seconds, snapshot, step_back, trouble, wait,
+    BatchTransition, Decision, EARLIER_ROLLOUT_SECONDS, Transition, cause, change, deadline,
+    done_well, earliest, fail, keep_waiting, min_ready_seconds, min_ready_seconds_of, on_deadline,
+    ready_seconds, snapshot, step_back, trouble, wait,
 };
 use crate::{
     observed::DeploymentView,
@@ -38,7 +39,10 @@ pub(in crate::rollout) fn create(order: &Order, view: &DeploymentView, now: Time
 /// Begins a release: remembers the Deployment as it is and closes the gate with
 /// the first batch.
 pub(in crate::rollout) fn start(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
-    let earlier_rollout_until = order.created_at.checked_add(SignedDuration::from_secs(EARLIER_ROLLOUT_SECONDS)).unwrap_or(Timestamp::MAX);
+    let earlier_rollout_until = order
+        .created_at
+        .checked_add(SignedDuration::from_secs(EARLIER_ROLLOUT_SECONDS))
+        .unwrap_or(Timestamp::MAX);
     if order.snapshot.is_none() && view.old_pods() > 0 && now < earlier_rollout_until {
         // Pods of a version that is still going would be counted as those of
         // the new one, or go in their place.
@@ -51,7 +55,8 @@ pub(in crate::rollout) fn start(order: &Order, view: &DeploymentView, now: Times
     }
     if order.batch > 0 {
         // Taken up again: earlier batches stay, what the failed one left goes first.
-        let mut transition = Transition::new(order, State::Running, Step::CloseGate).with(change::take_up(order, &snapshot));
+        let mut transition = Transition::new(order, State::Running, Step::CloseGate)
+            .with(change::take_up(order, &snapshot));
         transition.snapshot = Some(snapshot);
         return transition.because(format!("going on from batch {}", order.batch + 1)).decided();
     }
@@ -77,7 +82,11 @@ fn impossible(order: &Order, snapshot: &Snapshot, replicas: i32) -> Option<Strin
         return Some(format!(
             "the Deployment has {replicas} pods by now, too few for {} batches{}",
             order.strategy.batches,
-            if order.strategy.canary > 0 { format!(" after a canary of {}", order.strategy.canary) } else { String::new() }
+            if order.strategy.canary > 0 {
+                format!(" after a canary of {}", order.strategy.canary)
+            } else {
+                String::new()
+            }
         ));
     }
     let min_ready = min_ready_seconds_of(order, own);
@@ -88,12 +97,22 @@ fn impossible(order: &Order, snapshot: &Snapshot, replicas: i32) -> Option<Strin
         ));
     }
     // Without pods there is nothing to wait for.
-    if replicas == 0 { None } else { earliest::too_slow(order, snapshot, &change::template(order, &snapshot.template)) }
+    if replicas == 0 {
+        None
+    } else {
+        earliest::too_slow(order, snapshot, &change::template(order, &snapshot.template))
+    }
 }
 
 /// Waits for the batch's new pods, then goes on.
-pub(in crate::rollout) fn bring_up(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
-    let Some(snapshot) = &order.snapshot else { return fail(order, "the settings before the order are not known") };
+pub(in crate::rollout) fn bring_up(
+    order: &Order,
+    view: &DeploymentView,
+    now: Timestamp,
+) -> Decision {
+    let Some(snapshot) = &order.snapshot else {
+        return fail(order, "the settings before the order are not known");
+    };
     let replicas = view.replicas;
     let goal = order.strategy.cumulative(order.batch, replicas);
     let planned = order.batches.get(order.batch).map_or(goal, |batch| batch.target);
@@ -108,7 +127,10 @@ pub(in crate::rollout) fn bring_up(order: &Order, view: &DeploymentView, now: Ti
     }
     let min_ready = ready_seconds(order);
     let native = order.strategy.count() == 1;
-    let replaced = !native || (view.old_pods() == 0 && view.status_replicas == replicas && view.status_updated == replicas);
+    let replaced = !native
+        || (view.old_pods() == 0
+            && view.status_replicas == replicas
+            && view.status_updated == replicas);
     if view.new_desired() < goal || view.new_ready(min_ready, now) < goal || !replaced {
         return await_pods(order, view, now, min_ready, goal);
     }
@@ -118,13 +140,15 @@ pub(in crate::rollout) fn bring_up(order: &Order, view: &DeploymentView, now: Ti
         let state = "the ReplicaSet controller does not react";
         return on_deadline(order, now, state).unwrap_or_else(|| wait(Some(deadline(order))));
     }
-    let finished = BatchTransition { index: order.batch, state: State::Succeeded, target: None, message: String::new() };
+    let finished = BatchTransition {
+        index: order.batch,
+        state: State::Succeeded,
+        target: None,
+        message: String::new(),
+    };
     if order.batch + 1 >= order.strategy.count() {
-        let mut transition = Transition::new(order, State::Running, Step::RestoreSettings).with(change::restore_settings(
-            snapshot,
-            min_ready_seconds(order),
-            false,
-        ));
+        let mut transition = Transition::new(order, State::Running, Step::RestoreSettings)
+            .with(change::restore_settings(snapshot, min_ready_seconds(order), false));
         transition.batches.push(finished);
         return transition.decided();
     }
@@ -135,7 +159,8 @@ pub(in crate::rollout) fn bring_up(order: &Order, view: &DeploymentView, now: Ti
             transition.decided()
         }
         BatchGate::Pause(_) | BatchGate::Confirmation => {
-            let mut transition = Transition::new(order, State::Running, Step::ScaleDownOld).with(change::scale_down_old(goal));
+            let mut transition = Transition::new(order, State::Running, Step::ScaleDownOld)
+                .with(change::scale_down_old(goal));
             transition.batches.push(finished);
             transition.decided()
         }
@@ -143,8 +168,14 @@ pub(in crate::rollout) fn bring_up(order: &Order, view: &DeploymentView, now: Ti
 }
 
 /// Waits until the old pods that the batch replaced are gone, then rests.
-pub(in crate::rollout) fn scale_down_old(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
-    let Some(snapshot) = &order.snapshot else { return fail(order, "the settings before the order are not known") };
+pub(in crate::rollout) fn scale_down_old(
+    order: &Order,
+    view: &DeploymentView,
+    now: Timestamp,
+) -> Decision {
+    let Some(snapshot) = &order.snapshot else {
+        return fail(order, "the settings before the order are not known");
+    };
     let goal = order.strategy.cumulative(order.batch, view.replicas);
     if order.batches.get(order.batch).is_some_and(|batch| batch.target != goal) {
         let transition = Transition::new(order, State::Running, Step::ScaleDownOld)
@@ -152,17 +183,25 @@ pub(in crate::rollout) fn scale_down_old(order: &Order, view: &DeploymentView, n
             .because(format!("the Deployment was scaled to {} pods", view.replicas));
         // Kubernetes refuses a strategy with neither surge nor unavailable pods;
         // where the batch has no pods any more, no old one needs to go for it.
-        return if goal > 0 { transition.with(change::scale_down_old(goal)).decided() } else { transition.decided() };
+        return if goal > 0 {
+            transition.with(change::scale_down_old(goal)).decided()
+        } else {
+            transition.decided()
+        };
     }
     if view.old_pods() > view.replicas - goal || view.status_replicas > view.replicas {
-        let state = format!("{} old pods are left, {} should be", view.old_pods(), view.replicas - goal);
+        let state =
+            format!("{} old pods are left, {} should be", view.old_pods(), view.replicas - goal);
         return on_deadline(order, now, &state).unwrap_or_else(|| wait(Some(deadline(order))));
     }
     let (state, message) = match order.strategy.batch_gate_after(order.batch) {
-        BatchGate::Pause(minutes) => (State::WaitingInterval, format!("batch {} begins in {minutes} min", order.batch + 2)),
-        BatchGate::None | BatchGate::Confirmation => {
-            (State::WaitingConfirmation, format!("batch {} waits for confirmation", order.batch + 2))
+        BatchGate::Pause(minutes) => {
+            (State::WaitingInterval, format!("batch {} begins in {minutes} min", order.batch + 2))
         }
+        BatchGate::None | BatchGate::Confirmation => (
+            State::WaitingConfirmation,
+            format!("batch {} waits for confirmation", order.batch + 2),
+        ),
     };
     Transition::new(order, state, Step::Paused)
         .with(change::pause(&snapshot.settings, min_ready_seconds(order)))
@@ -190,11 +229,20 @@ pub(in crate::rollout) fn paused(order: &Order, now: Timestamp) -> Decision {
 }
 
 /// Waits until the new pods no longer count as available, then begins the next batch.
-pub(in crate::rollout) fn close_gate(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
-    let Some(snapshot) = &order.snapshot else { return fail(order, "the settings before the order are not known") };
-    let closed = view.new.as_ref().is_none_or(|set| set.observed && set.min_ready_seconds == GATE_SECONDS && set.available == 0);
+pub(in crate::rollout) fn close_gate(
+    order: &Order,
+    view: &DeploymentView,
+    now: Timestamp,
+) -> Decision {
+    let Some(snapshot) = &order.snapshot else {
+        return fail(order, "the settings before the order are not known");
+    };
+    let closed = view.new.as_ref().is_none_or(|set| {
+        set.observed && set.min_ready_seconds == GATE_SECONDS && set.available == 0
+    });
     if !closed {
-        return on_deadline(order, now, "the new pods still count as available").unwrap_or_else(|| wait(Some(deadline(order))));
+        return on_deadline(order, now, "the new pods still count as available")
+            .unwrap_or_else(|| wait(Some(deadline(order))));
     }
     if let Some(stay) = order.back_to.filter(|stay| *stay <= order.batch) {
         return step_back::hold_still(order, view, stay);
@@ -203,7 +251,11 @@ pub(in crate::rollout) fn close_gate(order: &Order, view: &DeploymentView, now: 
 }
 
 /// Waits until the last old pod is gone and the user's settings hold.
-pub(in crate::rollout) fn restore_settings(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
+pub(in crate::rollout) fn restore_settings(
+    order: &Order,
+    view: &DeploymentView,
+    now: Timestamp,
+) -> Decision {
     let min_ready = ready_seconds(order);
     let whole = view.status_replicas == view.replicas && view.status_updated == view.replicas;
     if whole && view.old_pods() == 0 && view.new_ready(min_ready, now) >= view.replicas {
@@ -216,7 +268,13 @@ pub(in crate::rollout) fn restore_settings(order: &Order, view: &DeploymentView,
 }
 
 /// Waits for pods, or fails where the batch has taken too long.
-pub(in crate::rollout) fn await_pods(order: &Order, view: &DeploymentView, now: Timestamp, min_ready: i32, goal: i32) -> Decision {
+pub(in crate::rollout) fn await_pods(
+    order: &Order,
+    view: &DeploymentView,
+    now: Timestamp,
+    min_ready: i32,
+    goal: i32,
+) -> Decision {
     let mut state = format!("{} of {goal} new pods are Ready", view.new_ready(min_ready, now));
     let cause = cause(order, view, now);
     if let Some(cause) = &cause {
@@ -230,18 +288,34 @@ pub(in crate::rollout) fn await_pods(order: &Order, view: &DeploymentView, now: 
 
 /// The transition that begins batch `from`, or the next one that has pods: where the
 /// Deployment has fewer pods by now than there are batches, some have none.
-pub(in crate::rollout) fn begin_batch(order: &Order, snapshot: &Snapshot, from: usize, replicas: i32, first: bool) -> Transition {
+pub(in crate::rollout) fn begin_batch(
+    order: &Order,
+    snapshot: &Snapshot,
+    from: usize,
+    replicas: i32,
+    first: bool,
+) -> Transition {
     let last = order.strategy.count() - 1;
-    let index = (from..last).find(|&index| order.strategy.size(index, replicas) > 0).unwrap_or(last);
+    let index =
+        (from..last).find(|&index| order.strategy.size(index, replicas) > 0).unwrap_or(last);
     let target = order.strategy.cumulative(index, replicas);
     let mut transition = Transition::new(order, State::Running, Step::BringUp);
     transition.batch = index;
     for skipped in from..index {
         let target = order.strategy.cumulative(skipped, replicas);
-        transition = transition.batch(skipped, State::Succeeded, Some(target), "no pods are left for this batch");
+        transition = transition.batch(
+            skipped,
+            State::Succeeded,
+            Some(target),
+            "no pods are left for this batch",
+        );
     }
     transition
         .batch(index, State::Running, Some(target), "")
         .with(change::bring_up(order, snapshot, index, replicas, first))
-        .because(format!("batch {} of {}: {target} of {replicas} pods", index + 1, order.strategy.count()))
+        .because(format!(
+            "batch {} of {}: {target} of {replicas} pods",
+            index + 1,
+            order.strategy.count()
+        ))
 }

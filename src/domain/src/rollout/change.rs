@@ -60,7 +60,13 @@ pub(in crate::rollout) fn create(order: &Order) -> Change {
 /// Lets the new pods of batch `index` come up beside the old ones, and lets go
 /// the old pods that earlier batches replaced: one write a batch. `first` also
 /// brings the template and keeps the user's settings on the object.
-pub(in crate::rollout) fn bring_up(order: &Order, snapshot: &Snapshot, index: usize, replicas: i32, first: bool) -> Change {
+pub(in crate::rollout) fn bring_up(
+    order: &Order,
+    snapshot: &Snapshot,
+    index: usize,
+    replicas: i32,
+    first: bool,
+) -> Change {
     let own = &snapshot.settings;
     let mut patch = Patch { paused: Some(false), ..Patch::default() };
     if order.strategy.count() > 1 {
@@ -80,11 +86,17 @@ pub(in crate::rollout) fn bring_up(order: &Order, snapshot: &Snapshot, index: us
         // pods are missing, and Recreate asks for it.
         let surge = &own.strategy["rollingUpdate"]["maxSurge"];
         let no_surge = is_recreate(own) || has_no_surge(own);
-        let (min_ready, warm_up) =
-            (order.target.min_ready_seconds.unwrap_or(own.min_ready_seconds), warm_up_seconds(order, Some(snapshot)));
+        let (min_ready, warm_up) = (
+            order.target.min_ready_seconds.unwrap_or(own.min_ready_seconds),
+            warm_up_seconds(order, Some(snapshot)),
+        );
         patch.min_ready_seconds = Some(min_ready.max(warm_up));
         // Kubernetes wants it above minReadySeconds. The batch's own time is what counts.
-        patch.progress_deadline_seconds = Some(if warm_up > min_ready { NO_DEADLINE_SECONDS } else { own.progress_deadline_seconds });
+        patch.progress_deadline_seconds = Some(if warm_up > min_ready {
+            NO_DEADLINE_SECONDS
+        } else {
+            own.progress_deadline_seconds
+        });
         patch.strategy = Some(match order.target.max_unavailable {
             0 if no_surge => own.strategy.clone(),
             0 => rolling(surge.clone(), 0),
@@ -125,7 +137,11 @@ pub(in crate::rollout) fn resize(replicas: i32) -> Change {
 
 /// Sets the number of pods of before, whose owner has it again.
 pub(in crate::rollout) fn resize_back(before: &Snapshot) -> Change {
-    Change::Patch(Patch { replicas: Some(before.replicas), give_back: give_back(before, ["replicas"]), ..Patch::default() })
+    Change::Patch(Patch {
+        replicas: Some(before.replicas),
+        give_back: give_back(before, ["replicas"]),
+        ..Patch::default()
+    })
 }
 
 /// Lets all pods go where a release rests half way: the version of before is the
@@ -148,7 +164,8 @@ pub(in crate::rollout) fn stop(before: &Snapshot) -> Change {
 /// seen who these were.
 fn give_back<'a>(before: &Snapshot, fields: impl IntoIterator<Item = &'a str>) -> Option<GiveBack> {
     let owners = before.owners.clone();
-    (!owners.is_null()).then(|| GiveBack { fields: fields.into_iter().map(Into::into).collect(), owners })
+    (!owners.is_null())
+        .then(|| GiveBack { fields: fields.into_iter().map(Into::into).collect(), owners })
 }
 
 /// The fields of the spec that are borrowed.
@@ -188,12 +205,20 @@ pub(in crate::rollout) fn pause(settings: &BorrowedSettings, min_ready_seconds: 
 /// longer count as available: an availability still in the controller's cache
 /// would let old pods go too early.
 pub(in crate::rollout) fn close_gate() -> Change {
-    Change::Patch(Patch { min_ready_seconds: Some(GATE_SECONDS), progress_deadline_seconds: Some(NO_DEADLINE_SECONDS), ..Patch::default() })
+    Change::Patch(Patch {
+        min_ready_seconds: Some(GATE_SECONDS),
+        progress_deadline_seconds: Some(NO_DEADLINE_SECONDS),
+        ..Patch::default()
+    })
 }
 
 /// Gives the user's settings back, and their owners the fields. `paused` is as the user
 /// had it only where the Deployment is to be as it was before.
-pub(in crate::rollout) fn restore_settings(before: &Snapshot, min_ready_seconds: i32, paused: bool) -> Change {
+pub(in crate::rollout) fn restore_settings(
+    before: &Snapshot,
+    min_ready_seconds: i32,
+    paused: bool,
+) -> Change {
     let own = &before.settings;
     let completes_step_back = |field: &str| match field {
         "minReadySeconds" => min_ready_seconds == own.min_ready_seconds,
@@ -206,14 +231,18 @@ pub(in crate::rollout) fn restore_settings(before: &Snapshot, min_ready_seconds:
         min_ready_seconds: Some(min_ready_seconds),
         progress_deadline_seconds: Some(own.progress_deadline_seconds),
         borrow: Borrow::Returned,
-        give_back: give_back(before, SETTINGS.into_iter().filter(|field| completes_step_back(field))),
+        give_back: give_back(
+            before,
+            SETTINGS.into_iter().filter(|field| completes_step_back(field)),
+        ),
         ..Patch::default()
     })
 }
 
 /// Ends a way back: with the settings everything else is as it was, too.
 pub(in crate::rollout) fn finish_return(before: &Snapshot, replicas: bool) -> Change {
-    let change = restore_settings(before, before.settings.min_ready_seconds, before.settings.paused);
+    let change =
+        restore_settings(before, before.settings.min_ready_seconds, before.settings.paused);
     let Change::Patch(mut patch) = change else { return change };
     if let Some(back) = &mut patch.give_back {
         back.fields.push("template".into());
@@ -245,7 +274,9 @@ pub(in crate::rollout) fn roll_back(order: &Order, snapshot: &Snapshot) -> Chang
 /// How many new and old pods the native controller comes to rest at behind a
 /// closed gate; none where it is open or nothing moves.
 pub(in crate::rollout) fn rest(settings: &BorrowedSettings, replicas: i32) -> Option<(i32, i32)> {
-    let bound = |name: &str| settings.strategy["rollingUpdate"][name].as_i64().and_then(|pods| i32::try_from(pods).ok());
+    let bound = |name: &str| {
+        settings.strategy["rollingUpdate"][name].as_i64().and_then(|pods| i32::try_from(pods).ok())
+    };
     if settings.paused || settings.min_ready_seconds != GATE_SECONDS {
         return None;
     }
@@ -262,13 +293,19 @@ pub(in crate::rollout) fn fence() -> Change {
 /// the Deployment controller comes to rest: it lets no Ready pod go, and adds no more
 /// than there are too many already. Where none is too many it goes on missing as many
 /// as the order or its user allowed, or adds one.
-pub(in crate::rollout) fn halt(order: &Order, snapshot: &Snapshot, view: &DeploymentView) -> Change {
+pub(in crate::rollout) fn halt(
+    order: &Order,
+    snapshot: &Snapshot,
+    view: &DeploymentView,
+) -> Change {
     let surplus = view.new_desired() + view.old_desired() - view.replicas;
     let own = &snapshot.settings.strategy["rollingUpdate"];
     let may_miss = match (order.target.max_unavailable, &own["maxUnavailable"]) {
         (missing @ 1.., _) => missing,
         (_, _) if !has_no_surge(&snapshot.settings) => 0,
-        (_, missing @ Value::Number(_)) => share::pods(missing, view.replicas, Rounding::Down).unwrap_or(1),
+        (_, missing @ Value::Number(_)) => {
+            share::pods(missing, view.replicas, Rounding::Down).unwrap_or(1)
+        }
         // Kubernetes lets one be missing where a share comes to none.
         (_, missing) => share::pods(missing, view.replicas, Rounding::Down).unwrap_or(1).max(1),
     };
@@ -288,8 +325,16 @@ pub(in crate::rollout) fn halt(order: &Order, snapshot: &Snapshot, view: &Deploy
 
 /// Stops everything where it is. `surplus` pods above the desired number are
 /// allowed to stay: a paused Deployment is scaled to `replicas + maxSurge`.
-pub(in crate::rollout) fn pause_in_place(settings: &BorrowedSettings, min_ready_seconds: i32, surplus: i32) -> Change {
-    let strategy = if is_recreate(settings) { settings.strategy.clone() } else { rolling(surplus, i32::from(surplus == 0)) };
+pub(in crate::rollout) fn pause_in_place(
+    settings: &BorrowedSettings,
+    min_ready_seconds: i32,
+    surplus: i32,
+) -> Change {
+    let strategy = if is_recreate(settings) {
+        settings.strategy.clone()
+    } else {
+        rolling(surplus, i32::from(surplus == 0))
+    };
     Change::Patch(Patch {
         paused: Some(true),
         strategy: Some(strategy),

@@ -14,7 +14,11 @@ use crate::{
 
 /// What follows. The deletion is sent even if no Deployment is seen: the view may not
 /// have it yet.
-pub(in crate::rollout) fn next(order: &Order, observation: &Observation, now: Timestamp) -> Decision {
+pub(in crate::rollout) fn next(
+    order: &Order,
+    observation: &Observation,
+    now: Timestamp,
+) -> Decision {
     let shown = match observation {
         Observation::Unknown => return wait(None),
         Observation::Absent => None,
@@ -22,7 +26,15 @@ pub(in crate::rollout) fn next(order: &Order, observation: &Observation, now: Ti
     };
     let own = shown.filter(|view| match &view.application {
         Some(application) if *application == order.application.to_string() => true,
-        Some(application) if !order.target.former_applications.iter().any(|former| former.to_string() == *application) => false,
+        Some(application)
+            if !order
+                .target
+                .former_applications
+                .iter()
+                .any(|former| former.to_string() == *application) =>
+        {
+            false
+        }
         _ => order.target.adopted_uid.as_ref() == Some(&view.uid),
     });
     match order.step {
@@ -34,10 +46,16 @@ pub(in crate::rollout) fn next(order: &Order, observation: &Observation, now: Ti
         }
         Step::Delete => {
             let message = match shown {
-                Some(other) if own.is_none() => format!("the Deployment {} ({}) is another one and was left alone", order.name, other.uid),
+                Some(other) if own.is_none() => format!(
+                    "the Deployment {} ({}) is another one and was left alone",
+                    order.name, other.uid
+                ),
                 _ => String::new(),
             };
-            Transition::new(order, State::Succeeded, Step::Done).batch(0, State::Succeeded, None, "deleted").because(message).decided()
+            Transition::new(order, State::Succeeded, Step::Done)
+                .batch(0, State::Succeeded, None, "deleted")
+                .because(message)
+                .decided()
         }
         _ => done(order),
     }
@@ -45,7 +63,9 @@ pub(in crate::rollout) fn next(order: &Order, observation: &Observation, now: Ti
 
 fn begin(order: &Order, own: Option<&DeploymentView>) -> Decision {
     let message = match own {
-        Some(own) => format!("deleting the Deployment {} with {} pods", order.name, own.all_desired()),
+        Some(own) => {
+            format!("deleting the Deployment {} with {} pods", order.name, own.all_desired())
+        }
         None => format!("the Deployment {} is gone already", order.name),
     };
     Transition::new(order, State::Running, Step::Delete)

@@ -7,12 +7,23 @@ use super::{min_ready_seconds_of, warm_up_seconds};
 use crate::order::{Order, Snapshot};
 
 /// Why no batch of the order can be done in its time; none where one can.
-pub(in crate::rollout) fn too_slow(order: &Order, snapshot: &Snapshot, template: &Value) -> Option<String> {
+pub(in crate::rollout) fn too_slow(
+    order: &Order,
+    snapshot: &Snapshot,
+    template: &Value,
+) -> Option<String> {
     let timeout = order.target.batch_timeout_seconds;
-    let own = if order.target.min_ready_seconds.is_some() { "BatchWaitTime" } else { "the Deployment's minReadySeconds" };
+    let own = if order.target.min_ready_seconds.is_some() {
+        "BatchWaitTime"
+    } else {
+        "the Deployment's minReadySeconds"
+    };
     let stays = [
         (i64::from(min_ready_seconds_of(order, &snapshot.settings)), own),
-        (i64::from(order.target.failure_policy.watch_seconds), "the time for which new pods are watched (--batch-watch)"),
+        (
+            i64::from(order.target.failure_policy.watch_seconds),
+            "the time for which new pods are watched (--batch-watch)",
+        ),
         (i64::from(warm_up_seconds(order, Some(snapshot))), "the warm-up of the graceful start"),
     ];
     let (stay, what) = stays.into_iter().max_by_key(|(seconds, _)| *seconds)?;
@@ -39,7 +50,8 @@ fn earliest_ready(template: &Value) -> (i64, &str) {
     // A container that runs beside the others holds them up until it has started.
     let stays = list("initContainers").filter(|container| container["restartPolicy"] == "Always");
     let before: i64 = stays.map(|container| delay(&container["startupProbe"])).sum();
-    let slowest = list("containers").map(|container| (after_start(container), container["name"].as_str().unwrap_or_default()));
+    let slowest = list("containers")
+        .map(|container| (after_start(container), container["name"].as_str().unwrap_or_default()));
     let (seconds, container) = slowest.max_by_key(|(seconds, _)| *seconds).unwrap_or((0, ""));
     (before.saturating_add(seconds), container)
 }
@@ -48,8 +60,11 @@ fn earliest_ready(template: &Value) -> (i64, &str) {
 fn after_start(container: &Value) -> i64 {
     let readiness = &container["readinessProbe"];
     let again = if readiness.is_object() {
-        let wanted = readiness["successThreshold"].as_i64().unwrap_or(1).clamp(1, i64::from(i32::MAX)) - 1;
-        wanted.saturating_mul(readiness["periodSeconds"].as_i64().unwrap_or(10).clamp(1, i64::from(i32::MAX)))
+        let wanted =
+            readiness["successThreshold"].as_i64().unwrap_or(1).clamp(1, i64::from(i32::MAX)) - 1;
+        wanted.saturating_mul(
+            readiness["periodSeconds"].as_i64().unwrap_or(10).clamp(1, i64::from(i32::MAX)),
+        )
     } else {
         0
     };
@@ -75,12 +90,17 @@ mod tests {
     // Failing for long is allowed, and not needed.
     #[case(json!({ "startupProbe": { "failureThreshold": 100, "periodSeconds": 10 } }), 0)]
     #[case(json!({ "livenessProbe": { "initialDelaySeconds": 100 } }), 0)]
-    fn a_container_is_ready_after_its_probes_first_looks_at_the_earliest(#[case] container: Value, #[case] seconds: i64) {
+    fn a_container_is_ready_after_its_probes_first_looks_at_the_earliest(
+        #[case] container: Value,
+        #[case] seconds: i64,
+    ) {
         let slow = json!({ "spec": { "containers": [container] } });
         assert_eq!(earliest_ready(&slow).0, seconds);
         let mut behind = slow;
-        let beside = json!({ "restartPolicy": "Always", "startupProbe": { "initialDelaySeconds": 7 } });
-        behind["spec"]["initContainers"] = json!([beside, { "readinessProbe": { "initialDelaySeconds": 99 } }]);
+        let beside =
+            json!({ "restartPolicy": "Always", "startupProbe": { "initialDelaySeconds": 7 } });
+        behind["spec"]["initContainers"] =
+            json!([beside, { "readinessProbe": { "initialDelaySeconds": 99 } }]);
         assert_eq!(earliest_ready(&behind).0, seconds + 7);
     }
 }

@@ -120,7 +120,13 @@ impl Transition {
         self
     }
 
-    fn batch(mut self, index: usize, state: State, target: Option<i32>, message: impl Into<String>) -> Self {
+    fn batch(
+        mut self,
+        index: usize,
+        state: State,
+        target: Option<i32>,
+        message: impl Into<String>,
+    ) -> Self {
         self.batches.push(BatchTransition { index, state, target, message: message.into() });
         self
     }
@@ -161,7 +167,11 @@ pub fn decide(order: &Order, observation: &Observation, now: Timestamp) -> Decis
         Observation::Absent => return gone(order),
         Observation::Present(view) => view,
     };
-    let shown = order.intent.as_ref().and_then(|intent| intent.applied).is_none_or(|version| view.resource_version >= version);
+    let shown = order
+        .intent
+        .as_ref()
+        .and_then(|intent| intent.applied)
+        .is_none_or(|version| view.resource_version >= version);
     if (!shown || !view.observed)
         && let Some(decision) = unobserved(order, view, shown, now)
     {
@@ -169,8 +179,13 @@ pub fn decide(order: &Order, observation: &Observation, now: Timestamp) -> Decis
     }
     if ended {
         let is_paused = |intent: &Intent| matches!(&intent.change, Change::Patch(patch) if patch.paused == Some(true));
-        let rests = matches!(order.step, Step::Paused | Step::PauseInPlace) && order.intent.as_ref().is_none_or(is_paused);
-        return if rests { done(order) } else { restore::pause_in_place(order, view, !view.observed) };
+        let rests = matches!(order.step, Step::Paused | Step::PauseInPlace)
+            && order.intent.as_ref().is_none_or(is_paused);
+        return if rests {
+            done(order)
+        } else {
+            restore::pause_in_place(order, view, !view.observed)
+        };
     }
     // Where only the number of pods changes, the template is anybody's.
     if order.step != Step::Start
@@ -205,8 +220,15 @@ pub fn decide(order: &Order, observation: &Observation, now: Timestamp) -> Decis
 /// What follows while the Deployment controller has not acted on the newest spec, or a
 /// view is older than our last write: nothing may be concluded from it then. None where
 /// the order goes on all the same.
-fn unobserved(order: &Order, view: &DeploymentView, shown: bool, now: Timestamp) -> Option<Decision> {
-    let after = |since: Timestamp, seconds| since.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX);
+fn unobserved(
+    order: &Order,
+    view: &DeploymentView,
+    shown: bool,
+    now: Timestamp,
+) -> Option<Decision> {
+    let after = |since: Timestamp, seconds| {
+        since.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
+    };
     if order.state.is_final() {
         // One that cannot act would keep the Deployment half way for ever.
         let patience = after(order.step_since, order.target.failure_policy.grace_seconds);
@@ -237,10 +259,13 @@ fn unobserved(order: &Order, view: &DeploymentView, shown: bool, now: Timestamp)
     }
     let cause = failure::judge_controller(view, judge_context(order, now)).filter(|_| shown);
     if let Some(trouble) = cause.as_ref().and_then(|cause| lasting(order, cause, now)) {
-        let trouble = if order.step == Step::RollBack { restore::no_way_back(&trouble) } else { trouble };
+        let trouble =
+            if order.step == Step::RollBack { restore::no_way_back(&trouble) } else { trouble };
         return Some(fail(order, &trouble));
     }
-    let state = cause.as_ref().map_or("the Deployment controller does not react", |cause| cause.sentence.as_str());
+    let state = cause
+        .as_ref()
+        .map_or("the Deployment controller does not react", |cause| cause.sentence.as_str());
     Some(keep_waiting(order, now, state, cause.as_ref(), None))
 }
 
@@ -263,7 +288,9 @@ fn start_without_view(order: &Order, observation: &Observation) -> Option<Decisi
     match (order.kind, observation) {
         (_, Observation::Unknown) => Some(wait(None)),
         (Kind::Create, _) => Some(batches::start_create(order)),
-        (Kind::Rollback, _) if order.snapshot.is_none() => Some(done_well(order, "the order that is rolled back had changed nothing")),
+        (Kind::Rollback, _) if order.snapshot.is_none() => {
+            Some(done_well(order, "the order that is rolled back had changed nothing"))
+        }
         _ => None,
     }
 }
@@ -275,7 +302,10 @@ pub fn gone(order: &Order) -> Decision {
         return done(order);
     }
     let again = if order.step == Step::Start { "" } else { " any more" };
-    let message = format!("the Deployment {} does not exist in namespace {}{again}", order.name, order.namespace);
+    let message = format!(
+        "the Deployment {} does not exist in namespace {}{again}",
+        order.name, order.namespace
+    );
     let Decision::Transition(mut failure) = fail(order, &message) else { return wait(None) };
     (failure.roll_back, failure.finalizes, failure.step) = (false, false, Step::Done);
     Decision::Transition(failure)
@@ -292,7 +322,10 @@ fn done(order: &Order) -> Decision {
 
 fn done_well(order: &Order, message: &str) -> Decision {
     let last = order.batches.len().saturating_sub(1);
-    Transition::new(order, State::Succeeded, Step::Done).batch(last, State::Succeeded, None, "").because(message).decided()
+    Transition::new(order, State::Succeeded, Step::Done)
+        .batch(last, State::Succeeded, None, "")
+        .because(message)
+        .decided()
 }
 
 /// The batch under way failed, and the order with it. A release is rolled back,
@@ -302,7 +335,9 @@ fn fail(order: &Order, message: &str) -> Decision {
     let begun = order.kind.releases() && order.step != Step::Start;
     let finalizes = begun && !order.target.failure_policy.roll_back && order.rests_on_abort();
     let step = if finalizes { order.step } else { Step::Done };
-    let mut failure = Transition::new(order, State::Failed, step).batch(order.batch, State::Failed, None, message).because(message);
+    let mut failure = Transition::new(order, State::Failed, step)
+        .batch(order.batch, State::Failed, None, message)
+        .because(message);
     failure.roll_back = begun && order.target.failure_policy.roll_back;
     failure.finalizes = finalizes;
     failure.decided()
@@ -313,7 +348,9 @@ fn deadline(order: &Order) -> Timestamp {
     let started = order.batches.get(order.batch).and_then(|batch| batch.started_at);
     // A step after the batch's pods came up has its own time, as long again.
     let since = match order.step {
-        Step::BringUp | Step::Create | Step::Resize | Step::Delete | Step::RollBack => started.unwrap_or(order.step_since),
+        Step::BringUp | Step::Create | Step::Resize | Step::Delete | Step::RollBack => {
+            started.unwrap_or(order.step_since)
+        }
         Step::Start
         | Step::ScaleDownOld
         | Step::Paused
@@ -325,7 +362,9 @@ fn deadline(order: &Order) -> Timestamp {
         | Step::PauseInPlace
         | Step::Done => order.step_since,
     };
-    since.checked_add(SignedDuration::from_secs(order.target.batch_timeout_seconds)).unwrap_or(Timestamp::MAX)
+    since
+        .checked_add(SignedDuration::from_secs(order.target.batch_timeout_seconds))
+        .unwrap_or(Timestamp::MAX)
 }
 
 fn on_deadline(order: &Order, now: Timestamp, state: &str) -> Option<Decision> {
@@ -333,12 +372,21 @@ fn on_deadline(order: &Order, now: Timestamp, state: &str) -> Option<Decision> {
         return None;
     }
     let seconds = order.target.batch_timeout_seconds;
-    Some(fail(order, &format!("batch {} was not done within {seconds} s: {state}", order.batch + 1)))
+    Some(fail(
+        order,
+        &format!("batch {} was not done within {seconds} s: {state}", order.batch + 1),
+    ))
 }
 
 /// Waits until something is likely to have changed, or fails where the batch has taken
 /// too long. `ready_at` is when a pod will count that does not yet.
-fn keep_waiting(order: &Order, now: Timestamp, state: &str, cause: Option<&Cause>, ready_at: Option<Timestamp>) -> Decision {
+fn keep_waiting(
+    order: &Order,
+    now: Timestamp,
+    state: &str,
+    cause: Option<&Cause>,
+    ready_at: Option<Timestamp>,
+) -> Decision {
     if let Some(failure) = on_deadline(order, now, state) {
         return failure;
     }
@@ -368,13 +416,18 @@ pub fn judge_context(order: &Order, now: Timestamp) -> JudgeContext {
 /// The trouble of the order's pods, whatever is to follow from it.
 fn cause(order: &Order, view: &DeploymentView, now: Timestamp) -> Option<Cause> {
     let context = judge_context(order, now);
-    if order.only_scales() { failure::judge_added(view, context) } else { failure::judge(view, context) }
+    if order.only_scales() {
+        failure::judge_added(view, context)
+    } else {
+        failure::judge(view, context)
+    }
 }
 
 /// Whether the order brought this pod. Of a release they are those of its version.
 #[must_use]
 pub fn brought(order: &Order, pod: &PodView) -> bool {
-    order.kind != Kind::Delete && (!order.only_scales() || failure::is_since(pod.created_at, order.created_at))
+    order.kind != Kind::Delete
+        && (!order.only_scales() || failure::is_since(pod.created_at, order.created_at))
 }
 
 /// Why the order will not get all its pods, as a sentence.
@@ -386,16 +439,19 @@ fn trouble(order: &Order, view: &DeploymentView, now: Timestamp) -> Option<Strin
 fn lasting(order: &Order, cause: &Cause, now: Timestamp) -> Option<String> {
     match cause.verdict {
         Verdict::Fatal => Some(cause.sentence.clone()),
-        Verdict::FatalAt(at) if at <= now => {
-            Some(format!("{} (waited {} s for it to pass)", cause.sentence, order.target.failure_policy.grace_seconds))
-        }
+        Verdict::FatalAt(at) if at <= now => Some(format!(
+            "{} (waited {} s for it to pass)",
+            cause.sentence, order.target.failure_policy.grace_seconds
+        )),
         Verdict::FatalAt(_) | Verdict::KeepWaiting => None,
     }
 }
 
 /// The seconds a pod must be Ready before it counts, for Kubernetes too.
 fn min_ready_seconds(order: &Order) -> i32 {
-    order.snapshot.as_ref().map_or(order.target.min_ready_seconds.unwrap_or(0), |before| min_ready_seconds_of(order, &before.settings))
+    order.snapshot.as_ref().map_or(order.target.min_ready_seconds.unwrap_or(0), |before| {
+        min_ready_seconds_of(order, &before.settings)
+    })
 }
 
 /// The same on top of these settings of the user.
@@ -405,7 +461,9 @@ fn min_ready_seconds_of(order: &Order, own: &BorrowedSettings) -> i32 {
 
 /// The seconds a pod must be Ready before its batch is done.
 fn ready_seconds(order: &Order) -> i32 {
-    min_ready_seconds(order).max(order.target.failure_policy.watch_seconds).max(warm_up_seconds(order, order.snapshot.as_ref()))
+    min_ready_seconds(order)
+        .max(order.target.failure_policy.watch_seconds)
+        .max(warm_up_seconds(order, order.snapshot.as_ref()))
 }
 
 /// The seconds a pod of the version that is released must be Ready before an old one

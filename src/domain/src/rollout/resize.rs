@@ -5,7 +5,9 @@
 
 use jiff::Timestamp;
 
-use super::{Decision, Transition, cause, change, fail, keep_waiting, ready_seconds, snapshot, trouble};
+use super::{
+    Decision, Transition, cause, change, fail, keep_waiting, ready_seconds, snapshot, trouble,
+};
 use crate::{
     observed::DeploymentView,
     order::{Kind, Order, State, Step},
@@ -19,7 +21,9 @@ pub(in crate::rollout) fn start(order: &Order, view: &DeploymentView) -> Decisio
     let change = match &order.snapshot {
         // A release rests half way: without any pod there is nothing to it.
         Some(before) if order.kind == Kind::Stop => change::stop(before),
-        Some(before) if order.kind == Kind::Rollback && before.replicas == goal => change::resize_back(before),
+        Some(before) if order.kind == Kind::Rollback && before.replicas == goal => {
+            change::resize_back(before)
+        }
         _ => change::resize(goal),
     };
     let mut transition = Transition::new(order, State::Running, Step::Resize)
@@ -40,11 +44,13 @@ pub(in crate::rollout) fn resize(order: &Order, view: &DeploymentView, now: Time
     let (wanted, ready) = (view.all_desired(), view.all_ready_for(seconds, now));
     let there = i32::try_from(view.pods().count()).unwrap_or(i32::MAX);
     // Of a paused Deployment in the middle of a rollout Kubernetes keeps the surge.
-    let is_sized = wanted == goal || (wanted > goal && view.settings.paused && !view.old.is_empty());
+    let is_sized =
+        wanted == goal || (wanted > goal && view.settings.paused && !view.old.is_empty());
     // Without any pod means that none runs any more; beside others those that go are
     // nothing to wait for.
     let left = if goal == 0 { view.leaving } else { 0 };
-    if is_sized && there == wanted && ready == wanted && view.status_replicas == wanted && left == 0 {
+    if is_sized && there == wanted && ready == wanted && view.status_replicas == wanted && left == 0
+    {
         return done_well(order, goal);
     }
     // Pods beyond the number may be in trouble for long: they are about to go.
@@ -71,12 +77,21 @@ fn goal(order: &Order, view: &DeploymentView) -> i32 {
 }
 
 fn done_well(order: &Order, goal: i32) -> Decision {
-    let message = if goal == 0 { "no pod is left".to_owned() } else { format!("{goal} pods are Ready") };
-    Transition::new(order, State::Succeeded, Step::Done).batch(0, State::Succeeded, None, message).decided()
+    let message =
+        if goal == 0 { "no pod is left".to_owned() } else { format!("{goal} pods are Ready") };
+    Transition::new(order, State::Succeeded, Step::Done)
+        .batch(0, State::Succeeded, None, message)
+        .decided()
 }
 
 /// Somebody else set another number meanwhile, and theirs is left in place.
 fn overruled(order: &Order, view: &DeploymentView, goal: i32) -> Decision {
     let who = view.other_scaler.as_deref().unwrap_or("somebody else");
-    fail(order, &format!("overruled by {who}, who scaled the Deployment to {} pods while it was to have {goal}", view.replicas))
+    fail(
+        order,
+        &format!(
+            "overruled by {who}, who scaled the Deployment to {} pods while it was to have {goal}",
+            view.replicas
+        ),
+    )
 }

@@ -3,7 +3,10 @@
 
 use jiff::Timestamp;
 
-use super::{Decision, Transition, batches, change, done, done_well, fail, min_ready_seconds, ready_seconds, trouble, wait};
+use super::{
+    Decision, Transition, batches, change, done, done_well, fail, min_ready_seconds, ready_seconds,
+    trouble, wait,
+};
 use crate::{
     observed::DeploymentView,
     order::{Kind, Order, State, Step},
@@ -26,8 +29,14 @@ pub(in crate::rollout) fn start(order: &Order, view: &DeploymentView) -> Decisio
 }
 
 /// Waits until the earlier version has all its pods and the other has none.
-pub(in crate::rollout) fn roll_back(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
-    let Some(snapshot) = &order.snapshot else { return fail(order, "the settings before the order are not known") };
+pub(in crate::rollout) fn roll_back(
+    order: &Order,
+    view: &DeploymentView,
+    now: Timestamp,
+) -> Decision {
+    let Some(snapshot) = &order.snapshot else {
+        return fail(order, "the settings before the order are not known");
+    };
     let min_ready = ready_seconds(order);
     let whole = view.status_replicas == view.replicas && view.status_updated == view.replicas;
     if whole && view.old_pods() == 0 && view.new_ready(min_ready, now) >= view.replicas {
@@ -54,7 +63,11 @@ pub(in crate::rollout) fn no_way_back(trouble: &str) -> String {
 /// where it is open; what it lets through is awaited, Ready or not; and then the
 /// Deployment is paused with the numbers that are left. Where the Deployment controller
 /// `is_stuck` nothing comes or goes, and it is paused at once.
-pub(in crate::rollout) fn pause_in_place(order: &Order, view: &DeploymentView, is_stuck: bool) -> Decision {
+pub(in crate::rollout) fn pause_in_place(
+    order: &Order,
+    view: &DeploymentView,
+    is_stuck: bool,
+) -> Decision {
     let Some(snapshot) = &order.snapshot else { return done(order) };
     let stopping = Transition::new(order, order.state, Step::PauseInPlace);
     let old = view.old_desired();
@@ -64,25 +77,35 @@ pub(in crate::rollout) fn pause_in_place(order: &Order, view: &DeploymentView, i
         }
         match change::rest(&view.settings, view.replicas) {
             _ if is_stuck => {}
-            None if !view.settings.paused => return stopping.with(change::halt(order, snapshot, view)).decided(),
-            Some((new_at_rest, old_at_rest)) if view.new_desired() < new_at_rest || old > old_at_rest => return wait(None),
+            None if !view.settings.paused => {
+                return stopping.with(change::halt(order, snapshot, view)).decided();
+            }
+            Some((new_at_rest, old_at_rest))
+                if view.new_desired() < new_at_rest || old > old_at_rest =>
+            {
+                return wait(None);
+            }
             None | Some(_) => {}
         }
     }
     let surplus = (view.new_desired() + old - view.replicas).max(0);
-    stopping.with(change::pause_in_place(&snapshot.settings, min_ready_seconds(order), surplus)).decided()
+    stopping
+        .with(change::pause_in_place(&snapshot.settings, min_ready_seconds(order), surplus))
+        .decided()
 }
 
 /// Somebody else changed the template. Their version is left alone; only the
 /// borrowed settings go back, since a closed gate would hold it up for ever.
 pub(in crate::rollout) fn superseded(order: &Order, view: &DeploymentView) -> Decision {
     let who = view.other_manager.as_deref().unwrap_or("somebody else");
-    let message =
-        format!("superseded by {who}, who changed the Deployment's pod template while the order ran; that version was left in place");
+    let message = format!(
+        "superseded by {who}, who changed the Deployment's pod template while the order ran; that version was left in place"
+    );
     let Decision::Transition(mut failure) = fail(order, &message) else { return wait(None) };
     (failure.roll_back, failure.finalizes, failure.step) = (false, false, Step::Done);
     if let (Some(snapshot), true) = (&order.snapshot, order.kind != Kind::Create) {
-        failure.change = Some(change::restore_settings(snapshot, snapshot.settings.min_ready_seconds, false));
+        failure.change =
+            Some(change::restore_settings(snapshot, snapshot.settings.min_ready_seconds, false));
     }
     Decision::Transition(failure)
 }

@@ -8,7 +8,9 @@
 
 use jiff::Timestamp;
 
-use super::{Decision, Transition, batches, change, deadline, fail, min_ready_seconds, on_deadline, wait};
+use super::{
+    Decision, Transition, batches, change, deadline, fail, min_ready_seconds, on_deadline, wait,
+};
 use crate::{
     observed::{DeploymentView, ReplicaSetView},
     order::{Order, State, Step},
@@ -20,9 +22,17 @@ use crate::{
 pub(in crate::rollout) fn begin(order: &Order, view: &DeploymentView) -> Option<Decision> {
     let stay = order.back_to.filter(|stay| *stay <= order.batch)?;
     match order.step {
-        Step::BringUp | Step::ScaleDownOld | Step::StepBack | Step::RestoreOld | Step::RemoveNew => Some(hold_still(order, view, stay)),
+        Step::BringUp
+        | Step::ScaleDownOld
+        | Step::StepBack
+        | Step::RestoreOld
+        | Step::RemoveNew => Some(hold_still(order, view, stay)),
         // At rest new pods count as available: the gate closes first.
-        Step::Paused => Some(Transition::new(order, State::Running, Step::CloseGate).with(change::close_gate()).decided()),
+        Step::Paused => Some(
+            Transition::new(order, State::Running, Step::CloseGate)
+                .with(change::close_gate())
+                .decided(),
+        ),
         Step::Start
         | Step::Create
         | Step::Resize
@@ -36,18 +46,30 @@ pub(in crate::rollout) fn begin(order: &Order, view: &DeploymentView) -> Option<
 }
 
 /// Lets no pod come or go, `stay` batches from the first on being those that stay.
-pub(in crate::rollout) fn hold_still(order: &Order, view: &DeploymentView, stay: usize) -> Decision {
+pub(in crate::rollout) fn hold_still(
+    order: &Order,
+    view: &DeploymentView,
+    stay: usize,
+) -> Decision {
     let last = stay.saturating_sub(1);
     let pods = order.strategy.cumulative(last, view.replicas);
-    let mut transition = Transition::new(order, State::Running, Step::StepBack).with(change::hold_still(pods));
+    let mut transition =
+        Transition::new(order, State::Running, Step::StepBack).with(change::hold_still(pods));
     transition.batch = last;
     transition = transition.batch(last, State::Succeeded, Some(pods), "");
     // Also the one that waited to be the next.
     let begun = (order.batch.max(last) + 1).min(order.strategy.count() - 1);
     for index in stay..=begun {
-        transition = transition.batch(index, State::Ready, Some(order.strategy.cumulative(index, view.replicas)), "");
+        transition = transition.batch(
+            index,
+            State::Ready,
+            Some(order.strategy.cumulative(index, view.replicas)),
+            "",
+        );
     }
-    transition.because(format!("going back to batch {stay}: {pods} of {} pods", view.replicas)).decided()
+    transition
+        .because(format!("going back to batch {stay}: {pods} of {} pods", view.replicas))
+        .decided()
 }
 
 /// Brings the old pods up again.
@@ -56,7 +78,10 @@ pub(in crate::rollout) fn restore_old(order: &Order, view: &DeploymentView) -> D
         return again;
     }
     let Some(old) = before(order, view) else {
-        return fail(order, "the ReplicaSet of the version before is gone: batches cannot be gone back on");
+        return fail(
+            order,
+            "the ReplicaSet of the version before is gone: batches cannot be gone back on",
+        );
     };
     let pods = wanted(order, view, old);
     Transition::new(order, State::Running, Step::RestoreOld)
@@ -66,7 +91,11 @@ pub(in crate::rollout) fn restore_old(order: &Order, view: &DeploymentView) -> D
 }
 
 /// Lets the new pods go that have their old ones back.
-pub(in crate::rollout) fn remove_new(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
+pub(in crate::rollout) fn remove_new(
+    order: &Order,
+    view: &DeploymentView,
+    now: Timestamp,
+) -> Decision {
     if let Some(again) = scaled(order, view) {
         return again;
     }
@@ -90,12 +119,19 @@ pub(in crate::rollout) fn rest(order: &Order, view: &DeploymentView, now: Timest
     if let Some(again) = scaled(order, view) {
         return again;
     }
-    let Some(snapshot) = &order.snapshot else { return fail(order, "the settings before the order are not known") };
+    let Some(snapshot) = &order.snapshot else {
+        return fail(order, "the settings before the order are not known");
+    };
     let stay = order.strategy.cumulative(order.batch, view.replicas);
     let new = view.new.as_ref();
-    let gone = new.is_some_and(|set| set.desired == stay && set.status_replicas == stay && i32::try_from(set.pods.len()) == Ok(stay));
+    let gone = new.is_some_and(|set| {
+        set.desired == stay
+            && set.status_replicas == stay
+            && i32::try_from(set.pods.len()) == Ok(stay)
+    });
     if !gone {
-        return on_deadline(order, now, "the new pods do not go").unwrap_or_else(|| wait(Some(deadline(order))));
+        return on_deadline(order, now, "the new pods do not go")
+            .unwrap_or_else(|| wait(Some(deadline(order))));
     }
     let next = order.batch + 1;
     let mut transition = if order.confirmed > next {
@@ -121,7 +157,11 @@ fn scaled(order: &Order, view: &DeploymentView) -> Option<Decision> {
 /// The ReplicaSet of the version before the order.
 fn before<'a>(order: &Order, view: &'a DeploymentView) -> Option<&'a ReplicaSetView> {
     let template = &order.snapshot.as_ref()?.template;
-    view.old.iter().chain(&view.idle).filter(|set| is_same(&set.template, template)).min_by(|a, b| a.age().cmp(&b.age()))
+    view.old
+        .iter()
+        .chain(&view.idle)
+        .filter(|set| is_same(&set.template, template))
+        .min_by(|a, b| a.age().cmp(&b.age()))
 }
 
 /// How many pods `old` must have beside the new ones that stay and those of other

@@ -21,7 +21,10 @@ use serde_json::{Value, json};
 use super::{BatchTransition, Decision, Transition, decide};
 use crate::{
     ApplicationId, BatchId, OrderId, ReleaseId,
-    observed::{ContainerState, ContainerView, CreateFailure, DeploymentView, Observation, PodView, ReplicaSetView},
+    observed::{
+        ContainerState, ContainerView, CreateFailure, DeploymentView, Observation, PodView,
+        ReplicaSetView,
+    },
     order::{
         Batch, BorrowedSettings, FailurePolicy, Kind, Order, Snapshot, Source, State, Step, Target,
         intent::{Change, GATE_SECONDS, Intent, Patch},
@@ -41,7 +44,8 @@ const TIMEOUT: i64 = 600;
 const AUTOMATIC: Pace = Pace::Automatic { wait_minutes: 0 };
 
 /// Every step at which a release may stand with a change made.
-const UNDER_WAY: [Step; 5] = [Step::BringUp, Step::ScaleDownOld, Step::Paused, Step::CloseGate, Step::RestoreSettings];
+const UNDER_WAY: [Step; 5] =
+    [Step::BringUp, Step::ScaleDownOld, Step::Paused, Step::CloseGate, Step::RestoreSettings];
 
 /// `seconds` after the order began.
 fn at(seconds: i64) -> Timestamp {
@@ -62,7 +66,12 @@ fn rolling(max_surge: impl Into<Value>, max_unavailable: impl Into<Value>) -> Va
 
 /// The user's own settings.
 fn own() -> BorrowedSettings {
-    BorrowedSettings { min_ready_seconds: 5, progress_deadline_seconds: 600, paused: false, strategy: rolling("25%", "25%") }
+    BorrowedSettings {
+        min_ready_seconds: 5,
+        progress_deadline_seconds: 600,
+        paused: false,
+        strategy: rolling("25%", "25%"),
+    }
 }
 
 fn snapshot() -> Snapshot {
@@ -70,7 +79,12 @@ fn snapshot() -> Snapshot {
 }
 
 fn batches_of(strategy: Strategy, replicas: i32) -> Vec<Batch> {
-    let of = |index| Batch { id: BatchId::new(), state: State::Ready, target: strategy.cumulative(index, replicas), started_at: None };
+    let of = |index| Batch {
+        id: BatchId::new(),
+        state: State::Ready,
+        target: strategy.cumulative(index, replicas),
+        started_at: None,
+    };
     (0..strategy.count()).map(of).collect()
 }
 
@@ -124,7 +138,11 @@ fn at_step(step: Step, strategy: Strategy) -> Order {
         (Step::Paused, Pace::Automatic { .. }) => State::WaitingInterval,
         _ => State::Running,
     };
-    order.batches[0].state = if matches!(step, Step::BringUp | Step::RestoreSettings) { State::Running } else { State::Succeeded };
+    order.batches[0].state = if matches!(step, Step::BringUp | Step::RestoreSettings) {
+        State::Running
+    } else {
+        State::Succeeded
+    };
     order.batches[0].started_at = Some(at(0));
     order.snapshot = Some(snapshot());
     order.template = Some(template("new"));
@@ -211,12 +229,21 @@ fn shown(new: i32, since: Option<Timestamp>, old: i32) -> DeploymentView {
 fn untouched() -> DeploymentView {
     let settings = own();
     let new = Some(set("old", PODS, 5, Some(at(-1000))));
-    DeploymentView { settings, borrowed: None, template: template("old"), fence: None, new, old: Vec::new(), ..shown(PODS, None, 0) }
+    DeploymentView {
+        settings,
+        borrowed: None,
+        template: template("old"),
+        fence: None,
+        new,
+        old: Vec::new(),
+        ..shown(PODS, None, 0)
+    }
 }
 
 /// The view with a pod of the new version that cannot start.
 fn troubled(mut view: DeploymentView) -> DeploymentView {
-    let state = ContainerState::Waiting { reason: "ErrImagePull".into(), message: "not found".into() };
+    let state =
+        ContainerState::Waiting { reason: "ErrImagePull".into(), message: "not found".into() };
     let (name, image) = ("web".into(), "shop/web:new".into());
     let container = ContainerView { name, image, is_init: false, state, last: None, restarts: 0 };
     let pods = &mut view.new.as_mut().unwrap().pods;
@@ -256,10 +283,19 @@ fn patch(transition: &Transition) -> Patch {
 fn numbers(transition: &Transition) -> (Value, Value, Option<bool>, Option<i32>) {
     let patch = patch(transition);
     let bounds = patch.strategy.unwrap_or_default()["rollingUpdate"].clone();
-    (bounds["maxSurge"].clone(), bounds["maxUnavailable"].clone(), patch.paused, patch.min_ready_seconds)
+    (
+        bounds["maxSurge"].clone(),
+        bounds["maxUnavailable"].clone(),
+        patch.paused,
+        patch.min_ready_seconds,
+    )
 }
 
 /// What became of batches: index, state, newly known target.
 fn batches(transition: &Transition) -> Vec<(usize, State, Option<i32>)> {
-    transition.batches.iter().map(|BatchTransition { index, state, target, .. }| (*index, *state, *target)).collect()
+    transition
+        .batches
+        .iter()
+        .map(|BatchTransition { index, state, target, .. }| (*index, *state, *target))
+        .collect()
 }

@@ -71,10 +71,21 @@ impl fmt::Display for Ambiguous {
 ///
 /// # Errors
 /// There are others, or none.
-pub fn find(template: &Value, known: &Known, application: &str, image: Option<&str>) -> Result<usize, Ambiguous> {
-    let containers = template.pointer("/spec/containers").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+pub fn find(
+    template: &Value,
+    known: &Known,
+    application: &str,
+    image: Option<&str>,
+) -> Result<usize, Ambiguous> {
+    let containers = template
+        .pointer("/spec/containers")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     let place = |name: &str| containers.iter().position(|container| container["name"] == name);
-    let annotated = template.pointer("/metadata/annotations").and_then(|all| all.get(DEFAULT_CONTAINER)?.as_str());
+    let annotated = template
+        .pointer("/metadata/annotations")
+        .and_then(|all| all.get(DEFAULT_CONTAINER)?.as_str());
     let (chosen, before) = match known {
         Known::Nothing => (None, None),
         Known::Found(name) => (None, Some(name.as_str())),
@@ -85,7 +96,8 @@ pub fn find(template: &Value, known: &Known, application: &str, image: Option<&s
     }
     let given = pods::given_sidecars(template);
     let name = |index: usize| containers[index]["name"].as_str().unwrap_or_default();
-    let own: Vec<usize> = (0..containers.len()).filter(|index| !given.contains(name(*index))).collect();
+    let own: Vec<usize> =
+        (0..containers.len()).filter(|index| !given.contains(name(*index))).collect();
     if let [only] = own[..] {
         return Ok(only);
     }
@@ -94,16 +106,23 @@ pub fn find(template: &Value, known: &Known, application: &str, image: Option<&s
     }
     let wanted = image.map(repository);
     let present = |index: usize| containers[index]["image"].as_str().map(repository);
-    let matching: Vec<usize> = own.iter().copied().filter(|index| wanted.is_some() && present(*index) == wanted).collect();
+    let matching: Vec<usize> =
+        own.iter().copied().filter(|index| wanted.is_some() && present(*index) == wanted).collect();
     if let [only] = matching[..] {
         return Ok(only);
     }
-    Err(Ambiguous { containers: (0..containers.len()).map(|index| name(index).to_owned()).collect() })
+    Err(Ambiguous {
+        containers: (0..containers.len()).map(|index| name(index).to_owned()).collect(),
+    })
 }
 
 /// The application's container in `template`; none where that is in doubt.
 #[must_use]
-pub fn container_of<'a>(template: &'a Value, known: &Known, application: &str) -> Option<&'a Map<String, Value>> {
+pub fn container_of<'a>(
+    template: &'a Value,
+    known: &Known,
+    application: &str,
+) -> Option<&'a Map<String, Value>> {
     let index = find(template, known, application, None).ok()?;
     template.pointer("/spec/containers")?.get(index)?.as_object()
 }
@@ -126,7 +145,9 @@ fn repository(image: &str) -> String {
         _ => ("docker.io", name),
     };
     match host {
-        "docker.io" | "index.docker.io" if !path.contains('/') => format!("docker.io/library/{path}"),
+        "docker.io" | "index.docker.io" if !path.contains('/') => {
+            format!("docker.io/library/{path}")
+        }
         "docker.io" | "index.docker.io" => format!("docker.io/{path}"),
         host => format!("{host}/{path}"),
     }
@@ -164,10 +185,28 @@ mod tests {
     #[case::what_it_was(MESH, None, Known::Found("app".into()), None, Some(1))]
     #[case::a_choice_that_is_gone(MESH, None, Known::Chosen("web-2".into()), None, None)]
     #[case::the_repository(MESH, None, Known::Nothing, Some("shop/web:2.0"), Some(1))]
-    #[case::in_its_long_form(MESH, None, Known::Nothing, Some("docker.io/shop/web@sha256:ab"), Some(1))]
+    #[case::in_its_long_form(
+        MESH,
+        None,
+        Known::Nothing,
+        Some("docker.io/shop/web@sha256:ab"),
+        Some(1)
+    )]
     #[case::another_repository(MESH, None, Known::Nothing, Some("shop/other:2.0"), None)]
-    #[case::two_of_one_repository("a=shop/web:1 b=shop/web:2", None, Known::Nothing, Some("shop/web:3"), None)]
-    #[case::the_name("proxy=shop/web:1 web=shop/app:1", None, Known::Nothing, Some("shop/web:2"), Some(1))]
+    #[case::two_of_one_repository(
+        "a=shop/web:1 b=shop/web:2",
+        None,
+        Known::Nothing,
+        Some("shop/web:3"),
+        None
+    )]
+    #[case::the_name(
+        "proxy=shop/web:1 web=shop/app:1",
+        None,
+        Known::Nothing,
+        Some("shop/web:2"),
+        Some(1)
+    )]
     #[case::only_one("main=shop/web:1", None, Known::Nothing, Some("shop/other:2"), Some(0))]
     #[case::none("", None, Known::Nothing, None, None)]
     fn the_container_is_found_or_somebody_chooses(
@@ -182,8 +221,11 @@ mod tests {
 
     #[test]
     fn a_doubt_names_the_containers_and_how_to_choose() {
-        let why = find(&template(MESH, None), &Known::Nothing, "web", None).unwrap_err().to_string();
-        for part in ["istio-proxy, app", DEFAULT_CONTAINER, "--container", "SetApplicationContainer"] {
+        let why =
+            find(&template(MESH, None), &Known::Nothing, "web", None).unwrap_err().to_string();
+        for part in
+            ["istio-proxy, app", DEFAULT_CONTAINER, "--container", "SetApplicationContainer"]
+        {
             assert!(why.contains(part), "{why}");
         }
     }

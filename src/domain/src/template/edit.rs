@@ -10,7 +10,9 @@
 use serde_json::{Map, Value, json};
 
 use super::{java, selector::selects};
-use crate::template::names::{NAME_LABEL, OWNER_LABEL, PACKAGE_CONTAINER, PREFIX, RELEASE_ANNOTATION, RESTART_ANNOTATION};
+use crate::template::names::{
+    NAME_LABEL, OWNER_LABEL, PACKAGE_CONTAINER, PREFIX, RELEASE_ANNOTATION, RESTART_ANNOTATION,
+};
 use crate::{Rejection, order::BorrowedSettings, template::sameness::is_same};
 
 /// The parameter that it comes in.
@@ -20,8 +22,15 @@ const PARAMETER: &str = "ResourceContent";
 const BOOKKEEPING: [&str; 3] = [PREFIX, "deployment.kubernetes.io/", "kubectl.kubernetes.io/"];
 
 /// Fields of the metadata that only the API server writes.
-const SERVER_FILLED: [&str; 7] =
-    ["uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink", "deletionGracePeriodSeconds"];
+const SERVER_FILLED: [&str; 7] = [
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "managedFields",
+    "selfLink",
+    "deletionGracePeriodSeconds",
+];
 
 /// Most pods that can be asked for.
 const MOST_REPLICAS: i64 = 100_000;
@@ -44,7 +53,9 @@ pub struct Edit {
 /// # Errors
 /// What is no Deployment, or has no name.
 pub fn named(wanted: &Value) -> Result<(Option<&str>, &str), Rejection> {
-    let Some(fields) = wanted.as_object() else { return refuse("it must be one object: a Deployment, as YAML or JSON") };
+    let Some(fields) = wanted.as_object() else {
+        return refuse("it must be one object: a Deployment, as YAML or JSON");
+    };
     if fields.get("kind").and_then(Value::as_str) != Some("Deployment") {
         return refuse("kind must be Deployment, since nothing else is released by this server");
     }
@@ -53,7 +64,11 @@ pub fn named(wanted: &Value) -> Result<(Option<&str>, &str), Rejection> {
     }
     let known = ["apiVersion", "kind", "metadata", "spec", "status"];
     if let Some(other) = fields.keys().find(|field| !known.contains(&field.as_str())) {
-        return refuse(format!("a Deployment has only {}, and there is no {}", known.join(", "), shown(other)));
+        return refuse(format!(
+            "a Deployment has only {}, and there is no {}",
+            known.join(", "),
+            shown(other)
+        ));
     }
     let metadata = &wanted["metadata"];
     let namespace = match &metadata["namespace"] {
@@ -75,8 +90,13 @@ impl Edit {
     pub fn read(wanted: &Value, live: &Value) -> Result<Self, Rejection> {
         let borrowed = BorrowedSettings::read_from(live);
         check_metadata(&wanted["metadata"], &live["metadata"])?;
-        let Some(spec) = wanted["spec"].as_object() else { return refuse("spec must be there, with its template") };
-        for (field, value) in spec.iter().filter(|(field, value)| !value.is_null() && !OWN_FIELDS.contains(&field.as_str())) {
+        let Some(spec) = wanted["spec"].as_object() else {
+            return refuse("spec must be there, with its template");
+        };
+        for (field, value) in spec
+            .iter()
+            .filter(|(field, value)| !value.is_null() && !OWN_FIELDS.contains(&field.as_str()))
+        {
             check_field(field, value, &live["spec"][field], borrowed.as_ref())?;
         }
         let template = template(&wanted["spec"]["template"], live)?;
@@ -84,7 +104,11 @@ impl Edit {
         let replicas = number(spec, "replicas", &[there("replicas")], MOST_REPLICAS)?;
         let own = borrowed.map(|borrowed| i64::from(borrowed.min_ready_seconds));
         let ready = [own, there("minReadySeconds").or(Some(0))];
-        Ok(Self { template, replicas, min_ready_seconds: number(spec, "minReadySeconds", &ready, LONGEST_READY)? })
+        Ok(Self {
+            template,
+            replicas,
+            min_ready_seconds: number(spec, "minReadySeconds", &ready, LONGEST_READY)?,
+        })
     }
 }
 
@@ -101,7 +125,12 @@ fn shown(field: &str) -> String {
 }
 
 /// A number that is none of those which are there already.
-fn number(spec: &Map<String, Value>, field: &str, there: &[Option<i64>], most: i64) -> Result<Option<i32>, Rejection> {
+fn number(
+    spec: &Map<String, Value>,
+    field: &str,
+    there: &[Option<i64>],
+    most: i64,
+) -> Result<Option<i32>, Rejection> {
     let Some(value) = spec.get(field).filter(|value| !value.is_null()) else { return Ok(None) };
     let number = value.as_i64();
     if number.is_some() && there.contains(&number) {
@@ -116,7 +145,9 @@ fn number(spec: &Map<String, Value>, field: &str, there: &[Option<i64>], most: i
 fn check_metadata(wanted: &Value, live: &Value) -> Result<(), Rejection> {
     // Of a text that was read from the cluster, what is missing was taken out.
     let was_read = ["uid", "resourceVersion"].iter().any(|field| !wanted[*field].is_null());
-    for (field, value) in wanted.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
+    for (field, value) in
+        wanted.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null())
+    {
         match field.as_str() {
             "name" | "namespace" => {}
             known if SERVER_FILLED.contains(&known) => {}
@@ -124,10 +155,17 @@ fn check_metadata(wanted: &Value, live: &Value) -> Result<(), Rejection> {
                 key.starts_with(PREFIX) || key == OWNER_LABEL || key == NAME_LABEL
             })?,
             "annotations" => {
-                same_texts("annotations", value, &live["annotations"], was_read, |key| BOOKKEEPING.iter().any(|it| key.starts_with(it)))?
+                same_texts("annotations", value, &live["annotations"], was_read, |key| {
+                    BOOKKEEPING.iter().any(|it| key.starts_with(it))
+                })?
             }
             _ if *value == live[field] => {}
-            _ => return refuse(format!("metadata.{} is not changed by this server: leave it out", shown(field))),
+            _ => {
+                return refuse(format!(
+                    "metadata.{} is not changed by this server: leave it out",
+                    shown(field)
+                ));
+            }
         }
     }
     Ok(())
@@ -135,11 +173,22 @@ fn check_metadata(wanted: &Value, live: &Value) -> Result<(), Rejection> {
 
 /// Labels or annotations of the Deployment itself, if they are given, must be those it has:
 /// all of them where the text is `whole`. Those that `is_ours` may be there or not.
-fn same_texts(field: &str, wanted: &Value, live: &Value, whole: bool, is_ours: impl Fn(&str) -> bool) -> Result<(), Rejection> {
-    let Some(wanted) = wanted.as_object() else { return refuse(format!("metadata.{field} must be an object")) };
+fn same_texts(
+    field: &str,
+    wanted: &Value,
+    live: &Value,
+    whole: bool,
+    is_ours: impl Fn(&str) -> bool,
+) -> Result<(), Rejection> {
+    let Some(wanted) = wanted.as_object() else {
+        return refuse(format!("metadata.{field} must be an object"));
+    };
     let nothing = Map::new();
     let live = live.as_object().unwrap_or(&nothing);
-    let other = wanted.iter().find(|(key, value)| !is_ours(key) && live.get(*key) != Some(value)).map(|(key, _)| key);
+    let other = wanted
+        .iter()
+        .find(|(key, value)| !is_ours(key) && live.get(*key) != Some(value))
+        .map(|(key, _)| key);
     let missing = || live.keys().find(|key| whole && !is_ours(key) && !wanted.contains_key(*key));
     match other.or_else(missing) {
         None => Ok(()),
@@ -151,26 +200,34 @@ fn same_texts(field: &str, wanted: &Value, live: &Value, whole: bool, is_ours: i
     }
 }
 
-fn check_field(field: &str, wanted: &Value, live: &Value, borrowed: Option<&BorrowedSettings>) -> Result<(), Rejection> {
+fn check_field(
+    field: &str,
+    wanted: &Value,
+    live: &Value,
+    borrowed: Option<&BorrowedSettings>,
+) -> Result<(), Rejection> {
     let own = borrowed.map(|borrowed| match field {
         "strategy" => borrowed.strategy.clone(),
         "progressDeadlineSeconds" => json!(borrowed.progress_deadline_seconds),
         "paused" => json!(borrowed.paused),
         _ => Value::Null,
     });
-    let is_same = |there: &Value| covers(there, wanted) || (there.is_null() && *wanted == json!(false));
+    let is_same =
+        |there: &Value| covers(there, wanted) || (there.is_null() && *wanted == json!(false));
     if is_same(live) || own.as_ref().is_some_and(is_same) {
         return Ok(());
     }
     match field {
-        "selector" => refuse("spec.selector must be that of the Deployment: Kubernetes lets nobody change it"),
+        "selector" => {
+            refuse("spec.selector must be that of the Deployment: Kubernetes lets nobody change it")
+        }
         "strategy" | "paused" => refuse(format!(
             "spec.{field} must be that of the Deployment, or be left out: this server rolls its releases out by it, \
              DeployK8sApplication takes an UpdateStrategy, and kubectl changes the Deployment's own"
         )),
-        "progressDeadlineSeconds" | "revisionHistoryLimit" => {
-            refuse(format!("spec.{field} must be that of the Deployment, or be left out: this server does not change it, kubectl does"))
-        }
+        "progressDeadlineSeconds" | "revisionHistoryLimit" => refuse(format!(
+            "spec.{field} must be that of the Deployment, or be left out: this server does not change it, kubectl does"
+        )),
         other => refuse(format!("spec.{} is not known to this server: leave it out", shown(other))),
     }
 }
@@ -178,9 +235,9 @@ fn check_field(field: &str, wanted: &Value, live: &Value, borrowed: Option<&Borr
 /// Whether `there` has everything that `wanted` says.
 fn covers(there: &Value, wanted: &Value) -> bool {
     match (there, wanted) {
-        (Value::Object(there), Value::Object(wanted)) => {
-            wanted.iter().all(|(key, value)| value.is_null() || there.get(key).is_some_and(|there| covers(there, value)))
-        }
+        (Value::Object(there), Value::Object(wanted)) => wanted.iter().all(|(key, value)| {
+            value.is_null() || there.get(key).is_some_and(|there| covers(there, value))
+        }),
         (there, wanted) => there == wanted,
     }
 }
@@ -201,7 +258,9 @@ fn template(wanted: &Value, live: &Value) -> Result<Option<Value>, Rejection> {
     }
     let labels = wanted["metadata"]["labels"].as_object().cloned().unwrap_or_default();
     if !selects(&live["spec"]["selector"], &labels) {
-        return refuse("spec.template.metadata.labels must have the labels that spec.selector of the Deployment wants");
+        return refuse(
+            "spec.template.metadata.labels must have the labels that spec.selector of the Deployment wants",
+        );
     }
     if !java::reveal(&mut wanted, there) {
         return refuse(format!(
@@ -218,12 +277,17 @@ fn template(wanted: &Value, live: &Value) -> Result<Option<Value>, Rejection> {
 #[must_use]
 pub fn is_unchanged(wanted: &Value, there: &Value) -> bool {
     let (mut wanted, mut there) = (plain(wanted.clone()), plain(there.clone()));
-    let restarted = |template: &Value| template["metadata"]["annotations"].get(KUBECTL_RESTART).is_some();
+    let restarted =
+        |template: &Value| template["metadata"]["annotations"].get(KUBECTL_RESTART).is_some();
     let keeps_restart = restarted(&wanted);
     for template in [&mut wanted, &mut there] {
-        let Some(metadata) = template.get_mut("metadata").and_then(Value::as_object_mut) else { continue };
+        let Some(metadata) = template.get_mut("metadata").and_then(Value::as_object_mut) else {
+            continue;
+        };
         if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
-            annotations.retain(|key, _| !key.starts_with(PREFIX) && (keeps_restart || key != KUBECTL_RESTART));
+            annotations.retain(|key, _| {
+                !key.starts_with(PREFIX) && (keeps_restart || key != KUBECTL_RESTART)
+            });
         }
         metadata.retain(|_, value| value.as_object().is_none_or(|fields| !fields.is_empty()));
     }

@@ -47,7 +47,8 @@ impl EnvVar {
 #[must_use]
 pub fn merged(present: &[Value], wanted: &[Value], goes: impl Fn(&Value) -> bool) -> Vec<Value> {
     let untouched = untouched(present, wanted, &goes);
-    let wanted: Vec<Value> = wanted.iter().filter(|item| !untouched.contains(name(item))).cloned().collect();
+    let wanted: Vec<Value> =
+        wanted.iter().filter(|item| !untouched.contains(name(item))).cloned().collect();
     let wanted = &wanted[..];
     // Which of the present ones each wanted one replaces: from the end, since the last counts.
     let mut replaced: Vec<Option<usize>> = vec![None; wanted.len()];
@@ -71,7 +72,8 @@ pub fn merged(present: &[Value], wanted: &[Value], goes: impl Fn(&Value) -> bool
     let order = references.wanted_order();
     // The places that the wanted ones had are theirs again, in their new order; new ones
     // stand just before the next of them, and those after the last come at the end.
-    let mut slots: VecDeque<usize> = (0..present.len()).filter(|index| role[*index] == Role::Slot).collect();
+    let mut slots: VecDeque<usize> =
+        (0..present.len()).filter(|index| role[*index] == Role::Slot).collect();
     let places = order.iter().map(|index| match replaced[*index] {
         Some(_) => slots.pop_front().unwrap_or(usize::MAX),
         None => slots.front().copied().unwrap_or(usize::MAX),
@@ -83,7 +85,9 @@ pub fn merged(present: &[Value], wanted: &[Value], goes: impl Fn(&Value) -> bool
     let mut behind = None;
     for (index, place) in order.into_iter().zip(places) {
         behind = behind.max(references.last_needed(index));
-        while let Some(next) = stays.next_if(|stay| *stay < place && place != usize::MAX || behind.is_some_and(|behind| *stay <= behind)) {
+        while let Some(next) = stays.next_if(|stay| {
+            *stay < place && place != usize::MAX || behind.is_some_and(|behind| *stay <= behind)
+        }) {
             all.push(present[next].clone());
         }
         if place == usize::MAX {
@@ -97,12 +101,21 @@ pub fn merged(present: &[Value], wanted: &[Value], goes: impl Fn(&Value) -> bool
 
 /// The names that have variables of somebody else's beside the caller's, and whose own the
 /// caller wants just as they are: nothing of them is asked for.
-fn untouched<'a>(present: &'a [Value], wanted: &[Value], goes: impl Fn(&Value) -> bool) -> HashSet<&'a str> {
+fn untouched<'a>(
+    present: &'a [Value],
+    wanted: &[Value],
+    goes: impl Fn(&Value) -> bool,
+) -> HashSet<&'a str> {
     let (there, named) = (by_name(present), by_name(wanted));
     let is_so = |name: &&str| {
         let Some(indices) = there.get(name) else { return false };
         let own = indices.iter().map(|index| &present[*index]).filter(|item| goes(item));
-        let wanted = named.get(name).map(Vec::as_slice).unwrap_or_default().iter().map(|index| &wanted[*index]);
+        let wanted = named
+            .get(name)
+            .map(Vec::as_slice)
+            .unwrap_or_default()
+            .iter()
+            .map(|index| &wanted[*index]);
         indices.iter().any(|index| !goes(&present[*index])) && own.eq(wanted)
     };
     there.keys().copied().filter(is_so).collect()
@@ -144,8 +157,10 @@ impl References {
             becomes.extend(place.map(|place| (place, index)));
         }
         let there = by_name(present);
-        let last_staying: HashMap<&str, usize> =
-            (0..present.len()).filter(|index| role[*index] == Role::Stays).map(|index| (name(&present[index]), index)).collect();
+        let last_staying: HashMap<&str, usize> = (0..present.len())
+            .filter(|index| role[*index] == Role::Stays)
+            .map(|index| (name(&present[index]), index))
+            .collect();
         let (mut within, mut staying) = (vec![Vec::new(); wanted.len()], vec![None; wanted.len()]);
         // Of several with one name the last counts, whichever the caller says that is.
         for of_one_name in by_name(wanted).values() {
@@ -157,7 +172,8 @@ impl References {
             for referred in item["value"].as_str().map(referred).unwrap_or_default() {
                 let places = there.get(referred).map(Vec::as_slice).unwrap_or_default();
                 // What it found there, where it stood.
-                let found = before.and_then(|place| places[..places.partition_point(|it| *it < place)].last());
+                let found = before
+                    .and_then(|place| places[..places.partition_point(|it| *it < place)].last());
                 let found = match found {
                     // One that never was resolved is text, and stays it.
                     None if unchanged => continue,
@@ -192,7 +208,13 @@ impl References {
                     0 => {
                         seen[index] = 1;
                         open.push(index);
-                        open.extend(self.within[index].iter().rev().copied().filter(|other| seen[*other] == 0));
+                        open.extend(
+                            self.within[index]
+                                .iter()
+                                .rev()
+                                .copied()
+                                .filter(|other| seen[*other] == 0),
+                        );
                     }
                     1 => {
                         seen[index] = 2;
@@ -234,7 +256,9 @@ mod tests {
     /// `A=1` is a plain variable, `A<x` one whose value is elsewhere.
     fn list(text: &str) -> Vec<Value> {
         let item = |text: &str| match text.split_once('<') {
-            Some((name, from)) => json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": from } } }),
+            Some((name, from)) => {
+                json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": from } } })
+            }
             None => {
                 let (name, value) = text.split_once('=').unwrap();
                 json!({ "name": name, "value": value })
@@ -256,7 +280,11 @@ mod tests {
     }
 
     #[rstest]
-    #[case::a_reference_stays_behind("IP<ip URL=http://$(IP)", "URL=https://$(IP) LEVEL=1", "IP<ip URL=https://$(IP) LEVEL=1")]
+    #[case::a_reference_stays_behind(
+        "IP<ip URL=http://$(IP)",
+        "URL=https://$(IP) LEVEL=1",
+        "IP<ip URL=https://$(IP) LEVEL=1"
+    )]
     #[case::nothing_changes("A=1 IP<ip B=2", "A=1 B=2", "A=1 IP<ip B=2")]
     #[case::one_goes("A=1 IP<ip B=2", "B=2", "IP<ip B=2")]
     #[case::all_go("A=1 IP<ip B=2", "", "IP<ip")]
@@ -264,7 +292,11 @@ mod tests {
     #[case::the_callers_order_counts("A=1 IP<ip B=2", "B=2 A=1", "B=2 IP<ip A=1")]
     #[case::a_new_one_before_one_that_is_there("A=$(N) IP<ip", "N=1 A=$(N)", "N=1 A=$(N) IP<ip")]
     #[case::behind_what_it_refers_to("A=1 IP<ip", "NEW=$(IP) A=1", "IP<ip NEW=$(IP) A=1")]
-    #[case::no_order_of_the_callers_breaks_a_reference("HOST=h URL=$(HOST)", "URL=$(HOST) HOST=h", "HOST=h URL=$(HOST)")]
+    #[case::no_order_of_the_callers_breaks_a_reference(
+        "HOST=h URL=$(HOST)",
+        "URL=$(HOST) HOST=h",
+        "HOST=h URL=$(HOST)"
+    )]
     #[case::not_even_beside_one_that_stays("A=1 X<x B=$(X)", "B=$(X) A=1", "X<x B=$(X) A=1")]
     #[case::what_never_was_resolved_stays_text("A=$(B) B<b", "A=$(B)", "A=$(B) B<b")]
     #[case::duplicates_stay("A=1 A=2", "A=1 A=2", "A=1 A=2")]
@@ -276,7 +308,11 @@ mod tests {
     #[case::a_value_becomes_a_source("B=1 A=2", "A<a", "A<a")]
     #[case::an_escaped_reference_is_none("A=$$(B) B=1", "B=1 A=$$(B)", "B=1 A=$$(B)")]
     #[case::circles("A=$(B) B=$(A)", "B=$(A) A=$(B)", "A=$(B) B=$(A)")]
-    fn variables_keep_their_places(#[case] present: &str, #[case] wanted: &str, #[case] expected: &str) {
+    fn variables_keep_their_places(
+        #[case] present: &str,
+        #[case] wanted: &str,
+        #[case] expected: &str,
+    ) {
         assert_eq!(changed(present, wanted), expected);
     }
 
@@ -287,15 +323,19 @@ mod tests {
     }
 
     fn items() -> impl Strategy<Value = Vec<Value>> {
-        let item = (0..6_u8, prop::option::of((0..6_u8, any::<bool>())), any::<bool>()).prop_map(|(name, refers, elsewhere)| {
-            let name = format!("V{name}");
-            let value = refers.map_or_else(String::new, |(other, escaped)| format!("{}$(V{other})", if escaped { "$" } else { "" }));
-            if elsewhere {
-                json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": "x" } } })
-            } else {
-                json!({ "name": name, "value": value })
-            }
-        });
+        let item = (0..6_u8, prop::option::of((0..6_u8, any::<bool>())), any::<bool>()).prop_map(
+            |(name, refers, elsewhere)| {
+                let name = format!("V{name}");
+                let value = refers.map_or_else(String::new, |(other, escaped)| {
+                    format!("{}$(V{other})", if escaped { "$" } else { "" })
+                });
+                if elsewhere {
+                    json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": "x" } } })
+                } else {
+                    json!({ "name": name, "value": value })
+                }
+            },
+        );
         vec(item, 0..8)
     }
 

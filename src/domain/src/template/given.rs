@@ -35,7 +35,9 @@ pub(crate) struct Given {
 impl Given {
     pub fn of(template: &Value) -> Self {
         let annotations = template.pointer("/metadata/annotations");
-        annotations.and_then(|all| notation::kept_json(all.get(GIVEN_ANNOTATION)?.as_str()?)).unwrap_or_default()
+        annotations
+            .and_then(|all| notation::kept_json(all.get(GIVEN_ANNOTATION)?.as_str()?))
+            .unwrap_or_default()
     }
 
     /// Writes it down, where it is another than `before`.
@@ -47,7 +49,10 @@ impl Given {
         if *self == Self::default() {
             annotations.remove(GIVEN_ANNOTATION);
         } else {
-            annotations.insert(GIVEN_ANNOTATION.into(), json!(serde_json::to_string(self).unwrap_or_default()));
+            annotations.insert(
+                GIVEN_ANNOTATION.into(),
+                json!(serde_json::to_string(self).unwrap_or_default()),
+            );
         }
     }
 }
@@ -92,13 +97,19 @@ fn filled_in(given: &Value, now: &Value, field: &str) -> bool {
             });
             said && now.iter().all(|(key, value)| given.contains_key(key) || is_default(key, value))
         }
-        (Value::Array(given), Value::Array(now)) => given.len() == now.len() && given.iter().zip(now).all(|(a, b)| filled_in(a, b, field)),
+        (Value::Array(given), Value::Array(now)) => {
+            given.len() == now.len() && given.iter().zip(now).all(|(a, b)| filled_in(a, b, field))
+        }
         _ => given == now || (is_nothing(given) && is_default(field, now)),
     }
 }
 
 fn is_nothing(value: &Value) -> bool {
-    *value == json!(0) || *value == json!("") || *value == json!([]) || *value == json!({}) || value.is_null()
+    *value == json!(0)
+        || *value == json!("")
+        || *value == json!([])
+        || *value == json!({})
+        || value.is_null()
 }
 
 /// Kubernetes' own values of a probe.
@@ -139,11 +150,19 @@ mod tests {
     )]
     #[case::another_port(json!({ "tcpSocket": { "port": 8080 } }), json!({ "tcpSocket": { "port": 8081 } }), false)]
     #[case::another_way(json!({ "tcpSocket": { "port": 8080 } }), json!({ "exec": { "command": ["a"] } }), false)]
-    fn what_was_given_is_shown_as_long_as_it_is_that(#[case] given: Value, #[case] now: Value, #[case] is_shown: bool) {
-        let mut template = json!({ "spec": { "containers": [{ "name": "web", "readinessProbe": now }] } });
+    fn what_was_given_is_shown_as_long_as_it_is_that(
+        #[case] given: Value,
+        #[case] now: Value,
+        #[case] is_shown: bool,
+    ) {
+        let mut template =
+            json!({ "spec": { "containers": [{ "name": "web", "readinessProbe": now }] } });
         note(&mut template, "readinessProbe", &given);
         let container = template["spec"]["containers"][0].as_object().unwrap();
-        assert_eq!(as_given(&template, container, "readinessProbe"), Some(if is_shown { given } else { now }));
+        assert_eq!(
+            as_given(&template, container, "readinessProbe"),
+            Some(if is_shown { given } else { now })
+        );
         assert_eq!(as_given(&template, container, "preStop"), None);
         forget(&mut template, "readinessProbe");
         assert_eq!(template["metadata"]["annotations"], json!({}));

@@ -92,7 +92,11 @@ impl GracefulStartChange {
     /// The rule that `before` becomes. A drain that is asked for in the same breath
     /// (seconds; 0 = none) says whether the rule's own is wanted.
     #[must_use]
-    pub fn after(&self, before: Option<GracefulStart>, drain_seconds: Option<u32>) -> Option<GracefulStart> {
+    pub fn after(
+        &self,
+        before: Option<GracefulStart>,
+        drain_seconds: Option<u32>,
+    ) -> Option<GracefulStart> {
         if before.is_none() && self.is_empty() {
             return None;
         }
@@ -116,7 +120,9 @@ impl GracefulStart {
     /// The rule of a pod template.
     #[must_use]
     pub fn of(template: &Value) -> Option<Self> {
-        notation::kept_json(template["metadata"]["annotations"][GRACEFUL_START_ANNOTATION].as_str()?)
+        notation::kept_json(
+            template["metadata"]["annotations"][GRACEFUL_START_ANNOTATION].as_str()?,
+        )
     }
 
     /// Seconds of warm-up that a release waits for; 0 while the rule is off.
@@ -132,7 +138,8 @@ impl GracefulStart {
         object_at(template, &["metadata", "annotations"]).remove(GRACEFUL_START_ANNOTATION);
         let before = std::mem::take(&mut rule.before);
         if let Some(delay) = before.get(DELAY)
-            && let Some(probe) = container_at(template, index).and_then(|container| container.get_mut("readinessProbe")?.as_object_mut())
+            && let Some(probe) = container_at(template, index)
+                .and_then(|container| container.get_mut("readinessProbe")?.as_object_mut())
             && probe.get(DELAY) == Some(&json!(rule.delay_seconds))
         {
             give_back(probe, DELAY, delay);
@@ -160,14 +167,19 @@ impl GracefulStart {
     pub(crate) fn put_in(mut self, template: &mut Value, index: usize) {
         if self.on {
             if self.delay_seconds > 0
-                && let Some(probe) =
-                    container_at(template, index).and_then(|container| container.get_mut("readinessProbe")?.as_object_mut())
-                && probe.get(DELAY).and_then(Value::as_i64).unwrap_or(0) < i64::from(self.delay_seconds)
+                && let Some(probe) = container_at(template, index)
+                    .and_then(|container| container.get_mut("readinessProbe")?.as_object_mut())
+                && probe.get(DELAY).and_then(Value::as_i64).unwrap_or(0)
+                    < i64::from(self.delay_seconds)
             {
-                self.before.insert(DELAY.into(), probe.insert(DELAY.into(), json!(self.delay_seconds)).unwrap_or_default());
+                self.before.insert(
+                    DELAY.into(),
+                    probe.insert(DELAY.into(), json!(self.delay_seconds)).unwrap_or_default(),
+                );
             }
-            let hooked =
-                container_at(template, index).is_none_or(|container| container.get("lifecycle").is_some_and(|it| it.get(HOOK).is_some()));
+            let hooked = container_at(template, index).is_none_or(|container| {
+                container.get("lifecycle").is_some_and(|it| it.get(HOOK).is_some())
+            });
             if self.drains && !hooked {
                 let grace = template["spec"].get(GRACE).cloned();
                 drain(template, index, DRAIN_SECONDS);
@@ -178,7 +190,8 @@ impl GracefulStart {
             }
         }
         let text = json!(self).to_string();
-        object_at(template, &["metadata", "annotations"]).insert(GRACEFUL_START_ANNOTATION.into(), json!(text));
+        object_at(template, &["metadata", "annotations"])
+            .insert(GRACEFUL_START_ANNOTATION.into(), json!(text));
     }
 }
 
@@ -218,7 +231,12 @@ mod tests {
     }
 
     fn on(delay: i32) -> GracefulStartChange {
-        GracefulStartChange { on: Some(true), delay_seconds: Some(delay), warm_up_seconds: Some(60), ..GracefulStartChange::default() }
+        GracefulStartChange {
+            on: Some(true),
+            delay_seconds: Some(delay),
+            warm_up_seconds: Some(60),
+            ..GracefulStartChange::default()
+        }
     }
 
     fn off() -> GracefulStartChange {
@@ -233,7 +251,10 @@ mod tests {
     fn readiness_waits_and_a_pod_that_goes_sleeps() {
         let template = ruled(&base(), on(20));
         let container = &template["spec"]["containers"][0];
-        assert_eq!(container["readinessProbe"], json!({ "tcpSocket": { "port": 80 }, "initialDelaySeconds": 20 }));
+        assert_eq!(
+            container["readinessProbe"],
+            json!({ "tcpSocket": { "port": 80 }, "initialDelaySeconds": 20 })
+        );
         assert_eq!(container["lifecycle"], json!({ "preStop": { "sleep": { "seconds": 5 } } }));
         let rule = GracefulStart::of(&template).unwrap();
         assert_eq!((rule.on, rule.delay_seconds, rule.warm_up(), rule.curve), (true, 20, 60, 2));
@@ -242,10 +263,19 @@ mod tests {
     #[test]
     fn it_holds_for_later_versions_whatever_else_they_change() {
         let first = ruled(&base(), on(20));
-        let later = SpecChange { readiness: Field::Set(json!({ "exec": { "command": ["a"] } })), ..SpecChange::default() };
+        let later = SpecChange {
+            readiness: Field::Set(json!({ "exec": { "command": ["a"] } })),
+            ..SpecChange::default()
+        };
         let second = released(&first, later);
-        assert_eq!(second["spec"]["containers"][0]["readinessProbe"], json!({ "exec": { "command": ["a"] }, "initialDelaySeconds": 20 }));
-        let third = ruled(&second, GracefulStartChange { delay_seconds: Some(7), ..GracefulStartChange::default() });
+        assert_eq!(
+            second["spec"]["containers"][0]["readinessProbe"],
+            json!({ "exec": { "command": ["a"] }, "initialDelaySeconds": 20 })
+        );
+        let third = ruled(
+            &second,
+            GracefulStartChange { delay_seconds: Some(7), ..GracefulStartChange::default() },
+        );
         assert_eq!(third["spec"]["containers"][0]["readinessProbe"]["initialDelaySeconds"], 7);
         assert_eq!(GracefulStart::of(&third).unwrap().warm_up(), 60);
     }
@@ -259,36 +289,61 @@ mod tests {
         base["spec"]["containers"][0]["readinessProbe"] = probe;
         base["spec"]["terminationGracePeriodSeconds"] = json!(10);
         let template = ruled(&base, on(20));
-        assert_eq!(template["spec"]["terminationGracePeriodSeconds"], 20, "the drain and some time of the program's own");
+        assert_eq!(
+            template["spec"]["terminationGracePeriodSeconds"], 20,
+            "the drain and some time of the program's own"
+        );
         let back = ruled(&template, off());
         assert_eq!(spec(&back), spec(&base));
-        assert_eq!(GracefulStart::of(&back).map(|rule| (rule.on, rule.delay_seconds, rule.warm_up())), Some((false, 20, 0)));
+        assert_eq!(
+            GracefulStart::of(&back).map(|rule| (rule.on, rule.delay_seconds, rule.warm_up())),
+            Some((false, 20, 0))
+        );
     }
 
     #[test]
     fn a_hook_of_the_users_own_stays_and_so_does_what_others_changed() {
         let mut base = base();
-        base["spec"]["containers"][0]["lifecycle"] = json!({ "preStop": { "exec": { "command": ["bye"] } } });
+        base["spec"]["containers"][0]["lifecycle"] =
+            json!({ "preStop": { "exec": { "command": ["bye"] } } });
         let mut template = ruled(&base, on(20));
-        assert_eq!(template["spec"]["containers"][0]["lifecycle"], base["spec"]["containers"][0]["lifecycle"]);
+        assert_eq!(
+            template["spec"]["containers"][0]["lifecycle"],
+            base["spec"]["containers"][0]["lifecycle"]
+        );
         template["spec"]["containers"][0]["readinessProbe"]["initialDelaySeconds"] = json!(44);
-        assert_eq!(ruled(&template, off())["spec"]["containers"][0]["readinessProbe"]["initialDelaySeconds"], 44);
+        assert_eq!(
+            ruled(&template, off())["spec"]["containers"][0]["readinessProbe"]["initialDelaySeconds"],
+            44
+        );
     }
 
     #[test]
     fn no_drain_is_put_in_where_none_is_wanted() {
-        let undrained = SpecChange { graceful_start: on(0), drain_seconds: Some(0), ..SpecChange::default() };
+        let undrained =
+            SpecChange { graceful_start: on(0), drain_seconds: Some(0), ..SpecChange::default() };
         let template = released(&base(), undrained);
         assert_eq!(template["spec"]["containers"][0].get("lifecycle"), None);
-        assert_eq!(released(&template, SpecChange::default())["spec"]["containers"][0].get("lifecycle"), None);
+        assert_eq!(
+            released(&template, SpecChange::default())["spec"]["containers"][0].get("lifecycle"),
+            None
+        );
         let own = SpecChange { drain_seconds: Some(9), ..SpecChange::default() };
-        assert_eq!(released(&template, own)["spec"]["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"], 9);
+        assert_eq!(
+            released(&template, own)["spec"]["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"],
+            9
+        );
     }
 
     #[test]
     fn no_rule_leaves_no_trace() {
         assert_eq!(GracefulStart::of(&ruled(&base(), GracefulStartChange::default())), None);
-        assert_eq!(GracefulStart::of(&json!({ "metadata": { "annotations": { GRACEFUL_START_ANNOTATION: "no JSON" } } })), None);
+        assert_eq!(
+            GracefulStart::of(
+                &json!({ "metadata": { "annotations": { GRACEFUL_START_ANNOTATION: "no JSON" } } })
+            ),
+            None
+        );
     }
 
     proptest! {

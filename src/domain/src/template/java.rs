@@ -132,7 +132,8 @@ impl Running {
 
     fn change(&mut self, change: &JavaChange) {
         if let Some(package) = &change.package {
-            (self.kind, self.url, self.file) = (package.kind, package.url.to_string(), package.url.file_name());
+            (self.kind, self.url, self.file) =
+                (package.kind, package.url.to_string(), package.url.file_name());
         }
         if let Some(runtime) = &change.runtime {
             self.runtime = runtime.clone();
@@ -159,7 +160,12 @@ impl Running {
 /// Puts the package that `change` releases into the template, changes the one
 /// that is there, or, with `to_image`, takes it out. Before the container's own
 /// fields change; [`Started::finish`] comes after.
-pub(crate) fn change(change: &JavaChange, to_image: bool, template: &mut Value, container: usize) -> Started {
+pub(crate) fn change(
+    change: &JavaChange,
+    to_image: bool,
+    template: &mut Value,
+    container: usize,
+) -> Started {
     let old = Running::of(template);
     let mut next = match (&change.package, &change.runtime) {
         _ if to_image => None,
@@ -185,7 +191,8 @@ pub(crate) fn change(change: &JavaChange, to_image: bool, template: &mut Value, 
     }
     match (&old, &mut next) {
         (None, Some(next)) => {
-            next.before = START_FIELDS.iter().filter_map(|field| fields.remove_entry(*field)).collect();
+            next.before =
+                START_FIELDS.iter().filter_map(|field| fields.remove_entry(*field)).collect();
         }
         (Some(old), None) => {
             for (field, value) in &old.before {
@@ -221,7 +228,9 @@ impl Started {
         fields.entry("command").or_insert_with(|| json!(running.command()));
         let (resources, security) = (resources(fields), security(fields));
         let fetchers = template.pointer_mut("/spec/initContainers").and_then(Value::as_array_mut);
-        if let Some(fetcher) = fetchers.into_iter().flatten().find(|it| it["name"] == PACKAGE_CONTAINER) {
+        if let Some(fetcher) =
+            fetchers.into_iter().flatten().find(|it| it["name"] == PACKAGE_CONTAINER)
+        {
             fetcher["resources"] = resources;
             fetcher["securityContext"] = security;
         }
@@ -231,7 +240,9 @@ impl Started {
 /// Limits and requests as the application has them: that costs the pod nothing,
 /// since both never run at once, and keeps its quality of service.
 fn resources(container: &Map<String, Value>) -> Value {
-    let kept = |(kind, amounts): (&String, &Value)| matches!(kind.as_str(), "limits" | "requests").then(|| (kind.clone(), amounts.clone()));
+    let kept = |(kind, amounts): (&String, &Value)| {
+        matches!(kind.as_str(), "limits" | "requests").then(|| (kind.clone(), amounts.clone()))
+    };
     let given = container.get("resources").and_then(Value::as_object);
     Value::Object(given.into_iter().flatten().filter_map(kept).collect())
 }
@@ -239,7 +250,8 @@ fn resources(container: &Map<String, Value>) -> Value {
 /// The application's user, without any rights: the strictest rules for pods let
 /// it through where they let the application through.
 fn security(container: &Map<String, Value>) -> Value {
-    let mut security = json!({ "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } });
+    let mut security =
+        json!({ "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } });
     for field in ["runAsUser", "runAsGroup", "runAsNonRoot", "seccompProfile"] {
         if let Some(value) = container.get("securityContext").and_then(|given| given.get(field)) {
             security[field] = value.clone();
@@ -249,7 +261,11 @@ fn security(container: &Map<String, Value>) -> Value {
 }
 
 fn fetcher_of(template: &Value) -> Option<&Value> {
-    template.pointer("/spec/initContainers")?.as_array()?.iter().find(|container| container["name"] == PACKAGE_CONTAINER)
+    template
+        .pointer("/spec/initContainers")?
+        .as_array()?
+        .iter()
+        .find(|container| container["name"] == PACKAGE_CONTAINER)
 }
 
 pub(crate) fn container_at(template: &mut Value, index: usize) -> Option<&mut Map<String, Value>> {
@@ -258,7 +274,9 @@ pub(crate) fn container_at(template: &mut Value, index: usize) -> Option<&mut Ma
 
 /// Takes init container, volume, mount and annotation out, and nothing else.
 fn take_out(template: &mut Value, container: usize) {
-    if let Some(annotations) = template.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+    if let Some(annotations) =
+        template.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut)
+    {
         annotations.remove(PACKAGE_ANNOTATION);
     }
     if let Some(spec) = template.get_mut("spec").and_then(Value::as_object_mut) {
@@ -290,17 +308,28 @@ fn with(parent: &mut Map<String, Value>, list: &str, item: Value) {
 
 /// Puts init container, volume, mount and annotation in. Without a new package
 /// the init container stays as it is, but for what follows from the settings.
-fn put_in(template: &mut Value, container: usize, next: &Running, package: Option<&Package>, present: Option<Value>) {
+fn put_in(
+    template: &mut Value,
+    container: usize,
+    next: &Running,
+    package: Option<&Package>,
+    present: Option<Value>,
+) {
     let mount = json!({ "name": PACKAGE_CONTAINER, "mountPath": FOLDER });
     let mut fetcher = match (package, present) {
         (None, Some(present)) => present,
         (Some(package), _) => fetcher(package, &mount),
         (None, None) => return,
     };
-    let env = fetcher.as_object_mut().map(|fetcher| fetcher.entry("env").or_insert_with(|| json!([])));
+    let env =
+        fetcher.as_object_mut().map(|fetcher| fetcher.entry("env").or_insert_with(|| json!([])));
     if let Some(env) = env.and_then(Value::as_array_mut) {
         tell(env, FILE_VARIABLE, Some(start::file(next)));
-        tell(env, SERVER_XML_VARIABLE, (next.kind == PackageKind::War).then(|| server_xml(&next.web)));
+        tell(
+            env,
+            SERVER_XML_VARIABLE,
+            (next.kind == PackageKind::War).then(|| server_xml(&next.web)),
+        );
     }
     if let Some(container) = container_at(template, container) {
         with(container, "volumeMounts", mount);
@@ -310,7 +339,8 @@ fn put_in(template: &mut Value, container: usize, next: &Running, package: Optio
         with(spec, "volumes", json!({ "name": PACKAGE_CONTAINER, "emptyDir": {} }));
     }
     let annotation = serde_json::to_string(next).unwrap_or_default();
-    super::spec::object_at(template, &["metadata", "annotations"]).insert(PACKAGE_ANNOTATION.into(), json!(annotation));
+    super::spec::object_at(template, &["metadata", "annotations"])
+        .insert(PACKAGE_ANNOTATION.into(), json!(annotation));
 }
 
 fn fetcher(package: &Package, mount: &Value) -> Value {
@@ -335,7 +365,9 @@ fn fetcher(package: &Package, mount: &Value) -> Value {
 fn tell(env: &mut Vec<Value>, name: &str, value: Option<String>) {
     let index = env.iter().position(|variable| variable["name"] == name);
     match (index, value) {
-        (Some(index), Some(value)) => env[index] = json!({ "name": name, "value": literal(&value) }),
+        (Some(index), Some(value)) => {
+            env[index] = json!({ "name": name, "value": literal(&value) })
+        }
         (None, Some(value)) => env.push(json!({ "name": name, "value": literal(&value) })),
         (Some(index), None) => {
             env.remove(index);
@@ -347,10 +379,15 @@ fn tell(env: &mut Vec<Value>, name: &str, value: Option<String>) {
 /// Takes what is secret in a package's address out of the pod spec `spec`.
 pub(crate) fn conceal(spec: &mut Value) {
     let fetchers = spec.get_mut("initContainers").and_then(Value::as_array_mut);
-    let variables = fetchers.into_iter().flatten().filter_map(|container| container.get_mut("env")?.as_array_mut());
+    let variables = fetchers
+        .into_iter()
+        .flatten()
+        .filter_map(|container| container.get_mut("env")?.as_array_mut());
     for variable in variables.flatten().filter(|variable| variable["name"] == URL_VARIABLE) {
-        let address = variable["value"].as_str().unwrap_or_default().replace("$$", "$").parse::<PackageUrl>();
-        variable["value"] = json!(address.map_or_else(|_| "(not shown)".to_owned(), |address| address.to_string()));
+        let address =
+            variable["value"].as_str().unwrap_or_default().replace("$$", "$").parse::<PackageUrl>();
+        variable["value"] =
+            json!(address.map_or_else(|_| "(not shown)".to_owned(), |address| address.to_string()));
     }
 }
 
@@ -363,15 +400,21 @@ pub(crate) fn reveal(template: &mut Value, there: &Value) -> bool {
     }
     let address = |template: &Value| {
         let variables = fetcher_of(template)?.get("env")?.as_array()?;
-        variables.iter().find(|variable| variable["name"] == URL_VARIABLE).map(|variable| variable["value"].clone())
+        variables
+            .iter()
+            .find(|variable| variable["name"] == URL_VARIABLE)
+            .map(|variable| variable["value"].clone())
     };
     let (given, shown, whole) = (address(template), address(&public), address(there));
     if given.is_none() || given == whole {
         return true;
     }
     let fetchers = template.pointer_mut("/spec/initContainers").and_then(Value::as_array_mut);
-    let variables =
-        fetchers.into_iter().flatten().filter(|it| it["name"] == PACKAGE_CONTAINER).filter_map(|it| it.get_mut("env")?.as_array_mut());
+    let variables = fetchers
+        .into_iter()
+        .flatten()
+        .filter(|it| it["name"] == PACKAGE_CONTAINER)
+        .filter_map(|it| it.get_mut("env")?.as_array_mut());
     let found = variables.flatten().find(|variable| variable["name"] == URL_VARIABLE);
     match (found, whole) {
         (Some(variable), Some(whole)) if given == shown => {

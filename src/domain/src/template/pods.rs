@@ -17,7 +17,10 @@ use super::{
     java,
     spec::{Field, object_at, object_in, set_amount},
 };
-use crate::template::names::{APPLICATION_LABEL, CLAIM_VOLUMES, EMPTY_FOLDER_VOLUMES, FILE_VOLUMES, NAME_LABEL, NODE_FOLDER_VOLUMES};
+use crate::template::names::{
+    APPLICATION_LABEL, CLAIM_VOLUMES, EMPTY_FOLDER_VOLUMES, FILE_VOLUMES, NAME_LABEL,
+    NODE_FOLDER_VOLUMES,
+};
 
 /// Changes of a pod. The default changes nothing.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -116,7 +119,8 @@ pub struct Claim {
 }
 
 /// Keys that only a pod's security settings have; all others are a container's.
-const OF_PODS: [&str; 5] = ["fsGroup", "fsGroupChangePolicy", "supplementalGroups", "supplementalGroupsPolicy", "sysctls"];
+const OF_PODS: [&str; 5] =
+    ["fsGroup", "fsGroupChangePolicy", "supplementalGroups", "supplementalGroupsPolicy", "sysctls"];
 
 impl PodChange {
     /// Whether it changes nothing.
@@ -127,7 +131,13 @@ impl PodChange {
 
     /// Changes the template, and the variables to `env`; `container` is the index of the
     /// application's, whose name is `name`.
-    pub(crate) fn apply(&self, template: &mut Value, container: Option<usize>, name: &str, env: &Field<Vec<EnvVar>>) {
+    pub(crate) fn apply(
+        &self,
+        template: &mut Value,
+        container: Option<usize>,
+        name: &str,
+        env: &Field<Vec<EnvVar>>,
+    ) {
         if self.is_empty() && *env == Field::Keep {
             return;
         }
@@ -135,10 +145,18 @@ impl PodChange {
         let mut given = before.clone();
         let labels_before = template["metadata"]["labels"].clone();
         if self.annotations != Field::Keep {
-            replace_pairs(object_at(template, &["metadata", "annotations"]), &mut given.annotations, &self.annotations);
+            replace_pairs(
+                object_at(template, &["metadata", "annotations"]),
+                &mut given.annotations,
+                &self.annotations,
+            );
         }
         if self.labels != Field::Keep {
-            replace_pairs(object_at(template, &["metadata", "labels"]), &mut given.labels, &self.labels);
+            replace_pairs(
+                object_at(template, &["metadata", "labels"]),
+                &mut given.labels,
+                &self.labels,
+            );
         }
         if let Some(index) = container {
             if let Some(fields) = java::container_at(template, index) {
@@ -149,12 +167,22 @@ impl PodChange {
         }
         self.apply_to_pod(template, &labels_before, name);
         // Behind those that are there: the application's keeps its place.
-        replace_containers(template, "initContainers", &mut given.init_containers, &self.init_containers);
+        replace_containers(
+            template,
+            "initContainers",
+            &mut given.init_containers,
+            &self.init_containers,
+        );
         replace_containers(template, "containers", &mut given.sidecars, &self.sidecars);
         given.keep(&before, template);
     }
 
-    fn apply_variables(&self, container: &mut Map<String, Value>, given: &mut Given, env: &Field<Vec<EnvVar>>) {
+    fn apply_variables(
+        &self,
+        container: &mut Map<String, Value>,
+        given: &mut Given,
+        env: &Field<Vec<EnvVar>>,
+    ) {
         let keys = match &self.env_from_keys {
             Field::Keep => None,
             Field::Clear => Some(&[][..]),
@@ -173,10 +201,14 @@ impl PodChange {
         let present = container.get("env").and_then(Value::as_array).cloned().unwrap_or_default();
         let all = env::merged(&present, &wanted, |item| match item.get("valueFrom") {
             None => named.is_some(),
-            Some(_) => keys.is_some() && item["name"].as_str().is_some_and(|name| given.variables.contains(name)),
+            Some(_) => {
+                keys.is_some()
+                    && item["name"].as_str().is_some_and(|name| given.variables.contains(name))
+            }
         });
         let from_keys = wanted.iter().filter(|item| item.get("valueFrom").is_some());
-        let from_keys: BTreeSet<String> = from_keys.filter_map(|item| item["name"].as_str().map(Into::into)).collect();
+        let from_keys: BTreeSet<String> =
+            from_keys.filter_map(|item| item["name"].as_str().map(Into::into)).collect();
         if keys.is_some() {
             given.variables = from_keys;
         } else {
@@ -189,17 +221,25 @@ impl PodChange {
         put(container, "envFrom", &self.env_from);
         put(container, "startupProbe", &self.startup);
         for (hook, wished) in [("postStart", &self.post_start), ("preStop", &self.pre_stop)] {
-            if *wished != Field::Keep && (*wished != Field::Clear || container.contains_key("lifecycle")) {
+            if *wished != Field::Keep
+                && (*wished != Field::Clear || container.contains_key("lifecycle"))
+            {
                 put(object_in(container, "lifecycle"), hook, wished);
             }
         }
-        let has_hooks = [&self.post_start, &self.pre_stop].into_iter().any(|hook| *hook != Field::Keep);
+        let has_hooks =
+            [&self.post_start, &self.pre_stop].into_iter().any(|hook| *hook != Field::Keep);
         if has_hooks && container.get("lifecycle").is_some_and(|hooks| *hooks == json!({})) {
             container.remove("lifecycle");
         }
         for (kind, amount) in [("limits", self.disk_limit), ("requests", self.disk_request)] {
             let Some(amount) = amount else { continue };
-            set_amount(container, kind, "ephemeral-storage", (amount > 0).then(|| format!("{amount}Gi")));
+            set_amount(
+                container,
+                kind,
+                "ephemeral-storage",
+                (amount > 0).then(|| format!("{amount}Gi")),
+            );
         }
         match &self.security {
             Field::Set(value) if is_of_pods(value) => {}
@@ -235,20 +275,27 @@ impl PodChange {
     }
 
     fn apply_volumes(&self, template: &mut Value, container: usize) {
-        let volumes = |list: &Field<Vec<(Value, Vec<Value>)>>, prefix: &str, template: &mut Value| {
+        let volumes = |list: &Field<Vec<(Value, Vec<Value>)>>,
+                       prefix: &str,
+                       template: &mut Value| {
             let list = match list {
                 Field::Keep => return,
                 Field::Clear => &[][..],
                 Field::Set(list) => &list[..],
             };
-            let is_ours = |item: &Value| item["name"].as_str().is_some_and(|name| name.starts_with(prefix));
+            let is_ours =
+                |item: &Value| item["name"].as_str().is_some_and(|name| name.starts_with(prefix));
             let name = |index: usize| json!(format!("{prefix}{}", index + 1));
             let spec = object_at(template, &["spec"]);
-            let mut all: Vec<Value> = items(spec, "volumes").filter(|item| !is_ours(item)).cloned().collect();
-            all.extend(list.iter().enumerate().map(|(index, (volume, _))| named(volume, name(index))));
+            let mut all: Vec<Value> =
+                items(spec, "volumes").filter(|item| !is_ours(item)).cloned().collect();
+            all.extend(
+                list.iter().enumerate().map(|(index, (volume, _))| named(volume, name(index))),
+            );
             set_or_remove(spec, "volumes", all);
             let Some(fields) = java::container_at(template, container) else { return };
-            let mut mounts: Vec<Value> = items(fields, "volumeMounts").filter(|item| !is_ours(item)).cloned().collect();
+            let mut mounts: Vec<Value> =
+                items(fields, "volumeMounts").filter(|item| !is_ours(item)).cloned().collect();
             for (index, (_, given)) in list.iter().enumerate() {
                 mounts.extend(given.iter().map(|mount| named(mount, name(index))));
             }
@@ -264,7 +311,10 @@ impl PodChange {
         });
         volumes(&files, FILE_VOLUMES, template);
         let folders = each(&self.node_folders, |folder| {
-            (json!({ "hostPath": { "path": folder.node_path, "type": folder.kind } }), vec![json!({ "mountPath": folder.path })])
+            (
+                json!({ "hostPath": { "path": folder.node_path, "type": folder.kind } }),
+                vec![json!({ "mountPath": folder.path })],
+            )
         });
         volumes(&folders, NODE_FOLDER_VOLUMES, template);
         let empty = each(&self.empty_folders, |folder| {
@@ -280,9 +330,16 @@ impl PodChange {
         volumes(&empty, EMPTY_FOLDER_VOLUMES, template);
         let claims = each(&self.claims, |claim| {
             let mount = |(path, read_only): &(String, bool)| {
-                if *read_only { json!({ "mountPath": path, "readOnly": true }) } else { json!({ "mountPath": path }) }
+                if *read_only {
+                    json!({ "mountPath": path, "readOnly": true })
+                } else {
+                    json!({ "mountPath": path })
+                }
             };
-            (json!({ "persistentVolumeClaim": { "claimName": claim.name } }), claim.paths.iter().map(mount).collect())
+            (
+                json!({ "persistentVolumeClaim": { "claimName": claim.name } }),
+                claim.paths.iter().map(mount).collect(),
+            )
         });
         volumes(&claims, CLAIM_VOLUMES, template);
     }
@@ -295,7 +352,9 @@ pub(crate) fn given_sidecars(template: &Value) -> BTreeSet<String> {
 
 /// Whether these security settings are a pod's.
 pub(crate) fn is_of_pods(security: &Value) -> bool {
-    security.as_object().is_some_and(|fields| fields.keys().any(|key| OF_PODS.contains(&key.as_str())))
+    security
+        .as_object()
+        .is_some_and(|fields| fields.keys().any(|key| OF_PODS.contains(&key.as_str())))
 }
 
 const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
@@ -319,11 +378,21 @@ impl Placement {
 
     /// `labels` are those of the pods before the change and after it.
     fn apply(&self, spec: &mut Map<String, Value>, labels: [&Value; 2], name: &str) {
-        let apart = [(self.apart_by_node, "kubernetes.io/hostname"), (self.apart_by_zone, "topology.kubernetes.io/zone")];
+        let apart = [
+            (self.apart_by_node, "kubernetes.io/hostname"),
+            (self.apart_by_zone, "topology.kubernetes.io/zone"),
+        ];
         if apart.iter().any(|(wished, _)| wished.is_some()) {
             let [_, now] = labels;
-            let is_ours = |term: &Value| apart.iter().any(|(_, key)| labels.iter().any(|labels| *term == apart_by(key, labels, name)));
-            let wished = apart.iter().filter(|(wished, _)| *wished == Some(true)).map(|(_, key)| apart_by(key, now, name));
+            let is_ours = |term: &Value| {
+                apart.iter().any(|(_, key)| {
+                    labels.iter().any(|labels| *term == apart_by(key, labels, name))
+                })
+            };
+            let wished = apart
+                .iter()
+                .filter(|(wished, _)| *wished == Some(true))
+                .map(|(_, key)| apart_by(key, now, name));
             keep_apart(spec, wished.collect(), is_ours);
         }
         if !self.is_apart() {
@@ -337,7 +406,9 @@ impl Placement {
 /// is in it stays.
 fn keep_apart(spec: &mut Map<String, Value>, wished: Vec<Value>, is_ours: impl Fn(&Value) -> bool) {
     let terms = |spec: &Map<String, Value>| {
-        let terms = spec.get("affinity").and_then(|affinity| affinity.get("podAntiAffinity")?.get(PREFERRED)?.as_array());
+        let terms = spec
+            .get("affinity")
+            .and_then(|affinity| affinity.get("podAntiAffinity")?.get(PREFERRED)?.as_array());
         terms.cloned().unwrap_or_default()
     };
     let before = terms(spec);
@@ -359,10 +430,13 @@ fn keep_apart(spec: &mut Map<String, Value>, wished: Vec<Value>, is_ours: impl F
 
 /// Pods of the application are better not where there is one.
 fn apart_by(key: &str, labels: &Value, name: &str) -> Value {
-    let label = [APPLICATION_LABEL, NAME_LABEL].into_iter().find(|label| labels[*label].is_string());
+    let label =
+        [APPLICATION_LABEL, NAME_LABEL].into_iter().find(|label| labels[*label].is_string());
     let selector = match label {
         Some(label) => json!({ "matchLabels": { label: labels[label] } }),
-        None => json!({ "matchLabels": labels.as_object().cloned().unwrap_or_else(|| Map::from_iter([("app".to_owned(), json!(name))])) }),
+        None => {
+            json!({ "matchLabels": labels.as_object().cloned().unwrap_or_else(|| Map::from_iter([("app".to_owned(), json!(name))])) })
+        }
     };
     json!({ "weight": 100, "podAffinityTerm": { "topologyKey": key, "labelSelector": selector } })
 }
@@ -405,7 +479,11 @@ fn put<T: Serialize>(parent: &mut Map<String, Value>, key: &str, field: &Field<T
     }
 }
 
-fn replace_pairs(present: &mut Map<String, Value>, given: &mut BTreeSet<String>, field: &Field<BTreeMap<String, String>>) {
+fn replace_pairs(
+    present: &mut Map<String, Value>,
+    given: &mut BTreeSet<String>,
+    field: &Field<BTreeMap<String, String>>,
+) {
     let pairs = match field {
         Field::Keep => return,
         Field::Clear => &BTreeMap::new(),
@@ -416,16 +494,26 @@ fn replace_pairs(present: &mut Map<String, Value>, given: &mut BTreeSet<String>,
     *given = pairs.keys().cloned().collect();
 }
 
-fn replace_containers(template: &mut Value, list: &str, given: &mut BTreeSet<String>, field: &Field<Vec<Value>>) {
+fn replace_containers(
+    template: &mut Value,
+    list: &str,
+    given: &mut BTreeSet<String>,
+    field: &Field<Vec<Value>>,
+) {
     let containers = match field {
         Field::Keep => return,
         Field::Clear => &[][..],
         Field::Set(containers) => &containers[..],
     };
-    let names: BTreeSet<String> = containers.iter().filter_map(|container| container["name"].as_str().map(Into::into)).collect();
+    let names: BTreeSet<String> = containers
+        .iter()
+        .filter_map(|container| container["name"].as_str().map(Into::into))
+        .collect();
     let spec = object_at(template, &["spec"]);
-    let goes = |container: &Value| container["name"].as_str().is_some_and(|name| given.contains(name));
-    let mut all: Vec<Value> = items(spec, list).filter(|container| !goes(container)).cloned().collect();
+    let goes =
+        |container: &Value| container["name"].as_str().is_some_and(|name| given.contains(name));
+    let mut all: Vec<Value> =
+        items(spec, list).filter(|container| !goes(container)).cloned().collect();
     all.extend(containers.iter().cloned());
     set_or_remove(spec, list, all);
     *given = names;

@@ -7,15 +7,26 @@
 pub const ONE: i128 = 1_000_000_000;
 
 const BINARY: [(&str, u32); 6] = [("Ki", 1), ("Mi", 2), ("Gi", 3), ("Ti", 4), ("Pi", 5), ("Ei", 6)];
-const DECIMAL: [(&str, i32); 10] =
-    [("n", -9), ("u", -6), ("m", -3), ("", 0), ("k", 3), ("M", 6), ("G", 9), ("T", 12), ("P", 15), ("E", 18)];
+const DECIMAL: [(&str, i32); 10] = [
+    ("n", -9),
+    ("u", -6),
+    ("m", -3),
+    ("", 0),
+    ("k", 3),
+    ("M", 6),
+    ("G", 9),
+    ("T", 12),
+    ("P", 15),
+    ("E", 18),
+];
 
 /// The amount in billionths, rounded up; none where `text` is no quantity.
 #[must_use]
 pub fn billionths(text: &str) -> Option<i128> {
     let end = text.find(|c: char| !(c.is_ascii_digit() || "+-.".contains(c))).unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
-    let (factor, power) = if let Some((_, power)) = BINARY.iter().find(|(unit, _)| *unit == suffix) {
+    let (factor, power) = if let Some((_, power)) = BINARY.iter().find(|(unit, _)| *unit == suffix)
+    {
         (1024_i128.pow(*power), 0)
     } else if let Some((_, power)) = DECIMAL.iter().find(|(unit, _)| *unit == suffix) {
         (1, *power)
@@ -24,7 +35,9 @@ pub fn billionths(text: &str) -> Option<i128> {
     };
     let digits = number.strip_prefix(['+', '-']).unwrap_or(number);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    if whole.len() + fraction.len() == 0 || !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
+    if whole.len() + fraction.len() == 0
+        || !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit())
+    {
         return None;
     }
     let amount = format!("{whole}{fraction}").parse::<i128>().ok()?.checked_mul(factor)?;
@@ -89,7 +102,11 @@ mod tests {
     #[case("2", "cpu", "2")]
     #[case("1Gi", "limits.memory", "1024Mi")]
     #[case("3", "pods", "3")]
-    fn an_amount_is_shown_as_people_write_it(#[case] text: &str, #[case] resource: &str, #[case] expected: &str) {
+    fn an_amount_is_shown_as_people_write_it(
+        #[case] text: &str,
+        #[case] resource: &str,
+        #[case] expected: &str,
+    ) {
         assert_eq!(show(billionths(text).unwrap(), resource), expected);
     }
 

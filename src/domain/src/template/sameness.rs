@@ -44,7 +44,9 @@ const QUANTITIES: [&str; 2] = ["sizeLimit", "divisor"];
 fn same<'a>(a: &'a Value, b: &'a Value, path: &mut Vec<&'a str>) -> bool {
     match (a, b) {
         (Value::Object(a), Value::Object(b)) => same_objects(a, b, path),
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b, path)),
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b, path))
+        }
         _ if a == b => true,
         _ if is_nothing(a, path) && is_nothing(b, path) => true,
         _ if is_quantity(path) => match (amount(a), amount(b)) {
@@ -55,7 +57,11 @@ fn same<'a>(a: &'a Value, b: &'a Value, path: &mut Vec<&'a str>) -> bool {
     }
 }
 
-fn same_objects<'a>(a: &'a Map<String, Value>, b: &'a Map<String, Value>, path: &mut Vec<&'a str>) -> bool {
+fn same_objects<'a>(
+    a: &'a Map<String, Value>,
+    b: &'a Map<String, Value>,
+    path: &mut Vec<&'a str>,
+) -> bool {
     let keys = a.keys().chain(b.keys().filter(|key| !a.contains_key(*key)));
     for key in keys {
         if key == HASH_LABEL && *path == ["metadata", "labels"] {
@@ -126,7 +132,11 @@ mod tests {
     #[case::order_counts(json!({ "args": ["a", "b"] }), json!({ "args": ["b", "a"] }), false)]
     #[case::false_is_something(json!({ "hostNetwork": false }), json!({}), false)]
     #[case::ports_and_texts(json!({ "port": 80 }), json!({ "port": "80" }), false)]
-    fn templates_are_compared_as_kubernetes_compares_them(#[case] a: Value, #[case] b: Value, #[case] expected: bool) {
+    fn templates_are_compared_as_kubernetes_compares_them(
+        #[case] a: Value,
+        #[case] b: Value,
+        #[case] expected: bool,
+    ) {
         assert_eq!((is_same(&a, &b), is_same(&b, &a)), (expected, expected));
         assert!(is_same(&a, &a) && is_same(&b, &b));
     }

@@ -11,12 +11,16 @@ pub fn selects(selector: &Value, labels: &Map<String, Value>) -> bool {
     let Some(selector) = selector.as_object() else { return false };
     let label = |key: &str| labels.get(key).and_then(Value::as_str);
     let equal = selector.get("matchLabels").and_then(Value::as_object).into_iter().flatten();
-    let mut expressions = selector.get("matchExpressions").and_then(Value::as_array).into_iter().flatten();
+    let mut expressions =
+        selector.get("matchExpressions").and_then(Value::as_array).into_iter().flatten();
     equal.into_iter().all(|(key, value)| label(key).is_some_and(|label| value == label))
         && expressions.all(|expression| {
             let found = label(expression["key"].as_str().unwrap_or_default());
-            let listed =
-                || expression["values"].as_array().is_some_and(|values| values.iter().any(|value| found.is_some_and(|it| value == it)));
+            let listed = || {
+                expression["values"].as_array().is_some_and(|values| {
+                    values.iter().any(|value| found.is_some_and(|it| value == it))
+                })
+            };
             match expression["operator"].as_str() {
                 Some("In") => listed(),
                 Some("NotIn") => !listed(),

@@ -45,7 +45,15 @@ mod tests {
     #[case(json!("some%"), 10, None, None)]
     #[case(json!(null), 10, None, None)]
     #[case(json!("9223372036854775807%"), 10, Some(i32::MAX), Some(i32::MAX))]
-    fn a_number_or_a_share(#[case] value: Value, #[case] replicas: i32, #[case] up: Option<i32>, #[case] down: Option<i32>) {
-        assert_eq!((pods(&value, replicas, Rounding::Up), pods(&value, replicas, Rounding::Down)), (up, down));
+    fn a_number_or_a_share(
+        #[case] value: Value,
+        #[case] replicas: i32,
+        #[case] up: Option<i32>,
+        #[case] down: Option<i32>,
+    ) {
+        assert_eq!(
+            (pods(&value, replicas, Rounding::Up), pods(&value, replicas, Rounding::Down)),
+            (up, down)
+        );
     }
 }

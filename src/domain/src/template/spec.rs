@@ -19,7 +19,9 @@ use super::{
 use crate::{ApplicationId, ReleaseId};
 
 pub use super::env::EnvVar;
-use crate::template::names::{APPLICATION_LABEL, NAME_LABEL, RELEASE_ANNOTATION, RESTART_ANNOTATION};
+use crate::template::names::{
+    APPLICATION_LABEL, NAME_LABEL, RELEASE_ANNOTATION, RESTART_ANNOTATION,
+};
 
 /// What to do with one field of the template.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -98,7 +100,9 @@ impl SpecChange {
             self.pods.apply(&mut template, None, name, &Field::Keep);
             return template;
         };
-        let rule = self.graceful_start.after(GracefulStart::take_out(&mut template, index), self.drain_seconds);
+        let rule = self
+            .graceful_start
+            .after(GracefulStart::take_out(&mut template, index), self.drain_seconds);
         let started = java::change(&self.java, self.image.is_some(), &mut template, index);
         if let Some(container) = java::container_at(&mut template, index) {
             self.apply_to_container(container, started.is_package());
@@ -142,7 +146,8 @@ impl SpecChange {
             },
             ..(*self.pods).clone()
         };
-        let of_container = Self { pods: Box::new(of_pods), container: Known::Nothing, ..self.clone() };
+        let of_container =
+            Self { pods: Box::new(of_pods), container: Known::Nothing, ..self.clone() };
         if of_container == Self::default() { None } else { self.container_in(base, name).err() }
     }
 
@@ -170,13 +175,20 @@ impl SpecChange {
 }
 
 /// Sets or, with none, removes a limit or request of a container.
-pub(crate) fn set_amount(container: &mut Map<String, Value>, kind: &str, resource: &str, amount: Option<String>) {
+pub(crate) fn set_amount(
+    container: &mut Map<String, Value>,
+    kind: &str,
+    resource: &str,
+    amount: Option<String>,
+) {
     match amount {
         Some(amount) => {
-            object_in(object_in(container, "resources"), kind).insert(resource.into(), json!(amount));
+            object_in(object_in(container, "resources"), kind)
+                .insert(resource.into(), json!(amount));
         }
         None => {
-            let amounts = container.get_mut("resources").and_then(|all| all.get_mut(kind)?.as_object_mut());
+            let amounts =
+                container.get_mut("resources").and_then(|all| all.get_mut(kind)?.as_object_mut());
             if let Some(amounts) = amounts {
                 amounts.remove(resource);
             }
@@ -189,7 +201,8 @@ impl SpecChange {
     /// API server fills in.
     fn remember_given(&self, template: &mut Value, index: usize) {
         let Some(container) = java::container_at(template, index) else { return };
-        let hook = |name: &str| container.get("lifecycle").and_then(|hooks| hooks.get(name)).cloned();
+        let hook =
+            |name: &str| container.get("lifecycle").and_then(|hooks| hooks.get(name)).cloned();
         let parts = [
             ("readinessProbe", &self.readiness, container.get("readinessProbe").cloned()),
             ("livenessProbe", &self.liveness, container.get("livenessProbe").cloned()),
@@ -201,7 +214,9 @@ impl SpecChange {
                 Field::Keep => {}
                 Field::Clear => given::forget(template, part),
                 // Where it is not there in the end, something else is.
-                Field::Set(value) if now.as_ref() == Some(value) => given::note(template, part, value),
+                Field::Set(value) if now.as_ref() == Some(value) => {
+                    given::note(template, part, value)
+                }
                 Field::Set(_) => given::forget(template, part),
             }
         }
@@ -222,11 +237,13 @@ pub(crate) fn drain(template: &mut Value, index: usize, seconds: u32) {
         }
         return;
     }
-    object_in(container, "lifecycle").insert("preStop".into(), json!({ "sleep": { "seconds": seconds } }));
+    object_in(container, "lifecycle")
+        .insert("preStop".into(), json!({ "sleep": { "seconds": seconds } }));
     let grace = template["spec"]["terminationGracePeriodSeconds"].as_i64().unwrap_or(DEFAULT_GRACE);
     let needed = i64::from(seconds) + LEFT_AFTER_DRAIN;
     if grace < needed {
-        object_at(template, &["spec"]).insert("terminationGracePeriodSeconds".into(), json!(needed));
+        object_at(template, &["spec"])
+            .insert("terminationGracePeriodSeconds".into(), json!(needed));
     }
 }
 
@@ -250,7 +267,8 @@ pub fn marked(base: &Value, release: ReleaseId) -> Value {
 #[must_use]
 pub fn renewed(base: &Value, mark: &str) -> Value {
     let mut template = base.clone();
-    object_at(&mut template, &["metadata", "annotations"]).insert(RESTART_ANNOTATION.into(), json!(mark));
+    object_at(&mut template, &["metadata", "annotations"])
+        .insert(RESTART_ANNOTATION.into(), json!(mark));
     template
 }
 
@@ -283,7 +301,10 @@ fn with_tag(image: &str, tag: &str) -> String {
     format!("{repository}:{tag}")
 }
 
-pub(crate) fn object_in<'a>(parent: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<String, Value> {
+pub(crate) fn object_in<'a>(
+    parent: &'a mut Map<String, Value>,
+    key: &str,
+) -> &'a mut Map<String, Value> {
     let child = parent.entry(key).or_insert_with(|| json!({}));
     if !child.is_object() {
         *child = json!({});
@@ -382,9 +403,18 @@ mod tests {
     #[test]
     fn a_drain_sleeps_before_the_end_and_fits_into_the_grace_period() {
         let drained = |seconds, base: &Value| {
-            SpecChange { drain_seconds: Some(seconds), ..SpecChange::default() }.apply(base, "web", ReleaseId::new())
+            SpecChange { drain_seconds: Some(seconds), ..SpecChange::default() }.apply(
+                base,
+                "web",
+                ReleaseId::new(),
+            )
         };
-        let hook = |template: &Value| container_of(template, "web").unwrap().get("lifecycle").map(|hooks| hooks["preStop"].clone());
+        let hook = |template: &Value| {
+            container_of(template, "web")
+                .unwrap()
+                .get("lifecycle")
+                .map(|hooks| hooks["preStop"].clone())
+        };
         let short = drained(5, &base());
         assert_eq!(hook(&short), Some(json!({ "sleep": { "seconds": 5 } })));
         assert!(short["spec"].get("terminationGracePeriodSeconds").is_none());
@@ -396,7 +426,8 @@ mod tests {
         assert_eq!(hook(&drained(0, &long)), Some(Value::Null));
         // A hook of the user's own is not ours to remove.
         let mut own = base();
-        own["spec"]["containers"][1]["lifecycle"] = json!({ "preStop": { "exec": { "command": ["bye"] } } });
+        own["spec"]["containers"][1]["lifecycle"] =
+            json!({ "preStop": { "exec": { "command": ["bye"] } } });
         assert_eq!(hook(&drained(0, &own)), hook(&own));
     }
 
@@ -405,25 +436,39 @@ mod tests {
     #[case("web:1", "2", "web:2")]
     #[case("registry.example:5000/web", "2", "registry.example:5000/web:2")]
     #[case("registry.example:5000/web:1@sha256:ab", "2", "registry.example:5000/web:2")]
-    fn a_tag_alone_leaves_the_repository(#[case] image: &str, #[case] tag: &str, #[case] expected: &str) {
+    fn a_tag_alone_leaves_the_repository(
+        #[case] image: &str,
+        #[case] tag: &str,
+        #[case] expected: &str,
+    ) {
         assert_eq!(with_tag(image, tag), expected);
     }
 
     #[test]
     fn no_container_is_changed_where_it_is_in_doubt_which_is_meant() {
         let release = ReleaseId::new();
-        let change = SpecChange { image: Some("shop/other:2".into()), env: Field::Clear, ..SpecChange::default() };
+        let change = SpecChange {
+            image: Some("shop/other:2".into()),
+            env: Field::Clear,
+            ..SpecChange::default()
+        };
         let why = change.doubt(&base(), "other").unwrap();
         assert_eq!(why.containers, ["sidecar", "web"]);
         assert_eq!(change.apply(&base(), "other", release), marked(&base(), release));
         let labels = SpecChange {
-            pods: Box::new(PodChange { labels: Field::Set([("a".to_owned(), "b".to_owned())].into()), ..PodChange::default() }),
+            pods: Box::new(PodChange {
+                labels: Field::Set([("a".to_owned(), "b".to_owned())].into()),
+                ..PodChange::default()
+            }),
             ..SpecChange::default()
         };
         assert_eq!(labels.doubt(&base(), "other"), None, "labels are of no container");
         assert_eq!(labels.apply(&base(), "other", release)["metadata"]["labels"]["a"], "b");
         let chosen = SpecChange { container: Known::Chosen("sidecar".into()), ..change };
         assert_eq!(chosen.doubt(&base(), "other"), None);
-        assert_eq!(chosen.apply(&base(), "other", release)["spec"]["containers"][0]["image"], "shop/other:2");
+        assert_eq!(
+            chosen.apply(&base(), "other", release)["spec"]["containers"][0]["image"],
+            "shop/other:2"
+        );
     }
 }

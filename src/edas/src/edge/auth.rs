@@ -44,12 +44,20 @@ pub const BODY_LIMIT: usize = limits::BODY;
 ///
 /// # Errors
 /// Every refusal, as the reply that says so.
-pub async fn admit(State(edge): State<Edge>, request: Request, next: Next) -> Result<Response, ApiError> {
+pub async fn admit(
+    State(edge): State<Edge>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
     let peer = peer_of(&request)?;
     let (mut parts, mut body) = request.into_parts();
     let read = match admit_head(&edge, &parts, peer).await {
         // Held until the request is answered: what is read from it counts as well.
-        Ok(sender) => edge.bodies.read(&sender.claim.key_id, &mut body).await.map(|(bytes, taken)| (sender, bytes, taken)),
+        Ok(sender) => edge
+            .bodies
+            .read(&sender.claim.key_id, &mut body)
+            .await
+            .map(|(bytes, taken)| (sender, bytes, taken)),
         Err(refusal) => Err(refusal),
     };
     let (sender, body, _taken) = match read {
@@ -67,14 +75,24 @@ pub async fn admit(State(edge): State<Edge>, request: Request, next: Next) -> Re
         if !claim.covers(&body) {
             return Err(SignatureRefusal::UnsignedBody.into());
         }
-        let form = std::str::from_utf8(&body).map_err(|_| ApiError::unreadable("The form in the body is not UTF-8."))?;
+        let form = std::str::from_utf8(&body)
+            .map_err(|_| ApiError::unreadable("The form in the body is not UTF-8."))?;
         params.merge(Params::parse(form)?)?;
     }
     offered::check(operation, &params)?;
 
-    let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).ok_or_else(ApiError::internal)?;
+    let request_id = parts
+        .extensions
+        .get::<RequestId>()
+        .map(|id| id.0.clone())
+        .ok_or_else(ApiError::internal)?;
     let caller = Caller {
-        identity: Some(identity(&claim, &parts.method, parts.uri.path(), parts.uri.query().unwrap_or_default())),
+        identity: Some(identity(
+            &claim,
+            &parts.method,
+            parts.uri.path(),
+            parts.uri.query().unwrap_or_default(),
+        )),
         key_id: claim.key_id,
         name,
         request_id,
@@ -98,9 +116,13 @@ async fn admit_head(edge: &Edge, parts: &Parts, peer: Peer) -> Result<Sender, Ap
     let operation = contract::find(method, path).ok_or_else(ApiError::not_found)?;
     let params = Params::parse(parts.uri.query().unwrap_or_default())?;
     let signed = SignedRequest { method, path, query: params.pairs(), headers: &parts.headers };
-    let claim = Claim::read(signed, SignaturePolicy { hmac_sha1: edge.settings.hmac_sha1, parameters: &operation.query })?;
+    let claim = Claim::read(
+        signed,
+        SignaturePolicy { hmac_sha1: edge.settings.hmac_sha1, parameters: &operation.query },
+    )?;
     claim.check_window(edge.service.clock().now())?;
-    if claim.scheme == Scheme::HmacSha1 && peer.way == Way::Plain && !edge.settings.plain_hmac_sha1 {
+    if claim.scheme == Scheme::HmacSha1 && peer.way == Way::Plain && !edge.settings.plain_hmac_sha1
+    {
         return Err(SignatureRefusal::PlainHmacSha1.into());
     }
     let key = key_of(edge, &claim, signed, peer, parts.extensions.get()).await?;
@@ -118,7 +140,10 @@ async fn key_of(
     peer: Peer,
     too_many: Option<&TooMany>,
 ) -> Result<KeySecret, ApiError> {
-    let is_known = edge.throttle.secret(&claim.key_id).is_some_and(|secret| claim.verify(signed, &secret).is_ok());
+    let is_known = edge
+        .throttle
+        .secret(&claim.key_id)
+        .is_some_and(|secret| claim.verify(signed, &secret).is_ok());
     let turn = match too_many {
         _ if is_known => None,
         Some(TooMany(error)) => return Err(error.clone()),

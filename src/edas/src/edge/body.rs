@@ -104,12 +104,17 @@ pub struct Taken {
 impl Taken {
     /// Takes as much more as makes it `bytes`, if it is less.
     fn extend_to(&mut self, bytes: usize) -> Result<(), ApiError> {
-        let Some(more) = bytes.checked_sub(self.bytes).filter(|more| *more > 0) else { return Ok(()) };
+        let Some(more) = bytes.checked_sub(self.bytes).filter(|more| *more > 0) else {
+            return Ok(());
+        };
         let most = self.budget.0.most;
         let mut taken = self.budget.0.taken();
         let of_key = taken.keys.get(&self.key).copied().unwrap_or_default() + more;
         if taken.all + more > most || of_key > most / SHARE {
-            return Err(ApiError::unavailable("Too many requests with bodies are under way: try again in a moment.").after(BUSY));
+            return Err(ApiError::unavailable(
+                "Too many requests with bodies are under way: try again in a moment.",
+            )
+            .after(BUSY));
         }
         taken.all += more;
         taken.keys.insert(self.key.clone(), of_key);
@@ -166,7 +171,11 @@ mod tests {
     }
 
     /// Begins to read endless bodies, one for each key.
-    fn held<'a>(budget: &Budget, keys: &'a [&str], bytes: usize) -> Vec<futures::future::BoxFuture<'a, bool>> {
+    fn held<'a>(
+        budget: &Budget,
+        keys: &'a [&str],
+        bytes: usize,
+    ) -> Vec<futures::future::BoxFuture<'a, bool>> {
         keys.iter()
             .map(|key| {
                 let (budget, mut body) = (budget.clone(), endless(bytes));
@@ -214,7 +223,11 @@ mod tests {
     async fn a_body_within_the_limit_is_read_whole() {
         let (budget, body) = (Budget::new(limits::BODIES), vec![b'x'; limits::BODY]);
         assert_eq!(budget.read("a", &mut Body::from(body.clone())).await.unwrap().0, body);
-        let pieces = stream::iter(body.chunks(1000).map(|piece| Ok::<_, Infallible>(Bytes::copy_from_slice(piece))).collect::<Vec<_>>());
+        let pieces = stream::iter(
+            body.chunks(1000)
+                .map(|piece| Ok::<_, Infallible>(Bytes::copy_from_slice(piece)))
+                .collect::<Vec<_>>(),
+        );
         assert_eq!(budget.read("a", &mut Body::from_stream(pieces)).await.unwrap().0, body);
     }
 
@@ -232,14 +245,19 @@ mod tests {
             async move { budget.read("a", &mut Body::new(announced)).await.is_ok() }
         });
         assert!(poll!(&mut reading).is_pending());
-        assert_eq!(budget.free(), limits::BODIES - limits::BODY, "what is announced is taken at once");
+        assert_eq!(
+            budget.free(),
+            limits::BODIES - limits::BODY,
+            "what is announced is taken at once"
+        );
     }
 
     #[tokio::test]
     async fn what_is_discarded_ends_after_its_time_and_after_its_most_bytes() {
         discard(endless(10), Duration::from_millis(10)).await;
         let piece = Bytes::from(vec![b'a'; 1 << 20]);
-        discard(Body::from_stream(stream::repeat(piece).map(Ok::<_, Infallible>)), Duration::MAX).await;
+        discard(Body::from_stream(stream::repeat(piece).map(Ok::<_, Infallible>)), Duration::MAX)
+            .await;
     }
 
     /// A body of so many bytes, none of which comes.

@@ -46,7 +46,11 @@ impl Call {
         self.id("PipelineId", Rejection::UnknownBatch)
     }
 
-    fn id<I: FromStr>(&self, parameter: &str, unknown: fn(String) -> Rejection) -> Result<I, ApiError> {
+    fn id<I: FromStr>(
+        &self,
+        parameter: &str,
+        unknown: fn(String) -> Rejection,
+    ) -> Result<I, ApiError> {
         let text = self.params.required(parameter)?;
         text.parse().map_err(|_| unknown(text.chars().take(100).collect()).into())
     }

@@ -106,8 +106,12 @@ impl Certificate {
             tokio::time::sleep(self.look_every).await;
             match self.look().await {
                 None => {}
-                Some(Ok(())) => tracing::info!(file = %self.files.certificate.display(), "the new certificate is used from now on"),
-                Some(Err(error)) => tracing::error!(%error, "the new certificate cannot be used; the one before stays"),
+                Some(Ok(())) => {
+                    tracing::info!(file = %self.files.certificate.display(), "the new certificate is used from now on")
+                }
+                Some(Err(error)) => {
+                    tracing::error!(%error, "the new certificate cannot be used; the one before stays")
+                }
             }
         }
     }
@@ -133,7 +137,12 @@ struct Pair {
 impl Pair {
     fn digest(&self) -> [u8; 32] {
         let ends = (self.certificate.len() as u64).to_be_bytes();
-        Sha256::new().chain_update(ends).chain_update(&self.certificate).chain_update(&self.key).finalize().into()
+        Sha256::new()
+            .chain_update(ends)
+            .chain_update(&self.certificate)
+            .chain_update(&self.key)
+            .finalize()
+            .into()
     }
 }
 
@@ -143,32 +152,50 @@ impl Files {
             let bytes = tokio::fs::read(file).await;
             bytes.map_err(|error| CertificateError::Unreadable { flag, file: file.into(), error })
         };
-        Ok(Pair { certificate: read("--tls-cert", &self.certificate).await?, key: read("--tls-key", &self.key).await? })
+        Ok(Pair {
+            certificate: read("--tls-cert", &self.certificate).await?,
+            key: read("--tls-key", &self.key).await?,
+        })
     }
 
     fn config(&self, pair: &Pair) -> Result<ServerConfig, CertificateError> {
-        let wrong = |flag, file: &Path, what: &str| CertificateError::Unusable { flag, file: file.into(), what: what.into() };
+        let wrong = |flag, file: &Path, what: &str| CertificateError::Unusable {
+            flag,
+            file: file.into(),
+            what: what.into(),
+        };
         let certificate = |what: &str| wrong("--tls-cert", &self.certificate, what);
         let key = |what: &str| wrong("--tls-key", &self.key, what);
 
-        let chain = CertificateDer::pem_slice_iter(&pair.certificate).collect::<Result<Vec<_>, _>>();
+        let chain =
+            CertificateDer::pem_slice_iter(&pair.certificate).collect::<Result<Vec<_>, _>>();
         let chain = chain.map_err(|error| certificate(&format!("is not PEM: {error}")))?;
         if chain.is_empty() {
             return Err(certificate("holds no certificate in PEM form"));
         }
         let secret = PrivateKeyDer::from_pem_slice(&pair.key).map_err(|error| match error {
-            pem::Error::NoItemsFound => key("holds no private key in PEM form that is not encrypted"),
+            pem::Error::NoItemsFound => {
+                key("holds no private key in PEM form that is not encrypted")
+            }
             _ => key("is not PEM"),
         })?;
         let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
-        let builder = builder.with_safe_default_protocol_versions().map_err(|error| certificate(&format!("cannot be used: {error}")))?;
-        let mut config = builder.with_no_client_auth().with_single_cert(chain, secret).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => {
-                CertificateError::Mismatch { certificate: self.certificate.clone(), key: self.key.clone() }
-            }
-            rustls::Error::InvalidCertificate(why) => certificate(&format!("holds a certificate that cannot be used: {why}")),
-            other => key(&format!("holds a key that cannot be used: {other}")),
-        })?;
+        let builder = builder
+            .with_safe_default_protocol_versions()
+            .map_err(|error| certificate(&format!("cannot be used: {error}")))?;
+        let mut config =
+            builder.with_no_client_auth().with_single_cert(chain, secret).map_err(|error| {
+                match error {
+                    rustls::Error::InconsistentKeys(_) => CertificateError::Mismatch {
+                        certificate: self.certificate.clone(),
+                        key: self.key.clone(),
+                    },
+                    rustls::Error::InvalidCertificate(why) => {
+                        certificate(&format!("holds a certificate that cannot be used: {why}"))
+                    }
+                    other => key(&format!("holds a key that cannot be used: {other}")),
+                }
+            })?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(config)
     }

@@ -15,12 +15,14 @@ use super::security;
 const INITIALIZER: &str = include_str!("docs/swagger-initializer.js");
 
 /// The document as text, once: strangers may ask for it, and for many at a time.
-static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| crate::openapi().to_json().unwrap_or_default().into());
+static DOCUMENT: LazyLock<Bytes> =
+    LazyLock::new(|| crate::openapi().to_json().unwrap_or_default().into());
 
 /// The page, and the document that it shows.
 pub(crate) fn pages<S: Clone + Send + Sync + 'static>() -> Router<S> {
     let started = get(async || ([(CONTENT_TYPE, "text/javascript; charset=utf-8")], INITIALIZER));
     let document = get(async || ([(CONTENT_TYPE, "application/json")], DOCUMENT.clone()));
     let page = Router::new().merge(SwaggerUi::new("/docs")).route("/openapi.json", document);
-    page.route("/docs/swagger-initializer.js", started).layer(middleware::map_response(async |response| security::page(response)))
+    page.route("/docs/swagger-initializer.js", started)
+        .layer(middleware::map_response(async |response| security::page(response)))
 }

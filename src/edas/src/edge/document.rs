@@ -60,11 +60,21 @@ pub(crate) fn complete(document: &mut Document) {
          A repeated changing request (same nonce and signature) gets the first answer again; the same nonce in another request is refused.",
     );
     if let Some(components) = &mut document.components {
-        components.security_schemes.insert(SCHEME.into(), RefOr::T(SecurityScheme::ApiKey(ApiKey::Header(scheme))));
+        components
+            .security_schemes
+            .insert(SCHEME.into(), RefOr::T(SecurityScheme::ApiKey(ApiKey::Header(scheme))));
     }
-    document.info.description.get_or_insert_default().push_str(&format!("\n\n{}\n\n{}", limits::described(), family::described()));
+    document.info.description.get_or_insert_default().push_str(&format!(
+        "\n\n{}\n\n{}",
+        limits::described(),
+        family::described()
+    ));
     share_parameters(document);
-    let items = document.paths.paths.iter_mut().filter(|(path, _)| path.starts_with("/pop/") || path.starts_with("/sluice/"));
+    let items = document
+        .paths
+        .paths
+        .iter_mut()
+        .filter(|(path, _)| path.starts_with("/pop/") || path.starts_with("/sluice/"));
     for operation in items.flat_map(|(_, item)| operations(item)) {
         tell_refused(operation);
         tell_limits(operation);
@@ -76,22 +86,28 @@ pub(crate) fn complete(document: &mut Document) {
 
 /// Our preview takes the parameters of the release that it shows.
 fn share_parameters(document: &mut Document) {
-    let deploy = document.paths.paths.get("/pop/v5/k8s/acs/k8s_apps").and_then(|item| item.post.as_ref());
+    let deploy =
+        document.paths.paths.get("/pop/v5/k8s/acs/k8s_apps").and_then(|item| item.post.as_ref());
     let parameters = deploy.and_then(|operation| operation.parameters.clone());
-    if let Some(preview) = document.paths.paths.get_mut("/sluice/v1/plan").and_then(|item| item.post.as_mut()) {
+    if let Some(preview) =
+        document.paths.paths.get_mut("/sluice/v1/plan").and_then(|item| item.post.as_mut())
+    {
         preview.parameters = parameters;
     }
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.put, &mut item.post, &mut item.delete].into_iter().filter_map(Option::as_mut)
+    [&mut item.get, &mut item.put, &mut item.post, &mut item.delete]
+        .into_iter()
+        .filter_map(Option::as_mut)
 }
 
 /// Which of EDAS' parameters it refuses by name, behind what it is about.
 fn tell_refused(operation: &mut Operation) {
     let name = operation.operation_id.as_deref().unwrap_or_default();
     let declared = contract::operations().iter().find(|declared| declared.name == name);
-    let refused: Vec<_> = declared.map(|declared| offered::unread(declared).collect()).unwrap_or_default();
+    let refused: Vec<_> =
+        declared.map(|declared| offered::unread(declared).collect()).unwrap_or_default();
     if !refused.is_empty() {
         let text = format!("Refused by name, unless empty or false: {}.", refused.join(", "));
         let description = operation.description.take().map(|before| format!("{before}\n\n{text}"));
@@ -103,10 +119,18 @@ fn tell_refused(operation: &mut Operation) {
 fn tell_limits(operation: &mut Operation) {
     for parameter in operation.parameters.iter_mut().flatten() {
         let RefOr::T(parameter) = parameter else { continue };
-        let list = limits::LISTS.iter().find(|(name, _)| *name == parameter.name).map(|(_, most)| format!("At most {most} items."));
-        let batches = (parameter.name == "UpdateStrategy").then(|| format!("At most {} batches.", limits::BATCHES));
+        let list = limits::LISTS
+            .iter()
+            .find(|(name, _)| *name == parameter.name)
+            .map(|(_, most)| format!("At most {most} items."));
+        let batches = (parameter.name == "UpdateStrategy")
+            .then(|| format!("At most {} batches.", limits::BATCHES));
         if let Some(limit) = list.or(batches) {
-            parameter.description = Some(format!("{} {limit}", parameter.description.take().unwrap_or_default()).trim_start().to_owned());
+            parameter.description = Some(
+                format!("{} {limit}", parameter.description.take().unwrap_or_default())
+                    .trim_start()
+                    .to_owned(),
+            );
         }
     }
 }
@@ -129,7 +153,9 @@ fn move_to_form(operation: &mut Operation) {
         }
     }
     let content = Content::new(Some(RefOr::T(Schema::Object(form.build()))));
-    let body = RequestBodyBuilder::new().content("application/x-www-form-urlencoded", content).required(Some(Required::True));
+    let body = RequestBodyBuilder::new()
+        .content("application/x-www-form-urlencoded", content)
+        .required(Some(Required::True));
     operation.request_body = Some(RefOr::T(body.build()));
 }
 
@@ -140,13 +166,17 @@ fn may_fail(operation: &mut Operation) {
         for content in success.content.values_mut() {
             let RefOr::T(content) = content else { continue };
             if let Some(schema) = content.schema.take() {
-                let either = AnyOfBuilder::new().item(schema).item(Ref::from_schema_name("BusinessError"));
+                let either =
+                    AnyOfBuilder::new().item(schema).item(Ref::from_schema_name("BusinessError"));
                 content.schema = Some(RefOr::T(Schema::AnyOf(either.build())));
             }
         }
     }
     let failures = [
-        ("400", "The signature, a nonce or date, or a parameter's form is refused; Code says which."),
+        (
+            "400",
+            "The signature, a nonce or date, or a parameter's form is refused; Code says which.",
+        ),
         ("404", "No such operation or access key."),
         ("413", "The body is too long: see the limits."),
         ("414", "The request line is too long: see the limits."),
@@ -155,7 +185,10 @@ fn may_fail(operation: &mut Operation) {
     ];
     for (status, description) in failures {
         let content = Content::new(Some(Ref::from_schema_name("GatewayError")));
-        let response = ResponseBuilder::new().description(description).content("application/json", content).build();
+        let response = ResponseBuilder::new()
+            .description(description)
+            .content("application/json", content)
+            .build();
         responses.insert(status.into(), RefOr::T(response));
     }
 }

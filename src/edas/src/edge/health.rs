@@ -38,6 +38,9 @@ pub async fn healthz() -> Json<Health> {
 pub async fn readyz(State(edge): State<Edge>) -> (StatusCode, Json<Health>) {
     match edge.service.readiness().await {
         Ok(()) => (StatusCode::OK, Json(Health { status: "ok", reason: None })),
-        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, Json(Health { status: "unavailable", reason: Some(reason) })),
+        Err(reason) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            Json(Health { status: "unavailable", reason: Some(reason) }),
+        ),
     }
 }

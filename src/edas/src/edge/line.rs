@@ -81,7 +81,12 @@ impl Line {
                 (Self::Target(seen), _) if seen < CUT => Self::Target(seen + 1),
                 (Self::Target(_), _) => Self::Dropped(1),
                 (Self::Dropped(seen), _) if seen < MOST_DROPPED => Self::Dropped(seen + 1),
-                (Self::Dropped(_), _) => return Err(io::Error::new(io::ErrorKind::InvalidData, "the request line never ends")),
+                (Self::Dropped(_), _) => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        "the request line never ends",
+                    ));
+                }
                 (Self::Passed, _) => Self::Passed,
                 (Self::Frames, _) => Self::Frames,
             };
@@ -95,7 +100,11 @@ impl Line {
 }
 
 impl<Io: AsyncRead + Unpin> AsyncRead for Cutting<Io> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         loop {
             ready!(Pin::new(&mut self.io).poll_read(context, buffer))?;
@@ -112,12 +121,20 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Cutting<Io> {
 }
 
 impl<Io: AsyncWrite + Unpin> AsyncWrite for Cutting<Io> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.line.end();
         Pin::new(&mut self.io).poll_write(context, bytes)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         self.line.end();
         Pin::new(&mut self.io).poll_write_vectored(context, parts)
     }
@@ -154,9 +171,13 @@ mod tests {
     fn a_request_of_any_size_within_the_limit_passes_unchanged() {
         let body = "X".repeat(200_000);
         for length in [1, 2, 1000, CUT] {
-            let request = format!("POST /{} HTTP/1.1\r\nHost: a\r\n\r\n{body}", "a".repeat(length - 1));
+            let request =
+                format!("POST /{} HTTP/1.1\r\nHost: a\r\n\r\n{body}", "a".repeat(length - 1));
             for piece in [1, 7, 8192, request.len()] {
-                assert!(cut_in_pieces(&request, piece) == request, "target of {length} bytes in pieces of {piece}");
+                assert!(
+                    cut_in_pieces(&request, piece) == request,
+                    "target of {length} bytes in pieces of {piece}"
+                );
             }
         }
     }
@@ -179,7 +200,11 @@ mod tests {
         line.cut(&mut b"PRI * HTTP/2.0\r\n\r\n".to_vec()).unwrap();
         line.end();
         let frame = format!("GET /{}", "a".repeat(100_000));
-        assert_eq!(line.cut(&mut frame.clone().into_bytes()).unwrap(), frame.len(), "whatever HTTP/2's frames hold");
+        assert_eq!(
+            line.cut(&mut frame.clone().into_bytes()).unwrap(),
+            frame.len(),
+            "whatever HTTP/2's frames hold"
+        );
         let text = "\u{1}".repeat(100_000);
         assert!(cut_in_pieces(&text, 999) == text);
     }

@@ -18,7 +18,8 @@ use domain::limits;
 /// and 16 KiB of others and of names. A target that is too long ([`super::line`]) should
 /// arrive, and be answered.
 const HEAD_LIMIT: u32 = 112 << 10;
-const _: () = assert!(HEAD_LIMIT as usize == limits::LINE + limits::SIGNED_HEADER_BYTES + (16 << 10));
+const _: () =
+    assert!(HEAD_LIMIT as usize == limits::LINE + limits::SIGNED_HEADER_BYTES + (16 << 10));
 
 /// HTTP/2 requests that a client took back before they were begun, at which the
 /// connection ends: taking back is the cheapest way to make work.
@@ -33,7 +34,12 @@ impl Connections {
     ///
     /// # Errors
     /// That the listener's address cannot be read, or that it cannot be listened on.
-    pub async fn serve(self, listener: TcpListener, router: Router, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        router: Router,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
         tracing::info!(address = %listener.local_addr()?, "listening");
         let handle = Handle::new();
         let server = self.prepared(Server::from_listener(listener), &handle).http1_only();
@@ -54,7 +60,9 @@ impl Connections {
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<()> {
         tracing::info!(address = %listener.local_addr()?, "listening with TLS");
-        let tls = RustlsAcceptor::new(certificate.config()).handshake_timeout(self.settings.times.handshake).acceptor(NoDelayAcceptor);
+        let tls = RustlsAcceptor::new(certificate.config())
+            .handshake_timeout(self.settings.times.handshake)
+            .acceptor(NoDelayAcceptor);
         let handle = Handle::new();
         let server = self.prepared(Server::from_listener(listener), &handle);
         let door = Door { inner: tls, connections: self, is_tls: true };
@@ -64,7 +72,11 @@ impl Connections {
         }
     }
 
-    fn prepared<A>(&self, mut server: Server<SocketAddr, A>, handle: &Handle<SocketAddr>) -> Server<SocketAddr, A> {
+    fn prepared<A>(
+        &self,
+        mut server: Server<SocketAddr, A>,
+        handle: &Handle<SocketAddr>,
+    ) -> Server<SocketAddr, A> {
         let (times, bounds) = (self.settings.times, self.settings.http2);
         let mut http1 = server.http_builder().http1();
         // The library's time begins with the end of the request before. It is for a head whose
@@ -72,7 +84,9 @@ impl Connections {
         http1.header_read_timeout(times.idle + times.head).max_buf_size(HEAD_LIMIT as usize);
         let mut http2 = server.http_builder().http2();
         http2.max_header_list_size(HEAD_LIMIT).max_concurrent_streams(bounds.streams);
-        http2.max_pending_accept_reset_streams(MOST_RESET).max_local_error_reset_streams(MOST_BROKEN);
+        http2
+            .max_pending_accept_reset_streams(MOST_RESET)
+            .max_local_error_reset_streams(MOST_BROKEN);
         http2.keep_alive_interval(bounds.ping_every).keep_alive_timeout(bounds.ping_within);
         server.handle(handle.clone()).accept_error_handler(|peer, error| match peer {
             None => tracing::warn!(%error, "a connection cannot be accepted"),
@@ -82,7 +96,11 @@ impl Connections {
 }
 
 /// Runs `serving` to its end, which begins when `stop` is done.
-async fn run(serving: impl Future<Output = io::Result<()>>, handle: Handle<SocketAddr>, stop: impl Future<Output = ()>) -> io::Result<()> {
+async fn run(
+    serving: impl Future<Output = io::Result<()>>,
+    handle: Handle<SocketAddr>,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
     tokio::pin!(serving);
     tokio::select! {
         ended = &mut serving => ended,

@@ -24,7 +24,12 @@ pub struct EdgeConfig {
 
 impl Default for EdgeConfig {
     fn default() -> Self {
-        Self { hmac_sha1: true, plain_hmac_sha1: false, rates: Rates::default(), time_limit: Duration::from_secs(8) }
+        Self {
+            hmac_sha1: true,
+            plain_hmac_sha1: false,
+            rates: Rates::default(),
+            time_limit: Duration::from_secs(8),
+        }
     }
 }
 

@@ -88,7 +88,10 @@ impl Throttle {
     /// # Errors
     /// That there were too many.
     pub fn peer(&self, peer: Peer) -> Result<(), ApiError> {
-        self.peers.as_ref().map_or(Ok(()), |limit| limit.count(&peer.network())).map_err(ApiError::too_many_of_peer)
+        self.peers
+            .as_ref()
+            .map_or(Ok(()), |limit| limit.count(&peer.network()))
+            .map_err(ApiError::too_many_of_peer)
     }
 
     /// Counts a request with the access key `id`, which was proven to be.
@@ -96,7 +99,10 @@ impl Throttle {
     /// # Errors
     /// That there were too many.
     pub fn key(&self, id: &String) -> Result<(), ApiError> {
-        self.keys.as_ref().map_or(Ok(()), |limit| limit.count(id)).map_err(ApiError::too_many_of_key)
+        self.keys
+            .as_ref()
+            .map_or(Ok(()), |limit| limit.count(id))
+            .map_err(ApiError::too_many_of_key)
     }
 
     /// The secret of the access key `id`, if it was proven lately.
@@ -120,7 +126,9 @@ impl Throttle {
     /// # Errors
     /// That too much from it proved wrong lately.
     pub async fn look_up(&self, peer: Peer) -> Result<SemaphorePermit<'_>, ApiError> {
-        if let Some(until) = self.barred.lock().unwrap_or_else(PoisonError::into_inner).get(&peer.network()) {
+        if let Some(until) =
+            self.barred.lock().unwrap_or_else(PoisonError::into_inner).get(&peer.network())
+        {
             let wait = until.saturating_duration_since(Instant::now());
             if !wait.is_zero() {
                 return Err(ApiError::too_many_failures(wait));
@@ -131,7 +139,11 @@ impl Throttle {
 
     /// Counts a request of `peer` that proved wrong.
     pub fn failed(&self, peer: Peer) {
-        let Some(wait) = self.failures.as_ref().and_then(|limit| limit.count(&peer.network()).err()) else { return };
+        let Some(wait) =
+            self.failures.as_ref().and_then(|limit| limit.count(&peer.network()).err())
+        else {
+            return;
+        };
         let now = Instant::now();
         let mut barred = self.barred.lock().unwrap_or_else(PoisonError::into_inner);
         if barred.len() >= FORGET_EVERY as usize {
@@ -151,11 +163,17 @@ struct Limit<K: Clone + Eq + Hash + std::fmt::Debug> {
 impl<K: Clone + Eq + Hash + std::fmt::Debug> Limit<K> {
     fn per_second(rate: u32) -> Option<Self> {
         let rate = NonZeroU32::new(rate)?;
-        Some(Self::of(Quota::per_second(rate).allow_burst(rate.saturating_mul(NonZeroU32::MIN.saturating_add(1)))))
+        Some(Self::of(
+            Quota::per_second(rate)
+                .allow_burst(rate.saturating_mul(NonZeroU32::MIN.saturating_add(1))),
+        ))
     }
 
     fn of(quota: Quota) -> Self {
-        Self { limiter: RateLimiter::hashmap_with_clock(quota, MonotonicClock), counted: AtomicU32::new(0) }
+        Self {
+            limiter: RateLimiter::hashmap_with_clock(quota, MonotonicClock),
+            counted: AtomicU32::new(0),
+        }
     }
 
     /// Err: too many; the time until one more may come.
@@ -178,12 +196,17 @@ mod tests {
 
     /// So slow that nothing recovers while a test runs.
     fn slow<K: Clone + Eq + Hash + std::fmt::Debug>(burst: u32) -> Option<Limit<K>> {
-        Some(Limit::of(Quota::per_hour(NonZeroU32::MIN).allow_burst(NonZeroU32::new(burst).unwrap())))
+        Some(Limit::of(
+            Quota::per_hour(NonZeroU32::MIN).allow_burst(NonZeroU32::new(burst).unwrap()),
+        ))
     }
 
     #[test]
     fn one_peer_does_not_use_up_what_another_may_send() {
-        let throttle = Throttle { peers: slow(3), ..Throttle::new(Rates { of_peer: 0, of_key: 0, failures: 0 }) };
+        let throttle = Throttle {
+            peers: slow(3),
+            ..Throttle::new(Rates { of_peer: 0, of_key: 0, failures: 0 })
+        };
         for _ in 0..3 {
             throttle.peer(peer("2001:db8::1")).unwrap();
         }

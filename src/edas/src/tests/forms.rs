@@ -28,7 +28,12 @@ const PROBE: Form = Form::Json(&[
     r#"{"periodSeconds":1}"#,
 ]);
 
-const HOOK: Form = Form::Json(&[r#"{"exec":{}}"#, r#"{"httpGet":{}}"#, r#"{"shell":"ls"}"#, r#"{"tcpSocket":{"port":-1}}"#]);
+const HOOK: Form = Form::Json(&[
+    r#"{"exec":{}}"#,
+    r#"{"httpGet":{}}"#,
+    r#"{"shell":"ls"}"#,
+    r#"{"tcpSocket":{"port":-1}}"#,
+]);
 
 const CONTAINERS: Form = Form::Json(&[
     r#"{"yamlEncoded":"eA=="}"#,
@@ -53,16 +58,46 @@ const SCALING: &[&str] = &[
 ];
 
 /// Of an Ingress, null takes a label or an annotation away.
-const INGRESS_NAMES: Form = Form::Json(&[r#"{"a":{}}"#, r#"{"a b":"x"}"#, r#"{"":"x"}"#, r#"{"a/b/c":"x"}"#]);
+const INGRESS_NAMES: Form =
+    Form::Json(&[r#"{"a":{}}"#, r#"{"a b":"x"}"#, r#"{"":"x"}"#, r#"{"a/b/c":"x"}"#]);
 
 /// Every parameter that is a text.
 const FORMS: &[(&str, Form)] = &[
-    ("Annotations", Form::Json(&[r#"{"a":null}"#, r#"{"a":{}}"#, r#"{"a b":"x"}"#, r#"{"":"x"}"#, r#"{"a/b/c":"x"}"#])),
+    (
+        "Annotations",
+        Form::Json(&[
+            r#"{"a":null}"#,
+            r#"{"a":{}}"#,
+            r#"{"a b":"x"}"#,
+            r#"{"":"x"}"#,
+            r#"{"a/b/c":"x"}"#,
+        ]),
+    ),
     ("AppId", Form::Id),
     ("AppIds", Form::Json(&[r#"[1]"#, r#"[{}]"#])),
-    ("AppName", Form::Word(&["Web", "-web", "web-", "web shop", "1web", "web.shop", "wéb", "a-name-that-is-longer-than-36-characters"])),
+    (
+        "AppName",
+        Form::Word(&[
+            "Web",
+            "-web",
+            "web-",
+            "web shop",
+            "1web",
+            "web.shop",
+            "wéb",
+            "a-name-that-is-longer-than-36-characters",
+        ]),
+    ),
     ("ApplicationDescription", Form::Text),
-    ("Args", Form::Json(&[r#"{"argument":"a"}"#, r#"[{"x":"a"}]"#, r#"[{"argument":[]}]"#, r#"[["a"]]"#])),
+    (
+        "Args",
+        Form::Json(&[
+            r#"{"argument":"a"}"#,
+            r#"[{"x":"a"}]"#,
+            r#"[{"argument":[]}]"#,
+            r#"[["a"]]"#,
+        ]),
+    ),
     ("ChangeOrderDesc", Form::Text),
     ("ChangeOrderId", Form::Id),
     ("ClusterId", Form::Id),
@@ -80,7 +115,15 @@ const FORMS: &[(&str, Form)] = &[
         ]),
     ),
     ("ContainerName", Form::Word(&["Web", "-web", "web-", "a b", "a.b"])),
-    ("Content", Form::Word(&[r#"{"password":"hidden"#, "[hidden]", "password: hidden", r#""hidden""hidden""#])),
+    (
+        "Content",
+        Form::Word(&[
+            r#"{"password":"hidden"#,
+            "[hidden]",
+            "password: hidden",
+            r#""hidden""hidden""#,
+        ]),
+    ),
     ("CustomAffinity", Form::Json(&[r#"{"nodeAffinity":1}"#, r#"{"podAffinity":[]}"#])),
     ("CustomTolerations", Form::Json(&[r#"{"key":"a"}"#, r#"[{"key":1}]"#, r#"[["a"]]"#])),
     (
@@ -107,7 +150,15 @@ const FORMS: &[(&str, Form)] = &[
             r#"[{"mountPath":"/a","readOnly":"x"}]"#,
         ]),
     ),
-    ("EnvFroms", Form::Json(&[r#"[{}]"#, r#"{"configMapRef":{"name":"a"}}"#, r#"[{"configMapRef":{}}]"#, r#"[{"fileRef":{"name":"a"}}]"#])),
+    (
+        "EnvFroms",
+        Form::Json(&[
+            r#"[{}]"#,
+            r#"{"configMapRef":{"name":"a"}}"#,
+            r#"[{"configMapRef":{}}]"#,
+            r#"[{"fileRef":{"name":"a"}}]"#,
+        ]),
+    ),
     (
         "Envs",
         Form::Json(&[
@@ -124,15 +175,37 @@ const FORMS: &[(&str, Form)] = &[
     ),
     ("Format", Form::Word(&["json", "Toml", "JSON ", "Key Value"])),
     ("From", Form::Word(&["release", "DEPLOY "])),
-    ("GroupId", Form::Any("every group is the default one, as a Kubernetes application has only one")),
+    (
+        "GroupId",
+        Form::Any("every group is the default one, as a Kubernetes application has only one"),
+    ),
     ("HistoryVersion", Form::Id),
     ("Image", Form::Word(&["shop/web: 2", "shop/web\t2", "\u{2003}"])),
     ("ImageTag", Form::Word(&["-1", "1 0", "a:b", "a/b", "ü"])),
     ("ImageUrl", Form::Word(&["shop/web: 2", "shop/web\t2", "\u{2003}"])),
     ("InitContainers", CONTAINERS),
-    ("JDK", Form::Any("says nothing with an image; for a package it is one of the operator's table")),
-    ("JavaStartUpConfig", Form::Json(&[r#"{"A":"-Xms1m"}"#, r#"{"A":{"startup":1}}"#, r#"{"A":{"startup":"-Xms1m"}}"#])),
-    ("Labels", Form::Json(&[r#"{"a":null}"#, r#"{"a":{}}"#, r#"{"a b":"x"}"#, r#"{"":"x"}"#, r#"{"a":"x y"}"#])),
+    (
+        "JDK",
+        Form::Any("says nothing with an image; for a package it is one of the operator's table"),
+    ),
+    (
+        "JavaStartUpConfig",
+        Form::Json(&[
+            r#"{"A":"-Xms1m"}"#,
+            r#"{"A":{"startup":1}}"#,
+            r#"{"A":{"startup":"-Xms1m"}}"#,
+        ]),
+    ),
+    (
+        "Labels",
+        Form::Json(&[
+            r#"{"a":null}"#,
+            r#"{"a":{}}"#,
+            r#"{"a b":"x"}"#,
+            r#"{"":"x"}"#,
+            r#"{"a":"x y"}"#,
+        ]),
+    ),
     ("Liveness", PROBE),
     (
         "LocalVolume",
@@ -152,7 +225,12 @@ const FORMS: &[(&str, Form)] = &[
     ("PackageType", Form::Word(&["Zip", "image ", "PythonZip"])),
     (
         "PackageUrl",
-        Form::Word(&["no address", "ftp://files.example/web.jar?token=hidden", "http://me:hidden@/web.jar", "file:///etc/passwd"]),
+        Form::Word(&[
+            "no address",
+            "ftp://files.example/web.jar?token=hidden",
+            "http://me:hidden@/web.jar",
+            "file:///etc/passwd",
+        ]),
     ),
     ("PackageVersion", Form::Text),
     ("PackageVersionId", Form::Id),
@@ -176,8 +254,19 @@ const FORMS: &[(&str, Form)] = &[
     ("RegionName", Form::Text),
     ("RegionTag", Form::Word(&["a b", ":", "a:", "a:b:c", "a/b"])),
     ("RegistryType", Form::Word(&["nacos", "DEFAULT "])),
-    ("ResourceIds", Form::Json(&[r#"{"a":"b"}"#, r#"[1]"#, r#"["x"]"#, r#"["01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e"]"#])),
-    ("ResourceRegionId", Form::Any("the server has only one region, and finds its applications whatever is given")),
+    (
+        "ResourceIds",
+        Form::Json(&[
+            r#"{"a":"b"}"#,
+            r#"[1]"#,
+            r#"["x"]"#,
+            r#"["01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e"]"#,
+        ]),
+    ),
+    (
+        "ResourceRegionId",
+        Form::Any("the server has only one region, and finds its applications whatever is given"),
+    ),
     ("ResourceName", Form::Word(&["Web", "-web", "web shop"])),
     (
         "ResourceContent",
@@ -195,12 +284,24 @@ const FORMS: &[(&str, Form)] = &[
     ("ResourceType", Form::Word(&["cluster", "Application "])),
     ("RuntimeClassName", Form::Word(NAMES_OF_THINGS)),
     ("SecretName", Form::Word(NAMES_OF_THINGS)),
-    ("SecurityContext", Form::Word(&["%%%", "{}", "LSAx", "ew==", "cnVuQXNVc2VyOiB4", "YTogIlwwIg=="])),
+    (
+        "SecurityContext",
+        Form::Word(&["%%%", "{}", "LSAx", "ew==", "cnVuQXNVc2VyOiB4", "YTogIlwwIg=="]),
+    ),
     ("Sidecars", CONTAINERS),
     ("Startup", PROBE),
     ("SubClusterType", Form::Any("a filter: nothing is found")),
     ("TagKeys", Form::Json(&[r#"{"a":"b"}"#, r#"[1]"#, r#"[["a"]]"#])),
-    ("Tags", Form::Json(&[r#"{"key":"a"}"#, r#"[1]"#, r#"[{"value":"a"}]"#, r#"[{"key":"","value":"a"}]"#, r#"[{"key":1,"value":"a"}]"#])),
+    (
+        "Tags",
+        Form::Json(&[
+            r#"{"key":"a"}"#,
+            r#"[1]"#,
+            r#"[{"value":"a"}]"#,
+            r#"[{"key":"","value":"a"}]"#,
+            r#"[{"key":1,"value":"a"}]"#,
+        ]),
+    ),
     ("TaskId", Form::Id),
     (
         "UpdateStrategy",
@@ -220,13 +321,28 @@ const FORMS: &[(&str, Form)] = &[
         ]),
     ),
     ("UriEncoding", Form::Word(&["latin1", "utf 8"])),
-    ("WebContainer", Form::Any("says nothing with an image; for a package it is one of the operator's table")),
+    (
+        "WebContainer",
+        Form::Any("says nothing with an image; for a package it is one of the operator's table"),
+    ),
     (
         "WebContainerConfig",
-        Form::Json(&[r#"{"httpPort":1}"#, r#"{"port":8080}"#, r#"{"contextInputType":"custom"}"#, r#"{"httpPort":8088}"#]),
+        Form::Json(&[
+            r#"{"httpPort":1}"#,
+            r#"{"port":8080}"#,
+            r#"{"contextInputType":"custom"}"#,
+            r#"{"httpPort":8088}"#,
+        ]),
     ),
     ("WorkloadType", Form::Word(&["StatefulSet", "deployment "])),
-    ("Condition", Form::Json(&[r#"{"field":"Size","pattern":"a"}"#, r#"{"field":"Name"}"#, r#"{"field":1,"pattern":"a"}"#])),
+    (
+        "Condition",
+        Form::Json(&[
+            r#"{"field":"Size","pattern":"a"}"#,
+            r#"{"field":"Name"}"#,
+            r#"{"field":1,"pattern":"a"}"#,
+        ]),
+    ),
     ("ExternalTrafficPolicy", Form::Word(&["Everywhere", "local cluster"])),
     (
         "IngressConf",
@@ -242,7 +358,10 @@ const FORMS: &[(&str, Form)] = &[
     ("IntranetSlbId", Form::Word(&["lb 1", "lb/1"])),
     ("IntranetSlbProtocol", Form::Word(&["HTTPS", "UDP"])),
     ("Name", Form::Word(&["A B", "-x", "x/y", "Web", "1web"])),
-    ("ScalingBehaviour", Form::Json(&[r#"{"scaleDown":1}"#, r#"{"scaleUp":{"policies":[{"type":"Many"}]}}"#])),
+    (
+        "ScalingBehaviour",
+        Form::Json(&[r#"{"scaleDown":1}"#, r#"{"scaleUp":{"policies":[{"type":"Many"}]}}"#]),
+    ),
     ("ScalingRuleMetric", Form::Json(SCALING)),
     ("ScalingRuleName", Form::Word(&["A B", "-x", "x/y", "Shop", "1shop"])),
     ("ScalingRuleTrigger", Form::Json(SCALING)),
@@ -302,16 +421,37 @@ const ELSEWHERE: &[(&str, &str, Form)] = &[
     ("DeleteUserDefineRegion", "RegionTag", Form::Id),
     ("GetK8sAppPrecheckResult", "AppName", Form::Id),
     ("GetK8sAppPrecheckResult", "Namespace", Form::Id),
-    ("GetK8sCluster", "RegionTag", Form::Any("the server has only one region, and shows its cluster whatever is given")),
+    (
+        "GetK8sCluster",
+        "RegionTag",
+        Form::Any("the server has only one region, and shows its cluster whatever is given"),
+    ),
     ("ListApplication", "AppName", Form::Any("a filter: nothing is found")),
     ("ListApplication", "ClusterId", Form::Any("a filter: nothing is found")),
     ("ListApplication", "LogicalRegionId", Form::Any("a filter: nothing is found")),
     ("ListCluster", "LogicalRegionId", Form::Any("a filter: nothing is found")),
     ("ListConfigTemplates", "Name", Form::Any("a filter: nothing is found")),
     ("ListTagResources", "ResourceIds", Form::Json(&[r#"{"a":"b"}"#, r#"[1]"#, r#"["x"]"#])),
-    ("ListTagResources", "Tags", Form::Json(&[r#"{"key":"a"}"#, r#"[1]"#, r#"[{"value":"a"}]"#, r#"[{"key":1,"value":"a"}]"#])),
-    ("PreviewDeployment", "PlanHash", Form::Any("a preview is not held up to another; it tells the hash")),
-    ("StartK8sAppPrecheck", "AppName", Form::Word(&["Web", "-web", "web shop", "a-name-that-is-longer-than-36-characters"])),
+    (
+        "ListTagResources",
+        "Tags",
+        Form::Json(&[
+            r#"{"key":"a"}"#,
+            r#"[1]"#,
+            r#"[{"value":"a"}]"#,
+            r#"[{"key":1,"value":"a"}]"#,
+        ]),
+    ),
+    (
+        "PreviewDeployment",
+        "PlanHash",
+        Form::Any("a preview is not held up to another; it tells the hash"),
+    ),
+    (
+        "StartK8sAppPrecheck",
+        "AppName",
+        Form::Word(&["Web", "-web", "web shop", "a-name-that-is-longer-than-36-characters"]),
+    ),
 ];
 
 /// What an error names in place of a parameter that holds the name of a thing: the
@@ -337,7 +477,10 @@ pub(super) fn thing(parameter: &str) -> Option<&'static str> {
 
 /// The form of a text; none = it has none, since it is no text or is not in the table.
 pub(super) fn form(operation: &str, parameter: &str) -> Option<&'static Form> {
-    let elsewhere = ELSEWHERE.iter().find(|(of, name, _)| *of == operation && *name == parameter).map(|(_, _, form)| form);
+    let elsewhere = ELSEWHERE
+        .iter()
+        .find(|(of, name, _)| *of == operation && *name == parameter)
+        .map(|(_, _, form)| form);
     elsewhere.or_else(|| FORMS.iter().find(|(name, _)| *name == parameter).map(|(_, form)| form))
 }
 

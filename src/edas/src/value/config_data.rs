@@ -8,11 +8,14 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::wire::{error::ApiError, params::Params};
-use domain::{Rejection, notation, object::config_data::is_key, rejection::shortened, template::spec::Field};
+use domain::{
+    Rejection, notation, object::config_data::is_key, rejection::shortened, template::spec::Field,
+};
 
 const NAME: &str = "Data";
 const ENTRIES: &str = r#"allowed is a list [{"Key":"…","Value":"…"}] of texts"#;
-const KEYS: &str = "a Key must have 1 to 253 letters, digits, '-', '_' and '.', and must not begin with '..'";
+const KEYS: &str =
+    "a Key must have 1 to 253 letters, digits, '-', '_' and '.', and must not begin with '..'";
 const HIDDEN: &str = "(not shown)";
 
 #[derive(Deserialize)]
@@ -36,14 +39,18 @@ pub fn read_texts(params: &Params) -> Result<BTreeMap<String, String>, ApiError>
         Field::Clear => return Ok(BTreeMap::new()),
         Field::Set(given) => given,
     };
-    let entries: Vec<Entry> = notation::shaped(&given).map_err(|why| refuse(format!("{why}; {ENTRIES}")))?;
+    let entries: Vec<Entry> =
+        notation::shaped(&given).map_err(|why| refuse(format!("{why}; {ENTRIES}")))?;
     let mut texts = BTreeMap::new();
     for Entry { key, value } in entries {
         if !is_key(&key) {
             return Err(refuse(format!("the Key {}: {KEYS}", shortened(&key))));
         }
         if texts.contains_key(&key) {
-            return Err(refuse(format!("the Key {}: each may be given only once", shortened(&key))));
+            return Err(refuse(format!(
+                "the Key {}: each may be given only once",
+                shortened(&key)
+            )));
         }
         texts.insert(key, value);
     }
@@ -90,8 +97,18 @@ mod tests {
     use super::*;
 
     fn params(pairs: &[(&str, &str)]) -> Params {
-        let encode = |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
-        Params::parse(&pairs.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect::<Vec<_>>().join("&")).unwrap()
+        let encode = |text: &str| {
+            percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)
+                .to_string()
+        };
+        Params::parse(
+            &pairs
+                .iter()
+                .map(|(name, value)| format!("{name}={}", encode(value)))
+                .collect::<Vec<_>>()
+                .join("&"),
+        )
+        .unwrap()
     }
 
     fn message(error: ApiError) -> String {
@@ -105,12 +122,20 @@ mod tests {
     fn entries_are_read_as_json_and_as_dotted_parameters() {
         let json = params(&[("Data", r#"[{"Key":"a","Value":"1"},{"Key":"b"}]"#)]);
         let dotted = params(&[("Data.1.Key", "a"), ("Data.1.Value", "1"), ("Data.2.Key", "b")]);
-        let expected = BTreeMap::from([("a".to_owned(), "1".to_owned()), ("b".into(), String::new())]);
+        let expected =
+            BTreeMap::from([("a".to_owned(), "1".to_owned()), ("b".into(), String::new())]);
         for params in [json, dotted] {
             assert_eq!(read_texts(&params).unwrap(), expected);
             assert_eq!(read_secret(&params).unwrap()["a"], "MQ==");
         }
-        assert_eq!(read_secret(&params(&[("Base64Encoded", "True"), ("Data", r#"[{"Key":"a","Value":"MQ=="}]"#)])).unwrap()["a"], "MQ==");
+        assert_eq!(
+            read_secret(&params(&[
+                ("Base64Encoded", "True"),
+                ("Data", r#"[{"Key":"a","Value":"MQ=="}]"#)
+            ]))
+            .unwrap()["a"],
+            "MQ=="
+        );
         assert_eq!(read_texts(&params(&[("Data", "[]")])).unwrap(), BTreeMap::new());
         assert_eq!(message(read_texts(&Params::default()).unwrap_err()), "MissingData");
         assert_eq!(message(read_secret(&Params::default()).unwrap_err()), "MissingData");
@@ -126,7 +151,10 @@ mod tests {
         let params = params(&[("Data", data)]);
         for refused in [read_texts(&params), read_secret(&params)] {
             let said = message(refused.unwrap_err());
-            assert!(said.starts_with("parameter Data has the value (not shown)") && said.contains(says), "{said}");
+            assert!(
+                said.starts_with("parameter Data has the value (not shown)") && said.contains(says),
+                "{said}"
+            );
             assert!(!said.contains("geheim"), "{said}");
         }
     }

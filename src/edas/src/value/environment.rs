@@ -39,10 +39,12 @@ pub fn read_envs(params: &Params) -> Result<Field<Vec<EnvVar>>, ApiError> {
         "" | "{}" | "[]" => return Ok(Field::Clear),
         _ => {}
     }
-    let items: Vec<Value> = notation::secret_json(text).map_err(|why| refuse(&format!("it is not a JSON list: {why}")))?;
+    let items: Vec<Value> = notation::secret_json(text)
+        .map_err(|why| refuse(&format!("it is not a JSON list: {why}")))?;
     let mut variables = Vec::with_capacity(items.len());
     for (index, item) in items.into_iter().enumerate() {
-        let variable: Variable = serde_json::from_value(item).map_err(|_| refuse(&format!("[{index}] is not such an object")))?;
+        let variable: Variable = serde_json::from_value(item)
+            .map_err(|_| refuse(&format!("[{index}] is not such an object")))?;
         let Some(name) = variable.name.filter(|name| !name.is_empty()) else {
             return Err(refuse(&format!("[{index}].name is missing")));
         };
@@ -57,7 +59,9 @@ pub fn read_envs(params: &Params) -> Result<Field<Vec<EnvVar>>, ApiError> {
             None | Some(Value::Null) => String::new(),
             Some(Value::String(text)) => text,
             Some(value @ (Value::Bool(_) | Value::Number(_))) => value.to_string(),
-            Some(Value::Array(_) | Value::Object(_)) => return Err(refuse(&format!("[{index}].value is a list or an object"))),
+            Some(Value::Array(_) | Value::Object(_)) => {
+                return Err(refuse(&format!("[{index}].value is a list or an object")));
+            }
         };
         variables.push(EnvVar { name, value, from: None });
     }
@@ -68,9 +72,11 @@ pub fn read_envs(params: &Params) -> Result<Field<Vec<EnvVar>>, ApiError> {
 fn is_key(from: &Value) -> bool {
     let is_text = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty());
     let Some(fields) = from.as_object().filter(|fields| fields.len() == 1) else { return false };
-    fields
-        .iter()
-        .all(|(kind, of)| matches!(kind.as_str(), "configMapKeyRef" | "secretKeyRef") && is_text(&of["name"]) && is_text(&of["key"]))
+    fields.iter().all(|(kind, of)| {
+        matches!(kind.as_str(), "configMapKeyRef" | "secretKeyRef")
+            && is_text(&of["name"])
+            && is_text(&of["key"])
+    })
 }
 
 /// Reads `EnvFroms`, whole ConfigMaps and Secrets as variables: absent keeps, empty
@@ -80,7 +86,8 @@ fn is_key(from: &Value) -> bool {
 /// # Errors
 /// A business error with the place and what is allowed.
 pub fn read_env_froms(params: &Params) -> Result<(Field<Vec<Value>>, Vec<Value>), ApiError> {
-    const ALLOWED: &str = r#"allowed is a list of {"configMapRef":{"name":"…"}} or {"secretRef":{"name":"…"}}"#;
+    const ALLOWED: &str =
+        r#"allowed is a list of {"configMapRef":{"name":"…"}} or {"secretRef":{"name":"…"}}"#;
     let items = match params.json::<Vec<Value>>("EnvFroms", ALLOWED)? {
         Field::Keep => return Ok((Field::Keep, Vec::new())),
         Field::Clear => return Ok((Field::Clear, Vec::new())),
@@ -88,16 +95,30 @@ pub fn read_env_froms(params: &Params) -> Result<(Field<Vec<Value>>, Vec<Value>)
     };
     let (mut whole, mut from_keys) = (Vec::new(), Vec::new());
     for (index, item) in items.into_iter().enumerate() {
-        let of = ["configMapRef", "secretRef"].into_iter().find(|kind| item[*kind]["name"].as_str().is_some_and(|name| !name.is_empty()));
+        let of = ["configMapRef", "secretRef"]
+            .into_iter()
+            .find(|kind| item[*kind]["name"].as_str().is_some_and(|name| !name.is_empty()));
         if let Some(kind) = of {
             if !item[kind]["name"].as_str().is_some_and(name::is_subdomain) {
-                return Err(Rejection::invalid("EnvFroms", &item, format!("at [{index}]: no {kind} can have this name; {ALLOWED}")).into());
+                return Err(Rejection::invalid(
+                    "EnvFroms",
+                    &item,
+                    format!("at [{index}]: no {kind} can have this name; {ALLOWED}"),
+                )
+                .into());
             }
             whole.push(json!({ kind: { "name": item[kind]["name"] } }));
-        } else if item["name"].as_str().is_some_and(|name| !name.is_empty()) && is_key(&item["valueFrom"]) {
+        } else if item["name"].as_str().is_some_and(|name| !name.is_empty())
+            && is_key(&item["valueFrom"])
+        {
             from_keys.push(json!({ "name": item["name"], "valueFrom": item["valueFrom"] }));
         } else {
-            return Err(Rejection::invalid("EnvFroms", &item, format!("[{index}] is neither; {ALLOWED}")).into());
+            return Err(Rejection::invalid(
+                "EnvFroms",
+                &item,
+                format!("[{index}] is neither; {ALLOWED}"),
+            )
+            .into());
         }
     }
     Ok((if whole.is_empty() { Field::Clear } else { Field::Set(whole) }, from_keys))
@@ -126,7 +147,8 @@ enum Argument {
 /// # Errors
 /// A business error with the place and what is allowed.
 pub fn read_args(params: &Params, name: &str) -> Result<Field<Vec<String>>, ApiError> {
-    const ALLOWED: &str = r#"allowed is a list of texts ["-c","sleep 10"] or of objects [{"argument":"-c"}]"#;
+    const ALLOWED: &str =
+        r#"allowed is a list of texts ["-c","sleep 10"] or of objects [{"argument":"-c"}]"#;
     let items = match params.json::<Vec<Value>>(name, ALLOWED)? {
         Field::Keep => return Ok(Field::Keep),
         Field::Clear => return Ok(Field::Clear),
@@ -135,10 +157,14 @@ pub fn read_args(params: &Params, name: &str) -> Result<Field<Vec<String>>, ApiE
     let mut arguments = Vec::with_capacity(items.len());
     for (index, item) in items.into_iter().enumerate() {
         match serde_json::from_value(item) {
-            Ok(Argument::Plain(text) | Argument::Wrapped { argument: text }) => arguments.push(text),
+            Ok(Argument::Plain(text) | Argument::Wrapped { argument: text }) => {
+                arguments.push(text)
+            }
             Err(_) => {
                 let why = format!("[{index}] is neither; {ALLOWED}");
-                return Err(Rejection::invalid(name, params.raw(name).unwrap_or_default(), why).into());
+                return Err(
+                    Rejection::invalid(name, params.raw(name).unwrap_or_default(), why).into()
+                );
             }
         }
     }
@@ -152,7 +178,9 @@ mod tests {
     use super::*;
 
     fn params(name: &str, text: &str) -> Params {
-        let encoded: String = percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).collect();
+        let encoded: String =
+            percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)
+                .collect();
         Params::parse(&format!("{name}={encoded}")).unwrap()
     }
 
@@ -166,9 +194,15 @@ mod tests {
     #[test]
     fn values_may_be_text_number_boolean_or_null() {
         let text = r#"[{"name":"A","value":"b c/ü+~*&="},{"name":"B","value":1.5},{"name":"C","value":true},{"name":"D","value":null},{"name":"E"}]"#;
-        let Field::Set(variables) = read_envs(&params("Envs", text)).unwrap() else { panic!("must be set") };
-        let values: Vec<_> = variables.iter().map(|it| (it.name.as_str(), it.value.as_str())).collect();
-        assert_eq!(values, [("A", "b c/ü+~*&="), ("B", "1.5"), ("C", "true"), ("D", ""), ("E", "")]);
+        let Field::Set(variables) = read_envs(&params("Envs", text)).unwrap() else {
+            panic!("must be set")
+        };
+        let values: Vec<_> =
+            variables.iter().map(|it| (it.name.as_str(), it.value.as_str())).collect();
+        assert_eq!(
+            values,
+            [("A", "b c/ü+~*&="), ("B", "1.5"), ("C", "true"), ("D", ""), ("E", "")]
+        );
     }
 
     #[test]
@@ -186,10 +220,19 @@ mod tests {
     #[case(r#"[{"name":"A","value":"1"},"secret-word"]"#, "[1] is not such an object")]
     #[case(r#"[{"value":"secret-word"}]"#, "[0].name is missing")]
     #[case(r#"[{"name":"A","value":["secret-word"]}]"#, "[0].value is a list")]
-    #[case(r#"[{"name":"A","valueFrom":{"secretKeyRef":{"name":"secret-word"}}}]"#, "valueFrom is none of the two")]
-    fn wrong_envs_are_refused_with_the_place_but_without_the_text(#[case] text: &str, #[case] says: &str) {
+    #[case(
+        r#"[{"name":"A","valueFrom":{"secretKeyRef":{"name":"secret-word"}}}]"#,
+        "valueFrom is none of the two"
+    )]
+    fn wrong_envs_are_refused_with_the_place_but_without_the_text(
+        #[case] text: &str,
+        #[case] says: &str,
+    ) {
         let message = message(read_envs(&params("Envs", text)).unwrap_err());
-        assert!(message.contains("Envs") && message.contains(says) && message.contains("allowed is"), "{message}");
+        assert!(
+            message.contains("Envs") && message.contains(says) && message.contains("allowed is"),
+            "{message}"
+        );
         assert!(!message.contains("secret-word"), "{message}");
     }
 
@@ -197,7 +240,11 @@ mod tests {
     fn arguments_are_read_in_both_forms() {
         let expected = Field::Set(vec!["-c".into(), "a b".into()]);
         assert_eq!(read_args(&params("Args", r#"["-c","a b"]"#), "Args").unwrap(), expected);
-        assert_eq!(read_args(&params("Args", r#"[{"argument":"-c"},{"argument":"a b"}]"#), "Args").unwrap(), expected);
+        assert_eq!(
+            read_args(&params("Args", r#"[{"argument":"-c"},{"argument":"a b"}]"#), "Args")
+                .unwrap(),
+            expected
+        );
         let message = message(read_args(&params("Args", r#"["-c",1]"#), "Args").unwrap_err());
         assert!(message.contains("Args") && message.contains("[1] is neither"), "{message}");
     }

@@ -66,7 +66,9 @@ pub fn read(params: &Params) -> Result<Option<Vec<IngressRule>>, ApiError> {
         Field::Set(given) => given,
     };
     let shown = params.raw(NAME).map_or_else(|| given.to_string(), str::to_owned);
-    let refuse = |why: String| -> ApiError { Rejection::invalid(NAME, &shown, format!("{why}; {RULES}")).into() };
+    let refuse = |why: String| -> ApiError {
+        Rejection::invalid(NAME, &shown, format!("{why}; {RULES}")).into()
+    };
     let conf: GivenConf = serde_path_to_error::deserialize(given).map_err(|error| {
         let path = error.path().to_string();
         refuse(format!("at {path}: {}", error.into_inner()))
@@ -78,8 +80,12 @@ pub fn read(params: &Params) -> Result<Option<Vec<IngressRule>>, ApiError> {
             "Prefix" => PathMatch::Prefix,
             other => return Err(refuse(format!("{} is no pathType", shortened(other)))),
         };
-        let port = port(&given.backend.service_port)
-            .ok_or_else(|| refuse(format!("{} is no servicePort", shortened(&given.backend.service_port.to_string()))))?;
+        let port = port(&given.backend.service_port).ok_or_else(|| {
+            refuse(format!(
+                "{} is no servicePort",
+                shortened(&given.backend.service_port.to_string())
+            ))
+        })?;
         let path = given.path.filter(|path| !path.is_empty()).unwrap_or_else(|| "/".into());
         Ok(Path { path, matched, service: given.backend.service_name, port })
     };
@@ -105,7 +111,9 @@ pub fn read_texts(params: &Params, name: &str) -> Result<Texts, ApiError> {
 fn port(given: &Value) -> Option<PortTarget> {
     let number = given.as_u64().or_else(|| given.as_str()?.parse().ok());
     match (number, given.as_str()) {
-        (Some(number), _) => u16::try_from(number).ok().filter(|number| *number > 0).map(PortTarget::Number),
+        (Some(number), _) => {
+            u16::try_from(number).ok().filter(|number| *number > 0).map(PortTarget::Number)
+        }
         (None, Some(name)) if !name.is_empty() => Some(PortTarget::Name(name.into())),
         (None, _) => None,
     }
@@ -118,8 +126,18 @@ mod tests {
     use super::*;
 
     fn params(pairs: &[(&str, &str)]) -> Params {
-        let encode = |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
-        Params::parse(&pairs.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect::<Vec<_>>().join("&")).unwrap()
+        let encode = |text: &str| {
+            percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)
+                .to_string()
+        };
+        Params::parse(
+            &pairs
+                .iter()
+                .map(|(name, value)| format!("{name}={}", encode(value)))
+                .collect::<Vec<_>>()
+                .join("&"),
+        )
+        .unwrap()
     }
 
     /// As the Tea SDKs send a dictionary, and as the others send text.
@@ -132,7 +150,12 @@ mod tests {
             ("IngressConf.rules.1.paths.1.backend.serviceName", "s"),
             ("IngressConf.rules.1.paths.1.backend.servicePort", "80"),
         ];
-        let path = Path { path: "/".into(), matched: PathMatch::Controller, service: "s".into(), port: PortTarget::Number(80) };
+        let path = Path {
+            path: "/".into(),
+            matched: PathMatch::Controller,
+            service: "s".into(),
+            port: PortTarget::Number(80),
+        };
         let expected = [IngressRule { host: Some("a.b".into()), secret: None, paths: vec![path] }];
         assert_eq!(read(&params(&[("IngressConf", json)])).unwrap().unwrap(), expected);
         assert_eq!(read(&params(&dotted)).unwrap().unwrap(), expected);
@@ -141,13 +164,26 @@ mod tests {
 
     #[rstest]
     #[case("x", "not the JSON")]
-    #[case(r#"{"rules":[{"paths":[{"path":"/"}]}]}"#, "at rules[0].paths[0]: missing field `backend`")]
-    #[case(r#"{"rules":[{"paths":[{"backend":{"serviceName":"s","servicePort":0}}]}]}"#, "0 is no servicePort")]
+    #[case(
+        r#"{"rules":[{"paths":[{"path":"/"}]}]}"#,
+        "at rules[0].paths[0]: missing field `backend`"
+    )]
+    #[case(
+        r#"{"rules":[{"paths":[{"backend":{"serviceName":"s","servicePort":0}}]}]}"#,
+        "0 is no servicePort"
+    )]
     #[case(r#"{"rules":[{"paths":[{"pathType":"Regex","backend":{"serviceName":"s","servicePort":1}}]}]}"#, "Regex is no pathType")]
     #[case(r#"{"rules":[],"tls":[]}"#, "unknown field `tls`")]
     fn rules_that_cannot_be_are_refused(#[case] text: &str, #[case] says: &str) {
-        let ApiError::Business { message, .. } = read(&params(&[("IngressConf", text)])).unwrap_err() else { panic!("a business error") };
-        assert!(message.starts_with("parameter IngressConf has the value") && message.contains(says), "{message}");
+        let ApiError::Business { message, .. } =
+            read(&params(&[("IngressConf", text)])).unwrap_err()
+        else {
+            panic!("a business error")
+        };
+        assert!(
+            message.starts_with("parameter IngressConf has the value") && message.contains(says),
+            "{message}"
+        );
     }
 
     #[test]

@@ -47,7 +47,9 @@ pub fn read_package_type(params: &Params) -> Result<Option<PackageKind>, ApiErro
         None | Some("Image") => Ok(None),
         Some("FatJar") => Ok(Some(PackageKind::FatJar)),
         Some("War" | "WAR") => Ok(Some(PackageKind::War)),
-        Some(other) => Err(Rejection::invalid("PackageType", other, "must be Image, FatJar or War").into()),
+        Some(other) => {
+            Err(Rejection::invalid("PackageType", other, "must be Image, FatJar or War").into())
+        }
     }
 }
 
@@ -85,13 +87,26 @@ fn read_startup(params: &Params) -> Result<Field<String>, ApiError> {
         let startup = match given {
             Value::Object(fields) => fields.get("startup").unwrap_or(&Value::Null),
             Value::Null => &Value::Null,
-            _ => return Err(refused(params, NAME, format!("at {}: an object is expected; {STARTUP}", shortened(option)))),
+            _ => {
+                return Err(refused(
+                    params,
+                    NAME,
+                    format!("at {}: an object is expected; {STARTUP}", shortened(option)),
+                ));
+            }
         };
         match startup {
             Value::Null => {}
             // A line of its own would be a command of its own.
-            Value::String(text) => texts.push(text.split(char::is_control).collect::<Vec<_>>().join(" ").trim().to_owned()),
-            _ => return Err(refused(params, NAME, format!("at {}.startup: a text is expected; {STARTUP}", shortened(option)))),
+            Value::String(text) => texts
+                .push(text.split(char::is_control).collect::<Vec<_>>().join(" ").trim().to_owned()),
+            _ => {
+                return Err(refused(
+                    params,
+                    NAME,
+                    format!("at {}.startup: a text is expected; {STARTUP}", shortened(option)),
+                ));
+            }
         }
     }
     texts.retain(|text| !text.is_empty());
@@ -118,17 +133,37 @@ fn web(given: &Map<String, Value>) -> Result<Field<Web>, String> {
             continue;
         }
         match key.to_ascii_lowercase().as_str() {
-            "usedefaultconfig" => is_default = boolean(value).ok_or_else(|| wrong("true or false"))?,
-            "contextinputtype" => context = Some(value.as_str().ok_or_else(|| wrong("a text"))?.to_ascii_lowercase()),
-            "contextpath" => path = Some(context_path(value).ok_or_else(|| wrong("a path of letters, digits and '._-/'"))?),
-            "httpport" => web.http_port = number(value, 1024, 65535).ok_or_else(|| wrong("a port from 1024 to 65535"))?,
-            "maxthreads" => web.max_threads = number(value, 1, 100_000).ok_or_else(|| wrong("a number from 1 to 100000"))?,
-            "uriencoding" => {
-                web.uri_encoding = value.as_str().and_then(encoding).ok_or_else(|| wrong("a known encoding"))?;
+            "usedefaultconfig" => {
+                is_default = boolean(value).ok_or_else(|| wrong("true or false"))?
             }
-            "usebodyencoding" => web.use_body_encoding = boolean(value).ok_or_else(|| wrong("true or false"))?,
+            "contextinputtype" => {
+                context = Some(value.as_str().ok_or_else(|| wrong("a text"))?.to_ascii_lowercase())
+            }
+            "contextpath" => {
+                path = Some(
+                    context_path(value)
+                        .ok_or_else(|| wrong("a path of letters, digits and '._-/'"))?,
+                )
+            }
+            "httpport" => {
+                web.http_port =
+                    number(value, 1024, 65535).ok_or_else(|| wrong("a port from 1024 to 65535"))?
+            }
+            "maxthreads" => {
+                web.max_threads =
+                    number(value, 1, 100_000).ok_or_else(|| wrong("a number from 1 to 100000"))?
+            }
+            "uriencoding" => {
+                web.uri_encoding =
+                    value.as_str().and_then(encoding).ok_or_else(|| wrong("a known encoding"))?;
+            }
+            "usebodyencoding" => {
+                web.use_body_encoding = boolean(value).ok_or_else(|| wrong("true or false"))?
+            }
             "useadvancedserverxml" if boolean(value) == Some(false) => {}
-            "useadvancedserverxml" => return Err("a server.xml of one's own is not applied by this server".into()),
+            "useadvancedserverxml" => {
+                return Err("a server.xml of one's own is not applied by this server".into());
+            }
             // Says nothing where it is not to be used.
             "serverxml" => {}
             _ => return Err(format!("{} is unknown", shortened(key))),
@@ -140,7 +175,9 @@ fn web(given: &Map<String, Value>) -> Result<Field<Web>, String> {
         (Some("custom"), Some(path)) if path.is_empty() => Context::Root,
         (Some("custom"), Some(path)) => Context::Custom(path),
         (Some("custom"), None) => return Err("contextInputType custom needs a contextPath".into()),
-        (Some(other), _) => return Err(format!("contextInputType {} is unknown", shortened(other))),
+        (Some(other), _) => {
+            return Err(format!("contextInputType {} is unknown", shortened(other)));
+        }
     };
     Ok(if is_default { Field::Clear } else { Field::Set(web) })
 }
@@ -148,9 +185,13 @@ fn web(given: &Map<String, Value>) -> Result<Field<Web>, String> {
 /// `/a/b/` is `a/b`.
 fn context_path(value: &Value) -> Option<String> {
     let path = value.as_str()?.trim_matches('/');
-    let is_part =
-        |part: &str| !part.is_empty() && !part.starts_with('.') && part.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
-    (path.is_empty() || (path.len() <= 200 && path.split('/').all(is_part))).then(|| path.to_owned())
+    let is_part = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('.')
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+    };
+    (path.is_empty() || (path.len() <= 200 && path.split('/').all(is_part)))
+        .then(|| path.to_owned())
 }
 
 fn encoding(text: &str) -> Option<String> {
@@ -183,7 +224,9 @@ mod tests {
     use super::*;
 
     fn params(name: &str, text: &str) -> Params {
-        let encoded: String = percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).collect();
+        let encoded: String =
+            percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)
+                .collect();
         Params::parse(&format!("{name}={encoded}")).unwrap()
     }
 
@@ -203,7 +246,11 @@ mod tests {
         r#"-Da="b c" -Dd -Xlog:gc-${POD_IP}.log"#
     )]
     fn startup_texts_are_joined(#[case] text: &str, #[case] expected: &str) {
-        let Field::Set(options) = read_java(&params("JavaStartUpConfig", text)).unwrap().jvm_options else { panic!("must be set") };
+        let Field::Set(options) =
+            read_java(&params("JavaStartUpConfig", text)).unwrap().jvm_options
+        else {
+            panic!("must be set")
+        };
         let sorted = |text: &str| {
             let mut words: Vec<String> = text.split(' ').map(str::to_owned).collect();
             words.sort();
@@ -217,7 +264,10 @@ mod tests {
     #[case("{}")]
     #[case(r#"{"A":{"original":1,"startup":null}}"#)]
     fn nothing_to_start_with_clears_and_absent_keeps(#[case] text: &str) {
-        assert_eq!(read_java(&params("JavaStartUpConfig", text)).unwrap().jvm_options, Field::Clear);
+        assert_eq!(
+            read_java(&params("JavaStartUpConfig", text)).unwrap().jvm_options,
+            Field::Clear
+        );
         assert_eq!(read_java(&Params::default()).unwrap(), JavaChange::default());
     }
 
@@ -232,13 +282,19 @@ mod tests {
             uri_encoding: "UTF-8".into(),
             use_body_encoding: true,
         };
-        assert_eq!(read_java(&params("WebContainerConfig", text)).unwrap().web, Field::Set(expected));
+        assert_eq!(
+            read_java(&params("WebContainerConfig", text)).unwrap().web,
+            Field::Set(expected)
+        );
         for (text, context) in [
             (r#"{"contextInputType":"root"}"#, Context::Root),
             (r#"{"contextInputType":"custom","contextPath":"/"}"#, Context::Root),
             (r#"{"contextInputType":"war","contextPath":""}"#, Context::War),
         ] {
-            let Field::Set(web) = read_java(&params("WebContainerConfig", text)).unwrap().web else { panic!("{text}") };
+            let Field::Set(web) = read_java(&params("WebContainerConfig", text)).unwrap().web
+            else {
+                panic!("{text}")
+            };
             assert_eq!(web, Web { context, ..Web::default() });
         }
     }
@@ -256,9 +312,17 @@ mod tests {
     #[case("WebContainerConfig", r#"{"maxThreads":0}"#, "at maxThreads")]
     #[case("WebContainerConfig", r#"{"uriEncoding":"x\"y"}"#, "at uriEncoding")]
     #[case("WebContainerConfig", r#"{"contextInputType":"custom"}"#, "needs a contextPath")]
-    #[case("WebContainerConfig", r#"{"contextInputType":"custom","contextPath":"../x"}"#, "at contextPath")]
+    #[case(
+        "WebContainerConfig",
+        r#"{"contextInputType":"custom","contextPath":"../x"}"#,
+        "at contextPath"
+    )]
     #[case("WebContainerConfig", r#"{"contextInputType":"x"}"#, "contextInputType x is unknown")]
-    #[case("WebContainerConfig", r#"{"useAdvancedServerXml":true,"serverXml":"<Server/>"}"#, "not applied")]
+    #[case(
+        "WebContainerConfig",
+        r#"{"useAdvancedServerXml":true,"serverXml":"<Server/>"}"#,
+        "not applied"
+    )]
     #[case("WebContainerConfig", r#"{"port":8080}"#, "port is unknown")]
     #[case("WebContainerConfig", "[1]", "expected a map")]
     #[case("JavaStartUpConfig", r#"{"A":"-Xms1m"}"#, "at A: an object")]
@@ -266,7 +330,11 @@ mod tests {
     #[case("JavaStartUpConfig", "-Xms1m", "not the JSON")]
     #[case("UriEncoding", "latin1", "must be one of ISO-8859-1")]
     #[case("UseBodyEncoding", "yes", "must be true or false")]
-    fn what_cannot_be_understood_is_refused_with_the_place(#[case] name: &str, #[case] text: &str, #[case] says: &str) {
+    fn what_cannot_be_understood_is_refused_with_the_place(
+        #[case] name: &str,
+        #[case] text: &str,
+        #[case] says: &str,
+    ) {
         let message = message(read_java(&params(name, text)).unwrap_err());
         assert!(message.contains(name) && message.contains(says), "{message}");
     }
@@ -282,6 +350,9 @@ mod tests {
         ] {
             assert_eq!(read_package_type(&params("PackageType", text)).unwrap(), kind);
         }
-        assert!(message(read_package_type(&params("PackageType", "PythonZip")).unwrap_err()).contains("must be Image, FatJar or War"));
+        assert!(
+            message(read_package_type(&params("PackageType", "PythonZip")).unwrap_err())
+                .contains("must be Image, FatJar or War")
+        );
     }
 }

@@ -95,7 +95,8 @@ mod tests {
     #[case("EnableLosslessRule=false&LosslessRuleAligned=true", &[])]
     fn what_has_no_effect_is_told(#[case] query: &str, #[case] named: &[&str]) {
         let said = without_effect(&read(&params(query)).unwrap());
-        let names: Vec<_> = said.iter().map(|sentence| sentence.split(' ').next().unwrap()).collect();
+        let names: Vec<_> =
+            said.iter().map(|sentence| sentence.split(' ').next().unwrap()).collect();
         assert_eq!(names, named);
     }
 }

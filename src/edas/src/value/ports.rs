@@ -14,8 +14,7 @@ use domain::{
 };
 use service::FirstService;
 
-const PORTS: &str =
-    r#"allowed is a list such as [{"protocol":"TCP","port":80,"targetPort":8080}] with TCP or UDP and ports from 1 to 65535"#;
+const PORTS: &str = r#"allowed is a list such as [{"protocol":"TCP","port":80,"targetPort":8080}] with TCP or UDP and ports from 1 to 65535"#;
 const LISTENERS: &str = r#"allowed is a list such as [{"port":80,"targetPort":8080,"loadBalancerProtocol":"TCP"}] with TCP, HTTP or HTTPS, ports from 1 to 65535, and a certId for HTTPS"#;
 
 const SERVICES: &str = r#"allowed is a list such as [{"name":"web","serviceType":"ClusterIP","portMappings":[{"servicePort":{"protocol":"TCP","port":80,"targetPort":8080}}]}] with ClusterIP or NodePort"#;
@@ -107,7 +106,11 @@ pub fn read_first_services(params: &Params) -> Result<Vec<FirstService>, ApiErro
             word if word.eq_ignore_ascii_case("NodePort") => Reach::NodePort,
             other => return Err(format!("{} is no serviceType", shortened(other))),
         };
-        let ports = given.port_mappings.into_iter().map(|mapping| port(mapping.service_port)).collect::<Result<_, String>>()?;
+        let ports = given
+            .port_mappings
+            .into_iter()
+            .map(|mapping| port(mapping.service_port))
+            .collect::<Result<_, String>>()?;
         Ok(FirstService::Plain { name: given.name, reach, ports })
     };
     let plain: Result<Vec<FirstService>, String> = given.into_iter().map(plain).collect();
@@ -116,19 +119,28 @@ pub fn read_first_services(params: &Params) -> Result<Vec<FirstService>, ApiErro
         (
             Network::Internet,
             "InternetSlbId",
-            ListenerNames { port: "InternetSlbPort", target: "InternetTargetPort", protocol: "InternetSlbProtocol" },
+            ListenerNames {
+                port: "InternetSlbPort",
+                target: "InternetTargetPort",
+                protocol: "InternetSlbProtocol",
+            },
         ),
         (
             Network::Intranet,
             "IntranetSlbId",
-            ListenerNames { port: "IntranetSlbPort", target: "IntranetTargetPort", protocol: "IntranetSlbProtocol" },
+            ListenerNames {
+                port: "IntranetSlbPort",
+                target: "IntranetTargetPort",
+                protocol: "IntranetSlbProtocol",
+            },
         ),
     ] {
         if names.all().into_iter().chain([id]).all(|name| params.text(name).is_none()) {
             continue;
         }
         let listeners = Some(vec![single_listener(params, names)?]);
-        let balancer = Balancer { id: params.text(id).map(Into::into), listeners, ..Balancer::default() };
+        let balancer =
+            Balancer { id: params.text(id).map(Into::into), listeners, ..Balancer::default() };
         services.push(FirstService::Balanced { network, balancer });
     }
     Ok(services)
@@ -144,20 +156,39 @@ pub fn read_listeners(params: &Params) -> Result<Option<Vec<Listener>>, ApiError
     let single = BINDING.all().into_iter().find(|name| params.text(name).is_some());
     let given = match (given, single) {
         (Field::Keep, None) => return Ok(None),
-        (Field::Keep | Field::Clear, Some(_)) => return single_listener(params, BINDING).map(|listener| Some(vec![listener])),
+        (Field::Keep | Field::Clear, Some(_)) => {
+            return single_listener(params, BINDING).map(|listener| Some(vec![listener]));
+        }
         (Field::Set(_), Some(single)) => {
             let value = params.raw(single).unwrap_or_default();
-            return Err(Rejection::invalid(single, value, "either ServicePortInfos or Port, TargetPort and SlbProtocol are given").into());
+            return Err(Rejection::invalid(
+                single,
+                value,
+                "either ServicePortInfos or Port, TargetPort and SlbProtocol are given",
+            )
+            .into());
         }
         (Field::Clear, None) => Vec::new(),
         (Field::Set(given), None) => given,
     };
     let read = |given: GivenListener| {
         let port = number(&given.port).ok_or_else(|| wrong(&given.port))?;
-        let speech = match (given.load_balancer_protocol.as_deref().unwrap_or("TCP"), given.cert_id.filter(|id| !id.is_empty())) {
-            (https, Some(certificate)) if https.eq_ignore_ascii_case("HTTPS") => Speech::Https(certificate),
-            (https, None) if https.eq_ignore_ascii_case("HTTPS") => return Err(format!("the HTTPS port {port} needs a certId")),
-            (other, Some(_)) => return Err(format!("a certId belongs to HTTPS, and port {port} is {}", shortened(other))),
+        let speech = match (
+            given.load_balancer_protocol.as_deref().unwrap_or("TCP"),
+            given.cert_id.filter(|id| !id.is_empty()),
+        ) {
+            (https, Some(certificate)) if https.eq_ignore_ascii_case("HTTPS") => {
+                Speech::Https(certificate)
+            }
+            (https, None) if https.eq_ignore_ascii_case("HTTPS") => {
+                return Err(format!("the HTTPS port {port} needs a certId"));
+            }
+            (other, Some(_)) => {
+                return Err(format!(
+                    "a certId belongs to HTTPS, and port {port} is {}",
+                    shortened(other)
+                ));
+            }
             (http, None) if http.eq_ignore_ascii_case("HTTP") => Speech::Http,
             (tcp, None) if tcp.eq_ignore_ascii_case("TCP") => Speech::Tcp,
             (other, None) => return Err(format!("{} is no protocol", shortened(other))),
@@ -176,7 +207,8 @@ struct ListenerNames {
     protocol: &'static str,
 }
 
-const BINDING: ListenerNames = ListenerNames { port: "Port", target: "TargetPort", protocol: "SlbProtocol" };
+const BINDING: ListenerNames =
+    ListenerNames { port: "Port", target: "TargetPort", protocol: "SlbProtocol" };
 
 impl ListenerNames {
     fn all(self) -> [&'static str; 3] {
@@ -185,7 +217,8 @@ impl ListenerNames {
 }
 
 fn single_listener(params: &Params, names: ListenerNames) -> Result<Listener, ApiError> {
-    let port = |name: &str| params.integer(name, 1..=u16::MAX)?.ok_or_else(|| ApiError::missing(name));
+    let port =
+        |name: &str| params.integer(name, 1..=u16::MAX)?.ok_or_else(|| ApiError::missing(name));
     let speech = match params.text(names.protocol) {
         None => Speech::Tcp,
         Some(tcp) if tcp.eq_ignore_ascii_case("TCP") => Speech::Tcp,
@@ -194,9 +227,15 @@ fn single_listener(params: &Params, names: ListenerNames) -> Result<Listener, Ap
             let allowed = "HTTPS needs a certificate: give the port in ServicePortInfos of BindK8sSlb or UpdateK8sSlb, with its certId";
             return Err(Rejection::invalid(names.protocol, https, allowed).into());
         }
-        Some(other) => return Err(Rejection::invalid(names.protocol, other, "must be TCP or HTTP").into()),
+        Some(other) => {
+            return Err(Rejection::invalid(names.protocol, other, "must be TCP or HTTP").into());
+        }
     };
-    Ok(Listener { port: port(names.port)?, target: PortTarget::Number(port(names.target)?), speech })
+    Ok(Listener {
+        port: port(names.port)?,
+        target: PortTarget::Number(port(names.target)?),
+        speech,
+    })
 }
 
 fn number(given: &Given) -> Option<u16> {
@@ -217,8 +256,11 @@ fn target(given: &Given) -> Result<PortTarget, String> {
 }
 
 fn is_port_name(name: &str) -> bool {
-    let fits = name.len() <= 15 && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-    fits && name.contains(|c: char| c.is_ascii_lowercase()) && !name.starts_with('-') && !name.ends_with('-')
+    let fits = name.len() <= 15
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    fits && name.contains(|c: char| c.is_ascii_lowercase())
+        && !name.starts_with('-')
+        && !name.ends_with('-')
 }
 
 fn wrong(given: &Given) -> String {
@@ -229,7 +271,8 @@ fn wrong(given: &Given) -> String {
 }
 
 fn refuse(params: &Params, name: &str, why: &str, allowed: &str) -> ApiError {
-    Rejection::invalid(name, params.raw(name).unwrap_or_default(), format!("{why}; {allowed}")).into()
+    Rejection::invalid(name, params.raw(name).unwrap_or_default(), format!("{why}; {allowed}"))
+        .into()
 }
 
 #[cfg(test)]
@@ -239,8 +282,18 @@ mod tests {
     use super::*;
 
     fn params(pairs: &[(&str, &str)]) -> Params {
-        let encode = |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
-        Params::parse(&pairs.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect::<Vec<_>>().join("&")).unwrap()
+        let encode = |text: &str| {
+            percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)
+                .to_string()
+        };
+        Params::parse(
+            &pairs
+                .iter()
+                .map(|(name, value)| format!("{name}={}", encode(value)))
+                .collect::<Vec<_>>()
+                .join("&"),
+        )
+        .unwrap()
     }
 
     fn message(error: ApiError) -> String {
@@ -275,16 +328,33 @@ mod tests {
     #[case("80", "expected a sequence")]
     fn a_port_that_cannot_be_is_refused(#[case] text: &str, #[case] says: &str) {
         let said = message(read(&params(&[("ServicePorts", text)]), "ServicePorts").unwrap_err());
-        assert!(said.starts_with("parameter ServicePorts has the value") && said.contains(says) && said.contains("allowed is"), "{said}");
+        assert!(
+            said.starts_with("parameter ServicePorts has the value")
+                && said.contains(says)
+                && said.contains("allowed is"),
+            "{said}"
+        );
     }
 
     #[test]
     fn listeners_are_read_from_either_form() {
         let text = r#"[{"targetPort":8080,"port":82,"loadBalancerProtocol":"TCP"},{"port":443,"certId":"c-1","targetPort":8181,"loadBalancerProtocol":"HTTPS"}]"#;
-        let listener = |port, target, speech| Listener { port, target: PortTarget::Number(target), speech };
+        let listener =
+            |port, target, speech| Listener { port, target: PortTarget::Number(target), speech };
         let read = read_listeners(&params(&[("ServicePortInfos", text)])).unwrap();
-        assert_eq!(read, Some(vec![listener(82, 8080, Speech::Tcp), listener(443, 8181, Speech::Https("c-1".into()))]));
-        let read = read_listeners(&params(&[("Port", "80"), ("TargetPort", "8080"), ("SlbProtocol", "http")])).unwrap();
+        assert_eq!(
+            read,
+            Some(vec![
+                listener(82, 8080, Speech::Tcp),
+                listener(443, 8181, Speech::Https("c-1".into()))
+            ])
+        );
+        let read = read_listeners(&params(&[
+            ("Port", "80"),
+            ("TargetPort", "8080"),
+            ("SlbProtocol", "http"),
+        ]))
+        .unwrap();
         assert_eq!(read, Some(vec![listener(80, 8080, Speech::Http)]));
         assert_eq!(read_listeners(&Params::default()).unwrap(), None);
     }

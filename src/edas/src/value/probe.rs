@@ -88,8 +88,10 @@ pub fn read(params: &Params, name: &str) -> Result<Field<Value>, ApiError> {
         Field::Keep => return Ok(Field::Keep),
         Field::Clear => return Ok(Field::Clear),
     };
-    let refuse =
-        |why: String| -> ApiError { Rejection::invalid(name, params.raw(name).unwrap_or_default(), format!("{why}; {ALLOWED}")).into() };
+    let refuse = |why: String| -> ApiError {
+        Rejection::invalid(name, params.raw(name).unwrap_or_default(), format!("{why}; {ALLOWED}"))
+            .into()
+    };
     // Commands may hold passwords, and headers too.
     let probe: Probe = notation::shaped(&plain(given)).map_err(refuse)?;
     let ways = [probe.http_get.is_some(), probe.tcp_socket.is_some(), probe.exec.is_some()];
@@ -97,7 +99,9 @@ pub fn read(params: &Params, name: &str) -> Result<Field<Value>, ApiError> {
         1 => Ok(Field::Set(json!(probe))),
         // A form with every field left open says no more than an empty one.
         0 if json!(probe) == json!({}) => Ok(Field::Clear),
-        number => Err(refuse(format!("it has {number} of httpGet, tcpSocket and exec, and must have one"))),
+        number => Err(refuse(format!(
+            "it has {number} of httpGet, tcpSocket and exec, and must have one"
+        ))),
     }
 }
 
@@ -113,7 +117,12 @@ pub fn read_hook(params: &Params, name: &str) -> Result<Field<Value>, ApiError> 
         && let Some(other) = fields.keys().find(|key| !is_way(key))
     {
         let allowed = "a hook has one of httpGet, tcpSocket and exec, and no times";
-        return Err(Rejection::invalid(name, params.raw(name).unwrap_or_default(), format!("at {other}: {allowed}")).into());
+        return Err(Rejection::invalid(
+            name,
+            params.raw(name).unwrap_or_default(),
+            format!("at {other}: {allowed}"),
+        )
+        .into());
     }
     Ok(hook)
 }
@@ -129,8 +138,10 @@ fn plain(value: Value) -> Value {
                 if value.is_null() || (key == "host" && value == "") {
                     continue;
                 }
-                let is_number = key == "port" || key.ends_with("seconds") || key.ends_with("threshold");
-                let number = value.as_str().filter(|_| is_number).and_then(|text| text.parse::<u32>().ok());
+                let is_number =
+                    key == "port" || key.ends_with("seconds") || key.ends_with("threshold");
+                let number =
+                    value.as_str().filter(|_| is_number).and_then(|text| text.parse::<u32>().ok());
                 kept.insert(key, number.map_or_else(|| plain(value), Value::from));
             }
             Value::Object(kept)
@@ -147,7 +158,9 @@ mod tests {
     use super::*;
 
     fn read_text(text: &str) -> Result<Field<Value>, ApiError> {
-        let encoded: String = percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).collect();
+        let encoded: String =
+            percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)
+                .collect();
         read(&Params::parse(&format!("Readiness={encoded}")).unwrap(), "Readiness")
     }
 
@@ -185,7 +198,12 @@ mod tests {
     #[case(r#"{"tcpSocket":{"port":1},"timeoutSeconds":-1}"#, "at timeoutseconds")]
     #[case(r#"{"tcpSocket":"#, "not the JSON")]
     fn a_probe_that_cannot_be_understood_is_refused(#[case] text: &str, #[case] says: &str) {
-        let ApiError::Business { message, .. } = read_text(text).unwrap_err() else { panic!("must be a business error") };
-        assert!(message.contains("parameter Readiness has the value") && message.contains(says), "{message}");
+        let ApiError::Business { message, .. } = read_text(text).unwrap_err() else {
+            panic!("must be a business error")
+        };
+        assert!(
+            message.contains("parameter Readiness has the value") && message.contains(says),
+            "{message}"
+        );
     }
 }

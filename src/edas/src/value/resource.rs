@@ -60,6 +60,9 @@ mod tests {
     #[case("McpuLimit=1000000001")]
     fn an_amount_that_cannot_be_is_refused(#[case] query: &str) {
         let error = read_processor(&Params::parse(query).unwrap(), NAMES).unwrap_err();
-        assert!(matches!(error, ApiError::Gateway { ref code, .. } if code.starts_with("Invalid")), "{error:?}");
+        assert!(
+            matches!(error, ApiError::Gateway { ref code, .. } if code.starts_with("Invalid")),
+            "{error:?}"
+        );
     }
 }

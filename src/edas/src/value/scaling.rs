@@ -7,7 +7,9 @@ use serde_json::{Map, Value};
 use crate::wire::{error::ApiError, params::Params};
 use domain::{
     Rejection, notation,
-    object::autoscaling::{Behaviour, Pace, Resource, ScalingStep, SelectPolicy, StepUnit, Trigger},
+    object::autoscaling::{
+        Behaviour, Pace, Resource, ScalingStep, SelectPolicy, StepUnit, Trigger,
+    },
     rejection::shortened,
     template::spec::Field,
 };
@@ -16,8 +18,7 @@ use service::Range;
 const TRIGGER: &str = "ScalingRuleTrigger";
 const METRIC: &str = "ScalingRuleMetric";
 const TRIGGERS: &str = r#"allowed is {"minReplicas":1,"maxReplicas":10,"triggers":[{"name":"…","type":"cpu or memory","metaData":{"type":"Utilization","value":"60"}}]}"#;
-const METRICS: &str =
-    r#"allowed is {"minReplicas":1,"maxReplicas":10,"metrics":[{"metricType":"CPU or MEMORY","metricTargetAverageUtilization":60}]}"#;
+const METRICS: &str = r#"allowed is {"minReplicas":1,"maxReplicas":10,"metrics":[{"metricType":"CPU or MEMORY","metricTargetAverageUtilization":60}]}"#;
 const BEHAVIOUR: &str = r#"allowed is {"scaleUp":{"stabilizationWindowSeconds":0,"selectPolicy":"Max, Min or Disabled","policies":[{"type":"Pods or Percent","value":5,"periodSeconds":15}]},"scaleDown":{…}}"#;
 
 #[derive(Deserialize)]
@@ -94,9 +95,18 @@ struct GivenStep {
 pub fn read_range(params: &Params) -> Result<Option<Range>, ApiError> {
     match (params.text(TRIGGER), params.text(METRIC)) {
         (None, None) => Ok(None),
-        (Some(_), Some(text)) => Err(Rejection::invalid(METRIC, text, "says the same as ScalingRuleTrigger: give only one of them").into()),
-        (Some(text), None) => triggers(text).map(Some).map_err(|why| Rejection::invalid(TRIGGER, text, why).into()),
-        (None, Some(text)) => metrics(text).map(Some).map_err(|why| Rejection::invalid(METRIC, text, why).into()),
+        (Some(_), Some(text)) => Err(Rejection::invalid(
+            METRIC,
+            text,
+            "says the same as ScalingRuleTrigger: give only one of them",
+        )
+        .into()),
+        (Some(text), None) => {
+            triggers(text).map(Some).map_err(|why| Rejection::invalid(TRIGGER, text, why).into())
+        }
+        (None, Some(text)) => {
+            metrics(text).map(Some).map_err(|why| Rejection::invalid(METRIC, text, why).into())
+        }
     }
 }
 
@@ -107,9 +117,9 @@ fn triggers(text: &str) -> Result<Range, String> {
         // As an object, or as the JSON text that replies have.
         let meta: Map<String, Value> = match given.meta_data {
             Value::Object(fields) => fields,
-            Value::String(text) => {
-                notation::json(&text).map_err(|why| format!("the metaData of {}: {why}; {TRIGGERS}", shortened(&given.name)))?
-            }
+            Value::String(text) => notation::json(&text).map_err(|why| {
+                format!("the metaData of {}: {why}; {TRIGGERS}", shortened(&given.name))
+            })?,
             _ => return Err(TRIGGERS.into()),
         };
         if let Some(other) = meta.keys().find(|key| !["type", "value"].contains(&key.as_str())) {
@@ -117,32 +127,54 @@ fn triggers(text: &str) -> Result<Range, String> {
         }
         let kind = meta.get("type").and_then(Value::as_str).unwrap_or("Utilization");
         if kind != "Utilization" {
-            return Err(format!("the metaData type {} is not known, only Utilization; {TRIGGERS}", shortened(kind)));
+            return Err(format!(
+                "the metaData type {} is not known, only Utilization; {TRIGGERS}",
+                shortened(kind)
+            ));
         }
-        let percent =
-            meta.get("value").and_then(whole).ok_or_else(|| format!("the metaData value must be a number of percent; {TRIGGERS}"))?;
+        let percent = meta
+            .get("value")
+            .and_then(whole)
+            .ok_or_else(|| format!("the metaData value must be a number of percent; {TRIGGERS}"))?;
         let name = if given.name.is_empty() { given.r#type } else { given.name };
         Ok(Trigger { name, resource, percent })
     };
     let triggers = given.triggers.into_iter().map(trigger).collect::<Result<_, String>>()?;
-    Ok(Range { parameter: TRIGGER, min_replicas: given.min_replicas, max_replicas: given.max_replicas, triggers })
+    Ok(Range {
+        parameter: TRIGGER,
+        min_replicas: given.min_replicas,
+        max_replicas: given.max_replicas,
+        triggers,
+    })
 }
 
 fn metrics(text: &str) -> Result<Range, String> {
     let given: GivenMetrics = notation::json(text).map_err(|why| format!("{why}; {METRICS}"))?;
     let trigger = |given: GivenMetric| {
         let resource = resource(&given.metric_type)?;
-        Ok(Trigger { name: resource.word().into(), resource, percent: given.metric_target_average_utilization })
+        Ok(Trigger {
+            name: resource.word().into(),
+            resource,
+            percent: given.metric_target_average_utilization,
+        })
     };
     let triggers = given.metrics.into_iter().map(trigger).collect::<Result<_, String>>()?;
-    Ok(Range { parameter: METRIC, min_replicas: given.min_replicas, max_replicas: given.max_replicas, triggers })
+    Ok(Range {
+        parameter: METRIC,
+        min_replicas: given.min_replicas,
+        max_replicas: given.max_replicas,
+        triggers,
+    })
 }
 
 fn resource(word: &str) -> Result<Resource, String> {
     match word.to_ascii_lowercase().as_str() {
         "cpu" => Ok(Resource::Cpu),
         "memory" => Ok(Resource::Memory),
-        _ => Err(format!("a rule by {} is not offered: Kubernetes by itself scales by cpu and memory only", shortened(word))),
+        _ => Err(format!(
+            "a rule by {} is not offered: Kubernetes by itself scales by cpu and memory only",
+            shortened(word)
+        )),
     }
 }
 
@@ -157,18 +189,28 @@ pub fn read_behaviour(params: &Params) -> Result<Field<Behaviour>, ApiError> {
         policies: given
             .policies
             .into_iter()
-            .map(|step| ScalingStep { r#type: step.r#type, value: step.value, period_seconds: step.period_seconds })
+            .map(|step| ScalingStep {
+                r#type: step.r#type,
+                value: step.value,
+                period_seconds: step.period_seconds,
+            })
             .collect(),
     };
     Ok(match params.json::<GivenBehaviour>("ScalingBehaviour", BEHAVIOUR)? {
         Field::Keep => Field::Keep,
         Field::Clear => Field::Clear,
-        Field::Set(given) => Field::Set(Behaviour { scale_up: given.scale_up.map(pace), scale_down: given.scale_down.map(pace) }),
+        Field::Set(given) => Field::Set(Behaviour {
+            scale_up: given.scale_up.map(pace),
+            scale_down: given.scale_down.map(pace),
+        }),
     })
 }
 
 fn whole(value: &Value) -> Option<i32> {
-    value.as_i64().and_then(|number| i32::try_from(number).ok()).or_else(|| value.as_str()?.parse().ok())
+    value
+        .as_i64()
+        .and_then(|number| i32::try_from(number).ok())
+        .or_else(|| value.as_str()?.parse().ok())
 }
 
 fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
@@ -187,7 +229,8 @@ mod tests {
     use super::*;
 
     fn params(name: &str, value: &str) -> Params {
-        let value = percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC);
+        let value =
+            percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC);
         Params::parse(&format!("{name}={value}")).unwrap()
     }
 
@@ -205,31 +248,59 @@ mod tests {
     #[rstest]
     #[case(TRIGGER, "x", "not the JSON")]
     #[case(TRIGGER, r#"{"minReplicas":"a","maxReplicas":1,"triggers":[]}"#, "is no whole number")]
-    #[case(TRIGGER, r#"{"minReplicas":1,"maxReplicas":1,"triggers":[{"type":"cron","metaData":{}}]}"#, "a rule by cron is not offered")]
+    #[case(
+        TRIGGER,
+        r#"{"minReplicas":1,"maxReplicas":1,"triggers":[{"type":"cron","metaData":{}}]}"#,
+        "a rule by cron is not offered"
+    )]
     #[case(
         TRIGGER,
         r#"{"minReplicas":1,"maxReplicas":1,"triggers":[{"type":"cpu","metaData":{"type":"AverageValue"}}]}"#,
         "AverageValue is not known"
     )]
-    #[case(TRIGGER, r#"{"minReplicas":1,"maxReplicas":1,"triggers":[{"type":"cpu","metaData":{"value":"x"}}]}"#, "number of percent")]
+    #[case(
+        TRIGGER,
+        r#"{"minReplicas":1,"maxReplicas":1,"triggers":[{"type":"cpu","metaData":{"value":"x"}}]}"#,
+        "number of percent"
+    )]
     #[case(
         METRIC,
         r#"{"minReplicas":1,"maxReplicas":1,"metrics":[{"metricType":"QPS","metricTargetAverageUtilization":1}]}"#,
         "a rule by QPS is not offered"
     )]
-    fn what_kubernetes_cannot_go_by_is_refused_by_name(#[case] name: &str, #[case] value: &str, #[case] says: &str) {
-        let ApiError::Business { message, .. } = read_range(&params(name, value)).unwrap_err() else { panic!("a business error") };
-        assert!(message.starts_with(&format!("parameter {name} has the value ")) && message.contains(says), "{message}");
+    fn what_kubernetes_cannot_go_by_is_refused_by_name(
+        #[case] name: &str,
+        #[case] value: &str,
+        #[case] says: &str,
+    ) {
+        let ApiError::Business { message, .. } = read_range(&params(name, value)).unwrap_err()
+        else {
+            panic!("a business error")
+        };
+        assert!(
+            message.starts_with(&format!("parameter {name} has the value "))
+                && message.contains(says),
+            "{message}"
+        );
     }
 
     /// The sample of the documentation, whose window is a text.
     #[test]
     fn a_behaviour_is_read_with_numbers_as_texts() {
         let sample = r#"{"scaleUp":{"stabilizationWindowSeconds":"0","selectPolicy":"Max","policies":[{"type":"Pods","value":5,"periodSeconds":15}]}}"#;
-        let Field::Set(behaviour) = read_behaviour(&params("ScalingBehaviour", sample)).unwrap() else { panic!("it is set") };
+        let Field::Set(behaviour) = read_behaviour(&params("ScalingBehaviour", sample)).unwrap()
+        else {
+            panic!("it is set")
+        };
         let pace = behaviour.scale_up.unwrap();
-        assert_eq!((pace.stabilization_window_seconds, pace.policies[0].value, behaviour.scale_down), (Some(0), 5, None));
-        assert!(read_behaviour(&params("ScalingBehaviour", r#"{"scaleUp":{"selectPolicy":"Most"}}"#)).is_err());
+        assert_eq!(
+            (pace.stabilization_window_seconds, pace.policies[0].value, behaviour.scale_down),
+            (Some(0), 5, None)
+        );
+        assert!(
+            read_behaviour(&params("ScalingBehaviour", r#"{"scaleUp":{"selectPolicy":"Most"}}"#))
+                .is_err()
+        );
         assert_eq!(read_behaviour(&params("ScalingBehaviour", "{}")).unwrap(), Field::Clear);
     }
 }

@@ -59,13 +59,22 @@ pub fn read(params: &Params) -> Result<Option<Strategy>, ApiError> {
         Rejection::invalid(NAME, value, format!("{why}; {ALLOWED}")).into()
     };
     let within = |what: &str, number: i32, least: i32, most: i32| {
-        if (least..=most).contains(&number) { Ok(number) } else { Err(refuse(format!("{what} must be from {least} to {most}"))) }
+        if (least..=most).contains(&number) {
+            Ok(number)
+        } else {
+            Err(refuse(format!("{what} must be from {least} to {most}")))
+        }
     };
     let canary = match text.kind.as_deref() {
         Some("BatchUpdate") => 0,
         Some("GrayBatchUpdate") => {
             let gray = text.gray_update.and_then(|update| update.gray);
-            within("grayUpdate.gray", gray.ok_or_else(|| refuse("grayUpdate.gray is missing".into()))?, 1, MOST)?
+            within(
+                "grayUpdate.gray",
+                gray.ok_or_else(|| refuse("grayUpdate.gray is missing".into()))?,
+                1,
+                MOST,
+            )?
         }
         Some(other) => return Err(refuse(format!("the type {:?} is unknown", shortened(other)))),
         None => return Err(refuse("type is missing".into())),
@@ -81,10 +90,13 @@ pub fn read(params: &Params) -> Result<Option<Strategy>, ApiError> {
     let pace = match update.release_type.as_deref() {
         Some("manual") => Pace::Manual,
         Some("auto") | None => {
-            let minutes = within("batchUpdate.batchWaitTime", update.batch_wait_time.unwrap_or(0), 0, MOST)?;
+            let minutes =
+                within("batchUpdate.batchWaitTime", update.batch_wait_time.unwrap_or(0), 0, MOST)?;
             Pace::Automatic { wait_minutes: minutes.unsigned_abs() }
         }
-        Some(other) => return Err(refuse(format!("the releaseType {:?} is unknown", shortened(other)))),
+        Some(other) => {
+            return Err(refuse(format!("the releaseType {:?} is unknown", shortened(other))));
+        }
     };
     Ok(Some(Strategy { canary, batches, pace }))
 }
@@ -97,7 +109,10 @@ mod tests {
 
     fn params(text: &str) -> Params {
         let mut encoded = String::from("UpdateStrategy=");
-        encoded.extend(percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC));
+        encoded.extend(percent_encoding::utf8_percent_encode(
+            text,
+            percent_encoding::NON_ALPHANUMERIC,
+        ));
         Params::parse(&encoded).unwrap()
     }
 
@@ -112,7 +127,12 @@ mod tests {
         Pace::Manual
     )]
     #[case(r#"{"type":"BatchUpdate","batchUpdate":{"batch":3,"releaseType":"auto","batchWaitTime":null}}"#, 0, 3, AUTO)]
-    #[case(r#"{"type":"BatchUpdate","batchUpdate":{"batch":3},"grayUpdate":{"gray":1}}"#, 0, 3, AUTO)]
+    #[case(
+        r#"{"type":"BatchUpdate","batchUpdate":{"batch":3},"grayUpdate":{"gray":1}}"#,
+        0,
+        3,
+        AUTO
+    )]
     #[case(
         r#"{"type":"GrayBatchUpdate","batchUpdate":{"batch":2,"releaseType":"auto","batchWaitTime":1},"grayUpdate":{"gray":1}}"#,
         1,
@@ -120,15 +140,26 @@ mod tests {
         Pace::Automatic { wait_minutes: 1 }
     )]
     #[case(r#"{"type":"GrayBatchUpdate","grayUpdate":{"gray":2},"later":true}"#, 2, 1, AUTO)]
-    fn every_form_that_clients_send_is_read(#[case] text: &str, #[case] canary: i32, #[case] batches: i32, #[case] pace: Pace) {
+    fn every_form_that_clients_send_is_read(
+        #[case] text: &str,
+        #[case] canary: i32,
+        #[case] batches: i32,
+        #[case] pace: Pace,
+    ) {
         assert_eq!(read(&params(text)).unwrap(), Some(Strategy { canary, batches, pace }));
     }
 
     #[test]
     fn a_plan_of_43_200_batches_is_never_made() {
         let text = r#"{"type":"BatchUpdate","batchUpdate":{"batch":43200}}"#;
-        let ApiError::Business { message, .. } = read(&params(text)).unwrap_err() else { panic!("must be a business error") };
-        assert!(message.contains("parameter UpdateStrategy") && message.contains("must be from 1 to 100"), "{message}");
+        let ApiError::Business { message, .. } = read(&params(text)).unwrap_err() else {
+            panic!("must be a business error")
+        };
+        assert!(
+            message.contains("parameter UpdateStrategy")
+                && message.contains("must be from 1 to 100"),
+            "{message}"
+        );
         // Whoever asks for it in another way: nothing is ordered or previewed without this check.
         let strategy = Strategy { canary: 0, batches: 43_200, pace: AUTO };
         assert!(strategy.check().unwrap_err().to_string().contains("at most 100 batches"));
@@ -153,19 +184,43 @@ mod tests {
     #[case(r#"{"type":"BatchUpdate"}"#, "batchUpdate is missing")]
     #[case(r#"{"type":"BatchUpdate","batchUpdate":{}}"#, "batchUpdate.batch is missing")]
     #[case(r#"{"type":"BatchUpdate","batchUpdate":{"batch":"x"}}"#, "at batchUpdate.batch")]
-    #[case(r#"{"type":"BatchUpdate","batchUpdate":{"batch":0}}"#, "batchUpdate.batch must be from 1")]
-    #[case(r#"{"type":"BatchUpdate","batchUpdate":{"batch":101}}"#, "batchUpdate.batch must be from 1 to 100")]
+    #[case(
+        r#"{"type":"BatchUpdate","batchUpdate":{"batch":0}}"#,
+        "batchUpdate.batch must be from 1"
+    )]
+    #[case(
+        r#"{"type":"BatchUpdate","batchUpdate":{"batch":101}}"#,
+        "batchUpdate.batch must be from 1 to 100"
+    )]
     #[case(
         r#"{"type":"GrayBatchUpdate","batchUpdate":{"batch":43200},"grayUpdate":{"gray":1}}"#,
         "batchUpdate.batch must be from 1 to 100"
     )]
-    #[case(r#"{"type":"BatchUpdate","batchUpdate":{"batch":2,"releaseType":"never"}}"#, "\"never\" is unknown")]
-    #[case(r#"{"type":"BatchUpdate","batchUpdate":{"batch":2,"batchWaitTime":-1}}"#, "batchWaitTime must be from 0")]
+    #[case(
+        r#"{"type":"BatchUpdate","batchUpdate":{"batch":2,"releaseType":"never"}}"#,
+        "\"never\" is unknown"
+    )]
+    #[case(
+        r#"{"type":"BatchUpdate","batchUpdate":{"batch":2,"batchWaitTime":-1}}"#,
+        "batchWaitTime must be from 0"
+    )]
     #[case(r#"{"type":"GrayBatchUpdate","batchUpdate":{"batch":2}}"#, "grayUpdate.gray is missing")]
-    #[case(r#"{"type":"GrayBatchUpdate","batchUpdate":{"batch":2},"grayUpdate":{"gray":0}}"#, "gray must be from 1")]
-    fn a_strategy_that_cannot_be_read_is_refused_with_the_reason(#[case] text: &str, #[case] says: &str) {
-        let ApiError::Business { message, .. } = read(&params(text)).unwrap_err() else { panic!("must be a business error") };
-        assert!(message.contains("parameter UpdateStrategy has the value ") && message.contains("allowed is"), "{message}");
+    #[case(
+        r#"{"type":"GrayBatchUpdate","batchUpdate":{"batch":2},"grayUpdate":{"gray":0}}"#,
+        "gray must be from 1"
+    )]
+    fn a_strategy_that_cannot_be_read_is_refused_with_the_reason(
+        #[case] text: &str,
+        #[case] says: &str,
+    ) {
+        let ApiError::Business { message, .. } = read(&params(text)).unwrap_err() else {
+            panic!("must be a business error")
+        };
+        assert!(
+            message.contains("parameter UpdateStrategy has the value ")
+                && message.contains("allowed is"),
+            "{message}"
+        );
         assert!(message.contains(says), "{message}");
     }
 }

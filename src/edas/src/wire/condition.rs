@@ -25,7 +25,9 @@ impl Condition {
     /// # Errors
     /// A business error with what is allowed.
     pub fn read(params: &Params) -> Result<Option<Self>, ApiError> {
-        match params.json("Condition", r#"allowed is {"field":"Name" or "ClusterName","pattern":"…"}"#)? {
+        match params
+            .json("Condition", r#"allowed is {"field":"Name" or "ClusterName","pattern":"…"}"#)?
+        {
             Field::Set(condition) => Ok(Some(condition)),
             Field::Keep | Field::Clear => Ok(None),
         }

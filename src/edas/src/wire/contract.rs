@@ -62,7 +62,9 @@ struct Contract {
 }
 
 static CONTRACT: LazyLock<Contract> = LazyLock::new(|| {
-    let read = |text: &str| -> Vec<Operation> { serde_json::from_str(text).expect("it is part of the program, and a test reads it") };
+    let read = |text: &str| -> Vec<Operation> {
+        serde_json::from_str(text).expect("it is part of the program, and a test reads it")
+    };
     let (mut operations, mut own) = (read(include_str!("contract.json")), read(OWN));
     for (name, parameters) in OWN_PARAMETERS {
         for operation in operations.iter_mut().filter(|it| it.name == *name) {
@@ -71,12 +73,19 @@ static CONTRACT: LazyLock<Contract> = LazyLock::new(|| {
         }
     }
     // A preview takes what the release takes.
-    let deploy = operations.iter().find(|it| it.name == "DeployK8sApplication").map(|it| it.query.clone()).unwrap_or_default();
+    let deploy = operations
+        .iter()
+        .find(|it| it.name == "DeployK8sApplication")
+        .map(|it| it.query.clone())
+        .unwrap_or_default();
     for operation in own.iter_mut().filter(|it| it.name == "PreviewDeployment") {
         operation.query.clone_from(&deploy);
     }
     let targets = |own: bool, list: &[Operation]| -> Vec<_> {
-        list.iter().enumerate().map(|(index, it)| ((it.method.clone(), it.path.clone()), (own, index))).collect()
+        list.iter()
+            .enumerate()
+            .map(|(index, it)| ((it.method.clone(), it.path.clone()), (own, index)))
+            .collect()
     };
     let by_target = targets(false, &operations).into_iter().chain(targets(true, &own)).collect();
     Contract { operations, own, by_target }
@@ -105,7 +114,9 @@ pub fn find(method: &Method, path: &str) -> Option<&'static Operation> {
 /// Whether `parameter` of EDAS' `operation` is one of ours.
 #[cfg(test)]
 pub(crate) fn is_own_parameter(operation: &str, parameter: &str) -> bool {
-    OWN_PARAMETERS.iter().any(|(name, parameters)| *name == operation && parameters.contains(&parameter))
+    OWN_PARAMETERS
+        .iter()
+        .any(|(name, parameters)| *name == operation && parameters.contains(&parameter))
 }
 
 impl Operation {
@@ -128,7 +139,13 @@ impl Operation {
             let Some(Value::Object(fields)) = self.reply.get(name) else { continue };
             if fields.contains_key("ChangeOrderId") {
                 let texts = fields.iter().filter(|(_, kind)| *kind == "string");
-                blank.insert(name.into(), texts.map(|(key, _)| (key.clone(), Value::from(""))).collect::<Map<_, _>>().into());
+                blank.insert(
+                    name.into(),
+                    texts
+                        .map(|(key, _)| (key.clone(), Value::from("")))
+                        .collect::<Map<_, _>>()
+                        .into(),
+                );
             }
         }
         blank
@@ -147,14 +164,23 @@ mod tests {
         assert_eq!(CONTRACT.by_target.len(), 162 + own().len());
         for operation in operations() {
             assert!(operation.query.is_sorted());
-            assert!(operation.required.iter().chain(operation.types.keys()).all(|it| operation.takes(it)), "{}", operation.name);
+            assert!(
+                operation
+                    .required
+                    .iter()
+                    .chain(operation.types.keys())
+                    .all(|it| operation.takes(it)),
+                "{}",
+                operation.name
+            );
         }
         assert_eq!(operations().iter().filter(|it| it.form).count(), 10);
     }
 
     #[test]
     fn the_same_path_with_another_method_is_another_operation() {
-        let name = |method: Method| find(&method, "/pop/v5/k8s/acs/k8s_apps").map(|it| it.name.as_str());
+        let name =
+            |method: Method| find(&method, "/pop/v5/k8s/acs/k8s_apps").map(|it| it.name.as_str());
         assert_eq!(name(Method::POST), Some("DeployK8sApplication"));
         assert_eq!(name(Method::PUT), Some("ScaleK8sApplication"));
         assert_eq!(name(Method::DELETE), Some("DeleteK8sApplication"));
@@ -164,12 +190,17 @@ mod tests {
 
     #[test]
     fn an_error_reply_has_an_empty_order_id_wherever_the_operation_declares_one() {
-        let blank = |name: &str| Value::Object(operations().iter().find(|it| it.name == name).unwrap().blank());
+        let blank = |name: &str| {
+            Value::Object(operations().iter().find(|it| it.name == name).unwrap().blank())
+        };
         assert_eq!(blank("DeployK8sApplication"), json!({ "ChangeOrderId": "" }));
         assert_eq!(blank("UnbindK8sSlb"), json!({ "ChangeOrderId": "" }));
         assert_eq!(blank("AbortChangeOrder"), json!({ "Data": { "ChangeOrderId": "" } }));
         let created = blank("InsertK8sApplication");
-        assert_eq!((&created["ApplicationInfo"]["AppId"], &created["ApplicationInfo"]["ChangeOrderId"]), (&json!(""), &json!("")));
+        assert_eq!(
+            (&created["ApplicationInfo"]["AppId"], &created["ApplicationInfo"]["ChangeOrderId"]),
+            (&json!(""), &json!(""))
+        );
         assert_eq!(blank("GetChangeOrderInfo"), json!({}));
     }
 }

@@ -24,8 +24,10 @@ struct Group {
     differences: Vec<String>,
 }
 
-static GROUPS: LazyLock<Vec<Group>> =
-    LazyLock::new(|| serde_saphyr::from_str(include_str!("../../../../openapi/differences.yaml")).expect("it must be YAML"));
+static GROUPS: LazyLock<Vec<Group>> = LazyLock::new(|| {
+    serde_saphyr::from_str(include_str!("../../../../openapi/differences.yaml"))
+        .expect("it must be YAML")
+});
 
 /// Whether the file has this difference.
 pub fn is_listed(difference: &str) -> bool {
@@ -41,7 +43,9 @@ pub fn added_field(operation: &str, field: &str) -> String {
 fn differences(document: &Value) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let is_operation = |path: &str| path.starts_with("/pop/") || path.starts_with("/sluice/");
-    for (path, methods) in document["paths"].as_object().unwrap().iter().filter(|(path, _)| is_operation(path)) {
+    for (path, methods) in
+        document["paths"].as_object().unwrap().iter().filter(|(path, _)| is_operation(path))
+    {
         for (method, described) in methods.as_object().unwrap() {
             let name = described["operationId"].as_str().unwrap_or_default();
             let Some(operation) = contract::operations().iter().find(|it| it.name == name) else {
@@ -53,7 +57,10 @@ fn differences(document: &Value) -> BTreeSet<String> {
             };
             if *path != operation.path || *method != operation.method.to_lowercase() {
                 let target = format!("{} {path}", method.to_uppercase());
-                found.insert(format!("{name} is {target} instead of {} {}", operation.method, operation.path));
+                found.insert(format!(
+                    "{name} is {target} instead of {} {}",
+                    operation.method, operation.path
+                ));
             }
             parameters(operation, described, &mut found);
             replies(document, operation, described, &mut found);
@@ -67,7 +74,10 @@ fn parameters(operation: &contract::Operation, described: &Value, found: &mut BT
     let mut given = BTreeMap::new();
     for parameter in described["parameters"].as_array().into_iter().flatten() {
         let stands = if parameter["in"] == "query" { "query" } else { "elsewhere" };
-        given.insert(parameter["name"].as_str().unwrap(), (stands, kind(&parameter["schema"]), parameter["required"] == true));
+        given.insert(
+            parameter["name"].as_str().unwrap(),
+            (stands, kind(&parameter["schema"]), parameter["required"] == true),
+        );
     }
     let form = &described["requestBody"]["content"]["application/x-www-form-urlencoded"]["schema"];
     for (key, schema) in form["properties"].as_object().into_iter().flatten() {
@@ -103,14 +113,25 @@ fn parameters(operation: &contract::Operation, described: &Value, found: &mut BT
 
 fn kind(schema: &Value) -> String {
     let kinds = match &schema["type"] {
-        Value::Array(kinds) => kinds.iter().filter(|it| *it != "null").filter_map(Value::as_str).collect::<Vec<_>>().join(" or "),
+        Value::Array(kinds) => kinds
+            .iter()
+            .filter(|it| *it != "null")
+            .filter_map(Value::as_str)
+            .collect::<Vec<_>>()
+            .join(" or "),
         one => one.as_str().unwrap_or("without a type").to_owned(),
     };
     if kinds == "array" { "object".into() } else { kinds }
 }
 
-fn replies(document: &Value, operation: &contract::Operation, described: &Value, found: &mut BTreeSet<String>) {
-    let schema = &described["responses"]["200"]["content"]["application/json"]["schema"]["anyOf"][0];
+fn replies(
+    document: &Value,
+    operation: &contract::Operation,
+    described: &Value,
+    found: &mut BTreeSet<String>,
+) {
+    let schema =
+        &described["responses"]["200"]["content"]["application/json"]["schema"]["anyOf"][0];
     let declared = Value::Object(operation.reply.clone());
     compare(&operation.name, "", &declared, &shape(document, schema), found);
 }
@@ -118,45 +139,74 @@ fn replies(document: &Value, operation: &contract::Operation, described: &Value,
 /// A schema in the form in which the contract has replies.
 fn shape(document: &Value, schema: &Value) -> Value {
     if let Some(reference) = schema["$ref"].as_str() {
-        return shape(document, document.pointer(reference.trim_start_matches('#')).expect("a reference must lead somewhere"));
+        return shape(
+            document,
+            document
+                .pointer(reference.trim_start_matches('#'))
+                .expect("a reference must lead somewhere"),
+        );
     }
     let parts = ["allOf", "oneOf"].into_iter().find_map(|it| schema[it].as_array());
     if let Some(parts) = parts {
-        let mut shapes = parts.iter().filter(|it| it["type"] != "null").map(|part| shape(document, part)).collect::<Vec<_>>();
+        let mut shapes = parts
+            .iter()
+            .filter(|it| it["type"] != "null")
+            .map(|part| shape(document, part))
+            .collect::<Vec<_>>();
         if shapes.len() == 1 {
             return shapes.remove(0);
         }
-        let fields: Map<String, Value> =
-            shapes.into_iter().flat_map(|it| if let Value::Object(fields) = it { fields } else { panic!("{schema}") }).collect();
+        let fields: Map<String, Value> = shapes
+            .into_iter()
+            .flat_map(|it| if let Value::Object(fields) = it { fields } else { panic!("{schema}") })
+            .collect();
         return fields.into();
     }
     match kind(schema).as_str() {
         _ if schema["items"].is_object() => json!([shape(document, &schema["items"])]),
         "object" => {
             let fields = schema["properties"].as_object().into_iter().flatten();
-            fields.map(|(key, field)| (key.clone(), shape(document, field))).collect::<Map<_, _>>().into()
+            fields
+                .map(|(key, field)| (key.clone(), shape(document, field)))
+                .collect::<Map<_, _>>()
+                .into()
         }
         other => json!(other),
     }
 }
 
-fn compare(operation: &str, at: &str, declared: &Value, given: &Value, found: &mut BTreeSet<String>) {
+fn compare(
+    operation: &str,
+    at: &str,
+    declared: &Value,
+    given: &Value,
+    found: &mut BTreeSet<String>,
+) {
     match (declared, given) {
         (Value::Object(declared), Value::Object(given)) => {
-            let inside = |key: &str| if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") };
+            let inside =
+                |key: &str| if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") };
             for (key, field) in declared {
                 match given.get(key) {
                     Some(value) => compare(operation, &inside(key), field, value, found),
-                    None => drop(found.insert(format!("{operation} reply {} is missing", inside(key)))),
+                    None => {
+                        drop(found.insert(format!("{operation} reply {} is missing", inside(key))))
+                    }
                 }
             }
             for key in given.keys().filter(|key| !declared.contains_key(*key)) {
                 found.insert(added_field(operation, &inside(key)));
             }
         }
-        (Value::Array(declared), Value::Array(given)) => compare(operation, &format!("{at}[]"), &declared[0], &given[0], found),
+        (Value::Array(declared), Value::Array(given)) => {
+            compare(operation, &format!("{at}[]"), &declared[0], &given[0], found)
+        }
         _ if declared == given => {}
-        _ => drop(found.insert(format!("{operation} reply {at} is {} instead of {}", named(given), named(declared)))),
+        _ => drop(found.insert(format!(
+            "{operation} reply {at} is {} instead of {}",
+            named(given),
+            named(declared)
+        ))),
     }
 }
 
@@ -173,16 +223,30 @@ fn every_difference_from_the_contract_is_listed_with_its_reason() {
     let found = differences(&serde_json::to_value(openapi()).unwrap());
     let (mut listed, mut wrong) = (BTreeSet::new(), Vec::new());
     for group in GROUPS.iter() {
-        assert!(group.why.len() > 30 && !group.differences.is_empty(), "a reason must tell a user something: {group:?}");
+        assert!(
+            group.why.len() > 30 && !group.differences.is_empty(),
+            "a reason must tell a user something: {group:?}"
+        );
         for difference in &group.differences {
             if !listed.insert(difference.clone()) {
                 wrong.push(format!("is listed twice: remove one line\n    - {difference}"));
             }
         }
     }
-    wrong.extend(found.difference(&listed).map(|it| format!("is not listed: repair it, or add this line under its reason\n    - {it}")));
-    wrong.extend(listed.difference(&found).map(|it| format!("is listed and no longer so: remove the line\n    - {it}")));
-    assert!(wrong.is_empty(), "{} differences between the API and the contract; in {FILE}:\n{}", wrong.len(), wrong.join("\n"));
+    wrong.extend(found.difference(&listed).map(|it| {
+        format!("is not listed: repair it, or add this line under its reason\n    - {it}")
+    }));
+    wrong.extend(
+        listed
+            .difference(&found)
+            .map(|it| format!("is listed and no longer so: remove the line\n    - {it}")),
+    );
+    assert!(
+        wrong.is_empty(),
+        "{} differences between the API and the contract; in {FILE}:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 /// Each kind is really looked at: of a document with one mistake, that one is found.
@@ -196,18 +260,28 @@ fn a_mistake_of_each_kind_is_found() {
         change(other.pointer_mut(scale).unwrap());
         differences(&other).difference(&before).cloned().collect()
     };
-    let parameter = |operation: &mut Value, key: &str, value: Value| operation["parameters"][1][key] = value;
+    let parameter =
+        |operation: &mut Value, key: &str, value: Value| operation["parameters"][1][key] = value;
     type Mistake<'a> = (&'a dyn Fn(&mut Value), &'a [&'a str]);
     let expected: [Mistake<'_>; 6] = [
-        (&|it| parameter(it, "required", json!(false)), &["ScaleK8sApplication parameter Replicas is not required"]),
+        (
+            &|it| parameter(it, "required", json!(false)),
+            &["ScaleK8sApplication parameter Replicas is not required"],
+        ),
         (
             &|it| parameter(it, "schema", json!({"type": "string"})),
             &["ScaleK8sApplication parameter Replicas is string instead of integer"],
         ),
-        (&|it| parameter(it, "in", json!("header")), &["ScaleK8sApplication parameter Replicas is in the elsewhere instead of the query"]),
+        (
+            &|it| parameter(it, "in", json!("header")),
+            &["ScaleK8sApplication parameter Replicas is in the elsewhere instead of the query"],
+        ),
         (
             &|it| parameter(it, "name", json!("replicas")),
-            &["ScaleK8sApplication parameter Replicas is refused", "ScaleK8sApplication parameter replicas is not of EDAS"],
+            &[
+                "ScaleK8sApplication parameter Replicas is refused",
+                "ScaleK8sApplication parameter replicas is not of EDAS",
+            ],
         ),
         (
             &|it| it["operationId"] = json!("StopK8sApplication"),
@@ -217,10 +291,7 @@ fn a_mistake_of_each_kind_is_found() {
             ],
         ),
         (
-            &|it| {
-                it["responses"]["200"]["content"]["application/json"]["schema"]["anyOf"][0] =
-                    json!({"properties": {"Code": {"type": "string"}, "Data": {"type": "string"}}, "type": "object"})
-            },
+            &|it| it["responses"]["200"]["content"]["application/json"]["schema"]["anyOf"][0] = json!({"properties": {"Code": {"type": "string"}, "Data": {"type": "string"}}, "type": "object"}),
             &[
                 "ScaleK8sApplication reply ChangeOrderId is missing",
                 "ScaleK8sApplication reply Code is string instead of integer",

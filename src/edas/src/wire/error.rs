@@ -54,7 +54,11 @@ impl ApiError {
     /// A required parameter is absent or empty.
     #[must_use]
     pub fn missing(parameter: &str) -> Self {
-        Self::gateway(StatusCode::BAD_REQUEST, format!("Missing{parameter}"), format!("{parameter} is mandatory for this action."))
+        Self::gateway(
+            StatusCode::BAD_REQUEST,
+            format!("Missing{parameter}"),
+            format!("{parameter} is mandatory for this action."),
+        )
     }
 
     /// A parameter cannot be read; `allowed` says what can be.
@@ -74,14 +78,22 @@ impl ApiError {
     /// No operation has this method and path (K12: JSON, never a redirect).
     #[must_use]
     pub fn not_found() -> Self {
-        Self::gateway(StatusCode::NOT_FOUND, "InvalidApi.NotFound", "Specified api is not found, please check your url and method.")
+        Self::gateway(
+            StatusCode::NOT_FOUND,
+            "InvalidApi.NotFound",
+            "Specified api is not found, please check your url and method.",
+        )
     }
 
     /// The request line is longer than `limit` bytes; `longest` names the
     /// parameter that takes most of it.
     #[must_use]
     pub fn line_too_long(limit: usize, longest: &str, shown: &str) -> Self {
-        let why = Rejection::invalid(longest, shown, format!("method, path and all parameters together may have {limit} bytes"));
+        let why = Rejection::invalid(
+            longest,
+            shown,
+            format!("method, path and all parameters together may have {limit} bytes"),
+        );
         Self::gateway(
             StatusCode::URI_TOO_LONG,
             "RequestLineTooLong",
@@ -95,14 +107,20 @@ impl ApiError {
         Self::gateway(
             StatusCode::PAYLOAD_TOO_LARGE,
             "RequestBodyTooLong",
-            format!("The request body has more than {limit} bytes, which is the most that is accepted."),
+            format!(
+                "The request body has more than {limit} bytes, which is the most that is accepted."
+            ),
         )
     }
 
     /// The body could not be read to its end.
     #[must_use]
     pub fn body_cut_off() -> Self {
-        Self::gateway(StatusCode::BAD_REQUEST, "InvalidBody", "The request body could not be read to its end.")
+        Self::gateway(
+            StatusCode::BAD_REQUEST,
+            "InvalidBody",
+            "The request body could not be read to its end.",
+        )
     }
 
     /// Something of ours failed; the log says what.
@@ -121,7 +139,12 @@ impl ApiError {
     /// More requests came with one access key than may; `wait` until the next.
     #[must_use]
     pub fn too_many_of_key(wait: Duration) -> Self {
-        Self::gateway(StatusCode::BAD_REQUEST, "Throttling.User", "Request was denied due to user flow control.").after(wait)
+        Self::gateway(
+            StatusCode::BAD_REQUEST,
+            "Throttling.User",
+            "Request was denied due to user flow control.",
+        )
+        .after(wait)
     }
 
     /// More requests came from one address than may; `wait` until the next.
@@ -134,8 +157,7 @@ impl ApiError {
     /// More requests with a wrong key or signature came from one address than may; `wait` until the next.
     #[must_use]
     pub fn too_many_failures(wait: Duration) -> Self {
-        let message =
-            "Request was denied due to request throttling: too many requests with a wrong access key or signature come from your address.";
+        let message = "Request was denied due to request throttling: too many requests with a wrong access key or signature come from your address.";
         Self::gateway(StatusCode::BAD_REQUEST, "Throttling", message).after(wait)
     }
 
@@ -229,7 +251,9 @@ impl From<service::Error> for ApiError {
             service::Error::Rejected(rejection) => rejection.into(),
             service::Error::Store(error) if error.is_retryable() => {
                 tracing::error!(error = %error, "the database cannot be asked");
-                Self::unavailable("The server cannot reach its database now. Nothing was changed; please try again.")
+                Self::unavailable(
+                    "The server cannot reach its database now. Nothing was changed; please try again.",
+                )
             }
             service::Error::Store(error) => {
                 tracing::error!(error = %error, "a request failed in the database");

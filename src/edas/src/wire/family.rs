@@ -32,9 +32,18 @@ pub const FAMILIES: &[Family] = &[
     },
     Family {
         name: "load balancers and networks of Alibaba Cloud",
-        paths: &["/pop/app/bind_slb_json", "/pop/app/unbind_slb_json", "/pop/v5/app/slb/", "/pop/v5/slb_list", "/pop/v5/vpc_list"],
+        paths: &[
+            "/pop/app/bind_slb_json",
+            "/pop/app/unbind_slb_json",
+            "/pop/v5/app/slb/",
+            "/pop/v5/slb_list",
+            "/pop/v5/vpc_list",
+        ],
     },
-    Family { name: "moving applications between regions and accounts of Alibaba Cloud", paths: &["/pop/v5/k8s/migrateK8sApp"] },
+    Family {
+        name: "moving applications between regions and accounts of Alibaba Cloud",
+        paths: &["/pop/v5/k8s/migrateK8sApp"],
+    },
     Family {
         name: "ECS instances, and adding clusters",
         paths: &[
@@ -75,7 +84,9 @@ pub fn of(operation: &Operation) -> Option<&'static Family> {
 /// The table as text for people: each family with its operations.
 #[must_use]
 pub fn described() -> String {
-    let names = |operations: Vec<&Operation>| operations.iter().map(|operation| operation.name.as_str()).collect::<Vec<_>>().join(", ");
+    let names = |operations: Vec<&Operation>| {
+        operations.iter().map(|operation| operation.name.as_str()).collect::<Vec<_>>().join(", ")
+    };
     let mut text = String::from("Outside of what this server does, and refused as such:\n");
     for family in FAMILIES {
         text.push_str(&format!("\n- {}: {}", family.name, names(family.operations().collect())));
@@ -92,21 +103,34 @@ mod tests {
         for family in FAMILIES {
             assert!(family.operations().count() > 0, "{}", family.name);
             for path in family.paths {
-                assert!(contract::operations().iter().any(|operation| operation.path.starts_with(path)), "{path}");
+                assert!(
+                    contract::operations().iter().any(|operation| operation.path.starts_with(path)),
+                    "{path}"
+                );
             }
         }
     }
 
     #[test]
     fn every_operation_is_offered_or_in_a_family() {
-        let lost = contract::operations().iter().filter(|it| !offered::is_offered(it) && of(it).is_none());
+        let lost =
+            contract::operations().iter().filter(|it| !offered::is_offered(it) && of(it).is_none());
         assert_eq!(lost.map(|it| it.name.as_str()).collect::<Vec<_>>(), Vec::<&str>::new());
     }
 
     #[test]
     fn what_is_offered_is_outside_of_nothing_and_the_rest_is_where_it_belongs() {
-        let family = |name: &str| of(contract::operations().iter().find(|it| it.name == name).unwrap()).map(|family| family.name);
-        for name in ["DeployK8sApplication", "GetCluster", "RollbackApplication", "ListK8sConfigMaps", "UpdateK8sResource"] {
+        let family = |name: &str| {
+            of(contract::operations().iter().find(|it| it.name == name).unwrap())
+                .map(|family| family.name)
+        };
+        for name in [
+            "DeployK8sApplication",
+            "GetCluster",
+            "RollbackApplication",
+            "ListK8sConfigMaps",
+            "UpdateK8sResource",
+        ] {
             assert_eq!(family(name), None, "{name}");
         }
         for (name, word) in [
@@ -119,15 +143,21 @@ mod tests {
             ("ListSlb", "load balancers"),
             ("MigrateApplication", "moving applications"),
         ] {
-            assert!(family(name).is_some_and(|family| family.contains(word)), "{name}: {:?}", family(name));
+            assert!(
+                family(name).is_some_and(|family| family.contains(word)),
+                "{name}: {:?}",
+                family(name)
+            );
         }
     }
 
     #[test]
     fn nothing_of_kubernetes_is_in_a_family_but_its_log_stores_and_what_moves_it() {
         let operations = FAMILIES.iter().flat_map(Family::operations);
-        let kubernetes: Vec<_> = operations.filter(|it| it.path.contains("/k8s")).map(|it| it.name.as_str()).collect();
-        let expected = |name: &&str| name.contains("SlsLogStore") || name.ends_with("MigrateApplication");
+        let kubernetes: Vec<_> =
+            operations.filter(|it| it.path.contains("/k8s")).map(|it| it.name.as_str()).collect();
+        let expected =
+            |name: &&str| name.contains("SlsLogStore") || name.ends_with("MigrateApplication");
         assert!(kubernetes.iter().all(expected), "{kubernetes:?}");
     }
 

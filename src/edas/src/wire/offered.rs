@@ -88,7 +88,15 @@ pub const OFFERS: &[Offer] = &[
     Offer { operation: "AbortChangeOrder", reads: &["ChangeOrderId"] },
     Offer {
         operation: "AdoptDeployment",
-        reads: &["AppName", "ClusterId", "Namespace", "LogicalRegionId", "ApplicationDescription", "PackageVersion", "ContainerName"],
+        reads: &[
+            "AppName",
+            "ClusterId",
+            "Namespace",
+            "LogicalRegionId",
+            "ApplicationDescription",
+            "PackageVersion",
+            "ContainerName",
+        ],
     },
     Offer {
         operation: "BindK8sSlb",
@@ -106,7 +114,10 @@ pub const OFFERS: &[Offer] = &[
         ],
     },
     Offer { operation: "ContinuePipeline", reads: &["PipelineId", "Confirm"] },
-    Offer { operation: "ConvertK8sResource", reads: &["ClusterId", "Namespace", "ResourceType", "ResourceName"] },
+    Offer {
+        operation: "ConvertK8sResource",
+        reads: &["ClusterId", "Namespace", "ResourceType", "ResourceName"],
+    },
     Offer {
         operation: "CreateApplicationScalingRule",
         reads: &[
@@ -119,11 +130,23 @@ pub const OFFERS: &[Offer] = &[
             "ScalingRuleEnable",
         ],
     },
-    Offer { operation: "CreateConfigTemplate", reads: &["Name", "Description", "Format", "Content"] },
+    Offer {
+        operation: "CreateConfigTemplate",
+        reads: &["Name", "Description", "Format", "Content"],
+    },
     Offer { operation: "CreateK8sConfigMap", reads: &["ClusterId", "Namespace", "Name", "Data"] },
-    Offer { operation: "CreateK8sIngressRule", reads: &["ClusterId", "Namespace", "Name", "IngressConf", "Labels", "Annotations"] },
-    Offer { operation: "CreateK8sSecret", reads: &["ClusterId", "Namespace", "Name", "Data", "Type", "Base64Encoded"] },
-    Offer { operation: "CreateK8sService", reads: &["AppId", "Name", "Type", "ServicePorts", "ExternalTrafficPolicy"] },
+    Offer {
+        operation: "CreateK8sIngressRule",
+        reads: &["ClusterId", "Namespace", "Name", "IngressConf", "Labels", "Annotations"],
+    },
+    Offer {
+        operation: "CreateK8sSecret",
+        reads: &["ClusterId", "Namespace", "Name", "Data", "Type", "Base64Encoded"],
+    },
+    Offer {
+        operation: "CreateK8sService",
+        reads: &["AppId", "Name", "Type", "ServicePorts", "ExternalTrafficPolicy"],
+    },
     Offer { operation: "DeleteApplication", reads: &["AppId"] },
     Offer { operation: "DeleteApplicationScalingRule", reads: &["AppId", "ScalingRuleName"] },
     Offer { operation: "DeleteCluster", reads: &["ClusterId", "Mode"] },
@@ -147,7 +170,10 @@ pub const OFFERS: &[Offer] = &[
     Offer { operation: "GetJavaStartUpConfig", reads: &["AppId"] },
     Offer { operation: "GetK8sAppPrecheckResult", reads: &["ClusterId", "Namespace", "AppName"] },
     Offer { operation: "GetK8sApplication", reads: &["AppId", "From"] },
-    Offer { operation: "GetK8sCluster", reads: &["RegionTag", "ClusterType", "SubClusterType", "CurrentPage", "PageSize"] },
+    Offer {
+        operation: "GetK8sCluster",
+        reads: &["RegionTag", "ClusterType", "SubClusterType", "CurrentPage", "PageSize"],
+    },
     Offer { operation: "GetK8sServices", reads: &["AppId"] },
     Offer { operation: "GetPackageStorageCredential", reads: &[] },
     Offer { operation: "GetWebContainerConfig", reads: &["AppId"] },
@@ -224,11 +250,22 @@ pub const OFFERS: &[Offer] = &[
             "DrainSeconds",
         ],
     },
-    Offer { operation: "InsertOrUpdateRegion", reads: &["RegionTag", "RegionName", "Description", "Id", "RegistryType"] },
+    Offer {
+        operation: "InsertOrUpdateRegion",
+        reads: &["RegionTag", "RegionName", "Description", "Id", "RegistryType"],
+    },
     Offer { operation: "ListAliyunRegion", reads: &[] },
     Offer {
         operation: "ListApplication",
-        reads: &["AppName", "AppIds", "ClusterId", "LogicalRegionId", "LogicalRegionIdFilter", "CurrentPage", "PageSize"],
+        reads: &[
+            "AppName",
+            "AppIds",
+            "ClusterId",
+            "LogicalRegionId",
+            "LogicalRegionIdFilter",
+            "CurrentPage",
+            "PageSize",
+        ],
     },
     Offer { operation: "ListBuildPack", reads: &[] },
     Offer { operation: "ListCluster", reads: &["LogicalRegionId"] },
@@ -236,19 +273,31 @@ pub const OFFERS: &[Offer] = &[
     Offer { operation: "ListConfigTemplates", reads: &["Id", "Name", "CurrentPage", "PageSize"] },
     Offer { operation: "ListDeployGroup", reads: &["AppId"] },
     Offer { operation: "ListHistoryDeployVersion", reads: &["AppId"] },
-    Offer { operation: "ListK8sConfigMaps", reads: &["ClusterId", "Namespace", "Condition", "PageNo", "PageSize", "ShowRelatedApps"] },
+    Offer {
+        operation: "ListK8sConfigMaps",
+        reads: &["ClusterId", "Namespace", "Condition", "PageNo", "PageSize", "ShowRelatedApps"],
+    },
     Offer { operation: "ListK8sIngressRules", reads: &["ClusterId", "Namespace", "Condition"] },
     Offer { operation: "ListK8sNamespaces", reads: &["ClusterId"] },
-    Offer { operation: "ListK8sSecrets", reads: &["ClusterId", "Namespace", "Condition", "PageNo", "PageSize", "ShowRelatedApps"] },
+    Offer {
+        operation: "ListK8sSecrets",
+        reads: &["ClusterId", "Namespace", "Condition", "PageNo", "PageSize", "ShowRelatedApps"],
+    },
     Offer { operation: "ListRecentChangeOrder", reads: &["AppId"] },
-    Offer { operation: "ListTagResources", reads: &["ResourceType", "ResourceRegionId", "ResourceIds", "Tags"] },
+    Offer {
+        operation: "ListTagResources",
+        reads: &["ResourceType", "ResourceRegionId", "ResourceIds", "Tags"],
+    },
     Offer { operation: "ListUserDefineRegion", reads: &["DebugEnable"] },
     Offer { operation: "PreviewDeployment", reads: DEPLOY },
     Offer { operation: "QueryApplicationStatus", reads: &["AppId"] },
     Offer { operation: "QueryRegionConfig", reads: &[] },
     Offer { operation: "RestartK8sApplication", reads: &["AppId", "Timeout"] },
     Offer { operation: "RetryChangeOrderTask", reads: &["TaskId", "RetryStatus"] },
-    Offer { operation: "RollbackApplication", reads: &["AppId", "GroupId", "HistoryVersion", "Batch", "BatchWaitTime"] },
+    Offer {
+        operation: "RollbackApplication",
+        reads: &["AppId", "GroupId", "HistoryVersion", "Batch", "BatchWaitTime"],
+    },
     Offer { operation: "RollbackChangeOrder", reads: &["ChangeOrderId"] },
     Offer { operation: "ScaleK8sApplication", reads: &["AppId", "Replicas", "Timeout"] },
     Offer { operation: "SetApplicationContainer", reads: &["AppId", "ContainerName"] },
@@ -280,9 +329,15 @@ pub const OFFERS: &[Offer] = &[
     Offer { operation: "StartK8sApplication", reads: &["AppId", "Replicas", "Timeout"] },
     Offer { operation: "StepBackChangeOrder", reads: &["ChangeOrderId", "Batch"] },
     Offer { operation: "StopK8sApplication", reads: &["AppId", "Timeout"] },
-    Offer { operation: "TagResources", reads: &["ResourceType", "ResourceRegionId", "ResourceIds", "Tags"] },
+    Offer {
+        operation: "TagResources",
+        reads: &["ResourceType", "ResourceRegionId", "ResourceIds", "Tags"],
+    },
     Offer { operation: "UnbindK8sSlb", reads: &["AppId", "ClusterId", "Type", "SlbName"] },
-    Offer { operation: "UntagResources", reads: &["ResourceType", "ResourceRegionId", "ResourceIds", "TagKeys", "DeleteAll"] },
+    Offer {
+        operation: "UntagResources",
+        reads: &["ResourceType", "ResourceRegionId", "ResourceIds", "TagKeys", "DeleteAll"],
+    },
     Offer {
         operation: "UpdateApplicationScalingRule",
         reads: &[
@@ -295,8 +350,14 @@ pub const OFFERS: &[Offer] = &[
             "ScalingRuleEnable",
         ],
     },
-    Offer { operation: "UpdateConfigTemplate", reads: &["Id", "Name", "Description", "Format", "Content"] },
-    Offer { operation: "UpdateK8sApplicationBaseInfo", reads: &["AppId", "Description", "Owner", "Email", "PhoneNumber"] },
+    Offer {
+        operation: "UpdateConfigTemplate",
+        reads: &["Id", "Name", "Description", "Format", "Content"],
+    },
+    Offer {
+        operation: "UpdateK8sApplicationBaseInfo",
+        reads: &["AppId", "Description", "Owner", "Email", "PhoneNumber"],
+    },
     Offer {
         operation: "UpdateK8sApplicationConfig",
         reads: &[
@@ -314,10 +375,19 @@ pub const OFFERS: &[Offer] = &[
         ],
     },
     Offer { operation: "UpdateK8sConfigMap", reads: &["ClusterId", "Namespace", "Name", "Data"] },
-    Offer { operation: "UpdateK8sIngressRule", reads: &["ClusterId", "Namespace", "Name", "IngressConf", "Labels", "Annotations"] },
+    Offer {
+        operation: "UpdateK8sIngressRule",
+        reads: &["ClusterId", "Namespace", "Name", "IngressConf", "Labels", "Annotations"],
+    },
     Offer { operation: "UpdateK8sResource", reads: &["ClusterId", "Namespace", "ResourceContent"] },
-    Offer { operation: "UpdateK8sSecret", reads: &["ClusterId", "Namespace", "Name", "Data", "Type", "Base64Encoded"] },
-    Offer { operation: "UpdateK8sService", reads: &["AppId", "Name", "Type", "ServicePorts", "ExternalTrafficPolicy"] },
+    Offer {
+        operation: "UpdateK8sSecret",
+        reads: &["ClusterId", "Namespace", "Name", "Data", "Type", "Base64Encoded"],
+    },
+    Offer {
+        operation: "UpdateK8sService",
+        reads: &["AppId", "Name", "Type", "ServicePorts", "ExternalTrafficPolicy"],
+    },
     Offer {
         operation: "UpdateK8sSlb",
         reads: &[
@@ -343,7 +413,10 @@ pub fn is_offered(operation: &Operation) -> bool {
 }
 
 fn offer(name: &str) -> Option<&'static Offer> {
-    OFFERS.binary_search_by(|offer| offer.operation.cmp(name)).ok().and_then(|index| OFFERS.get(index))
+    OFFERS
+        .binary_search_by(|offer| offer.operation.cmp(name))
+        .ok()
+        .and_then(|index| OFFERS.get(index))
 }
 
 #[cfg(test)]
@@ -361,7 +434,11 @@ mod tests {
         for offer in OFFERS {
             let operation = operation(offer.operation);
             for parameter in offer.reads {
-                assert!(operation.takes(parameter), "{} does not document {parameter}", offer.operation);
+                assert!(
+                    operation.takes(parameter),
+                    "{} does not document {parameter}",
+                    offer.operation
+                );
             }
         }
     }

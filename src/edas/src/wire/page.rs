@@ -42,7 +42,8 @@ impl Page {
 
     /// The items of the page.
     pub fn of<T>(self, items: impl Iterator<Item = T>) -> Vec<T> {
-        let (number, size) = (self.number.unsigned_abs() as usize, self.size.unsigned_abs() as usize);
+        let (number, size) =
+            (self.number.unsigned_abs() as usize, self.size.unsigned_abs() as usize);
         items.skip((number - 1).saturating_mul(size)).take(size).collect()
     }
 }
@@ -92,7 +93,8 @@ mod tests {
 
     #[test]
     fn pages_that_begin_with_zero_have_all_where_their_size_is_none() {
-        let page = |query: &str| PageFromZero::read(&Params::parse(query).unwrap()).unwrap().of(0..5);
+        let page =
+            |query: &str| PageFromZero::read(&Params::parse(query).unwrap()).unwrap().of(0..5);
         assert_eq!(page(""), [0, 1, 2, 3, 4]);
         assert_eq!(page("PageSize=2&PageNo=0"), [0, 1]);
         assert_eq!(page("PageSize=2&PageNo=2"), [4]);

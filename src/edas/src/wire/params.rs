@@ -51,14 +51,25 @@ impl Params {
         for pair in given() {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = read_name(name)?;
-            let value = decode(value).ok_or_else(|| ApiError::invalid(&name, shown(&name, value), "must be percent-encoded UTF-8"))?;
-            if let Some((place, character)) = value.chars().enumerate().find(|(_, character)| is_forbidden(*character)) {
+            let value = decode(value).ok_or_else(|| {
+                ApiError::invalid(&name, shown(&name, value), "must be percent-encoded UTF-8")
+            })?;
+            if let Some((place, character)) =
+                value.chars().enumerate().find(|(_, character)| is_forbidden(*character))
+            {
                 let character = u32::from(character);
-                let allowed = format!("must not hold control characters, and U+{character:04X} is its character {}", place + 1);
+                let allowed = format!(
+                    "must not hold control characters, and U+{character:04X} is its character {}",
+                    place + 1
+                );
                 return Err(ApiError::invalid(&name, shown(&name, &value), &allowed));
             }
             if !names.insert(name.clone()) {
-                return Err(ApiError::invalid(&name, shown(&name, &value), "may be given only once"));
+                return Err(ApiError::invalid(
+                    &name,
+                    shown(&name, &value),
+                    "may be given only once",
+                ));
             }
             pairs.push((name, value));
         }
@@ -74,8 +85,14 @@ impl Params {
             return Err(too_many());
         }
         let present: HashSet<&str> = self.0.iter().map(|(name, _)| name.as_str()).collect();
-        if let Some((name, value)) = other.0.iter().find(|(name, _)| present.contains(name.as_str())) {
-            return Err(ApiError::invalid(name, shown(name, value), "may be given only once, in the query or in the body"));
+        if let Some((name, value)) =
+            other.0.iter().find(|(name, _)| present.contains(name.as_str()))
+        {
+            return Err(ApiError::invalid(
+                name,
+                shown(name, value),
+                "may be given only once, in the query or in the body",
+            ));
         }
         self.0.extend(other.0);
         Ok(())
@@ -131,7 +148,11 @@ impl Params {
         let Some(text) = self.text(name) else { return Ok(None) };
         match text.parse() {
             Ok(number) if range.contains(&number) => Ok(Some(number)),
-            _ => Err(ApiError::invalid(name, text, &format!("must be a whole number from {} to {}", range.start(), range.end()))),
+            _ => Err(ApiError::invalid(
+                name,
+                text,
+                &format!("must be a whole number from {} to {}", range.start(), range.end()),
+            )),
         }
     }
 
@@ -141,14 +162,19 @@ impl Params {
     /// # Errors
     /// A business error that names the parameter, the place within the JSON and
     /// what is allowed.
-    pub fn json<T: DeserializeOwned>(&self, name: &str, allowed: &str) -> Result<Field<T>, ApiError> {
+    pub fn json<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        allowed: &str,
+    ) -> Result<Field<T>, ApiError> {
         let Some(text) = self.raw(name) else { return Ok(Field::Keep) };
         match text.trim() {
             "null" => return Ok(Field::Keep),
             "" | "{}" | "[]" => return Ok(Field::Clear),
             _ => {}
         }
-        let read = if Rejection::hides(name) { notation::secret_json(text) } else { notation::json(text) };
+        let read =
+            if Rejection::hides(name) { notation::secret_json(text) } else { notation::json(text) };
         match read {
             Ok(value) => Ok(Field::Set(value)),
             Err(why) => Err(Rejection::invalid(name, text, format!("{why}; {allowed}")).into()),
@@ -162,10 +188,15 @@ impl Params {
     /// # Errors
     /// As [`Self::json`], or names that contradict each other.
     pub fn structured(&self, name: &str, allowed: &str) -> Result<Field<Value>, ApiError> {
-        let inside = |pair: &'_ (String, String)| pair.0.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
-        let Some(first) = self.0.iter().find(|pair| inside(pair)) else { return self.json(name, allowed) };
-        let refuse =
-            |why: &str, (name, value): &(String, String)| -> ApiError { ApiError::invalid(name, value, &format!("{why}; {allowed}")) };
+        let inside = |pair: &'_ (String, String)| {
+            pair.0.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'))
+        };
+        let Some(first) = self.0.iter().find(|pair| inside(pair)) else {
+            return self.json(name, allowed);
+        };
+        let refuse = |why: &str, (name, value): &(String, String)| -> ApiError {
+            ApiError::invalid(name, value, &format!("{why}; {allowed}"))
+        };
         if self.text(name).is_some() {
             return Err(refuse("is given as a whole, too", first));
         }
@@ -176,7 +207,9 @@ impl Params {
                 if at.is_null() {
                     *at = Value::Object(Map::new());
                 }
-                let Some(fields) = at.as_object_mut() else { return Err(refuse("lies within another one's value", pair)) };
+                let Some(fields) = at.as_object_mut() else {
+                    return Err(refuse("lies within another one's value", pair));
+                };
                 at = fields.entry(part).or_insert(Value::Null);
             }
             if !at.is_null() {
@@ -186,7 +219,9 @@ impl Params {
         }
         match counted(whole) {
             Some(value) => Ok(Field::Set(value)),
-            None => Err(refuse("belongs to a list that is not counted from 1 on without a gap", first)),
+            None => {
+                Err(refuse("belongs to a list that is not counted from 1 on without a gap", first))
+            }
         }
     }
 }
@@ -196,17 +231,25 @@ impl Params {
 fn counted(value: Value) -> Option<Value> {
     let Value::Object(fields) = value else { return Some(value) };
     if !fields.keys().all(|name| name.chars().all(|c| c.is_ascii_digit())) {
-        return fields.into_iter().map(|(name, value)| Some((name, counted(value)?))).collect::<Option<Map<_, _>>>().map(Value::Object);
+        return fields
+            .into_iter()
+            .map(|(name, value)| Some((name, counted(value)?)))
+            .collect::<Option<Map<_, _>>>()
+            .map(Value::Object);
     }
-    let mut items =
-        fields.into_iter().map(|(name, value)| Some((name.parse::<usize>().ok()?, counted(value)?))).collect::<Option<Vec<_>>>()?;
+    let mut items = fields
+        .into_iter()
+        .map(|(name, value)| Some((name.parse::<usize>().ok()?, counted(value)?)))
+        .collect::<Option<Vec<_>>>()?;
     items.sort_by_key(|(number, _)| *number);
     let is_counted = items.iter().enumerate().all(|(index, (number, _))| *number == index + 1);
     is_counted.then(|| items.into_iter().map(|(_, value)| value).collect())
 }
 
 fn too_many() -> ApiError {
-    ApiError::unreadable(&format!("The request has more than {PARAMETERS} parameters, in its query and its form together."))
+    ApiError::unreadable(&format!(
+        "The request has more than {PARAMETERS} parameters, in its query and its form together."
+    ))
 }
 
 /// Decodes a name, and holds it to its limits.
@@ -215,17 +258,26 @@ fn read_name(encoded: &str) -> Result<String, ApiError> {
     let name = Some(encoded).filter(|encoded| encoded.len() <= 3 * PARAMETER_NAME).map(decode);
     let name = match name {
         None => None,
-        Some(None) => return Err(ApiError::unreadable("The name of a parameter is not percent-encoded UTF-8.")),
+        Some(None) => {
+            return Err(ApiError::unreadable(
+                "The name of a parameter is not percent-encoded UTF-8.",
+            ));
+        }
         Some(Some(name)) => Some(name).filter(|name| name.len() <= PARAMETER_NAME),
     };
     let Some(name) = name else {
-        return Err(ApiError::unreadable(&format!("The name of a parameter has more than {PARAMETER_NAME} bytes.")));
+        return Err(ApiError::unreadable(&format!(
+            "The name of a parameter has more than {PARAMETER_NAME} bytes."
+        )));
     };
     if name.chars().any(char::is_control) {
-        return Err(ApiError::unreadable("The name of a parameter has a control character, which is not allowed."));
+        return Err(ApiError::unreadable(
+            "The name of a parameter has a control character, which is not allowed.",
+        ));
     }
     if name.bytes().filter(|byte| *byte == b'.').count() > NAME_DEPTH {
-        let allowed = format!("its name leads too deep: at most {NAME_DEPTH} dots are allowed (nesting)");
+        let allowed =
+            format!("its name leads too deep: at most {NAME_DEPTH} dots are allowed (nesting)");
         return Err(ApiError::invalid(&name, NOT_SHOWN, &allowed));
     }
     Ok(name)
@@ -263,27 +315,44 @@ mod tests {
     #[test]
     fn blanks_and_special_characters_are_decoded_in_every_form_that_clients_send() {
         let params = Params::parse("A=b+c%20d&B=%2A*%7E~&C=%C3%BC%2B&D&E=&F=a=b&").unwrap();
-        let values: Vec<_> = ["A", "B", "C", "D", "E", "F", "G"].map(|name| params.raw(name)).into();
-        assert_eq!(values, [Some("b c d"), Some("**~~"), Some("ü+"), Some(""), Some(""), Some("a=b"), None]);
+        let values: Vec<_> =
+            ["A", "B", "C", "D", "E", "F", "G"].map(|name| params.raw(name)).into();
+        assert_eq!(
+            values,
+            [Some("b c d"), Some("**~~"), Some("ü+"), Some(""), Some(""), Some("a=b"), None]
+        );
     }
 
     #[test]
     fn a_name_given_twice_is_refused() {
         let error = Params::parse("Replicas=1&Image=a&Replicas=2").unwrap_err();
         assert!(message(error).starts_with("InvalidReplicas: "));
-        for text in ["Data=geheim&Data=geheim", "Data.1.Value=geheim&Data.1.Value=geheim", "Data=geheim%FF"] {
+        for text in
+            ["Data=geheim&Data=geheim", "Data.1.Value=geheim&Data.1.Value=geheim", "Data=geheim%FF"]
+        {
             let said = message(Params::parse(text).unwrap_err());
-            assert!(said.contains("Data") && said.contains("(not shown)") && !said.contains("geheim"), "{said}");
+            assert!(
+                said.contains("Data") && said.contains("(not shown)") && !said.contains("geheim"),
+                "{said}"
+            );
         }
-        for name in ["Annotations", "Args", "Command", "CommandArgs", "InitContainers", "Sidecars"] {
+        for name in ["Annotations", "Args", "Command", "CommandArgs", "InitContainers", "Sidecars"]
+        {
             for text in [format!("{name}=geheim&{name}=geheim"), format!("{name}=geheim%00")] {
                 assert!(!message(Params::parse(&text).unwrap_err()).contains("geheim"), "{text}");
             }
-            let said = message(Params::parse(&format!("{name}=[\"geheim\"]")).unwrap().json::<Vec<u8>>(name, "bytes").unwrap_err());
+            let said = message(
+                Params::parse(&format!("{name}=[\"geheim\"]"))
+                    .unwrap()
+                    .json::<Vec<u8>>(name, "bytes")
+                    .unwrap_err(),
+            );
             assert!(said.contains("at [0]: expected u8") && !said.contains("geheim"), "{said}");
         }
         let mut query = Params::parse("A=1").unwrap();
-        assert!(message(query.merge(Params::parse("A=1").unwrap()).unwrap_err()).contains("only once"));
+        assert!(
+            message(query.merge(Params::parse("A=1").unwrap()).unwrap_err()).contains("only once")
+        );
     }
 
     fn names(count: usize, length: usize) -> String {
@@ -294,16 +363,30 @@ mod tests {
     fn a_query_of_sixteen_thousand_names_is_refused_before_any_is_decoded() {
         for (count, length) in [(PARAMETERS + 1, 3), (16_000, 3), (60_000, 5)] {
             // Decoding would fail at the first.
-            let said = message(Params::parse(&format!("%FF=1&{}", names(count - 1, length))).unwrap_err());
-            assert!(said.starts_with("InvalidParameter: ") && said.contains("more than 1000 parameters"), "{said}");
+            let said =
+                message(Params::parse(&format!("%FF=1&{}", names(count - 1, length))).unwrap_err());
+            assert!(
+                said.starts_with("InvalidParameter: ")
+                    && said.contains("more than 1000 parameters"),
+                "{said}"
+            );
         }
-        assert_eq!(Params::parse(&format!("{}{}", "&".repeat(60_000), names(PARAMETERS, 3))).unwrap().pairs().len(), PARAMETERS);
+        assert_eq!(
+            Params::parse(&format!("{}{}", "&".repeat(60_000), names(PARAMETERS, 3)))
+                .unwrap()
+                .pairs()
+                .len(),
+            PARAMETERS
+        );
     }
 
     #[test]
     fn query_and_form_together_have_no_more_parameters_than_one() {
         let mut query = Params::parse("A=1").unwrap();
-        assert!(message(query.merge(Params::parse(&names(PARAMETERS, 3)).unwrap()).unwrap_err()).contains("more than 1000 parameters"));
+        assert!(
+            message(query.merge(Params::parse(&names(PARAMETERS, 3)).unwrap()).unwrap_err())
+                .contains("more than 1000 parameters")
+        );
         query.merge(Params::parse(&names(PARAMETERS - 1, 3)).unwrap()).unwrap();
         assert_eq!(query.pairs().len(), PARAMETERS);
     }
@@ -311,23 +394,42 @@ mod tests {
     #[test]
     fn a_name_of_five_thousand_levels_is_refused_and_nothing_is_built_of_it() {
         let name = |levels: usize| format!("Data{}.Key", ".a".repeat(levels - 1));
-        assert!(message(Params::parse(&format!("{}=v", name(5000))).unwrap_err()).contains("more than 256 bytes"));
+        assert!(
+            message(Params::parse(&format!("{}=v", name(5000))).unwrap_err())
+                .contains("more than 256 bytes")
+        );
         let said = message(Params::parse(&format!("{}=geheim", name(NAME_DEPTH + 1))).unwrap_err());
         assert!(said.contains("at most 8 dots are allowed") && !said.contains("geheim"), "{said}");
-        let read = Params::parse(&format!("{}=v", name(NAME_DEPTH))).unwrap().structured("Data", "").unwrap();
+        let read = Params::parse(&format!("{}=v", name(NAME_DEPTH)))
+            .unwrap()
+            .structured("Data", "")
+            .unwrap();
         assert_eq!(read, Field::Set(json!({"a":{"a":{"a":{"a":{"a":{"a":{"a":{"Key":"v"}}}}}}}})));
     }
 
     #[test]
     fn an_error_repeats_the_beginning_only_of_what_is_long() {
         let long = "x".repeat(60_000);
-        for query in
-            [format!("{long}=1"), format!("A={long}&A=1"), format!("A={long}%00"), format!("A={long}%FF"), format!("{}=%FF", &long[..256])]
-        {
+        for query in [
+            format!("{long}=1"),
+            format!("A={long}&A=1"),
+            format!("A={long}%00"),
+            format!("A={long}%FF"),
+            format!("{}=%FF", &long[..256]),
+        ] {
             let said = message(Params::parse(&query).unwrap_err());
             assert!(said.len() < 1200, "{said}");
         }
-        assert!(message(Params::parse(&format!("A={long}")).unwrap().json::<u8>("A", "a number").unwrap_err()).len() < 1200);
+        assert!(
+            message(
+                Params::parse(&format!("A={long}"))
+                    .unwrap()
+                    .json::<u8>("A", "a number")
+                    .unwrap_err()
+            )
+            .len()
+                < 1200
+        );
     }
 
     #[test]
@@ -340,11 +442,20 @@ mod tests {
     fn control_characters_are_refused_by_name_and_secrets_are_not_shown() {
         let said = |query: &str| message(Params::parse(query).unwrap_err());
         let text = said("Desc=ab%07c");
-        assert!(text.starts_with("InvalidDesc: ") && text.contains("abc") && text.contains("U+0007 is its character 3"), "{text}");
+        assert!(
+            text.starts_with("InvalidDesc: ")
+                && text.contains("abc")
+                && text.contains("U+0007 is its character 3"),
+            "{text}"
+        );
         assert!(said("Desc=%00").contains("U+0000"));
         assert!(said("A%00=1").starts_with("InvalidParameter: "));
         for secret in ["Envs=pass%07word", "PackageUrl=pass&PackageUrl=password", "Envs=pass%FF"] {
-            assert!(said(secret).contains("(not shown)") && !said(secret).contains("pass"), "{}", said(secret));
+            assert!(
+                said(secret).contains("(not shown)") && !said(secret).contains("pass"),
+                "{}",
+                said(secret)
+            );
         }
         assert!(Params::parse("Command=a%0Ab%09c%0D%0A").is_ok());
     }
@@ -360,7 +471,10 @@ mod tests {
     fn empty_is_present_but_counts_as_missing_where_a_value_is_required() {
         let params = Params::parse("AppId=&Command=").unwrap();
         assert_eq!((params.raw("Command"), params.text("Command")), (Some(""), None));
-        assert_eq!(message(params.required("AppId").unwrap_err()), "MissingAppId: AppId is mandatory for this action.");
+        assert_eq!(
+            message(params.required("AppId").unwrap_err()),
+            "MissingAppId: AppId is mandatory for this action."
+        );
     }
 
     #[rstest]
@@ -369,14 +483,20 @@ mod tests {
     #[case("FALSE", Some(false))]
     #[case("", None)]
     fn booleans_are_read_in_any_case(#[case] text: &str, #[case] expected: Option<bool>) {
-        assert_eq!(Params::parse(&format!("Confirm={text}")).unwrap().boolean("Confirm").unwrap(), expected);
+        assert_eq!(
+            Params::parse(&format!("Confirm={text}")).unwrap().boolean("Confirm").unwrap(),
+            expected
+        );
     }
 
     #[test]
     fn a_boolean_that_is_none_is_refused() {
         let error = Params::parse("Confirm=yes").unwrap().boolean("Confirm").unwrap_err();
         let text = message(error);
-        assert!(text.contains("Confirm") && text.contains("yes") && text.contains("true or false"), "{text}");
+        assert!(
+            text.contains("Confirm") && text.contains("yes") && text.contains("true or false"),
+            "{text}"
+        );
     }
 
     #[rstest]
@@ -386,9 +506,15 @@ mod tests {
     #[case("a")]
     #[case("99999999999999999999")]
     fn a_number_out_of_range_is_refused_with_name_value_and_range(#[case] text: &str) {
-        let error = Params::parse(&format!("Batch={text}")).unwrap().integer("Batch", 0..=10).unwrap_err();
+        let error =
+            Params::parse(&format!("Batch={text}")).unwrap().integer("Batch", 0..=10).unwrap_err();
         let said = message(error);
-        assert!(said.starts_with("InvalidBatch: ") && said.contains(text) && said.contains("from 0 to 10"), "{said}");
+        assert!(
+            said.starts_with("InvalidBatch: ")
+                && said.contains(text)
+                && said.contains("from 0 to 10"),
+            "{said}"
+        );
     }
 
     #[rstest]
@@ -406,11 +532,17 @@ mod tests {
     fn a_structure_is_read_as_json_and_from_names_that_lead_into_it() {
         let read = |query: &str| Params::parse(query).unwrap().structured("Data", "a list");
         let whole = json!([{ "Key": "a", "Value": "1" }, { "Key": "b", "Value": "" }]);
-        assert_eq!(read("Data.2.Key=b&Data.1.Value=1&Data.1.Key=a&Data.2.Value=&Database=x").unwrap(), Field::Set(whole));
+        assert_eq!(
+            read("Data.2.Key=b&Data.1.Value=1&Data.1.Key=a&Data.2.Value=&Database=x").unwrap(),
+            Field::Set(whole)
+        );
         assert_eq!(read("Data=[1]").unwrap(), Field::Set(json!([1])));
         assert_eq!(read("Database=x").unwrap(), Field::Keep);
-        let twelve = (1..=12).map(|number| format!("Data.{number}={number}")).collect::<Vec<_>>().join("&");
-        let Field::Set(Value::Array(items)) = read(&twelve).unwrap() else { panic!("must be a list") };
+        let twelve =
+            (1..=12).map(|number| format!("Data.{number}={number}")).collect::<Vec<_>>().join("&");
+        let Field::Set(Value::Array(items)) = read(&twelve).unwrap() else {
+            panic!("must be a list")
+        };
         assert_eq!((items.len(), &items[11]), (12, &json!("12")));
         for (query, says) in [
             ("Data.1=a&Data.1.Key=b", "Data.1.Key has the value (not shown): lies within another"),
@@ -427,10 +559,19 @@ mod tests {
 
     #[test]
     fn wrong_json_is_refused_with_the_place() {
-        let read = |text: &str| message(Params(vec![("P".into(), text.into())]).json::<Vec<u8>>("P", "a list of bytes").unwrap_err());
+        let read = |text: &str| {
+            message(
+                Params(vec![("P".into(), text.into())])
+                    .json::<Vec<u8>>("P", "a list of bytes")
+                    .unwrap_err(),
+            )
+        };
         assert!(read("[1,\"x\"]").contains("at [1]"), "{}", read("[1,\"x\"]"));
         assert!(read("[1").contains("EOF"), "{}", read("[1"));
         assert!(read("[1] 2").contains("behind"), "{}", read("[1] 2"));
-        assert!(read("[1").contains("parameter P has the value [1") && read("[1").contains("a list of bytes"));
+        assert!(
+            read("[1").contains("parameter P has the value [1")
+                && read("[1").contains("a list of bytes")
+        );
     }
 }

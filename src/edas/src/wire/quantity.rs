@@ -24,7 +24,9 @@ pub fn gibibytes(text: &str) -> i64 {
 }
 
 fn shown(text: &str, unit: i128) -> i64 {
-    billionths(text).map_or(0, |amount| i64::try_from(whole(amount, unit)).unwrap_or(i64::MAX)).max(0)
+    billionths(text)
+        .map_or(0, |amount| i64::try_from(whole(amount, unit)).unwrap_or(i64::MAX))
+        .max(0)
 }
 
 #[cfg(test)]

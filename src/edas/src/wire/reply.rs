@@ -100,7 +100,12 @@ pub struct BusinessError {
 /// Writes a failure out. `blank` is what an error of the operation must hold
 /// besides (R10); `host` is the Host header.
 #[must_use]
-pub fn failure(error: &ApiError, request_id: &str, host: &str, blank: Map<String, Value>) -> Response {
+pub fn failure(
+    error: &ApiError,
+    request_id: &str,
+    host: &str,
+    blank: Map<String, Value>,
+) -> Response {
     let mut response = match error {
         ApiError::Gateway { code, message, .. } => written(&GatewayError {
             code: code.clone(),
@@ -109,9 +114,12 @@ pub fn failure(error: &ApiError, request_id: &str, host: &str, blank: Map<String
             host_id: host.into(),
             recommend: "/docs/".into(),
         }),
-        ApiError::Business { message, .. } => {
-            written(&BusinessError { code: BUSINESS_CODE, message: message.clone(), request_id: request_id.into(), blank })
-        }
+        ApiError::Business { message, .. } => written(&BusinessError {
+            code: BUSINESS_CODE,
+            message: message.clone(),
+            request_id: request_id.into(),
+            blank,
+        }),
     };
     *response.status_mut() = error.status();
     if let Some(wait) = error.wait() {
@@ -127,13 +135,16 @@ pub fn failure(error: &ApiError, request_id: &str, host: &str, blank: Map<String
 /// `value` as a JSON response with status 200.
 pub fn written<T: Serialize>(value: &T) -> Response {
     let mut bytes = Vec::new();
-    let written = value.serialize(&mut Serializer::with_formatter(&mut bytes, PlainText::default()));
+    let written =
+        value.serialize(&mut Serializer::with_formatter(&mut bytes, PlainText::default()));
     if let Err(error) = written {
         tracing::error!(%error, "a reply cannot be written as JSON");
         return ApiError::internal().into_response();
     }
     let mut response = Response::new(Body::from(bytes));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json;charset=utf-8"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json;charset=utf-8"));
     response
 }
 
@@ -150,12 +161,24 @@ impl Formatter for PlainText {
         writer.write_all(b"\"")
     }
 
-    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        let rest = if std::mem::take(&mut self.after_escape) { without_colour_code(fragment) } else { fragment };
+    fn write_string_fragment<W: ?Sized + io::Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let rest = if std::mem::take(&mut self.after_escape) {
+            without_colour_code(fragment)
+        } else {
+            fragment
+        };
         writer.write_all(rest.as_bytes())
     }
 
-    fn write_char_escape<W: ?Sized + io::Write>(&mut self, writer: &mut W, escape: CharEscape) -> io::Result<()> {
+    fn write_char_escape<W: ?Sized + io::Write>(
+        &mut self,
+        writer: &mut W,
+        escape: CharEscape,
+    ) -> io::Result<()> {
         self.after_escape = matches!(escape, CharEscape::AsciiControl(0x1b));
         let text: &[u8] = match escape {
             CharEscape::Quote => b"\\\"",
@@ -163,7 +186,10 @@ impl Formatter for PlainText {
             CharEscape::Solidus => b"/",
             CharEscape::LineFeed => b"\\n",
             CharEscape::Tab => b" ",
-            CharEscape::Backspace | CharEscape::FormFeed | CharEscape::CarriageReturn | CharEscape::AsciiControl(_) => b"",
+            CharEscape::Backspace
+            | CharEscape::FormFeed
+            | CharEscape::CarriageReturn
+            | CharEscape::AsciiControl(_) => b"",
         };
         writer.write_all(text)
     }
@@ -211,15 +237,25 @@ mod tests {
     async fn a_success_has_an_integer_code_beside_the_operations_fields() {
         let reply = Reply::success("R-1", json!({ "ChangeOrderId": "x" })).into_response();
         assert_eq!(reply.headers()[CONTENT_TYPE], "application/json;charset=utf-8");
-        assert_eq!(text(reply).await, r#"{"Code":200,"Message":"success","RequestId":"R-1","ChangeOrderId":"x"}"#);
+        assert_eq!(
+            text(reply).await,
+            r#"{"Code":200,"Message":"success","RequestId":"R-1","ChangeOrderId":"x"}"#
+        );
     }
 
     #[tokio::test]
     async fn a_business_error_is_http_200_with_code_601_and_empty_ids() {
-        let blank = super::super::contract::operations().iter().find(|it| it.name == "DeployK8sApplication").unwrap().blank();
+        let blank = super::super::contract::operations()
+            .iter()
+            .find(|it| it.name == "DeployK8sApplication")
+            .unwrap()
+            .blank();
         let reply = failure(&ApiError::business("No", "no"), "R-1", "h", blank);
         assert_eq!(reply.status(), StatusCode::OK);
-        assert_eq!(text(reply).await, r#"{"Code":601,"Message":"no","RequestId":"R-1","ChangeOrderId":""}"#);
+        assert_eq!(
+            text(reply).await,
+            r#"{"Code":601,"Message":"no","RequestId":"R-1","ChangeOrderId":""}"#
+        );
     }
 
     #[tokio::test]

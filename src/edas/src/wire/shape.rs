@@ -10,7 +10,10 @@ use super::{contract, differences};
 /// Panics where `reply` has a field that `operation` does not declare, or one
 /// of another type.
 pub fn check(operation: &str, reply: &Value) {
-    let operation = contract::operations().iter().find(|it| it.name == operation).expect("the operation is in the contract");
+    let operation = contract::operations()
+        .iter()
+        .find(|it| it.name == operation)
+        .expect("the operation is in the contract");
     let declared = Value::Object(operation.reply.clone());
     compare(&operation.name, "", &declared, reply);
 }
@@ -22,7 +25,10 @@ fn compare(operation: &str, at: &str, declared: &Value, given: &Value) {
                 let at = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
                 match fields.get(key) {
                     Some(field) => compare(operation, &at, field, value),
-                    None => assert!(differences::is_listed(&differences::added_field(operation, &at)), "{operation}: {at} is not declared"),
+                    None => assert!(
+                        differences::is_listed(&differences::added_field(operation, &at)),
+                        "{operation}: {at} is not declared"
+                    ),
                 }
             }
         }

@@ -31,7 +31,9 @@ pub(super) fn prepare(folder: &Path) -> io::Result<()> {
         std::fs::create_dir_all(parent)?;
     }
     match DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => close(folder),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {
+            close(folder)
+        }
         made => made,
     }
 }
@@ -41,7 +43,8 @@ fn close(folder: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
-        let is_ours_too = name.to_str().is_some_and(|name| name == MARK || package_of(name).is_some());
+        let is_ours_too =
+            name.to_str().is_some_and(|name| name == MARK || package_of(name).is_some());
         if is_ours_too && entry.file_type()?.is_file() {
             restrict(&entry.path(), 0o600);
         } else {
@@ -69,7 +72,8 @@ pub(super) fn package_of(name: &str) -> Option<PackageId> {
 
 /// A volume may belong to another user, who alone can change that.
 fn restrict(path: &Path, mode: u32) {
-    let is_open = std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o077 != 0);
+    let is_open =
+        std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o077 != 0);
     if is_open && let Err(error) = std::fs::set_permissions(path, Permissions::from_mode(mode)) {
         tracing::warn!(path = %path.display(), %error, "others can reach what is kept of uploaded packages, and this cannot be changed");
     }
@@ -86,7 +90,8 @@ pub(super) struct Draft {
 impl Draft {
     pub(super) async fn begin(folder: &Path, name: &str) -> io::Result<Self> {
         let path = folder.join(unfinished(name));
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).await?;
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).await?;
         file.set_max_buf_size(BUFFER);
         Ok(Self { file, path, target: folder.join(name) })
     }

@@ -25,7 +25,11 @@ impl Service {
     /// # Errors
     /// A value that is not allowed, a name that is taken, no such Deployment, or
     /// nobody who can look at the cluster now.
-    pub async fn adopt(&self, caller: &Caller, request: Adopt) -> Result<(ApplicationId, OrderId), Error> {
+    pub async fn adopt(
+        &self,
+        caller: &Caller,
+        request: Adopt,
+    ) -> Result<(ApplicationId, OrderId), Error> {
         check::present_name(&request.name)?;
         check::container(request.container.as_deref())?;
         check::text("ApplicationDescription", &request.description, 1024)?;
@@ -38,9 +42,13 @@ impl Service {
         }
         self.name_is_free(&request).await?;
         let target = self.new_target(Source::Change(Box::default()), None);
-        let report = self.ask(&self.creation(&cluster, &request.namespace, &request.name, target)).await?;
+        let report =
+            self.ask(&self.creation(&cluster, &request.namespace, &request.name, target)).await?;
         let Some(existing) = report.ok_or_else(precheck::unanswered)?.existing else {
-            let allowed = format!("there is no such Deployment in namespace {} that could be adopted", request.namespace);
+            let allowed = format!(
+                "there is no such Deployment in namespace {} that could be adopted",
+                request.namespace
+            );
             return Err(Rejection::invalid("AppName", request.name, allowed).into());
         };
         self.take_over(caller, request, existing, Vec::new()).await
@@ -48,8 +56,14 @@ impl Service {
 
     pub(crate) async fn name_is_free(&self, request: &Adopt) -> Result<(), Error> {
         let taken = self.store.applications(Some(&request.name)).await?;
-        if taken.iter().any(|other| other.namespace == request.namespace && other.cluster.as_str() == request.cluster) {
-            return Err(Rejection::NameTaken { name: request.name.clone(), namespace: request.namespace.clone() }.into());
+        if taken.iter().any(|other| {
+            other.namespace == request.namespace && other.cluster.as_str() == request.cluster
+        }) {
+            return Err(Rejection::NameTaken {
+                name: request.name.clone(),
+                namespace: request.namespace.clone(),
+            }
+            .into());
         }
         Ok(())
     }
@@ -70,14 +84,19 @@ impl Service {
             return Ok(first);
         }
         let cluster = self.known_cluster(&request.cluster)?;
-        let (application, release, order) = (ApplicationId::new(), ReleaseId::new(), OrderId::new());
+        let (application, release, order) =
+            (ApplicationId::new(), ReleaseId::new(), OrderId::new());
         let row = NewApplication {
             id: application,
             cluster: &cluster,
             namespace: &request.namespace,
             namespace_named: request.namespace != UNNAMED_NAMESPACE,
             name: &request.name,
-            logical_region: request.logical_region.as_deref().filter(|region| !region.is_empty()).unwrap_or(&self.settings.region),
+            logical_region: request
+                .logical_region
+                .as_deref()
+                .filter(|region| !region.is_empty())
+                .unwrap_or(&self.settings.region),
             description: &request.description,
             owner: &caller.name,
             container: &container,
@@ -86,7 +105,8 @@ impl Service {
         tx.insert_application(&row, now).await?;
         let image = image_of(&existing.template, &container, &request.name).unwrap_or_default();
         let version = request.version.as_deref().filter(|version| !version.is_empty());
-        let row = NewRelease { id: release, application, version, image, package: None, description: "" };
+        let row =
+            NewRelease { id: release, application, version, image, package: None, description: "" };
         tx.insert_release(&row, now).await?;
         tx.note_adoption(application, release, &existing, now).await?;
         let message = format!(
@@ -98,7 +118,11 @@ impl Service {
             application,
             kind: Kind::Create,
             strategy: Strategy::ALL_AT_ONCE,
-            target: Target { release: Some(release), adopted_uid: Some(existing.uid), ..self.new_target(Source::Unchanged, None) },
+            target: Target {
+                release: Some(release),
+                adopted_uid: Some(existing.uid),
+                ..self.new_target(Source::Unchanged, None)
+            },
             snapshot: None,
             rolls_back: None,
             description: "",
@@ -110,15 +134,21 @@ impl Service {
         };
         tx.insert_order(&row, now).await?;
         tx.finish_at_once(order, &message, now).await?;
-        let detail = json!({ "request": caller.request_id, "image": image, "replicas": existing.replicas });
-        let event = Event { actor: &caller.name, kind: "application.adopted", cause: &message, detail };
+        let detail =
+            json!({ "request": caller.request_id, "image": image, "replicas": existing.replicas });
+        let event =
+            Event { actor: &caller.name, kind: "application.adopted", cause: &message, detail };
         tx.add_event(application, Some(order), now, event).await?;
         self.answer(tx, caller, (application, order)).await
     }
 }
 
 /// What is put on record about the container of an application that is taken over.
-fn known_container(request: &Adopt, existing: &Existing, notes: &mut Vec<String>) -> Result<Known, Rejection> {
+fn known_container(
+    request: &Adopt,
+    existing: &Existing,
+    notes: &mut Vec<String>,
+) -> Result<Known, Rejection> {
     let names = container_names(&existing.template);
     if let Some(chosen) = request.container.as_deref().filter(|chosen| !chosen.is_empty()) {
         return if names.iter().any(|name| name == chosen) {
@@ -137,11 +167,16 @@ fn known_container(request: &Adopt, existing: &Existing, notes: &mut Vec<String>
 }
 
 pub(crate) fn no_such_container(chosen: &str, names: &[String]) -> Rejection {
-    Rejection::invalid("ContainerName", chosen, format!("must be a container of the pod template, which has {}", names.join(", ")))
+    Rejection::invalid(
+        "ContainerName",
+        chosen,
+        format!("must be a container of the pod template, which has {}", names.join(", ")),
+    )
 }
 
 /// The names of a template's containers.
 pub(crate) fn container_names(template: &Value) -> Vec<String> {
-    let containers = template.pointer("/spec/containers").and_then(Value::as_array).into_iter().flatten();
+    let containers =
+        template.pointer("/spec/containers").and_then(Value::as_array).into_iter().flatten();
     containers.map(|container| container["name"].as_str().unwrap_or_default().to_owned()).collect()
 }

@@ -21,7 +21,9 @@ impl Service {
         let deployment = self.deployment_of(&application, QueryKind::Deployment).await?;
         let template = &deployment["spec"]["template"];
         let all = container_names(template);
-        let name = find(template, &application.container, &application.name, None).ok().and_then(|index| all.get(index).cloned());
+        let name = find(template, &application.container, &application.name, None)
+            .ok()
+            .and_then(|index| all.get(index).cloned());
         let chosen = matches!(&application.container, Known::Chosen(chosen) if Some(chosen) == name.as_ref());
         Ok(ContainerView { name, chosen, all })
     }
@@ -31,7 +33,12 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::container`], or a name that the template does not have.
-    pub async fn choose_container(&self, caller: &Caller, id: ApplicationId, name: Option<&str>) -> Result<(), Error> {
+    pub async fn choose_container(
+        &self,
+        caller: &Caller,
+        id: ApplicationId,
+        name: Option<&str>,
+    ) -> Result<(), Error> {
         check::container(name)?;
         let name = name.filter(|name| !name.is_empty());
         if let Some(first) = self.answered_before(caller).await? {
@@ -50,7 +57,11 @@ impl Service {
             return Ok(first);
         }
         let (application, _) = tx.lock_application(id).await?;
-        tx.note_container(application.id, &name.map_or(Known::Nothing, |name| Known::Chosen(name.into()))).await?;
+        tx.note_container(
+            application.id,
+            &name.map_or(Known::Nothing, |name| Known::Chosen(name.into())),
+        )
+        .await?;
         let detail = json!({ "request": caller.request_id, "container": name });
         let event = Event { actor: &caller.name, kind: "application.container", cause: "", detail };
         tx.add_event(application.id, None, self.clock.now(), event).await?;

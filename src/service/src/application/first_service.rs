@@ -53,40 +53,73 @@ impl FirstService {
     fn object(&self, selector: &Map<String, Value>) -> Value {
         match self {
             Self::Plain { reach, ports, .. } => service::service(selector, *reach, None, ports),
-            Self::Balanced { network, balancer } => service::binding(selector, *network, &overriding(balancer.clone())),
+            Self::Balanced { network, balancer } => {
+                service::binding(selector, *network, &overriding(balancer.clone()))
+            }
         }
     }
 }
 
 impl Service {
     /// Refuses Services that a new application cannot have.
-    pub(crate) fn check_first_services(application: &str, services: &[FirstService]) -> Result<(), Rejection> {
+    pub(crate) fn check_first_services(
+        application: &str,
+        services: &[FirstService],
+    ) -> Result<(), Rejection> {
         let mut names = BTreeSet::new();
         for service in services {
             match service {
                 FirstService::Plain { name, ports, .. } => {
                     object_name("ServiceConfigs", name)?;
-                    check_ports("ServiceConfigs", ports.iter().map(|port| (port.port, port.transport == Transport::Udp)))?;
+                    check_ports(
+                        "ServiceConfigs",
+                        ports.iter().map(|port| (port.port, port.transport == Transport::Udp)),
+                    )?;
                 }
-                FirstService::Balanced { network: Network::Internet, balancer } => check_cloud_text("InternetSlbId", balancer.id.as_ref())?,
-                FirstService::Balanced { network: Network::Intranet, balancer } => check_cloud_text("IntranetSlbId", balancer.id.as_ref())?,
+                FirstService::Balanced { network: Network::Internet, balancer } => {
+                    check_cloud_text("InternetSlbId", balancer.id.as_ref())?
+                }
+                FirstService::Balanced { network: Network::Intranet, balancer } => {
+                    check_cloud_text("IntranetSlbId", balancer.id.as_ref())?
+                }
             }
             let name = service.name(application);
             if !names.insert(name.clone()) {
-                return Err(Rejection::invalid("ServiceConfigs", name, "each Service needs a name of its own"));
+                return Err(Rejection::invalid(
+                    "ServiceConfigs",
+                    name,
+                    "each Service needs a name of its own",
+                ));
             }
         }
         Ok(())
     }
 
     /// Refuses names that are taken, as far as the cluster can be looked at now.
-    pub(crate) async fn first_services_are_free(&self, namespace: &str, application: &str, services: &[FirstService]) -> Result<(), Error> {
+    pub(crate) async fn first_services_are_free(
+        &self,
+        namespace: &str,
+        application: &str,
+        services: &[FirstService],
+    ) -> Result<(), Error> {
         for service in services {
             let name = service.name(application);
-            match self.objects(&self.settings.cluster, ObjectKind::Service, namespace, &name, Default::default()).await {
+            match self
+                .objects(
+                    &self.settings.cluster,
+                    ObjectKind::Service,
+                    namespace,
+                    &name,
+                    Default::default(),
+                )
+                .await
+            {
                 Ok(found) if found.is_empty() => {}
                 Ok(_) => {
-                    return Err(Rejection::ClusterRefused(format!("the Service {name} exists already in namespace {namespace}")).into());
+                    return Err(Rejection::ClusterRefused(format!(
+                        "the Service {name} exists already in namespace {namespace}"
+                    ))
+                    .into());
                 }
                 // Then it is judged when it is written.
                 Err(Error::Rejected(Rejection::Unseen(_))) => return Ok(()),
@@ -105,7 +138,8 @@ impl Service {
         (namespace, owner): (&str, &Owner),
         services: &[FirstService],
     ) -> Result<(), Error> {
-        let selector = Map::from_iter([(APPLICATION_LABEL.to_owned(), owner.id.to_string().into())]);
+        let selector =
+            Map::from_iter([(APPLICATION_LABEL.to_owned(), owner.id.to_string().into())]);
         for service in services {
             let name = service.name(&owner.name);
             let record = Record {
@@ -117,9 +151,17 @@ impl Service {
                 refusals: true,
             };
             let action = Action::Create(service.object(&selector));
-            let object_write = ObjectWrite { kind: ObjectKind::Service, name, owner: Some(owner.clone()), action };
+            let object_write =
+                ObjectWrite { kind: ObjectKind::Service, name, owner: Some(owner.clone()), action };
             let id = ObjectWriteId(Uuid::now_v7());
-            tx.add_object_write(id, (&self.settings.cluster, namespace), &object_write, Some(&record), self.clock.now()).await?;
+            tx.add_object_write(
+                id,
+                (&self.settings.cluster, namespace),
+                &object_write,
+                Some(&record),
+                self.clock.now(),
+            )
+            .await?;
         }
         Ok(())
     }

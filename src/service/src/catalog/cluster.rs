@@ -49,20 +49,28 @@ impl Service {
     ///
     /// # Errors
     /// An unknown cluster, an identity that is another's, or work that is not over.
-    pub async fn replace_cluster(&self, identity: &ClusterIdentity, let_go: bool) -> Result<(), Error> {
+    pub async fn replace_cluster(
+        &self,
+        identity: &ClusterIdentity,
+        let_go: bool,
+    ) -> Result<(), Error> {
         let id = &self.settings.cluster;
         let mut tx = self.store.begin().await?;
-        let before = tx.lock_identity(id).await?.ok_or_else(|| Rejection::UnknownCluster(id.to_string()))?;
+        let before =
+            tx.lock_identity(id).await?.ok_or_else(|| Rejection::UnknownCluster(id.to_string()))?;
         if before.as_ref() == Some(identity) {
             return Ok(());
         }
         if let Some(other) = tx.cluster_of(identity).await? {
-            let allowed = format!("it is the identity of the cluster {other} already, and a cluster has one id");
+            let allowed = format!(
+                "it is the identity of the cluster {other} already, and a cluster has one id"
+            );
             return Err(Rejection::invalid("--identity", identity, allowed).into());
         }
         let open = tx.open_work(id).await?;
         if !let_go && (!open.orders.is_empty() || open.object_writes > 0) {
-            let named: Vec<String> = open.orders.iter().take(NAMED).map(ToString::to_string).collect();
+            let named: Vec<String> =
+                open.orders.iter().take(NAMED).map(ToString::to_string).collect();
             let more = if open.orders.len() > NAMED { ", …" } else { "" };
             let allowed = format!(
                 "{} change orders ({}{more}) and {} other writes were begun on the cluster before, and are not carried out on another: \
@@ -74,7 +82,8 @@ impl Service {
             return Err(Rejection::invalid("--identity", identity, allowed).into());
         }
         let was = before.map_or_else(|| "no identity".to_owned(), |before| before.to_string());
-        let why = format!("let go: another cluster took the place of {id} ({identity}, before it {was})");
+        let why =
+            format!("let go: another cluster took the place of {id} ({identity}, before it {was})");
         tx.let_go(id, &why, self.clock.now()).await?;
         tx.replace_identity(id, identity).await?;
         Ok(tx.commit().await?)

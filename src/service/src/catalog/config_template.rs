@@ -24,7 +24,11 @@ impl Service {
     ///
     /// # Errors
     /// A value that is not allowed, or a name that is taken.
-    pub async fn create_config_template(&self, caller: &Caller, template: ConfigTemplate) -> Result<i64, Error> {
+    pub async fn create_config_template(
+        &self,
+        caller: &Caller,
+        template: ConfigTemplate,
+    ) -> Result<i64, Error> {
         template.check()?;
         let mut tx = self.store.begin().await?;
         if let Some(first) = self.answered(&mut tx, caller).await? {
@@ -38,7 +42,12 @@ impl Service {
     ///
     /// # Errors
     /// A value that is not allowed, a name that is taken, or an unknown number.
-    pub async fn change_config_template(&self, caller: &Caller, id: i64, change: ConfigTemplateChange) -> Result<(), Error> {
+    pub async fn change_config_template(
+        &self,
+        caller: &Caller,
+        id: i64,
+        change: ConfigTemplateChange,
+    ) -> Result<(), Error> {
         let mut tx = self.store.begin().await?;
         if let Some(first) = self.answered(&mut tx, caller).await? {
             return Ok(first);

@@ -50,7 +50,11 @@ impl Service {
     ///
     /// # Errors
     /// A value that is not allowed, a name that is described already, or an unknown number.
-    pub async fn describe_region(&self, caller: &Caller, request: DescribeRegion) -> Result<RegionView, Error> {
+    pub async fn describe_region(
+        &self,
+        caller: &Caller,
+        request: DescribeRegion,
+    ) -> Result<RegionView, Error> {
         check_region("RegionTag", &request.name)?;
         check::text("RegionName", &request.title, 63)?;
         check::text("Description", request.description.as_deref().unwrap_or_default(), 128)?;
@@ -61,22 +65,44 @@ impl Service {
         let described = match request.id {
             None => {
                 let description = request.description.unwrap_or_default();
-                let text = RegionText { name: &request.name, title: &request.title, description: &description };
+                let text = RegionText {
+                    name: &request.name,
+                    title: &request.title,
+                    description: &description,
+                };
                 let Some(id) = tx.insert_region(text, &caller.name, self.clock.now()).await? else {
                     let allowed = "such a namespace exists already: give its Id to change it";
                     return Err(Rejection::invalid("RegionTag", &request.name, allowed).into());
                 };
-                RegionView { id: Some(id), name: request.name, title: request.title, description, created_by: caller.name.clone() }
+                RegionView {
+                    id: Some(id),
+                    name: request.name,
+                    title: request.title,
+                    description,
+                    created_by: caller.name.clone(),
+                }
             }
             Some(id) => {
-                let found = tx.find_region(Some(id), None).await?.ok_or_else(|| Rejection::UnknownRegion(id.to_string()))?;
+                let found = tx
+                    .find_region(Some(id), None)
+                    .await?
+                    .ok_or_else(|| Rejection::UnknownRegion(id.to_string()))?;
                 if found.name != request.name {
-                    let allowed = format!("the name of a namespace cannot be changed; that of {id} is {}", found.name);
+                    let allowed = format!(
+                        "the name of a namespace cannot be changed; that of {id} is {}",
+                        found.name
+                    );
                     return Err(Rejection::invalid("RegionTag", &request.name, allowed).into());
                 }
                 let description = request.description.unwrap_or(found.description);
                 tx.update_region(id, &request.title, &description).await?;
-                RegionView { id: Some(id), name: found.name, title: request.title, description, created_by: found.created_by }
+                RegionView {
+                    id: Some(id),
+                    name: found.name,
+                    title: request.title,
+                    description,
+                    created_by: found.created_by,
+                }
             }
         };
         self.answer(tx, caller, described).await
@@ -86,13 +112,19 @@ impl Service {
     ///
     /// # Errors
     /// [`Rejection::UnknownRegion`], or a rejection while applications are in it.
-    pub async fn forget_region(&self, caller: &Caller, id: Option<i64>, name: Option<&str>) -> Result<RegionView, Error> {
+    pub async fn forget_region(
+        &self,
+        caller: &Caller,
+        id: Option<i64>,
+        name: Option<&str>,
+    ) -> Result<RegionView, Error> {
         let mut tx = self.store.begin().await?;
         if let Some(first) = self.answered(&mut tx, caller).await? {
             return Ok(first);
         }
         let shown = || name.map(str::to_owned).or(id.map(|id| id.to_string())).unwrap_or_default();
-        let found = tx.find_region(id, name).await?.ok_or_else(|| Rejection::UnknownRegion(shown()))?;
+        let found =
+            tx.find_region(id, name).await?.ok_or_else(|| Rejection::UnknownRegion(shown()))?;
         let inside = tx.applications_in(&found.name).await?;
         if inside > 0 {
             return Err(Rejection::RegionInUse { name: found.name, applications: inside }.into());
@@ -109,11 +141,15 @@ impl Service {
 /// # Errors
 /// Names the parameter that it stands in.
 pub fn check_region(parameter: &str, name: &str) -> Result<(), Rejection> {
-    let is_part = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    let is_part = |part: &str| {
+        !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    };
     let mut parts = name.split(':');
-    let fits = name.len() <= LONGEST_NAME && parts.by_ref().take(2).all(is_part) && parts.next().is_none();
-    let allowed =
-        format!("must be a region or <region>:<name>, of letters, digits, '-', '_' and '.', with at most {LONGEST_NAME} characters");
+    let fits =
+        name.len() <= LONGEST_NAME && parts.by_ref().take(2).all(is_part) && parts.next().is_none();
+    let allowed = format!(
+        "must be a region or <region>:<name>, of letters, digits, '-', '_' and '.', with at most {LONGEST_NAME} characters"
+    );
     if fits { Ok(()) } else { Err(Rejection::invalid(parameter, name, allowed)) }
 }
 
@@ -123,7 +159,13 @@ pub(crate) fn check_logical_region(name: Option<&str>) -> Result<(), Rejection> 
 }
 
 fn view(region: LogicalRegion) -> RegionView {
-    RegionView { id: region.id, name: region.name, title: region.title, description: region.description, created_by: region.created_by }
+    RegionView {
+        id: region.id,
+        name: region.name,
+        title: region.title,
+        description: region.description,
+        created_by: region.created_by,
+    }
 }
 
 #[cfg(test)]

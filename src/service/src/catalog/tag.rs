@@ -35,10 +35,20 @@ impl Service {
     ///
     /// # Errors
     /// A tag that is not allowed, too many of them, or an unknown application.
-    pub async fn tag(&self, caller: &Caller, applications: &[ApplicationId], tags: &[Tag]) -> Result<(), Error> {
+    pub async fn tag(
+        &self,
+        caller: &Caller,
+        applications: &[ApplicationId],
+        tags: &[Tag],
+    ) -> Result<(), Error> {
         tags.iter().try_for_each(check)?;
-        let (keys, values): (Vec<_>, Vec<_>) = tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())).unzip();
-        if let Some(twice) = keys.iter().enumerate().find_map(|(index, key)| keys[..index].contains(key).then_some(key)) {
+        let (keys, values): (Vec<_>, Vec<_>) =
+            tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())).unzip();
+        if let Some(twice) = keys
+            .iter()
+            .enumerate()
+            .find_map(|(index, key)| keys[..index].contains(key).then_some(key))
+        {
             return Err(Rejection::invalid("Tags", twice, "a key may be given only once").into());
         }
         let mut tx = self.store.begin().await?;
@@ -49,8 +59,12 @@ impl Service {
             tx.put_tags(application, &keys, &values).await?;
             let count = tx.count_tags(application).await?;
             if count > MOST_TAGS {
-                let allowed = format!("application {application} would have {count} tags; allowed are {MOST_TAGS}");
-                return Err(Rejection::invalid("Tags", format!("{} tags", keys.len()), allowed).into());
+                let allowed = format!(
+                    "application {application} would have {count} tags; allowed are {MOST_TAGS}"
+                );
+                return Err(
+                    Rejection::invalid("Tags", format!("{} tags", keys.len()), allowed).into()
+                );
             }
         }
         self.answer(tx, caller, ()).await
@@ -61,7 +75,12 @@ impl Service {
     ///
     /// # Errors
     /// An unknown application.
-    pub async fn untag(&self, caller: &Caller, applications: &[ApplicationId], keys: Option<&[String]>) -> Result<(), Error> {
+    pub async fn untag(
+        &self,
+        caller: &Caller,
+        applications: &[ApplicationId],
+        keys: Option<&[String]>,
+    ) -> Result<(), Error> {
         let mut tx = self.store.begin().await?;
         if let Some(first) = self.answered(&mut tx, caller).await? {
             return Ok(first);
@@ -77,21 +96,32 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub async fn tags(&self, applications: Option<&[ApplicationId]>, wanted: &[TagFilter]) -> Result<Vec<(ApplicationId, Tag)>, Error> {
+    pub async fn tags(
+        &self,
+        applications: Option<&[ApplicationId]>,
+        wanted: &[TagFilter],
+    ) -> Result<Vec<(ApplicationId, Tag)>, Error> {
         let rows = self.store.tags().await?;
         // In how many of the wanted tags each application is found.
         let mut found_in: HashMap<ApplicationId, usize> = HashMap::new();
         for filter in wanted {
-            let fits = |row: &&TagRow| row.key == filter.key && filter.value.as_ref().is_none_or(|value| *value == row.value);
+            let fits = |row: &&TagRow| {
+                row.key == filter.key
+                    && filter.value.as_ref().is_none_or(|value| *value == row.value)
+            };
             // An application has a key once.
-            rows.iter().filter(fits).for_each(|row| *found_in.entry(row.application).or_default() += 1);
+            rows.iter()
+                .filter(fits)
+                .for_each(|row| *found_in.entry(row.application).or_default() += 1);
         }
         let matches = |application: ApplicationId| {
             let has_all = found_in.get(&application).copied().unwrap_or(0) == wanted.len();
             has_all && applications.is_none_or(|these| these.contains(&application))
         };
         let found = rows.iter().filter(|row| matches(row.application));
-        Ok(found.map(|row| (row.application, Tag { key: row.key.clone(), value: row.value.clone() })).collect())
+        Ok(found
+            .map(|row| (row.application, Tag { key: row.key.clone(), value: row.value.clone() }))
+            .collect())
     }
 }
 
@@ -107,16 +137,24 @@ fn in_order(applications: &[ApplicationId]) -> Vec<ApplicationId> {
 fn check(tag: &Tag) -> Result<(), Rejection> {
     let fits = |text: &str| text.chars().count() <= LONGEST && !text.chars().any(char::is_control);
     let key = tag.key.as_str();
-    let is_reserved = key.starts_with("aliyun") || key.starts_with("acs:") || key.contains("http://") || key.contains("https://");
+    let is_reserved = key.starts_with("aliyun")
+        || key.starts_with("acs:")
+        || key.contains("http://")
+        || key.contains("https://");
     if key.is_empty() || !fits(key) || is_reserved {
-        let allowed =
-            format!("a key must have 1 to {LONGEST} characters, not begin with aliyun or acs:, and not contain http:// or https://");
+        let allowed = format!(
+            "a key must have 1 to {LONGEST} characters, not begin with aliyun or acs:, and not contain http:// or https://"
+        );
         return Err(Rejection::invalid("Tags", key, allowed));
     }
     if fits(&tag.value) {
         Ok(())
     } else {
-        Err(Rejection::invalid("Tags", &tag.value, format!("a value must have at most {LONGEST} characters")))
+        Err(Rejection::invalid(
+            "Tags",
+            &tag.value,
+            format!("a value must have at most {LONGEST} characters"),
+        ))
     }
 }
 
@@ -138,6 +176,9 @@ mod tests {
     fn a_tag_keeps_edas_rules(#[case] key: &str, #[case] value: &str, #[case] expected: bool) {
         assert_eq!(check(&Tag { key: key.into(), value: value.into() }).is_ok(), expected);
         let long = "x".repeat(129);
-        assert!(check(&Tag { key: long.clone(), value: String::new() }).is_err() && check(&Tag { key: "a".into(), value: long }).is_err());
+        assert!(
+            check(&Tag { key: long.clone(), value: String::new() }).is_err()
+                && check(&Tag { key: "a".into(), value: long }).is_err()
+        );
     }
 }

@@ -73,7 +73,12 @@ impl Service {
         (cluster, namespace, name): (&str, &str, &str),
     ) -> Result<(), Error> {
         self.check_place(cluster, namespace, name).await?;
-        self.send_config(caller, namespace, ObjectWrite { kind, name: name.into(), owner: None, action: Action::Delete }).await
+        self.send_config(
+            caller,
+            namespace,
+            ObjectWrite { kind, name: name.into(), owner: None, action: Action::Delete },
+        )
+        .await
     }
 
     /// The ConfigMaps or Secrets of a namespace, or of all where it is empty, whoever made
@@ -81,43 +86,76 @@ impl Service {
     ///
     /// # Errors
     /// An unknown cluster or namespace, or [`Rejection::Unseen`].
-    pub async fn configs(&self, kind: ObjectKind, cluster: Option<&str>, namespace: &str, related: bool) -> Result<Vec<ConfigView>, Error> {
+    pub async fn configs(
+        &self,
+        kind: ObjectKind,
+        cluster: Option<&str>,
+        namespace: &str,
+        related: bool,
+    ) -> Result<Vec<ConfigView>, Error> {
         cluster.map(|cluster| self.known_cluster(cluster)).transpose()?;
         if !namespace.is_empty() {
             self.known_namespace(namespace).await?;
         }
-        let objects = self.objects(&self.settings.cluster, kind, namespace, "", Default::default()).await?;
-        let mut naming = if related { self.naming(kind, namespace).await? } else { BTreeMap::new() };
+        let objects =
+            self.objects(&self.settings.cluster, kind, namespace, "", Default::default()).await?;
+        let mut naming =
+            if related { self.naming(kind, namespace).await? } else { BTreeMap::new() };
         let view = |object: Value| {
-            let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
-            ConfigView { related: naming.remove(&(text("namespace"), text("name"))).unwrap_or_default(), object }
+            let text =
+                |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+            ConfigView {
+                related: naming.remove(&(text("namespace"), text("name"))).unwrap_or_default(),
+                object,
+            }
         };
         Ok(objects.into_iter().map(view).collect())
     }
 
     /// Which applications name which objects of a kind, by namespace and name.
-    async fn naming(&self, kind: ObjectKind, namespace: &str) -> Result<BTreeMap<(String, String), Vec<Related>>, Error> {
-        let wanted = if kind == ObjectKind::Secret { ReferenceKind::Secret } else { ReferenceKind::ConfigMap };
+    async fn naming(
+        &self,
+        kind: ObjectKind,
+        namespace: &str,
+    ) -> Result<BTreeMap<(String, String), Vec<Related>>, Error> {
+        let wanted = if kind == ObjectKind::Secret {
+            ReferenceKind::Secret
+        } else {
+            ReferenceKind::ConfigMap
+        };
         let mut naming: BTreeMap<(String, String), Vec<Related>> = BTreeMap::new();
         let inside = Some(namespace).filter(|namespace| !namespace.is_empty());
         for application in self.store.current_templates(&self.settings.cluster, inside).await? {
-            let of_kind = references(&application.template).into_iter().filter(|it| it.kind == wanted);
+            let of_kind =
+                references(&application.template).into_iter().filter(|it| it.kind == wanted);
             let mut names: Vec<String> = of_kind.map(|reference| reference.name).collect();
             names.dedup();
             for name in names {
-                let related = Related { id: application.application, name: application.name.clone() };
+                let related =
+                    Related { id: application.application, name: application.name.clone() };
                 naming.entry((application.namespace.clone(), name)).or_default().push(related);
             }
         }
         Ok(naming)
     }
 
-    async fn write_config(&self, caller: &Caller, request: Config, action: Action) -> Result<(), Error> {
+    async fn write_config(
+        &self,
+        caller: &Caller,
+        request: Config,
+        action: Action,
+    ) -> Result<(), Error> {
         if let Some(key) = request.held.missing() {
-            return Err(Rejection::invalid("Data", "(not shown)", format!("a Secret of this Type needs the key {key}")).into());
+            return Err(Rejection::invalid(
+                "Data",
+                "(not shown)",
+                format!("a Secret of this Type needs the key {key}"),
+            )
+            .into());
         }
         self.check_place(&request.cluster, &request.namespace, &request.name).await?;
-        let object_write = ObjectWrite { kind: request.held.kind(), name: request.name, owner: None, action };
+        let object_write =
+            ObjectWrite { kind: request.held.kind(), name: request.name, owner: None, action };
         self.send_config(caller, &request.namespace, object_write).await
     }
 
@@ -127,7 +165,12 @@ impl Service {
         self.known_namespace(namespace).await
     }
 
-    async fn send_config(&self, caller: &Caller, namespace: &str, object_write: ObjectWrite) -> Result<(), Error> {
+    async fn send_config(
+        &self,
+        caller: &Caller,
+        namespace: &str,
+        object_write: ObjectWrite,
+    ) -> Result<(), Error> {
         if let Some(first) = self.answered_before(caller).await? {
             return Ok(first);
         }

@@ -58,7 +58,10 @@ impl Service {
         object_name("Name", &request.name)?;
         check_policy(&request)?;
         let ports = request.ports.as_deref().unwrap_or_default();
-        check_ports("ServicePorts", ports.iter().map(|port| (port.port, port.transport == service::Transport::Udp)))?;
+        check_ports(
+            "ServicePorts",
+            ports.iter().map(|port| (port.port, port.transport == service::Transport::Udp)),
+        )?;
         let reach = request.reach.unwrap_or(Reach::ClusterIp);
         if let Some(first) = self.answered_before(caller).await? {
             return Ok(first);
@@ -66,7 +69,14 @@ impl Service {
         let application = self.standing(request.application).await?;
         let selector = self.selector(&application).await?;
         let object = service::service(&selector, reach, request.policy, ports);
-        self.write_service(caller, &application, request.name, Action::Create(object), "Create Service").await
+        self.write_service(
+            caller,
+            &application,
+            request.name,
+            Action::Create(object),
+            "Create Service",
+        )
+        .await
     }
 
     /// Changes a Service that was created for the application.
@@ -77,7 +87,10 @@ impl Service {
         object_name("Name", &request.name)?;
         check_policy(&request)?;
         if let Some(ports) = &request.ports {
-            check_ports("ServicePorts", ports.iter().map(|port| (port.port, port.transport == service::Transport::Udp)))?;
+            check_ports(
+                "ServicePorts",
+                ports.iter().map(|port| (port.port, port.transport == service::Transport::Udp)),
+            )?;
         }
         let parts = service::service_parts(request.reach, request.policy, request.ports.as_deref());
         if parts.is_empty() {
@@ -92,20 +105,27 @@ impl Service {
             return Ok(first);
         }
         let application = self.standing(request.application).await?;
-        self.write_service(caller, &application, request.name, Action::Set(parts), "Update Service").await
+        self.write_service(caller, &application, request.name, Action::Set(parts), "Update Service")
+            .await
     }
 
     /// Deletes a Service that was created for the application.
     ///
     /// # Errors
     /// As [`Service::change_service`].
-    pub async fn delete_service(&self, caller: &Caller, application: ApplicationId, name: &str) -> Result<OrderId, Error> {
+    pub async fn delete_service(
+        &self,
+        caller: &Caller,
+        application: ApplicationId,
+        name: &str,
+    ) -> Result<OrderId, Error> {
         object_name("Name", name)?;
         if let Some(first) = self.answered_before(caller).await? {
             return Ok(first);
         }
         let application = self.store.application(application).await?;
-        self.write_service(caller, &application, name.into(), Action::Delete, "Delete Service").await
+        self.write_service(caller, &application, name.into(), Action::Delete, "Delete Service")
+            .await
     }
 
     /// The Services that find the application's pods, and those that were created for it;
@@ -115,11 +135,23 @@ impl Service {
     /// [`Rejection::UnknownApplication`] or [`Rejection::Unseen`].
     pub async fn services(&self, id: ApplicationId) -> Result<Vec<Value>, Error> {
         let application = self.store.application(id).await?;
-        let deployment = self.query(&application, QueryKind::Deployment).await?.and_then(|state| state.deployment);
-        let mut found = self.objects(&application.cluster, ObjectKind::Service, &application.namespace, "", Default::default()).await?;
+        let deployment = self
+            .query(&application, QueryKind::Deployment)
+            .await?
+            .and_then(|state| state.deployment);
+        let mut found = self
+            .objects(
+                &application.cluster,
+                ObjectKind::Service,
+                &application.namespace,
+                "",
+                Default::default(),
+            )
+            .await?;
         let own = id.to_string();
         found.retain(|service| {
-            let finds = deployment.as_ref().is_some_and(|deployment| service::finds(service, deployment));
+            let finds =
+                deployment.as_ref().is_some_and(|deployment| service::finds(service, deployment));
             finds || service["metadata"]["labels"][APPLICATION_LABEL] == own.as_str()
         });
         Ok(found)
@@ -140,7 +172,14 @@ impl Service {
         let name = binding_name(&application, &request)?;
         let selector = self.selector(&application).await?;
         let object = service::binding(&selector, request.network, &overriding(request.balancer));
-        self.write_service(caller, &application, name, Action::Create(object), "Bind the load balancer").await
+        self.write_service(
+            caller,
+            &application,
+            name,
+            Action::Create(object),
+            "Bind the load balancer",
+        )
+        .await
     }
 
     /// Changes how the application is bound to a load balancer.
@@ -154,8 +193,7 @@ impl Service {
         }
         let parts = service::binding_parts(&request.balancer);
         if parts.is_empty() {
-            let allowed =
-                "must be given, or Port with TargetPort, Specification, Scheduler or DisableForceOverride: nothing else can be changed";
+            let allowed = "must be given, or Port with TargetPort, Specification, Scheduler or DisableForceOverride: nothing else can be changed";
             return Err(Rejection::invalid("ServicePortInfos", "", allowed).into());
         }
         if let Some(first) = self.answered_before(caller).await? {
@@ -164,7 +202,14 @@ impl Service {
         let application = self.standing(request.application).await?;
         self.check_cluster_of(&application, request.cluster.as_deref()).await?;
         let name = binding_name(&application, &request)?;
-        self.write_service(caller, &application, name, Action::Set(parts), "Update the load balancer").await
+        self.write_service(
+            caller,
+            &application,
+            name,
+            Action::Set(parts),
+            "Update the load balancer",
+        )
+        .await
     }
 
     /// Takes a load balancer from the application.
@@ -179,7 +224,8 @@ impl Service {
         let application = self.store.application(request.application).await?;
         self.check_cluster_of(&application, request.cluster.as_deref()).await?;
         let name = binding_name(&application, &request)?;
-        self.write_service(caller, &application, name, Action::Delete, "Unbind the load balancer").await
+        self.write_service(caller, &application, name, Action::Delete, "Unbind the load balancer")
+            .await
     }
 
     /// The load balancers that the application is bound to, as they are now; by name.
@@ -192,10 +238,16 @@ impl Service {
         if !self.store.has_object_writes(application.id).await? {
             return Ok(Vec::new());
         }
-        let ours = [(OWNER_LABEL, OWNER.to_owned()), (APPLICATION_LABEL, application.id.to_string())];
+        let ours =
+            [(OWNER_LABEL, OWNER.to_owned()), (APPLICATION_LABEL, application.id.to_string())];
         let labels = ours.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        match self.objects(&application.cluster, ObjectKind::Service, &application.namespace, "", labels).await {
-            Ok(found) => Ok(found.iter().filter_map(|service| binding(service, &application.name)).collect()),
+        match self
+            .objects(&application.cluster, ObjectKind::Service, &application.namespace, "", labels)
+            .await
+        {
+            Ok(found) => {
+                Ok(found.iter().filter_map(|service| binding(service, &application.name)).collect())
+            }
             Err(Error::Rejected(Rejection::Unseen(_))) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
@@ -210,7 +262,12 @@ impl Service {
         what: &str,
     ) -> Result<OrderId, Error> {
         let description = format!("{what} {name}");
-        let object_write = ObjectWrite { kind: ObjectKind::Service, name, owner: Some(owner(application)), action };
+        let object_write = ObjectWrite {
+            kind: ObjectKind::Service,
+            name,
+            owner: Some(owner(application)),
+            action,
+        };
         self.run_recorded(caller, application, &object_write, description).await
     }
 
@@ -218,19 +275,29 @@ impl Service {
     pub(crate) async fn standing(&self, id: ApplicationId) -> Result<Application, Error> {
         let application = self.store.application(id).await?;
         if application.is_going() {
-            return Err(Rejection::WrongApplicationState { application: id, reason: "is being deleted".into() }.into());
+            return Err(Rejection::WrongApplicationState {
+                application: id,
+                reason: "is being deleted".into(),
+            }
+            .into());
         }
         Ok(application)
     }
 
-    async fn selector(&self, application: &Application) -> Result<serde_json::Map<String, Value>, Error> {
+    async fn selector(
+        &self,
+        application: &Application,
+    ) -> Result<serde_json::Map<String, Value>, Error> {
         let deployment = self.deployment(application.id).await?;
-        service::selector(&deployment).map_err(|reason| Rejection::CannotWork { subject: "Deployment", reason }.into())
+        service::selector(&deployment)
+            .map_err(|reason| Rejection::CannotWork { subject: "Deployment", reason }.into())
     }
 
     fn check_binding(request: &Bind) -> Result<(), Rejection> {
         let balancer = &request.balancer;
-        for (parameter, value) in [("SlbId", &balancer.id), ("Specification", &balancer.specification)] {
+        for (parameter, value) in
+            [("SlbId", &balancer.id), ("Specification", &balancer.specification)]
+        {
             check_cloud_text(parameter, value.as_ref())?;
         }
         Ok(())
@@ -244,9 +311,15 @@ pub(crate) fn overriding(balancer: Balancer) -> Balancer {
 }
 
 pub(crate) fn check_cloud_text(parameter: &str, value: Option<&String>) -> Result<(), Rejection> {
-    let fits = |value: &String| value.len() <= 128 && value.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    let fits = |value: &String| {
+        value.len() <= 128 && value.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    };
     match value.filter(|value| !fits(value)) {
-        Some(value) => Err(Rejection::invalid(parameter, value, "must have at most 128 letters, digits, '-', '_' and '.'")),
+        Some(value) => Err(Rejection::invalid(
+            parameter,
+            value,
+            "must have at most 128 letters, digits, '-', '_' and '.'",
+        )),
         None => Ok(()),
     }
 }
@@ -257,7 +330,11 @@ fn binding_name(application: &Application, request: &Bind) -> Result<String, Rej
         Some(given) if *given != name => Err(Rejection::invalid(
             "SlbName",
             given,
-            format!("must be {name}, the {} load balancer of {}", request.network.word(), application.name),
+            format!(
+                "must be {name}, the {} load balancer of {}",
+                request.network.word(),
+                application.name
+            ),
         )),
         _ => Ok(name),
     }
@@ -266,7 +343,8 @@ fn binding_name(application: &Application, request: &Bind) -> Result<String, Rej
 fn check_policy(request: &Expose) -> Result<(), Rejection> {
     match (request.reach, request.policy) {
         (Some(Reach::ClusterIp), Some(policy)) => {
-            let allowed = "must be left out with the Type ClusterIP: it is for the Type NodePort only";
+            let allowed =
+                "must be left out with the Type ClusterIP: it is for the Type NodePort only";
             Err(Rejection::invalid("ExternalTrafficPolicy", format!("{policy:?}"), allowed))
         }
         _ => Ok(()),
@@ -274,14 +352,21 @@ fn check_policy(request: &Expose) -> Result<(), Rejection> {
 }
 
 /// At least one port, and none twice.
-pub(crate) fn check_ports(parameter: &str, ports: impl Iterator<Item = (u16, bool)>) -> Result<(), Rejection> {
+pub(crate) fn check_ports(
+    parameter: &str,
+    ports: impl Iterator<Item = (u16, bool)>,
+) -> Result<(), Rejection> {
     let mut seen = BTreeSet::new();
     for (port, is_udp) in ports {
         if !seen.insert((port, is_udp)) {
             return Err(Rejection::invalid(parameter, port, "each port may be given only once"));
         }
     }
-    if seen.is_empty() { Err(Rejection::invalid(parameter, "", "must have at least one port")) } else { Ok(()) }
+    if seen.is_empty() {
+        Err(Rejection::invalid(parameter, "", "must have at least one port"))
+    } else {
+        Ok(())
+    }
 }
 
 fn check_listeners(listeners: &[Listener]) -> Result<(), Rejection> {
@@ -294,7 +379,11 @@ fn check_listeners(listeners: &[Listener]) -> Result<(), Rejection> {
         })
         .collect();
     match certificates.iter().nth(1) {
-        Some(second) => Err(Rejection::invalid("ServicePortInfos", second, "all HTTPS ports of a load balancer have the same certId")),
+        Some(second) => Err(Rejection::invalid(
+            "ServicePortInfos",
+            second,
+            "all HTTPS ports of a load balancer have the same certId",
+        )),
         None => Ok(()),
     }
 }

@@ -41,7 +41,11 @@ impl Service {
     pub async fn create_route(&self, caller: &Caller, request: Route) -> Result<(), Error> {
         self.check_route(&request).await?;
         check_rules(request.rules.as_deref().unwrap_or_default())?;
-        let object = ingress::ingress(request.rules.as_deref().unwrap_or_default(), &request.labels, &request.annotations);
+        let object = ingress::ingress(
+            request.rules.as_deref().unwrap_or_default(),
+            &request.labels,
+            &request.annotations,
+        );
         self.write_route(caller, &request.namespace, request.name, Action::Create(object)).await
     }
 
@@ -54,11 +58,15 @@ impl Service {
         if let Some(rules) = &request.rules {
             check_rules(rules)?;
         }
-        let parts = ingress::ingress_parts(request.rules.as_deref(), &request.labels, &request.annotations);
+        let parts =
+            ingress::ingress_parts(request.rules.as_deref(), &request.labels, &request.annotations);
         if parts.is_empty() {
-            return Err(
-                Rejection::invalid("IngressConf", "", "must be given, or Labels or Annotations: nothing else can be changed").into()
-            );
+            return Err(Rejection::invalid(
+                "IngressConf",
+                "",
+                "must be given, or Labels or Annotations: nothing else can be changed",
+            )
+            .into());
         }
         self.write_route(caller, &request.namespace, request.name, Action::Set(parts)).await
     }
@@ -67,7 +75,13 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::change_route`].
-    pub async fn delete_route(&self, caller: &Caller, cluster: &str, namespace: &str, name: &str) -> Result<(), Error> {
+    pub async fn delete_route(
+        &self,
+        caller: &Caller,
+        cluster: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<(), Error> {
         self.known_cluster(cluster)?;
         self.known_namespace(namespace).await?;
         object_name("Name", name)?;
@@ -78,24 +92,37 @@ impl Service {
     ///
     /// # Errors
     /// An unknown cluster or namespace, or [`Rejection::Unseen`].
-    pub async fn routes(&self, cluster: Option<&str>, namespace: &str) -> Result<Vec<RouteView>, Error> {
+    pub async fn routes(
+        &self,
+        cluster: Option<&str>,
+        namespace: &str,
+    ) -> Result<Vec<RouteView>, Error> {
         cluster.map(|cluster| self.known_cluster(cluster)).transpose()?;
         if !namespace.is_empty() {
             self.known_namespace(namespace).await?;
         }
-        let objects = self.objects(&self.settings.cluster, ObjectKind::Ingress, namespace, "", Default::default()).await?;
+        let objects = self
+            .objects(&self.settings.cluster, ObjectKind::Ingress, namespace, "", Default::default())
+            .await?;
         if objects.is_empty() {
             return Ok(Vec::new());
         }
-        let services = self.objects(&self.settings.cluster, ObjectKind::Service, namespace, "", Default::default()).await?;
-        Ok(objects.into_iter().map(|object| RouteView { rules: ingress::rules_of(&object, &services), object }).collect())
+        let services = self
+            .objects(&self.settings.cluster, ObjectKind::Service, namespace, "", Default::default())
+            .await?;
+        Ok(objects
+            .into_iter()
+            .map(|object| RouteView { rules: ingress::rules_of(&object, &services), object })
+            .collect())
     }
 
     async fn check_route(&self, request: &Route) -> Result<(), Error> {
         self.known_cluster(&request.cluster)?;
         object_name("Name", &request.name)?;
         let reserved = [OWNER_LABEL, APPLICATION_LABEL, FENCE_ANNOTATION, WRITE_ANNOTATION];
-        for (parameter, texts) in [("Labels", &request.labels), ("Annotations", &request.annotations)] {
+        for (parameter, texts) in
+            [("Labels", &request.labels), ("Annotations", &request.annotations)]
+        {
             if let Some(name) = texts.keys().find(|name| reserved.contains(&name.as_str())) {
                 let allowed = format!("must not be a name of the server's own, as {name} is");
                 return Err(Rejection::invalid(parameter, name, allowed).into());
@@ -108,14 +135,22 @@ impl Service {
                 return Err(Rejection::invalid(parameter, key, allowed).into());
             }
         }
-        if let Some(value) = request.labels.values().flatten().find(|value| !name::is_label_value(value)) {
+        if let Some(value) =
+            request.labels.values().flatten().find(|value| !name::is_label_value(value))
+        {
             let allowed = "each value must be one of Kubernetes': letters, digits, '-', '_' and '.', at most 63";
             return Err(Rejection::invalid("Labels", value, allowed).into());
         }
         self.known_namespace(&request.namespace).await
     }
 
-    async fn write_route(&self, caller: &Caller, namespace: &str, name: String, action: Action) -> Result<(), Error> {
+    async fn write_route(
+        &self,
+        caller: &Caller,
+        namespace: &str,
+        name: String,
+        action: Action,
+    ) -> Result<(), Error> {
         if let Some(first) = self.answered_before(caller).await? {
             return Ok(first);
         }
@@ -125,13 +160,17 @@ impl Service {
 }
 
 fn check_rules(rules: &[IngressRule]) -> Result<(), Rejection> {
-    let refuse = |value: &str, allowed: &str| Err(Rejection::invalid("IngressConf", value, allowed));
+    let refuse =
+        |value: &str, allowed: &str| Err(Rejection::invalid("IngressConf", value, allowed));
     if rules.is_empty() {
         return refuse("", "must have at least one rule");
     }
     for rule in rules {
         if rule.paths.is_empty() {
-            return refuse(rule.host.as_deref().unwrap_or("a rule for any host"), "each rule must have at least one path");
+            return refuse(
+                rule.host.as_deref().unwrap_or("a rule for any host"),
+                "each rule must have at least one path",
+            );
         }
         for path in &rule.paths {
             if !path.path.starts_with('/') {
@@ -141,7 +180,10 @@ fn check_rules(rules: &[IngressRule]) -> Result<(), Rejection> {
                 return refuse(&path.path, "the backend of a path needs a serviceName");
             }
             if path.port == PortTarget::Number(0) {
-                return refuse(&path.path, "the servicePort of a path must be a port from 1 to 65535, or its name");
+                return refuse(
+                    &path.path,
+                    "the servicePort of a path must be a port from 1 to 65535, or its name",
+                );
             }
         }
     }

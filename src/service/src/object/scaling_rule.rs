@@ -53,21 +53,40 @@ impl Service {
     /// # Errors
     /// A value that is not allowed, an unknown application, a name that is taken, another
     /// rule that is enabled, or what the cluster has against it.
-    pub async fn create_rule(&self, caller: &Caller, update: RuleUpdate) -> Result<RuleView, Error> {
+    pub async fn create_rule(
+        &self,
+        caller: &Caller,
+        update: RuleUpdate,
+    ) -> Result<RuleView, Error> {
         rule_name(&update.name)?;
         let Some(range) = update.range else {
-            return Err(Rejection::invalid("ScalingRuleTrigger", "", "must be given: it says what the rule goes by").into());
+            return Err(Rejection::invalid(
+                "ScalingRuleTrigger",
+                "",
+                "must be given: it says what the rule goes by",
+            )
+            .into());
         };
-        let behaviour = if let Field::Set(behaviour) = update.behaviour { Some(behaviour) } else { None };
+        let behaviour =
+            if let Field::Set(behaviour) = update.behaviour { Some(behaviour) } else { None };
         let (parameter, rule) = (range.parameter, rule_of(range, behaviour));
         check_rule(parameter, &rule)?;
         let now = self.clock.now();
         let enabled = update.enabled.unwrap_or(true);
-        let row = ScalingRuleRow { name: update.name, rule, enabled, created_at: now, updated_at: now, disabled_at: None };
+        let row = ScalingRuleRow {
+            name: update.name,
+            rule,
+            enabled,
+            created_at: now,
+            updated_at: now,
+            disabled_at: None,
+        };
         self.write_rule(caller, update.application, row.name.clone(), |before| match before {
             None => Ok(row),
             // The same once more: it may have stopped half way.
-            Some(before) if before.rule == row.rule && before.enabled == row.enabled => Ok(before.clone()),
+            Some(before) if before.rule == row.rule && before.enabled == row.enabled => {
+                Ok(before.clone())
+            }
             Some(before) => Err(Rejection::invalid(
                 "ScalingRuleName",
                 &before.name,
@@ -81,7 +100,11 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::create_rule`], or an unknown rule.
-    pub async fn change_rule(&self, caller: &Caller, update: RuleUpdate) -> Result<RuleView, Error> {
+    pub async fn change_rule(
+        &self,
+        caller: &Caller,
+        update: RuleUpdate,
+    ) -> Result<RuleView, Error> {
         let now = self.clock.now();
         let RuleUpdate { application, name, range, behaviour, enabled } = update;
         if range.is_none() && behaviour == Field::Keep && enabled.is_none() {
@@ -117,15 +140,36 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::change_rule`].
-    pub async fn switch_rule(&self, caller: &Caller, application: ApplicationId, name: String, enabled: bool) -> Result<RuleView, Error> {
-        self.change_rule(caller, RuleUpdate { application, name, range: None, behaviour: Field::Keep, enabled: Some(enabled) }).await
+    pub async fn switch_rule(
+        &self,
+        caller: &Caller,
+        application: ApplicationId,
+        name: String,
+        enabled: bool,
+    ) -> Result<RuleView, Error> {
+        self.change_rule(
+            caller,
+            RuleUpdate {
+                application,
+                name,
+                range: None,
+                behaviour: Field::Keep,
+                enabled: Some(enabled),
+            },
+        )
+        .await
     }
 
     /// Deletes a rule, and its autoscaler first.
     ///
     /// # Errors
     /// As [`Service::change_rule`].
-    pub async fn delete_rule(&self, caller: &Caller, application: ApplicationId, name: &str) -> Result<(), Error> {
+    pub async fn delete_rule(
+        &self,
+        caller: &Caller,
+        application: ApplicationId,
+        name: &str,
+    ) -> Result<(), Error> {
         if let Some(first) = self.answered_before(caller).await? {
             return Ok(first);
         }
@@ -163,8 +207,13 @@ impl Service {
         let rows = self.store.scaling_rules(id).await?;
         let before = rows.iter().find(|row| row.name == name);
         let row = next(before)?;
-        if let Some(other) = rows.iter().find(|other| row.enabled && other.enabled && other.name != row.name) {
-            let allowed = format!("the rule {} is enabled, and two would contradict each other: disable it first", other.name);
+        if let Some(other) =
+            rows.iter().find(|other| row.enabled && other.enabled && other.name != row.name)
+        {
+            let allowed = format!(
+                "the rule {} is enabled, and two would contradict each other: disable it first",
+                other.name
+            );
             return Err(Rejection::invalid("ScalingRuleEnable", "true", allowed).into());
         }
         let action = match (row.enabled, before.is_some()) {
@@ -176,7 +225,11 @@ impl Service {
         tx.lock_scaling_rules(id).await?;
         if self.store.scaling_rules(id).await? != rows {
             let reason = "had its scaling rules changed by another request just now: look at them and try again";
-            return Err(Rejection::WrongApplicationState { application: id, reason: reason.into() }.into());
+            return Err(Rejection::WrongApplicationState {
+                application: id,
+                reason: reason.into(),
+            }
+            .into());
         }
         tx.put_scaling_rule(id, &row).await?;
         tx.commit().await?;
@@ -194,10 +247,20 @@ impl Service {
     }
 
     /// Brings the row of before back, where nobody wrote another one since.
-    async fn restore_rule(&self, id: ApplicationId, row: &ScalingRuleRow, before: Option<&ScalingRuleRow>) -> Result<(), Error> {
+    async fn restore_rule(
+        &self,
+        id: ApplicationId,
+        row: &ScalingRuleRow,
+        before: Option<&ScalingRuleRow>,
+    ) -> Result<(), Error> {
         let mut tx = self.store.begin().await?;
         tx.lock_scaling_rules(id).await?;
-        if self.store.scaling_rules(id).await?.iter().any(|now| now.name == row.name && now.rule == row.rule && now.enabled == row.enabled)
+        if self
+            .store
+            .scaling_rules(id)
+            .await?
+            .iter()
+            .any(|now| now.name == row.name && now.rule == row.rule && now.enabled == row.enabled)
         {
             match before {
                 Some(before) => tx.put_scaling_rule(id, before).await?,
@@ -212,10 +275,22 @@ impl Service {
         found.ok_or_else(|| unknown(name).into())
     }
 
-    async fn write_autoscaler(&self, caller: &Caller, application: &Application, rule: &str, action: Action) -> Result<(), Error> {
+    async fn write_autoscaler(
+        &self,
+        caller: &Caller,
+        application: &Application,
+        rule: &str,
+        action: Action,
+    ) -> Result<(), Error> {
         let name = autoscaler_name(&application.name, rule);
-        let object_write = ObjectWrite { kind: ObjectKind::HorizontalPodAutoscaler, name, owner: Some(owner(application)), action };
-        self.run(caller, (&application.cluster, &application.namespace), &object_write, None).await?;
+        let object_write = ObjectWrite {
+            kind: ObjectKind::HorizontalPodAutoscaler,
+            name,
+            owner: Some(owner(application)),
+            action,
+        };
+        self.run(caller, (&application.cluster, &application.namespace), &object_write, None)
+            .await?;
         Ok(())
     }
 }
@@ -242,7 +317,11 @@ fn rule_name(name: &str) -> Result<(), Rejection> {
 }
 
 fn unknown(name: &str) -> Rejection {
-    Rejection::invalid("ScalingRuleName", name, "must be the name of one of the application's rules")
+    Rejection::invalid(
+        "ScalingRuleName",
+        name,
+        "must be the name of one of the application's rules",
+    )
 }
 
 /// Whether nothing was written, and nothing will be.

@@ -39,13 +39,25 @@ impl Service {
             source: caller.source.clone(),
             refusals: false,
         };
-        let answered = self.run(caller, (&application.cluster, &application.namespace), object_write, Some(&record)).await?;
+        let answered = self
+            .run(
+                caller,
+                (&application.cluster, &application.namespace),
+                object_write,
+                Some(&record),
+            )
+            .await?;
         let tx = self.store.begin().await?;
         self.note_answer(tx, caller, answered.order.unwrap_or(order)).await
     }
 
     /// Applies an object write that is no change order, in a namespace of the server's cluster.
-    pub(crate) async fn run_unrecorded(&self, caller: &Caller, namespace: &str, object_write: &ObjectWrite) -> Result<(), Error> {
+    pub(crate) async fn run_unrecorded(
+        &self,
+        caller: &Caller,
+        namespace: &str,
+        object_write: &ObjectWrite,
+    ) -> Result<(), Error> {
         self.run(caller, (&self.settings.cluster, namespace), object_write, None).await?;
         let tx = self.store.begin().await?;
         self.note_answer(tx, caller, ()).await
@@ -60,21 +72,35 @@ impl Service {
         record: Option<&Record>,
     ) -> Result<WriteAnswer, Error> {
         if self.store.executors(cluster, EXECUTOR_SECONDS).await?.reaching == 0 {
-            return Err(Rejection::Unwritten("no executor reaches it; nothing was changed".into()).into());
+            return Err(
+                Rejection::Unwritten("no executor reaches it; nothing was changed".into()).into()
+            );
         }
         let id = object_write_of(caller);
-        self.store.send_object_write(id, (cluster, namespace), object_write, record, self.clock.now()).await?;
-        let answered = match until_answered(ANSWER_WITHIN, || self.store.object_write_outcome(id)).await? {
-            Some(answered) => answered,
-            None if self.store.withdraw_object_write(id).await? => {
-                return Err(Rejection::Unwritten("no executor took it up in time; nothing was changed, try again".into()).into());
-            }
-            // It may have been answered just now.
-            None => match self.store.object_write_outcome(id).await? {
+        self.store
+            .send_object_write(id, (cluster, namespace), object_write, record, self.clock.now())
+            .await?;
+        let answered =
+            match until_answered(ANSWER_WITHIN, || self.store.object_write_outcome(id)).await? {
                 Some(answered) => answered,
-                None => return Err(Rejection::Undecided { kind: object_write.kind.word(), name: object_write.name.clone() }.into()),
-            },
-        };
+                None if self.store.withdraw_object_write(id).await? => {
+                    return Err(Rejection::Unwritten(
+                        "no executor took it up in time; nothing was changed, try again".into(),
+                    )
+                    .into());
+                }
+                // It may have been answered just now.
+                None => match self.store.object_write_outcome(id).await? {
+                    Some(answered) => answered,
+                    None => {
+                        return Err(Rejection::Undecided {
+                            kind: object_write.kind.word(),
+                            name: object_write.name.clone(),
+                        }
+                        .into());
+                    }
+                },
+            };
         match answered.outcome {
             Ok(_) => Ok(answered),
             Err(why) => Err(Rejection::ClusterRefused(why).into()),
@@ -82,7 +108,12 @@ impl Service {
     }
 
     /// Remembers the answer to a request whose work is done.
-    pub(crate) async fn note_answer<T>(&self, mut tx: store::Tx, caller: &Caller, outcome: T) -> Result<T, Error>
+    pub(crate) async fn note_answer<T>(
+        &self,
+        mut tx: store::Tx,
+        caller: &Caller,
+        outcome: T,
+    ) -> Result<T, Error>
     where
         T: serde::Serialize + serde::de::DeserializeOwned,
     {

@@ -55,7 +55,13 @@ impl Service {
             return self.answer(tx, caller, rolled_back_by).await;
         }
         let is_newest = tx.is_newest_order(&order).await?;
-        if !Order::can_be_rolled_back(order.kind, order.state, order.changed_deployment(), is_newest, false) {
+        if !Order::can_be_rolled_back(
+            order.kind,
+            order.state,
+            order.changed_deployment(),
+            is_newest,
+            false,
+        ) {
             let reason = if !order.kind.releases() && !order.kind.scales() {
                 "has no earlier version to go back to: only a release of a version on top of another can be rolled back"
             } else if is_newest {
@@ -69,7 +75,14 @@ impl Service {
         }
         let now = self.clock.now();
         if order.state.is_final() {
-            self.note(&mut tx, caller, &order, "order.rolled_back", &format!("rolled back by {}", caller.name)).await?;
+            self.note(
+                &mut tx,
+                caller,
+                &order,
+                "order.rolled_back",
+                &format!("rolled back by {}", caller.name),
+            )
+            .await?;
         } else {
             let message = format!("aborted and rolled back by {}", caller.name);
             // The rollback order takes over at once, so nothing is left to bring to rest.
@@ -87,7 +100,12 @@ impl Service {
     /// # Errors
     /// An unknown order, one that is not under way in batches, or a number of batches
     /// beyond those begun; going back to none is what a rollback is for.
-    pub async fn step_back(&self, caller: &Caller, id: OrderId, stay: Option<i32>) -> Result<OrderId, Error> {
+    pub async fn step_back(
+        &self,
+        caller: &Caller,
+        id: OrderId,
+        stay: Option<i32>,
+    ) -> Result<OrderId, Error> {
         let mut tx = self.store.begin().await?;
         if let Some(first) = self.answered(&mut tx, caller).await? {
             return Ok(first);
@@ -100,16 +118,26 @@ impl Service {
         }
         let begun = i32::try_from(order.batch).unwrap_or(i32::MAX);
         let stay = stay.unwrap_or(begun);
-        let Some(stay) = usize::try_from(stay).ok().filter(|stay| (1..=order.batch).contains(stay)) else {
+        let Some(stay) = usize::try_from(stay).ok().filter(|stay| (1..=order.batch).contains(stay))
+        else {
             let allowed = if order.batch == 0 {
                 "no batch is done that could stay; roll the order back to return to the version before".to_owned()
             } else {
-                format!("must be from 1 to {begun}, the batches that may stay; roll the order back to return to the version before")
+                format!(
+                    "must be from 1 to {begun}, the batches that may stay; roll the order back to return to the version before"
+                )
             };
             return Err(Rejection::invalid("Batch", stay, allowed).into());
         };
         tx.step_back(id, stay, self.clock.now()).await?;
-        self.note(&mut tx, caller, &order, "order.step_back_requested", &format!("back to batch {stay} by {}", caller.name)).await?;
+        self.note(
+            &mut tx,
+            caller,
+            &order,
+            "order.step_back_requested",
+            &format!("back to batch {stay} by {}", caller.name),
+        )
+        .await?;
         self.answer(tx, caller, id).await
     }
 
@@ -120,7 +148,12 @@ impl Service {
     ///
     /// # Errors
     /// An unknown batch, or one that does not wait.
-    pub async fn confirm(&self, caller: &Caller, batch: BatchId, confirm: bool) -> Result<(), Error> {
+    pub async fn confirm(
+        &self,
+        caller: &Caller,
+        batch: BatchId,
+        confirm: bool,
+    ) -> Result<(), Error> {
         let mut tx = self.store.begin().await?;
         if let Some(first) = self.answered(&mut tx, caller).await? {
             return Ok(first);
@@ -135,27 +168,57 @@ impl Service {
         }
         let next = order.batch + 1;
         if let (true, Some(stay)) = (confirm, order.back_to) {
-            let reason = format!("is about to go back to batch {stay}: confirm the next batch once it waits there");
+            let reason = format!(
+                "is about to go back to batch {stay}: confirm the next batch once it waits there"
+            );
             return Err(Rejection::WrongState { order: id, reason }.into());
         }
         if confirm {
             tx.confirm_batches(id, next + 1, self.clock.now()).await?;
-            self.note(&mut tx, caller, &order, "batch.confirmed", &format!("batch {} confirmed by {}", next + 1, caller.name)).await?;
+            self.note(
+                &mut tx,
+                caller,
+                &order,
+                "batch.confirmed",
+                &format!("batch {} confirmed by {}", next + 1, caller.name),
+            )
+            .await?;
         } else {
-            self.note(&mut tx, caller, &order, "batch.refused", &format!("batch {} not confirmed by {}", next + 1, caller.name)).await?;
+            self.note(
+                &mut tx,
+                caller,
+                &order,
+                "batch.refused",
+                &format!("batch {} not confirmed by {}", next + 1, caller.name),
+            )
+            .await?;
         }
         self.answer(tx, caller, ()).await
     }
 
-    async fn note(&self, tx: &mut Tx, caller: &Caller, order: &Order, kind: &str, cause: &str) -> Result<(), Error> {
-        let event = Event { actor: &caller.name, kind, cause, detail: json!({ "request": caller.request_id }) };
+    async fn note(
+        &self,
+        tx: &mut Tx,
+        caller: &Caller,
+        order: &Order,
+        kind: &str,
+        cause: &str,
+    ) -> Result<(), Error> {
+        let event = Event {
+            actor: &caller.name,
+            kind,
+            cause,
+            detail: json!({ "request": caller.request_id }),
+        };
         Ok(tx.add_event(order.application, Some(order.id), self.clock.now(), event).await?)
     }
 }
 
 fn refuse_ended(order: &Order) -> Result<(), Rejection> {
     let how = match order.state {
-        State::Ready | State::Running | State::WaitingConfirmation | State::WaitingInterval => return Ok(()),
+        State::Ready | State::Running | State::WaitingConfirmation | State::WaitingInterval => {
+            return Ok(());
+        }
         State::Succeeded => "ended well already",
         State::Failed => "failed already",
         State::Aborted => "was aborted already",

@@ -32,7 +32,9 @@ impl Service {
             version: None,
             replicas: None,
             strategy: None,
-            batch_timeout_seconds: Some(request.timeout_seconds.unwrap_or(CONFIGURE_TIMEOUT_SECONDS)),
+            batch_timeout_seconds: Some(
+                request.timeout_seconds.unwrap_or(CONFIGURE_TIMEOUT_SECONDS),
+            ),
             min_ready_seconds: None,
             description: "Update config".into(),
             notes: Vec::new(),
@@ -69,11 +71,15 @@ impl Service {
             phone: request.phone.as_deref(),
         };
         tx.describe_application(application.id, &words).await?;
-        let changed: Vec<&str> =
-            [("description", words.description), ("owner", words.owner), ("email", words.email), ("phone", words.phone)]
-                .into_iter()
-                .filter_map(|(name, word)| word.map(|_| name))
-                .collect();
+        let changed: Vec<&str> = [
+            ("description", words.description),
+            ("owner", words.owner),
+            ("email", words.email),
+            ("phone", words.phone),
+        ]
+        .into_iter()
+        .filter_map(|(name, word)| word.map(|_| name))
+        .collect();
         let detail = json!({ "request": caller.request_id, "changed": changed });
         let event = Event { actor: &caller.name, kind: "application.described", cause: "", detail };
         tx.add_event(application.id, None, self.clock.now(), event).await?;

@@ -3,7 +3,9 @@
 use serde_json::json;
 
 use super::precheck;
-use crate::{Adopt, Caller, CreateApplication, Error, Service, catalog::region::check_logical_region, check};
+use crate::{
+    Adopt, Caller, CreateApplication, Error, Service, catalog::region::check_logical_region, check,
+};
 use domain::{
     ApplicationId, OrderId, Rejection, ReleaseId,
     object::write::Owner,
@@ -25,7 +27,11 @@ impl Service {
     ///
     /// # Errors
     /// A value that is not allowed, an unknown cluster, or a name that is taken.
-    pub async fn create_application(&self, caller: &Caller, request: CreateApplication) -> Result<(ApplicationId, OrderId), Error> {
+    pub async fn create_application(
+        &self,
+        caller: &Caller,
+        request: CreateApplication,
+    ) -> Result<(ApplicationId, OrderId), Error> {
         // What is there already has a name of Kubernetes' rule; what is made, of EDAS' too.
         if check::present_name(&request.name).is_err() {
             check::name(&request.name)?;
@@ -33,14 +39,19 @@ impl Service {
         check::replicas(request.replicas)?;
         check::spec(&request.spec, &check::CREATE)?;
         check::seconds("Timeout", request.timeout_seconds, 1)?;
-        check::graceful_start(&request.spec.graceful_start, request.timeout_seconds.unwrap_or(CREATE_TIMEOUT_SECONDS), "Timeout")?;
+        check::graceful_start(
+            &request.spec.graceful_start,
+            request.timeout_seconds.unwrap_or(CREATE_TIMEOUT_SECONDS),
+            "Timeout",
+        )?;
         check::text("ApplicationDescription", &request.description, 1024)?;
         check::text("PackageVersion", request.version.as_deref().unwrap_or_default(), 256)?;
         check::one_source(&request.spec, &request.package, &check::CREATE)?;
         check_logical_region(request.logical_region.as_deref())?;
         Self::check_first_services(&request.name, &request.services)?;
         if request.spec.image.is_none() && request.package.url.is_none() {
-            let allowed = "an application is created from an image or a package, whose address must be given";
+            let allowed =
+                "an application is created from an image or a package, whose address must be given";
             return Err(Rejection::invalid("ImageUrl", "", allowed).into());
         }
         let cluster = self.known_cluster(&request.cluster)?;
@@ -80,7 +91,8 @@ impl Service {
             container: None,
         };
         self.name_is_free(&adopt).await?;
-        let report = self.ask(&self.creation(&cluster, namespace, &request.name, target.clone())).await?;
+        let report =
+            self.ask(&self.creation(&cluster, namespace, &request.name, target.clone())).await?;
         if report.as_ref().is_none_or(|report| report.existing.is_none()) {
             check::name(&request.name)?;
         }
@@ -112,7 +124,11 @@ impl Service {
             namespace,
             namespace_named: named.is_some(),
             name: &request.name,
-            logical_region: request.logical_region.as_deref().filter(|region| !region.is_empty()).unwrap_or(&self.settings.region),
+            logical_region: request
+                .logical_region
+                .as_deref()
+                .filter(|region| !region.is_empty())
+                .unwrap_or(&self.settings.region),
             description: &request.description,
             owner: &caller.name,
             // Its first container bears its name.
@@ -121,7 +137,14 @@ impl Service {
         };
         tx.insert_application(&row, now).await?;
         let version = request.version.as_deref().filter(|version| !version.is_empty());
-        let row = NewRelease { id: release, application, version, image: &image, package: label.as_ref(), description: "" };
+        let row = NewRelease {
+            id: release,
+            application,
+            version,
+            image: &image,
+            package: label.as_ref(),
+            description: "",
+        };
         tx.insert_release(&row, now).await?;
         let row = NewOrder {
             id: order,

@@ -3,7 +3,10 @@
 use serde_json::json;
 
 use super::precheck;
-use crate::{Caller, Deploy, Error, PackageParams, RollBackTo, Service, application::adopt::container_names, check};
+use crate::{
+    Caller, Deploy, Error, PackageParams, RollBackTo, Service, application::adopt::container_names,
+    check,
+};
 use domain::{
     OrderId, Rejection, ReleaseId,
     application::Application,
@@ -45,7 +48,12 @@ impl Service {
     }
 
     /// The same, of a new version under this kind's name.
-    pub(crate) async fn order_release(&self, caller: &Caller, request: Deploy, kind: Kind) -> Result<OrderId, Error> {
+    pub(crate) async fn order_release(
+        &self,
+        caller: &Caller,
+        request: Deploy,
+        kind: Kind,
+    ) -> Result<OrderId, Error> {
         self.check_deploy(&request)?;
         // Packages and the cluster are asked first, since no transaction waits for them.
         if let Some(first) = self.answered_before(caller).await? {
@@ -84,13 +92,19 @@ impl Service {
     /// meant by later releases too, which may have no image.
     async fn found_by_image(&self, assembled: &Assembled) -> Result<Option<Known>, Error> {
         let application = &assembled.application;
-        let (Source::Change(change), Known::Nothing) = (&assembled.target.source, &application.container) else { return Ok(None) };
+        let (Source::Change(change), Known::Nothing) =
+            (&assembled.target.source, &application.container)
+        else {
+            return Ok(None);
+        };
         let template = self.store.current_template(application.id).await?.unwrap_or_default();
         if change.image.is_none() || application.container_of(&template).is_some() {
             return Ok(None);
         }
         let index = change.container_in(&template, &application.name).ok();
-        Ok(index.and_then(|index| container_names(&template).into_iter().nth(index)).map(Known::Found))
+        Ok(index
+            .and_then(|index| container_names(&template).into_iter().nth(index))
+            .map(Known::Found))
     }
 
     /// Everything of a release that can be judged without the application.
@@ -115,7 +129,12 @@ impl Service {
 
     /// What a request comes to for its application, which is locked until the
     /// transaction ends. Writes nothing.
-    pub(crate) async fn assemble(&self, tx: &mut Tx, request: &Deploy, package: Option<PackageUrl>) -> Result<Assembled, Error> {
+    pub(crate) async fn assemble(
+        &self,
+        tx: &mut Tx,
+        request: &Deploy,
+        package: Option<PackageUrl>,
+    ) -> Result<Assembled, Error> {
         let (application, snapshot) = tx.lock_application(request.application).await?;
         let replicas = request.replicas.unwrap_or(application.replicas);
         let strategy = request.strategy.unwrap_or(Strategy::ALL_AT_ONCE);
@@ -125,7 +144,9 @@ impl Service {
             source: Source::Change(Box::default()),
             replicas: request.replicas,
             min_ready_seconds: request.min_ready_seconds,
-            batch_timeout_seconds: request.batch_timeout_seconds.unwrap_or(self.settings.batch_timeout_seconds),
+            batch_timeout_seconds: request
+                .batch_timeout_seconds
+                .unwrap_or(self.settings.batch_timeout_seconds),
             failure_policy: self.settings.failure_policy,
             max_unavailable: 0,
             replicas_before: None,
@@ -164,29 +185,54 @@ impl Service {
                 notes: Vec::new(),
             });
         }
-        let mut spec = SpecChange { container: application.container.clone(), ..request.spec.clone() };
+        let mut spec =
+            SpecChange { container: application.container.clone(), ..request.spec.clone() };
         let (current_image, current) = tx.made_of(application.id, application.release).await?;
-        let label = self.complete_package(&mut spec, &request.package, package, current.as_ref())?;
+        let label =
+            self.complete_package(&mut spec, &request.package, package, current.as_ref())?;
         let runtime = spec.java.runtime.as_ref().map(|runtime| &runtime.image);
         let image = spec.image.as_ref().or(runtime).unwrap_or(&current_image).clone();
         target.release = Some(release);
         target.source = Source::Change(Box::new(spec));
         let release = Some((release, image, label));
-        Ok(Assembled { application, kind: Kind::Deploy, strategy, target, snapshot, replicas, release, notes: Vec::new() })
+        Ok(Assembled {
+            application,
+            kind: Kind::Deploy,
+            strategy,
+            target,
+            snapshot,
+            replicas,
+            release,
+            notes: Vec::new(),
+        })
     }
 
     /// Orders the release of a version of the history, by its text.
     ///
     /// # Errors
     /// As [`Service::deploy`].
-    pub async fn roll_back_to(&self, caller: &Caller, request: RollBackTo) -> Result<OrderId, Error> {
+    pub async fn roll_back_to(
+        &self,
+        caller: &Caller,
+        request: RollBackTo,
+    ) -> Result<OrderId, Error> {
         let batches = request.batches.unwrap_or(1);
         if !(1..=5).contains(&batches) {
-            return Err(Rejection::invalid("Batch", batches, "must be a number of batches from 1 to 5").into());
+            return Err(Rejection::invalid(
+                "Batch",
+                batches,
+                "must be a number of batches from 1 to 5",
+            )
+            .into());
         }
         let wait_minutes = request.wait_minutes.unwrap_or(0);
         if wait_minutes > 5 {
-            return Err(Rejection::invalid("BatchWaitTime", wait_minutes, "must be a number of minutes from 0 to 5").into());
+            return Err(Rejection::invalid(
+                "BatchWaitTime",
+                wait_minutes,
+                "must be a number of minutes from 0 to 5",
+            )
+            .into());
         }
         if let Some(first) = self.answered_before(caller).await? {
             return Ok(first);
@@ -213,18 +259,25 @@ impl Service {
             template: None,
         };
         match self.deploy(caller, request).await {
-            Err(Error::Rejected(Rejection::Invalid { parameter, allowed, .. })) if parameter == "UpdateStrategy" => {
+            Err(Error::Rejected(Rejection::Invalid { parameter, allowed, .. }))
+                if parameter == "UpdateStrategy" =>
+            {
                 Err(Rejection::invalid("Batch", batches, allowed).into())
             }
             other => other,
         }
     }
 
-    pub(crate) async fn accept(&self, mut tx: Tx, caller: &Caller, order: Assembled, description: &str) -> Result<OrderId, Error> {
+    pub(crate) async fn accept(
+        &self,
+        mut tx: Tx,
+        caller: &Caller,
+        order: Assembled,
+        description: &str,
+    ) -> Result<OrderId, Error> {
         self.hold_packages(&mut tx, &order.target).await?;
         let (id, now, application) = (OrderId::new(), self.clock.now(), order.application.id);
-        let detail =
-            json!({ "request": caller.request_id, "strategy": order.strategy, "target": order.target, "replicas": order.replicas });
+        let detail = json!({ "request": caller.request_id, "strategy": order.strategy, "target": order.target, "replicas": order.replicas });
         let row = NewOrder {
             id,
             application,
@@ -241,7 +294,8 @@ impl Service {
             resumes_at: 0,
         };
         tx.insert_order(&row, now).await?;
-        let event = Event { actor: &caller.name, kind: "order.accepted", cause: description, detail };
+        let event =
+            Event { actor: &caller.name, kind: "order.accepted", cause: description, detail };
         tx.add_event(application, Some(id), now, event).await?;
         self.answer(tx, caller, id).await
     }

@@ -20,7 +20,11 @@ impl Service {
     /// As [`Service::deploy`]; a text that is no Deployment, names none that is an
     /// application, or changes what is not changed here; or nobody who can look at the
     /// cluster now.
-    pub async fn edit_deployment(&self, caller: &Caller, request: EditDeployment) -> Result<Option<OrderId>, Error> {
+    pub async fn edit_deployment(
+        &self,
+        caller: &Caller,
+        request: EditDeployment,
+    ) -> Result<Option<OrderId>, Error> {
         let cluster = match &request.cluster {
             Some(cluster) => self.known_cluster(cluster)?,
             None => self.settings.cluster.clone(),
@@ -39,7 +43,9 @@ impl Service {
         }
         let found = self.store.applications(Some(name)).await?;
         let found = found.into_iter().find(|it| it.namespace == namespace && it.cluster == cluster);
-        let application = found.ok_or_else(|| Rejection::UnknownApplication(format!("{name} in namespace {namespace}")))?;
+        let application = found.ok_or_else(|| {
+            Rejection::UnknownApplication(format!("{name} in namespace {namespace}"))
+        })?;
         // What is there now would be held up to a Deployment on the move.
         self.no_open_order(&mut self.store.begin().await?, application.id).await?;
         let live = self.deployment_of(&application, QueryKind::Whole).await?;

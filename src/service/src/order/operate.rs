@@ -29,7 +29,8 @@ impl Service {
             return Ok(first);
         }
         let (application, _) = tx.lock_application(request.application).await?;
-        let description = format!("Scale from {} to {} instances", application.replicas, request.replicas);
+        let description =
+            format!("Scale from {} to {} instances", application.replicas, request.replicas);
         let order = self.sized(Kind::Scale, application, request.replicas, request.timeout_seconds);
         self.accept(tx, caller, order, &description).await
     }
@@ -40,7 +41,12 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::scale`].
-    pub async fn stop(&self, caller: &Caller, application: ApplicationId, timeout_seconds: Option<i64>) -> Result<OrderId, Error> {
+    pub async fn stop(
+        &self,
+        caller: &Caller,
+        application: ApplicationId,
+        timeout_seconds: Option<i64>,
+    ) -> Result<OrderId, Error> {
         check::seconds("Timeout", timeout_seconds, 1)?;
         let mut tx = self.store.begin().await?;
         if let Some(first) = self.answered(&mut tx, caller).await? {
@@ -48,7 +54,8 @@ impl Service {
         }
         let (application, resting) = tx.lock_application(application).await?;
         let snapshot = resting.map(|before| Snapshot { replicas: application.replicas, ..before });
-        let order = Assembled { snapshot, ..self.sized(Kind::Stop, application, 0, timeout_seconds) };
+        let order =
+            Assembled { snapshot, ..self.sized(Kind::Stop, application, 0, timeout_seconds) };
         self.accept(tx, caller, order, "Stop").await
     }
 
@@ -67,8 +74,11 @@ impl Service {
         }
         let (application, _) = tx.lock_application(request.application).await?;
         if application.is_running() {
-            let reason = format!("runs already, with {} instances: scale it instead", application.replicas);
-            return Err(Rejection::WrongApplicationState { application: application.id, reason }.into());
+            let reason =
+                format!("runs already, with {} instances: scale it instead", application.replicas);
+            return Err(
+                Rejection::WrongApplicationState { application: application.id, reason }.into()
+            );
         }
         let replicas = request.replicas.unwrap_or_else(|| application.replicas_to_start());
         let timeout_seconds = request.timeout_seconds.unwrap_or(START_TIMEOUT_SECONDS);
@@ -82,7 +92,12 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::scale`], or an application that is stopped.
-    pub async fn restart(&self, caller: &Caller, application: ApplicationId, timeout_seconds: Option<i64>) -> Result<OrderId, Error> {
+    pub async fn restart(
+        &self,
+        caller: &Caller,
+        application: ApplicationId,
+        timeout_seconds: Option<i64>,
+    ) -> Result<OrderId, Error> {
         check::seconds("Timeout", timeout_seconds, 1)?;
         let mut tx = self.store.begin().await?;
         if let Some(first) = self.answered(&mut tx, caller).await? {
@@ -91,7 +106,9 @@ impl Service {
         let (application, snapshot) = tx.lock_application(application).await?;
         if application.is_stopped() {
             let reason = "is stopped: there is nothing to restart, start it instead".into();
-            return Err(Rejection::WrongApplicationState { application: application.id, reason }.into());
+            return Err(
+                Rejection::WrongApplicationState { application: application.id, reason }.into()
+            );
         }
         let replicas = application.replicas;
         let target = Target {
@@ -107,7 +124,16 @@ impl Service {
             max_unavailable: 0,
         };
         let (kind, strategy) = (Kind::Restart, Strategy::ALL_AT_ONCE);
-        let order = Assembled { application, kind, strategy, target, snapshot, replicas, release: None, notes: Vec::new() };
+        let order = Assembled {
+            application,
+            kind,
+            strategy,
+            target,
+            snapshot,
+            replicas,
+            release: None,
+            notes: Vec::new(),
+        };
         self.accept(tx, caller, order, "Restart").await
     }
 
@@ -118,7 +144,11 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::scale`].
-    pub async fn delete(&self, caller: &Caller, application: ApplicationId) -> Result<OrderId, Error> {
+    pub async fn delete(
+        &self,
+        caller: &Caller,
+        application: ApplicationId,
+    ) -> Result<OrderId, Error> {
         let mut tx = self.store.begin().await?;
         if let Some(first) = self.answered(&mut tx, caller).await? {
             return Ok(first);
@@ -138,7 +168,11 @@ impl Service {
     /// # Errors
     /// As [`Service::scale`]; a release that rests half way, or is being brought to rest,
     /// since its settings are borrowed.
-    pub async fn forget(&self, caller: &Caller, application: ApplicationId) -> Result<OrderId, Error> {
+    pub async fn forget(
+        &self,
+        caller: &Caller,
+        application: ApplicationId,
+    ) -> Result<OrderId, Error> {
         let mut tx = self.store.begin().await?;
         if let Some(first) = self.answered(&mut tx, caller).await? {
             return Ok(first);
@@ -164,18 +198,32 @@ impl Service {
         tx.insert_order(&row, now).await?;
         if !tx.forget_application(order.application.id, now).await? {
             let reason = "a release rests half way, with settings of the Deployment borrowed: finish it or roll it back first";
-            return Err(Rejection::CannotWork { subject: "Deployment", reason: reason.into() }.into());
+            return Err(
+                Rejection::CannotWork { subject: "Deployment", reason: reason.into() }.into()
+            );
         }
-        let message = format!("the Deployment {name} was left as it runs; adopting it makes it an application again");
+        let message = format!(
+            "the Deployment {name} was left as it runs; adopting it makes it an application again"
+        );
         tx.finish_at_once(id, &message, now).await?;
-        let event =
-            Event { actor: &caller.name, kind: "application.forgotten", cause: &message, detail: json!({ "request": caller.request_id }) };
+        let event = Event {
+            actor: &caller.name,
+            kind: "application.forgotten",
+            cause: &message,
+            detail: json!({ "request": caller.request_id }),
+        };
         tx.add_event(order.application.id, Some(id), now, event).await?;
         self.answer(tx, caller, id).await
     }
 
     /// An order for `replicas` pods.
-    fn sized(&self, kind: Kind, application: Application, replicas: i32, timeout_seconds: Option<i64>) -> Assembled {
+    fn sized(
+        &self,
+        kind: Kind,
+        application: Application,
+        replicas: i32,
+        timeout_seconds: Option<i64>,
+    ) -> Assembled {
         let target = Target {
             release: None,
             source: Source::Unchanged,
@@ -188,6 +236,15 @@ impl Service {
             failure_policy: self.settings.failure_policy,
             max_unavailable: 0,
         };
-        Assembled { application, kind, strategy: Strategy::ALL_AT_ONCE, target, snapshot: None, replicas, release: None, notes: Vec::new() }
+        Assembled {
+            application,
+            kind,
+            strategy: Strategy::ALL_AT_ONCE,
+            target,
+            snapshot: None,
+            replicas,
+            release: None,
+            notes: Vec::new(),
+        }
     }
 }

@@ -36,7 +36,11 @@ impl Service {
         self.check_deploy(&request)?;
         let package = self.check_package_params(&request.package).await?;
         let report = self.ask_about(&request, package).await?;
-        tracing::debug!(request = caller.request_id, answered = report.is_some(), "looked at a release");
+        tracing::debug!(
+            request = caller.request_id,
+            answered = report.is_some(),
+            "looked at a release"
+        );
         report.ok_or_else(|| unanswered().into())
     }
 
@@ -66,7 +70,10 @@ impl Service {
                 kind: Kind::Deploy,
                 strategy: Strategy::ALL_AT_ONCE,
                 target: self.new_target(
-                    Source::Change(Box::new(SpecChange { container: application.container, ..request.spec })),
+                    Source::Change(Box::new(SpecChange {
+                        container: application.container,
+                        ..request.spec
+                    })),
                     request.replicas,
                 ),
                 snapshot,
@@ -78,7 +85,12 @@ impl Service {
             let cluster = self.known_cluster(&request.cluster)?;
             self.known_namespace(&request.namespace).await?;
             if request.spec.image.is_none() {
-                return Err(Rejection::invalid("ImageUrl", "", "the image of an application that does not exist yet must be given").into());
+                return Err(Rejection::invalid(
+                    "ImageUrl",
+                    "",
+                    "the image of an application that does not exist yet must be given",
+                )
+                .into());
             }
             let replicas = request.replicas.unwrap_or(1);
             self.creation(
@@ -97,16 +109,27 @@ impl Service {
     ///
     /// # Errors
     /// A rejection where nobody asked lately.
-    pub async fn precheck_result(&self, cluster: &str, namespace: &str, name: &str) -> Result<Option<PrecheckReport>, Error> {
+    pub async fn precheck_result(
+        &self,
+        cluster: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<PrecheckReport>, Error> {
         let cluster = self.any_cluster(cluster).await?;
         let found = self.store.newest_precheck_report(&cluster, namespace, name).await?;
-        found.ok_or_else(|| Rejection::UnknownPrecheck { namespace: namespace.into(), name: name.into() }.into())
+        found.ok_or_else(|| {
+            Rejection::UnknownPrecheck { namespace: namespace.into(), name: name.into() }.into()
+        })
     }
 
     /// The cluster that this server drives, if it is meant.
     pub(crate) fn known_cluster(&self, cluster: &str) -> Result<ClusterId, Rejection> {
         let own = &self.settings.cluster;
-        if cluster == own.as_str() { Ok(own.clone()) } else { Err(Rejection::UnknownCluster(cluster.into())) }
+        if cluster == own.as_str() {
+            Ok(own.clone())
+        } else {
+            Err(Rejection::UnknownCluster(cluster.into()))
+        }
     }
 
     /// The cluster that is meant, also one that only another server on the database
@@ -114,21 +137,39 @@ impl Service {
     pub(crate) async fn any_cluster(&self, cluster: &str) -> Result<ClusterId, Error> {
         let id = ClusterId::from(cluster);
         match self.known_cluster(cluster) {
-            Err(unknown) => self.store.cluster(&id).await?.map(|_| id).ok_or_else(|| unknown.into()),
+            Err(unknown) => {
+                self.store.cluster(&id).await?.map(|_| id).ok_or_else(|| unknown.into())
+            }
             Ok(own) => Ok(own),
         }
     }
 
     /// Refuses a cluster that is not the application's.
-    pub(crate) async fn check_cluster_of(&self, application: &Application, given: Option<&str>) -> Result<(), Error> {
-        let Some(given) = given.filter(|given| *given != application.cluster.as_str()) else { return Ok(()) };
+    pub(crate) async fn check_cluster_of(
+        &self,
+        application: &Application,
+        given: Option<&str>,
+    ) -> Result<(), Error> {
+        let Some(given) = given.filter(|given| *given != application.cluster.as_str()) else {
+            return Ok(());
+        };
         let other = self.any_cluster(given).await?;
-        Err(Rejection::invalid("ClusterId", other, format!("must be that of the application, {}", application.cluster)).into())
+        Err(Rejection::invalid(
+            "ClusterId",
+            other,
+            format!("must be that of the application, {}", application.cluster),
+        )
+        .into())
     }
 
     /// Checks that the cluster has this Kubernetes namespace, as far as is known.
     pub(crate) async fn known_namespace(&self, namespace: &str) -> Result<(), Error> {
-        let known = self.store.cluster(&self.settings.cluster).await?.map(|cluster| cluster.namespaces).unwrap_or_default();
+        let known = self
+            .store
+            .cluster(&self.settings.cluster)
+            .await?
+            .map(|cluster| cluster.namespaces)
+            .unwrap_or_default();
         if known.is_empty() || known.iter().any(|name| name == namespace) {
             return Ok(());
         }
@@ -152,7 +193,13 @@ impl Service {
     }
 
     /// An application that does not exist yet.
-    pub(crate) fn creation(&self, cluster: &ClusterId, namespace: &str, name: &str, target: Target) -> Proposal {
+    pub(crate) fn creation(
+        &self,
+        cluster: &ClusterId,
+        namespace: &str,
+        name: &str,
+        target: Target,
+    ) -> Proposal {
         Proposal {
             application: ApplicationId::new(),
             cluster: cluster.clone(),
@@ -168,7 +215,11 @@ impl Service {
     }
 
     /// Looks at a release that is asked for, without writing any of it.
-    pub(crate) async fn ask_about(&self, request: &Deploy, package: Option<PackageUrl>) -> Result<Option<PrecheckReport>, Error> {
+    pub(crate) async fn ask_about(
+        &self,
+        request: &Deploy,
+        package: Option<PackageUrl>,
+    ) -> Result<Option<PrecheckReport>, Error> {
         let mut tx = self.store.begin().await?;
         let assembled = self.assemble(&mut tx, request, package).await?;
         self.no_open_order(&mut tx, assembled.application.id).await?;
@@ -193,7 +244,11 @@ impl Service {
         Ok(report)
     }
 
-    pub(crate) async fn no_open_order(&self, tx: &mut Tx, application: ApplicationId) -> Result<(), Error> {
+    pub(crate) async fn no_open_order(
+        &self,
+        tx: &mut Tx,
+        application: ApplicationId,
+    ) -> Result<(), Error> {
         match tx.open_order(application).await? {
             Some(open) => Err(Rejection::OrderRunning { application, open }.into()),
             None => Ok(()),
@@ -208,14 +263,21 @@ impl Service {
         let id = self.store.send_precheck_request(proposal, self.clock.now()).await?;
         let report = until_answered(ANSWER_WITHIN, || self.store.precheck_report(id)).await?;
         if report.is_none() {
-            tracing::warn!(namespace = proposal.namespace, name = proposal.name, "no executor said in time whether the release can work");
+            tracing::warn!(
+                namespace = proposal.namespace,
+                name = proposal.name,
+                "no executor said in time whether the release can work"
+            );
         }
         Ok(report)
     }
 }
 
 /// Asks `answer` again and again until there is one; none where it takes too long.
-pub(crate) async fn until_answered<T, F>(within: Duration, answer: impl Fn() -> F) -> Result<Option<T>, Error>
+pub(crate) async fn until_answered<T, F>(
+    within: Duration,
+    answer: impl Fn() -> F,
+) -> Result<Option<T>, Error>
 where
     F: Future<Output = Result<Option<T>, StoreError>>,
 {
@@ -248,12 +310,18 @@ pub(crate) struct Accepted {
 
 /// Refuses what the report says cannot work, or what is not the plan that was
 /// agreed to.
-pub(crate) fn accept(report: Option<&PrecheckReport>, agreed: Option<&str>) -> Result<Accepted, Rejection> {
+pub(crate) fn accept(
+    report: Option<&PrecheckReport>,
+    agreed: Option<&str>,
+) -> Result<Accepted, Rejection> {
     let Some(report) = report else {
         return if agreed.is_some() { Err(unanswered()) } else { Ok(Accepted::default()) };
     };
     if let Some(check) = report.refusal() {
-        return Err(Rejection::CannotWork { subject: check.subject.word(), reason: check.reason.clone() });
+        return Err(Rejection::CannotWork {
+            subject: check.subject.word(),
+            reason: check.reason.clone(),
+        });
     }
     let mut warnings = Vec::new();
     for check in report.checks.iter().filter(|check| check.finding == Finding::Warned) {
@@ -266,10 +334,17 @@ pub(crate) fn accept(report: Option<&PrecheckReport>, agreed: Option<&str>) -> R
             let allowed = "the release would do something else now: look at its plan again";
             Err(Rejection::invalid("PlanHash", agreed, allowed))
         }
-        _ => Ok(Accepted { max_unavailable: plan.max_unavailable, replicas: Some(plan.replicas), warnings }),
+        _ => Ok(Accepted {
+            max_unavailable: plan.max_unavailable,
+            replicas: Some(plan.replicas),
+            warnings,
+        }),
     }
 }
 
 pub(crate) fn unanswered() -> Rejection {
-    Rejection::CannotWork { subject: "Deployment", reason: "nobody can look at the cluster now: try again".into() }
+    Rejection::CannotWork {
+        subject: "Deployment",
+        reason: "nobody can look at the cluster now: try again".into(),
+    }
 }

@@ -30,7 +30,11 @@ impl Service {
         let failed = tx.lock_order(id).await?;
         let refuse = |reason: &str| Rejection::WrongState { order: id, reason: reason.into() };
         if failed.state != State::Failed || failed.batch != index {
-            return Err(refuse(&format!("has no failure in batch {} that could be tried again", index + 1)).into());
+            return Err(refuse(&format!(
+                "has no failure in batch {} that could be tried again",
+                index + 1
+            ))
+            .into());
         }
         if tx.rollback_of(id).await?.is_some() {
             return Err(refuse("was rolled back automatically: release the version again").into());
@@ -44,7 +48,10 @@ impl Service {
         }
         let target = self.target(&mut tx, &failed).await?;
         if failed.strategy.batches > BATCHES {
-            return Err(refuse(&format!("has more than {BATCHES} batches, which is the most now: release the version again")).into());
+            return Err(refuse(&format!(
+                "has more than {BATCHES} batches, which is the most now: release the version again"
+            ))
+            .into());
         }
         let (_, resting) = tx.lock_application(failed.application).await?;
         let (order, now) = (OrderId::new(), self.clock.now());
@@ -67,7 +74,8 @@ impl Service {
         tx.insert_order(&row, now).await?;
         tx.carry_pods(id, order, index).await?;
         let detail = json!({ "request": caller.request_id, "retries": id });
-        let event = Event { actor: &caller.name, kind: "order.accepted", cause: &description, detail };
+        let event =
+            Event { actor: &caller.name, kind: "order.accepted", cause: &description, detail };
         tx.add_event(failed.application, Some(order), now, event).await?;
         self.answer(tx, caller, order).await
     }
@@ -77,13 +85,15 @@ impl Service {
     /// own brings new ones at once, which a kubelet's back-off does not hold up.
     async fn target(&self, tx: &mut Tx, failed: &Order) -> Result<Target, Error> {
         let template = failed.template.clone().unwrap_or_default();
-        let mut target = Target { source: Source::Exact(template), replicas: None, ..failed.target.clone() };
+        let mut target =
+            Target { source: Source::Exact(template), replicas: None, ..failed.target.clone() };
         if failed.batch == 0
             && let Source::Exact(template) = &target.source
         {
             let release = ReleaseId::new();
             let shown = self.store.order_row(failed.id).await?;
-            let (version, image, package) = shown.map(|row| (row.version, row.image, row.package)).unwrap_or_default();
+            let (version, image, package) =
+                shown.map(|row| (row.version, row.image, row.package)).unwrap_or_default();
             let row = NewRelease {
                 id: release,
                 application: failed.application,
@@ -93,7 +103,8 @@ impl Service {
                 description: "",
             };
             tx.insert_release(&row, self.clock.now()).await?;
-            target.source = Source::Exact(SpecChange::default().apply(template, &failed.name, release));
+            target.source =
+                Source::Exact(SpecChange::default().apply(template, &failed.name, release));
             target.release = Some(release);
         }
         Ok(target)

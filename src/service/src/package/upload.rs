@@ -76,7 +76,12 @@ pub struct UploadLimits {
 impl Default for UploadLimits {
     /// As the settings are where nobody makes them.
     fn default() -> Self {
-        Self { at_once: 16, wait: Duration::from_secs(5), quota: Quota::default(), keep: Some(Duration::from_secs(7 * 24 * 3600)) }
+        Self {
+            at_once: 16,
+            wait: Duration::from_secs(5),
+            quota: Quota::default(),
+            keep: Some(Duration::from_secs(7 * 24 * 3600)),
+        }
     }
 }
 
@@ -158,7 +163,9 @@ impl UploadError {
         match refused {
             PartRefused::NoUpload => Self::NoSuchUpload,
             PartRefused::BeingCompleted => Self::BeingCompleted,
-            PartRefused::Expired => Self::CutOff("it took so long that nothing is set aside for it any more".into()),
+            PartRefused::Expired => {
+                Self::CutOff("it took so long that nothing is set aside for it any more".into())
+            }
             PartRefused::TooLarge => Self::TooLarge(most_bytes),
             PartRefused::Full(full) => Self::Full(full),
         }
@@ -169,7 +176,9 @@ impl From<PutError> for UploadError {
     fn from(error: PutError) -> Self {
         match error {
             PutError::TooLarge(most) => Self::TooLarge(most),
-            PutError::CutOff(_) | PutError::Silent(_) | PutError::Slow(_) => Self::CutOff(error.to_string()),
+            PutError::CutOff(_) | PutError::Silent(_) | PutError::Slow(_) => {
+                Self::CutOff(error.to_string())
+            }
             PutError::Folder(_) | PutError::Store(_) => Self::Failed(error.to_string()),
         }
     }
@@ -203,7 +212,10 @@ impl Service {
     ///
     /// # Errors
     /// This server keeps no packages, or the caller has as many credentials as one may.
-    pub async fn create_upload_credential(&self, caller: &Caller) -> Result<UploadCredential, Error> {
+    pub async fn create_upload_credential(
+        &self,
+        caller: &Caller,
+    ) -> Result<UploadCredential, Error> {
         let most = self.package_store()?.limits.quota.key_credentials;
         let mut tx = self.store.begin().await?;
         if let Some(first) = self.answered::<CredentialId>(&mut tx, caller).await? {
@@ -230,7 +242,10 @@ impl Service {
     ///
     /// # Errors
     /// The database cannot be asked.
-    pub async fn upload_credential(&self, id: CredentialId) -> Result<Option<UploadCredential>, Error> {
+    pub async fn upload_credential(
+        &self,
+        id: CredentialId,
+    ) -> Result<Option<UploadCredential>, Error> {
         Ok(self.store.find_credential(id).await?.map(credential))
     }
 
@@ -238,23 +253,37 @@ impl Service {
     ///
     /// # Errors
     /// The database or the store cannot be asked.
-    pub async fn download(&self, id: PackageId, capability: &str) -> Result<Option<Download>, UploadError> {
+    pub async fn download(
+        &self,
+        id: PackageId,
+        capability: &str,
+    ) -> Result<Option<Download>, UploadError> {
         let Ok(store) = self.package_store() else { return Ok(None) };
         let Some(row) = self.store.find_package(id).await? else { return Ok(None) };
         if !bool::from(row.capability.expose_secret().as_bytes().ct_eq(capability.as_bytes())) {
             return Ok(None);
         }
-        let (bytes, body) = store.objects.get(&id.to_string()).await.map_err(|error| UploadError::Failed(error.to_string()))?;
+        let (bytes, body) = store
+            .objects
+            .get(&id.to_string())
+            .await
+            .map_err(|error| UploadError::Failed(error.to_string()))?;
         Ok(Some(Download { bytes, body }))
     }
 
     /// The address that pods fetch the uploaded package from which `given` names.
     /// It holds the capability, and the checksum of what came.
-    pub(crate) async fn uploaded_package(&self, given: &PackageUrl, key: &ObjectKey) -> Result<PackageUrl, Error> {
+    pub(crate) async fn uploaded_package(
+        &self,
+        given: &PackageUrl,
+        key: &ObjectKey,
+    ) -> Result<PackageUrl, Error> {
         let refuse = |why: &str| Rejection::invalid("PackageUrl", given, why);
         let store = self.package_store()?;
         let row = self.store.find_package_by_key(key).await?;
-        let row = row.ok_or_else(|| refuse("no package was uploaded to this server under this key, or not all of it"))?;
+        let row = row.ok_or_else(|| {
+            refuse("no package was uploaded to this server under this key, or not all of it")
+        })?;
         let mut url = store.url.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(upload::PATH.split('/').filter(|part| !part.is_empty()));
@@ -270,7 +299,10 @@ impl Service {
     /// # Errors
     /// One of them is deleted, since nothing named it for so long.
     pub(crate) async fn hold_packages(&self, tx: &mut Tx, target: &Target) -> Result<(), Error> {
-        let why = |error: serde_json::Error| StoreError::Corrupt { what: "target", why: error.to_string() };
+        let why = |error: serde_json::Error| StoreError::Corrupt {
+            what: "target",
+            why: error.to_string(),
+        };
         let named = upload::stored_in(&serde_json::to_string(target).map_err(why)?);
         if named.is_empty() {
             return Ok(());
@@ -291,5 +323,11 @@ fn random() -> String {
 }
 
 fn credential(row: CredentialRow) -> UploadCredential {
-    UploadCredential { id: row.id, key_id: row.key_id, secret: row.secret, token: row.token, expires_at: row.expires_at }
+    UploadCredential {
+        id: row.id,
+        key_id: row.key_id,
+        secret: row.secret,
+        token: row.token,
+        expires_at: row.expires_at,
+    }
 }

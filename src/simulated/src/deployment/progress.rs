@@ -25,7 +25,14 @@ fn condition<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {
 }
 
 /// Sets a condition, unless it says the same already.
-pub(super) fn set(world: &World, status: &mut Value, kind: &str, value: &str, reason: &str, message: &str) {
+pub(super) fn set(
+    world: &World,
+    status: &mut Value,
+    kind: &str,
+    value: &str,
+    reason: &str,
+    message: &str,
+) {
     let now = world.clock.stamp();
     let mut since = now.clone();
     if let Some(old) = condition(status, kind)
@@ -88,12 +95,19 @@ pub(super) fn note_pause(world: &mut World, deployment: &mut Deployment) -> Resu
 
 /// Whether all pods are new and available and no old one is left.
 pub(super) fn is_complete(deployment: &Deployment, status: &Value) -> bool {
-    ["/updatedReplicas", "/replicas", "/availableReplicas"].iter().all(|pointer| count(status, pointer) == deployment.replicas)
+    ["/updatedReplicas", "/replicas", "/availableReplicas"]
+        .iter()
+        .all(|pointer| count(status, pointer) == deployment.replicas)
         && int(status, "/observedGeneration").unwrap_or(0) >= deployment.generation
 }
 
 /// Writes the status of a Deployment that does not roll.
-pub(super) fn write(world: &mut World, deployment: &Deployment, new: &Option<ReplicaSet>, old: &[ReplicaSet]) -> Result<(), Refusal> {
+pub(super) fn write(
+    world: &mut World,
+    deployment: &Deployment,
+    new: &Option<ReplicaSet>,
+    old: &[ReplicaSet],
+) -> Result<(), Refusal> {
     let status = counted(world, deployment, new, old);
     store(world, deployment, status)
 }
@@ -112,7 +126,8 @@ pub(super) fn write_rollout(
     }
     match failure(new, old) {
         Some(failure) => {
-            let same = |a: &Value, b: &Value| a["status"] == b["status"] && a["reason"] == b["reason"];
+            let same =
+                |a: &Value, b: &Value| a["status"] == b["status"] && a["reason"] == b["reason"];
             let known = condition(&status, "ReplicaFailure");
             if !known.is_some_and(|known| same(known, &failure)) {
                 drop_condition(&mut status, "ReplicaFailure");
@@ -137,7 +152,12 @@ fn store(world: &mut World, deployment: &Deployment, status: Value) -> Result<()
 }
 
 /// The counts and the condition Available; other conditions as they were.
-fn counted(world: &World, deployment: &Deployment, new: &Option<ReplicaSet>, old: &[ReplicaSet]) -> Value {
+fn counted(
+    world: &World,
+    deployment: &Deployment,
+    new: &Option<ReplicaSet>,
+    old: &[ReplicaSet],
+) -> Value {
     let sum = |of: fn(&ReplicaSet) -> i32| old.iter().chain(new).map(of).sum::<i32>();
     let available = sum(|set| set.available);
     let unavailable = (sum(|set| set.replicas) - available).max(0);
@@ -154,11 +174,14 @@ fn counted(world: &World, deployment: &Deployment, new: &Option<ReplicaSet>, old
             status[key] = number.into();
         }
     }
-    status["terminatingReplicas"] = sum(|set| count(&set.object, "/status/terminatingReplicas")).into();
+    status["terminatingReplicas"] =
+        sum(|set| count(&set.object, "/status/terminatingReplicas")).into();
     if let Some(conditions) = deployment.status.get("conditions") {
         status["conditions"] = conditions.clone();
     }
-    let (value, reason, message) = if available >= deployment.replicas - deployment.max_unavailable() {
+    let (value, reason, message) = if available
+        >= deployment.replicas - deployment.max_unavailable()
+    {
         ("True", "MinimumReplicasAvailable", "Deployment has minimum availability.")
     } else {
         ("False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
@@ -168,15 +191,24 @@ fn counted(world: &World, deployment: &Deployment, new: &Option<ReplicaSet>, old
 }
 
 /// Whether it is done, gets on, or has taken too long.
-fn judge(world: &World, deployment: &Deployment, new: &Option<ReplicaSet>, status: &mut Value, deadline: i32) {
+fn judge(
+    world: &World,
+    deployment: &Deployment,
+    new: &Option<ReplicaSet>,
+    status: &mut Value,
+    deadline: i32,
+) {
     let known = find(deployment, "Progressing").cloned();
     let reason = known.as_ref().and_then(|c| text(c, "/reason"));
-    let was_complete = count(status, "/replicas") == count(status, "/updatedReplicas") && reason == Some("NewReplicaSetAvailable");
+    let was_complete = count(status, "/replicas") == count(status, "/updatedReplicas")
+        && reason == Some("NewReplicaSetAvailable");
     if was_complete {
         return;
     }
-    let subject =
-        new.as_ref().map_or_else(|| format!("Deployment {:?}", deployment.key.name), |set| format!("ReplicaSet {:?}", set.key.name));
+    let subject = new.as_ref().map_or_else(
+        || format!("Deployment {:?}", deployment.key.name),
+        |set| format!("ReplicaSet {:?}", set.key.name),
+    );
     if is_complete(deployment, status) {
         let message = format!("{subject} has successfully progressed.");
         set(world, status, "Progressing", "True", "NewReplicaSetAvailable", &message);
@@ -206,7 +238,10 @@ fn judge(world: &World, deployment: &Deployment, new: &Option<ReplicaSet>, statu
 fn has_progressed(before: &Value, after: &Value) -> bool {
     let old_pods = |s: &Value| count(s, "/replicas") - count(s, "/updatedReplicas");
     let more = |pointer| count(after, pointer) > count(before, pointer);
-    more("/updatedReplicas") || old_pods(after) < old_pods(before) || more("/readyReplicas") || more("/availableReplicas")
+    more("/updatedReplicas")
+        || old_pods(after) < old_pods(before)
+        || more("/readyReplicas")
+        || more("/availableReplicas")
 }
 
 fn has_timed_out(world: &World, status: &Value, deadline: i32) -> bool {
@@ -230,11 +265,16 @@ fn look_again(world: &mut World, deployment: &Deployment, status: &Value) {
     let Some(known) = condition(status, "Progressing") else {
         return;
     };
-    let settled = matches!(text(known, "/reason"), Some("ProgressDeadlineExceeded" | "NewReplicaSetAvailable"));
+    let settled = matches!(
+        text(known, "/reason"),
+        Some("ProgressDeadlineExceeded" | "NewReplicaSetAvailable")
+    );
     if settled || is_complete(deployment, status) {
         return;
     }
-    let passed = text(known, "/lastUpdateTime").and_then(|stamp| world.clock.since(stamp)).map_or(0, |passed| passed.as_secs());
+    let passed = text(known, "/lastUpdateTime")
+        .and_then(|stamp| world.clock.since(stamp))
+        .map_or(0, |passed| passed.as_secs());
     // A second more, for time stamps have none of the fractions.
     let left = u64::try_from(i64::from(deadline) - passed).unwrap_or(0) + 1;
     let at = Instant::now() + Duration::from_secs(left);

@@ -18,7 +18,8 @@ pub(super) fn scale(
     new: &mut Option<ReplicaSet>,
     old: &mut [ReplicaSet],
 ) -> Result<(), Refusal> {
-    let mut active: Vec<&mut ReplicaSet> = old.iter_mut().chain(new.iter_mut()).filter(|set| set.replicas > 0).collect();
+    let mut active: Vec<&mut ReplicaSet> =
+        old.iter_mut().chain(new.iter_mut()).filter(|set| set.replicas > 0).collect();
     if let [only] = active.as_mut_slice() {
         resize(world, deployment, only, deployment.replicas, false)?;
         return Ok(());
@@ -42,8 +43,10 @@ pub(super) fn scale(
     if deployment.strategy == Strategy::Recreate {
         return Ok(());
     }
-    let mut active: Vec<&mut ReplicaSet> = old.iter_mut().chain(new.iter_mut()).filter(|set| set.replicas > 0).collect();
-    let allowed = if deployment.replicas > 0 { deployment.replicas + deployment.max_surge() } else { 0 };
+    let mut active: Vec<&mut ReplicaSet> =
+        old.iter_mut().chain(new.iter_mut()).filter(|set| set.replicas > 0).collect();
+    let allowed =
+        if deployment.replicas > 0 { deployment.replicas + deployment.max_surge() } else { 0 };
     let to_add = allowed - wanted(active.iter().map(|set| &**set));
     order(&mut active, to_add);
     let sizes = share_out(deployment, &active, to_add);
@@ -55,7 +58,9 @@ pub(super) fn scale(
 
 /// The new set has the whole size, knows it, and all of it is available.
 fn is_full(deployment: &Deployment, set: &ReplicaSet) -> bool {
-    set.replicas == deployment.replicas && set.number(DESIRED) == Some(deployment.replicas) && set.available == deployment.replicas
+    set.replicas == deployment.replicas
+        && set.number(DESIRED) == Some(deployment.replicas)
+        && set.available == deployment.replicas
 }
 
 /// The largest first; of equals the newer when growing, the older when shrinking.
@@ -101,8 +106,10 @@ fn fraction_of(deployment: &Deployment, set: &ReplicaSet) -> i32 {
         return -set.replicas;
     }
     let now = f64::from(deployment.replicas + deployment.max_surge());
-    let before =
-        set.number(MAXIMUM).filter(|maximum| *maximum != 0).unwrap_or_else(|| super::field::count(&deployment.status, "/replicas"));
+    let before = set
+        .number(MAXIMUM)
+        .filter(|maximum| *maximum != 0)
+        .unwrap_or_else(|| super::field::count(&deployment.status, "/replicas"));
     if before == 0 {
         return 0;
     }
@@ -147,14 +154,20 @@ mod tests {
         });
         let key = Key::new(Kind::Deployment, "n", "d");
         let deployment = Deployment::read(&key, &Arc::new(object));
-        let mut sets: Vec<ReplicaSet> =
-            sizes.iter().enumerate().map(|(i, size)| set(&format!("{i}"), &format!("2026-01-0{}", i + 1), *size, maximum)).collect();
+        let mut sets: Vec<ReplicaSet> = sizes
+            .iter()
+            .enumerate()
+            .map(|(i, size)| set(&format!("{i}"), &format!("2026-01-0{}", i + 1), *size, maximum))
+            .collect();
         let allowed = if replicas > 0 { replicas + surge } else { 0 };
         let to_add = allowed - sizes.iter().sum::<i32>();
         let mut ordered: Vec<&mut ReplicaSet> = sets.iter_mut().collect();
         order(&mut ordered, to_add);
-        let mut result: Vec<(String, i32)> =
-            ordered.iter().map(|set| set.key.name.clone()).zip(share_out(&deployment, &ordered, to_add)).collect();
+        let mut result: Vec<(String, i32)> = ordered
+            .iter()
+            .map(|set| set.key.name.clone())
+            .zip(share_out(&deployment, &ordered, to_add))
+            .collect();
         result.sort();
         result.into_iter().map(|(_, size)| size).collect()
     }

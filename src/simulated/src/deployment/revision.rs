@@ -28,7 +28,9 @@ pub(super) fn sort_out(
     create: bool,
 ) -> Result<(Option<ReplicaSet>, Vec<ReplicaSet>), Refusal> {
     sets.sort_by_key(ReplicaSet::age);
-    let found = sets.iter().position(|set| equal_but_for_hash(&set.object["spec"]["template"], deployment.template()));
+    let found = sets
+        .iter()
+        .position(|set| equal_but_for_hash(&set.object["spec"]["template"], deployment.template()));
     let new = found.map(|i| sets.remove(i));
     let next = sets.iter().map(ReplicaSet::revision).max().unwrap_or(0) + 1;
     let new = match new {
@@ -44,7 +46,10 @@ fn equal_but_for_hash(a: &Value, b: &Value) -> bool {
     let bare = |template: &Value| {
         let mut template = template.clone();
         field::remove(&mut template, "/metadata/labels", HASH);
-        let empty = template.pointer("/metadata/labels").and_then(Value::as_object).is_some_and(serde_json::Map::is_empty);
+        let empty = template
+            .pointer("/metadata/labels")
+            .and_then(Value::as_object)
+            .is_some_and(serde_json::Map::is_empty);
         if empty {
             field::remove(&mut template, "/metadata", "labels");
         }
@@ -53,7 +58,12 @@ fn equal_but_for_hash(a: &Value, b: &Value) -> bool {
     bare(a) == bare(b)
 }
 
-fn refresh(world: &mut World, deployment: &mut Deployment, set: ReplicaSet, next: i64) -> Result<ReplicaSet, Refusal> {
+fn refresh(
+    world: &mut World,
+    deployment: &mut Deployment,
+    set: ReplicaSet,
+    next: i64,
+) -> Result<ReplicaSet, Refusal> {
     let mut annotations = set.annotations.clone();
     let mut changed = copy_annotations(&deployment.annotations, &mut annotations);
     changed |= raise_revision(&mut annotations, set.revision(), next);
@@ -74,7 +84,14 @@ fn refresh(world: &mut World, deployment: &mut Deployment, set: ReplicaSet, next
     let mut dirty = deployment.annotations.get(REVISION) != Some(&revision);
     if deployment.deadline.is_some() && progress::find(deployment, "Progressing").is_none() {
         let message = format!("Found new replica set {:?}", set.key.name);
-        progress::set(world, &mut deployment.status, "Progressing", "True", "FoundNewReplicaSet", &message);
+        progress::set(
+            world,
+            &mut deployment.status,
+            "Progressing",
+            "True",
+            "FoundNewReplicaSet",
+            &message,
+        );
         dirty = true;
     }
     if dirty {
@@ -83,7 +100,12 @@ fn refresh(world: &mut World, deployment: &mut Deployment, set: ReplicaSet, next
     Ok(set)
 }
 
-fn make(world: &mut World, deployment: &mut Deployment, old: &[ReplicaSet], next: i64) -> Result<ReplicaSet, Refusal> {
+fn make(
+    world: &mut World,
+    deployment: &mut Deployment,
+    old: &[ReplicaSet],
+    next: i64,
+) -> Result<ReplicaSet, Refusal> {
     let collisions = field::count(&deployment.status, "/collisionCount");
     let hash = hash(deployment.template(), collisions);
     let name = format!("{}-{hash}", deployment.key.name);
@@ -95,7 +117,8 @@ fn make(world: &mut World, deployment: &mut Deployment, old: &[ReplicaSet], next
     copy_annotations(&deployment.annotations, &mut annotations);
     annotations.insert(REVISION.to_owned(), next.to_string());
     annotations.insert(DESIRED.to_owned(), deployment.replicas.to_string());
-    annotations.insert(MAXIMUM.to_owned(), (deployment.replicas + deployment.max_surge()).to_string());
+    annotations
+        .insert(MAXIMUM.to_owned(), (deployment.replicas + deployment.max_surge()).to_string());
     let mut template = deployment.template().clone();
     field::section(field::section(&mut template, "metadata"), "labels")[HASH] = json!(hash);
     let mut selector = deployment.object["spec"]["selector"].clone();
@@ -135,7 +158,14 @@ fn make(world: &mut World, deployment: &mut Deployment, old: &[ReplicaSet], next
     }
     if deployment.deadline.is_some() {
         let message = format!("Created new replica set {name:?}");
-        progress::set(world, &mut deployment.status, "Progressing", "True", "NewReplicaSetCreated", &message);
+        progress::set(
+            world,
+            &mut deployment.status,
+            "Progressing",
+            "True",
+            "NewReplicaSetCreated",
+            &message,
+        );
     }
     write_revision(world, deployment, &next.to_string())?;
     Ok(ReplicaSet::read(&key, &made))
@@ -152,13 +182,26 @@ pub(super) fn grown(deployment: &Deployment, others: i32, size: i32) -> i32 {
 
 /// A name that is taken means a collision of hashes; everything else is said in
 /// the status.
-fn report_failure(world: &mut World, deployment: &mut Deployment, set: &Key, refusal: &Refusal) -> Result<(), Refusal> {
+fn report_failure(
+    world: &mut World,
+    deployment: &mut Deployment,
+    set: &Key,
+    refusal: &Refusal,
+) -> Result<(), Refusal> {
     if refusal.reason == "AlreadyExists" {
         let collisions = field::count(&deployment.status, "/collisionCount") + 1;
         deployment.status["collisionCount"] = collisions.into();
     } else if deployment.deadline.is_some() {
-        let message = format!("Failed to create new replica set {:?}: {}", set.name, refusal.message);
-        progress::set(world, &mut deployment.status, "Progressing", "False", "ReplicaSetCreateError", &message);
+        let message =
+            format!("Failed to create new replica set {:?}: {}", set.name, refusal.message);
+        progress::set(
+            world,
+            &mut deployment.status,
+            "Progressing",
+            "False",
+            "ReplicaSetCreateError",
+            &message,
+        );
     }
     let status = deployment.status.clone();
     world.edit(CONTROLLERS, &deployment.key, Half::Status, |object| {
@@ -167,7 +210,11 @@ fn report_failure(world: &mut World, deployment: &mut Deployment, set: &Key, ref
     Ok(())
 }
 
-fn write_revision(world: &mut World, deployment: &mut Deployment, revision: &str) -> Result<(), Refusal> {
+fn write_revision(
+    world: &mut World,
+    deployment: &mut Deployment,
+    revision: &str,
+) -> Result<(), Refusal> {
     let status = deployment.status.clone();
     deployment.object = world.edit(CONTROLLERS, &deployment.key, Half::Status, |object| {
         field::section(&mut object["metadata"], "annotations")[REVISION] = revision.into();
@@ -180,8 +227,14 @@ fn write_revision(world: &mut World, deployment: &mut Deployment, revision: &str
 /// Copies the Deployment's annotations, but for those with a meaning of their
 /// own on a ReplicaSet. Nothing is ever taken away.
 fn copy_annotations(from: &BTreeMap<String, String>, to: &mut BTreeMap<String, String>) -> bool {
-    const KEPT: [&str; 6] =
-        ["kubectl.kubernetes.io/last-applied-configuration", "deprecated.deployment.rollback.to", REVISION, HISTORY, DESIRED, MAXIMUM];
+    const KEPT: [&str; 6] = [
+        "kubectl.kubernetes.io/last-applied-configuration",
+        "deprecated.deployment.rollback.to",
+        REVISION,
+        HISTORY,
+        DESIRED,
+        MAXIMUM,
+    ];
     let mut changed = false;
     for (key, value) in from.iter().filter(|(key, _)| !KEPT.contains(&key.as_str())) {
         changed |= to.insert(key.clone(), value.clone()).as_ref() != Some(value);
@@ -195,7 +248,10 @@ fn raise_revision(annotations: &mut BTreeMap<String, String>, now: i64, next: i6
         return false;
     }
     if let Some(old) = annotations.insert(REVISION.to_owned(), next.to_string()) {
-        annotations.entry(HISTORY.to_owned()).and_modify(|history| *history = format!("{history},{old}")).or_insert(old);
+        annotations
+            .entry(HISTORY.to_owned())
+            .and_modify(|history| *history = format!("{history},{old}"))
+            .or_insert(old);
     }
     true
 }
@@ -205,7 +261,11 @@ fn raise_revision(annotations: &mut BTreeMap<String, String>, now: i64, next: i6
 fn hash(template: &Value, collisions: i32) -> String {
     const LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
     let digest = Sha256::digest(format!("{template}{collisions}"));
-    digest.iter().take(10).map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()])).collect()
+    digest
+        .iter()
+        .take(10)
+        .map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()]))
+        .collect()
 }
 
 #[cfg(test)]

@@ -11,7 +11,11 @@ use super::view::{Deployment, ReplicaSet, wanted};
 use super::{clean_up, progress, resize, revision};
 
 /// One look at a Deployment that rolls.
-pub(super) fn roll(world: &mut World, mut deployment: Deployment, sets: Vec<ReplicaSet>) -> Result<(), Refusal> {
+pub(super) fn roll(
+    world: &mut World,
+    mut deployment: Deployment,
+    sets: Vec<ReplicaSet>,
+) -> Result<(), Refusal> {
     let (new, mut old) = revision::sort_out(world, &mut deployment, sets, true)?;
     let Some(mut new) = new else {
         return Ok(());
@@ -26,16 +30,29 @@ pub(super) fn roll(world: &mut World, mut deployment: Deployment, sets: Vec<Repl
     progress::write_rollout(world, &deployment, &Some(new), &old)
 }
 
-fn grow_new(world: &mut World, deployment: &Deployment, new: &mut ReplicaSet, old: &[ReplicaSet]) -> Result<bool, Refusal> {
+fn grow_new(
+    world: &mut World,
+    deployment: &Deployment,
+    new: &mut ReplicaSet,
+    old: &[ReplicaSet],
+) -> Result<bool, Refusal> {
     if new.replicas == deployment.replicas {
         return Ok(false);
     }
-    let size =
-        if new.replicas > deployment.replicas { deployment.replicas } else { revision::grown(deployment, wanted(old), new.replicas) };
+    let size = if new.replicas > deployment.replicas {
+        deployment.replicas
+    } else {
+        revision::grown(deployment, wanted(old), new.replicas)
+    };
     resize(world, deployment, new, size, false)
 }
 
-fn shrink_old(world: &mut World, deployment: &Deployment, new: &ReplicaSet, old: &mut [ReplicaSet]) -> Result<bool, Refusal> {
+fn shrink_old(
+    world: &mut World,
+    deployment: &Deployment,
+    new: &ReplicaSet,
+    old: &mut [ReplicaSet],
+) -> Result<bool, Refusal> {
     if wanted(&*old) == 0 {
         return Ok(false);
     }
@@ -56,7 +73,12 @@ fn shrink_old(world: &mut World, deployment: &Deployment, new: &ReplicaSet, old:
 /// Shrinks old sets by their pods that are not available, which costs nothing.
 /// None when a set's status is from before it shrank, and shows more available
 /// pods than it wants: then this look ends here.
-fn remove_sick(world: &mut World, deployment: &Deployment, old: &mut [ReplicaSet], most: i32) -> Result<Option<i32>, Refusal> {
+fn remove_sick(
+    world: &mut World,
+    deployment: &Deployment,
+    old: &mut [ReplicaSet],
+    most: i32,
+) -> Result<Option<i32>, Refusal> {
     let mut removed = 0;
     for set in old.iter_mut().filter(|set| set.replicas > 0) {
         if removed >= most {
@@ -99,7 +121,11 @@ fn remove_healthy(
 }
 
 /// One look at a Deployment that first stops everything old.
-pub(super) fn recreate(world: &mut World, mut deployment: Deployment, sets: Vec<ReplicaSet>) -> Result<(), Refusal> {
+pub(super) fn recreate(
+    world: &mut World,
+    mut deployment: Deployment,
+    sets: Vec<ReplicaSet>,
+) -> Result<(), Refusal> {
     let (mut new, mut old) = revision::sort_out(world, &mut deployment, sets, false)?;
     let mut shrank = false;
     for set in old.iter_mut().filter(|set| set.replicas > 0) {
@@ -125,10 +151,10 @@ pub(super) fn recreate(world: &mut World, mut deployment: Deployment, sets: Vec<
 fn runs_old_pods(world: &World, old: &[ReplicaSet]) -> bool {
     old.iter().any(|set| {
         set.actual > 0
-            || world
-                .objects
-                .dependents(&set.uid)
-                .iter()
-                .any(|key| world.objects.get(key).is_some_and(|pod| !matches!(text(pod, "/status/phase"), Some("Failed" | "Succeeded"))))
+            || world.objects.dependents(&set.uid).iter().any(|key| {
+                world.objects.get(key).is_some_and(|pod| {
+                    !matches!(text(pod, "/status/phase"), Some("Failed" | "Succeeded"))
+                })
+            })
     })
 }

@@ -49,9 +49,15 @@ fn an_annotation_of_the_deployment_reaches_its_new_set_only() {
     bench.patch(&[Workbench::image(NEW)]);
     bench.settle();
     let key = Workbench::web();
-    bench.world.edit(super::CONTROLLERS, &key, super::Half::Spec, |web| web["metadata"]["annotations"]["team"] = json!("shop")).unwrap();
+    bench
+        .world
+        .edit(super::CONTROLLERS, &key, super::Half::Spec, |web| {
+            web["metadata"]["annotations"]["team"] = json!("shop")
+        })
+        .unwrap();
     bench.settle();
-    let teams: Vec<_> = bench.sets().iter().map(|set| set["metadata"]["annotations"]["team"].clone()).collect();
+    let teams: Vec<_> =
+        bench.sets().iter().map(|set| set["metadata"]["annotations"]["team"].clone()).collect();
     assert_eq!(teams, [Value::Null, json!("shop")]);
 }
 
@@ -61,7 +67,12 @@ fn sick_old_pods_go_first_and_no_more_than_the_budget_allows() {
     bench.deploy(6, OLD, &budget(&json!(0), &json!(3)));
     // Every old pod falls sick: none is available, so all may go but for the
     // budget of what the new set has room for.
-    super::super::kubelet::override_image(&mut bench.world, OLD, super::super::Behaviour::NeverReady, true);
+    super::super::kubelet::override_image(
+        &mut bench.world,
+        OLD,
+        super::super::Behaviour::NeverReady,
+        true,
+    );
     bench.settle();
     assert_eq!(bench.pods(Some(OLD)), (6, 0));
     bench.patch(&[Workbench::image("shop/web:2--never-ready")]);
@@ -112,7 +123,10 @@ fn a_paused_deployment_makes_no_set_for_a_new_template() {
 fn switched_to_recreate_in_the_middle_it_stops_everything_old_first() {
     let mut bench = Workbench::new(None);
     bench.deploy(3, OLD, &json!({}));
-    bench.patch(&[Workbench::image(NEW), json!({"strategy": {"type": "Recreate", "rollingUpdate": null}})]);
+    bench.patch(&[
+        Workbench::image(NEW),
+        json!({"strategy": {"type": "Recreate", "rollingUpdate": null}}),
+    ]);
     bench.settle_and(|bench| {
         let (old, _) = bench.pods(Some(OLD));
         let (new, _) = bench.pods(Some(NEW));
@@ -145,7 +159,9 @@ fn go_on_from_a_hold(seed: u64, armed_before: bool) -> (i32, i32) {
 
 #[test]
 fn a_hold_must_be_armed_before_it_is_resumed() {
-    let run = |armed_before| -> (Vec<i32>, Vec<i32>) { (0..40).map(|seed| go_on_from_a_hold(seed, armed_before)).unzip() };
+    let run = |armed_before| -> (Vec<i32>, Vec<i32>) {
+        (0..40).map(|seed| go_on_from_a_hold(seed, armed_before)).unzip()
+    };
     let (ready, new) = run(true);
     assert_eq!((ready.iter().min(), new.iter().max()), (Some(&10), Some(&6)));
     // All at once, the new set's pods may still count as available when the budget
@@ -157,7 +173,10 @@ fn a_hold_must_be_armed_before_it_is_resumed() {
 
 /// A number or a percentage, as `maxSurge` and `maxUnavailable` take them.
 fn share() -> impl Strategy<Value = Value> {
-    prop_oneof![(0..6_i32).prop_map(|number| json!(number)), (0..=100_i32).prop_map(|share| json!(format!("{share}%"))),]
+    prop_oneof![
+        (0..6_i32).prop_map(|number| json!(number)),
+        (0..=100_i32).prop_map(|share| json!(format!("{share}%"))),
+    ]
 }
 
 /// What a share comes to.

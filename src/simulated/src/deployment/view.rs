@@ -70,9 +70,13 @@ impl Deployment {
         let rolling = &object["spec"]["strategy"]["rollingUpdate"];
         let strategy = match text(object, "/spec/strategy/type") {
             Some("Recreate") => Strategy::Recreate,
-            _ => Strategy::Rolling { surge: Share::read(&rolling["maxSurge"]), unavailable: Share::read(&rolling["maxUnavailable"]) },
+            _ => Strategy::Rolling {
+                surge: Share::read(&rolling["maxSurge"]),
+                unavailable: Share::read(&rolling["maxUnavailable"]),
+            },
         };
-        let optional = |pointer| int(object, pointer).map(|number| i32::try_from(number).unwrap_or(i32::MAX));
+        let optional =
+            |pointer| int(object, pointer).map(|number| i32::try_from(number).unwrap_or(i32::MAX));
         Self {
             key: key.clone(),
             uid: text(object, "/metadata/uid").unwrap_or_default().to_owned(),
@@ -166,7 +170,10 @@ impl ReplicaSet {
 
     /// Its revision; 0 when it has none.
     pub(super) fn revision(&self) -> i64 {
-        self.annotations.get(super::REVISION).and_then(|revision| revision.parse().ok()).unwrap_or(0)
+        self.annotations
+            .get(super::REVISION)
+            .and_then(|revision| revision.parse().ok())
+            .unwrap_or(0)
     }
 
     /// The order by age; of two of the same second by name.

@@ -46,8 +46,10 @@ pub(super) fn drop_address(status: &mut Value) {
 
 /// An address of the documentation range for the pod, the same each time.
 fn address(pod: &Value) -> String {
-    let sum: u32 =
-        text(pod, "/metadata/uid").unwrap_or_default().bytes().fold(0, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
+    let sum: u32 = text(pod, "/metadata/uid")
+        .unwrap_or_default()
+        .bytes()
+        .fold(0, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
     format!("198.51.100.{}", sum % 254 + 1)
 }
 
@@ -59,7 +61,10 @@ pub(super) fn not_ready(status: &mut Value, pod: &Value, now: &str) {
 }
 
 pub(super) fn unready(status: &mut Value, pod: &Value, now: &str) {
-    let names: Vec<&str> = items(pod, "/spec/containers").iter().filter_map(|container| text(container, "/name")).collect();
+    let names: Vec<&str> = items(pod, "/spec/containers")
+        .iter()
+        .filter_map(|container| text(container, "/name"))
+        .collect();
     let message = format!("containers with unready status: [{}]", names.join(" "));
     for kind in ["ContainersReady", "Ready"] {
         let why = Some(("ContainersNotReady", Some(message.as_str())));
@@ -67,7 +72,13 @@ pub(super) fn unready(status: &mut Value, pod: &Value, now: &str) {
     }
 }
 
-pub(super) fn say(status: &mut Value, kind: &str, value: &str, why: Option<(&str, Option<&str>)>, now: &str) {
+pub(super) fn say(
+    status: &mut Value,
+    kind: &str,
+    value: &str,
+    why: Option<(&str, Option<&str>)>,
+    now: &str,
+) {
     let mut condition = json!({"type": kind, "status": value, "lastTransitionTime": now});
     if let Some((reason, message)) = why {
         condition["reason"] = reason.into();
@@ -95,8 +106,11 @@ pub(super) fn set_condition(status: &mut Value, condition: Value) {
 /// Replaces the container statuses; `make` gets each container and its status so
 /// far.
 pub(super) fn containers(status: &mut Value, pod: &Value, make: impl Fn(&Value, &Value) -> Value) {
-    let statuses: Vec<Value> =
-        items(pod, "/spec/containers").iter().enumerate().map(|(i, container)| make(container, &status["containerStatuses"][i])).collect();
+    let statuses: Vec<Value> = items(pod, "/spec/containers")
+        .iter()
+        .enumerate()
+        .map(|(i, container)| make(container, &status["containerStatuses"][i]))
+        .collect();
     status["containerStatuses"] = statuses.into();
 }
 
@@ -112,7 +126,13 @@ fn container_id(pod: &Value) -> String {
     format!("fake://{}", text(pod, "/metadata/uid").unwrap_or_default())
 }
 
-pub(super) fn running(container: &Value, pod: &Value, ready: bool, restarts: i64, since: &str) -> Value {
+pub(super) fn running(
+    container: &Value,
+    pod: &Value,
+    ready: bool,
+    restarts: i64,
+    since: &str,
+) -> Value {
     json!({
         "name": container["name"],
         "image": image(container),

@@ -11,7 +11,10 @@ use serde_json::{Value, json};
 
 use super::super::event;
 use super::super::field::{condition, items, text};
-use super::shape::{HOST, containers, crashed, drop_address, image, not_ready, restarts, running, say, start, unready, waiting};
+use super::shape::{
+    HOST, containers, crashed, drop_address, image, not_ready, restarts, running, say, start,
+    unready, waiting,
+};
 
 /// How pods behave: the words of `sluice.test/behaviour` and of image tags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -157,7 +160,11 @@ impl Stage {
     pub(super) fn event(self) -> Option<(event::Type, &'static str, &'static str)> {
         use event::Type::{Normal, Warning};
         match self {
-            Stage::LosesReadiness => Some((Warning, "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503")),
+            Stage::LosesReadiness => Some((
+                Warning,
+                "Unhealthy",
+                "Readiness probe failed: HTTP probe failed with statuscode: 503",
+            )),
             Stage::Crashes => Some((Warning, "BackOff", "Back-off restarting failed container")),
             Stage::CannotPull => Some((Warning, "Failed", "Failed to pull image: not found")),
             Stage::BacksOffPulling => Some((Normal, "BackOff", "Back-off pulling image")),
@@ -165,16 +172,29 @@ impl Stage {
                 let (_, message) = self.trouble();
                 Some((Warning, "Failed", message))
             }
-            Stage::BecomesReady | Stage::RunsUnready | Stage::Restarts | Stage::IsStuck | Stage::Fails | Stage::Gone => None,
+            Stage::BecomesReady
+            | Stage::RunsUnready
+            | Stage::Restarts
+            | Stage::IsStuck
+            | Stage::Fails
+            | Stage::Gone => None,
         }
     }
 
     /// What a container waits for that will never start, and the kubelet's text.
     fn trouble(self) -> (&'static str, &'static str) {
         match self {
-            Stage::WaitsForRegistry => ("ImagePullBackOff", "Back-off pulling image: ErrImagePull: dial tcp 192.0.2.1:443: i/o timeout"),
-            Stage::LacksConfig => ("CreateContainerConfigError", "configmap \"settings\" not found"),
-            _ => ("RunContainerError", "failed to create containerd task: exec: \"/missing\": no such file or directory"),
+            Stage::WaitsForRegistry => (
+                "ImagePullBackOff",
+                "Back-off pulling image: ErrImagePull: dial tcp 192.0.2.1:443: i/o timeout",
+            ),
+            Stage::LacksConfig => {
+                ("CreateContainerConfigError", "configmap \"settings\" not found")
+            }
+            _ => (
+                "RunContainerError",
+                "failed to create containerd task: exec: \"/missing\": no such file or directory",
+            ),
         }
     }
 

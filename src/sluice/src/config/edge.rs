@@ -86,7 +86,9 @@ mod tests {
     }
 
     fn read(flags: &[&str]) -> Result<EdgeServing, String> {
-        Line::try_parse_from([&["sluice"], flags].concat()).map(|line| line.edge).map_err(|error| error.to_string())
+        Line::try_parse_from([&["sluice"], flags].concat())
+            .map(|line| line.edge)
+            .map_err(|error| error.to_string())
     }
 
     #[test]

@@ -19,7 +19,9 @@ pub use upload::PackageUploads;
 use domain::{
     package::{Checksum, HostPattern, PackagePolicy},
     template::{
-        java::{CHECKSUM_VARIABLE, FILE_VARIABLE, FOLDER_VARIABLE, SERVER_XML_VARIABLE, URL_VARIABLE},
+        java::{
+            CHECKSUM_VARIABLE, FILE_VARIABLE, FOLDER_VARIABLE, SERVER_XML_VARIABLE, URL_VARIABLE,
+        },
         spec::EnvVar,
     },
 };
@@ -132,7 +134,9 @@ impl PackageServing {
     #[must_use]
     pub fn variables(&self) -> Vec<EnvVar> {
         let mut rules = self.rules.clone();
-        if let Some((url, host)) = self.package_store_url.as_ref().and_then(|url| Some((url, url.host_str()?))) {
+        if let Some((url, host)) =
+            self.package_store_url.as_ref().and_then(|url| Some((url, url.host_str()?)))
+        {
             if !rules.package_schemes.iter().any(|scheme| scheme == url.scheme()) {
                 rules.package_schemes.push(url.scheme().into());
             }
@@ -178,16 +182,26 @@ fn scheme(text: &str) -> Result<String, String> {
 }
 
 fn store_url(text: &str) -> Result<Url, String> {
-    let wrong = "must be an address such as http://sluice.tools:8080, without user, query and fragment";
+    let wrong =
+        "must be an address such as http://sluice.tools:8080, without user, query and fragment";
     let url = Url::parse(text).map_err(|_| wrong)?;
-    let is_plain = url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
-    if matches!(url.scheme(), "http" | "https") && url.host_str().is_some() && is_plain { Ok(url) } else { Err(wrong.into()) }
+    let is_plain = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    if matches!(url.scheme(), "http" | "https") && url.host_str().is_some() && is_plain {
+        Ok(url)
+    } else {
+        Err(wrong.into())
+    }
 }
 
 fn network(text: &str) -> Result<IpNet, String> {
     let text = text.trim();
     let address = || text.parse::<std::net::IpAddr>().map(IpNet::from);
-    text.parse::<IpNet>().or_else(|_| address()).map_err(|_| "must be a network such as 10.0.0.0/8, or an address".into())
+    text.parse::<IpNet>()
+        .or_else(|_| address())
+        .map_err(|_| "must be a network such as 10.0.0.0/8, or an address".into())
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {
@@ -201,7 +215,11 @@ fn long_timeout(text: &str) -> Result<Duration, String> {
 fn within(text: &str, most: Duration, shown: &str) -> Result<Duration, String> {
     let time = duration(text)?;
     let least = Duration::from_millis(10);
-    if (least..=most).contains(&time) { Ok(time) } else { Err(format!("must be from 10ms to {shown}")) }
+    if (least..=most).contains(&time) {
+        Ok(time)
+    } else {
+        Err(format!("must be from 10ms to {shown}"))
+    }
 }
 
 #[cfg(test)]
@@ -232,7 +250,8 @@ mod tests {
             let flag = it.name.strip_prefix("SLUICE_").unwrap().to_lowercase().replace('_', "-");
             [format!("--{flag}"), it.value]
         });
-        let again = Line::try_parse_from(std::iter::once("x".to_owned()).chain(flags)).unwrap().rules;
+        let again =
+            Line::try_parse_from(std::iter::once("x".to_owned()).chain(flags)).unwrap().rules;
         assert_eq!(format!("{again:?}"), format!("{rules:?}"));
         assert_eq!(rules.policy().addresses.len(), 2);
     }
@@ -245,7 +264,8 @@ mod tests {
 
     #[test]
     fn pods_may_fetch_from_the_servers_own_store_too() {
-        let store = ["--package-store", "/packages", "--package-store-url", "http://sluice.tools:8080"];
+        let store =
+            ["--package-store", "/packages", "--package-store-url", "http://sluice.tools:8080"];
         let value = |flags: &[&str], name: &str| {
             let line = [&["x"], &store[..], flags].concat();
             let variables = Server::try_parse_from(line).unwrap().packages.variables();

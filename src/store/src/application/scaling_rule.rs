@@ -29,7 +29,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
-    pub async fn scaling_rules(&self, application: ApplicationId) -> Result<Vec<ScalingRuleRow>, StoreError> {
+    pub async fn scaling_rules(
+        &self,
+        application: ApplicationId,
+    ) -> Result<Vec<ScalingRuleRow>, StoreError> {
         let rows = sqlx::query!(
             r#"/* scaling_rules */ SELECT name, rule, enabled, created_at, updated_at, disabled_at
                FROM scaling_rule WHERE application_id = $1 ORDER BY name"#,
@@ -57,11 +60,17 @@ impl Tx {
     ///
     /// # Errors
     /// [`Rejection::UnknownApplication`].
-    pub async fn lock_scaling_rules(&mut self, application: ApplicationId) -> Result<(), StoreError> {
-        sqlx::query!("/* lock_scaling_rules */ SELECT id FROM application WHERE id = $1 FOR NO KEY UPDATE", application.0)
-            .fetch_optional(self.connection())
-            .await?
-            .ok_or_else(|| Rejection::UnknownApplication(application.to_string()))?;
+    pub async fn lock_scaling_rules(
+        &mut self,
+        application: ApplicationId,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* lock_scaling_rules */ SELECT id FROM application WHERE id = $1 FOR NO KEY UPDATE",
+            application.0
+        )
+        .fetch_optional(self.connection())
+        .await?
+        .ok_or_else(|| Rejection::UnknownApplication(application.to_string()))?;
         Ok(())
     }
 
@@ -70,7 +79,11 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
-    pub async fn put_scaling_rule(&mut self, application: ApplicationId, row: &ScalingRuleRow) -> Result<(), StoreError> {
+    pub async fn put_scaling_rule(
+        &mut self,
+        application: ApplicationId,
+        row: &ScalingRuleRow,
+    ) -> Result<(), StoreError> {
         sqlx::query!(
             "/* put_scaling_rule */ INSERT INTO scaling_rule (application_id, name, rule, enabled, created_at, updated_at, disabled_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -93,7 +106,11 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn delete_scaling_rule(&mut self, application: ApplicationId, name: &str) -> Result<(), StoreError> {
+    pub async fn delete_scaling_rule(
+        &mut self,
+        application: ApplicationId,
+        name: &str,
+    ) -> Result<(), StoreError> {
         sqlx::query!("/* delete_scaling_rule */ DELETE FROM scaling_rule WHERE application_id = $1 AND name = $2", application.0, name)
             .execute(self.connection())
             .await?;

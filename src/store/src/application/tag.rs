@@ -18,7 +18,12 @@ impl Tx {
     ///
     /// # Errors
     /// [`Rejection::UnknownApplication`].
-    pub async fn put_tags(&mut self, application: ApplicationId, keys: &[String], values: &[String]) -> Result<(), StoreError> {
+    pub async fn put_tags(
+        &mut self,
+        application: ApplicationId,
+        keys: &[String],
+        values: &[String],
+    ) -> Result<(), StoreError> {
         self.lock_for_tags(application).await?;
         sqlx::query!(
             "/* put_tags */ INSERT INTO application_tag (application_id, key, value)
@@ -49,7 +54,11 @@ impl Tx {
     ///
     /// # Errors
     /// [`Rejection::UnknownApplication`].
-    pub async fn remove_tags(&mut self, application: ApplicationId, keys: Option<&[String]>) -> Result<(), StoreError> {
+    pub async fn remove_tags(
+        &mut self,
+        application: ApplicationId,
+        keys: Option<&[String]>,
+    ) -> Result<(), StoreError> {
         self.lock_for_tags(application).await?;
         sqlx::query!(
             "/* remove_tags */ DELETE FROM application_tag WHERE application_id = $1 AND ($2::text[] IS NULL OR key = ANY ($2))",
@@ -62,10 +71,13 @@ impl Tx {
     }
 
     async fn lock_for_tags(&mut self, application: ApplicationId) -> Result<(), StoreError> {
-        sqlx::query!("/* lock_for_tags */ SELECT id FROM application WHERE id = $1 FOR NO KEY UPDATE", application.0)
-            .fetch_optional(self.connection())
-            .await?
-            .ok_or_else(|| Rejection::UnknownApplication(application.to_string()))?;
+        sqlx::query!(
+            "/* lock_for_tags */ SELECT id FROM application WHERE id = $1 FOR NO KEY UPDATE",
+            application.0
+        )
+        .fetch_optional(self.connection())
+        .await?
+        .ok_or_else(|| Rejection::UnknownApplication(application.to_string()))?;
         Ok(())
     }
 }
@@ -82,6 +94,13 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        Ok(rows.into_iter().map(|row| TagRow { application: ApplicationId(row.application_id), key: row.key, value: row.value }).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| TagRow {
+                application: ApplicationId(row.application_id),
+                key: row.key,
+                value: row.value,
+            })
+            .collect())
     }
 }

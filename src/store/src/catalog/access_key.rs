@@ -22,7 +22,13 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn insert_key(&self, id: &str, secret: &SecretString, name: &str, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn insert_key(
+        &self,
+        id: &str,
+        secret: &SecretString,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let done = sqlx::query!(
             "/* insert_key */ INSERT INTO access_key (id, secret, name, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO NOTHING",
             id,
@@ -40,10 +46,17 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn find_key(&self, id: &str) -> Result<Option<KeyRow>, StoreError> {
-        let row = sqlx::query!("/* find_key */ SELECT name, secret, enabled FROM access_key WHERE id = $1", id)
-            .fetch_optional(&self.pool)
-            .await?;
-        Ok(row.map(|row| KeyRow { name: row.name, secret: row.secret.into(), enabled: row.enabled }))
+        let row = sqlx::query!(
+            "/* find_key */ SELECT name, secret, enabled FROM access_key WHERE id = $1",
+            id
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|row| KeyRow {
+            name: row.name,
+            secret: row.secret.into(),
+            enabled: row.enabled,
+        }))
     }
 
     /// Forgets requests that nobody can repeat any more.
@@ -51,8 +64,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn prune_nonces(&self, before: Timestamp) -> Result<u64, StoreError> {
-        let done =
-            sqlx::query!("/* prune_nonces */ DELETE FROM nonce WHERE seen_at < $1", before.to_sqlx() as _).execute(&self.pool).await?;
+        let done = sqlx::query!(
+            "/* prune_nonces */ DELETE FROM nonce WHERE seen_at < $1",
+            before.to_sqlx() as _
+        )
+        .execute(&self.pool)
+        .await?;
         Ok(done.rows_affected())
     }
 }
@@ -64,7 +81,13 @@ impl Tx {
     ///
     /// # Errors
     /// [`Rejection::NonceUsed`] if another request used the nonce.
-    pub async fn claim_request(&mut self, key: &str, nonce: &str, digest: &str, now: Timestamp) -> Result<Option<Value>, StoreError> {
+    pub async fn claim_request(
+        &mut self,
+        key: &str,
+        nonce: &str,
+        digest: &str,
+        now: Timestamp,
+    ) -> Result<Option<Value>, StoreError> {
         let claimed = sqlx::query!(
             "/* claim_request */ INSERT INTO nonce (key_id, nonce, digest, outcome, seen_at) VALUES ($1, $2, $3, 'null', $4)
              ON CONFLICT (key_id, nonce) DO NOTHING",
@@ -78,20 +101,38 @@ impl Tx {
         if claimed.rows_affected() == 1 {
             return Ok(None);
         }
-        let first = sqlx::query!("/* first_answer */ SELECT digest, outcome FROM nonce WHERE key_id = $1 AND nonce = $2", key, nonce)
-            .fetch_one(self.connection())
-            .await?;
-        if first.digest == digest { Ok(Some(first.outcome)) } else { Err(Rejection::NonceUsed.into()) }
+        let first = sqlx::query!(
+            "/* first_answer */ SELECT digest, outcome FROM nonce WHERE key_id = $1 AND nonce = $2",
+            key,
+            nonce
+        )
+        .fetch_one(self.connection())
+        .await?;
+        if first.digest == digest {
+            Ok(Some(first.outcome))
+        } else {
+            Err(Rejection::NonceUsed.into())
+        }
     }
 
     /// Remembers the answer to a request claimed in this transaction.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn answer_request(&mut self, key: &str, nonce: &str, outcome: &Value) -> Result<(), StoreError> {
-        sqlx::query!("/* answer_request */ UPDATE nonce SET outcome = $3 WHERE key_id = $1 AND nonce = $2", key, nonce, outcome)
-            .execute(self.connection())
-            .await?;
+    pub async fn answer_request(
+        &mut self,
+        key: &str,
+        nonce: &str,
+        outcome: &Value,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* answer_request */ UPDATE nonce SET outcome = $3 WHERE key_id = $1 AND nonce = $2",
+            key,
+            nonce,
+            outcome
+        )
+        .execute(self.connection())
+        .await?;
         Ok(())
     }
 }

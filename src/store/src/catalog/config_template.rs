@@ -51,8 +51,18 @@ impl Store {
         rows.into_iter()
             .map(|row| {
                 let format = value("format", row.format)?;
-                let template = ConfigTemplate { name: row.name, description: row.description, format, content: row.content };
-                Ok(ConfigTemplateRow { id: row.id, template, created_at: row.created_at.to_jiff(), updated_at: row.updated_at.to_jiff() })
+                let template = ConfigTemplate {
+                    name: row.name,
+                    description: row.description,
+                    format,
+                    content: row.content,
+                };
+                Ok(ConfigTemplateRow {
+                    id: row.id,
+                    template,
+                    created_at: row.created_at.to_jiff(),
+                    updated_at: row.updated_at.to_jiff(),
+                })
             })
             .collect()
     }
@@ -61,7 +71,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn count_config_templates(&self, wanted: ConfigTemplateFilter<'_>) -> Result<i64, StoreError> {
+    pub async fn count_config_templates(
+        &self,
+        wanted: ConfigTemplateFilter<'_>,
+    ) -> Result<i64, StoreError> {
         let row = sqlx::query!(
             r#"/* count_config_templates */ SELECT count(*) AS "count!" FROM config_template
                WHERE ($1::bigint IS NULL OR id = $1) AND ($2::text IS NULL OR name = $2)"#,
@@ -79,7 +92,12 @@ impl Tx {
     ///
     /// # Errors
     /// A rejection where its name is taken.
-    pub async fn insert_config_template(&mut self, template: &ConfigTemplate, by: &str, now: Timestamp) -> Result<i64, StoreError> {
+    pub async fn insert_config_template(
+        &mut self,
+        template: &ConfigTemplate,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<i64, StoreError> {
         let row = sqlx::query!(
             "/* insert_config_template */ INSERT INTO config_template (name, description, format, content, created_by, created_at, updated_at)
              VALUES ($1, $2, $3::text::config_format, $4, $5, $6, $6) ON CONFLICT (name) DO NOTHING RETURNING id",
@@ -108,14 +126,24 @@ impl Tx {
         .fetch_optional(self.connection())
         .await?
         .ok_or(Rejection::UnknownConfigTemplate(id))?;
-        Ok(ConfigTemplate { name: row.name, description: row.description, format: value("format", row.format)?, content: row.content })
+        Ok(ConfigTemplate {
+            name: row.name,
+            description: row.description,
+            format: value("format", row.format)?,
+            content: row.content,
+        })
     }
 
     /// Replaces what a config template is.
     ///
     /// # Errors
     /// A rejection where another one has its name.
-    pub async fn update_config_template(&mut self, id: i64, template: &ConfigTemplate, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn update_config_template(
+        &mut self,
+        id: i64,
+        template: &ConfigTemplate,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let done = sqlx::query!(
             "/* update_config_template */ UPDATE config_template
              SET name = $2, description = $3, format = $4::text::config_format, content = $5, updated_at = greatest($6, created_at) WHERE id = $1",
@@ -129,7 +157,9 @@ impl Tx {
         .execute(self.connection())
         .await;
         match done {
-            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Err(taken(&template.name).into()),
+            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
+                Err(taken(&template.name).into())
+            }
             done => Ok(done.map(|_| ())?),
         }
     }
@@ -139,12 +169,24 @@ impl Tx {
     /// # Errors
     /// [`Rejection::UnknownConfigTemplate`].
     pub async fn delete_config_template(&mut self, id: i64) -> Result<(), StoreError> {
-        let done =
-            sqlx::query!("/* delete_config_template */ DELETE FROM config_template WHERE id = $1", id).execute(self.connection()).await?;
-        if done.rows_affected() == 1 { Ok(()) } else { Err(Rejection::UnknownConfigTemplate(id).into()) }
+        let done = sqlx::query!(
+            "/* delete_config_template */ DELETE FROM config_template WHERE id = $1",
+            id
+        )
+        .execute(self.connection())
+        .await?;
+        if done.rows_affected() == 1 {
+            Ok(())
+        } else {
+            Err(Rejection::UnknownConfigTemplate(id).into())
+        }
     }
 }
 
 fn taken(name: &str) -> Rejection {
-    Rejection::invalid("Name", name, "a config template of that name exists already, and there is only one")
+    Rejection::invalid(
+        "Name",
+        name,
+        "a config template of that name exists already, and there is only one",
+    )
 }

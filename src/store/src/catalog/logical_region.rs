@@ -33,7 +33,12 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn insert_region(&mut self, text: RegionText<'_>, by: &str, now: Timestamp) -> Result<Option<i64>, StoreError> {
+    pub async fn insert_region(
+        &mut self,
+        text: RegionText<'_>,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<Option<i64>, StoreError> {
         let row = sqlx::query!(
             "/* insert_region */ INSERT INTO logical_region (name, title, description, created_by, created_at)
              VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) DO NOTHING RETURNING id",
@@ -52,7 +57,12 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn update_region(&mut self, id: i64, title: &str, description: &str) -> Result<(), StoreError> {
+    pub async fn update_region(
+        &mut self,
+        id: i64,
+        title: &str,
+        description: &str,
+    ) -> Result<(), StoreError> {
         sqlx::query!("/* update_region */ UPDATE logical_region SET title = $2, description = $3 WHERE id = $1", id, title, description)
             .execute(self.connection())
             .await?;
@@ -63,7 +73,11 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn find_region(&mut self, id: Option<i64>, name: Option<&str>) -> Result<Option<LogicalRegion>, StoreError> {
+    pub async fn find_region(
+        &mut self,
+        id: Option<i64>,
+        name: Option<&str>,
+    ) -> Result<Option<LogicalRegion>, StoreError> {
         let row = sqlx::query!(
             "/* find_region */ SELECT id, name, title, description, created_by FROM logical_region
              WHERE ($1::bigint IS NULL OR id = $1) AND ($2::text IS NULL OR name = $2) AND ($1 IS NOT NULL OR $2 IS NOT NULL) FOR UPDATE",
@@ -100,7 +114,9 @@ impl Tx {
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn delete_region(&mut self, id: i64) -> Result<(), StoreError> {
-        sqlx::query!("/* delete_region */ DELETE FROM logical_region WHERE id = $1", id).execute(self.connection()).await?;
+        sqlx::query!("/* delete_region */ DELETE FROM logical_region WHERE id = $1", id)
+            .execute(self.connection())
+            .await?;
         Ok(())
     }
 }
@@ -123,6 +139,9 @@ impl Store {
             let title = title.unwrap_or_else(|| name.clone());
             LogicalRegion { id, name, title, description, created_by }
         };
-        Ok(rows.into_iter().map(|row| region(row.name, row.title, row.id, row.description, row.created_by)).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| region(row.name, row.title, row.id, row.description, row.created_by))
+            .collect())
     }
 }

@@ -35,7 +35,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
-    pub async fn record_identity(&self, id: &ClusterId, seen: &ClusterIdentity) -> Result<Recorded, StoreError> {
+    pub async fn record_identity(
+        &self,
+        id: &ClusterId,
+        seen: &ClusterIdentity,
+    ) -> Result<Recorded, StoreError> {
         loop {
             let rows = sqlx::query!(
                 "/* identities */ SELECT id, identity FROM kubernetes_cluster WHERE id = $1 OR identity = $2",
@@ -44,10 +48,16 @@ impl Store {
             )
             .fetch_all(&self.pool)
             .await?;
-            let recorded = rows.iter().find(|row| row.id == id.as_str()).and_then(|row| row.identity.as_deref());
+            let recorded = rows
+                .iter()
+                .find(|row| row.id == id.as_str())
+                .and_then(|row| row.identity.as_deref());
             match recorded {
                 Some(recorded) if recorded == seen.as_str() => {
-                    return Ok(Recorded::Known(KnownCluster { id: id.clone(), identity: seen.clone() }));
+                    return Ok(Recorded::Known(KnownCluster {
+                        id: id.clone(),
+                        identity: seen.clone(),
+                    }));
                 }
                 Some(recorded) => return Ok(Recorded::Other(identity(recorded)?)),
                 None => {}
@@ -78,9 +88,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
     pub async fn identity(&self, id: &ClusterId) -> Result<Option<ClusterIdentity>, StoreError> {
-        let row = sqlx::query!("/* identity */ SELECT identity FROM kubernetes_cluster WHERE id = $1", id.as_str())
-            .fetch_optional(&self.pool)
-            .await?;
+        let row = sqlx::query!(
+            "/* identity */ SELECT identity FROM kubernetes_cluster WHERE id = $1",
+            id.as_str()
+        )
+        .fetch_optional(&self.pool)
+        .await?;
         row.and_then(|row| row.identity).as_deref().map(identity).transpose()
     }
 
@@ -106,10 +119,16 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
-    pub async fn lock_identity(&mut self, id: &ClusterId) -> Result<Option<Option<ClusterIdentity>>, StoreError> {
-        let row = sqlx::query!("/* lock_identity */ SELECT identity FROM kubernetes_cluster WHERE id = $1 FOR UPDATE", id.as_str())
-            .fetch_optional(self.connection())
-            .await?;
+    pub async fn lock_identity(
+        &mut self,
+        id: &ClusterId,
+    ) -> Result<Option<Option<ClusterIdentity>>, StoreError> {
+        let row = sqlx::query!(
+            "/* lock_identity */ SELECT identity FROM kubernetes_cluster WHERE id = $1 FOR UPDATE",
+            id.as_str()
+        )
+        .fetch_optional(self.connection())
+        .await?;
         row.map(|row| row.identity.as_deref().map(identity).transpose()).transpose()
     }
 
@@ -117,10 +136,16 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn cluster_of(&mut self, identity: &ClusterIdentity) -> Result<Option<ClusterId>, StoreError> {
-        let row = sqlx::query!("/* cluster_of */ SELECT id FROM kubernetes_cluster WHERE identity = $1", identity.as_str())
-            .fetch_optional(self.connection())
-            .await?;
+    pub async fn cluster_of(
+        &mut self,
+        identity: &ClusterIdentity,
+    ) -> Result<Option<ClusterId>, StoreError> {
+        let row = sqlx::query!(
+            "/* cluster_of */ SELECT id FROM kubernetes_cluster WHERE identity = $1",
+            identity.as_str()
+        )
+        .fetch_optional(self.connection())
+        .await?;
         Ok(row.map(|row| row.id.into()))
     }
 
@@ -149,7 +174,12 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn let_go(&mut self, id: &ClusterId, why: &str, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn let_go(
+        &mut self,
+        id: &ClusterId,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         // Orders before their batches, as everybody locks them: a batch that is begun
         // meanwhile is seen.
         sqlx::query!(
@@ -187,10 +217,20 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn replace_identity(&mut self, id: &ClusterId, identity: &ClusterIdentity) -> Result<(), StoreError> {
+    pub async fn replace_identity(
+        &mut self,
+        id: &ClusterId,
+        identity: &ClusterIdentity,
+    ) -> Result<(), StoreError> {
         for statement in [
-            sqlx::query!("/* forget_precheck_requests */ DELETE FROM precheck_request WHERE cluster_id = $1", id.as_str()),
-            sqlx::query!("/* forget_cluster_queries */ DELETE FROM cluster_query WHERE cluster_id = $1", id.as_str()),
+            sqlx::query!(
+                "/* forget_precheck_requests */ DELETE FROM precheck_request WHERE cluster_id = $1",
+                id.as_str()
+            ),
+            sqlx::query!(
+                "/* forget_cluster_queries */ DELETE FROM cluster_query WHERE cluster_id = $1",
+                id.as_str()
+            ),
             sqlx::query!(
                 "/* forget_pods */ UPDATE application SET ready_replicas = 0, resting_snapshot = NULL WHERE cluster_id = $1",
                 id.as_str()
@@ -210,5 +250,6 @@ impl Tx {
 }
 
 fn identity(text: &str) -> Result<ClusterIdentity, StoreError> {
-    text.parse().map_err(|why: &str| StoreError::Corrupt { what: "cluster identity", why: why.into() })
+    text.parse()
+        .map_err(|why: &str| StoreError::Corrupt { what: "cluster identity", why: why.into() })
 }

@@ -55,7 +55,8 @@ impl Store {
         if transition.state.is_final() || transition.roll_back {
             tx.lock_application_of(order.id).await?;
         }
-        let finalizing = transition.state.is_final() && (transition.change.is_some() || transition.finalizes);
+        let finalizing =
+            transition.state.is_final() && (transition.change.is_some() || transition.finalizes);
         let written = sqlx::query!(
             "/* advance */ UPDATE change_order SET
                  state = $3::text::order_state, step = $4::text::order_step, step_since = $5, batch = $6,
@@ -97,20 +98,32 @@ impl Store {
             "state": transition.state, "step": transition.step, "batch": transition.batch + 1, "generation": lease.generation,
             "change": transition.change.as_ref().map(|change| document("intent", change)).transpose()?,
         });
-        let event = Event { actor: SELF, kind: &format!("order.{}", word(transition.step)), cause: &transition.message, detail };
+        let event = Event {
+            actor: SELF,
+            kind: &format!("order.{}", word(transition.step)),
+            cause: &transition.message,
+            detail,
+        };
         tx.add_event(order.application, Some(order.id), now, event).await?;
         match transition.state {
             State::Succeeded => tx.note_success(order, now).await?,
             // The way back itself failed, or was not wanted: how the Deployment was
             // before is kept for the next order.
-            State::Failed if (order.kind == Kind::Rollback && !order.only_scales()) || transition.finalizes => {
+            State::Failed
+                if (order.kind == Kind::Rollback && !order.only_scales())
+                    || transition.finalizes =>
+            {
                 if let Some(snapshot) = &order.snapshot {
                     tx.keep_resting_snapshot(order.application, snapshot).await?;
                 }
             }
             _ => {}
         }
-        let opened = if transition.roll_back { Some(tx.open_rollback(order, SELF, SELF, now).await?) } else { None };
+        let opened = if transition.roll_back {
+            Some(tx.open_rollback(order, SELF, SELF, now).await?)
+        } else {
+            None
+        };
         tx.commit().await?;
         Ok(opened)
     }
@@ -119,7 +132,13 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the lease is lost.
-    pub async fn record_applied(&self, lease: Lease, order: &Order, applied: &Applied<'_>, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn record_applied(
+        &self,
+        lease: Lease,
+        order: &Order,
+        applied: &Applied<'_>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let version = i64::try_from(applied.resource_version).unwrap_or(i64::MAX);
         let mut tx = self.begin().await?;
         let written = sqlx::query!(
@@ -136,7 +155,12 @@ impl Store {
             return Err(StoreError::Fenced { generation: lease.generation });
         }
         let detail = json!({ "resourceVersion": version, "generation": lease.generation });
-        let event = Event { actor: SELF, kind: "change.made", cause: &format!("for step {}", word(order.step)), detail };
+        let event = Event {
+            actor: SELF,
+            kind: "change.made",
+            cause: &format!("for step {}", word(order.step)),
+            detail,
+        };
         tx.add_event(order.application, Some(order.id), now, event).await?;
         tx.commit().await
     }
@@ -145,7 +169,13 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the lease is lost.
-    pub async fn record_pods(&self, lease: Lease, batch: BatchId, pods: &[PodState], now: Timestamp) -> Result<(), StoreError> {
+    pub async fn record_pods(
+        &self,
+        lease: Lease,
+        batch: BatchId,
+        pods: &[PodState],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let written = sqlx::query!(
             "/* record_pods */ UPDATE batch SET pods = $3, updated_at = $4
              FROM change_order WHERE batch.id = $1 AND change_order.id = batch.order_id AND change_order.generation = $2",
@@ -156,7 +186,11 @@ impl Store {
         )
         .execute(&self.pool)
         .await?;
-        if written.rows_affected() == 0 { Err(StoreError::Fenced { generation: lease.generation }) } else { Ok(()) }
+        if written.rows_affected() == 0 {
+            Err(StoreError::Fenced { generation: lease.generation })
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -176,8 +210,14 @@ impl Tx {
     }
 
     /// The version of the history that a Deployment had, by its template's annotation.
-    async fn release_of(&mut self, application: ApplicationId, snapshot: Option<&Snapshot>) -> Result<Option<ReleaseId>, StoreError> {
-        let Some(named) = snapshot.and_then(|snapshot| release_of(&snapshot.template)) else { return Ok(None) };
+    async fn release_of(
+        &mut self,
+        application: ApplicationId,
+        snapshot: Option<&Snapshot>,
+    ) -> Result<Option<ReleaseId>, StoreError> {
+        let Some(named) = snapshot.and_then(|snapshot| release_of(&snapshot.template)) else {
+            return Ok(None);
+        };
         let row = sqlx::query!(
             "/* known_release */ SELECT id FROM release WHERE id = $1 AND application_id = $2 AND released_at IS NOT NULL",
             named.0,
@@ -233,7 +273,9 @@ impl Tx {
             let before = order.snapshot.as_ref().map(|snapshot| snapshot.replicas);
             self.note_replicas(order.application, replicas, before).await?;
         }
-        let (Some(release), Some(template)) = (order.target.release, &order.template) else { return Ok(()) };
+        let (Some(release), Some(template)) = (order.target.release, &order.template) else {
+            return Ok(());
+        };
         if order.kind == Kind::Restart {
             return Ok(());
         }
@@ -242,7 +284,9 @@ impl Tx {
             Source::Change(change) => change.container_in(template, &order.name).ok(),
             Source::Exact(_) | Source::Unchanged | Source::Renewed(_) => None,
         };
-        let image = image.and_then(|index| template.pointer(&format!("/spec/containers/{index}/image"))?.as_str());
+        let image = image.and_then(|index| {
+            template.pointer(&format!("/spec/containers/{index}/image"))?.as_str()
+        });
         // What the version was first stays: a restart may have left its mark since.
         sqlx::query!(
             "/* note_release */ UPDATE release SET released_at = $2, template = coalesce(template, $3), image = coalesce($4, image), min_ready_seconds = coalesce($5, min_ready_seconds) WHERE id = $1",
@@ -259,7 +303,12 @@ impl Tx {
 
     /// Notes how many pods the application has from now on, before the cluster is
     /// seen again; and how many it had, where these are none.
-    async fn note_replicas(&mut self, application: ApplicationId, replicas: i32, before: Option<i32>) -> Result<(), StoreError> {
+    async fn note_replicas(
+        &mut self,
+        application: ApplicationId,
+        replicas: i32,
+        before: Option<i32>,
+    ) -> Result<(), StoreError> {
         sqlx::query!(
             "/* note_replicas */ UPDATE application SET replicas = $2,
                  replicas_before_stop = CASE WHEN $2 = 0 THEN coalesce(nullif($3::integer, 0), nullif(replicas, 0), replicas_before_stop) END,
@@ -279,17 +328,25 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn open_rollback(&mut self, order: &Order, actor: &str, source: &str, now: Timestamp) -> Result<Opened, StoreError> {
+    pub async fn open_rollback(
+        &mut self,
+        order: &Order,
+        actor: &str,
+        source: &str,
+        now: Timestamp,
+    ) -> Result<Opened, StoreError> {
         let id = OrderId::new();
         let snapshot = order.snapshot.clone();
         let (release, template) = if order.only_scales() {
             (None, Source::Unchanged)
         } else {
-            let template = snapshot.as_ref().map_or(Value::Null, |snapshot| snapshot.template.clone());
+            let template =
+                snapshot.as_ref().map_or(Value::Null, |snapshot| snapshot.template.clone());
             (self.release_of(order.application, snapshot.as_ref()).await?, Source::Exact(template))
         };
         // Only where the order itself changed the number; a scaler's choice stays.
-        let replicas = order.target.replicas.and(snapshot.as_ref().map(|snapshot| snapshot.replicas));
+        let replicas =
+            order.target.replicas.and(snapshot.as_ref().map(|snapshot| snapshot.replicas));
         let target = Target {
             release,
             source: template,

@@ -63,7 +63,10 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        Ok(rows.into_iter().map(|row| Lease { order: OrderId(row.id), generation: row.generation }).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| Lease { order: OrderId(row.id), generation: row.generation })
+            .collect())
     }
 
     /// Extends a lease that has not run out. False if it is lost.
@@ -89,7 +92,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn give_back(&self, lease: Lease, run_after: Option<Timestamp>, seen: &Order) -> Result<(), StoreError> {
+    pub async fn give_back(
+        &self,
+        lease: Lease,
+        run_after: Option<Timestamp>,
+        seen: &Order,
+    ) -> Result<(), StoreError> {
         let confirmed = crate::row::number("confirmed", seen.confirmed)?;
         let back_to = seen.back_to.map(|stay| crate::row::number("back_to", stay)).transpose()?;
         sqlx::query!(

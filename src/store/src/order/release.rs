@@ -49,7 +49,11 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn insert_release(&mut self, release: &NewRelease<'_>, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn insert_release(
+        &mut self,
+        release: &NewRelease<'_>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         // Two orders within a second get different texts, since a text names the
         // version to go back to. The application's row is locked meanwhile.
         sqlx::query!(
@@ -100,7 +104,11 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn made_of(&mut self, application: ApplicationId, release: Option<ReleaseId>) -> Result<(String, Option<Label>), StoreError> {
+    pub async fn made_of(
+        &mut self,
+        application: ApplicationId,
+        release: Option<ReleaseId>,
+    ) -> Result<(String, Option<Label>), StoreError> {
         let row = sqlx::query!(
             "/* made_of */ SELECT image, package FROM release WHERE application_id = $1 AND ($2::uuid IS NULL OR id = $2) ORDER BY created_at, id LIMIT 1",
             application.0,
@@ -122,10 +130,9 @@ impl Tx {
         id: Option<ReleaseId>,
         version: Option<&str>,
     ) -> Result<ReleaseRow, StoreError> {
-        let found = history(self.connection(), application)
-            .await?
-            .into_iter()
-            .find(|row| id.is_none_or(|id| row.id == id) && version.is_none_or(|version| row.version == version));
+        let found = history(self.connection(), application).await?.into_iter().find(|row| {
+            id.is_none_or(|id| row.id == id) && version.is_none_or(|version| row.version == version)
+        });
         let shown = version.map(str::to_owned).or(id.map(|id| id.to_string())).unwrap_or_default();
         found.ok_or_else(|| Rejection::UnknownVersion { application, version: shown }.into())
     }
@@ -145,15 +152,24 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn version_texts(&self, application: ApplicationId) -> Result<HashMap<ReleaseId, String>, StoreError> {
-        let rows = sqlx::query!("/* version_texts */ SELECT id, version FROM release WHERE application_id = $1", application.0)
-            .fetch_all(&self.pool)
-            .await?;
+    pub async fn version_texts(
+        &self,
+        application: ApplicationId,
+    ) -> Result<HashMap<ReleaseId, String>, StoreError> {
+        let rows = sqlx::query!(
+            "/* version_texts */ SELECT id, version FROM release WHERE application_id = $1",
+            application.0
+        )
+        .fetch_all(&self.pool)
+        .await?;
         Ok(rows.into_iter().map(|row| (ReleaseId(row.id), row.version)).collect())
     }
 }
 
-async fn history(connection: &mut sqlx::PgConnection, application: ApplicationId) -> Result<Vec<ReleaseRow>, StoreError> {
+async fn history(
+    connection: &mut sqlx::PgConnection,
+    application: ApplicationId,
+) -> Result<Vec<ReleaseRow>, StoreError> {
     let rows = sqlx::query!(
         r#"/* history */ SELECT id, version, image, package, description, created_at, released_at AS "released_at!", template AS "template!", min_ready_seconds
            FROM release WHERE application_id = $1 AND released_at IS NOT NULL ORDER BY created_at DESC, id DESC"#,

@@ -61,9 +61,13 @@ impl Store {
         )
         .execute(tx.connection())
         .await?;
-        sqlx::query!("/* wake_for_cluster_query */ SELECT pg_notify($1, $2) AS \"sent: ()\"", REQUEST_CHANNEL, cluster.as_str())
-            .fetch_one(tx.connection())
-            .await?;
+        sqlx::query!(
+            "/* wake_for_cluster_query */ SELECT pg_notify($1, $2) AS \"sent: ()\"",
+            REQUEST_CHANNEL,
+            cluster.as_str()
+        )
+        .fetch_one(tx.connection())
+        .await?;
         tx.commit().await?;
         Ok(ClusterQueryId(id))
     }
@@ -72,7 +76,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
-    pub async fn take_query_answer(&self, id: ClusterQueryId) -> Result<Option<QueryAnswer>, StoreError> {
+    pub async fn take_query_answer(
+        &self,
+        id: ClusterQueryId,
+    ) -> Result<Option<QueryAnswer>, StoreError> {
         let row = sqlx::query!(
             "/* take_query_answer */ DELETE FROM cluster_query WHERE id = $1 AND answer IS NOT NULL RETURNING answer AS \"answer!\"",
             id.0
@@ -86,7 +93,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
-    pub async fn claim_cluster_query(&self, cluster: &KnownCluster) -> Result<Option<ClusterQuery>, StoreError> {
+    pub async fn claim_cluster_query(
+        &self,
+        cluster: &KnownCluster,
+    ) -> Result<Option<ClusterQuery>, StoreError> {
         let row = sqlx::query!(
             "/* claim_cluster_query */ UPDATE cluster_query SET claimed_at = now() WHERE id = (
                  SELECT id FROM cluster_query
@@ -115,7 +125,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn answer_cluster_query(&self, id: ClusterQueryId, seen: &QueryAnswer) -> Result<(), StoreError> {
+    pub async fn answer_cluster_query(
+        &self,
+        id: ClusterQueryId,
+        seen: &QueryAnswer,
+    ) -> Result<(), StoreError> {
         sqlx::query!(
             "/* answer_cluster_query */ UPDATE cluster_query SET answer = $2 WHERE id = $1 AND answer IS NULL",
             id.0,
@@ -131,9 +145,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn prune_cluster_queries(&self, before: Timestamp) -> Result<(), StoreError> {
-        sqlx::query!("/* prune_cluster_queries */ DELETE FROM cluster_query WHERE asked_at < $1", before.to_sqlx() as _)
-            .execute(&self.pool)
-            .await?;
+        sqlx::query!(
+            "/* prune_cluster_queries */ DELETE FROM cluster_query WHERE asked_at < $1",
+            before.to_sqlx() as _
+        )
+        .execute(&self.pool)
+        .await?;
         Ok(())
     }
 }

@@ -69,7 +69,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
-    pub async fn object_write_outcome(&self, id: ObjectWriteId) -> Result<Option<WriteAnswer>, StoreError> {
+    pub async fn object_write_outcome(
+        &self,
+        id: ObjectWriteId,
+    ) -> Result<Option<WriteAnswer>, StoreError> {
         let row = sqlx::query!(
             "/* object_write_outcome */ SELECT outcome AS \"outcome!\", record FROM object_write WHERE id = $1 AND answered_at IS NOT NULL",
             id.0
@@ -77,8 +80,12 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?;
         row.map(|row| {
-            let record = row.record.map(|record| document::<Record>("record", record)).transpose()?;
-            Ok(WriteAnswer { outcome: document("outcome", row.outcome)?, order: record.map(|record| record.order) })
+            let record =
+                row.record.map(|record| document::<Record>("record", record)).transpose()?;
+            Ok(WriteAnswer {
+                outcome: document("outcome", row.outcome)?,
+                order: record.map(|record| record.order),
+            })
         })
         .transpose()
     }
@@ -112,7 +119,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
-    pub async fn claim_object_write(&self, cluster: &KnownCluster) -> Result<Option<ClaimedWrite>, StoreError> {
+    pub async fn claim_object_write(
+        &self,
+        cluster: &KnownCluster,
+    ) -> Result<Option<ClaimedWrite>, StoreError> {
         let row = sqlx::query!(
             "/* claim_object_write */ UPDATE object_write SET claimed_at = now(), generation = nextval('fencing_token'), attempts = attempts + 1 WHERE id = (
                  SELECT id FROM object_write
@@ -210,14 +220,23 @@ impl Tx {
         )
         .execute(self.connection())
         .await?;
-        sqlx::query!("/* wake_for_object_write */ SELECT pg_notify($1, $2) AS \"sent: ()\"", REQUEST_CHANNEL, cluster.as_str())
-            .fetch_one(self.connection())
-            .await?;
+        sqlx::query!(
+            "/* wake_for_object_write */ SELECT pg_notify($1, $2) AS \"sent: ()\"",
+            REQUEST_CHANNEL,
+            cluster.as_str()
+        )
+        .fetch_one(self.connection())
+        .await?;
         Ok(())
     }
 
     /// Answers every object write on a cluster that is not done yet with why it never will be.
-    pub(crate) async fn let_object_writes_go(&mut self, cluster: &ClusterId, why: &str, now: Timestamp) -> Result<(), StoreError> {
+    pub(crate) async fn let_object_writes_go(
+        &mut self,
+        cluster: &ClusterId,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let outcome: Outcome = Err(why.into());
         let rows = sqlx::query!(
             "/* let_object_writes_go */ UPDATE object_write SET outcome = $3, answered_at = $2, wanted = 'null', generation = nextval('fencing_token')
@@ -229,7 +248,8 @@ impl Tx {
         .fetch_all(self.connection())
         .await?;
         for row in rows {
-            let record = row.record.map(|record| document::<Record>("record", record)).transpose()?;
+            let record =
+                row.record.map(|record| document::<Record>("record", record)).transpose()?;
             if let Some(record) = record.filter(|record| record.refusals) {
                 self.record_object_write(&record, &outcome, row.asked_at.to_jiff(), now).await?;
             }

@@ -29,7 +29,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn send_precheck_request(&self, proposal: &Proposal, now: Timestamp) -> Result<PrecheckRequestId, StoreError> {
+    pub async fn send_precheck_request(
+        &self,
+        proposal: &Proposal,
+        now: Timestamp,
+    ) -> Result<PrecheckRequestId, StoreError> {
         let id = Uuid::now_v7();
         let mut tx = self.begin().await?;
         sqlx::query!(
@@ -58,10 +62,16 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
-    pub async fn precheck_report(&self, id: PrecheckRequestId) -> Result<Option<PrecheckReport>, StoreError> {
-        let row = sqlx::query!("/* precheck_report */ SELECT report FROM precheck_request WHERE id = $1", id.0)
-            .fetch_optional(&self.pool)
-            .await?;
+    pub async fn precheck_report(
+        &self,
+        id: PrecheckRequestId,
+    ) -> Result<Option<PrecheckReport>, StoreError> {
+        let row = sqlx::query!(
+            "/* precheck_report */ SELECT report FROM precheck_request WHERE id = $1",
+            id.0
+        )
+        .fetch_optional(&self.pool)
+        .await?;
         row.and_then(|row| row.report).map(|report| document("report", report)).transpose()
     }
 
@@ -91,7 +101,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
-    pub async fn claim_precheck_request(&self, cluster: &KnownCluster) -> Result<Option<(PrecheckRequestId, Proposal)>, StoreError> {
+    pub async fn claim_precheck_request(
+        &self,
+        cluster: &KnownCluster,
+    ) -> Result<Option<(PrecheckRequestId, Proposal)>, StoreError> {
         let row = sqlx::query!(
             "/* claim_precheck_request */ UPDATE precheck_request SET claimed_at = now() WHERE id = (
                  SELECT id FROM precheck_request
@@ -105,7 +118,8 @@ impl Store {
         )
         .fetch_optional(&self.pool)
         .await?;
-        row.map(|row| Ok((PrecheckRequestId(row.id), document("proposal", row.proposal)?))).transpose()
+        row.map(|row| Ok((PrecheckRequestId(row.id), document("proposal", row.proposal)?)))
+            .transpose()
     }
 
     /// Answers a precheck request. The first answer stays. What was asked goes: it may hold
@@ -113,7 +127,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn answer_precheck_request(&self, id: PrecheckRequestId, report: &PrecheckReport, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn answer_precheck_request(
+        &self,
+        id: PrecheckRequestId,
+        report: &PrecheckReport,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         sqlx::query!(
             "/* answer_precheck_request */ UPDATE precheck_request SET report = $2, answered_at = $3, proposal = 'null' WHERE id = $1 AND answered_at IS NULL",
             id.0,
@@ -130,9 +149,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn prune_precheck_requests(&self, before: Timestamp) -> Result<(), StoreError> {
-        sqlx::query!("/* prune_precheck_requests */ DELETE FROM precheck_request WHERE asked_at < $1", before.to_sqlx() as _)
-            .execute(&self.pool)
-            .await?;
+        sqlx::query!(
+            "/* prune_precheck_requests */ DELETE FROM precheck_request WHERE asked_at < $1",
+            before.to_sqlx() as _
+        )
+        .execute(&self.pool)
+        .await?;
         Ok(())
     }
 
@@ -141,7 +163,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn batch_seconds(&self, application: ApplicationId) -> Result<Option<i64>, StoreError> {
+    pub async fn batch_seconds(
+        &self,
+        application: ApplicationId,
+    ) -> Result<Option<i64>, StoreError> {
         let row = sqlx::query!(
             r#"/* batch_seconds */ SELECT ceil(percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds))::bigint AS median FROM (
                    SELECT extract(epoch FROM b.finished_at - b.started_at)::float8 AS seconds

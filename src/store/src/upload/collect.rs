@@ -34,7 +34,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn package_store_mark(&self) -> Result<uuid::Uuid, StoreError> {
-        Ok(sqlx::query_scalar!("/* package_store_mark */ SELECT store_mark FROM package_sweep").fetch_one(&self.pool).await?)
+        Ok(sqlx::query_scalar!("/* package_store_mark */ SELECT store_mark FROM package_sweep")
+            .fetch_one(&self.pool)
+            .await?)
     }
 
     /// Packages uploaded before `before` that no version of a history names, by id:
@@ -42,7 +44,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn unreleased_packages(&self, before: Timestamp, after: Option<PackageId>, most: i64) -> Result<Vec<PackageId>, StoreError> {
+    pub async fn unreleased_packages(
+        &self,
+        before: Timestamp,
+        after: Option<PackageId>,
+        most: i64,
+    ) -> Result<Vec<PackageId>, StoreError> {
         let found = sqlx::query_scalar!(
             "/* unreleased_packages */ SELECT p.id FROM stored_package p
              WHERE p.deleted_at IS NULL AND p.created_at < $1 AND ($2::uuid IS NULL OR p.id > $2)
@@ -160,7 +167,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn deleted_packages(&self, after: Option<PackageId>, most: i64) -> Result<Vec<(PackageId, Timestamp)>, StoreError> {
+    pub async fn deleted_packages(
+        &self,
+        after: Option<PackageId>,
+        most: i64,
+    ) -> Result<Vec<(PackageId, Timestamp)>, StoreError> {
         let found = sqlx::query!(
             "/* deleted_packages */ SELECT id, deleted_at AS \"deleted_at!\" FROM stored_package
              WHERE deleted_at IS NOT NULL AND ($1::uuid IS NULL OR id > $1) ORDER BY id LIMIT $2",
@@ -208,7 +219,10 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn hold_packages(&mut self, ids: &[PackageId]) -> Result<Option<PackageId>, StoreError> {
+    pub async fn hold_packages(
+        &mut self,
+        ids: &[PackageId],
+    ) -> Result<Option<PackageId>, StoreError> {
         let ids: Vec<uuid::Uuid> = ids.iter().map(|id| id.0).collect();
         let held =
             sqlx::query!("/* hold_packages */ SELECT id, deleted_at FROM stored_package WHERE id = ANY ($1) ORDER BY id FOR SHARE", &ids)

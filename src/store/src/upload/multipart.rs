@@ -60,7 +60,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`]. The inner one: which limit it would go beyond.
-    pub async fn begin_multipart(&self, new: NewMultipart<'_>, quota: &Quota, now: Timestamp) -> Result<Result<(), Full>, StoreError> {
+    pub async fn begin_multipart(
+        &self,
+        new: NewMultipart<'_>,
+        quota: &Quota,
+        now: Timestamp,
+    ) -> Result<Result<(), Full>, StoreError> {
         let mut tx = self.begin().await?;
         let usage = tx.package_usage(new.key_id, now).await?;
         if let Err(full) = quota.admit_multipart(&usage) {
@@ -84,7 +89,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn has_multipart(&self, id: MultipartId, key: &ObjectKey) -> Result<bool, StoreError> {
+    pub async fn has_multipart(
+        &self,
+        id: MultipartId,
+        key: &ObjectKey,
+    ) -> Result<bool, StoreError> {
         let found = sqlx::query_scalar!(
             r#"/* has_multipart */ SELECT EXISTS (
                  SELECT 1 FROM multipart_upload WHERE id = $1 AND object_key = $2 AND ended_at IS NULL) AS "found!""#,
@@ -101,7 +110,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn multiparts(&self, prefix: &str, after: (&str, Option<MultipartId>), most: i64) -> Result<Vec<MultipartRow>, StoreError> {
+    pub async fn multiparts(
+        &self,
+        prefix: &str,
+        after: (&str, Option<MultipartId>),
+        most: i64,
+    ) -> Result<Vec<MultipartRow>, StoreError> {
         let (key, id) = (after.0, after.1.map(|id| id.0));
         let found = sqlx::query!(
             r#"/* multiparts */ SELECT id, object_key, created_at FROM multipart_upload
@@ -115,7 +129,11 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        let row = |id, object_key, created_at| MultipartRow { id: MultipartId(id), object_key, created_at };
+        let row = |id, object_key, created_at| MultipartRow {
+            id: MultipartId(id),
+            object_key,
+            created_at,
+        };
         Ok(found.into_iter().map(|it| row(it.id, it.object_key, it.created_at.to_jiff())).collect())
     }
 
@@ -155,7 +173,9 @@ impl Store {
         Ok(match found {
             Some(row) if !row.ended => Hold::Busy,
             Some(row) => match row.etag.zip(row.crc64) {
-                Some((etag, crc64)) => Hold::Completed(Completion { etag, crc64: crc64.cast_unsigned() }),
+                Some((etag, crc64)) => {
+                    Hold::Completed(Completion { etag, crc64: crc64.cast_unsigned() })
+                }
                 None => Hold::Gone,
             },
             None => Hold::Gone,
@@ -166,7 +186,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn hold_multipart_on(&self, id: MultipartId, holder: Uuid, until: Timestamp) -> Result<bool, StoreError> {
+    pub async fn hold_multipart_on(
+        &self,
+        id: MultipartId,
+        holder: Uuid,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
         let held = sqlx::query!(
             "/* hold_multipart_on */ UPDATE multipart_upload SET held_until = $3 WHERE id = $1 AND held_by = $2 AND ended_at IS NULL",
             id.0,
@@ -198,7 +223,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn abort_multipart(&self, id: MultipartId, key: &ObjectKey, now: Timestamp) -> Result<(bool, bool), StoreError> {
+    pub async fn abort_multipart(
+        &self,
+        id: MultipartId,
+        key: &ObjectKey,
+        now: Timestamp,
+    ) -> Result<(bool, bool), StoreError> {
         let row = sqlx::query!(
             r#"/* abort_multipart */ WITH found AS (
                  SELECT id, held_until FROM multipart_upload WHERE id = $1 AND object_key = $2 AND ended_at IS NULL FOR UPDATE

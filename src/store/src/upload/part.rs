@@ -61,7 +61,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`]. The inner one: why it has not.
-    pub async fn admit_part(&self, new: NewPart<'_>, quota: &Quota, now: Timestamp) -> Result<Result<u64, PartRefused>, StoreError> {
+    pub async fn admit_part(
+        &self,
+        new: NewPart<'_>,
+        quota: &Quota,
+        now: Timestamp,
+    ) -> Result<Result<u64, PartRefused>, StoreError> {
         let mut tx = self.begin().await?;
         let found = sqlx::query!(
             r#"/* lock_multipart */ SELECT key_id, bytes, held_until > $3 AS held FROM multipart_upload
@@ -78,7 +83,9 @@ impl Store {
         }
         let usage = tx.package_usage(&upload.key_id, now).await?;
         let room = match new.announced {
-            Some(bytes) if upload.bytes.unsigned_abs().saturating_add(bytes) <= new.most_bytes => bytes,
+            Some(bytes) if upload.bytes.unsigned_abs().saturating_add(bytes) <= new.most_bytes => {
+                bytes
+            }
             announced => {
                 let others = sqlx::query_scalar!(
                     r#"/* other_parts */ SELECT coalesce(sum(bytes), 0)::bigint AS "bytes!" FROM upload_part
@@ -123,7 +130,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`]. The inner one: why it does not count.
-    pub async fn finish_part(&self, part: WrittenPart<'_>, now: Timestamp) -> Result<Result<Vec<PackageId>, PartRefused>, StoreError> {
+    pub async fn finish_part(
+        &self,
+        part: WrittenPart<'_>,
+        now: Timestamp,
+    ) -> Result<Result<Vec<PackageId>, PartRefused>, StoreError> {
         let mut tx = self.begin().await?;
         // Two with the same number come to their end one after the other.
         let found = sqlx::query!(
@@ -194,7 +205,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn parts(&self, upload: MultipartId, after: u32, most: i64) -> Result<Vec<Part>, StoreError> {
+    pub async fn parts(
+        &self,
+        upload: MultipartId,
+        after: u32,
+        most: i64,
+    ) -> Result<Vec<Part>, StoreError> {
         let found = sqlx::query!(
             r#"/* parts */ SELECT id, number, bytes, md5 AS "md5!", crc64 AS "crc64!", written_at AS "written_at!" FROM upload_part
              WHERE upload_id = $1 AND number > $2 AND written_at IS NOT NULL AND NOT replaced ORDER BY number LIMIT $3"#,
@@ -213,7 +229,12 @@ impl Store {
             crc64: crc64.cast_unsigned(),
             written_at,
         };
-        Ok(found.into_iter().map(|row| part(row.id, row.number, row.bytes, row.md5, row.crc64, row.written_at.to_jiff())).collect())
+        Ok(found
+            .into_iter()
+            .map(|row| {
+                part(row.id, row.number, row.bytes, row.md5, row.crc64, row.written_at.to_jiff())
+            })
+            .collect())
     }
 
     /// Parts that stand for nothing any more, up to `most`: of uploads that ended (of
@@ -222,7 +243,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn parts_to_delete(&self, upload: Option<MultipartId>, now: Timestamp, most: i64) -> Result<Vec<PackageId>, StoreError> {
+    pub async fn parts_to_delete(
+        &self,
+        upload: Option<MultipartId>,
+        now: Timestamp,
+        most: i64,
+    ) -> Result<Vec<PackageId>, StoreError> {
         let found = sqlx::query_scalar!(
             "/* parts_to_delete */ SELECT p.id FROM upload_part p JOIN multipart_upload m ON m.id = p.upload_id
              WHERE ($1::uuid IS NULL OR m.id = $1)

@@ -33,7 +33,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`]. The inner one: which limit it would go beyond.
-    pub async fn admit_upload(&self, upload: NewUpload<'_>, quota: &Quota, now: Timestamp) -> Result<Result<(), Full>, StoreError> {
+    pub async fn admit_upload(
+        &self,
+        upload: NewUpload<'_>,
+        quota: &Quota,
+        now: Timestamp,
+    ) -> Result<Result<(), Full>, StoreError> {
         let mut tx = self.begin().await?;
         let usage = tx.package_usage(upload.key_id, now).await?;
         if let Err(full) = quota.admit(&usage, upload.bytes) {
@@ -57,7 +62,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn begin_composition(&self, id: PackageId, upload: MultipartId, expires_at: Timestamp) -> Result<(), StoreError> {
+    pub async fn begin_composition(
+        &self,
+        id: PackageId,
+        upload: MultipartId,
+        expires_at: Timestamp,
+    ) -> Result<(), StoreError> {
         sqlx::query!(
             "/* begin_composition */ INSERT INTO package_upload (id, key_id, bytes, expires_at)
              SELECT $1, key_id, 0, $3 FROM multipart_upload WHERE id = $2",
@@ -75,7 +85,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn end_upload(&self, id: PackageId) -> Result<(), StoreError> {
-        sqlx::query!("/* end_upload */ DELETE FROM package_upload WHERE id = $1", id.0).execute(&self.pool).await?;
+        sqlx::query!("/* end_upload */ DELETE FROM package_upload WHERE id = $1", id.0)
+            .execute(&self.pool)
+            .await?;
         Ok(())
     }
 }
@@ -86,13 +98,23 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub(super) async fn package_usage(&mut self, key_id: &str, now: Timestamp) -> Result<Usage, StoreError> {
-        sqlx::query!("/* lock_uploads */ SELECT pg_advisory_xact_lock($1) AS \"locked: ()\"", ADMISSION)
-            .fetch_one(self.connection())
-            .await?;
-        sqlx::query!("/* expire_uploads */ DELETE FROM package_upload WHERE expires_at < $1", now.to_sqlx() as _)
-            .execute(self.connection())
-            .await?;
+    pub(super) async fn package_usage(
+        &mut self,
+        key_id: &str,
+        now: Timestamp,
+    ) -> Result<Usage, StoreError> {
+        sqlx::query!(
+            "/* lock_uploads */ SELECT pg_advisory_xact_lock($1) AS \"locked: ()\"",
+            ADMISSION
+        )
+        .fetch_one(self.connection())
+        .await?;
+        sqlx::query!(
+            "/* expire_uploads */ DELETE FROM package_upload WHERE expires_at < $1",
+            now.to_sqlx() as _
+        )
+        .execute(self.connection())
+        .await?;
         // Of an upload in parts the bytes are in its own row, so that no part is counted here.
         let row = sqlx::query!(
             r#"/* package_usage */ SELECT coalesce(sum(bytes), 0)::bigint AS "bytes!", coalesce(sum(packages), 0)::bigint AS "packages!",

@@ -43,11 +43,17 @@ impl Recurrence {
     /// The same of warnings of one reason: each may have been given several times, and
     /// some texts differ each time.
     pub fn of_warnings<'a>(warnings: impl Iterator<Item = &'a Warning>) -> Option<Self> {
-        let mut told: Vec<(Timestamp, &Warning)> = warnings.filter_map(|warning| Some((warning.at?, warning))).collect();
+        let mut told: Vec<(Timestamp, &Warning)> =
+            warnings.filter_map(|warning| Some((warning.at?, warning))).collect();
         told.sort_by_key(|(at, _)| *at);
         let mut told = told.into_iter().rev();
         let (last, newest) = told.next()?;
-        let mut course = Self { first: newest.first.unwrap_or(last).min(last), last, before: newest.before, count: times(newest) };
+        let mut course = Self {
+            first: newest.first.unwrap_or(last).min(last),
+            last,
+            before: newest.before,
+            count: times(newest),
+        };
         // Not watched from its beginning: as if it had come evenly.
         if course.before.is_none()
             && let Some(others) = i32::try_from(course.count).ok().filter(|count| *count > 1)
@@ -120,14 +126,27 @@ mod tests {
 
     fn told(seconds: i64, total: i32) -> Warning {
         let (first, at) = (Some(at(0)), Some(at(seconds)));
-        Warning { reason: "FailedMount".into(), message: String::new(), first, at, before: None, count: total, total }
+        Warning {
+            reason: "FailedMount".into(),
+            message: String::new(),
+            first,
+            at,
+            before: None,
+            count: total,
+            total,
+        }
     }
 
     /// The one Event that is written again each time.
     fn watched(moments: &[i64]) -> Warning {
         let mut moments = moments.iter().zip(1..);
-        let first = moments.next().map(|(seconds, total)| Warning { first: Some(at(*seconds)), ..told(*seconds, total) }).unwrap();
-        moments.fold(first, |known, (seconds, total)| told(*seconds, total).after(&known, at(*seconds)))
+        let first = moments
+            .next()
+            .map(|(seconds, total)| Warning { first: Some(at(*seconds)), ..told(*seconds, total) })
+            .unwrap();
+        moments.fold(first, |known, (seconds, total)| {
+            told(*seconds, total).after(&known, at(*seconds))
+        })
     }
 
     #[rstest]
@@ -139,7 +158,11 @@ mod tests {
     #[case::three_times_and_over(&[0, 1, 2], 60, false)]
     #[case::long_pauses_of_the_kubelet(&[0, 122, 244], 250, true)]
     #[case::passed_and_back_much_later(&[0, 1, 2, 500], 501, false)]
-    fn a_warning_lasts_while_it_comes_again_as_soon_as_before(#[case] moments: &[i64], #[case] now: i64, #[case] lasts: bool) {
+    fn a_warning_lasts_while_it_comes_again_as_soon_as_before(
+        #[case] moments: &[i64],
+        #[case] now: i64,
+        #[case] lasts: bool,
+    ) {
         let one = Recurrence::of_warnings([&watched(moments)].into_iter()).unwrap();
         assert_eq!(one.goes_on(3, context(now)), lasts, "{one:?}");
         // The same in as many Events of one time each, in any order.

@@ -11,15 +11,36 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn context() -> JudgeContext {
-    JudgeContext { failure_policy: FailurePolicy { grace_seconds: 30, restarts: 1, ..FailurePolicy::default() }, since: at(0), now: at(10) }
+    JudgeContext {
+        failure_policy: FailurePolicy {
+            grace_seconds: 30,
+            restarts: 1,
+            ..FailurePolicy::default()
+        },
+        since: at(0),
+        now: at(10),
+    }
 }
 
 fn container(state: ContainerState) -> ContainerView {
-    ContainerView { name: "web".into(), image: "shop/web:2".into(), is_init: false, state, last: None, restarts: 0 }
+    ContainerView {
+        name: "web".into(),
+        image: "shop/web:2".into(),
+        is_init: false,
+        state,
+        last: None,
+        restarts: 0,
+    }
 }
 
 fn pod(container: ContainerView) -> PodView {
-    PodView { name: "web-1".into(), created_at: Some(at(1)), unready_since: Some(at(1)), containers: vec![container], ..PodView::default() }
+    PodView {
+        name: "web-1".into(),
+        created_at: Some(at(1)),
+        unready_since: Some(at(1)),
+        containers: vec![container],
+        ..PodView::default()
+    }
 }
 
 fn waiting(reason: &str, message: &str) -> PodView {
@@ -38,7 +59,15 @@ fn warned(mut pod: PodView, reason: &str, message: &str) -> PodView {
 /// A warning that came `count` times between two seconds.
 fn repeated(reason: &str, message: &str, first: i64, last: i64, count: i32) -> Warning {
     let (first, at) = (Some(at(first)), Some(at(last)));
-    Warning { reason: reason.into(), message: message.into(), first, at, before: None, count, total: count }
+    Warning {
+        reason: reason.into(),
+        message: message.into(),
+        first,
+        at,
+        before: None,
+        count,
+        total: count,
+    }
 }
 
 const LATER: Verdict = Verdict::FatalAt(Timestamp::UNIX_EPOCH);
@@ -54,18 +83,46 @@ fn verdict(pod: &PodView) -> Option<Verdict> {
 #[rstest]
 #[case("InvalidImageName", "couldn't parse image name", Some(Verdict::Fatal))]
 #[case("ErrImageNeverPull", "image is not present with pull policy of Never", Some(Verdict::Fatal))]
-#[case("ErrImagePull", "failed to pull and unpack image \"shop/web:2\": not found", Some(Verdict::Fatal))]
-#[case("ImagePullBackOff", "Back-off pulling image: ErrImagePull: pull access denied, authorization failed", Some(Verdict::Fatal))]
-#[case("ErrImagePull", "unexpected status from HEAD request: 401 Unauthorized", Some(Verdict::Fatal))]
+#[case(
+    "ErrImagePull",
+    "failed to pull and unpack image \"shop/web:2\": not found",
+    Some(Verdict::Fatal)
+)]
+#[case(
+    "ImagePullBackOff",
+    "Back-off pulling image: ErrImagePull: pull access denied, authorization failed",
+    Some(Verdict::Fatal)
+)]
+#[case(
+    "ErrImagePull",
+    "unexpected status from HEAD request: 401 Unauthorized",
+    Some(Verdict::Fatal)
+)]
 #[case("ErrImagePull", "dial tcp: lookup registry.example: no such host", Some(LATER))]
 #[case("ErrImagePull", "dial tcp 192.0.2.1:443: i/o timeout", Some(LATER))]
-#[case("ErrImagePull", "toomanyrequests: You have reached your pull rate limit. denied", Some(LATER))]
+#[case(
+    "ErrImagePull",
+    "toomanyrequests: You have reached your pull rate limit. denied",
+    Some(LATER)
+)]
 #[case("ImagePullBackOff", "Back-off pulling image \"shop/web:2\"", Some(LATER))]
 #[case("RegistryUnavailable", "", Some(LATER))]
 #[case("CreateContainerConfigError", "configmap \"settings\" not found", Some(Verdict::Fatal))]
-#[case("CreateContainerConfigError", "couldn't find key mode in ConfigMap shop/settings", Some(Verdict::Fatal))]
-#[case("CreateContainerConfigError", "failed to sync configmap cache: timed out waiting for the condition", Some(LATER))]
-#[case("CreateContainerError", "failed to generate spec: no command specified", Some(Verdict::Fatal))]
+#[case(
+    "CreateContainerConfigError",
+    "couldn't find key mode in ConfigMap shop/settings",
+    Some(Verdict::Fatal)
+)]
+#[case(
+    "CreateContainerConfigError",
+    "failed to sync configmap cache: timed out waiting for the condition",
+    Some(LATER)
+)]
+#[case(
+    "CreateContainerError",
+    "failed to generate spec: no command specified",
+    Some(Verdict::Fatal)
+)]
 #[case("CreateContainerError", "context deadline exceeded", Some(LATER))]
 #[case("RunContainerError", "exec: \"/nothing\": no such file or directory", Some(Verdict::Fatal))]
 #[case("PostStartHookError", "Exec lifecycle hook failed", Some(Verdict::Fatal))]
@@ -73,7 +130,11 @@ fn verdict(pod: &PodView) -> Option<Verdict> {
 #[case("ContainerCreating", "", None)]
 #[case("PodInitializing", "", None)]
 #[case("SomethingNew", "of a later Kubernetes", None)]
-fn a_waiting_container_is_judged_by_its_reason_and_text(#[case] reason: &str, #[case] text: &str, #[case] expected: Option<Verdict>) {
+fn a_waiting_container_is_judged_by_its_reason_and_text(
+    #[case] reason: &str,
+    #[case] text: &str,
+    #[case] expected: Option<Verdict>,
+) {
     assert_eq!(verdict(&waiting(reason, text)), expected);
 }
 
@@ -87,7 +148,10 @@ fn an_images_own_name_says_nothing_of_what_went_wrong() {
 #[test]
 fn the_sentence_names_pod_container_reason_image_and_text() {
     let cause = |text: &str| judge_pod(&waiting("ErrImagePull", text), context()).unwrap().sentence;
-    assert_eq!(cause("not\u{1b}[31m found\n"), "pod web-1, container web: ErrImagePull (image shop/web:2): not [31m found");
+    assert_eq!(
+        cause("not\u{1b}[31m found\n"),
+        "pod web-1, container web: ErrImagePull (image shop/web:2): not [31m found"
+    );
     assert!(cause(&"x".repeat(5000)).len() < 1200);
 }
 
@@ -108,21 +172,47 @@ fn a_container_that_ended_may_be_started_again_as_often_as_is_tolerated() {
     let first = pod(container(ContainerState::Ended(ending(3, "Error", "told to crash"))));
     let cause = judge_pod(&first, context()).unwrap();
     assert_eq!(cause.verdict, Verdict::KeepWaiting);
-    assert_eq!(cause.sentence, "pod web-1, container web: it ended after exit code 3, Error: told to crash (image shop/web:2)");
+    assert_eq!(
+        cause.sentence,
+        "pod web-1, container web: it ended after exit code 3, Error: told to crash (image shop/web:2)"
+    );
 
-    let again = |restarts, state| ContainerView { restarts, last: Some(ending(137, "OOMKilled", "")), ..container(state) };
+    let again = |restarts, state| ContainerView {
+        restarts,
+        last: Some(ending(137, "OOMKilled", "")),
+        ..container(state)
+    };
     let running = ContainerState::Running { since: Some(at(5)) };
     let cause = judge_pod(&pod(again(1, running.clone())), context()).unwrap();
     assert_eq!(cause.verdict, Verdict::KeepWaiting);
-    assert!(cause.sentence.contains("it was started again after exit code 137, OOMKilled"), "{}", cause.sentence);
+    assert!(
+        cause.sentence.contains("it was started again after exit code 137, OOMKilled"),
+        "{}",
+        cause.sentence
+    );
     assert_eq!(verdict(&pod(again(2, running.clone()))), Some(Verdict::Fatal));
-    assert_eq!(verdict(&pod(again(1, ContainerState::Ended(ending(1, "Error", ""))))), Some(Verdict::Fatal));
-    let strict = JudgeContext { failure_policy: FailurePolicy { restarts: 0, ..context().failure_policy }, ..context() };
+    assert_eq!(
+        verdict(&pod(again(1, ContainerState::Ended(ending(1, "Error", ""))))),
+        Some(Verdict::Fatal)
+    );
+    let strict = JudgeContext {
+        failure_policy: FailurePolicy { restarts: 0, ..context().failure_policy },
+        ..context()
+    };
     assert_eq!(judge_pod(&first, strict).unwrap().verdict, Verdict::Fatal);
-    let patient = JudgeContext { failure_policy: FailurePolicy { restarts: 5, ..context().failure_policy }, ..context() };
-    assert_eq!(judge_pod(&waiting("CrashLoopBackOff", ""), patient).unwrap().verdict, Verdict::KeepWaiting);
+    let patient = JudgeContext {
+        failure_policy: FailurePolicy { restarts: 5, ..context().failure_policy },
+        ..context()
+    };
+    assert_eq!(
+        judge_pod(&waiting("CrashLoopBackOff", ""), patient).unwrap().verdict,
+        Verdict::KeepWaiting
+    );
     // Kubernetes tells whole seconds: a pod of the order's own first second is its own.
-    let begun = JudgeContext { since: at(1).checked_add(SignedDuration::from_millis(400)).unwrap(), ..context() };
+    let begun = JudgeContext {
+        since: at(1).checked_add(SignedDuration::from_millis(400)).unwrap(),
+        ..context()
+    };
     assert_eq!(judge_pod(&pod(again(2, running.clone())), begun).unwrap().verdict, Verdict::Fatal);
     // Restarts of a pod that was there before are none of this order's doing.
     let old = PodView { created_at: Some(at(-1000)), ..pod(again(40, running)) };
@@ -132,11 +222,20 @@ fn a_container_that_ended_may_be_started_again_as_often_as_is_tolerated() {
 #[test]
 fn a_liveness_probe_that_kills_is_quoted() {
     let running = ContainerState::Running { since: Some(at(9)) };
-    let killed = ContainerView { restarts: 2, last: Some(ending(137, "Error", "")), ..container(running) };
-    let pod = warned(pod(killed), "Unhealthy", "Liveness probe failed: HTTP probe failed with statuscode: 500");
+    let killed =
+        ContainerView { restarts: 2, last: Some(ending(137, "Error", "")), ..container(running) };
+    let pod = warned(
+        pod(killed),
+        "Unhealthy",
+        "Liveness probe failed: HTTP probe failed with statuscode: 500",
+    );
     let cause = judge_pod(&pod, context()).unwrap();
     assert_eq!(cause.verdict, Verdict::Fatal);
-    assert!(cause.sentence.ends_with("; Liveness probe failed: HTTP probe failed with statuscode: 500"), "{}", cause.sentence);
+    assert!(
+        cause.sentence.ends_with("; Liveness probe failed: HTTP probe failed with statuscode: 500"),
+        "{}",
+        cause.sentence
+    );
 }
 
 #[test]
@@ -148,36 +247,65 @@ fn an_init_container_that_fails_is_named_as_one_and_one_that_is_done_is_no_troub
     };
     let cause = judge_pod(&pod(of(1)), context()).unwrap();
     assert_eq!(cause.verdict, Verdict::Fatal);
-    assert!(cause.sentence.contains("init container web: it ended after exit code 1, Error: no database"), "{}", cause.sentence);
+    assert!(
+        cause
+            .sentence
+            .contains("init container web: it ended after exit code 1, Error: no database"),
+        "{}",
+        cause.sentence
+    );
     assert_eq!(verdict(&pod(of(0))), None);
 }
 
 #[test]
 fn a_package_that_cannot_be_had_fails_at_once() {
     let text = "the package cannot be had: 404 Not Found";
-    let fetch =
-        ContainerView { name: PACKAGE_CONTAINER.into(), is_init: true, ..container(ContainerState::Ended(ending(4, "Error", text))) };
+    let fetch = ContainerView {
+        name: PACKAGE_CONTAINER.into(),
+        is_init: true,
+        ..container(ContainerState::Ended(ending(4, "Error", text)))
+    };
     let cause = judge_pod(&pod(fetch), context()).unwrap();
     assert_eq!(cause.verdict, Verdict::Fatal);
-    assert!(cause.sentence.contains("init container sluice-package") && cause.sentence.contains(text), "{}", cause.sentence);
+    assert!(
+        cause.sentence.contains("init container sluice-package") && cause.sentence.contains(text),
+        "{}",
+        cause.sentence
+    );
 }
 
 #[test]
 fn a_pod_that_no_node_takes_is_told_in_the_schedulers_words() {
-    let pod = PodView { unschedulable: Some("0/3 nodes are available: 3 Insufficient cpu.".into()), ..waiting("ContainerCreating", "") };
+    let pod = PodView {
+        unschedulable: Some("0/3 nodes are available: 3 Insufficient cpu.".into()),
+        ..waiting("ContainerCreating", "")
+    };
     let cause = judge_pod(&pod, context()).unwrap();
     assert_eq!(cause.verdict, Verdict::FatalAt(at(31)));
-    assert_eq!(cause.sentence, "pod web-1 cannot be scheduled: 0/3 nodes are available: 3 Insufficient cpu.");
+    assert_eq!(
+        cause.sentence,
+        "pod web-1 cannot be scheduled: 0/3 nodes are available: 3 Insufficient cpu."
+    );
 }
 
 #[test]
 fn a_volume_that_cannot_be_had_is_told_by_its_warning_while_the_pod_waits_for_it() {
     let text = "MountVolume.SetUp failed for volume \"settings\": configmap \"settings\" not found";
-    let cause = judge_pod(&warned(waiting("ContainerCreating", ""), "FailedMount", text), context()).unwrap();
+    let cause =
+        judge_pod(&warned(waiting("ContainerCreating", ""), "FailedMount", text), context())
+            .unwrap();
     assert_eq!(cause.verdict, Verdict::FatalAt(at(34)));
-    assert!(cause.sentence.contains("pod web-1 cannot start: FailedMount: MountVolume.SetUp"), "{}", cause.sentence);
-    let runs = warned(pod(container(ContainerState::Running { since: Some(at(1)) })), "FailedMount", text);
-    assert!(!judge_pod(&runs, context()).unwrap().sentence.contains("FailedMount"), "what it says of the past counts no more");
+    assert!(
+        cause.sentence.contains("pod web-1 cannot start: FailedMount: MountVolume.SetUp"),
+        "{}",
+        cause.sentence
+    );
+    let runs =
+        warned(pod(container(ContainerState::Running { since: Some(at(1)) })), "FailedMount", text);
+    assert!(
+        !judge_pod(&runs, context()).unwrap().sentence.contains("FailedMount"),
+        "what it says of the past counts no more"
+    );
 }
 
 #[rstest]
@@ -185,15 +313,24 @@ fn a_volume_that_cannot_be_had_is_told_by_its_warning_while_the_pod_waits_for_it
 #[case::once_and_the_grace_is_over(0, 1, 61, false)]
 #[case::every_13_s(52, 5, 60, true)]
 #[case::it_has_passed(10, 3, 60, false)]
-fn a_warning_that_does_not_come_again_has_passed(#[case] last: i64, #[case] count: i32, #[case] now: i64, #[case] lasts: bool) {
+fn a_warning_that_does_not_come_again_has_passed(
+    #[case] last: i64,
+    #[case] count: i32,
+    #[case] now: i64,
+    #[case] lasts: bool,
+) {
     let mut pod = waiting("ContainerCreating", "");
     pod.warnings = vec![repeated("FailedMount", "MountVolume.SetUp failed", 0, last, count)];
-    let context = JudgeContext { failure_policy: FailurePolicy::default(), since: at(0), now: at(now) };
+    let context =
+        JudgeContext { failure_policy: FailurePolicy::default(), since: at(0), now: at(now) };
     let cause = judge_pod(&pod, context).unwrap();
     let (verdict, says) = if lasts {
         (Verdict::FatalAt(at(60)), "pod web-1 cannot start: FailedMount: MountVolume.SetUp failed")
     } else {
-        (Verdict::KeepWaiting, "pod web-1 has not started, and its last warning was FailedMount: MountVolume.SetUp failed")
+        (
+            Verdict::KeepWaiting,
+            "pod web-1 has not started, and its last warning was FailedMount: MountVolume.SetUp failed",
+        )
     };
     assert_eq!((cause.verdict, cause.sentence.as_str()), (verdict, says));
     // One that goes on counts more than one that came later and has passed.
@@ -212,11 +349,18 @@ fn a_pod_that_was_ready_and_is_not_any_more_is_given_the_grace() {
     );
     let cause = judge_pod(&pod, context()).unwrap();
     assert_eq!(cause.verdict, Verdict::KeepWaiting, "it has not been Ready yet");
-    assert_eq!(cause.sentence, "pod web-1 runs and is not Ready; Readiness probe failed: HTTP probe failed with statuscode: 503");
+    assert_eq!(
+        cause.sentence,
+        "pod web-1 runs and is not Ready; Readiness probe failed: HTTP probe failed with statuscode: 503"
+    );
     pod.unready_since = Some(at(20));
     let cause = judge_pod(&pod, context()).unwrap();
     assert_eq!(cause.verdict, Verdict::FatalAt(at(50)));
-    assert!(cause.sentence.starts_with("pod web-1 is not Ready any more; Readiness probe failed"), "{}", cause.sentence);
+    assert!(
+        cause.sentence.starts_with("pod web-1 is not Ready any more; Readiness probe failed"),
+        "{}",
+        cause.sentence
+    );
     (pod.ready_since, pod.unready_since) = (Some(at(21)), None);
     assert_eq!(judge_pod(&pod, context()), None);
 }
@@ -254,23 +398,48 @@ fn failing(pods: &[(i64, i64)]) -> DeploymentView {
 #[case::the_next_one_fails_too(&[(1, 2), (2, 13), (13, 24)], 25, Verdict::FatalAt(at(32)))]
 #[case::as_fast_as_they_come(&[(1, 1), (1, 1), (2, 2), (2, 2), (29, 29), (30, 30)], 31, Verdict::FatalAt(at(31)))]
 #[case::it_has_passed(&[(1, 2), (2, 4)], 31, Verdict::KeepWaiting)]
-fn pods_that_fail_one_after_the_other_are_given_the_grace(#[case] pods: &[(i64, i64)], #[case] now: i64, #[case] expected: Verdict) {
+fn pods_that_fail_one_after_the_other_are_given_the_grace(
+    #[case] pods: &[(i64, i64)],
+    #[case] now: i64,
+    #[case] expected: Verdict,
+) {
     let cause = judge(&failing(pods), JudgeContext { now: at(now), ..context() }).unwrap();
     assert_eq!(cause.verdict, expected, "{}", cause.sentence);
-    let says = format!("pod web-{} failed: SysctlForbidden: forbidden sysctl: \"kernel.x\" not allowlisted", pods.len());
+    let says = format!(
+        "pod web-{} failed: SysctlForbidden: forbidden sysctl: \"kernel.x\" not allowlisted",
+        pods.len()
+    );
     assert!(cause.sentence.starts_with(&says), "{}", cause.sentence);
-    assert_eq!(cause.sentence.ends_with("pods of the ReplicaSet web-5d4f have failed"), pods.len() > 1);
+    assert_eq!(
+        cause.sentence.ends_with("pods of the ReplicaSet web-5d4f have failed"),
+        pods.len() > 1
+    );
     // Those from before the order are none of its doing.
     assert_eq!(judge(&failing(&[(-9, -8), (-8, -7), (-2, 3)]), context()), None);
 }
 
 #[rstest]
-#[case("pods \"web-1\" is forbidden: exceeded quota: pods, requested: pods=1, used: pods=12, limited: pods=12", LATER)]
-#[case("pods \"web-1\" is forbidden: error looking up service account shop/web: serviceaccount \"web\" not found", LATER)]
-#[case("Internal error occurred: failed calling webhook \"check.example\": connection refused", LATER)]
+#[case(
+    "pods \"web-1\" is forbidden: exceeded quota: pods, requested: pods=1, used: pods=12, limited: pods=12",
+    LATER
+)]
+#[case(
+    "pods \"web-1\" is forbidden: error looking up service account shop/web: serviceaccount \"web\" not found",
+    LATER
+)]
+#[case(
+    "Internal error occurred: failed calling webhook \"check.example\": connection refused",
+    LATER
+)]
 #[case("admission webhook \"check.example\" denied the request: no owner label", Verdict::Fatal)]
-#[case("pods \"web-1\" is forbidden: violates PodSecurity \"restricted:latest\": allowPrivilegeEscalation != false", Verdict::Fatal)]
-fn what_keeps_pods_from_being_created_is_told_in_the_api_servers_words(#[case] message: &str, #[case] expected: Verdict) {
+#[case(
+    "pods \"web-1\" is forbidden: violates PodSecurity \"restricted:latest\": allowPrivilegeEscalation != false",
+    Verdict::Fatal
+)]
+fn what_keeps_pods_from_being_created_is_told_in_the_api_servers_words(
+    #[case] message: &str,
+    #[case] expected: Verdict,
+) {
     let failure = CreateFailure { message: message.into(), since: Some(at(5)) };
     let cause = judge_set("web-5d4f", &failure, context());
     assert_eq!(cause.sentence, format!("the ReplicaSet web-5d4f cannot create pods: {message}"));
@@ -279,27 +448,55 @@ fn what_keeps_pods_from_being_created_is_told_in_the_api_servers_words(#[case] m
 
 #[test]
 fn room_that_pods_on_their_way_out_make_is_waited_for() {
-    let full = CreateFailure { message: "forbidden: exceeded quota: few, requested: pods=1".into(), since: Some(at(5)) };
-    let set = ReplicaSetView { name: "web-1".into(), create_failure: Some(full), ..ReplicaSetView::default() };
+    let full = CreateFailure {
+        message: "forbidden: exceeded quota: few, requested: pods=1".into(),
+        since: Some(at(5)),
+    };
+    let set = ReplicaSetView {
+        name: "web-1".into(),
+        create_failure: Some(full),
+        ..ReplicaSetView::default()
+    };
     let view = DeploymentView { new: Some(set), ..DeploymentView::default() };
     let verdict = |view: &DeploymentView| judge(view, context()).unwrap().verdict;
     assert_eq!(verdict(&view), Verdict::FatalAt(at(35)));
     let going = DeploymentView { leaving_nearby: 2, ..view.clone() };
     let cause = judge(&going, context()).unwrap();
     assert_eq!(cause.verdict, Verdict::KeepWaiting);
-    assert!(cause.sentence.ends_with("; 2 pods are on their way out, and are waited for"), "{}", cause.sentence);
+    assert!(
+        cause.sentence.ends_with("; 2 pods are on their way out, and are waited for"),
+        "{}",
+        cause.sentence
+    );
     // The ReplicaSet controller may have asked last long before they were gone.
-    assert_eq!(verdict(&DeploymentView { left_at: Some(at(105)), ..view.clone() }), Verdict::FatalAt(at(205)));
-    assert_eq!(verdict(&DeploymentView { left_at: Some(at(-50)), ..view.clone() }), Verdict::FatalAt(at(35)));
+    assert_eq!(
+        verdict(&DeploymentView { left_at: Some(at(105)), ..view.clone() }),
+        Verdict::FatalAt(at(205))
+    );
+    assert_eq!(
+        verdict(&DeploymentView { left_at: Some(at(-50)), ..view.clone() }),
+        Verdict::FatalAt(at(35))
+    );
     // What no room helps is not waited for.
     let mut denied = going;
-    denied.new.as_mut().unwrap().create_failure.as_mut().unwrap().message = "serviceaccount \"web\" not found".into();
+    denied.new.as_mut().unwrap().create_failure.as_mut().unwrap().message =
+        "serviceaccount \"web\" not found".into();
     assert_eq!(verdict(&denied), Verdict::FatalAt(at(35)));
 
-    let pod = PodView { unschedulable: Some("0/3 nodes are available: no free ports".into()), ..waiting("ContainerCreating", "") };
+    let pod = PodView {
+        unschedulable: Some("0/3 nodes are available: no free ports".into()),
+        ..waiting("ContainerCreating", "")
+    };
     let set = ReplicaSetView { pods: vec![pod], ..ReplicaSetView::default() };
     let view = DeploymentView { new: Some(set), ..DeploymentView::default() };
     assert_eq!(verdict(&view), Verdict::FatalAt(at(31)));
-    assert_eq!(verdict(&DeploymentView { leaving: 1, leaving_nearby: 1, ..view.clone() }), Verdict::KeepWaiting);
-    assert_eq!(verdict(&DeploymentView { leaving_nearby: 1, ..view }), Verdict::FatalAt(at(31)), "of others nothing is known");
+    assert_eq!(
+        verdict(&DeploymentView { leaving: 1, leaving_nearby: 1, ..view.clone() }),
+        Verdict::KeepWaiting
+    );
+    assert_eq!(
+        verdict(&DeploymentView { leaving_nearby: 1, ..view }),
+        Verdict::FatalAt(at(31)),
+        "of others nothing is known"
+    );
 }

@@ -44,7 +44,9 @@ pub enum WrongParts {
     #[error("no part {0} with this ETag was uploaded")]
     Unknown(u32),
     /// A part that is not the last has too few bytes.
-    #[error("each part but the last has at least {LEAST_PART} bytes, and part {number} has {bytes}")]
+    #[error(
+        "each part but the last has at least {LEAST_PART} bytes, and part {number} has {bytes}"
+    )]
     Small {
         /// Which one.
         number: u32,
@@ -59,7 +61,8 @@ pub enum WrongParts {
 /// The number of a part, if `text` is one.
 #[must_use]
 pub fn number(text: &str) -> Option<u32> {
-    let is_plain = !text.is_empty() && text.len() <= 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_plain =
+        !text.is_empty() && text.len() <= 5 && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|number| is_plain && (1..=PARTS).contains(number))
 }
 
@@ -68,14 +71,20 @@ pub fn number(text: &str) -> Option<u32> {
 ///
 /// # Errors
 /// [`WrongParts`].
-pub fn chosen(named: &[NamedPart], kept: Vec<Part>, most_bytes: u64) -> Result<Vec<Part>, WrongParts> {
+pub fn chosen(
+    named: &[NamedPart],
+    kept: Vec<Part>,
+    most_bytes: u64,
+) -> Result<Vec<Part>, WrongParts> {
     if let Some(pair) = named.windows(2).find(|pair| pair[1].number <= pair[0].number) {
         return Err(WrongParts::Order(pair[1].number));
     }
     let mut kept = kept.into_iter();
     let mut parts = Vec::with_capacity(named.len());
     for NamedPart { number, md5 } in named {
-        let part = kept.find(|part| part.number >= *number).filter(|part| part.number == *number && part.md5 == hex::encode(md5));
+        let part = kept
+            .find(|part| part.number >= *number)
+            .filter(|part| part.number == *number && part.md5 == hex::encode(md5));
         parts.push(part.ok_or(WrongParts::Unknown(*number))?);
     }
     if let Some((_, others)) = parts.split_last()
@@ -120,7 +129,14 @@ mod tests {
 
     fn part(number: u32, bytes: u64) -> Part {
         let md5 = hex::encode(of(number));
-        Part { id: PackageId::new(), number, bytes, md5, crc64: 0, written_at: Timestamp::UNIX_EPOCH }
+        Part {
+            id: PackageId::new(),
+            number,
+            bytes,
+            md5,
+            crc64: 0,
+            written_at: Timestamp::UNIX_EPOCH,
+        }
     }
 
     fn of(number: u32) -> [u8; 16] {
@@ -140,21 +156,33 @@ mod tests {
     #[case(&[1, 1], Err(WrongParts::Order(1)))]
     #[case(&[1, 3], Err(WrongParts::Unknown(3)))]
     #[case(&[1, 2, 5, 6], Err(WrongParts::Unknown(6)))]
-    fn the_parts_that_are_named_make_the_package(#[case] numbers: &[u32], #[case] wanted: Result<Vec<u32>, WrongParts>) {
+    fn the_parts_that_are_named_make_the_package(
+        #[case] numbers: &[u32],
+        #[case] wanted: Result<Vec<u32>, WrongParts>,
+    ) {
         let kept = vec![part(1, LEAST_PART), part(2, LEAST_PART), part(5, 1)];
-        let made = chosen(&named(numbers), kept, 1 << 20).map(|parts| parts.iter().map(|part| part.number).collect::<Vec<_>>());
+        let made = chosen(&named(numbers), kept, 1 << 20)
+            .map(|parts| parts.iter().map(|part| part.number).collect::<Vec<_>>());
         assert_eq!(made, wanted);
     }
 
     #[test]
     fn only_the_last_part_may_be_small_and_all_together_have_a_limit() {
         let all = named(&[1, 2]);
-        let of_sizes = |first, last, most| chosen(&all, vec![part(1, first), part(2, last)], most).map(|parts| parts.len());
+        let of_sizes = |first, last, most| {
+            chosen(&all, vec![part(1, first), part(2, last)], most).map(|parts| parts.len())
+        };
         assert_eq!(of_sizes(LEAST_PART, 0, LEAST_PART), Ok(2));
-        assert_eq!(of_sizes(LEAST_PART - 1, 1, LEAST_PART), Err(WrongParts::Small { number: 1, bytes: LEAST_PART - 1 }));
+        assert_eq!(
+            of_sizes(LEAST_PART - 1, 1, LEAST_PART),
+            Err(WrongParts::Small { number: 1, bytes: LEAST_PART - 1 })
+        );
         assert_eq!(of_sizes(LEAST_PART, 1, LEAST_PART), Err(WrongParts::Large(LEAST_PART)));
         let other = [NamedPart { md5: of(3), ..all[0] }];
-        assert_eq!(chosen(&other, vec![part(1, 1)], 9).map(|parts| parts.len()), Err(WrongParts::Unknown(1)));
+        assert_eq!(
+            chosen(&other, vec![part(1, 1)], 9).map(|parts| parts.len()),
+            Err(WrongParts::Unknown(1))
+        );
     }
 
     #[rstest]

@@ -54,7 +54,9 @@ pub struct Usage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Full {
     /// All packages together.
-    #[error("all packages together may have at most {limit} bytes, and {free} are free (--package-store-limit)")]
+    #[error(
+        "all packages together may have at most {limit} bytes, and {free} are free (--package-store-limit)"
+    )]
     Bytes {
         /// Bytes that are allowed.
         limit: u64,
@@ -65,7 +67,9 @@ pub enum Full {
     #[error("at most {0} packages are kept (--package-store-count)")]
     Packages(u64),
     /// The access key's packages together.
-    #[error("the packages of one access key may have at most {limit} bytes, and {free} are free (--package-key-limit)")]
+    #[error(
+        "the packages of one access key may have at most {limit} bytes, and {free} are free (--package-key-limit)"
+    )]
     KeyBytes {
         /// Bytes that are allowed.
         limit: u64,
@@ -76,10 +80,14 @@ pub enum Full {
     #[error("at most {0} packages of one access key are kept (--package-key-count)")]
     KeyPackages(u64),
     /// The access key's uploads at once.
-    #[error("at most {0} uploads of one access key may be under way at once (--package-key-uploads)")]
+    #[error(
+        "at most {0} uploads of one access key may be under way at once (--package-key-uploads)"
+    )]
     KeyUploads(u64),
     /// The access key's uploads in parts that are begun and not ended.
-    #[error("at most {0} uploads in parts of one access key may be begun and not ended (--package-key-multiparts)")]
+    #[error(
+        "at most {0} uploads in parts of one access key may be begun and not ended (--package-key-multiparts)"
+    )]
     KeyMultiparts(u64),
 }
 
@@ -89,7 +97,11 @@ impl Full {
     pub fn is_passing(self) -> bool {
         match self {
             Self::KeyUploads(_) => true,
-            Self::Bytes { .. } | Self::Packages(_) | Self::KeyBytes { .. } | Self::KeyPackages(_) | Self::KeyMultiparts(_) => false,
+            Self::Bytes { .. }
+            | Self::Packages(_)
+            | Self::KeyBytes { .. }
+            | Self::KeyPackages(_)
+            | Self::KeyMultiparts(_) => false,
         }
     }
 }
@@ -100,7 +112,9 @@ impl Quota {
     /// # Errors
     /// The first limit that it would go beyond.
     pub fn admit(&self, usage: &Usage, bytes: u64) -> Result<(), Full> {
-        self.admit_at_once(usage).and_then(|()| self.admit_package(usage)).and_then(|()| self.admit_bytes(usage, bytes))
+        self.admit_at_once(usage)
+            .and_then(|()| self.admit_package(usage))
+            .and_then(|()| self.admit_bytes(usage, bytes))
     }
 
     /// Whether one more upload in parts may be begun beside `usage`: it is a package
@@ -125,7 +139,11 @@ impl Quota {
     }
 
     fn admit_at_once(&self, usage: &Usage) -> Result<(), Full> {
-        if usage.key_uploads >= self.key_uploads { Err(Full::KeyUploads(self.key_uploads)) } else { Ok(()) }
+        if usage.key_uploads >= self.key_uploads {
+            Err(Full::KeyUploads(self.key_uploads))
+        } else {
+            Ok(())
+        }
     }
 
     fn admit_package(&self, usage: &Usage) -> Result<(), Full> {
@@ -139,7 +157,8 @@ impl Quota {
     }
 
     fn admit_bytes(&self, usage: &Usage, bytes: u64) -> Result<(), Full> {
-        let lacks = |limit: u64, used: u64| Some(limit.saturating_sub(used)).filter(|free| *free < bytes);
+        let lacks =
+            |limit: u64, used: u64| Some(limit.saturating_sub(used)).filter(|free| *free < bytes);
         if let Some(free) = lacks(self.key_bytes, usage.key_bytes) {
             Err(Full::KeyBytes { limit: self.key_bytes, free })
         } else if let Some(free) = lacks(self.bytes, usage.bytes) {
@@ -156,9 +175,23 @@ mod tests {
 
     #[test]
     fn an_upload_that_goes_beyond_a_limit_is_refused_with_its_setting() {
-        let quota =
-            Quota { bytes: 100, packages: 4, key_bytes: 50, key_packages: 3, key_uploads: 2, key_multiparts: 2, key_credentials: 1 };
-        let usage = Usage { bytes: 60, packages: 3, key_bytes: 20, key_packages: 2, key_uploads: 1, key_multiparts: 1 };
+        let quota = Quota {
+            bytes: 100,
+            packages: 4,
+            key_bytes: 50,
+            key_packages: 3,
+            key_uploads: 2,
+            key_multiparts: 2,
+            key_credentials: 1,
+        };
+        let usage = Usage {
+            bytes: 60,
+            packages: 3,
+            key_bytes: 20,
+            key_packages: 2,
+            key_uploads: 1,
+            key_multiparts: 1,
+        };
         assert_eq!(quota.admit(&usage, 30), Ok(()));
         for (usage, bytes, names) in [
             (usage, 31, "--package-key-limit"),
@@ -176,15 +209,46 @@ mod tests {
 
     #[test]
     fn an_upload_in_parts_is_a_package_and_each_part_an_upload() {
-        let quota =
-            Quota { bytes: 100, packages: 4, key_bytes: 50, key_packages: 3, key_uploads: 2, key_multiparts: 2, key_credentials: 1 };
-        let usage = Usage { bytes: 60, packages: 3, key_bytes: 20, key_packages: 2, key_uploads: 1, key_multiparts: 1 };
+        let quota = Quota {
+            bytes: 100,
+            packages: 4,
+            key_bytes: 50,
+            key_packages: 3,
+            key_uploads: 2,
+            key_multiparts: 2,
+            key_credentials: 1,
+        };
+        let usage = Usage {
+            bytes: 60,
+            packages: 3,
+            key_bytes: 20,
+            key_packages: 2,
+            key_uploads: 1,
+            key_multiparts: 1,
+        };
         assert_eq!((quota.admit_multipart(&usage), quota.admit_part(&usage, 30)), (Ok(()), Ok(())));
-        assert_eq!(quota.admit_multipart(&Usage { key_multiparts: 2, ..usage }), Err(Full::KeyMultiparts(2)));
-        assert_eq!(quota.admit_multipart(&Usage { key_packages: 3, ..usage }), Err(Full::KeyPackages(3)));
-        assert_eq!(quota.admit_multipart(&Usage { key_uploads: 2, ..usage }), Ok(()), "nothing comes yet");
-        assert_eq!(quota.admit_part(&Usage { packages: 4, key_packages: 3, ..usage }, 30), Ok(()), "it is counted already");
+        assert_eq!(
+            quota.admit_multipart(&Usage { key_multiparts: 2, ..usage }),
+            Err(Full::KeyMultiparts(2))
+        );
+        assert_eq!(
+            quota.admit_multipart(&Usage { key_packages: 3, ..usage }),
+            Err(Full::KeyPackages(3))
+        );
+        assert_eq!(
+            quota.admit_multipart(&Usage { key_uploads: 2, ..usage }),
+            Ok(()),
+            "nothing comes yet"
+        );
+        assert_eq!(
+            quota.admit_part(&Usage { packages: 4, key_packages: 3, ..usage }, 30),
+            Ok(()),
+            "it is counted already"
+        );
         assert_eq!(quota.admit_part(&usage, 31), Err(Full::KeyBytes { limit: 50, free: 30 }));
-        assert_eq!(quota.admit_part(&Usage { key_uploads: 2, ..usage }, 0), Err(Full::KeyUploads(2)));
+        assert_eq!(
+            quota.admit_part(&Usage { key_uploads: 2, ..usage }, 0),
+            Err(Full::KeyUploads(2))
+        );
     }
 }

@@ -14,7 +14,8 @@ fn deleting(step: Step, uid: Option<&str>) -> Order {
     if step != Step::Start {
         (order.state, order.step) = (State::Running, step);
         (order.batches[0].state, order.batches[0].started_at) = (State::Running, Some(at(0)));
-        let change = Change::Delete { uid: uid.map(str::to_owned), former_applications: Vec::new() };
+        let change =
+            Change::Delete { uid: uid.map(str::to_owned), former_applications: Vec::new() };
         order.intent = Some(Intent { change, applied: Some(0) });
     }
     order
@@ -22,13 +23,21 @@ fn deleting(step: Step, uid: Option<&str>) -> Order {
 
 /// A Deployment that says it is the order's application.
 fn own(order: &Order, uid: &str) -> Observation {
-    let view = DeploymentView { uid: uid.into(), application: Some(order.application.to_string()), ..untouched() };
+    let view = DeploymentView {
+        uid: uid.into(),
+        application: Some(order.application.to_string()),
+        ..untouched()
+    };
     Observation::Present(Box::new(view))
 }
 
 /// One that says it is another application, or none.
 fn foreign(application: Option<String>) -> Observation {
-    Observation::Present(Box::new(DeploymentView { uid: "foreign".into(), application, ..untouched() }))
+    Observation::Present(Box::new(DeploymentView {
+        uid: "foreign".into(),
+        application,
+        ..untouched()
+    }))
 }
 
 #[test]
@@ -40,7 +49,10 @@ fn the_very_deployment_that_is_seen_is_written_down_before_it_is_deleted() {
         (transition.state, transition.step, transition.roll_back, transition.finalizes),
         (State::Running, Step::Delete, false, false)
     );
-    assert_eq!(transition.change, Some(Change::Delete { uid: Some("u1".into()), former_applications: Vec::new() }));
+    assert_eq!(
+        transition.change,
+        Some(Change::Delete { uid: Some("u1".into()), former_applications: Vec::new() })
+    );
     assert_eq!(transition.message, "deleting the Deployment web with 10 pods");
 }
 
@@ -49,7 +61,10 @@ fn an_adopted_deployment_on_which_nothing_says_whose_it_is_is_known_by_its_uid()
     let mut order = deleting(Step::Start, None);
     order.target.adopted_uid = Some("foreign".into());
     let transition = moved(decide(&order, &foreign(None), at(SOON)));
-    assert_eq!(transition.change, Some(Change::Delete { uid: Some("foreign".into()), former_applications: Vec::new() }));
+    assert_eq!(
+        transition.change,
+        Some(Change::Delete { uid: Some("foreign".into()), former_applications: Vec::new() })
+    );
     order.target.adopted_uid = Some("before".into());
     let transition = moved(decide(&order, &foreign(None), at(SOON)));
     assert_eq!(transition.message, "the Deployment web is gone already");
@@ -64,22 +79,34 @@ fn an_adopted_deployment_on_which_nothing_says_whose_it_is_is_known_by_its_uid()
 fn an_adopted_deployment_may_still_say_that_it_is_an_application_that_is_no_more() {
     let (former, other) = (ApplicationId::new(), ApplicationId::new());
     let mut order = deleting(Step::Start, None);
-    (order.target.adopted_uid, order.target.former_applications) = (Some("foreign".into()), vec![former]);
-    let said = |application: ApplicationId| moved(decide(&order, &foreign(Some(application.to_string())), at(SOON))).message;
+    (order.target.adopted_uid, order.target.former_applications) =
+        (Some("foreign".into()), vec![former]);
+    let said = |application: ApplicationId| {
+        moved(decide(&order, &foreign(Some(application.to_string())), at(SOON))).message
+    };
     assert!(said(former).starts_with("deleting the Deployment web"), "{}", said(former));
     assert_eq!(said(other), "the Deployment web is gone already");
-    let unadopted = Order { target: Target { adopted_uid: None, ..order.target.clone() }, ..order.clone() };
+    let unadopted =
+        Order { target: Target { adopted_uid: None, ..order.target.clone() }, ..order.clone() };
     let transition = moved(decide(&unadopted, &foreign(Some(former.to_string())), at(SOON)));
-    assert_eq!(transition.message, "the Deployment web is gone already", "a name alone is not enough");
+    assert_eq!(
+        transition.message, "the Deployment web is gone already",
+        "a name alone is not enough"
+    );
 }
 
 #[rstest]
 #[case::none(Observation::Absent)]
 #[case::of_nobody(foreign(None))]
 #[case::of_another(foreign(Some(ApplicationId::new().to_string())))]
-fn one_that_is_gone_already_is_deleted_all_the_same_as_the_view_may_be_behind(#[case] observation: Observation) {
+fn one_that_is_gone_already_is_deleted_all_the_same_as_the_view_may_be_behind(
+    #[case] observation: Observation,
+) {
     let transition = moved(decide(&deleting(Step::Start, None), &observation, at(SOON)));
-    assert_eq!((transition.step, transition.change), (Step::Delete, Some(Change::Delete { uid: None, former_applications: Vec::new() })));
+    assert_eq!(
+        (transition.step, transition.change),
+        (Step::Delete, Some(Change::Delete { uid: None, former_applications: Vec::new() }))
+    );
     assert_eq!(transition.message, "the Deployment web is gone already");
 }
 
@@ -88,13 +115,19 @@ fn it_is_done_once_that_deployment_is_gone() {
     let order = deleting(Step::Delete, Some("u1"));
     let done = |observation: &Observation| {
         let transition = moved(decide(&order, observation, at(SOON)));
-        assert_eq!((transition.state, transition.step, &transition.change), (State::Succeeded, Step::Done, &None));
+        assert_eq!(
+            (transition.state, transition.step, &transition.change),
+            (State::Succeeded, Step::Done, &None)
+        );
         assert_eq!(batches(&transition), [(0, State::Succeeded, None)]);
         transition.message
     };
     assert_eq!(done(&Observation::Absent), "");
     assert_eq!(done(&own(&order, "u2")), "", "one that somebody made anew from its manifest");
-    assert_eq!(done(&foreign(None)), "the Deployment web (foreign) is another one and was left alone");
+    assert_eq!(
+        done(&foreign(None)),
+        "the Deployment web (foreign) is another one and was left alone"
+    );
 }
 
 #[rstest]
@@ -104,7 +137,10 @@ fn one_that_something_holds_fails_at_the_deadline(#[case] meant: Option<&str>) {
     let order = deleting(Step::Delete, meant);
     assert_waits(&decide(&order, &own(&order, "u1"), at(SOON)), Some(at(TIMEOUT)));
     let transition = moved(decide(&order, &own(&order, "u1"), at(TIMEOUT)));
-    assert_eq!((transition.state, transition.step, transition.roll_back), (State::Failed, Step::Done, false));
+    assert_eq!(
+        (transition.state, transition.step, transition.roll_back),
+        (State::Failed, Step::Done, false)
+    );
     assert!(transition.message.contains("finalizers"), "{}", transition.message);
 }
 
@@ -117,5 +153,8 @@ fn it_can_be_aborted_until_it_was_written_down_and_nothing_is_to_be_brought_to_r
         assert!(!Order::can_be_rolled_back(Kind::Delete, state, changed_deployment, true, false));
     }
     let refused = moved(crate::rollout::refused(&begun, "forbidden"));
-    assert_eq!((refused.state, refused.step, refused.roll_back), (State::Failed, Step::Done, false));
+    assert_eq!(
+        (refused.state, refused.step, refused.roll_back),
+        (State::Failed, Step::Done, false)
+    );
 }

@@ -18,15 +18,22 @@ const SOON: i64 = 10;
 
 #[test]
 fn the_first_batch_brings_the_template_closes_the_gate_and_keeps_the_users_settings() {
-    let transition = moved(ask(&at_step(Step::Start, in_batches(3, AUTOMATIC)), untouched(), at(SOON)));
-    assert_eq!((transition.state, transition.step, transition.batch), (State::Running, Step::BringUp, 0));
+    let transition =
+        moved(ask(&at_step(Step::Start, in_batches(3, AUTOMATIC)), untouched(), at(SOON)));
+    assert_eq!(
+        (transition.state, transition.step, transition.batch),
+        (State::Running, Step::BringUp, 0)
+    );
     assert_eq!(numbers(&transition), (json!(3), json!(0), Some(false), Some(GATE_SECONDS)));
     assert_eq!(batches(&transition), [(0, State::Running, Some(3))]);
     assert_eq!(transition.snapshot, Some(snapshot()));
     assert_eq!(transition.message, "batch 1 of 3: 3 of 10 pods");
     let patch = patch(&transition);
     assert_eq!((patch.template, patch.replicas), (Some(template("new")), None));
-    assert_eq!((patch.progress_deadline_seconds, patch.borrow), (Some(NO_DEADLINE_SECONDS), Borrow::Borrowed(own())));
+    assert_eq!(
+        (patch.progress_deadline_seconds, patch.borrow),
+        (Some(NO_DEADLINE_SECONDS), Borrow::Borrowed(own()))
+    );
 }
 
 #[rstest]
@@ -40,7 +47,10 @@ fn all_at_once_is_the_native_rolling_update(#[case] user: Value, #[case] sent: V
     view.settings.strategy = user;
     let transition = moved(ask(&at_step(Step::Start, Strategy::ALL_AT_ONCE), view, at(SOON)));
     let patch = patch(&transition);
-    assert_eq!((patch.strategy, patch.min_ready_seconds, patch.progress_deadline_seconds), (Some(sent), Some(5), Some(600)));
+    assert_eq!(
+        (patch.strategy, patch.min_ready_seconds, patch.progress_deadline_seconds),
+        (Some(sent), Some(5), Some(600))
+    );
     assert_eq!((patch.paused, patch.template), (Some(false), Some(template("new"))));
 }
 
@@ -51,11 +61,17 @@ fn a_restart_is_the_same_version_with_a_mark_on_top_of_what_was_before() {
     let renewed = |version| crate::template::spec::renewed(&template(version), "now");
     let transition = moved(ask(&order, untouched(), at(SOON)));
     let patch = patch(&transition);
-    assert_eq!((transition.step, patch.template, patch.replicas), (Step::BringUp, Some(renewed("old")), None));
+    assert_eq!(
+        (transition.step, patch.template, patch.replicas),
+        (Step::BringUp, Some(renewed("old")), None)
+    );
     assert_eq!((patch.strategy, patch.borrow), (Some(rolling("25%", 0)), Borrow::Borrowed(own())));
     // Where a release rests half way it is the version before that.
     let rests = Order { snapshot: Some(snapshot()), ..order };
-    assert_eq!(super::patch(&moved(ask(&rests, shown(3, Some(at(0)), 7), at(SOON)))).template, Some(renewed("old")));
+    assert_eq!(
+        super::patch(&moved(ask(&rests, shown(3, Some(at(0)), 7), at(SOON)))).template,
+        Some(renewed("old"))
+    );
 }
 
 #[test]
@@ -98,7 +114,10 @@ fn an_application_is_created_without_looking_at_the_cluster() {
     order.target.replicas = Some(4);
     let transition = moved(decide(&order, &Observation::Absent, at(SOON)));
     assert_eq!((transition.state, transition.step), (State::Running, Step::Create));
-    assert_eq!(transition.change, Some(Change::Create { template: template("new"), replicas: 4, min_ready_seconds: 0 }));
+    assert_eq!(
+        transition.change,
+        Some(Change::Create { template: template("new"), replicas: 4, min_ready_seconds: 0 })
+    );
     assert_eq!(batches(&transition), [(0, State::Running, Some(4))]);
 }
 
@@ -112,15 +131,23 @@ fn a_creation_ends_once_all_pods_are_ready() {
     assert_waits(&ask(&order, shown(PODS, None, 0), at(SOON)), Some(at(TIMEOUT)));
     assert_waits(&ask(&order, shown(PODS - 1, Some(at(0)), 0), at(SOON)), Some(at(TIMEOUT)));
     let transition = moved(ask(&order, shown(PODS, Some(at(SOON)), 0), at(SOON)));
-    assert_eq!((transition.state, transition.step, transition.change.is_none()), (State::Succeeded, Step::Done, true));
+    assert_eq!(
+        (transition.state, transition.step, transition.change.is_none()),
+        (State::Succeeded, Step::Done, true)
+    );
     assert_eq!(batches(&transition), [(0, State::Succeeded, None)]);
 }
 
 /// A release with a graceful start that wants so many seconds of warm-up.
 fn warming(strategy: Strategy, seconds: i32) -> Order {
     let mut order = at_step(Step::Start, strategy);
-    let graceful_start = GracefulStartChange { on: Some(true), warm_up_seconds: Some(seconds), ..GracefulStartChange::default() };
-    order.target.source = Source::Change(Box::new(SpecChange { graceful_start, ..SpecChange::default() }));
+    let graceful_start = GracefulStartChange {
+        on: Some(true),
+        warm_up_seconds: Some(seconds),
+        ..GracefulStartChange::default()
+    };
+    order.target.source =
+        Source::Change(Box::new(SpecChange { graceful_start, ..SpecChange::default() }));
     order
 }
 
@@ -128,11 +155,18 @@ fn warming(strategy: Strategy, seconds: i32) -> Order {
 #[case::less_than_the_users_own(3, 5, 600)]
 #[case::more(60, 60, i32::MAX)]
 #[case::more_than_the_users_deadline(3600, 3600, i32::MAX)]
-fn all_at_once_old_pods_stay_until_the_new_ones_are_warm(#[case] warm_up: i32, #[case] min_ready: i32, #[case] progress: i32) {
+fn all_at_once_old_pods_stay_until_the_new_ones_are_warm(
+    #[case] warm_up: i32,
+    #[case] min_ready: i32,
+    #[case] progress: i32,
+) {
     let mut order = warming(Strategy::ALL_AT_ONCE, warm_up);
     order.target.batch_timeout_seconds = 10_000;
     let patch = patch(&moved(ask(&order, untouched(), at(SOON))));
-    assert_eq!((patch.min_ready_seconds, patch.progress_deadline_seconds), (Some(min_ready), Some(progress)));
+    assert_eq!(
+        (patch.min_ready_seconds, patch.progress_deadline_seconds),
+        (Some(min_ready), Some(progress))
+    );
 }
 
 #[test]
@@ -164,7 +198,8 @@ fn a_batch_waits_until_its_pods_were_ready_for_long_enough() {
     assert_waits(&ask(&order, shown(3, None, 10), at(SOON)), Some(at(TIMEOUT)));
     assert_waits(&ask(&order, shown(3, Some(at(6)), 10), at(SOON)), Some(at(11)));
     assert_eq!(moved(ask(&order, shown(3, Some(at(6)), 10), at(11))).step, Step::BringUp);
-    let longer = Order { target: Target { min_ready_seconds: Some(30), ..order.target.clone() }, ..order };
+    let longer =
+        Order { target: Target { min_ready_seconds: Some(30), ..order.target.clone() }, ..order };
     assert_waits(&ask(&longer, shown(3, Some(at(6)), 10), at(11)), Some(at(36)));
 }
 
@@ -180,16 +215,26 @@ fn pods_that_were_there_are_not_enough_while_the_replica_set_wants_fewer() {
 fn an_automatic_batch_follows_at_once_in_one_write() {
     let order = at_step(Step::BringUp, in_batches(3, AUTOMATIC));
     let transition = moved(ask(&order, shown(3, Some(at(0)), 10), at(SOON)));
-    assert_eq!((transition.state, transition.step, transition.batch), (State::Running, Step::BringUp, 1));
+    assert_eq!(
+        (transition.state, transition.step, transition.batch),
+        (State::Running, Step::BringUp, 1)
+    );
     assert_eq!(numbers(&transition), (json!(3), json!(3), Some(false), Some(GATE_SECONDS)));
     assert_eq!(batches(&transition), [(1, State::Running, Some(6)), (0, State::Succeeded, None)]);
     let patch = patch(&transition);
-    assert_eq!((patch.template, patch.borrow, transition.snapshot), (None, Borrow::Unchanged, None), "only the first write brings these");
+    assert_eq!(
+        (patch.template, patch.borrow, transition.snapshot),
+        (None, Borrow::Unchanged, None),
+        "only the first write brings these"
+    );
 
     let mut second = order;
     (second.batch, second.batches[1].started_at) = (1, Some(at(SOON)));
     let transition = moved(ask(&second, shown(6, Some(at(0)), 7), at(SOON)));
-    assert_eq!((transition.batch, numbers(&transition)), (2, (json!(4), json!(6), Some(false), Some(GATE_SECONDS))));
+    assert_eq!(
+        (transition.batch, numbers(&transition)),
+        (2, (json!(4), json!(6), Some(false), Some(GATE_SECONDS)))
+    );
 }
 
 #[rstest]
@@ -197,8 +242,12 @@ fn an_automatic_batch_follows_at_once_in_one_write() {
 #[case::an_interval(in_batches(3, Pace::Automatic { wait_minutes: 2 }), 3)]
 #[case::a_canary(Strategy { canary: 1, batches: 3, pace: AUTOMATIC }, 1)]
 fn before_a_wait_the_replaced_pods_go(#[case] strategy: Strategy, #[case] goal: i32) {
-    let transition = moved(ask(&at_step(Step::BringUp, strategy), shown(goal, Some(at(0)), 10), at(SOON)));
-    assert_eq!((transition.state, transition.step, transition.batch), (State::Running, Step::ScaleDownOld, 0));
+    let transition =
+        moved(ask(&at_step(Step::BringUp, strategy), shown(goal, Some(at(0)), 10), at(SOON)));
+    assert_eq!(
+        (transition.state, transition.step, transition.batch),
+        (State::Running, Step::ScaleDownOld, 0)
+    );
     assert_eq!(numbers(&transition), (json!(0), json!(goal), None, None));
     assert_eq!(batches(&transition), [(0, State::Succeeded, None)]);
 }
@@ -210,7 +259,10 @@ fn after_the_last_batch_the_users_settings_come_back() {
     let transition = moved(ask(&order, shown(10, Some(at(0)), 4), at(SOON)));
     assert_eq!((transition.state, transition.step), (State::Running, Step::RestoreSettings));
     let patch = patch(&transition);
-    assert_eq!((patch.strategy, patch.min_ready_seconds, patch.progress_deadline_seconds), (Some(own().strategy), Some(5), Some(600)));
+    assert_eq!(
+        (patch.strategy, patch.min_ready_seconds, patch.progress_deadline_seconds),
+        (Some(own().strategy), Some(5), Some(600))
+    );
     assert_eq!((patch.paused, patch.borrow), (Some(false), Borrow::Returned));
 }
 
@@ -245,8 +297,19 @@ fn batches_for_which_no_pod_is_left_are_passed_over() {
     view.replicas = 1;
     let transition = moved(ask(&order, view, at(SOON)));
     assert_eq!((transition.step, transition.batch), (Step::BringUp, 2));
-    assert_eq!(numbers(&transition), (json!(1), json!(0), Some(false), Some(GATE_SECONDS)), "both at 0 would take the last old pod");
-    assert_eq!(batches(&transition), [(0, State::Succeeded, Some(0)), (1, State::Succeeded, Some(0)), (2, State::Running, Some(1))]);
+    assert_eq!(
+        numbers(&transition),
+        (json!(1), json!(0), Some(false), Some(GATE_SECONDS)),
+        "both at 0 would take the last old pod"
+    );
+    assert_eq!(
+        batches(&transition),
+        [
+            (0, State::Succeeded, Some(0)),
+            (1, State::Succeeded, Some(0)),
+            (2, State::Running, Some(1))
+        ]
+    );
 }
 
 // --- Shrink ---
@@ -260,7 +323,11 @@ fn the_release_rests_once_the_replaced_pods_are_gone() {
     assert_waits(&ask(&order, on_their_way, at(SOON)), Some(at(TIMEOUT)));
     let transition = moved(ask(&order, shown(3, Some(at(0)), 7), at(SOON)));
     assert_eq!((transition.state, transition.step), (State::WaitingConfirmation, Step::Paused));
-    assert_eq!(numbers(&transition), (json!(0), json!(1), Some(true), Some(5)), "a normal paused Deployment");
+    assert_eq!(
+        numbers(&transition),
+        (json!(0), json!(1), Some(true), Some(5)),
+        "a normal paused Deployment"
+    );
     assert_eq!(patch(&transition).progress_deadline_seconds, Some(600));
     assert_eq!(batches(&transition), [(1, State::WaitingConfirmation, None)]);
     assert_eq!(transition.message, "batch 2 waits for confirmation");
@@ -270,7 +337,10 @@ fn the_release_rests_once_the_replaced_pods_are_gone() {
 fn an_interval_is_named_as_such() {
     let order = at_step(Step::ScaleDownOld, in_batches(3, Pace::Automatic { wait_minutes: 2 }));
     let transition = moved(ask(&order, shown(3, Some(at(0)), 7), at(SOON)));
-    assert_eq!((transition.state, transition.message.as_str()), (State::WaitingInterval, "batch 2 begins in 2 min"));
+    assert_eq!(
+        (transition.state, transition.message.as_str()),
+        (State::WaitingInterval, "batch 2 begins in 2 min")
+    );
 }
 
 #[test]
@@ -279,7 +349,10 @@ fn another_number_of_pods_while_the_old_ones_go_is_another_share() {
     let mut view = shown(3, Some(at(0)), 10);
     view.replicas = 20;
     let transition = moved(ask(&order, view, at(SOON)));
-    assert_eq!((transition.step, numbers(&transition)), (Step::ScaleDownOld, (json!(0), json!(6), None, None)));
+    assert_eq!(
+        (transition.step, numbers(&transition)),
+        (Step::ScaleDownOld, (json!(0), json!(6), None, None))
+    );
     assert_eq!(batches(&transition), [(0, State::Succeeded, Some(6))]);
 }
 
@@ -289,7 +362,11 @@ fn a_share_of_no_pods_is_never_written_since_kubernetes_refuses_it() {
     let mut view = shown(1, Some(at(0)), 1);
     view.replicas = 2;
     let transition = moved(ask(&order, view.clone(), at(SOON)));
-    assert_eq!((transition.step, &transition.change), (Step::ScaleDownOld, &None), "surge and unavailable cannot both be 0");
+    assert_eq!(
+        (transition.step, &transition.change),
+        (Step::ScaleDownOld, &None),
+        "surge and unavailable cannot both be 0"
+    );
     assert_eq!(batches(&transition), [(0, State::Succeeded, Some(0))]);
     let mut next = order;
     next.batches[0].target = 0;
@@ -305,8 +382,15 @@ fn a_release_rests_until_a_person_confirms_the_batch() {
     assert_eq!(ask(&order, view(), at(1_000_000)), Decision::Wait { until: None, rest: true });
     order.confirmed = 2;
     let transition = moved(ask(&order, view(), at(SOON)));
-    assert_eq!((transition.state, transition.step, transition.batch), (State::Running, Step::CloseGate, 0));
-    assert_eq!(numbers(&transition), (Value::Null, Value::Null, None, Some(GATE_SECONDS)), "the gate closes before anything else moves");
+    assert_eq!(
+        (transition.state, transition.step, transition.batch),
+        (State::Running, Step::CloseGate, 0)
+    );
+    assert_eq!(
+        numbers(&transition),
+        (Value::Null, Value::Null, None, Some(GATE_SECONDS)),
+        "the gate closes before anything else moves"
+    );
     assert_eq!(patch(&transition).progress_deadline_seconds, Some(NO_DEADLINE_SECONDS));
     assert_eq!(batches(&transition), [(1, State::Ready, None)]);
 }
@@ -349,7 +433,10 @@ fn the_next_batch_waits_until_no_new_pod_counts_as_available(
 fn the_next_batch_begins_behind_a_closed_gate() {
     let order = at_step(Step::CloseGate, in_batches(3, Pace::Manual));
     let transition = moved(ask(&order, shown(3, Some(at(0)), 7), at(SOON)));
-    assert_eq!((transition.state, transition.step, transition.batch), (State::Running, Step::BringUp, 1));
+    assert_eq!(
+        (transition.state, transition.step, transition.batch),
+        (State::Running, Step::BringUp, 1)
+    );
     assert_eq!(numbers(&transition), (json!(3), json!(3), Some(false), Some(GATE_SECONDS)));
     assert_eq!(batches(&transition), [(1, State::Running, Some(6))]);
 }
@@ -365,7 +452,10 @@ fn an_order_ends_well_once_only_new_pods_are_there_and_ready() {
     behind.status_updated = 9;
     assert_waits(&ask(&order, behind, at(SOON)), Some(at(TIMEOUT)));
     let transition = moved(ask(&order, shown(10, Some(at(0)), 0), at(SOON)));
-    assert_eq!((transition.state, transition.step, &transition.change, transition.roll_back), (State::Succeeded, Step::Done, &None, false));
+    assert_eq!(
+        (transition.state, transition.step, &transition.change, transition.roll_back),
+        (State::Succeeded, Step::Done, &None, false)
+    );
     assert_eq!(batches(&transition), [(2, State::Succeeded, None)]);
 }
 
@@ -376,7 +466,12 @@ fn an_order_ends_well_once_only_new_pods_are_there_and_ready() {
 #[case(State::SystemFailed)]
 fn nothing_follows_the_end(#[case] state: State) {
     let order = Order { state, ..at_step(Step::Done, in_batches(3, AUTOMATIC)) };
-    for observation in [Observation::Unknown, Observation::Absent, Observation::Present(Box::new(untouched()))] {
-        assert_eq!(decide(&order, &observation, at(1_000_000)), Decision::Wait { until: None, rest: true });
+    for observation in
+        [Observation::Unknown, Observation::Absent, Observation::Present(Box::new(untouched()))]
+    {
+        assert_eq!(
+            decide(&order, &observation, at(1_000_000)),
+            Decision::Wait { until: None, rest: true }
+        );
     }
 }

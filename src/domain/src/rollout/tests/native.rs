@@ -57,18 +57,27 @@ impl Set {
 
     fn is_settled(&self, now: Timestamp) -> bool {
         let pods = i32::try_from(self.pods.len()).unwrap();
-        self.is_observed && self.desired == pods && self.status_replicas == pods && self.available == self.count_available(now)
+        self.is_observed
+            && self.desired == pods
+            && self.status_replicas == pods
+            && self.available == self.count_available(now)
     }
 
     fn count_available(&self, now: Timestamp) -> i32 {
-        let counts = |pod: &&PodView| pod.counts_at(self.min_ready_seconds).is_some_and(|at| at <= now);
+        let counts =
+            |pod: &&PodView| pod.counts_at(self.min_ready_seconds).is_some_and(|at| at <= now);
         i32::try_from(self.pods.iter().filter(counts).count()).unwrap()
     }
 }
 
 impl Cluster {
     /// A Deployment at rest: all pods of `template` Ready for long.
-    pub fn at_rest(now: Timestamp, template: Value, replicas: i32, settings: BorrowedSettings) -> Self {
+    pub fn at_rest(
+        now: Timestamp,
+        template: Value,
+        replicas: i32,
+        settings: BorrowedSettings,
+    ) -> Self {
         let since = now - SignedDuration::from_hours(1);
         let first = Set {
             template: template.clone(),
@@ -108,7 +117,9 @@ impl Cluster {
                 (self.sets[set].desired, self.sets[set].is_observed) = (*replicas, false);
                 return self.version;
             }
-            Change::Create { .. } | Change::Delete { .. } => panic!("no release does that to a Deployment: {change:?}"),
+            Change::Create { .. } | Change::Delete { .. } => {
+                panic!("no release does that to a Deployment: {change:?}")
+            }
         };
         let before = (self.template.clone(), self.replicas, self.settings.clone());
         let own = &mut self.settings;
@@ -117,15 +128,22 @@ impl Cluster {
         }
         self.replicas = patch.replicas.unwrap_or(self.replicas);
         own.min_ready_seconds = patch.min_ready_seconds.unwrap_or(own.min_ready_seconds);
-        own.progress_deadline_seconds = patch.progress_deadline_seconds.unwrap_or(own.progress_deadline_seconds);
+        own.progress_deadline_seconds =
+            patch.progress_deadline_seconds.unwrap_or(own.progress_deadline_seconds);
         own.paused = patch.paused.unwrap_or(own.paused);
         if let Some(strategy) = &patch.strategy {
             own.strategy = strategy.clone();
         }
         let bounds = &own.strategy["rollingUpdate"];
         let nothing = |bound: &Value| bound == 0 || bound == "0%";
-        assert!(!(nothing(&bounds["maxSurge"]) && nothing(&bounds["maxUnavailable"])), "refused: both bounds are 0 in {patch:?}");
-        assert!(own.min_ready_seconds < own.progress_deadline_seconds, "refused: no time for a deadline in {patch:?}");
+        assert!(
+            !(nothing(&bounds["maxSurge"]) && nothing(&bounds["maxUnavailable"])),
+            "refused: both bounds are 0 in {patch:?}"
+        );
+        assert!(
+            own.min_ready_seconds < own.progress_deadline_seconds,
+            "refused: no time for a deadline in {patch:?}"
+        );
         match &patch.borrow {
             Borrow::Unchanged => {}
             Borrow::Borrowed(settings) => self.borrowed = Some(settings.clone()),
@@ -155,7 +173,8 @@ impl Cluster {
             failed: Vec::new(),
             failed_count: 0,
         };
-        let is_active = |set: &&Set| set.desired > 0 || set.status_replicas > 0 || !set.pods.is_empty();
+        let is_active =
+            |set: &&Set| set.desired > 0 || set.status_replicas > 0 || !set.pods.is_empty();
         DeploymentView {
             uid: "uid".into(),
             application: None,
@@ -173,33 +192,56 @@ impl Cluster {
             status_replicas: self.status_replicas,
             status_updated: self.status_updated,
             new: self.new_set().map(|index| show(&self.sets[index])),
-            old: self.sets.iter().filter(|set| set.template != self.template).filter(is_active).map(show).collect(),
+            old: self
+                .sets
+                .iter()
+                .filter(|set| set.template != self.template)
+                .filter(is_active)
+                .map(show)
+                .collect(),
             leaving: 0,
             leaving_nearby: 0,
             left_at: None,
             warnings: Vec::new(),
             set_failure: None,
             refused: None,
-            idle: self.sets.iter().filter(|set| set.template != self.template && !is_active(set)).map(show).collect(),
+            idle: self
+                .sets
+                .iter()
+                .filter(|set| set.template != self.template && !is_active(set))
+                .map(show)
+                .collect(),
         }
     }
 
     /// Pods of `template`.
     pub fn pods_of(&self, template: &Value) -> i32 {
-        let pods = self.sets.iter().filter(|set| set.template == *template).map(|set| set.pods.len());
+        let pods =
+            self.sets.iter().filter(|set| set.template == *template).map(|set| set.pods.len());
         i32::try_from(pods.sum::<usize>()).unwrap()
     }
 
     /// All pods that are Ready.
     pub fn ready(&self) -> i32 {
-        i32::try_from(self.sets.iter().flat_map(|set| &set.pods).filter(|pod| pod.ready_since.is_some()).count()).unwrap()
+        i32::try_from(
+            self.sets
+                .iter()
+                .flat_map(|set| &set.pods)
+                .filter(|pod| pod.ready_since.is_some())
+                .count(),
+        )
+        .unwrap()
     }
 
     /// Makes one pod Ready that is not, the one at `choice` of those.
     pub fn start_a_pod(&mut self, choice: usize) {
         let now = self.now;
-        let mut starting: Vec<&mut PodView> =
-            self.sets.iter_mut().flat_map(|set| &mut set.pods).filter(|pod| pod.ready_since.is_none()).collect();
+        let mut starting: Vec<&mut PodView> = self
+            .sets
+            .iter_mut()
+            .flat_map(|set| &mut set.pods)
+            .filter(|pod| pod.ready_since.is_none())
+            .collect();
         let count = starting.len();
         if count > 0 {
             starting[choice % count].ready_since = Some(now);
@@ -255,8 +297,11 @@ impl Cluster {
     pub fn is_settled(&self) -> bool {
         let mut after = self.clone();
         after.look_at_deployment();
-        let sizes = |cluster: &Self| cluster.sets.iter().map(|set| (set.desired, set.min_ready_seconds)).collect::<Vec<_>>();
-        let status = |cluster: &Self| (cluster.status_replicas, cluster.status_updated, cluster.observed);
+        let sizes = |cluster: &Self| {
+            cluster.sets.iter().map(|set| (set.desired, set.min_ready_seconds)).collect::<Vec<_>>()
+        };
+        let status =
+            |cluster: &Self| (cluster.status_replicas, cluster.status_updated, cluster.observed);
         sizes(self) == sizes(&after)
             && status(self) == status(&after)
             && self.sets.iter().all(|set| set.is_settled(self.now))
@@ -294,7 +339,8 @@ impl Cluster {
     fn bound(&self, name: &str, round_up: bool) -> i32 {
         match &self.settings.strategy["rollingUpdate"][name] {
             Value::String(percent) => {
-                let hundredths = percent.trim_end_matches('%').parse::<i32>().unwrap() * self.replicas;
+                let hundredths =
+                    percent.trim_end_matches('%').parse::<i32>().unwrap() * self.replicas;
                 if round_up { (hundredths + 99) / 100 } else { hundredths / 100 }
             }
             number => i32::try_from(number.as_i64().unwrap()).unwrap(),
@@ -355,7 +401,8 @@ impl Cluster {
 
     /// A paused Deployment: its size plus surge, shared in proportion.
     fn scale(&mut self) {
-        let mut active: Vec<usize> = (0..self.sets.len()).filter(|index| self.sets[*index].desired > 0).collect();
+        let mut active: Vec<usize> =
+            (0..self.sets.len()).filter(|index| self.sets[*index].desired > 0).collect();
         let maximum = self.replicas + self.max_surge();
         let to_add = maximum - self.total();
         match active.as_slice() {
@@ -370,7 +417,8 @@ impl Cluster {
                 for &index in &active {
                     let set = &self.sets[index];
                     let before = if set.maximum == 0 { self.status_replicas } else { set.maximum };
-                    let share = (f64::from(set.desired) * f64::from(maximum) / f64::from(before)).round();
+                    let share =
+                        (f64::from(set.desired) * f64::from(maximum) / f64::from(before)).round();
                     #[allow(clippy::cast_possible_truncation)]
                     let part = share as i32 - set.desired;
                     let part = if to_add > 0 { part.clamp(0, left) } else { part.clamp(left, 0) };
@@ -398,6 +446,9 @@ fn under_the_gate_the_model_rests_where_kubernetes_was_measured_to_rest() {
             cluster.start_a_pod(choice);
         }
         assert!(cluster.is_settled());
-        assert_eq!((cluster.pods_of(&template("new")), cluster.pods_of(&template("old"))), (new, old));
+        assert_eq!(
+            (cluster.pods_of(&template("new")), cluster.pods_of(&template("old"))),
+            (new, old)
+        );
     }
 }

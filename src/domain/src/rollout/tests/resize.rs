@@ -40,8 +40,16 @@ fn half_way(goal: i32, new: i32, old: i32) -> DeploymentView {
 
 /// The view with the pod at `index` unable to start, made at `created`.
 fn failing(mut view: DeploymentView, index: usize, created: Timestamp) -> DeploymentView {
-    let state = ContainerState::Waiting { reason: "ErrImagePull".into(), message: "not found".into() };
-    let container = ContainerView { name: "web".into(), image: "shop/web:old".into(), is_init: false, state, last: None, restarts: 0 };
+    let state =
+        ContainerState::Waiting { reason: "ErrImagePull".into(), message: "not found".into() };
+    let container = ContainerView {
+        name: "web".into(),
+        image: "shop/web:old".into(),
+        is_init: false,
+        state,
+        last: None,
+        restarts: 0,
+    };
     let pod = &mut view.new.as_mut().unwrap().pods[index];
     (pod.ready_since, pod.created_at) = (None, Some(created));
     pod.containers.push(container);
@@ -52,14 +60,23 @@ fn failing(mut view: DeploymentView, index: usize, created: Timestamp) -> Deploy
 fn one_write_sets_the_number_and_nothing_else() {
     let transition = moved(ask(&sized(4, Step::Start), untouched(), at(SOON)));
     assert_eq!((transition.state, transition.step), (State::Running, Step::Resize));
-    assert_eq!(patch(&transition), Patch { replicas: Some(4), borrow: Borrow::Unchanged, ..Patch::default() });
+    assert_eq!(
+        patch(&transition),
+        Patch { replicas: Some(4), borrow: Borrow::Unchanged, ..Patch::default() }
+    );
     assert_eq!(batches(&transition), [(0, State::Running, Some(4))]);
-    assert_eq!((transition.snapshot, transition.message.as_str()), (Some(snapshot()), "from 10 to 4 pods"));
+    assert_eq!(
+        (transition.snapshot, transition.message.as_str()),
+        (Some(snapshot()), "from 10 to 4 pods")
+    );
 }
 
 #[test]
 fn the_same_number_is_written_too_since_an_earlier_order_may_still_write_another() {
-    assert_eq!(patch(&moved(ask(&sized(PODS, Step::Start), untouched(), at(SOON)))).replicas, Some(PODS));
+    assert_eq!(
+        patch(&moved(ask(&sized(PODS, Step::Start), untouched(), at(SOON)))).replicas,
+        Some(PODS)
+    );
 }
 
 #[rstest]
@@ -67,7 +84,8 @@ fn the_same_number_is_written_too_since_an_earlier_order_may_still_write_another
 #[case::shrunk(4)]
 #[case::nothing_left(0)]
 fn it_is_done_once_exactly_so_many_pods_are_there_and_ready(#[case] goal: i32) {
-    let transition = moved(ask(&sized(goal, Step::Resize), with_pods(goal, goal, Some(at(0))), at(SOON)));
+    let transition =
+        moved(ask(&sized(goal, Step::Resize), with_pods(goal, goal, Some(at(0))), at(SOON)));
     assert_eq!(
         (transition.state, transition.step, transition.change.is_none(), transition.finalizes),
         (State::Succeeded, Step::Done, true, false)
@@ -83,7 +101,10 @@ fn it_is_done_once_exactly_so_many_pods_are_there_and_ready(#[case] goal: i32) {
 #[case::a_replica_set_that_was_not_told_yet(with_pods_of(12, 10, 12), None)]
 #[case::a_surplus_of_pods(with_pods_of(12, 12, 13), None)]
 fn until_then_it_waits(#[case] view: DeploymentView, #[case] until: Option<i64>) {
-    assert_waits(&ask(&sized(12, Step::Resize), view, at(SOON)), Some(at(until.unwrap_or(TIMEOUT))));
+    assert_waits(
+        &ask(&sized(12, Step::Resize), view, at(SOON)),
+        Some(at(until.unwrap_or(TIMEOUT))),
+    );
 }
 
 /// A ReplicaSet that is to have `desired` pods and has `pods`.
@@ -97,8 +118,15 @@ fn with_pods_of(goal: i32, desired: i32, pods: i32) -> DeploymentView {
 fn a_pod_that_came_and_cannot_start_fails_it_at_once_and_nothing_is_taken_back() {
     let view = failing(with_pods(12, 12, Some(at(0))), 11, at(1));
     let transition = moved(ask(&sized(12, Step::Resize), view, at(SOON)));
-    assert_eq!((transition.state, transition.step, transition.roll_back, transition.finalizes), (State::Failed, Step::Done, false, false));
-    assert!(transition.message.contains("pod old-11") && transition.message.contains("ErrImagePull"), "{}", transition.message);
+    assert_eq!(
+        (transition.state, transition.step, transition.roll_back, transition.finalizes),
+        (State::Failed, Step::Done, false, false)
+    );
+    assert!(
+        transition.message.contains("pod old-11") && transition.message.contains("ErrImagePull"),
+        "{}",
+        transition.message
+    );
     assert_eq!(transition.change, None, "pods that run stay, and Kubernetes goes on trying");
 }
 
@@ -115,26 +143,43 @@ fn a_pod_that_was_there_before_and_is_in_trouble_is_named_at_the_deadline_only()
 #[test]
 fn a_pod_that_is_about_to_go_is_no_trouble() {
     let order = sized(4, Step::Resize);
-    assert_waits(&ask(&order, failing(with_pods(4, 5, Some(at(0))), 4, at(1)), at(SOON)), Some(at(TIMEOUT)));
+    assert_waits(
+        &ask(&order, failing(with_pods(4, 5, Some(at(0))), 4, at(1)), at(SOON)),
+        Some(at(TIMEOUT)),
+    );
 }
 
 #[test]
 fn trouble_that_may_pass_has_its_grace() {
     let mut view = with_pods(12, 12, Some(at(0)));
-    view.new.as_mut().unwrap().pods[11] =
-        PodView { name: "late".into(), created_at: Some(at(2)), unschedulable: Some("no room".into()), ..PodView::default() };
+    view.new.as_mut().unwrap().pods[11] = PodView {
+        name: "late".into(),
+        created_at: Some(at(2)),
+        unschedulable: Some("no room".into()),
+        ..PodView::default()
+    };
     let order = sized(12, Step::Resize);
     assert_waits(&ask(&order, view.clone(), at(SOON)), Some(at(62)));
     let transition = moved(ask(&order, view, at(62)));
-    assert!(transition.state == State::Failed && transition.message.contains("no room"), "{}", transition.message);
+    assert!(
+        transition.state == State::Failed && transition.message.contains("no room"),
+        "{}",
+        transition.message
+    );
 }
 
 #[test]
 fn another_hand_on_the_number_is_named_and_left_alone() {
-    let view = DeploymentView { other_scaler: Some("horizontal-pod-autoscaler".into()), ..with_pods(7, 7, Some(at(0))) };
+    let view = DeploymentView {
+        other_scaler: Some("horizontal-pod-autoscaler".into()),
+        ..with_pods(7, 7, Some(at(0)))
+    };
     let transition = moved(ask(&sized(12, Step::Resize), view, at(SOON)));
     assert_eq!((transition.state, &transition.change), (State::Failed, &None));
-    assert_eq!(transition.message, "overruled by horizontal-pod-autoscaler, who scaled the Deployment to 7 pods while it was to have 12");
+    assert_eq!(
+        transition.message,
+        "overruled by horizontal-pod-autoscaler, who scaled the Deployment to 7 pods while it was to have 12"
+    );
 }
 
 #[test]
@@ -148,7 +193,11 @@ fn a_release_that_rests_half_way_keeps_its_versions_and_its_surge() {
     let order = sized(12, Step::Resize);
     assert_waits(&ask(&order, half_way(12, 3, 8), at(SOON)), Some(at(TIMEOUT)));
     for (new, old) in [(4, 8), (4, 9)] {
-        assert_eq!(moved(ask(&order, half_way(12, new, old), at(SOON))).state, State::Succeeded, "{new} and {old}");
+        assert_eq!(
+            moved(ask(&order, half_way(12, new, old), at(SOON))).state,
+            State::Succeeded,
+            "{new} and {old}"
+        );
     }
     let under_way = DeploymentView { settings: own(), ..half_way(12, 4, 9) };
     assert_waits(&ask(&order, under_way, at(SOON)), Some(at(TIMEOUT)));
@@ -172,11 +221,24 @@ fn a_stop_ends_a_release_that_rests_half_way() {
     let order = Order { kind: Kind::Stop, snapshot: Some(before), ..sized(0, Step::Start) };
     let transition = moved(ask(&order, half_way(PODS, 3, 7), at(SOON)));
     let patch = patch(&transition);
-    assert_eq!((patch.replicas, patch.template, patch.paused), (Some(0), Some(template("old")), Some(false)));
-    assert_eq!((patch.strategy, patch.min_ready_seconds, patch.borrow), (Some(own().strategy), Some(5), Borrow::Returned));
+    assert_eq!(
+        (patch.replicas, patch.template, patch.paused),
+        (Some(0), Some(template("old")), Some(false))
+    );
+    assert_eq!(
+        (patch.strategy, patch.min_ready_seconds, patch.borrow),
+        (Some(own().strategy), Some(5), Borrow::Returned)
+    );
     // Taken back, it is the number alone again.
-    let back = Order { kind: Kind::Rollback, target: Target { replicas: Some(PODS), ..order.target.clone() }, ..order };
-    assert_eq!(super::patch(&moved(ask(&back, with_pods(0, 0, None), at(SOON)))), Patch { replicas: Some(PODS), ..Patch::default() });
+    let back = Order {
+        kind: Kind::Rollback,
+        target: Target { replicas: Some(PODS), ..order.target.clone() },
+        ..order
+    };
+    assert_eq!(
+        super::patch(&moved(ask(&back, with_pods(0, 0, None), at(SOON)))),
+        Patch { replicas: Some(PODS), ..Patch::default() }
+    );
 }
 
 #[test]
@@ -184,28 +246,47 @@ fn aborted_it_leaves_nothing_to_bring_to_rest() {
     let order = sized(12, Step::Resize);
     assert!(!order.rests_on_abort() && !order.can_step_back());
     let aborted = Order { state: State::Aborted, step: Step::Done, ..order };
-    assert_eq!(ask(&aborted, with_pods(12, 11, None), at(SOON)), Decision::Wait { until: None, rest: true });
+    assert_eq!(
+        ask(&aborted, with_pods(12, 11, None), at(SOON)),
+        Decision::Wait { until: None, rest: true }
+    );
 }
 
 #[test]
 fn taken_back_it_brings_the_number_of_before_and_leaves_the_template() {
     let mut back = sized(PODS, Step::Start);
-    (back.kind, back.rolls_back, back.snapshot) = (Kind::Rollback, Some(OrderId::new()), Some(snapshot()));
+    (back.kind, back.rolls_back, back.snapshot) =
+        (Kind::Rollback, Some(OrderId::new()), Some(snapshot()));
     let transition = moved(ask(&back, with_pods(4, 4, Some(at(0))), at(SOON)));
-    assert_eq!((transition.step, patch(&transition)), (Step::Resize, Patch { replicas: Some(PODS), ..Patch::default() }));
+    assert_eq!(
+        (transition.step, patch(&transition)),
+        (Step::Resize, Patch { replicas: Some(PODS), ..Patch::default() })
+    );
     (back.step, back.state) = (Step::Resize, State::Running);
-    assert_eq!(moved(ask(&back, with_pods(PODS, PODS, Some(at(0))), at(SOON))).state, State::Succeeded);
+    assert_eq!(
+        moved(ask(&back, with_pods(PODS, PODS, Some(at(0))), at(SOON))).state,
+        State::Succeeded
+    );
     back.snapshot = None;
     back.step = Step::Start;
-    assert_eq!(moved(ask(&back, untouched(), at(SOON))).change, None, "an order that had not begun changed nothing");
+    assert_eq!(
+        moved(ask(&back, untouched(), at(SOON))).change,
+        None,
+        "an order that had not begun changed nothing"
+    );
 }
 
 #[test]
 fn only_pods_since_the_order_began_are_its_own() {
     let order = sized(12, Step::Resize);
     let made = |seconds| PodView { created_at: Some(at(seconds)), ..PodView::default() };
-    assert!(failure::is_since(made(0).created_at, order.created_at) && !failure::is_since(made(-1).created_at, order.created_at));
-    assert!(crate::rollout::brought(&order, &made(0)) && !crate::rollout::brought(&order, &made(-1)));
+    assert!(
+        failure::is_since(made(0).created_at, order.created_at)
+            && !failure::is_since(made(-1).created_at, order.created_at)
+    );
+    assert!(
+        crate::rollout::brought(&order, &made(0)) && !crate::rollout::brought(&order, &made(-1))
+    );
     assert!(
         crate::rollout::brought(&at_step(Step::BringUp, Strategy::ALL_AT_ONCE), &made(-1)),
         "a release knows its pods by their version"
@@ -216,5 +297,9 @@ fn only_pods_since_the_order_began_are_its_own() {
 #[case(Observation::Absent, "does not exist")]
 fn without_a_deployment_it_fails(#[case] observation: Observation, #[case] says: &str) {
     let transition = moved(decide(&sized(4, Step::Start), &observation, at(SOON)));
-    assert!(transition.state == State::Failed && transition.message.contains(says), "{}", transition.message);
+    assert!(
+        transition.state == State::Failed && transition.message.contains(says),
+        "{}",
+        transition.message
+    );
 }

@@ -20,7 +20,10 @@ fn assert_fails(decision: Decision, says: &str, roll_back: bool) {
     assert!(transition.message.contains(says), "{says:?} in {:?}", transition.message);
     assert_eq!(transition.roll_back, roll_back, "whether it is rolled back");
     assert!(
-        transition.batches.iter().any(|batch| batch.state == State::Failed && batch.message == transition.message),
+        transition
+            .batches
+            .iter()
+            .any(|batch| batch.state == State::Failed && batch.message == transition.message),
         "{:?}",
         transition.batches
     );
@@ -31,9 +34,20 @@ fn assert_fails(decision: Decision, says: &str, roll_back: bool) {
 #[test]
 fn nothing_is_concluded_before_the_watches_have_begun() {
     for step in UNDER_WAY.into_iter().chain([Step::Start, Step::Create]) {
-        assert_waits(&decide(&at_step(step, in_batches(3, Pace::Manual)), &Observation::Unknown, at(1_000_000)), None);
+        assert_waits(
+            &decide(
+                &at_step(step, in_batches(3, Pace::Manual)),
+                &Observation::Unknown,
+                at(1_000_000),
+            ),
+            None,
+        );
     }
-    for order in [accepted(Kind::Create, Strategy::ALL_AT_ONCE, 1), way_back(Step::Start), aborted_at(Step::BringUp)] {
+    for order in [
+        accepted(Kind::Create, Strategy::ALL_AT_ONCE, 1),
+        way_back(Step::Start),
+        aborted_at(Step::BringUp),
+    ] {
         assert_waits(&decide(&order, &Observation::Unknown, at(1_000_000)), None);
     }
 }
@@ -51,12 +65,19 @@ fn nothing_is_decided_while_a_change_is_still_to_be_made() {
 fn a_view_older_than_the_last_change_is_not_believed() {
     for step in [Step::BringUp, Step::ScaleDownOld, Step::CloseGate, Step::RestoreSettings] {
         let order = at_step(step, in_batches(3, Pace::Manual));
-        for spoil in [|view: &mut DeploymentView| view.resource_version = APPLIED - 1, |view: &mut DeploymentView| view.observed = false] {
+        for spoil in [
+            |view: &mut DeploymentView| view.resource_version = APPLIED - 1,
+            |view: &mut DeploymentView| view.observed = false,
+        ] {
             // Would go on, and fail for trouble, if it were believed.
             let mut view = troubled(shown(3, Some(at(0)), 7));
             spoil(&mut view);
             assert_waits(&ask(&order, view.clone(), at(SOON)), Some(at(TIMEOUT)));
-            assert_fails(ask(&order, view, at(TIMEOUT)), "the Deployment controller does not react", true);
+            assert_fails(
+                ask(&order, view, at(TIMEOUT)),
+                "the Deployment controller does not react",
+                true,
+            );
         }
     }
 }
@@ -65,18 +86,33 @@ fn a_view_older_than_the_last_change_is_not_believed() {
 fn a_view_newer_than_the_last_change_is_believed() {
     let mut view = shown(3, Some(at(0)), 10);
     view.resource_version = APPLIED + 1;
-    assert_eq!(moved(ask(&at_step(Step::BringUp, in_batches(3, AUTOMATIC)), view, at(SOON))).batch, 1);
+    assert_eq!(
+        moved(ask(&at_step(Step::BringUp, in_batches(3, AUTOMATIC)), view, at(SOON))).batch,
+        1
+    );
 }
 
 #[test]
 fn a_deployment_that_is_not_there_ends_the_order_and_nothing_is_taken_back() {
     let start = at_step(Step::Start, in_batches(3, AUTOMATIC));
-    assert_fails(decide(&start, &Observation::Absent, at(SOON)), "the Deployment web does not exist in namespace default", false);
+    assert_fails(
+        decide(&start, &Observation::Absent, at(SOON)),
+        "the Deployment web does not exist in namespace default",
+        false,
+    );
     for step in UNDER_WAY {
         let order = at_step(step, in_batches(3, Pace::Manual));
-        assert_fails(decide(&order, &Observation::Absent, at(SOON)), "does not exist in namespace default any more", false);
+        assert_fails(
+            decide(&order, &Observation::Absent, at(SOON)),
+            "does not exist in namespace default any more",
+            false,
+        );
     }
-    assert_fails(decide(&way_back(Step::Start), &Observation::Absent, at(SOON)), "does not exist", false);
+    assert_fails(
+        decide(&way_back(Step::Start), &Observation::Absent, at(SOON)),
+        "does not exist",
+        false,
+    );
     let ended = moved(decide(&aborted_at(Step::BringUp), &Observation::Absent, at(SOON)));
     assert_eq!((ended.state, ended.step, ended.change), (State::Aborted, Step::Done, None));
 }
@@ -87,22 +123,42 @@ fn a_deployment_that_is_not_there_ends_the_order_and_nothing_is_taken_back() {
 fn a_pod_that_cannot_start_fails_the_batch_at_once() {
     let says = "pod new-0, container web: ErrImagePull (image shop/web:new): not found";
     for step in [Step::BringUp, Step::RestoreSettings] {
-        assert_fails(ask(&at_step(step, in_batches(3, AUTOMATIC)), troubled(shown(3, None, 10)), at(SOON)), says, true);
+        assert_fails(
+            ask(&at_step(step, in_batches(3, AUTOMATIC)), troubled(shown(3, None, 10)), at(SOON)),
+            says,
+            true,
+        );
     }
     let mut creation = at_step(Step::Create, Strategy::ALL_AT_ONCE);
     creation.kind = Kind::Create;
     assert_fails(ask(&creation, troubled(shown(10, None, 0)), at(SOON)), says, false);
     let mut back = troubled(shown(10, None, 0));
     back.template = template("old");
-    assert_fails(ask(&way_back(Step::RollBack), back, at(SOON)), "the earlier version does not come back: pod new-0", false);
+    assert_fails(
+        ask(&way_back(Step::RollBack), back, at(SOON)),
+        "the earlier version does not come back: pod new-0",
+        false,
+    );
 }
 
 #[rstest]
-#[case::not_ready(Step::BringUp, shown(3, None, 10), "batch 1 was not done within 600 s: 0 of 3 new pods are Ready")]
-#[case::old_pods_stay(Step::ScaleDownOld, shown(3, Some(at(0)), 9), "9 old pods are left, 7 should be")]
+#[case::not_ready(
+    Step::BringUp,
+    shown(3, None, 10),
+    "batch 1 was not done within 600 s: 0 of 3 new pods are Ready"
+)]
+#[case::old_pods_stay(
+    Step::ScaleDownOld,
+    shown(3, Some(at(0)), 9),
+    "9 old pods are left, 7 should be"
+)]
 #[case::gate_stays_open(Step::CloseGate, { let mut view = shown(3, Some(at(0)), 7); view.new.as_mut().unwrap().available = 3; view }, "still count as available")]
 #[case::not_whole(Step::RestoreSettings, shown(10, None, 0), "0 of 10 new pods are Ready")]
-fn a_step_that_takes_too_long_fails_and_says_what_it_waited_for(#[case] step: Step, #[case] view: DeploymentView, #[case] says: &str) {
+fn a_step_that_takes_too_long_fails_and_says_what_it_waited_for(
+    #[case] step: Step,
+    #[case] view: DeploymentView,
+    #[case] says: &str,
+) {
     let order = at_step(step, in_batches(3, Pace::Manual));
     assert_waits(&ask(&order, view.clone(), at(TIMEOUT - 1)), Some(at(TIMEOUT)));
     assert_fails(ask(&order, view, at(TIMEOUT)), says, true);
@@ -120,10 +176,15 @@ fn the_deadline_of_a_batch_counts_from_its_start_and_that_of_a_later_step_from_i
 #[test]
 fn why_kubernetes_cannot_create_pods_is_said() {
     let mut view = shown(2, Some(at(0)), 10);
-    view.new.as_mut().unwrap().create_failure = Some(CreateFailure { message: "exceeded quota: pods=12".into(), since: Some(at(10)) });
+    view.new.as_mut().unwrap().create_failure =
+        Some(CreateFailure { message: "exceeded quota: pods=12".into(), since: Some(at(10)) });
     let order = at_step(Step::BringUp, in_batches(3, AUTOMATIC));
     assert_waits(&ask(&order, view.clone(), at(69)), Some(at(70)));
-    assert_fails(ask(&order, view, at(70)), "the ReplicaSet new cannot create pods: exceeded quota: pods=12 (waited 60 s", true);
+    assert_fails(
+        ask(&order, view, at(70)),
+        "the ReplicaSet new cannot create pods: exceeded quota: pods=12 (waited 60 s",
+        true,
+    );
 }
 
 #[test]
@@ -141,7 +202,11 @@ fn what_cannot_be_done_on_this_deployment_is_said_before_anything_is_changed() {
     assert_fails(ask(&order, recreate, at(SOON)), "the Deployment's strategy is Recreate", false);
     let mut small = untouched();
     small.replicas = 2;
-    assert_fails(ask(&order, small, at(SOON)), "the Deployment has 2 pods by now, too few for 3 batches", false);
+    assert_fails(
+        ask(&order, small, at(SOON)),
+        "the Deployment has 2 pods by now, too few for 3 batches",
+        false,
+    );
     let mut slow = order;
     slow.target.min_ready_seconds = Some(600);
     assert_fails(
@@ -159,15 +224,30 @@ fn another_version_is_left_alone_and_only_the_borrowed_settings_go_back() {
     view.template = template("theirs");
     view.other_manager = Some("kubectl-edit".into());
     for step in UNDER_WAY {
-        let transition = moved(ask(&at_step(step, in_batches(3, Pace::Manual)), view.clone(), at(SOON)));
-        assert_eq!((transition.state, transition.step, transition.roll_back), (State::Failed, Step::Done, false));
-        assert!(transition.message.contains("superseded by kubectl-edit"), "{}", transition.message);
+        let transition =
+            moved(ask(&at_step(step, in_batches(3, Pace::Manual)), view.clone(), at(SOON)));
+        assert_eq!(
+            (transition.state, transition.step, transition.roll_back),
+            (State::Failed, Step::Done, false)
+        );
+        assert!(
+            transition.message.contains("superseded by kubectl-edit"),
+            "{}",
+            transition.message
+        );
         let patch = patch(&transition);
         assert_eq!((patch.template, patch.replicas, patch.paused), (None, None, Some(false)));
-        assert_eq!((patch.min_ready_seconds, patch.strategy, patch.borrow), (Some(5), Some(own().strategy), Borrow::Returned));
+        assert_eq!(
+            (patch.min_ready_seconds, patch.strategy, patch.borrow),
+            (Some(5), Some(own().strategy), Borrow::Returned)
+        );
     }
     view.other_manager = None;
-    assert!(moved(ask(&way_back(Step::RollBack), view, at(SOON))).message.contains("superseded by somebody else"));
+    assert!(
+        moved(ask(&way_back(Step::RollBack), view, at(SOON)))
+            .message
+            .contains("superseded by somebody else")
+    );
 }
 
 // --- Aborts ---
@@ -185,10 +265,21 @@ fn an_aborted_release_stops_with_the_pods_that_it_has(
     let mut view = shown(new, None, old);
     view.settings.strategy = strategy;
     let frozen = moved(ask(&aborted_at(step), view, at(1_000_000)));
-    assert_eq!((frozen.state, frozen.step, frozen.roll_back), (State::Aborted, Step::PauseInPlace, false));
-    assert_eq!(numbers(&frozen), (json!(surplus), json!(i32::from(surplus == 0)), Some(true), Some(5)), "a paused one has R + maxSurge");
+    assert_eq!(
+        (frozen.state, frozen.step, frozen.roll_back),
+        (State::Aborted, Step::PauseInPlace, false)
+    );
+    assert_eq!(
+        numbers(&frozen),
+        (json!(surplus), json!(i32::from(surplus == 0)), Some(true), Some(5)),
+        "a paused one has R + maxSurge"
+    );
     let patch = patch(&frozen);
-    assert_eq!((patch.template, patch.replicas, patch.borrow), (None, None, Borrow::Unchanged), "still borrowed, for the next order");
+    assert_eq!(
+        (patch.template, patch.replicas, patch.borrow),
+        (None, None, Borrow::Unchanged),
+        "still borrowed, for the next order"
+    );
 }
 
 /// How many pods there are by the time of the pause is known only behind a closed gate.
@@ -215,7 +306,10 @@ fn the_gate_closes_before_an_aborted_release_is_stopped_that_goes_on_by_itself(
     let closing = moved(ask(&order, view.clone(), at(SOON)));
     assert_eq!((closing.state, closing.step), (State::Aborted, Step::PauseInPlace));
     let patch = patch(&closing);
-    assert_eq!((patch.strategy.as_ref(), patch.paused, patch.min_ready_seconds), (Some(&closed), Some(false), Some(GATE_SECONDS)));
+    assert_eq!(
+        (patch.strategy.as_ref(), patch.paused, patch.min_ready_seconds),
+        (Some(&closed), Some(false), Some(GATE_SECONDS))
+    );
 
     // Seen to be made, it is followed by the pause.
     let intent = Intent { change: closing.change.clone().unwrap(), applied: Some(1) };
@@ -224,7 +318,10 @@ fn the_gate_closes_before_an_aborted_release_is_stopped_that_goes_on_by_itself(
     let frozen = moved(ask(&order, view, at(SOON)));
     let surplus = (new + old - 10).max(0);
     assert_eq!((frozen.state, frozen.step), (State::Aborted, Step::PauseInPlace));
-    assert_eq!(numbers(&frozen), (json!(surplus), json!(i32::from(surplus == 0)), Some(true), Some(5)));
+    assert_eq!(
+        numbers(&frozen),
+        (json!(surplus), json!(i32::from(surplus == 0)), Some(true), Some(5))
+    );
 }
 
 #[test]
@@ -267,7 +364,10 @@ fn a_release_with_recreate_is_stopped_by_the_pause_alone() {
 fn an_aborted_release_is_at_rest_once_the_controller_has_seen_it() {
     for step in [Step::PauseInPlace, Step::Paused] {
         let pause = Change::Patch(Patch { paused: Some(true), ..Patch::default() });
-        let order = Order { intent: Some(Intent { change: pause, applied: Some(APPLIED) }), ..aborted_at(step) };
+        let order = Order {
+            intent: Some(Intent { change: pause, applied: Some(APPLIED) }),
+            ..aborted_at(step)
+        };
         let mut unseen = shown(3, None, 7);
         unseen.observed = false;
         assert_waits(&ask(&order, unseen.clone(), at(SOON)), Some(at(60)));
@@ -289,7 +389,10 @@ fn the_earlier_version_comes_back_in_one_write() {
     assert_eq!((transition.state, transition.step), (State::Running, Step::RollBack));
     assert_eq!(numbers(&transition), (json!("100%"), json!(0), Some(false), Some(5)));
     let patch = patch(&transition);
-    assert_eq!((patch.template, patch.replicas, patch.borrow), (Some(template("old")), None, Borrow::Borrowed(own())));
+    assert_eq!(
+        (patch.template, patch.replicas, patch.borrow),
+        (Some(template("old")), None, Borrow::Borrowed(own()))
+    );
     assert_eq!(batches(&transition), [(0, State::Running, Some(10))]);
 }
 
@@ -303,25 +406,38 @@ fn what_changed_nothing_needs_no_way_back() {
     let order = Order { snapshot: None, ..way_back(Step::Start) };
     for observation in [Observation::Absent, Observation::Present(Box::new(untouched()))] {
         let transition = moved(decide(&order, &observation, at(SOON)));
-        assert_eq!((transition.state, transition.step, &transition.change), (State::Succeeded, Step::Done, &None));
+        assert_eq!(
+            (transition.state, transition.step, &transition.change),
+            (State::Succeeded, Step::Done, &None)
+        );
     }
 }
 
 #[test]
 fn the_way_back_ends_with_the_users_settings_once_only_the_earlier_version_is_there() {
     let order = way_back(Step::RollBack);
-    let returned = |old: i32, since: i64| DeploymentView { template: template("old"), ..shown(10, Some(at(since)), old) };
+    let returned = |old: i32, since: i64| DeploymentView {
+        template: template("old"),
+        ..shown(10, Some(at(since)), old)
+    };
     assert_waits(&ask(&order, returned(1, 0), at(SOON)), Some(at(TIMEOUT)));
     assert_waits(&ask(&order, returned(0, 6), at(SOON)), Some(at(11)));
     let transition = moved(ask(&order, returned(0, 0), at(SOON)));
     assert_eq!((transition.state, transition.step), (State::Running, Step::RestoreSettings));
     let patch = patch(&transition);
-    assert_eq!((patch.strategy, patch.min_ready_seconds, patch.paused), (Some(own().strategy), Some(5), Some(false)));
+    assert_eq!(
+        (patch.strategy, patch.min_ready_seconds, patch.paused),
+        (Some(own().strategy), Some(5), Some(false))
+    );
     assert_eq!((patch.progress_deadline_seconds, patch.borrow), (Some(600), Borrow::Returned));
 
     let mut paused = order;
     paused.snapshot.as_mut().unwrap().settings.paused = true;
-    assert_eq!(numbers(&moved(ask(&paused, returned(0, 0), at(SOON)))).2, Some(true), "as the user had it");
+    assert_eq!(
+        numbers(&moved(ask(&paused, returned(0, 0), at(SOON)))).2,
+        Some(true),
+        "as the user had it"
+    );
 }
 
 #[test]
@@ -334,7 +450,8 @@ fn a_way_back_that_is_aborted_before_it_began_brings_the_deployment_to_rest() {
     assert_eq!(numbers(&transition), (json!(3), json!(0), Some(true), Some(5)));
     // Where nothing was half way, or what an earlier order left rests already, there is nothing to do.
     assert!(!Order { snapshot: None, ..way_back(Step::Start) }.rests_on_abort());
-    let on_top = Order { snapshot: Some(snapshot()), ..at_step(Step::Start, Strategy::ALL_AT_ONCE) };
+    let on_top =
+        Order { snapshot: Some(snapshot()), ..at_step(Step::Start, Strategy::ALL_AT_ONCE) };
     assert!(!on_top.rests_on_abort());
 }
 
@@ -350,7 +467,11 @@ fn an_order_aborted_at_its_first_change_can_be_taken_back_whether_or_not_that_wa
 fn a_way_back_that_fails_opens_no_other() {
     let mut view = shown(10, None, 0);
     view.template = template("old");
-    assert_fails(ask(&way_back(Step::RollBack), view, at(TIMEOUT)), "batch 1 was not done within 600 s", false);
+    assert_fails(
+        ask(&way_back(Step::RollBack), view, at(TIMEOUT)),
+        "batch 1 was not done within 600 s",
+        false,
+    );
 }
 
 // --- Refusals of the cluster ---
@@ -367,12 +488,23 @@ fn a_refused_change_fails_the_order_and_is_taken_back_only_if_there_is_something
 #[rstest]
 #[case::aborted(State::Aborted, Step::PauseInPlace)]
 #[case::superseded(State::Failed, Step::Done)]
-fn an_order_that_ended_stays_as_it_ended_if_its_last_change_cannot_be_made(#[case] state: State, #[case] step: Step) {
-    let order = Order { state, step, finalizing: true, ..at_step(Step::BringUp, in_batches(3, AUTOMATIC)) };
+fn an_order_that_ended_stays_as_it_ended_if_its_last_change_cannot_be_made(
+    #[case] state: State,
+    #[case] step: Step,
+) {
+    let order =
+        Order { state, step, finalizing: true, ..at_step(Step::BringUp, in_batches(3, AUTOMATIC)) };
     for decision in [refused(&order, "no"), gone(&order)] {
         let ended = moved(decision);
-        assert_eq!((ended.state, ended.step, &ended.change, ended.roll_back), (state, Step::Done, &None, false));
-        assert_eq!((ended.batches.len(), ended.message.as_str()), (0, ""), "what it ended of stands");
+        assert_eq!(
+            (ended.state, ended.step, &ended.change, ended.roll_back),
+            (state, Step::Done, &None, false)
+        );
+        assert_eq!(
+            (ended.batches.len(), ended.message.as_str()),
+            (0, ""),
+            "what it ended of stands"
+        );
     }
 }
 

@@ -29,7 +29,8 @@ fn refused(message: &str, first: i64) -> DeploymentView {
 }
 
 const QUOTA: &str = "Failed to create new replica set \"web-1\": replicasets.apps \"web-1\" is forbidden: exceeded quota: q";
-const POLICY: &str = "Failed to create new replica set \"web-1\": admission webhook \"w\" denied the request: no";
+const POLICY: &str =
+    "Failed to create new replica set \"web-1\": admission webhook \"w\" denied the request: no";
 
 #[test]
 fn a_replica_set_that_cannot_be_made_fails_the_release_within_the_grace_in_kubernetes_words() {
@@ -39,7 +40,9 @@ fn a_replica_set_that_cannot_be_made_fails_the_release_within_the_grace_in_kuber
     assert_eq!((transition.state, transition.roll_back), (State::Failed, true));
     assert_eq!(
         transition.message,
-        format!("the Deployment controller cannot go on: ReplicaSetCreateError: {QUOTA} (waited 60 s for it to pass)")
+        format!(
+            "the Deployment controller cannot go on: ReplicaSetCreateError: {QUOTA} (waited 60 s for it to pass)"
+        )
     );
     // What is refused by a rule is refused again.
     let transition = moved(ask(&order, refused(POLICY, 2), at(SOON)));
@@ -50,35 +53,54 @@ fn a_replica_set_that_cannot_be_made_fails_the_release_within_the_grace_in_kuber
     assert_waits(&ask(&order, there, at(SOON)), Some(at(TIMEOUT)));
     // The Deployment's status says it, where it is watched for progress.
     let status = CreateFailure { message: POLICY.into(), since: Some(at(2)) };
-    let told = DeploymentView { warnings: Vec::new(), set_failure: Some(status), observed: true, ..refused(POLICY, 2) };
-    assert_eq!(moved(ask(&at_step(Step::BringUp, Strategy::ALL_AT_ONCE), told, at(SOON))).state, State::Failed);
+    let told = DeploymentView {
+        warnings: Vec::new(),
+        set_failure: Some(status),
+        observed: true,
+        ..refused(POLICY, 2)
+    };
+    assert_eq!(
+        moved(ask(&at_step(Step::BringUp, Strategy::ALL_AT_ONCE), told, at(SOON))).state,
+        State::Failed
+    );
 }
 
 #[test]
 fn changes_of_replica_sets_that_are_refused_fail_the_release_when_the_grace_is_over() {
     let order = at_step(Step::BringUp, in_batches(3, AUTOMATIC));
-    let why = CreateFailure { message: "denied request: no changes today".into(), since: Some(at(0)) };
+    let why =
+        CreateFailure { message: "denied request: no changes today".into(), since: Some(at(0)) };
     let view = DeploymentView { refused: Some(why), ..unobserved(shown(3, None, PODS)) };
     assert_waits(&ask(&order, view.clone(), at(SOON)), Some(at(GRACE)));
     let transition = moved(ask(&order, view.clone(), at(GRACE)));
     assert!(
-        transition.state == State::Failed && transition.message.contains("refuses changes of its ReplicaSets: denied request"),
+        transition.state == State::Failed
+            && transition.message.contains("refuses changes of its ReplicaSets: denied request"),
         "{transition:?}"
     );
     // Once it has acted, the answer from before says nothing.
-    assert_waits(&ask(&order, DeploymentView { observed: true, ..view }, at(GRACE)), Some(at(TIMEOUT)));
+    assert_waits(
+        &ask(&order, DeploymentView { observed: true, ..view }, at(GRACE)),
+        Some(at(TIMEOUT)),
+    );
 }
 
 #[test]
 fn the_way_back_is_written_though_the_newest_spec_was_never_acted_on() {
     let transition = moved(ask(&way_back(Step::Start), refused(QUOTA, 2), at(SOON)));
-    assert_eq!((transition.step, patch(&transition).template), (Step::RollBack, Some(template("old"))));
+    assert_eq!(
+        (transition.step, patch(&transition).template),
+        (Step::RollBack, Some(template("old")))
+    );
     // It waits for what it wrote, and names what keeps that from being acted on.
     let back = way_back(Step::RollBack);
     let returned = DeploymentView { template: template("old"), ..refused(POLICY, 2) };
     let transition = moved(ask(&back, returned, at(SOON)));
     assert!(
-        transition.state == State::Failed && transition.message.starts_with("the earlier version does not come back: the Deployment"),
+        transition.state == State::Failed
+            && transition
+                .message
+                .starts_with("the earlier version does not come back: the Deployment"),
         "{transition:?}"
     );
 }
@@ -88,7 +110,10 @@ fn a_later_release_does_not_wait_for_a_spec_that_is_never_acted_on() {
     let order = at_step(Step::Start, in_batches(3, AUTOMATIC));
     let view = || unobserved(untouched());
     assert_waits(&ask(&order, view(), at(SOON)), Some(at(crate::rollout::EARLIER_ROLLOUT_SECONDS)));
-    assert_eq!(moved(ask(&order, view(), at(crate::rollout::EARLIER_ROLLOUT_SECONDS))).step, Step::BringUp);
+    assert_eq!(
+        moved(ask(&order, view(), at(crate::rollout::EARLIER_ROLLOUT_SECONDS))).step,
+        Step::BringUp
+    );
 }
 
 #[test]
@@ -97,7 +122,10 @@ fn an_order_that_ended_half_way_is_brought_to_rest_without_the_controller() {
     assert_waits(&ask(&order, refused(QUOTA, 2), at(SOON)), Some(at(GRACE)));
     let transition = moved(ask(&order, refused(QUOTA, 2), at(GRACE)));
     let patch = patch(&transition);
-    assert_eq!((transition.step, patch.paused, patch.min_ready_seconds), (Step::PauseInPlace, Some(true), Some(own().min_ready_seconds)));
+    assert_eq!(
+        (transition.step, patch.paused, patch.min_ready_seconds),
+        (Step::PauseInPlace, Some(true), Some(own().min_ready_seconds))
+    );
     assert_eq!(patch.borrow, Borrow::Unchanged, "the next order gives the settings back");
 }
 
@@ -106,7 +134,11 @@ fn an_order_that_ended_half_way_is_brought_to_rest_without_the_controller() {
 #[case::of_the_probes(Some(0), json!({ "initialDelaySeconds": 600 }), "container web can be Ready after 600 s at the earliest (initialDelaySeconds of its probes), which is not below BatchTimeout 600 s")]
 #[case::together(Some(200), json!({ "initialDelaySeconds": 400 }), "400 s at the earliest (initialDelaySeconds of its probes), and BatchWaitTime is 200 s: together")]
 #[case::just_fits(Some(200), json!({ "initialDelaySeconds": 399 }), "")]
-fn a_batch_that_certainly_takes_too_long_is_not_begun(#[case] min_ready: Option<i32>, #[case] probe: Value, #[case] says: &str) {
+fn a_batch_that_certainly_takes_too_long_is_not_begun(
+    #[case] min_ready: Option<i32>,
+    #[case] probe: Value,
+    #[case] says: &str,
+) {
     let mut order = at_step(Step::Start, in_batches(3, AUTOMATIC));
     let mut slow = template("new");
     slow["spec"]["containers"][0]["readinessProbe"] = probe;
@@ -131,25 +163,44 @@ fn the_deployments_own_seconds_are_named() {
     let mut order = at_step(Step::Start, in_batches(3, AUTOMATIC));
     order.target.batch_timeout_seconds = 5;
     let transition = moved(ask(&order, untouched(), at(SOON)));
-    assert_eq!(transition.message, "the Deployment's minReadySeconds 5 s is not below BatchTimeout 5 s, so no batch can be done in time");
+    assert_eq!(
+        transition.message,
+        "the Deployment's minReadySeconds 5 s is not below BatchTimeout 5 s, so no batch can be done in time"
+    );
 }
 
 #[test]
 fn without_pods_a_release_in_batches_sets_the_template_and_is_done() {
-    for strategy in [in_batches(3, Pace::Manual), Strategy { canary: 2, batches: 3, pace: AUTOMATIC }] {
+    for strategy in
+        [in_batches(3, Pace::Manual), Strategy { canary: 2, batches: 3, pace: AUTOMATIC }]
+    {
         let mut order = accepted(Kind::Deploy, strategy, 0);
-        let empty = DeploymentView { replicas: 0, status_replicas: 0, status_updated: 0, new: None, ..untouched() };
+        let empty = DeploymentView {
+            replicas: 0,
+            status_replicas: 0,
+            status_updated: 0,
+            new: None,
+            ..untouched()
+        };
         let transition = moved(ask(&order, empty.clone(), at(SOON)));
         assert_eq!(
             (transition.step, transition.batch, patch(&transition).template),
             (Step::BringUp, strategy.count() - 1, Some(template("new")))
         );
-        assert!(batches(&transition).iter().all(|(_, _, target)| *target == Some(0)), "{transition:?}");
-        (order.step, order.state, order.batch, order.snapshot) = (Step::BringUp, State::Running, transition.batch, transition.snapshot);
-        (order.template, order.batches[transition.batch].state) = (Some(template("new")), State::Running);
+        assert!(
+            batches(&transition).iter().all(|(_, _, target)| *target == Some(0)),
+            "{transition:?}"
+        );
+        (order.step, order.state, order.batch, order.snapshot) =
+            (Step::BringUp, State::Running, transition.batch, transition.snapshot);
+        (order.template, order.batches[transition.batch].state) =
+            (Some(template("new")), State::Running);
         let set = DeploymentView { template: template("new"), ..empty };
         let transition = moved(ask(&order, set.clone(), at(SOON)));
-        assert_eq!((transition.step, patch(&transition).borrow), (Step::RestoreSettings, Borrow::Returned));
+        assert_eq!(
+            (transition.step, patch(&transition).borrow),
+            (Step::RestoreSettings, Borrow::Returned)
+        );
         order.step = Step::RestoreSettings;
         assert_eq!(moved(ask(&order, set, at(SOON))).state, State::Succeeded);
     }

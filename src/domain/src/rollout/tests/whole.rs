@@ -63,7 +63,10 @@ impl Play {
             0 => {
                 // What late status makes of a native rolling update is not ours: only
                 // our own batches must stand it.
-                if self.order.kind != Kind::Deploy || self.order.strategy.count() == 1 || self.order.state == State::Aborted {
+                if self.order.kind != Kind::Deploy
+                    || self.order.strategy.count() == 1
+                    || self.order.state == State::Aborted
+                {
                     (0..self.cluster.sets.len()).for_each(|set| self.cluster.catch_up(set));
                 }
                 self.cluster.look_at_deployment();
@@ -78,15 +81,29 @@ impl Play {
     }
 
     fn check(&self) -> Result<(), TestCaseError> {
-        prop_assert!(self.cluster.ready() >= self.least_ready, "{} of {} Ready: {self:#?}", self.cluster.ready(), self.least_ready);
-        prop_assert!(self.cluster.total() <= self.most_pods, "{} of {} pods: {self:#?}", self.cluster.total(), self.most_pods);
+        prop_assert!(
+            self.cluster.ready() >= self.least_ready,
+            "{} of {} Ready: {self:#?}",
+            self.cluster.ready(),
+            self.least_ready
+        );
+        prop_assert!(
+            self.cluster.total() <= self.most_pods,
+            "{} of {} pods: {self:#?}",
+            self.cluster.total(),
+            self.most_pods
+        );
         let (order, cluster) = (&self.order, &self.cluster);
         if let (Kind::Deploy, Source::Exact(template)) = (order.kind, &order.target.source) {
             let target = order.batches[order.batch].target;
             let new = cluster.pods_of(template);
             // Those of a batch that is gone back on go last.
-            let goes_back = matches!(order.step, Step::StepBack | Step::RestoreOld | Step::RemoveNew);
-            prop_assert!(new <= target || goes_back, "{new} new pods in a batch up to {target}: {self:#?}");
+            let goes_back =
+                matches!(order.step, Step::StepBack | Step::RestoreOld | Step::RemoveNew);
+            prop_assert!(
+                new <= target || goes_back,
+                "{new} new pods in a batch up to {target}: {self:#?}"
+            );
         }
         Ok(())
     }
@@ -117,10 +134,14 @@ impl Play {
             Decision::Transition(transition) => {
                 self.write(&transition);
             }
-            Decision::Wait { until, rest: true } if self.order.step == Step::Paused && self.goes_on => match until {
-                Some(until) => self.cluster.now = until,
-                None => self.order.confirmed = self.order.batch + 2,
-            },
+            Decision::Wait { until, rest: true }
+                if self.order.step == Step::Paused && self.goes_on =>
+            {
+                match until {
+                    Some(until) => self.cluster.now = until,
+                    None => self.order.confirmed = self.order.batch + 2,
+                }
+            }
             Decision::Wait { .. } => {}
         }
     }
@@ -128,9 +149,14 @@ impl Play {
     /// Writes a move down, as the store does.
     fn write(&mut self, transition: &Transition) {
         let (order, now) = (&mut self.order, self.cluster.now);
-        assert!(!order.state.is_final() || order.state == transition.state, "a final state was left: {order:#?}");
-        (order.state, order.step, order.batch, order.step_since) = (transition.state, transition.step, transition.batch, now);
-        order.finalizing = transition.state.is_final() && (transition.change.is_some() || transition.finalizes);
+        assert!(
+            !order.state.is_final() || order.state == transition.state,
+            "a final state was left: {order:#?}"
+        );
+        (order.state, order.step, order.batch, order.step_since) =
+            (transition.state, transition.step, transition.batch, now);
+        order.finalizing =
+            transition.state.is_final() && (transition.change.is_some() || transition.finalizes);
         if transition.completes_step_back {
             order.back_to = None;
         }
@@ -194,7 +220,10 @@ impl Play {
     /// Goes on until the order is over and the controllers are at rest.
     fn go_to_the_end(&mut self) -> Result<(), TestCaseError> {
         for _ in 0..MOST_EVENTS {
-            if self.order.step == Step::Done && !self.order.has_change_to_make() && self.cluster.is_settled() {
+            if self.order.step == Step::Done
+                && !self.order.has_change_to_make()
+                && self.cluster.is_settled()
+            {
                 return Ok(());
             }
             self.go()?;
@@ -225,7 +254,9 @@ impl Play {
 /// Writes of a release that nobody disturbs: one a batch and one at the end, and
 /// three for each wait (the old pods go, rest, the gate closes again).
 fn writes(strategy: Strategy) -> usize {
-    let waits = (0..strategy.count()).filter(|index| strategy.batch_gate_after(*index) != BatchGate::None).count();
+    let waits = (0..strategy.count())
+        .filter(|index| strategy.batch_gate_after(*index) != BatchGate::None)
+        .count();
     strategy.count() + 1 + 3 * waits
 }
 
@@ -235,8 +266,17 @@ fn paces() -> impl Generator<Value = Pace> {
 
 /// The user's own settings; all let pods come before others go.
 fn settings() -> impl Generator<Value = BorrowedSettings> {
-    let strategies = prop_oneof![Just(rolling("25%", "25%")), Just(rolling(1, 0)), Just(rolling("100%", 0)), Just(rolling(2, 1))];
-    (strategies, 0..8).prop_map(|(strategy, min_ready_seconds)| BorrowedSettings { strategy, min_ready_seconds, ..own() })
+    let strategies = prop_oneof![
+        Just(rolling("25%", "25%")),
+        Just(rolling(1, 0)),
+        Just(rolling("100%", 0)),
+        Just(rolling(2, 1))
+    ];
+    (strategies, 0..8).prop_map(|(strategy, min_ready_seconds)| BorrowedSettings {
+        strategy,
+        min_ready_seconds,
+        ..own()
+    })
 }
 
 /// A number of pods and a strategy that fits it.

@@ -42,15 +42,17 @@ fn what_is_sent_back_as_it_was_read_changes_nothing() {
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "web", "creationTimestamp": null },
         "spec": { "template": live()["spec"]["template"], "strategy": {}, "paused": false }, "status": {},
     });
-    short["spec"]["template"]["metadata"] =
-        json!({ "labels": { "app": "web" }, "annotations": { "note": "y" }, "creationTimestamp": null });
+    short["spec"]["template"]["metadata"] = json!({ "labels": { "app": "web" }, "annotations": { "note": "y" }, "creationTimestamp": null });
     assert_eq!(Edit::read(&short, &live()).unwrap(), Edit::default());
     assert_eq!(named(&short).unwrap(), (None, "web"));
 }
 
 #[test]
 fn a_template_is_taken_whole_and_numbers_go_with_it() {
-    let image = changed("/spec/template/spec/containers", json!([{ "name": "web", "image": "shop/web:2", "tty": null }]));
+    let image = changed(
+        "/spec/template/spec/containers",
+        json!([{ "name": "web", "image": "shop/web:2", "tty": null }]),
+    );
     let edit = Edit::read(&image, &live()).unwrap();
     assert_eq!((edit.replicas, edit.min_ready_seconds), (None, None));
     assert_eq!(
@@ -76,7 +78,8 @@ fn the_users_own_settings_are_known_while_they_are_borrowed() {
     };
     let mut resting = live();
     resting["spec"]["paused"] = json!(true);
-    resting["metadata"]["annotations"][BORROWED_SETTINGS_ANNOTATION] = json!(serde_json::to_string(&own).unwrap());
+    resting["metadata"]["annotations"][BORROWED_SETTINGS_ANNOTATION] =
+        json!(serde_json::to_string(&own).unwrap());
     let mut wanted = live();
     wanted["spec"]["strategy"] = own.strategy.clone();
     wanted["spec"]["progressDeadlineSeconds"] = json!(700);
@@ -104,7 +107,11 @@ fn the_users_own_settings_are_known_while_they_are_borrowed() {
 #[case("/metadata/labels", json!({ "team": "a", "more": "hidden" }), "metadata.labels has another more")]
 #[case("/metadata/annotations", json!({ "note": "hidden" }), "metadata.annotations has another note")]
 #[case("/metadata/finalizers", json!(["hidden/x"]), "metadata.finalizers is not changed by this server")]
-fn what_is_not_changed_here_is_refused_by_its_place_and_not_quoted(#[case] path: &str, #[case] value: Value, #[case] says: &str) {
+fn what_is_not_changed_here_is_refused_by_its_place_and_not_quoted(
+    #[case] path: &str,
+    #[case] value: Value,
+    #[case] says: &str,
+) {
     let said = Edit::read(&changed(path, value), &live()).unwrap_err().to_string();
     assert!(said.starts_with("parameter ResourceContent has the value (not shown): "), "{said}");
     assert!(said.contains(says) && !said.contains("hidden"), "{said}");
@@ -139,7 +146,12 @@ fn a_packages_address_without_its_credentials_stands_for_the_one_with_them() {
     wanted["spec"]["template"]["spec"]["initContainers"] = json!([]);
     assert!(Edit::read(&wanted, &live).unwrap().template.is_some(), "it may go");
 
-    wanted["spec"]["template"]["spec"]["initContainers"] = json!([fetcher("https://elsewhere.example/hidden.jar")]);
+    wanted["spec"]["template"]["spec"]["initContainers"] =
+        json!([fetcher("https://elsewhere.example/hidden.jar")]);
     let said = Edit::read(&wanted, &live).unwrap_err().to_string();
-    assert!(said.contains("the init container sluice-package must stay as it is or go") && !said.contains("hidden"), "{said}");
+    assert!(
+        said.contains("the init container sluice-package must stay as it is or go")
+            && !said.contains("hidden"),
+        "{said}"
+    );
 }

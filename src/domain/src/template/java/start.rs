@@ -46,7 +46,13 @@ pub enum Context {
 
 impl Default for Web {
     fn default() -> Self {
-        Self { context: Context::War, http_port: 8080, max_threads: 400, uri_encoding: DEFAULT_ENCODING.into(), use_body_encoding: false }
+        Self {
+            context: Context::War,
+            http_port: 8080,
+            max_threads: 400,
+            uri_encoding: DEFAULT_ENCODING.into(),
+            use_body_encoding: false,
+        }
     }
 }
 
@@ -60,14 +66,20 @@ fn config() -> String {
 pub(in crate::template::java) fn file(running: &Running) -> String {
     let name = running.file.as_str();
     let stem = match name.rsplit_once('.') {
-        Some((stem, end)) if !stem.is_empty() && matches!(end.to_ascii_lowercase().as_str(), "jar" | "war") => stem,
+        Some((stem, end))
+            if !stem.is_empty() && matches!(end.to_ascii_lowercase().as_str(), "jar" | "war") =>
+        {
+            stem
+        }
         _ => name,
     };
     match (running.kind, &running.web.context) {
         (PackageKind::FatJar, _) => format!("{stem}.jar"),
         (PackageKind::War, Context::War) => format!("webapps/{stem}.war"),
         (PackageKind::War, Context::Root) => "webapps/ROOT.war".into(),
-        (PackageKind::War, Context::Custom(path)) => format!("webapps/{}.war", path.replace('/', "#")),
+        (PackageKind::War, Context::Custom(path)) => {
+            format!("webapps/{}.war", path.replace('/', "#"))
+        }
     }
 }
 
@@ -75,8 +87,13 @@ pub(in crate::template::java) fn file(running: &Running) -> String {
 pub(in crate::template::java) fn command(running: &Running) -> Vec<String> {
     let options = literal(&running.jvm_options);
     let words = match running.kind {
-        PackageKind::FatJar => ["sh", "-c", START_JAR, "sluice", &options, &format!("{FOLDER}/{}", file(running))].map(str::to_owned),
-        PackageKind::War => ["sh", "-c", START_WEB, "sluice", &options, &config()].map(str::to_owned),
+        PackageKind::FatJar => {
+            ["sh", "-c", START_JAR, "sluice", &options, &format!("{FOLDER}/{}", file(running))]
+                .map(str::to_owned)
+        }
+        PackageKind::War => {
+            ["sh", "-c", START_WEB, "sluice", &options, &config()].map(str::to_owned)
+        }
     };
     words.into()
 }

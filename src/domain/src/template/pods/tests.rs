@@ -29,7 +29,11 @@ fn base() -> Value {
 }
 
 fn applied(change: PodChange, template: &Value) -> Value {
-    let mut template = SpecChange { pods: Box::new(change), ..SpecChange::default() }.apply(template, "web", ReleaseId::new());
+    let mut template = SpecChange { pods: Box::new(change), ..SpecChange::default() }.apply(
+        template,
+        "web",
+        ReleaseId::new(),
+    );
     template["metadata"]["annotations"].as_object_mut().unwrap().remove(RELEASE_ANNOTATION);
     template
 }
@@ -61,7 +65,12 @@ fn cleared() -> PodChange {
         node_folders: Field::Clear,
         empty_folders: Field::Clear,
         claims: Field::Clear,
-        placement: Placement { affinity: Field::Clear, tolerations: Field::Clear, apart_by_node: Some(false), apart_by_zone: Some(false) },
+        placement: Placement {
+            affinity: Field::Clear,
+            tolerations: Field::Clear,
+            apart_by_node: Some(false),
+            apart_by_zone: Some(false),
+        },
         runtime_class: Field::Clear,
         security: Field::Clear,
         init_containers: Field::Clear,
@@ -103,25 +112,57 @@ fn what_is_set_is_there_and_kept_and_what_is_cleared_leaves_the_template_as_it_w
     assert_eq!(applied(change, &with), with, "twice is once");
     let mut without = applied(cleared(), &with);
     let resources = without["spec"]["containers"][0].as_object_mut().unwrap().remove("resources");
-    assert!(resources.is_none_or(|resources| resources.as_object().unwrap().values().all(|amounts| *amounts == json!({}))));
+    assert!(resources.is_none_or(|resources| {
+        resources.as_object().unwrap().values().all(|amounts| *amounts == json!({}))
+    }));
     assert_eq!(without, base(), "empty clears, and what is not ours stays");
 }
 
 #[test]
 fn a_new_list_replaces_the_one_before_and_nothing_else() {
-    let first = applied(PodChange { labels: pairs("a", "1"), env_from_keys: set(vec![from_key("A")]), ..PodChange::default() }, &base());
-    let second = applied(PodChange { labels: pairs("b", "2"), env_from_keys: set(vec![from_key("B")]), ..PodChange::default() }, &first);
+    let first = applied(
+        PodChange {
+            labels: pairs("a", "1"),
+            env_from_keys: set(vec![from_key("A")]),
+            ..PodChange::default()
+        },
+        &base(),
+    );
+    let second = applied(
+        PodChange {
+            labels: pairs("b", "2"),
+            env_from_keys: set(vec![from_key("B")]),
+            ..PodChange::default()
+        },
+        &first,
+    );
     assert_eq!(second["metadata"]["labels"], json!({ "app": "web", "own": "1", "b": "2" }));
-    let names: Vec<&Value> = second["spec"]["containers"][0]["env"].as_array().unwrap().iter().map(|it| &it["name"]).collect();
+    let names: Vec<&Value> = second["spec"]["containers"][0]["env"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| &it["name"])
+        .collect();
     assert_eq!(names, ["OWN", "B"]);
 }
 
 #[test]
 fn times_and_pull_secrets_are_set() {
-    let template = applied(PodChange { grace_seconds: Some(90), pull_secret: Some("registry".into()), ..PodChange::default() }, &base());
+    let template = applied(
+        PodChange {
+            grace_seconds: Some(90),
+            pull_secret: Some("registry".into()),
+            ..PodChange::default()
+        },
+        &base(),
+    );
     assert_eq!(template["spec"]["terminationGracePeriodSeconds"], 90);
-    assert_eq!(template["spec"]["imagePullSecrets"], json!([{ "name": "own" }, { "name": "registry" }]));
-    let again = applied(PodChange { pull_secret: Some("own".into()), ..PodChange::default() }, &base());
+    assert_eq!(
+        template["spec"]["imagePullSecrets"],
+        json!([{ "name": "own" }, { "name": "registry" }])
+    );
+    let again =
+        applied(PodChange { pull_secret: Some("own".into()), ..PodChange::default() }, &base());
     assert_eq!(again["spec"]["imagePullSecrets"], json!([{ "name": "own" }]));
 }
 
@@ -141,7 +182,10 @@ fn pods_are_kept_apart_and_the_rest_of_the_affinity_stays() {
     let apart = applied(wished(Some(true), None), &base);
     let terms = |template: &Value| {
         let terms = template["spec"]["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"].as_array().unwrap();
-        terms.iter().map(|term| term["podAffinityTerm"]["topologyKey"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        terms
+            .iter()
+            .map(|term| term["podAffinityTerm"]["topologyKey"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     assert_eq!(terms(&apart), ["rack", "kubernetes.io/hostname"]);
     assert_eq!(apart["spec"]["affinity"]["nodeAffinity"], own["nodeAffinity"]);

@@ -17,7 +17,12 @@ fn identity_of(nonce: Option<&str>, date: &str, query: &str, signature: &str) ->
         headers.insert("x-acs-signature-nonce", nonce.parse().unwrap());
     }
     let params = Params::parse(query).unwrap();
-    let request = SignedRequest { method: &Method::POST, path: "/p", query: params.pairs(), headers: &headers };
+    let request = SignedRequest {
+        method: &Method::POST,
+        path: "/p",
+        query: params.pairs(),
+        headers: &headers,
+    };
     let claim = Claim::read(request, SignaturePolicy { hmac_sha1: true, parameters: &[] }).unwrap();
     identity(&claim, &Method::POST, "/p", query)
 }
@@ -38,7 +43,11 @@ fn a_nonce_is_the_identity_and_the_signature_tells_its_requests_apart() {
 fn without_a_nonce_signature_date_and_target_are_the_identity() {
     let first = identity_of(None, NOW, "A=1", "AAAA");
     assert_eq!(first, identity_of(None, NOW, "A=1", "AAAA"));
-    for other in [identity_of(None, LATER, "A=1", "AAAA"), identity_of(None, NOW, "A=2", "AAAA"), identity_of(None, NOW, "A=1", "BBBB")] {
+    for other in [
+        identity_of(None, LATER, "A=1", "AAAA"),
+        identity_of(None, NOW, "A=2", "AAAA"),
+        identity_of(None, NOW, "A=1", "BBBB"),
+    ] {
         assert_ne!(first.nonce, other.nonce);
     }
 }

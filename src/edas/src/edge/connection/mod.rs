@@ -78,7 +78,12 @@ impl Default for ConnectionSettings {
         Self {
             most: 4096,
             most_of_peer: 1024,
-            times: Times { handshake: seconds(10), head: seconds(10), idle: seconds(75), reply: seconds(60) },
+            times: Times {
+                handshake: seconds(10),
+                head: seconds(10),
+                idle: seconds(75),
+                reply: seconds(60),
+            },
             http2: Http2 { streams: 100, ping_every: seconds(30), ping_within: seconds(10) },
             proxies: Vec::new(),
         }
@@ -151,7 +156,12 @@ where
                 accepted = inner.accept(stream, service) => accepted?,
                 () = place.is_taken_away() => return Err(io::Error::other("it made room for another connection in its handshake")),
             };
-            let service = Told { inner: service, seat: place.seat(), peer, settings: connections.settings.clone() };
+            let service = Told {
+                inner: service,
+                seat: place.seat(),
+                peer,
+                settings: connections.settings.clone(),
+            };
             let stream = Timed::new(stream, place, connections.settings.times);
             Ok((Cutting::new(stream), service))
         })

@@ -51,7 +51,8 @@ impl Peer {
     pub fn network(self) -> IpNet {
         match self.address {
             IpAddr::V4(address) => IpNet::from(IpAddr::V4(address)),
-            IpAddr::V6(_) => IpNet::new(self.address, 64).map_or_else(|_| IpNet::from(self.address), |network| network.trunc()),
+            IpAddr::V6(_) => IpNet::new(self.address, 64)
+                .map_or_else(|_| IpNet::from(self.address), |network| network.trunc()),
         }
     }
 
@@ -73,7 +74,8 @@ impl Peer {
                 break;
             }
         }
-        let is_https = |scheme: Option<&str>| scheme.is_some_and(|it| it.eq_ignore_ascii_case("https"));
+        let is_https =
+            |scheme: Option<&str>| scheme.is_some_and(|it| it.eq_ignore_ascii_case("https"));
         let way = if headers.contains_key("x-forwarded-proto") {
             // Where there are several, one by plain HTTP is enough to read along.
             if listed(headers, "x-forwarded-proto").all(is_https) { Way::Tls } else { Way::Plain }
@@ -82,7 +84,9 @@ impl Peer {
         } else {
             Way::Plain
         };
-        let is_all_here = self.address.is_loopback() && address.is_loopback() && headers.contains_key("x-forwarded-for");
+        let is_all_here = self.address.is_loopback()
+            && address.is_loopback()
+            && headers.contains_key("x-forwarded-for");
         let way = if way == Way::Plain && is_all_here { Way::Loopback } else { way };
         Self { address, way }
     }
@@ -112,7 +116,11 @@ mod tests {
 
     use super::*;
 
-    fn behind(connection: &str, is_tls: bool, headers: &[(&'static str, &'static str)]) -> (String, Way) {
+    fn behind(
+        connection: &str,
+        is_tls: bool,
+        headers: &[(&'static str, &'static str)],
+    ) -> (String, Way) {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
@@ -165,8 +173,10 @@ mod tests {
     #[test]
     fn a_list_of_any_length_is_looked_at_from_its_end_only() {
         let mut headers = HeaderMap::new();
-        headers.insert("x-forwarded-for", HeaderValue::from_str(&"10.0.0.1,".repeat(20_000)).unwrap());
-        let peer = Peer::at("10.0.0.1".parse().unwrap(), false).behind(&headers, &["10.0.0.0/8".parse().unwrap()]);
+        headers
+            .insert("x-forwarded-for", HeaderValue::from_str(&"10.0.0.1,".repeat(20_000)).unwrap());
+        let peer = Peer::at("10.0.0.1".parse().unwrap(), false)
+            .behind(&headers, &["10.0.0.0/8".parse().unwrap()]);
         assert_eq!(peer.address.to_string(), "10.0.0.1");
     }
 }

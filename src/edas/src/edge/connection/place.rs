@@ -164,7 +164,11 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Places {
-    pub(in crate::edge::connection) fn new(most: usize, most_of_peer: usize, most_buffered: usize) -> Self {
+    pub(in crate::edge::connection) fn new(
+        most: usize,
+        most_of_peer: usize,
+        most_buffered: usize,
+    ) -> Self {
         Self { most, most_of_peer, most_buffered, taken: Mutex::default() }
     }
 
@@ -174,9 +178,14 @@ impl Places {
     }
 
     /// Takes a place, one of `peer`'s if it is counted.
-    pub(in crate::edge::connection) fn take(self: &Arc<Self>, peer: Option<IpNet>) -> Result<Place, Full> {
+    pub(in crate::edge::connection) fn take(
+        self: &Arc<Self>,
+        peer: Option<IpNet>,
+    ) -> Result<Place, Full> {
         let mut taken = locked(&self.taken);
-        let full_of_peer = peer.and_then(|peer| taken.of_peers.get(&peer)).filter(|of_peer| of_peer.all >= self.most_of_peer);
+        let full_of_peer = peer
+            .and_then(|peer| taken.of_peers.get(&peer))
+            .filter(|of_peer| of_peer.all >= self.most_of_peer);
         if let Some(of_peer) = full_of_peer {
             let turn = of_peer.spare.first().copied().ok_or(Full::OfPeer)?;
             taken.close(turn);
@@ -200,7 +209,12 @@ impl Places {
             is_http2: false,
             is_over: false,
         };
-        let seat = Arc::new(Seat { places: self.clone(), peer, at: Mutex::new(at), waker: AtomicWaker::new() });
+        let seat = Arc::new(Seat {
+            places: self.clone(),
+            peer,
+            at: Mutex::new(at),
+            waker: AtomicWaker::new(),
+        });
         taken.line_up(Rank::Unproven, &seat, &mut locked(&seat.at));
         Ok(Place(seat))
     }
@@ -298,7 +312,9 @@ impl Seat {
         let at = locked(&self.at);
         let allowed = match &*at {
             At { is_over: true, .. } => return End::Now,
-            At { replies: 1.., .. } | At { is_stuck: true, .. } => at.since.checked_add(times.reply),
+            At { replies: 1.., .. } | At { is_stuck: true, .. } => {
+                at.since.checked_add(times.reply)
+            }
             At { requests: 1.., .. } => None,
             At { head: Some(begun), .. } => begun.checked_add(times.head),
             At { is_new: true, .. } => at.since.checked_add(times.head),

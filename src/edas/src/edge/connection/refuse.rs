@@ -56,7 +56,12 @@ impl Default for Refused {
 impl Refused {
     /// Says why on `stream`, if there is one that can be read, and closes it.
     /// The request is not looked at.
-    pub(in crate::edge::connection) async fn refuse(&self, stream: Option<TcpStream>, address: IpAddr, full: Full) {
+    pub(in crate::edge::connection) async fn refuse(
+        &self,
+        stream: Option<TcpStream>,
+        address: IpAddr,
+        full: Full,
+    ) {
         self.log(address, full);
         let (Some(mut stream), Ok(_permit)) = (stream, self.telling.try_acquire()) else { return };
         let telling = async {
@@ -89,14 +94,26 @@ impl Refused {
 /// The refusal, as bytes of HTTP/1.1.
 async fn answer(full: Full) -> Vec<u8> {
     let error = match full {
-        Full::All => ApiError::unavailable("The server has as many connections as it may have. Please try again."),
+        Full::All => ApiError::unavailable(
+            "The server has as many connections as it may have. Please try again.",
+        ),
         Full::OfPeer => ApiError::too_many_connections(RETRY_AFTER),
     };
     let id = Uuid::now_v7().hyphenated().to_string().to_uppercase();
-    let response = security::guarded(reply::failure(&error.after(RETRY_AFTER), &id, "", serde_json::Map::new()));
+    let response = security::guarded(reply::failure(
+        &error.after(RETRY_AFTER),
+        &id,
+        "",
+        serde_json::Map::new(),
+    ));
     let (parts, body) = response.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
-    let mut bytes = format!("HTTP/1.1 {}\r\nconnection: close\r\ncontent-length: {}\r\n", parts.status, body.len()).into_bytes();
+    let mut bytes = format!(
+        "HTTP/1.1 {}\r\nconnection: close\r\ncontent-length: {}\r\n",
+        parts.status,
+        body.len()
+    )
+    .into_bytes();
     for (name, value) in &parts.headers {
         bytes.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
     }

@@ -36,7 +36,10 @@ const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 
 /// Every time is so long that a test would fail.
 fn patient() -> ConnectionSettings {
-    ConnectionSettings { times: Times { handshake: LONG, head: LONG, idle: LONG, reply: LONG }, ..ConnectionSettings::default() }
+    ConnectionSettings {
+        times: Times { handshake: LONG, head: LONG, idle: LONG, reply: LONG },
+        ..ConnectionSettings::default()
+    }
 }
 
 fn times(change: impl FnOnce(&mut Times)) -> ConnectionSettings {
@@ -72,11 +75,18 @@ impl Running {
         let reading = signals.clone();
         let body = async move |body: Body| {
             reading.begun.notify_one();
-            axum::body::to_bytes(body, 1 << 20).await.map_or_else(|_| "cut off".into(), |body| format!("{} bytes", body.len()))
+            axum::body::to_bytes(body, 1 << 20)
+                .await
+                .map_or_else(|_| "cut off".into(), |body| format!("{} bytes", body.len()))
         };
         Router::new()
             .route("/body", post(body))
-            .route("/", get(async |Extension(peer): Extension<Peer>| format!("{} {:?}", peer.address, peer.way)))
+            .route(
+                "/",
+                get(async |Extension(peer): Extension<Peer>| {
+                    format!("{} {:?}", peer.address, peer.way)
+                }),
+            )
             .route("/slow", get(slow))
             .route("/large", get(async || Body::from(vec![b'x'; 64 << 20])))
     }
@@ -88,17 +98,27 @@ impl Running {
     async fn start_on(connections: Connections) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, signals) = (listener.local_addr().unwrap(), Arc::default());
-        tokio::spawn(connections.clone().serve(listener, Self::router(&signals), std::future::pending()));
+        tokio::spawn(connections.clone().serve(
+            listener,
+            Self::router(&signals),
+            std::future::pending(),
+        ));
         Self { address, connections, signals, authority: Authority::new() }
     }
 
     async fn start_tls(settings: ConnectionSettings) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, connections, signals) = (listener.local_addr().unwrap(), Connections::new(settings), Arc::default());
+        let (address, connections, signals) =
+            (listener.local_addr().unwrap(), Connections::new(settings), Arc::default());
         let authority = Authority::new();
         let pair = Pair::new(&authority.issue());
         let certificate = Certificate::load(pair.certificate(), pair.key()).await.unwrap();
-        tokio::spawn(connections.clone().serve_tls(listener, certificate, Self::router(&signals), std::future::pending()));
+        tokio::spawn(connections.clone().serve_tls(
+            listener,
+            certificate,
+            Self::router(&signals),
+            std::future::pending(),
+        ));
         Self { address, connections, signals, authority }
     }
 
@@ -115,12 +135,21 @@ impl Running {
 
     async fn connect_tls(&self, protocol: &str) -> TlsStream<TcpStream> {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(self.authority.pem().as_bytes()).unwrap()).unwrap();
+        roots
+            .add(CertificateDer::from_pem_slice(self.authority.pem().as_bytes()).unwrap())
+            .unwrap();
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-        let mut config = builder.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots).with_no_client_auth();
+        let mut config = builder
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
         config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
         let connector = TlsConnector::from(Arc::new(config));
-        connector.connect(ServerName::try_from("localhost").unwrap(), self.connect().await).await.unwrap()
+        connector
+            .connect(ServerName::try_from("localhost").unwrap(), self.connect().await)
+            .await
+            .unwrap()
     }
 
     /// A connection with a request in hand whose sender is known.
@@ -134,7 +163,11 @@ impl Running {
     async fn until_count(&self, wanted: usize) {
         let deadline = Instant::now() + DEADLINE;
         while self.connections.count() != wanted {
-            assert!(Instant::now() < deadline, "{} connections instead of {wanted}", self.connections.count());
+            assert!(
+                Instant::now() < deadline,
+                "{} connections instead of {wanted}",
+                self.connections.count()
+            );
             tokio::task::yield_now().await;
         }
     }
@@ -144,15 +177,26 @@ impl Running {
 async fn reply(stream: &mut (impl AsyncRead + Unpin)) -> (String, String) {
     let mut bytes = Vec::new();
     loop {
-        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4) {
+        if let Some(end) =
+            bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
+        {
             let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
-            let length: usize = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
+            let length: usize = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "))
+                .unwrap()
+                .parse()
+                .unwrap();
             if bytes.len() >= end + length {
                 return (head, String::from_utf8(bytes[end..end + length].to_vec()).unwrap());
             }
         }
         let read = timeout(DEADLINE, stream.read_buf(&mut bytes)).await.unwrap().unwrap();
-        assert!(read > 0, "the connection ended before the reply: {}", String::from_utf8_lossy(&bytes));
+        assert!(
+            read > 0,
+            "the connection ended before the reply: {}",
+            String::from_utf8_lossy(&bytes)
+        );
     }
 }
 
@@ -170,7 +214,8 @@ async fn ends(mut stream: impl AsyncRead + Unpin) {
 #[tokio::test]
 async fn a_connection_that_never_finishes_its_head_does_not_stay() {
     let running = Running::start(times(|times| times.head = SHORT)).await;
-    let (silent, mut half, mut trickling) = (running.connect().await, running.connect().await, running.connect().await);
+    let (silent, mut half, mut trickling) =
+        (running.connect().await, running.connect().await, running.connect().await);
     half.write_all(&GET[..20]).await.unwrap();
     let trickle = tokio::spawn(async move {
         // Slow enough that the most bytes of a head are not what ends it.
@@ -219,10 +264,12 @@ async fn an_idle_connection_of_http2_does_not_stay_although_it_answers_pings() {
     settings.http2.ping_every = Duration::from_millis(10);
     let running = Running::start_tls(settings).await;
     let stream = running.connect_tls("h2").await;
-    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let (mut sender, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     let connection = tokio::spawn(connection);
     let request = Request::get("https://localhost/").body(Empty::<bytes::Bytes>::new()).unwrap();
-    let body = sender.send_request(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
+    let body =
+        sender.send_request(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
     assert_eq!(body, "127.0.0.1 Tls");
     let _ = timeout(DEADLINE, connection).await.expect("the connection stays");
     running.until_count(0).await;
@@ -232,7 +279,8 @@ async fn an_idle_connection_of_http2_does_not_stay_although_it_answers_pings() {
 async fn a_head_of_more_than_a_hundred_headers_waits_for_nothing() {
     let running = Running::start_tls(patient()).await;
     let stream = running.connect_tls("h2").await;
-    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let (mut sender, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     let connection = tokio::spawn(connection);
     for (count, status) in [(100, 200), (101, 431), (3000, 431)] {
         // A byte each on the way, once the first has come.
@@ -240,7 +288,8 @@ async fn a_head_of_more_than_a_hundred_headers_waits_for_nothing() {
         for _ in 0..count {
             request = request.header("a", "v");
         }
-        let reply = sender.send_request(request.body(Empty::<bytes::Bytes>::new()).unwrap()).await.unwrap();
+        let reply =
+            sender.send_request(request.body(Empty::<bytes::Bytes>::new()).unwrap()).await.unwrap();
         assert_eq!(reply.status().as_u16(), status, "{count}");
         assert_eq!(reply.headers().contains_key("x-content-type-options"), status == 431);
         reply.into_body().collect().await.unwrap();
@@ -284,7 +333,10 @@ async fn a_reply_that_nobody_takes_does_not_stay() {
 
 #[tokio::test]
 async fn a_request_in_hand_is_not_ended_by_the_times_of_others() {
-    let running = Running::start(times(|times| (times.head, times.idle, times.reply) = (SHORT, SHORT, SHORT))).await;
+    let running = Running::start(times(|times| {
+        (times.head, times.idle, times.reply) = (SHORT, SHORT, SHORT)
+    }))
+    .await;
     let mut busy = running.slow().await;
     // One that begins later has gone through all its times.
     let mut other = running.connect().await;
@@ -301,7 +353,12 @@ async fn a_peer_cannot_take_all_connections_and_is_told_so() {
     let mut refused = running.connect().await;
     refused.write_all(GET).await.unwrap();
     let (head, body) = reply(&mut refused).await;
-    assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("\r\nretry-after: 1\r\n") && head.contains("connection: close"), "{head}");
+    assert!(
+        head.starts_with("HTTP/1.1 503 ")
+            && head.contains("\r\nretry-after: 1\r\n")
+            && head.contains("connection: close"),
+        "{head}"
+    );
     assert!(head.contains("\r\nx-content-type-options: nosniff\r\n"), "{head}");
     let body: serde_json::Value = serde_json::from_str(&body).unwrap();
     assert_eq!(body["Code"], "Throttling");
@@ -336,7 +393,10 @@ async fn requests_whose_bodies_never_come_do_not_keep_a_new_connection_out() {
     let mut held = Vec::new();
     for _ in 0..3 {
         let mut stream = running.connect().await;
-        stream.write_all(b"POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n").await.unwrap();
+        stream
+            .write_all(b"POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n")
+            .await
+            .unwrap();
         running.signals.begun.notified().await;
         held.push(stream);
     }
@@ -402,7 +462,10 @@ async fn known_requests_in_hand_are_not_ended_for_a_new_connection() {
     let mut busy = running.slow().await;
     let mut refused = running.connect().await;
     let (head, body) = reply(&mut refused).await;
-    assert!(head.starts_with("HTTP/1.1 503 ") && body.contains("\"ServiceUnavailable\""), "{head}{body}");
+    assert!(
+        head.starts_with("HTTP/1.1 503 ") && body.contains("\"ServiceUnavailable\""),
+        "{head}{body}"
+    );
     running.signals.go_on.notify_one();
     assert_eq!(reply(&mut busy).await.1, "in hand");
 }
@@ -415,7 +478,11 @@ async fn the_headers_of_a_proxy_that_is_not_trusted_are_ignored() {
         stream.write_all(forwarded).await.unwrap();
         reply(&mut stream).await.1
     };
-    let running = Running::start(ConnectionSettings { proxies: vec!["127.0.0.2/32".parse().unwrap()], ..patient() }).await;
+    let running = Running::start(ConnectionSettings {
+        proxies: vec!["127.0.0.2/32".parse().unwrap()],
+        ..patient()
+    })
+    .await;
     assert_eq!(ask(&running, "127.0.0.3").await, "127.0.0.3 Loopback");
     assert_eq!(ask(&running, "127.0.0.2").await, "203.0.113.9 Tls");
 }
@@ -423,7 +490,8 @@ async fn the_headers_of_a_proxy_that_is_not_trusted_are_ignored() {
 #[tokio::test]
 async fn a_trusted_proxy_has_no_limit_as_a_peer() {
     let proxies = vec!["127.0.0.2/32".parse().unwrap()];
-    let running = Running::start(ConnectionSettings { most_of_peer: 1, proxies, ..patient() }).await;
+    let running =
+        Running::start(ConnectionSettings { most_of_peer: 1, proxies, ..patient() }).await;
     let mut held = Vec::new();
     for _ in 0..3 {
         let mut stream = running.connect_from("127.0.0.2").await;

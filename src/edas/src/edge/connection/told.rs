@@ -38,7 +38,8 @@ const CLOSED: Duration = Duration::from_secs(1);
 pub fn prove(extensions: &Extensions) -> Result<(), ApiError> {
     match extensions.get::<Standing>() {
         Some(standing) if !standing.prove() => {
-            Err(ApiError::unavailable("The connection made room for another. Please try again.").after(CLOSED))
+            Err(ApiError::unavailable("The connection made room for another. Please try again.")
+                .after(CLOSED))
         }
         _ => Ok(()),
     }
@@ -69,14 +70,20 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let Some(mut in_hand) = self.seat.request(request.version() == Version::HTTP_2) else {
             // Nothing is done for a client that can no longer hear of it.
-            let gone = StatusCode::SERVICE_UNAVAILABLE.into_response().map(|body| Held { body, in_hand: None });
+            let gone = StatusCode::SERVICE_UNAVAILABLE
+                .into_response()
+                .map(|body| Held { body, in_hand: None });
             return Box::pin(async move { Ok(gone) });
         };
         // Before anything waits with them in hand.
         if request.headers().len() > HEADERS {
             let text = format!("A request may have at most {HEADERS} headers.\n");
-            let refused = security::guarded((StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, text).into_response());
-            return Box::pin(async move { Ok(refused.map(|body| Held { body, in_hand: Some(in_hand) })) });
+            let refused = security::guarded(
+                (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, text).into_response(),
+            );
+            return Box::pin(async move {
+                Ok(refused.map(|body| Held { body, in_hand: Some(in_hand) }))
+            });
         }
         let peer = self.peer.behind(request.headers(), &self.settings.proxies);
         request.extensions_mut().insert(peer);
@@ -101,7 +108,10 @@ impl http_body::Body for Held {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         // More is asked for when what was there has been taken.
         if let Some(in_hand) = &mut self.in_hand {
             in_hand.replies();

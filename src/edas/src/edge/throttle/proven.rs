@@ -38,7 +38,9 @@ impl ProvenKeys {
     pub(in crate::edge::throttle) fn remember(&self, id: &str, secret: &SecretString) {
         let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match keys.get_mut(id) {
-            Some(key) if key.secret.expose_secret() == secret.expose_secret() => key.last = Instant::now(),
+            Some(key) if key.secret.expose_secret() == secret.expose_secret() => {
+                key.last = Instant::now()
+            }
             _ => {
                 keys.retain(|_, key| key.last.elapsed() < KEPT);
                 keys.insert(id.to_owned(), Proven { secret: secret.clone(), last: Instant::now() });

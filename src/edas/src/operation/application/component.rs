@@ -71,8 +71,13 @@ wrapped! {
     get, path = "/pop/v5/resource/components", operation_id = "ListComponents", tag = "Applications", params(),
     responses((status = 200, description = "The components.", body = Reply<ComponentListReply>))
 )]
-pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<ComponentListReply>, ApiError> {
-    Ok(call.success(ComponentListReply { component_list: ComponentList { items: components(edge.service.runtimes()) } }))
+pub async fn list(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<ComponentListReply>, ApiError> {
+    Ok(call.success(ComponentListReply {
+        component_list: ComponentList { items: components(edge.service.runtimes()) },
+    }))
 }
 
 /// Lists EDAS' own containers: none, since packages run on the operator's images.
@@ -86,10 +91,13 @@ pub async fn list_build_packs(call: Call) -> Result<Reply<BuildPackReply>, ApiEr
 
 fn components(runtimes: &[Runtime]) -> Vec<ListedComponent> {
     let jdks = runtimes.iter().map(|runtime| (runtime.jdk.as_str(), "JDK"));
-    let containers = runtimes.iter().filter_map(|runtime| Some((runtime.web_container.as_deref()?, "TOMCAT")));
+    let containers =
+        runtimes.iter().filter_map(|runtime| Some((runtime.web_container.as_deref()?, "TOMCAT")));
     let mut found: Vec<ListedComponent> = Vec::new();
     for (name, kind) in jdks.chain(containers) {
-        let is_there = |known: &ListedComponent| known.r#type == kind && known.component_key.eq_ignore_ascii_case(name);
+        let is_there = |known: &ListedComponent| {
+            known.r#type == kind && known.component_key.eq_ignore_ascii_case(name)
+        };
         if !found.iter().any(is_there) {
             found.push(component(name, kind));
         }
@@ -118,18 +126,37 @@ mod tests {
 
     #[test]
     fn each_jdk_and_web_container_of_the_table_is_a_component_once() {
-        let runtime =
-            |jdk: &str, container: Option<&str>| Runtime { jdk: jdk.into(), web_container: container.map(Into::into), image: "i".into() };
-        let runtimes = [runtime("Open JDK 8", None), runtime("Open JDK 17", None), runtime("open jdk 8", Some("apache-tomcat-9.0.98"))];
-        let reply = json!(ComponentListReply { component_list: ComponentList { items: components(&runtimes) } });
+        let runtime = |jdk: &str, container: Option<&str>| Runtime {
+            jdk: jdk.into(),
+            web_container: container.map(Into::into),
+            image: "i".into(),
+        };
+        let runtimes = [
+            runtime("Open JDK 8", None),
+            runtime("Open JDK 17", None),
+            runtime("open jdk 8", Some("apache-tomcat-9.0.98")),
+        ];
+        let reply = json!(ComponentListReply {
+            component_list: ComponentList { items: components(&runtimes) }
+        });
         shape::check("ListComponents", &reply);
         let shown: Vec<_> = reply["ComponentList"]["Component"]
             .as_array()
             .unwrap()
             .iter()
-            .map(|it| ["ComponentKey", "Type", "Version"].map(|name| it[name].as_str().unwrap().to_owned()))
+            .map(|it| {
+                ["ComponentKey", "Type", "Version"]
+                    .map(|name| it[name].as_str().unwrap().to_owned())
+            })
             .collect();
-        assert_eq!(shown, [["Open JDK 8", "JDK", "8"], ["Open JDK 17", "JDK", "17"], ["apache-tomcat-9.0.98", "TOMCAT", "9.0.98"]]);
+        assert_eq!(
+            shown,
+            [
+                ["Open JDK 8", "JDK", "8"],
+                ["Open JDK 17", "JDK", "17"],
+                ["apache-tomcat-9.0.98", "TOMCAT", "9.0.98"]
+            ]
+        );
         assert_eq!(component("Ünbekannt é", "JDK").version, "");
     }
 }

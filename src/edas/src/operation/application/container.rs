@@ -68,5 +68,7 @@ pub async fn set(State(edge): State<Edge>, call: Call) -> Result<Reply<Container
 
 fn shown(container: ContainerView) -> ContainerReply {
     let ContainerView { name, chosen, all } = container;
-    ContainerReply { container: ApplicationContainer { name: name.unwrap_or_default(), chosen, all } }
+    ContainerReply {
+        container: ApplicationContainer { name: name.unwrap_or_default(), chosen, all },
+    }
 }

@@ -114,12 +114,19 @@ pub struct ListedGroup {
     params(("AppId" = String, Query, description = "The application's id.")),
     responses((status = 200, description = "The group.", body = Reply<DeployGroupReply>))
 )]
-pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<DeployGroupReply>, ApiError> {
+pub async fn list(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<DeployGroupReply>, ApiError> {
     let id = call.application()?;
     let application = edge.service.application(id).await?;
     let spec = edge.service.current_spec(id).await?;
     let newest = edge.service.newest_order(id).await?;
-    Ok(call.success(DeployGroupReply { deploy_group_list: DeployGroupList { items: vec![show(&application, &spec, newest.as_ref())] } }))
+    Ok(call.success(DeployGroupReply {
+        deploy_group_list: DeployGroupList {
+            items: vec![show(&application, &spec, newest.as_ref())],
+        },
+    }))
 }
 
 /// Id of an application's only group.
@@ -134,19 +141,27 @@ pub(crate) fn id_of_group(application: ApplicationId) -> String {
 
 /// When an application changed last, in milliseconds since 1970.
 pub(crate) fn changed_at(application: &Application, newest: Option<&OrderView>) -> i64 {
-    newest.map_or(application.created_at, |order| order.finished_at.unwrap_or(order.created_at)).as_millisecond()
+    newest
+        .map_or(application.created_at, |order| order.finished_at.unwrap_or(order.created_at))
+        .as_millisecond()
 }
 
 fn show(application: &Application, spec: &CurrentSpec, newest: Option<&OrderView>) -> ListedGroup {
     let nothing = Map::new();
     let container = application.container_of(&spec.template).unwrap_or(&nothing);
-    let amount =
-        |kind: &str, resource: &str| container.get("resources").and_then(|it| it.get(kind)?.get(resource)?.as_str()).unwrap_or("0");
+    let amount = |kind: &str, resource: &str| {
+        container
+            .get("resources")
+            .and_then(|it| it.get(kind)?.get(resource)?.as_str())
+            .unwrap_or("0")
+    };
     let cores = |kind: &str| in_cores(millicores(amount(kind, "cpu")));
     let memory = |kind: &str| mebibytes(amount(kind, "memory")).to_string();
     let storage = |kind: &str| gibibytes(amount(kind, "ephemeral-storage")).to_string();
     let release = spec.release.as_ref();
-    let address = release.map(|it| it.package.as_ref().map_or(&it.image, |package| &package.address).clone()).unwrap_or_default();
+    let address = release
+        .map(|it| it.package.as_ref().map_or(&it.image, |package| &package.address).clone())
+        .unwrap_or_default();
     let changed_at = changed_at(application, newest);
     ListedGroup {
         app_id: application.id.to_string(),
@@ -185,7 +200,9 @@ fn show(application: &Application, spec: &CurrentSpec, newest: Option<&OrderView
 /// A group has no numbers for waiting: an order that waits is in progress.
 fn group_status(state: order::State) -> i32 {
     match state {
-        order::State::WaitingConfirmation | order::State::WaitingInterval => pipeline::status(order::State::Running),
+        order::State::WaitingConfirmation | order::State::WaitingInterval => {
+            pipeline::status(order::State::Running)
+        }
         state => pipeline::status(state),
     }
 }
@@ -252,16 +269,32 @@ pub(crate) mod tests {
             }] },
         });
         let spec = CurrentSpec { release: Some(release), template };
-        let reply = json!(DeployGroupReply { deploy_group_list: DeployGroupList { items: vec![show(&application(), &spec, None)] } });
+        let reply = json!(DeployGroupReply {
+            deploy_group_list: DeployGroupList { items: vec![show(&application(), &spec, None)] }
+        });
         shape::check("ListDeployGroup", &reply);
         let group = &reply["DeployGroupList"]["DeployGroup"][0];
-        let of = |names: &[&str]| names.iter().map(|name| group[name].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+        let of = |names: &[&str]| {
+            names.iter().map(|name| group[name].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
         assert_eq!(
-            of(&["CpuLimit", "CpuRequest", "MemoryLimit", "MemoryRequest", "EphemeralStorageLimit"]),
+            of(&[
+                "CpuLimit",
+                "CpuRequest",
+                "MemoryLimit",
+                "MemoryRequest",
+                "EphemeralStorageLimit"
+            ]),
             ["1.5", "0.25", "1024", "0", "8"]
         );
-        assert_eq!(of(&["GroupName", "DeploymentName", "PackageVersion", "PackageUrl"]), ["_DEFAULT_GROUP", "web", "2.0", "shop/web:2.0"]);
-        assert_eq!(of(&["Env", "PreStop", "PostStart"]), [r#"[{"name":"A","value":"b"}]"#, r#"{"sleep":{"seconds":5}}"#, ""]);
+        assert_eq!(
+            of(&["GroupName", "DeploymentName", "PackageVersion", "PackageUrl"]),
+            ["_DEFAULT_GROUP", "web", "2.0", "shop/web:2.0"]
+        );
+        assert_eq!(
+            of(&["Env", "PreStop", "PostStart"]),
+            [r#"[{"name":"A","value":"b"}]"#, r#"{"sleep":{"seconds":5}}"#, ""]
+        );
     }
 
     #[rstest]
@@ -270,7 +303,10 @@ pub(crate) mod tests {
     #[case(State::WaitingInterval, 1)]
     #[case(State::Aborted, 6)]
     #[case(State::SystemFailed, 10)]
-    fn a_group_has_only_the_numbers_that_are_documented_for_it(#[case] state: State, #[case] expected: i32) {
+    fn a_group_has_only_the_numbers_that_are_documented_for_it(
+        #[case] state: State,
+        #[case] expected: i32,
+    ) {
         assert_eq!(group_status(state), expected);
     }
 }

@@ -70,11 +70,16 @@ pub struct DeploymentReply {
     ),
     responses((status = 200, description = "The instances.", body = Reply<InstanceListReply>))
 )]
-pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<InstanceListReply>, ApiError> {
+pub async fn list(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<InstanceListReply>, ApiError> {
     let id = call.application()?;
     let nodes = call.params.boolean("WithNodeInfo")?.unwrap_or(false);
     let instances = edge.service.instances(id, true, nodes).await?;
-    Ok(call.success(InstanceListReply { instance_list: instances.into_iter().map(|it| show(id, it)).collect() }))
+    Ok(call.success(InstanceListReply {
+        instance_list: instances.into_iter().map(|it| show(id, it)).collect(),
+    }))
 }
 
 /// Shows the Deployment of an application, as it is now.
@@ -86,13 +91,17 @@ pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<Instance
     params(("AppId" = String, Query, description = "The application's id.")),
     responses((status = 200, description = "The Deployment.", body = Reply<DeploymentReply>))
 )]
-pub async fn deployment(State(edge): State<Edge>, call: Call) -> Result<Reply<DeploymentReply>, ApiError> {
+pub async fn deployment(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<DeploymentReply>, ApiError> {
     let deployment = edge.service.deployment(call.application()?).await?;
     Ok(call.success(DeploymentReply { data: deployment.to_string() }))
 }
 
 fn show(application: ApplicationId, instance: InstanceView) -> ListedInstance {
-    let text = |object: Option<serde_json::Value>| object.map(|it| it.to_string()).unwrap_or_default();
+    let text =
+        |object: Option<serde_json::Value>| object.map(|it| it.to_string()).unwrap_or_default();
     ListedInstance {
         app_id: application.to_string(),
         group_id: id_of_group(application),

@@ -88,10 +88,15 @@ pub struct WebContainer {
     params(("AppId" = String, Query, description = "The application's id.")),
     responses((status = 200, description = "The options.", body = Reply<StartUpReply>))
 )]
-pub async fn start_up(State(edge): State<Edge>, call: Call) -> Result<Reply<StartUpReply>, ApiError> {
+pub async fn start_up(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<StartUpReply>, ApiError> {
     let spec = edge.service.current_spec(call.application()?).await?;
-    let options = Running::of(&spec.template).map(|running| running.jvm_options).unwrap_or_default();
-    let java_start_up_config = StartUp { original_configs: options.clone(), start_up_args: options };
+    let options =
+        Running::of(&spec.template).map(|running| running.jvm_options).unwrap_or_default();
+    let java_start_up_config =
+        StartUp { original_configs: options.clone(), start_up_args: options };
     Ok(call.success(StartUpReply { java_start_up_config }))
 }
 
@@ -101,7 +106,10 @@ pub async fn start_up(State(edge): State<Edge>, call: Call) -> Result<Reply<Star
     params(("AppId" = String, Query, description = "The application's id.")),
     responses((status = 200, description = "The settings.", body = Reply<WebContainerReply>))
 )]
-pub async fn web_container(State(edge): State<Edge>, call: Call) -> Result<Reply<WebContainerReply>, ApiError> {
+pub async fn web_container(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<WebContainerReply>, ApiError> {
     let spec = edge.service.current_spec(call.application()?).await?;
     let running = Running::of(&spec.template).filter(|running| running.kind == PackageKind::War);
     let web_container_config = running.map(|running| show(&running.web)).unwrap_or_default();
@@ -136,7 +144,8 @@ mod tests {
 
     #[test]
     fn a_web_container_is_shown_as_it_was_set() {
-        let web = Web { context: Context::Custom("shop/web".into()), http_port: 8088, ..Web::default() };
+        let web =
+            Web { context: Context::Custom("shop/web".into()), http_port: 8088, ..Web::default() };
         let reply = json!(WebContainerReply { web_container_config: show(&web) });
         shape::check("GetWebContainerConfig", &reply);
         let shown = &reply["WebContainerConfig"];
@@ -144,6 +153,9 @@ mod tests {
             (&shown["ContextInputType"], &shown["ContextPath"], &shown["HttpPort"]),
             (&json!("custom"), &json!("shop/web"), &json!(8088))
         );
-        assert_eq!((&shown["UseDefaultConfig"], &show(&Web::default()).use_default_config), (&json!(false), &Some(true)));
+        assert_eq!(
+            (&shown["UseDefaultConfig"], &show(&Web::default()).use_default_config),
+            (&json!(false), &Some(true))
+        );
     }
 }

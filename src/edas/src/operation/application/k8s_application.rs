@@ -223,7 +223,9 @@ pub struct DeployGroup {
     /// Memory limit in MB; 0 = none.
     pub memory_limit: String,
     /// Environment variables whose values are in ConfigMaps and Secrets: JSON list of JSON texts.
-    #[schema(example = r#"["{\"name\":\"A\",\"valueFrom\":{\"configMapKeyRef\":{\"key\":\"a\",\"name\":\"settings\"}}}"]"#)]
+    #[schema(
+        example = r#"["{\"name\":\"A\",\"valueFrom\":{\"configMapKeyRef\":{\"key\":\"a\",\"name\":\"settings\"}}}"]"#
+    )]
     pub env: String,
     /// ConfigMaps and Secrets whose keys are all variables: JSON list.
     #[schema(example = r#"[{"configMapRef":{"name":"settings"}}]"#)]
@@ -288,7 +290,10 @@ pub struct LatestVersion {
     ),
     responses((status = 200, description = "The application.", body = Reply<K8sApplicationReply>))
 )]
-pub async fn get(State(edge): State<Edge>, call: Call) -> Result<Reply<K8sApplicationReply>, ApiError> {
+pub async fn get(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<K8sApplicationReply>, ApiError> {
     let id = call.application()?;
     if let Some(from) = call.params.text("From").filter(|from| *from != "deploy") {
         return Err(ApiError::invalid("From", from, "must be deploy, or absent"));
@@ -306,11 +311,18 @@ fn show(application: &Application, spec: &CurrentSpec) -> K8sApplication {
     let image = application.image_of(&spec.template).unwrap_or_default();
     let running = Running::of(&spec.template);
     let command = command(container, running.as_ref());
-    let address = spec.release.as_ref().map(|it| it.package.as_ref().map_or(&it.image, |package| &package.address).clone());
+    let address = spec
+        .release
+        .as_ref()
+        .map(|it| it.package.as_ref().map_or(&it.image, |package| &package.address).clone());
     K8sApplication {
         app_id: application.id.to_string(),
         description: application.description.clone(),
-        name_space: if application.namespace_named { application.namespace.clone() } else { String::new() },
+        name_space: if application.namespace_named {
+            application.namespace.clone()
+        } else {
+            String::new()
+        },
         app: app(application, spec, container, running.as_ref(), &command),
         conf: conf(&spec.template, container, running.as_ref(), &command),
         deploy_groups: DeployGroups { items: vec![group(container, running.as_ref())] },
@@ -333,11 +345,16 @@ fn command(container: &Map<String, Value>, running: Option<&Running>) -> String 
 
 fn group(container: &Map<String, Value>, running: Option<&Running>) -> DeployGroup {
     let kept = |key: &str| container.get(key).and_then(Value::as_array).into_iter().flatten();
-    let elsewhere =
-        kept("env").filter(|variable| ["configMapKeyRef", "secretKeyRef"].iter().any(|from| variable["valueFrom"].get(from).is_some()));
+    let elsewhere = kept("env").filter(|variable| {
+        ["configMapKeyRef", "secretKeyRef"]
+            .iter()
+            .any(|from| variable["valueFrom"].get(from).is_some())
+    });
     let texts: Vec<String> = elsewhere.map(Value::to_string).collect();
     let sources: Vec<&Value> = kept("envFrom").collect();
-    let amount = |kind: &str, resource: &str| container.get("resources").and_then(|it| it.get(kind)?.get(resource)?.as_str());
+    let amount = |kind: &str, resource: &str| {
+        container.get("resources").and_then(|it| it.get(kind)?.get(resource)?.as_str())
+    };
     let cores = |kind: &str| match amount(kind, "cpu").map_or(0, millicores) {
         whole if whole % 1000 == 0 => (whole / 1000).to_string(),
         _ => String::new(),
@@ -356,17 +373,29 @@ fn group(container: &Map<String, Value>, running: Option<&Running>) -> DeployGro
 
 fn components(running: Option<&Running>) -> Components {
     let Some(Running { runtime, .. }) = running else { return Components::default() };
-    let component = |key: &str, kind: &str| Component { component_id: key.into(), component_key: key.into(), r#type: kind.into() };
+    let component = |key: &str, kind: &str| Component {
+        component_id: key.into(),
+        component_key: key.into(),
+        r#type: kind.into(),
+    };
     let container = runtime.web_container.as_deref().map(|key| component(key, "TOMCAT"));
     Components { items: std::iter::once(component(&runtime.jdk, "JDK")).chain(container).collect() }
 }
 
-fn app(application: &Application, spec: &CurrentSpec, container: &Map<String, Value>, running: Option<&Running>, command: &str) -> App {
-    let amount = |kind: &str, resource: &str| container.get("resources").and_then(|it| it.get(kind)?.get(resource)?.as_str());
+fn app(
+    application: &Application,
+    spec: &CurrentSpec,
+    container: &Map<String, Value>,
+    running: Option<&Running>,
+    command: &str,
+) -> App {
+    let amount = |kind: &str, resource: &str| {
+        container.get("resources").and_then(|it| it.get(kind)?.get(resource)?.as_str())
+    };
     let variables = container.get("env").and_then(Value::as_array).into_iter().flatten();
-    let plain = variables
-        .filter(|variable| variable.get("valueFrom").is_none())
-        .map(|variable| Env { name: text_at(variable.get("name")), value: text_at(variable.get("value")) });
+    let plain = variables.filter(|variable| variable.get("valueFrom").is_none()).map(|variable| {
+        Env { name: text_at(variable.get("name")), value: text_at(variable.get("value")) }
+    });
     let rule = GracefulStart::of(&spec.template).unwrap_or_default();
     App {
         enable_lossless_rule: rule.on,
@@ -395,8 +424,12 @@ fn app(application: &Application, spec: &CurrentSpec, container: &Map<String, Va
         request_cpu_m: amount("requests", "cpu").map_or(0, millicores),
         limit_mem: amount("limits", "memory").map_or(0, mebibytes),
         request_mem: amount("requests", "memory").map_or(0, mebibytes),
-        limit_ephemeral_storage: amount("limits", "ephemeral-storage").map_or(0, gibibytes).to_string(),
-        request_ephemeral_storage: amount("requests", "ephemeral-storage").map_or(0, gibibytes).to_string(),
+        limit_ephemeral_storage: amount("limits", "ephemeral-storage")
+            .map_or(0, gibibytes)
+            .to_string(),
+        request_ephemeral_storage: amount("requests", "ephemeral-storage")
+            .map_or(0, gibibytes)
+            .to_string(),
         security_context: pod::security(&spec.template, container),
         annotations: json_at(spec.template.pointer("/metadata/annotations")),
         labels: json_at(spec.template.pointer("/metadata/labels")),
@@ -405,15 +438,23 @@ fn app(application: &Application, spec: &CurrentSpec, container: &Map<String, Va
     }
 }
 
-fn conf(template: &Value, container: &Map<String, Value>, running: Option<&Running>, command: &str) -> Conf {
+fn conf(
+    template: &Value,
+    container: &Map<String, Value>,
+    running: Option<&Running>,
+    command: &str,
+) -> Conf {
     let jar = running.filter(|running| running.kind == PackageKind::FatJar);
     let node_folders = pod::node_folders(template, container);
-    let volumes =
-        json!({ "hostPaths": json!(node_folders).to_string(), "emptyDirs": json!(pod::empty_folders(template, container)).to_string() });
+    let volumes = json!({ "hostPaths": json!(node_folders).to_string(), "emptyDirs": json!(pod::empty_folders(template, container)).to_string() });
     Conf {
         jar_start_args: jar.map(|_| texts_at(container.get("args")).join(" ")).unwrap_or_default(),
         jar_start_options: jar.map(|jar| jar.jvm_options.clone()).unwrap_or_default(),
-        k8s_localvolume_info: if node_folders.is_empty() { String::new() } else { json!(node_folders).to_string() },
+        k8s_localvolume_info: if node_folders.is_empty() {
+            String::new()
+        } else {
+            json!(node_folders).to_string()
+        },
         k8s_volume_info: volumes.to_string(),
         k8s_cmd: command.into(),
         k8s_cmd_args: json_at(container.get("args")),

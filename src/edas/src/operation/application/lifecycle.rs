@@ -47,7 +47,11 @@ pub async fn scale(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderRe
     let application = call.application()?;
     call.params.required("Replicas")?;
     let replicas = call.params.integer("Replicas", 0..=MOST_REPLICAS)?.unwrap_or_default();
-    let request = Scale { application, replicas, timeout_seconds: call.params.integer("Timeout", 1..=LONGEST_BATCH)? };
+    let request = Scale {
+        application,
+        replicas,
+        timeout_seconds: call.params.integer("Timeout", 1..=LONGEST_BATCH)?,
+    };
     let order = edge.service.scale(&call.caller, request).await?;
     Ok(ordered(&call, order))
 }
@@ -133,14 +137,23 @@ pub async fn restart(State(edge): State<Edge>, call: Call) -> Result<Reply<Order
     ),
     responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
 )]
-pub async fn configure(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
+pub async fn configure(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<OrderReply>, ApiError> {
     let params = &call.params;
     let request = Configure {
         application: call.application()?,
         cluster: params.text("ClusterId").map(Into::into),
         spec: SpecChange {
-            cpu_limit: read_processor(params, ProcessorNames { cores: "CpuLimit", millicores: "McpuLimit" })?,
-            cpu_request: read_processor(params, ProcessorNames { cores: "CpuRequest", millicores: "McpuRequest" })?,
+            cpu_limit: read_processor(
+                params,
+                ProcessorNames { cores: "CpuLimit", millicores: "McpuLimit" },
+            )?,
+            cpu_request: read_processor(
+                params,
+                ProcessorNames { cores: "CpuRequest", millicores: "McpuRequest" },
+            )?,
             memory_limit: read_memory(params, "MemoryLimit")?,
             memory_request: read_memory(params, "MemoryRequest")?,
             pods: Box::new(PodChange {
@@ -180,7 +193,10 @@ pub struct DescribeReply {
     ),
     responses((status = 200, description = "Done.", body = Reply<DescribeReply>))
 )]
-pub async fn describe(State(edge): State<Edge>, call: Call) -> Result<Reply<DescribeReply>, ApiError> {
+pub async fn describe(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<DescribeReply>, ApiError> {
     let said = |name| call.params.raw(name).map(Into::into);
     let request = Describe {
         application: call.application()?,
@@ -223,7 +239,10 @@ pub async fn delete(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderR
     params(("AppId" = String, Query, description = "The application's id. None of its orders may be open.")),
     responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
 )]
-pub async fn delete_any(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
+pub async fn delete_any(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<OrderReply>, ApiError> {
     let order = edge.service.delete(&call.caller, call.application()?).await?;
     Ok(ordered(&call, order))
 }

@@ -222,7 +222,10 @@ pub struct ApplicationCommon {
     ),
     responses((status = 200, description = "The applications.", body = Reply<ApplicationListReply>))
 )]
-pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<ApplicationListReply>, ApiError> {
+pub async fn list(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<ApplicationListReply>, ApiError> {
     let params = &call.params;
     let page = Page::read(params, i32::MAX)?;
     let ids = read_ids(params)?;
@@ -231,7 +234,9 @@ pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<Applicat
         ids.as_ref().is_none_or(|ids| ids.contains(&application.id.to_string()))
             && params.text("ClusterId").is_none_or(|id| id == application.cluster.as_str())
             && params.text("LogicalRegionIdFilter").is_none_or(|filter| filter == logical)
-            && params.text("LogicalRegionId").is_none_or(|filter| filter == logical || filter == region_of(logical))
+            && params
+                .text("LogicalRegionId")
+                .is_none_or(|filter| filter == logical || filter == region_of(logical))
     };
     let found = edge.service.applications(params.text("AppName")).await?;
     let items = page.of(found.iter().filter(|application| matches(application)).map(listed));
@@ -255,7 +260,10 @@ pub fn read_ids(params: &Params) -> Result<Option<HashSet<String>>, ApiError> {
     params(("AppId" = String, Query, description = "The application's id.")),
     responses((status = 200, description = "The application, twice.", body = Reply<ApplicationReply>))
 )]
-pub async fn get(State(edge): State<Edge>, call: Call) -> Result<Reply<ApplicationReply>, ApiError> {
+pub async fn get(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<ApplicationReply>, ApiError> {
     let application = edge.service.application(call.application()?).await?;
     let bindings = edge.service.bindings(&application).await?;
     Ok(call.success(twins(&application, &bindings)))
@@ -312,7 +320,11 @@ fn common(application: &Application, bindings: &[Binding]) -> ApplicationCommon 
 
 /// The load balancer on a network; nothing where there is none.
 fn on(network: Network, bindings: &[Binding]) -> Binding {
-    bindings.iter().find(|binding| binding.network == network).cloned().unwrap_or_else(|| Binding::none(network))
+    bindings
+        .iter()
+        .find(|binding| binding.network == network)
+        .cloned()
+        .unwrap_or_else(|| Binding::none(network))
 }
 
 /// What kind of thing an application runs, in EDAS' words.

@@ -22,7 +22,9 @@ use service::{RuleUpdate, RuleView};
 mod shown;
 
 use crate::operation::application::scaling_rule::shown::show;
-pub use crate::operation::application::scaling_rule::shown::{ScalingRuleListReply, ScalingRulePage, ScalingRuleReply};
+pub use crate::operation::application::scaling_rule::shown::{
+    ScalingRuleListReply, ScalingRulePage, ScalingRuleReply,
+};
 
 /// Creates a rule by which an application is scaled with its load.
 ///
@@ -43,7 +45,10 @@ pub use crate::operation::application::scaling_rule::shown::{ScalingRuleListRepl
     ),
     responses((status = 200, description = "Created.", body = Reply<ScalingRuleReply>))
 )]
-pub async fn create(State(edge): State<Edge>, call: Call) -> Result<Reply<ScalingRuleReply>, ApiError> {
+pub async fn create(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<ScalingRuleReply>, ApiError> {
     let rule = edge.service.create_rule(&call.caller, rule_update(&call)?).await?;
     Ok(one(&call, rule, true))
 }
@@ -64,7 +69,10 @@ pub async fn create(State(edge): State<Edge>, call: Call) -> Result<Reply<Scalin
     ),
     responses((status = 200, description = "Changed.", body = Reply<ScalingRuleReply>))
 )]
-pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<ScalingRuleReply>, ApiError> {
+pub async fn update(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<ScalingRuleReply>, ApiError> {
     let rule = edge.service.change_rule(&call.caller, rule_update(&call)?).await?;
     Ok(one(&call, rule, true))
 }
@@ -77,13 +85,21 @@ pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<Scalin
     params(("AppId" = String, Query, description = "The application's id.")),
     responses((status = 200, description = "The rules.", body = Reply<ScalingRuleListReply>))
 )]
-pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<ScalingRuleListReply>, ApiError> {
+pub async fn list(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<ScalingRuleListReply>, ApiError> {
     let application = call.application()?;
     let rules = edge.service.rules(application).await?;
     let count = i64::try_from(rules.len()).unwrap_or(i64::MAX);
     let result = rules.into_iter().map(|rule| show(&application.to_string(), rule, true)).collect();
     Ok(call.success(ScalingRuleListReply {
-        app_scaling_rules: ScalingRulePage { current_page: 1, page_size: count, total_size: count, result },
+        app_scaling_rules: ScalingRulePage {
+            current_page: 1,
+            page_size: count,
+            total_size: count,
+            result,
+        },
     }))
 }
 
@@ -98,7 +114,10 @@ pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<ScalingR
     ),
     responses((status = 200, description = "Enabled.", body = Reply<ScalingRuleReply>))
 )]
-pub async fn enable(State(edge): State<Edge>, call: Call) -> Result<Reply<ScalingRuleReply>, ApiError> {
+pub async fn enable(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<ScalingRuleReply>, ApiError> {
     switch(edge, call, true).await
 }
 
@@ -113,7 +132,10 @@ pub async fn enable(State(edge): State<Edge>, call: Call) -> Result<Reply<Scalin
     ),
     responses((status = 200, description = "Disabled.", body = Reply<ScalingRuleReply>))
 )]
-pub async fn disable(State(edge): State<Edge>, call: Call) -> Result<Reply<ScalingRuleReply>, ApiError> {
+pub async fn disable(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<ScalingRuleReply>, ApiError> {
     switch(edge, call, false).await
 }
 
@@ -129,11 +151,17 @@ pub async fn disable(State(edge): State<Edge>, call: Call) -> Result<Reply<Scali
     responses((status = 200, description = "Deleted.", body = Reply<Nothing>))
 )]
 pub async fn delete(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
-    edge.service.delete_rule(&call.caller, call.application()?, call.params.required("ScalingRuleName")?).await?;
+    edge.service
+        .delete_rule(&call.caller, call.application()?, call.params.required("ScalingRuleName")?)
+        .await?;
     Ok(call.success(Nothing {}))
 }
 
-async fn switch(edge: Edge, call: Call, enabled: bool) -> Result<Reply<ScalingRuleReply>, ApiError> {
+async fn switch(
+    edge: Edge,
+    call: Call,
+    enabled: bool,
+) -> Result<Reply<ScalingRuleReply>, ApiError> {
     let name = call.params.required("ScalingRuleName")?.to_owned();
     let rule = edge.service.switch_rule(&call.caller, call.application()?, name, enabled).await?;
     Ok(one(&call, rule, false))
@@ -141,7 +169,9 @@ async fn switch(edge: Edge, call: Call, enabled: bool) -> Result<Reply<ScalingRu
 
 fn rule_update(call: &Call) -> Result<RuleUpdate, ApiError> {
     let params = &call.params;
-    if let Some(other) = params.text("ScalingRuleType").filter(|word| !["trigger", "metric"].contains(word)) {
+    if let Some(other) =
+        params.text("ScalingRuleType").filter(|word| !["trigger", "metric"].contains(word))
+    {
         let allowed = "allowed is trigger: rules by time of day are not offered, Kubernetes by itself has none";
         return Err(Rejection::invalid("ScalingRuleType", other, allowed).into());
     }

@@ -76,5 +76,9 @@ fn mapping(listener: &Listener) -> PortMapping<'_> {
         PortTarget::Number(number) => Target::Number(*number),
         PortTarget::Name(name) => Target::Name(name),
     };
-    PortMapping { load_balancer_protocol, cert_id, service_port: ServicePort { protocol: "TCP", port: listener.port, target_port } }
+    PortMapping {
+        load_balancer_protocol,
+        cert_id,
+        service_port: ServicePort { protocol: "TCP", port: listener.port, target_port },
+    }
 }

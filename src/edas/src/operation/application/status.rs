@@ -207,13 +207,22 @@ pub async fn query(State(edge): State<Edge>, call: Call) -> Result<Reply<StatusR
     let application = edge.service.application(id).await?;
     let release = edge.service.current_spec(id).await?.release;
     let newest = edge.service.newest_order(id).await?;
-    Ok(call.success(StatusReply { app_info: show(&application, release.as_ref(), newest.as_ref(), &instances) }))
+    Ok(call.success(StatusReply {
+        app_info: show(&application, release.as_ref(), newest.as_ref(), &instances),
+    }))
 }
 
-fn show(application: &Application, release: Option<&ReleaseView>, newest: Option<&OrderView>, instances: &[InstanceView]) -> AppInfo {
+fn show(
+    application: &Application,
+    release: Option<&ReleaseView>,
+    newest: Option<&OrderView>,
+    instances: &[InstanceView],
+) -> AppInfo {
     let pods = || instances.iter().map(|instance| &instance.pod);
-    let nodes: BTreeMap<&str, &str> =
-        pods().filter(|pod| !pod.node.is_empty()).map(|pod| (pod.node.as_str(), pod.node_ip.as_str())).collect();
+    let nodes: BTreeMap<&str, &str> = pods()
+        .filter(|pod| !pod.node.is_empty())
+        .map(|pod| (pod.node.as_str(), pod.node_ip.as_str()))
+        .collect();
     let ecu = |(name, address): (&str, &str)| Ecu {
         ecu_id: name.into(),
         name: name.into(),
@@ -248,7 +257,9 @@ fn show(application: &Application, release: Option<&ReleaseView>, newest: Option
                 group_type: 0,
                 cluster_id: application.cluster.to_string(),
                 app_version_id: newest.map(|order| order.id.to_string()).unwrap_or_default(),
-                package_version_id: release.map(|release| release.id.to_string()).unwrap_or_default(),
+                package_version_id: release
+                    .map(|release| release.id.to_string())
+                    .unwrap_or_default(),
                 create_time: application.created_at.as_millisecond(),
                 update_time: changed_at(application, newest),
             }],
@@ -278,7 +289,11 @@ fn ecc(application: &Application, pod: &Pod) -> Ecc {
             Health::Unknown => 0,
         },
         task_state,
-        container_status: if pod.trouble.is_empty() { pod.phase.clone() } else { pod.trouble.clone() },
+        container_status: if pod.trouble.is_empty() {
+            pod.phase.clone()
+        } else {
+            pod.trouble.clone()
+        },
         ip: pod.ip.clone(),
         create_time: pod.created_at.map(Timestamp::as_millisecond),
         update_time: pod.ready_since.or(pod.unready_since).map(Timestamp::as_millisecond),
@@ -334,14 +349,23 @@ mod tests {
     fn an_instance_is_shown_as_its_pod_is(#[case] pod: Pod, #[case] expected: (i32, i32, &str)) {
         let ecc = ecc(&application(), &pod);
         assert_eq!((ecc.app_state, ecc.task_state, ecc.container_status.as_str()), expected);
-        assert_eq!((ecc.ecc_id.as_str(), ecc.ip.as_str(), ecc.update_time), ("web-1", "10.1.0.7", Some(1_795_478_460_000)));
+        assert_eq!(
+            (ecc.ecc_id.as_str(), ecc.ip.as_str(), ecc.update_time),
+            ("web-1", "10.1.0.7", Some(1_795_478_460_000))
+        );
     }
 
     #[test]
     fn a_pod_without_a_version_has_no_record_and_two_on_one_node_have_one_node() {
-        let instance = |pod: Pod| InstanceView { pod, version: String::new(), canary: false, node_labels: None };
+        let instance = |pod: Pod| InstanceView {
+            pod,
+            version: String::new(),
+            canary: false,
+            node_labels: None,
+        };
         let foreign = Pod { release: None, name: "web-2".into(), ..pod("Running", true, "") };
-        let waiting = Pod { node: String::new(), name: "web-3".into(), ..pod("Pending", false, "") };
+        let waiting =
+            Pod { node: String::new(), name: "web-3".into(), ..pod("Pending", false, "") };
         let instances = [pod("Running", true, ""), foreign, waiting].map(instance);
         let reply = json!(StatusReply { app_info: show(&application(), None, None, &instances) });
         shape::check("QueryApplicationStatus", &reply);

@@ -67,7 +67,10 @@ pub struct TagResource {
 pub async fn tag(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
     let applications = needed("ResourceIds", read_applications(&call.params)?)?;
     let tags = needed("Tags", read_tags(&call.params)?)?;
-    let tags: Vec<Tag> = tags.into_iter().map(|tag| Tag { key: tag.key, value: tag.value.unwrap_or_default() }).collect();
+    let tags: Vec<Tag> = tags
+        .into_iter()
+        .map(|tag| Tag { key: tag.key, value: tag.value.unwrap_or_default() })
+        .collect();
     edge.service.tag(&call.caller, &applications, &tags).await?;
     Ok(call.success(Nothing {}))
 }
@@ -90,7 +93,12 @@ pub async fn untag(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing
     let keys = read_list(params, "TagKeys")?;
     let all = params.boolean("DeleteAll")?.unwrap_or(false);
     if keys.is_none() && !all {
-        return Err(Rejection::invalid("TagKeys", "", "give the keys of the tags to take away, or DeleteAll=true").into());
+        return Err(Rejection::invalid(
+            "TagKeys",
+            "",
+            "give the keys of the tags to take away, or DeleteAll=true",
+        )
+        .into());
     }
     edge.service.untag(&call.caller, &applications, keys.as_deref()).await?;
     Ok(call.success(Nothing {}))
@@ -112,7 +120,8 @@ pub async fn untag(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing
 pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<TagListReply>, ApiError> {
     let applications = read_applications(&call.params)?;
     let wanted = read_tags(&call.params)?.unwrap_or_default();
-    let wanted: Vec<TagFilter> = wanted.into_iter().map(|tag| TagFilter { key: tag.key, value: tag.value }).collect();
+    let wanted: Vec<TagFilter> =
+        wanted.into_iter().map(|tag| TagFilter { key: tag.key, value: tag.value }).collect();
     let found = edge.service.tags(applications.as_deref(), &wanted).await?;
     let items = found.into_iter().map(|(application, tag)| TagResource {
         resource_id: application.to_string(),
@@ -139,11 +148,19 @@ pub struct GivenTag {
 pub fn read_applications(params: &Params) -> Result<Option<Vec<ApplicationId>>, ApiError> {
     let kind = params.required("ResourceType")?;
     if kind != APPLICATION {
-        return Err(Rejection::invalid("ResourceType", kind, "only application is offered by this server").into());
+        return Err(Rejection::invalid(
+            "ResourceType",
+            kind,
+            "only application is offered by this server",
+        )
+        .into());
     }
     params.required("ResourceRegionId")?;
     let Some(ids) = read_list(params, "ResourceIds")? else { return Ok(None) };
-    let id = |text: String| text.parse().map_err(|_| Rejection::UnknownApplication(text.chars().take(100).collect()).into());
+    let id = |text: String| {
+        text.parse()
+            .map_err(|_| Rejection::UnknownApplication(text.chars().take(100).collect()).into())
+    };
     ids.into_iter().map(id).collect::<Result<_, ApiError>>().map(Some)
 }
 
@@ -151,7 +168,9 @@ pub fn read_applications(params: &Params) -> Result<Option<Vec<ApplicationId>>, 
 fn read_list(params: &Params, name: &str) -> Result<Option<Vec<String>>, ApiError> {
     let given = match params.json(name, r#"allowed is a JSON list of texts ["a","b"]"#)? {
         Field::Set(list) => list,
-        Field::Keep | Field::Clear => numbered(|number| params.raw(&format!("{name}.{number}")).map(str::to_owned)),
+        Field::Keep | Field::Clear => {
+            numbered(|number| params.raw(&format!("{name}.{number}")).map(str::to_owned))
+        }
     };
     bounded(name, given)
 }
@@ -162,7 +181,8 @@ fn read_list(params: &Params, name: &str) -> Result<Option<Vec<String>>, ApiErro
 /// A business error with what is allowed, or too many tags.
 pub fn read_tags(params: &Params) -> Result<Option<Vec<GivenTag>>, ApiError> {
     const NAME: &str = "Tags";
-    let given = match params.json(NAME, r#"allowed is a JSON list [{"key":"a","value":"b"}, …]"#)? {
+    let given = match params.json(NAME, r#"allowed is a JSON list [{"key":"a","value":"b"}, …]"#)?
+    {
         Field::Set(tags) => tags,
         Field::Keep | Field::Clear => numbered_tags(params),
     };
@@ -171,10 +191,15 @@ pub fn read_tags(params: &Params) -> Result<Option<Vec<GivenTag>>, ApiError> {
 
 /// `Tags.1.key`, `Tags.1.value` and so on; one without a key has an empty one.
 fn numbered_tags(params: &Params) -> Vec<GivenTag> {
-    let part = |number: usize, ends: [&str; 2]| ends.into_iter().find_map(|end| params.raw(&format!("Tags.{number}.{end}")));
+    let part = |number: usize, ends: [&str; 2]| {
+        ends.into_iter().find_map(|end| params.raw(&format!("Tags.{number}.{end}")))
+    };
     let tag = |number| match (part(number, ["key", "Key"]), part(number, ["value", "Value"])) {
         (None, None) => None,
-        (key, value) => Some(GivenTag { key: key.unwrap_or_default().to_owned(), value: value.map(str::to_owned) }),
+        (key, value) => Some(GivenTag {
+            key: key.unwrap_or_default().to_owned(),
+            value: value.map(str::to_owned),
+        }),
     };
     numbered(tag)
 }
@@ -188,7 +213,12 @@ fn bounded<T>(name: &str, given: Vec<T>) -> Result<Option<Vec<T>>, ApiError> {
     match given.len() {
         0 => Ok(None),
         1..=TAGGED => Ok(Some(given)),
-        count => Err(Rejection::invalid(name, format!("{count} items"), format!("at most {TAGGED} may be given")).into()),
+        count => Err(Rejection::invalid(
+            name,
+            format!("{count} items"),
+            format!("at most {TAGGED} may be given"),
+        )
+        .into()),
     }
 }
 
@@ -203,7 +233,8 @@ mod tests {
     use super::*;
 
     fn params(query: &str) -> Params {
-        Params::parse(&format!("ResourceType=application&ResourceRegionId=cn-hangzhou&{query}")).unwrap()
+        Params::parse(&format!("ResourceType=application&ResourceRegionId=cn-hangzhou&{query}"))
+            .unwrap()
     }
 
     #[rstest]
@@ -212,16 +243,26 @@ mod tests {
     #[case("Tags.1.Key=k&Tags.2.Key=l&Tags.2.Value=v", &[("k", None), ("l", Some("v"))])]
     #[case("Tags.1.value=v", &[("", Some("v"))])]
     #[case("Tags=[]", &[])]
-    fn tags_are_read_as_json_and_as_numbered_parameters(#[case] query: &str, #[case] expected: &[(&str, Option<&str>)]) {
+    fn tags_are_read_as_json_and_as_numbered_parameters(
+        #[case] query: &str,
+        #[case] expected: &[(&str, Option<&str>)],
+    ) {
         let read = read_tags(&params(query)).unwrap().unwrap_or_default();
-        let read: Vec<_> = read.iter().map(|tag| (tag.key.as_str(), tag.value.as_deref())).collect();
+        let read: Vec<_> =
+            read.iter().map(|tag| (tag.key.as_str(), tag.value.as_deref())).collect();
         assert_eq!(read, expected);
     }
 
     #[rstest]
     #[case("ResourceIds=[\"01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e\"]", 1)]
-    #[case("ResourceIds.1=01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e&ResourceIds.2=01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1f", 2)]
-    fn ids_are_read_as_json_and_as_numbered_parameters(#[case] query: &str, #[case] expected: usize) {
+    #[case(
+        "ResourceIds.1=01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e&ResourceIds.2=01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1f",
+        2
+    )]
+    fn ids_are_read_as_json_and_as_numbered_parameters(
+        #[case] query: &str,
+        #[case] expected: usize,
+    ) {
         assert_eq!(read_applications(&params(query)).unwrap().unwrap().len(), expected);
     }
 }

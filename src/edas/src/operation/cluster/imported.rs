@@ -111,7 +111,11 @@ pub async fn get(State(edge): State<Edge>, call: Call) -> Result<Reply<ImportedR
     if cluster.removed {
         return Err(Rejection::RemovedCluster(cluster.id).into());
     }
-    let cluster = ImportedCluster { cluster_import_status: 1, sub_cluster_type: SUB_TYPE.into(), common: show(&cluster) };
+    let cluster = ImportedCluster {
+        cluster_import_status: 1,
+        sub_cluster_type: SUB_TYPE.into(),
+        common: show(&cluster),
+    };
     Ok(call.success(ImportedReply { cluster }))
 }
 
@@ -123,9 +127,16 @@ pub async fn get(State(edge): State<Edge>, call: Call) -> Result<Reply<ImportedR
     ),
     responses((status = 200, description = "The cluster.", body = Reply<ClusterListReply>))
 )]
-pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<ClusterListReply>, ApiError> {
+pub async fn list(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<ClusterListReply>, ApiError> {
     let cluster = edge.service.cluster().await?;
-    let matches = !cluster.removed && call.params.text("LogicalRegionId").is_none_or(|namespace| region_of(namespace) == cluster.region);
+    let matches = !cluster.removed
+        && call
+            .params
+            .text("LogicalRegionId")
+            .is_none_or(|namespace| region_of(namespace) == cluster.region);
     let items = if matches { vec![show(&cluster)] } else { Vec::new() };
     Ok(call.success(ClusterListReply { cluster_list: ListedClusters { items } }))
 }

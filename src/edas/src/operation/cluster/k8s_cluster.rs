@@ -124,12 +124,16 @@ pub struct Namespace {
     ),
     responses((status = 200, description = "The cluster.", body = Reply<ClusterReply>))
 )]
-pub async fn get_clusters(State(edge): State<Edge>, call: Call) -> Result<Reply<ClusterReply>, ApiError> {
+pub async fn get_clusters(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<ClusterReply>, ApiError> {
     let params = &call.params;
     params.required("RegionTag")?;
     let page = Page::read(params, 1000)?;
     let kind = params.integer("ClusterType", 0..=100)?.unwrap_or(CLUSTER_TYPE);
-    let matches = kind == CLUSTER_TYPE && params.text("SubClusterType").is_none_or(|it| it == SUB_TYPE);
+    let matches =
+        kind == CLUSTER_TYPE && params.text("SubClusterType").is_none_or(|it| it == SUB_TYPE);
     let cluster = edge.service.cluster().await?;
     let found = if matches && !cluster.removed { vec![show(&cluster)] } else { Vec::new() };
     Ok(call.success(ClusterReply {
@@ -148,7 +152,10 @@ pub async fn get_clusters(State(edge): State<Edge>, call: Call) -> Result<Reply<
     params(("ClusterId" = Option<String>, Query, description = "The cluster's id; the only one if absent.")),
     responses((status = 200, description = "The namespaces.", body = Reply<NamespaceReply>))
 )]
-pub async fn list_namespaces(State(edge): State<Edge>, call: Call) -> Result<Reply<NamespaceReply>, ApiError> {
+pub async fn list_namespaces(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<NamespaceReply>, ApiError> {
     let cluster = match call.params.text("ClusterId") {
         Some(id) => known(&edge, id).await?,
         None => edge.service.cluster().await?,
@@ -160,12 +167,20 @@ pub async fn list_namespaces(State(edge): State<Edge>, call: Call) -> Result<Rep
 /// The cluster, if `id` is its id.
 pub(crate) async fn known(edge: &Edge, id: &str) -> Result<ClusterView, ApiError> {
     let cluster = edge.service.cluster().await?;
-    if id == cluster.id { Ok(cluster) } else { Err(Rejection::UnknownCluster(id.chars().take(100).collect()).into()) }
+    if id == cluster.id {
+        Ok(cluster)
+    } else {
+        Err(Rejection::UnknownCluster(id.chars().take(100).collect()).into())
+    }
 }
 
 /// What it is, in a few words; empty until that is known.
 pub(crate) fn described(cluster: &ClusterView) -> String {
-    if cluster.version.is_empty() { String::new() } else { format!("Kubernetes {}", cluster.version) }
+    if cluster.version.is_empty() {
+        String::new()
+    } else {
+        format!("Kubernetes {}", cluster.version)
+    }
 }
 
 fn show(cluster: &ClusterView) -> Cluster {
@@ -213,6 +228,9 @@ mod tests {
         shape::check("GetK8sCluster", &reply);
         let cluster = &reply["ClusterPage"]["ClusterList"]["Cluster"][0];
         assert_eq!((&cluster["ClusterType"], &cluster["ClusterStatus"]), (&json!(5), &json!(2)));
-        shape::check("ListK8sNamespaces", &json!(NamespaceReply { data: vec![Namespace { namespace: "default".into() }] }));
+        shape::check(
+            "ListK8sNamespaces",
+            &json!(NamespaceReply { data: vec![Namespace { namespace: "default".into() }] }),
+        );
     }
 }

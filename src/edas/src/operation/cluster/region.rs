@@ -110,8 +110,13 @@ pub struct NamespaceWithSwitch {
     post, path = "/pop/v5/resource/region_list", operation_id = "ListAliyunRegion", tag = "Clusters", params(),
     responses((status = 200, description = "The region.", body = Reply<RegionListReply>))
 )]
-pub async fn list_regions(State(edge): State<Edge>, call: Call) -> Result<Reply<RegionListReply>, ApiError> {
-    Ok(call.success(RegionListReply { region_entity_list: RegionEntityList { items: vec![own_region(&edge)] } }))
+pub async fn list_regions(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<RegionListReply>, ApiError> {
+    Ok(call.success(RegionListReply {
+        region_entity_list: RegionEntityList { items: vec![own_region(&edge)] },
+    }))
 }
 
 /// Lists the EDAS namespaces that somebody described or that applications are in.
@@ -120,11 +125,16 @@ pub async fn list_regions(State(edge): State<Edge>, call: Call) -> Result<Reply<
     params(("DebugEnable" = Option<bool>, Query, description = "true: only those with remote debugging, of which there are none.")),
     responses((status = 200, description = "The namespaces.", body = Reply<EdasNamespaceListReply>))
 )]
-pub async fn list_namespaces(State(edge): State<Edge>, call: Call) -> Result<Reply<EdasNamespaceListReply>, ApiError> {
+pub async fn list_namespaces(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<EdasNamespaceListReply>, ApiError> {
     let nothing = call.params.boolean("DebugEnable")? == Some(true);
     let found = if nothing { Vec::new() } else { edge.service.regions().await? };
     let items = found.into_iter().map(with_switch).collect();
-    Ok(call.success(EdasNamespaceListReply { user_define_region_list: UserDefineRegionList { items } }))
+    Ok(call.success(EdasNamespaceListReply {
+        user_define_region_list: UserDefineRegionList { items },
+    }))
 }
 
 /// Describes an EDAS namespace, or changes what is said of one.
@@ -141,10 +151,18 @@ pub async fn list_namespaces(State(edge): State<Edge>, call: Call) -> Result<Rep
     ),
     responses((status = 200, description = "The namespace.", body = Reply<EdasNamespaceReply>))
 )]
-pub async fn describe(State(edge): State<Edge>, call: Call) -> Result<Reply<EdasNamespaceReply>, ApiError> {
+pub async fn describe(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<EdasNamespaceReply>, ApiError> {
     let params = &call.params;
     if let Some(other) = params.text("RegistryType").filter(|registry| *registry != "default") {
-        return Err(Rejection::invalid("RegistryType", other, "only default is offered by this server").into());
+        return Err(Rejection::invalid(
+            "RegistryType",
+            other,
+            "only default is offered by this server",
+        )
+        .into());
     }
     let request = DescribeRegion {
         id: params.integer("Id", 0..=i64::MAX)?.filter(|id| *id != 0),
@@ -165,7 +183,10 @@ pub async fn describe(State(edge): State<Edge>, call: Call) -> Result<Reply<Edas
     ),
     responses((status = 200, description = "The namespace as it was.", body = Reply<DeletedNamespaceReply>))
 )]
-pub async fn forget(State(edge): State<Edge>, call: Call) -> Result<Reply<DeletedNamespaceReply>, ApiError> {
+pub async fn forget(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<DeletedNamespaceReply>, ApiError> {
     let id = call.params.integer("Id", 0..=i64::MAX)?.filter(|id| *id != 0);
     let name = call.params.text("RegionTag");
     if id.is_none() && name.is_none() {

@@ -99,7 +99,10 @@ pub struct ListedConfigTemplate {
     ),
     responses((status = 200, description = "Kept.", body = Reply<ConfigTemplateCreatedReply>))
 )]
-pub async fn create(State(edge): State<Edge>, call: Call) -> Result<Reply<ConfigTemplateCreatedReply>, ApiError> {
+pub async fn create(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<ConfigTemplateCreatedReply>, ApiError> {
     let params = &call.params;
     let template = ConfigTemplate {
         name: params.required("Name")?.into(),
@@ -147,13 +150,25 @@ pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothin
     ),
     responses((status = 200, description = "The templates.", body = Reply<ConfigTemplateListReply>))
 )]
-pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<ConfigTemplateListReply>, ApiError> {
+pub async fn list(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<ConfigTemplateListReply>, ApiError> {
     let page = Page::read_within(&call.params, PAGE_SIZE, PAGE_SIZE)?;
-    let wanted = ConfigTemplateFilter { id: call.params.integer("Id", 1..=i64::MAX)?, name: call.params.text("Name") };
-    let (total_size, found) = edge.service.config_templates(wanted, page.offset(), page.size.into()).await?;
+    let wanted = ConfigTemplateFilter {
+        id: call.params.integer("Id", 1..=i64::MAX)?,
+        name: call.params.text("Name"),
+    };
+    let (total_size, found) =
+        edge.service.config_templates(wanted, page.offset(), page.size.into()).await?;
     let result = found.into_iter().map(show).collect();
     Ok(call.success(ConfigTemplateListReply {
-        data: ConfigTemplatePage { current_page: page.number, page_size: page.size, total_size, result },
+        data: ConfigTemplatePage {
+            current_page: page.number,
+            page_size: page.size,
+            total_size,
+            result,
+        },
     }))
 }
 
@@ -174,7 +189,14 @@ fn id(params: &Params) -> Result<i64, ApiError> {
 
 fn read_format(params: &Params) -> Result<Option<Format>, ApiError> {
     let Some(word) = params.text("Format") else { return Ok(None) };
-    let all = [Format::Json, Format::Xml, Format::Yaml, Format::Properties, Format::KeyValue, Format::Custom];
+    let all = [
+        Format::Json,
+        Format::Xml,
+        Format::Yaml,
+        Format::Properties,
+        Format::KeyValue,
+        Format::Custom,
+    ];
     let allowed = "allowed are JSON, XML, YAML, Properties, KeyValue and Custom";
     let found = all.into_iter().find(|format| word_of(*format) == word);
     found.map(Some).ok_or_else(|| Rejection::invalid("Format", word, allowed).into())

@@ -136,7 +136,10 @@ pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothin
     ),
     responses((status = 200, description = "The ConfigMaps.", body = Reply<ConfigMapListReply>))
 )]
-pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<ConfigMapListReply>, ApiError> {
+pub async fn list(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<ConfigMapListReply>, ApiError> {
     let (total, page) = page_of(&edge, &call.params, ObjectKind::ConfigMap).await?;
     let config_maps = page.into_iter().map(|view| show(view, &edge)).collect();
     Ok(call.success(ConfigMapListReply { result: ConfigMapPage { total, config_maps } }))
@@ -171,13 +174,23 @@ pub(crate) fn place(params: &Params) -> Result<(&str, &str, &str), ApiError> {
 }
 
 /// How many there are in all, and those of the page that is asked for.
-pub(crate) async fn page_of(edge: &Edge, params: &Params, kind: ObjectKind) -> Result<(i64, Vec<ConfigView>), ApiError> {
+pub(crate) async fn page_of(
+    edge: &Edge,
+    params: &Params,
+    kind: ObjectKind,
+) -> Result<(i64, Vec<ConfigView>), ApiError> {
     let (condition, page) = (Condition::read(params)?, PageFromZero::read(params)?);
     let related = params.boolean("ShowRelatedApps")?.unwrap_or(false);
     let namespace = params.text("Namespace").unwrap_or_default();
-    let mut found = edge.service.configs(kind, params.text("ClusterId"), namespace, related).await?;
+    let mut found =
+        edge.service.configs(kind, params.text("ClusterId"), namespace, related).await?;
     if let Some(condition) = condition {
-        found.retain(|view| condition.has(&text(&view.object["metadata"]["name"]), edge.service.settings().cluster.as_str()));
+        found.retain(|view| {
+            condition.has(
+                &text(&view.object["metadata"]["name"]),
+                edge.service.settings().cluster.as_str(),
+            )
+        });
     }
     let total = i64::try_from(found.len()).unwrap_or(i64::MAX);
     Ok((total, page.of(found.into_iter())))
@@ -203,7 +216,10 @@ pub(crate) fn entries(object: &Value) -> Vec<ConfigEntry> {
 }
 
 pub(crate) fn apps(related: Vec<Related>) -> Vec<RelatedApp> {
-    related.into_iter().map(|app| RelatedApp { app_id: app.id.to_string(), app_name: app.name }).collect()
+    related
+        .into_iter()
+        .map(|app| RelatedApp { app_id: app.id.to_string(), app_name: app.name })
+        .collect()
 }
 
 pub(crate) fn text(value: &Value) -> String {

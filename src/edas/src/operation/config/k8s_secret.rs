@@ -133,7 +133,10 @@ pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothin
     ),
     responses((status = 200, description = "The Secrets.", body = Reply<SecretListReply>))
 )]
-pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<SecretListReply>, ApiError> {
+pub async fn list(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<SecretListReply>, ApiError> {
     let (total, page) = page_of(&edge, &call.params, ObjectKind::Secret).await?;
     let secrets = page.into_iter().map(|view| show(view, &edge)).collect();
     Ok(call.success(SecretListReply { result: SecretPage { total, secrets } }))
@@ -160,12 +163,11 @@ fn wanted(params: &Params) -> Result<Config, ApiError> {
     let (cluster, namespace, name) = place(params)?;
     let kind = match params.text("Type") {
         None => None,
-        Some(word) => Some(
-            SecretKind::ALL
-                .into_iter()
-                .find(|kind| kind.word() == word)
-                .ok_or_else(|| Rejection::invalid("Type", word, "allowed are Opaque and kubernetes.io/tls"))?,
-        ),
+        Some(word) => {
+            Some(SecretKind::ALL.into_iter().find(|kind| kind.word() == word).ok_or_else(|| {
+                Rejection::invalid("Type", word, "allowed are Opaque and kubernetes.io/tls")
+            })?)
+        }
     };
     let held = Held::Secret(kind, read_secret(params)?);
     Ok(Config { cluster: cluster.into(), namespace: namespace.into(), name: name.into(), held })

@@ -171,13 +171,21 @@ pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothin
     ),
     responses((status = 200, description = "The Ingresses.", body = Reply<IngressListReply>))
 )]
-pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<IngressListReply>, ApiError> {
+pub async fn list(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<IngressListReply>, ApiError> {
     let params = &call.params;
     let condition = Condition::read(params)?;
     let settings = edge.service.settings();
-    let mut found = edge.service.routes(params.text("ClusterId"), params.text("Namespace").unwrap_or_default()).await?;
+    let mut found = edge
+        .service
+        .routes(params.text("ClusterId"), params.text("Namespace").unwrap_or_default())
+        .await?;
     if let Some(condition) = condition {
-        found.retain(|route| condition.has(&text(&route.object["metadata"]["name"]), settings.cluster.as_str()));
+        found.retain(|route| {
+            condition.has(&text(&route.object["metadata"]["name"]), settings.cluster.as_str())
+        });
     }
     let cluster = ClusterIngresses {
         cluster_id: settings.cluster.to_string(),
@@ -202,7 +210,8 @@ pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<IngressL
 )]
 pub async fn delete(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
     let params = &call.params;
-    let (cluster, namespace, name) = (params.required("ClusterId")?, params.required("Namespace")?, params.required("Name")?);
+    let (cluster, namespace, name) =
+        (params.required("ClusterId")?, params.required("Namespace")?, params.required("Name")?);
     edge.service.delete_route(&call.caller, cluster, namespace, name).await?;
     Ok(call.success(Nothing {}))
 }
@@ -226,9 +235,14 @@ fn show(route: RouteView) -> ListedIngress {
         Some(class) => class.to_owned(),
         None => annotation("kubernetes.io/ingress.class"),
     };
-    let redirects = ["nginx.ingress.kubernetes.io/ssl-redirect", "alb.ingress.kubernetes.io/ssl-redirect"];
-    let addresses = object["status"]["loadBalancer"]["ingress"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let addresses = addresses.iter().filter_map(|it| it["ip"].as_str().or_else(|| it["hostname"].as_str()));
+    let redirects =
+        ["nginx.ingress.kubernetes.io/ssl-redirect", "alb.ingress.kubernetes.io/ssl-redirect"];
+    let addresses = object["status"]["loadBalancer"]["ingress"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let addresses =
+        addresses.iter().filter_map(|it| it["ip"].as_str().or_else(|| it["hostname"].as_str()));
     let json = |value: &Value| if value.is_null() { "{}".into() } else { value.to_string() };
     ListedIngress {
         name: text(&metadata["name"]),

@@ -132,7 +132,10 @@ pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<Services
     responses((status = 200, description = "Deleted.", body = Reply<OrderReply>))
 )]
 pub async fn delete(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
-    let order = edge.service.delete_service(&call.caller, call.application()?, call.params.required("Name")?).await?;
+    let order = edge
+        .service
+        .delete_service(&call.caller, call.application()?, call.params.required("Name")?)
+        .await?;
     Ok(done(&call, order))
 }
 
@@ -152,9 +155,12 @@ fn reach(params: &Params) -> Result<Option<Reach>, ApiError> {
         None => Ok(None),
         Some(word) if word.eq_ignore_ascii_case("ClusterIP") => Ok(Some(Reach::ClusterIp)),
         Some(word) if word.eq_ignore_ascii_case("NodePort") => Ok(Some(Reach::NodePort)),
-        Some(other) => {
-            Err(Rejection::invalid("Type", other, "must be ClusterIP or NodePort; BindK8sSlb makes one with a load balancer").into())
-        }
+        Some(other) => Err(Rejection::invalid(
+            "Type",
+            other,
+            "must be ClusterIP or NodePort; BindK8sSlb makes one with a load balancer",
+        )
+        .into()),
     }
 }
 
@@ -163,7 +169,10 @@ fn policy(params: &Params) -> Result<Option<TrafficPolicy>, ApiError> {
         None => Ok(None),
         Some(word) if word.eq_ignore_ascii_case("Local") => Ok(Some(TrafficPolicy::Local)),
         Some(word) if word.eq_ignore_ascii_case("Cluster") => Ok(Some(TrafficPolicy::Cluster)),
-        Some(other) => Err(Rejection::invalid("ExternalTrafficPolicy", other, "must be Local or Cluster").into()),
+        Some(other) => {
+            Err(Rejection::invalid("ExternalTrafficPolicy", other, "must be Local or Cluster")
+                .into())
+        }
     }
 }
 
@@ -172,7 +181,9 @@ fn show(service: &Value) -> ListedService {
     let ports = service["spec"]["ports"].as_array().map(Vec::as_slice).unwrap_or_default();
     let port = |port: &Value| ListedPort {
         port: port["port"].as_i64().unwrap_or(0),
-        target_port: port["targetPort"].as_i64().map_or_else(|| text(&port["targetPort"]), |number| number.to_string()),
+        target_port: port["targetPort"]
+            .as_i64()
+            .map_or_else(|| text(&port["targetPort"]), |number| number.to_string()),
         protocol: text(&port["protocol"]),
         node_port: port["nodePort"].as_i64().unwrap_or(0),
     };

@@ -104,11 +104,18 @@ fn wanted(call: &Call) -> Result<Bind, ApiError> {
     let network = match params.required("Type")? {
         word if word.eq_ignore_ascii_case("internet") => Network::Internet,
         word if word.eq_ignore_ascii_case("intranet") => Network::Intranet,
-        other => return Err(Rejection::invalid("Type", other, "must be internet or intranet").into()),
+        other => {
+            return Err(Rejection::invalid("Type", other, "must be internet or intranet").into());
+        }
     };
     let scheduler = params.text("Scheduler").map(str::to_lowercase);
     if let Some(other) = scheduler.as_ref().filter(|word| !matches!(word.as_str(), "rr" | "wrr")) {
-        return Err(Rejection::invalid("Scheduler", other, "must be rr (in turn) or wrr (by weight)").into());
+        return Err(Rejection::invalid(
+            "Scheduler",
+            other,
+            "must be rr (in turn) or wrr (by weight)",
+        )
+        .into());
     }
     Ok(Bind {
         application: call.application()?,

@@ -178,7 +178,10 @@ pub struct AbortData {
     params(("ChangeOrderId" = String, Query, description = "The order's id.")),
     responses((status = 200, description = "The order.", body = Reply<ChangeOrderInfoReply>))
 )]
-pub async fn get_info(State(edge): State<Edge>, call: Call) -> Result<Reply<ChangeOrderInfoReply>, ApiError> {
+pub async fn get_info(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<ChangeOrderInfoReply>, ApiError> {
     let order = edge.service.order(call.order()?).await?;
     Ok(call.success(ChangeOrderInfoReply { info: info(&order) }))
 }
@@ -189,9 +192,14 @@ pub async fn get_info(State(edge): State<Edge>, call: Call) -> Result<Reply<Chan
     params(("AppId" = String, Query, description = "The application's id.")),
     responses((status = 200, description = "The orders.", body = Reply<ChangeOrderListReply>))
 )]
-pub async fn list_recent(State(edge): State<Edge>, call: Call) -> Result<Reply<ChangeOrderListReply>, ApiError> {
+pub async fn list_recent(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<ChangeOrderListReply>, ApiError> {
     let orders = edge.service.recent_orders(call.application()?).await?;
-    Ok(call.success(ChangeOrderListReply { change_order_list: ChangeOrderList { items: orders.iter().map(listed).collect() } }))
+    Ok(call.success(ChangeOrderListReply {
+        change_order_list: ChangeOrderList { items: orders.iter().map(listed).collect() },
+    }))
 }
 
 /// Confirms that the next batch of a waiting order may begin.
@@ -208,7 +216,12 @@ pub async fn list_recent(State(edge): State<Edge>, call: Call) -> Result<Reply<C
 pub async fn confirm(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
     let batch = call.batch()?;
     let Some(confirm) = call.params.boolean("Confirm")? else {
-        return Err(Rejection::invalid("Confirm", "", "must be true (the next batch begins) or false (it does not)").into());
+        return Err(Rejection::invalid(
+            "Confirm",
+            "",
+            "must be true (the next batch begins) or false (it does not)",
+        )
+        .into());
     };
     edge.service.confirm(&call.caller, batch, confirm).await?;
     Ok(call.success(Nothing {}))
@@ -238,7 +251,10 @@ pub async fn abort(State(edge): State<Edge>, call: Call) -> Result<Reply<AbortRe
     params(("ChangeOrderId" = String, Query, description = "Id of the order to roll back.")),
     responses((status = 200, description = "Aborted; the rollback has begun.", body = Reply<AbortReply>))
 )]
-pub async fn abort_and_roll_back(State(edge): State<Edge>, call: Call) -> Result<Reply<AbortReply>, ApiError> {
+pub async fn abort_and_roll_back(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<AbortReply>, ApiError> {
     let rollback = edge.service.roll_back(&call.caller, call.order()?).await?;
     Ok(call.success(abort_reply(&call, rollback.to_string())))
 }
@@ -249,7 +265,10 @@ pub async fn abort_and_roll_back(State(edge): State<Edge>, call: Call) -> Result
     params(("ChangeOrderId" = String, Query, description = "Id of the order to roll back.")),
     responses((status = 200, description = "The rollback has begun.", body = Reply<AbortReply>))
 )]
-pub async fn roll_back(State(edge): State<Edge>, call: Call) -> Result<Reply<AbortReply>, ApiError> {
+pub async fn roll_back(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<AbortReply>, ApiError> {
     abort_and_roll_back(State(edge), call).await
 }
 
@@ -266,7 +285,10 @@ pub async fn roll_back(State(edge): State<Edge>, call: Call) -> Result<Reply<Abo
     ),
     responses((status = 200, description = "It goes back.", body = Reply<AbortReply>))
 )]
-pub async fn step_back(State(edge): State<Edge>, call: Call) -> Result<Reply<AbortReply>, ApiError> {
+pub async fn step_back(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<AbortReply>, ApiError> {
     let stay = call.params.integer("Batch", 1..=i32::MAX)?;
     let order = edge.service.step_back(&call.caller, call.order()?, stay).await?;
     Ok(call.success(abort_reply(&call, order.to_string())))
@@ -299,7 +321,12 @@ pub async fn retry(State(edge): State<Edge>, call: Call) -> Result<Reply<RetryRe
     let task = call.params.required("TaskId")?;
     // Tasks and stages are named by their batch.
     let batch = task.split('@').next().unwrap_or(task);
-    let unknown = || ApiError::business("UnknownTask", format!("the task {} does not exist", task.chars().take(100).collect::<String>()));
+    let unknown = || {
+        ApiError::business(
+            "UnknownTask",
+            format!("the task {} does not exist", task.chars().take(100).collect::<String>()),
+        )
+    };
     let batch = batch.parse().map_err(|_| unknown())?;
     if call.params.boolean("RetryStatus")? == Some(false) {
         return Err(Rejection::invalid("RetryStatus", "false", "must be true or left out").into());
@@ -312,7 +339,11 @@ pub async fn retry(State(edge): State<Edge>, call: Call) -> Result<Reply<RetryRe
 }
 
 fn abort_reply(call: &Call, change_order_id: String) -> AbortReply {
-    AbortReply { data: AbortData { change_order_id }, error_code: SUCCESS.into(), trace_id: call.caller.request_id.clone() }
+    AbortReply {
+        data: AbortData { change_order_id },
+        error_code: SUCCESS.into(),
+        trace_id: call.caller.request_id.clone(),
+    }
 }
 
 fn info(order: &OrderView) -> ChangeOrderInfo {
@@ -329,7 +360,10 @@ fn info(order: &OrderView) -> ChangeOrderInfo {
         support_rollback: order.can_roll_back,
         targets: Targets { items: vec![GROUP.into()] },
         traffic_control: TrafficControl::default(),
-        pipeline_info_list: pipelines(&order.batches, if goes_down(order) { "Scale In" } else { "Scale Out" }),
+        pipeline_info_list: pipelines(
+            &order.batches,
+            if goes_down(order) { "Scale In" } else { "Scale Out" },
+        ),
         status_message: order.message.clone(),
         warnings: order.notes.clone(),
         rolled_back_by: order.rolled_back_by.map(|id| id.to_string()).unwrap_or_default(),
@@ -406,7 +440,10 @@ fn describe(order: &OrderView) -> String {
     if let (Some(before), Some(after)) = (order.replicas_before, order.replicas) {
         parts.push(format!("Instances: {before} to {after}"));
     }
-    parts.push(if order.kind == Kind::Delete { "Delete: all groups" } else { "Deploy to: all groups" }.into());
+    parts.push(
+        if order.kind == Kind::Delete { "Delete: all groups" } else { "Deploy to: all groups" }
+            .into(),
+    );
     parts.join(" | ")
 }
 

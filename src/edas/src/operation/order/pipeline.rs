@@ -217,9 +217,14 @@ pub struct TaskInfo {
 /// the tasks.
 #[must_use]
 pub fn pipelines(batches: &[BatchView], stage: &str) -> PipelineInfoList {
-    let troubled = batches.iter().map(|batch| batch.pods.iter().filter(|pod| !is_well(batch, pod)).count()).sum();
-    let mut room = Room { troubled: INSTANCES.min(troubled), well: INSTANCES.saturating_sub(troubled) };
-    let mut items: Vec<PipelineInfo> = batches.iter().rev().map(|batch| pipeline(batch, stage, &mut room)).collect();
+    let troubled = batches
+        .iter()
+        .map(|batch| batch.pods.iter().filter(|pod| !is_well(batch, pod)).count())
+        .sum();
+    let mut room =
+        Room { troubled: INSTANCES.min(troubled), well: INSTANCES.saturating_sub(troubled) };
+    let mut items: Vec<PipelineInfo> =
+        batches.iter().rev().map(|batch| pipeline(batch, stage, &mut room)).collect();
     items.reverse();
     PipelineInfoList { items }
 }
@@ -249,12 +254,20 @@ fn pipeline(batch: &BatchView, stage: &str, room: &mut Room) -> PipelineInfo {
     let began = batch.started_at.is_some();
     PipelineInfo {
         pipeline_id: batch.id.to_string(),
-        pipeline_name: format!("Batch: {}{}", batch.number, if batch.canary { " (canary)" } else { "" }),
+        pipeline_name: format!(
+            "Batch: {}{}",
+            batch.number,
+            if batch.canary { " (canary)" } else { "" }
+        ),
         pipeline_status: status(batch.state),
         start_time: milliseconds(batch.started_at),
         update_time: milliseconds(began.then_some(batch.updated_at)),
-        stage_list: StageList { items: if began { stages(batch, stage, room) } else { Vec::new() } },
-        stage_detail_list: StageDetailList { items: if began { vec![detail(batch, stage)] } else { Vec::new() } },
+        stage_list: StageList {
+            items: if began { stages(batch, stage, room) } else { Vec::new() },
+        },
+        stage_detail_list: StageDetailList {
+            items: if began { vec![detail(batch, stage)] } else { Vec::new() },
+        },
     }
 }
 
@@ -262,7 +275,9 @@ fn pipeline(batch: &BatchView, stage: &str, room: &mut Room) -> PipelineInfo {
 fn rollout_state(batch: &BatchView) -> State {
     match batch.state {
         // Waiting is what an order does between batches; what it did is done.
-        State::Ready | State::Running | State::WaitingConfirmation | State::WaitingInterval => State::Running,
+        State::Ready | State::Running | State::WaitingConfirmation | State::WaitingInterval => {
+            State::Running
+        }
         State::Succeeded | State::Failed | State::Aborted | State::SystemFailed => batch.state,
     }
 }
@@ -292,7 +307,9 @@ fn whole_stage(batch: &BatchView, number: u8, name: &str, state: State) -> Stage
         message: Some(match state {
             State::Succeeded => "Success".into(),
             State::Failed | State::SystemFailed | State::Aborted => batch.message.clone(),
-            State::Ready | State::Running | State::WaitingConfirmation | State::WaitingInterval => String::new(),
+            State::Ready | State::Running | State::WaitingConfirmation | State::WaitingInterval => {
+                String::new()
+            }
         }),
     };
     StageInfo {
@@ -336,7 +353,11 @@ fn detail(batch: &BatchView, stage: &str) -> StageDetail {
         task_id: format!("{}@2-1", batch.id),
         task_name: stage.into(),
         task_status: status(rollout).to_string(),
-        task_message: if failed || batch.message.is_empty() { progress } else { batch.message.clone() },
+        task_message: if failed || batch.message.is_empty() {
+            progress
+        } else {
+            batch.message.clone()
+        },
         task_error_code: if failed { "BatchFailed".into() } else { String::new() },
         task_error_message: if failed { batch.message.clone() } else { String::new() },
         task_error_ignorance: 0,

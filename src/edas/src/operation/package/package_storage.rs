@@ -63,7 +63,9 @@ pub struct Credential {
 
 impl std::fmt::Debug for Credential {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credential").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
+        f.debug_struct("Credential")
+            .field("access_key_id", &self.access_key_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -126,7 +128,11 @@ pub struct FileServerConfig {
     get, path = "/pop/v5/package_storage_credential", operation_id = "GetPackageStorageCredential", tag = "Packages", params(),
     responses((status = 200, description = "The credential.", body = Reply<CredentialReply>))
 )]
-pub async fn get_credential(State(edge): State<Edge>, headers: HeaderMap, call: Call) -> Result<Reply<CredentialReply>, ApiError> {
+pub async fn get_credential(
+    State(edge): State<Edge>,
+    headers: HeaderMap,
+    call: Call,
+) -> Result<Reply<CredentialReply>, ApiError> {
     let given = edge.service.create_upload_credential(&call.caller).await?;
     let credential = Credential {
         access_key_id: given.id.to_string(),
@@ -148,12 +154,24 @@ pub async fn get_credential(State(edge): State<Edge>, headers: HeaderMap, call: 
     get, path = "/pop/v5/region_config", operation_id = "QueryRegionConfig", tag = "Packages", params(),
     responses((status = 200, description = "The region's configuration.", body = Reply<RegionConfigReply>))
 )]
-pub async fn get_region_config(State(edge): State<Edge>, headers: HeaderMap, call: Call) -> Result<Reply<RegionConfigReply>, ApiError> {
+pub async fn get_region_config(
+    State(edge): State<Edge>,
+    headers: HeaderMap,
+    call: Call,
+) -> Result<Reply<RegionConfigReply>, ApiError> {
     let region = &edge.service.settings().region;
     let (file_server_type, file_server_config) = match edge.service.package_store() {
         Ok(_) => {
             let Store { bucket, host } = Store::called(&headers);
-            ("oss", FileServerConfig { bucket, public_url: host, internal_url: upload::HOST.into(), vpc_url: upload::HOST.into() })
+            (
+                "oss",
+                FileServerConfig {
+                    bucket,
+                    public_url: host,
+                    internal_url: upload::HOST.into(),
+                    vpc_url: upload::HOST.into(),
+                },
+            )
         }
         Err(_) => ("", FileServerConfig::default()),
     };
@@ -188,13 +206,19 @@ impl Store {
         // Some clients write the whole address there (K6).
         let host = host.split_once("://").map_or(host.as_str(), |(_, host)| host);
         let (name, port) = match host.rsplit_once(':') {
-            Some((name, port)) if port.chars().all(|c| c.is_ascii_digit()) => (name, format!(":{port}")),
+            Some((name, port)) if port.chars().all(|c| c.is_ascii_digit()) => {
+                (name, format!(":{port}"))
+            }
             _ => (host, String::new()),
         };
         let address: Option<std::net::IpAddr> = name.trim_matches(['[', ']']).parse().ok();
         match (address, name.split_once('.')) {
-            (Some(address), _) if address.is_loopback() => Self { bucket: BUCKET.into(), host: format!("localhost{port}") },
-            (None, Some((bucket, rest))) if is_bucket(bucket) => Self { bucket: bucket.into(), host: format!("{rest}{port}") },
+            (Some(address), _) if address.is_loopback() => {
+                Self { bucket: BUCKET.into(), host: format!("localhost{port}") }
+            }
+            (None, Some((bucket, rest))) if is_bucket(bucket) => {
+                Self { bucket: bucket.into(), host: format!("{rest}{port}") }
+            }
             (Some(_) | None, _) => Self { bucket: BUCKET.into(), host: host.into() },
         }
     }
@@ -207,7 +231,9 @@ fn is_bucket(name: &str) -> bool {
     (3..=63).contains(&bytes.len())
         && is_edge(bytes.first())
         && is_edge(bytes.last())
-        && bytes.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-')
+        && bytes
+            .iter()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-')
 }
 
 #[cfg(test)]
@@ -227,7 +253,11 @@ mod tests {
     #[case("http://ci-1.example.com:80", "ci-1", "example.com:80")]
     #[case("ci.example.com", "sluice", "ci.example.com")]
     #[case("tools", "sluice", "tools")]
-    fn the_servers_name_is_taken_apart_into_bucket_and_host(#[case] called: &str, #[case] bucket: &str, #[case] host: &str) {
+    fn the_servers_name_is_taken_apart_into_bucket_and_host(
+        #[case] called: &str,
+        #[case] bucket: &str,
+        #[case] host: &str,
+    ) {
         assert_eq!(Store::named(called), Store { bucket: bucket.into(), host: host.into() });
     }
 }

@@ -176,13 +176,19 @@ pub struct ApplicationInfo {
 )]
 pub async fn insert(State(edge): State<Edge>, call: Call) -> Result<Reply<InsertReply>, ApiError> {
     let request = read_insert(&call.params)?;
-    let region = request.logical_region.clone().unwrap_or_else(|| edge.service.settings().region.clone());
+    let region =
+        request.logical_region.clone().unwrap_or_else(|| edge.service.settings().region.clone());
     let name = request.name.clone();
     let (application, order) = edge.service.create_application(&call.caller, request).await?;
     Ok(inserted(&call, name, &region, (application, order)))
 }
 
-fn inserted(call: &Call, name: String, region: &str, (application, order): (ApplicationId, OrderId)) -> Reply<InsertReply> {
+fn inserted(
+    call: &Call,
+    name: String,
+    region: &str,
+    (application, order): (ApplicationId, OrderId),
+) -> Reply<InsertReply> {
     let owner = &call.caller.name;
     call.success(InsertReply {
         application_info: ApplicationInfo {
@@ -228,7 +234,8 @@ pub async fn adopt(State(edge): State<Edge>, call: Call) -> Result<Reply<InsertR
         version: params.text("PackageVersion").map(Into::into),
         container: params.text("ContainerName").map(Into::into),
     };
-    let region = request.logical_region.clone().unwrap_or_else(|| edge.service.settings().region.clone());
+    let region =
+        request.logical_region.clone().unwrap_or_else(|| edge.service.settings().region.clone());
     let name = request.name.clone();
     let adopted = edge.service.adopt(&call.caller, request).await?;
     Ok(inserted(&call, name, &region, adopted))
@@ -249,7 +256,12 @@ pub async fn convert(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothi
     let params = &call.params;
     let kind = params.required("ResourceType")?;
     if !kind.eq_ignore_ascii_case("deployment") {
-        return Err(Rejection::invalid("ResourceType", kind, "only deployment can be an application").into());
+        return Err(Rejection::invalid(
+            "ResourceType",
+            kind,
+            "only deployment can be an application",
+        )
+        .into());
     }
     let request = Adopt {
         name: params.required("ResourceName")?.into(),
@@ -263,7 +275,9 @@ pub async fn convert(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothi
     match edge.service.adopt(&call.caller, request).await {
         Ok(_) => Ok(call.success(Nothing {})),
         // The name has another parameter here.
-        Err(service::Error::Rejected(Rejection::Invalid { parameter, value, allowed })) if parameter == "AppName" => {
+        Err(service::Error::Rejected(Rejection::Invalid { parameter, value, allowed }))
+            if parameter == "AppName" =>
+        {
             Err(Rejection::Invalid { parameter: "ResourceName".into(), value, allowed }.into())
         }
         Err(error) => Err(error.into()),
@@ -357,7 +371,10 @@ pub async fn deploy(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderR
     ),
     responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
 )]
-pub async fn roll_back_to(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
+pub async fn roll_back_to(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<OrderReply>, ApiError> {
     let request = read_roll_back(&call)?;
     let order = edge.service.roll_back_to(&call.caller, request).await?;
     Ok(call.success(OrderReply { change_order_id: order.to_string() }))
@@ -377,7 +394,12 @@ fn notes(operation: &str, params: &Params, graceful_start: &GracefulStartChange)
 
 fn read_insert(params: &Params) -> Result<CreateApplication, ApiError> {
     if let Some(value) = params.text("WorkloadType").filter(|value| *value != "Deployment") {
-        return Err(Rejection::invalid("WorkloadType", value, "only Deployment is offered by this server").into());
+        return Err(Rejection::invalid(
+            "WorkloadType",
+            value,
+            "only Deployment is offered by this server",
+        )
+        .into());
     }
     let kind = read_package_type(params)?;
     // An image is what is meant where nothing is said.
@@ -406,8 +428,14 @@ fn read_insert(params: &Params) -> Result<CreateApplication, ApiError> {
             args: read_args(params, "CommandArgs")?,
             readiness: probe::read(params, "Readiness")?,
             liveness: probe::read(params, "Liveness")?,
-            cpu_limit: read_processor(params, ProcessorNames { cores: "LimitCpu", millicores: "LimitmCpu" })?,
-            cpu_request: read_processor(params, ProcessorNames { cores: "RequestsCpu", millicores: "RequestsmCpu" })?,
+            cpu_limit: read_processor(
+                params,
+                ProcessorNames { cores: "LimitCpu", millicores: "LimitmCpu" },
+            )?,
+            cpu_request: read_processor(
+                params,
+                ProcessorNames { cores: "RequestsCpu", millicores: "RequestsmCpu" },
+            )?,
             memory_limit: read_memory(params, "LimitMem")?,
             memory_request: read_memory(params, "RequestsMem")?,
             drain_seconds: params.integer("DrainSeconds", 0..=LONGEST_DRAIN)?,
@@ -439,8 +467,14 @@ pub(crate) fn read_deploy(call: &Call) -> Result<Deploy, ApiError> {
             args: read_args(params, "Args")?,
             readiness: probe::read(params, "Readiness")?,
             liveness: probe::read(params, "Liveness")?,
-            cpu_limit: read_processor(params, ProcessorNames { cores: "CpuLimit", millicores: "McpuLimit" })?,
-            cpu_request: read_processor(params, ProcessorNames { cores: "CpuRequest", millicores: "McpuRequest" })?,
+            cpu_limit: read_processor(
+                params,
+                ProcessorNames { cores: "CpuLimit", millicores: "McpuLimit" },
+            )?,
+            cpu_request: read_processor(
+                params,
+                ProcessorNames { cores: "CpuRequest", millicores: "McpuRequest" },
+            )?,
             memory_limit: read_memory(params, "MemoryLimit")?,
             memory_request: read_memory(params, "MemoryRequest")?,
             drain_seconds: params.integer("DrainSeconds", 0..=LONGEST_DRAIN)?,
@@ -464,9 +498,13 @@ pub(crate) fn read_deploy(call: &Call) -> Result<Deploy, ApiError> {
     })
 }
 
-fn read_release(params: &Params, application: ApplicationId) -> Result<Option<ReleaseId>, ApiError> {
+fn read_release(
+    params: &Params,
+    application: ApplicationId,
+) -> Result<Option<ReleaseId>, ApiError> {
     let Some(text) = params.text("PackageVersionId") else { return Ok(None) };
-    let unknown = || Rejection::UnknownVersion { application, version: text.chars().take(100).collect() };
+    let unknown =
+        || Rejection::UnknownVersion { application, version: text.chars().take(100).collect() };
     Ok(Some(text.parse().map_err(|_| unknown())?))
 }
 

@@ -63,9 +63,14 @@ pub struct PackageVersion {
     params(("AppId" = String, Query, description = "The application's id.")),
     responses((status = 200, description = "The versions.", body = Reply<VersionListReply>))
 )]
-pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<VersionListReply>, ApiError> {
+pub async fn list(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<VersionListReply>, ApiError> {
     let releases = edge.service.history(call.application()?).await?;
-    Ok(call.success(VersionListReply { package_version_list: PackageVersionList { items: releases.iter().map(version).collect() } }))
+    Ok(call.success(VersionListReply {
+        package_version_list: PackageVersionList { items: releases.iter().map(version).collect() },
+    }))
 }
 
 fn version(release: &ReleaseView) -> PackageVersion {
@@ -108,7 +113,9 @@ mod tests {
             created_at: "2026-11-24T00:00:00Z".parse().unwrap(),
             released_at: "2026-11-24T00:01:00Z".parse().unwrap(),
         };
-        let reply = json!(VersionListReply { package_version_list: PackageVersionList { items: vec![version(&release)] } });
+        let reply = json!(VersionListReply {
+            package_version_list: PackageVersionList { items: vec![version(&release)] }
+        });
         shape::check("ListHistoryDeployVersion", &reply);
         reply["PackageVersionList"]["PackageVersion"][0].clone()
     }
@@ -125,8 +132,16 @@ mod tests {
     #[test]
     fn a_package_version_has_its_address() {
         let address = "https://files.example.com/web.jar";
-        let label = Label { kind: PackageKind::FatJar, address: address.into(), jdk: "Open JDK 8".into(), web_container: None };
+        let label = Label {
+            kind: PackageKind::FatJar,
+            address: address.into(),
+            jdk: "Open JDK 8".into(),
+            web_container: None,
+        };
         let item = shown(Some(label));
-        assert_eq!((&item["Type"], &item["WarUrl"], &item["PublicUrl"]), (&json!("url"), &json!(address), &json!(address)));
+        assert_eq!(
+            (&item["Type"], &item["WarUrl"], &item["PublicUrl"]),
+            (&json!("url"), &json!(address), &json!(address))
+        );
     }
 }

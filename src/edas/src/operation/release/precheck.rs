@@ -17,7 +17,10 @@ use crate::{
 };
 use domain::{
     order::plan::BatchGate,
-    precheck::{Check as Judged, Finding, PrecheckReport, ReleasePlan as Planned, Subject, preview::PreviewBatch},
+    precheck::{
+        Check as Judged, Finding, PrecheckReport, ReleasePlan as Planned, Subject,
+        preview::PreviewBatch,
+    },
     template::spec::{Field, SpecChange},
 };
 use service::Precheck;
@@ -182,7 +185,11 @@ pub struct Check {
 pub async fn start(State(edge): State<Edge>, call: Call) -> Result<Reply<StartReply>, ApiError> {
     let params = &call.params;
     let application = if params.text("AppId").is_some() { Some(call.application()?) } else { None };
-    let name = if application.is_some() { params.text("AppName").unwrap_or_default() } else { params.required("AppName")? };
+    let name = if application.is_some() {
+        params.text("AppName").unwrap_or_default()
+    } else {
+        params.required("AppName")?
+    };
     let env = read_envs(params)?;
     let has_envs = env != Field::Keep;
     let request = Precheck {
@@ -203,7 +210,9 @@ pub async fn start(State(edge): State<Edge>, call: Call) -> Result<Reply<StartRe
         },
     };
     edge.service.start_precheck(request).await?;
-    Ok(call.success(StartReply { data: Jobs { jobs: Subject::ALL.iter().map(|subject| subject.word().to_owned()).collect() } }))
+    Ok(call.success(StartReply {
+        data: Jobs { jobs: Subject::ALL.iter().map(|subject| subject.word().to_owned()).collect() },
+    }))
 }
 
 /// What the newest precheck of an application says.
@@ -221,7 +230,8 @@ pub async fn start(State(edge): State<Edge>, call: Call) -> Result<Reply<StartRe
 )]
 pub async fn result(State(edge): State<Edge>, call: Call) -> Result<Reply<ResultReply>, ApiError> {
     let params = &call.params;
-    let (cluster, namespace, name) = (params.required("ClusterId")?, params.required("Namespace")?, params.required("AppName")?);
+    let (cluster, namespace, name) =
+        (params.required("ClusterId")?, params.required("Namespace")?, params.required("AppName")?);
     let report = edge.service.precheck_result(cluster, namespace, name).await?;
     Ok(call.success(ResultReply { data: result_data(report.as_ref()) }))
 }
@@ -233,14 +243,24 @@ pub async fn result(State(edge): State<Edge>, call: Call) -> Result<Reply<Result
     post, path = "/sluice/v1/plan", operation_id = "PreviewDeployment", tag = "Change orders",
     responses((status = 200, description = "The plan, and what was looked at for it.", body = Reply<PreviewReply>))
 )]
-pub async fn preview(State(edge): State<Edge>, call: Call) -> Result<Reply<PreviewReply>, ApiError> {
+pub async fn preview(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<PreviewReply>, ApiError> {
     let report = edge.service.preview(&call.caller, read_deploy(&call)?).await?;
-    Ok(call.success(PreviewReply { plan: report.plan.map(plan), checks: report.checks.into_iter().map(check).collect() }))
+    Ok(call.success(PreviewReply {
+        plan: report.plan.map(plan),
+        checks: report.checks.into_iter().map(check).collect(),
+    }))
 }
 
 fn result_data(report: Option<&PrecheckReport>) -> ResultData {
     let Some(report) = report else {
-        return ResultData { status: "checking".into(), reason: String::new(), job_results: Vec::new() };
+        return ResultData {
+            status: "checking".into(),
+            reason: String::new(),
+            job_results: Vec::new(),
+        };
     };
     let refusal = report.refusal();
     let job = |check: &Judged| JobResult {

@@ -46,7 +46,10 @@ pub struct ResourceReply {
     ),
     responses((status = 200, description = "Ordered, or nothing to change.", body = Reply<ResourceReply>))
 )]
-pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<ResourceReply>, ApiError> {
+pub async fn update(
+    State(edge): State<Edge>,
+    call: Call,
+) -> Result<Reply<ResourceReply>, ApiError> {
     let params = &call.params;
     let request = EditDeployment {
         cluster: params.text("ClusterId").map(Into::into),
@@ -54,7 +57,9 @@ pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<Resour
         wanted: read_object(params)?,
     };
     let order = edge.service.edit_deployment(&call.caller, request).await?;
-    Ok(call.success(ResourceReply { change_order_id: order.map(|order| order.to_string()).unwrap_or_default() }))
+    Ok(call.success(ResourceReply {
+        change_order_id: order.map(|order| order.to_string()).unwrap_or_default(),
+    }))
 }
 
 /// Reads `ResourceContent`: one document of YAML or JSON.
@@ -70,7 +75,13 @@ pub fn read_object(params: &Params) -> Result<Value, ApiError> {
     // Every JSON is YAML, but not for every reader of YAML.
     let value = match notation::kept_json(text) {
         Some(value) => value,
-        None => notation::yaml(text).map_err(|place| refuse(format!("must be one document of YAML or JSON, and is not, at {place}")))?,
+        None => notation::yaml(text).map_err(|place| {
+            refuse(format!("must be one document of YAML or JSON, and is not, at {place}"))
+        })?,
     };
-    if notation::has_nul(&value) { Err(refuse("must not hold the character U+0000, which nothing can store".into())) } else { Ok(value) }
+    if notation::has_nul(&value) {
+        Err(refuse("must not hold the character U+0000, which nothing can store".into()))
+    } else {
+        Ok(value)
+    }
 }

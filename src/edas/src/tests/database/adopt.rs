@@ -17,12 +17,24 @@ async fn a_deployment_is_converted_as_it_runs(pool: PgPool) {
         "replicas": 2, "selector": { "matchLabels": label },
         "template": { "metadata": { "labels": label }, "spec": { "containers": [{ "name": "main", "image": "shop/web:1.0" }] } } } });
     let api: Api<Deployment> = Api::namespaced(live.client(), "default");
-    let before = api.create(&PostParams::default(), &serde_json::from_value(theirs).unwrap()).await.unwrap();
+    let before =
+        api.create(&PostParams::default(), &serde_json::from_value(theirs).unwrap()).await.unwrap();
 
-    let named = |name| [("ClusterId", "default"), ("Namespace", "default"), ("ResourceType", "Deployment"), ("ResourceName", name)];
+    let named = |name| {
+        [
+            ("ClusterId", "default"),
+            ("Namespace", "default"),
+            ("ResourceType", "Deployment"),
+            ("ResourceName", name),
+        ]
+    };
     let refused = live.server.call("POST", CONVERT, &named("other")).await;
     let message = refused["Message"].as_str().unwrap();
-    assert!(refused["Code"] == 601 && message.starts_with("parameter ResourceName has the value other: there is no such"), "{refused:?}");
+    assert!(
+        refused["Code"] == 601
+            && message.starts_with("parameter ResourceName has the value other: there is no such"),
+        "{refused:?}"
+    );
 
     let parameters = named("shop");
     let reply = live.until("POST", CONVERT, &parameters, |reply| reply["Code"] == 200).await;
@@ -32,5 +44,8 @@ async fn a_deployment_is_converted_as_it_runs(pool: PgPool) {
     assert_eq!((&shop["Name"], &shop["Instances"]), (&json!("shop"), &json!(2)), "{listed:#}");
     assert_eq!(api.get("shop").await.unwrap().spec, before.spec, "nothing of it was written");
     let again = live.server.call("POST", CONVERT, &parameters).await;
-    assert!(again["Code"] == 601 && again["Message"].as_str().unwrap().contains("shop exists already"), "{again:?}");
+    assert!(
+        again["Code"] == 601 && again["Message"].as_str().unwrap().contains("shop exists already"),
+        "{again:?}"
+    );
 }

@@ -32,7 +32,10 @@ pub(super) struct Answer {
 impl Answer {
     /// The text of an element, the first of its name.
     pub(super) fn element(&self, name: &str) -> &str {
-        let inner = self.text.split_once(&format!("<{name}>")).and_then(|(_, rest)| rest.split_once(&format!("</{name}>")));
+        let inner = self
+            .text
+            .split_once(&format!("<{name}>"))
+            .and_then(|(_, rest)| rest.split_once(&format!("</{name}>")));
         inner.map_or("", |(inner, _)| inner)
     }
 
@@ -55,11 +58,20 @@ impl Keeper {
     }
 
     /// Sends a request that is signed with its sub-resources; `more` of the query is not.
-    pub(super) async fn ask(&self, given: &Given, (method, object): (&str, &str), query: (&str, &str), body: impl Into<Body>) -> Answer {
+    pub(super) async fn ask(
+        &self,
+        given: &Given,
+        (method, object): (&str, &str),
+        query: (&str, &str),
+        body: impl Into<Body>,
+    ) -> Answer {
         let upload = given.upload(object, self);
         let (signed, more) = query;
         let path = if object.is_empty() { "/".to_owned() } else { upload.path() };
-        let mut request = Request::builder().method(method).uri(format!("{path}?{signed}{more}")).header("host", HOST);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{path}?{signed}{more}"))
+            .header("host", HOST);
         for (name, value) in upload.headers_of(method, signed) {
             request = request.header(name, value);
         }
@@ -67,10 +79,20 @@ impl Keeper {
         if let Some(length) = http_body::Body::size_hint(&body).exact() {
             request = request.header("content-length", length);
         }
-        let response = self.server.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
-        let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
-        let (status, etag, crc64) = (response.status().as_u16(), header("etag"), header("x-oss-hash-crc64ecma"));
-        let text = String::from_utf8(to_bytes(response.into_body(), usize::MAX).await.unwrap().to_vec()).unwrap();
+        let response =
+            self.server.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+        let header = |name: &str| {
+            response
+                .headers()
+                .get(name)
+                .map(|value| value.to_str().unwrap().to_owned())
+                .unwrap_or_default()
+        };
+        let (status, etag, crc64) =
+            (response.status().as_u16(), header("etag"), header("x-oss-hash-crc64ecma"));
+        let text =
+            String::from_utf8(to_bytes(response.into_body(), usize::MAX).await.unwrap().to_vec())
+                .unwrap();
         Answer { status, etag, crc64, text }
     }
 
@@ -78,7 +100,10 @@ impl Keeper {
         let object = format!("{}/{name}", given.prefix);
         let answer = self.ask(given, ("POST", &object), ("uploads", ""), Body::empty()).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
-        assert_eq!((answer.element("Bucket"), answer.element("Key")), ("sluice", object.replace('&', "&amp;").as_str()));
+        assert_eq!(
+            (answer.element("Bucket"), answer.element("Key")),
+            ("sluice", object.replace('&', "&amp;").as_str())
+        );
         let id = answer.element("UploadId").to_owned();
         assert_eq!(id.len(), 32);
         Begun { keeper: self, given, object, id }
@@ -117,9 +142,12 @@ impl Begun<'_> {
     }
 
     pub(super) async fn complete(&self, parts: &[(u32, &str)]) -> Answer {
-        let part = |(number, etag): &(u32, &str)| format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>");
+        let part = |(number, etag): &(u32, &str)| {
+            format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>")
+        };
         let list: String = parts.iter().map(part).collect();
-        self.complete_with(format!("<CompleteMultipartUpload>{list}</CompleteMultipartUpload>")).await
+        self.complete_with(format!("<CompleteMultipartUpload>{list}</CompleteMultipartUpload>"))
+            .await
     }
 
     pub(super) async fn complete_with(&self, list: String) -> Answer {
@@ -151,24 +179,46 @@ async fn a_package_that_comes_in_parts_is_one_package(pool: PgPool) {
 
     // A client that goes on after a break asks what is there, page by page.
     let listed = upload.parts("&part-number-marker=0&max-parts=1").await;
-    let told = ["PartNumber", "ETag", "Size", "NextPartNumberMarker", "IsTruncated", "MaxParts"].map(|name| listed.element(name));
-    assert_eq!(told, ["1", &again.etag.replace('"', "&quot;"), "102400", "1", "true", "1"], "{}", listed.text);
+    let told = ["PartNumber", "ETag", "Size", "NextPartNumberMarker", "IsTruncated", "MaxParts"]
+        .map(|name| listed.element(name));
+    assert_eq!(
+        told,
+        ["1", &again.etag.replace('"', "&quot;"), "102400", "1", "true", "1"],
+        "{}",
+        listed.text
+    );
     let rest = upload.parts("&part-number-marker=1&encoding-type=url").await;
-    assert_eq!(["PartNumber", "Size", "IsTruncated"].map(|name| rest.element(name)), ["7", "7", "false"], "{}", rest.text);
+    assert_eq!(
+        ["PartNumber", "Size", "IsTruncated"].map(|name| rest.element(name)),
+        ["7", "7", "false"],
+        "{}",
+        rest.text
+    );
     assert!(rest.element("Key").ends_with("/apps/a%26b/web%201%2B2.jar"), "{}", rest.text);
 
     let parts = [(1, again.etag.as_str()), (7, second.etag.as_str())];
     let done = upload.complete(&parts).await;
     let whole = [first.clone(), last.clone()].concat();
-    assert_eq!((done.status, &done.etag, &done.crc64), (200, &etag_of(&[&first, &last]), &crc64(&whole)), "{}", done.text);
-    assert!(done.element("Key").ends_with("/apps/a&amp;b/web 1+2.jar") && done.element("ETag").contains("-2"), "{}", done.text);
+    assert_eq!(
+        (done.status, &done.etag, &done.crc64),
+        (200, &etag_of(&[&first, &last]), &crc64(&whole)),
+        "{}",
+        done.text
+    );
+    assert!(
+        done.element("Key").ends_with("/apps/a&amp;b/web 1+2.jar")
+            && done.element("ETag").contains("-2"),
+        "{}",
+        done.text
+    );
     assert_eq!(upload.complete(&parts).await, done, "a client that did not hear of it asks again");
     keeper.keeps(1).await;
-    let row: (uuid::Uuid, i64, String) = sqlx::query_as("SELECT id, bytes, md5 FROM stored_package WHERE object_key = $1")
-        .bind(&upload.object)
-        .fetch_one(&keeper.server.pool)
-        .await
-        .unwrap();
+    let row: (uuid::Uuid, i64, String) =
+        sqlx::query_as("SELECT id, bytes, md5 FROM stored_package WHERE object_key = $1")
+            .bind(&upload.object)
+            .fetch_one(&keeper.server.pool)
+            .await
+            .unwrap();
     assert_eq!((row.1, row.2), (whole.len() as i64, hex::encode(Md5::digest(&whole))));
     assert!(std::fs::read(keeper.folder.path().join(row.0.to_string())).unwrap() == whole);
 
@@ -186,7 +236,8 @@ async fn parts_that_make_no_package_are_refused_and_stay(pool: PgPool) {
     let keeper = Keeper::of_parts(UploadLimits::default(), pool).await;
     let given = keeper.credential().await;
     let upload = keeper.begin(&given, "web.jar").await;
-    let (small, large) = (upload.put(1, "small").await.etag, upload.put(2, vec![b'a'; PART]).await.etag);
+    let (small, large) =
+        (upload.put(1, "small").await.etag, upload.put(2, vec![b'a'; PART]).await.etag);
     let last = upload.put(3, vec![b'b'; PART]).await.etag;
     for (parts, wanted) in [
         (&[(2, large.as_str()), (1, &small)][..], "InvalidPartOrder"),
@@ -200,7 +251,8 @@ async fn parts_that_make_no_package_are_refused_and_stay(pool: PgPool) {
     ] {
         assert_eq!(upload.complete(parts).await.code(), (400, wanted), "{parts:?}");
     }
-    let long = format!("<CompleteMultipartUpload>{}</CompleteMultipartUpload>", " ".repeat(1 << 20));
+    let long =
+        format!("<CompleteMultipartUpload>{}</CompleteMultipartUpload>", " ".repeat(1 << 20));
     assert_eq!(upload.complete_with(long).await.code(), (400, "MalformedXML"));
     // More than a package may have: neither announced nor sent.
     assert_eq!(upload.put(4, vec![b'c'; 2 * PART]).await.code(), (400, "EntityTooLarge"));
@@ -212,7 +264,8 @@ async fn parts_that_make_no_package_are_refused_and_stay(pool: PgPool) {
     keeper.keeps(1).await;
 
     // Another package under the same key needs another key, as with a whole one.
-    let (other, same) = (keeper.begin(&given, "web.jar").await, keeper.begin(&given, "web.jar").await);
+    let (other, same) =
+        (keeper.begin(&given, "web.jar").await, keeper.begin(&given, "web.jar").await);
     let part = other.put(1, "something else").await.etag;
     assert_eq!(other.complete(&[(1, &part)]).await.code(), (409, "FileAlreadyExists"));
     assert_eq!(other.parts("").await.element("PartNumber"), "1", "it can still be given up");
@@ -231,10 +284,15 @@ async fn a_part_whose_bytes_are_gone_makes_no_package_until_it_is_sent_again(poo
     let etag = upload.put(1, "part").await.etag;
     let file = || std::fs::read_dir(keeper.folder.path()).unwrap().next().unwrap().unwrap().path();
     std::fs::write(file(), "trap").unwrap();
-    assert_eq!(upload.complete(&[(1, &etag)]).await.code(), (500, "InternalError"), "it is another one");
+    assert_eq!(
+        upload.complete(&[(1, &etag)]).await.code(),
+        (500, "InternalError"),
+        "it is another one"
+    );
     std::fs::remove_file(file()).unwrap();
     assert_eq!(upload.complete(&[(1, &etag)]).await.code(), (500, "InternalError"));
-    let rows = "SELECT (SELECT count(*) FROM stored_package) + (SELECT count(*) FROM package_upload)";
+    let rows =
+        "SELECT (SELECT count(*) FROM stored_package) + (SELECT count(*) FROM package_upload)";
     assert_eq!((keeper.kept(), keeper.number(rows).await), (0, 0));
     assert_eq!(upload.put(1, "part").await.etag, etag);
     assert_eq!(upload.complete(&[(1, &etag)]).await.status, 200);
@@ -271,13 +329,27 @@ async fn what_breaks_off_or_is_not_what_it_says_is_no_part(pool: PgPool) {
     let broken = upload.put(1, Body::from_stream(futures::stream::iter(sent))).await;
     assert_eq!(broken.code(), (400, "RequestTimeout"));
     let query = format!("partNumber=1&uploadId={}", upload.id);
-    let digest = sign::Upload { md5: "CY9rzUYh03PK3k6DJie09g==", ..given.upload(&upload.object, &keeper) };
-    let mut request = Request::builder().method("PUT").uri(format!("{}?{query}", digest.path())).header("host", HOST);
+    let digest =
+        sign::Upload { md5: "CY9rzUYh03PK3k6DJie09g==", ..given.upload(&upload.object, &keeper) };
+    let mut request = Request::builder()
+        .method("PUT")
+        .uri(format!("{}?{query}", digest.path()))
+        .header("host", HOST);
     for (name, value) in digest.headers_of("PUT", &query) {
         request = request.header(name, value);
     }
-    let response = keeper.server.router.clone().oneshot(request.body(Body::from("not test")).unwrap()).await.unwrap();
+    let response = keeper
+        .server
+        .router
+        .clone()
+        .oneshot(request.body(Body::from("not test")).unwrap())
+        .await
+        .unwrap();
     assert_eq!(response.status(), 400, "Content-MD5 is that of another text");
     assert_eq!((keeper.kept(), keeper.number("SELECT count(*) FROM upload_part").await), (0, 0));
-    assert_eq!(keeper.number("SELECT bytes FROM multipart_upload").await, 0, "the room is given back");
+    assert_eq!(
+        keeper.number("SELECT bytes FROM multipart_upload").await,
+        0,
+        "the room is given back"
+    );
 }

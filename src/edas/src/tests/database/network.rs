@@ -34,7 +34,12 @@ pub(super) async fn service(live: &Live, name: &str) -> Value {
 }
 
 /// A write; its order has ended well.
-pub(super) async fn written(live: &Live, operation: &str, (method, path): (&str, &str), parameters: &[(&str, &str)]) -> Value {
+pub(super) async fn written(
+    live: &Live,
+    operation: &str,
+    (method, path): (&str, &str),
+    parameters: &[(&str, &str)],
+) -> Value {
     let reply: Value = live.server.call(method, path, parameters).await.into();
     assert_eq!(reply["Code"], 200, "{operation}: {reply}");
     shape::check(operation, &reply);
@@ -52,19 +57,31 @@ pub(super) async fn written(live: &Live, operation: &str, (method, path): (&str,
 
 /// How many rows and writes there are.
 pub(super) async fn traces(live: &Live) -> (i64, i64, usize) {
-    let object_writes = sqlx::query_scalar("SELECT count(*) FROM object_write").fetch_one(&live.server.pool).await.unwrap();
+    let object_writes = sqlx::query_scalar("SELECT count(*) FROM object_write")
+        .fetch_one(&live.server.pool)
+        .await
+        .unwrap();
     (live.server.orders().await, object_writes, live.writes())
 }
 
 /// Each call must be refused with these words, and leave nothing; what the executor has
 /// to look at leaves the answer, which is forgotten after a while.
-pub(super) async fn refused(live: &Live, method: &str, path: &str, cases: &[(&[(&str, &str)], &str)], asked: bool) {
+pub(super) async fn refused(
+    live: &Live,
+    method: &str,
+    path: &str,
+    cases: &[(&[(&str, &str)], &str)],
+    asked: bool,
+) {
     for (parameters, says) in cases {
         let before = traces(live).await;
         let reply = live.server.call(method, path, parameters).await;
         let said = format!("{} {}", reply["Code"], reply["Message"].as_str().unwrap());
         assert!(reply["Code"] != 200 && said.contains(says), "{method} {parameters:?}: {said}");
-        let names_order = contract::find(&method.parse().unwrap(), path).unwrap().blank().contains_key("ChangeOrderId");
+        let names_order = contract::find(&method.parse().unwrap(), path)
+            .unwrap()
+            .blank()
+            .contains_key("ChangeOrderId");
         if reply["Code"] == 601 && names_order {
             assert_eq!(reply["ChangeOrderId"], "");
         }
@@ -82,7 +99,10 @@ async fn a_service_is_created_changed_listed_and_deleted(pool: PgPool) {
     let (app, name) = (("AppId", application.as_str()), ("Name", "front"));
     let create = [app, name, ("Type", "ClusterIP"), ("ServicePorts", PORTS)];
     let info = written(&live, "CreateK8sService", ("POST", SERVICE), &create).await;
-    assert_eq!((&info["ChangeOrderDescription"], &info["BatchCount"]), (&json!("Create Service front"), &json!(1)));
+    assert_eq!(
+        (&info["ChangeOrderDescription"], &info["BatchCount"]),
+        (&json!("Create Service front"), &json!(1))
+    );
     let made = service(&live, "front").await;
     assert_eq!(made["spec"]["selector"], json!({ "sluice.dev/application": application }));
     assert_eq!(
@@ -91,22 +111,45 @@ async fn a_service_is_created_changed_listed_and_deleted(pool: PgPool) {
     );
 
     let ports = r#"[{"port":"53","targetPort":"dns","protocol":"UDP"}]"#;
-    let change = [app, name, ("Type", "NodePort"), ("ExternalTrafficPolicy", "Cluster"), ("ServicePorts", ports)];
+    let change = [
+        app,
+        name,
+        ("Type", "NodePort"),
+        ("ExternalTrafficPolicy", "Cluster"),
+        ("ServicePorts", ports),
+    ];
     written(&live, "UpdateK8sService", ("PUT", SERVICE), &change).await;
     let listed: Value = live.server.call("GET", SERVICE, &[app]).await.into();
     shape::check("GetK8sServices", &listed);
     let port = json!({ "Port": 53, "TargetPort": "dns", "Protocol": "UDP", "NodePort": 0 });
-    assert_eq!(listed["Services"], json!([{ "Name": "front", "Type": "NodePort", "ClusterIP": "", "ServicePorts": [port] }]));
+    assert_eq!(
+        listed["Services"],
+        json!([{ "Name": "front", "Type": "NodePort", "ClusterIP": "", "ServicePorts": [port] }])
+    );
 
     written(&live, "DeleteK8sService", ("DELETE", SERVICE), &[app, name]).await;
     assert!(services(&live).get_opt("front").await.unwrap().is_none());
     let recent: Value = live.server.call("POST", RECENT, &[app]).await.into();
     shape::check("ListRecentChangeOrder", &recent);
-    let codes: Vec<_> = recent["ChangeOrderList"]["ChangeOrder"].as_array().unwrap().iter().map(|order| &order["CoTypeCode"]).collect();
-    assert_eq!(codes, ["CoUpdateK8sService", "CoUpdateK8sService", "CoUpdateK8sService", "CoCreateApp"]);
+    let codes: Vec<_> = recent["ChangeOrderList"]["ChangeOrder"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|order| &order["CoTypeCode"])
+        .collect();
+    assert_eq!(
+        codes,
+        ["CoUpdateK8sService", "CoUpdateK8sService", "CoUpdateK8sService", "CoCreateApp"]
+    );
     assert_eq!(live.pods().await, pods, "no pod heard of it");
-    let wanted: Vec<Value> = sqlx::query_scalar("SELECT wanted FROM object_write").fetch_all(&live.server.pool).await.unwrap();
-    assert!(wanted.len() == 3 && wanted.iter().all(Value::is_null), "what was wanted is wiped: {wanted:?}");
+    let wanted: Vec<Value> = sqlx::query_scalar("SELECT wanted FROM object_write")
+        .fetch_all(&live.server.pool)
+        .await
+        .unwrap();
+    assert!(
+        wanted.len() == 3 && wanted.iter().all(Value::is_null),
+        "what was wanted is wiped: {wanted:?}"
+    );
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
@@ -115,12 +158,25 @@ async fn a_release_can_be_taken_back_although_a_service_came_after_it(pool: PgPo
     let application = live.create().await;
     let app = ("AppId", application.as_str());
     let order = live.release(&application, "shop/web:2").await;
-    written(&live, "CreateK8sService", ("POST", SERVICE), &[app, ("Name", "front"), ("Type", "ClusterIP"), ("ServicePorts", PORTS)]).await;
+    written(
+        &live,
+        "CreateK8sService",
+        ("POST", SERVICE),
+        &[app, ("Name", "front"), ("Type", "ClusterIP"), ("ServicePorts", PORTS)],
+    )
+    .await;
     let status: Value = live.server.call("GET", super::reading::STATUS, &[app]).await.into();
     assert!(status.to_string().contains(&order), "the newest release is shown, not the Service");
     let shown = live.server.call("POST", INFO, &[("ChangeOrderId", &order)]).await;
     assert_eq!(shown["changeOrderInfo"]["SupportRollback"], true);
-    let back = live.server.call("PUT", "/pop/v5/changeorder/change_order_abort_and_rollback", &[("ChangeOrderId", &order)]).await;
+    let back = live
+        .server
+        .call(
+            "PUT",
+            "/pop/v5/changeorder/change_order_abort_and_rollback",
+            &[("ChangeOrderId", &order)],
+        )
+        .await;
     assert_eq!(back["Code"], 200, "{back:?}");
 }
 
@@ -128,19 +184,43 @@ async fn a_release_can_be_taken_back_although_a_service_came_after_it(pool: PgPo
 async fn an_application_is_bound_to_load_balancers(pool: PgPool) {
     let live = Live::start(pool).await;
     let application = live.create().await;
-    let (app, cluster, kind) = (("AppId", application.as_str()), ("ClusterId", "default"), ("Type", "Intranet"));
+    let (app, cluster, kind) =
+        (("AppId", application.as_str()), ("ClusterId", "default"), ("Type", "Intranet"));
     let listeners = r#"[{"port":80,"targetPort":8080,"loadBalancerProtocol":"TCP"},{"port":443,"targetPort":8443,"loadBalancerProtocol":"HTTPS","certId":"c-1"}]"#;
-    let bind =
-        [app, cluster, kind, ("SlbId", "lb-1"), ("Scheduler", "RR"), ("Specification", "slb.s1.small"), ("ServicePortInfos", listeners)];
+    let bind = [
+        app,
+        cluster,
+        kind,
+        ("SlbId", "lb-1"),
+        ("Scheduler", "RR"),
+        ("Specification", "slb.s1.small"),
+        ("ServicePortInfos", listeners),
+    ];
     let info = written(&live, "BindK8sSlb", ("POST", SLB), &bind).await;
     assert_eq!(info["ChangeOrderDescription"], "Bind the load balancer web-intranet");
     let made = service(&live, "web-intranet").await;
     let told = |made: &Value, name: &str| {
-        made["metadata"]["annotations"][format!("service.beta.kubernetes.io/alibaba-cloud-loadbalancer-{name}")].clone()
+        made["metadata"]["annotations"]
+            [format!("service.beta.kubernetes.io/alibaba-cloud-loadbalancer-{name}")]
+        .clone()
     };
-    let names = ["address-type", "id", "scheduler", "spec", "force-override-listeners", "protocol-port", "cert-id"];
-    assert_eq!(names.map(|name| told(&made, name)), ["intranet", "lb-1", "rr", "slb.s1.small", "true", "https:443", "c-1"]);
-    assert_eq!((&made["spec"]["type"], made["spec"]["ports"].as_array().unwrap().len()), (&json!("LoadBalancer"), 2));
+    let names = [
+        "address-type",
+        "id",
+        "scheduler",
+        "spec",
+        "force-override-listeners",
+        "protocol-port",
+        "cert-id",
+    ];
+    assert_eq!(
+        names.map(|name| told(&made, name)),
+        ["intranet", "lb-1", "rr", "slb.s1.small", "true", "https:443", "c-1"]
+    );
+    assert_eq!(
+        (&made["spec"]["type"], made["spec"]["ports"].as_array().unwrap().len()),
+        (&json!("LoadBalancer"), 2)
+    );
 
     let mappings = json!([
         { "loadBalancerProtocol": "TCP", "certId": "", "servicePort": { "protocol": "TCP", "port": 80, "targetPort": 8080 } },
@@ -154,19 +234,43 @@ async fn an_application_is_bound_to_load_balancers(pool: PgPool) {
 
     // The cluster as Terraform names it.
     let cluster = ("ClusterId", "ClusterId");
-    let change =
-        [app, cluster, kind, ("SlbName", "web-intranet"), ("Port", "81"), ("TargetPort", "8081"), ("DisableForceOverride", "true")];
+    let change = [
+        app,
+        cluster,
+        kind,
+        ("SlbName", "web-intranet"),
+        ("Port", "81"),
+        ("TargetPort", "8081"),
+        ("DisableForceOverride", "true"),
+    ];
     written(&live, "UpdateK8sSlb", ("PUT", SLB), &change).await;
     let made = service(&live, "web-intranet").await;
-    let expected = [json!("intranet"), json!("lb-1"), json!("rr"), json!("slb.s1.small"), json!("false"), Value::Null, Value::Null];
+    let expected = [
+        json!("intranet"),
+        json!("lb-1"),
+        json!("rr"),
+        json!("slb.s1.small"),
+        json!("false"),
+        Value::Null,
+        Value::Null,
+    ];
     assert_eq!(names.map(|name| told(&made, name)), expected);
-    assert_eq!((&made["spec"]["ports"][0]["port"], &made["spec"]["ports"][0]["targetPort"]), (&json!(81), &json!(8081)));
+    assert_eq!(
+        (&made["spec"]["ports"][0]["port"], &made["spec"]["ports"][0]["targetPort"]),
+        (&json!(81), &json!(8081))
+    );
 
     written(
         &live,
         "BindK8sSlb",
         ("POST", SLB),
-        &[app, ("Type", "internet"), ("Port", "80"), ("TargetPort", "8080"), ("SlbProtocol", "HTTP")],
+        &[
+            app,
+            ("Type", "internet"),
+            ("Port", "80"),
+            ("TargetPort", "8080"),
+            ("SlbProtocol", "HTTP"),
+        ],
     )
     .await;
     assert_eq!(told(&service(&live, "web-internet").await, "protocol-port"), "http:80");
@@ -175,12 +279,20 @@ async fn an_application_is_bound_to_load_balancers(pool: PgPool) {
     assert!(services(&live).get_opt("web-internet").await.unwrap().is_some());
 
     // What the cloud made of it.
-    let made = json!({ "metadata": { "labels": { "service.k8s.alibaba/loadbalancer-id": "lb-2" } } });
-    services(&live).patch("web-internet", &PatchParams::default(), &Patch::Merge(made)).await.unwrap();
+    let made =
+        json!({ "metadata": { "labels": { "service.k8s.alibaba/loadbalancer-id": "lb-2" } } });
+    services(&live)
+        .patch("web-internet", &PatchParams::default(), &Patch::Merge(made))
+        .await
+        .unwrap();
     let left = load_balancers(&live, &application).await;
-    assert_eq!((&left[0]["name"], &left[0]["slbId"], left.as_array().unwrap().len()), (&json!("web-internet"), &json!("lb-2"), 1));
+    assert_eq!(
+        (&left[0]["name"], &left[0]["slbId"], left.as_array().unwrap().len()),
+        (&json!("web-internet"), &json!("lb-2"), 1)
+    );
     let shown = live.server.call("POST", APPLICATION, &[app]).await;
-    let fields = ["SlbId", "SlbName", "ExtSlbId", "ExtSlbName"].map(|name| shown["Application"][name].as_str().unwrap().to_owned());
+    let fields = ["SlbId", "SlbName", "ExtSlbId", "ExtSlbName"]
+        .map(|name| shown["Application"][name].as_str().unwrap().to_owned());
     assert_eq!(fields, ["", "", "lb-2", "web-internet"]);
 }
 
@@ -189,9 +301,13 @@ async fn load_balancers(live: &Live, application: &str) -> Value {
     let app = ("AppId", application);
     let shown: Value = live.server.call("POST", APPLICATION, &[app]).await.into();
     shape::check("GetApplication", &shown);
-    let whole: Value = live.server.call("GET", "/pop/v5/changeorder/co_application", &[app]).await.into();
+    let whole: Value =
+        live.server.call("GET", "/pop/v5/changeorder/co_application", &[app]).await.into();
     let text = shown["Application"]["SlbInfo"].as_str().unwrap();
-    assert_eq!((&shown["Applcation"]["SlbInfo"], &whole["Applcation"]["App"]["SlbInfo"]), (&json!(text), &json!(text)));
+    assert_eq!(
+        (&shown["Applcation"]["SlbInfo"], &whole["Applcation"]["App"]["SlbInfo"]),
+        (&json!(text), &json!(text))
+    );
     serde_json::from_str(text).unwrap()
 }
 
@@ -209,16 +325,31 @@ async fn what_cannot_be_is_refused_by_name_and_leaves_nothing(pool: PgPool) {
         (&[app, name, ports], "MissingType"),
         (&[app, name, kind], "MissingServicePorts"),
         (&[unknown, name, kind, ports], none),
-        (&[app, ("Name", "Front"), kind, ports], "601 parameter Name has the value Front: must begin with a lower-case letter"),
-        (&[app, name, ("Type", "LoadBalancer"), ports], "601 parameter Type has the value LoadBalancer: must be ClusterIP or NodePort"),
-        (&[app, name, kind, ("ServicePorts", "[]")], "601 parameter ServicePorts has the value (empty): must have at least one port"),
-        (&[app, name, kind, ("ServicePorts", r#"[{"port":80},{"port":80}]"#)], "601 parameter ServicePorts has the value 80: each port"),
+        (
+            &[app, ("Name", "Front"), kind, ports],
+            "601 parameter Name has the value Front: must begin with a lower-case letter",
+        ),
+        (
+            &[app, name, ("Type", "LoadBalancer"), ports],
+            "601 parameter Type has the value LoadBalancer: must be ClusterIP or NodePort",
+        ),
+        (
+            &[app, name, kind, ("ServicePorts", "[]")],
+            "601 parameter ServicePorts has the value (empty): must have at least one port",
+        ),
+        (
+            &[app, name, kind, ("ServicePorts", r#"[{"port":80},{"port":80}]"#)],
+            "601 parameter ServicePorts has the value 80: each port",
+        ),
         (&[app, name, kind, ("ServicePorts", r#"[{"port":70000}]"#)], "70000 is no port"),
         (
             &[app, name, kind, ports, ("ExternalTrafficPolicy", "Local")],
             "601 parameter ExternalTrafficPolicy has the value Local: must be left out",
         ),
-        (&[app, name, ("Type", "NodePort"), ports, ("ExternalTrafficPolicy", "x")], "must be Local or Cluster"),
+        (
+            &[app, name, ("Type", "NodePort"), ports, ("ExternalTrafficPolicy", "x")],
+            "must be Local or Cluster",
+        ),
     ];
     refused(&live, "POST", SERVICE, cases, false).await;
     let cases: &[(&[(&str, &str)], &str)] = &[
@@ -227,7 +358,14 @@ async fn what_cannot_be_is_refused_by_name_and_leaves_nothing(pool: PgPool) {
         (&[app, name, ("ServicePorts", "x")], "601 parameter ServicePorts has the value x"),
     ];
     refused(&live, "PUT", SERVICE, cases, false).await;
-    refused(&live, "DELETE", SERVICE, &[(&[app], "MissingName"), (&[unknown, name], none), (&[name], "MissingAppId")], false).await;
+    refused(
+        &live,
+        "DELETE",
+        SERVICE,
+        &[(&[app], "MissingName"), (&[unknown, name], none), (&[name], "MissingAppId")],
+        false,
+    )
+    .await;
     refused(&live, "GET", SERVICE, &[(&[unknown], none), (&[], "MissingAppId")], false).await;
 
     let (public, infos) = (("Type", "internet"), ("ServicePortInfos", LISTENERS));
@@ -236,13 +374,29 @@ async fn what_cannot_be_is_refused_by_name_and_leaves_nothing(pool: PgPool) {
         (&[app, public], "MissingServicePortInfos"),
         (&[app, public, ("Port", "80")], "MissingTargetPort"),
         (&[unknown, public, infos], none),
-        (&[app, ("Type", "public"), infos], "601 parameter Type has the value public: must be internet or intranet"),
-        (&[app, public, infos, ("ClusterId", "other")], "601 the cluster other does not exist"),
-        (&[app, public, infos, ("Scheduler", "wlc")], "601 parameter Scheduler has the value wlc: must be rr"),
-        (&[app, public, infos, ("SlbId", "lb 1")], "601 parameter SlbId has the value lb 1: must have at most"),
-        (&[app, public, infos, ("SlbProtocol", "TCP")], "601 parameter SlbProtocol has the value TCP: either ServicePortInfos or"),
         (
-            &[app, public, ("ServicePortInfos", r#"[{"port":1,"targetPort":1},{"port":1,"targetPort":2}]"#)],
+            &[app, ("Type", "public"), infos],
+            "601 parameter Type has the value public: must be internet or intranet",
+        ),
+        (&[app, public, infos, ("ClusterId", "other")], "601 the cluster other does not exist"),
+        (
+            &[app, public, infos, ("Scheduler", "wlc")],
+            "601 parameter Scheduler has the value wlc: must be rr",
+        ),
+        (
+            &[app, public, infos, ("SlbId", "lb 1")],
+            "601 parameter SlbId has the value lb 1: must have at most",
+        ),
+        (
+            &[app, public, infos, ("SlbProtocol", "TCP")],
+            "601 parameter SlbProtocol has the value TCP: either ServicePortInfos or",
+        ),
+        (
+            &[
+                app,
+                public,
+                ("ServicePortInfos", r#"[{"port":1,"targetPort":1},{"port":1,"targetPort":2}]"#),
+            ],
             "each port may be given only once",
         ),
         (
@@ -267,12 +421,34 @@ async fn what_cannot_be_is_refused_by_name_and_leaves_nothing(pool: PgPool) {
         (&[app, public, ("DisableForceOverride", "perhaps")], "InvalidDisableForceOverride"),
     ];
     refused(&live, "PUT", SLB, cases, false).await;
-    refused(&live, "DELETE", SLB, &[(&[app], "MissingType"), (&[unknown, public], none)], false).await;
+    refused(&live, "DELETE", SLB, &[(&[app], "MissingType"), (&[unknown, public], none)], false)
+        .await;
 
     // What only the cluster knows.
-    refused(&live, "PUT", SERVICE, &[(&[app, name, ports], "601 the Service front does not exist")], true).await;
-    refused(&live, "DELETE", SERVICE, &[(&[app, name], "601 the Service front does not exist")], true).await;
-    refused(&live, "DELETE", SLB, &[(&[app, public], "601 the Service web-internet does not exist")], true).await;
+    refused(
+        &live,
+        "PUT",
+        SERVICE,
+        &[(&[app, name, ports], "601 the Service front does not exist")],
+        true,
+    )
+    .await;
+    refused(
+        &live,
+        "DELETE",
+        SERVICE,
+        &[(&[app, name], "601 the Service front does not exist")],
+        true,
+    )
+    .await;
+    refused(
+        &live,
+        "DELETE",
+        SLB,
+        &[(&[app, public], "601 the Service web-internet does not exist")],
+        true,
+    )
+    .await;
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
@@ -292,12 +468,36 @@ async fn what_this_server_did_not_make_is_listed_and_left_alone(pool: PgPool) {
     }
     let name = ("Name", "theirs");
     let create = [app, name, ("Type", "ClusterIP"), ("ServicePorts", PORTS)];
-    refused(&live, "POST", SERVICE, &[(&create, "601 the Service theirs exists already, and this server did not make it")], true).await;
-    refused(&live, "PUT", SERVICE, &[(&[app, name, ("ServicePorts", PORTS)], "601 the Service theirs was not made by this server")], true)
-        .await;
-    refused(&live, "DELETE", SERVICE, &[(&[app, name], "601 the Service theirs was not made by this server")], true).await;
+    refused(
+        &live,
+        "POST",
+        SERVICE,
+        &[(&create, "601 the Service theirs exists already, and this server did not make it")],
+        true,
+    )
+    .await;
+    refused(
+        &live,
+        "PUT",
+        SERVICE,
+        &[(
+            &[app, name, ("ServicePorts", PORTS)],
+            "601 the Service theirs was not made by this server",
+        )],
+        true,
+    )
+    .await;
+    refused(
+        &live,
+        "DELETE",
+        SERVICE,
+        &[(&[app, name], "601 the Service theirs was not made by this server")],
+        true,
+    )
+    .await;
     let listed = live.server.call("GET", SERVICE, &[app]).await;
-    let names: Vec<_> = listed["Services"].as_array().unwrap().iter().map(|it| &it["Name"]).collect();
+    let names: Vec<_> =
+        listed["Services"].as_array().unwrap().iter().map(|it| &it["Name"]).collect();
     assert_eq!(names, ["theirs"], "those that find its pods, whoever made them");
 }
 
@@ -305,15 +505,30 @@ async fn what_this_server_did_not_make_is_listed_and_left_alone(pool: PgPool) {
 async fn the_same_request_again_gets_the_same_order(pool: PgPool) {
     let live = Live::start(pool).await;
     let application = live.create().await;
-    let parameters = [("AppId", application.as_str()), ("Name", "front"), ("Type", "ClusterIP"), ("ServicePorts", PORTS)];
-    let create = Unsigned { method: "POST", path: SERVICE, parameters: &parameters, date: live.server.clock.now(), nonce: Some("n-1") };
+    let parameters = [
+        ("AppId", application.as_str()),
+        ("Name", "front"),
+        ("Type", "ClusterIP"),
+        ("ServicePorts", PORTS),
+    ];
+    let create = Unsigned {
+        method: "POST",
+        path: SERVICE,
+        parameters: &parameters,
+        date: live.server.clock.now(),
+        nonce: Some("n-1"),
+    };
     let signed = create.acs3(KEY);
     // At once, and once more.
-    let (first, second) = tokio::join!(live.server.send("POST", &signed), live.server.send("POST", &signed));
+    let (first, second) =
+        tokio::join!(live.server.send("POST", &signed), live.server.send("POST", &signed));
     let third = live.server.send("POST", &signed).await;
     assert_eq!(first.1["Code"], 200, "{first:?}");
     for again in [second, third] {
-        assert_eq!((&again.1["Code"], &again.1["ChangeOrderId"]), (&json!(200), &first.1["ChangeOrderId"]));
+        assert_eq!(
+            (&again.1["Code"], &again.1["ChangeOrderId"]),
+            (&json!(200), &first.1["ChangeOrderId"])
+        );
     }
     assert_eq!(traces(&live).await.1, 1);
 }
@@ -326,27 +541,47 @@ async fn without_an_executor_nothing_is_written(pool: PgPool) {
     let orders = server.orders().await;
     let refused = server.call("DELETE", SERVICE, &parameters).await;
     let said = refused["Message"].as_str().unwrap();
-    assert!(refused["Code"] == 601 && said.contains("no executor reaches it; nothing was changed"), "{said}");
+    assert!(
+        refused["Code"] == 601 && said.contains("no executor reaches it; nothing was changed"),
+        "{said}"
+    );
     // One that is alive, and takes nothing up: it is withdrawn.
     Store::on(server.pool.clone()).heartbeat(&"default".into(), "somebody", Ok(())).await.unwrap();
     let refused = server.call("DELETE", SERVICE, &parameters).await;
     let said = refused["Message"].as_str().unwrap();
-    assert!(refused["Code"] == 601 && said.contains("no executor took it up in time; nothing was changed"), "{said}");
-    let object_writes: i64 = sqlx::query_scalar("SELECT count(*) FROM object_write").fetch_one(&server.pool).await.unwrap();
+    assert!(
+        refused["Code"] == 601
+            && said.contains("no executor took it up in time; nothing was changed"),
+        "{said}"
+    );
+    let object_writes: i64 = sqlx::query_scalar("SELECT count(*) FROM object_write")
+        .fetch_one(&server.pool)
+        .await
+        .unwrap();
     assert_eq!((object_writes, server.orders().await), (0, orders));
 }
 
 /// The object writes whose claims are this old are taken up again.
 async fn age_claims(live: &Live) {
-    sqlx::query("UPDATE object_write SET claimed_at = claimed_at - interval '11 seconds'").execute(&live.server.pool).await.unwrap();
+    sqlx::query("UPDATE object_write SET claimed_at = claimed_at - interval '11 seconds'")
+        .execute(&live.server.pool)
+        .await
+        .unwrap();
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_write_whose_answer_was_lost_was_made_once(pool: PgPool) {
     let live = Live::start(pool).await;
     let application = live.create().await;
-    live.fail_next(1, Fault::LoseAnswer, |call| call.resource == "services" && call.verb == "create");
-    let create = [("AppId", application.as_str()), ("Name", "front"), ("Type", "ClusterIP"), ("ServicePorts", PORTS)];
+    live.fail_next(1, Fault::LoseAnswer, |call| {
+        call.resource == "services" && call.verb == "create"
+    });
+    let create = [
+        ("AppId", application.as_str()),
+        ("Name", "front"),
+        ("Type", "ClusterIP"),
+        ("ServicePorts", PORTS),
+    ];
     written(&live, "CreateK8sService", ("POST", SERVICE), &create).await;
     assert_eq!(services(&live).list(&Default::default()).await.unwrap().items.len(), 1);
 }
@@ -355,16 +590,28 @@ async fn a_write_whose_answer_was_lost_was_made_once(pool: PgPool) {
 async fn what_takes_long_is_told_and_done_by_whoever_takes_it_up_next(pool: PgPool) {
     let live = Live::start(pool).await;
     let application = live.create().await;
-    live.fail_next(usize::MAX, Fault::Refuse(503), |call| call.resource == "services" && call.verb == "create");
+    live.fail_next(usize::MAX, Fault::Refuse(503), |call| {
+        call.resource == "services" && call.verb == "create"
+    });
     let app = ("AppId", application.as_str());
     let create = [app, ("Name", "front"), ("Type", "ClusterIP"), ("ServicePorts", PORTS)];
     let late = live.server.call("POST", SERVICE, &create).await;
     let said = late["Message"].as_str().unwrap();
-    assert!(late["Code"] == 601 && said.contains("the Service front is still being written"), "{said}");
+    assert!(
+        late["Code"] == 601 && said.contains("the Service front is still being written"),
+        "{said}"
+    );
     live.clear_faults();
     age_claims(&live).await;
-    let recent = live.until("POST", RECENT, &[app], |reply| reply["ChangeOrderList"]["ChangeOrder"].as_array().unwrap().len() == 2).await;
-    assert_eq!(recent["ChangeOrderList"]["ChangeOrder"][0]["ChangeOrderDescription"], "Create Service front");
+    let recent = live
+        .until("POST", RECENT, &[app], |reply| {
+            reply["ChangeOrderList"]["ChangeOrder"].as_array().unwrap().len() == 2
+        })
+        .await;
+    assert_eq!(
+        recent["ChangeOrderList"]["ChangeOrder"][0]["ChangeOrderDescription"],
+        "Create Service front"
+    );
     assert_eq!(service(&live, "front").await["spec"]["ports"][0]["port"], 80);
 }
 
@@ -372,9 +619,19 @@ async fn what_takes_long_is_told_and_done_by_whoever_takes_it_up_next(pool: PgPo
 async fn what_the_api_server_refuses_is_told_in_its_words(pool: PgPool) {
     let live = Live::start(pool).await;
     let application = live.create().await;
-    live.fail_next(1, Fault::Refuse(403), |call| call.resource == "services" && call.verb == "create");
-    let create = [("AppId", application.as_str()), ("Name", "front"), ("Type", "ClusterIP"), ("ServicePorts", PORTS)];
+    live.fail_next(1, Fault::Refuse(403), |call| {
+        call.resource == "services" && call.verb == "create"
+    });
+    let create = [
+        ("AppId", application.as_str()),
+        ("Name", "front"),
+        ("Type", "ClusterIP"),
+        ("ServicePorts", PORTS),
+    ];
     let reply = live.server.call("POST", SERVICE, &create).await;
     let said = reply["Message"].as_str().unwrap();
-    assert!(reply["Code"] == 601 && said.contains("a test lets this request fail with 403"), "{said}");
+    assert!(
+        reply["Code"] == 601 && said.contains("a test lets this request fail with 403"),
+        "{said}"
+    );
 }

@@ -33,8 +33,14 @@ const START_UP: &str = "/pop/v5/oam/java_start_up_config";
 const WEB_CONTAINER: &str = "/pop/v5/oam/web_container_config";
 
 /// The operations here that take AppId alone, or first.
-const OF_AN_APPLICATION: [(&str, &str); 6] =
-    [("GET", STATUS), ("GET", INSTANCES), ("GET", DEPLOYMENT), ("POST", GROUPS), ("GET", START_UP), ("GET", WEB_CONTAINER)];
+const OF_AN_APPLICATION: [(&str, &str); 6] = [
+    ("GET", STATUS),
+    ("GET", INSTANCES),
+    ("GET", DEPLOYMENT),
+    ("POST", GROUPS),
+    ("GET", START_UP),
+    ("GET", WEB_CONTAINER),
+];
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -48,20 +54,43 @@ pub(super) struct Live {
 impl Live {
     pub(super) async fn start(pool: PgPool) -> Self {
         // An executor keeps connections; those of all tests' own pools are few.
-        let own = PgPoolOptions::new().max_connections(8).connect_with((*pool.connect_options()).clone()).await.unwrap();
+        let own = PgPoolOptions::new()
+            .max_connections(8)
+            .connect_with((*pool.connect_options()).clone())
+            .await
+            .unwrap();
         let server = Server::start_with(service_on(own.clone()), own.clone()).await;
-        let simulation = SimulatedCluster::start(Config { start_delay: Duration::from_millis(5), ..Config::default() });
-        let settings = executor::ExecutorConfig { cluster: "default".into(), lease: Duration::from_secs(5), concurrency: 10 };
-        let executor = Executor::new(Store::on(own), Cluster::watch(simulation.client()), server.clock.clone(), settings);
+        let simulation = SimulatedCluster::start(Config {
+            start_delay: Duration::from_millis(5),
+            ..Config::default()
+        });
+        let settings = executor::ExecutorConfig {
+            cluster: "default".into(),
+            lease: Duration::from_secs(5),
+            concurrency: 10,
+        };
+        let executor = Executor::new(
+            Store::on(own),
+            Cluster::watch(simulation.client()),
+            server.clock.clone(),
+            settings,
+        );
         let stop = CancellationToken::new();
         tokio::spawn(executor.run(stop.clone()));
         let live = Self { server, simulation, _stop: stop.drop_guard() };
-        live.until("GET", "/pop/v5/k8s/acs/k8s_namespace", &[], |reply| reply["Data"] != json!([])).await;
+        live.until("GET", "/pop/v5/k8s/acs/k8s_namespace", &[], |reply| reply["Data"] != json!([]))
+            .await;
         live
     }
 
     /// Calls until the reply is as `wanted`.
-    pub(super) async fn until(&self, method: &str, path: &str, parameters: &[(&str, &str)], wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(super) async fn until(
+        &self,
+        method: &str,
+        path: &str,
+        parameters: &[(&str, &str)],
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
         let mut ticks = tokio::time::interval(Duration::from_millis(20));
         let mut last = Value::Null;
         let found = tokio::time::timeout(DEADLINE, async {
@@ -80,8 +109,13 @@ impl Live {
 
     /// Creates an application of 4 pods and waits until they are there.
     pub(super) async fn create(&self) -> String {
-        let parameters =
-            [("AppName", "web"), ("ClusterId", "default"), ("ImageUrl", "shop/web:1"), ("Replicas", "4"), ("PackageVersion", "1.0")];
+        let parameters = [
+            ("AppName", "web"),
+            ("ClusterId", "default"),
+            ("ImageUrl", "shop/web:1"),
+            ("Replicas", "4"),
+            ("PackageVersion", "1.0"),
+        ];
         let created = self.server.call("POST", CREATE, &parameters).await;
         assert_eq!(created["Code"], 200, "{created:?}");
         self.order_when(created["ApplicationInfo"]["ChangeOrderId"].as_str().unwrap(), 2).await;
@@ -90,7 +124,8 @@ impl Live {
 
     /// Releases an image to its end, and returns the order.
     pub(super) async fn release(&self, application: &str, image: &str) -> String {
-        let ordered = self.server.call("POST", DEPLOY, &[("AppId", application), ("Image", image)]).await;
+        let ordered =
+            self.server.call("POST", DEPLOY, &[("AppId", application), ("Image", image)]).await;
         assert_eq!(ordered["Code"], 200, "{ordered:?}");
         let order = ordered["ChangeOrderId"].as_str().unwrap().to_owned();
         self.order_when(&order, 2).await;
@@ -103,7 +138,12 @@ impl Live {
     }
 
     /// Lets requests to the cluster go wrong.
-    pub(super) fn fail_next(&self, times: usize, fault: Fault, chosen: impl Fn(&Call) -> bool + Send + 'static) {
+    pub(super) fn fail_next(
+        &self,
+        times: usize,
+        fault: Fault,
+        chosen: impl Fn(&Call) -> bool + Send + 'static,
+    ) {
         self.simulation.fail_next(times, fault, chosen);
     }
 
@@ -114,19 +154,32 @@ impl Live {
 
     /// Writes of ours to the cluster.
     pub(super) fn writes(&self) -> usize {
-        self.simulation.writes().iter().filter(|write| write.call.manager == "sluice" && !write.call.dry_run).count()
+        self.simulation
+            .writes()
+            .iter()
+            .filter(|write| write.call.manager == "sluice" && !write.call.dry_run)
+            .count()
     }
 
     /// Names of the pods.
     pub(super) async fn pods(&self) -> Vec<String> {
         let pods: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(self.client(), "default");
-        pods.list(&Default::default()).await.unwrap().items.into_iter().filter_map(|pod| pod.metadata.name).collect()
+        pods.list(&Default::default())
+            .await
+            .unwrap()
+            .items
+            .into_iter()
+            .filter_map(|pod| pod.metadata.name)
+            .collect()
     }
 
     async fn order_when(&self, order: &str, status: i64) {
-        self.until("POST", "/pop/v5/changeorder/change_order_info", &[("ChangeOrderId", order)], |reply| {
-            reply["changeOrderInfo"]["Status"] == status
-        })
+        self.until(
+            "POST",
+            "/pop/v5/changeorder/change_order_info",
+            &[("ChangeOrderId", order)],
+            |reply| reply["changeOrderInfo"]["Status"] == status,
+        )
         .await;
     }
 }
@@ -140,7 +193,10 @@ async fn an_application_is_read_as_it_runs(pool: PgPool) {
     let status: Value = live.server.call("GET", STATUS, &id).await.into();
     shape::check("QueryApplicationStatus", &status);
     let info = &status["AppInfo"];
-    assert_eq!((&info["Application"]["Name"], &info["Application"]["InstanceCount"]), (&json!("web"), &json!(4)));
+    assert_eq!(
+        (&info["Application"]["Name"], &info["Application"]["InstanceCount"]),
+        (&json!("web"), &json!(4))
+    );
     let instances = info["EccList"]["Ecc"].as_array().unwrap();
     assert_eq!(instances.len(), 4);
     for instance in instances {
@@ -148,29 +204,47 @@ async fn an_application_is_read_as_it_runs(pool: PgPool) {
             (&instance["AppState"], &instance["TaskState"], &instance["ContainerStatus"]),
             (&json!(7), &json!(2), &json!("Running"))
         );
-        assert!(instance["EccId"].as_str().unwrap().starts_with("web-") && instance["Ip"] != "", "{instance}");
+        assert!(
+            instance["EccId"].as_str().unwrap().starts_with("web-") && instance["Ip"] != "",
+            "{instance}"
+        );
     }
     let group = &info["GroupList"]["Group"][0];
     assert_eq!((&group["GroupName"], &group["GroupType"]), (&json!("_DEFAULT_GROUP"), &json!(0)));
-    let versions: Vec<_> = info["DeployRecordList"]["DeployRecord"].as_array().unwrap().iter().map(|it| &it["PackageVersionId"]).collect();
+    let versions: Vec<_> = info["DeployRecordList"]["DeployRecord"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| &it["PackageVersionId"])
+        .collect();
     assert_eq!(versions, [&group["PackageVersionId"]; 4]);
 
     let reply: Value = live.server.call("GET", DEPLOYMENT, &id).await.into();
     shape::check("GetAppDeployment", &reply);
     let deployment: Value = serde_json::from_str(reply["Data"].as_str().unwrap()).unwrap();
-    assert_eq!((&deployment["metadata"]["name"], &deployment["status"]["readyReplicas"]), (&json!("web"), &json!(4)));
+    assert_eq!(
+        (&deployment["metadata"]["name"], &deployment["status"]["readyReplicas"]),
+        (&json!("web"), &json!(4))
+    );
     assert_eq!(deployment["metadata"]["managedFields"], Value::Null);
 
     let groups: Value = live.server.call("POST", GROUPS, &id).await.into();
     shape::check("ListDeployGroup", &groups);
     let group = &groups["DeployGroupList"]["DeployGroup"][0];
-    assert_eq!((&group["Status"], &group["PackageVersion"], &group["DeploymentName"]), (&json!("2"), &json!("1.0"), &json!("web")));
+    assert_eq!(
+        (&group["Status"], &group["PackageVersion"], &group["DeploymentName"]),
+        (&json!("2"), &json!("1.0"), &json!("web"))
+    );
 
     // Somebody takes the Deployment away.
     let deployments: Api<Deployment> = Api::namespaced(live.simulation.client(), "default");
     deployments.delete("web", &DeleteParams::default()).await.unwrap();
     let gone = live.server.call("GET", DEPLOYMENT, &id).await;
-    assert!(gone["Code"] == 601 && gone["Message"] == "the application web has no Deployment in namespace default now", "{gone:?}");
+    assert!(
+        gone["Code"] == 601
+            && gone["Message"] == "the application web has no Deployment in namespace default now",
+        "{gone:?}"
+    );
     let none = live.server.call("GET", INSTANCES, &id).await;
     assert_eq!((&none["Code"], &none["InstanceList"]), (&json!(200), &json!([])));
 }
@@ -180,7 +254,12 @@ async fn canaries_are_told_from_the_others_while_their_order_is_open(pool: PgPoo
     let live = Live::start(pool).await;
     let application = live.create().await;
     let strategy = r#"{"type":"GrayBatchUpdate","batchUpdate":{"batch":1,"releaseType":"auto"},"grayUpdate":{"gray":1}}"#;
-    let release = [("AppId", application.as_str()), ("Image", "shop/web:2"), ("PackageVersion", "2.0"), ("UpdateStrategy", strategy)];
+    let release = [
+        ("AppId", application.as_str()),
+        ("Image", "shop/web:2"),
+        ("PackageVersion", "2.0"),
+        ("UpdateStrategy", strategy),
+    ];
     let deployed = live.server.call("POST", DEPLOY, &release).await;
     let order = deployed["ChangeOrderId"].as_str().unwrap().to_owned();
     live.order_when(&order, 8).await;
@@ -188,8 +267,10 @@ async fn canaries_are_told_from_the_others_while_their_order_is_open(pool: PgPoo
     let asked = [("AppId", application.as_str()), ("WithNodeInfo", "True")];
     let canaries = |reply: &Value| -> Vec<(String, bool)> {
         let instances = reply["InstanceList"].as_array().unwrap();
-        let mut shown: Vec<_> =
-            instances.iter().map(|it| (it["Version"].as_str().unwrap().to_owned(), it["Canary"].as_bool().unwrap())).collect();
+        let mut shown: Vec<_> = instances
+            .iter()
+            .map(|it| (it["Version"].as_str().unwrap().to_owned(), it["Canary"].as_bool().unwrap()))
+            .collect();
         shown.sort();
         shown
     };
@@ -199,15 +280,31 @@ async fn canaries_are_told_from_the_others_while_their_order_is_open(pool: PgPoo
     shape::check("DescribeAppInstanceList", &reply);
     for instance in reply["InstanceList"].as_array().unwrap() {
         let pod: Value = serde_json::from_str(instance["PodRaw"].as_str().unwrap()).unwrap();
-        assert_eq!((&pod["spec"]["nodeName"], &pod["status"]["phase"]), (&instance["NodeName"], &json!("Running")));
-        assert_eq!((&instance["AppId"], &instance["GroupId"]), (&json!(application), &json!(application)));
+        assert_eq!(
+            (&pod["spec"]["nodeName"], &pod["status"]["phase"]),
+            (&instance["NodeName"], &json!("Running"))
+        );
+        assert_eq!(
+            (&instance["AppId"], &instance["GroupId"]),
+            (&json!(application), &json!(application))
+        );
     }
-    let batches = live.server.call("POST", "/pop/v5/changeorder/change_order_info", &[("ChangeOrderId", &order)]).await;
-    let batch = batches["changeOrderInfo"]["PipelineInfoList"]["PipelineInfo"][0]["PipelineId"].as_str().unwrap().to_owned();
+    let batches = live
+        .server
+        .call("POST", "/pop/v5/changeorder/change_order_info", &[("ChangeOrderId", &order)])
+        .await;
+    let batch = batches["changeOrderInfo"]["PipelineInfoList"]["PipelineInfo"][0]["PipelineId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let confirm = [("PipelineId", batch.as_str()), ("Confirm", "true")];
-    assert_eq!(live.server.call("GET", "/pop/v5/changeorder/pipeline_batch_confirm", &confirm).await["Code"], 200);
+    assert_eq!(
+        live.server.call("GET", "/pop/v5/changeorder/pipeline_batch_confirm", &confirm).await["Code"],
+        200
+    );
     live.order_when(&order, 2).await;
-    live.until("GET", INSTANCES, &asked, |reply| canaries(reply) == vec![of("2.0", false); 4]).await;
+    live.until("GET", INSTANCES, &asked, |reply| canaries(reply) == vec![of("2.0", false); 4])
+        .await;
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
@@ -246,7 +343,11 @@ async fn what_a_package_is_started_with_is_shown(pool: PgPool) {
             fetcher: "sluice:1".into(),
             rules: Vec::new(),
         }),
-        runtime: Some(Runtime { jdk: "Open JDK 8".into(), web_container: Some("apache-tomcat-9".into()), image: "tomcat:9".into() }),
+        runtime: Some(Runtime {
+            jdk: "Open JDK 8".into(),
+            web_container: Some("apache-tomcat-9".into()),
+            image: "tomcat:9".into(),
+        }),
         jvm_options: Field::Set("-Xms512m -Da=$HOME".into()),
         web: Field::Set(web),
         ..JavaChange::default()
@@ -259,11 +360,17 @@ async fn what_a_package_is_started_with_is_shown(pool: PgPool) {
         .await
         .unwrap();
     let options = server.call("GET", START_UP, &id).await;
-    assert_eq!(options["JavaStartUpConfig"], json!({ "OriginalConfigs": "-Xms512m -Da=$HOME", "StartUpArgs": "-Xms512m -Da=$HOME" }));
+    assert_eq!(
+        options["JavaStartUpConfig"],
+        json!({ "OriginalConfigs": "-Xms512m -Da=$HOME", "StartUpArgs": "-Xms512m -Da=$HOME" })
+    );
     let shown: Value = server.call("GET", WEB_CONTAINER, &id).await.into();
     shape::check("GetWebContainerConfig", &shown);
     let shown = &shown["WebContainerConfig"];
-    assert_eq!((&shown["ContextInputType"], &shown["HttpPort"], &shown["UseDefaultConfig"]), (&json!("root"), &json!(9090), &json!(false)));
+    assert_eq!(
+        (&shown["ContextInputType"], &shown["HttpPort"], &shown["UseDefaultConfig"]),
+        (&json!("root"), &json!(9090), &json!(false))
+    );
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
@@ -273,11 +380,21 @@ async fn an_application_that_is_not_there_and_wrong_input_are_named(pool: PgPool
         for id in ["01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e", "x"] {
             let unknown = server.call(method, path, &[("AppId", id)]).await;
             let said = format!("the application {id} does not exist");
-            assert_eq!((&unknown["Code"], &unknown["Message"]), (&json!(601), &json!(said)), "{path}");
+            assert_eq!(
+                (&unknown["Code"], &unknown["Message"]),
+                (&json!(601), &json!(said)),
+                "{path}"
+            );
         }
         let missing = server.call(method, path, &[]).await;
         assert_eq!(missing["Code"], "MissingAppId", "{path}");
     }
-    let wrong = server.call("GET", INSTANCES, &[("AppId", "01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e"), ("WithNodeInfo", "yes")]).await;
+    let wrong = server
+        .call(
+            "GET",
+            INSTANCES,
+            &[("AppId", "01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e"), ("WithNodeInfo", "yes")],
+        )
+        .await;
     assert_eq!(wrong["Code"], "InvalidWithNodeInfo", "{wrong:?}");
 }

@@ -42,7 +42,10 @@ impl Running {
     async fn start(router: Router, pair: &Pair) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let certificate = Certificate::load(pair.certificate(), pair.key()).await.unwrap().looking_every(Duration::from_millis(10));
+        let certificate = Certificate::load(pair.certificate(), pair.key())
+            .await
+            .unwrap()
+            .looking_every(Duration::from_millis(10));
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(connections().serve_tls(listener, certificate, router, async {
             let _ = stopped.await;
@@ -60,14 +63,24 @@ impl Running {
     }
 
     /// A connection by the protocols of `alpn`, and the certificate that was shown.
-    async fn connect(&self, authority: &Authority, alpn: &[&str]) -> std::io::Result<TlsStream<TcpStream>> {
+    async fn connect(
+        &self,
+        authority: &Authority,
+        alpn: &[&str],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-        let mut config = builder.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots).with_no_client_auth();
+        let mut config = builder
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         let stream = TcpStream::connect(self.address).await?;
-        TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), stream).await
+        TlsConnector::from(Arc::new(config))
+            .connect(ServerName::try_from("localhost").unwrap(), stream)
+            .await
     }
 
     async fn shown(&self, authority: &Authority) -> CertificateDer<'static> {
@@ -76,17 +89,29 @@ impl Running {
     }
 
     /// Sends by HTTP/2, whose requests have their host in the target.
-    async fn send_http2(&self, authority: &Authority, method: &str, signed: &Signed) -> (u16, Value) {
+    async fn send_http2(
+        &self,
+        authority: &Authority,
+        method: &str,
+        signed: &Signed,
+    ) -> (u16, Value) {
         let stream = self.connect(authority, &["h2", "http/1.1"]).await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        let (mut sender, connection) =
+            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
         let connection = tokio::spawn(connection);
-        let host = signed.headers.iter().find_map(|(name, value)| (*name == "host").then_some(value)).unwrap();
-        let mut request = Request::builder().method(method).uri(format!("https://{host}{}", signed.target));
+        let host = signed
+            .headers
+            .iter()
+            .find_map(|(name, value)| (*name == "host").then_some(value))
+            .unwrap();
+        let mut request =
+            Request::builder().method(method).uri(format!("https://{host}{}", signed.target));
         for (name, value) in signed.headers.iter().filter(|(name, _)| *name != "host") {
             request = request.header(*name, value);
         }
-        let response = sender.send_request(request.body(Empty::<bytes::Bytes>::new()).unwrap()).await.unwrap();
+        let response =
+            sender.send_request(request.body(Empty::<bytes::Bytes>::new()).unwrap()).await.unwrap();
         let status = response.status().as_u16();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         connection.abort();
@@ -118,7 +143,8 @@ async fn both_signatures_are_good_on_either_listener_and_by_either_http(pool: Pg
     let tls = Running::start(server.router.clone(), &Pair::new(&authority.issue())).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let plain_url = format!("http://{}", listener.local_addr().unwrap());
-    let plain = tokio::spawn(connections().serve(listener, server.router.clone(), std::future::pending()));
+    let plain =
+        tokio::spawn(connections().serve(listener, server.router.clone(), std::future::pending()));
     let client = authority.client();
 
     let list = Unsigned {
@@ -135,7 +161,10 @@ async fn both_signatures_are_good_on_either_listener_and_by_either_http(pool: Pg
         let mut altered = signed.clone();
         altered.target = altered.target.replace("AppName=a", "AppName=b");
         assert_eq!(send(&client, &tls.url(""), &altered).await["Code"], "SignatureDoesNotMatch");
-        assert_eq!(tls.send_http2(&authority, "POST", &altered).await.1["Code"], "SignatureDoesNotMatch");
+        assert_eq!(
+            tls.send_http2(&authority, "POST", &altered).await.1["Code"],
+            "SignatureDoesNotMatch"
+        );
     }
     tls.ended().await;
     plain.abort();
@@ -166,15 +195,23 @@ async fn lines_that_are_too_long_are_answered() {
         let target = format!("{start}{}", "x".repeat(length - start.len()));
         Signed { target, headers: vec![("host", "h".into())], body: String::new() }
     };
-    for (length, code) in
-        [(20_000, "IncompleteSignature"), (edge::TARGET_LIMIT, "IncompleteSignature"), (edge::TARGET_LIMIT + 1, "RequestLineTooLong")]
-    {
-        assert_eq!(running.send_http2(&authority, "POST", &request(length)).await.1["Code"], code, "{length} bytes by HTTP/2");
+    for (length, code) in [
+        (20_000, "IncompleteSignature"),
+        (edge::TARGET_LIMIT, "IncompleteSignature"),
+        (edge::TARGET_LIMIT + 1, "RequestLineTooLong"),
+    ] {
+        assert_eq!(
+            running.send_http2(&authority, "POST", &request(length)).await.1["Code"],
+            code,
+            "{length} bytes by HTTP/2"
+        );
     }
     let mut stream = running.connect(&authority, &[]).await.unwrap();
-    for (length, code) in
-        [(edge::TARGET_LIMIT, "IncompleteSignature"), (edge::TARGET_LIMIT + 1, "RequestLineTooLong"), (2 << 20, "RequestLineTooLong")]
-    {
+    for (length, code) in [
+        (edge::TARGET_LIMIT, "IncompleteSignature"),
+        (edge::TARGET_LIMIT + 1, "RequestLineTooLong"),
+        (2 << 20, "RequestLineTooLong"),
+    ] {
         let bytes = format!("POST {} HTTP/1.1\r\nHost: h\r\n\r\n", request(length).target);
         stream.write_all(bytes.as_bytes()).await.unwrap();
         assert_eq!(wire::read_reply(&mut stream).await.1["Code"], code, "{length} bytes");
@@ -198,7 +235,10 @@ async fn a_new_pair_is_taken_up_and_a_broken_one_is_not() {
 
     // The two files are seldom replaced at the same moment.
     pair.replace(&third.0, &second.1);
-    assert_eq!(running.shown(&authority).await, CertificateDer::from_pem_slice(second.0.as_bytes()).unwrap());
+    assert_eq!(
+        running.shown(&authority).await,
+        CertificateDer::from_pem_slice(second.0.as_bytes()).unwrap()
+    );
     pair.replace(&third.0, &third.1);
     until_shown(&running, &authority, &third.0).await;
     running.ended().await;
@@ -239,9 +279,12 @@ async fn told_to_stop_it_answers_what_is_in_hand_and_takes_nothing_more() {
             "in hand"
         }
     };
-    let running = Running::start(Router::new().route("/slow", get(handler)), &Pair::new(&authority.issue())).await;
+    let running =
+        Running::start(Router::new().route("/slow", get(handler)), &Pair::new(&authority.issue()))
+            .await;
     let (client, url, address) = (authority.client(), running.url("/slow"), running.address);
-    let in_hand = tokio::spawn(async move { client.get(url).send().await.unwrap().bytes().await.unwrap() });
+    let in_hand =
+        tokio::spawn(async move { client.get(url).send().await.unwrap().bytes().await.unwrap() });
     begun.notified().await;
     let idle = running.connect(&authority, &[]).await.unwrap();
     let ended = tokio::spawn(running.ended());

@@ -71,12 +71,24 @@ fn described() -> Vec<Described> {
             if !offered::OFFERS.iter().any(|offer| offer.operation == name) {
                 continue;
             }
-            let form = &operation["requestBody"]["content"]["application/x-www-form-urlencoded"]["schema"];
-            assert!(operation["requestBody"].is_null() || form["properties"].is_object(), "{name} has another body than a form");
-            let is_required = |field: &str| form["required"].as_array().into_iter().flatten().any(|it| it == field);
+            let form =
+                &operation["requestBody"]["content"]["application/x-www-form-urlencoded"]["schema"];
+            assert!(
+                operation["requestBody"].is_null() || form["properties"].is_object(),
+                "{name} has another body than a form"
+            );
+            let is_required = |field: &str| {
+                form["required"].as_array().into_iter().flatten().any(|it| it == field)
+            };
             let fields = form["properties"].as_object().into_iter().flatten();
             let fields = fields.map(|(field, schema)| json!({ "name": field, "schema": schema, "required": is_required(field) }));
-            let given: Vec<Value> = operation["parameters"].as_array().into_iter().flatten().cloned().chain(fields).collect();
+            let given: Vec<Value> = operation["parameters"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .cloned()
+                .chain(fields)
+                .collect();
             let parameters = given.iter().map(|it| Parameter {
                 name: it["name"].as_str().unwrap().into(),
                 kind: match &it["schema"]["type"] {
@@ -105,22 +117,51 @@ fn wrong_values(operation: &str, parameter: &Parameter) -> Vec<Option<String>> {
     let mut texts: Vec<String> = Vec::new();
     match (parameter.kind.as_str(), form(operation, name)) {
         ("integer", None) => {
-            texts.extend(["many", "1.5", "0x10", "1e3", "1 2", "٣", "99999999999999999999999", "-99999999999999999999999"].map(Into::into));
+            texts.extend(
+                [
+                    "many",
+                    "1.5",
+                    "0x10",
+                    "1e3",
+                    "1 2",
+                    "٣",
+                    "99999999999999999999999",
+                    "-99999999999999999999999",
+                ]
+                .map(Into::into),
+            );
             texts.extend([parameter.least - 1, parameter.most + 1].map(|it| it.to_string()));
             texts.push("9".repeat(TOO_LONG));
         }
         ("boolean", None) => {
-            texts.extend(["yes", "1", "0", "truth", "true false", "null", "[true]"].map(Into::into));
+            texts
+                .extend(["yes", "1", "0", "truth", "true false", "null", "[true]"].map(Into::into));
             texts.push("true".repeat(TOO_LONG / 4));
         }
         ("string", Some(Form::Id)) => {
-            texts.extend(["01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e", "x", "-1", "{}x", "01935a2c"].map(Into::into));
+            texts.extend(
+                ["01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e", "x", "-1", "{}x", "01935a2c"]
+                    .map(Into::into),
+            );
             texts.push("0".repeat(TOO_LONG));
         }
         ("string", Some(Form::Json(others))) => {
             texts.extend(
-                ["{", "[", "[1", "{\"a\":", "\"text\"", "7", "true", "text", "[]x", "{\"a\":1}}", "[[[]]]", "[\"\\u0000\"]"]
-                    .map(Into::into),
+                [
+                    "{",
+                    "[",
+                    "[1",
+                    "{\"a\":",
+                    "\"text\"",
+                    "7",
+                    "true",
+                    "text",
+                    "[]x",
+                    "{\"a\":1}}",
+                    "[[[]]]",
+                    "[\"\\u0000\"]",
+                ]
+                .map(Into::into),
             );
             texts.extend(others.iter().map(|it| (*it).to_owned()));
             texts.push(format!("[{}", "1,".repeat(TOO_LONG / 2)));
@@ -242,18 +283,31 @@ async fn rows(live: &Live) -> BTreeMap<String, (i64, String)> {
         format!("SELECT '{table}', count(*), {content} FROM {table}")
     });
     let all = each.collect::<Vec<_>>().join(" UNION ALL ");
-    let found: Vec<(String, i64, String)> = sqlx::query_as(sqlx::AssertSqlSafe(all)).fetch_all(&live.server.pool).await.unwrap();
+    let found: Vec<(String, i64, String)> =
+        sqlx::query_as(sqlx::AssertSqlSafe(all)).fetch_all(&live.server.pool).await.unwrap();
     found.into_iter().map(|(table, count, content)| (table, (count, content))).collect()
 }
 
 /// What was written to the cluster. A dry run writes nothing, nor what is answered with no.
 fn writes(live: &Live) -> Vec<String> {
-    let done = live.simulation.writes().into_iter().filter(|write| !write.call.dry_run && write.code < 300);
-    done.map(|write| format!("{} {} {} {}", write.call.verb, write.call.resource, write.call.name, write.code)).collect()
+    let done = live
+        .simulation
+        .writes()
+        .into_iter()
+        .filter(|write| !write.call.dry_run && write.code < 300);
+    done.map(|write| {
+        format!("{} {} {} {}", write.call.verb, write.call.resource, write.call.name, write.code)
+    })
+    .collect()
 }
 
 /// Why the reply to a wrong value is not as it must be; none = it is.
-fn mistake(parameter: &Parameter, value: Option<&str>, status: StatusCode, reply: &Map<String, Value>) -> Option<&'static str> {
+fn mistake(
+    parameter: &Parameter,
+    value: Option<&str>,
+    status: StatusCode,
+    reply: &Map<String, Value>,
+) -> Option<&'static str> {
     let (name, value) = (parameter.name.as_str(), value.unwrap_or_default());
     let message = reply["Message"].as_str().unwrap_or_default();
     let form = if value.is_empty() { "Missing" } else { "Invalid" };
@@ -262,19 +316,38 @@ fn mistake(parameter: &Parameter, value: Option<&str>, status: StatusCode, reply
         StatusCode::BAD_REQUEST => reply["Code"] == format!("{form}{name}"),
         _ => false,
     };
-    let does_not_exist = message.contains("does not exist") && thing(name).is_some_and(|thing| message.contains(thing));
+    let does_not_exist = message.contains("does not exist")
+        && thing(name).is_some_and(|thing| message.contains(thing));
     // What is shown is the value, or of JSON the item that is wrong.
-    let bare = |text: &str, most: usize| text.chars().filter(|it| !it.is_control() && !it.is_whitespace()).take(most).collect::<String>();
+    let bare = |text: &str, most: usize| {
+        text.chars()
+            .filter(|it| !it.is_control() && !it.is_whitespace())
+            .take(most)
+            .collect::<String>()
+    };
     let is_shown = bare(message, usize::MAX).contains(&bare(value, 80));
-    let is_shown = is_shown || (value.starts_with(['[', '{']) && (message.contains("has the value") || does_not_exist));
-    let allowed =
-        ["must", "allowed", "mandatory", "only", "at most", "needs", "there is no", "look at its plan again", "it has", "is not made"];
+    let is_shown = is_shown
+        || (value.starts_with(['[', '{']) && (message.contains("has the value") || does_not_exist));
+    let allowed = [
+        "must",
+        "allowed",
+        "mandatory",
+        "only",
+        "at most",
+        "needs",
+        "there is no",
+        "look at its plan again",
+        "it has",
+        "is not made",
+    ];
     match () {
         () if !is_refusal => Some("is not refused in EDAS form"),
         () if !message.contains(name) && !does_not_exist => Some("does not name the parameter"),
         () if SECRET.contains(&name) && message.contains("hidden") => Some("shows the secret"),
         () if !SECRET.contains(&name) && !is_shown => Some("does not show the value"),
-        () if !does_not_exist && !allowed.iter().any(|it| message.contains(it)) => Some("does not say what is allowed"),
+        () if !does_not_exist && !allowed.iter().any(|it| message.contains(it)) => {
+            Some("does not say what is allowed")
+        }
         () => None,
     }
 }
@@ -284,10 +357,15 @@ async fn every_wrong_value_is_refused_by_name_and_changes_nothing(pool: PgPool) 
     let live = Live::start(pool).await;
     let application = live.create().await;
     let orders: Value = live.server.call("POST", ORDERS, &[("AppId", &application)]).await.into();
-    let order = orders["ChangeOrderList"]["ChangeOrder"][0]["ChangeOrderId"].as_str().unwrap().to_owned();
+    let order =
+        orders["ChangeOrderList"]["ChangeOrder"][0]["ChangeOrderId"].as_str().unwrap().to_owned();
     let shown: Value = live.server.call("POST", ORDER, &[("ChangeOrderId", &order)]).await.into();
-    let batch = shown["changeOrderInfo"]["PipelineInfoList"]["PipelineInfo"][0]["PipelineId"].as_str().unwrap().to_owned();
-    let template: Value = live.server.call("POST", TEMPLATE, &[("Name", "kept"), ("Content", "{}")]).await.into();
+    let batch = shown["changeOrderInfo"]["PipelineInfoList"]["PipelineInfo"][0]["PipelineId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let template: Value =
+        live.server.call("POST", TEMPLATE, &[("Name", "kept"), ("Content", "{}")]).await.into();
     let template = template["Data"]["Id"].to_string();
     let known = Known { application, order, batch, template };
 
@@ -295,23 +373,41 @@ async fn every_wrong_value_is_refused_by_name_and_changes_nothing(pool: PgPool) 
     live.settle(&known.application).await;
     let (mut before, mut writes_before) = (rows(&live).await, writes(&live));
     for operation in described() {
-        let required = operation.parameters.iter().filter(|it| it.required).map(|it| it.name.as_str());
-        let also = ALSO.iter().filter(|(name, _)| *name == operation.name).map(|(_, parameter)| *parameter);
-        let right: Vec<(&str, String)> = required.chain(also).map(|name| (name, well(&operation.name, name, &known))).collect();
+        let required =
+            operation.parameters.iter().filter(|it| it.required).map(|it| it.name.as_str());
+        let also = ALSO
+            .iter()
+            .filter(|(name, _)| *name == operation.name)
+            .map(|(_, parameter)| *parameter);
+        let right: Vec<(&str, String)> =
+            required.chain(also).map(|name| (name, well(&operation.name, name, &known))).collect();
         for parameter in &operation.parameters {
             let cases = wrong_values(&operation.name, parameter);
             let least = if is_any(&operation.name, &parameter.name) { 4 } else { 5 };
-            assert!(cases.len() >= least, "{} {}: {} cases", operation.name, parameter.name, cases.len());
+            assert!(
+                cases.len() >= least,
+                "{} {}: {} cases",
+                operation.name,
+                parameter.name,
+                cases.len()
+            );
             for wrong in cases {
                 let mut given: Vec<(&str, &str)> = right
                     .iter()
-                    .filter(|(name, _)| *name != parameter.name && !(parameter.name == "PackageUrl" && *name == "ImageUrl"))
+                    .filter(|(name, _)| {
+                        *name != parameter.name
+                            && !(parameter.name == "PackageUrl" && *name == "ImageUrl")
+                    })
                     .map(|(name, value)| (*name, value.as_str()))
                     .collect();
                 given.extend(wrong.as_deref().map(|value| (parameter.name.as_str(), value)));
-                let (status, reply) = live.server.answer(&operation.method, &operation.path, &given).await;
+                let (status, reply) =
+                    live.server.answer(&operation.method, &operation.path, &given).await;
                 let after = rows(&live).await;
-                let mut why: Vec<String> = mistake(parameter, wrong.as_deref(), status, &reply).map(Into::into).into_iter().collect();
+                let mut why: Vec<String> = mistake(parameter, wrong.as_deref(), status, &reply)
+                    .map(Into::into)
+                    .into_iter()
+                    .collect();
                 let looked = ["it cannot work: ", "parameter PlanHash", "parameter UpdateStrategy"]
                     .iter()
                     .any(|it| reply["Message"].as_str().is_some_and(|said| said.starts_with(it)));
@@ -321,16 +417,23 @@ async fn every_wrong_value_is_refused_by_name_and_changes_nothing(pool: PgPool) 
                         continue;
                     }
                     if before[table] != (*count, content.clone()) {
-                        why.push(format!("changes {table} ({} rows, {count} after)", before[table].0));
+                        why.push(format!(
+                            "changes {table} ({} rows, {count} after)",
+                            before[table].0
+                        ));
                     }
                 }
                 let writes_after = writes(&live);
                 if writes_after != writes_before {
-                    why.push(format!("writes to the cluster: {:?}", &writes_after[writes_before.len()..]));
+                    why.push(format!(
+                        "writes to the cluster: {:?}",
+                        &writes_after[writes_before.len()..]
+                    ));
                 }
                 *counts.entry(operation.name.clone()).or_insert(0) += 1;
                 if !why.is_empty() {
-                    let value: String = wrong.as_deref().unwrap_or("(absent)").chars().take(70).collect();
+                    let value: String =
+                        wrong.as_deref().unwrap_or("(absent)").chars().take(70).collect();
                     mistakes.push(format!(
                         "{} {}={value:?}: {}\n    {status} {} {:.300}",
                         operation.name,
@@ -347,7 +450,12 @@ async fn every_wrong_value_is_refused_by_name_and_changes_nothing(pool: PgPool) 
     }
     let total: usize = counts.values().sum();
     println!("{total} wrong values of {} operations", counts.len());
-    assert!(mistakes.is_empty(), "{} of {total} wrong values:\n{}", mistakes.len(), mistakes.join("\n"));
+    assert!(
+        mistakes.is_empty(),
+        "{} of {total} wrong values:\n{}",
+        mistakes.len(),
+        mistakes.join("\n")
+    );
     for offer in offered::OFFERS {
         let count = counts.get(offer.operation).copied().unwrap_or_default();
         assert!(count >= 4 * offer.reads.len(), "{}: only {count} cases", offer.operation);
@@ -358,10 +466,17 @@ async fn every_wrong_value_is_refused_by_name_and_changes_nothing(pool: PgPool) 
 impl Live {
     /// Ends what was begun by mistake, so that the next values find what the first did.
     async fn settle(&self, application: &str) {
-        let orders: Value = self.server.call("POST", ORDERS, &[("AppId", application)]).await.into();
+        let orders: Value =
+            self.server.call("POST", ORDERS, &[("AppId", application)]).await.into();
         for order in orders["ChangeOrderList"]["ChangeOrder"].as_array().into_iter().flatten() {
             if ![2, 3, 6, 10].contains(&order["Status"].as_i64().unwrap()) {
-                self.server.call("PUT", ABORT, &[("ChangeOrderId", order["ChangeOrderId"].as_str().unwrap())]).await;
+                self.server
+                    .call(
+                        "PUT",
+                        ABORT,
+                        &[("ChangeOrderId", order["ChangeOrderId"].as_str().unwrap())],
+                    )
+                    .await;
             }
         }
         // What is still at work has ended when two looks are the same.

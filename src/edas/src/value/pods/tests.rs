@@ -6,7 +6,8 @@ use serde_json::json;
 use super::*;
 
 fn params(name: &str, text: &str) -> Params {
-    let encoded: String = percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).collect();
+    let encoded: String =
+        percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).collect();
     Params::parse(&format!("{name}={encoded}")).unwrap()
 }
 
@@ -39,14 +40,19 @@ fn set<T>(value: T) -> Field<T> {
 #[case("RuntimeClassName", "", PodChange { runtime_class: Field::Clear, ..PodChange::default() })]
 #[case("LimitEphemeralStorage", "0", PodChange { disk_limit: Some(0), ..PodChange::default() })]
 #[case("SecurityContext", "cnVuQXNVc2VyOiA3Cg==", PodChange { security: set(json!({ "runAsUser": 7 })), ..PodChange::default() })]
-fn a_parameter_is_read_as_documented(#[case] name: &str, #[case] text: &str, #[case] expected: PodChange) {
+fn a_parameter_is_read_as_documented(
+    #[case] name: &str,
+    #[case] text: &str,
+    #[case] expected: PodChange,
+) {
     assert_eq!(read_one(name, text).unwrap(), expected);
     assert_eq!(read(&Params::default(), false).unwrap(), PodChange::default(), "absent keeps");
 }
 
 #[test]
 fn containers_come_as_yaml_in_base64() {
-    let yaml = base64("name: log\nimage: shop/log:1\nargs: [\"-v\"]\nenv:\n- name: A\n  value: \"1\"\n");
+    let yaml =
+        base64("name: log\nimage: shop/log:1\nargs: [\"-v\"]\nenv:\n- name: A\n  value: \"1\"\n");
     let container = json!({ "name": "log", "image": "shop/log:1", "args": ["-v"], "env": [{ "name": "A", "value": "1" }] });
     let text = json!([{ "yamlEncoded": yaml }]).to_string();
     assert_eq!(read_one("Sidecars", &text).unwrap().sidecars, set(vec![container.clone()]));
@@ -69,8 +75,16 @@ fn variables_with_keys_come_in_either_parameter() {
 #[case("EnvFroms", r#"[{"secretRef":{}}]"#, "[0] is neither")]
 #[case("PreStop", r#"{"exec":{"command":["x"]},"timeoutSeconds":1}"#, "no times")]
 #[case("Startup", r#"{"periodSeconds":1}"#, "must have one")]
-#[case("ConfigMountDescs", r#"[{"name":"m","type":"Disk","mountPath":"/m"}]"#, "the type \"disk\" is neither")]
-#[case("LocalVolume", r#"[{"nodePath":"n","mountPath":"/m"}]"#, "at [0]: \"n\" does not begin with /")]
+#[case(
+    "ConfigMountDescs",
+    r#"[{"name":"m","type":"Disk","mountPath":"/m"}]"#,
+    "the type \"disk\" is neither"
+)]
+#[case(
+    "LocalVolume",
+    r#"[{"nodePath":"n","mountPath":"/m"}]"#,
+    "at [0]: \"n\" does not begin with /"
+)]
 #[case("EmptyDirs", r#"[{"readOnly":true}]"#, "missing field `mountPath`")]
 #[case("PvcMountDescs", r#"[{"pvcName":"c","mountPaths":[]}]"#, "mountPaths is empty")]
 #[case("CustomTolerations", "{\"a\":1}", "allowed is a list of Kubernetes tolerations")]
@@ -79,7 +93,11 @@ fn variables_with_keys_come_in_either_parameter() {
 #[case("Sidecars", r#"[{"yamlEncoded":"bmFtZTogYQo="}]"#, "no name or no image")]
 #[case("SecurityContext", "YQ==", "it is no object")]
 #[case("TerminateGracePeriod", "-1", "from 0 to 86400")]
-fn what_is_not_understood_is_refused_by_name_and_place(#[case] name: &str, #[case] text: &str, #[case] says: &str) {
+fn what_is_not_understood_is_refused_by_name_and_place(
+    #[case] name: &str,
+    #[case] text: &str,
+    #[case] says: &str,
+) {
     let message = match read_one(name, text).unwrap_err() {
         ApiError::Business { message, .. } | ApiError::Gateway { message, .. } => message,
     };
@@ -100,12 +118,17 @@ fn what_is_wrong_with_a_container_is_told_without_its_values() {
             ("name: Geheim_geheim\nimage: b", "name is not of at most 63"),
         ] {
             let said = message(name, &encoded(yaml));
-            assert!(said.contains(name) && said.contains(says) && !said.contains("geheim"), "{said}");
+            assert!(
+                said.contains(name) && said.contains(says) && !said.contains("geheim"),
+                "{said}"
+            );
         }
     }
-    for (name, text) in
-        [("Annotations", r#"{"a":["geheim"]}"#), ("PreStop", r#"{"exec":{"command":"geheim"}}"#), ("PostStart", r#"{"exec":["geheim"]}"#)]
-    {
+    for (name, text) in [
+        ("Annotations", r#"{"a":["geheim"]}"#),
+        ("PreStop", r#"{"exec":{"command":"geheim"}}"#),
+        ("PostStart", r#"{"exec":["geheim"]}"#),
+    ] {
         let said = message(name, text);
         assert!(said.contains("(not shown)") && !said.contains("geheim"), "{said}");
     }
@@ -114,6 +137,8 @@ fn what_is_wrong_with_a_container_is_told_without_its_values() {
 #[test]
 fn more_containers_than_may_be_are_refused_before_any_is_read() {
     let text = json!(vec![json!({ "yamlEncoded": "%%" }); 21]).to_string();
-    let ApiError::Business { message, .. } = read_one("Sidecars", &text).unwrap_err() else { panic!("must be a business error") };
+    let ApiError::Business { message, .. } = read_one("Sidecars", &text).unwrap_err() else {
+        panic!("must be a business error")
+    };
     assert!(message.contains("Sidecars") && message.contains("at most 20 containers"), "{message}");
 }

@@ -34,7 +34,9 @@ pub fn check(operation: &Operation, params: &Params) -> Result<(), ApiError> {
         if !is_read && says_something(parameter, value) {
             return Err(ApiError::business(
                 format!("NotRead{parameter}"),
-                format!("The parameter {parameter} of {name} is not applied by this server yet: leave it out"),
+                format!(
+                    "The parameter {parameter} of {name} is not applied by this server yet: leave it out"
+                ),
             ));
         }
     }
@@ -51,13 +53,17 @@ pub fn unread(operation: &Operation) -> impl Iterator<Item = &str> {
 /// The parameters of a request that its operation does not document, as sentences: they
 /// have no effect (R3), and some clients send them all the same (`HostAliases`).
 pub fn ignored(operation: &str, params: &Params) -> Vec<String> {
-    let Some(operation) = contract::operations().iter().find(|it| it.name == operation) else { return Vec::new() };
+    let Some(operation) = contract::operations().iter().find(|it| it.name == operation) else {
+        return Vec::new();
+    };
     let unknown = params.pairs().iter().filter(|(name, value)| {
         // Lists may come as numbered keys.
         let name = name.split('.').next().unwrap_or(name);
         !operation.takes(name) && says_something(name, value)
     });
-    let sentence = |(name, _): &(String, String)| format!("{} has no effect: EDAS does not document such a parameter", shortened(name));
+    let sentence = |(name, _): &(String, String)| {
+        format!("{} has no effect: EDAS does not document such a parameter", shortened(name))
+    };
     unknown.take(MOST_TOLD).map(sentence).collect()
 }
 
@@ -72,7 +78,11 @@ fn refusal(operation: &Operation) -> String {
     let why = family::of(operation).map(|family| {
         format!(": it is about {}, which is outside of what this server does, releasing applications on Kubernetes", family.name)
     });
-    format!("The operation {} is not offered by this server{}", operation.name, why.unwrap_or_default())
+    format!(
+        "The operation {} is not offered by this server{}",
+        operation.name,
+        why.unwrap_or_default()
+    )
 }
 
 fn says_something(parameter: &str, value: &str) -> bool {
@@ -99,16 +109,25 @@ mod tests {
     #[case("TrafficControlStrategy=x")]
     #[case("SlsConfigs=%5B%7B%7D%5D")]
     fn a_documented_parameter_that_is_not_read_is_refused_by_name(#[case] query: &str) {
-        let error = check(operation("DeployK8sApplication"), &Params::parse(query).unwrap()).unwrap_err();
+        let error =
+            check(operation("DeployK8sApplication"), &Params::parse(query).unwrap()).unwrap_err();
         let ApiError::Business { message, .. } = error else { panic!("must be a business error") };
-        assert!(message.contains(query.split('=').next().unwrap()) && message.contains("not applied"), "{message}");
+        assert!(
+            message.contains(query.split('=').next().unwrap()) && message.contains("not applied"),
+            "{message}"
+        );
     }
 
     #[rstest]
     #[case("EnableAhas=False&DeployAcrossZones=false&RegionId=cn-hangzhou&ServiceCode=edas")]
-    #[case("JDK=Open+JDK+8&WebContainer=x&Annotations=&HostAliases=x&Command=&Args=[]&SlsConfigs={}&MountDescs=")]
+    #[case(
+        "JDK=Open+JDK+8&WebContainer=x&Annotations=&HostAliases=x&Command=&Args=[]&SlsConfigs={}&MountDescs="
+    )]
     fn what_says_nothing_is_accepted_and_so_is_what_is_not_documented(#[case] query: &str) {
-        assert_eq!(check(operation("DeployK8sApplication"), &Params::parse(query).unwrap()), Ok(()));
+        assert_eq!(
+            check(operation("DeployK8sApplication"), &Params::parse(query).unwrap()),
+            Ok(())
+        );
     }
 
     #[test]
@@ -117,7 +136,11 @@ mod tests {
         let said = ignored("DeployK8sApplication", &Params::parse(query).unwrap());
         assert_eq!(said, ["HostAliases has no effect: EDAS does not document such a parameter"]);
         let many: String = (0..99).map(|number| format!("Unknown{number}=1&")).collect();
-        assert_eq!(ignored("DeployK8sApplication", &Params::parse(many.trim_end_matches('&')).unwrap()).len(), MOST_TOLD);
+        assert_eq!(
+            ignored("DeployK8sApplication", &Params::parse(many.trim_end_matches('&')).unwrap())
+                .len(),
+            MOST_TOLD
+        );
     }
 
     #[test]

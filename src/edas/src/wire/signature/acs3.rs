@@ -14,7 +14,10 @@ use hex::encode as hex_of;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
-use super::{BodyDigest, Claim, Scheme, SignatureRefusal, SignedRequest, acs_headers, instant_of, nonce_of, text_of};
+use super::{
+    BodyDigest, Claim, Scheme, SignatureRefusal, SignedRequest, acs_headers, instant_of, nonce_of,
+    text_of,
+};
 use domain::{
     limits::{KEY_ID, SIGNED_HEADER_BYTES, SIGNED_HEADERS},
     rejection::shortened,
@@ -30,20 +33,31 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 const FIELDS: usize = 8;
 
 /// Reads the claim from `Credential=…,SignedHeaders=…,Signature=…`.
-pub(in crate::wire::signature) fn read(request: SignedRequest<'_>, credentials: &str) -> Result<Claim, SignatureRefusal> {
+pub(in crate::wire::signature) fn read(
+    request: SignedRequest<'_>,
+    credentials: &str,
+) -> Result<Claim, SignatureRefusal> {
     let headers = request.headers;
     let malformed = || {
         SignatureRefusal::incomplete(format!(
             "Authorization must read `{ALGORITHM} Credential=<key id>,SignedHeaders=<a;b;…>,Signature=<64 hex digits>`"
         ))
     };
-    let fields: Vec<(&str, &str)> = credentials.splitn(FIELDS, ',').map(str::trim).filter_map(|field| field.split_once('=')).collect();
-    let field = |name: &str| fields.iter().find(|(key, _)| *key == name).map(|(_, value)| *value).ok_or_else(malformed);
+    let fields: Vec<(&str, &str)> = credentials
+        .splitn(FIELDS, ',')
+        .map(str::trim)
+        .filter_map(|field| field.split_once('='))
+        .collect();
+    let field = |name: &str| {
+        fields.iter().find(|(key, _)| *key == name).map(|(_, value)| *value).ok_or_else(malformed)
+    };
     let (key_id, signed_headers) = (field("Credential")?, field("SignedHeaders")?);
     let mut signature = [0; 32];
     hex::decode_to_slice(field("Signature")?, &mut signature).map_err(|_| malformed())?;
     if key_id.len() > KEY_ID {
-        return Err(SignatureRefusal::incomplete(format!("Credential has more than {KEY_ID} bytes")));
+        return Err(SignatureRefusal::incomplete(format!(
+            "Credential has more than {KEY_ID} bytes"
+        )));
     }
     let listed = read_list(signed_headers, headers)?;
     let body = text_of(headers, "x-acs-content-sha256")?.unwrap_or_default().to_owned();
@@ -64,11 +78,16 @@ pub(in crate::wire::signature) fn read(request: SignedRequest<'_>, credentials: 
 fn read_list(signed_headers: &str, headers: &HeaderMap) -> Result<Vec<String>, SignatureRefusal> {
     let names: Vec<&str> = signed_headers.split(';').take(SIGNED_HEADERS + 1).collect();
     if names.len() > SIGNED_HEADERS {
-        return Err(SignatureRefusal::incomplete(format!("SignedHeaders has more than {SIGNED_HEADERS} names")));
+        return Err(SignatureRefusal::incomplete(format!(
+            "SignedHeaders has more than {SIGNED_HEADERS} names"
+        )));
     }
     for name in &names {
         if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            return Err(SignatureRefusal::incomplete(format!("SignedHeaders must be in lower case, and has {}", shortened(name))));
+            return Err(SignatureRefusal::incomplete(format!(
+                "SignedHeaders must be in lower case, and has {}",
+                shortened(name)
+            )));
         }
     }
     if let Some(pair) = names.windows(2).find(|pair| pair[0] >= pair[1]) {
@@ -78,10 +97,14 @@ fn read_list(signed_headers: &str, headers: &HeaderMap) -> Result<Vec<String>, S
         )));
     }
     // All of these are there, or their own checks fail: a name that is not in the list is told first.
-    let must = ["host", "x-acs-date", "x-acs-content-sha256"].into_iter().chain(acs_headers(headers));
+    let must =
+        ["host", "x-acs-date", "x-acs-content-sha256"].into_iter().chain(acs_headers(headers));
     for name in must {
         if names.binary_search(&name).is_err() {
-            return Err(SignatureRefusal::incomplete(format!("SignedHeaders must contain {}", shortened(name))));
+            return Err(SignatureRefusal::incomplete(format!(
+                "SignedHeaders must contain {}",
+                shortened(name)
+            )));
         }
     }
     let (mut values, mut bytes) = (0, 0);
@@ -96,7 +119,10 @@ fn read_list(signed_headers: &str, headers: &HeaderMap) -> Result<Vec<String>, S
             }
         }
         if values == before {
-            return Err(SignatureRefusal::incomplete(format!("SignedHeaders has {}, and there is no such header", shortened(name))));
+            return Err(SignatureRefusal::incomplete(format!(
+                "SignedHeaders has {}, and there is no such header",
+                shortened(name)
+            )));
         }
     }
     Ok(names.into_iter().map(str::to_owned).collect())
@@ -107,7 +133,10 @@ fn read_list(signed_headers: &str, headers: &HeaderMap) -> Result<Vec<String>, S
 ///
 /// # Errors
 /// A header that is not UTF-8.
-pub(in crate::wire::signature) fn string_to_sign(claim: &Claim, request: SignedRequest<'_>) -> Result<String, SignatureRefusal> {
+pub(in crate::wire::signature) fn string_to_sign(
+    claim: &Claim,
+    request: SignedRequest<'_>,
+) -> Result<String, SignatureRefusal> {
     let mut canonical = Sha256::new();
     canonical.update(request.method.as_str());
     canonical.update("\n");
@@ -139,11 +168,20 @@ pub(in crate::wire::signature) fn string_to_sign(claim: &Claim, request: SignedR
 }
 
 /// A header's value, trimmed; several are sorted and joined.
-fn update_with_values(canonical: &mut Sha256, name: &str, headers: &HeaderMap) -> Result<(), SignatureRefusal> {
+fn update_with_values(
+    canonical: &mut Sha256,
+    name: &str,
+    headers: &HeaderMap,
+) -> Result<(), SignatureRefusal> {
     let mut values = Vec::new();
     for value in headers.get_all(name) {
         let text = std::str::from_utf8(value.as_bytes());
-        values.push(text.map_err(|_| SignatureRefusal::incomplete(format!("the header {} is not UTF-8", shortened(name))))?.trim());
+        values.push(
+            text.map_err(|_| {
+                SignatureRefusal::incomplete(format!("the header {} is not UTF-8", shortened(name)))
+            })?
+            .trim(),
+        );
     }
     values.sort_unstable();
     for (index, value) in values.into_iter().enumerate() {

@@ -90,7 +90,10 @@ pub struct Claim {
 impl std::fmt::Debug for Claim {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Neither the signature nor the parameters belong into a log.
-        f.debug_struct("Claim").field("key_id", &self.key_id).field("scheme", &self.scheme).finish_non_exhaustive()
+        f.debug_struct("Claim")
+            .field("key_id", &self.key_id)
+            .field("scheme", &self.scheme)
+            .finish_non_exhaustive()
     }
 }
 
@@ -101,7 +104,10 @@ impl Claim {
     /// Everything that can be refused without knowing the key: no or a malformed
     /// `Authorization`, an algorithm that is not offered, signed headers past their
     /// limits, an unreadable date, an ambiguous HMAC-SHA1 query.
-    pub fn read(request: SignedRequest<'_>, policy: SignaturePolicy<'_>) -> Result<Self, SignatureRefusal> {
+    pub fn read(
+        request: SignedRequest<'_>,
+        policy: SignaturePolicy<'_>,
+    ) -> Result<Self, SignatureRefusal> {
         let Some(authorization) = text_of(request.headers, "authorization")? else {
             return Err(SignatureRefusal::incomplete(
                 "the Authorization header is missing: sign the request with ACS3-HMAC-SHA256 or HMAC-SHA1",
@@ -110,11 +116,18 @@ impl Claim {
         let (algorithm, rest) = authorization.split_once(' ').unwrap_or((authorization, ""));
         match algorithm {
             "acs" if policy.hmac_sha1 => roa::read(request, rest.trim(), policy.parameters),
-            "acs" => Err(SignatureRefusal::Method { found: "HMAC-SHA1".into(), accepted: "ACS3-HMAC-SHA256" }),
+            "acs" => Err(SignatureRefusal::Method {
+                found: "HMAC-SHA1".into(),
+                accepted: "ACS3-HMAC-SHA256",
+            }),
             acs3::ALGORITHM => acs3::read(request, rest.trim()),
             other => Err(SignatureRefusal::Method {
                 found: other.chars().take(40).collect(),
-                accepted: if policy.hmac_sha1 { "ACS3-HMAC-SHA256 and HMAC-SHA1" } else { "ACS3-HMAC-SHA256" },
+                accepted: if policy.hmac_sha1 {
+                    "ACS3-HMAC-SHA256 and HMAC-SHA1"
+                } else {
+                    "ACS3-HMAC-SHA256"
+                },
             }),
         }
     }
@@ -135,7 +148,11 @@ impl Claim {
     ///
     /// # Errors
     /// [`SignatureRefusal::Mismatch`] with the string that should have been signed.
-    pub fn verify(&self, request: SignedRequest<'_>, secret: &SecretString) -> Result<(), SignatureRefusal> {
+    pub fn verify(
+        &self,
+        request: SignedRequest<'_>,
+        secret: &SecretString,
+    ) -> Result<(), SignatureRefusal> {
         let secret = secret.expose_secret().as_bytes();
         let matches = |text: &String| match self.scheme {
             Scheme::HmacSha1 => matches_mac::<Hmac<Sha1>>(secret, text, &self.signature),
@@ -145,7 +162,9 @@ impl Claim {
         if strings_to_sign.iter().any(matches) {
             return Ok(());
         }
-        Err(SignatureRefusal::Mismatch { string_to_sign: strings_to_sign.into_iter().next().unwrap_or_default() })
+        Err(SignatureRefusal::Mismatch {
+            string_to_sign: strings_to_sign.into_iter().next().unwrap_or_default(),
+        })
     }
 
     /// Checks that the body is the one that the head speaks of.
@@ -187,19 +206,29 @@ impl Claim {
 
 pub(crate) fn matches_mac<M: Mac + KeyInit>(secret: &[u8], text: &str, signature: &[u8]) -> bool {
     // HMAC takes keys of every length, so an error means no match can be had.
-    <M as KeyInit>::new_from_slice(secret).is_ok_and(|mac| mac.chain_update(text).verify_slice(signature).is_ok())
+    <M as KeyInit>::new_from_slice(secret)
+        .is_ok_and(|mac| mac.chain_update(text).verify_slice(signature).is_ok())
 }
 
 /// A header's only value, as text.
-pub(crate) fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, SignatureRefusal> {
+pub(crate) fn text_of<'a>(
+    headers: &'a HeaderMap,
+    name: &str,
+) -> Result<Option<&'a str>, SignatureRefusal> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(SignatureRefusal::incomplete(format!("the header {} is there more than once", shortened(name))));
+        return Err(SignatureRefusal::incomplete(format!(
+            "the header {} is there more than once",
+            shortened(name)
+        )));
     }
     match std::str::from_utf8(value.as_bytes()) {
         Ok(text) => Ok(Some(text)),
-        Err(_) => Err(SignatureRefusal::incomplete(format!("the header {} is not UTF-8", shortened(name)))),
+        Err(_) => Err(SignatureRefusal::incomplete(format!(
+            "the header {} is not UTF-8",
+            shortened(name)
+        ))),
     }
 }
 
@@ -211,19 +240,29 @@ fn acs_headers(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 /// The signature nonce, if one was sent.
 fn nonce_of(headers: &HeaderMap) -> Result<Option<String>, SignatureRefusal> {
     match text_of(headers, "x-acs-signature-nonce")? {
-        Some(nonce) if nonce.len() > NONCE => {
-            Err(SignatureRefusal::incomplete(format!("x-acs-signature-nonce has more than {NONCE} characters")))
-        }
+        Some(nonce) if nonce.len() > NONCE => Err(SignatureRefusal::incomplete(format!(
+            "x-acs-signature-nonce has more than {NONCE} characters"
+        ))),
         Some("") | None => Ok(None),
         Some(nonce) => Ok(Some(nonce.to_owned())),
     }
 }
 
 /// Reads `x-acs-date` (ISO 8601 in UTC) or `Date` (RFC 1123).
-pub(crate) fn instant_of(header: &'static str, value: Option<&str>) -> Result<Timestamp, SignatureRefusal> {
+pub(crate) fn instant_of(
+    header: &'static str,
+    value: Option<&str>,
+) -> Result<Timestamp, SignatureRefusal> {
     let value = value.unwrap_or_default();
-    let instant = if header == "date" { rfc2822::parse(value).map(|it| it.timestamp()) } else { value.parse() };
-    instant.map_err(|_| SignatureRefusal::DateFormat { header, value: value.chars().take(60).collect() })
+    let instant = if header == "date" {
+        rfc2822::parse(value).map(|it| it.timestamp())
+    } else {
+        value.parse()
+    };
+    instant.map_err(|_| SignatureRefusal::DateFormat {
+        header,
+        value: value.chars().take(60).collect(),
+    })
 }
 
 #[cfg(test)]

@@ -12,7 +12,9 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SignatureRefusal {
     /// No `Authorization`, or not one of the known forms.
-    #[error("The request signature does not conform to the standards: {reason}. server string to sign is:")]
+    #[error(
+        "The request signature does not conform to the standards: {reason}. server string to sign is:"
+    )]
     Incomplete {
         /// What is wrong with it.
         reason: String,
@@ -26,7 +28,9 @@ pub enum SignatureRefusal {
         accepted: &'static str,
     },
     /// The date cannot be read.
-    #[error("Specified time stamp or date value is not well formatted: header {header} has the value {value:?}.")]
+    #[error(
+        "Specified time stamp or date value is not well formatted: header {header} has the value {value:?}."
+    )]
     DateFormat {
         /// The header it was read from.
         header: &'static str,
@@ -34,7 +38,9 @@ pub enum SignatureRefusal {
         value: String,
     },
     /// The date is more than 15 minutes off.
-    #[error("Specified time stamp or date value is expired: signed at {signed_at}, the server's time is {now}, 15 minutes are allowed.")]
+    #[error(
+        "Specified time stamp or date value is expired: signed at {signed_at}, the server's time is {now}, 15 minutes are allowed."
+    )]
     DateExpired {
         /// When it was signed.
         signed_at: Timestamp,
@@ -48,7 +54,9 @@ pub enum SignatureRefusal {
     #[error("Specified access key is disabled.")]
     DisabledKey,
     /// The signature was made with another secret, or over something else.
-    #[error("Specified signature is not matched with our calculation. server string to sign is:{string_to_sign}")]
+    #[error(
+        "Specified signature is not matched with our calculation. server string to sign is:{string_to_sign}"
+    )]
     Mismatch {
         /// What should have been signed.
         string_to_sign: String,
@@ -98,7 +106,9 @@ impl SignatureRefusal {
     #[must_use]
     pub fn code(&self) -> (StatusCode, String) {
         let word = match self {
-            Self::UnknownKey => return (StatusCode::NOT_FOUND, "InvalidAccessKeyId.NotFound".into()),
+            Self::UnknownKey => {
+                return (StatusCode::NOT_FOUND, "InvalidAccessKeyId.NotFound".into());
+            }
             Self::DisabledKey => "InvalidAccessKeyId.Inactive",
             Self::Incomplete { .. } | Self::UnsignedBody => "IncompleteSignature",
             // The gateway's own status is 404, which some clients take for "it is gone".
@@ -107,10 +117,13 @@ impl SignatureRefusal {
             Self::DateFormat { .. } => "InvalidTimeStamp.Format",
             Self::DateExpired { .. } => "InvalidTimeStamp.Expired",
             Self::Mismatch { .. } => "SignatureDoesNotMatch",
-            Self::BodyDigest { header } => return (StatusCode::BAD_REQUEST, format!("Invalid{header}")),
+            Self::BodyDigest { header } => {
+                return (StatusCode::BAD_REQUEST, format!("Invalid{header}"));
+            }
             Self::Ambiguous { parameter, .. } => {
                 // A name from the query: only what a code word may consist of.
-                let name: String = parameter.chars().filter(char::is_ascii_alphanumeric).take(60).collect();
+                let name: String =
+                    parameter.chars().filter(char::is_ascii_alphanumeric).take(60).collect();
                 return (StatusCode::BAD_REQUEST, format!("Invalid{name}"));
             }
             Self::NonceUsed => "SignatureNonceUsed",

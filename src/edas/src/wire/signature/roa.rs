@@ -7,7 +7,10 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::{BodyDigest, Claim, Scheme, SignatureRefusal, SignedRequest, acs_headers, instant_of, nonce_of, text_of};
+use super::{
+    BodyDigest, Claim, Scheme, SignatureRefusal, SignedRequest, acs_headers, instant_of, nonce_of,
+    text_of,
+};
 use domain::{
     limits::{KEY_ID, SIGNED_HEADER_BYTES, SIGNED_HEADERS},
     rejection::shortened,
@@ -26,7 +29,9 @@ pub(in crate::wire::signature) fn read(
     parameters: &[String],
 ) -> Result<Claim, SignatureRefusal> {
     let headers = request.headers;
-    let malformed = || SignatureRefusal::incomplete("Authorization must read `acs <key id>:<base64 signature>`");
+    let malformed = || {
+        SignatureRefusal::incomplete("Authorization must read `acs <key id>:<base64 signature>`")
+    };
     let (key_id, signature) = credentials.split_once(':').ok_or_else(malformed)?;
     if key_id.len() > KEY_ID || signature.len() > LONGEST_SIGNATURE {
         return Err(malformed());
@@ -52,7 +57,8 @@ pub(in crate::wire::signature) fn read(
         signed_at,
         date: date.unwrap_or_default().to_owned(),
         nonce: nonce_of(headers)?,
-        body: text_of(headers, "content-md5")?.map_or(BodyDigest::None, |digest| BodyDigest::Md5(digest.to_owned())),
+        body: text_of(headers, "content-md5")?
+            .map_or(BodyDigest::None, |digest| BodyDigest::Md5(digest.to_owned())),
         signature,
         signed_headers: signed,
     })
@@ -79,7 +85,10 @@ fn signed_headers(request: SignedRequest<'_>) -> Result<Vec<String>, SignatureRe
 ///
 /// # Errors
 /// A signed header that is not UTF-8, or is there more than once.
-pub(in crate::wire::signature) fn strings_to_sign(claim: &Claim, request: SignedRequest<'_>) -> Result<Vec<String>, SignatureRefusal> {
+pub(in crate::wire::signature) fn strings_to_sign(
+    claim: &Claim,
+    request: SignedRequest<'_>,
+) -> Result<Vec<String>, SignatureRefusal> {
     let mut strings = vec![string_to_sign(claim, request, "=")?];
     if request.query.iter().any(|(_, value)| value.is_empty()) {
         strings.push(string_to_sign(claim, request, "")?);
@@ -89,7 +98,11 @@ pub(in crate::wire::signature) fn strings_to_sign(claim: &Claim, request: Signed
 
 /// The string to sign; `empty` stands behind the name of a parameter whose
 /// value is empty: `=` with Python and Node, nothing with Go and Java (K4).
-fn string_to_sign(claim: &Claim, request: SignedRequest<'_>, empty: &str) -> Result<String, SignatureRefusal> {
+fn string_to_sign(
+    claim: &Claim,
+    request: SignedRequest<'_>,
+    empty: &str,
+) -> Result<String, SignatureRefusal> {
     let headers = request.headers;
     let mut text = format!("{}\n", request.method);
     for name in STANDARD_HEADERS {
@@ -129,9 +142,14 @@ fn string_to_sign(claim: &Claim, request: SignedRequest<'_>, empty: &str) -> Res
 /// Image. Against that only a transport helps in which nobody sits between, or
 /// ACS3-HMAC-SHA256, which escapes. The form in a body is not concerned in either
 /// direction: Content-MD5 covers it as it was sent, and without that no form is read.
-fn refuse_ambiguity(query: &[(String, String)], parameters: &[String]) -> Result<(), SignatureRefusal> {
-    let ambiguous =
-        |name: &str, looks_like: &str| SignatureRefusal::Ambiguous { parameter: shortened(name), looks_like: shortened(looks_like) };
+fn refuse_ambiguity(
+    query: &[(String, String)],
+    parameters: &[String],
+) -> Result<(), SignatureRefusal> {
+    let ambiguous = |name: &str, looks_like: &str| SignatureRefusal::Ambiguous {
+        parameter: shortened(name),
+        looks_like: shortened(looks_like),
+    };
     for (name, value) in query {
         if name.contains(['&', '=']) {
             return Err(ambiguous(name, "& or = in a name"));

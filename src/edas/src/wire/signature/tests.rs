@@ -41,7 +41,12 @@ struct Recorded {
 
 impl Recorded {
     fn signed(&self) -> SignedRequest<'_> {
-        SignedRequest { method: &self.method, path: &self.path, query: &self.query, headers: &self.headers }
+        SignedRequest {
+            method: &self.method,
+            path: &self.path,
+            query: &self.query,
+            headers: &self.headers,
+        }
     }
 
     fn strings_to_sign(&self) -> Vec<String> {
@@ -49,7 +54,9 @@ impl Recorded {
     }
 
     fn claim(&self) -> Result<Claim, SignatureRefusal> {
-        let parameters: Vec<String> = crate::wire::contract::find(&self.method, &self.path).map(|it| it.query.clone()).unwrap_or_default();
+        let parameters: Vec<String> = crate::wire::contract::find(&self.method, &self.path)
+            .map(|it| it.query.clone())
+            .unwrap_or_default();
         Claim::read(self.signed(), SignaturePolicy { hmac_sha1: true, parameters: &parameters })
     }
 
@@ -68,13 +75,15 @@ impl Recorded {
     }
 
     fn set(&mut self, name: &str, value: &str) {
-        self.headers.insert(HeaderName::try_from(name).unwrap(), HeaderValue::try_from(value).unwrap());
+        self.headers
+            .insert(HeaderName::try_from(name).unwrap(), HeaderValue::try_from(value).unwrap());
     }
 }
 
 fn recorded() -> Vec<Recorded> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients/captures");
-    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files.iter().flat_map(|path| read_file(path)).collect()
 }
@@ -87,7 +96,8 @@ fn read_file(path: &Path) -> Vec<Recorded> {
         let (path, query) = capture.target.split_once('?').unwrap_or((&capture.target, ""));
         let mut headers = HeaderMap::new();
         for (name, value) in &capture.headers {
-            headers.append(HeaderName::try_from(name).unwrap(), HeaderValue::try_from(value).unwrap());
+            headers
+                .append(HeaderName::try_from(name).unwrap(), HeaderValue::try_from(value).unwrap());
         }
         Recorded {
             file: name.clone(),
@@ -117,7 +127,11 @@ fn all_265_requests_that_were_signed_with_the_right_secret_verify() {
                 nameless += usize::from(claim.key_id.is_empty());
                 schemes[usize::from(claim.scheme == Scheme::Acs3HmacSha256)] += 1;
                 let strings_to_sign = request.strings_to_sign();
-                assert!(strings_to_sign.contains(&request.string_to_sign), "{}: {strings_to_sign:?}", request.file);
+                assert!(
+                    strings_to_sign.contains(&request.string_to_sign),
+                    "{}: {strings_to_sign:?}",
+                    request.file
+                );
             }
             Err(refusal) => refusals.entry(refusal.code().1).or_default().push(request.file),
         }
@@ -128,11 +142,19 @@ fn all_265_requests_that_were_signed_with_the_right_secret_verify() {
     // upload to the package store with that store's own scheme.
     let expected = [
         ("IncompleteSignature", vec!["tea-python-2.0.0_bearer.json"]),
-        ("InvalidSignatureMethod", vec!["tea-python-2.0.0_acs3_sm3.json", "toolkit-maven-1.1.6_jar_upload.json"]),
-        ("SignatureDoesNotMatch", vec!["go-sdk-old-1.63.107.json", "java-sdk-old-3.26.17_core-4.7.10.json"]),
+        (
+            "InvalidSignatureMethod",
+            vec!["tea-python-2.0.0_acs3_sm3.json", "toolkit-maven-1.1.6_jar_upload.json"],
+        ),
+        (
+            "SignatureDoesNotMatch",
+            vec!["go-sdk-old-1.63.107.json", "java-sdk-old-3.26.17_core-4.7.10.json"],
+        ),
     ];
-    let refusals: Vec<(&str, Vec<&str>)> =
-        refusals.iter().map(|(code, files)| (code.as_str(), files.iter().map(String::as_str).collect())).collect();
+    let refusals: Vec<(&str, Vec<&str>)> = refusals
+        .iter()
+        .map(|(code, files)| (code.as_str(), files.iter().map(String::as_str).collect()))
+        .collect();
     assert_eq!(refusals, expected);
 }
 
@@ -212,18 +234,24 @@ fn signed_headers(request: &Recorded, scheme: Scheme) -> Vec<String> {
     let present = request.headers.keys().map(|name| name.as_str().to_owned());
     match scheme {
         Scheme::HmacSha1 => present
-            .filter(|name| name.starts_with("x-acs-") || ["accept", "content-md5", "content-type", "date"].contains(&name.as_str()))
+            .filter(|name| {
+                name.starts_with("x-acs-")
+                    || ["accept", "content-md5", "content-type", "date"].contains(&name.as_str())
+            })
             .collect(),
         Scheme::Acs3HmacSha256 => {
             let authorization = request.headers["authorization"].to_str().unwrap();
-            let list = authorization.split("SignedHeaders=").nth(1).unwrap().split(',').next().unwrap();
+            let list =
+                authorization.split("SignedHeaders=").nth(1).unwrap().split(',').next().unwrap();
             list.split(';').map(str::to_owned).collect()
         }
     }
 }
 
 fn first_of(scheme: Scheme) -> Recorded {
-    verified().find(|request| request.claim().unwrap().scheme == scheme && !request.query.is_empty()).unwrap()
+    verified()
+        .find(|request| request.claim().unwrap().scheme == scheme && !request.query.is_empty())
+        .unwrap()
 }
 
 #[test]
@@ -231,10 +259,15 @@ fn the_window_is_15_minutes_either_way() {
     for scheme in [Scheme::HmacSha1, Scheme::Acs3HmacSha256] {
         let claim = first_of(scheme).claim().unwrap();
         for seconds in [-900, 0, 900] {
-            assert_eq!(claim.check_window(claim.signed_at + SignedDuration::from_secs(seconds)), Ok(()));
+            assert_eq!(
+                claim.check_window(claim.signed_at + SignedDuration::from_secs(seconds)),
+                Ok(())
+            );
         }
         for seconds in [-901, 901] {
-            let refusal = claim.check_window(claim.signed_at + SignedDuration::from_secs(seconds)).unwrap_err();
+            let refusal = claim
+                .check_window(claim.signed_at + SignedDuration::from_secs(seconds))
+                .unwrap_err();
             assert_eq!(refusal.code().1, "InvalidTimeStamp.Expired");
         }
     }
@@ -254,7 +287,13 @@ fn a_date_that_cannot_be_read_is_refused_before_the_signature() {
 
 #[test]
 fn a_malformed_authorization_is_an_incomplete_signature_whose_message_has_a_colon() {
-    for text in ["acs", "acs testid", "acs testid:***", "ACS3-HMAC-SHA256 Credential=testid", "ACS3-HMAC-SHA256 x"] {
+    for text in [
+        "acs",
+        "acs testid",
+        "acs testid:***",
+        "ACS3-HMAC-SHA256 Credential=testid",
+        "ACS3-HMAC-SHA256 x",
+    ] {
         let mut request = first_of(Scheme::Acs3HmacSha256);
         request.set("authorization", text);
         let refusal = request.claim().unwrap_err();
@@ -265,7 +304,12 @@ fn a_malformed_authorization_is_an_incomplete_signature_whose_message_has_a_colo
 
 #[test]
 fn other_algorithms_are_named_and_refused() {
-    for text in ["ACS3-RSA-SHA256 Credential=a,SignedHeaders=host,Signature=00", "ACS3-HMAC-SM3 x", "Bearer x", "OSS a:b"] {
+    for text in [
+        "ACS3-RSA-SHA256 Credential=a,SignedHeaders=host,Signature=00",
+        "ACS3-HMAC-SM3 x",
+        "Bearer x",
+        "OSS a:b",
+    ] {
         let mut request = first_of(Scheme::HmacSha1);
         request.set("authorization", text);
         assert_eq!(request.claim().unwrap_err().code().1, "InvalidSignatureMethod", "{text}");
@@ -278,16 +322,23 @@ fn other_algorithms_are_named_and_refused() {
 #[test]
 fn hmac_sha1_can_be_switched_off() {
     let request = first_of(Scheme::HmacSha1);
-    let refusal = Claim::read(request.signed(), SignaturePolicy { hmac_sha1: false, parameters: &[] }).unwrap_err();
+    let refusal =
+        Claim::read(request.signed(), SignaturePolicy { hmac_sha1: false, parameters: &[] })
+            .unwrap_err();
     assert_eq!(refusal.code().1, "InvalidSignatureMethod");
-    assert!(refusal.to_string().contains("HMAC-SHA1") && refusal.to_string().contains("use ACS3-HMAC-SHA256"), "{refusal}");
+    assert!(
+        refusal.to_string().contains("HMAC-SHA1")
+            && refusal.to_string().contains("use ACS3-HMAC-SHA256"),
+        "{refusal}"
+    );
 }
 
 #[test]
 fn headers_that_must_be_signed_cannot_be_left_out_of_the_list() {
     for name in ["host", "x-acs-date", "x-acs-content-sha256", "x-acs-action"] {
         let mut request = first_of(Scheme::Acs3HmacSha256);
-        let authorization = request.headers["authorization"].to_str().unwrap().replace(&format!("{name};"), "");
+        let authorization =
+            request.headers["authorization"].to_str().unwrap().replace(&format!("{name};"), "");
         request.set("authorization", &authorization);
         let refusal = request.claim().unwrap_err();
         assert!(refusal.to_string().contains(&format!("must contain {name}")), "{refusal}");
@@ -311,7 +362,8 @@ fn a_value_that_could_be_another_parameter_is_refused_with_hmac_sha1_only() {
     }
     let mut harmless = first_of(Scheme::HmacSha1);
     harmless.path = "/pop/v5/k8s/acs/k8s_apps".into();
-    harmless.query = vec![("Envs".into(), r#"[{"name":"URL","value":"http://192.0.2.1/?a=1&b=2"}]"#.into())];
+    harmless.query =
+        vec![("Envs".into(), r#"[{"name":"URL","value":"http://192.0.2.1/?a=1&b=2"}]"#.into())];
     assert!(harmless.claim().is_ok());
     harmless.query = vec![("A&Image".into(), "x".into())];
     assert!(matches!(harmless.claim(), Err(SignatureRefusal::Ambiguous { .. })));
@@ -329,21 +381,33 @@ fn a_nonce_is_known_where_one_was_sent_and_an_empty_one_counts_as_none() {
 
 #[test]
 fn a_body_without_content_md5_is_known_to_be_unsigned_with_hmac_sha1() {
-    let unsigned = verified().filter(|request| !request.claim().unwrap().covers(&request.body)).map(|request| request.file);
-    assert_eq!(unsigned.collect::<Vec<_>>(), ["tea-python-2.0.0_v2.json", "tea-python-2.0.0_v2.json"]);
+    let unsigned = verified()
+        .filter(|request| !request.claim().unwrap().covers(&request.body))
+        .map(|request| request.file);
+    assert_eq!(
+        unsigned.collect::<Vec<_>>(),
+        ["tea-python-2.0.0_v2.json", "tea-python-2.0.0_v2.json"]
+    );
 }
 
 #[test]
 fn the_head_alone_shows_whose_request_it_is_and_whether_the_body_is_signed() {
     for scheme in [Scheme::Acs3HmacSha256, Scheme::HmacSha1] {
         let mut other = verified()
-            .find(|it| it.claim().unwrap().scheme == scheme && !it.body.is_empty() && it.claim().unwrap().covers(&it.body))
+            .find(|it| {
+                it.claim().unwrap().scheme == scheme
+                    && !it.body.is_empty()
+                    && it.claim().unwrap().covers(&it.body)
+            })
             .unwrap();
         other.body.push(b'x');
         let claim = other.claim().unwrap();
         claim.verify(other.signed(), &"testsecret".into()).unwrap();
         let refusal = claim.check_body(&other.body).unwrap_err();
-        assert!(matches!(refusal, SignatureRefusal::BodyDigest { .. }) && claim.covers(&other.body), "{refusal}");
+        assert!(
+            matches!(refusal, SignatureRefusal::BodyDigest { .. }) && claim.covers(&other.body),
+            "{refusal}"
+        );
     }
 }
 

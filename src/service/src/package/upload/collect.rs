@@ -54,7 +54,9 @@ impl Service {
             match self.store.claim_sweep(now, now + INTERVAL).await {
                 Ok(true) => self.sweep(&stop).await,
                 Ok(false) => {}
-                Err(error) => tracing::warn!(%error, "could not find out whose turn it is to look through the store of packages"),
+                Err(error) => {
+                    tracing::warn!(%error, "could not find out whose turn it is to look through the store of packages")
+                }
             }
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -67,13 +69,22 @@ impl Service {
     async fn sweep(&self, stop: &CancellationToken) {
         match self.collect_parts(stop).await {
             Ok(0) => {}
-            Ok(parts) => tracing::info!(parts, "parts of uploads that ended or were abandoned were taken away"),
+            Ok(parts) => tracing::info!(
+                parts,
+                "parts of uploads that ended or were abandoned were taken away"
+            ),
             Err(error) => tracing::warn!(%error, "parts of uploads could not be taken away"),
         }
         match self.collect_packages(stop).await {
             Ok(done) if done == Collected::default() => {}
-            Ok(done) => tracing::info!(done.packages, done.leftovers, "uploaded packages that nothing names were taken away"),
-            Err(error) => tracing::warn!(%error, "the store of packages could not be looked through"),
+            Ok(done) => tracing::info!(
+                done.packages,
+                done.leftovers,
+                "uploaded packages that nothing names were taken away"
+            ),
+            Err(error) => {
+                tracing::warn!(%error, "the store of packages could not be looked through")
+            }
         }
     }
 
@@ -113,7 +124,11 @@ impl Service {
 
     /// Takes a part's object away, and then its row: where that is broken off, the row
     /// says what is still to be done.
-    pub(in crate::package::upload) async fn delete_part(&self, store: &PackageStore, id: PackageId) -> Result<(), UploadError> {
+    pub(in crate::package::upload) async fn delete_part(
+        &self,
+        store: &PackageStore,
+        id: PackageId,
+    ) -> Result<(), UploadError> {
         store.objects.discard(&id.to_string()).await.map_err(failed)?;
         Ok(self.store.forget_part(id).await?)
     }
@@ -123,7 +138,10 @@ impl Service {
     ///
     /// # Errors
     /// The database or the store cannot be asked; what was done until then is done.
-    pub async fn collect_packages(&self, stop: &CancellationToken) -> Result<Collected, UploadError> {
+    pub async fn collect_packages(
+        &self,
+        stop: &CancellationToken,
+    ) -> Result<Collected, UploadError> {
         let mut done = Collected::default();
         let Ok(store) = self.package_store() else { return Ok(done) };
         let Some(keep) = store.limits.keep else { return Ok(done) };
@@ -139,7 +157,8 @@ impl Service {
                 if stop.is_cancelled() {
                     return Ok(done);
                 }
-                match self.store.mark_package_deleted(*id, before, now - ACCEPTED_WITHIN, now).await {
+                match self.store.mark_package_deleted(*id, before, now - ACCEPTED_WITHIN, now).await
+                {
                     Ok(false) => {}
                     Ok(true) => {
                         done.packages += 1;
@@ -147,7 +166,9 @@ impl Service {
                         delete(store, *id).await;
                     }
                     // The others are not to wait for this one.
-                    Err(error) => tracing::warn!(package.id = %id, %error, "could not find out whether a package is still named"),
+                    Err(error) => {
+                        tracing::warn!(package.id = %id, %error, "could not find out whether a package is still named")
+                    }
                 }
             }
             after = page.last().copied();
@@ -161,7 +182,10 @@ impl Service {
         Ok(done)
     }
 
-    async fn packages_of_orders(&self, before: Timestamp) -> Result<HashSet<PackageId>, UploadError> {
+    async fn packages_of_orders(
+        &self,
+        before: Timestamp,
+    ) -> Result<HashSet<PackageId>, UploadError> {
         let (mut named, mut after) = (HashSet::new(), None);
         loop {
             let (found, last) = self.store.packages_of_orders(before, after, PAGE as i64).await?;
@@ -175,7 +199,11 @@ impl Service {
 
     /// Deletes objects again whose packages are marked, in case it was broken off, and
     /// forgets the packages that were marked a while ago.
-    async fn finish_deletions(&self, store: &PackageStore, now: Timestamp) -> Result<(), UploadError> {
+    async fn finish_deletions(
+        &self,
+        store: &PackageStore,
+        now: Timestamp,
+    ) -> Result<(), UploadError> {
         let mut after = None;
         loop {
             let page = self.store.deleted_packages(after, PAGE as i64).await?;
@@ -198,13 +226,22 @@ impl Service {
         let ours = self.store.package_store_mark().await?.to_string();
         let mark = store.objects.mark(&ours).await.map_err(failed)?;
         if mark != ours {
-            tracing::warn!(mark, ours, "the store of packages is another database's: what has no row here stays in it");
+            tracing::warn!(
+                mark,
+                ours,
+                "the store of packages is another database's: what has no row here stays in it"
+            );
         }
         Ok(mark == ours)
     }
 
     /// Removes objects that have a name of ours, no row, and were written before `before`.
-    async fn remove_leftovers(&self, store: &PackageStore, before: Timestamp, stop: &CancellationToken) -> Result<usize, UploadError> {
+    async fn remove_leftovers(
+        &self,
+        store: &PackageStore,
+        before: Timestamp,
+        stop: &CancellationToken,
+    ) -> Result<usize, UploadError> {
         let mut removed = 0;
         let mut pages = store.objects.list().take(MOST_OBJECTS).chunks(PAGE);
         while let Some(page) = pages.next().await {

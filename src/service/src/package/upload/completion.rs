@@ -59,11 +59,17 @@ impl Service {
         tokio::spawn(work).await.unwrap_or_else(|error| Err(UploadError::Failed(error.to_string())))
     }
 
-    async fn complete(&self, upload: &NamedUpload, uploaded_by: &str, named: &[NamedPart]) -> Result<Completion, UploadError> {
+    async fn complete(
+        &self,
+        upload: &NamedUpload,
+        uploaded_by: &str,
+        named: &[NamedPart],
+    ) -> Result<Completion, UploadError> {
         let (holder, end) = (Uuid::now_v7(), Instant::now() + PATIENCE);
         loop {
             let now = self.clock.now();
-            match self.store.hold_multipart(upload.id, &upload.key, holder, now, now + HELD).await? {
+            match self.store.hold_multipart(upload.id, &upload.key, holder, now, now + HELD).await?
+            {
                 Hold::Held => break,
                 Hold::Completed(first) if first.etag == etag(named) => return Ok(first),
                 Hold::Completed(_) | Hold::Gone => return Err(UploadError::NoSuchUpload),
@@ -103,9 +109,19 @@ impl Service {
         }
     }
 
-    async fn compose(&self, upload: &NamedUpload, uploaded_by: &str, named: &[NamedPart], holder: Uuid) -> Result<Completion, UploadError> {
+    async fn compose(
+        &self,
+        upload: &NamedUpload,
+        uploaded_by: &str,
+        named: &[NamedPart],
+        holder: Uuid,
+    ) -> Result<Completion, UploadError> {
         let store = self.package_store().map_err(|_| UploadError::NoStore)?;
-        let parts = chosen(named, self.store.parts(upload.id, 0, i64::from(PARTS)).await?, store.most_bytes)?;
+        let parts = chosen(
+            named,
+            self.store.parts(upload.id, 0, i64::from(PARTS)).await?,
+            store.most_bytes,
+        )?;
         let _place = self.place(PATIENCE).await?;
         let id = PackageId::new();
         self.store.begin_composition(id, upload.id, self.clock.now() + SET_ASIDE).await?;
@@ -140,15 +156,30 @@ impl Service {
     }
 
     /// Writes the parts one behind the other into an object of their own.
-    async fn make(&self, store: &PackageStore, id: PackageId, parts: &[Part]) -> Result<Stored, UploadError> {
+    async fn make(
+        &self,
+        store: &PackageStore,
+        id: PackageId,
+        parts: &[Part],
+    ) -> Result<Stored, UploadError> {
         let bytes: u64 = parts.iter().map(|part| part.bytes).sum();
         let crc64 = joined_crc64(parts.iter().map(|part| (part.crc64, part.bytes)));
-        let (objects, names) = (store.objects.clone(), parts.iter().map(|part| part.id.to_string()).collect::<Vec<_>>());
-        let body = stream::iter(names).then(move |name| read(objects.clone(), name)).try_flatten().boxed();
-        let stored = store.objects.put(&id.to_string(), body, bytes).await.map_err(|error| UploadError::Failed(error.to_string()))?;
+        let (objects, names) = (
+            store.objects.clone(),
+            parts.iter().map(|part| part.id.to_string()).collect::<Vec<_>>(),
+        );
+        let body =
+            stream::iter(names).then(move |name| read(objects.clone(), name)).try_flatten().boxed();
+        let stored = store
+            .objects
+            .put(&id.to_string(), body, bytes)
+            .await
+            .map_err(|error| UploadError::Failed(error.to_string()))?;
         if (stored.bytes, stored.crc64) != (bytes, crc64) {
             let deleted = store.objects.delete(&id.to_string()).await;
-            return Err(UploadError::Failed(format!("a part is not in the store any more as it came; deleted: {deleted:?}")));
+            return Err(UploadError::Failed(format!(
+                "a part is not in the store any more as it came; deleted: {deleted:?}"
+            )));
         }
         Ok(stored)
     }
@@ -178,13 +209,20 @@ impl Service {
                 }
                 false
             }
-            StoredPackage::Expired => return Err(UploadError::CutOff("it took so long that nothing is set aside for it any more".into())),
+            StoredPackage::Expired => {
+                return Err(UploadError::CutOff(
+                    "it took so long that nothing is set aside for it any more".into(),
+                ));
+            }
         };
         tx.commit().await?;
         Ok(is_new)
     }
 }
 
-async fn read(objects: Objects, name: String) -> io::Result<stream::BoxStream<'static, io::Result<bytes::Bytes>>> {
+async fn read(
+    objects: Objects,
+    name: String,
+) -> io::Result<stream::BoxStream<'static, io::Result<bytes::Bytes>>> {
     objects.get(&name).await.map(|(_, body)| body).map_err(io::Error::other)
 }

@@ -16,7 +16,8 @@ use domain::{PackageId, package::upload::ObjectKey};
 use store::{NewUpload, PackageRow, Store, StoreError, StoredPackage};
 
 /// How long room stays set aside for an upload that is never heard of again.
-pub(in crate::package::upload) const SET_ASIDE: Duration = Duration::from_secs(2 * LONGEST_UPLOAD.as_secs());
+pub(in crate::package::upload) const SET_ASIDE: Duration =
+    Duration::from_secs(2 * LONGEST_UPLOAD.as_secs());
 
 /// A place for an upload, with room for it. Dropping it gives both back.
 #[derive(Debug)]
@@ -53,7 +54,11 @@ impl UploadSlot {
     }
 
     /// Why nothing was stored: what is larger than its announced size did not come as said.
-    pub(in crate::package::upload) fn refused(&self, error: PutError, most_bytes: u64) -> UploadError {
+    pub(in crate::package::upload) fn refused(
+        &self,
+        error: PutError,
+        most_bytes: u64,
+    ) -> UploadError {
         match error {
             PutError::TooLarge(most) if self.is_announced && most < most_bytes => {
                 UploadError::CutOff(format!("more came than the {most} bytes announced"))
@@ -87,7 +92,11 @@ impl Service {
     ///
     /// # Errors
     /// It is too large, the quota has no room for it, or too many are under way.
-    pub async fn begin_upload(&self, key_id: &str, announced: Option<u64>) -> Result<UploadSlot, UploadError> {
+    pub async fn begin_upload(
+        &self,
+        key_id: &str,
+        announced: Option<u64>,
+    ) -> Result<UploadSlot, UploadError> {
         let store = self.package_store().map_err(|_| UploadError::NoStore)?;
         let (limits, bytes) = (store.limits, announced.unwrap_or(store.most_bytes));
         if bytes > store.most_bytes {
@@ -115,7 +124,10 @@ impl Service {
     }
 
     /// A place among the uploads that this server takes in at once.
-    pub(in crate::package::upload) async fn place(&self, wait: Duration) -> Result<OwnedSemaphorePermit, UploadError> {
+    pub(in crate::package::upload) async fn place(
+        &self,
+        wait: Duration,
+    ) -> Result<OwnedSemaphorePermit, UploadError> {
         let most = self.package_store().map_err(|_| UploadError::NoStore)?.limits.at_once;
         let place = tokio::time::timeout(wait, self.uploads.clone().acquire_owned()).await;
         place.ok().and_then(Result::ok).ok_or(UploadError::Busy(most))
@@ -153,7 +165,11 @@ impl Service {
     ) -> Result<Stored, UploadError> {
         let store = self.package_store().map_err(|_| UploadError::NoStore)?;
         let (id, name) = (slot.id, slot.id.to_string());
-        let stored = store.objects.put(&name, body, slot.bytes).await.map_err(|error| slot.refused(error, store.most_bytes))?;
+        let stored = store
+            .objects
+            .put(&name, body, slot.bytes)
+            .await
+            .map_err(|error| slot.refused(error, store.most_bytes))?;
         let row = package_row(id, &stored);
         let kept = self.keep(key, uploaded_by, md5, &row).await;
         // Where the database failed the row may be there: what has none goes with the leftovers.
@@ -169,13 +185,23 @@ impl Service {
     }
 
     /// Writes down what is stored. False if the same was there before.
-    async fn keep(&self, key: &ObjectKey, uploaded_by: &str, md5: Option<&str>, row: &PackageRow) -> Result<bool, UploadError> {
+    async fn keep(
+        &self,
+        key: &ObjectKey,
+        uploaded_by: &str,
+        md5: Option<&str>,
+        row: &PackageRow,
+    ) -> Result<bool, UploadError> {
         if md5.is_some_and(|md5| md5 != row.md5) {
             return Err(UploadError::WrongDigest);
         }
         match self.store.insert_package(key, row, uploaded_by, self.clock.now()).await? {
             StoredPackage::Whole => return Ok(true),
-            StoredPackage::Expired => return Err(UploadError::CutOff("it took so long that nothing is set aside for it any more".into())),
+            StoredPackage::Expired => {
+                return Err(UploadError::CutOff(
+                    "it took so long that nothing is set aside for it any more".into(),
+                ));
+            }
             StoredPackage::KeyTaken => {}
         }
         match self.store.find_package_by_key(key).await? {
@@ -187,5 +213,11 @@ impl Service {
 
 /// The row of what is stored, with a new capability.
 pub(in crate::package::upload) fn package_row(id: PackageId, stored: &Stored) -> PackageRow {
-    PackageRow { id, bytes: stored.bytes, md5: stored.md5.clone(), sha256: stored.sha256.clone(), capability: random().into() }
+    PackageRow {
+        id,
+        bytes: stored.bytes,
+        md5: stored.md5.clone(),
+        sha256: stored.sha256.clone(),
+        capability: random().into(),
+    }
 }

@@ -26,10 +26,15 @@ impl Service {
     ///
     /// # Errors
     /// The quota has no room for another package, or too many are begun and not ended.
-    pub async fn begin_multipart(&self, credential: &UploadCredential, key: &ObjectKey) -> Result<MultipartId, UploadError> {
+    pub async fn begin_multipart(
+        &self,
+        credential: &UploadCredential,
+        key: &ObjectKey,
+    ) -> Result<MultipartId, UploadError> {
         let quota = self.package_store().map_err(|_| UploadError::NoStore)?.limits.quota;
         let id = MultipartId::new();
-        let new = NewMultipart { id, key_id: &credential.key_id, key, expires_at: credential.expires_at };
+        let new =
+            NewMultipart { id, key_id: &credential.key_id, key, expires_at: credential.expires_at };
         self.store.begin_multipart(new, &quota, self.clock.now()).await??;
         tracing::info!(upload.id = %id, "an upload of a package in parts was begun");
         Ok(id)
@@ -40,7 +45,12 @@ impl Service {
     ///
     /// # Errors
     /// There is no such upload, or the database cannot be asked.
-    pub async fn parts(&self, upload: &NamedUpload, after: u32, most: usize) -> Result<(Vec<Part>, bool), UploadError> {
+    pub async fn parts(
+        &self,
+        upload: &NamedUpload,
+        after: u32,
+        most: usize,
+    ) -> Result<(Vec<Part>, bool), UploadError> {
         if !self.store.has_multipart(upload.id, &upload.key).await? {
             return Err(UploadError::NoSuchUpload);
         }

@@ -29,7 +29,12 @@ impl Service {
     /// # Errors
     /// There is no such upload, the package would become too large, the quota has no room
     /// for it, or too many uploads are under way for too long.
-    pub async fn begin_part(&self, upload: &NamedUpload, number: u32, announced: Option<u64>) -> Result<UploadSlot, UploadError> {
+    pub async fn begin_part(
+        &self,
+        upload: &NamedUpload,
+        number: u32,
+        announced: Option<u64>,
+    ) -> Result<UploadSlot, UploadError> {
         let store = self.package_store().map_err(|_| UploadError::NoStore)?;
         let (limits, most_bytes) = (store.limits, store.most_bytes);
         if announced.is_some_and(|bytes| bytes > most_bytes) {
@@ -52,13 +57,23 @@ impl Service {
         loop {
             let now = self.clock.now();
             let (id, key) = (slot.id, &upload.key);
-            let new = NewPart { id, upload: upload.id, key, number, announced, most_bytes, expires_at: now + SET_ASIDE };
+            let new = NewPart {
+                id,
+                upload: upload.id,
+                key,
+                number,
+                announced,
+                most_bytes,
+                expires_at: now + SET_ASIDE,
+            };
             match self.store.admit_part(new, &limits.quota, now).await? {
                 Ok(room) => {
                     slot.bytes = room;
                     return Ok(slot);
                 }
-                Err(PartRefused::Full(full @ Full::KeyUploads(_))) if full.is_passing() && Instant::now() < end => {
+                Err(PartRefused::Full(full @ Full::KeyUploads(_)))
+                    if full.is_passing() && Instant::now() < end =>
+                {
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(refused) => {
@@ -100,13 +115,23 @@ impl Service {
         tokio::spawn(work).await.unwrap_or_else(|error| Err(UploadError::Failed(error.to_string())))
     }
 
-    async fn keep_part(&self, store: &PackageStore, id: PackageId, md5: Option<&str>, stored: Stored) -> Result<Stored, UploadError> {
+    async fn keep_part(
+        &self,
+        store: &PackageStore,
+        id: PackageId,
+        md5: Option<&str>,
+        stored: Stored,
+    ) -> Result<Stored, UploadError> {
         let kept = if md5.is_some_and(|md5| md5 != stored.md5) {
             Err(UploadError::WrongDigest)
         } else {
-            let part = WrittenPart { id, bytes: stored.bytes, md5: &stored.md5, crc64: stored.crc64 };
+            let part =
+                WrittenPart { id, bytes: stored.bytes, md5: &stored.md5, crc64: stored.crc64 };
             // Where the database failed the part may be there: what stands for nothing goes when it expires.
-            self.store.finish_part(part, self.clock.now()).await?.map_err(|refused| UploadError::of_part(refused, store.most_bytes))
+            self.store
+                .finish_part(part, self.clock.now())
+                .await?
+                .map_err(|refused| UploadError::of_part(refused, store.most_bytes))
         };
         let gone = kept.as_ref().map_or_else(|_| vec![id], Clone::clone);
         for id in gone {

@@ -57,7 +57,8 @@ impl PackageUploads {
     /// How long a package is kept that nothing names; none = for ever.
     #[must_use]
     pub fn keep(&self) -> Option<Duration> {
-        (self.package_keep_days > 0).then(|| Duration::from_secs(u64::from(self.package_keep_days) * 24 * 3600))
+        (self.package_keep_days > 0)
+            .then(|| Duration::from_secs(u64::from(self.package_keep_days) * 24 * 3600))
     }
 }
 
@@ -76,8 +77,14 @@ mod tests {
     #[test]
     fn where_nothing_is_set_the_quota_is_the_usual_one() {
         let uploads = Line::try_parse_from(["x"]).unwrap().uploads;
-        assert_eq!((uploads.quota(), uploads.keep()), (Quota::default(), Some(Duration::from_secs(604_800))));
-        let uploads = Line::try_parse_from(["x", "--package-keep-days", "0", "--package-key-limit", "3"]).unwrap().uploads;
+        assert_eq!(
+            (uploads.quota(), uploads.keep()),
+            (Quota::default(), Some(Duration::from_secs(604_800)))
+        );
+        let uploads =
+            Line::try_parse_from(["x", "--package-keep-days", "0", "--package-key-limit", "3"])
+                .unwrap()
+                .uploads;
         assert_eq!((uploads.quota().key_bytes, uploads.keep()), (3 << 20, None));
         assert!(Line::try_parse_from(["x", "--package-uploads", "0"]).is_err());
     }

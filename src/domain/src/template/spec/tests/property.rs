@@ -16,24 +16,35 @@ fn changes() -> Vec<(SpecChange, &'static [&'static str])> {
     let of_pods = |pods: PodChange| SpecChange { pods: Box::new(pods), ..SpecChange::default() };
     let container = |name: &str| json!({ "name": name, "image": "new:1" });
     let key = || json!({ "secretKeyRef": { "name": "s", "key": "k" } });
-    let apart = |node, zone| Placement { apart_by_node: node, apart_by_zone: zone, ..Placement::default() };
+    let apart =
+        |node, zone| Placement { apart_by_node: node, apart_by_zone: zone, ..Placement::default() };
     vec![
         (SpecChange::default(), &[]),
         (SpecChange { image: Some("new/web:2".into()), ..SpecChange::default() }, &["{c}/image"]),
         (SpecChange { image_tag: Some("9".into()), ..SpecChange::default() }, &["{c}/image"]),
         (
-            SpecChange { env: Field::Set(vec![EnvVar::plain("NEW", "$(A)"), EnvVar::plain("A", "9")]), ..SpecChange::default() },
+            SpecChange {
+                env: Field::Set(vec![EnvVar::plain("NEW", "$(A)"), EnvVar::plain("A", "9")]),
+                ..SpecChange::default()
+            },
             &["{c}/env"],
         ),
         (
             SpecChange {
-                env: Field::Set(vec![EnvVar { name: "B".into(), value: String::new(), from: Some(key()) }]),
+                env: Field::Set(vec![EnvVar {
+                    name: "B".into(),
+                    value: String::new(),
+                    from: Some(key()),
+                }]),
                 ..SpecChange::default()
             },
             &["{c}/env"],
         ),
         (SpecChange { env: Field::Clear, ..SpecChange::default() }, &["{c}/env"]),
-        (SpecChange { command: Field::Set(vec!["run".into()]), ..SpecChange::default() }, &["{c}/command"]),
+        (
+            SpecChange { command: Field::Set(vec!["run".into()]), ..SpecChange::default() },
+            &["{c}/command"],
+        ),
         (SpecChange { args: Field::Clear, ..SpecChange::default() }, &["{c}/args"]),
         (SpecChange { readiness: probe(), ..SpecChange::default() }, &["{c}/readinessProbe"]),
         (SpecChange { liveness: Field::Clear, ..SpecChange::default() }, &["{c}/livenessProbe"]),
@@ -41,37 +52,80 @@ fn changes() -> Vec<(SpecChange, &'static [&'static str])> {
             SpecChange { cpu_limit: Some(500), cpu_request: Some(0), ..SpecChange::default() },
             &["{c}/resources/limits/cpu", "{c}/resources/requests/cpu"],
         ),
-        (SpecChange { memory_limit: Some(0), ..SpecChange::default() }, &["{c}/resources/limits/memory"]),
-        (SpecChange { drain_seconds: Some(5), ..SpecChange::default() }, &["{c}/lifecycle/preStop", "/spec/terminationGracePeriodSeconds"]),
-        (of_pods(PodChange { annotations: texts("added"), ..PodChange::default() }), &["/metadata/annotations/added"]),
-        (of_pods(PodChange { labels: texts("added"), ..PodChange::default() }), &["/metadata/labels/added"]),
         (
-            of_pods(PodChange { env_from: Field::Set(vec![json!({ "secretRef": { "name": "s" } })]), ..PodChange::default() }),
+            SpecChange { memory_limit: Some(0), ..SpecChange::default() },
+            &["{c}/resources/limits/memory"],
+        ),
+        (
+            SpecChange { drain_seconds: Some(5), ..SpecChange::default() },
+            &["{c}/lifecycle/preStop", "/spec/terminationGracePeriodSeconds"],
+        ),
+        (
+            of_pods(PodChange { annotations: texts("added"), ..PodChange::default() }),
+            &["/metadata/annotations/added"],
+        ),
+        (
+            of_pods(PodChange { labels: texts("added"), ..PodChange::default() }),
+            &["/metadata/labels/added"],
+        ),
+        (
+            of_pods(PodChange {
+                env_from: Field::Set(vec![json!({ "secretRef": { "name": "s" } })]),
+                ..PodChange::default()
+            }),
             &["{c}/envFrom"],
         ),
         (of_pods(PodChange { startup: probe(), ..PodChange::default() }), &["{c}/startupProbe"]),
         (
-            of_pods(PodChange { post_start: Field::Set(json!({ "exec": { "command": ["a"] } })), ..PodChange::default() }),
+            of_pods(PodChange {
+                post_start: Field::Set(json!({ "exec": { "command": ["a"] } })),
+                ..PodChange::default()
+            }),
             &["{c}/lifecycle/postStart"],
         ),
-        (of_pods(PodChange { pre_stop: Field::Clear, ..PodChange::default() }), &["{c}/lifecycle/preStop"]),
-        (of_pods(PodChange { grace_seconds: Some(7), ..PodChange::default() }), &["/spec/terminationGracePeriodSeconds"]),
         (
-            of_pods(PodChange { disk_limit: Some(2), disk_request: Some(0), ..PodChange::default() }),
+            of_pods(PodChange { pre_stop: Field::Clear, ..PodChange::default() }),
+            &["{c}/lifecycle/preStop"],
+        ),
+        (
+            of_pods(PodChange { grace_seconds: Some(7), ..PodChange::default() }),
+            &["/spec/terminationGracePeriodSeconds"],
+        ),
+        (
+            of_pods(PodChange {
+                disk_limit: Some(2),
+                disk_request: Some(0),
+                ..PodChange::default()
+            }),
             &["{c}/resources/limits/ephemeral-storage"],
         ),
         (
             of_pods(PodChange {
-                files: Field::Set(vec![Files { is_secret: true, name: "s".into(), path: "/s".into() }]),
+                files: Field::Set(vec![Files {
+                    is_secret: true,
+                    name: "s".into(),
+                    path: "/s".into(),
+                }]),
                 ..PodChange::default()
             }),
             &["/spec/volumes/+", "{c}/volumeMounts/+"],
         ),
         (
             of_pods(PodChange {
-                node_folders: Field::Set(vec![NodeFolder { kind: String::new(), node_path: "/n".into(), path: "/n".into() }]),
-                empty_folders: Field::Set(vec![EmptyFolder { path: "/e".into(), read_only: false, sub_path: String::new() }]),
-                claims: Field::Set(vec![Claim { name: "c".into(), paths: vec![("/c".into(), true)] }]),
+                node_folders: Field::Set(vec![NodeFolder {
+                    kind: String::new(),
+                    node_path: "/n".into(),
+                    path: "/n".into(),
+                }]),
+                empty_folders: Field::Set(vec![EmptyFolder {
+                    path: "/e".into(),
+                    read_only: false,
+                    sub_path: String::new(),
+                }]),
+                claims: Field::Set(vec![Claim {
+                    name: "c".into(),
+                    paths: vec![("/c".into(), true)],
+                }]),
                 ..PodChange::default()
             }),
             &["/spec/volumes/+", "{c}/volumeMounts/+"],
@@ -80,29 +134,69 @@ fn changes() -> Vec<(SpecChange, &'static [&'static str])> {
             of_pods(PodChange { placement: apart(Some(true), Some(true)), ..PodChange::default() }),
             &["/spec/affinity/podAntiAffinity/preferredDuringSchedulingIgnoredDuringExecution/+"],
         ),
-        (of_pods(PodChange { placement: apart(Some(false), Some(false)), ..PodChange::default() }), &[]),
         (
             of_pods(PodChange {
-                placement: Placement { tolerations: Field::Set(vec![json!({ "key": "k" })]), ..Placement::default() },
+                placement: apart(Some(false), Some(false)),
+                ..PodChange::default()
+            }),
+            &[],
+        ),
+        (
+            of_pods(PodChange {
+                placement: Placement {
+                    tolerations: Field::Set(vec![json!({ "key": "k" })]),
+                    ..Placement::default()
+                },
                 ..PodChange::default()
             }),
             &["/spec/tolerations"],
         ),
-        (of_pods(PodChange { runtime_class: Field::Set("r".into()), ..PodChange::default() }), &["/spec/runtimeClassName"]),
-        (of_pods(PodChange { security: Field::Set(json!({ "runAsUser": 7 })), ..PodChange::default() }), &["{c}/securityContext"]),
-        (of_pods(PodChange { security: Field::Set(json!({ "fsGroup": 7 })), ..PodChange::default() }), &["/spec/securityContext"]),
         (
-            of_pods(PodChange { init_containers: Field::Set(vec![container("added-init")]), ..PodChange::default() }),
+            of_pods(PodChange { runtime_class: Field::Set("r".into()), ..PodChange::default() }),
+            &["/spec/runtimeClassName"],
+        ),
+        (
+            of_pods(PodChange {
+                security: Field::Set(json!({ "runAsUser": 7 })),
+                ..PodChange::default()
+            }),
+            &["{c}/securityContext"],
+        ),
+        (
+            of_pods(PodChange {
+                security: Field::Set(json!({ "fsGroup": 7 })),
+                ..PodChange::default()
+            }),
+            &["/spec/securityContext"],
+        ),
+        (
+            of_pods(PodChange {
+                init_containers: Field::Set(vec![container("added-init")]),
+                ..PodChange::default()
+            }),
             &["/spec/initContainers/+"],
         ),
-        (of_pods(PodChange { sidecars: Field::Set(vec![container("added-side")]), ..PodChange::default() }), &["/spec/containers/+"]),
-        (of_pods(PodChange { pull_secret: Some("added".into()), ..PodChange::default() }), &["/spec/imagePullSecrets/+"]),
+        (
+            of_pods(PodChange {
+                sidecars: Field::Set(vec![container("added-side")]),
+                ..PodChange::default()
+            }),
+            &["/spec/containers/+"],
+        ),
+        (
+            of_pods(PodChange { pull_secret: Some("added".into()), ..PodChange::default() }),
+            &["/spec/imagePullSecrets/+"],
+        ),
     ]
 }
 
 /// A part of an object: there, with one of these values, or not.
-fn part(name: &'static str, values: &[Value]) -> impl Strategy<Value = Option<(String, Value)>> + use<> {
-    prop::option::of(select(values.to_vec())).prop_map(move |value| value.map(|value| (name.to_owned(), value)))
+fn part(
+    name: &'static str,
+    values: &[Value],
+) -> impl Strategy<Value = Option<(String, Value)>> + use<> {
+    prop::option::of(select(values.to_vec()))
+        .prop_map(move |value| value.map(|value| (name.to_owned(), value)))
 }
 
 fn object(parts: Vec<Option<(String, Value)>>) -> Value {
@@ -147,15 +241,31 @@ fn one_container(name: &'static str) -> impl Strategy<Value = Value> {
                 json!({ "preStop": { "sleep": { "seconds": 3 } }, "stopSignal": "SIGUSR1" }),
             ],
         ),
-        part("volumeMounts", &[json!([{ "name": "token", "mountPath": "/var/run/token", "readOnly": true }])]),
+        part(
+            "volumeMounts",
+            &[json!([{ "name": "token", "mountPath": "/var/run/token", "readOnly": true }])],
+        ),
         part("envFrom", &[json!([{ "configMapRef": { "name": "own" } }])]),
         part("args", &[json!(["--serve"])]),
-        part("securityContext", &[json!({}), json!({ "capabilities": { "drop": ["ALL"] }, "readOnlyRootFilesystem": true })]),
+        part(
+            "securityContext",
+            &[
+                json!({}),
+                json!({ "capabilities": { "drop": ["ALL"] }, "readOnlyRootFilesystem": true }),
+            ],
+        ),
         part("futureContainerField", &[json!({ "x": [1, { "y": null }] })]),
     );
     parts.prop_map(move |(env, a, b, c, d, e, f, g, h, i)| {
-        let own = vec![Some(("name".into(), json!(name))), Some(("image".into(), json!(format!("shop/{name}:1@sha256:ab"))))];
-        object(own.into_iter().chain([env.map(|env| ("env".into(), env)), a, b, c, d, e, f, g, h, i]).collect())
+        let own = vec![
+            Some(("name".into(), json!(name))),
+            Some(("image".into(), json!(format!("shop/{name}:1@sha256:ab")))),
+        ];
+        object(
+            own.into_iter()
+                .chain([env.map(|env| ("env".into(), env)), a, b, c, d, e, f, g, h, i])
+                .collect(),
+        )
     })
 }
 
@@ -164,9 +274,18 @@ fn templates() -> impl Strategy<Value = (Value, usize)> {
     let meta = (
         part(
             "labels",
-            &[json!({ "app": "web" }), json!({ "app.kubernetes.io/name": "other", "pod-template-hash": "abc123", "app": "web" })],
+            &[
+                json!({ "app": "web" }),
+                json!({ "app.kubernetes.io/name": "other", "pod-template-hash": "abc123", "app": "web" }),
+            ],
         ),
-        part("annotations", &[json!({ "note": "own" }), json!({ "prometheus.io/scrape": "true", "sidecar.istio.io/inject": "true" })]),
+        part(
+            "annotations",
+            &[
+                json!({ "note": "own" }),
+                json!({ "prometheus.io/scrape": "true", "sidecar.istio.io/inject": "true" }),
+            ],
+        ),
         part("creationTimestamp", &[Value::Null]),
     );
     let spec = (
@@ -186,15 +305,32 @@ fn templates() -> impl Strategy<Value = (Value, usize)> {
         part("tolerations", &[json!([{ "operator": "Exists" }])]),
         part(
             "initContainers",
-            &[json!([{ "name": "mesh", "image": "mesh:1", "restartPolicy": "Always" }, { "name": "migrate", "image": "migrate:1" }])],
+            &[
+                json!([{ "name": "mesh", "image": "mesh:1", "restartPolicy": "Always" }, { "name": "migrate", "image": "migrate:1" }]),
+            ],
         ),
         part("terminationGracePeriodSeconds", &[json!(0), json!(600)]),
-        part("securityContext", &[json!({}), json!({ "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } })]),
+        part(
+            "securityContext",
+            &[
+                json!({}),
+                json!({ "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } }),
+            ],
+        ),
         part("imagePullSecrets", &[json!([{ "name": "own" }])]),
-        part("topologySpreadConstraints", &[json!([{ "maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule" }])]),
+        part(
+            "topologySpreadConstraints",
+            &[
+                json!([{ "maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule" }]),
+            ],
+        ),
         part("futureField", &[json!({ "a": [3, 1, 2] })]),
     );
-    let beside = (prop::option::of(one_container("proxy")), one_container("web"), prop::option::of(one_container("logs")));
+    let beside = (
+        prop::option::of(one_container("proxy")),
+        one_container("web"),
+        prop::option::of(one_container("logs")),
+    );
     (meta, spec, beside).prop_map(|((l, a, t), (s0, s1, s2, s3, s4, s5, s6, s7, s8), (before, web, after))| {
         let index = usize::from(before.is_some());
         let containers: Vec<Value> = before.into_iter().chain([web]).chain(after).collect();
@@ -221,7 +357,9 @@ fn differences(before: &Value, after: &Value) -> Vec<String> {
                     walk(a, b, &format!("{path}/{key}"), found);
                 }
             }
-            (Value::Array(a), Value::Array(b)) if b.len() > a.len() && b.starts_with(a) => found.push(format!("{path}/+")),
+            (Value::Array(a), Value::Array(b)) if b.len() > a.len() && b.starts_with(a) => {
+                found.push(format!("{path}/+"))
+            }
             (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
                 for (index, (a, b)) in a.iter().zip(b).enumerate() {
                     walk(a, b, &format!("{path}/{index}"), found);
@@ -253,7 +391,10 @@ fn own(template: &Value) -> Value {
 
 /// Whether a difference is at one of these places, or beneath it.
 fn is_allowed(difference: &str, places: &[String]) -> bool {
-    places.iter().any(|place| difference == place || (!place.ends_with("/+") && difference.starts_with(&format!("{place}/"))))
+    places.iter().any(|place| {
+        difference == place
+            || (!place.ends_with("/+") && difference.starts_with(&format!("{place}/")))
+    })
 }
 
 proptest! {

@@ -55,7 +55,11 @@ fn a_peer_makes_room_among_its_own_connections_only() {
 #[test]
 fn the_oldest_that_proved_nothing_makes_room_and_none_with_a_known_request_does() {
     let places = room(3, 3);
-    let (busy, idle, half_open) = (places.take(peer(1)).unwrap(), places.take(peer(1)).unwrap(), places.take(peer(2)).unwrap());
+    let (busy, idle, half_open) = (
+        places.take(peer(1)).unwrap(),
+        places.take(peer(1)).unwrap(),
+        places.take(peer(2)).unwrap(),
+    );
     let in_hand = known(&busy);
     drop(known(&idle));
 
@@ -63,7 +67,10 @@ fn the_oldest_that_proved_nothing_makes_room_and_none_with_a_known_request_does(
     assert!(is_over(&half_open) && half_open.seat().request(false).is_none());
     let stranger = second.seat().request(false).unwrap();
     let third = places.take(peer(3)).unwrap();
-    assert!(is_over(&second) && !is_over(&idle), "a stranger's request before an idle connection of a known client");
+    assert!(
+        is_over(&second) && !is_over(&idle),
+        "a stranger's request before an idle connection of a known client"
+    );
     assert!(!stranger.standing().prove(), "it is too late");
     let _in_hand_too = known(&third);
     let fourth = places.take(peer(3)).unwrap();
@@ -83,7 +90,8 @@ fn the_oldest_that_proved_nothing_makes_room_and_none_with_a_known_request_does(
 fn a_connection_with_several_requests_stays_while_one_of_them_is_known() {
     let places = room(1, 1);
     let place = places.take(peer(1)).unwrap();
-    let (stranger, in_hand) = (place.seat().request(true).unwrap(), place.seat().request(true).unwrap());
+    let (stranger, in_hand) =
+        (place.seat().request(true).unwrap(), place.seat().request(true).unwrap());
     assert!(in_hand.standing().prove() && in_hand.standing().prove(), "twice is as once");
     let standing = stranger.standing();
     drop(stranger);

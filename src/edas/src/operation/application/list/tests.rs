@@ -42,10 +42,19 @@ fn both_twins_have_the_same_fields_and_differ_in_two_types() {
     shape::check("GetApplication", &reply);
     let (mut new, mut old) = (reply["Application"].clone(), reply["Applcation"].clone());
     assert_eq!((new["ClusterType"].take(), old["ClusterType"].take()), (json!("5"), json!(5)));
-    assert_eq!((new["HaveManageAccess"].take(), old["HaveManageAccess"].take()), (json!("true"), json!(true)));
+    assert_eq!(
+        (new["HaveManageAccess"].take(), old["HaveManageAccess"].take()),
+        (json!("true"), json!(true))
+    );
     assert_eq!(new, old);
-    assert_eq!((&new["UserId"], &new["Owner"], &new["Email"]), (&json!("tests"), &json!("the shop team"), &json!("shop@example.com")));
-    assert_eq!((&new["RegionId"], &new["NameSpace"], &new["CreateTime"]), (&json!("cn-test"), &json!("shop"), &json!(1795474690793_i64)));
+    assert_eq!(
+        (&new["UserId"], &new["Owner"], &new["Email"]),
+        (&json!("tests"), &json!("the shop team"), &json!("shop@example.com"))
+    );
+    assert_eq!(
+        (&new["RegionId"], &new["NameSpace"], &new["CreateTime"]),
+        (&json!("cn-test"), &json!("shop"), &json!(1795474690793_i64))
+    );
 }
 
 #[test]
@@ -57,7 +66,10 @@ fn phase_and_state_follow_the_newest_order() {
         (Some(State::Failed), 2, "failed", "RUNNING"),
     ] {
         let application = application(last, replicas);
-        assert_eq!((common(&application, &[]).app_phase.as_str(), listed(&application).state.as_str()), (phase, state));
+        assert_eq!(
+            (common(&application, &[]).app_phase.as_str(), listed(&application).state.as_str()),
+            (phase, state)
+        );
     }
     for (state, shown) in [(State::Running, "DELETING"), (State::Failed, "RUNNING")] {
         let going = Application { last_order: Some((Kind::Delete, state)), ..application(None, 2) };
@@ -67,12 +79,17 @@ fn phase_and_state_follow_the_newest_order() {
 
 #[test]
 fn a_listed_application_has_all_that_the_build_plugins_need() {
-    let reply = json!(ApplicationListReply { application_list: ApplicationList { items: vec![listed(&application(None, 2))] } });
+    let reply = json!(ApplicationListReply {
+        application_list: ApplicationList { items: vec![listed(&application(None, 2))] }
+    });
     shape::check("ListApplication", &reply);
     let item = &reply["ApplicationList"]["Application"][0];
     assert_eq!(
         (&item["ClusterType"], &item["RegionId"], &item["NamespaceId"]),
         (&json!(5), &json!("cn-test:team"), &json!("cn-test:team"))
     );
-    assert_eq!((&item["Name"], &item["K8sNamespace"], &item["Instances"]), (&json!("web"), &json!("shop"), &json!(2)));
+    assert_eq!(
+        (&item["Name"], &item["K8sNamespace"], &item["Instances"]),
+        (&json!("web"), &json!("shop"), &json!(2))
+    );
 }

@@ -159,7 +159,11 @@ pub struct ScalingPolicy {
 }
 
 /// A rule of the application, as it is shown.
-pub(in crate::operation::application::scaling_rule) fn show(application: &str, row: RuleView, with_behaviour: bool) -> AppScalingRule {
+pub(in crate::operation::application::scaling_rule) fn show(
+    application: &str,
+    row: RuleView,
+    with_behaviour: bool,
+) -> AppScalingRule {
     let rule = row.rule;
     let (min_replicas, max_replicas) = (rule.min_replicas, rule.max_replicas);
     let metrics = rule.triggers.iter().map(|trigger| ScalingMetricItem {
@@ -169,7 +173,8 @@ pub(in crate::operation::application::scaling_rule) fn show(application: &str, r
     let triggers = rule.triggers.iter().map(|trigger| ScalingTriggerItem {
         name: trigger.name.clone(),
         r#type: trigger.resource.word().into(),
-        meta_data: json!({ "type": "Utilization", "value": trigger.percent.to_string() }).to_string(),
+        meta_data: json!({ "type": "Utilization", "value": trigger.percent.to_string() })
+            .to_string(),
     });
     AppScalingRule {
         app_id: application.into(),
@@ -180,10 +185,10 @@ pub(in crate::operation::application::scaling_rule) fn show(application: &str, r
         max_replicas,
         metric: ScalingMetric { min_replicas, max_replicas, metrics: metrics.collect() },
         trigger: ScalingTrigger { min_replicas, max_replicas, triggers: triggers.collect() },
-        behaviour: rule
-            .behaviour
-            .filter(|_| with_behaviour)
-            .map(|it| ScalingBehaviour { scale_up: it.scale_up.map(show_pace), scale_down: it.scale_down.map(show_pace) }),
+        behaviour: rule.behaviour.filter(|_| with_behaviour).map(|it| ScalingBehaviour {
+            scale_up: it.scale_up.map(show_pace),
+            scale_down: it.scale_down.map(show_pace),
+        }),
         create_time: row.created_at.as_millisecond(),
         update_time: row.updated_at.as_millisecond(),
         last_disable_time: row.disabled_at.map_or(0, |at| at.as_millisecond()),

@@ -16,7 +16,13 @@ use service::{BatchView, PodState};
 
 fn pod(name: &str, ready: bool, message: &str) -> PodState {
     let phase = if ready { "Running" } else { "Pending" };
-    PodState { name: name.into(), ip: "192.0.2.7".into(), phase: phase.into(), ready, message: message.into() }
+    PodState {
+        name: name.into(),
+        ip: "192.0.2.7".into(),
+        phase: phase.into(),
+        ready,
+        message: message.into(),
+    }
 }
 
 fn batch(number: usize, state: State, pods: Vec<PodState>) -> BatchView {
@@ -82,26 +88,54 @@ fn shown(order: &OrderView) -> Value {
 fn every_state_has_its_number(#[case] state: State, #[case] number: i32) {
     let order = order(state, vec![batch(1, state, Vec::new())]);
     let shown = shown(&order);
-    assert_eq!((&shown["Status"], &shown["PipelineInfoList"]["PipelineInfo"][0]["PipelineStatus"]), (&json!(number), &json!(number)));
+    assert_eq!(
+        (&shown["Status"], &shown["PipelineInfoList"]["PipelineInfo"][0]["PipelineStatus"]),
+        (&json!(number), &json!(number))
+    );
 }
 
 #[test]
 fn a_running_batch_shows_its_instances_and_one_that_has_not_begun_shows_nothing() {
     let pods = vec![pod("web-1", true, ""), pod("web-2", false, "")];
-    let shown = shown(&order(State::Running, vec![batch(1, State::Running, pods), batch(2, State::Ready, Vec::new())]));
-    let [first, second] = shown["PipelineInfoList"]["PipelineInfo"].as_array().unwrap().as_slice() else { panic!("two batches") };
-    assert_eq!((&first["StartTime"], &first["UpdateTime"]), (&json!("1795474690793"), &json!("1795474691000")));
+    let shown = shown(&order(
+        State::Running,
+        vec![batch(1, State::Running, pods), batch(2, State::Ready, Vec::new())],
+    ));
+    let [first, second] = shown["PipelineInfoList"]["PipelineInfo"].as_array().unwrap().as_slice()
+    else {
+        panic!("two batches")
+    };
+    assert_eq!(
+        (&first["StartTime"], &first["UpdateTime"]),
+        (&json!("1795474690793"), &json!("1795474691000"))
+    );
     let stages = first["StageList"]["StageInfoDTO"].as_array().unwrap();
-    let states: Vec<_> = stages.iter().map(|it| (it["StageName"].as_str().unwrap(), it["Status"].as_i64().unwrap())).collect();
+    let states: Vec<_> = stages
+        .iter()
+        .map(|it| (it["StageName"].as_str().unwrap(), it["Status"].as_i64().unwrap()))
+        .collect();
     assert_eq!(states, [("Process Start", 2), ("Scale Out", 1), ("Process Complete", 0)]);
-    assert!(stages.iter().all(|it| it["StageResultDTO"]["ServiceStage"].is_object()), "a stage without a result crashes the plugin (R27)");
+    assert!(
+        stages.iter().all(|it| it["StageResultDTO"]["ServiceStage"].is_object()),
+        "a stage without a result crashes the plugin (R27)"
+    );
     assert_eq!(stages[1]["StageResultDTO"]["ServiceStage"], json!({}));
-    let instances = stages[1]["StageResultDTO"]["InstanceDTOList"]["InstanceDTO"].as_array().unwrap();
-    assert_eq!(instances.iter().map(|it| it["Status"].as_i64().unwrap()).collect::<Vec<_>>(), [2, 1]);
+    let instances =
+        stages[1]["StageResultDTO"]["InstanceDTOList"]["InstanceDTO"].as_array().unwrap();
+    assert_eq!(
+        instances.iter().map(|it| it["Status"].as_i64().unwrap()).collect::<Vec<_>>(),
+        [2, 1]
+    );
     let task = &first["StageDetailList"]["StageDetailDTO"][0]["TaskList"]["TaskInfoDTO"][0];
-    assert_eq!((&task["TaskStatus"], &task["TaskMessage"]), (&json!("1"), &json!("1 of 2 new instances are ready")));
+    assert_eq!(
+        (&task["TaskStatus"], &task["TaskMessage"]),
+        (&json!("1"), &json!("1 of 2 new instances are ready"))
+    );
 
-    assert_eq!((&second["StageList"]["StageInfoDTO"], &second["StageDetailList"]["StageDetailDTO"]), (&json!([]), &json!([])));
+    assert_eq!(
+        (&second["StageList"]["StageInfoDTO"], &second["StageDetailList"]["StageDetailDTO"]),
+        (&json!([]), &json!([]))
+    );
     assert_eq!((&second["StartTime"], &second["UpdateTime"]), (&json!(""), &json!("")));
 }
 
@@ -111,32 +145,49 @@ fn a_reply_shows_a_thousand_instances_at_most_and_all_that_are_in_trouble() {
         (0..count).map(|number| pod(&format!("web-{batch}-{number}"), ready, "")).collect()
     };
     let second = [many(2, true, 400), many(2, false, 3)].concat();
-    let order = order(State::Running, vec![batch(1, State::Succeeded, many(1, true, 5000)), batch(2, State::Running, second)]);
+    let order = order(
+        State::Running,
+        vec![batch(1, State::Succeeded, many(1, true, 5000)), batch(2, State::Running, second)],
+    );
     let shown = shown(&order);
     let instances = |batch: usize| -> Vec<Value> {
-        let list = &shown["PipelineInfoList"]["PipelineInfo"][batch]["StageList"]["StageInfoDTO"][1]["StageResultDTO"]["InstanceDTOList"];
+        let list = &shown["PipelineInfoList"]["PipelineInfo"][batch]["StageList"]["StageInfoDTO"]
+            [1]["StageResultDTO"]["InstanceDTOList"];
         list["InstanceDTO"].as_array().unwrap().clone()
     };
     assert_eq!((instances(0).len(), instances(1).len()), (597, 403));
     assert_eq!(instances(1).iter().filter(|it| it["Status"] == 1).count(), 3);
-    let task = &shown["PipelineInfoList"]["PipelineInfo"][1]["StageDetailList"]["StageDetailDTO"][0]["TaskList"]["TaskInfoDTO"][0];
+    let task = &shown["PipelineInfoList"]["PipelineInfo"][1]["StageDetailList"]["StageDetailDTO"]
+        [0]["TaskList"]["TaskInfoDTO"][0];
     assert_eq!(task["TaskMessage"], "400 of 2 new instances are ready", "all are counted");
     assert!(shown.to_string().len() < 1 << 20);
 }
 
 #[test]
 fn a_batch_that_is_done_ends_with_process_complete_and_success() {
-    let shown = shown(&order(State::Succeeded, vec![batch(1, State::Succeeded, vec![pod("web-1", false, "gone later")])]));
-    let stages = shown["PipelineInfoList"]["PipelineInfo"][0]["StageList"]["StageInfoDTO"].as_array().unwrap();
+    let shown = shown(&order(
+        State::Succeeded,
+        vec![batch(1, State::Succeeded, vec![pod("web-1", false, "gone later")])],
+    ));
+    let stages = shown["PipelineInfoList"]["PipelineInfo"][0]["StageList"]["StageInfoDTO"]
+        .as_array()
+        .unwrap();
     assert!(stages.iter().all(|it| it["Status"] == 2));
     assert_eq!(stages[1]["StageResultDTO"]["InstanceDTOList"]["InstanceDTO"][0]["Status"], 2);
     let last = &stages.last().unwrap()["StageResultDTO"]["ServiceStage"];
-    assert_eq!((&last["StageName"], &last["Message"]), (&json!("Process Complete"), &json!("Success")));
+    assert_eq!(
+        (&last["StageName"], &last["Message"]),
+        (&json!("Process Complete"), &json!("Success"))
+    );
 }
 
 #[test]
 fn a_failed_batch_says_why_where_typed_sdks_can_read_it() {
-    let mut failed = batch(1, State::Failed, vec![pod("web-1", false, "ErrImagePull: no such image"), pod("web-2", false, "")]);
+    let mut failed = batch(
+        1,
+        State::Failed,
+        vec![pod("web-1", false, "ErrImagePull: no such image"), pod("web-2", false, "")],
+    );
     failed.message = "pod web-1: ErrImagePull: no such image".into();
     let shown = shown(&order(State::Failed, vec![failed]));
     let first = &shown["PipelineInfoList"]["PipelineInfo"][0];
@@ -145,12 +196,19 @@ fn a_failed_batch_says_why_where_typed_sdks_can_read_it() {
         (&task["TaskErrorCode"], &task["TaskErrorMessage"]),
         (&json!("BatchFailed"), &json!("pod web-1: ErrImagePull: no such image"))
     );
-    let instances = &first["StageList"]["StageInfoDTO"][1]["StageResultDTO"]["InstanceDTOList"]["InstanceDTO"];
-    assert_eq!(instances[0]["InstanceStageDTOList"]["InstanceStageDTO"][0]["StageMessage"], "ErrImagePull: no such image");
+    let instances =
+        &first["StageList"]["StageInfoDTO"][1]["StageResultDTO"]["InstanceDTOList"]["InstanceDTO"];
+    assert_eq!(
+        instances[0]["InstanceStageDTOList"]["InstanceStageDTO"][0]["StageMessage"],
+        "ErrImagePull: no such image"
+    );
     assert_eq!((&instances[0]["Status"], &instances[1]["Status"]), (&json!(3), &json!(6)));
     let last = &first["StageList"]["StageInfoDTO"][2];
     assert_eq!((&last["StageName"], &last["Status"]), (&json!("Process Complete"), &json!(3)));
-    assert_eq!(last["StageResultDTO"]["ServiceStage"]["Message"], "pod web-1: ErrImagePull: no such image");
+    assert_eq!(
+        last["StageResultDTO"]["ServiceStage"]["Message"],
+        "pod web-1: ErrImagePull: no such image"
+    );
     assert_eq!(shown["StatusMessage"], "why");
     assert_eq!(shown["RolledBackBy"].as_str().unwrap().len(), 36);
 }
@@ -165,13 +223,30 @@ fn a_failed_batch_says_why_where_typed_sdks_can_read_it() {
 #[case(Kind::Restart, "Restart", "CoRestartApplication")]
 #[case(Kind::Configure, "Update Config", "CoRescaleApplicationVertically")]
 #[case(Kind::Delete, "Delete", "CoDeleteApp")]
-fn a_listed_order_has_its_kind_in_edas_words(#[case] kind: Kind, #[case] co_type: &str, #[case] co_type_code: &str) {
-    let order = OrderView { kind, version: String::new(), image: String::new(), ..order(State::Succeeded, Vec::new()) };
-    let reply = json!(ChangeOrderListReply { change_order_list: ChangeOrderList { items: vec![listed(&order)] } });
+fn a_listed_order_has_its_kind_in_edas_words(
+    #[case] kind: Kind,
+    #[case] co_type: &str,
+    #[case] co_type_code: &str,
+) {
+    let order = OrderView {
+        kind,
+        version: String::new(),
+        image: String::new(),
+        ..order(State::Succeeded, Vec::new())
+    };
+    let reply = json!(ChangeOrderListReply {
+        change_order_list: ChangeOrderList { items: vec![listed(&order)] }
+    });
     shape::check("ListRecentChangeOrder", &reply);
     let item = &reply["ChangeOrderList"]["ChangeOrder"][0];
-    assert_eq!((item["CoType"].as_str(), item["CoTypeCode"].as_str()), (Some(co_type), Some(co_type_code)));
-    assert_eq!((item["CreateTime"].as_str(), item["FinishTime"].as_str()), (Some("2026-11-24 06:58:10"), Some("")));
+    assert_eq!(
+        (item["CoType"].as_str(), item["CoTypeCode"].as_str()),
+        (Some(co_type), Some(co_type_code))
+    );
+    assert_eq!(
+        (item["CreateTime"].as_str(), item["FinishTime"].as_str()),
+        (Some("2026-11-24 06:58:10"), Some(""))
+    );
     let does = if kind == Kind::Delete { "Delete" } else { "Deploy to" };
     assert_eq!(item["ChangeOrderDescription"], format!("{does}: all groups"));
 }
@@ -187,7 +262,10 @@ fn a_scale_says_in_which_direction(
     #[case] code: &str,
     #[case] stage: &str,
 ) {
-    let batches = vec![BatchView { message: format!("from {before} to {after} pods"), ..batch(1, State::Running, Vec::new()) }];
+    let batches = vec![BatchView {
+        message: format!("from {before} to {after} pods"),
+        ..batch(1, State::Running, Vec::new())
+    }];
     let order = OrderView {
         kind: Kind::Scale,
         replicas: Some(after),
@@ -197,11 +275,20 @@ fn a_scale_says_in_which_direction(
         ..order(State::Running, batches)
     };
     let shown = shown(&order);
-    assert_eq!((shown["CoType"].as_str(), listed(&order).co_type_code.as_str()), (Some(co_type), code));
-    assert_eq!(shown["ChangeOrderDescription"], format!("Instances: {before} to {after} | Deploy to: all groups"));
+    assert_eq!(
+        (shown["CoType"].as_str(), listed(&order).co_type_code.as_str()),
+        (Some(co_type), code)
+    );
+    assert_eq!(
+        shown["ChangeOrderDescription"],
+        format!("Instances: {before} to {after} | Deploy to: all groups")
+    );
     let batch = &shown["PipelineInfoList"]["PipelineInfo"][0];
     assert_eq!(batch["StageList"]["StageInfoDTO"][1]["StageName"], stage);
     let detail = &batch["StageDetailList"]["StageDetailDTO"][0];
     assert_eq!(detail["StageName"], stage);
-    assert_eq!(detail["TaskList"]["TaskInfoDTO"][0]["TaskMessage"], format!("from {before} to {after} pods"));
+    assert_eq!(
+        detail["TaskList"]["TaskInfoDTO"][0]["TaskMessage"],
+        format!("from {before} to {after} pods")
+    );
 }

@@ -18,7 +18,8 @@ use service::{Completion, MultipartRow};
 const CRC64: &str = "x-oss-hash-crc64ecma";
 
 /// Escaped in keys, where the client wants that.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+const ESCAPED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
 /// What a list or an upload is of.
 #[derive(Debug, Clone, Copy)]
@@ -40,13 +41,22 @@ pub(in crate::operation::package::oss) fn aborted() -> Response {
 }
 
 pub(in crate::operation::package::oss) fn initiated(place: Place<'_>, upload: &str) -> Response {
-    xml("InitiateMultipartUploadResult", &[place.encoding(), place.bucket(), place.key(), element("UploadId", upload)])
+    xml(
+        "InitiateMultipartUploadResult",
+        &[place.encoding(), place.bucket(), place.key(), element("UploadId", upload)],
+    )
 }
 
-pub(in crate::operation::package::oss) fn completed(place: Place<'_>, location: &str, completion: &Completion) -> Response {
+pub(in crate::operation::package::oss) fn completed(
+    place: Place<'_>,
+    location: &str,
+    completion: &Completion,
+) -> Response {
     let etag = element("ETag", &quoted(&completion.etag));
-    let parts = [place.encoding(), element("Location", location), place.bucket(), place.key(), etag];
-    (marks(&completion.etag, completion.crc64), xml("CompleteMultipartUploadResult", &parts)).into_response()
+    let parts =
+        [place.encoding(), element("Location", location), place.bucket(), place.key(), etag];
+    (marks(&completion.etag, completion.crc64), xml("CompleteMultipartUploadResult", &parts))
+        .into_response()
 }
 
 /// The parts of an upload, of which there are more or not.
@@ -150,6 +160,7 @@ fn element(name: &str, text: &str) -> String {
 }
 
 fn xml(name: &str, parts: &[String]) -> Response {
-    let text = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{name}>{}</{name}>", parts.concat());
+    let text =
+        format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{name}>{}</{name}>", parts.concat());
     ([(CONTENT_TYPE, HeaderValue::from_static("application/xml"))], text).into_response()
 }

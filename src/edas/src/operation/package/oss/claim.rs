@@ -34,7 +34,10 @@ pub struct Claim {
 
 /// No such credential.
 pub(in crate::operation::package::oss) fn unknown() -> OssRefusal {
-    OssRefusal::denied("InvalidAccessKeyId", "There is no such credential: ask for one with GetPackageStorageCredential.")
+    OssRefusal::denied(
+        "InvalidAccessKeyId",
+        "There is no such credential: ask for one with GetPackageStorageCredential.",
+    )
 }
 
 impl Claim {
@@ -43,14 +46,30 @@ impl Claim {
     /// # Errors
     /// No `Authorization` of this scheme, a date that cannot be read, or more signed
     /// headers than may be.
-    pub fn read(method: &Method, headers: &HeaderMap, object: &Object, query: &Query) -> Result<Self, OssRefusal> {
+    pub fn read(
+        method: &Method,
+        headers: &HeaderMap,
+        object: &Object,
+        query: &Query,
+    ) -> Result<Self, OssRefusal> {
         let text = |name: &'static str| {
             let read = text_of(headers, name);
-            read.map_err(|_| OssRefusal::new(StatusCode::BAD_REQUEST, "InvalidArgument", format!("The header {name} cannot be read.")))
+            read.map_err(|_| {
+                OssRefusal::new(
+                    StatusCode::BAD_REQUEST,
+                    "InvalidArgument",
+                    format!("The header {name} cannot be read."),
+                )
+            })
         };
-        let unsigned =
-            || OssRefusal::denied("AccessDenied", "Sign the request with OSS' signature version 1: Authorization: OSS id:signature.");
-        let authorization = text("authorization")?.and_then(|it| it.strip_prefix("OSS ")).ok_or_else(unsigned)?;
+        let unsigned = || {
+            OssRefusal::denied(
+                "AccessDenied",
+                "Sign the request with OSS' signature version 1: Authorization: OSS id:signature.",
+            )
+        };
+        let authorization =
+            text("authorization")?.and_then(|it| it.strip_prefix("OSS ")).ok_or_else(unsigned)?;
         let (id, signature) = authorization.trim().split_once(':').ok_or_else(unsigned)?;
         if signature.len() > LONGEST_SIGNATURE {
             return Err(mismatch());
@@ -60,8 +79,12 @@ impl Claim {
             credential: id.parse().map_err(|_| unknown())?,
             signature: STANDARD.decode(signature).map_err(|_| mismatch())?,
             token: text("x-oss-security-token")?.unwrap_or_default().into(),
-            signed_at: instant_of("date", date)
-                .map_err(|_| OssRefusal::denied("AccessDenied", "The header Date must be there, as RFC 1123 writes it."))?,
+            signed_at: instant_of("date", date).map_err(|_| {
+                OssRefusal::denied(
+                    "AccessDenied",
+                    "The header Date must be there, as RFC 1123 writes it.",
+                )
+            })?,
             string_to_sign: string_to_sign(method, headers, object, query)?,
         })
     }
@@ -72,7 +95,10 @@ impl Claim {
     /// A date that is more than [`WINDOW`] off.
     pub fn check_window(&self, now: Timestamp) -> Result<(), OssRefusal> {
         if self.signed_at.duration_since(now).abs() > WINDOW {
-            return Err(OssRefusal::denied("RequestTimeTooSkewed", "The header Date is more than 15 minutes off."));
+            return Err(OssRefusal::denied(
+                "RequestTimeTooSkewed",
+                "The header Date is more than 15 minutes off.",
+            ));
         }
         Ok(())
     }
@@ -82,27 +108,48 @@ impl Claim {
     /// # Errors
     /// Says which of the two is wrong.
     pub fn verify(&self, credential: &UploadCredential) -> Result<(), OssRefusal> {
-        if !matches_mac::<Hmac<Sha1>>(credential.secret.expose_secret().as_bytes(), &self.string_to_sign, &self.signature) {
+        if !matches_mac::<Hmac<Sha1>>(
+            credential.secret.expose_secret().as_bytes(),
+            &self.string_to_sign,
+            &self.signature,
+        ) {
             return Err(mismatch());
         }
         if !credential.shows(&self.token) {
-            return Err(OssRefusal::denied("InvalidSecurityToken", "x-oss-security-token is not the credential's SecurityToken."));
+            return Err(OssRefusal::denied(
+                "InvalidSecurityToken",
+                "x-oss-security-token is not the credential's SecurityToken.",
+            ));
         }
         Ok(())
     }
 }
 
 fn mismatch() -> OssRefusal {
-    OssRefusal::denied("SignatureDoesNotMatch", "The signature is not that of the request: check AccessKeySecret, bucket and key.")
+    OssRefusal::denied(
+        "SignatureDoesNotMatch",
+        "The signature is not that of the request: check AccessKeySecret, bucket and key.",
+    )
 }
 
 /// The standard headers that are signed, in the order in which they are.
 const STANDARD_HEADERS: [&str; 3] = ["content-md5", "content-type", "date"];
 
-fn string_to_sign(method: &Method, headers: &HeaderMap, object: &Object, query: &Query) -> Result<String, OssRefusal> {
+fn string_to_sign(
+    method: &Method,
+    headers: &HeaderMap,
+    object: &Object,
+    query: &Query,
+) -> Result<String, OssRefusal> {
     let value = |name: &str| {
         let read = text_of(headers, name).map(|text| text.unwrap_or_default().trim());
-        read.map_err(|_| OssRefusal::new(StatusCode::BAD_REQUEST, "InvalidArgument", "A header that is signed cannot be read."))
+        read.map_err(|_| {
+            OssRefusal::new(
+                StatusCode::BAD_REQUEST,
+                "InvalidArgument",
+                "A header that is signed cannot be read.",
+            )
+        })
     };
     let names = headers.keys().map(|name| name.as_str()).filter(|name| name.starts_with("x-oss-"));
     let mut names: Vec<&str> = names.take(SIGNED_HEADERS + 1).collect();
@@ -138,13 +185,17 @@ mod tests {
 
     #[test]
     fn headers_by_the_thousand_and_without_end_are_refused() {
-        let (object, query) = (Object { bucket: "b".into(), key: "k".into() }, Query::read(None).unwrap());
+        let (object, query) =
+            (Object { bucket: "b".into(), key: "k".into() }, Query::read(None).unwrap());
         let mut headers = HeaderMap::new();
         let mut set = |name: String, value: &str| {
             headers.insert(axum::http::HeaderName::try_from(name).unwrap(), value.parse().unwrap());
-            string_to_sign(&Method::PUT, &headers, &object, &query).map(|text| text.len()).map_err(|refusal| refusal.message)
+            string_to_sign(&Method::PUT, &headers, &object, &query)
+                .map(|text| text.len())
+                .map_err(|refusal| refusal.message)
         };
-        let said: Vec<_> = (0..=SIGNED_HEADERS).map(|number| set(format!("x-oss-{number}"), "1")).collect();
+        let said: Vec<_> =
+            (0..=SIGNED_HEADERS).map(|number| set(format!("x-oss-{number}"), "1")).collect();
         assert!(said[..SIGNED_HEADERS].iter().all(Result::is_ok));
         assert!(said[SIGNED_HEADERS].as_ref().unwrap_err().contains("At most 100 headers"));
         let mut headers = HeaderMap::new();
@@ -166,7 +217,8 @@ mod tests {
             headers.insert(name, value.parse().unwrap());
         }
         let object = Object { bucket: "edas-packages".into(), key: key.into() };
-        let text = string_to_sign(&Method::PUT, &headers, &object, &Query::read(None).unwrap()).unwrap();
+        let text =
+            string_to_sign(&Method::PUT, &headers, &object, &Query::read(None).unwrap()).unwrap();
         let signature = STANDARD.decode("vCOVCpyq0j9bMR7xlqLPJrmUUyI=").unwrap();
         assert!(matches_mac::<Hmac<Sha1>>(b"osssecret", &text, &signature));
         assert!(!matches_mac::<Hmac<Sha1>>(b"osssecret ", &text, &signature));

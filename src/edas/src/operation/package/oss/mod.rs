@@ -85,12 +85,16 @@ pub(crate) fn with_slashes(mut request: Request) -> Request {
 /// may have such paths too, and are signed in other ways.
 fn is_of_bucket(request: &Request) -> bool {
     let name = request.uri().path().trim_matches('/');
-    let signed = request.headers().get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"OSS "));
+    let signed = request
+        .headers()
+        .get(AUTHORIZATION)
+        .is_some_and(|value| value.as_bytes().starts_with(b"OSS "));
     signed && !name.contains('/') && name != upload::ROOT
 }
 
 fn move_to(request: &mut Request, path: &str) {
-    let target = request.uri().query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+    let target =
+        request.uri().query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
     let mut parts = request.uri().clone().into_parts();
     parts.path_and_query = target.parse().ok();
     if let Ok(uri) = Uri::from_parts(parts) {
@@ -104,10 +108,13 @@ async fn answer(mut request: Request, next: Next) -> Response {
     let id = Uuid::now_v7().hyphenated().to_string().to_uppercase();
     // Any word may be a method, and a long one.
     let method = match request.method() {
-        known @ (&Method::GET | &Method::HEAD | &Method::PUT | &Method::POST | &Method::DELETE) => known.as_str(),
+        known @ (&Method::GET | &Method::HEAD | &Method::PUT | &Method::POST | &Method::DELETE) => {
+            known.as_str()
+        }
         _ => "other",
     };
-    let span = tracing::info_span!("package", request.id = %id, method, key.id = tracing::field::Empty);
+    let span =
+        tracing::info_span!("package", request.id = %id, method, key.id = tracing::field::Empty);
     let work = async {
         let mut response = next.run(request).await;
         let refusal = response.extensions_mut().remove::<OssRefusal>();
@@ -118,7 +125,9 @@ async fn answer(mut request: Request, next: Next) -> Response {
                 "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message><RequestId>{id}</RequestId><HostId></HostId></Error>"
             );
             *response.body_mut() = Body::from(xml);
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+            response
+                .headers_mut()
+                .insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
             response.headers_mut().remove(CONTENT_LENGTH);
             if let Some(seconds) = retry_after {
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -133,7 +142,11 @@ async fn answer(mut request: Request, next: Next) -> Response {
 }
 
 /// Before anything of it is read: whether the peer may send another request.
-async fn counted(State(edge): State<Edge>, request: Request, next: Next) -> Result<Response, OssRefusal> {
+async fn counted(
+    State(edge): State<Edge>,
+    request: Request,
+    next: Next,
+) -> Result<Response, OssRefusal> {
     edge.throttle.peer(peer_of(&request)?)?;
     Ok(next.run(request).await)
 }
@@ -145,8 +158,11 @@ fn caught(panic: Box<dyn Any + Send>) -> Response {
 
 /// A method that nothing is served for.
 fn unoffered(method: &Method) -> OssRefusal {
-    let method: String = method.as_str().chars().filter(char::is_ascii_alphanumeric).take(40).collect();
-    let message = format!("Only uploads are served here: PUT of a whole package, and uploads in parts. The method {method} is not.");
+    let method: String =
+        method.as_str().chars().filter(char::is_ascii_alphanumeric).take(40).collect();
+    let message = format!(
+        "Only uploads are served here: PUT of a whole package, and uploads in parts. The method {method} is not."
+    );
     OssRefusal::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
 }
 
@@ -199,10 +215,15 @@ async fn serve(edge: Edge, request: Request, of_bucket: bool) -> Result<Response
     let named = |id| NamedUpload { id, key: key.clone() };
     match operation {
         Operation::Put => put_object(&edge, key, admitted, body).await,
-        Operation::Initiate { is_escaped } => multipart::initiate(&edge, &admitted.credential, &key, place(is_escaped)).await,
-        Operation::PutPart { upload, number } => multipart::put_part(&edge, &named(upload), number, admitted, body).await,
+        Operation::Initiate { is_escaped } => {
+            multipart::initiate(&edge, &admitted.credential, &key, place(is_escaped)).await
+        }
+        Operation::PutPart { upload, number } => {
+            multipart::put_part(&edge, &named(upload), number, admitted, body).await
+        }
         Operation::Complete { upload, is_escaped } => {
-            multipart::complete(&edge, named(upload), admitted, (&object, &parts, is_escaped), body).await
+            multipart::complete(&edge, named(upload), admitted, (&object, &parts, is_escaped), body)
+                .await
         }
         Operation::Abort { upload } => {
             edge.service.abort_multipart(&named(upload)).await?;
@@ -225,16 +246,23 @@ fn wanted(parts: &Parts, of_bucket: bool) -> Result<(Object, Query, Operation), 
     Ok((object, query, operation))
 }
 
-async fn put_object(edge: &Edge, key: ObjectKey, admitted: Admitted, body: Body) -> Result<Response, OssRefusal> {
-    let slot = match edge.service.begin_upload(&admitted.credential.key_id, admitted.announced).await {
-        Ok(slot) => slot,
-        Err(why) => {
-            discard(body, DISCARD_WITHIN).await;
-            return Err(why.into());
-        }
-    };
+async fn put_object(
+    edge: &Edge,
+    key: ObjectKey,
+    admitted: Admitted,
+    body: Body,
+) -> Result<Response, OssRefusal> {
+    let slot =
+        match edge.service.begin_upload(&admitted.credential.key_id, admitted.announced).await {
+            Ok(slot) => slot,
+            Err(why) => {
+                discard(body, DISCARD_WITHIN).await;
+                return Err(why.into());
+            }
+        };
     let body = pace::kept(body.into_data_stream().map_err(io::Error::other)).boxed();
-    let stored = edge.service.store_package(slot, key, admitted.uploaded_by, admitted.md5, body).await?;
+    let stored =
+        edge.service.store_package(slot, key, admitted.uploaded_by, admitted.md5, body).await?;
     Ok(answer::stored(&stored.md5.to_uppercase(), stored.crc64))
 }
 
@@ -247,28 +275,53 @@ struct Admitted {
     md5: Option<String>,
 }
 
-async fn admit(service: &Service, parts: &Parts, object: &Object, query: &Query) -> Result<Admitted, OssRefusal> {
+async fn admit(
+    service: &Service,
+    parts: &Parts,
+    object: &Object,
+    query: &Query,
+) -> Result<Admitted, OssRefusal> {
     let claim = Claim::read(&parts.method, &parts.headers, object, query)?;
     let now = service.clock().now();
     claim.check_window(now)?;
-    let credential = service.upload_credential(claim.credential).await?.ok_or_else(claim::unknown)?;
+    let credential =
+        service.upload_credential(claim.credential).await?.ok_or_else(claim::unknown)?;
     claim.verify(&credential)?;
     tracing::Span::current().record("key.id", &credential.key_id);
     let key = service.key(&credential.key_id).await?.filter(|key| key.enabled);
-    let key = key.ok_or_else(|| OssRefusal::denied("AccessDenied", "The access key that this credential was given to is disabled."))?;
+    let key = key.ok_or_else(|| {
+        OssRefusal::denied(
+            "AccessDenied",
+            "The access key that this credential was given to is disabled.",
+        )
+    })?;
     if credential.expires_at <= now {
-        let message = "The credential has expired: ask for another with GetPackageStorageCredential.";
+        let message =
+            "The credential has expired: ask for another with GetPackageStorageCredential.";
         return Err(OssRefusal::denied("SecurityTokenExpired", message));
     }
     if parts.headers.contains_key("x-oss-copy-source") {
-        return Err(OssRefusal::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", "No package can be copied: upload it."));
+        return Err(OssRefusal::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "NotImplemented",
+            "No package can be copied: upload it.",
+        ));
     }
-    let announced = text_of(&parts.headers, "content-length").ok().flatten().and_then(|length| length.parse::<u64>().ok());
+    let announced = text_of(&parts.headers, "content-length")
+        .ok()
+        .flatten()
+        .and_then(|length| length.parse::<u64>().ok());
     let md5 = match text_of(&parts.headers, "content-md5").ok().flatten() {
         None => None,
         Some(text) => {
             let digest = STANDARD.decode(text).ok().filter(|digest| digest.len() == 16);
-            let invalid = || OssRefusal::new(StatusCode::BAD_REQUEST, "InvalidDigest", "Content-MD5 is no MD5 in Base64.");
+            let invalid = || {
+                OssRefusal::new(
+                    StatusCode::BAD_REQUEST,
+                    "InvalidDigest",
+                    "Content-MD5 is no MD5 in Base64.",
+                )
+            };
             Some(hex::encode(digest.ok_or_else(invalid)?))
         }
     };
@@ -277,9 +330,14 @@ async fn admit(service: &Service, parts: &Parts, object: &Object, query: &Query)
 
 /// The key that an object has, if the credential may write it.
 fn own_key(object: &Object, credential: &UploadCredential) -> Result<ObjectKey, OssRefusal> {
-    let key = ObjectKey::read(&object.key).map_err(|why| OssRefusal::new(StatusCode::BAD_REQUEST, "InvalidObjectName", why.to_string()))?;
+    let key = ObjectKey::read(&object.key).map_err(|why| {
+        OssRefusal::new(StatusCode::BAD_REQUEST, "InvalidObjectName", why.to_string())
+    })?;
     if key.credential() != credential.id {
-        return Err(OssRefusal::denied("AccessDenied", "The key does not begin with the credential's KeyPrefix."));
+        return Err(OssRefusal::denied(
+            "AccessDenied",
+            "The key does not begin with the credential's KeyPrefix.",
+        ));
     }
     Ok(key)
 }
@@ -298,9 +356,12 @@ impl Object {
     /// A path that is not UTF-8.
     pub fn of(parts: &Parts) -> Result<Self, OssRefusal> {
         let path = percent_encoding::percent_decode_str(parts.uri.path()).decode_utf8();
-        let path = path.map_err(|_| OssRefusal::new(StatusCode::BAD_REQUEST, "InvalidObjectName", "The key is not UTF-8."))?;
+        let path = path.map_err(|_| {
+            OssRefusal::new(StatusCode::BAD_REQUEST, "InvalidObjectName", "The key is not UTF-8.")
+        })?;
         let path = path.strip_prefix('/').unwrap_or(&path);
-        let host = || host_of(&parts.headers).split('.').next().unwrap_or_default().to_ascii_lowercase();
+        let host =
+            || host_of(&parts.headers).split('.').next().unwrap_or_default().to_ascii_lowercase();
         let (bucket, key) = match path.split_once('/') {
             Some((bucket, key)) if bucket != upload::ROOT => (bucket.to_owned(), key),
             _ => (host(), path),
@@ -331,9 +392,16 @@ async fn get_package(
     Path((id, _file)): Path<(String, String)>,
     request: Request,
 ) -> Result<Response, OssRefusal> {
-    let missing = || OssRefusal::new(StatusCode::NOT_FOUND, "NoSuchKey", "There is no such package, or its capability is another.");
+    let missing = || {
+        OssRefusal::new(
+            StatusCode::NOT_FOUND,
+            "NoSuchKey",
+            "There is no such package, or its capability is another.",
+        )
+    };
     let params = Params::parse(request.uri().query().unwrap_or_default()).map_err(|_| missing())?;
-    let (id, capability) = upload::package_id(&id).zip(params.text("capability")).ok_or_else(missing)?;
+    let (id, capability) =
+        upload::package_id(&id).zip(params.text("capability")).ok_or_else(missing)?;
     let peer = peer_of(&request)?;
     let turn = edge.throttle.look_up(peer).await?;
     let download = edge.service.download(id, capability).await?;

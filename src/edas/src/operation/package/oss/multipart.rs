@@ -10,7 +10,10 @@ use axum::{
 use futures::{StreamExt, TryStreamExt};
 use md5::{Digest, Md5};
 
-use super::{Admitted, DISCARD_WITHIN, Object, OssRefusal, answer, answer::Place, discard, host_of, operation::QueryKind, pace, part_list};
+use super::{
+    Admitted, DISCARD_WITHIN, Object, OssRefusal, answer, answer::Place, discard, host_of,
+    operation::QueryKind, pace, part_list,
+};
 use crate::{Edge, wire::error::ApiError};
 use domain::package::upload::ObjectKey;
 use service::{NamedUpload, UploadCredential};
@@ -54,10 +57,16 @@ pub(in crate::operation::package::oss) async fn complete(
     (object, parts, is_escaped): (&Object, &Parts, bool),
     mut body: Body,
 ) -> Result<Response, OssRefusal> {
-    let read = tokio::time::timeout(LIST_WITHIN, edge.bodies.read(&admitted.credential.key_id, &mut body)).await;
+    let read =
+        tokio::time::timeout(LIST_WITHIN, edge.bodies.read(&admitted.credential.key_id, &mut body))
+            .await;
     let (list, _taken) = read.map_err(|_| cut_off())?.map_err(unread)?;
     if admitted.md5.is_some_and(|md5| md5 != hex::encode(Md5::digest(&list))) {
-        return Err(OssRefusal::new(StatusCode::BAD_REQUEST, "InvalidDigest", "Content-MD5 is not that of what came."));
+        return Err(OssRefusal::new(
+            StatusCode::BAD_REQUEST,
+            "InvalidDigest",
+            "Content-MD5 is not that of what came.",
+        ));
     }
     let named = part_list::read(&list)?;
     let completion = edge.service.complete_multipart(upload, admitted.uploaded_by, named).await?;
@@ -88,16 +97,26 @@ pub(in crate::operation::package::oss) async fn list_uploads(
     let prefix = match wanted.prefix.as_str() {
         within if within.starts_with(&own) => within,
         above if own.starts_with(above) => &own,
-        _ => return Err(OssRefusal::denied("AccessDenied", "The prefix does not begin with the credential's KeyPrefix.")),
+        _ => {
+            return Err(OssRefusal::denied(
+                "AccessDenied",
+                "The prefix does not begin with the credential's KeyPrefix.",
+            ));
+        }
     };
-    let (rows, has_more) = edge.service.multiparts(prefix, (&wanted.key, wanted.upload), wanted.most).await?;
+    let (rows, has_more) =
+        edge.service.multiparts(prefix, (&wanted.key, wanted.upload), wanted.most).await?;
     let place = Place { bucket, key: &wanted.prefix, is_escaped: wanted.is_escaped };
     let marker = wanted.upload.map(|id| id.shown()).unwrap_or_default();
     Ok(answer::uploads(place, (&wanted.key, &marker), wanted.most, (&rows, has_more)))
 }
 
 fn cut_off() -> OssRefusal {
-    OssRefusal::new(StatusCode::BAD_REQUEST, "RequestTimeout", "The list of parts did not come to its end.")
+    OssRefusal::new(
+        StatusCode::BAD_REQUEST,
+        "RequestTimeout",
+        "The list of parts did not come to its end.",
+    )
 }
 
 fn unread(error: ApiError) -> OssRefusal {

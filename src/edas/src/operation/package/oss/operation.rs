@@ -85,8 +85,13 @@ impl Query {
     #[must_use]
     pub fn signed(&self) -> String {
         let given = SUBRESOURCES.iter().filter_map(|name| Some((*name, self.0.raw(name)?)));
-        let shown: Vec<String> =
-            given.map(|(name, value)| if value.is_empty() { name.to_owned() } else { format!("{name}={value}") }).collect();
+        let shown: Vec<String> = given
+            .map(
+                |(name, value)| {
+                    if value.is_empty() { name.to_owned() } else { format!("{name}={value}") }
+                },
+            )
+            .collect();
         if shown.is_empty() { String::new() } else { format!("?{}", shown.join("&")) }
     }
 
@@ -96,17 +101,35 @@ impl Query {
     /// There is no such operation here, or a value of it is wrong.
     pub fn operation(&self, method: &Method, of_bucket: bool) -> Result<Operation, OssRefusal> {
         let has = |name: &str| self.0.raw(name).is_some();
-        let (subresources, others) = match (method.as_str(), of_bucket, has("uploads"), has("uploadId"), has("partNumber")) {
+        let (subresources, others) = match (
+            method.as_str(),
+            of_bucket,
+            has("uploads"),
+            has("uploadId"),
+            has("partNumber"),
+        ) {
             ("PUT", false, false, false, false) => (0, &[][..]),
             ("POST", false, true, false, false) => (1, &["encoding-type"][..]),
             ("PUT", false, false, true, true) => (2, &[][..]),
             ("POST", false, false, true, false) => (1, &["encoding-type"][..]),
             ("DELETE", false, false, true, false) => (1, &[][..]),
-            ("GET", false, false, true, false) => (1, &["encoding-type", "max-parts", "part-number-marker"][..]),
-            ("GET", true, true, false, false) => {
-                (1, &["delimiter", "encoding-type", "key-marker", "max-uploads", "prefix", "upload-id-marker"][..])
+            ("GET", false, false, true, false) => {
+                (1, &["encoding-type", "max-parts", "part-number-marker"][..])
             }
-            (_, _, false, false, false) if self.0.pairs().is_empty() => return Err(super::unoffered(method)),
+            ("GET", true, true, false, false) => (
+                1,
+                &[
+                    "delimiter",
+                    "encoding-type",
+                    "key-marker",
+                    "max-uploads",
+                    "prefix",
+                    "upload-id-marker",
+                ][..],
+            ),
+            (_, _, false, false, false) if self.0.pairs().is_empty() => {
+                return Err(super::unoffered(method));
+            }
             _ => return Err(not_implemented()),
         };
         if self.0.pairs().len() != subresources + others.iter().filter(|name| has(name)).count() {
@@ -117,24 +140,37 @@ impl Query {
             Some("url") => true,
             Some(_) => return Err(invalid("encoding-type must be url.")),
         };
-        let upload = || MultipartId::named(self.0.text("uploadId").unwrap_or_default()).ok_or_else(no_such_upload);
+        let upload = || {
+            MultipartId::named(self.0.text("uploadId").unwrap_or_default())
+                .ok_or_else(no_such_upload)
+        };
         Ok(match (method.as_str(), has("uploadId"), has("partNumber")) {
             ("PUT", false, _) => Operation::Put,
             ("PUT", true, _) => {
                 let number = self.0.text("partNumber").and_then(number);
                 Operation::PutPart {
                     upload: upload()?,
-                    number: number.ok_or_else(|| invalid(format!("partNumber must be a number from 1 to {PARTS}.")))?,
+                    number: number.ok_or_else(|| {
+                        invalid(format!("partNumber must be a number from 1 to {PARTS}."))
+                    })?,
                 }
             }
             ("POST", false, _) => Operation::Initiate { is_escaped },
             ("POST", true, _) => Operation::Complete { upload: upload()?, is_escaped },
             ("DELETE", ..) => Operation::Abort { upload: upload()? },
             (_, true, _) => {
-                let after = self.0.text("part-number-marker").filter(|marker| *marker != "0").map(number);
-                let wrong = || invalid(format!("part-number-marker must be a number from 0 to {PARTS}."));
-                let after = after.map(|after| after.ok_or_else(wrong)).transpose()?.unwrap_or_default();
-                Operation::ListParts { upload: upload()?, after, most: self.page("max-parts")?, is_escaped }
+                let after =
+                    self.0.text("part-number-marker").filter(|marker| *marker != "0").map(number);
+                let wrong =
+                    || invalid(format!("part-number-marker must be a number from 0 to {PARTS}."));
+                let after =
+                    after.map(|after| after.ok_or_else(wrong)).transpose()?.unwrap_or_default();
+                Operation::ListParts {
+                    upload: upload()?,
+                    after,
+                    most: self.page("max-parts")?,
+                    is_escaped,
+                }
             }
             (_, false, _) => {
                 if self.0.text("delimiter").is_some() {
@@ -156,7 +192,8 @@ impl Query {
     /// How long a list may be.
     fn page(&self, name: &str) -> Result<usize, OssRefusal> {
         let Some(given) = self.0.text(name) else { return Ok(PAGE) };
-        let most = number(given).and_then(|most| usize::try_from(most).ok()).filter(|most| *most <= PAGE);
+        let most =
+            number(given).and_then(|most| usize::try_from(most).ok()).filter(|most| *most <= PAGE);
         most.ok_or_else(|| invalid(format!("{name} must be a number from 1 to {PAGE}.")))
     }
 }
@@ -197,10 +234,18 @@ mod tests {
             ("PUT", String::new(), Operation::Put),
             ("POST", "uploads".into(), Operation::Initiate { is_escaped: false }),
             ("POST", "uploads=&encoding-type=url".into(), Operation::Initiate { is_escaped: true }),
-            ("PUT", format!("partNumber=10000&uploadId={ID}"), Operation::PutPart { upload, number: 10_000 }),
+            (
+                "PUT",
+                format!("partNumber=10000&uploadId={ID}"),
+                Operation::PutPart { upload, number: 10_000 },
+            ),
             ("POST", format!("uploadId={ID}"), Operation::Complete { upload, is_escaped: false }),
             ("DELETE", format!("uploadId={ID}"), Operation::Abort { upload }),
-            ("GET", format!("uploadId={ID}"), Operation::ListParts { upload, after: 0, most: 1000, is_escaped: false }),
+            (
+                "GET",
+                format!("uploadId={ID}"),
+                Operation::ListParts { upload, after: 0, most: 1000, is_escaped: false },
+            ),
             (
                 "GET",
                 format!("uploadId={ID}&part-number-marker=0&max-parts=1"),
@@ -214,8 +259,16 @@ mod tests {
         ] {
             assert_eq!(operation(method, &query, false), Ok(wanted), "{method} {query}");
         }
-        let wanted = QueryKind { prefix: "a/b".into(), key: "a/b c".into(), upload: Some(upload), most: 2, is_escaped: true };
-        let query = format!("uploads&prefix=a%2Fb&delimiter=&key-marker=a%2Fb%20c&upload-id-marker={ID}&max-uploads=2&encoding-type=url");
+        let wanted = QueryKind {
+            prefix: "a/b".into(),
+            key: "a/b c".into(),
+            upload: Some(upload),
+            most: 2,
+            is_escaped: true,
+        };
+        let query = format!(
+            "uploads&prefix=a%2Fb&delimiter=&key-marker=a%2Fb%20c&upload-id-marker={ID}&max-uploads=2&encoding-type=url"
+        );
         assert_eq!(operation("GET", &query, true), Ok(Operation::ListUploads(wanted)));
     }
 
@@ -231,10 +284,18 @@ mod tests {
     #[case("GET", "", "MethodNotAllowed")]
     #[case("GET", "uploads", "NotImplemented")]
     #[case("PUT", "partNumber=0&uploadId=01935A2C52B07C418D6E2A4F6B8C0D1E", "InvalidArgument")]
-    #[case("PUT", "partNumber=1&uploadId=01935A2C52B07C418D6E2A4F6B8C0D1E&uploads", "NotImplemented")]
+    #[case(
+        "PUT",
+        "partNumber=1&uploadId=01935A2C52B07C418D6E2A4F6B8C0D1E&uploads",
+        "NotImplemented"
+    )]
     #[case("PUT", "partNumber=1&uploadId=a", "NoSuchUpload")]
     #[case("GET", "uploadId=01935A2C52B07C418D6E2A4F6B8C0D1E&max-parts=1001", "InvalidArgument")]
-    #[case("GET", "uploadId=01935A2C52B07C418D6E2A4F6B8C0D1E&part-number-marker=-1", "InvalidArgument")]
+    #[case(
+        "GET",
+        "uploadId=01935A2C52B07C418D6E2A4F6B8C0D1E&part-number-marker=-1",
+        "InvalidArgument"
+    )]
     #[case("GET", "uploadId=%FF", "InvalidArgument")]
     #[case("GET", "uploadId=a&uploadId=b", "InvalidArgument")]
     fn everything_else_is_refused(#[case] method: &str, #[case] query: &str, #[case] code: &str) {
@@ -246,6 +307,9 @@ mod tests {
         let signed = |query| Query::read(Some(query)).unwrap().signed();
         assert_eq!(signed("max-parts=1&uploadId=A&part-number-marker=2"), "?uploadId=A");
         assert_eq!(signed("uploadId=A&partNumber=1"), "?partNumber=1&uploadId=A");
-        assert_eq!((signed("uploads="), signed("uploads"), signed("prefix=a")), ("?uploads".into(), "?uploads".into(), String::new()));
+        assert_eq!(
+            (signed("uploads="), signed("uploads"), signed("prefix=a")),
+            ("?uploads".into(), "?uploads".into(), String::new())
+        );
     }
 }

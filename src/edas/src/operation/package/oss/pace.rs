@@ -18,18 +18,27 @@ const WATCHED: Duration = Duration::from_secs(60);
 const LEAST: usize = 64 << 10;
 
 /// `body`, which fails when too little comes.
-pub(in crate::operation::package::oss) fn kept(body: impl Stream<Item = io::Result<Bytes>>) -> impl Stream<Item = io::Result<Bytes>> {
+pub(in crate::operation::package::oss) fn kept(
+    body: impl Stream<Item = io::Result<Bytes>>,
+) -> impl Stream<Item = io::Result<Bytes>> {
     kept_at(body, WATCHED, LEAST)
 }
 
-fn kept_at(body: impl Stream<Item = io::Result<Bytes>>, watched: Duration, least: usize) -> impl Stream<Item = io::Result<Bytes>> {
+fn kept_at(
+    body: impl Stream<Item = io::Result<Bytes>>,
+    watched: Duration,
+    least: usize,
+) -> impl Stream<Item = io::Result<Bytes>> {
     let (mut since, mut seen) = (Instant::now(), 0);
     body.map(move |part| {
         let part = part?;
         seen += part.len();
         if since.elapsed() >= watched {
             if seen < least {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, format!("only {seen} bytes came in {} s", since.elapsed().as_secs())));
+                return Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    format!("only {seen} bytes came in {} s", since.elapsed().as_secs()),
+                ));
             }
             (since, seen) = (Instant::now(), 0);
         }
@@ -52,6 +61,10 @@ mod tests {
     async fn an_upload_that_trickles_does_not_go_on() {
         assert_eq!(parts_taken(9, Duration::ZERO).await, 0);
         assert_eq!(parts_taken(10, Duration::ZERO).await, 5);
-        assert_eq!(parts_taken(1, Duration::from_secs(3600)).await, 5, "it is not judged before its time");
+        assert_eq!(
+            parts_taken(1, Duration::from_secs(3600)).await,
+            5,
+            "it is not judged before its time"
+        );
     }
 }

@@ -67,7 +67,9 @@ pub fn read(body: &[u8]) -> Result<Vec<NamedPart>, OssRefusal> {
                 };
                 continue;
             }
-            Event::Eof if has_ended && open == Open::Nothing && !parts.is_empty() => return Ok(parts),
+            Event::Eof if has_ended && open == Open::Nothing && !parts.is_empty() => {
+                return Ok(parts);
+            }
             Event::Eof | Event::DocType(_) => return Err(malformed()),
             Event::Empty(_) if open == Open::Part => continue,
             Event::Empty(_) => return Err(malformed()),
@@ -97,13 +99,15 @@ pub fn read(body: &[u8]) -> Result<Vec<NamedPart>, OssRefusal> {
 fn part(place: &str, etag: &str) -> Result<NamedPart, OssRefusal> {
     let number = number(place.trim()).ok_or_else(malformed)?;
     let mut md5 = [0; 16];
-    hex::decode_to_slice(etag.trim().trim_matches('"'), &mut md5).map_err(|_| OssRefusal::from(WrongParts::Unknown(number)))?;
+    hex::decode_to_slice(etag.trim().trim_matches('"'), &mut md5)
+        .map_err(|_| OssRefusal::from(WrongParts::Unknown(number)))?;
     Ok(NamedPart { number, md5 })
 }
 
 fn malformed() -> OssRefusal {
-    let message =
-        format!("The body must be a CompleteMultipartUpload of 1 to {PARTS} parts, each with a PartNumber from 1 to {PARTS} and its ETag.");
+    let message = format!(
+        "The body must be a CompleteMultipartUpload of 1 to {PARTS} parts, each with a PartNumber from 1 to {PARTS} and its ETag."
+    );
     OssRefusal::new(StatusCode::BAD_REQUEST, "MalformedXML", message)
 }
 
@@ -116,21 +120,38 @@ mod tests {
     const ETAG: &str = "0CC175B9C0F1B6A831C399E269772661";
 
     fn list(parts: &str) -> Result<Vec<u32>, &'static str> {
-        let read = read(format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>").as_bytes());
-        read.map(|parts| parts.iter().map(|part| part.number).collect()).map_err(|refusal| refusal.code)
+        let read =
+            read(format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>").as_bytes());
+        read.map(|parts| parts.iter().map(|part| part.number).collect())
+            .map_err(|refusal| refusal.code)
     }
 
     #[test]
     fn a_list_is_read_as_each_client_writes_it() {
-        let of = |quote: &str| format!("<Part><PartNumber>1</PartNumber><ETag>{quote}{ETAG}{quote}</ETag></Part>");
+        let of = |quote: &str| {
+            format!("<Part><PartNumber>1</PartNumber><ETag>{quote}{ETAG}{quote}</ETag></Part>")
+        };
         let wanted = NamedPart { number: 1, md5: hex::decode(ETAG).unwrap().try_into().unwrap() };
         // Java, Go and Python; the last with a head.
-        for (head, quote) in [("", "&quot;"), ("", "&#34;"), ("<?xml version='1.0' encoding='utf-8'?>\n", "\""), ("", "")] {
-            let text = format!("{head}<CompleteMultipartUpload>{}</CompleteMultipartUpload>", of(quote));
+        for (head, quote) in [
+            ("", "&quot;"),
+            ("", "&#34;"),
+            ("<?xml version='1.0' encoding='utf-8'?>\n", "\""),
+            ("", ""),
+        ] {
+            let text =
+                format!("{head}<CompleteMultipartUpload>{}</CompleteMultipartUpload>", of(quote));
             assert_eq!(read(text.as_bytes()), Ok(vec![wanted]), "{text}");
         }
-        let lower = format!("\n <Part>\n <ETag>\"{}\"</ETag><Size>3</Size><X/> <PartNumber> 7 </PartNumber></Part>\n", ETAG.to_lowercase());
-        assert_eq!(list(&format!("{lower}{}", of("\""))), Ok(vec![7, 1]), "in the order in which they stand");
+        let lower = format!(
+            "\n <Part>\n <ETag>\"{}\"</ETag><Size>3</Size><X/> <PartNumber> 7 </PartNumber></Part>\n",
+            ETAG.to_lowercase()
+        );
+        assert_eq!(
+            list(&format!("{lower}{}", of("\""))),
+            Ok(vec![7, 1]),
+            "in the order in which they stand"
+        );
     }
 
     #[rstest]
@@ -142,7 +163,10 @@ mod tests {
     #[case("<Part><PartNumber>1</PartNumber><ETag>\"abc\"</ETag></Part>", "InvalidPart")]
     #[case("<Part><PartNumber>0</PartNumber><ETag>a</ETag></Part>", "MalformedXML")]
     #[case("<Part><PartNumber>1<B>2</B></PartNumber><ETag>a</ETag></Part>", "MalformedXML")]
-    #[case("<Part><PartNumber>1</PartNumber><PartNumber>2</PartNumber><ETag>a</ETag></Part>", "MalformedXML")]
+    #[case(
+        "<Part><PartNumber>1</PartNumber><PartNumber>2</PartNumber><ETag>a</ETag></Part>",
+        "MalformedXML"
+    )]
     #[case("<Part><PartNumber>1</PartNumber><ETag>&other;</ETag></Part>", "MalformedXML")]
     #[case("<Part><PartNumber>1</ETag></Part>", "MalformedXML")]
     #[case("</CompleteMultipartUpload><CompleteMultipartUpload>", "MalformedXML")]
@@ -156,7 +180,14 @@ mod tests {
         assert_eq!(list(&part.repeat(10_000)).unwrap().len(), 10_000);
         assert_eq!(list(&part.repeat(10_001)), Err("MalformedXML"));
         assert_eq!(list(&part.replace(ETAG, &"a".repeat(65))), Err("MalformedXML"));
-        for text in ["", "<a/>", "<!DOCTYPE a [<!ENTITY b 'c'>]>", "<CompleteMultipartUpload>", "\u{feff}", "{}"] {
+        for text in [
+            "",
+            "<a/>",
+            "<!DOCTYPE a [<!ENTITY b 'c'>]>",
+            "<CompleteMultipartUpload>",
+            "\u{feff}",
+            "{}",
+        ] {
             assert_eq!(read(text.as_bytes()).unwrap_err().code, "MalformedXML", "{text}");
         }
         assert_eq!(read(&[0xff]).unwrap_err().code, "MalformedXML");

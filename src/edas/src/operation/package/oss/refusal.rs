@@ -31,7 +31,10 @@ impl OssRefusal {
         Self { status, code, message: message.into(), retry_after: None }
     }
 
-    pub(in crate::operation::package::oss) fn denied(code: &'static str, message: impl Into<String>) -> Self {
+    pub(in crate::operation::package::oss) fn denied(
+        code: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
         Self::new(StatusCode::FORBIDDEN, code, message)
     }
 
@@ -41,7 +44,10 @@ impl OssRefusal {
     }
 
     pub(in crate::operation::package::oss) fn busy(message: impl Into<String>) -> Self {
-        Self { retry_after: Some(RETRY_AFTER), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message) }
+        Self {
+            retry_after: Some(RETRY_AFTER),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message)
+        }
     }
 
     pub(in crate::operation::package::oss) fn too_large(most: u64) -> Self {
@@ -69,9 +75,10 @@ impl From<service::Error> for OssRefusal {
 impl From<ApiError> for OssRefusal {
     fn from(error: ApiError) -> Self {
         match error {
-            ApiError::Gateway { message, wait: Some(_), .. } => {
-                Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, LIMITED, message) }
-            }
+            ApiError::Gateway { message, wait: Some(_), .. } => Self {
+                retry_after: Some(1),
+                ..Self::new(StatusCode::SERVICE_UNAVAILABLE, LIMITED, message)
+            },
             _ => Self::internal(),
         }
     }
@@ -81,24 +88,40 @@ impl From<UploadError> for OssRefusal {
     fn from(error: UploadError) -> Self {
         match error {
             UploadError::TooLarge(most) => Self::too_large(most),
-            UploadError::Full(full) if full.is_passing() => Self::busy(format!("Try again in a moment: {full}.")),
+            UploadError::Full(full) if full.is_passing() => {
+                Self::busy(format!("Try again in a moment: {full}."))
+            }
             UploadError::Full(full) => Self::denied(
                 "QuotaExceeded",
-                format!("There is no room for this package: {full}. Packages that nothing names go by themselves."),
+                format!(
+                    "There is no room for this package: {full}. Packages that nothing names go by themselves."
+                ),
             ),
-            UploadError::Busy(most) => {
-                Self::busy(format!("Try again in a moment: {most} uploads are under way, which is the most (--package-uploads)."))
-            }
+            UploadError::Busy(most) => Self::busy(format!(
+                "Try again in a moment: {most} uploads are under way, which is the most (--package-uploads)."
+            )),
             UploadError::CutOff(why) => {
                 tracing::info!(why, "an upload did not come to its end");
-                Self::new(StatusCode::BAD_REQUEST, "RequestTimeout", "The package did not come to its end.")
+                Self::new(
+                    StatusCode::BAD_REQUEST,
+                    "RequestTimeout",
+                    "The package did not come to its end.",
+                )
             }
-            UploadError::WrongDigest => Self::new(StatusCode::BAD_REQUEST, "InvalidDigest", "Content-MD5 is not that of what came."),
-            UploadError::KeyTaken => {
-                Self::new(StatusCode::CONFLICT, "FileAlreadyExists", "Another package was uploaded under this key: choose another key.")
-            }
+            UploadError::WrongDigest => Self::new(
+                StatusCode::BAD_REQUEST,
+                "InvalidDigest",
+                "Content-MD5 is not that of what came.",
+            ),
+            UploadError::KeyTaken => Self::new(
+                StatusCode::CONFLICT,
+                "FileAlreadyExists",
+                "Another package was uploaded under this key: choose another key.",
+            ),
             UploadError::NoSuchUpload => no_such_upload(),
-            UploadError::BeingCompleted => Self::busy("Try again in a moment: the upload is just being completed."),
+            UploadError::BeingCompleted => {
+                Self::busy("Try again in a moment: the upload is just being completed.")
+            }
             UploadError::WrongParts(why) => why.into(),
             UploadError::NoStore => Self::internal(),
             UploadError::Failed(why) => {

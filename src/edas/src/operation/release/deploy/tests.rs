@@ -20,9 +20,18 @@ use domain::{
 use service::Caller;
 
 fn call(parameters: &[(&str, &str)]) -> Call {
-    let encode = |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
-    let query: Vec<String> = parameters.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
-    let caller = Caller { key_id: "k".into(), name: "tests".into(), request_id: "R".into(), source: "pop".into(), identity: None };
+    let encode = |text: &str| {
+        percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+    };
+    let query: Vec<String> =
+        parameters.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
+    let caller = Caller {
+        key_id: "k".into(),
+        name: "tests".into(),
+        request_id: "R".into(),
+        source: "pop".into(),
+        identity: None,
+    };
     Call { params: Params::parse(&query.join("&")).unwrap(), caller }
 }
 
@@ -77,7 +86,11 @@ fn a_deploy_with_every_parameter_is_read() {
         memory_limit: Some(256),
         memory_request: Some(0),
         drain_seconds: Some(5),
-        graceful_start: GracefulStartChange { on: Some(true), registered_first: Some(true), ..GracefulStartChange::default() },
+        graceful_start: GracefulStartChange {
+            on: Some(true),
+            registered_first: Some(true),
+            ..GracefulStartChange::default()
+        },
         pods: Box::new(PodChange { env_from_keys: Field::Clear, ..PodChange::default() }),
         java: Box::default(),
         container: domain::template::container::Known::Nothing,
@@ -86,8 +99,14 @@ fn a_deploy_with_every_parameter_is_read() {
     assert_eq!((request.plan_hash.as_deref(), request.allows_no_surge), (Some("ab12"), true));
     assert_eq!(request.application.to_string(), APP);
     assert_eq!(request.release.unwrap().to_string(), "01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1f");
-    assert_eq!(request.strategy, Some(Strategy { canary: 0, batches: 2, pace: Pace::Automatic { wait_minutes: 3 } }));
-    assert_eq!((request.replicas, request.batch_timeout_seconds, request.min_ready_seconds), (Some(4), Some(60), Some(5)));
+    assert_eq!(
+        request.strategy,
+        Some(Strategy { canary: 0, batches: 2, pace: Pace::Automatic { wait_minutes: 3 } })
+    );
+    assert_eq!(
+        (request.replicas, request.batch_timeout_seconds, request.min_ready_seconds),
+        (Some(4), Some(60), Some(5))
+    );
     assert_eq!((request.version.as_deref(), request.description.as_str()), (Some("2.0"), "why"));
 }
 
@@ -96,7 +115,10 @@ fn a_deploy_of_nothing_but_the_application_keeps_everything() {
     let request = read_deploy(&call(&[("AppId", APP)])).unwrap();
     assert_eq!(request.spec, SpecChange::default());
     assert_eq!((request.release, request.version, request.replicas), (None, None, None));
-    assert_eq!((request.strategy, request.batch_timeout_seconds, request.min_ready_seconds), (None, None, None));
+    assert_eq!(
+        (request.strategy, request.batch_timeout_seconds, request.min_ready_seconds),
+        (None, None, None)
+    );
 }
 
 #[test]
@@ -134,15 +156,25 @@ fn a_creation_uses_the_create_calls_own_names() {
         ..SpecChange::default()
     };
     assert_eq!(request.spec, spec);
-    assert_eq!((request.name.as_str(), request.cluster.as_str(), request.namespace.as_deref()), ("web", "default", Some("shop")));
-    assert_eq!((request.logical_region.as_deref(), request.description.as_str()), (Some("cn-test:team"), "a shop"));
-    assert_eq!((request.version.as_deref(), request.replicas, request.timeout_seconds), (Some("1.0"), Some(2), Some(1800)));
+    assert_eq!(
+        (request.name.as_str(), request.cluster.as_str(), request.namespace.as_deref()),
+        ("web", "default", Some("shop"))
+    );
+    assert_eq!(
+        (request.logical_region.as_deref(), request.description.as_str()),
+        (Some("cn-test:team"), "a shop")
+    );
+    assert_eq!(
+        (request.version.as_deref(), request.replicas, request.timeout_seconds),
+        (Some("1.0"), Some(2), Some(1800))
+    );
 }
 
 #[test]
 fn a_creation_of_something_else_than_a_deployment_or_of_nothing_is_refused() {
     let with = |name: &'static str, value: &'static str| {
-        let parameters = [("AppName", "web"), ("ClusterId", "default"), ("ImageUrl", "a"), (name, value)];
+        let parameters =
+            [("AppName", "web"), ("ClusterId", "default"), ("ImageUrl", "a"), (name, value)];
         message(read_insert(&call(&parameters).params).unwrap_err())
     };
     assert!(with("PackageType", "FatJar").starts_with("MissingPackageUrl: "));
@@ -150,8 +182,14 @@ fn a_creation_of_something_else_than_a_deployment_or_of_nothing_is_refused() {
     assert!(with("WorkloadType", "StatefulSet").contains("only Deployment"));
     assert!(with("Timeout", "1801").starts_with("InvalidTimeout: "));
     for missing in ["AppName", "ClusterId", "ImageUrl"] {
-        let rest: Vec<_> = [("AppName", "web"), ("ClusterId", "d"), ("ImageUrl", "a")].into_iter().filter(|it| it.0 != missing).collect();
-        assert!(message(read_insert(&call(&rest).params).unwrap_err()).starts_with(&format!("Missing{missing}: ")));
+        let rest: Vec<_> = [("AppName", "web"), ("ClusterId", "d"), ("ImageUrl", "a")]
+            .into_iter()
+            .filter(|it| it.0 != missing)
+            .collect();
+        assert!(
+            message(read_insert(&call(&rest).params).unwrap_err())
+                .starts_with(&format!("Missing{missing}: "))
+        );
     }
 }
 
@@ -181,25 +219,53 @@ fn both_calls_read_a_package_and_how_it_runs() {
     assert_eq!((&deploy.spec.image, &create.spec.image), (&None, &None));
     assert_eq!((deploy.package.kind, create.package.kind), (None, Some(PackageKind::War)));
     for package in [&deploy.package, &create.package] {
-        assert_eq!((package.jdk.as_deref(), package.web_container.as_deref()), (Some("Open JDK 8"), Some("apache-tomcat-9")));
+        assert_eq!(
+            (package.jdk.as_deref(), package.web_container.as_deref()),
+            (Some("Open JDK 8"), Some("apache-tomcat-9"))
+        );
         assert!(package.url.is_some() && !format!("{package:?}").contains("geheim"));
     }
     let untyped = [("AppName", "web"), ("ClusterId", "default"), ("PackageUrl", "https://h/a.jar")];
     assert_eq!(read_insert(&call(&untyped).params).unwrap().package.kind, None);
     let image = [&untyped[..], &[("PackageType", "Image")]].concat();
-    assert!(message(read_insert(&call(&image).params).unwrap_err()).starts_with("MissingImageUrl: "));
+    assert!(
+        message(read_insert(&call(&image).params).unwrap_err()).starts_with("MissingImageUrl: ")
+    );
 }
 
 #[test]
 fn a_return_to_a_version_has_its_documented_bounds() {
-    let parameters =
-        [("AppId", APP), ("GroupId", "all"), ("HistoryVersion", "2019-11-13 14:22:22"), ("Batch", "2"), ("BatchWaitTime", "1")];
+    let parameters = [
+        ("AppId", APP),
+        ("GroupId", "all"),
+        ("HistoryVersion", "2019-11-13 14:22:22"),
+        ("Batch", "2"),
+        ("BatchWaitTime", "1"),
+    ];
     let request = read_roll_back(&call(&parameters)).unwrap();
-    assert_eq!((request.version.as_str(), request.batches, request.wait_minutes), ("2019-11-13 14:22:22", Some(2), Some(1)));
-    for (name, value, says) in [("Batch", "6", "from 1 to 5"), ("BatchWaitTime", "6", "from 0 to 5")] {
-        let refusal =
-            message(read_roll_back(&call(&[("AppId", APP), ("GroupId", "all"), ("HistoryVersion", "1"), (name, value)])).unwrap_err());
-        assert!(refusal.starts_with(&format!("Invalid{name}: ")) && refusal.contains(says), "{refusal}");
+    assert_eq!(
+        (request.version.as_str(), request.batches, request.wait_minutes),
+        ("2019-11-13 14:22:22", Some(2), Some(1))
+    );
+    for (name, value, says) in
+        [("Batch", "6", "from 1 to 5"), ("BatchWaitTime", "6", "from 0 to 5")]
+    {
+        let refusal = message(
+            read_roll_back(&call(&[
+                ("AppId", APP),
+                ("GroupId", "all"),
+                ("HistoryVersion", "1"),
+                (name, value),
+            ]))
+            .unwrap_err(),
+        );
+        assert!(
+            refusal.starts_with(&format!("Invalid{name}: ")) && refusal.contains(says),
+            "{refusal}"
+        );
     }
-    assert!(message(read_roll_back(&call(&[("AppId", APP), ("HistoryVersion", "1")])).unwrap_err()).starts_with("MissingGroupId"));
+    assert!(
+        message(read_roll_back(&call(&[("AppId", APP), ("HistoryVersion", "1")])).unwrap_err())
+            .starts_with("MissingGroupId")
+    );
 }

@@ -9,7 +9,13 @@ use domain::limits::{KEY_ID, SIGNED_HEADER_BYTES, SIGNED_HEADERS};
 /// A recorded request with this list of signed headers in place of its own.
 fn with_list(list: &str) -> Recorded {
     let mut request = first_of(Scheme::Acs3HmacSha256);
-    request.set("authorization", &format!("ACS3-HMAC-SHA256 Credential=nobody,SignedHeaders={list},Signature={}", "0".repeat(64)));
+    request.set(
+        "authorization",
+        &format!(
+            "ACS3-HMAC-SHA256 Credential=nobody,SignedHeaders={list},Signature={}",
+            "0".repeat(64)
+        ),
+    );
     request
 }
 
@@ -33,7 +39,8 @@ fn reason(request: &Recorded) -> String {
 
 #[test]
 fn a_header_named_ten_thousand_times_is_refused_before_anything_is_built() {
-    let mut request = with_list(&format!("host;x-acs-content-sha256;x-acs-date{}", ";a".repeat(10_000)));
+    let mut request =
+        with_list(&format!("host;x-acs-content-sha256;x-acs-date{}", ";a".repeat(10_000)));
     request.set("a", &"x".repeat(40_000));
     assert!(reason(&request).contains("SignedHeaders has more than 100 names"));
     // Neither is one that is named only twice.
@@ -47,7 +54,10 @@ fn a_header_named_ten_thousand_times_is_refused_before_anything_is_built() {
 #[case("Host;x-acs-content-sha256;x-acs-date", "must be in lower case, and has Host")]
 #[case("", "must contain host")]
 #[case(";;;", "ascending order")]
-fn a_list_that_is_not_ascending_and_in_lower_case_is_refused(#[case] list: &str, #[case] says: &str) {
+fn a_list_that_is_not_ascending_and_in_lower_case_is_refused(
+    #[case] list: &str,
+    #[case] says: &str,
+) {
     assert!(reason(&with_list(list)).contains(says), "{}", reason(&with_list(list)));
 }
 
@@ -66,7 +76,8 @@ fn as_many_headers_as_may_be_are_signed_and_no_more() {
     assert!(reason(&with_more(SIGNED_HEADERS - own + 1, "x")).contains("more than 100 names"));
     assert!(reason(&with_more(1, &"x".repeat(SIGNED_HEADER_BYTES))).contains("32768 bytes"));
     let mut request = with_more(1, "x");
-    (0..SIGNED_HEADERS).for_each(|_| assert!(request.headers.append("a-00000", HeaderValue::from_static(""))));
+    (0..SIGNED_HEADERS)
+        .for_each(|_| assert!(request.headers.append("a-00000", HeaderValue::from_static(""))));
     assert!(reason(&request).contains("more than 100 values"));
 }
 
@@ -85,12 +96,20 @@ fn headers_by_the_thousand_are_refused_in_both_schemes() {
 #[test]
 fn fields_without_end_and_ids_without_end_are_refused() {
     let mut request = first_of(Scheme::Acs3HmacSha256);
-    let fields =
-        ["A=1,".repeat(20_000), "Credential=".to_owned() + &"x".repeat(KEY_ID + 1) + ",SignedHeaders=host,Signature=" + &"0".repeat(64)];
+    let fields = [
+        "A=1,".repeat(20_000),
+        "Credential=".to_owned()
+            + &"x".repeat(KEY_ID + 1)
+            + ",SignedHeaders=host,Signature="
+            + &"0".repeat(64),
+    ];
     for text in fields.iter().map(|fields| format!("ACS3-HMAC-SHA256 {fields}")).chain([
         format!("acs {}:AAAA", "x".repeat(KEY_ID + 1)),
         format!("acs id:{}", "A".repeat(60_000)),
-        format!("ACS3-HMAC-SHA256 Credential=a,SignedHeaders=host,Signature={}", "0".repeat(60_000)),
+        format!(
+            "ACS3-HMAC-SHA256 Credential=a,SignedHeaders=host,Signature={}",
+            "0".repeat(60_000)
+        ),
     ]) {
         request.set("authorization", &text);
         reason(&request);
@@ -102,7 +121,8 @@ fn created_with(query: &[(&str, &str)]) -> Recorded {
     let mut request = first_of(Scheme::HmacSha1);
     request.method = Method::POST;
     request.path = "/pop/v5/k8s/acs/k8s_config_map".into();
-    request.query = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    request.query =
+        query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     request
 }
 
@@ -115,8 +135,13 @@ fn created_with(query: &[(&str, &str)]) -> Recorded {
 #[case("1&Unknown.2.Key=b")]
 fn list_items_joined_into_one_value_are_refused_with_hmac_sha1(#[case] value: &str) {
     let joined = created_with(&[("Data.1.Value", value)]);
-    let Err(refusal @ SignatureRefusal::Ambiguous { .. }) = joined.claim() else { panic!("{value} must be refused") };
-    assert!(refusal.code().1 == "InvalidData1Value" && refusal.to_string().contains("Data.1.Value"), "{refusal}");
+    let Err(refusal @ SignatureRefusal::Ambiguous { .. }) = joined.claim() else {
+        panic!("{value} must be refused")
+    };
+    assert!(
+        refusal.code().1 == "InvalidData1Value" && refusal.to_string().contains("Data.1.Value"),
+        "{refusal}"
+    );
 }
 
 #[rstest]
@@ -131,7 +156,10 @@ fn text_with_an_ampersand_that_begins_no_parameter_is_accepted_with_hmac_sha1(#[
 /// the same, and only the transport can keep somebody from it.
 #[test]
 fn a_value_that_was_cut_in_two_has_the_same_string_to_sign_with_hmac_sha1_and_another_with_acs3() {
-    let (whole, cut) = ([("ChangeOrderDesc", "fix&Image=evil:1")], [("ChangeOrderDesc", "fix"), ("Image", "evil:1")]);
+    let (whole, cut) = (
+        [("ChangeOrderDesc", "fix&Image=evil:1")],
+        [("ChangeOrderDesc", "fix"), ("Image", "evil:1")],
+    );
     let strings = |scheme: Scheme, query: &[(&str, &str)]| {
         let mut request = Recorded { query: created_with(query).query, ..first_of(scheme) };
         request.path = "/pop/v5/k8s/acs/k8s_apps".into();

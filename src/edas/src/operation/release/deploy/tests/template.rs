@@ -20,7 +20,13 @@ struct Parameter {
     clears: Option<&'static str>,
 }
 
-fn parameter(name: &'static str, value: &str, place: &'static str, expected: Value, clears: Option<&'static str>) -> Parameter {
+fn parameter(
+    name: &'static str,
+    value: &str,
+    place: &'static str,
+    expected: Value,
+    clears: Option<&'static str>,
+) -> Parameter {
     Parameter { name, value: value.into(), place, expected, clears }
 }
 
@@ -28,22 +34,93 @@ fn parameter(name: &'static str, value: &str, place: &'static str, expected: Val
 /// graceful start have tests of their own.
 fn parameters() -> Vec<Parameter> {
     let probe = r#"{"tcpSocket":{"port":80}}"#;
-    let beside = |name: &str| format!(r#"[{{"yamlEncoded":"{}"}}]"#, STANDARD.encode(format!("name: {name}\nimage: i:1\n")));
+    let beside = |name: &str| {
+        format!(
+            r#"[{{"yamlEncoded":"{}"}}]"#,
+            STANDARD.encode(format!("name: {name}\nimage: i:1\n"))
+        )
+    };
     let drained = json!({ "sleep": { "seconds": 5 } });
     vec![
         parameter("Image", "shop/web:2", "/spec/containers/0/image", json!("shop/web:2"), None),
-        parameter("Envs", r#"[{"name":"A","value":"1"}]"#, "/spec/containers/0/env", json!({ "name": "A", "value": "1" }), Some("[]")),
+        parameter(
+            "Envs",
+            r#"[{"name":"A","value":"1"}]"#,
+            "/spec/containers/0/env",
+            json!({ "name": "A", "value": "1" }),
+            Some("[]"),
+        ),
         parameter("Command", "run", "/spec/containers/0/command", json!("run"), Some("")),
-        parameter("Args", r#"[{"argument":"-c"}]"#, "/spec/containers/0/args", json!("-c"), Some("[]")),
-        parameter("Readiness", probe, "/spec/containers/0/readinessProbe/tcpSocket", json!({ "port": 80 }), Some("")),
-        parameter("Liveness", probe, "/spec/containers/0/livenessProbe/tcpSocket", json!({ "port": 80 }), Some("{}")),
-        parameter("Startup", probe, "/spec/containers/0/startupProbe/tcpSocket", json!({ "port": 80 }), Some("")),
-        parameter("McpuLimit", "300", "/spec/containers/0/resources/limits/cpu", json!("300m"), Some("0")),
-        parameter("CpuRequest", "1", "/spec/containers/0/resources/requests/cpu", json!("1000m"), Some("0")),
-        parameter("MemoryLimit", "64", "/spec/containers/0/resources/limits/memory", json!("64Mi"), Some("0")),
-        parameter("MemoryRequest", "32", "/spec/containers/0/resources/requests/memory", json!("32Mi"), Some("0")),
-        parameter("LimitEphemeralStorage", "2", "/spec/containers/0/resources/limits/ephemeral-storage", json!("2Gi"), Some("0")),
-        parameter("RequestsEphemeralStorage", "1", "/spec/containers/0/resources/requests/ephemeral-storage", json!("1Gi"), Some("0")),
+        parameter(
+            "Args",
+            r#"[{"argument":"-c"}]"#,
+            "/spec/containers/0/args",
+            json!("-c"),
+            Some("[]"),
+        ),
+        parameter(
+            "Readiness",
+            probe,
+            "/spec/containers/0/readinessProbe/tcpSocket",
+            json!({ "port": 80 }),
+            Some(""),
+        ),
+        parameter(
+            "Liveness",
+            probe,
+            "/spec/containers/0/livenessProbe/tcpSocket",
+            json!({ "port": 80 }),
+            Some("{}"),
+        ),
+        parameter(
+            "Startup",
+            probe,
+            "/spec/containers/0/startupProbe/tcpSocket",
+            json!({ "port": 80 }),
+            Some(""),
+        ),
+        parameter(
+            "McpuLimit",
+            "300",
+            "/spec/containers/0/resources/limits/cpu",
+            json!("300m"),
+            Some("0"),
+        ),
+        parameter(
+            "CpuRequest",
+            "1",
+            "/spec/containers/0/resources/requests/cpu",
+            json!("1000m"),
+            Some("0"),
+        ),
+        parameter(
+            "MemoryLimit",
+            "64",
+            "/spec/containers/0/resources/limits/memory",
+            json!("64Mi"),
+            Some("0"),
+        ),
+        parameter(
+            "MemoryRequest",
+            "32",
+            "/spec/containers/0/resources/requests/memory",
+            json!("32Mi"),
+            Some("0"),
+        ),
+        parameter(
+            "LimitEphemeralStorage",
+            "2",
+            "/spec/containers/0/resources/limits/ephemeral-storage",
+            json!("2Gi"),
+            Some("0"),
+        ),
+        parameter(
+            "RequestsEphemeralStorage",
+            "1",
+            "/spec/containers/0/resources/requests/ephemeral-storage",
+            json!("1Gi"),
+            Some("0"),
+        ),
         parameter("Annotations", r#"{"a":"1"}"#, "/metadata/annotations/a", json!("1"), Some("{}")),
         parameter("Labels", r#"{"l":"1"}"#, "/metadata/labels/l", json!("1"), Some("{}")),
         parameter(
@@ -60,8 +137,20 @@ fn parameters() -> Vec<Parameter> {
             json!("a"),
             Some(""),
         ),
-        parameter("EnableLosslessRule", "true", "/spec/containers/0/lifecycle/preStop", drained, Some("false")),
-        parameter("TerminateGracePeriod", "77", "/spec/terminationGracePeriodSeconds", json!(77), None),
+        parameter(
+            "EnableLosslessRule",
+            "true",
+            "/spec/containers/0/lifecycle/preStop",
+            drained,
+            Some("false"),
+        ),
+        parameter(
+            "TerminateGracePeriod",
+            "77",
+            "/spec/terminationGracePeriodSeconds",
+            json!(77),
+            None,
+        ),
         parameter(
             "ConfigMountDescs",
             r#"[{"name":"cm","type":"ConfigMap","mountPath":"/c"}]"#,
@@ -76,7 +165,13 @@ fn parameters() -> Vec<Parameter> {
             json!({ "name": "sluice-node-1", "hostPath": { "path": "/n", "type": "" } }),
             Some("[]"),
         ),
-        parameter("EmptyDirs", r#"[{"mountPath":"/e"}]"#, "/spec/volumes", json!({ "name": "sluice-empty-1", "emptyDir": {} }), Some("[]")),
+        parameter(
+            "EmptyDirs",
+            r#"[{"mountPath":"/e"}]"#,
+            "/spec/volumes",
+            json!({ "name": "sluice-empty-1", "emptyDir": {} }),
+            Some("[]"),
+        ),
         parameter(
             "PvcMountDescs",
             r#"[{"pvcName":"p","mountPaths":[{"mountPath":"/p"}]}]"#,
@@ -84,12 +179,42 @@ fn parameters() -> Vec<Parameter> {
             json!({ "name": "sluice-claim-1", "persistentVolumeClaim": { "claimName": "p" } }),
             Some("[]"),
         ),
-        parameter("CustomAffinity", r#"{"nodeAffinity":{}}"#, "/spec/affinity", json!({ "nodeAffinity": {} }), Some("")),
-        parameter("CustomTolerations", r#"[{"key":"k"}]"#, "/spec/tolerations", json!({ "key": "k" }), Some("[]")),
+        parameter(
+            "CustomAffinity",
+            r#"{"nodeAffinity":{}}"#,
+            "/spec/affinity",
+            json!({ "nodeAffinity": {} }),
+            Some(""),
+        ),
+        parameter(
+            "CustomTolerations",
+            r#"[{"key":"k"}]"#,
+            "/spec/tolerations",
+            json!({ "key": "k" }),
+            Some("[]"),
+        ),
         parameter("RuntimeClassName", "runv", "/spec/runtimeClassName", json!("runv"), Some("")),
-        parameter("SecurityContext", &STANDARD.encode("runAsUser: 7"), "/spec/containers/0/securityContext/runAsUser", json!(7), Some("")),
-        parameter("InitContainers", &beside("first"), "/spec/initContainers", json!({ "name": "first", "image": "i:1" }), Some("[]")),
-        parameter("Sidecars", &beside("beside"), "/spec/containers", json!({ "name": "beside", "image": "i:1" }), Some("[]")),
+        parameter(
+            "SecurityContext",
+            &STANDARD.encode("runAsUser: 7"),
+            "/spec/containers/0/securityContext/runAsUser",
+            json!(7),
+            Some(""),
+        ),
+        parameter(
+            "InitContainers",
+            &beside("first"),
+            "/spec/initContainers",
+            json!({ "name": "first", "image": "i:1" }),
+            Some("[]"),
+        ),
+        parameter(
+            "Sidecars",
+            &beside("beside"),
+            "/spec/containers",
+            json!({ "name": "beside", "image": "i:1" }),
+            Some("[]"),
+        ),
     ]
 }
 
@@ -111,9 +236,15 @@ fn foreign(unknown: &[(String, i32)]) -> Value {
             "volumes": [{ "name": "own", "emptyDir": {} }],
         },
     });
-    for place in
-        ["/metadata", "/metadata/labels", "/spec", "/spec/containers/0", "/spec/containers/1", "/spec/volumes/0", "/spec/initContainers/0"]
-    {
+    for place in [
+        "/metadata",
+        "/metadata/labels",
+        "/spec",
+        "/spec/containers/0",
+        "/spec/containers/1",
+        "/spec/volumes/0",
+        "/spec/initContainers/0",
+    ] {
         for (name, value) in unknown {
             template.pointer_mut(place).unwrap()[format!("{name}X")] = json!(value);
         }
@@ -138,7 +269,10 @@ fn plain(mut template: Value) -> Value {
 }
 
 fn without_empty(value: &mut Value) {
-    let is_empty = |value: &Value| value.as_object().is_some_and(|it| it.is_empty()) || value.as_array().is_some_and(Vec::is_empty);
+    let is_empty = |value: &Value| {
+        value.as_object().is_some_and(|it| it.is_empty())
+            || value.as_array().is_some_and(Vec::is_empty)
+    };
     match value {
         Value::Object(fields) => {
             fields.values_mut().for_each(without_empty);
@@ -152,8 +286,12 @@ fn without_empty(value: &mut Value) {
 /// Whether all of `part` is in `whole`: fields of objects, items of lists in any place.
 fn holds(whole: &Value, part: &Value) -> bool {
     match (whole, part) {
-        (Value::Object(whole), Value::Object(part)) => part.iter().all(|(key, value)| whole.get(key).is_some_and(|it| holds(it, value))),
-        (Value::Array(whole), Value::Array(part)) => part.iter().all(|item| whole.iter().any(|it| holds(it, item))),
+        (Value::Object(whole), Value::Object(part)) => {
+            part.iter().all(|(key, value)| whole.get(key).is_some_and(|it| holds(it, value)))
+        }
+        (Value::Array(whole), Value::Array(part)) => {
+            part.iter().all(|item| whole.iter().any(|it| holds(it, item)))
+        }
         _ => whole == part,
     }
 }
@@ -218,7 +356,10 @@ fn every_parameter_of_a_release_that_changes_the_template_is_tried() {
         "PlanHash",
         "AllowNoSurge",
     ];
-    let offer = crate::wire::offered::OFFERS.iter().find(|offer| offer.operation == "DeployK8sApplication").unwrap();
+    let offer = crate::wire::offered::OFFERS
+        .iter()
+        .find(|offer| offer.operation == "DeployK8sApplication")
+        .unwrap();
     let tried: Vec<&str> = parameters().iter().map(|it| it.name).chain(elsewhere).collect();
     let left: Vec<_> = offer.reads.iter().filter(|name| !tried.contains(name)).collect();
     assert!(left.is_empty(), "not tried: {left:?}");
