@@ -1,6 +1,6 @@
 # Every target is one line that calls a script or cargo.
 
-.PHONY: help demo test client-table bench-rollback cost fuzz fmt sqlx openapi
+.PHONY: help demo check dev test client-table bench-rollback cost fuzz fmt sqlx openapi
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -8,6 +8,12 @@ help: ## print this list
 
 demo: ## show the main job; ONCE=1 ends by itself, CLUSTER=kubernetes uses the current kubeconfig
 	@ONCE='$(ONCE)' CLUSTER='$(CLUSTER)' scripts/demo
+
+check: ## format, clippy, and the tests that need neither a database nor a cluster
+	@scripts/check
+
+dev: ## a server to work on, built again after each change; TESTBED=1 with the control plane of the tests, LISTEN=address
+	@LISTEN='$(LISTEN)' TESTBED='$(TESTBED)' scripts/dev
 
 test: ## everything that continuous integration runs; STEPS="format lint" runs some of it
 	@scripts/test $(STEPS)

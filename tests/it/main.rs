@@ -13,6 +13,7 @@ mod clusters;
 mod configuration;
 mod connections;
 mod controller;
+mod dead_code;
 mod documents;
 mod edit;
 mod engine;

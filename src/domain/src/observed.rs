@@ -223,12 +223,6 @@ impl DeploymentView {
         )
     }
 
-    /// All pods that are Ready, of whatever version.
-    #[must_use]
-    pub fn all_ready(&self) -> i32 {
-        count(self.pods().filter(|pod| pod.ready_since.is_some()))
-    }
-
     /// All pods that are Ready for `seconds` at `now`, of whatever version.
     #[must_use]
     pub fn all_ready_for(&self, seconds: i32, now: Timestamp) -> i32 {
