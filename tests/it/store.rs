@@ -401,6 +401,9 @@ async fn a_database_of_before_clusters_were_known_keeps_its_orders(pool: PgPool)
     .await
     .unwrap();
     assert_eq!(same, 2);
+    for migration in MIGRATIONS.iter().filter(|migration| migration.version > 15) {
+        sqlx::raw_sql(migration.sql.clone()).execute(&pool).await.unwrap();
+    }
     let store = Store::on(pool);
     let known = known_cluster(&store).await;
     assert_eq!(store.acquire(&known, "one", LEASE, now(), 10).await.unwrap().len(), 1);

@@ -66,6 +66,9 @@ pub const DOCUMENT: usize = 512 << 10;
 /// Containers in `InitContainers`, and as many in `Sidecars`.
 pub const CONTAINERS: usize = 20;
 
+/// Instances of an application.
+pub const REPLICAS: i64 = 100_000;
+
 /// Batches of a release, its canary not counted.
 pub const BATCHES: i32 = 100;
 

@@ -86,13 +86,13 @@ pub fn entries() -> Vec<Entry> {
             BODY,
             |n| {
                 params_job(&[("Replicas", &"9".repeat(n))], |params| {
-                    params.integer("Replicas", 0..=9).is_ok()
+                    params.integer::<i32>("Replicas").is_ok()
                 })
             },
         ),
         refused(
             "a page's number of a line's length",
-            &["edas::wire::page::Page::read_within", "edas::wire::page::PageFromZero::read"],
+            &["edas::wire::page::Page::read", "edas::wire::page::PageFromZero::read"],
             TARGET,
             |n| {
                 let text = "9".repeat(n);

@@ -152,7 +152,7 @@ async fn add_up(api: Api<ReplicaSet>, config: watcher::Config, all: All) {
                 seen.wanted = seen.wanted.max(seen.sizes.values().sum());
             }
             Event::Delete(set) => {
-                drop(all.entry(application(&set)).or_default().sizes.remove(&set.name_any()))
+                all.entry(application(&set)).or_default().sizes.remove(&set.name_any());
             }
             Event::InitDone => {}
         }

@@ -13,7 +13,7 @@ use super::{java, selector::selects};
 use crate::template::names::{
     NAME_LABEL, OWNER_LABEL, PACKAGE_CONTAINER, PREFIX, RELEASE_ANNOTATION, RESTART_ANNOTATION,
 };
-use crate::{Rejection, order::BorrowedSettings, template::sameness::is_same};
+use crate::{Rejection, limits, order::BorrowedSettings, template::sameness::is_same};
 
 /// The parameter that it comes in.
 const PARAMETER: &str = "ResourceContent";
@@ -31,9 +31,6 @@ const SERVER_FILLED: [&str; 7] = [
     "selfLink",
     "deletionGracePeriodSeconds",
 ];
-
-/// Most pods that can be asked for.
-const MOST_REPLICAS: i64 = 100_000;
 
 /// Longest that a pod can have to be Ready before it counts, in seconds: a week.
 const LONGEST_READY: i64 = 7 * 24 * 3600;
@@ -101,7 +98,7 @@ impl Edit {
         }
         let template = template(&wanted["spec"]["template"], live)?;
         let there = |field: &str| live["spec"][field].as_i64();
-        let replicas = number(spec, "replicas", &[there("replicas")], MOST_REPLICAS)?;
+        let replicas = number(spec, "replicas", &[there("replicas")], limits::REPLICAS)?;
         let own = borrowed.map(|borrowed| i64::from(borrowed.min_ready_seconds));
         let ready = [own, there("minReadySeconds").or(Some(0))];
         Ok(Self {

@@ -114,7 +114,8 @@ struct Sender {
 async fn admit_head(edge: &Edge, parts: &Parts, peer: Peer) -> Result<Sender, ApiError> {
     let (method, path) = (&parts.method, parts.uri.path());
     let operation = contract::find(method, path).ok_or_else(ApiError::not_found)?;
-    let params = Params::parse(parts.uri.query().unwrap_or_default())?;
+    let query = Params::parse(parts.uri.query().unwrap_or_default())?;
+    let params = query.of(&operation.name);
     let signed = SignedRequest { method, path, query: params.pairs(), headers: &parts.headers };
     let claim = Claim::read(
         signed,

@@ -69,13 +69,13 @@ pub(crate) fn complete(document: &mut Document) {
         limits::described(),
         family::described()
     ));
-    share_parameters(document);
     let items = document
         .paths
         .paths
         .iter_mut()
         .filter(|(path, _)| path.starts_with("/pop/") || path.starts_with("/sluice/"));
     for operation in items.flat_map(|(_, item)| operations(item)) {
+        describe_parameters(operation);
         tell_refused(operation);
         tell_limits(operation);
         move_to_form(operation);
@@ -84,22 +84,18 @@ pub(crate) fn complete(document: &mut Document) {
     }
 }
 
-/// Our preview takes the parameters of the release that it shows.
-fn share_parameters(document: &mut Document) {
-    let deploy =
-        document.paths.paths.get("/pop/v5/k8s/acs/k8s_apps").and_then(|item| item.post.as_ref());
-    let parameters = deploy.and_then(|operation| operation.parameters.clone());
-    if let Some(preview) =
-        document.paths.paths.get_mut("/sluice/v1/plan").and_then(|item| item.post.as_mut())
-    {
-        preview.parameters = parameters;
-    }
-}
-
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut item.get, &mut item.put, &mut item.post, &mut item.delete]
         .into_iter()
         .filter_map(Option::as_mut)
+}
+
+/// Its parameters, from the table.
+fn describe_parameters(operation: &mut Operation) {
+    let name = operation.operation_id.as_deref().unwrap_or_default();
+    let parameters = offered::offer(name).map_or(&[][..], |offer| offer.parameters);
+    operation.parameters = (!parameters.is_empty())
+        .then(|| parameters.iter().map(|parameter| RefOr::T(parameter.described())).collect());
 }
 
 /// Which of EDAS' parameters it refuses by name, behind what it is about.

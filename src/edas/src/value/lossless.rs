@@ -6,12 +6,6 @@
 use crate::wire::{error::ApiError, params::Params};
 use domain::template::graceful_start::GracefulStartChange;
 
-/// Longest delay and warm-up, in seconds (a day).
-const LONGEST: i32 = 86_400;
-
-/// Highest number of a warm-up curve.
-const MOST_CURVES: i32 = 20;
-
 /// Reads them.
 ///
 /// # Errors
@@ -19,9 +13,9 @@ const MOST_CURVES: i32 = 20;
 pub fn read(params: &Params) -> Result<GracefulStartChange, ApiError> {
     Ok(GracefulStartChange {
         on: params.boolean("EnableLosslessRule")?,
-        delay_seconds: params.integer("LosslessRuleDelayTime", 0..=LONGEST)?,
-        warm_up_seconds: params.integer("LosslessRuleWarmupTime", 0..=LONGEST)?,
-        curve: params.integer("LosslessRuleFuncType", 0..=MOST_CURVES)?,
+        delay_seconds: params.integer("LosslessRuleDelayTime")?,
+        warm_up_seconds: params.integer("LosslessRuleWarmupTime")?,
+        curve: params.integer("LosslessRuleFuncType")?,
         registered_first: params.boolean("LosslessRuleAligned")?,
         warm_first: params.boolean("LosslessRuleRelated")?,
     })

@@ -29,12 +29,6 @@ use domain::{
     },
 };
 
-/// Longest grace period that is accepted, in seconds (a day).
-const LONGEST_GRACE: i64 = 86_400;
-
-/// Most disk space that is accepted, in GB.
-pub const MOST_DISK: u32 = 1_000_000;
-
 const NAME: &str = "a name of lower-case letters, digits, '-' and '.', which begins and ends with a letter or digit";
 const WORD: &str =
     "at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends";
@@ -82,9 +76,9 @@ pub fn read(params: &Params, envs: bool) -> Result<PodChange, ApiError> {
         startup: probe::read(params, "Startup")?,
         post_start: probe::read_hook(params, "PostStart")?,
         pre_stop: probe::read_hook(params, "PreStop")?,
-        grace_seconds: params.integer("TerminateGracePeriod", 0..=LONGEST_GRACE)?,
-        disk_limit: params.integer("LimitEphemeralStorage", 0..=MOST_DISK)?,
-        disk_request: params.integer("RequestsEphemeralStorage", 0..=MOST_DISK)?,
+        grace_seconds: params.integer("TerminateGracePeriod")?,
+        disk_limit: params.integer("LimitEphemeralStorage")?,
+        disk_request: params.integer("RequestsEphemeralStorage")?,
         files: list(params, "ConfigMountDescs", FILES, files)?,
         node_folders: list(params, "LocalVolume", NODE_FOLDERS, |it: NodeFolderItem| {
             let kind = it.kind.unwrap_or_default();

@@ -217,8 +217,7 @@ impl ListenerNames {
 }
 
 fn single_listener(params: &Params, names: ListenerNames) -> Result<Listener, ApiError> {
-    let port =
-        |name: &str| params.integer(name, 1..=u16::MAX)?.ok_or_else(|| ApiError::missing(name));
+    let port = |name: &str| params.integer(name)?.ok_or_else(|| ApiError::missing(name));
     let speech = match params.text(names.protocol) {
         None => Speech::Tcp,
         Some(tcp) if tcp.eq_ignore_ascii_case("TCP") => Speech::Tcp,

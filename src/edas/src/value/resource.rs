@@ -5,10 +5,6 @@
 
 use crate::wire::{error::ApiError, params::Params};
 
-/// Largest amount that is accepted, in millicores and in MB.
-const MOST: u32 = 1_000_000_000;
-const MOST_CORES: u32 = MOST / 1000;
-
 /// Names of the parameters for one resource's limit or request.
 #[derive(Debug, Clone, Copy)]
 pub struct ProcessorNames {
@@ -23,8 +19,8 @@ pub struct ProcessorNames {
 /// # Errors
 /// `Invalid<name>`.
 pub fn read_processor(params: &Params, names: ProcessorNames) -> Result<Option<u32>, ApiError> {
-    let cores = params.integer(names.cores, 0..=MOST_CORES)?;
-    let millicores = params.integer(names.millicores, 0..=MOST)?;
+    let cores = params.integer::<u32>(names.cores)?;
+    let millicores = params.integer(names.millicores)?;
     Ok(millicores.or(cores.map(|cores| cores * 1000)))
 }
 
@@ -33,7 +29,7 @@ pub fn read_processor(params: &Params, names: ProcessorNames) -> Result<Option<u
 /// # Errors
 /// `Invalid<name>`.
 pub fn read_memory(params: &Params, name: &str) -> Result<Option<u32>, ApiError> {
-    params.integer(name, 0..=MOST)
+    params.integer(name)
 }
 
 #[cfg(test)]

@@ -190,7 +190,7 @@ fn compare(
                 match given.get(key) {
                     Some(value) => compare(operation, &inside(key), field, value, found),
                     None => {
-                        drop(found.insert(format!("{operation} reply {} is missing", inside(key))))
+                        found.insert(format!("{operation} reply {} is missing", inside(key)));
                     }
                 }
             }

@@ -8,6 +8,7 @@ pub mod error;
 pub mod family;
 pub mod offered;
 pub mod page;
+pub mod parameter;
 pub mod params;
 pub mod quantity;
 pub mod reply;

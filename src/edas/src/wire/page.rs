@@ -20,17 +20,9 @@ impl Page {
     /// # Errors
     /// `InvalidCurrentPage`, `InvalidPageSize`.
     pub fn read(params: &Params, default_size: i32) -> Result<Self, ApiError> {
-        Self::read_within(params, 10_000, default_size)
-    }
-
-    /// As [`Self::read`], of lists whose items are large: no page has more than `most`.
-    ///
-    /// # Errors
-    /// As [`Self::read`].
-    pub fn read_within(params: &Params, most: i32, default_size: i32) -> Result<Self, ApiError> {
         Ok(Self {
-            number: params.integer("CurrentPage", 1..=1_000_000)?.unwrap_or(1),
-            size: params.integer("PageSize", 1..=most)?.unwrap_or(default_size),
+            number: params.integer("CurrentPage")?.unwrap_or(1),
+            size: params.integer("PageSize")?.unwrap_or(default_size),
         })
     }
 
@@ -62,8 +54,8 @@ impl PageFromZero {
     /// `InvalidPageNo`, `InvalidPageSize`.
     pub fn read(params: &Params) -> Result<Self, ApiError> {
         Ok(Self {
-            number: params.integer("PageNo", 0..=1_000_000)?.unwrap_or(0),
-            size: params.integer("PageSize", 0..=10_000)?.unwrap_or(0),
+            number: params.integer("PageNo")?.unwrap_or(0),
+            size: params.integer("PageSize")?.unwrap_or(0),
         })
     }
 
@@ -81,24 +73,27 @@ impl PageFromZero {
 mod tests {
     use super::*;
 
+    fn of(operation: &str, query: &str) -> Params {
+        Params::parse(query).unwrap().of(operation)
+    }
+
     #[test]
     fn pages_begin_with_one_and_the_last_may_be_short() {
-        let page = |query: &str| Page::read(&Params::parse(query).unwrap(), 1000).unwrap().of(0..5);
+        let page = |query: &str| Page::read(&of("ListApplication", query), 1000).unwrap().of(0..5);
         assert_eq!(page(""), [0, 1, 2, 3, 4]);
         assert_eq!(page("PageSize=2"), [0, 1]);
         assert_eq!(page("PageSize=2&CurrentPage=3"), [4]);
         assert!(page("PageSize=2&CurrentPage=1000000").is_empty());
-        assert!(Page::read(&Params::parse("CurrentPage=0").unwrap(), 1).is_err());
+        assert!(Page::read(&of("ListApplication", "CurrentPage=0"), 1).is_err());
     }
 
     #[test]
     fn pages_that_begin_with_zero_have_all_where_their_size_is_none() {
-        let page =
-            |query: &str| PageFromZero::read(&Params::parse(query).unwrap()).unwrap().of(0..5);
+        let page = |query: &str| PageFromZero::read(&of("ListK8sSecrets", query)).unwrap().of(0..5);
         assert_eq!(page(""), [0, 1, 2, 3, 4]);
         assert_eq!(page("PageSize=2&PageNo=0"), [0, 1]);
         assert_eq!(page("PageSize=2&PageNo=2"), [4]);
         assert!(page("PageNo=1").is_empty() && page("PageSize=0&PageNo=0").len() == 5);
-        assert!(PageFromZero::read(&Params::parse("PageNo=-1").unwrap()).is_err());
+        assert!(PageFromZero::read(&of("ListK8sSecrets", "PageNo=-1")).is_err());
     }
 }

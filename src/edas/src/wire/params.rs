@@ -5,15 +5,19 @@
 //! as absent (R15), booleans come in any case (R14), numbers as decimal text,
 //! and many values hold JSON in which null means absent (R26). Errors name the
 //! parameter, its value and what is allowed. Control characters are in no value:
-//! nothing could store or show all of them. Knows no operation.
+//! nothing could store or show all of them.
 
-use std::{collections::HashSet, ops::RangeInclusive};
+use std::collections::HashSet;
 
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::error::ApiError;
+use super::{
+    error::ApiError,
+    offered::{self, OFFERS, Offer},
+    parameter::{self, Form, Parameter},
+};
 use domain::{
     Rejection,
     limits::{NAME_DEPTH, PARAMETER_NAME, PARAMETERS},
@@ -22,14 +26,22 @@ use domain::{
     template::spec::Field,
 };
 
-/// Parameters whose values may hold a password: no error about their form shows them.
-/// Others are in no error at all ([`Rejection::invalid`]).
-const SECRET: &[&str] = &["Envs", "PackageUrl"];
-
 /// A request's parameters in the order sent; no name is there twice, and there are at
 /// most [`PARAMETERS`].
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Params(Vec<(String, String)>);
+#[derive(Debug, Clone, Default)]
+pub struct Params {
+    pairs: Vec<(String, String)>,
+    /// Whose parameters they are, where that is known.
+    offer: Option<&'static Offer>,
+}
+
+impl Eq for Params {}
+
+impl PartialEq for Params {
+    fn eq(&self, other: &Self) -> bool {
+        self.pairs == other.pairs
+    }
+}
 
 impl Params {
     /// Decodes a query or a form: `+` and `%20` are a blank (K3), a name without
@@ -73,7 +85,23 @@ impl Params {
             }
             pairs.push((name, value));
         }
-        Ok(Self(pairs))
+        Ok(Self { pairs, offer: None })
+    }
+
+    /// The same as parameters of this operation: numbers are held to its bounds.
+    #[must_use]
+    pub fn of(self, operation: &str) -> Self {
+        Self { offer: offered::offer(operation), ..self }
+    }
+
+    /// The parameter of this name in the table: the operation's, or anybody's where it is
+    /// not known whose they are. None = the operation has no such parameter, and readers
+    /// that several operations share find nothing (R3).
+    fn described(&self, name: &str) -> Option<&'static Parameter> {
+        match self.offer {
+            Some(offer) => offer.parameter(name),
+            None => OFFERS.iter().find_map(|offer| offer.parameter(name)),
+        }
     }
 
     /// Takes the parameters of `other` in, which is the same request's body.
@@ -81,12 +109,12 @@ impl Params {
     /// # Errors
     /// A name that is in both, or too many of them together.
     pub fn merge(&mut self, other: Self) -> Result<(), ApiError> {
-        if self.0.len() + other.0.len() > PARAMETERS {
+        if self.pairs.len() + other.pairs.len() > PARAMETERS {
             return Err(too_many());
         }
-        let present: HashSet<&str> = self.0.iter().map(|(name, _)| name.as_str()).collect();
+        let present: HashSet<&str> = self.pairs.iter().map(|(name, _)| name.as_str()).collect();
         if let Some((name, value)) =
-            other.0.iter().find(|(name, _)| present.contains(name.as_str()))
+            other.pairs.iter().find(|(name, _)| present.contains(name.as_str()))
         {
             return Err(ApiError::invalid(
                 name,
@@ -94,20 +122,25 @@ impl Params {
                 "may be given only once, in the query or in the body",
             ));
         }
-        self.0.extend(other.0);
+        self.pairs.extend(other.pairs);
         Ok(())
     }
 
     /// All pairs, decoded, in the order sent.
     #[must_use]
     pub fn pairs(&self) -> &[(String, String)] {
-        &self.0
+        &self.pairs
     }
 
     /// The value exactly as given: none = absent, `""` = present and empty.
     #[must_use]
     pub fn raw(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(present, _)| present == name).map(|(_, value)| value.as_str())
+        // `Tags.1.key` belongs to `Tags`.
+        let root = name.split('.').next().unwrap_or(name);
+        if self.offer.is_some_and(|offer| offer.parameter(root).is_none()) {
+            return None;
+        }
+        self.pairs.iter().find(|(present, _)| present == name).map(|(_, value)| value.as_str())
     }
 
     /// The value; empty is the same as absent.
@@ -137,21 +170,30 @@ impl Params {
         }
     }
 
-    /// A whole number within `range`; empty is the same as absent.
+    /// A whole number within the bounds of the parameter's table; empty is the same as
+    /// absent.
     ///
     /// # Errors
     /// `Invalid<name>`, also for a number out of range.
-    pub fn integer<N>(&self, name: &str, range: RangeInclusive<N>) -> Result<Option<N>, ApiError>
-    where
-        N: std::str::FromStr + PartialOrd + std::fmt::Display,
-    {
-        let Some(text) = self.text(name) else { return Ok(None) };
-        match text.parse() {
-            Ok(number) if range.contains(&number) => Ok(Some(number)),
+    ///
+    /// # Panics
+    /// If it is no number in the table, or its bounds there are wider than `N`.
+    pub fn integer<N: TryFrom<i64>>(&self, name: &str) -> Result<Option<N>, ApiError> {
+        let (Some(parameter), Some(text)) = (self.described(name), self.text(name)) else {
+            return Ok(None);
+        };
+        let Form::Integer { least, most, .. } = parameter.form else {
+            panic!("the parameter {name} is no number in its table");
+        };
+        match text.parse::<i64>() {
+            Ok(number) if (least..=most).contains(&number) => {
+                let fits = || panic!("the bounds of {name} in its table are wider than its reader");
+                Ok(Some(N::try_from(number).unwrap_or_else(|_| fits())))
+            }
             _ => Err(ApiError::invalid(
                 name,
                 text,
-                &format!("must be a whole number from {} to {}", range.start(), range.end()),
+                &format!("must be a whole number from {least} to {most}"),
             )),
         }
     }
@@ -191,7 +233,7 @@ impl Params {
         let inside = |pair: &'_ (String, String)| {
             pair.0.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'))
         };
-        let Some(first) = self.0.iter().find(|pair| inside(pair)) else {
+        let Some(first) = self.pairs.iter().find(|pair| inside(pair)) else {
             return self.json(name, allowed);
         };
         let refuse = |why: &str, (name, value): &(String, String)| -> ApiError {
@@ -201,7 +243,7 @@ impl Params {
             return Err(refuse("is given as a whole, too", first));
         }
         let mut whole = Value::Null;
-        for pair in self.0.iter().filter(|pair| inside(pair)) {
+        for pair in self.pairs.iter().filter(|pair| inside(pair)) {
             let mut at = &mut whole;
             for part in pair.0[name.len() + 1..].split('.') {
                 if at.is_null() {
@@ -290,7 +332,7 @@ fn is_forbidden(character: char) -> bool {
 
 fn shown<'a>(name: &str, value: &'a str) -> &'a str {
     let root = name.split('.').next().unwrap_or(name);
-    if SECRET.contains(&root) || Rejection::hides(root) { NOT_SHOWN } else { value }
+    if parameter::is_secret(root) || Rejection::hides(root) { NOT_SHOWN } else { value }
 }
 
 fn decode(text: &str) -> Option<String> {
@@ -506,15 +548,23 @@ mod tests {
     #[case("a")]
     #[case("99999999999999999999")]
     fn a_number_out_of_range_is_refused_with_name_value_and_range(#[case] text: &str) {
-        let error =
-            Params::parse(&format!("Batch={text}")).unwrap().integer("Batch", 0..=10).unwrap_err();
+        let params = Params::parse(&format!("Batch={text}")).unwrap().of("RollbackApplication");
+        let error = params.integer::<i32>("Batch").unwrap_err();
         let said = message(error);
         assert!(
             said.starts_with("InvalidBatch: ")
                 && said.contains(text)
-                && said.contains("from 0 to 10"),
+                && said.contains("from 1 to 5"),
             "{said}"
         );
+    }
+
+    #[test]
+    fn a_parameter_that_the_operation_does_not_have_is_not_read() {
+        let params = Params::parse("Batch=1&Replicas=x&Envs=1").unwrap().of("RollbackApplication");
+        assert_eq!(params.integer::<i32>("Batch").unwrap(), Some(1));
+        assert_eq!(params.integer::<i32>("Replicas").unwrap(), None);
+        assert_eq!((params.raw("Envs"), params.pairs().len()), (None, 3));
     }
 
     #[rstest]
@@ -524,7 +574,8 @@ mod tests {
     #[case("null", Field::Keep)]
     #[case("[1]", Field::Set(json!([1])))]
     fn empty_json_clears_and_null_keeps(#[case] text: &str, #[case] expected: Field<Value>) {
-        assert_eq!(Params(vec![("P".into(), text.into())]).json("P", "").unwrap(), expected);
+        let params = Params { pairs: vec![("P".into(), text.into())], offer: None };
+        assert_eq!(params.json("P", "").unwrap(), expected);
         assert_eq!(Params::default().json::<Value>("P", "").unwrap(), Field::Keep);
     }
 
@@ -561,7 +612,7 @@ mod tests {
     fn wrong_json_is_refused_with_the_place() {
         let read = |text: &str| {
             message(
-                Params(vec![("P".into(), text.into())])
+                Params { pairs: vec![("P".into(), text.into())], offer: None }
                     .json::<Vec<u8>>("P", "a list of bytes")
                     .unwrap_err(),
             )

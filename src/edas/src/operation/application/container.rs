@@ -41,7 +41,6 @@ pub struct ApplicationContainer {
 /// it, a release with an image finds it by the image's repository, and every other one is refused.
 #[utoipa::path(
     get, path = "/sluice/v1/container", operation_id = "GetApplicationContainer", tag = "Applications",
-    params(("AppId" = String, Query, description = "The application's id.")),
     responses((status = 200, description = "The container.", body = Reply<ContainerReply>))
 )]
 pub async fn get(State(edge): State<Edge>, call: Call) -> Result<Reply<ContainerReply>, ApiError> {
@@ -53,10 +52,6 @@ pub async fn get(State(edge): State<Edge>, call: Call) -> Result<Reply<Container
 /// written to the cluster.
 #[utoipa::path(
     put, path = "/sluice/v1/container", operation_id = "SetApplicationContainer", tag = "Applications",
-    params(
-        ("AppId" = String, Query, description = "The application's id."),
-        ("ContainerName" = Option<String>, Query, description = "The container's name, one of the pod template's. Absent or empty: the template says it again.", example = "app"),
-    ),
     responses((status = 200, description = "Chosen.", body = Reply<ContainerReply>))
 )]
 pub async fn set(State(edge): State<Edge>, call: Call) -> Result<Reply<ContainerReply>, ApiError> {

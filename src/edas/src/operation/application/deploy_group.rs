@@ -111,7 +111,6 @@ pub struct ListedGroup {
 /// Lists the instance groups of an application: one, with what the version that runs has.
 #[utoipa::path(
     post, path = "/pop/v5/app/deploy_group_list", operation_id = "ListDeployGroup", tag = "Applications",
-    params(("AppId" = String, Query, description = "The application's id.")),
     responses((status = 200, description = "The group.", body = Reply<DeployGroupReply>))
 )]
 pub async fn list(

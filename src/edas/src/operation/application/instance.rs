@@ -64,10 +64,6 @@ pub struct DeploymentReply {
 /// cluster, the reply is a business error.
 #[utoipa::path(
     get, path = "/pop/v5/oam/app_instance_list", operation_id = "DescribeAppInstanceList", tag = "Applications",
-    params(
-        ("AppId" = String, Query, description = "The application's id."),
-        ("WithNodeInfo" = Option<bool>, Query, description = "Whether the labels of nodes are given too; false if absent."),
-    ),
     responses((status = 200, description = "The instances.", body = Reply<InstanceListReply>))
 )]
 pub async fn list(
@@ -88,7 +84,6 @@ pub async fn list(
 /// business error.
 #[utoipa::path(
     get, path = "/pop/v5/oam/app_deployment", operation_id = "GetAppDeployment", tag = "Applications",
-    params(("AppId" = String, Query, description = "The application's id.")),
     responses((status = 200, description = "The Deployment.", body = Reply<DeploymentReply>))
 )]
 pub async fn deployment(

@@ -85,7 +85,6 @@ pub struct WebContainer {
 /// Shows what the JVM of a package is started with; empty texts for an image.
 #[utoipa::path(
     get, path = "/pop/v5/oam/java_start_up_config", operation_id = "GetJavaStartUpConfig", tag = "Applications",
-    params(("AppId" = String, Query, description = "The application's id.")),
     responses((status = 200, description = "The options.", body = Reply<StartUpReply>))
 )]
 pub async fn start_up(
@@ -103,7 +102,6 @@ pub async fn start_up(
 /// Shows the settings of the web container that a WAR runs in.
 #[utoipa::path(
     get, path = "/pop/v5/oam/web_container_config", operation_id = "GetWebContainerConfig", tag = "Applications",
-    params(("AppId" = String, Query, description = "The application's id.")),
     responses((status = 200, description = "The settings.", body = Reply<WebContainerReply>))
 )]
 pub async fn web_container(

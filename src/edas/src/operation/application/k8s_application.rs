@@ -284,10 +284,6 @@ pub struct LatestVersion {
 /// Shows an application with its image, command, environment, probes and limits.
 #[utoipa::path(
     get, path = "/pop/v5/changeorder/co_application", operation_id = "GetK8sApplication", tag = "Applications",
-    params(
-        ("AppId" = String, Query, description = "The application's id."),
-        ("From" = Option<String>, Query, description = "`deploy` (as the deploy form sees it); the reply is the same."),
-    ),
     responses((status = 200, description = "The application.", body = Reply<K8sApplicationReply>))
 )]
 pub async fn get(

@@ -13,11 +13,8 @@ use utoipa::ToSchema;
 use crate::{
     Edge,
     edge::call::Call,
-    operation::release::deploy::{LONGEST_BATCH, MOST_REPLICAS, OrderReply},
-    value::{
-        pods::MOST_DISK,
-        resource::{ProcessorNames, read_memory, read_processor},
-    },
+    operation::release::deploy::OrderReply,
+    value::resource::{ProcessorNames, read_memory, read_processor},
     wire::{
         error::ApiError,
         reply::{Reply, SUCCESS},
@@ -36,22 +33,13 @@ use service::{Configure, Describe, Scale, Start};
 /// rolled back automatically. AbortAndRollbackChangeOrder brings the number before back.
 #[utoipa::path(
     put, path = "/pop/v5/k8s/acs/k8s_apps", operation_id = "ScaleK8sApplication", tag = "Applications",
-    params(
-        ("AppId" = String, Query, description = "The application's id."),
-        ("Replicas" = i32, Query, minimum = 0, maximum = 100000, description = "Number of instances.", example = 4),
-        ("Timeout" = Option<i64>, Query, minimum = 1, maximum = 604800, description = "Seconds until the order has failed; the server's setting for a batch if absent."),
-    ),
     responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
 )]
 pub async fn scale(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
     let application = call.application()?;
     call.params.required("Replicas")?;
-    let replicas = call.params.integer("Replicas", 0..=MOST_REPLICAS)?.unwrap_or_default();
-    let request = Scale {
-        application,
-        replicas,
-        timeout_seconds: call.params.integer("Timeout", 1..=LONGEST_BATCH)?,
-    };
+    let replicas = call.params.integer("Replicas")?.unwrap_or_default();
+    let request = Scale { application, replicas, timeout_seconds: call.params.integer("Timeout")? };
     let order = edge.service.scale(&call.caller, request).await?;
     Ok(ordered(&call, order))
 }
@@ -63,14 +51,10 @@ pub async fn scale(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderRe
 /// version before is what is started again.
 #[utoipa::path(
     post, path = "/pop/v5/k8s/acs/stop_k8s_app", operation_id = "StopK8sApplication", tag = "Applications",
-    params(
-        ("AppId" = String, Query, description = "The application's id."),
-        ("Timeout" = Option<i64>, Query, minimum = 1, maximum = 604800, description = "Seconds until the order has failed; the server's setting for a batch if absent."),
-    ),
     responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
 )]
 pub async fn stop(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
-    let timeout_seconds = call.params.integer("Timeout", 1..=LONGEST_BATCH)?;
+    let timeout_seconds = call.params.integer("Timeout")?;
     let order = edge.service.stop(&call.caller, call.application()?, timeout_seconds).await?;
     Ok(ordered(&call, order))
 }
@@ -81,18 +65,13 @@ pub async fn stop(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderRep
 /// cannot start, and leaves those that run.
 #[utoipa::path(
     post, path = "/pop/v5/k8s/acs/start_k8s_app", operation_id = "StartK8sApplication", tag = "Applications",
-    params(
-        ("AppId" = String, Query, description = "The application's id. It must have no instances."),
-        ("Replicas" = Option<i32>, Query, minimum = 1, maximum = 100000, description = "Number of instances; if absent, as many as there were when it was stopped, or 1."),
-        ("Timeout" = Option<i64>, Query, minimum = 1, maximum = 1800, description = "Seconds until the order has failed; 600 if absent."),
-    ),
     responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
 )]
 pub async fn start(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
     let request = Start {
         application: call.application()?,
-        replicas: call.params.integer("Replicas", 1..=MOST_REPLICAS)?,
-        timeout_seconds: call.params.integer("Timeout", 1..=1800)?,
+        replicas: call.params.integer("Replicas")?,
+        timeout_seconds: call.params.integer("Timeout")?,
     };
     let order = edge.service.start(&call.caller, request).await?;
     Ok(ordered(&call, order))
@@ -104,14 +83,10 @@ pub async fn start(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderRe
 /// rolled back automatically. The history gets no new version.
 #[utoipa::path(
     post, path = "/pop/v5/k8s/acs/restart_k8s_app", operation_id = "RestartK8sApplication", tag = "Applications",
-    params(
-        ("AppId" = String, Query, description = "The application's id. It must not be stopped."),
-        ("Timeout" = Option<i64>, Query, minimum = 1, maximum = 604800, description = "Seconds until the order has failed; the server's setting for a batch if absent."),
-    ),
     responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
 )]
 pub async fn restart(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
-    let timeout_seconds = call.params.integer("Timeout", 1..=LONGEST_BATCH)?;
+    let timeout_seconds = call.params.integer("Timeout")?;
     let order = edge.service.restart(&call.caller, call.application()?, timeout_seconds).await?;
     Ok(ordered(&call, order))
 }
@@ -122,19 +97,6 @@ pub async fn restart(State(edge): State<Edge>, call: Call) -> Result<Reply<Order
 /// fails it is rolled back automatically. It is a version of the history of its own.
 #[utoipa::path(
     put, path = "/pop/v5/k8s/acs/k8s_app_configuration", operation_id = "UpdateK8sApplicationConfig", tag = "Applications",
-    params(
-        ("AppId" = String, Query, description = "The application's id."),
-        ("ClusterId" = Option<String>, Query, description = "The cluster's id, if given."),
-        ("CpuLimit" = Option<u32>, Query, minimum = 0, maximum = 1000000, description = "Processor limit in cores; 0 removes it. McpuLimit comes first."),
-        ("McpuLimit" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Processor limit in millicores; 0 removes it."),
-        ("CpuRequest" = Option<u32>, Query, minimum = 0, maximum = 1000000, description = "Processor request in cores; 0 removes it. McpuRequest comes first."),
-        ("McpuRequest" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Processor request in millicores; 0 removes it."),
-        ("MemoryLimit" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Memory limit in MB; 0 removes it."),
-        ("MemoryRequest" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Memory request in MB; 0 removes it."),
-        ("EphemeralStorageLimit" = Option<u32>, Query, minimum = 0, maximum = 1000000, description = "Limit of the disk space in GB; 0 removes it."),
-        ("EphemeralStorageRequest" = Option<u32>, Query, minimum = 0, maximum = 1000000, description = "Request of disk space in GB; 0 removes it."),
-        ("Timeout" = Option<i64>, Query, minimum = 1, maximum = 1800, description = "Seconds until the order has failed; 600 if absent."),
-    ),
     responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
 )]
 pub async fn configure(
@@ -157,13 +119,13 @@ pub async fn configure(
             memory_limit: read_memory(params, "MemoryLimit")?,
             memory_request: read_memory(params, "MemoryRequest")?,
             pods: Box::new(PodChange {
-                disk_limit: params.integer("EphemeralStorageLimit", 0..=MOST_DISK)?,
-                disk_request: params.integer("EphemeralStorageRequest", 0..=MOST_DISK)?,
+                disk_limit: params.integer("EphemeralStorageLimit")?,
+                disk_request: params.integer("EphemeralStorageRequest")?,
                 ..PodChange::default()
             }),
             ..SpecChange::default()
         },
-        timeout_seconds: params.integer("Timeout", 1..=1800)?,
+        timeout_seconds: params.integer("Timeout")?,
     };
     let order = edge.service.configure(&call.caller, request).await?;
     Ok(ordered(&call, order))
@@ -184,13 +146,6 @@ pub struct DescribeReply {
 /// what is empty is removed.
 #[utoipa::path(
     post, path = "/pop/v5/oam/update_app_basic_info", operation_id = "UpdateK8sApplicationBaseInfo", tag = "Applications",
-    params(
-        ("AppId" = String, Query, description = "The application's id."),
-        ("Description" = Option<String>, Query, description = "Free text of at most 256 characters."),
-        ("Owner" = Option<String>, Query, description = "Whose it is, in at most 128 characters."),
-        ("Email" = Option<String>, Query, description = "The owner's address, of at most 256 characters."),
-        ("PhoneNumber" = Option<String>, Query, description = "The owner's telephone number, of at most 64 characters."),
-    ),
     responses((status = 200, description = "Done.", body = Reply<DescribeReply>))
 )]
 pub async fn describe(
@@ -217,11 +172,6 @@ pub async fn describe(
 /// as Services, is left alone.
 #[utoipa::path(
     delete, path = "/pop/v5/k8s/acs/k8s_apps", operation_id = "DeleteK8sApplication", tag = "Applications",
-    params(
-        ("AppId" = String, Query, description = "The application's id. None of its orders may be open."),
-        ("Force" = Option<bool>, Query, description = "Says nothing here: no application is protected from being deleted."),
-        ("KeepDeployment" = Option<bool>, Query, description = "Not of EDAS: `true` ends the application and leaves its Deployment and pods as they run; AdoptDeployment makes it one again. Refused while a release rests half way."),
-    ),
     responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
 )]
 pub async fn delete(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
@@ -236,7 +186,6 @@ pub async fn delete(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderR
 /// Deletes an application: the same as DeleteK8sApplication.
 #[utoipa::path(
     delete, path = "/pop/v5/changeorder/co_delete_app", operation_id = "DeleteApplication", tag = "Applications",
-    params(("AppId" = String, Query, description = "The application's id. None of its orders may be open.")),
     responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
 )]
 pub async fn delete_any(

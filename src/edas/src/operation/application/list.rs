@@ -211,15 +211,6 @@ pub struct ApplicationCommon {
 /// Without PageSize, all of them. There is no total count in the reply, as in EDAS.
 #[utoipa::path(
     post, path = "/pop/v5/app/app_list", operation_id = "ListApplication", tag = "Applications",
-    params(
-        ("AppName" = Option<String>, Query, description = "Only applications with exactly this name."),
-        ("AppIds" = Option<String>, Query, description = "Only applications with these ids: JSON list of texts."),
-        ("ClusterId" = Option<String>, Query, description = "Only applications on this cluster."),
-        ("LogicalRegionId" = Option<String>, Query, description = "Only applications in this EDAS namespace; a region alone stands for all of its namespaces."),
-        ("LogicalRegionIdFilter" = Option<String>, Query, description = "Only applications in exactly this EDAS namespace."),
-        ("CurrentPage" = Option<i32>, Query, minimum = 1, maximum = 1000000, description = "Number of the page, from 1."),
-        ("PageSize" = Option<i32>, Query, minimum = 1, maximum = 10000, description = "Applications on a page; all if absent."),
-    ),
     responses((status = 200, description = "The applications.", body = Reply<ApplicationListReply>))
 )]
 pub async fn list(
@@ -257,7 +248,6 @@ pub fn read_ids(params: &Params) -> Result<Option<HashSet<String>>, ApiError> {
 /// Shows an application.
 #[utoipa::path(
     post, path = "/pop/v5/app/app_info", operation_id = "GetApplication", tag = "Applications",
-    params(("AppId" = String, Query, description = "The application's id.")),
     responses((status = 200, description = "The application, twice.", body = Reply<ApplicationReply>))
 )]
 pub async fn get(

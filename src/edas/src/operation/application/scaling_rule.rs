@@ -34,15 +34,6 @@ pub use crate::operation::application::scaling_rule::shown::{
 /// number of pods to it.
 #[utoipa::path(
     post, path = "/pop/v1/eam/scale/application_scaling_rule", operation_id = "CreateApplicationScalingRule", tag = "Applications",
-    params(
-        ("AppId" = String, Query, description = "The application's id."),
-        ("ScalingRuleName" = String, Query, description = "The rule's name: a lower-case letter, then lower-case letters, digits and `-`, at most 32."),
-        ("ScalingRuleType" = Option<String>, Query, description = "`trigger`, which it is if absent; `metric` means the same."),
-        ("ScalingRuleTrigger" = Option<String>, Query, description = "What it goes by: JSON with `minReplicas` (1 or more), `maxReplicas` (at most 1000) and `triggers` of the types `cpu` and `memory`, each with the average use in percent that is aimed at. This or ScalingRuleMetric is needed.", example = r#"{"minReplicas":2,"maxReplicas":10,"triggers":[{"name":"busy","type":"cpu","metaData":{"type":"Utilization","value":"60"}}]}"#),
-        ("ScalingRuleMetric" = Option<String>, Query, description = "The same in the older form.", example = r#"{"minReplicas":2,"maxReplicas":10,"metrics":[{"metricType":"CPU","metricTargetAverageUtilization":60}]}"#),
-        ("ScalingBehaviour" = Option<String>, Query, description = "How fast it adds pods and takes them away: JSON as the `behavior` of a HorizontalPodAutoscaler.", example = r#"{"scaleUp":{"stabilizationWindowSeconds":0,"selectPolicy":"Max","policies":[{"type":"Pods","value":5,"periodSeconds":15}]}}"#),
-        ("ScalingRuleEnable" = Option<bool>, Query, description = "Whether it is enabled; yes if absent."),
-    ),
     responses((status = 200, description = "Created.", body = Reply<ScalingRuleReply>))
 )]
 pub async fn create(
@@ -58,15 +49,6 @@ pub async fn create(
 /// What is not given stays.
 #[utoipa::path(
     put, path = "/pop/v1/eam/scale/application_scaling_rule", operation_id = "UpdateApplicationScalingRule", tag = "Applications",
-    params(
-        ("AppId" = String, Query, description = "The application's id."),
-        ("ScalingRuleName" = String, Query, description = "The rule's name."),
-        ("ScalingRuleType" = Option<String>, Query, description = "As in CreateApplicationScalingRule."),
-        ("ScalingRuleTrigger" = Option<String>, Query, description = "As in CreateApplicationScalingRule; it replaces range and triggers."),
-        ("ScalingRuleMetric" = Option<String>, Query, description = "The same in the older form."),
-        ("ScalingBehaviour" = Option<String>, Query, description = "As in CreateApplicationScalingRule; empty or `{}` leaves it to Kubernetes."),
-        ("ScalingRuleEnable" = Option<bool>, Query, description = "Whether it is enabled."),
-    ),
     responses((status = 200, description = "Changed.", body = Reply<ScalingRuleReply>))
 )]
 pub async fn update(
@@ -82,7 +64,6 @@ pub async fn update(
 /// A HorizontalPodAutoscaler that you made yourself is no rule and is not listed.
 #[utoipa::path(
     get, path = "/pop/v1/eam/scale/application_scaling_rules", operation_id = "DescribeApplicationScalingRules", tag = "Applications",
-    params(("AppId" = String, Query, description = "The application's id.")),
     responses((status = 200, description = "The rules.", body = Reply<ScalingRuleListReply>))
 )]
 pub async fn list(
@@ -108,10 +89,6 @@ pub async fn list(
 /// One that is enabled is written again.
 #[utoipa::path(
     put, path = "/pop/v1/eam/scale/enable_application_scaling_rule", operation_id = "EnableApplicationScalingRule", tag = "Applications",
-    params(
-        ("AppId" = String, Query, description = "The application's id."),
-        ("ScalingRuleName" = String, Query, description = "The rule's name."),
-    ),
     responses((status = 200, description = "Enabled.", body = Reply<ScalingRuleReply>))
 )]
 pub async fn enable(
@@ -126,10 +103,6 @@ pub async fn enable(
 /// The number of pods stays as it is.
 #[utoipa::path(
     put, path = "/pop/v1/eam/scale/disable_application_scaling_rule", operation_id = "DisableApplicationScalingRule", tag = "Applications",
-    params(
-        ("AppId" = String, Query, description = "The application's id."),
-        ("ScalingRuleName" = String, Query, description = "The rule's name."),
-    ),
     responses((status = 200, description = "Disabled.", body = Reply<ScalingRuleReply>))
 )]
 pub async fn disable(
@@ -144,10 +117,6 @@ pub async fn disable(
 /// The number of pods stays as it is.
 #[utoipa::path(
     delete, path = "/pop/v1/eam/scale/application_scaling_rule", operation_id = "DeleteApplicationScalingRule", tag = "Applications",
-    params(
-        ("AppId" = String, Query, description = "The application's id."),
-        ("ScalingRuleName" = String, Query, description = "The rule's name."),
-    ),
     responses((status = 200, description = "Deleted.", body = Reply<Nothing>))
 )]
 pub async fn delete(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {

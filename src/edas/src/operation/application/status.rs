@@ -198,7 +198,6 @@ pub struct DeployRecord {
 /// Where no executor can look at the cluster, the reply is a business error.
 #[utoipa::path(
     get, path = "/pop/v5/app/app_status", operation_id = "QueryApplicationStatus", tag = "Applications",
-    params(("AppId" = String, Query, description = "The application's id.")),
     responses((status = 200, description = "The application and its instances.", body = Reply<StatusReply>))
 )]
 pub async fn query(State(edge): State<Edge>, call: Call) -> Result<Reply<StatusReply>, ApiError> {

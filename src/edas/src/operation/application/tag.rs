@@ -56,12 +56,6 @@ pub struct TagResource {
 /// Gives tags to applications, in place of those with the same keys.
 #[utoipa::path(
     post, path = "/pop/v5/tag/tags", operation_id = "TagResources", tag = "Applications",
-    params(
-        ("ResourceType" = String, Query, description = "Only `application`.", example = "application"),
-        ("ResourceRegionId" = String, Query, description = "A region; the server has only one, and finds its applications whatever is given."),
-        ("ResourceIds" = String, Query, description = "The applications' ids, at most 20: JSON list of texts, or `ResourceIds.1` and so on."),
-        ("Tags" = String, Query, description = "The tags: JSON list of `{\"key\",\"value\"}`, or `Tags.1.key`, `Tags.1.value` and so on. An application has at most 20."),
-    ),
     responses((status = 200, description = "They have the tags.", body = Reply<Nothing>))
 )]
 pub async fn tag(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
@@ -78,13 +72,6 @@ pub async fn tag(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>,
 /// Takes tags away from applications.
 #[utoipa::path(
     delete, path = "/pop/v5/tag/tags", operation_id = "UntagResources", tag = "Applications",
-    params(
-        ("ResourceType" = String, Query, description = "Only `application`.", example = "application"),
-        ("ResourceRegionId" = String, Query, description = "A region; the server has only one, and finds its applications whatever is given."),
-        ("ResourceIds" = String, Query, description = "The applications' ids, at most 20: JSON list of texts, or `ResourceIds.1` and so on."),
-        ("TagKeys" = Option<String>, Query, description = "Keys of the tags, at most 20: JSON list of texts, or `TagKeys.1` and so on."),
-        ("DeleteAll" = Option<bool>, Query, description = "Whether all tags go; only without TagKeys."),
-    ),
     responses((status = 200, description = "They have these tags no more.", body = Reply<Nothing>))
 )]
 pub async fn untag(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
@@ -109,12 +96,6 @@ pub async fn untag(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing
 /// With Tags, only those of applications that have all of these tags.
 #[utoipa::path(
     get, path = "/pop/v5/tag/tags", operation_id = "ListTagResources", tag = "Applications",
-    params(
-        ("ResourceType" = String, Query, description = "Only `application`.", example = "application"),
-        ("ResourceRegionId" = String, Query, description = "A region; the server has only one, and finds its applications whatever is given."),
-        ("ResourceIds" = Option<String>, Query, description = "Only tags of these applications, at most 20: JSON list of texts, or `ResourceIds.1` and so on."),
-        ("Tags" = Option<String>, Query, description = "Only of applications with these tags: JSON list of `{\"key\",\"value\"}`, where without a value any counts; or `Tags.1.key` and so on."),
-    ),
     responses((status = 200, description = "The tags.", body = Reply<TagListReply>))
 )]
 pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<TagListReply>, ApiError> {

@@ -103,7 +103,6 @@ pub struct RemovalReply {
 /// Shows the cluster that this server drives.
 #[utoipa::path(
     get, path = "/pop/v5/resource/cluster", operation_id = "GetCluster", tag = "Clusters",
-    params(("ClusterId" = String, Query, description = "The cluster's id.")),
     responses((status = 200, description = "The cluster.", body = Reply<ImportedReply>))
 )]
 pub async fn get(State(edge): State<Edge>, call: Call) -> Result<Reply<ImportedReply>, ApiError> {
@@ -122,9 +121,6 @@ pub async fn get(State(edge): State<Edge>, call: Call) -> Result<Reply<ImportedR
 /// Lists the cluster that this server drives.
 #[utoipa::path(
     post, path = "/pop/v5/resource/cluster_list", operation_id = "ListCluster", tag = "Clusters",
-    params(
-        ("LogicalRegionId" = Option<String>, Query, description = "An EDAS namespace: the cluster serves all of its region, and is in none of another region."),
-    ),
     responses((status = 200, description = "The cluster.", body = Reply<ClusterListReply>))
 )]
 pub async fn list(
@@ -144,16 +140,11 @@ pub async fn list(
 /// Accepts the cluster that this server drives, and no other; nothing is to be done for it.
 #[utoipa::path(
     post, path = "/pop/v5/import_k8s_cluster", operation_id = "ImportK8sCluster", tag = "Clusters",
-    params(
-        ("ClusterId" = String, Query, description = "The cluster's id."),
-        ("NamespaceId" = Option<String>, Query, description = "An EDAS namespace, `<region>:<name>`; the cluster serves all of them anyway."),
-        ("Mode" = Option<i32>, Query, description = "Says nothing, as in EDAS."),
-    ),
     responses((status = 200, description = "The cluster is imported.", body = Reply<ImportReply>))
 )]
 pub async fn import(State(edge): State<Edge>, call: Call) -> Result<Reply<ImportReply>, ApiError> {
     let cluster = known(&edge, call.params.required("ClusterId")?).await?;
-    call.params.integer("Mode", i32::MIN..=i32::MAX)?;
+    call.params.integer::<i32>("Mode")?;
     if let Some(namespace) = call.params.text("NamespaceId") {
         check_region("NamespaceId", namespace)?;
     }
@@ -168,14 +159,10 @@ pub async fn import(State(edge): State<Edge>, call: Call) -> Result<Reply<Import
 /// Nothing changes on the cluster. Refused while applications are on it.
 #[utoipa::path(
     delete, path = "/pop/v5/resource/cluster", operation_id = "DeleteCluster", tag = "Clusters",
-    params(
-        ("ClusterId" = String, Query, description = "The cluster's id."),
-        ("Mode" = Option<i32>, Query, description = "Which id ClusterId is; here both are the same."),
-    ),
     responses((status = 200, description = "The cluster is removed.", body = Reply<RemovalReply>))
 )]
 pub async fn remove(State(edge): State<Edge>, call: Call) -> Result<Reply<RemovalReply>, ApiError> {
-    call.params.integer("Mode", i32::MIN..=i32::MAX)?;
+    call.params.integer::<i32>("Mode")?;
     edge.service.remove_cluster(&call.caller, call.params.required("ClusterId")?).await?;
     Ok(call.success(RemovalReply { data: true }))
 }

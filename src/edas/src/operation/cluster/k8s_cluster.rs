@@ -115,13 +115,6 @@ pub struct Namespace {
 /// Lists the cluster that this server drives.
 #[utoipa::path(
     post, path = "/pop/v5/k8s_clusters", operation_id = "GetK8sCluster", tag = "Clusters",
-    params(
-        ("RegionTag" = String, Query, description = "A region; the server has only one, and shows its cluster whatever is given."),
-        ("ClusterType" = Option<i32>, Query, description = "Only clusters of this type: 5, or 7 (self-managed), of which there are none."),
-        ("SubClusterType" = Option<String>, Query, description = "Only clusters of this kind: `ManagedKubernetes`, or `Ask`, of which there are none."),
-        ("CurrentPage" = Option<i32>, Query, minimum = 1, maximum = 1000000, description = "Number of the page, from 1."),
-        ("PageSize" = Option<i32>, Query, minimum = 1, maximum = 10000, description = "Clusters on a page; 1000 if absent."),
-    ),
     responses((status = 200, description = "The cluster.", body = Reply<ClusterReply>))
 )]
 pub async fn get_clusters(
@@ -131,7 +124,7 @@ pub async fn get_clusters(
     let params = &call.params;
     params.required("RegionTag")?;
     let page = Page::read(params, 1000)?;
-    let kind = params.integer("ClusterType", 0..=100)?.unwrap_or(CLUSTER_TYPE);
+    let kind = params.integer("ClusterType")?.unwrap_or(CLUSTER_TYPE);
     let matches =
         kind == CLUSTER_TYPE && params.text("SubClusterType").is_none_or(|it| it == SUB_TYPE);
     let cluster = edge.service.cluster().await?;
@@ -149,7 +142,6 @@ pub async fn get_clusters(
 /// Lists the Kubernetes namespaces of the cluster.
 #[utoipa::path(
     get, path = "/pop/v5/k8s/acs/k8s_namespace", operation_id = "ListK8sNamespaces", tag = "Clusters",
-    params(("ClusterId" = Option<String>, Query, description = "The cluster's id; the only one if absent.")),
     responses((status = 200, description = "The namespaces.", body = Reply<NamespaceReply>))
 )]
 pub async fn list_namespaces(

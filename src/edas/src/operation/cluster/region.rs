@@ -107,8 +107,7 @@ pub struct NamespaceWithSwitch {
 
 /// Lists the region that this server is.
 #[utoipa::path(
-    post, path = "/pop/v5/resource/region_list", operation_id = "ListAliyunRegion", tag = "Clusters", params(),
-    responses((status = 200, description = "The region.", body = Reply<RegionListReply>))
+    post, path = "/pop/v5/resource/region_list", operation_id = "ListAliyunRegion", tag = "Clusters",    responses((status = 200, description = "The region.", body = Reply<RegionListReply>))
 )]
 pub async fn list_regions(
     State(edge): State<Edge>,
@@ -122,7 +121,6 @@ pub async fn list_regions(
 /// Lists the EDAS namespaces that somebody described or that applications are in.
 #[utoipa::path(
     post, path = "/pop/v5/user_region_defs", operation_id = "ListUserDefineRegion", tag = "Clusters",
-    params(("DebugEnable" = Option<bool>, Query, description = "true: only those with remote debugging, of which there are none.")),
     responses((status = 200, description = "The namespaces.", body = Reply<EdasNamespaceListReply>))
 )]
 pub async fn list_namespaces(
@@ -142,13 +140,6 @@ pub async fn list_namespaces(
 /// Applications may be in a namespace that nobody described.
 #[utoipa::path(
     post, path = "/pop/v5/user_region_def", operation_id = "InsertOrUpdateRegion", tag = "Clusters",
-    params(
-        ("RegionTag" = String, Query, description = "Its id: `<region>:<name>`; it cannot be changed.", example = "cn-hangzhou:prod"),
-        ("RegionName" = String, Query, description = "What it is called; at most 63 characters."),
-        ("Description" = Option<String>, Query, description = "Free text of at most 128 characters; on a change, absent keeps it."),
-        ("Id" = Option<i64>, Query, description = "Number of the namespace to change; absent or 0 to describe another."),
-        ("RegistryType" = Option<String>, Query, description = "Only `default`."),
-    ),
     responses((status = 200, description = "The namespace.", body = Reply<EdasNamespaceReply>))
 )]
 pub async fn describe(
@@ -165,7 +156,7 @@ pub async fn describe(
         .into());
     }
     let request = DescribeRegion {
-        id: params.integer("Id", 0..=i64::MAX)?.filter(|id| *id != 0),
+        id: params.integer("Id")?.filter(|id| *id != 0),
         name: params.required("RegionTag")?.into(),
         title: params.required("RegionName")?.into(),
         description: params.raw("Description").map(str::to_owned),
@@ -177,17 +168,13 @@ pub async fn describe(
 /// Forgets what is said of an EDAS namespace, unless applications are in it.
 #[utoipa::path(
     delete, path = "/pop/v5/user_region_def", operation_id = "DeleteUserDefineRegion", tag = "Clusters",
-    params(
-        ("Id" = Option<i64>, Query, description = "Number of the namespace; this or RegionTag must be given."),
-        ("RegionTag" = Option<String>, Query, description = "Id of the namespace: `<region>:<name>`."),
-    ),
     responses((status = 200, description = "The namespace as it was.", body = Reply<DeletedNamespaceReply>))
 )]
 pub async fn forget(
     State(edge): State<Edge>,
     call: Call,
 ) -> Result<Reply<DeletedNamespaceReply>, ApiError> {
-    let id = call.params.integer("Id", 0..=i64::MAX)?.filter(|id| *id != 0);
+    let id = call.params.integer("Id")?.filter(|id| *id != 0);
     let name = call.params.text("RegionTag");
     if id.is_none() && name.is_none() {
         return Err(ApiError::missing("Id"));

@@ -91,12 +91,6 @@ pub struct ListedConfigTemplate {
 /// Keeps a text under a name.
 #[utoipa::path(
     post, path = "/pop/v5/config_template", operation_id = "CreateConfigTemplate", tag = "Configuration",
-    params(
-        ("Name" = String, Query, description = "The template's name, of at most 64 characters; no other may have it."),
-        ("Description" = Option<String>, Query, description = "Free text of at most 255 characters."),
-        ("Format" = Option<String>, Query, description = "What Content is written in: `JSON`, `XML`, `YAML`, `Properties`, `KeyValue` or `Custom`, which it is if absent. The first three are checked.", example = "YAML"),
-        ("Content" = String, Query, description = "The text: at most 65,536 characters."),
-    ),
     responses((status = 200, description = "Kept.", body = Reply<ConfigTemplateCreatedReply>))
 )]
 pub async fn create(
@@ -117,13 +111,6 @@ pub async fn create(
 /// Changes a template. What is absent stays.
 #[utoipa::path(
     put, path = "/pop/v5/config_template", operation_id = "UpdateConfigTemplate", tag = "Configuration",
-    params(
-        ("Id" = i64, Query, minimum = 1, description = "The template's number."),
-        ("Name" = Option<String>, Query, description = "As in CreateConfigTemplate."),
-        ("Description" = Option<String>, Query, description = "As in CreateConfigTemplate; empty removes it."),
-        ("Format" = Option<String>, Query, description = "As in CreateConfigTemplate. The content, new or old, must be in it."),
-        ("Content" = Option<String>, Query, description = "As in CreateConfigTemplate."),
-    ),
     responses((status = 200, description = "Changed.", body = Reply<Nothing>))
 )]
 pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
@@ -142,23 +129,15 @@ pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothin
 /// Lists templates, oldest first, with their contents.
 #[utoipa::path(
     get, path = "/pop/v5/config_template", operation_id = "ListConfigTemplates", tag = "Configuration",
-    params(
-        ("Id" = Option<i64>, Query, minimum = 1, description = "Only the template with this number."),
-        ("Name" = Option<String>, Query, description = "Only the template with exactly this name."),
-        ("CurrentPage" = Option<i32>, Query, minimum = 1, maximum = 1000000, description = "Number of the page, from 1."),
-        ("PageSize" = Option<i32>, Query, minimum = 1, maximum = 100, description = "Templates on a page; 100 if absent."),
-    ),
     responses((status = 200, description = "The templates.", body = Reply<ConfigTemplateListReply>))
 )]
 pub async fn list(
     State(edge): State<Edge>,
     call: Call,
 ) -> Result<Reply<ConfigTemplateListReply>, ApiError> {
-    let page = Page::read_within(&call.params, PAGE_SIZE, PAGE_SIZE)?;
-    let wanted = ConfigTemplateFilter {
-        id: call.params.integer("Id", 1..=i64::MAX)?,
-        name: call.params.text("Name"),
-    };
+    let page = Page::read(&call.params, PAGE_SIZE)?;
+    let wanted =
+        ConfigTemplateFilter { id: call.params.integer("Id")?, name: call.params.text("Name") };
     let (total_size, found) =
         edge.service.config_templates(wanted, page.offset(), page.size.into()).await?;
     let result = found.into_iter().map(show).collect();
@@ -175,7 +154,6 @@ pub async fn list(
 /// Forgets a template.
 #[utoipa::path(
     delete, path = "/pop/v5/config_template", operation_id = "DeleteConfigTemplate", tag = "Configuration",
-    params(("Id" = i64, Query, minimum = 1, description = "The template's number.")),
     responses((status = 200, description = "Forgotten.", body = Reply<Nothing>))
 )]
 pub async fn delete(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
@@ -184,7 +162,7 @@ pub async fn delete(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothin
 }
 
 fn id(params: &Params) -> Result<i64, ApiError> {
-    params.integer("Id", 1..=i64::MAX)?.ok_or_else(|| ApiError::missing("Id"))
+    params.integer("Id")?.ok_or_else(|| ApiError::missing("Id"))
 }
 
 fn read_format(params: &Params) -> Result<Option<Format>, ApiError> {

@@ -91,12 +91,6 @@ pub struct RelatedApp {
 /// EnvFroms or ConfigMountDescs.
 #[utoipa::path(
     post, path = "/pop/v5/k8s/acs/k8s_config_map", operation_id = "CreateK8sConfigMap", tag = "Configuration",
-    params(
-        ("ClusterId" = String, Query, description = "The cluster's id."),
-        ("Namespace" = String, Query, description = "The Kubernetes namespace."),
-        ("Name" = String, Query, description = "The ConfigMap's name: a lower-case letter, then lower-case letters, digits and `-`, at most 63. None of that name may exist in the namespace."),
-        ("Data" = String, Query, description = "Its entries: JSON list `[{\"Key\":\"…\",\"Value\":\"…\"}]`, or dotted parameters counted from 1 (`Data.1.Key`, `Data.1.Value`). A key has letters, digits, `-`, `_` and `.`, and is there once; `[]` makes it empty.", example = r#"[{"Key":"application.yaml","Value":"port: 80"}]"#),
-    ),
     responses((status = 200, description = "Created.", body = Reply<Nothing>))
 )]
 pub async fn create(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
@@ -110,12 +104,6 @@ pub async fn create(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothin
 /// see a change in mounted files after a while, and in variables once they are restarted.
 #[utoipa::path(
     put, path = "/pop/v5/k8s/acs/k8s_config_map", operation_id = "UpdateK8sConfigMap", tag = "Configuration",
-    params(
-        ("ClusterId" = String, Query, description = "The cluster's id."),
-        ("Namespace" = String, Query, description = "The Kubernetes namespace."),
-        ("Name" = String, Query, description = "The ConfigMap's name."),
-        ("Data" = String, Query, description = "All its entries, as in CreateK8sConfigMap."),
-    ),
     responses((status = 200, description = "Changed.", body = Reply<Nothing>))
 )]
 pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
@@ -126,14 +114,6 @@ pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothin
 /// Lists ConfigMaps, as they are now, whoever made them.
 #[utoipa::path(
     get, path = "/pop/v5/k8s/acs/k8s_config_map", operation_id = "ListK8sConfigMaps", tag = "Configuration",
-    params(
-        ("ClusterId" = Option<String>, Query, description = "The cluster's id, if given."),
-        ("Namespace" = Option<String>, Query, description = "Only those of this Kubernetes namespace; all if absent."),
-        ("Condition" = Option<String>, Query, description = "Only those whose name begins so: JSON `{\"field\":\"Name\",\"pattern\":\"…\"}`; or with the field `ClusterName`, whose cluster's name does."),
-        ("PageNo" = Option<i32>, Query, description = "Number of the page, from 0, which it is if absent."),
-        ("PageSize" = Option<i32>, Query, description = "ConfigMaps on a page; 0, or absent, is all."),
-        ("ShowRelatedApps" = Option<bool>, Query, description = "Whether to say which applications name each; no if absent."),
-    ),
     responses((status = 200, description = "The ConfigMaps.", body = Reply<ConfigMapListReply>))
 )]
 pub async fn list(
@@ -150,11 +130,6 @@ pub async fn list(
 /// A ConfigMap of somebody else is refused. Whether applications still name it is not looked at.
 #[utoipa::path(
     delete, path = "/pop/v5/k8s/acs/k8s_config_map", operation_id = "DeleteK8sConfigMap", tag = "Configuration",
-    params(
-        ("ClusterId" = String, Query, description = "The cluster's id."),
-        ("Namespace" = String, Query, description = "The Kubernetes namespace."),
-        ("Name" = String, Query, description = "The ConfigMap's name."),
-    ),
     responses((status = 200, description = "Deleted.", body = Reply<Nothing>))
 )]
 pub async fn delete(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {

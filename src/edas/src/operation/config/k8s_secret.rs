@@ -78,14 +78,6 @@ pub struct ListedSecret {
 /// event or error.
 #[utoipa::path(
     post, path = "/pop/v5/k8s/acs/k8s_secret", operation_id = "CreateK8sSecret", tag = "Configuration",
-    params(
-        ("ClusterId" = String, Query, description = "The cluster's id."),
-        ("Namespace" = String, Query, description = "The Kubernetes namespace."),
-        ("Name" = String, Query, description = "The Secret's name: a lower-case letter, then lower-case letters, digits and `-`, at most 63. None of that name may exist in the namespace."),
-        ("Type" = Option<String>, Query, description = "`Opaque`, which it is if absent, or `kubernetes.io/tls`, which needs the keys `tls.crt` and `tls.key`."),
-        ("Data" = String, Query, description = "Its entries: JSON list `[{\"Key\":\"…\",\"Value\":\"…\"}]`, or dotted parameters counted from 1 (`Data.1.Key`, `Data.1.Value`). A key has letters, digits, `-`, `_` and `.`, and is there once.", example = r#"[{"Key":"password","Value":"MTIzNA=="}]"#),
-        ("Base64Encoded" = Option<bool>, Query, description = "Whether the values are in base64 already; no if absent."),
-    ),
     responses((status = 200, description = "Created.", body = Reply<Nothing>))
 )]
 pub async fn create(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
@@ -103,14 +95,6 @@ pub async fn create(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothin
 /// change in mounted files after a while, and in variables once they are restarted.
 #[utoipa::path(
     put, path = "/pop/v5/k8s/acs/k8s_secret", operation_id = "UpdateK8sSecret", tag = "Configuration",
-    params(
-        ("ClusterId" = String, Query, description = "The cluster's id."),
-        ("Namespace" = String, Query, description = "The Kubernetes namespace."),
-        ("Name" = String, Query, description = "The Secret's name."),
-        ("Type" = Option<String>, Query, description = "The Type it has, if given: Kubernetes refuses another one."),
-        ("Data" = String, Query, description = "All its entries, as in CreateK8sSecret."),
-        ("Base64Encoded" = Option<bool>, Query, description = "Whether the values are in base64 already; no if absent."),
-    ),
     responses((status = 200, description = "Changed.", body = Reply<Nothing>))
 )]
 pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
@@ -123,14 +107,6 @@ pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothin
 /// Their values are in base64, and shown only where this server created the Secret.
 #[utoipa::path(
     get, path = "/pop/v5/k8s/acs/k8s_secret", operation_id = "ListK8sSecrets", tag = "Configuration",
-    params(
-        ("ClusterId" = Option<String>, Query, description = "The cluster's id, if given."),
-        ("Namespace" = Option<String>, Query, description = "Only those of this Kubernetes namespace; all if absent."),
-        ("Condition" = Option<String>, Query, description = "Only those whose name begins so: JSON `{\"field\":\"Name\",\"pattern\":\"…\"}`; or with the field `ClusterName`, whose cluster's name does."),
-        ("PageNo" = Option<i32>, Query, description = "Number of the page, from 0, which it is if absent."),
-        ("PageSize" = Option<i32>, Query, description = "Secrets on a page; 0, or absent, is all."),
-        ("ShowRelatedApps" = Option<bool>, Query, description = "Whether to say which applications name each; no if absent."),
-    ),
     responses((status = 200, description = "The Secrets.", body = Reply<SecretListReply>))
 )]
 pub async fn list(
@@ -147,11 +123,6 @@ pub async fn list(
 /// A Secret of somebody else is refused. Whether applications still name it is not looked at.
 #[utoipa::path(
     delete, path = "/pop/v5/k8s/acs/k8s_secret", operation_id = "DeleteK8sSecret", tag = "Configuration",
-    params(
-        ("ClusterId" = String, Query, description = "The cluster's id."),
-        ("Namespace" = String, Query, description = "The Kubernetes namespace."),
-        ("Name" = String, Query, description = "The Secret's name."),
-    ),
     responses((status = 200, description = "Deleted.", body = Reply<Nothing>))
 )]
 pub async fn delete(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {

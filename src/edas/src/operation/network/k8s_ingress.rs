@@ -121,14 +121,6 @@ pub struct ListedBackend {
 /// by the cluster's default class.
 #[utoipa::path(
     post, path = "/pop/v5/k8s/acs/k8s_ingress", operation_id = "CreateK8sIngressRule", tag = "Network",
-    params(
-        ("ClusterId" = String, Query, description = "The cluster's id."),
-        ("Namespace" = String, Query, description = "The Kubernetes namespace."),
-        ("Name" = String, Query, description = "The Ingress' name: a lower-case letter, then lower-case letters, digits and `-`, at most 63. None of that name may exist in the namespace."),
-        ("IngressConf" = String, Query, description = "The rules: JSON, or dotted parameters counted from 1 (`IngressConf.rules.1.host`). Each has a `host` (any if absent), a `secretName` for TLS, and `paths` with `path` (`/` if absent), `pathType` (`ImplementationSpecific` if absent, `Exact`, `Prefix`) and `backend`: `serviceName` and `servicePort`, a number or a name.", example = r#"{"rules":[{"host":"shop.example","secretName":"shop-tls","paths":[{"path":"/","backend":{"serviceName":"web","servicePort":80}}]}]}"#),
-        ("Labels" = Option<String>, Query, description = "Labels: JSON object of texts."),
-        ("Annotations" = Option<String>, Query, description = "Annotations: JSON object of texts.", example = r#"{"kubernetes.io/ingress.class":"nginx"}"#),
-    ),
     responses((status = 200, description = "Created.", body = Reply<Nothing>))
 )]
 pub async fn create(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
@@ -146,14 +138,6 @@ pub async fn create(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothin
 /// one whose value is null is removed. An Ingress of somebody else is refused.
 #[utoipa::path(
     put, path = "/pop/v5/k8s/acs/k8s_ingress", operation_id = "UpdateK8sIngressRule", tag = "Network",
-    params(
-        ("ClusterId" = String, Query, description = "The cluster's id."),
-        ("Namespace" = String, Query, description = "The Kubernetes namespace."),
-        ("Name" = String, Query, description = "The Ingress' name."),
-        ("IngressConf" = Option<String>, Query, description = "The rules, as in CreateK8sIngressRule; absent keeps them."),
-        ("Labels" = Option<String>, Query, description = "Labels: JSON object of texts, or null to remove one."),
-        ("Annotations" = Option<String>, Query, description = "Annotations: JSON object of texts, or null to remove one."),
-    ),
     responses((status = 200, description = "Changed.", body = Reply<Nothing>))
 )]
 pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
@@ -164,11 +148,6 @@ pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothin
 /// Lists Ingresses, as they are now, whoever made them.
 #[utoipa::path(
     get, path = "/pop/v5/k8s/acs/k8s_ingress", operation_id = "ListK8sIngressRules", tag = "Network",
-    params(
-        ("ClusterId" = Option<String>, Query, description = "The cluster's id, if given."),
-        ("Namespace" = Option<String>, Query, description = "Only those of this Kubernetes namespace; all if absent."),
-        ("Condition" = Option<String>, Query, description = "Only those whose name begins so: JSON `{\"field\":\"Name\",\"pattern\":\"…\"}`; or with the field `ClusterName`, whose cluster's name does."),
-    ),
     responses((status = 200, description = "The Ingresses.", body = Reply<IngressListReply>))
 )]
 pub async fn list(
@@ -201,11 +180,6 @@ pub async fn list(
 /// An Ingress of somebody else is refused.
 #[utoipa::path(
     delete, path = "/pop/v5/k8s/acs/k8s_ingress", operation_id = "DeleteK8sIngressRule", tag = "Network",
-    params(
-        ("ClusterId" = String, Query, description = "The cluster's id."),
-        ("Namespace" = String, Query, description = "The Kubernetes namespace."),
-        ("Name" = String, Query, description = "The Ingress' name."),
-    ),
     responses((status = 200, description = "Deleted.", body = Reply<Nothing>))
 )]
 pub async fn delete(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {

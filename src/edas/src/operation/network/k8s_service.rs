@@ -71,13 +71,6 @@ pub struct ListedPort {
 /// order that is named has ended when the reply comes.
 #[utoipa::path(
     post, path = "/pop/v5/k8s/acs/k8s_service", operation_id = "CreateK8sService", tag = "Network",
-    params(
-        ("AppId" = String, Query, description = "The application's id. It must have a Deployment."),
-        ("Name" = String, Query, description = "The Service's name: a lower-case letter, then lower-case letters, digits and `-`, at most 63. None of that name may exist in the application's namespace.", example = "web"),
-        ("Type" = String, Query, description = "`ClusterIP`: within the cluster. `NodePort`: on a port of every node, too. BindK8sSlb makes one with a load balancer.", example = "ClusterIP"),
-        ("ServicePorts" = String, Query, description = "JSON list of `{protocol, port, targetPort}`: `TCP` (if absent) or `UDP`, the Service's port, and the container's port or its name (the same port if absent).", example = r#"[{"protocol":"TCP","port":80,"targetPort":8080}]"#),
-        ("ExternalTrafficPolicy" = Option<String>, Query, description = "For the Type NodePort. `Local` (if absent): the instances of a node get what comes to that node. `Cluster`: all instances do."),
-    ),
     responses((status = 200, description = "Created.", body = Reply<OrderReply>))
 )]
 pub async fn create(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
@@ -93,13 +86,6 @@ pub async fn create(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderR
 /// port on the nodes. Services that were not made by this server are refused.
 #[utoipa::path(
     put, path = "/pop/v5/k8s/acs/k8s_service", operation_id = "UpdateK8sService", tag = "Network",
-    params(
-        ("AppId" = String, Query, description = "The application's id."),
-        ("Name" = String, Query, description = "The Service's name."),
-        ("Type" = Option<String>, Query, description = "`ClusterIP` or `NodePort`, as in CreateK8sService; absent keeps it."),
-        ("ServicePorts" = Option<String>, Query, description = "As in CreateK8sService; absent keeps them.", example = r#"[{"protocol":"TCP","port":80,"targetPort":8080}]"#),
-        ("ExternalTrafficPolicy" = Option<String>, Query, description = "`Local` or `Cluster`, as in CreateK8sService; absent keeps it."),
-    ),
     responses((status = 200, description = "Changed.", body = Reply<OrderReply>))
 )]
 pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
@@ -112,7 +98,6 @@ pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderR
 /// All that find its instances, whoever made them, and those that this server made for it.
 #[utoipa::path(
     get, path = "/pop/v5/k8s/acs/k8s_service", operation_id = "GetK8sServices", tag = "Network",
-    params(("AppId" = String, Query, description = "The application's id.")),
     responses((status = 200, description = "The Services.", body = Reply<ServicesReply>))
 )]
 pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<ServicesReply>, ApiError> {
@@ -125,10 +110,6 @@ pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<Services
 /// Services that were not made by this server are refused.
 #[utoipa::path(
     delete, path = "/pop/v5/k8s/acs/k8s_service", operation_id = "DeleteK8sService", tag = "Network",
-    params(
-        ("AppId" = String, Query, description = "The application's id."),
-        ("Name" = String, Query, description = "The Service's name."),
-    ),
     responses((status = 200, description = "Deleted.", body = Reply<OrderReply>))
 )]
 pub async fn delete(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {

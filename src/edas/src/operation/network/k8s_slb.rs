@@ -29,18 +29,6 @@ use service::Bind;
 /// comes up after that.
 #[utoipa::path(
     post, path = "/pop/v5/k8s/acs/k8s_slb_binding", operation_id = "BindK8sSlb", tag = "Network",
-    params(
-        ("AppId" = String, Query, description = "The application's id. It must have a Deployment."),
-        ("ClusterId" = Option<String>, Query, description = "The cluster's id, if given."),
-        ("Type" = String, Query, description = "The network that it is reached from: `internet` or `intranet`, in any case (annotation `address-type`).", example = "intranet"),
-        ("SlbId" = Option<String>, Query, description = "A load balancer that exists (annotation `id`); its listeners of these ports are replaced (`force-override-listeners`). If absent, the cloud makes one."),
-        ("ServicePortInfos" = Option<String>, Query, description = "JSON list of `{port, targetPort, loadBalancerProtocol, certId}`: the load balancer's port, the container's, `TCP` (if absent), `HTTP` or `HTTPS` (annotation `protocol-port`), and for HTTPS the certificate's id (`cert-id`), the same for all. This, or Port and TargetPort, must be given.", example = r#"[{"port":80,"targetPort":8080,"loadBalancerProtocol":"TCP"}]"#),
-        ("Port" = Option<u16>, Query, minimum = 1, maximum = 65535, description = "The load balancer's port, in place of ServicePortInfos."),
-        ("TargetPort" = Option<u16>, Query, minimum = 1, maximum = 65535, description = "The container's port for Port."),
-        ("SlbProtocol" = Option<String>, Query, description = "Protocol of Port: `TCP` (if absent) or `HTTP`. HTTPS needs ServicePortInfos."),
-        ("Scheduler" = Option<String>, Query, description = "How an instance is chosen: `rr` in turn, `wrr` by weight (annotation `scheduler`); the cloud's default if absent."),
-        ("Specification" = Option<String>, Query, description = "How big it is, such as `slb.s1.small` (annotation `spec`); the cloud's default if absent."),
-    ),
     responses((status = 200, description = "Bound.", body = Reply<OrderReply>))
 )]
 pub async fn bind(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
@@ -57,19 +45,6 @@ pub async fn bind(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderRep
 /// What is absent stays; ports are replaced as a whole.
 #[utoipa::path(
     put, path = "/pop/v5/k8s/acs/k8s_slb_binding", operation_id = "UpdateK8sSlb", tag = "Network",
-    params(
-        ("AppId" = String, Query, description = "The application's id."),
-        ("ClusterId" = Option<String>, Query, description = "The cluster's id, if given."),
-        ("Type" = String, Query, description = "Which of the application's load balancers: `internet` or `intranet`, in any case."),
-        ("SlbName" = Option<String>, Query, description = "Name of the binding, if given: `<application>-internet` or `<application>-intranet`, as Type says."),
-        ("ServicePortInfos" = Option<String>, Query, description = "As in BindK8sSlb.", example = r#"[{"port":80,"targetPort":8080,"loadBalancerProtocol":"TCP"}]"#),
-        ("Port" = Option<u16>, Query, minimum = 1, maximum = 65535, description = "As in BindK8sSlb."),
-        ("TargetPort" = Option<u16>, Query, minimum = 1, maximum = 65535, description = "As in BindK8sSlb."),
-        ("SlbProtocol" = Option<String>, Query, description = "As in BindK8sSlb."),
-        ("Scheduler" = Option<String>, Query, description = "As in BindK8sSlb."),
-        ("Specification" = Option<String>, Query, description = "As in BindK8sSlb."),
-        ("DisableForceOverride" = Option<bool>, Query, description = "`true`: listeners that the load balancer has are kept; `false`: they are replaced (annotation `force-override-listeners`)."),
-    ),
     responses((status = 200, description = "Changed.", body = Reply<OrderReply>))
 )]
 pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
@@ -83,12 +58,6 @@ pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderR
 /// that it made goes, one that SlbId named stays.
 #[utoipa::path(
     delete, path = "/pop/v5/k8s/acs/k8s_slb_binding", operation_id = "UnbindK8sSlb", tag = "Network",
-    params(
-        ("AppId" = String, Query, description = "The application's id."),
-        ("ClusterId" = Option<String>, Query, description = "The cluster's id, if given."),
-        ("Type" = String, Query, description = "Which of the application's load balancers: `internet` or `intranet`, in any case."),
-        ("SlbName" = Option<String>, Query, description = "Name of the binding, if given, as in UpdateK8sSlb."),
-    ),
     responses((status = 200, description = "Unbound.", body = Reply<OrderReply>))
 )]
 pub async fn unbind(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {

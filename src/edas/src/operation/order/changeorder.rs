@@ -175,7 +175,6 @@ pub struct AbortData {
 /// Meant to be polled, about once a second.
 #[utoipa::path(
     post, path = "/pop/v5/changeorder/change_order_info", operation_id = "GetChangeOrderInfo", tag = "Change orders",
-    params(("ChangeOrderId" = String, Query, description = "The order's id.")),
     responses((status = 200, description = "The order.", body = Reply<ChangeOrderInfoReply>))
 )]
 pub async fn get_info(
@@ -189,7 +188,6 @@ pub async fn get_info(
 /// Lists the orders of an application, newest first.
 #[utoipa::path(
     post, path = "/pop/v5/changeorder/change_order_list", operation_id = "ListRecentChangeOrder", tag = "Change orders",
-    params(("AppId" = String, Query, description = "The application's id.")),
     responses((status = 200, description = "The orders.", body = Reply<ChangeOrderListReply>))
 )]
 pub async fn list_recent(
@@ -207,10 +205,6 @@ pub async fn list_recent(
 /// A GET that changes something: never cache or prefetch it.
 #[utoipa::path(
     get, path = "/pop/v5/changeorder/pipeline_batch_confirm", operation_id = "ContinuePipeline", tag = "Change orders",
-    params(
-        ("PipelineId" = String, Query, description = "Id of the batch that waits, or of the one just finished (PipelineInfo.PipelineId)."),
-        ("Confirm" = bool, Query, description = "`true` (in any case): the next batch begins. `false`: the order goes on waiting, and the refusal is recorded. Must be given."),
-    ),
     responses((status = 200, description = "Done.", body = Reply<Nothing>))
 )]
 pub async fn confirm(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
@@ -232,7 +226,6 @@ pub async fn confirm(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothi
 /// Instances keep the version that they have now; takes effect at once.
 #[utoipa::path(
     put, path = "/pop/v5/changeorder/change_order_abort", operation_id = "AbortChangeOrder", tag = "Change orders",
-    params(("ChangeOrderId" = String, Query, description = "The order's id.")),
     responses((status = 200, description = "Aborted.", body = Reply<AbortReply>))
 )]
 pub async fn abort(State(edge): State<Edge>, call: Call) -> Result<Reply<AbortReply>, ApiError> {
@@ -248,7 +241,6 @@ pub async fn abort(State(edge): State<Edge>, call: Call) -> Result<Reply<AbortRe
 /// application.
 #[utoipa::path(
     put, path = "/pop/v5/changeorder/change_order_abort_and_rollback", operation_id = "AbortAndRollbackChangeOrder", tag = "Change orders",
-    params(("ChangeOrderId" = String, Query, description = "Id of the order to roll back.")),
     responses((status = 200, description = "Aborted; the rollback has begun.", body = Reply<AbortReply>))
 )]
 pub async fn abort_and_roll_back(
@@ -262,7 +254,6 @@ pub async fn abort_and_roll_back(
 /// Takes an order back: the same as AbortAndRollbackChangeOrder.
 #[utoipa::path(
     put, path = "/pop/v5/oam/changeorder/rollback", operation_id = "RollbackChangeOrder", tag = "Change orders",
-    params(("ChangeOrderId" = String, Query, description = "Id of the order to roll back.")),
     responses((status = 200, description = "The rollback has begun.", body = Reply<AbortReply>))
 )]
 pub async fn roll_back(
@@ -279,17 +270,13 @@ pub async fn roll_back(
 /// waits, and ContinuePipeline lets it go on.
 #[utoipa::path(
     put, path = "/sluice/v1/step_back", operation_id = "StepBackChangeOrder", tag = "Change orders",
-    params(
-        ("ChangeOrderId" = String, Query, description = "The order's id. It must be under way in batches."),
-        ("Batch" = Option<i32>, Query, minimum = 1, description = "Number of batches that stay, the canary counted; if absent, one batch less than are done or under way."),
-    ),
     responses((status = 200, description = "It goes back.", body = Reply<AbortReply>))
 )]
 pub async fn step_back(
     State(edge): State<Edge>,
     call: Call,
 ) -> Result<Reply<AbortReply>, ApiError> {
-    let stay = call.params.integer("Batch", 1..=i32::MAX)?;
+    let stay = call.params.integer("Batch")?;
     let order = edge.service.step_back(&call.caller, call.order()?, stay).await?;
     Ok(call.success(abort_reply(&call, order.to_string())))
 }
@@ -311,10 +298,6 @@ pub struct RetryReply {
 /// or prefetch it.
 #[utoipa::path(
     get, path = "/pop/v5/changeorder/task_retry", operation_id = "RetryChangeOrderTask", tag = "Change orders",
-    params(
-        ("TaskId" = String, Query, description = "Id of a task of the batch that failed (TaskInfoDTO.TaskId)."),
-        ("RetryStatus" = Option<bool>, Query, description = "`true` (in any case) or absent: try again. `false` is refused: there is nothing that would not be tried again."),
-    ),
     responses((status = 200, description = "A new order goes on.", body = Reply<RetryReply>))
 )]
 pub async fn retry(State(edge): State<Edge>, call: Call) -> Result<Reply<RetryReply>, ApiError> {

@@ -60,7 +60,6 @@ pub struct PackageVersion {
 /// Lists the versions of an application that were released to their end, newest first.
 #[utoipa::path(
     get, path = "/pop/v5/app/deploy_history_version_list", operation_id = "ListHistoryDeployVersion", tag = "Applications",
-    params(("AppId" = String, Query, description = "The application's id.")),
     responses((status = 200, description = "The versions.", body = Reply<VersionListReply>))
 )]
 pub async fn list(

@@ -25,12 +25,6 @@ use domain::{
 };
 use service::Precheck;
 
-/// Most instances that are accepted.
-const MOST_REPLICAS: i32 = 100_000;
-
-/// Most processor time that is accepted, in millicores.
-const MOST_MILLICORES: u32 = 1_000_000_000;
-
 /// Reply of StartK8sAppPrecheck.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
@@ -158,28 +152,6 @@ pub struct Check {
 /// for what they say; nothing is changed.
 #[utoipa::path(
     post, path = "/pop/v5/k8s/app_precheck", operation_id = "StartK8sAppPrecheck", tag = "Applications",
-    params(
-        ("ClusterId" = String, Query, description = "The cluster's id.", example = "default"),
-        ("Namespace" = String, Query, description = "Kubernetes namespace."),
-        ("AppId" = Option<String>, Query, description = "The application, where there is one: a release of it is looked at."),
-        ("AppName" = Option<String>, Query, description = "Name of an application that does not exist yet: its creation is looked at.", example = "web"),
-        ("ImageUrl" = Option<String>, Query, description = "Full image address; required without AppId.", example = "shop/web:1.0"),
-        ("Replicas" = Option<i32>, Query, minimum = 0, maximum = 100000, description = "Number of instances; that of the application, or 1, if absent."),
-        ("Envs" = Option<String>, Query, description = "Environment variables, as in InsertK8sApplication."),
-        ("LimitmCpu" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Processor limit in millicores; 0 = none."),
-        ("RequestsmCpu" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Processor request in millicores; 0 = none."),
-        ("LimitMem" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Memory limit in MB; 0 = none."),
-        ("RequestsMem" = Option<u32>, Query, minimum = 0, maximum = 1000000000, description = "Memory request in MB; 0 = none."),
-        ("Annotations" = Option<String>, Query, description = "Annotations of the instances: JSON object of texts. Others that are there stay.", example = r#"{"team":"shop"}"#),
-        ("Labels" = Option<String>, Query, description = "Labels of the instances: JSON object of texts. Others that are there stay; those that select the instances cannot change.", example = r#"{"tier":"front"}"#),
-        ("EnvFroms" = Option<String>, Query, description = "ConfigMaps and Secrets whose keys are all variables: JSON list of `{\"configMapRef\":{\"name\"}}` or `{\"secretRef\":{\"name\"}}`.", example = r#"[{"configMapRef":{"name":"settings"}}]"#),
-        ("ConfigMountDescs" = Option<String>, Query, description = "ConfigMaps and Secrets as files: JSON list of `{name, type, mountPath}`, type `ConfigMap` or `Secret`.", example = r#"[{"name":"settings","type":"ConfigMap","mountPath":"/etc/shop"}]"#),
-        ("LocalVolume" = Option<String>, Query, description = "Folders of the node: JSON list of `{type, nodePath, mountPath}`, type empty or a hostPath type of Kubernetes.", example = r#"[{"type":"","nodePath":"/var/log","mountPath":"/logs"}]"#),
-        ("EmptyDirs" = Option<String>, Query, description = "Empty folders: JSON list of `{mountPath, readOnly, subPathExpr}`.", example = r#"[{"mountPath":"/scratch"}]"#),
-        ("PvcMountDescs" = Option<String>, Query, description = "PersistentVolumeClaims: JSON list of `{pvcName, mountPaths: [{mountPath, readOnly}]}`.", example = r#"[{"pvcName":"data","mountPaths":[{"mountPath":"/data"}]}]"#),
-        ("LimitEphemeralStorage" = Option<u32>, Query, minimum = 0, maximum = 1000000, description = "Limit of the disk space in GB. 0 = none."),
-        ("RequestsEphemeralStorage" = Option<u32>, Query, minimum = 0, maximum = 1000000, description = "Request of disk space in GB. 0 = none."),
-    ),
     responses((status = 200, description = "It is looked at.", body = Reply<StartReply>))
 )]
 pub async fn start(State(edge): State<Edge>, call: Call) -> Result<Reply<StartReply>, ApiError> {
@@ -197,12 +169,12 @@ pub async fn start(State(edge): State<Edge>, call: Call) -> Result<Reply<StartRe
         namespace: params.required("Namespace")?.into(),
         name: name.into(),
         application,
-        replicas: params.integer("Replicas", 0..=MOST_REPLICAS)?,
+        replicas: params.integer("Replicas")?,
         spec: SpecChange {
             image: params.text("ImageUrl").map(Into::into),
             env,
-            cpu_limit: params.integer("LimitmCpu", 0..=MOST_MILLICORES)?,
-            cpu_request: params.integer("RequestsmCpu", 0..=MOST_MILLICORES)?,
+            cpu_limit: params.integer("LimitmCpu")?,
+            cpu_request: params.integer("RequestsmCpu")?,
             memory_limit: read_memory(params, "LimitMem")?,
             memory_request: read_memory(params, "RequestsMem")?,
             pods: Box::new(pods::read(params, has_envs)?),
@@ -221,11 +193,6 @@ pub async fn start(State(edge): State<Edge>, call: Call) -> Result<Reply<StartRe
 /// at is Interrupted and passes.
 #[utoipa::path(
     get, path = "/pop/v5/k8s/app_precheck", operation_id = "GetK8sAppPrecheckResult", tag = "Applications",
-    params(
-        ("ClusterId" = String, Query, description = "The cluster's id.", example = "default"),
-        ("Namespace" = String, Query, description = "Kubernetes namespace."),
-        ("AppName" = String, Query, description = "Name of the application.", example = "web"),
-    ),
     responses((status = 200, description = "The result so far.", body = Reply<ResultReply>))
 )]
 pub async fn result(State(edge): State<Edge>, call: Call) -> Result<Reply<ResultReply>, ApiError> {

@@ -39,11 +39,6 @@ pub struct ResourceReply {
 /// credentials stands for the one with them.
 #[utoipa::path(
     post, path = "/pop/v5/oam/update_k8s_resource_config", operation_id = "UpdateK8sResource", tag = "Change orders",
-    params(
-        ("ClusterId" = Option<String>, Query, description = "The cluster's id, if given."),
-        ("Namespace" = Option<String>, Query, description = "The Kubernetes namespace; if absent, the text's, or `default`."),
-        ("ResourceContent" = String, Query, description = "The Deployment, as YAML or JSON: `apps/v1`, with the name of an application. No error shows it."),
-    ),
     responses((status = 200, description = "Ordered, or nothing to change.", body = Reply<ResourceReply>))
 )]
 pub async fn update(

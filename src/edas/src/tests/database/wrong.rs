@@ -458,7 +458,7 @@ async fn every_wrong_value_is_refused_by_name_and_changes_nothing(pool: PgPool) 
     );
     for offer in offered::OFFERS {
         let count = counts.get(offer.operation).copied().unwrap_or_default();
-        assert!(count >= 4 * offer.reads.len(), "{}: only {count} cases", offer.operation);
+        assert!(count >= 4 * offer.parameters.len(), "{}: only {count} cases", offer.operation);
     }
     assert!(total > 3000, "{total}");
 }

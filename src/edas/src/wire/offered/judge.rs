@@ -30,7 +30,7 @@ pub fn check(operation: &Operation, params: &Params) -> Result<(), ApiError> {
     };
     for (parameter, value) in params.pairs() {
         let parameter = parameter.as_str();
-        let is_read = offer.reads.contains(&parameter) || !operation.takes(parameter);
+        let is_read = offer.parameter(parameter).is_some() || !operation.takes(parameter);
         if !is_read && says_something(parameter, value) {
             return Err(ApiError::business(
                 format!("NotRead{parameter}"),
@@ -45,8 +45,11 @@ pub fn check(operation: &Operation, params: &Params) -> Result<(), ApiError> {
 
 /// The documented parameters of an operation that is offered which are refused by name.
 pub fn unread(operation: &Operation) -> impl Iterator<Item = &str> {
-    let reads = offer(&operation.name).map_or(&[][..], |offer| offer.reads);
-    let refused = |parameter: &&str| !reads.contains(parameter) && !SAY_NOTHING.contains(parameter);
+    let offer = offer(&operation.name);
+    let refused = move |parameter: &&str| {
+        let is_read = offer.is_some_and(|offer| offer.parameter(parameter).is_some());
+        !is_read && !SAY_NOTHING.contains(parameter)
+    };
     operation.query.iter().map(String::as_str).filter(refused)
 }
 

@@ -19,7 +19,7 @@ use domain::{
 };
 use service::Caller;
 
-fn call(parameters: &[(&str, &str)]) -> Call {
+fn call(operation: &str, parameters: &[(&str, &str)]) -> Call {
     let encode = |text: &str| {
         percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
     };
@@ -32,7 +32,7 @@ fn call(parameters: &[(&str, &str)]) -> Call {
         source: "pop".into(),
         identity: None,
     };
-    Call { params: Params::parse(&query.join("&")).unwrap(), caller }
+    Call { params: Params::parse(&query.join("&")).unwrap().of(operation), caller }
 }
 
 fn message(error: ApiError) -> String {
@@ -46,7 +46,7 @@ const APP: &str = "01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e";
 
 #[test]
 fn a_deploy_with_every_parameter_is_read() {
-    let request = read_deploy(&call(&[
+    let request = read_deploy(&call("DeployK8sApplication", &[
         ("AppId", APP),
         ("Image", "shop/web:2"),
         ("ImageTag", "3"),
@@ -112,7 +112,7 @@ fn a_deploy_with_every_parameter_is_read() {
 
 #[test]
 fn a_deploy_of_nothing_but_the_application_keeps_everything() {
-    let request = read_deploy(&call(&[("AppId", APP)])).unwrap();
+    let request = read_deploy(&call("DeployK8sApplication", &[("AppId", APP)])).unwrap();
     assert_eq!(request.spec, SpecChange::default());
     assert_eq!((request.release, request.version, request.replicas), (None, None, None));
     assert_eq!(
@@ -124,25 +124,28 @@ fn a_deploy_of_nothing_but_the_application_keeps_everything() {
 #[test]
 fn a_creation_uses_the_create_calls_own_names() {
     let request = read_insert(
-        &call(&[
-            ("AppName", "web"),
-            ("ClusterId", "default"),
-            ("Namespace", "shop"),
-            ("LogicalRegionId", "cn-test:team"),
-            ("ApplicationDescription", "a shop"),
-            ("PackageType", "Image"),
-            ("WorkloadType", "Deployment"),
-            ("ImageUrl", "shop/web:1"),
-            ("PackageVersion", "1.0"),
-            ("Replicas", "2"),
-            ("Timeout", "1800"),
-            ("CommandArgs", r#"["-c"]"#),
-            ("LimitCpu", "1"),
-            ("LimitmCpu", "1500"),
-            ("RequestsCpu", "1"),
-            ("LimitMem", "128"),
-            ("RequestsMem", "64"),
-        ])
+        &call(
+            "InsertK8sApplication",
+            &[
+                ("AppName", "web"),
+                ("ClusterId", "default"),
+                ("Namespace", "shop"),
+                ("LogicalRegionId", "cn-test:team"),
+                ("ApplicationDescription", "a shop"),
+                ("PackageType", "Image"),
+                ("WorkloadType", "Deployment"),
+                ("ImageUrl", "shop/web:1"),
+                ("PackageVersion", "1.0"),
+                ("Replicas", "2"),
+                ("Timeout", "1800"),
+                ("CommandArgs", r#"["-c"]"#),
+                ("LimitCpu", "1"),
+                ("LimitmCpu", "1500"),
+                ("RequestsCpu", "1"),
+                ("LimitMem", "128"),
+                ("RequestsMem", "64"),
+            ],
+        )
         .params,
     )
     .unwrap();
@@ -175,7 +178,7 @@ fn a_creation_of_something_else_than_a_deployment_or_of_nothing_is_refused() {
     let with = |name: &'static str, value: &'static str| {
         let parameters =
             [("AppName", "web"), ("ClusterId", "default"), ("ImageUrl", "a"), (name, value)];
-        message(read_insert(&call(&parameters).params).unwrap_err())
+        message(read_insert(&call("InsertK8sApplication", &parameters).params).unwrap_err())
     };
     assert!(with("PackageType", "FatJar").starts_with("MissingPackageUrl: "));
     assert!(with("PackageType", "Zip").contains("must be Image, FatJar or War"));
@@ -187,7 +190,7 @@ fn a_creation_of_something_else_than_a_deployment_or_of_nothing_is_refused() {
             .filter(|it| it.0 != missing)
             .collect();
         assert!(
-            message(read_insert(&call(&rest).params).unwrap_err())
+            message(read_insert(&call("InsertK8sApplication", &rest).params).unwrap_err())
                 .starts_with(&format!("Missing{missing}: "))
         );
     }
@@ -205,9 +208,13 @@ fn both_calls_read_a_package_and_how_it_runs() {
         ("UriEncoding", "UTF-8"),
         ("UseBodyEncoding", "True"),
     ];
-    let deploy = read_deploy(&call(&[&[("AppId", APP)], &package[..]].concat())).unwrap();
+    let deploy =
+        read_deploy(&call("DeployK8sApplication", &[&[("AppId", APP)], &package[..]].concat()))
+            .unwrap();
     let names = [("AppName", "web"), ("ClusterId", "default"), ("PackageType", "WAR")];
-    let create = read_insert(&call(&[&names[..], &package[..]].concat()).params).unwrap();
+    let create =
+        read_insert(&call("InsertK8sApplication", &[&names[..], &package[..]].concat()).params)
+            .unwrap();
     let expected = JavaChange {
         jvm_options: Field::Set("-Xms512m".into()),
         web: Field::Set(Web { context: Context::Root, ..Web::default() }),
@@ -226,10 +233,14 @@ fn both_calls_read_a_package_and_how_it_runs() {
         assert!(package.url.is_some() && !format!("{package:?}").contains("geheim"));
     }
     let untyped = [("AppName", "web"), ("ClusterId", "default"), ("PackageUrl", "https://h/a.jar")];
-    assert_eq!(read_insert(&call(&untyped).params).unwrap().package.kind, None);
+    assert_eq!(
+        read_insert(&call("InsertK8sApplication", &untyped).params).unwrap().package.kind,
+        None
+    );
     let image = [&untyped[..], &[("PackageType", "Image")]].concat();
     assert!(
-        message(read_insert(&call(&image).params).unwrap_err()).starts_with("MissingImageUrl: ")
+        message(read_insert(&call("InsertK8sApplication", &image).params).unwrap_err())
+            .starts_with("MissingImageUrl: ")
     );
 }
 
@@ -242,7 +253,7 @@ fn a_return_to_a_version_has_its_documented_bounds() {
         ("Batch", "2"),
         ("BatchWaitTime", "1"),
     ];
-    let request = read_roll_back(&call(&parameters)).unwrap();
+    let request = read_roll_back(&call("RollbackApplication", &parameters)).unwrap();
     assert_eq!(
         (request.version.as_str(), request.batches, request.wait_minutes),
         ("2019-11-13 14:22:22", Some(2), Some(1))
@@ -251,12 +262,10 @@ fn a_return_to_a_version_has_its_documented_bounds() {
         [("Batch", "6", "from 1 to 5"), ("BatchWaitTime", "6", "from 0 to 5")]
     {
         let refusal = message(
-            read_roll_back(&call(&[
-                ("AppId", APP),
-                ("GroupId", "all"),
-                ("HistoryVersion", "1"),
-                (name, value),
-            ]))
+            read_roll_back(&call(
+                "RollbackApplication",
+                &[("AppId", APP), ("GroupId", "all"), ("HistoryVersion", "1"), (name, value)],
+            ))
             .unwrap_err(),
         );
         assert!(
@@ -265,7 +274,13 @@ fn a_return_to_a_version_has_its_documented_bounds() {
         );
     }
     assert!(
-        message(read_roll_back(&call(&[("AppId", APP), ("HistoryVersion", "1")])).unwrap_err())
-            .starts_with("MissingGroupId")
+        message(
+            read_roll_back(&call(
+                "RollbackApplication",
+                &[("AppId", APP), ("HistoryVersion", "1")]
+            ))
+            .unwrap_err()
+        )
+        .starts_with("MissingGroupId")
     );
 }

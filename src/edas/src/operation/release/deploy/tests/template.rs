@@ -253,7 +253,9 @@ fn foreign(unknown: &[(String, i32)]) -> Value {
 }
 
 fn released(parameters: &[(&str, &str)], base: &Value) -> Value {
-    let request = read_deploy(&call(&[&[("AppId", APP)], parameters].concat())).unwrap();
+    let request =
+        read_deploy(&call("DeployK8sApplication", &[&[("AppId", APP)], parameters].concat()))
+            .unwrap();
     request.spec.apply(base, "web", ReleaseId::new())
 }
 
@@ -361,6 +363,6 @@ fn every_parameter_of_a_release_that_changes_the_template_is_tried() {
         .find(|offer| offer.operation == "DeployK8sApplication")
         .unwrap();
     let tried: Vec<&str> = parameters().iter().map(|it| it.name).chain(elsewhere).collect();
-    let left: Vec<_> = offer.reads.iter().filter(|name| !tried.contains(name)).collect();
+    let left: Vec<_> = offer.parameters.iter().filter(|it| !tried.contains(&it.name)).collect();
     assert!(left.is_empty(), "not tried: {left:?}");
 }
