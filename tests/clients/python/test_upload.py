@@ -12,7 +12,7 @@ from conftest import RESULTS, TARGET, packages
 from programs import Program
 from server import Server
 
-UPLOADERS = ["oss-go", "oss-python"]
+UPLOADERS = ["oss-go", "oss-java", "oss-python"]
 FLOWS = ["package in parts", "package in parts, after a break", "package in parts, given up"]
 
 

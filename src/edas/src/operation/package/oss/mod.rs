@@ -7,6 +7,7 @@
 
 mod answer;
 mod claim;
+mod header_case;
 mod multipart;
 pub mod operation;
 mod pace;
@@ -63,6 +64,7 @@ pub(crate) fn routes(edge: Edge) -> Router {
         .layer(CatchPanicLayer::custom(caught))
         .layer(middleware::from_fn_with_state(edge.clone(), counted))
         .layer(middleware::from_fn(answer))
+        .layer(middleware::map_response(header_case::spell))
         .with_state(edge)
 }
 
