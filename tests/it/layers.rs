@@ -160,3 +160,24 @@ fn the_names_that_are_written_on_objects_stand_in_one_file() {
         "the reading finds names"
     );
 }
+
+/// What the command line and the tests share with the server: how requests are signed and
+/// read, and how replies are written. It needs no server to be used.
+#[test]
+fn the_wire_knows_neither_the_server_nor_the_service() {
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for file in files(&root().join("src/edas/src/wire"), &["rs"]) {
+        let source = std::fs::read_to_string(&file).unwrap();
+        // Tests may stand beside it that serve it.
+        let code = source.split("#[cfg(test)]\nmod tests").next().unwrap();
+        seen += 1;
+        for word in ["axum", "tower", "hyper", "service::", "crate::edge", "crate::operation"] {
+            if code.contains(word) && !file.ends_with("differences.rs") {
+                wrong.push(format!("{}: {word}", file.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "the wire must not know:\n{}", wrong.join("\n"));
+    assert!(seen > 20, "the reading finds files: {seen}");
+}

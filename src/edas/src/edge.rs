@@ -15,6 +15,7 @@ pub(crate) mod docs;
 pub(crate) mod document;
 pub mod health;
 pub mod line;
+pub mod response;
 pub(crate) mod security;
 pub(crate) mod serve;
 pub mod state;
@@ -36,7 +37,7 @@ use uuid::Uuid;
 
 use crate::{
     edge::connection::Peer,
-    wire::{contract, error::ApiError, params::Params, reply},
+    wire::{contract, error::ApiError, params::Params},
 };
 use domain::{limits, rejection::shortened};
 pub use state::{Edge, EdgeConfig};
@@ -102,7 +103,7 @@ pub async fn answer(State(edge): State<Edge>, mut request: Request, next: Next) 
             tracing::debug!(status, code, duration_ms, "request answered");
         }
         match error {
-            Some(error) => reply::failure(
+            Some(error) => response::failure(
                 &error,
                 &id,
                 &host,

@@ -11,7 +11,7 @@ use std::{
     sync::LazyLock,
 };
 
-use axum::http::Method;
+use http::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 

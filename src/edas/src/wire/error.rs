@@ -8,10 +8,7 @@
 
 use std::time::Duration;
 
-use axum::{
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use http::StatusCode;
 
 use super::signature::SignatureRefusal;
 use domain::Rejection;
@@ -242,33 +239,5 @@ impl From<Rejection> for ApiError {
             Rejection::CannotWork { subject, .. } => format!("Precheck{subject}"),
         };
         Self::business(reason, rejection.to_string())
-    }
-}
-
-impl From<service::Error> for ApiError {
-    fn from(error: service::Error) -> Self {
-        match error {
-            service::Error::Rejected(rejection) => rejection.into(),
-            service::Error::Store(error) if error.is_retryable() => {
-                tracing::error!(error = %error, "the database cannot be asked");
-                Self::unavailable(
-                    "The server cannot reach its database now. Nothing was changed; please try again.",
-                )
-            }
-            service::Error::Store(error) => {
-                tracing::error!(error = %error, "a request failed in the database");
-                Self::internal()
-            }
-        }
-    }
-}
-
-/// Carries the error to the edge, which knows the request's id and operation
-/// and writes the body. Without the edge the reply would have none.
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
-        let mut response = self.status().into_response();
-        response.extensions_mut().insert(self);
-        response
     }
 }

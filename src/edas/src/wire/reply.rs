@@ -7,22 +7,12 @@
 
 use std::io;
 
-use axum::{
-    body::Body,
-    http::{
-        HeaderValue,
-        header::{CONTENT_TYPE, RETRY_AFTER},
-    },
-    response::{IntoResponse, Response},
-};
 use serde::Serialize;
 use serde_json::{
     Map, Value,
     ser::{CharEscape, Formatter, Serializer},
 };
 use utoipa::ToSchema;
-
-use super::error::{ApiError, BUSINESS_CODE};
 
 /// A reply: its code, and the operation's own fields beside it.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -46,12 +36,6 @@ impl<T: Serialize> Reply<T> {
     /// A success with `body`.
     pub fn success(request_id: &str, body: T) -> Self {
         Self { code: 200, message: "success".into(), request_id: request_id.into(), body }
-    }
-}
-
-impl<T: Serialize> IntoResponse for Reply<T> {
-    fn into_response(self) -> Response {
-        written(&self)
     }
 }
 
@@ -97,55 +81,14 @@ pub struct BusinessError {
     pub blank: Map<String, Value>,
 }
 
-/// Writes a failure out. `blank` is what an error of the operation must hold
-/// besides (R10); `host` is the Host header.
-#[must_use]
-pub fn failure(
-    error: &ApiError,
-    request_id: &str,
-    host: &str,
-    blank: Map<String, Value>,
-) -> Response {
-    let mut response = match error {
-        ApiError::Gateway { code, message, .. } => written(&GatewayError {
-            code: code.clone(),
-            message: message.clone(),
-            request_id: request_id.into(),
-            host_id: host.into(),
-            recommend: "/docs/".into(),
-        }),
-        ApiError::Business { message, .. } => written(&BusinessError {
-            code: BUSINESS_CODE,
-            message: message.clone(),
-            request_id: request_id.into(),
-            blank,
-        }),
-    };
-    *response.status_mut() = error.status();
-    if let Some(wait) = error.wait() {
-        // Whole units, and never none: `x-acs-retry-after` is what the new SDKs and the CLI read.
-        let milliseconds = wait.as_micros().div_ceil(1000).clamp(1, 86_400_000);
-        let headers = response.headers_mut();
-        headers.insert("x-acs-retry-after", HeaderValue::from(milliseconds as u64));
-        headers.insert(RETRY_AFTER, HeaderValue::from(milliseconds.div_ceil(1000) as u64));
-    }
-    response
-}
-
-/// `value` as a JSON response with status 200.
-pub fn written<T: Serialize>(value: &T) -> Response {
+/// `value` as the JSON of a reply's body.
+///
+/// # Errors
+/// It cannot be written as JSON.
+pub fn text<T: Serialize>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
     let mut bytes = Vec::new();
-    let written =
-        value.serialize(&mut Serializer::with_formatter(&mut bytes, PlainText::default()));
-    if let Err(error) = written {
-        tracing::error!(%error, "a reply cannot be written as JSON");
-        return ApiError::internal().into_response();
-    }
-    let mut response = Response::new(Body::from(bytes));
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json;charset=utf-8"));
-    response
+    value.serialize(&mut Serializer::with_formatter(&mut bytes, PlainText::default()))?;
+    Ok(bytes)
 }
 
 /// Writes JSON whose texts have no control characters: pod logs bring colour
@@ -224,54 +167,14 @@ pub(crate) const SUCCESS: &str = "success";
 
 #[cfg(test)]
 mod tests {
-    use axum::{body::to_bytes, http::StatusCode};
     use serde_json::json;
 
     use super::*;
 
-    async fn text(response: Response) -> String {
-        String::from_utf8(to_bytes(response.into_body(), usize::MAX).await.unwrap().into()).unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_success_has_an_integer_code_beside_the_operations_fields() {
-        let reply = Reply::success("R-1", json!({ "ChangeOrderId": "x" })).into_response();
-        assert_eq!(reply.headers()[CONTENT_TYPE], "application/json;charset=utf-8");
-        assert_eq!(
-            text(reply).await,
-            r#"{"Code":200,"Message":"success","RequestId":"R-1","ChangeOrderId":"x"}"#
-        );
-    }
-
-    #[tokio::test]
-    async fn a_business_error_is_http_200_with_code_601_and_empty_ids() {
-        let blank = super::super::contract::operations()
-            .iter()
-            .find(|it| it.name == "DeployK8sApplication")
-            .unwrap()
-            .blank();
-        let reply = failure(&ApiError::business("No", "no"), "R-1", "h", blank);
-        assert_eq!(reply.status(), StatusCode::OK);
-        assert_eq!(
-            text(reply).await,
-            r#"{"Code":601,"Message":"no","RequestId":"R-1","ChangeOrderId":""}"#
-        );
-    }
-
-    #[tokio::test]
-    async fn a_gateway_error_has_only_text() {
-        let reply = failure(&ApiError::not_found(), "R-1", "h:1", Map::new());
-        assert_eq!(reply.status(), StatusCode::NOT_FOUND);
-        assert_eq!(
-            text(reply).await,
-            r#"{"Code":"InvalidApi.NotFound","Message":"Specified api is not found, please check your url and method.","RequestId":"R-1","HostId":"h:1","Recommend":"/docs/"}"#
-        );
-    }
-
-    #[tokio::test]
-    async fn texts_are_raw_utf8_without_control_characters() {
+    #[test]
+    fn texts_are_raw_utf8_without_control_characters() {
         let said = "版本 \u{1b}[31;1mred\u{1b}[0m \"q\" \\ a\tb\r\n\u{7}\u{1b}";
-        let reply = text(written(&json!([said, "[kept"]))).await;
-        assert_eq!(reply, "[\"版本 red \\\"q\\\" \\\\ a b\\n\",\"[kept\"]");
+        let written = String::from_utf8(text(&json!([said, "[kept"])).unwrap()).unwrap();
+        assert_eq!(written, "[\"版本 red \\\"q\\\" \\\\ a b\\n\",\"[kept\"]");
     }
 }

@@ -14,10 +14,7 @@ use tokio::{
 use uuid::Uuid;
 
 use super::place::Full;
-use crate::{
-    edge::security,
-    wire::{error::ApiError, reply},
-};
+use crate::{edge::response, edge::security, wire::error::ApiError};
 
 /// Connections that are told why at once; more are closed at once.
 const MOST_TOLD: usize = 64;
@@ -100,7 +97,7 @@ async fn answer(full: Full) -> Vec<u8> {
         Full::OfPeer => ApiError::too_many_connections(RETRY_AFTER),
     };
     let id = Uuid::now_v7().hyphenated().to_string().to_uppercase();
-    let response = security::guarded(reply::failure(
+    let response = security::guarded(response::failure(
         &error.after(RETRY_AFTER),
         &id,
         "",

@@ -9,8 +9,8 @@
 //! of its headers is there: what is hashed is never longer than the request's
 //! head. It is hashed piece by piece, and never built.
 
-use axum::http::HeaderMap;
 use hex::encode as hex_of;
+use http::HeaderMap;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 

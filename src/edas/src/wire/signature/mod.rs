@@ -9,9 +9,9 @@
 //!
 //! Checked against recorded requests of seven SDKs in `tests/clients/captures`.
 
-use axum::http::{HeaderMap, Method};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
+use http::{HeaderMap, Method};
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 use md5::Md5;
 use secrecy::{ExposeSecret, SecretString};

@@ -4,7 +4,7 @@
 //! of a signature error apart at its colon and dies without one, and Java and
 //! Go compare what follows with their own string to sign (K11).
 
-use axum::http::StatusCode;
+use http::StatusCode;
 use jiff::Timestamp;
 use thiserror::Error;
 
