@@ -68,7 +68,8 @@ wrapped! {
 
 /// Lists the JDKs and web containers that packages can run on.
 #[utoipa::path(
-    get, path = "/pop/v5/resource/components", operation_id = "ListComponents", tag = "Applications",    responses((status = 200, description = "The components.", body = Reply<ComponentListReply>))
+    get, path = "/pop/v5/resource/components", operation_id = "ListComponents", tag = "Applications",
+    responses((status = 200, description = "The components.", body = Reply<ComponentListReply>))
 )]
 pub async fn list(
     State(edge): State<Edge>,
@@ -81,7 +82,8 @@ pub async fn list(
 
 /// Lists EDAS' own containers: none, since packages run on the operator's images.
 #[utoipa::path(
-    post, path = "/pop/v5/app/build_pack_list", operation_id = "ListBuildPack", tag = "Applications",    responses((status = 200, description = "None.", body = Reply<BuildPackReply>))
+    post, path = "/pop/v5/app/build_pack_list", operation_id = "ListBuildPack", tag = "Applications",
+    responses((status = 200, description = "None.", body = Reply<BuildPackReply>))
 )]
 pub async fn list_build_packs(call: Call) -> Result<Reply<BuildPackReply>, ApiError> {
     Ok(call.success(BuildPackReply { build_pack_list: BuildPackList::default() }))

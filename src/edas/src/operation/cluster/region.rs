@@ -107,7 +107,8 @@ pub struct NamespaceWithSwitch {
 
 /// Lists the region that this server is.
 #[utoipa::path(
-    post, path = "/pop/v5/resource/region_list", operation_id = "ListAliyunRegion", tag = "Clusters",    responses((status = 200, description = "The region.", body = Reply<RegionListReply>))
+    post, path = "/pop/v5/resource/region_list", operation_id = "ListAliyunRegion", tag = "Clusters",
+    responses((status = 200, description = "The region.", body = Reply<RegionListReply>))
 )]
 pub async fn list_regions(
     State(edge): State<Edge>,

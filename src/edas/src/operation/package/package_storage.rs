@@ -22,7 +22,7 @@ use crate::{
 use domain::package::upload;
 
 /// The bucket where the server's name has none to give.
-const BUCKET: &str = "sluice";
+pub(super) const BUCKET: &str = "sluice";
 
 /// Reply of GetPackageStorageCredential.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -125,7 +125,8 @@ pub struct FileServerConfig {
 /// The package is uploaded as OSS does it: `PUT http://<Bucket>.<PublicUrl>/<KeyPrefix>/<path>/<file>`, signed with it (version 1), in one piece.
 /// DeployK8sApplication then takes it as `PackageUrl=http://<Bucket>.<InternalUrl>/<the same key>`. A package that no version of a history names goes after a while (`--package-keep-days`).
 #[utoipa::path(
-    get, path = "/pop/v5/package_storage_credential", operation_id = "GetPackageStorageCredential", tag = "Packages",    responses((status = 200, description = "The credential.", body = Reply<CredentialReply>))
+    get, path = "/pop/v5/package_storage_credential", operation_id = "GetPackageStorageCredential", tag = "Packages",
+    responses((status = 200, description = "The credential.", body = Reply<CredentialReply>))
 )]
 pub async fn get_credential(
     State(edge): State<Edge>,
@@ -150,7 +151,8 @@ pub async fn get_credential(
 
 /// Shows the region that this server is, and where packages are uploaded.
 #[utoipa::path(
-    get, path = "/pop/v5/region_config", operation_id = "QueryRegionConfig", tag = "Packages",    responses((status = 200, description = "The region's configuration.", body = Reply<RegionConfigReply>))
+    get, path = "/pop/v5/region_config", operation_id = "QueryRegionConfig", tag = "Packages",
+    responses((status = 200, description = "The region's configuration.", body = Reply<RegionConfigReply>))
 )]
 pub async fn get_region_config(
     State(edge): State<Edge>,

@@ -14,7 +14,7 @@ mod pace;
 pub mod part_list;
 mod refusal;
 
-use std::{any::Any, io, time::Duration};
+use std::{any::Any, io, net::IpAddr, time::Duration};
 
 use axum::{
     Router,
@@ -42,6 +42,7 @@ pub use crate::operation::package::oss::refusal::OssRefusal;
 use crate::{
     Edge,
     edge::{body::discard, connection::prove, name_host, peer_of},
+    operation::package::package_storage::BUCKET,
     wire::{params::Params, signature::text_of},
 };
 use domain::package::upload::{self, ObjectKey};
@@ -362,11 +363,9 @@ impl Object {
             OssRefusal::new(StatusCode::BAD_REQUEST, "InvalidObjectName", "The key is not UTF-8.")
         })?;
         let path = path.strip_prefix('/').unwrap_or(&path);
-        let host =
-            || host_of(&parts.headers).split('.').next().unwrap_or_default().to_ascii_lowercase();
         let (bucket, key) = match path.split_once('/') {
             Some((bucket, key)) if bucket != upload::ROOT => (bucket.to_owned(), key),
-            _ => (host(), path),
+            _ => (bucket_of(host_of(&parts.headers)), path),
         };
         Ok(Self { bucket, key: key.into() })
     }
@@ -381,6 +380,16 @@ impl Object {
     fn resource(&self) -> String {
         format!("/{}/{}", self.bucket, self.key)
     }
+}
+
+/// The bucket that stands before a host. Where the host is an address none can stand
+/// there, and OSS' client for Java puts it nowhere: it signs the one that it was given.
+fn bucket_of(host: &str) -> String {
+    let without_port = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    if without_port.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
+        return BUCKET.to_owned();
+    }
+    host.split('.').next().unwrap_or_default().to_ascii_lowercase()
 }
 
 fn host_of(headers: &HeaderMap) -> &str {
@@ -419,4 +428,24 @@ async fn get_package(
         (CACHE_CONTROL, HeaderValue::from_static("private, no-store")),
     ];
     Ok((headers, Body::from_stream(download.body)).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::of_the_host("Packages.example.com:8080", "packages")]
+    #[case::of_no_domain("localhost:8080", "localhost")]
+    #[case::of_an_address("10.1.2.3:8080", "sluice")]
+    #[case::of_an_address_without_a_port("10.1.2.3", "sluice")]
+    #[case::of_an_address_of_the_newer_kind("[2001:db8::1]:8080", "sluice")]
+    fn the_bucket_is_the_hosts_first_name_or_the_one_that_was_given(
+        #[case] host: &str,
+        #[case] bucket: &str,
+    ) {
+        assert_eq!(bucket_of(host), bucket);
+    }
 }

@@ -1,5 +1,6 @@
 import com.aliyun.oss.OSSClient;
 import com.aliyun.oss.OSSException;
+import com.aliyun.oss.event.ProgressEventType;
 import com.aliyun.oss.model.AbortMultipartUploadRequest;
 import com.aliyun.oss.model.CompleteMultipartUploadRequest;
 import com.aliyun.oss.model.InitiateMultipartUploadRequest;
@@ -97,16 +98,12 @@ public class Flows {
         String key = key("broken.jar");
         Path checkpoint = Files.createTempDirectory("checkpoints").resolve("one");
         var request = new UploadFileRequest(BUCKET, key, file.toString(), PART, 1, true, checkpoint.toString());
-        // The client's own listener ends the upload in the middle.
+        // After two parts the file is taken away; back at its place it is as it was.
+        Path away = file.resolveSibling(file.getFileName() + ".away");
         int[] sent = {0};
         request.setProgressListener(event -> {
-            switch (event.getEventType()) {
-                case TRANSFER_PART_COMPLETED_EVENT -> sent[0]++;
-                default -> {
-                    if (sent[0] == 2) {
-                        throw new IllegalStateException("the link is broken");
-                    }
-                }
+            if (event.getEventType() == ProgressEventType.REQUEST_BYTE_TRANSFER_EVENT && ++sent[0] == 2) {
+                check(file.toFile().renameTo(away.toFile()), "the file is taken away");
             }
         });
         try {
@@ -117,6 +114,7 @@ public class Flows {
         } catch (Throwable other) {
             throw new AssertionError(other);
         }
+        Files.move(away, file);
         var listed = client.listMultipartUploads(listOf(System.getenv("PREFIX"))).getMultipartUploads();
         check(listed.size() == 1 && listed.get(0).getKey().equals(key), listed.size() + " are under way");
         String upload = listed.get(0).getUploadId();
