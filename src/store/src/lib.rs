@@ -23,7 +23,7 @@ pub use crate::catalog::config_template::{ConfigTemplateFilter, ConfigTemplateRo
 pub use crate::catalog::logical_region::{LogicalRegion, RegionText};
 pub use crate::cluster::identity::{OpenWork, Recorded};
 pub use crate::order::advance::{Applied, Opened};
-pub use crate::order::event::{Event, EventRow};
+pub use crate::order::event::{Event, EventPosition, EventRow, PlacedEvent};
 pub use crate::order::lease::Lease;
 pub use crate::order::release::{NewRelease, ReleaseRow};
 pub use crate::question::cluster_query::{ClusterQuery, ClusterQueryId, QueryAnswer};

@@ -50,7 +50,7 @@ pub const CONVERT_K8S_RESOURCE: &[Parameter] = &[
         .example("web"),
 ];
 
-/// Of DeployK8sApplication.
+/// Of DeployK8sApplication, and of its preview.
 pub const DEPLOY_K8S_APPLICATION: &[Parameter] = &[
     APP_ID,
     text("Image")
@@ -267,9 +267,6 @@ pub const GET_K8S_APP_PRECHECK_RESULT: &[Parameter] = &[
     NAMESPACE,
     text("AppName").required().about("Name of the application.").example("web"),
 ];
-
-/// Of PreviewDeployment.
-pub const PREVIEW_DEPLOYMENT: &[Parameter] = &[];
 
 /// Of UpdateK8sResource.
 pub const UPDATE_K8S_RESOURCE: &[Parameter] = &[
