@@ -41,16 +41,21 @@ struct Policy {
 impl Policy {
     /// Makes it, against making or changing them; returns once the API server heeds it.
     async fn against_replica_sets(app: &App, operation: &str) -> Self {
-        let name = format!("sets-{}", app.namespace);
         // Making one is denied in any case, so that it can be seen when it is heeded.
         let operations =
             if operation == "CREATE" { json!(["CREATE"]) } else { json!(["CREATE", operation]) };
+        Self::against(app, operations, "false").await
+    }
+
+    /// The same against those operations that do not meet `expression`.
+    async fn against(app: &App, operations: Value, expression: &str) -> Self {
+        let name = format!("sets-{}", app.namespace);
         let rule = json!({ "apiGroups": ["apps"], "apiVersions": ["v1"], "operations": operations, "resources": ["replicasets"] });
         let policy = json!({
             "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": { "name": name },
             "spec": {
                 "failurePolicy": "Fail", "matchConstraints": { "resourceRules": [rule] },
-                "validations": [{ "expression": "false", "message": "no ReplicaSets today" }],
+                "validations": [{ "expression": expression, "message": "no ReplicaSets today" }],
             },
         });
         let binding = json!({
@@ -290,4 +295,21 @@ async fn a_policy_against_changes_of_replica_sets_is_named_when_the_grace_is_ove
     let order = app.deploy(application, "shop/web:3.0", batches(2)).await;
     let order = app.end_of(order).await;
     assert_eq!(order.state, State::Succeeded, "{order:#?}");
+}
+
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn a_policy_against_changes_is_named_too_where_the_controller_has_seen_the_spec(
+    pool: PgPool,
+) {
+    let app = App::start_real(pool).await.tolerating(GRACE);
+    let application = web(&app).await;
+    let made = "request.operation == 'CREATE' && object.metadata.name != 'probe'";
+    let policy = Policy::against(&app, json!(["CREATE", "UPDATE"]), made).await;
+    // The new ReplicaSet is made with its first pod, and then nothing goes on.
+    let order = app.deploy(application, NEW, Strategy::ALL_AT_ONCE).await;
+    let order = app.end_of(order).await;
+    assert_eq!(order.state, State::Failed, "{order:#?}");
+    let says = ["the cluster refuses changes of its ReplicaSets", "no ReplicaSets today"];
+    assert!(says.iter().all(|part| order.message.contains(part)), "{}", order.message);
+    policy.end(&app).await;
 }

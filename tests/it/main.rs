@@ -9,6 +9,7 @@
 
 mod adopt;
 mod cause;
+mod certain;
 mod clusters;
 mod configuration;
 mod connections;

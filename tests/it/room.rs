@@ -332,10 +332,16 @@ async fn a_claim_of_one_pod_is_refused_where_new_pods_come_first(pool: PgPool) {
     let application = with_claim(&app, 1, "ReadWriteOncePod").await;
     let says =
         ["only one pod may have the PersistentVolumeClaim data", "use the strategy Recreate"];
-    refused(&app, &release(application, NEW, Strategy::ALL_AT_ONCE), &says).await;
-    // And Kubernetes cannot do it either.
-    set_image(&app, "web", NEW).await;
-    unschedulable(&app, NEW).await;
+    let mut request = release(application, NEW, Strategy::ALL_AT_ONCE);
+    refused(&app, &request, &says).await;
+    // Unless the old pod goes first.
+    request.allows_no_surge = true;
+    let order = app.service.deploy(&caller(), request).await.unwrap();
+    let order = app.end_of(order).await;
+    assert_eq!(order.state, State::Succeeded, "{order:#?}");
+    // And Kubernetes cannot do it either, new ones first.
+    set_image(&app, "web", OLD).await;
+    unschedulable(&app, OLD).await;
 }
 
 /// Waits until the scheduler says that it has no node for a pod of this image.

@@ -14,6 +14,7 @@ const EXEMPT: &[(&str, &str)] = &[
     ("answer_object_write", FENCED),
     ("answer_precheck_request", BY_ID),
     ("confirm_batches", BY_ID),
+    ("decide_room", FENCED),
     ("extend", FENCED),
     ("finish_at_once", BY_ID),
     ("give_back", FENCED),

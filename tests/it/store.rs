@@ -67,6 +67,8 @@ async fn order(
             batch_timeout_seconds: 60,
             failure_policy: FailurePolicy::default(),
             max_unavailable: 0,
+            allows_no_surge: false,
+            owners_before: serde_json::Value::Null,
             replicas_before: None,
             adopted_uid: None,
             former_applications: Vec::new(),

@@ -16,7 +16,7 @@ use kube::{
     api::{ObjectMeta, PostParams},
 };
 use serde_json::{Value, json};
-use service::{EditDeployment, OrderView};
+use service::{EditDeployment, OrderView, Start};
 use sqlx::PgPool;
 
 use crate::support::{
@@ -30,6 +30,7 @@ on_both_clusters!(
     the_container_that_the_annotation_names_gets_the_image,
     the_container_whose_image_has_the_same_repository_gets_the_image,
     a_release_is_refused_where_it_is_in_doubt_which_container_is_meant,
+    an_image_of_another_containers_repository_is_refused_until_somebody_chooses,
     a_container_is_chosen_at_adoption_and_chosen_again,
     variables_keep_their_order_and_their_references,
     what_else_an_affinity_says_stays_and_what_is_replaced_is_told,
@@ -142,6 +143,17 @@ async fn the_container_whose_image_has_the_same_repository_gets_the_image(app: A
     )
     .await;
     assert_eq!(images(&app).await, pair("shop/proxy:1", "shop/web:3.0"));
+}
+
+async fn an_image_of_another_containers_repository_is_refused_until_somebody_chooses(app: App) {
+    let application = app.adopted(&mesh(Some("istio-proxy"))).await;
+    let why = ordered(&app, application, image("shop/web:2.0"), 1).await.unwrap_err();
+    for part in ["istio-proxy by the annotation", "app by its present image", "--set app"] {
+        assert!(why.contains(part), "{why}");
+    }
+    app.service.choose_container(&caller(), application, Some("app")).await.unwrap();
+    released(&app, application, image("shop/web:2.0")).await;
+    assert_eq!(images(&app).await, pair("shop/proxy:1", "shop/web:2.0"));
 }
 
 async fn a_release_is_refused_where_it_is_in_doubt_which_container_is_meant(app: App) {
@@ -396,6 +408,24 @@ mod control_plane {
         back(&app, order.id).await;
         app.apply(&deployment, "ci").await.unwrap();
         assert_eq!(owners(&app.live("web").await), owners(&before));
+    }
+
+    #[sqlx::test(migrator = "store::MIGRATIONS")]
+    async fn the_number_of_pods_is_its_owners_again_after_a_stop_and_a_start(pool: PgPool) {
+        let app = App::start_real(pool).await;
+        let mut deployment = web(json!({ "replicas": 2 }), json!({}));
+        app.apply(&deployment, "ci").await.unwrap();
+        app.rolled_out("web").await;
+        let (application, _) = app.adopt("web", None).await.unwrap();
+        let before = owners(&app.live("web").await);
+        let stop = app.service.stop(&caller(), application, None).await.unwrap();
+        assert_eq!(app.end_of(stop).await.state, State::Succeeded);
+        let start = Start { application, replicas: None, timeout_seconds: None };
+        let start = app.service.start(&caller(), start).await.unwrap();
+        assert_eq!(app.end_of(start).await.state, State::Succeeded);
+        assert_eq!(owners(&app.live("web").await), before);
+        deployment["spec"]["replicas"] = json!(3);
+        app.apply(&deployment, "ci").await.unwrap();
     }
 
     #[sqlx::test(migrator = "store::MIGRATIONS")]

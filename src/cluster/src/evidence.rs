@@ -20,12 +20,13 @@ use super::{
 };
 use domain::{
     ApplicationId, OrderId,
+    observed::{Observation, ReplicaSetView},
     order::{Kind, intent::Change},
     precheck::{
         FirstChange,
         evidence::{Evidence, Listed, Presence, Reference, ReferenceKind, Right, Tried, footprint},
         nodes::host_ports,
-        template::{amount, own_anti_affinity, references},
+        template::{amount, anti_affinity, references},
     },
 };
 
@@ -37,6 +38,9 @@ const ON_A_PAGE: u32 = 500;
 
 /// Objects of one kind that are looked at: more than a large cluster has nodes.
 const MOST_OBJECTS: usize = 20_000;
+
+/// The label by which Kubernetes tells the pods of two versions apart.
+const VERSION_LABEL: &str = "pod-template-hash";
 
 /// Texts of an API server that has no such kind.
 const NO_SUCH_KIND: &str = "the server could not find the requested resource";
@@ -57,32 +61,41 @@ impl Cluster {
             return Evidence { rights, other_workload, ..Evidence::none() };
         };
         let template = &first.template;
+        let observation = self.view.observe(key);
+        let running = match &observation {
+            Observation::Present(view) => view.new.as_ref(),
+            Observation::Unknown | Observation::Absent => None,
+        };
         let may_try_pods =
             rights.iter().any(|(right, given)| right.resource == "pods" && *given == Some(true));
         let pod = async {
-            if may_try_pods {
-                asker.try_pod(template).await
-            } else {
-                Tried::Untried("Sluice may not create pods, not even as a dry run".into())
+            let untried = |why: &str| Tried::Untried(why.into());
+            if template.is_null() {
+                // Only the number of pods changes.
+                return (untried("there is no need to"), untried("there is no need to"));
             }
+            if !may_try_pods {
+                let why = "Sluice may not create pods, not even as a dry run";
+                return (untried(why), untried(why));
+            }
+            let pod = asker.try_pod(template, running).await;
+            let present = match (&pod, running.filter(|set| set.ready() > 0)) {
+                (Tried::Refused(_), Some(set)) => asker.try_pod(&set.template, running).await,
+                (Tried::Refused(_), None) => untried("no pod of it runs"),
+                (Tried::Accepted(_) | Tried::Untried(_), _) => untried("there is no need to"),
+            };
+            (pod, present)
         };
         let takes_ports = !host_ports(template).is_empty();
         let nodes = async {
-            if !takes_ports && own_anti_affinity(template).next().is_none() {
+            if !takes_ports && anti_affinity(template).next().is_none() {
                 return Listed::Unneeded;
             }
             asker.list(None, "", "v1", "Node", |node| Some(json!({ "metadata": { "name": node["metadata"]["name"], "labels": node["metadata"]["labels"] }, "spec": node["spec"] }))).await
         };
-        let port_holders = async {
-            if !takes_ports {
-                return Listed::Unneeded;
-            }
-            asker
-                .list(None, "", "v1", "Pod", |pod| {
-                    (!host_ports(&pod).is_empty()).then(|| footprint(&pod))
-                })
-                .await
-        };
+        // The watch of pods has them: a large cluster has many, and few that take ports.
+        let port_holders =
+            if takes_ports { Listed::Seen(self.view.port_holders()) } else { Listed::Unneeded };
         let wanted = references(template);
         let named = stream::iter(wanted)
             .map(|reference| asker.presence(reference))
@@ -98,13 +111,12 @@ impl Cluster {
             };
             (quotas, pods)
         };
-        let (named, (quotas, pods), budgets, scalers, nodes, port_holders, change, pod) = tokio::join!(
+        let (named, (quotas, pods), budgets, scalers, nodes, change, (pod, present_pod)) = tokio::join!(
             named,
             quotas,
             asker.list(namespace, "policy", "v1", "PodDisruptionBudget", Some),
             asker.list(namespace, "autoscaling", "v2", "HorizontalPodAutoscaler", Some),
             nodes,
-            port_holders,
             self.try_change(key, application, change),
             pod,
         );
@@ -120,6 +132,7 @@ impl Cluster {
             port_holders,
             change,
             pod,
+            present_pod,
         }
     }
 
@@ -316,13 +329,31 @@ impl Asker<'_> {
         }
     }
 
-    async fn try_pod(&self, template: &Value) -> Tried {
+    /// What the API server says to a pod of `template`, made as the ReplicaSet controller
+    /// makes it: with the label of a version, and a ReplicaSet that controls it. `running`
+    /// is the one of now; where there is none, one is made up.
+    async fn try_pod(&self, template: &Value, running: Option<&ReplicaSetView>) -> Tried {
         let metadata = &template["metadata"];
+        let hash = running
+            .and_then(|set| set.template["metadata"]["labels"][VERSION_LABEL].as_str())
+            .unwrap_or("5d4f8c7b9");
+        let (name, uid) = match running {
+            Some(set) => (set.name.clone(), set.uid.clone()),
+            None => (format!("{}-{hash}", self.key.name), ApplicationId::new().to_string()),
+        };
+        let mut labels = metadata["labels"].clone();
+        if !labels.is_object() {
+            labels = json!({});
+        }
+        labels[VERSION_LABEL] = json!(hash);
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {
-                "generateName": format!("{}-", self.key.name), "namespace": self.key.namespace,
-                "labels": metadata["labels"], "annotations": metadata["annotations"],
+                "generateName": format!("{name}-"), "namespace": self.key.namespace,
+                "labels": labels, "annotations": metadata["annotations"],
+                "ownerReferences": [{
+                    "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": name, "uid": uid, "controller": true,
+                }],
             },
             "spec": template["spec"],
         });

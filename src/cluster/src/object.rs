@@ -162,11 +162,19 @@ pub(super) fn pod(object: &Value) -> PodView {
         created_at: time(&metadata["creationTimestamp"]),
         ready_since: since("True"),
         unready_since: since("False"),
+        gated: gated(status),
         troubled_since: None,
         unschedulable: unscheduled.map(|scheduled| text(&scheduled["message"])),
         containers: containers.collect(),
         warnings: Vec::new(),
     }
+}
+
+/// Why a pod is not Ready whose containers all are.
+fn gated(status: &Value) -> Option<String> {
+    let ready = condition(status, "Ready").filter(|it| it["status"] == "False")?;
+    condition(status, "ContainersReady").filter(|it| it["status"] == "True")?;
+    [&ready["message"], &ready["reason"]].into_iter().map(text).find(|said| !said.is_empty())
 }
 
 /// A pod in the phase `Failed`. A kubelet that rejects a pod says no time: it does so

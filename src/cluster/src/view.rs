@@ -25,6 +25,7 @@ use super::{
 };
 use domain::{
     observed::{DeploymentView, FailedPod, Observation, PodView, ReplicaSetView, Warning},
+    precheck::{evidence::footprint, nodes::host_ports},
     template::sameness::is_same,
 };
 
@@ -82,6 +83,9 @@ struct State {
     leaving: HashMap<String, String>,
     /// Pods that failed for good, by uid.
     failed: HashMap<String, Owned<FailedPod>>,
+    /// Pods that take ports of their nodes, whoever made them, by uid; without what does
+    /// not matter for that.
+    port_holders: HashMap<String, Value>,
     /// By the event's own uid; its owner is the pod.
     warnings: HashMap<String, Owned<Warning>>,
     /// By the event's own uid; its owner is the Deployment.
@@ -127,6 +131,10 @@ impl View {
             None => Observation::Absent,
             Some(deployment) => Observation::Present(Box::new(state.deployment_view(deployment))),
         }
+    }
+
+    pub(super) fn port_holders(&self) -> Vec<Value> {
+        self.lock().port_holders.values().cloned().collect()
     }
 
     pub(super) fn deployment(&self, key: &Key) -> Option<Value> {
@@ -236,6 +244,7 @@ impl View {
             WatchedKind::Pod => state
                 .pods
                 .keys()
+                .chain(state.port_holders.keys())
                 .chain(state.leaving.keys())
                 .chain(state.failed.keys())
                 .filter(|uid| !listed.contains(*uid))
@@ -256,6 +265,7 @@ impl View {
             }
         };
         for uid in gone {
+            state.port_holders.remove(&uid);
             state.forget(kind, &uid);
         }
         self.namespaces_changed.notify_one();
@@ -315,6 +325,11 @@ impl View {
                 state.notify(&deployment);
             }
             WatchedKind::Pod => {
+                if host_ports(&value).is_empty() {
+                    self.lock().port_holders.remove(&uid);
+                } else {
+                    self.lock().port_holders.insert(uid.clone(), footprint(&value));
+                }
                 let Some((owner, _)) = controller(&value, "ReplicaSet") else { return };
                 let mut state = self.lock();
                 // A pod on its way out no longer counts, neither for nor against.
@@ -403,7 +418,10 @@ impl View {
             WatchedKind::ReplicaSet
             | WatchedKind::Pod
             | WatchedKind::Warning
-            | WatchedKind::DeploymentWarning => state.forget(kind, &uid),
+            | WatchedKind::DeploymentWarning => {
+                state.port_holders.remove(&uid);
+                state.forget(kind, &uid);
+            }
         }
     }
 }

@@ -128,6 +128,9 @@ pub struct PodView {
     pub ready_since: Option<Timestamp>,
     /// Since when it is not Ready, where Kubernetes says so.
     pub unready_since: Option<Timestamp>,
+    /// Why it is not Ready although all its containers are, in Kubernetes' words: a
+    /// readiness gate.
+    pub gated: Option<String>,
     /// Since when a container of it waits in trouble, as far as this was watched.
     pub troubled_since: Option<Timestamp>,
     /// Why it has no node, in the scheduler's words.

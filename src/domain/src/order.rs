@@ -67,6 +67,19 @@ impl Kind {
         }
     }
 
+    /// Whether what its time is for is the whole of it, as its callers see it: it has no
+    /// batches.
+    #[must_use]
+    pub fn is_timed_as_a_whole(self) -> bool {
+        matches!(self, Self::Restart | Self::Configure) || self.scales()
+    }
+
+    /// The parameter that says how long it may take, or each of its batches.
+    #[must_use]
+    pub fn time_limit(self) -> &'static str {
+        if self.is_timed_as_a_whole() { "Timeout" } else { "BatchTimeout" }
+    }
+
     /// Whether it changes the number of pods and nothing else.
     #[must_use]
     pub fn scales(self) -> bool {
@@ -199,6 +212,14 @@ pub struct Target {
     /// missing at once, since old pods go before new ones come. 0 = new ones come first.
     #[serde(default)]
     pub max_unavailable: i32,
+    /// Whether old pods may go first where there is no room for both, and nobody could look
+    /// whether there is when the order was accepted: that is decided when it begins.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allows_no_surge: bool,
+    /// Who owned the fields of the Deployment's spec before the order that this one undoes,
+    /// as [`super::ownership::of_spec`] says; null = it undoes none.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub owners_before: Value,
 }
 
 /// The failure policy: how much trouble a batch tolerates, and what follows. Fixed

@@ -13,6 +13,7 @@ use super::Executor;
 use cluster::Key;
 use domain::{
     KnownCluster,
+    order::Order,
     precheck::{self, PrecheckReport, proposal::Proposal},
 };
 use store::{ClusterQuery, PrecheckRequestId, StoreError};
@@ -80,20 +81,42 @@ impl Executor {
         }
     }
 
-    async fn answer(self: Arc<Self>, id: PrecheckRequestId, mut proposal: Proposal) {
-        let Some(mut report) = self.evaluate(&proposal).await else { return };
-        if report.lacks_room && proposal.allows_no_surge {
-            proposal.target.max_unavailable = proposal
-                .strategy
-                .max_unavailable(report.plan.as_ref().map_or(1, |plan| plan.replicas));
-            if let Some(without_surge) = self.evaluate(&proposal).await {
-                report = without_surge;
-            }
-        }
+    async fn answer(self: Arc<Self>, id: PrecheckRequestId, proposal: Proposal) {
+        let Some(report) = self.evaluate_with_room(proposal).await else { return };
         if let Err(error) = self.store.answer_precheck_request(id, &report, self.clock.now()).await
         {
             tracing::warn!(%error, "a precheck request could not be answered");
         }
+    }
+
+    /// The report on a release; of one for which old pods may go first, and must, on that.
+    async fn evaluate_with_room(&self, mut proposal: Proposal) -> Option<PrecheckReport> {
+        let report = self.evaluate(&proposal).await?;
+        if !report.lacks_room || !proposal.allows_no_surge {
+            return Some(report);
+        }
+        proposal.target.max_unavailable =
+            proposal.strategy.max_unavailable(report.plan.as_ref().map_or(1, |plan| plan.replicas));
+        Some(self.evaluate(&proposal).await.unwrap_or(report))
+    }
+
+    /// How many pods of an order that is about to begin may be missing at once; none while
+    /// the cluster does not show enough.
+    pub(super) async fn max_unavailable_of(&self, order: &Order) -> Option<i32> {
+        let proposal = Proposal {
+            application: order.application,
+            cluster: order.cluster.clone(),
+            namespace: order.namespace.clone(),
+            name: order.name.clone(),
+            kind: order.kind,
+            strategy: order.strategy,
+            target: order.target.clone(),
+            snapshot: order.snapshot.clone(),
+            allows_no_surge: true,
+            batch_seconds: None,
+        };
+        let report = self.evaluate_with_room(proposal).await?;
+        Some(report.plan.map_or(0, |plan| plan.max_unavailable))
     }
 
     /// None while the cluster does not show enough.

@@ -185,6 +185,12 @@ impl Executor {
                 self.wait(drive, Some(self.clock.now() + SIZES_AGAIN), stop).await;
                 Ok(None)
             }
+            Decision::Transition(transition)
+                if transition.change.is_some() && drive.order.target.allows_no_surge =>
+            {
+                self.decide_room(drive, stop).await?;
+                Ok(None)
+            }
             Decision::Transition(transition) => self.write(drive, &transition).await,
             Decision::Wait { until, rest: true } => Ok(Some(End::GiveBack(until))),
             Decision::Wait { until, rest: false } => {
@@ -194,19 +200,37 @@ impl Executor {
         }
     }
 
+    /// Decides whether old pods go first, of an order for which nobody could look before
+    /// whether there is room for both: it is about to begin.
+    async fn decide_room(
+        &self,
+        drive: &mut Drive,
+        stop: &CancellationToken,
+    ) -> Result<(), StoreError> {
+        let Some(max_unavailable) = self.max_unavailable_of(&drive.order).await else {
+            self.wait(drive, Some(self.clock.now() + SIZES_AGAIN), stop).await;
+            return Ok(());
+        };
+        tracing::info!(max_unavailable, "decided whether old pods go first");
+        self.store.decide_room(drive.lease, max_unavailable).await?;
+        self.reload(drive).await
+    }
+
     /// What there is of the application; with what keeps the Deployment controller from
     /// acting, where it takes long.
     async fn observe(&self, drive: &mut Drive) -> Observation {
         let mut observation = self.cluster.observe(&drive.key);
         let Observation::Present(view) = &mut observation else { return observation };
-        let since = drive.order.step_since;
-        if view.observed
-            || drive.order.step == Step::Start
-            || self.clock.now().duration_since(since) < ASK_WHY_AFTER
-        {
+        let since = if view.observed {
+            rollout::stalled_since(&drive.order, view)
+        } else {
+            (drive.order.step != Step::Start).then_some(drive.order.step_since)
+        };
+        let now = self.clock.now();
+        let Some(since) = since.filter(|since| now.duration_since(*since) >= ASK_WHY_AFTER) else {
             drive.why = None;
             return observation;
-        }
+        };
         if drive.why.as_ref().is_none_or(|(asked, _)| asked.elapsed() >= ASK_WHY_EVERY) {
             drive.why = Some((Instant::now(), self.cluster.refuses_sizes(&drive.key, view).await));
         }

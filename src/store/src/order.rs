@@ -8,6 +8,7 @@ pub(crate) mod release;
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
+use serde_json::Value;
 
 use super::{
     ORDER_CHANNEL, Store, StoreError, Tx,
@@ -193,6 +194,27 @@ impl Tx {
         .fetch_optional(self.connection())
         .await?;
         Ok(row.and_then(|row| row.uid))
+    }
+
+    /// Who owned the fields of the Deployment's spec before the application was stopped
+    /// with so many pods; null where that is not known.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn owners_before_stop(
+        &mut self,
+        application: ApplicationId,
+        replicas: i32,
+    ) -> Result<Value, StoreError> {
+        let row = sqlx::query!(
+            "/* owners_before_stop */ SELECT snapshot->'owners' AS owners, (snapshot->>'replicas')::integer AS replicas FROM change_order
+             WHERE application_id = $1 AND kind = 'stop' AND state = 'succeeded' ORDER BY created_at DESC LIMIT 1",
+            application.0
+        )
+        .fetch_optional(self.connection())
+        .await?;
+        let before = row.filter(|row| row.replicas == Some(replicas));
+        Ok(before.and_then(|row| row.owners).unwrap_or_default())
     }
 
     /// Tells the executors that the order has something to do, once the

@@ -1,4 +1,4 @@
-//! Which ReplicaSet is the new one.
+//! Which ReplicaSet is the new one, and which pods take ports of their nodes.
 
 use serde_json::json;
 
@@ -45,4 +45,31 @@ fn the_new_replica_set_is_the_oldest_that_kubernetes_takes_for_the_template() {
         assert_eq!(seen.new.map(|set| set.name), Some("b".to_owned()), "{names:?}");
         assert_eq!(seen.old.iter().map(|set| set.name.as_str()).collect::<Vec<_>>(), ["a", "c"]);
     }
+}
+
+#[test]
+fn pods_that_take_ports_of_their_nodes_are_kept_whoever_made_them() {
+    let pod = |name: &str, port: Option<i64>| -> DynamicObject {
+        let object = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": { "name": name, "namespace": "shop", "uid": name },
+            "spec": { "nodeName": "a", "containers": [{ "name": "web", "env": [{ "name": "A", "value": "secret" }], "ports": [{ "hostPort": port }] }] },
+        });
+        serde_json::from_value(object).unwrap()
+    };
+    let view = View::default();
+    view.begin_list(WatchedKind::Pod);
+    for (name, port) in [("bare", Some(80)), ("other", None), ("gone", Some(81))] {
+        view.put(WatchedKind::Pod, pod(name, port));
+    }
+    view.end_list(WatchedKind::Pod);
+    assert_eq!(view.port_holders().len(), 2);
+    view.delete(WatchedKind::Pod, &pod("gone", Some(81)));
+    let kept = view.port_holders();
+    assert_eq!((kept.len(), &kept[0]["spec"]["nodeName"]), (1, &json!("a")));
+    assert!(!kept[0].to_string().contains("secret"), "{kept:?}");
+    // One that is not in a new list is gone.
+    view.begin_list(WatchedKind::Pod);
+    view.end_list(WatchedKind::Pod);
+    assert!(view.port_holders().is_empty());
 }

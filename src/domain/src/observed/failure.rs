@@ -184,7 +184,7 @@ pub fn is_since(created: Option<Timestamp>, since: Timestamp) -> bool {
 /// version, in its own words. Where that is there, it is told of by itself.
 #[must_use]
 pub fn judge_controller(view: &DeploymentView, context: JudgeContext) -> Option<Cause> {
-    if let Some(refused) = view.refused.as_ref().filter(|_| !view.observed) {
+    if let Some(refused) = &view.refused {
         let text = sanitize(&refused.message);
         let sentence = format!(
             "the Deployment controller cannot go on: the cluster refuses changes of its ReplicaSets: {text}"
@@ -465,7 +465,11 @@ fn not_ready(pod: &PodView, context: JudgeContext) -> Option<Cause> {
         Some(since) => (grace(Some(since), context), "is not Ready any more"),
         None => (Verdict::KeepWaiting, "runs and is not Ready"),
     };
-    Some(Cause { verdict, sentence: format!("pod {} {what}{}", pod.name, probe(pod)) })
+    let why = match &pod.gated {
+        Some(said) => format!(", although its containers are: {}", sanitize(said)),
+        None => probe(pod),
+    };
+    Some(Cause { verdict, sentence: format!("pod {} {what}{why}", pod.name) })
 }
 
 /// When trouble that began then has lasted too long.

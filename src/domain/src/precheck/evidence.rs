@@ -113,6 +113,9 @@ pub struct Evidence {
     pub change: Tried,
     /// One of its pods.
     pub pod: Tried,
+    /// Another pod of the version that runs now, where one of the release is refused; not
+    /// tried where none runs.
+    pub present_pod: Tried,
 }
 
 /// A pod without all that does not say what it uses, where it is and whose it is: its
@@ -153,6 +156,7 @@ impl Evidence {
             port_holders: Listed::Unneeded,
             change: Tried::Untried(String::new()),
             pod: Tried::Untried(String::new()),
+            present_pod: Tried::Untried(String::new()),
         }
     }
 }

@@ -8,6 +8,7 @@
 pub mod preview;
 pub mod proposal;
 
+pub mod apart;
 pub mod changes;
 pub mod evidence;
 pub mod nodes;
@@ -27,7 +28,8 @@ use self::{
     room::{Present, Shortage},
     template::{labels, pull_secrets},
     verdicts::{
-        budget, pod_tried, references, rights, scaler, shortage, tried, unseen, volumes, worst,
+        budget, not_refused, pod_tried, references, rights, scaler, shortage, tried, unseen,
+        volumes, worst,
     },
 };
 use super::order::{BorrowedSettings, Kind, Order, State};
@@ -268,6 +270,18 @@ pub fn evaluate(
             existing: None,
         };
     }
+    if let (true, Some(view)) = (proposal.kind.scales(), view) {
+        check(Subject::Rights, rights.filter(|(finding, _)| *finding != Finding::Warned));
+        check(Subject::Quota, room_to_add(proposal, view, evidence));
+        check(Subject::Admission, tried(&evidence.change, "the cluster would refuse the change"));
+        return PrecheckReport {
+            checks,
+            plan: None,
+            replicas: Some(view.replicas),
+            lacks_room: false,
+            existing: None,
+        };
+    }
     if let (Kind::Create, Some(view)) = (proposal.kind, view) {
         let why = "there is a Deployment of this name: it becomes the application as it runs, and nothing is created".to_owned();
         check(Subject::Deployment, Some((Finding::Warned, why)));
@@ -320,8 +334,9 @@ pub fn evaluate(
     };
     let mut quotas = room::quota_shortages(judged, &pod, before, &present, &peaks, plan.replicas);
     quotas.extend(room::replica_set_shortage(&evidence.quotas, stored, view));
-    let apart =
-        room::placement_shortage(&evidence.nodes, &first.template, plan.peak_pods, plan.replicas);
+    let versions =
+        apart::Versions { namespace: &proposal.namespace, new: &first.template, old: before };
+    let apart = apart::placement_shortage(&evidence.nodes, versions, plan.peak_pods, plan.replicas);
     let ports = room::port_shortage(evidence, stored, view, plan.peak_pods, plan.replicas);
     let placement: Vec<Shortage> = apart.into_iter().chain(ports).collect();
     let volumes = volumes(proposal, evidence, &settings, plan.replicas, plan.max_unavailable);
@@ -332,7 +347,9 @@ pub fn evaluate(
             .map(|owner| (Finding::Warned, controlled(owner))),
     );
     check(Subject::Rights, rights);
-    check(Subject::References, references(evidence, &first.template));
+    // Without pods there is none that could miss anything.
+    let unless_empty = |found| if plan.replicas == 0 { not_refused(found) } else { found };
+    check(Subject::References, unless_empty(references(evidence, &first.template)));
     check(Subject::Volumes, volumes);
     let quota = unseen(&evidence.quotas, "resourcequotas")
         .or(shortage(worst(&quotas), plan.max_unavailable));
@@ -355,7 +372,7 @@ pub fn evaluate(
         )),
     );
     check(Subject::Admission, tried(&evidence.change, "the cluster would refuse the change"));
-    check(Subject::PodAdmission, pod_tried(&evidence.pod));
+    check(Subject::PodAdmission, unless_empty(pod_tried(evidence)));
     check(
         Subject::Autoscaler,
         unseen(&evidence.scalers, "horizontalpodautoscalers").or(scaler(proposal, evidence)),
@@ -392,8 +409,12 @@ pub fn evaluate(
     let refused: Vec<&Check> =
         checks.iter().filter(|check| check.finding == Finding::Refused).collect();
     let by_surge = quotas.iter().chain(&placement).all(|shortage| shortage.by_surge);
-    let only_room =
-        refused.iter().all(|check| matches!(check.subject, Subject::Quota | Subject::Placement));
+    // Of a claim that one pod alone may have a release in one batch needs nothing else.
+    let only_room = refused.iter().all(|check| match check.subject {
+        Subject::Quota | Subject::Placement => true,
+        Subject::Volumes => proposal.strategy.count() == 1,
+        _ => false,
+    });
     let lacks_room = !refused.is_empty() && only_room && by_surge && plan.max_unavailable == 0;
     PrecheckReport {
         checks,
@@ -402,6 +423,31 @@ pub fn evaluate(
         lacks_room,
         existing: None,
     }
+}
+
+/// Whether quotas have room for the pods that another number of them adds.
+fn room_to_add(
+    proposal: &Proposal,
+    view: &DeploymentView,
+    evidence: &Evidence,
+) -> Option<(Finding, String)> {
+    let goal = proposal.target.replicas.unwrap_or(view.replicas);
+    // Of a release that rests half way both versions grow, each by its share.
+    let (Listed::Seen(pods), true) = (&evidence.pods, view.old_pods() == 0) else {
+        return unseen(&evidence.quotas, "resourcequotas")
+            .or(unseen(&evidence.pods, "the pods of the namespace, which a quota counts,"));
+    };
+    if goal <= view.replicas {
+        return None;
+    }
+    let pod = room::with_defaults(&view.template, &view.template, pods, view);
+    let present = Present::of(pods, Some(view));
+    let peak = preview::PodCount { new: goal - view.replicas, old: view.replicas };
+    let before = Some(&view.template);
+    let found = room::quota_shortages(&evidence.quotas, &pod, before, &present, &[peak], goal);
+    found.first().map(|shortage| {
+        (Finding::Refused, shortage.reason.replace("the release needs", "its pods need"))
+    })
 }
 
 /// A new Deployment's settings, as far as they matter.

@@ -1,5 +1,5 @@
-//! Whether there is room for the pods that a release has at once: quotas, nodes
-//! for pods that must be apart, and volumes that only one node or pod may have.
+//! Whether there is room for the pods that a release has at once: quotas, ports of nodes,
+//! and volumes that only one node or pod may have.
 //!
 //! Pure. Where a rule is more than is understood here (a quota with a scope
 //! selector), it is taken as room: what is refused is certain.
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{
     evidence::{Evidence, Listed, Presence, ReferenceKind},
     nodes::{clash, host_ports, takes},
-    template::{amount, list, own_anti_affinity},
+    template::{amount, list},
 };
 use crate::{
     observed::DeploymentView,
@@ -198,30 +198,6 @@ fn applies(quota: &Value, template: &Value) -> bool {
         _ => false,
     };
     !spec["scopeSelector"].is_object() && list(&spec["scopes"]).all(fits)
-}
-
-/// Whether pods that must be apart have as many places as there are pods.
-#[must_use]
-pub fn placement_shortage(
-    nodes: &Listed,
-    template: &Value,
-    most: i32,
-    replicas: i32,
-) -> Option<Shortage> {
-    let Listed::Seen(nodes) = nodes else { return None };
-    own_anti_affinity(template).find_map(|term| {
-        let key = term["topologyKey"].as_str()?;
-        let places: BTreeSet<&str> =
-            nodes.iter().filter(|node| takes(node, template)).filter_map(|node| node["metadata"]["labels"][key].as_str()).collect();
-        let places = i32::try_from(places.len()).unwrap_or(i32::MAX);
-        // Such a term keeps the pods of each version apart only among themselves.
-        let by_version = list(&term["matchLabelKeys"]).any(|key| key == "pod-template-hash");
-        let need = if by_version { replicas } else { most };
-        (need > places).then(|| Shortage {
-            reason: format!("its pods must be apart by {key}, and there are {places} such places for {need} pods at once"),
-            by_surge: replicas <= places,
-        })
-    })
 }
 
 /// Whether pods that take ports of their nodes have a node each.
@@ -464,35 +440,5 @@ mod tests {
         let found = port_shortage(&evidence, &pod(port, ""), Some(&view), most, replicas);
         assert_eq!(found.as_ref().map(|it| it.by_surge), by_surge, "{found:?}");
         assert_eq!(port_shortage(&evidence, &pods_of("1"), Some(&view), most, replicas), None);
-    }
-
-    #[rstest]
-    #[case(3, json!({}), None)]
-    #[case(4, json!({}), Some(true))]
-    #[case(4, json!({ "matchLabelKeys": ["pod-template-hash"] }), None)]
-    fn pods_that_must_be_apart_need_a_place_each(
-        #[case] most: i32,
-        #[case] more: Value,
-        #[case] by_surge: Option<bool>,
-    ) {
-        let mut term =
-            json!({ "topologyKey": "host", "labelSelector": { "matchLabels": { "app": "web" } } });
-        term.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let template = json!({
-            "metadata": { "labels": { "app": "web" } },
-            "spec": { "nodeSelector": { "disk": "ssd" }, "affinity": { "podAntiAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": [term] } } },
-        });
-        let node = |name: &str, disk: &str, spec: Value| json!({ "metadata": { "labels": { "host": name, "disk": disk } }, "spec": spec });
-        let nodes = Listed::Seen(vec![
-            node("a", "ssd", json!({})),
-            node("b", "ssd", json!({ "taints": [{ "effect": "PreferNoSchedule" }] })),
-            node("c", "ssd", json!({})),
-            node("d", "hdd", json!({})),
-            node("e", "ssd", json!({ "unschedulable": true })),
-            node("f", "ssd", json!({ "taints": [{ "effect": "NoSchedule" }] })),
-        ]);
-        let found = placement_shortage(&nodes, &template, most, 3);
-        assert_eq!(found.as_ref().map(|it| it.by_surge), by_surge, "{found:?}");
-        assert_eq!(placement_shortage(&Listed::Unneeded, &template, most, 3), None);
     }
 }

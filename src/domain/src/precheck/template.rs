@@ -130,14 +130,11 @@ pub fn amount(template: &Value, resource: &str) -> Option<i128> {
     Some(given(spec).unwrap_or(running.max(starting)) + overhead)
 }
 
-/// The terms of `template` that keep its own pods apart, by force.
-pub fn own_anti_affinity(template: &Value) -> impl Iterator<Item = &Value> {
-    let terms = list(
+/// The terms of `template` that keep its pods from places of others by force.
+pub fn anti_affinity(template: &Value) -> impl Iterator<Item = &Value> {
+    list(
         &template["spec"]["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"],
-    );
-    terms.filter(move |term| {
-        crate::template::selector::selects(&term["labelSelector"], labels(template))
-    })
+    )
 }
 
 pub(super) fn list(value: &Value) -> impl Iterator<Item = &Value> {

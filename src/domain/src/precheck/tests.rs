@@ -74,6 +74,8 @@ fn proposal(batches: i32) -> Proposal {
             batch_timeout_seconds: 60,
             failure_policy: FailurePolicy::default(),
             max_unavailable: 0,
+            allows_no_surge: false,
+            owners_before: serde_json::Value::Null,
             replicas_before: None,
             adopted_uid: None,
             former_applications: Vec::new(),
@@ -222,6 +224,80 @@ fn each_thing_is_told_by_its_own_check(
         others.collect::<Vec<_>>()
     );
     assert_eq!(report.refusal().is_some(), finding == Finding::Refused);
+}
+
+const BARE: &str = "pods \"web-x\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'p' denied request: only the controller makes pods";
+
+#[rstest]
+#[case::by_who_asks(BARE, Tried::Refused(BARE.replace("web-x", "web-y")), Finding::Warned)]
+#[case::by_what_is_new(BARE, Tried::Accepted(Value::Null), Finding::Refused)]
+#[case::by_somebody_else(BARE, Tried::Refused("pods \"a\" is forbidden: violates PodSecurity \"x\"".into()), Finding::Refused)]
+#[case::where_none_runs_to_compare_with(BARE, Tried::Untried(String::new()), Finding::Warned)]
+#[case::whoever_asks(
+    "pods \"web-x\" is forbidden: violates PodSecurity \"restricted\"",
+    Tried::Untried(String::new()),
+    Finding::Refused
+)]
+fn a_pod_that_is_refused_to_sluice_need_not_be_refused_to_its_controller(
+    #[case] why: &str,
+    #[case] present_pod: Tried,
+    #[case] expected: Finding,
+) {
+    let evidence = Evidence { pod: Tried::Refused(why.into()), present_pod, ..Evidence::none() };
+    let report = judged(&proposal(2), view(rolling()), &evidence);
+    let (finding, reason) = said(&report, Subject::PodAdmission);
+    assert_eq!(finding, expected, "{reason}");
+    assert!(reason.contains(why), "{reason}");
+}
+
+#[test]
+fn without_pods_nothing_that_they_need_stands_in_the_way() {
+    let empty = DeploymentView { replicas: 0, ..view(rolling()) };
+    let missing = named(ReferenceKind::ConfigMap, None, Presence::Missing);
+    let refused = Evidence { pod: Tried::Refused("maximum memory is 1Gi".into()), ..missing };
+    let report = judged(&proposal(2), empty.clone(), &refused);
+    for (subject, says) in [
+        (Subject::References, "the ConfigMap it does not exist"),
+        (Subject::PodAdmission, "maximum memory is 1Gi"),
+    ] {
+        let (finding, reason) = said(&report, subject);
+        assert!(finding == Finding::Warned && reason.contains(says), "{finding:?} {reason}");
+    }
+    // With the pods that the release brings they are needed.
+    let mut grown = proposal(2);
+    grown.target.replicas = Some(4);
+    assert!(judged(&grown, empty, &refused).refusal().is_some());
+}
+
+#[test]
+fn a_claim_of_one_pod_is_a_matter_of_room_in_one_batch() {
+    let report = judged(&proposal(1), view(rolling()), &claim_of_one());
+    assert!(report.lacks_room, "{report:?}");
+    assert!(report.refusal().unwrap().reason.contains("AllowNoSurge=true"));
+    let mut without_surge = proposal(1);
+    without_surge.target.max_unavailable = 4;
+    assert_eq!(judged(&without_surge, view(rolling()), &claim_of_one()).refusal(), None);
+    assert!(!judged(&proposal(2), view(rolling()), &claim_of_one()).lacks_room);
+}
+
+#[rstest]
+#[case::no_room(
+    "5",
+    6,
+    Some("the quota team allows 5 of pods and 0 are used by others: its pods need 6 at once")
+)]
+#[case::room("6", 6, None)]
+#[case::fewer_pods("3", 2, None)]
+fn pods_are_added_where_a_quota_has_room_for_them(
+    #[case] hard: &str,
+    #[case] replicas: i32,
+    #[case] says: Option<&str>,
+) {
+    let mut more = proposal(1);
+    (more.kind, more.target.source) = (Kind::Scale, Source::Unchanged);
+    (more.target.replicas, more.target.release) = (Some(replicas), None);
+    let report = judged(&more, view(rolling()), &pods_quota(hard, "4"));
+    assert_eq!(report.refusal().map(|check| check.reason.as_str()), says);
 }
 
 #[test]

@@ -96,7 +96,7 @@ pub(super) fn volumes(
     (!old_go_first).then(|| {
         (
             Finding::Refused,
-            format!("{only}, and new pods come before old ones go: use the strategy Recreate"),
+            format!("{only}, and new pods come before old ones go: use the strategy Recreate, or AllowNoSurge=true, which lets old pods go first"),
         )
     })
 }
@@ -167,13 +167,59 @@ pub(super) fn scaler(proposal: &Proposal, evidence: &Evidence) -> Option<(Findin
 }
 
 /// A full quota refuses to try one more pod, and is judged by its own check.
-pub(super) fn pod_tried(pod: &Tried) -> Option<(Finding, String)> {
-    match pod {
+///
+/// What asks here is Sluice, and what makes the pods is the ReplicaSet controller: whoever
+/// refuses one to the former need not refuse it to the latter.
+pub(super) fn pod_tried(evidence: &Evidence) -> Option<(Finding, String)> {
+    let why = match &evidence.pod {
         Tried::Refused(why) if why.contains("exceeded quota") => {
-            Some((Finding::Unseen, format!("not tried: {why}")))
+            return Some((Finding::Unseen, format!("not tried: {why}")));
         }
-        other => tried(other, "the cluster would refuse its pods"),
+        Tried::Refused(why) => why,
+        other => return tried(other, "the cluster would refuse its pods"),
+    };
+    match &evidence.present_pod {
+        Tried::Refused(present) if refuser(present) == refuser(why) => Some((
+            Finding::Warned,
+            format!(
+                "the cluster may refuse its pods, and would refuse those of the version that runs likewise if Sluice made them: {why}"
+            ),
+        )),
+        Tried::Untried(_) if asks_who(why) => Some((
+            Finding::Warned,
+            format!(
+                "the cluster may refuse its pods, unless that is a matter of who makes them: {why}"
+            ),
+        )),
+        _ => tried(&evidence.pod, "the cluster would refuse its pods"),
     }
+}
+
+/// Whether a refusal is by a policy or a webhook, which may look at who asks.
+fn asks_who(why: &str) -> bool {
+    refuser(why).contains("denied")
+}
+
+/// Who refuses a pod, without the pod's name and without what is said of it.
+fn refuser(why: &str) -> &str {
+    let rest = why.split_once("is forbidden: ").map_or(why, |(_, rest)| rest);
+    for end in ["denied the request", "denied request", "violates PodSecurity"] {
+        if let Some(at) = rest.find(end) {
+            return &rest[..at + end.len()];
+        }
+    }
+    rest
+}
+
+/// The same, where nothing of it can stand in the way.
+pub(super) fn not_refused(found: Option<(Finding, String)>) -> Option<(Finding, String)> {
+    found.map(|(finding, reason)| match finding {
+        Finding::Refused => (
+            Finding::Warned,
+            format!("{reason} (there are no pods now, and those to come need it)"),
+        ),
+        other => (other, reason),
+    })
 }
 
 pub(super) fn unseen(listed: &Listed, what: &str) -> Option<(Finding, String)> {

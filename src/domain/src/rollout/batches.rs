@@ -5,11 +5,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     BatchTransition, Decision, EARLIER_ROLLOUT_SECONDS, Transition, cause, change, deadline,
-    done_well, earliest, fail, keep_waiting, min_ready_seconds, min_ready_seconds_of, on_deadline,
-    ready_seconds, snapshot, step_back, trouble, wait,
+    done_well, earliest, fail, judge_context, keep_waiting, min_ready_seconds,
+    min_ready_seconds_of, on_deadline, ready_seconds, snapshot, step_back, trouble, wait,
 };
 use crate::{
-    observed::DeploymentView,
+    observed::{
+        DeploymentView,
+        failure::{self, Verdict},
+    },
     order::{Kind, Order, Snapshot, Source, State, Step, intent::GATE_SECONDS, plan::BatchGate},
 };
 
@@ -43,14 +46,24 @@ pub(in crate::rollout) fn start(order: &Order, view: &DeploymentView, now: Times
         .created_at
         .checked_add(SignedDuration::from_secs(EARLIER_ROLLOUT_SECONDS))
         .unwrap_or(Timestamp::MAX);
-    if order.snapshot.is_none() && view.old_pods() > 0 && now < earlier_rollout_until {
+    let may_settle =
+        order.snapshot.is_none() && view.old_pods() > 0 && can_settle(order, view, now);
+    if may_settle && now < earlier_rollout_until {
         // Pods of a version that is still going would be counted as those of
         // the new one, or go in their place.
-        return wait(Some(earlier_rollout_until));
+        return if order.state == State::Ready {
+            Transition::new(order, State::Running, Step::Start)
+                .because(format!(
+                    "waits for pods of the version before, whose rollout is not done yet; begins after {EARLIER_ROLLOUT_SECONDS} s in any case"
+                ))
+                .decided()
+        } else {
+            wait(Some(earlier_rollout_until))
+        };
     }
     let snapshot = snapshot(order, view);
     let replicas = order.target.replicas.unwrap_or(view.replicas);
-    if let Some(why) = impossible(order, &snapshot, replicas) {
+    if let Some(why) = impossible(order, &snapshot, view, replicas) {
         return fail(order, &why);
     }
     if order.batch > 0 {
@@ -65,14 +78,29 @@ pub(in crate::rollout) fn start(order: &Order, view: &DeploymentView, now: Times
     transition.decided()
 }
 
-fn impossible(order: &Order, snapshot: &Snapshot, replicas: i32) -> Option<String> {
+/// Whether the rollout that is under way may come to its end by itself.
+fn can_settle(order: &Order, view: &DeploymentView, now: Timestamp) -> bool {
+    let paused_by_owner = view.settings.paused && view.borrowed.is_none();
+    let is_lost = || {
+        failure::judge(view, judge_context(order, now))
+            .is_some_and(|cause| cause.verdict == Verdict::Fatal)
+    };
+    !paused_by_owner && !is_lost()
+}
+
+fn impossible(
+    order: &Order,
+    snapshot: &Snapshot,
+    view: &DeploymentView,
+    replicas: i32,
+) -> Option<String> {
     let own = &snapshot.settings;
     if let Source::Change(change) = &order.target.source
         && let Some(doubt) = change.doubt(&snapshot.template, &order.name)
     {
         return Some(doubt.to_string());
     }
-    if order.strategy.count() > 1 && change::is_recreate(own) {
+    if order.strategy.count() > 1 && change::is_recreate(own) && replicas > 0 {
         return Some(
             "the Deployment's strategy is Recreate, which replaces all pods at once: release in one batch, or change it to RollingUpdate"
                 .into(),
@@ -97,11 +125,7 @@ fn impossible(order: &Order, snapshot: &Snapshot, replicas: i32) -> Option<Strin
         ));
     }
     // Without pods there is nothing to wait for.
-    if replicas == 0 {
-        None
-    } else {
-        earliest::too_slow(order, snapshot, &change::template(order, &snapshot.template))
-    }
+    if replicas == 0 { None } else { earliest::too_slow(order, snapshot, view, replicas) }
 }
 
 /// Waits for the batch's new pods, then goes on.
@@ -277,6 +301,12 @@ pub(in crate::rollout) fn await_pods(
 ) -> Decision {
     let mut state = format!("{} of {goal} new pods are Ready", view.new_ready(min_ready, now));
     let cause = cause(order, view, now);
+    if view.leaving > 0 && view.new_desired() == 0 && change::is_recreate(&view.settings) {
+        let leaving = view.leaving;
+        state = format!(
+            "{state}, {leaving} old pods are on their way out, and Recreate waits for them"
+        );
+    }
     if let Some(cause) = &cause {
         state = format!("{state}: {}", cause.sentence);
     }

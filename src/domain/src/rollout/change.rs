@@ -130,9 +130,14 @@ pub(in crate::rollout) fn hold_still(stay: i32) -> Change {
     })
 }
 
-/// Sets the number of pods, and nothing else.
-pub(in crate::rollout) fn resize(replicas: i32) -> Change {
-    Change::Patch(Patch { replicas: Some(replicas), ..Patch::default() })
+/// Sets the number of pods, and nothing else. It is theirs again who owned it `before`,
+/// where the number of then comes back.
+pub(in crate::rollout) fn resize(replicas: i32, before: &Value) -> Change {
+    Change::Patch(Patch {
+        replicas: Some(replicas),
+        give_back: owned_by(before, ["replicas"]),
+        ..Patch::default()
+    })
 }
 
 /// Sets the number of pods of before, whose owner has it again.
@@ -163,9 +168,14 @@ pub(in crate::rollout) fn stop(before: &Snapshot) -> Change {
 /// These fields of the spec are as they were, and their owners' again; none where it was not
 /// seen who these were.
 fn give_back<'a>(before: &Snapshot, fields: impl IntoIterator<Item = &'a str>) -> Option<GiveBack> {
-    let owners = before.owners.clone();
-    (!owners.is_null())
-        .then(|| GiveBack { fields: fields.into_iter().map(Into::into).collect(), owners })
+    owned_by(&before.owners, fields)
+}
+
+fn owned_by<'a>(owners: &Value, fields: impl IntoIterator<Item = &'a str>) -> Option<GiveBack> {
+    (!owners.is_null()).then(|| GiveBack {
+        fields: fields.into_iter().map(Into::into).collect(),
+        owners: owners.clone(),
+    })
 }
 
 /// The fields of the spec that are borrowed.

@@ -27,6 +27,7 @@ mod delete;
 mod earliest;
 mod resize;
 mod restore;
+mod stalled;
 mod step_back;
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,8 @@ use crate::{
     order::intent::{Change, Intent},
     template::{graceful_start::GracefulStart, sameness::is_same},
 };
+
+pub use stalled::stalled_since;
 
 /// Seconds that a new order waits for an earlier rollout to end before it
 /// begins all the same.

@@ -6,7 +6,8 @@
 use jiff::Timestamp;
 
 use super::{
-    Decision, Transition, cause, change, fail, keep_waiting, ready_seconds, snapshot, trouble,
+    Decision, Transition, cause, change, earliest, fail, keep_waiting, ready_seconds, snapshot,
+    trouble,
 };
 use crate::{
     observed::DeploymentView,
@@ -17,6 +18,11 @@ use crate::{
 /// an order before may still be on its way, and only a newer fence stops it.
 pub(in crate::rollout) fn start(order: &Order, view: &DeploymentView) -> Decision {
     let goal = goal(order, view);
+    if matches!(order.kind, Kind::Scale | Kind::Start)
+        && let Some(why) = earliest::too_slow_to_add(order, view, goal)
+    {
+        return fail(order, &why);
+    }
     let message = format!("from {} to {goal} pods", view.replicas);
     let change = match &order.snapshot {
         // A release rests half way: without any pod there is nothing to it.
@@ -24,7 +30,7 @@ pub(in crate::rollout) fn start(order: &Order, view: &DeploymentView) -> Decisio
         Some(before) if order.kind == Kind::Rollback && before.replicas == goal => {
             change::resize_back(before)
         }
-        _ => change::resize(goal),
+        _ => change::resize(goal, &order.target.owners_before),
     };
     let mut transition = Transition::new(order, State::Running, Step::Resize)
         .with(change)

@@ -112,6 +112,8 @@ fn accepted(kind: Kind, strategy: Strategy, replicas: i32) -> Order {
             batch_timeout_seconds: TIMEOUT,
             failure_policy: FailurePolicy::default(),
             max_unavailable: 0,
+            allows_no_surge: false,
+            owners_before: Value::Null,
             replicas_before: None,
             adopted_uid: None,
             former_applications: Vec::new(),

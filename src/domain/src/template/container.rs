@@ -44,21 +44,39 @@ impl Known {
     }
 }
 
-/// Nothing says which of several containers it is.
+/// Which of several containers it is, is in doubt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ambiguous {
-    pub containers: Vec<String>,
+pub enum Ambiguous {
+    /// Nothing says which of these it is.
+    Unsaid { containers: Vec<String> },
+    /// One thing says this one, and the new image another one.
+    Contradicted {
+        /// What says it.
+        by: &'static str,
+        container: String,
+        /// The new image, which comes from where the present one of `other` does.
+        image: String,
+        other: String,
+    },
 }
 
 impl fmt::Display for Ambiguous {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = self.containers.join(", ");
-        write!(
-            f,
-            "nothing says which container is the application's, of {names}: choose it with SetApplicationContainer \
-             (sluice container --set NAME), at adoption with ContainerName (sluice adopt --container NAME), or by the \
-             annotation {DEFAULT_CONTAINER} of the pod template"
-        )
+        match self {
+            Self::Unsaid { containers } => write!(
+                f,
+                "nothing says which container is the application's, of {}: choose it with SetApplicationContainer \
+                 (sluice container --set NAME), at adoption with ContainerName (sluice adopt --container NAME), or by the \
+                 annotation {DEFAULT_CONTAINER} of the pod template",
+                containers.join(", ")
+            ),
+            Self::Contradicted { by, container, image, other } => write!(
+                f,
+                "it is in doubt which container is the application's: {container} by {by}, and {other} by its present image, \
+                 which comes from the repository of {image}; choose one with SetApplicationContainer (sluice container --set \
+                 {container}, or --set {other})"
+            ),
+        }
     }
 }
 
@@ -70,7 +88,8 @@ impl fmt::Display for Ambiguous {
 /// the new `image`.
 ///
 /// # Errors
-/// There are others, or none.
+/// There are others, or none. Or nobody chose, and the new `image` comes from the
+/// repository of one other container alone.
 pub fn find(
     template: &Value,
     known: &Known,
@@ -91,27 +110,42 @@ pub fn find(
         Known::Found(name) => (None, Some(name.as_str())),
         Known::Chosen(name) => (Some(name.as_str()), None),
     };
-    if let Some(index) = [chosen, annotated, before].into_iter().flatten().find_map(place) {
+    if let Some(index) = chosen.and_then(place) {
         return Ok(index);
     }
     let given = pods::given_sidecars(template);
     let name = |index: usize| containers[index]["name"].as_str().unwrap_or_default();
     let own: Vec<usize> =
         (0..containers.len()).filter(|index| !given.contains(name(*index))).collect();
-    if let [only] = own[..] {
-        return Ok(only);
-    }
-    if let Some(index) = place(application) {
-        return Ok(index);
-    }
     let wanted = image.map(repository);
     let present = |index: usize| containers[index]["image"].as_str().map(repository);
     let matching: Vec<usize> =
         own.iter().copied().filter(|index| wanted.is_some() && present(*index) == wanted).collect();
+    let unless_contradicted = |index: usize, by: &'static str| match (&matching[..], image) {
+        (&[other], Some(image)) if other != index => Err(Ambiguous::Contradicted {
+            by,
+            container: name(index).to_owned(),
+            image: image.to_owned(),
+            other: name(other).to_owned(),
+        }),
+        _ => Ok(index),
+    };
+    if let Some(index) = annotated.and_then(place) {
+        return unless_contradicted(index, "the annotation of the pod template");
+    }
+    if let Some(index) = before.and_then(place) {
+        return unless_contradicted(index, "what was found earlier");
+    }
+    if let [only] = own[..] {
+        return Ok(only);
+    }
+    if let Some(index) = place(application) {
+        return unless_contradicted(index, "the application's name");
+    }
     if let [only] = matching[..] {
         return Ok(only);
     }
-    Err(Ambiguous {
+    Err(Ambiguous::Unsaid {
         containers: (0..containers.len()).map(|index| name(index).to_owned()).collect(),
     })
 }
@@ -201,11 +235,19 @@ mod tests {
         None
     )]
     #[case::the_name(
-        "proxy=shop/web:1 web=shop/app:1",
+        "proxy=shop/proxy:1 web=shop/app:1",
         None,
         Known::Nothing,
-        Some("shop/web:2"),
+        Some("shop/new:2"),
         Some(1)
+    )]
+    #[case::a_choice_against_the_repository(MESH, None, Known::Chosen("istio-proxy".into()), Some("shop/web:2"), Some(0))]
+    #[case::what_it_was_where_another_has_the_repository_too(
+        "a=shop/web:1 b=shop/web:1 app=shop/app:1",
+        None,
+        Known::Found("app".into()),
+        Some("shop/web:2"),
+        Some(2)
     )]
     #[case::only_one("main=shop/web:1", None, Known::Nothing, Some("shop/other:2"), Some(0))]
     #[case::none("", None, Known::Nothing, None, None)]
@@ -228,6 +270,35 @@ mod tests {
         {
             assert!(why.contains(part), "{why}");
         }
+    }
+
+    #[rstest]
+    #[case::the_annotation(
+        MESH,
+        Some("istio-proxy"),
+        Known::Nothing,
+        "istio-proxy by the annotation of the pod template"
+    )]
+    #[case::what_it_was(MESH, None, Known::Found("istio-proxy".into()), "istio-proxy by what was found earlier")]
+    #[case::the_name(
+        "web=shop/nginx:1 app=shop/web:1",
+        None,
+        Known::Nothing,
+        "web by the application's name"
+    )]
+    fn an_image_of_another_containers_repository_is_a_doubt_that_names_both(
+        #[case] containers: &str,
+        #[case] annotation: Option<&str>,
+        #[case] known: Known,
+        #[case] says: &str,
+    ) {
+        let template = template(containers, annotation);
+        let why = find(&template, &known, "web", Some("shop/web:2")).unwrap_err().to_string();
+        for part in [says, "app by its present image", "shop/web:2", "--set app"] {
+            assert!(why.contains(part), "{why}");
+        }
+        // Without an image it is no matter.
+        assert!(find(&template, &known, "web", None).is_ok());
     }
 
     #[test]

@@ -453,7 +453,7 @@ mod tests {
             ..SpecChange::default()
         };
         let why = change.doubt(&base(), "other").unwrap();
-        assert_eq!(why.containers, ["sidecar", "web"]);
+        assert_eq!(why, Ambiguous::Unsaid { containers: vec!["sidecar".into(), "web".into()] });
         assert_eq!(change.apply(&base(), "other", release), marked(&base(), release));
         let labels = SpecChange {
             pods: Box::new(PodChange {

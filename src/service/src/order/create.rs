@@ -77,6 +77,8 @@ impl Service {
             batch_timeout_seconds: request.timeout_seconds.unwrap_or(CREATE_TIMEOUT_SECONDS),
             failure_policy: self.settings.failure_policy,
             max_unavailable: 0,
+            allows_no_surge: false,
+            owners_before: serde_json::Value::Null,
             replicas_before: None,
             adopted_uid: None,
             former_applications: Vec::new(),

@@ -68,6 +68,8 @@ impl Service {
         }
         let mut assembled = self.assemble(&mut tx, &request, package).await?;
         assembled.target.max_unavailable = accepted.max_unavailable;
+        // Where nobody could look, whoever begins it looks.
+        assembled.target.allows_no_surge = request.allows_no_surge && report.is_none();
         assembled.replicas = accepted.replicas.unwrap_or(assembled.replicas);
         assembled.notes = request.notes.into_iter().chain(accepted.warnings).collect();
         if let Some((release, image, label)) = &assembled.release {
@@ -149,6 +151,8 @@ impl Service {
                 .unwrap_or(self.settings.batch_timeout_seconds),
             failure_policy: self.settings.failure_policy,
             max_unavailable: 0,
+            allows_no_surge: false,
+            owners_before: serde_json::Value::Null,
             replicas_before: None,
             adopted_uid: None,
             former_applications: Vec::new(),

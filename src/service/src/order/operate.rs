@@ -19,11 +19,18 @@ impl Service {
     /// Orders another number of pods. How a release rests half way stays as it is.
     ///
     /// # Errors
-    /// A value that is not allowed, an unknown application, or an order of the
-    /// application that is still open.
+    /// A value that is not allowed, an unknown application, an order of the application
+    /// that is still open, or what the cluster certainly has against it.
     pub async fn scale(&self, caller: &Caller, request: Scale) -> Result<OrderId, Error> {
         check::replicas(Some(request.replicas))?;
         check::seconds("Timeout", request.timeout_seconds, 1)?;
+        if let Some(first) = self.answered_before(caller).await? {
+            return Ok(first);
+        }
+        let application = self.store.application(request.application).await?;
+        let sized = |of| self.sized(Kind::Scale, of, request.replicas, request.timeout_seconds);
+        // The cluster is asked first, since no transaction waits for it.
+        self.check_order(&sized(application)).await?;
         let mut tx = self.store.begin().await?;
         if let Some(first) = self.answered(&mut tx, caller).await? {
             return Ok(first);
@@ -31,8 +38,7 @@ impl Service {
         let (application, _) = tx.lock_application(request.application).await?;
         let description =
             format!("Scale from {} to {} instances", application.replicas, request.replicas);
-        let order = self.sized(Kind::Scale, application, request.replicas, request.timeout_seconds);
-        self.accept(tx, caller, order, &description).await
+        self.accept(tx, caller, sized(application), &description).await
     }
 
     /// Orders that all pods go; how many there were is remembered. A release that rests
@@ -68,22 +74,33 @@ impl Service {
             return Err(Rejection::invalid("Replicas", replicas, "must be 1 or more").into());
         }
         check::seconds("Timeout", request.timeout_seconds, 1)?;
+        if let Some(first) = self.answered_before(caller).await? {
+            return Ok(first);
+        }
+        let application = self.store.application(request.application).await?;
+        self.check_order(&self.started(application, &request)?).await?;
         let mut tx = self.store.begin().await?;
         if let Some(first) = self.answered(&mut tx, caller).await? {
             return Ok(first);
         }
         let (application, _) = tx.lock_application(request.application).await?;
+        let mut order = self.started(application, &request)?;
+        // With the number of before it is theirs again who owned it.
+        order.target.owners_before =
+            tx.owners_before_stop(order.application.id, order.replicas).await?;
+        self.accept(tx, caller, order, "Start").await
+    }
+
+    /// An order for the pods of an application that has none.
+    fn started(&self, application: Application, request: &Start) -> Result<Assembled, Rejection> {
         if application.is_running() {
             let reason =
                 format!("runs already, with {} instances: scale it instead", application.replicas);
-            return Err(
-                Rejection::WrongApplicationState { application: application.id, reason }.into()
-            );
+            return Err(Rejection::WrongApplicationState { application: application.id, reason });
         }
         let replicas = request.replicas.unwrap_or_else(|| application.replicas_to_start());
         let timeout_seconds = request.timeout_seconds.unwrap_or(START_TIMEOUT_SECONDS);
-        let order = self.sized(Kind::Start, application, replicas, Some(timeout_seconds));
-        self.accept(tx, caller, order, "Start").await
+        Ok(self.sized(Kind::Start, application, replicas, Some(timeout_seconds)))
     }
 
     /// Orders that all pods give way to others of the same version, all at once and with
@@ -99,16 +116,32 @@ impl Service {
         timeout_seconds: Option<i64>,
     ) -> Result<OrderId, Error> {
         check::seconds("Timeout", timeout_seconds, 1)?;
+        if let Some(first) = self.answered_before(caller).await? {
+            return Ok(first);
+        }
+        let mut tx = self.store.begin().await?;
+        let (shown, snapshot) = tx.lock_application(application).await?;
+        drop(tx);
+        self.check_order(&self.renewed(shown, snapshot, timeout_seconds)?).await?;
         let mut tx = self.store.begin().await?;
         if let Some(first) = self.answered(&mut tx, caller).await? {
             return Ok(first);
         }
         let (application, snapshot) = tx.lock_application(application).await?;
+        let order = self.renewed(application, snapshot, timeout_seconds)?;
+        self.accept(tx, caller, order, "Restart").await
+    }
+
+    /// An order for other pods of the same version.
+    fn renewed(
+        &self,
+        application: Application,
+        snapshot: Option<Snapshot>,
+        timeout_seconds: Option<i64>,
+    ) -> Result<Assembled, Rejection> {
         if application.is_stopped() {
             let reason = "is stopped: there is nothing to restart, start it instead".into();
-            return Err(
-                Rejection::WrongApplicationState { application: application.id, reason }.into()
-            );
+            return Err(Rejection::WrongApplicationState { application: application.id, reason });
         }
         let replicas = application.replicas;
         let target = Target {
@@ -122,9 +155,11 @@ impl Service {
             batch_timeout_seconds: timeout_seconds.unwrap_or(self.settings.batch_timeout_seconds),
             failure_policy: self.settings.failure_policy,
             max_unavailable: 0,
+            allows_no_surge: false,
+            owners_before: serde_json::Value::Null,
         };
         let (kind, strategy) = (Kind::Restart, Strategy::ALL_AT_ONCE);
-        let order = Assembled {
+        Ok(Assembled {
             application,
             kind,
             strategy,
@@ -133,8 +168,7 @@ impl Service {
             replicas,
             release: None,
             notes: Vec::new(),
-        };
-        self.accept(tx, caller, order, "Restart").await
+        })
     }
 
     /// Orders that the application's Deployment goes, and with it the application: its
@@ -235,6 +269,8 @@ impl Service {
             batch_timeout_seconds: timeout_seconds.unwrap_or(self.settings.batch_timeout_seconds),
             failure_policy: self.settings.failure_policy,
             max_unavailable: 0,
+            allows_no_surge: false,
+            owners_before: serde_json::Value::Null,
         };
         Assembled {
             application,

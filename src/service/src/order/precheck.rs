@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use super::deploy::Assembled;
 use crate::{Caller, Deploy, Error, Precheck, Service, check, read::EXECUTOR_SECONDS};
 use domain::{
     ApplicationId, ClusterId, Rejection, ReleaseId,
@@ -186,6 +187,8 @@ impl Service {
             batch_timeout_seconds: self.settings.batch_timeout_seconds,
             failure_policy: self.settings.failure_policy,
             max_unavailable: 0,
+            allows_no_surge: false,
+            owners_before: serde_json::Value::Null,
             replicas_before: None,
             adopted_uid: None,
             former_applications: Vec::new(),
@@ -242,6 +245,29 @@ impl Service {
         let shown = report.as_ref().and_then(|report| report.replicas);
         proposal.strategy.fits(request.replicas.or(shown).unwrap_or(assembled.replicas))?;
         Ok(report)
+    }
+
+    /// Looks at an order that releases no version of its own, and refuses what certainly
+    /// cannot work. What else there is to be known is told with releases.
+    pub(crate) async fn check_order(&self, order: &Assembled) -> Result<(), Error> {
+        let application = &order.application;
+        let mut tx = self.store.begin().await?;
+        self.no_open_order(&mut tx, application.id).await?;
+        drop(tx);
+        let proposal = Proposal {
+            application: application.id,
+            cluster: application.cluster.clone(),
+            namespace: application.namespace.clone(),
+            name: application.name.clone(),
+            kind: order.kind,
+            strategy: order.strategy,
+            target: order.target.clone(),
+            snapshot: order.snapshot.clone(),
+            allows_no_surge: false,
+            batch_seconds: None,
+        };
+        accept(self.ask(&proposal).await?.as_ref(), None)?;
+        Ok(())
     }
 
     pub(crate) async fn no_open_order(

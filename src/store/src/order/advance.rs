@@ -38,6 +38,27 @@ pub struct Applied<'a> {
 }
 
 impl Store {
+    /// Notes how many pods of the order that `lease` is for may be missing at once, where
+    /// that was to be decided when it begins.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if the lease is lost, or the order ended meanwhile.
+    pub async fn decide_room(&self, lease: Lease, max_unavailable: i32) -> Result<(), StoreError> {
+        let written = sqlx::query!(
+            "/* decide_room */ UPDATE change_order SET target = jsonb_set(target, '{max_unavailable}', to_jsonb($3::integer)) - 'allows_no_surge'
+             WHERE id = $1 AND generation = $2 AND lease_expires_at > now() AND finished_at IS NULL",
+            lease.order.0,
+            lease.generation,
+            max_unavailable
+        )
+        .execute(&self.pool)
+        .await?;
+        if written.rows_affected() == 0 {
+            return Err(StoreError::Fenced { generation: lease.generation });
+        }
+        Ok(())
+    }
+
     /// Writes a transition of the order that `lease` is for. Returns the rollback order
     /// that it opened. Where a request to step back arrived since `order` was loaded,
     /// nothing is written: what follows is to be decided anew.
@@ -358,6 +379,8 @@ impl Tx {
             batch_timeout_seconds: order.target.batch_timeout_seconds,
             failure_policy: order.target.failure_policy,
             max_unavailable: order.target.max_unavailable,
+            allows_no_surge: false,
+            owners_before: Value::Null,
         };
         let replicas = replicas.or(order.batches.last().map(|batch| batch.target)).unwrap_or(0);
         let rollback = NewOrder {

@@ -280,6 +280,8 @@ impl Tx {
             batch_timeout_seconds: 0,
             failure_policy: FailurePolicy::default(),
             max_unavailable: 0,
+            allows_no_surge: false,
+            owners_before: serde_json::Value::Null,
         };
         sqlx::query!(
             "/* record_object_write */ INSERT INTO change_order

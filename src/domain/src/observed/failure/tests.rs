@@ -361,6 +361,12 @@ fn a_pod_that_was_ready_and_is_not_any_more_is_given_the_grace() {
         "{}",
         cause.sentence
     );
+    let gate = "corresponding condition of pod readiness gate \"lb\" does not exist.";
+    pod.gated = Some(gate.into());
+    assert_eq!(
+        judge_pod(&pod, context()).unwrap().sentence,
+        format!("pod web-1 is not Ready any more, although its containers are: {gate}")
+    );
     (pod.ready_since, pod.unready_since) = (Some(at(21)), None);
     assert_eq!(judge_pod(&pod, context()), None);
 }

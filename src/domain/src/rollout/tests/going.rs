@@ -90,12 +90,36 @@ fn an_earlier_rollout_may_settle_first_but_not_for_ever() {
     let order = at_step(Step::Start, in_batches(3, AUTOMATIC));
     let mut unsettled = untouched();
     unsettled.old = vec![set("older", 1, 5, None)];
-    assert_waits(&ask(&order, unsettled.clone(), at(SOON)), Some(at(60)));
+    // It is said once, and then waited.
+    let told = moved(ask(&order, unsettled.clone(), at(SOON)));
+    assert_eq!(
+        (told.state, told.step, told.change.is_none(), told.snapshot.is_none()),
+        (State::Running, Step::Start, true, true)
+    );
+    assert!(told.message.starts_with("waits for pods of the version before"), "{}", told.message);
+    let waits = Order { state: told.state, ..order.clone() };
+    assert_waits(&ask(&waits, unsettled.clone(), at(SOON)), Some(at(60)));
+    assert_eq!(moved(ask(&waits, unsettled.clone(), at(60))).step, Step::BringUp);
     assert_eq!(moved(ask(&order, unsettled.clone(), at(60))).step, Step::BringUp);
     // After an aborted order what is there stays there: waiting would change nothing.
     let next = Order { snapshot: Some(snapshot()), ..order };
     let transition = moved(ask(&next, unsettled, at(SOON)));
     assert_eq!((transition.step, transition.snapshot), (Step::BringUp, Some(snapshot())));
+}
+
+#[test]
+fn an_earlier_rollout_that_never_settles_is_not_waited_for() {
+    let order = at_step(Step::Start, in_batches(3, AUTOMATIC));
+    let mut lost = troubled(untouched());
+    lost.old = vec![set("older", 8, 5, Some(at(-1000)))];
+    assert_eq!(moved(ask(&order, lost, at(SOON))).step, Step::BringUp);
+    let mut paused = untouched();
+    paused.old = vec![set("older", 8, 5, Some(at(-1000)))];
+    paused.settings.paused = true;
+    assert_eq!(moved(ask(&order, paused.clone(), at(SOON))).step, Step::BringUp);
+    // One that an order of ours paused is another matter.
+    paused.borrowed = Some(own());
+    assert_eq!(moved(ask(&order, paused, at(SOON))).step, Step::Start);
 }
 
 #[test]
@@ -161,7 +185,7 @@ fn all_at_once_old_pods_stay_until_the_new_ones_are_warm(
     #[case] progress: i32,
 ) {
     let mut order = warming(Strategy::ALL_AT_ONCE, warm_up);
-    order.target.batch_timeout_seconds = 10_000;
+    order.target.batch_timeout_seconds = 100_000;
     let patch = patch(&moved(ask(&order, untouched(), at(SOON))));
     assert_eq!(
         (patch.min_ready_seconds, patch.progress_deadline_seconds),

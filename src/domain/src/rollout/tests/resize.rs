@@ -93,6 +93,30 @@ fn it_is_done_once_exactly_so_many_pods_are_there_and_ready(#[case] goal: i32) {
     assert_eq!(batches(&transition), [(0, State::Succeeded, None)]);
 }
 
+#[test]
+fn pods_that_cannot_count_in_time_are_not_added() {
+    let mut order = sized(12, Step::Start);
+    order.target.batch_timeout_seconds = 5;
+    let refusal = moved(ask(&order, untouched(), at(SOON)));
+    assert_eq!((refusal.state, refusal.change.is_none()), (State::Failed, true));
+    assert_eq!(
+        refusal.message,
+        "the Deployment's minReadySeconds 5 s is not below Timeout 5 s, so no order can be done in time"
+    );
+    // Where none is added there is nothing to wait for.
+    let fewer = Order { target: Target { replicas: Some(4), ..order.target.clone() }, ..order };
+    assert_eq!(moved(ask(&fewer, untouched(), at(SOON))).state, State::Running);
+}
+
+#[test]
+fn a_number_that_comes_back_is_theirs_again_who_owned_it() {
+    let owners = json!([{ "manager": "ci" }]);
+    let mut order = sized(PODS, Step::Start);
+    (order.kind, order.target.owners_before) = (Kind::Start, owners.clone());
+    let back = patch(&moved(ask(&order, untouched(), at(SOON)))).give_back.unwrap();
+    assert_eq!((back.fields, back.owners), (vec!["replicas".to_owned()], owners));
+}
+
 #[rstest]
 #[case::too_few_there(with_pods(12, 11, Some(at(0))), None)]
 #[case::not_ready(with_pods(12, 12, None), None)]

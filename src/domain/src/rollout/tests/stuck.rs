@@ -4,7 +4,7 @@
 use rstest::rstest;
 
 use super::*;
-use crate::{observed::Warning, order::intent::Borrow};
+use crate::{observed::Warning, order::intent::Borrow, rollout::stalled_since};
 
 const SOON: i64 = 10;
 const GRACE: i64 = 60;
@@ -72,16 +72,11 @@ fn changes_of_replica_sets_that_are_refused_fail_the_release_when_the_grace_is_o
         CreateFailure { message: "denied request: no changes today".into(), since: Some(at(0)) };
     let view = DeploymentView { refused: Some(why), ..unobserved(shown(3, None, PODS)) };
     assert_waits(&ask(&order, view.clone(), at(SOON)), Some(at(GRACE)));
-    let transition = moved(ask(&order, view.clone(), at(GRACE)));
+    let transition = moved(ask(&order, view, at(GRACE)));
     assert!(
         transition.state == State::Failed
             && transition.message.contains("refuses changes of its ReplicaSets: denied request"),
         "{transition:?}"
-    );
-    // Once it has acted, the answer from before says nothing.
-    assert_waits(
-        &ask(&order, DeploymentView { observed: true, ..view }, at(GRACE)),
-        Some(at(TIMEOUT)),
     );
 }
 
@@ -156,6 +151,112 @@ fn a_batch_that_certainly_takes_too_long_is_not_begun(
     // Nothing is waited for where there are no pods, and never for the way back.
     (view.replicas, view.new) = (0, None);
     assert_eq!(moved(ask(&order, view, at(SOON))).state, State::Running);
+}
+
+#[rstest]
+// Ten pods, one at a time, each for 5 s: 50 s.
+#[case::pods_more_by_and_by(
+    rolling(1, 0),
+    50,
+    "10 pods come in 10 waves, since the Deployment's strategy allows 1 pods more (maxSurge) at once, and the Deployment's minReadySeconds is 5 s: together that is 50 s at least, which is not below BatchTimeout 50 s"
+)]
+#[case::just_fits(rolling(1, 0), 51, "")]
+#[case::a_share(
+    rolling("25%", "25%"),
+    20,
+    "10 pods come in 4 waves, since the Deployment's strategy allows 3 pods more"
+)]
+#[case::pods_less_by_and_by(
+    rolling(0, 2),
+    25,
+    "10 pods come in 5 waves, since the Deployment's strategy allows 2 pods to be missing (maxUnavailable)"
+)]
+#[case::all_at_once(rolling("100%", 0), 6, "")]
+#[case::recreated(json!({ "type": "Recreate" }), 6, "")]
+fn a_batch_whose_pods_come_in_waves_needs_the_time_of_all_of_them(
+    #[case] strategy: Value,
+    #[case] timeout: i64,
+    #[case] says: &str,
+) {
+    let mut order = at_step(Step::Start, Strategy::ALL_AT_ONCE);
+    order.target.batch_timeout_seconds = timeout;
+    let mut view = untouched();
+    view.settings.strategy = strategy;
+    let transition = moved(ask(&order, view.clone(), at(SOON)));
+    assert_eq!(transition.state == State::Failed, !says.is_empty(), "{}", transition.message);
+    assert!(transition.message.contains(says), "{}", transition.message);
+    // Several batches bring theirs at once, each with its own time.
+    let in_batches = Order {
+        strategy: in_batches(2, AUTOMATIC),
+        batches: batches_of(in_batches(2, AUTOMATIC), PODS),
+        ..order.clone()
+    };
+    if view.settings.strategy["type"] != "Recreate" {
+        assert_eq!(moved(ask(&in_batches, view.clone(), at(SOON))).state, State::Running);
+    }
+    // Pods that come in addition may have room at once, and those that are there need none.
+    order.target.replicas = Some(PODS * 100);
+    view.new = None;
+    assert_eq!(moved(ask(&order, view, at(SOON))).state, State::Running);
+}
+
+#[test]
+fn where_nothing_says_how_long_a_pod_takes_no_number_of_waves_is_too_much() {
+    let mut order = at_step(Step::Start, Strategy::ALL_AT_ONCE);
+    order.target.batch_timeout_seconds = 1;
+    let mut view = untouched();
+    (view.settings.strategy, view.settings.min_ready_seconds) = (rolling(1, 0), 0);
+    assert_eq!(moved(ask(&order, view, at(SOON))).state, State::Running);
+}
+
+#[test]
+fn a_recreate_without_pods_is_released_whatever_the_batches() {
+    let order = at_step(Step::Start, in_batches(3, AUTOMATIC));
+    let mut view = untouched();
+    view.settings.strategy = json!({ "type": "Recreate" });
+    let refusal = moved(ask(&order, view.clone(), at(SOON)));
+    assert!(refusal.message.contains("release in one batch"), "{}", refusal.message);
+    (view.replicas, view.new) = (0, None);
+    assert_eq!(moved(ask(&order, view, at(SOON))).step, Step::BringUp);
+}
+
+#[test]
+fn a_recreate_says_which_old_pods_it_waits_for() {
+    let order = at_step(Step::BringUp, Strategy::ALL_AT_ONCE);
+    let mut view = shown(0, None, 0);
+    view.settings.strategy = json!({ "type": "Recreate" });
+    view.leaving = 2;
+    let failure = moved(ask(&order, view, at(TIMEOUT)));
+    let says =
+        "0 of 10 new pods are Ready, 2 old pods are on their way out, and Recreate waits for them";
+    assert!(failure.message.contains(says), "{}", failure.message);
+}
+
+#[test]
+fn a_controller_that_does_not_go_on_is_asked_once_all_that_is_there_is_ready() {
+    let order = at_step(Step::BringUp, Strategy::ALL_AT_ONCE);
+    let mut view = shown(3, Some(at(7)), 10);
+    view.settings.min_ready_seconds = 5;
+    assert_eq!(stalled_since(&order, &view), Some(at(12)), "once they count");
+    // Whatever it is that it may wait for.
+    let mut others = [view.clone(), view.clone(), view.clone(), view.clone(), view.clone()];
+    others[0].new.as_mut().unwrap().pods[0].ready_since = None;
+    others[1].leaving = 1;
+    others[2].new.as_mut().unwrap().desired = 4;
+    others[3].observed = false;
+    others[4] = shown(10, Some(at(7)), 0);
+    for other in others {
+        assert_eq!(stalled_since(&order, &other), None, "{other:?}");
+    }
+    // What it is told then is named when the grace is over, although it has seen the spec.
+    view.refused = Some(CreateFailure { message: "no scaling".into(), since: Some(at(12)) });
+    let failure = moved(ask(&order, view, at(12 + GRACE)));
+    let says = "the cluster refuses changes of its ReplicaSets: no scaling";
+    assert!(
+        failure.state == State::Failed && failure.message.contains(says),
+        "{}",
+        failure.message
+    );
 }
 
 #[test]

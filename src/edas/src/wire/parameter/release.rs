@@ -34,7 +34,8 @@ pub const ADOPT_DEPLOYMENT: &[Parameter] = &[
             "The container of its pods that is the application's. If absent, it is the one \
              that the template's annotation `kubectl.kubernetes.io/default-container` names, \
              the only one, or the one with the application's name; where that leaves a \
-             doubt, the order says so.",
+             doubt, the order says so. A release whose image has the repository of exactly one other \
+             container is refused until somebody chooses.",
         )
         .example("app"),
 ];
