@@ -400,7 +400,7 @@ fn check_error(error: &ApiError) {
             );
             check_text(message);
         }
-        ApiError::Business { reason, message } => {
+        ApiError::Business { reason, message, .. } => {
             assert!(!reason.is_empty());
             check_text(message);
         }

@@ -133,7 +133,7 @@ async fn creating_an_application_whose_deployment_is_there_adopts_it(app: App) {
 async fn what_is_not_there_or_taken_cannot_be_adopted(app: App) {
     let why = app.service.adopt(&caller(), adoption(&app, "nobody")).await.unwrap_err().to_string();
     assert!(
-        why.contains("parameter AppName has the value nobody")
+        why.contains("application's name has the value nobody")
             && why.contains("no such Deployment"),
         "{why}"
     );

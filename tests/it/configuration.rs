@@ -83,7 +83,7 @@ async fn a_rule_is_an_autoscaler_while_it_is_enabled_and_stays_through_a_release
     let autoscalers: Api<HorizontalPodAutoscaler> =
         Api::namespaced(app.client.clone(), &app.namespace);
     let range = Range {
-        parameter: "ScalingRuleTrigger",
+        input: domain::Input::RuleTrigger,
         min_replicas: 2,
         max_replicas: 4,
         triggers: vec![Trigger { name: "cpu".into(), resource: Resource::Cpu, percent: 60 }],

@@ -2,7 +2,7 @@
 //! their `Cargo.toml`: an arrow that is not there does not compile. But the standard
 //! library is open to all of them, and the domain must not use all of it.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use syn::{UseTree, visit::Visit};
 
@@ -180,4 +180,124 @@ fn the_wire_knows_neither_the_server_nor_the_service() {
     }
     assert!(wrong.is_empty(), "the wire must not know:\n{}", wrong.join("\n"));
     assert!(seen > 20, "the reading finds files: {seen}");
+}
+
+/// Calls that end in the one place where a use case writes and its request is claimed.
+const ONCE: &[&str] = &["once", "once_outside"];
+
+/// Use cases that tell the log who asked, and write nothing.
+const READS: &[&str] = &["preview"];
+
+#[test]
+fn every_use_case_that_writes_goes_through_once() {
+    let folder = root().join("src/service/src");
+    let mut methods = Methods::default();
+    for file in files(&folder, &["rs"]) {
+        if file != folder.join("once.rs") {
+            let source = std::fs::read_to_string(&file).unwrap();
+            methods.visit_file(&syn::parse_file(&source).unwrap());
+        }
+    }
+    let callers: Vec<_> = methods.found.iter().filter(|method| method.is_use_case).collect();
+    assert!(callers.len() > 30, "the reading finds use cases: {}", callers.len());
+    let around: Vec<&str> = callers
+        .iter()
+        .map(|method| method.name.as_str())
+        .filter(|name| !READS.contains(name) && !methods.reaches(name, ONCE))
+        .collect();
+    assert!(around.is_empty(), "these write, and not through `once`: {around:?}");
+    let openers: Vec<_> = methods
+        .found
+        .iter()
+        .filter(|method| method.calls.iter().any(|call| ["begin", "commit"].contains(&&**call)))
+        .map(|method| &method.name)
+        .collect();
+    assert!(openers.is_empty(), "transactions begin and end in once.rs alone: {openers:?}");
+
+    let mut names = methods.transactions.clone();
+    names.sort_unstable();
+    assert!(names.len() > 25, "the reading finds transactions: {names:?}");
+    names.dedup();
+    assert_eq!(names.len(), methods.transactions.len(), "each transaction has a name of its own");
+}
+
+#[test]
+fn a_use_case_that_goes_around_once_is_found() {
+    let source = "impl Service {
+        pub async fn straight(&self, caller: &Caller) { self.once(caller, \"a\", |tx| 1).await }
+        pub async fn round_about(&self, caller: &Caller) { self.middle(caller).await }
+        async fn middle(&self, caller: &Caller) { self.once_outside(caller, \"b\", async {}).await }
+        pub async fn around(&self, caller: &Caller) { let tx = self.store.begin().await; }
+        pub async fn read(&self) {} }";
+    let mut methods = Methods::default();
+    methods.visit_file(&syn::parse_file(source).unwrap());
+    let reached = |name: &str| methods.reaches(name, ONCE);
+    assert!(reached("straight") && reached("round_about") && !reached("around"));
+    assert_eq!(methods.transactions, ["a", "b"]);
+    let callers = methods.found.iter().filter(|method| method.is_use_case);
+    let callers: Vec<_> = callers.map(|method| method.name.as_str()).collect();
+    assert_eq!(callers, ["straight", "round_about", "around"]);
+    assert!(methods.found.iter().any(|method| method.calls.contains("begin")));
+}
+
+/// The methods of a source, and what each of them calls.
+#[derive(Default)]
+struct Methods {
+    found: Vec<Method>,
+    /// The names of its transactions.
+    transactions: Vec<String>,
+}
+
+struct Method {
+    name: String,
+    /// Public, with a caller whose request may come twice.
+    is_use_case: bool,
+    calls: BTreeSet<String>,
+}
+
+impl Methods {
+    /// Whether a method calls one of these, or another that does.
+    fn reaches(&self, name: &str, these: &[&str]) -> bool {
+        let (mut open, mut seen) = (vec![name.to_owned()], BTreeSet::new());
+        while let Some(name) = open.pop() {
+            if these.contains(&name.as_str()) {
+                return true;
+            }
+            if seen.insert(name.clone()) {
+                let calls = self.found.iter().filter(|method| method.name == name);
+                open.extend(calls.flat_map(|method| method.calls.iter().cloned()));
+            }
+        }
+        false
+    }
+}
+
+impl<'ast> Visit<'ast> for Methods {
+    fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
+        let has_caller = item.sig.inputs.iter().any(|input| {
+            let syn::FnArg::Typed(input) = input else { return false };
+            matches!(&*input.pat, syn::Pat::Ident(name) if name.ident == "caller")
+        });
+        self.found.push(Method {
+            name: item.sig.ident.to_string(),
+            is_use_case: has_caller && matches!(item.vis, syn::Visibility::Public(_)),
+            calls: BTreeSet::new(),
+        });
+        syn::visit::visit_impl_item_fn(self, item);
+    }
+
+    fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
+        let name = call.method.to_string();
+        if ["once", "once_outside", "transaction"].contains(&name.as_str()) {
+            let texts = call.args.iter().filter_map(|argument| match argument {
+                syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) => Some(text.value()),
+                _ => None,
+            });
+            self.transactions.extend(texts);
+        }
+        if let Some(method) = self.found.last_mut() {
+            method.calls.insert(name);
+        }
+        syn::visit::visit_expr_method_call(self, call);
+    }
 }

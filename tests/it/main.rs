@@ -26,6 +26,7 @@ mod layers;
 mod matrix;
 mod migration;
 mod object_write;
+mod once;
 mod operate;
 mod package;
 mod passing;

@@ -1,6 +1,6 @@
 //! A database that is in use survives the migrations.
 
-use domain::OrderId;
+use domain::{OrderId, Source, object::write::Record};
 use sqlx::{PgPool, migrate::Migrator};
 use store::{MIGRATIONS, Store};
 
@@ -72,9 +72,56 @@ async fn an_order_of_before_there_were_several_clusters_is_its_applications_clus
     );
 }
 
+#[sqlx::test(migrations = false)]
+async fn what_an_order_of_before_was_asked_for_through_is_known_still(pool: PgPool) {
+    until(20).run(&pool).await.unwrap();
+    sqlx::raw_sql(
+        r#"INSERT INTO kubernetes_cluster (id) VALUES ('default');
+        INSERT INTO application (id, cluster_id, namespace, name, logical_region, description, owner, created_by, created_at, replicas)
+        SELECT gen_random_uuid(), 'default', 'shop', source, 'default', '', '', '', now(), 2
+        FROM unnest(ARRAY['pop', 'console', 'sluice']) AS source;
+        INSERT INTO change_order (id, application_id, cluster_id, kind, strategy, target, description, created_at, created_by, source, step_since, run_after)
+        SELECT gen_random_uuid(), id, cluster_id, 'scale', '{"canary":0,"batches":1,"pace":"manual"}', '{}', '', now(), '', name, now(), now() FROM application;
+        INSERT INTO object_write (id, cluster_id, namespace, wanted, record, asked_at)
+        SELECT gen_random_uuid(), cluster_id, 'shop', '{}',
+            jsonb_build_object('order', gen_random_uuid(), 'application', id, 'description', name, 'created_by', '', 'source', name), now() FROM application;
+        INSERT INTO object_write (id, cluster_id, namespace, wanted, record, asked_at) VALUES
+            (gen_random_uuid(), 'default', 'shop', '{}', NULL, now()), (gen_random_uuid(), 'default', 'shop', '{}', 'null', now())"#,
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let store = Store::on(pool.clone());
+    store.migrate().await.unwrap();
+    let of_before = [("pop", Source::Api), ("console", Source::Cli), ("sluice", Source::System)];
+    for (word, source) in of_before {
+        let order: uuid::Uuid = sqlx::query_scalar(
+            "SELECT o.id FROM change_order o JOIN application a ON a.id = o.application_id WHERE a.name = $1",
+        )
+        .bind(word)
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+        assert_eq!(
+            store.order_row(OrderId(order)).await.unwrap().unwrap().source,
+            source,
+            "{word}"
+        );
+        let record: serde_json::Value = sqlx::query_scalar(
+            "SELECT record FROM object_write WHERE record ->> 'description' = $1",
+        )
+        .bind(word)
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+        let record: Record = serde_json::from_value(record).unwrap();
+        assert_eq!(record.source, source, "{word}");
+    }
+}
+
 /// An order of the application on the cluster `default`.
 const ORDER: &str = r#"INSERT INTO change_order (id, application_id, kind, step_since, strategy, target, description, created_at, created_by, source, run_after)
-    VALUES ('01935a2c-52b0-7c41-8d6e-000000000008', '01935a2c-52b0-7c41-8d6e-000000000001', 'deploy', now(), '{}', '{}', '', now(), 'ci', 'pop', now())"#;
+    VALUES ('01935a2c-52b0-7c41-8d6e-000000000008', '01935a2c-52b0-7c41-8d6e-000000000001', 'deploy', now(), '{}', '{}', '', now(), 'ci', 'api', now())"#;
 
 /// What `cluster replace` locks.
 const REPLACE: &str = "SELECT 1 FROM kubernetes_cluster WHERE id = 'default' FOR UPDATE";

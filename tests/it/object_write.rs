@@ -79,7 +79,7 @@ fn record(application: ApplicationId) -> Record {
         application,
         description: "Create Service front".into(),
         created_by: "tester".into(),
-        source: "pop".into(),
+        source: domain::Source::Api,
         refusals: false,
     }
 }

@@ -154,7 +154,7 @@ async fn a_plan_is_told_and_kept_or_the_release_is_refused(app: App) {
     edit(&app, "web", json!({ "spec": { "replicas": 11 } })).await;
     request.plan_hash = Some(plan.hash.clone());
     eventually(async || match app.service.deploy(&caller(), request.clone()).await {
-        Err(Error::Rejected(why)) if why.to_string().contains("parameter PlanHash") => Ok(()),
+        Err(Error::Rejected(why)) if why.to_string().contains("hash of the plan") => Ok(()),
         other => Err(format!("{other:?}")),
     })
     .await;

@@ -215,8 +215,12 @@ async fn a_disruption_budget_stands_in_the_way_of_no_release(pool: PgPool) {
 async fn batches_are_judged_by_the_clusters_number_of_now(pool: PgPool) {
     let app = App::start_real(pool).await;
     let application = adopted(&app, "web", 2, json!({})).await;
-    refused(&app, &release(application, NEW, batches(5)), &["UpdateStrategy", "at most 2 batches"])
-        .await;
+    refused(
+        &app,
+        &release(application, NEW, batches(5)),
+        &["the strategy has", "at most 2 batches"],
+    )
+    .await;
     scale(&app, "web", 10).await;
     rests(&app, "web").await;
     // What is told of it follows, though nothing of ours is on the Deployment yet.
@@ -232,8 +236,12 @@ async fn batches_are_judged_by_the_clusters_number_of_now(pool: PgPool) {
     assert_eq!((order.state, order.batches[0].target), (State::Succeeded, 2), "{order:#?}");
     scale(&app, "web", 3).await;
     told(&app, application, (3, 3)).await;
-    refused(&app, &release(application, OLD, batches(5)), &["UpdateStrategy", "at most 3 batches"])
-        .await;
+    refused(
+        &app,
+        &release(application, OLD, batches(5)),
+        &["the strategy has", "at most 3 batches"],
+    )
+    .await;
 }
 
 /// Waits until the application is told to have so many pods, and so many of them Ready.

@@ -27,7 +27,7 @@ fn now() -> Timestamp {
     Timestamp::now()
 }
 
-async fn application(store: &Store, name: &str) -> ApplicationId {
+pub async fn application(store: &Store, name: &str) -> ApplicationId {
     let cluster = known_cluster(store).await;
     let id = ApplicationId::new();
     let row = NewApplication {
@@ -78,7 +78,7 @@ async fn order(
         description: "",
         notes: &[],
         created_by: "tester",
-        source: "pop",
+        source: domain::Source::Api,
         replicas: 3,
         resumes_at: 0,
     };
@@ -132,7 +132,7 @@ async fn an_application_has_one_open_order(pool: PgPool) {
     let (code, rule) = refusal(
         &pool,
         "INSERT INTO change_order (id, application_id, kind, strategy, target, description, created_at, created_by, source, step_since, run_after)
-         SELECT gen_random_uuid(), application_id, kind, strategy, target, '', created_at, '', '', step_since, run_after FROM change_order LIMIT 1",
+         SELECT gen_random_uuid(), application_id, kind, strategy, target, '', created_at, '', source, step_since, run_after FROM change_order LIMIT 1",
     )
     .await;
     assert_eq!((code.as_str(), rule.as_str()), ("23505", "change_order_open"));

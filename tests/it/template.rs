@@ -182,8 +182,7 @@ async fn a_container_is_chosen_at_adoption_and_chosen_again(app: App) {
     app.put(&mesh(Some("istio-proxy"))).await;
     let why = app.adopt("web", Some("gone")).await.unwrap_err();
     assert!(
-        why.contains("parameter ContainerName has the value gone")
-            && why.contains("istio-proxy, app"),
+        why.contains("container's name has the value gone") && why.contains("istio-proxy, app"),
         "{why}"
     );
     let (application, _) = app.adopt("web", Some("app")).await.unwrap();
@@ -287,7 +286,7 @@ async fn names_that_only_kubernetes_allows_are_adopted_and_released(app: App) {
     let mut new = crate::support::creation(&app.namespace, "a.b.c", 1);
     let why = app.service.create_application(&caller(), new.clone()).await.unwrap_err().to_string();
     assert!(
-        why.contains("parameter AppName has the value a.b.c") && why.contains("36"),
+        why.contains("application's name has the value a.b.c") && why.contains("36"),
         "EDAS' rule is for what is created: {why}"
     );
     new.name = "3scale-gateway".into();

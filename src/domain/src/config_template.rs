@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use super::{
-    Rejection,
+    Input, Rejection,
     limits::{TEMPLATE_CONTENT, TEMPLATE_DESCRIPTION, TEMPLATE_NAME},
     notation::{self, Breadth},
 };
@@ -47,13 +47,15 @@ impl ConfigTemplate {
             && !self.name.chars().any(char::is_control);
         if !fits {
             let allowed = format!("must have 1 to {TEMPLATE_NAME} characters, in one line");
-            return Err(Rejection::invalid("Name", &self.name, allowed));
+            return Err(Rejection::invalid(Input::TemplateName, &self.name, allowed));
         }
         if self.description.chars().count() > TEMPLATE_DESCRIPTION {
             let allowed = format!("must have at most {TEMPLATE_DESCRIPTION} characters");
-            return Err(Rejection::invalid("Description", &self.description, allowed));
+            return Err(Rejection::invalid(Input::Description, &self.description, allowed));
         }
-        let refuse = |allowed: String| Err(Rejection::invalid("Content", "(not shown)", allowed));
+        let refuse = |allowed: String| {
+            Err(Rejection::invalid(Input::TemplateContent, "(not shown)", allowed))
+        };
         if !(1..=TEMPLATE_CONTENT).contains(&self.content.chars().count()) {
             return refuse(format!("must have 1 to {TEMPLATE_CONTENT} characters"));
         }
@@ -133,7 +135,12 @@ mod tests {
         #[case] says: &str,
     ) {
         let said = template(format, content).check().unwrap_err().to_string();
-        assert!(said.starts_with("parameter Content has the value (not shown): must be in the format that is given, and "), "{said}");
+        assert!(
+            said.starts_with(
+                "the content has the value (not shown): must be in the format that is given, and "
+            ),
+            "{said}"
+        );
         assert!(said.contains(says) && !said.contains("hidden"), "{said}");
     }
 
@@ -143,23 +150,20 @@ mod tests {
         let fine = ConfigTemplate { name: "ü".repeat(64), description: "ü".repeat(255), ..fine };
         assert_eq!(fine.check(), Ok(()));
         for (wrong, says) in [
-            (ConfigTemplate { name: "x".repeat(65), ..fine.clone() }, "parameter Name"),
+            (ConfigTemplate { name: "x".repeat(65), ..fine.clone() }, "the config template's name"),
             (
                 ConfigTemplate { name: String::new(), ..fine.clone() },
-                "parameter Name has the value (empty)",
+                "the config template's name has the value (empty)",
             ),
             (ConfigTemplate { name: "a\nb".into(), ..fine.clone() }, "in one line"),
-            (
-                ConfigTemplate { description: "x".repeat(256), ..fine.clone() },
-                "parameter Description",
-            ),
+            (ConfigTemplate { description: "x".repeat(256), ..fine.clone() }, "the description"),
             (
                 ConfigTemplate { content: "x".repeat(TEMPLATE_CONTENT + 1), ..fine.clone() },
                 "must have 1 to 65536 characters",
             ),
             (
                 ConfigTemplate { content: String::new(), ..fine },
-                "parameter Content has the value (not shown)",
+                "the content has the value (not shown)",
             ),
         ] {
             let said = wrong.check().unwrap_err().to_string();

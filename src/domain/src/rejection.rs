@@ -7,30 +7,9 @@
 use thiserror::Error;
 
 use super::{
-    ApplicationId, OrderId,
+    ApplicationId, Input, OrderId,
     limits::{SAID, SHOWN},
 };
-
-/// Parameters that hold what runs and with what, passwords often (a probe's too, in its
-/// headers or command): no error repeats their values.
-const HIDDEN: &[&str] = &[
-    "Annotations",
-    "Args",
-    "Command",
-    "CommandArgs",
-    "Content",
-    "Data",
-    "InitContainers",
-    "JavaStartUpConfig",
-    "Liveness",
-    "PostStart",
-    "PreStop",
-    "Readiness",
-    "ResourceContent",
-    "Sidecars",
-    "Startup",
-    "WebContainerConfig",
-];
 
 /// What an error shows in place of a value that it does not repeat.
 pub const NOT_SHOWN: &str = "(not shown)";
@@ -38,16 +17,9 @@ pub const NOT_SHOWN: &str = "(not shown)";
 /// The caller asked for something that is not allowed. Nothing was written.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Rejection {
-    /// A parameter has a value that cannot be accepted.
-    #[error("parameter {parameter} has the value {value}: {allowed}")]
-    Invalid {
-        /// The parameter as the caller knows it.
-        parameter: String,
-        /// The value as given, shortened to at most 200 characters.
-        value: String,
-        /// What is allowed, as a sentence without a full stop.
-        allowed: String,
-    },
+    /// Something has a value that cannot be accepted.
+    #[error("the {}", .0.told(Input::word))]
+    Invalid(Invalid),
     /// No such application. Clients match the words `does not exist` (R9).
     #[error("the application {} does not exist", shortened(.0))]
     UnknownApplication(String),
@@ -196,24 +168,60 @@ pub enum Rejection {
 impl Rejection {
     /// A value that is not allowed; what is long is cut, and what may be secret is not shown.
     #[must_use]
-    pub fn invalid(parameter: &str, value: impl ToString, allowed: impl Into<String>) -> Self {
-        let shown = if Self::hides(parameter) {
-            NOT_SHOWN.to_owned()
-        } else {
-            shortened(&value.to_string())
-        };
-        Self::Invalid {
-            parameter: shortened(parameter),
-            value: if shown.is_empty() { "(empty)".to_owned() } else { shown },
-            allowed: cut(&allowed.into(), SAID),
-        }
+    pub fn invalid(input: Input, value: impl ToString, allowed: impl Into<String>) -> Self {
+        let allowed = said(&allowed.into());
+        Self::Invalid(Invalid {
+            input,
+            value: shown(value, input.is_hidden()),
+            allowed,
+            other: None,
+        })
     }
 
-    /// Whether no error repeats what was given as `parameter`.
+    /// The same, where what is allowed hangs on another input, whose name comes in the place
+    /// of `{}`.
     #[must_use]
-    pub fn hides(parameter: &str) -> bool {
-        HIDDEN.contains(&parameter.split('.').next().unwrap_or(parameter))
+    pub fn invalid_beside(
+        input: Input,
+        value: impl ToString,
+        allowed: impl Into<String>,
+        other: Input,
+    ) -> Self {
+        let allowed = said(&allowed.into());
+        let value = shown(value, input.is_hidden());
+        Self::Invalid(Invalid { input, value, allowed, other: Some(other) })
     }
+}
+
+/// A value that cannot be accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid {
+    pub input: Input,
+    /// The value as given, shortened to at most 200 characters.
+    pub value: String,
+    /// What is allowed, as a sentence without a full stop.
+    pub allowed: String,
+    /// The input that `{}` stands for in what is allowed.
+    pub other: Option<Input>,
+}
+
+impl Invalid {
+    /// Name, value and what is allowed, with the inputs called as the caller calls them.
+    #[must_use]
+    pub fn told(&self, name: impl Fn(Input) -> &'static str) -> String {
+        let allowed = match self.other {
+            Some(other) => &self.allowed.replacen("{}", name(other), 1),
+            None => &self.allowed,
+        };
+        format!("{} has the value {}: {allowed}", name(self.input), self.value)
+    }
+}
+
+/// A value as an error shows it: what is long is cut, and what is secret is not shown.
+#[must_use]
+pub fn shown(value: impl ToString, is_hidden: bool) -> String {
+    let shown = if is_hidden { NOT_SHOWN.to_owned() } else { shortened(&value.to_string()) };
+    if shown.is_empty() { "(empty)".to_owned() } else { shown }
 }
 
 /// The beginning of a text from outside, as an error shows it: without control characters.
@@ -226,10 +234,12 @@ pub fn shortened(text: &str) -> String {
     shown
 }
 
-fn cut(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}…", &text[..end]),
+/// What is allowed, cut to what an error says at most.
+#[must_use]
+pub fn said(allowed: &str) -> String {
+    match allowed.char_indices().nth(SAID) {
+        None => allowed.to_owned(),
+        Some((end, _)) => format!("{}…", &allowed[..end]),
     }
 }
 
@@ -238,15 +248,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_invalid_value_names_parameter_value_and_what_is_allowed() {
-        let text = Rejection::invalid("Replicas", -1, "must be 0 or more").to_string();
-        assert_eq!(text, "parameter Replicas has the value -1: must be 0 or more");
+    fn an_invalid_value_is_named_as_its_reader_calls_it() {
+        let rejection = Rejection::invalid(Input::Replicas, -1, "must be 0 or more");
+        let text = rejection.to_string();
+        assert_eq!(text, "the number of pods has the value -1: must be 0 or more");
+        let other = Rejection::invalid_beside(
+            Input::CpuRequest,
+            "2",
+            "must not be above {}",
+            Input::CpuLimit,
+        );
+        let Rejection::Invalid(invalid) = &other else { panic!("{other}") };
+        assert_eq!(
+            invalid.told(|input| if input == Input::CpuLimit { "Most" } else { "Least" }),
+            "Least has the value 2: must not be above Most"
+        );
+        assert!(other.to_string().ends_with("must not be above CPU limit"), "{other}");
     }
 
     #[test]
     fn a_long_value_is_cut_and_control_characters_are_dropped() {
         let text =
-            Rejection::invalid("Image", format!("\u{7}{}", "x".repeat(500)), "no").to_string();
+            Rejection::invalid(Input::Image, format!("\u{7}{}", "x".repeat(500)), "no").to_string();
         assert!(text.contains(&format!("{}…", "x".repeat(199))), "{text}");
+    }
+
+    #[test]
+    fn what_may_be_secret_is_in_no_error() {
+        for input in Input::ALL {
+            let text = Rejection::invalid(*input, "s3cret", "no").to_string();
+            assert_eq!(text.contains("s3cret"), !input.is_hidden(), "{text}");
+        }
     }
 }

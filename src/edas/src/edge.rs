@@ -93,7 +93,7 @@ pub async fn answer(State(edge): State<Edge>, mut request: Request, next: Next) 
                 }
             },
         };
-        let error = error_of(&response);
+        let error = error_of(&response).map(|error| error.of_operation(name));
         let code = error.as_ref().map_or("success", ApiError::label);
         let (status, duration_ms) = (response.status().as_u16(), started.elapsed().as_millis());
         if operation.is_some() {

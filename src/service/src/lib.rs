@@ -11,6 +11,7 @@ mod catalog;
 mod check;
 mod error;
 mod object;
+mod once;
 mod order;
 mod package;
 mod query;
@@ -43,12 +44,11 @@ pub use view::{BatchView, ClusterView, CurrentSpec, OrderView, PodState, Release
 
 use std::sync::Arc;
 
-use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::Semaphore;
 
 use clock::Clock;
 use domain::{ClusterId, order::FailurePolicy};
-use store::{Store, StoreError, Tx};
+use store::Store;
 
 /// What the use cases need to know of this server.
 #[derive(Debug, Clone)]
@@ -115,51 +115,5 @@ impl Service {
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.clock
-    }
-
-    /// The first answer to this request, if it was answered before.
-    async fn answered<T: DeserializeOwned>(
-        &self,
-        tx: &mut Tx,
-        caller: &Caller,
-    ) -> Result<Option<T>, Error> {
-        let Some(identity) = &caller.identity else { return Ok(None) };
-        let outcome = tx
-            .claim_request(&caller.key_id, &identity.nonce, &identity.digest, self.clock.now())
-            .await?;
-        let Some(outcome) = outcome else { return Ok(None) };
-        let why = |error: serde_json::Error| StoreError::Corrupt {
-            what: "answer",
-            why: error.to_string(),
-        };
-        Ok(Some(serde_json::from_value(outcome).map_err(why)?))
-    }
-
-    /// As [`Service::answered`], in a transaction of its own that leaves nothing.
-    async fn answered_before<T: DeserializeOwned>(
-        &self,
-        caller: &Caller,
-    ) -> Result<Option<T>, Error> {
-        let mut tx = self.store.begin().await?;
-        self.answered(&mut tx, caller).await
-    }
-
-    /// Makes what was written last, together with the answer to it.
-    async fn answer<T: Serialize>(
-        &self,
-        mut tx: Tx,
-        caller: &Caller,
-        outcome: T,
-    ) -> Result<T, Error> {
-        if let Some(identity) = &caller.identity {
-            let why = |error: serde_json::Error| StoreError::Corrupt {
-                what: "answer",
-                why: error.to_string(),
-            };
-            let document = serde_json::to_value(&outcome).map_err(why)?;
-            tx.answer_request(&caller.key_id, &identity.nonce, &document).await?;
-        }
-        tx.commit().await?;
-        Ok(outcome)
     }
 }

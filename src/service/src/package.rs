@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{Error, PackageParams, Service};
 use ::package::Client;
 use domain::{
-    Rejection,
+    Input, Rejection,
     package::{
         Label, PackageKind, PackageUrl,
         runtime::{Runtime, Runtimes},
@@ -50,7 +50,7 @@ impl Service {
     /// fetch it from: another one where it was uploaded to this server.
     pub(super) async fn check_package(&self, url: &SecretString) -> Result<PackageUrl, Error> {
         let (packages, url) = self.read_package(url)?;
-        let refuse = |why: String| Rejection::invalid("PackageUrl", &url, why);
+        let refuse = |why: String| Rejection::invalid(Input::PackageAddress, &url, why);
         if let Some(key) = named_by(&url).map_err(|why| refuse(why.to_string()))? {
             return self.uploaded_package(&url, &key).await;
         }
@@ -81,7 +81,7 @@ impl Service {
             |_| format!("(a text of {} characters, not shown)", text.chars().count()),
             ToString::to_string,
         );
-        let refuse = |why: String| Rejection::invalid("PackageUrl", &shown, why);
+        let refuse = |why: String| Rejection::invalid(Input::PackageAddress, &shown, why);
         let packages = self
             .packages
             .as_deref()
@@ -115,7 +115,7 @@ impl Service {
         };
         if let Some(tag) = &spec.image_tag {
             let allowed = "the application runs a package: give Image to let it run an image";
-            return Err(Rejection::invalid("ImageTag", tag, allowed));
+            return Err(Rejection::invalid(Input::ImageTag, tag, allowed));
         }
         check_settings(&spec.java, kind)?;
         let same = current.filter(|current| current.kind == kind);
@@ -132,7 +132,7 @@ impl Service {
         }
         let Some(packages) = self.packages.as_deref() else {
             let allowed = missing("--runtime-images", "SLUICE_RUNTIME_IMAGES");
-            return Err(Rejection::invalid("JDK", jdk.unwrap_or_default(), allowed));
+            return Err(Rejection::invalid(Input::Jdk, jdk.unwrap_or_default(), allowed));
         };
         let runtime = packages
             .runtimes
@@ -175,14 +175,14 @@ fn kind_of(
                 said.word(),
                 named.word()
             );
-            Err(Rejection::invalid("PackageUrl", url, allowed))
+            Err(Rejection::invalid(Input::PackageAddress, url, allowed))
         }
         (Some(kind), _) | (None, Some(kind)) => Ok(kind),
         (None, None) => {
             let by_container = params.web_container.as_ref().map(|_| PackageKind::War);
             current.map(|current| current.kind).or(by_container).ok_or_else(|| {
                 let allowed = "must end with .jar or .war, since nothing else says what kind of package it is";
-                Rejection::invalid("PackageUrl", url, allowed)
+                Rejection::invalid(Input::PackageAddress, url, allowed)
             })
         }
     }
@@ -201,7 +201,7 @@ fn no_runtime(kind: PackageKind, why: domain::package::runtime::NoRuntime) -> Re
             why.known.join(", ")
         )
     };
-    Rejection::invalid(why.parameter, why.value, allowed)
+    Rejection::invalid(why.input, why.value, allowed)
 }
 
 /// Settings of packages beside an image; those that only clear say nothing.
@@ -209,7 +209,7 @@ fn check_image(spec: &SpecChange) -> Result<(), Rejection> {
     let java = &spec.java;
     if let Field::Set(options) = &java.jvm_options {
         return Err(Rejection::invalid(
-            "JavaStartUpConfig",
+            Input::JvmOptions,
             options,
             "applies to packages only, and this is an image",
         ));
@@ -229,13 +229,13 @@ fn check_settings(java: &JavaChange, kind: PackageKind) -> Result<(), Rejection>
 fn check_web(java: &JavaChange, allowed: &str) -> Result<(), Rejection> {
     if let Field::Set(web) = &java.web {
         let given = serde_json::to_string(web).unwrap_or_default();
-        return Err(Rejection::invalid("WebContainerConfig", given, allowed));
+        return Err(Rejection::invalid(Input::WebContainerSettings, given, allowed));
     }
     if let Some(encoding) = &java.uri_encoding {
-        return Err(Rejection::invalid("UriEncoding", encoding, allowed));
+        return Err(Rejection::invalid(Input::UriEncoding, encoding, allowed));
     }
     match java.use_body_encoding {
-        Some(true) => Err(Rejection::invalid("UseBodyEncoding", "true", allowed)),
+        Some(true) => Err(Rejection::invalid(Input::UseBodyEncoding, "true", allowed)),
         Some(false) | None => Ok(()),
     }
 }

@@ -1,13 +1,12 @@
 //! What callers hand in: who they are, and the orders they want.
 //!
-//! Values have the right types and are otherwise unchecked; the service's
-//! methods check them and name the parameter in their refusal by its EDAS name,
-//! since that is the only interface that callers see.
+//! Values have the right types and are otherwise unchecked; the service's methods
+//! check them, and name in their refusal the input that it is about.
 
 use secrecy::SecretString;
 
 use domain::{
-    ApplicationId, ReleaseId, order::plan::Strategy, package::PackageKind,
+    ApplicationId, ReleaseId, Source, order::plan::Strategy, package::PackageKind,
     template::spec::SpecChange,
 };
 
@@ -19,8 +18,8 @@ pub struct Caller {
     pub name: String,
     /// The request's own id, as it is in the reply and the log.
     pub request_id: String,
-    /// Where the order came from: `pop` (the API) or `console`.
-    pub source: String,
+    /// What it is asked through.
+    pub source: Source,
     /// What makes this request the same as another; none where a repetition
     /// need not be recognised (reads).
     pub identity: Option<RequestIdentity>,

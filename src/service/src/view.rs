@@ -5,7 +5,7 @@ use jiff::Timestamp;
 pub use store::PodState;
 
 use domain::{
-    ApplicationId, BatchId, OrderId, ReleaseId,
+    ApplicationId, BatchId, OrderId, ReleaseId, Source,
     order::{Kind, State, Step, plan::Strategy},
     package::Label,
 };
@@ -45,7 +45,7 @@ pub struct OrderView {
     /// Name of the access key that ordered it; `sluice` for an automatic rollback.
     pub created_by: String,
     /// `pop` or `console`.
-    pub source: String,
+    pub source: Source,
     /// The order that this one rolls back.
     pub rolls_back: Option<OrderId>,
     /// The order that rolls this one back.

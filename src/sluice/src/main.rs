@@ -7,7 +7,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::Parser;
 use clock::Clock;
 use cluster::Cluster;
-use domain::{ClusterId, ClusterIdentity, order::FailurePolicy, package::runtime::Runtimes};
+use domain::{
+    ClusterId, ClusterIdentity, Source, order::FailurePolicy, package::runtime::Runtimes,
+};
 use executor::{Executor, Standing};
 use rand::TryRngCore;
 use secrecy::{ExposeSecret, SecretString};
@@ -312,7 +314,7 @@ async fn adopt(settings: AdoptDeployment) -> Result<()> {
         version: settings.version_text,
         container: settings.container,
     };
-    let (application, _) = service.adopt(&console("sluice adopt"), request).await?;
+    let (application, _) = service.adopt(&command("sluice adopt"), request).await?;
     println!("{application}");
     Ok(())
 }
@@ -328,7 +330,7 @@ async fn container(settings: ShowContainer) -> Result<()> {
         anyhow!("there is no application {} in namespace {}", settings.name, settings.namespace)
     })?;
     if let Some(name) = &settings.set {
-        service.choose_container(&console("sluice container"), application.id, Some(name)).await?;
+        service.choose_container(&command("sluice container"), application.id, Some(name)).await?;
     }
     let container = service.container(application.id).await?;
     let name = container.name.as_deref().unwrap_or("(in doubt)");
@@ -341,12 +343,12 @@ async fn container(settings: ShowContainer) -> Result<()> {
 }
 
 /// Whoever calls a command of this program.
-fn console(name: &str) -> Caller {
+fn command(name: &str) -> Caller {
     Caller {
         key_id: String::new(),
         name: name.into(),
         request_id: String::new(),
-        source: "console".into(),
+        source: Source::Cli,
         identity: None,
     }
 }

@@ -54,4 +54,13 @@ impl StoreError {
             Self::Sql(_) => false,
         }
     }
+
+    /// Whether Postgres ended the transaction in favour of another one: it could not be put
+    /// in a line with it (40001), or each waited for the other (40P01). Nothing of it lasts,
+    /// and the same one may succeed at once. A statement that took too long is none of them.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        let Self::Sql(sqlx::Error::Database(error)) = self else { return false };
+        error.code().is_some_and(|code| ["40001", "40P01"].contains(&code.as_ref()))
+    }
 }

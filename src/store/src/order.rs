@@ -37,8 +37,8 @@ pub struct NewOrder<'a> {
     /// What its caller is to know about it, as sentences.
     pub notes: &'a [String],
     pub created_by: &'a str,
-    /// `pop`, `console` or `sluice`.
-    pub source: &'a str,
+    /// What it was asked for through.
+    pub source: domain::Source,
     /// Number of pods that the batches are planned for.
     pub replicas: i32,
     /// The batch to begin with, from 0; those before it are done.
@@ -60,7 +60,7 @@ impl Tx {
             "/* insert_order */ INSERT INTO change_order
                 (id, application_id, kind, strategy, target, snapshot, release_id, rolls_back, description, created_at, created_by, source, step_since, run_after,
                  batch, confirmed, back_to, notes)
-             VALUES ($1, $2, $3::text::order_kind, $4, $5, $6, $7, $8, $9, $10, $11, $12, $10, $10, $13, $13 + 1, nullif($13, 0), $14)
+             VALUES ($1, $2, $3::text::order_kind, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::order_source, $10, $10, $13, $13 + 1, nullif($13, 0), $14)
              ON CONFLICT (application_id) WHERE finished_at IS NULL DO NOTHING",
             order.id.0,
             order.application.0,
@@ -73,7 +73,7 @@ impl Tx {
             order.description,
             now.to_sqlx() as _,
             order.created_by,
-            order.source,
+            word(order.source),
             number("batch", order.resumes_at)?,
             order.notes
         )

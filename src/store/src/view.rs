@@ -9,7 +9,7 @@ use super::{
     row::{count, document, value},
 };
 use domain::{
-    ApplicationId, BatchId, OrderId,
+    ApplicationId, BatchId, OrderId, Source,
     order::{Kind, State, Step, plan::Strategy},
     package::Label,
 };
@@ -44,7 +44,7 @@ pub struct OrderRow {
     pub finished_at: Option<Timestamp>,
     pub created_by: String,
     /// `pop`, `console` or `sluice`.
-    pub source: String,
+    pub source: Source,
     /// The order it rolls back.
     pub rolls_back: Option<OrderId>,
     /// The order that rolls it back.
@@ -127,7 +127,7 @@ impl Store {
     ) -> Result<Vec<OrderRow>, StoreError> {
         let rows = sqlx::query!(
             r#"/* order_rows */ SELECT o.id, o.application_id, o.kind::text AS "kind!", o.state::text AS "state!", o.step::text AS "step!",
-                   o.strategy, (o.target->>'replicas')::integer AS replicas, (o.target->>'replicas_before')::integer AS replicas_before, o.description, o.notes, o.message, o.created_at, o.finished_at, o.created_by, o.source, o.rolls_back,
+                   o.strategy, (o.target->>'replicas')::integer AS replicas, (o.target->>'replicas_before')::integer AS replicas_before, o.description, o.notes, o.message, o.created_at, o.finished_at, o.created_by, o.source::text AS "source!", o.rolls_back,
                    r.version AS "version?", r.image AS "image?", r.package,
                    (SELECT u.id FROM change_order u WHERE u.rolls_back = o.id) AS rolled_back_by, o.template IS NOT NULL OR o.finalizing AS "changed_deployment!",
                    NOT EXISTS (
@@ -163,7 +163,7 @@ impl Store {
                     created_at: row.created_at.to_jiff(),
                     finished_at: row.finished_at.map(jiff_sqlx::Timestamp::to_jiff),
                     created_by: row.created_by,
-                    source: row.source,
+                    source: value("source", row.source)?,
                     rolls_back: row.rolls_back.map(OrderId),
                     rolled_back_by: row.rolled_back_by.map(OrderId),
                     is_newest: row.newest,

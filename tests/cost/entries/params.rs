@@ -135,6 +135,6 @@ fn caller() -> service::Caller {
         key_id: "key".into(),
         name: "tests".into(),
         request_id: "request".into(),
-        source: "pop".into(),
+        source: domain::Source::Api,
     }
 }

@@ -399,7 +399,7 @@ pub fn caller() -> Caller {
         key_id: "test".into(),
         name: "tester".into(),
         request_id: "request".into(),
-        source: "pop".into(),
+        source: domain::Source::Api,
         identity: None,
     }
 }

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::template::names::{
     APPLICATION_LABEL, FENCE_ANNOTATION, NAME_LABEL, OWNER, OWNER_LABEL, WRITE_ANNOTATION,
 };
-use crate::{ApplicationId, OrderId, name::is_label_value};
+use crate::{ApplicationId, OrderId, Source, name::is_label_value};
 
 /// The kinds of object that object writes are about, and that can be listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,8 +97,8 @@ pub struct Record {
     pub description: String,
     /// Name of the access key that wanted it.
     pub created_by: String,
-    /// `pop` or `console`.
-    pub source: String,
+    /// What it was asked for through.
+    pub source: Source,
     /// Whether an order is recorded, as failed, where it cannot be done: nobody waits for
     /// the answer.
     #[serde(default)]

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Rejection, limits::BATCHES};
+use crate::{Input, Rejection, limits::BATCHES};
 
 /// How batches follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,13 +54,13 @@ impl Strategy {
     /// instances is known.
     ///
     /// # Errors
-    /// [`Rejection::Invalid`] naming `UpdateStrategy`: 0 batches, or more than
+    /// [`Rejection::Invalid`] naming the strategy: 0 batches, or more than
     /// [`BATCHES`].
     pub fn check(&self) -> Result<(), Rejection> {
         if self.batches > BATCHES {
             let allowed = format!("a release has at most {BATCHES} batches");
             return Err(Rejection::invalid(
-                "UpdateStrategy",
+                Input::Strategy,
                 format!("batch {}", self.batches),
                 allowed,
             ));
@@ -71,11 +71,11 @@ impl Strategy {
     /// Checks the strategy against the number of instances.
     ///
     /// # Errors
-    /// [`Rejection::Invalid`] naming `UpdateStrategy`: 0 batches, more batches
+    /// [`Rejection::Invalid`] naming the strategy: 0 batches, more batches
     /// than instances, or a canary over half of them, where there are any.
     pub fn fits(&self, replicas: i32) -> Result<(), Rejection> {
         let refuse = |value: String, allowed: String| {
-            Err(Rejection::invalid("UpdateStrategy", value, allowed))
+            Err(Rejection::invalid(Input::Strategy, value, allowed))
         };
         if self.batches < 1 {
             return refuse(
@@ -226,7 +226,7 @@ mod tests {
             .and_then(|()| strategy.fits(replicas))
             .expect_err("must be refused")
             .to_string();
-        assert!(refusal.contains("UpdateStrategy") && refusal.contains(says), "{refusal}");
+        assert!(refusal.starts_with("the strategy has") && refusal.contains(says), "{refusal}");
     }
 
     #[rstest]

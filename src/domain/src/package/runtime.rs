@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::package::PackageKind;
+use crate::{Input, package::PackageKind};
 
 /// A JDK, and a web container where there is one, with the image that has them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,7 +67,7 @@ impl Runtimes {
     /// One that is not given is the only one there is.
     ///
     /// # Errors
-    /// The parameter that must be given or has an unknown value, and what it may be.
+    /// The input that must be given or has an unknown value, and what it may be.
     pub fn find(
         &self,
         kind: PackageKind,
@@ -79,21 +79,21 @@ impl Runtimes {
         let mut left: Vec<&Runtime> = self.0.iter().filter(fits).collect();
         if left.is_empty() {
             return Err(NoRuntime {
-                parameter: "JDK",
+                input: Input::Jdk,
                 value: jdk.unwrap_or_default().into(),
                 known: Vec::new(),
             });
         }
         if kind == PackageKind::War {
-            left = narrowed(left, "WebContainer", web_container, |runtime| {
+            left = narrowed(left, Input::WebContainer, web_container, |runtime| {
                 runtime.web_container.as_deref().unwrap_or_default()
             })?;
         }
-        left = narrowed(left, "JDK", jdk, |runtime| &runtime.jdk)?;
+        left = narrowed(left, Input::Jdk, jdk, |runtime| &runtime.jdk)?;
         match left[..] {
             [only] => Ok(only),
             // All have the same JDK, so it is the web container that is open.
-            _ => Err(open("WebContainer", &left, |runtime| {
+            _ => Err(open(Input::WebContainer, &left, |runtime| {
                 runtime.web_container.as_deref().unwrap_or_default()
             })),
         }
@@ -103,8 +103,8 @@ impl Runtimes {
 /// Why no runtime was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoRuntime {
-    /// The parameter that decides.
-    pub parameter: &'static str,
+    /// The input that decides.
+    pub input: Input,
     /// Its value; empty = it was not given.
     pub value: String,
     /// What it may be; empty = there is no runtime for this kind of package.
@@ -115,34 +115,34 @@ pub struct NoRuntime {
 /// long as what they have is the same.
 fn narrowed<'a>(
     left: Vec<&'a Runtime>,
-    parameter: &'static str,
+    input: Input,
     wanted: Option<&str>,
     part: impl Fn(&'a Runtime) -> &'a str,
 ) -> Result<Vec<&'a Runtime>, NoRuntime> {
     let Some(wanted) = wanted else {
         let first = part(left[0]);
         let is_open =
-            parameter == "JDK" && left.iter().any(|runtime| !is_same(part(runtime), first));
-        return if is_open { Err(open(parameter, &left, part)) } else { Ok(left) };
+            input == Input::Jdk && left.iter().any(|runtime| !is_same(part(runtime), first));
+        return if is_open { Err(open(input, &left, part)) } else { Ok(left) };
     };
     let found: Vec<_> =
         left.iter().copied().filter(|runtime| is_same(part(runtime), wanted)).collect();
     if found.is_empty() {
-        Err(NoRuntime { value: wanted.into(), ..open(parameter, &left, part) })
+        Err(NoRuntime { value: wanted.into(), ..open(input, &left, part) })
     } else {
         Ok(found)
     }
 }
 
 fn open<'a>(
-    parameter: &'static str,
+    input: Input,
     left: &[&'a Runtime],
     part: impl Fn(&'a Runtime) -> &'a str,
 ) -> NoRuntime {
     let mut known: Vec<String> = left.iter().map(|runtime| part(runtime).to_owned()).collect();
     known.sort();
     known.dedup();
-    NoRuntime { parameter, value: String::new(), known }
+    NoRuntime { input, value: String::new(), known }
 }
 
 /// A name as names are compared: blanks around it and case mean nothing.
@@ -186,22 +186,22 @@ mod tests {
     }
 
     #[rstest]
-    #[case(PackageKind::FatJar, None, None, "JDK", &["Open JDK 17", "Open JDK 8"])]
-    #[case(PackageKind::FatJar, Some("Open JDK 7"), None, "JDK", &["Open JDK 17", "Open JDK 8"])]
-    #[case(PackageKind::War, Some("Open JDK 8"), None, "WebContainer", &["apache-tomcat-7.0.91", "apache-tomcat-9"])]
-    #[case(PackageKind::War, None, Some("jetty"), "WebContainer", &["apache-tomcat-10", "apache-tomcat-7.0.91", "apache-tomcat-9"])]
-    #[case(PackageKind::War, Some("Open JDK 17"), Some("apache-tomcat-9"), "JDK", &["Open JDK 8"])]
+    #[case(PackageKind::FatJar, None, None, Input::Jdk, &["Open JDK 17", "Open JDK 8"])]
+    #[case(PackageKind::FatJar, Some("Open JDK 7"), None, Input::Jdk, &["Open JDK 17", "Open JDK 8"])]
+    #[case(PackageKind::War, Some("Open JDK 8"), None, Input::WebContainer, &["apache-tomcat-7.0.91", "apache-tomcat-9"])]
+    #[case(PackageKind::War, None, Some("jetty"), Input::WebContainer, &["apache-tomcat-10", "apache-tomcat-7.0.91", "apache-tomcat-9"])]
+    #[case(PackageKind::War, Some("Open JDK 17"), Some("apache-tomcat-9"), Input::Jdk, &["Open JDK 8"])]
     fn what_must_be_said_is_named_with_what_it_may_be(
         #[case] kind: PackageKind,
         #[case] jdk: Option<&str>,
         #[case] container: Option<&str>,
-        #[case] parameter: &str,
+        #[case] input: Input,
         #[case] known: &[&str],
     ) {
         let why = table().find(kind, jdk, container).unwrap_err();
         assert_eq!(
-            (why.parameter, why.known.iter().map(String::as_str).collect::<Vec<_>>()),
-            (parameter, known.to_vec())
+            (why.input, why.known.iter().map(String::as_str).collect::<Vec<_>>()),
+            (input, known.to_vec())
         );
     }
 

@@ -13,10 +13,7 @@ use super::{java, selector::selects};
 use crate::template::names::{
     NAME_LABEL, OWNER_LABEL, PACKAGE_CONTAINER, PREFIX, RELEASE_ANNOTATION, RESTART_ANNOTATION,
 };
-use crate::{Rejection, limits, order::BorrowedSettings, template::sameness::is_same};
-
-/// The parameter that it comes in.
-const PARAMETER: &str = "ResourceContent";
+use crate::{Input, Rejection, limits, order::BorrowedSettings, template::sameness::is_same};
 
 /// Annotations of a Deployment that Kubernetes' own programs write.
 const BOOKKEEPING: [&str; 3] = [PREFIX, "deployment.kubernetes.io/", "kubectl.kubernetes.io/"];
@@ -113,7 +110,7 @@ impl Edit {
 const OWN_FIELDS: [&str; 3] = ["template", "replicas", "minReadySeconds"];
 
 fn refuse<T>(why: impl Into<String>) -> Result<T, Rejection> {
-    Err(Rejection::invalid(PARAMETER, "(not shown)", why))
+    Err(Rejection::invalid(Input::Deployment, "(not shown)", why))
 }
 
 /// The name of a field, as far as it is sure to be none of the values.

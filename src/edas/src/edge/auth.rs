@@ -34,7 +34,7 @@ use crate::{
         signature::{Claim, Scheme, SignaturePolicy, SignatureRefusal, SignedRequest},
     },
 };
-use domain::limits;
+use domain::{Source, limits};
 use service::{Caller, KeySecret, RequestIdentity};
 
 /// Largest body that is accepted, in bytes.
@@ -96,7 +96,7 @@ pub async fn admit(
         key_id: claim.key_id,
         name,
         request_id,
-        source: "pop".into(),
+        source: Source::Api,
     };
     parts.extensions.insert(Call { params, caller });
     Ok(next.run(Request::from_parts(parts, Body::empty())).await)

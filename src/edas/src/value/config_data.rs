@@ -8,9 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::wire::{error::ApiError, params::Params};
-use domain::{
-    Rejection, notation, object::config_data::is_key, rejection::shortened, template::spec::Field,
-};
+use domain::{notation, object::config_data::is_key, rejection::shortened, template::spec::Field};
 
 const NAME: &str = "Data";
 const ENTRIES: &str = r#"allowed is a list [{"Key":"…","Value":"…"}] of texts"#;
@@ -31,7 +29,7 @@ struct Entry {
 /// # Errors
 /// `MissingData`; a business error with the place and what is allowed.
 pub fn read_texts(params: &Params) -> Result<BTreeMap<String, String>, ApiError> {
-    let refuse = |why: String| -> ApiError { Rejection::invalid(NAME, HIDDEN, why).into() };
+    let refuse = |why: String| ApiError::refused(NAME, HIDDEN, why);
     let given = match params.structured(NAME, ENTRIES)? {
         Field::Keep => return Err(ApiError::missing(NAME)),
         // A list of none is meant; an empty text was hardly.
@@ -62,7 +60,7 @@ pub fn read_texts(params: &Params) -> Result<BTreeMap<String, String>, ApiError>
 /// # Errors
 /// As [`read_texts`], without anything that was given.
 pub fn read_secret(params: &Params) -> Result<BTreeMap<String, String>, ApiError> {
-    let refuse = |why: String| -> ApiError { Rejection::invalid(NAME, HIDDEN, why).into() };
+    let refuse = |why: String| ApiError::refused(NAME, HIDDEN, why);
     let is_encoded = params.boolean("Base64Encoded")?.unwrap_or(false);
     // Errors of the reader quote what it reads.
     let given: Value = match params.structured(NAME, ENTRIES).map_err(|_| refuse(ENTRIES.into()))? {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::wire::{error::ApiError, params::Params};
 use domain::{
-    Rejection, name, notation,
+    name, notation,
     template::spec::{EnvVar, Field},
 };
 
@@ -32,7 +32,7 @@ pub fn read_envs(params: &Params) -> Result<Field<Vec<EnvVar>>, ApiError> {
     let Some(text) = params.raw("Envs") else { return Ok(Field::Keep) };
     let refuse = |why: &str| -> ApiError {
         let shown = format!("(a text of {} characters, not shown)", text.chars().count());
-        Rejection::invalid("Envs", shown, format!("{why}; {ENVS}")).into()
+        ApiError::refused("Envs", shown, format!("{why}; {ENVS}"))
     };
     match text.trim() {
         "null" => return Ok(Field::Keep),
@@ -100,12 +100,11 @@ pub fn read_env_froms(params: &Params) -> Result<(Field<Vec<Value>>, Vec<Value>)
             .find(|kind| item[*kind]["name"].as_str().is_some_and(|name| !name.is_empty()));
         if let Some(kind) = of {
             if !item[kind]["name"].as_str().is_some_and(name::is_subdomain) {
-                return Err(Rejection::invalid(
+                return Err(ApiError::refused(
                     "EnvFroms",
                     &item,
                     format!("at [{index}]: no {kind} can have this name; {ALLOWED}"),
-                )
-                .into());
+                ));
             }
             whole.push(json!({ kind: { "name": item[kind]["name"] } }));
         } else if item["name"].as_str().is_some_and(|name| !name.is_empty())
@@ -113,12 +112,11 @@ pub fn read_env_froms(params: &Params) -> Result<(Field<Vec<Value>>, Vec<Value>)
         {
             from_keys.push(json!({ "name": item["name"], "valueFrom": item["valueFrom"] }));
         } else {
-            return Err(Rejection::invalid(
+            return Err(ApiError::refused(
                 "EnvFroms",
                 &item,
                 format!("[{index}] is neither; {ALLOWED}"),
-            )
-            .into());
+            ));
         }
     }
     Ok((if whole.is_empty() { Field::Clear } else { Field::Set(whole) }, from_keys))
@@ -162,9 +160,7 @@ pub fn read_args(params: &Params, name: &str) -> Result<Field<Vec<String>>, ApiE
             }
             Err(_) => {
                 let why = format!("[{index}] is neither; {ALLOWED}");
-                return Err(
-                    Rejection::invalid(name, params.raw(name).unwrap_or_default(), why).into()
-                );
+                return Err(ApiError::refused(name, params.raw(name).unwrap_or_default(), why));
             }
         }
     }

@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use crate::wire::{error::ApiError, params::Params};
 use domain::{
-    Rejection,
     object::{
         ingress::{IngressRule, Path, PathMatch, Texts},
         service::PortTarget,
@@ -66,9 +65,8 @@ pub fn read(params: &Params) -> Result<Option<Vec<IngressRule>>, ApiError> {
         Field::Set(given) => given,
     };
     let shown = params.raw(NAME).map_or_else(|| given.to_string(), str::to_owned);
-    let refuse = |why: String| -> ApiError {
-        Rejection::invalid(NAME, &shown, format!("{why}; {RULES}")).into()
-    };
+    let refuse =
+        |why: String| -> ApiError { ApiError::refused(NAME, &shown, format!("{why}; {RULES}")) };
     let conf: GivenConf = serde_path_to_error::deserialize(given).map_err(|error| {
         let path = error.path().to_string();
         refuse(format!("at {path}: {}", error.into_inner()))

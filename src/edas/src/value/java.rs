@@ -9,7 +9,6 @@ use serde_json::{Map, Value};
 
 use crate::wire::{error::ApiError, params::Params};
 use domain::{
-    Rejection,
     package::PackageKind,
     rejection::shortened,
     template::{
@@ -47,9 +46,7 @@ pub fn read_package_type(params: &Params) -> Result<Option<PackageKind>, ApiErro
         None | Some("Image") => Ok(None),
         Some("FatJar") => Ok(Some(PackageKind::FatJar)),
         Some("War" | "WAR") => Ok(Some(PackageKind::War)),
-        Some(other) => {
-            Err(Rejection::invalid("PackageType", other, "must be Image, FatJar or War").into())
-        }
+        Some(other) => Err(ApiError::refused("PackageType", other, "must be Image, FatJar or War")),
     }
 }
 
@@ -62,7 +59,7 @@ pub fn read_java(params: &Params) -> Result<JavaChange, ApiError> {
         None => None,
         Some(text) => {
             let allowed = format!("must be one of {}", ENCODINGS.join(", "));
-            Some(encoding(text).ok_or_else(|| Rejection::invalid("UriEncoding", text, allowed))?)
+            Some(encoding(text).ok_or_else(|| ApiError::refused("UriEncoding", text, allowed))?)
         }
     };
     Ok(JavaChange {
@@ -214,7 +211,7 @@ fn number<N: TryFrom<u64>>(value: &Value, from: u64, to: u64) -> Option<N> {
 }
 
 fn refused(params: &Params, name: &str, why: String) -> ApiError {
-    Rejection::invalid(name, params.raw(name).unwrap_or_default(), why).into()
+    ApiError::refused(name, params.raw(name).unwrap_or_default(), why)
 }
 
 #[cfg(test)]

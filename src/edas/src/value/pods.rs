@@ -19,7 +19,6 @@ use serde_json::Value;
 use super::{environment::read_env_froms, probe};
 use crate::wire::{error::ApiError, params::Params};
 use domain::{
-    Rejection,
     limits::CONTAINERS as MOST_CONTAINERS,
     name, notation,
     rejection::shortened,
@@ -184,7 +183,7 @@ fn is_true(params: &Params, name: &str) -> Option<bool> {
 pub fn thing(params: &Params, parameter: &str) -> Result<Option<String>, ApiError> {
     match params.text(parameter) {
         Some(text) if !name::is_subdomain(text) => {
-            Err(Rejection::invalid(parameter, text, format!("must be {NAME}")).into())
+            Err(ApiError::refused(parameter, text, format!("must be {NAME}")))
         }
         text => Ok(text.map(Into::into)),
     }
@@ -249,12 +248,11 @@ fn list<T: DeserializeOwned, R>(
         Field::Set(items) => items,
     };
     let refuse = |index: usize, why: String| -> ApiError {
-        Rejection::invalid(
+        ApiError::refused(
             name,
             params.raw(name).unwrap_or_default(),
             format!("at [{index}]: {why}; {allowed}"),
         )
-        .into()
     };
     let read = |(index, item)| read(item).map_err(|why| refuse(index, why));
     Ok(Field::Set(items.into_iter().enumerate().map(read).collect::<Result<_, _>>()?))
@@ -272,9 +270,8 @@ fn texts(
         Field::Clear => return Ok(Field::Clear),
         Field::Set(pairs) => pairs,
     };
-    let refuse = |why: String| {
-        Err(ApiError::from(Rejection::invalid(name, params.raw(name).unwrap_or_default(), why)))
-    };
+    let refuse =
+        |why: String| Err(ApiError::refused(name, params.raw(name).unwrap_or_default(), why));
     let text = |(key, value): (String, Value)| {
         let text = match value {
             Value::String(text) => text,
@@ -302,12 +299,11 @@ fn containers(params: &Params, name: &str) -> Result<Field<Vec<Value>>, ApiError
     if let Field::Set(items) = params.json::<Vec<IgnoredAny>>(name, CONTAINERS)?
         && items.len() > MOST_CONTAINERS
     {
-        return Err(Rejection::invalid(
+        return Err(ApiError::refused(
             name,
             format!("{} items", items.len()),
             format!("at most {MOST_CONTAINERS} containers are allowed"),
-        )
-        .into());
+        ));
     }
     list(params, name, CONTAINERS, |it: Encoded| {
         let container = yaml(&it.yaml)?;
@@ -334,7 +330,7 @@ fn unreadable<K: DeserializeOwned>(value: &Value) -> Option<String> {
 
 fn security(params: &Params) -> Result<Field<Value>, ApiError> {
     let refuse = |text: &str, why: String| {
-        Err(Rejection::invalid("SecurityContext", text, format!("{why}; {SECURITY}")).into())
+        Err(ApiError::refused("SecurityContext", text, format!("{why}; {SECURITY}")))
     };
     match params.raw("SecurityContext") {
         None => Ok(Field::Keep),

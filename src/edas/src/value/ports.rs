@@ -7,7 +7,6 @@ use serde::Deserialize;
 
 use crate::wire::{error::ApiError, params::Params};
 use domain::{
-    Rejection,
     object::service::{Balancer, Listener, Network, Port, PortTarget, Reach, Speech, Transport},
     rejection::shortened,
     template::spec::Field,
@@ -161,12 +160,11 @@ pub fn read_listeners(params: &Params) -> Result<Option<Vec<Listener>>, ApiError
         }
         (Field::Set(_), Some(single)) => {
             let value = params.raw(single).unwrap_or_default();
-            return Err(Rejection::invalid(
+            return Err(ApiError::refused(
                 single,
                 value,
                 "either ServicePortInfos or Port, TargetPort and SlbProtocol are given",
-            )
-            .into());
+            ));
         }
         (Field::Clear, None) => Vec::new(),
         (Field::Set(given), None) => given,
@@ -224,10 +222,10 @@ fn single_listener(params: &Params, names: ListenerNames) -> Result<Listener, Ap
         Some(http) if http.eq_ignore_ascii_case("HTTP") => Speech::Http,
         Some(https) if https.eq_ignore_ascii_case("HTTPS") => {
             let allowed = "HTTPS needs a certificate: give the port in ServicePortInfos of BindK8sSlb or UpdateK8sSlb, with its certId";
-            return Err(Rejection::invalid(names.protocol, https, allowed).into());
+            return Err(ApiError::refused(names.protocol, https, allowed));
         }
         Some(other) => {
-            return Err(Rejection::invalid(names.protocol, other, "must be TCP or HTTP").into());
+            return Err(ApiError::refused(names.protocol, other, "must be TCP or HTTP"));
         }
     };
     Ok(Listener {
@@ -270,8 +268,7 @@ fn wrong(given: &Given) -> String {
 }
 
 fn refuse(params: &Params, name: &str, why: &str, allowed: &str) -> ApiError {
-    Rejection::invalid(name, params.raw(name).unwrap_or_default(), format!("{why}; {allowed}"))
-        .into()
+    ApiError::refused(name, params.raw(name).unwrap_or_default(), format!("{why}; {allowed}"))
 }
 
 #[cfg(test)]

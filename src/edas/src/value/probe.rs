@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::wire::{error::ApiError, params::Params};
-use domain::{Rejection, notation, template::spec::Field};
+use domain::{notation, template::spec::Field};
 
 const ALLOWED: &str = r#"allowed is one of httpGet {path, port, scheme, host, httpHeaders}, tcpSocket {host, port} or exec {command}, with initialDelaySeconds, periodSeconds, timeoutSeconds, successThreshold, failureThreshold"#;
 
@@ -89,8 +89,7 @@ pub fn read(params: &Params, name: &str) -> Result<Field<Value>, ApiError> {
         Field::Clear => return Ok(Field::Clear),
     };
     let refuse = |why: String| -> ApiError {
-        Rejection::invalid(name, params.raw(name).unwrap_or_default(), format!("{why}; {ALLOWED}"))
-            .into()
+        ApiError::refused(name, params.raw(name).unwrap_or_default(), format!("{why}; {ALLOWED}"))
     };
     // Commands may hold passwords, and headers too.
     let probe: Probe = notation::shaped(&plain(given)).map_err(refuse)?;
@@ -117,12 +116,11 @@ pub fn read_hook(params: &Params, name: &str) -> Result<Field<Value>, ApiError> 
         && let Some(other) = fields.keys().find(|key| !is_way(key))
     {
         let allowed = "a hook has one of httpGet, tcpSocket and exec, and no times";
-        return Err(Rejection::invalid(
+        return Err(ApiError::refused(
             name,
             params.raw(name).unwrap_or_default(),
             format!("at {other}: {allowed}"),
-        )
-        .into());
+        ));
     }
     Ok(hook)
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::wire::{error::ApiError, params::Params};
 use domain::{
-    Rejection, notation,
+    Input, notation,
     object::autoscaling::{
         Behaviour, Pace, Resource, ScalingStep, SelectPolicy, StepUnit, Trigger,
     },
@@ -95,17 +95,16 @@ struct GivenStep {
 pub fn read_range(params: &Params) -> Result<Option<Range>, ApiError> {
     match (params.text(TRIGGER), params.text(METRIC)) {
         (None, None) => Ok(None),
-        (Some(_), Some(text)) => Err(Rejection::invalid(
+        (Some(_), Some(text)) => Err(ApiError::refused(
             METRIC,
             text,
             "says the same as ScalingRuleTrigger: give only one of them",
-        )
-        .into()),
+        )),
         (Some(text), None) => {
-            triggers(text).map(Some).map_err(|why| Rejection::invalid(TRIGGER, text, why).into())
+            triggers(text).map(Some).map_err(|why| ApiError::refused(TRIGGER, text, why))
         }
         (None, Some(text)) => {
-            metrics(text).map(Some).map_err(|why| Rejection::invalid(METRIC, text, why).into())
+            metrics(text).map(Some).map_err(|why| ApiError::refused(METRIC, text, why))
         }
     }
 }
@@ -141,7 +140,7 @@ fn triggers(text: &str) -> Result<Range, String> {
     };
     let triggers = given.triggers.into_iter().map(trigger).collect::<Result<_, String>>()?;
     Ok(Range {
-        parameter: TRIGGER,
+        input: Input::RuleTrigger,
         min_replicas: given.min_replicas,
         max_replicas: given.max_replicas,
         triggers,
@@ -160,7 +159,7 @@ fn metrics(text: &str) -> Result<Range, String> {
     };
     let triggers = given.metrics.into_iter().map(trigger).collect::<Result<_, String>>()?;
     Ok(Range {
-        parameter: METRIC,
+        input: Input::RuleMetric,
         min_replicas: given.min_replicas,
         max_replicas: given.max_replicas,
         triggers,
@@ -240,7 +239,7 @@ mod tests {
         let metric = r#"{"minReplicas":1,"maxReplicas":10,"metrics":[{"metricType":"CPU","metricTargetAverageUtilization":60},{"metricType":"MEMORY","metricTargetAverageUtilization":70}]}"#;
         let first = read_range(&params(TRIGGER, trigger)).unwrap().unwrap();
         let second = read_range(&params(METRIC, metric)).unwrap().unwrap();
-        assert_eq!(first, Range { parameter: TRIGGER, ..second });
+        assert_eq!(first, Range { input: Input::RuleTrigger, ..second });
         assert_eq!((first.min_replicas, first.max_replicas, first.triggers.len()), (1, 10, 2));
         assert_eq!(read_range(&Params::default()).unwrap(), None);
     }

@@ -9,7 +9,6 @@ use serde::Deserialize;
 
 use crate::wire::{error::ApiError, params::Params};
 use domain::{
-    Rejection,
     limits::BATCHES,
     order::plan::{Pace, Strategy},
     rejection::shortened,
@@ -56,7 +55,7 @@ pub fn read(params: &Params) -> Result<Option<Strategy>, ApiError> {
     };
     let refuse = |why: String| -> ApiError {
         let value = params.raw(NAME).unwrap_or_default();
-        Rejection::invalid(NAME, value, format!("{why}; {ALLOWED}")).into()
+        ApiError::refused(NAME, value, format!("{why}; {ALLOWED}"))
     };
     let within = |what: &str, number: i32, least: i32, most: i32| {
         if (least..=most).contains(&number) {

@@ -10,8 +10,14 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::signature::SignatureRefusal;
-use domain::Rejection;
+use super::{
+    input::{is_hidden, parameter},
+    signature::SignatureRefusal,
+};
+use domain::{
+    Rejection,
+    rejection::{Invalid, said, shortened, shown},
+};
 
 /// The integer Code of every business error that clients know.
 pub const BUSINESS_CODE: i32 = 601;
@@ -35,6 +41,9 @@ pub enum ApiError {
         reason: String,
         /// What a person reads.
         message: String,
+        /// The value that a use case refused, if that is it: its parameter has another name in
+        /// some operations ([`ApiError::of_operation`]).
+        refused: Option<Invalid>,
     },
 }
 
@@ -45,7 +54,32 @@ impl ApiError {
 
     /// A business error with this message; `reason` is a word for the log.
     pub fn business(reason: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::Business { reason: reason.into(), message: message.into() }
+        Self::Business { reason: reason.into(), message: message.into(), refused: None }
+    }
+
+    /// A value that a use case refused, in the words of an operation.
+    fn of_input(operation: &str, why: Invalid) -> Self {
+        Self::Business {
+            reason: format!("Invalid{}", parameter(operation, why.input)),
+            message: format!("parameter {}", why.told(|input| parameter(operation, input))),
+            refused: Some(why),
+        }
+    }
+
+    /// A business error: a parameter has a value that is not allowed. What is long is cut, and
+    /// what may be secret is not shown.
+    pub fn refused(parameter: &str, value: impl ToString, allowed: impl Into<String>) -> Self {
+        let message = refusal(parameter, value, &allowed.into());
+        Self::business(format!("Invalid{}", shortened(parameter)), message)
+    }
+
+    /// The same error in the words of an operation.
+    #[must_use]
+    pub fn of_operation(self, operation: &str) -> Self {
+        match self {
+            Self::Business { refused: Some(why), .. } => Self::of_input(operation, why),
+            error => error,
+        }
     }
 
     /// A required parameter is absent or empty.
@@ -61,7 +95,7 @@ impl ApiError {
     /// A parameter cannot be read; `allowed` says what can be.
     #[must_use]
     pub fn invalid(parameter: &str, value: &str, allowed: &str) -> Self {
-        let why = Rejection::invalid(parameter, value, allowed);
+        let why = refusal(parameter, value, allowed);
         let message = format!("Specified parameter {parameter} is not valid: {why}.");
         Self::gateway(StatusCode::BAD_REQUEST, format!("Invalid{parameter}"), message)
     }
@@ -86,10 +120,10 @@ impl ApiError {
     /// parameter that takes most of it.
     #[must_use]
     pub fn line_too_long(limit: usize, longest: &str, shown: &str) -> Self {
-        let why = Rejection::invalid(
+        let why = refusal(
             longest,
             shown,
-            format!("method, path and all parameters together may have {limit} bytes"),
+            &format!("method, path and all parameters together may have {limit} bytes"),
         );
         Self::gateway(
             StatusCode::URI_TOO_LONG,
@@ -202,6 +236,12 @@ impl ApiError {
     }
 }
 
+/// Parameter, value and what is allowed.
+fn refusal(parameter: &str, value: impl ToString, allowed: &str) -> String {
+    let value = shown(value, is_hidden(parameter));
+    format!("parameter {} has the value {value}: {}", shortened(parameter), said(allowed))
+}
+
 impl From<SignatureRefusal> for ApiError {
     fn from(refusal: SignatureRefusal) -> Self {
         let (status, code) = refusal.code();
@@ -213,7 +253,7 @@ impl From<Rejection> for ApiError {
     fn from(rejection: Rejection) -> Self {
         let reason = match &rejection {
             Rejection::NonceUsed => return SignatureRefusal::NonceUsed.into(),
-            Rejection::Invalid { parameter, .. } => format!("Invalid{parameter}"),
+            Rejection::Invalid(why) => return Self::of_input("", why.clone()),
             Rejection::UnknownApplication(_) => "UnknownApplication".into(),
             Rejection::UnknownOrder(_) => "UnknownOrder".into(),
             Rejection::UnknownBatch(_) => "UnknownBatch".into(),

@@ -6,6 +6,7 @@ pub mod contract;
 pub(crate) mod differences;
 pub mod error;
 pub mod family;
+pub mod input;
 pub mod offered;
 pub mod page;
 pub mod parameter;

@@ -15,11 +15,11 @@ use serde_json::{Map, Value};
 
 use super::{
     error::ApiError,
+    input::is_hidden,
     offered::{self, OFFERS, Offer},
     parameter::{self, Form, Parameter},
 };
 use domain::{
-    Rejection,
     limits::{NAME_DEPTH, PARAMETER_NAME, PARAMETERS},
     notation,
     rejection::NOT_SHOWN,
@@ -215,11 +215,10 @@ impl Params {
             "" | "{}" | "[]" => return Ok(Field::Clear),
             _ => {}
         }
-        let read =
-            if Rejection::hides(name) { notation::secret_json(text) } else { notation::json(text) };
+        let read = if is_hidden(name) { notation::secret_json(text) } else { notation::json(text) };
         match read {
             Ok(value) => Ok(Field::Set(value)),
-            Err(why) => Err(Rejection::invalid(name, text, format!("{why}; {allowed}")).into()),
+            Err(why) => Err(ApiError::refused(name, text, format!("{why}; {allowed}"))),
         }
     }
 
@@ -332,7 +331,7 @@ fn is_forbidden(character: char) -> bool {
 
 fn shown<'a>(name: &str, value: &'a str) -> &'a str {
     let root = name.split('.').next().unwrap_or(name);
-    if parameter::is_secret(root) || Rejection::hides(root) { NOT_SHOWN } else { value }
+    if parameter::is_secret(root) || is_hidden(root) { NOT_SHOWN } else { value }
 }
 
 fn decode(text: &str) -> Option<String> {

@@ -12,12 +12,12 @@ use crate::{
     order::{create::UNNAMED_NAMESPACE, precheck},
 };
 use domain::{
-    ApplicationId, OrderId, Rejection, ReleaseId,
+    ApplicationId, Input, OrderId, Rejection, ReleaseId,
     order::{Kind, Source, Target, plan::Strategy},
     precheck::{Existing, controlled},
     template::container::{self, Known, image_of},
 };
-use store::{Event, NewApplication, NewOrder, NewRelease, Tx};
+use store::{Event, NewApplication, NewOrder, NewRelease};
 
 impl Service {
     /// Takes a Deployment over as an application of its name.
@@ -32,26 +32,29 @@ impl Service {
     ) -> Result<(ApplicationId, OrderId), Error> {
         check::present_name(&request.name)?;
         check::container(request.container.as_deref())?;
-        check::text("ApplicationDescription", &request.description, 1024)?;
-        check::text("PackageVersion", request.version.as_deref().unwrap_or_default(), 256)?;
+        check::text(Input::ApplicationDescription, &request.description, 1024)?;
+        check::text(Input::Version, request.version.as_deref().unwrap_or_default(), 256)?;
         check_logical_region(request.logical_region.as_deref())?;
         let cluster = self.known_cluster(&request.cluster)?;
         self.known_namespace(&request.namespace).await?;
-        if let Some(first) = self.answered_before(caller).await? {
-            return Ok(first);
-        }
-        self.name_is_free(&request).await?;
-        let target = self.new_target(Source::Change(Box::default()), None);
-        let report =
-            self.ask(&self.creation(&cluster, &request.namespace, &request.name, target)).await?;
-        let Some(existing) = report.ok_or_else(precheck::unanswered)?.existing else {
-            let allowed = format!(
-                "there is no such Deployment in namespace {} that could be adopted",
-                request.namespace
-            );
-            return Err(Rejection::invalid("AppName", request.name, allowed).into());
-        };
-        self.take_over(caller, request, existing, Vec::new()).await
+        self.unless_answered(caller, async {
+            self.name_is_free(&request).await?;
+            let target = self.new_target(Source::Change(Box::default()), None);
+            let report = self
+                .ask(&self.creation(&cluster, &request.namespace, &request.name, target))
+                .await?;
+            let Some(existing) = report.ok_or_else(precheck::unanswered)?.existing else {
+                let allowed = format!(
+                    "there is no such Deployment in namespace {} that could be adopted",
+                    request.namespace
+                );
+                return Err(
+                    Rejection::invalid(Input::ApplicationName, request.name, allowed).into()
+                );
+            };
+            self.take_over(caller, request, existing, Vec::new()).await
+        })
+        .await
     }
 
     pub(crate) async fn name_is_free(&self, request: &Adopt) -> Result<(), Error> {
@@ -79,10 +82,7 @@ impl Service {
         let now = self.clock.now();
         let container = known_container(&request, &existing, &mut notes)?;
         notes.extend(existing.controller.as_deref().map(controlled));
-        let mut tx: Tx = self.store.begin().await?;
-        if let Some(first) = self.answered(&mut tx, caller).await? {
-            return Ok(first);
-        }
+        self.once(caller, "take_over", |tx| Box::pin(async {
         let cluster = self.known_cluster(&request.cluster)?;
         let (application, release, order) =
             (ApplicationId::new(), ReleaseId::new(), OrderId::new());
@@ -120,7 +120,7 @@ impl Service {
             strategy: Strategy::ALL_AT_ONCE,
             target: Target {
                 release: Some(release),
-                adopted_uid: Some(existing.uid),
+                adopted_uid: Some(existing.uid.clone()),
                 ..self.new_target(Source::Unchanged, None)
             },
             snapshot: None,
@@ -128,7 +128,7 @@ impl Service {
             description: "",
             notes: &notes,
             created_by: &caller.name,
-            source: &caller.source,
+            source: caller.source,
             replicas: existing.replicas,
             resumes_at: 0,
         };
@@ -139,7 +139,9 @@ impl Service {
         let event =
             Event { actor: &caller.name, kind: "application.adopted", cause: &message, detail };
         tx.add_event(application, Some(order), now, event).await?;
-        self.answer(tx, caller, (application, order)).await
+        Ok((application, order))
+        }))
+        .await
     }
 }
 
@@ -168,7 +170,7 @@ fn known_container(
 
 pub(crate) fn no_such_container(chosen: &str, names: &[String]) -> Rejection {
     Rejection::invalid(
-        "ContainerName",
+        Input::ContainerName,
         chosen,
         format!("must be a container of the pod template, which has {}", names.join(", ")),
     )

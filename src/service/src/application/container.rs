@@ -41,30 +41,36 @@ impl Service {
     ) -> Result<(), Error> {
         check::container(name)?;
         let name = name.filter(|name| !name.is_empty());
-        if let Some(first) = self.answered_before(caller).await? {
-            return Ok(first);
-        }
-        if let Some(name) = name {
-            let application = self.store.application(id).await?;
-            let deployment = self.deployment_of(&application, QueryKind::Deployment).await?;
-            let names = container_names(&deployment["spec"]["template"]);
-            if !names.iter().any(|it| it == name) {
-                return Err(no_such_container(name, &names).into());
+        self.unless_answered(caller, async {
+            if let Some(name) = name {
+                let application = self.store.application(id).await?;
+                let deployment = self.deployment_of(&application, QueryKind::Deployment).await?;
+                let names = container_names(&deployment["spec"]["template"]);
+                if !names.iter().any(|it| it == name) {
+                    return Err(no_such_container(name, &names).into());
+                }
             }
-        }
-        let mut tx = self.store.begin().await?;
-        if let Some(first) = self.answered(&mut tx, caller).await? {
-            return Ok(first);
-        }
-        let (application, _) = tx.lock_application(id).await?;
-        tx.note_container(
-            application.id,
-            &name.map_or(Known::Nothing, |name| Known::Chosen(name.into())),
-        )
-        .await?;
-        let detail = json!({ "request": caller.request_id, "container": name });
-        let event = Event { actor: &caller.name, kind: "application.container", cause: "", detail };
-        tx.add_event(application.id, None, self.clock.now(), event).await?;
-        self.answer(tx, caller, ()).await
+            self.once(caller, "choose_container", |tx| {
+                Box::pin(async {
+                    let (application, _) = tx.lock_application(id).await?;
+                    tx.note_container(
+                        application.id,
+                        &name.map_or(Known::Nothing, |name| Known::Chosen(name.into())),
+                    )
+                    .await?;
+                    let detail = json!({ "request": caller.request_id, "container": name });
+                    let event = Event {
+                        actor: &caller.name,
+                        kind: "application.container",
+                        cause: "",
+                        detail,
+                    };
+                    tx.add_event(application.id, None, self.clock.now(), event).await?;
+                    Ok(())
+                })
+            })
+            .await
+        })
+        .await
     }
 }

@@ -16,7 +16,7 @@ use crate::{
 };
 use domain::template::names::APPLICATION_LABEL;
 use domain::{
-    OrderId, Rejection,
+    Input, OrderId, Rejection,
     object::{
         service::{self, Balancer, Network, Port, Reach, Transport},
         write::{Action, ObjectKind, ObjectWrite, Owner, Record},
@@ -70,23 +70,23 @@ impl Service {
         for service in services {
             match service {
                 FirstService::Plain { name, ports, .. } => {
-                    object_name("ServiceConfigs", name)?;
+                    object_name(Input::FirstServices, name)?;
                     check_ports(
-                        "ServiceConfigs",
+                        Input::FirstServices,
                         ports.iter().map(|port| (port.port, port.transport == Transport::Udp)),
                     )?;
                 }
                 FirstService::Balanced { network: Network::Internet, balancer } => {
-                    check_cloud_text("InternetSlbId", balancer.id.as_ref())?
+                    check_cloud_text(Input::InternetLoadBalancer, balancer.id.as_ref())?
                 }
                 FirstService::Balanced { network: Network::Intranet, balancer } => {
-                    check_cloud_text("IntranetSlbId", balancer.id.as_ref())?
+                    check_cloud_text(Input::IntranetLoadBalancer, balancer.id.as_ref())?
                 }
             }
             let name = service.name(application);
             if !names.insert(name.clone()) {
                 return Err(Rejection::invalid(
-                    "ServiceConfigs",
+                    Input::FirstServices,
                     name,
                     "each Service needs a name of its own",
                 ));
@@ -147,7 +147,7 @@ impl Service {
                 application: owner.id,
                 description: format!("Create Service {name}"),
                 created_by: caller.name.clone(),
-                source: caller.source.clone(),
+                source: caller.source,
                 refusals: true,
             };
             let action = Action::Create(service.object(&selector));

@@ -5,7 +5,7 @@
 //! again or puts an application on it.
 
 use crate::{Caller, Error, Service};
-use domain::{ClusterIdentity, Rejection};
+use domain::{ClusterIdentity, Input, Rejection};
 
 /// Orders that a refusal names.
 const NAMED: usize = 10;
@@ -17,18 +17,19 @@ impl Service {
     /// Another cluster, one that was removed before, or one with applications.
     pub async fn remove_cluster(&self, caller: &Caller, id: &str) -> Result<(), Error> {
         let id = &self.known_cluster(id)?;
-        let mut tx = self.store.begin().await?;
-        if let Some(first) = self.answered(&mut tx, caller).await? {
-            return Ok(first);
-        }
-        if self.cluster().await?.removed {
-            return Err(Rejection::RemovedCluster(id.to_string()).into());
-        }
-        let applications = tx.remove_cluster(id, self.clock.now()).await?;
-        if applications > 0 {
-            return Err(Rejection::ClusterInUse { id: id.to_string(), applications }.into());
-        }
-        self.answer(tx, caller, ()).await
+        self.once(caller, "remove_cluster", |tx| {
+            Box::pin(async {
+                if self.cluster().await?.removed {
+                    return Err(Rejection::RemovedCluster(id.to_string()).into());
+                }
+                let applications = tx.remove_cluster(id, self.clock.now()).await?;
+                if applications > 0 {
+                    return Err(Rejection::ClusterInUse { id: id.to_string(), applications }.into());
+                }
+                Ok(())
+            })
+        })
+        .await
     }
 
     /// Shows the cluster to clients again, where one removed it.
@@ -37,9 +38,10 @@ impl Service {
     /// Another cluster.
     pub async fn import_cluster(&self, id: &str) -> Result<(), Error> {
         let id = &self.known_cluster(id)?;
-        let mut tx = self.store.begin().await?;
-        tx.import_cluster(id).await?;
-        Ok(tx.commit().await?)
+        self.transaction("import_cluster", |tx| {
+            Box::pin(async { Ok(tx.import_cluster(id).await?) })
+        })
+        .await
     }
 
     /// Puts another cluster, known by its identity, behind this server's id. What is still
@@ -55,7 +57,7 @@ impl Service {
         let_go: bool,
     ) -> Result<(), Error> {
         let id = &self.settings.cluster;
-        let mut tx = self.store.begin().await?;
+        self.transaction("replace_cluster", |tx| Box::pin(async {
         let before =
             tx.lock_identity(id).await?.ok_or_else(|| Rejection::UnknownCluster(id.to_string()))?;
         if before.as_ref() == Some(identity) {
@@ -65,7 +67,7 @@ impl Service {
             let allowed = format!(
                 "it is the identity of the cluster {other} already, and a cluster has one id"
             );
-            return Err(Rejection::invalid("--identity", identity, allowed).into());
+            return Err(Rejection::invalid(Input::ClusterIdentity, identity, allowed).into());
         }
         let open = tx.open_work(id).await?;
         if !let_go && (!open.orders.is_empty() || open.object_writes > 0) {
@@ -79,13 +81,15 @@ impl Service {
                 named.join(", "),
                 open.object_writes
             );
-            return Err(Rejection::invalid("--identity", identity, allowed).into());
+            return Err(Rejection::invalid(Input::ClusterIdentity, identity, allowed).into());
         }
         let was = before.map_or_else(|| "no identity".to_owned(), |before| before.to_string());
         let why =
             format!("let go: another cluster took the place of {id} ({identity}, before it {was})");
         tx.let_go(id, &why, self.clock.now()).await?;
         tx.replace_identity(id, identity).await?;
-        Ok(tx.commit().await?)
+        Ok(())
+        }))
+        .await
     }
 }

@@ -30,12 +30,14 @@ impl Service {
         template: ConfigTemplate,
     ) -> Result<i64, Error> {
         template.check()?;
-        let mut tx = self.store.begin().await?;
-        if let Some(first) = self.answered(&mut tx, caller).await? {
-            return Ok(first);
-        }
-        let id = tx.insert_config_template(&template, &caller.name, self.clock.now()).await?;
-        self.answer(tx, caller, id).await
+        self.once(caller, "create_config_template", |tx| {
+            Box::pin(async {
+                let id =
+                    tx.insert_config_template(&template, &caller.name, self.clock.now()).await?;
+                Ok(id)
+            })
+        })
+        .await
     }
 
     /// Changes what is given of a config template.
@@ -48,20 +50,21 @@ impl Service {
         id: i64,
         change: ConfigTemplateChange,
     ) -> Result<(), Error> {
-        let mut tx = self.store.begin().await?;
-        if let Some(first) = self.answered(&mut tx, caller).await? {
-            return Ok(first);
-        }
-        let kept = tx.lock_config_template(id).await?;
-        let template = ConfigTemplate {
-            name: change.name.unwrap_or(kept.name),
-            description: change.description.unwrap_or(kept.description),
-            format: change.format.unwrap_or(kept.format),
-            content: change.content.unwrap_or(kept.content),
-        };
-        template.check()?;
-        tx.update_config_template(id, &template, self.clock.now()).await?;
-        self.answer(tx, caller, ()).await
+        self.once(caller, "change_config_template", |tx| {
+            Box::pin(async {
+                let kept = tx.lock_config_template(id).await?;
+                let template = ConfigTemplate {
+                    name: change.name.clone().unwrap_or(kept.name),
+                    description: change.description.clone().unwrap_or(kept.description),
+                    format: change.format.unwrap_or(kept.format),
+                    content: change.content.clone().unwrap_or(kept.content),
+                };
+                template.check()?;
+                tx.update_config_template(id, &template, self.clock.now()).await?;
+                Ok(())
+            })
+        })
+        .await
     }
 
     /// How many config templates there are of those that are asked for, and `limit` of them
@@ -84,11 +87,12 @@ impl Service {
     /// # Errors
     /// An unknown number.
     pub async fn delete_config_template(&self, caller: &Caller, id: i64) -> Result<(), Error> {
-        let mut tx = self.store.begin().await?;
-        if let Some(first) = self.answered(&mut tx, caller).await? {
-            return Ok(first);
-        }
-        tx.delete_config_template(id).await?;
-        self.answer(tx, caller, ()).await
+        self.once(caller, "delete_config_template", |tx| {
+            Box::pin(async {
+                tx.delete_config_template(id).await?;
+                Ok(())
+            })
+        })
+        .await
     }
 }

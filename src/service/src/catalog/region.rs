@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{Caller, Error, Service, check};
-use domain::Rejection;
+use domain::{Input, Rejection};
 use store::{LogicalRegion, RegionText};
 
 /// Longest name of a namespace, as EDAS has it, with the region before it.
@@ -55,57 +55,71 @@ impl Service {
         caller: &Caller,
         request: DescribeRegion,
     ) -> Result<RegionView, Error> {
-        check_region("RegionTag", &request.name)?;
-        check::text("RegionName", &request.title, 63)?;
-        check::text("Description", request.description.as_deref().unwrap_or_default(), 128)?;
-        let mut tx = self.store.begin().await?;
-        if let Some(first) = self.answered(&mut tx, caller).await? {
-            return Ok(first);
-        }
-        let described = match request.id {
-            None => {
-                let description = request.description.unwrap_or_default();
-                let text = RegionText {
-                    name: &request.name,
-                    title: &request.title,
-                    description: &description,
+        check_region(Input::RegionName, &request.name)?;
+        check::text(Input::RegionTitle, &request.title, 63)?;
+        check::text(Input::Description, request.description.as_deref().unwrap_or_default(), 128)?;
+        self.once(caller, "describe_region", |tx| {
+            Box::pin(async {
+                let described = match request.id {
+                    None => {
+                        let description = request.description.clone().unwrap_or_default();
+                        let text = RegionText {
+                            name: &request.name,
+                            title: &request.title,
+                            description: &description,
+                        };
+                        let Some(id) =
+                            tx.insert_region(text, &caller.name, self.clock.now()).await?
+                        else {
+                            let allowed =
+                                "such a namespace exists already: give its Id to change it";
+                            return Err(Rejection::invalid(
+                                Input::RegionName,
+                                &request.name,
+                                allowed,
+                            )
+                            .into());
+                        };
+                        RegionView {
+                            id: Some(id),
+                            name: request.name.clone(),
+                            title: request.title.clone(),
+                            description,
+                            created_by: caller.name.clone(),
+                        }
+                    }
+                    Some(id) => {
+                        let found = tx
+                            .find_region(Some(id), None)
+                            .await?
+                            .ok_or_else(|| Rejection::UnknownRegion(id.to_string()))?;
+                        if found.name != request.name {
+                            let allowed = format!(
+                                "the name of a namespace cannot be changed; that of {id} is {}",
+                                found.name
+                            );
+                            return Err(Rejection::invalid(
+                                Input::RegionName,
+                                &request.name,
+                                allowed,
+                            )
+                            .into());
+                        }
+                        let description = request.description.clone().unwrap_or(found.description);
+                        tx.update_region(id, &request.title, &description).await?;
+                        RegionView {
+                            id: Some(id),
+                            name: found.name,
+                            title: request.title.clone(),
+                            description,
+                            created_by: found.created_by,
+                        }
+                    }
                 };
-                let Some(id) = tx.insert_region(text, &caller.name, self.clock.now()).await? else {
-                    let allowed = "such a namespace exists already: give its Id to change it";
-                    return Err(Rejection::invalid("RegionTag", &request.name, allowed).into());
-                };
-                RegionView {
-                    id: Some(id),
-                    name: request.name,
-                    title: request.title,
-                    description,
-                    created_by: caller.name.clone(),
-                }
-            }
-            Some(id) => {
-                let found = tx
-                    .find_region(Some(id), None)
-                    .await?
-                    .ok_or_else(|| Rejection::UnknownRegion(id.to_string()))?;
-                if found.name != request.name {
-                    let allowed = format!(
-                        "the name of a namespace cannot be changed; that of {id} is {}",
-                        found.name
-                    );
-                    return Err(Rejection::invalid("RegionTag", &request.name, allowed).into());
-                }
-                let description = request.description.unwrap_or(found.description);
-                tx.update_region(id, &request.title, &description).await?;
-                RegionView {
-                    id: Some(id),
-                    name: found.name,
-                    title: request.title,
-                    description,
-                    created_by: found.created_by,
-                }
-            }
-        };
-        self.answer(tx, caller, described).await
+                Ok(described)
+            })
+        })
+        .await
     }
 
     /// Forgets what is said of a namespace, named by its number, its name or both.
@@ -118,21 +132,27 @@ impl Service {
         id: Option<i64>,
         name: Option<&str>,
     ) -> Result<RegionView, Error> {
-        let mut tx = self.store.begin().await?;
-        if let Some(first) = self.answered(&mut tx, caller).await? {
-            return Ok(first);
-        }
-        let shown = || name.map(str::to_owned).or(id.map(|id| id.to_string())).unwrap_or_default();
-        let found =
-            tx.find_region(id, name).await?.ok_or_else(|| Rejection::UnknownRegion(shown()))?;
-        let inside = tx.applications_in(&found.name).await?;
-        if inside > 0 {
-            return Err(Rejection::RegionInUse { name: found.name, applications: inside }.into());
-        }
-        if let Some(id) = found.id {
-            tx.delete_region(id).await?;
-        }
-        self.answer(tx, caller, view(found)).await
+        self.once(caller, "forget_region", |tx| {
+            Box::pin(async {
+                let shown =
+                    || name.map(str::to_owned).or(id.map(|id| id.to_string())).unwrap_or_default();
+                let found = tx
+                    .find_region(id, name)
+                    .await?
+                    .ok_or_else(|| Rejection::UnknownRegion(shown()))?;
+                let inside = tx.applications_in(&found.name).await?;
+                if inside > 0 {
+                    return Err(
+                        Rejection::RegionInUse { name: found.name, applications: inside }.into()
+                    );
+                }
+                if let Some(id) = found.id {
+                    tx.delete_region(id).await?;
+                }
+                Ok(view(found))
+            })
+        })
+        .await
     }
 }
 
@@ -140,7 +160,7 @@ impl Service {
 ///
 /// # Errors
 /// Names the parameter that it stands in.
-pub fn check_region(parameter: &str, name: &str) -> Result<(), Rejection> {
+pub fn check_region(input: Input, name: &str) -> Result<(), Rejection> {
     let is_part = |part: &str| {
         !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
     };
@@ -150,12 +170,12 @@ pub fn check_region(parameter: &str, name: &str) -> Result<(), Rejection> {
     let allowed = format!(
         "must be a region or <region>:<name>, of letters, digits, '-', '_' and '.', with at most {LONGEST_NAME} characters"
     );
-    if fits { Ok(()) } else { Err(Rejection::invalid(parameter, name, allowed)) }
+    if fits { Ok(()) } else { Err(Rejection::invalid(input, name, allowed)) }
 }
 
 /// Checks the EDAS namespace that an application is to be in, where one is given.
 pub(crate) fn check_logical_region(name: Option<&str>) -> Result<(), Rejection> {
-    name.map_or(Ok(()), |name| check_region("LogicalRegionId", name))
+    name.map_or(Ok(()), |name| check_region(Input::LogicalRegion, name))
 }
 
 fn view(region: LogicalRegion) -> RegionView {
@@ -172,7 +192,7 @@ fn view(region: LogicalRegion) -> RegionView {
 mod tests {
     use rstest::rstest;
 
-    use super::check_region;
+    use super::{Input, check_region};
 
     #[rstest]
     #[case("cn-hangzhou", true)]
@@ -183,6 +203,6 @@ mod tests {
     #[case("a:b:c", false)]
     #[case("cn hangzhou", false)]
     fn a_namespace_is_a_region_or_a_name_in_one(#[case] text: &str, #[case] expected: bool) {
-        assert_eq!(check_region("RegionTag", text).is_ok(), expected);
+        assert_eq!(check_region(Input::RegionName, text).is_ok(), expected);
     }
 }

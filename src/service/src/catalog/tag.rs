@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::{Caller, Error, Service};
-use domain::{ApplicationId, Rejection};
+use domain::{ApplicationId, Input, Rejection};
 use store::TagRow;
 
 /// Most tags of an application.
@@ -49,25 +49,29 @@ impl Service {
             .enumerate()
             .find_map(|(index, key)| keys[..index].contains(key).then_some(key))
         {
-            return Err(Rejection::invalid("Tags", twice, "a key may be given only once").into());
+            return Err(
+                Rejection::invalid(Input::Tags, twice, "a key may be given only once").into()
+            );
         }
-        let mut tx = self.store.begin().await?;
-        if let Some(first) = self.answered(&mut tx, caller).await? {
-            return Ok(first);
-        }
-        for application in in_order(applications) {
-            tx.put_tags(application, &keys, &values).await?;
-            let count = tx.count_tags(application).await?;
-            if count > MOST_TAGS {
-                let allowed = format!(
-                    "application {application} would have {count} tags; allowed are {MOST_TAGS}"
-                );
-                return Err(
-                    Rejection::invalid("Tags", format!("{} tags", keys.len()), allowed).into()
-                );
+        self.once(caller, "tag", |tx| Box::pin(async {
+            for application in in_order(applications) {
+                tx.put_tags(application, &keys, &values).await?;
+                let count = tx.count_tags(application).await?;
+                if count > MOST_TAGS {
+                    let allowed = format!(
+                        "application {application} would have {count} tags; allowed are {MOST_TAGS}"
+                    );
+                    return Err(Rejection::invalid(
+                        Input::Tags,
+                        format!("{} tags", keys.len()),
+                        allowed,
+                    )
+                    .into());
+                }
             }
-        }
-        self.answer(tx, caller, ()).await
+            Ok(())
+        }))
+        .await
     }
 
     /// Takes tags with these keys away from applications, or all tags. A key that
@@ -81,14 +85,15 @@ impl Service {
         applications: &[ApplicationId],
         keys: Option<&[String]>,
     ) -> Result<(), Error> {
-        let mut tx = self.store.begin().await?;
-        if let Some(first) = self.answered(&mut tx, caller).await? {
-            return Ok(first);
-        }
-        for application in in_order(applications) {
-            tx.remove_tags(application, keys).await?;
-        }
-        self.answer(tx, caller, ()).await
+        self.once(caller, "untag", |tx| {
+            Box::pin(async {
+                for application in in_order(applications) {
+                    tx.remove_tags(application, keys).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
     }
 
     /// The tags of applications, oldest application first: of these applications
@@ -145,13 +150,13 @@ fn check(tag: &Tag) -> Result<(), Rejection> {
         let allowed = format!(
             "a key must have 1 to {LONGEST} characters, not begin with aliyun or acs:, and not contain http:// or https://"
         );
-        return Err(Rejection::invalid("Tags", key, allowed));
+        return Err(Rejection::invalid(Input::Tags, key, allowed));
     }
     if fits(&tag.value) {
         Ok(())
     } else {
         Err(Rejection::invalid(
-            "Tags",
+            Input::Tags,
             &tag.value,
             format!("a value must have at most {LONGEST} characters"),
         ))

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{Caller, Error, Service, object::write::object_name};
 use domain::{
-    ApplicationId, Rejection,
+    ApplicationId, Input, Rejection,
     object::{
         config_data::Held,
         write::{Action, ObjectKind, ObjectWrite},
@@ -50,7 +50,7 @@ impl Service {
     /// has against it, as a name that is taken.
     pub async fn create_config(&self, caller: &Caller, request: Config) -> Result<(), Error> {
         let action = Action::Create(request.held.object());
-        self.write_config(caller, request, action).await
+        self.write_config(caller, "create_config", request, action).await
     }
 
     /// Replaces what a ConfigMap or a Secret holds that was created by this server.
@@ -59,7 +59,7 @@ impl Service {
     /// As [`Service::create_config`], or one of somebody else.
     pub async fn change_config(&self, caller: &Caller, request: Config) -> Result<(), Error> {
         let action = Action::Set(request.held.parts());
-        self.write_config(caller, request, action).await
+        self.write_config(caller, "change_config", request, action).await
     }
 
     /// Deletes a ConfigMap or a Secret that was created by this server.
@@ -75,6 +75,7 @@ impl Service {
         self.check_place(cluster, namespace, name).await?;
         self.send_config(
             caller,
+            "delete_config",
             namespace,
             ObjectWrite { kind, name: name.into(), owner: None, action: Action::Delete },
         )
@@ -142,12 +143,13 @@ impl Service {
     async fn write_config(
         &self,
         caller: &Caller,
+        use_case: &'static str,
         request: Config,
         action: Action,
     ) -> Result<(), Error> {
         if let Some(key) = request.held.missing() {
             return Err(Rejection::invalid(
-                "Data",
+                Input::ConfigData,
                 "(not shown)",
                 format!("a Secret of this Type needs the key {key}"),
             )
@@ -156,24 +158,25 @@ impl Service {
         self.check_place(&request.cluster, &request.namespace, &request.name).await?;
         let object_write =
             ObjectWrite { kind: request.held.kind(), name: request.name, owner: None, action };
-        self.send_config(caller, &request.namespace, object_write).await
+        self.send_config(caller, use_case, &request.namespace, object_write).await
     }
 
     async fn check_place(&self, cluster: &str, namespace: &str, name: &str) -> Result<(), Error> {
         self.known_cluster(cluster)?;
-        object_name("Name", name)?;
+        object_name(Input::ObjectName, name)?;
         self.known_namespace(namespace).await
     }
 
     async fn send_config(
         &self,
         caller: &Caller,
+        use_case: &'static str,
         namespace: &str,
         object_write: ObjectWrite,
     ) -> Result<(), Error> {
-        if let Some(first) = self.answered_before(caller).await? {
-            return Ok(first);
-        }
-        self.run_unrecorded(caller, namespace, &object_write).await
+        self.once_outside(caller, use_case, async {
+            self.run_unrecorded(caller, namespace, &object_write).await
+        })
+        .await
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 use domain::template::names::{APPLICATION_LABEL, OWNER, OWNER_LABEL};
 use domain::{
-    ApplicationId, OrderId, Rejection,
+    ApplicationId, Input, OrderId, Rejection,
     application::Application,
     object::{
         load_balancer::{Binding, binding},
@@ -55,27 +55,27 @@ impl Service {
     /// A value that is not allowed, an unknown application, one without a Deployment, or
     /// what the cluster has against it, as a name that is taken.
     pub async fn create_service(&self, caller: &Caller, request: Expose) -> Result<OrderId, Error> {
-        object_name("Name", &request.name)?;
+        object_name(Input::ObjectName, &request.name)?;
         check_policy(&request)?;
         let ports = request.ports.as_deref().unwrap_or_default();
         check_ports(
-            "ServicePorts",
+            Input::ServicePorts,
             ports.iter().map(|port| (port.port, port.transport == service::Transport::Udp)),
         )?;
         let reach = request.reach.unwrap_or(Reach::ClusterIp);
-        if let Some(first) = self.answered_before(caller).await? {
-            return Ok(first);
-        }
-        let application = self.standing(request.application).await?;
-        let selector = self.selector(&application).await?;
-        let object = service::service(&selector, reach, request.policy, ports);
-        self.write_service(
-            caller,
-            &application,
-            request.name,
-            Action::Create(object),
-            "Create Service",
-        )
+        self.once_outside(caller, "create_service", async {
+            let application = self.standing(request.application).await?;
+            let selector = self.selector(&application).await?;
+            let object = service::service(&selector, reach, request.policy, ports);
+            self.write_service(
+                caller,
+                &application,
+                request.name,
+                Action::Create(object),
+                "Create Service",
+            )
+            .await
+        })
         .await
     }
 
@@ -84,29 +84,35 @@ impl Service {
     /// # Errors
     /// As [`Service::create_service`], or a Service that is not the application's.
     pub async fn change_service(&self, caller: &Caller, request: Expose) -> Result<OrderId, Error> {
-        object_name("Name", &request.name)?;
+        object_name(Input::ObjectName, &request.name)?;
         check_policy(&request)?;
         if let Some(ports) = &request.ports {
             check_ports(
-                "ServicePorts",
+                Input::ServicePorts,
                 ports.iter().map(|port| (port.port, port.transport == service::Transport::Udp)),
             )?;
         }
         let parts = service::service_parts(request.reach, request.policy, request.ports.as_deref());
         if parts.is_empty() {
             return Err(Rejection::invalid(
-                "ServicePorts",
+                Input::ServicePorts,
                 "",
                 "must be given, or Type or ExternalTrafficPolicy: nothing else can be changed",
             )
             .into());
         }
-        if let Some(first) = self.answered_before(caller).await? {
-            return Ok(first);
-        }
-        let application = self.standing(request.application).await?;
-        self.write_service(caller, &application, request.name, Action::Set(parts), "Update Service")
+        self.once_outside(caller, "change_service", async {
+            let application = self.standing(request.application).await?;
+            self.write_service(
+                caller,
+                &application,
+                request.name,
+                Action::Set(parts),
+                "Update Service",
+            )
             .await
+        })
+        .await
     }
 
     /// Deletes a Service that was created for the application.
@@ -119,13 +125,13 @@ impl Service {
         application: ApplicationId,
         name: &str,
     ) -> Result<OrderId, Error> {
-        object_name("Name", name)?;
-        if let Some(first) = self.answered_before(caller).await? {
-            return Ok(first);
-        }
-        let application = self.store.application(application).await?;
-        self.write_service(caller, &application, name.into(), Action::Delete, "Delete Service")
-            .await
+        object_name(Input::ObjectName, name)?;
+        self.once_outside(caller, "delete_service", async {
+            let application = self.store.application(application).await?;
+            self.write_service(caller, &application, name.into(), Action::Delete, "Delete Service")
+                .await
+        })
+        .await
     }
 
     /// The Services that find the application's pods, and those that were created for it;
@@ -164,21 +170,22 @@ impl Service {
     pub async fn bind(&self, caller: &Caller, request: Bind) -> Result<OrderId, Error> {
         Self::check_binding(&request)?;
         check_listeners(request.balancer.listeners.as_deref().unwrap_or_default())?;
-        if let Some(first) = self.answered_before(caller).await? {
-            return Ok(first);
-        }
-        let application = self.standing(request.application).await?;
-        self.check_cluster_of(&application, request.cluster.as_deref()).await?;
-        let name = binding_name(&application, &request)?;
-        let selector = self.selector(&application).await?;
-        let object = service::binding(&selector, request.network, &overriding(request.balancer));
-        self.write_service(
-            caller,
-            &application,
-            name,
-            Action::Create(object),
-            "Bind the load balancer",
-        )
+        self.once_outside(caller, "bind", async {
+            let application = self.standing(request.application).await?;
+            self.check_cluster_of(&application, request.cluster.as_deref()).await?;
+            let name = binding_name(&application, &request)?;
+            let selector = self.selector(&application).await?;
+            let object =
+                service::binding(&selector, request.network, &overriding(request.balancer));
+            self.write_service(
+                caller,
+                &application,
+                name,
+                Action::Create(object),
+                "Bind the load balancer",
+            )
+            .await
+        })
         .await
     }
 
@@ -194,21 +201,21 @@ impl Service {
         let parts = service::binding_parts(&request.balancer);
         if parts.is_empty() {
             let allowed = "must be given, or Port with TargetPort, Specification, Scheduler or DisableForceOverride: nothing else can be changed";
-            return Err(Rejection::invalid("ServicePortInfos", "", allowed).into());
+            return Err(Rejection::invalid(Input::LoadBalancerPorts, "", allowed).into());
         }
-        if let Some(first) = self.answered_before(caller).await? {
-            return Ok(first);
-        }
-        let application = self.standing(request.application).await?;
-        self.check_cluster_of(&application, request.cluster.as_deref()).await?;
-        let name = binding_name(&application, &request)?;
-        self.write_service(
-            caller,
-            &application,
-            name,
-            Action::Set(parts),
-            "Update the load balancer",
-        )
+        self.once_outside(caller, "change_binding", async {
+            let application = self.standing(request.application).await?;
+            self.check_cluster_of(&application, request.cluster.as_deref()).await?;
+            let name = binding_name(&application, &request)?;
+            self.write_service(
+                caller,
+                &application,
+                name,
+                Action::Set(parts),
+                "Update the load balancer",
+            )
+            .await
+        })
         .await
     }
 
@@ -218,14 +225,20 @@ impl Service {
     /// As [`Service::change_service`].
     pub async fn unbind(&self, caller: &Caller, request: Bind) -> Result<OrderId, Error> {
         Self::check_binding(&request)?;
-        if let Some(first) = self.answered_before(caller).await? {
-            return Ok(first);
-        }
-        let application = self.store.application(request.application).await?;
-        self.check_cluster_of(&application, request.cluster.as_deref()).await?;
-        let name = binding_name(&application, &request)?;
-        self.write_service(caller, &application, name, Action::Delete, "Unbind the load balancer")
+        self.once_outside(caller, "unbind", async {
+            let application = self.store.application(request.application).await?;
+            self.check_cluster_of(&application, request.cluster.as_deref()).await?;
+            let name = binding_name(&application, &request)?;
+            self.write_service(
+                caller,
+                &application,
+                name,
+                Action::Delete,
+                "Unbind the load balancer",
+            )
             .await
+        })
+        .await
     }
 
     /// The load balancers that the application is bound to, as they are now; by name.
@@ -295,10 +308,11 @@ impl Service {
 
     fn check_binding(request: &Bind) -> Result<(), Rejection> {
         let balancer = &request.balancer;
-        for (parameter, value) in
-            [("SlbId", &balancer.id), ("Specification", &balancer.specification)]
-        {
-            check_cloud_text(parameter, value.as_ref())?;
+        for (input, value) in [
+            (Input::LoadBalancer, &balancer.id),
+            (Input::LoadBalancerSize, &balancer.specification),
+        ] {
+            check_cloud_text(input, value.as_ref())?;
         }
         Ok(())
     }
@@ -310,13 +324,13 @@ pub(crate) fn overriding(balancer: Balancer) -> Balancer {
     Balancer { overrides, ..balancer }
 }
 
-pub(crate) fn check_cloud_text(parameter: &str, value: Option<&String>) -> Result<(), Rejection> {
+pub(crate) fn check_cloud_text(input: Input, value: Option<&String>) -> Result<(), Rejection> {
     let fits = |value: &String| {
         value.len() <= 128 && value.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
     };
     match value.filter(|value| !fits(value)) {
         Some(value) => Err(Rejection::invalid(
-            parameter,
+            input,
             value,
             "must have at most 128 letters, digits, '-', '_' and '.'",
         )),
@@ -328,7 +342,7 @@ fn binding_name(application: &Application, request: &Bind) -> Result<String, Rej
     let name = request.network.service_of(&application.name);
     match &request.name {
         Some(given) if *given != name => Err(Rejection::invalid(
-            "SlbName",
+            Input::LoadBalancerName,
             given,
             format!(
                 "must be {name}, the {} load balancer of {}",
@@ -345,7 +359,7 @@ fn check_policy(request: &Expose) -> Result<(), Rejection> {
         (Some(Reach::ClusterIp), Some(policy)) => {
             let allowed =
                 "must be left out with the Type ClusterIP: it is for the Type NodePort only";
-            Err(Rejection::invalid("ExternalTrafficPolicy", format!("{policy:?}"), allowed))
+            Err(Rejection::invalid(Input::TrafficPolicy, format!("{policy:?}"), allowed))
         }
         _ => Ok(()),
     }
@@ -353,24 +367,24 @@ fn check_policy(request: &Expose) -> Result<(), Rejection> {
 
 /// At least one port, and none twice.
 pub(crate) fn check_ports(
-    parameter: &str,
+    input: Input,
     ports: impl Iterator<Item = (u16, bool)>,
 ) -> Result<(), Rejection> {
     let mut seen = BTreeSet::new();
     for (port, is_udp) in ports {
         if !seen.insert((port, is_udp)) {
-            return Err(Rejection::invalid(parameter, port, "each port may be given only once"));
+            return Err(Rejection::invalid(input, port, "each port may be given only once"));
         }
     }
     if seen.is_empty() {
-        Err(Rejection::invalid(parameter, "", "must have at least one port"))
+        Err(Rejection::invalid(input, "", "must have at least one port"))
     } else {
         Ok(())
     }
 }
 
 fn check_listeners(listeners: &[Listener]) -> Result<(), Rejection> {
-    check_ports("ServicePortInfos", listeners.iter().map(|listener| (listener.port, false)))?;
+    check_ports(Input::LoadBalancerPorts, listeners.iter().map(|listener| (listener.port, false)))?;
     let certificates: BTreeSet<&str> = listeners
         .iter()
         .filter_map(|listener| match &listener.speech {
@@ -380,7 +394,7 @@ fn check_listeners(listeners: &[Listener]) -> Result<(), Rejection> {
         .collect();
     match certificates.iter().nth(1) {
         Some(second) => Err(Rejection::invalid(
-            "ServicePortInfos",
+            Input::LoadBalancerPorts,
             second,
             "all HTTPS ports of a load balancer have the same certId",
         )),

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::{Caller, Error, Service, object::write::object_name};
 use domain::template::names::{APPLICATION_LABEL, FENCE_ANNOTATION, OWNER_LABEL, WRITE_ANNOTATION};
 use domain::{
-    Rejection, name,
+    Input, Rejection, name,
     object::{
         ingress::{self, IngressRule, IngressRuleView, Texts},
         service::PortTarget,
@@ -46,7 +46,14 @@ impl Service {
             &request.labels,
             &request.annotations,
         );
-        self.write_route(caller, &request.namespace, request.name, Action::Create(object)).await
+        self.write_route(
+            caller,
+            "create_route",
+            &request.namespace,
+            request.name,
+            Action::Create(object),
+        )
+        .await
     }
 
     /// Changes an Ingress that was created by this server.
@@ -62,13 +69,20 @@ impl Service {
             ingress::ingress_parts(request.rules.as_deref(), &request.labels, &request.annotations);
         if parts.is_empty() {
             return Err(Rejection::invalid(
-                "IngressConf",
+                Input::IngressRules,
                 "",
                 "must be given, or Labels or Annotations: nothing else can be changed",
             )
             .into());
         }
-        self.write_route(caller, &request.namespace, request.name, Action::Set(parts)).await
+        self.write_route(
+            caller,
+            "change_route",
+            &request.namespace,
+            request.name,
+            Action::Set(parts),
+        )
+        .await
     }
 
     /// Deletes an Ingress that was created by this server.
@@ -84,8 +98,8 @@ impl Service {
     ) -> Result<(), Error> {
         self.known_cluster(cluster)?;
         self.known_namespace(namespace).await?;
-        object_name("Name", name)?;
-        self.write_route(caller, namespace, name.into(), Action::Delete).await
+        object_name(Input::ObjectName, name)?;
+        self.write_route(caller, "delete_route", namespace, name.into(), Action::Delete).await
     }
 
     /// The Ingresses of a namespace, or of all where it is empty, whoever made them.
@@ -118,28 +132,28 @@ impl Service {
 
     async fn check_route(&self, request: &Route) -> Result<(), Error> {
         self.known_cluster(&request.cluster)?;
-        object_name("Name", &request.name)?;
+        object_name(Input::ObjectName, &request.name)?;
         let reserved = [OWNER_LABEL, APPLICATION_LABEL, FENCE_ANNOTATION, WRITE_ANNOTATION];
-        for (parameter, texts) in
-            [("Labels", &request.labels), ("Annotations", &request.annotations)]
+        for (input, texts) in
+            [(Input::Labels, &request.labels), (Input::Annotations, &request.annotations)]
         {
             if let Some(name) = texts.keys().find(|name| reserved.contains(&name.as_str())) {
                 let allowed = format!("must not be a name of the server's own, as {name} is");
-                return Err(Rejection::invalid(parameter, name, allowed).into());
+                return Err(Rejection::invalid(input, name, allowed).into());
             }
             if let Some(key) = texts.keys().find(|key| !name::is_key(key)) {
                 let allowed = format!(
                     "at {}: each name must be one of Kubernetes': letters, digits, '-', '_' and '.', at most 63, after a domain and '/' if any",
                     shortened(key)
                 );
-                return Err(Rejection::invalid(parameter, key, allowed).into());
+                return Err(Rejection::invalid(input, key, allowed).into());
             }
         }
         if let Some(value) =
             request.labels.values().flatten().find(|value| !name::is_label_value(value))
         {
             let allowed = "each value must be one of Kubernetes': letters, digits, '-', '_' and '.', at most 63";
-            return Err(Rejection::invalid("Labels", value, allowed).into());
+            return Err(Rejection::invalid(Input::Labels, value, allowed).into());
         }
         self.known_namespace(&request.namespace).await
     }
@@ -147,21 +161,22 @@ impl Service {
     async fn write_route(
         &self,
         caller: &Caller,
+        use_case: &'static str,
         namespace: &str,
         name: String,
         action: Action,
     ) -> Result<(), Error> {
-        if let Some(first) = self.answered_before(caller).await? {
-            return Ok(first);
-        }
-        let object_write = ObjectWrite { kind: ObjectKind::Ingress, name, owner: None, action };
-        self.run_unrecorded(caller, namespace, &object_write).await
+        self.once_outside(caller, use_case, async {
+            let object_write = ObjectWrite { kind: ObjectKind::Ingress, name, owner: None, action };
+            self.run_unrecorded(caller, namespace, &object_write).await
+        })
+        .await
     }
 }
 
 fn check_rules(rules: &[IngressRule]) -> Result<(), Rejection> {
     let refuse =
-        |value: &str, allowed: &str| Err(Rejection::invalid("IngressConf", value, allowed));
+        |value: &str, allowed: &str| Err(Rejection::invalid(Input::IngressRules, value, allowed));
     if rules.is_empty() {
         return refuse("", "must have at least one rule");
     }

@@ -10,7 +10,7 @@ use crate::{
     object::write::{object_name, owner},
 };
 use domain::{
-    ApplicationId, Rejection,
+    ApplicationId, Input, Rejection,
     application::Application,
     object::{
         autoscaling::{Behaviour, ScalingRule, Trigger, autoscaler, autoscaler_name},
@@ -26,8 +26,8 @@ const LONGEST_NAME: usize = 32;
 /// Fewest and most pods, and what a rule goes by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Range {
-    /// The parameter that says it.
-    pub parameter: &'static str,
+    /// The input that says it.
+    pub input: Input,
     pub min_replicas: i32,
     pub max_replicas: i32,
     /// What it goes by.
@@ -61,7 +61,7 @@ impl Service {
         rule_name(&update.name)?;
         let Some(range) = update.range else {
             return Err(Rejection::invalid(
-                "ScalingRuleTrigger",
+                Input::RuleTrigger,
                 "",
                 "must be given: it says what the rule goes by",
             )
@@ -69,8 +69,8 @@ impl Service {
         };
         let behaviour =
             if let Field::Set(behaviour) = update.behaviour { Some(behaviour) } else { None };
-        let (parameter, rule) = (range.parameter, rule_of(range, behaviour));
-        check_rule(parameter, &rule)?;
+        let (input, rule) = (range.input, rule_of(range, behaviour));
+        check_rule(input, &rule)?;
         let now = self.clock.now();
         let enabled = update.enabled.unwrap_or(true);
         let row = ScalingRuleRow {
@@ -81,17 +81,19 @@ impl Service {
             updated_at: now,
             disabled_at: None,
         };
-        self.write_rule(caller, update.application, row.name.clone(), |before| match before {
-            None => Ok(row),
-            // The same once more: it may have stopped half way.
-            Some(before) if before.rule == row.rule && before.enabled == row.enabled => {
-                Ok(before.clone())
+        self.write_rule(caller, "create_rule", update.application, row.name.clone(), |before| {
+            match before {
+                None => Ok(row),
+                // The same once more: it may have stopped half way.
+                Some(before) if before.rule == row.rule && before.enabled == row.enabled => {
+                    Ok(before.clone())
+                }
+                Some(before) => Err(Rejection::invalid(
+                    Input::RuleName,
+                    &before.name,
+                    "must be another one: the application has a rule of this name already",
+                )),
             }
-            Some(before) => Err(Rejection::invalid(
-                "ScalingRuleName",
-                &before.name,
-                "must be another one: the application has a rule of this name already",
-            )),
         })
         .await
     }
@@ -109,24 +111,24 @@ impl Service {
         let RuleUpdate { application, name, range, behaviour, enabled } = update;
         if range.is_none() && behaviour == Field::Keep && enabled.is_none() {
             let allowed = "must be given, or ScalingRuleMetric, ScalingBehaviour or ScalingRuleEnable: nothing else can be changed";
-            return Err(Rejection::invalid("ScalingRuleTrigger", "", allowed).into());
+            return Err(Rejection::invalid(Input::RuleTrigger, "", allowed).into());
         }
         if let Some(range) = &range {
-            check_rule(range.parameter, &rule_of(range.clone(), None))?;
+            check_rule(range.input, &rule_of(range.clone(), None))?;
         }
-        self.write_rule(caller, application, name.clone(), |before| {
+        self.write_rule(caller, "change_rule", application, name.clone(), |before| {
             let mut row = before.ok_or_else(|| unknown(&name))?.clone();
-            let mut parameter = "ScalingBehaviour";
+            let mut input = Input::RuleBehaviour;
             match behaviour {
                 Field::Keep => {}
                 Field::Clear => row.rule.behaviour = None,
                 Field::Set(behaviour) => row.rule.behaviour = Some(behaviour),
             }
             if let Some(range) = range {
-                parameter = range.parameter;
+                input = range.input;
                 row.rule = rule_of(range, row.rule.behaviour.take());
             }
-            check_rule(parameter, &row.rule)?;
+            check_rule(input, &row.rule)?;
             let enabled = enabled.unwrap_or(row.enabled);
             if row.enabled && !enabled {
                 row.disabled_at = Some(now);
@@ -170,17 +172,18 @@ impl Service {
         application: ApplicationId,
         name: &str,
     ) -> Result<(), Error> {
-        if let Some(first) = self.answered_before(caller).await? {
-            return Ok(first);
-        }
-        let application = self.store.application(application).await?;
-        if !self.store.scaling_rules(application.id).await?.iter().any(|row| row.name == name) {
-            return Err(unknown(name).into());
-        }
-        self.write_autoscaler(caller, &application, name, Action::Remove).await?;
-        let mut tx = self.store.begin().await?;
-        tx.delete_scaling_rule(application.id, name).await?;
-        self.note_answer(tx, caller, ()).await
+        self.once_outside(caller, "delete_rule", async {
+            let application = self.store.application(application).await?;
+            if !self.store.scaling_rules(application.id).await?.iter().any(|row| row.name == name) {
+                return Err(unknown(name).into());
+            }
+            self.write_autoscaler(caller, &application, name, Action::Remove).await?;
+            self.transaction("delete_rule_row", |tx| {
+                Box::pin(async { Ok(tx.delete_scaling_rule(application.id, name).await?) })
+            })
+            .await
+        })
+        .await
     }
 
     /// The rules of an application, by name.
@@ -196,13 +199,31 @@ impl Service {
     async fn write_rule(
         &self,
         caller: &Caller,
+        use_case: &'static str,
         id: ApplicationId,
         name: String,
         next: impl FnOnce(Option<&ScalingRuleRow>) -> Result<ScalingRuleRow, Rejection> + Send,
     ) -> Result<RuleView, Error> {
-        if let Some(WrittenRule(name)) = self.answered_before(caller).await? {
-            return self.rule(id, &name).await;
+        let mut written = None;
+        let WrittenRule(name) = self
+            .once_outside(caller, use_case, async {
+                written = Some(self.write_new_rule(caller, id, &name, next).await?);
+                Ok(WrittenRule(name))
+            })
+            .await?;
+        match written {
+            Some(row) => Ok(row),
+            None => self.rule(id, &name).await,
         }
+    }
+
+    async fn write_new_rule(
+        &self,
+        caller: &Caller,
+        id: ApplicationId,
+        name: &str,
+        next: impl FnOnce(Option<&ScalingRuleRow>) -> Result<ScalingRuleRow, Rejection> + Send,
+    ) -> Result<RuleView, Error> {
         let application = self.standing(id).await?;
         let rows = self.store.scaling_rules(id).await?;
         let before = rows.iter().find(|row| row.name == name);
@@ -214,35 +235,32 @@ impl Service {
                 "the rule {} is enabled, and two would contradict each other: disable it first",
                 other.name
             );
-            return Err(Rejection::invalid("ScalingRuleEnable", "true", allowed).into());
+            return Err(Rejection::invalid(Input::RuleEnabled, "true", allowed).into());
         }
         let action = match (row.enabled, before.is_some()) {
             (true, _) => Some(Action::Put(autoscaler(&row.rule, &self.deployment(id).await?))),
             (false, true) => Some(Action::Remove),
             (false, false) => None,
         };
-        let mut tx = self.store.begin().await?;
+        let written: Result<(), Error> = self.transaction("put_rule_row", |tx| Box::pin(async {
         tx.lock_scaling_rules(id).await?;
         if self.store.scaling_rules(id).await? != rows {
-            let reason = "had its scaling rules changed by another request just now: look at them and try again";
-            return Err(Rejection::WrongApplicationState {
-                application: id,
-                reason: reason.into(),
-            }
-            .into());
+            let reason =
+                "had its scaling rules changed by another request just now: look at them and try again";
+            let reason = reason.into();
+            return Err(Rejection::WrongApplicationState { application: id, reason }.into());
         }
-        tx.put_scaling_rule(id, &row).await?;
-        tx.commit().await?;
+        Ok(tx.put_scaling_rule(id, &row).await?)
+        })).await;
+        written?;
         if let Some(action) = action
-            && let Err(error) = self.write_autoscaler(caller, &application, &name, action).await
+            && let Err(error) = self.write_autoscaler(caller, &application, name, action).await
         {
             if is_refused(&error) {
                 self.restore_rule(id, &row, before).await?;
             }
             return Err(error);
         }
-        let tx = self.store.begin().await?;
-        self.note_answer(tx, caller, WrittenRule(name)).await?;
         Ok(row)
     }
 
@@ -253,21 +271,21 @@ impl Service {
         row: &ScalingRuleRow,
         before: Option<&ScalingRuleRow>,
     ) -> Result<(), Error> {
-        let mut tx = self.store.begin().await?;
-        tx.lock_scaling_rules(id).await?;
-        if self
-            .store
-            .scaling_rules(id)
-            .await?
-            .iter()
-            .any(|now| now.name == row.name && now.rule == row.rule && now.enabled == row.enabled)
-        {
-            match before {
-                Some(before) => tx.put_scaling_rule(id, before).await?,
-                None => tx.delete_scaling_rule(id, &row.name).await?,
-            }
-        }
-        Ok(tx.commit().await?)
+        self.transaction("restore_rule_row", |tx| {
+            Box::pin(async {
+                tx.lock_scaling_rules(id).await?;
+                if self.store.scaling_rules(id).await?.iter().any(|now| {
+                    now.name == row.name && now.rule == row.rule && now.enabled == row.enabled
+                }) {
+                    match before {
+                        Some(before) => tx.put_scaling_rule(id, before).await?,
+                        None => tx.delete_scaling_rule(id, &row.name).await?,
+                    }
+                }
+                Ok(())
+            })
+        })
+        .await
     }
 
     async fn rule(&self, id: ApplicationId, name: &str) -> Result<RuleView, Error> {
@@ -296,7 +314,7 @@ impl Service {
 }
 
 /// The answer to a write of a rule: its name.
-#[derive(serde::Serialize, serde::Deserialize)]
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
 struct WrittenRule(String);
 
 fn rule_of(range: Range, behaviour: Option<Behaviour>) -> ScalingRule {
@@ -304,24 +322,20 @@ fn rule_of(range: Range, behaviour: Option<Behaviour>) -> ScalingRule {
     ScalingRule { min_replicas, max_replicas, triggers, behaviour }
 }
 
-fn check_rule(parameter: &str, rule: &ScalingRule) -> Result<(), Rejection> {
-    rule.check().map_err(|(value, allowed)| Rejection::invalid(parameter, value, allowed))
+fn check_rule(input: Input, rule: &ScalingRule) -> Result<(), Rejection> {
+    rule.check().map_err(|(value, allowed)| Rejection::invalid(input, value, allowed))
 }
 
 fn rule_name(name: &str) -> Result<(), Rejection> {
-    object_name("ScalingRuleName", name)?;
+    object_name(Input::RuleName, name)?;
     if name.len() > LONGEST_NAME {
-        return Err(Rejection::invalid("ScalingRuleName", name, "must have at most 32 characters"));
+        return Err(Rejection::invalid(Input::RuleName, name, "must have at most 32 characters"));
     }
     Ok(())
 }
 
 fn unknown(name: &str) -> Rejection {
-    Rejection::invalid(
-        "ScalingRuleName",
-        name,
-        "must be the name of one of the application's rules",
-    )
+    Rejection::invalid(Input::RuleName, name, "must be the name of one of the application's rules")
 }
 
 /// Whether nothing was written, and nothing will be.

@@ -14,15 +14,15 @@ use crate::{
     read::EXECUTOR_SECONDS,
 };
 use domain::{
-    ClusterId, OrderId, Rejection,
+    ClusterId, Input, OrderId, Rejection,
     application::Application,
     object::write::{ObjectWrite, Owner, Record},
 };
 use store::{ObjectWriteId, WriteAnswer};
 
 impl Service {
-    /// Applies an object write in a namespace, for an application: its change order is on
-    /// record then.
+    /// Applies an object write in a namespace, for an application, whose change order is
+    /// on record then. Belongs into [`Service::once_outside`], as all below.
     pub(crate) async fn run_recorded(
         &self,
         caller: &Caller,
@@ -36,7 +36,7 @@ impl Service {
             application: application.id,
             description,
             created_by: caller.name.clone(),
-            source: caller.source.clone(),
+            source: caller.source,
             refusals: false,
         };
         let answered = self
@@ -47,8 +47,7 @@ impl Service {
                 Some(&record),
             )
             .await?;
-        let tx = self.store.begin().await?;
-        self.note_answer(tx, caller, answered.order.unwrap_or(order)).await
+        Ok(answered.order.unwrap_or(order))
     }
 
     /// Applies an object write that is no change order, in a namespace of the server's cluster.
@@ -59,8 +58,7 @@ impl Service {
         object_write: &ObjectWrite,
     ) -> Result<(), Error> {
         self.run(caller, (&self.settings.cluster, namespace), object_write, None).await?;
-        let tx = self.store.begin().await?;
-        self.note_answer(tx, caller, ()).await
+        Ok(())
     }
 
     /// Applies an object write, and waits for what comes of it.
@@ -106,22 +104,6 @@ impl Service {
             Err(why) => Err(Rejection::ClusterRefused(why).into()),
         }
     }
-
-    /// Remembers the answer to a request whose work is done.
-    pub(crate) async fn note_answer<T>(
-        &self,
-        mut tx: store::Tx,
-        caller: &Caller,
-        outcome: T,
-    ) -> Result<T, Error>
-    where
-        T: serde::Serialize + serde::de::DeserializeOwned,
-    {
-        match self.answered(&mut tx, caller).await? {
-            Some(first) => Ok(first),
-            None => self.answer(tx, caller, outcome).await,
-        }
-    }
 }
 
 /// Whose the objects of an application are.
@@ -145,11 +127,11 @@ fn object_write_of(caller: &Caller) -> ObjectWriteId {
 
 /// A name that an object beside a Deployment can have, by the strictest of Kubernetes'
 /// rules: that of Services.
-pub(crate) fn object_name(parameter: &str, name: &str) -> Result<(), Rejection> {
+pub(crate) fn object_name(input: Input, name: &str) -> Result<(), Rejection> {
     let fits = name.len() <= 63
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
         && !name.ends_with('-');
     let allowed = "must begin with a lower-case letter, hold only lower-case letters, digits and '-', not end with '-', and have at most 63 characters";
-    if fits { Ok(()) } else { Err(Rejection::invalid(parameter, name, allowed)) }
+    if fits { Ok(()) } else { Err(Rejection::invalid(input, name, allowed)) }
 }

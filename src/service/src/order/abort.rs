@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{Caller, Error, Service};
 use domain::{
-    BatchId, OrderId, Rejection,
+    BatchId, Input, OrderId, Rejection,
     order::{Order, State},
 };
 use store::{Event, Opened, Tx};
@@ -17,26 +17,27 @@ impl Service {
     /// # Errors
     /// An unknown order, or one that ended otherwise.
     pub async fn abort(&self, caller: &Caller, id: OrderId) -> Result<OrderId, Error> {
-        let mut tx = self.store.begin().await?;
-        if let Some(first) = self.answered(&mut tx, caller).await? {
-            return Ok(first);
-        }
-        let order = tx.lock_order(id).await?;
-        if order.state != State::Aborted {
-            refuse_ended(&order)?;
-            if !order.can_be_aborted() {
-                let reason = "has deleted the Deployment already: wait for its end".into();
-                return Err(Rejection::WrongState { order: id, reason }.into());
-            }
-            let now = self.clock.now();
-            let message = format!("aborted by {}", caller.name);
-            tx.abort_order(&order, order.rests_on_abort(), &message, now).await?;
-            if let (true, Some(snapshot)) = (order.rests_on_abort(), &order.snapshot) {
-                tx.keep_resting_snapshot(order.application, snapshot).await?;
-            }
-            self.note(&mut tx, caller, &order, "order.aborted", &message).await?;
-        }
-        self.answer(tx, caller, id).await
+        self.once(caller, "abort", |tx| {
+            Box::pin(async {
+                let order = tx.lock_order(id).await?;
+                if order.state != State::Aborted {
+                    refuse_ended(&order)?;
+                    if !order.can_be_aborted() {
+                        let reason = "has deleted the Deployment already: wait for its end".into();
+                        return Err(Rejection::WrongState { order: id, reason }.into());
+                    }
+                    let now = self.clock.now();
+                    let message = format!("aborted by {}", caller.name);
+                    tx.abort_order(&order, order.rests_on_abort(), &message, now).await?;
+                    if let (true, Some(snapshot)) = (order.rests_on_abort(), &order.snapshot) {
+                        tx.keep_resting_snapshot(order.application, snapshot).await?;
+                    }
+                    self.note(tx, caller, &order, "order.aborted", &message).await?;
+                }
+                Ok(id)
+            })
+        })
+        .await
     }
 
     /// Opens the order that rolls another one back, which ends if it is still open:
@@ -46,13 +47,10 @@ impl Service {
     /// # Errors
     /// An unknown order, one with nothing before it, or one that another followed.
     pub async fn roll_back(&self, caller: &Caller, id: OrderId) -> Result<OrderId, Error> {
-        let mut tx = self.store.begin().await?;
-        if let Some(first) = self.answered(&mut tx, caller).await? {
-            return Ok(first);
-        }
+        self.once(caller, "roll_back", |tx| Box::pin(async {
         let order = tx.lock_order(id).await?;
         if let Some(rolled_back_by) = tx.rollback_of(id).await? {
-            return self.answer(tx, caller, rolled_back_by).await;
+            return Ok(rolled_back_by);
         }
         let is_newest = tx.is_newest_order(&order).await?;
         if !Order::can_be_rolled_back(
@@ -76,7 +74,7 @@ impl Service {
         let now = self.clock.now();
         if order.state.is_final() {
             self.note(
-                &mut tx,
+                tx,
                 caller,
                 &order,
                 "order.rolled_back",
@@ -87,10 +85,12 @@ impl Service {
             let message = format!("aborted and rolled back by {}", caller.name);
             // The rollback order takes over at once, so nothing is left to bring to rest.
             tx.abort_order(&order, false, &message, now).await?;
-            self.note(&mut tx, caller, &order, "order.aborted", &message).await?;
+            self.note(tx, caller, &order, "order.aborted", &message).await?;
         }
-        let Opened(rollback) = tx.open_rollback(&order, &caller.name, &caller.source, now).await?;
-        self.answer(tx, caller, rollback).await
+        let Opened(rollback) = tx.open_rollback(&order, &caller.name, caller.source, now).await?;
+        Ok(rollback)
+        }))
+        .await
     }
 
     /// Goes back within a release: its first `stay` batches stay, the pods of those
@@ -106,10 +106,7 @@ impl Service {
         id: OrderId,
         stay: Option<i32>,
     ) -> Result<OrderId, Error> {
-        let mut tx = self.store.begin().await?;
-        if let Some(first) = self.answered(&mut tx, caller).await? {
-            return Ok(first);
-        }
+        self.once(caller, "step_back", |tx| Box::pin(async {
         let order = tx.lock_order(id).await?;
         refuse_ended(&order)?;
         if !order.can_step_back() {
@@ -127,18 +124,20 @@ impl Service {
                     "must be from 1 to {begun}, the batches that may stay; roll the order back to return to the version before"
                 )
             };
-            return Err(Rejection::invalid("Batch", stay, allowed).into());
+            return Err(Rejection::invalid(Input::Batches, stay, allowed).into());
         };
         tx.step_back(id, stay, self.clock.now()).await?;
         self.note(
-            &mut tx,
+            tx,
             caller,
             &order,
             "order.step_back_requested",
             &format!("back to batch {stay} by {}", caller.name),
         )
         .await?;
-        self.answer(tx, caller, id).await
+        Ok(id)
+        }))
+        .await
     }
 
     /// Confirms (or, with false, does not confirm) the batch after the one that
@@ -154,10 +153,7 @@ impl Service {
         batch: BatchId,
         confirm: bool,
     ) -> Result<(), Error> {
-        let mut tx = self.store.begin().await?;
-        if let Some(first) = self.answered(&mut tx, caller).await? {
-            return Ok(first);
-        }
+        self.once(caller, "confirm", |tx| Box::pin(async {
         let (id, index) = tx.order_of_batch(batch).await?;
         let order = tx.lock_order(id).await?;
         refuse_ended(&order)?;
@@ -176,7 +172,7 @@ impl Service {
         if confirm {
             tx.confirm_batches(id, next + 1, self.clock.now()).await?;
             self.note(
-                &mut tx,
+                tx,
                 caller,
                 &order,
                 "batch.confirmed",
@@ -185,7 +181,7 @@ impl Service {
             .await?;
         } else {
             self.note(
-                &mut tx,
+                tx,
                 caller,
                 &order,
                 "batch.refused",
@@ -193,7 +189,9 @@ impl Service {
             )
             .await?;
         }
-        self.answer(tx, caller, ()).await
+        Ok(())
+        }))
+        .await
     }
 
     async fn note(

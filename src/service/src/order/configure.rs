@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use crate::{Caller, Configure, Deploy, Describe, Error, PackageParams, Service, check};
-use domain::{OrderId, Rejection, order::Kind, template::spec::SpecChange};
+use domain::{Input, OrderId, Rejection, order::Kind, template::spec::SpecChange};
 use store::{Description, Event};
 
 /// Seconds that new amounts may take (R23).
@@ -17,10 +17,10 @@ impl Service {
     /// # Errors
     /// As [`Service::deploy`], or where nothing is asked for.
     pub async fn configure(&self, caller: &Caller, request: Configure) -> Result<OrderId, Error> {
-        check::seconds("Timeout", request.timeout_seconds, 1)?;
+        check::seconds(Input::Timeout, request.timeout_seconds, 1)?;
         if request.spec == SpecChange::default() {
             let allowed = "at least one amount of processor or memory must be given (0 = none)";
-            return Err(Rejection::invalid("CpuLimit", "", allowed).into());
+            return Err(Rejection::invalid(Input::CpuLimit, "", allowed).into());
         }
         let application = self.store.application(request.application).await?;
         self.check_cluster_of(&application, request.cluster.as_deref()).await?;
@@ -51,38 +51,40 @@ impl Service {
     /// A text that is too long, or an unknown application.
     pub async fn describe(&self, caller: &Caller, request: Describe) -> Result<(), Error> {
         let words = [
-            ("Description", &request.description, 256),
-            ("Owner", &request.owner, 128),
-            ("Email", &request.email, 256),
-            ("PhoneNumber", &request.phone, 64),
+            (Input::Description, &request.description, 256),
+            (Input::Owner, &request.owner, 128),
+            (Input::Email, &request.email, 256),
+            (Input::Phone, &request.phone, 64),
         ];
-        for (parameter, text, most) in words {
-            check::text(parameter, text.as_deref().unwrap_or_default(), most)?;
+        for (input, text, most) in words {
+            check::text(input, text.as_deref().unwrap_or_default(), most)?;
         }
-        let mut tx = self.store.begin().await?;
-        if let Some(first) = self.answered(&mut tx, caller).await? {
-            return Ok(first);
-        }
-        let (application, _) = tx.lock_application(request.application).await?;
-        let words = Description {
-            description: request.description.as_deref(),
-            owner: request.owner.as_deref(),
-            email: request.email.as_deref(),
-            phone: request.phone.as_deref(),
-        };
-        tx.describe_application(application.id, &words).await?;
-        let changed: Vec<&str> = [
-            ("description", words.description),
-            ("owner", words.owner),
-            ("email", words.email),
-            ("phone", words.phone),
-        ]
-        .into_iter()
-        .filter_map(|(name, word)| word.map(|_| name))
-        .collect();
-        let detail = json!({ "request": caller.request_id, "changed": changed });
-        let event = Event { actor: &caller.name, kind: "application.described", cause: "", detail };
-        tx.add_event(application.id, None, self.clock.now(), event).await?;
-        self.answer(tx, caller, ()).await
+        self.once(caller, "describe", |tx| {
+            Box::pin(async {
+                let (application, _) = tx.lock_application(request.application).await?;
+                let words = Description {
+                    description: request.description.as_deref(),
+                    owner: request.owner.as_deref(),
+                    email: request.email.as_deref(),
+                    phone: request.phone.as_deref(),
+                };
+                tx.describe_application(application.id, &words).await?;
+                let changed: Vec<&str> = [
+                    ("description", words.description),
+                    ("owner", words.owner),
+                    ("email", words.email),
+                    ("phone", words.phone),
+                ]
+                .into_iter()
+                .filter_map(|(name, word)| word.map(|_| name))
+                .collect();
+                let detail = json!({ "request": caller.request_id, "changed": changed });
+                let event =
+                    Event { actor: &caller.name, kind: "application.described", cause: "", detail };
+                tx.add_event(application.id, None, self.clock.now(), event).await?;
+                Ok(())
+            })
+        })
+        .await
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     Adopt, Caller, CreateApplication, Error, Service, catalog::region::check_logical_region, check,
 };
 use domain::{
-    ApplicationId, OrderId, Rejection, ReleaseId,
+    ApplicationId, ClusterId, Input, OrderId, Rejection, ReleaseId,
     object::write::Owner,
     order::{Kind, Source, Target, plan::Strategy},
     template::container::Known,
@@ -37,34 +37,40 @@ impl Service {
             check::name(&request.name)?;
         }
         check::replicas(request.replicas)?;
-        check::spec(&request.spec, &check::CREATE)?;
-        check::seconds("Timeout", request.timeout_seconds, 1)?;
+        check::spec(&request.spec)?;
+        check::seconds(Input::Timeout, request.timeout_seconds, 1)?;
         check::graceful_start(
             &request.spec.graceful_start,
             request.timeout_seconds.unwrap_or(CREATE_TIMEOUT_SECONDS),
-            "Timeout",
+            Input::Timeout,
         )?;
-        check::text("ApplicationDescription", &request.description, 1024)?;
-        check::text("PackageVersion", request.version.as_deref().unwrap_or_default(), 256)?;
-        check::one_source(&request.spec, &request.package, &check::CREATE)?;
+        check::text(Input::ApplicationDescription, &request.description, 1024)?;
+        check::text(Input::Version, request.version.as_deref().unwrap_or_default(), 256)?;
+        check::one_source(&request.spec, &request.package)?;
         check_logical_region(request.logical_region.as_deref())?;
         Self::check_first_services(&request.name, &request.services)?;
         if request.spec.image.is_none() && request.package.url.is_none() {
             let allowed =
                 "an application is created from an image or a package, whose address must be given";
-            return Err(Rejection::invalid("ImageUrl", "", allowed).into());
+            return Err(Rejection::invalid(Input::Image, "", allowed).into());
         }
         let cluster = self.known_cluster(&request.cluster)?;
         let named = request.namespace.as_deref().filter(|name| !name.is_empty());
-        let namespace = named.unwrap_or(UNNAMED_NAMESPACE);
-        self.known_namespace(namespace).await?;
+        self.known_namespace(named.unwrap_or(UNNAMED_NAMESPACE)).await?;
+        self.unless_answered(caller, self.create_new(caller, &request, &cluster, named)).await
+    }
 
-        // Packages and the cluster are asked first, since no transaction waits for them.
-        if let Some(first) = self.answered_before(caller).await? {
-            return Ok(first);
-        }
+    /// Packages and the cluster are asked first, since no transaction waits for them.
+    async fn create_new(
+        &self,
+        caller: &Caller,
+        request: &CreateApplication,
+        cluster: &ClusterId,
+        named: Option<&str>,
+    ) -> Result<(ApplicationId, OrderId), Error> {
+        let namespace = named.unwrap_or(UNNAMED_NAMESPACE);
         let package = self.check_package_params(&request.package).await?;
-        let mut spec = request.spec;
+        let mut spec = request.spec.clone();
         let label = self.complete_package(&mut spec, &request.package, package, None)?;
         let runtime = spec.java.runtime.as_ref().map(|runtime| &runtime.image);
         let image = spec.image.as_ref().or(runtime).cloned().unwrap_or_default();
@@ -94,12 +100,12 @@ impl Service {
         };
         self.name_is_free(&adopt).await?;
         let report =
-            self.ask(&self.creation(&cluster, namespace, &request.name, target.clone())).await?;
+            self.ask(&self.creation(cluster, namespace, &request.name, target.clone())).await?;
         if report.as_ref().is_none_or(|report| report.existing.is_none()) {
             check::name(&request.name)?;
         }
         let accepted = precheck::accept(report.as_ref(), None)?;
-        let notes: Vec<String> = request.notes.into_iter().chain(accepted.warnings).collect();
+        let notes: Vec<String> = request.notes.iter().cloned().chain(accepted.warnings).collect();
         if let Some(existing) = report.and_then(|report| report.existing) {
             if !request.services.is_empty() {
                 let reason = format!(
@@ -114,15 +120,12 @@ impl Service {
         self.first_services_are_free(namespace, &request.name, &request.services).await?;
 
         let now = self.clock.now();
-        let mut tx = self.store.begin().await?;
-        if let Some(first) = self.answered(&mut tx, caller).await? {
-            return Ok(first);
-        }
-        self.hold_packages(&mut tx, &target).await?;
+        self.once(caller, "create_application", |tx| Box::pin(async {
+        self.hold_packages(tx, &target).await?;
         let (application, order) = (ApplicationId::new(), OrderId::new());
         let row = NewApplication {
             id: application,
-            cluster: &cluster,
+            cluster,
             namespace,
             namespace_named: named.is_some(),
             name: &request.name,
@@ -153,13 +156,13 @@ impl Service {
             application,
             kind: Kind::Create,
             strategy: Strategy::ALL_AT_ONCE,
-            target,
+            target: target.clone(),
             snapshot: None,
             rolls_back: None,
             description: "",
             notes: &notes,
             created_by: &caller.name,
-            source: &caller.source,
+            source: caller.source,
             replicas,
             resumes_at: 0,
         };
@@ -168,8 +171,10 @@ impl Service {
         let cause = format!("create application {} in namespace {namespace}", request.name);
         let event = Event { actor: &caller.name, kind: "order.accepted", cause: &cause, detail };
         tx.add_event(application, Some(order), now, event).await?;
-        let owner = Owner { id: application, name: request.name };
-        self.add_first_services(&mut tx, caller, (namespace, &owner), &request.services).await?;
-        self.answer(tx, caller, (application, order)).await
+        let owner = Owner { id: application, name: request.name.clone() };
+        self.add_first_services(tx, caller, (namespace, &owner), &request.services).await?;
+        Ok((application, order))
+        }))
+        .await
     }
 }

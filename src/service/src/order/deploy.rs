@@ -8,7 +8,7 @@ use crate::{
     check,
 };
 use domain::{
-    OrderId, Rejection, ReleaseId,
+    Input, OrderId, Rejection, ReleaseId,
     application::Application,
     order::{
         Kind, Snapshot, Source, Target,
@@ -56,38 +56,44 @@ impl Service {
     ) -> Result<OrderId, Error> {
         self.check_deploy(&request)?;
         // Packages and the cluster are asked first, since no transaction waits for them.
-        if let Some(first) = self.answered_before(caller).await? {
-            return Ok(first);
-        }
-        let package = self.check_package_params(&request.package).await?;
-        let report = self.ask_about(&request, package.clone()).await?;
-        let accepted = precheck::accept(report.as_ref(), request.plan_hash.as_deref())?;
-        let mut tx = self.store.begin().await?;
-        if let Some(first) = self.answered(&mut tx, caller).await? {
-            return Ok(first);
-        }
-        let mut assembled = self.assemble(&mut tx, &request, package).await?;
-        assembled.target.max_unavailable = accepted.max_unavailable;
-        // Where nobody could look, whoever begins it looks.
-        assembled.target.allows_no_surge = request.allows_no_surge && report.is_none();
-        assembled.replicas = accepted.replicas.unwrap_or(assembled.replicas);
-        assembled.notes = request.notes.into_iter().chain(accepted.warnings).collect();
-        if let Some((release, image, label)) = &assembled.release {
-            assembled.kind = kind;
-            let row = NewRelease {
-                id: *release,
-                application: assembled.application.id,
-                version: request.version.as_deref().filter(|version| !version.is_empty()),
-                image,
-                package: label.as_ref(),
-                description: &request.description,
-            };
-            tx.insert_release(&row, self.clock.now()).await?;
-        }
-        if let Some(container) = self.found_by_image(&assembled).await? {
-            tx.note_container(assembled.application.id, &container).await?;
-        }
-        self.accept(tx, caller, assembled, &request.description).await
+        self.unless_answered(caller, async {
+            let package = self.check_package_params(&request.package).await?;
+            let report = self.ask_about(&request, package.clone()).await?;
+            let accepted = precheck::accept(report.as_ref(), request.plan_hash.as_deref())?;
+            let notes: Vec<String> =
+                request.notes.iter().cloned().chain(accepted.warnings).collect();
+            self.once(caller, "order_release", |tx| {
+                Box::pin(async {
+                    let mut assembled = self.assemble(tx, &request, package.clone()).await?;
+                    assembled.target.max_unavailable = accepted.max_unavailable;
+                    // Where nobody could look, whoever begins it looks.
+                    assembled.target.allows_no_surge = request.allows_no_surge && report.is_none();
+                    assembled.replicas = accepted.replicas.unwrap_or(assembled.replicas);
+                    assembled.notes.clone_from(&notes);
+                    if let Some((release, image, label)) = &assembled.release {
+                        assembled.kind = kind;
+                        let row = NewRelease {
+                            id: *release,
+                            application: assembled.application.id,
+                            version: request
+                                .version
+                                .as_deref()
+                                .filter(|version| !version.is_empty()),
+                            image,
+                            package: label.as_ref(),
+                            description: &request.description,
+                        };
+                        tx.insert_release(&row, self.clock.now()).await?;
+                    }
+                    if let Some(container) = self.found_by_image(&assembled).await? {
+                        tx.note_container(assembled.application.id, &container).await?;
+                    }
+                    self.accept(tx, caller, assembled, &request.description).await
+                })
+            })
+            .await
+        })
+        .await
     }
 
     /// The container that nothing but the new image says to be the application's: it is
@@ -112,19 +118,19 @@ impl Service {
     /// Everything of a release that can be judged without the application.
     pub(crate) fn check_deploy(&self, request: &Deploy) -> Result<(), Rejection> {
         check::replicas(request.replicas)?;
-        check::spec(&request.spec, &check::DEPLOY)?;
-        check::seconds("BatchTimeout", request.batch_timeout_seconds, 1)?;
-        check::seconds("BatchWaitTime", request.min_ready_seconds.map(i64::from), 0)?;
+        check::spec(&request.spec)?;
+        check::seconds(Input::BatchTimeout, request.batch_timeout_seconds, 1)?;
+        check::seconds(Input::MinReadyTime, request.min_ready_seconds.map(i64::from), 0)?;
         let timeout = request.batch_timeout_seconds.unwrap_or(self.settings.batch_timeout_seconds);
-        check::graceful_start(&request.spec.graceful_start, timeout, "BatchTimeout")?;
-        check::text("ChangeOrderDesc", &request.description, 1024)?;
-        check::text("PackageVersion", request.version.as_deref().unwrap_or_default(), 256)?;
-        check::one_source(&request.spec, &request.package, &check::DEPLOY)?;
+        check::graceful_start(&request.spec.graceful_start, timeout, Input::BatchTimeout)?;
+        check::text(Input::OrderDescription, &request.description, 1024)?;
+        check::text(Input::Version, request.version.as_deref().unwrap_or_default(), 256)?;
+        check::one_source(&request.spec, &request.package)?;
         if let Some(release) = request.release
             && (request.spec != SpecChange::default() || request.package.url.is_some())
         {
             let allowed = "a version of the history is released exactly as it was: give nothing else that changes the pods";
-            return Err(Rejection::invalid("PackageVersionId", release, allowed));
+            return Err(Rejection::invalid(Input::Release, release, allowed));
         }
         Ok(())
     }
@@ -223,7 +229,7 @@ impl Service {
         let batches = request.batches.unwrap_or(1);
         if !(1..=5).contains(&batches) {
             return Err(Rejection::invalid(
-                "Batch",
+                Input::Batches,
                 batches,
                 "must be a number of batches from 1 to 5",
             )
@@ -232,54 +238,56 @@ impl Service {
         let wait_minutes = request.wait_minutes.unwrap_or(0);
         if wait_minutes > 5 {
             return Err(Rejection::invalid(
-                "BatchWaitTime",
+                Input::BatchInterval,
                 wait_minutes,
                 "must be a number of minutes from 0 to 5",
             )
             .into());
         }
-        if let Some(first) = self.answered_before(caller).await? {
-            return Ok(first);
-        }
-        let strategy = Strategy { canary: 0, batches, pace: Pace::Automatic { wait_minutes } };
-        let mut tx = self.store.begin().await?;
-        let (application, _) = tx.lock_application(request.application).await?;
-        let release = tx.find_release(application.id, None, Some(&request.version)).await?;
-        drop(tx);
-        let request = Deploy {
-            application: application.id,
-            spec: SpecChange::default(),
-            package: PackageParams::default(),
-            release: Some(release.id),
-            version: None,
-            replicas: None,
-            strategy: Some(strategy),
-            batch_timeout_seconds: None,
-            min_ready_seconds: None,
-            description: format!("Roll back to version {}", release.version),
-            notes: Vec::new(),
-            plan_hash: None,
-            allows_no_surge: false,
-            template: None,
-        };
-        match self.deploy(caller, request).await {
-            Err(Error::Rejected(Rejection::Invalid { parameter, allowed, .. }))
-                if parameter == "UpdateStrategy" =>
-            {
-                Err(Rejection::invalid("Batch", batches, allowed).into())
+        self.unless_answered(caller, async {
+            let strategy = Strategy { canary: 0, batches, pace: Pace::Automatic { wait_minutes } };
+            let release = self
+                .discarded(|tx| {
+                    Box::pin(async {
+                        let (application, _) = tx.lock_application(request.application).await?;
+                        Ok(tx.find_release(application.id, None, Some(&request.version)).await?)
+                    })
+                })
+                .await?;
+            let request = Deploy {
+                application: request.application,
+                spec: SpecChange::default(),
+                package: PackageParams::default(),
+                release: Some(release.id),
+                version: None,
+                replicas: None,
+                strategy: Some(strategy),
+                batch_timeout_seconds: None,
+                min_ready_seconds: None,
+                description: format!("Roll back to version {}", release.version),
+                notes: Vec::new(),
+                plan_hash: None,
+                allows_no_surge: false,
+                template: None,
+            };
+            match self.deploy(caller, request).await {
+                Err(Error::Rejected(Rejection::Invalid(why))) if why.input == Input::Strategy => {
+                    Err(Rejection::invalid(Input::Batches, batches, why.allowed).into())
+                }
+                other => other,
             }
-            other => other,
-        }
+        })
+        .await
     }
 
     pub(crate) async fn accept(
         &self,
-        mut tx: Tx,
+        tx: &mut Tx,
         caller: &Caller,
         order: Assembled,
         description: &str,
     ) -> Result<OrderId, Error> {
-        self.hold_packages(&mut tx, &order.target).await?;
+        self.hold_packages(tx, &order.target).await?;
         let (id, now, application) = (OrderId::new(), self.clock.now(), order.application.id);
         let detail = json!({ "request": caller.request_id, "strategy": order.strategy, "target": order.target, "replicas": order.replicas });
         let row = NewOrder {
@@ -293,7 +301,7 @@ impl Service {
             description,
             notes: &order.notes,
             created_by: &caller.name,
-            source: &caller.source,
+            source: caller.source,
             replicas: order.replicas,
             resumes_at: 0,
         };
@@ -301,6 +309,6 @@ impl Service {
         let event =
             Event { actor: &caller.name, kind: "order.accepted", cause: description, detail };
         tx.add_event(application, Some(id), now, event).await?;
-        self.answer(tx, caller, id).await
+        Ok(id)
     }
 }

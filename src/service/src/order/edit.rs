@@ -2,7 +2,7 @@
 
 use crate::{Caller, Deploy, EditDeployment, Error, PackageParams, Scale, Service};
 use domain::{
-    OrderId, Rejection,
+    Input, OrderId, Rejection,
     observed::cluster_state::{ClusterState, QueryKind},
     order::Kind,
     template::{
@@ -34,63 +34,63 @@ impl Service {
             && given != inside
         {
             let allowed = format!("must be that of the Deployment in ResourceContent, {inside}");
-            return Err(Rejection::invalid("Namespace", given, allowed).into());
+            return Err(Rejection::invalid(Input::Namespace, given, allowed).into());
         }
         let namespace = request.namespace.as_deref().or(inside).unwrap_or("default");
         self.known_namespace(namespace).await?;
-        if let Some(first) = self.answered_before(caller).await? {
-            return Ok(first);
-        }
-        let found = self.store.applications(Some(name)).await?;
-        let found = found.into_iter().find(|it| it.namespace == namespace && it.cluster == cluster);
-        let application = found.ok_or_else(|| {
-            Rejection::UnknownApplication(format!("{name} in namespace {namespace}"))
-        })?;
-        // What is there now would be held up to a Deployment on the move.
-        self.no_open_order(&mut self.store.begin().await?, application.id).await?;
-        let live = self.deployment_of(&application, QueryKind::Whole).await?;
-        let mut edit = Edit::read(&request.wanted, &live)?;
-        if let Some(template) = edit.template.clone() {
-            // What is not said has the API server's own values, and amounts are written in its way.
-            let seen = self.query(&application, QueryKind::Filled { template }).await?;
-            if let Some(ClusterState { deployment: Some(live), filled: Some(filled), .. }) = seen
-                && is_unchanged(&filled, &live["spec"]["template"])
-            {
-                edit.template = None;
-            }
-        }
-        match edit {
-            Edit { template: None, replicas: None, min_ready_seconds: None } => {
-                let mut tx = self.store.begin().await?;
-                match self.answered(&mut tx, caller).await? {
-                    Some(first) => Ok(first),
-                    None => self.answer(tx, caller, None).await,
+        self.unless_answered(caller, async {
+            let found = self.store.applications(Some(name)).await?;
+            let found =
+                found.into_iter().find(|it| it.namespace == namespace && it.cluster == cluster);
+            let application = found.ok_or_else(|| {
+                Rejection::UnknownApplication(format!("{name} in namespace {namespace}"))
+            })?;
+            // What is there now would be held up to a Deployment on the move.
+            self.discarded(|tx| Box::pin(async { self.no_open_order(tx, application.id).await }))
+                .await?;
+            let live = self.deployment_of(&application, QueryKind::Whole).await?;
+            let mut edit = Edit::read(&request.wanted, &live)?;
+            if let Some(template) = edit.template.clone() {
+                // What is not said has the API server's own values, and amounts are written in its way.
+                let seen = self.query(&application, QueryKind::Filled { template }).await?;
+                if let Some(ClusterState { deployment: Some(live), filled: Some(filled), .. }) =
+                    seen
+                    && is_unchanged(&filled, &live["spec"]["template"])
+                {
+                    edit.template = None;
                 }
             }
-            Edit { template: None, replicas: Some(replicas), min_ready_seconds: None } => {
-                let scale = Scale { application: application.id, replicas, timeout_seconds: None };
-                self.scale(caller, scale).await.map(Some)
+            match edit {
+                Edit { template: None, replicas: None, min_ready_seconds: None } => {
+                    self.once(caller, "edit_deployment", |_| Box::pin(async { Ok(None) })).await
+                }
+                Edit { template: None, replicas: Some(replicas), min_ready_seconds: None } => {
+                    let scale =
+                        Scale { application: application.id, replicas, timeout_seconds: None };
+                    self.scale(caller, scale).await.map(Some)
+                }
+                Edit { template, replicas, min_ready_seconds } => {
+                    let template = template.unwrap_or_else(|| live["spec"]["template"].clone());
+                    let deploy = Deploy {
+                        application: application.id,
+                        spec: SpecChange::default(),
+                        package: PackageParams::default(),
+                        release: None,
+                        version: None,
+                        replicas,
+                        strategy: None,
+                        batch_timeout_seconds: None,
+                        min_ready_seconds,
+                        description: "Update resource".into(),
+                        notes: Vec::new(),
+                        plan_hash: None,
+                        allows_no_surge: false,
+                        template: Some(template),
+                    };
+                    self.order_release(caller, deploy, Kind::Deploy).await.map(Some)
+                }
             }
-            Edit { template, replicas, min_ready_seconds } => {
-                let template = template.unwrap_or_else(|| live["spec"]["template"].clone());
-                let deploy = Deploy {
-                    application: application.id,
-                    spec: SpecChange::default(),
-                    package: PackageParams::default(),
-                    release: None,
-                    version: None,
-                    replicas,
-                    strategy: None,
-                    batch_timeout_seconds: None,
-                    min_ready_seconds,
-                    description: "Update resource".into(),
-                    notes: Vec::new(),
-                    plan_hash: None,
-                    allows_no_surge: false,
-                    template: Some(template),
-                };
-                self.order_release(caller, deploy, Kind::Deploy).await.map(Some)
-            }
-        }
+        })
+        .await
     }
 }

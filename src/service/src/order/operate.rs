@@ -6,7 +6,7 @@ use serde_json::json;
 use super::deploy::Assembled;
 use crate::{Caller, Error, Scale, Service, Start, check};
 use domain::{
-    ApplicationId, OrderId, Rejection,
+    ApplicationId, Input, OrderId, Rejection,
     application::Application,
     order::{Kind, Snapshot, Source, Target, plan::Strategy},
 };
@@ -23,22 +23,24 @@ impl Service {
     /// that is still open, or what the cluster certainly has against it.
     pub async fn scale(&self, caller: &Caller, request: Scale) -> Result<OrderId, Error> {
         check::replicas(Some(request.replicas))?;
-        check::seconds("Timeout", request.timeout_seconds, 1)?;
-        if let Some(first) = self.answered_before(caller).await? {
-            return Ok(first);
-        }
-        let application = self.store.application(request.application).await?;
-        let sized = |of| self.sized(Kind::Scale, of, request.replicas, request.timeout_seconds);
+        check::seconds(Input::Timeout, request.timeout_seconds, 1)?;
         // The cluster is asked first, since no transaction waits for it.
-        self.check_order(&sized(application)).await?;
-        let mut tx = self.store.begin().await?;
-        if let Some(first) = self.answered(&mut tx, caller).await? {
-            return Ok(first);
-        }
-        let (application, _) = tx.lock_application(request.application).await?;
-        let description =
-            format!("Scale from {} to {} instances", application.replicas, request.replicas);
-        self.accept(tx, caller, sized(application), &description).await
+        self.unless_answered(caller, async {
+            let sized = |of| self.sized(Kind::Scale, of, request.replicas, request.timeout_seconds);
+            self.check_order(&sized(self.store.application(request.application).await?)).await?;
+            self.once(caller, "scale", |tx| {
+                Box::pin(async {
+                    let (application, _) = tx.lock_application(request.application).await?;
+                    let description = format!(
+                        "Scale from {} to {} instances",
+                        application.replicas, request.replicas
+                    );
+                    self.accept(tx, caller, sized(application), &description).await
+                })
+            })
+            .await
+        })
+        .await
     }
 
     /// Orders that all pods go; how many there were is remembered. A release that rests
@@ -53,16 +55,20 @@ impl Service {
         application: ApplicationId,
         timeout_seconds: Option<i64>,
     ) -> Result<OrderId, Error> {
-        check::seconds("Timeout", timeout_seconds, 1)?;
-        let mut tx = self.store.begin().await?;
-        if let Some(first) = self.answered(&mut tx, caller).await? {
-            return Ok(first);
-        }
-        let (application, resting) = tx.lock_application(application).await?;
-        let snapshot = resting.map(|before| Snapshot { replicas: application.replicas, ..before });
-        let order =
-            Assembled { snapshot, ..self.sized(Kind::Stop, application, 0, timeout_seconds) };
-        self.accept(tx, caller, order, "Stop").await
+        check::seconds(Input::Timeout, timeout_seconds, 1)?;
+        self.once(caller, "stop", |tx| {
+            Box::pin(async {
+                let (application, resting) = tx.lock_application(application).await?;
+                let snapshot =
+                    resting.map(|before| Snapshot { replicas: application.replicas, ..before });
+                let order = Assembled {
+                    snapshot,
+                    ..self.sized(Kind::Stop, application, 0, timeout_seconds)
+                };
+                self.accept(tx, caller, order, "Stop").await
+            })
+        })
+        .await
     }
 
     /// Orders pods again for an application that has none: as many as it had.
@@ -71,24 +77,25 @@ impl Service {
     /// As [`Service::scale`], or an application that runs.
     pub async fn start(&self, caller: &Caller, request: Start) -> Result<OrderId, Error> {
         if let Some(replicas) = request.replicas.filter(|replicas| *replicas < 1) {
-            return Err(Rejection::invalid("Replicas", replicas, "must be 1 or more").into());
+            return Err(Rejection::invalid(Input::Replicas, replicas, "must be 1 or more").into());
         }
-        check::seconds("Timeout", request.timeout_seconds, 1)?;
-        if let Some(first) = self.answered_before(caller).await? {
-            return Ok(first);
-        }
-        let application = self.store.application(request.application).await?;
-        self.check_order(&self.started(application, &request)?).await?;
-        let mut tx = self.store.begin().await?;
-        if let Some(first) = self.answered(&mut tx, caller).await? {
-            return Ok(first);
-        }
-        let (application, _) = tx.lock_application(request.application).await?;
-        let mut order = self.started(application, &request)?;
-        // With the number of before it is theirs again who owned it.
-        order.target.owners_before =
-            tx.owners_before_stop(order.application.id, order.replicas).await?;
-        self.accept(tx, caller, order, "Start").await
+        check::seconds(Input::Timeout, request.timeout_seconds, 1)?;
+        self.unless_answered(caller, async {
+            let application = self.store.application(request.application).await?;
+            self.check_order(&self.started(application, &request)?).await?;
+            self.once(caller, "start", |tx| {
+                Box::pin(async {
+                    let (application, _) = tx.lock_application(request.application).await?;
+                    let mut order = self.started(application, &request)?;
+                    // With the number of before it is theirs again who owned it.
+                    order.target.owners_before =
+                        tx.owners_before_stop(order.application.id, order.replicas).await?;
+                    self.accept(tx, caller, order, "Start").await
+                })
+            })
+            .await
+        })
+        .await
     }
 
     /// An order for the pods of an application that has none.
@@ -115,21 +122,22 @@ impl Service {
         application: ApplicationId,
         timeout_seconds: Option<i64>,
     ) -> Result<OrderId, Error> {
-        check::seconds("Timeout", timeout_seconds, 1)?;
-        if let Some(first) = self.answered_before(caller).await? {
-            return Ok(first);
-        }
-        let mut tx = self.store.begin().await?;
-        let (shown, snapshot) = tx.lock_application(application).await?;
-        drop(tx);
-        self.check_order(&self.renewed(shown, snapshot, timeout_seconds)?).await?;
-        let mut tx = self.store.begin().await?;
-        if let Some(first) = self.answered(&mut tx, caller).await? {
-            return Ok(first);
-        }
-        let (application, snapshot) = tx.lock_application(application).await?;
-        let order = self.renewed(application, snapshot, timeout_seconds)?;
-        self.accept(tx, caller, order, "Restart").await
+        check::seconds(Input::Timeout, timeout_seconds, 1)?;
+        self.unless_answered(caller, async {
+            let (shown, snapshot) = self
+                .discarded(|tx| Box::pin(async { Ok(tx.lock_application(application).await?) }))
+                .await?;
+            self.check_order(&self.renewed(shown, snapshot, timeout_seconds)?).await?;
+            self.once(caller, "restart", |tx| {
+                Box::pin(async {
+                    let (application, snapshot) = tx.lock_application(application).await?;
+                    let order = self.renewed(application, snapshot, timeout_seconds)?;
+                    self.accept(tx, caller, order, "Restart").await
+                })
+            })
+            .await
+        })
+        .await
     }
 
     /// An order for other pods of the same version.
@@ -183,16 +191,18 @@ impl Service {
         caller: &Caller,
         application: ApplicationId,
     ) -> Result<OrderId, Error> {
-        let mut tx = self.store.begin().await?;
-        if let Some(first) = self.answered(&mut tx, caller).await? {
-            return Ok(first);
-        }
-        let (application, _) = tx.lock_application(application).await?;
-        let adopted_uid = tx.adopted_uid(application.id).await?;
-        let order = self.sized(Kind::Delete, application, 0, None);
-        let former_applications = tx.former_applications(&order.application).await?;
-        let target = Target { replicas: None, adopted_uid, former_applications, ..order.target };
-        self.accept(tx, caller, Assembled { target, ..order }, "Delete").await
+        self.once(caller, "delete", |tx| {
+            Box::pin(async {
+                let (application, _) = tx.lock_application(application).await?;
+                let adopted_uid = tx.adopted_uid(application.id).await?;
+                let order = self.sized(Kind::Delete, application, 0, None);
+                let former_applications = tx.former_applications(&order.application).await?;
+                let target =
+                    Target { replicas: None, adopted_uid, former_applications, ..order.target };
+                self.accept(tx, caller, Assembled { target, ..order }, "Delete").await
+            })
+        })
+        .await
     }
 
     /// Lets go of an application and leaves its Deployment as it runs: nothing is written
@@ -207,10 +217,7 @@ impl Service {
         caller: &Caller,
         application: ApplicationId,
     ) -> Result<OrderId, Error> {
-        let mut tx = self.store.begin().await?;
-        if let Some(first) = self.answered(&mut tx, caller).await? {
-            return Ok(first);
-        }
+        self.once(caller, "forget", |tx| Box::pin(async {
         let (application, _) = tx.lock_application(application).await?;
         let (id, now, name) = (OrderId::new(), self.clock.now(), application.name.clone());
         let order = self.sized(Kind::Delete, application, 0, None);
@@ -225,7 +232,7 @@ impl Service {
             description: "Delete, and keep the Deployment",
             notes: &[],
             created_by: &caller.name,
-            source: &caller.source,
+            source: caller.source,
             replicas: 0,
             resumes_at: 0,
         };
@@ -247,7 +254,9 @@ impl Service {
             detail: json!({ "request": caller.request_id }),
         };
         tx.add_event(order.application.id, Some(id), now, event).await?;
-        self.answer(tx, caller, id).await
+        Ok(id)
+        }))
+        .await
     }
 
     /// An order for `replicas` pods.

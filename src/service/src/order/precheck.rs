@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::deploy::Assembled;
 use crate::{Caller, Deploy, Error, Precheck, Service, check, read::EXECUTOR_SECONDS};
 use domain::{
-    ApplicationId, ClusterId, Rejection, ReleaseId,
+    ApplicationId, ClusterId, Input, Rejection, ReleaseId,
     application::Application,
     order::{Kind, Source, Target, plan::Strategy},
     package::PackageUrl,
@@ -52,14 +52,13 @@ impl Service {
     /// A value that is not allowed, an unknown cluster or application.
     pub async fn start_precheck(&self, request: Precheck) -> Result<(), Error> {
         check::replicas(request.replicas)?;
-        check::spec(&request.spec, &check::CREATE)?;
+        check::spec(&request.spec)?;
         let proposal = if let Some(id) = request.application {
-            let mut tx = self.store.begin().await?;
-            let (application, snapshot) = tx.lock_application(id).await?;
-            drop(tx);
+            let (application, snapshot) =
+                self.discarded(|tx| Box::pin(async { Ok(tx.lock_application(id).await?) })).await?;
             if request.namespace != application.namespace {
                 let allowed = format!("must be that of the application, {}", application.namespace);
-                return Err(Rejection::invalid("Namespace", request.namespace, allowed).into());
+                return Err(Rejection::invalid(Input::Namespace, request.namespace, allowed).into());
             }
             let seconds = self.store.batch_seconds(id).await?;
             self.check_cluster_of(&application, Some(&request.cluster)).await?;
@@ -87,7 +86,7 @@ impl Service {
             self.known_namespace(&request.namespace).await?;
             if request.spec.image.is_none() {
                 return Err(Rejection::invalid(
-                    "ImageUrl",
+                    Input::Image,
                     "",
                     "the image of an application that does not exist yet must be given",
                 )
@@ -156,7 +155,7 @@ impl Service {
         };
         let other = self.any_cluster(given).await?;
         Err(Rejection::invalid(
-            "ClusterId",
+            Input::Cluster,
             other,
             format!("must be that of the application, {}", application.cluster),
         )
@@ -175,7 +174,7 @@ impl Service {
             return Ok(());
         }
         let allowed = format!("the cluster has no such namespace; it has {}", known.join(", "));
-        Err(Rejection::invalid("Namespace", namespace, allowed).into())
+        Err(Rejection::invalid(Input::Namespace, namespace, allowed).into())
     }
 
     pub(crate) fn new_target(&self, source: Source, replicas: Option<i32>) -> Target {
@@ -223,10 +222,15 @@ impl Service {
         request: &Deploy,
         package: Option<PackageUrl>,
     ) -> Result<Option<PrecheckReport>, Error> {
-        let mut tx = self.store.begin().await?;
-        let assembled = self.assemble(&mut tx, request, package).await?;
-        self.no_open_order(&mut tx, assembled.application.id).await?;
-        drop(tx);
+        let assembled = self
+            .discarded(|tx| {
+                Box::pin(async {
+                    let assembled = self.assemble(tx, request, package).await?;
+                    self.no_open_order(tx, assembled.application.id).await?;
+                    Ok(assembled)
+                })
+            })
+            .await?;
         let batch_seconds = self.store.batch_seconds(assembled.application.id).await?;
         let proposal = Proposal {
             application: assembled.application.id,
@@ -251,9 +255,7 @@ impl Service {
     /// cannot work. What else there is to be known is told with releases.
     pub(crate) async fn check_order(&self, order: &Assembled) -> Result<(), Error> {
         let application = &order.application;
-        let mut tx = self.store.begin().await?;
-        self.no_open_order(&mut tx, application.id).await?;
-        drop(tx);
+        self.discarded(|tx| Box::pin(self.no_open_order(tx, application.id))).await?;
         let proposal = Proposal {
             application: application.id,
             cluster: application.cluster.clone(),
@@ -358,7 +360,7 @@ pub(crate) fn accept(
     match agreed {
         Some(agreed) if agreed != plan.hash => {
             let allowed = "the release would do something else now: look at its plan again";
-            Err(Rejection::invalid("PlanHash", agreed, allowed))
+            Err(Rejection::invalid(Input::PlanHash, agreed, allowed))
         }
         _ => Ok(Accepted {
             max_unavailable: plan.max_unavailable,

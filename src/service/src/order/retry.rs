@@ -22,10 +22,7 @@ impl Service {
     /// An unknown batch, one that did not fail, or one of a release that was rolled
     /// back or that another order followed.
     pub async fn retry(&self, caller: &Caller, batch: BatchId) -> Result<OrderId, Error> {
-        let mut tx = self.store.begin().await?;
-        if let Some(first) = self.answered(&mut tx, caller).await? {
-            return Ok(first);
-        }
+        self.once(caller, "retry", |tx| Box::pin(async {
         let (id, index) = tx.order_of_batch(batch).await?;
         let failed = tx.lock_order(id).await?;
         let refuse = |reason: &str| Rejection::WrongState { order: id, reason: reason.into() };
@@ -46,7 +43,7 @@ impl Service {
         if !releases || failed.template.is_none() || !tx.is_newest_order(&failed).await? {
             return Err(refuse("is no release that rests half way, with no other order after it: release the version again").into());
         }
-        let target = self.target(&mut tx, &failed).await?;
+        let target = self.target(tx, &failed).await?;
         if failed.strategy.batches > BATCHES {
             return Err(refuse(&format!(
                 "has more than {BATCHES} batches, which is the most now: release the version again"
@@ -67,7 +64,7 @@ impl Service {
             description: &description,
             notes: &[],
             created_by: &caller.name,
-            source: &caller.source,
+            source: caller.source,
             replicas: failed.batches.last().map_or(0, |batch| batch.target),
             resumes_at: index,
         };
@@ -77,7 +74,9 @@ impl Service {
         let event =
             Event { actor: &caller.name, kind: "order.accepted", cause: &description, detail };
         tx.add_event(failed.application, Some(order), now, event).await?;
-        self.answer(tx, caller, order).await
+        Ok(order)
+        }))
+        .await
     }
 
     /// What the new order brings about: the same version. Where the first batch

@@ -27,10 +27,10 @@ use thiserror::Error;
 use tokio::sync::Semaphore;
 use url::Url;
 
-use crate::{Caller, Error, Service};
+use crate::{Caller, Error, Service, once::Conflict};
 use ::package::{Objects, PutError};
 use domain::{
-    CredentialId, PackageId, Rejection,
+    CredentialId, Input, PackageId, Rejection,
     order::Target,
     package::{
         PackageUrl,
@@ -146,14 +146,17 @@ pub enum UploadError {
     /// The parts do not make a package.
     #[error(transparent)]
     WrongParts(#[from] WrongParts),
-    /// The store or the database failed.
+    /// The store failed.
     #[error("{0}")]
     Failed(String),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
-impl From<StoreError> for UploadError {
-    fn from(error: StoreError) -> Self {
-        Self::Failed(error.to_string())
+impl Conflict for UploadError {
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_conflict())
     }
 }
 
@@ -217,11 +220,6 @@ impl Service {
         caller: &Caller,
     ) -> Result<UploadCredential, Error> {
         let most = self.package_store()?.limits.quota.key_credentials;
-        let mut tx = self.store.begin().await?;
-        if let Some(first) = self.answered::<CredentialId>(&mut tx, caller).await? {
-            drop(tx);
-            return Ok(self.upload_credential(first).await?.ok_or(Rejection::NonceUsed)?);
-        }
         let now = self.clock.now();
         let row = CredentialRow {
             id: CredentialId::new(),
@@ -230,10 +228,20 @@ impl Service {
             token: random().into(),
             expires_at: now + CREDENTIAL_LIFETIME,
         };
-        if !tx.insert_credential(&row, most, now, now - REMEMBERED).await? {
-            return Err(Rejection::TooManyCredentials { most }.into());
+        let id = self
+            .once(caller, "create_upload_credential", |tx| {
+                Box::pin(async {
+                    if tx.insert_credential(&row, most, now, now - REMEMBERED).await? {
+                        Ok(row.id)
+                    } else {
+                        Err(Rejection::TooManyCredentials { most }.into())
+                    }
+                })
+            })
+            .await?;
+        if id != row.id {
+            return Ok(self.upload_credential(id).await?.ok_or(Rejection::NonceUsed)?);
         }
-        let id = self.answer(tx, caller, row.id).await?;
         tracing::info!(credential.id = %id, "a credential for uploading packages was given");
         Ok(credential(row))
     }
@@ -278,7 +286,7 @@ impl Service {
         given: &PackageUrl,
         key: &ObjectKey,
     ) -> Result<PackageUrl, Error> {
-        let refuse = |why: &str| Rejection::invalid("PackageUrl", given, why);
+        let refuse = |why: &str| Rejection::invalid(Input::PackageAddress, given, why);
         let store = self.package_store()?;
         let row = self.store.find_package_by_key(key).await?;
         let row = row.ok_or_else(|| {
@@ -310,7 +318,7 @@ impl Service {
         match tx.hold_packages(&named).await? {
             Some(gone) => {
                 let allowed = "this uploaded package is deleted, since nothing named it any more: upload it again";
-                Err(Rejection::invalid("PackageUrl", gone, allowed).into())
+                Err(Rejection::invalid(Input::PackageAddress, gone, allowed).into())
             }
             None => Ok(()),
         }

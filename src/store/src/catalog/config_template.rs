@@ -7,7 +7,7 @@ use crate::{
     Store, StoreError, Tx,
     row::{value, word},
 };
-use domain::{Rejection, config_template::ConfigTemplate};
+use domain::{Input, Rejection, config_template::ConfigTemplate};
 
 /// A config template that is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -185,7 +185,7 @@ impl Tx {
 
 fn taken(name: &str) -> Rejection {
     Rejection::invalid(
-        "Name",
+        Input::TemplateName,
         name,
         "a config template of that name exists already, and there is only one",
     )

@@ -141,7 +141,7 @@ impl Store {
             _ => {}
         }
         let opened = if transition.roll_back {
-            Some(tx.open_rollback(order, SELF, SELF, now).await?)
+            Some(tx.open_rollback(order, SELF, domain::Source::System, now).await?)
         } else {
             None
         };
@@ -353,7 +353,7 @@ impl Tx {
         &mut self,
         order: &Order,
         actor: &str,
-        source: &str,
+        source: domain::Source,
         now: Timestamp,
     ) -> Result<Opened, StoreError> {
         let id = OrderId::new();

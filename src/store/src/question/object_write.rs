@@ -286,7 +286,7 @@ impl Tx {
         sqlx::query!(
             "/* record_object_write */ INSERT INTO change_order
                  (id, application_id, kind, strategy, target, description, created_at, created_by, source, step_since, run_after, state, step, finished_at, message)
-             VALUES ($1, $2, $3::text::order_kind, $4, $5, $6, $7, $8, $9, $10, $10, $11::text::order_state, 'done', $10, $12)",
+             VALUES ($1, $2, $3::text::order_kind, $4, $5, $6, $7, $8, $9::text::order_source, $10, $10, $11::text::order_state, 'done', $10, $12)",
             record.order.0,
             record.application.0,
             word(Kind::ObjectWrite),
@@ -295,7 +295,7 @@ impl Tx {
             record.description,
             began.to_sqlx() as _,
             record.created_by,
-            record.source,
+            word(record.source),
             now.to_sqlx() as _,
             word(state),
             message

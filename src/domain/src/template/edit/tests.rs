@@ -113,7 +113,7 @@ fn what_is_not_changed_here_is_refused_by_its_place_and_not_quoted(
     #[case] says: &str,
 ) {
     let said = Edit::read(&changed(path, value), &live()).unwrap_err().to_string();
-    assert!(said.starts_with("parameter ResourceContent has the value (not shown): "), "{said}");
+    assert!(said.starts_with("the Deployment's text has the value (not shown): "), "{said}");
     assert!(said.contains(says) && !said.contains("hidden"), "{said}");
 }
 

@@ -16,7 +16,7 @@ use crate::{
         reply::{Nothing, Reply},
     },
 };
-use domain::Rejection;
+
 use service::{RuleUpdate, RuleView};
 
 mod shown;
@@ -142,7 +142,7 @@ fn rule_update(call: &Call) -> Result<RuleUpdate, ApiError> {
         params.text("ScalingRuleType").filter(|word| !["trigger", "metric"].contains(word))
     {
         let allowed = "allowed is trigger: rules by time of day are not offered, Kubernetes by itself has none";
-        return Err(Rejection::invalid("ScalingRuleType", other, allowed).into());
+        return Err(ApiError::refused("ScalingRuleType", other, allowed));
     }
     Ok(RuleUpdate {
         application: call.application()?,

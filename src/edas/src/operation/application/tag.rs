@@ -80,12 +80,11 @@ pub async fn untag(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing
     let keys = read_list(params, "TagKeys")?;
     let all = params.boolean("DeleteAll")?.unwrap_or(false);
     if keys.is_none() && !all {
-        return Err(Rejection::invalid(
+        return Err(ApiError::refused(
             "TagKeys",
             "",
             "give the keys of the tags to take away, or DeleteAll=true",
-        )
-        .into());
+        ));
     }
     edge.service.untag(&call.caller, &applications, keys.as_deref()).await?;
     Ok(call.success(Nothing {}))
@@ -129,12 +128,11 @@ pub struct GivenTag {
 pub fn read_applications(params: &Params) -> Result<Option<Vec<ApplicationId>>, ApiError> {
     let kind = params.required("ResourceType")?;
     if kind != APPLICATION {
-        return Err(Rejection::invalid(
+        return Err(ApiError::refused(
             "ResourceType",
             kind,
             "only application is offered by this server",
-        )
-        .into());
+        ));
     }
     params.required("ResourceRegionId")?;
     let Some(ids) = read_list(params, "ResourceIds")? else { return Ok(None) };
@@ -194,12 +192,11 @@ fn bounded<T>(name: &str, given: Vec<T>) -> Result<Option<Vec<T>>, ApiError> {
     match given.len() {
         0 => Ok(None),
         1..=TAGGED => Ok(Some(given)),
-        count => Err(Rejection::invalid(
+        count => Err(ApiError::refused(
             name,
             format!("{count} items"),
             format!("at most {TAGGED} may be given"),
-        )
-        .into()),
+        )),
     }
 }
 

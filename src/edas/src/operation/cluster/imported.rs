@@ -20,7 +20,7 @@ use crate::{
         reply::{Reply, wrapped},
     },
 };
-use domain::Rejection;
+use domain::{Input, Rejection};
 use service::{ClusterView, check_region};
 
 /// Reply of GetCluster.
@@ -146,7 +146,7 @@ pub async fn import(State(edge): State<Edge>, call: Call) -> Result<Reply<Import
     let cluster = known(&edge, call.params.required("ClusterId")?).await?;
     call.params.integer::<i32>("Mode")?;
     if let Some(namespace) = call.params.text("NamespaceId") {
-        check_region("NamespaceId", namespace)?;
+        check_region(Input::LogicalRegion, namespace)?;
     }
     edge.service.import_cluster(&cluster.id).await?;
     Ok(call.success(ImportReply { data: cluster.id }))

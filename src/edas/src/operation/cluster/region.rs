@@ -17,7 +17,7 @@ use crate::{
         reply::{Reply, wrapped},
     },
 };
-use domain::Rejection;
+
 use service::{DescribeRegion, RegionView};
 
 /// Reply of ListAliyunRegion.
@@ -149,12 +149,11 @@ pub async fn describe(
 ) -> Result<Reply<EdasNamespaceReply>, ApiError> {
     let params = &call.params;
     if let Some(other) = params.text("RegistryType").filter(|registry| *registry != "default") {
-        return Err(Rejection::invalid(
+        return Err(ApiError::refused(
             "RegistryType",
             other,
             "only default is offered by this server",
-        )
-        .into());
+        ));
     }
     let request = DescribeRegion {
         id: params.integer("Id")?.filter(|id| *id != 0),

@@ -18,10 +18,7 @@ use crate::{
         reply::{Nothing, Reply},
     },
 };
-use domain::{
-    Rejection,
-    config_template::{ConfigTemplate, Format},
-};
+use domain::config_template::{ConfigTemplate, Format};
 use service::{ConfigTemplateChange, ConfigTemplateFilter, ConfigTemplateView};
 
 /// Templates on a page, at most and if nothing else is said: each can be long.
@@ -177,7 +174,7 @@ fn read_format(params: &Params) -> Result<Option<Format>, ApiError> {
     ];
     let allowed = "allowed are JSON, XML, YAML, Properties, KeyValue and Custom";
     let found = all.into_iter().find(|format| word_of(*format) == word);
-    found.map(Some).ok_or_else(|| Rejection::invalid("Format", word, allowed).into())
+    found.map(Some).ok_or_else(|| ApiError::refused("Format", word, allowed))
 }
 
 /// A format, as EDAS calls it.

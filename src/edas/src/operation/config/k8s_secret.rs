@@ -18,12 +18,9 @@ use crate::{
         reply::{Nothing, Reply},
     },
 };
-use domain::{
-    Rejection,
-    object::{
-        config_data::{Held, SecretKind},
-        write::ObjectKind,
-    },
+use domain::object::{
+    config_data::{Held, SecretKind},
+    write::ObjectKind,
 };
 use service::{Config, ConfigView};
 
@@ -136,7 +133,7 @@ fn wanted(params: &Params) -> Result<Config, ApiError> {
         None => None,
         Some(word) => {
             Some(SecretKind::ALL.into_iter().find(|kind| kind.word() == word).ok_or_else(|| {
-                Rejection::invalid("Type", word, "allowed are Opaque and kubernetes.io/tls")
+                ApiError::refused("Type", word, "allowed are Opaque and kubernetes.io/tls")
             })?)
         }
     };

@@ -17,7 +17,7 @@ use crate::{
     wire::{error::ApiError, params::Params, reply::Reply},
 };
 use domain::{
-    OrderId, Rejection,
+    OrderId,
     object::service::{Reach, TrafficPolicy},
 };
 use service::Expose;
@@ -136,12 +136,11 @@ fn reach(params: &Params) -> Result<Option<Reach>, ApiError> {
         None => Ok(None),
         Some(word) if word.eq_ignore_ascii_case("ClusterIP") => Ok(Some(Reach::ClusterIp)),
         Some(word) if word.eq_ignore_ascii_case("NodePort") => Ok(Some(Reach::NodePort)),
-        Some(other) => Err(Rejection::invalid(
+        Some(other) => Err(ApiError::refused(
             "Type",
             other,
             "must be ClusterIP or NodePort; BindK8sSlb makes one with a load balancer",
-        )
-        .into()),
+        )),
     }
 }
 
@@ -151,8 +150,7 @@ fn policy(params: &Params) -> Result<Option<TrafficPolicy>, ApiError> {
         Some(word) if word.eq_ignore_ascii_case("Local") => Ok(Some(TrafficPolicy::Local)),
         Some(word) if word.eq_ignore_ascii_case("Cluster") => Ok(Some(TrafficPolicy::Cluster)),
         Some(other) => {
-            Err(Rejection::invalid("ExternalTrafficPolicy", other, "must be Local or Cluster")
-                .into())
+            Err(ApiError::refused("ExternalTrafficPolicy", other, "must be Local or Cluster"))
         }
     }
 }

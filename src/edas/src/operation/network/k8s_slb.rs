@@ -14,10 +14,7 @@ use crate::{
     value::ports,
     wire::{error::ApiError, reply::Reply},
 };
-use domain::{
-    Rejection,
-    object::service::{Balancer, Network},
-};
+use domain::object::service::{Balancer, Network};
 use service::Bind;
 
 /// Binds an application to a load balancer.
@@ -74,17 +71,16 @@ fn wanted(call: &Call) -> Result<Bind, ApiError> {
         word if word.eq_ignore_ascii_case("internet") => Network::Internet,
         word if word.eq_ignore_ascii_case("intranet") => Network::Intranet,
         other => {
-            return Err(Rejection::invalid("Type", other, "must be internet or intranet").into());
+            return Err(ApiError::refused("Type", other, "must be internet or intranet"));
         }
     };
     let scheduler = params.text("Scheduler").map(str::to_lowercase);
     if let Some(other) = scheduler.as_ref().filter(|word| !matches!(word.as_str(), "rr" | "wrr")) {
-        return Err(Rejection::invalid(
+        return Err(ApiError::refused(
             "Scheduler",
             other,
             "must be rr (in turn) or wrr (by weight)",
-        )
-        .into());
+        ));
     }
     Ok(Bind {
         application: call.application()?,

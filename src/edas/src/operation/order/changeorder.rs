@@ -20,7 +20,7 @@ use crate::{
     },
 };
 use domain::{
-    Rejection,
+    Rejection, Source,
     order::{Kind, plan::Pace},
 };
 use service::OrderView;
@@ -139,7 +139,7 @@ pub struct ChangeOrder {
     pub user_id: String,
     /// Name of the access key that ordered it.
     pub create_user_id: String,
-    /// `pop` (this API) or `console`.
+    /// `pop` (this API), `console` (also a command of the program), or `sluice` (nobody: it rolls a failure back).
     #[schema(example = "pop")]
     pub source: String,
     /// Number of batches, the canary counted.
@@ -210,12 +210,11 @@ pub async fn list_recent(
 pub async fn confirm(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
     let batch = call.batch()?;
     let Some(confirm) = call.params.boolean("Confirm")? else {
-        return Err(Rejection::invalid(
+        return Err(ApiError::refused(
             "Confirm",
             "",
             "must be true (the next batch begins) or false (it does not)",
-        )
-        .into());
+        ));
     };
     edge.service.confirm(&call.caller, batch, confirm).await?;
     Ok(call.success(Nothing {}))
@@ -312,7 +311,7 @@ pub async fn retry(State(edge): State<Edge>, call: Call) -> Result<Reply<RetryRe
     };
     let batch = batch.parse().map_err(|_| unknown())?;
     if call.params.boolean("RetryStatus")? == Some(false) {
-        return Err(Rejection::invalid("RetryStatus", "false", "must be true or left out").into());
+        return Err(ApiError::refused("RetryStatus", "false", "must be true or left out"));
     }
     let order = edge.service.retry(&call.caller, batch).await.map_err(|error| match error {
         service::Error::Rejected(Rejection::UnknownBatch(_)) => unknown(),
@@ -367,10 +366,19 @@ fn listed(order: &OrderView) -> ChangeOrder {
         finish_time: order.finished_at.map(local).unwrap_or_default(),
         user_id: order.created_by.clone(),
         create_user_id: order.created_by.clone(),
-        source: order.source.clone(),
+        source: source(order.source).into(),
         batch_count: batch_count(order),
         batch_type: batch_type(order).into(),
         change_order_description: describe(order),
+    }
+}
+
+/// EDAS' word for what an order was asked for through, which has none for commands.
+fn source(source: Source) -> &'static str {
+    match source {
+        Source::Api => "pop",
+        Source::Console | Source::Cli => "console",
+        Source::System => "sluice",
     }
 }
 

@@ -160,12 +160,11 @@ pub async fn convert(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothi
     let params = &call.params;
     let kind = params.required("ResourceType")?;
     if !kind.eq_ignore_ascii_case("deployment") {
-        return Err(Rejection::invalid(
+        return Err(ApiError::refused(
             "ResourceType",
             kind,
             "only deployment can be an application",
-        )
-        .into());
+        ));
     }
     let request = Adopt {
         name: params.required("ResourceName")?.into(),
@@ -176,16 +175,8 @@ pub async fn convert(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothi
         version: None,
         container: None,
     };
-    match edge.service.adopt(&call.caller, request).await {
-        Ok(_) => Ok(call.success(Nothing {})),
-        // The name has another parameter here.
-        Err(service::Error::Rejected(Rejection::Invalid { parameter, value, allowed }))
-            if parameter == "AppName" =>
-        {
-            Err(Rejection::Invalid { parameter: "ResourceName".into(), value, allowed }.into())
-        }
-        Err(error) => Err(error.into()),
-    }
+    edge.service.adopt(&call.caller, request).await?;
+    Ok(call.success(Nothing {}))
 }
 
 /// Orders a release of an application.
@@ -231,12 +222,11 @@ fn notes(operation: &str, params: &Params, graceful_start: &GracefulStartChange)
 
 fn read_insert(params: &Params) -> Result<CreateApplication, ApiError> {
     if let Some(value) = params.text("WorkloadType").filter(|value| *value != "Deployment") {
-        return Err(Rejection::invalid(
+        return Err(ApiError::refused(
             "WorkloadType",
             value,
             "only Deployment is offered by this server",
-        )
-        .into());
+        ));
     }
     let kind = read_package_type(params)?;
     // An image is what is meant where nothing is said.

@@ -10,7 +10,7 @@ use crate::{
     edge::call::Call,
     wire::{error::ApiError, params::Params, reply::Reply},
 };
-use domain::{Rejection, limits::DOCUMENT, notation, rejection::NOT_SHOWN};
+use domain::{limits::DOCUMENT, notation, rejection::NOT_SHOWN};
 use service::EditDeployment;
 
 const PARAMETER: &str = "ResourceContent";
@@ -63,7 +63,7 @@ pub async fn update(
 /// `MissingResourceContent`; a business error that gives the place, and nothing of the text.
 pub fn read_object(params: &Params) -> Result<Value, ApiError> {
     let text = params.required(PARAMETER)?;
-    let refuse = |why: String| ApiError::from(Rejection::invalid(PARAMETER, NOT_SHOWN, why));
+    let refuse = |why: String| ApiError::refused(PARAMETER, NOT_SHOWN, why);
     if text.len() > DOCUMENT {
         return Err(refuse(format!("must have at most {DOCUMENT} bytes")));
     }

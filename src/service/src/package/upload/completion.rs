@@ -136,7 +136,8 @@ impl Service {
             Err(why) => Err(why),
         };
         // Where the database failed the row may be there: what has none goes with the leftovers.
-        if !matches!(ended, Ok((_, _, true)) | Err(UploadError::Failed(_))) {
+        if !matches!(ended, Ok((_, _, true)) | Err(UploadError::Failed(_) | UploadError::Store(_)))
+        {
             let deleted = store.objects.delete(&id.to_string()).await;
             if let Err(error) = deleted {
                 tracing::warn!(package.id = %id, %error, "a package that is not kept could not be deleted");
@@ -196,27 +197,30 @@ impl Service {
         holder: Uuid,
     ) -> Result<bool, UploadError> {
         let (row, now) = (package_row(id, stored), self.clock.now());
-        let mut tx = self.store.begin().await?;
-        if !tx.complete_multipart(upload.id, holder, completion, now).await? {
-            return Err(UploadError::BeingCompleted);
-        }
-        let is_new = match tx.insert_package(&upload.key, &row, uploaded_by, now).await? {
-            StoredPackage::Whole => true,
-            StoredPackage::KeyTaken => {
-                let first = self.store.find_package_by_key(&upload.key).await?;
-                if first.is_none_or(|first| first.sha256 != row.sha256) {
-                    return Err(UploadError::KeyTaken);
+        self.transaction("complete_multipart", |tx| {
+            Box::pin(async {
+                if !tx.complete_multipart(upload.id, holder, completion, now).await? {
+                    return Err(UploadError::BeingCompleted);
                 }
-                false
-            }
-            StoredPackage::Expired => {
-                return Err(UploadError::CutOff(
-                    "it took so long that nothing is set aside for it any more".into(),
-                ));
-            }
-        };
-        tx.commit().await?;
-        Ok(is_new)
+                let is_new = match tx.insert_package(&upload.key, &row, uploaded_by, now).await? {
+                    StoredPackage::Whole => true,
+                    StoredPackage::KeyTaken => {
+                        let first = self.store.find_package_by_key(&upload.key).await?;
+                        if first.is_none_or(|first| first.sha256 != row.sha256) {
+                            return Err(UploadError::KeyTaken);
+                        }
+                        false
+                    }
+                    StoredPackage::Expired => {
+                        return Err(UploadError::CutOff(
+                            "it took so long that nothing is set aside for it any more".into(),
+                        ));
+                    }
+                };
+                Ok(is_new)
+            })
+        })
+        .await
     }
 }
 

@@ -173,7 +173,7 @@ impl Service {
         let row = package_row(id, &stored);
         let kept = self.keep(key, uploaded_by, md5, &row).await;
         // Where the database failed the row may be there: what has none goes with the leftovers.
-        if !matches!(kept, Ok(true) | Err(UploadError::Failed(_)))
+        if !matches!(kept, Ok(true) | Err(UploadError::Failed(_) | UploadError::Store(_)))
             && let Err(error) = store.objects.delete(&name).await
         {
             tracing::warn!(package.id = %id, %error, "an uploaded package that is not kept could not be deleted");

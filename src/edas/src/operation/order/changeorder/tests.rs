@@ -63,7 +63,7 @@ fn order(state: State, batches: Vec<BatchView>) -> OrderView {
         created_at: "2026-11-23T22:58:10Z".parse().unwrap(),
         finished_at: None,
         created_by: "tests".into(),
-        source: "pop".into(),
+        source: domain::Source::Api,
         rolls_back: None,
         rolled_back_by: Some(OrderId::new()),
         can_roll_back: true,
@@ -74,6 +74,19 @@ fn shown(order: &OrderView) -> Value {
     let reply = json!(ChangeOrderInfoReply { info: info(order) });
     shape::check("GetChangeOrderInfo", &reply);
     reply["changeOrderInfo"].clone()
+}
+
+#[rstest]
+#[case(domain::Source::Api, "pop")]
+#[case(domain::Source::Console, "console")]
+#[case(domain::Source::Cli, "console")]
+#[case(domain::Source::System, "sluice")]
+fn what_an_order_was_asked_for_through_has_the_words_of_edas(
+    #[case] source: domain::Source,
+    #[case] word: &str,
+) {
+    let order = OrderView { source, ..order(State::Running, Vec::new()) };
+    assert_eq!(listed(&order).source, word);
 }
 
 #[rstest]

@@ -128,6 +128,10 @@ impl From<UploadError> for OssRefusal {
                 tracing::error!(why, "the store of packages failed");
                 Self::internal()
             }
+            UploadError::Store(error) => {
+                tracing::error!(%error, "a request failed in the database");
+                Self::internal()
+            }
         }
     }
 }

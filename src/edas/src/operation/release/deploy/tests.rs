@@ -29,7 +29,7 @@ fn call(operation: &str, parameters: &[(&str, &str)]) -> Call {
         key_id: "k".into(),
         name: "tests".into(),
         request_id: "R".into(),
-        source: "pop".into(),
+        source: domain::Source::Api,
         identity: None,
     };
     Call { params: Params::parse(&query.join("&")).unwrap().of(operation), caller }

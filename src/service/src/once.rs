@@ -1,0 +1,214 @@
+//! The one way in which the use cases write.
+//!
+//! A use case hands its work to [`Service::once`], which begins the transaction, claims the
+//! request, stores the answer with what was written, and commits. The same request again
+//! gets that answer (R25). The work cannot commit by itself, and nothing else here begins a
+//! transaction: a use case that forgot the request would not compile.
+//!
+//! Work is a closure that returns a boxed future, and no async closure: the compiler (1.95)
+//! does not see that the future of an async closure can be sent to another thread.
+
+use std::{
+    marker::PhantomData,
+    ops::{Deref, DerefMut},
+};
+
+use futures::future::BoxFuture;
+use serde::{Serialize, de::DeserializeOwned};
+use tracing::Instrument;
+
+use crate::{Caller, Error, Service};
+use store::{StoreError, Tx};
+
+/// How often a transaction is tried that Postgres ends in favour of another one.
+const TRIES: u32 = 3;
+
+/// A transaction in the hands of a use case, which cannot end it. `'a` is how long what
+/// the work borrows lives: longer than the work, as the compiler knows by this type.
+pub(crate) struct Work<'a> {
+    tx: Tx,
+    borrowed: PhantomData<&'a ()>,
+}
+
+impl Deref for Work<'_> {
+    type Target = Tx;
+
+    fn deref(&self) -> &Tx {
+        &self.tx
+    }
+}
+
+impl DerefMut for Work<'_> {
+    fn deref_mut(&mut self) -> &mut Tx {
+        &mut self.tx
+    }
+}
+
+/// What the work of a use case comes to, once it is awaited.
+pub(crate) type Outcome<'t, T, E = Error> = BoxFuture<'t, Result<T, E>>;
+
+/// An error of a transaction, which may say that Postgres ended it in favour of another.
+pub(crate) trait Conflict: From<StoreError> {
+    /// Whether nothing lasts of the transaction, and the same one may succeed at once.
+    fn is_conflict(&self) -> bool;
+}
+
+impl Conflict for Error {
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_conflict())
+    }
+}
+
+impl Service {
+    /// Does `work` once for a request, in one transaction with the answer to it. The same
+    /// request again gets the first answer, and nothing is done. `name` is that of the use
+    /// case, for the log.
+    ///
+    /// The work runs again, in a new transaction, where Postgres ends the one before in
+    /// favour of another: it must do nothing but write into its transaction.
+    ///
+    /// # Errors
+    /// Those of `work`, [`domain::Rejection::NonceUsed`], or [`Error::Store`]. Nothing was
+    /// written then.
+    pub(crate) async fn once<'a, T>(
+        &self,
+        caller: &Caller,
+        name: &'static str,
+        work: impl for<'t> Fn(&'t mut Work<'a>) -> Outcome<'t, T> + Send + Sync,
+    ) -> Result<T, Error>
+    where
+        T: Serialize + DeserializeOwned + Send,
+    {
+        tried(name, || async {
+            let mut tx = self.begin().await?;
+            if let Some(first) = self.claim(&mut tx, caller).await? {
+                tracing::debug!("the request was answered before");
+                return Ok(first);
+            }
+            let outcome = work(&mut tx).await?;
+            if let Some(identity) = &caller.identity {
+                let document = serde_json::to_value(&outcome).map_err(unreadable)?;
+                tx.answer_request(&caller.key_id, &identity.nonce, &document).await?;
+            }
+            tx.tx.commit().await?;
+            Ok(outcome)
+        })
+        .await
+    }
+
+    /// Does `work` for a request unless it was answered before. For work that asks the
+    /// cluster or other servers, which no transaction waits for; it must end in
+    /// [`Service::once`], where the request is claimed.
+    ///
+    /// # Errors
+    /// As [`Service::once`].
+    pub(crate) fn unless_answered<T: DeserializeOwned>(
+        &self,
+        caller: &Caller,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> impl Future<Output = Result<T, Error>> {
+        // A future within another takes its place twice: it is put on the heap before.
+        let work = Box::pin(work);
+        async move {
+            // The claim goes with its transaction.
+            let first = self.claim(&mut *self.begin().await?, caller).await?;
+            match first {
+                Some(first) => Ok(first),
+                None => work.await,
+            }
+        }
+    }
+
+    /// Does `work` for a request unless it was answered before, and then remembers its
+    /// outcome as the answer. For work that is done outside the database, and that may be
+    /// done again.
+    ///
+    /// # Errors
+    /// As [`Service::once`].
+    pub(crate) fn once_outside<T>(
+        &self,
+        caller: &Caller,
+        name: &'static str,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> impl Future<Output = Result<T, Error>>
+    where
+        T: Serialize + DeserializeOwned + Clone + Send + Sync,
+    {
+        let work = Box::pin(work);
+        self.unless_answered(caller, async move {
+            let outcome = work.await?;
+            self.once(caller, name, |_| Box::pin(async { Ok(outcome.clone()) })).await
+        })
+    }
+
+    /// Runs `work` in a transaction and commits what it wrote, where no request is to be
+    /// claimed. It runs again as in [`Service::once`].
+    ///
+    /// # Errors
+    /// Those of `work` or the database's. Nothing was written then.
+    pub(crate) async fn transaction<'a, T: Send, E: Conflict + Send>(
+        &self,
+        name: &'static str,
+        work: impl for<'t> Fn(&'t mut Work<'a>) -> Outcome<'t, T, E> + Send + Sync,
+    ) -> Result<T, E> {
+        tried(name, || async {
+            let mut tx = self.begin().await?;
+            let outcome = work(&mut tx).await?;
+            tx.tx.commit().await?;
+            Ok(outcome)
+        })
+        .await
+    }
+
+    /// Runs `work` in a transaction that leaves nothing: what it reads fits together.
+    ///
+    /// # Errors
+    /// Those of `work` or the database's.
+    pub(crate) async fn discarded<'a, T>(
+        &self,
+        work: impl for<'t> FnOnce(&'t mut Work<'a>) -> Outcome<'t, T> + Send,
+    ) -> Result<T, Error> {
+        work(&mut self.begin().await?).await
+    }
+
+    async fn begin<'a>(&self) -> Result<Work<'a>, StoreError> {
+        Ok(Work { tx: self.store.begin().await?, borrowed: PhantomData })
+    }
+
+    /// The first answer to this request, if it was answered before.
+    async fn claim<T: DeserializeOwned>(
+        &self,
+        tx: &mut Tx,
+        caller: &Caller,
+    ) -> Result<Option<T>, Error> {
+        let Some(identity) = &caller.identity else { return Ok(None) };
+        let outcome = tx
+            .claim_request(&caller.key_id, &identity.nonce, &identity.digest, self.clock.now())
+            .await?;
+        let Some(outcome) = outcome else { return Ok(None) };
+        Ok(Some(serde_json::from_value(outcome).map_err(unreadable)?))
+    }
+}
+
+/// Tries a transaction again, as long as Postgres ends it in favour of another one.
+async fn tried<T, E: Conflict, F>(name: &'static str, one: impl Fn() -> F) -> Result<T, E>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    let work = async {
+        for tries in 1..TRIES {
+            match one().await {
+                Err(error) if error.is_conflict() => {
+                    tracing::info!(tries, "a transaction gave way to another one: again");
+                }
+                ended => return ended,
+            }
+        }
+        one().await
+    };
+    work.instrument(tracing::info_span!("transaction", transaction = name)).await
+}
+
+fn unreadable(error: serde_json::Error) -> StoreError {
+    StoreError::Corrupt { what: "answer", why: error.to_string() }
+}
