@@ -1,6 +1,6 @@
 //! What the cluster shows of one application at one moment.
 //!
-//! Built from watches by `cluster`, judged by [`super::machine`]. Plain data.
+//! Built from watches by `cluster`, judged by [`super::rollout`]. Plain data.
 //! "New" means of the template that the Deployment has now, whichever version
 //! that is; during a rollback the version that returns is the new one.
 
@@ -46,7 +46,7 @@ pub struct DeploymentView {
     pub template: Value,
     /// The fencing token of the last write, if any.
     pub fence: Option<i64>,
-    /// Who owns the fields of its spec, as [`super::ownership::of_spec`] says.
+    /// Who owns the fields of its spec, as [`ownership::of_spec`] says.
     pub owners: Value,
     /// The object that controls it, as kind and name, if there is one.
     pub controller: Option<String>,

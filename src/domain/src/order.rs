@@ -217,7 +217,7 @@ pub struct Target {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allows_no_surge: bool,
     /// Who owned the fields of the Deployment's spec before the order that this one undoes,
-    /// as [`super::ownership::of_spec`] says; null = it undoes none.
+    /// as [`crate::observed::ownership::of_spec`] says; null = it undoes none.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub owners_before: Value,
 }
@@ -250,7 +250,7 @@ pub struct Snapshot {
     pub template: Value,
     pub replicas: i32,
     pub settings: BorrowedSettings,
-    /// Who owned the fields of its spec, as [`super::ownership::of_spec`] says; null =
+    /// Who owned the fields of its spec, as [`crate::observed::ownership::of_spec`] says; null =
     /// that was not seen.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub owners: Value,

@@ -164,7 +164,7 @@ fn counted(edge: &Edge, request: &mut Request, is_call: bool) -> Result<(), ApiE
     }
 }
 
-/// A target above the limit, or one that [`super::line`] has cut.
+/// A target above the limit, or one that [`mod@line`] has cut.
 fn too_long(request: &Request) -> Result<(), ApiError> {
     let uri = request.uri();
     let length = uri.path().len() + uri.query().map_or(0, |query| query.len() + 1);

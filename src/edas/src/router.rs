@@ -19,7 +19,7 @@ use crate::{
 use service::Service;
 
 /// The whole interface: EDAS operations, health, OpenAPI document and its page.
-/// Serve it with [`Connections`], which tell every request its [`Peer`] (without
+/// Serve it with [`crate::Connections`], which tell every request its [`crate::Peer`] (without
 /// it none is served) and have request lines answered that are too long.
 pub fn router(service: Service, settings: EdgeConfig) -> Router {
     let edge = Edge::new(service, settings);

@@ -1,5 +1,5 @@
 //! ConfigMaps and Secrets: what they hold, as objects to create and as parts of them to
-//! replace ([`super::object_write`]).
+//! replace ([`super::write`]).
 //!
 //! Pure. What a Secret holds comes in base64, as Kubernetes keeps it, and is not looked at.
 

@@ -1,5 +1,5 @@
 //! A binding to a load balancer as its Service tells of it: the way back from
-//! [`super::exposure`].
+//! [`super::service`].
 //!
 //! Pure: from the Service's object to what was wanted, and to what the cloud controller
 //! made of it.

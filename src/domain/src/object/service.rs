@@ -2,7 +2,7 @@
 //! those that a load balancer stands behind.
 //!
 //! Pure: from what a caller wants to the object to create, or to the parts of it to
-//! replace ([`super::object_write`]). Ports are named by protocol and number, so that the
+//! replace ([`super::write`]). Ports are named by protocol and number, so that the
 //! API server keeps the node port of one that stays. Load balancers are those of
 //! Alibaba Cloud's cloud controller, which reads its settings from annotations.
 

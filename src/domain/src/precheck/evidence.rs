@@ -1,6 +1,6 @@
 //! What the cluster shows of the things that a release stands on.
 //!
-//! Gathered by `cluster`, judged by [`super::judge`]. Plain data. Of Secrets and
+//! Gathered by `cluster`, judged by [`super::evaluate`]. Plain data. Of Secrets and
 //! ConfigMaps only the names of their keys are here, never a value. What could not
 //! be looked at says why, and is never taken for missing.
 

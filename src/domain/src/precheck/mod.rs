@@ -1,4 +1,4 @@
-//! Whether a release can work, judged before anything of it is written: [`judge`].
+//! Whether a release can work, judged before anything of it is written: [`evaluate`].
 //!
 //! What would be done is decided by the state machine itself, on what the cluster
 //! shows now; what that stands on comes as [`Evidence`]. Each [`Check`] says

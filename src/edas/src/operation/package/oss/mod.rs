@@ -385,11 +385,15 @@ impl Object {
 /// The bucket that stands before a host. Where the host is an address none can stand
 /// there, and OSS' client for Java puts it nowhere: it signs the one that it was given.
 fn bucket_of(host: &str) -> String {
-    let without_port = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    if without_port.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
+    let name = match host.rsplit_once(':') {
+        // An address of the newer kind has colons of its own, and brackets where a port follows.
+        Some((name, _)) if !name.contains(':') || name.ends_with(']') => name,
+        _ => host,
+    };
+    if name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
         return BUCKET.to_owned();
     }
-    host.split('.').next().unwrap_or_default().to_ascii_lowercase()
+    name.split('.').next().unwrap_or_default().to_ascii_lowercase()
 }
 
 fn host_of(headers: &HeaderMap) -> &str {
@@ -442,6 +446,7 @@ mod tests {
     #[case::of_an_address("10.1.2.3:8080", "sluice")]
     #[case::of_an_address_without_a_port("10.1.2.3", "sluice")]
     #[case::of_an_address_of_the_newer_kind("[2001:db8::1]:8080", "sluice")]
+    #[case::of_such_an_address_without_a_port("[2001:db8::1]", "sluice")]
     fn the_bucket_is_the_hosts_first_name_or_the_one_that_was_given(
         #[case] host: &str,
         #[case] bucket: &str,
