@@ -48,6 +48,8 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("edas::operation::order::changeorder::retry", "an id, for which there is an entry"),
     ("edas::operation::release::deploy::read_release", "an id, for which there is an entry"),
     ("edas::edge::too_long", "looks once through a line, which has been cut"),
+    ("edas::operation::package::oss::bucket_of", "looks once through a host, a line of a head"),
+    ("edas::wire::parameter::Parameter::described", "an example that this program has"),
     ("edas::operation::package::oss::admit", "hands on to readers that have entries"),
     ("edas::operation::package::oss::get_package", "hands on to readers that have entries"),
     (

@@ -38,6 +38,7 @@ mod reading;
 mod real_pods;
 mod rights;
 mod room;
+mod rooms;
 mod shapes;
 mod start;
 mod statements;

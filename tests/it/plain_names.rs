@@ -8,11 +8,12 @@ use domain::{
     object::write::{Action, ObjectKind},
     observed::cluster_state::QueryKind,
     order::{
-        BorrowedSettings, FailurePolicy, Kind, Order, Source, State, Step,
+        FailurePolicy, Kind, Order, Source, State, Step,
         intent::{Borrow, Change, Patch},
         plan::BatchGate,
     },
     precheck::Finding,
+    template::settings::BorrowedSettings,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};

@@ -5,8 +5,6 @@
 //! state. A test that fails because somebody else wrote meanwhile is tried again
 //! on the object as it is now, unless that one carries a newer token.
 
-use std::time::Duration;
-
 use kube::{
     Client,
     api::{
@@ -17,16 +15,18 @@ use kube::{
 use serde_json::Value;
 
 use super::{
-    ClusterError, FIELD_MANAGER, apps, core, identity, manifest,
+    ClusterError, FIELD_MANAGER, apps, core, identity,
+    key::Key,
+    manifest,
     manifest::{EventText, WriteContext},
-    refusal,
-    view::{Key, View},
+    request::{bounded, value},
+    view::View,
 };
 use domain::template::names::ORDER_ANNOTATION;
 use domain::{
     ApplicationId,
-    observed::ownership::{GiveBack, given_back},
     order::intent::Change,
+    template::ownership::{GiveBack, given_back},
 };
 
 /// Attempts at one change before the executor is asked again.
@@ -37,9 +37,6 @@ const GIVING_BACK: &str = "owners-of-before";
 
 /// Attempts at giving fields back to their owners.
 const GIVE_BACK_ATTEMPTS: usize = 10;
-
-/// How long one request may take.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Writes to one cluster.
 #[derive(Clone, Copy)]
@@ -384,32 +381,4 @@ async fn create(
 
 async fn get(api: &Api<DynamicObject>, name: &str) -> Result<Value, ClusterError> {
     value(bounded(api.get(name)).await?)
-}
-
-pub(super) async fn bounded<T>(
-    request: impl Future<Output = Result<T, kube::Error>>,
-) -> Result<T, ClusterError> {
-    match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
-        Err(_) => Err(ClusterError::Transient(format!(
-            "no answer within {} s",
-            REQUEST_TIMEOUT.as_secs()
-        ))),
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(kube::Error::Api(status))) => Err(match status.code {
-            404 => ClusterError::Gone,
-            // Overload, time-outs, write conflicts and a credential that is being
-            // renewed pass; every other refusal is meant.
-            401 | 408 | 429 => ClusterError::Transient(status.message.clone()),
-            409 if status.reason != "AlreadyExists" => {
-                ClusterError::Transient(status.message.clone())
-            }
-            400..=499 => ClusterError::Refused(refusal::redact(&status.message)),
-            _ => ClusterError::Transient(status.message.clone()),
-        }),
-        Ok(Err(error)) => Err(ClusterError::Transient(error.to_string())),
-    }
-}
-
-pub(super) fn value(object: DynamicObject) -> Result<Value, ClusterError> {
-    serde_json::to_value(object).map_err(|error| ClusterError::Transient(error.to_string()))
 }

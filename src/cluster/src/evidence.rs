@@ -13,10 +13,9 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{
-    Cluster, ClusterError, FIELD_MANAGER, Key,
-    apply::{bounded, value},
-    apps, core,
+    Cluster, ClusterError, FIELD_MANAGER, Key, apps, core,
     manifest::{self, WriteContext},
+    request::{bounded, value},
 };
 use domain::{
     ApplicationId, OrderId,

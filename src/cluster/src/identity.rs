@@ -15,34 +15,15 @@ use kube::{
     api::{DynamicObject, ListParams},
 };
 
-use super::{Cluster, ClusterError, apply::bounded, core, view::View};
+use super::{
+    Cluster, ClusterError, core,
+    request::bounded,
+    view::{KUBE_SYSTEM, View},
+};
 use domain::ClusterIdentity;
-
-/// The namespace that every cluster has, and none ever has another one of.
-pub(super) const KUBE_SYSTEM: &str = "kube-system";
 
 /// How long the answer may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
-
-/// What is known of the identity of the cluster that answers.
-#[derive(Debug, Default)]
-pub(super) struct Identity {
-    /// The only one to work on; none = none yet, or no more.
-    pub(super) trusted: Option<ClusterIdentity>,
-    /// The one that was seen last; none = not since the last doubt.
-    pub(super) seen: Option<ClusterIdentity>,
-    /// The one that answered last, doubted or not.
-    pub(super) answered: Option<ClusterIdentity>,
-    /// How often there was reason to look again.
-    pub(super) doubts: u64,
-}
-
-impl Identity {
-    /// Whether the cluster that answers is the trusted one.
-    pub(super) fn is_known(&self) -> bool {
-        self.trusted.is_some() && self.trusted == self.seen
-    }
-}
 
 impl Cluster {
     /// Asks the API server which cluster it is. The right to list namespaces, which the

@@ -10,11 +10,13 @@
 pub mod apply;
 mod evidence;
 mod identity;
+mod key;
 pub mod manifest;
 mod object;
 mod object_write;
 mod query;
 mod refusal;
+mod request;
 mod sizes;
 pub mod view;
 mod watch;
@@ -30,7 +32,8 @@ use tokio::{sync::watch::Receiver, task::JoinSet};
 
 pub use apply::{WriteResult, Writer};
 use domain::observed::Observation;
-pub use view::{Key, Mirror};
+pub use key::Key;
+pub use view::Mirror;
 
 /// The field manager of all our writes.
 pub const FIELD_MANAGER: &str = "sluice";

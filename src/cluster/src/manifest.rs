@@ -16,10 +16,8 @@ use domain::template::names::{
 use domain::{
     ApplicationId, OrderId,
     name::fitting,
-    order::{
-        BorrowedSettings,
-        intent::{Borrow, Patch},
-    },
+    order::intent::{Borrow, Patch},
+    template::settings::BorrowedSettings,
 };
 
 /// Who writes, and under which token.

@@ -8,13 +8,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{FIELD_MANAGER, view::Key};
+use super::{FIELD_MANAGER, key::Key};
 use domain::{
-    observed::{
-        ContainerState, ContainerView, CreateFailure, Ending, FailedPod, PodView, Warning,
-        ownership,
-    },
-    order::BorrowedSettings,
+    observed::{ContainerState, ContainerView, CreateFailure, Ending, FailedPod, PodView, Warning},
+    template::{ownership, settings::BorrowedSettings},
 };
 
 /// Characters that are kept of what is said of a pod that failed: there may be many.

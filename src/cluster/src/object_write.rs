@@ -10,9 +10,8 @@ use kube::{
 use serde_json::Value;
 
 use super::{
-    Cluster, ClusterError, FIELD_MANAGER,
-    apply::{bounded, value},
-    identity,
+    Cluster, ClusterError, FIELD_MANAGER, identity,
+    request::{bounded, value},
 };
 use domain::object::write::{
     Attempt, Next, ObjectKind, ObjectWrite, Outcome, next_request, written_metadata,

@@ -13,11 +13,10 @@ use kube::{
 use serde_json::Value;
 
 use super::{
-    Cluster, ClusterError, FIELD_MANAGER, Key,
-    apply::{bounded, value},
-    apps, core, identity, manifest,
+    Cluster, ClusterError, FIELD_MANAGER, Key, apps, core, identity, manifest,
     object::{self, controller},
     object_write,
+    request::{bounded, value},
 };
 use domain::{
     object::write::ObjectKind,

@@ -14,10 +14,9 @@ use kube::{
 use serde_json::json;
 
 use super::{
-    Cluster, ClusterError, FIELD_MANAGER, Key,
-    apply::{bounded, value},
-    apps,
+    Cluster, ClusterError, FIELD_MANAGER, Key, apps,
     object::controller,
+    request::{bounded, value},
 };
 use domain::observed::DeploymentView;
 

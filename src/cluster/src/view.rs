@@ -19,7 +19,7 @@ mod identified;
 mod shown;
 
 use super::{
-    identity::{Identity, KUBE_SYSTEM},
+    key::Key,
     manifest,
     object::{self, ReplicaSet, controller, number, other_manager, version},
 };
@@ -28,16 +28,11 @@ use domain::{
     precheck::{evidence::footprint, nodes::host_ports},
     template::sameness::is_same,
 };
+use identified::Identity;
+pub(crate) use identified::KUBE_SYSTEM;
 
 /// Pods of one ReplicaSet that failed, as many as are looked at.
 const MOST_FAILED: usize = 100;
-
-/// An application's place on the cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key {
-    pub namespace: String,
-    pub name: String,
-}
 
 /// How many pods an application's Deployment has.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,14 +6,13 @@
 
 pub mod cluster_state;
 pub mod failure;
-pub mod ownership;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::order::BorrowedSettings;
+use crate::template::settings::BorrowedSettings;
 
 /// One application, as seen through the watches.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +45,7 @@ pub struct DeploymentView {
     pub template: Value,
     /// The fencing token of the last write, if any.
     pub fence: Option<i64>,
-    /// Who owns the fields of its spec, as [`ownership::of_spec`] says.
+    /// Who owns the fields of its spec, as [`crate::template::ownership::of_spec`] says.
     pub owners: Value,
     /// The object that controls it, as kind and name, if there is one.
     pub controller: Option<String>,

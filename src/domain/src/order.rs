@@ -15,11 +15,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ApplicationId, BatchId, ClusterId, OrderId, ReleaseId, notation};
-use crate::template::names::BORROWED_SETTINGS_ANNOTATION;
+use super::{ApplicationId, BatchId, ClusterId, OrderId, ReleaseId};
 use crate::{
     order::{intent::Intent, plan::Strategy},
-    template::spec::SpecChange,
+    template::{settings::BorrowedSettings, spec::SpecChange},
 };
 
 /// What an order does.
@@ -217,7 +216,7 @@ pub struct Target {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allows_no_surge: bool,
     /// Who owned the fields of the Deployment's spec before the order that this one undoes,
-    /// as [`crate::observed::ownership::of_spec`] says; null = it undoes none.
+    /// as [`crate::template::ownership::of_spec`] says; null = it undoes none.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub owners_before: Value,
 }
@@ -250,32 +249,10 @@ pub struct Snapshot {
     pub template: Value,
     pub replicas: i32,
     pub settings: BorrowedSettings,
-    /// Who owned the fields of its spec, as [`crate::observed::ownership::of_spec`] says; null =
+    /// Who owned the fields of its spec, as [`crate::template::ownership::of_spec`] says; null =
     /// that was not seen.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub owners: Value,
-}
-
-/// The fields of a Deployment that Sluice borrows while an order runs.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BorrowedSettings {
-    /// `spec.minReadySeconds`.
-    pub min_ready_seconds: i32,
-    /// `spec.progressDeadlineSeconds`.
-    pub progress_deadline_seconds: i32,
-    /// `spec.paused`.
-    pub paused: bool,
-    /// `spec.strategy`, whole.
-    pub strategy: Value,
-}
-
-impl BorrowedSettings {
-    /// The user's settings as kept on the Deployment `live` while Sluice borrows the fields.
-    #[must_use]
-    pub fn read_from(live: &Value) -> Option<Self> {
-        notation::kept_json(live["metadata"]["annotations"][BORROWED_SETTINGS_ANNOTATION].as_str()?)
-    }
 }
 
 /// A change order with all that deciding its next step takes.

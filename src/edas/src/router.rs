@@ -1,18 +1,13 @@
 //! The router: which handler serves which method and path, and what is around them all.
 
-use std::any::Any;
-
-use axum::{
-    Router, middleware,
-    response::{IntoResponse, Response},
-};
+use axum::{Router, middleware};
 use tower::util::MapRequest;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    edge::{self, Edge, EdgeConfig, auth, docs, document, health, security},
+    edge::{self, Edge, EdgeConfig, auth, docs, document, health, response, security},
     operation::{application, cluster, config, network, order, package, release},
     wire::error,
 };
@@ -38,7 +33,7 @@ pub fn router(service: Service, settings: EdgeConfig) -> Router {
 /// `routes` with what is around every request.
 pub(crate) fn answered(routes: Router<Edge>, edge: Edge) -> Router {
     routes
-        .layer(CatchPanicLayer::custom(caught))
+        .layer(CatchPanicLayer::custom(response::caught))
         .layer(middleware::from_fn_with_state(edge.clone(), edge::answer))
         .with_state(edge)
 }
@@ -164,13 +159,4 @@ fn health() -> OpenApiRouter<Edge> {
 /// What `admit` lets through has a route; a test holds both lists together.
 async fn unoffered() -> error::ApiError {
     error::ApiError::not_found()
-}
-
-pub(crate) fn caught(panic: Box<dyn Any + Send>) -> Response {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    tracing::error!(panic = text.unwrap_or("(no text)"), "a request panicked");
-    error::ApiError::internal().into_response()
 }

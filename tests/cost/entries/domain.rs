@@ -6,7 +6,7 @@ use domain::{
     limits::{BATCHES, BODY, ITEMS, NODES},
     name,
     order::{
-        BorrowedSettings, State,
+        State,
         plan::{Pace, Strategy},
     },
     package::{runtime::Runtimes, upload},
@@ -16,6 +16,7 @@ use domain::{
         graceful_start::GracefulStart,
         java::Running,
         quantity, selector,
+        settings::BorrowedSettings,
         share::{self, Rounding},
         spec::{self, EnvVar, Field, SpecChange},
     },
@@ -223,7 +224,7 @@ const ANNOTATIONS: &[&str] = &[
     "domain::template::given::Given::of",
     "domain::template::graceful_start::GracefulStart::of",
     "domain::template::java::Running::of",
-    "domain::order::BorrowedSettings::read_from",
+    "domain::template::settings::BorrowedSettings::read_from",
     "domain::template::spec::release_of",
 ];
 

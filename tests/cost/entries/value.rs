@@ -213,11 +213,11 @@ pub fn entries() -> Vec<Entry> {
         ),
         refused("numbers of a body's length", NUMBERS, BODY, |n| {
             let digits = "1".repeat(n);
-            params_job(&[("LosslessRuleDelayTime", &digits), ("Cpu", &digits)], |params| {
-                let names = resource::ProcessorNames { cores: "Cpu", millicores: "MilliCpu" };
+            params_job(&[("LosslessRuleDelayTime", &digits), ("CpuLimit", &digits)], |params| {
+                let names = resource::ProcessorNames { cores: "CpuLimit", millicores: "McpuLimit" };
                 lossless::read(params).is_ok()
                     || resource::read_processor(params, names).is_ok()
-                    || resource::read_memory(params, "Cpu").is_ok()
+                    || resource::read_memory(params, "CpuLimit").is_ok()
             })
         }),
         accepted(

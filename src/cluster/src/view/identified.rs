@@ -5,8 +5,31 @@
 
 use tokio::sync::watch;
 
-use super::{Identity, State, View, WatchedKind};
+use super::{State, View, WatchedKind};
 use domain::ClusterIdentity;
+
+/// The namespace that every cluster has, and none ever has another one of.
+pub(crate) const KUBE_SYSTEM: &str = "kube-system";
+
+/// What is known of the identity of the cluster that answers.
+#[derive(Debug, Default)]
+pub(crate) struct Identity {
+    /// The only one to work on; none = none yet, or no more.
+    pub(crate) trusted: Option<ClusterIdentity>,
+    /// The one that was seen last; none = not since the last doubt.
+    pub(crate) seen: Option<ClusterIdentity>,
+    /// The one that answered last, doubted or not.
+    pub(crate) answered: Option<ClusterIdentity>,
+    /// How often there was reason to look again.
+    pub(crate) doubts: u64,
+}
+
+impl Identity {
+    /// Whether the cluster that answers is the trusted one.
+    pub(crate) fn is_known(&self) -> bool {
+        self.trusted.is_some() && self.trusted == self.seen
+    }
+}
 
 impl View {
     /// Forgets which cluster it was that answered: it may be another one by now.

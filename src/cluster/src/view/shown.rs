@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use domain::order::BorrowedSettings;
+use domain::template::settings::BorrowedSettings;
 
 use super::*;
 

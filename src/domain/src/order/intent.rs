@@ -7,7 +7,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{ApplicationId, observed::ownership::GiveBack, order::BorrowedSettings};
+use crate::{
+    ApplicationId,
+    template::{ownership::GiveBack, settings::BorrowedSettings},
+};
 
 /// The value of `minReadySeconds` with which new pods serve, but never count as
 /// available for the Deployment controller: the gate is closed.

@@ -32,8 +32,9 @@ use self::{
         volumes, worst,
     },
 };
-use super::order::{BorrowedSettings, Kind, Order, State};
+use super::order::{Kind, Order, State};
 use crate::template::names::{RELEASE_ANNOTATION, RESTART_ANNOTATION};
+use crate::template::settings::BorrowedSettings;
 use crate::{
     observed::{DeploymentView, Observation},
     order::{intent::Change, plan::BatchGate},

@@ -3,14 +3,10 @@
 //! The same arithmetic as the release itself uses ([`Strategy`]), in numbers. Pure.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use crate::{
-    order::{
-        BorrowedSettings,
-        plan::{BatchGate, Strategy},
-    },
-    template::share::{self, Rounding},
+    order::plan::{BatchGate, Strategy},
+    template::settings::BorrowedSettings,
 };
 
 /// A release that is not ordered yet.
@@ -96,26 +92,14 @@ pub fn peaks(strategy: &Strategy, settings: &BorrowedSettings, replicas: i32) ->
         };
         return (0..strategy.count()).map(peak).collect();
     }
-    let surge = own_surge(settings, replicas).min(replicas);
+    let surge = settings.surge(replicas).min(replicas);
     vec![PodCount { new: surge, old: replicas }, PodCount { new: replicas, old: surge }]
-}
-
-/// Pods above the desired number that a release in one batch may bring: what
-/// the Deployment's own strategy says.
-#[must_use]
-pub fn own_surge(settings: &BorrowedSettings, replicas: i32) -> i32 {
-    if settings.strategy["type"] == "Recreate" {
-        return 0;
-    }
-    let surge = |value: &Value| share::pods(value, replicas, Rounding::Up);
-    // Kubernetes' own default where nothing is said.
-    surge(&settings.strategy["rollingUpdate"]["maxSurge"])
-        .or_else(|| surge(&json!("25%")))
-        .unwrap_or(replicas)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
     use crate::order::plan::Pace;
     use proptest::{prop_assert, prop_assert_eq, prop_assume, proptest};

@@ -78,8 +78,7 @@ pub(super) fn volumes(
         return None;
     }
     let in_batches = proposal.strategy.count() > 1;
-    let old_go_first =
-        max_unavailable > 0 || (!in_batches && preview::own_surge(settings, replicas) == 0);
+    let old_go_first = max_unavailable > 0 || (!in_batches && settings.surge(replicas) == 0);
     if !*one_pod {
         // On the node of the old pods new ones can have it, too.
         let why = format!(

@@ -10,12 +10,14 @@ use serde_json::{Value, json};
 
 use super::warm_up_seconds;
 use crate::{
-    observed::{DeploymentView, ReplicaSetView, ownership::GiveBack},
+    observed::{DeploymentView, ReplicaSetView},
     order::{
-        BorrowedSettings, Order, Snapshot, Source,
+        Order, Snapshot, Source,
         intent::{Borrow, Change, GATE_SECONDS, NO_DEADLINE_SECONDS, Patch},
     },
     template::{
+        ownership::GiveBack,
+        settings::BorrowedSettings,
         share::{self, Rounding},
         spec::{first_template, renewed},
     },

@@ -7,7 +7,6 @@ use super::{change, min_ready_seconds_of, warm_up_seconds};
 use crate::{
     observed::DeploymentView,
     order::{Order, Snapshot},
-    precheck::preview::own_surge,
     template::{
         sameness::is_same,
         share::{self, Rounding},
@@ -93,7 +92,7 @@ fn waves(
     if order.strategy.count() > 1 || change::is_recreate(own) {
         return (1, String::new());
     }
-    let surge = own_surge(own, replicas);
+    let surge = own.surge(replicas);
     let unavailable = &own.strategy["rollingUpdate"]["maxUnavailable"];
     let (at_once, by) = match order.target.max_unavailable {
         0 if surge > 0 => (surge, format!("{surge} pods more (maxSurge)")),

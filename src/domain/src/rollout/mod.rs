@@ -34,7 +34,8 @@ mod tests;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::order::{BorrowedSettings, Kind, Order, Snapshot, Source, State, Step};
+use super::order::{Kind, Order, Snapshot, Source, State, Step};
+use crate::template::settings::BorrowedSettings;
 use crate::{
     observed::{
         DeploymentView, Observation, PodView,

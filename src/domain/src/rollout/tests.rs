@@ -26,10 +26,11 @@ use crate::{
         ReplicaSetView,
     },
     order::{
-        Batch, BorrowedSettings, FailurePolicy, Kind, Order, Snapshot, Source, State, Step, Target,
+        Batch, FailurePolicy, Kind, Order, Snapshot, Source, State, Step, Target,
         intent::{Change, GATE_SECONDS, Intent, Patch},
         plan::{Pace, Strategy},
     },
+    template::settings::BorrowedSettings,
 };
 
 /// Desired number of pods.

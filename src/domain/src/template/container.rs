@@ -187,6 +187,14 @@ fn repository(image: &str) -> String {
     }
 }
 
+/// The names of a template's containers, in its order.
+#[must_use]
+pub fn names(template: &Value) -> Vec<String> {
+    let containers =
+        template.pointer("/spec/containers").and_then(Value::as_array).into_iter().flatten();
+    containers.map(|container| container["name"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;

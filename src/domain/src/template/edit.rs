@@ -13,7 +13,10 @@ use super::{java, selector::selects};
 use crate::template::names::{
     NAME_LABEL, OWNER_LABEL, PACKAGE_CONTAINER, PREFIX, RELEASE_ANNOTATION, RESTART_ANNOTATION,
 };
-use crate::{Input, Rejection, limits, order::BorrowedSettings, template::sameness::is_same};
+use crate::{
+    Input, Rejection, limits,
+    template::{sameness::is_same, settings::BorrowedSettings},
+};
 
 /// Annotations of a Deployment that Kubernetes' own programs write.
 const BOOKKEEPING: [&str; 3] = [PREFIX, "deployment.kubernetes.io/", "kubectl.kubernetes.io/"];

@@ -1,5 +1,7 @@
 //! Replies on their way out: `wire` says what stands in them, and knows nothing of axum.
 
+use std::any::Any;
+
 use axum::{
     body::Body,
     http::{
@@ -99,6 +101,16 @@ fn written<T: Serialize>(value: &T) -> Response {
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/json;charset=utf-8"));
     response
+}
+
+/// The reply in place of one whose handler panicked.
+pub(crate) fn caught(panic: Box<dyn Any + Send>) -> Response {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(panic = text.unwrap_or("(no text)"), "a request panicked");
+    ApiError::internal().into_response()
 }
 
 #[cfg(test)]

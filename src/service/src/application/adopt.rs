@@ -3,7 +3,7 @@
 //! Nothing is written to the cluster: its present template becomes the first
 //! version of the history, and the order that says so is over when it is accepted.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     Adopt, Caller, Error, Service,
@@ -151,7 +151,7 @@ fn known_container(
     existing: &Existing,
     notes: &mut Vec<String>,
 ) -> Result<Known, Rejection> {
-    let names = container_names(&existing.template);
+    let names = container::names(&existing.template);
     if let Some(chosen) = request.container.as_deref().filter(|chosen| !chosen.is_empty()) {
         return if names.iter().any(|name| name == chosen) {
             Ok(Known::Chosen(chosen.into()))
@@ -174,11 +174,4 @@ pub(crate) fn no_such_container(chosen: &str, names: &[String]) -> Rejection {
         chosen,
         format!("must be a container of the pod template, which has {}", names.join(", ")),
     )
-}
-
-/// The names of a template's containers.
-pub(crate) fn container_names(template: &Value) -> Vec<String> {
-    let containers =
-        template.pointer("/spec/containers").and_then(Value::as_array).into_iter().flatten();
-    containers.map(|container| container["name"].as_str().unwrap_or_default().to_owned()).collect()
 }

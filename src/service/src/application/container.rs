@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use super::adopt::{container_names, no_such_container};
+use super::adopt::no_such_container;
 use crate::{Caller, ContainerView, Error, Service, check};
 use domain::{
     ApplicationId,
     observed::cluster_state::QueryKind,
-    template::container::{Known, find},
+    template::container::{Known, find, names},
 };
 use store::Event;
 
@@ -20,7 +20,7 @@ impl Service {
         let application = self.store.application(id).await?;
         let deployment = self.deployment_of(&application, QueryKind::Deployment).await?;
         let template = &deployment["spec"]["template"];
-        let all = container_names(template);
+        let all = names(template);
         let name = find(template, &application.container, &application.name, None)
             .ok()
             .and_then(|index| all.get(index).cloned());
@@ -45,9 +45,9 @@ impl Service {
             if let Some(name) = name {
                 let application = self.store.application(id).await?;
                 let deployment = self.deployment_of(&application, QueryKind::Deployment).await?;
-                let names = container_names(&deployment["spec"]["template"]);
-                if !names.iter().any(|it| it == name) {
-                    return Err(no_such_container(name, &names).into());
+                let all = names(&deployment["spec"]["template"]);
+                if !all.iter().any(|it| it == name) {
+                    return Err(no_such_container(name, &all).into());
                 }
             }
             self.once(caller, "choose_container", |tx| {

@@ -3,10 +3,7 @@
 use serde_json::json;
 
 use super::precheck;
-use crate::{
-    Caller, Deploy, Error, PackageParams, RollBackTo, Service, application::adopt::container_names,
-    check,
-};
+use crate::{Caller, Deploy, Error, PackageParams, RollBackTo, Service, check};
 use domain::{
     Input, OrderId, Rejection, ReleaseId,
     application::Application,
@@ -16,7 +13,7 @@ use domain::{
     },
     package::{Label, PackageUrl},
     template::{
-        container::Known,
+        container::{self, Known},
         java::Running,
         spec::{SpecChange, marked},
     },
@@ -111,7 +108,7 @@ impl Service {
         }
         let index = change.container_in(&template, &application.name).ok();
         Ok(index
-            .and_then(|index| container_names(&template).into_iter().nth(index))
+            .and_then(|index| container::names(&template).into_iter().nth(index))
             .map(Known::Found))
     }
 

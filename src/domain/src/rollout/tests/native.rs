@@ -14,10 +14,8 @@ use serde_json::Value;
 use super::pod;
 use crate::{
     observed::{DeploymentView, PodView, ReplicaSetView},
-    order::{
-        BorrowedSettings,
-        intent::{Borrow, Change},
-    },
+    order::intent::{Borrow, Change},
+    template::settings::BorrowedSettings,
 };
 
 /// A Deployment with everything beneath it.

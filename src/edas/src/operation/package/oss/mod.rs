@@ -155,7 +155,7 @@ async fn counted(
 }
 
 fn caught(panic: Box<dyn Any + Send>) -> Response {
-    let _ = crate::router::caught(panic);
+    let _ = crate::edge::response::caught(panic);
     OssRefusal::internal().into_response()
 }
 
