@@ -1,4 +1,4 @@
-//! An application: one Deployment on one cluster, and what of it is known here.
+//! An application: one Deployment on one cluster, and what the database knows of it.
 //!
 //! Plain data. The number of pods is mirrored from the cluster by the executor,
 //! so that a request can be checked without asking the cluster.
@@ -22,7 +22,7 @@ pub struct Application {
     pub name: String,
     pub cluster: ClusterId,
     pub namespace: String,
-    /// Whether its creator named that, or took what is chosen where none is named.
+    /// Whether its creator named that namespace, or took the default.
     pub namespace_named: bool,
     /// The EDAS namespace it was created in: a region, or `<region>:<name>`.
     pub logical_region: String,
@@ -30,7 +30,7 @@ pub struct Application {
     pub created_at: Timestamp,
     /// Name of the access key that created it.
     pub created_by: String,
-    /// Whose it is: the same, until somebody else is named.
+    /// Its owner: the creator, until somebody names another.
     pub owner: String,
     /// The owner's address; empty where none is known.
     pub email: String,
@@ -41,13 +41,13 @@ pub struct Application {
     pub replicas: i32,
     /// Pods that are Ready.
     pub ready_replicas: i32,
-    /// How many pods it had when all were let go; none = they were not.
+    /// Number of pods before it was stopped; none = it is not stopped.
     pub replicas_before_stop: Option<i32>,
-    /// The version that was last released to its end.
+    /// The version whose release succeeded last.
     pub release: Option<ReleaseId>,
     /// The kind of package that it runs; none = an image.
     pub package: Option<PackageKind>,
-    /// What the newest order does and where it stands, if there is one.
+    /// Kind and state of its newest order, if there is one.
     pub last_order: Option<(Kind, State)>,
 }
 
@@ -75,14 +75,14 @@ impl Application {
         container::image_of(template, &self.container, &self.name)
     }
 
-    /// Whether it is to have pods, and was not stopped. The number of pods may be an
-    /// old one for a moment; that it was stopped is known with the order's end.
+    /// Whether it should have pods, and is not stopped. The number of pods may be outdated
+    /// for a moment; the end of the order that stops it is not.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.replicas > 0 && self.replicas_before_stop.is_none()
     }
 
-    /// Whether all its pods were let go.
+    /// Whether it is stopped.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.replicas == 0 && self.replicas_before_stop.is_some()
@@ -94,7 +94,7 @@ impl Application {
         self.last_order.is_some_and(|(kind, state)| kind == Kind::Delete && !state.is_final())
     }
 
-    /// How many pods a start brings up, where nothing else is asked for.
+    /// How many pods a start brings up, if the caller names no number.
     #[must_use]
     pub fn replicas_to_start(&self) -> i32 {
         self.replicas_before_stop.unwrap_or(1)

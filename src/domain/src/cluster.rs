@@ -1,5 +1,5 @@
-//! Which cluster: the id that people gave it, and the identity by which it is known
-//! again, whatever its id and address.
+//! A cluster: the id that its operator gave it, and the identity by which Sluice
+//! recognises it under any id and address.
 
 use std::{fmt, str::FromStr};
 
@@ -73,8 +73,8 @@ impl FromStr for ClusterIdentity {
     }
 }
 
-/// A cluster whose identity was seen, and is the one on record: only for such a one is
-/// work handed out.
+/// A cluster whose identity was seen and equals the one on record. Executors get work
+/// only for such a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownCluster {
     pub id: ClusterId,

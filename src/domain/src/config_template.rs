@@ -1,6 +1,6 @@
-//! Config templates: texts that are kept under a name, each in a format.
+//! Config templates: texts that are stored under a name, each in a format.
 //!
-//! Says what they may be. What they hold may be secret: no error quotes it.
+//! Checks names and texts. A text may be secret: no error quotes it.
 
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 

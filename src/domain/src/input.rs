@@ -1,7 +1,7 @@
-//! What callers hand in, by names of our own.
+//! The inputs of callers, under names of our own.
 //!
-//! A rejection names the input that it is about. What that is called in an API or in a form
-//! is known only there: `edas` has a table of EDAS' parameters.
+//! A rejection names its input. Only the API or form knows what it calls that input:
+//! `edas` has a table of EDAS' parameters.
 
 use std::fmt;
 

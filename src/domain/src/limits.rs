@@ -1,7 +1,7 @@
 //! The limits of everything that is read from outside: how many, how deep, how large.
 //!
-//! The one place for them. Every reader holds its bytes to them before it works on
-//! them, and the OpenAPI document tells them to callers ([`described`]). They are far
+//! The one place for them. Every reader checks its input against them before it works on
+//! it, and the OpenAPI document has them for callers ([`described`]). They are far
 //! above what real clients send. Pure.
 
 /// Bytes of a request line: method, target, version and line end.

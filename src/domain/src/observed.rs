@@ -1,8 +1,8 @@
 //! What the cluster shows of one application at one moment.
 //!
-//! Built from watches by `cluster`, judged by [`super::rollout`]. Plain data.
-//! "New" means of the template that the Deployment has now, whichever version
-//! that is; during a rollback the version that returns is the new one.
+//! `cluster` builds it from watches, and [`crate::rollout`] decides by it. Plain data.
+//! "New" means: of the template that the Deployment has now. During a rollback the
+//! earlier version is therefore the new one.
 
 pub mod cluster_state;
 pub mod failure;
@@ -29,7 +29,7 @@ pub enum Observation {
 pub struct DeploymentView {
     /// `metadata.uid`.
     pub uid: String,
-    /// The application that it says it is.
+    /// The application that it names as its own.
     pub application: Option<String>,
     /// `metadata.resourceVersion` as a number.
     pub resource_version: u64,
@@ -45,7 +45,7 @@ pub struct DeploymentView {
     pub template: Value,
     /// The fencing token of the last write, if any.
     pub fence: Option<i64>,
-    /// Who owns the fields of its spec, as [`crate::template::ownership::of_spec`] says.
+    /// Who owns the fields of its spec, as [`crate::template::ownership::of_spec`] lists them.
     pub owners: Value,
     /// The object that controls it, as kind and name, if there is one.
     pub controller: Option<String>,
@@ -61,21 +61,21 @@ pub struct DeploymentView {
     pub new: Option<ReplicaSetView>,
     /// Every other ReplicaSet that has pods, or should have.
     pub old: Vec<ReplicaSetView>,
-    /// The ReplicaSets that have none, and are kept for a way back.
+    /// The ReplicaSets without pods, which are kept for a rollback.
     pub idle: Vec<ReplicaSetView>,
-    /// Pods of whatever version that are on their way out, and still there.
+    /// Pods of any version that are ending, and still there.
     pub leaving: i32,
-    /// The same of the whole namespace, as far as ReplicaSets made them; counted where
-    /// this Deployment's cannot create pods.
+    /// Ending pods of all ReplicaSets in the namespace; counted if this Deployment's
+    /// ReplicaSets cannot create pods.
     pub leaving_nearby: i32,
-    /// When the last of those was gone, as far as this was watched.
+    /// When the last of those was gone, if the watches saw it.
     pub left_at: Option<Timestamp>,
     /// The Deployment controller's warnings about it that are still on record, oldest first.
     pub warnings: Vec<Warning>,
-    /// Why no ReplicaSet of the present template can be made, in its status.
+    /// Why no ReplicaSet of the present template can be created, from its status.
     pub set_failure: Option<CreateFailure>,
-    /// What the API server says to a change of its ReplicaSets; asked where the
-    /// Deployment controller does not act and nobody says why.
+    /// The API server's answer to a dry run on its ReplicaSets; asked if the Deployment
+    /// controller does not act and no Event says why.
     pub refused: Option<CreateFailure>,
 }
 
@@ -98,11 +98,11 @@ pub struct ReplicaSetView {
     pub template: Arc<Value>,
     /// Why it cannot create pods, if it cannot.
     pub create_failure: Option<CreateFailure>,
-    /// Its pods that are not on their way out.
+    /// Its pods that are not ending.
     pub pods: Vec<PodView>,
-    /// Its pods that failed for good, the newest of them, by when they were made.
+    /// Its newest pods in the phase `Failed`, by creation time.
     pub failed: Vec<FailedPod>,
-    /// How many of those there are in all.
+    /// The number of all its failed pods.
     pub failed_count: usize,
 }
 
@@ -123,14 +123,14 @@ pub struct PodView {
     /// `status.phase`.
     pub phase: String,
     pub created_at: Option<Timestamp>,
-    /// Since when it is Ready; none = it is not.
+    /// When it became Ready; none = it is not Ready.
     pub ready_since: Option<Timestamp>,
     /// Since when it is not Ready, where Kubernetes says so.
     pub unready_since: Option<Timestamp>,
     /// Why it is not Ready although all its containers are, in Kubernetes' words: a
     /// readiness gate.
     pub gated: Option<String>,
-    /// Since when a container of it waits in trouble, as far as this was watched.
+    /// Since when one of its containers waits in trouble, if the watches saw it.
     pub troubled_since: Option<Timestamp>,
     /// Why it has no node, in the scheduler's words.
     pub unschedulable: Option<String>,
@@ -161,15 +161,15 @@ pub struct ContainerView {
     pub image: String,
     /// Whether it runs before the others: an init container.
     pub is_init: bool,
-    /// What it does now.
+    /// Its present state.
     pub state: ContainerState,
     /// How it ended the last time, if it was started more than once.
     pub last: Option<Ending>,
-    /// How often it was started again.
+    /// How often it was restarted.
     pub restarts: i32,
 }
 
-/// What a container does.
+/// The state of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ContainerState {
     /// It waits for something.
@@ -192,7 +192,7 @@ pub struct Ending {
     pub exit_code: i32,
     /// Such as `Error`, `OOMKilled` or `StartError`.
     pub reason: String,
-    /// What it left to say, or the runtime's own text.
+    /// Its termination message, or the runtime's text.
     pub message: String,
     pub at: Option<Timestamp>,
 }

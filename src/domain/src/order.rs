@@ -1,12 +1,12 @@
-//! Change orders and their batches: states, and who may write what.
+//! Change orders and their batches: their states, and which part of Sluice may write what.
 //!
 //! | written by | what |
 //! |---|---|
 //! | the service, on a caller's request | new orders and batches, `aborted`, how far batches are confirmed, how many are to stay |
 //! | the executor, under its fence | every other state, steps, batch states, intents, snapshots, the rollback order of a failure |
 //!
-//! A final state is never left. The schema repeats these rules as CHECK
-//! constraints. Pure data; numbers of the wire format are the HTTP edge's.
+//! An order never leaves a final state. The schema repeats these rules as CHECK
+//! constraints. Pure data; only `edas` knows the numbers of EDAS.
 
 pub mod intent;
 pub mod plan;
@@ -35,18 +35,18 @@ pub enum Kind {
     Rollback,
     /// Changes the number of pods.
     Scale,
-    /// Lets all pods go.
+    /// Removes all pods.
     Stop,
-    /// Brings pods up again after all of them went.
+    /// Brings the pods up again after a stop.
     Start,
     /// Replaces all pods by others of the same version.
     Restart,
-    /// Gives pods other amounts of processor and memory: a version of its own.
+    /// Gives pods other limits and requests: a version of its own.
     Configure,
     /// Deletes the application's Deployment, and the application with it.
     Delete,
-    /// Wrote an object beside the Deployment, such as a Service. On record once it was
-    /// done: it is never open, and no release takes notice of it.
+    /// Wrote an object beside the Deployment, such as a Service. It is recorded after the
+    /// write, so it is never open, and releases ignore it.
     ObjectWrite,
 }
 
@@ -106,7 +106,7 @@ pub enum State {
     Running,
     /// A person must confirm the next batch.
     WaitingConfirmation,
-    /// The next batch starts by itself when the interval is over.
+    /// The next batch begins automatically when the interval is over.
     WaitingInterval,
     /// Final: everything done.
     Succeeded,
@@ -119,7 +119,7 @@ pub enum State {
 }
 
 impl State {
-    /// Whether nothing follows.
+    /// Whether the order has ended.
     #[must_use]
     pub fn is_final(self) -> bool {
         match self {
@@ -131,7 +131,7 @@ impl State {
     }
 }
 
-/// Where the executor stands within an order.
+/// The step of an order that the executor is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
@@ -139,7 +139,7 @@ pub enum Step {
     Start,
     /// The Deployment gets another number of pods.
     Resize,
-    /// The Deployment goes, and everything beneath it.
+    /// The Deployment is being deleted, with its ReplicaSets and pods.
     Delete,
     /// The Deployment is being created.
     Create,
@@ -147,13 +147,13 @@ pub enum Step {
     BringUp,
     /// The old pods that the batch replaces go.
     ScaleDownOld,
-    /// At rest between two batches: paused, waiting.
+    /// The Deployment is paused between two batches, and the order waits.
     Paused,
     /// The gate closes again, still paused, before the next batch.
     CloseGate,
-    /// Within the release, back to fewer batches: the gate lets no pod come or go.
+    /// A step back to fewer batches: the gate keeps all pods as they are.
     StepBack,
-    /// The old pods that had gone for those batches come up again.
+    /// The old pods that those batches replaced come up again.
     RestoreOld,
     /// The new pods of those batches go.
     RemoveNew,
@@ -161,7 +161,7 @@ pub enum Step {
     RollBack,
     /// The user's own settings are restored.
     RestoreSettings,
-    /// An aborted order's Deployment is brought to rest where it is.
+    /// The order ended half way: its Deployment is paused with the pods that it has.
     PauseInPlace,
     /// Nothing is left to do on the cluster.
     Done,
@@ -174,30 +174,30 @@ pub enum Source {
     /// The version before, changed.
     Change(Box<SpecChange>),
     Exact(Value),
-    /// The Deployment's own, which is left alone.
+    /// The Deployment's own template, unchanged.
     Unchanged,
-    /// The version before, with a mark that is unlike every other: new pods of it.
+    /// The version before, with a unique mark, so that all pods are replaced.
     Renewed(String),
 }
 
-/// What an order brings about.
+/// The result that an order aims at.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Target {
-    /// The version that is released. A rollback to something that was no
-    /// release of ours has none.
+    /// The version that is released. None for a rollback to a template that Sluice did
+    /// not release.
     pub release: Option<ReleaseId>,
     pub source: Source,
     /// Desired number of pods; none keeps the Deployment's.
     pub replicas: Option<i32>,
-    /// The number when the order was accepted, where it changes nothing else.
+    /// The number when the order was accepted, if the order changes only the number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas_before: Option<i32>,
-    /// Uid of the Deployment that the application was adopted with: before the first
-    /// write nothing on it says whose it is.
+    /// Uid of the Deployment that the application was adopted with: until Sluice first
+    /// writes it, nothing on the Deployment names the application.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted_uid: Option<String>,
-    /// Applications of this name that are no more: the Deployment may still say that it
-    /// is one of them, where that was let go without it.
+    /// Deleted applications of this name: the Deployment may still name one of them, if it
+    /// was kept when that application was deleted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former_applications: Vec<ApplicationId>,
     /// Seconds a pod must be Ready before it counts; none keeps the Deployment's.
@@ -207,16 +207,16 @@ pub struct Target {
     /// Failure policy: how much trouble a batch tolerates.
     #[serde(default)]
     pub failure_policy: FailurePolicy,
-    /// Where there is no room for more pods than the desired number: how many may be
-    /// missing at once, since old pods go before new ones come. 0 = new ones come first.
+    /// Pods that may be missing at once, if there is no room for more than the desired
+    /// number, so that old pods go before new ones come. 0 = new pods come first.
     #[serde(default)]
     pub max_unavailable: i32,
-    /// Whether old pods may go first where there is no room for both, and nobody could look
-    /// whether there is when the order was accepted: that is decided when it begins.
+    /// Whether old pods may go first if there is no room for both. Set if no executor could
+    /// check that before the order was accepted: it is decided when the order begins.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allows_no_surge: bool,
-    /// Who owned the fields of the Deployment's spec before the order that this one undoes,
-    /// as [`crate::template::ownership::of_spec`] says; null = it undoes none.
+    /// Who owned the fields of the Deployment's spec before the order that this one rolls
+    /// back, as [`crate::template::ownership::of_spec`] lists them; null = it rolls none back.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub owners_before: Value,
 }
@@ -226,7 +226,7 @@ pub struct Target {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FailurePolicy {
-    /// Seconds for which trouble that may pass by itself is waited out: the
+    /// The grace: seconds that trouble which may pass by itself is tolerated: the
     /// registry does not answer, no node has room, a volume is not there yet.
     pub grace_seconds: i64,
     /// How often a container of a new pod may end and be started again.
@@ -249,25 +249,25 @@ pub struct Snapshot {
     pub template: Value,
     pub replicas: i32,
     pub settings: BorrowedSettings,
-    /// Who owned the fields of its spec, as [`crate::template::ownership::of_spec`] says; null =
-    /// that was not seen.
+    /// Who owned the fields of its spec, as [`crate::template::ownership::of_spec`] lists
+    /// them; null = not known.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub owners: Value,
 }
 
-/// A change order with all that deciding its next step takes.
+/// A change order with everything that deciding its next step needs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Order {
     pub id: OrderId,
     pub application: ApplicationId,
-    /// That one's cluster: the order is carried out there, and nowhere else.
+    /// The application's cluster, where the order is carried out.
     pub cluster: ClusterId,
     pub namespace: String,
     pub name: String,
     pub kind: Kind,
-    /// Where it stands for its callers.
+    /// Its state for its callers.
     pub state: State,
-    /// Where it stands for the executor.
+    /// The step that the executor is at.
     pub step: Step,
     /// The batch under way, from 0.
     pub batch: usize,
@@ -277,7 +277,7 @@ pub struct Order {
     pub batches: Vec<Batch>,
     /// Batches confirmed by a person: those with an index below this number may begin.
     pub confirmed: usize,
-    /// How many batches are to stay, while a person's request to step back is not done.
+    /// The number of batches that stay, until a requested step back is done.
     pub back_to: Option<usize>,
     pub target: Target,
     /// The Deployment before it; set when the first change is decided, or on
@@ -288,7 +288,7 @@ pub struct Order {
     /// The template of this order's version as the API server stored it, with
     /// its defaults filled in; known once the first change was made.
     pub template: Option<Value>,
-    /// Whether it ended, but its Deployment still has to be brought to rest.
+    /// Whether it is finalizing: it ended, but its Deployment must still be paused.
     pub finalizing: bool,
     /// The order that this one rolls back.
     pub rolls_back: Option<OrderId>,
@@ -299,17 +299,16 @@ pub struct Order {
 }
 
 impl Order {
-    /// Whether it changes the number of pods and nothing else, also as the way back
-    /// of one that did.
+    /// Whether it changes only the number of pods, or rolls back an order that did.
     #[must_use]
     pub fn only_scales(&self) -> bool {
         self.kind.scales()
             || (self.kind == Kind::Rollback && self.target.source == Source::Unchanged)
     }
 
-    /// Whether its Deployment still has to be brought to rest if it is aborted now. A
-    /// rollback found it half way: the order that it rolls back ended without a rest.
-    /// Where only the number of pods changes it is at rest all the time.
+    /// Whether its Deployment must be paused if it is aborted now. A rollback found the
+    /// Deployment half way, since the order that it rolls back ended without a pause.
+    /// An order that changes only the number of pods needs no pause.
     #[must_use]
     pub fn rests_on_abort(&self) -> bool {
         let is_half_way = match self.step {
@@ -329,20 +328,20 @@ impl Order {
         self.snapshot.is_some() && is_half_way
     }
 
-    /// Whether it changed the Deployment, or may have: while that is still to be
-    /// brought to rest, the order's first change may have been made and not recorded.
+    /// Whether it changed the Deployment, or may have: while the order is finalizing, its
+    /// first change may have been made and not recorded.
     #[must_use]
     pub fn changed_deployment(&self) -> bool {
         self.template.is_some() || self.finalizing
     }
 
-    /// Whether it can still be ended where it is: what is being deleted does not come back.
+    /// Whether it can still be aborted: a Deployment that is being deleted cannot be kept.
     #[must_use]
     pub fn can_be_aborted(&self) -> bool {
         self.step != Step::Delete
     }
 
-    /// Whether batches that were begun can be gone back on now.
+    /// Whether it can step back now from batches that were begun.
     #[must_use]
     pub fn can_step_back(&self) -> bool {
         let under_way = matches!(
@@ -362,7 +361,7 @@ impl Order {
             && self.target.max_unavailable == 0
     }
 
-    /// Whether the change decided last is still to be made.
+    /// Whether its newest change is not known to be made.
     #[must_use]
     pub fn has_change_to_make(&self) -> bool {
         let unmade = self.intent.as_ref().is_some_and(|intent| intent.applied.is_none());

@@ -1,4 +1,4 @@
-//! Every reason to say no to a caller, in words a person can act on.
+//! Every reason to refuse a request, in words that a person can act on.
 //!
 //! A rejection is raised before anything is written. It names the parameter or
 //! thing, the value, and what is allowed. It knows no status codes: the HTTP
@@ -11,7 +11,7 @@ use super::{
     limits::{SAID, SHOWN},
 };
 
-/// What an error shows in place of a value that it does not repeat.
+/// Stands in errors for a value that they must not repeat.
 pub const NOT_SHOWN: &str = "(not shown)";
 
 /// The caller asked for something that is not allowed. Nothing was written.
@@ -70,12 +70,12 @@ pub enum Rejection {
         /// How many.
         applications: i64,
     },
-    /// This server keeps no packages that are uploaded.
+    /// This server has no store for uploaded packages.
     #[error(
         "this server keeps no packages, since its setting --package-store (SLUICE_PACKAGE_STORE) is not made"
     )]
     NoPackageStore,
-    /// The access key has as many credentials for uploading as one may.
+    /// The access key has the most credentials for uploading that one may have.
     #[error(
         "the access key has {most} credentials for uploading that are good, and may have no more (--package-key-credentials): use them, or wait until one ends, within an hour"
     )]
@@ -117,7 +117,7 @@ pub enum Rejection {
         /// Why not, continuing the sentence.
         reason: String,
     },
-    /// Nobody asked lately whether this can be released.
+    /// There is no recent precheck of this Deployment.
     #[error("a precheck of {} in namespace {} does not exist: start one first", shortened(.name), shortened(.namespace))]
     UnknownPrecheck {
         /// The Kubernetes namespace.
@@ -125,12 +125,12 @@ pub enum Rejection {
         /// The Deployment's name.
         name: String,
     },
-    /// The cluster has something against it, seen before anything was written.
+    /// A precheck found that it cannot work; nothing was written.
     #[error("it cannot work: {reason}")]
     CannotWork {
-        /// What was looked at, in a word.
+        /// The check, in a word.
         subject: &'static str,
-        /// Why, and the way out.
+        /// Why, and how to correct it.
         reason: String,
     },
     /// The application has no Deployment on the cluster (yet, or any more).
@@ -141,13 +141,13 @@ pub enum Rejection {
         /// The application's name, and the Deployment's.
         name: String,
     },
-    /// What is asked for can only be seen on the cluster, and that cannot be seen.
+    /// The answer needs the cluster, and no executor can reach it.
     #[error("the cluster cannot be looked at now: {0}")]
     Unseen(String),
-    /// Something is to be written on the cluster, and nobody can write it.
+    /// The request needs an object write, and no executor can carry it out.
     #[error("the cluster cannot be written now: {0}")]
     Unwritten(String),
-    /// Something that is to be written on the cluster is still being written.
+    /// The object write of the request is not done yet.
     #[error(
         "the {kind} {name} is still being written: no answer in time, it will be carried out or refused. Look at it in a moment"
     )]
@@ -157,7 +157,7 @@ pub enum Rejection {
         /// Its name.
         name: String,
     },
-    /// What is there on the cluster, or the API server, is against it.
+    /// An object on the cluster, or the API server, refuses it.
     #[error("{0}")]
     ClusterRefused(String),
     /// A request nonce was used before, by another request.

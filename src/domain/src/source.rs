@@ -1,8 +1,8 @@
-//! Where a change comes from.
+//! The source of a change order.
 
 use serde::{Deserialize, Serialize};
 
-/// What a change was asked for through.
+/// Through what a change was requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
@@ -12,6 +12,6 @@ pub enum Source {
     Console,
     /// A command of the program.
     Cli,
-    /// Nobody: the program decided it by itself.
+    /// Nobody requested it: the program decided it.
     System,
 }

@@ -1,9 +1,9 @@
-//! Answering what the service asks: about releases that are not ordered yet, and
-//! what is to be seen of an application.
+//! Answers the service's precheck requests and cluster queries, and claims object writes.
 //!
-//! The service cannot look at the cluster; an executor that can does it for it:
-//! what would be done first, and whether what that stands on is there. Reads and
-//! dry runs only; what is to be written is taken up here and done in [`super::object_write`].
+//! The service has no access to the cluster. The executor reads it for the service: what
+//! an application shows, what the first change of a release would be, and whether the
+//! objects that it needs exist. Only reads and dry runs; [`super::object_write`] does the
+//! writes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -51,7 +51,7 @@ impl Executor {
         }
     }
 
-    /// Takes up what is asked, one of each kind; false = nothing is.
+    /// Claims one open request of each kind; false = there is none.
     async fn claim(
         self: &Arc<Self>,
         cluster: &KnownCluster,

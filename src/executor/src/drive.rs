@@ -1,6 +1,6 @@
-//! Driving one leased order: make the change that is written down, look, decide,
-//! write down, again. A program that died anywhere in it is followed by another
-//! that does just the same.
+//! Carries out one leased order, in rounds: make the change that is written down, observe
+//! the cluster, decide, write the transition down. If the program dies at any point,
+//! another one begins with the same round.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -28,12 +28,12 @@ use store::{Applied, Lease, PodState, StoreError};
 /// Shortest time between two records of a batch's pods.
 const RECORD_EVERY: Duration = Duration::from_secs(1);
 
-/// Pause before a request that failed is tried again; doubles up to the longest.
+/// Pause before a failed request is retried; doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
-/// How long the Deployment controller may take to act before it is asked what keeps it,
-/// and how often that is asked.
+/// How long the Deployment controller may take to act before Sluice looks for the reason,
+/// and how often it looks.
 const ASK_WHY_AFTER: SignedDuration = SignedDuration::from_secs(1);
 const ASK_WHY_EVERY: Duration = Duration::from_secs(5);
 
@@ -42,13 +42,13 @@ const SIZES_AGAIN: SignedDuration = SignedDuration::from_millis(200);
 
 /// Why a drive ends.
 enum End {
-    /// The order rests, is over, or is given back: due again at that time.
+    /// The order waits, has ended, or is given back: due again at that time.
     GiveBack(Option<Timestamp>),
-    /// The lease is lost: nothing may be written any more.
+    /// The lease is lost: this program must not write any more.
     Lost,
 }
 
-/// One order in hand.
+/// A leased order.
 struct Drive {
     lease: Lease,
     order: Order,
@@ -58,7 +58,7 @@ struct Drive {
     extended: Instant,
     pause: Duration,
     pods: Pods,
-    /// What was answered last to why the Deployment controller does not act.
+    /// The last known reason why the Deployment controller does not act.
     why: Option<(Instant, Option<String>)>,
 }
 
@@ -216,8 +216,8 @@ impl Executor {
         self.reload(drive).await
     }
 
-    /// What there is of the application; with what keeps the Deployment controller from
-    /// acting, where it takes long.
+    /// The observation of the application; with the reason why the Deployment controller
+    /// does not act, if it takes long.
     async fn observe(&self, drive: &mut Drive) -> Observation {
         let mut observation = self.cluster.observe(&drive.key);
         let Observation::Present(view) = &mut observation else { return observation };

@@ -1,8 +1,8 @@
-//! Whether the cluster that answers is the one on record under this program's id.
+//! Checks that the cluster that answers is the one on record under this program's id.
 //!
-//! Asked before anything is done, and again and again: the kubeconfig may name another
-//! cluster, another one may answer at the address by now, or an operator may have put
-//! another one on record. Whatever is not the one on record is left alone.
+//! The check comes before any work, and repeats: the kubeconfig may name another cluster,
+//! another one may answer at the address by now, or an operator may have recorded another
+//! one. The executor never works on a cluster that is not on record.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,19 +12,19 @@ use super::Executor;
 use domain::{ClusterId, ClusterIdentity, KnownCluster};
 use store::{Recorded, Store, StoreError};
 
-/// Time between two looks at the identity, should there be no reason to doubt it.
+/// Time between two checks of the identity, while it is known.
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
 
-/// The same while it is not seen.
+/// The same while it is not known.
 const LOOK_SOON: Duration = Duration::from_millis(500);
 
 /// More seconds than pass between two heartbeats of an executor.
 const SILENCE_SECONDS: f64 = 7.0;
 
-/// What an executor is to its cluster.
+/// How an executor stands to its cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
-    /// The identity was not seen yet: why.
+    /// The identity is not known yet: why.
     Unseen(String),
     /// The cluster is the one on record.
     Known(KnownCluster),
@@ -82,7 +82,7 @@ impl Executor {
         now
     }
 
-    /// Keeps it up to date, for ever.
+    /// Repeats the check for ever.
     pub(super) async fn keep_identity(self: Arc<Self>) {
         loop {
             let pause =

@@ -55,14 +55,14 @@ pub struct Executor {
     cluster: Cluster,
     clock: Clock,
     settings: ExecutorConfig,
-    /// Unlike every other executor's, also that of this program's last run.
+    /// Its unique id, new in each run of the program.
     holder: String,
     /// Woken whenever some order may have become due.
     due: Notify,
-    /// Woken whenever somebody may have asked something.
+    /// Woken whenever there may be a request.
     asked: Notify,
-    /// Those who drive an order, to be told when it changes. By lease, since an
-    /// order may be taken up again before the end of its last drive is noted.
+    /// The drivers of orders, which are woken when their order changes. By lease, since an
+    /// order may be leased again before the end of its last drive is noted.
     drivers: Mutex<HashMap<OrderId, (i64, watch::Sender<u64>)>>,
     /// Whether the cluster is the one on record.
     standing: watch::Sender<Standing>,
@@ -93,13 +93,13 @@ impl Executor {
         })
     }
 
-    /// Its name in the database, unlike every other's.
+    /// Its unique id in the database.
     #[must_use]
     pub fn holder(&self) -> &str {
         &self.holder
     }
 
-    /// Works until `stop` is cancelled, then ends or gives back what is in hand.
+    /// Works until `stop` is cancelled, then finishes its orders or gives them back.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut aside = JoinSet::new();
         aside.spawn(self.clone().listen());

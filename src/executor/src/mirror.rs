@@ -1,6 +1,5 @@
-//! What the service needs to know of the cluster, written to the database: its
-//! version and namespaces, how many pods applications have, and that an
-//! executor is alive.
+//! Mirrors into the database what the service needs to know: the cluster's version and
+//! namespaces, the applications' numbers of pods, and the heartbeat of the executor.
 
 use std::{sync::Arc, time::Duration};
 

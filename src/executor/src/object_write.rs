@@ -1,7 +1,7 @@
-//! Applying object writes: what the service wants written beside Deployments, one object each.
+//! Carries out object writes: each writes one object beside a Deployment.
 //!
-//! What the cluster did not decide is left as it is claimed: whoever claims it next,
-//! once the claim ran out, looks at the object and goes on from there.
+//! If the cluster gave no answer, the object write stays claimed. Once the claim has run
+//! out, an executor claims it again, reads the object and continues from there.
 
 use std::sync::Arc;
 

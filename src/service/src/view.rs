@@ -44,7 +44,7 @@ pub struct OrderView {
     pub finished_at: Option<Timestamp>,
     /// Name of the access key that ordered it; `sluice` for an automatic rollback.
     pub created_by: String,
-    /// `pop` or `console`.
+    /// What it came by.
     pub source: Source,
     /// The order that this one rolls back.
     pub rolls_back: Option<OrderId>,

@@ -22,7 +22,7 @@ pub struct NewApplication<'a> {
     pub id: ApplicationId,
     pub cluster: &'a ClusterId,
     pub namespace: &'a str,
-    /// Whether its creator named that.
+    /// Whether its creator named that namespace.
     pub namespace_named: bool,
     pub name: &'a str,
     pub logical_region: &'a str,
@@ -43,7 +43,7 @@ pub struct Numbers<'a> {
     pub ready: i32,
 }
 
-/// What is said of an application, for people; none = not said.
+/// The description of an application, for people; none = unchanged.
 #[derive(Debug, Clone, Copy)]
 pub struct Description<'a> {
     pub description: Option<&'a str>,
@@ -100,12 +100,12 @@ impl Tx {
         self.import_cluster(application.cluster).await
     }
 
-    /// Loads an application and locks its row: orders of one application are
-    /// accepted one after the other. Also says how an earlier order left it.
+    /// Loads an application and locks its row, so that orders of one application are
+    /// accepted one after the other. Also returns how an earlier order left it.
     ///
-    /// Whoever needs the rows of both locks the application before its order, so
-    /// that two never wait for each other. Rows that merely refer to it can be
-    /// written meanwhile.
+    /// A transaction that needs both rows locks the application before its order, so that
+    /// no two wait for each other. Rows that only refer to the application can be written
+    /// meanwhile.
     ///
     /// # Errors
     /// [`Rejection::UnknownApplication`].
@@ -128,7 +128,7 @@ impl Tx {
         Ok((found.ok_or_else(|| Rejection::UnknownApplication(id.to_string()))?, resting))
     }
 
-    /// Says something else of an application; none keeps what was said.
+    /// Changes the description of an application; none keeps the present one.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -172,7 +172,7 @@ impl Tx {
         Ok(())
     }
 
-    /// Remembers the Deployment as it was before an order that leaves it half way.
+    /// Stores the Deployment as it was before an order that ends half way.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -209,8 +209,8 @@ impl Store {
         list(&mut connection, None, name).await
     }
 
-    /// Mirrors the numbers of pods that Deployments have. Those that are no
-    /// application are ignored.
+    /// Mirrors the numbers of pods of Deployments. Deployments without an application are
+    /// ignored.
     ///
     /// # Errors
     /// [`StoreError::Sql`].

@@ -81,8 +81,8 @@ impl Store {
         Ok(row)
     }
 
-    /// Says that an executor of the cluster is alive, whether it can drive orders there,
-    /// and if not why; and forgets those silent for an hour.
+    /// The heartbeat of an executor of the cluster: whether it can carry out orders there,
+    /// and if not why. Also deletes executors without a heartbeat for an hour.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -106,7 +106,7 @@ impl Store {
         Ok(())
     }
 
-    /// Says that an executor ended.
+    /// Deletes an executor that ends.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -138,7 +138,7 @@ impl Store {
         Ok(row)
     }
 
-    /// Why an executor drives nothing; none = it may, or is not on record.
+    /// Why an executor carries nothing out; none = it may, or is not on record.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -152,8 +152,8 @@ impl Store {
 }
 
 impl Tx {
-    /// Removes a cluster that no application is on; how many are on it. Waits for those
-    /// that are being created.
+    /// Hides a cluster without applications from clients; returns the number of its
+    /// applications. Waits for those that are being created.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -186,7 +186,7 @@ impl Tx {
         Ok(inside)
     }
 
-    /// Brings a cluster back that was removed.
+    /// Shows a hidden cluster to clients again.
     ///
     /// # Errors
     /// [`StoreError::Sql`].

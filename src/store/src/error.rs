@@ -7,7 +7,7 @@ use domain::Rejection;
 /// The database could not do what was asked.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// A rule that only the database can check said no; carried out of a transaction.
+    /// A rule that only the database can check refuses the request.
     #[error(transparent)]
     Rejected(#[from] Rejection),
     /// The lease under which something was to be written is no longer held, or
@@ -25,7 +25,7 @@ pub enum StoreError {
         /// What is wrong with it.
         why: String,
     },
-    /// Postgres or the way to it.
+    /// Postgres failed, or the connection to it.
     #[error("Postgres: {0}")]
     Sql(#[from] sqlx::Error),
 }

@@ -1,4 +1,4 @@
-//! What is remembered: every SQL statement of the program, and nothing else.
+//! The database: every SQL statement of the program, and nothing else.
 //!
 //! One function is one named statement (the comment at its start shows in
 //! `pg_stat_statements`), checked against the schema when it is compiled. Rows
@@ -50,15 +50,15 @@ use sqlx::{
 /// The migrations, embedded in the program.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 
-/// The channel on which ids of orders are notified that have something to do.
+/// The channel of notifications with the id of an order that is due.
 pub const ORDER_CHANNEL: &str = "sluice_order";
 
-/// The channel on which clusters are notified that are asked about.
+/// The channel of notifications with the id of a cluster that executors are asked about.
 pub const REQUEST_CHANNEL: &str = "sluice_request";
 
 /// How long a transaction may wait for its next statement until Postgres ends it.
-/// A program that fell silent in the middle of one (stopped, cut off from the
-/// network) would otherwise keep its orders locked, and nobody could take over.
+/// A program that stops in the middle of one, or loses the network, would otherwise keep
+/// its orders locked, and no other could take over.
 const LONGEST_SILENCE: &str = "2s";
 
 /// Postgres' name for the longest time that a statement may take.
@@ -102,7 +102,7 @@ impl Store {
         Self { pool }
     }
 
-    /// Begins a transaction. Dropping it takes everything back.
+    /// Begins a transaction. Dropping it rolls it back.
     ///
     /// # Errors
     /// [`StoreError::Sql`] if there is no connection.
@@ -160,8 +160,8 @@ impl Store {
         }
     }
 
-    /// A connection of its own that is told about orders with something to do, and
-    /// of requests.
+    /// A connection of its own that receives the notifications about due orders and about
+    /// requests.
     ///
     /// # Errors
     /// [`StoreError::Sql`] if the database cannot be reached.
@@ -188,10 +188,10 @@ pub struct Tx {
 }
 
 impl Tx {
-    /// Makes everything in it last.
+    /// Commits it.
     ///
     /// # Errors
-    /// [`StoreError::Sql`]; whether it lasts is then not known.
+    /// [`StoreError::Sql`]; whether it was committed is then not known.
     pub async fn commit(self) -> Result<(), StoreError> {
         Ok(self.inner.commit().await?)
     }

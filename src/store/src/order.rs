@@ -29,12 +29,12 @@ pub struct NewOrder<'a> {
     /// How its batches follow each other.
     pub strategy: Strategy,
     pub target: Target,
-    /// The Deployment before it, where that is known already.
+    /// The Deployment before it, if that is known already.
     pub snapshot: Option<Snapshot>,
     /// The order it rolls back.
     pub rolls_back: Option<OrderId>,
     pub description: &'a str,
-    /// What its caller is to know about it, as sentences.
+    /// Notes for its caller, as sentences.
     pub notes: &'a [String],
     pub created_by: &'a str,
     /// What it was asked for through.
@@ -100,7 +100,7 @@ impl Tx {
         self.wake(order.id).await
     }
 
-    /// Ends an order of this transaction well, with nothing to do for it.
+    /// Ends an order of this transaction as succeeded, without work for an executor.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -138,7 +138,7 @@ impl Tx {
         Ok(row.map(|row| OrderId(row.id)))
     }
 
-    /// Applications of the same name in the same place that are no more.
+    /// Deleted applications of the same name, cluster and namespace.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -157,8 +157,8 @@ impl Tx {
         Ok(former.into_iter().map(ApplicationId).collect())
     }
 
-    /// Ends an application without its Deployment; false where a release rests half way
-    /// or is being brought to rest.
+    /// Deletes an application and keeps its Deployment; false if a release ended half way
+    /// or is finalizing.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -217,8 +217,7 @@ impl Tx {
         Ok(before.and_then(|row| row.owners).unwrap_or_default())
     }
 
-    /// Tells the executors that the order has something to do, once the
-    /// transaction is committed.
+    /// Notifies the executors that the order is due, once the transaction is committed.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -309,8 +308,8 @@ impl Tx {
         Ok((OrderId(row.order_id), count("batch", row.index)?))
     }
 
-    /// Ends an order where it is. `finalizing`: its Deployment still has to be
-    /// brought to rest. The row must be locked, and open.
+    /// Aborts an order. `finalizing`: an executor must still pause its Deployment. The
+    /// row must be locked, and open.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -344,8 +343,8 @@ impl Tx {
         self.wake(order.id).await
     }
 
-    /// Gives the first `below` batches of `to` the pods of those of `from`, which it
-    /// goes on from.
+    /// Copies the pods of the first `below` batches from `from` to `to`, which continues
+    /// that order.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -367,8 +366,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Requests that the first `stay` batches stay and those begun after them are gone
-    /// back on; a person then says when to go on. The row must be locked.
+    /// Requests a step back: the first `stay` batches stay, and a person then confirms the
+    /// next batch. The row must be locked.
     ///
     /// # Errors
     /// [`StoreError::Sql`].

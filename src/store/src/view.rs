@@ -26,16 +26,16 @@ pub struct OrderRow {
     pub strategy: Strategy,
     /// Desired number of pods, where it sets one.
     pub replicas: Option<i32>,
-    /// The number before, where it changes nothing else.
+    /// The number before, if the order changes only the number.
     pub replicas_before: Option<i32>,
     pub description: String,
-    /// What its caller is to know about it, as sentences.
+    /// Notes for its caller, as sentences.
     pub notes: Vec<String>,
-    /// Version text of what it releases.
+    /// Text of the version that it releases.
     pub version: Option<String>,
-    /// Image of what it releases.
+    /// Image that it releases.
     pub image: Option<String>,
-    /// Package of what it releases.
+    /// Package that it releases.
     pub package: Option<Label>,
     /// Why it stands as it does.
     pub message: String,
@@ -43,7 +43,7 @@ pub struct OrderRow {
     pub created_at: Timestamp,
     pub finished_at: Option<Timestamp>,
     pub created_by: String,
-    /// `pop`, `console` or `sluice`.
+    /// Where it comes from.
     pub source: Source,
     /// The order it rolls back.
     pub rolls_back: Option<OrderId>,
@@ -66,7 +66,7 @@ pub struct BatchRow {
     pub target: i32,
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
-    /// When anything of it changed last.
+    /// When it last changed.
     pub updated_at: Timestamp,
     /// Why it stands as it does.
     pub message: String,
@@ -82,7 +82,7 @@ pub struct PodState {
     pub ip: String,
     pub phase: String,
     pub ready: bool,
-    /// Why it is not Ready; empty while it just starts, and once it is.
+    /// Why it is not Ready; empty while it starts, and once it is Ready.
     pub message: String,
 }
 

@@ -1,7 +1,6 @@
-//! Rules by which an application is scaled with its load, and the
-//! HorizontalPodAutoscaler that an enabled one is on the cluster.
+//! Scaling rules of applications, and the HorizontalPodAutoscaler of an enabled rule.
 //!
-//! Pure; a rule is kept as JSON.
+//! Pure; a rule is stored as JSON.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

@@ -1,7 +1,8 @@
-//! ConfigMaps and Secrets: what they hold, as objects to create and as parts of them to
+//! ConfigMaps and Secrets: their content, as objects to create and as parts of them to
 //! replace ([`super::write`]).
 //!
-//! Pure. What a Secret holds comes in base64, as Kubernetes keeps it, and is not looked at.
+//! Pure. The content of a Secret comes in base64, as Kubernetes keeps it, and is not
+//! decoded.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
 //! Ingress rules: which host and path leads to which Service.
 //!
 //! Pure: from rules to the object to create, or to the parts of it to replace
-//! ([`super::write`]), and back from an object to rules, with what is to be said of
-//! each Service that they lead to.
+//! ([`super::write`]), and back from an object to rules, with a remark on each Service
+//! that they lead to.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,7 @@
-//! A binding to a load balancer as its Service tells of it: the way back from
-//! [`super::service`].
+//! Reads a binding to a load balancer from its Service: the inverse of [`super::service`].
 //!
-//! Pure: from the Service's object to what was wanted, and to what the cloud controller
-//! made of it.
+//! Pure: from the Service's object to the settings that a caller gave, and to the result
+//! of the cloud controller.
 
 use serde_json::Value;
 

@@ -1,10 +1,10 @@
 //! Object writes: objects written on the cluster beside an application's Deployment, such
 //! as Services, and what of the cluster's present state follows for each.
 //!
-//! An object write is absolute and may be carried out again: whoever takes it up looks at
-//! the object first ([`next_request`]), and the object itself says which object write wrote it
-//! last, under which fencing token. What does not carry our mark is never changed
-//! or deleted. Pure; it travels through the database as JSON.
+//! An object write is absolute and may be carried out again: an executor that claims it
+//! reads the object first ([`next_request`]). The object names the object write that wrote
+//! it last, and its fencing token. Objects without our label are never changed or deleted.
+//! Pure; an object write travels through the database as JSON.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
-//! What an executor sees of an application on the cluster, when a caller asks.
+//! The answer to a cluster query: what an executor sees of an application.
 //!
-//! Plain data; it travels from an executor to the service through the database.
-//! Nothing is decided by it. Kubernetes' objects in it are as they are, but for
-//! what only programs read and for the secret parts of a package's address.
+//! Plain data; it travels from an executor to the service through the database. No
+//! decision depends on it. It has Kubernetes' objects unchanged, but without the fields
+//! that only programs read and the secret parts of a package's address.
 
 use std::collections::BTreeMap;
 

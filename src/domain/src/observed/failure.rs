@@ -1,8 +1,9 @@
-//! From what Kubernetes shows of pods to what it means for a release.
+//! Judges what Kubernetes shows of pods: why they are not Ready, and what that means for
+//! the release.
 //!
-//! Some trouble never goes away: the batch has failed *now*, not when its deadline
-//! comes. Some may pass by itself and is waited out for a *grace*. The rest is
-//! only said, should the batch not be done in time. Each cause is a sentence that
+//! Some trouble never goes away: the batch fails *now*, not at its deadline. Some may
+//! pass by itself and is tolerated for a *grace*. The rest is only reported, if the
+//! batch misses its deadline. Each cause is a sentence that
 //! names pod, container, image, reason and Kubernetes' own text. Pure: one table
 //! ([`WAITING`]) and a few rules beside it.
 
@@ -26,11 +27,11 @@ const LONGEST_TEXT: usize = 1000;
 /// What a cause means for the batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
-    /// It will not go away: the batch has failed.
+    /// It will not go away: the batch fails now.
     Fatal,
-    /// It may pass: the batch has failed if it is still so then.
+    /// It may pass: the batch fails if the cause is still there then.
     FatalAt(Timestamp),
-    /// Nothing says yet that the pod cannot become Ready.
+    /// The pod may still become Ready.
     KeepWaiting,
 }
 
@@ -42,7 +43,7 @@ pub struct Cause {
     pub sentence: String,
 }
 
-/// What the judgement of pods depends on.
+/// What the verdict on pods depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct JudgeContext {
     /// How much trouble a batch tolerates.
@@ -63,7 +64,7 @@ enum WaitingRule {
     FatalIf(&'static [&'static str]),
     /// It will not go away, unless one of [`PASSING`] is in the text.
     FatalUnlessPassing,
-    /// It ended again and again: as often as the failure policy allows?
+    /// It ended repeatedly: fatal if more often than the failure policy allows.
     Endings,
 }
 
@@ -89,7 +90,7 @@ const WAITING: &[(&str, WaitingRule)] = &[
     ("CrashLoopBackOff", WaitingRule::Endings),
 ];
 
-/// The registry answered, and its answer is no.
+/// Texts of a registry that refuses the image.
 const NO_IMAGE: &[&str] = &[
     "not found",
     "manifest unknown",
@@ -106,7 +107,7 @@ const NO_IMAGE: &[&str] = &[
     "no match for platform",
 ];
 
-/// The network or a server had a bad moment, in lower case.
+/// Texts of a passing fault of the network or of a server, in lower case.
 const PASSING: &[&str] = &[
     "timeout",
     "timed out",
@@ -130,7 +131,7 @@ const PASSING: &[&str] = &[
     "is reserved for",
 ];
 
-/// What says that the API server will never take the pod.
+/// Texts of an API server that will never accept the pod.
 const NEVER_TAKEN: &[&str] =
     &["violates podsecurity", "denied the request", "denied request", "is invalid"];
 
@@ -146,11 +147,11 @@ const NOT_STARTED: &[&str] = &[
     "FailedPrepareDynamicResources",
 ];
 
-/// How often a warning must come to say that its trouble lasts: once or twice it may
-/// have passed by itself.
+/// How often a warning must repeat to count as lasting trouble: after one or two, the
+/// trouble may have passed.
 const LASTING_WARNINGS: usize = 3;
 
-/// How often pods must fail one after the other to say that the next will, too.
+/// How many pods must fail in a row to conclude that the next one will fail too.
 const LASTING_ROUNDS: usize = 2;
 
 /// What says that there is no room, and that pods which go make some.

@@ -1,8 +1,8 @@
 //! A change to the Deployment, decided and written down before it is made.
 //!
-//! A change is absolute ("two new pods", never "one more"), so making it twice
-//! is making it once, and whoever finds it written down after a crash may
-//! simply make it again. Pure data; `cluster` turns it into a JSON Patch.
+//! A change is absolute ("two new pods", never "one more"), so making it twice has the
+//! same effect as making it once. After a crash, an executor that finds it written down
+//! makes it again. Pure data; `cluster` turns it into a JSON Patch.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

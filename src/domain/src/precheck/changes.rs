@@ -1,5 +1,5 @@
-//! What a release replaces of a pod template beside what was named, and what of it may
-//! not come as it is meant. Nothing here refuses a release. Pure.
+//! Warnings about a pod template: parts that a release replaces without naming them, and
+//! settings that may not have the meant effect. Nothing here refuses a release. Pure.
 
 use serde_json::{Map, Value};
 

@@ -1,4 +1,4 @@
-//! What the cluster shows of the things that a release stands on.
+//! What the cluster shows of the objects that a release depends on.
 //!
 //! Gathered by `cluster`, judged by [`super::evaluate`]. Plain data. Of Secrets and
 //! ConfigMaps only the names of their keys are here, never a value. What could not

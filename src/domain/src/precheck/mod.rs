@@ -1,7 +1,7 @@
 //! Whether a release can work, judged before anything of it is written: [`evaluate`].
 //!
-//! What would be done is decided by the state machine itself, on what the cluster
-//! shows now; what that stands on comes as [`Evidence`]. Each [`Check`] says
+//! The state machine itself decides what would be done, on what the cluster shows now.
+//! The objects that the release depends on come as [`Evidence`]. Each [`Check`] says
 //! passed, warned, refused, or that it could not be looked at, and why. Only what
 //! is certain is refused. Pure.
 

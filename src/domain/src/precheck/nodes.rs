@@ -1,8 +1,8 @@
 //! Which nodes may take a pod, as far as is certain: the scheduler's rules about
 //! labels, taints and ports of the node.
 //!
-//! Pure. A rule that is not understood here counts as met, and so does a taint that
-//! Kubernetes sets and takes away by itself: what is left out is certain.
+//! Pure. An unknown rule counts as met, and so does a taint that Kubernetes sets and
+//! removes itself: a node is excluded only if it certainly cannot take the pod.
 
 use serde_json::Value;
 

@@ -1,7 +1,7 @@
-//! A release that is asked about, and not ordered (yet).
+//! A release that a precheck request asks about.
 //!
-//! It becomes an [`Order`] that was never written down, so that what would be done
-//! is decided by the very code that does it. Plain data; it travels from the
+//! It becomes an [`Order`] that is never written to the database, so that the code that
+//! carries out releases also decides what this one would do. Plain data; it travels from the
 //! service to an executor through the database.
 
 use jiff::Timestamp;

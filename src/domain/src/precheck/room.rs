@@ -2,7 +2,7 @@
 //! and volumes that only one node or pod may have.
 //!
 //! Pure. Where a rule is more than is understood here (a quota with a scope
-//! selector), it is taken as room: what is refused is certain.
+//! selector), it counts as room: only a certain lack of room refuses a release.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! What a pod template says about what it needs: the objects it names, how much
-//! it asks for, and where its pods may be.
+//! What a pod template needs: the objects that it names, its requests, and the nodes that
+//! its pods may run on.
 //!
 //! Pure; works on plain JSON.
 

@@ -1,4 +1,4 @@
-//! The verdict on each subject that is read straight from the evidence, with its words.
+//! The findings that follow directly from the evidence, with their texts.
 
 use super::*;
 

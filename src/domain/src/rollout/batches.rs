@@ -1,5 +1,5 @@
-//! The steps of an order that releases a version: batch by batch through the
-//! availability gate, or all at once.
+//! The steps of an order that releases a version: batch by batch through the batch
+//! gate, or all at once.
 
 use jiff::{SignedDuration, Timestamp};
 

@@ -1,5 +1,5 @@
 //! The changes that transitions hold: absolute values for the fields that Sluice
-//! borrows, as the availability gate needs them.
+//! borrows, as the batch gate needs them.
 //!
 //! With the gate closed (`minReadySeconds` at its highest) the native controller
 //! comes to rest at exactly `maxUnavailable + maxSurge` new and `replicas −

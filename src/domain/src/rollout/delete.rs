@@ -1,8 +1,8 @@
 //! Orders that delete the application's Deployment.
 //!
-//! A Deployment that is not there, or of which another has taken the name, is one that
-//! is deleted already: so the order can be carried out again and again, and an
-//! application that lost its Deployment can go, too.
+//! A Deployment that does not exist, or whose name another Deployment has, counts as
+//! deleted. So the order can be repeated, and an application that lost its Deployment can
+//! be deleted too.
 
 use jiff::Timestamp;
 

@@ -1,5 +1,5 @@
-//! The earliest a pod can count, as its template and the order say: for a batch that
-//! certainly cannot be done in its time.
+//! The earliest time at which a pod can count as available, by its template and the order:
+//! to find batches that certainly cannot be done in their time.
 
 use serde_json::Value;
 

@@ -1,9 +1,9 @@
 //! The whole state machine of a change order: [`decide`].
 //!
-//! Given an order, what the cluster shows and the time, it says what is to be
-//! written down next, or that nothing is. The executor writes a [`Transition`] in one
-//! transaction, makes the change that it holds, and asks again; a program that
-//! died anywhere asks again too. So there is no path for recovery.
+//! From an order, an observation of the cluster and the time, it decides the next
+//! [`Transition`], or that there is none yet. The executor writes the transition in one
+//! database transaction, makes the change that it holds, and decides again. A program
+//! that takes over an order does the same, so there is no separate path for recovery.
 //!
 //! ```text
 //!  Start ─▶ BringUp ─▶ RestoreSettings ─▶ Done                 (a release)
@@ -54,11 +54,11 @@ pub const EARLIER_ROLLOUT_SECONDS: i64 = 60;
 /// What is to be done next.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
-    /// Nothing until the cluster or the order changes, or the time comes.
+    /// Wait until the cluster or the order changes, or the time comes.
     Wait {
         /// When to look again even if nothing changed.
         until: Option<Timestamp>,
-        /// The order rests: nobody needs to hold it meanwhile.
+        /// No executor needs to hold the order meanwhile.
         rest: bool,
     },
     /// Write this down, then make the change in it.
@@ -76,28 +76,29 @@ pub struct Transition {
     pub batch: usize,
     /// The change to make, if the transition has one.
     pub change: Option<Change>,
-    /// The Deployment before the order, where this transition is the first to change it.
+    /// The Deployment before the order, if this transition is the first to change it.
     pub snapshot: Option<Snapshot>,
-    /// What becomes of batches.
+    /// The new states of batches.
     pub batches: Vec<BatchTransition>,
-    /// Why the order stands as it does, for people; empty = nothing to say.
+    /// Why the order is in this state, for people; empty = no message.
     pub message: String,
     /// Whether an order that rolls this one back is opened with it.
     pub roll_back: bool,
-    /// Whether the order ends with its Deployment half way, to be brought to rest.
+    /// Whether the order ends half way, so that it is finalizing until its Deployment is
+    /// paused.
     pub finalizes: bool,
     /// Whether this transition completes a requested step back.
     pub completes_step_back: bool,
 }
 
-/// What becomes of one batch.
+/// The new state of one batch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BatchTransition {
     /// Its index, from 0.
     pub index: usize,
     /// Its state from now on.
     pub state: State,
-    /// Pods of the new version when it is done, where that is newly known.
+    /// Pods of the new version when it is done, if that changed.
     pub target: Option<i32>,
     /// Why, for people.
     pub message: String,
@@ -145,10 +146,10 @@ impl Transition {
     }
 }
 
-/// What follows for `order`, given what the cluster shows at `now`.
+/// Decides what follows for `order` from an observation of the cluster at `now`.
 ///
-/// Expects that the order's last change was made (the executor makes it before
-/// it asks); where the watches do not show that yet, the answer is to wait.
+/// Expects that the order's last change was made (the executor makes it before it
+/// decides). While the watches do not show that change yet, the decision is to wait.
 #[must_use]
 pub fn decide(order: &Order, observation: &Observation, now: Timestamp) -> Decision {
     let ended = order.state.is_final();

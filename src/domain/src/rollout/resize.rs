@@ -1,4 +1,4 @@
-//! Orders that change the number of pods and nothing else, and the ways back of these.
+//! Orders that change only the number of pods, and their rollbacks.
 //!
 //! One write; Kubernetes does the rest. Whatever becomes of it, pods that run stay,
 //! and the user's own settings are never touched.

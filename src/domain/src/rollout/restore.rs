@@ -1,5 +1,5 @@
-//! The ways back: a rollback order, an aborted order that rests where it is,
-//! and an order that somebody else's edit overtook.
+//! Orders that end otherwise than by a release: a rollback order, an aborted order whose
+//! Deployment is paused, and an order that ends since somebody else changed the template.
 
 use jiff::Timestamp;
 

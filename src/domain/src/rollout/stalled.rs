@@ -1,4 +1,4 @@
-//! Whether an order waits for a controller that has nothing to wait for.
+//! Whether an order waits for a controller that has no reason to wait.
 
 use jiff::Timestamp;
 

@@ -1,10 +1,9 @@
-//! Back within a release: some of its batches stay, the pods of the others give
-//! way to old ones again. The order then rests, and a person says when to go on.
+//! A step back within a release: some of its batches stay, and old pods replace the pods
+//! of the others. The order then waits until a person continues it.
 //!
-//! The order of the writes matters: first the gate lets no pod come or go by
-//! itself, then the old ReplicaSet grows, and only when its pods are Ready the new
-//! one shrinks. Sized by hand without the first, the Deployment controller would
-//! undo it.
+//! The sequence of the writes matters. First the gate keeps the Deployment controller from
+//! adding or removing pods; otherwise the controller would undo the next writes. Then the
+//! old ReplicaSet grows, and only when its pods are Ready the new one shrinks.
 
 use jiff::Timestamp;
 

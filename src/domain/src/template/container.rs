@@ -1,7 +1,7 @@
 //! Which of a pod's containers is the application's: [`find`].
 //!
 //! Its image, variables, probes and amounts are those that a release changes. Where that
-//! is in doubt nothing is guessed: somebody chooses. Pure.
+//! is in doubt, Sluice does not guess: somebody must choose. Pure.
 
 use std::fmt;
 

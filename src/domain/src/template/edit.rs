@@ -1,11 +1,11 @@
-//! A Deployment's whole text, as somebody wants it, held up to the Deployment that is
-//! there: what of it a change order can bring about.
+//! Compares a Deployment's whole text with the Deployment on the cluster, and finds the
+//! pod template to release.
 //!
-//! What is read from the cluster, edited and sent back is understood, and so is a short
-//! text that was written by hand. The pod template is taken whole. Beside it, what is
-//! absent stays; what only the API server writes says nothing; and everything else that
-//! is other than on the cluster is refused by its place, so that nothing is dropped in
-//! silence. No refusal quotes the text: it may hold passwords. Pure.
+//! The text may be read from the cluster, edited and sent back, or short and written by
+//! hand. Its pod template is taken whole. Elsewhere an absent field stays, and a field
+//! that only the API server writes is ignored. Every other difference is refused, and the
+//! message names the field, so that nothing is dropped silently. No message quotes the
+//! text: it may hold passwords. Pure.
 
 use serde_json::{Map, Value, json};
 

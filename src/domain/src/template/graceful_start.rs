@@ -1,9 +1,9 @@
-//! New pods are let in slowly and old ones let go without loss, as far as plain
-//! Kubernetes can do it: [`GracefulStart`].
+//! EDAS' graceful start, as far as plain Kubernetes offers it: new pods get traffic late,
+//! and old pods drain before they end: [`GracefulStart`].
 //!
-//! The rule is part of a version: an annotation of the pod template keeps it, with
-//! what the template had in its place. So it goes back with a rollback, and
-//! switching it off brings back what was there. Pure.
+//! Its settings are part of a version: an annotation of the pod template has them, with
+//! the values that they replaced. So a rollback restores them, and switching the graceful
+//! start off restores the replaced values. Pure.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};

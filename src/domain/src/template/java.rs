@@ -1,11 +1,10 @@
-//! Releasing a package: what a pod template has beside an image's.
+//! Releasing a package: what its pod template has beyond that of an image.
 //!
 //! No image is built. An init container (this program) fetches the package into
 //! a volume, and the application's container, on a runtime image, starts it from
-//! there. What Sluice put into a template stands in one annotation, without
-//! secrets, so that a later change can build on it, and a return to an image
-//! takes out exactly that. A start command that a caller gave stays the
-//! caller's. Pure.
+//! there. One annotation lists, without secrets, what Sluice added to the template. So
+//! a later change can build on it, and a release of an image removes exactly that. A start
+//! command of the caller stays. Pure.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};

@@ -1,4 +1,4 @@
-//! A pod template: what a release changes of it, what stays, and what of it is whose.
+//! A pod template: what a release changes in it, what stays, and who owns which part.
 
 pub mod container;
 pub mod edit;

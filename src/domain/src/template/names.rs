@@ -1,5 +1,5 @@
 //! Every name that Sluice writes on a Deployment, on its pods and on other objects: labels,
-//! annotations, an init container and volumes. Nothing else of them is anybody's to rely on.
+//! annotations, an init container and volumes.
 
 /// What begins the names of our own annotations and labels.
 pub const PREFIX: &str = "sluice.dev/";

@@ -1,9 +1,9 @@
-//! Who owns a Deployment's fields, and how they are given back: [`given_back`].
+//! Who owns a Deployment's fields, and how Sluice returns them: [`given_back`].
 //!
-//! Whoever writes a field owns it from then on, in Kubernetes' `managedFields`, and its
-//! owner of before meets a conflict when it applies its text again. Writing the old value
-//! back does not change that. So the owners of before are remembered with the Deployment
-//! as it was, and put back once their fields are theirs again. Pure.
+//! A client that writes a field owns it from then on, in Kubernetes' `managedFields`. The
+//! former owner meets a conflict when it applies its text again. Writing the old value back
+//! does not change that. So Sluice stores the former owners with the Deployment before the
+//! order, and restores them once it has restored the values. Pure.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};

@@ -1,4 +1,4 @@
-//! Whether two pod templates are one to Kubernetes: [`is_same`].
+//! Whether two pod templates are the same for Kubernetes: [`is_same`].
 //!
 //! The Deployment controller takes the oldest ReplicaSet of such a template for the new
 //! one. It leaves the label out that tells ReplicaSets apart, compares quantities by

@@ -1,10 +1,9 @@
 //! What is released: the changes a caller asks for, applied to a pod template.
 //!
-//! Three wishes for each field: keep it (absent), clear it (present and empty)
-//! or set it (R15). Templates are plain JSON, so that a Deployment written
-//! elsewhere keeps every field that Sluice does not own, also fields that a
-//! newer Kubernetes has and this program does not know. Pure; applying the same
-//! change to the same template twice gives the same template.
+//! A request keeps a field (absent), clears it (present and empty) or sets it (R15).
+//! Templates are plain JSON, so that a Deployment written elsewhere keeps every field that
+//! Sluice does not own, also fields of a newer Kubernetes that this program does not know.
+//! Pure; applying the same change to the same template twice gives the same template.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};

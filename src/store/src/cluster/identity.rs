@@ -1,7 +1,7 @@
-//! By what clusters are known again, and what becomes of one that another replaces.
+//! The identities of clusters, and the replacement of one cluster by another.
 //!
-//! Work is handed out to those only who see the cluster that is on record: every
-//! statement that does so compares the identity.
+//! Executors get work only while they see the cluster that is on record: every statement
+//! that hands out work compares the identity.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
@@ -20,10 +20,10 @@ pub enum Recorded {
     Named(ClusterId),
 }
 
-/// What is still to be done on a cluster.
+/// The open work on a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenWork {
-    /// Orders that are open, or whose Deployments are being brought to rest.
+    /// Orders that are open or finalizing.
     pub orders: Vec<OrderId>,
     /// How many object writes are not answered.
     pub object_writes: i64,
@@ -149,7 +149,7 @@ impl Tx {
         Ok(row.map(|row| row.id.into()))
     }
 
-    /// What is still to be done on a cluster, oldest first.
+    /// The open work on a cluster, oldest first.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -169,8 +169,8 @@ impl Tx {
         Ok(OpenWork { orders: orders.into_iter().map(OrderId).collect(), object_writes })
     }
 
-    /// Ends whatever is still to be done on a cluster where it is, and says why. Whoever
-    /// is at it writes nothing of it any more.
+    /// Ends all open orders and object writes of a cluster, with a reason. Executors that
+    /// still work on them can no longer write anything.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -213,7 +213,7 @@ impl Tx {
         self.let_object_writes_go(id, why, now).await
     }
 
-    /// Puts another cluster behind an id. What was seen of the one before is forgotten.
+    /// Records another cluster under an id, and deletes what was mirrored of the old one.
     ///
     /// # Errors
     /// [`StoreError::Sql`].

@@ -1,9 +1,9 @@
-//! Writing what the executor decided, under its fence.
+//! Writes the executor's transitions under its lease.
 //!
-//! A transition is one transaction: the order's state, its batches, the intended
-//! change, an event, and the rollback order of a failure. Every statement names
-//! the generation of the lease; where that is no longer the order's, nothing is
-//! written. What was done on the cluster is recorded afterwards.
+//! A transition is one database transaction: the order's state, its batches, the intended
+//! change, an event, and the rollback order of a failure. Every statement names the
+//! generation of the lease; if the order has another one by now, nothing is written. The
+//! executor records afterwards that it made the change.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
@@ -21,7 +21,7 @@ use domain::{
     template::spec::release_of,
 };
 
-/// The actor of what happens by itself.
+/// The actor of events that nobody requested.
 const SELF: &str = "sluice";
 
 /// A rollback order opened together with a failure.
@@ -33,7 +33,7 @@ pub struct Opened(pub OrderId);
 pub struct Applied<'a> {
     /// The Deployment's resourceVersion afterwards.
     pub resource_version: u64,
-    /// Its template afterwards; none where only a ReplicaSet was written.
+    /// Its template afterwards; none if only a ReplicaSet was written.
     pub template: Option<&'a Value>,
 }
 
@@ -60,8 +60,8 @@ impl Store {
     }
 
     /// Writes a transition of the order that `lease` is for. Returns the rollback order
-    /// that it opened. Where a request to step back arrived since `order` was loaded,
-    /// nothing is written: what follows is to be decided anew.
+    /// that it opened. If a step back was requested since `order` was loaded, nothing is
+    /// written, and the executor must decide again.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the lease is lost, or the order ended meanwhile.
@@ -216,7 +216,7 @@ impl Store {
 }
 
 impl Tx {
-    /// Whether the lease is good, and only the requested step back another one by now.
+    /// Whether the lease is valid, and only the requested step back has changed.
     async fn step_back_changed(&mut self, lease: Lease, order: &Order) -> Result<bool, StoreError> {
         let row = sqlx::query!(
             r#"/* step_back_changed */ SELECT back_to FROM change_order

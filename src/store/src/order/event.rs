@@ -13,9 +13,9 @@ use domain::{ApplicationId, OrderId};
 /// Something that happens.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event<'a> {
-    /// An access key's name, or `sluice` for what happens by itself.
+    /// An access key's name, or `sluice` for what nobody requested.
     pub actor: &'a str,
-    /// What happened, as a word with dots: `order.accepted`, `batch.running`, `change.made`, …
+    /// What happened, as a word with dots: `order.accepted`, `order.bring_up`, `change.made`, …
     pub kind: &'a str,
     /// Why, for people.
     pub cause: &'a str,

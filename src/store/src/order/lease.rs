@@ -1,4 +1,4 @@
-//! Who works on which order: acquire, extend, release.
+//! Leases of orders: acquire, extend, release.
 //!
 //! A lease is a holder, an expiry by the database's clock, and a generation from
 //! one sequence for all orders. Every later write of the holder names the
@@ -13,7 +13,7 @@ use jiff_sqlx::ToSqlx;
 use crate::{Store, StoreError};
 use domain::{ClusterId, KnownCluster, OrderId, order::Order};
 
-/// An order leased to somebody.
+/// A leased order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
     pub order: OrderId,
@@ -21,9 +21,9 @@ pub struct Lease {
 }
 
 impl Store {
-    /// Leases at most `limit` orders on the cluster that are due at `now` and that nobody
-    /// else holds; none where another cluster is on record under its id. An order whose application is still brought to rest after an earlier one
-    /// waits.
+    /// Leases at most `limit` orders of the cluster that are due at `now` and that nobody
+    /// else holds; none if another cluster is on record under its id. An order waits while
+    /// an earlier order of its application is finalizing.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -86,9 +86,9 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Gives a lease back; the order is due again at `run_after` (none = when
-    /// somebody says so). A request that arrived while the holder was about to let
-    /// go is not in `seen`: it is compared, so that none is slept through.
+    /// Releases a lease; the order is due again at `run_after` (none = when a person
+    /// continues it). If a request arrived that the holder has not `seen`, the order is
+    /// due at once, so that no request is missed.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -115,8 +115,8 @@ impl Store {
         Ok(())
     }
 
-    /// When the next order on the cluster becomes due that nobody holds, if one will by
-    /// itself.
+    /// When the next order of the cluster that nobody holds becomes due, if one will without
+    /// a request.
     ///
     /// # Errors
     /// [`StoreError::Sql`].

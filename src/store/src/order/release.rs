@@ -1,4 +1,4 @@
-//! Versions: what was released, and can be again.
+//! Versions: those that were released, and can be released again.
 
 use std::collections::HashMap;
 
@@ -37,7 +37,7 @@ pub struct ReleaseRow {
     pub description: String,
     /// When it was ordered.
     pub created_at: Timestamp,
-    /// When it was last released to its end.
+    /// When a release of it last succeeded.
     pub released_at: Timestamp,
     pub template: Value,
     /// Its minReadySeconds, if it has one of its own.
@@ -139,7 +139,7 @@ impl Tx {
 }
 
 impl Store {
-    /// The versions that were released to their end, newest first.
+    /// The versions of the history, newest first.
     ///
     /// # Errors
     /// [`StoreError::Sql`].

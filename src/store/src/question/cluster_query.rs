@@ -1,8 +1,7 @@
-//! Queries of the cluster that a caller waits for: asked by the service, answered by
-//! an executor.
+//! Cluster queries: the service asks, an executor answers, and a caller waits.
 //!
-//! As precheck requests are ([`super::precheck_request`]), but gone once read, since
-//! what was seen is true for a moment only.
+//! They work like precheck requests ([`super::precheck_request`]), but the row is deleted
+//! with the reading, since the answer is true for a moment only.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
@@ -32,7 +31,7 @@ pub struct ClusterQuery {
     pub kind: QueryKind,
 }
 
-/// What was seen: none = there is no such Deployment. Or why nothing can be.
+/// The answer; none = there is no such Deployment. Or why there is no answer.
 pub type QueryAnswer = Result<Option<ClusterState>, String>;
 
 impl Store {
@@ -72,7 +71,7 @@ impl Store {
         Ok(ClusterQueryId(id))
     }
 
-    /// What was seen, once: it is forgotten then. None = nobody looked yet.
+    /// Reads and deletes the answer. None = there is no answer yet.
     ///
     /// # Errors
     /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
@@ -121,7 +120,7 @@ impl Store {
         .transpose()
     }
 
-    /// Tells what was seen. The first answer stays.
+    /// Stores an answer. The first one stays.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -140,7 +139,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets queries from before that time, that nobody waits for any more.
+    /// Deletes queries from before that time, which no caller waits for any more.
     ///
     /// # Errors
     /// [`StoreError::Sql`].

@@ -1,10 +1,10 @@
-//! What the service wants written on the cluster beside Deployments, and what came of
-//! it.
+//! Object writes: the objects beside Deployments that the service wants written, and the
+//! outcome of each.
 //!
-//! An object write is claimed by one executor at a time, under a fencing token that the
-//! written object carries too; one that fell silent loses it after
-//! [`CLAIM_SECONDS`]. It is answered once, by who holds it, and its change order is
-//! recorded with the answer. What was wanted is wiped then: it may hold a Secret.
+//! One executor at a time claims an object write, under a fencing token that the written
+//! object carries too. After [`CLAIM_SECONDS`] another executor may claim it. Its holder
+//! answers it once, and records its change order with the answer. The answer also erases
+//! the object from the row, since it may hold a Secret.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
@@ -26,7 +26,7 @@ use domain::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ObjectWriteId(pub Uuid);
 
-/// An object write in hand.
+/// A claimed object write.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClaimedWrite {
     pub id: ObjectWriteId,
@@ -37,7 +37,7 @@ pub struct ClaimedWrite {
     pub attempts: i32,
 }
 
-/// What came of an object write.
+/// The outcome of an object write.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WriteAnswer {
     /// What was written, or why nothing was.
@@ -47,8 +47,8 @@ pub struct WriteAnswer {
 }
 
 impl Store {
-    /// Wants something written, and wakes the executors. The same id again is the
-    /// same object write: the first stays.
+    /// Stores an object write, and wakes the executors. A second one with the same id
+    /// changes nothing.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -65,7 +65,7 @@ impl Store {
         tx.commit().await
     }
 
-    /// What came of an object write; none = nothing yet.
+    /// The outcome of an object write; none = there is none yet.
     ///
     /// # Errors
     /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
@@ -104,7 +104,7 @@ impl Store {
         Ok(found)
     }
 
-    /// Withdraws an object write that nobody has taken up; false = somebody has.
+    /// Withdraws an object write that no executor has claimed; false = one has.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -180,7 +180,7 @@ impl Store {
         Ok(true)
     }
 
-    /// Forgets object writes from before that time, but for those whose order is still to come.
+    /// Deletes object writes from before that time, unless their order is not recorded yet.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -230,7 +230,7 @@ impl Tx {
         Ok(())
     }
 
-    /// Answers every object write on a cluster that is not done yet with why it never will be.
+    /// Answers every open object write of a cluster with the reason why it is not done.
     pub(crate) async fn let_object_writes_go(
         &mut self,
         cluster: &ClusterId,
@@ -257,7 +257,7 @@ impl Tx {
         Ok(())
     }
 
-    /// Writes a change order that is over already.
+    /// Writes a change order that has ended already.
     async fn record_object_write(
         &mut self,
         record: &Record,

@@ -1,8 +1,8 @@
-//! What the service asks of the cluster about releases, and what executors answer.
+//! Precheck requests: what the service asks about releases, and the executors' answers.
 //!
-//! A precheck request is claimed by one executor at a time; one that fell silent loses it
-//! after [`CLAIM_SECONDS`]. Nothing of an order stands on it, so it needs no fence:
-//! answering twice is harmless.
+//! One executor at a time claims a precheck request; after [`CLAIM_SECONDS`] another may
+//! claim it. No order depends on it, so it needs no fencing token: a second answer is
+//! harmless.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
@@ -75,8 +75,8 @@ impl Store {
         row.and_then(|row| row.report).map(|report| document("report", report)).transpose()
     }
 
-    /// The newest precheck request about a Deployment: none, or its answer as far as there
-    /// is one.
+    /// The newest precheck request about a Deployment, if there is one, with its answer, if
+    /// there is one.
     ///
     /// # Errors
     /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
@@ -122,8 +122,8 @@ impl Store {
             .transpose()
     }
 
-    /// Answers a precheck request. The first answer stays. What was asked goes: it may hold
-    /// a package's credentials.
+    /// Answers a precheck request. The first answer stays. The question is erased: it may
+    /// hold a package's credentials.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -144,7 +144,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets precheck requests from before that time.
+    /// Deletes precheck requests from before that time.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -159,7 +159,7 @@ impl Store {
     }
 
     /// Seconds that a batch of the application took, as the median of the last 20
-    /// that ended well.
+    /// that succeeded.
     ///
     /// # Errors
     /// [`StoreError::Sql`].

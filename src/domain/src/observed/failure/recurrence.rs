@@ -1,6 +1,6 @@
-//! Whether trouble goes on that Kubernetes only notes at moments: an Event, a pod that
-//! failed. Once is no sign that it lasts; it lasts while it comes again about as soon
-//! as it came the time before. Pure.
+//! Whether trouble lasts that Kubernetes reports only at moments: an Event, a pod that
+//! failed. One report is no sign that it lasts; it lasts while reports repeat about as
+//! often as before. Pure.
 
 use jiff::{SignedDuration, Timestamp};
 

@@ -1,9 +1,9 @@
 //! How a package is started: commands, the place of its file, and `server.xml`.
 //!
 //! As in EDAS, the JVM's options are words of a shell, so that `${POD_IP}` and
-//! quotes in them mean what they mean there; everything else goes past the shell
-//! as it is. The web container gets a `server.xml` of its own, so that the
-//! runtime image needs to know nothing of Sluice.
+//! quotes in them have their usual meaning; the shell does not interpret anything else.
+//! The web container gets a `server.xml` of its own, so that the runtime image needs to
+//! know nothing of Sluice.
 
 use serde::{Deserialize, Serialize};
 

@@ -122,7 +122,7 @@ pub struct FileServerConfig {
 /// Gives a credential for uploading packages: for an hour, and for keys that begin with its own prefix.
 ///
 /// The same request again gets the same credential. An access key may have a number of credentials that are good, packages and bytes that this server's settings say (`--package-key-…`); an upload beyond that is refused with OSS' `QuotaExceeded`.
-/// The package is uploaded as OSS does it: `PUT http://<Bucket>.<PublicUrl>/<KeyPrefix>/<path>/<file>`, signed with it (version 1), in one piece.
+/// The package is uploaded as OSS does it: `PUT http://<Bucket>.<PublicUrl>/<KeyPrefix>/<path>/<file>`, signed with it (version 1), in one piece or in parts.
 /// DeployK8sApplication then takes it as `PackageUrl=http://<Bucket>.<InternalUrl>/<the same key>`. A package that no version of a history names goes after a while (`--package-keep-days`).
 #[utoipa::path(
     get, path = "/pop/v5/package_storage_credential", operation_id = "GetPackageStorageCredential", tag = "Packages",
