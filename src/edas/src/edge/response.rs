@@ -150,6 +150,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_order_that_cannot_be_shown_has_a_final_status_for_a_client_that_reads_no_code() {
+        let operations = crate::wire::contract::operations();
+        let shown = operations.iter().find(|it| it.name == "GetChangeOrderInfo").unwrap();
+        let reply = failure(&ApiError::business("No", "no"), "R-1", "h", shown.blank());
+        assert_eq!(
+            text(reply).await,
+            r#"{"Code":601,"Message":"no","RequestId":"R-1","changeOrderInfo":{"Status":3}}"#
+        );
+    }
+
+    #[tokio::test]
     async fn a_gateway_error_has_only_text() {
         let reply = failure(&ApiError::not_found(), "R-1", "h:1", Map::new());
         assert_eq!(reply.status(), StatusCode::NOT_FOUND);

@@ -13,7 +13,7 @@ use std::{
 
 use http::Method;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// One operation of the interface.
 #[derive(Debug, Deserialize)]
@@ -38,6 +38,9 @@ pub struct Operation {
     /// Reply fields: a type's name, an object of fields, or a list of one item.
     pub reply: Map<String, Value>,
 }
+
+/// The status of an order that failed. An order that cannot be shown will never succeed.
+const FAILED: i32 = 3;
 
 /// Our own operations beside EDAS' 162: signed and answered in the same way.
 const OWN: &str = r#"[
@@ -128,10 +131,13 @@ impl Operation {
 
     /// What an error reply must hold besides its code: clients read order and
     /// application ids before they look at the code, and crash where the key is
-    /// missing (R10).
+    /// missing; one reads an order's status and no code at all (R10).
     #[must_use]
     pub fn blank(&self) -> Map<String, Value> {
         let mut blank = Map::new();
+        if self.reply.contains_key("changeOrderInfo") {
+            blank.insert("changeOrderInfo".into(), json!({ "Status": FAILED }));
+        }
         if self.reply.contains_key("ChangeOrderId") {
             blank.insert("ChangeOrderId".into(), "".into());
         }
@@ -154,8 +160,6 @@ impl Operation {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -201,6 +205,7 @@ mod tests {
             (&created["ApplicationInfo"]["AppId"], &created["ApplicationInfo"]["ChangeOrderId"]),
             (&json!(""), &json!(""))
         );
-        assert_eq!(blank("GetChangeOrderInfo"), json!({}));
+        assert_eq!(blank("GetChangeOrderInfo"), json!({ "changeOrderInfo": { "Status": 3 } }));
+        assert_eq!(blank("ListApplication"), json!({}));
     }
 }
