@@ -5,23 +5,24 @@
 //! passed, warned, refused, or that it could not be looked at, and why. Only what
 //! is certain is refused. Pure.
 
-pub mod preview;
-pub mod proposal;
-
 pub mod apart;
 pub mod changes;
 pub mod evidence;
 pub mod nodes;
+pub mod preview;
+pub mod proposal;
+mod report;
 pub mod room;
 pub mod template;
 mod verdicts;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 pub use changes::controlled;
+pub use report::{Check, Existing, Finding, PrecheckReport, ReleasePlan, Subject};
 
 use self::{
     evidence::{Evidence, Listed, Presence, ReferenceKind, Tried},
@@ -38,7 +39,7 @@ use crate::template::settings::BorrowedSettings;
 use crate::{
     observed::{DeploymentView, Observation},
     order::{intent::Change, plan::BatchGate},
-    precheck::{preview::PreviewBatch, proposal::Proposal},
+    precheck::proposal::Proposal,
     rollout::{self, Decision},
     template::{
         graceful_start::GracefulStart,
@@ -46,151 +47,6 @@ use crate::{
         share::{self, Rounding},
     },
 };
-
-/// What was looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Subject {
-    /// The Deployment, its strategy and its number of pods, against the batches.
-    Deployment,
-    /// What Sluice may do on the cluster.
-    Rights,
-    /// ConfigMaps, Secrets, claims and the service account that the template names.
-    References,
-    /// Volumes that only one node or pod may have.
-    Volumes,
-    Quota,
-    /// Nodes for pods that must be apart.
-    Placement,
-    DisruptionBudget,
-    /// The release's first write, tried without being made.
-    Admission,
-    /// One of its pods, tried without being made: limit ranges, pod security, webhooks.
-    PodAdmission,
-    Autoscaler,
-    Readiness,
-    /// A drain before pods go.
-    Drain,
-    /// What of the pod template is replaced, or may not come as it is meant.
-    Template,
-}
-
-impl Subject {
-    /// All of them, in the order in which they are reported.
-    pub const ALL: [Self; 13] = [
-        Self::Deployment,
-        Self::Rights,
-        Self::References,
-        Self::Volumes,
-        Self::Quota,
-        Self::Placement,
-        Self::DisruptionBudget,
-        Self::Admission,
-        Self::PodAdmission,
-        Self::Autoscaler,
-        Self::Readiness,
-        Self::Drain,
-        Self::Template,
-    ];
-
-    /// Its name, as callers see it.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Deployment => "Deployment",
-            Self::Rights => "Rights",
-            Self::References => "References",
-            Self::Volumes => "Volumes",
-            Self::Quota => "Quota",
-            Self::Placement => "Placement",
-            Self::DisruptionBudget => "DisruptionBudget",
-            Self::Admission => "Admission",
-            Self::PodAdmission => "PodAdmission",
-            Self::Autoscaler => "Autoscaler",
-            Self::Readiness => "Readiness",
-            Self::Drain => "Drain",
-            Self::Template => "Template",
-        }
-    }
-}
-
-/// What came out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Finding {
-    /// Nothing stands in the way.
-    Passed,
-    /// It could not be looked at; nothing follows.
-    Unseen,
-    /// The release can work, and somebody should know this.
-    Warned,
-    /// The release cannot work.
-    Refused,
-}
-
-/// One thing that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Check {
-    pub subject: Subject,
-    pub finding: Finding,
-    /// Why, and what can be done; empty where it passed.
-    pub reason: String,
-}
-
-/// What a release would do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReleasePlan {
-    /// Number of pods when it is done.
-    pub replicas: i32,
-    /// Most pods there are at once, of both versions.
-    pub peak_pods: i32,
-    /// Pods that may be missing at once; 0 where new pods come first.
-    pub max_unavailable: i32,
-    pub batches: Vec<PreviewBatch>,
-    /// Seconds that it is likely to take without those in which a person is waited
-    /// for; none where nothing is known of earlier releases.
-    pub expected_seconds: Option<i64>,
-    /// Another one where the release would do something else.
-    pub hash: String,
-}
-
-/// What came out of all checks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PrecheckReport {
-    /// One check for each subject that applies, in the order of [`Subject::ALL`].
-    pub checks: Vec<Check>,
-    /// What would be done; none where that could not be told.
-    pub plan: Option<ReleasePlan>,
-    /// Desired number of pods on the cluster now; none where there is no Deployment.
-    #[serde(default)]
-    pub replicas: Option<i32>,
-    /// Whether the one thing missing is room for more pods than the desired number.
-    pub lacks_room: bool,
-    /// What an application to be created finds in its place.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub existing: Option<Existing>,
-}
-
-/// A Deployment that is there already.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Existing {
-    pub uid: String,
-    pub template: Value,
-    pub replicas: i32,
-    /// Its `minReadySeconds`.
-    pub min_ready_seconds: i32,
-    /// The object that controls it, as kind and name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub controller: Option<String>,
-}
-
-impl PrecheckReport {
-    /// The first check that says that the release cannot work.
-    #[must_use]
-    pub fn refusal(&self) -> Option<&Check> {
-        self.checks.iter().find(|check| check.finding == Finding::Refused)
-    }
-}
 
 /// What would be done first, and what that is about.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 use rstest::rstest;
 
 use super::*;
+use crate::observed::Warning;
 use crate::template::names::PACKAGE_CONTAINER;
 
 /// `seconds` after the order began.
