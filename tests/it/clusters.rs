@@ -137,7 +137,10 @@ async fn no_order_is_carried_out_on_another_cluster_than_its_applications(pool: 
         timeout_seconds: None,
     };
     let refused = sites[0].service.configure(&caller(), elsewhere).await.unwrap_err().to_string();
-    assert!(refused.contains("ClusterId") && refused.contains("two"), "{refused}");
+    assert!(
+        refused.contains("the cluster has the value one") && refused.contains("two"),
+        "{refused}"
+    );
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]

@@ -349,7 +349,7 @@ async fn a_release_steps_back_to_a_batch_and_on_again(app: App) {
     .await;
     for wrong in [Some(0), Some(3), Some(-1)] {
         let refused = app.service.step_back(&caller(), order, wrong).await.unwrap_err().to_string();
-        assert!(refused.contains("Batch") && refused.contains("must be from 1 to 2"), "{refused}");
+        assert!(refused.contains("must be from 1 to 2, the batches that may stay"), "{refused}");
     }
     app.service.step_back(&caller(), order, Some(1)).await.unwrap();
     pods_are(&watch, &[(NEW, 2), (OLD, 8)]).await;
