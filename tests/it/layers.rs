@@ -161,6 +161,23 @@ fn the_names_that_are_written_on_objects_stand_in_one_file() {
     );
 }
 
+#[test]
+fn no_file_has_more_than_five_hundred_lines() {
+    let mut long = Vec::new();
+    let mut seen = 0;
+    for folder in ["src", "tests", "benches"] {
+        for file in files(&root().join(folder), &["rs"]) {
+            let lines = std::fs::read_to_string(&file).unwrap().lines().count();
+            seen += 1;
+            if lines > 500 {
+                long.push(format!("{}: {lines}", file.display()));
+            }
+        }
+    }
+    assert!(long.is_empty(), "a file has one subject; find the seam in:\n{}", long.join("\n"));
+    assert!(seen > 400, "the reading finds files: {seen}");
+}
+
 /// What the command line and the tests share with the server: how requests are signed and
 /// read, and how replies are written. It needs no server to be used.
 #[test]

@@ -1,6 +1,9 @@
 //! An application between its releases: another number of pods, none, and pods again.
 //! Each check runs on the simulated cluster and on a real control plane.
 
+mod delete;
+mod restart;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use ::simulated::Behaviour;
@@ -38,13 +41,7 @@ on_both_clusters!(
     a_stopped_application_is_released_and_starts_with_the_new_version,
     a_stop_ends_a_release_that_rests_half_way,
     a_start_whose_pods_cannot_start_names_the_cause,
-    a_restart_replaces_every_pod_and_the_history_stays_as_it_is,
-    a_restart_is_taken_back_while_it_runs,
-    a_restart_where_a_release_rests_half_way_brings_the_version_before,
     other_amounts_are_a_release_under_a_name_of_its_own,
-    a_deleted_application_is_gone_with_its_deployment_and_its_name_is_free,
-    another_deployment_of_the_name_is_left_alone,
-    a_delete_is_refused_while_an_order_is_open,
 );
 
 async fn spec(app: &App) -> DeploymentSpec {
@@ -373,221 +370,6 @@ async fn a_start_whose_pods_cannot_start_names_the_cause(app: App) {
     let started = start(&app, application, None).await;
     assert_eq!((started.state, started.rolled_back_by), (State::Failed, None), "{started:#?}");
     assert!(started.message.contains("CrashLoopBackOff"), "{}", started.message);
-}
-
-async fn restart(app: &App, application: ApplicationId) -> OrderView {
-    let order = app.service.restart(&caller(), application, None).await.unwrap();
-    app.end_of(order).await
-}
-
-async fn pod_names(app: &App) -> BTreeSet<String> {
-    let pods: Api<Pod> = Api::namespaced(app.client.clone(), &app.namespace);
-    let pods = pods.list(&ListParams::default()).await.unwrap().items.into_iter();
-    pods.filter(|pod| pod.metadata.deletion_timestamp.is_none())
-        .filter_map(|pod| pod.metadata.name)
-        .collect()
-}
-
-async fn a_restart_replaces_every_pod_and_the_history_stays_as_it_is(app: App) {
-    let application = app.create("web", 3).await;
-    let (before, history) = (spec(&app).await, app.service.history(application).await.unwrap());
-    let watch = app.watch("web").await;
-    let mut names = pod_names(&app).await;
-    for _ in 0..2 {
-        let order = restart(&app, application).await;
-        assert_eq!(
-            (order.state, order.kind, order.image.as_str()),
-            (State::Succeeded, Kind::Restart, OLD),
-            "{order:#?}"
-        );
-        pods_are(&watch, &[(OLD, 3)]).await;
-        let now = pod_names(&app).await;
-        assert!(now.len() == 3 && now.is_disjoint(&names), "{now:?} after {names:?}");
-        assert_eq!(now, order.batches[0].pods.iter().map(|pod| pod.name.clone()).collect());
-        names = now;
-    }
-    assert!(watch.end().iter().all(|sample| sample.ready >= 3), "no pod went missing");
-    let now = spec(&app).await;
-    assert_eq!(
-        DeploymentSpec { template: before.template.clone(), paused: before.paused, ..now },
-        before
-    );
-    assert_eq!(
-        app.service.history(application).await.unwrap(),
-        history,
-        "no version came, and none changed"
-    );
-
-    // A release that fails goes back to the pods that were restarted; the version of
-    // the history is still exactly what it was first.
-    let failed =
-        app.deploy(application, "shop/web:2.0--image-pull-error", Strategy::ALL_AT_ONCE).await;
-    let failed = app.end_of(failed).await;
-    assert_eq!(app.end_of(failed.rolled_back_by.unwrap()).await.state, State::Succeeded);
-    assert_eq!(pod_names(&app).await, names);
-    let released = app.deploy(application, NEW, Strategy::ALL_AT_ONCE).await;
-    assert_eq!(app.end_of(released).await.state, State::Succeeded);
-    assert!(
-        !format!("{:?}", spec(&app).await.template).contains("restarted-at"),
-        "a release is a version of its own"
-    );
-    let back = RollBackTo {
-        application,
-        version: history[0].version.clone(),
-        batches: None,
-        wait_minutes: None,
-    };
-    let back = app.service.roll_back_to(&caller(), back).await.unwrap();
-    assert_eq!(app.end_of(back).await.state, State::Succeeded);
-    assert_eq!(spec(&app).await.template, before.template);
-}
-
-/// The image is there no more by now: pods of the same version cannot start any more.
-#[sqlx::test(migrator = "store::MIGRATIONS")]
-async fn a_restart_that_fails_goes_back_by_itself(pool: PgPool) {
-    let app = App::start(pool).await;
-    let application = app.create("web", 2).await;
-    let (before, names) = (spec(&app).await, pod_names(&app).await);
-    let watch = app.watch("web").await;
-    app.simulation.as_ref().unwrap().set_behaviour(OLD, Behaviour::ImagePullError, false);
-    let order = restart(&app, application).await;
-    assert!(order.state == State::Failed && order.message.contains("ErrImagePull"), "{order:#?}");
-    let back = app.end_of(order.rolled_back_by.expect("it goes back")).await;
-    assert_eq!(back.state, State::Succeeded, "{back:#?}");
-    assert_eq!((pod_names(&app).await, spec(&app).await.template), (names, before.template));
-    assert!(watch.end().iter().all(|sample| sample.ready == 2));
-}
-
-async fn a_restart_is_taken_back_while_it_runs(app: App) {
-    let application = app.create("web", 4).await;
-    let before = spec(&app).await;
-    let watch = app.watch("web").await;
-    let order = app.service.restart(&caller(), application, None).await.unwrap();
-    eventually(
-        async || if watch.now().of(OLD) > 4 { Ok(()) } else { Err(format!("{:?}", watch.now())) },
-    )
-    .await;
-    let back = app.service.roll_back(&caller(), order).await.unwrap();
-    assert_eq!(app.end_of(back).await.state, State::Succeeded);
-    pods_are(&watch, &[(OLD, 4)]).await;
-    assert_eq!(spec(&app).await.template, before.template);
-    assert!(watch.end().iter().all(|sample| sample.ready >= 4));
-}
-
-async fn a_restart_where_a_release_rests_half_way_brings_the_version_before(app: App) {
-    let application = app.create("web", 4).await;
-    let watch = app.watch("web").await;
-    let order = app.deploy(application, NEW, manual(2)).await;
-    app.order_when(order, |order| order.state == State::WaitingConfirmation).await;
-    app.service.abort(&caller(), order).await.unwrap();
-    let names = pod_names(&app).await;
-    let order = restart(&app, application).await;
-    assert_eq!(order.state, State::Succeeded, "{order:#?}");
-    pods_are(&watch, &[(OLD, 4)]).await;
-    assert!(pod_names(&app).await.is_disjoint(&names));
-    assert_eq!(stop(&app, application).await.state, State::Succeeded);
-    let refused = app.service.restart(&caller(), application, None).await.unwrap_err().to_string();
-    assert!(refused.contains("is stopped") && refused.contains("start it instead"), "{refused}");
-}
-
-async fn delete(app: &App, application: ApplicationId) -> OrderView {
-    let order = app.service.delete(&caller(), application).await.unwrap();
-    app.end_of(order).await
-}
-
-/// No client finds the application any more.
-async fn assert_gone(app: &App, application: ApplicationId) {
-    for refused in [
-        app.service.application(application).await.map(|_| ()),
-        app.service.history(application).await.map(|_| ()),
-        app.service.recent_orders(application).await.map(|_| ()),
-        app.service.delete(&caller(), application).await.map(|_| ()),
-        app.service
-            .deploy(&caller(), release(application, NEW, Strategy::ALL_AT_ONCE))
-            .await
-            .map(|_| ()),
-    ] {
-        assert_eq!(
-            refused.unwrap_err().to_string(),
-            format!("the application {application} does not exist")
-        );
-    }
-    assert!(
-        app.service.applications(None).await.unwrap().iter().all(|listed| listed.id != application)
-    );
-}
-
-async fn a_deleted_application_is_gone_with_its_deployment_and_its_name_is_free(app: App) {
-    let application = app.create("web", 3).await;
-    let first = app.deployments().get("web").await.unwrap();
-    let other = app.create("other", 1).await;
-    let deleted = delete(&app, application).await;
-    assert_eq!(
-        (deleted.state, deleted.kind, deleted.can_roll_back),
-        (State::Succeeded, Kind::Delete, false),
-        "{deleted:#?}"
-    );
-    assert_gone(&app, application).await;
-    assert!(app.deployments().get_opt("web").await.unwrap().is_none());
-    assert!(app.deployments().get_opt("other").await.unwrap().is_some());
-    // Clients poll the order to its end, and may look at it later.
-    assert_eq!(app.service.order(deleted.id).await.unwrap().state, State::Succeeded);
-    let again = app.create("web", 2).await;
-    assert_ne!(again, application);
-    assert_ne!(app.deployments().get("web").await.unwrap().metadata.uid, first.metadata.uid);
-    let names: Vec<ApplicationId> =
-        app.service.applications(None).await.unwrap().iter().map(|listed| listed.id).collect();
-    assert_eq!(names, [other, again]);
-    let order = app.deploy(again, NEW, batches(2)).await;
-    assert_eq!(
-        app.end_of(order).await.state,
-        State::Succeeded,
-        "the new one is released as any other"
-    );
-    assert_eq!(app.service.history(again).await.unwrap().len(), 2);
-    let pods: Api<Pod> = Api::namespaced(app.client.clone(), &app.namespace);
-    eventually(async || match pods.list(&ListParams::default()).await.unwrap().items.len() {
-        3 => Ok(()),
-        number => Err(format!("{number} pods are left")),
-    })
-    .await;
-}
-
-async fn another_deployment_of_the_name_is_left_alone(app: App) {
-    let application = app.create("web", 1).await;
-    let mut foreign = app.deployments().get("web").await.unwrap();
-    app.deployments().delete("web", &DeleteParams::foreground()).await.unwrap();
-    eventually(async || match app.deployments().get_opt("web").await.unwrap() {
-        None => Ok(()),
-        Some(_) => Err("still there".into()),
-    })
-    .await;
-    // Somebody's own, under the name that is free on the cluster.
-    let labels = BTreeMap::from([("app".to_owned(), "theirs".to_owned())]);
-    foreign.metadata = ObjectMeta { name: Some("web".into()), ..ObjectMeta::default() };
-    foreign.status = None;
-    let spec = foreign.spec.as_mut().unwrap();
-    spec.selector.match_labels = Some(labels.clone());
-    spec.template.metadata = Some(ObjectMeta { labels: Some(labels), ..ObjectMeta::default() });
-    let made = app.deployments().create(&PostParams::default(), &foreign).await.unwrap();
-    let deleted = delete(&app, application).await;
-    assert_eq!(deleted.state, State::Succeeded, "{deleted:#?}");
-    assert_gone(&app, application).await;
-    let left = app.deployments().get("web").await.unwrap();
-    assert_eq!((left.metadata.uid, left.metadata.deletion_timestamp), (made.metadata.uid, None));
-}
-
-async fn a_delete_is_refused_while_an_order_is_open(app: App) {
-    let application = app.create("web", 2).await;
-    let order = app.deploy(application, NEW, manual(2)).await;
-    app.order_when(order, |order| order.state == State::WaitingConfirmation).await;
-    let refused = app.service.delete(&caller(), application).await.unwrap_err().to_string();
-    assert!(refused.contains(&order.to_string()) && refused.contains("still running"), "{refused}");
-    app.service.abort(&caller(), order).await.unwrap();
-    // Half way, and aborted a moment ago.
-    let deleted = delete(&app, application).await;
-    assert_eq!(deleted.state, State::Succeeded, "{deleted:#?}");
-    assert_gone(&app, application).await;
 }
 
 async fn other_amounts_are_a_release_under_a_name_of_its_own(app: App) {

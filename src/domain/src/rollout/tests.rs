@@ -1,15 +1,18 @@
 //! Tests of the state machine: each step against everything the cluster may
-//! show ([`going`], [`back`]), and whole orders on a model of the native
-//! controllers ([`whole`], [`native`]).
+//! show ([`begin`], [`going`], [`failing`], [`aborted`], [`roll_back`]), and whole orders
+//! on a model of the native controllers ([`whole`], [`native`]).
 //!
 //! This file makes orders and observations to ask about: ten pods of version
 //! `old`, an order that releases `new` in three batches, begun at second 0.
 
+mod aborted;
+mod begin;
 mod delete;
+mod failing;
 mod going;
 mod native;
 mod resize;
-mod step_back;
+mod roll_back;
 mod stuck;
 mod whole;
 
@@ -32,6 +35,9 @@ use crate::{
     },
     template::settings::BorrowedSettings,
 };
+
+/// Seconds: soon after the order began.
+const SOON: i64 = 10;
 
 /// Desired number of pods.
 const PODS: i32 = 10;
@@ -301,4 +307,20 @@ fn batches(transition: &Transition) -> Vec<(usize, State, Option<i32>)> {
         .iter()
         .map(|BatchTransition { index, state, target, .. }| (*index, *state, *target))
         .collect()
+}
+
+#[track_caller]
+fn assert_fails(decision: Decision, says: &str, roll_back: bool) {
+    let transition = moved(decision);
+    assert_eq!((transition.state, transition.step), (State::Failed, Step::Done));
+    assert!(transition.message.contains(says), "{says:?} in {:?}", transition.message);
+    assert_eq!(transition.roll_back, roll_back, "whether it is rolled back");
+    assert!(
+        transition
+            .batches
+            .iter()
+            .any(|batch| batch.state == State::Failed && batch.message == transition.message),
+        "{:?}",
+        transition.batches
+    );
 }

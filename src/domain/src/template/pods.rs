@@ -6,6 +6,10 @@
 //! or removed. Volumes are known by their names, everything else by one annotation.
 //! Pure; applying the same change twice gives the same template.
 
+mod placement;
+
+pub use placement::Placement;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -18,8 +22,7 @@ use super::{
     spec::{Field, object_at, object_in, set_amount},
 };
 use crate::template::names::{
-    APPLICATION_LABEL, CLAIM_VOLUMES, EMPTY_FOLDER_VOLUMES, FILE_VOLUMES, NAME_LABEL,
-    NODE_FOLDER_VOLUMES,
+    CLAIM_VOLUMES, EMPTY_FOLDER_VOLUMES, FILE_VOLUMES, NODE_FOLDER_VOLUMES,
 };
 
 /// Changes of a pod. The default changes nothing.
@@ -63,20 +66,6 @@ pub struct PodChange {
     pub sidecars: Field<Vec<Value>>,
     /// A pull secret, beside those that are there.
     pub pull_secret: Option<String>,
-}
-
-/// Where pods may run. All kept = unchanged.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Placement {
-    /// Whether pods are kept apart by node, where that is possible.
-    pub apart_by_node: Option<bool>,
-    /// Whether they are kept apart by zone, where that is possible.
-    pub apart_by_zone: Option<bool>,
-    /// An affinity in Kubernetes' form; counts only where neither of the two is wished.
-    pub affinity: Field<Value>,
-    /// Tolerations in Kubernetes' form; likewise.
-    pub tolerations: Field<Vec<Value>>,
 }
 
 /// A ConfigMap or Secret as files.
@@ -355,90 +344,6 @@ pub(crate) fn is_of_pods(security: &Value) -> bool {
     security
         .as_object()
         .is_some_and(|fields| fields.keys().any(|key| OF_PODS.contains(&key.as_str())))
-}
-
-const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
-
-impl Placement {
-    /// Whether the affinity that is asked for replaces what is there.
-    #[must_use]
-    pub fn replaces_affinity(&self) -> bool {
-        self.affinity != Field::Keep && !self.is_apart()
-    }
-
-    /// Whether the tolerations that are asked for replace what is there.
-    #[must_use]
-    pub fn replaces_tolerations(&self) -> bool {
-        self.tolerations != Field::Keep && !self.is_apart()
-    }
-
-    fn is_apart(&self) -> bool {
-        self.apart_by_node == Some(true) || self.apart_by_zone == Some(true)
-    }
-
-    /// `labels` are those of the pods before the change and after it.
-    fn apply(&self, spec: &mut Map<String, Value>, labels: [&Value; 2], name: &str) {
-        let apart = [
-            (self.apart_by_node, "kubernetes.io/hostname"),
-            (self.apart_by_zone, "topology.kubernetes.io/zone"),
-        ];
-        if apart.iter().any(|(wished, _)| wished.is_some()) {
-            let [_, now] = labels;
-            let is_ours = |term: &Value| {
-                apart.iter().any(|(_, key)| {
-                    labels.iter().any(|labels| *term == apart_by(key, labels, name))
-                })
-            };
-            let wished = apart
-                .iter()
-                .filter(|(wished, _)| *wished == Some(true))
-                .map(|(_, key)| apart_by(key, now, name));
-            keep_apart(spec, wished.collect(), is_ours);
-        }
-        if !self.is_apart() {
-            put(spec, "affinity", &self.affinity);
-            put(spec, "tolerations", &self.tolerations);
-        }
-    }
-}
-
-/// Puts terms into the preferences of an affinity in place of those of ours. Whatever else
-/// is in it stays.
-fn keep_apart(spec: &mut Map<String, Value>, wished: Vec<Value>, is_ours: impl Fn(&Value) -> bool) {
-    let terms = |spec: &Map<String, Value>| {
-        let terms = spec
-            .get("affinity")
-            .and_then(|affinity| affinity.get("podAntiAffinity")?.get(PREFERRED)?.as_array());
-        terms.cloned().unwrap_or_default()
-    };
-    let before = terms(spec);
-    let mut after: Vec<Value> = before.iter().filter(|term| !is_ours(term)).cloned().collect();
-    after.extend(wished);
-    if after == before {
-        return;
-    }
-    let affinity = object_in(spec, "affinity");
-    let anti = object_in(affinity, "podAntiAffinity");
-    set_or_remove(anti, PREFERRED, after);
-    if anti.is_empty() {
-        affinity.remove("podAntiAffinity");
-    }
-    if affinity.is_empty() {
-        spec.remove("affinity");
-    }
-}
-
-/// Pods of the application are better not where there is one.
-fn apart_by(key: &str, labels: &Value, name: &str) -> Value {
-    let label =
-        [APPLICATION_LABEL, NAME_LABEL].into_iter().find(|label| labels[*label].is_string());
-    let selector = match label {
-        Some(label) => json!({ "matchLabels": { label: labels[label] } }),
-        None => {
-            json!({ "matchLabels": labels.as_object().cloned().unwrap_or_else(|| Map::from_iter([("app".to_owned(), json!(name))])) })
-        }
-    };
-    json!({ "weight": 100, "podAffinityTerm": { "topologyKey": key, "labelSelector": selector } })
 }
 
 fn each<T, R>(field: &Field<Vec<T>>, to: impl Fn(&T) -> R) -> Field<Vec<R>> {

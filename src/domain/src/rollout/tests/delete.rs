@@ -4,8 +4,6 @@ use rstest::rstest;
 
 use super::*;
 
-const SOON: i64 = 10;
-
 /// An order that deletes, at `step`, having meant the Deployment `uid`.
 fn deleting(step: Step, uid: Option<&str>) -> Order {
     let mut order = accepted(Kind::Delete, Strategy::ALL_AT_ONCE, 0);

@@ -5,9 +5,6 @@ use rstest::rstest;
 use super::*;
 use crate::{observed::failure, order::intent::Borrow};
 
-/// Soon after the order began.
-const SOON: i64 = 10;
-
 /// An order for `goal` pods of the ten, at `step`.
 fn sized(goal: i32, step: Step) -> Order {
     let mut order = at_step(step, Strategy::ALL_AT_ONCE);

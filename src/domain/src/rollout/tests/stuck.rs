@@ -6,7 +6,6 @@ use rstest::rstest;
 use super::*;
 use crate::{observed::Warning, order::intent::Borrow, rollout::stalled_since};
 
-const SOON: i64 = 10;
 const GRACE: i64 = 60;
 
 /// The newest spec was never acted on.

@@ -72,7 +72,7 @@ async fn a_config_map_is_created_changed_listed_and_deleted(pool: PgPool) {
         ("AppId", application.as_str()),
         ("EnvFroms", r#"[{"configMapRef":{"name":"settings"}}]"#),
     ];
-    let ordered = live.server.call("POST", signed::DEPLOY, &release).await;
+    let ordered = live.server.call("POST", server::DEPLOY, &release).await;
     assert_eq!(ordered["Code"], 200, "{ordered:?}");
     let related = json!([{ "AppId": application, "AppName": "web" }]);
     let named = [("ShowRelatedApps", "true"), ("Condition", r#"{"field":"Name","pattern":"set"}"#)];

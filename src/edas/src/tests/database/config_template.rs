@@ -4,8 +4,8 @@
 use serde_json::json;
 
 use super::{
+    server::{KEY, Server},
     sign::Unsigned,
-    signed::{KEY, Server},
     *,
 };
 

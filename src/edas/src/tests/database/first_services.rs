@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{
     network::{RECENT, service, traces},
     reading::Live,
-    signed::CREATE,
+    server::CREATE,
     *,
 };
 

@@ -4,8 +4,8 @@
 use futures::{StreamExt, stream};
 
 use super::{
+    server::{KEY, Server},
     sign::{Key, Signed, Unsigned},
-    signed::{KEY, Server},
     *,
 };
 use domain::limits as bounds;

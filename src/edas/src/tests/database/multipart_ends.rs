@@ -230,7 +230,7 @@ async fn two_servers_that_complete_one_upload_make_one_package(pool: PgPool) {
     let store = keeper.service.package_store().unwrap().clone();
     let service = service_on(pool.clone()).with_package_store(store);
     let other = Keeper {
-        server: signed::Server {
+        server: server::Server {
             router: router(service.clone(), EdgeConfig::default()),
             pool,
             clock: service.clock().clone(),

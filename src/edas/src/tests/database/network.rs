@@ -2,30 +2,21 @@
 //! on the simulated cluster, and what is refused without a trace.
 
 use k8s_openapi::api::core::v1::Service as KubernetesService;
-use kube::{
-    Api,
-    api::{Patch, PatchParams, PostParams},
-};
+use kube::{Api, api::PostParams};
 use serde_json::json;
 
-use super::{
-    reading::Live,
-    sign::Unsigned,
-    signed::{KEY, Server},
-    *,
-};
-use simulated::Fault;
+use super::{reading::Live, *};
 
 pub(super) const SERVICE: &str = "/pop/v5/k8s/acs/k8s_service";
-const APPLICATION: &str = "/pop/v5/app/app_info";
-const SLB: &str = "/pop/v5/k8s/acs/k8s_slb_binding";
+pub(super) const APPLICATION: &str = "/pop/v5/app/app_info";
+pub(super) const SLB: &str = "/pop/v5/k8s/acs/k8s_slb_binding";
 pub(super) const INGRESS: &str = "/pop/v5/k8s/acs/k8s_ingress";
 const INFO: &str = "/pop/v5/changeorder/change_order_info";
 pub(super) const RECENT: &str = "/pop/v5/changeorder/change_order_list";
 pub(super) const PORTS: &str = r#"[{"protocol":"TCP","port":80,"targetPort":8080}]"#;
 const LISTENERS: &str = r#"[{"port":80,"targetPort":8080,"loadBalancerProtocol":"TCP"}]"#;
 
-fn services(live: &Live) -> Api<KubernetesService> {
+pub(super) fn services(live: &Live) -> Api<KubernetesService> {
     Api::namespaced(live.client(), "default")
 }
 
@@ -178,137 +169,6 @@ async fn a_release_can_be_taken_back_although_a_service_came_after_it(pool: PgPo
         )
         .await;
     assert_eq!(back["Code"], 200, "{back:?}");
-}
-
-#[sqlx::test(migrator = "store::MIGRATIONS")]
-async fn an_application_is_bound_to_load_balancers(pool: PgPool) {
-    let live = Live::start(pool).await;
-    let application = live.create().await;
-    let (app, cluster, kind) =
-        (("AppId", application.as_str()), ("ClusterId", "default"), ("Type", "Intranet"));
-    let listeners = r#"[{"port":80,"targetPort":8080,"loadBalancerProtocol":"TCP"},{"port":443,"targetPort":8443,"loadBalancerProtocol":"HTTPS","certId":"c-1"}]"#;
-    let bind = [
-        app,
-        cluster,
-        kind,
-        ("SlbId", "lb-1"),
-        ("Scheduler", "RR"),
-        ("Specification", "slb.s1.small"),
-        ("ServicePortInfos", listeners),
-    ];
-    let info = written(&live, "BindK8sSlb", ("POST", SLB), &bind).await;
-    assert_eq!(info["ChangeOrderDescription"], "Bind the load balancer web-intranet");
-    let made = service(&live, "web-intranet").await;
-    let told = |made: &Value, name: &str| {
-        made["metadata"]["annotations"]
-            [format!("service.beta.kubernetes.io/alibaba-cloud-loadbalancer-{name}")]
-        .clone()
-    };
-    let names = [
-        "address-type",
-        "id",
-        "scheduler",
-        "spec",
-        "force-override-listeners",
-        "protocol-port",
-        "cert-id",
-    ];
-    assert_eq!(
-        names.map(|name| told(&made, name)),
-        ["intranet", "lb-1", "rr", "slb.s1.small", "true", "https:443", "c-1"]
-    );
-    assert_eq!(
-        (&made["spec"]["type"], made["spec"]["ports"].as_array().unwrap().len()),
-        (&json!("LoadBalancer"), 2)
-    );
-
-    let mappings = json!([
-        { "loadBalancerProtocol": "TCP", "certId": "", "servicePort": { "protocol": "TCP", "port": 80, "targetPort": 8080 } },
-        { "loadBalancerProtocol": "HTTPS", "certId": "c-1", "servicePort": { "protocol": "TCP", "port": 443, "targetPort": 8443 } },
-    ]);
-    let bound = json!([{
-        "name": "web-intranet", "addressType": "intranet", "slbId": "lb-1", "ip": "", "scheduler": "rr",
-        "specification": "slb.s1.small", "portMappings": mappings,
-    }]);
-    assert_eq!(load_balancers(&live, &application).await, bound);
-
-    // The cluster as Terraform names it.
-    let cluster = ("ClusterId", "ClusterId");
-    let change = [
-        app,
-        cluster,
-        kind,
-        ("SlbName", "web-intranet"),
-        ("Port", "81"),
-        ("TargetPort", "8081"),
-        ("DisableForceOverride", "true"),
-    ];
-    written(&live, "UpdateK8sSlb", ("PUT", SLB), &change).await;
-    let made = service(&live, "web-intranet").await;
-    let expected = [
-        json!("intranet"),
-        json!("lb-1"),
-        json!("rr"),
-        json!("slb.s1.small"),
-        json!("false"),
-        Value::Null,
-        Value::Null,
-    ];
-    assert_eq!(names.map(|name| told(&made, name)), expected);
-    assert_eq!(
-        (&made["spec"]["ports"][0]["port"], &made["spec"]["ports"][0]["targetPort"]),
-        (&json!(81), &json!(8081))
-    );
-
-    written(
-        &live,
-        "BindK8sSlb",
-        ("POST", SLB),
-        &[
-            app,
-            ("Type", "internet"),
-            ("Port", "80"),
-            ("TargetPort", "8080"),
-            ("SlbProtocol", "HTTP"),
-        ],
-    )
-    .await;
-    assert_eq!(told(&service(&live, "web-internet").await, "protocol-port"), "http:80");
-    written(&live, "UnbindK8sSlb", ("DELETE", SLB), &[app, cluster, kind]).await;
-    assert!(services(&live).get_opt("web-intranet").await.unwrap().is_none());
-    assert!(services(&live).get_opt("web-internet").await.unwrap().is_some());
-
-    // What the cloud made of it.
-    let made =
-        json!({ "metadata": { "labels": { "service.k8s.alibaba/loadbalancer-id": "lb-2" } } });
-    services(&live)
-        .patch("web-internet", &PatchParams::default(), &Patch::Merge(made))
-        .await
-        .unwrap();
-    let left = load_balancers(&live, &application).await;
-    assert_eq!(
-        (&left[0]["name"], &left[0]["slbId"], left.as_array().unwrap().len()),
-        (&json!("web-internet"), &json!("lb-2"), 1)
-    );
-    let shown = live.server.call("POST", APPLICATION, &[app]).await;
-    let fields = ["SlbId", "SlbName", "ExtSlbId", "ExtSlbName"]
-        .map(|name| shown["Application"][name].as_str().unwrap().to_owned());
-    assert_eq!(fields, ["", "", "lb-2", "web-internet"]);
-}
-
-/// The application's load balancers, as both operations show them.
-async fn load_balancers(live: &Live, application: &str) -> Value {
-    let app = ("AppId", application);
-    let shown: Value = live.server.call("POST", APPLICATION, &[app]).await.into();
-    shape::check("GetApplication", &shown);
-    let whole: Value =
-        live.server.call("GET", "/pop/v5/changeorder/co_application", &[app]).await.into();
-    let text = shown["Application"]["SlbInfo"].as_str().unwrap();
-    assert_eq!(
-        (&shown["Applcation"]["SlbInfo"], &whole["Applcation"]["App"]["SlbInfo"]),
-        (&json!(text), &json!(text))
-    );
-    serde_json::from_str(text).unwrap()
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
@@ -499,139 +359,4 @@ async fn what_this_server_did_not_make_is_listed_and_left_alone(pool: PgPool) {
     let names: Vec<_> =
         listed["Services"].as_array().unwrap().iter().map(|it| &it["Name"]).collect();
     assert_eq!(names, ["theirs"], "those that find its pods, whoever made them");
-}
-
-#[sqlx::test(migrator = "store::MIGRATIONS")]
-async fn the_same_request_again_gets_the_same_order(pool: PgPool) {
-    let live = Live::start(pool).await;
-    let application = live.create().await;
-    let parameters = [
-        ("AppId", application.as_str()),
-        ("Name", "front"),
-        ("Type", "ClusterIP"),
-        ("ServicePorts", PORTS),
-    ];
-    let create = Unsigned {
-        method: "POST",
-        path: SERVICE,
-        parameters: &parameters,
-        date: live.server.clock.now(),
-        nonce: Some("n-1"),
-    };
-    let signed = create.acs3(KEY);
-    // At once, and once more.
-    let (first, second) =
-        tokio::join!(live.server.send("POST", &signed), live.server.send("POST", &signed));
-    let third = live.server.send("POST", &signed).await;
-    assert_eq!(first.1["Code"], 200, "{first:?}");
-    for again in [second, third] {
-        assert_eq!(
-            (&again.1["Code"], &again.1["ChangeOrderId"]),
-            (&json!(200), &first.1["ChangeOrderId"])
-        );
-    }
-    assert_eq!(traces(&live).await.1, 1);
-}
-
-#[sqlx::test(migrator = "store::MIGRATIONS")]
-async fn without_an_executor_nothing_is_written(pool: PgPool) {
-    let server = Server::start(pool).await;
-    let application = server.create_and_abort().await;
-    let parameters = [("AppId", application.as_str()), ("Name", "front")];
-    let orders = server.orders().await;
-    let refused = server.call("DELETE", SERVICE, &parameters).await;
-    let said = refused["Message"].as_str().unwrap();
-    assert!(
-        refused["Code"] == 601 && said.contains("no executor reaches it; nothing was changed"),
-        "{said}"
-    );
-    // One that is alive, and takes nothing up: it is withdrawn.
-    Store::on(server.pool.clone()).heartbeat(&"default".into(), "somebody", Ok(())).await.unwrap();
-    let refused = server.call("DELETE", SERVICE, &parameters).await;
-    let said = refused["Message"].as_str().unwrap();
-    assert!(
-        refused["Code"] == 601
-            && said.contains("no executor took it up in time; nothing was changed"),
-        "{said}"
-    );
-    let object_writes: i64 = sqlx::query_scalar("SELECT count(*) FROM object_write")
-        .fetch_one(&server.pool)
-        .await
-        .unwrap();
-    assert_eq!((object_writes, server.orders().await), (0, orders));
-}
-
-/// The object writes whose claims are this old are taken up again.
-async fn age_claims(live: &Live) {
-    sqlx::query("UPDATE object_write SET claimed_at = claimed_at - interval '11 seconds'")
-        .execute(&live.server.pool)
-        .await
-        .unwrap();
-}
-
-#[sqlx::test(migrator = "store::MIGRATIONS")]
-async fn a_write_whose_answer_was_lost_was_made_once(pool: PgPool) {
-    let live = Live::start(pool).await;
-    let application = live.create().await;
-    live.fail_next(1, Fault::LoseAnswer, |call| {
-        call.resource == "services" && call.verb == "create"
-    });
-    let create = [
-        ("AppId", application.as_str()),
-        ("Name", "front"),
-        ("Type", "ClusterIP"),
-        ("ServicePorts", PORTS),
-    ];
-    written(&live, "CreateK8sService", ("POST", SERVICE), &create).await;
-    assert_eq!(services(&live).list(&Default::default()).await.unwrap().items.len(), 1);
-}
-
-#[sqlx::test(migrator = "store::MIGRATIONS")]
-async fn what_takes_long_is_told_and_done_by_whoever_takes_it_up_next(pool: PgPool) {
-    let live = Live::start(pool).await;
-    let application = live.create().await;
-    live.fail_next(usize::MAX, Fault::Refuse(503), |call| {
-        call.resource == "services" && call.verb == "create"
-    });
-    let app = ("AppId", application.as_str());
-    let create = [app, ("Name", "front"), ("Type", "ClusterIP"), ("ServicePorts", PORTS)];
-    let late = live.server.call("POST", SERVICE, &create).await;
-    let said = late["Message"].as_str().unwrap();
-    assert!(
-        late["Code"] == 601 && said.contains("the Service front is still being written"),
-        "{said}"
-    );
-    live.clear_faults();
-    age_claims(&live).await;
-    let recent = live
-        .until("POST", RECENT, &[app], |reply| {
-            reply["ChangeOrderList"]["ChangeOrder"].as_array().unwrap().len() == 2
-        })
-        .await;
-    assert_eq!(
-        recent["ChangeOrderList"]["ChangeOrder"][0]["ChangeOrderDescription"],
-        "Create Service front"
-    );
-    assert_eq!(service(&live, "front").await["spec"]["ports"][0]["port"], 80);
-}
-
-#[sqlx::test(migrator = "store::MIGRATIONS")]
-async fn what_the_api_server_refuses_is_told_in_its_words(pool: PgPool) {
-    let live = Live::start(pool).await;
-    let application = live.create().await;
-    live.fail_next(1, Fault::Refuse(403), |call| {
-        call.resource == "services" && call.verb == "create"
-    });
-    let create = [
-        ("AppId", application.as_str()),
-        ("Name", "front"),
-        ("Type", "ClusterIP"),
-        ("ServicePorts", PORTS),
-    ];
-    let reply = live.server.call("POST", SERVICE, &create).await;
-    let said = reply["Message"].as_str().unwrap();
-    assert!(
-        reply["Code"] == 601 && said.contains("a test lets this request fail with 403"),
-        "{said}"
-    );
 }

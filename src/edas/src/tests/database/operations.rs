@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 
-use super::{signed::Server, *};
+use super::{server::Server, *};
 use domain::{
     observed::Observation,
     rollout::{self, Decision},
@@ -303,7 +303,7 @@ async fn a_deleted_application_is_gone_for_every_client_and_its_name_is_free(poo
     let taken = server
         .call(
             "POST",
-            signed::CREATE,
+            server::CREATE,
             &[("AppName", "web"), ("ClusterId", "default"), ("ImageUrl", "shop/web:1")],
         )
         .await;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{
+    server::{CREATE, DEPLOY, KEY, Server},
     sign::Unsigned,
-    signed::{CREATE, DEPLOY, KEY, Server},
     *,
 };
 use domain::{

@@ -2,7 +2,7 @@
 //! at the cluster. No executor runs.
 
 use super::{
-    signed::{DEPLOY, Server},
+    server::{DEPLOY, Server},
     *,
 };
 

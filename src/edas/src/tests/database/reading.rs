@@ -10,7 +10,7 @@ use sqlx::postgres::PgPoolOptions;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    signed::{CREATE, DEPLOY, Server},
+    server::{CREATE, DEPLOY, Server},
     *,
 };
 use ::cluster::Cluster;

@@ -5,8 +5,8 @@ use serde_json::json;
 
 use super::{
     reading::{DEPLOYMENT, Live},
+    server::KEY,
     sign::Unsigned,
-    signed::KEY,
     *,
 };
 

@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use super::{
-    signed::{CREATE, Server},
+    server::{CREATE, Server},
     *,
 };
 

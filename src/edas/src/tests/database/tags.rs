@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::{
     packages::packages,
+    server::{KEY, Server},
     sign::Unsigned,
-    signed::{KEY, Server},
     *,
 };
 

@@ -24,8 +24,8 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{
+    server::{KEY, Server},
     sign::{Signed, Unsigned},
-    signed::{KEY, Server},
     *,
 };
 use test_support::authority::{Authority, Pair};

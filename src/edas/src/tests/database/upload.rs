@@ -10,8 +10,8 @@ use tempfile::TempDir;
 
 use super::{
     packages::{newest_change, newest_target, packages},
+    server::{DEPLOY, Server},
     sign::{Key, Upload},
-    signed::{DEPLOY, Server},
     *,
 };
 use package::Objects;

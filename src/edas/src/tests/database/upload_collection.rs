@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    signed::DEPLOY,
+    server::DEPLOY,
     upload::{Keeper, PACKAGE},
     *,
 };

@@ -9,8 +9,8 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::{
+    server::KEY,
     sign::Unsigned,
-    signed::KEY,
     upload::{HOST, Keeper, LIMIT, PACKAGE, code},
     *,
 };

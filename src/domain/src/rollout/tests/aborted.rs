@@ -1,0 +1,136 @@
+//! Releases that a person ended: how their Deployments come to rest.
+
+use rstest::rstest;
+use serde_json::json;
+
+use super::*;
+use crate::order::intent::Borrow;
+
+#[rstest]
+#[case(Step::BringUp, rolling(3, 0), 3, 10, 3)]
+#[case(Step::ScaleDownOld, rolling(0, 3), 3, 7, 0)]
+fn an_aborted_release_stops_with_the_pods_that_it_has(
+    #[case] step: Step,
+    #[case] strategy: Value,
+    #[case] new: i32,
+    #[case] old: i32,
+    #[case] surplus: i32,
+) {
+    let mut view = shown(new, None, old);
+    view.settings.strategy = strategy;
+    let frozen = moved(ask(&aborted_at(step), view, at(1_000_000)));
+    assert_eq!(
+        (frozen.state, frozen.step, frozen.roll_back),
+        (State::Aborted, Step::PauseInPlace, false)
+    );
+    assert_eq!(
+        numbers(&frozen),
+        (json!(surplus), json!(i32::from(surplus == 0)), Some(true), Some(5)),
+        "a paused one has R + maxSurge"
+    );
+    let patch = patch(&frozen);
+    assert_eq!(
+        (patch.template, patch.replicas, patch.borrow),
+        (None, None, Borrow::Unchanged),
+        "still borrowed, for the next order"
+    );
+}
+
+/// How many pods there are by the time of the pause is known only behind a closed gate.
+#[rstest]
+#[case::all_at_once(Step::BringUp, rolling("25%", 0), 3, 9, rolling(2, 0))]
+#[case::a_way_back(Step::RollBack, rolling("100%", 0), 10, 6, rolling(6, 0))]
+#[case::at_its_end(Step::RestoreSettings, rolling("25%", "25%"), 10, 4, rolling(4, 0))]
+#[case::none_too_many(Step::RestoreSettings, rolling("25%", "25%"), 5, 5, rolling(1, 0))]
+#[case::without_surge(Step::BringUp, rolling(0, 2), 2, 8, rolling(0, 2))]
+#[case::without_surge_in_percent(Step::BringUp, rolling("0%", "25%"), 2, 8, rolling(0, 2))]
+fn the_gate_closes_before_an_aborted_release_is_stopped_that_goes_on_by_itself(
+    #[case] step: Step,
+    #[case] strategy: Value,
+    #[case] new: i32,
+    #[case] old: i32,
+    #[case] closed: Value,
+) {
+    let mut view = shown(new, None, old);
+    (view.settings.strategy, view.settings.min_ready_seconds) = (strategy.clone(), 5);
+    let mut order = aborted_at(step);
+    if step == Step::BringUp {
+        order.snapshot.as_mut().unwrap().settings.strategy = strategy;
+    }
+    let closing = moved(ask(&order, view.clone(), at(SOON)));
+    assert_eq!((closing.state, closing.step), (State::Aborted, Step::PauseInPlace));
+    let patch = patch(&closing);
+    assert_eq!(
+        (patch.strategy.as_ref(), patch.paused, patch.min_ready_seconds),
+        (Some(&closed), Some(false), Some(GATE_SECONDS))
+    );
+
+    // Seen to be made, it is followed by the pause.
+    let intent = Intent { change: closing.change.clone().unwrap(), applied: Some(1) };
+    let order = Order { step: Step::PauseInPlace, intent: Some(intent), ..order };
+    (view.settings.strategy, view.settings.min_ready_seconds) = (closed, GATE_SECONDS);
+    let frozen = moved(ask(&order, view, at(SOON)));
+    let surplus = (new + old - 10).max(0);
+    assert_eq!((frozen.state, frozen.step), (State::Aborted, Step::PauseInPlace));
+    assert_eq!(
+        numbers(&frozen),
+        (json!(surplus), json!(i32::from(surplus == 0)), Some(true), Some(5))
+    );
+}
+
+#[test]
+fn an_aborted_release_is_not_stopped_while_pods_of_its_batch_come_or_go() {
+    let order = aborted_at(Step::BringUp);
+    for (new, old) in [(2, 10), (3, 9), (6, 8)] {
+        let mut view = shown(new, None, old);
+        view.settings.strategy = rolling(3, 3);
+        assert_waits(&ask(&order, view, at(1_000_000)), None);
+    }
+    let older = DeploymentView { resource_version: 1, ..shown(3, None, 10) };
+    assert_waits(&ask(&order, older, at(1_000_000)), None);
+    let unobserved = DeploymentView { observed: false, ..shown(3, None, 10) };
+    assert_waits(&ask(&order, unobserved, at(SOON)), Some(at(60)));
+}
+
+#[test]
+fn an_aborted_release_whose_last_change_may_still_arrive_is_fenced_before_it_is_stopped() {
+    let mut unmade = aborted_at(Step::CloseGate);
+    unmade.intent.as_mut().unwrap().applied = None;
+    let mut paused = shown(3, Some(at(0)), 7);
+    (paused.settings.paused, paused.settings.strategy) = (true, rolling(0, 1));
+    let fencing = moved(ask(&unmade, paused.clone(), at(SOON)));
+    assert_eq!((fencing.step, patch(&fencing)), (Step::PauseInPlace, Patch::default()));
+    let frozen = moved(ask(&aborted_at(Step::CloseGate), paused, at(SOON)));
+    assert_eq!((frozen.step, numbers(&frozen).0), (Step::PauseInPlace, json!(0)));
+}
+
+#[test]
+fn a_release_with_recreate_is_stopped_by_the_pause_alone() {
+    let mut order = aborted_at(Step::BringUp);
+    order.snapshot.as_mut().unwrap().settings.strategy = json!({ "type": "Recreate" });
+    let mut view = shown(3, None, 0);
+    view.settings.strategy = json!({ "type": "Recreate" });
+    let patch = patch(&moved(ask(&order, view, at(SOON))));
+    assert_eq!((patch.strategy, patch.paused), (Some(json!({ "type": "Recreate" })), Some(true)));
+}
+
+#[test]
+fn an_aborted_release_is_at_rest_once_the_controller_has_seen_it() {
+    for step in [Step::PauseInPlace, Step::Paused] {
+        let pause = Change::Patch(Patch { paused: Some(true), ..Patch::default() });
+        let order = Order {
+            intent: Some(Intent { change: pause, applied: Some(APPLIED) }),
+            ..aborted_at(step)
+        };
+        let mut unseen = shown(3, None, 7);
+        unseen.observed = false;
+        assert_waits(&ask(&order, unseen.clone(), at(SOON)), Some(at(60)));
+        // A controller that cannot act is not waited for any longer: nothing moves.
+        assert_eq!(moved(ask(&order, unseen, at(60))).step, Step::Done);
+        // Whatever the template is by now: nothing more is written.
+        let mut view = shown(3, None, 7);
+        view.template = template("theirs");
+        let ended = moved(ask(&order, view, at(SOON)));
+        assert_eq!((ended.state, ended.step, ended.change), (State::Aborted, Step::Done, None));
+    }
+}

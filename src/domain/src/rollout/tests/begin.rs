@@ -1,0 +1,151 @@
+//! How orders begin: with a first batch, after an earlier rollout, and without a Deployment.
+
+use rstest::rstest;
+use serde_json::json;
+
+use super::*;
+use crate::order::intent::{Borrow, NO_DEADLINE_SECONDS};
+
+#[test]
+fn the_first_batch_brings_the_template_closes_the_gate_and_keeps_the_users_settings() {
+    let transition =
+        moved(ask(&at_step(Step::Start, in_batches(3, AUTOMATIC)), untouched(), at(SOON)));
+    assert_eq!(
+        (transition.state, transition.step, transition.batch),
+        (State::Running, Step::BringUp, 0)
+    );
+    assert_eq!(numbers(&transition), (json!(3), json!(0), Some(false), Some(GATE_SECONDS)));
+    assert_eq!(batches(&transition), [(0, State::Running, Some(3))]);
+    assert_eq!(transition.snapshot, Some(snapshot()));
+    assert_eq!(transition.message, "batch 1 of 3: 3 of 10 pods");
+    let patch = patch(&transition);
+    assert_eq!((patch.template, patch.replicas), (Some(template("new")), None));
+    assert_eq!(
+        (patch.progress_deadline_seconds, patch.borrow),
+        (Some(NO_DEADLINE_SECONDS), Borrow::Borrowed(own()))
+    );
+}
+
+#[rstest]
+#[case::no_pod_missing_with_the_users_own_surge(rolling("25%", "25%"), rolling("25%", 0))]
+#[case::a_number_of_pods(rolling(4, 1), rolling(4, 0))]
+#[case::without_surge_pods_may_be_missing(rolling(0, 2), rolling(0, 2))]
+#[case::without_surge_in_percent(rolling("0%", "50%"), rolling("0%", "50%"))]
+#[case::recreate(json!({ "type": "Recreate" }), json!({ "type": "Recreate" }))]
+fn all_at_once_is_the_native_rolling_update(#[case] user: Value, #[case] sent: Value) {
+    let mut view = untouched();
+    view.settings.strategy = user;
+    let transition = moved(ask(&at_step(Step::Start, Strategy::ALL_AT_ONCE), view, at(SOON)));
+    let patch = patch(&transition);
+    assert_eq!(
+        (patch.strategy, patch.min_ready_seconds, patch.progress_deadline_seconds),
+        (Some(sent), Some(5), Some(600))
+    );
+    assert_eq!((patch.paused, patch.template), (Some(false), Some(template("new"))));
+}
+
+#[test]
+fn a_restart_is_the_same_version_with_a_mark_on_top_of_what_was_before() {
+    let mut order = at_step(Step::Start, Strategy::ALL_AT_ONCE);
+    (order.kind, order.target.source) = (Kind::Restart, Source::Renewed("now".into()));
+    let renewed = |version| crate::template::spec::renewed(&template(version), "now");
+    let transition = moved(ask(&order, untouched(), at(SOON)));
+    let patch = patch(&transition);
+    assert_eq!(
+        (transition.step, patch.template, patch.replicas),
+        (Step::BringUp, Some(renewed("old")), None)
+    );
+    assert_eq!((patch.strategy, patch.borrow), (Some(rolling("25%", 0)), Borrow::Borrowed(own())));
+    // Where a release rests half way it is the version before that.
+    let rests = Order { snapshot: Some(snapshot()), ..order };
+    assert_eq!(
+        super::patch(&moved(ask(&rests, shown(3, Some(at(0)), 7), at(SOON)))).template,
+        Some(renewed("old"))
+    );
+}
+
+#[test]
+fn the_orders_own_seconds_and_number_of_pods_go_before_the_deployments() {
+    let mut order = at_step(Step::Start, Strategy::ALL_AT_ONCE);
+    order.target.min_ready_seconds = Some(30);
+    order.target.replicas = Some(4);
+    let transition = moved(ask(&order, untouched(), at(SOON)));
+    let patch = patch(&transition);
+    assert_eq!((patch.min_ready_seconds, patch.replicas), (Some(30), Some(4)));
+    assert_eq!(batches(&transition), [(0, State::Running, Some(4))]);
+}
+
+#[test]
+fn an_earlier_rollout_may_settle_first_but_not_for_ever() {
+    let order = at_step(Step::Start, in_batches(3, AUTOMATIC));
+    let mut unsettled = untouched();
+    unsettled.old = vec![set("older", 1, 5, None)];
+    // It is said once, and then waited.
+    let told = moved(ask(&order, unsettled.clone(), at(SOON)));
+    assert_eq!(
+        (told.state, told.step, told.change.is_none(), told.snapshot.is_none()),
+        (State::Running, Step::Start, true, true)
+    );
+    assert!(told.message.starts_with("waits for pods of the version before"), "{}", told.message);
+    let waits = Order { state: told.state, ..order.clone() };
+    assert_waits(&ask(&waits, unsettled.clone(), at(SOON)), Some(at(60)));
+    assert_eq!(moved(ask(&waits, unsettled.clone(), at(60))).step, Step::BringUp);
+    assert_eq!(moved(ask(&order, unsettled.clone(), at(60))).step, Step::BringUp);
+    // After an aborted order what is there stays there: waiting would change nothing.
+    let next = Order { snapshot: Some(snapshot()), ..order };
+    let transition = moved(ask(&next, unsettled, at(SOON)));
+    assert_eq!((transition.step, transition.snapshot), (Step::BringUp, Some(snapshot())));
+}
+
+#[test]
+fn an_earlier_rollout_that_never_settles_is_not_waited_for() {
+    let order = at_step(Step::Start, in_batches(3, AUTOMATIC));
+    let mut lost = troubled(untouched());
+    lost.old = vec![set("older", 8, 5, Some(at(-1000)))];
+    assert_eq!(moved(ask(&order, lost, at(SOON))).step, Step::BringUp);
+    let mut paused = untouched();
+    paused.old = vec![set("older", 8, 5, Some(at(-1000)))];
+    paused.settings.paused = true;
+    assert_eq!(moved(ask(&order, paused.clone(), at(SOON))).step, Step::BringUp);
+    // One that an order of ours paused is another matter.
+    paused.borrowed = Some(own());
+    assert_eq!(moved(ask(&order, paused, at(SOON))).step, Step::Start);
+}
+
+#[test]
+fn settings_that_an_earlier_order_still_borrows_are_taken_from_where_they_are_kept() {
+    let mut view = untouched();
+    view.settings.min_ready_seconds = GATE_SECONDS;
+    view.settings.strategy = rolling(3, 0);
+    view.borrowed = Some(own());
+    let transition = moved(ask(&at_step(Step::Start, in_batches(3, AUTOMATIC)), view, at(SOON)));
+    assert_eq!(transition.snapshot.unwrap().settings, own());
+}
+
+#[test]
+fn an_application_is_created_without_looking_at_the_cluster() {
+    let mut order = accepted(Kind::Create, Strategy::ALL_AT_ONCE, 4);
+    order.target.replicas = Some(4);
+    let transition = moved(decide(&order, &Observation::Absent, at(SOON)));
+    assert_eq!((transition.state, transition.step), (State::Running, Step::Create));
+    assert_eq!(
+        transition.change,
+        Some(Change::Create { template: template("new"), replicas: 4, min_ready_seconds: 0 })
+    );
+    assert_eq!(batches(&transition), [(0, State::Running, Some(4))]);
+}
+
+#[test]
+fn a_creation_ends_once_all_pods_are_ready() {
+    let mut order = at_step(Step::Create, Strategy::ALL_AT_ONCE);
+    order.kind = Kind::Create;
+    order.snapshot = None;
+    assert_waits(&ask(&order, shown(PODS, None, 0), at(SOON)), Some(at(TIMEOUT)));
+    assert_waits(&ask(&order, shown(PODS - 1, Some(at(0)), 0), at(SOON)), Some(at(TIMEOUT)));
+    let transition = moved(ask(&order, shown(PODS, Some(at(SOON)), 0), at(SOON)));
+    assert_eq!(
+        (transition.state, transition.step, transition.change.is_none()),
+        (State::Succeeded, Step::Done, true)
+    );
+    assert_eq!(batches(&transition), [(0, State::Succeeded, None)]);
+}

@@ -1,0 +1,145 @@
+//! Orders that roll another one back.
+
+use rstest::rstest;
+use serde_json::json;
+
+use super::*;
+use crate::{
+    order::intent::Borrow,
+    rollout::{gone, refused},
+    template::spec::SpecChange,
+};
+
+#[test]
+fn the_earlier_version_comes_back_in_one_write() {
+    let transition = moved(ask(&way_back(Step::Start), shown(6, Some(at(0)), 7), at(SOON)));
+    assert_eq!((transition.state, transition.step), (State::Running, Step::RollBack));
+    assert_eq!(numbers(&transition), (json!("100%"), json!(0), Some(false), Some(5)));
+    let patch = patch(&transition);
+    assert_eq!(
+        (patch.template, patch.replicas, patch.borrow),
+        (Some(template("old")), None, Borrow::Borrowed(own()))
+    );
+    assert_eq!(batches(&transition), [(0, State::Running, Some(10))]);
+}
+
+#[test]
+fn it_is_written_even_if_the_view_shows_the_earlier_version_already() {
+    assert_eq!(moved(ask(&way_back(Step::Start), untouched(), at(SOON))).step, Step::RollBack);
+}
+
+#[test]
+fn what_changed_nothing_needs_no_way_back() {
+    let order = Order { snapshot: None, ..way_back(Step::Start) };
+    for observation in [Observation::Absent, Observation::Present(Box::new(untouched()))] {
+        let transition = moved(decide(&order, &observation, at(SOON)));
+        assert_eq!(
+            (transition.state, transition.step, &transition.change),
+            (State::Succeeded, Step::Done, &None)
+        );
+    }
+}
+
+#[test]
+fn the_way_back_ends_with_the_users_settings_once_only_the_earlier_version_is_there() {
+    let order = way_back(Step::RollBack);
+    let returned = |old: i32, since: i64| DeploymentView {
+        template: template("old"),
+        ..shown(10, Some(at(since)), old)
+    };
+    assert_waits(&ask(&order, returned(1, 0), at(SOON)), Some(at(TIMEOUT)));
+    assert_waits(&ask(&order, returned(0, 6), at(SOON)), Some(at(11)));
+    let transition = moved(ask(&order, returned(0, 0), at(SOON)));
+    assert_eq!((transition.state, transition.step), (State::Running, Step::RestoreSettings));
+    let patch = patch(&transition);
+    assert_eq!(
+        (patch.strategy, patch.min_ready_seconds, patch.paused),
+        (Some(own().strategy), Some(5), Some(false))
+    );
+    assert_eq!((patch.progress_deadline_seconds, patch.borrow), (Some(600), Borrow::Returned));
+
+    let mut paused = order;
+    paused.snapshot.as_mut().unwrap().settings.paused = true;
+    assert_eq!(
+        numbers(&moved(ask(&paused, returned(0, 0), at(SOON)))).2,
+        Some(true),
+        "as the user had it"
+    );
+}
+
+#[test]
+fn a_way_back_that_is_aborted_before_it_began_brings_the_deployment_to_rest() {
+    let mut order = way_back(Step::Start);
+    assert!(order.rests_on_abort());
+    (order.state, order.finalizing) = (State::Aborted, true);
+    let transition = moved(ask(&order, shown(3, Some(at(0)), 10), at(SOON)));
+    assert_eq!((transition.state, transition.step), (State::Aborted, Step::PauseInPlace));
+    assert_eq!(numbers(&transition), (json!(3), json!(0), Some(true), Some(5)));
+    // Where nothing was half way, or what an earlier order left rests already, there is nothing to do.
+    assert!(!Order { snapshot: None, ..way_back(Step::Start) }.rests_on_abort());
+    let on_top =
+        Order { snapshot: Some(snapshot()), ..at_step(Step::Start, Strategy::ALL_AT_ONCE) };
+    assert!(!on_top.rests_on_abort());
+}
+
+#[test]
+fn an_order_aborted_at_its_first_change_can_be_taken_back_whether_or_not_that_was_made() {
+    let mut order = Order { template: None, ..aborted_at(Step::BringUp) };
+    assert!(order.changed_deployment());
+    order.finalizing = false;
+    assert!(!order.changed_deployment(), "it was aborted before it began");
+}
+
+#[test]
+fn a_way_back_that_fails_opens_no_other() {
+    let mut view = shown(10, None, 0);
+    view.template = template("old");
+    assert_fails(
+        ask(&way_back(Step::RollBack), view, at(TIMEOUT)),
+        "batch 1 was not done within 600 s",
+        false,
+    );
+}
+
+#[test]
+fn a_refused_change_fails_the_order_and_is_taken_back_only_if_there_is_something_to_take_back() {
+    let says = "the cluster refused the change: no";
+    assert_fails(refused(&at_step(Step::BringUp, in_batches(3, AUTOMATIC)), "no"), says, true);
+    let first = Order { template: None, ..at_step(Step::BringUp, in_batches(3, AUTOMATIC)) };
+    assert_fails(refused(&first, "no"), says, false);
+    assert_fails(refused(&way_back(Step::RollBack), "no"), says, false);
+}
+
+#[rstest]
+#[case::aborted(State::Aborted, Step::PauseInPlace)]
+#[case::superseded(State::Failed, Step::Done)]
+fn an_order_that_ended_stays_as_it_ended_if_its_last_change_cannot_be_made(
+    #[case] state: State,
+    #[case] step: Step,
+) {
+    let order =
+        Order { state, step, finalizing: true, ..at_step(Step::BringUp, in_batches(3, AUTOMATIC)) };
+    for decision in [refused(&order, "no"), gone(&order)] {
+        let ended = moved(decision);
+        assert_eq!(
+            (ended.state, ended.step, &ended.change, ended.roll_back),
+            (state, Step::Done, &None, false)
+        );
+        assert_eq!(
+            (ended.batches.len(), ended.message.as_str()),
+            (0, ""),
+            "what it ended of stands"
+        );
+    }
+}
+
+#[test]
+fn a_version_is_made_of_the_one_before_and_a_way_back_is_exact() {
+    let mut order = at_step(Step::Start, Strategy::ALL_AT_ONCE);
+    let change = SpecChange { image: Some("shop/web:3".into()), ..SpecChange::default() };
+    order.target.source = Source::Change(Box::new(change.clone()));
+    let sent = patch(&moved(ask(&order, untouched(), at(SOON)))).template.unwrap();
+    assert_eq!(sent, change.apply(&template("old"), "web", order.target.release.unwrap()));
+    order.target.source = Source::Exact(template("other"));
+    assert_eq!(patch(&moved(ask(&order, untouched(), at(SOON)))).template, Some(template("other")));
+}
