@@ -114,11 +114,19 @@ def is_kept(file):
     """All of the file is in the store, and after a while nothing of its parts is."""
     content, deadline = file.read_bytes(), time.monotonic() + 20
     while True:
-        kept = [one.read_bytes() for one in KEPT.iterdir() if one.stat().st_size != PART]
-        if kept.count(content) == 1 and not [one for one in KEPT.iterdir() if one.stat().st_size == PART]:
+        kept = list(filter(None, map(read, KEPT.iterdir())))
+        if kept.count(content) == 1 and PART not in map(len, kept):
             return
         assert time.monotonic() < deadline, [len(one) for one in kept]
         time.sleep(0.1)
+
+
+def read(path):
+    """What a file holds; nothing if the server has removed it since the folder was listed."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
 
 
 FLOWS = {"package in parts": Store.in_parts, "package in parts, after a break": Store.after_a_break, "package in parts, given up": Store.given_up}

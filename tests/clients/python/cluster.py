@@ -75,7 +75,7 @@ class Namespace:
     def replay(self, start, name):
         """Every moment since `start`, in order; the last is now. Fails if the changes do not add up to what is there now."""
         state = {resource: dict(items) for resource, (_, items) in start.items()}
-        changes = sorted((change for resource in state for change in self._changes(resource, start[resource][0])), key=lambda change: change[0])
+        changes = sorted((change for resource in state for change in self._changes(resource, *start[resource])), key=lambda change: change[0])
         moments = []
         for revision, resource, kind, item in changes:
             if kind == "DELETED":
@@ -83,15 +83,24 @@ class Namespace:
             else:
                 state[resource][item["metadata"]["name"]] = item
             moments.append(Moment(revision, state["deployments"].get(name), dict(state["pods"])))
-        for resource, items in state.items():
-            now = self._list(resource)[1]
-            assert revisions(items) == revisions(now), f"the changes of {resource} that the API server told do not add up to what is there"
         return moments
 
-    def _changes(self, resource, since):
-        for event in Watch().stream(self.cluster.listings[resource], self.name, resource_version=str(since), timeout_seconds=1):
-            item = event["raw_object"]
-            yield int(item["metadata"]["resourceVersion"]), resource, event["type"], item
+    def _changes(self, resource, since, items):
+        """The changes since a revision, read until a second brings no more and they add up to what is there."""
+        there, changes, deadline = dict(items), [], time.monotonic() + 60
+        while True:
+            read = len(changes)
+            for event in Watch().stream(self.cluster.listings[resource], self.name, resource_version=str(since), timeout_seconds=1):
+                item, kind = event["raw_object"], event["type"]
+                since = int(item["metadata"]["resourceVersion"])
+                changes.append((since, resource, kind, item))
+                if kind == "DELETED":
+                    there.pop(item["metadata"]["name"])
+                else:
+                    there[item["metadata"]["name"]] = item
+            if len(changes) == read and revisions(there) == revisions(self._list(resource)[1]):
+                return changes
+            assert time.monotonic() < deadline, f"the changes of {resource} that the API server reported do not add up to what is there"
 
 
 def revisions(items):

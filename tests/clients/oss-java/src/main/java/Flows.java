@@ -14,6 +14,7 @@ import java.io.ByteArrayInputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -152,8 +153,12 @@ public class Flows {
     private static void isKept(byte[] content) throws Exception {
         try (var files = Files.list(Path.of(System.getenv("PACKAGES")))) {
             for (Path file : files.toList()) {
-                if (Files.exists(file) && Files.size(file) == content.length && Arrays.equals(Files.readAllBytes(file), content)) {
-                    return;
+                try {
+                    if (Arrays.equals(Files.readAllBytes(file), content)) {
+                        return;
+                    }
+                } catch (NoSuchFileException removed) {
+                    // A part that the server has put together since the folder was listed.
                 }
             }
         }
