@@ -383,8 +383,8 @@ fn url(text: &str) {
     );
     let shown = url.to_string();
     assert!(!shown.contains(['?', '#']), "{shown}");
-    if let Ok(Some(key)) = upload::named_by(&url) {
-        check_key(key.as_str());
+    for key in [upload::named_by(&url).ok().flatten(), upload::perhaps_named_by(&url)] {
+        key.iter().for_each(|key| check_key(key.as_str()));
     }
     let _ = url.redirected(text);
 }

@@ -215,25 +215,26 @@ async fn two_programs_do_not_work_on_different_clusters_under_one_id(pool: PgPoo
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_cluster_is_replaced_by_name_and_identity_only(pool: PgPool) {
-    let replace = async |arguments: &[&str]| {
-        let output =
-            sluice(&pool).args(["cluster", "replace"]).args(arguments).output().await.unwrap();
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    let (new, old) =
+        ("0b9ee1f5-b7ba-4f4c-8d0f-6f4a0f7a2c11", "0b9ee1f5-b7ba-4f4c-8d0f-6f4a0f7a2c12");
+    let replace = async |identity: &str| {
+        let arguments = ["cluster", "replace", "--cluster-id", CLUSTER, "--identity", identity];
+        let output = sluice(&pool).args(arguments).output().await.unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&said).into_owned())
     };
-    let (code, text) = replace(&["--cluster-id", "default", "--identity", "new"]).await;
-    assert!(code == Some(1) && text.contains("default"), "{text}");
-    Store::on(pool.clone())
-        .record_identity(&CLUSTER.into(), &"old".parse().unwrap())
-        .await
-        .unwrap();
-    let (code, text) = replace(&["--cluster-id", "default", "--identity", "a b"]).await;
-    assert!(code == Some(2) && text.contains("--identity"), "{text}");
-    let (code, text) = replace(&["--cluster-id", "default", "--identity", "new"]).await;
-    assert_eq!(code, Some(0), "{text}");
-    assert_eq!(
-        Store::on(pool.clone()).identity(&CLUSTER.into()).await.unwrap(),
-        Some("new".parse().unwrap())
-    );
+    let (code, text) = replace(new).await;
+    assert!(code == Some(1) && text.contains(CLUSTER), "{text}");
+    Store::on(pool.clone()).record_identity(&CLUSTER.into(), &old.parse().unwrap()).await.unwrap();
+    for wrong in ["a b", "nonsense", "simulated-1"] {
+        let (code, text) = replace(wrong).await;
+        assert!(code == Some(2) && text.contains("--identity"), "{text}");
+    }
+    let recorded = async || Store::on(pool.clone()).identity(&CLUSTER.into()).await.unwrap();
+    assert_eq!(recorded().await, Some(old.parse().unwrap()));
+    let (code, text) = replace(new).await;
+    assert!(code == Some(0) && text.contains(new) && text.contains(old), "{text}");
+    assert_eq!(recorded().await, Some(new.parse().unwrap()));
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
@@ -267,11 +268,14 @@ async fn a_schema_that_does_not_fit_is_refused_with_what_to_do(pool: PgPool) {
         !output.status.success() && text.contains("sluice migrate") && text.contains("--migrate"),
         "{text}"
     );
-    assert!(sluice(&pool).arg("migrate").status().await.unwrap().success());
-    assert!(
-        sluice(&pool).arg("migrate").status().await.unwrap().success(),
-        "again changes nothing"
-    );
+    let newest = store::MIGRATIONS.iter().map(|it| it.version).max().unwrap();
+    // Again changes nothing.
+    for _ in 0..2 {
+        let output = sluice(&pool).arg("migrate").output().await.unwrap();
+        assert!(output.status.success());
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(text, format!("the schema is at migration {newest}\n"));
+    }
     let output = sluice(&pool)
         .args(["key", "create", "--name", "ci", "--output", "json"])
         .output()
@@ -383,4 +387,38 @@ async fn settings_out_of_bounds_are_refused_by_name() {
             "{text}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_filter_for_log_lines_that_cannot_be_read_is_refused_and_no_file_gets_colours() {
+    let simulate = |filter: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
+        command.args(["simulate", "--listen", "127.0.0.1:0"]).env("SLUICE_LOG", filter);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.kill_on_drop(true);
+        command
+    };
+    let refused = simulate("sluice=loud").output().await.unwrap();
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && text.contains("SLUICE_LOG"), "{text}");
+    let mut program = simulate("info").spawn().unwrap();
+    let mut lines = BufReader::new(program.stderr.take().unwrap()).lines();
+    let line = tokio::time::timeout(Duration::from_secs(20), lines.next_line()).await.unwrap();
+    let line = line.unwrap().unwrap();
+    assert!(line.contains("a simulated cluster is served") && !line.contains('\u{1b}'), "{line:?}");
+    assert!(end(&mut program).await.success());
+}
+
+#[tokio::test]
+async fn a_reader_may_leave_in_the_middle_of_a_document() {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_sluice"))
+        .arg("openapi")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(program.stdout.take());
+    let output = program.wait_with_output().await.unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && text.is_empty(), "{text}");
 }

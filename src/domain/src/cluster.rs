@@ -44,11 +44,32 @@ pub struct ClusterIdentity(String);
 /// Most characters of an identity. Kubernetes' UIDs have 36.
 const LONGEST: usize = 128;
 
+/// What the identity of a cluster begins with that is simulated within a server.
+pub const SIMULATED: &str = "simulated-";
+
 impl ClusterIdentity {
     /// The identity as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The identity that a person names. Kubernetes makes UUIDs only, so that another text
+    /// is a mistake, after which the server would wait for a cluster that is nowhere.
+    ///
+    /// # Errors
+    /// What is allowed.
+    pub fn named(text: &str) -> Result<Self, &'static str> {
+        let simulated =
+            |rest: &str| rest.len() == 32 && rest.chars().all(|c| c.is_ascii_hexdigit());
+        let is_uuid = text.len() == 36 && uuid::Uuid::try_parse(text).is_ok();
+        if is_uuid || text.strip_prefix(SIMULATED).is_some_and(simulated) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(
+                "must be the UID of the cluster's namespace kube-system, such as 0b9ee1f5-b7ba-4f4c-8d0f-6f4a0f7a2c11",
+            )
+        }
     }
 }
 
@@ -97,6 +118,21 @@ mod tests {
             ("é", false),
         ] {
             assert_eq!(text.parse::<ClusterIdentity>().is_ok(), fits, "{text:?}");
+        }
+    }
+    #[test]
+    fn a_person_names_a_uid_or_a_simulated_cluster() {
+        for (text, fits) in [
+            ("0b9ee1f5-b7ba-4f4c-8d0f-6f4a0f7a2c11", true),
+            ("simulated-0123456789abcdef0123456789abcdef", true),
+            ("nonsense", false),
+            ("0b9ee1f5b7ba4f4c8d0f6f4a0f7a2c11", false),
+            ("{0b9ee1f5-b7ba-4f4c-8d0f-6f4a0f7a2c11}", false),
+            ("0b9ee1f5-b7ba-4f4c-8d0f-6f4a0f7a2c1", false),
+            ("simulated-", false),
+            ("", false),
+        ] {
+            assert_eq!(ClusterIdentity::named(text).is_ok(), fits, "{text:?}");
         }
     }
 }

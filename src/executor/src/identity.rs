@@ -126,9 +126,6 @@ fn standing_of(id: &ClusterId, seen: &ClusterIdentity, recorded: Recorded) -> St
     }
 }
 
-/// What the identities of clusters begin with that live in a program's memory.
-pub const SIMULATED: &str = "simulated-";
-
 /// Puts a cluster on record that lives in this program's memory, in place of one that
 /// ended with the program before it; what was still to be done on that one ends with it.
 /// One that another program still drives stays, and so does a real one: this one is then
@@ -142,8 +139,10 @@ pub async fn succeed(
     identity: &ClusterIdentity,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let Some(before) =
-        store.identity(id).await?.filter(|before| before.as_str().starts_with(SIMULATED))
+    let Some(before) = store
+        .identity(id)
+        .await?
+        .filter(|before| before.as_str().starts_with(domain::cluster::SIMULATED))
     else {
         return Ok(());
     };

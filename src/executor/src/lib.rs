@@ -13,7 +13,7 @@ mod identity;
 mod mirror;
 mod object_write;
 
-pub use identity::{SIMULATED, Standing, succeed};
+pub use identity::{Standing, succeed};
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 

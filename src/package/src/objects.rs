@@ -302,7 +302,12 @@ impl Objects {
     pub async fn mark(&self, mark: &str) -> Result<String, object_store::Error> {
         let create = PutOptions::from(PutMode::Create);
         match self.store.put_opts(&Path::from(MARK), mark.to_owned().into(), create).await {
-            Ok(_) => return Ok(mark.to_owned()),
+            Ok(_) => {
+                if let Some(folder) = &self.folder {
+                    folder::restrict(&folder.join(MARK), 0o600);
+                }
+                return Ok(mark.to_owned());
+            }
             Err(object_store::Error::AlreadyExists { .. }) => {}
             Err(error) => return Err(error),
         }

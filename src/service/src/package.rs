@@ -15,7 +15,7 @@ use domain::{
     package::{
         Label, PackageKind, PackageUrl,
         runtime::{Runtime, Runtimes},
-        upload::named_by,
+        upload::{named_by, perhaps_named_by},
     },
     template::{
         java::{JavaChange, Package},
@@ -52,7 +52,17 @@ impl Service {
         let (packages, url) = self.read_package(url)?;
         let refuse = |why: String| Rejection::invalid(Input::PackageAddress, &url, why);
         if let Some(key) = named_by(&url).map_err(|why| refuse(why.to_string()))? {
-            return self.uploaded_package(&url, &key).await;
+            let found = self.uploaded_package(&key).await?;
+            return found.ok_or_else(|| {
+                let why = "no package was uploaded to this server under this key, or not all of it";
+                refuse(why.to_owned()).into()
+            });
+        }
+        if self.package_store.is_some()
+            && let Some(key) = perhaps_named_by(&url)
+            && let Some(uploaded) = self.uploaded_package(&key).await?
+        {
+            return Ok(uploaded);
         }
         packages.client.policy().check(&url).map_err(|why| refuse(why.to_string()))?;
         packages.client.probe(&url).await.map_err(|failure| refuse(failure.to_string()))?;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::audit::Call;
@@ -200,7 +200,7 @@ fn carry_out(
         return match parts.method {
             Method::GET => list(world, target, options),
             Method::POST if target.namespace.is_some() || !target.kind.is_namespaced() => {
-                create(world, writer, target.kind, namespace, body)
+                create(world, writer, target.kind, namespace, &parts.headers, body)
             }
             Method::DELETE => delete_all(world, writer, target, options, body),
             _ => Err(Refusal::method_not_allowed()),
@@ -214,7 +214,7 @@ fn carry_out(
         }
         (&Method::GET, _) => Ok((StatusCode::OK, Value::clone(&*world.present(&key)?))),
         (&Method::PUT, subresource) => {
-            let object = parse(target.kind, body)?;
+            let object = parse(target.kind, &parts.headers, body)?;
             world.present(&key)?;
             check_uid(world, &key, &object)?;
             write(world, writer, &key, subresource, object)
@@ -298,9 +298,10 @@ fn create(
     writer: Writer<'_>,
     kind: Kind,
     namespace: &str,
+    headers: &HeaderMap,
     body: &[u8],
 ) -> Answer {
-    let mut object = parse(kind, body)?;
+    let mut object = parse(kind, headers, body)?;
     if text(&object, "/metadata/resourceVersion").is_some_and(|version| !version.is_empty()) {
         return Err(Refusal::new(
             500,
@@ -322,7 +323,15 @@ fn create(
 }
 
 /// Reads a body that is an object of a kind.
-fn parse(kind: Kind, body: &[u8]) -> Result<Value, Refusal> {
+fn parse(kind: Kind, headers: &HeaderMap, body: &[u8]) -> Result<Value, Refusal> {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = given.and_then(|value| value.split(';').next()).map(str::trim);
+    if media_type.is_some_and(|it| it != "application/json") {
+        return Err(Refusal::unsupported_media_type(
+            "the body of the request was in an unknown format - accepted media types include: \
+             application/json",
+        ));
+    }
     let object: Value = serde_json::from_slice(body).map_err(|why| {
         Refusal::bad_request(format!(
             "the object provided is unrecognized (must be of type {}): couldn't get \

@@ -383,3 +383,30 @@ async fn a_namespace_takes_everything_along_and_takes_nothing_in_meanwhile() {
     let left = Api::<Pod>::namespaced(client, "shop").list(&ListParams::default()).await.unwrap();
     assert!(left.items.is_empty());
 }
+
+#[tokio::test]
+async fn a_body_that_is_not_json_is_refused_by_its_media_type() {
+    let cluster = cluster();
+    let client = cluster.client();
+    for (path, media_type, code) in [
+        (
+            "/apis/apps/v1/namespaces/default/deployments",
+            "application/vnd.kubernetes.protobuf",
+            415,
+        ),
+        ("/apis/apps/v1/namespaces/default/deployments", "application/json; charset=utf-8", 201),
+        ("/api/v1/namespaces/default/configmaps", "application/yaml", 415),
+    ] {
+        let request = http::Request::post(path)
+            .header("content-type", media_type)
+            .body(serde_json::to_vec(&web(1, "shop/web:1")).unwrap())
+            .unwrap();
+        let answered = client.request::<Value>(request).await;
+        let found = match answered {
+            Ok(_) => 201,
+            Err(kube::Error::Api(status)) => status.code,
+            Err(other) => panic!("{other}"),
+        };
+        assert_eq!(found, code, "{media_type}");
+    }
+}

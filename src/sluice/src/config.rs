@@ -112,7 +112,7 @@ pub enum ClusterCommand {
         #[arg(long, env = "SLUICE_CLUSTER_ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         cluster_id: String,
         /// UID of the new cluster's namespace kube-system: `kubectl get namespace kube-system -o jsonpath={.metadata.uid}`.
-        #[arg(long)]
+        #[arg(long, value_parser = ClusterIdentity::named)]
         identity: ClusterIdentity,
         /// End the change orders that are open where they are. Nothing of them is carried out any more, on no cluster.
         #[arg(long)]

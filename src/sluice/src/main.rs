@@ -1,7 +1,13 @@
 //! The program: reads the settings, puts the parts together, and ends in good
 //! order.
 
-use std::{net::SocketAddr, process::ExitCode, time::Duration};
+use std::{
+    env::VarError,
+    io::{IsTerminal as _, Write as _},
+    net::SocketAddr,
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Parser;
@@ -51,15 +57,20 @@ async fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Serve(settings) => serve(*settings).await?,
         Command::Migrate(database) => {
-            connect(&database).await?.migrate().await.context("the migrations cannot be applied")?
+            connect(&database)
+                .await?
+                .migrate()
+                .await
+                .context("the migrations cannot be applied")?;
+            let newest = store::MIGRATIONS.iter().map(|it| it.version).max().unwrap_or_default();
+            println!("the schema is at migration {newest}");
         }
         Command::Adopt(settings) => adopt(*settings).await?,
         Command::Simulate(settings) => simulate(settings).await?,
         Command::Container(settings) => container(*settings).await?,
-        Command::Openapi => println!(
-            "{}",
-            edas::openapi().to_pretty_json().context("the document cannot be written")?
-        ),
+        Command::Openapi => {
+            print(&edas::openapi().to_pretty_json().context("the document cannot be written")?)?
+        }
         Command::Key { command: KeyCommand::Create { name, output, database } } => {
             create_key(&name, output, &database).await?
         }
@@ -67,9 +78,11 @@ async fn run(cli: Cli) -> Result<ExitCode> {
             command: ClusterCommand::Replace { cluster_id, identity, let_orders_go, database },
         } => {
             let store = connect_checked(&database).await?;
-            without_requests(store, cluster_id.into(), String::new())
+            let before = without_requests(store, cluster_id.clone().into(), String::new())
                 .replace_cluster(&identity, let_orders_go)
                 .await?;
+            let before = before.map_or_else(|| "none".to_owned(), |it| it.to_string());
+            println!("{cluster_id}: the identity on record is {identity}, and was {before}");
         }
         Command::FetchPackage(settings) => return Ok(fetch::run(&settings).await),
     }
@@ -103,7 +116,7 @@ fn without_requests(store: Store, cluster: ClusterId, region: String) -> Service
 }
 
 async fn serve(settings: Serve) -> Result<()> {
-    start_log(settings.log_format);
+    start_log(settings.log_format)?;
     // From the first moment on a signal ends the program in good order.
     let mut stopped = StopSignal::listen()?;
     let listeners = settings.listeners().map_err(|why| anyhow!("{why}"))?;
@@ -132,11 +145,10 @@ async fn serve(settings: Serve) -> Result<()> {
                 .context("no cluster: there is no kubeconfig, and this is not a pod")?,
             ClusterKind::Simulated => {
                 // Each is another one, and ends with its program.
-                let identity = format!("{}{}", executor::SIMULATED, random_hex(16)?);
+                let identity = format!("{}{}", domain::cluster::SIMULATED, random_hex(16)?);
                 let known: ClusterIdentity = identity.parse().map_err(|why| anyhow!("{why}"))?;
                 executor::succeed(&store, &cluster, &known, clock.now()).await?;
-                SimulatedCluster::start(simulated_config(&settings.simulated, Some(identity)))
-                    .client()
+                SimulatedCluster::start(simulated_config(&settings.simulated, identity)).client()
             }
         };
         let work = executor::ExecutorConfig {
@@ -229,7 +241,7 @@ async fn serve(settings: Serve) -> Result<()> {
 
 /// Serves a simulated cluster until a signal comes. The kubeconfig is written once it answers.
 async fn simulate(settings: Simulate) -> Result<()> {
-    start_log(settings.log_format);
+    start_log(settings.log_format)?;
     let mut stopped = StopSignal::listen()?;
     let (listener, address) = simulated::bind(settings.listen)
         .await
@@ -237,7 +249,11 @@ async fn simulate(settings: Simulate) -> Result<()> {
     if !address.ip().is_loopback() {
         tracing::warn!(%address, "other machines can reach the simulated cluster, which asks for no credentials");
     }
-    let cluster = SimulatedCluster::start(simulated_config(&settings.pods, None));
+    // Each start makes another cluster, which no server takes for the one before.
+    let mut identity = [0; 16];
+    rand::rngs::OsRng.try_fill_bytes(&mut identity).context("the system has no randomness")?;
+    let identity = uuid::Builder::from_random_bytes(identity).into_uuid().to_string();
+    let cluster = SimulatedCluster::start(simulated_config(&settings.pods, identity));
     let kubeconfig = simulated::kubeconfig(address);
     match &settings.kubeconfig {
         Some(path) => std::fs::write(path, kubeconfig)
@@ -253,9 +269,14 @@ async fn simulate(settings: Simulate) -> Result<()> {
     Ok(())
 }
 
-fn simulated_config(pods: &SimulatedPods, identity: Option<String>) -> simulated::Config {
+fn simulated_config(pods: &SimulatedPods, identity: String) -> simulated::Config {
     let (start_delay, jitter) = (pods.simulated_start_delay, pods.simulated_start_jitter);
-    simulated::Config { start_delay, jitter, identity, ..simulated::Config::default() }
+    simulated::Config {
+        start_delay,
+        jitter,
+        identity: Some(identity),
+        ..simulated::Config::default()
+    }
 }
 
 /// What connections are allowed, as far as the system lets the program have them.
@@ -442,13 +463,34 @@ fn random_hex(bytes: usize) -> Result<String> {
     Ok(hex::encode(random))
 }
 
-fn start_log(format: LogFormat) {
+fn start_log(format: LogFormat) -> Result<()> {
     // sqlx logs each statement that runs long; that is for those who ask for it.
-    let filter =
-        EnvFilter::try_from_env("SLUICE_LOG").unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = match std::env::var("SLUICE_LOG") {
+        Ok(given) => EnvFilter::builder()
+            .parse(&given)
+            .with_context(|| format!("SLUICE_LOG: {given:?} is not a filter for log lines"))?,
+        Err(VarError::NotPresent) => EnvFilter::new("info,sqlx=warn"),
+        Err(VarError::NotUnicode(_)) => bail!("SLUICE_LOG is not UTF-8"),
+    };
+    let is_terminal = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(is_terminal)
+        .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => subscriber.init(),
         LogFormat::Json => subscriber.json().init(),
+    }
+    Ok(())
+}
+
+/// Writes a result to standard output. A reader that has gone, such as `head`, has read
+/// what it wanted.
+fn print(text: &str) -> Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(error).context("standard output cannot be written")
+        }
+        _ => Ok(()),
     }
 }

@@ -42,6 +42,7 @@ const URL: &[&str] = &[
     "domain::package::PackageUrl::try_from",
     "domain::package::PackageUrl::file_name",
     "domain::package::upload::named_by",
+    "domain::package::upload::perhaps_named_by",
 ];
 const ID: &str = "01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e";
 
@@ -247,8 +248,8 @@ fn object_of(path: &str) -> Option<Object> {
 fn url(text: String) -> Job {
     text_job(text, |text| {
         let Ok(url) = text.parse::<PackageUrl>() else { return false };
-        let told =
-            (url.file_name(), url.kind(), upload::named_by(&url), url.redirected("/other").is_ok());
+        let named = (upload::named_by(&url), upload::perhaps_named_by(&url));
+        let told = (url.file_name(), url.kind(), named, url.redirected("/other").is_ok());
         !told.0.is_empty()
     })
 }

@@ -106,10 +106,24 @@ pub fn named_by(url: &PackageUrl) -> Result<Option<ObjectKey>, WrongKey> {
     if !url.host().strip_suffix(HOST).is_some_and(|bucket| bucket.ends_with('.')) {
         return Ok(None);
     }
-    // Clients write keys into addresses as into forms: a blank is a plus (R31).
-    let path = url.secret().path().trim_start_matches('/').replace('+', " ");
+    ObjectKey::read(&decoded(url.secret().path())?).map(Some)
+}
+
+/// The key that an address may name by its path, on any host: people also write the name by
+/// which they reach the server, with the bucket in the path or without one. Only a package
+/// that was uploaded under the key shows that it does.
+#[must_use]
+pub fn perhaps_named_by(url: &PackageUrl) -> Option<ObjectKey> {
+    let path = decoded(url.secret().path()).ok()?;
+    let without_bucket = path.split_once('/').map(|(_, rest)| rest);
+    ObjectKey::read(&path).ok().or_else(|| ObjectKey::read(without_bucket?).ok())
+}
+
+/// Clients write keys into addresses as into forms: a blank is a plus (R31).
+fn decoded(path: &str) -> Result<String, WrongKey> {
+    let path = path.trim_start_matches('/').replace('+', " ");
     let key = percent_encoding::percent_decode_str(&path).decode_utf8().map_err(|_| WrongKey)?;
-    ObjectKey::read(&key).map(Some)
+    Ok(key.into_owned())
 }
 
 /// The package whose id a path names. There is one way to write it, which the schema
@@ -205,6 +219,24 @@ mod tests {
     ) {
         let named = named_by(&url.parse().unwrap()).map(|key| key.map(|key| key.to_string()));
         assert_eq!(named, rest.map(|rest| rest.map(|rest| format!("{ROOT}/{ID}/{rest}"))));
+    }
+
+    #[rstest]
+    #[case("http://localhost:8080/sluice-packages/{ID}/a+1.jar", Some("a 1.jar"))]
+    #[case("http://localhost:8080/localhost/sluice-packages/{ID}/a.jar", Some("a.jar"))]
+    #[case(
+        "http://sluice.example.com/sluice-packages/{ID}/apps/%E7%89%88.jar",
+        Some("apps/版.jar")
+    )]
+    #[case("http://localhost:8080/a/b/sluice-packages/{ID}/a.jar", None)]
+    #[case("http://localhost:8080/sluice-packages/nobody/a.jar", None)]
+    #[case("http://localhost:8080/a.jar", None)]
+    fn an_address_may_name_a_key_by_its_path(#[case] url: &str, #[case] rest: Option<&str>) {
+        let named = perhaps_named_by(&url.replace("{ID}", ID).parse().unwrap());
+        assert_eq!(
+            named.map(|key| key.to_string()),
+            rest.map(|rest| format!("{ROOT}/{ID}/{rest}"))
+        );
     }
 
     #[test]

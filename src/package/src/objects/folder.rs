@@ -71,7 +71,7 @@ pub(super) fn package_of(name: &str) -> Option<PackageId> {
 }
 
 /// A volume may belong to another user, who alone can change that.
-fn restrict(path: &Path, mode: u32) {
+pub(super) fn restrict(path: &Path, mode: u32) {
     let is_open =
         std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o077 != 0);
     if is_open && let Err(error) = std::fs::set_permissions(path, Permissions::from_mode(mode)) {

@@ -47,7 +47,7 @@ impl Service {
     /// Puts another cluster, known by its identity, behind this server's id. What is still
     /// to be done on the one before is not carried out on it: it must be over, or be let
     /// go, that is ended where it is. The applications stay on record, and what they had on
-    /// the cluster before is left alone.
+    /// the cluster before is left alone. Gives the identity that was on record.
     ///
     /// # Errors
     /// An unknown cluster, an identity that is another's, or work that is not over.
@@ -55,13 +55,13 @@ impl Service {
         &self,
         identity: &ClusterIdentity,
         let_go: bool,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<ClusterIdentity>, Error> {
         let id = &self.settings.cluster;
         self.transaction("replace_cluster", |tx| Box::pin(async {
         let before =
             tx.lock_identity(id).await?.ok_or_else(|| Rejection::UnknownCluster(id.to_string()))?;
         if before.as_ref() == Some(identity) {
-            return Ok(());
+            return Ok(before);
         }
         if let Some(other) = tx.cluster_of(identity).await? {
             let allowed = format!(
@@ -83,12 +83,12 @@ impl Service {
             );
             return Err(Rejection::invalid(Input::ClusterIdentity, identity, allowed).into());
         }
-        let was = before.map_or_else(|| "no identity".to_owned(), |before| before.to_string());
+        let was = before.as_ref().map_or_else(|| "no identity".to_owned(), ToString::to_string);
         let why =
             format!("let go: another cluster took the place of {id} ({identity}, before it {was})");
         tx.let_go(id, &why, self.clock.now()).await?;
         tx.replace_identity(id, identity).await?;
-        Ok(())
+        Ok(before)
         }))
         .await
     }

@@ -279,19 +279,14 @@ impl Service {
         Ok(Some(Download { bytes, body }))
     }
 
-    /// The address that pods fetch the uploaded package from which `given` names.
-    /// It holds the capability, and the checksum of what came.
+    /// The address that pods fetch the package from which was uploaded under a key, if one
+    /// was. It holds the capability, and the checksum of what came.
     pub(crate) async fn uploaded_package(
         &self,
-        given: &PackageUrl,
         key: &ObjectKey,
-    ) -> Result<PackageUrl, Error> {
-        let refuse = |why: &str| Rejection::invalid(Input::PackageAddress, given, why);
+    ) -> Result<Option<PackageUrl>, Error> {
         let store = self.package_store()?;
-        let row = self.store.find_package_by_key(key).await?;
-        let row = row.ok_or_else(|| {
-            refuse("no package was uploaded to this server under this key, or not all of it")
-        })?;
+        let Some(row) = self.store.find_package_by_key(key).await? else { return Ok(None) };
         let mut url = store.url.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(upload::PATH.split('/').filter(|part| !part.is_empty()));
@@ -299,7 +294,11 @@ impl Service {
         }
         url.query_pairs_mut().append_pair("capability", row.capability.expose_secret());
         url.set_fragment(Some(&format!("sha256={}", row.sha256)));
-        Ok(url.as_str().parse().map_err(|_| refuse("the name of its file is too long"))?)
+        let too_long = |_| {
+            let why = "the name of its file is too long";
+            Rejection::invalid(Input::PackageAddress, key, why)
+        };
+        Ok(Some(url.as_str().parse().map_err(too_long)?))
     }
 
     /// Keeps the uploaded packages that an order names until it is written.

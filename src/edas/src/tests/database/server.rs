@@ -94,12 +94,16 @@ impl Server {
     /// An application whose first order is over, so that it can be released.
     pub(super) async fn create_and_abort(&self) -> String {
         let (application, order) = self.create().await;
+        self.abort(&order).await;
+        application
+    }
+
+    pub(super) async fn abort(&self, order: &str) {
         let aborted = self
-            .call("PUT", "/pop/v5/changeorder/change_order_abort", &[("ChangeOrderId", &order)])
+            .call("PUT", "/pop/v5/changeorder/change_order_abort", &[("ChangeOrderId", order)])
             .await;
         assert_eq!(aborted["Code"], 200, "{aborted:?}");
         shape::check("AbortChangeOrder", &aborted.into());
-        application
     }
 
     pub(super) async fn orders(&self) -> i64 {

@@ -225,6 +225,35 @@ async fn an_uploaded_package_is_released_and_fetched_with_its_capability(pool: P
     }
 }
 
+/// Nothing else has the key: the name by which a person reaches the server is as good.
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn an_upload_is_recognised_by_its_key_under_other_names_of_the_server(pool: PgPool) {
+    let keeper = Keeper::start(pool).await;
+    let given = keeper.credential().await;
+    let object = given.object();
+    let upload = given.upload(&object, &keeper);
+    assert_eq!(keeper.put(upload, PACKAGE).await.0, 200);
+    let application = keeper.server.create_and_abort().await;
+    for bucket in ["", "/localhost"] {
+        let url = format!("http://localhost:8080{bucket}{}", upload.path());
+        let parameters = [
+            ("AppId", application.as_str()),
+            ("PackageUrl", &url),
+            ("PackageVersion", "2"),
+            ("JDK", "Open JDK 8"),
+        ];
+        let deployed = keeper.server.call("POST", DEPLOY, &parameters).await;
+        assert_eq!(deployed["Code"], 200, "{deployed:?}");
+        let package = newest_change(&keeper.server).await.package.unwrap();
+        assert!(
+            package.url.to_string().starts_with("http://sluice.tools:8080/sluice/v1/packages/")
+        );
+        assert!(package.url.checksum().is_some());
+        let order = deployed["ChangeOrderId"].as_str().unwrap();
+        keeper.server.abort(order).await;
+    }
+}
+
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn the_same_again_changes_nothing_and_another_needs_another_key(pool: PgPool) {
     let keeper = Keeper::start(pool).await;
