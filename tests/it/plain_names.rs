@@ -9,7 +9,7 @@ use domain::{
     observed::cluster_state::QueryKind,
     order::{
         FailurePolicy, Kind, Order, Source, State, Step,
-        intent::{Borrow, Change, Patch},
+        intent::{Applied, Borrow, Change, Effect, Intent, Patch, SizeChange},
         plan::BatchGate,
     },
     precheck::Finding,
@@ -110,8 +110,8 @@ async fn orders_of_a_database_of_before_are_read_at_every_step(pool: PgPool) {
         );
         let change = &events[0].detail["change"];
         let noted =
-            (!change.is_null()).then(|| serde_json::from_value::<Change>(change.clone()).unwrap());
-        assert_eq!(noted, order.intent.map(|intent| intent.change), "{number}");
+            (!change.is_null()).then(|| serde_json::from_value::<Effect>(change.clone()).unwrap());
+        assert_eq!(noted, order.intent.map(|intent| intent.effect), "{number}");
     }
     let rolled_back = store.order_row(order_id(16)).await.unwrap().unwrap();
     assert_eq!(
@@ -153,13 +153,21 @@ async fn targets_and_changes_of_a_database_of_before_say_what_they_said(pool: Pg
         borrow: Borrow::Borrowed(own.clone()),
         ..Patch::default()
     };
-    assert_eq!(open.intent.map(|intent| intent.change), Some(Change::Patch(patch)));
+    assert_eq!(open.intent.map(|intent| intent.effect), Some(Change::Patch(patch).into()));
     let snapshot = open.snapshot.unwrap();
     assert_eq!(
         (snapshot.settings, &snapshot.template["metadata"]["annotations"]["kept"]),
         (own, &json!("kept"))
     );
 
+    let resized = SizeChange { name: "web-1".into(), uid: "u1".into(), replicas: 4 };
+    assert_eq!(
+        order(&store, 8).await.intent,
+        Some(Intent {
+            effect: Effect::ReplicaSet(resized),
+            applied: Some(Applied { deployment: 16, replica_set: None }),
+        })
+    );
     for (number, change) in [
         (
             2,
@@ -179,7 +187,6 @@ async fn targets_and_changes_of_a_database_of_before_say_what_they_said(pool: Pg
             ),
         ),
         (5, rolling(Some(true), None)),
-        (8, Change::Scale { name: "web-1".into(), uid: "u1".into(), replicas: 4 }),
         (
             11,
             Change::Patch(Patch {
@@ -192,8 +199,8 @@ async fn targets_and_changes_of_a_database_of_before_say_what_they_said(pool: Pg
         (14, Change::Delete { uid: Some("u9".into()), former_applications: vec![application(16)] }),
     ] {
         assert_eq!(
-            order(&store, number).await.intent.map(|intent| intent.change),
-            Some(change),
+            order(&store, number).await.intent.map(|intent| intent.effect),
+            Some(Effect::Deployment(change)),
             "{number}"
         );
     }

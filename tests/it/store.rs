@@ -6,7 +6,7 @@ use domain::{
     ApplicationId, OrderId, Rejection,
     order::{
         FailurePolicy, Kind, Source, State, Step, Target,
-        intent::{Change, Patch},
+        intent::{Applied, Change, Patch},
         plan::Strategy,
     },
     rollout::Transition,
@@ -14,7 +14,7 @@ use domain::{
 use jiff::Timestamp;
 use sqlx::PgPool;
 use store::{
-    Applied, Event, EventPosition, MIGRATIONS, NewApplication, NewOrder, PlacedEvent, Store,
+    Event, EventPosition, MIGRATIONS, Made, NewApplication, NewOrder, PlacedEvent, Store,
     StoreError,
 };
 
@@ -93,7 +93,7 @@ fn transition(state: State, step: Step, change: Option<Change>) -> Transition {
         state,
         step,
         batch: 0,
-        change,
+        effect: change.map(Into::into),
         snapshot: None,
         batches: Vec::new(),
         message: String::new(),
@@ -229,7 +229,7 @@ async fn a_final_state_has_an_end_and_a_lease_has_a_holder_and_an_expiry(pool: P
         "UPDATE change_order SET lease_holder = 'one'",
         "UPDATE change_order SET lease_expires_at = now()",
         "UPDATE change_order SET finalizing = true",
-        "UPDATE change_order SET applied = 1",
+        "UPDATE change_order SET applied = '{\"deployment\": 1}'",
         "UPDATE change_order SET rolls_back = id",
         "UPDATE batch SET state = 'failed'",
         "UPDATE batch SET target = -1",
@@ -296,9 +296,10 @@ async fn a_leased_order_is_nobody_elses_until_the_lease_runs_out_and_then_its_fi
         store.acquire(&known_cluster(&store).await, "two", LEASE, now(), 10).await.unwrap()[0];
     assert!(second.generation > first.generation);
     store.advance(second, &loaded, &surge, now()).await.unwrap();
-    let applied = Applied { resource_version: 9, template: None };
+    let applied = Applied { deployment: 9, replica_set: None };
+    let made = Made { applied, template: None };
     assert!(matches!(
-        store.record_applied(first, &loaded, &applied, now()).await,
+        store.record_applied(first, &loaded, &made, now()).await,
         Err(StoreError::Fenced { .. })
     ));
     assert!(matches!(

@@ -25,7 +25,7 @@ use super::{
 use domain::template::names::ORDER_ANNOTATION;
 use domain::{
     ApplicationId,
-    order::intent::Change,
+    order::intent::{Applied, Change, Effect, SizeChange},
     template::ownership::{GiveBack, given_back},
 };
 
@@ -48,8 +48,8 @@ pub struct Writer<'a> {
 /// A change that was made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WriteResult {
-    /// The Deployment's resourceVersion afterwards.
-    pub resource_version: u64,
+    /// What the objects are afterwards.
+    pub applied: Applied,
     /// Its template afterwards, with the API server's defaults; none where only a
     /// ReplicaSet was written.
     pub template: Option<Value>,
@@ -62,7 +62,7 @@ impl std::fmt::Debug for Writer<'_> {
 }
 
 impl Writer<'_> {
-    /// Makes `change` to the Deployment `key`, on the trusted cluster.
+    /// Makes an effect of an order on the Deployment `key`, on the trusted cluster.
     ///
     /// # Errors
     /// See [`ClusterError`]; after [`ClusterError::Transient`] it may have been made.
@@ -70,19 +70,26 @@ impl Writer<'_> {
         &self,
         key: &Key,
         context: WriteContext,
-        change: &Change,
+        effect: &Effect,
     ) -> Result<WriteResult, ClusterError> {
-        match change {
-            Change::Create { .. } => identity::confirm(self.client, self.view).await?,
-            Change::Patch(_) | Change::Scale { .. } | Change::Delete { .. } => {
-                identity::known(self.view)?
+        let made = match effect {
+            Effect::Deployment(change) => {
+                match change {
+                    Change::Create { .. } => identity::confirm(self.client, self.view).await?,
+                    Change::Patch(_) | Change::Delete { .. } => identity::known(self.view)?,
+                }
+                self.change(key, context, change).await
             }
-        }
-        let made = self.make_there(key, context, change).await;
-        match (&made, change) {
+            Effect::ReplicaSet(change) => {
+                identity::known(self.view)?;
+                let applied = self.resize(key, context, change).await;
+                applied.map(|applied| WriteResult { applied, template: None })
+            }
+        };
+        match (&made, effect) {
             // Another cluster, without the Deployment, would have said the same.
             (Err(ClusterError::Gone | ClusterError::Refused(_)), _)
-            | (Ok(_), Change::Delete { .. }) => {
+            | (Ok(_), Effect::Deployment(Change::Delete { .. })) => {
                 identity::confirm(self.client, self.view).await?;
             }
             _ => {}
@@ -90,7 +97,7 @@ impl Writer<'_> {
         made
     }
 
-    async fn make_there(
+    async fn change(
         &self,
         key: &Key,
         context: WriteContext,
@@ -99,16 +106,10 @@ impl Writer<'_> {
         let api: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), &key.namespace, &apps("Deployment"));
         let object = match change {
-            Change::Scale { name, uid, replicas } => {
-                let deployment = self.scale(key, context, (name, uid), *replicas).await?;
-                return Ok(WriteResult {
-                    resource_version: super::object::version(&deployment),
-                    template: None,
-                });
-            }
             Change::Delete { uid, former_applications } => {
                 self.delete(key, context, uid.as_deref(), former_applications).await?;
-                return Ok(WriteResult { resource_version: 0, template: None });
+                let applied = Applied { deployment: 0, replica_set: None };
+                return Ok(WriteResult { applied, template: None });
             }
             Change::Create { template, replicas, min_ready_seconds } => {
                 let manifest = manifest::deployment(
@@ -175,7 +176,7 @@ impl Writer<'_> {
             }
         };
         let made = WriteResult {
-            resource_version: super::object::version(&object),
+            applied: Applied { deployment: super::object::version(&object), replica_set: None },
             template: Some(object["spec"]["template"].clone()),
         };
         self.view.put_deployment(key, object);
@@ -228,19 +229,19 @@ impl Writer<'_> {
         Ok(object)
     }
 
-    /// Sets the size of the ReplicaSet with this name and uid. Returns the Deployment.
+    /// Sets the size of a ReplicaSet.
     ///
     /// A ReplicaSet carries no token of ours that others respect. So it is read
     /// first and the Deployment's token after it, and the write is refused unless
     /// the ReplicaSet is still as it was read: whoever took over since then has
     /// changed it, as the Deployment controller follows the Deployment.
-    async fn scale(
+    async fn resize(
         &self,
         key: &Key,
         context: WriteContext,
-        (name, uid): (&str, &str),
-        replicas: i32,
-    ) -> Result<Value, ClusterError> {
+        change: &SizeChange,
+    ) -> Result<Applied, ClusterError> {
+        let SizeChange { name, uid, replicas } = change;
         let sets: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), &key.namespace, &apps("ReplicaSet"));
         let deployments: Api<DynamicObject> =
@@ -253,20 +254,24 @@ impl Writer<'_> {
             {
                 return Err(ClusterError::Fenced { newer });
             }
-            if set["metadata"]["uid"] != uid {
+            if set["metadata"]["uid"] != **uid {
                 return Err(ClusterError::Refused(format!(
                     "the ReplicaSet {name} is another one by now"
                 )));
             }
-            if set["spec"]["replicas"] == replicas {
-                return Ok(deployment);
+            let applied = |set: &Value| Applied {
+                deployment: super::object::version(&deployment),
+                replica_set: Some(super::object::version(set)),
+            };
+            if set["spec"]["replicas"] == *replicas {
+                return Ok(applied(&set));
             }
-            let operations = manifest::resize(&set, replicas)
+            let operations = manifest::resize(&set, *replicas)
                 .map_err(|error| ClusterError::Refused(error.to_string()))?;
             let parameters =
                 PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
             match bounded(sets.patch(name, &parameters, &KubePatch::Json::<()>(operations))).await {
-                Ok(_) => return Ok(deployment),
+                Ok(set) => return Ok(applied(&value(set)?)),
                 // Its status moved on meanwhile, most likely: looked at anew.
                 Err(ClusterError::Refused(_)) => {}
                 Err(other) => return Err(other),

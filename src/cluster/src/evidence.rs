@@ -177,7 +177,7 @@ impl Cluster {
                 .await
                 .and_then(value)
             }
-            (Change::Patch(_), None) | (Change::Scale { .. } | Change::Delete { .. }, _) => {
+            (Change::Patch(_), None) | (Change::Delete { .. }, _) => {
                 return Tried::Untried("the Deployment is not known yet".into());
             }
         };

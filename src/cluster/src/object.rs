@@ -20,6 +20,7 @@ const LONGEST_MESSAGE: usize = 1000;
 /// A ReplicaSet as far as it matters.
 #[derive(Debug)]
 pub(super) struct ReplicaSet {
+    pub resource_version: u64,
     pub name: String,
     pub created_at: Option<Timestamp>,
     pub template: Arc<Value>,
@@ -99,6 +100,7 @@ pub(super) fn replica_set(object: &Value, deployment: Key) -> ReplicaSet {
     let failure =
         condition(status, "ReplicaFailure").filter(|condition| condition["status"] == "True");
     ReplicaSet {
+        resource_version: version(object),
         name: text(&object["metadata"]["name"]),
         created_at: time(&object["metadata"]["creationTimestamp"]),
         template: Arc::new(spec["template"].clone()),

@@ -24,6 +24,19 @@ pub enum Observation {
     Present(Box<DeploymentView>),
 }
 
+/// What a decision about an order is made from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facts {
+    /// The application's Deployment.
+    pub deployment: Observation,
+}
+
+impl From<Observation> for Facts {
+    fn from(deployment: Observation) -> Self {
+        Self { deployment }
+    }
+}
+
 /// A Deployment with its ReplicaSets and pods.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DeploymentView {
@@ -82,6 +95,8 @@ pub struct DeploymentView {
 /// A ReplicaSet with its pods.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ReplicaSetView {
+    /// `metadata.resourceVersion` as a number.
+    pub resource_version: u64,
     /// `spec.replicas`.
     pub desired: i32,
     /// `spec.minReadySeconds`: each ReplicaSet judges availability by its own.
@@ -217,6 +232,11 @@ pub struct Warning {
 }
 
 impl DeploymentView {
+    /// Its ReplicaSets, of every version.
+    pub fn sets(&self) -> impl Iterator<Item = &ReplicaSetView> {
+        self.new.iter().chain(&self.old).chain(&self.idle)
+    }
+
     /// Pods of the present template that are Ready for `seconds` at `now`.
     #[must_use]
     pub fn new_ready(&self, seconds: i32, now: Timestamp) -> i32 {

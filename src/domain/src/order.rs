@@ -11,6 +11,8 @@
 pub mod intent;
 pub mod plan;
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -131,6 +133,13 @@ impl State {
     }
 }
 
+/// As in the database and in events.
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
 /// The step of an order that the executor is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -165,6 +174,13 @@ pub enum Step {
     PauseInPlace,
     /// Nothing is left to do on the cluster.
     Done,
+}
+
+/// As in the database and in events.
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
 }
 
 /// Where the template of a release comes from.

@@ -19,11 +19,11 @@ use cluster::{
 };
 use domain::{
     BatchId,
-    observed::{CreateFailure, Observation, failure},
+    observed::{CreateFailure, Facts, Observation, failure},
     order::{Order, State, Step},
     rollout::{self, Decision, Transition},
 };
-use store::{Applied, Lease, PodState, StoreError};
+use store::{Lease, Made, PodState, StoreError};
 
 /// Shortest time between two records of a batch's pods.
 const RECORD_EVERY: Duration = Duration::from_secs(1);
@@ -175,18 +175,19 @@ impl Executor {
         if drive.order.has_change_to_make() {
             return self.make_change(drive, stop).await;
         }
-        let observation = self.observe(drive).await;
-        let decision = rollout::decide(&drive.order, &observation, self.clock.now());
-        self.record_pods(drive, &observation, matches!(decision, Decision::Transition(_))).await?;
+        let facts = Facts { deployment: self.observe(drive).await };
+        let observation = &facts.deployment;
+        let decision = rollout::decide(&drive.order, &facts, self.clock.now());
+        self.record_pods(drive, observation, matches!(decision, Decision::Transition(_))).await?;
         match decision {
             Decision::Transition(transition)
-                if !self.may_write(drive, &transition, &observation).await =>
+                if !self.may_write(drive, &transition, observation).await =>
             {
                 self.wait(drive, Some(self.clock.now() + SIZES_AGAIN), stop).await;
                 Ok(None)
             }
             Decision::Transition(transition)
-                if transition.change.is_some() && drive.order.target.allows_no_surge =>
+                if transition.effect.is_some() && drive.order.target.allows_no_surge =>
             {
                 self.decide_room(drive, stop).await?;
                 Ok(None)
@@ -273,14 +274,12 @@ impl Executor {
             order: order.id,
             generation: drive.lease.generation,
         };
-        let decision = match self.cluster.writer().make(&drive.key, context, &intent.change).await {
+        let decision = match self.cluster.writer().make(&drive.key, context, &intent.effect).await {
             Ok(made) => {
-                let applied = Applied {
-                    resource_version: made.resource_version,
-                    template: made.template.as_ref(),
-                };
-                self.store.record_applied(drive.lease, order, &applied, self.clock.now()).await?;
-                tracing::info!(step = ?order.step, batch = order.batch + 1, version = made.resource_version, "made the change");
+                let version = made.applied.deployment;
+                let made = Made { applied: made.applied, template: made.template.as_ref() };
+                self.store.record_applied(drive.lease, order, &made, self.clock.now()).await?;
+                tracing::info!(step = %order.step, batch = order.batch + 1, version, "made the change");
                 self.reload(drive).await?;
                 return Ok(None);
             }
@@ -309,10 +308,15 @@ impl Executor {
     ) -> Result<Option<End>, StoreError> {
         let opened =
             self.store.advance(drive.lease, &drive.order, transition, self.clock.now()).await?;
-        if transition.state == State::Failed || transition.state == State::SystemFailed {
-            tracing::warn!(state = ?transition.state, step = ?transition.step, batch = transition.batch + 1, "{}", transition.message);
+        let (state, step, batch) = (transition.state, transition.step, transition.batch + 1);
+        let message = match transition.message.as_str() {
+            "" => format!("{step} follows"),
+            message => message.to_owned(),
+        };
+        if matches!(state, State::Failed | State::SystemFailed) {
+            tracing::warn!(%state, %step, batch, "{message}");
         } else {
-            tracing::info!(state = ?transition.state, step = ?transition.step, batch = transition.batch + 1, "{}", transition.message);
+            tracing::info!(%state, %step, batch, "{message}");
         }
         let warning = (transition.state == State::Failed && !drive.order.state.is_final())
             .then(|| transition.message.clone());

@@ -451,9 +451,9 @@ async fn load(
             })
         })
         .collect::<Result<_, StoreError>>()?;
-    let applied = row.applied.and_then(|version| u64::try_from(version).ok());
+    let applied = row.applied.map(|applied| document("applied", applied)).transpose()?;
     let intent = match row.intent {
-        Some(change) => Some(Intent { change: document("intent", change)?, applied }),
+        Some(effect) => Some(Intent { effect: document("intent", effect)?, applied }),
         None => None,
     };
     Ok(Some(Order {

@@ -98,6 +98,7 @@ impl State {
         failed.sort_by_key(|pod| (pod.created_at, pod.at));
         let newest = &failed[failed.len().saturating_sub(MOST_FAILED)..];
         ReplicaSetView {
+            resource_version: set.resource_version,
             name: set.name.clone(),
             uid: uid.to_owned(),
             created_at: set.created_at,

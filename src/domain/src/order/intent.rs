@@ -20,15 +20,45 @@ pub const GATE_SECONDS: i32 = i32::MAX - 1;
 /// deadline. It must be above `minReadySeconds`.
 pub const NO_DEADLINE_SECONDS: i32 = i32::MAX;
 
-/// A change, and how far it got.
+/// An effect, and how far it got.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Intent {
-    pub change: Change,
-    /// The object's `resourceVersion` after it was done; none = not known to be done.
-    pub applied: Option<u64>,
+    pub effect: Effect,
+    /// What the objects were once it was made; none = not known to be made.
+    pub applied: Option<Applied>,
 }
 
-/// What is to be done to the Deployment, or to a part of it, in one write.
+/// What an order does on the cluster in one write, by the object that is written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Effect {
+    Deployment(Change),
+    ReplicaSet(SizeChange),
+}
+
+impl From<Change> for Effect {
+    fn from(change: Change) -> Self {
+        Self::Deployment(change)
+    }
+}
+
+impl From<SizeChange> for Effect {
+    fn from(change: SizeChange) -> Self {
+        Self::ReplicaSet(change)
+    }
+}
+
+/// The `resourceVersion` of each object that an effect wrote, or stood on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// Of the Deployment; 0 = it was deleted.
+    pub deployment: u64,
+    /// Of the ReplicaSet, if one was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replica_set: Option<u64>,
+}
+
+/// What is to be done to the Deployment in one write.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "do")]
 pub enum Change {
@@ -48,9 +78,19 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         former_applications: Vec<ApplicationId>,
     },
-    /// Set the size of one of its ReplicaSets: going back within a release, where
-    /// the Deployment controller, its gate closed, leaves both alone.
-    Scale { name: String, uid: String, replicas: i32 },
+}
+
+/// The new size of one of the Deployment's ReplicaSets: going back within a release,
+/// where the Deployment controller, its gate closed, leaves both versions alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename = "scale")]
+pub struct SizeChange {
+    /// `metadata.name` of the ReplicaSet.
+    pub name: String,
+    /// Its `metadata.uid`.
+    pub uid: String,
+    /// `spec.replicas`.
+    pub replicas: i32,
 }
 
 /// Absolute values for the fields that Sluice owns during an order.

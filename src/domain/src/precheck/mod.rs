@@ -38,7 +38,10 @@ use crate::template::names::{RELEASE_ANNOTATION, RESTART_ANNOTATION};
 use crate::template::settings::BorrowedSettings;
 use crate::{
     observed::{DeploymentView, Observation},
-    order::{intent::Change, plan::BatchGate},
+    order::{
+        intent::{Change, Effect},
+        plan::BatchGate,
+    },
     precheck::proposal::Proposal,
     rollout::{self, Decision},
     template::{
@@ -80,17 +83,17 @@ pub fn first_change(
         }
         other => other.clone(),
     };
-    let Decision::Transition(transition) = rollout::decide(&order, &observation, now) else {
+    let Decision::Transition(transition) = rollout::decide(&order, &observation.into(), now) else {
         return None;
     };
-    let change = match transition.change {
-        Some(change) if transition.state != State::Failed => Ok(change),
+    let change = match transition.effect {
+        Some(Effect::Deployment(change)) if transition.state != State::Failed => Ok(change),
         _ => Err(transition.message),
     };
     let template = match &change {
         Ok(Change::Create { template, .. }) => template.clone(),
         Ok(Change::Patch(patch)) => patch.template.clone().unwrap_or_default(),
-        Ok(Change::Scale { .. } | Change::Delete { .. }) | Err(_) => Value::Null,
+        Ok(Change::Delete { .. }) | Err(_) => Value::Null,
     };
     Some(FirstChange { order, change, template })
 }

@@ -67,7 +67,7 @@ impl<'a> Present<'a> {
 /// Whether a ReplicaSet of the Deployment controls the pod.
 fn is_of(pod: &Value, view: &DeploymentView) -> bool {
     let owner = list(&pod["metadata"]["ownerReferences"]).find(|owner| owner["controller"] == true);
-    let sets = view.new.iter().chain(&view.old).chain(&view.idle);
+    let sets = view.sets();
     owner.is_some_and(|owner| sets.map(|set| set.uid.as_str()).any(|uid| owner["uid"] == uid))
 }
 
@@ -165,8 +165,7 @@ pub fn replica_set_shortage(
     view: Option<&DeploymentView>,
 ) -> Option<Shortage> {
     let Listed::Seen(quotas) = quotas else { return None };
-    let mut sets =
-        view.into_iter().flat_map(|view| view.new.iter().chain(&view.old).chain(&view.idle));
+    let mut sets = view.into_iter().flat_map(DeploymentView::sets);
     if sets.any(|set| is_same(&set.template, template)) {
         return None;
     }

@@ -13,7 +13,7 @@ use crate::{
     observed::{DeploymentView, ReplicaSetView},
     order::{
         Order, Snapshot, Source,
-        intent::{Borrow, Change, GATE_SECONDS, NO_DEADLINE_SECONDS, Patch},
+        intent::{Borrow, Change, GATE_SECONDS, NO_DEADLINE_SECONDS, Patch, SizeChange},
     },
     template::{
         ownership::GiveBack,
@@ -184,8 +184,8 @@ fn owned_by<'a>(owners: &Value, fields: impl IntoIterator<Item = &'a str>) -> Op
 const SETTINGS: [&str; 4] = ["strategy", "minReadySeconds", "progressDeadlineSeconds", "paused"];
 
 /// Sets the size of a ReplicaSet.
-pub(in crate::rollout) fn scale(set: &ReplicaSetView, replicas: i32) -> Change {
-    Change::Scale { name: set.name.clone(), uid: set.uid.clone(), replicas }
+pub(in crate::rollout) fn scale(set: &ReplicaSetView, replicas: i32) -> SizeChange {
+    SizeChange { name: set.name.clone(), uid: set.uid.clone(), replicas }
 }
 
 /// Takes a release up again that failed in a later batch: the gate closes, and the

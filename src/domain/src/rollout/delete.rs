@@ -9,7 +9,10 @@ use jiff::Timestamp;
 use super::{Decision, Transition, deadline, done, on_deadline, wait};
 use crate::{
     observed::{DeploymentView, Observation},
-    order::{Order, State, Step, intent::Change},
+    order::{
+        Order, State, Step,
+        intent::{Change, Effect},
+    },
 };
 
 /// What follows. The deletion is sent even if no Deployment is seen: the view may not
@@ -80,8 +83,8 @@ fn begin(order: &Order, own: Option<&DeploymentView>) -> Decision {
 
 /// Whether this is the very Deployment that is being deleted.
 fn is_meant(order: &Order, own: &DeploymentView) -> bool {
-    match order.intent.as_ref().map(|intent| &intent.change) {
-        Some(Change::Delete { uid: Some(uid), .. }) => *uid == own.uid,
+    match order.intent.as_ref().map(|intent| &intent.effect) {
+        Some(Effect::Deployment(Change::Delete { uid: Some(uid), .. })) => *uid == own.uid,
         _ => true,
     }
 }

@@ -38,10 +38,10 @@ use super::order::{Kind, Order, Snapshot, Source, State, Step};
 use crate::template::settings::BorrowedSettings;
 use crate::{
     observed::{
-        DeploymentView, Observation, PodView,
+        DeploymentView, Facts, Observation, PodView, ReplicaSetView,
         failure::{self, Cause, JudgeContext, Verdict},
     },
-    order::intent::{Change, Intent},
+    order::intent::{Change, Effect, Intent},
     template::{graceful_start::GracefulStart, sameness::is_same},
 };
 
@@ -74,8 +74,8 @@ pub struct Transition {
     pub step: Step,
     /// The batch under way from now on.
     pub batch: usize,
-    /// The change to make, if the transition has one.
-    pub change: Option<Change>,
+    /// What to do on the cluster, if the transition has an effect.
+    pub effect: Option<Effect>,
     /// The Deployment before the order, if this transition is the first to change it.
     pub snapshot: Option<Snapshot>,
     /// The new states of batches.
@@ -110,7 +110,7 @@ impl Transition {
             state,
             step,
             batch: order.batch,
-            change: None,
+            effect: None,
             snapshot: None,
             batches: Vec::new(),
             message: String::new(),
@@ -120,8 +120,8 @@ impl Transition {
         }
     }
 
-    fn with(mut self, change: Change) -> Self {
-        self.change = Some(change);
+    fn with(mut self, effect: impl Into<Effect>) -> Self {
+        self.effect = Some(effect.into());
         self
     }
 
@@ -146,12 +146,13 @@ impl Transition {
     }
 }
 
-/// Decides what follows for `order` from an observation of the cluster at `now`.
+/// Decides what follows for `order` from what is known of it at `now`.
 ///
 /// Expects that the order's last change was made (the executor makes it before it
 /// decides). While the watches do not show that change yet, the decision is to wait.
 #[must_use]
-pub fn decide(order: &Order, observation: &Observation, now: Timestamp) -> Decision {
+pub fn decide(order: &Order, facts: &Facts, now: Timestamp) -> Decision {
+    let observation = &facts.deployment;
     let ended = order.state.is_final();
     if order.step == Step::Done || (ended && !order.finalizing) {
         return Decision::Wait { until: None, rest: true };
@@ -172,18 +173,14 @@ pub fn decide(order: &Order, observation: &Observation, now: Timestamp) -> Decis
         Observation::Absent => return gone(order),
         Observation::Present(view) => view,
     };
-    let shown = order
-        .intent
-        .as_ref()
-        .and_then(|intent| intent.applied)
-        .is_none_or(|version| view.resource_version >= version);
+    let shown = order.intent.as_ref().is_none_or(|intent| shows(view, intent));
     if (!shown || !view.observed)
         && let Some(decision) = unobserved(order, view, shown, now)
     {
         return decision;
     }
     if ended {
-        let is_paused = |intent: &Intent| matches!(&intent.change, Change::Patch(patch) if patch.paused == Some(true));
+        let is_paused = |intent: &Intent| matches!(&intent.effect, Effect::Deployment(Change::Patch(patch)) if patch.paused == Some(true));
         let rests = matches!(order.step, Step::Paused | Step::PauseInPlace)
             && order.intent.as_ref().is_none_or(is_paused);
         return if rests {
@@ -220,6 +217,19 @@ pub fn decide(order: &Order, observation: &Observation, now: Timestamp) -> Decis
         Step::RestoreSettings => batches::restore_settings(order, view, now),
         Step::Delete | Step::PauseInPlace | Step::Done => done(order),
     }
+}
+
+/// Whether a view is as new as what the order did last.
+fn shows(view: &DeploymentView, intent: &Intent) -> bool {
+    let Some(applied) = intent.applied else { return true };
+    let written = match &intent.effect {
+        Effect::Deployment(_) => None,
+        Effect::ReplicaSet(change) => view.sets().find(|set| set.uid == change.uid),
+    };
+    let is_newer = |set: &ReplicaSetView| {
+        applied.replica_set.is_none_or(|version| set.resource_version >= version)
+    };
+    view.resource_version >= applied.deployment && written.is_none_or(is_newer)
 }
 
 /// What follows while the Deployment controller has not acted on the newest spec, or a

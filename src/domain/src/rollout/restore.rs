@@ -104,8 +104,8 @@ pub(in crate::rollout) fn superseded(order: &Order, view: &DeploymentView) -> De
     let Decision::Transition(mut failure) = fail(order, &message) else { return wait(None) };
     (failure.roll_back, failure.finalizes, failure.step) = (false, false, Step::Done);
     if let (Some(snapshot), true) = (&order.snapshot, order.kind != Kind::Create) {
-        failure.change =
-            Some(change::restore_settings(snapshot, snapshot.settings.min_ready_seconds, false));
+        let own_seconds = snapshot.settings.min_ready_seconds;
+        failure.effect = Some(change::restore_settings(snapshot, own_seconds, false).into());
     }
     Decision::Transition(failure)
 }

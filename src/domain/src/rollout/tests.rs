@@ -30,7 +30,7 @@ use crate::{
     },
     order::{
         Batch, FailurePolicy, Kind, Order, Snapshot, Source, State, Step, Target,
-        intent::{Change, GATE_SECONDS, Intent, Patch},
+        intent::{Applied, Change, Effect, GATE_SECONDS, Intent, Patch, SizeChange},
         plan::{Pace, Strategy},
     },
     template::settings::BorrowedSettings,
@@ -155,7 +155,10 @@ fn at_step(step: Step, strategy: Strategy) -> Order {
     order.batches[0].started_at = Some(at(0));
     order.snapshot = Some(snapshot());
     order.template = Some(template("new"));
-    order.intent = Some(Intent { change: Change::Patch(Patch::default()), applied: Some(APPLIED) });
+    order.intent = Some(Intent {
+        effect: Change::Patch(Patch::default()).into(),
+        applied: Some(Applied { deployment: APPLIED, replica_set: None }),
+    });
     order
 }
 
@@ -183,6 +186,7 @@ fn pod(name: String, ready_since: Option<Timestamp>) -> PodView {
 /// A ReplicaSet with all its pods, Ready since `since`.
 fn set(name: &str, pods: i32, min_ready_seconds: i32, since: Option<Timestamp>) -> ReplicaSetView {
     ReplicaSetView {
+        resource_version: APPLIED,
         name: name.into(),
         uid: name.into(),
         created_at: None,
@@ -262,7 +266,7 @@ fn troubled(mut view: DeploymentView) -> DeploymentView {
 }
 
 fn ask(order: &Order, view: DeploymentView, now: Timestamp) -> Decision {
-    decide(order, &Observation::Present(Box::new(view)), now)
+    decide(order, &Observation::Present(Box::new(view)).into(), now)
 }
 
 #[track_caller]
@@ -281,8 +285,8 @@ fn assert_waits(decision: &Decision, until: Option<Timestamp>) {
 /// The transition's patch; other changes are not expected here.
 #[track_caller]
 fn patch(transition: &Transition) -> Patch {
-    match &transition.change {
-        Some(Change::Patch(patch)) => patch.clone(),
+    match &transition.effect {
+        Some(Effect::Deployment(Change::Patch(patch))) => patch.clone(),
         other => panic!("a patch was expected: {other:?}"),
     }
 }

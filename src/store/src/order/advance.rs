@@ -16,6 +16,7 @@ use crate::{
 };
 use domain::{
     ApplicationId, BatchId, OrderId, ReleaseId,
+    order::intent::Applied,
     order::{Kind, Order, Snapshot, Source, State, Target, plan::Strategy},
     rollout::Transition,
     template::spec::release_of,
@@ -28,12 +29,12 @@ const SELF: &str = "sluice";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Opened(pub OrderId);
 
-/// A change that was made on the cluster.
+/// An effect that was made on the cluster.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Applied<'a> {
-    /// The Deployment's resourceVersion afterwards.
-    pub resource_version: u64,
-    /// Its template afterwards; none if only a ReplicaSet was written.
+pub struct Made<'a> {
+    /// What the objects are afterwards.
+    pub applied: Applied,
+    /// The Deployment's template afterwards; none if only a ReplicaSet was written.
     pub template: Option<&'a Value>,
 }
 
@@ -77,7 +78,7 @@ impl Store {
             tx.lock_application_of(order.id).await?;
         }
         let finalizing =
-            transition.state.is_final() && (transition.change.is_some() || transition.finalizes);
+            transition.state.is_final() && (transition.effect.is_some() || transition.finalizes);
         let written = sqlx::query!(
             "/* advance */ UPDATE change_order SET
                  state = $3::text::order_state, step = $4::text::order_step, step_since = $5, batch = $6,
@@ -99,7 +100,7 @@ impl Store {
             transition.state.is_final(),
             finalizing,
             transition.snapshot.as_ref().map(|snapshot| document("snapshot", snapshot)).transpose()?,
-            transition.change.as_ref().map(|change| document("intent", change)).transpose()?,
+            transition.effect.as_ref().map(|effect| document("intent", effect)).transpose()?,
             transition.completes_step_back,
             order.back_to.map(|stay| number("back_to", stay)).transpose()?
         )
@@ -117,7 +118,7 @@ impl Store {
         }
         let detail = json!({
             "state": transition.state, "step": transition.step, "batch": transition.batch + 1, "generation": lease.generation,
-            "change": transition.change.as_ref().map(|change| document("intent", change)).transpose()?,
+            "change": transition.effect.as_ref().map(|effect| document("intent", effect)).transpose()?,
         });
         let event = Event {
             actor: SELF,
@@ -157,25 +158,24 @@ impl Store {
         &self,
         lease: Lease,
         order: &Order,
-        applied: &Applied<'_>,
+        made: &Made<'_>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let version = i64::try_from(applied.resource_version).unwrap_or(i64::MAX);
         let mut tx = self.begin().await?;
         let written = sqlx::query!(
             "/* record_applied */ UPDATE change_order SET applied = $3, template = coalesce($4, template), finalizing = finalizing AND step <> 'done'
              WHERE id = $1 AND generation = $2 AND (finished_at IS NULL OR finalizing)",
             order.id.0,
             lease.generation,
-            version,
-            applied.template
+            document("applied", &made.applied)?,
+            made.template
         )
         .execute(tx.connection())
         .await?;
         if written.rows_affected() == 0 {
             return Err(StoreError::Fenced { generation: lease.generation });
         }
-        let detail = json!({ "resourceVersion": version, "generation": lease.generation });
+        let detail = json!({ "resourceVersion": made.applied, "generation": lease.generation });
         let event = Event {
             actor: SELF,
             kind: "change.made",

@@ -66,7 +66,10 @@ fn the_gate_closes_before_an_aborted_release_is_stopped_that_goes_on_by_itself(
     );
 
     // Seen to be made, it is followed by the pause.
-    let intent = Intent { change: closing.change.clone().unwrap(), applied: Some(1) };
+    let intent = Intent {
+        effect: closing.effect.clone().unwrap().into(),
+        applied: Some(Applied { deployment: 1, replica_set: None }),
+    };
     let order = Order { step: Step::PauseInPlace, intent: Some(intent), ..order };
     (view.settings.strategy, view.settings.min_ready_seconds) = (closed, GATE_SECONDS);
     let frozen = moved(ask(&order, view, at(SOON)));
@@ -119,7 +122,10 @@ fn an_aborted_release_is_at_rest_once_the_controller_has_seen_it() {
     for step in [Step::PauseInPlace, Step::Paused] {
         let pause = Change::Patch(Patch { paused: Some(true), ..Patch::default() });
         let order = Order {
-            intent: Some(Intent { change: pause, applied: Some(APPLIED) }),
+            intent: Some(Intent {
+                effect: pause.into(),
+                applied: Some(Applied { deployment: APPLIED, replica_set: None }),
+            }),
             ..aborted_at(step)
         };
         let mut unseen = shown(3, None, 7);
@@ -131,6 +137,6 @@ fn an_aborted_release_is_at_rest_once_the_controller_has_seen_it() {
         let mut view = shown(3, None, 7);
         view.template = template("theirs");
         let ended = moved(ask(&order, view, at(SOON)));
-        assert_eq!((ended.state, ended.step, ended.change), (State::Aborted, Step::Done, None));
+        assert_eq!((ended.state, ended.step, ended.effect), (State::Aborted, Step::Done, None));
     }
 }

@@ -83,7 +83,7 @@ fn an_earlier_rollout_may_settle_first_but_not_for_ever() {
     // It is said once, and then waited.
     let told = moved(ask(&order, unsettled.clone(), at(SOON)));
     assert_eq!(
-        (told.state, told.step, told.change.is_none(), told.snapshot.is_none()),
+        (told.state, told.step, told.effect.is_none(), told.snapshot.is_none()),
         (State::Running, Step::Start, true, true)
     );
     assert!(told.message.starts_with("waits for pods of the version before"), "{}", told.message);
@@ -126,11 +126,13 @@ fn settings_that_an_earlier_order_still_borrows_are_taken_from_where_they_are_ke
 fn an_application_is_created_without_looking_at_the_cluster() {
     let mut order = accepted(Kind::Create, Strategy::ALL_AT_ONCE, 4);
     order.target.replicas = Some(4);
-    let transition = moved(decide(&order, &Observation::Absent, at(SOON)));
+    let transition = moved(decide(&order, &Observation::Absent.into(), at(SOON)));
     assert_eq!((transition.state, transition.step), (State::Running, Step::Create));
     assert_eq!(
-        transition.change,
-        Some(Change::Create { template: template("new"), replicas: 4, min_ready_seconds: 0 })
+        transition.effect,
+        Some(
+            Change::Create { template: template("new"), replicas: 4, min_ready_seconds: 0 }.into()
+        )
     );
     assert_eq!(batches(&transition), [(0, State::Running, Some(4))]);
 }
@@ -144,7 +146,7 @@ fn a_creation_ends_once_all_pods_are_ready() {
     assert_waits(&ask(&order, shown(PODS - 1, Some(at(0)), 0), at(SOON)), Some(at(TIMEOUT)));
     let transition = moved(ask(&order, shown(PODS, Some(at(SOON)), 0), at(SOON)));
     assert_eq!(
-        (transition.state, transition.step, transition.change.is_none()),
+        (transition.state, transition.step, transition.effect.is_none()),
         (State::Succeeded, Step::Done, true)
     );
     assert_eq!(batches(&transition), [(0, State::Succeeded, None)]);

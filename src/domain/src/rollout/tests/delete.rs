@@ -14,7 +14,10 @@ fn deleting(step: Step, uid: Option<&str>) -> Order {
         (order.batches[0].state, order.batches[0].started_at) = (State::Running, Some(at(0)));
         let change =
             Change::Delete { uid: uid.map(str::to_owned), former_applications: Vec::new() };
-        order.intent = Some(Intent { change, applied: Some(0) });
+        order.intent = Some(Intent {
+            effect: change.into(),
+            applied: Some(Applied { deployment: 0, replica_set: None }),
+        });
     }
     order
 }
@@ -41,15 +44,15 @@ fn foreign(application: Option<String>) -> Observation {
 #[test]
 fn the_very_deployment_that_is_seen_is_written_down_before_it_is_deleted() {
     let order = deleting(Step::Start, None);
-    assert_waits(&decide(&order, &Observation::Unknown, at(SOON)), None);
-    let transition = moved(decide(&order, &own(&order, "u1"), at(SOON)));
+    assert_waits(&decide(&order, &Observation::Unknown.into(), at(SOON)), None);
+    let transition = moved(decide(&order, &own(&order, "u1").into(), at(SOON)));
     assert_eq!(
         (transition.state, transition.step, transition.roll_back, transition.finalizes),
         (State::Running, Step::Delete, false, false)
     );
     assert_eq!(
-        transition.change,
-        Some(Change::Delete { uid: Some("u1".into()), former_applications: Vec::new() })
+        transition.effect,
+        Some(Change::Delete { uid: Some("u1".into()), former_applications: Vec::new() }.into())
     );
     assert_eq!(transition.message, "deleting the Deployment web with 10 pods");
 }
@@ -58,17 +61,19 @@ fn the_very_deployment_that_is_seen_is_written_down_before_it_is_deleted() {
 fn an_adopted_deployment_on_which_nothing_says_whose_it_is_is_known_by_its_uid() {
     let mut order = deleting(Step::Start, None);
     order.target.adopted_uid = Some("foreign".into());
-    let transition = moved(decide(&order, &foreign(None), at(SOON)));
+    let transition = moved(decide(&order, &foreign(None).into(), at(SOON)));
     assert_eq!(
-        transition.change,
-        Some(Change::Delete { uid: Some("foreign".into()), former_applications: Vec::new() })
+        transition.effect,
+        Some(
+            Change::Delete { uid: Some("foreign".into()), former_applications: Vec::new() }.into()
+        )
     );
     order.target.adopted_uid = Some("before".into());
-    let transition = moved(decide(&order, &foreign(None), at(SOON)));
+    let transition = moved(decide(&order, &foreign(None).into(), at(SOON)));
     assert_eq!(transition.message, "the Deployment web is gone already");
     assert_eq!(
-        transition.change,
-        Some(Change::Delete { uid: Some("before".into()), former_applications: Vec::new() }),
+        transition.effect,
+        Some(Change::Delete { uid: Some("before".into()), former_applications: Vec::new() }.into()),
         "that very one, should the view be behind"
     );
 }
@@ -80,13 +85,13 @@ fn an_adopted_deployment_may_still_say_that_it_is_an_application_that_is_no_more
     (order.target.adopted_uid, order.target.former_applications) =
         (Some("foreign".into()), vec![former]);
     let said = |application: ApplicationId| {
-        moved(decide(&order, &foreign(Some(application.to_string())), at(SOON))).message
+        moved(decide(&order, &foreign(Some(application.to_string())).into(), at(SOON))).message
     };
     assert!(said(former).starts_with("deleting the Deployment web"), "{}", said(former));
     assert_eq!(said(other), "the Deployment web is gone already");
     let unadopted =
         Order { target: Target { adopted_uid: None, ..order.target.clone() }, ..order.clone() };
-    let transition = moved(decide(&unadopted, &foreign(Some(former.to_string())), at(SOON)));
+    let transition = moved(decide(&unadopted, &foreign(Some(former.to_string())).into(), at(SOON)));
     assert_eq!(
         transition.message, "the Deployment web is gone already",
         "a name alone is not enough"
@@ -100,10 +105,11 @@ fn an_adopted_deployment_may_still_say_that_it_is_an_application_that_is_no_more
 fn one_that_is_gone_already_is_deleted_all_the_same_as_the_view_may_be_behind(
     #[case] observation: Observation,
 ) {
-    let transition = moved(decide(&deleting(Step::Start, None), &observation, at(SOON)));
+    let transition =
+        moved(decide(&deleting(Step::Start, None), &observation.clone().into(), at(SOON)));
     assert_eq!(
-        (transition.step, transition.change),
-        (Step::Delete, Some(Change::Delete { uid: None, former_applications: Vec::new() }))
+        (transition.step, transition.effect),
+        (Step::Delete, Some(Change::Delete { uid: None, former_applications: Vec::new() }.into()))
     );
     assert_eq!(transition.message, "the Deployment web is gone already");
 }
@@ -112,9 +118,9 @@ fn one_that_is_gone_already_is_deleted_all_the_same_as_the_view_may_be_behind(
 fn it_is_done_once_that_deployment_is_gone() {
     let order = deleting(Step::Delete, Some("u1"));
     let done = |observation: &Observation| {
-        let transition = moved(decide(&order, observation, at(SOON)));
+        let transition = moved(decide(&order, &observation.clone().into(), at(SOON)));
         assert_eq!(
-            (transition.state, transition.step, &transition.change),
+            (transition.state, transition.step, &transition.effect),
             (State::Succeeded, Step::Done, &None)
         );
         assert_eq!(batches(&transition), [(0, State::Succeeded, None)]);
@@ -133,8 +139,8 @@ fn it_is_done_once_that_deployment_is_gone() {
 #[case(None)]
 fn one_that_something_holds_fails_at_the_deadline(#[case] meant: Option<&str>) {
     let order = deleting(Step::Delete, meant);
-    assert_waits(&decide(&order, &own(&order, "u1"), at(SOON)), Some(at(TIMEOUT)));
-    let transition = moved(decide(&order, &own(&order, "u1"), at(TIMEOUT)));
+    assert_waits(&decide(&order, &own(&order, "u1").into(), at(SOON)), Some(at(TIMEOUT)));
+    let transition = moved(decide(&order, &own(&order, "u1").into(), at(TIMEOUT)));
     assert_eq!(
         (transition.state, transition.step, transition.roll_back),
         (State::Failed, Step::Done, false)

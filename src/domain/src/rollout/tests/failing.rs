@@ -15,7 +15,7 @@ fn nothing_is_concluded_before_the_watches_have_begun() {
         assert_waits(
             &decide(
                 &at_step(step, in_batches(3, Pace::Manual)),
-                &Observation::Unknown,
+                &Observation::Unknown.into(),
                 at(1_000_000),
             ),
             None,
@@ -26,7 +26,7 @@ fn nothing_is_concluded_before_the_watches_have_begun() {
         way_back(Step::Start),
         aborted_at(Step::BringUp),
     ] {
-        assert_waits(&decide(&order, &Observation::Unknown, at(1_000_000)), None);
+        assert_waits(&decide(&order, &Observation::Unknown.into(), at(1_000_000)), None);
     }
 }
 
@@ -74,25 +74,25 @@ fn a_view_newer_than_the_last_change_is_believed() {
 fn a_deployment_that_is_not_there_ends_the_order_and_nothing_is_taken_back() {
     let start = at_step(Step::Start, in_batches(3, AUTOMATIC));
     assert_fails(
-        decide(&start, &Observation::Absent, at(SOON)),
+        decide(&start, &Observation::Absent.into(), at(SOON)),
         "the Deployment web does not exist in namespace default",
         false,
     );
     for step in UNDER_WAY {
         let order = at_step(step, in_batches(3, Pace::Manual));
         assert_fails(
-            decide(&order, &Observation::Absent, at(SOON)),
+            decide(&order, &Observation::Absent.into(), at(SOON)),
             "does not exist in namespace default any more",
             false,
         );
     }
     assert_fails(
-        decide(&way_back(Step::Start), &Observation::Absent, at(SOON)),
+        decide(&way_back(Step::Start), &Observation::Absent.into(), at(SOON)),
         "does not exist",
         false,
     );
-    let ended = moved(decide(&aborted_at(Step::BringUp), &Observation::Absent, at(SOON)));
-    assert_eq!((ended.state, ended.step, ended.change), (State::Aborted, Step::Done, None));
+    let ended = moved(decide(&aborted_at(Step::BringUp), &Observation::Absent.into(), at(SOON)));
+    assert_eq!((ended.state, ended.step, ended.effect), (State::Aborted, Step::Done, None));
 }
 
 // --- Trouble and deadlines ---

@@ -237,7 +237,7 @@ fn a_share_of_no_pods_is_never_written_since_kubernetes_refuses_it() {
     view.replicas = 2;
     let transition = moved(ask(&order, view.clone(), at(SOON)));
     assert_eq!(
-        (transition.step, &transition.change),
+        (transition.step, &transition.effect),
         (Step::ScaleDownOld, &None),
         "surge and unavailable cannot both be 0"
     );
@@ -327,7 +327,7 @@ fn an_order_ends_well_once_only_new_pods_are_there_and_ready() {
     assert_waits(&ask(&order, behind, at(SOON)), Some(at(TIMEOUT)));
     let transition = moved(ask(&order, shown(10, Some(at(0)), 0), at(SOON)));
     assert_eq!(
-        (transition.state, transition.step, &transition.change, transition.roll_back),
+        (transition.state, transition.step, &transition.effect, transition.roll_back),
         (State::Succeeded, Step::Done, &None, false)
     );
     assert_eq!(batches(&transition), [(2, State::Succeeded, None)]);
@@ -344,8 +344,23 @@ fn nothing_follows_the_end(#[case] state: State) {
         [Observation::Unknown, Observation::Absent, Observation::Present(Box::new(untouched()))]
     {
         assert_eq!(
-            decide(&order, &observation, at(1_000_000)),
+            decide(&order, &observation.clone().into(), at(1_000_000)),
             Decision::Wait { until: None, rest: true }
         );
     }
+}
+
+/// The size of a ReplicaSet is no part of the Deployment, and has a version of its own.
+#[test]
+fn nothing_is_concluded_from_a_view_older_than_the_size_that_was_written() {
+    let mut order = at_step(Step::RestoreOld, in_batches(3, Pace::Manual));
+    let written = SizeChange { name: "old".into(), uid: "old".into(), replicas: PODS - 3 };
+    order.intent = Some(Intent {
+        effect: written.into(),
+        applied: Some(Applied { deployment: APPLIED, replica_set: Some(APPLIED + 1) }),
+    });
+    let mut view = shown(3, Some(at(6)), PODS - 3);
+    assert!(matches!(ask(&order, view.clone(), at(SOON)), Decision::Wait { rest: false, .. }));
+    view.old[0].resource_version = APPLIED + 1;
+    assert_eq!(moved(ask(&order, view, at(SOON))).step, Step::RemoveNew);
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::pod;
 use crate::{
     observed::{DeploymentView, PodView, ReplicaSetView},
-    order::intent::{Borrow, Change},
+    order::intent::{Applied, Borrow, Change, Effect, SizeChange},
     template::settings::BorrowedSettings,
 };
 
@@ -40,6 +40,7 @@ pub(in crate::rollout::tests) struct Set {
     pub template: Value,
     pub desired: i32,
     pub pods: Vec<PodView>,
+    version: u64,
     min_ready_seconds: i32,
     /// The Deployment's size plus surge when this set was sized last.
     maximum: i32,
@@ -81,6 +82,7 @@ impl Cluster {
             template: template.clone(),
             desired: replicas,
             pods: (0..replicas).map(|number| pod(format!("pod-{number}"), Some(since))).collect(),
+            version: 1,
             min_ready_seconds: settings.min_ready_seconds,
             maximum: 0,
             is_observed: true,
@@ -106,16 +108,17 @@ impl Cluster {
         }
     }
 
-    /// Makes a change, as the API server does. Returns the new resourceVersion.
-    pub fn make(&mut self, change: &Change) -> u64 {
-        let patch = match change {
-            Change::Patch(patch) => patch,
-            Change::Scale { name, replicas, .. } => {
+    /// Makes an effect, as the API server does. Returns what the objects are then.
+    pub fn make(&mut self, effect: &Effect) -> Applied {
+        let patch = match effect {
+            Effect::Deployment(Change::Patch(patch)) => patch,
+            Effect::ReplicaSet(SizeChange { name, replicas, .. }) => {
                 let set = self.sets.iter().position(|set| set.name() == *name).unwrap();
-                (self.sets[set].desired, self.sets[set].is_observed) = (*replicas, false);
-                return self.version;
+                let set = &mut self.sets[set];
+                (set.desired, set.is_observed, set.version) = (*replicas, false, set.version + 1);
+                return Applied { deployment: self.version, replica_set: Some(set.version) };
             }
-            Change::Create { .. } | Change::Delete { .. } => {
+            Effect::Deployment(change) => {
                 panic!("no release does that to a Deployment: {change:?}")
             }
         };
@@ -151,12 +154,13 @@ impl Cluster {
         if before != (self.template.clone(), self.replicas, self.settings.clone()) {
             self.generation += 1;
         }
-        self.version
+        Applied { deployment: self.version, replica_set: None }
     }
 
     /// What the watches show.
     pub fn view(&self) -> DeploymentView {
         let show = |set: &Set| ReplicaSetView {
+            resource_version: set.version,
             name: set.name(),
             uid: set.name(),
             created_at: None,
@@ -322,6 +326,7 @@ impl Cluster {
 
     fn add_set(&mut self) -> usize {
         self.sets.push(Set {
+            version: 1,
             template: self.template.clone(),
             desired: 0,
             pods: Vec::new(),
@@ -437,7 +442,7 @@ fn under_the_gate_the_model_rests_where_kubernetes_was_measured_to_rest() {
     let mut cluster = Cluster::at_rest(at(0), template("old"), 10, own());
     let order = super::at_step(super::Step::BringUp, in_batches(3, super::AUTOMATIC));
     for (index, new, old) in [(0, 3, 10), (1, 6, 7), (2, 10, 4)] {
-        cluster.make(&change::bring_up(&order, &snapshot(), index, 10, index == 0));
+        cluster.make(&change::bring_up(&order, &snapshot(), index, 10, index == 0).into());
         for choice in 0..500 {
             cluster.look_at_deployment();
             cluster.look_at_set(choice);

@@ -84,7 +84,7 @@ fn it_is_done_once_exactly_so_many_pods_are_there_and_ready(#[case] goal: i32) {
     let transition =
         moved(ask(&sized(goal, Step::Resize), with_pods(goal, goal, Some(at(0))), at(SOON)));
     assert_eq!(
-        (transition.state, transition.step, transition.change.is_none(), transition.finalizes),
+        (transition.state, transition.step, transition.effect.is_none(), transition.finalizes),
         (State::Succeeded, Step::Done, true, false)
     );
     assert_eq!(batches(&transition), [(0, State::Succeeded, None)]);
@@ -95,7 +95,7 @@ fn pods_that_cannot_count_in_time_are_not_added() {
     let mut order = sized(12, Step::Start);
     order.target.batch_timeout_seconds = 5;
     let refusal = moved(ask(&order, untouched(), at(SOON)));
-    assert_eq!((refusal.state, refusal.change.is_none()), (State::Failed, true));
+    assert_eq!((refusal.state, refusal.effect.is_none()), (State::Failed, true));
     assert_eq!(
         refusal.message,
         "the Deployment's minReadySeconds 5 s is not below Timeout 5 s, so no order can be done in time"
@@ -148,7 +148,7 @@ fn a_pod_that_came_and_cannot_start_fails_it_at_once_and_nothing_is_taken_back()
         "{}",
         transition.message
     );
-    assert_eq!(transition.change, None, "pods that run stay, and Kubernetes goes on trying");
+    assert_eq!(transition.effect, None, "pods that run stay, and Kubernetes goes on trying");
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn another_hand_on_the_number_is_named_and_left_alone() {
         ..with_pods(7, 7, Some(at(0)))
     };
     let transition = moved(ask(&sized(12, Step::Resize), view, at(SOON)));
-    assert_eq!((transition.state, &transition.change), (State::Failed, &None));
+    assert_eq!((transition.state, &transition.effect), (State::Failed, &None));
     assert_eq!(
         transition.message,
         "overruled by horizontal-pod-autoscaler, who scaled the Deployment to 7 pods while it was to have 12"
@@ -291,7 +291,7 @@ fn taken_back_it_brings_the_number_of_before_and_leaves_the_template() {
     back.snapshot = None;
     back.step = Step::Start;
     assert_eq!(
-        moved(ask(&back, untouched(), at(SOON))).change,
+        moved(ask(&back, untouched(), at(SOON))).effect,
         None,
         "an order that had not begun changed nothing"
     );
@@ -317,7 +317,7 @@ fn only_pods_since_the_order_began_are_its_own() {
 #[rstest]
 #[case(Observation::Absent, "does not exist")]
 fn without_a_deployment_it_fails(#[case] observation: Observation, #[case] says: &str) {
-    let transition = moved(decide(&sized(4, Step::Start), &observation, at(SOON)));
+    let transition = moved(decide(&sized(4, Step::Start), &observation.clone().into(), at(SOON)));
     assert!(
         transition.state == State::Failed && transition.message.contains(says),
         "{}",

@@ -32,9 +32,9 @@ fn it_is_written_even_if_the_view_shows_the_earlier_version_already() {
 fn what_changed_nothing_needs_no_way_back() {
     let order = Order { snapshot: None, ..way_back(Step::Start) };
     for observation in [Observation::Absent, Observation::Present(Box::new(untouched()))] {
-        let transition = moved(decide(&order, &observation, at(SOON)));
+        let transition = moved(decide(&order, &observation.clone().into(), at(SOON)));
         assert_eq!(
-            (transition.state, transition.step, &transition.change),
+            (transition.state, transition.step, &transition.effect),
             (State::Succeeded, Step::Done, &None)
         );
     }
@@ -122,7 +122,7 @@ fn an_order_that_ended_stays_as_it_ended_if_its_last_change_cannot_be_made(
     for decision in [refused(&order, "no"), gone(&order)] {
         let ended = moved(decision);
         assert_eq!(
-            (ended.state, ended.step, &ended.change, ended.roll_back),
+            (ended.state, ended.step, &ended.effect, ended.roll_back),
             (state, Step::Done, &None, false)
         );
         assert_eq!(

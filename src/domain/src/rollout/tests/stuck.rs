@@ -141,7 +141,7 @@ fn a_batch_that_certainly_takes_too_long_is_not_begun(
     view.settings.progress_deadline_seconds = 10_000;
     let transition = moved(ask(&order, view.clone(), at(SOON)));
     assert_eq!(
-        (transition.state == State::Failed, transition.change.is_none()),
+        (transition.state == State::Failed, transition.effect.is_none()),
         (!says.is_empty(), !says.is_empty()),
         "{}",
         transition.message

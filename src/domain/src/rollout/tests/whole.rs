@@ -30,7 +30,7 @@ struct Play {
     /// Moves that it made.
     moves: usize,
     /// A write of an order that ended, still on its way to the API server.
-    late: Option<Change>,
+    late: Option<Effect>,
     /// Never fewer Ready pods than this.
     least_ready: i32,
     /// Never more pods than this.
@@ -115,14 +115,14 @@ impl Play {
                 return;
             }
             let intent = self.order.intent.as_ref().unwrap();
-            let mut version = self.cluster.make(&intent.change);
+            let mut applied = self.cluster.make(&intent.effect);
             if self.chance.random_ratio(1, 4) {
-                version = self.cluster.make(&intent.change);
+                applied = self.cluster.make(&intent.effect);
             }
             // Nobody undoes what a newer fence wrote.
             self.late = None;
             if self.chance.random_ratio(3, 4) {
-                self.order.intent.as_mut().unwrap().applied = Some(version);
+                self.order.intent.as_mut().unwrap().applied = Some(applied);
                 self.order.template.get_or_insert_with(|| self.cluster.template.clone());
                 self.order.finalizing &= self.order.step != Step::Done;
             }
@@ -156,15 +156,15 @@ impl Play {
         (order.state, order.step, order.batch, order.step_since) =
             (transition.state, transition.step, transition.batch, now);
         order.finalizing =
-            transition.state.is_final() && (transition.change.is_some() || transition.finalizes);
+            transition.state.is_final() && (transition.effect.is_some() || transition.finalizes);
         if transition.completes_step_back {
             order.back_to = None;
         }
         if order.snapshot.is_none() {
             order.snapshot = transition.snapshot.clone();
         }
-        if let Some(change) = &transition.change {
-            order.intent = Some(Intent { change: change.clone(), applied: None });
+        if let Some(effect) = &transition.effect {
+            order.intent = Some(Intent { effect: effect.clone(), applied: None });
             self.changes += 1;
         }
         for moved in &transition.batches {
@@ -183,15 +183,15 @@ impl Play {
     /// What was on its way when its order ended may still arrive, until a newer
     /// fence was written.
     fn land_late(&mut self) {
-        if let Some(change) = self.late.take() {
-            self.cluster.make(&change);
+        if let Some(effect) = self.late.take() {
+            self.cluster.make(&effect);
         }
     }
 
     /// Ends the order where it is, as a person does.
     fn abort(&mut self, finalizes: bool) {
         if self.order.has_change_to_make() {
-            self.late = self.order.intent.as_ref().map(|intent| intent.change.clone());
+            self.late = self.order.intent.as_ref().map(|intent| intent.effect.clone());
         }
         self.order.finalizing = finalizes && self.order.rests_on_abort();
         self.order.state = State::Aborted;

@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use super::{server::Server, *};
 use domain::{
     observed::Observation,
+    order::intent::Applied,
     rollout::{self, Decision},
 };
-use store::{Applied, Lease};
+use store::{Lease, Made};
 
 const APPS: &str = "/pop/v5/k8s/acs/k8s_apps";
 const STOP: &str = "/pop/v5/k8s/acs/stop_k8s_app";
@@ -244,17 +245,17 @@ async fn bad_input_is_named_and_writes_nothing(pool: PgPool) {
 /// One round of an executor that sees no Deployment.
 async fn execute(store: &Store, lease: Lease, now: Timestamp) {
     let order = store.order(lease.order).await.unwrap().unwrap();
-    let Decision::Transition(transition) = rollout::decide(&order, &Observation::Absent, now)
+    let Decision::Transition(transition) =
+        rollout::decide(&order, &Observation::Absent.into(), now)
     else {
         panic!("there is something to do: {order:#?}")
     };
     store.advance(lease, &order, &transition, now).await.unwrap();
-    if transition.change.is_some() {
+    if transition.effect.is_some() {
         let order = store.order(lease.order).await.unwrap().unwrap();
-        store
-            .record_applied(lease, &order, &Applied { resource_version: 0, template: None }, now)
-            .await
-            .unwrap();
+        let applied = Applied { deployment: 0, replica_set: None };
+        let made = Made { applied, template: None };
+        store.record_applied(lease, &order, &made, now).await.unwrap();
     }
 }
 

@@ -14,6 +14,7 @@ fn failing(pods: &[(i64, i64)]) -> DeploymentView {
         at: Some(at(*failed)),
     });
     let set = ReplicaSetView {
+        resource_version: 1,
         desired: 2,
         min_ready_seconds: 0,
         status_replicas: 2,
