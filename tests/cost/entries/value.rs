@@ -3,7 +3,11 @@
 use domain::limits::{BODY, ITEMS, PARAMETERS};
 use edas::{
     operation::application::{list, tag},
-    value::{config_data, ingress, java, lossless, ports, resource, scaling, strategy},
+    value::{
+        config_data, ingress, java, lossless, ports,
+        resource::{self, AmountNames},
+        scaling, strategy,
+    },
     wire::{condition::Condition, params::Params},
 };
 
@@ -20,11 +24,7 @@ const JAVA: &[&str] = &[
     "edas::value::java::read_web",
     "edas::value::java::number",
 ];
-const NUMBERS: &[&str] = &[
-    "edas::value::lossless::read",
-    "edas::value::resource::read_processor",
-    "edas::value::resource::read_memory",
-];
+const NUMBERS: &[&str] = &["edas::value::lossless::read", "edas::value::resource::read_amounts"];
 const SCALING: &[&str] = &[
     "edas::value::scaling::triggers",
     "edas::value::scaling::metrics",
@@ -214,10 +214,8 @@ pub fn entries() -> Vec<Entry> {
         refused("numbers of a body's length", NUMBERS, BODY, |n| {
             let digits = "1".repeat(n);
             params_job(&[("LosslessRuleDelayTime", &digits), ("CpuLimit", &digits)], |params| {
-                let names = resource::ProcessorNames { cores: "CpuLimit", millicores: "McpuLimit" };
                 lossless::read(params).is_ok()
-                    || resource::read_processor(params, names).is_ok()
-                    || resource::read_memory(params, "CpuLimit").is_ok()
+                    || resource::read_amounts(params, &AmountNames::RELEASE).is_ok()
             })
         }),
         accepted(

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::precheck_request::CLAIM_SECONDS;
 use crate::{
-    REQUEST_CHANNEL, Store, StoreError,
+    Store, StoreError,
     row::{document, json},
 };
 use domain::{
@@ -60,13 +60,7 @@ impl Store {
         )
         .execute(tx.connection())
         .await?;
-        sqlx::query!(
-            "/* wake_for_cluster_query */ SELECT pg_notify($1, $2) AS \"sent: ()\"",
-            REQUEST_CHANNEL,
-            cluster.as_str()
-        )
-        .fetch_one(tx.connection())
-        .await?;
+        tx.wake_executors(cluster).await?;
         tx.commit().await?;
         Ok(ClusterQueryId(id))
     }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::precheck_request::CLAIM_SECONDS;
 use crate::{
-    Event, REQUEST_CHANNEL, Store, StoreError, Tx,
+    Event, Store, StoreError, Tx,
     row::{document, json, word},
 };
 use domain::{
@@ -220,13 +220,7 @@ impl Tx {
         )
         .execute(self.connection())
         .await?;
-        sqlx::query!(
-            "/* wake_for_object_write */ SELECT pg_notify($1, $2) AS \"sent: ()\"",
-            REQUEST_CHANNEL,
-            cluster.as_str()
-        )
-        .fetch_one(self.connection())
-        .await?;
+        self.wake_executors(cluster).await?;
         Ok(())
     }
 

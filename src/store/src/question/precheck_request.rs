@@ -9,7 +9,7 @@ use jiff_sqlx::ToSqlx;
 use uuid::Uuid;
 
 use crate::{
-    REQUEST_CHANNEL, Store, StoreError,
+    Store, StoreError,
     row::{document, json},
 };
 use domain::{
@@ -47,13 +47,7 @@ impl Store {
         )
         .execute(tx.connection())
         .await?;
-        sqlx::query!(
-            "/* wake_for_precheck_request */ SELECT pg_notify($1, $2) AS \"sent: ()\"",
-            REQUEST_CHANNEL,
-            proposal.cluster.as_str()
-        )
-        .fetch_one(tx.connection())
-        .await?;
+        tx.wake_executors(&proposal.cluster).await?;
         tx.commit().await?;
         Ok(PrecheckRequestId(id))
     }

@@ -173,25 +173,27 @@ impl Quota {
 mod tests {
     use super::*;
 
+    const QUOTA: Quota = Quota {
+        bytes: 100,
+        packages: 4,
+        key_bytes: 50,
+        key_packages: 3,
+        key_uploads: 2,
+        key_multiparts: 2,
+        key_credentials: 1,
+    };
+    const USAGE: Usage = Usage {
+        bytes: 60,
+        packages: 3,
+        key_bytes: 20,
+        key_packages: 2,
+        key_uploads: 1,
+        key_multiparts: 1,
+    };
+
     #[test]
     fn an_upload_that_goes_beyond_a_limit_is_refused_with_its_setting() {
-        let quota = Quota {
-            bytes: 100,
-            packages: 4,
-            key_bytes: 50,
-            key_packages: 3,
-            key_uploads: 2,
-            key_multiparts: 2,
-            key_credentials: 1,
-        };
-        let usage = Usage {
-            bytes: 60,
-            packages: 3,
-            key_bytes: 20,
-            key_packages: 2,
-            key_uploads: 1,
-            key_multiparts: 1,
-        };
+        let (quota, usage) = (QUOTA, USAGE);
         assert_eq!(quota.admit(&usage, 30), Ok(()));
         for (usage, bytes, names) in [
             (usage, 31, "--package-key-limit"),
@@ -209,23 +211,7 @@ mod tests {
 
     #[test]
     fn an_upload_in_parts_is_a_package_and_each_part_an_upload() {
-        let quota = Quota {
-            bytes: 100,
-            packages: 4,
-            key_bytes: 50,
-            key_packages: 3,
-            key_uploads: 2,
-            key_multiparts: 2,
-            key_credentials: 1,
-        };
-        let usage = Usage {
-            bytes: 60,
-            packages: 3,
-            key_bytes: 20,
-            key_packages: 2,
-            key_uploads: 1,
-            key_multiparts: 1,
-        };
+        let (quota, usage) = (QUOTA, USAGE);
         assert_eq!((quota.admit_multipart(&usage), quota.admit_part(&usage, 30)), (Ok(()), Ok(())));
         assert_eq!(
             quota.admit_multipart(&Usage { key_multiparts: 2, ..usage }),

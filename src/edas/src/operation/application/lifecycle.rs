@@ -14,7 +14,7 @@ use crate::{
     Edge,
     edge::call::Call,
     operation::release::deploy::OrderReply,
-    value::resource::{ProcessorNames, read_memory, read_processor},
+    value::resource::{AmountNames, read_amounts},
     wire::{
         error::ApiError,
         reply::{Reply, SUCCESS},
@@ -108,22 +108,12 @@ pub async fn configure(
         application: call.application()?,
         cluster: params.text("ClusterId").map(Into::into),
         spec: SpecChange {
-            cpu_limit: read_processor(
-                params,
-                ProcessorNames { cores: "CpuLimit", millicores: "McpuLimit" },
-            )?,
-            cpu_request: read_processor(
-                params,
-                ProcessorNames { cores: "CpuRequest", millicores: "McpuRequest" },
-            )?,
-            memory_limit: read_memory(params, "MemoryLimit")?,
-            memory_request: read_memory(params, "MemoryRequest")?,
             pods: Box::new(PodChange {
                 disk_limit: params.integer("EphemeralStorageLimit")?,
                 disk_request: params.integer("EphemeralStorageRequest")?,
                 ..PodChange::default()
             }),
-            ..SpecChange::default()
+            ..read_amounts(params, &AmountNames::RELEASE)?
         },
         timeout_seconds: params.integer("Timeout")?,
     };

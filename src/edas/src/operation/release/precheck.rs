@@ -12,7 +12,11 @@ use super::deploy::read_deploy;
 use crate::{
     Edge,
     edge::call::Call,
-    value::{environment::read_envs, pods, resource::read_memory},
+    value::{
+        environment::read_envs,
+        pods,
+        resource::{AmountNames, read_amounts},
+    },
     wire::{error::ApiError, reply::Reply},
 };
 use domain::{
@@ -173,12 +177,8 @@ pub async fn start(State(edge): State<Edge>, call: Call) -> Result<Reply<StartRe
         spec: SpecChange {
             image: params.text("ImageUrl").map(Into::into),
             env,
-            cpu_limit: params.integer("LimitmCpu")?,
-            cpu_request: params.integer("RequestsmCpu")?,
-            memory_limit: read_memory(params, "LimitMem")?,
-            memory_request: read_memory(params, "RequestsMem")?,
             pods: Box::new(pods::read(params, has_envs)?),
-            ..SpecChange::default()
+            ..read_amounts(params, &AmountNames::PRECHECK)?
         },
     };
     edge.service.start_precheck(request).await?;
