@@ -309,3 +309,18 @@ async fn pods_that_are_ready_and_then_not_any_more_are_named_and_go_back(pool: P
     .await;
     site.close_whole(V1, &["v1", "fading"]).await;
 }
+
+/// The kubelet rejects each pod of the new version, and its ReplicaSet makes the next one.
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn pods_that_the_kubelet_rejects_are_named_and_go_back(pool: PgPool) {
+    let site = Site::open_with(pool, "rejected by the kubelet", DRAIN, GRACE).await;
+    let order = site
+        .order(|request| {
+            let sysctl = json!({ "name": "kernel.msgmax", "value": "65536" });
+            request.spec.pods.security = Field::Set(json!({ "sysctls": [sysctl] }));
+        })
+        .await;
+    let parts = ["failed: SysctlForbidden", "forbidden sysctl: \"kernel.msgmax\" not allowlisted"];
+    site.fails(order, None, &parts).await;
+    site.close_whole(V1, &["v1"]).await;
+}

@@ -165,15 +165,15 @@ impl Site {
         Report::start(Api::namespaced(self.app.client.clone(), &self.app.namespace), wanted)
     }
 
-    /// Waits until no pods are left but four of `image`.
+    /// Waits until no pods are left but four of `image`. Those that a kubelet rejected never
+    /// ran, and nobody deletes them.
     async fn settled(&self, image: &str) {
         let pods: Api<Pod> = Api::namespaced(self.app.client.clone(), &self.app.namespace);
         eventually(async || {
-            let pods = pods
-                .list(&ListParams::default().labels("app.kubernetes.io/name=web"))
-                .await
-                .unwrap()
-                .items;
+            let parameters = ListParams::default()
+                .labels("app.kubernetes.io/name=web")
+                .fields("status.phase!=Failed");
+            let pods = pods.list(&parameters).await.unwrap().items;
             let fits = pods.len() == PODS as usize
                 && pods.iter().all(|pod| {
                     pod.spec.as_ref().unwrap().containers[0].image.as_deref() == Some(image)

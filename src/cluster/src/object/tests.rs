@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::*;
 use domain::{
     observed::{
-        DeploymentView,
+        DeploymentView, ReplicaSetView,
         failure::{self, Cause, JudgeContext, Verdict},
     },
     order::FailurePolicy,
@@ -39,6 +39,18 @@ fn judged(moment: &Value) -> Option<Cause> {
         since: Timestamp::UNIX_EPOCH,
         now: now.unwrap_or(Timestamp::UNIX_EPOCH),
     };
+    if let Some(failed) = moment["failed"].as_array() {
+        let failed: Vec<FailedPod> = failed.iter().map(failed_pod).collect();
+        let now = failed.iter().filter_map(|pod| pod.at.or(pod.created_at)).max()?;
+        let new = ReplicaSetView {
+            name: text(&moment["replicaSet"]["metadata"]["name"]),
+            failed_count: failed.len(),
+            failed,
+            ..ReplicaSetView::default()
+        };
+        let view = DeploymentView { new: Some(new), ..DeploymentView::default() };
+        return failure::judge(&view, JudgeContext { now, ..context });
+    }
     if moment["pod"].is_object() {
         let mut pod = pod(&moment["pod"]);
         let events = moment["events"].as_array().unwrap().iter();
@@ -148,6 +160,18 @@ const EXPECTED: &[(&str, &str, &str, &[&str])] = &[
         "back-off",
         "grace",
         &["init container prepare: ImagePullBackOff", "network is unreachable"],
+    ),
+    (
+        "kubelet-rejects",
+        "rejected",
+        "waits",
+        &["failed: SysctlForbidden", "forbidden sysctl: \"kernel.msgmax\" not allowlisted"],
+    ),
+    (
+        "kubelet-rejects",
+        "rejected-again",
+        "grace",
+        &["failed: SysctlForbidden", "3 pods of the ReplicaSet web-"],
     ),
     ("liveness-failing", "ready", "none", &[]),
     ("liveness-failing", "unhealthy", "none", &[]),
