@@ -3,7 +3,7 @@
 //! back, and compared field by field, with their owners. On the simulated cluster and on a
 //! real control plane.
 
-use domain::order::State;
+use domain::{order::State, template::spec::SpecChange};
 use futures::StreamExt;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -14,7 +14,12 @@ use crate::support::{
     on_both_clusters, release,
 };
 
-on_both_clusters!(deployments_of_every_shape_are_adopted_released_and_taken_back_as_they_were);
+mod random;
+
+on_both_clusters!(
+    deployments_of_every_shape_are_adopted_released_and_taken_back_as_they_were,
+    random_deployments_are_released_with_what_was_asked_for_and_taken_back_as_they_were,
+);
 
 /// How a Deployment came to the cluster.
 #[derive(Debug, Clone, Copy)]
@@ -27,14 +32,19 @@ enum By {
 /// A shape: its name, how it came, its application's container, and its spec beside the
 /// selector, with a template whose labels are added.
 struct Shape {
-    name: &'static str,
+    name: String,
     by: By,
-    container: &'static str,
+    container: String,
     spec: Value,
 }
 
 fn shapes() -> Vec<Shape> {
-    let shape = |name, container, spec| Shape { name, by: By::Creation, container, spec };
+    let shape = |name: &str, container: &str, spec| Shape {
+        name: name.into(),
+        by: By::Creation,
+        container: container.into(),
+        spec,
+    };
     let field = |path: &str| json!({ "fieldRef": { "fieldPath": path } });
     vec![
         // An ingress controller on host ports, which gives a port up before it takes it.
@@ -178,9 +188,9 @@ fn shapes() -> Vec<Shape> {
         ),
         // One that a GitOps controller applies, and keeps applying.
         Shape {
-            name: "gitops",
+            name: "gitops".into(),
             by: By::Apply,
-            container: "podinfo",
+            container: "podinfo".into(),
             spec: json!({
                 "replicas": 2, "minReadySeconds": 3, "revisionHistoryLimit": 5, "progressDeadlineSeconds": 60,
                 "strategy": { "type": "RollingUpdate", "rollingUpdate": { "maxUnavailable": 1 } },
@@ -252,8 +262,9 @@ fn deployment(shape: &Shape) -> Value {
     deployment
 }
 
-/// Adopts, releases and takes back one of them.
-async fn there_and_back(app: &App, shape: &Shape) {
+/// Adopts one of them, releases another image and `change` with it, and takes it back.
+/// Besides the image nothing may change but the `places`.
+async fn there_and_back(app: &App, shape: &Shape, change: SpecChange, places: &[&str]) {
     let wanted = deployment(shape);
     match shape.by {
         By::Creation => app.put(&wanted).await,
@@ -261,13 +272,13 @@ async fn there_and_back(app: &App, shape: &Shape) {
         By::Apply if app.simulation.is_some() => app.put(&wanted).await,
         By::Apply => {
             app.apply(&wanted, "gitops").await.unwrap();
-            app.rolled_out(shape.name).await;
+            app.rolled_out(&shape.name).await;
         }
     }
-    let before = app.live(shape.name).await;
+    let before = app.live(&shape.name).await;
     let (application, _) =
-        app.adopt(shape.name, None).await.unwrap_or_else(|why| panic!("{}: {why}", shape.name));
-    let adopted = app.live(shape.name).await;
+        app.adopt(&shape.name, None).await.unwrap_or_else(|why| panic!("{}: {why}", shape.name));
+    let adopted = app.live(&shape.name).await;
     assert_eq!(
         adopted["metadata"]["generation"], before["metadata"]["generation"],
         "{}: adoption changes nothing",
@@ -278,15 +289,16 @@ async fn there_and_back(app: &App, shape: &Shape) {
     let one_batch = before["spec"]["strategy"]["type"] == "Recreate"
         || before["spec"]["replicas"].as_i64() < Some(2);
     let image = format!("new/{}:2.0", shape.name);
-    let order = app
-        .service
-        .deploy(&caller(), release(application, &image, batches(if one_batch { 1 } else { 2 })))
-        .await;
+    let mut request = release(application, &image, batches(if one_batch { 1 } else { 2 }));
+    request.spec = SpecChange { image: Some(image.clone()), ..change };
+    let order = app.service.deploy(&caller(), request).await;
     let order = order.unwrap_or_else(|why| panic!("{}: {why}", shape.name));
     let order = app.end_of(order).await;
     assert_eq!(order.state, State::Succeeded, "{}: {order:#?}", shape.name);
-    let released = app.live(shape.name).await;
+    let released = app.live(&shape.name).await;
     let mut expected = own(&before);
+    let at = expected["spec"]["template"]["spec"]["containers"].as_array().unwrap();
+    let at = at.iter().position(|container| container["name"] == shape.container).unwrap();
     for container in expected["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap() {
         if container["name"] == shape.container {
             container["image"] = json!(image);
@@ -296,10 +308,17 @@ async fn there_and_back(app: &App, shape: &Shape) {
     let metadata = without_mark["spec"]["template"]["metadata"].as_object_mut().unwrap();
     let annotations = metadata["annotations"].as_object_mut().unwrap();
     assert!(annotations.remove("sluice.dev/release").is_some());
+    // How the caller wrote its probes.
+    annotations.remove("sluice.dev/given");
     if annotations.is_empty() {
         metadata.remove("annotations");
     }
-    assert_eq!(without_mark, expected, "{}: one image, and nothing else", shape.name);
+    for place in places {
+        let place = place.replace("{c}", &format!("/spec/containers/{at}"));
+        remove(&mut without_mark, &format!("/spec/template{place}"));
+        remove(&mut expected, &format!("/spec/template{place}"));
+    }
+    assert_eq!(without_mark, expected, "{}: what was asked for, and nothing else", shape.name);
     let ours =
         owners(&released)["sluice Update"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(ours, ["f:template"], "{}", shape.name);
@@ -307,7 +326,7 @@ async fn there_and_back(app: &App, shape: &Shape) {
     let back = app.service.roll_back(&caller(), order.id).await.unwrap();
     let back = app.end_of(back).await;
     assert_eq!(back.state, State::Succeeded, "{}: {back:#?}", shape.name);
-    let after = app.live(shape.name).await;
+    let after = app.live(&shape.name).await;
     assert_eq!(own(&after), own(&before), "{}: as it was found", shape.name);
     assert_eq!(owners(&after), owners(&before), "{}: and whose it was", shape.name);
     if matches!(shape.by, By::Apply) && app.simulation.is_none() {
@@ -320,6 +339,30 @@ async fn deployments_of_every_shape_are_adopted_released_and_taken_back_as_they_
     assert!(shapes.len() >= 10);
     // A few at a time: each is watched closely.
     futures::stream::iter(&shapes)
-        .for_each_concurrent(4, |shape| there_and_back(&app, shape))
+        .for_each_concurrent(4, |shape| there_and_back(&app, shape, SpecChange::default(), &[]))
         .await;
+}
+
+async fn random_deployments_are_released_with_what_was_asked_for_and_taken_back_as_they_were(
+    app: App,
+) {
+    futures::stream::iter(random::seeds())
+        .for_each_concurrent(4, |seed| {
+            let app = &app;
+            async move {
+                let (change, places) = random::change(seed);
+                there_and_back(app, &random::shape(seed), change, places).await;
+            }
+        })
+        .await;
+}
+
+/// Removes what a pointer names, and objects that are empty without it.
+fn remove(value: &mut Value, pointer: &str) {
+    let Some((parent, name)) = pointer.rsplit_once('/') else { return };
+    let Some(Value::Object(object)) = value.pointer_mut(parent) else { return };
+    object.remove(name);
+    if object.is_empty() {
+        remove(value, parent);
+    }
 }
