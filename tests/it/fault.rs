@@ -197,3 +197,37 @@ async fn the_database_may_drop_every_connection_at_any_moment(pool: PgPool) {
     settled(&watch).await;
     assert_exact(&watch.end(), 6, 1);
 }
+
+/// A webhook that is down answers 500 for every write; a person who looks must see it.
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn what_keeps_a_change_from_being_made_is_named_in_the_order_while_it_lasts(pool: PgPool) {
+    let app = App::start(pool).await;
+    let simulation = app.simulation.clone().unwrap();
+    let application = app.create("web", 6).await;
+    simulation.fail_next(usize::MAX, Fault::Refuse(500), is_ours);
+    let order = app.deploy(application, NEW, manual(3)).await;
+    let named = |order: &service::OrderView| order.message.contains("cannot be made now");
+    let named = app.order_when(order, named).await;
+    assert!(named.state == State::Running && named.message.contains("500"), "{named:#?}");
+    simulation.clear_faults();
+    let rests = app.order_when(order, |order| order.state == State::WaitingConfirmation).await;
+    assert!(!rests.message.contains("cannot be made"), "{rests:#?}");
+}
+
+/// It would be tried for ever, and no deadline would count.
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn a_step_back_that_the_cluster_refuses_for_good_ends_and_says_why(pool: PgPool) {
+    let app = App::start(pool).await;
+    let simulation = app.simulation.clone().unwrap();
+    let application = app.create("web", 6).await;
+    let watch = app.watch("web").await;
+    let order = app.deploy(application, NEW, manual(3)).await;
+    app.confirm_at_rest(order, 2, &watch, NEW, 2).await;
+    app.order_when(order, |order| order.batches[1].state == State::Succeeded).await;
+    let of_sets = |call: &Call| call.verb == "patch" && call.resource == "replicasets";
+    simulation.fail_next(usize::MAX, Fault::Refuse(403), of_sets);
+    app.service.step_back(&crate::support::caller(), order, Some(1)).await.unwrap();
+    let order = app.end_of(order).await;
+    assert_eq!(order.state, State::Failed, "{order:#?}");
+    assert!(order.message.contains("the cluster refused the change"), "{order:#?}");
+}

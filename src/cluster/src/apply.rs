@@ -22,7 +22,7 @@ use super::{
     request::{bounded, value},
     view::View,
 };
-use domain::template::names::ORDER_ANNOTATION;
+use domain::template::names::{FENCE_ANNOTATION, ORDER_ANNOTATION};
 use domain::{
     ApplicationId,
     order::intent::{Applied, Change, Effect, SizeChange},
@@ -153,7 +153,8 @@ impl Writer<'_> {
                             // A failed test and an invalid object are both a 422; only
                             // the object itself says which.
                             let now = get(&api, &key.name).await?;
-                            let same = ["/metadata/uid", "/metadata/annotations/sluice.dev~1fence"];
+                            let fence = manifest::annotation(FENCE_ANNOTATION);
+                            let same = ["/metadata/uid", fence.as_str()];
                             let moved =
                                 same.iter().any(|path| now.pointer(path) != live.pointer(path))
                                     || (manifest::fence(&live).is_none()
@@ -272,8 +273,14 @@ impl Writer<'_> {
                 PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
             match bounded(sets.patch(name, &parameters, &KubePatch::Json::<()>(operations))).await {
                 Ok(set) => return Ok(applied(&value(set)?)),
-                // Its status moved on meanwhile, most likely: looked at anew.
-                Err(ClusterError::Refused(_)) => {}
+                Err(ClusterError::Refused(why)) => {
+                    // A failed test and a no are both refusals: only the object itself says
+                    // whether its status moved on meanwhile.
+                    let now = get(&sets, name).await?;
+                    if now["metadata"]["resourceVersion"] == set["metadata"]["resourceVersion"] {
+                        return Err(ClusterError::Refused(why));
+                    }
+                }
                 Err(other) => return Err(other),
             }
         }

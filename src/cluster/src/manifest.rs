@@ -221,7 +221,7 @@ pub fn fence(live: &Value) -> Option<i64> {
     live["metadata"]["annotations"][FENCE_ANNOTATION].as_str()?.parse().ok()
 }
 
-fn annotation(name: &str) -> String {
+pub(super) fn annotation(name: &str) -> String {
     // A slash within a JSON Pointer's part.
     format!("/metadata/annotations/{}", name.replace('/', "~1"))
 }

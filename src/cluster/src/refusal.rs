@@ -17,7 +17,8 @@ pub(super) fn redact(message: &str) -> String {
     let rest = end
         .map(|end| message[start + QUOTE.len() + end..].trim_start_matches(['"', ':', ' ']))
         .filter(|rest| !rest.is_empty());
-    rest.unwrap_or("it cannot be read").to_owned()
+    // What is left may quote another one.
+    rest.map_or_else(|| "it cannot be read".to_owned(), redact)
 }
 
 #[cfg(test)]
@@ -34,6 +35,10 @@ mod tests {
     #[case(
         r#"x: Invalid value: "{\"a\":\"geheim\"}": json: cannot unmarshal string into Go struct field"#,
         "json: cannot unmarshal string into Go struct field"
+    )]
+    #[case(
+        r#"x: Invalid value: "{\"a\":\"geheim\"}": no; y: Invalid value: "{\"b\":\"geheim\"}": neither"#,
+        "neither"
     )]
     #[case(r#"x: Invalid value: "{\"a\":\"geheim\"}""#, "it cannot be read")]
     #[case(r#"x: Invalid value: "{\"a\":\"geheim"#, "it cannot be read")]

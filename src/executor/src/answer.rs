@@ -57,18 +57,19 @@ impl Executor {
         cluster: &KnownCluster,
         running: &mut JoinSet<()>,
     ) -> Result<bool, StoreError> {
-        let precheck = self.store.claim_precheck_request(cluster).await?;
-        let query = self.store.claim_cluster_query(cluster).await?;
-        let object_write = self.store.claim_object_write(cluster).await?;
-        let any = precheck.is_some() || query.is_some() || object_write.is_some();
-        if let Some((id, proposal)) = precheck {
+        let mut any = false;
+        // Each is begun before the next one is claimed, which may fail.
+        if let Some((id, proposal)) = self.store.claim_precheck_request(cluster).await? {
             running.spawn(self.clone().answer(id, proposal));
+            any = true;
         }
-        if let Some(query) = query {
+        if let Some(query) = self.store.claim_cluster_query(cluster).await? {
             running.spawn(self.clone().answer_query(query));
+            any = true;
         }
-        if let Some(object_write) = object_write {
+        if let Some(object_write) = self.store.claim_object_write(cluster).await? {
             running.spawn(self.clone().run_object_write(object_write));
+            any = true;
         }
         Ok(any)
     }

@@ -2,11 +2,9 @@
 //! the cluster, decide, write the transition down. If the program dies at any point,
 //! another one begins with the same round.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+mod pods;
+
+use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::watch::Receiver, time::Instant};
@@ -18,19 +16,20 @@ use cluster::{
     manifest::{EventText, WriteContext},
 };
 use domain::{
-    BatchId,
-    observed::{CreateFailure, Facts, Observation, failure},
+    observed::{CreateFailure, Facts, Observation},
     order::{Order, State, Step},
     rollout::{self, Decision, Transition},
 };
-use store::{Lease, Made, PodState, StoreError};
-
-/// Shortest time between two records of a batch's pods.
-const RECORD_EVERY: Duration = Duration::from_secs(1);
+use pods::{Pods, RECORD_EVERY};
+use store::{Advanced, Lease, Made, StoreError};
 
 /// Pause before a failed request is retried; doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+
+/// Time for which a change cannot be made until the order says so, and from then on until
+/// it says so again.
+const REPORT_TROUBLE_EVERY: Duration = Duration::from_secs(2);
 
 /// How long the Deployment controller may take to act before Sluice looks for the reason,
 /// and how often it looks.
@@ -60,16 +59,16 @@ struct Drive {
     pods: Pods,
     /// The last known reason why the Deployment controller does not act.
     why: Option<(Instant, Option<String>)>,
+    /// What keeps a change from being made.
+    trouble: Option<Trouble>,
 }
 
-/// What is recorded of the pods of batches.
-#[derive(Default)]
-struct Pods {
-    /// Names of pods that earlier batches brought.
-    earlier: HashSet<String>,
-    /// The batch under way, and what is recorded of it.
-    recorded: Option<(BatchId, Vec<PodState>)>,
-    at: Option<Instant>,
+/// A change that cannot be made for now.
+struct Trouble {
+    /// The order's message without it; none = it was not reported yet.
+    message_before: Option<String>,
+    /// When it was reported last, or began.
+    reported: Instant,
 }
 
 impl Executor {
@@ -91,7 +90,7 @@ impl Executor {
         let end = loop {
             match self.round(&mut drive, &stop).await {
                 Ok(Some(end)) => break end,
-                Ok(None) => drive.pause = FIRST_PAUSE,
+                Ok(None) => {}
                 Err(StoreError::Fenced { .. }) => break End::Lost,
                 Err(error) => {
                     tracing::warn!(%error, "a transition could not be written; trying again");
@@ -150,6 +149,7 @@ impl Executor {
             pause: FIRST_PAUSE,
             pods,
             why: None,
+            trouble: None,
         })
     }
 
@@ -167,6 +167,9 @@ impl Executor {
             }
             drive.extended = Instant::now();
             self.reload(drive).await?;
+            if drive.trouble.is_none() {
+                drive.pause = FIRST_PAUSE;
+            }
         }
         if stop.is_cancelled() {
             return Ok(Some(End::GiveBack(Some(self.clock.now()))));
@@ -280,6 +283,10 @@ impl Executor {
                 let made = Made { applied: made.applied, template: made.template.as_ref() };
                 self.store.record_applied(drive.lease, order, &made, self.clock.now()).await?;
                 tracing::info!(step = %order.step, batch = order.batch + 1, version, "made the change");
+                drive.pause = FIRST_PAUSE;
+                if let Some(before) = drive.trouble.take().and_then(|it| it.message_before) {
+                    self.store.note_message(drive.lease, &before).await?;
+                }
                 self.reload(drive).await?;
                 return Ok(None);
             }
@@ -289,6 +296,7 @@ impl Executor {
             }
             Err(ClusterError::Transient(why)) => {
                 tracing::warn!(why, "the change could not be made; trying again");
+                self.report_trouble(drive, &why).await?;
                 self.wait_to_retry(drive, stop).await;
                 return Ok(None);
             }
@@ -301,13 +309,37 @@ impl Executor {
         }
     }
 
+    /// Says in the order what keeps its change from being made, where that lasts: the API
+    /// server does not answer, or a webhook of it.
+    async fn report_trouble(&self, drive: &mut Drive, why: &str) -> Result<(), StoreError> {
+        if drive.order.state.is_final() {
+            return Ok(());
+        }
+        let trouble = drive
+            .trouble
+            .get_or_insert_with(|| Trouble { message_before: None, reported: Instant::now() });
+        if trouble.reported.elapsed() < REPORT_TROUBLE_EVERY {
+            return Ok(());
+        }
+        trouble.reported = Instant::now();
+        let message = format!("the change cannot be made now, and is tried again: {why}");
+        let before = self.store.note_message(drive.lease, &message).await?;
+        trouble.message_before.get_or_insert(before);
+        Ok(())
+    }
+
     async fn write(
         &self,
         drive: &mut Drive,
         transition: &Transition,
     ) -> Result<Option<End>, StoreError> {
-        let opened =
+        let advanced =
             self.store.advance(drive.lease, &drive.order, transition, self.clock.now()).await?;
+        drive.pause = FIRST_PAUSE;
+        let Advanced::Written(opened) = advanced else {
+            self.reload(drive).await?;
+            return Ok(None);
+        };
         let (state, step, batch) = (transition.state, transition.step, transition.batch + 1);
         let message = match transition.message.as_str() {
             "" => format!("{step} follows"),
@@ -321,7 +353,7 @@ impl Executor {
         let warning = (transition.state == State::Failed && !drive.order.state.is_final())
             .then(|| transition.message.clone());
         if let Some(opened) = opened {
-            tracing::info!(rollback.id = %opened.0, "opened the rollback order");
+            tracing::info!(rollback.id = %opened, "opened the rollback order");
             self.due.notify_one();
         }
         if let Some(text) = warning {
@@ -374,100 +406,6 @@ impl Executor {
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(pause) => {}
-        }
-    }
-
-    /// Records the pods of the batch under way where they changed: at once if the
-    /// batch is about to change, at most once a second otherwise.
-    async fn record_pods(
-        &self,
-        drive: &mut Drive,
-        observation: &Observation,
-        now: bool,
-    ) -> Result<(), StoreError> {
-        let Observation::Present(view) = observation else { return Ok(()) };
-        let Some(batch) = drive
-            .order
-            .batches
-            .get(drive.order.batch)
-            .filter(|batch| batch.state == State::Running)
-        else {
-            return Ok(());
-        };
-        let pods = &mut drive.pods;
-        match &pods.recorded {
-            Some((id, _)) if *id == batch.id => {}
-            other => {
-                pods.earlier.extend(
-                    other.iter().flat_map(|(_, pods)| pods.iter().map(|pod| pod.name.clone())),
-                );
-                pods.recorded = Some((batch.id, Vec::new()));
-                pods.at = None;
-            }
-        }
-        let context = rollout::judge_context(&drive.order, self.clock.now());
-        let mut seen: Vec<PodState> = view
-            .new
-            .iter()
-            .flat_map(|set| &set.pods)
-            .filter(|pod| rollout::brought(&drive.order, pod) && !pods.earlier.contains(&pod.name))
-            .map(|pod| PodState {
-                name: pod.name.clone(),
-                ip: pod.ip.clone(),
-                phase: pod.phase.clone(),
-                ready: pod.ready_since.is_some(),
-                message: failure::judge_pod(pod, context)
-                    .map(|cause| cause.sentence)
-                    .unwrap_or_default(),
-            })
-            .collect();
-        let Some((id, recorded)) = &mut pods.recorded else { return Ok(()) };
-        keep_places(&mut seen, recorded);
-        if *recorded == seen {
-            return Ok(());
-        }
-        if now || pods.at.is_none_or(|at| at.elapsed() >= RECORD_EVERY) {
-            self.store.record_pods(drive.lease, *id, &seen, self.clock.now()).await?;
-            *recorded = seen;
-            pods.at = Some(Instant::now());
-        }
-        Ok(())
-    }
-}
-
-/// Puts the pods that were recorded before where they were, and new ones behind
-/// them: clients walk the list by place while it grows, and would miss one.
-fn keep_places(seen: &mut [PodState], recorded: &[PodState]) {
-    let places: HashMap<&str, usize> =
-        recorded.iter().enumerate().map(|(place, pod)| (pod.name.as_str(), place)).collect();
-    seen.sort_by_key(|pod| places.get(pod.name.as_str()).copied().unwrap_or(usize::MAX));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pods(names: &[&str]) -> Vec<PodState> {
-        let pod = |name: &&str| PodState {
-            name: (*name).into(),
-            ip: String::new(),
-            phase: String::new(),
-            ready: false,
-            message: String::new(),
-        };
-        names.iter().map(pod).collect()
-    }
-
-    #[test]
-    fn a_pod_keeps_its_place_when_others_come_and_go() {
-        for (recorded, seen, kept) in [
-            (&[][..], &["a", "b"][..], &["a", "b"][..]),
-            (&["f", "q"], &["a", "f", "m", "q"], &["f", "q", "a", "m"]),
-            (&["q", "f", "a"], &["a", "b", "q"], &["q", "a", "b"]),
-        ] {
-            let mut seen = pods(seen);
-            keep_places(&mut seen, &pods(recorded));
-            assert_eq!(seen, pods(kept));
         }
     }
 }

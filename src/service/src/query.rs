@@ -141,7 +141,10 @@ impl Service {
         match until_answered(SEEN_WITHIN, || self.store.take_query_answer(id)).await? {
             Some(Ok(seen)) => Ok(seen),
             Some(Err(why)) => Err(Rejection::Unseen(why).into()),
-            None => Err(Rejection::Unseen("no executor answered in time: try again".into()).into()),
+            None => {
+                self.store.withdraw_cluster_query(id).await?;
+                Err(Rejection::Unseen("no executor answered in time: try again".into()).into())
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod tag;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use serde_json::Value;
+use sqlx::PgExecutor;
 
 use super::{
     Store, StoreError, Tx,
@@ -63,6 +64,17 @@ pub struct NamedTemplate {
 }
 
 impl Tx {
+    /// As [`Store::current_template`], as this transaction sees it.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn current_template(
+        &mut self,
+        id: ApplicationId,
+    ) -> Result<Option<Value>, StoreError> {
+        current_template(self.connection(), id).await
+    }
+
     /// Writes an application.
     ///
     /// # Errors
@@ -247,16 +259,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn current_template(&self, id: ApplicationId) -> Result<Option<Value>, StoreError> {
-        let row = sqlx::query!(
-            r#"/* current_template */ SELECT coalesce(
-                   (SELECT r.template FROM release r JOIN application a ON a.release_id = r.id WHERE a.id = $1),
-                   (SELECT o.template FROM change_order o WHERE o.application_id = $1 AND o.template IS NOT NULL ORDER BY o.created_at LIMIT 1)
-               ) AS template"#,
-            id.0
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        Ok(row.template)
+        current_template(&self.pool, id).await
     }
 
     /// The same of all applications on a cluster that have one, or of those in a namespace
@@ -290,6 +293,22 @@ impl Store {
         });
         Ok(named.collect())
     }
+}
+
+async fn current_template(
+    database: impl PgExecutor<'_>,
+    id: ApplicationId,
+) -> Result<Option<Value>, StoreError> {
+    let row = sqlx::query!(
+        r#"/* current_template */ SELECT coalesce(
+               (SELECT r.template FROM release r JOIN application a ON a.release_id = r.id WHERE a.id = $1),
+               (SELECT o.template FROM change_order o WHERE o.application_id = $1 AND o.template IS NOT NULL ORDER BY o.created_at LIMIT 1)
+           ) AS template"#,
+        id.0
+    )
+    .fetch_one(database)
+    .await?;
+    Ok(row.template)
 }
 
 async fn list(

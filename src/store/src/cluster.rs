@@ -152,6 +152,20 @@ impl Store {
 }
 
 impl Tx {
+    /// Whether a client removed the cluster, and none imported it again.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn is_removed(&mut self, id: &ClusterId) -> Result<bool, StoreError> {
+        let removed = sqlx::query_scalar!(
+            "/* is_removed */ SELECT removed_at IS NOT NULL AS \"removed!\" FROM kubernetes_cluster WHERE id = $1",
+            id.as_str()
+        )
+        .fetch_optional(self.connection())
+        .await?;
+        Ok(removed.unwrap_or_default())
+    }
+
     /// Hides a cluster without applications from clients; returns the number of its
     /// applications. Waits for those that are being created.
     ///

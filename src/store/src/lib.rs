@@ -22,7 +22,7 @@ pub use crate::catalog::access_key::KeyRow;
 pub use crate::catalog::config_template::{ConfigTemplateFilter, ConfigTemplateRow};
 pub use crate::catalog::logical_region::{LogicalRegion, RegionText};
 pub use crate::cluster::identity::{OpenWork, Recorded};
-pub use crate::order::advance::{Made, Opened};
+pub use crate::order::advance::{Advanced, Made};
 pub use crate::order::event::{Event, EventPosition, EventRow, PlacedEvent};
 pub use crate::order::lease::Lease;
 pub use crate::order::release::{NewRelease, ReleaseRow};

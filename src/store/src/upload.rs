@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use secrecy::{ExposeSecret, SecretString};
+use sqlx::PgExecutor;
 
 use super::{Store, StoreError, Tx};
 use domain::{CredentialId, PackageId, package::upload::ObjectKey};
@@ -56,6 +57,17 @@ pub enum StoredPackage {
 }
 
 impl Tx {
+    /// As [`Store::find_package_by_key`], as this transaction sees it.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn find_package_by_key(
+        &mut self,
+        key: &ObjectKey,
+    ) -> Result<Option<PackageRow>, StoreError> {
+        find_package_by_key(self.connection(), key).await
+    }
+
     /// Stores a new credential, and forgets those that ended before `forgotten`.
     /// False, and nothing is stored, where the access key has `most` that are good.
     ///
@@ -175,13 +187,7 @@ impl Store {
         &self,
         key: &ObjectKey,
     ) -> Result<Option<PackageRow>, StoreError> {
-        let row = sqlx::query!(
-            "/* find_package_by_key */ SELECT id, bytes, md5, sha256, capability FROM stored_package WHERE object_key = $1 AND deleted_at IS NULL",
-            key.as_str()
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        Ok(row.map(|row| package(row.id, row.bytes, row.md5, row.sha256, row.capability)))
+        find_package_by_key(&self.pool, key).await
     }
 
     /// The package `id`, if it is not deleted.
@@ -197,6 +203,19 @@ impl Store {
         .await?;
         Ok(row.map(|row| package(id.0, row.bytes, row.md5, row.sha256, row.capability)))
     }
+}
+
+async fn find_package_by_key(
+    database: impl PgExecutor<'_>,
+    key: &ObjectKey,
+) -> Result<Option<PackageRow>, StoreError> {
+    let row = sqlx::query!(
+        "/* find_package_by_key */ SELECT id, bytes, md5, sha256, capability FROM stored_package WHERE object_key = $1 AND deleted_at IS NULL",
+        key.as_str()
+    )
+    .fetch_optional(database)
+    .await?;
+    Ok(row.map(|row| package(row.id, row.bytes, row.md5, row.sha256, row.capability)))
 }
 
 fn package(

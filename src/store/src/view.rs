@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sqlx::PgExecutor;
 
 use super::{
-    Store, StoreError,
+    Store, StoreError, Tx,
     row::{count, document, value},
 };
 use domain::{
@@ -92,7 +93,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn order_row(&self, id: OrderId) -> Result<Option<OrderRow>, StoreError> {
-        Ok(self.order_rows(Some(id), None, true, 1).await?.pop())
+        Ok(order_rows(&self.pool, Some(id), None, true, 1).await?.pop())
     }
 
     /// The newest orders of an application, newest first.
@@ -104,7 +105,7 @@ impl Store {
         application: ApplicationId,
         limit: i64,
     ) -> Result<Vec<OrderRow>, StoreError> {
-        self.order_rows(None, Some(application), true, limit).await
+        order_rows(&self.pool, None, Some(application), true, limit).await
     }
 
     /// The newest order that changes the application's Deployment.
@@ -115,62 +116,7 @@ impl Store {
         &self,
         application: ApplicationId,
     ) -> Result<Option<OrderRow>, StoreError> {
-        Ok(self.order_rows(None, Some(application), false, 1).await?.pop())
-    }
-
-    async fn order_rows(
-        &self,
-        id: Option<OrderId>,
-        application: Option<ApplicationId>,
-        object_writes: bool,
-        limit: i64,
-    ) -> Result<Vec<OrderRow>, StoreError> {
-        let rows = sqlx::query!(
-            r#"/* order_rows */ SELECT o.id, o.application_id, o.kind::text AS "kind!", o.state::text AS "state!", o.step::text AS "step!",
-                   o.strategy, (o.target->>'replicas')::integer AS replicas, (o.target->>'replicas_before')::integer AS replicas_before, o.description, o.notes, o.message, o.created_at, o.finished_at, o.created_by, o.source::text AS "source!", o.rolls_back,
-                   r.version AS "version?", r.image AS "image?", r.package,
-                   (SELECT u.id FROM change_order u WHERE u.rolls_back = o.id) AS rolled_back_by, o.template IS NOT NULL OR o.finalizing AS "changed_deployment!",
-                   NOT EXISTS (
-                       SELECT 1 FROM change_order n WHERE n.application_id = o.application_id AND (n.created_at, n.id) > (o.created_at, o.id) AND n.kind <> 'object_write'
-                   ) AS "newest!"
-               FROM change_order o LEFT JOIN release r ON r.id = o.release_id
-               WHERE ($1::uuid IS NULL OR o.id = $1) AND ($2::uuid IS NULL OR o.application_id = $2) AND ($3 OR o.kind <> 'object_write')
-               ORDER BY o.created_at DESC, o.id DESC LIMIT $4"#,
-            id.map(|id| id.0),
-            application.map(|application| application.0),
-            object_writes,
-            limit
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(OrderRow {
-                    id: OrderId(row.id),
-                    application: ApplicationId(row.application_id),
-                    kind: value("kind", row.kind)?,
-                    state: value("state", row.state)?,
-                    step: value("step", row.step)?,
-                    strategy: document("strategy", row.strategy)?,
-                    replicas: row.replicas,
-                    replicas_before: row.replicas_before,
-                    description: row.description,
-                    notes: row.notes,
-                    version: row.version,
-                    image: row.image,
-                    package: row.package.map(|package| document("package", package)).transpose()?,
-                    message: row.message,
-                    created_at: row.created_at.to_jiff(),
-                    finished_at: row.finished_at.map(jiff_sqlx::Timestamp::to_jiff),
-                    created_by: row.created_by,
-                    source: value("source", row.source)?,
-                    rolls_back: row.rolls_back.map(OrderId),
-                    rolled_back_by: row.rolled_back_by.map(OrderId),
-                    is_newest: row.newest,
-                    changed_deployment: row.changed_deployment,
-                })
-            })
-            .collect()
+        Ok(order_rows(&self.pool, None, Some(application), false, 1).await?.pop())
     }
 
     /// The batches of an order, in order.
@@ -201,4 +147,69 @@ impl Store {
             })
             .collect()
     }
+}
+
+impl Tx {
+    /// One order for reading, as this transaction sees it.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn order_row(&mut self, id: OrderId) -> Result<Option<OrderRow>, StoreError> {
+        Ok(order_rows(self.connection(), Some(id), None, true, 1).await?.pop())
+    }
+}
+
+async fn order_rows(
+    database: impl PgExecutor<'_>,
+    id: Option<OrderId>,
+    application: Option<ApplicationId>,
+    object_writes: bool,
+    limit: i64,
+) -> Result<Vec<OrderRow>, StoreError> {
+    let rows = sqlx::query!(
+        r#"/* order_rows */ SELECT o.id, o.application_id, o.kind::text AS "kind!", o.state::text AS "state!", o.step::text AS "step!",
+               o.strategy, (o.target->>'replicas')::integer AS replicas, (o.target->>'replicas_before')::integer AS replicas_before, o.description, o.notes, o.message, o.created_at, o.finished_at, o.created_by, o.source::text AS "source!", o.rolls_back,
+               r.version AS "version?", r.image AS "image?", r.package,
+               (SELECT u.id FROM change_order u WHERE u.rolls_back = o.id) AS rolled_back_by, o.template IS NOT NULL OR o.finalizing AS "changed_deployment!",
+               NOT EXISTS (
+                   SELECT 1 FROM change_order n WHERE n.application_id = o.application_id AND (n.created_at, n.id) > (o.created_at, o.id) AND n.kind <> 'object_write'
+               ) AS "newest!"
+           FROM change_order o LEFT JOIN release r ON r.id = o.release_id
+           WHERE ($1::uuid IS NULL OR o.id = $1) AND ($2::uuid IS NULL OR o.application_id = $2) AND ($3 OR o.kind <> 'object_write')
+           ORDER BY o.created_at DESC, o.id DESC LIMIT $4"#,
+        id.map(|id| id.0),
+        application.map(|application| application.0),
+        object_writes,
+        limit
+    )
+    .fetch_all(database)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(OrderRow {
+                id: OrderId(row.id),
+                application: ApplicationId(row.application_id),
+                kind: value("kind", row.kind)?,
+                state: value("state", row.state)?,
+                step: value("step", row.step)?,
+                strategy: document("strategy", row.strategy)?,
+                replicas: row.replicas,
+                replicas_before: row.replicas_before,
+                description: row.description,
+                notes: row.notes,
+                version: row.version,
+                image: row.image,
+                package: row.package.map(|package| document("package", package)).transpose()?,
+                message: row.message,
+                created_at: row.created_at.to_jiff(),
+                finished_at: row.finished_at.map(jiff_sqlx::Timestamp::to_jiff),
+                created_by: row.created_by,
+                source: value("source", row.source)?,
+                rolls_back: row.rolls_back.map(OrderId),
+                rolled_back_by: row.rolled_back_by.map(OrderId),
+                is_newest: row.newest,
+                changed_deployment: row.changed_deployment,
+            })
+        })
+        .collect()
 }

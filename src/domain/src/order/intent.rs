@@ -36,6 +36,19 @@ pub enum Effect {
     ReplicaSet(SizeChange),
 }
 
+impl Effect {
+    /// The effect as events show it, who are kept for ever: without the template, whose
+    /// variables can be secrets.
+    #[must_use]
+    pub fn without_template(&self) -> Value {
+        let mut shown = serde_json::to_value(self).unwrap_or_default();
+        if let Some(template) = shown.get_mut("template") {
+            *template = "changed".into();
+        }
+        shown
+    }
+}
+
 impl From<Change> for Effect {
     fn from(change: Change) -> Self {
         Self::Deployment(change)

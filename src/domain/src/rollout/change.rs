@@ -232,7 +232,7 @@ pub(in crate::rollout) fn restore_settings(
     paused: bool,
 ) -> Change {
     let own = &before.settings;
-    let completes_step_back = |field: &str| match field {
+    let is_as_before = |field: &str| match field {
         "minReadySeconds" => min_ready_seconds == own.min_ready_seconds,
         "paused" => paused == own.paused,
         _ => true,
@@ -243,10 +243,7 @@ pub(in crate::rollout) fn restore_settings(
         min_ready_seconds: Some(min_ready_seconds),
         progress_deadline_seconds: Some(own.progress_deadline_seconds),
         borrow: Borrow::Returned,
-        give_back: give_back(
-            before,
-            SETTINGS.into_iter().filter(|field| completes_step_back(field)),
-        ),
+        give_back: give_back(before, SETTINGS.into_iter().filter(|field| is_as_before(field))),
         ..Patch::default()
     })
 }

@@ -233,6 +233,9 @@ pub(crate) fn drain(template: &mut Value, index: usize, seconds: u32) {
             && hooks.get("preStop").is_some_and(|hook| hook.get("sleep").is_some())
         {
             hooks.remove("preStop");
+            if hooks.is_empty() {
+                container.remove("lifecycle");
+            }
         }
         return;
     }

@@ -19,7 +19,7 @@ impl Service {
         let id = &self.known_cluster(id)?;
         self.once(caller, "remove_cluster", |tx| {
             Box::pin(async {
-                if self.cluster().await?.removed {
+                if tx.is_removed(id).await? {
                     return Err(Rejection::RemovedCluster(id.to_string()).into());
                 }
                 let applications = tx.remove_cluster(id, self.clock.now()).await?;

@@ -243,8 +243,8 @@ impl Service {
             (false, false) => None,
         };
         let written: Result<(), Error> = self.transaction("put_rule_row", |tx| Box::pin(async {
-        tx.lock_scaling_rules(id).await?;
-        if self.store.scaling_rules(id).await? != rows {
+        tx.lock_application(id).await?;
+        if tx.scaling_rules(id).await? != rows {
             let reason =
                 "had its scaling rules changed by another request just now: look at them and try again";
             let reason = reason.into();
@@ -273,8 +273,8 @@ impl Service {
     ) -> Result<(), Error> {
         self.transaction("restore_rule_row", |tx| {
             Box::pin(async {
-                tx.lock_scaling_rules(id).await?;
-                if self.store.scaling_rules(id).await?.iter().any(|now| {
+                tx.lock_application(id).await?;
+                if tx.scaling_rules(id).await?.iter().any(|now| {
                     now.name == row.name && now.rule == row.rule && now.enabled == row.enabled
                 }) {
                     match before {

@@ -8,7 +8,7 @@ use domain::{
     BatchId, Input, OrderId, Rejection,
     order::{Order, State},
 };
-use store::{Event, Opened, Tx};
+use store::{Event, Tx};
 
 impl Service {
     /// Ends an order where it is: no further batch begins. An order that was
@@ -87,7 +87,7 @@ impl Service {
             tx.abort_order(&order, false, &message, now).await?;
             self.note(tx, caller, &order, "order.aborted", &message).await?;
         }
-        let Opened(rollback) = tx.open_rollback(&order, &caller.name, caller.source, now).await?;
+        let rollback = tx.open_rollback(&order, &caller.name, caller.source, now).await?;
         Ok(rollback)
         }))
         .await

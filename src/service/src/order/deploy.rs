@@ -82,7 +82,7 @@ impl Service {
                         };
                         tx.insert_release(&row, self.clock.now()).await?;
                     }
-                    if let Some(container) = self.found_by_image(&assembled).await? {
+                    if let Some(container) = self.found_by_image(tx, &assembled).await? {
                         tx.note_container(assembled.application.id, &container).await?;
                     }
                     self.accept(tx, caller, assembled, &request.description).await
@@ -95,14 +95,18 @@ impl Service {
 
     /// The container that nothing but the new image says to be the application's: it is
     /// meant by later releases too, which may have no image.
-    async fn found_by_image(&self, assembled: &Assembled) -> Result<Option<Known>, Error> {
+    async fn found_by_image(
+        &self,
+        tx: &mut Tx,
+        assembled: &Assembled,
+    ) -> Result<Option<Known>, Error> {
         let application = &assembled.application;
         let (Source::Change(change), Known::Nothing) =
             (&assembled.target.source, &application.container)
         else {
             return Ok(None);
         };
-        let template = self.store.current_template(application.id).await?.unwrap_or_default();
+        let template = tx.current_template(application.id).await?.unwrap_or_default();
         if change.image.is_none() || application.container_of(&template).is_some() {
             return Ok(None);
         }
@@ -286,7 +290,15 @@ impl Service {
     ) -> Result<OrderId, Error> {
         self.hold_packages(tx, &order.target).await?;
         let (id, now, application) = (OrderId::new(), self.clock.now(), order.application.id);
-        let detail = json!({ "request": caller.request_id, "strategy": order.strategy, "target": order.target, "replicas": order.replicas });
+        // Events are kept for ever: nothing of a template is among them.
+        let (image, package) = match &order.release {
+            Some((_, image, package)) => (Some(image), package.as_ref()),
+            None => (None, None),
+        };
+        let detail = json!({
+            "request": caller.request_id, "strategy": order.strategy, "release": order.target.release,
+            "image": image, "package": package, "replicas": order.replicas,
+        });
         let row = NewOrder {
             id,
             application,

@@ -291,6 +291,7 @@ impl Service {
         let id = self.store.send_precheck_request(proposal, self.clock.now()).await?;
         let report = until_answered(ANSWER_WITHIN, || self.store.precheck_report(id)).await?;
         if report.is_none() {
+            self.store.withdraw_precheck_request(id).await?;
             tracing::warn!(
                 namespace = proposal.namespace,
                 name = proposal.name,

@@ -90,7 +90,7 @@ impl Service {
             && let Source::Exact(template) = &target.source
         {
             let release = ReleaseId::new();
-            let shown = self.store.order_row(failed.id).await?;
+            let shown = tx.order_row(failed.id).await?;
             let (version, image, package) =
                 shown.map(|row| (row.version, row.image, row.package)).unwrap_or_default();
             let row = NewRelease {

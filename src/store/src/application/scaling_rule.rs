@@ -2,12 +2,13 @@
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
+use sqlx::PgExecutor;
 
 use crate::{
     Store, StoreError, Tx,
     row::{document, json},
 };
-use domain::{ApplicationId, Rejection, object::autoscaling::ScalingRule};
+use domain::{ApplicationId, object::autoscaling::ScalingRule};
 
 /// A rule of an application.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,45 +34,45 @@ impl Store {
         &self,
         application: ApplicationId,
     ) -> Result<Vec<ScalingRuleRow>, StoreError> {
-        let rows = sqlx::query!(
-            r#"/* scaling_rules */ SELECT name, rule, enabled, created_at, updated_at, disabled_at
-               FROM scaling_rule WHERE application_id = $1 ORDER BY name"#,
-            application.0
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(ScalingRuleRow {
-                    name: row.name,
-                    rule: document("scaling rule", row.rule)?,
-                    enabled: row.enabled,
-                    created_at: row.created_at.to_jiff(),
-                    updated_at: row.updated_at.to_jiff(),
-                    disabled_at: row.disabled_at.map(|at| at.to_jiff()),
-                })
-            })
-            .collect()
+        scaling_rules(&self.pool, application).await
     }
 }
 
+async fn scaling_rules(
+    database: impl PgExecutor<'_>,
+    application: ApplicationId,
+) -> Result<Vec<ScalingRuleRow>, StoreError> {
+    let rows = sqlx::query!(
+        r#"/* scaling_rules */ SELECT name, rule, enabled, created_at, updated_at, disabled_at
+           FROM scaling_rule WHERE application_id = $1 ORDER BY name"#,
+        application.0
+    )
+    .fetch_all(database)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(ScalingRuleRow {
+                name: row.name,
+                rule: document("scaling rule", row.rule)?,
+                enabled: row.enabled,
+                created_at: row.created_at.to_jiff(),
+                updated_at: row.updated_at.to_jiff(),
+                disabled_at: row.disabled_at.map(|at| at.to_jiff()),
+            })
+        })
+        .collect()
+}
+
 impl Tx {
-    /// Holds the rules of an application, so that nobody else changes them meanwhile.
+    /// The rules of an application, by name, as this transaction sees them.
     ///
     /// # Errors
-    /// [`Rejection::UnknownApplication`].
-    pub async fn lock_scaling_rules(
+    /// [`StoreError::Sql`].
+    pub async fn scaling_rules(
         &mut self,
         application: ApplicationId,
-    ) -> Result<(), StoreError> {
-        sqlx::query!(
-            "/* lock_scaling_rules */ SELECT id FROM application WHERE id = $1 FOR NO KEY UPDATE",
-            application.0
-        )
-        .fetch_optional(self.connection())
-        .await?
-        .ok_or_else(|| Rejection::UnknownApplication(application.to_string()))?;
-        Ok(())
+    ) -> Result<Vec<ScalingRuleRow>, StoreError> {
+        scaling_rules(self.connection(), application).await
     }
 
     /// Writes a rule, in place of the one with that name. Another one that is enabled must

@@ -1,7 +1,7 @@
 //! Tags of applications.
 
 use crate::{Store, StoreError, Tx};
-use domain::{ApplicationId, Rejection};
+use domain::ApplicationId;
 
 /// A tag of an application.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +24,7 @@ impl Tx {
         keys: &[String],
         values: &[String],
     ) -> Result<(), StoreError> {
-        self.lock_for_tags(application).await?;
+        self.lock_application(application).await?;
         sqlx::query!(
             "/* put_tags */ INSERT INTO application_tag (application_id, key, value)
              SELECT $1, key, value FROM unnest($2::text[], $3::text[]) AS given (key, value)
@@ -59,7 +59,7 @@ impl Tx {
         application: ApplicationId,
         keys: Option<&[String]>,
     ) -> Result<(), StoreError> {
-        self.lock_for_tags(application).await?;
+        self.lock_application(application).await?;
         sqlx::query!(
             "/* remove_tags */ DELETE FROM application_tag WHERE application_id = $1 AND ($2::text[] IS NULL OR key = ANY ($2))",
             application.0,
@@ -67,17 +67,6 @@ impl Tx {
         )
         .execute(self.connection())
         .await?;
-        Ok(())
-    }
-
-    async fn lock_for_tags(&mut self, application: ApplicationId) -> Result<(), StoreError> {
-        sqlx::query!(
-            "/* lock_for_tags */ SELECT id FROM application WHERE id = $1 FOR NO KEY UPDATE",
-            application.0
-        )
-        .fetch_optional(self.connection())
-        .await?
-        .ok_or_else(|| Rejection::UnknownApplication(application.to_string()))?;
         Ok(())
     }
 }
@@ -90,7 +79,7 @@ impl Store {
     pub async fn tags(&self) -> Result<Vec<TagRow>, StoreError> {
         let rows = sqlx::query!(
             "/* tags */ SELECT t.application_id, t.key, t.value FROM application_tag t JOIN application a ON a.id = t.application_id
-             ORDER BY a.created_at, a.id, t.key"
+             WHERE a.deleted_at IS NULL ORDER BY a.created_at, a.id, t.key"
         )
         .fetch_all(&self.pool)
         .await?;

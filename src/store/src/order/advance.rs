@@ -16,7 +16,7 @@ use crate::{
 };
 use domain::{
     ApplicationId, BatchId, OrderId, ReleaseId,
-    order::intent::Applied,
+    order::intent::{Applied, Effect},
     order::{Kind, Order, Snapshot, Source, State, Target, plan::Strategy},
     rollout::Transition,
     template::spec::release_of,
@@ -25,9 +25,14 @@ use domain::{
 /// The actor of events that nobody requested.
 const SELF: &str = "sluice";
 
-/// A rollback order opened together with a failure.
+/// What became of a transition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Opened(pub OrderId);
+pub enum Advanced {
+    /// It was written, and perhaps opened this rollback order.
+    Written(Option<OrderId>),
+    /// Nothing was written: a step back was requested since the order was loaded.
+    Outdated,
+}
 
 /// An effect that was made on the cluster.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,9 +65,8 @@ impl Store {
         Ok(())
     }
 
-    /// Writes a transition of the order that `lease` is for. Returns the rollback order
-    /// that it opened. If a step back was requested since `order` was loaded, nothing is
-    /// written, and the executor must decide again.
+    /// Writes a transition of the order that `lease` is for. If a step back was requested
+    /// since `order` was loaded, nothing is written, and the executor must decide again.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the lease is lost, or the order ended meanwhile.
@@ -72,7 +76,7 @@ impl Store {
         order: &Order,
         transition: &Transition,
         now: Timestamp,
-    ) -> Result<Option<Opened>, StoreError> {
+    ) -> Result<Advanced, StoreError> {
         let mut tx = self.begin().await?;
         if transition.state.is_final() || transition.roll_back {
             tx.lock_application_of(order.id).await?;
@@ -108,7 +112,7 @@ impl Store {
         .await?;
         if written.rows_affected() == 0 {
             if tx.step_back_changed(lease, order).await? {
-                return Ok(None);
+                return Ok(Advanced::Outdated);
             }
             return Err(StoreError::Fenced { generation: lease.generation });
         }
@@ -118,7 +122,7 @@ impl Store {
         }
         let detail = json!({
             "state": transition.state, "step": transition.step, "batch": transition.batch + 1, "generation": lease.generation,
-            "change": transition.effect.as_ref().map(|effect| document("intent", effect)).transpose()?,
+            "change": transition.effect.as_ref().map(Effect::without_template),
         });
         let event = Event {
             actor: SELF,
@@ -147,7 +151,26 @@ impl Store {
             None
         };
         tx.commit().await?;
-        Ok(opened)
+        Ok(Advanced::Written(opened))
+    }
+
+    /// Sets the message of an open order, where that is all that is new. Returns the one
+    /// before.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if the lease is lost.
+    pub async fn note_message(&self, lease: Lease, message: &str) -> Result<String, StoreError> {
+        let before = sqlx::query_scalar!(
+            r#"/* note_message */ WITH before AS (SELECT message FROM change_order WHERE id = $1)
+             UPDATE change_order SET message = $3 WHERE id = $1 AND generation = $2 AND finished_at IS NULL
+             RETURNING (SELECT message FROM before) AS "before!""#,
+            lease.order.0,
+            lease.generation,
+            message
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        before.ok_or(StoreError::Fenced { generation: lease.generation })
     }
 
     /// Records that the change decided last was made.
@@ -355,7 +378,7 @@ impl Tx {
         actor: &str,
         source: domain::Source,
         now: Timestamp,
-    ) -> Result<Opened, StoreError> {
+    ) -> Result<OrderId, StoreError> {
         let id = OrderId::new();
         let snapshot = order.snapshot.clone();
         let (release, template) = if order.only_scales() {
@@ -406,6 +429,6 @@ impl Tx {
             detail: json!({ "rolls_back": order.id }),
         };
         self.add_event(order.application, Some(id), now, event).await?;
-        Ok(Opened(id))
+        Ok(id)
     }
 }

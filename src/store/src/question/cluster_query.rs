@@ -82,6 +82,17 @@ impl Store {
         row.map(|row| document("cluster state", row.answer)).transpose()
     }
 
+    /// Takes back a query that nobody waits for any more.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn withdraw_cluster_query(&self, id: ClusterQueryId) -> Result<(), StoreError> {
+        sqlx::query!("/* withdraw_cluster_query */ DELETE FROM cluster_query WHERE id = $1", id.0)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
     /// Claims the oldest unclaimed query of the cluster.
     ///
     /// # Errors

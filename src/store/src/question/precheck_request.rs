@@ -91,6 +91,20 @@ impl Store {
         row.map(|row| row.report.map(|report| document("report", report)).transpose()).transpose()
     }
 
+    /// Takes back a request that nobody waits for any more.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn withdraw_precheck_request(&self, id: PrecheckRequestId) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* withdraw_precheck_request */ DELETE FROM precheck_request WHERE id = $1",
+            id.0
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
     /// Claims the oldest unclaimed precheck request of the cluster.
     ///
     /// # Errors

@@ -70,7 +70,7 @@ impl Store {
         let mut tx = self.begin().await?;
         let found = sqlx::query!(
             r#"/* lock_multipart */ SELECT key_id, bytes, held_until > $3 AS held FROM multipart_upload
-             WHERE id = $1 AND object_key = $2 AND ended_at IS NULL AND expires_at > $3"#,
+             WHERE id = $1 AND object_key = $2 AND ended_at IS NULL AND expires_at > $3 FOR NO KEY UPDATE"#,
             new.upload.0,
             new.key.as_str(),
             now.to_sqlx() as _

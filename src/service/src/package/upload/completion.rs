@@ -205,7 +205,7 @@ impl Service {
                 let is_new = match tx.insert_package(&upload.key, &row, uploaded_by, now).await? {
                     StoredPackage::Whole => true,
                     StoredPackage::KeyTaken => {
-                        let first = self.store.find_package_by_key(&upload.key).await?;
+                        let first = tx.find_package_by_key(&upload.key).await?;
                         if first.is_none_or(|first| first.sha256 != row.sha256) {
                             return Err(UploadError::KeyTaken);
                         }

@@ -29,7 +29,7 @@ pub struct UploadSlot {
     pub(in crate::package::upload) what: Coming,
     pub(in crate::package::upload) store: Store,
     pub(in crate::package::upload) is_held: bool,
-    pub(in crate::package::upload) _place: OwnedSemaphorePermit,
+    pub(in crate::package::upload) place: Option<OwnedSemaphorePermit>,
 }
 
 /// What an upload is of.
@@ -111,7 +111,7 @@ impl Service {
             what: Coming::Package,
             store: self.store.clone(),
             is_held: true,
-            _place: place,
+            place: Some(place),
         };
         let upload = NewUpload { id: slot.id, key_id, bytes, expires_at: now + SET_ASIDE };
         match self.store.admit_upload(upload, &limits.quota, now).await? {

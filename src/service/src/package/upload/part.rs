@@ -52,7 +52,7 @@ impl Service {
             what: Coming::Part,
             store: self.store.clone(),
             is_held: true,
-            _place: place,
+            place: Some(place),
         };
         loop {
             let now = self.clock.now();
@@ -74,7 +74,11 @@ impl Service {
                 Err(PartRefused::Full(full @ Full::KeyUploads(_)))
                     if full.is_passing() && Instant::now() < end =>
                 {
+                    // Meanwhile others upload in its place.
+                    slot.place = None;
                     tokio::time::sleep(PAUSE).await;
+                    let left = end.saturating_duration_since(Instant::now());
+                    slot.place = Some(self.place(left).await?);
                 }
                 Err(refused) => {
                     slot.keep();
