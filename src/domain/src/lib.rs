@@ -21,6 +21,7 @@ pub mod package;
 pub mod precheck;
 pub mod rejection;
 pub mod rollout;
+pub mod snapshot;
 pub mod source;
 pub mod template;
 

@@ -20,7 +20,7 @@ use domain::{
     order::{Order, State, Step},
     rollout::{self, Decision, Transition},
 };
-use pods::{Pods, RECORD_EVERY};
+use pods::{LOOK_EVERY, Pods, RECORD_EVERY};
 use store::{Advanced, Lease, Made, StoreError};
 
 /// Pause before a failed request is retried; doubles up to the longest.
@@ -282,6 +282,7 @@ impl Executor {
                 let version = made.applied.deployment;
                 let made = Made { applied: made.applied, template: made.template.as_ref() };
                 self.store.record_applied(drive.lease, order, &made, self.clock.now()).await?;
+                self.changed.note(order.id);
                 tracing::info!(step = %order.step, batch = order.batch + 1, version, "made the change");
                 drive.pause = FIRST_PAUSE;
                 if let Some(before) = drive.trouble.take().and_then(|it| it.message_before) {
@@ -324,6 +325,7 @@ impl Executor {
         trouble.reported = Instant::now();
         let message = format!("the change cannot be made now, and is tried again: {why}");
         let before = self.store.note_message(drive.lease, &message).await?;
+        self.changed.note(drive.lease.order);
         trouble.message_before.get_or_insert(before);
         Ok(())
     }
@@ -335,6 +337,7 @@ impl Executor {
     ) -> Result<Option<End>, StoreError> {
         let advanced =
             self.store.advance(drive.lease, &drive.order, transition, self.clock.now()).await?;
+        self.changed.note(drive.lease.order);
         drive.pause = FIRST_PAUSE;
         let Advanced::Written(opened) = advanced else {
             self.reload(drive).await?;
@@ -389,8 +392,9 @@ impl Executor {
                 .unwrap_or(Duration::ZERO);
             longest = longest.min(left.max(Duration::from_millis(1)));
         }
-        if drive.pods.at.is_some() {
-            longest = longest.min(RECORD_EVERY);
+        if let Some(at) = drive.pods.at {
+            let record = RECORD_EVERY.saturating_sub(at.elapsed()).max(Duration::from_millis(1));
+            longest = longest.min(if drive.pods.behind { record } else { LOOK_EVERY });
         }
         tokio::select! {
             () = stop.cancelled() => {}

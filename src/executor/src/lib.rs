@@ -8,6 +8,7 @@
 //! the database only.
 
 mod answer;
+mod changed;
 mod drive;
 mod identity;
 mod mirror;
@@ -64,6 +65,8 @@ pub struct Executor {
     /// The drivers of orders, which are woken when their order changes. By lease, since an
     /// order may be leased again before the end of its last drive is noted.
     drivers: Mutex<HashMap<OrderId, (i64, watch::Sender<u64>)>>,
+    /// Orders that changed, for those who follow them.
+    changed: changed::Changed,
     /// Whether the cluster is the one on record.
     standing: watch::Sender<Standing>,
 }
@@ -89,6 +92,7 @@ impl Executor {
             due,
             asked,
             drivers: Mutex::default(),
+            changed: changed::Changed::default(),
             standing,
         })
     }
@@ -108,6 +112,7 @@ impl Executor {
         aside.spawn(self.clone().mirror_replicas());
         aside.spawn(self.clone().answer_requests());
         aside.spawn(self.clone().prune());
+        aside.spawn(self.clone().tell_changes());
         let mut orders: JoinSet<Lease> = JoinSet::new();
         let mut standing = self.standing.subscribe();
         // The cluster that is worked on, and what ends the work on it.

@@ -10,6 +10,7 @@ mod application;
 mod catalog;
 mod check;
 mod error;
+mod live;
 mod object;
 mod once;
 mod order;
@@ -34,6 +35,7 @@ pub use crate::package::upload::{
     UploadCredential, UploadError, UploadLimits, UploadSlot,
 };
 pub use error::Error;
+pub use live::{Watch, WatchError};
 pub use package::Packages;
 pub use query::InstanceView;
 pub use request::{
@@ -74,6 +76,8 @@ pub struct Service {
     executor: Option<String>,
     /// Places for uploads at once.
     uploads: Arc<Semaphore>,
+    /// Who follows which order.
+    hub: Arc<live::Hub>,
 }
 
 impl Service {
@@ -89,6 +93,7 @@ impl Service {
             package_store: None,
             executor: None,
             uploads,
+            hub: Arc::default(),
         }
     }
 

@@ -189,6 +189,13 @@ async fn serve(settings: Serve) -> Result<()> {
             Ok(())
         });
     }
+    if settings.role.serves() {
+        let (service, stop) = (service.clone(), stop.clone());
+        parts.spawn(async move {
+            service.keep_watches(stop).await;
+            Ok(())
+        });
+    }
     let edge = edas::EdgeConfig {
         hmac_sha1: !settings.refuse_hmac_sha1,
         plain_hmac_sha1: settings.edge.allow_plain_hmac_sha1,

@@ -10,6 +10,7 @@ mod application;
 mod catalog;
 mod cluster;
 mod error;
+mod lines;
 mod order;
 mod question;
 mod row;
@@ -32,6 +33,7 @@ pub use crate::question::precheck_request::PrecheckRequestId;
 pub use application::{Description, NamedTemplate, NewApplication, Numbers};
 pub use cluster::{ClusterRow, Executors};
 pub use error::StoreError;
+pub use lines::{ApplicationFilter, OrderFilter};
 pub use order::NewOrder;
 pub use upload::{
     Completion, CredentialRow, Hold, MultipartRow, NewMultipart, NewPart, NewUpload, PackageRow,
@@ -55,6 +57,9 @@ pub const ORDER_CHANNEL: &str = "sluice_order";
 
 /// The channel of notifications with the id of a cluster that executors are asked about.
 pub const REQUEST_CHANNEL: &str = "sluice_request";
+
+/// The channel of notifications with the ids of orders that changed, for those who follow them.
+pub const CHANGED_CHANNEL: &str = "sluice_changed";
 
 /// How long a transaction may wait for its next statement until Postgres ends it.
 /// A program that stops in the middle of one, or loses the network, would otherwise keep

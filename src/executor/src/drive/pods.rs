@@ -18,7 +18,10 @@ use domain::{
 use store::{PodState, StoreError};
 
 /// Shortest time between two records of a batch's pods.
-pub(super) const RECORD_EVERY: Duration = Duration::from_secs(1);
+pub(super) const RECORD_EVERY: Duration = Duration::from_millis(250);
+
+/// Longest time between two looks at a batch's pods, which may be in trouble for too long.
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What is recorded of the pods of batches.
 #[derive(Default)]
@@ -28,11 +31,13 @@ pub(super) struct Pods {
     /// The batch under way, and what is recorded of it.
     pub(super) recorded: Option<(BatchId, Vec<PodState>)>,
     pub(super) at: Option<Instant>,
+    /// Whether what is recorded is not what was seen last.
+    pub(super) behind: bool,
 }
 
 impl Executor {
     /// Records the pods of the batch under way where they changed: at once if the
-    /// batch is about to change, at most once a second otherwise.
+    /// batch is about to change, at most four times a second otherwise.
     pub(super) async fn record_pods(
         &self,
         drive: &mut Drive,
@@ -77,13 +82,16 @@ impl Executor {
             .collect();
         let Some((id, recorded)) = &mut pods.recorded else { return Ok(()) };
         keep_places(&mut seen, recorded);
-        if *recorded == seen {
+        pods.behind = *recorded != seen;
+        if !pods.behind {
             return Ok(());
         }
         if now || pods.at.is_none_or(|at| at.elapsed() >= RECORD_EVERY) {
             self.store.record_pods(drive.lease, *id, &seen, self.clock.now()).await?;
             *recorded = seen;
             pods.at = Some(Instant::now());
+            pods.behind = false;
+            self.changed.note(drive.lease.order);
         }
         Ok(())
     }

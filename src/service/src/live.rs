@@ -1,0 +1,270 @@
+//! Following orders: whoever follows one gets a [`Snapshot`] whenever it changes.
+//!
+//! One listener of Postgres serves all. An order is loaded only while somebody follows it,
+//! and once for each change, however many follow it: they share the snapshot. Whoever is slow
+//! misses snapshots and gets the newest, since each is complete. A notification that is lost
+//! is made up for within [`READ_AGAIN`].
+
+mod snapshot;
+
+use std::{
+    collections::{BTreeSet, HashMap, hash_map::Entry},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use thiserror::Error;
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Error, Service};
+use domain::{OrderId, Rejection, snapshot::Snapshot};
+
+/// Most who may follow orders in this program at once.
+pub const MOST_WATCHES: usize = 2000;
+
+/// How often open orders that are followed are read again without a notification.
+const READ_AGAIN: Duration = Duration::from_secs(5);
+
+/// Pause before Postgres is listened to again.
+const LISTEN_AGAIN: Duration = Duration::from_millis(500);
+
+/// Longest wait for the first snapshot.
+const FIRST_WITHIN: Duration = Duration::from_secs(5);
+
+/// Why an order cannot be followed.
+#[derive(Debug, Error)]
+pub enum WatchError {
+    /// There is no such order.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// As many follow orders as may.
+    #[error("{MOST_WATCHES} follow change orders already, which is the most: try again later")]
+    TooMany,
+    /// The server ends, or cannot read the order now.
+    #[error("the change order cannot be followed now: try again")]
+    Unavailable,
+}
+
+/// An order that is followed.
+#[derive(Debug)]
+pub struct Watch {
+    receiver: watch::Receiver<Option<Arc<Snapshot>>>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Watch {
+    /// The next snapshot, the first one at once; those between are skipped if the caller was
+    /// slow. None = the server ends, and there will be no other.
+    pub async fn next(&mut self) -> Option<Arc<Snapshot>> {
+        loop {
+            self.receiver.changed().await.ok()?;
+            if let Some(snapshot) = self.receiver.borrow_and_update().clone() {
+                return Some(snapshot);
+            }
+        }
+    }
+}
+
+/// Who follows which order.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    followed: Mutex<Followed>,
+    /// Woken when an order is to be loaded.
+    stale: Notify,
+    places: Arc<Semaphore>,
+    loads: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Followed {
+    orders: HashMap<OrderId, watch::Sender<Option<Arc<Snapshot>>>>,
+    /// Those of them that are to be loaded.
+    stale: BTreeSet<OrderId>,
+    /// Nobody is let in any more.
+    ended: bool,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self {
+            followed: Mutex::default(),
+            stale: Notify::new(),
+            places: Arc::new(Semaphore::new(MOST_WATCHES)),
+            loads: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Hub {
+    fn followed(&self) -> MutexGuard<'_, Followed> {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that orders changed; those that nobody follows are nobody's business.
+    fn changed(&self, ids: impl Iterator<Item = OrderId>) {
+        let mut followed = self.followed();
+        for id in ids {
+            if followed.orders.contains_key(&id) {
+                followed.stale.insert(id);
+            }
+        }
+        if !followed.stale.is_empty() {
+            self.stale.notify_one();
+        }
+    }
+
+    /// Forgets orders that nobody follows any more, and has the others loaded again: the
+    /// open ones, or `all`.
+    fn sweep(&self, all: bool) {
+        let mut followed = self.followed();
+        let Followed { orders, stale, .. } = &mut *followed;
+        orders.retain(|_, sender| sender.receiver_count() > 0);
+        for (id, sender) in orders.iter() {
+            let is_open = |snapshot: &Arc<Snapshot>| !snapshot.order.state.is_final();
+            if all || sender.borrow().as_ref().is_none_or(is_open) {
+                stale.insert(*id);
+            }
+        }
+        self.stale.notify_one();
+    }
+
+    fn take_stale(&self) -> BTreeSet<OrderId> {
+        std::mem::take(&mut self.followed().stale)
+    }
+
+    /// Hands a snapshot to all who follow the order, if it is another one than before.
+    fn show(&self, id: OrderId, snapshot: Option<Snapshot>) {
+        let mut followed = self.followed();
+        match snapshot {
+            // There is no such order: those who wait for it are told by the end of the channel.
+            None => {
+                followed.orders.remove(&id);
+            }
+            Some(snapshot) => {
+                if let Some(sender) = followed.orders.get(&id) {
+                    sender.send_if_modified(|shown| {
+                        let is_new = shown.as_deref() != Some(&snapshot);
+                        if is_new {
+                            *shown = Some(Arc::new(snapshot));
+                        }
+                        is_new
+                    });
+                }
+            }
+        }
+    }
+
+    fn end(&self) {
+        let mut followed = self.followed();
+        followed.ended = true;
+        followed.orders.clear();
+    }
+}
+
+impl Service {
+    /// Follows an order. The first snapshot is there at once.
+    ///
+    /// # Errors
+    /// [`WatchError`]: there is no such order, too many follow orders, or the server ends.
+    pub async fn watch_order(&self, id: OrderId) -> Result<Watch, WatchError> {
+        let place = self.hub.places.clone().try_acquire_owned().map_err(|_| WatchError::TooMany)?;
+        let mut receiver = {
+            let mut followed = self.hub.followed();
+            if followed.ended {
+                return Err(WatchError::Unavailable);
+            }
+            match followed.orders.entry(id) {
+                Entry::Occupied(entry) => entry.get().subscribe(),
+                Entry::Vacant(entry) => {
+                    let receiver = entry.insert(watch::Sender::new(None)).subscribe();
+                    followed.stale.insert(id);
+                    self.hub.stale.notify_one();
+                    receiver
+                }
+            }
+        };
+        let first = async { receiver.wait_for(Option::is_some).await.map(|_| ()) };
+        match tokio::time::timeout(FIRST_WITHIN, first).await {
+            Ok(Ok(())) => {
+                receiver.mark_changed();
+                Ok(Watch { receiver, _place: place })
+            }
+            Ok(Err(_)) if !self.hub.followed().ended => {
+                Err(Rejection::UnknownOrder(id.to_string()).into())
+            }
+            _ => Err(WatchError::Unavailable),
+        }
+    }
+
+    /// How often an order was loaded for those who follow it.
+    #[must_use]
+    pub fn watched_loads(&self) -> u64 {
+        self.hub.loads.load(Ordering::Relaxed)
+    }
+
+    /// Keeps those who follow orders up to date until `stop` is cancelled, which ends what
+    /// they get. Without it nobody gets a snapshot.
+    pub async fn keep_watches(&self, stop: CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.hear_changes() => {}
+            () = self.load_stale() => {}
+        }
+        self.hub.end();
+    }
+
+    async fn hear_changes(&self) {
+        loop {
+            match self.store.listen_for_changes().await {
+                Ok(mut listener) => {
+                    // Whatever was notified before we listened is found by reading.
+                    self.hub.sweep(true);
+                    let mut again = Instant::now() + READ_AGAIN;
+                    loop {
+                        match tokio::time::timeout_at(again, listener.try_recv()).await {
+                            Ok(Ok(Some(notification))) => self.hub.changed(
+                                notification.payload().split(' ').filter_map(|id| id.parse().ok()),
+                            ),
+                            // The connection was made again: something may have been missed.
+                            Ok(Ok(None)) => self.hub.sweep(true),
+                            Ok(Err(error)) => {
+                                tracing::warn!(%error, "listening for changes of orders failed");
+                                break;
+                            }
+                            Err(_) => {
+                                self.hub.sweep(false);
+                                again = Instant::now() + READ_AGAIN;
+                            }
+                        }
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "changes of orders cannot be listened for"),
+            }
+            tokio::time::sleep(LISTEN_AGAIN).await;
+        }
+    }
+
+    async fn load_stale(&self) {
+        loop {
+            self.hub.stale.notified().await;
+            for id in self.hub.take_stale() {
+                self.hub.loads.fetch_add(1, Ordering::Relaxed);
+                match self.snapshot(id).await {
+                    Ok(snapshot) => self.hub.show(id, Some(snapshot)),
+                    Err(Error::Rejected(_)) => self.hub.show(id, None),
+                    // It is read again with the next change, or by the net beneath.
+                    Err(error @ Error::Store(_)) => {
+                        tracing::warn!(%error, order.id = %id, "an order that is followed cannot be read");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! What whoever follows an order gets to see of it.
+
+use crate::{BatchView, Error, OrderView, Service};
+use domain::{
+    OrderId, Rejection,
+    order::{Kind, State, Step},
+    snapshot::{
+        Action, ApplicationLine, ApplicationName, BatchSnapshot, OrderLine, PodSnapshot, Snapshot,
+        TimelineEntry,
+    },
+};
+use store::{ApplicationFilter, OrderFilter};
+
+/// Events that a snapshot holds at most.
+const TIMELINE: i64 = 50;
+
+/// Lines that a page of a list has at most.
+pub const MOST_LINES: usize = 200;
+
+impl Service {
+    /// An order as whoever follows it sees it now.
+    ///
+    /// # Errors
+    /// [`Rejection::UnknownOrder`].
+    pub async fn snapshot(&self, id: OrderId) -> Result<Snapshot, Error> {
+        let application = self.store.application_of(id).await?;
+        let application = application.ok_or_else(|| Rejection::UnknownOrder(id.to_string()))?;
+        let (order, timeline) =
+            (self.order(id).await?, self.store.last_events(id, TIMELINE).await?);
+        Ok(snapshot(application, order, timeline))
+    }
+
+    /// A page of orders, newest first, at most [`MOST_LINES`]; and whether more follow.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn order_lines(
+        &self,
+        filter: &OrderFilter,
+        most: usize,
+    ) -> Result<(Vec<OrderLine>, bool), Error> {
+        let most = most.clamp(1, MOST_LINES);
+        Ok(page(self.store.order_lines(filter, one_more(most)).await?, most))
+    }
+
+    /// A page of applications, by namespace and name; else as [`Self::order_lines`].
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn application_lines(
+        &self,
+        filter: &ApplicationFilter,
+        most: usize,
+    ) -> Result<(Vec<ApplicationLine>, bool), Error> {
+        let most = most.clamp(1, MOST_LINES);
+        Ok(page(self.store.application_lines(filter, one_more(most)).await?, most))
+    }
+}
+
+fn one_more(most: usize) -> i64 {
+    i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1)
+}
+
+fn page<T>(mut lines: Vec<T>, most: usize) -> (Vec<T>, bool) {
+    let more = lines.len() > most;
+    lines.truncate(most);
+    (lines, more)
+}
+
+fn snapshot(
+    application: ApplicationName,
+    order: OrderView,
+    timeline: Vec<TimelineEntry>,
+) -> Snapshot {
+    let actions = actions(&order);
+    Snapshot {
+        order: OrderLine {
+            id: order.id,
+            application,
+            kind: order.kind,
+            state: order.state,
+            version: order.version,
+            image: order.image,
+            package: order.package.map(|package| package.address),
+            description: order.description,
+            message: order.message,
+            created_by: order.created_by,
+            source: order.source,
+            created_at: order.created_at,
+            finished_at: order.finished_at,
+        },
+        step: order.step,
+        strategy: order.strategy,
+        replicas: order.replicas,
+        replicas_before: order.replicas_before,
+        batches: order.batches.into_iter().map(batch).collect(),
+        notes: order.notes,
+        rolls_back: order.rolls_back,
+        rolled_back_by: order.rolled_back_by,
+        timeline,
+        actions,
+    }
+}
+
+fn batch(batch: BatchView) -> BatchSnapshot {
+    let pods = batch.pods.into_iter().map(|pod| PodSnapshot {
+        name: pod.name,
+        ip: pod.ip,
+        phase: pod.phase,
+        ready: pod.ready,
+        message: pod.message,
+    });
+    BatchSnapshot {
+        id: batch.id,
+        number: batch.number,
+        canary: batch.canary,
+        state: batch.state,
+        size: batch.size,
+        target: batch.target,
+        started_at: batch.started_at,
+        finished_at: batch.finished_at,
+        message: batch.message,
+        pods: pods.collect(),
+    }
+}
+
+/// What a person can do now, as far as reading shows it.
+fn actions(order: &OrderView) -> Vec<Action> {
+    let mut actions = Vec::new();
+    let waits = matches!(order.state, State::WaitingConfirmation | State::WaitingInterval);
+    let begun = order.batches.iter().filter(|batch| batch.started_at.is_some()).count();
+    let next = order.batches.iter().find(|batch| batch.started_at.is_none());
+    if let (true, Some(next)) = (waits, next) {
+        actions.push(Action::Continue { batch: next.id, number: next.number, pods: next.size });
+    }
+    let done = order.batches.iter().filter(|it| it.state == State::Succeeded).count();
+    let between = matches!(
+        order.step,
+        Step::BringUp
+            | Step::ScaleDownOld
+            | Step::Paused
+            | Step::CloseGate
+            | Step::StepBack
+            | Step::RestoreOld
+            | Step::RemoveNew
+    );
+    let most = if waits { begun.saturating_sub(1) } else { done };
+    if between && !order.state.is_final() && order.batch_count > 1 && most > 0 {
+        actions.push(Action::StepBack { most });
+    }
+    if !order.state.is_final() && order.step != Step::Delete {
+        actions.push(Action::Abort);
+    }
+    if order.can_roll_back {
+        actions.push(Action::RollBack);
+    }
+    let failed = order.batches.iter().find(|batch| batch.state == State::Failed);
+    if let (State::Failed, true, Some(failed)) = (order.state, order.can_roll_back, failed)
+        && order.kind.releases()
+        && order.kind != Kind::Restart
+    {
+        actions.push(Action::Retry { batch: failed.id, number: failed.number });
+    }
+    actions
+}
