@@ -35,13 +35,14 @@ pub use crate::package::upload::{
     UploadCredential, UploadError, UploadLimits, UploadSlot,
 };
 pub use error::Error;
-pub use live::{Watch, WatchError};
+pub use live::{Shown, Watch, WatchError};
 pub use package::Packages;
 pub use query::InstanceView;
 pub use request::{
     Adopt, Caller, Configure, ContainerView, CreateApplication, Deploy, Describe, EditDeployment,
     KeySecret, PackageParams, Precheck, RequestIdentity, RollBackTo, Scale, Start,
 };
+pub use store::{ApplicationFilter, OrderFilter};
 pub use view::{BatchView, ClusterView, CurrentSpec, OrderView, PodState, ReleaseView};
 
 use std::sync::Arc;

@@ -9,13 +9,15 @@ mod snapshot;
 
 use std::{
     collections::{BTreeSet, HashMap, hash_map::Entry},
+    ops::Deref,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
+use bytes::Bytes;
 use thiserror::Error;
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
@@ -52,17 +54,41 @@ pub enum WatchError {
     Unavailable,
 }
 
+/// A snapshot that many share.
+#[derive(Debug)]
+pub struct Shown {
+    snapshot: Snapshot,
+    json: OnceLock<Bytes>,
+}
+
+impl Shown {
+    /// The snapshot as JSON, written once for all.
+    #[must_use]
+    pub fn json(&self) -> Bytes {
+        let written = || serde_json::to_vec(&self.snapshot).unwrap_or_default().into();
+        self.json.get_or_init(written).clone()
+    }
+}
+
+impl Deref for Shown {
+    type Target = Snapshot;
+
+    fn deref(&self) -> &Snapshot {
+        &self.snapshot
+    }
+}
+
 /// An order that is followed.
 #[derive(Debug)]
 pub struct Watch {
-    receiver: watch::Receiver<Option<Arc<Snapshot>>>,
+    receiver: watch::Receiver<Option<Arc<Shown>>>,
     _place: OwnedSemaphorePermit,
 }
 
 impl Watch {
     /// The next snapshot, the first one at once; those between are skipped if the caller was
     /// slow. None = the server ends, and there will be no other.
-    pub async fn next(&mut self) -> Option<Arc<Snapshot>> {
+    pub async fn next(&mut self) -> Option<Arc<Shown>> {
         loop {
             self.receiver.changed().await.ok()?;
             if let Some(snapshot) = self.receiver.borrow_and_update().clone() {
@@ -84,7 +110,7 @@ pub(crate) struct Hub {
 
 #[derive(Debug, Default)]
 struct Followed {
-    orders: HashMap<OrderId, watch::Sender<Option<Arc<Snapshot>>>>,
+    orders: HashMap<OrderId, watch::Sender<Option<Arc<Shown>>>>,
     /// Those of them that are to be loaded.
     stale: BTreeSet<OrderId>,
     /// Nobody is let in any more.
@@ -127,7 +153,7 @@ impl Hub {
         let Followed { orders, stale, .. } = &mut *followed;
         orders.retain(|_, sender| sender.receiver_count() > 0);
         for (id, sender) in orders.iter() {
-            let is_open = |snapshot: &Arc<Snapshot>| !snapshot.order.state.is_final();
+            let is_open = |snapshot: &Arc<Shown>| !snapshot.order.state.is_final();
             if all || sender.borrow().as_ref().is_none_or(is_open) {
                 stale.insert(*id);
             }
@@ -150,9 +176,9 @@ impl Hub {
             Some(snapshot) => {
                 if let Some(sender) = followed.orders.get(&id) {
                     sender.send_if_modified(|shown| {
-                        let is_new = shown.as_deref() != Some(&snapshot);
+                        let is_new = shown.as_deref().map(Deref::deref) != Some(&snapshot);
                         if is_new {
-                            *shown = Some(Arc::new(snapshot));
+                            *shown = Some(Arc::new(Shown { snapshot, json: OnceLock::new() }));
                         }
                         is_new
                     });

@@ -55,6 +55,9 @@ pub enum Command {
         #[command(subcommand)]
         command: KeyCommand,
     },
+    /// What asks a server over its API.
+    #[command(flatten)]
+    Client(Box<client::ClientCommand>),
 }
 
 /// A Deployment to adopt.

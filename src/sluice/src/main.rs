@@ -84,6 +84,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
             let before = before.map_or_else(|| "none".to_owned(), |it| it.to_string());
             println!("{cluster_id}: the identity on record is {identity}, and was {before}");
         }
+        Command::Client(command) => return Ok(client::run(*command).await),
         Command::FetchPackage(settings) => return Ok(fetch::run(&settings).await),
     }
     Ok(ExitCode::SUCCESS)

@@ -46,9 +46,13 @@ const FAILED: i32 = 3;
 const OWN: &str = r#"[
 {"name":"AdoptDeployment","method":"POST","path":"/sluice/v1/adopt","query":["AppName","ApplicationDescription","ClusterId","ContainerName","LogicalRegionId","Namespace","PackageVersion"],"reply":{"ApplicationInfo":{"AppId":"string","AppName":"string","ChangeOrderId":"string","ClusterType":"integer","Dockerize":"boolean","EdasId":"string","Owner":"string","RegionId":"string","UserId":"string"},"Code":"integer","Message":"string","RequestId":"string"}},
 {"name":"GetApplicationContainer","method":"GET","path":"/sluice/v1/container","query":["AppId"],"reply":{"Code":"integer","Container":{"All":["string"],"Chosen":"boolean","Name":"string"},"Message":"string","RequestId":"string"}},
+{"name":"GetOrder","method":"GET","path":"/sluice/v1/orders/{id}","query":["id"],"reply":{"Code":"integer","Message":"string","RequestId":"string","order":{}}},
+{"name":"ListApplications","method":"GET","path":"/sluice/v1/applications","query":["after","cluster","limit","name","namespace","needs_person","state","text"],"reply":{"Code":"integer","Message":"string","RequestId":"string","applications":[{}],"next":"string"}},
+{"name":"ListOrders","method":"GET","path":"/sluice/v1/orders","query":["after","application","cluster","id_prefix","limit","name","namespace","needs_person","since","state","text"],"reply":{"Code":"integer","Message":"string","RequestId":"string","next":"string","orders":[{}]}},
 {"name":"PreviewDeployment","method":"POST","path":"/sluice/v1/plan","query":[],"reply":{"Checks":[{"Name":"string","Reason":"string","Verdict":"string"}],"Code":"integer","Message":"string","Plan":{"Batches":[{"Added":"integer","Canary":"boolean","NewPods":"integer","Next":"string","Number":"integer","OldPods":"integer","Removed":"integer","WaitMinutes":"integer"}],"ExpectedSeconds":"integer","MissingPods":"integer","PeakPods":"integer","PlanHash":"string","Replicas":"integer"},"RequestId":"string"}},
 {"name":"SetApplicationContainer","method":"PUT","path":"/sluice/v1/container","query":["AppId","ContainerName"],"reply":{"Code":"integer","Container":{"All":["string"],"Chosen":"boolean","Name":"string"},"Message":"string","RequestId":"string"}},
-{"name":"StepBackChangeOrder","method":"PUT","path":"/sluice/v1/step_back","query":["Batch","ChangeOrderId"],"reply":{"Code":"integer","Data":{"ChangeOrderId":"string"},"ErrorCode":"string","Message":"string","RequestId":"string","TraceId":"string"}}
+{"name":"StepBackChangeOrder","method":"PUT","path":"/sluice/v1/step_back","query":["Batch","ChangeOrderId"],"reply":{"Code":"integer","Data":{"ChangeOrderId":"string"},"ErrorCode":"string","Message":"string","RequestId":"string","TraceId":"string"}},
+{"name":"WatchOrder","method":"GET","path":"/sluice/v1/orders/{id}/watch","query":["id"],"reply":{}}
 ]"#;
 
 /// Our own parameters of EDAS' operations.
@@ -110,8 +114,18 @@ pub fn own() -> &'static [Operation] {
 /// operations change something although they are called with GET.
 #[must_use]
 pub fn find(method: &Method, path: &str) -> Option<&'static Operation> {
+    let path = with_places(path);
     let (own, index) = CONTRACT.by_target.get(&(method.as_str().to_owned(), path.to_owned()))?;
     if *own { CONTRACT.own.get(*index) } else { CONTRACT.operations.get(*index) }
+}
+
+/// `path` with `{id}` where our own operations have an id; EDAS' have none in their paths.
+fn with_places(path: &str) -> &str {
+    match path.strip_prefix("/sluice/v1/orders/").map(|rest| rest.split_once('/')) {
+        Some(None) => "/sluice/v1/orders/{id}",
+        Some(Some((_, "watch"))) => "/sluice/v1/orders/{id}/watch",
+        _ => path,
+    }
 }
 
 /// Whether `parameter` of EDAS' `operation` is one of ours.

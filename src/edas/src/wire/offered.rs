@@ -99,6 +99,7 @@ pub const OFFERS: &[Offer] = &[
     Offer { operation: "GetK8sApplication", parameters: application::GET_K8S_APPLICATION },
     Offer { operation: "GetK8sCluster", parameters: cluster::GET_K8S_CLUSTER },
     Offer { operation: "GetK8sServices", parameters: network::GET_K8S_SERVICES },
+    Offer { operation: "GetOrder", parameters: order::GET_ORDER },
     Offer {
         operation: "GetPackageStorageCredential",
         parameters: package::GET_PACKAGE_STORAGE_CREDENTIAL,
@@ -109,6 +110,7 @@ pub const OFFERS: &[Offer] = &[
     Offer { operation: "InsertOrUpdateRegion", parameters: cluster::INSERT_OR_UPDATE_REGION },
     Offer { operation: "ListAliyunRegion", parameters: cluster::LIST_ALIYUN_REGION },
     Offer { operation: "ListApplication", parameters: application::LIST_APPLICATION },
+    Offer { operation: "ListApplications", parameters: order::LIST_APPLICATIONS },
     Offer { operation: "ListBuildPack", parameters: application::LIST_BUILD_PACK },
     Offer { operation: "ListCluster", parameters: cluster::LIST_CLUSTER },
     Offer { operation: "ListComponents", parameters: application::LIST_COMPONENTS },
@@ -122,6 +124,7 @@ pub const OFFERS: &[Offer] = &[
     Offer { operation: "ListK8sIngressRules", parameters: network::LIST_K8S_INGRESS_RULES },
     Offer { operation: "ListK8sNamespaces", parameters: cluster::LIST_K8S_NAMESPACES },
     Offer { operation: "ListK8sSecrets", parameters: config::LIST_K8S_SECRETS },
+    Offer { operation: "ListOrders", parameters: order::LIST_ORDERS },
     Offer { operation: "ListRecentChangeOrder", parameters: order::LIST_RECENT_CHANGE_ORDER },
     Offer { operation: "ListTagResources", parameters: application::LIST_TAG_RESOURCES },
     Offer { operation: "ListUserDefineRegion", parameters: cluster::LIST_USER_DEFINE_REGION },
@@ -166,6 +169,7 @@ pub const OFFERS: &[Offer] = &[
     Offer { operation: "UpdateK8sSecret", parameters: config::UPDATE_K8S_SECRET },
     Offer { operation: "UpdateK8sService", parameters: network::UPDATE_K8S_SERVICE },
     Offer { operation: "UpdateK8sSlb", parameters: network::UPDATE_K8S_SLB },
+    Offer { operation: "WatchOrder", parameters: order::WATCH_ORDER },
 ];
 
 /// Whether `operation` is offered.

@@ -26,6 +26,9 @@ use utoipa::openapi::{
 /// Most seconds that a batch may take: a week.
 const LONGEST_BATCH: i64 = 7 * 86_400;
 
+/// The parameter that stands in the path, of our own operations.
+const PLACE: &str = "id";
+
 /// A parameter of an operation.
 #[derive(Debug, Clone, Copy)]
 pub struct Parameter {
@@ -130,7 +133,7 @@ impl Parameter {
         });
         ParameterBuilder::new()
             .name(self.name)
-            .parameter_in(ParameterIn::Query)
+            .parameter_in(if self.name == PLACE { ParameterIn::Path } else { ParameterIn::Query })
             .required(if self.required { Required::True } else { Required::False })
             .description(Some(self.about))
             .schema(Some(schema.build()))

@@ -52,3 +52,50 @@ pub const RETRY_CHANGE_ORDER_TASK: &[Parameter] = &[
          nothing that would not be tried again.",
     ),
 ];
+
+const ORDER_IN_PATH: Parameter = text("id").required().about("The order's id.");
+const NAMESPACE: Parameter =
+    text("namespace").about("Only of this Kubernetes namespace.").example("shop");
+const CLUSTER: Parameter = text("cluster").about("Only on the cluster with this id.");
+const NAME: Parameter = text("name").about("Only of applications with exactly this name.");
+const NEEDS_PERSON: Parameter =
+    boolean("needs_person").about("`true`: only those that wait for a person.");
+const LIMIT: Parameter = integer("limit", 1, 200).about("Most lines in the reply; 50 if absent.");
+const AFTER: Parameter =
+    text("after").about("`next` of the reply before: the list goes on behind it.");
+
+/// Of GetOrder.
+pub const GET_ORDER: &[Parameter] = &[ORDER_IN_PATH];
+
+/// Of WatchOrder.
+pub const WATCH_ORDER: &[Parameter] = &[ORDER_IN_PATH];
+
+/// Of ListOrders.
+pub const LIST_ORDERS: &[Parameter] = &[
+    NAMESPACE,
+    CLUSTER,
+    NAME,
+    text("application").about("Only of the application with this id."),
+    text("state").about(
+        "Only in these states: `ready`, `running`, `waiting_confirmation`, `waiting_interval`, `succeeded`, \
+         `failed`, `aborted`, `system_failed`, or `open` for the first four; several with commas.",
+    ),
+    text("text").about("Part of a name, a version, a description or a message, in any case."),
+    text("id_prefix").about("How the order's id begins."),
+    text("since").about("Accepted then or later, such as 2026-11-24T00:00:00Z."),
+    NEEDS_PERSON,
+    LIMIT,
+    AFTER,
+];
+
+/// Of ListApplications.
+pub const LIST_APPLICATIONS: &[Parameter] = &[
+    NAMESPACE,
+    CLUSTER,
+    NAME,
+    text("state").about("Only with a newest order in these states, as in ListOrders."),
+    text("text").about("Part of a name, a version or an image, in any case."),
+    NEEDS_PERSON,
+    LIMIT,
+    AFTER,
+];

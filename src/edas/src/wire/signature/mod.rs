@@ -21,8 +21,12 @@ use sha2::{Digest as _, Sha256};
 mod acs3;
 mod refusal;
 mod roa;
+mod sign;
 
-pub use crate::wire::signature::refusal::SignatureRefusal;
+pub use crate::wire::signature::{
+    refusal::SignatureRefusal,
+    sign::{Signer, query},
+};
 
 use domain::{limits::NONCE, rejection::shortened};
 

@@ -1,0 +1,180 @@
+//! Signed requests to a server, and what comes back.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::snapshot::Snapshot;
+use edas::wire::signature::{Signer, query};
+use futures::StreamExt;
+use http::Method;
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use url::{Position, Url};
+use uuid::Uuid;
+
+use crate::{End, Trouble};
+
+/// Longest wait for a reply, or for the next part of one.
+const REPLY_WITHIN: Duration = Duration::from_secs(30);
+
+/// Largest reply, or event of a stream, that is read.
+const MOST_BYTES: usize = 16 << 20;
+
+/// A server, and the key to it.
+#[derive(Debug)]
+pub(crate) struct Api {
+    http: reqwest::Client,
+    pub(crate) endpoint: Url,
+    pub(crate) signer: Signer,
+}
+
+impl Api {
+    pub(crate) fn new(endpoint: Url, signer: Signer) -> Result<Self, Trouble> {
+        // Another part of the program may have chosen already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("sluice/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(Duration::from_secs(5))
+            .read_timeout(REPLY_WITHIN)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .map_err(|error| Trouble::unreachable(format!("no connection can be made: {error}")))?;
+        Ok(Self { http, endpoint, signer })
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        pairs: &[(&str, &str)],
+    ) -> Result<reqwest::Response, Trouble> {
+        let pairs: Vec<(String, String)> =
+            pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let mut url = self.endpoint.clone();
+        url.set_path(path);
+        url.set_query((!pairs.is_empty()).then(|| query(&pairs)).as_deref());
+        let host = self.endpoint[Position::BeforeHost..Position::AfterPort].to_owned();
+        let now = (Timestamp::now(), Uuid::now_v7().to_string());
+        let headers = self.signer.headers(&method, path, &pairs, &host, (now.0, &now.1));
+        let headers = headers.map_err(|_| {
+            Trouble::new(End::Usage, "the access key's id or the endpoint cannot stand in a header")
+        })?;
+        self.http.request(method, url).headers(headers).send().await.map_err(|error| {
+            let why = if error.is_timeout() { "it does not answer in time" } else { "there is no connection" };
+            Trouble::unreachable(format!(
+                "{} cannot be reached: {why}. What became of the request is not known; `sluice order` shows it.",
+                self.endpoint
+            ))
+        })
+    }
+
+    /// Calls an operation and returns its reply.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        pairs: &[(&str, &str)],
+    ) -> Result<Value, Trouble> {
+        let response = self.send(method, path, pairs).await?;
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        let mut parts = response.bytes_stream();
+        while let Some(part) = parts.next().await {
+            body.extend_from_slice(&part.map_err(|_| Trouble::unreachable("the reply broke off"))?);
+            if body.len() > MOST_BYTES {
+                return Err(Trouble::unreachable("the reply is too large to be one of Sluice"));
+            }
+        }
+        let reply: Value = serde_json::from_slice(&body).map_err(|_| {
+            Trouble::unreachable(format!(
+                "{} answers with status {status} and no JSON: it is no Sluice",
+                self.endpoint
+            ))
+        })?;
+        if reply["Code"] == 200 {
+            return Ok(reply);
+        }
+        let code = reply["Code"].as_str().unwrap_or_default();
+        Err(Trouble::of_reply(status, code, reply["Message"].as_str().unwrap_or_default()))
+    }
+
+    pub(crate) async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        pairs: &[(&str, &str)],
+        field: &str,
+    ) -> Result<T, Trouble> {
+        let mut reply = self.call(Method::GET, path, pairs).await?;
+        read(reply[field].take())
+    }
+
+    /// Follows an order.
+    pub(crate) async fn watch(&self, order: &str) -> Result<Events, Trouble> {
+        let path = format!("/sluice/v1/orders/{order}/watch");
+        let response = self.send(Method::GET, &path, &[]).await?;
+        let kind = response.headers().get("content-type").map(|it| it.as_bytes().to_owned());
+        if kind.as_deref() == Some(b"text/event-stream") {
+            return Ok(Events { parts: response.bytes_stream().boxed(), text: Vec::new() });
+        }
+        let status = response.status().as_u16();
+        let body = response.bytes().await.unwrap_or_default();
+        let reply: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let message = reply["Message"].as_str().unwrap_or("the stream has no events");
+        Err(Trouble::of_reply(status, reply["Code"].as_str().unwrap_or_default(), message))
+    }
+}
+
+/// What a server of another version writes may be more, but not less.
+pub(crate) fn read<T: DeserializeOwned>(value: Value) -> Result<T, Trouble> {
+    serde_json::from_value(value).map_err(|error| {
+        Trouble::unreachable(format!("the reply is not understood ({error}): is the server older?"))
+    })
+}
+
+/// A stream of server-sent events.
+pub(crate) struct Events {
+    parts: futures::stream::BoxStream<'static, Result<Bytes, reqwest::Error>>,
+    text: Vec<u8>,
+}
+
+impl Events {
+    /// The next snapshot; none = the stream ended or broke off.
+    pub(crate) async fn next(&mut self) -> Result<Option<Snapshot>, Trouble> {
+        loop {
+            while let Some(end) = self.text.windows(2).position(|two| two == b"\n\n") {
+                let event: Vec<u8> = self.text.drain(..end + 2).collect();
+                if let Some(data) = data(&String::from_utf8_lossy(&event)) {
+                    let value = serde_json::from_str(data)
+                        .map_err(|_| Trouble::unreachable("an event of the stream is no JSON"))?;
+                    return read(value).map(Some);
+                }
+            }
+            match self.parts.next().await {
+                Some(Ok(part)) if self.text.len() + part.len() <= MOST_BYTES => {
+                    self.text.extend_from_slice(&part);
+                }
+                _ => return Ok(None),
+            }
+        }
+    }
+}
+
+/// What an event has, if it is a snapshot.
+fn data(event: &str) -> Option<&str> {
+    event.strip_prefix("event: snapshot\ndata: ").map(str::trim_end)
+}
+
+impl Api {
+    /// Why the server is not ready, if it is not, and by how many seconds its clock differs.
+    pub(crate) async fn is_ready(&self) -> Result<(Option<String>, Option<i64>), Trouble> {
+        let response = self.send(Method::GET, "/readyz", &[]).await?;
+        let date = response.headers().get("date").and_then(|it| it.to_str().ok());
+        let at = date.and_then(|text| jiff::fmt::rfc2822::parse(text).ok());
+        let skew = at.map(|at| at.timestamp().as_second() - Timestamp::now().as_second());
+        let is_ready = response.status().is_success();
+        let said = response.text().await.unwrap_or_default();
+        Ok(((!is_ready).then(|| said.chars().take(500).collect()), skew))
+    }
+}

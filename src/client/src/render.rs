@@ -1,0 +1,185 @@
+//! An order as a terminal shows it: pure functions of a snapshot, the time and the width.
+
+use domain::{
+    order::{Kind, State},
+    snapshot::{Action, BatchSnapshot, Snapshot},
+};
+use jiff::Timestamp;
+
+/// Pods of a batch that are shown by name: those in trouble first.
+const PODS: usize = 8;
+
+/// The whole picture, each line at most `width` columns.
+pub(crate) fn render(snapshot: &Snapshot, now: Timestamp, width: usize) -> Vec<String> {
+    let order = &snapshot.order;
+    let id = order.id.to_string();
+    let mut lines = vec![format!(
+        "{}/{}   {} {}{}   order {}   by {}   {}",
+        order.application.namespace,
+        order.application.name,
+        word(order.kind),
+        order.version,
+        target(snapshot),
+        short(&id),
+        order.created_by,
+        span(order.created_at, order.finished_at.unwrap_or(now))
+    )];
+    for batch in &snapshot.batches {
+        lines.push(batch_line(batch, snapshot.batches.len(), now));
+        if batch.state.is_final() && batch.state != State::Failed {
+            continue;
+        }
+        let mut pods: Vec<_> = batch.pods.iter().filter(|pod| !pod.ready).collect();
+        pods.sort_by_key(|pod| pod.message.is_empty());
+        for pod in pods.iter().take(PODS) {
+            let mark = if pod.message.is_empty() { '·' } else { '✗' };
+            lines.push(format!("      {mark} {}   {} {}", pod.name, pod.phase, pod.message));
+        }
+        if pods.len() > PODS {
+            lines.push(format!("      and {} more that are not ready", pods.len() - PODS));
+        }
+    }
+    lines.push(format!("  {}: {}", word(order.state), sentence(snapshot)));
+    lines.into_iter().map(|line| cut(line.trim_end(), width)).collect()
+}
+
+/// What a snapshot says that the one before did not, a line each.
+pub(crate) fn changes(before: Option<&Snapshot>, snapshot: &Snapshot) -> Vec<String> {
+    let mut lines = Vec::new();
+    let order = &snapshot.order;
+    let count = snapshot.batches.len();
+    for batch in &snapshot.batches {
+        let was = before.and_then(|it| it.batches.iter().find(|other| other.id == batch.id));
+        let moved = was.map_or(batch.state != State::Ready, |was| was.state != batch.state);
+        let ready = was.map_or(0, BatchSnapshot::ready);
+        if moved || (batch.ready() != ready && batch.state == State::Running) {
+            lines.push(format!(
+                "batch {}/{count} {} {}/{} ready {}",
+                batch.number,
+                word(batch.state),
+                batch.ready(),
+                batch.size,
+                batch.message
+            ));
+        }
+        for pod in batch.pods.iter().filter(|pod| !pod.message.is_empty()) {
+            let known = was.is_some_and(|was| {
+                was.pods.iter().any(|it| it.name == pod.name && it.message == pod.message)
+            });
+            if !known {
+                lines.push(format!("pod {}: {}", pod.name, pod.message));
+            }
+        }
+    }
+    let said = |it: &Snapshot| (it.order.state, it.order.message.clone());
+    if before.map(said) != Some(said(snapshot)) {
+        lines.push(format!(
+            "order {} {}: {}",
+            short(&order.id.to_string()),
+            word(order.state),
+            sentence(snapshot)
+        ));
+    }
+    lines.iter().map(|line| line.trim_end().to_owned()).collect()
+}
+
+/// Rows under headings, in columns as wide as they need.
+pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
+    let heading: Vec<String> = headings.iter().map(|it| (*it).to_owned()).collect();
+    let all: Vec<&Vec<String>> = std::iter::once(&heading).chain(rows).collect();
+    let width = |column: usize| {
+        all.iter().filter_map(|row| row.get(column)).map(|it| it.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..headings.len()).map(width).collect();
+    let line = |row: &&Vec<String>| {
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        cells.join("   ").trim_end().to_owned()
+    };
+    all.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// The word of a state or a kind, as the API has it, with spaces.
+pub(crate) fn word(value: impl serde::Serialize) -> String {
+    let word = serde_json::to_value(value).unwrap_or_default();
+    word.as_str().unwrap_or_default().replace('_', " ")
+}
+
+/// As much of an id as tells it apart for people.
+pub(crate) fn short(id: &str) -> String {
+    // Ids begin with the time: those of one minute share eight digits.
+    id.chars().take(13).collect()
+}
+
+fn target(snapshot: &Snapshot) -> String {
+    let order = &snapshot.order;
+    match (&order.package, snapshot.replicas_before, snapshot.replicas) {
+        (Some(package), ..) => format!(" → {package}"),
+        (None, Some(before), Some(after)) => format!(" {before} → {after} pods"),
+        _ if order.image.is_empty() => String::new(),
+        _ => format!(" → {}", order.image),
+    }
+}
+
+fn batch_line(batch: &BatchSnapshot, count: usize, now: Timestamp) -> String {
+    let mark = match batch.state {
+        State::Succeeded => '●',
+        State::Failed | State::SystemFailed => '✗',
+        State::Aborted => '■',
+        State::Running => '◐',
+        State::Ready | State::WaitingConfirmation | State::WaitingInterval => '○',
+    };
+    let canary = if batch.canary { " canary" } else { "" };
+    let size = usize::try_from(batch.size).unwrap_or(0);
+    let full = (batch.ready() * 10).checked_div(size).unwrap_or(0).min(10);
+    let time =
+        batch.started_at.map(|at| span(at, batch.finished_at.unwrap_or(now))).unwrap_or_default();
+    let starting = batch.pods.iter().filter(|pod| !pod.ready && pod.message.is_empty()).count();
+    let starting = if starting > 0 { format!("   {starting} starting") } else { String::new() };
+    format!(
+        "  {mark} batch {}/{count}{canary:<7}   [{}{}]   {}/{size} new ready{starting}   {time}",
+        batch.number,
+        "#".repeat(full),
+        "·".repeat(10 - full),
+        batch.ready()
+    )
+}
+
+/// Why the order stands as it does, or what can be done.
+fn sentence(snapshot: &Snapshot) -> String {
+    let next = snapshot.actions.iter().find_map(|action| match action {
+        Action::Continue { number, pods, .. } => {
+            Some(format!("batch {number} ({pods} pods) waits for `sluice continue`"))
+        }
+        _ => None,
+    });
+    match (snapshot.order.state, next) {
+        (State::WaitingConfirmation, Some(next)) => next,
+        (State::Succeeded, _) if snapshot.order.message.is_empty() => match snapshot.order.kind {
+            Kind::Rollback => "the version before runs again".into(),
+            _ => "done".into(),
+        },
+        _ => snapshot.order.message.clone(),
+    }
+}
+
+fn span(from: Timestamp, to: Timestamp) -> String {
+    let seconds = to.duration_since(from).as_secs().max(0);
+    match seconds {
+        ..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// A line without what a terminal would take for orders, and within the width.
+fn cut(line: &str, width: usize) -> String {
+    let plain: Vec<char> = line.chars().filter(|it| !it.is_control()).collect();
+    if plain.len() <= width {
+        return plain.into_iter().collect();
+    }
+    plain.into_iter().take(width.saturating_sub(1)).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests;
