@@ -38,6 +38,12 @@ const METHODS: &[&str] = &["parse", "json", "structured", "pairs", "decode", "de
 const LEFT_OUT: &[(&str, &str)] = &[
     ("cluster::", "Kubernetes' own objects, which the API server holds to its limits"),
     ("sluice::config::", "the operator's settings, read once"),
+    ("client::", "replies of the own server, whose length has a bound, and the command line"),
+    (
+        "edas::operation::order::lines::",
+        "ids, a time and at most 16 words of parameters within their limits",
+    ),
+    ("edas::operation::order::watch::order", "an id, for which there is an entry"),
     ("executor::", "notifications of the own database"),
     ("sluice::fetch::", "the operator's file in a pod, which this program wrote"),
     ("domain::object::write::next_request", "a number in an annotation that this program wrote"),

@@ -7,7 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{Arg, ArgAction, Command, CommandFactory};
+use clap::{Arg, ArgAction, Command, CommandFactory, Subcommand};
+use client::{ClientCommand, End};
 use edas::wire::{contract, offered};
 use serde_json::Value;
 use sluice::config::Cli;
@@ -252,7 +253,12 @@ fn every_setting_of_every_command_is_in_the_document_with_its_variable_and_defau
     program.build();
     let commands = commands(&program, "");
     assert!(commands["sluice serve"].len() > 25, "the reading finds settings: {commands:?}");
-    for (command, settings) in commands {
+    let asking = ClientCommand::augment_subcommands(Command::new("sluice"));
+    let asks = |command: &str| {
+        let name = command.split(' ').nth(1).unwrap_or_default();
+        asking.get_subcommands().any(|it| it.get_name() == name)
+    };
+    for (command, settings) in commands.into_iter().filter(|(command, _)| !asks(command)) {
         let part = section(&document, &format!("## `{command}`"));
         let told: Vec<Setting> = rows(part)
             .iter()
@@ -268,6 +274,40 @@ fn every_setting_of_every_command_is_in_the_document_with_its_variable_and_defau
             "{command}: docs/configure.md lacks {missing:?} and should not have {stale:?}"
         );
     }
+}
+
+#[test]
+fn every_command_that_asks_a_server_is_in_its_document_with_its_options() {
+    let document = text("docs/command-line.md");
+    let mut program = ClientCommand::augment_subcommands(Command::new("sluice"));
+    program.build();
+    let mut seen = 0;
+    for (command, settings) in commands(&program, "") {
+        assert!(document.contains(&format!("`{command}")), "{command}");
+        for (flag, variable, _) in settings {
+            seen += 1;
+            assert!(document.contains(&format!("`{flag}")), "{command} {flag}");
+            assert!(document.contains(&variable), "{command} {variable}");
+        }
+    }
+    assert!(seen > 50, "the reading finds options: {seen}");
+    let shown = rows(section(&document, "## Exit codes"));
+    let told: Vec<&str> = shown.iter().map(|row| row[0]).filter(|it| *it != "code").collect();
+    let all = [
+        End::Done,
+        End::Failed,
+        End::Usage,
+        End::RolledBack,
+        End::Refused,
+        End::NeedsPerson,
+        End::Aborted,
+        End::NotAllowed,
+        End::NotFound,
+        End::Unreachable,
+        End::TimedOut,
+        End::Interrupted,
+    ];
+    assert_eq!(told, all.map(|end| end.code().to_string()));
 }
 
 #[test]

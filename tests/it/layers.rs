@@ -318,3 +318,20 @@ impl<'ast> Visit<'ast> for Methods {
         syn::visit::visit_expr_method_call(self, call);
     }
 }
+
+/// What the command line may use of the server's crates: words, and how requests are signed.
+#[test]
+fn the_client_knows_of_the_server_only_its_words_and_its_signature() {
+    let (mut wrong, mut seen) = (Vec::new(), 0);
+    for file in files(&root().join("src/client/src"), &["rs"]) {
+        let source = std::fs::read_to_string(&file).unwrap();
+        for line in source.lines().filter(|line| line.contains("edas::")) {
+            seen += 1;
+            if !line.contains("edas::wire::signature") {
+                wrong.push(format!("{}: {line}", file.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(seen > 0, "the reading finds uses");
+}

@@ -20,6 +20,7 @@ mod edit;
 mod engine;
 mod fault;
 mod fetch;
+mod follow;
 mod graceful_start;
 mod kubectl;
 mod layers;

@@ -305,12 +305,14 @@ async fn next_batch(it: &Continue) -> Result<End, Trouble> {
             let message = format!("order {order} does not wait for a person");
             return Err(Trouble::new(End::Refused, message));
         };
-        let pairs = [("PipelineId", batch), ("Confirm", "true".into())];
+        let pairs = [("PipelineId", batch.clone()), ("Confirm", "true".into())];
         call(&api, Method::GET, "/pop/v5/changeorder/pipeline_batch_confirm", &pairs).await?;
+        if !it.followed.waiting.detach {
+            until_it_moves(&api, &order, &batch).await?;
+        }
         if !it.all {
             return follow(&api, &order, &it.followed.waiting, output).await;
         }
-        until_it_moves(&api, &order).await?;
         let waiting = Waiting {
             detach: false,
             until: Until::Gate,
@@ -324,11 +326,11 @@ async fn next_batch(it: &Continue) -> Result<End, Trouble> {
     }
 }
 
-/// Waits until an order that was continued no longer shows that it waits.
-async fn until_it_moves(api: &Api, order: &str) -> Result<(), Trouble> {
+/// Waits until an order that was continued no longer waits with this batch.
+async fn until_it_moves(api: &Api, order: &str, confirmed: &str) -> Result<(), Trouble> {
     let mut events = api.watch(order).await?;
     while let Some(now) = events.next().await? {
-        if !now.actions.iter().any(|action| matches!(action, Action::Continue { .. })) {
+        if !now.actions.iter().any(|action| matches!(action, Action::Continue { batch, .. } if batch.to_string() == confirmed)) {
             break;
         }
     }
