@@ -281,24 +281,32 @@ impl Server {
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn lists_are_filtered_and_read_page_by_page(pool: PgPool) {
     let server = Server::start(pool).await;
-    for name in ["a", "b", "c"] {
+    for name in ["alpha", "beta", "gamma"] {
         server.app.create(name, 1).await;
     }
     let shown = server.ends(0, "apps -o jsonl").await;
     assert_eq!(shown.lines().count(), 3, "{shown}");
-    assert_eq!(server.ends(0, "apps --filter B -o jsonl").await.lines().count(), 1);
+    assert_eq!(server.ends(0, "apps --filter BETA -o jsonl").await.lines().count(), 1);
     assert_eq!(server.ends(0, "orders --state open -o jsonl").await.lines().count(), 0);
-    assert_eq!(server.ends(0, "orders a --since 1h -o jsonl").await.lines().count(), 1);
+    assert_eq!(server.ends(0, "orders alpha --since 1h -o jsonl").await.lines().count(), 1);
     server.ends(4, "orders --state lost").await;
     let filter = service::OrderFilter::default();
     let (first, more) = server.app.service.order_lines(&filter, 2).await.unwrap();
     assert!(more && first.len() == 2);
     let filter = service::OrderFilter { after: Some(first[1].id), ..filter };
     let (rest, more) = server.app.service.order_lines(&filter, 2).await.unwrap();
-    assert!(!more && rest.len() == 1 && rest[0].application.name == "a", "{rest:?}");
-    for words in ["app a", "order a", "pods a", "events a", "history a", "whoami", "doctor"] {
+    assert!(!more && rest.len() == 1 && rest[0].application.name == "alpha", "{rest:?}");
+    for words in [
+        "app alpha",
+        "order alpha",
+        "pods alpha",
+        "events alpha",
+        "history alpha",
+        "whoami",
+        "doctor",
+    ] {
         assert!(!server.ends(0, words).await.is_empty(), "{words}");
     }
-    let plan = server.ends(0, "plan a --image shop/web:2.0").await;
+    let plan = server.ends(0, "plan alpha --image shop/web:2.0").await;
     assert!(plan.contains("plan hash"), "{plan}");
 }

@@ -347,12 +347,12 @@ async fn roll_back(it: &Rollback) -> Result<End, Trouble> {
     let api = context::api(&it.followed.named.reach)?;
     let (application, versions) = versions(&api, &it.followed.named.name).await?;
     let is_meant = |it: &&Value| it["Id"] == to.as_str() || it["PackageVersion"] == to.as_str();
-    let id = versions.iter().find(is_meant).and_then(|it| it["Id"].as_str());
+    let version = versions.iter().find(is_meant).and_then(|it| it["PackageVersion"].as_str());
     let unknown =
         || Trouble::new(End::NotFound, format!("the version {to} does not exist in the history"));
     let pairs = [
         ("AppId", application),
-        ("HistoryVersion", id.ok_or_else(unknown)?.to_owned()),
+        ("HistoryVersion", version.ok_or_else(unknown)?.to_owned()),
         ("GroupId", "all".into()),
         ("Batch", it.batches.to_string()),
     ];

@@ -189,6 +189,8 @@ impl Screen {
 
 /// Columns of the terminal.
 fn columns() -> usize {
-    let said = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
-    said.filter(|columns| (20..=500).contains(columns)).unwrap_or(80)
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok();
+    size.map(|size| usize::from(size.ws_col))
+        .filter(|columns| (20..=500).contains(columns))
+        .unwrap_or(80)
 }

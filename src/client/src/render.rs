@@ -67,7 +67,8 @@ pub(crate) fn changes(before: Option<&Snapshot>, snapshot: &Snapshot) -> Vec<Str
                 was.pods.iter().any(|it| it.name == pod.name && it.message == pod.message)
             });
             if !known {
-                lines.push(format!("pod {}: {}", pod.name, pod.message));
+                let named = if pod.message.contains(&pod.name) { "" } else { &pod.name };
+                lines.push(format!("pod {named} {}", pod.message).replace("pod  pod", "pod"));
             }
         }
     }
@@ -148,9 +149,10 @@ fn batch_line(batch: &BatchSnapshot, count: usize, now: Timestamp) -> String {
 /// Why the order stands as it does, or what can be done.
 fn sentence(snapshot: &Snapshot) -> String {
     let next = snapshot.actions.iter().find_map(|action| match action {
-        Action::Continue { number, pods, .. } => {
-            Some(format!("batch {number} ({pods} pods) waits for `sluice continue`"))
-        }
+        Action::Continue { number, pods, .. } => Some(format!(
+            "batch {number} ({pods} {}) waits for `sluice continue`",
+            if *pods == 1 { "pod" } else { "pods" }
+        )),
         _ => None,
     });
     match (snapshot.order.state, next) {
