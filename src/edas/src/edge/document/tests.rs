@@ -109,7 +109,8 @@ fn every_parameter_and_reply_is_described_and_every_operation_is_signed() {
                     parameter["description"].as_str().is_some_and(|it| it.len() > 10),
                     "{path} {parameter}"
                 );
-                assert_eq!(parameter["in"], "query");
+                let place = if path.contains("{id}") { "path" } else { "query" };
+                assert_eq!(parameter["in"], place, "{path}");
             }
             for (name, field) in form(operation).into_iter().flatten() {
                 assert!(
@@ -122,8 +123,9 @@ fn every_parameter_and_reply_is_described_and_every_operation_is_signed() {
                     &operation["responses"][status]["content"]["application/json"]["schema"];
                 assert_eq!(schema["$ref"], "#/components/schemas/GatewayError", "{path} {status}");
             }
-            let success =
-                &operation["responses"]["200"]["content"]["application/json"]["schema"]["anyOf"];
+            let kind =
+                if path.ends_with("/watch") { "text/event-stream" } else { "application/json" };
+            let success = &operation["responses"]["200"]["content"][kind]["schema"]["anyOf"];
             assert_eq!(success[1]["$ref"], "#/components/schemas/BusinessError", "{path}");
         }
     }

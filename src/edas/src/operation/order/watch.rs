@@ -36,7 +36,7 @@ const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Reply of GetOrder.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub struct OrderReply {
+pub struct SnapshotReply {
     /// The order: `id`, `application`, `kind`, `state`, `step`, `batches` with their `pods`, `timeline`, `actions`, and what `docs/command-line.md` lists besides.
     #[schema(value_type = Object)]
     pub order: Snapshot,
@@ -48,15 +48,15 @@ pub struct OrderReply {
 /// do now.
 #[utoipa::path(
     get, path = "/sluice/v1/orders/{id}", operation_id = "GetOrder", tag = "Change orders",
-    responses((status = 200, description = "The order.", body = Reply<OrderReply>))
+    responses((status = 200, description = "The order.", body = Reply<SnapshotReply>))
 )]
 pub async fn get(
     State(edge): State<Edge>,
     Path(id): Path<String>,
     call: Call,
-) -> Result<Reply<OrderReply>, ApiError> {
+) -> Result<Reply<SnapshotReply>, ApiError> {
     let order = edge.service.snapshot(order(&id)?).await?;
-    Ok(call.success(OrderReply { order }))
+    Ok(call.success(SnapshotReply { order }))
 }
 
 /// Follows an order: one event with all of it now, and one whenever it changes.
