@@ -50,6 +50,10 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("domain::template::java::conceal", "an address in a Deployment, for which there is an entry"),
     ("domain::precheck::nodes::", "a label of a node, which Kubernetes holds to 63 characters"),
     ("domain::package::upload::package_id", "an id, of which more than its length is not read"),
+    (
+        "console::page::",
+        "an id or a place in a list: a field of a form, for which there is an entry",
+    ),
     ("edas::edge::auth::admit", "hands on to readers that have entries"),
     ("edas::operation::order::changeorder::retry", "an id, for which there is an entry"),
     ("edas::operation::release::deploy::read_release", "an id, for which there is an entry"),

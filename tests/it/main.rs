@@ -13,6 +13,7 @@ mod certain;
 mod clusters;
 mod configuration;
 mod connections;
+mod console;
 mod controller;
 mod dead_code;
 mod documents;

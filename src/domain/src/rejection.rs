@@ -40,6 +40,14 @@ pub enum Rejection {
     /// No such cluster.
     #[error("the cluster {} does not exist", shortened(.0))]
     UnknownCluster(String),
+    /// No access key of this name that may be used.
+    #[error("there is no access key named {} that may be used", shortened(.0))]
+    UnknownKey(String),
+    /// What was to begin a session of the console is not good.
+    #[error(
+        "nobody is signed in by this: it was used already, it is too old, or its access key may not be used any more"
+    )]
+    NoSession,
     /// No such config template.
     #[error("the config template {0} does not exist")]
     UnknownConfigTemplate(i64),

@@ -123,6 +123,16 @@ pub async fn answer(State(edge): State<Edge>, mut request: Request, next: Next) 
     response
 }
 
+/// Lets a request in to what is served beside the API, if its peer may send another one.
+pub async fn let_in(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
+    name_host(&mut request);
+    let counted = counted(&edge, &mut request, false).and_then(|()| too_long(&request));
+    match counted {
+        Ok(()) => next.run(request).await,
+        Err(error) => response::failure(&error, "", "", serde_json::Map::new()),
+    }
+}
+
 /// HTTP/2 has the host in the target; signatures are checked on the header.
 pub(super) fn name_host(request: &mut Request) {
     let authority = request

@@ -19,7 +19,7 @@ pub use edge::{
     state::{Edge, EdgeConfig},
     throttle::Rates,
 };
-pub use router::{health_router, openapi, router};
+pub use router::{Beside, health_router, openapi, router, router_beside};
 
 #[cfg(test)]
 mod tests;

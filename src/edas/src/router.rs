@@ -17,6 +17,21 @@ use service::Service;
 /// Serve it with [`crate::Connections`], which tell every request its [`crate::Peer`] (without
 /// it none is served) and have request lines answered that are too long.
 pub fn router(service: Service, settings: EdgeConfig) -> Router {
+    router_beside(service, settings, Beside::default())
+}
+
+/// What is served beside EDAS' operations, by the same program and on the same listeners.
+#[derive(Debug, Default)]
+pub struct Beside {
+    /// Served to everybody: it says itself who may see what, and how long it may take.
+    pub open: Router,
+    /// Served to those who sign with an access key: a handler finds the [`service::Caller`]
+    /// among its request's extensions.
+    pub signed: Router,
+}
+
+/// [`router`], with something beside it.
+pub fn router_beside(service: Service, settings: EdgeConfig, beside: Beside) -> Router {
     let edge = Edge::new(service, settings);
     let authenticated = middleware::from_fn_with_state(edge.clone(), auth::admit);
     let (edas, _) = edas().split_for_parts();
@@ -24,8 +39,17 @@ pub fn router(service: Service, settings: EdgeConfig) -> Router {
     // Also operations that are not offered, and unknown paths, are judged by `admit`.
     let edas = edas.fallback(unoffered).method_not_allowed_fallback(unoffered).layer(authenticated);
     let packages = package::oss::routes(edge.clone());
-    let all = answered(Router::new().merge(edas).merge(health).merge(docs::pages()), edge)
-        .merge(packages);
+    let signed = Router::new()
+        .merge(beside.signed.with_state(()))
+        .layer(middleware::from_fn_with_state(edge.clone(), auth::admit_beside));
+    let open = beside
+        .open
+        .layer(CatchPanicLayer::custom(response::caught))
+        .layer(middleware::from_fn_with_state(edge.clone(), edge::let_in));
+    let all =
+        answered(Router::new().merge(edas).merge(health).merge(docs::pages()).merge(signed), edge)
+            .merge(packages)
+            .merge(open);
     // Before the routes, since they go by the path as it came.
     guarded(Router::new().fallback_service(MapRequest::new(all, package::oss::with_slashes)))
 }

@@ -10,6 +10,7 @@ mod application;
 mod catalog;
 mod check;
 mod error;
+mod listed;
 mod live;
 mod object;
 mod once;
@@ -18,6 +19,7 @@ mod package;
 mod query;
 mod read;
 pub mod request;
+mod session;
 pub mod view;
 
 pub use crate::application::first_service::FirstService;
@@ -35,6 +37,7 @@ pub use crate::package::upload::{
     UploadCredential, UploadError, UploadLimits, UploadSlot,
 };
 pub use error::Error;
+pub use listed::{Listed, OrderEvent};
 pub use live::{Shown, Watch, WatchError};
 pub use package::Packages;
 pub use query::InstanceView;
@@ -42,7 +45,11 @@ pub use request::{
     Adopt, Caller, Configure, ContainerView, CreateApplication, Deploy, Describe, EditDeployment,
     KeySecret, PackageParams, Precheck, RequestIdentity, RollBackTo, Scale, Start,
 };
+pub use session::{Opened, SessionToken, Visit};
 pub use store::{ApplicationFilter, OrderFilter};
+pub use store::{
+    ListedApplication, ListedKey, ListedOrder, SessionRow, WantedApplications, WantedOrders,
+};
 pub use view::{BatchView, ClusterView, CurrentSpec, OrderView, PodState, ReleaseView};
 
 use std::sync::Arc;

@@ -20,9 +20,22 @@ pub struct Caller {
     pub request_id: String,
     /// What it is asked through.
     pub source: Source,
+    /// Why, in the caller's own words; may be empty.
+    pub reason: String,
     /// What makes this request the same as another; none where a repetition
     /// need not be recognised (reads).
     pub identity: Option<RequestIdentity>,
+}
+
+impl Caller {
+    /// `text` with the caller's reason behind it, if there is one.
+    pub(crate) fn because(&self, text: &str) -> String {
+        match self.reason.trim() {
+            "" => text.to_owned(),
+            reason if text.is_empty() => reason.to_owned(),
+            reason => format!("{text}: {reason}"),
+        }
+    }
 }
 
 /// What makes two changing requests the same one (R25). A request with an

@@ -11,9 +11,11 @@ use secrecy::SecretString;
 
 use domain::{ClusterIdentity, order::FailurePolicy};
 
+mod console;
 mod edge;
 mod package;
 
+pub use console::{ConsoleLink, Switch};
 pub use edge::EdgeServing;
 pub use package::{FetchPackage, PackageRules, PackageServing, PackageUploads};
 
@@ -49,6 +51,8 @@ pub enum Command {
         #[command(subcommand)]
         command: ClusterCommand,
     },
+    /// Print a link that signs somebody in at the console, once and within 60 s.
+    Console(ConsoleLink),
     /// Manage access keys.
     Key {
         /// What to do with them.
@@ -254,6 +258,9 @@ pub struct Serve {
     /// Packages.
     #[command(flatten)]
     pub packages: PackageServing,
+    /// Whether people find the console at /console.
+    #[arg(long, env = "SLUICE_CONSOLE", value_enum, default_value_t = Switch::On)]
+    pub console: Switch,
     /// Refuse the old HMAC-SHA1 signatures. The old SDKs, aliyun-cli, Terraform and Jenkins then no longer work.
     #[arg(long, env = "SLUICE_REFUSE_HMAC_SHA1")]
     pub refuse_hmac_sha1: bool,

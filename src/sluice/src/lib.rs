@@ -6,5 +6,6 @@
 //! is the program that puts them together: its settings, and what runs in an init
 //! container. `docs/how-it-works.md` draws the picture.
 
+pub mod beside;
 pub mod config;
 pub mod fetch;

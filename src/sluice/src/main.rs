@@ -22,10 +22,11 @@ use secrecy::{ExposeSecret, SecretString};
 use service::{Adopt, Caller, PackageStore, Packages, Service, UploadLimits};
 use simulated::SimulatedCluster;
 use sluice::config::{
-    AdoptDeployment, Cli, ClusterCommand, ClusterKind, Command, Database, EdgeServing, KeyCommand,
-    LogFormat, Output, PackageServing, Serve, ShowContainer, Simulate, SimulatedPods,
+    AdoptDeployment, Cli, ClusterCommand, ClusterKind, Command, ConsoleLink, Database, EdgeServing,
+    KeyCommand, LogFormat, Output, PackageServing, Serve, ShowContainer, Simulate, SimulatedPods,
+    Switch,
 };
-use sluice::fetch;
+use sluice::{beside, fetch};
 use store::Store;
 use tokio::{
     net::TcpListener,
@@ -85,6 +86,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
             println!("{cluster_id}: the identity on record is {identity}, and was {before}");
         }
         Command::Client(command) => return Ok(client::run(*command).await),
+        Command::Console(settings) => console_link(settings).await?,
         Command::FetchPackage(settings) => return Ok(fetch::run(&settings).await),
     }
     Ok(ExitCode::SUCCESS)
@@ -205,7 +207,11 @@ async fn serve(settings: Serve) -> Result<()> {
     };
     let connections = connections(&settings.edge);
     let router = if settings.role.serves() {
-        edas::router(service, edge)
+        let beside = match settings.console {
+            Switch::On => beside::console(service.clone(), stop.clone()),
+            Switch::Off => edas::Beside::default(),
+        };
+        edas::router_beside(service, edge, beside)
     } else {
         edas::health_router(service, edge)
     };
@@ -378,6 +384,7 @@ fn command(name: &str) -> Caller {
         name: name.into(),
         request_id: String::new(),
         source: Source::Cli,
+        reason: String::new(),
         identity: None,
     }
 }
@@ -462,6 +469,15 @@ async fn create_key(name: &str, output: Output, database: &Database) -> Result<(
             serde_json::json!({ "AccessKeyId": id, "AccessKeySecret": secret.expose_secret() })
         ),
     }
+    Ok(())
+}
+
+async fn console_link(settings: ConsoleLink) -> Result<()> {
+    let store = connect_checked(&settings.database).await?;
+    let service = without_requests(store, String::new().into(), String::new());
+    let link = service.make_link(&settings.key).await?;
+    let base = settings.url.as_str().trim_end_matches('/');
+    println!("{base}/console/link/{}", link.expose());
     Ok(())
 }
 

@@ -11,9 +11,11 @@ mod catalog;
 mod cluster;
 mod error;
 mod lines;
+mod listed;
 mod order;
 mod question;
 mod row;
+mod session;
 mod upload;
 mod view;
 
@@ -34,7 +36,9 @@ pub use application::{Description, NamedTemplate, NewApplication, Numbers};
 pub use cluster::{ClusterRow, Executors};
 pub use error::StoreError;
 pub use lines::{ApplicationFilter, OrderFilter};
+pub use listed::{ListedApplication, ListedOrder, WantedApplications, WantedOrders};
 pub use order::NewOrder;
+pub use session::{GoodSince, ListedKey, NewSession, SessionRow};
 pub use upload::{
     Completion, CredentialRow, Hold, MultipartRow, NewMultipart, NewPart, NewUpload, PackageRow,
     PartRefused, StoredPackage, WrittenPart,

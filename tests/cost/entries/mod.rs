@@ -1,5 +1,6 @@
 //! The entries, by what is read.
 
+mod console;
 mod domain;
 mod notation;
 mod object;
@@ -20,6 +21,7 @@ pub fn all() -> Vec<Entry> {
         pod::entries(),
         object::entries(),
         domain::entries(),
+        console::entries(),
     ]
     .into_iter()
     .flatten()

@@ -136,5 +136,6 @@ fn caller() -> service::Caller {
         name: "tests".into(),
         request_id: "request".into(),
         source: domain::Source::Api,
+        reason: String::new(),
     }
 }

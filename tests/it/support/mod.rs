@@ -400,6 +400,7 @@ pub fn caller() -> Caller {
         name: "tester".into(),
         request_id: "request".into(),
         source: domain::Source::Api,
+        reason: String::new(),
         identity: None,
     }
 }

@@ -81,25 +81,66 @@ pub async fn admit(
     }
     offered::check(operation, &params)?;
 
+    let caller = caller_of(claim, name, &parts)?;
+    parts.extensions.insert(Call { params, caller });
+    Ok(next.run(Request::from_parts(parts, Body::empty())).await)
+}
+
+/// Lets requests through to routes beside EDAS' operations that are signed with an access
+/// key, as operations are. The handler finds the [`Caller`] among the request's extensions.
+///
+/// # Errors
+/// Every refusal, as the reply that says so.
+pub async fn admit_beside(
+    State(edge): State<Edge>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let peer = peer_of(&request)?;
+    let (mut parts, mut body) = request.into_parts();
+    let query = Params::parse(parts.uri.query().unwrap_or_default())?;
+    let proven = proven(&edge, &parts, peer, query.pairs(), &[]).await;
+    let read = match proven {
+        Ok((claim, key)) => edge
+            .bodies
+            .read(&claim.key_id, &mut body)
+            .await
+            .map(|(bytes, taken)| (claim, key, bytes, taken)),
+        Err(refusal) => Err(refusal),
+    };
+    let (claim, key, bytes, _taken) = match read {
+        Ok(read) => read,
+        Err(refusal) => {
+            drop(parts);
+            body::discard(body, edge.settings.time_limit / 2).await;
+            return Err(refusal);
+        }
+    };
+    claim.check_body(&bytes).inspect_err(|_| edge.throttle.failed(peer))?;
+    if !claim.covers(&bytes) {
+        return Err(SignatureRefusal::UnsignedBody.into());
+    }
+    let caller = caller_of(claim, key.name, &parts)?;
+    parts.extensions.insert(caller);
+    Ok(next.run(Request::from_parts(parts, Body::from(bytes))).await)
+}
+
+/// Who calls with a proven claim.
+fn caller_of(claim: Claim, name: String, parts: &Parts) -> Result<Caller, ApiError> {
     let request_id = parts
         .extensions
         .get::<RequestId>()
         .map(|id| id.0.clone())
         .ok_or_else(ApiError::internal)?;
-    let caller = Caller {
-        identity: Some(identity(
-            &claim,
-            &parts.method,
-            parts.uri.path(),
-            parts.uri.query().unwrap_or_default(),
-        )),
+    let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
+    Ok(Caller {
+        identity: Some(identity(&claim, &parts.method, path, query)),
         key_id: claim.key_id,
         name,
         request_id,
         source: Source::Api,
-    };
-    parts.extensions.insert(Call { params, caller });
-    Ok(next.run(Request::from_parts(parts, Body::empty())).await)
+        reason: String::new(),
+    })
 }
 
 /// Whose a request is, as far as its head shows.
@@ -116,11 +157,23 @@ async fn admit_head(edge: &Edge, parts: &Parts, peer: Peer) -> Result<Sender, Ap
     let operation = contract::find(method, path).ok_or_else(ApiError::not_found)?;
     let query = Params::parse(parts.uri.query().unwrap_or_default())?;
     let params = query.of(&operation.name);
-    let signed = SignedRequest { method, path, query: params.pairs(), headers: &parts.headers };
-    let claim = Claim::read(
-        signed,
-        SignaturePolicy { hmac_sha1: edge.settings.hmac_sha1, parameters: &operation.query },
-    )?;
+    let (claim, key) = proven(edge, parts, peer, params.pairs(), &operation.query).await?;
+    Ok(Sender { operation, params, claim, name: key.name })
+}
+
+/// The claim of a request with these pairs in its query, and the key that proves it.
+/// `parameters` are those of the operation, if it is one.
+async fn proven(
+    edge: &Edge,
+    parts: &Parts,
+    peer: Peer,
+    query: &[(String, String)],
+    parameters: &[String],
+) -> Result<(Claim, KeySecret), ApiError> {
+    let (method, path) = (&parts.method, parts.uri.path());
+    let signed = SignedRequest { method, path, query, headers: &parts.headers };
+    let claim =
+        Claim::read(signed, SignaturePolicy { hmac_sha1: edge.settings.hmac_sha1, parameters })?;
     claim.check_window(edge.service.clock().now())?;
     if claim.scheme == Scheme::HmacSha1 && peer.way == Way::Plain && !edge.settings.plain_hmac_sha1
     {
@@ -129,7 +182,7 @@ async fn admit_head(edge: &Edge, parts: &Parts, peer: Peer) -> Result<Sender, Ap
     let key = key_of(edge, &claim, signed, peer, parts.extensions.get()).await?;
     edge.throttle.key(&claim.key_id)?;
     prove(&parts.extensions)?;
-    Ok(Sender { operation, params, claim, name: key.name })
+    Ok((claim, key))
 }
 
 /// The key that signed, which is looked up and proven to be the caller's. If it was proven

@@ -1,7 +1,7 @@
 //! Headers that tell a browser what it may do with a reply: on every one.
 //!
 //! Replies are data: nothing in them may run, load or be framed. The pages at
-//! `/docs` say by themselves what they need.
+//! `/docs`, and those that are served beside the API, say by themselves what they need.
 
 use axum::{
     http::{
@@ -38,7 +38,7 @@ pub(crate) fn guarded(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.entry(CONTENT_SECURITY_POLICY).or_insert(NOTHING);
     for (name, value) in ALWAYS {
-        headers.insert(name, value);
+        headers.entry(name).or_insert(value);
     }
     response
 }

@@ -202,6 +202,7 @@ impl Service {
         kind: &str,
         cause: &str,
     ) -> Result<(), Error> {
+        let cause = &caller.because(cause);
         let event = Event {
             actor: &caller.name,
             kind,

@@ -289,6 +289,7 @@ impl Service {
         description: &str,
     ) -> Result<OrderId, Error> {
         self.hold_packages(tx, &order.target).await?;
+        let description = &caller.because(description);
         let (id, now, application) = (OrderId::new(), self.clock.now(), order.application.id);
         // Events are kept for ever: nothing of a template is among them.
         let (image, package) = match &order.release {

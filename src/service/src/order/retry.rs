@@ -52,7 +52,8 @@ impl Service {
         }
         let (_, resting) = tx.lock_application(failed.application).await?;
         let (order, now) = (OrderId::new(), self.clock.now());
-        let description = format!("Go on with change order {id} from batch {}", index + 1);
+        let description =
+            caller.because(&format!("Go on with change order {id} from batch {}", index + 1));
         let row = NewOrder {
             id: order,
             application: failed.application,

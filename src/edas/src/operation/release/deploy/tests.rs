@@ -30,6 +30,7 @@ fn call(operation: &str, parameters: &[(&str, &str)]) -> Call {
         name: "tests".into(),
         request_id: "R".into(),
         source: domain::Source::Api,
+        reason: String::new(),
         identity: None,
     };
     Call { params: Params::parse(&query.join("&")).unwrap().of(operation), caller }

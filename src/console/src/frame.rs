@@ -1,0 +1,51 @@
+//! What is around the content of every page.
+
+use crate::asset;
+
+/// The frame of a page.
+#[derive(Debug, Clone)]
+pub(crate) struct Frame {
+    pub title: String,
+    /// Who is signed in; empty = nobody.
+    pub who: String,
+    /// Which entry of the navigation the page belongs to.
+    pub place: Place,
+    /// Seconds after which a browser without a script loads the page again; 0 = never.
+    pub refresh: u32,
+}
+
+/// An entry of the navigation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Applications,
+    Orders,
+    Keys,
+    Sessions,
+    Nowhere,
+}
+
+impl Frame {
+    pub(crate) fn new(title: impl Into<String>, who: &str, place: Place) -> Self {
+        Self { title: title.into(), who: who.to_owned(), place, refresh: 0 }
+    }
+
+    pub(crate) fn style(&self) -> &'static str {
+        &asset::STYLE_PATH
+    }
+
+    pub(crate) fn script(&self) -> &'static str {
+        &asset::SCRIPT_PATH
+    }
+
+    /// `page` where this is the page's entry, for `aria-current`.
+    pub(crate) fn current(&self, place: &str) -> &'static str {
+        let own = match self.place {
+            Place::Applications => "applications",
+            Place::Orders => "orders",
+            Place::Keys => "keys",
+            Place::Sessions => "sessions",
+            Place::Nowhere => "",
+        };
+        if own == place { "page" } else { "false" }
+    }
+}

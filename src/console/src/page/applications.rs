@@ -1,0 +1,167 @@
+//! All applications, those first that need a person.
+
+use askama::Template;
+use axum::extract::State;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::{OrderLine, Page, render};
+use crate::{
+    Console,
+    form::{Asked, Form},
+    frame::{Frame, Place},
+    session::SignedIn,
+    words,
+};
+use service::{ListedApplication, WantedApplications};
+
+#[derive(Template)]
+#[template(path = "applications.html")]
+struct Applications {
+    frame: Frame,
+    namespaces: Vec<Choice>,
+    states: Vec<Choice>,
+    text: String,
+    rows: Vec<Row>,
+    next: String,
+    is_filtered: bool,
+}
+
+/// Something to choose from.
+#[derive(Debug)]
+pub(crate) struct Choice {
+    pub value: String,
+    pub word: String,
+    pub is_chosen: bool,
+}
+
+impl Choice {
+    pub(crate) fn all(words: &[(&str, &str)], chosen: &str) -> Vec<Self> {
+        let choice = |(value, word): &(&str, &str)| Self {
+            value: (*value).into(),
+            word: (*word).into(),
+            is_chosen: *value == chosen,
+        };
+        words.iter().map(choice).collect()
+    }
+}
+
+struct Row {
+    id: String,
+    namespace: String,
+    name: String,
+    version: String,
+    image: String,
+    pods: String,
+    word: &'static str,
+    mark: &'static str,
+    class: &'static str,
+    order: Option<OrderLine>,
+}
+
+const STATES: &[(&str, &str)] = &[
+    ("", "any state"),
+    ("needs", "needs you"),
+    ("failed", "failed or stopped half way"),
+    ("open", "an order is open"),
+    ("quiet", "nothing open"),
+];
+
+pub(crate) async fn list(
+    State(console): State<Console>,
+    signed_in: SignedIn,
+    Asked(asked): Asked,
+) -> Page {
+    let filter = filter_of(&asked);
+    let now = console.service.clock().now();
+    let listed = console.service.listed_applications(&filter).await?;
+    let known = console.service.cluster().await?.namespaces;
+    let chosen = filter.namespace.clone().unwrap_or_default();
+    let mut namespaces =
+        Choice::all(&[("", "all namespaces")], if chosen.is_empty() { "" } else { "-" });
+    for name in known.iter().chain(filter.namespace.iter().filter(|it| !known.contains(it))) {
+        let is_chosen = *name == chosen;
+        namespaces.push(Choice { value: name.clone(), word: name.clone(), is_chosen });
+    }
+    let next = match listed.rows.last().filter(|_| listed.has_more) {
+        Some(last) => next_of(&asked, last),
+        None => String::new(),
+    };
+    let needing = listed.rows.iter().filter(|row| row.rank == 0).count();
+    let title =
+        if needing > 0 { format!("▲ {needing} · Applications") } else { "Applications".into() };
+    render(&Applications {
+        frame: Frame::new(title, signed_in.name(), Place::Applications),
+        namespaces,
+        states: Choice::all(STATES, asked.text("state")),
+        text: asked.text("q").to_owned(),
+        is_filtered: ["namespace", "state", "q"].iter().any(|it| asked.given(it).is_some()),
+        rows: listed.rows.into_iter().map(|row| row_of(row, now)).collect(),
+        next,
+    })
+}
+
+fn row_of(row: ListedApplication, now: jiff::Timestamp) -> Row {
+    let order = row.order.as_ref().map(|order| OrderLine::of(order, now));
+    let is_stopped = row.replicas == 0 && row.replicas_before_stop.is_some();
+    let (word, mark, class) = match (row.rank, &row.order) {
+        (0, _) => ("needs you", "▲", "asks"),
+        (1, Some(order)) => {
+            let sign = words::of_state(order.state);
+            (sign.word, sign.mark, sign.class)
+        }
+        (2, _) => ("changing", "◐", "runs"),
+        _ if is_stopped => ("no pods", "□", "ended"),
+        _ if row.ready_replicas < row.replicas => ("pods missing", "◑", "runs"),
+        _ => ("serves", "✓", "good"),
+    };
+    Row {
+        id: row.id.to_string(),
+        namespace: row.namespace,
+        name: row.name,
+        image: words::tag(&row.image).to_owned(),
+        version: row.version,
+        pods: format!("{}/{}", row.ready_replicas, row.replicas),
+        word,
+        mark,
+        class,
+        order,
+    }
+}
+
+fn filter_of(asked: &Form) -> WantedApplications {
+    let ranks = match asked.text("state") {
+        "needs" => vec![0],
+        "failed" => vec![1],
+        "open" => vec![0, 2],
+        "quiet" => vec![3],
+        _ => Vec::new(),
+    };
+    let after = || {
+        let mut parts = asked.text("after").splitn(4, ',');
+        let rank = parts.next()?.parse().ok()?;
+        let (namespace, name) = (parts.next()?.to_owned(), parts.next()?.to_owned());
+        Some((rank, namespace, name, parts.next()?.parse().ok()?))
+    };
+    WantedApplications {
+        namespace: asked.given("namespace").map(str::to_owned),
+        text: asked.text("q").to_owned(),
+        ranks,
+        after: after(),
+    }
+}
+
+fn next_of(asked: &Form, last: &ListedApplication) -> String {
+    let after = format!("{},{},{},{}", last.rank, last.namespace, last.name, last.id);
+    address("/console/apps", asked, &["namespace", "state", "q"], "after", &after)
+}
+
+/// An address with these fields of the one before, and another.
+pub(crate) fn address(path: &str, asked: &Form, kept: &[&str], name: &str, value: &str) -> String {
+    let escaped = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let fields = kept.iter().filter_map(|name| Some((*name, asked.given(name)?)));
+    let fields: Vec<String> = fields
+        .chain([(name, value)])
+        .map(|(name, value)| format!("{name}={}", escaped(value)))
+        .collect();
+    format!("{path}?{}", fields.join("&"))
+}

@@ -1,0 +1,87 @@
+//! The pages.
+
+pub(crate) mod action;
+pub(crate) mod application;
+pub(crate) mod applications;
+pub(crate) mod order;
+pub(crate) mod orders;
+pub(crate) mod people;
+pub(crate) mod release;
+
+use askama::Template;
+use axum::response::Html;
+use uuid::Uuid;
+
+use crate::{
+    fault::Fault,
+    words::{self, Moment, Sign},
+};
+use domain::{ApplicationId, OrderId, Rejection};
+use jiff::Timestamp;
+use service::ListedOrder;
+
+/// A page as it is sent.
+pub(crate) type Page = Result<Html<String>, Fault>;
+
+pub(crate) fn render(page: &impl Template) -> Page {
+    Ok(Html(page.render()?))
+}
+
+/// The order that an address names. A text that cannot be an id is one that nothing has.
+pub(crate) fn order_id(text: &str) -> Result<OrderId, Fault> {
+    text.parse().map_err(|_| Rejection::UnknownOrder(text.chars().take(100).collect()).into())
+}
+
+pub(crate) fn application_id(text: &str) -> Result<ApplicationId, Fault> {
+    text.parse().map_err(|_| Rejection::UnknownApplication(text.chars().take(100).collect()).into())
+}
+
+/// A nonce for a form: the form is one request, however often it is sent.
+pub(crate) fn nonce() -> String {
+    Uuid::now_v7().simple().to_string()
+}
+
+/// An order in a list.
+#[derive(Debug)]
+pub(crate) struct OrderLine {
+    pub id: String,
+    pub application: String,
+    pub namespace: String,
+    pub name: String,
+    pub kind: &'static str,
+    pub sign: Sign,
+    /// Which batch it is at, of how many; empty where there is but one.
+    pub progress: String,
+    pub version: String,
+    pub message: String,
+    pub at: Moment,
+    pub took: String,
+    pub by: String,
+    pub source: &'static str,
+}
+
+impl OrderLine {
+    pub(crate) fn of(order: &ListedOrder, now: Timestamp) -> Self {
+        let batches = order.strategy.count();
+        let is_open = !order.state.is_final();
+        Self {
+            id: order.id.to_string(),
+            application: order.application.to_string(),
+            namespace: order.namespace.clone(),
+            name: order.name.clone(),
+            kind: words::of_kind(order.kind),
+            sign: words::of_state(order.state),
+            progress: if batches > 1 && is_open {
+                format!("{}/{batches}", (order.batch + 1).min(batches))
+            } else {
+                String::new()
+            },
+            version: order.version.clone(),
+            message: order.message.clone(),
+            at: words::since(order.created_at, now),
+            took: words::took(order.created_at, order.finished_at.unwrap_or(now)),
+            by: order.created_by.clone(),
+            source: words::of_source(order.source),
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Signing in and out, and who is signed in.
+
+use askama::Template;
+use axum::{
+    Extension, Json,
+    extract::{FromRequestParts, Path, Request, State},
+    http::{
+        HeaderMap, Method, StatusCode,
+        header::{ACCEPT, COOKIE, SET_COOKIE, USER_AGENT},
+        request::Parts,
+    },
+    response::{Html, IntoResponse, Redirect, Response},
+};
+use uuid::Uuid;
+
+use crate::{
+    Channel, Console, Visitor,
+    fault::Fault,
+    form::{Asked, Form, Posted},
+    frame::{Frame, Place},
+};
+use domain::Source;
+use service::{Caller, RequestIdentity, SessionRow, SessionToken, Visit};
+
+/// Most bytes of a nonce of a form.
+const NONCE: usize = 64;
+
+/// Who is signed in. A handler that asks for it is reached by nobody else.
+#[derive(Debug, Clone)]
+pub(crate) struct SignedIn(pub SessionRow);
+
+impl SignedIn {
+    /// The caller's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Who asks with a form that may be sent twice: it has a nonce.
+    pub(crate) fn caller(&self, path: &str, form: &Form) -> Result<Caller, Fault> {
+        let nonce = form.given("nonce").filter(|nonce| nonce.len() <= NONCE);
+        let Some(nonce) = nonce else {
+            return Err(Fault::unreadable("The form has no nonce: load its page again."));
+        };
+        let identity =
+            RequestIdentity { nonce: format!("console-{nonce}"), digest: form.digest(path) };
+        Ok(Caller { reason: form.reason()?, identity: Some(identity), ..self.reader() })
+    }
+
+    /// Who reads.
+    pub(crate) fn reader(&self) -> Caller {
+        Caller {
+            key_id: self.0.key_id.clone(),
+            name: self.0.name.clone(),
+            request_id: Uuid::now_v7().to_string(),
+            source: Source::Console,
+            reason: String::new(),
+            identity: None,
+        }
+    }
+}
+
+impl FromRequestParts<Console> for SignedIn {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, console: &Console) -> Result<Self, Fault> {
+        let channel = parts.extensions.get::<Channel>().copied().unwrap_or(Channel::Open);
+        if channel == Channel::Open {
+            return Err(Fault::unencrypted());
+        }
+        if let Some(token) = token_of(channel, &parts.headers)
+            && let Some(session) = console.service.session(&token).await?
+        {
+            return Ok(Self(session));
+        }
+        // A page leads to the form to sign in; what a script or a form asks for does not.
+        let is_page = parts.method == Method::GET
+            && parts
+                .headers
+                .get(ACCEPT)
+                .and_then(|it| it.to_str().ok())
+                .is_some_and(|it| it.contains("text/html"))
+            && !parts.headers.contains_key("x-sluice-part");
+        let here = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
+        Err(Fault::signed_out(is_page.then_some(here)))
+    }
+}
+
+/// The token in the cookie of this way.
+fn token_of(channel: Channel, headers: &HeaderMap) -> Option<SessionToken> {
+    let name = channel.cookie()?;
+    let cookies = headers.get_all(COOKIE).iter().filter_map(|it| it.to_str().ok());
+    cookies
+        .flat_map(|line| line.split(';').take(64))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(found, _)| *found == name)
+        .and_then(|(_, value)| SessionToken::read(value))
+}
+
+fn cookie(channel: Channel, value: &str, seconds: u32) -> Option<String> {
+    let secure = if channel == Channel::Encrypted { "; Secure" } else { "" };
+    let name = channel.cookie()?;
+    Some(format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"))
+}
+
+fn visit(visitor: Visitor, headers: &HeaderMap) -> Visit {
+    let agent = headers.get(USER_AGENT).and_then(|it| it.to_str().ok()).unwrap_or_default();
+    Visit { peer: visitor.0.to_string(), agent: agent.to_owned() }
+}
+
+/// Where to go after signing in: a page of the console, and nothing else.
+fn next_of(text: &str) -> &str {
+    let is_own =
+        text == "/console" || text.starts_with("/console/") || text.starts_with("/console?");
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    if is_own && is_plain && text.len() <= 500 && !text.starts_with("/console/sign-") {
+        text
+    } else {
+        "/console"
+    }
+}
+
+#[derive(Template)]
+#[template(path = "sign-in.html")]
+struct SignInPage {
+    frame: Frame,
+    next: String,
+    is_open: bool,
+}
+
+#[derive(Template)]
+#[template(path = "link.html")]
+struct LinkPage {
+    frame: Frame,
+    token: String,
+}
+
+pub(crate) async fn sign_in_page(
+    Extension(channel): Extension<Channel>,
+    Asked(asked): Asked,
+) -> Result<Html<String>, Fault> {
+    let page = SignInPage {
+        frame: Frame::new("Sign in", "", Place::Nowhere),
+        next: next_of(asked.text("next")).to_owned(),
+        is_open: channel == Channel::Open,
+    };
+    Ok(Html(page.render()?))
+}
+
+/// Opens a session for an access key that was proven by a signature.
+pub(crate) async fn sign_in(
+    State(console): State<Console>,
+    Extension(channel): Extension<Channel>,
+    Extension(visitor): Extension<Visitor>,
+    request: Request,
+) -> Result<Response, Fault> {
+    let Some(caller) = request.extensions().get::<Caller>().cloned() else {
+        return Err(Fault::signed_out(None));
+    };
+    let caller = Caller { source: Source::Console, ..caller };
+    let opened = console.service.open_session(&caller, &visit(visitor, request.headers())).await?;
+    let Some(cookie) = cookie(channel, opened.token.expose(), 12 * 3600) else {
+        return Err(Fault::unencrypted());
+    };
+    tracing::info!(by = caller.name, session = %opened.id, "signed in at the console");
+    let told = Json(serde_json::json!({ "session": opened.id.to_string() }));
+    Ok(([(SET_COOKIE, cookie)], told).into_response())
+}
+
+/// Shows a link, which is used by its button: what looks at links in messages before
+/// people do does not press it.
+pub(crate) async fn link_page(Path(token): Path<String>) -> Result<Html<String>, Fault> {
+    let token = SessionToken::read(&token).ok_or_else(Fault::not_found)?;
+    let page = LinkPage {
+        frame: Frame::new("Sign in", "", Place::Nowhere),
+        token: token.expose().to_owned(),
+    };
+    Ok(Html(page.render()?))
+}
+
+pub(crate) async fn use_link(
+    State(console): State<Console>,
+    Extension(channel): Extension<Channel>,
+    Extension(visitor): Extension<Visitor>,
+    headers: HeaderMap,
+    Posted(form): Posted,
+) -> Result<Response, Fault> {
+    if channel == Channel::Open {
+        return Err(Fault::unencrypted());
+    }
+    let link = SessionToken::read(form.text("token")).ok_or_else(Fault::not_found)?;
+    let opened = console.service.open_linked_session(&link, &visit(visitor, &headers)).await?;
+    tracing::info!(session = %opened.id, "signed in at the console with a link");
+    let cookie = cookie(channel, opened.token.expose(), 12 * 3600).unwrap_or_default();
+    Ok(([(SET_COOKIE, cookie)], Redirect::to("/console")).into_response())
+}
+
+pub(crate) async fn sign_out(
+    State(console): State<Console>,
+    Extension(channel): Extension<Channel>,
+    signed_in: SignedIn,
+) -> Result<Response, Fault> {
+    console.service.end_session(&signed_in.reader(), signed_in.0.id).await?;
+    let cookie = cookie(channel, "", 0).unwrap_or_default();
+    Ok((StatusCode::SEE_OTHER, [(SET_COOKIE, cookie)], Redirect::to("/console/sign-in"))
+        .into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("/console/orders/1?a=b", "/console/orders/1?a=b")]
+    #[case("/console?q=web", "/console?q=web")]
+    #[case("//evil.example", "/console")]
+    #[case("https://evil.example/console/", "/console")]
+    #[case("/console/\\evil", "/console")]
+    #[case("/consoles", "/console")]
+    #[case("/console/sign-out", "/console")]
+    #[case("/pop/v5/x", "/console")]
+    fn after_signing_in_one_stays_in_the_console(#[case] asked: &str, #[case] goes: &str) {
+        assert_eq!(next_of(asked), goes);
+    }
+
+    #[test]
+    fn each_way_has_a_cookie_of_its_own() {
+        let token = "a".repeat(64);
+        let mut headers = HeaderMap::new();
+        headers.insert(COOKIE, format!("x=1; sluice={token}").parse().unwrap());
+        assert!(token_of(Channel::Local, &headers).is_some());
+        assert!(token_of(Channel::Encrypted, &headers).is_none());
+        assert!(token_of(Channel::Open, &headers).is_none());
+        let set = cookie(Channel::Encrypted, "v", 1).unwrap();
+        assert!(set.starts_with("__Host-sluice=v; Path=/;") && set.ends_with("; Secure"), "{set}");
+        assert!(cookie(Channel::Open, "v", 1).is_none());
+    }
+}

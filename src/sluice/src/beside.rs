@@ -1,0 +1,31 @@
+//! The console beside the API, on the same listeners.
+
+use axum::{Router, extract::Request, middleware};
+use edas::{Beside, Peer, Way};
+use service::Service;
+use tokio_util::sync::CancellationToken;
+
+use console::{Channel, Visitor};
+
+/// The console's pages for the API's router. Their streams end with `stop`.
+#[must_use]
+pub fn console(service: Service, stop: CancellationToken) -> Beside {
+    let routes = console::routes(service, stop);
+    Beside { open: told(routes.open), signed: told(routes.signed) }
+}
+
+/// `routes`, whose requests know how they came.
+fn told(routes: Router) -> Router {
+    routes.layer(middleware::map_request(async |mut request: Request| {
+        if let Some(peer) = request.extensions().get::<Peer>().copied() {
+            let channel = match peer.way {
+                Way::Tls => Channel::Encrypted,
+                Way::Loopback => Channel::Local,
+                Way::Plain => Channel::Open,
+            };
+            request.extensions_mut().insert(channel);
+            request.extensions_mut().insert(Visitor(peer.address));
+        }
+        request
+    }))
+}
