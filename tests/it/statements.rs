@@ -19,13 +19,16 @@ const EXEMPT: &[(&str, &str)] = &[
     ("finish_at_once", BY_ID),
     ("give_back", FENCED),
     ("lock_order", BY_ID),
+    ("note_message", FENCED),
     ("prune_cluster_queries", "what nobody waits for is forgotten by its age, wherever it was"),
     ("prune_object_writes", "what nobody waits for is forgotten by its age, wherever it was"),
     ("prune_precheck_requests", "what nobody waits for is forgotten by its age, wherever it was"),
     ("record_applied", FENCED),
     ("step_back", BY_ID),
     ("take_query_answer", BY_ID),
+    ("withdraw_cluster_query", BY_ID),
     ("withdraw_object_write", BY_ID),
+    ("withdraw_precheck_request", BY_ID),
 ];
 const BY_ID: &str = "one row by its id, for whoever asked or was handed it";
 const FENCED: &str = "one row by its id, under the fence of a lease that named the cluster";
