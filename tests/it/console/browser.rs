@@ -82,9 +82,16 @@ impl Browser {
     }
 
     pub async fn fill(&self, id: &str, text: &str) {
-        let field = self.find(By::Id(id)).await;
-        field.clear().await.unwrap();
-        field.send_keys(text).await.unwrap();
+        // A field of a page that is updated meanwhile is looked for again.
+        eventually(async || {
+            let filled = async {
+                let field = self.driver.find(By::Id(id)).await?;
+                field.clear().await?;
+                field.send_keys(text).await
+            };
+            filled.await.map_err(|why: thirtyfour::error::WebDriverError| why.to_string())
+        })
+        .await;
     }
 
     pub async fn choose(&self, id: &str) {
