@@ -1,0 +1,258 @@
+//! The server: puts the parts together, and ends in good order.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::{Context, Result, anyhow, bail};
+use clock::Clock;
+use cluster::Cluster;
+use domain::{ClusterId, ClusterIdentity, package::runtime::Runtimes};
+use executor::{Executor, Standing};
+use service::{PackageStore, Packages, Service, UploadLimits};
+use simulated::SimulatedCluster;
+use sluice::{
+    beside,
+    config::{ClusterKind, EdgeServing, PackageServing, Serve, Switch},
+};
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    process::{StopSignal, connect, random_hex, start_log},
+    simulate::simulated_config,
+};
+
+/// Open files that the program needs besides those of its connections: the
+/// database's, the cluster's, packages, standard streams.
+const SPARE_FILES: u64 = 256;
+
+/// Longest time from the signal to the end.
+const END_WITHIN: Duration = Duration::from_secs(9);
+
+pub(crate) async fn serve(settings: Serve) -> Result<()> {
+    start_log(settings.log_format)?;
+    // From the first moment on a signal ends the program in good order.
+    let mut stopped = StopSignal::listen()?;
+    let listeners = settings.listeners().map_err(|why| anyhow!("{why}"))?;
+    let certificate = match &listeners.tls {
+        Some(tls) => Some(edas::Certificate::load(tls.certificate.clone(), tls.key.clone()).await?),
+        None => None,
+    };
+    // Whoever cannot listen takes no order.
+    let plain = match listeners.plain {
+        Some(address) => Some(bind("--listen", address).await?),
+        None => None,
+    };
+    let tls = match &listeners.tls {
+        Some(tls) => Some(bind("--tls-listen", tls.address).await?),
+        None => None,
+    };
+    let store = connect(&settings.database).await?;
+    if settings.migrate {
+        store.migrate().await.context("the migrations cannot be applied")?;
+    }
+    if let Err(why) = store.check_schema().await {
+        bail!("{why}");
+    }
+    let cluster = ClusterId::from(settings.cluster_id.clone());
+    store.register_cluster(&cluster).await?;
+
+    let clock = Clock::default();
+    let stop = CancellationToken::new();
+    let mut parts = JoinSet::new();
+    let mut holder = None;
+    if settings.role.drives() {
+        let client = match settings.cluster {
+            ClusterKind::Kubernetes => kube::Client::try_default()
+                .await
+                .context("no cluster: there is no kubeconfig, and this is not a pod")?,
+            ClusterKind::Simulated => {
+                // Each is another one, and ends with its program.
+                let identity = format!("{}{}", domain::cluster::SIMULATED, random_hex(16)?);
+                let known: ClusterIdentity = identity.parse().map_err(|why| anyhow!("{why}"))?;
+                executor::succeed(&store, &cluster, &known, clock.now()).await?;
+                SimulatedCluster::start(simulated_config(&settings.simulated, identity)).client()
+            }
+        };
+        let work = executor::ExecutorConfig {
+            cluster: cluster.clone(),
+            lease: settings.lease,
+            concurrency: usize::try_from(settings.concurrency).context("--concurrency")?,
+        };
+        let executor = Executor::new(store.clone(), Cluster::watch(client), clock.clone(), work);
+        // One that cannot be asked now is asked again, and left alone until then.
+        if let Standing::Other(why) = executor.identify().await {
+            bail!("{why}");
+        }
+        holder = Some(executor.holder().to_owned());
+        let stop = stop.clone();
+        parts.spawn(async move {
+            executor.run(stop).await;
+            Ok(())
+        });
+    }
+    let rules = service::ServiceConfig {
+        cluster,
+        region: settings.region.clone(),
+        batch_timeout_seconds: settings.batch_timeout,
+        failure_policy: settings.failure_policy(),
+    };
+    let mut service =
+        Service::new(store, clock, rules).with_packages(packages(&settings.packages)?);
+    if let Some(holder) = holder {
+        service = service.with_executor(&holder);
+    }
+    if let Some(store) = package_store(&settings.packages)? {
+        service = service.with_package_store(store);
+    }
+    if settings.role.serves() {
+        let (service, stop) = (service.clone(), stop.clone());
+        parts.spawn(async move {
+            service.keep_store_clean(stop).await;
+            Ok(())
+        });
+    }
+    if settings.role.serves() {
+        let (service, stop) = (service.clone(), stop.clone());
+        parts.spawn(async move {
+            service.keep_watches(stop).await;
+            Ok(())
+        });
+    }
+    let edge = edas::EdgeConfig {
+        hmac_sha1: !settings.refuse_hmac_sha1,
+        plain_hmac_sha1: settings.edge.allow_plain_hmac_sha1,
+        rates: rates(&settings.edge),
+        ..edas::EdgeConfig::default()
+    };
+    let connections = connections(&settings.edge);
+    let router = if settings.role.serves() {
+        let beside = match settings.console {
+            Switch::On => beside::console(service.clone(), stop.clone()),
+            Switch::Off => edas::Beside::default(),
+        };
+        edas::router_beside(service, edge, beside)
+    } else {
+        edas::health_router(service, edge)
+    };
+    if let Some(listener) = plain {
+        parts.spawn(connections.clone().serve(
+            listener,
+            router.clone(),
+            stop.clone().cancelled_owned(),
+        ));
+    }
+    if let (Some(listener), Some(certificate)) = (tls, certificate) {
+        parts.spawn(connections.serve_tls(
+            listener,
+            certificate,
+            router,
+            stop.clone().cancelled_owned(),
+        ));
+    }
+
+    let ended = tokio::select! {
+        signal = stopped.arrives() => {
+            tracing::info!("{signal}: stopping");
+            None
+        }
+        ended = parts.join_next() => ended,
+    };
+    stop.cancel();
+    let rest = async { while parts.join_next().await.is_some() {} };
+    if tokio::time::timeout(END_WITHIN, rest).await.is_err() {
+        tracing::warn!(
+            "not everything ended in time; what is left is taken up by the next program"
+        );
+    }
+    match ended {
+        Some(ended) => {
+            ended.context("a part of the program panicked")?.context("the listener failed")
+        }
+        None => Ok(()),
+    }
+}
+
+/// What connections are allowed, as far as the system lets the program have them.
+fn connections(settings: &EdgeServing) -> edas::Connections {
+    let most = settings.connections;
+    // Files, the database and the cluster need some besides.
+    let needed = u64::from(most) + SPARE_FILES;
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(allowed) if allowed < needed => tracing::warn!(
+            allowed,
+            needed,
+            "the system allows fewer open files than --connections ({most}) needs: raise the limit (ulimit -n, LimitNOFILE) or lower the setting"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "the limit of open files cannot be raised"),
+    }
+    edas::Connections::new(edas::ConnectionSettings {
+        most: most as usize,
+        most_of_peer: settings.connections_per_peer as usize,
+        times: edas::Times {
+            handshake: settings.handshake_timeout,
+            head: settings.head_timeout,
+            idle: settings.idle_timeout,
+            reply: settings.reply_timeout,
+        },
+        http2: edas::Http2 {
+            streams: settings.http2_streams,
+            ping_every: settings.http2_ping_interval,
+            ping_within: settings.http2_ping_timeout,
+        },
+        proxies: settings.trusted_proxies.clone(),
+    })
+}
+
+fn rates(settings: &EdgeServing) -> edas::Rates {
+    edas::Rates {
+        of_peer: settings.peer_rate,
+        of_key: settings.key_rate,
+        failures: settings.failure_rate,
+    }
+}
+
+async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("{flag}: cannot listen on {address}"))
+}
+
+/// What the server needs to release packages.
+fn packages(settings: &PackageServing) -> Result<Packages> {
+    let runtimes = match &settings.runtime_images {
+        None => Runtimes::default(),
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("--runtime-images: {} cannot be read", path.display()))?;
+            Runtimes::read(&text)
+                .map_err(|why| anyhow!("--runtime-images: {}: {why}", path.display()))?
+        }
+    };
+    let rules = &settings.rules;
+    let client =
+        package::Client::new(rules.policy(), rules.most_bytes(), rules.package_connect_timeout);
+    let client = client.context("packages cannot be asked for: TLS cannot be set up")?;
+    Ok(Packages {
+        image: settings.package_image.clone(),
+        runtimes,
+        rules: settings.variables(),
+        client,
+    })
+}
+
+/// Where packages that are uploaded are kept.
+fn package_store(settings: &PackageServing) -> Result<Option<PackageStore>> {
+    let Some((place, url)) =
+        settings.package_store.as_ref().zip(settings.package_store_url.clone())
+    else {
+        return Ok(None);
+    };
+    let objects = package::Objects::open(place, std::env::vars())
+        .map_err(|why| anyhow!("--package-store: {why}"))?;
+    let limits = UploadLimits {
+        at_once: usize::try_from(settings.uploads.package_uploads).context("--package-uploads")?,
+        quota: settings.uploads.quota(),
+        keep: settings.uploads.keep(),
+        ..UploadLimits::default()
+    };
+    Ok(Some(PackageStore { objects, url, most_bytes: settings.rules.most_bytes(), limits }))
+}
