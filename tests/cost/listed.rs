@@ -49,6 +49,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("domain::object::write::next_request", "a number in an annotation that this program wrote"),
     ("domain::template::java::conceal", "an address in a Deployment, for which there is an entry"),
     ("domain::precheck::nodes::", "a label of a node, which Kubernetes holds to 63 characters"),
+    ("domain::package::upload::decoded", "a path, for whose readers there are entries"),
     ("domain::package::upload::package_id", "an id, of which more than its length is not read"),
     (
         "console::page::",
@@ -67,7 +68,8 @@ const LEFT_OUT: &[(&str, &str)] = &[
         "looks once through a path, whose line is within its limit",
     ),
     ("edas::operation::package::package_storage::", "an IP address in the header Host"),
-    ("sluice::main::", "the command line"),
+    ("sluice::process::", "the operator's settings, read once"),
+    ("sluice::serve::", "the operator's settings, read once"),
     ("package::", "headers of a package's server: numbers of a header's length"),
     ("service::", "what this program wrote into its database, and addresses that it makes itself"),
     ("simulated::", "stands in for Kubernetes"),

@@ -2,6 +2,8 @@
 //! changes, what stays, what is told, and whose the fields are afterwards. Each check runs
 //! on the simulated cluster and on a real control plane, and some on the real one alone.
 
+mod owners;
+
 use domain::{
     ApplicationId, OrderId,
     order::State,
@@ -16,7 +18,7 @@ use kube::{
     api::{ObjectMeta, PostParams},
 };
 use serde_json::{Value, json};
-use service::{EditDeployment, OrderView, Start};
+use service::{EditDeployment, OrderView};
 use sqlx::PgPool;
 
 use crate::support::{
@@ -407,24 +409,6 @@ mod control_plane {
         back(&app, order.id).await;
         app.apply(&deployment, "ci").await.unwrap();
         assert_eq!(owners(&app.live("web").await), owners(&before));
-    }
-
-    #[sqlx::test(migrator = "store::MIGRATIONS")]
-    async fn the_number_of_pods_is_its_owners_again_after_a_stop_and_a_start(pool: PgPool) {
-        let app = App::start_real(pool).await;
-        let mut deployment = web(json!({ "replicas": 2 }), json!({}));
-        app.apply(&deployment, "ci").await.unwrap();
-        app.rolled_out("web").await;
-        let (application, _) = app.adopt("web", None).await.unwrap();
-        let before = owners(&app.live("web").await);
-        let stop = app.service.stop(&caller(), application, None).await.unwrap();
-        assert_eq!(app.end_of(stop).await.state, State::Succeeded);
-        let start = Start { application, replicas: None, timeout_seconds: None };
-        let start = app.service.start(&caller(), start).await.unwrap();
-        assert_eq!(app.end_of(start).await.state, State::Succeeded);
-        assert_eq!(owners(&app.live("web").await), before);
-        deployment["spec"]["replicas"] = json!(3);
-        app.apply(&deployment, "ci").await.unwrap();
     }
 
     #[sqlx::test(migrator = "store::MIGRATIONS")]

@@ -79,14 +79,7 @@ impl Api {
     ) -> Result<Value, Trouble> {
         let response = self.send(method, path, pairs).await?;
         let status = response.status().as_u16();
-        let mut body = Vec::new();
-        let mut parts = response.bytes_stream();
-        while let Some(part) = parts.next().await {
-            body.extend_from_slice(&part.map_err(|_| Trouble::unreachable("the reply broke off"))?);
-            if body.len() > MOST_BYTES {
-                return Err(Trouble::unreachable("the reply is too large to be one of Sluice"));
-            }
-        }
+        let body = body(response).await?;
         let reply: Value = serde_json::from_slice(&body).map_err(|_| {
             Trouble::unreachable(format!(
                 "{} answers with status {status} and no JSON: it is no Sluice",
@@ -116,14 +109,31 @@ impl Api {
         let response = self.send(Method::GET, &path, &[]).await?;
         let kind = response.headers().get("content-type").map(|it| it.as_bytes().to_owned());
         if kind.as_deref() == Some(b"text/event-stream") {
-            return Ok(Events { parts: response.bytes_stream().boxed(), text: Vec::new() });
+            return Ok(Events {
+                parts: response.bytes_stream().boxed(),
+                text: Vec::new(),
+                searched: 0,
+            });
         }
         let status = response.status().as_u16();
-        let body = response.bytes().await.unwrap_or_default();
+        let body = body(response).await?;
         let reply: Value = serde_json::from_slice(&body).unwrap_or_default();
         let message = reply["Message"].as_str().unwrap_or("the stream has no events");
         Err(Trouble::of_reply(status, reply["Code"].as_str().unwrap_or_default(), message))
     }
+}
+
+/// A reply's body, as far as one of Sluice can be.
+async fn body(response: reqwest::Response) -> Result<Vec<u8>, Trouble> {
+    let mut body = Vec::new();
+    let mut parts = response.bytes_stream();
+    while let Some(part) = parts.next().await {
+        body.extend_from_slice(&part.map_err(|_| Trouble::unreachable("the reply broke off"))?);
+        if body.len() > MOST_BYTES {
+            return Err(Trouble::unreachable("the reply is too large to be one of Sluice"));
+        }
+    }
+    Ok(body)
 }
 
 /// What a server of another version writes may be more, but not less.
@@ -137,20 +147,25 @@ pub(crate) fn read<T: DeserializeOwned>(value: Value) -> Result<T, Trouble> {
 pub(crate) struct Events {
     parts: futures::stream::BoxStream<'static, Result<Bytes, reqwest::Error>>,
     text: Vec<u8>,
+    /// Bytes at the beginning of `text` in which no event ends.
+    searched: usize,
 }
 
 impl Events {
     /// The next snapshot; none = the stream ended or broke off.
     pub(crate) async fn next(&mut self) -> Result<Option<Snapshot>, Trouble> {
         loop {
-            while let Some(end) = self.text.windows(2).position(|two| two == b"\n\n") {
-                let event: Vec<u8> = self.text.drain(..end + 2).collect();
+            let ends = |text: &[u8]| text.windows(2).position(|two| two == b"\n\n");
+            while let Some(end) = ends(&self.text[self.searched..]) {
+                let event: Vec<u8> = self.text.drain(..self.searched + end + 2).collect();
+                self.searched = 0;
                 if let Some(data) = data(&String::from_utf8_lossy(&event)) {
                     let value = serde_json::from_str(data)
                         .map_err(|_| Trouble::unreachable("an event of the stream is no JSON"))?;
                     return read(value).map(Some);
                 }
             }
+            self.searched = self.text.len().saturating_sub(1);
             match self.parts.next().await {
                 Some(Ok(part)) if self.text.len() + part.len() <= MOST_BYTES => {
                     self.text.extend_from_slice(&part);
@@ -174,7 +189,8 @@ impl Api {
         let at = date.and_then(|text| jiff::fmt::rfc2822::parse(text).ok());
         let skew = at.map(|at| at.timestamp().as_second() - Timestamp::now().as_second());
         let is_ready = response.status().is_success();
-        let said = response.text().await.unwrap_or_default();
+        let said = body(response).await?;
+        let said = String::from_utf8_lossy(&said);
         Ok(((!is_ready).then(|| said.chars().take(500).collect()), skew))
     }
 }

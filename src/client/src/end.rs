@@ -99,7 +99,7 @@ impl Trouble {
             (429 | 500.., _) => End::Unreachable,
             (_, code) if code.starts_with("Throttling") => End::Unreachable,
             (_, code) => {
-                let words = ["Signature", "AccessKey", "Forbidden", "IncompleteSignature", "Date"];
+                let words = ["Signature", "AccessKey", "Forbidden", "TimeStamp", "Date"];
                 if words.iter().any(|word| code.contains(word)) {
                     End::NotAllowed
                 } else {
@@ -143,6 +143,7 @@ mod tests {
             (200, "601", "another change order is open", 4),
             (400, "MissingAppId", "AppId is mandatory for this action.", 4),
             (400, "SignatureDoesNotMatch", "", 7),
+            (400, "InvalidTimeStamp.Expired", "", 7),
             (403, "Forbidden.RAM", "", 7),
             (404, "InvalidAccessKeyId.NotFound", "", 7),
             (404, "InvalidApi.NotFound", "", 8),

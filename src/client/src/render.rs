@@ -67,8 +67,12 @@ pub(crate) fn changes(before: Option<&Snapshot>, snapshot: &Snapshot) -> Vec<Str
                 was.pods.iter().any(|it| it.name == pod.name && it.message == pod.message)
             });
             if !known {
-                let named = if pod.message.contains(&pod.name) { "" } else { &pod.name };
-                lines.push(format!("pod {named} {}", pod.message).replace("pod  pod", "pod"));
+                // A cause names its pod already.
+                lines.push(if pod.message.contains(&pod.name) {
+                    pod.message.clone()
+                } else {
+                    format!("pod {}: {}", pod.name, pod.message)
+                });
             }
         }
     }

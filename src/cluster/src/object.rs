@@ -144,8 +144,11 @@ pub(super) fn pod(object: &Value) -> PodView {
             .filter(|ready| ready["status"] == value)
             .and_then(|ready| time(&ready["lastTransitionTime"]))
     };
-    let unscheduled = condition(status, "PodScheduled")
-        .filter(|scheduled| scheduled["reason"] == "Unschedulable");
+    let unscheduled = |reason: &str| {
+        condition(status, "PodScheduled")
+            .filter(|scheduled| scheduled["status"] == "False" && scheduled["reason"] == reason)
+            .map(|scheduled| text(&scheduled["message"]))
+    };
     let containers = [("initContainerStatuses", true), ("containerStatuses", false)];
     let containers = containers.into_iter().flat_map(|(list, is_init)| {
         status[list]
@@ -163,7 +166,8 @@ pub(super) fn pod(object: &Value) -> PodView {
         unready_since: since("False"),
         gated: gated(status),
         troubled_since: None,
-        unschedulable: unscheduled.map(|scheduled| text(&scheduled["message"])),
+        unschedulable: unscheduled("Unschedulable"),
+        scheduling_gated: unscheduled("SchedulingGated"),
         containers: containers.collect(),
         warnings: Vec::new(),
     }

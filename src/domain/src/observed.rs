@@ -149,6 +149,8 @@ pub struct PodView {
     pub troubled_since: Option<Timestamp>,
     /// Why it has no node, in the scheduler's words.
     pub unschedulable: Option<String>,
+    /// Why nobody schedules it yet: a scheduling gate.
+    pub scheduling_gated: Option<String>,
     /// Its containers, those that run before the others first.
     pub containers: Vec<ContainerView>,
     /// Kubernetes' warnings about it that are still on record, oldest first.

@@ -136,13 +136,11 @@ pub fn own(live: &Value) -> Value {
 pub fn owners(live: &Value) -> Value {
     let entries = live["metadata"]["managedFields"].as_array().unwrap().iter();
     let of_spec = entries
-        .filter(|entry| entry["subresource"].is_null() && !entry["fieldsV1"]["f:spec"].is_null());
+        .filter(|entry| entry["subresource"] != "status" && !entry["fieldsV1"]["f:spec"].is_null());
     let told = of_spec.map(|entry| {
-        let who = format!(
-            "{} {}",
-            entry["manager"].as_str().unwrap(),
-            entry["operation"].as_str().unwrap()
-        );
+        let text = |key: &str| entry[key].as_str().unwrap_or_default();
+        let who = format!("{} {} {}", text("manager"), text("operation"), text("subresource"));
+        let who = who.trim_end().to_owned();
         (who, entry["fieldsV1"]["f:spec"].clone())
     });
     Value::Object(told.collect())

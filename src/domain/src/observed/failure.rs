@@ -286,6 +286,11 @@ pub fn judge_pod(pod: &PodView, context: JudgeContext) -> Option<Cause> {
         let sentence = format!("pod {} cannot be scheduled: {}", pod.name, sanitize(text));
         return Some(Cause { verdict: grace(pod.created_at, context), sentence });
     }
+    if let Some(text) = &pod.scheduling_gated {
+        // Whoever set the gate removes it, at any time.
+        let sentence = format!("pod {} is not scheduled yet: {}", pod.name, sanitize(text));
+        return Some(Cause { verdict: Verdict::KeepWaiting, sentence });
+    }
     let containers =
         pod.containers.iter().filter_map(|container| judge_container(pod, container, context));
     let trouble = containers.min_by_key(|cause| cause.verdict);

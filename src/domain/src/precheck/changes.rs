@@ -35,6 +35,13 @@ pub fn told(proposal: &Proposal, before: &Value, after: &Value) -> Vec<String> {
             let of = |container: &Map<String, Value>, field: &str| {
                 container.get(field).cloned().unwrap_or_default()
             };
+            if change.env != Field::Keep {
+                let lost = names_lost(&of(before, "env"), &of(after, "env"));
+                told.extend(sentence(
+                    "the variables that are asked for replace all of the container's, and these go: ",
+                    &lost,
+                ));
+            }
             if pods.env_from != Field::Keep {
                 let lost = items_lost(&of(before, "envFrom"), &of(after, "envFrom"));
                 told.extend(sentence("the sources of variables that are asked for replace some that the container has: ", &lost));
@@ -96,6 +103,19 @@ fn parts_lost(before: &Value, after: &Value) -> Vec<String> {
         .filter(|(key, value)| after.get(key.as_str()) != Some(value))
         .map(|(key, _)| key.clone())
         .collect()
+}
+
+/// The names of items that are gone; of their values nothing is said.
+fn names_lost(before: &Value, after: &Value) -> Vec<String> {
+    let names = |items: &Value| -> Vec<String> {
+        let items = items.as_array().into_iter().flatten();
+        items.filter_map(|item| item["name"].as_str().map(str::to_owned)).collect()
+    };
+    let after = names(after);
+    let mut lost: Vec<String> =
+        names(before).into_iter().filter(|name| !after.contains(name)).collect();
+    lost.dedup();
+    lost
 }
 
 /// The items of a list that are not there afterwards, by the first name in each.

@@ -24,7 +24,7 @@ pub fn of_spec(managed_fields: &Value) -> Value {
         .as_array()
         .into_iter()
         .flatten()
-        .filter(|entry| is_whole(entry) && entry["fieldsV1"]["f:spec"].is_object());
+        .filter(|entry| is_of_spec(entry) && entry["fieldsV1"]["f:spec"].is_object());
     let part = |entry: &Value| {
         let mut entry = entry.clone();
         entry["fieldsV1"] = json!({ "f:spec": entry["fieldsV1"]["f:spec"] });
@@ -46,7 +46,9 @@ pub fn given_back(now: &Value, back: &GiveBack, ours: &str) -> Option<Value> {
     for field in &back.fields {
         let field = format!("f:{field}");
         let is_ours = |entry: &Value| {
-            entry["manager"] == ours && entry["operation"] == "Update" && is_whole(entry)
+            entry["manager"] == ours
+                && entry["operation"] == "Update"
+                && subresource(entry).is_empty()
         };
         let mine = |entries: &[Value]| {
             entries
@@ -57,7 +59,7 @@ pub fn given_back(now: &Value, back: &GiveBack, ours: &str) -> Option<Value> {
         };
         let (mine_now, mine_before) = (mine(&entries), mine(before));
         let is_owned = |entries: &[Value]| {
-            entries.iter().any(|entry| is_whole(entry) && !part(entry, &field).is_null())
+            entries.iter().any(|entry| is_of_spec(entry) && !part(entry, &field).is_null())
         };
         let is_lost = !is_owned(&entries) && is_owned(before);
         if mine_now == mine_before && !is_lost {
@@ -88,14 +90,18 @@ pub fn given_back(now: &Value, back: &GiveBack, ours: &str) -> Option<Value> {
     (changed != *now).then_some(changed)
 }
 
-/// Whether an entry is about the object itself, and not about its status or its scale.
-fn is_whole(entry: &Value) -> bool {
-    entry["subresource"].as_str().unwrap_or_default().is_empty()
+/// Whether an entry can own fields of the spec: by the object itself, or by its scale, as
+/// autoscalers and `kubectl scale` write it.
+fn is_of_spec(entry: &Value) -> bool {
+    matches!(subresource(entry), "" | "scale")
+}
+
+fn subresource(entry: &Value) -> &str {
+    entry["subresource"].as_str().unwrap_or_default()
 }
 
 fn same_manager(a: &Value, b: &Value) -> bool {
-    is_whole(a)
-        && is_whole(b)
+    subresource(a) == subresource(b)
         && ["manager", "operation", "apiVersion"].iter().all(|key| a[*key] == b[*key])
 }
 
@@ -202,6 +208,22 @@ mod tests {
         let before = [entry("ci", "Apply", json!({ "f:paused": {}, "f:replicas": {} }))];
         let now = json!([entry("ci", "Apply", json!({ "f:replicas": {} }))]);
         assert_eq!(given_back(&now, &back(&before), "sluice"), Some(json!(before)));
+    }
+
+    /// An autoscaler, or `kubectl scale`, writes the number by the scale.
+    #[test]
+    fn the_number_of_pods_is_the_autoscalers_again() {
+        let mut scaler = entry("kube-controller-manager", "Update", json!({ "f:replicas": {} }));
+        scaler["subresource"] = "scale".into();
+        let ci = entry("ci", "Apply", json!({ "f:paused": {}, "f:replicas": {} }));
+        let before = [ci.clone(), scaler.clone()];
+        assert_eq!(of_spec(&json!(before)), json!(before));
+        let mine = entry("sluice", "Update", json!({ "f:replicas": {} }));
+        let ci_now = entry("ci", "Apply", json!({ "f:paused": {} }));
+        assert_eq!(
+            given_back(&json!([ci_now, mine]), &back(&before), "sluice"),
+            Some(json!(before))
+        );
     }
 
     #[test]

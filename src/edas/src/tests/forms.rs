@@ -61,6 +61,8 @@ const SCALING: &[&str] = &[
 const INGRESS_NAMES: Form =
     Form::Json(&[r#"{"a":{}}"#, r#"{"a b":"x"}"#, r#"{"":"x"}"#, r#"{"a/b/c":"x"}"#]);
 
+const FILTER: Form = Form::Any("a filter: what nothing has finds nothing");
+
 /// Every parameter that is a text.
 const FORMS: &[(&str, Form)] = &[
     (
@@ -402,6 +404,15 @@ const FORMS: &[(&str, Form)] = &[
     ("SlbProtocol", Form::Word(&["HTTPS", "UDP"])),
     ("Specification", Form::Word(&["slb small", "slb/small"])),
     ("Type", Form::Word(&["LoadBalancer", "Other"])),
+    ("after", Form::Word(&["x"])),
+    ("application", Form::Word(&["web"])),
+    ("cluster", FILTER),
+    ("id_prefix", FILTER),
+    ("name", FILTER),
+    ("namespace", FILTER),
+    ("since", Form::Word(&["yesterday"])),
+    ("state", Form::Word(&["lost"])),
+    ("text", FILTER),
 ];
 
 /// Where a parameter means something else.

@@ -67,7 +67,7 @@ fn the_gate_closes_before_an_aborted_release_is_stopped_that_goes_on_by_itself(
 
     // Seen to be made, it is followed by the pause.
     let intent = Intent {
-        effect: closing.effect.clone().unwrap().into(),
+        effect: closing.effect.clone().unwrap(),
         applied: Some(Applied { deployment: 1, replica_set: None }),
     };
     let order = Order { step: Step::PauseInPlace, intent: Some(intent), ..order };

@@ -13,7 +13,7 @@ use futures::stream;
 use serde::Serialize;
 use tokio::{
     sync::mpsc::{Sender, channel},
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, interval_at, sleep_until, timeout},
 };
 use utoipa::ToSchema;
 
@@ -25,7 +25,7 @@ use crate::{
 use domain::{OrderId, Rejection, snapshot::Snapshot};
 use service::{Service, Watch, WatchError};
 
-/// Longest silence on a stream.
+/// Time between two looks at whether the key still holds, which end the silence of a stream.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// How long a client may take to read what was written.
@@ -96,28 +96,29 @@ async fn write(mut watch: Watch, service: Service, key: String, to: Sender<Bytes
     let end = Instant::now() + LONGEST;
     let send =
         async |bytes: Bytes| matches!(timeout(READ_WITHIN, to.send(bytes)).await, Ok(Ok(())));
-    while Instant::now() < end {
+    let mut looks = interval_at(Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
+    loop {
         tokio::select! {
             () = to.closed() => return,
-            next = timeout_at(Instant::now() + KEEP_ALIVE, watch.next()) => match next {
-                Ok(Some(shown)) => {
-                    let event = [b"event: snapshot\ndata: ", &shown.json()[..], b"\n\n"].concat();
-                    if !send(event.into()).await {
-                        return;
-                    }
-                    if shown.order.state.is_final() {
-                        send(Bytes::from_static(b"event: done\ndata: {}\n\n")).await;
-                        return;
-                    }
+            () = sleep_until(end) => return,
+            _ = looks.tick() => {
+                // What cannot be read now is read again at the next look.
+                let holds = service.key(&key).await.map(|key| key.is_some_and(|key| key.enabled));
+                if !holds.unwrap_or(true) || !send(Bytes::from_static(b": keep-alive\n\n")).await {
+                    return;
                 }
-                Ok(None) => return,
-                Err(_) => {
-                    let holds = matches!(service.key(&key).await, Ok(Some(key)) if key.enabled);
-                    if !holds || !send(Bytes::from_static(b": keep-alive\n\n")).await {
-                        return;
-                    }
+            }
+            next = watch.next() => {
+                let Some(shown) = next else { return };
+                let event = [b"event: snapshot\ndata: ", &shown.json()[..], b"\n\n"].concat();
+                if !send(event.into()).await {
+                    return;
                 }
-            },
+                if shown.order.state.is_final() {
+                    send(Bytes::from_static(b"event: done\ndata: {}\n\n")).await;
+                    return;
+                }
+            }
         }
     }
 }
