@@ -150,7 +150,7 @@ mod tests {
 
     fn back(owners: &[Value]) -> GiveBack {
         GiveBack {
-            fields: vec!["strategy".into(), "paused".into()],
+            fields: vec!["strategy".into(), "paused".into(), "replicas".into()],
             owners: of_spec(&json!(owners)),
         }
     }

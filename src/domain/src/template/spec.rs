@@ -425,7 +425,7 @@ mod tests {
             (hook(&long), &long["spec"]["terminationGracePeriodSeconds"]),
             (Some(json!({ "sleep": { "seconds": 60 } })), &json!(75))
         );
-        assert_eq!(hook(&drained(0, &long)), Some(Value::Null));
+        assert_eq!(hook(&drained(0, &long)), None);
         // A hook of the user's own is not ours to remove.
         let mut own = base();
         own["spec"]["containers"][1]["lifecycle"] =

@@ -155,7 +155,10 @@ async fn every_wrong_value_is_refused_by_name_and_changes_nothing(pool: PgPool) 
     let (mut mistakes, mut counts) = (Vec::new(), BTreeMap::new());
     live.settle(&known.application).await;
     let (mut before, mut writes_before) = (rows(&live).await, writes(&live));
-    for operation in described() {
+    // What stands in a path is no parameter of a form: `tests/it/follow.rs` has wrong ids.
+    let (in_paths, operations): (Vec<_>, Vec<_>) =
+        described().into_iter().partition(|it| it.path.contains('{'));
+    for operation in operations {
         let required =
             operation.parameters.iter().filter(|it| it.required).map(|it| it.name.as_str());
         let also = ALSO
@@ -240,6 +243,9 @@ async fn every_wrong_value_is_refused_by_name_and_changes_nothing(pool: PgPool) 
         mistakes.join("\n")
     );
     for offer in offered::OFFERS {
+        if in_paths.iter().any(|it| it.name == offer.operation) {
+            continue;
+        }
         let count = counts.get(offer.operation).copied().unwrap_or_default();
         assert!(count >= 4 * offer.parameters.len(), "{}: only {count} cases", offer.operation);
     }
