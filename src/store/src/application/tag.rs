@@ -17,7 +17,7 @@ impl Tx {
     /// locked, so that its tags can be counted.
     ///
     /// # Errors
-    /// [`Rejection::UnknownApplication`].
+    /// [`domain::Rejection::UnknownApplication`].
     pub async fn put_tags(
         &mut self,
         application: ApplicationId,
@@ -53,7 +53,7 @@ impl Tx {
     /// Takes an application's tags with these keys away, or all of them.
     ///
     /// # Errors
-    /// [`Rejection::UnknownApplication`].
+    /// [`domain::Rejection::UnknownApplication`].
     pub async fn remove_tags(
         &mut self,
         application: ApplicationId,
