@@ -31,7 +31,7 @@ pub struct Intent {
 /// What an order does on the cluster in one write, by the object that is written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
-#[expect(clippy::large_enum_variant, reason = "an order holds one of them")]
+#[allow(clippy::large_enum_variant, reason = "an order holds one of them")]
 pub enum Effect {
     Deployment(Change),
     ReplicaSet(SizeChange),
@@ -75,7 +75,7 @@ pub struct Applied {
 /// What is to be done to the Deployment in one write.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "do")]
-#[expect(clippy::large_enum_variant, reason = "an order holds one of them")]
+#[allow(clippy::large_enum_variant, reason = "an order holds one of them")]
 pub enum Change {
     Create {
         template: Value,

@@ -22,6 +22,9 @@ use crate::wire::{
 };
 use domain::limits;
 
+/// The media type of every reply but those of streams.
+const JSON: &str = "application/json";
+
 /// What the document holds besides the routes.
 #[derive(OpenApi)]
 #[openapi(
@@ -159,9 +162,15 @@ fn may_fail(operation: &mut Operation) {
     let responses = &mut operation.responses.responses;
     if let Some(RefOr::T(success)) = responses.get_mut("200") {
         success.description.push_str(" Or, with Code 601, why not.");
+        // A stream is refused as all others are.
+        let is_json = success.content.contains_key(JSON);
+        if !is_json {
+            let refusal = Content::new(Some(Ref::from_schema_name("BusinessError")));
+            success.content.insert(JSON.into(), RefOr::T(refusal));
+        }
         for content in success.content.values_mut() {
             let RefOr::T(content) = content else { continue };
-            if let Some(schema) = content.schema.take() {
+            if is_json && let Some(schema) = content.schema.take() {
                 let either =
                     AnyOfBuilder::new().item(schema).item(Ref::from_schema_name("BusinessError"));
                 content.schema = Some(RefOr::T(Schema::AnyOf(either.build())));
@@ -181,10 +190,8 @@ fn may_fail(operation: &mut Operation) {
     ];
     for (status, description) in failures {
         let content = Content::new(Some(Ref::from_schema_name("GatewayError")));
-        let response = ResponseBuilder::new()
-            .description(description)
-            .content("application/json", content)
-            .build();
+        let response =
+            ResponseBuilder::new().description(description).content(JSON, content).build();
         responses.insert(status.into(), RefOr::T(response));
     }
 }

@@ -123,10 +123,14 @@ fn every_parameter_and_reply_is_described_and_every_operation_is_signed() {
                     &operation["responses"][status]["content"]["application/json"]["schema"];
                 assert_eq!(schema["$ref"], "#/components/schemas/GatewayError", "{path} {status}");
             }
-            let kind =
-                if path.ends_with("/watch") { "text/event-stream" } else { "application/json" };
-            let success = &operation["responses"]["200"]["content"][kind]["schema"]["anyOf"];
-            assert_eq!(success[1]["$ref"], "#/components/schemas/BusinessError", "{path}");
+            let success = &operation["responses"]["200"]["content"];
+            let json = &success["application/json"]["schema"];
+            let (refusal, reply) = match path.ends_with("/watch") {
+                true => (json, &success["text/event-stream"]["schema"]["$ref"]),
+                false => (&json["anyOf"][1], &json["anyOf"][0]),
+            };
+            assert_eq!(refusal["$ref"], "#/components/schemas/BusinessError", "{path}");
+            assert!(!reply.is_null(), "{path}");
         }
     }
 }

@@ -42,6 +42,15 @@ pub struct SnapshotReply {
     pub order: Snapshot,
 }
 
+/// One event of a stream.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OrderEvent {
+    /// `snapshot`, or `done` behind the last one.
+    pub event: String,
+    /// Of a snapshot, the order as GetOrder shows it, as JSON.
+    pub data: String,
+}
+
 /// Shows an order in our own words.
 ///
 /// Not in EDAS. With its application, batches, pods, last events, and what a person can
@@ -66,7 +75,7 @@ pub async fn get(
 /// `event: done` follows the last one. A stream that ends without it is asked for again.
 #[utoipa::path(
     get, path = "/sluice/v1/orders/{id}/watch", operation_id = "WatchOrder", tag = "Change orders",
-    responses((status = 200, description = "The stream.", body = String, content_type = "text/event-stream"))
+    responses((status = 200, description = "The stream.", body = OrderEvent, content_type = "text/event-stream"))
 )]
 pub async fn watch(
     State(edge): State<Edge>,
