@@ -1,9 +1,12 @@
 //! What each command does.
 
+use std::time::Duration;
+
 use domain::snapshot::{Action, ApplicationLine, OrderLine, Snapshot};
 use http::Method;
 use jiff::Timestamp;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::{
     End, Trouble,
@@ -16,8 +19,11 @@ use crate::{
     follow::follow,
     release,
     render::table,
-    show::{self, list, one, say},
+    show::{self, complain, list, one, say},
 };
+
+/// Pause before a stream that broke off is asked for again.
+const AGAIN: Duration = Duration::from_millis(500);
 
 const ORDERS: &str = "/sluice/v1/orders";
 const APPLICATIONS: &str = "/sluice/v1/applications";
@@ -144,7 +150,9 @@ async fn orders(it: &Orders) -> Result<Vec<OrderLine>, Trouble> {
         Some(name) => Some(application(&api, name).await?.application.id.to_string()),
         None => None,
     };
-    let since = it.since.map(|age| (Timestamp::now() - age).to_string());
+    let since = it.since.map(|age| Timestamp::now().checked_sub(age)).transpose();
+    let since = since.map_err(|_| Trouble::new(End::Usage, "--since: there is no such time"))?;
+    let since = since.map(|at| at.to_string());
     let mut pairs = Vec::new();
     pairs.extend(application.as_deref().map(|id| ("application", id)));
     pairs.extend(it.state.as_deref().map(|text| ("state", text)));
@@ -295,6 +303,9 @@ async fn history(it: &Named) -> Result<(), Trouble> {
 async fn next_batch(it: &Continue) -> Result<End, Trouble> {
     let (api, order) = order_of(&it.followed.named).await?;
     let output = it.followed.named.reach.output;
+    let limit = it.followed.waiting.timeout;
+    let end = limit.map(|limit| Instant::now() + limit);
+    let left = || end.map(|end| end.saturating_duration_since(Instant::now()));
     loop {
         let now = snapshot(&api, &order).await?;
         let batch = now.actions.iter().find_map(|action| match action {
@@ -308,15 +319,24 @@ async fn next_batch(it: &Continue) -> Result<End, Trouble> {
         let pairs = [("PipelineId", batch.clone()), ("Confirm", "true".into())];
         call(&api, Method::GET, "/pop/v5/changeorder/pipeline_batch_confirm", &pairs).await?;
         if !it.followed.waiting.detach {
-            until_it_moves(&api, &order, &batch).await?;
+            let moved = tokio::select! {
+                moved = until_it_moves(&api, &order, &batch) => moved.map(|()| None)?,
+                () = tokio::time::sleep(left().unwrap_or(Duration::MAX)) => Some(End::TimedOut),
+                _ = tokio::signal::ctrl_c() => Some(End::Interrupted),
+            };
+            if let Some(end) = moved {
+                complain(&format!("order {order} goes on: sluice follow {order}"));
+                return Ok(end);
+            }
         }
         if !it.all {
-            return follow(&api, &order, &it.followed.waiting, output).await;
+            let waiting = Waiting { timeout: left(), ..it.followed.waiting.clone() };
+            return follow(&api, &order, &waiting, output).await;
         }
         let waiting = Waiting {
             detach: false,
             until: Until::Gate,
-            timeout: it.followed.waiting.timeout,
+            timeout: left(),
             no_input: false,
         };
         let end = follow(&api, &order, &waiting, output).await?;
@@ -328,13 +348,19 @@ async fn next_batch(it: &Continue) -> Result<End, Trouble> {
 
 /// Waits until an order that was continued no longer waits with this batch.
 async fn until_it_moves(api: &Api, order: &str, confirmed: &str) -> Result<(), Trouble> {
-    let mut events = api.watch(order).await?;
-    while let Some(now) = events.next().await? {
-        if !now.actions.iter().any(|action| matches!(action, Action::Continue { batch, .. } if batch.to_string() == confirmed)) {
-            break;
+    let waits = |now: &Snapshot| {
+        now.actions.iter().any(|action| matches!(action, Action::Continue { batch, .. } if batch.to_string() == confirmed))
+    };
+    loop {
+        let mut events = api.watch(order).await?;
+        while let Some(now) = events.next().await? {
+            if !waits(&now) {
+                return Ok(());
+            }
         }
+        // The stream broke off: what it would have said is asked for.
+        tokio::time::sleep(AGAIN).await;
     }
-    Ok(())
 }
 
 async fn roll_back(it: &Rollback) -> Result<End, Trouble> {

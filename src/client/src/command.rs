@@ -59,14 +59,14 @@ pub enum ClientCommand {
 /// Which server, with which key, and how to print.
 #[derive(Debug, Args)]
 pub struct Reach {
-    /// The server, as https://host:port.
-    #[arg(long, env = "SLUICE_ENDPOINT")]
+    /// The server, as https://host:port; else SLUICE_ENDPOINT, or that of a context.
+    #[arg(long)]
     pub endpoint: Option<String>,
     /// Id of the access key. Its secret is never an argument: set SLUICE_ACCESS_KEY_SECRET, or use a context.
     #[arg(long)]
     pub access_key_id: Option<String>,
-    /// Use this context.
-    #[arg(long, env = "SLUICE_CONTEXT")]
+    /// Use this context; else the one that SLUICE_CONTEXT names, or the current one.
+    #[arg(long)]
     pub context: Option<String>,
     /// How to print: text, json (one document at the end) or jsonl (one document for each change).
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
@@ -135,7 +135,7 @@ pub struct Orders {
 }
 
 /// How long an order is followed.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Waiting {
     /// Do not follow the order.
     #[arg(long)]

@@ -1,4 +1,5 @@
-//! Which server is called, and with which key: flags, then the environment, then a context.
+//! Which server is called, and with which key: flags, then a context that is named, then the
+//! environment, then the current context.
 
 use std::{
     io::Write,
@@ -118,28 +119,57 @@ fn env(names: [&str; 2]) -> Option<String> {
     names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
 }
 
-/// The server that `reach` means.
-pub(crate) fn api(reach: &Reach) -> Result<Api, Trouble> {
-    let id = reach
-        .access_key_id
-        .clone()
-        .or_else(|| env(["SLUICE_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_ID"]));
-    let secret = env(["SLUICE_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_ACCESS_KEY_SECRET"]);
-    let complete =
-        reach.context.is_none() && reach.endpoint.is_some() && id.is_some() && secret.is_some();
-    let contexts = if complete { Contexts::default() } else { Contexts::load(&path()?)? };
-    let name = reach.context.as_deref().unwrap_or(&contexts.current);
-    let context = contexts.find(name);
-    if let (Some(name), None) = (&reach.context, context) {
-        return Err(usage(format!("there is no context {name}: `sluice context list` shows them")));
-    }
-    // A context that is named wins over the environment.
-    let named = reach.context.is_some();
+/// A server and a key, as far as they are given.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct Given {
+    endpoint: Option<String>,
+    key_id: Option<String>,
+    secret: Option<String>,
+}
+
+/// What counts of the flags, the environment and a context. `is_named`: the context was asked
+/// for, and is not only the current one.
+fn choose(reach: &Reach, given: Given, context: Option<&Context>, is_named: bool) -> Given {
     let kept = |of: fn(&Context) -> String| context.map(of);
     let pick = |given: Option<String>, kept: Option<String>| {
-        if named { kept.or(given) } else { given.or(kept) }
+        if is_named { kept.or(given) } else { given.or(kept) }
     };
-    let endpoint = pick(reach.endpoint.clone(), kept(|it| it.endpoint.to_string()));
+    let key_id = reach.access_key_id.clone();
+    // The secret of another key is of no use.
+    let secret = kept(|it| it.access_key_secret.clone()).filter(|_| {
+        let is_its_key = |id: &String| context.is_some_and(|it| it.access_key_id == *id);
+        key_id.as_ref().is_none_or(is_its_key)
+    });
+    Given {
+        endpoint: reach
+            .endpoint
+            .clone()
+            .or_else(|| pick(given.endpoint, kept(|it| it.endpoint.to_string()))),
+        key_id: key_id.or_else(|| pick(given.key_id, kept(|it| it.access_key_id.clone()))),
+        secret: pick(given.secret, secret),
+    }
+}
+
+/// The server that `reach` means: what a flag says, then a context that is named, then the
+/// environment, then the current context.
+pub(crate) fn api(reach: &Reach) -> Result<Api, Trouble> {
+    let named = reach.context.clone().or_else(|| env(["SLUICE_CONTEXT", "SLUICE_CONTEXT"]));
+    let given = Given {
+        endpoint: env(["SLUICE_ENDPOINT", "SLUICE_ENDPOINT"]),
+        key_id: env(["SLUICE_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_ID"]),
+        secret: env(["SLUICE_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_ACCESS_KEY_SECRET"]),
+    };
+    let is_complete = named.is_none()
+        && (reach.endpoint.is_some() || given.endpoint.is_some())
+        && (reach.access_key_id.is_some() || given.key_id.is_some())
+        && given.secret.is_some();
+    let contexts = if is_complete { Contexts::default() } else { Contexts::load(&path()?)? };
+    let context = contexts.find(named.as_deref().unwrap_or(&contexts.current));
+    if let (Some(name), None) = (&named, context) {
+        return Err(usage(format!("there is no context {name}: `sluice context list` shows them")));
+    }
+    let chosen = choose(reach, given, context, named.is_some());
+    let (endpoint, id, secret) = (chosen.endpoint, chosen.key_id, chosen.secret);
     let endpoint = endpoint.ok_or_else(|| {
         usage("no server is named: give --endpoint, set SLUICE_ENDPOINT, or use a context (`sluice context set`)")
     })?;
@@ -151,13 +181,62 @@ pub(crate) fn api(reach: &Reach) -> Result<Api, Trouble> {
         .ok_or_else(|| {
             usage(format!("the endpoint {text} must be such as https://sluice.example"))
         })?;
-    let (Some(key_id), Some(secret)) = (
-        pick(id, kept(|it| it.access_key_id.clone())),
-        pick(secret, kept(|it| it.access_key_secret.clone())),
-    ) else {
+    let (Some(key_id), Some(secret)) = (id, secret) else {
         return Err(usage(
             "no access key is named: set SLUICE_ACCESS_KEY_ID and SLUICE_ACCESS_KEY_SECRET, or use a context",
         ));
     };
     Api::new(endpoint, Signer { key_id, secret: secret.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::Format;
+
+    fn given(word: &str) -> Given {
+        let text = |what: &str| Some(format!("{word}-{what}"));
+        Given { endpoint: text("endpoint"), key_id: text("id"), secret: text("secret") }
+    }
+
+    #[test]
+    fn a_flag_counts_before_a_named_context_and_that_before_the_environment() {
+        let context = Context {
+            name: "prod".into(),
+            endpoint: "http://prod/".parse().unwrap(),
+            access_key_id: "prod-id".into(),
+            access_key_secret: "prod-secret".into(),
+        };
+        let reach = |endpoint: Option<&str>, key: Option<&str>| Reach {
+            endpoint: endpoint.map(Into::into),
+            access_key_id: key.map(Into::into),
+            context: None,
+            output: Format::Text,
+        };
+        let words = |it: Given| [it.endpoint, it.key_id, it.secret].map(Option::unwrap_or_default);
+        let (none, prod) = (reach(None, None), Some(&context));
+        for (reach, given, context, is_named, expected) in [
+            (&none, given("env"), prod, true, ["http://prod/", "prod-id", "prod-secret"]),
+            (&none, given("env"), prod, false, ["env-endpoint", "env-id", "env-secret"]),
+            (&none, Given::default(), prod, false, ["http://prod/", "prod-id", "prod-secret"]),
+            (&none, given("env"), None, false, ["env-endpoint", "env-id", "env-secret"]),
+            (
+                &reach(Some("flag"), None),
+                given("env"),
+                prod,
+                true,
+                ["flag", "prod-id", "prod-secret"],
+            ),
+            // The secret of the context is that of another key.
+            (
+                &reach(Some("flag"), Some("my-id")),
+                given("env"),
+                prod,
+                true,
+                ["flag", "my-id", "env-secret"],
+            ),
+        ] {
+            assert_eq!(words(choose(reach, given, context, is_named)), expected, "{is_named}");
+        }
+    }
 }

@@ -14,7 +14,7 @@ use crate::{
     api::Api,
     command::{Format, Until, Waiting},
     render,
-    show::say,
+    show::{complain, say},
 };
 
 /// How long a server may be gone until following it ends.
@@ -45,11 +45,11 @@ pub(crate) async fn follow(
     tokio::select! {
         ended = to_the_end(api, order, waiting, &mut screen) => ended,
         () = end => {
-            eprintln!("sluice: the time is over; the order goes on: {way_back}");
+            complain(&format!("sluice: the time is over; the order goes on: {way_back}"));
             Ok(End::TimedOut)
         }
         _ = tokio::signal::ctrl_c() => {
-            eprintln!("\nsluice: not followed any more; the order goes on: {way_back}");
+            complain(&format!("\nsluice: not followed any more; the order goes on: {way_back}"));
             Ok(End::Interrupted)
         }
     }
@@ -182,7 +182,8 @@ impl Screen {
         }
         let failed = snapshot.order.state == State::Failed;
         if failed && std::env::var_os("GITHUB_ACTIONS").is_some() {
-            eprintln!("::error::{}", snapshot.order.message.replace(['\r', '\n'], " "));
+            let message = snapshot.order.message.replace(['\r', '\n'], " ").replace('%', "%25");
+            complain(&format!("::error::{message}"));
         }
     }
 }

@@ -19,12 +19,14 @@ pub use end::{End, Trouble};
 
 use std::process::ExitCode;
 
+use show::complain;
+
 /// Runs a command, and says on standard error what went wrong.
 pub async fn run(command: ClientCommand) -> ExitCode {
     let end = match act::act(command).await {
         Ok(end) => end,
         Err(trouble) => {
-            eprintln!("sluice: {}", trouble.message);
+            complain(&format!("sluice: {}", trouble.message));
             trouble.end
         }
     };

@@ -14,8 +14,16 @@ use crate::{
 /// A line on standard output. Nobody is told if whoever reads it has gone. What would steer
 /// a terminal is left out: texts come from clusters.
 pub(crate) fn say(line: &str) {
-    let plain: String = line.chars().filter(|it| *it == '\n' || !it.is_control()).collect();
-    let _ = writeln!(std::io::stdout(), "{plain}");
+    let _ = writeln!(std::io::stdout(), "{}", plain(line));
+}
+
+/// The same on standard error.
+pub(crate) fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", plain(line));
+}
+
+fn plain(line: &str) -> String {
+    line.chars().filter(|it| *it == '\n' || !it.is_control()).collect()
 }
 
 /// Prints `all` as JSON, or what `text` makes of them.

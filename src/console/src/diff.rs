@@ -180,6 +180,12 @@ fn conceal(value: &mut Value) {
 
 /// A word of a command without the values of system properties, which may be passwords.
 fn without_properties(text: &str) -> String {
+    // Where a shell reads it, a value can go on behind a blank.
+    if let Some((before, _)) = text.split_once("-D")
+        && text.contains(['"', '\'', '\\', '$', '`', '\n', '\r', '\t'])
+    {
+        return format!("{before}-D{HIDDEN}");
+    }
     let shown = text.split(' ').map(|word| match word.split_once('=') {
         Some((name, _)) if name.contains("-D") => format!("{name}={HIDDEN}"),
         _ => word.to_owned(),
@@ -257,6 +263,19 @@ fn scalar(value: &Value) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_value_of_a_system_property_is_hidden_also_where_a_shell_reads_it() {
+        for (text, shown) in [
+            ("java -Da=1 -Db=2 -jar x.jar", "java -Da=(hidden) -Db=(hidden) -jar x.jar"),
+            ("java -Dpw=\"my secret\" -jar x.jar", "java -D(hidden)"),
+            ("A=1\n-Dpw=secret", "A=1\n-D(hidden)"),
+            ("A=1\t-Dpw=secret", "A=1\t-D(hidden)"),
+            ("echo \"a b\"", "echo \"a b\""),
+        ] {
+            assert_eq!(without_properties(text), shown);
+        }
+    }
 
     fn template(image: &str, password: &str) -> Value {
         json!({ "metadata": { "annotations": { APPLIED: password } }, "spec": { "containers": [

@@ -39,6 +39,10 @@ impl Form {
                 let most = format!("The field {} has more than {VALUE} bytes.", cut(&name));
                 return Err(most);
             }
+            let is_wrong = |it: char| it.is_control() && !matches!(it, '\t' | '\n' | '\r');
+            if name.contains(is_wrong) || value.contains(is_wrong) {
+                return Err(format!("The field {} has a control character.", cut(&name)));
+            }
             fields.insert(name.into_owned(), value.into_owned());
         }
         Ok(Self(fields))
@@ -151,6 +155,11 @@ mod tests {
         assert!(form.is_on("d") && !form.is_on("a"));
         assert!(form.number::<i32>("a", "A").unwrap_err().contains("A has the value x"));
         assert!(Form::read("a=1&".repeat(41).as_bytes()).unwrap_err().contains("40 fields"));
+        for wrong in ["q=%00", "reason=a%1Bb", "a%07=1"] {
+            let says = Form::read(wrong.as_bytes()).unwrap_err();
+            assert!(says.contains("control character"), "{says}");
+        }
+        assert_eq!(Form::read(b"reason=a%0D%0A%09b").unwrap().text("reason"), "a\r\n\tb");
         let long = format!("image={}", "x".repeat(5000));
         assert!(Form::read(long.as_bytes()).unwrap_err().contains("image"));
     }

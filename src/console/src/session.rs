@@ -89,17 +89,24 @@ impl FromRequestParts<Console> for SignedIn {
 fn token_of(channel: Channel, headers: &HeaderMap) -> Option<SessionToken> {
     let name = channel.cookie()?;
     let cookies = headers.get_all(COOKIE).iter().filter_map(|it| it.to_str().ok());
-    cookies
+    let mut found = cookies
         .flat_map(|line| line.split(';').take(64))
         .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(found, _)| *found == name)
-        .and_then(|(_, value)| SessionToken::read(value))
+        .filter(|(found, _)| *found == name);
+    // Of two, one is from somebody else: another program on this machine can set one.
+    match (found.next(), found.next()) {
+        (Some((_, value)), None) => SessionToken::read(value),
+        _ => None,
+    }
 }
 
 fn cookie(channel: Channel, value: &str, seconds: u32) -> Option<String> {
     let secure = if channel == Channel::Encrypted { "; Secure" } else { "" };
     let name = channel.cookie()?;
-    Some(format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"))
+    // Cookies do not go by ports: other programs on this machine are not sent it. A name that
+    // begins with `__Host-` needs the path `/`.
+    let path = if channel == Channel::Encrypted { "/" } else { "/console" };
+    Some(format!("{name}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"))
 }
 
 fn visit(visitor: Visitor, headers: &HeaderMap) -> Visit {
@@ -156,6 +163,9 @@ pub(crate) async fn sign_in(
     let Some(caller) = request.extensions().get::<Caller>().cloned() else {
         return Err(Fault::signed_out(None));
     };
+    if channel == Channel::Open {
+        return Err(Fault::unencrypted());
+    }
     let caller = Caller { source: Source::Console, ..caller };
     let opened = console.service.open_session(&caller, &visit(visitor, request.headers())).await?;
     let Some(cookie) = cookie(channel, opened.token.expose(), 12 * 3600) else {
@@ -233,6 +243,12 @@ mod tests {
         assert!(token_of(Channel::Open, &headers).is_none());
         let set = cookie(Channel::Encrypted, "v", 1).unwrap();
         assert!(set.starts_with("__Host-sluice=v; Path=/;") && set.ends_with("; Secure"), "{set}");
+        let set = cookie(Channel::Local, "v", 1).unwrap();
+        assert!(set.starts_with("sluice=v; Path=/console;"), "{set}");
         assert!(cookie(Channel::Open, "v", 1).is_none());
+        // One of them is another program's.
+        let two = format!("sluice={token}; sluice={}", "b".repeat(64));
+        headers.insert(COOKIE, two.parse().unwrap());
+        assert!(token_of(Channel::Local, &headers).is_none());
     }
 }

@@ -77,7 +77,8 @@ fn filter_of(asked: &Form) -> WantedOrders {
     };
     let before = || {
         let (at, id) = asked.text("before").split_once(',')?;
-        Some((at.parse().ok()?, id.parse().ok()?))
+        let at = at.parse().ok().filter(|at| *at >= domain::limits::EARLIEST_TIME)?;
+        Some((at, id.parse().ok()?))
     };
     WantedOrders {
         namespace: asked.given("namespace").map(str::to_owned),

@@ -63,7 +63,14 @@ impl Peer {
     pub fn behind(self, headers: &HeaderMap, proxies: &[IpNet]) -> Self {
         let is_proxy = |address: IpAddr| proxies.iter().any(|network| network.contains(&address));
         if !is_proxy(self.address) {
-            return self;
+            // A proxy on this machine that nobody named: its clients can be anywhere.
+            let forwards = ["x-forwarded-for", "x-forwarded-proto", "forwarded"];
+            return match self.way {
+                Way::Loopback if forwards.iter().any(|name| headers.contains_key(*name)) => {
+                    Self { way: Way::Plain, ..self }
+                }
+                _ => self,
+            };
         }
         let mut address = self.address;
         for said in listed(headers, "x-forwarded-for").take(MOST_HOPS) {
@@ -153,6 +160,15 @@ mod tests {
         #[case] way: Way,
     ) {
         assert_eq!(behind(connection, false, headers), (address.to_owned(), way));
+    }
+
+    #[test]
+    fn who_comes_by_a_proxy_here_that_is_not_named_is_not_here() {
+        let here = Peer::at("127.0.0.1".parse().unwrap(), false);
+        let mut headers = HeaderMap::new();
+        assert_eq!(here.behind(&headers, &[]).way, Way::Loopback);
+        headers.append("x-forwarded-for", HeaderValue::from_static("203.0.113.9"));
+        assert_eq!(here.behind(&headers, &[]).way, Way::Plain);
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 use axum::extract::State;
 use domain::{
+    limits::EARLIEST_TIME,
     order::State as OrderState,
     snapshot::{ApplicationLine, OrderLine},
 };
+use jiff::Timestamp;
 use serde::Serialize;
 use service::{ApplicationFilter, OrderFilter};
 use utoipa::ToSchema;
@@ -55,7 +57,7 @@ pub async fn orders(State(edge): State<Edge>, call: Call) -> Result<Reply<Orders
         states: states(params)?,
         text: text(params, "text"),
         id: text(params, "id_prefix").map(|id| id.to_lowercase()),
-        since: read(params, "since", "must be a time such as 2026-11-24T00:00:00Z")?,
+        since: since(params)?,
         after: read(params, "after", "must be `next` of an earlier reply")?,
     };
     let (orders, more) = edge.service.order_lines(&filter, limit(params)?).await?;
@@ -107,6 +109,15 @@ fn read<T: std::str::FromStr>(
     value
         .map(|value| value.parse().map_err(|_| ApiError::refused(name, &value, allowed)))
         .transpose()
+}
+
+fn since(params: &Params) -> Result<Option<Timestamp>, ApiError> {
+    let allowed = "must be a time such as 2026-11-24T00:00:00Z";
+    let since = read(params, "since", allowed)?;
+    if since.is_some_and(|at| at < EARLIEST_TIME) {
+        return Err(ApiError::refused("since", params.text("since").unwrap_or_default(), allowed));
+    }
+    Ok(since)
 }
 
 const OPEN: [OrderState; 4] = [
