@@ -49,6 +49,7 @@ const CONTAINERS: Form = Form::Json(&[
 ]);
 
 const NAMES_OF_THINGS: &[&str] = &["A B", "-x", "x/y"];
+const FILTER: Form = Form::Any("a filter: what nothing has finds nothing");
 
 const SCALING: &[&str] = &[
     r#"{"minReplicas":1}"#,
@@ -60,8 +61,6 @@ const SCALING: &[&str] = &[
 /// Of an Ingress, null takes a label or an annotation away.
 const INGRESS_NAMES: Form =
     Form::Json(&[r#"{"a":{}}"#, r#"{"a b":"x"}"#, r#"{"":"x"}"#, r#"{"a/b/c":"x"}"#]);
-
-const FILTER: Form = Form::Any("a filter: what nothing has finds nothing");
 
 /// Every parameter that is a text.
 const FORMS: &[(&str, Form)] = &[
