@@ -333,12 +333,8 @@ async fn next_batch(it: &Continue) -> Result<End, Trouble> {
             let waiting = Waiting { timeout: left(), ..it.followed.waiting.clone() };
             return follow(&api, &order, &waiting, output).await;
         }
-        let waiting = Waiting {
-            detach: false,
-            until: Until::Gate,
-            timeout: left(),
-            no_input: false,
-        };
+        let waiting =
+            Waiting { detach: false, until: Until::Gate, timeout: left(), no_input: false };
         let end = follow(&api, &order, &waiting, output).await?;
         if end != End::Done || snapshot(&api, &order).await?.order.state.is_final() {
             return Ok(end);

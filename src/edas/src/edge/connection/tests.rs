@@ -338,7 +338,7 @@ async fn known_requests_in_hand_are_not_ended_for_a_new_connection() {
 }
 
 #[tokio::test]
-async fn the_headers_of_a_proxy_that_is_not_trusted_are_ignored() {
+async fn a_proxy_that_is_not_trusted_names_no_peer_and_its_clients_are_not_here() {
     let forwarded = b"GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\n\r\n";
     let ask = async |running: &Running, from: &str| {
         let mut stream = running.connect_from(from).await;
@@ -350,7 +350,7 @@ async fn the_headers_of_a_proxy_that_is_not_trusted_are_ignored() {
         ..patient()
     })
     .await;
-    assert_eq!(ask(&running, "127.0.0.3").await, "127.0.0.3 Loopback");
+    assert_eq!(ask(&running, "127.0.0.3").await, "127.0.0.3 Plain");
     assert_eq!(ask(&running, "127.0.0.2").await, "203.0.113.9 Tls");
 }
 
