@@ -22,6 +22,9 @@ const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Lines around a difference.
 const CONTEXT: usize = 3;
 
+/// Most pairs of lines among which the smallest difference is searched for.
+const MOST_COMPARED: usize = 300 * 300;
+
 /// Longest search for the smallest difference.
 const WITHIN: Duration = Duration::from_millis(200);
 
@@ -79,6 +82,9 @@ pub fn diff(before: &Value, after: &Value) -> Vec<Line> {
     conceal(&mut old);
     conceal(&mut new);
     let (old, new) = (yaml(&old), yaml(&new));
+    if let Some(lines) = replaced(&old, &new) {
+        return lines;
+    }
     let diff = TextDiff::configure()
         .algorithm(Algorithm::Myers)
         .timeout(WITHIN)
@@ -98,6 +104,31 @@ pub fn diff(before: &Value, after: &Value) -> Vec<Line> {
         }
     }
     lines
+}
+
+/// The difference of texts of which so much differs that the search for what they have in
+/// common would grow with the square of it: all between their common ends is replaced.
+fn replaced(old: &str, new: &str) -> Option<Vec<Line>> {
+    let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
+    let head = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
+    let (old_rest, new_rest) = (&old[head..], &new[head..]);
+    let tail = old_rest.iter().rev().zip(new_rest.iter().rev()).take_while(|(a, b)| a == b).count();
+    let (old_part, new_part) =
+        (&old_rest[..old_rest.len() - tail], &new_rest[..new_rest.len() - tail]);
+    if old_part.len() * new_part.len() <= MOST_COMPARED {
+        return None;
+    }
+    let after = &old_rest[old_rest.len() - tail..];
+    let parts = [
+        (LineKind::Same, &old[head.saturating_sub(CONTEXT)..head]),
+        (LineKind::Removed, old_part),
+        (LineKind::Added, new_part),
+        (LineKind::Same, &after[..tail.min(CONTEXT)]),
+    ];
+    let lines = parts.into_iter().flat_map(|(kind, lines)| {
+        lines.iter().map(move |text| Line { kind, text: (*text).to_owned() })
+    });
+    Some(lines.collect())
 }
 
 /// An object as text, as it may be shown.
@@ -263,6 +294,20 @@ fn scalar(value: &Value) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_differs_in_very_many_lines_is_replaced_as_a_whole() {
+        let text = |word: &str, count: usize| {
+            let lines: Vec<String> = (0..count).map(|at| format!("{word}{at}")).collect();
+            format!("a\nb\nc\nd\n{}\ny\nz", lines.join("\n"))
+        };
+        assert_eq!(replaced(&text("x", 300), &text("w", 300)), None);
+        let lines = replaced(&text("x", 301), &text("w", 300)).unwrap();
+        let count = |kind| lines.iter().filter(|line| line.kind == kind).count();
+        let counts = [LineKind::Removed, LineKind::Added, LineKind::Same].map(count);
+        assert_eq!(counts, [301, 300, 5]);
+        assert_eq!((lines[0].text.as_str(), lines[605].text.as_str()), ("b", "z"));
+    }
 
     #[test]
     fn a_value_of_a_system_property_is_hidden_also_where_a_shell_reads_it() {

@@ -405,7 +405,8 @@ impl Executor {
     }
 
     async fn wait_to_retry(&self, drive: &mut Drive, stop: &CancellationToken) {
-        let pause = drive.pause;
+        // The lease is extended in time between two tries.
+        let pause = drive.pause.min(self.settings.lease / 3);
         drive.pause = (drive.pause * 2).min(LONGEST_PAUSE);
         tokio::select! {
             () = stop.cancelled() => {}
