@@ -3,7 +3,7 @@
 //! Values of variables may be passwords. They are never shown; a difference says that one
 //! is another.
 
-use std::{fmt::Write, time::Duration};
+use std::{collections::HashMap, fmt::Write, time::Duration};
 
 use serde_json::Value;
 use similar::{Algorithm, ChangeTag, TextDiff};
@@ -139,6 +139,12 @@ pub fn shown(object: &Value) -> String {
     yaml(&object)
 }
 
+/// The items that have names; of two with one name the first.
+fn by_name(items: &[Value]) -> HashMap<&str, &Value> {
+    let named = items.iter().rev().filter_map(|item| Some((item.get("name")?.as_str()?, item)));
+    named.collect()
+}
+
 /// Marks the variables of `new` whose value is another in `old`, in the same place.
 fn compare(new: &mut Value, old: &Value) {
     match new {
@@ -148,8 +154,9 @@ fn compare(new: &mut Value, old: &Value) {
                     && let (Value::Array(variables), Value::Array(before)) =
                         (&mut *field, &old[name.as_str()])
                 {
+                    let before = by_name(before);
                     for variable in variables {
-                        let found = before.iter().find(|it| it["name"] == variable["name"]);
+                        let found = variable["name"].as_str().and_then(|name| before.get(name));
                         if let (Some(found), Some(value)) = (found, variable.get_mut("value"))
                             && found.get("value").is_some_and(|it| it != value)
                         {
@@ -162,12 +169,12 @@ fn compare(new: &mut Value, old: &Value) {
             }
         }
         Value::Array(items) => {
+            let named = by_name(old.as_array().map(Vec::as_slice).unwrap_or_default());
             for (index, item) in items.iter_mut().enumerate() {
                 // Containers go by their names.
-                let named = item.get("name").and_then(|name| {
-                    old.as_array()?.iter().find(|it| it.get("name") == Some(name))
-                });
-                compare(item, named.unwrap_or(&old[index]));
+                let name = item.get("name").and_then(Value::as_str);
+                let found = name.and_then(|name| named.get(name).copied());
+                compare(item, found.unwrap_or(&old[index]));
             }
         }
         _ => {}
