@@ -66,7 +66,7 @@ impl Fault {
         let mut fault = Self::new(
             StatusCode::UNAUTHORIZED,
             "You are not signed in",
-            "Your session has ended. Nothing was done. Sign in again.",
+            "You are signed out. Nothing was done. Sign in again.",
         );
         fault.sign_in = next;
         fault
