@@ -403,7 +403,9 @@ impl Attempt {
             if now.state.is_final() {
                 break;
             }
-            if now.step == Step::Paused {
+            // Where the write was lost and is made again, the next batch is confirmed already:
+            // the order goes on by itself, and need not wait any more.
+            if now.step == Step::Paused && now.confirmed <= now.batch + 1 {
                 confirm(app, order).await;
             }
         }
