@@ -60,7 +60,7 @@ async fn a_thousand_who_follow_an_order_cost_one_load_for_a_change(pool: PgPool)
     assert_eq!(first.order.state, State::Aborted);
     for shown in seen.iter().flatten() {
         assert!(std::sync::Arc::ptr_eq(shown, first), "all share one snapshot");
-        assert_eq!(shown.json().as_ptr(), first.json().as_ptr(), "and its text");
+        assert_eq!(shown.event().as_ptr(), first.event().as_ptr(), "and its event");
     }
     // A read of the net beneath may have come between.
     let cost = app.service.watched_loads() - loads;

@@ -58,15 +58,28 @@ pub enum WatchError {
 #[derive(Debug)]
 pub struct Shown {
     snapshot: Snapshot,
-    json: OnceLock<Bytes>,
+    event: OnceLock<Bytes>,
 }
 
+/// What stands before a snapshot in a stream of server-sent events, and behind it.
+const EVENT: (&[u8], &[u8]) = (b"event: snapshot\ndata: ", b"\n\n");
+
 impl Shown {
-    /// The snapshot as JSON, written once for all.
+    /// The snapshot as a server-sent event, written once for all who follow the order.
+    #[must_use]
+    pub fn event(&self) -> Bytes {
+        let written = || {
+            let json = serde_json::to_vec(&self.snapshot).unwrap_or_default();
+            [EVENT.0, &json, EVENT.1].concat().into()
+        };
+        self.event.get_or_init(written).clone()
+    }
+
+    /// The snapshot as JSON: a part of the event.
     #[must_use]
     pub fn json(&self) -> Bytes {
-        let written = || serde_json::to_vec(&self.snapshot).unwrap_or_default().into();
-        self.json.get_or_init(written).clone()
+        let event = self.event();
+        event.slice(EVENT.0.len()..event.len() - EVENT.1.len())
     }
 }
 
@@ -178,7 +191,7 @@ impl Hub {
                     sender.send_if_modified(|shown| {
                         let is_new = shown.as_deref().map(Deref::deref) != Some(&snapshot);
                         if is_new {
-                            *shown = Some(Arc::new(Shown { snapshot, json: OnceLock::new() }));
+                            *shown = Some(Arc::new(Shown { snapshot, event: OnceLock::new() }));
                         }
                         is_new
                     });

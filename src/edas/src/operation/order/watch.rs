@@ -119,8 +119,7 @@ async fn write(mut watch: Watch, service: Service, key: String, to: Sender<Bytes
             }
             next = watch.next() => {
                 let Some(shown) = next else { return };
-                let event = [b"event: snapshot\ndata: ", &shown.json()[..], b"\n\n"].concat();
-                if !send(event.into()).await {
+                if !send(shown.event()).await {
                     return;
                 }
                 if shown.order.state.is_final() {
