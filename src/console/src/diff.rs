@@ -231,7 +231,8 @@ fn without_properties(text: &str) -> String {
     shown.collect::<Vec<_>>().join(" ")
 }
 
-/// `value` as YAML.
+/// `value` as YAML, its fields by name as kubectl writes them. The map of `serde_json` has
+/// this order too, but not where some crate of the build asks for another.
 fn yaml(value: &Value) -> String {
     let mut text = String::new();
     write(&mut text, value, 0, DEPTH);
@@ -245,6 +246,8 @@ fn write(text: &mut String, value: &Value, indent: usize, depth: usize) {
             let _ = writeln!(text, "{pad}…");
         }
         Value::Object(fields) => {
+            let mut fields: Vec<(&String, &Value)> = fields.iter().collect();
+            fields.sort_unstable_by_key(|(name, _)| *name);
             for (name, field) in fields {
                 let _ = write!(text, "{pad}{}:", scalar(&Value::from(name.as_str())));
                 beneath(text, field, indent + 2, depth);
