@@ -335,3 +335,10 @@ fn the_client_knows_of_the_server_only_its_words_and_its_signature() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(seen > 0, "the reading finds uses");
 }
+
+/// A crate that only tests use can give the maps of `serde_json` another order than they have
+/// in the program; then what is tested is not what runs.
+#[test]
+fn objects_have_the_order_here_that_they_have_in_the_program() {
+    assert_eq!(serde_json::json!({ "b": 1, "a": 2 }).to_string(), r#"{"a":2,"b":1}"#);
+}

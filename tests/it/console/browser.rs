@@ -2,25 +2,30 @@
 
 use std::{process::Stdio, time::Duration};
 
+use fantoccini::{
+    Client, ClientBuilder, Locator, elements::Element, error::CmdError, wd::WebDriverCompatibleCommand,
+};
+use http::Method;
+use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
-use thirtyfour::{By, ChromiumLikeCapabilities, DesiredCapabilities, WebDriver, WebElement};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
 };
+
+use url::Url;
 
 use super::{KEY, Site};
 use crate::support::{DEADLINE, eventually};
 
 /// A browser with one window. Dropping it ends its driver, and that the browser.
 pub struct Browser {
-    pub driver: WebDriver,
+    pub driver: Client,
     _process: Child,
 }
 
 impl Browser {
     pub async fn start() -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut process = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -41,8 +46,7 @@ impl Browser {
         let port = port.await.expect("chromedriver must say its port");
         // It would wait for somebody to read what else it says.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        let mut capabilities = DesiredCapabilities::chrome();
-        for flag in [
+        let flags = [
             "--headless=new",
             "--no-sandbox",
             "--disable-dev-shm-usage",
@@ -51,11 +55,16 @@ impl Browser {
             "--disable-background-networking",
             "--no-first-run",
             "--window-size=1280,900",
-        ] {
-            capabilities.add_arg(flag).unwrap();
-        }
-        capabilities.set_browser_log_level(thirtyfour::LoggingPrefsLogLevel::All).unwrap();
-        let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), capabilities)
+        ];
+        let capabilities = json!({
+            "browserName": "chrome",
+            "goog:chromeOptions": { "args": flags },
+            "goog:loggingPrefs": { "browser": "ALL" },
+        });
+        let Value::Object(capabilities) = capabilities else { unreachable!() };
+        let driver = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities)
+            .connect(&format!("http://127.0.0.1:{port}"))
             .await
             .expect("chromium must start");
         Self { driver, _process: process }
@@ -73,59 +82,60 @@ impl Browser {
     }
 
     pub async fn open(&self, site: &Site, path: &str) {
-        self.driver.goto(site.url(path)).await.unwrap();
+        self.driver.goto(&site.url(path)).await.unwrap();
     }
 
     /// Waits for an element.
-    pub async fn find(&self, by: By) -> WebElement {
-        eventually(async || self.driver.find(by.clone()).await.map_err(|why| why.to_string())).await
+    pub async fn find(&self, by: Locator<'_>) -> Element {
+        eventually(async || self.driver.find(by).await.map_err(|why| why.to_string())).await
     }
 
     pub async fn fill(&self, id: &str, text: &str) {
         // A field of a page that is updated meanwhile is looked for again.
         eventually(async || {
             let filled = async {
-                let field = self.driver.find(By::Id(id)).await?;
+                let field = self.driver.find(Locator::Id(id)).await?;
                 field.clear().await?;
                 field.send_keys(text).await
             };
-            filled.await.map_err(|why: thirtyfour::error::WebDriverError| why.to_string())
+            filled.await.map_err(|why: CmdError| why.to_string())
         })
         .await;
     }
 
     pub async fn choose(&self, id: &str) {
-        self.find(By::Id(id)).await.click().await.unwrap();
+        self.find(Locator::Id(id)).await.click().await.unwrap();
     }
 
     /// Presses the button with this label, once it can be seen.
     pub async fn press(&self, label: &str) {
         let path = format!("//button[normalize-space()='{label}']");
-        self.click(By::XPath(path)).await;
+        self.click(&path).await;
     }
 
     /// Follows the link with this label.
     pub async fn follow(&self, label: &str) {
-        self.click(By::XPath(format!("//a[normalize-space()='{label}']"))).await;
+        self.click(&format!("//a[normalize-space()='{label}']")).await;
     }
 
     /// Opens what a button is hidden in, and presses it.
     pub async fn press_in(&self, label: &str) {
-        self.click(By::XPath(format!("//summary[normalize-space()='{label}']"))).await;
+        self.click(&format!("//summary[normalize-space()='{label}']")).await;
         self.press(label).await;
     }
 
-    async fn click(&self, by: By) {
+    async fn click(&self, path: &str) {
+        let by = Locator::XPath(path);
         // What is updated meanwhile is looked for again.
         eventually(async || {
-            let found = self.driver.find(by.clone()).await.map_err(|why| why.to_string())?;
+            let found = self.driver.find(by).await.map_err(|why| why.to_string())?;
             found.click().await.map_err(|why| why.to_string())
         })
         .await;
     }
 
     pub async fn text(&self, css: &str) -> String {
-        let found = self.driver.find(By::Css(css)).await;
+        let found = self.driver.find(Locator::Css(css)).await;
         match found {
             Ok(found) => found.text().await.unwrap_or_default(),
             Err(_) => String::new(),
@@ -145,31 +155,55 @@ impl Browser {
     }
 
     pub async fn script(&self, script: &str) -> Value {
-        self.driver.execute(script, Vec::new()).await.unwrap().json().clone()
+        self.driver.execute(script, Vec::new()).await.unwrap()
     }
 
     pub async fn size(&self, width: u32) {
         let size =
             json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
         let hidden = json!({ "hidden": true });
-        self.driver.cdp().send_raw("Emulation.setScrollbarsHidden", hidden).await.unwrap();
-        self.driver.cdp().send_raw("Emulation.setDeviceMetricsOverride", size).await.unwrap();
+        self.devtools("Emulation.setScrollbarsHidden", hidden).await;
+        self.devtools("Emulation.setDeviceMetricsOverride", size).await;
     }
 
     pub async fn scheme(&self, scheme: &str) {
         let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
-        self.driver.cdp().send_raw("Emulation.setEmulatedMedia", features).await.unwrap();
+        self.devtools("Emulation.setEmulatedMedia", features).await;
     }
 
     /// What the browser complained of: errors of scripts, and what the policy forbade.
     pub async fn complaints(&self) -> Vec<String> {
-        let logged = self.driver.browser_log().await.unwrap();
-        let worst = logged.into_iter().filter(|line| line.level == "SEVERE");
-        worst.map(|line| line.message).collect()
+        let asked = OwnCommand { path: "se/log", body: json!({ "type": "browser" }) };
+        let logged = self.driver.issue_cmd(asked).await.unwrap();
+        let lines = logged.as_array().unwrap().iter().filter(|line| line["level"] == "SEVERE");
+        lines.map(|line| line["message"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// What the DevTools protocol has and WebDriver has not.
+    pub async fn devtools(&self, command: &str, parameters: Value) -> Value {
+        let body = json!({ "cmd": command, "params": parameters });
+        self.driver.issue_cmd(OwnCommand { path: "goog/cdp/execute", body }).await.unwrap()
     }
 
     pub async fn end(self) {
-        let ended = tokio::time::timeout(Duration::from_secs(20), self.driver.quit()).await;
+        let ended = tokio::time::timeout(Duration::from_secs(20), self.driver.close()).await;
         ended.expect("the browser must end").unwrap();
+    }
+}
+
+/// A command of chromedriver's own.
+#[derive(Debug)]
+struct OwnCommand {
+    path: &'static str,
+    body: Value,
+}
+
+impl WebDriverCompatibleCommand for OwnCommand {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, url::ParseError> {
+        base.join(&format!("session/{}/{}", session.unwrap_or_default(), self.path))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        (Method::POST, Some(self.body.to_string()))
     }
 }

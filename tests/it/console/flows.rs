@@ -119,7 +119,7 @@ async fn a_missing_image_is_rolled_back_by_itself_and_its_cause_is_on_top(pool: 
     assert!(browser.driver.title().await.unwrap().starts_with('✗'));
     browser.driver.refresh().await.unwrap();
     let link = "//dt[.='Rolled back by']/following-sibling::dd/a";
-    browser.find(thirtyfour::By::XPath(link)).await.click().await.unwrap();
+    browser.find(fantoccini::Locator::XPath(link)).await.click().await.unwrap();
     browser.until_heading("rollback").await;
     said(&browser, "Succeeded").await;
     assert_eq!(image(&site, application).await, "shop/web:1.0");
@@ -209,7 +209,7 @@ async fn without_a_script_links_and_forms_do_all_of_it(pool: PgPool) {
     let application = site.app.create("web", 4).await;
     let browser = Browser::start().await;
     let off = serde_json::json!({ "value": true });
-    browser.driver.cdp().send_raw("Emulation.setScriptExecutionDisabled", off).await.unwrap();
+    browser.devtools("Emulation.setScriptExecutionDisabled", off).await;
     let link = site.app.service.make_link("alice").await.unwrap();
     browser.open(&site, &format!("/console/link/{}", link.expose())).await;
     browser.press("Sign in").await;

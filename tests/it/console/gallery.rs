@@ -3,7 +3,6 @@
 use std::{path::PathBuf, process::Stdio};
 
 use domain::order::State;
-use serde_json::Value;
 use simulated::Config;
 use sqlx::PgPool;
 use tokio::process::Command;
@@ -80,7 +79,7 @@ async fn every_page_is_drawn_and_axe_finds_nothing(pool: PgPool) {
     ];
     let (name, value) = site.cookie.split_once('=').unwrap();
     browser.open(&site, "/console/sign-in").await;
-    browser.driver.add_cookie(thirtyfour::Cookie::new(name, value)).await.unwrap();
+    browser.driver.add_cookie(fantoccini::cookies::Cookie::new(name.to_owned(), value.to_owned())).await.unwrap();
     let mut found = Vec::new();
     let mut views: Vec<(String, Option<String>)> =
         pages.into_iter().map(|(name, path)| (name.to_owned(), Some(path))).collect();
@@ -133,12 +132,8 @@ fn folder() -> PathBuf {
 
 /// The whole page, however long it is.
 async fn picture(browser: &Browser) -> Vec<u8> {
-    let taken = browser
-        .driver
-        .cdp()
-        .send_raw("Page.captureScreenshot", serde_json::json!({ "captureBeyondViewport": true }))
-        .await
-        .unwrap();
+    let whole = serde_json::json!({ "captureBeyondViewport": true });
+    let taken = browser.devtools("Page.captureScreenshot", whole).await;
     use base64::Engine;
     base64::engine::general_purpose::STANDARD.decode(taken["data"].as_str().unwrap()).unwrap()
 }
@@ -150,7 +145,6 @@ async fn violations(browser: &Browser, axe: &str) -> Vec<String> {
                 (error) => done([String(error)]));";
     browser.driver.execute(axe, Vec::new()).await.unwrap();
     let told = browser.driver.execute_async(run, Vec::new()).await.unwrap();
-    let told: &Value = told.json();
     told.as_array()
         .unwrap_or_else(|| panic!("{told}"))
         .iter()
