@@ -59,7 +59,7 @@ impl Site {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let beside = sluice::beside::console(app.service.clone(), stop.clone());
+        let beside = sluice::beside::console(app.service.clone());
         let router = edas::router_beside(app.service.clone(), edas::EdgeConfig::default(), beside);
         let (service, until) = (app.service.clone(), stop.clone());
         tokio::spawn(async move { service.keep_watches(until).await });

@@ -4,6 +4,7 @@
 use std::{
     collections::HashMap,
     process::{Output, Stdio},
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
     time::Duration,
 };
 
@@ -11,6 +12,7 @@ use domain::{ApplicationId, OrderId, order::State, snapshot::Snapshot};
 use futures::{StreamExt, future::join_all};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt, runtime::watcher};
+use service::Viewer;
 use sqlx::PgPool;
 use tokio::{net::TcpListener, process::Command, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -27,7 +29,9 @@ const FOLLOWERS: usize = 1000;
 struct Kept(CancellationToken);
 
 impl Kept {
-    fn of(app: &App) -> Self {
+    async fn of(app: &App) -> Self {
+        let (viewer, secret) = (viewer(), "secret".into());
+        app.store.insert_key(&viewer.key_id, &secret, "tester", app.clock.now()).await.unwrap();
         let (service, stop) = (app.service.clone(), CancellationToken::new());
         let until = stop.clone();
         tokio::spawn(async move { service.keep_watches(until).await });
@@ -41,14 +45,19 @@ impl Drop for Kept {
     }
 }
 
+fn viewer() -> Viewer {
+    Viewer { key_id: caller().key_id, session: None }
+}
+
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_thousand_who_follow_an_order_cost_one_load_for_a_change(pool: PgPool) {
     let mut app = App::start(pool).await;
-    let kept = Kept::of(&app);
+    let kept = Kept::of(&app).await;
     let application = app.create("web", 2).await;
     app.stop_executor().await;
     let order = app.deploy(application, NEW, manual(2)).await;
-    let begin = (0..FOLLOWERS).map(|_| app.service.watch_order(order));
+    let viewer = viewer();
+    let begin = (0..FOLLOWERS).map(|_| app.service.watch_order(order, &viewer));
     let mut all: Vec<_> = join_all(begin).await.into_iter().map(Result::unwrap).collect();
     for watch in &mut all {
         assert_eq!(watch.next().await.unwrap().order.state, State::Ready);
@@ -58,28 +67,34 @@ async fn a_thousand_who_follow_an_order_cost_one_load_for_a_change(pool: PgPool)
     let seen = join_all(all.iter_mut().map(|watch| watch.next())).await;
     let first = seen[0].as_ref().unwrap();
     assert_eq!(first.order.state, State::Aborted);
+    let drawn = AtomicUsize::new(0);
     for shown in seen.iter().flatten() {
+        shown.page(|order| format!("{} {}", drawn.fetch_add(1, Relaxed), order.order.id).into());
         assert!(std::sync::Arc::ptr_eq(shown, first), "all share one snapshot");
         assert_eq!(shown.event().as_ptr(), first.event().as_ptr(), "and its event");
     }
+    assert_eq!(drawn.into_inner(), 1, "and what people see of it");
     // A read of the net beneath may have come between.
     let cost = app.service.watched_loads() - loads;
     assert!((1..=3).contains(&cost), "{cost} loads for one change and {FOLLOWERS} who follow");
     drop(kept);
     let ends = join_all(all.iter_mut().map(|watch| watch.next())).await;
     assert!(ends.iter().all(Option::is_none), "with the server all of it ends");
-    assert!(app.service.watch_order(order).await.is_err(), "and nobody is let in any more");
+    assert!(
+        app.service.watch_order(order, &viewer).await.is_err(),
+        "and nobody is let in any more"
+    );
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn whoever_is_slow_gets_the_newest_and_an_order_that_is_none_is_told(pool: PgPool) {
     let app = App::start(pool).await;
-    let _kept = Kept::of(&app);
+    let _kept = Kept::of(&app).await;
     let application = app.create("web", 4).await;
     let order = app.deploy(application, NEW, batches(2)).await;
     let (mut slow, mut quick) = (
-        app.service.watch_order(order).await.unwrap(),
-        app.service.watch_order(order).await.unwrap(),
+        app.service.watch_order(order, &viewer()).await.unwrap(),
+        app.service.watch_order(order, &viewer()).await.unwrap(),
     );
     let mut seen = 0;
     while !quick.next().await.unwrap().order.state.is_final() {
@@ -90,7 +105,7 @@ async fn whoever_is_slow_gets_the_newest_and_an_order_that_is_none_is_told(pool:
     assert_eq!(newest.order.state, State::Succeeded, "{newest:#?}");
     assert_eq!(newest.batches.iter().map(|batch| batch.ready()).sum::<usize>(), 4);
     assert!(newest.timeline.iter().any(|event| event.kind == "order.accepted"));
-    let unknown = app.service.watch_order(OrderId::new()).await.unwrap_err();
+    let unknown = app.service.watch_order(OrderId::new(), &viewer()).await.unwrap_err();
     assert!(unknown.to_string().contains("does not exist"), "{unknown}");
 }
 
@@ -102,7 +117,7 @@ async fn a_pods_change_is_on_the_stream_soon(pool: PgPool) {
         ..simulated::Config::default()
     };
     let app = App::start_with(pool, config).await;
-    let _kept = Kept::of(&app);
+    let _kept = Kept::of(&app).await;
     let application = app.create("web", 100).await;
     let order = app.deploy(application, NEW, batches(1)).await;
     let pods: Api<Pod> = Api::namespaced(app.client.clone(), &app.namespace);
@@ -126,7 +141,7 @@ async fn a_pods_change_is_on_the_stream_soon(pool: PgPool) {
         at
     });
     let mut shown: HashMap<String, Instant> = HashMap::new();
-    let mut watch = app.service.watch_order(order).await.unwrap();
+    let mut watch = app.service.watch_order(order, &viewer()).await.unwrap();
     while let Some(snapshot) = watch.next().await {
         for pod in snapshot.batches.iter().flat_map(|batch| &batch.pods).filter(|pod| pod.ready) {
             shown.entry(pod.name.clone()).or_insert_with(Instant::now);
@@ -156,7 +171,7 @@ struct Server {
 impl Server {
     async fn start(pool: PgPool) -> Self {
         let app = App::start(pool).await;
-        let kept = Kept::of(&app);
+        let kept = Kept::of(&app).await;
         let secret = "secret-of-the-test".to_owned();
         let key: secrecy::SecretString = secret.clone().into();
         assert!(app.store.insert_key("the-key", &key, "ci", app.clock.now()).await.unwrap());
@@ -268,7 +283,7 @@ async fn a_failure_that_stays_is_1_and_is_tried_again_and_ctrl_c_ends_the_follow
 impl Server {
     /// The API anew, on the service that the application has now.
     async fn again(self) -> Self {
-        let kept = Kept::of(&self.app);
+        let kept = Kept::of(&self.app).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let router = edas::router(self.app.service.clone(), edas::EdgeConfig::default());

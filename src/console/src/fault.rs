@@ -9,7 +9,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::frame::{Frame, Place};
 use domain::Rejection;
-use service::Error;
+use service::{Error, WatchError};
 
 /// Why a page cannot be shown, or a form did nothing.
 #[derive(Debug)]
@@ -105,6 +105,18 @@ impl From<Error> for Fault {
                 let text =
                     "The server cannot reach its database now. Nothing was changed. Try again.";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not now", text)
+            }
+        }
+    }
+}
+
+impl From<WatchError> for Fault {
+    fn from(error: WatchError) -> Self {
+        match error {
+            WatchError::Rejected(rejection) => rejection.into(),
+            WatchError::TooMany => Self::too_many(),
+            error @ WatchError::Unavailable => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not now", sentence(&error.to_string()))
             }
         }
     }

@@ -20,7 +20,7 @@ pub use channel::{Channel, Visitor};
 pub use diff::{Line, LineKind, diff, shown};
 pub use form::Form;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::{
     Router,
@@ -29,10 +29,8 @@ use axum::{
     middleware,
     routing::{get, post},
 };
-use tokio_util::sync::CancellationToken;
 use tower_http::timeout::TimeoutLayer;
 
-use crate::live::Streams;
 use service::Service;
 
 /// Longest time for a page.
@@ -45,8 +43,6 @@ pub const FORM_LIMIT: usize = 64 << 10;
 #[derive(Debug, Clone)]
 pub struct Console {
     service: Service,
-    streams: Arc<Streams>,
-    stop: CancellationToken,
 }
 
 /// What is served.
@@ -59,10 +55,10 @@ pub struct Routes {
     pub signed: Router,
 }
 
-/// The pages, whose streams end with `stop`.
+/// The pages. Orders are followed where [`Service::keep_watches`] runs, and as long.
 #[must_use]
-pub fn routes(service: Service, stop: CancellationToken) -> Routes {
-    let console = Console { service, streams: Arc::new(Streams::default()), stop };
+pub fn routes(service: Service) -> Routes {
+    let console = Console { service };
     let pages = Router::new()
         .route("/console", get(page::applications::list))
         .route("/console/", get(page::applications::list))

@@ -41,8 +41,9 @@ impl SignedIn {
         let Some(nonce) = nonce else {
             return Err(Fault::unreadable("The form has no nonce: load its page again."));
         };
-        let identity =
-            RequestIdentity { nonce: format!("console-{nonce}"), digest: form.digest(path) };
+        // A page is the same for all who look at it, and so are its nonces.
+        let nonce = format!("console-{}-{nonce}", self.0.id.simple());
+        let identity = RequestIdentity { nonce, digest: form.digest(path) };
         Ok(Caller { reason: form.reason()?, identity: Some(identity), ..self.reader() })
     }
 

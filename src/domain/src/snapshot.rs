@@ -11,6 +11,9 @@ use crate::{
     order::{Kind, State, Step, plan::Strategy},
 };
 
+/// Events that a snapshot holds at most.
+pub const TIMELINE: usize = 100;
+
 /// An order, complete. Each one replaces the one before; none adds to another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
@@ -30,7 +33,7 @@ pub struct Snapshot {
     pub rolls_back: Option<OrderId>,
     /// The order that rolls this one back.
     pub rolled_back_by: Option<OrderId>,
-    /// Its last events, the oldest first.
+    /// Its last events, at most [`TIMELINE`], the oldest first.
     pub timeline: Vec<TimelineEntry>,
     /// What a person can do now.
     pub actions: Vec<Action>,

@@ -37,8 +37,8 @@ pub use crate::package::upload::{
     UploadCredential, UploadError, UploadLimits, UploadSlot,
 };
 pub use error::Error;
-pub use listed::{Listed, OrderEvent};
-pub use live::{Shown, Watch, WatchError};
+pub use listed::Listed;
+pub use live::{EventForm, Shown, Viewer, Watch, WatchError};
 pub use package::Packages;
 pub use query::InstanceView;
 pub use request::{

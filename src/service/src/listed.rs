@@ -1,12 +1,11 @@
-//! Lists over all applications and orders, what happened to an order, and what a release
+//! Lists over all applications and orders, and what a release or an order
 //! changes of a pod template.
 
-use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{Deploy, Error, Service};
 use domain::{
-    ApplicationId, Input, OrderId, Rejection,
+    Input, OrderId, Rejection,
     order::{Source, Target},
 };
 use store::{ListedApplication, ListedOrder, WantedApplications, WantedOrders};
@@ -33,20 +32,6 @@ impl<T> Listed<T> {
     }
 }
 
-/// Something that happened to an order.
-#[derive(Debug, Clone, PartialEq)]
-pub struct OrderEvent {
-    /// Grows with each.
-    pub number: i64,
-    pub at: Timestamp,
-    /// Who did it.
-    pub actor: String,
-    /// What, as a word such as `batch.confirmed`.
-    pub kind: String,
-    /// Why; may be empty.
-    pub cause: String,
-}
-
 impl Service {
     /// A page of applications, those first that need a person.
     ///
@@ -67,22 +52,6 @@ impl Service {
     pub async fn listed_orders(&self, filter: &WantedOrders) -> Result<Listed<ListedOrder>, Error> {
         text(&filter.text)?;
         Ok(Listed::of(self.store.listed_orders(filter, PAGE as i64 + 1).await?))
-    }
-
-    /// What happened to an order, in order.
-    ///
-    /// # Errors
-    /// [`Error::Store`].
-    pub async fn order_events(&self, id: OrderId) -> Result<Vec<OrderEvent>, Error> {
-        let rows = self.store.events(id).await?;
-        let events = rows.into_iter().map(|row| OrderEvent {
-            number: row.id,
-            at: row.at,
-            actor: row.actor,
-            kind: row.kind,
-            cause: row.cause,
-        });
-        Ok(events.collect())
     }
 
     /// The pod template that an application has now, and the one that a release gives it,
@@ -121,25 +90,6 @@ impl Service {
         let order = self.store.order(id).await?;
         let order = order.ok_or_else(|| Rejection::UnknownOrder(id.to_string()))?;
         Ok((order.snapshot.map(|snapshot| snapshot.template), order.template))
-    }
-
-    /// Whether an order can step back now, and how many of its batches may stay then.
-    ///
-    /// # Errors
-    /// [`Rejection::UnknownOrder`].
-    pub async fn batches_that_may_stay(&self, id: OrderId) -> Result<usize, Error> {
-        let order = self.store.order(id).await?;
-        let order = order.ok_or_else(|| Rejection::UnknownOrder(id.to_string()))?;
-        Ok(if order.can_step_back() { order.batch } else { 0 })
-    }
-
-    /// Namespace and name of an application, also of one that was deleted.
-    ///
-    /// # Errors
-    /// [`Rejection::UnknownApplication`].
-    pub async fn named_application(&self, id: ApplicationId) -> Result<(String, String), Error> {
-        let found = self.store.application_name(id).await?;
-        found.ok_or_else(|| Rejection::UnknownApplication(id.to_string()).into())
     }
 }
 

@@ -6,6 +6,8 @@
 //! is made up for within [`READ_AGAIN`].
 
 mod snapshot;
+mod stream;
+mod viewer;
 
 use std::{
     collections::{BTreeSet, HashMap, hash_map::Entry},
@@ -20,7 +22,7 @@ use std::{
 use bytes::Bytes;
 use thiserror::Error;
 use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
+    sync::{Notify, watch},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -28,8 +30,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{Error, Service};
 use domain::{OrderId, Rejection, snapshot::Snapshot};
 
-/// Most who may follow orders in this program at once.
-pub const MOST_WATCHES: usize = 2000;
+pub use stream::EventForm;
+pub use viewer::Viewer;
+use viewer::{MOST_OF_KEY, MOST_OF_SESSION, MOST_WATCHES, Place, Viewers};
 
 /// How often open orders that are followed are read again without a notification.
 const READ_AGAIN: Duration = Duration::from_secs(5);
@@ -47,7 +50,9 @@ pub enum WatchError {
     #[error(transparent)]
     Rejected(#[from] Rejection),
     /// As many follow orders as may.
-    #[error("{MOST_WATCHES} follow change orders already, which is the most: try again later")]
+    #[error(
+        "too many follow change orders: at most {MOST_OF_SESSION} in one session, {MOST_OF_KEY} with one access key and {MOST_WATCHES} in all: try again later"
+    )]
     TooMany,
     /// The server ends, or cannot read the order now.
     #[error("the change order cannot be followed now: try again")]
@@ -59,12 +64,17 @@ pub enum WatchError {
 pub struct Shown {
     snapshot: Snapshot,
     event: OnceLock<Bytes>,
+    page: OnceLock<Bytes>,
 }
 
 /// What stands before a snapshot in a stream of server-sent events, and behind it.
 const EVENT: (&[u8], &[u8]) = (b"event: snapshot\ndata: ", b"\n\n");
 
 impl Shown {
+    fn of(snapshot: Snapshot) -> Self {
+        Self { snapshot, event: OnceLock::new(), page: OnceLock::new() }
+    }
+
     /// The snapshot as a server-sent event, written once for all who follow the order.
     #[must_use]
     pub fn event(&self) -> Bytes {
@@ -73,6 +83,11 @@ impl Shown {
             [EVENT.0, &json, EVENT.1].concat().into()
         };
         self.event.get_or_init(written).clone()
+    }
+
+    /// The snapshot as people see it, drawn once for all of them: whoever asks first draws it.
+    pub fn page(&self, draw: impl FnOnce(&Snapshot) -> Bytes) -> Bytes {
+        self.page.get_or_init(|| draw(&self.snapshot)).clone()
     }
 
     /// The snapshot as JSON: a part of the event.
@@ -95,29 +110,40 @@ impl Deref for Shown {
 #[derive(Debug)]
 pub struct Watch {
     receiver: watch::Receiver<Option<Arc<Shown>>>,
-    _place: OwnedSemaphorePermit,
+    place: Place,
 }
 
 impl Watch {
     /// The next snapshot, the first one at once; those between are skipped if the caller was
-    /// slow. None = the server ends, and there will be no other.
+    /// slow. None = there will be no other: the server ends, or whoever follows the order may
+    /// not any more.
     pub async fn next(&mut self) -> Option<Arc<Shown>> {
         loop {
-            self.receiver.changed().await.ok()?;
+            tokio::select! {
+                biased;
+                () = self.place.shut_out.cancelled() => return None,
+                changed = self.receiver.changed() => changed.ok()?,
+            }
             if let Some(snapshot) = self.receiver.borrow_and_update().clone() {
                 return Some(snapshot);
             }
         }
     }
+
+    /// Whether whoever follows the order may not any more: the key or the session ended.
+    #[must_use]
+    pub fn is_shut_out(&self) -> bool {
+        self.place.shut_out.is_cancelled()
+    }
 }
 
 /// Who follows which order.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Hub {
     followed: Mutex<Followed>,
     /// Woken when an order is to be loaded.
     stale: Notify,
-    places: Arc<Semaphore>,
+    viewers: Mutex<Viewers>,
     loads: AtomicU64,
 }
 
@@ -130,20 +156,13 @@ struct Followed {
     ended: bool,
 }
 
-impl Default for Hub {
-    fn default() -> Self {
-        Self {
-            followed: Mutex::default(),
-            stale: Notify::new(),
-            places: Arc::new(Semaphore::new(MOST_WATCHES)),
-            loads: AtomicU64::new(0),
-        }
-    }
-}
-
 impl Hub {
     fn followed(&self) -> MutexGuard<'_, Followed> {
         self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn viewers(&self) -> MutexGuard<'_, Viewers> {
+        self.viewers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes that orders changed; those that nobody follows are nobody's business.
@@ -191,7 +210,7 @@ impl Hub {
                     sender.send_if_modified(|shown| {
                         let is_new = shown.as_deref().map(Deref::deref) != Some(&snapshot);
                         if is_new {
-                            *shown = Some(Arc::new(Shown { snapshot, event: OnceLock::new() }));
+                            *shown = Some(Arc::new(Shown::of(snapshot)));
                         }
                         is_new
                     });
@@ -208,12 +227,12 @@ impl Hub {
 }
 
 impl Service {
-    /// Follows an order. The first snapshot is there at once.
+    /// Follows an order for `viewer`. The first snapshot is there at once.
     ///
     /// # Errors
     /// [`WatchError`]: there is no such order, too many follow orders, or the server ends.
-    pub async fn watch_order(&self, id: OrderId) -> Result<Watch, WatchError> {
-        let place = self.hub.places.clone().try_acquire_owned().map_err(|_| WatchError::TooMany)?;
+    pub async fn watch_order(&self, id: OrderId, viewer: &Viewer) -> Result<Watch, WatchError> {
+        let place = Place::take(&self.hub, viewer).ok_or(WatchError::TooMany)?;
         let mut receiver = {
             let mut followed = self.hub.followed();
             if followed.ended {
@@ -233,7 +252,7 @@ impl Service {
         match tokio::time::timeout(FIRST_WITHIN, first).await {
             Ok(Ok(())) => {
                 receiver.mark_changed();
-                Ok(Watch { receiver, _place: place })
+                Ok(Watch { receiver, place })
             }
             Ok(Err(_)) if !self.hub.followed().ended => {
                 Err(Rejection::UnknownOrder(id.to_string()).into())
@@ -255,6 +274,7 @@ impl Service {
             () = stop.cancelled() => {}
             () = self.hear_changes() => {}
             () = self.load_stale() => {}
+            () = self.look_at_viewers() => {}
         }
         self.hub.end();
     }

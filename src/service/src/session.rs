@@ -24,6 +24,9 @@ const LINK_LIFETIME: SignedDuration = SignedDuration::from_secs(60);
 /// That a session is in use is noted no more often.
 const NOTED_EVERY: SignedDuration = SignedDuration::from_mins(1);
 
+/// Most sessions of an access key: a further one ends the oldest.
+const MOST_OF_KEY: i64 = 50;
+
 /// Most sessions and keys in a list.
 const MOST_LISTED: i64 = 200;
 
@@ -104,6 +107,7 @@ impl Service {
                         agent: cut(&visit.agent, 200),
                     };
                     if tx.insert_session(&session, self.clock.now()).await? {
+                        tx.end_oldest_sessions(&caller.key_id, MOST_OF_KEY).await?;
                         Ok(id)
                     } else {
                         Err(Rejection::NoSession.into())
@@ -116,7 +120,11 @@ impl Service {
         if opened != id {
             return Err(Rejection::NonceUsed.into());
         }
-        self.store.prune_sessions(self.good_sessions(), self.clock.now()).await?;
+        // What is over is told apart wherever it is read: it may stay until the next time.
+        if let Err(error) = self.store.prune_sessions(self.good_sessions(), self.clock.now()).await
+        {
+            tracing::warn!(%error, "sessions that are over cannot be forgotten");
+        }
         Ok(Opened { id, token })
     }
 
@@ -181,14 +189,6 @@ impl Service {
         Ok(found)
     }
 
-    /// Whether a session is good still.
-    ///
-    /// # Errors
-    /// [`Error::Store`].
-    pub async fn has_session(&self, id: Uuid) -> Result<bool, Error> {
-        Ok(self.store.has_session(id, self.good_sessions()).await?)
-    }
-
     /// The sessions that are good, newest first.
     ///
     /// # Errors
@@ -216,7 +216,7 @@ impl Service {
         Ok(self.store.listed_keys(MOST_LISTED).await?)
     }
 
-    fn good_sessions(&self) -> GoodSince {
+    pub(crate) fn good_sessions(&self) -> GoodSince {
         let now = self.clock.now();
         let since = |age| now.checked_sub(age).unwrap_or(Timestamp::MIN);
         GoodSince { created: since(LONGEST), seen: since(IDLE) }

@@ -3,14 +3,13 @@
 use axum::{Router, extract::Request, middleware};
 use edas::{Beside, Peer, Way};
 use service::Service;
-use tokio_util::sync::CancellationToken;
 
 use console::{Channel, Visitor};
 
-/// The console's pages for the API's router. Their streams end with `stop`.
+/// The console's pages for the API's router.
 #[must_use]
-pub fn console(service: Service, stop: CancellationToken) -> Beside {
-    let routes = console::routes(service, stop);
+pub fn console(service: Service) -> Beside {
+    let routes = console::routes(service);
     Beside { open: told(routes.open), signed: told(routes.signed) }
 }
 

@@ -127,7 +127,7 @@ pub(crate) async fn serve(settings: Serve) -> Result<()> {
     let connections = connections(&settings.edge);
     let router = if settings.role.serves() {
         let beside = match settings.console {
-            Switch::On => beside::console(service.clone(), stop.clone()),
+            Switch::On => beside::console(service.clone()),
             Switch::Off => edas::Beside::default(),
         };
         edas::router_beside(service, edge, beside)

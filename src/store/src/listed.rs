@@ -234,21 +234,4 @@ impl Store {
             })
             .collect()
     }
-
-    /// Namespace and name of an application, also of one that was deleted.
-    ///
-    /// # Errors
-    /// [`StoreError::Sql`].
-    pub async fn application_name(
-        &self,
-        id: ApplicationId,
-    ) -> Result<Option<(String, String)>, StoreError> {
-        let row = sqlx::query!(
-            "/* application_name */ SELECT namespace, name FROM application WHERE id = $1",
-            id.0
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        Ok(row.map(|row| (row.namespace, row.name)))
-    }
 }

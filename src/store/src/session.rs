@@ -85,6 +85,23 @@ impl Tx {
         Ok(())
     }
 
+    /// Ends all sessions of a key but the newest, `most` of them.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn end_oldest_sessions(&mut self, key_id: &str, most: i64) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* end_oldest_sessions */ DELETE FROM console_session WHERE id IN (
+                 SELECT id FROM console_session WHERE key_id = $1 ORDER BY created_at DESC, id DESC OFFSET $2
+             )",
+            key_id,
+            most
+        )
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
     /// Takes a link, which nobody can take again. The key that it is for, if it is good.
     ///
     /// # Errors
@@ -158,23 +175,25 @@ impl Store {
         }))
     }
 
-    /// Whether a session is good still, and its key too.
+    /// Those of the sessions that are good still, and their keys too.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn has_session(&self, id: Uuid, good: GoodSince) -> Result<bool, StoreError> {
-        let row = sqlx::query!(
-            r#"/* has_session */ SELECT EXISTS (
-                   SELECT 1 FROM console_session s JOIN access_key k ON k.id = s.key_id
-                   WHERE s.id = $1 AND k.enabled AND s.created_at > $2 AND s.seen_at > $3
-               ) AS "found!""#,
-            id,
+    pub async fn sessions_that_hold(
+        &self,
+        ids: &[Uuid],
+        good: GoodSince,
+    ) -> Result<Vec<Uuid>, StoreError> {
+        let ids = sqlx::query_scalar!(
+            "/* sessions_that_hold */ SELECT s.id FROM console_session s JOIN access_key k ON k.id = s.key_id
+             WHERE s.id = ANY($1) AND k.enabled AND s.created_at > $2 AND s.seen_at > $3",
+            ids,
             good.created.to_sqlx() as _,
             good.seen.to_sqlx() as _
         )
-        .fetch_one(&self.pool)
+        .fetch_all(&self.pool)
         .await?;
-        Ok(row.found)
+        Ok(ids)
     }
 
     /// Notes that a session is in use.

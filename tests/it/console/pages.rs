@@ -163,8 +163,8 @@ async fn a_release_is_seen_before_it_is_ordered_and_ordered_once(pool: PgPool) {
     let order: OrderId = scaled.header("location").rsplit('/').next().unwrap().parse().unwrap();
     let scaled = site.app.end_of(order).await;
     assert_eq!((scaled.created_by.as_str(), scaled.source), ("alice", domain::Source::Console));
-    let events = site.app.service.order_events(order).await.unwrap();
-    assert_eq!(events[0].cause, "Scale from 4 to 6 instances: more");
+    let shown = site.app.service.snapshot(order).await.unwrap();
+    assert_eq!(shown.timeline[0].cause, "Scale from 4 to 6 instances: more");
     crate::support::eventually(async || {
         let pods = site.app.service.application(application).await.unwrap().replicas;
         if pods == 6 { Ok(()) } else { Err(format!("{pods}")) }

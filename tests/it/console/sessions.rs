@@ -150,7 +150,7 @@ async fn what_another_site_or_a_stranger_sends_does_nothing(pool: PgPool) {
     }
     assert_eq!(site.app.service.recent_orders(application).await.unwrap().len(), 1);
     // None is signed in from another machine by a way on which others can read along.
-    let beside = console::routes(site.app.service.clone(), Default::default());
+    let beside = console::routes(site.app.service.clone());
     let request = axum::http::Request::builder()
         .uri("/console")
         .header("cookie", &site.cookie)
@@ -199,7 +199,7 @@ async fn by_https_the_cookie_is_bound_to_the_host(pool: PgPool) {
     let link = site.app.service.make_link("alice").await.unwrap();
     let send =
         async |channel: console::Channel, request: axum::http::request::Builder, body: String| {
-            let routes = console::routes(site.app.service.clone(), Default::default());
+            let routes = console::routes(site.app.service.clone());
             let request = request
                 .extension(channel)
                 .extension(console::Visitor([192, 0, 2, 1].into()))
@@ -235,20 +235,47 @@ async fn a_stream_ends_with_the_server(pool: PgPool) {
     let site = Site::start(pool).await;
     let application = site.app.create("web", 2).await;
     let order = site.app.deploy(application, "shop/web:2.0", manual(2)).await;
-    let stop = tokio_util::sync::CancellationToken::new();
-    let routes = console::routes(site.app.service.clone(), stop.clone());
-    let request = axum::http::Request::builder()
-        .uri(format!("/console/orders/{order}/live"))
-        .header("cookie", &site.cookie)
-        .extension(console::Channel::Local)
-        .body(axum::body::Body::empty())
-        .unwrap();
-    let reply = tower::ServiceExt::oneshot(routes.open, request).await.unwrap();
-    assert_eq!(reply.status(), 200);
-    let mut body = reply.into_body().into_data_stream();
-    assert!(body.next().await.is_some(), "the first message comes at once");
-    stop.cancel();
-    let rest = async { while body.next().await.is_some() {} };
+    let mut stream = site.stream(&format!("/console/orders/{order}/live")).await;
+    assert_eq!(stream.status(), 200);
+    assert!(stream.chunk().await.unwrap().is_some(), "the first message comes at once");
+    drop(site);
+    let rest = async { while stream.chunk().await.unwrap().is_some() {} };
     let ended = tokio::time::timeout(std::time::Duration::from_secs(5), rest).await;
     ended.expect("the stream ends with the server, which so ends in time");
+}
+
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn a_stream_ends_with_its_session_and_so_do_those_of_a_key_that_may_not_be_used(
+    pool: PgPool,
+) {
+    let site = Site::start(pool.clone()).await;
+    let application = site.app.create("web", 2).await;
+    let order = site.app.deploy(application, "shop/web:2.0", manual(2)).await;
+    let path = format!("/console/orders/{order}/live");
+    let stream = site.stream(&path).await;
+    let signed = service::Viewer { key_id: super::KEY.id.into(), session: None };
+    let mut other = site.app.service.watch_order(order, &signed).await.unwrap();
+    let reply = site.post("/console/sign-out", &[]).await;
+    assert_eq!(reply.status, 303, "{}", reply.body);
+    let text = stream.text().await.unwrap();
+    assert!(text.ends_with("event: signed-out\ndata: -\n\n"), "{text}");
+    while !other.next().await.unwrap().order.needs_person() {}
+    assert!(!other.is_shut_out());
+    sqlx::query("UPDATE access_key SET enabled = false").execute(&pool).await.unwrap();
+    while other.next().await.is_some() {}
+    assert!(other.is_shut_out(), "the key may not be used");
+}
+
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn a_key_has_so_many_sessions_and_a_further_one_ends_the_oldest(pool: PgPool) {
+    let site = Site::start(pool).await;
+    for _ in 0..50 {
+        assert_eq!(site.get("/console/orders").await.status, 200);
+        let link = site.app.service.make_link("alice").await.unwrap();
+        let visit = service::Visit::default();
+        site.app.service.open_linked_session(&link, &visit).await.unwrap();
+    }
+    assert_eq!(site.app.service.sessions().await.unwrap().len(), 50);
+    let shut_out = site.get("/console/orders").await;
+    assert!(shut_out.header("location").contains("/console/sign-in"), "{}", shut_out.status);
 }

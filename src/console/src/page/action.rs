@@ -11,9 +11,8 @@ use super::order_id;
 use crate::{Console, fault::Fault, form::Posted, session::SignedIn, words};
 use domain::{
     BatchId, Rejection,
-    order::{Kind, State as OrderState},
+    snapshot::{Action, Snapshot},
 };
-use service::{OrderEvent, OrderView};
 
 /// Something that can be done.
 #[derive(Debug)]
@@ -38,85 +37,73 @@ pub(crate) struct Choice {
 /// Everything that can be done.
 pub(crate) type Choices = Vec<Choice>;
 
-/// What can be done to `order` now. `stay` is how many of its batches may stay if it steps
-/// back. A form that is sent twice is one request, until something happens to the order.
-pub(crate) fn choices(
-    order: &OrderView,
-    stay: usize,
-    events: &[OrderEvent],
-    session: &str,
-) -> Choices {
-    let newest = events.last().map_or(0, |event| event.number);
-    let nonce = |action: &str| {
-        let text = format!("{session} {} {action} {newest} {:?}", order.id, order.state);
-        hex::encode(&Sha256::digest(text)[..16])
+/// What can be done to `order` now. A form that is sent twice in one session is one request,
+/// until something happens to the order.
+pub(crate) fn choices(order: &Snapshot) -> Choices {
+    let (line, newest) = (&order.order, order.timeline.last().map_or(0, |event| event.id));
+    let choice = |action: &'static str, label: String, effect: String| {
+        let text = format!("{} {action} {newest} {:?}", line.id, line.state);
+        Choice {
+            nonce: hex::encode(&Sha256::digest(text)[..16]),
+            action,
+            label,
+            effect,
+            is_main: false,
+            is_grave: false,
+            batch: String::new(),
+            stay: Vec::new(),
+        }
     };
-    let choice = |action: &'static str, label: String, effect: String| Choice {
-        nonce: nonce(action),
-        action,
-        label,
-        effect,
-        is_main: false,
-        is_grave: false,
-        batch: String::new(),
-        stay: Vec::new(),
-    };
-    let mut choices = Vec::new();
-    let is_open = !order.state.is_final();
-    let waits =
-        |state| matches!(state, OrderState::WaitingConfirmation | OrderState::WaitingInterval);
-    let next = order.batches.iter().find(|batch| waits(batch.state));
-    if waits(order.state)
-        && let Some(batch) = next
-    {
-        let pods = words::of_pods(batch.size);
-        let label = format!("Continue with batch {} ({pods})", batch.number);
-        let effect =
-            format!("Adds {pods} of the new version; as many of the old one go when these serve.");
-        let batch = batch.id.to_string();
-        choices.push(Choice { batch, is_main: true, ..choice("continue", label, effect) });
-    }
-    if let Some(failed) = order.batches.iter().find(|batch| batch.state == OrderState::Failed)
-        && order.state == OrderState::Failed
-        && order.can_roll_back
-        && order.kind.releases()
-        && order.kind != Kind::Restart
-    {
-        let label = format!("Retry from batch {}", failed.number);
-        let pods = words::of_pods(failed.size);
-        let effect = format!(
-            "Opens an order that goes on with batch {} ({pods}); the pods of the batches before it stay.",
-            failed.number
-        );
-        let batch = failed.id.to_string();
-        choices.push(Choice { batch, is_main: true, ..choice("retry", label, effect) });
-    }
+    let (is_open, releases) = (!line.state.is_final(), line.kind.releases());
     let new: usize = order.batches.iter().map(|batch| batch.pods.len()).sum();
     let new = words::of_pods(i32::try_from(new).unwrap_or(i32::MAX));
-    if stay > 0 {
-        let effect = "The first batches stay as you say. The new pods of those after them go, once as many old ones are back; then the order waits for you.".into();
-        let stay = (1..=stay).rev().collect();
-        choices.push(Choice { stay, ..choice("step-back", "Step back".into(), effect) });
-    }
-    if is_open && order.kind != Kind::Delete {
-        let effect = if order.kind.releases() {
-            format!(
-                "No further batch begins. {new} of the new version stay beside the old ones, until you retry, release or roll back."
-            )
-        } else {
-            "Nothing further is done. What was changed stays.".into()
-        };
-        choices.push(Choice { is_grave: true, ..choice("abort", "Stop here".into(), effect) });
-    }
-    if order.can_roll_back {
-        let label = if is_open { "Stop and roll back" } else { "Roll back" };
-        let effect = if order.kind.releases() {
-            format!("{new} of this version go, and those of the version before come back.")
-        } else {
-            "The number of pods goes back to what it was before.".into()
-        };
-        choices.push(Choice { is_grave: true, ..choice("roll-back", label.into(), effect) });
-    }
+    let choose = |action: &Action| match action {
+        Action::Continue { batch, number, pods } => {
+            let pods = words::of_pods(*pods);
+            let label = format!("Continue with batch {number} ({pods})");
+            let effect = format!(
+                "Adds {pods} of the new version; as many of the old one go when these serve."
+            );
+            let batch = batch.to_string();
+            Choice { batch, is_main: true, ..choice("continue", label, effect) }
+        }
+        Action::Retry { batch, number } => {
+            let failed = order.batches.iter().find(|it| it.number == *number);
+            let pods = words::of_pods(failed.map_or(0, |it| it.size));
+            let effect = format!(
+                "Opens an order that goes on with batch {number} ({pods}); the pods of the batches before it stay."
+            );
+            let batch = batch.to_string();
+            let label = format!("Retry from batch {number}");
+            Choice { batch, is_main: true, ..choice("retry", label, effect) }
+        }
+        Action::StepBack { most } => {
+            let effect = "The first batches stay as you say. The new pods of those after them go, once as many old ones are back; then the order waits for you.".into();
+            let stay = (1..=*most).rev().collect();
+            Choice { stay, ..choice("step-back", "Step back".into(), effect) }
+        }
+        Action::Abort => {
+            let effect = if releases {
+                format!(
+                    "No further batch begins. {new} of the new version stay beside the old ones, until you retry, release or roll back."
+                )
+            } else {
+                "Nothing further is done. What was changed stays.".into()
+            };
+            Choice { is_grave: true, ..choice("abort", "Stop here".into(), effect) }
+        }
+        Action::RollBack => {
+            let label = if is_open { "Stop and roll back" } else { "Roll back" };
+            let effect = if releases {
+                format!("{new} of this version go, and those of the version before come back.")
+            } else {
+                "The number of pods goes back to what it was before.".into()
+            };
+            Choice { is_grave: true, ..choice("roll-back", label.into(), effect) }
+        }
+    };
+    let mut choices: Choices = order.actions.iter().map(choose).collect();
+    choices.sort_by_key(|choice| !choice.is_main);
     choices
 }
 

@@ -6,13 +6,10 @@ use domain::{
     order::{Kind, State, Step},
     snapshot::{
         Action, ApplicationLine, ApplicationName, BatchSnapshot, OrderLine, PodSnapshot, Snapshot,
-        TimelineEntry,
+        TIMELINE, TimelineEntry,
     },
 };
 use store::{ApplicationFilter, OrderFilter};
-
-/// Events that a snapshot holds at most.
-const TIMELINE: i64 = 50;
 
 /// Lines that a page of a list has at most.
 pub const MOST_LINES: usize = 200;
@@ -26,7 +23,7 @@ impl Service {
         let application = self.store.application_of(id).await?;
         let application = application.ok_or_else(|| Rejection::UnknownOrder(id.to_string()))?;
         let (order, timeline) =
-            (self.order(id).await?, self.store.last_events(id, TIMELINE).await?);
+            (self.order(id).await?, self.store.last_events(id, TIMELINE as i64).await?);
         Ok(snapshot(application, order, timeline))
     }
 

@@ -153,7 +153,7 @@ impl Service {
         batch: BatchId,
         confirm: bool,
     ) -> Result<(), Error> {
-        self.once(caller, "confirm", |tx| Box::pin(async {
+        let refused = self.once(caller, "confirm", |tx| Box::pin(async {
         let (id, index) = tx.order_of_batch(batch).await?;
         let order = tx.lock_order(id).await?;
         refuse_ended(&order)?;
@@ -189,9 +189,14 @@ impl Service {
             )
             .await?;
         }
-        Ok(())
+        Ok((!confirm).then_some(id))
         }))
-        .await
+        .await?;
+        // No executor has anything to do with it, but those who follow the order have.
+        if let Some(order) = refused {
+            self.store.tell_changed(&[order]).await?;
+        }
+        Ok(())
     }
 
     async fn note(

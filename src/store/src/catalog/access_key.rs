@@ -18,6 +18,20 @@ pub struct KeyRow {
 }
 
 impl Store {
+    /// Those of the keys that may be used.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn enabled_keys(&self, ids: &[String]) -> Result<Vec<String>, StoreError> {
+        let ids = sqlx::query_scalar!(
+            "/* enabled_keys */ SELECT id FROM access_key WHERE id = ANY($1) AND enabled",
+            ids
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(ids)
+    }
+
     /// Stores a new key. False if the name is taken.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! An order in our own words: as it is now, and as it changes.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use axum::{
     body::Body,
@@ -8,13 +8,8 @@ use axum::{
     http::header::{CONTENT_TYPE, HeaderName, HeaderValue},
     response::Response,
 };
-use bytes::Bytes;
-use futures::stream;
+use futures::StreamExt;
 use serde::Serialize;
-use tokio::{
-    sync::mpsc::{Sender, channel},
-    time::{Instant, interval_at, sleep_until, timeout},
-};
 use utoipa::ToSchema;
 
 use crate::{
@@ -23,16 +18,10 @@ use crate::{
     wire::{error::ApiError, reply::Reply},
 };
 use domain::{OrderId, Rejection, snapshot::Snapshot};
-use service::{Service, Watch, WatchError};
+use service::{EventForm, Shown, Viewer, WatchError};
 
-/// Time between two looks at whether the key still holds, which end the silence of a stream.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
-
-/// How long a client may take to read what was written.
-const READ_WITHIN: Duration = Duration::from_secs(10);
-
-/// How long a stream lasts at most; the client comes again.
-const LONGEST: Duration = Duration::from_secs(3600);
+const EVENTS: EventForm =
+    EventForm { shown: Shown::event, done: b"event: done\ndata: {}\n\n", shut_out: b"" };
 
 /// Reply of GetOrder.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -82,15 +71,13 @@ pub async fn watch(
     Path(id): Path<String>,
     call: Call,
 ) -> Result<Response, ApiError> {
-    let watch = edge.service.watch_order(order(&id)?).await.map_err(|error| match error {
+    let viewer = Viewer { key_id: call.caller.key_id, session: None };
+    let watch = edge.service.watch_order(order(&id)?, &viewer).await;
+    let watch = watch.map_err(|error| match error {
         WatchError::Rejected(rejection) => ApiError::from(rejection),
         other => ApiError::unavailable(&other.to_string()).after(Duration::from_secs(5)),
     })?;
-    let (sender, receiver) = channel::<Bytes>(1);
-    tokio::spawn(write(watch, edge.service.clone(), call.caller.key_id, sender));
-    let events = stream::unfold(receiver, async |mut receiver| {
-        receiver.recv().await.map(|bytes| (Ok::<_, std::convert::Infallible>(bytes), receiver))
-    });
+    let events = watch.events(EVENTS).map(Ok::<_, Infallible>);
     let mut response = Response::new(Body::from_stream(events));
     for (name, value) in
         [(CONTENT_TYPE, "text/event-stream"), (HeaderName::from_static("x-accel-buffering"), "no")]
@@ -98,37 +85,6 @@ pub async fn watch(
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     Ok(response)
-}
-
-/// Writes a stream until the order, the server or the client's interest ends.
-async fn write(mut watch: Watch, service: Service, key: String, to: Sender<Bytes>) {
-    let end = Instant::now() + LONGEST;
-    let send =
-        async |bytes: Bytes| matches!(timeout(READ_WITHIN, to.send(bytes)).await, Ok(Ok(())));
-    let mut looks = interval_at(Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
-    loop {
-        tokio::select! {
-            () = to.closed() => return,
-            () = sleep_until(end) => return,
-            _ = looks.tick() => {
-                // What cannot be read now is read again at the next look.
-                let holds = service.key(&key).await.map(|key| key.is_some_and(|key| key.enabled));
-                if !holds.unwrap_or(true) || !send(Bytes::from_static(b": keep-alive\n\n")).await {
-                    return;
-                }
-            }
-            next = watch.next() => {
-                let Some(shown) = next else { return };
-                if !send(shown.event()).await {
-                    return;
-                }
-                if shown.order.state.is_final() {
-                    send(Bytes::from_static(b"event: done\ndata: {}\n\n")).await;
-                    return;
-                }
-            }
-        }
-    }
 }
 
 fn order(id: &str) -> Result<OrderId, Rejection> {
