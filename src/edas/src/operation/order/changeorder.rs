@@ -5,7 +5,7 @@
 //! own StepBackChangeOrder. ContinuePipeline is a GET that changes
 //! something, as in EDAS; nothing may cache or repeat it.
 
-use axum::extract::State;
+use axum::extract;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -21,7 +21,7 @@ use crate::{
 };
 use domain::{
     Rejection, Source,
-    order::{Kind, plan::Pace},
+    order::{Kind, State, plan::Pace},
 };
 use service::OrderView;
 
@@ -57,7 +57,10 @@ pub struct ChangeOrderInfo {
     /// What is released.
     #[schema(example = "Version: 2.0 | Deployment Package: shop/web:2.0 | Deploy to: all groups")]
     pub change_order_description: String,
-    /// The caller's ChangeOrderDesc.
+    /// The caller's ChangeOrderDesc; behind it, after ` | `, why the order failed or was aborted, or what it waits for. The models of EDAS' SDKs have no other field for that.
+    #[schema(
+        example = "New prices | waits for a person: batch 2 of 3 (2 instances) begins after ContinuePipeline"
+    )]
     pub desc: String,
     /// When it was accepted, `YYYY-MM-DD hh:mm:ss` in UTC+8.
     #[schema(example = "2026-11-24 14:58:10")]
@@ -178,7 +181,7 @@ pub struct AbortData {
     responses((status = 200, description = "The order.", body = Reply<ChangeOrderInfoReply>))
 )]
 pub async fn get_info(
-    State(edge): State<Edge>,
+    extract::State(edge): extract::State<Edge>,
     call: Call,
 ) -> Result<Reply<ChangeOrderInfoReply>, ApiError> {
     let order = edge.service.order(call.order()?).await?;
@@ -191,7 +194,7 @@ pub async fn get_info(
     responses((status = 200, description = "The orders.", body = Reply<ChangeOrderListReply>))
 )]
 pub async fn list_recent(
-    State(edge): State<Edge>,
+    extract::State(edge): extract::State<Edge>,
     call: Call,
 ) -> Result<Reply<ChangeOrderListReply>, ApiError> {
     let orders = edge.service.recent_orders(call.application()?).await?;
@@ -207,7 +210,10 @@ pub async fn list_recent(
     get, path = "/pop/v5/changeorder/pipeline_batch_confirm", operation_id = "ContinuePipeline", tag = "Change orders",
     responses((status = 200, description = "Done.", body = Reply<Nothing>))
 )]
-pub async fn confirm(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
+pub async fn confirm(
+    extract::State(edge): extract::State<Edge>,
+    call: Call,
+) -> Result<Reply<Nothing>, ApiError> {
     let batch = call.batch()?;
     let Some(confirm) = call.params.boolean("Confirm")? else {
         return Err(ApiError::refused(
@@ -227,7 +233,10 @@ pub async fn confirm(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothi
     put, path = "/pop/v5/changeorder/change_order_abort", operation_id = "AbortChangeOrder", tag = "Change orders",
     responses((status = 200, description = "Aborted.", body = Reply<AbortReply>))
 )]
-pub async fn abort(State(edge): State<Edge>, call: Call) -> Result<Reply<AbortReply>, ApiError> {
+pub async fn abort(
+    extract::State(edge): extract::State<Edge>,
+    call: Call,
+) -> Result<Reply<AbortReply>, ApiError> {
     let aborted = edge.service.abort(&call.caller, call.order()?).await?;
     Ok(call.success(abort_reply(&call, aborted.to_string())))
 }
@@ -243,7 +252,7 @@ pub async fn abort(State(edge): State<Edge>, call: Call) -> Result<Reply<AbortRe
     responses((status = 200, description = "Aborted; the rollback has begun.", body = Reply<AbortReply>))
 )]
 pub async fn abort_and_roll_back(
-    State(edge): State<Edge>,
+    extract::State(edge): extract::State<Edge>,
     call: Call,
 ) -> Result<Reply<AbortReply>, ApiError> {
     let rollback = edge.service.roll_back(&call.caller, call.order()?).await?;
@@ -256,10 +265,10 @@ pub async fn abort_and_roll_back(
     responses((status = 200, description = "The rollback has begun.", body = Reply<AbortReply>))
 )]
 pub async fn roll_back(
-    State(edge): State<Edge>,
+    extract::State(edge): extract::State<Edge>,
     call: Call,
 ) -> Result<Reply<AbortReply>, ApiError> {
-    abort_and_roll_back(State(edge), call).await
+    abort_and_roll_back(extract::State(edge), call).await
 }
 
 /// Goes back within a release, and on from there.
@@ -272,7 +281,7 @@ pub async fn roll_back(
     responses((status = 200, description = "It goes back.", body = Reply<AbortReply>))
 )]
 pub async fn step_back(
-    State(edge): State<Edge>,
+    extract::State(edge): extract::State<Edge>,
     call: Call,
 ) -> Result<Reply<AbortReply>, ApiError> {
     let stay = call.params.integer("Batch")?;
@@ -299,7 +308,10 @@ pub struct RetryReply {
     get, path = "/pop/v5/changeorder/task_retry", operation_id = "RetryChangeOrderTask", tag = "Change orders",
     responses((status = 200, description = "A new order goes on.", body = Reply<RetryReply>))
 )]
-pub async fn retry(State(edge): State<Edge>, call: Call) -> Result<Reply<RetryReply>, ApiError> {
+pub async fn retry(
+    extract::State(edge): extract::State<Edge>,
+    call: Call,
+) -> Result<Reply<RetryReply>, ApiError> {
     let task = call.params.required("TaskId")?;
     // Tasks and stages are named by their batch.
     let batch = task.split('@').next().unwrap_or(task);
@@ -336,7 +348,7 @@ fn info(order: &OrderView) -> ChangeOrderInfo {
         batch_type: batch_type(order).into(),
         batch_count: batch_count(order),
         change_order_description: describe(order),
-        desc: order.description.clone(),
+        desc: desc(order),
         create_time: local(order.created_at),
         create_user_id: order.created_by.clone(),
         support_rollback: order.can_roll_back,
@@ -345,11 +357,41 @@ fn info(order: &OrderView) -> ChangeOrderInfo {
         pipeline_info_list: pipelines(
             &order.batches,
             if goes_down(order) { "Scale In" } else { "Scale Out" },
+            &waiting(order),
         ),
         status_message: order.message.clone(),
         warnings: order.notes.clone(),
         rolled_back_by: order.rolled_back_by.map(|id| id.to_string()).unwrap_or_default(),
         rolls_back: order.rolls_back.map(|id| id.to_string()).unwrap_or_default(),
+    }
+}
+
+/// What the caller said of an order, and what has become of it.
+fn desc(order: &OrderView) -> String {
+    let waits = waiting(order);
+    let said = [&order.description, &waits, &order.message];
+    let said: Vec<_> = said.into_iter().filter(|it| !it.is_empty()).map(String::as_str).collect();
+    said.join(" | ")
+}
+
+/// What an order waits for between two batches; empty where it does not.
+fn waiting(order: &OrderView) -> String {
+    let Some(next) = order.batches.iter().find(|batch| batch.started_at.is_none()) else {
+        return String::new();
+    };
+    let next = format!(
+        "batch {} of {} ({} {})",
+        next.number,
+        order.batch_count,
+        next.size,
+        if next.size == 1 { "instance" } else { "instances" }
+    );
+    match order.state {
+        State::WaitingConfirmation => {
+            format!("waits for a person: {next} begins after ContinuePipeline")
+        }
+        State::WaitingInterval => format!("{next} begins by itself after the wait time"),
+        _ => String::new(),
     }
 }
 

@@ -210,13 +210,15 @@ pub struct TaskInfo {
     pub show_manual_ignorance: bool,
 }
 
-/// The batches as EDAS shows them; `stage` names what they do to instances.
+/// The batches as EDAS shows them; `stage` names what they do to instances. What the order
+/// waits for stands behind the result of the newest batch: a batch that has not begun has
+/// no task yet.
 ///
 /// Of more than [`INSTANCES`] instances, those that are well are left out first, and
 /// those of earlier batches before those of later ones. How many there are stands in
 /// the tasks.
 #[must_use]
-pub fn pipelines(batches: &[BatchView], stage: &str) -> PipelineInfoList {
+pub fn pipelines(batches: &[BatchView], stage: &str, waits: &str) -> PipelineInfoList {
     let troubled = batches
         .iter()
         .map(|batch| batch.pods.iter().filter(|pod| !is_well(batch, pod)).count())
@@ -226,6 +228,12 @@ pub fn pipelines(batches: &[BatchView], stage: &str) -> PipelineInfoList {
     let mut items: Vec<PipelineInfo> =
         batches.iter().rev().map(|batch| pipeline(batch, stage, &mut room)).collect();
     items.reverse();
+    let newest = items.iter_mut().rev().find_map(|it| it.stage_detail_list.items.first_mut());
+    if let (false, Some(stage)) = (waits.is_empty(), newest) {
+        for task in &mut stage.task_list.items {
+            task.task_message = format!("{}; {waits}", task.task_message);
+        }
+    }
     PipelineInfoList { items }
 }
 

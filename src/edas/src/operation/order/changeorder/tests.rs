@@ -223,7 +223,29 @@ fn a_failed_batch_says_why_where_typed_sdks_can_read_it() {
         "pod web-1: ErrImagePull: no such image"
     );
     assert_eq!(shown["StatusMessage"], "why");
+    assert_eq!(shown["Desc"], "by a test | why");
     assert_eq!(shown["RolledBackBy"].as_str().unwrap().len(), 36);
+}
+
+#[rstest]
+#[case(
+    State::WaitingConfirmation,
+    "waits for a person: batch 2 of 2 (2 instances) begins after ContinuePipeline"
+)]
+#[case(State::WaitingInterval, "batch 2 of 2 (2 instances) begins by itself after the wait time")]
+fn what_an_order_waits_for_stands_where_typed_sdks_can_read_it(
+    #[case] state: State,
+    #[case] waits: &str,
+) {
+    let done = batch(1, State::Succeeded, vec![pod("web-1", true, ""), pod("web-2", true, "")]);
+    let next = BatchView { started_at: None, ..batch(2, State::Ready, Vec::new()) };
+    let waiting = OrderView { message: String::new(), ..order(state, vec![done, next]) };
+    let shown = shown(&waiting);
+    assert_eq!(shown["Desc"], format!("by a test | {waits}"));
+    let batches = &shown["PipelineInfoList"]["PipelineInfo"];
+    let task = &batches[0]["StageDetailList"]["StageDetailDTO"][0]["TaskList"]["TaskInfoDTO"][0];
+    assert_eq!(task["TaskMessage"], format!("2 of 2 new instances are ready; {waits}"));
+    assert_eq!(batches[1]["StageDetailList"]["StageDetailDTO"], json!([]));
 }
 
 #[rstest]
