@@ -10,7 +10,7 @@ use domain::{
     limits::{DEPTH, NODES, PARAMETERS, PARTS, REPEATED},
     notation,
     package::{
-        PackageUrl,
+        PackageAddress,
         upload::{self, NamedPart, ObjectKey},
     },
     template::quantity,
@@ -368,9 +368,9 @@ fn credential() -> UploadCredential {
 }
 
 fn url(text: &str) {
-    let Ok(url) = text.parse::<PackageUrl>() else { return };
+    let Ok(url) = text.parse::<PackageAddress>() else { return };
     assert_eq!(
-        String::from(url.clone()).parse::<PackageUrl>().as_ref(),
+        String::from(url.clone()).parse::<PackageAddress>().as_ref(),
         Ok(&url),
         "it is kept as a text"
     );

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ApplicationId, BatchId, ClusterId, OrderId, ReleaseId};
+use super::{ApplicationId, BatchId, ClusterId, Input, OrderId, ReleaseId};
 use crate::{
     order::{intent::Intent, plan::Strategy},
     template::{settings::BorrowedSettings, spec::SpecChange},
@@ -75,10 +75,10 @@ impl Kind {
         matches!(self, Self::Restart | Self::Configure) || self.scales()
     }
 
-    /// The parameter that says how long it may take, or each of its batches.
+    /// What says how long it may take, or each of its batches.
     #[must_use]
-    pub fn time_limit(self) -> &'static str {
-        if self.is_timed_as_a_whole() { "Timeout" } else { "BatchTimeout" }
+    pub fn time_limit(self) -> Input {
+        if self.is_timed_as_a_whole() { Input::Timeout } else { Input::BatchTimeout }
     }
 
     /// Whether it changes the number of pods and nothing else.

@@ -81,7 +81,7 @@ pub(super) fn graceful_start(
         let allowed = format!(
             "delay and warm-up together must take less time than a batch may ({{}}, {timeout_seconds} s)"
         );
-        return Err(Rejection::invalid_beside(input, value, allowed, timeout));
+        return Err(Rejection::invalid_beside(input, value, allowed, &[timeout]));
     }
     Ok(())
 }
@@ -130,7 +130,7 @@ pub(super) fn spec(spec: &SpecChange) -> Result<(), Rejection> {
                 inputs.0,
                 format!("{request}{unit}"),
                 format!("must not be above {{}} ({limit}{unit})"),
-                inputs.1,
+                &[inputs.1],
             ));
         }
     }
@@ -145,10 +145,11 @@ pub(super) fn one_source(spec: &SpecChange, package: &PackageParams) -> Result<(
         .map(|image| (Input::Image, image))
         .or(spec.image_tag.as_ref().map(|tag| (Input::ImageTag, tag)));
     match (&package.url, image) {
-        (Some(_), Some((input, image))) => Err(Rejection::invalid(
+        (Some(_), Some((input, image))) => Err(Rejection::invalid_beside(
             input,
             image,
-            "either an image or a package (PackageUrl) is released, not both",
+            "either an image or a package ({}) is released, not both",
+            &[Input::PackageAddress],
         )),
         _ => Ok(()),
     }

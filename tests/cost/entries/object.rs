@@ -6,7 +6,7 @@ use axum::http::{Method, Request};
 use domain::{
     limits::{BODY, OBJECT_KEY, PACKAGE_URL, PARAMETERS, PARTS},
     package::{
-        Checksum, HostPattern, PackageUrl,
+        Checksum, HostPattern, PackageAddress,
         upload::{self, ObjectKey},
     },
 };
@@ -247,7 +247,7 @@ fn object_of(path: &str) -> Option<Object> {
 
 fn url(text: String) -> Job {
     text_job(text, |text| {
-        let Ok(url) = text.parse::<PackageUrl>() else { return false };
+        let Ok(url) = text.parse::<PackageAddress>() else { return false };
         let named = (upload::named_by(&url), upload::perhaps_named_by(&url));
         let told = (url.file_name(), url.kind(), named, url.redirected("/other").is_ok());
         !told.0.is_empty()

@@ -184,7 +184,7 @@ fn scales(name: &str) -> Evidence {
     Subject::Quota,
     pods_quota("5", "4"),
     Finding::Refused,
-    "the quota team allows 5 of pods and 0 are used by others: the release needs 6 at once; AllowNoSurge=true"
+    "the quota team allows 5 of pods and 0 are used by others: the release needs 6 at once; allow old pods to go first"
 )]
 #[case(Subject::Quota, Evidence { quotas: Listed::Unseen("forbidden".into()), ..Evidence::none() }, Finding::Unseen, "resourcequotas were not looked at: forbidden")]
 #[case(Subject::DisruptionBudget, wants(json!({ "minAvailable": 5 })), Finding::Passed, "")]
@@ -273,7 +273,7 @@ fn without_pods_nothing_that_they_need_stands_in_the_way() {
 fn a_claim_of_one_pod_is_a_matter_of_room_in_one_batch() {
     let report = judged(&proposal(1), view(rolling()), &claim_of_one());
     assert!(report.lacks_room, "{report:?}");
-    assert!(report.refusal().unwrap().reason.contains("AllowNoSurge=true"));
+    assert!(report.refusal().unwrap().reason.contains("allow old pods to go first"));
     let mut without_surge = proposal(1);
     without_surge.target.max_unavailable = 4;
     assert_eq!(judged(&without_surge, view(rolling()), &claim_of_one()).refusal(), None);

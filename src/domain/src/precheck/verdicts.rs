@@ -1,6 +1,7 @@
 //! The findings that follow directly from the evidence, with their texts.
 
 use super::*;
+use crate::Advice;
 
 pub(super) fn rights(evidence: &Evidence) -> Option<(Finding, String)> {
     let denied = evidence.rights.iter().filter(|(_, given)| *given == Some(false));
@@ -95,7 +96,10 @@ pub(super) fn volumes(
     (!old_go_first).then(|| {
         (
             Finding::Refused,
-            format!("{only}, and new pods come before old ones go: use the strategy Recreate, or AllowNoSurge=true, which lets old pods go first"),
+            format!(
+                "{only}, and new pods come before old ones go: use the strategy Recreate, or {}",
+                Advice::OldPodsFirst
+            ),
         )
     })
 }
@@ -111,9 +115,9 @@ pub(super) fn shortage(
 ) -> Option<(Finding, String)> {
     let shortage = shortage?;
     let way_out = if shortage.by_surge && max_unavailable == 0 {
-        "; AllowNoSurge=true lets old pods go first"
+        format!("; {}", Advice::OldPodsFirst)
     } else {
-        ""
+        String::new()
     };
     Some((Finding::Refused, format!("{}{way_out}", shortage.reason)))
 }

@@ -9,6 +9,7 @@ use super::{
     min_ready_seconds_of, on_deadline, ready_seconds, snapshot, step_back, trouble, wait,
 };
 use crate::{
+    Input,
     observed::{
         DeploymentView,
         failure::{self, Verdict},
@@ -120,7 +121,8 @@ fn impossible(
     let min_ready = min_ready_seconds_of(order, own);
     if min_ready >= own.progress_deadline_seconds {
         return Some(format!(
-            "BatchWaitTime {min_ready} s is not below the Deployment's progressDeadlineSeconds {} s, which Kubernetes refuses",
+            "the {} {min_ready} s is not below the Deployment's progressDeadlineSeconds {} s, which Kubernetes refuses",
+            Input::MinReadyTime,
             own.progress_deadline_seconds
         ));
     }

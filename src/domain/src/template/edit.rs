@@ -14,7 +14,7 @@ use crate::template::names::{
     NAME_LABEL, OWNER_LABEL, PACKAGE_CONTAINER, PREFIX, RELEASE_ANNOTATION, RESTART_ANNOTATION,
 };
 use crate::{
-    Input, Rejection, limits,
+    Advice, Input, Rejection, limits,
     template::{sameness::is_same, settings::BorrowedSettings},
 };
 
@@ -219,8 +219,8 @@ fn check_field(
             refuse("spec.selector must be that of the Deployment: Kubernetes lets nobody change it")
         }
         "strategy" | "paused" => refuse(format!(
-            "spec.{field} must be that of the Deployment, or be left out: this server rolls its releases out by it, \
-             DeployK8sApplication takes an UpdateStrategy, and kubectl changes the Deployment's own"
+            "spec.{field} must be that of the Deployment, or be left out: this server rolls its releases out by it. \
+             A release has batches of its own, and kubectl changes the Deployment"
         )),
         "progressDeadlineSeconds" | "revisionHistoryLimit" => refuse(format!(
             "spec.{field} must be that of the Deployment, or be left out: this server does not change it, kubectl does"
@@ -261,8 +261,9 @@ fn template(wanted: &Value, live: &Value) -> Result<Option<Value>, Rejection> {
     }
     if !java::reveal(&mut wanted, there) {
         return refuse(format!(
-            "the init container {} must stay as it is or go: DeployK8sApplication with PackageUrl releases another package",
-            PACKAGE_CONTAINER
+            "the init container {} must stay as it is or go: {}",
+            PACKAGE_CONTAINER,
+            Advice::ReleasePackage
         ));
     }
     Ok(Some(wanted))

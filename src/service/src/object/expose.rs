@@ -94,10 +94,11 @@ impl Service {
         }
         let parts = service::service_parts(request.reach, request.policy, request.ports.as_deref());
         if parts.is_empty() {
-            return Err(Rejection::invalid(
+            return Err(Rejection::invalid_beside(
                 Input::ServicePorts,
                 "",
-                "must be given, or Type or ExternalTrafficPolicy: nothing else can be changed",
+                "must be given, or {} or {}: nothing else can be changed",
+                &[Input::ServiceType, Input::TrafficPolicy],
             )
             .into());
         }
@@ -200,8 +201,16 @@ impl Service {
         }
         let parts = service::binding_parts(&request.balancer);
         if parts.is_empty() {
-            let allowed = "must be given, or Port with TargetPort, Specification, Scheduler or DisableForceOverride: nothing else can be changed";
-            return Err(Rejection::invalid(Input::LoadBalancerPorts, "", allowed).into());
+            let allowed = "must be given, or {} with {}, {}, {} or {}: nothing else can be changed";
+            let others = &[
+                Input::LoadBalancerPort,
+                Input::TargetPort,
+                Input::LoadBalancerSize,
+                Input::LoadBalancerScheduler,
+                Input::KeepsListeners,
+            ];
+            let input = Input::LoadBalancerPorts;
+            return Err(Rejection::invalid_beside(input, "", allowed, others).into());
         }
         self.once_outside(caller, "change_binding", async {
             let application = self.standing(request.application).await?;
@@ -396,7 +405,7 @@ fn check_listeners(listeners: &[Listener]) -> Result<(), Rejection> {
         Some(second) => Err(Rejection::invalid(
             Input::LoadBalancerPorts,
             second,
-            "all HTTPS ports of a load balancer have the same certId",
+            "all HTTPS ports of a load balancer must have the same certificate",
         )),
         None => Ok(()),
     }

@@ -110,8 +110,9 @@ impl Service {
         let now = self.clock.now();
         let RuleUpdate { application, name, range, behaviour, enabled } = update;
         if range.is_none() && behaviour == Field::Keep && enabled.is_none() {
-            let allowed = "must be given, or ScalingRuleMetric, ScalingBehaviour or ScalingRuleEnable: nothing else can be changed";
-            return Err(Rejection::invalid(Input::RuleTrigger, "", allowed).into());
+            let allowed = "must be given, or {}, {} or {}: nothing else can be changed";
+            let others = &[Input::RuleMetric, Input::RuleBehaviour, Input::RuleEnabled];
+            return Err(Rejection::invalid_beside(Input::RuleTrigger, "", allowed, others).into());
         }
         if let Some(range) = &range {
             check_rule(range.input, &rule_of(range.clone(), None))?;

@@ -11,7 +11,7 @@ use domain::{
         Kind, Snapshot, Source, Target,
         plan::{Pace, Strategy},
     },
-    package::{Label, PackageUrl},
+    package::{Label, PackageAddress},
     template::{
         container::{self, Known},
         java::Running,
@@ -142,7 +142,7 @@ impl Service {
         &self,
         tx: &mut Tx,
         request: &Deploy,
-        package: Option<PackageUrl>,
+        package: Option<PackageAddress>,
     ) -> Result<Assembled, Error> {
         let (application, snapshot) = tx.lock_application(request.application).await?;
         let replicas = request.replicas.unwrap_or(application.replicas);

@@ -33,8 +33,9 @@ impl Service {
         if let (Some(given), Some(inside)) = (request.namespace.as_deref(), inside)
             && given != inside
         {
-            let allowed = format!("must be that of the Deployment in ResourceContent, {inside}");
-            return Err(Rejection::invalid(Input::Namespace, given, allowed).into());
+            let allowed = format!("must be that of the Deployment in {{}}, {inside}");
+            let others = &[Input::Deployment];
+            return Err(Rejection::invalid_beside(Input::Namespace, given, allowed, others).into());
         }
         let namespace = request.namespace.as_deref().or(inside).unwrap_or("default");
         self.known_namespace(namespace).await?;

@@ -14,7 +14,7 @@ use domain::{
     ApplicationId, ClusterId, Input, Rejection, ReleaseId,
     application::Application,
     order::{Kind, Source, Target, plan::Strategy},
-    package::PackageUrl,
+    package::PackageAddress,
     precheck::{Finding, PrecheckReport, proposal::Proposal},
     template::spec::SpecChange,
 };
@@ -220,7 +220,7 @@ impl Service {
     pub(crate) async fn ask_about(
         &self,
         request: &Deploy,
-        package: Option<PackageUrl>,
+        package: Option<PackageAddress>,
     ) -> Result<Option<PrecheckReport>, Error> {
         let assembled = self
             .discarded(|tx| {

@@ -33,7 +33,7 @@ use domain::{
     CredentialId, Input, PackageId, Rejection,
     order::Target,
     package::{
-        PackageUrl,
+        PackageAddress,
         upload::{self, Full, ObjectKey, Quota, WrongParts},
     },
 };
@@ -284,7 +284,7 @@ impl Service {
     pub(crate) async fn uploaded_package(
         &self,
         key: &ObjectKey,
-    ) -> Result<Option<PackageUrl>, Error> {
+    ) -> Result<Option<PackageAddress>, Error> {
         let store = self.package_store()?;
         let Some(row) = self.store.find_package_by_key(key).await? else { return Ok(None) };
         let mut url = store.url.clone();

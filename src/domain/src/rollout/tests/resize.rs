@@ -98,7 +98,7 @@ fn pods_that_cannot_count_in_time_are_not_added() {
     assert_eq!((refusal.state, refusal.effect.is_none()), (State::Failed, true));
     assert_eq!(
         refusal.message,
-        "the Deployment's minReadySeconds 5 s is not below Timeout 5 s, so no order can be done in time"
+        "the Deployment's minReadySeconds 5 s is not below the timeout of the order 5 s, so no order can be done in time"
     );
     // Where none is added there is nothing to wait for.
     let fewer = Order { target: Target { replicas: Some(4), ..order.target.clone() }, ..order };
