@@ -16,7 +16,7 @@ use domain::{
     template::quantity,
 };
 use edas::{
-    operation::package::oss::{Claim as OssClaim, Object, Query, part_list},
+    operation::package::oss::{Object, OssClaim, Query, part_list},
     wire::{
         contract,
         error::ApiError,

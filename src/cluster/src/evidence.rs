@@ -23,7 +23,9 @@ use domain::{
     order::{Kind, intent::Change},
     precheck::{
         FirstChange,
-        evidence::{Evidence, Listed, Presence, Reference, ReferenceKind, Right, Tried, footprint},
+        evidence::{
+            ClusterList, Evidence, Presence, Reference, ReferenceKind, Right, Tried, footprint,
+        },
         nodes::host_ports,
         template::{amount, anti_affinity, references},
     },
@@ -88,13 +90,16 @@ impl Cluster {
         let takes_ports = !host_ports(template).is_empty();
         let nodes = async {
             if !takes_ports && anti_affinity(template).next().is_none() {
-                return Listed::Unneeded;
+                return ClusterList::Unneeded;
             }
             asker.list(None, "", "v1", "Node", |node| Some(json!({ "metadata": { "name": node["metadata"]["name"], "labels": node["metadata"]["labels"] }, "spec": node["spec"] }))).await
         };
         // The watch of pods has them: a large cluster has many, and few that take ports.
-        let port_holders =
-            if takes_ports { Listed::Seen(self.view.port_holders()) } else { Listed::Unneeded };
+        let port_holders = if takes_ports {
+            ClusterList::Seen(self.view.port_holders())
+        } else {
+            ClusterList::Unneeded
+        };
         let wanted = references(template);
         let named = stream::iter(wanted)
             .map(|reference| asker.presence(reference))
@@ -106,7 +111,7 @@ impl Cluster {
             let pods = if counts_pods(&quotas) {
                 asker.list(namespace, "", "v1", "Pod", |pod| Some(footprint(&pod))).await
             } else {
-                Listed::Unneeded
+                ClusterList::Unneeded
             };
             (quotas, pods)
         };
@@ -299,7 +304,7 @@ impl Asker<'_> {
         version: &str,
         kind: &str,
         keep: impl Fn(Value) -> Option<Value>,
-    ) -> Listed {
+    ) -> ClusterList {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         let api: Api<DynamicObject> = match namespace {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
@@ -311,17 +316,17 @@ impl Asker<'_> {
             let list = match bounded(api.list(&page)).await {
                 Ok(list) => list,
                 // A cluster without the kind has none of it.
-                Err(ClusterError::Gone) => return Listed::Seen(found),
-                Err(error) => return Listed::Unseen(error.to_string()),
+                Err(ClusterError::Gone) => return ClusterList::Seen(found),
+                Err(error) => return ClusterList::Unseen(error.to_string()),
             };
             read += list.items.len();
             found.extend(
                 list.items.into_iter().filter_map(|object| value(object).ok()).filter_map(&keep),
             );
             match list.metadata.continue_.filter(|token| !token.is_empty()) {
-                None => return Listed::Seen(found),
+                None => return ClusterList::Seen(found),
                 Some(_) if read >= MOST_OBJECTS => {
-                    return Listed::Unseen(format!("there are more than {MOST_OBJECTS}"));
+                    return ClusterList::Unseen(format!("there are more than {MOST_OBJECTS}"));
                 }
                 Some(token) => page = page.continue_token(&token),
             }
@@ -361,8 +366,8 @@ impl Asker<'_> {
 }
 
 /// Whether a quota of these counts pods, or what they ask for.
-fn counts_pods(quotas: &Listed) -> bool {
-    let Listed::Seen(quotas) = quotas else { return false };
+fn counts_pods(quotas: &ClusterList) -> bool {
+    let ClusterList::Seen(quotas) = quotas else { return false };
     let names = quotas
         .iter()
         .filter_map(|quota| quota["status"]["hard"].as_object())

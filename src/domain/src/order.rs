@@ -186,7 +186,7 @@ impl fmt::Display for Step {
 /// Where the template of a release comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Source {
+pub enum TemplateSource {
     /// The version before, changed.
     Change(Box<SpecChange>),
     Exact(Value),
@@ -202,7 +202,7 @@ pub struct Target {
     /// The version that is released. None for a rollback to a template that Sluice did
     /// not release.
     pub release: Option<ReleaseId>,
-    pub source: Source,
+    pub source: TemplateSource,
     /// Desired number of pods; none keeps the Deployment's.
     pub replicas: Option<i32>,
     /// The number when the order was accepted, if the order changes only the number.
@@ -261,7 +261,7 @@ impl Default for FailurePolicy {
 
 /// The Deployment as it was before an order touched it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Snapshot {
+pub struct DeploymentBefore {
     pub template: Value,
     pub replicas: i32,
     pub settings: BorrowedSettings,
@@ -298,7 +298,7 @@ pub struct Order {
     pub target: Target,
     /// The Deployment before it; set when the first change is decided, or on
     /// creation where an earlier order left the Deployment half way.
-    pub snapshot: Option<Snapshot>,
+    pub snapshot: Option<DeploymentBefore>,
     /// The latest change decided.
     pub intent: Option<Intent>,
     /// The template of this order's version as the API server stored it, with
@@ -319,7 +319,7 @@ impl Order {
     #[must_use]
     pub fn only_scales(&self) -> bool {
         self.kind.scales()
-            || (self.kind == Kind::Rollback && self.target.source == Source::Unchanged)
+            || (self.kind == Kind::Rollback && self.target.source == TemplateSource::Unchanged)
     }
 
     /// Whether its Deployment must be paused if it is aborted now. A rollback found the

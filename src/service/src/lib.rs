@@ -42,7 +42,7 @@ pub use live::{Shown, Watch, WatchError};
 pub use package::Packages;
 pub use query::InstanceView;
 pub use request::{
-    Adopt, Caller, Configure, ContainerView, CreateApplication, Deploy, Describe, EditDeployment,
+    Adopt, Caller, Configure, ContainerChoice, CreateApplication, Deploy, Describe, EditDeployment,
     KeySecret, PackageParams, Precheck, RequestIdentity, RollBackTo, Scale, Start,
 };
 pub use session::{Opened, SessionToken, Visit};

@@ -45,7 +45,7 @@ impl DerefMut for Work<'_> {
 }
 
 /// What the work of a use case comes to, once it is awaited.
-pub(crate) type Outcome<'t, T, E = Error> = BoxFuture<'t, Result<T, E>>;
+pub(crate) type UseCaseFuture<'t, T, E = Error> = BoxFuture<'t, Result<T, E>>;
 
 /// An error of a transaction, which may say that Postgres ended it in favour of another.
 pub(crate) trait Conflict: From<StoreError> {
@@ -74,7 +74,7 @@ impl Service {
         &self,
         caller: &Caller,
         name: &'static str,
-        work: impl for<'t> Fn(&'t mut Work<'a>) -> Outcome<'t, T> + Send + Sync,
+        work: impl for<'t> Fn(&'t mut Work<'a>) -> UseCaseFuture<'t, T> + Send + Sync,
     ) -> Result<T, Error>
     where
         T: Serialize + DeserializeOwned + Send,
@@ -149,7 +149,7 @@ impl Service {
     pub(crate) async fn transaction<'a, T: Send, E: Conflict + Send>(
         &self,
         name: &'static str,
-        work: impl for<'t> Fn(&'t mut Work<'a>) -> Outcome<'t, T, E> + Send + Sync,
+        work: impl for<'t> Fn(&'t mut Work<'a>) -> UseCaseFuture<'t, T, E> + Send + Sync,
     ) -> Result<T, E> {
         tried(name, || async {
             let mut tx = self.begin().await?;
@@ -166,7 +166,7 @@ impl Service {
     /// Those of `work` or the database's.
     pub(crate) async fn discarded<'a, T>(
         &self,
-        work: impl for<'t> FnOnce(&'t mut Work<'a>) -> Outcome<'t, T> + Send,
+        work: impl for<'t> FnOnce(&'t mut Work<'a>) -> UseCaseFuture<'t, T> + Send,
     ) -> Result<T, Error> {
         work(&mut self.begin().await?).await
     }

@@ -118,7 +118,7 @@ pub struct Adopt {
 
 /// Which container is an application's.
 #[derive(Debug, Clone)]
-pub struct ContainerView {
+pub struct ContainerChoice {
     /// Its name; none = it is in doubt.
     pub name: Option<String>,
     /// Whether somebody chose it.

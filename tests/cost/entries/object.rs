@@ -15,7 +15,7 @@ use edas::{
         connection::{Peer, Way},
         line::Cutting,
     },
-    operation::package::oss::{Claim, Object, Query, part_list},
+    operation::package::oss::{Object, OssClaim, Query, part_list},
 };
 
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
     measure::Job,
 };
 
-const CLAIM: &[&str] = &["edas::operation::package::oss::claim::Claim::read"];
+const CLAIM: &[&str] = &["edas::operation::package::oss::claim::OssClaim::read"];
 const OBJECT: &[&str] =
     &["edas::operation::package::oss::Object::of", "domain::package::upload::ObjectKey::read"];
 const QUERY: &[&str] = &[
@@ -210,7 +210,7 @@ fn claim(more: Vec<(String, String)>) -> Job {
     );
     let object = object_of(&format!("/sluice-packages/{ID}/app.jar")).expect("it is an object");
     let query = Query::read(Some("partNumber=1&uploadId=A")).expect("it is a query");
-    Box::new(move || Claim::read(&Method::PUT, &headers, &object, &query).is_ok())
+    Box::new(move || OssClaim::read(&Method::PUT, &headers, &object, &query).is_ok())
 }
 
 /// Reads a query, what is signed of it, and what it wants of a bucket or an object.

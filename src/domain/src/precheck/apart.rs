@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::{
-    evidence::Listed,
+    evidence::ClusterList,
     nodes::takes,
     room::Shortage,
     template::{anti_affinity, labels, list},
@@ -32,12 +32,12 @@ pub struct Versions<'a> {
 /// versions at once, `replicas` of the new one.
 #[must_use]
 pub fn placement_shortage(
-    nodes: &Listed,
+    nodes: &ClusterList,
     versions: Versions<'_>,
     most: i32,
     replicas: i32,
 ) -> Option<Shortage> {
-    let Listed::Seen(nodes) = nodes else { return None };
+    let ClusterList::Seen(nodes) = nodes else { return None };
     let Versions { namespace, new, old } = versions;
     let new_labels = labelled(new, "new");
     let old_labels = old.map(|old| labelled(old, "old"));
@@ -138,9 +138,9 @@ mod tests {
     }
 
     /// Three nodes for it, and others.
-    fn nodes() -> Listed {
+    fn nodes() -> ClusterList {
         let node = |name: &str, disk: &str, spec: Value| json!({ "metadata": { "labels": { "host": name, "disk": disk } }, "spec": spec });
-        Listed::Seen(vec![
+        ClusterList::Seen(vec![
             node("a", "ssd", json!({})),
             node("b", "ssd", json!({ "taints": [{ "effect": "PreferNoSchedule" }] })),
             node("c", "ssd", json!({})),
@@ -172,7 +172,7 @@ mod tests {
         let versions = Versions { namespace: "shop", new: &template, old: Some(&template) };
         let found = placement_shortage(&nodes(), versions, most, 3);
         assert_eq!(found.as_ref().map(|it| it.by_surge), by_surge, "{found:?}");
-        assert_eq!(placement_shortage(&Listed::Unneeded, versions, most, 3), None);
+        assert_eq!(placement_shortage(&ClusterList::Unneeded, versions, most, 3), None);
     }
 
     #[rstest]

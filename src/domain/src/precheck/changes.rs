@@ -7,13 +7,13 @@ use super::{
     FirstChange,
     evidence::{Evidence, Tried},
 };
-use crate::{order::Source, precheck::proposal::Proposal, template::spec::Field};
+use crate::{order::TemplateSource, precheck::proposal::Proposal, template::spec::Field};
 
 /// What somebody should know of the change of `before` to `after`, as sentences.
 #[must_use]
 pub fn told(proposal: &Proposal, before: &Value, after: &Value) -> Vec<String> {
     let mut told = Vec::new();
-    if let Source::Change(change) = &proposal.target.source {
+    if let TemplateSource::Change(change) = &proposal.target.source {
         let (pods, placement) = (&change.pods, &change.pods.placement);
         if placement.replaces_affinity() {
             let lost = parts_lost(&before["spec"]["affinity"], &after["spec"]["affinity"]);

@@ -127,7 +127,7 @@ pub(super) fn budget(
     template: &Value,
     plan: &ReleasePlan,
 ) -> Option<(Finding, String)> {
-    let Listed::Seen(budgets) = &evidence.budgets else { return None };
+    let ClusterList::Seen(budgets) = &evidence.budgets else { return None };
     let share = |value: &Value| share::pods(value, plan.replicas, Rounding::Up);
     // The Deployment controller takes no notice of budgets: where new pods come first,
     // nothing changes for them.
@@ -150,7 +150,7 @@ pub(super) fn budget(
 }
 
 pub(super) fn scaler(proposal: &Proposal, evidence: &Evidence) -> Option<(Finding, String)> {
-    let Listed::Seen(scalers) = &evidence.scalers else { return None };
+    let ClusterList::Seen(scalers) = &evidence.scalers else { return None };
     let own = scalers.iter().find(|scaler| {
         let target = &scaler["spec"]["scaleTargetRef"];
         target["kind"] == "Deployment" && target["name"] == *proposal.name
@@ -225,10 +225,12 @@ pub(super) fn not_refused(found: Option<(Finding, String)>) -> Option<(Finding, 
     })
 }
 
-pub(super) fn unseen(listed: &Listed, what: &str) -> Option<(Finding, String)> {
+pub(super) fn unseen(listed: &ClusterList, what: &str) -> Option<(Finding, String)> {
     match listed {
-        Listed::Unseen(why) => Some((Finding::Unseen, format!("{what} were not looked at: {why}"))),
-        Listed::Seen(_) | Listed::Unneeded => None,
+        ClusterList::Unseen(why) => {
+            Some((Finding::Unseen, format!("{what} were not looked at: {why}")))
+        }
+        ClusterList::Seen(_) | ClusterList::Unneeded => None,
     }
 }
 

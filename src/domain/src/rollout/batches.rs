@@ -14,7 +14,10 @@ use crate::{
         DeploymentView,
         failure::{self, Verdict},
     },
-    order::{Kind, Order, Snapshot, Source, State, Step, intent::GATE_SECONDS, plan::BatchGate},
+    order::{
+        DeploymentBefore, Kind, Order, State, Step, TemplateSource, intent::GATE_SECONDS,
+        plan::BatchGate,
+    },
 };
 
 /// Creates the application's Deployment.
@@ -91,12 +94,12 @@ fn can_settle(order: &Order, view: &DeploymentView, now: Timestamp) -> bool {
 
 fn impossible(
     order: &Order,
-    snapshot: &Snapshot,
+    snapshot: &DeploymentBefore,
     view: &DeploymentView,
     replicas: i32,
 ) -> Option<String> {
     let own = &snapshot.settings;
-    if let Source::Change(change) = &order.target.source
+    if let TemplateSource::Change(change) = &order.target.source
         && let Some(doubt) = change.doubt(&snapshot.template, &order.name)
     {
         return Some(doubt.to_string());
@@ -322,7 +325,7 @@ pub(in crate::rollout) fn await_pods(
 /// Deployment has fewer pods by now than there are batches, some have none.
 pub(in crate::rollout) fn begin_batch(
     order: &Order,
-    snapshot: &Snapshot,
+    snapshot: &DeploymentBefore,
     from: usize,
     replicas: i32,
     first: bool,

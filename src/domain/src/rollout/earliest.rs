@@ -7,7 +7,7 @@ use super::{change, min_ready_seconds_of, warm_up_seconds};
 use crate::{
     Input,
     observed::DeploymentView,
-    order::{Order, Snapshot},
+    order::{DeploymentBefore, Order},
     template::{
         sameness::is_same,
         share::{self, Rounding},
@@ -18,7 +18,7 @@ use crate::{
 /// how many pods there are to be.
 pub(in crate::rollout) fn too_slow(
     order: &Order,
-    snapshot: &Snapshot,
+    snapshot: &DeploymentBefore,
     view: &DeploymentView,
     replicas: i32,
 ) -> Option<String> {
@@ -85,7 +85,7 @@ pub(in crate::rollout) fn too_slow_to_add(
 /// says so. The least there can be: pods of the version that are there need not come.
 fn waves(
     order: &Order,
-    snapshot: &Snapshot,
+    snapshot: &DeploymentBefore,
     view: &DeploymentView,
     template: &Value,
     replicas: i32,

@@ -17,7 +17,7 @@ use crate::{
 
 mod start;
 
-pub use crate::template::java::start::{Context, DEFAULT_ENCODING, Web, server_xml};
+pub use crate::template::java::start::{DEFAULT_ENCODING, Web, WebContext, server_xml};
 use crate::template::names::{PACKAGE_ANNOTATION, PACKAGE_CONTAINER};
 
 /// Where the volume is mounted, in both containers: where EDAS puts packages into a

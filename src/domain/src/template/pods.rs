@@ -54,7 +54,7 @@ pub struct PodChange {
     pub node_folders: Field<Vec<NodeFolder>>,
     /// Empty folders that live as long as the pod.
     pub empty_folders: Field<Vec<EmptyFolder>>,
-    pub claims: Field<Vec<Claim>>,
+    pub claims: Field<Vec<ClaimMount>>,
     /// Where pods may run.
     pub placement: Placement,
     pub runtime_class: Field<String>,
@@ -101,7 +101,7 @@ pub struct EmptyFolder {
 
 /// A claim.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claim {
+pub struct ClaimMount {
     pub name: String,
     /// Where it is seen, and whether it cannot be written there.
     pub paths: Vec<(String, bool)>,

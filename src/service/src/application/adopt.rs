@@ -13,7 +13,7 @@ use crate::{
 };
 use domain::{
     ApplicationId, Input, OrderId, Rejection, ReleaseId,
-    order::{Kind, Source, Target, plan::Strategy},
+    order::{Kind, Target, TemplateSource, plan::Strategy},
     precheck::{Existing, controlled},
     template::container::{self, Known, image_of},
 };
@@ -39,7 +39,7 @@ impl Service {
         self.known_namespace(&request.namespace).await?;
         self.unless_answered(caller, async {
             self.name_is_free(&request).await?;
-            let target = self.new_target(Source::Change(Box::default()), None);
+            let target = self.new_target(TemplateSource::Change(Box::default()), None);
             let report = self
                 .ask(&self.creation(&cluster, &request.namespace, &request.name, target))
                 .await?;
@@ -121,7 +121,7 @@ impl Service {
             target: Target {
                 release: Some(release),
                 adopted_uid: Some(existing.uid.clone()),
-                ..self.new_target(Source::Unchanged, None)
+                ..self.new_target(TemplateSource::Unchanged, None)
             },
             snapshot: None,
             rolls_back: None,

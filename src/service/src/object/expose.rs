@@ -64,7 +64,7 @@ impl Service {
         )?;
         let reach = request.reach.unwrap_or(Reach::ClusterIp);
         self.once_outside(caller, "create_service", async {
-            let application = self.standing(request.application).await?;
+            let application = self.living_application(request.application).await?;
             let selector = self.selector(&application).await?;
             let object = service::service(&selector, reach, request.policy, ports);
             self.write_service(
@@ -103,7 +103,7 @@ impl Service {
             .into());
         }
         self.once_outside(caller, "change_service", async {
-            let application = self.standing(request.application).await?;
+            let application = self.living_application(request.application).await?;
             self.write_service(
                 caller,
                 &application,
@@ -172,7 +172,7 @@ impl Service {
         Self::check_binding(&request)?;
         check_listeners(request.balancer.listeners.as_deref().unwrap_or_default())?;
         self.once_outside(caller, "bind", async {
-            let application = self.standing(request.application).await?;
+            let application = self.living_application(request.application).await?;
             self.check_cluster_of(&application, request.cluster.as_deref()).await?;
             let name = binding_name(&application, &request)?;
             let selector = self.selector(&application).await?;
@@ -213,7 +213,7 @@ impl Service {
             return Err(Rejection::invalid_beside(input, "", allowed, others).into());
         }
         self.once_outside(caller, "change_binding", async {
-            let application = self.standing(request.application).await?;
+            let application = self.living_application(request.application).await?;
             self.check_cluster_of(&application, request.cluster.as_deref()).await?;
             let name = binding_name(&application, &request)?;
             self.write_service(
@@ -294,7 +294,7 @@ impl Service {
     }
 
     /// An application that is not on its way out.
-    pub(crate) async fn standing(&self, id: ApplicationId) -> Result<Application, Error> {
+    pub(crate) async fn living_application(&self, id: ApplicationId) -> Result<Application, Error> {
         let application = self.store.application(id).await?;
         if application.is_going() {
             return Err(Rejection::WrongApplicationState {

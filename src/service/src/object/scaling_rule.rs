@@ -225,7 +225,7 @@ impl Service {
         name: &str,
         next: impl FnOnce(Option<&ScalingRuleRow>) -> Result<ScalingRuleRow, Rejection> + Send,
     ) -> Result<RuleView, Error> {
-        let application = self.standing(id).await?;
+        let application = self.living_application(id).await?;
         let rows = self.store.scaling_rules(id).await?;
         let before = rows.iter().find(|row| row.name == name);
         let row = next(before)?;

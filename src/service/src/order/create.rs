@@ -9,7 +9,7 @@ use crate::{
 use domain::{
     ApplicationId, ClusterId, Input, OrderId, Rejection, ReleaseId,
     object::write::Owner,
-    order::{Kind, Source, Target, plan::Strategy},
+    order::{Kind, Target, TemplateSource, plan::Strategy},
     template::container::Known,
 };
 use store::{Event, NewApplication, NewOrder, NewRelease};
@@ -77,7 +77,7 @@ impl Service {
         let (release, replicas) = (ReleaseId::new(), request.replicas.unwrap_or(1));
         let target = Target {
             release: Some(release),
-            source: Source::Change(Box::new(spec)),
+            source: TemplateSource::Change(Box::new(spec)),
             replicas: Some(replicas),
             min_ready_seconds: None,
             batch_timeout_seconds: request.timeout_seconds.unwrap_or(CREATE_TIMEOUT_SECONDS),

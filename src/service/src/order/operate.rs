@@ -8,7 +8,7 @@ use crate::{Caller, Error, Scale, Service, Start, check};
 use domain::{
     ApplicationId, Input, OrderId, Rejection,
     application::Application,
-    order::{Kind, Snapshot, Source, Target, plan::Strategy},
+    order::{DeploymentBefore, Kind, Target, TemplateSource, plan::Strategy},
 };
 use store::{Event, NewOrder};
 
@@ -59,8 +59,8 @@ impl Service {
         self.once(caller, "stop", |tx| {
             Box::pin(async {
                 let (application, resting) = tx.lock_application(application).await?;
-                let snapshot =
-                    resting.map(|before| Snapshot { replicas: application.replicas, ..before });
+                let snapshot = resting
+                    .map(|before| DeploymentBefore { replicas: application.replicas, ..before });
                 let order = Assembled {
                     snapshot,
                     ..self.sized(Kind::Stop, application, 0, timeout_seconds)
@@ -144,7 +144,7 @@ impl Service {
     fn renewed(
         &self,
         application: Application,
-        snapshot: Option<Snapshot>,
+        snapshot: Option<DeploymentBefore>,
         timeout_seconds: Option<i64>,
     ) -> Result<Assembled, Rejection> {
         if application.is_stopped() {
@@ -154,7 +154,7 @@ impl Service {
         let replicas = application.replicas;
         let target = Target {
             release: application.release,
-            source: Source::Renewed(self.clock.now().to_string()),
+            source: TemplateSource::Renewed(self.clock.now().to_string()),
             replicas: None,
             replicas_before: None,
             adopted_uid: None,
@@ -269,7 +269,7 @@ impl Service {
     ) -> Assembled {
         let target = Target {
             release: None,
-            source: Source::Unchanged,
+            source: TemplateSource::Unchanged,
             replicas: Some(replicas),
             replicas_before: Some(application.replicas),
             adopted_uid: None,

@@ -13,7 +13,7 @@ use crate::{Caller, Deploy, Error, Precheck, Service, check, read::EXECUTOR_SECO
 use domain::{
     ApplicationId, ClusterId, Input, Rejection, ReleaseId,
     application::Application,
-    order::{Kind, Source, Target, plan::Strategy},
+    order::{Kind, Target, TemplateSource, plan::Strategy},
     package::PackageAddress,
     precheck::{Finding, PrecheckReport, proposal::Proposal},
     template::spec::SpecChange,
@@ -70,7 +70,7 @@ impl Service {
                 kind: Kind::Deploy,
                 strategy: Strategy::ALL_AT_ONCE,
                 target: self.new_target(
-                    Source::Change(Box::new(SpecChange {
+                    TemplateSource::Change(Box::new(SpecChange {
                         container: application.container,
                         ..request.spec
                     })),
@@ -97,7 +97,7 @@ impl Service {
                 &cluster,
                 &request.namespace,
                 &request.name,
-                self.new_target(Source::Change(Box::new(request.spec)), Some(replicas)),
+                self.new_target(TemplateSource::Change(Box::new(request.spec)), Some(replicas)),
             )
         };
         self.store.send_precheck_request(&proposal, self.clock.now()).await?;
@@ -177,7 +177,7 @@ impl Service {
         Err(Rejection::invalid(Input::Namespace, namespace, allowed).into())
     }
 
-    pub(crate) fn new_target(&self, source: Source, replicas: Option<i32>) -> Target {
+    pub(crate) fn new_target(&self, source: TemplateSource, replicas: Option<i32>) -> Target {
         Target {
             release: Some(ReleaseId::new()),
             source,

@@ -45,7 +45,7 @@ pub use store::{Completion, MultipartRow};
 pub const CREDENTIAL_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// How long a credential that has ended is remembered, to be refused as such.
-const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+const CREDENTIAL_KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// Where uploaded packages are kept, and where pods fetch them.
 #[derive(Debug, Clone)]
@@ -231,7 +231,7 @@ impl Service {
         let id = self
             .once(caller, "create_upload_credential", |tx| {
                 Box::pin(async {
-                    if tx.insert_credential(&row, most, now, now - REMEMBERED).await? {
+                    if tx.insert_credential(&row, most, now, now - CREDENTIAL_KEPT).await? {
                         Ok(row.id)
                     } else {
                         Err(Rejection::TooManyCredentials { most }.into())

@@ -19,7 +19,7 @@ use crate::{
 use domain::{
     ApplicationId, BatchId, ClusterId, KnownCluster, OrderId,
     object::write::{ObjectWrite, Outcome, Record},
-    order::{FailurePolicy, Kind, Source, State, Target, plan::Strategy},
+    order::{FailurePolicy, Kind, State, Target, TemplateSource, plan::Strategy},
 };
 
 /// An object write's id.
@@ -265,7 +265,7 @@ impl Tx {
         };
         let target = Target {
             release: None,
-            source: Source::Unchanged,
+            source: TemplateSource::Unchanged,
             replicas: None,
             replicas_before: None,
             adopted_uid: None,

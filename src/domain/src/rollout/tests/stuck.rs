@@ -136,7 +136,8 @@ fn a_batch_that_certainly_takes_too_long_is_not_begun(
     let mut order = at_step(Step::Start, in_batches(3, AUTOMATIC));
     let mut slow = template("new");
     slow["spec"]["containers"][0]["readinessProbe"] = probe;
-    (order.target.min_ready_seconds, order.target.source) = (min_ready, Source::Exact(slow));
+    (order.target.min_ready_seconds, order.target.source) =
+        (min_ready, TemplateSource::Exact(slow));
     let mut view = untouched();
     view.settings.progress_deadline_seconds = 10_000;
     let transition = moved(ask(&order, view.clone(), at(SOON)));

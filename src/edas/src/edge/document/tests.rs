@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use super::LISTS;
 use crate::{
     openapi,
     wire::{contract, family, offered},
