@@ -38,9 +38,9 @@ const PART_LIST: &[&str] = &[
 ];
 const ETAG: &str = "0CC175B9C0F1B6A831C399E269772661";
 const URL: &[&str] = &[
-    "domain::package::PackageUrl::from_str",
-    "domain::package::PackageUrl::try_from",
-    "domain::package::PackageUrl::file_name",
+    "domain::package::PackageAddress::from_str",
+    "domain::package::PackageAddress::try_from",
+    "domain::package::PackageAddress::file_name",
     "domain::package::upload::named_by",
     "domain::package::upload::perhaps_named_by",
 ];
