@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{
     Cluster, ClusterError, FIELD_MANAGER, Key, apps, core,
     manifest::{self, WriteContext},
-    request::{bounded, value},
+    request::{MOST_OBJECTS, bounded, pages, value},
 };
 use domain::{
     ApplicationId, OrderId,
@@ -29,19 +29,11 @@ use domain::{
         nodes::host_ports,
         template::{amount, anti_affinity, references},
     },
+    template::sameness::HASH_LABEL,
 };
 
 /// Requests for one proposal that are under way at once.
 const AT_ONCE: usize = 8;
-
-/// Objects of one kind in one answer.
-const ON_A_PAGE: u32 = 500;
-
-/// Objects of one kind that are looked at: more than a large cluster has nodes.
-const MOST_OBJECTS: usize = 20_000;
-
-/// The label by which Kubernetes tells the pods of two versions apart.
-const VERSION_LABEL: &str = "pod-template-hash";
 
 /// Texts of an API server that has no such kind.
 const NO_SUCH_KIND: &str = "the server could not find the requested resource";
@@ -310,26 +302,18 @@ impl Asker<'_> {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
             None => Api::all_with(self.client.clone(), &resource),
         };
-        let (mut found, mut read) = (Vec::new(), 0);
-        let mut page = ListParams::default().limit(ON_A_PAGE);
-        loop {
-            let list = match bounded(api.list(&page)).await {
-                Ok(list) => list,
-                // A cluster without the kind has none of it.
-                Err(ClusterError::Gone) => return ClusterList::Seen(found),
-                Err(error) => return ClusterList::Unseen(error.to_string()),
-            };
-            read += list.items.len();
-            found.extend(
-                list.items.into_iter().filter_map(|object| value(object).ok()).filter_map(&keep),
-            );
-            match list.metadata.continue_.filter(|token| !token.is_empty()) {
-                None => return ClusterList::Seen(found),
-                Some(_) if read >= MOST_OBJECTS => {
-                    return ClusterList::Unseen(format!("there are more than {MOST_OBJECTS}"));
-                }
-                Some(token) => page = page.continue_token(&token),
-            }
+        let mut found = Vec::new();
+        let page = async |selected| api.list(&selected).await;
+        let read = pages(ListParams::default(), page, |items: Vec<DynamicObject>| {
+            found.extend(items.into_iter().filter_map(|it| value(it).ok()).filter_map(&keep));
+            Ok(())
+        })
+        .await;
+        match read {
+            // A cluster without the kind has none of it.
+            Ok(true) | Err(ClusterError::Gone) => ClusterList::Seen(found),
+            Ok(false) => ClusterList::Unseen(format!("there are more than {MOST_OBJECTS}")),
+            Err(error) => ClusterList::Unseen(error.to_string()),
         }
     }
 
@@ -339,7 +323,7 @@ impl Asker<'_> {
     async fn try_pod(&self, template: &Value, running: Option<&ReplicaSetView>) -> Tried {
         let metadata = &template["metadata"];
         let hash = running
-            .and_then(|set| set.template["metadata"]["labels"][VERSION_LABEL].as_str())
+            .and_then(|set| set.template["metadata"]["labels"][HASH_LABEL].as_str())
             .unwrap_or("5d4f8c7b9");
         let (name, uid) = match running {
             Some(set) => (set.name.clone(), set.uid.clone()),
@@ -349,7 +333,7 @@ impl Asker<'_> {
         if !labels.is_object() {
             labels = json!({});
         }
-        labels[VERSION_LABEL] = json!(hash);
+        labels[HASH_LABEL] = json!(hash);
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {
