@@ -72,6 +72,10 @@ pub const CONTAINERS: usize = 20;
 /// Instances of an application.
 pub const REPLICAS: i64 = 100_000;
 
+/// Seconds that an order or one of its batches may take, and that a pod may have to be
+/// Ready before it counts: a week.
+pub const SECONDS: i64 = 7 * 86_400;
+
 /// Batches of a release, its canary not counted.
 pub const BATCHES: i32 = 100;
 

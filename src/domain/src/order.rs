@@ -116,7 +116,9 @@ pub enum State {
     Failed,
     /// Final: a person ended it.
     Aborted,
-    /// Final: could not be carried out for a reason outside the release itself.
+    /// Final: could not be carried out for a reason outside the release itself. No order
+    /// ends so. The state is EDAS' (Status 10), clients may ask for it, and the database's
+    /// type has it: it is read and shown, and never set.
     SystemFailed,
 }
 
@@ -174,6 +176,31 @@ pub enum Step {
     PauseInPlace,
     /// Nothing is left to do on the cluster.
     Done,
+}
+
+impl Step {
+    /// Whether a release is in its batches then: it has begun with the first, and not yet
+    /// given the settings back after the last. From here it can step back.
+    #[must_use]
+    pub fn is_in_batches(self) -> bool {
+        match self {
+            Self::BringUp
+            | Self::ScaleDownOld
+            | Self::Paused
+            | Self::CloseGate
+            | Self::StepBack
+            | Self::RestoreOld
+            | Self::RemoveNew => true,
+            Self::Start
+            | Self::Create
+            | Self::RollBack
+            | Self::RestoreSettings
+            | Self::PauseInPlace
+            | Self::Resize
+            | Self::Delete
+            | Self::Done => false,
+        }
+    }
 }
 
 /// As in the database and in events.
@@ -271,6 +298,32 @@ pub struct DeploymentBefore {
     pub owners: Value,
 }
 
+impl Target {
+    /// What an order aims at that has this template, and so long for a batch. It releases
+    /// no version of its own and keeps the number of pods.
+    #[must_use]
+    pub fn new(
+        source: TemplateSource,
+        batch_timeout_seconds: i64,
+        failure_policy: FailurePolicy,
+    ) -> Self {
+        Self {
+            release: None,
+            source,
+            replicas: None,
+            replicas_before: None,
+            adopted_uid: None,
+            former_applications: Vec::new(),
+            min_ready_seconds: None,
+            batch_timeout_seconds,
+            failure_policy,
+            max_unavailable: 0,
+            allows_no_surge: false,
+            owners_before: Value::Null,
+        }
+    }
+}
+
 /// A change order with everything that deciding its next step needs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Order {
@@ -360,18 +413,8 @@ impl Order {
     /// Whether it can step back now from batches that were begun.
     #[must_use]
     pub fn can_step_back(&self) -> bool {
-        let under_way = matches!(
-            self.step,
-            Step::BringUp
-                | Step::ScaleDownOld
-                | Step::Paused
-                | Step::CloseGate
-                | Step::StepBack
-                | Step::RestoreOld
-                | Step::RemoveNew
-        );
         // Old pods come back before new ones go: that takes room, too.
-        under_way
+        self.step.is_in_batches()
             && !self.state.is_final()
             && self.strategy.count() > 1
             && self.target.max_unavailable == 0

@@ -6,6 +6,7 @@
 //! the executor mirrors what is needed of it into the database, and picks up
 //! the orders written here. It knows nothing of HTTP.
 
+mod answer;
 mod application;
 mod catalog;
 mod check;

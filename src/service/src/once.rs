@@ -2,8 +2,12 @@
 //!
 //! A use case hands its work to [`Service::once`], which begins the transaction, claims the
 //! request, stores the answer with what was written, and commits. The same request again
-//! gets that answer (R25). The work cannot commit by itself, and nothing else here begins a
-//! transaction: a use case that forgot the request would not compile.
+//! gets that answer (R25), as long as it is remembered and has an identity: without one,
+//! each request is another. The work cannot commit by itself.
+//!
+//! The compiler does not keep a use case from [`Service::transaction`], which claims no
+//! request, or from a statement of the store outside of any transaction. A test reads the
+//! source: each public use case with a caller must get here.
 //!
 //! Work is a closure that returns a boxed future, and no async closure: the compiler (1.95)
 //! does not see that the future of an async closure can be sent to another thread.

@@ -9,15 +9,13 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::{
+    changes::is_empty,
     evidence::ClusterList,
     nodes::takes,
     room::Shortage,
     template::{anti_affinity, labels, list},
 };
-use crate::template::selector::selects;
-
-/// The label by which Kubernetes tells the pods of two versions apart.
-const VERSION_LABEL: &str = "pod-template-hash";
+use crate::template::{sameness::HASH_LABEL, selector::selects};
 
 /// The versions of an application whose pods are there at once.
 #[derive(Debug, Clone, Copy)]
@@ -77,7 +75,7 @@ pub fn placement_shortage(
 /// The labels of a template's pods, with the one that Kubernetes gives to those of a version.
 fn labelled(template: &Value, version: &str) -> Map<String, Value> {
     let mut labels = labels(template).clone();
-    labels.insert(VERSION_LABEL.into(), json!(version));
+    labels.insert(HASH_LABEL.into(), json!(version));
     labels
 }
 
@@ -87,15 +85,9 @@ fn reaches(term: &Value, namespace: &str) -> bool {
     match &term["namespaceSelector"] {
         Value::Null => named.is_empty() || named.iter().any(|name| **name == *namespace),
         // All of them, where it says nothing.
-        Value::Object(selector) if selector.values().all(is_nothing) => true,
+        Value::Object(selector) if selector.values().all(is_empty) => true,
         _ => named.iter().any(|name| **name == *namespace),
     }
-}
-
-fn is_nothing(value: &Value) -> bool {
-    value.is_null()
-        || value.as_object().is_some_and(Map::is_empty)
-        || value.as_array().is_some_and(Vec::is_empty)
 }
 
 /// What a term of a pod with these labels selects: the API server adds to its selector

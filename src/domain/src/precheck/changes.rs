@@ -134,7 +134,8 @@ fn name_in(item: &Value) -> Option<String> {
     named?.as_str().map(Into::into)
 }
 
-fn is_empty(value: &Value) -> bool {
+/// Whether a field is not there, or holds nothing.
+pub(super) fn is_empty(value: &Value) -> bool {
     value.is_null()
         || value.as_object().is_some_and(Map::is_empty)
         || value.as_array().is_some_and(Vec::is_empty)

@@ -31,7 +31,7 @@ pub enum Known {
 impl Known {
     /// Whether nothing is on record.
     #[must_use]
-    pub fn is_nothing(&self) -> bool {
+    pub fn is_unknown(&self) -> bool {
         *self == Self::Nothing
     }
 

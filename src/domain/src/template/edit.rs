@@ -32,9 +32,6 @@ const SERVER_FILLED: [&str; 7] = [
     "deletionGracePeriodSeconds",
 ];
 
-/// Longest that a pod can have to be Ready before it counts, in seconds: a week.
-const LONGEST_READY: i64 = 7 * 24 * 3600;
-
 /// What is to be other about a Deployment; none stays as it is.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Edit {
@@ -104,7 +101,7 @@ impl Edit {
         Ok(Self {
             template,
             replicas,
-            min_ready_seconds: number(spec, "minReadySeconds", &ready, LONGEST_READY)?,
+            min_ready_seconds: number(spec, "minReadySeconds", &ready, limits::SECONDS)?,
         })
     }
 }

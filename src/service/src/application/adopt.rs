@@ -6,13 +6,11 @@
 use serde_json::json;
 
 use crate::{
-    Adopt, Caller, Error, Service,
-    catalog::region::check_logical_region,
-    check,
-    order::{create::UNNAMED_NAMESPACE, precheck},
+    Adopt, Caller, Error, Service, catalog::region::check_logical_region, check, order::precheck,
 };
 use domain::{
     ApplicationId, Input, OrderId, Rejection, ReleaseId,
+    name::DEFAULT_NAMESPACE,
     order::{Kind, Target, TemplateSource, plan::Strategy},
     precheck::{Existing, controlled},
     template::container::{self, Known, image_of},
@@ -90,7 +88,7 @@ impl Service {
             id: application,
             cluster: &cluster,
             namespace: &request.namespace,
-            namespace_named: request.namespace != UNNAMED_NAMESPACE,
+            namespace_named: request.namespace != DEFAULT_NAMESPACE,
             name: &request.name,
             logical_region: request
                 .logical_region

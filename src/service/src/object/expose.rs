@@ -6,10 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::{
-    Caller, Error, Service,
-    object::write::{object_name, owner},
-};
+use crate::{Caller, Error, Service, check::object_name, object::write::owner};
 use domain::template::names::{APPLICATION_LABEL, OWNER, OWNER_LABEL};
 use domain::{
     ApplicationId, Input, OrderId, Rejection,

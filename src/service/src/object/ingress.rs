@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{Caller, Error, Service, object::write::object_name};
+use crate::{Caller, Error, Service, check::object_name};
 use domain::template::names::{APPLICATION_LABEL, FENCE_ANNOTATION, OWNER_LABEL, WRITE_ANNOTATION};
 use domain::{
     Input, Rejection, name,

@@ -5,10 +5,7 @@
 //! autoscaler of ours is without a rule. Each call can be made again and goes on from
 //! where the one before it stopped. No more than one rule of an application is enabled.
 
-use crate::{
-    Caller, Error, Service,
-    object::write::{object_name, owner},
-};
+use crate::{Caller, Error, Service, check::object_name, object::write::owner};
 use domain::{
     ApplicationId, Input, Rejection,
     application::Application,

@@ -150,19 +150,13 @@ impl Service {
         strategy.check()?;
         let mut target = Target {
             release: request.release,
-            source: TemplateSource::Change(Box::default()),
             replicas: request.replicas,
             min_ready_seconds: request.min_ready_seconds,
-            batch_timeout_seconds: request
-                .batch_timeout_seconds
-                .unwrap_or(self.settings.batch_timeout_seconds),
-            failure_policy: self.settings.failure_policy,
-            max_unavailable: 0,
-            allows_no_surge: false,
-            owners_before: serde_json::Value::Null,
-            replicas_before: None,
-            adopted_uid: None,
-            former_applications: Vec::new(),
+            ..Target::new(
+                TemplateSource::Change(Box::default()),
+                request.batch_timeout_seconds.unwrap_or(self.settings.batch_timeout_seconds),
+                self.settings.failure_policy,
+            )
         };
         if let Some(release) = request.release {
             let row = tx.find_release(application.id, Some(release), None).await?;

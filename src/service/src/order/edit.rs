@@ -3,6 +3,7 @@
 use crate::{Caller, Deploy, EditDeployment, Error, PackageParams, Scale, Service};
 use domain::{
     Input, OrderId, Rejection,
+    name::DEFAULT_NAMESPACE,
     observed::cluster_state::{ClusterState, QueryKind},
     order::Kind,
     template::{
@@ -37,7 +38,7 @@ impl Service {
             let others = &[Input::Deployment];
             return Err(Rejection::invalid_beside(Input::Namespace, given, allowed, others).into());
         }
-        let namespace = request.namespace.as_deref().or(inside).unwrap_or("default");
+        let namespace = request.namespace.as_deref().or(inside).unwrap_or(DEFAULT_NAMESPACE);
         self.known_namespace(namespace).await?;
         self.unless_answered(caller, async {
             let found = self.store.applications(Some(name)).await?;

@@ -100,8 +100,8 @@ impl Service {
             let row = NewRelease {
                 id: release,
                 application: failed.application,
-                version: version.as_deref(),
-                image: image.as_deref().unwrap_or_default(),
+                version: (!version.is_empty()).then_some(version.as_str()),
+                image: &image,
                 package: package.as_ref(),
                 description: "",
             };

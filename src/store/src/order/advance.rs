@@ -23,7 +23,7 @@ use domain::{
 };
 
 /// The actor of events that nobody requested.
-const SELF: &str = "sluice";
+pub(crate) const SELF: &str = "sluice";
 
 /// What became of a transition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -398,17 +398,10 @@ impl Tx {
             order.target.replicas.and(snapshot.as_ref().map(|snapshot| snapshot.replicas));
         let target = Target {
             release,
-            source: template,
             replicas,
             replicas_before: order.target.replicas_before.and(order.target.replicas),
-            adopted_uid: None,
-            former_applications: Vec::new(),
-            min_ready_seconds: None,
-            batch_timeout_seconds: order.target.batch_timeout_seconds,
-            failure_policy: order.target.failure_policy,
             max_unavailable: order.target.max_unavailable,
-            allows_no_surge: false,
-            owners_before: Value::Null,
+            ..Target::new(template, order.target.batch_timeout_seconds, order.target.failure_policy)
         };
         let replicas = replicas.or(order.batches.last().map(|batch| batch.target)).unwrap_or(0);
         let rollback = NewOrder {
