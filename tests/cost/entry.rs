@@ -8,7 +8,7 @@ use crate::measure::Job;
 
 /// What becomes of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Expected {
     Accepted,
     /// It is past a limit, or is not what is expected.
     Refused,
@@ -23,7 +23,7 @@ pub struct Entry {
     /// How large the input may become, in units of its own.
     pub most: usize,
     /// What becomes of the largest.
-    pub outcome: Outcome,
+    pub outcome: Expected,
     /// Makes an input of a size.
     pub prepare: fn(usize) -> Job,
 }
@@ -35,7 +35,7 @@ pub const fn accepted(
     most: usize,
     prepare: fn(usize) -> Job,
 ) -> Entry {
-    Entry { name, reads, most, outcome: Outcome::Accepted, prepare }
+    Entry { name, reads, most, outcome: Expected::Accepted, prepare }
 }
 
 /// An entry whose largest input is refused.
@@ -45,7 +45,7 @@ pub const fn refused(
     most: usize,
     prepare: fn(usize) -> Job,
 ) -> Entry {
-    Entry { name, reads, most, outcome: Outcome::Refused, prepare }
+    Entry { name, reads, most, outcome: Expected::Refused, prepare }
 }
 
 /// A job that reads `text`.

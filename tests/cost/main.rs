@@ -22,7 +22,7 @@ mod target;
 
 use std::{fmt::Write, time::Duration};
 
-use entry::{Entry, Outcome};
+use entry::{Entry, Expected};
 use measure::{Cost, alone, measured};
 use test_support::sign;
 
@@ -78,7 +78,7 @@ fn row(entry: &Entry, cost: Cost) -> String {
 /// What is wrong with the cost of the largest input, of which `half` is that of half its size.
 fn faults(entry: &Entry, half: Cost, (whole, accepted): (Cost, bool)) -> Vec<String> {
     let mut faults = Vec::new();
-    if accepted != (entry.outcome == Outcome::Accepted) {
+    if accepted != (entry.outcome == Expected::Accepted) {
         faults.push(format!("accepted: {accepted}, and the table says {:?}", entry.outcome));
     }
     if whole.peak > MOST_BYTES {

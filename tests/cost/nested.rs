@@ -5,7 +5,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use domain::{
     config_template::{ConfigTemplate, Format},
     notation,
-    package::{PackageUrl, upload::ObjectKey},
+    package::{PackageAddress, upload::ObjectKey},
 };
 use edas::wire::params::Params;
 use serde_json::Value;
@@ -130,7 +130,7 @@ fn no_name_leads_deep() {
 fn no_path_leads_deep() {
     on_a_usual_stack(|| {
         let path = "a/".repeat(DEEP);
-        assert!(format!("https://example.com/{path}").parse::<PackageUrl>().is_err());
+        assert!(format!("https://example.com/{path}").parse::<PackageAddress>().is_err());
         assert!(
             ObjectKey::read(&format!(
                 "sluice-packages/01935a2c-52b0-7c41-8d6e-2a4f6b8c0d1e/{path}a"

@@ -10,13 +10,13 @@ use domain::{
     limits::{DEPTH, NODES, PARAMETERS, PARTS, REPEATED},
     notation,
     package::{
-        PackageUrl,
+        PackageAddress,
         upload::{self, NamedPart, ObjectKey},
     },
     template::quantity,
 };
 use edas::{
-    operation::package::oss::{Claim as OssClaim, Object, Query, part_list},
+    operation::package::oss::{Object, OssClaim, Query, part_list},
     wire::{
         contract,
         error::ApiError,
@@ -368,9 +368,9 @@ fn credential() -> UploadCredential {
 }
 
 fn url(text: &str) {
-    let Ok(url) = text.parse::<PackageUrl>() else { return };
+    let Ok(url) = text.parse::<PackageAddress>() else { return };
     assert_eq!(
-        String::from(url.clone()).parse::<PackageUrl>().as_ref(),
+        String::from(url.clone()).parse::<PackageAddress>().as_ref(),
         Ok(&url),
         "it is kept as a text"
     );

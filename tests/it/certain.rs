@@ -232,7 +232,10 @@ async fn a_batch_whose_waves_take_longer_than_its_time_is_refused_and_one_that_f
     assert!(renewed.to_string().contains("4 pods come in 4 waves"), "{renewed}");
     let more = Scale { application, replicas: 5, timeout_seconds: Some(2) };
     let more = app.service.scale(&caller(), more).await.unwrap_err().to_string();
-    assert!(more.contains("minReadySeconds 2 s is not below Timeout 2 s"), "{more}");
+    assert!(
+        more.contains("minReadySeconds 2 s is not below the timeout of the order 2 s"),
+        "{more}"
+    );
     // In two batches each brings its pods at once.
     request.strategy = Some(batches(2));
     works(&app, request.clone()).await;

@@ -424,6 +424,10 @@ async fn what_was_begun_on_one_cluster_is_not_carried_out_on_its_successor(pool:
             && ended.message.contains("new"),
         "{ended:#?}"
     );
+    let events = store.events(order).await.unwrap();
+    let last = events.last().unwrap();
+    assert_eq!((last.kind.as_str(), last.actor.as_str()), ("order.aborted", "sluice"));
+    assert!(last.cause.contains("another cluster took the place"), "{last:?}");
     assert!(!store.extend(lease, LEASE).await.unwrap(), "who was at it writes nothing any more");
     let _executor = Running::start(&store, new.client(), &Clock::default(), LEASE);
     eventually(async || service.readiness().await).await;

@@ -15,6 +15,7 @@ mod configuration;
 mod connections;
 mod console;
 mod controller;
+mod core_words;
 mod dead_code;
 mod documents;
 mod edit;

@@ -8,7 +8,7 @@ use domain::{
     object::write::{Action, ObjectKind},
     observed::cluster_state::QueryKind,
     order::{
-        FailurePolicy, Kind, Order, Source, State, Step,
+        FailurePolicy, Kind, Order, State, Step, TemplateSource,
         intent::{Applied, Borrow, Change, Effect, Intent, Patch, SizeChange},
         plan::BatchGate,
     },
@@ -136,7 +136,7 @@ async fn targets_and_changes_of_a_database_of_before_say_what_they_said(pool: Pg
     // In the middle of a batch, the change not known to be made: whoever goes on makes it.
     let open = order(&store, 3).await;
     assert_eq!((open.batch, open.target.max_unavailable, open.has_change_to_make()), (1, 2, true));
-    assert_eq!(open.target.source, Source::Exact(template()));
+    assert_eq!(open.target.source, TemplateSource::Exact(template()));
     let own = BorrowedSettings {
         min_ready_seconds: 5,
         progress_deadline_seconds: 600,
@@ -210,10 +210,10 @@ async fn targets_and_changes_of_a_database_of_before_say_what_they_said(pool: Pg
         (deletion.adopted_uid.as_deref(), deletion.former_applications),
         (Some("u9"), vec![application(16)])
     );
-    assert_eq!((deletion.source, deletion.replicas_before), (Source::Unchanged, Some(6)));
+    assert_eq!((deletion.source, deletion.replicas_before), (TemplateSource::Unchanged, Some(6)));
     assert_eq!(
         order(&store, 11).await.target.source,
-        Source::Renewed("2026-01-02T00:00:00Z".into())
+        TemplateSource::Renewed("2026-01-02T00:00:00Z".into())
     );
     assert!(order(&store, 13).await.only_scales() && order(&store, 17).await.only_scales());
     assert_eq!(order(&store, 7).await.back_to, Some(1));
@@ -347,6 +347,6 @@ async fn questions_of_a_database_of_before_are_answered_and_read(pool: PgPool) {
     assert_eq!((proposal.target.max_unavailable, proposal.target.failure_policy), (1, POLICY));
     assert_eq!(
         proposal.target.source,
-        Source::Exact(json!({ "metadata": { "annotations": { "tolerance": "1" } } }))
+        TemplateSource::Exact(json!({ "metadata": { "annotations": { "tolerance": "1" } } }))
     );
 }

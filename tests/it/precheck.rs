@@ -236,7 +236,7 @@ async fn without_room_for_a_surge_a_release_is_refused_or_lets_old_pods_go_first
     refused(
         &app,
         request.clone(),
-        &["the quota few allows 6 of pods", "needs 8 at once", "AllowNoSurge=true"],
+        &["the quota few allows 6 of pods", "needs 8 at once", "allow old pods to go first"],
     )
     .await;
 

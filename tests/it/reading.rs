@@ -1,7 +1,7 @@
 //! What is told of an application by looking at the cluster: its Deployment and its
 //! pods as they are, and nothing of others.
 
-use domain::observed::cluster_state::Health;
+use domain::observed::cluster_state::PodHealth;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, api::PostParams};
 use serde_json::json;
@@ -26,7 +26,7 @@ async fn pods_are_told_as_they_are_and_none_of_others(app: App) {
     let release = app.store.application(application).await.unwrap().release;
     let instances = eventually(async || {
         let found = app.service.instances(application, true, true).await.unwrap();
-        if found.len() == 2 && found.iter().all(|it| it.pod.health() == Health::Ready) {
+        if found.len() == 2 && found.iter().all(|it| it.pod.health() == PodHealth::Ready) {
             Ok(found)
         } else {
             Err(format!("{found:#?}"))

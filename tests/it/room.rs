@@ -125,7 +125,7 @@ async fn a_quota_counts_the_applications_own_pods_with_the_defaults_that_they_go
     let says = [
         "the quota few allows 650m of requests.cpu and 100m are used by others",
         "needs 600m at once",
-        "AllowNoSurge=true",
+        "allow old pods to go first",
     ];
     refused(&app, &release(application, NEW, batches(2)), &says).await;
     works(&app, release(application, NEW, batches(4))).await;
@@ -144,7 +144,11 @@ async fn a_full_quota_is_judged_with_the_defaults_that_pods_got_before(pool: PgP
     refused(
         &app,
         &request,
-        &["the quota few allows 400m of requests.cpu", "needs 600m at once", "AllowNoSurge=true"],
+        &[
+            "the quota few allows 400m of requests.cpu",
+            "needs 600m at once",
+            "allow old pods to go first",
+        ],
     )
     .await;
     request.allows_no_surge = true;
@@ -394,10 +398,7 @@ async fn pods_that_take_ports_of_their_nodes_need_a_node_each_or_old_ones_go_fir
     refused(
         &app,
         &request,
-        &[
-            "its pods take ports of their nodes (hostPort)",
-            "AllowNoSurge=true lets old pods go first",
-        ],
+        &["its pods take ports of their nodes (hostPort)", "allow old pods to go first"],
     )
     .await;
     // And Kubernetes cannot do it either.
@@ -434,12 +435,17 @@ async fn a_batch_that_must_wait_longer_than_its_time_is_refused_with_both_named(
     refused(
         &app,
         &request,
-        &["the Deployment's minReadySeconds 2 s is not below BatchTimeout 2 s"],
+        &["the Deployment's minReadySeconds 2 s is not below the timeout of a batch 2 s"],
     )
     .await;
     request.min_ready_seconds = Some(90);
     request.batch_timeout_seconds = Some(60);
-    refused(&app, &request, &["BatchWaitTime 90 s is not below BatchTimeout 60 s"]).await;
+    refused(
+        &app,
+        &request,
+        &["the time that a pod must be Ready 90 s is not below the timeout of a batch 60 s"],
+    )
+    .await;
     let report = app.service.preview(&caller(), request.clone()).await.unwrap();
     let check = report.checks.iter().find(|check| check.subject == Subject::Deployment).unwrap();
     assert_eq!(check.finding, Finding::Refused, "{check:?}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::{
     ApplicationId, OrderId, Rejection,
     order::{
-        FailurePolicy, Kind, Source, State, Step, Target,
+        FailurePolicy, Kind, State, Step, Target, TemplateSource,
         intent::{Applied, Change, Patch},
         plan::Strategy,
     },
@@ -61,7 +61,7 @@ async fn order(
         strategy,
         target: Target {
             release: None,
-            source: Source::Change(Box::default()),
+            source: TemplateSource::Change(Box::default()),
             replicas: None,
             min_ready_seconds: None,
             batch_timeout_seconds: 60,

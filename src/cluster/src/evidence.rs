@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{
     Cluster, ClusterError, FIELD_MANAGER, Key, apps, core,
     manifest::{self, WriteContext},
-    request::{bounded, value},
+    request::{MOST_OBJECTS, bounded, pages, value},
 };
 use domain::{
     ApplicationId, OrderId,
@@ -23,23 +23,17 @@ use domain::{
     order::{Kind, intent::Change},
     precheck::{
         FirstChange,
-        evidence::{Evidence, Listed, Presence, Reference, ReferenceKind, Right, Tried, footprint},
+        evidence::{
+            ClusterList, Evidence, Presence, Reference, ReferenceKind, Right, Tried, footprint,
+        },
         nodes::host_ports,
         template::{amount, anti_affinity, references},
     },
+    template::sameness::HASH_LABEL,
 };
 
 /// Requests for one proposal that are under way at once.
 const AT_ONCE: usize = 8;
-
-/// Objects of one kind in one answer.
-const ON_A_PAGE: u32 = 500;
-
-/// Objects of one kind that are looked at: more than a large cluster has nodes.
-const MOST_OBJECTS: usize = 20_000;
-
-/// The label by which Kubernetes tells the pods of two versions apart.
-const VERSION_LABEL: &str = "pod-template-hash";
 
 /// Texts of an API server that has no such kind.
 const NO_SUCH_KIND: &str = "the server could not find the requested resource";
@@ -88,13 +82,16 @@ impl Cluster {
         let takes_ports = !host_ports(template).is_empty();
         let nodes = async {
             if !takes_ports && anti_affinity(template).next().is_none() {
-                return Listed::Unneeded;
+                return ClusterList::Unneeded;
             }
             asker.list(None, "", "v1", "Node", |node| Some(json!({ "metadata": { "name": node["metadata"]["name"], "labels": node["metadata"]["labels"] }, "spec": node["spec"] }))).await
         };
         // The watch of pods has them: a large cluster has many, and few that take ports.
-        let port_holders =
-            if takes_ports { Listed::Seen(self.view.port_holders()) } else { Listed::Unneeded };
+        let port_holders = if takes_ports {
+            ClusterList::Seen(self.view.port_holders())
+        } else {
+            ClusterList::Unneeded
+        };
         let wanted = references(template);
         let named = stream::iter(wanted)
             .map(|reference| asker.presence(reference))
@@ -106,7 +103,7 @@ impl Cluster {
             let pods = if counts_pods(&quotas) {
                 asker.list(namespace, "", "v1", "Pod", |pod| Some(footprint(&pod))).await
             } else {
-                Listed::Unneeded
+                ClusterList::Unneeded
             };
             (quotas, pods)
         };
@@ -299,32 +296,24 @@ impl Asker<'_> {
         version: &str,
         kind: &str,
         keep: impl Fn(Value) -> Option<Value>,
-    ) -> Listed {
+    ) -> ClusterList {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         let api: Api<DynamicObject> = match namespace {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
             None => Api::all_with(self.client.clone(), &resource),
         };
-        let (mut found, mut read) = (Vec::new(), 0);
-        let mut page = ListParams::default().limit(ON_A_PAGE);
-        loop {
-            let list = match bounded(api.list(&page)).await {
-                Ok(list) => list,
-                // A cluster without the kind has none of it.
-                Err(ClusterError::Gone) => return Listed::Seen(found),
-                Err(error) => return Listed::Unseen(error.to_string()),
-            };
-            read += list.items.len();
-            found.extend(
-                list.items.into_iter().filter_map(|object| value(object).ok()).filter_map(&keep),
-            );
-            match list.metadata.continue_.filter(|token| !token.is_empty()) {
-                None => return Listed::Seen(found),
-                Some(_) if read >= MOST_OBJECTS => {
-                    return Listed::Unseen(format!("there are more than {MOST_OBJECTS}"));
-                }
-                Some(token) => page = page.continue_token(&token),
-            }
+        let mut found = Vec::new();
+        let page = async |selected| api.list(&selected).await;
+        let read = pages(ListParams::default(), page, |items: Vec<DynamicObject>| {
+            found.extend(items.into_iter().filter_map(|it| value(it).ok()).filter_map(&keep));
+            Ok(())
+        })
+        .await;
+        match read {
+            // A cluster without the kind has none of it.
+            Ok(true) | Err(ClusterError::Gone) => ClusterList::Seen(found),
+            Ok(false) => ClusterList::Unseen(format!("there are more than {MOST_OBJECTS}")),
+            Err(error) => ClusterList::Unseen(error.to_string()),
         }
     }
 
@@ -334,7 +323,7 @@ impl Asker<'_> {
     async fn try_pod(&self, template: &Value, running: Option<&ReplicaSetView>) -> Tried {
         let metadata = &template["metadata"];
         let hash = running
-            .and_then(|set| set.template["metadata"]["labels"][VERSION_LABEL].as_str())
+            .and_then(|set| set.template["metadata"]["labels"][HASH_LABEL].as_str())
             .unwrap_or("5d4f8c7b9");
         let (name, uid) = match running {
             Some(set) => (set.name.clone(), set.uid.clone()),
@@ -344,7 +333,7 @@ impl Asker<'_> {
         if !labels.is_object() {
             labels = json!({});
         }
-        labels[VERSION_LABEL] = json!(hash);
+        labels[HASH_LABEL] = json!(hash);
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {
@@ -361,8 +350,8 @@ impl Asker<'_> {
 }
 
 /// Whether a quota of these counts pods, or what they ask for.
-fn counts_pods(quotas: &Listed) -> bool {
-    let Listed::Seen(quotas) = quotas else { return false };
+fn counts_pods(quotas: &ClusterList) -> bool {
+    let ClusterList::Seen(quotas) = quotas else { return false };
     let names = quotas
         .iter()
         .filter_map(|quota| quota["status"]["hard"].as_object())

@@ -16,15 +16,12 @@ use super::{
     Cluster, ClusterError, FIELD_MANAGER, Key, apps, core, identity, manifest,
     object::{self, controller},
     object_write,
-    request::{bounded, value},
+    request::{all, bounded, pages, too_many, value},
 };
 use domain::{
     object::write::ObjectKind,
     observed::cluster_state::{ClusterState, Pod, QueryKind, public_deployment, public_object},
 };
-
-/// Objects that one request asks for.
-const PAGE: u32 = 500;
 
 impl Cluster {
     /// What there is of an application now, or the objects of a kind; none = it has no Deployment.
@@ -118,15 +115,14 @@ impl Cluster {
             "" => Api::all_with(self.client.clone(), &resource),
             namespace => Api::namespaced_with(self.client.clone(), namespace, &resource),
         };
-        let mut selected =
-            ListParams::default().limit(PAGE).labels_from(&labels.clone().into_iter().collect());
+        let mut selected = ListParams::default().labels_from(&labels.clone().into_iter().collect());
         if !key.name.is_empty() {
             selected = selected.fields(&format!("metadata.name={}", key.name));
         }
         let mut found = Vec::new();
-        loop {
-            let page = bounded(api.list(&selected)).await?;
-            for mut object in page.items {
+        let page = async |selected| api.list(&selected).await;
+        let is_whole = pages(selected, page, |items: Vec<DynamicObject>| {
+            for mut object in items {
                 // The items of a list do not say what they are.
                 object.types = Some(TypeMeta {
                     api_version: resource.api_version.clone(),
@@ -134,10 +130,11 @@ impl Cluster {
                 });
                 found.push(public_object(value(object)?));
             }
-            match page.metadata.continue_.filter(|more| !more.is_empty()) {
-                Some(more) => selected.continue_token = Some(more),
-                None => break,
-            }
+            Ok(())
+        })
+        .await?;
+        if !is_whole {
+            return Err(too_many());
         }
         let place = |object: &Value| {
             ["/metadata/namespace", "/metadata/name"]
@@ -167,12 +164,12 @@ impl Cluster {
         let pods: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), &key.namespace, &core("Pod"));
         let (sets, pods) = tokio::try_join!(
-            bounded(sets.list_metadata(&selected)),
-            bounded(pods.list(&selected))
+            all(selected.clone(), async |page| sets.list_metadata(&page).await),
+            all(selected.clone(), async |page| pods.list(&page).await)
         )?;
         // A selector alone may find pods of others.
         let uid = deployment["metadata"]["uid"].as_str();
-        let owned = sets.items.iter().filter(|set| {
+        let owned = sets.iter().filter(|set| {
             let owners = set.metadata.owner_references.iter().flatten();
             owners
                 .into_iter()
@@ -180,7 +177,7 @@ impl Cluster {
         });
         let owned: Vec<&str> = owned.filter_map(|set| set.metadata.uid.as_deref()).collect();
         let mut found = Vec::new();
-        for object in pods.items {
+        for object in pods {
             let object = value(object)?;
             let is_ours = controller(&object, "ReplicaSet")
                 .is_some_and(|(set, _)| owned.contains(&set.as_str()));
@@ -198,9 +195,9 @@ impl Cluster {
             return BTreeMap::new();
         }
         let nodes: Api<DynamicObject> = Api::all_with(self.client.clone(), &core("Node"));
-        match bounded(nodes.list_metadata(&ListParams::default())).await {
+        match all(ListParams::default(), async |page| nodes.list_metadata(&page).await).await {
             Ok(nodes) => {
-                let labels = nodes.items.into_iter().map(|node| node.metadata);
+                let labels = nodes.into_iter().map(|node| node.metadata);
                 labels
                     .filter_map(|node| {
                         Some((

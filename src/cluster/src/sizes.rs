@@ -16,7 +16,7 @@ use serde_json::json;
 use super::{
     Cluster, ClusterError, FIELD_MANAGER, Key, apps,
     object::controller,
-    request::{bounded, value},
+    request::{all, bounded, value},
 };
 use domain::observed::DeploymentView;
 
@@ -29,7 +29,7 @@ impl Cluster {
         let api: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), &key.namespace, &apps("ReplicaSet"));
         let mut sizes = BTreeMap::new();
-        for object in bounded(api.list(&ListParams::default())).await?.items {
+        for object in all(ListParams::default(), async |page| api.list(&page).await).await? {
             let object = value(object)?;
             let is_ours =
                 controller(&object, "Deployment").is_some_and(|(_, name)| name == key.name);

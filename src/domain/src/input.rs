@@ -60,9 +60,14 @@ inputs! {
     Jdk => "JDK",
     /// Options of the Java virtual machine.
     JvmOptions => "options of the Java virtual machine",
+    /// Whether listeners stay that somebody else made.
+    KeepsListeners => "protection of a load balancer's listeners",
     Labels => "labels",
     LoadBalancer => "load balancer",
+    /// How a load balancer shares out requests.
+    LoadBalancerScheduler => "load balancer's scheduler",
     LoadBalancerName => "load balancer's name",
+    LoadBalancerPort => "load balancer's port",
     LoadBalancerPorts => "load balancer's ports",
     /// How large a load balancer is.
     LoadBalancerSize => "load balancer's size",
@@ -79,6 +84,7 @@ inputs! {
     OrderDescription => "description",
     Owner => "owner",
     PackageAddress => "package's address",
+    PackageKind => "package's kind",
     Phone => "phone number",
     PlanHash => "hash of the plan",
     RegionName => "name of the namespace",
@@ -94,13 +100,15 @@ inputs! {
     RuleName => "rule's name",
     RuleTrigger => "rule's triggers",
     ServicePorts => "service ports",
+    ServiceType => "type of the Service",
     StartDelay => "delay of a start",
     /// In which batches a release goes.
     Strategy => "strategy",
     Tags => "tags",
+    TargetPort => "port of the pods",
     TemplateContent => "content",
     TemplateName => "config template's name",
-    Timeout => "timeout",
+    Timeout => "timeout of the order",
     /// Which pods get what comes from outside.
     TrafficPolicy => "traffic policy",
     UriEncoding => "encoding of addresses",

@@ -6,6 +6,7 @@
 //! [`rollout::Decision`]. It knows nothing of HTTP, SQL or the Kubernetes client,
 //! and uses no other crate of this repository.
 
+pub mod advice;
 pub mod application;
 pub mod cluster;
 pub mod config_template;
@@ -25,6 +26,7 @@ pub mod snapshot;
 pub mod source;
 pub mod template;
 
+pub use advice::Advice;
 pub use cluster::{ClusterId, ClusterIdentity, KnownCluster};
 pub use id::{ApplicationId, BatchId, CredentialId, MultipartId, OrderId, PackageId, ReleaseId};
 pub use input::Input;

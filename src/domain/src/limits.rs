@@ -63,14 +63,18 @@ pub const REPEATED: usize = 1000;
 /// Documents in one text of YAML.
 pub const DOCUMENTS: usize = 100;
 
-/// Bytes of a Deployment that is given as a whole (`ResourceContent`).
+/// Bytes of a Deployment that is given as a whole.
 pub const DOCUMENT: usize = 512 << 10;
 
-/// Containers in `InitContainers`, and as many in `Sidecars`.
+/// Init containers of an application, and as many containers beside its own.
 pub const CONTAINERS: usize = 20;
 
 /// Instances of an application.
 pub const REPLICAS: i64 = 100_000;
+
+/// Seconds that an order or one of its batches may take, and that a pod may have to be
+/// Ready before it counts: a week.
+pub const SECONDS: i64 = 7 * 86_400;
 
 /// Batches of a release, its canary not counted.
 pub const BATCHES: i32 = 100;
@@ -107,28 +111,6 @@ pub const SHOWN: usize = 200;
 
 /// Characters of what an error says about a parameter.
 pub const SAID: usize = 2000;
-
-/// Parameters with a list whose number of items is limited, and that number.
-pub const LISTS: &[(&str, usize)] = &[
-    ("Annotations", ITEMS),
-    ("AppIds", ITEMS),
-    ("Args", ITEMS),
-    ("CommandArgs", ITEMS),
-    ("ConfigMountDescs", ITEMS),
-    ("CustomTolerations", ITEMS),
-    ("Data", ITEMS),
-    ("EmptyDirs", ITEMS),
-    ("EnvFroms", ITEMS),
-    ("Envs", ITEMS),
-    ("InitContainers", CONTAINERS),
-    ("Labels", ITEMS),
-    ("LocalVolume", ITEMS),
-    ("PvcMountDescs", ITEMS),
-    ("ServiceConfigs", ITEMS),
-    ("ServicePortInfos", ITEMS),
-    ("ServicePorts", ITEMS),
-    ("Sidecars", CONTAINERS),
-];
 
 /// The limits of every request, as the OpenAPI document tells them.
 #[must_use]

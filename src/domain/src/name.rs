@@ -5,6 +5,9 @@
 
 use sha2::{Digest, Sha256};
 
+/// The Kubernetes namespace where none is named.
+pub const DEFAULT_NAMESPACE: &str = "default";
+
 /// Letters and digits that both ends must have; `inside` may be between them.
 fn is_word(text: &str, longest: usize, is_end: fn(char) -> bool, inside: &str) -> bool {
     !text.is_empty()

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ApplicationId, BatchId, ClusterId, OrderId, ReleaseId};
+use super::{ApplicationId, BatchId, ClusterId, Input, OrderId, ReleaseId};
 use crate::{
     order::{intent::Intent, plan::Strategy},
     template::{settings::BorrowedSettings, spec::SpecChange},
@@ -75,10 +75,10 @@ impl Kind {
         matches!(self, Self::Restart | Self::Configure) || self.scales()
     }
 
-    /// The parameter that says how long it may take, or each of its batches.
+    /// What says how long it may take, or each of its batches.
     #[must_use]
-    pub fn time_limit(self) -> &'static str {
-        if self.is_timed_as_a_whole() { "Timeout" } else { "BatchTimeout" }
+    pub fn time_limit(self) -> Input {
+        if self.is_timed_as_a_whole() { Input::Timeout } else { Input::BatchTimeout }
     }
 
     /// Whether it changes the number of pods and nothing else.
@@ -116,7 +116,9 @@ pub enum State {
     Failed,
     /// Final: a person ended it.
     Aborted,
-    /// Final: could not be carried out for a reason outside the release itself.
+    /// Final: could not be carried out for a reason outside the release itself. No order
+    /// ends so. The state is EDAS' (Status 10), clients may ask for it, and the database's
+    /// type has it: it is read and shown, and never set.
     SystemFailed,
 }
 
@@ -176,6 +178,31 @@ pub enum Step {
     Done,
 }
 
+impl Step {
+    /// Whether a release is in its batches then: it has begun with the first, and not yet
+    /// given the settings back after the last. From here it can step back.
+    #[must_use]
+    pub fn is_in_batches(self) -> bool {
+        match self {
+            Self::BringUp
+            | Self::ScaleDownOld
+            | Self::Paused
+            | Self::CloseGate
+            | Self::StepBack
+            | Self::RestoreOld
+            | Self::RemoveNew => true,
+            Self::Start
+            | Self::Create
+            | Self::RollBack
+            | Self::RestoreSettings
+            | Self::PauseInPlace
+            | Self::Resize
+            | Self::Delete
+            | Self::Done => false,
+        }
+    }
+}
+
 /// As in the database and in events.
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -186,7 +213,7 @@ impl fmt::Display for Step {
 /// Where the template of a release comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Source {
+pub enum TemplateSource {
     /// The version before, changed.
     Change(Box<SpecChange>),
     Exact(Value),
@@ -202,7 +229,7 @@ pub struct Target {
     /// The version that is released. None for a rollback to a template that Sluice did
     /// not release.
     pub release: Option<ReleaseId>,
-    pub source: Source,
+    pub source: TemplateSource,
     /// Desired number of pods; none keeps the Deployment's.
     pub replicas: Option<i32>,
     /// The number when the order was accepted, if the order changes only the number.
@@ -261,7 +288,7 @@ impl Default for FailurePolicy {
 
 /// The Deployment as it was before an order touched it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Snapshot {
+pub struct DeploymentBefore {
     pub template: Value,
     pub replicas: i32,
     pub settings: BorrowedSettings,
@@ -269,6 +296,32 @@ pub struct Snapshot {
     /// them; null = not known.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub owners: Value,
+}
+
+impl Target {
+    /// What an order aims at that has this template, and so long for a batch. It releases
+    /// no version of its own and keeps the number of pods.
+    #[must_use]
+    pub fn new(
+        source: TemplateSource,
+        batch_timeout_seconds: i64,
+        failure_policy: FailurePolicy,
+    ) -> Self {
+        Self {
+            release: None,
+            source,
+            replicas: None,
+            replicas_before: None,
+            adopted_uid: None,
+            former_applications: Vec::new(),
+            min_ready_seconds: None,
+            batch_timeout_seconds,
+            failure_policy,
+            max_unavailable: 0,
+            allows_no_surge: false,
+            owners_before: Value::Null,
+        }
+    }
 }
 
 /// A change order with everything that deciding its next step needs.
@@ -298,7 +351,7 @@ pub struct Order {
     pub target: Target,
     /// The Deployment before it; set when the first change is decided, or on
     /// creation where an earlier order left the Deployment half way.
-    pub snapshot: Option<Snapshot>,
+    pub snapshot: Option<DeploymentBefore>,
     /// The latest change decided.
     pub intent: Option<Intent>,
     /// The template of this order's version as the API server stored it, with
@@ -319,7 +372,7 @@ impl Order {
     #[must_use]
     pub fn only_scales(&self) -> bool {
         self.kind.scales()
-            || (self.kind == Kind::Rollback && self.target.source == Source::Unchanged)
+            || (self.kind == Kind::Rollback && self.target.source == TemplateSource::Unchanged)
     }
 
     /// Whether its Deployment must be paused if it is aborted now. A rollback found the
@@ -360,18 +413,8 @@ impl Order {
     /// Whether it can step back now from batches that were begun.
     #[must_use]
     pub fn can_step_back(&self) -> bool {
-        let under_way = matches!(
-            self.step,
-            Step::BringUp
-                | Step::ScaleDownOld
-                | Step::Paused
-                | Step::CloseGate
-                | Step::StepBack
-                | Step::RestoreOld
-                | Step::RemoveNew
-        );
         // Old pods come back before new ones go: that takes room, too.
-        under_way
+        self.step.is_in_batches()
             && !self.state.is_final()
             && self.strategy.count() > 1
             && self.target.max_unavailable == 0

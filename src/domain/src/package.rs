@@ -2,7 +2,7 @@
 //! come from.
 //!
 //! Addresses hold credentials (user and password, or a signed query), so an
-//! address shows itself without them, also in `{:?}`; only [`PackageUrl::secret`]
+//! address shows itself without them, also in `{:?}`; only [`PackageAddress::secret`]
 //! gives all of it. The [`PackagePolicy`] is asked for the address as given, for every
 //! redirect, and for every network address that is about to be connected to; it
 //! knows no network itself. Pure.
@@ -95,12 +95,12 @@ pub enum Refused {
 /// A package's address. Shows itself without user, password, query and fragment.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct PackageUrl {
+pub struct PackageAddress {
     url: Url,
     checksum: Option<Checksum>,
 }
 
-impl PackageUrl {
+impl PackageAddress {
     /// The whole address, with everything secret in it.
     #[must_use]
     pub fn secret(&self) -> &Url {
@@ -160,7 +160,7 @@ impl PackageUrl {
     }
 }
 
-impl FromStr for PackageUrl {
+impl FromStr for PackageAddress {
     type Err = Refused;
     fn from_str(text: &str) -> Result<Self, Refused> {
         if text.len() > PACKAGE_URL || text.chars().any(char::is_control) {
@@ -181,15 +181,15 @@ impl FromStr for PackageUrl {
     }
 }
 
-impl TryFrom<String> for PackageUrl {
+impl TryFrom<String> for PackageAddress {
     type Error = Refused;
     fn try_from(text: String) -> Result<Self, Refused> {
         text.parse()
     }
 }
 
-impl From<PackageUrl> for String {
-    fn from(package: PackageUrl) -> Self {
+impl From<PackageAddress> for String {
+    fn from(package: PackageAddress) -> Self {
         match &package.checksum {
             Some(checksum) => format!("{}#{checksum}", package.url),
             None => package.url.into(),
@@ -197,7 +197,7 @@ impl From<PackageUrl> for String {
     }
 }
 
-impl fmt::Display for PackageUrl {
+impl fmt::Display for PackageAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}", self.url.scheme(), self.url.host_str().unwrap_or_default())?;
         if let Some(port) = self.url.port() {
@@ -207,9 +207,9 @@ impl fmt::Display for PackageUrl {
     }
 }
 
-impl fmt::Debug for PackageUrl {
+impl fmt::Debug for PackageAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PackageUrl({self})")
+        write!(f, "PackageAddress({self})")
     }
 }
 
@@ -313,7 +313,7 @@ impl PackagePolicy {
     ///
     /// # Errors
     /// Why not.
-    pub fn check(&self, package: &PackageUrl) -> Result<(), Refused> {
+    pub fn check(&self, package: &PackageAddress) -> Result<(), Refused> {
         let scheme = package.url.scheme();
         if !self.schemes.iter().any(|allowed| allowed.eq_ignore_ascii_case(scheme)) {
             return Err(Refused::Scheme { scheme: scheme.into(), allowed: self.schemes.clone() });
@@ -347,7 +347,7 @@ impl PackagePolicy {
     /// Whether this server may itself look at the address, as far as it tells
     /// itself: a private network only where somebody named the host or the network.
     #[must_use]
-    pub fn may_look(&self, package: &PackageUrl) -> bool {
+    pub fn may_look(&self, package: &PackageAddress) -> bool {
         let host = package.host();
         let address = match package.url.host() {
             Some(Host::Ipv4(address)) => address.into(),

@@ -7,7 +7,7 @@
 use thiserror::Error;
 
 use super::{
-    ApplicationId, Input, OrderId,
+    Advice, ApplicationId, Input, OrderId,
     limits::{SAID, SHOWN},
 };
 
@@ -53,8 +53,9 @@ pub enum Rejection {
     UnknownConfigTemplate(i64),
     /// The cluster was removed by a client.
     #[error(
-        "the cluster {} does not exist: DeleteCluster removed it, and ImportK8sCluster or the next application on it brings it back",
-        shortened(.0)
+        "the cluster {} does not exist: it was removed. To have it back, {} or create an application on it",
+        shortened(.0),
+        Advice::ImportCluster
     )]
     RemovedCluster(String),
     /// Applications are on the cluster.
@@ -182,22 +183,22 @@ impl Rejection {
             input,
             value: shown(value, input.is_hidden()),
             allowed,
-            other: None,
+            others: Vec::new(),
         })
     }
 
-    /// The same, where what is allowed hangs on another input, whose name comes in the place
-    /// of `{}`.
+    /// The same, where what is allowed hangs on other inputs, whose names come in the place
+    /// of each `{}`.
     #[must_use]
     pub fn invalid_beside(
         input: Input,
         value: impl ToString,
         allowed: impl Into<String>,
-        other: Input,
+        others: &[Input],
     ) -> Self {
         let allowed = said(&allowed.into());
         let value = shown(value, input.is_hidden());
-        Self::Invalid(Invalid { input, value, allowed, other: Some(other) })
+        Self::Invalid(Invalid { input, value, allowed, others: others.to_vec() })
     }
 }
 
@@ -209,17 +210,23 @@ pub struct Invalid {
     pub value: String,
     /// What is allowed, as a sentence without a full stop.
     pub allowed: String,
-    /// The input that `{}` stands for in what is allowed.
-    pub other: Option<Input>,
+    /// The inputs that each `{}` stands for in what is allowed.
+    pub others: Vec<Input>,
 }
 
 impl Invalid {
     /// Name, value and what is allowed, with the inputs called as the caller calls them.
     #[must_use]
     pub fn told(&self, name: impl Fn(Input) -> &'static str) -> String {
-        let allowed = match self.other {
-            Some(other) => &self.allowed.replacen("{}", name(other), 1),
-            None => &self.allowed,
+        // A text without other inputs may quote braces of its own.
+        let allowed = match self.others.as_slice() {
+            [] => self.allowed.clone(),
+            others => {
+                let mut names = others.iter().map(|other| name(*other));
+                let mut parts = self.allowed.split("{}");
+                let first = parts.next().unwrap_or_default().to_owned();
+                parts.fold(first, |told, part| told + names.next().unwrap_or("{}") + part)
+            }
         };
         format!("{} has the value {}: {allowed}", name(self.input), self.value)
     }
@@ -264,7 +271,7 @@ mod tests {
             Input::CpuRequest,
             "2",
             "must not be above {}",
-            Input::CpuLimit,
+            &[Input::CpuLimit],
         );
         let Rejection::Invalid(invalid) = &other else { panic!("{other}") };
         assert_eq!(

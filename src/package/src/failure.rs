@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use domain::package::{PackageUrl, Refused};
+use domain::package::{PackageAddress, Refused};
 
 /// What kind of failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,11 +103,11 @@ pub struct Failure {
 }
 
 impl Failure {
-    pub(super) fn new(reason: Reason, url: &PackageUrl, what: impl Into<String>) -> Self {
+    pub(super) fn new(reason: Reason, url: &PackageAddress, what: impl Into<String>) -> Self {
         Self { reason, address: url.to_string(), what: what.into() }
     }
 
-    pub(super) fn refused(url: &PackageUrl, refused: &Refused) -> Self {
+    pub(super) fn refused(url: &PackageAddress, refused: &Refused) -> Self {
         Self::new(Reason::NotAllowed, url, refused.to_string())
     }
 }

@@ -19,7 +19,7 @@ use super::{
     Client, Failure, Reason,
     request::{Ask, check_status, failure},
 };
-use domain::package::{Checksum, PackageUrl};
+use domain::package::{Checksum, PackageAddress};
 
 /// Longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -27,7 +27,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A download.
 #[derive(Debug, Clone, Copy)]
 pub struct Fetch<'a> {
-    pub url: &'a PackageUrl,
+    pub url: &'a PackageAddress,
     pub target: &'a Path,
     /// What it must be.
     pub checksum: Option<&'a Checksum>,
@@ -119,7 +119,7 @@ impl Client {
         Ok(bytes)
     }
 
-    pub(super) fn too_large(&self, url: &PackageUrl, bytes: Option<u64>) -> Failure {
+    pub(super) fn too_large(&self, url: &PackageAddress, bytes: Option<u64>) -> Failure {
         let size = bytes.map(|bytes| format!("it has {bytes} bytes, and ")).unwrap_or_default();
         Failure::new(
             Reason::TooLarge,
@@ -171,7 +171,7 @@ impl<'a> Hash<'a> {
         }
     }
 
-    fn check(self, url: &PackageUrl) -> Result<(), Failure> {
+    fn check(self, url: &PackageAddress) -> Result<(), Failure> {
         let (name, found, wanted) = match self {
             Self::None => return Ok(()),
             Self::Sha256(hash, wanted) => ("SHA-256", hex::encode(hash.finalize()), wanted),

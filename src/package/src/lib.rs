@@ -19,7 +19,9 @@ mod tests;
 
 pub use failure::{Failure, Reason};
 pub use fetch::{Fetch, Fetched};
-pub use objects::{LONGEST_UPLOAD, Listed, Objects, PutError, Stored, Unusable, joined_crc64};
+pub use objects::{
+    LONGEST_UPLOAD, Objects, PutError, Stored, StoredObject, Unusable, joined_crc64,
+};
 
 use std::{sync::Arc, time::Duration};
 

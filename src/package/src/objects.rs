@@ -116,13 +116,13 @@ pub fn joined_crc64(parts: impl IntoIterator<Item = (u64, u64)>) -> u64 {
 
 /// An object as a list of them shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
+pub struct StoredObject {
     pub name: String,
     /// When it was written.
     pub written_at: Timestamp,
 }
 
-impl Listed {
+impl StoredObject {
     /// The package that it is, or that it was to become.
     #[must_use]
     pub fn package(&self) -> Option<PackageId> {
@@ -329,8 +329,8 @@ impl Objects {
 
     /// Everything that is stored, in no certain order; also uploads to a folder that
     /// broke off with their server, as `<name>.part`.
-    pub fn list(&self) -> BoxStream<'static, Result<Listed, object_store::Error>> {
-        let listed = self.store.list(None).map_ok(|object| Listed {
+    pub fn list(&self) -> BoxStream<'static, Result<StoredObject, object_store::Error>> {
+        let listed = self.store.list(None).map_ok(|object| StoredObject {
             name: object.location.to_string(),
             written_at: Timestamp::from_second(object.last_modified.timestamp())
                 .unwrap_or(Timestamp::MAX),

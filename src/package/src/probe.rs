@@ -11,7 +11,7 @@ use std::time::Duration;
 use reqwest::{Response, header::CONTENT_RANGE};
 
 use super::{Client, Failure, Reason, request::Ask};
-use domain::package::PackageUrl;
+use domain::package::PackageAddress;
 
 /// Longest time for all of it: a caller waits.
 const TIME_LIMIT: Duration = Duration::from_secs(4);
@@ -21,14 +21,14 @@ impl Client {
     ///
     /// # Errors
     /// It certainly cannot be had.
-    pub async fn probe(&self, url: &PackageUrl) -> Result<(), Failure> {
+    pub async fn probe(&self, url: &PackageAddress) -> Result<(), Failure> {
         self.probe_within(TIME_LIMIT, url).await
     }
 
     pub(super) async fn probe_within(
         &self,
         limit: Duration,
-        url: &PackageUrl,
+        url: &PackageAddress,
     ) -> Result<(), Failure> {
         match tokio::time::timeout(limit, self.look(url)).await {
             Ok(Err(failure))
@@ -40,7 +40,7 @@ impl Client {
         }
     }
 
-    async fn look(&self, url: &PackageUrl) -> Result<(), Failure> {
+    async fn look(&self, url: &PackageAddress) -> Result<(), Failure> {
         let mut answer = self.send(url, Ask::Head).await?;
         // Some servers do not answer HEAD (405, 501), and a signed address is
         // often signed for GET alone (403): the first byte settles it.

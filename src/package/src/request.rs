@@ -8,7 +8,7 @@ use reqwest::{
 };
 
 use super::{Client, Failure, Reason, resolve::Unresolved};
-use domain::package::PackageUrl;
+use domain::package::PackageAddress;
 
 /// Most redirects that are followed.
 const MOST_REDIRECTS: usize = 5;
@@ -36,7 +36,11 @@ impl Ask {
 impl Client {
     /// Sends the request and follows its redirects, each under the policy. The
     /// answer is none of a redirect.
-    pub(super) async fn send(&self, package: &PackageUrl, ask: Ask) -> Result<Response, Failure> {
+    pub(super) async fn send(
+        &self,
+        package: &PackageAddress,
+        ask: Ask,
+    ) -> Result<Response, Failure> {
         let mut url = package.clone();
         for _ in 0..=MOST_REDIRECTS {
             self.policy.check(&url).map_err(|refused| Failure::refused(&url, &refused))?;
@@ -88,7 +92,7 @@ fn is_redirect(status: StatusCode) -> bool {
 }
 
 /// What an answer's status means, if it is no success.
-pub(super) fn check_status(url: &PackageUrl, status: StatusCode) -> Result<(), Failure> {
+pub(super) fn check_status(url: &PackageAddress, status: StatusCode) -> Result<(), Failure> {
     let reason = match status {
         StatusCode::OK | StatusCode::PARTIAL_CONTENT => return Ok(()),
         StatusCode::NOT_FOUND | StatusCode::GONE => Reason::NotFound,
@@ -104,7 +108,7 @@ pub(super) fn check_status(url: &PackageUrl, status: StatusCode) -> Result<(), F
 
 /// What an error of the HTTP client means. Its own text repeats the address with
 /// all its secrets, so only what lies beneath is shown.
-pub(super) fn failure(url: &PackageUrl, error: &reqwest::Error) -> Failure {
+pub(super) fn failure(url: &PackageAddress, error: &reqwest::Error) -> Failure {
     let mut cause: Option<&(dyn Error + 'static)> = error.source();
     let mut deepest = None;
     while let Some(inner) = cause {

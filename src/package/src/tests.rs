@@ -11,7 +11,7 @@ use rstest::rstest;
 use tokio::net::TcpListener;
 
 use super::*;
-use domain::package::{Checksum, PackageUrl};
+use domain::package::{Checksum, PackageAddress};
 use test_support::files::{Files, GOOD, GOOD_MD5, GOOD_SHA256};
 
 const LIMIT: u64 = 1 << 20;
@@ -74,7 +74,7 @@ impl Case<'_> {
     /// Fetches into a folder: what came of it, and what lies in the folder then.
     async fn run(&self) -> (Result<Fetched, Failure>, Vec<String>) {
         let folder = Folder::new();
-        let url: PackageUrl = self.url.parse().unwrap();
+        let url: PackageAddress = self.url.parse().unwrap();
         let checksum: Option<Checksum> = self.checksum.map(|it| it.parse().unwrap());
         let target = folder.0.join("app.jar");
         let fetch = Fetch {
@@ -295,7 +295,7 @@ async fn a_look_refuses_only_what_is_certain(#[case] path: &str, #[case] fails: 
 #[tokio::test]
 async fn a_look_at_a_silent_server_ends_in_time_and_refuses_nothing() {
     let files = Files::start().await;
-    let url: PackageUrl = files.url("/silent.jar").parse().unwrap();
+    let url: PackageAddress = files.url("/silent.jar").parse().unwrap();
     assert_eq!(client().probe_within(Duration::from_millis(100), &url).await, Ok(()));
 }
 
@@ -353,7 +353,7 @@ async fn a_look_does_not_follow_a_redirect_into_a_private_network(#[case] inside
     let client =
         Client::with_lookup(policy(&["127.0.0.1/32"]), LIMIT, Duration::from_secs(5), lookup)
             .unwrap();
-    let url: PackageUrl = files.url(&format!("/redirect.jar?{inside}")).parse().unwrap();
+    let url: PackageAddress = files.url(&format!("/redirect.jar?{inside}")).parse().unwrap();
     assert_eq!(client.probe(&url).await, Ok(()));
     let failure = client.send(&url, request::Ask::Head).await.unwrap_err();
     assert_eq!(

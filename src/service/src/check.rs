@@ -4,6 +4,7 @@
 use super::PackageParams;
 use domain::{
     Input, Rejection,
+    limits::SECONDS,
     name::{is_label, is_subdomain},
     template::{
         graceful_start::GracefulStartChange,
@@ -11,13 +12,10 @@ use domain::{
     },
 };
 
-/// Longest batch or creation, in seconds: a week.
-const LONGEST_SECONDS: i64 = 7 * 24 * 3600;
-
 /// A name that an application and its Deployment can have: EDAS' rule (a letter
 /// first, then letters, digits and `-`, at most 36) and that of Kubernetes
 /// (lower case, no `-` at the end).
-pub(super) fn name(name: &str) -> Result<(), Rejection> {
+pub(super) fn application_name(name: &str) -> Result<(), Rejection> {
     let fits = name.len() <= 36
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
@@ -34,6 +32,17 @@ pub(super) fn present_name(name: &str) -> Result<(), Rejection> {
     } else {
         Err(Rejection::invalid(Input::ApplicationName, name, allowed))
     }
+}
+
+/// A name that an object beside a Deployment can have, by the strictest of Kubernetes'
+/// rules: that of Services.
+pub(super) fn object_name(input: Input, name: &str) -> Result<(), Rejection> {
+    let fits = name.len() <= 63
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && !name.ends_with('-');
+    let allowed = "must begin with a lower-case letter, hold only lower-case letters, digits and '-', not end with '-', and have at most 63 characters";
+    if fits { Ok(()) } else { Err(Rejection::invalid(input, name, allowed)) }
 }
 
 /// The name of a container, where one is given.
@@ -55,13 +64,13 @@ pub(super) fn replicas(replicas: Option<i32>) -> Result<(), Rejection> {
     }
 }
 
-/// A number of seconds between `from` and a week.
+/// A number of seconds from `from` to the most.
 pub(super) fn seconds(input: Input, seconds: Option<i64>, from: i64) -> Result<(), Rejection> {
     match seconds {
-        Some(number) if !(from..=LONGEST_SECONDS).contains(&number) => Err(Rejection::invalid(
+        Some(number) if !(from..=SECONDS).contains(&number) => Err(Rejection::invalid(
             input,
             number,
-            format!("must be a number of seconds from {from} to {LONGEST_SECONDS}"),
+            format!("must be a number of seconds from {from} to {SECONDS}"),
         )),
         _ => Ok(()),
     }
@@ -81,7 +90,7 @@ pub(super) fn graceful_start(
         let allowed = format!(
             "delay and warm-up together must take less time than a batch may ({{}}, {timeout_seconds} s)"
         );
-        return Err(Rejection::invalid_beside(input, value, allowed, timeout));
+        return Err(Rejection::invalid_beside(input, value, allowed, &[timeout]));
     }
     Ok(())
 }
@@ -130,7 +139,7 @@ pub(super) fn spec(spec: &SpecChange) -> Result<(), Rejection> {
                 inputs.0,
                 format!("{request}{unit}"),
                 format!("must not be above {{}} ({limit}{unit})"),
-                inputs.1,
+                &[inputs.1],
             ));
         }
     }
@@ -145,10 +154,11 @@ pub(super) fn one_source(spec: &SpecChange, package: &PackageParams) -> Result<(
         .map(|image| (Input::Image, image))
         .or(spec.image_tag.as_ref().map(|tag| (Input::ImageTag, tag)));
     match (&package.url, image) {
-        (Some(_), Some((input, image))) => Err(Rejection::invalid(
+        (Some(_), Some((input, image))) => Err(Rejection::invalid_beside(
             input,
             image,
-            "either an image or a package (PackageUrl) is released, not both",
+            "either an image or a package ({}) is released, not both",
+            &[Input::PackageAddress],
         )),
         _ => Ok(()),
     }
@@ -185,7 +195,7 @@ mod tests {
     #[case("web-", false)]
     #[case("a234567890123456789012345678901234567", false)]
     fn a_name_fits_edas_and_kubernetes(#[case] text: &str, #[case] fits: bool) {
-        assert_eq!(name(text).is_ok(), fits);
+        assert_eq!(application_name(text).is_ok(), fits);
     }
 
     #[rstest]

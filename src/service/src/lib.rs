@@ -6,6 +6,7 @@
 //! the executor mirrors what is needed of it into the database, and picks up
 //! the orders written here. It knows nothing of HTTP.
 
+mod answer;
 mod application;
 mod catalog;
 mod check;
@@ -42,7 +43,7 @@ pub use live::{EventForm, Shown, Viewer, Watch, WatchError};
 pub use package::Packages;
 pub use query::InstanceView;
 pub use request::{
-    Adopt, Caller, Configure, ContainerView, CreateApplication, Deploy, Describe, EditDeployment,
+    Adopt, Caller, Configure, ContainerChoice, CreateApplication, Deploy, Describe, EditDeployment,
     KeySecret, PackageParams, Precheck, RequestIdentity, RollBackTo, Scale, Start,
 };
 pub use session::{Opened, SessionToken, Visit};

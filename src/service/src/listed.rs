@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::{Deploy, Error, Service};
 use domain::{
     Input, OrderId, Rejection,
-    order::{Source, Target},
+    order::{Target, TemplateSource},
 };
 use store::{ListedApplication, ListedOrder, WantedApplications, WantedOrders};
 
@@ -95,9 +95,11 @@ impl Service {
 
 fn applied(before: &Value, name: &str, target: Target) -> Value {
     match (target.source, target.release) {
-        (Source::Change(change), Some(release)) => change.apply(before, name, release),
-        (Source::Exact(template), _) => template,
-        (Source::Change(_) | Source::Unchanged | Source::Renewed(_), _) => before.clone(),
+        (TemplateSource::Change(change), Some(release)) => change.apply(before, name, release),
+        (TemplateSource::Exact(template), _) => template,
+        (TemplateSource::Change(_) | TemplateSource::Unchanged | TemplateSource::Renewed(_), _) => {
+            before.clone()
+        }
     }
 }
 

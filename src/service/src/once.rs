@@ -2,8 +2,12 @@
 //!
 //! A use case hands its work to [`Service::once`], which begins the transaction, claims the
 //! request, stores the answer with what was written, and commits. The same request again
-//! gets that answer (R25). The work cannot commit by itself, and nothing else here begins a
-//! transaction: a use case that forgot the request would not compile.
+//! gets that answer (R25), as long as it is remembered and has an identity: without one,
+//! each request is another. The work cannot commit by itself.
+//!
+//! The compiler does not keep a use case from [`Service::transaction`], which claims no
+//! request, or from a statement of the store outside of any transaction. A test reads the
+//! source: each public use case with a caller must get here.
 //!
 //! Work is a closure that returns a boxed future, and no async closure: the compiler (1.95)
 //! does not see that the future of an async closure can be sent to another thread.
@@ -45,7 +49,7 @@ impl DerefMut for Work<'_> {
 }
 
 /// What the work of a use case comes to, once it is awaited.
-pub(crate) type Outcome<'t, T, E = Error> = BoxFuture<'t, Result<T, E>>;
+pub(crate) type UseCaseFuture<'t, T, E = Error> = BoxFuture<'t, Result<T, E>>;
 
 /// An error of a transaction, which may say that Postgres ended it in favour of another.
 pub(crate) trait Conflict: From<StoreError> {
@@ -74,7 +78,7 @@ impl Service {
         &self,
         caller: &Caller,
         name: &'static str,
-        work: impl for<'t> Fn(&'t mut Work<'a>) -> Outcome<'t, T> + Send + Sync,
+        work: impl for<'t> Fn(&'t mut Work<'a>) -> UseCaseFuture<'t, T> + Send + Sync,
     ) -> Result<T, Error>
     where
         T: Serialize + DeserializeOwned + Send,
@@ -149,7 +153,7 @@ impl Service {
     pub(crate) async fn transaction<'a, T: Send, E: Conflict + Send>(
         &self,
         name: &'static str,
-        work: impl for<'t> Fn(&'t mut Work<'a>) -> Outcome<'t, T, E> + Send + Sync,
+        work: impl for<'t> Fn(&'t mut Work<'a>) -> UseCaseFuture<'t, T, E> + Send + Sync,
     ) -> Result<T, E> {
         tried(name, || async {
             let mut tx = self.begin().await?;
@@ -166,7 +170,7 @@ impl Service {
     /// Those of `work` or the database's.
     pub(crate) async fn discarded<'a, T>(
         &self,
-        work: impl for<'t> FnOnce(&'t mut Work<'a>) -> Outcome<'t, T> + Send,
+        work: impl for<'t> FnOnce(&'t mut Work<'a>) -> UseCaseFuture<'t, T> + Send,
     ) -> Result<T, Error> {
         work(&mut self.begin().await?).await
     }

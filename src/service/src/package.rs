@@ -13,7 +13,7 @@ use ::package::Client;
 use domain::{
     Input, Rejection,
     package::{
-        Label, PackageKind, PackageUrl,
+        Label, PackageAddress, PackageKind,
         runtime::{Runtime, Runtimes},
         upload::{named_by, perhaps_named_by},
     },
@@ -48,7 +48,7 @@ impl Service {
     /// application: this server releases packages, the address is allowed, and
     /// nothing says that the package is not there. Returns the address that pods
     /// fetch it from: another one where it was uploaded to this server.
-    pub(super) async fn check_package(&self, url: &SecretString) -> Result<PackageUrl, Error> {
+    pub(super) async fn check_package(&self, url: &SecretString) -> Result<PackageAddress, Error> {
         let (packages, url) = self.read_package(url)?;
         let refuse = |why: String| Rejection::invalid(Input::PackageAddress, &url, why);
         if let Some(key) = named_by(&url).map_err(|why| refuse(why.to_string()))? {
@@ -73,7 +73,7 @@ impl Service {
     pub(super) async fn check_package_params(
         &self,
         params: &PackageParams,
-    ) -> Result<Option<PackageUrl>, Error> {
+    ) -> Result<Option<PackageAddress>, Error> {
         match &params.url {
             Some(url) => Ok(Some(self.check_package(url).await?)),
             None => Ok(None),
@@ -84,9 +84,9 @@ impl Service {
     pub(super) fn read_package(
         &self,
         url: &SecretString,
-    ) -> Result<(&Packages, PackageUrl), Rejection> {
+    ) -> Result<(&Packages, PackageAddress), Rejection> {
         let text = url.expose_secret();
-        let parsed: Result<PackageUrl, _> = text.parse();
+        let parsed: Result<PackageAddress, _> = text.parse();
         let shown = parsed.as_ref().map_or_else(
             |_| format!("(a text of {} characters, not shown)", text.chars().count()),
             ToString::to_string,
@@ -112,7 +112,7 @@ impl Service {
         &self,
         spec: &mut SpecChange,
         params: &PackageParams,
-        url: Option<PackageUrl>,
+        url: Option<PackageAddress>,
         current: Option<&Label>,
     ) -> Result<Option<Label>, Rejection> {
         let kind = match (&url, current) {
@@ -174,18 +174,19 @@ fn missing(flag: &str, variable: &str) -> String {
 
 /// The kind of a new package: what was said, what its name ends with, or what ran before.
 fn kind_of(
-    url: &PackageUrl,
+    url: &PackageAddress,
     params: &PackageParams,
     current: Option<&Label>,
 ) -> Result<PackageKind, Rejection> {
     match (params.kind, url.kind()) {
         (Some(said), Some(named)) if said != named => {
             let allowed = format!(
-                "PackageType is {}, and its name ends like that of a {}",
+                "the {{}} is {}, and its name ends like that of a {}",
                 said.word(),
                 named.word()
             );
-            Err(Rejection::invalid(Input::PackageAddress, url, allowed))
+            let others = &[Input::PackageKind];
+            Err(Rejection::invalid_beside(Input::PackageAddress, url, allowed, others))
         }
         (Some(kind), _) | (None, Some(kind)) => Ok(kind),
         (None, None) => {

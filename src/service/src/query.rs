@@ -6,14 +6,14 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{Error, Service, read::EXECUTOR_SECONDS};
-use crate::order::precheck::until_answered;
+use crate::answer::until_answered;
 use domain::{
     ApplicationId, ClusterId, Rejection,
     application::Application,
     object::write::ObjectKind,
     observed::cluster_state::{ClusterState, Pod, QueryKind},
 };
-use store::OrderRow;
+use store::OrderView;
 
 /// How long it is waited for: the API server takes seconds to tell of thousands of pods,
 /// and a request has 8 s in all.
@@ -149,6 +149,6 @@ impl Service {
     }
 }
 
-fn has_canary(order: &OrderRow) -> bool {
+fn has_canary(order: &OrderView) -> bool {
     order.strategy.canary > 0 && !order.state.is_final()
 }

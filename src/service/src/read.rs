@@ -1,10 +1,8 @@
 //! Reading: orders, versions, applications, the cluster, keys.
 
-use super::{
-    BatchView, ClusterView, CurrentSpec, Error, KeySecret, OrderView, ReleaseView, Service,
-};
-use domain::{ApplicationId, OrderId, Rejection, application::Application, order::Order};
-use store::{BatchRow, OrderRow, ReleaseRow};
+use super::{ClusterView, CurrentSpec, Error, KeySecret, OrderView, ReleaseView, Service};
+use domain::{ApplicationId, OrderId, Rejection, application::Application};
+use store::ReleaseRow;
 
 /// How many orders a list shows at most.
 const RECENT_ORDERS: i64 = 200;
@@ -33,7 +31,7 @@ impl Service {
             .await?
             .ok_or_else(|| Rejection::UnknownOrder(id.to_string()))?;
         let batches = self.store.batch_rows(id).await?;
-        Ok(order_view(row, batches))
+        Ok(row.with_batches(batches))
     }
 
     /// The orders of an application, newest first (R17), without their batches.
@@ -42,8 +40,7 @@ impl Service {
     /// [`Rejection::UnknownApplication`].
     pub async fn recent_orders(&self, application: ApplicationId) -> Result<Vec<OrderView>, Error> {
         self.store.application(application).await?;
-        let rows = self.store.recent_orders(application, RECENT_ORDERS).await?;
-        Ok(rows.into_iter().map(|row| order_view(row, Vec::new())).collect())
+        Ok(self.store.recent_orders(application, RECENT_ORDERS).await?)
     }
 
     /// The newest order that changes the application's Deployment, without its batches.
@@ -55,7 +52,7 @@ impl Service {
         application: ApplicationId,
     ) -> Result<Option<OrderView>, Error> {
         self.store.application(application).await?;
-        Ok(self.store.newest_order(application).await?.map(|row| order_view(row, Vec::new())))
+        Ok(self.store.newest_order(application).await?)
     }
 
     /// The versions of an application that were released to their end, newest first.
@@ -136,62 +133,6 @@ impl Service {
             }
             _ => Ok(()),
         }
-    }
-}
-
-fn order_view(row: OrderRow, batches: Vec<BatchRow>) -> OrderView {
-    let mut before = row.replicas_before.unwrap_or(0);
-    let batches = batches.into_iter().map(|batch| {
-        let size = (batch.target - before).max(0);
-        before = batch.target;
-        batch_view(batch, size, row.strategy.canary > 0)
-    });
-    OrderView {
-        batches: batches.collect(),
-        id: row.id,
-        application: row.application,
-        kind: row.kind,
-        state: row.state,
-        step: row.step,
-        batch_count: row.strategy.count(),
-        strategy: row.strategy,
-        replicas: row.replicas,
-        replicas_before: row.replicas_before,
-        description: row.description,
-        notes: row.notes,
-        version: row.version.unwrap_or_default(),
-        image: row.image.unwrap_or_default(),
-        package: row.package,
-        message: row.message,
-        created_at: row.created_at,
-        finished_at: row.finished_at,
-        created_by: row.created_by,
-        source: row.source,
-        rolls_back: row.rolls_back,
-        rolled_back_by: row.rolled_back_by,
-        can_roll_back: Order::can_be_rolled_back(
-            row.kind,
-            row.state,
-            row.changed_deployment,
-            row.is_newest,
-            row.rolled_back_by.is_some(),
-        ),
-    }
-}
-
-fn batch_view(row: BatchRow, size: i32, has_canary: bool) -> BatchView {
-    BatchView {
-        id: row.id,
-        number: row.index + 1,
-        canary: has_canary && row.index == 0,
-        state: row.state,
-        size,
-        target: row.target,
-        started_at: row.started_at,
-        finished_at: row.finished_at,
-        updated_at: row.updated_at,
-        message: row.message,
-        pods: row.pods,
     }
 }
 

@@ -65,13 +65,13 @@ pub struct PackageParams {
     pub url: Option<SecretString>,
     /// Its kind, where that was said.
     pub kind: Option<PackageKind>,
-    /// The JDK it is to run on, in EDAS' words; none keeps it.
+    /// The JDK it is to run on, as callers name it; none keeps it.
     pub jdk: Option<String>,
     /// The web container it is to run in; none keeps it.
     pub web_container: Option<String>,
 }
 
-/// InsertK8sApplication.
+/// A new application, with its first version.
 #[derive(Debug, Clone)]
 pub struct CreateApplication {
     /// Name of the application and its Deployment.
@@ -118,7 +118,7 @@ pub struct Adopt {
 
 /// Which container is an application's.
 #[derive(Debug, Clone)]
-pub struct ContainerView {
+pub struct ContainerChoice {
     /// Its name; none = it is in doubt.
     pub name: Option<String>,
     /// Whether somebody chose it.
@@ -127,15 +127,14 @@ pub struct ContainerView {
     pub all: Vec<String>,
 }
 
-/// DeployK8sApplication.
+/// A release.
 #[derive(Debug, Clone)]
 pub struct Deploy {
     pub application: ApplicationId,
     pub spec: SpecChange,
     /// A package in place of an image, or what it runs on.
     pub package: PackageParams,
-    /// A version from the history to release again (PackageVersionId); goes with
-    /// an empty `spec` only.
+    /// A version from the history to release again; goes with an empty `spec` only.
     pub release: Option<ReleaseId>,
     /// The version's text; none = the time.
     pub version: Option<String>,
@@ -143,9 +142,9 @@ pub struct Deploy {
     pub replicas: Option<i32>,
     /// How the release reaches the pods; none = all at once.
     pub strategy: Option<Strategy>,
-    /// Seconds one batch may take (BatchTimeout); none = the server's setting.
+    /// Seconds that one batch may take; none = the server's setting.
     pub batch_timeout_seconds: Option<i64>,
-    /// minReadySeconds (BatchWaitTime); none keeps it.
+    /// `minReadySeconds` of the Deployment; none keeps it.
     pub min_ready_seconds: Option<i32>,
     pub description: String,
     /// What of the request has no effect here, as sentences for the order.
@@ -158,7 +157,7 @@ pub struct Deploy {
     pub template: Option<serde_json::Value>,
 }
 
-/// ScaleK8sApplication.
+/// Another number of pods.
 #[derive(Debug, Clone, Copy)]
 pub struct Scale {
     pub application: ApplicationId,
@@ -167,7 +166,7 @@ pub struct Scale {
     pub timeout_seconds: Option<i64>,
 }
 
-/// StartK8sApplication.
+/// Pods again for an application that was stopped.
 #[derive(Debug, Clone, Copy)]
 pub struct Start {
     pub application: ApplicationId,
@@ -177,7 +176,7 @@ pub struct Start {
     pub timeout_seconds: Option<i64>,
 }
 
-/// UpdateK8sApplicationConfig.
+/// Other amounts of processor and memory.
 #[derive(Debug, Clone)]
 pub struct Configure {
     pub application: ApplicationId,
@@ -189,7 +188,7 @@ pub struct Configure {
     pub timeout_seconds: Option<i64>,
 }
 
-/// UpdateK8sResource.
+/// The whole text of a Deployment as it is to be.
 #[derive(Debug, Clone)]
 pub struct EditDeployment {
     /// Its cluster, where that is said.
@@ -200,7 +199,7 @@ pub struct EditDeployment {
     pub wanted: serde_json::Value,
 }
 
-/// UpdateK8sApplicationBaseInfo. None keeps what was said, an empty text removes it.
+/// What is said of an application. None keeps what was said, an empty text removes it.
 #[derive(Debug, Clone)]
 pub struct Describe {
     pub application: ApplicationId,
@@ -211,7 +210,7 @@ pub struct Describe {
     pub phone: Option<String>,
 }
 
-/// StartK8sAppPrecheck.
+/// A check of what a new application, or a release, would do.
 #[derive(Debug, Clone)]
 pub struct Precheck {
     /// Cluster id; must be the one this server drives.
@@ -226,7 +225,7 @@ pub struct Precheck {
     pub spec: SpecChange,
 }
 
-/// RollbackApplication.
+/// The way back to a version of the history.
 #[derive(Debug, Clone)]
 pub struct RollBackTo {
     pub application: ApplicationId,

@@ -9,7 +9,7 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
-use domain::{ClusterIdentity, order::FailurePolicy};
+use domain::{ClusterIdentity, name::DEFAULT_NAMESPACE, order::FailurePolicy};
 
 mod console;
 mod edge;
@@ -71,7 +71,7 @@ pub struct AdoptDeployment {
     #[arg(long)]
     pub name: String,
     /// Its Kubernetes namespace.
-    #[arg(long, default_value = "default")]
+    #[arg(long, default_value = DEFAULT_NAMESPACE)]
     pub namespace: String,
     /// The cluster's EDAS ClusterId.
     #[arg(long, env = "SLUICE_CLUSTER_ID", default_value = "default", value_parser = clap::builder::NonEmptyStringValueParser::new())]
@@ -97,7 +97,7 @@ pub struct ShowContainer {
     #[arg(long)]
     pub name: String,
     /// Its Kubernetes namespace.
-    #[arg(long, default_value = "default")]
+    #[arg(long, default_value = DEFAULT_NAMESPACE)]
     pub namespace: String,
     /// The cluster's EDAS ClusterId.
     #[arg(long, env = "SLUICE_CLUSTER_ID", default_value = "default", value_parser = clap::builder::NonEmptyStringValueParser::new())]

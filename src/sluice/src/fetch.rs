@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::config::FetchPackage;
-use domain::package::PackageUrl;
+use domain::package::PackageAddress;
 use package::{Client, Failure, Fetch, Reason};
 use secrecy::ExposeSecret;
 
@@ -47,7 +47,7 @@ async fn fetch(settings: &FetchPackage) -> Result<String, Failure> {
         address: "the package's address".into(),
         what,
     };
-    let url: PackageUrl = text.parse().map_err(|why| unread(format!("{why}")))?;
+    let url: PackageAddress = text.parse().map_err(|why| unread(format!("{why}")))?;
     let fail = |reason: Reason, what: String| Failure { reason, address: url.to_string(), what };
     let cannot = |path: &Path, error: &io::Error| {
         fail(Reason::CannotWrite, format!("{}: {error}", path.display()))

@@ -14,7 +14,7 @@ use super::{
 };
 use domain::{
     ApplicationId, ClusterId, KnownCluster, Rejection, ReleaseId, application::Application,
-    order::Snapshot, package::Label, template::container::Known,
+    order::DeploymentBefore, package::Label, template::container::Known,
 };
 
 /// An application about to be created.
@@ -124,7 +124,7 @@ impl Tx {
     pub async fn lock_application(
         &mut self,
         id: ApplicationId,
-    ) -> Result<(Application, Option<Snapshot>), StoreError> {
+    ) -> Result<(Application, Option<DeploymentBefore>), StoreError> {
         let row = sqlx::query!(
             "/* lock_application */ SELECT resting_snapshot FROM application WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE",
             id.0
@@ -191,7 +191,7 @@ impl Tx {
     pub async fn keep_resting_snapshot(
         &mut self,
         id: ApplicationId,
-        snapshot: &Snapshot,
+        snapshot: &DeploymentBefore,
     ) -> Result<(), StoreError> {
         let snapshot = json("resting snapshot", snapshot)?;
         sqlx::query!("/* keep_resting_snapshot */ UPDATE application SET resting_snapshot = $2 WHERE id = $1", id.0, snapshot)

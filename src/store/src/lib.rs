@@ -43,7 +43,7 @@ pub use upload::{
     Completion, CredentialRow, Hold, MultipartRow, NewMultipart, NewPart, NewUpload, PackageRow,
     PartRefused, StoredPackage, WrittenPart,
 };
-pub use view::{BatchRow, OrderRow, PodState};
+pub use view::{BatchRow, BatchView, OrderView, PodState};
 
 use std::time::Duration;
 

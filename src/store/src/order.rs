@@ -17,7 +17,7 @@ use super::{
 use domain::{
     ApplicationId, BatchId, OrderId, Rejection,
     application::Application,
-    order::{Batch, Kind, Order, Snapshot, State, Target, intent::Intent, plan::Strategy},
+    order::{Batch, DeploymentBefore, Kind, Order, State, Target, intent::Intent, plan::Strategy},
 };
 
 /// An order about to be accepted.
@@ -30,7 +30,7 @@ pub struct NewOrder<'a> {
     pub strategy: Strategy,
     pub target: Target,
     /// The Deployment before it, if that is known already.
-    pub snapshot: Option<Snapshot>,
+    pub snapshot: Option<DeploymentBefore>,
     /// The order it rolls back.
     pub rolls_back: Option<OrderId>,
     pub description: &'a str,

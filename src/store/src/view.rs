@@ -11,52 +11,79 @@ use super::{
 };
 use domain::{
     ApplicationId, BatchId, OrderId, Source,
-    order::{Kind, State, Step, plan::Strategy},
+    order::{Kind, Order, State, Step, plan::Strategy},
     package::Label,
 };
 
-/// An order, without its batches.
+/// A change order as callers see it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct OrderRow {
+pub struct OrderView {
     pub id: OrderId,
     pub application: ApplicationId,
     pub kind: Kind,
     pub state: State,
     pub step: Step,
-    /// How its batches follow each other.
+    /// How the batches follow each other.
     pub strategy: Strategy,
+    /// The batches, in order; empty where they are not read, as in lists.
+    pub batches: Vec<BatchView>,
+    pub batch_count: usize,
     /// Desired number of pods, where it sets one.
     pub replicas: Option<i32>,
-    /// The number before, if the order changes only the number.
+    /// The number before, where it changes nothing else.
     pub replicas_before: Option<i32>,
     pub description: String,
-    /// Notes for its caller, as sentences.
+    /// What of the request has no effect, and what the checks before it warned of.
     pub notes: Vec<String>,
-    /// Text of the version that it releases.
-    pub version: Option<String>,
-    /// Image that it releases.
-    pub image: Option<String>,
-    /// Package that it releases.
+    /// Version text of what it releases, empty if it is none of the history.
+    pub version: String,
+    /// Image it releases, empty until that is known.
+    pub image: String,
+    /// Package it releases; none = an image.
     pub package: Option<Label>,
-    /// Why it stands as it does.
+    /// Why it ended as it did, or what it waits for; may be empty.
     pub message: String,
     /// When it was accepted.
     pub created_at: Timestamp,
+    /// When it reached its final state.
     pub finished_at: Option<Timestamp>,
+    /// Name of the access key that ordered it; `sluice` for an automatic rollback.
     pub created_by: String,
-    /// Where it comes from.
+    /// What it came by.
     pub source: Source,
-    /// The order it rolls back.
+    /// The order that this one rolls back.
     pub rolls_back: Option<OrderId>,
-    /// The order that rolls it back.
+    /// The order that rolls this one back.
     pub rolled_back_by: Option<OrderId>,
-    /// Whether no order of its application came after it.
-    pub is_newest: bool,
-    /// Whether it changed the Deployment.
-    pub changed_deployment: bool,
+    /// Whether it can be rolled back now: while it is open, and after its end while
+    /// no other order of its application followed.
+    pub can_roll_back: bool,
 }
 
-/// A batch.
+/// A batch of an order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BatchView {
+    pub id: BatchId,
+    /// Its number, from 1.
+    pub number: usize,
+    pub canary: bool,
+    pub state: State,
+    /// Pods of the new version that it adds.
+    pub size: i32,
+    /// Pods of the new version when it is done.
+    pub target: i32,
+    pub started_at: Option<Timestamp>,
+    /// When it ended, well or not.
+    pub finished_at: Option<Timestamp>,
+    /// When anything of it changed last.
+    pub updated_at: Timestamp,
+    /// Why it failed, or what it waits for; may be empty.
+    pub message: String,
+    /// The pods of the new version that it brought, as last seen.
+    pub pods: Vec<PodState>,
+}
+
+/// A batch as it is on record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BatchRow {
     pub id: BatchId,
@@ -87,12 +114,40 @@ pub struct PodState {
     pub message: String,
 }
 
+impl OrderView {
+    /// The same order with its batches.
+    #[must_use]
+    pub fn with_batches(mut self, batches: Vec<BatchRow>) -> Self {
+        let mut before = self.replicas_before.unwrap_or(0);
+        let has_canary = self.strategy.canary > 0;
+        let batches = batches.into_iter().map(|row| {
+            let size = (row.target - before).max(0);
+            before = row.target;
+            BatchView {
+                id: row.id,
+                number: row.index + 1,
+                canary: has_canary && row.index == 0,
+                state: row.state,
+                size,
+                target: row.target,
+                started_at: row.started_at,
+                finished_at: row.finished_at,
+                updated_at: row.updated_at,
+                message: row.message,
+                pods: row.pods,
+            }
+        });
+        self.batches = batches.collect();
+        self
+    }
+}
+
 impl Store {
-    /// One order for reading.
+    /// One order for reading, without its batches.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn order_row(&self, id: OrderId) -> Result<Option<OrderRow>, StoreError> {
+    pub async fn order_row(&self, id: OrderId) -> Result<Option<OrderView>, StoreError> {
         Ok(order_rows(&self.pool, Some(id), None, true, 1).await?.pop())
     }
 
@@ -104,7 +159,7 @@ impl Store {
         &self,
         application: ApplicationId,
         limit: i64,
-    ) -> Result<Vec<OrderRow>, StoreError> {
+    ) -> Result<Vec<OrderView>, StoreError> {
         order_rows(&self.pool, None, Some(application), true, limit).await
     }
 
@@ -115,7 +170,7 @@ impl Store {
     pub async fn newest_order(
         &self,
         application: ApplicationId,
-    ) -> Result<Option<OrderRow>, StoreError> {
+    ) -> Result<Option<OrderView>, StoreError> {
         Ok(order_rows(&self.pool, None, Some(application), false, 1).await?.pop())
     }
 
@@ -154,7 +209,7 @@ impl Tx {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn order_row(&mut self, id: OrderId) -> Result<Option<OrderRow>, StoreError> {
+    pub async fn order_row(&mut self, id: OrderId) -> Result<Option<OrderView>, StoreError> {
         Ok(order_rows(self.connection(), Some(id), None, true, 1).await?.pop())
     }
 }
@@ -165,7 +220,7 @@ async fn order_rows(
     application: Option<ApplicationId>,
     object_writes: bool,
     limit: i64,
-) -> Result<Vec<OrderRow>, StoreError> {
+) -> Result<Vec<OrderView>, StoreError> {
     let rows = sqlx::query!(
         r#"/* order_rows */ SELECT o.id, o.application_id, o.kind::text AS "kind!", o.state::text AS "state!", o.step::text AS "step!",
                o.strategy, (o.target->>'replicas')::integer AS replicas, (o.target->>'replicas_before')::integer AS replicas_before, o.description, o.notes, o.message, o.created_at, o.finished_at, o.created_by, o.source::text AS "source!", o.rolls_back,
@@ -186,19 +241,31 @@ async fn order_rows(
     .await?;
     rows.into_iter()
         .map(|row| {
-            Ok(OrderRow {
+            let kind = value("kind", row.kind)?;
+            let state = value("state", row.state)?;
+            let strategy: Strategy = document("strategy", row.strategy)?;
+            let can_roll_back = Order::can_be_rolled_back(
+                kind,
+                state,
+                row.changed_deployment,
+                row.newest,
+                row.rolled_back_by.is_some(),
+            );
+            Ok(OrderView {
                 id: OrderId(row.id),
                 application: ApplicationId(row.application_id),
-                kind: value("kind", row.kind)?,
-                state: value("state", row.state)?,
+                kind,
+                state,
                 step: value("step", row.step)?,
-                strategy: document("strategy", row.strategy)?,
+                batches: Vec::new(),
+                batch_count: strategy.count(),
+                strategy,
                 replicas: row.replicas,
                 replicas_before: row.replicas_before,
                 description: row.description,
                 notes: row.notes,
-                version: row.version,
-                image: row.image,
+                version: row.version.unwrap_or_default(),
+                image: row.image.unwrap_or_default(),
                 package: row.package.map(|package| document("package", package)).transpose()?,
                 message: row.message,
                 created_at: row.created_at.to_jiff(),
@@ -207,8 +274,7 @@ async fn order_rows(
                 source: value("source", row.source)?,
                 rolls_back: row.rolls_back.map(OrderId),
                 rolled_back_by: row.rolled_back_by.map(OrderId),
-                is_newest: row.newest,
-                changed_deployment: row.changed_deployment,
+                can_roll_back,
             })
         })
         .collect()

@@ -79,7 +79,7 @@ pub fn entries() -> Vec<Entry> {
             let batches: Vec<BatchView> =
                 (1..=usize::try_from(BATCHES).expect("it is small") * n / 100).map(batch).collect();
             Box::new(move || {
-                serde_json::to_string(&pipelines(&batches, "Scale Out"))
+                serde_json::to_string(&pipelines(&batches, "Scale Out", ""))
                     .is_ok_and(|reply| reply.len() < LONGEST_REPLY)
             })
         }),
@@ -92,7 +92,7 @@ pub fn entries() -> Vec<Entry> {
                 message: "x".repeat(500),
             };
             let batches = [BatchView { pods: (0..n).map(pod).collect(), ..batch(1) }];
-            Box::new(move || serde_json::to_string(&pipelines(&batches, "Scale Out")).is_ok())
+            Box::new(move || serde_json::to_string(&pipelines(&batches, "Scale Out", "")).is_ok())
         }),
         accepted(
             "a release with as many items in every list as a line holds, upon itself",

@@ -6,7 +6,7 @@ use axum::http::{Method, Request};
 use domain::{
     limits::{BODY, OBJECT_KEY, PACKAGE_URL, PARAMETERS, PARTS},
     package::{
-        Checksum, HostPattern, PackageUrl,
+        Checksum, HostPattern, PackageAddress,
         upload::{self, ObjectKey},
     },
 };
@@ -15,7 +15,7 @@ use edas::{
         connection::{Peer, Way},
         line::Cutting,
     },
-    operation::package::oss::{Claim, Object, Query, part_list},
+    operation::package::oss::{Object, OssClaim, Query, part_list},
 };
 
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
     measure::Job,
 };
 
-const CLAIM: &[&str] = &["edas::operation::package::oss::claim::Claim::read"];
+const CLAIM: &[&str] = &["edas::operation::package::oss::claim::OssClaim::read"];
 const OBJECT: &[&str] =
     &["edas::operation::package::oss::Object::of", "domain::package::upload::ObjectKey::read"];
 const QUERY: &[&str] = &[
@@ -38,9 +38,9 @@ const PART_LIST: &[&str] = &[
 ];
 const ETAG: &str = "0CC175B9C0F1B6A831C399E269772661";
 const URL: &[&str] = &[
-    "domain::package::PackageUrl::from_str",
-    "domain::package::PackageUrl::try_from",
-    "domain::package::PackageUrl::file_name",
+    "domain::package::PackageAddress::from_str",
+    "domain::package::PackageAddress::try_from",
+    "domain::package::PackageAddress::file_name",
     "domain::package::upload::named_by",
     "domain::package::upload::perhaps_named_by",
 ];
@@ -210,7 +210,7 @@ fn claim(more: Vec<(String, String)>) -> Job {
     );
     let object = object_of(&format!("/sluice-packages/{ID}/app.jar")).expect("it is an object");
     let query = Query::read(Some("partNumber=1&uploadId=A")).expect("it is a query");
-    Box::new(move || Claim::read(&Method::PUT, &headers, &object, &query).is_ok())
+    Box::new(move || OssClaim::read(&Method::PUT, &headers, &object, &query).is_ok())
 }
 
 /// Reads a query, what is signed of it, and what it wants of a bucket or an object.
@@ -247,7 +247,7 @@ fn object_of(path: &str) -> Option<Object> {
 
 fn url(text: String) -> Job {
     text_job(text, |text| {
-        let Ok(url) = text.parse::<PackageUrl>() else { return false };
+        let Ok(url) = text.parse::<PackageAddress>() else { return false };
         let named = (upload::named_by(&url), upload::perhaps_named_by(&url));
         let told = (url.file_name(), url.kind(), named, url.redirected("/other").is_ok());
         !told.0.is_empty()

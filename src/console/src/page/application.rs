@@ -15,7 +15,7 @@ use crate::{
     session::SignedIn,
     words::{self, Moment, Sign},
 };
-use domain::{ApplicationId, observed::cluster_state::Health};
+use domain::{ApplicationId, observed::cluster_state::PodHealth};
 use jiff::Timestamp;
 use service::{Error, OrderView, Scale, Start};
 
@@ -196,15 +196,15 @@ async fn orders(console: &Console, id: ApplicationId, now: Timestamp) -> Result<
 async fn pods(console: &Console, id: ApplicationId, now: Timestamp) -> Result<Vec<PodLine>, Error> {
     let mut instances = console.service.instances(id, false, false).await?;
     // Those first that have trouble.
-    instances.sort_by_key(|it| (it.pod.health() == Health::Ready, it.pod.name.clone()));
+    instances.sort_by_key(|it| (it.pod.health() == PodHealth::Ready, it.pod.name.clone()));
     let line = |it: service::InstanceView| {
         let (word, mark, class) = match it.pod.health() {
-            Health::Ready => ("ready", "✓", "good"),
-            Health::Unready => ("not ready", "◑", "runs"),
-            Health::Starting => ("starts", "○", "waits"),
-            Health::Ended => ("ended", "■", "ended"),
-            Health::Failed => ("failed", "✗", "bad"),
-            Health::Unknown => ("unknown", "?", "waits"),
+            PodHealth::Ready => ("ready", "✓", "good"),
+            PodHealth::Unready => ("not ready", "◑", "runs"),
+            PodHealth::Starting => ("starts", "○", "waits"),
+            PodHealth::Ended => ("ended", "■", "ended"),
+            PodHealth::Failed => ("failed", "✗", "bad"),
+            PodHealth::Unknown => ("unknown", "?", "waits"),
         };
         let class = if it.pod.trouble.is_empty() { class } else { "bad" };
         PodLine {

@@ -54,15 +54,15 @@ impl Resource {
 #[serde(rename_all = "camelCase")]
 pub struct Behaviour {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scale_up: Option<Pace>,
+    pub scale_up: Option<ScalingSpeed>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scale_down: Option<Pace>,
+    pub scale_down: Option<ScalingSpeed>,
 }
 
 /// How fast it goes in one direction, with Kubernetes' names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Pace {
+pub struct ScalingSpeed {
     /// How long what was asked for before still counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stabilization_window_seconds: Option<i32>,
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn a_rule_becomes_an_autoscaler_that_goes_with_the_deployment() {
         let step = ScalingStep { r#type: StepUnit::Pods, value: 4, period_seconds: 15 };
-        let pace = Pace {
+        let pace = ScalingSpeed {
             stabilization_window_seconds: Some(0),
             select_policy: Some(SelectPolicy::Max),
             policies: vec![step],

@@ -85,7 +85,7 @@ pub struct Pod {
 
 /// What a pod is about, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Health {
+pub enum PodHealth {
     Ready,
     /// It runs and is not Ready.
     Unready,
@@ -123,14 +123,14 @@ impl Pod {
 
     /// What it is about.
     #[must_use]
-    pub fn health(&self) -> Health {
+    pub fn health(&self) -> PodHealth {
         match self.phase.as_str() {
-            "Running" if self.ready_since.is_some() => Health::Ready,
-            "Running" => Health::Unready,
-            "Pending" => Health::Starting,
-            "Succeeded" => Health::Ended,
-            "Failed" => Health::Failed,
-            _ => Health::Unknown,
+            "Running" if self.ready_since.is_some() => PodHealth::Ready,
+            "Running" => PodHealth::Unready,
+            "Pending" => PodHealth::Starting,
+            "Succeeded" => PodHealth::Ended,
+            "Failed" => PodHealth::Failed,
+            _ => PodHealth::Unknown,
         }
     }
 }
@@ -195,17 +195,17 @@ mod tests {
     }
 
     #[rstest]
-    #[case("Running", true, Health::Ready)]
-    #[case("Running", false, Health::Unready)]
-    #[case("Pending", false, Health::Starting)]
-    #[case("Succeeded", false, Health::Ended)]
-    #[case("Failed", false, Health::Failed)]
-    #[case("Unknown", false, Health::Unknown)]
-    #[case("", false, Health::Unknown)]
+    #[case("Running", true, PodHealth::Ready)]
+    #[case("Running", false, PodHealth::Unready)]
+    #[case("Pending", false, PodHealth::Starting)]
+    #[case("Succeeded", false, PodHealth::Ended)]
+    #[case("Failed", false, PodHealth::Failed)]
+    #[case("Unknown", false, PodHealth::Unknown)]
+    #[case("", false, PodHealth::Unknown)]
     fn a_pod_is_about_what_its_phase_and_readiness_say(
         #[case] phase: &str,
         #[case] ready: bool,
-        #[case] expected: Health,
+        #[case] expected: PodHealth,
     ) {
         let pod = pod(phase, ready);
         assert_eq!(

@@ -61,7 +61,7 @@ impl Strategy {
             let allowed = format!("a release has at most {BATCHES} batches");
             return Err(Rejection::invalid(
                 Input::Strategy,
-                format!("batch {}", self.batches),
+                format!("{} batches", self.batches),
                 allowed,
             ));
         }
@@ -79,13 +79,13 @@ impl Strategy {
         };
         if self.batches < 1 {
             return refuse(
-                format!("batch {}", self.batches),
+                format!("{} batches", self.batches),
                 "the number of batches must be 1 or more".into(),
             );
         }
         if self.canary < 0 {
             return refuse(
-                format!("gray {}", self.canary),
+                format!("a canary of {}", self.canary),
                 "the number of canary instances must be 1 or more".into(),
             );
         }
@@ -95,7 +95,7 @@ impl Strategy {
         }
         if self.canary * 2 > replicas {
             return refuse(
-                format!("gray {}", self.canary),
+                format!("a canary of {}", self.canary),
                 format!(
                     "at most half of the application's {replicas} instances ({}) can be the canary",
                     replicas / 2
@@ -105,7 +105,7 @@ impl Strategy {
         let rest = replicas - self.canary;
         if self.batches > rest {
             return refuse(
-                format!("batch {}", self.batches),
+                format!("{} batches", self.batches),
                 format!(
                     "at most {rest} batches are possible, one for each instance{}",
                     if self.canary > 0 { " that is not the canary" } else { "" }
@@ -205,14 +205,14 @@ mod tests {
     }
 
     #[rstest]
-    #[case(0, 0, 10, "batch 0")]
+    #[case(0, 0, 10, "0 batches")]
     #[case(0, 101, 100_000, "at most 100 batches")]
     #[case(1, 43_200, 100_000, "at most 100 batches")]
-    #[case(0, -1, 10, "batch -1")]
+    #[case(0, -1, 10, "-1 batches")]
     #[case(0, 11, 10, "at most 10 batches")]
     #[case(0, 2, 1, "at most 1 batches")]
-    #[case(6, 1, 10, "gray 6")]
-    #[case(1, 1, 1, "gray 1")]
+    #[case(6, 1, 10, "a canary of 6")]
+    #[case(1, 1, 1, "a canary of 1")]
     #[case(5, 6, 10, "at most 5 batches")]
     fn a_strategy_that_cannot_be_carried_out_is_refused(
         #[case] canary: i32,

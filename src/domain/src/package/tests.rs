@@ -19,7 +19,7 @@ fn usual() -> PackagePolicy {
     policy(&["http", "https"], &["*"], &[])
 }
 
-fn url(text: &str) -> PackageUrl {
+fn url(text: &str) -> PackageAddress {
     text.parse().unwrap()
 }
 
@@ -35,7 +35,7 @@ fn an_address_shows_itself_without_user_password_query_and_fragment() {
     assert_eq!(package.secret().query(), Some("Signature=geheim&Expires=1"));
     assert_eq!(package.checksum(), Some(&Checksum::Sha256(sum)));
     let stored = serde_json::to_string(&package).unwrap();
-    assert_eq!(serde_json::from_str::<PackageUrl>(&stored).unwrap(), package);
+    assert_eq!(serde_json::from_str::<PackageAddress>(&stored).unwrap(), package);
 }
 
 #[rstest]
@@ -46,8 +46,8 @@ fn an_address_shows_itself_without_user_password_query_and_fragment() {
 #[case("")]
 #[case("https://h/a#sha256=12")]
 fn what_is_no_address_is_refused(#[case] text: &str) {
-    assert!(text.parse::<PackageUrl>().is_err());
-    assert!(format!("https://h/{}", "a".repeat(9000)).parse::<PackageUrl>().is_err());
+    assert!(text.parse::<PackageAddress>().is_err());
+    assert!(format!("https://h/{}", "a".repeat(9000)).parse::<PackageAddress>().is_err());
 }
 
 #[rstest]

@@ -8,7 +8,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::{CredentialId, PackageId, limits::OBJECT_KEY, package::PackageUrl};
+use crate::{CredentialId, PackageId, limits::OBJECT_KEY, package::PackageAddress};
 
 pub mod parts;
 mod quota;
@@ -102,7 +102,7 @@ pub fn prefix(credential: CredentialId) -> String {
 ///
 /// # Errors
 /// [`WrongKey`], where it is one by its host and names no key.
-pub fn named_by(url: &PackageUrl) -> Result<Option<ObjectKey>, WrongKey> {
+pub fn named_by(url: &PackageAddress) -> Result<Option<ObjectKey>, WrongKey> {
     if !url.host().strip_suffix(HOST).is_some_and(|bucket| bucket.ends_with('.')) {
         return Ok(None);
     }
@@ -113,7 +113,7 @@ pub fn named_by(url: &PackageUrl) -> Result<Option<ObjectKey>, WrongKey> {
 /// which they reach the server, with the bucket in the path or without one. Only a package
 /// that was uploaded under the key shows that it does.
 #[must_use]
-pub fn perhaps_named_by(url: &PackageUrl) -> Option<ObjectKey> {
+pub fn perhaps_named_by(url: &PackageAddress) -> Option<ObjectKey> {
     let path = decoded(url.secret().path()).ok()?;
     let without_bucket = path.split_once('/').map(|(_, rest)| rest);
     ObjectKey::read(&path).ok().or_else(|| ObjectKey::read(without_bucket?).ok())

@@ -9,15 +9,13 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::{
-    evidence::Listed,
+    changes::is_empty,
+    evidence::ClusterList,
     nodes::takes,
     room::Shortage,
     template::{anti_affinity, labels, list},
 };
-use crate::template::selector::selects;
-
-/// The label by which Kubernetes tells the pods of two versions apart.
-const VERSION_LABEL: &str = "pod-template-hash";
+use crate::template::{sameness::HASH_LABEL, selector::selects};
 
 /// The versions of an application whose pods are there at once.
 #[derive(Debug, Clone, Copy)]
@@ -32,12 +30,12 @@ pub struct Versions<'a> {
 /// versions at once, `replicas` of the new one.
 #[must_use]
 pub fn placement_shortage(
-    nodes: &Listed,
+    nodes: &ClusterList,
     versions: Versions<'_>,
     most: i32,
     replicas: i32,
 ) -> Option<Shortage> {
-    let Listed::Seen(nodes) = nodes else { return None };
+    let ClusterList::Seen(nodes) = nodes else { return None };
     let Versions { namespace, new, old } = versions;
     let new_labels = labelled(new, "new");
     let old_labels = old.map(|old| labelled(old, "old"));
@@ -77,7 +75,7 @@ pub fn placement_shortage(
 /// The labels of a template's pods, with the one that Kubernetes gives to those of a version.
 fn labelled(template: &Value, version: &str) -> Map<String, Value> {
     let mut labels = labels(template).clone();
-    labels.insert(VERSION_LABEL.into(), json!(version));
+    labels.insert(HASH_LABEL.into(), json!(version));
     labels
 }
 
@@ -87,15 +85,9 @@ fn reaches(term: &Value, namespace: &str) -> bool {
     match &term["namespaceSelector"] {
         Value::Null => named.is_empty() || named.iter().any(|name| **name == *namespace),
         // All of them, where it says nothing.
-        Value::Object(selector) if selector.values().all(is_nothing) => true,
+        Value::Object(selector) if selector.values().all(is_empty) => true,
         _ => named.iter().any(|name| **name == *namespace),
     }
-}
-
-fn is_nothing(value: &Value) -> bool {
-    value.is_null()
-        || value.as_object().is_some_and(Map::is_empty)
-        || value.as_array().is_some_and(Vec::is_empty)
 }
 
 /// What a term of a pod with these labels selects: the API server adds to its selector
@@ -138,9 +130,9 @@ mod tests {
     }
 
     /// Three nodes for it, and others.
-    fn nodes() -> Listed {
+    fn nodes() -> ClusterList {
         let node = |name: &str, disk: &str, spec: Value| json!({ "metadata": { "labels": { "host": name, "disk": disk } }, "spec": spec });
-        Listed::Seen(vec![
+        ClusterList::Seen(vec![
             node("a", "ssd", json!({})),
             node("b", "ssd", json!({ "taints": [{ "effect": "PreferNoSchedule" }] })),
             node("c", "ssd", json!({})),
@@ -172,7 +164,7 @@ mod tests {
         let versions = Versions { namespace: "shop", new: &template, old: Some(&template) };
         let found = placement_shortage(&nodes(), versions, most, 3);
         assert_eq!(found.as_ref().map(|it| it.by_surge), by_surge, "{found:?}");
-        assert_eq!(placement_shortage(&Listed::Unneeded, versions, most, 3), None);
+        assert_eq!(placement_shortage(&ClusterList::Unneeded, versions, most, 3), None);
     }
 
     #[rstest]

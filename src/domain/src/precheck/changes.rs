@@ -7,13 +7,13 @@ use super::{
     FirstChange,
     evidence::{Evidence, Tried},
 };
-use crate::{order::Source, precheck::proposal::Proposal, template::spec::Field};
+use crate::{order::TemplateSource, precheck::proposal::Proposal, template::spec::Field};
 
 /// What somebody should know of the change of `before` to `after`, as sentences.
 #[must_use]
 pub fn told(proposal: &Proposal, before: &Value, after: &Value) -> Vec<String> {
     let mut told = Vec::new();
-    if let Source::Change(change) = &proposal.target.source {
+    if let TemplateSource::Change(change) = &proposal.target.source {
         let (pods, placement) = (&change.pods, &change.pods.placement);
         if placement.replaces_affinity() {
             let lost = parts_lost(&before["spec"]["affinity"], &after["spec"]["affinity"]);
@@ -134,7 +134,8 @@ fn name_in(item: &Value) -> Option<String> {
     named?.as_str().map(Into::into)
 }
 
-fn is_empty(value: &Value) -> bool {
+/// Whether a field is not there, or holds nothing.
+pub(super) fn is_empty(value: &Value) -> bool {
     value.is_null()
         || value.as_object().is_some_and(Map::is_empty)
         || value.as_array().is_some_and(Vec::is_empty)

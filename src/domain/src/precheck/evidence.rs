@@ -58,7 +58,7 @@ pub enum Presence {
 
 /// The objects of one kind in the namespace, or nodes.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Listed {
+pub enum ClusterList {
     Seen(Vec<Value>),
     /// They could not be listed.
     Unseen(String),
@@ -99,16 +99,16 @@ pub struct Evidence {
     /// What the template names.
     pub named: Vec<(Reference, Presence)>,
     /// `ResourceQuota`s.
-    pub quotas: Listed,
+    pub quotas: ClusterList,
     /// `PodDisruptionBudget`s.
-    pub budgets: Listed,
+    pub budgets: ClusterList,
     /// `HorizontalPodAutoscaler`s.
-    pub scalers: Listed,
-    pub nodes: Listed,
+    pub scalers: ClusterList,
+    pub nodes: ClusterList,
     /// The pods of the namespace, reduced to what they use, where a quota counts that.
-    pub pods: Listed,
+    pub pods: ClusterList,
     /// The pods of the cluster that take ports of their nodes, likewise, where these do.
-    pub port_holders: Listed,
+    pub port_holders: ClusterList,
     /// The first change of the release.
     pub change: Tried,
     /// One of its pods.
@@ -148,12 +148,12 @@ impl Evidence {
             rights: Vec::new(),
             other_workload: None,
             named: Vec::new(),
-            quotas: Listed::Unneeded,
-            budgets: Listed::Unneeded,
-            scalers: Listed::Unneeded,
-            nodes: Listed::Unneeded,
-            pods: Listed::Unneeded,
-            port_holders: Listed::Unneeded,
+            quotas: ClusterList::Unneeded,
+            budgets: ClusterList::Unneeded,
+            scalers: ClusterList::Unneeded,
+            nodes: ClusterList::Unneeded,
+            pods: ClusterList::Unneeded,
+            port_holders: ClusterList::Unneeded,
             change: Tried::Untried(String::new()),
             pod: Tried::Untried(String::new()),
             present_pod: Tried::Untried(String::new()),

@@ -25,7 +25,7 @@ pub use changes::controlled;
 pub use report::{Check, Existing, Finding, PrecheckReport, ReleasePlan, Subject};
 
 use self::{
-    evidence::{Evidence, Listed, Presence, ReferenceKind, Tried},
+    evidence::{ClusterList, Evidence, Presence, ReferenceKind, Tried},
     room::{Present, Shortage},
     template::{labels, pull_secrets},
     verdicts::{
@@ -173,7 +173,7 @@ pub fn evaluate(
     } else {
         &first.template
     };
-    let pods = if let Listed::Seen(pods) = &evidence.pods { pods.as_slice() } else { &[] };
+    let pods = if let ClusterList::Seen(pods) = &evidence.pods { pods.as_slice() } else { &[] };
     let pod = match (&evidence.pod, view) {
         (Tried::Accepted(pod), _) => pod.clone(),
         (_, Some(view)) => room::with_defaults(stored, &view.template, pods, view),
@@ -187,8 +187,8 @@ pub fn evaluate(
     let before = view.map(|view| &view.template);
     let present = Present::of(pods, view);
     // Without the pods nothing can be said of how much of a quota is their own.
-    let judged = if let (Listed::Unseen(_), Some(_)) = (&evidence.pods, view) {
-        &Listed::Unneeded
+    let judged = if let (ClusterList::Unseen(_), Some(_)) = (&evidence.pods, view) {
+        &ClusterList::Unneeded
     } else {
         &evidence.quotas
     };
@@ -293,7 +293,7 @@ fn room_to_add(
 ) -> Option<(Finding, String)> {
     let goal = proposal.target.replicas.unwrap_or(view.replicas);
     // Of a release that rests half way both versions grow, each by its share.
-    let (Listed::Seen(pods), true) = (&evidence.pods, view.old_pods() == 0) else {
+    let (ClusterList::Seen(pods), true) = (&evidence.pods, view.old_pods() == 0) else {
         return unseen(&evidence.quotas, "resourcequotas")
             .or(unseen(&evidence.pods, "the pods of the namespace, which a quota counts,"));
     };

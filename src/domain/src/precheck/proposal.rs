@@ -10,7 +10,9 @@ use serde_json::{Map, Value};
 
 use crate::{
     ApplicationId, BatchId, ClusterId, OrderId,
-    order::{Batch, Kind, Order, Snapshot, Source, State, Step, Target, plan::Strategy},
+    order::{
+        Batch, DeploymentBefore, Kind, Order, State, Step, Target, TemplateSource, plan::Strategy,
+    },
     template::container::{Known, container_of},
 };
 
@@ -27,7 +29,7 @@ pub struct Proposal {
     pub strategy: Strategy,
     pub target: Target,
     /// The Deployment before it, where an earlier order left it half way.
-    pub snapshot: Option<Snapshot>,
+    pub snapshot: Option<DeploymentBefore>,
     /// Whether old pods may go before new ones came, where there is no room for both.
     pub allows_no_surge: bool,
     /// Seconds that a batch of this application took lately; none = it had none.
@@ -39,8 +41,10 @@ impl Proposal {
     #[must_use]
     pub fn container_of<'a>(&self, template: &'a Value) -> Option<&'a Map<String, Value>> {
         let known = match &self.target.source {
-            Source::Change(change) => &change.container,
-            Source::Exact(_) | Source::Unchanged | Source::Renewed(_) => &Known::Nothing,
+            TemplateSource::Change(change) => &change.container,
+            TemplateSource::Exact(_) | TemplateSource::Unchanged | TemplateSource::Renewed(_) => {
+                &Known::Nothing
+            }
         };
         container_of(template, known, &self.name)
     }

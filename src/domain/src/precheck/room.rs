@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{
-    evidence::{Evidence, Listed, Presence, ReferenceKind},
+    evidence::{ClusterList, Evidence, Presence, ReferenceKind},
     nodes::{clash, host_ports, takes},
     template::{amount, list},
 };
@@ -112,14 +112,14 @@ pub fn with_defaults(
 /// of the pods to come, `before` the template of those that are there.
 #[must_use]
 pub fn quota_shortages(
-    quotas: &Listed,
+    quotas: &ClusterList,
     new: &Value,
     before: Option<&Value>,
     present: &Present<'_>,
     peaks: &[PodCount],
     replicas: i32,
 ) -> Vec<Shortage> {
-    let Listed::Seen(quotas) = quotas else { return Vec::new() };
+    let ClusterList::Seen(quotas) = quotas else { return Vec::new() };
     let mut found = Vec::new();
     for quota in quotas.iter().filter(|quota| applies(quota, new)) {
         let (hard, used) = (&quota["status"]["hard"], &quota["status"]["used"]);
@@ -160,11 +160,11 @@ pub fn quota_shortages(
 /// there is none for them yet. Kubernetes makes it before it lets an earlier one go.
 #[must_use]
 pub fn replica_set_shortage(
-    quotas: &Listed,
+    quotas: &ClusterList,
     template: &Value,
     view: Option<&DeploymentView>,
 ) -> Option<Shortage> {
-    let Listed::Seen(quotas) = quotas else { return None };
+    let ClusterList::Seen(quotas) = quotas else { return None };
     let mut sets = view.into_iter().flat_map(DeploymentView::sets);
     if sets.any(|set| is_same(&set.template, template)) {
         return None;
@@ -209,7 +209,7 @@ pub fn port_shortage(
     replicas: i32,
 ) -> Option<Shortage> {
     let ports = host_ports(template);
-    let (Listed::Seen(nodes), Listed::Seen(holders), false) =
+    let (ClusterList::Seen(nodes), ClusterList::Seen(holders), false) =
         (&evidence.nodes, &evidence.port_holders, ports.is_empty())
     else {
         return None;
@@ -271,9 +271,9 @@ mod tests {
         json!({ "spec": { "containers": [{ "resources": { "requests": { "cpu": cpu } } }] } })
     }
 
-    fn quota(resource: &str, hard: &str, used: &str, spec: Value) -> Listed {
+    fn quota(resource: &str, hard: &str, used: &str, spec: Value) -> ClusterList {
         let quota = json!({ "metadata": { "name": "team" }, "spec": spec, "status": { "hard": { resource: hard }, "used": { resource: used } } });
-        Listed::Seen(vec![quota])
+        ClusterList::Seen(vec![quota])
     }
 
     /// Makes the pods those of a ReplicaSet, and shows its Deployment.
@@ -432,8 +432,8 @@ mod tests {
         let holders = own.into_iter().chain([pod(90, "a"), going]).collect();
         let nodes = ["a", "b", "c"].map(|name| json!({ "metadata": { "name": name } })).to_vec();
         let evidence = Evidence {
-            nodes: Listed::Seen(nodes),
-            port_holders: Listed::Seen(holders),
+            nodes: ClusterList::Seen(nodes),
+            port_holders: ClusterList::Seen(holders),
             ..Evidence::none()
         };
         let found = port_shortage(&evidence, &pod(port, ""), Some(&view), most, replicas);

@@ -12,7 +12,7 @@ use crate::{
     ApplicationId, ReleaseId,
     observed::ReplicaSetView,
     order::{
-        FailurePolicy, Source, Target,
+        FailurePolicy, Target, TemplateSource,
         plan::{Pace, Strategy},
     },
     template::spec::SpecChange,
@@ -65,7 +65,7 @@ fn proposal(batches: i32) -> Proposal {
         strategy: Strategy { canary: 0, batches, pace: Pace::Automatic { wait_minutes: 1 } },
         target: Target {
             release: Some(ReleaseId::new()),
-            source: Source::Change(Box::new(SpecChange {
+            source: TemplateSource::Change(Box::new(SpecChange {
                 image: Some("web:2".into()),
                 ..SpecChange::default()
             })),
@@ -126,8 +126,8 @@ fn pods_quota(hard: &str, used: &str) -> Evidence {
     let pod = json!({ "metadata": { "ownerReferences": [{ "controller": true, "uid": "set" }] } });
     let quota = json!({ "metadata": { "name": "team" }, "spec": {}, "status": { "hard": { "pods": hard }, "used": { "pods": used } } });
     Evidence {
-        quotas: Listed::Seen(vec![quota]),
-        pods: Listed::Seen(vec![pod; 4]),
+        quotas: ClusterList::Seen(vec![quota]),
+        pods: ClusterList::Seen(vec![pod; 4]),
         ..Evidence::none()
     }
 }
@@ -136,14 +136,14 @@ fn wants(rule: Value) -> Evidence {
     let mut spec = json!({ "selector": { "matchLabels": { "app": "web" } } });
     spec.as_object_mut().unwrap().extend(rule.as_object().unwrap().clone());
     Evidence {
-        budgets: Listed::Seen(vec![json!({ "metadata": { "name": "calm" }, "spec": spec })]),
+        budgets: ClusterList::Seen(vec![json!({ "metadata": { "name": "calm" }, "spec": spec })]),
         ..Evidence::none()
     }
 }
 
 fn scales(name: &str) -> Evidence {
     let scaler = json!({ "metadata": { "name": "by-load" }, "spec": { "scaleTargetRef": { "kind": "Deployment", "name": name } } });
-    Evidence { scalers: Listed::Seen(vec![scaler]), ..Evidence::none() }
+    Evidence { scalers: ClusterList::Seen(vec![scaler]), ..Evidence::none() }
 }
 
 #[rstest]
@@ -184,11 +184,11 @@ fn scales(name: &str) -> Evidence {
     Subject::Quota,
     pods_quota("5", "4"),
     Finding::Refused,
-    "the quota team allows 5 of pods and 0 are used by others: the release needs 6 at once; AllowNoSurge=true"
+    "the quota team allows 5 of pods and 0 are used by others: the release needs 6 at once; allow old pods to go first"
 )]
-#[case(Subject::Quota, Evidence { quotas: Listed::Unseen("forbidden".into()), ..Evidence::none() }, Finding::Unseen, "resourcequotas were not looked at: forbidden")]
+#[case(Subject::Quota, Evidence { quotas: ClusterList::Unseen("forbidden".into()), ..Evidence::none() }, Finding::Unseen, "resourcequotas were not looked at: forbidden")]
 #[case(Subject::DisruptionBudget, wants(json!({ "minAvailable": 5 })), Finding::Passed, "")]
-#[case(Subject::Quota, Evidence { pods: Listed::Unseen("forbidden".into()), ..pods_quota("5", "4") }, Finding::Unseen, "the pods of the namespace, which a quota counts, were not looked at: forbidden")]
+#[case(Subject::Quota, Evidence { pods: ClusterList::Unseen("forbidden".into()), ..pods_quota("5", "4") }, Finding::Unseen, "the pods of the namespace, which a quota counts, were not looked at: forbidden")]
 #[case(Subject::DisruptionBudget, wants(json!({ "minAvailable": "100%" })), Finding::Passed, "")]
 #[case(Subject::DisruptionBudget, wants(json!({ "maxUnavailable": 0 })), Finding::Passed, "")]
 #[case(Subject::Admission, Evidence { change: Tried::Refused("denied by policy".into()), ..Evidence::none() }, Finding::Refused, "the cluster would refuse the change: denied by policy")]
@@ -273,7 +273,7 @@ fn without_pods_nothing_that_they_need_stands_in_the_way() {
 fn a_claim_of_one_pod_is_a_matter_of_room_in_one_batch() {
     let report = judged(&proposal(1), view(rolling()), &claim_of_one());
     assert!(report.lacks_room, "{report:?}");
-    assert!(report.refusal().unwrap().reason.contains("AllowNoSurge=true"));
+    assert!(report.refusal().unwrap().reason.contains("allow old pods to go first"));
     let mut without_surge = proposal(1);
     without_surge.target.max_unavailable = 4;
     assert_eq!(judged(&without_surge, view(rolling()), &claim_of_one()).refusal(), None);
@@ -294,7 +294,7 @@ fn pods_are_added_where_a_quota_has_room_for_them(
     #[case] says: Option<&str>,
 ) {
     let mut more = proposal(1);
-    (more.kind, more.target.source) = (Kind::Scale, Source::Unchanged);
+    (more.kind, more.target.source) = (Kind::Scale, TemplateSource::Unchanged);
     (more.target.replicas, more.target.release) = (Some(replicas), None);
     let report = judged(&more, view(rolling()), &pods_quota(hard, "4"));
     assert_eq!(report.refusal().map(|check| check.reason.as_str()), says);
@@ -365,7 +365,7 @@ fn a_plan_counts_pods_and_time_and_its_hash_is_of_what_would_be_done() {
     assert_eq!(hash(&proposal(2), view(rolling())), plan.hash);
     let scaled = DeploymentView { replicas: 5, ..view(rolling()) };
     let mut other_image = proposal(2);
-    other_image.target.source = Source::Change(Box::new(SpecChange {
+    other_image.target.source = TemplateSource::Change(Box::new(SpecChange {
         image: Some("web:3".into()),
         ..SpecChange::default()
     }));

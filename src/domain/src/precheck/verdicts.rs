@@ -1,6 +1,7 @@
 //! The findings that follow directly from the evidence, with their texts.
 
 use super::*;
+use crate::Advice;
 
 pub(super) fn rights(evidence: &Evidence) -> Option<(Finding, String)> {
     let denied = evidence.rights.iter().filter(|(_, given)| *given == Some(false));
@@ -95,7 +96,10 @@ pub(super) fn volumes(
     (!old_go_first).then(|| {
         (
             Finding::Refused,
-            format!("{only}, and new pods come before old ones go: use the strategy Recreate, or AllowNoSurge=true, which lets old pods go first"),
+            format!(
+                "{only}, and new pods come before old ones go: use the strategy Recreate, or {}",
+                Advice::OldPodsFirst
+            ),
         )
     })
 }
@@ -111,9 +115,9 @@ pub(super) fn shortage(
 ) -> Option<(Finding, String)> {
     let shortage = shortage?;
     let way_out = if shortage.by_surge && max_unavailable == 0 {
-        "; AllowNoSurge=true lets old pods go first"
+        format!("; {}", Advice::OldPodsFirst)
     } else {
-        ""
+        String::new()
     };
     Some((Finding::Refused, format!("{}{way_out}", shortage.reason)))
 }
@@ -123,7 +127,7 @@ pub(super) fn budget(
     template: &Value,
     plan: &ReleasePlan,
 ) -> Option<(Finding, String)> {
-    let Listed::Seen(budgets) = &evidence.budgets else { return None };
+    let ClusterList::Seen(budgets) = &evidence.budgets else { return None };
     let share = |value: &Value| share::pods(value, plan.replicas, Rounding::Up);
     // The Deployment controller takes no notice of budgets: where new pods come first,
     // nothing changes for them.
@@ -146,7 +150,7 @@ pub(super) fn budget(
 }
 
 pub(super) fn scaler(proposal: &Proposal, evidence: &Evidence) -> Option<(Finding, String)> {
-    let Listed::Seen(scalers) = &evidence.scalers else { return None };
+    let ClusterList::Seen(scalers) = &evidence.scalers else { return None };
     let own = scalers.iter().find(|scaler| {
         let target = &scaler["spec"]["scaleTargetRef"];
         target["kind"] == "Deployment" && target["name"] == *proposal.name
@@ -221,10 +225,12 @@ pub(super) fn not_refused(found: Option<(Finding, String)>) -> Option<(Finding, 
     })
 }
 
-pub(super) fn unseen(listed: &Listed, what: &str) -> Option<(Finding, String)> {
+pub(super) fn unseen(listed: &ClusterList, what: &str) -> Option<(Finding, String)> {
     match listed {
-        Listed::Unseen(why) => Some((Finding::Unseen, format!("{what} were not looked at: {why}"))),
-        Listed::Seen(_) | Listed::Unneeded => None,
+        ClusterList::Unseen(why) => {
+            Some((Finding::Unseen, format!("{what} were not looked at: {why}")))
+        }
+        ClusterList::Seen(_) | ClusterList::Unneeded => None,
     }
 }
 

@@ -9,11 +9,15 @@ use super::{
     min_ready_seconds_of, on_deadline, ready_seconds, snapshot, step_back, trouble, wait,
 };
 use crate::{
+    Input,
     observed::{
         DeploymentView,
         failure::{self, Verdict},
     },
-    order::{Kind, Order, Snapshot, Source, State, Step, intent::GATE_SECONDS, plan::BatchGate},
+    order::{
+        DeploymentBefore, Kind, Order, State, Step, TemplateSource, intent::GATE_SECONDS,
+        plan::BatchGate,
+    },
 };
 
 /// Creates the application's Deployment.
@@ -90,12 +94,12 @@ fn can_settle(order: &Order, view: &DeploymentView, now: Timestamp) -> bool {
 
 fn impossible(
     order: &Order,
-    snapshot: &Snapshot,
+    snapshot: &DeploymentBefore,
     view: &DeploymentView,
     replicas: i32,
 ) -> Option<String> {
     let own = &snapshot.settings;
-    if let Source::Change(change) = &order.target.source
+    if let TemplateSource::Change(change) = &order.target.source
         && let Some(doubt) = change.doubt(&snapshot.template, &order.name)
     {
         return Some(doubt.to_string());
@@ -120,7 +124,8 @@ fn impossible(
     let min_ready = min_ready_seconds_of(order, own);
     if min_ready >= own.progress_deadline_seconds {
         return Some(format!(
-            "BatchWaitTime {min_ready} s is not below the Deployment's progressDeadlineSeconds {} s, which Kubernetes refuses",
+            "the {} {min_ready} s is not below the Deployment's progressDeadlineSeconds {} s, which Kubernetes refuses",
+            Input::MinReadyTime,
             own.progress_deadline_seconds
         ));
     }
@@ -320,7 +325,7 @@ pub(in crate::rollout) fn await_pods(
 /// Deployment has fewer pods by now than there are batches, some have none.
 pub(in crate::rollout) fn begin_batch(
     order: &Order,
-    snapshot: &Snapshot,
+    snapshot: &DeploymentBefore,
     from: usize,
     replicas: i32,
     first: bool,

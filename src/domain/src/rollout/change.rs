@@ -1,5 +1,5 @@
 //! The changes that transitions hold: absolute values for the fields that Sluice
-//! borrows, as the batch gate needs them.
+//! borrows, as the availability gate needs them.
 //!
 //! With the gate closed (`minReadySeconds` at its highest) the native controller
 //! comes to rest at exactly `maxUnavailable + maxSurge` new and `replicas −
@@ -12,7 +12,7 @@ use super::warm_up_seconds;
 use crate::{
     observed::{DeploymentView, ReplicaSetView},
     order::{
-        Order, Snapshot, Source,
+        DeploymentBefore, Order, TemplateSource,
         intent::{Borrow, Change, GATE_SECONDS, NO_DEADLINE_SECONDS, Patch, SizeChange},
     },
     template::{
@@ -42,11 +42,11 @@ fn has_no_surge(settings: &BorrowedSettings) -> bool {
 /// The template of the version that the order releases, on top of `base`.
 pub(in crate::rollout) fn template(order: &Order, base: &Value) -> Value {
     match (&order.target.source, order.target.release) {
-        (Source::Exact(template), _) => template.clone(),
-        (Source::Change(change), Some(release)) => change.apply(base, &order.name, release),
-        (Source::Renewed(mark), _) => renewed(base, mark),
+        (TemplateSource::Exact(template), _) => template.clone(),
+        (TemplateSource::Change(change), Some(release)) => change.apply(base, &order.name, release),
+        (TemplateSource::Renewed(mark), _) => renewed(base, mark),
         // Only rollbacks have no release, and theirs is an exact template.
-        (Source::Change(_), None) | (Source::Unchanged, _) => base.clone(),
+        (TemplateSource::Change(_), None) | (TemplateSource::Unchanged, _) => base.clone(),
     }
 }
 
@@ -64,7 +64,7 @@ pub(in crate::rollout) fn create(order: &Order) -> Change {
 /// brings the template and keeps the user's settings on the object.
 pub(in crate::rollout) fn bring_up(
     order: &Order,
-    snapshot: &Snapshot,
+    snapshot: &DeploymentBefore,
     index: usize,
     replicas: i32,
     first: bool,
@@ -143,7 +143,7 @@ pub(in crate::rollout) fn resize(replicas: i32, before: &Value) -> Change {
 }
 
 /// Sets the number of pods of before, whose owner has it again.
-pub(in crate::rollout) fn resize_back(before: &Snapshot) -> Change {
+pub(in crate::rollout) fn resize_back(before: &DeploymentBefore) -> Change {
     Change::Patch(Patch {
         replicas: Some(before.replicas),
         give_back: give_back(before, ["replicas"]),
@@ -153,7 +153,7 @@ pub(in crate::rollout) fn resize_back(before: &Snapshot) -> Change {
 
 /// Lets all pods go where a release rests half way: the version of before is the
 /// Deployment's again, and so are the user's settings.
-pub(in crate::rollout) fn stop(before: &Snapshot) -> Change {
+pub(in crate::rollout) fn stop(before: &DeploymentBefore) -> Change {
     let own = &before.settings;
     Change::Patch(Patch {
         template: Some(before.template.clone()),
@@ -169,7 +169,10 @@ pub(in crate::rollout) fn stop(before: &Snapshot) -> Change {
 
 /// These fields of the spec are as they were, and their owners' again; none where it was not
 /// seen who these were.
-fn give_back<'a>(before: &Snapshot, fields: impl IntoIterator<Item = &'a str>) -> Option<GiveBack> {
+fn give_back<'a>(
+    before: &DeploymentBefore,
+    fields: impl IntoIterator<Item = &'a str>,
+) -> Option<GiveBack> {
     owned_by(&before.owners, fields)
 }
 
@@ -190,7 +193,7 @@ pub(in crate::rollout) fn scale(set: &ReplicaSetView, replicas: i32) -> SizeChan
 
 /// Takes a release up again that failed in a later batch: the gate closes, and the
 /// user's settings are kept on the object as at its beginning.
-pub(in crate::rollout) fn take_up(order: &Order, snapshot: &Snapshot) -> Change {
+pub(in crate::rollout) fn take_up(order: &Order, snapshot: &DeploymentBefore) -> Change {
     Change::Patch(Patch {
         template: Some(template(order, &snapshot.template)),
         paused: Some(true),
@@ -227,7 +230,7 @@ pub(in crate::rollout) fn close_gate() -> Change {
 /// Gives the user's settings back, and their owners the fields. `paused` is as the user
 /// had it only where the Deployment is to be as it was before.
 pub(in crate::rollout) fn restore_settings(
-    before: &Snapshot,
+    before: &DeploymentBefore,
     min_ready_seconds: i32,
     paused: bool,
 ) -> Change {
@@ -249,7 +252,7 @@ pub(in crate::rollout) fn restore_settings(
 }
 
 /// Ends a way back: with the settings everything else is as it was, too.
-pub(in crate::rollout) fn finish_return(before: &Snapshot, replicas: bool) -> Change {
+pub(in crate::rollout) fn finish_return(before: &DeploymentBefore, replicas: bool) -> Change {
     let change =
         restore_settings(before, before.settings.min_ready_seconds, before.settings.paused);
     let Change::Patch(mut patch) = change else { return change };
@@ -262,7 +265,7 @@ pub(in crate::rollout) fn finish_return(before: &Snapshot, replicas: bool) -> Ch
 
 /// Brings the version of the snapshot back in one write: every pod that is
 /// missing comes at once, and no Ready pod goes before one took its place.
-pub(in crate::rollout) fn roll_back(order: &Order, snapshot: &Snapshot) -> Change {
+pub(in crate::rollout) fn roll_back(order: &Order, snapshot: &DeploymentBefore) -> Change {
     let own = &snapshot.settings;
     Change::Patch(Patch {
         template: Some(snapshot.template.clone()),
@@ -304,7 +307,7 @@ pub(in crate::rollout) fn fence() -> Change {
 /// as the order or its user allowed, or adds one.
 pub(in crate::rollout) fn halt(
     order: &Order,
-    snapshot: &Snapshot,
+    snapshot: &DeploymentBefore,
     view: &DeploymentView,
 ) -> Change {
     let surplus = view.new_desired() + view.old_desired() - view.replicas;

@@ -5,8 +5,9 @@ use serde_json::Value;
 
 use super::{change, min_ready_seconds_of, warm_up_seconds};
 use crate::{
+    Input,
     observed::DeploymentView,
-    order::{Order, Snapshot},
+    order::{DeploymentBefore, Order},
     template::{
         sameness::is_same,
         share::{self, Rounding},
@@ -17,15 +18,16 @@ use crate::{
 /// how many pods there are to be.
 pub(in crate::rollout) fn too_slow(
     order: &Order,
-    snapshot: &Snapshot,
+    snapshot: &DeploymentBefore,
     view: &DeploymentView,
     replicas: i32,
 ) -> Option<String> {
     let template = change::template(order, &snapshot.template);
     let min_ready = i64::from(min_ready_seconds_of(order, &snapshot.settings));
     let warm_up = i64::from(warm_up_seconds(order, Some(snapshot)));
+    let given = format!("the {}", Input::MinReadyTime);
     let own = if order.target.min_ready_seconds.is_some() {
-        "BatchWaitTime"
+        given.as_str()
     } else {
         "the Deployment's minReadySeconds"
     };
@@ -52,7 +54,7 @@ pub(in crate::rollout) fn too_slow(
     let timeout = order.target.batch_timeout_seconds;
     (waves > 1 && each.seconds() > 0 && least >= timeout).then(|| {
         format!(
-            "{replicas} pods come in {waves} waves, since the Deployment's strategy allows {by} at once, and {}: together that is {least} s at least, which is not below {} {timeout} s; allow more pods at once, or more time",
+            "{replicas} pods come in {waves} waves, since the Deployment's strategy allows {by} at once, and {}: together that is {least} s at least, which is not below the {} {timeout} s; allow more pods at once, or more time",
             each.sentence(),
             order.kind.time_limit(),
         )
@@ -83,7 +85,7 @@ pub(in crate::rollout) fn too_slow_to_add(
 /// says so. The least there can be: pods of the version that are there need not come.
 fn waves(
     order: &Order,
-    snapshot: &Snapshot,
+    snapshot: &DeploymentBefore,
     view: &DeploymentView,
     template: &Value,
     replicas: i32,
@@ -152,7 +154,7 @@ impl<'a> Wave<'a> {
         if self.seconds() < timeout {
             return None;
         }
-        let limit = format!("{} {timeout} s", order.kind.time_limit());
+        let limit = format!("the {} {timeout} s", order.kind.time_limit());
         let end = format!("so no {unit} can be done in time");
         Some(match (self.ready, self.stay) {
             (0, stay) => format!("{} {stay} s is not below {limit}, {end}", self.what),

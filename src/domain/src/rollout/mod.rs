@@ -34,7 +34,7 @@ mod tests;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::order::{Kind, Order, Snapshot, Source, State, Step};
+use super::order::{DeploymentBefore, Kind, Order, State, Step, TemplateSource};
 use crate::template::settings::BorrowedSettings;
 use crate::{
     observed::{
@@ -77,7 +77,7 @@ pub struct Transition {
     /// What to do on the cluster, if the transition has an effect.
     pub effect: Option<Effect>,
     /// The Deployment before the order, if this transition is the first to change it.
-    pub snapshot: Option<Snapshot>,
+    pub snapshot: Option<DeploymentBefore>,
     /// The new states of batches.
     pub batches: Vec<BatchTransition>,
     /// Why the order is in this state, for people; empty = no message.
@@ -413,8 +413,8 @@ fn keep_waiting(
 }
 
 /// The Deployment as it was before the order.
-fn snapshot(order: &Order, view: &DeploymentView) -> Snapshot {
-    order.snapshot.clone().unwrap_or_else(|| Snapshot {
+fn snapshot(order: &Order, view: &DeploymentView) -> DeploymentBefore {
+    order.snapshot.clone().unwrap_or_else(|| DeploymentBefore {
         template: view.template.clone(),
         replicas: view.replicas,
         settings: view.borrowed.clone().unwrap_or_else(|| view.settings.clone()),
@@ -483,15 +483,17 @@ fn ready_seconds(order: &Order) -> i32 {
 
 /// The seconds a pod of the version that is released must be Ready before an old one
 /// goes for it, as its graceful start says. `snapshot` is the Deployment before it.
-fn warm_up_seconds(order: &Order, snapshot: Option<&Snapshot>) -> i32 {
+fn warm_up_seconds(order: &Order, snapshot: Option<&DeploymentBefore>) -> i32 {
     if !order.kind.releases() {
         return 0;
     }
     let before = || snapshot.and_then(|snapshot| GracefulStart::of(&snapshot.template));
     let rule = match &order.target.source {
-        Source::Exact(template) => GracefulStart::of(template),
-        Source::Change(change) => change.graceful_start.after(before(), change.drain_seconds),
-        Source::Renewed(_) | Source::Unchanged => before(),
+        TemplateSource::Exact(template) => GracefulStart::of(template),
+        TemplateSource::Change(change) => {
+            change.graceful_start.after(before(), change.drain_seconds)
+        }
+        TemplateSource::Renewed(_) | TemplateSource::Unchanged => before(),
     };
     rule.map_or(0, |rule| rule.warm_up())
 }

@@ -29,7 +29,7 @@ use crate::{
         ReplicaSetView,
     },
     order::{
-        Batch, FailurePolicy, Kind, Order, Snapshot, Source, State, Step, Target,
+        Batch, DeploymentBefore, FailurePolicy, Kind, Order, State, Step, Target, TemplateSource,
         intent::{Applied, Change, Effect, GATE_SECONDS, Intent, Patch, SizeChange},
         plan::{Pace, Strategy},
     },
@@ -81,8 +81,13 @@ fn own() -> BorrowedSettings {
     }
 }
 
-fn snapshot() -> Snapshot {
-    Snapshot { template: template("old"), replicas: PODS, settings: own(), owners: Value::Null }
+fn snapshot() -> DeploymentBefore {
+    DeploymentBefore {
+        template: template("old"),
+        replicas: PODS,
+        settings: own(),
+        owners: Value::Null,
+    }
 }
 
 fn batches_of(strategy: Strategy, replicas: i32) -> Vec<Batch> {
@@ -113,7 +118,7 @@ fn accepted(kind: Kind, strategy: Strategy, replicas: i32) -> Order {
         back_to: None,
         target: Target {
             release: Some(ReleaseId::new()),
-            source: Source::Exact(template("new")),
+            source: TemplateSource::Exact(template("new")),
             replicas: None,
             min_ready_seconds: None,
             batch_timeout_seconds: TIMEOUT,
@@ -173,7 +178,7 @@ fn way_back(step: Step) -> Order {
     order.kind = Kind::Rollback;
     order.rolls_back = Some(OrderId::new());
     order.target.release = None;
-    order.target.source = Source::Exact(template("old"));
+    order.target.source = TemplateSource::Exact(template("old"));
     order.template = (step != Step::Start).then(|| template("old"));
     order.snapshot = Some(snapshot());
     order

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::pods;
+use crate::Advice;
 
 /// Annotation of a pod template that says which container is meant where none is named.
 /// It is kubectl's.
@@ -30,7 +31,7 @@ pub enum Known {
 impl Known {
     /// Whether nothing is on record.
     #[must_use]
-    pub fn is_nothing(&self) -> bool {
+    pub fn is_unknown(&self) -> bool {
         *self == Self::Nothing
     }
 
@@ -65,16 +66,16 @@ impl fmt::Display for Ambiguous {
         match self {
             Self::Unsaid { containers } => write!(
                 f,
-                "nothing says which container is the application's, of {}: choose it with SetApplicationContainer \
-                 (sluice container --set NAME), at adoption with ContainerName (sluice adopt --container NAME), or by the \
-                 annotation {DEFAULT_CONTAINER} of the pod template",
-                containers.join(", ")
+                "nothing says which container is the application's, of {}: {} (sluice container --set NAME, and at adoption \
+                 sluice adopt --container NAME), or name it in the annotation {DEFAULT_CONTAINER} of the pod template",
+                containers.join(", "),
+                Advice::ChooseContainer
             ),
             Self::Contradicted { by, container, image, other } => write!(
                 f,
                 "it is in doubt which container is the application's: {container} by {by}, and {other} by its present image, \
-                 which comes from the repository of {image}; choose one with SetApplicationContainer (sluice container --set \
-                 {container}, or --set {other})"
+                 which comes from the repository of {image}; {} (sluice container --set {container}, or --set {other})",
+                Advice::ChooseContainer
             ),
         }
     }
@@ -273,9 +274,12 @@ mod tests {
     fn a_doubt_names_the_containers_and_how_to_choose() {
         let why =
             find(&template(MESH, None), &Known::Nothing, "web", None).unwrap_err().to_string();
-        for part in
-            ["istio-proxy, app", DEFAULT_CONTAINER, "--container", "SetApplicationContainer"]
-        {
+        for part in [
+            "istio-proxy, app",
+            DEFAULT_CONTAINER,
+            "--container",
+            "choose the application's container",
+        ] {
             assert!(why.contains(part), "{why}");
         }
     }

@@ -14,7 +14,7 @@ use crate::template::names::{
     NAME_LABEL, OWNER_LABEL, PACKAGE_CONTAINER, PREFIX, RELEASE_ANNOTATION, RESTART_ANNOTATION,
 };
 use crate::{
-    Input, Rejection, limits,
+    Advice, Input, Rejection, limits,
     template::{sameness::is_same, settings::BorrowedSettings},
 };
 
@@ -31,9 +31,6 @@ const SERVER_FILLED: [&str; 7] = [
     "selfLink",
     "deletionGracePeriodSeconds",
 ];
-
-/// Longest that a pod can have to be Ready before it counts, in seconds: a week.
-const LONGEST_READY: i64 = 7 * 24 * 3600;
 
 /// What is to be other about a Deployment; none stays as it is.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -104,7 +101,7 @@ impl Edit {
         Ok(Self {
             template,
             replicas,
-            min_ready_seconds: number(spec, "minReadySeconds", &ready, LONGEST_READY)?,
+            min_ready_seconds: number(spec, "minReadySeconds", &ready, limits::SECONDS)?,
         })
     }
 }
@@ -219,8 +216,8 @@ fn check_field(
             refuse("spec.selector must be that of the Deployment: Kubernetes lets nobody change it")
         }
         "strategy" | "paused" => refuse(format!(
-            "spec.{field} must be that of the Deployment, or be left out: this server rolls its releases out by it, \
-             DeployK8sApplication takes an UpdateStrategy, and kubectl changes the Deployment's own"
+            "spec.{field} must be that of the Deployment, or be left out: this server rolls its releases out by it. \
+             A release has batches of its own, and kubectl changes the Deployment"
         )),
         "progressDeadlineSeconds" | "revisionHistoryLimit" => refuse(format!(
             "spec.{field} must be that of the Deployment, or be left out: this server does not change it, kubectl does"
@@ -261,8 +258,9 @@ fn template(wanted: &Value, live: &Value) -> Result<Option<Value>, Rejection> {
     }
     if !java::reveal(&mut wanted, there) {
         return refuse(format!(
-            "the init container {} must stay as it is or go: DeployK8sApplication with PackageUrl releases another package",
-            PACKAGE_CONTAINER
+            "the init container {} must stay as it is or go: {}",
+            PACKAGE_CONTAINER,
+            Advice::ReleasePackage
         ));
     }
     Ok(Some(wanted))

@@ -93,18 +93,19 @@ fn filled_in(given: &Value, now: &Value, field: &str) -> bool {
         (Value::Object(given), Value::Object(now)) => {
             let said = given.iter().all(|(key, value)| match now.get(key) {
                 Some(now) => filled_in(value, now, key),
-                None => is_nothing(value),
+                None => is_zero(value),
             });
             said && now.iter().all(|(key, value)| given.contains_key(key) || is_default(key, value))
         }
         (Value::Array(given), Value::Array(now)) => {
             given.len() == now.len() && given.iter().zip(now).all(|(a, b)| filled_in(a, b, field))
         }
-        _ => given == now || (is_nothing(given) && is_default(field, now)),
+        _ => given == now || (is_zero(given) && is_default(field, now)),
     }
 }
 
-fn is_nothing(value: &Value) -> bool {
+/// Whether it is what Go leaves out of JSON: the zero value of its type.
+fn is_zero(value: &Value) -> bool {
     *value == json!(0)
         || *value == json!("")
         || *value == json!([])
@@ -121,7 +122,7 @@ fn is_default(field: &str, value: &Value) -> bool {
         "scheme" => json!("HTTP"),
         "path" => json!("/"),
         "service" => json!(""),
-        _ => return is_nothing(value),
+        _ => return is_zero(value),
     };
     *value == default
 }

@@ -12,12 +12,12 @@ use serde_json::{Map, Value, json};
 use super::spec::{EnvVar, Field};
 use crate::{
     notation,
-    package::{Label, PackageKind, PackageUrl, runtime::Runtime},
+    package::{Label, PackageAddress, PackageKind, runtime::Runtime},
 };
 
 mod start;
 
-pub use crate::template::java::start::{Context, DEFAULT_ENCODING, Web, server_xml};
+pub use crate::template::java::start::{DEFAULT_ENCODING, Web, WebContext, server_xml};
 use crate::template::names::{PACKAGE_ANNOTATION, PACKAGE_CONTAINER};
 
 /// Where the volume is mounted, in both containers: where EDAS puts packages into a
@@ -66,7 +66,7 @@ impl JavaChange {
 #[serde(deny_unknown_fields)]
 pub struct Package {
     pub kind: PackageKind,
-    pub url: PackageUrl,
+    pub url: PackageAddress,
     /// Image of the init container.
     pub fetcher: String,
     /// What the init container is told beside the address: the operator's rules.
@@ -383,8 +383,11 @@ pub(crate) fn conceal(spec: &mut Value) {
         .flatten()
         .filter_map(|container| container.get_mut("env")?.as_array_mut());
     for variable in variables.flatten().filter(|variable| variable["name"] == URL_VARIABLE) {
-        let address =
-            variable["value"].as_str().unwrap_or_default().replace("$$", "$").parse::<PackageUrl>();
+        let address = variable["value"]
+            .as_str()
+            .unwrap_or_default()
+            .replace("$$", "$")
+            .parse::<PackageAddress>();
         variable["value"] =
             json!(address.map_or_else(|_| "(not shown)".to_owned(), |address| address.to_string()));
     }

@@ -19,7 +19,7 @@ use super::{
     env::{self, EnvVar},
     given::Given,
     java,
-    spec::{Field, object_at, object_in, set_amount},
+    spec::{Field, object_at, object_in, set, set_amount},
 };
 use crate::template::names::{
     CLAIM_VOLUMES, EMPTY_FOLDER_VOLUMES, FILE_VOLUMES, NODE_FOLDER_VOLUMES,
@@ -54,7 +54,7 @@ pub struct PodChange {
     pub node_folders: Field<Vec<NodeFolder>>,
     /// Empty folders that live as long as the pod.
     pub empty_folders: Field<Vec<EmptyFolder>>,
-    pub claims: Field<Vec<Claim>>,
+    pub claims: Field<Vec<ClaimMount>>,
     /// Where pods may run.
     pub placement: Placement,
     pub runtime_class: Field<String>,
@@ -101,7 +101,7 @@ pub struct EmptyFolder {
 
 /// A claim.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claim {
+pub struct ClaimMount {
     pub name: String,
     /// Where it is seen, and whether it cannot be written there.
     pub paths: Vec<(String, bool)>,
@@ -207,13 +207,13 @@ impl PodChange {
     }
 
     fn apply_to_container(&self, container: &mut Map<String, Value>) {
-        put(container, "envFrom", &self.env_from);
-        put(container, "startupProbe", &self.startup);
+        set(container, "envFrom", &self.env_from);
+        set(container, "startupProbe", &self.startup);
         for (hook, wished) in [("postStart", &self.post_start), ("preStop", &self.pre_stop)] {
             if *wished != Field::Keep
                 && (*wished != Field::Clear || container.contains_key("lifecycle"))
             {
-                put(object_in(container, "lifecycle"), hook, wished);
+                set(object_in(container, "lifecycle"), hook, wished);
             }
         }
         let has_hooks =
@@ -232,7 +232,7 @@ impl PodChange {
         }
         match &self.security {
             Field::Set(value) if is_of_pods(value) => {}
-            other => put(container, "securityContext", other),
+            other => set(container, "securityContext", other),
         }
     }
 
@@ -242,7 +242,7 @@ impl PodChange {
         if let Some(seconds) = self.grace_seconds {
             spec.insert("terminationGracePeriodSeconds".into(), json!(seconds));
         }
-        put(spec, "runtimeClassName", &self.runtime_class);
+        set(spec, "runtimeClassName", &self.runtime_class);
         match &self.security {
             Field::Set(value) if is_of_pods(value) => {
                 spec.insert("securityContext".into(), value.clone());
@@ -369,18 +369,6 @@ fn set_or_remove(parent: &mut Map<String, Value>, key: &str, list: Vec<Value>) {
         parent.remove(key);
     } else {
         parent.insert(key.into(), Value::Array(list));
-    }
-}
-
-fn put<T: Serialize>(parent: &mut Map<String, Value>, key: &str, field: &Field<T>) {
-    match field {
-        Field::Keep => {}
-        Field::Clear => {
-            parent.remove(key);
-        }
-        Field::Set(value) => {
-            parent.insert(key.into(), json!(value));
-        }
     }
 }
 

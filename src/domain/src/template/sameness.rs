@@ -48,7 +48,7 @@ fn same<'a>(a: &'a Value, b: &'a Value, path: &mut Vec<&'a str>) -> bool {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b, path))
         }
         _ if a == b => true,
-        _ if is_nothing(a, path) && is_nothing(b, path) => true,
+        _ if is_like_none(a, path) && is_like_none(b, path) => true,
         _ if is_quantity(path) => match (amount(a), amount(b)) {
             (Some(a), Some(b)) => a == b,
             _ => false,
@@ -70,7 +70,7 @@ fn same_objects<'a>(
         path.push(key);
         let is_same = match (a.get(key), b.get(key)) {
             (Some(a), Some(b)) => same(a, b, path),
-            (Some(one), None) | (None, Some(one)) => is_nothing(one, path),
+            (Some(one), None) | (None, Some(one)) => is_like_none(one, path),
             (None, None) => true,
         };
         path.pop();
@@ -82,7 +82,7 @@ fn same_objects<'a>(
 }
 
 /// Whether a value is like none at all.
-fn is_nothing(value: &Value, path: &[&str]) -> bool {
+fn is_like_none(value: &Value, path: &[&str]) -> bool {
     match value {
         Value::Null => true,
         Value::Array(items) => items.is_empty(),

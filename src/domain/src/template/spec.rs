@@ -75,7 +75,7 @@ pub struct SpecChange {
     #[serde(skip_serializing_if = "JavaChange::is_empty")]
     pub java: Box<JavaChange>,
     /// What is on record about the container that all this is about.
-    #[serde(skip_serializing_if = "Known::is_nothing")]
+    #[serde(skip_serializing_if = "Known::is_unknown")]
     pub container: Known,
 }
 
@@ -280,7 +280,7 @@ pub fn release_of(template: &Value) -> Option<ReleaseId> {
     template["metadata"]["annotations"][RELEASE_ANNOTATION].as_str()?.parse().ok()
 }
 
-fn set<T: Serialize>(container: &mut Map<String, Value>, key: &str, field: &Field<T>) {
+pub(crate) fn set<T: Serialize>(container: &mut Map<String, Value>, key: &str, field: &Field<T>) {
     match field {
         Field::Keep => {}
         Field::Clear => {

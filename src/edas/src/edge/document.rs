@@ -114,11 +114,33 @@ fn tell_refused(operation: &mut Operation) {
     }
 }
 
+/// Parameters with a list whose number of items is limited, and that number.
+pub(super) const LISTS: &[(&str, usize)] = &[
+    ("Annotations", limits::ITEMS),
+    ("AppIds", limits::ITEMS),
+    ("Args", limits::ITEMS),
+    ("CommandArgs", limits::ITEMS),
+    ("ConfigMountDescs", limits::ITEMS),
+    ("CustomTolerations", limits::ITEMS),
+    ("Data", limits::ITEMS),
+    ("EmptyDirs", limits::ITEMS),
+    ("EnvFroms", limits::ITEMS),
+    ("Envs", limits::ITEMS),
+    ("InitContainers", limits::CONTAINERS),
+    ("Labels", limits::ITEMS),
+    ("LocalVolume", limits::ITEMS),
+    ("PvcMountDescs", limits::ITEMS),
+    ("ServiceConfigs", limits::ITEMS),
+    ("ServicePortInfos", limits::ITEMS),
+    ("ServicePorts", limits::ITEMS),
+    ("Sidecars", limits::CONTAINERS),
+];
+
 /// How many items its lists and how many batches its strategies may have, behind what they are about.
 fn tell_limits(operation: &mut Operation) {
     for parameter in operation.parameters.iter_mut().flatten() {
         let RefOr::T(parameter) = parameter else { continue };
-        let list = limits::LISTS
+        let list = LISTS
             .iter()
             .find(|(name, _)| *name == parameter.name)
             .map(|(_, most)| format!("At most {most} items."));

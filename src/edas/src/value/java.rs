@@ -12,7 +12,7 @@ use domain::{
     package::PackageKind,
     rejection::shortened,
     template::{
-        java::{Context, JavaChange, Web},
+        java::{JavaChange, Web, WebContext},
         spec::Field,
     },
 };
@@ -167,10 +167,10 @@ fn web(given: &Map<String, Value>) -> Result<Field<Web>, String> {
         }
     }
     web.context = match (context.as_deref(), path) {
-        (None | Some("war"), _) => Context::War,
-        (Some("root"), _) => Context::Root,
-        (Some("custom"), Some(path)) if path.is_empty() => Context::Root,
-        (Some("custom"), Some(path)) => Context::Custom(path),
+        (None | Some("war"), _) => WebContext::War,
+        (Some("root"), _) => WebContext::Root,
+        (Some("custom"), Some(path)) if path.is_empty() => WebContext::Root,
+        (Some("custom"), Some(path)) => WebContext::Custom(path),
         (Some("custom"), None) => return Err("contextInputType custom needs a contextPath".into()),
         (Some(other), _) => {
             return Err(format!("contextInputType {} is unknown", shortened(other)));
@@ -273,7 +273,7 @@ mod tests {
         let text = r#"{"useDefaultConfig":false,"contextInputType":"custom","contextPath":"/shop/web/","httpPort":"8088","maxThreads":10,
             "uriEncoding":"utf-8","useBodyEncoding":"True","useAdvancedServerXml":false,"serverXml":null}"#;
         let expected = Web {
-            context: Context::Custom("shop/web".into()),
+            context: WebContext::Custom("shop/web".into()),
             http_port: 8088,
             max_threads: 10,
             uri_encoding: "UTF-8".into(),
@@ -284,9 +284,9 @@ mod tests {
             Field::Set(expected)
         );
         for (text, context) in [
-            (r#"{"contextInputType":"root"}"#, Context::Root),
-            (r#"{"contextInputType":"custom","contextPath":"/"}"#, Context::Root),
-            (r#"{"contextInputType":"war","contextPath":""}"#, Context::War),
+            (r#"{"contextInputType":"root"}"#, WebContext::Root),
+            (r#"{"contextInputType":"custom","contextPath":"/"}"#, WebContext::Root),
+            (r#"{"contextInputType":"war","contextPath":""}"#, WebContext::War),
         ] {
             let Field::Set(web) = read_java(&params("WebContainerConfig", text)).unwrap().web
             else {

@@ -23,7 +23,7 @@ use domain::{
     name, notation,
     rejection::shortened,
     template::{
-        pods::{Claim, EmptyFolder, Files, NodeFolder, Placement, PodChange},
+        pods::{ClaimMount, EmptyFolder, Files, NodeFolder, Placement, PodChange},
         spec::Field,
     },
 };
@@ -224,14 +224,14 @@ fn files(item: FilesItem) -> Result<Files, String> {
     Ok(Files { is_secret, name: named(item.name)?, path: path(item.mount_path)? })
 }
 
-fn claim(item: ClaimItem) -> Result<Claim, String> {
+fn claim(item: ClaimItem) -> Result<ClaimMount, String> {
     let place = |it: ClaimPath| Ok((path(it.mount_path)?, it.read_only.unwrap_or(false)));
     let paths: Vec<(String, bool)> =
         item.mount_paths.into_iter().map(place).collect::<Result<_, String>>()?;
     if paths.is_empty() {
         Err("mountPaths is empty".into())
     } else {
-        Ok(Claim { name: named(item.pvc_name)?, paths })
+        Ok(ClaimMount { name: named(item.pvc_name)?, paths })
     }
 }
 

@@ -8,7 +8,7 @@ use crate::wire::{error::ApiError, params::Params};
 use domain::{
     Input, notation,
     object::autoscaling::{
-        Behaviour, Pace, Resource, ScalingStep, SelectPolicy, StepUnit, Trigger,
+        Behaviour, Resource, ScalingSpeed, ScalingStep, SelectPolicy, StepUnit, Trigger,
     },
     rejection::shortened,
     template::spec::Field,
@@ -182,7 +182,7 @@ fn resource(word: &str) -> Result<Resource, String> {
 /// # Errors
 /// As [`read_range`].
 pub fn read_behaviour(params: &Params) -> Result<Field<Behaviour>, ApiError> {
-    let pace = |given: GivenPace| Pace {
+    let pace = |given: GivenPace| ScalingSpeed {
         stabilization_window_seconds: given.stabilization_window_seconds,
         select_policy: given.select_policy,
         policies: given

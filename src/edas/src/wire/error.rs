@@ -11,7 +11,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::{
-    input::{is_hidden, parameter},
+    input::{is_hidden, parameter, with_names},
     signature::SignatureRefusal,
 };
 use domain::{
@@ -61,7 +61,10 @@ impl ApiError {
     fn of_input(operation: &str, why: Invalid) -> Self {
         Self::Business {
             reason: format!("Invalid{}", parameter(operation, why.input)),
-            message: format!("parameter {}", why.told(|input| parameter(operation, input))),
+            message: format!(
+                "parameter {}",
+                with_names(&why.told(|input| parameter(operation, input)))
+            ),
             refused: Some(why),
         }
     }
@@ -280,6 +283,6 @@ impl From<Rejection> for ApiError {
             Rejection::ClusterRefused(_) => "ClusterRefused".into(),
             Rejection::CannotWork { subject, .. } => format!("Precheck{subject}"),
         };
-        Self::business(reason, rejection.to_string())
+        Self::business(reason, with_names(&rejection.to_string()))
     }
 }

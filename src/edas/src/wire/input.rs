@@ -3,7 +3,7 @@
 //! The core names its inputs by words of its own. Here, and nowhere else, each has the name
 //! of a parameter, which some operations call otherwise.
 
-use domain::Input;
+use domain::{Advice, Input};
 
 /// Parameters that hold what runs and with what, passwords often (a probe's too, in its
 /// headers or command): no error repeats their values.
@@ -55,6 +55,31 @@ fn created(input: Input) -> &'static str {
     }
 }
 
+/// The operation, or parameter and value, that does what a message advises.
+fn means(advice: Advice) -> &'static str {
+    match advice {
+        Advice::OldPodsFirst => "AllowNoSurge=true",
+        Advice::ReleaseEarlier => "RollbackApplication",
+        Advice::ReleasePackage => "DeployK8sApplication with PackageUrl",
+        Advice::ChooseContainer => "SetApplicationContainer",
+        Advice::ImportCluster => "ImportK8sCluster",
+    }
+}
+
+/// Inputs that messages of the core speak of beside those that they refuse.
+const SPOKEN_OF: &[Input] = &[Input::BatchTimeout, Input::MinReadyTime, Input::Timeout];
+
+/// A message of the core with EDAS' names behind what it advises and the inputs that it
+/// speaks of.
+#[must_use]
+pub fn with_names(message: &str) -> String {
+    let advised = Advice::ALL.iter().map(|advice| (advice.words(), means(*advice)));
+    let inputs = SPOKEN_OF.iter().map(|input| (input.word(), usual(*input)));
+    advised.chain(inputs).fold(message.to_owned(), |message, (words, name)| {
+        message.replacen(words, &format!("{words} ({name})"), 1)
+    })
+}
+
 fn usual(input: Input) -> &'static str {
     match input {
         Input::ApplicationDescription => "ApplicationDescription",
@@ -81,10 +106,13 @@ fn usual(input: Input) -> &'static str {
         Input::IntranetLoadBalancer => "IntranetSlbId",
         Input::Jdk => "JDK",
         Input::JvmOptions => "JavaStartUpConfig",
+        Input::KeepsListeners => "DisableForceOverride",
         Input::Labels => "Labels",
         Input::LoadBalancer => "SlbId",
         Input::LoadBalancerName => "SlbName",
+        Input::LoadBalancerPort => "Port",
         Input::LoadBalancerPorts => "ServicePortInfos",
+        Input::LoadBalancerScheduler => "Scheduler",
         Input::LoadBalancerSize => "Specification",
         Input::LogicalRegion => "LogicalRegionId",
         Input::MemoryLimit => "MemoryLimit",
@@ -95,6 +123,7 @@ fn usual(input: Input) -> &'static str {
         Input::OrderDescription => "ChangeOrderDesc",
         Input::Owner => "Owner",
         Input::PackageAddress => "PackageUrl",
+        Input::PackageKind => "PackageType",
         Input::Phone => "PhoneNumber",
         Input::PlanHash => "PlanHash",
         Input::RegionName => "RegionTag",
@@ -107,9 +136,11 @@ fn usual(input: Input) -> &'static str {
         Input::RuleName => "ScalingRuleName",
         Input::RuleTrigger => "ScalingRuleTrigger",
         Input::ServicePorts => "ServicePorts",
+        Input::ServiceType => "Type",
         Input::StartDelay => "LosslessRuleDelayTime",
         Input::Strategy => "UpdateStrategy",
         Input::Tags => "Tags",
+        Input::TargetPort => "TargetPort",
         Input::TemplateContent => "Content",
         Input::TemplateName => "Name",
         Input::Timeout => "Timeout",
@@ -132,6 +163,25 @@ mod tests {
     fn what_is_hidden_in_the_core_is_hidden_under_its_name_here_and_nothing_else() {
         for input in Input::ALL {
             assert_eq!(input.is_hidden(), is_hidden(usual(*input)), "{input:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_has_the_names_of_what_it_advises_and_speaks_of() {
+        let advice = Advice::OldPodsFirst;
+        let message =
+            format!("there is no room; {advice}, or the {} is short", Input::MinReadyTime);
+        assert_eq!(
+            with_names(&message),
+            "there is no room; allow old pods to go first (AllowNoSurge=true), or the time that a pod must be Ready (BatchWaitTime) is short"
+        );
+        for advice in Advice::ALL {
+            let names = means(advice).split([' ', '=']).filter(|name| name.len() > 4);
+            for name in names {
+                let mut operations = contract::operations().iter().chain(contract::own());
+                let is_known = operations.any(|it| it.name == name || it.takes(name));
+                assert!(is_known, "{advice:?}: {name}");
+            }
         }
     }
 

@@ -6,14 +6,12 @@
 use serde_json::json;
 
 use crate::{
-    Adopt, Caller, Error, Service,
-    catalog::region::check_logical_region,
-    check,
-    order::{create::UNNAMED_NAMESPACE, precheck},
+    Adopt, Caller, Error, Service, catalog::region::check_logical_region, check, order::precheck,
 };
 use domain::{
     ApplicationId, Input, OrderId, Rejection, ReleaseId,
-    order::{Kind, Source, Target, plan::Strategy},
+    name::DEFAULT_NAMESPACE,
+    order::{Kind, Target, TemplateSource, plan::Strategy},
     precheck::{Existing, controlled},
     template::container::{self, Known, image_of},
 };
@@ -39,7 +37,7 @@ impl Service {
         self.known_namespace(&request.namespace).await?;
         self.unless_answered(caller, async {
             self.name_is_free(&request).await?;
-            let target = self.new_target(Source::Change(Box::default()), None);
+            let target = self.new_target(TemplateSource::Change(Box::default()), None);
             let report = self
                 .ask(&self.creation(&cluster, &request.namespace, &request.name, target))
                 .await?;
@@ -90,7 +88,7 @@ impl Service {
             id: application,
             cluster: &cluster,
             namespace: &request.namespace,
-            namespace_named: request.namespace != UNNAMED_NAMESPACE,
+            namespace_named: request.namespace != DEFAULT_NAMESPACE,
             name: &request.name,
             logical_region: request
                 .logical_region
@@ -121,7 +119,7 @@ impl Service {
             target: Target {
                 release: Some(release),
                 adopted_uid: Some(existing.uid.clone()),
-                ..self.new_target(Source::Unchanged, None)
+                ..self.new_target(TemplateSource::Unchanged, None)
             },
             snapshot: None,
             rolls_back: None,

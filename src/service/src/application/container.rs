@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::adopt::no_such_container;
-use crate::{Caller, ContainerView, Error, Service, check};
+use crate::{Caller, ContainerChoice, Error, Service, check};
 use domain::{
     ApplicationId,
     observed::cluster_state::QueryKind,
@@ -16,7 +16,7 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::deployment`].
-    pub async fn container(&self, id: ApplicationId) -> Result<ContainerView, Error> {
+    pub async fn container(&self, id: ApplicationId) -> Result<ContainerChoice, Error> {
         let application = self.store.application(id).await?;
         let deployment = self.deployment_of(&application, QueryKind::Deployment).await?;
         let template = &deployment["spec"]["template"];
@@ -25,7 +25,7 @@ impl Service {
             .ok()
             .and_then(|index| all.get(index).cloned());
         let chosen = matches!(&application.container, Known::Chosen(chosen) if Some(chosen) == name.as_ref());
-        Ok(ContainerView { name, chosen, all })
+        Ok(ContainerChoice { name, chosen, all })
     }
 
     /// Chooses the application's container, one of its pod template's; none or an empty

@@ -9,10 +9,8 @@ use uuid::Uuid;
 
 use crate::{
     Caller, Error, Service,
-    object::{
-        expose::{check_cloud_text, check_ports, overriding},
-        write::object_name,
-    },
+    check::object_name,
+    object::expose::{check_cloud_text, check_ports, overriding},
 };
 use domain::template::names::APPLICATION_LABEL;
 use domain::{

@@ -5,12 +5,67 @@
 //! again or puts an application on it.
 
 use crate::{Caller, Error, Service};
-use domain::{ClusterIdentity, Input, Rejection};
+use domain::{ClusterId, ClusterIdentity, Input, Rejection, application::Application};
 
 /// Orders that a refusal names.
 const NAMED: usize = 10;
 
 impl Service {
+    /// The cluster that this server drives, if it is meant.
+    pub(crate) fn known_cluster(&self, cluster: &str) -> Result<ClusterId, Rejection> {
+        let own = &self.settings.cluster;
+        if cluster == own.as_str() {
+            Ok(own.clone())
+        } else {
+            Err(Rejection::UnknownCluster(cluster.into()))
+        }
+    }
+
+    /// The cluster that is meant, also one that only another server on the database
+    /// drives: applications on it can be asked about here too.
+    pub(crate) async fn any_cluster(&self, cluster: &str) -> Result<ClusterId, Error> {
+        let id = ClusterId::from(cluster);
+        match self.known_cluster(cluster) {
+            Err(unknown) => {
+                self.store.cluster(&id).await?.map(|_| id).ok_or_else(|| unknown.into())
+            }
+            Ok(own) => Ok(own),
+        }
+    }
+
+    /// Refuses a cluster that is not the application's.
+    pub(crate) async fn check_cluster_of(
+        &self,
+        application: &Application,
+        given: Option<&str>,
+    ) -> Result<(), Error> {
+        let Some(given) = given.filter(|given| *given != application.cluster.as_str()) else {
+            return Ok(());
+        };
+        let other = self.any_cluster(given).await?;
+        Err(Rejection::invalid(
+            Input::Cluster,
+            other,
+            format!("must be that of the application, {}", application.cluster),
+        )
+        .into())
+    }
+
+    /// Checks that the cluster has this Kubernetes namespace, as far as is known.
+    pub(crate) async fn known_namespace(&self, namespace: &str) -> Result<(), Error> {
+        let known = self
+            .store
+            .cluster(&self.settings.cluster)
+            .await?
+            .map(|cluster| cluster.namespaces)
+            .unwrap_or_default();
+        if known.is_empty() || known.iter().any(|name| name == namespace) {
+            return Ok(());
+        }
+        let allowed = format!("the cluster has no such namespace; it has {}", known.join(", "));
+        Err(Rejection::invalid(Input::Namespace, namespace, allowed).into())
+    }
+
     /// Removes the cluster from what clients see.
     ///
     /// # Errors

@@ -72,7 +72,7 @@ impl Service {
                             tx.insert_region(text, &caller.name, self.clock.now()).await?
                         else {
                             let allowed =
-                                "such a namespace exists already: give its Id to change it";
+                                "such a namespace exists already: give its number to change it";
                             return Err(Rejection::invalid(
                                 Input::RegionName,
                                 &request.name,

@@ -131,18 +131,8 @@ fn actions(order: &OrderView) -> Vec<Action> {
         actions.push(Action::Continue { batch: next.id, number: next.number, pods: next.size });
     }
     let done = order.batches.iter().filter(|it| it.state == State::Succeeded).count();
-    let between = matches!(
-        order.step,
-        Step::BringUp
-            | Step::ScaleDownOld
-            | Step::Paused
-            | Step::CloseGate
-            | Step::StepBack
-            | Step::RestoreOld
-            | Step::RemoveNew
-    );
     let most = if waits { begun.saturating_sub(1) } else { done };
-    if between && !order.state.is_final() && order.batch_count > 1 && most > 0 {
+    if order.step.is_in_batches() && !order.state.is_final() && order.batch_count > 1 && most > 0 {
         actions.push(Action::StepBack { most });
     }
     if !order.state.is_final() && order.step != Step::Delete {

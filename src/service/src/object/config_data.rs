@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::{Caller, Error, Service, object::write::object_name};
+use crate::{Caller, Error, Service, check::object_name};
 use domain::{
     ApplicationId, Input, Rejection,
     object::{

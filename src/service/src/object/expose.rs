@@ -6,10 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::{
-    Caller, Error, Service,
-    object::write::{object_name, owner},
-};
+use crate::{Caller, Error, Service, check::object_name, object::write::owner};
 use domain::template::names::{APPLICATION_LABEL, OWNER, OWNER_LABEL};
 use domain::{
     ApplicationId, Input, OrderId, Rejection,
@@ -64,7 +61,7 @@ impl Service {
         )?;
         let reach = request.reach.unwrap_or(Reach::ClusterIp);
         self.once_outside(caller, "create_service", async {
-            let application = self.standing(request.application).await?;
+            let application = self.living_application(request.application).await?;
             let selector = self.selector(&application).await?;
             let object = service::service(&selector, reach, request.policy, ports);
             self.write_service(
@@ -94,15 +91,16 @@ impl Service {
         }
         let parts = service::service_parts(request.reach, request.policy, request.ports.as_deref());
         if parts.is_empty() {
-            return Err(Rejection::invalid(
+            return Err(Rejection::invalid_beside(
                 Input::ServicePorts,
                 "",
-                "must be given, or Type or ExternalTrafficPolicy: nothing else can be changed",
+                "must be given, or {} or {}: nothing else can be changed",
+                &[Input::ServiceType, Input::TrafficPolicy],
             )
             .into());
         }
         self.once_outside(caller, "change_service", async {
-            let application = self.standing(request.application).await?;
+            let application = self.living_application(request.application).await?;
             self.write_service(
                 caller,
                 &application,
@@ -171,7 +169,7 @@ impl Service {
         Self::check_binding(&request)?;
         check_listeners(request.balancer.listeners.as_deref().unwrap_or_default())?;
         self.once_outside(caller, "bind", async {
-            let application = self.standing(request.application).await?;
+            let application = self.living_application(request.application).await?;
             self.check_cluster_of(&application, request.cluster.as_deref()).await?;
             let name = binding_name(&application, &request)?;
             let selector = self.selector(&application).await?;
@@ -200,11 +198,19 @@ impl Service {
         }
         let parts = service::binding_parts(&request.balancer);
         if parts.is_empty() {
-            let allowed = "must be given, or Port with TargetPort, Specification, Scheduler or DisableForceOverride: nothing else can be changed";
-            return Err(Rejection::invalid(Input::LoadBalancerPorts, "", allowed).into());
+            let allowed = "must be given, or {} with {}, {}, {} or {}: nothing else can be changed";
+            let others = &[
+                Input::LoadBalancerPort,
+                Input::TargetPort,
+                Input::LoadBalancerSize,
+                Input::LoadBalancerScheduler,
+                Input::KeepsListeners,
+            ];
+            let input = Input::LoadBalancerPorts;
+            return Err(Rejection::invalid_beside(input, "", allowed, others).into());
         }
         self.once_outside(caller, "change_binding", async {
-            let application = self.standing(request.application).await?;
+            let application = self.living_application(request.application).await?;
             self.check_cluster_of(&application, request.cluster.as_deref()).await?;
             let name = binding_name(&application, &request)?;
             self.write_service(
@@ -285,7 +291,7 @@ impl Service {
     }
 
     /// An application that is not on its way out.
-    pub(crate) async fn standing(&self, id: ApplicationId) -> Result<Application, Error> {
+    pub(crate) async fn living_application(&self, id: ApplicationId) -> Result<Application, Error> {
         let application = self.store.application(id).await?;
         if application.is_going() {
             return Err(Rejection::WrongApplicationState {
@@ -396,7 +402,7 @@ fn check_listeners(listeners: &[Listener]) -> Result<(), Rejection> {
         Some(second) => Err(Rejection::invalid(
             Input::LoadBalancerPorts,
             second,
-            "all HTTPS ports of a load balancer have the same certId",
+            "all HTTPS ports of a load balancer must have the same certificate",
         )),
         None => Ok(()),
     }

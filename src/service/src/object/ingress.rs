@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{Caller, Error, Service, object::write::object_name};
+use crate::{Caller, Error, Service, check::object_name};
 use domain::template::names::{APPLICATION_LABEL, FENCE_ANNOTATION, OWNER_LABEL, WRITE_ANNOTATION};
 use domain::{
     Input, Rejection, name,
@@ -68,10 +68,11 @@ impl Service {
         let parts =
             ingress::ingress_parts(request.rules.as_deref(), &request.labels, &request.annotations);
         if parts.is_empty() {
-            return Err(Rejection::invalid(
+            return Err(Rejection::invalid_beside(
                 Input::IngressRules,
                 "",
-                "must be given, or Labels or Annotations: nothing else can be changed",
+                "must be given, or {} or {}: nothing else can be changed",
+                &[Input::Labels, Input::Annotations],
             )
             .into());
         }
@@ -192,12 +193,12 @@ fn check_rules(rules: &[IngressRule]) -> Result<(), Rejection> {
                 return refuse(&path.path, "a path must begin with /");
             }
             if path.service.is_empty() {
-                return refuse(&path.path, "the backend of a path needs a serviceName");
+                return refuse(&path.path, "the backend of a path must name a Service");
             }
             if path.port == PortTarget::Number(0) {
                 return refuse(
                     &path.path,
-                    "the servicePort of a path must be a port from 1 to 65535, or its name",
+                    "the backend of a path must name a port of the Service: from 1 to 65535, or its name",
                 );
             }
         }

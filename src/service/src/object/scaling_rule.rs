@@ -5,10 +5,7 @@
 //! autoscaler of ours is without a rule. Each call can be made again and goes on from
 //! where the one before it stopped. No more than one rule of an application is enabled.
 
-use crate::{
-    Caller, Error, Service,
-    object::write::{object_name, owner},
-};
+use crate::{Caller, Error, Service, check::object_name, object::write::owner};
 use domain::{
     ApplicationId, Input, Rejection,
     application::Application,
@@ -110,8 +107,9 @@ impl Service {
         let now = self.clock.now();
         let RuleUpdate { application, name, range, behaviour, enabled } = update;
         if range.is_none() && behaviour == Field::Keep && enabled.is_none() {
-            let allowed = "must be given, or ScalingRuleMetric, ScalingBehaviour or ScalingRuleEnable: nothing else can be changed";
-            return Err(Rejection::invalid(Input::RuleTrigger, "", allowed).into());
+            let allowed = "must be given, or {}, {} or {}: nothing else can be changed";
+            let others = &[Input::RuleMetric, Input::RuleBehaviour, Input::RuleEnabled];
+            return Err(Rejection::invalid_beside(Input::RuleTrigger, "", allowed, others).into());
         }
         if let Some(range) = &range {
             check_rule(range.input, &rule_of(range.clone(), None))?;
@@ -224,7 +222,7 @@ impl Service {
         name: &str,
         next: impl FnOnce(Option<&ScalingRuleRow>) -> Result<ScalingRuleRow, Rejection> + Send,
     ) -> Result<RuleView, Error> {
-        let application = self.standing(id).await?;
+        let application = self.living_application(id).await?;
         let rows = self.store.scaling_rules(id).await?;
         let before = rows.iter().find(|row| row.name == name);
         let row = next(before)?;

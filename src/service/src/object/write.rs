@@ -10,11 +10,11 @@ use uuid::Uuid;
 
 use crate::{
     Caller, Error, Service,
-    order::precheck::{ANSWER_WITHIN, until_answered},
+    answer::{ANSWER_WITHIN, until_answered},
     read::EXECUTOR_SECONDS,
 };
 use domain::{
-    ClusterId, Input, OrderId, Rejection,
+    ClusterId, OrderId, Rejection,
     application::Application,
     object::write::{ObjectWrite, Owner, Record},
 };
@@ -123,15 +123,4 @@ fn object_write_of(caller: &Caller) -> ObjectWriteId {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);
     ObjectWriteId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
-}
-
-/// A name that an object beside a Deployment can have, by the strictest of Kubernetes'
-/// rules: that of Services.
-pub(crate) fn object_name(input: Input, name: &str) -> Result<(), Rejection> {
-    let fits = name.len() <= 63
-        && name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
-        && !name.ends_with('-');
-    let allowed = "must begin with a lower-case letter, hold only lower-case letters, digits and '-', not end with '-', and have at most 63 characters";
-    if fits { Ok(()) } else { Err(Rejection::invalid(input, name, allowed)) }
 }

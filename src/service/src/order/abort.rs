@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{Caller, Error, Service};
 use domain::{
-    BatchId, Input, OrderId, Rejection,
+    Advice, BatchId, Input, OrderId, Rejection,
     order::{Order, State},
 };
 use store::{Event, Tx};
@@ -67,7 +67,7 @@ impl Service {
             } else if order.kind.scales() {
                 "is not the newest of its application: scale it instead"
             } else {
-                "is not the newest of its application: release a version of the history instead (RollbackApplication)"
+                &format!("is not the newest of its application: {}", Advice::ReleaseEarlier)
             };
             return Err(Rejection::WrongState { order: id, reason: reason.into() }.into());
         }

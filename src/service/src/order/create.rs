@@ -8,17 +8,15 @@ use crate::{
 };
 use domain::{
     ApplicationId, ClusterId, Input, OrderId, Rejection, ReleaseId,
+    name::DEFAULT_NAMESPACE,
     object::write::Owner,
-    order::{Kind, Source, Target, plan::Strategy},
+    order::{Kind, Target, TemplateSource, plan::Strategy},
     template::container::Known,
 };
 use store::{Event, NewApplication, NewOrder, NewRelease};
 
 /// Seconds that creating an application may take (R23).
 const CREATE_TIMEOUT_SECONDS: i64 = 1800;
-
-/// The Kubernetes namespace where none is named.
-pub(crate) const UNNAMED_NAMESPACE: &str = "default";
 
 impl Service {
     /// Creates an application and the order that brings up its first version. A
@@ -34,7 +32,7 @@ impl Service {
     ) -> Result<(ApplicationId, OrderId), Error> {
         // What is there already has a name of Kubernetes' rule; what is made, of EDAS' too.
         if check::present_name(&request.name).is_err() {
-            check::name(&request.name)?;
+            check::application_name(&request.name)?;
         }
         check::replicas(request.replicas)?;
         check::spec(&request.spec)?;
@@ -56,7 +54,7 @@ impl Service {
         }
         let cluster = self.known_cluster(&request.cluster)?;
         let named = request.namespace.as_deref().filter(|name| !name.is_empty());
-        self.known_namespace(named.unwrap_or(UNNAMED_NAMESPACE)).await?;
+        self.known_namespace(named.unwrap_or(DEFAULT_NAMESPACE)).await?;
         self.unless_answered(caller, self.create_new(caller, &request, &cluster, named)).await
     }
 
@@ -68,7 +66,7 @@ impl Service {
         cluster: &ClusterId,
         named: Option<&str>,
     ) -> Result<(ApplicationId, OrderId), Error> {
-        let namespace = named.unwrap_or(UNNAMED_NAMESPACE);
+        let namespace = named.unwrap_or(DEFAULT_NAMESPACE);
         let package = self.check_package_params(&request.package).await?;
         let mut spec = request.spec.clone();
         let label = self.complete_package(&mut spec, &request.package, package, None)?;
@@ -77,17 +75,12 @@ impl Service {
         let (release, replicas) = (ReleaseId::new(), request.replicas.unwrap_or(1));
         let target = Target {
             release: Some(release),
-            source: Source::Change(Box::new(spec)),
             replicas: Some(replicas),
-            min_ready_seconds: None,
-            batch_timeout_seconds: request.timeout_seconds.unwrap_or(CREATE_TIMEOUT_SECONDS),
-            failure_policy: self.settings.failure_policy,
-            max_unavailable: 0,
-            allows_no_surge: false,
-            owners_before: serde_json::Value::Null,
-            replicas_before: None,
-            adopted_uid: None,
-            former_applications: Vec::new(),
+            ..Target::new(
+                TemplateSource::Change(Box::new(spec)),
+                request.timeout_seconds.unwrap_or(CREATE_TIMEOUT_SECONDS),
+                self.settings.failure_policy,
+            )
         };
         let adopt = Adopt {
             name: request.name.clone(),
@@ -102,7 +95,7 @@ impl Service {
         let report =
             self.ask(&self.creation(cluster, namespace, &request.name, target.clone())).await?;
         if report.as_ref().is_none_or(|report| report.existing.is_none()) {
-            check::name(&request.name)?;
+            check::application_name(&request.name)?;
         }
         let accepted = precheck::accept(report.as_ref(), None)?;
         let notes: Vec<String> = request.notes.iter().cloned().chain(accepted.warnings).collect();

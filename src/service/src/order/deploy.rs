@@ -8,10 +8,10 @@ use domain::{
     Input, OrderId, Rejection, ReleaseId,
     application::Application,
     order::{
-        Kind, Snapshot, Source, Target,
+        DeploymentBefore, Kind, Target, TemplateSource,
         plan::{Pace, Strategy},
     },
-    package::{Label, PackageUrl},
+    package::{Label, PackageAddress},
     template::{
         container::{self, Known},
         java::Running,
@@ -26,7 +26,7 @@ pub(crate) struct Assembled {
     pub kind: Kind,
     pub strategy: Strategy,
     pub target: Target,
-    pub snapshot: Option<Snapshot>,
+    pub snapshot: Option<DeploymentBefore>,
     pub replicas: i32,
     /// A new version, with its image and package; none = no new one.
     pub release: Option<(ReleaseId, String, Option<Label>)>,
@@ -101,7 +101,7 @@ impl Service {
         assembled: &Assembled,
     ) -> Result<Option<Known>, Error> {
         let application = &assembled.application;
-        let (Source::Change(change), Known::Nothing) =
+        let (TemplateSource::Change(change), Known::Nothing) =
             (&assembled.target.source, &application.container)
         else {
             return Ok(None);
@@ -142,7 +142,7 @@ impl Service {
         &self,
         tx: &mut Tx,
         request: &Deploy,
-        package: Option<PackageUrl>,
+        package: Option<PackageAddress>,
     ) -> Result<Assembled, Error> {
         let (application, snapshot) = tx.lock_application(request.application).await?;
         let replicas = request.replicas.unwrap_or(application.replicas);
@@ -150,23 +150,17 @@ impl Service {
         strategy.check()?;
         let mut target = Target {
             release: request.release,
-            source: Source::Change(Box::default()),
             replicas: request.replicas,
             min_ready_seconds: request.min_ready_seconds,
-            batch_timeout_seconds: request
-                .batch_timeout_seconds
-                .unwrap_or(self.settings.batch_timeout_seconds),
-            failure_policy: self.settings.failure_policy,
-            max_unavailable: 0,
-            allows_no_surge: false,
-            owners_before: serde_json::Value::Null,
-            replicas_before: None,
-            adopted_uid: None,
-            former_applications: Vec::new(),
+            ..Target::new(
+                TemplateSource::Change(Box::default()),
+                request.batch_timeout_seconds.unwrap_or(self.settings.batch_timeout_seconds),
+                self.settings.failure_policy,
+            )
         };
         if let Some(release) = request.release {
             let row = tx.find_release(application.id, Some(release), None).await?;
-            target.source = Source::Exact(row.template);
+            target.source = TemplateSource::Exact(row.template);
             target.min_ready_seconds = target.min_ready_seconds.or(row.min_ready_seconds);
             return Ok(Assembled {
                 application,
@@ -184,7 +178,7 @@ impl Service {
             let label = Running::of(template).map(|running| running.label());
             let image = application.image_of(template).unwrap_or_default().to_owned();
             target.release = Some(release);
-            target.source = Source::Exact(marked(template, release));
+            target.source = TemplateSource::Exact(marked(template, release));
             return Ok(Assembled {
                 application,
                 kind: Kind::Deploy,
@@ -204,7 +198,7 @@ impl Service {
         let runtime = spec.java.runtime.as_ref().map(|runtime| &runtime.image);
         let image = spec.image.as_ref().or(runtime).unwrap_or(&current_image).clone();
         target.release = Some(release);
-        target.source = Source::Change(Box::new(spec));
+        target.source = TemplateSource::Change(Box::new(spec));
         let release = Some((release, image, label));
         Ok(Assembled {
             application,

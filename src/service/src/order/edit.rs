@@ -3,6 +3,7 @@
 use crate::{Caller, Deploy, EditDeployment, Error, PackageParams, Scale, Service};
 use domain::{
     Input, OrderId, Rejection,
+    name::DEFAULT_NAMESPACE,
     observed::cluster_state::{ClusterState, QueryKind},
     order::Kind,
     template::{
@@ -33,10 +34,11 @@ impl Service {
         if let (Some(given), Some(inside)) = (request.namespace.as_deref(), inside)
             && given != inside
         {
-            let allowed = format!("must be that of the Deployment in ResourceContent, {inside}");
-            return Err(Rejection::invalid(Input::Namespace, given, allowed).into());
+            let allowed = format!("must be that of the Deployment in {{}}, {inside}");
+            let others = &[Input::Deployment];
+            return Err(Rejection::invalid_beside(Input::Namespace, given, allowed, others).into());
         }
-        let namespace = request.namespace.as_deref().or(inside).unwrap_or("default");
+        let namespace = request.namespace.as_deref().or(inside).unwrap_or(DEFAULT_NAMESPACE);
         self.known_namespace(namespace).await?;
         self.unless_answered(caller, async {
             let found = self.store.applications(Some(name)).await?;

@@ -8,7 +8,7 @@ use crate::{Caller, Error, Scale, Service, Start, check};
 use domain::{
     ApplicationId, Input, OrderId, Rejection,
     application::Application,
-    order::{Kind, Snapshot, Source, Target, plan::Strategy},
+    order::{DeploymentBefore, Kind, Target, TemplateSource, plan::Strategy},
 };
 use store::{Event, NewOrder};
 
@@ -59,8 +59,8 @@ impl Service {
         self.once(caller, "stop", |tx| {
             Box::pin(async {
                 let (application, resting) = tx.lock_application(application).await?;
-                let snapshot =
-                    resting.map(|before| Snapshot { replicas: application.replicas, ..before });
+                let snapshot = resting
+                    .map(|before| DeploymentBefore { replicas: application.replicas, ..before });
                 let order = Assembled {
                     snapshot,
                     ..self.sized(Kind::Stop, application, 0, timeout_seconds)
@@ -144,7 +144,7 @@ impl Service {
     fn renewed(
         &self,
         application: Application,
-        snapshot: Option<Snapshot>,
+        snapshot: Option<DeploymentBefore>,
         timeout_seconds: Option<i64>,
     ) -> Result<Assembled, Rejection> {
         if application.is_stopped() {
@@ -154,17 +154,11 @@ impl Service {
         let replicas = application.replicas;
         let target = Target {
             release: application.release,
-            source: Source::Renewed(self.clock.now().to_string()),
-            replicas: None,
-            replicas_before: None,
-            adopted_uid: None,
-            former_applications: Vec::new(),
-            min_ready_seconds: None,
-            batch_timeout_seconds: timeout_seconds.unwrap_or(self.settings.batch_timeout_seconds),
-            failure_policy: self.settings.failure_policy,
-            max_unavailable: 0,
-            allows_no_surge: false,
-            owners_before: serde_json::Value::Null,
+            ..Target::new(
+                TemplateSource::Renewed(self.clock.now().to_string()),
+                timeout_seconds.unwrap_or(self.settings.batch_timeout_seconds),
+                self.settings.failure_policy,
+            )
         };
         let (kind, strategy) = (Kind::Restart, Strategy::ALL_AT_ONCE);
         Ok(Assembled {
@@ -268,18 +262,13 @@ impl Service {
         timeout_seconds: Option<i64>,
     ) -> Assembled {
         let target = Target {
-            release: None,
-            source: Source::Unchanged,
             replicas: Some(replicas),
             replicas_before: Some(application.replicas),
-            adopted_uid: None,
-            former_applications: Vec::new(),
-            min_ready_seconds: None,
-            batch_timeout_seconds: timeout_seconds.unwrap_or(self.settings.batch_timeout_seconds),
-            failure_policy: self.settings.failure_policy,
-            max_unavailable: 0,
-            allows_no_surge: false,
-            owners_before: serde_json::Value::Null,
+            ..Target::new(
+                TemplateSource::Unchanged,
+                timeout_seconds.unwrap_or(self.settings.batch_timeout_seconds),
+                self.settings.failure_policy,
+            )
         };
         Assembled {
             application,

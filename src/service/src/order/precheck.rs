@@ -6,26 +6,21 @@
 //! time, a release is accepted unjudged, as its executor judges it again when it
 //! begins; only a caller who insists on a plan is then refused.
 
-use std::time::Duration;
-
 use super::deploy::Assembled;
-use crate::{Caller, Deploy, Error, Precheck, Service, check, read::EXECUTOR_SECONDS};
+use crate::{
+    Caller, Deploy, Error, Precheck, Service,
+    answer::{ANSWER_WITHIN, until_answered},
+    check,
+    read::EXECUTOR_SECONDS,
+};
 use domain::{
     ApplicationId, ClusterId, Input, Rejection, ReleaseId,
-    application::Application,
-    order::{Kind, Source, Target, plan::Strategy},
-    package::PackageUrl,
+    order::{Kind, Target, TemplateSource, plan::Strategy},
+    package::PackageAddress,
     precheck::{Finding, PrecheckReport, proposal::Proposal},
     template::spec::SpecChange,
 };
-use store::{StoreError, Tx};
-
-/// How long an answer is waited for, while a change is to be made.
-pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(3);
-
-/// Pause before the answer is looked for the first time; doubles up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_millis(80);
+use store::Tx;
 
 impl Service {
     /// What a release would do, and whether it can. Nothing is ordered.
@@ -70,7 +65,7 @@ impl Service {
                 kind: Kind::Deploy,
                 strategy: Strategy::ALL_AT_ONCE,
                 target: self.new_target(
-                    Source::Change(Box::new(SpecChange {
+                    TemplateSource::Change(Box::new(SpecChange {
                         container: application.container,
                         ..request.spec
                     })),
@@ -81,7 +76,7 @@ impl Service {
                 batch_seconds: seconds,
             }
         } else {
-            check::name(&request.name)?;
+            check::application_name(&request.name)?;
             let cluster = self.known_cluster(&request.cluster)?;
             self.known_namespace(&request.namespace).await?;
             if request.spec.image.is_none() {
@@ -97,7 +92,7 @@ impl Service {
                 &cluster,
                 &request.namespace,
                 &request.name,
-                self.new_target(Source::Change(Box::new(request.spec)), Some(replicas)),
+                self.new_target(TemplateSource::Change(Box::new(request.spec)), Some(replicas)),
             )
         };
         self.store.send_precheck_request(&proposal, self.clock.now()).await?;
@@ -122,76 +117,10 @@ impl Service {
         })
     }
 
-    /// The cluster that this server drives, if it is meant.
-    pub(crate) fn known_cluster(&self, cluster: &str) -> Result<ClusterId, Rejection> {
-        let own = &self.settings.cluster;
-        if cluster == own.as_str() {
-            Ok(own.clone())
-        } else {
-            Err(Rejection::UnknownCluster(cluster.into()))
-        }
-    }
-
-    /// The cluster that is meant, also one that only another server on the database
-    /// drives: applications on it can be asked about here too.
-    pub(crate) async fn any_cluster(&self, cluster: &str) -> Result<ClusterId, Error> {
-        let id = ClusterId::from(cluster);
-        match self.known_cluster(cluster) {
-            Err(unknown) => {
-                self.store.cluster(&id).await?.map(|_| id).ok_or_else(|| unknown.into())
-            }
-            Ok(own) => Ok(own),
-        }
-    }
-
-    /// Refuses a cluster that is not the application's.
-    pub(crate) async fn check_cluster_of(
-        &self,
-        application: &Application,
-        given: Option<&str>,
-    ) -> Result<(), Error> {
-        let Some(given) = given.filter(|given| *given != application.cluster.as_str()) else {
-            return Ok(());
-        };
-        let other = self.any_cluster(given).await?;
-        Err(Rejection::invalid(
-            Input::Cluster,
-            other,
-            format!("must be that of the application, {}", application.cluster),
-        )
-        .into())
-    }
-
-    /// Checks that the cluster has this Kubernetes namespace, as far as is known.
-    pub(crate) async fn known_namespace(&self, namespace: &str) -> Result<(), Error> {
-        let known = self
-            .store
-            .cluster(&self.settings.cluster)
-            .await?
-            .map(|cluster| cluster.namespaces)
-            .unwrap_or_default();
-        if known.is_empty() || known.iter().any(|name| name == namespace) {
-            return Ok(());
-        }
-        let allowed = format!("the cluster has no such namespace; it has {}", known.join(", "));
-        Err(Rejection::invalid(Input::Namespace, namespace, allowed).into())
-    }
-
-    pub(crate) fn new_target(&self, source: Source, replicas: Option<i32>) -> Target {
-        Target {
-            release: Some(ReleaseId::new()),
-            source,
-            replicas,
-            min_ready_seconds: None,
-            batch_timeout_seconds: self.settings.batch_timeout_seconds,
-            failure_policy: self.settings.failure_policy,
-            max_unavailable: 0,
-            allows_no_surge: false,
-            owners_before: serde_json::Value::Null,
-            replicas_before: None,
-            adopted_uid: None,
-            former_applications: Vec::new(),
-        }
+    pub(crate) fn new_target(&self, source: TemplateSource, replicas: Option<i32>) -> Target {
+        let settings = &self.settings;
+        let target = Target::new(source, settings.batch_timeout_seconds, settings.failure_policy);
+        Target { release: Some(ReleaseId::new()), replicas, ..target }
     }
 
     /// An application that does not exist yet.
@@ -220,7 +149,7 @@ impl Service {
     pub(crate) async fn ask_about(
         &self,
         request: &Deploy,
-        package: Option<PackageUrl>,
+        package: Option<PackageAddress>,
     ) -> Result<Option<PrecheckReport>, Error> {
         let assembled = self
             .discarded(|tx| {
@@ -299,30 +228,6 @@ impl Service {
             );
         }
         Ok(report)
-    }
-}
-
-/// Asks `answer` again and again until there is one; none where it takes too long.
-pub(crate) async fn until_answered<T, F>(
-    within: Duration,
-    answer: impl Fn() -> F,
-) -> Result<Option<T>, Error>
-where
-    F: Future<Output = Result<Option<T>, StoreError>>,
-{
-    let answered = async {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            tokio::time::sleep(pause).await;
-            if let Some(found) = answer().await? {
-                return Ok::<_, StoreError>(found);
-            }
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-    };
-    match tokio::time::timeout(within, answered).await {
-        Ok(found) => Ok(Some(found?)),
-        Err(_) => Ok(None),
     }
 }
 

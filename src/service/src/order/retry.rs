@@ -10,7 +10,7 @@ use crate::{Caller, Error, Service};
 use domain::{
     BatchId, OrderId, Rejection, ReleaseId,
     limits::BATCHES,
-    order::{Kind, Order, Source, State, Target},
+    order::{Kind, Order, State, Target, TemplateSource},
     template::spec::SpecChange,
 };
 use store::{Event, NewOrder, NewRelease, Tx};
@@ -85,10 +85,13 @@ impl Service {
     /// own brings new ones at once, which a kubelet's back-off does not hold up.
     async fn target(&self, tx: &mut Tx, failed: &Order) -> Result<Target, Error> {
         let template = failed.template.clone().unwrap_or_default();
-        let mut target =
-            Target { source: Source::Exact(template), replicas: None, ..failed.target.clone() };
+        let mut target = Target {
+            source: TemplateSource::Exact(template),
+            replicas: None,
+            ..failed.target.clone()
+        };
         if failed.batch == 0
-            && let Source::Exact(template) = &target.source
+            && let TemplateSource::Exact(template) = &target.source
         {
             let release = ReleaseId::new();
             let shown = tx.order_row(failed.id).await?;
@@ -97,14 +100,14 @@ impl Service {
             let row = NewRelease {
                 id: release,
                 application: failed.application,
-                version: version.as_deref(),
-                image: image.as_deref().unwrap_or_default(),
+                version: (!version.is_empty()).then_some(version.as_str()),
+                image: &image,
                 package: package.as_ref(),
                 description: "",
             };
             tx.insert_release(&row, self.clock.now()).await?;
             target.source =
-                Source::Exact(SpecChange::default().apply(template, &failed.name, release));
+                TemplateSource::Exact(SpecChange::default().apply(template, &failed.name, release));
             target.release = Some(release);
         }
         Ok(target)

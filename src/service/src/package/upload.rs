@@ -33,7 +33,7 @@ use domain::{
     CredentialId, Input, PackageId, Rejection,
     order::Target,
     package::{
-        PackageUrl,
+        PackageAddress,
         upload::{self, Full, ObjectKey, Quota, WrongParts},
     },
 };
@@ -45,7 +45,7 @@ pub use store::{Completion, MultipartRow};
 pub const CREDENTIAL_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// How long a credential that has ended is remembered, to be refused as such.
-const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+const CREDENTIAL_KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// Where uploaded packages are kept, and where pods fetch them.
 #[derive(Debug, Clone)]
@@ -231,7 +231,7 @@ impl Service {
         let id = self
             .once(caller, "create_upload_credential", |tx| {
                 Box::pin(async {
-                    if tx.insert_credential(&row, most, now, now - REMEMBERED).await? {
+                    if tx.insert_credential(&row, most, now, now - CREDENTIAL_KEPT).await? {
                         Ok(row.id)
                     } else {
                         Err(Rejection::TooManyCredentials { most }.into())
@@ -284,7 +284,7 @@ impl Service {
     pub(crate) async fn uploaded_package(
         &self,
         key: &ObjectKey,
-    ) -> Result<Option<PackageUrl>, Error> {
+    ) -> Result<Option<PackageAddress>, Error> {
         let store = self.package_store()?;
         let Some(row) = self.store.find_package_by_key(key).await? else { return Ok(None) };
         let mut url = store.url.clone();

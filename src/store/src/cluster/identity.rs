@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 
-use crate::{Store, StoreError, Tx};
+use crate::{Store, StoreError, Tx, order::advance::SELF};
 use domain::{ClusterId, ClusterIdentity, KnownCluster, OrderId};
 
 /// What is on record of a cluster that was seen.
@@ -200,13 +200,19 @@ impl Tx {
         .execute(self.connection())
         .await?;
         sqlx::query!(
-            "/* let_orders_go */ UPDATE change_order SET state = CASE WHEN finished_at IS NULL THEN 'aborted' ELSE state END,
-                 message = CASE WHEN finished_at IS NULL THEN $3 ELSE message END, finished_at = coalesce(finished_at, $2),
-                 finalizing = false, step = 'done', lease_holder = NULL, lease_expires_at = NULL, generation = nextval('fencing_token')
-             WHERE cluster_id = $1 AND (finished_at IS NULL OR finalizing)",
+            "/* let_orders_go */ WITH gone AS (
+                 UPDATE change_order AS o SET state = CASE WHEN o.finished_at IS NULL THEN 'aborted' ELSE o.state END,
+                     message = CASE WHEN o.finished_at IS NULL THEN $3 ELSE o.message END, finished_at = coalesce(o.finished_at, $2),
+                     finalizing = false, step = 'done', lease_holder = NULL, lease_expires_at = NULL, generation = nextval('fencing_token')
+                 FROM change_order AS before
+                 WHERE o.cluster_id = $1 AND (o.finished_at IS NULL OR o.finalizing) AND before.id = o.id
+                 RETURNING o.id, o.application_id, before.finished_at IS NULL AS was_open)
+             INSERT INTO event (at, application_id, order_id, actor, kind, cause, detail)
+             SELECT $2, application_id, id, $4::text, CASE WHEN was_open THEN 'order.aborted' ELSE 'order.done' END, $3, '{}'::jsonb FROM gone ORDER BY id",
             id.as_str(),
             now.to_sqlx() as _,
-            why
+            why,
+            SELF
         )
         .execute(self.connection())
         .await?;

@@ -17,13 +17,13 @@ use crate::{
 use domain::{
     ApplicationId, BatchId, OrderId, ReleaseId,
     order::intent::{Applied, Effect},
-    order::{Kind, Order, Snapshot, Source, State, Target, plan::Strategy},
+    order::{DeploymentBefore, Kind, Order, State, Target, TemplateSource, plan::Strategy},
     rollout::Transition,
     template::spec::release_of,
 };
 
 /// The actor of events that nobody requested.
-const SELF: &str = "sluice";
+pub(crate) const SELF: &str = "sluice";
 
 /// What became of a transition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -257,7 +257,7 @@ impl Tx {
     async fn release_of(
         &mut self,
         application: ApplicationId,
-        snapshot: Option<&Snapshot>,
+        snapshot: Option<&DeploymentBefore>,
     ) -> Result<Option<ReleaseId>, StoreError> {
         let Some(named) = snapshot.and_then(|snapshot| release_of(&snapshot.template)) else {
             return Ok(None);
@@ -325,8 +325,10 @@ impl Tx {
         }
         // What was given as an image is on record already; of a tag only the whole is known now.
         let image = match &order.target.source {
-            Source::Change(change) => change.container_in(template, &order.name).ok(),
-            Source::Exact(_) | Source::Unchanged | Source::Renewed(_) => None,
+            TemplateSource::Change(change) => change.container_in(template, &order.name).ok(),
+            TemplateSource::Exact(_) | TemplateSource::Unchanged | TemplateSource::Renewed(_) => {
+                None
+            }
         };
         let image = image.and_then(|index| {
             template.pointer(&format!("/spec/containers/{index}/image"))?.as_str()
@@ -382,28 +384,24 @@ impl Tx {
         let id = OrderId::new();
         let snapshot = order.snapshot.clone();
         let (release, template) = if order.only_scales() {
-            (None, Source::Unchanged)
+            (None, TemplateSource::Unchanged)
         } else {
             let template =
                 snapshot.as_ref().map_or(Value::Null, |snapshot| snapshot.template.clone());
-            (self.release_of(order.application, snapshot.as_ref()).await?, Source::Exact(template))
+            (
+                self.release_of(order.application, snapshot.as_ref()).await?,
+                TemplateSource::Exact(template),
+            )
         };
         // Only where the order itself changed the number; a scaler's choice stays.
         let replicas =
             order.target.replicas.and(snapshot.as_ref().map(|snapshot| snapshot.replicas));
         let target = Target {
             release,
-            source: template,
             replicas,
             replicas_before: order.target.replicas_before.and(order.target.replicas),
-            adopted_uid: None,
-            former_applications: Vec::new(),
-            min_ready_seconds: None,
-            batch_timeout_seconds: order.target.batch_timeout_seconds,
-            failure_policy: order.target.failure_policy,
             max_unavailable: order.target.max_unavailable,
-            allows_no_surge: false,
-            owners_before: Value::Null,
+            ..Target::new(template, order.target.batch_timeout_seconds, order.target.failure_policy)
         };
         let replicas = replicas.or(order.batches.last().map(|batch| batch.target)).unwrap_or(0);
         let rollback = NewOrder {

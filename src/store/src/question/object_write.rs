@@ -19,7 +19,7 @@ use crate::{
 use domain::{
     ApplicationId, BatchId, ClusterId, KnownCluster, OrderId,
     object::write::{ObjectWrite, Outcome, Record},
-    order::{FailurePolicy, Kind, Source, State, Target, plan::Strategy},
+    order::{FailurePolicy, Kind, State, Target, TemplateSource, plan::Strategy},
 };
 
 /// An object write's id.
@@ -263,20 +263,7 @@ impl Tx {
             Ok(_) => (State::Succeeded, ""),
             Err(why) => (State::Failed, why.as_str()),
         };
-        let target = Target {
-            release: None,
-            source: Source::Unchanged,
-            replicas: None,
-            replicas_before: None,
-            adopted_uid: None,
-            former_applications: Vec::new(),
-            min_ready_seconds: None,
-            batch_timeout_seconds: 0,
-            failure_policy: FailurePolicy::default(),
-            max_unavailable: 0,
-            allows_no_surge: false,
-            owners_before: serde_json::Value::Null,
-        };
+        let target = Target::new(TemplateSource::Unchanged, 0, FailurePolicy::default());
         sqlx::query!(
             "/* record_object_write */ INSERT INTO change_order
                  (id, application_id, kind, strategy, target, description, created_at, created_by, source, step_since, run_after, state, step, finished_at, message)

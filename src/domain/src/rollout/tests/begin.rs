@@ -47,7 +47,7 @@ fn all_at_once_is_the_native_rolling_update(#[case] user: Value, #[case] sent: V
 #[test]
 fn a_restart_is_the_same_version_with_a_mark_on_top_of_what_was_before() {
     let mut order = at_step(Step::Start, Strategy::ALL_AT_ONCE);
-    (order.kind, order.target.source) = (Kind::Restart, Source::Renewed("now".into()));
+    (order.kind, order.target.source) = (Kind::Restart, TemplateSource::Renewed("now".into()));
     let renewed = |version| crate::template::spec::renewed(&template(version), "now");
     let transition = moved(ask(&order, untouched(), at(SOON)));
     let patch = patch(&transition);

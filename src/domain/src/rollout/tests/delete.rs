@@ -7,7 +7,7 @@ use super::*;
 /// An order that deletes, at `step`, having meant the Deployment `uid`.
 fn deleting(step: Step, uid: Option<&str>) -> Order {
     let mut order = accepted(Kind::Delete, Strategy::ALL_AT_ONCE, 0);
-    order.target.source = Source::Unchanged;
+    order.target.source = TemplateSource::Unchanged;
     order.target.release = None;
     if step != Step::Start {
         (order.state, order.step) = (State::Running, step);

@@ -189,7 +189,7 @@ fn what_cannot_be_done_on_this_deployment_is_said_before_anything_is_changed() {
     slow.target.min_ready_seconds = Some(600);
     assert_fails(
         ask(&slow, untouched(), at(SOON)),
-        "BatchWaitTime 600 s is not below the Deployment's progressDeadlineSeconds 600 s",
+        "the time that a pod must be Ready 600 s is not below the Deployment's progressDeadlineSeconds 600 s",
         false,
     );
 }

@@ -21,7 +21,7 @@ fn warming(strategy: Strategy, seconds: i32) -> Order {
         ..GracefulStartChange::default()
     };
     order.target.source =
-        Source::Change(Box::new(SpecChange { graceful_start, ..SpecChange::default() }));
+        TemplateSource::Change(Box::new(SpecChange { graceful_start, ..SpecChange::default() }));
     order
 }
 
@@ -51,14 +51,14 @@ fn a_warm_up_is_waited_for_by_releases_and_by_nothing_else() {
     assert_eq!(moved(ask(&order, shown(3, Some(at(6)), 10), at(46))).step, Step::BringUp);
     // A version that has the rule is restarted in the same way.
     let ruled = order.target.source.clone();
-    let Source::Change(change) = ruled else { panic!("it was made a change") };
+    let TemplateSource::Change(change) = ruled else { panic!("it was made a change") };
     let template = change.apply(&template("old"), "web", ReleaseId::new());
-    (order.kind, order.target.source) = (Kind::Restart, Source::Renewed("now".into()));
-    order.snapshot = Some(Snapshot { template: template.clone(), ..snapshot() });
+    (order.kind, order.target.source) = (Kind::Restart, TemplateSource::Renewed("now".into()));
+    order.snapshot = Some(DeploymentBefore { template: template.clone(), ..snapshot() });
     assert_waits(&ask(&order, shown(3, Some(at(6)), 10), at(SOON)), Some(at(46)));
     // A first version has no old pods that could stay.
     let mut first = accepted(Kind::Create, Strategy::ALL_AT_ONCE, 3);
-    first.target.source = Source::Exact(template);
+    first.target.source = TemplateSource::Exact(template);
     assert_eq!(super::super::warm_up_seconds(&first, first.snapshot.as_ref()), 0);
 }
 

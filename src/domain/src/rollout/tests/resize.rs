@@ -10,7 +10,7 @@ fn sized(goal: i32, step: Step) -> Order {
     let mut order = at_step(step, Strategy::ALL_AT_ONCE);
     order.kind = Kind::Scale;
     order.target.release = None;
-    order.target.source = Source::Unchanged;
+    order.target.source = TemplateSource::Unchanged;
     (order.target.replicas, order.target.replicas_before) = (Some(goal), Some(PODS));
     order.template = (step != Step::Start).then(|| template("old"));
     order.batches[0].state = if step == Step::Start { State::Ready } else { State::Running };
@@ -98,7 +98,7 @@ fn pods_that_cannot_count_in_time_are_not_added() {
     assert_eq!((refusal.state, refusal.effect.is_none()), (State::Failed, true));
     assert_eq!(
         refusal.message,
-        "the Deployment's minReadySeconds 5 s is not below Timeout 5 s, so no order can be done in time"
+        "the Deployment's minReadySeconds 5 s is not below the timeout of the order 5 s, so no order can be done in time"
     );
     // Where none is added there is nothing to wait for.
     let fewer = Order { target: Target { replicas: Some(4), ..order.target.clone() }, ..order };
@@ -238,7 +238,8 @@ fn without_any_pod_means_that_none_is_on_its_way_out_either() {
 
 #[test]
 fn a_stop_ends_a_release_that_rests_half_way() {
-    let before = Snapshot { settings: BorrowedSettings { paused: false, ..own() }, ..snapshot() };
+    let before =
+        DeploymentBefore { settings: BorrowedSettings { paused: false, ..own() }, ..snapshot() };
     let order = Order { kind: Kind::Stop, snapshot: Some(before), ..sized(0, Step::Start) };
     let transition = moved(ask(&order, half_way(PODS, 3, 7), at(SOON)));
     let patch = patch(&transition);

@@ -137,9 +137,9 @@ fn an_order_that_ended_stays_as_it_ended_if_its_last_change_cannot_be_made(
 fn a_version_is_made_of_the_one_before_and_a_way_back_is_exact() {
     let mut order = at_step(Step::Start, Strategy::ALL_AT_ONCE);
     let change = SpecChange { image: Some("shop/web:3".into()), ..SpecChange::default() };
-    order.target.source = Source::Change(Box::new(change.clone()));
+    order.target.source = TemplateSource::Change(Box::new(change.clone()));
     let sent = patch(&moved(ask(&order, untouched(), at(SOON)))).template.unwrap();
     assert_eq!(sent, change.apply(&template("old"), "web", order.target.release.unwrap()));
-    order.target.source = Source::Exact(template("other"));
+    order.target.source = TemplateSource::Exact(template("other"));
     assert_eq!(patch(&moved(ask(&order, untouched(), at(SOON)))).template, Some(template("other")));
 }

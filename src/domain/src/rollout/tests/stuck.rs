@@ -124,9 +124,9 @@ fn an_order_that_ended_half_way_is_brought_to_rest_without_the_controller() {
 }
 
 #[rstest]
-#[case::of_the_request(Some(600), json!({}), "BatchWaitTime 600 s is not below BatchTimeout 600 s")]
-#[case::of_the_probes(Some(0), json!({ "initialDelaySeconds": 600 }), "container web can be Ready after 600 s at the earliest (initialDelaySeconds of its probes), which is not below BatchTimeout 600 s")]
-#[case::together(Some(200), json!({ "initialDelaySeconds": 400 }), "400 s at the earliest (initialDelaySeconds of its probes), and BatchWaitTime is 200 s: together")]
+#[case::of_the_request(Some(600), json!({}), "the time that a pod must be Ready 600 s is not below the timeout of a batch 600 s")]
+#[case::of_the_probes(Some(0), json!({ "initialDelaySeconds": 600 }), "container web can be Ready after 600 s at the earliest (initialDelaySeconds of its probes), which is not below the timeout of a batch 600 s")]
+#[case::together(Some(200), json!({ "initialDelaySeconds": 400 }), "400 s at the earliest (initialDelaySeconds of its probes), and the time that a pod must be Ready is 200 s: together")]
 #[case::just_fits(Some(200), json!({ "initialDelaySeconds": 399 }), "")]
 fn a_batch_that_certainly_takes_too_long_is_not_begun(
     #[case] min_ready: Option<i32>,
@@ -136,7 +136,8 @@ fn a_batch_that_certainly_takes_too_long_is_not_begun(
     let mut order = at_step(Step::Start, in_batches(3, AUTOMATIC));
     let mut slow = template("new");
     slow["spec"]["containers"][0]["readinessProbe"] = probe;
-    (order.target.min_ready_seconds, order.target.source) = (min_ready, Source::Exact(slow));
+    (order.target.min_ready_seconds, order.target.source) =
+        (min_ready, TemplateSource::Exact(slow));
     let mut view = untouched();
     view.settings.progress_deadline_seconds = 10_000;
     let transition = moved(ask(&order, view.clone(), at(SOON)));
@@ -157,7 +158,7 @@ fn a_batch_that_certainly_takes_too_long_is_not_begun(
 #[case::pods_more_by_and_by(
     rolling(1, 0),
     50,
-    "10 pods come in 10 waves, since the Deployment's strategy allows 1 pods more (maxSurge) at once, and the Deployment's minReadySeconds is 5 s: together that is 50 s at least, which is not below BatchTimeout 50 s"
+    "10 pods come in 10 waves, since the Deployment's strategy allows 1 pods more (maxSurge) at once, and the Deployment's minReadySeconds is 5 s: together that is 50 s at least, which is not below the timeout of a batch 50 s"
 )]
 #[case::just_fits(rolling(1, 0), 51, "")]
 #[case::a_share(
@@ -265,7 +266,7 @@ fn the_deployments_own_seconds_are_named() {
     let transition = moved(ask(&order, untouched(), at(SOON)));
     assert_eq!(
         transition.message,
-        "the Deployment's minReadySeconds 5 s is not below BatchTimeout 5 s, so no batch can be done in time"
+        "the Deployment's minReadySeconds 5 s is not below the timeout of a batch 5 s, so no batch can be done in time"
     );
 }
 

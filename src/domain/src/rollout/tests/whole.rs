@@ -94,7 +94,8 @@ impl Play {
             self.most_pods
         );
         let (order, cluster) = (&self.order, &self.cluster);
-        if let (Kind::Deploy, Source::Exact(template)) = (order.kind, &order.target.source) {
+        if let (Kind::Deploy, TemplateSource::Exact(template)) = (order.kind, &order.target.source)
+        {
             let target = order.batches[order.batch].target;
             let new = cluster.pods_of(template);
             // Those of a batch that is gone back on go last.
@@ -318,7 +319,7 @@ proptest! {
             back.snapshot = play.order.snapshot.clone();
             back.target.release = None;
             let known = back.snapshot.as_ref().map(|snapshot| snapshot.template.clone());
-            back.target.source = Source::Exact(known.unwrap_or_default());
+            back.target.source = TemplateSource::Exact(known.unwrap_or_default());
             let changes = if back.snapshot.is_some() { 2 } else { 0 };
             play.follow(back);
             play.go_to_the_end()?;
@@ -350,7 +351,7 @@ proptest! {
             back.rolls_back = Some(play.order.id);
             back.target.release = None;
             back.target.max_unavailable = missing;
-            back.target.source = Source::Exact(snapshot.template.clone());
+            back.target.source = TemplateSource::Exact(snapshot.template.clone());
             back.snapshot = Some(snapshot);
             play.follow(back);
             template("old")
@@ -390,7 +391,7 @@ proptest! {
             }
             let mut next = accepted(Kind::Deploy, strategy, replicas);
             next.snapshot = resting;
-            next.target.source = Source::Exact(template("next"));
+            next.target.source = TemplateSource::Exact(template("next"));
             play.follow(next);
             play.go_to_the_end()?;
             let cluster = &play.cluster;
@@ -417,7 +418,7 @@ proptest! {
         let before = (play.cluster.settings.clone(), play.cluster.borrowed.clone(), play.cluster.template.clone());
         let mut order = accepted(Kind::Scale, Strategy::ALL_AT_ONCE, replicas);
         order.target.release = None;
-        order.target.source = Source::Unchanged;
+        order.target.source = TemplateSource::Unchanged;
         order.target.replicas = Some(goal);
         play.least_ready = replicas.min(goal);
         play.follow(order.clone());

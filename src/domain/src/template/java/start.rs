@@ -24,7 +24,7 @@ const START_WEB: &str = r#"export CATALINA_OPTS="$CATALINA_OPTS $1"; config=$2; 
 #[serde(rename_all = "camelCase")]
 pub struct Web {
     /// Where in the address the application is.
-    pub context: Context,
+    pub context: WebContext,
     pub http_port: u16,
     /// Most requests that are served at once.
     pub max_threads: u32,
@@ -36,7 +36,7 @@ pub struct Web {
 /// Where in the address a web application is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Context {
+pub enum WebContext {
     /// Below the name of its file.
     War,
     Root,
@@ -47,7 +47,7 @@ pub enum Context {
 impl Default for Web {
     fn default() -> Self {
         Self {
-            context: Context::War,
+            context: WebContext::War,
             http_port: 8080,
             max_threads: 400,
             uri_encoding: DEFAULT_ENCODING.into(),
@@ -75,9 +75,9 @@ pub(in crate::template::java) fn file(running: &Running) -> String {
     };
     match (running.kind, &running.web.context) {
         (PackageKind::FatJar, _) => format!("{stem}.jar"),
-        (PackageKind::War, Context::War) => format!("webapps/{stem}.war"),
-        (PackageKind::War, Context::Root) => "webapps/ROOT.war".into(),
-        (PackageKind::War, Context::Custom(path)) => {
+        (PackageKind::War, WebContext::War) => format!("webapps/{stem}.war"),
+        (PackageKind::War, WebContext::Root) => "webapps/ROOT.war".into(),
+        (PackageKind::War, WebContext::Custom(path)) => {
             format!("webapps/{}.war", path.replace('/', "#"))
         }
     }

@@ -161,10 +161,10 @@ fn a_war_gets_a_configuration_of_its_own() {
 }
 
 #[rstest]
-#[case(Context::War, "webapps/web.war")]
-#[case(Context::Root, "webapps/ROOT.war")]
-#[case(Context::Custom("a/b".into()), "webapps/a#b.war")]
-fn the_context_is_the_files_name(#[case] context: Context, #[case] file: &str) {
+#[case(WebContext::War, "webapps/web.war")]
+#[case(WebContext::Root, "webapps/ROOT.war")]
+#[case(WebContext::Custom("a/b".into()), "webapps/a#b.war")]
+fn the_context_is_the_files_name(#[case] context: WebContext, #[case] file: &str) {
     let first = released(&base(), war());
     let settings = Web {
         context,
@@ -324,7 +324,7 @@ fn any_change() -> impl Strategy<Value = JavaChange> {
         Just(Field::Clear),
         (1024..9999_u16).prop_map(|http_port| Field::Set(Web {
             http_port,
-            context: Context::Root,
+            context: WebContext::Root,
             ..Web::default()
         })),
     ];

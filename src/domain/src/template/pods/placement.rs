@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{put, set_or_remove};
+use super::set_or_remove;
+use crate::template::spec::set;
 use crate::template::{
     names::{APPLICATION_LABEL, NAME_LABEL},
     spec::{Field, object_in},
@@ -62,8 +63,8 @@ impl Placement {
             keep_apart(spec, wished.collect(), is_ours);
         }
         if !self.is_apart() {
-            put(spec, "affinity", &self.affinity);
-            put(spec, "tolerations", &self.tolerations);
+            set(spec, "affinity", &self.affinity);
+            set(spec, "tolerations", &self.tolerations);
         }
     }
 }

@@ -32,14 +32,14 @@ const SMALL: usize = 16 << 10;
 
 /// Which places are all taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::edge::connection) enum Full {
+pub(in crate::edge::connection) enum NoPlace {
     /// All that there are, by requests in hand.
     All,
     /// Those of the peer, by its requests in hand.
     OfPeer,
 }
 
-impl fmt::Display for Full {
+impl fmt::Display for NoPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::All => "there are as many connections as the server may have",
@@ -48,7 +48,7 @@ impl fmt::Display for Full {
     }
 }
 
-impl std::error::Error for Full {}
+impl std::error::Error for NoPlace {}
 
 /// What is closed first for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -181,17 +181,17 @@ impl Places {
     pub(in crate::edge::connection) fn take(
         self: &Arc<Self>,
         peer: Option<IpNet>,
-    ) -> Result<Place, Full> {
+    ) -> Result<Place, NoPlace> {
         let mut taken = locked(&self.taken);
         let full_of_peer = peer
             .and_then(|peer| taken.of_peers.get(&peer))
             .filter(|of_peer| of_peer.all >= self.most_of_peer);
         if let Some(of_peer) = full_of_peer {
-            let turn = of_peer.spare.first().copied().ok_or(Full::OfPeer)?;
+            let turn = of_peer.spare.first().copied().ok_or(NoPlace::OfPeer)?;
             taken.close(turn);
         }
         if taken.all >= self.most {
-            let turn = taken.spare.keys().next().copied().ok_or(Full::All)?;
+            let turn = taken.spare.keys().next().copied().ok_or(NoPlace::All)?;
             taken.close(turn);
         }
         taken.enter(peer);
@@ -382,20 +382,20 @@ impl Seat {
         }
         at.requests += 1;
         (at.is_new, at.head, at.head_bytes, at.is_http2) = (false, None, 0, is_http2);
-        let standing = Standing { seat: self.clone(), is_settled: Arc::default() };
+        let standing = RequestSeat { seat: self.clone(), is_settled: Arc::default() };
         Some(InHand { standing, is_replying: false })
     }
 }
 
 /// How a request in hand stands with its connection.
 #[derive(Debug, Clone)]
-pub(in crate::edge::connection) struct Standing {
+pub(in crate::edge::connection) struct RequestSeat {
     seat: Arc<Seat>,
     /// It was proven, or its reply is given. Changed under the seat's lock.
     is_settled: Arc<AtomicBool>,
 }
 
-impl Standing {
+impl RequestSeat {
     /// The request's sender is known: until it is answered, its connection is closed for no
     /// other. False: it has been closed already.
     pub(in crate::edge::connection) fn prove(&self) -> bool {
@@ -415,13 +415,13 @@ impl Standing {
 /// A request in hand, until this is dropped.
 #[derive(Debug)]
 pub(in crate::edge::connection) struct InHand {
-    standing: Standing,
+    standing: RequestSeat,
     is_replying: bool,
 }
 
 impl InHand {
     /// For those who learn whose it is.
-    pub(in crate::edge::connection) fn standing(&self) -> Standing {
+    pub(in crate::edge::connection) fn standing(&self) -> RequestSeat {
         self.standing.clone()
     }
 

@@ -13,7 +13,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::place::Full;
+use super::place::NoPlace;
 use crate::{edge::response, edge::security, wire::error::ApiError};
 
 /// Connections that are told why at once; more are closed at once.
@@ -57,7 +57,7 @@ impl Refused {
         &self,
         stream: Option<TcpStream>,
         address: IpAddr,
-        full: Full,
+        full: NoPlace,
     ) {
         self.log(address, full);
         let (Some(mut stream), Ok(_permit)) = (stream, self.telling.try_acquire()) else { return };
@@ -78,7 +78,7 @@ impl Refused {
     }
 
     /// One line for as many as there are in a while.
-    fn log(&self, address: IpAddr, full: Full) {
+    fn log(&self, address: IpAddr, full: NoPlace) {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         said.since += 1;
         if said.last.is_none_or(|last| last.elapsed() >= LOG_EVERY) {
@@ -89,12 +89,12 @@ impl Refused {
 }
 
 /// The refusal, as bytes of HTTP/1.1.
-async fn answer(full: Full) -> Vec<u8> {
+async fn answer(full: NoPlace) -> Vec<u8> {
     let error = match full {
-        Full::All => ApiError::unavailable(
+        NoPlace::All => ApiError::unavailable(
             "The server has as many connections as it may have. Please try again.",
         ),
-        Full::OfPeer => ApiError::too_many_connections(RETRY_AFTER),
+        NoPlace::OfPeer => ApiError::too_many_connections(RETRY_AFTER),
     };
     let id = Uuid::now_v7().hyphenated().to_string().to_uppercase();
     let response = security::guarded(response::failure(

@@ -21,7 +21,7 @@ use tower::Service;
 
 use super::{
     ConnectionSettings, Peer,
-    place::{InHand, Seat, Standing},
+    place::{InHand, RequestSeat, Seat},
 };
 use crate::{edge::security, wire::error::ApiError};
 use domain::limits::HEADERS;
@@ -36,7 +36,7 @@ const CLOSED: Duration = Duration::from_secs(1);
 /// That the connection has been closed already. Nothing should be done for a client that can
 /// no longer hear of it.
 pub fn prove(extensions: &Extensions) -> Result<(), ApiError> {
-    match extensions.get::<Standing>() {
+    match extensions.get::<RequestSeat>() {
         Some(standing) if !standing.prove() => {
             Err(ApiError::unavailable("The connection made room for another. Please try again.")
                 .after(CLOSED))

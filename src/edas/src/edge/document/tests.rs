@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use super::LISTS;
 use crate::{
     openapi,
     wire::{contract, family, offered},
@@ -250,5 +251,5 @@ fn the_limits_of_the_readers_are_in_the_document() {
     );
     // A list that no operation reads is not limited by anything.
     let read = |name: &str| offered::OFFERS.iter().any(|offer| offer.parameter(name).is_some());
-    assert_eq!(limits::LISTS.iter().map(|(name, _)| *name).find(|name| !read(name)), None);
+    assert_eq!(LISTS.iter().map(|(name, _)| *name).find(|name| !read(name)), None);
 }

@@ -10,7 +10,7 @@ use crate::{
     edge::call::Call,
     wire::{error::ApiError, reply::Reply},
 };
-use service::ContainerView;
+use service::ContainerChoice;
 
 /// Reply of GetApplicationContainer and SetApplicationContainer.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -61,8 +61,8 @@ pub async fn set(State(edge): State<Edge>, call: Call) -> Result<Reply<Container
     Ok(call.success(shown(container)))
 }
 
-fn shown(container: ContainerView) -> ContainerReply {
-    let ContainerView { name, chosen, all } = container;
+fn shown(container: ContainerChoice) -> ContainerReply {
+    let ContainerChoice { name, chosen, all } = container;
     ContainerReply {
         container: ApplicationContainer { name: name.unwrap_or_default(), chosen, all },
     }

@@ -14,7 +14,7 @@ use crate::{
 };
 use domain::{
     package::PackageKind,
-    template::java::{Context, Running, Web},
+    template::java::{Running, Web, WebContext},
 };
 
 /// Reply of GetJavaStartUpConfig.
@@ -116,9 +116,9 @@ pub async fn web_container(
 
 fn show(web: &Web) -> WebContainer {
     let (kind, path) = match &web.context {
-        Context::War => ("war", ""),
-        Context::Root => ("root", ""),
-        Context::Custom(path) => ("custom", path.as_str()),
+        WebContext::War => ("war", ""),
+        WebContext::Root => ("root", ""),
+        WebContext::Custom(path) => ("custom", path.as_str()),
     };
     WebContainer {
         use_default_config: Some(*web == Web::default()),
@@ -142,8 +142,11 @@ mod tests {
 
     #[test]
     fn a_web_container_is_shown_as_it_was_set() {
-        let web =
-            Web { context: Context::Custom("shop/web".into()), http_port: 8088, ..Web::default() };
+        let web = Web {
+            context: WebContext::Custom("shop/web".into()),
+            http_port: 8088,
+            ..Web::default()
+        };
         let reply = json!(WebContainerReply { web_container_config: show(&web) });
         shape::check("GetWebContainerConfig", &reply);
         let shown = &reply["WebContainerConfig"];

@@ -22,7 +22,7 @@ use crate::{
 };
 use domain::{
     application::Application,
-    observed::cluster_state::{Health, Pod},
+    observed::cluster_state::{Pod, PodHealth},
 };
 use service::{InstanceView, OrderView, ReleaseView};
 
@@ -270,11 +270,11 @@ fn show(
 fn ecc(application: &Application, pod: &Pod) -> Ecc {
     let health = pod.health();
     let task_state = match health {
-        Health::Ready | Health::Ended => 2,
-        Health::Failed => 3,
-        Health::Unknown => 0,
-        Health::Starting | Health::Unready if pod.trouble.is_empty() => 1,
-        Health::Starting | Health::Unready => 3,
+        PodHealth::Ready | PodHealth::Ended => 2,
+        PodHealth::Failed => 3,
+        PodHealth::Unknown => 0,
+        PodHealth::Starting | PodHealth::Unready if pod.trouble.is_empty() => 1,
+        PodHealth::Starting | PodHealth::Unready => 3,
     };
     Ecc {
         app_id: application.id.to_string(),
@@ -282,10 +282,10 @@ fn ecc(application: &Application, pod: &Pod) -> Ecc {
         ecu_id: pod.node.clone(),
         group_id: group_id(application),
         app_state: match health {
-            Health::Ready => 7,
-            Health::Unready => 3,
-            Health::Starting | Health::Ended | Health::Failed => 1,
-            Health::Unknown => 0,
+            PodHealth::Ready => 7,
+            PodHealth::Unready => 3,
+            PodHealth::Starting | PodHealth::Ended | PodHealth::Failed => 1,
+            PodHealth::Unknown => 0,
         },
         task_state,
         container_status: if pod.trouble.is_empty() {

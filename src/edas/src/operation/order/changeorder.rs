@@ -15,6 +15,7 @@ use crate::{
     edge::call::Call,
     wire::{
         error::ApiError,
+        input::with_names,
         reply::{Nothing, Reply, SUCCESS, wrapped},
         time::local,
     },
@@ -359,7 +360,7 @@ fn info(order: &OrderView) -> ChangeOrderInfo {
             if goes_down(order) { "Scale In" } else { "Scale Out" },
             &waiting(order),
         ),
-        status_message: order.message.clone(),
+        status_message: with_names(&order.message),
         warnings: order.notes.clone(),
         rolled_back_by: order.rolled_back_by.map(|id| id.to_string()).unwrap_or_default(),
         rolls_back: order.rolls_back.map(|id| id.to_string()).unwrap_or_default(),

@@ -28,6 +28,7 @@ use crate::{
 };
 use domain::{
     ApplicationId, OrderId, Rejection, ReleaseId,
+    name::DEFAULT_NAMESPACE,
     template::{
         container::Known,
         graceful_start::GracefulStartChange,
@@ -138,7 +139,7 @@ pub async fn adopt(State(edge): State<Edge>, call: Call) -> Result<Reply<InsertR
     let request = Adopt {
         name: params.required("AppName")?.into(),
         cluster: params.required("ClusterId")?.into(),
-        namespace: params.text("Namespace").unwrap_or("default").into(),
+        namespace: params.text("Namespace").unwrap_or(DEFAULT_NAMESPACE).into(),
         logical_region: params.text("LogicalRegionId").map(Into::into),
         description: params.text("ApplicationDescription").unwrap_or_default().into(),
         version: params.text("PackageVersion").map(Into::into),

@@ -17,7 +17,7 @@ use crate::{
         pods,
         resource::{AmountNames, read_amounts},
     },
-    wire::{error::ApiError, reply::Reply},
+    wire::{error::ApiError, input::with_names, reply::Reply},
 };
 use domain::{
     order::plan::BatchGate,
@@ -233,12 +233,12 @@ fn result_data(report: Option<&PrecheckReport>) -> ResultData {
     let job = |check: &Judged| JobResult {
         name: check.subject.word().into(),
         pass: check.finding != Finding::Refused,
-        reason: check.reason.clone(),
+        reason: with_names(&check.reason),
         interrupted: check.finding == Finding::Unseen,
     };
     ResultData {
         status: if refusal.is_some() { "failed" } else { "pass" }.into(),
-        reason: refusal.map(|check| check.reason.clone()).unwrap_or_default(),
+        reason: refusal.map(|check| with_names(&check.reason)).unwrap_or_default(),
         job_results: report.checks.iter().map(job).collect(),
     }
 }
@@ -279,5 +279,9 @@ fn check(check: Judged) -> Check {
         Finding::Warned => "warned",
         Finding::Refused => "refused",
     };
-    Check { name: check.subject.word().into(), verdict: verdict.into(), reason: check.reason }
+    Check {
+        name: check.subject.word().into(),
+        verdict: verdict.into(),
+        reason: with_names(&check.reason),
+    }
 }

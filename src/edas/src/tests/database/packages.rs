@@ -13,7 +13,7 @@ use super::{
     *,
 };
 use domain::{
-    order::{Source, Target},
+    order::{Target, TemplateSource},
     package::{PackagePolicy, runtime::Runtimes},
     template::java::JavaChange,
 };
@@ -59,8 +59,10 @@ pub(super) async fn newest_target(server: &Server) -> (Target, Value) {
 
 pub(super) async fn newest_change(server: &Server) -> JavaChange {
     match newest_target(server).await.0.source {
-        Source::Change(change) => *change.java,
-        Source::Exact(_) | Source::Unchanged | Source::Renewed(_) => panic!("must be a change"),
+        TemplateSource::Change(change) => *change.java,
+        TemplateSource::Exact(_) | TemplateSource::Unchanged | TemplateSource::Renewed(_) => {
+            panic!("must be a change")
+        }
     }
 }
 
@@ -164,7 +166,7 @@ async fn an_application_is_created_from_a_package_and_released_from_the_next(poo
     let (target, package) = newest_target(&server).await;
     assert_eq!((newest_change(&server).await, package), (JavaChange::default(), Value::Null));
     assert!(
-        matches!(target.source, Source::Change(change) if change.image.as_deref() == Some("shop/web:3"))
+        matches!(target.source, TemplateSource::Change(change) if change.image.as_deref() == Some("shop/web:3"))
     );
 }
 

@@ -18,7 +18,7 @@ use domain::{
     ReleaseId,
     package::{PackageKind, runtime::Runtime},
     template::{
-        java::{Context, JavaChange, Package, Web},
+        java::{JavaChange, Package, Web, WebContext},
         spec::{Field, SpecChange},
     },
 };
@@ -335,7 +335,7 @@ async fn what_a_package_is_started_with_is_shown(pool: PgPool) {
     let image = server.call("GET", WEB_CONTAINER, &id).await;
     assert_eq!((&image["Code"], &image["WebContainerConfig"]), (&json!(200), &json!({})));
 
-    let web = Web { context: Context::Root, http_port: 9090, ..Web::default() };
+    let web = Web { context: WebContext::Root, http_port: 9090, ..Web::default() };
     let change = JavaChange {
         package: Some(Package {
             kind: PackageKind::War,

@@ -106,7 +106,7 @@ async fn a_cluster_without_applications_can_be_removed_and_imported_again(pool: 
     let removed: Value = server.call("DELETE", CLUSTER, &[id, ("Mode", "0")]).await.into();
     shape::check("DeleteCluster", &removed);
     assert_eq!(removed["Data"], true);
-    let gone = "601 the cluster default does not exist: DeleteCluster removed it, and ImportK8sCluster or the next application on it";
+    let gone = "601 the cluster default does not exist: it was removed. To have it back, import the cluster (ImportK8sCluster) or";
     refused(&server, "GET", CLUSTER, &[(&[id], gone)]).await;
     assert_eq!(server.call("POST", CLUSTERS, &[]).await["ClusterList"]["Cluster"], json!([]));
     let page = server.call("POST", "/pop/v5/k8s_clusters", &[("RegionTag", "cn-test")]).await;

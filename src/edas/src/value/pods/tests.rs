@@ -33,7 +33,7 @@ fn set<T>(value: T) -> Field<T> {
 #[case("ConfigMountDescs", r#"[{"name":"m","type":"secret","mountPath":"/m"}]"#, PodChange { files: set(vec![Files { is_secret: true, name: "m".into(), path: "/m".into() }]), ..PodChange::default() })]
 #[case("LocalVolume", r#"[{"type":"","nodePath":"/n","mountPath":"/m"}]"#, PodChange { node_folders: set(vec![NodeFolder { kind: String::new(), node_path: "/n".into(), path: "/m".into() }]), ..PodChange::default() })]
 #[case("EmptyDirs", r#"[{"mountPath":"/e"}]"#, PodChange { empty_folders: set(vec![EmptyFolder { path: "/e".into(), read_only: false, sub_path: String::new() }]), ..PodChange::default() })]
-#[case("PvcMountDescs", r#"[{"pvcName":"c","mountPaths":[{"mountPath":"/c","readOnly":true}]}]"#, PodChange { claims: set(vec![Claim { name: "c".into(), paths: vec![("/c".into(), true)] }]), ..PodChange::default() })]
+#[case("PvcMountDescs", r#"[{"pvcName":"c","mountPaths":[{"mountPath":"/c","readOnly":true}]}]"#, PodChange { claims: set(vec![ClaimMount { name: "c".into(), paths: vec![("/c".into(), true)] }]), ..PodChange::default() })]
 #[case("DeployAcrossNodes", "True", PodChange { placement: Placement { apart_by_node: Some(true), ..Placement::default() }, ..PodChange::default() })]
 #[case("DeployAcrossZones", "no", PodChange { placement: Placement { apart_by_zone: Some(false), ..Placement::default() }, ..PodChange::default() })]
 #[case("TerminateGracePeriod", "60", PodChange { grace_seconds: Some(60), ..PodChange::default() })]

@@ -1,9 +1,9 @@
 //! The parameters of applications.
 
-use domain::limits::REPLICAS;
+use domain::limits::{self, REPLICAS};
 
 use super::{
-    LONGEST_BATCH, Parameter, boolean, integer, long,
+    Parameter, boolean, integer, long,
     shared::{
         APP_ID, CPU_LIMIT, CPU_REQUEST, CURRENT_PAGE, MCPU_LIMIT, MCPU_REQUEST, MEMORY_LIMIT,
         MEMORY_REQUEST, OPTIONAL_CLUSTER_ID,
@@ -11,7 +11,7 @@ use super::{
     text,
 };
 
-pub(super) const TIMEOUT: Parameter = long("Timeout", 1, LONGEST_BATCH)
+pub(super) const TIMEOUT: Parameter = long("Timeout", 1, limits::SECONDS)
     .about("Seconds until the order has failed; the server's setting for a batch if absent.");
 
 pub(super) const SHORT_TIMEOUT: Parameter =

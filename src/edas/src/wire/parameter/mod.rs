@@ -23,9 +23,6 @@ use utoipa::openapi::{
     schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type},
 };
 
-/// Most seconds that a batch may take: a week.
-const LONGEST_BATCH: i64 = 7 * 86_400;
-
 /// The parameter that stands in the path, of our own operations.
 const PLACE: &str = "id";
 

@@ -1,9 +1,9 @@
 //! The parameters of releases: ordered, asked about, and listed.
 
-use domain::limits::REPLICAS;
+use domain::limits::{self, REPLICAS};
 
 use super::{
-    LONGEST_BATCH, Parameter, boolean, integer, long,
+    Parameter, boolean, integer, long,
     shared::{
         ANNOTATIONS, APP_ID, APPLICATION_DESCRIPTION, CLUSTER_ID_AS_SHOWN, CONFIG_MOUNT_DESCS,
         CPU_LIMIT, CPU_REQUEST, DEPLOY_ACROSS_NODES, DEPLOY_ACROSS_ZONES, EMPTY_DIRS,
@@ -99,7 +99,7 @@ pub const DEPLOY_K8S_APPLICATION: &[Parameter] = &[
                 canary, `batch` counts the batches after it, and a person always confirms what \
                 follows the canary. If absent: all at once.")
         .example(r#"{"type":"BatchUpdate","batchUpdate":{"batch":3,"releaseType":"auto","batchWaitTime":0}}"#),
-    long("BatchTimeout", 1, LONGEST_BATCH)
+    long("BatchTimeout", 1, limits::SECONDS)
         .about("Seconds that one batch may take until the order has failed; the server's \
                 setting if absent."),
     integer("BatchWaitTime", 0, 86_400)

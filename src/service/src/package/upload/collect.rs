@@ -24,7 +24,7 @@ const INTERVAL: Duration = Duration::from_secs(600);
 
 /// How long a deleted package's row stays: longer than any request, so that a release
 /// that saw it before finds out.
-const REMEMBERED: SignedDuration = SignedDuration::from_hours(1);
+const DELETED_ROW_KEPT: SignedDuration = SignedDuration::from_hours(1);
 
 /// How long before now an order may have been accepted that is not written yet: longer
 /// than any request.
@@ -208,7 +208,7 @@ impl Service {
         loop {
             let page = self.store.deleted_packages(after, PAGE as i64).await?;
             for (id, marked_at) in &page {
-                if delete(store, *id).await && now.duration_since(*marked_at) > REMEMBERED {
+                if delete(store, *id).await && now.duration_since(*marked_at) > DELETED_ROW_KEPT {
                     self.store.forget_package(*id).await?;
                 }
             }

@@ -35,7 +35,7 @@ const RENEWED: Duration = Duration::from_secs(15);
 
 /// How long a request waits for another one to complete the same upload. Clients give up
 /// after 50 s.
-const PATIENCE: Duration = Duration::from_secs(30);
+const COMPLETION_WAIT: Duration = Duration::from_secs(30);
 
 /// Time between two looks at what became of it.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -65,7 +65,7 @@ impl Service {
         uploaded_by: &str,
         named: &[NamedPart],
     ) -> Result<Completion, UploadError> {
-        let (holder, end) = (Uuid::now_v7(), Instant::now() + PATIENCE);
+        let (holder, end) = (Uuid::now_v7(), Instant::now() + COMPLETION_WAIT);
         loop {
             let now = self.clock.now();
             match self.store.hold_multipart(upload.id, &upload.key, holder, now, now + HELD).await?
@@ -122,7 +122,7 @@ impl Service {
             self.store.parts(upload.id, 0, i64::from(PARTS)).await?,
             store.most_bytes,
         )?;
-        let _place = self.place(PATIENCE).await?;
+        let _place = self.place(COMPLETION_WAIT).await?;
         let id = PackageId::new();
         self.store.begin_composition(id, upload.id, self.clock.now() + SET_ASIDE).await?;
         let made = self.make(store, id, &parts).await;

@@ -17,7 +17,7 @@ use domain::{PackageId, package::upload::Full};
 use store::{NewPart, PartRefused, WrittenPart};
 
 /// How many times as long as a package a part waits for a place: 30 s by default.
-const PATIENCE: u32 = 6;
+const WAITS_OF_A_PART: u32 = 6;
 
 /// Time between two looks whether the access key may send another part.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
@@ -43,8 +43,8 @@ impl Service {
         if !self.store.has_multipart(upload.id, &upload.key).await? {
             return Err(UploadError::NoSuchUpload);
         }
-        let end = Instant::now() + limits.wait * PATIENCE;
-        let place = self.place(limits.wait * PATIENCE).await?;
+        let end = Instant::now() + limits.wait * WAITS_OF_A_PART;
+        let place = self.place(limits.wait * WAITS_OF_A_PART).await?;
         let mut slot = UploadSlot {
             id: PackageId::new(),
             bytes: 0,

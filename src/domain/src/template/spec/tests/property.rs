@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::super::*;
-use crate::template::pods::{Claim, EmptyFolder, Files, NodeFolder};
+use crate::template::pods::{ClaimMount, EmptyFolder, Files, NodeFolder};
 
 /// A change, and the places of a template that it may touch. `{c}` is the application's
 /// container; a place that ends in `/+` may only have items more at its end.
@@ -122,7 +122,7 @@ fn changes() -> Vec<(SpecChange, &'static [&'static str])> {
                     read_only: false,
                     sub_path: String::new(),
                 }]),
-                claims: Field::Set(vec![Claim {
+                claims: Field::Set(vec![ClaimMount {
                     name: "c".into(),
                     paths: vec![("/c".into(), true)],
                 }]),

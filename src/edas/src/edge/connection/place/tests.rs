@@ -26,7 +26,7 @@ fn a_peer_cannot_take_more_than_its_places_and_gets_them_back() {
     let places = room(10, 2);
     let (first, second) = (places.take(peer(1)).unwrap(), places.take(peer(1)).unwrap());
     let _in_hand = [known(&first), known(&second)];
-    assert_eq!(places.take(peer(1)).unwrap_err(), Full::OfPeer);
+    assert_eq!(places.take(peer(1)).unwrap_err(), NoPlace::OfPeer);
     let other = places.take(peer(2)).unwrap();
     drop(first);
     let _third = places.take(peer(1)).unwrap();
@@ -48,7 +48,7 @@ fn a_peer_makes_room_among_its_own_connections_only() {
     let newer = places.take(peer(1)).unwrap();
     assert!(is_over(&idle) && !is_over(&new) && !is_over(&others));
     let _in_hand_too = known(&newer);
-    assert_eq!(places.take(peer(1)).unwrap_err(), Full::OfPeer);
+    assert_eq!(places.take(peer(1)).unwrap_err(), NoPlace::OfPeer);
     assert_eq!(places.count(), 3);
 }
 
@@ -76,7 +76,7 @@ fn the_oldest_that_proved_nothing_makes_room_and_none_with_a_known_request_does(
     let fourth = places.take(peer(3)).unwrap();
     assert!(is_over(&idle));
     let _and_this = known(&fourth);
-    assert_eq!(places.take(peer(4)).unwrap_err(), Full::All);
+    assert_eq!(places.take(peer(4)).unwrap_err(), NoPlace::All);
     assert!(!is_over(&busy));
 
     drop((half_open, second, idle, stranger));
@@ -96,7 +96,7 @@ fn a_connection_with_several_requests_stays_while_one_of_them_is_known() {
     let standing = stranger.standing();
     drop(stranger);
     assert!(standing.prove(), "an answered request counts no more");
-    assert_eq!(places.take(peer(2)).unwrap_err(), Full::All);
+    assert_eq!(places.take(peer(2)).unwrap_err(), NoPlace::All);
     let _stranger_too = place.seat().request(true).unwrap();
     drop(in_hand);
     let _second = places.take(peer(2)).unwrap();

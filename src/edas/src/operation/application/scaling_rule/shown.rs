@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use domain::object::autoscaling::{Pace, SelectPolicy, StepUnit};
+use domain::object::autoscaling::{ScalingSpeed, SelectPolicy, StepUnit};
 use service::RuleView;
 
 /// A reply with one rule.
@@ -195,7 +195,7 @@ pub(in crate::operation::application::scaling_rule) fn show(
     }
 }
 
-fn show_pace(pace: Pace) -> ScalingPace {
+fn show_pace(pace: ScalingSpeed) -> ScalingPace {
     let policies = pace.policies.into_iter().map(|step| ScalingPolicy {
         r#type: match step.r#type {
             StepUnit::Pods => "Pods".into(),

@@ -23,7 +23,7 @@ const ESCAPED: &AsciiSet =
 
 /// What a list or an upload is of.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::operation::package::oss) struct Place<'a> {
+pub(in crate::operation::package::oss) struct AnswerPlace<'a> {
     pub(in crate::operation::package::oss) bucket: &'a str,
     pub(in crate::operation::package::oss) key: &'a str,
     /// Whether keys are escaped as in an address.
@@ -40,7 +40,10 @@ pub(in crate::operation::package::oss) fn aborted() -> Response {
     StatusCode::NO_CONTENT.into_response()
 }
 
-pub(in crate::operation::package::oss) fn initiated(place: Place<'_>, upload: &str) -> Response {
+pub(in crate::operation::package::oss) fn initiated(
+    place: AnswerPlace<'_>,
+    upload: &str,
+) -> Response {
     xml(
         "InitiateMultipartUploadResult",
         &[place.encoding(), place.bucket(), place.key(), element("UploadId", upload)],
@@ -48,7 +51,7 @@ pub(in crate::operation::package::oss) fn initiated(place: Place<'_>, upload: &s
 }
 
 pub(in crate::operation::package::oss) fn completed(
-    place: Place<'_>,
+    place: AnswerPlace<'_>,
     location: &str,
     completion: &Completion,
 ) -> Response {
@@ -61,7 +64,7 @@ pub(in crate::operation::package::oss) fn completed(
 
 /// The parts of an upload, of which there are more or not.
 pub(in crate::operation::package::oss) fn parts(
-    place: Place<'_>,
+    place: AnswerPlace<'_>,
     upload: &str,
     after: u32,
     most: usize,
@@ -94,7 +97,7 @@ pub(in crate::operation::package::oss) fn parts(
 
 /// The uploads of a bucket; the place's key is the prefix, and `after` where they begin.
 pub(in crate::operation::package::oss) fn uploads(
-    place: Place<'_>,
+    place: AnswerPlace<'_>,
     after: (&str, &str),
     most: usize,
     (rows, has_more): (&[MultipartRow], bool),
@@ -124,7 +127,7 @@ pub(in crate::operation::package::oss) fn uploads(
     xml("ListMultipartUploadsResult", &told)
 }
 
-impl Place<'_> {
+impl AnswerPlace<'_> {
     fn encoding(self) -> String {
         if self.is_escaped { element("EncodingType", "url") } else { String::new() }
     }

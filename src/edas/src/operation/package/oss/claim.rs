@@ -24,7 +24,7 @@ use service::UploadCredential;
 const LONGEST_SIGNATURE: usize = 64;
 
 /// Who a request says it is from, and what would prove it. Not verified yet.
-pub struct Claim {
+pub struct OssClaim {
     pub(in crate::operation::package::oss) credential: CredentialId,
     signature: Vec<u8>,
     token: String,
@@ -40,7 +40,7 @@ pub(in crate::operation::package::oss) fn unknown() -> OssRefusal {
     )
 }
 
-impl Claim {
+impl OssClaim {
     /// Reads the claim of a request.
     ///
     /// # Errors

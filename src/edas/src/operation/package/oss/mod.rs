@@ -35,8 +35,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::operation::package::oss::answer::Place;
-pub use crate::operation::package::oss::claim::Claim;
+use crate::operation::package::oss::answer::AnswerPlace;
+pub use crate::operation::package::oss::claim::OssClaim;
 pub use crate::operation::package::oss::operation::{Operation, Query};
 pub use crate::operation::package::oss::refusal::OssRefusal;
 use crate::{
@@ -214,7 +214,7 @@ async fn serve(edge: Edge, request: Request, of_bucket: bool) -> Result<Response
             return Err(refusal);
         }
     };
-    let place = |is_escaped| Place { bucket: &object.bucket, key: &object.key, is_escaped };
+    let place = |is_escaped| AnswerPlace { bucket: &object.bucket, key: &object.key, is_escaped };
     let named = |id| NamedUpload { id, key: key.clone() };
     match operation {
         Operation::Put => put_object(&edge, key, admitted, body).await,
@@ -284,7 +284,7 @@ async fn admit(
     object: &Object,
     query: &Query,
 ) -> Result<Admitted, OssRefusal> {
-    let claim = Claim::read(&parts.method, &parts.headers, object, query)?;
+    let claim = OssClaim::read(&parts.method, &parts.headers, object, query)?;
     let now = service.clock().now();
     claim.check_window(now)?;
     let credential =

@@ -11,7 +11,7 @@ use futures::{StreamExt, TryStreamExt};
 use md5::{Digest, Md5};
 
 use super::{
-    Admitted, DISCARD_WITHIN, Object, OssRefusal, answer, answer::Place, discard, host_of,
+    Admitted, DISCARD_WITHIN, Object, OssRefusal, answer, answer::AnswerPlace, discard, host_of,
     operation::QueryKind, pace, part_list,
 };
 use crate::{Edge, wire::error::ApiError};
@@ -25,7 +25,7 @@ pub(in crate::operation::package::oss) async fn initiate(
     edge: &Edge,
     credential: &UploadCredential,
     key: &ObjectKey,
-    place: Place<'_>,
+    place: AnswerPlace<'_>,
 ) -> Result<Response, OssRefusal> {
     let id = edge.service.begin_multipart(credential, key).await?;
     Ok(answer::initiated(place, &id.shown()))
@@ -71,7 +71,7 @@ pub(in crate::operation::package::oss) async fn complete(
     let named = part_list::read(&list)?;
     let completion = edge.service.complete_multipart(upload, admitted.uploaded_by, named).await?;
     let location = format!("http://{}{}", host_of(&parts.headers), parts.uri.path());
-    let place = Place { bucket: &object.bucket, key: &object.key, is_escaped };
+    let place = AnswerPlace { bucket: &object.bucket, key: &object.key, is_escaped };
     Ok(answer::completed(place, &location, &completion))
 }
 
@@ -80,7 +80,7 @@ pub(in crate::operation::package::oss) async fn list_parts(
     upload: &NamedUpload,
     after: u32,
     most: usize,
-    place: Place<'_>,
+    place: AnswerPlace<'_>,
 ) -> Result<Response, OssRefusal> {
     let (parts, has_more) = edge.service.parts(upload, after, most).await?;
     Ok(answer::parts(place, &upload.id.shown(), after, most, (&parts, has_more)))
@@ -106,7 +106,7 @@ pub(in crate::operation::package::oss) async fn list_uploads(
     };
     let (rows, has_more) =
         edge.service.multiparts(prefix, (&wanted.key, wanted.upload), wanted.most).await?;
-    let place = Place { bucket, key: &wanted.prefix, is_escaped: wanted.is_escaped };
+    let place = AnswerPlace { bucket, key: &wanted.prefix, is_escaped: wanted.is_escaped };
     let marker = wanted.upload.map(|id| id.shown()).unwrap_or_default();
     Ok(answer::uploads(place, (&wanted.key, &marker), wanted.most, (&rows, has_more)))
 }

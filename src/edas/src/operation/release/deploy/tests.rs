@@ -13,7 +13,7 @@ use domain::{
     package::PackageKind,
     template::{
         graceful_start::GracefulStartChange,
-        java::{Context, JavaChange, Web},
+        java::{JavaChange, Web, WebContext},
         spec::{EnvVar, Field},
     },
 };
@@ -218,7 +218,7 @@ fn both_calls_read_a_package_and_how_it_runs() {
             .unwrap();
     let expected = JavaChange {
         jvm_options: Field::Set("-Xms512m".into()),
-        web: Field::Set(Web { context: Context::Root, ..Web::default() }),
+        web: Field::Set(Web { context: WebContext::Root, ..Web::default() }),
         uri_encoding: Some("UTF-8".into()),
         use_body_encoding: Some(true),
         ..JavaChange::default()
