@@ -1,6 +1,6 @@
 # Every target is one line that calls a script or cargo.
 
-.PHONY: help demo check dev test client-table bench-rollback cost fuzz fmt sqlx openapi
+.PHONY: help demo picture check dev test client-table bench-rollback cost fuzz fmt sqlx openapi
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -8,6 +8,9 @@ help: ## print this list
 
 demo: ## show the main job; ONCE=1 ends by itself, CLUSTER=kubernetes uses the current kubeconfig
 	@ONCE='$(ONCE)' CLUSTER='$(CLUSTER)' scripts/demo
+
+picture: ## take the README's picture of an order's page again, from the demo
+	@PICTURE=docs/order-page.png scripts/demo
 
 check: ## format, clippy, and the tests that need neither a database nor a cluster
 	@scripts/check
