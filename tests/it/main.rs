@@ -49,6 +49,7 @@ mod store;
 mod support;
 mod template;
 mod upload;
+mod waiting;
 mod ways_back;
 
 use test_support::sign;

@@ -101,6 +101,8 @@ pub(crate) fn of_event(kind: &str) -> String {
         "order.bring_up" => "new pods come up",
         "order.scale_down_old" => "old pods go",
         "order.paused" => "paused",
+        "order.trouble" => "the next batch cannot begin",
+        "order.trouble_over" => "the next batch can begin again",
         "order.close_gate" => "the next batch is prepared",
         "order.restore_old" => "old pods come back",
         "order.remove_new" => "new pods go",

@@ -346,6 +346,9 @@ pub struct Order {
     pub batches: Vec<Batch>,
     /// Batches confirmed by a person: those with an index below this number may begin.
     pub confirmed: usize,
+    /// What keeps the next batch from beginning while the order waits, as it was told last;
+    /// empty = nothing.
+    pub trouble: String,
     /// The number of batches that stay, until a requested step back is done.
     pub back_to: Option<usize>,
     pub target: Target,

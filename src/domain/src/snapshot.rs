@@ -29,6 +29,9 @@ pub struct Snapshot {
     pub batches: Vec<BatchSnapshot>,
     /// What of the request has no effect, and what the checks before it warned of.
     pub notes: Vec<String>,
+    /// What keeps the next batch from beginning while the order waits; empty = nothing.
+    #[serde(default)]
+    pub trouble: String,
     /// The order that this one rolls back.
     pub rolls_back: Option<OrderId>,
     /// The order that rolls this one back.

@@ -104,6 +104,7 @@ impl Executor {
         match end {
             End::Lost => tracing::info!("the order is no longer ours"),
             End::GiveBack(due) => {
+                self.rested.store(true, std::sync::atomic::Ordering::Relaxed);
                 if let Err(error) = self.store.give_back(lease, due, &drive.order).await {
                     tracing::warn!(%error, "the lease could not be given back, and runs out by itself");
                 }
@@ -182,6 +183,9 @@ impl Executor {
         let observation = &facts.deployment;
         let decision = rollout::decide(&drive.order, &facts, self.clock.now());
         self.record_pods(drive, observation, matches!(decision, Decision::Transition(_))).await?;
+        if let Decision::Wait { rest: true, .. } = decision {
+            self.note_trouble(drive, &facts).await?;
+        }
         match decision {
             Decision::Transition(transition)
                 if !self.may_write(drive, &transition, observation).await =>
@@ -280,7 +284,10 @@ impl Executor {
         let decision = match self.cluster.writer().make(&drive.key, context, &intent.effect).await {
             Ok(made) => {
                 let version = made.applied.deployment;
-                let made = Made { applied: made.applied, template: made.template.as_ref() };
+                // What a later change finds there may be somebody else's by now.
+                let is_ours = order.template.is_none() || intent.effect.sets_template();
+                let template = made.template.as_ref().filter(|_| is_ours);
+                let made = Made { applied: made.applied, template };
                 self.store.record_applied(drive.lease, order, &made, self.clock.now()).await?;
                 self.changed.note(order.id);
                 tracing::info!(step = %order.step, batch = order.batch + 1, version, "made the change");
@@ -330,6 +337,38 @@ impl Executor {
         Ok(())
     }
 
+    /// Says what keeps the next batch of an order that waits from beginning.
+    async fn note_trouble(&self, drive: &mut Drive, facts: &Facts) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let trouble = rollout::trouble_while_waiting(&drive.order, facts, now).unwrap_or_default();
+        if trouble == drive.order.trouble {
+            return Ok(());
+        }
+        self.store.note_trouble(drive.lease, &drive.order, &trouble, now).await?;
+        self.changed.note(drive.lease.order);
+        if trouble.is_empty() {
+            tracing::info!("what kept the next batch from beginning has passed");
+        } else {
+            tracing::warn!("the next batch cannot begin: {trouble}");
+            self.warn(drive, "ChangeOrderInTrouble", &trouble).await;
+        }
+        drive.order.trouble = trouble;
+        Ok(())
+    }
+
+    /// Writes a warning beside the Deployment, for whoever looks there.
+    async fn warn(&self, drive: &Drive, reason: &'static str, text: &str) {
+        let context = WriteContext {
+            application: drive.order.application,
+            order: drive.order.id,
+            generation: drive.lease.generation,
+        };
+        let event_text = EventText { reason, text, at: self.clock.now() };
+        if let Err(error) = self.cluster.writer().warn(&drive.key, context, &event_text).await {
+            tracing::debug!(%error, "the cluster keeps no event of it");
+        }
+    }
+
     async fn write(
         &self,
         drive: &mut Drive,
@@ -361,16 +400,7 @@ impl Executor {
         }
         if let Some(text) = warning {
             // After the way back was opened: nothing waits for this.
-            let context = WriteContext {
-                application: drive.order.application,
-                order: drive.order.id,
-                generation: drive.lease.generation,
-            };
-            let event_text =
-                EventText { reason: "ChangeOrderFailed", text: &text, at: self.clock.now() };
-            if let Err(error) = self.cluster.writer().warn(&drive.key, context, &event_text).await {
-                tracing::debug!(%error, "the cluster keeps no event of the failure");
-            }
+            self.warn(drive, "ChangeOrderFailed", &text).await;
         }
         self.reload(drive).await?;
         Ok(None)

@@ -13,10 +13,15 @@ mod drive;
 mod identity;
 mod mirror;
 mod object_write;
+mod waiting;
 
 pub use identity::{Standing, succeed};
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use tokio::{
@@ -65,6 +70,8 @@ pub struct Executor {
     /// The drivers of orders, which are woken when their order changes. By lease, since an
     /// order may be leased again before the end of its last drive is noted.
     drivers: Mutex<HashMap<OrderId, (i64, watch::Sender<u64>)>>,
+    /// Whether an order came to rest since those that rest were listed.
+    rested: AtomicBool,
     /// Orders that changed, for those who follow them.
     changed: changed::Changed,
     /// Whether the cluster is the one on record.
@@ -92,6 +99,7 @@ impl Executor {
             due,
             asked,
             drivers: Mutex::default(),
+            rested: AtomicBool::new(false),
             changed: changed::Changed::default(),
             standing,
         })
@@ -113,6 +121,7 @@ impl Executor {
         aside.spawn(self.clone().answer_requests());
         aside.spawn(self.clone().prune());
         aside.spawn(self.clone().tell_changes());
+        aside.spawn(self.clone().watch_resting());
         let mut orders: JoinSet<Lease> = JoinSet::new();
         let mut standing = self.standing.subscribe();
         // The cluster that is worked on, and what ends the work on it.

@@ -427,7 +427,7 @@ async fn load(
 ) -> Result<Option<Order>, StoreError> {
     let row = sqlx::query!(
         r#"/* order */ SELECT o.id, o.application_id, o.cluster_id, a.namespace, a.name, o.kind::text AS "kind!", o.state::text AS "state!", o.step::text AS "step!",
-               o.step_since, o.batch, o.confirmed, o.back_to, o.strategy, o.target, o.snapshot, o.intent, o.applied, o.template, o.finalizing, o.rolls_back, o.created_at
+               o.step_since, o.batch, o.confirmed, o.back_to, o.strategy, o.target, o.snapshot, o.intent, o.applied, o.template, o.finalizing, o.trouble, o.rolls_back, o.created_at
            FROM change_order o JOIN application a ON a.id = o.application_id WHERE o.id = $1"#,
         id.0
     )
@@ -475,6 +475,7 @@ async fn load(
         intent,
         template: row.template,
         finalizing: row.finalizing,
+        trouble: row.trouble,
         rolls_back: row.rolls_back.map(OrderId),
         created_at: row.created_at.to_jiff(),
         step_since: row.step_since.to_jiff(),

@@ -43,6 +43,8 @@ pub struct OrderView {
     pub package: Option<Label>,
     /// Why it ended as it did, or what it waits for; may be empty.
     pub message: String,
+    /// What keeps its next batch from beginning while it waits; empty = nothing.
+    pub trouble: String,
     /// When it was accepted.
     pub created_at: Timestamp,
     /// When it reached its final state.
@@ -223,7 +225,7 @@ async fn order_rows(
 ) -> Result<Vec<OrderView>, StoreError> {
     let rows = sqlx::query!(
         r#"/* order_rows */ SELECT o.id, o.application_id, o.kind::text AS "kind!", o.state::text AS "state!", o.step::text AS "step!",
-               o.strategy, (o.target->>'replicas')::integer AS replicas, (o.target->>'replicas_before')::integer AS replicas_before, o.description, o.notes, o.message, o.created_at, o.finished_at, o.created_by, o.source::text AS "source!", o.rolls_back,
+               o.strategy, (o.target->>'replicas')::integer AS replicas, (o.target->>'replicas_before')::integer AS replicas_before, o.description, o.notes, o.message, o.trouble, o.created_at, o.finished_at, o.created_by, o.source::text AS "source!", o.rolls_back,
                r.version AS "version?", r.image AS "image?", r.package,
                (SELECT u.id FROM change_order u WHERE u.rolls_back = o.id) AS rolled_back_by, o.template IS NOT NULL OR o.finalizing AS "changed_deployment!",
                NOT EXISTS (
@@ -268,6 +270,7 @@ async fn order_rows(
                 image: row.image.unwrap_or_default(),
                 package: row.package.map(|package| document("package", package)).transpose()?,
                 message: row.message,
+                trouble: row.trouble,
                 created_at: row.created_at.to_jiff(),
                 finished_at: row.finished_at.map(jiff_sqlx::Timestamp::to_jiff),
                 created_by: row.created_by,

@@ -181,7 +181,8 @@ pub(crate) fn parts(order: &Snapshot) -> Result<Parts, askama::Error> {
     let (batches, pods) = (batch_lines(order), pod_lines(order));
     let said = state_sentence(order);
     let failed = matches!(line.state, OrderState::Failed | OrderState::SystemFailed);
-    let cause = if failed { sentence(&line.message) } else { String::new() };
+    let cause = if failed { &line.message } else { &order.trouble };
+    let cause = if cause.is_empty() { String::new() } else { sentence(cause) };
     let sign = words::of_state(line.state);
     let state = StatePart { sign, sentence: &said, cause: &cause }.render()?;
     let actions = ActionsPart { id: &shown, choices: &choices }.render()?;
@@ -214,6 +215,11 @@ fn state_sentence(order: &Snapshot) -> String {
     let one = of == 1;
     match (order.order.state, next, running) {
         (OrderState::Ready, ..) => "Accepted; it begins at once.".into(),
+        (OrderState::WaitingConfirmation | OrderState::WaitingInterval, ..)
+            if !order.trouble.is_empty() =>
+        {
+            "Waits, and does not go on while this lasts.".into()
+        }
         (OrderState::WaitingConfirmation, Some(batch), _) => format!(
             "Needs you: batch {} of {of} ({}) begins when somebody continues.",
             batch.number,

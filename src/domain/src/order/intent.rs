@@ -48,6 +48,17 @@ impl Effect {
         }
         shown
     }
+
+    /// Whether it writes the pod template: what the Deployment has after any other effect
+    /// may be somebody else's.
+    #[must_use]
+    pub fn sets_template(&self) -> bool {
+        match self {
+            Self::Deployment(Change::Create { .. }) => true,
+            Self::Deployment(Change::Patch(patch)) => patch.template.is_some(),
+            Self::Deployment(Change::Delete { .. }) | Self::ReplicaSet(_) => false,
+        }
+    }
 }
 
 impl From<Change> for Effect {

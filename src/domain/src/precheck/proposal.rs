@@ -78,6 +78,7 @@ impl Proposal {
             intent: None,
             template: None,
             finalizing: false,
+            trouble: String::new(),
             rolls_back: None,
             // Long ago: nothing is waited for.
             created_at: Timestamp::UNIX_EPOCH,

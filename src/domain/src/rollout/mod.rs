@@ -31,6 +31,7 @@ mod stalled;
 mod step_back;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -46,6 +47,7 @@ use crate::{
 };
 
 pub use stalled::stalled_since;
+pub use waiting::trouble as trouble_while_waiting;
 
 /// Seconds that a new order waits for an earlier rollout to end before it
 /// begins all the same.
@@ -189,6 +191,11 @@ pub fn decide(order: &Order, facts: &Facts, now: Timestamp) -> Decision {
             restore::pause_in_place(order, view, !view.observed)
         };
     }
+    if order.step == Step::Paused
+        && let Some(decision) = waiting::unwell(order, view, now)
+    {
+        return decision;
+    }
     // Where only the number of pods changes, the template is anybody's.
     if order.step != Step::Start
         && !order.only_scales()
@@ -328,6 +335,11 @@ pub fn gone(order: &Order) -> Decision {
 
 fn wait(until: Option<Timestamp>) -> Decision {
     Decision::Wait { until, rest: false }
+}
+
+/// The same while nobody needs to hold the order.
+fn wait_resting(until: Option<Timestamp>) -> Decision {
+    Decision::Wait { until, rest: true }
 }
 
 /// The order ended earlier; its work on the cluster ends here.

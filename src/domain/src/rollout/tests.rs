@@ -14,6 +14,7 @@ mod native;
 mod resize;
 mod roll_back;
 mod stuck;
+mod waiting;
 mod whole;
 
 use std::sync::Arc;
@@ -134,6 +135,7 @@ fn accepted(kind: Kind, strategy: Strategy, replicas: i32) -> Order {
         intent: None,
         template: None,
         finalizing: false,
+        trouble: String::new(),
         rolls_back: None,
         created_at: at(0),
         step_since: at(0),

@@ -92,6 +92,7 @@ fn snapshot(
         replicas_before: order.replicas_before,
         batches: order.batches.into_iter().map(batch).collect(),
         notes: order.notes,
+        trouble: order.trouble,
         rolls_back: order.rolls_back,
         rolled_back_by: order.rolled_back_by,
         timeline,
@@ -127,7 +128,7 @@ fn actions(order: &OrderView) -> Vec<Action> {
     let waits = matches!(order.state, State::WaitingConfirmation | State::WaitingInterval);
     let begun = order.batches.iter().filter(|batch| batch.started_at.is_some()).count();
     let next = order.batches.iter().find(|batch| batch.started_at.is_none());
-    if let (true, Some(next)) = (waits, next) {
+    if let (true, Some(next)) = (waits && order.trouble.is_empty(), next) {
         actions.push(Action::Continue { batch: next.id, number: next.number, pods: next.size });
     }
     let done = order.batches.iter().filter(|it| it.state == State::Succeeded).count();

@@ -169,6 +169,10 @@ impl Service {
             );
             return Err(Rejection::WrongState { order: id, reason }.into());
         }
+        if confirm && !order.trouble.is_empty() {
+            let reason = format!("cannot go on now: {}", order.trouble);
+            return Err(Rejection::WrongState { order: id, reason }.into());
+        }
         if confirm {
             tx.confirm_batches(id, next + 1, self.clock.now()).await?;
             self.note(

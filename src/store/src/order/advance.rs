@@ -91,7 +91,7 @@ impl Store {
                  finalizing = $9,
                  snapshot = coalesce(snapshot, $10),
                  intent = coalesce($11, intent), applied = CASE WHEN $11 IS NULL THEN applied END,
-                 back_to = CASE WHEN NOT $12 THEN back_to END
+                 back_to = CASE WHEN NOT $12 THEN back_to END, trouble = ''
              WHERE id = $1 AND generation = $2 AND lease_expires_at > now() AND (finished_at IS NULL OR finalizing)
                  AND back_to IS NOT DISTINCT FROM $13",
             order.id.0,
@@ -171,6 +171,39 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?;
         before.ok_or(StoreError::Fenced { generation: lease.generation })
+    }
+
+    /// Writes down what keeps the next batch of an order that waits from beginning (empty =
+    /// nothing any more), as its message and as an event.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] if the lease is lost, or the order ended meanwhile.
+    pub async fn note_trouble(
+        &self,
+        lease: Lease,
+        order: &Order,
+        trouble: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        let written = sqlx::query!(
+            "/* note_trouble */ UPDATE change_order SET trouble = $3,
+                 message = CASE WHEN $3 = '' THEN coalesce((SELECT message FROM batch WHERE order_id = $1 AND index = change_order.batch + 1), '') ELSE $3 END
+             WHERE id = $1 AND generation = $2 AND lease_expires_at > now() AND finished_at IS NULL",
+            lease.order.0,
+            lease.generation,
+            trouble
+        )
+        .execute(tx.connection())
+        .await?;
+        if written.rows_affected() == 0 {
+            return Err(StoreError::Fenced { generation: lease.generation });
+        }
+        let kind = if trouble.is_empty() { "order.trouble_over" } else { "order.trouble" };
+        let detail = json!({ "generation": lease.generation });
+        let event = Event { actor: SELF, kind, cause: trouble, detail };
+        tx.add_event(order.application, Some(order.id), now, event).await?;
+        tx.commit().await
     }
 
     /// Records that the change decided last was made.

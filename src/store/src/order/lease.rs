@@ -115,6 +115,51 @@ impl Store {
         Ok(())
     }
 
+    /// The orders of the cluster that rest between two batches, at most `most`, with the
+    /// namespace and the name of their Deployment.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn resting_orders(
+        &self,
+        cluster: &ClusterId,
+        most: i64,
+    ) -> Result<Vec<(OrderId, String, String)>, StoreError> {
+        let rows = sqlx::query!(
+            "/* resting_orders */ SELECT o.id, a.namespace, a.name FROM change_order o JOIN application a ON a.id = o.application_id
+             WHERE o.cluster_id = $1 AND o.finished_at IS NULL AND o.step = 'paused' ORDER BY o.created_at, o.id LIMIT $2",
+            cluster.as_str(),
+            most
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(|row| (OrderId(row.id), row.namespace, row.name)).collect())
+    }
+
+    /// Makes an order of the cluster due that rests between two batches. False if somebody
+    /// holds it.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn wake_resting(
+        &self,
+        cluster: &ClusterId,
+        order: OrderId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query!(
+            "/* wake_resting */ UPDATE change_order SET run_after = least(run_after, $3)
+             WHERE id = $2 AND cluster_id = $1 AND finished_at IS NULL AND step = 'paused'
+                 AND (lease_expires_at IS NULL OR lease_expires_at < now())",
+            cluster.as_str(),
+            order.0,
+            now.to_sqlx() as _
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
     /// When the next order of the cluster that nobody holds becomes due, if one will without
     /// a request.
     ///

@@ -201,7 +201,8 @@ fn another_version_is_left_alone_and_only_the_borrowed_settings_go_back() {
     let mut view = shown(3, Some(at(0)), 10);
     view.template = template("theirs");
     view.other_manager = Some("kubectl-edit".into());
-    for step in UNDER_WAY {
+    // One that waits goes on waiting: its batches would be those of another version.
+    for step in UNDER_WAY.into_iter().filter(|step| *step != Step::Paused) {
         let transition =
             moved(ask(&at_step(step, in_batches(3, Pace::Manual)), view.clone(), at(SOON)));
         assert_eq!(

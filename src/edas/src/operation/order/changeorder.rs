@@ -370,9 +370,9 @@ fn info(order: &OrderView) -> ChangeOrderInfo {
 /// What the caller said of an order, and what has become of it.
 fn desc(order: &OrderView) -> String {
     let waits = waiting(order);
-    let said = [&order.description, &waits, &order.message];
-    let said: Vec<_> = said.into_iter().filter(|it| !it.is_empty()).map(String::as_str).collect();
-    said.join(" | ")
+    let now = if waits.is_empty() { with_names(&order.message) } else { waits };
+    let said = [order.description.clone(), now];
+    said.into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join(" | ")
 }
 
 /// What an order waits for between two batches; empty where it does not.
@@ -388,6 +388,9 @@ fn waiting(order: &OrderView) -> String {
         if next.size == 1 { "instance" } else { "instances" }
     );
     match order.state {
+        State::WaitingConfirmation | State::WaitingInterval if !order.trouble.is_empty() => {
+            format!("{next} does not begin while this lasts: {}", order.trouble)
+        }
         State::WaitingConfirmation => {
             format!("waits for a person: {next} begins after ContinuePipeline")
         }

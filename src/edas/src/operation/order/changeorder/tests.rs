@@ -60,6 +60,7 @@ fn order(state: State, batches: Vec<BatchView>) -> OrderView {
         image: "shop/web:2.0".into(),
         package: None,
         message: "why".into(),
+        trouble: String::new(),
         created_at: "2026-11-23T22:58:10Z".parse().unwrap(),
         finished_at: None,
         created_by: "tests".into(),
@@ -225,6 +226,20 @@ fn a_failed_batch_says_why_where_typed_sdks_can_read_it() {
     assert_eq!(shown["StatusMessage"], "why");
     assert_eq!(shown["Desc"], "by a test | why");
     assert_eq!(shown["RolledBackBy"].as_str().unwrap().len(), 36);
+}
+
+#[test]
+fn what_keeps_the_next_batch_from_beginning_stands_where_typed_sdks_can_read_it() {
+    let done = batch(1, State::Succeeded, vec![pod("web-1", false, "")]);
+    let next = BatchView { started_at: None, ..batch(2, State::Ready, Vec::new()) };
+    let why = "1 of 2 new pods are Ready: pod web-1 is not Ready";
+    let (message, trouble) = (why.into(), why.into());
+    let batches = vec![done, next];
+    let waiting = OrderView { message, trouble, ..order(State::WaitingConfirmation, batches) };
+    assert_eq!(
+        shown(&waiting)["Desc"],
+        format!("by a test | batch 2 of 2 (2 instances) does not begin while this lasts: {why}")
+    );
 }
 
 #[rstest]

@@ -1,0 +1,110 @@
+//! Watches the Deployments of orders that rest between two batches. Nobody holds such an
+//! order; what is seen of its Deployment, ReplicaSets and pods wakes an executor once there
+//! is something to do or to say.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::{sync::watch::Receiver, time::Instant};
+
+use super::Executor;
+use cluster::Key;
+use domain::{
+    OrderId,
+    observed::Facts,
+    order::Step,
+    rollout::{self, Decision},
+};
+use store::StoreError;
+
+/// Orders that are watched at most.
+const MOST: i64 = 20_000;
+
+/// Longest time between two looks for orders that rest: another executor may have given
+/// one back.
+const LIST_EVERY: Duration = Duration::from_secs(10);
+
+/// Shortest time between two looks at one order, and between two lists.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Pause between two rounds, which ask nobody.
+const ROUND: Duration = Duration::from_millis(200);
+
+/// An order that rests.
+struct Resting {
+    key: Key,
+    changed: Receiver<u64>,
+    looked: Option<Instant>,
+}
+
+impl Executor {
+    pub(super) async fn watch_resting(self: Arc<Self>) {
+        let mut watched: HashMap<OrderId, Resting> = HashMap::new();
+        let mut listed: Option<Instant> = None;
+        loop {
+            let is_due = listed.is_none_or(|at| at.elapsed() >= LIST_EVERY);
+            let may_list = listed.is_none_or(|at| at.elapsed() >= LOOK_EVERY);
+            if is_due || (may_list && self.rested.swap(false, Ordering::Relaxed)) {
+                listed = Some(Instant::now());
+                match self.store.resting_orders(&self.settings.cluster, MOST).await {
+                    Ok(orders) => self.watch_these(&mut watched, orders),
+                    Err(error) => tracing::warn!(%error, "could not look for orders that wait"),
+                }
+            }
+            for (id, resting) in &mut watched {
+                let is_new = resting.looked.is_none();
+                let is_soon = resting.looked.is_some_and(|at| at.elapsed() < LOOK_EVERY);
+                if is_soon || !(is_new || resting.changed.has_changed().unwrap_or(false)) {
+                    continue;
+                }
+                resting.looked = Some(Instant::now());
+                resting.changed.borrow_and_update();
+                match self.look_at_resting(*id, &resting.key).await {
+                    Ok(true) => {}
+                    // It is looked at again.
+                    Ok(false) => resting.changed.mark_changed(),
+                    Err(error) => {
+                        tracing::warn!(%error, order.id = %id, "an order that waits cannot be looked at");
+                        resting.changed.mark_changed();
+                    }
+                }
+            }
+            tokio::time::sleep(ROUND).await;
+        }
+    }
+
+    /// Watches these orders and no others.
+    fn watch_these(
+        &self,
+        watched: &mut HashMap<OrderId, Resting>,
+        orders: Vec<(OrderId, String, String)>,
+    ) {
+        let mut before = std::mem::take(watched);
+        for (id, namespace, name) in orders {
+            let resting = before.remove(&id).unwrap_or_else(|| {
+                let key = Key { namespace, name };
+                let changed = self.cluster.changes(&key);
+                Resting { key, changed, looked: None }
+            });
+            watched.insert(id, resting);
+        }
+    }
+
+    /// Has the order taken up, if there is something to do or to say. False if that is so
+    /// and somebody holds it, who may have looked before.
+    async fn look_at_resting(&self, id: OrderId, key: &Key) -> Result<bool, StoreError> {
+        let Some(order) = self.store.order(id).await? else { return Ok(true) };
+        let (facts, now) = (Facts { deployment: self.cluster.observe(key) }, self.clock.now());
+        let trouble = rollout::trouble_while_waiting(&order, &facts, now).unwrap_or_default();
+        let rests = matches!(rollout::decide(&order, &facts, now), Decision::Wait { .. });
+        if rests && trouble == order.trouble {
+            return Ok(true);
+        }
+        let is_due = self.store.wake_resting(&self.settings.cluster, id, now).await?;
+        self.due.notify_one();
+        Ok(is_due || order.step != Step::Paused)
+    }
+}

@@ -1,0 +1,147 @@
+//! What happens to a Deployment while its order rests between two batches is noticed by
+//! whoever watches, told in the order, and judged before the next batch begins. Each check
+//! runs on the simulated cluster and on a real control plane.
+
+use domain::{
+    OrderId,
+    order::{FailurePolicy, State},
+};
+use k8s_openapi::api::core::v1::{Event, Pod};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams},
+};
+use serde_json::json;
+use service::OrderView;
+use sqlx::PgPool;
+
+use crate::support::{App, caller, canary, eventually, manual, on_both_clusters};
+
+const NEW: &str = "shop/web:2.0";
+
+on_both_clusters!(
+    pods_that_stop_being_ready_are_told_keep_the_next_batch_back_and_fail_it_after_the_grace,
+    trouble_that_passes_is_over_and_the_next_batch_begins,
+    a_foreign_template_is_told_and_not_released_by_a_confirmation,
+    a_deployment_that_is_deleted_ends_the_order_that_waits,
+);
+
+/// A release of which the first batch is done, and the next waits.
+async fn resting(app: &App, strategy: domain::order::plan::Strategy) -> OrderId {
+    let application = app.create("web", 4).await;
+    let order = app.deploy(application, NEW, strategy).await;
+    app.order_when(order, |it| it.state == State::WaitingConfirmation).await;
+    order
+}
+
+fn pods(app: &App) -> Api<Pod> {
+    Api::namespaced(app.client.clone(), &app.namespace)
+}
+
+/// Makes a pod of the new version say that it is Ready, or not.
+async fn set_ready(app: &App, ready: &str) -> String {
+    let all = pods(app).list(&ListParams::default()).await.unwrap();
+    let is_new =
+        |pod: &&Pod| pod.spec.as_ref().unwrap().containers[0].image.as_deref() == Some(NEW);
+    let name = all.iter().find(is_new).unwrap().name_any();
+    let now = k8s_openapi::jiff::Timestamp::now().to_string();
+    let conditions: Vec<_> = ["Ready", "ContainersReady"]
+        .map(|kind| json!({ "type": kind, "status": ready, "lastTransitionTime": now }))
+        .into();
+    let status = json!({ "status": { "conditions": conditions } });
+    let parameters = PatchParams::default();
+    pods(app).patch_status(&name, &parameters, &Patch::Strategic(status)).await.unwrap();
+    name
+}
+
+async fn in_trouble(app: &App, order: OrderId, says: &str) -> OrderView {
+    let order = app.order_when(order, |it| it.message.contains(says)).await;
+    assert_eq!(order.state, State::WaitingConfirmation, "{order:#?}");
+    assert_eq!(order.trouble, order.message);
+    order
+}
+
+/// Confirms the next batch, which must be refused for this.
+async fn is_refused(app: &App, order: &OrderView, why: &str) {
+    let next = order.batches.iter().find(|batch| batch.started_at.is_none()).unwrap();
+    let refused = app.service.confirm(&caller(), next.id, true).await.unwrap_err().to_string();
+    assert!(refused.contains("cannot go on now") && refused.contains(why), "{refused}");
+}
+
+async fn pods_that_stop_being_ready_are_told_keep_the_next_batch_back_and_fail_it_after_the_grace(
+    app: App,
+) {
+    let policy = FailurePolicy { grace_seconds: 5, ..FailurePolicy::default() };
+    let app = app.tolerating(policy);
+    let order = resting(&app, canary(1, 1)).await;
+    let pod = set_ready(&app, "False").await;
+    let told = in_trouble(&app, order, &pod).await;
+    is_refused(&app, &told, &pod).await;
+    let actions = app.service.snapshot(order).await.unwrap().actions;
+    assert!(
+        !actions.iter().any(|it| matches!(it, domain::snapshot::Action::Continue { .. })),
+        "{actions:?}"
+    );
+    let events: Api<Event> = Api::namespaced(app.client.clone(), &app.namespace);
+    eventually(async || {
+        let all = events.list(&ListParams::default()).await.unwrap();
+        let said = all.iter().any(|it| {
+            it.reason.as_deref() == Some("ChangeOrderInTrouble")
+                && it.message.as_deref().is_some_and(|text| text.contains(&pod))
+        });
+        if said { Ok(()) } else { Err("no event".into()) }
+    })
+    .await;
+    let failed = app.end_of(order).await;
+    assert_eq!(failed.state, State::Failed, "{failed:#?}");
+    let says =
+        failed.message.starts_with("while batch 2 waited: ") && failed.message.contains(&pod);
+    assert!(says, "{}", failed.message);
+    let states: Vec<State> = failed.batches.iter().map(|batch| batch.state).collect();
+    assert_eq!(states, [State::Failed, State::Aborted], "nothing waits in an order that ended");
+    let back = app.end_of(failed.rolled_back_by.unwrap()).await;
+    assert_eq!(back.state, State::Succeeded, "{back:#?}");
+}
+
+async fn trouble_that_passes_is_over_and_the_next_batch_begins(app: App) {
+    let order = resting(&app, manual(2)).await;
+    let pod = set_ready(&app, "False").await;
+    in_trouble(&app, order, &pod).await;
+    set_ready(&app, "True").await;
+    let well = app.order_when(order, |it| it.trouble.is_empty()).await;
+    assert_eq!(well.message, "batch 2 waits for confirmation");
+    app.confirm(order, 2).await;
+    let done = app.end_of(order).await;
+    assert_eq!(done.state, State::Succeeded, "{done:#?}");
+    let events = app.store.events(order).await.unwrap();
+    let kinds: Vec<_> = events.iter().map(|it| it.kind.as_str()).collect();
+    assert!(kinds.contains(&"order.trouble") && kinds.contains(&"order.trouble_over"), "{kinds:?}");
+}
+
+async fn a_foreign_template_is_told_and_not_released_by_a_confirmation(app: App) {
+    let order = resting(&app, manual(2)).await;
+    let set_image = async |image: &str| {
+        let template = json!({ "spec": { "containers": [{ "name": "web", "image": image }] } });
+        let patch = json!({ "spec": { "template": template } });
+        let hand = PatchParams { field_manager: Some("kubectl-set".into()), ..Default::default() };
+        app.deployments().patch("web", &hand, &Patch::Strategic(patch)).await.unwrap();
+    };
+    set_image("shop/web:9.9--image-pull-error").await;
+    let told = in_trouble(&app, order, "kubectl-set changed the Deployment's pod template").await;
+    is_refused(&app, &told, "kubectl-set").await;
+    let spec = app.deployments().get("web").await.unwrap().spec.unwrap();
+    assert_eq!(spec.paused, Some(true), "what somebody else wrote is not released");
+    set_image(NEW).await;
+    app.order_when(order, |it| it.trouble.is_empty()).await;
+    app.confirm(order, 2).await;
+    let done = app.end_of(order).await;
+    assert_eq!(done.state, State::Succeeded, "{done:#?}");
+}
+
+async fn a_deployment_that_is_deleted_ends_the_order_that_waits(app: App) {
+    let order = resting(&app, manual(2)).await;
+    app.deployments().delete("web", &DeleteParams::default()).await.unwrap();
+    let ended = app.end_of(order).await;
+    assert_eq!(ended.state, State::Failed, "{ended:#?}");
+    assert!(ended.message.contains("does not exist"), "{}", ended.message);
+}
