@@ -1,6 +1,5 @@
 //! What is read and heard of orders by those who follow them.
 
-use jiff_sqlx::ToSqlx;
 use sqlx::postgres::PgListener;
 
 use crate::{CHANGED_CHANNEL, ORDER_CHANNEL, Store, StoreError};
