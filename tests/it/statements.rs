@@ -20,6 +20,7 @@ const EXEMPT: &[(&str, &str)] = &[
     ("give_back", FENCED),
     ("lock_order", BY_ID),
     ("note_message", FENCED),
+    ("note_trouble", FENCED),
     ("prune_cluster_queries", "what nobody waits for is forgotten by its age, wherever it was"),
     ("prune_object_writes", "what nobody waits for is forgotten by its age, wherever it was"),
     ("prune_precheck_requests", "what nobody waits for is forgotten by its age, wherever it was"),

@@ -54,6 +54,13 @@ async fn set_ready(app: &App, ready: &str) -> String {
     name
 }
 
+async fn set_image(app: &App, image: &str) {
+    let template = json!({ "spec": { "containers": [{ "name": "web", "image": image }] } });
+    let patch = json!({ "spec": { "template": template } });
+    let hand = PatchParams { field_manager: Some("kubectl-set".into()), ..Default::default() };
+    app.deployments().patch("web", &hand, &Patch::Strategic(patch)).await.unwrap();
+}
+
 async fn in_trouble(app: &App, order: OrderId, says: &str) -> OrderView {
     let order = app.order_when(order, |it| it.message.contains(says)).await;
     assert_eq!(order.state, State::WaitingConfirmation, "{order:#?}");
@@ -120,22 +127,40 @@ async fn trouble_that_passes_is_over_and_the_next_batch_begins(app: App) {
 
 async fn a_foreign_template_is_told_and_not_released_by_a_confirmation(app: App) {
     let order = resting(&app, manual(2)).await;
-    let set_image = async |image: &str| {
-        let template = json!({ "spec": { "containers": [{ "name": "web", "image": image }] } });
-        let patch = json!({ "spec": { "template": template } });
-        let hand = PatchParams { field_manager: Some("kubectl-set".into()), ..Default::default() };
-        app.deployments().patch("web", &hand, &Patch::Strategic(patch)).await.unwrap();
-    };
-    set_image("shop/web:9.9--image-pull-error").await;
+    set_image(&app, "shop/web:9.9--image-pull-error").await;
     let told = in_trouble(&app, order, "kubectl-set changed the Deployment's pod template").await;
     is_refused(&app, &told, "kubectl-set").await;
     let spec = app.deployments().get("web").await.unwrap().spec.unwrap();
     assert_eq!(spec.paused, Some(true), "what somebody else wrote is not released");
-    set_image(NEW).await;
+    set_image(&app, NEW).await;
     app.order_when(order, |it| it.trouble.is_empty()).await;
     app.confirm(order, 2).await;
     let done = app.end_of(order).await;
     assert_eq!(done.state, State::Succeeded, "{done:#?}");
+}
+
+/// Somebody writes the template just before the Deployment is paused: what is paused then
+/// is not what the order released.
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn a_template_that_was_written_just_before_the_pause_is_not_taken_for_the_orders_own(
+    pool: PgPool,
+) {
+    let (app, held) = App::start_held(pool).await;
+    let application = app.create("web", 4).await;
+    let mut writes = held.hold("web");
+    let order = app.deploy(application, NEW, manual(2)).await;
+    let pause = loop {
+        let write = writes.next().await;
+        if app.service.order(order).await.unwrap().state == State::WaitingConfirmation {
+            break write;
+        }
+        write.make();
+    };
+    set_image(&app, "shop/web:9.9").await;
+    pause.make();
+    drop(writes);
+    let told = in_trouble(&app, order, "kubectl-set changed the Deployment's pod template").await;
+    is_refused(&app, &told, "kubectl-set").await;
 }
 
 async fn a_deployment_that_is_deleted_ends_the_order_that_waits(app: App) {
