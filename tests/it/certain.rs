@@ -225,7 +225,8 @@ async fn a_batch_whose_waves_take_longer_than_its_time_is_refused_and_one_that_f
     let mut request = release(application, NEW, Strategy::ALL_AT_ONCE);
     request.batch_timeout_seconds = Some(8);
     let why = refusal(&app, request.clone()).await;
-    let says = ["4 pods come in 4 waves", "1 pods more (maxSurge)", "8 s", "BatchTimeout 8 s"];
+    let says =
+        ["4 pods come in 4 waves", "1 pods more (maxSurge)", "8 s", "timeout of a batch 8 s"];
     assert!(says.iter().all(|part| why.contains(part)), "{why}");
     // A restart is such a batch, and pods that are added come at once.
     let renewed = app.service.restart(&caller(), application, Some(8)).await.unwrap_err();

@@ -306,10 +306,12 @@ async fn lists_are_filtered_and_read_page_by_page(pool: PgPool) {
     assert_eq!(server.ends(0, "orders alpha --since 1h -o jsonl").await.lines().count(), 1);
     server.ends(4, "orders --state lost").await;
     let filter = service::OrderFilter::default();
-    let (first, more) = server.app.service.order_lines(&filter, 2).await.unwrap();
+    let page = server.app.service.order_lines(&filter, 2).await.unwrap();
+    let (first, more) = (page.rows, page.has_more);
     assert!(more && first.len() == 2);
     let filter = service::OrderFilter { after: Some(first[1].id), ..filter };
-    let (rest, more) = server.app.service.order_lines(&filter, 2).await.unwrap();
+    let page = server.app.service.order_lines(&filter, 2).await.unwrap();
+    let (rest, more) = (page.rows, page.has_more);
     assert!(!more && rest.len() == 1 && rest[0].application.name == "alpha", "{rest:?}");
     for words in [
         "app alpha",

@@ -96,3 +96,49 @@ where
 pub(super) fn too_many() -> ClusterError {
     ClusterError::Refused(format!("there are more than {MOST_OBJECTS} objects of the kind"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A list of so many numbers, in pages of as many as are asked for.
+    fn list(length: u32, asked: &ListParams) -> ObjectList<u32> {
+        let begin: u32 = asked.continue_token.as_ref().map_or(0, |token| token.parse().unwrap());
+        let end = length.min(begin + asked.limit.unwrap());
+        let mut list: ObjectList<u32> =
+            serde_json::from_value(serde_json::json!({ "metadata": {}, "items": [] })).unwrap();
+        list.items = (begin..end).collect();
+        list.metadata.continue_ = (end < length).then(|| end.to_string());
+        list
+    }
+
+    #[tokio::test]
+    async fn a_list_is_read_to_its_end_page_by_page() {
+        for length in [0, 1, PAGE, PAGE + 1, 3 * PAGE] {
+            let asked = std::sync::Mutex::new(0);
+            let found = all(ListParams::default(), async |page| {
+                *asked.lock().unwrap() += 1;
+                Ok(list(length, &page))
+            });
+            assert_eq!(found.await.unwrap(), (0..length).collect::<Vec<_>>());
+            assert_eq!(*asked.lock().unwrap(), length.div_ceil(PAGE).max(1), "{length}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_past_the_bound_is_no_list() {
+        let most = u32::try_from(MOST_OBJECTS).unwrap();
+        for (length, is_whole) in [(most, true), (most + 1, false), (u32::MAX, false)] {
+            let mut read = 0;
+            let page = async |page| Ok(list(length, &page));
+            let whole = pages(ListParams::default(), page, |items| {
+                read += items.len();
+                Ok(())
+            });
+            assert_eq!(whole.await.unwrap(), is_whole);
+            assert!(read <= MOST_OBJECTS);
+        }
+        let error = all(ListParams::default(), async |page| Ok(list(u32::MAX, &page))).await;
+        assert!(error.unwrap_err().to_string().contains("more than 20000"));
+    }
+}

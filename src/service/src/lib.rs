@@ -11,7 +11,7 @@ mod application;
 mod catalog;
 mod check;
 mod error;
-mod listed;
+mod list;
 mod live;
 mod object;
 mod once;
@@ -38,7 +38,7 @@ pub use crate::package::upload::{
     UploadCredential, UploadError, UploadLimits, UploadSlot,
 };
 pub use error::Error;
-pub use listed::Listed;
+pub use list::Listed;
 pub use live::{EventForm, Shown, Viewer, Watch, WatchError};
 pub use package::Packages;
 pub use query::InstanceView;

@@ -10,8 +10,8 @@ mod application;
 mod catalog;
 mod cluster;
 mod error;
-mod lines;
-mod listed;
+mod follow;
+mod list;
 mod order;
 mod question;
 mod row;
@@ -35,8 +35,10 @@ pub use crate::question::precheck_request::PrecheckRequestId;
 pub use application::{Description, NamedTemplate, NewApplication, Numbers};
 pub use cluster::{ClusterRow, Executors};
 pub use error::StoreError;
-pub use lines::{ApplicationFilter, OrderFilter};
-pub use listed::{ListedApplication, ListedOrder, WantedApplications, WantedOrders};
+pub use list::{
+    ApplicationFilter, ListedApplication, ListedOrder, OrderFilter, WantedApplications,
+    WantedOrders,
+};
 pub use order::NewOrder;
 pub use session::{GoodSince, ListedKey, NewSession, SessionRow};
 pub use upload::{

@@ -5,14 +5,10 @@ use domain::{
     OrderId, Rejection,
     order::{Kind, State, Step},
     snapshot::{
-        Action, ApplicationLine, ApplicationName, BatchSnapshot, OrderLine, PodSnapshot, Snapshot,
-        TIMELINE, TimelineEntry,
+        Action, ApplicationName, BatchSnapshot, OrderLine, PodSnapshot, Snapshot, TIMELINE,
+        TimelineEntry,
     },
 };
-use store::{ApplicationFilter, OrderFilter};
-
-/// Lines that a page of a list has at most.
-pub const MOST_LINES: usize = 200;
 
 impl Service {
     /// An order as whoever follows it sees it now.
@@ -26,42 +22,6 @@ impl Service {
             (self.order(id).await?, self.store.last_events(id, TIMELINE as i64).await?);
         Ok(snapshot(application, order, timeline))
     }
-
-    /// A page of orders, newest first, at most [`MOST_LINES`]; and whether more follow.
-    ///
-    /// # Errors
-    /// [`Error::Store`].
-    pub async fn order_lines(
-        &self,
-        filter: &OrderFilter,
-        most: usize,
-    ) -> Result<(Vec<OrderLine>, bool), Error> {
-        let most = most.clamp(1, MOST_LINES);
-        Ok(page(self.store.order_lines(filter, one_more(most)).await?, most))
-    }
-
-    /// A page of applications, by namespace and name; else as [`Self::order_lines`].
-    ///
-    /// # Errors
-    /// [`Error::Store`].
-    pub async fn application_lines(
-        &self,
-        filter: &ApplicationFilter,
-        most: usize,
-    ) -> Result<(Vec<ApplicationLine>, bool), Error> {
-        let most = most.clamp(1, MOST_LINES);
-        Ok(page(self.store.application_lines(filter, one_more(most)).await?, most))
-    }
-}
-
-fn one_more(most: usize) -> i64 {
-    i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1)
-}
-
-fn page<T>(mut lines: Vec<T>, most: usize) -> (Vec<T>, bool) {
-    let more = lines.len() > most;
-    lines.truncate(most);
-    (lines, more)
 }
 
 fn snapshot(

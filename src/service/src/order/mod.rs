@@ -1,6 +1,7 @@
 //! Change orders: accepted, steered, and asked about before there are any.
 
 pub(crate) mod abort;
+mod change;
 pub(crate) mod configure;
 pub(crate) mod create;
 pub(crate) mod deploy;

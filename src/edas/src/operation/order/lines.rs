@@ -8,7 +8,7 @@ use domain::{
 };
 use jiff::Timestamp;
 use serde::Serialize;
-use service::{ApplicationFilter, OrderFilter};
+use service::{ApplicationFilter, Listed, OrderFilter};
 use utoipa::ToSchema;
 
 use crate::{
@@ -60,7 +60,8 @@ pub async fn orders(State(edge): State<Edge>, call: Call) -> Result<Reply<Orders
         since: since(params)?,
         after: read(params, "after", "must be `next` of an earlier reply")?,
     };
-    let (orders, more) = edge.service.order_lines(&filter, limit(params)?).await?;
+    let Listed { rows: orders, has_more: more } =
+        edge.service.order_lines(&filter, limit(params)?).await?;
     let last = orders.last().filter(|_| more);
     let next = last.map(|order| order.id.to_string()).unwrap_or_default();
     Ok(call.success(OrdersReply { orders, next }))
@@ -86,7 +87,8 @@ pub async fn applications(
         text: text(params, "text"),
         after: read(params, "after", "must be `next` of an earlier reply")?,
     };
-    let (applications, more) = edge.service.application_lines(&filter, limit(params)?).await?;
+    let Listed { rows: applications, has_more: more } =
+        edge.service.application_lines(&filter, limit(params)?).await?;
     let last = applications.last().filter(|_| more);
     let next = last.map(|line| line.application.id.to_string()).unwrap_or_default();
     Ok(call.success(ApplicationsReply { applications, next }))

@@ -227,7 +227,7 @@ async fn bad_input_is_refused_with_parameter_value_and_what_is_allowed_and_write
         ("Replicas", "-1", &["InvalidReplicas", "-1", "from 0 to"]),
         ("Replicas", "many", &["InvalidReplicas", "many", "whole number"]),
         ("UpdateStrategy", &none, &["601", "\"batch\":0", "must be from 1"]),
-        ("UpdateStrategy", &many, &["601", "batch 5", "at most 4 batches"]),
+        ("UpdateStrategy", &many, &["601", "5 batches", "at most 4 batches"]),
         ("UpdateStrategy", &wide, &["601", "a canary of 3", "at most half"]),
         ("UpdateStrategy", "{\"type\":", &["601", "{\"type\":", "allowed is"]),
         (

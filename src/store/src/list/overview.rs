@@ -1,4 +1,5 @@
-//! Applications and orders of all namespaces, filtered, and page by page.
+//! Applications, those first that need a person, and orders with the batch they are at:
+//! what the console lists.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;

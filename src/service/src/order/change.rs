@@ -1,59 +1,14 @@
-//! Lists over all applications and orders, and what a release or an order
-//! changes of a pod template.
+//! What a release or an order changes of a pod template.
 
 use serde_json::Value;
 
 use crate::{Deploy, Error, Service};
 use domain::{
-    Input, OrderId, Rejection,
+    OrderId, Rejection,
     order::{Target, TemplateSource},
 };
-use store::{ListedApplication, ListedOrder, WantedApplications, WantedOrders};
-
-/// Rows of a page.
-const PAGE: usize = 50;
-
-/// Longest text that is looked for.
-const LONGEST_TEXT: usize = 63;
-
-/// A page of a list.
-#[derive(Debug, Clone)]
-pub struct Listed<T> {
-    pub rows: Vec<T>,
-    /// Whether there are more behind the last of them.
-    pub has_more: bool,
-}
-
-impl<T> Listed<T> {
-    fn of(mut rows: Vec<T>) -> Self {
-        let has_more = rows.len() > PAGE;
-        rows.truncate(PAGE);
-        Self { rows, has_more }
-    }
-}
 
 impl Service {
-    /// A page of applications, those first that need a person.
-    ///
-    /// # Errors
-    /// A text to look for that is too long.
-    pub async fn listed_applications(
-        &self,
-        filter: &WantedApplications,
-    ) -> Result<Listed<ListedApplication>, Error> {
-        text(&filter.text)?;
-        Ok(Listed::of(self.store.listed_applications(filter, PAGE as i64 + 1).await?))
-    }
-
-    /// A page of the orders of all applications, newest first.
-    ///
-    /// # Errors
-    /// A text to look for that is too long.
-    pub async fn listed_orders(&self, filter: &WantedOrders) -> Result<Listed<ListedOrder>, Error> {
-        text(&filter.text)?;
-        Ok(Listed::of(self.store.listed_orders(filter, PAGE as i64 + 1).await?))
-    }
-
     /// The pod template that an application has now, and the one that a release gives it,
     /// as far as the database knows them. Neither is fit to be shown as it is.
     ///
@@ -101,12 +56,4 @@ fn applied(before: &Value, name: &str, target: Target) -> Value {
             before.clone()
         }
     }
-}
-
-fn text(text: &str) -> Result<(), Rejection> {
-    if text.chars().count() <= LONGEST_TEXT {
-        return Ok(());
-    }
-    let allowed = format!("at most {LONGEST_TEXT} characters of a name can be looked for");
-    Err(Rejection::invalid(Input::ApplicationName, text, allowed))
 }
