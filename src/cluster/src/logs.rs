@@ -1,18 +1,17 @@
 //! What the pods of an application have printed: a bounded part, read once.
 
-use futures::{AsyncReadExt, StreamExt, stream};
+use futures::{AsyncReadExt, future::join_all};
 use k8s_openapi::api::core::v1::Pod as PodObject;
 use kube::{Api, api::LogParams};
 use serde_json::Value;
 
 use super::{Cluster, ClusterError, Key, request::bounded};
 use domain::{
-    observed::cluster_state::{ClusterState, LOGGED_BYTES, LOGGED_LINES, LOGGED_PODS, LogQuery, Pod, PodLog},
+    observed::cluster_state::{
+        ClusterState, LOGGED_BYTES, LOGGED_LINES, LOGGED_PODS, LogQuery, Pod, PodLog,
+    },
     template::container,
 };
-
-/// Logs that are read at once.
-const AT_ONCE: usize = 5;
 
 impl Cluster {
     /// The logs of the Deployment's pods.
@@ -27,11 +26,8 @@ impl Cluster {
         pods.retain(|pod| wanted.pod.as_ref().is_none_or(|name| *name == pod.name));
         pods.sort_by_key(|pod| pod.ready_since.is_some());
         let unread_pods = pods.len().saturating_sub(LOGGED_PODS);
-        let logs = stream::iter(pods.iter().take(LOGGED_PODS))
-            .map(|pod| self.log(key, pod, wanted))
-            .buffered(AT_ONCE)
-            .collect()
-            .await;
+        let reads = pods.iter().take(LOGGED_PODS).map(|pod| self.log(key, pod, wanted));
+        let logs = join_all(reads).await;
         Ok(ClusterState { logs, unread_pods, ..ClusterState::default() })
     }
 

@@ -150,8 +150,11 @@ fn a_new_list_replaces_the_one_before_and_nothing_else() {
 fn a_variable_that_is_added_leaves_all_others() {
     let list = |template: &Value| template["spec"]["containers"][0]["env"].clone();
     let add = |base: &Value, added: Vec<EnvVar>, env: Field<Vec<EnvVar>>| {
-        SpecChange { added_env: added, env, ..SpecChange::default() }
-            .apply(base, "web", ReleaseId::new())
+        SpecChange { added_env: added, env, ..SpecChange::default() }.apply(
+            base,
+            "web",
+            ReleaseId::new(),
+        )
     };
     let mut base = base();
     base["spec"]["containers"][0]["env"] = json!([
@@ -165,7 +168,8 @@ fn a_variable_that_is_added_leaves_all_others() {
     assert_eq!(list(&after), expected);
     // Beside a list that replaces all.
     let after = add(&base, added, Field::Set(vec![EnvVar::plain("E", "6")]));
-    let names: Vec<_> = list(&after).as_array().unwrap().iter().map(|it| it["name"].clone()).collect();
+    let names: Vec<_> =
+        list(&after).as_array().unwrap().iter().map(|it| it["name"].clone()).collect();
     assert_eq!(names, ["B", "E", "C", "D"]);
 }
 

@@ -54,9 +54,7 @@ pub const GET_APPLICATION_LOGS: &[Parameter] = &[
         "Only of this pod of the application. If absent, of the first 10, those first that are \
          not Ready.",
     ),
-    text("ContainerName")
-        .about("The container; the application's if absent.")
-        .example("app"),
+    text("ContainerName").about("The container; the application's if absent.").example("app"),
     boolean("Previous")
         .about("`true`: of the container that ended before the present one was started."),
     integer("Lines", 1, LOGGED_LINES as i64).about("Last lines of each log; 200 if absent."),
