@@ -80,8 +80,8 @@ async fn logs_are_those_of_the_applications_pods_alone(pool: PgPool) {
     let of = |app: &str| names.iter().find(|name| name.starts_with(app)).unwrap();
     let shown = server.ends(0, &format!("logs web --pod {}", of("web-"))).await;
     assert_eq!(shown.lines().count(), 1, "one log has no heading: {shown}");
-    server.ends(4, &format!("logs web --pod {}", of("other-"))).await;
-    server.ends(4, "logs web --tail 10 --pod web-lost").await;
+    server.ends(8, &format!("logs web --pod {}", of("other-"))).await;
+    server.ends(8, "logs web --tail 10 --pod web-lost").await;
     server.ends(2, "logs web --tail 1001").await;
     let shown = server.ends(8, "logs web --previous").await;
     assert!(shown.contains("nothing can be read: previous terminated container"), "{shown}");

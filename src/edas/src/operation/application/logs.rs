@@ -57,7 +57,7 @@ pub async fn get(State(edge): State<Edge>, call: Call) -> Result<Reply<LogsReply
     let pod = wanted.pod.clone();
     let found = edge.service.logs(call.application()?, wanted).await?;
     if let (Some(pod), true) = (pod, found.logs.is_empty()) {
-        let allowed = "must be the name of a pod of the application, which does not exist";
+        let allowed = "a pod with this name does not exist in the application";
         return Err(ApiError::refused("PodName", pod, allowed));
     }
     Ok(call.success(LogsReply {
