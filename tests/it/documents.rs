@@ -431,7 +431,7 @@ fn the_rights_are_roles_that_kubernetes_can_read() {
     let of_kind = |kind: &str| objects.iter().filter(|it| it["kind"] == kind).collect::<Vec<_>>();
     let (roles, bindings, accounts) =
         (of_kind("ClusterRole"), of_kind("ClusterRoleBinding"), of_kind("ServiceAccount"));
-    assert_eq!((roles.len(), bindings.len(), accounts.len()), (3, 3, 1));
+    assert_eq!((roles.len(), bindings.len(), accounts.len()), (4, 4, 1));
     assert_eq!(
         objects.len(),
         roles.len() + bindings.len() + accounts.len() + of_kind("Namespace").len()

@@ -11,6 +11,7 @@ mod adopt;
 mod cause;
 mod certain;
 mod clusters;
+mod command_line;
 mod configuration;
 mod connections;
 mod console;

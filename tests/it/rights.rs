@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use domain::{
     OrderId,
     object::config_data::Held,
+    observed::cluster_state::PodLog,
     order::State,
     precheck::{Finding, Subject},
 };
@@ -18,7 +19,7 @@ use kube::{
     Api,
     api::{DeleteParams, ListParams, ObjectMeta, PostParams},
 };
-use service::Config;
+use service::{Config, WantedLogs};
 use sqlx::PgPool;
 
 use crate::{
@@ -40,7 +41,7 @@ async fn grant(app: &App, user: &str) -> Vec<String> {
         bind(app, &name, user, named == "sluice-observe").await;
         made.push(name);
     }
-    assert_eq!(made.len(), 3);
+    assert_eq!(made.len(), 4);
     made
 }
 
@@ -131,6 +132,11 @@ async fn an_executor_with_the_rights_of_the_document_can_do_everything(pool: PgP
             .await
             .unwrap();
     }
+
+    // The nodes of this control plane have no kubelet that answers; but that it is asked is a right.
+    let logs = app.service.logs(application, WantedLogs::default()).await.unwrap().logs;
+    let is_forbidden = |it: &&PodLog| it.unread.contains("forbidden");
+    assert!(!logs.is_empty() && logs.iter().find(is_forbidden).is_none(), "{logs:?}");
 
     let deletion = app.service.delete(&caller(), application).await.unwrap();
     ends_well(&app, deletion).await;

@@ -181,16 +181,28 @@ fn data(event: &str) -> Option<&str> {
     event.strip_prefix("event: snapshot\ndata: ").map(str::trim_end)
 }
 
+/// What a server says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ready {
+    /// What it lacks to serve requests to their end; none = nothing.
+    pub(crate) missing: Option<String>,
+    /// By how many seconds its clock is ahead of ours.
+    pub(crate) skew: Option<i64>,
+}
+
 impl Api {
-    /// Why the server is not ready, if it is not, and by how many seconds its clock differs.
-    pub(crate) async fn is_ready(&self) -> Result<(Option<String>, Option<i64>), Trouble> {
+    /// Whether the server is ready, and what its clock says.
+    pub(crate) async fn is_ready(&self) -> Result<Ready, Trouble> {
         let response = self.send(Method::GET, "/readyz", &[]).await?;
         let date = response.headers().get("date").and_then(|it| it.to_str().ok());
         let at = date.and_then(|text| jiff::fmt::rfc2822::parse(text).ok());
         let skew = at.map(|at| at.timestamp().as_second() - Timestamp::now().as_second());
         let is_ready = response.status().is_success();
-        let said = body(response).await?;
-        let said = String::from_utf8_lossy(&said);
-        Ok(((!is_ready).then(|| said.chars().take(500).collect()), skew))
+        let said: Value = serde_json::from_slice(&body(response).await?).unwrap_or_default();
+        let Some("ok" | "unavailable") = said["status"].as_str() else {
+            return Err(Trouble::unreachable(format!("{} is no Sluice", self.endpoint)));
+        };
+        let reason = said["reason"].as_str().unwrap_or("it does not say why");
+        Ok(Ready { missing: (!is_ready).then(|| reason.chars().take(500).collect()), skew })
     }
 }

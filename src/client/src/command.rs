@@ -13,10 +13,12 @@ pub enum ClientCommand {
     App(Named),
     /// Show what a release would do, batch by batch. Changes nothing.
     Plan(Release),
+    /// Show what a release would change of the pod template. Changes nothing.
+    Diff(Release),
     /// Release an image or a package, and follow the order.
     Release(Release),
     /// Follow an order until it ends. Ctrl-C ends the following, not the order.
-    Follow(Followed),
+    Follow(Follow),
     /// List orders, newest first.
     Orders(Orders),
     /// Show one order with its batches, pods and causes.
@@ -27,6 +29,8 @@ pub enum ClientCommand {
     Pods(Named),
     /// Show what happened to an order, and who did it.
     Events(Named),
+    /// Show what the pods of an application have printed.
+    Logs(Logs),
     /// Let the next batch begin, and follow the order.
     #[command(alias = "promote")]
     Continue(Continue),
@@ -46,14 +50,16 @@ pub enum ClientCommand {
     Start(Followed),
     /// Replace all pods by others of the same version.
     Restart(Followed),
+    /// Take a Deployment that is there already over as an application, as it runs.
+    Adopt(Adopt),
     /// Delete an application with its Deployment.
     Delete(Delete),
     /// Keep servers and keys, and choose one.
     Context(ContextOptions),
     /// Say which server is called with which key, and whether it answers.
     Whoami(Reached),
-    /// Look for what is wrong: server, clock, key, cluster.
-    Doctor(Reached),
+    /// Look for what is wrong: server, clock, database, cluster, key, rights, probes.
+    Doctor(Doctor),
 }
 
 /// Which server, with which key, and how to print.
@@ -71,6 +77,17 @@ pub struct Reach {
     /// How to print: text, json (one document at the end) or jsonl (one document for each change).
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
     pub output: Format,
+    /// Whether text has colours; auto: on a terminal, unless NO_COLOR is set.
+    #[arg(long, value_enum, default_value_t = Colours::Auto)]
+    pub color: Colours,
+}
+
+/// Whether text has colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Colours {
+    Auto,
+    Always,
+    Never,
 }
 
 /// How to print.
@@ -169,17 +186,34 @@ pub struct Followed {
     pub waiting: Waiting,
 }
 
-/// `sluice release` and `sluice plan`.
+/// `sluice follow`.
+#[derive(Debug, Args)]
+pub struct Follow {
+    /// Name of an application, or how an order's id begins; else the order that is open, if it is the only one.
+    pub name: Option<String>,
+    #[command(flatten)]
+    pub reach: Reach,
+    #[command(flatten)]
+    pub waiting: Waiting,
+}
+
+/// `sluice release`, `sluice plan` and `sluice diff`.
 #[derive(Debug, Args)]
 pub struct Release {
     #[command(flatten)]
     pub followed: Followed,
     /// The image.
-    #[arg(long, required_unless_present = "package")]
+    #[arg(long, required_unless_present_any = ["package", "env", "to"])]
     pub image: Option<String>,
     /// The package's URL.
     #[arg(long, conflicts_with = "image")]
     pub package: Option<String>,
+    /// A version of the history instead: its text or its id.
+    #[arg(long, conflicts_with_all = ["image", "package", "env", "version_text"])]
+    pub to: Option<String>,
+    /// Set an environment variable, and leave all others as they are. Can be given several times. What is secret belongs in a Secret.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
+    pub env: Vec<Variable>,
     /// Text of the version.
     #[arg(long)]
     pub version_text: Option<String>,
@@ -248,6 +282,54 @@ pub struct Scale {
     pub replicas: u32,
 }
 
+/// `sluice logs`.
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// Name of an application, as NAME or NAMESPACE/NAME.
+    pub name: String,
+    /// Only of this pod; else of the first 10, those first that are not ready.
+    #[arg(long)]
+    pub pod: Option<String>,
+    /// Of this container of its pods; else of the application's.
+    #[arg(long)]
+    pub container: Option<String>,
+    /// Of the container that ended before the present one was started.
+    #[arg(long)]
+    pub previous: bool,
+    /// Last lines of each log.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub tail: u32,
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
+/// `sluice adopt`.
+#[derive(Debug, Args)]
+pub struct Adopt {
+    /// Name of the Deployment, as NAME (in the namespace default) or NAMESPACE/NAME.
+    pub name: String,
+    /// The cluster's EDAS ClusterId.
+    #[arg(long, env = "SLUICE_CLUSTER_ID", default_value = "default")]
+    pub cluster_id: String,
+    /// Text of its present version, for the history; the time, if not given.
+    #[arg(long)]
+    pub version_text: Option<String>,
+    /// The container of its pods that is the application's; as its pod template says, if not given.
+    #[arg(long)]
+    pub container: Option<String>,
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
+/// `sluice doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// The application on which rights and probes are looked at; else one that is listed.
+    pub name: Option<String>,
+    #[command(flatten)]
+    pub reach: Reach,
+}
+
 /// `sluice delete`.
 #[derive(Debug, Args)]
 pub struct Delete {
@@ -285,6 +367,29 @@ pub enum ContextCommand {
         #[command(flatten)]
         reach: Reach,
     },
+}
+
+/// An environment variable.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Variable {
+    pub name: String,
+    pub value: String,
+}
+
+impl std::fmt::Debug for Variable {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Its value may be a password.
+        formatter.debug_struct("Variable").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+fn variable(text: &str) -> Result<Variable, String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => {
+            Ok(Variable { name: name.into(), value: value.into() })
+        }
+        _ => Err("must be NAME=VALUE".into()),
+    }
 }
 
 /// A time such as 90s, 30m, 12h or 7d.

@@ -11,7 +11,13 @@ use edas::wire::signature::Signer;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::{End, Trouble, api::Api, command::Reach};
+use crate::{
+    End, Trouble,
+    api::Api,
+    command::{ContextCommand, Reach},
+    show::{self, say},
+    table::table,
+};
 
 /// Largest context file that is read.
 const MOST_BYTES: u64 = 1 << 20;
@@ -189,10 +195,51 @@ pub(crate) fn api(reach: &Reach) -> Result<Api, Trouble> {
     Api::new(endpoint, Signer { key_id, secret: secret.into() })
 }
 
+/// `sluice context`.
+pub(crate) fn command(command: ContextCommand) -> Result<(), Trouble> {
+    let path = path()?;
+    let mut contexts = Contexts::load(&path)?;
+    match command {
+        ContextCommand::List => {
+            let rows: Vec<Vec<String>> = contexts
+                .contexts
+                .iter()
+                .map(|it| {
+                    let mark = if it.name == contexts.current { "*" } else { "" };
+                    vec![
+                        mark.into(),
+                        it.name.clone(),
+                        it.endpoint.to_string(),
+                        it.access_key_id.clone(),
+                    ]
+                })
+                .collect();
+            let width = show::columns().unwrap_or(usize::MAX);
+            for line in table(&["", "NAME", "ENDPOINT", "KEY"], &rows, width) {
+                say(&line.text);
+            }
+        }
+        ContextCommand::Use { name } => {
+            if contexts.find(&name).is_none() {
+                return Err(Trouble::new(End::NotFound, format!("there is no context {name}")));
+            }
+            contexts.current = name;
+            contexts.store(&path)?;
+        }
+        ContextCommand::Set { name, reach } => {
+            let api = api(&reach)?;
+            contexts.keep(&name, api.endpoint, &api.signer);
+            contexts.store(&path)?;
+            say(&format!("context {name} is kept in {}, and used from now on", path.display()));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::Format;
+    use crate::command::{Colours, Format};
 
     fn given(word: &str) -> Given {
         let text = |what: &str| Some(format!("{word}-{what}"));
@@ -212,6 +259,7 @@ mod tests {
             access_key_id: key.map(Into::into),
             context: None,
             output: Format::Text,
+            color: Colours::Auto,
         };
         let words = |it: Given| [it.endpoint, it.key_id, it.secret].map(Option::unwrap_or_default);
         let (none, prod) = (reach(None, None), Some(&context));

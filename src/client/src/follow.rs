@@ -5,16 +5,18 @@ use std::{
     time::Duration,
 };
 
-use domain::{order::State, snapshot::Snapshot};
+use domain::{BatchId, order::State, snapshot::Snapshot};
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
     End, Trouble,
-    api::Api,
+    api::{Api, Events},
+    change,
     command::{Format, Until, Waiting},
+    prompt::{Answer, Prompt, question},
     render,
-    show::{complain, say},
+    show::{Printer, columns, complain, rows, say},
 };
 
 /// How long a server may be gone until following it ends.
@@ -28,14 +30,14 @@ pub(crate) async fn follow(
     api: &Api,
     order: &str,
     waiting: &Waiting,
-    format: Format,
+    printer: Printer,
 ) -> Result<End, Trouble> {
     let way_back = format!("sluice follow {order}");
     if waiting.detach {
         say(&format!("order {order} goes on: {way_back}"));
         return Ok(End::Done);
     }
-    let mut screen = Screen::new(format);
+    let mut screen = Screen::new(printer, Prompt::of(waiting, printer.format));
     let end = async {
         match waiting.timeout {
             Some(time) => sleep_until(Instant::now() + time).await,
@@ -91,24 +93,21 @@ async fn until_it_stops(
     loop {
         let trouble = match api.watch(order).await {
             Ok(mut events) => loop {
-                match events.next().await {
-                    Ok(Some(snapshot)) => {
+                match next(&mut events, screen).await {
+                    Next::Shown(Ok(Some(snapshot))) => {
                         lost = None;
                         screen.show(&snapshot);
-                        if snapshot.order.state.is_final() {
-                            return Ok((snapshot, None));
-                        }
-                        let waits = snapshot.order.state == State::WaitingConfirmation;
-                        let at_gate = waits || snapshot.order.state == State::WaitingInterval;
-                        if at_gate && waiting.until == Until::Gate {
-                            return Ok((snapshot, Some(End::Done)));
-                        }
-                        if waits && waiting.no_input {
-                            return Ok((snapshot, Some(End::NeedsPerson)));
+                        if let Some(end) = stops(&snapshot, waiting) {
+                            return Ok((*snapshot, end));
                         }
                     }
-                    Ok(None) => break Trouble::unreachable("the stream broke off"),
-                    Err(trouble) => return Err(trouble),
+                    Next::Shown(Ok(None)) => break Trouble::unreachable("the stream broke off"),
+                    Next::Shown(Err(trouble)) => return Err(trouble),
+                    Next::Answered(answer) => {
+                        if let Some(stopped) = obey(api, order, answer, screen).await? {
+                            return Ok(stopped);
+                        }
+                    }
                 }
             },
             Err(trouble) if trouble.end == End::Unreachable => trouble,
@@ -125,24 +124,97 @@ async fn until_it_stops(
     }
 }
 
+/// Whether nothing more is waited for, and how it ends if the order has not ended.
+fn stops(snapshot: &Snapshot, waiting: &Waiting) -> Option<Option<End>> {
+    if snapshot.order.state.is_final() {
+        return Some(None);
+    }
+    let waits = snapshot.order.state == State::WaitingConfirmation;
+    let at_gate = waits || snapshot.order.state == State::WaitingInterval;
+    if at_gate && waiting.until == Until::Gate {
+        return Some(Some(End::Done));
+    }
+    (waits && waiting.no_input).then_some(Some(End::NeedsPerson))
+}
+
+/// What comes next of an order that is followed.
+enum Next {
+    Shown(Result<Option<Box<Snapshot>>, Trouble>),
+    /// A person answered the question; none = nothing that is understood.
+    Answered(Option<Answer>),
+}
+
+async fn next(events: &mut Events, screen: &mut Screen) -> Next {
+    let shown = async { Next::Shown(events.next().await.map(|it| it.map(Box::new))) };
+    match &mut screen.prompt {
+        Some(prompt) if screen.asked.is_some() => tokio::select! {
+            next = shown => next,
+            answer = prompt.answer() => Next::Answered(answer),
+        },
+        _ => shown.await,
+    }
+}
+
+/// Does what a person answered. Returns the order where it is left as it waits.
+async fn obey(
+    api: &Api,
+    order: &str,
+    answer: Option<Answer>,
+    screen: &mut Screen,
+) -> Result<Option<(Snapshot, Option<End>)>, Trouble> {
+    let (Some(batch), Some(snapshot)) = (screen.answered(), screen.before.clone()) else {
+        return Ok(None);
+    };
+    let done = match answer {
+        None => {
+            screen.show(&snapshot);
+            return Ok(None);
+        }
+        Some(Answer::Leave) => {
+            say(&format!("it waits: sluice continue {order}"));
+            return Ok(Some((snapshot, Some(End::NeedsPerson))));
+        }
+        Some(Answer::Continue) => change::confirm(api, &batch.to_string()).await,
+        Some(Answer::Abort) => change::abort(api, order).await,
+        Some(Answer::RollBack) => change::roll_back(api, order).await.map(|_| ()),
+    };
+    match done {
+        Ok(()) => {
+            screen.settled = Some(batch);
+            Ok(None)
+        }
+        // It may have gone on meanwhile. What it is now comes with the stream.
+        Err(trouble) if trouble.end == End::Refused => {
+            screen.remark(&trouble.message);
+            Ok(None)
+        }
+        Err(trouble) => Err(trouble),
+    }
+}
+
 /// Where snapshots are shown.
 struct Screen {
-    format: Format,
+    printer: Printer,
     /// Whether the picture is painted over the one before.
     repaints: bool,
-    /// Lines of the picture that stands there.
+    /// Lines from the top of the picture that stands there to the cursor.
     lines: usize,
     before: Option<Snapshot>,
+    prompt: Option<Prompt>,
+    /// The batch about which a question stands there.
+    asked: Option<BatchId>,
+    /// The batch about which the last question was answered.
+    settled: Option<BatchId>,
 }
 
 impl Screen {
-    fn new(format: Format) -> Self {
-        let repaints = format == Format::Text && std::io::stdout().is_terminal();
-        Self { format, repaints, lines: 0, before: None }
+    fn new(printer: Printer, prompt: Option<Prompt>) -> Self {
+        let repaints = printer.format == Format::Text && std::io::stdout().is_terminal();
+        Self { printer, repaints, lines: 0, before: None, prompt, asked: None, settled: None }
     }
 
     fn show(&mut self, snapshot: &Snapshot) {
-        match self.format {
+        match self.printer.format {
             Format::Json => {}
             Format::Jsonl => say(&serde_json::to_string(snapshot).unwrap_or_default()),
             Format::Text if self.repaints => self.repaint(snapshot),
@@ -159,25 +231,62 @@ impl Screen {
 
     /// The picture in place of the one before: up to its first line, and nothing below.
     fn repaint(&mut self, snapshot: &Snapshot) {
-        if self.before.as_ref().is_some_and(|before| before.order.id != snapshot.order.id) {
+        let is_other = |before: &Snapshot| before.order.id != snapshot.order.id;
+        if self.before.as_ref().is_some_and(is_other) {
             self.lines = 0;
         }
-        let width = columns();
-        let lines = render::render(snapshot, Timestamp::now(), width);
-        let mut text = String::new();
-        if self.lines > 0 {
-            text.push_str(&format!("\u{1b}[{}A\u{1b}[J", self.lines));
+        if snapshot.order.state != State::WaitingConfirmation {
+            self.settled = None;
         }
-        text.push_str(&lines.join("\n"));
-        text.push('\n');
+        let was_asked = self.asked.take();
+        let asks = match &self.prompt {
+            Some(_) => question(snapshot).filter(|(batch, _)| self.settled != Some(*batch)),
+            None => None,
+        };
+        let (columns, rows) = (columns().unwrap_or(80), rows());
+        let picture = render::render(snapshot, Timestamp::now(), columns);
+        let mut lines = render::fit(picture, rows.saturating_sub(3));
+        let mut last = None;
+        if let (Some((batch, [choices, asks])), Some(prompt)) = (asks, &mut self.prompt) {
+            // What was typed before is no answer to this.
+            if was_asked != Some(batch) {
+                prompt.clear();
+            }
+            self.asked = Some(batch);
+            lines.push(choices);
+            last = Some(asks);
+        }
+        let mut text = match self.lines {
+            0 => String::new(),
+            lines => format!("\r\u{1b}[{lines}A\u{1b}[J"),
+        };
+        for line in &lines {
+            text.push_str(&line.written(self.printer.colours));
+            text.push('\n');
+        }
+        // The cursor stays behind the question, which ends with a blank.
+        text.push_str(&last.map(|line| line.written(self.printer.colours)).unwrap_or_default());
         self.lines = lines.len();
         // Whoever reads it has gone: there is nobody to tell.
         let _ = std::io::stdout().write_all(text.as_bytes());
         let _ = std::io::stdout().flush();
     }
 
+    /// The question was answered, with a line that ended on the terminal.
+    fn answered(&mut self) -> Option<BatchId> {
+        self.lines += 1;
+        self.asked.take()
+    }
+
+    /// A line below the picture.
+    fn remark(&mut self, text: &str) {
+        say(text);
+        // What comes is painted below it.
+        self.lines = 0;
+    }
+
     fn last(&self, snapshot: &Snapshot) {
-        if self.format == Format::Json {
+        if self.printer.format == Format::Json {
             say(&serde_json::to_string_pretty(snapshot).unwrap_or_default());
         }
         let failed = snapshot.order.state == State::Failed;
@@ -186,12 +295,4 @@ impl Screen {
             complain(&format!("::error::{message}"));
         }
     }
-}
-
-/// Columns of the terminal.
-fn columns() -> usize {
-    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok();
-    size.map(|size| usize::from(size.ws_col))
-        .filter(|columns| (20..=500).contains(columns))
-        .unwrap_or(80)
 }

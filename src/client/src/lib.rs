@@ -6,13 +6,22 @@
 
 mod act;
 mod api;
+mod change;
 mod command;
 mod context;
+mod doctor;
 pub mod end;
+mod find;
 mod follow;
+#[cfg(test)]
+mod golden;
+mod paint;
+mod prompt;
+mod read;
 mod release;
 mod render;
 mod show;
+mod table;
 
 pub use command::ClientCommand;
 pub use end::{End, Trouble};

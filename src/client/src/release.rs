@@ -2,10 +2,29 @@
 
 use serde_json::{Value, json};
 
-use crate::{End, Trouble, command::Release};
+use crate::{
+    End, Trouble,
+    api::Api,
+    command::{Release, Variable},
+    find::{application, version, versions},
+};
+
+/// The parameters of a release, of whose application and history the server is asked.
+pub(crate) async fn of(api: &Api, it: &Release) -> Result<Vec<(&'static str, String)>, Trouble> {
+    let name = &it.followed.named.name;
+    let application = application(api, name).await?;
+    let id = application.application.id.to_string();
+    let mut pairs = parameters(it, &id, application.replicas)?;
+    if let Some(to) = &it.to {
+        let (_, versions) = versions(api, name).await?;
+        let id = version(&versions, to)?["Id"].as_str().unwrap_or_default();
+        pairs.push(("PackageVersionId", id.to_owned()));
+    }
+    Ok(pairs)
+}
 
 /// The parameters of a release of an application that has so many pods.
-pub(crate) fn parameters(
+fn parameters(
     release: &Release,
     application: &str,
     replicas: i32,
@@ -22,10 +41,22 @@ pub(crate) fn parameters(
     if let Some(time) = release.batch_timeout {
         pairs.push(("BatchTimeout", time.as_secs().to_string()));
     }
+    if !release.env.is_empty() {
+        pairs.push(("AddEnvs", variables(&release.env).to_string()));
+    }
     if let Some(strategy) = strategy(release, replicas)? {
         pairs.push(("UpdateStrategy", strategy.to_string()));
     }
     Ok(pairs)
+}
+
+/// The variables as the API takes them. Of several with one name the last counts.
+fn variables(all: &[Variable]) -> Value {
+    let counts = |(index, one): &(usize, &Variable)| {
+        !all[index + 1..].iter().any(|later| later.name == one.name)
+    };
+    let each = all.iter().enumerate().filter(counts);
+    each.map(|(_, one)| json!({ "name": one.name, "value": one.value })).collect()
 }
 
 /// How it reaches its pods; none = all at once.
@@ -65,6 +96,17 @@ fn canary(text: &str, replicas: i32) -> Result<i64, Trouble> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_variables_with_one_name_the_last_counts() {
+        let variable =
+            |name: &str, value: &str| Variable { name: name.into(), value: value.into() };
+        let all = [variable("A", "1"), variable("B", "x=y"), variable("A", "2")];
+        assert_eq!(
+            variables(&all),
+            json!([{ "name": "B", "value": "x=y" }, { "name": "A", "value": "2" }])
+        );
+    }
 
     #[test]
     fn a_canary_is_a_number_of_pods_or_a_share_that_is_never_none() {

@@ -6,14 +6,19 @@ use domain::{
 };
 use jiff::Timestamp;
 
+use crate::{
+    paint::{Line, Tone},
+    table::{cut, wrapped},
+};
+
 /// Pods of a batch that are shown by name: those in trouble first.
 const PODS: usize = 8;
 
 /// The whole picture, each line at most `width` columns.
-pub(crate) fn render(snapshot: &Snapshot, now: Timestamp, width: usize) -> Vec<String> {
+pub(crate) fn render(snapshot: &Snapshot, now: Timestamp, width: usize) -> Vec<Line> {
     let order = &snapshot.order;
     let id = order.id.to_string();
-    let mut lines = vec![format!(
+    let heading = format!(
         "{}/{}   {} {}{}   order {}   by {}   {}",
         order.application.namespace,
         order.application.name,
@@ -23,24 +28,70 @@ pub(crate) fn render(snapshot: &Snapshot, now: Timestamp, width: usize) -> Vec<S
         short(&id),
         order.created_by,
         span(order.created_at, order.finished_at.unwrap_or(now))
-    )];
+    );
+    let mut lines = vec![Line::new(Tone::Strong, heading)];
     for batch in &snapshot.batches {
-        lines.push(batch_line(batch, snapshot.batches.len(), now));
+        lines.push(Line::new(tone(batch.state), batch_line(batch, snapshot.batches.len(), now)));
         if batch.state.is_final() && batch.state != State::Failed {
             continue;
         }
         let mut pods: Vec<_> = batch.pods.iter().filter(|pod| !pod.ready).collect();
         pods.sort_by_key(|pod| pod.message.is_empty());
         for pod in pods.iter().take(PODS) {
-            let mark = if pod.message.is_empty() { '·' } else { '✗' };
-            lines.push(format!("      {mark} {}   {} {}", pod.name, pod.phase, pod.message));
+            let (tone, mark) =
+                if pod.message.is_empty() { (Tone::Faint, '·') } else { (Tone::Bad, '✗') };
+            let text = format!("      {mark} {}   {} {}", pod.name, pod.phase, pod.message);
+            lines.push(Line::new(tone, text));
         }
         if pods.len() > PODS {
-            lines.push(format!("      and {} more that are not ready", pods.len() - PODS));
+            let text = format!("      and {} more that are not ready", pods.len() - PODS);
+            lines.push(Line::new(Tone::Faint, text));
         }
     }
-    lines.push(format!("  {}: {}", word(order.state), sentence(snapshot)));
-    lines.into_iter().map(|line| cut(line.trim_end(), width)).collect()
+    let last = match sentence(snapshot) {
+        text if text.is_empty() => format!("  {}", word(order.state)),
+        text => format!("  {}: {text}", word(order.state)),
+    };
+    for line in &mut lines {
+        line.text = cut(line.text.trim_end(), width);
+    }
+    // Why it stands as it does is never cut.
+    let last = wrapped(&last, width, 4).into_iter();
+    lines.extend(last.map(|text| Line::new(tone(order.state), text)));
+    lines
+}
+
+/// The picture of an order that is not followed: with all that it notes, and its whole id.
+pub(crate) fn whole(snapshot: &Snapshot, now: Timestamp, width: usize) -> Vec<Line> {
+    let mut lines = render(snapshot, now, width);
+    lines.extend(snapshot.notes.iter().map(|note| Line::plain(format!("  note: {note}"))));
+    lines.push(Line::new(Tone::Faint, format!("  id: {}", snapshot.order.id)));
+    lines
+}
+
+/// The same, now.
+pub(crate) fn whole_now(snapshot: &Snapshot, width: usize) -> Vec<Line> {
+    whole(snapshot, Timestamp::now(), width)
+}
+
+fn tone(state: State) -> Tone {
+    match state {
+        State::Succeeded => Tone::Good,
+        State::Failed | State::SystemFailed => Tone::Bad,
+        State::Running | State::WaitingConfirmation | State::WaitingInterval => Tone::Busy,
+        State::Ready | State::Aborted => Tone::Plain,
+    }
+}
+
+/// A picture within a number of rows: its first line, and as many of its last ones as fit.
+pub(crate) fn fit(mut lines: Vec<Line>, rows: usize) -> Vec<Line> {
+    let most = rows.max(4);
+    if lines.len() > most {
+        let left_out = lines.len() - most + 1;
+        let gap = Line::new(Tone::Faint, format!("  … {left_out} lines are left out"));
+        lines.splice(1..=left_out, [gap]);
+    }
+    lines
 }
 
 /// What a snapshot says that the one before did not, a line each.
@@ -86,22 +137,6 @@ pub(crate) fn changes(before: Option<&Snapshot>, snapshot: &Snapshot) -> Vec<Str
         ));
     }
     lines.iter().map(|line| line.trim_end().to_owned()).collect()
-}
-
-/// Rows under headings, in columns as wide as they need.
-pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
-    let heading: Vec<String> = headings.iter().map(|it| (*it).to_owned()).collect();
-    let all: Vec<&Vec<String>> = std::iter::once(&heading).chain(rows).collect();
-    let width = |column: usize| {
-        all.iter().filter_map(|row| row.get(column)).map(|it| it.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..headings.len()).map(width).collect();
-    let line = |row: &&Vec<String>| {
-        let cells: Vec<String> =
-            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        cells.join("   ").trim_end().to_owned()
-    };
-    all.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// The word of a state or a kind, as the API has it, with spaces.
@@ -178,14 +213,5 @@ fn span(from: Timestamp, to: Timestamp) -> String {
     }
 }
 
-/// A line without what a terminal would take for orders, and within the width.
-fn cut(line: &str, width: usize) -> String {
-    let plain: Vec<char> = line.chars().filter(|it| !it.is_control()).collect();
-    if plain.len() <= width {
-        return plain.into_iter().collect();
-    }
-    plain.into_iter().take(width.saturating_sub(1)).chain(['…']).collect()
-}
-
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -11,6 +11,7 @@ pub mod apply;
 mod evidence;
 mod identity;
 mod key;
+mod logs;
 pub mod manifest;
 mod object;
 mod object_write;

@@ -59,6 +59,9 @@ impl Cluster {
                     ..ClusterState::default()
                 }));
             }
+            QueryKind::Logs(wanted) => {
+                return self.logs(key, &deployment, &wanted).await.map(Some);
+            }
             QueryKind::Deployment | QueryKind::Objects { .. } => {
                 return seen(public_deployment(deployment));
             }
@@ -144,7 +147,7 @@ impl Cluster {
         Ok(found)
     }
 
-    async fn pods_of(
+    pub(super) async fn pods_of(
         &self,
         key: &Key,
         deployment: &Value,

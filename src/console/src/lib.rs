@@ -6,7 +6,6 @@
 
 mod asset;
 mod channel;
-mod diff;
 mod fault;
 mod form;
 mod frame;
@@ -17,8 +16,8 @@ mod session;
 mod words;
 
 pub use channel::{Channel, Visitor};
-pub use diff::{Line, LineKind, diff, shown};
 pub use form::Form;
+pub use service::diff::{Line, LineKind, diff, shown};
 
 use std::time::Duration;
 

@@ -49,6 +49,7 @@ inputs! {
     Deployment => "Deployment's text",
     Description => "description",
     Email => "e-mail address",
+    AddedEnvironment => "environment variables that are added",
     Environment => "environment variables",
     /// Services that an application is created with.
     FirstServices => "Services",

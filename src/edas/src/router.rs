@@ -91,6 +91,7 @@ fn edas() -> OpenApiRouter<Edge> {
         .routes(routes!(release::deploy::adopt))
         .routes(routes!(release::deploy::convert))
         .routes(routes!(application::container::get, application::container::set))
+        .routes(routes!(application::logs::get))
         .routes(routes!(release::deploy::roll_back_to))
         .routes(routes!(release::resource::update))
         .routes(routes!(application::lifecycle::scale))

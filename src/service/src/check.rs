@@ -124,8 +124,11 @@ pub(super) fn spec(spec: &SpecChange) -> Result<(), Rejection> {
     }
     if let Field::Set(variables) = &spec.env {
         for variable in variables {
-            env_name(variable)?;
+            env_name(variable, Input::Environment)?;
         }
+    }
+    for variable in &spec.added_env {
+        env_name(variable, Input::AddedEnvironment)?;
     }
     for (inputs, request, limit, unit) in [
         ((Input::CpuRequest, Input::CpuLimit), spec.cpu_request, spec.cpu_limit, "m"),
@@ -172,11 +175,11 @@ fn image(image: &str) -> Result<(), Rejection> {
     if fits { Ok(()) } else { Err(Rejection::invalid(Input::Image, image, allowed)) }
 }
 
-fn env_name(variable: &EnvVar) -> Result<(), Rejection> {
+fn env_name(variable: &EnvVar, input: Input) -> Result<(), Rejection> {
     let fits = !variable.name.is_empty()
         && variable.name.chars().all(|c| c.is_ascii_graphic() && c != '=');
     let allowed = "each variable needs a name of printable ASCII characters without '=' and blanks";
-    if fits { Ok(()) } else { Err(Rejection::invalid(Input::Environment, &variable.name, allowed)) }
+    if fits { Ok(()) } else { Err(Rejection::invalid(input, &variable.name, allowed)) }
 }
 
 #[cfg(test)]

@@ -10,9 +10,11 @@ mod answer;
 mod application;
 mod catalog;
 mod check;
+pub mod diff;
 mod error;
 mod list;
 mod live;
+mod logs;
 mod object;
 mod once;
 mod order;
@@ -40,6 +42,7 @@ pub use crate::package::upload::{
 pub use error::Error;
 pub use list::Listed;
 pub use live::{EventForm, Shown, Viewer, Watch, WatchError};
+pub use logs::{Logs, WantedLogs};
 pub use package::Packages;
 pub use query::InstanceView;
 pub use request::{

@@ -25,7 +25,7 @@ use super::request::{self, Options, Route, Subresource, Target};
 use super::table::Shape;
 use super::watch::{Choice, Watch};
 use super::world::{Half, World, Writer};
-use super::{Shared, discovery, scale, selector, update};
+use super::{Shared, discovery, log, scale, selector, update};
 
 type Answer = Result<(StatusCode, Value), Refusal>;
 
@@ -44,7 +44,7 @@ pub(super) fn answer(shared: &Arc<Shared>, request: Request<Bytes>) -> io::Resul
         Some(Fault::LoseRequest) => return Err(io::ErrorKind::ConnectionReset.into()),
         Some(Fault::Refuse(code)) => {
             let refusal = injected(code);
-            log(&mut world, call, code);
+            audit(&mut world, call, code);
             return Ok(refuse(&refusal));
         }
         Some(Fault::LoseAnswer) | None => {}
@@ -55,6 +55,20 @@ pub(super) fn answer(shared: &Arc<Shared>, request: Request<Bytes>) -> io::Resul
         let shape = Shape::read(&parts.headers, &options.include_object);
         return Ok(match watch(shared, &world, target, &options, shape) {
             Ok(body) => respond(StatusCode::OK, body),
+            Err(refusal) => refuse(&refusal),
+        });
+    }
+    if parts.method == Method::GET
+        && let Some(Route::Resource(target)) = &route
+        && target.subresource == Subresource::Log
+    {
+        return Ok(match log::of(&world, target, &options) {
+            Ok(text) => {
+                let mut response = respond(StatusCode::OK, Body::from(text));
+                let plain = header::HeaderValue::from_static("text/plain");
+                response.headers_mut().insert(header::CONTENT_TYPE, plain);
+                response
+            }
             Err(refusal) => refuse(&refusal),
         });
     }
@@ -83,7 +97,7 @@ pub(super) fn answer(shared: &Arc<Shared>, request: Request<Bytes>) -> io::Resul
     {
         call.name = text(object, "/metadata/name").unwrap_or_default().to_owned();
     }
-    log(&mut world, call, code);
+    audit(&mut world, call, code);
     if fault == Some(Fault::LoseAnswer) {
         return Err(io::ErrorKind::ConnectionReset.into());
     }
@@ -99,7 +113,7 @@ pub(super) fn answer(shared: &Arc<Shared>, request: Request<Bytes>) -> io::Resul
     })
 }
 
-fn log(world: &mut World, call: Call, code: u16) {
+fn audit(world: &mut World, call: Call, code: u16) {
     if matches!(call.verb, "create" | "update" | "patch" | "delete") {
         world.audit.record(call, code);
     }
@@ -212,6 +226,7 @@ fn carry_out(
             let object = world.present(&key)?;
             Ok((StatusCode::OK, scale::of(&object)))
         }
+        (_, Subresource::Log) => Err(Refusal::method_not_allowed()),
         (&Method::GET, _) => Ok((StatusCode::OK, Value::clone(&*world.present(&key)?))),
         (&Method::PUT, subresource) => {
             let object = parse(target.kind, &parts.headers, body)?;
@@ -224,7 +239,9 @@ fn carry_out(
             let object = world.present(&key)?;
             let before = match subresource {
                 Subresource::Scale => scale::of(&object),
-                Subresource::Whole | Subresource::Status => Value::clone(&object),
+                Subresource::Whole | Subresource::Status | Subresource::Log => {
+                    Value::clone(&object)
+                }
             };
             let after = patch.apply(&before)?;
             write(world, writer, &key, subresource, after.clone()).map_err(|refusal| {
@@ -255,6 +272,7 @@ fn write(
     let written = match subresource {
         Subresource::Whole => world.revise(writer, key, Half::Spec, object)?,
         Subresource::Status => world.revise(writer, key, Half::Status, object)?,
+        Subresource::Log => return Err(Refusal::method_not_allowed()),
         Subresource::Scale => {
             let object = scale::apply(&*world.present(key)?, &object, &key.name)?;
             return Ok((

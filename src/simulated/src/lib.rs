@@ -52,6 +52,7 @@ mod field;
 mod garbage;
 mod kind;
 mod kubelet;
+mod log;
 mod managed;
 mod objects;
 mod patch;

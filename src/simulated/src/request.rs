@@ -37,6 +37,8 @@ pub(super) enum Subresource {
     Whole,
     Status,
     Scale,
+    /// What a container of a pod has printed.
+    Log,
 }
 
 impl Subresource {
@@ -46,6 +48,7 @@ impl Subresource {
             Subresource::Whole => "",
             Subresource::Status => "status",
             Subresource::Scale => "scale",
+            Subresource::Log => "log",
         }
     }
 }
@@ -102,6 +105,7 @@ pub(super) fn route(path: &str) -> Option<Route> {
         [name] => (Some((*name).to_owned()), Subresource::Whole),
         [name, "status"] if kind.has_status() => (Some((*name).to_owned()), Subresource::Status),
         [name, "scale"] if kind.has_scale() => (Some((*name).to_owned()), Subresource::Scale),
+        [name, "log"] if kind == Kind::Pod => (Some((*name).to_owned()), Subresource::Log),
         _ => return None,
     };
     if kind.is_namespaced() && namespace.is_none() && name.is_some() {
@@ -128,6 +132,10 @@ pub(super) struct Options {
     orphan_dependents: String,
     grace_period_seconds: Option<i64>,
     pub(super) include_object: String,
+    pub(super) container: String,
+    previous: String,
+    pub(super) tail_lines: Option<usize>,
+    pub(super) limit_bytes: Option<usize>,
 }
 
 impl Options {
@@ -204,6 +212,11 @@ impl Options {
             ("", _) => Ok(Some(Propagation::Background)),
             (policy, _) => propagation(policy).map(Some),
         }
+    }
+
+    /// Whether the log of the container before the present one is wanted.
+    pub(super) fn is_previous(&self) -> bool {
+        is_true(&self.previous)
     }
 
     /// Seconds until a pod has to be gone.

@@ -4,27 +4,10 @@ use anyhow::{Result, anyhow, bail};
 use clock::Clock;
 use domain::Source;
 use secrecy::{ExposeSecret, SecretString};
-use service::{Adopt, Caller};
-use sluice::config::{AdoptDeployment, ConsoleLink, Database, Output, ShowContainer};
+use service::Caller;
+use sluice::config::{ConsoleLink, Database, Output, ShowContainer};
 
 use crate::process::{connect_checked, random_hex, without_requests};
-
-pub(crate) async fn adopt(settings: AdoptDeployment) -> Result<()> {
-    let store = connect_checked(&settings.database).await?;
-    let service = without_requests(store, settings.cluster_id.clone().into(), settings.region);
-    let request = Adopt {
-        name: settings.name,
-        cluster: settings.cluster_id,
-        namespace: settings.namespace,
-        logical_region: None,
-        description: String::new(),
-        version: settings.version_text,
-        container: settings.container,
-    };
-    let (application, _) = service.adopt(&command("sluice adopt"), request).await?;
-    println!("{application}");
-    Ok(())
-}
 
 pub(crate) async fn container(settings: ShowContainer) -> Result<()> {
     let store = connect_checked(&settings.database).await?;

@@ -35,14 +35,18 @@ pub enum Command {
     Serve(Box<Serve>),
     /// Apply the migrations that are pending, and end.
     Migrate(Database),
-    /// Take a Deployment that is there already over as an application, as it runs, and end. A server must be running.
-    Adopt(Box<AdoptDeployment>),
     /// Serve a Kubernetes cluster that is simulated in memory, for kubectl and for a Sluice beside it, until it is stopped.
     Simulate(Simulate),
     /// Show or choose which container of its pods is an application's: the one that releases change.
     Container(Box<ShowContainer>),
     /// Print the OpenAPI document, and end.
     Openapi,
+    /// Print a script with which a shell completes this program's commands and options.
+    Completion {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
     /// Download a package, check it, and end: what the init container of a package release runs.
     FetchPackage(Box<FetchPackage>),
     /// Say which cluster an id stands for.
@@ -62,32 +66,6 @@ pub enum Command {
     /// What asks a server over its API.
     #[command(flatten)]
     Client(Box<client::ClientCommand>),
-}
-
-/// A Deployment to adopt.
-#[derive(Debug, Args)]
-pub struct AdoptDeployment {
-    /// Its name, which becomes the application's.
-    #[arg(long)]
-    pub name: String,
-    /// Its Kubernetes namespace.
-    #[arg(long, default_value = DEFAULT_NAMESPACE)]
-    pub namespace: String,
-    /// The cluster's EDAS ClusterId.
-    #[arg(long, env = "SLUICE_CLUSTER_ID", default_value = "default", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    pub cluster_id: String,
-    /// The region that the application belongs to.
-    #[arg(long, env = "SLUICE_REGION", default_value = "cn-hangzhou", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    pub region: String,
-    /// Text of its present version, for the history; the time, if not given.
-    #[arg(long)]
-    pub version_text: Option<String>,
-    /// The container of its pods that is the application's; as its pod template says, if not given.
-    #[arg(long)]
-    pub container: Option<String>,
-    /// The database.
-    #[command(flatten)]
-    pub database: Database,
 }
 
 /// `sluice container`.

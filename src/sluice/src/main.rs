@@ -8,7 +8,7 @@ mod simulate;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use sluice::{
     config::{Cli, ClusterCommand, Command, KeyCommand},
     fetch,
@@ -39,11 +39,15 @@ async fn run(cli: Cli) -> Result<ExitCode> {
             let newest = store::MIGRATIONS.iter().map(|it| it.version).max().unwrap_or_default();
             println!("the schema is at migration {newest}");
         }
-        Command::Adopt(settings) => command::adopt(*settings).await?,
         Command::Simulate(settings) => simulate::simulate(settings).await?,
         Command::Container(settings) => command::container(*settings).await?,
         Command::Openapi => {
             print(&edas::openapi().to_pretty_json().context("the document cannot be written")?)?
+        }
+        Command::Completion { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "sluice", &mut script);
+            print(&String::from_utf8_lossy(&script))?
         }
         Command::Key { command: KeyCommand::Create { name, output, database } } => {
             command::create_key(&name, output, &database).await?

@@ -30,7 +30,7 @@ pub fn entries() -> Vec<Entry> {
                 Form::read(text.as_bytes()).is_ok_and(|form| form.number::<i32>("a", "a").is_ok())
             })
         }),
-        accepted("two templates with nothing in common", &["console::diff::diff"], 400, |n| {
+        accepted("two templates with nothing in common", &["service::diff::diff"], 400, |n| {
             let template = |word: &'static str| -> Value {
                 (0..n).map(|at| json!({ "name": format!("{word}{at}"), "value": word })).collect()
             };

@@ -4,6 +4,7 @@ pub mod by_hand;
 pub mod found;
 pub mod held;
 pub mod real;
+pub mod server;
 pub mod watcher;
 
 use std::{future::Future, time::Duration};

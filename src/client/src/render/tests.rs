@@ -1,11 +1,11 @@
-//! Pictures of orders, at three widths.
+//! Pictures of orders, and the lines of their changes.
 
 use domain::order::Step;
 use serde_json::json;
 
 use super::*;
 
-fn example() -> Snapshot {
+pub(crate) fn example() -> Snapshot {
     let pod = |name: &str, ready: bool, message: &str| json!({ "name": name, "ip": "", "phase": if ready { "Running" } else { "Pending" }, "ready": ready, "message": message });
     serde_json::from_value(json!({
         "id": "0193f0c2-5e2a-7c41-8d6e-2a4f6b8c0d1e",
@@ -26,36 +26,12 @@ fn example() -> Snapshot {
     .unwrap()
 }
 
-fn at(width: usize) -> String {
-    render(&example(), "2026-11-28T12:02:13Z".parse().unwrap(), width).join("\n")
-}
-
 #[test]
-fn a_picture_fits_120_columns() {
-    assert_eq!(
-        at(120),
-        "shop/web   deploy 2026.11.28-1 → nginx:1.29   order 0193f0c2-5e2a   by ci   2m13s
-  ● batch 1/2 canary   [##########]   1/1 new ready   18s
-  ◐ batch 2/2          [###·······]   1/3 new ready   1 starting   1m55s
-      ✗ web-7c9f-x2lmq   Pending ErrImagePull: the registry said: manifest unknown
-      · web-7c9f-9kd7p   Pending
-  running: batch 2 is under way"
-    );
-}
-
-#[test]
-fn what_is_too_long_is_cut_at_80_and_60_columns() {
-    for width in [80, 60] {
-        assert!(at(width).lines().all(|line| line.chars().count() <= width), "{}", at(width));
-    }
-    assert_eq!(
-        at(80).lines().next().unwrap(),
-        "shop/web   deploy 2026.11.28-1 → nginx:1.29   order 0193f0c2-5e2a   by ci   2m1…"
-    );
-    assert_eq!(
-        at(60).lines().nth(3).unwrap(),
-        "      ✗ web-7c9f-x2lmq   Pending ErrImagePull: the registry…"
-    );
+fn a_picture_that_is_too_high_keeps_its_first_line_and_its_end() {
+    let lines = |count: usize| (0..count).map(|at| Line::plain(at.to_string())).collect();
+    let text = |lines: Vec<Line>| lines.into_iter().map(|it| it.text).collect::<Vec<_>>();
+    assert_eq!(text(fit(lines(4), 4)), ["0", "1", "2", "3"]);
+    assert_eq!(text(fit(lines(6), 4)), ["0", "  … 3 lines are left out", "4", "5"]);
 }
 
 #[test]
@@ -82,6 +58,7 @@ fn a_line_comes_for_each_change_and_none_without_one() {
 fn a_pods_message_cannot_steer_the_terminal() {
     let mut order = example();
     order.batches[1].pods[0].message = "\u{1b}[2J gone\r".into();
-    let shown = render(&order, order.order.created_at, 120).join("\n");
+    let lines = render(&order, order.order.created_at, 120);
+    let shown: String = lines.iter().map(|line| line.written(false)).collect();
     assert!(!shown.contains(['\u{1b}', '\r']), "{shown:?}");
 }

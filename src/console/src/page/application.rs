@@ -8,7 +8,7 @@ use axum::{
 
 use super::{Page, application_id, nonce, render};
 use crate::{
-    Console, diff,
+    Console,
     fault::{Fault, sentence},
     form::{Asked, Posted},
     frame::{Frame, Place},
@@ -17,7 +17,7 @@ use crate::{
 };
 use domain::{ApplicationId, observed::cluster_state::PodHealth};
 use jiff::Timestamp;
-use service::{Error, OrderView, Scale, Start};
+use service::{Error, OrderView, Scale, Start, diff};
 
 /// Orders and versions that are shown.
 const MOST: usize = 100;

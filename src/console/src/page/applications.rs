@@ -165,3 +165,35 @@ pub(crate) fn address(path: &str, asked: &Form, kept: &[&str], name: &str, value
         .collect();
     format!("{path}?{}", fields.join("&"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_goes_on_behind_any_name_with_the_same_filters() {
+        for name in ["web", "a.b", "..", "../x", "a&b=c", "ü %2E"] {
+            let asked = format!("namespace={}&q=", utf8_percent_encode(name, NON_ALPHANUMERIC));
+            let asked = Form::read(asked.as_bytes()).unwrap();
+            let last = ListedApplication {
+                id: domain::ApplicationId::new(),
+                cluster: String::new(),
+                namespace: "shop".into(),
+                name: name.into(),
+                replicas: 1,
+                ready_replicas: 1,
+                replicas_before_stop: None,
+                version: String::new(),
+                image: String::new(),
+                order: None,
+                rank: 2,
+            };
+            let next = next_of(&asked, &last);
+            let (path, query) = next.split_once('?').unwrap();
+            let next = filter_of(&Form::read(query.as_bytes()).unwrap());
+            assert_eq!(path, "/console/apps");
+            assert_eq!(next.after, Some((2, "shop".into(), name.into(), last.id)), "{query}");
+            assert_eq!(next.namespace.as_deref(), Some(name), "{query}");
+        }
+    }
+}

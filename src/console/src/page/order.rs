@@ -9,7 +9,6 @@ use axum::extract::{Path, State};
 use super::{Page, order_id, render};
 use crate::{
     Console,
-    diff::{Line, diff},
     fault::sentence,
     frame::{Frame, Place},
     page::action::{Choices, choices},
@@ -20,6 +19,7 @@ use domain::{
     order::{Kind, State as OrderState},
     snapshot::{BatchSnapshot, PodSnapshot, Snapshot, TIMELINE, TimelineEntry},
 };
+use service::diff::{Line, diff};
 
 /// Pods of a batch that are shown at once.
 const MOST_PODS: usize = 50;

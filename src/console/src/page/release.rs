@@ -10,7 +10,6 @@ use axum::{
 use super::{Page, application_id, nonce, render};
 use crate::{
     Console,
-    diff::{Line, diff},
     fault::{Fault, sentence},
     form::{Asked, Form, Posted},
     frame::{Frame, Place},
@@ -23,7 +22,10 @@ use domain::{
     precheck::{Finding, PrecheckReport},
     template::spec::SpecChange,
 };
-use service::{Deploy, Error, PackageParams, ReleaseView};
+use service::{
+    Deploy, Error, PackageParams, ReleaseView,
+    diff::{Line, diff},
+};
 
 #[derive(Template)]
 #[template(path = "release.html")]

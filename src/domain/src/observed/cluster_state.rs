@@ -14,7 +14,7 @@ use crate::{
     ReleaseId,
     object::write::{ObjectKind, is_ours},
     observed::PodView,
-    template::{java, spec::release_of},
+    template::{container::Known, java, spec::release_of},
 };
 
 /// What to look at.
@@ -39,6 +39,53 @@ pub enum QueryKind {
         /// Labels that they must have; empty = any.
         labels: BTreeMap<String, String>,
     },
+    /// What its pods have printed.
+    Logs(LogQuery),
+}
+
+/// What to read of the logs of an application's pods.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogQuery {
+    /// Only of this pod; none = of all, the first [`LOGGED_PODS`].
+    pub pod: Option<String>,
+    /// Of this container; none = of the application's.
+    pub container: Option<String>,
+    /// What is on record about which container is the application's.
+    #[serde(default)]
+    pub known: Known,
+    /// Of the container that ended before the present one.
+    pub previous: bool,
+    /// Last lines of each.
+    pub lines: u32,
+}
+
+/// Most pods whose logs are read at once.
+pub const LOGGED_PODS: usize = 10;
+
+/// Largest part of a log that is read, in bytes.
+pub const LOGGED_BYTES: usize = 64 << 10;
+
+/// Most lines that are read of a log.
+pub const LOGGED_LINES: u32 = 1000;
+
+/// What a container of a pod has printed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PodLog {
+    pub pod: String,
+    pub container: String,
+    pub text: String,
+    /// Why nothing can be read, in Kubernetes' words; empty = it could.
+    pub unread: String,
+}
+
+impl PodLog {
+    /// One of which these bytes were read. What is no text is replaced, and so is what the
+    /// database cannot hold.
+    #[must_use]
+    pub fn read(pod: &str, container: &str, bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes).replace('\0', "\u{fffd}");
+        Self { pod: pod.into(), container: container.into(), text, unread: String::new() }
+    }
 }
 
 /// What was seen. Where an application was looked at, there is nothing without a Deployment.
@@ -57,6 +104,16 @@ pub struct ClusterState {
     /// The objects that were wanted, by namespace and name, without their bookkeeping.
     #[serde(default)]
     pub objects: Vec<Value>,
+    /// The logs that were wanted: those of pods that are not Ready come first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logs: Vec<PodLog>,
+    /// Pods whose logs were not read, since they are too many.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub unread_pods: usize,
+}
+
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A pod.
@@ -212,6 +269,12 @@ mod tests {
             (pod.health(), pod.node.as_str(), pod.node_ip.as_str()),
             (expected, "node-1", "10.0.0.1")
         );
+    }
+
+    #[test]
+    fn a_log_that_is_no_text_can_be_kept_and_shown() {
+        let log = PodLog::read("web-1", "web", b"a\0b\xff\n");
+        assert_eq!(log.text, "a\u{fffd}b\u{fffd}\n");
     }
 
     #[test]

@@ -118,16 +118,16 @@ impl PodChange {
         *self == Self::default()
     }
 
-    /// Changes the template, and the variables to `env`; `container` is the index of the
-    /// application's, whose name is `name`.
+    /// Changes the template, and the variables to `env` with `added` beside; `container` is the
+    /// index of the application's, whose name is `name`.
     pub(crate) fn apply(
         &self,
         template: &mut Value,
         container: Option<usize>,
         name: &str,
-        env: &Field<Vec<EnvVar>>,
+        (env, added): (&Field<Vec<EnvVar>>, &[EnvVar]),
     ) {
-        if self.is_empty() && *env == Field::Keep {
+        if self.is_empty() && *env == Field::Keep && added.is_empty() {
             return;
         }
         let before = Given::of(template);
@@ -149,7 +149,7 @@ impl PodChange {
         }
         if let Some(index) = container {
             if let Some(fields) = java::container_at(template, index) {
-                self.apply_variables(fields, &mut given, env);
+                self.apply_variables(fields, &mut given, env, added);
                 self.apply_to_container(fields);
             }
             self.apply_volumes(template, index);
@@ -171,6 +171,7 @@ impl PodChange {
         container: &mut Map<String, Value>,
         given: &mut Given,
         env: &Field<Vec<EnvVar>>,
+        added: &[EnvVar],
     ) {
         let keys = match &self.env_from_keys {
             Field::Keep => None,
@@ -182,7 +183,7 @@ impl PodChange {
             Field::Clear => Some(&[][..]),
             Field::Set(variables) => Some(&variables[..]),
         };
-        if keys.is_none() && named.is_none() {
+        if keys.is_none() && named.is_none() && added.is_empty() {
             return;
         }
         let mut wanted: Vec<Value> = keys.unwrap_or_default().to_vec();
@@ -195,7 +196,9 @@ impl PodChange {
                     && item["name"].as_str().is_some_and(|name| given.variables.contains(name))
             }
         });
-        let from_keys = wanted.iter().filter(|item| item.get("valueFrom").is_some());
+        let added: Vec<Value> = added.iter().map(EnvVar::item).collect();
+        let all = env::merged(&all, &added, |_| false);
+        let from_keys = wanted.iter().chain(&added).filter(|item| item.get("valueFrom").is_some());
         let from_keys: BTreeSet<String> =
             from_keys.filter_map(|item| item["name"].as_str().map(Into::into)).collect();
         if keys.is_some() {

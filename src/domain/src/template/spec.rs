@@ -47,6 +47,10 @@ pub struct SpecChange {
     /// that come from elsewhere (`valueFrom`) and were not given here stay, unless they
     /// are named.
     pub env: Field<Vec<EnvVar>>,
+    /// Environment variables that are added to those that are there, or replace those with
+    /// their names. All others stay.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub added_env: Vec<EnvVar>,
     pub command: Field<Vec<String>>,
     pub args: Field<Vec<String>>,
     /// Readiness probe, in Kubernetes' own form (`httpGet`, `tcpSocket`, `exec`, …).
@@ -96,7 +100,7 @@ impl SpecChange {
     pub fn apply(&self, base: &Value, name: &str, release: ReleaseId) -> Value {
         let mut template = marked(base, release);
         let Ok(index) = self.container_in(&template, name) else {
-            self.pods.apply(&mut template, None, name, &Field::Keep);
+            self.pods.apply(&mut template, None, name, (&Field::Keep, &[]));
             return template;
         };
         let rule = self
@@ -107,7 +111,7 @@ impl SpecChange {
             self.apply_to_container(container, started.is_package());
         }
         started.finish(&mut template, index);
-        self.pods.apply(&mut template, Some(index), name, &self.env);
+        self.pods.apply(&mut template, Some(index), name, (&self.env, &self.added_env));
         self.remember_given(&mut template, index);
         if let Some(seconds) = self.drain_seconds {
             drain(&mut template, index, seconds);

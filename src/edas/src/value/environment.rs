@@ -29,10 +29,25 @@ struct Variable {
 /// # Errors
 /// A business error that names the item.
 pub fn read_envs(params: &Params) -> Result<Field<Vec<EnvVar>>, ApiError> {
-    let Some(text) = params.raw("Envs") else { return Ok(Field::Keep) };
+    read_variables(params, "Envs")
+}
+
+/// Reads `AddEnvs`, variables in the same form that are added to those that are there.
+///
+/// # Errors
+/// As [`read_envs`].
+pub fn read_added_envs(params: &Params) -> Result<Vec<EnvVar>, ApiError> {
+    match read_variables(params, "AddEnvs")? {
+        Field::Set(variables) => Ok(variables),
+        Field::Keep | Field::Clear => Ok(Vec::new()),
+    }
+}
+
+fn read_variables(params: &Params, parameter: &str) -> Result<Field<Vec<EnvVar>>, ApiError> {
+    let Some(text) = params.raw(parameter) else { return Ok(Field::Keep) };
     let refuse = |why: &str| -> ApiError {
         let shown = format!("(a text of {} characters, not shown)", text.chars().count());
-        ApiError::refused("Envs", shown, format!("{why}; {ENVS}"))
+        ApiError::refused(parameter, shown, format!("{why}; {ENVS}"))
     };
     match text.trim() {
         "null" => return Ok(Field::Keep),

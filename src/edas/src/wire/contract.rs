@@ -46,10 +46,11 @@ const FAILED: i32 = 3;
 const OWN: &str = r#"[
 {"name":"AdoptDeployment","method":"POST","path":"/sluice/v1/adopt","query":["AppName","ApplicationDescription","ClusterId","ContainerName","LogicalRegionId","Namespace","PackageVersion"],"reply":{"ApplicationInfo":{"AppId":"string","AppName":"string","ChangeOrderId":"string","ClusterType":"integer","Dockerize":"boolean","EdasId":"string","Owner":"string","RegionId":"string","UserId":"string"},"Code":"integer","Message":"string","RequestId":"string"}},
 {"name":"GetApplicationContainer","method":"GET","path":"/sluice/v1/container","query":["AppId"],"reply":{"Code":"integer","Container":{"All":["string"],"Chosen":"boolean","Name":"string"},"Message":"string","RequestId":"string"}},
+{"name":"GetApplicationLogs","method":"GET","path":"/sluice/v1/logs","query":["AppId","ContainerName","Lines","PodName","Previous"],"types":{"Lines":"integer","Previous":"boolean"},"reply":{"Code":"integer","Logs":[{"Container":"string","Pod":"string","Text":"string","Unread":"string"}],"Message":"string","RequestId":"string","UnreadPods":"integer"}},
 {"name":"GetOrder","method":"GET","path":"/sluice/v1/orders/{id}","query":["id"],"reply":{"Code":"integer","Message":"string","RequestId":"string","order":{}}},
 {"name":"ListApplications","method":"GET","path":"/sluice/v1/applications","query":["after","cluster","limit","name","namespace","needs_person","state","text"],"reply":{"Code":"integer","Message":"string","RequestId":"string","applications":[{}],"next":"string"}},
 {"name":"ListOrders","method":"GET","path":"/sluice/v1/orders","query":["after","application","cluster","id_prefix","limit","name","namespace","needs_person","since","state","text"],"reply":{"Code":"integer","Message":"string","RequestId":"string","next":"string","orders":[{}]}},
-{"name":"PreviewDeployment","method":"POST","path":"/sluice/v1/plan","query":[],"reply":{"Checks":[{"Name":"string","Reason":"string","Verdict":"string"}],"Code":"integer","Message":"string","Plan":{"Batches":[{"Added":"integer","Canary":"boolean","NewPods":"integer","Next":"string","Number":"integer","OldPods":"integer","Removed":"integer","WaitMinutes":"integer"}],"ExpectedSeconds":"integer","MissingPods":"integer","PeakPods":"integer","PlanHash":"string","Replicas":"integer"},"RequestId":"string"}},
+{"name":"PreviewDeployment","method":"POST","path":"/sluice/v1/plan","query":[],"reply":{"Checks":[{"Name":"string","Reason":"string","Verdict":"string"}],"Code":"integer","Difference":[{"Kind":"string","Text":"string"}],"Message":"string","Plan":{"Batches":[{"Added":"integer","Canary":"boolean","NewPods":"integer","Next":"string","Number":"integer","OldPods":"integer","Removed":"integer","WaitMinutes":"integer"}],"ExpectedSeconds":"integer","MissingPods":"integer","PeakPods":"integer","PlanHash":"string","Replicas":"integer"},"RequestId":"string"}},
 {"name":"SetApplicationContainer","method":"PUT","path":"/sluice/v1/container","query":["AppId","ContainerName"],"reply":{"Code":"integer","Container":{"All":["string"],"Chosen":"boolean","Name":"string"},"Message":"string","RequestId":"string"}},
 {"name":"StepBackChangeOrder","method":"PUT","path":"/sluice/v1/step_back","query":["Batch","ChangeOrderId"],"reply":{"Code":"integer","Data":{"ChangeOrderId":"string"},"ErrorCode":"string","Message":"string","RequestId":"string","TraceId":"string"}},
 {"name":"WatchOrder","method":"GET","path":"/sluice/v1/orders/{id}/watch","query":["id"],"reply":{}}
@@ -58,7 +59,7 @@ const OWN: &str = r#"[
 /// Our own parameters of EDAS' operations.
 const OWN_PARAMETERS: &[(&str, &[&str])] = &[
     ("DeleteK8sApplication", &["KeepDeployment"]),
-    ("DeployK8sApplication", &["AllowNoSurge", "DrainSeconds", "PlanHash"]),
+    ("DeployK8sApplication", &["AddEnvs", "AllowNoSurge", "DrainSeconds", "PlanHash"]),
     ("InsertK8sApplication", &["DrainSeconds"]),
 ];
 

@@ -97,6 +97,7 @@ fn usual(input: Input) -> &'static str {
         Input::Deployment => "ResourceContent",
         Input::Description => "Description",
         Input::Email => "Email",
+        Input::AddedEnvironment => "AddEnvs",
         Input::Environment => "Envs",
         Input::FirstServices => "ServiceConfigs",
         Input::Image => "Image",

@@ -89,6 +89,7 @@ pub const OFFERS: &[Offer] = &[
         operation: "GetApplicationContainer",
         parameters: application::GET_APPLICATION_CONTAINER,
     },
+    Offer { operation: "GetApplicationLogs", parameters: application::GET_APPLICATION_LOGS },
     Offer { operation: "GetChangeOrderInfo", parameters: order::GET_CHANGE_ORDER_INFO },
     Offer { operation: "GetCluster", parameters: cluster::GET_CLUSTER },
     Offer { operation: "GetJavaStartUpConfig", parameters: application::GET_JAVA_START_UP_CONFIG },

@@ -147,6 +147,33 @@ fn a_new_list_replaces_the_one_before_and_nothing_else() {
 }
 
 #[test]
+fn a_variable_that_is_added_leaves_all_others() {
+    let list = |template: &Value| template["spec"]["containers"][0]["env"].clone();
+    let add = |base: &Value, added: Vec<EnvVar>, env: Field<Vec<EnvVar>>| {
+        SpecChange { added_env: added, env, ..SpecChange::default() }.apply(
+            base,
+            "web",
+            ReleaseId::new(),
+        )
+    };
+    let mut base = base();
+    base["spec"]["containers"][0]["env"] = json!([
+        { "name": "A", "value": "1" }, { "name": "B", "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" } } }, { "name": "C", "value": "3" },
+    ]);
+    let added = vec![EnvVar::plain("C", "4"), EnvVar::plain("D", "5")];
+    let after = add(&base, added.clone(), Field::Keep);
+    let mut expected = list(&base);
+    expected[2]["value"] = json!("4");
+    expected.as_array_mut().unwrap().push(json!({ "name": "D", "value": "5" }));
+    assert_eq!(list(&after), expected);
+    // Beside a list that replaces all.
+    let after = add(&base, added, Field::Set(vec![EnvVar::plain("E", "6")]));
+    let names: Vec<_> =
+        list(&after).as_array().unwrap().iter().map(|it| it["name"].clone()).collect();
+    assert_eq!(names, ["B", "E", "C", "D"]);
+}
+
+#[test]
 fn times_and_pull_secrets_are_set() {
     let template = applied(
         PodChange {

@@ -8,6 +8,7 @@ pub mod java_config;
 pub mod k8s_application;
 pub mod lifecycle;
 pub mod list;
+pub(crate) mod logs;
 pub mod scaling_rule;
 pub(crate) mod slb_info;
 pub mod status;

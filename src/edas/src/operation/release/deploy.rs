@@ -13,7 +13,7 @@ use crate::{
     Edge,
     edge::call::Call,
     value::{
-        environment::{read_args, read_command, read_envs},
+        environment::{read_added_envs, read_args, read_command, read_envs},
         java::{read_java, read_package, read_package_type},
         lossless, pods, ports, probe,
         resource::{AmountNames, read_amounts},
@@ -291,6 +291,7 @@ pub(crate) fn read_deploy(call: &Call) -> Result<Deploy, ApiError> {
             pods: Box::new(pods::read(params, has_envs)?),
             java: Box::new(read_java(params)?),
             container: Known::Nothing,
+            added_env: read_added_envs(params)?,
             ..read_amounts(params, &AmountNames::RELEASE)?
         },
         package: read_package(params, None),

@@ -27,7 +27,7 @@ use domain::{
     },
     template::spec::{Field, SpecChange},
 };
-use service::Precheck;
+use service::{Precheck, diff::diff};
 
 /// Reply of StartK8sAppPrecheck.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -90,6 +90,20 @@ pub struct PreviewReply {
     pub plan: Option<Plan>,
     /// What was looked at.
     pub checks: Vec<Check>,
+    /// What it would change of the pod template, a line each, with some lines around; empty =
+    /// nothing. Values that may be secret are not shown.
+    pub difference: Vec<Line>,
+}
+
+/// A line of a difference.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct Line {
+    /// `same`, `added`, `removed`, or `gap`: lines between are left out.
+    #[schema(example = "added")]
+    pub kind: String,
+    /// The line, of the template as YAML.
+    pub text: String,
 }
 
 /// What a release would do.
@@ -214,11 +228,18 @@ pub async fn preview(
     State(edge): State<Edge>,
     call: Call,
 ) -> Result<Reply<PreviewReply>, ApiError> {
-    let report = edge.service.preview(&call.caller, read_deploy(&call)?).await?;
+    let request = read_deploy(&call)?;
+    let report = edge.service.preview(&call.caller, request.clone()).await?;
+    let (before, after) = edge.service.template_change(&request).await?;
     Ok(call.success(PreviewReply {
         plan: report.plan.map(plan),
         checks: report.checks.into_iter().map(check).collect(),
+        difference: diff(&before, &after).into_iter().map(line).collect(),
     }))
+}
+
+fn line(line: service::diff::Line) -> Line {
+    Line { kind: line.kind.word().into(), text: line.text }
 }
 
 fn result_data(report: Option<&PrecheckReport>) -> ResultData {

@@ -1,6 +1,9 @@
 //! The parameters of applications.
 
-use domain::limits::{self, REPLICAS};
+use domain::{
+    limits::{self, REPLICAS},
+    observed::cluster_state::LOGGED_LINES,
+};
 
 use super::{
     Parameter, boolean, integer, long,
@@ -43,6 +46,19 @@ pub const LIST_BUILD_PACK: &[Parameter] = &[];
 
 /// Of GetApplicationContainer.
 pub const GET_APPLICATION_CONTAINER: &[Parameter] = &[APP_ID];
+
+/// Of GetApplicationLogs.
+pub const GET_APPLICATION_LOGS: &[Parameter] = &[
+    APP_ID,
+    text("PodName").about(
+        "Only of this pod of the application. If absent, of the first 10, those first that are \
+         not Ready.",
+    ),
+    text("ContainerName").about("The container; the application's if absent.").example("app"),
+    boolean("Previous")
+        .about("`true`: of the container that ended before the present one was started."),
+    integer("Lines", 1, LOGGED_LINES as i64).about("Last lines of each log; 200 if absent."),
+];
 
 /// Of SetApplicationContainer.
 pub const SET_APPLICATION_CONTAINER: &[Parameter] = &[

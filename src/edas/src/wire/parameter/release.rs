@@ -114,6 +114,10 @@ pub const DEPLOY_K8S_APPLICATION: &[Parameter] = &[
                 ones come last, and where the list has another order, that counts. Empty or \
                 `[]` removes them.")
         .example(r#"[{"name":"A","value":"1"}]"#),
+    text("AddEnvs").secret()
+        .about("Not of EDAS: environment variables, in the same form, that are added to those \
+                that are there, or replace those with their names. All others stay.")
+        .example(r#"[{"name":"A","value":"1"}]"#),
     text("Command")
         .about("Start command, in place of the image's. Empty removes it."),
     text("Args")

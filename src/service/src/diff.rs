@@ -49,7 +49,9 @@ pub enum LineKind {
 }
 
 impl LineKind {
-    pub(crate) fn mark(self) -> &'static str {
+    /// What stands before it.
+    #[must_use]
+    pub fn mark(self) -> &'static str {
         match self {
             Self::Same => " ",
             Self::Added => "+",
@@ -58,7 +60,9 @@ impl LineKind {
         }
     }
 
-    pub(crate) fn class(self) -> &'static str {
+    /// Its word, in replies and as a class of a page.
+    #[must_use]
+    pub fn word(self) -> &'static str {
         match self {
             Self::Same => "same",
             Self::Added => "added",

@@ -1,0 +1,111 @@
+//! The question at a gate: where an order waits for a person, and a person is there.
+
+use std::io::{BufRead, IsTerminal};
+
+use domain::{
+    BatchId,
+    order::State,
+    snapshot::{Action, Snapshot},
+};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::{
+    command::{Format, Until, Waiting},
+    paint::{Line, Tone},
+};
+
+/// What a person says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Continue,
+    Abort,
+    RollBack,
+    /// The order waits on.
+    Leave,
+}
+
+/// What a typed line says; none = it says nothing.
+fn read(line: &str) -> Option<Answer> {
+    match line.trim().to_lowercase().as_str() {
+        "y" | "yes" | "c" | "continue" => Some(Answer::Continue),
+        "a" | "abort" => Some(Answer::Abort),
+        "b" | "back" | "r" | "rollback" => Some(Answer::RollBack),
+        "" | "n" | "no" | "l" | "leave" | "q" => Some(Answer::Leave),
+        _ => None,
+    }
+}
+
+/// The lines of the question about the batch that waits, and the batch.
+pub(crate) fn question(snapshot: &Snapshot) -> Option<(BatchId, [Line; 2])> {
+    if snapshot.order.state != State::WaitingConfirmation {
+        return None;
+    }
+    let (batch, number, pods) = snapshot.actions.iter().find_map(|action| match action {
+        Action::Continue { batch, number, pods } => Some((*batch, *number, *pods)),
+        _ => None,
+    })?;
+    let pods = if pods == 1 { "1 pod".into() } else { format!("{pods} pods") };
+    let choices = "  y continue   a stop here   b roll back   Enter wait on";
+    let asks = format!("Continue with batch {number} ({pods})? ");
+    Some((batch, [Line::new(Tone::Faint, choices), Line::new(Tone::Strong, asks)]))
+}
+
+/// The lines that somebody types on a terminal.
+pub(crate) struct Prompt(UnboundedReceiver<String>);
+
+impl Prompt {
+    /// None where nobody can be asked, or is not to be.
+    pub(crate) fn of(waiting: &Waiting, format: Format) -> Option<Self> {
+        let is_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+        let may_ask = !waiting.no_input && !waiting.detach && waiting.until == Until::Done;
+        (is_terminal && may_ask && format == Format::Text).then(Self::start)
+    }
+
+    /// Reads in a thread of its own, which the end of the program does not wait for.
+    fn start() -> Self {
+        let (lines, typed) = unbounded_channel();
+        std::thread::spawn(move || {
+            for line in std::io::stdin().lock().lines() {
+                let Ok(line) = line else { return };
+                if lines.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Self(typed)
+    }
+
+    /// Forgets what was typed before the question.
+    pub(crate) fn clear(&mut self) {
+        while self.0.try_recv().is_ok() {}
+    }
+
+    /// The next line; none = it says nothing. Where no more can be typed, it is left.
+    pub(crate) async fn answer(&mut self) -> Option<Answer> {
+        match self.0.recv().await {
+            Some(line) => read(&line),
+            None => Some(Answer::Leave),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_clear_is_taken_and_nothing_typed_changes_nothing() {
+        for (line, answer) in [
+            ("y", Some(Answer::Continue)),
+            (" YES ", Some(Answer::Continue)),
+            ("a", Some(Answer::Abort)),
+            ("b", Some(Answer::RollBack)),
+            ("", Some(Answer::Leave)),
+            ("n", Some(Answer::Leave)),
+            ("yeah", None),
+            ("abc", None),
+        ] {
+            assert_eq!(read(line), answer, "{line:?}");
+        }
+    }
+}
