@@ -119,8 +119,7 @@ fn the_readme_is_short_enough_to_be_read() {
 
 #[test]
 fn every_link_leads_to_a_file_and_a_heading() {
-    let mut wrong = Vec::new();
-    let mut followed = 0;
+    let (mut wrong, mut followed) = (Vec::new(), 0);
     for path in documents() {
         let document = std::fs::read_to_string(&path).unwrap();
         for link in links(&document).into_iter().filter(|link| !link.contains("://")) {
@@ -129,13 +128,11 @@ fn every_link_leads_to_a_file_and_a_heading() {
                 link.split_once('#').map_or((link, None), |(file, heading)| (file, Some(heading)));
             let target =
                 if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
-            // A picture has no headings.
-            let Ok(read) =
-                std::fs::read(&target).map(|it| String::from_utf8_lossy(&it).into_owned())
-            else {
+            let Ok(read) = std::fs::read(&target) else {
                 wrong.push(format!("{}: {link} leads to no file", path.display()));
                 continue;
             };
+            let read = String::from_utf8_lossy(&read);
             if heading.is_some_and(|heading| !anchors(&read).contains(heading)) {
                 wrong.push(format!("{}: {link} leads to no heading", path.display()));
             }
