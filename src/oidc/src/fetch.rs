@@ -1,9 +1,10 @@
 //! Asking the provider, within bounds of time and size. Its address is the operator's, so it
 //! may be in a private network.
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, pin::Pin, time::Duration};
 
 use http::{Request, Response};
+use openidconnect::AsyncHttpClient;
 use reqwest::redirect;
 use thiserror::Error;
 
@@ -77,6 +78,15 @@ impl Client {
             http::StatusCode::OK => Ok(answer.into_body()),
             status => Err(FetchError::Unreachable(format!("{url} answers {status}"))),
         }
+    }
+}
+
+impl<'c> AsyncHttpClient<'c> for Client {
+    type Error = FetchError;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Vec<u8>>, FetchError>> + Send + 'c>>;
+
+    fn call(&'c self, request: Request<Vec<u8>>) -> Self::Future {
+        Box::pin(self.ask(request))
     }
 }
 

@@ -269,12 +269,11 @@ impl Provider {
         code: &str,
     ) -> Result<Claimed, Failure> {
         let client = self.client(metadata)?;
-        let ask = |request| self.0.client.ask(request);
         let reply = client
             .exchange_code(AuthorizationCode::new(code.to_owned()))
             .map_err(|why| Failure::Away(why.to_string()))?
             .set_pkce_verifier(PkceCodeVerifier::new(pending.verifier.clone()))
-            .request_async(&ask)
+            .request_async(&self.0.client)
             .await
             .map_err(|error| match error {
                 RequestTokenError::Request(why) => Failure::Away(why.to_string()),

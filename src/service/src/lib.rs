@@ -52,7 +52,8 @@ pub use request::{
 pub use session::{Opened, SessionToken, Visit, acting_name};
 pub use store::{ApplicationFilter, OrderFilter};
 pub use store::{
-    ListedApplication, ListedKey, ListedOrder, SessionPerson, SessionRow, WantedApplications, WantedOrders,
+    ListedApplication, ListedKey, ListedOrder, SessionPerson, SessionRow, WantedApplications,
+    WantedOrders,
 };
 pub use view::{BatchView, ClusterView, CurrentSpec, OrderView, PodState, ReleaseView};
 
