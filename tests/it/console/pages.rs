@@ -40,7 +40,7 @@ async fn shop(site: &Site) -> (ApplicationId, OrderId) {
 }
 
 /// What holds of every page.
-fn check(path: &str, reply: &Reply) {
+pub fn check(path: &str, reply: &Reply) {
     let policy = reply.header("content-security-policy");
     assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self'"));
     assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"), "{policy}");
