@@ -4,6 +4,7 @@ mod browser;
 mod flows;
 mod gallery;
 mod keycloak;
+mod lists;
 mod pages;
 mod people;
 mod sessions;
