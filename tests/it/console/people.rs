@@ -192,7 +192,7 @@ async fn there_is_no_way_through_a_provider_that_is_not_set(pool: PgPool) {
     for path in ["/console/sign-in/provider", "/console/sign-in/callback?code=c&state=s"] {
         assert_eq!(site.get(path).await.status, 404, "{path}");
     }
-    assert!(!site.get("/console/sign-in").await.body.contains("Through"));
+    assert!(!site.get("/console/sign-in").await.body.contains("With your account"));
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
