@@ -105,7 +105,7 @@ async fn a_button_acts_on_a_batch_of_its_own_order_alone(pool: PgPool) {
     for order in &waiting {
         let now = site.app.service.order(order.id).await.unwrap();
         assert_eq!(now.state, State::WaitingConfirmation);
-        let events = site.app.service.order_events(order.id).await.unwrap();
+        let events = site.app.store.events(order.id).await.unwrap();
         assert!(events.iter().all(|event| event.kind != "batch.confirmed"), "{events:?}");
     }
     let own = waiting[0].batches[1].id.to_string();

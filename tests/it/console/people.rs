@@ -245,7 +245,7 @@ async fn a_persons_session_is_one_of_a_key_and_says_who_it_is(pool: PgPool) {
     let order = scaled.header("location").rsplit('/').next().unwrap().parse().unwrap();
     let order = site.app.service.order(order).await.unwrap();
     assert_eq!(order.created_by, "jane@example.org (alice)");
-    let events = site.app.service.order_events(order.id).await.unwrap();
+    let events = site.app.store.events(order.id).await.unwrap();
     assert_eq!(events[0].actor, "jane@example.org (alice)");
     let page = site.get("/console/sessions").await.body;
     assert!(page.contains("jane@example.org (alice)") && page.contains("7f3a"), "{page}");
