@@ -4,7 +4,7 @@ use domain::order::State;
 use sqlx::PgPool;
 
 use super::{Site, elements};
-use crate::support::{caller, creation, manual};
+use crate::support::{Running, caller, creation, manual};
 
 /// Addresses of all pages of a list, and how many rows each has.
 async fn pages(site: &Site, first: String, most: usize) -> Vec<usize> {
@@ -40,9 +40,20 @@ async fn the_orders_and_versions_of_an_application_go_on_page_by_page(pool: PgPo
     }
 }
 
+/// A list of applications, and the addresses of those in it.
+async fn listed(site: &Site, path: &str) -> (String, Vec<String>) {
+    let body = site.get(path).await.body;
+    let names = elements(&body)
+        .into_iter()
+        .map(|it| it.of("href").to_owned())
+        .filter(|href| href.starts_with("/console/apps/") && !href.contains('?'))
+        .collect();
+    (body, names)
+}
+
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn what_failed_and_was_not_followed_by_anything_needs_a_person_too(pool: PgPool) {
-    let site = Site::start(pool).await;
+    let mut site = Site::start(pool.clone()).await;
     let (quiet, waits) = (site.app.create("a-quiet", 2).await, site.app.create("b-waits", 4).await);
     let order = site.app.deploy(waits, "shop/web:2.0", manual(2)).await;
     site.app.order_when(order, |order| order.state == State::WaitingConfirmation).await;
@@ -61,19 +72,10 @@ async fn what_failed_and_was_not_followed_by_anything_needs_a_person_too(pool: P
     site.app.order_when(order, |order| order.state == State::WaitingConfirmation).await;
     site.app.service.abort(&caller(), order).await.unwrap();
 
-    let listed = async |path: &str| -> (String, Vec<String>) {
-        let body = site.get(path).await.body;
-        let names = elements(&body)
-            .into_iter()
-            .map(|it| it.of("href").to_owned())
-            .filter(|href| href.starts_with("/console/apps/") && !href.contains('?'))
-            .collect();
-        (body, names)
-    };
     let of = |all: &[domain::ApplicationId]| -> Vec<String> {
         all.iter().map(|id| format!("/console/apps/{id}")).collect()
     };
-    let (body, all) = listed("/console").await;
+    let (body, all) = listed(&site, "/console").await;
     assert_eq!(all, of(&[waits, failed, stopped, quiet, back]));
     assert!(body.contains("▲ 2 · Applications"), "{body}");
     for (state, wanted) in [
@@ -82,7 +84,18 @@ async fn what_failed_and_was_not_followed_by_anything_needs_a_person_too(pool: P
         ("open", &[waits]),
         ("quiet", &[quiet, back]),
     ] {
-        assert_eq!(listed(&format!("/console?state={state}")).await.1, of(wanted), "{state}");
+        assert_eq!(
+            listed(&site, &format!("/console?state={state}")).await.1,
+            of(wanted),
+            "{state}"
+        );
+    }
+    // One that waits for its interval, and whose new pods are not well meanwhile.
+    std::mem::replace(&mut site.app.executor, Running::none()).stop().await;
+    let change = "UPDATE change_order SET state = 'waiting_interval', trouble = $2 WHERE application_id = $1 AND finished_at IS NULL";
+    for (trouble, wanted) in [("", &[failed][..]), ("a pod is not Ready", &[waits, failed])] {
+        sqlx::query(change).bind(waits.0).bind(trouble).execute(&pool).await.unwrap();
+        assert_eq!(listed(&site, "/console?state=needs").await.1, of(wanted), "{trouble}");
     }
 }
 

@@ -29,8 +29,8 @@ pub struct ListedApplication {
     pub image: String,
     /// Its newest order, if there is one.
     pub order: Option<ListedOrder>,
-    /// 0 = it needs a person: its newest order waits for one, or failed and was not followed by
-    /// another; 1 = its newest order was stopped; 2 = one is open; 3 = nothing is the matter.
+    /// 0 = it needs a person: its newest order waits for one, cannot go on, or failed and was
+    /// not followed by another; 1 = its newest order was stopped; 2 = one is open; 3 = nothing is the matter.
     pub rank: i32,
 }
 
@@ -105,10 +105,10 @@ impl Store {
                    SELECT a.id, a.cluster_id, a.namespace, a.name, a.replicas, a.ready_replicas, a.replicas_before_stop, a.release_id,
                        newest.id AS order_id, newest.kind, newest.state, newest.strategy, newest.batch, newest.message, newest.release_id AS order_release,
                        newest.created_at, newest.finished_at, newest.created_by, newest.source,
-                       CASE newest.state WHEN 'waiting_confirmation' THEN 0 WHEN 'failed' THEN 0 WHEN 'system_failed' THEN 0 WHEN 'aborted' THEN 1
-                           WHEN 'ready' THEN 2 WHEN 'running' THEN 2 WHEN 'waiting_interval' THEN 2 ELSE 3 END AS rank
+                       CASE WHEN newest.state IN ('waiting_confirmation', 'failed', 'system_failed') OR newest.trouble <> '' THEN 0
+                           WHEN newest.state = 'aborted' THEN 1 WHEN newest.state IN ('ready', 'running', 'waiting_interval') THEN 2 ELSE 3 END AS rank
                    FROM application a LEFT JOIN LATERAL (
-                       SELECT o.id, o.kind::text AS kind, o.state::text AS state, o.strategy, o.batch, o.message, o.release_id, o.created_at, o.finished_at, o.created_by,
+                       SELECT o.id, o.kind::text AS kind, o.state::text AS state, o.strategy, o.batch, o.message, o.trouble, o.release_id, o.created_at, o.finished_at, o.created_by,
                            o.source::text AS source
                        FROM change_order o WHERE o.application_id = a.id AND o.kind <> 'object_write' ORDER BY o.created_at DESC, o.id DESC LIMIT 1
                    ) AS newest ON true
