@@ -226,8 +226,11 @@ impl Provider {
         if !fits || !reply.code.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
             return Err(Failure::Doubtful("there is no code in it".into()));
         }
-        self.check_sender(reply.issuer).await?;
-        match tokio::time::timeout(FINISH, self.ask(pending, reply.code, now)).await {
+        let work = async {
+            self.check_sender(reply.issuer).await?;
+            self.ask(pending, reply.code, now).await
+        };
+        match tokio::time::timeout(FINISH, work).await {
             Ok(person) => person,
             Err(_) => Err(Failure::Away("it does not answer in time".into())),
         }
