@@ -263,11 +263,11 @@ mod tests {
         assert!(token_of(Channel::Local, &headers).is_some());
         assert!(token_of(Channel::Encrypted, &headers).is_none());
         assert!(token_of(Channel::Open, &headers).is_none());
-        let set = cookie(Channel::Encrypted, "v", 1).unwrap();
+        let set = session_cookie(Channel::Encrypted, "v").unwrap();
         assert!(set.starts_with("__Host-sluice=v; Path=/;") && set.ends_with("; Secure"), "{set}");
-        let set = cookie(Channel::Local, "v", 1).unwrap();
+        let set = session_cookie(Channel::Local, "v").unwrap();
         assert!(set.starts_with("sluice=v; Path=/console;"), "{set}");
-        assert!(cookie(Channel::Open, "v", 1).is_none());
+        assert!(session_cookie(Channel::Open, "v").is_none());
         // One of them is another program's.
         let two = format!("sluice={token}; sluice={}", "b".repeat(64));
         headers.insert(COOKIE, two.parse().unwrap());
