@@ -68,6 +68,8 @@ const LEFT_OUT: &[(&str, &str)] = &[
         "looks once through a path, whose line is within its limit",
     ),
     ("edas::operation::package::package_storage::", "an IP address in the header Host"),
+    ("oidc::settings::", "the operator's settings, read once"),
+    ("oidc::provider::", "the operator's settings, read once"),
     ("sluice::process::", "the operator's settings, read once"),
     ("sluice::serve::", "the operator's settings, read once"),
     ("package::", "headers of a package's server: numbers of a header's length"),

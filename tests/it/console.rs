@@ -3,11 +3,15 @@
 mod browser;
 mod flows;
 mod gallery;
+mod keycloak;
+mod lists;
 mod pages;
+mod people;
 mod sessions;
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
+use console::People;
 use quick_xml::{Reader, events::Event};
 use reqwest::{Client, StatusCode, header::HeaderMap, redirect::Policy};
 use service::Visit;
@@ -50,6 +54,14 @@ impl Site {
 
     /// With somebody signed in already.
     pub async fn of(app: App) -> Self {
+        Self::with(app, |_, _| None).await
+    }
+
+    /// With an identity provider, by the console's address and seal.
+    pub async fn with(
+        app: App,
+        people: impl FnOnce(SocketAddr, oidc::Seal) -> Option<People>,
+    ) -> Self {
         // An error says that there is a provider already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let now = app.clock.now();
@@ -59,7 +71,9 @@ impl Site {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let beside = sluice::beside::console(app.service.clone());
+        let seal = oidc::Seal::new(app.service.console_seal().await.unwrap());
+        let people = people(address, seal);
+        let beside = sluice::beside::console_for(app.service.clone(), people);
         let router = edas::router_beside(app.service.clone(), edas::EdgeConfig::default(), beside);
         let (service, until) = (app.service.clone(), stop.clone());
         tokio::spawn(async move { service.keep_watches(until).await });

@@ -29,7 +29,7 @@ const TABLE: &str = r#"[
     {"jdk":"Open JDK 8","webContainer":"apache-tomcat-9","image":"tomcat:9"}
 ]"#;
 
-async fn with_packages(mut app: App) -> App {
+pub async fn with_packages(mut app: App) -> App {
     let policy = PackagePolicy {
         schemes: vec!["http".into()],
         hosts: vec!["*".parse().unwrap()],

@@ -72,6 +72,65 @@ impl Fault {
         fault
     }
 
+    /// A sign-in that this browser did not begin, or that is over.
+    pub(crate) fn unknown_sign_in() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "This sign-in is not known",
+            "It was begun in another browser or more than ten minutes ago, or it was used already. Nobody was signed in. Sign in again.",
+        )
+    }
+
+    pub(crate) fn too_many_sign_ins() -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many sign in now",
+            "Nobody was signed in. Wait a moment, and sign in again.",
+        )
+    }
+
+    pub(crate) fn provider_away(provider: &str) -> Self {
+        let text = format!(
+            "{provider} does not answer now, so it cannot say who you are. Try again later, or sign in with an access key or a link."
+        );
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "The identity provider is away", text)
+    }
+
+    pub(crate) fn provider_refused(provider: &str, code: &str) -> Self {
+        let text = format!("{provider} did not sign you in: {code}. Sign in again.");
+        Self::new(StatusCode::FORBIDDEN, "Not signed in", text)
+    }
+
+    pub(crate) fn provider_doubtful(provider: &str, why: &str) -> Self {
+        let text = format!(
+            "What {provider} said of you is not good, so nobody was signed in: {}",
+            sentence(why)
+        );
+        Self::new(StatusCode::FORBIDDEN, "Not signed in", text)
+    }
+
+    /// No access key is for this person.
+    pub(crate) fn nobody(name: &str, groups: &[&str], has_others: bool) -> Self {
+        let groups = match groups {
+            [] => String::new(),
+            groups => {
+                format!(" Members of these groups may use this console: {}.", groups.join(", "))
+            }
+        };
+        let others = if has_others { " Some people may use it by their own name." } else { "" };
+        let text = format!(
+            "You are {name}, and no access key is for you.{groups}{others} Ask an administrator."
+        );
+        Self::new(StatusCode::FORBIDDEN, "You may not use this console", text)
+    }
+
+    pub(crate) fn no_such_key(name: &str, key: &str) -> Self {
+        let text = format!(
+            "You are {name}, who is to work with the access key {key}, but no key of this name may be used. Ask an administrator."
+        );
+        Self::new(StatusCode::FORBIDDEN, "You may not use this console", text)
+    }
+
     pub(crate) fn too_many() -> Self {
         Self::new(
             StatusCode::TOO_MANY_REQUESTS,
@@ -89,6 +148,7 @@ impl From<Rejection> for Fault {
             | Rejection::UnknownBatch(_)
             | Rejection::UnknownVersion { .. } => (StatusCode::NOT_FOUND, "Not found"),
             Rejection::NoSession => (StatusCode::UNAUTHORIZED, "Not signed in"),
+            Rejection::Invalid(_) => (StatusCode::BAD_REQUEST, "This cannot be read"),
             Rejection::Unseen(_) => (StatusCode::SERVICE_UNAVAILABLE, "Not now"),
             _ => (StatusCode::CONFLICT, "Nothing was done"),
         };

@@ -21,12 +21,14 @@ const POLICY: HeaderValue = HeaderValue::from_static(
      form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
 );
 
-const ALWAYS: [(HeaderName, HeaderValue); 3] = [
+const ALWAYS: [(HeaderName, HeaderValue); 2] = [
     (CONTENT_SECURITY_POLICY, POLICY),
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-    // The pages' own forms say where they come from.
-    (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
 ];
+
+/// The pages' own forms say where they come from. A page whose address is a secret says no more
+/// than nothing.
+const REFERRER: HeaderValue = HeaderValue::from_static("same-origin");
 
 /// Browsers keep it for a year that this host is asked by HTTPS.
 const HTTPS_ONLY: HeaderValue = HeaderValue::from_static("max-age=31536000");
@@ -42,6 +44,7 @@ pub(crate) async fn around(request: Request, next: Next) -> Response {
     for (name, value) in ALWAYS {
         headers.insert(name, value);
     }
+    headers.entry(REFERRER_POLICY).or_insert(REFERRER);
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     if is_encrypted {
         headers.insert(STRICT_TRANSPORT_SECURITY, HTTPS_ONLY);

@@ -12,11 +12,13 @@ mod frame;
 mod guard;
 mod live;
 mod page;
+mod provider;
 mod session;
 mod words;
 
 pub use channel::{Channel, Visitor};
 pub use form::Form;
+pub use provider::People;
 pub use service::diff::{Line, LineKind, diff, shown};
 
 use std::time::Duration;
@@ -42,6 +44,8 @@ pub const FORM_LIMIT: usize = 64 << 10;
 #[derive(Debug, Clone)]
 pub struct Console {
     service: Service,
+    /// Who signs in through an identity provider, where there is one.
+    people: Option<People>,
 }
 
 /// What is served.
@@ -57,7 +61,13 @@ pub struct Routes {
 /// The pages. Orders are followed where [`Service::keep_watches`] runs, and as long.
 #[must_use]
 pub fn routes(service: Service) -> Routes {
-    let console = Console { service };
+    routes_for(service, None)
+}
+
+/// The same, for people who sign in through an identity provider too.
+#[must_use]
+pub fn routes_for(service: Service, people: Option<People>) -> Routes {
+    let console = Console { service, people };
     let pages = Router::new()
         .route("/console", get(page::applications::list))
         .route("/console/", get(page::applications::list))
@@ -72,6 +82,8 @@ pub fn routes(service: Service) -> Routes {
         .route("/console/sessions", get(page::people::sessions))
         .route("/console/sessions/{id}/end", post(page::people::end))
         .route("/console/sign-in", get(session::sign_in_page))
+        .route("/console/sign-in/provider", get(provider::begin))
+        .route("/console/sign-in/callback", get(provider::back))
         .route("/console/sign-out", post(session::sign_out))
         .route("/console/link", post(session::use_link))
         .route("/console/link/{token}", get(session::link_page))

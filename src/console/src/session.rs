@@ -5,12 +5,13 @@ use axum::{
     Extension, Json,
     extract::{FromRequestParts, Path, Request, State},
     http::{
-        HeaderMap, Method, StatusCode,
-        header::{ACCEPT, COOKIE, SET_COOKIE, USER_AGENT},
+        HeaderMap, HeaderValue, Method, StatusCode,
+        header::{ACCEPT, COOKIE, REFERRER_POLICY, SET_COOKIE, USER_AGENT},
         request::Parts,
     },
     response::{Html, IntoResponse, Redirect, Response},
 };
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use uuid::Uuid;
 
 use crate::{
@@ -20,19 +21,19 @@ use crate::{
     frame::{Frame, Place},
 };
 use domain::Source;
-use service::{Caller, RequestIdentity, SessionRow, SessionToken, Visit};
+use service::{Caller, RequestIdentity, SessionRow, SessionToken, Visit, acting_name};
 
 /// Most bytes of a nonce of a form.
 const NONCE: usize = 64;
 
 /// Who is signed in. A handler that asks for it is reached by nobody else.
 #[derive(Debug, Clone)]
-pub(crate) struct SignedIn(pub SessionRow);
+pub(crate) struct SignedIn(pub SessionRow, String);
 
 impl SignedIn {
-    /// The caller's name.
+    /// The caller's name: a person's with that of the key, or the key's.
     pub(crate) fn name(&self) -> &str {
-        &self.0.name
+        &self.1
     }
 
     /// Who asks with a form that may be sent twice: it has a nonce.
@@ -51,7 +52,7 @@ impl SignedIn {
     pub(crate) fn reader(&self) -> Caller {
         Caller {
             key_id: self.0.key_id.clone(),
-            name: self.0.name.clone(),
+            name: self.1.clone(),
             request_id: Uuid::now_v7().to_string(),
             source: Source::Console,
             reason: String::new(),
@@ -71,7 +72,8 @@ impl FromRequestParts<Console> for SignedIn {
         if let Some(token) = token_of(channel, &parts.headers)
             && let Some(session) = console.service.session(&token).await?
         {
-            return Ok(Self(session));
+            let name = acting_name(session.person.as_ref(), &session.name);
+            return Ok(Self(session, name));
         }
         // A page leads to the form to sign in; what a script or a form asks for does not.
         let is_page = parts.method == Method::GET
@@ -88,7 +90,11 @@ impl FromRequestParts<Console> for SignedIn {
 
 /// The token in the cookie of this way.
 fn token_of(channel: Channel, headers: &HeaderMap) -> Option<SessionToken> {
-    let name = channel.cookie()?;
+    SessionToken::read(only_cookie(channel.cookie()?, headers)?)
+}
+
+/// The cookie of this name.
+pub(crate) fn only_cookie<'a>(name: &str, headers: &'a HeaderMap) -> Option<&'a str> {
     let cookies = headers.get_all(COOKIE).iter().filter_map(|it| it.to_str().ok());
     let mut found = cookies
         .flat_map(|line| line.split(';').take(64))
@@ -96,27 +102,23 @@ fn token_of(channel: Channel, headers: &HeaderMap) -> Option<SessionToken> {
         .filter(|(found, _)| *found == name);
     // Of two, one is from somebody else: another program on this machine can set one.
     match (found.next(), found.next()) {
-        (Some((_, value)), None) => SessionToken::read(value),
+        (Some((_, value)), None) => Some(value),
         _ => None,
     }
 }
 
-fn cookie(channel: Channel, value: &str, seconds: u32) -> Option<String> {
-    let secure = if channel == Channel::Encrypted { "; Secure" } else { "" };
-    let name = channel.cookie()?;
-    // Cookies do not go by ports: other programs on this machine are not sent it. A name that
-    // begins with `__Host-` needs the path `/`.
-    let path = if channel == Channel::Encrypted { "/" } else { "/console" };
-    Some(format!("{name}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"))
+/// The cookie of a session, which is good for no longer than a session is.
+pub(crate) fn session_cookie(channel: Channel, token: &str) -> Option<String> {
+    Some(channel.set_cookie(channel.cookie()?, token, 12 * 3600))
 }
 
-fn visit(visitor: Visitor, headers: &HeaderMap) -> Visit {
+pub(crate) fn visit(visitor: Visitor, headers: &HeaderMap) -> Visit {
     let agent = headers.get(USER_AGENT).and_then(|it| it.to_str().ok()).unwrap_or_default();
     Visit { peer: visitor.0.to_string(), agent: agent.to_owned() }
 }
 
 /// Where to go after signing in: a page of the console, and nothing else.
-fn next_of(text: &str) -> &str {
+pub(crate) fn next_of(text: &str) -> &str {
     let is_own =
         text == "/console" || text.starts_with("/console/") || text.starts_with("/console?");
     let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
@@ -133,6 +135,15 @@ struct SignInPage {
     frame: Frame,
     next: String,
     is_open: bool,
+    provider: Option<ProviderLine>,
+}
+
+/// The identity provider, where there is one.
+struct ProviderLine {
+    name: String,
+    /// The next page, as an address has it.
+    next: String,
+    is_away: bool,
 }
 
 #[derive(Template)]
@@ -143,13 +154,21 @@ struct LinkPage {
 }
 
 pub(crate) async fn sign_in_page(
+    State(console): State<Console>,
     Extension(channel): Extension<Channel>,
     Asked(asked): Asked,
 ) -> Result<Html<String>, Fault> {
+    let next = next_of(asked.text("next"));
+    let provider = console.people.as_ref().map(|people| ProviderLine {
+        name: people.name(),
+        next: utf8_percent_encode(next, NON_ALPHANUMERIC).to_string(),
+        is_away: people.is_away(),
+    });
     let page = SignInPage {
         frame: Frame::new("Sign in", "", Place::Nowhere),
-        next: next_of(asked.text("next")).to_owned(),
+        next: next.to_owned(),
         is_open: channel == Channel::Open,
+        provider,
     };
     Ok(Html(page.render()?))
 }
@@ -169,23 +188,25 @@ pub(crate) async fn sign_in(
     }
     let caller = Caller { source: Source::Console, ..caller };
     let opened = console.service.open_session(&caller, &visit(visitor, request.headers())).await?;
-    let Some(cookie) = cookie(channel, opened.token.expose(), 12 * 3600) else {
+    let Some(cookie) = session_cookie(channel, opened.token.expose()) else {
         return Err(Fault::unencrypted());
     };
-    tracing::info!(by = caller.name, session = %opened.id, "signed in at the console");
+    tracing::info!(by = opened.name, session = %opened.id, "signed in at the console");
     let told = Json(serde_json::json!({ "session": opened.id.to_string() }));
     Ok(([(SET_COOKIE, cookie)], told).into_response())
 }
 
 /// Shows a link, which is used by its button: what looks at links in messages before
 /// people do does not press it.
-pub(crate) async fn link_page(Path(token): Path<String>) -> Result<Html<String>, Fault> {
+pub(crate) async fn link_page(Path(token): Path<String>) -> Result<Response, Fault> {
     let token = SessionToken::read(&token).ok_or_else(Fault::not_found)?;
     let page = LinkPage {
         frame: Frame::new("Sign in", "", Place::Nowhere),
         token: token.expose().to_owned(),
     };
-    Ok(Html(page.render()?))
+    // The address of this page is what signs in: no request names it as where it comes from.
+    let told = [(REFERRER_POLICY, HeaderValue::from_static("no-referrer"))];
+    Ok((told, Html(page.render()?)).into_response())
 }
 
 pub(crate) async fn use_link(
@@ -200,8 +221,8 @@ pub(crate) async fn use_link(
     }
     let link = SessionToken::read(form.text("token")).ok_or_else(Fault::not_found)?;
     let opened = console.service.open_linked_session(&link, &visit(visitor, &headers)).await?;
-    tracing::info!(session = %opened.id, "signed in at the console with a link");
-    let cookie = cookie(channel, opened.token.expose(), 12 * 3600).unwrap_or_default();
+    tracing::info!(by = opened.name, session = %opened.id, "signed in at the console with a link");
+    let cookie = session_cookie(channel, opened.token.expose()).unwrap_or_default();
     Ok(([(SET_COOKIE, cookie)], Redirect::to("/console")).into_response())
 }
 
@@ -211,7 +232,7 @@ pub(crate) async fn sign_out(
     signed_in: SignedIn,
 ) -> Result<Response, Fault> {
     console.service.end_session(&signed_in.reader(), signed_in.0.id).await?;
-    let cookie = cookie(channel, "", 0).unwrap_or_default();
+    let cookie = channel.cookie().map(|name| channel.set_cookie(name, "", 0)).unwrap_or_default();
     Ok((StatusCode::SEE_OTHER, [(SET_COOKIE, cookie)], Redirect::to("/console/sign-in"))
         .into_response())
 }
@@ -242,11 +263,11 @@ mod tests {
         assert!(token_of(Channel::Local, &headers).is_some());
         assert!(token_of(Channel::Encrypted, &headers).is_none());
         assert!(token_of(Channel::Open, &headers).is_none());
-        let set = cookie(Channel::Encrypted, "v", 1).unwrap();
+        let set = session_cookie(Channel::Encrypted, "v").unwrap();
         assert!(set.starts_with("__Host-sluice=v; Path=/;") && set.ends_with("; Secure"), "{set}");
-        let set = cookie(Channel::Local, "v", 1).unwrap();
+        let set = session_cookie(Channel::Local, "v").unwrap();
         assert!(set.starts_with("sluice=v; Path=/console;"), "{set}");
-        assert!(cookie(Channel::Open, "v", 1).is_none());
+        assert!(session_cookie(Channel::Open, "v").is_none());
         // One of them is another program's.
         let two = format!("sluice={token}; sluice={}", "b".repeat(64));
         headers.insert(COOKIE, two.parse().unwrap());

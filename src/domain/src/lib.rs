@@ -19,6 +19,7 @@ pub mod object;
 pub mod observed;
 pub mod order;
 pub mod package;
+pub mod person;
 pub mod precheck;
 pub mod rejection;
 pub mod rollout;

@@ -49,10 +49,11 @@ pub use request::{
     Adopt, Caller, Configure, ContainerChoice, CreateApplication, Deploy, Describe, EditDeployment,
     KeySecret, PackageParams, Precheck, RequestIdentity, RollBackTo, Scale, Start,
 };
-pub use session::{Opened, SessionToken, Visit};
+pub use session::{Opened, SessionToken, Visit, acting_name};
 pub use store::{ApplicationFilter, OrderFilter};
 pub use store::{
-    ListedApplication, ListedKey, ListedOrder, SessionRow, WantedApplications, WantedOrders,
+    ListedApplication, ListedKey, ListedOrder, SessionPerson, SessionRow, WantedApplications,
+    WantedOrders,
 };
 pub use view::{BatchView, ClusterView, CurrentSpec, OrderView, PodState, ReleaseView};
 

@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::{Caller, Error, Service, request::RequestIdentity};
-use domain::{Rejection, Source};
-use store::{GoodSince, ListedKey, NewSession, SessionRow, StoreError};
+use domain::{Rejection, Source, person::Person};
+use store::{GoodSince, ListedKey, NewSession, SessionPerson, SessionRow, StoreError};
 
 /// A session ends that nobody used for so long.
 const IDLE: SignedDuration = SignedDuration::from_hours(1);
@@ -40,11 +40,7 @@ impl SessionToken {
     /// # Errors
     /// [`Error::Store`] if the system has no randomness.
     fn random() -> Result<Self, Error> {
-        let mut bytes = [0; 32];
-        rand::rngs::OsRng.try_fill_bytes(&mut bytes).map_err(|error| {
-            Error::Store(StoreError::Corrupt { what: "randomness", why: error.to_string() })
-        })?;
-        Ok(Self(hex::encode(bytes)))
+        Ok(Self(hex::encode(random()?)))
     }
 
     /// A token as somebody sent it; none if it cannot be one.
@@ -86,6 +82,8 @@ pub struct Visit {
 pub struct Opened {
     pub id: Uuid,
     pub token: SessionToken,
+    /// Who is signed in by it.
+    pub name: String,
 }
 
 impl Service {
@@ -94,6 +92,35 @@ impl Service {
     /// # Errors
     /// [`Rejection::NonceUsed`] if the request was sent before; a key that may not be used.
     pub async fn open_session(&self, caller: &Caller, visit: &Visit) -> Result<Opened, Error> {
+        self.open(caller, visit, None).await
+    }
+
+    /// Opens a session for a person whom an identity provider vouches for, who works as the
+    /// access key of this name. `sign_in` is what no other sign-in has.
+    ///
+    /// # Errors
+    /// [`Rejection::NonceUsed`] if this sign-in began a session before; a name that no key has
+    /// that may be used.
+    pub async fn open_persons_session(
+        &self,
+        key_name: &str,
+        person: &Person,
+        sign_in: &str,
+        visit: &Visit,
+    ) -> Result<Opened, Error> {
+        let key_id = self.store.key_named(key_name).await?;
+        let key_id = key_id.ok_or_else(|| Rejection::UnknownKey(key_name.into()))?;
+        let person = SessionPerson { subject: person.subject.clone(), name: person.name.clone() };
+        let caller = by_sign_in(key_id, acting_name(Some(&person), key_name), sign_in);
+        self.open(&caller, visit, Some(&person)).await
+    }
+
+    async fn open(
+        &self,
+        caller: &Caller,
+        visit: &Visit,
+        person: Option<&SessionPerson>,
+    ) -> Result<Opened, Error> {
         let (id, token) = (Uuid::now_v7(), SessionToken::random()?);
         let hash = token.hash();
         let opened: Uuid = self
@@ -105,9 +132,11 @@ impl Service {
                         key_id: &caller.key_id,
                         peer: cut(&visit.peer, 64),
                         agent: cut(&visit.agent, 200),
+                        person,
                     };
                     if tx.insert_session(&session, self.clock.now()).await? {
-                        tx.end_oldest_sessions(&caller.key_id, MOST_OF_KEY).await?;
+                        let subject = person.map(|person| person.subject.as_str());
+                        tx.end_oldest_sessions(&caller.key_id, subject, MOST_OF_KEY).await?;
                         Ok(id)
                     } else {
                         Err(Rejection::NoSession.into())
@@ -125,7 +154,7 @@ impl Service {
         {
             tracing::warn!(%error, "sessions that are over cannot be forgotten");
         }
-        Ok(Opened { id, token })
+        Ok(Opened { id, token, name: caller.name.clone() })
     }
 
     /// Opens a session with a link, which is used up.
@@ -138,24 +167,14 @@ impl Service {
         visit: &Visit,
     ) -> Result<Opened, Error> {
         let hash = link.hash();
-        let key_id = self
+        let (key_id, name) = self
             .transaction("take_link", |tx| {
                 Box::pin(async { Ok::<_, Error>(tx.take_link(&hash, self.clock.now()).await?) })
             })
             .await?
             .ok_or(Rejection::NoSession)?;
-        let caller = Caller {
-            key_id,
-            name: String::new(),
-            request_id: String::new(),
-            source: Source::Console,
-            reason: String::new(),
-            // The link was taken once, so this is asked once.
-            identity: Some(RequestIdentity {
-                nonce: Uuid::now_v7().to_string(),
-                digest: String::new(),
-            }),
-        };
+        // The link was taken once, so this is asked once.
+        let caller = by_sign_in(key_id, name, &Uuid::now_v7().to_string());
         self.open_session(&caller, visit).await
     }
 
@@ -216,10 +235,67 @@ impl Service {
         Ok(self.store.listed_keys(MOST_LISTED).await?)
     }
 
+    /// What the servers of this database prove their sign-ins with.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn console_seal(&self) -> Result<[u8; 32], Error> {
+        let candidate: [u8; 32] = random()?;
+        let seal = self.store.console_seal(&candidate).await?;
+        let wrong = |_| StoreError::Corrupt { what: "console seal", why: "its length".into() };
+        Ok(seal.try_into().map_err(wrong)?)
+    }
+
+    /// Those of these names that no access key has that may be used.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn unusable_keys<'a>(&self, names: &[&'a str]) -> Result<Vec<&'a str>, Error> {
+        let mut unusable = Vec::new();
+        for name in names {
+            if self.store.key_named(name).await?.is_none() {
+                unusable.push(*name);
+            }
+        }
+        Ok(unusable)
+    }
+
     pub(crate) fn good_sessions(&self) -> GoodSince {
         let now = self.clock.now();
         let since = |age| now.checked_sub(age).unwrap_or(Timestamp::MIN);
         GoodSince { created: since(LONGEST), seen: since(IDLE) }
+    }
+}
+
+fn random() -> Result<[u8; 32], Error> {
+    let mut bytes = [0; 32];
+    rand::rngs::OsRng.try_fill_bytes(&mut bytes).map_err(|error| {
+        Error::Store(StoreError::Corrupt { what: "randomness", why: error.to_string() })
+    })?;
+    Ok(bytes)
+}
+
+/// Who begins a session, by what no other sign-in has.
+fn by_sign_in(key_id: String, name: String, sign_in: &str) -> Caller {
+    Caller {
+        key_id,
+        name,
+        request_id: String::new(),
+        source: Source::Console,
+        reason: String::new(),
+        identity: Some(RequestIdentity {
+            nonce: format!("sign-in-{sign_in}"),
+            digest: String::new(),
+        }),
+    }
+}
+
+/// The name under which somebody acts: a person's, with the key as which they work.
+#[must_use]
+pub fn acting_name(person: Option<&SessionPerson>, key_name: &str) -> String {
+    match person {
+        Some(person) => format!("{} ({key_name})", person.name),
+        None => key_name.to_owned(),
     }
 }
 

@@ -4,12 +4,18 @@ use axum::{Router, extract::Request, middleware};
 use edas::{Beside, Peer, Way};
 use service::Service;
 
-use console::{Channel, Visitor};
+use console::{Channel, People, Visitor};
 
 /// The console's pages for the API's router.
 #[must_use]
 pub fn console(service: Service) -> Beside {
-    let routes = console::routes(service);
+    console_for(service, None)
+}
+
+/// The same, for people who sign in through an identity provider too.
+#[must_use]
+pub fn console_for(service: Service, people: Option<People>) -> Beside {
+    let routes = console::routes_for(service, people);
     Beside { open: told(routes.open), signed: told(routes.signed) }
 }
 

@@ -15,7 +15,7 @@ mod console;
 mod edge;
 mod package;
 
-pub use console::{ConsoleLink, Switch};
+pub use console::{ConsoleLink, ConsoleServing, OIDC_SECRET, SignIn, Switch};
 pub use edge::EdgeServing;
 pub use package::{FetchPackage, PackageRules, PackageServing, PackageUploads};
 
@@ -236,9 +236,9 @@ pub struct Serve {
     /// Packages.
     #[command(flatten)]
     pub packages: PackageServing,
-    /// Whether people find the console at /console.
-    #[arg(long, env = "SLUICE_CONSOLE", value_enum, default_value_t = Switch::On)]
-    pub console: Switch,
+    /// The console.
+    #[command(flatten)]
+    pub console: ConsoleServing,
     /// Refuse the old HMAC-SHA1 signatures. The old SDKs, aliyun-cli, Terraform and Jenkins then no longer work.
     #[arg(long, env = "SLUICE_REFUSE_HMAC_SHA1")]
     pub refuse_hmac_sha1: bool,

@@ -5,13 +5,14 @@ use std::{net::SocketAddr, time::Duration};
 use anyhow::{Context, Result, anyhow, bail};
 use clock::Clock;
 use cluster::Cluster;
+use console::People;
 use domain::{ClusterId, ClusterIdentity, package::runtime::Runtimes};
 use executor::{Executor, Standing};
 use service::{PackageStore, Packages, Service, UploadLimits};
 use simulated::SimulatedCluster;
 use sluice::{
     beside,
-    config::{ClusterKind, EdgeServing, PackageServing, Serve, Switch},
+    config::{ClusterKind, EdgeServing, OIDC_SECRET, PackageServing, Serve, SignIn, Switch},
 };
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,10 @@ pub(crate) async fn serve(settings: Serve) -> Result<()> {
     // From the first moment on a signal ends the program in good order.
     let mut stopped = StopSignal::listen()?;
     let listeners = settings.listeners().map_err(|why| anyhow!("{why}"))?;
+    let sign_in = settings
+        .console
+        .sign_in(std::env::var(OIDC_SECRET).ok())
+        .map_err(|why| anyhow!("{why}"))?;
     let certificate = match &listeners.tls {
         Some(tls) => Some(edas::Certificate::load(tls.certificate.clone(), tls.key.clone()).await?),
         None => None,
@@ -126,8 +131,14 @@ pub(crate) async fn serve(settings: Serve) -> Result<()> {
     };
     let connections = connections(&settings.edge);
     let router = if settings.role.serves() {
-        let beside = match settings.console {
-            Switch::On => beside::console(service.clone()),
+        let beside = match settings.console.console {
+            Switch::On => {
+                let people = match sign_in {
+                    Some(sign_in) => Some(people(&service, sign_in, &mut parts, &stop).await?),
+                    None => None,
+                };
+                beside::console_for(service.clone(), people)
+            }
             Switch::Off => edas::Beside::default(),
         };
         edas::router_beside(service, edge, beside)
@@ -170,6 +181,27 @@ pub(crate) async fn serve(settings: Serve) -> Result<()> {
         }
         None => Ok(()),
     }
+}
+
+/// People who sign in through an identity provider. What is known of it is kept up to date as
+/// a part of the program; that it is away keeps nothing else from running.
+async fn people(
+    service: &Service,
+    sign_in: SignIn,
+    parts: &mut JoinSet<std::io::Result<()>>,
+    stop: &CancellationToken,
+) -> Result<People> {
+    let seal = oidc::Seal::new(service.console_seal().await?);
+    let provider = oidc::Provider::new(sign_in.provider, seal)?;
+    for key in service.unusable_keys(&sign_in.mappings.keys()).await? {
+        tracing::warn!(key, "people are mapped to an access key that may not be used");
+    }
+    let (known, stop) = (provider.clone(), stop.clone());
+    parts.spawn(async move {
+        known.keep_known(stop).await;
+        Ok(())
+    });
+    Ok(People::new(provider, sign_in.mappings))
 }
 
 /// What connections are allowed, as far as the system lets the program have them.

@@ -40,7 +40,7 @@ pub use list::{
     WantedOrders,
 };
 pub use order::NewOrder;
-pub use session::{GoodSince, ListedKey, NewSession, SessionRow};
+pub use session::{GoodSince, ListedKey, NewSession, SessionPerson, SessionRow};
 pub use upload::{
     Completion, CredentialRow, Hold, MultipartRow, NewMultipart, NewPart, NewUpload, PackageRow,
     PartRefused, StoredPackage, WrittenPart,

@@ -293,14 +293,20 @@ impl Tx {
         Ok(row.newest)
     }
 
-    /// The order of a batch, and the batch's index.
+    /// The order of a batch, and the batch's index in it. With an order, only a batch of that
+    /// one is found.
     ///
     /// # Errors
-    /// [`Rejection::UnknownBatch`].
-    pub async fn order_of_batch(&mut self, batch: BatchId) -> Result<(OrderId, usize), StoreError> {
+    /// An unknown batch; [`StoreError::Sql`].
+    pub async fn batch_of(
+        &mut self,
+        order: Option<OrderId>,
+        batch: BatchId,
+    ) -> Result<(OrderId, usize), StoreError> {
         let row = sqlx::query!(
-            "/* order_of_batch */ SELECT order_id, index FROM batch WHERE id = $1",
-            batch.0
+            "/* batch_of */ SELECT order_id, index FROM batch WHERE id = $1 AND ($2::uuid IS NULL OR order_id = $2)",
+            batch.0,
+            order.map(|order| order.0)
         )
         .fetch_optional(self.connection())
         .await?

@@ -18,6 +18,17 @@ pub struct NewSession<'a> {
     pub peer: &'a str,
     /// What the browser calls itself.
     pub agent: &'a str,
+    /// Who it is, where an identity provider says so.
+    pub person: Option<&'a SessionPerson>,
+}
+
+/// A person whom an identity provider vouched for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionPerson {
+    /// The provider's name for them.
+    pub subject: String,
+    /// What people call them.
+    pub name: String,
 }
 
 /// A session that is good.
@@ -31,6 +42,7 @@ pub struct SessionRow {
     pub seen_at: Timestamp,
     pub peer: String,
     pub agent: String,
+    pub person: Option<SessionPerson>,
 }
 
 /// From when on sessions are good that were begun, and seen.
@@ -60,14 +72,16 @@ impl Tx {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let done = sqlx::query!(
-            "/* insert_session */ INSERT INTO console_session (id, token_hash, key_id, created_at, seen_at, peer, agent)
-             SELECT $1, $2, k.id, $4, $4, $5, $6 FROM access_key k WHERE k.id = $3 AND k.enabled",
+            "/* insert_session */ INSERT INTO console_session (id, token_hash, key_id, created_at, seen_at, peer, agent, person_subject, person_name)
+             SELECT $1, $2, k.id, $4, $4, $5, $6, $7, $8 FROM access_key k WHERE k.id = $3 AND k.enabled",
             session.id,
             session.token_hash,
             session.key_id,
             now.to_sqlx() as _,
             session.peer,
-            session.agent
+            session.agent,
+            session.person.map(|person| person.subject.as_str()),
+            session.person.map(|person| person.name.as_str())
         )
         .execute(self.connection())
         .await?;
@@ -85,24 +99,32 @@ impl Tx {
         Ok(())
     }
 
-    /// Ends all sessions of a key but the newest, `most` of them.
+    /// Ends all sessions of a key but the newest, `most` of them. People who work with the
+    /// same key do not end each other's.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn end_oldest_sessions(&mut self, key_id: &str, most: i64) -> Result<(), StoreError> {
+    pub async fn end_oldest_sessions(
+        &mut self,
+        key_id: &str,
+        subject: Option<&str>,
+        most: i64,
+    ) -> Result<(), StoreError> {
         sqlx::query!(
             "/* end_oldest_sessions */ DELETE FROM console_session WHERE id IN (
-                 SELECT id FROM console_session WHERE key_id = $1 ORDER BY created_at DESC, id DESC OFFSET $2
+                 SELECT id FROM console_session WHERE key_id = $1 AND person_subject IS NOT DISTINCT FROM $3 ORDER BY created_at DESC, id DESC OFFSET $2
              )",
             key_id,
-            most
+            most,
+            subject
         )
         .execute(self.connection())
         .await?;
         Ok(())
     }
 
-    /// Takes a link, which nobody can take again. The key that it is for, if it is good.
+    /// Takes a link, which nobody can take again. Id and name of the key that it is for, if
+    /// it is good.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -110,15 +132,15 @@ impl Tx {
         &mut self,
         token_hash: &[u8],
         now: Timestamp,
-    ) -> Result<Option<String>, StoreError> {
+    ) -> Result<Option<(String, String)>, StoreError> {
         let row = sqlx::query!(
-            r#"/* take_link */ DELETE FROM console_link WHERE token_hash = $1 RETURNING key_id, expires_at > $2 AS "is_good!""#,
+            r#"/* take_link */ DELETE FROM console_link l USING access_key k WHERE l.token_hash = $1 AND k.id = l.key_id RETURNING k.id, k.name, l.expires_at > $2 AS "is_good!""#,
             token_hash,
             now.to_sqlx() as _
         )
         .fetch_optional(self.connection())
         .await?;
-        Ok(row.filter(|row| row.is_good).map(|row| row.key_id))
+        Ok(row.filter(|row| row.is_good).map(|row| (row.id, row.name)))
     }
 }
 
@@ -145,6 +167,36 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
+    /// Id of the key of this name, if it may be used.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn key_named(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let row = sqlx::query!(
+            "/* key_named */ SELECT id FROM access_key WHERE name = $1 AND enabled",
+            name
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|row| row.id))
+    }
+
+    /// The seal of this database's servers: `candidate`, if there is none yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn console_seal(&self, candidate: &[u8]) -> Result<Vec<u8>, StoreError> {
+        // What is there stays; it is written again so that it is returned.
+        let row = sqlx::query!(
+            "/* console_seal */ INSERT INTO console_seal (key) VALUES ($1)
+             ON CONFLICT (one) DO UPDATE SET key = console_seal.key RETURNING key",
+            candidate
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(row.key)
+    }
+
     /// The session of this token, if it is good still, and its key too.
     ///
     /// # Errors
@@ -155,7 +207,7 @@ impl Store {
         good: GoodSince,
     ) -> Result<Option<SessionRow>, StoreError> {
         let row = sqlx::query!(
-            "/* find_session */ SELECT s.id, s.key_id, k.name, s.created_at, s.seen_at, s.peer, s.agent
+            "/* find_session */ SELECT s.id, s.key_id, k.name, s.created_at, s.seen_at, s.peer, s.agent, s.person_subject, s.person_name
              FROM console_session s JOIN access_key k ON k.id = s.key_id
              WHERE s.token_hash = $1 AND k.enabled AND s.created_at > $2 AND s.seen_at > $3",
             token_hash,
@@ -172,6 +224,7 @@ impl Store {
             seen_at: row.seen_at.to_jiff(),
             peer: row.peer,
             agent: row.agent,
+            person: person(row.person_subject, row.person_name),
         }))
     }
 
@@ -221,7 +274,7 @@ impl Store {
         most: i64,
     ) -> Result<Vec<SessionRow>, StoreError> {
         let rows = sqlx::query!(
-            "/* sessions */ SELECT s.id, s.key_id, k.name, s.created_at, s.seen_at, s.peer, s.agent
+            "/* sessions */ SELECT s.id, s.key_id, k.name, s.created_at, s.seen_at, s.peer, s.agent, s.person_subject, s.person_name
              FROM console_session s JOIN access_key k ON k.id = s.key_id
              WHERE k.enabled AND s.created_at > $1 AND s.seen_at > $2 ORDER BY s.created_at DESC, s.id LIMIT $3",
             good.created.to_sqlx() as _,
@@ -238,6 +291,7 @@ impl Store {
             seen_at: row.seen_at.to_jiff(),
             peer: row.peer,
             agent: row.agent,
+            person: person(row.person_subject, row.person_name),
         });
         Ok(rows.collect())
     }
@@ -278,4 +332,8 @@ impl Store {
         });
         Ok(rows.collect())
     }
+}
+
+fn person(subject: Option<String>, name: Option<String>) -> Option<SessionPerson> {
+    Some(SessionPerson { subject: subject?, name: name? })
 }

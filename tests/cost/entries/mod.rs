@@ -5,6 +5,7 @@ mod domain;
 mod notation;
 mod object;
 mod params;
+mod people;
 mod pod;
 mod signature;
 mod value;
@@ -22,6 +23,7 @@ pub fn all() -> Vec<Entry> {
         object::entries(),
         domain::entries(),
         console::entries(),
+        people::entries(),
     ]
     .into_iter()
     .flatten()

@@ -126,7 +126,11 @@ impl Browser {
     }
 
     async fn click(&self, path: &str) {
-        let by = Locator::XPath(path);
+        self.click_on(Locator::XPath(path)).await;
+    }
+
+    /// Clicks what is found so, once it can be seen.
+    pub async fn click_on(&self, by: Locator<'_>) {
         // What is updated meanwhile is looked for again.
         eventually(async || {
             let found = self.driver.find(by).await.map_err(|why| why.to_string())?;

@@ -7,7 +7,11 @@ use simulated::Config;
 use sqlx::PgPool;
 use tokio::process::Command;
 
-use super::{Site, browser::Browser};
+use super::{
+    Site,
+    browser::Browser,
+    people::{StandIn, people},
+};
 use crate::{
     documents::root,
     support::{App, manual, release},
@@ -39,7 +43,8 @@ async fn axe() -> String {
 async fn every_page_is_drawn_and_axe_finds_nothing(pool: PgPool) {
     let start_delay = std::time::Duration::from_millis(10);
     let app = App::start_with(pool, Config { start_delay, ..Config::default() }).await;
-    let site = Site::of(app).await;
+    let issuer = StandIn::default().start().await;
+    let site = Site::with(app, |address, seal| Some(people(&issuer, address, seal))).await;
     let axe = axe().await;
     let web = site.app.create("web", 10).await;
     let shop = site.app.create("checkout-service-with-a-long-name", 4).await;
@@ -60,6 +65,7 @@ async fn every_page_is_drawn_and_axe_finds_nothing(pool: PgPool) {
     let browser = Browser::start().await;
     let pages = [
         ("sign-in", "/console/sign-in".to_owned()),
+        ("sign-in-refused", "/console/sign-in/callback?code=c&state=s".into()),
         ("link", format!("/console/link/{}", "0".repeat(64))),
         ("applications", "/console".into()),
         ("application", format!("/console/apps/{web}")),
@@ -121,8 +127,13 @@ async fn every_page_is_drawn_and_axe_finds_nothing(pool: PgPool) {
     let complaints = browser.complaints().await;
     browser.end().await;
     // That a page is not there is what one of them is about.
-    found.extend(complaints.into_iter().filter(|it| !it.contains("/console/nothing")));
+    found.extend(complaints.into_iter().filter(|it| !is_meant(it)));
     assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// That these are refused is what they are about.
+fn is_meant(complaint: &str) -> bool {
+    ["/console/nothing", "/console/sign-in/callback"].iter().any(|path| complaint.contains(path))
 }
 
 fn folder() -> PathBuf {

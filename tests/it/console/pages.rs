@@ -40,13 +40,16 @@ async fn shop(site: &Site) -> (ApplicationId, OrderId) {
 }
 
 /// What holds of every page.
-fn check(path: &str, reply: &Reply) {
+pub fn check(path: &str, reply: &Reply) {
     let policy = reply.header("content-security-policy");
     assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self'"));
     assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"), "{policy}");
     assert_eq!(reply.header("x-content-type-options"), "nosniff", "{path}");
     assert_eq!(reply.header("cache-control"), "no-store", "{path}");
-    assert_eq!(reply.header("referrer-policy"), "same-origin", "{path}");
+    // A page whose address is a secret says to nobody where one comes from.
+    let is_secret = path.starts_with("/console/link/") || path.contains("/callback");
+    let referrer = if is_secret { "no-referrer" } else { "same-origin" };
+    assert_eq!(reply.header("referrer-policy"), referrer, "{path}");
     let html = &reply.body;
     assert!(!html.contains(SECRET), "{path} shows a secret");
     assert!(!html.contains("<script>") && !html.contains("<img"), "{path}: {html}");
@@ -198,6 +201,8 @@ async fn a_wrong_form_comes_back_with_what_is_wrong_and_what_was_filled_in(pool:
     let site = Site::start(pool).await;
     let application = site.app.create("web", 4).await;
     let path = format!("/console/apps/{application}/release");
+    let form = site.get(&path).await.body;
+    assert!(!form.contains("name=\"jdk\""), "packages run on nothing here: {form}");
     for (fields, says) in [
         (&[("image", "")][..], "The image is missing."),
         (&[("image", "a b")], "The image has the value a b"),
@@ -246,4 +251,44 @@ async fn lists_go_on_page_by_page_and_those_that_need_somebody_come_first(pool: 
     assert_eq!((found.len(), found.iter().collect::<BTreeSet<_>>().len()), (121, 121));
     let one = site.get("/console/apps?q=APP-07&state=quiet").await.body;
     assert_eq!(one.matches("scope=\"row\"").count(), 10, "{one}");
+}
+
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn an_address_that_is_too_long_is_not_read(pool: PgPool) {
+    let site = Site::start(pool).await;
+    let long = "x".repeat(5000);
+    for (path, status) in [
+        (format!("/console/apps?q={}", &long[..64]), 400),
+        (format!("/console/orders?q={}", &long[..64]), 400),
+        (format!("/console/orders?namespace={long}"), 400),
+        (format!("/console/apps?{}", "a=1&".repeat(41)), 400),
+        (format!("/console/orders/{long}"), 404),
+        (format!("/console/apps/{long}"), 404),
+        (format!("/console/apps/{long}/release"), 404),
+        (format!("/console/link/{long}"), 404),
+        (format!("/console/{long}"), 404),
+    ] {
+        let reply = site.get(&path).await;
+        let shown = &path[..30];
+        assert_eq!(reply.status, status, "{shown}: {}", reply.body);
+        assert!(reply.body.len() < 3000, "{shown}: {}", reply.body);
+    }
+}
+
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn a_package_is_released_on_a_jdk_and_a_web_container_that_there_are(pool: PgPool) {
+    let app = crate::package::with_packages(crate::support::App::start(pool).await).await;
+    let site = Site::of(app).await;
+    let application = site.app.create("web", 2).await;
+    let path = format!("/console/apps/{application}/release");
+    let form = site.get(&path).await;
+    check(&path, &form);
+    for part in ["name=\"jdk\"", "name=\"web_container\"", ">Open JDK 8<", ">apache-tomcat-"] {
+        assert!(form.body.contains(part), "{part}: {}", form.body);
+    }
+    let package = [("source", "package"), ("package", "http://files.example/a.war")];
+    let wanted = [("jdk", "Open JDK 99"), ("web_container", "apache-tomcat-9")];
+    let reply = site.post(&path, &[&package[..], &wanted, &[("step", "preview")]].concat()).await;
+    assert_eq!(reply.status, 422, "{}", reply.body);
+    assert!(reply.body.contains("Open JDK 99"), "the JDK is asked for: {}", reply.body);
 }

@@ -52,8 +52,9 @@ async fn a_link_signs_in_once_and_within_a_minute(pool: PgPool) {
     let headers = [("sec-fetch-site", "same-origin")];
     let link = site.app.service.make_link("alice").await.unwrap();
     let form = format!("token={}", link.expose());
-    // Looking at it does not use it up.
-    assert_eq!(site.get(&format!("/console/link/{}", link.expose())).await.status, 200);
+    // Looking at it does not use it up, and tells nobody of it.
+    let page = site.get(&format!("/console/link/{}", link.expose())).await;
+    assert_eq!((page.status.as_u16(), page.header("referrer-policy")), (200, "no-referrer"));
     let reply = site.send("POST", "/console/link", &headers, &form).await;
     assert_eq!((reply.status.as_u16(), reply.header("location")), (303, "/console"));
     assert!(reply.header("set-cookie").starts_with("sluice="));
@@ -94,6 +95,7 @@ async fn a_session_ends_with_its_key_with_time_and_by_hand(pool: PgPool) {
         site.app.service.open_linked_session(&link, &visit).await.unwrap()
     };
     let (one, other) = (open().await, open().await);
+    assert_eq!(one.name, "alice", "whose link it was");
     let cookie = format!("sluice={}", one.token.expose());
     let get =
         async |cookie: &str| site.send("GET", "/console/keys", &[("cookie", cookie)], "").await;
@@ -102,6 +104,15 @@ async fn a_session_ends_with_its_key_with_time_and_by_hand(pool: PgPool) {
     assert_eq!(site.send("POST", &end, &headers, "nonce=a").await.status, 303);
     assert_eq!(get(&format!("sluice={}", other.token.expose())).await.status, 401);
     assert_eq!(get(&cookie).await.status, 200);
+    // Each row is a form of its own.
+    let page = site.send("GET", "/console/sessions", &[("cookie", &cookie)], "").await.body;
+    let nonces: Vec<_> = super::elements(&page)
+        .into_iter()
+        .filter(|it| it.of("name") == "nonce")
+        .map(|it| it.of("value").to_owned())
+        .collect();
+    let unique: std::collections::BTreeSet<_> = nonces.iter().collect();
+    assert!(!nonces.is_empty() && unique.len() == nonces.len(), "{nonces:?}");
     for _ in 0..15 {
         site.app.clock.advance(50 * 60);
         get(&cookie).await;

@@ -123,7 +123,7 @@ pub(crate) async fn act(
     };
     let shown = match action.as_str() {
         "continue" => {
-            service.confirm(&caller, batch()?, true).await?;
+            service.confirm_of(&caller, order, batch()?).await?;
             order
         }
         "step-back" => {
@@ -132,7 +132,7 @@ pub(crate) async fn act(
         }
         "abort" => service.abort(&caller, order).await?,
         "roll-back" => service.roll_back(&caller, order).await?,
-        "retry" => service.retry(&caller, batch()?).await?,
+        "retry" => service.retry_of(&caller, order, batch()?).await?,
         _ => return Err(Fault::not_found()),
     };
     Ok(Redirect::to(&format!("/console/orders/{shown}")).into_response())

@@ -6,21 +6,21 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 
-use super::{Page, application_id, nonce, render};
+use super::{OrderLine, Page, application_id, applications::address, before, nonce, place, render};
 use crate::{
     Console,
     fault::{Fault, sentence},
-    form::{Asked, Posted},
+    form::{Asked, Form, Posted},
     frame::{Frame, Place},
     session::SignedIn,
     words::{self, Moment, Sign},
 };
 use domain::{ApplicationId, observed::cluster_state::PodHealth};
 use jiff::Timestamp;
-use service::{Error, OrderView, Scale, Start, diff};
+use service::{Error, Scale, Start, WantedOrders, diff};
 
-/// Orders and versions that are shown.
-const MOST: usize = 100;
+/// Versions that are shown at once.
+const MOST: usize = 50;
 
 /// Pods that are shown at once.
 const MOST_PODS: usize = 200;
@@ -43,7 +43,9 @@ struct ApplicationPage {
     open: Option<OpenOrder>,
     tab: &'static str,
     versions: Vec<Version>,
-    orders: Vec<Order>,
+    orders: Vec<OrderLine>,
+    /// Where the list goes on; empty = nowhere.
+    next: String,
     pods: Vec<PodLine>,
     pods_left: usize,
     manifest: String,
@@ -65,18 +67,6 @@ struct Version {
     description: String,
     at: Moment,
     is_current: bool,
-}
-
-struct Order {
-    id: String,
-    kind: &'static str,
-    sign: Sign,
-    version: String,
-    message: String,
-    at: Moment,
-    took: String,
-    by: String,
-    source: &'static str,
 }
 
 struct PodLine {
@@ -130,6 +120,7 @@ pub(crate) async fn show(
         tab,
         versions: Vec::new(),
         orders: Vec::new(),
+        next: String::new(),
         pods: Vec::new(),
         pods_left: 0,
         manifest: String::new(),
@@ -137,7 +128,18 @@ pub(crate) async fn show(
         nonce: nonce(),
     };
     match tab {
-        "orders" => page.orders = orders(&console, id, now).await?,
+        "orders" => {
+            let wanted = WantedOrders {
+                application: Some(id),
+                before: before(&asked),
+                ..WantedOrders::default()
+            };
+            let listed = service.listed_orders(&wanted).await?;
+            if let Some(last) = listed.rows.last().filter(|_| listed.has_more) {
+                page.next = next_of(&page.id, &asked, &place(last));
+            }
+            page.orders = listed.rows.iter().map(|row| OrderLine::of(row, now)).collect();
+        }
         "pods" => match pods(&console, id, now).await {
             Ok(mut pods) => {
                 page.pods_left = pods.len().saturating_sub(MOST_PODS);
@@ -152,8 +154,18 @@ pub(crate) async fn show(
         },
         "versions" => {
             let current = spec.release.map(|release| release.id);
-            let history = service.history(id).await?.into_iter().take(MOST);
-            page.versions = history
+            let history = service.history(id).await?;
+            let from = match asked.given("before") {
+                Some(last) => history.iter().position(|it| it.id.to_string() == last),
+                None => None,
+            };
+            let from = from.map_or(0, |at| at + 1);
+            let shown = history.iter().skip(from).take(MOST);
+            if let Some(last) = shown.clone().last().filter(|_| history.len() > from + MOST) {
+                page.next = next_of(&page.id, &asked, &last.id.to_string());
+            }
+            page.versions = shown
+                .cloned()
                 .map(|release| Version {
                     is_current: Some(release.id) == current,
                     id: release.id.to_string(),
@@ -177,20 +189,8 @@ fn unseen(error: Error) -> Result<String, Fault> {
     }
 }
 
-async fn orders(console: &Console, id: ApplicationId, now: Timestamp) -> Result<Vec<Order>, Fault> {
-    let recent = console.service.recent_orders(id).await?;
-    let line = |order: OrderView| Order {
-        id: order.id.to_string(),
-        kind: words::of_kind(order.kind),
-        sign: words::of_state(order.state),
-        version: order.version,
-        message: order.message,
-        at: words::since(order.created_at, now),
-        took: words::took(order.created_at, order.finished_at.unwrap_or(now)),
-        by: order.created_by,
-        source: words::of_source(order.source),
-    };
-    Ok(recent.into_iter().take(MOST).map(line).collect())
+fn next_of(id: &str, asked: &Form, last: &str) -> String {
+    address(&format!("/console/apps/{id}"), asked, &["tab"], "before", last)
 }
 
 async fn pods(console: &Console, id: ApplicationId, now: Timestamp) -> Result<Vec<PodLine>, Error> {

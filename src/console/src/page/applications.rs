@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::State;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{OrderLine, Page, render};
+use super::{OPEN, OrderLine, Page, render};
 use crate::{
     Console,
     form::{Asked, Form},
@@ -12,6 +12,7 @@ use crate::{
     session::SignedIn,
     words,
 };
+use domain::order::State as OrderState;
 use service::{ListedApplication, WantedApplications};
 
 #[derive(Template)]
@@ -104,8 +105,8 @@ fn row_of(row: ListedApplication, now: jiff::Timestamp) -> Row {
     let order = row.order.as_ref().map(|order| OrderLine::of(order, now));
     let is_stopped = row.replicas == 0 && row.replicas_before_stop.is_some();
     let (word, mark, class) = match (row.rank, &row.order) {
-        (0, _) => ("needs you", "▲", "asks"),
-        (1, Some(order)) => {
+        (0, Some(order)) if !order.state.is_final() => ("needs you", "▲", "asks"),
+        (0 | 1, Some(order)) => {
             let sign = words::of_state(order.state);
             (sign.word, sign.mark, sign.class)
         }
@@ -129,12 +130,14 @@ fn row_of(row: ListedApplication, now: jiff::Timestamp) -> Row {
 }
 
 fn filter_of(asked: &Form) -> WantedApplications {
-    let ranks = match asked.text("state") {
-        "needs" => vec![0],
-        "failed" => vec![1],
-        "open" => vec![0, 2],
-        "quiet" => vec![3],
-        _ => Vec::new(),
+    let (ranks, states) = match asked.text("state") {
+        "needs" => (vec![0], Vec::new()),
+        "failed" => {
+            (Vec::new(), vec![OrderState::Failed, OrderState::SystemFailed, OrderState::Aborted])
+        }
+        "open" => (Vec::new(), OPEN.to_vec()),
+        "quiet" => (vec![3], Vec::new()),
+        _ => (Vec::new(), Vec::new()),
     };
     let after = || {
         let mut parts = asked.text("after").splitn(4, ',');
@@ -146,6 +149,7 @@ fn filter_of(asked: &Form) -> WantedApplications {
         namespace: asked.given("namespace").map(str::to_owned),
         text: asked.text("q").to_owned(),
         ranks,
+        states,
         after: after(),
     }
 }

@@ -14,9 +14,10 @@ use uuid::Uuid;
 
 use crate::{
     fault::Fault,
+    form::Form,
     words::{self, Moment, Sign},
 };
-use domain::{ApplicationId, OrderId, Rejection};
+use domain::{ApplicationId, OrderId, Rejection, order::State as OrderState};
 use jiff::Timestamp;
 use service::ListedOrder;
 
@@ -39,6 +40,26 @@ pub(crate) fn application_id(text: &str) -> Result<ApplicationId, Fault> {
 /// A nonce for a form: the form is one request, however often it is sent.
 pub(crate) fn nonce() -> String {
     Uuid::now_v7().simple().to_string()
+}
+
+/// The states of an order that has not ended.
+pub(crate) const OPEN: [OrderState; 4] = [
+    OrderState::Ready,
+    OrderState::Running,
+    OrderState::WaitingConfirmation,
+    OrderState::WaitingInterval,
+];
+
+/// The place of an order in a list, newest first.
+pub(crate) fn place(order: &ListedOrder) -> String {
+    format!("{},{}", order.created_at, order.id)
+}
+
+/// The place before which a list goes on.
+pub(crate) fn before(asked: &Form) -> Option<(Timestamp, OrderId)> {
+    let (at, id) = asked.text("before").split_once(',')?;
+    let at = at.parse().ok().filter(|at| *at >= domain::limits::EARLIEST_TIME)?;
+    Some((at, id.parse().ok()?))
 }
 
 /// An order in a list.

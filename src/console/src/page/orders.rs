@@ -4,9 +4,9 @@ use askama::Template;
 use axum::extract::State;
 
 use super::{
-    OrderLine, Page,
+    OPEN, OrderLine, Page,
     applications::{Choice, address},
-    render,
+    before, place, render,
 };
 use crate::{
     Console,
@@ -46,8 +46,8 @@ pub(crate) async fn list(
     let now = console.service.clock().now();
     let next = match listed.rows.last().filter(|_| listed.has_more) {
         Some(last) => {
-            let before = format!("{},{}", last.created_at, last.id);
-            address("/console/orders", &asked, &["namespace", "state", "q"], "before", &before)
+            let kept = ["namespace", "state", "q"];
+            address("/console/orders", &asked, &kept, "before", &place(last))
         }
         None => String::new(),
     };
@@ -63,27 +63,18 @@ pub(crate) async fn list(
 
 fn filter_of(asked: &Form) -> WantedOrders {
     let states = match asked.text("state") {
-        "open" => vec![
-            OrderState::Ready,
-            OrderState::Running,
-            OrderState::WaitingConfirmation,
-            OrderState::WaitingInterval,
-        ],
+        "open" => OPEN.to_vec(),
         "needs" => vec![OrderState::WaitingConfirmation],
         "succeeded" => vec![OrderState::Succeeded],
         "failed" => vec![OrderState::Failed, OrderState::SystemFailed],
         "stopped" => vec![OrderState::Aborted],
         _ => Vec::new(),
     };
-    let before = || {
-        let (at, id) = asked.text("before").split_once(',')?;
-        let at = at.parse().ok().filter(|at| *at >= domain::limits::EARLIEST_TIME)?;
-        Some((at, id.parse().ok()?))
-    };
     WantedOrders {
+        application: None,
         namespace: asked.given("namespace").map(str::to_owned),
         text: asked.text("q").to_owned(),
         states,
-        before: before(),
+        before: before(asked),
     }
 }

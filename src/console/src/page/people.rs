@@ -16,6 +16,7 @@ use crate::{
     session::SignedIn,
     words::{self, Moment},
 };
+use service::acting_name;
 
 #[derive(Template)]
 #[template(path = "keys.html")]
@@ -37,12 +38,14 @@ struct KeyLine {
 struct Sessions {
     frame: Frame,
     rows: Vec<SessionLine>,
-    nonce: String,
 }
 
 struct SessionLine {
     id: String,
     name: String,
+    /// The identity provider's name for a person; empty where it was not asked.
+    subject: String,
+    nonce: String,
     peer: String,
     agent: String,
     is_own: bool,
@@ -68,14 +71,16 @@ pub(crate) async fn sessions(State(console): State<Console>, signed_in: SignedIn
     let rows = console.service.sessions().await?.into_iter().map(|session| SessionLine {
         is_own: session.id == signed_in.0.id,
         id: session.id.to_string(),
-        name: session.name,
+        name: acting_name(session.person.as_ref(), &session.name),
+        subject: session.person.map(|person| person.subject).unwrap_or_default(),
+        nonce: nonce(),
         peer: session.peer,
         agent: session.agent,
         created: words::since(session.created_at, now),
         seen: words::since(session.seen_at, now),
     });
     let frame = Frame::new("Sessions", signed_in.name(), Place::Sessions);
-    render(&Sessions { frame, rows: rows.collect(), nonce: nonce() })
+    render(&Sessions { frame, rows: rows.collect() })
 }
 
 pub(crate) async fn end(

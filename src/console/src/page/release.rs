@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 
-use super::{Page, application_id, nonce, render};
+use super::{Page, application_id, applications::Choice, nonce, render};
 use crate::{
     Console,
     fault::{Fault, sentence},
@@ -19,6 +19,7 @@ use crate::{
 use domain::{
     ApplicationId, Input, Rejection,
     order::plan::{BatchGate, Pace, Strategy},
+    package::runtime::Runtime,
     precheck::{Finding, PrecheckReport},
     template::spec::SpecChange,
 };
@@ -38,6 +39,9 @@ struct ReleaseForm {
     /// A version of the history that is released again; empty = a new one.
     release: String,
     fields: Fields,
+    /// What packages can run on here; empty = on nothing.
+    jdks: Vec<Choice>,
+    web_containers: Vec<Choice>,
     lines: Vec<Line>,
     problem: String,
 }
@@ -106,9 +110,21 @@ struct CheckLine {
 }
 
 /// The fields that a preview hands on.
-const HANDED_ON: [&str; 12] = [
-    "release", "source", "image", "package", "version", "reason", "mode", "canary", "batches",
-    "pace", "wait", "timeout",
+const HANDED_ON: [&str; 14] = [
+    "release",
+    "source",
+    "image",
+    "package",
+    "jdk",
+    "web_container",
+    "version",
+    "reason",
+    "mode",
+    "canary",
+    "batches",
+    "pace",
+    "wait",
+    "timeout",
 ];
 
 pub(crate) async fn form(
@@ -154,9 +170,33 @@ async fn empty(
         release: chosen.map(|it| it.id.to_string()).unwrap_or_default(),
         name: application.name,
         fields: Fields::of(form),
+        jdks: runtimes(console, form.text("jdk"), |runtime| Some(&runtime.jdk)),
+        web_containers: runtimes(console, form.text("web_container"), |runtime| {
+            runtime.web_container.as_ref()
+        }),
         lines,
         problem,
     })
+}
+
+/// What there is to choose from of what packages run on.
+fn runtimes(
+    console: &Console,
+    chosen: &str,
+    part: impl Fn(&Runtime) -> Option<&String>,
+) -> Vec<Choice> {
+    let mut names: Vec<&str> =
+        console.service.runtimes().iter().filter_map(|it| part(it)).map(String::as_str).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.is_empty() {
+        return Vec::new();
+    }
+    let all: Vec<_> = [("", "as before, or the only one")]
+        .into_iter()
+        .chain(names.iter().map(|it| (*it, *it)))
+        .collect();
+    Choice::all(&all, chosen)
 }
 
 impl Fields {
@@ -205,6 +245,8 @@ fn deploy(id: ApplicationId, release: Option<&ReleaseView>, form: &Form) -> Resu
             "package" => {
                 let address = form.given("package").ok_or("The package's address is missing.")?;
                 package.url = Some(address.into());
+                package.jdk = form.given("jdk").map(str::to_owned);
+                package.web_container = form.given("web_container").map(str::to_owned);
             }
             _ => {
                 let image = form.given("image").ok_or("The image is missing.")?;

@@ -153,8 +153,31 @@ impl Service {
         batch: BatchId,
         confirm: bool,
     ) -> Result<(), Error> {
+        self.confirm_batch(caller, None, batch, confirm).await
+    }
+
+    /// Lets the next batch of this order begin, as [`Service::confirm`] does.
+    ///
+    /// # Errors
+    /// As [`Service::confirm`]; a batch of another order.
+    pub async fn confirm_of(
+        &self,
+        caller: &Caller,
+        order: OrderId,
+        batch: BatchId,
+    ) -> Result<(), Error> {
+        self.confirm_batch(caller, Some(order), batch, true).await
+    }
+
+    async fn confirm_batch(
+        &self,
+        caller: &Caller,
+        of: Option<OrderId>,
+        batch: BatchId,
+        confirm: bool,
+    ) -> Result<(), Error> {
         let refused = self.once(caller, "confirm", |tx| Box::pin(async {
-        let (id, index) = tx.order_of_batch(batch).await?;
+        let (id, index) = tx.batch_of(of, batch).await?;
         let order = tx.lock_order(id).await?;
         refuse_ended(&order)?;
         let waits = matches!(order.state, State::WaitingConfirmation | State::WaitingInterval);

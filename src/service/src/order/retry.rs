@@ -22,8 +22,30 @@ impl Service {
     /// An unknown batch, one that did not fail, or one of a release that was rolled
     /// back or that another order followed.
     pub async fn retry(&self, caller: &Caller, batch: BatchId) -> Result<OrderId, Error> {
+        self.retry_batch(caller, None, batch).await
+    }
+
+    /// Opens the order that goes on from a batch of this order, as [`Service::retry`] does.
+    ///
+    /// # Errors
+    /// As [`Service::retry`]; a batch of another order.
+    pub async fn retry_of(
+        &self,
+        caller: &Caller,
+        order: OrderId,
+        batch: BatchId,
+    ) -> Result<OrderId, Error> {
+        self.retry_batch(caller, Some(order), batch).await
+    }
+
+    async fn retry_batch(
+        &self,
+        caller: &Caller,
+        of: Option<OrderId>,
+        batch: BatchId,
+    ) -> Result<OrderId, Error> {
         self.once(caller, "retry", |tx| Box::pin(async {
-        let (id, index) = tx.order_of_batch(batch).await?;
+        let (id, index) = tx.batch_of(of, batch).await?;
         let failed = tx.lock_order(id).await?;
         let refuse = |reason: &str| Rejection::WrongState { order: id, reason: reason.into() };
         if failed.state != State::Failed || failed.batch != index {

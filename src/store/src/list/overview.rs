@@ -29,8 +29,8 @@ pub struct ListedApplication {
     pub image: String,
     /// Its newest order, if there is one.
     pub order: Option<ListedOrder>,
-    /// 0 = a person is waited for, 1 = its last order did not reach its end, 2 = one is
-    /// open, 3 = nothing is the matter.
+    /// 0 = it needs a person: its newest order waits for one, cannot go on, or failed and was
+    /// not followed by another; 1 = its newest order was stopped; 2 = one is open; 3 = nothing is the matter.
     pub rank: i32,
 }
 
@@ -63,6 +63,8 @@ pub struct WantedApplications {
     pub text: String,
     /// Their ranks; empty = all.
     pub ranks: Vec<i32>,
+    /// States of their newest order; empty = all.
+    pub states: Vec<State>,
     /// After this place: rank, namespace, name and id.
     pub after: Option<(i32, String, String, ApplicationId)>,
 }
@@ -70,6 +72,8 @@ pub struct WantedApplications {
 /// Which orders.
 #[derive(Debug, Clone, Default)]
 pub struct WantedOrders {
+    /// Of this application alone.
+    pub application: Option<ApplicationId>,
     /// Kubernetes namespace; none = all.
     pub namespace: Option<String>,
     /// A part of the application's name; empty = any.
@@ -101,10 +105,10 @@ impl Store {
                    SELECT a.id, a.cluster_id, a.namespace, a.name, a.replicas, a.ready_replicas, a.replicas_before_stop, a.release_id,
                        newest.id AS order_id, newest.kind, newest.state, newest.strategy, newest.batch, newest.message, newest.release_id AS order_release,
                        newest.created_at, newest.finished_at, newest.created_by, newest.source,
-                       CASE newest.state WHEN 'waiting_confirmation' THEN 0 WHEN 'failed' THEN 1 WHEN 'system_failed' THEN 1 WHEN 'aborted' THEN 1
-                           WHEN 'ready' THEN 2 WHEN 'running' THEN 2 WHEN 'waiting_interval' THEN 2 ELSE 3 END AS rank
+                       CASE WHEN newest.state IN ('waiting_confirmation', 'failed', 'system_failed') OR newest.trouble <> '' THEN 0
+                           WHEN newest.state = 'aborted' THEN 1 WHEN newest.state IN ('ready', 'running', 'waiting_interval') THEN 2 ELSE 3 END AS rank
                    FROM application a LEFT JOIN LATERAL (
-                       SELECT o.id, o.kind::text AS kind, o.state::text AS state, o.strategy, o.batch, o.message, o.release_id, o.created_at, o.finished_at, o.created_by,
+                       SELECT o.id, o.kind::text AS kind, o.state::text AS state, o.strategy, o.batch, o.message, o.trouble, o.release_id, o.created_at, o.finished_at, o.created_by,
                            o.source::text AS source
                        FROM change_order o WHERE o.application_id = a.id AND o.kind <> 'object_write' ORDER BY o.created_at DESC, o.id DESC LIMIT 1
                    ) AS newest ON true
@@ -117,6 +121,7 @@ impl Store {
                FROM listed l LEFT JOIN release r ON r.id = l.release_id LEFT JOIN release ordered ON ordered.id = l.order_release
                WHERE (cardinality($3::int[]) = 0 OR l.rank = ANY ($3))
                    AND ($4::int IS NULL OR (l.rank, l.namespace, l.name, l.id) > ($4, $5::text, $6::text, $7::uuid))
+                   AND (cardinality($9::text[]) = 0 OR l.state = ANY ($9))
                ORDER BY l.rank, l.namespace, l.name, l.id LIMIT $8"#,
             filter.namespace.as_deref(),
             filter.text,
@@ -125,7 +130,8 @@ impl Store {
             namespace,
             name,
             id,
-            most
+            most,
+            &words(&filter.states)
         )
         .fetch_all(&self.pool)
         .await?;
@@ -193,7 +199,6 @@ impl Store {
         filter: &WantedOrders,
         most: i64,
     ) -> Result<Vec<ListedOrder>, StoreError> {
-        let states: Vec<String> = filter.states.iter().map(crate::row::word).collect();
         let (at, id) = match filter.before {
             Some((at, id)) => (Some(at.to_sqlx()), Some(id.0)),
             None => (None, None),
@@ -203,14 +208,15 @@ impl Store {
                    r.version AS "version?", o.message, o.created_at, o.finished_at, o.created_by, o.source::text AS "source!"
                FROM change_order o JOIN application a ON a.id = o.application_id LEFT JOIN release r ON r.id = o.release_id
                WHERE ($1::text IS NULL OR a.namespace = $1) AND ($2 = '' OR strpos(a.name, lower($2)) > 0) AND (cardinality($3::text[]) = 0 OR o.state::text = ANY ($3))
-                   AND ($4::timestamptz IS NULL OR (o.created_at, o.id) < ($4, $5::uuid))
+                   AND ($4::timestamptz IS NULL OR (o.created_at, o.id) < ($4, $5::uuid)) AND ($7::uuid IS NULL OR o.application_id = $7)
                ORDER BY o.created_at DESC, o.id DESC LIMIT $6"#,
             filter.namespace.as_deref(),
             filter.text,
-            &states,
+            &words(&filter.states),
             at as _,
             id,
-            most
+            most,
+            filter.application.map(|it| it.0)
         )
         .fetch_all(&self.pool)
         .await?;
@@ -235,4 +241,8 @@ impl Store {
             })
             .collect()
     }
+}
+
+fn words(states: &[State]) -> Vec<String> {
+    states.iter().map(crate::row::word).collect()
 }
