@@ -326,8 +326,10 @@ proptest! {
 
 #[test]
 fn every_parameter_of_a_release_that_changes_the_template_is_tried() {
-    // Those of packages, the order, and the two ways of saying the same.
+    // Those of packages, the order, and the two ways of saying the same; what is added alone
+    // (AddEnvs) cannot be cleared, and is tried where the template is changed.
     let elsewhere = [
+        "AddEnvs",
         "AppId",
         "ImageTag",
         "PackageUrl",
