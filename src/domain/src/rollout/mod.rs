@@ -31,6 +31,7 @@ mod stalled;
 mod step_back;
 #[cfg(test)]
 mod tests;
+mod unobserved;
 mod waiting;
 
 use jiff::{SignedDuration, Timestamp};
@@ -39,7 +40,7 @@ use super::order::{DeploymentBefore, Kind, Order, State, Step, TemplateSource};
 use crate::template::settings::BorrowedSettings;
 use crate::{
     observed::{
-        DeploymentView, Facts, Observation, PodView, ReplicaSetView,
+        DeploymentView, Facts, Observation, PodView,
         failure::{self, Cause, JudgeContext, Verdict},
     },
     order::intent::{Change, Effect, Intent},
@@ -175,9 +176,9 @@ pub fn decide(order: &Order, facts: &Facts, now: Timestamp) -> Decision {
         Observation::Absent => return gone(order),
         Observation::Present(view) => view,
     };
-    let shown = order.intent.as_ref().is_none_or(|intent| shows(view, intent));
+    let shown = order.intent.as_ref().is_none_or(|intent| unobserved::shows(view, intent));
     if (!shown || !view.observed)
-        && let Some(decision) = unobserved(order, view, shown, now)
+        && let Some(decision) = unobserved::next(order, view, shown, now)
     {
         return decision;
     }
@@ -224,71 +225,6 @@ pub fn decide(order: &Order, facts: &Facts, now: Timestamp) -> Decision {
         Step::RestoreSettings => batches::restore_settings(order, view, now),
         Step::Delete | Step::PauseInPlace | Step::Done => done(order),
     }
-}
-
-/// Whether a view is as new as what the order did last.
-fn shows(view: &DeploymentView, intent: &Intent) -> bool {
-    let Some(applied) = intent.applied else { return true };
-    let written = match &intent.effect {
-        Effect::Deployment(_) => None,
-        Effect::ReplicaSet(change) => view.sets().find(|set| set.uid == change.uid),
-    };
-    let is_newer = |set: &ReplicaSetView| {
-        applied.replica_set.is_none_or(|version| set.resource_version >= version)
-    };
-    view.resource_version >= applied.deployment && written.is_none_or(is_newer)
-}
-
-/// What follows while the Deployment controller has not acted on the newest spec, or a
-/// view is older than our last write: nothing may be concluded from it then. None where
-/// the order goes on all the same.
-fn unobserved(
-    order: &Order,
-    view: &DeploymentView,
-    shown: bool,
-    now: Timestamp,
-) -> Option<Decision> {
-    let after = |since: Timestamp, seconds| {
-        since.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
-    };
-    if order.state.is_final() {
-        // One that cannot act would keep the Deployment half way for ever.
-        let patience = after(order.step_since, order.target.failure_policy.grace_seconds);
-        return (!shown || now < patience).then(|| wait(Some(patience).filter(|_| shown)));
-    }
-    match order.step {
-        Step::Paused => return Some(wait(None)),
-        // Whatever keeps it from acting, the way back is one write.
-        Step::Start if order.kind == Kind::Rollback => return None,
-        // The newest spec is not ours: nothing but its own trouble is waited for.
-        Step::Start => {
-            let patience = after(order.created_at, EARLIER_ROLLOUT_SECONDS);
-            return (now < patience).then(|| wait(Some(patience)));
-        }
-        Step::Create
-        | Step::Resize
-        | Step::Delete
-        | Step::BringUp
-        | Step::ScaleDownOld
-        | Step::CloseGate
-        | Step::StepBack
-        | Step::RestoreOld
-        | Step::RemoveNew
-        | Step::RollBack
-        | Step::RestoreSettings
-        | Step::PauseInPlace
-        | Step::Done => {}
-    }
-    let cause = failure::judge_controller(view, judge_context(order, now)).filter(|_| shown);
-    if let Some(trouble) = cause.as_ref().and_then(|cause| lasting(order, cause, now)) {
-        let trouble =
-            if order.step == Step::RollBack { restore::no_way_back(&trouble) } else { trouble };
-        return Some(fail(order, &trouble));
-    }
-    let state = cause
-        .as_ref()
-        .map_or("the Deployment controller does not react", |cause| cause.sentence.as_str());
-    Some(keep_waiting(order, now, state, cause.as_ref(), None))
 }
 
 /// What follows for an order whose change the cluster refused for good.
