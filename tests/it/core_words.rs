@@ -8,6 +8,9 @@ use proc_macro2::{TokenStream, TokenTree};
 
 use super::documents::{files, root};
 
+/// Policies name operations, so the language of policies has their names.
+const OF_POLICIES: &str = "src/domain/src/access";
+
 /// The crates that do not know EDAS.
 const CORE: &[&str] = &["cluster", "console", "domain", "executor", "package", "service", "store"];
 
@@ -17,6 +20,9 @@ fn the_core_says_no_name_of_an_operation_or_a_parameter_of_edas() {
     let (mut wrong, mut seen) = (Vec::new(), 0);
     for name in CORE {
         for file in files(&root().join("src").join(name).join("src"), &["rs"]) {
+            if file.starts_with(root().join(OF_POLICIES)) {
+                continue;
+            }
             seen += 1;
             let source = std::fs::read_to_string(&file).unwrap();
             for text in texts(&source, Reading::All) {

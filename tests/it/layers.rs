@@ -202,8 +202,8 @@ fn the_wire_knows_neither_the_server_nor_the_service() {
 /// Calls that end in the one place where a use case writes and its request is claimed.
 const ONCE: &[&str] = &["once", "once_outside"];
 
-/// Use cases that tell the log who asked, and write nothing.
-const READS: &[&str] = &["preview"];
+/// Use cases that look at who asks, and write nothing.
+const READS: &[&str] = &["keys", "preview", "sessions"];
 
 #[test]
 fn every_use_case_that_writes_goes_through_once() {
@@ -341,4 +341,52 @@ fn the_client_knows_of_the_server_only_its_words_and_its_signature() {
 #[test]
 fn objects_have_the_order_here_that_they_have_in_the_program() {
     assert_eq!(serde_json::json!({ "b": 1, "a": 2 }).to_string(), r#"{"a":2,"b":1}"#);
+}
+
+/// What a use case reads an application or an order by without judging who asks.
+const UNJUDGED: &[&str] = &["lock_application", "lock_order", "batch_of", "application_of"];
+
+/// Files of `service` that judge themselves what they read so, and why.
+const JUDGES: &[(&str, &str)] = &[("access.rs", "it is where callers are judged")];
+
+#[test]
+fn use_cases_get_at_applications_and_orders_only_where_their_caller_is_judged() {
+    let folder = root().join("src/service/src");
+    let (mut wrong, mut seen) = (Vec::new(), 0);
+    for file in files(&folder, &["rs"]) {
+        let name = file.strip_prefix(&folder).unwrap().display().to_string();
+        seen += 1;
+        if JUDGES.iter().any(|(judges, _)| *judges == name) {
+            continue;
+        }
+        wrong.extend(
+            unjudged(&std::fs::read_to_string(&file).unwrap()).map(|it| format!("{name}: {it}")),
+        );
+    }
+    assert!(
+        wrong.is_empty(),
+        "use the functions of src/service/src/access.rs:\n{}",
+        wrong.join("\n")
+    );
+    assert!(seen > 20, "the reading finds files: {seen}");
+}
+
+#[test]
+fn reading_without_a_judgement_is_found() {
+    let source = "let a = tx\n    .lock_application(id).await?;\nself.store\n    .application(id)\nself.permitted_application(id)\nfind.application(id)";
+    assert_eq!(unjudged(source).collect::<Vec<_>>(), ["lock_application", "store.application"]);
+}
+
+fn unjudged(source: &str) -> impl Iterator<Item = String> {
+    let code: String = source
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .flat_map(|line| line.chars().filter(|it| !it.is_whitespace()))
+        .collect();
+    let called = UNJUDGED
+        .iter()
+        .filter(|name| code.contains(&format!(".{name}(")))
+        .map(|it| (*it).to_owned());
+    let read = code.contains("store.application(").then(|| "store.application".to_owned());
+    called.chain(read).collect::<Vec<_>>().into_iter()
 }

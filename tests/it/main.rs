@@ -7,6 +7,7 @@
     reason = "all of this is test code; clippy only knows it of the functions marked as tests"
 )]
 
+mod access;
 mod adopt;
 mod cause;
 mod certain;

@@ -152,3 +152,13 @@ async fn no_order_is_accepted_unseen_while_its_cluster_is_replaced(pool: PgPool)
     sqlx::query("SET LOCAL lock_timeout = '50ms'").execute(&mut *order).await.unwrap();
     sqlx::query(ORDER).execute(&mut *order).await.unwrap();
 }
+
+#[sqlx::test(migrations = false)]
+async fn a_key_of_before_may_do_everything_and_is_named_until_somebody_narrows_it(pool: PgPool) {
+    let store = migrated(&pool).await;
+    let key = store.find_key("key").await.unwrap().unwrap();
+    assert!(key.enabled && key.name == "ci" && key.expires_at.is_none());
+    let role = key.grants.iter().map(|grant| grant.role).collect::<Vec<_>>();
+    assert_eq!(role, [Some(domain::access::Role::Admin)]);
+    assert_eq!(store.assumed_admins(10).await.unwrap(), ["ci"]);
+}

@@ -147,6 +147,7 @@ impl From<Rejection> for Fault {
             | Rejection::UnknownOrder(_)
             | Rejection::UnknownBatch(_)
             | Rejection::UnknownVersion { .. } => (StatusCode::NOT_FOUND, "Not found"),
+            Rejection::NotAllowed { .. } => (StatusCode::FORBIDDEN, "Not allowed"),
             Rejection::NoSession => (StatusCode::UNAUTHORIZED, "Not signed in"),
             Rejection::Invalid(_) => (StatusCode::BAD_REQUEST, "This cannot be read"),
             Rejection::Unseen(_) => (StatusCode::SERVICE_UNAVAILABLE, "Not now"),

@@ -32,7 +32,7 @@ use axum::{
 };
 use tower_http::timeout::TimeoutLayer;
 
-use service::Service;
+use service::{Permit, Service};
 
 /// Longest time for a page.
 const TIME_LIMIT: Duration = Duration::from_secs(9);
@@ -43,6 +43,7 @@ pub const FORM_LIMIT: usize = 64 << 10;
 /// What every page needs.
 #[derive(Debug, Clone)]
 pub struct Console {
+    /// The use cases, for somebody who may do nothing, until somebody is signed in.
     service: Service,
     /// Who signs in through an identity provider, where there is one.
     people: Option<People>,
@@ -67,7 +68,7 @@ pub fn routes(service: Service) -> Routes {
 /// The same, for people who sign in through an identity provider too.
 #[must_use]
 pub fn routes_for(service: Service, people: Option<People>) -> Routes {
-    let console = Console { service, people };
+    let console = Console { service: service.within(Permit::nobody()), people };
     let pages = Router::new()
         .route("/console", get(page::applications::list))
         .route("/console/", get(page::applications::list))

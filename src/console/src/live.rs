@@ -21,7 +21,7 @@ use crate::{
     page::{self, order::Parts},
     session::SignedIn,
 };
-use domain::snapshot::Snapshot;
+use domain::{access::Action, snapshot::Snapshot};
 use service::{EventForm, Shown, Viewer};
 
 const EVENTS: EventForm = EventForm {
@@ -37,6 +37,7 @@ pub(crate) async fn follow(
     signed_in: SignedIn,
     Path(id): Path<String>,
 ) -> Result<Response, Fault> {
+    let console = signed_in.within(&console, Action::READ)?;
     let viewer = Viewer { key_id: signed_in.0.key_id, session: Some(signed_in.0.id) };
     let watch = console.service.watch_order(page::order_id(&id)?, &viewer).await?;
     let events = watch.events(EVENTS).map(Ok::<_, std::convert::Infallible>);

@@ -1,5 +1,7 @@
 //! Signing in and out, and who is signed in.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::{
     Extension, Json,
@@ -20,20 +22,29 @@ use crate::{
     form::{Asked, Form, Posted},
     frame::{Frame, Place},
 };
-use domain::Source;
-use service::{Caller, RequestIdentity, SessionRow, SessionToken, Visit, acting_name};
+use domain::{
+    Source,
+    access::{Access, Action},
+};
+use service::{Caller, Permit, RequestIdentity, SessionRow, SessionToken, Visit, acting_name};
 
 /// Most bytes of a nonce of a form.
 const NONCE: usize = 64;
 
 /// Who is signed in. A handler that asks for it is reached by nobody else.
 #[derive(Debug, Clone)]
-pub(crate) struct SignedIn(pub SessionRow, String);
+pub(crate) struct SignedIn(pub SessionRow, String, Arc<Access>);
 
 impl SignedIn {
     /// The caller's name: a person's with that of the key, or the key's.
     pub(crate) fn name(&self) -> &str {
         &self.1
+    }
+
+    /// The console for whoever is signed in, who does this and nothing else.
+    pub(crate) fn within(&self, console: &Console, action: Action) -> Result<Console, Fault> {
+        let permit = Permit::of(self.2.clone(), action)?;
+        Ok(Console { service: console.service.within(permit), ..console.clone() })
     }
 
     /// Who asks with a form that may be sent twice: it has a nonce.
@@ -70,10 +81,13 @@ impl FromRequestParts<Console> for SignedIn {
             return Err(Fault::unencrypted());
         }
         if let Some(token) = token_of(channel, &parts.headers)
-            && let Some(session) = console.service.session(&token).await?
+            && let Some(Visitor(peer)) = parts.extensions.get().copied()
+            && let Some(found) = console.service.session(&token, peer).await?
         {
-            let name = acting_name(session.person.as_ref(), &session.name);
-            return Ok(Self(session, name));
+            // Of the ways on which anybody is signed in, nobody can read along.
+            let access = console.service.access(&found.grants, peer, true);
+            let name = acting_name(found.session.person.as_ref(), &found.session.name);
+            return Ok(Self(found.session, name, access));
         }
         // A page leads to the form to sign in; what a script or a form asks for does not.
         let is_page = parts.method == Method::GET

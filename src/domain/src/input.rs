@@ -30,6 +30,8 @@ macro_rules! inputs {
 }
 
 inputs! {
+    /// An access key or a principal, by its name.
+    AccessKey => "name",
     ApplicationDescription => "application's description",
     ApplicationName => "application's name",
     Annotations => "annotations",
@@ -91,6 +93,8 @@ inputs! {
     RegionName => "name of the namespace",
     /// What an EDAS namespace is called.
     RegionTitle => "title of the namespace",
+    /// A policy, by its name.
+    Policy => "policy",
     /// A version of the history.
     Release => "version of the history",
     Replicas => "number of pods",

@@ -6,6 +6,7 @@
 //! [`rollout::Decision`]. It knows nothing of HTTP, SQL or the Kubernetes client,
 //! and uses no other crate of this repository.
 
+pub mod access;
 pub mod advice;
 pub mod application;
 pub mod cluster;

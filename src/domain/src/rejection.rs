@@ -43,6 +43,20 @@ pub enum Rejection {
     /// No access key of this name that may be used.
     #[error("there is no access key named {} that may be used", shortened(.0))]
     UnknownKey(String),
+    /// No such principal.
+    #[error("there is no principal named {}", shortened(.0))]
+    UnknownPrincipal(String),
+    /// No such policy.
+    #[error("there is no policy named {}", shortened(.0))]
+    UnknownPolicy(String),
+    /// The caller may not do this.
+    #[error("the policies of the access key do not allow {action} on {}", .resource.as_deref().map_or_else(|| "any resource".to_owned(), shortened))]
+    NotAllowed {
+        /// The action, as policies name it.
+        action: String,
+        /// What it was to be done to; none = there is nothing that it may be done to.
+        resource: Option<String>,
+    },
     /// What was to begin a session of the console is not good.
     #[error(
         "nobody is signed in by this: it was used already, it is too old, or its access key may not be used any more"

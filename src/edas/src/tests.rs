@@ -42,7 +42,7 @@ fn service_on(pool: PgPool) -> Service {
 }
 
 /// A service whose database is never asked.
-fn service_without_database() -> Service {
+pub(crate) fn service_without_database() -> Service {
     service_on(PgPool::connect_lazy("postgres://192.0.2.1/none").unwrap())
 }
 

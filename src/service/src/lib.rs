@@ -6,6 +6,7 @@
 //! the executor mirrors what is needed of it into the database, and picks up
 //! the orders written here. It knows nothing of HTTP.
 
+mod access;
 mod answer;
 mod application;
 mod catalog;
@@ -25,6 +26,11 @@ pub mod request;
 mod session;
 pub mod view;
 
+pub use crate::access::{
+    Permit,
+    key::{CreatedKey, KeySecret, WantedKey},
+    principal::policy_named,
+};
 pub use crate::application::first_service::FirstService;
 pub use crate::catalog::config_template::{
     ConfigTemplateChange, ConfigTemplateFilter, ConfigTemplateView,
@@ -47,13 +53,13 @@ pub use package::Packages;
 pub use query::InstanceView;
 pub use request::{
     Adopt, Caller, Configure, ContainerChoice, CreateApplication, Deploy, Describe, EditDeployment,
-    KeySecret, PackageParams, Precheck, RequestIdentity, RollBackTo, Scale, Start,
+    PackageParams, Precheck, RequestIdentity, RollBackTo, Scale, Start,
 };
 pub use session::{Opened, SessionToken, Visit, acting_name};
 pub use store::{ApplicationFilter, OrderFilter};
 pub use store::{
-    ListedApplication, ListedKey, ListedOrder, SessionPerson, SessionRow, WantedApplications,
-    WantedOrders,
+    FoundSession, ListedApplication, ListedKey, ListedOrder, PolicyRow, PrincipalRow,
+    SessionPerson, SessionRow, WantedApplications, WantedOrders,
 };
 pub use view::{BatchView, ClusterView, CurrentSpec, OrderView, PodState, ReleaseView};
 
@@ -84,6 +90,7 @@ pub struct Service {
     store: Store,
     clock: Clock,
     settings: ServiceConfig,
+    permit: Permit,
     packages: Option<Arc<Packages>>,
     package_store: Option<Arc<PackageStore>>,
     executor: Option<String>,
@@ -94,7 +101,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// The use cases on a store.
+    /// The use cases on a store, for the program itself, which may do everything.
     #[must_use]
     pub fn new(store: Store, clock: Clock, settings: ServiceConfig) -> Self {
         let uploads = Arc::new(Semaphore::new(0));
@@ -102,6 +109,7 @@ impl Service {
             store,
             clock,
             settings,
+            permit: Permit::everything(),
             packages: None,
             package_store: None,
             executor: None,

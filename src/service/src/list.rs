@@ -45,7 +45,12 @@ impl Service {
         filter: &WantedApplications,
     ) -> Result<Listed<ListedApplication>, Error> {
         text(&filter.text)?;
-        Ok(Listed::of(self.store.listed_applications(filter, one_more(PAGE)).await?, PAGE))
+        Ok(Listed::of(
+            self.store
+                .listed_applications(filter, self.permit.filter().as_ref(), one_more(PAGE))
+                .await?,
+            PAGE,
+        ))
     }
 
     /// A page of the orders of all applications, newest first.
@@ -54,7 +59,10 @@ impl Service {
     /// A text to look for that is too long.
     pub async fn listed_orders(&self, filter: &WantedOrders) -> Result<Listed<ListedOrder>, Error> {
         text(&filter.text)?;
-        Ok(Listed::of(self.store.listed_orders(filter, one_more(PAGE)).await?, PAGE))
+        Ok(Listed::of(
+            self.store.listed_orders(filter, self.permit.filter().as_ref(), one_more(PAGE)).await?,
+            PAGE,
+        ))
     }
 
     /// A page of orders, newest first, at most [`MOST_LINES`].
@@ -67,7 +75,10 @@ impl Service {
         most: usize,
     ) -> Result<Listed<OrderLine>, Error> {
         let most = most.clamp(1, MOST_LINES);
-        Ok(Listed::of(self.store.order_lines(filter, one_more(most)).await?, most))
+        Ok(Listed::of(
+            self.store.order_lines(filter, self.permit.filter().as_ref(), one_more(most)).await?,
+            most,
+        ))
     }
 
     /// A page of applications, by namespace and name; else as [`Self::order_lines`].
@@ -80,7 +91,12 @@ impl Service {
         most: usize,
     ) -> Result<Listed<ApplicationLine>, Error> {
         let most = most.clamp(1, MOST_LINES);
-        Ok(Listed::of(self.store.application_lines(filter, one_more(most)).await?, most))
+        Ok(Listed::of(
+            self.store
+                .application_lines(filter, self.permit.filter().as_ref(), one_more(most))
+                .await?,
+            most,
+        ))
     }
 }
 

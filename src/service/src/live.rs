@@ -59,6 +59,15 @@ pub enum WatchError {
     Unavailable,
 }
 
+impl From<Error> for WatchError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Rejected(rejection) => Self::Rejected(rejection),
+            Error::Store(_) => Self::Unavailable,
+        }
+    }
+}
+
 /// A snapshot that many share.
 #[derive(Debug)]
 pub struct Shown {
@@ -232,6 +241,7 @@ impl Service {
     /// # Errors
     /// [`WatchError`]: there is no such order, too many follow orders, or the server ends.
     pub async fn watch_order(&self, id: OrderId, viewer: &Viewer) -> Result<Watch, WatchError> {
+        self.permit_order(id).await?;
         let place = Place::take(&self.hub, viewer).ok_or(WatchError::TooMany)?;
         let mut receiver = {
             let mut followed = self.hub.followed();

@@ -40,7 +40,7 @@ impl Service {
     /// # Errors
     /// [`domain::Rejection::UnknownApplication`] or [`domain::Rejection::Unseen`].
     pub async fn logs(&self, id: ApplicationId, wanted: WantedLogs) -> Result<Logs, Error> {
-        let application = self.store.application(id).await?;
+        let application = self.permitted_application(id).await?;
         let query = LogQuery {
             pod: wanted.pod,
             container: wanted.container,

@@ -21,7 +21,7 @@ use futures::future::BoxFuture;
 use serde::{Serialize, de::DeserializeOwned};
 use tracing::Instrument;
 
-use crate::{Caller, Error, Service};
+use crate::{Caller, Error, Permit, Service};
 use store::{StoreError, Tx};
 
 /// How often a transaction is tried that Postgres ends in favour of another one.
@@ -31,7 +31,15 @@ const TRIES: u32 = 3;
 /// the work borrows lives: longer than the work, as the compiler knows by this type.
 pub(crate) struct Work<'a> {
     tx: Tx,
+    permit: Permit,
     borrowed: PhantomData<&'a ()>,
+}
+
+impl Work<'_> {
+    /// What the caller may do.
+    pub(crate) fn permit(&self) -> &Permit {
+        &self.permit
+    }
 }
 
 impl Deref for Work<'_> {
@@ -176,7 +184,11 @@ impl Service {
     }
 
     async fn begin<'a>(&self) -> Result<Work<'a>, StoreError> {
-        Ok(Work { tx: self.store.begin().await?, borrowed: PhantomData })
+        Ok(Work {
+            tx: self.store.begin().await?,
+            permit: self.permit.clone(),
+            borrowed: PhantomData,
+        })
     }
 
     /// The first answer to this request, if it was answered before.
@@ -190,6 +202,8 @@ impl Service {
             .claim_request(&caller.key_id, &identity.nonce, &identity.digest, self.clock.now())
             .await?;
         let Some(outcome) = outcome else { return Ok(None) };
+        // It was judged when it was answered.
+        self.permit.judged_by_action();
         Ok(Some(serde_json::from_value(outcome).map_err(unreadable)?))
     }
 }

@@ -37,7 +37,7 @@ impl Service {
     /// # Errors
     /// [`Rejection::UnknownApplication`], [`Rejection::NoDeployment`] or [`Rejection::Unseen`].
     pub async fn deployment(&self, id: ApplicationId) -> Result<serde_json::Value, Error> {
-        let application = self.store.application(id).await?;
+        let application = self.permitted_application(id).await?;
         self.deployment_of(&application, QueryKind::Deployment).await
     }
 
@@ -67,7 +67,7 @@ impl Service {
         whole: bool,
         nodes: bool,
     ) -> Result<Vec<InstanceView>, Error> {
-        let application = self.store.application(id).await?;
+        let application = self.permitted_application(id).await?;
         let Some(state) = self.query(&application, QueryKind::Pods { whole, nodes }).await? else {
             return Ok(Vec::new());
         };

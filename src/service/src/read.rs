@@ -1,7 +1,9 @@
 //! Reading: orders, versions, applications, the cluster, keys.
 
-use super::{ClusterView, CurrentSpec, Error, KeySecret, OrderView, ReleaseView, Service};
-use domain::{ApplicationId, OrderId, Rejection, application::Application};
+use super::{
+    ClusterView, CurrentSpec, Error, OrderView, ReleaseView, Service, access::resource_of,
+};
+use domain::{ApplicationId, OrderId, Rejection, access::Resource, application::Application};
 use store::ReleaseRow;
 
 /// How many orders a list shows at most.
@@ -11,25 +13,19 @@ const RECENT_ORDERS: i64 = 200;
 pub(super) const EXECUTOR_SECONDS: f64 = 15.0;
 
 impl Service {
-    /// The access key `id`; none if there is no such key.
-    ///
-    /// # Errors
-    /// [`Error::Store`].
-    pub async fn key(&self, id: &str) -> Result<Option<KeySecret>, Error> {
-        let row = self.store.find_key(id).await?;
-        Ok(row.map(|row| KeySecret { name: row.name, secret: row.secret, enabled: row.enabled }))
-    }
-
     /// One order with its batches.
     ///
     /// # Errors
     /// [`Rejection::UnknownOrder`].
     pub async fn order(&self, id: OrderId) -> Result<OrderView, Error> {
-        let row = self
-            .store
-            .order_row(id)
-            .await?
-            .ok_or_else(|| Rejection::UnknownOrder(id.to_string()))?;
+        self.permit_order(id).await?;
+        self.order_of(id).await
+    }
+
+    /// The same, of an order that was judged.
+    pub(crate) async fn order_of(&self, id: OrderId) -> Result<OrderView, Error> {
+        let row = self.store.order_row(id).await?;
+        let row = row.ok_or_else(|| Rejection::UnknownOrder(id.to_string()))?;
         let batches = self.store.batch_rows(id).await?;
         Ok(row.with_batches(batches))
     }
@@ -39,7 +35,7 @@ impl Service {
     /// # Errors
     /// [`Rejection::UnknownApplication`].
     pub async fn recent_orders(&self, application: ApplicationId) -> Result<Vec<OrderView>, Error> {
-        self.store.application(application).await?;
+        self.permitted_application(application).await?;
         Ok(self.store.recent_orders(application, RECENT_ORDERS).await?)
     }
 
@@ -51,7 +47,7 @@ impl Service {
         &self,
         application: ApplicationId,
     ) -> Result<Option<OrderView>, Error> {
-        self.store.application(application).await?;
+        self.permitted_application(application).await?;
         Ok(self.store.newest_order(application).await?)
     }
 
@@ -60,7 +56,7 @@ impl Service {
     /// # Errors
     /// [`Rejection::UnknownApplication`].
     pub async fn history(&self, application: ApplicationId) -> Result<Vec<ReleaseView>, Error> {
-        self.store.application(application).await?;
+        self.permitted_application(application).await?;
         let rows = self.store.history(application).await?;
         Ok(rows.into_iter().map(|row| release_view(application, row)).collect())
     }
@@ -70,7 +66,10 @@ impl Service {
     /// # Errors
     /// [`Error::Store`].
     pub async fn applications(&self, name: Option<&str>) -> Result<Vec<Application>, Error> {
-        Ok(self.store.applications(name).await?)
+        self.permit.judged_by_action();
+        let mut found = self.store.applications(name).await?;
+        found.retain(|application| self.permit.allows(&resource_of(application)));
+        Ok(found)
     }
 
     /// One application.
@@ -78,7 +77,7 @@ impl Service {
     /// # Errors
     /// [`Rejection::UnknownApplication`].
     pub async fn application(&self, id: ApplicationId) -> Result<Application, Error> {
-        Ok(self.store.application(id).await?)
+        self.permitted_application(id).await
     }
 
     /// What an application runs.
@@ -86,11 +85,25 @@ impl Service {
     /// # Errors
     /// [`Rejection::UnknownApplication`].
     pub async fn current_spec(&self, id: ApplicationId) -> Result<CurrentSpec, Error> {
-        let application = self.store.application(id).await?;
+        let application = self.permitted_application(id).await?;
         let rows = self.store.history(id).await?;
         let release = rows.into_iter().find(|row| Some(row.id) == application.release);
         let template = self.store.current_template(id).await?.unwrap_or_default();
         Ok(CurrentSpec { release: release.map(|row| release_view(id, row)), template })
+    }
+
+    /// The Kubernetes namespaces of the cluster that the caller may do something in.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn namespaces(&self) -> Result<Vec<String>, Error> {
+        let row = self.store.cluster(&self.settings.cluster).await?;
+        Ok(self.of_reach(row.map(|row| row.namespaces).unwrap_or_default()))
+    }
+
+    fn of_reach(&self, namespaces: Vec<String>) -> Vec<String> {
+        self.permit.judged_by_action();
+        namespaces.into_iter().filter(|it| self.sees_namespace(it)).collect()
     }
 
     /// The cluster that this server drives.
@@ -98,10 +111,12 @@ impl Service {
     /// # Errors
     /// [`Error::Store`].
     pub async fn cluster(&self) -> Result<ClusterView, Error> {
+        self.check(&Resource::Cluster(self.settings.cluster.as_str()))?;
         let row = self.store.cluster(&self.settings.cluster).await?;
         let executors = self.store.executors(&self.settings.cluster, EXECUTOR_SECONDS).await?;
         let (version, namespaces, removed) =
             row.map(|row| (row.version, row.namespaces, row.removed)).unwrap_or_default();
+        let namespaces = self.of_reach(namespaces);
         Ok(ClusterView {
             id: self.settings.cluster.to_string(),
             region: self.settings.region.clone(),

@@ -48,15 +48,6 @@ pub struct RequestIdentity {
     pub digest: String,
 }
 
-/// An access key as authentication needs it.
-#[derive(Debug, Clone)]
-pub struct KeySecret {
-    pub name: String,
-    pub secret: SecretString,
-    /// Whether it may be used.
-    pub enabled: bool,
-}
-
 /// What a caller says of a package to release in place of an image. The default
 /// says nothing.
 #[derive(Debug, Clone, Default)]

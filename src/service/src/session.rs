@@ -1,16 +1,18 @@
 //! People at the console: sessions that begin with an access key that was proven, or with
 //! a link that an administrator made, and end with the key.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use jiff::{SignedDuration, Timestamp};
 use rand::TryRngCore;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::{Caller, Error, Service, request::RequestIdentity};
+use crate::{Caller, Error, Service, access::is_from, request::RequestIdentity};
 use domain::{Rejection, Source, person::Person};
-use store::{GoodSince, ListedKey, NewSession, SessionPerson, SessionRow, StoreError};
+use store::{
+    FoundSession, GoodSince, ListedKey, NewSession, SessionPerson, SessionRow, StoreError,
+};
 
 /// A session ends that nobody used for so long.
 const IDLE: SignedDuration = SignedDuration::from_hours(1);
@@ -193,14 +195,19 @@ impl Service {
         }
     }
 
-    /// The session of this token, if it is good.
+    /// The session of this token, if it is good, and its key may be used from there.
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub async fn session(&self, token: &SessionToken) -> Result<Option<SessionRow>, Error> {
+    pub async fn session(
+        &self,
+        token: &SessionToken,
+        peer: IpAddr,
+    ) -> Result<Option<FoundSession>, Error> {
         let found = self.store.find_session(&token.hash(), self.good_sessions()).await?;
+        let found = found.filter(|found| is_from(&found.networks, peer));
         let now = self.clock.now();
-        if let Some(session) = &found
+        if let Some(FoundSession { session, .. }) = &found
             && now.duration_since(session.seen_at) > NOTED_EVERY
         {
             self.store.touch_session(session.id, now).await?;
@@ -208,31 +215,41 @@ impl Service {
         Ok(found)
     }
 
-    /// The sessions that are good, newest first.
+    /// The sessions that are good, newest first: the caller's, or all where the caller may
+    /// see them.
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub async fn sessions(&self) -> Result<Vec<SessionRow>, Error> {
-        Ok(self.store.sessions(self.good_sessions(), MOST_LISTED).await?)
+    pub async fn sessions(&self, caller: &Caller) -> Result<Vec<SessionRow>, Error> {
+        let key = (!self.manages_access()).then_some(caller.key_id.as_str());
+        Ok(self.store.sessions(self.good_sessions(), key, MOST_LISTED).await?)
     }
 
-    /// Ends a session, the caller's own or another's.
+    /// Ends a session: one of the caller's key, or any where the caller may see them.
     ///
     /// # Errors
     /// [`Error::Store`].
     pub async fn end_session(&self, caller: &Caller, id: Uuid) -> Result<(), Error> {
-        self.once(caller, "end_session", |tx| Box::pin(async { Ok(tx.end_session(id).await?) }))
-            .await?;
+        let key = (!self.manages_access()).then_some(caller.key_id.as_str());
+        self.once(caller, "end_session", |tx| {
+            Box::pin(async { Ok(tx.end_session(id, key).await?) })
+        })
+        .await?;
         tracing::info!(by = caller.name, session = %id, "a session was ended");
         Ok(())
     }
 
-    /// The access keys, without their secrets.
+    /// The access keys, without their secrets: those of the caller's principal, or all where
+    /// the caller may see them.
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub async fn keys(&self) -> Result<Vec<ListedKey>, Error> {
-        Ok(self.store.listed_keys(MOST_LISTED).await?)
+    pub async fn keys(&self, caller: &Caller) -> Result<Vec<ListedKey>, Error> {
+        if self.manages_access() {
+            return Ok(self.store.listed_keys(None, MOST_LISTED).await?);
+        }
+        let principal = self.key(&caller.key_id).await?.map(|key| key.name).unwrap_or_default();
+        Ok(self.store.listed_keys(Some(&principal), MOST_LISTED).await?)
     }
 
     /// What the servers of this database prove their sign-ins with.
@@ -263,7 +280,7 @@ impl Service {
     pub(crate) fn good_sessions(&self) -> GoodSince {
         let now = self.clock.now();
         let since = |age| now.checked_sub(age).unwrap_or(Timestamp::MIN);
-        GoodSince { created: since(LONGEST), seen: since(IDLE) }
+        GoodSince { created: since(LONGEST), seen: since(IDLE), now }
     }
 }
 

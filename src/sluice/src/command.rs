@@ -1,13 +1,11 @@
 //! Commands on the database that end at once.
 
-use anyhow::{Result, anyhow, bail};
-use clock::Clock;
+use anyhow::{Result, anyhow};
 use domain::Source;
-use secrecy::{ExposeSecret, SecretString};
 use service::Caller;
-use sluice::config::{ConsoleLink, Database, Output, ShowContainer};
+use sluice::config::{ConsoleLink, ShowContainer};
 
-use crate::process::{connect_checked, random_hex, without_requests};
+use crate::process::{connect_checked, without_requests};
 
 pub(crate) async fn container(settings: ShowContainer) -> Result<()> {
     let store = connect_checked(&settings.database).await?;
@@ -42,26 +40,6 @@ fn command(name: &str) -> Caller {
         reason: String::new(),
         identity: None,
     }
-}
-
-pub(crate) async fn create_key(name: &str, output: Output, database: &Database) -> Result<()> {
-    if name.trim().is_empty() || name.chars().count() > 100 {
-        bail!("--name must have 1 to 100 characters");
-    }
-    let store = connect_checked(database).await?;
-    let (id, secret) = (format!("sluice{}", random_hex(10)?), SecretString::from(random_hex(20)?));
-    let created = store.insert_key(&id, &secret, name, Clock::default().now()).await?;
-    if !created {
-        bail!("there is a key named {name} already");
-    }
-    match output {
-        Output::Text => println!("AccessKeyId {id}\nAccessKeySecret {}", secret.expose_secret()),
-        Output::Json => println!(
-            "{}",
-            serde_json::json!({ "AccessKeyId": id, "AccessKeySecret": secret.expose_secret() })
-        ),
-    }
-    Ok(())
 }
 
 pub(crate) async fn console_link(settings: ConsoleLink) -> Result<()> {

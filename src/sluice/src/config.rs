@@ -11,10 +11,15 @@ use secrecy::SecretString;
 
 use domain::{ClusterIdentity, name::DEFAULT_NAMESPACE, order::FailurePolicy};
 
+mod access;
 mod console;
 mod edge;
 mod package;
 
+pub use access::{
+    Attachment, CreateKey, KeyCommand, OneKey, OnePolicy, OnePrincipal, PolicyCommand,
+    PrincipalCommand, SignatureScheme,
+};
 pub use console::{ConsoleLink, ConsoleServing, OIDC_SECRET, SignIn, Switch};
 pub use edge::EdgeServing;
 pub use package::{FetchPackage, PackageRules, PackageServing, PackageUploads};
@@ -63,6 +68,18 @@ pub enum Command {
         #[command(subcommand)]
         command: KeyCommand,
     },
+    /// Manage principals: persons and programs, who have access keys.
+    Principal {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: PrincipalCommand,
+    },
+    /// Manage policies, which say what principals may do.
+    Policy {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
     /// What asks a server over its API.
     #[command(flatten)]
     Client(Box<client::ClientCommand>),
@@ -102,23 +119,6 @@ pub enum ClusterCommand {
         /// End the change orders that are open where they are. Nothing of them is carried out any more, on no cluster.
         #[arg(long)]
         let_orders_go: bool,
-        /// The database.
-        #[command(flatten)]
-        database: Database,
-    },
-}
-
-/// What can be done with access keys.
-#[derive(Debug, Subcommand)]
-pub enum KeyCommand {
-    /// Create a key and print it. The secret is shown this once.
-    Create {
-        /// The key's name, as it appears in events.
-        #[arg(long)]
-        name: String,
-        /// How to print it.
-        #[arg(long, value_enum, default_value_t = Output::Text)]
-        output: Output,
         /// The database.
         #[command(flatten)]
         database: Database,

@@ -1,5 +1,6 @@
 //! The program: reads the command line, and runs the command.
 
+mod access;
 mod command;
 mod process;
 mod serve;
@@ -10,7 +11,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser};
 use sluice::{
-    config::{Cli, ClusterCommand, Command, KeyCommand},
+    config::{Cli, ClusterCommand, Command},
     fetch,
 };
 
@@ -49,9 +50,9 @@ async fn run(cli: Cli) -> Result<ExitCode> {
             clap_complete::generate(shell, &mut Cli::command(), "sluice", &mut script);
             print(&String::from_utf8_lossy(&script))?
         }
-        Command::Key { command: KeyCommand::Create { name, output, database } } => {
-            command::create_key(&name, output, &database).await?
-        }
+        Command::Key { command } => access::key(command).await?,
+        Command::Principal { command } => access::principal(command).await?,
+        Command::Policy { command } => access::policy(command).await?,
         Command::Cluster {
             command: ClusterCommand::Replace { cluster_id, identity, let_orders_go, database },
         } => {

@@ -103,6 +103,7 @@ pub(crate) async fn serve(settings: Serve) -> Result<()> {
     };
     let mut service =
         Service::new(store, clock, rules).with_packages(packages(&settings.packages)?);
+    crate::access::warn_of_assumed(&service).await?;
     if let Some(holder) = holder {
         service = service.with_executor(&holder);
     }

@@ -21,9 +21,10 @@ mod view;
 
 pub use crate::application::scaling_rule::ScalingRuleRow;
 pub use crate::application::tag::TagRow;
-pub use crate::catalog::access_key::KeyRow;
+pub use crate::catalog::access_key::{KeyRow, ListedKey, NewKey};
 pub use crate::catalog::config_template::{ConfigTemplateFilter, ConfigTemplateRow};
 pub use crate::catalog::logical_region::{LogicalRegion, RegionText};
+pub use crate::catalog::principal::{PolicyRow, PrincipalRow};
 pub use crate::cluster::identity::{OpenWork, Recorded};
 pub use crate::order::advance::{Advanced, Made};
 pub use crate::order::event::{Event, EventPosition, EventRow, PlacedEvent};
@@ -40,7 +41,7 @@ pub use list::{
     WantedOrders,
 };
 pub use order::NewOrder;
-pub use session::{GoodSince, ListedKey, NewSession, SessionPerson, SessionRow};
+pub use session::{FoundSession, GoodSince, NewSession, SessionPerson, SessionRow};
 pub use upload::{
     Completion, CredentialRow, Hold, MultipartRow, NewMultipart, NewPart, NewUpload, PackageRow,
     PartRefused, StoredPackage, WrittenPart,

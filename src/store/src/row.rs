@@ -4,6 +4,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::StoreError;
+use domain::access::Filter;
 
 /// The Postgres word of an enum value: the one that serde gives it.
 pub(super) fn word(value: impl Serialize) -> String {
@@ -45,6 +46,16 @@ pub(super) fn count(what: &'static str, number: i32) -> Result<usize, StoreError
 /// A count as Postgres holds it.
 pub(super) fn number(what: &'static str, count: usize) -> Result<i32, StoreError> {
     i32::try_from(count).map_err(|error| StoreError::Corrupt { what, why: error.to_string() })
+}
+
+/// The patterns of what a list may show; none = everything.
+pub(super) fn allowed(filter: Option<&Filter>) -> Option<&[String]> {
+    filter.map(|filter| filter.allowed.as_slice())
+}
+
+/// The patterns of what a list may not show.
+pub(super) fn denied(filter: Option<&Filter>) -> &[String] {
+    filter.map_or(&[], |filter| filter.denied.as_slice())
 }
 
 #[cfg(test)]

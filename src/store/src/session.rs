@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use uuid::Uuid;
 
-use crate::{Store, StoreError, Tx};
+use crate::{Store, StoreError, Tx, row::document};
+use domain::access::Grant;
 
 /// A session about to be opened.
 #[derive(Debug, Clone, Copy)]
@@ -45,20 +46,23 @@ pub struct SessionRow {
     pub person: Option<SessionPerson>,
 }
 
+/// A session that was found by its token, with what it is judged by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FoundSession {
+    pub session: SessionRow,
+    /// Networks that its key may be used from; empty = all.
+    pub networks: Vec<String>,
+    /// What is granted to the principal of its key.
+    pub grants: Vec<Grant>,
+}
+
 /// From when on sessions are good that were begun, and seen.
 #[derive(Debug, Clone, Copy)]
 pub struct GoodSince {
     pub created: Timestamp,
     pub seen: Timestamp,
-}
-
-/// An access key, without its secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListedKey {
-    pub id: String,
-    pub name: String,
-    pub enabled: bool,
-    pub created_at: Timestamp,
+    /// Keys are good that end later.
+    pub now: Timestamp,
 }
 
 impl Tx {
@@ -73,7 +77,7 @@ impl Tx {
     ) -> Result<bool, StoreError> {
         let done = sqlx::query!(
             "/* insert_session */ INSERT INTO console_session (id, token_hash, key_id, created_at, seen_at, peer, agent, person_subject, person_name)
-             SELECT $1, $2, k.id, $4, $4, $5, $6, $7, $8 FROM access_key k WHERE k.id = $3 AND k.enabled",
+             SELECT $1, $2, k.id, $4, $4, $5, $6, $7, $8 FROM access_key k WHERE k.id = $3 AND k.enabled AND (k.expires_at IS NULL OR k.expires_at > $4)",
             session.id,
             session.token_hash,
             session.key_id,
@@ -88,14 +92,18 @@ impl Tx {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Ends a session, whoever's it is.
+    /// Ends a session: whoever's it is, or of this key alone.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn end_session(&mut self, id: Uuid) -> Result<(), StoreError> {
-        sqlx::query!("/* end_session */ DELETE FROM console_session WHERE id = $1", id)
-            .execute(self.connection())
-            .await?;
+    pub async fn end_session(&mut self, id: Uuid, key: Option<&str>) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* end_session */ DELETE FROM console_session WHERE id = $1 AND ($2::text IS NULL OR key_id = $2)",
+            id,
+            key
+        )
+        .execute(self.connection())
+        .await?;
         Ok(())
     }
 
@@ -157,7 +165,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let done = sqlx::query!(
             "/* insert_link */ INSERT INTO console_link (token_hash, key_id, expires_at)
-             SELECT $1, k.id, $3 FROM access_key k WHERE k.name = $2 AND k.enabled",
+             SELECT $1, k.id, $3 FROM access_key k WHERE k.name = $2 AND k.enabled AND (k.expires_at IS NULL OR k.expires_at > $3)",
             token_hash,
             key_name,
             expires_at.to_sqlx() as _
@@ -173,7 +181,7 @@ impl Store {
     /// [`StoreError::Sql`].
     pub async fn key_named(&self, name: &str) -> Result<Option<String>, StoreError> {
         let row = sqlx::query!(
-            "/* key_named */ SELECT id FROM access_key WHERE name = $1 AND enabled",
+            "/* key_named */ SELECT id FROM access_key WHERE name = $1 AND enabled AND (expires_at IS NULL OR expires_at > now())",
             name
         )
         .fetch_optional(&self.pool)
@@ -205,27 +213,35 @@ impl Store {
         &self,
         token_hash: &[u8],
         good: GoodSince,
-    ) -> Result<Option<SessionRow>, StoreError> {
+    ) -> Result<Option<FoundSession>, StoreError> {
         let row = sqlx::query!(
-            "/* find_session */ SELECT s.id, s.key_id, k.name, s.created_at, s.seen_at, s.peer, s.agent, s.person_subject, s.person_name
-             FROM console_session s JOIN access_key k ON k.id = s.key_id
-             WHERE s.token_hash = $1 AND k.enabled AND s.created_at > $2 AND s.seen_at > $3",
+            r#"/* find_session */ SELECT s.id, s.key_id, p.name, s.created_at, s.seen_at, s.peer, s.agent, s.person_subject, s.person_name, k.networks, grants_of(p.id) AS "grants!"
+             FROM console_session s JOIN access_key k ON k.id = s.key_id JOIN principal p ON p.id = k.principal_id
+             WHERE s.token_hash = $1 AND k.enabled AND s.created_at > $2 AND s.seen_at > $3 AND (k.expires_at IS NULL OR k.expires_at > $4)"#,
             token_hash,
             good.created.to_sqlx() as _,
-            good.seen.to_sqlx() as _
+            good.seen.to_sqlx() as _,
+            good.now.to_sqlx() as _
         )
         .fetch_optional(&self.pool)
         .await?;
-        Ok(row.map(|row| SessionRow {
-            id: row.id,
-            key_id: row.key_id,
-            name: row.name,
-            created_at: row.created_at.to_jiff(),
-            seen_at: row.seen_at.to_jiff(),
-            peer: row.peer,
-            agent: row.agent,
-            person: person(row.person_subject, row.person_name),
-        }))
+        row.map(|row| {
+            Ok(FoundSession {
+                session: SessionRow {
+                    id: row.id,
+                    key_id: row.key_id,
+                    name: row.name,
+                    created_at: row.created_at.to_jiff(),
+                    seen_at: row.seen_at.to_jiff(),
+                    peer: row.peer,
+                    agent: row.agent,
+                    person: person(row.person_subject, row.person_name),
+                },
+                networks: row.networks,
+                grants: document("grants", row.grants)?,
+            })
+        })
+        .transpose()
     }
 
     /// Those of the sessions that are good still, and their keys too.
@@ -239,10 +255,11 @@ impl Store {
     ) -> Result<Vec<Uuid>, StoreError> {
         let ids = sqlx::query_scalar!(
             "/* sessions_that_hold */ SELECT s.id FROM console_session s JOIN access_key k ON k.id = s.key_id
-             WHERE s.id = ANY($1) AND k.enabled AND s.created_at > $2 AND s.seen_at > $3",
+             WHERE s.id = ANY($1) AND k.enabled AND s.created_at > $2 AND s.seen_at > $3 AND (k.expires_at IS NULL OR k.expires_at > $4)",
             ids,
             good.created.to_sqlx() as _,
-            good.seen.to_sqlx() as _
+            good.seen.to_sqlx() as _,
+            good.now.to_sqlx() as _
         )
         .fetch_all(&self.pool)
         .await?;
@@ -264,21 +281,25 @@ impl Store {
         Ok(())
     }
 
-    /// The sessions that are good, newest first, at most `most`.
+    /// The sessions that are good, newest first, at most `most`: all, or those of this key.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn sessions(
         &self,
         good: GoodSince,
+        key: Option<&str>,
         most: i64,
     ) -> Result<Vec<SessionRow>, StoreError> {
         let rows = sqlx::query!(
-            "/* sessions */ SELECT s.id, s.key_id, k.name, s.created_at, s.seen_at, s.peer, s.agent, s.person_subject, s.person_name
-             FROM console_session s JOIN access_key k ON k.id = s.key_id
-             WHERE k.enabled AND s.created_at > $1 AND s.seen_at > $2 ORDER BY s.created_at DESC, s.id LIMIT $3",
+            "/* sessions */ SELECT s.id, s.key_id, p.name, s.created_at, s.seen_at, s.peer, s.agent, s.person_subject, s.person_name
+             FROM console_session s JOIN access_key k ON k.id = s.key_id JOIN principal p ON p.id = k.principal_id
+             WHERE k.enabled AND s.created_at > $1 AND s.seen_at > $2 AND (k.expires_at IS NULL OR k.expires_at > $3) AND ($4::text IS NULL OR k.id = $4)
+             ORDER BY s.created_at DESC, s.id LIMIT $5",
             good.created.to_sqlx() as _,
             good.seen.to_sqlx() as _,
+            good.now.to_sqlx() as _,
+            key,
             most
         )
         .fetch_all(&self.pool)
@@ -311,26 +332,6 @@ impl Store {
         .execute(&self.pool)
         .await?;
         Ok(())
-    }
-
-    /// The access keys by name, at most `most`, without their secrets.
-    ///
-    /// # Errors
-    /// [`StoreError::Sql`].
-    pub async fn listed_keys(&self, most: i64) -> Result<Vec<ListedKey>, StoreError> {
-        let rows = sqlx::query!(
-            "/* listed_keys */ SELECT id, name, enabled, created_at FROM access_key ORDER BY name, id LIMIT $1",
-            most
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        let rows = rows.into_iter().map(|row| ListedKey {
-            id: row.id,
-            name: row.name,
-            enabled: row.enabled,
-            created_at: row.created_at.to_jiff(),
-        });
-        Ok(rows.collect())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The entries, by what is read.
 
+mod access;
 mod console;
 mod domain;
 mod notation;
@@ -15,6 +16,7 @@ use crate::entry::Entry;
 /// All entries.
 pub fn all() -> Vec<Entry> {
     [
+        access::entries(),
         signature::entries(),
         params::entries(),
         notation::entries(),

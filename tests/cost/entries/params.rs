@@ -1,5 +1,11 @@
 //! Parameters: the query and the form, and names that lead into structures.
 
+use std::sync::LazyLock;
+
+use domain::order::FailurePolicy;
+use service::{Service, ServiceConfig};
+use tokio::runtime::Runtime;
+
 use domain::limits::{BODY, NAME_DEPTH, PARAMETER_NAME, PARAMETERS, TARGET};
 use edas::{
     edge::call,
@@ -102,8 +108,8 @@ pub fn entries() -> Vec<Entry> {
             },
         ),
         refused("an id of a line's length", &["edas::edge::call::Call::id"], TARGET, |n| {
-            let call =
-                call::Call { params: params(&[("AppId", &"9".repeat(n))]), caller: caller() };
+            let params = params(&[("AppId", &"9".repeat(n))]);
+            let call = call::Call { params, caller: caller(), service: SERVICE.1.clone() };
             Box::new(move || call.application().is_ok())
         }),
         accepted(
@@ -128,6 +134,22 @@ pub fn entries() -> Vec<Entry> {
 fn query(count: usize, value: &str) -> String {
     (0..count).map(|at| format!("Name{at:08}={value}&")).collect()
 }
+
+/// Use cases that are never asked. Their pool needs a runtime.
+static SERVICE: LazyLock<(Runtime, Service)> = LazyLock::new(|| {
+    let runtime = Runtime::new().expect("a runtime can be made");
+    let inside = runtime.enter();
+    let pool = sqlx::PgPool::connect_lazy("postgres://192.0.2.1/none").expect("an address");
+    let settings = ServiceConfig {
+        cluster: "default".into(),
+        region: "cn-test".into(),
+        batch_timeout_seconds: 60,
+        failure_policy: FailurePolicy::default(),
+    };
+    let service = Service::new(store::Store::on(pool), clock::Clock::default(), settings);
+    drop(inside);
+    (runtime, service)
+});
 
 fn caller() -> service::Caller {
     service::Caller {

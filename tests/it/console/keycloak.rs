@@ -137,7 +137,7 @@ async fn people_sign_in_through_keycloak(pool: PgPool) {
     browser.until("#timeline", "jane@example.org (alice)").await;
     browser.open(&site, "/console/sessions").await;
     browser.until("table", "jane@example.org (alice)").await;
-    let session = &site.app.service.sessions().await.unwrap()[0];
+    let session = &site.app.service.sessions(&crate::support::caller()).await.unwrap()[0];
     let person = session.person.clone().unwrap();
     assert_eq!((person.name.as_str(), session.name.as_str()), ("jane@example.org", "alice"));
     assert!(person.subject.len() > 20, "Keycloak's own id: {person:?}");
@@ -152,7 +152,7 @@ async fn people_sign_in_through_keycloak(pool: PgPool) {
     browser.end().await;
 
     // Kim is in no group that a key is for.
-    let before = site.app.service.sessions().await.unwrap().len();
+    let before = site.app.service.sessions(&crate::support::caller()).await.unwrap().len();
     let (back, kept) = sign_in(&site, "kim").await;
     let refused = site.send("GET", &back, &[("cookie", &kept)], "").await;
     assert_eq!(refused.status, 403, "{}", refused.body);
@@ -165,7 +165,7 @@ async fn people_sign_in_through_keycloak(pool: PgPool) {
     let (_, other) = sign_in(&site, "jane").await;
     let elsewhere = site.send("GET", &back, &[("cookie", &other)], "").await;
     assert_eq!(elsewhere.status, 400, "{}", elsewhere.body);
-    assert_eq!(site.app.service.sessions().await.unwrap().len(), before);
+    assert_eq!(site.app.service.sessions(&crate::support::caller()).await.unwrap().len(), before);
     let signed_in = site.send("GET", &back, &[("cookie", &kept)], "").await;
     assert_eq!((signed_in.status.as_u16(), signed_in.header("location")), (303, "/console"));
     let again = site.send("GET", &back, &[("cookie", &kept)], "").await;

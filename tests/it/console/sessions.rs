@@ -286,7 +286,7 @@ async fn a_key_has_so_many_sessions_and_a_further_one_ends_the_oldest(pool: PgPo
         let visit = service::Visit::default();
         site.app.service.open_linked_session(&link, &visit).await.unwrap();
     }
-    assert_eq!(site.app.service.sessions().await.unwrap().len(), 50);
+    assert_eq!(site.app.service.sessions(&crate::support::caller()).await.unwrap().len(), 50);
     let shut_out = site.get("/console/orders").await;
     assert!(shut_out.header("location").contains("/console/sign-in"), "{}", shut_out.status);
 }

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::order_id;
 use crate::{Console, fault::Fault, form::Posted, session::SignedIn, words};
 use domain::{
-    BatchId, Rejection,
+    BatchId, Rejection, access,
     snapshot::{Action, Snapshot},
 };
 
@@ -116,6 +116,15 @@ pub(crate) async fn act(
 ) -> Result<Response, Fault> {
     let order = order_id(&id)?;
     let caller = signed_in.caller(&format!("/console/orders/{id}/{action}"), &form)?;
+    let done = match action.as_str() {
+        "continue" => access::Action::CONFIRM,
+        "step-back" => access::Action::STEP_BACK,
+        "abort" => access::Action::ABORT,
+        "roll-back" => access::Action::ROLL_BACK,
+        "retry" => access::Action::RETRY,
+        _ => return Err(Fault::not_found()),
+    };
+    let console = signed_in.within(&console, done)?;
     let service = &console.service;
     let batch = || -> Result<BatchId, Fault> {
         let text = form.text("batch");

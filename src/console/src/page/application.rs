@@ -15,7 +15,7 @@ use crate::{
     session::SignedIn,
     words::{self, Moment, Sign},
 };
-use domain::{ApplicationId, observed::cluster_state::PodHealth};
+use domain::{ApplicationId, access::Action, observed::cluster_state::PodHealth};
 use jiff::Timestamp;
 use service::{Error, Scale, Start, WantedOrders, diff};
 
@@ -94,6 +94,7 @@ pub(crate) async fn show(
         "manifest" => "manifest",
         _ => "versions",
     };
+    let console = signed_in.within(&console, Action::READ)?;
     let service = &console.service;
     let now = service.clock().now();
     let application = service.application(id).await?;
@@ -230,6 +231,14 @@ pub(crate) async fn operate(
 ) -> Result<Response, Fault> {
     let application = application_id(&id)?;
     let caller = signed_in.caller(&format!("/console/apps/{id}/operate"), &form)?;
+    let action = match form.text("what") {
+        "scale" => Action::SCALE,
+        "start" => Action::START,
+        "stop" => Action::STOP,
+        "restart" => Action::RESTART,
+        _ => return Err(Fault::unreadable("The form does not say what to do.")),
+    };
+    let console = signed_in.within(&console, action)?;
     let service = &console.service;
     let number = |required: bool| {
         let number = form.number("replicas", "The number of pods").map_err(Fault::unreadable)?;

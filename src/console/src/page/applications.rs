@@ -12,7 +12,7 @@ use crate::{
     session::SignedIn,
     words,
 };
-use domain::order::State as OrderState;
+use domain::{access::Action, order::State as OrderState};
 use service::{ListedApplication, WantedApplications};
 
 #[derive(Template)]
@@ -73,9 +73,10 @@ pub(crate) async fn list(
     Asked(asked): Asked,
 ) -> Page {
     let filter = filter_of(&asked);
+    let console = signed_in.within(&console, Action::LIST)?;
     let now = console.service.clock().now();
     let listed = console.service.listed_applications(&filter).await?;
-    let known = console.service.cluster().await?.namespaces;
+    let known = console.service.namespaces().await?;
     let chosen = filter.namespace.clone().unwrap_or_default();
     let mut namespaces =
         Choice::all(&[("", "all namespaces")], if chosen.is_empty() { "" } else { "-" });

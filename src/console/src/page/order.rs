@@ -16,6 +16,7 @@ use crate::{
     words::{self, Moment, Sign},
 };
 use domain::{
+    access::Action,
     order::{Kind, State as OrderState},
     snapshot::{BatchSnapshot, PodSnapshot, Snapshot, TIMELINE, TimelineEntry},
 };
@@ -135,6 +136,7 @@ pub(crate) async fn show(
     Path(id): Path<String>,
 ) -> Page {
     let id = order_id(&id)?;
+    let console = signed_in.within(&console, Action::READ)?;
     let order = console.service.snapshot(id).await?;
     let parts = parts(&order)?;
     let (before, after) = console.service.order_templates(id).await?;

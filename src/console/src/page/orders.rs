@@ -14,6 +14,7 @@ use crate::{
     frame::{Frame, Place},
     session::SignedIn,
 };
+use domain::access::Action;
 use domain::order::State as OrderState;
 use service::WantedOrders;
 
@@ -42,6 +43,7 @@ pub(crate) async fn list(
     signed_in: SignedIn,
     Asked(asked): Asked,
 ) -> Page {
+    let console = signed_in.within(&console, Action::LIST)?;
     let listed = console.service.listed_orders(&filter_of(&asked)).await?;
     let now = console.service.clock().now();
     let next = match listed.rows.last().filter(|_| listed.has_more) {

@@ -5,6 +5,7 @@ use axum::{
     extract::{Path, State},
     response::{IntoResponse, Redirect, Response},
 };
+use domain::access::Action;
 use uuid::Uuid;
 
 use super::{Page, nonce, render};
@@ -54,8 +55,9 @@ struct SessionLine {
 }
 
 pub(crate) async fn keys(State(console): State<Console>, signed_in: SignedIn) -> Page {
+    let console = signed_in.within(&console, Action::READ)?;
     let now = console.service.clock().now();
-    let rows = console.service.keys().await?.into_iter().map(|key| KeyLine {
+    let rows = console.service.keys(&signed_in.reader()).await?.into_iter().map(|key| KeyLine {
         is_own: key.id == signed_in.0.key_id,
         id: key.id,
         name: key.name,
@@ -67,17 +69,20 @@ pub(crate) async fn keys(State(console): State<Console>, signed_in: SignedIn) ->
 }
 
 pub(crate) async fn sessions(State(console): State<Console>, signed_in: SignedIn) -> Page {
+    let console = signed_in.within(&console, Action::READ)?;
     let now = console.service.clock().now();
-    let rows = console.service.sessions().await?.into_iter().map(|session| SessionLine {
-        is_own: session.id == signed_in.0.id,
-        id: session.id.to_string(),
-        name: acting_name(session.person.as_ref(), &session.name),
-        subject: session.person.map(|person| person.subject).unwrap_or_default(),
-        nonce: nonce(),
-        peer: session.peer,
-        agent: session.agent,
-        created: words::since(session.created_at, now),
-        seen: words::since(session.seen_at, now),
+    let rows = console.service.sessions(&signed_in.reader()).await?.into_iter().map(|session| {
+        SessionLine {
+            is_own: session.id == signed_in.0.id,
+            id: session.id.to_string(),
+            name: acting_name(session.person.as_ref(), &session.name),
+            subject: session.person.map(|person| person.subject).unwrap_or_default(),
+            nonce: nonce(),
+            peer: session.peer,
+            agent: session.agent,
+            created: words::since(session.created_at, now),
+            seen: words::since(session.seen_at, now),
+        }
     });
     let frame = Frame::new("Sessions", signed_in.name(), Place::Sessions);
     render(&Sessions { frame, rows: rows.collect() })
@@ -91,6 +96,7 @@ pub(crate) async fn end(
 ) -> Result<Response, Fault> {
     let path = format!("/console/sessions/{id}/end");
     let session: Uuid = id.parse().map_err(|_| Fault::not_found())?;
+    let console = signed_in.within(&console, Action::READ)?;
     console.service.end_session(&signed_in.caller(&path, &form)?, session).await?;
     Ok(Redirect::to("/console/sessions").into_response())
 }

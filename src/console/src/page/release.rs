@@ -18,6 +18,7 @@ use crate::{
 };
 use domain::{
     ApplicationId, Input, Rejection,
+    access::Action,
     order::plan::{BatchGate, Pace, Strategy},
     package::runtime::Runtime,
     precheck::{Finding, PrecheckReport},
@@ -134,6 +135,7 @@ pub(crate) async fn form(
     Asked(asked): Asked,
 ) -> Page {
     let id = application_id(&id)?;
+    let console = signed_in.within(&console, Action::READ)?;
     render(&empty(&console, &signed_in, id, &asked, String::new()).await?)
 }
 
@@ -313,13 +315,16 @@ pub(crate) async fn send(
     Posted(form): Posted,
 ) -> Result<Response, Fault> {
     let application = application_id(&id)?;
+    let is_confirmed = form.text("step") == "confirm";
+    let action = if is_confirmed { Action::RELEASE } else { Action::PREVIEW };
+    let console = signed_in.within(&console, action)?;
     let release = chosen(&console, application, &form).await?;
     let request = match deploy(application, release.as_ref(), &form) {
         Ok(request) => request,
         Err(problem) => return again(&console, &signed_in, application, &form, problem).await,
     };
     form.reason()?;
-    if form.text("step") != "confirm" {
+    if !is_confirmed {
         let request = Deploy { plan_hash: None, ..request };
         return look(&console, &signed_in, &request, &form, String::new()).await;
     }

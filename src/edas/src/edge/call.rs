@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::wire::{error::ApiError, params::Params, reply::Reply};
 use domain::{ApplicationId, BatchId, OrderId, Rejection};
-use service::Caller;
+use service::{Caller, Service};
 
 /// An authenticated call.
 #[derive(Debug, Clone)]
@@ -18,6 +18,8 @@ pub struct Call {
     pub params: Params,
     /// Who calls, and which request it is.
     pub caller: Caller,
+    /// The use cases, as far as the caller may have them.
+    pub service: Service,
 }
 
 impl Call {

@@ -204,6 +204,10 @@ fn may_fail(operation: &mut Operation) {
             "400",
             "The signature, a nonce or date, or a parameter's form is refused; Code says which.",
         ),
+        (
+            "403",
+            "The policies of the access key do not allow this, or the key may not be used from there.",
+        ),
         ("404", "No such operation or access key."),
         ("413", "The body is too long: see the limits."),
         ("414", "The request line is too long: see the limits."),

@@ -7,7 +7,7 @@ use super::{
     throttle::{Rates, Throttle},
 };
 use domain::limits;
-use service::Service;
+use service::{Permit, Service};
 
 /// What the edge can be told.
 #[derive(Debug, Clone)]
@@ -36,6 +36,7 @@ impl Default for EdgeConfig {
 /// What every request needs.
 #[derive(Debug, Clone)]
 pub struct Edge {
+    /// The use cases, for somebody who may do nothing: a call has its own ([`super::call::Call`]).
     pub service: Service,
     /// What the edge was told.
     pub settings: EdgeConfig,
@@ -50,6 +51,7 @@ impl Edge {
     #[must_use]
     pub fn new(service: Service, settings: EdgeConfig) -> Self {
         let throttle = Arc::new(Throttle::new(settings.rates));
+        let service = service.within(Permit::nobody());
         Self { service, settings, throttle, bodies: Budget::new(limits::BODIES) }
     }
 }

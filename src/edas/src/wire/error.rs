@@ -109,6 +109,23 @@ impl ApiError {
         Self::gateway(StatusCode::BAD_REQUEST, "InvalidParameter", message)
     }
 
+    /// The caller may not do this.
+    #[must_use]
+    pub fn forbidden(action: &str, resource: Option<&str>) -> Self {
+        let resource = resource.unwrap_or("any resource");
+        let message = format!(
+            "User not authorized to operate on the specified resource: the policies of the access key do not allow {action} on {resource}."
+        );
+        Self::gateway(StatusCode::FORBIDDEN, "Forbidden.RAM", message)
+    }
+
+    /// The access key may not be used from this address.
+    #[must_use]
+    pub fn forbidden_network() -> Self {
+        let message = "User not authorized to operate on the specified resource: the access key may not be used from your address.";
+        Self::gateway(StatusCode::FORBIDDEN, "Forbidden.RAM", message)
+    }
+
     /// No operation has this method and path (K12: JSON, never a redirect).
     #[must_use]
     pub fn not_found() -> Self {
@@ -257,6 +274,11 @@ impl From<Rejection> for ApiError {
         let reason = match &rejection {
             Rejection::NonceUsed => return SignatureRefusal::NonceUsed.into(),
             Rejection::Invalid(why) => return Self::of_input("", why.clone()),
+            Rejection::NotAllowed { action, resource } => {
+                return Self::forbidden(action, resource.as_deref());
+            }
+            Rejection::UnknownPrincipal(_) => "UnknownPrincipal".into(),
+            Rejection::UnknownPolicy(_) => "UnknownPolicy".into(),
             Rejection::UnknownApplication(_) => "UnknownApplication".into(),
             Rejection::UnknownOrder(_) => "UnknownOrder".into(),
             Rejection::UnknownBatch(_) => "UnknownBatch".into(),

@@ -82,6 +82,7 @@ pub fn with_names(message: &str) -> String {
 
 fn usual(input: Input) -> &'static str {
     match input {
+        Input::AccessKey => "Name",
         Input::ApplicationDescription => "ApplicationDescription",
         Input::ApplicationName => "AppName",
         Input::Annotations => "Annotations",
@@ -127,6 +128,7 @@ fn usual(input: Input) -> &'static str {
         Input::PackageKind => "PackageType",
         Input::Phone => "PhoneNumber",
         Input::PlanHash => "PlanHash",
+        Input::Policy => "Policy",
         Input::RegionName => "RegionTag",
         Input::RegionTitle => "RegionName",
         Input::Release => "PackageVersionId",
@@ -192,8 +194,8 @@ mod tests {
             contract::operations().iter().chain(contract::own()).any(|it| it.takes(name))
         };
         for input in Input::ALL {
-            // Only a command of the program takes it.
-            if *input != Input::ClusterIdentity {
+            // Only commands of the program take these.
+            if !matches!(input, Input::AccessKey | Input::ClusterIdentity | Input::Policy) {
                 assert!(known(usual(*input)), "{input:?}: {}", usual(*input));
             }
         }

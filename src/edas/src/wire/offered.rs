@@ -11,9 +11,18 @@ use super::{
     },
 };
 
+use domain::access::{
+    Action,
+    Group::{self, *},
+};
+
+use Object::*;
+
 mod judge;
+mod known;
 
 pub use crate::wire::offered::judge::{check, ignored, unread};
+pub use crate::wire::offered::known::knows_action;
 #[cfg(test)]
 pub(crate) use judge::SAY_NOTHING;
 
@@ -21,11 +30,46 @@ pub(crate) use judge::SAY_NOTHING;
 #[derive(Debug, Clone, Copy)]
 pub struct Offer {
     pub operation: &'static str,
+    /// The group that RAM has its action in.
+    pub group: Group,
+    /// What it is done to: the service judges this, where it finds it.
+    pub object: Object,
     /// The parameters that its handler reads.
     pub parameters: &'static [Parameter],
 }
 
+/// What an operation is done to, and how that is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Object {
+    /// The application of an id, in the transaction that reads its row.
+    Application,
+    /// The application of a change order, likewise.
+    Order,
+    /// The application of a change order of a batch, likewise.
+    Batch,
+    /// An application by its namespace and name; it need not be there.
+    Named,
+    /// Applications, each of them: a list shows those that may be seen.
+    Applications,
+    /// An object of this kind beside the Deployments of a Kubernetes namespace.
+    Beside(&'static str),
+    /// The cluster.
+    Cluster,
+    /// A config template by its number.
+    Template,
+    /// An EDAS namespace by its name.
+    Region,
+    /// Nothing that anybody owns: the action alone is judged.
+    Server,
+}
+
 impl Offer {
+    /// The action that somebody must be allowed.
+    #[must_use]
+    pub const fn action(&self) -> Action {
+        Action::new(self.operation, self.group)
+    }
+
     /// The parameter of this name, if the handler reads it.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&'static Parameter> {
@@ -33,144 +77,240 @@ impl Offer {
     }
 }
 
+const fn offered(
+    operation: &'static str,
+    group: Group,
+    object: Object,
+    parameters: &'static [Parameter],
+) -> Offer {
+    Offer { operation, group, object, parameters }
+}
+
 /// Everything that is offered, sorted by name.
 pub const OFFERS: &[Offer] = &[
-    Offer {
-        operation: "AbortAndRollbackChangeOrder",
-        parameters: order::ABORT_AND_ROLLBACK_CHANGE_ORDER,
-    },
-    Offer { operation: "AbortChangeOrder", parameters: order::ABORT_CHANGE_ORDER },
-    Offer { operation: "AdoptDeployment", parameters: release::ADOPT_DEPLOYMENT },
-    Offer { operation: "BindK8sSlb", parameters: network::BIND_K8S_SLB },
-    Offer { operation: "ContinuePipeline", parameters: order::CONTINUE_PIPELINE },
-    Offer { operation: "ConvertK8sResource", parameters: release::CONVERT_K8S_RESOURCE },
-    Offer {
-        operation: "CreateApplicationScalingRule",
-        parameters: application::CREATE_APPLICATION_SCALING_RULE,
-    },
-    Offer { operation: "CreateConfigTemplate", parameters: config::CREATE_CONFIG_TEMPLATE },
-    Offer { operation: "CreateK8sConfigMap", parameters: config::CREATE_K8S_CONFIG_MAP },
-    Offer { operation: "CreateK8sIngressRule", parameters: network::CREATE_K8S_INGRESS_RULE },
-    Offer { operation: "CreateK8sSecret", parameters: config::CREATE_K8S_SECRET },
-    Offer { operation: "CreateK8sService", parameters: network::CREATE_K8S_SERVICE },
-    Offer { operation: "DeleteApplication", parameters: application::DELETE_APPLICATION },
-    Offer {
-        operation: "DeleteApplicationScalingRule",
-        parameters: application::DELETE_APPLICATION_SCALING_RULE,
-    },
-    Offer { operation: "DeleteCluster", parameters: cluster::DELETE_CLUSTER },
-    Offer { operation: "DeleteConfigTemplate", parameters: config::DELETE_CONFIG_TEMPLATE },
-    Offer { operation: "DeleteK8sApplication", parameters: application::DELETE_K8S_APPLICATION },
-    Offer { operation: "DeleteK8sConfigMap", parameters: config::DELETE_K8S_CONFIG_MAP },
-    Offer { operation: "DeleteK8sIngressRule", parameters: network::DELETE_K8S_INGRESS_RULE },
-    Offer { operation: "DeleteK8sSecret", parameters: config::DELETE_K8S_SECRET },
-    Offer { operation: "DeleteK8sService", parameters: network::DELETE_K8S_SERVICE },
-    Offer { operation: "DeleteUserDefineRegion", parameters: cluster::DELETE_USER_DEFINE_REGION },
-    Offer { operation: "DeployK8sApplication", parameters: release::DEPLOY_K8S_APPLICATION },
-    Offer {
-        operation: "DescribeAppInstanceList",
-        parameters: application::DESCRIBE_APP_INSTANCE_LIST,
-    },
-    Offer {
-        operation: "DescribeApplicationScalingRules",
-        parameters: application::DESCRIBE_APPLICATION_SCALING_RULES,
-    },
-    Offer {
-        operation: "DisableApplicationScalingRule",
-        parameters: application::DISABLE_APPLICATION_SCALING_RULE,
-    },
-    Offer {
-        operation: "EnableApplicationScalingRule",
-        parameters: application::ENABLE_APPLICATION_SCALING_RULE,
-    },
-    Offer { operation: "GetAppDeployment", parameters: application::GET_APP_DEPLOYMENT },
-    Offer { operation: "GetApplication", parameters: application::GET_APPLICATION },
-    Offer {
-        operation: "GetApplicationContainer",
-        parameters: application::GET_APPLICATION_CONTAINER,
-    },
-    Offer { operation: "GetApplicationLogs", parameters: application::GET_APPLICATION_LOGS },
-    Offer { operation: "GetChangeOrderInfo", parameters: order::GET_CHANGE_ORDER_INFO },
-    Offer { operation: "GetCluster", parameters: cluster::GET_CLUSTER },
-    Offer { operation: "GetJavaStartUpConfig", parameters: application::GET_JAVA_START_UP_CONFIG },
-    Offer {
-        operation: "GetK8sAppPrecheckResult",
-        parameters: release::GET_K8S_APP_PRECHECK_RESULT,
-    },
-    Offer { operation: "GetK8sApplication", parameters: application::GET_K8S_APPLICATION },
-    Offer { operation: "GetK8sCluster", parameters: cluster::GET_K8S_CLUSTER },
-    Offer { operation: "GetK8sServices", parameters: network::GET_K8S_SERVICES },
-    Offer { operation: "GetOrder", parameters: order::GET_ORDER },
-    Offer {
-        operation: "GetPackageStorageCredential",
-        parameters: package::GET_PACKAGE_STORAGE_CREDENTIAL,
-    },
-    Offer { operation: "GetWebContainerConfig", parameters: application::GET_WEB_CONTAINER_CONFIG },
-    Offer { operation: "ImportK8sCluster", parameters: cluster::IMPORT_K8S_CLUSTER },
-    Offer { operation: "InsertK8sApplication", parameters: insert::INSERT_K8S_APPLICATION },
-    Offer { operation: "InsertOrUpdateRegion", parameters: cluster::INSERT_OR_UPDATE_REGION },
-    Offer { operation: "ListAliyunRegion", parameters: cluster::LIST_ALIYUN_REGION },
-    Offer { operation: "ListApplication", parameters: application::LIST_APPLICATION },
-    Offer { operation: "ListApplications", parameters: order::LIST_APPLICATIONS },
-    Offer { operation: "ListBuildPack", parameters: application::LIST_BUILD_PACK },
-    Offer { operation: "ListCluster", parameters: cluster::LIST_CLUSTER },
-    Offer { operation: "ListComponents", parameters: application::LIST_COMPONENTS },
-    Offer { operation: "ListConfigTemplates", parameters: config::LIST_CONFIG_TEMPLATES },
-    Offer { operation: "ListDeployGroup", parameters: application::LIST_DEPLOY_GROUP },
-    Offer {
-        operation: "ListHistoryDeployVersion",
-        parameters: release::LIST_HISTORY_DEPLOY_VERSION,
-    },
-    Offer { operation: "ListK8sConfigMaps", parameters: config::LIST_K8S_CONFIG_MAPS },
-    Offer { operation: "ListK8sIngressRules", parameters: network::LIST_K8S_INGRESS_RULES },
-    Offer { operation: "ListK8sNamespaces", parameters: cluster::LIST_K8S_NAMESPACES },
-    Offer { operation: "ListK8sSecrets", parameters: config::LIST_K8S_SECRETS },
-    Offer { operation: "ListOrders", parameters: order::LIST_ORDERS },
-    Offer { operation: "ListRecentChangeOrder", parameters: order::LIST_RECENT_CHANGE_ORDER },
-    Offer { operation: "ListTagResources", parameters: application::LIST_TAG_RESOURCES },
-    Offer { operation: "ListUserDefineRegion", parameters: cluster::LIST_USER_DEFINE_REGION },
-    Offer { operation: "PreviewDeployment", parameters: release::DEPLOY_K8S_APPLICATION },
-    Offer {
-        operation: "QueryApplicationStatus",
-        parameters: application::QUERY_APPLICATION_STATUS,
-    },
-    Offer { operation: "QueryRegionConfig", parameters: package::QUERY_REGION_CONFIG },
-    Offer { operation: "RestartK8sApplication", parameters: application::RESTART_K8S_APPLICATION },
-    Offer { operation: "RetryChangeOrderTask", parameters: order::RETRY_CHANGE_ORDER_TASK },
-    Offer { operation: "RollbackApplication", parameters: release::ROLLBACK_APPLICATION },
-    Offer { operation: "RollbackChangeOrder", parameters: order::ROLLBACK_CHANGE_ORDER },
-    Offer { operation: "ScaleK8sApplication", parameters: application::SCALE_K8S_APPLICATION },
-    Offer {
-        operation: "SetApplicationContainer",
-        parameters: application::SET_APPLICATION_CONTAINER,
-    },
-    Offer { operation: "StartK8sAppPrecheck", parameters: release::START_K8S_APP_PRECHECK },
-    Offer { operation: "StartK8sApplication", parameters: application::START_K8S_APPLICATION },
-    Offer { operation: "StepBackChangeOrder", parameters: order::STEP_BACK_CHANGE_ORDER },
-    Offer { operation: "StopK8sApplication", parameters: application::STOP_K8S_APPLICATION },
-    Offer { operation: "TagResources", parameters: application::TAG_RESOURCES },
-    Offer { operation: "UnbindK8sSlb", parameters: network::UNBIND_K8S_SLB },
-    Offer { operation: "UntagResources", parameters: application::UNTAG_RESOURCES },
-    Offer {
-        operation: "UpdateApplicationScalingRule",
-        parameters: application::UPDATE_APPLICATION_SCALING_RULE,
-    },
-    Offer { operation: "UpdateConfigTemplate", parameters: config::UPDATE_CONFIG_TEMPLATE },
-    Offer {
-        operation: "UpdateK8sApplicationBaseInfo",
-        parameters: application::UPDATE_K8S_APPLICATION_BASE_INFO,
-    },
-    Offer {
-        operation: "UpdateK8sApplicationConfig",
-        parameters: application::UPDATE_K8S_APPLICATION_CONFIG,
-    },
-    Offer { operation: "UpdateK8sConfigMap", parameters: config::UPDATE_K8S_CONFIG_MAP },
-    Offer { operation: "UpdateK8sIngressRule", parameters: network::UPDATE_K8S_INGRESS_RULE },
-    Offer { operation: "UpdateK8sResource", parameters: release::UPDATE_K8S_RESOURCE },
-    Offer { operation: "UpdateK8sSecret", parameters: config::UPDATE_K8S_SECRET },
-    Offer { operation: "UpdateK8sService", parameters: network::UPDATE_K8S_SERVICE },
-    Offer { operation: "UpdateK8sSlb", parameters: network::UPDATE_K8S_SLB },
-    Offer { operation: "WatchOrder", parameters: order::WATCH_ORDER },
+    offered(
+        "AbortAndRollbackChangeOrder",
+        ManageApplication,
+        Order,
+        order::ABORT_AND_ROLLBACK_CHANGE_ORDER,
+    ),
+    offered("AbortChangeOrder", ManageApplication, Order, order::ABORT_CHANGE_ORDER),
+    offered("AdoptDeployment", ManageApplication, Named, release::ADOPT_DEPLOYMENT),
+    offered("BindK8sSlb", ManageApplication, Application, network::BIND_K8S_SLB),
+    offered("ContinuePipeline", ManageApplication, Batch, order::CONTINUE_PIPELINE),
+    offered("ConvertK8sResource", ManageApplication, Named, release::CONVERT_K8S_RESOURCE),
+    offered(
+        "CreateApplicationScalingRule",
+        ManageApplication,
+        Application,
+        application::CREATE_APPLICATION_SCALING_RULE,
+    ),
+    offered("CreateConfigTemplate", ManageConfig, Template, config::CREATE_CONFIG_TEMPLATE),
+    offered("CreateK8sConfigMap", ManageConfig, Beside("configmap"), config::CREATE_K8S_CONFIG_MAP),
+    offered(
+        "CreateK8sIngressRule",
+        ManageConfig,
+        Beside("ingress"),
+        network::CREATE_K8S_INGRESS_RULE,
+    ),
+    offered("CreateK8sSecret", ManageConfig, Beside("secret"), config::CREATE_K8S_SECRET),
+    offered("CreateK8sService", ManageApplication, Application, network::CREATE_K8S_SERVICE),
+    offered("DeleteApplication", ManageApplication, Application, application::DELETE_APPLICATION),
+    offered(
+        "DeleteApplicationScalingRule",
+        ManageApplication,
+        Application,
+        application::DELETE_APPLICATION_SCALING_RULE,
+    ),
+    offered("DeleteCluster", ManageCluster, Cluster, cluster::DELETE_CLUSTER),
+    offered("DeleteConfigTemplate", ManageConfig, Template, config::DELETE_CONFIG_TEMPLATE),
+    offered(
+        "DeleteK8sApplication",
+        ManageApplication,
+        Application,
+        application::DELETE_K8S_APPLICATION,
+    ),
+    offered("DeleteK8sConfigMap", ManageConfig, Beside("configmap"), config::DELETE_K8S_CONFIG_MAP),
+    offered(
+        "DeleteK8sIngressRule",
+        ManageConfig,
+        Beside("ingress"),
+        network::DELETE_K8S_INGRESS_RULE,
+    ),
+    offered("DeleteK8sSecret", ManageConfig, Beside("secret"), config::DELETE_K8S_SECRET),
+    offered("DeleteK8sService", ManageApplication, Application, network::DELETE_K8S_SERVICE),
+    offered("DeleteUserDefineRegion", ManageNamespace, Region, cluster::DELETE_USER_DEFINE_REGION),
+    offered(
+        "DeployK8sApplication",
+        ManageApplication,
+        Application,
+        release::DEPLOY_K8S_APPLICATION,
+    ),
+    offered(
+        "DescribeAppInstanceList",
+        ReadApplication,
+        Application,
+        application::DESCRIBE_APP_INSTANCE_LIST,
+    ),
+    offered(
+        "DescribeApplicationScalingRules",
+        ReadApplication,
+        Application,
+        application::DESCRIBE_APPLICATION_SCALING_RULES,
+    ),
+    offered(
+        "DisableApplicationScalingRule",
+        ManageApplication,
+        Application,
+        application::DISABLE_APPLICATION_SCALING_RULE,
+    ),
+    offered(
+        "EnableApplicationScalingRule",
+        ManageApplication,
+        Application,
+        application::ENABLE_APPLICATION_SCALING_RULE,
+    ),
+    offered("GetAppDeployment", ReadApplication, Application, application::GET_APP_DEPLOYMENT),
+    offered("GetApplication", ReadApplication, Application, application::GET_APPLICATION),
+    offered(
+        "GetApplicationContainer",
+        ReadApplication,
+        Application,
+        application::GET_APPLICATION_CONTAINER,
+    ),
+    offered("GetApplicationLogs", ReadApplication, Application, application::GET_APPLICATION_LOGS),
+    offered("GetChangeOrderInfo", ReadApplication, Order, order::GET_CHANGE_ORDER_INFO),
+    offered("GetCluster", ReadCluster, Cluster, cluster::GET_CLUSTER),
+    offered(
+        "GetJavaStartUpConfig",
+        ReadApplication,
+        Application,
+        application::GET_JAVA_START_UP_CONFIG,
+    ),
+    offered(
+        "GetK8sAppPrecheckResult",
+        ReadApplication,
+        Named,
+        release::GET_K8S_APP_PRECHECK_RESULT,
+    ),
+    offered("GetK8sApplication", ReadApplication, Application, application::GET_K8S_APPLICATION),
+    offered("GetK8sCluster", ReadCluster, Cluster, cluster::GET_K8S_CLUSTER),
+    offered("GetK8sServices", ReadApplication, Application, network::GET_K8S_SERVICES),
+    offered("GetOrder", ReadApplication, Order, order::GET_ORDER),
+    offered(
+        "GetPackageStorageCredential",
+        ManageApplication,
+        Server,
+        package::GET_PACKAGE_STORAGE_CREDENTIAL,
+    ),
+    offered(
+        "GetWebContainerConfig",
+        ReadApplication,
+        Application,
+        application::GET_WEB_CONTAINER_CONFIG,
+    ),
+    offered("ImportK8sCluster", ManageCluster, Cluster, cluster::IMPORT_K8S_CLUSTER),
+    offered("InsertK8sApplication", ManageApplication, Named, insert::INSERT_K8S_APPLICATION),
+    offered("InsertOrUpdateRegion", ManageNamespace, Region, cluster::INSERT_OR_UPDATE_REGION),
+    offered("ListAliyunRegion", ReadNamespace, Server, cluster::LIST_ALIYUN_REGION),
+    offered("ListApplication", ReadApplication, Applications, application::LIST_APPLICATION),
+    offered("ListApplications", ReadApplication, Applications, order::LIST_APPLICATIONS),
+    offered("ListBuildPack", ReadCluster, Server, application::LIST_BUILD_PACK),
+    offered("ListCluster", ReadCluster, Cluster, cluster::LIST_CLUSTER),
+    offered("ListComponents", ReadCluster, Server, application::LIST_COMPONENTS),
+    offered("ListConfigTemplates", ReadConfig, Template, config::LIST_CONFIG_TEMPLATES),
+    offered("ListDeployGroup", ReadApplication, Application, application::LIST_DEPLOY_GROUP),
+    offered(
+        "ListHistoryDeployVersion",
+        ReadApplication,
+        Application,
+        release::LIST_HISTORY_DEPLOY_VERSION,
+    ),
+    offered("ListK8sConfigMaps", ReadConfig, Beside("configmap"), config::LIST_K8S_CONFIG_MAPS),
+    offered("ListK8sIngressRules", ReadConfig, Beside("ingress"), network::LIST_K8S_INGRESS_RULES),
+    offered("ListK8sNamespaces", ReadCluster, Cluster, cluster::LIST_K8S_NAMESPACES),
+    offered("ListK8sSecrets", ReadConfig, Beside("secret"), config::LIST_K8S_SECRETS),
+    offered("ListOrders", ReadApplication, Applications, order::LIST_ORDERS),
+    offered("ListRecentChangeOrder", ReadApplication, Application, order::LIST_RECENT_CHANGE_ORDER),
+    offered("ListTagResources", ReadApplication, Applications, application::LIST_TAG_RESOURCES),
+    offered("ListUserDefineRegion", ReadNamespace, Region, cluster::LIST_USER_DEFINE_REGION),
+    offered("PreviewDeployment", ManageApplication, Application, release::DEPLOY_K8S_APPLICATION),
+    offered(
+        "QueryApplicationStatus",
+        ReadApplication,
+        Application,
+        application::QUERY_APPLICATION_STATUS,
+    ),
+    offered("QueryRegionConfig", ReadNamespace, Server, package::QUERY_REGION_CONFIG),
+    offered(
+        "RestartK8sApplication",
+        ManageApplication,
+        Application,
+        application::RESTART_K8S_APPLICATION,
+    ),
+    offered("RetryChangeOrderTask", ManageApplication, Batch, order::RETRY_CHANGE_ORDER_TASK),
+    offered("RollbackApplication", ManageApplication, Application, release::ROLLBACK_APPLICATION),
+    offered("RollbackChangeOrder", ManageApplication, Order, order::ROLLBACK_CHANGE_ORDER),
+    offered(
+        "ScaleK8sApplication",
+        ManageApplication,
+        Application,
+        application::SCALE_K8S_APPLICATION,
+    ),
+    offered(
+        "SetApplicationContainer",
+        ManageApplication,
+        Application,
+        application::SET_APPLICATION_CONTAINER,
+    ),
+    offered("StartK8sAppPrecheck", ManageApplication, Named, release::START_K8S_APP_PRECHECK),
+    offered(
+        "StartK8sApplication",
+        ManageApplication,
+        Application,
+        application::START_K8S_APPLICATION,
+    ),
+    offered("StepBackChangeOrder", ManageApplication, Order, order::STEP_BACK_CHANGE_ORDER),
+    offered(
+        "StopK8sApplication",
+        ManageApplication,
+        Application,
+        application::STOP_K8S_APPLICATION,
+    ),
+    offered("TagResources", ManageApplication, Applications, application::TAG_RESOURCES),
+    offered("UnbindK8sSlb", ManageApplication, Application, network::UNBIND_K8S_SLB),
+    offered("UntagResources", ManageApplication, Applications, application::UNTAG_RESOURCES),
+    offered(
+        "UpdateApplicationScalingRule",
+        ManageApplication,
+        Application,
+        application::UPDATE_APPLICATION_SCALING_RULE,
+    ),
+    offered("UpdateConfigTemplate", ManageConfig, Template, config::UPDATE_CONFIG_TEMPLATE),
+    offered(
+        "UpdateK8sApplicationBaseInfo",
+        ManageApplication,
+        Application,
+        application::UPDATE_K8S_APPLICATION_BASE_INFO,
+    ),
+    offered(
+        "UpdateK8sApplicationConfig",
+        ManageApplication,
+        Application,
+        application::UPDATE_K8S_APPLICATION_CONFIG,
+    ),
+    offered("UpdateK8sConfigMap", ManageConfig, Beside("configmap"), config::UPDATE_K8S_CONFIG_MAP),
+    offered(
+        "UpdateK8sIngressRule",
+        ManageConfig,
+        Beside("ingress"),
+        network::UPDATE_K8S_INGRESS_RULE,
+    ),
+    offered("UpdateK8sResource", ManageApplication, Named, release::UPDATE_K8S_RESOURCE),
+    offered("UpdateK8sSecret", ManageConfig, Beside("secret"), config::UPDATE_K8S_SECRET),
+    offered("UpdateK8sService", ManageApplication, Application, network::UPDATE_K8S_SERVICE),
+    offered("UpdateK8sSlb", ManageApplication, Application, network::UPDATE_K8S_SLB),
+    offered("WatchOrder", ReadApplication, Order, order::WATCH_ORDER),
 ];
 
 /// Whether `operation` is offered.

@@ -6,7 +6,8 @@
 use serde_json::json;
 
 use crate::{
-    Adopt, Caller, Error, Service, catalog::region::check_logical_region, check, order::precheck,
+    Adopt, Caller, Error, Service, access::new_application, catalog::region::check_logical_region,
+    check, order::precheck,
 };
 use domain::{
     ApplicationId, Input, OrderId, Rejection, ReleaseId,
@@ -34,6 +35,7 @@ impl Service {
         check::text(Input::Version, request.version.as_deref().unwrap_or_default(), 256)?;
         check_logical_region(request.logical_region.as_deref())?;
         let cluster = self.known_cluster(&request.cluster)?;
+        self.check(&new_application(&request.namespace, &request.name))?;
         self.known_namespace(&request.namespace).await?;
         self.unless_answered(caller, async {
             self.name_is_free(&request).await?;

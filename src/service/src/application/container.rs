@@ -17,7 +17,7 @@ impl Service {
     /// # Errors
     /// As [`Service::deployment`].
     pub async fn container(&self, id: ApplicationId) -> Result<ContainerChoice, Error> {
-        let application = self.store.application(id).await?;
+        let application = self.permitted_application(id).await?;
         let deployment = self.deployment_of(&application, QueryKind::Deployment).await?;
         let template = &deployment["spec"]["template"];
         let all = names(template);
@@ -43,7 +43,7 @@ impl Service {
         let name = name.filter(|name| !name.is_empty());
         self.unless_answered(caller, async {
             if let Some(name) = name {
-                let application = self.store.application(id).await?;
+                let application = self.permitted_application(id).await?;
                 let deployment = self.deployment_of(&application, QueryKind::Deployment).await?;
                 let all = names(&deployment["spec"]["template"]);
                 if !all.iter().any(|it| it == name) {
@@ -52,7 +52,7 @@ impl Service {
             }
             self.once(caller, "choose_container", |tx| {
                 Box::pin(async {
-                    let (application, _) = tx.lock_application(id).await?;
+                    let (application, _) = tx.permitted_application(id).await?;
                     tx.note_container(
                         application.id,
                         &name.map_or(Known::Nothing, |name| Known::Chosen(name.into())),

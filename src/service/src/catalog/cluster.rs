@@ -5,7 +5,9 @@
 //! again or puts an application on it.
 
 use crate::{Caller, Error, Service};
-use domain::{ClusterId, ClusterIdentity, Input, Rejection, application::Application};
+use domain::{
+    ClusterId, ClusterIdentity, Input, Rejection, access::Resource, application::Application,
+};
 
 /// Orders that a refusal names.
 const NAMED: usize = 10;
@@ -62,6 +64,8 @@ impl Service {
         if known.is_empty() || known.iter().any(|name| name == namespace) {
             return Ok(());
         }
+        let known: Vec<&str> =
+            known.iter().map(String::as_str).filter(|it| self.reaches(it)).collect();
         let allowed = format!("the cluster has no such namespace; it has {}", known.join(", "));
         Err(Rejection::invalid(Input::Namespace, namespace, allowed).into())
     }
@@ -72,6 +76,7 @@ impl Service {
     /// Another cluster, one that was removed before, or one with applications.
     pub async fn remove_cluster(&self, caller: &Caller, id: &str) -> Result<(), Error> {
         let id = &self.known_cluster(id)?;
+        self.check(&Resource::Cluster(id.as_str()))?;
         self.once(caller, "remove_cluster", |tx| {
             Box::pin(async {
                 if tx.is_removed(id).await? {
@@ -93,6 +98,7 @@ impl Service {
     /// Another cluster.
     pub async fn import_cluster(&self, id: &str) -> Result<(), Error> {
         let id = &self.known_cluster(id)?;
+        self.check(&Resource::Cluster(id.as_str()))?;
         self.transaction("import_cluster", |tx| {
             Box::pin(async { Ok(tx.import_cluster(id).await?) })
         })

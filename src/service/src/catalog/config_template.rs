@@ -3,7 +3,10 @@
 pub use store::ConfigTemplateFilter;
 
 use crate::{Caller, Error, Service};
-use domain::config_template::{ConfigTemplate, Format};
+use domain::{
+    access::Resource,
+    config_template::{ConfigTemplate, Format},
+};
 use store::ConfigTemplateRow;
 
 /// A config template that is kept.
@@ -29,6 +32,7 @@ impl Service {
         caller: &Caller,
         template: ConfigTemplate,
     ) -> Result<i64, Error> {
+        self.check(&new_template())?;
         template.check()?;
         self.once(caller, "create_config_template", |tx| {
             Box::pin(async {
@@ -50,6 +54,7 @@ impl Service {
         id: i64,
         change: ConfigTemplateChange,
     ) -> Result<(), Error> {
+        self.check(&resource(&id.to_string()))?;
         self.once(caller, "change_config_template", |tx| {
             Box::pin(async {
                 let kept = tx.lock_config_template(id).await?;
@@ -78,6 +83,7 @@ impl Service {
         offset: i64,
         limit: i64,
     ) -> Result<(i64, Vec<ConfigTemplateView>), Error> {
+        self.check(&new_template())?;
         let total = self.store.count_config_templates(wanted).await?;
         Ok((total, self.store.config_templates(wanted, offset, limit).await?))
     }
@@ -87,6 +93,7 @@ impl Service {
     /// # Errors
     /// An unknown number.
     pub async fn delete_config_template(&self, caller: &Caller, id: i64) -> Result<(), Error> {
+        self.check(&resource(&id.to_string()))?;
         self.once(caller, "delete_config_template", |tx| {
             Box::pin(async {
                 tx.delete_config_template(id).await?;
@@ -95,4 +102,14 @@ impl Service {
         })
         .await
     }
+}
+
+/// A config template, as policies name it.
+fn resource(id: &str) -> Resource<'_> {
+    Resource::Shared { kind: "template", name: id }
+}
+
+/// All of them, and one that has no number yet.
+fn new_template() -> Resource<'static> {
+    resource("new")
 }

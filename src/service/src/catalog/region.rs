@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{Caller, Error, Service, check};
-use domain::{Input, Rejection};
+use domain::{Input, Rejection, access::Resource};
 use store::{LogicalRegion, RegionText};
 
 /// Longest name of a namespace, as EDAS has it, with the region before it.
@@ -43,7 +43,9 @@ impl Service {
     /// # Errors
     /// [`Error::Store`].
     pub async fn regions(&self) -> Result<Vec<RegionView>, Error> {
-        Ok(self.store.regions().await?.into_iter().map(view).collect())
+        self.permit.judged_by_action();
+        let found = self.store.regions().await?.into_iter();
+        Ok(found.filter(|it| self.permit.allows(&resource(&it.name))).map(view).collect())
     }
 
     /// Describes a namespace, or changes what is said of one.
@@ -58,6 +60,7 @@ impl Service {
         check_region(Input::RegionName, &request.name)?;
         check::text(Input::RegionTitle, &request.title, 63)?;
         check::text(Input::Description, request.description.as_deref().unwrap_or_default(), 128)?;
+        self.check(&resource(&request.name))?;
         self.once(caller, "describe_region", |tx| {
             Box::pin(async {
                 let described = match request.id {
@@ -140,6 +143,7 @@ impl Service {
                     .find_region(id, name)
                     .await?
                     .ok_or_else(|| Rejection::UnknownRegion(shown()))?;
+                tx.permit().check(&resource(&found.name))?;
                 let inside = tx.applications_in(&found.name).await?;
                 if inside > 0 {
                     return Err(
@@ -176,6 +180,11 @@ pub fn check_region(input: Input, name: &str) -> Result<(), Rejection> {
 /// Checks the EDAS namespace that an application is to be in, where one is given.
 pub(crate) fn check_logical_region(name: Option<&str>) -> Result<(), Rejection> {
     name.map_or(Ok(()), |name| check_region(Input::LogicalRegion, name))
+}
+
+/// An EDAS namespace, as policies name it.
+fn resource(name: &str) -> Resource<'_> {
+    Resource::Shared { kind: "region", name }
 }
 
 fn view(region: LogicalRegion) -> RegionView {

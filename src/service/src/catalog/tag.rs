@@ -55,6 +55,7 @@ impl Service {
         }
         self.once(caller, "tag", |tx| Box::pin(async {
             for application in in_order(applications) {
+                tx.permitted_application(application).await?;
                 tx.put_tags(application, &keys, &values).await?;
                 let count = tx.count_tags(application).await?;
                 if count > MOST_TAGS {
@@ -88,6 +89,7 @@ impl Service {
         self.once(caller, "untag", |tx| {
             Box::pin(async {
                 for application in in_order(applications) {
+                    tx.permitted_application(application).await?;
                     tx.remove_tags(application, keys).await?;
                 }
                 Ok(())
@@ -106,7 +108,7 @@ impl Service {
         applications: Option<&[ApplicationId]>,
         wanted: &[TagFilter],
     ) -> Result<Vec<(ApplicationId, Tag)>, Error> {
-        let rows = self.store.tags().await?;
+        let rows = self.store.tags(self.permit.filter().as_ref()).await?;
         // In how many of the wanted tags each application is found.
         let mut found_in: HashMap<ApplicationId, usize> = HashMap::new();
         for filter in wanted {

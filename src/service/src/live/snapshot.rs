@@ -2,7 +2,7 @@
 
 use crate::{BatchView, Error, OrderView, Service};
 use domain::{
-    OrderId, Rejection,
+    OrderId,
     order::{Kind, State, Step},
     snapshot::{
         Action, ApplicationName, BatchSnapshot, OrderLine, PodSnapshot, Snapshot, TIMELINE,
@@ -14,12 +14,11 @@ impl Service {
     /// An order as whoever follows it sees it now.
     ///
     /// # Errors
-    /// [`Rejection::UnknownOrder`].
+    /// [`domain::Rejection::UnknownOrder`].
     pub async fn snapshot(&self, id: OrderId) -> Result<Snapshot, Error> {
-        let application = self.store.application_of(id).await?;
-        let application = application.ok_or_else(|| Rejection::UnknownOrder(id.to_string()))?;
+        let application = self.permit_order(id).await?;
         let (order, timeline) =
-            (self.order(id).await?, self.store.last_events(id, TIMELINE as i64).await?);
+            (self.order_of(id).await?, self.store.last_events(id, TIMELINE as i64).await?);
         Ok(snapshot(application, order, timeline))
     }
 }

@@ -133,7 +133,7 @@ impl Service {
         }
         let keys: Vec<String> = seen.iter().map(|it| it.key_id.clone()).collect();
         let sessions: Vec<Uuid> = seen.iter().filter_map(|it| it.session).collect();
-        let keys = self.store.enabled_keys(&keys).await?;
+        let keys = self.store.enabled_keys(&keys, self.clock.now()).await?;
         let sessions = if sessions.is_empty() {
             sessions
         } else {

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::{Caller, Error, Service, check::object_name};
+use crate::{Caller, Error, Service, access::beside, check::object_name};
 use domain::{
     ApplicationId, Input, Rejection,
+    access::Resource,
     object::{
         config_data::Held,
         write::{Action, ObjectKind, ObjectWrite},
@@ -72,7 +73,7 @@ impl Service {
         kind: ObjectKind,
         (cluster, namespace, name): (&str, &str, &str),
     ) -> Result<(), Error> {
-        self.check_place(cluster, namespace, name).await?;
+        self.check_place(kind, cluster, namespace, name).await?;
         self.send_config(
             caller,
             "delete_config",
@@ -96,10 +97,12 @@ impl Service {
     ) -> Result<Vec<ConfigView>, Error> {
         cluster.map(|cluster| self.known_cluster(cluster)).transpose()?;
         if !namespace.is_empty() {
+            self.check_reaches(namespace)?;
             self.known_namespace(namespace).await?;
         }
-        let objects =
+        let mut objects =
             self.objects(&self.settings.cluster, kind, namespace, "", Default::default()).await?;
+        self.keep_permitted(kind, &mut objects);
         let mut naming =
             if related { self.naming(kind, namespace).await? } else { BTreeMap::new() };
         let view = |object: Value| {
@@ -127,6 +130,13 @@ impl Service {
         let mut naming: BTreeMap<(String, String), Vec<Related>> = BTreeMap::new();
         let inside = Some(namespace).filter(|namespace| !namespace.is_empty());
         for application in self.store.current_templates(&self.settings.cluster, inside).await? {
+            if !self.permit.allows(&Resource::Application {
+                namespace: &application.namespace,
+                name: &application.name,
+                id: Some(application.application),
+            }) {
+                continue;
+            }
             let of_kind =
                 references(&application.template).into_iter().filter(|it| it.kind == wanted);
             let mut names: Vec<String> = of_kind.map(|reference| reference.name).collect();
@@ -155,13 +165,21 @@ impl Service {
             )
             .into());
         }
-        self.check_place(&request.cluster, &request.namespace, &request.name).await?;
+        let kind = request.held.kind();
+        self.check_place(kind, &request.cluster, &request.namespace, &request.name).await?;
         let object_write =
             ObjectWrite { kind: request.held.kind(), name: request.name, owner: None, action };
         self.send_config(caller, use_case, &request.namespace, object_write).await
     }
 
-    async fn check_place(&self, cluster: &str, namespace: &str, name: &str) -> Result<(), Error> {
+    async fn check_place(
+        &self,
+        kind: ObjectKind,
+        cluster: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<(), Error> {
+        self.check(&beside(kind, namespace, name))?;
         self.known_cluster(cluster)?;
         object_name(Input::ObjectName, name)?;
         self.known_namespace(namespace).await

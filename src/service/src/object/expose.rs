@@ -125,7 +125,7 @@ impl Service {
     ) -> Result<OrderId, Error> {
         object_name(Input::ObjectName, name)?;
         self.once_outside(caller, "delete_service", async {
-            let application = self.store.application(application).await?;
+            let application = self.permitted_application(application).await?;
             self.write_service(caller, &application, name.into(), Action::Delete, "Delete Service")
                 .await
         })
@@ -138,7 +138,7 @@ impl Service {
     /// # Errors
     /// [`Rejection::UnknownApplication`] or [`Rejection::Unseen`].
     pub async fn services(&self, id: ApplicationId) -> Result<Vec<Value>, Error> {
-        let application = self.store.application(id).await?;
+        let application = self.permitted_application(id).await?;
         let deployment = self
             .query(&application, QueryKind::Deployment)
             .await?
@@ -232,7 +232,7 @@ impl Service {
     pub async fn unbind(&self, caller: &Caller, request: Bind) -> Result<OrderId, Error> {
         Self::check_binding(&request)?;
         self.once_outside(caller, "unbind", async {
-            let application = self.store.application(request.application).await?;
+            let application = self.permitted_application(request.application).await?;
             self.check_cluster_of(&application, request.cluster.as_deref()).await?;
             let name = binding_name(&application, &request)?;
             self.write_service(
@@ -292,7 +292,7 @@ impl Service {
 
     /// An application that is not on its way out.
     pub(crate) async fn living_application(&self, id: ApplicationId) -> Result<Application, Error> {
-        let application = self.store.application(id).await?;
+        let application = self.permitted_application(id).await?;
         if application.is_going() {
             return Err(Rejection::WrongApplicationState {
                 application: id,

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{Caller, Error, Service, check::object_name};
+use crate::{Caller, Error, Service, access::beside, check::object_name};
 use domain::template::names::{APPLICATION_LABEL, FENCE_ANNOTATION, OWNER_LABEL, WRITE_ANNOTATION};
 use domain::{
     Input, Rejection, name,
@@ -97,6 +97,7 @@ impl Service {
         namespace: &str,
         name: &str,
     ) -> Result<(), Error> {
+        self.check(&beside(ObjectKind::Ingress, namespace, name))?;
         self.known_cluster(cluster)?;
         self.known_namespace(namespace).await?;
         object_name(Input::ObjectName, name)?;
@@ -114,11 +115,13 @@ impl Service {
     ) -> Result<Vec<RouteView>, Error> {
         cluster.map(|cluster| self.known_cluster(cluster)).transpose()?;
         if !namespace.is_empty() {
+            self.check_reaches(namespace)?;
             self.known_namespace(namespace).await?;
         }
-        let objects = self
+        let mut objects = self
             .objects(&self.settings.cluster, ObjectKind::Ingress, namespace, "", Default::default())
             .await?;
+        self.keep_permitted(ObjectKind::Ingress, &mut objects);
         if objects.is_empty() {
             return Ok(Vec::new());
         }
@@ -132,6 +135,7 @@ impl Service {
     }
 
     async fn check_route(&self, request: &Route) -> Result<(), Error> {
+        self.check(&beside(ObjectKind::Ingress, &request.namespace, &request.name))?;
         self.known_cluster(&request.cluster)?;
         object_name(Input::ObjectName, &request.name)?;
         let reserved = [OWNER_LABEL, APPLICATION_LABEL, FENCE_ANNOTATION, WRITE_ANNOTATION];

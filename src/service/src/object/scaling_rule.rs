@@ -171,7 +171,7 @@ impl Service {
         name: &str,
     ) -> Result<(), Error> {
         self.once_outside(caller, "delete_rule", async {
-            let application = self.store.application(application).await?;
+            let application = self.permitted_application(application).await?;
             if !self.store.scaling_rules(application.id).await?.iter().any(|row| row.name == name) {
                 return Err(unknown(name).into());
             }
@@ -189,7 +189,7 @@ impl Service {
     /// # Errors
     /// [`Rejection::UnknownApplication`].
     pub async fn rules(&self, application: ApplicationId) -> Result<Vec<RuleView>, Error> {
-        let application = self.store.application(application).await?;
+        let application = self.permitted_application(application).await?;
         Ok(self.store.scaling_rules(application.id).await?)
     }
 
@@ -241,7 +241,7 @@ impl Service {
             (false, false) => None,
         };
         let written: Result<(), Error> = self.transaction("put_rule_row", |tx| Box::pin(async {
-        tx.lock_application(id).await?;
+        tx.permitted_application(id).await?;
         if tx.scaling_rules(id).await? != rows {
             let reason =
                 "had its scaling rules changed by another request just now: look at them and try again";
@@ -271,7 +271,7 @@ impl Service {
     ) -> Result<(), Error> {
         self.transaction("restore_rule_row", |tx| {
             Box::pin(async {
-                tx.lock_application(id).await?;
+                tx.permitted_application(id).await?;
                 if tx.scaling_rules(id).await?.iter().any(|now| {
                     now.name == row.name && now.rule == row.rule && now.enabled == row.enabled
                 }) {
@@ -287,6 +287,7 @@ impl Service {
     }
 
     async fn rule(&self, id: ApplicationId, name: &str) -> Result<RuleView, Error> {
+        self.permitted_application(id).await?;
         let found = self.store.scaling_rules(id).await?.into_iter().find(|row| row.name == name);
         found.ok_or_else(|| unknown(name).into())
     }

@@ -19,7 +19,7 @@ impl Service {
     pub async fn abort(&self, caller: &Caller, id: OrderId) -> Result<OrderId, Error> {
         self.once(caller, "abort", |tx| {
             Box::pin(async {
-                let order = tx.lock_order(id).await?;
+                let order = tx.permitted_order(id).await?;
                 if order.state != State::Aborted {
                     refuse_ended(&order)?;
                     if !order.can_be_aborted() {
@@ -48,7 +48,7 @@ impl Service {
     /// An unknown order, one with nothing before it, or one that another followed.
     pub async fn roll_back(&self, caller: &Caller, id: OrderId) -> Result<OrderId, Error> {
         self.once(caller, "roll_back", |tx| Box::pin(async {
-        let order = tx.lock_order(id).await?;
+        let order = tx.permitted_order(id).await?;
         if let Some(rolled_back_by) = tx.rollback_of(id).await? {
             return Ok(rolled_back_by);
         }
@@ -107,7 +107,7 @@ impl Service {
         stay: Option<i32>,
     ) -> Result<OrderId, Error> {
         self.once(caller, "step_back", |tx| Box::pin(async {
-        let order = tx.lock_order(id).await?;
+        let order = tx.permitted_order(id).await?;
         refuse_ended(&order)?;
         if !order.can_step_back() {
             let reason = "is not between two of its batches, or in one of several: there is nothing to step back on".into();
@@ -177,8 +177,8 @@ impl Service {
         confirm: bool,
     ) -> Result<(), Error> {
         let refused = self.once(caller, "confirm", |tx| Box::pin(async {
-        let (id, index) = tx.batch_of(of, batch).await?;
-        let order = tx.lock_order(id).await?;
+        let (order, index) = tx.permitted_order_of_batch(of, batch).await?;
+        let id = order.id;
         refuse_ended(&order)?;
         let waits = matches!(order.state, State::WaitingConfirmation | State::WaitingInterval);
         if !waits || !(order.batch..=order.batch + 1).contains(&index) {

@@ -42,6 +42,7 @@ impl Service {
         &self,
         id: OrderId,
     ) -> Result<(Option<Value>, Option<Value>), Error> {
+        self.permit_order(id).await?;
         let order = self.store.order(id).await?;
         let order = order.ok_or_else(|| Rejection::UnknownOrder(id.to_string()))?;
         Ok((order.snapshot.map(|snapshot| snapshot.template), order.template))

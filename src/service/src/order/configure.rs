@@ -22,7 +22,7 @@ impl Service {
             let allowed = "at least one amount of processor or memory must be given (0 = none)";
             return Err(Rejection::invalid(Input::CpuLimit, "", allowed).into());
         }
-        let application = self.store.application(request.application).await?;
+        let application = self.permitted_application(request.application).await?;
         self.check_cluster_of(&application, request.cluster.as_deref()).await?;
         let request = Deploy {
             application: request.application,
@@ -61,7 +61,7 @@ impl Service {
         }
         self.once(caller, "describe", |tx| {
             Box::pin(async {
-                let (application, _) = tx.lock_application(request.application).await?;
+                let (application, _) = tx.permitted_application(request.application).await?;
                 let words = Description {
                     description: request.description.as_deref(),
                     owner: request.owner.as_deref(),

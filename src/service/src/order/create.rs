@@ -4,7 +4,8 @@ use serde_json::json;
 
 use super::precheck;
 use crate::{
-    Adopt, Caller, CreateApplication, Error, Service, catalog::region::check_logical_region, check,
+    Adopt, Caller, CreateApplication, Error, Service, access::new_application,
+    catalog::region::check_logical_region, check,
 };
 use domain::{
     ApplicationId, ClusterId, Input, OrderId, Rejection, ReleaseId,
@@ -54,6 +55,7 @@ impl Service {
         }
         let cluster = self.known_cluster(&request.cluster)?;
         let named = request.namespace.as_deref().filter(|name| !name.is_empty());
+        self.check(&new_application(named.unwrap_or(DEFAULT_NAMESPACE), &request.name))?;
         self.known_namespace(named.unwrap_or(DEFAULT_NAMESPACE)).await?;
         self.unless_answered(caller, self.create_new(caller, &request, &cluster, named)).await
     }

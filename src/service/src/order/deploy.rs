@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::precheck;
-use crate::{Caller, Deploy, Error, PackageParams, RollBackTo, Service, check};
+use crate::{Caller, Deploy, Error, PackageParams, RollBackTo, Service, check, once::Work};
 use domain::{
     Input, OrderId, Rejection, ReleaseId,
     application::Application,
@@ -140,11 +140,11 @@ impl Service {
     /// transaction ends. Writes nothing.
     pub(crate) async fn assemble(
         &self,
-        tx: &mut Tx,
+        tx: &mut Work<'_>,
         request: &Deploy,
         package: Option<PackageAddress>,
     ) -> Result<Assembled, Error> {
-        let (application, snapshot) = tx.lock_application(request.application).await?;
+        let (application, snapshot) = tx.permitted_application(request.application).await?;
         let replicas = request.replicas.unwrap_or(application.replicas);
         let strategy = request.strategy.unwrap_or(Strategy::ALL_AT_ONCE);
         strategy.check()?;
@@ -244,7 +244,8 @@ impl Service {
             let release = self
                 .discarded(|tx| {
                     Box::pin(async {
-                        let (application, _) = tx.lock_application(request.application).await?;
+                        let (application, _) =
+                            tx.permitted_application(request.application).await?;
                         Ok(tx.find_release(application.id, None, Some(&request.version)).await?)
                     })
                 })

@@ -1,6 +1,8 @@
 //! A Deployment's whole text in place of single settings: what it changes is ordered.
 
-use crate::{Caller, Deploy, EditDeployment, Error, PackageParams, Scale, Service};
+use crate::{
+    Caller, Deploy, EditDeployment, Error, PackageParams, Scale, Service, access::new_application,
+};
 use domain::{
     Input, OrderId, Rejection,
     name::DEFAULT_NAMESPACE,
@@ -39,6 +41,7 @@ impl Service {
             return Err(Rejection::invalid_beside(Input::Namespace, given, allowed, others).into());
         }
         let namespace = request.namespace.as_deref().or(inside).unwrap_or(DEFAULT_NAMESPACE);
+        self.check(&new_application(namespace, name))?;
         self.known_namespace(namespace).await?;
         self.unless_answered(caller, async {
             let found = self.store.applications(Some(name)).await?;

@@ -27,10 +27,11 @@ impl Service {
         // The cluster is asked first, since no transaction waits for it.
         self.unless_answered(caller, async {
             let sized = |of| self.sized(Kind::Scale, of, request.replicas, request.timeout_seconds);
-            self.check_order(&sized(self.store.application(request.application).await?)).await?;
+            self.check_order(&sized(self.permitted_application(request.application).await?))
+                .await?;
             self.once(caller, "scale", |tx| {
                 Box::pin(async {
-                    let (application, _) = tx.lock_application(request.application).await?;
+                    let (application, _) = tx.permitted_application(request.application).await?;
                     let description = format!(
                         "Scale from {} to {} instances",
                         application.replicas, request.replicas
@@ -58,7 +59,7 @@ impl Service {
         check::seconds(Input::Timeout, timeout_seconds, 1)?;
         self.once(caller, "stop", |tx| {
             Box::pin(async {
-                let (application, resting) = tx.lock_application(application).await?;
+                let (application, resting) = tx.permitted_application(application).await?;
                 let snapshot = resting
                     .map(|before| DeploymentBefore { replicas: application.replicas, ..before });
                 let order = Assembled {
@@ -81,11 +82,11 @@ impl Service {
         }
         check::seconds(Input::Timeout, request.timeout_seconds, 1)?;
         self.unless_answered(caller, async {
-            let application = self.store.application(request.application).await?;
+            let application = self.permitted_application(request.application).await?;
             self.check_order(&self.started(application, &request)?).await?;
             self.once(caller, "start", |tx| {
                 Box::pin(async {
-                    let (application, _) = tx.lock_application(request.application).await?;
+                    let (application, _) = tx.permitted_application(request.application).await?;
                     let mut order = self.started(application, &request)?;
                     // With the number of before it is theirs again who owned it.
                     order.target.owners_before =
@@ -125,12 +126,14 @@ impl Service {
         check::seconds(Input::Timeout, timeout_seconds, 1)?;
         self.unless_answered(caller, async {
             let (shown, snapshot) = self
-                .discarded(|tx| Box::pin(async { Ok(tx.lock_application(application).await?) }))
+                .discarded(|tx| {
+                    Box::pin(async { Ok(tx.permitted_application(application).await?) })
+                })
                 .await?;
             self.check_order(&self.renewed(shown, snapshot, timeout_seconds)?).await?;
             self.once(caller, "restart", |tx| {
                 Box::pin(async {
-                    let (application, snapshot) = tx.lock_application(application).await?;
+                    let (application, snapshot) = tx.permitted_application(application).await?;
                     let order = self.renewed(application, snapshot, timeout_seconds)?;
                     self.accept(tx, caller, order, "Restart").await
                 })
@@ -187,7 +190,7 @@ impl Service {
     ) -> Result<OrderId, Error> {
         self.once(caller, "delete", |tx| {
             Box::pin(async {
-                let (application, _) = tx.lock_application(application).await?;
+                let (application, _) = tx.permitted_application(application).await?;
                 let adopted_uid = tx.adopted_uid(application.id).await?;
                 let order = self.sized(Kind::Delete, application, 0, None);
                 let former_applications = tx.former_applications(&order.application).await?;
@@ -212,7 +215,7 @@ impl Service {
         application: ApplicationId,
     ) -> Result<OrderId, Error> {
         self.once(caller, "forget", |tx| Box::pin(async {
-        let (application, _) = tx.lock_application(application).await?;
+        let (application, _) = tx.permitted_application(application).await?;
         let (id, now, name) = (OrderId::new(), self.clock.now(), application.name.clone());
         let order = self.sized(Kind::Delete, application, 0, None);
         let row = NewOrder {

@@ -9,6 +9,7 @@
 use super::deploy::Assembled;
 use crate::{
     Caller, Deploy, Error, Precheck, Service,
+    access::new_application,
     answer::{ANSWER_WITHIN, until_answered},
     check,
     read::EXECUTOR_SECONDS,
@@ -50,7 +51,7 @@ impl Service {
         check::spec(&request.spec)?;
         let proposal = if let Some(id) = request.application {
             let (application, snapshot) =
-                self.discarded(|tx| Box::pin(async { Ok(tx.lock_application(id).await?) })).await?;
+                self.discarded(|tx| Box::pin(async { tx.permitted_application(id).await })).await?;
             if request.namespace != application.namespace {
                 let allowed = format!("must be that of the application, {}", application.namespace);
                 return Err(Rejection::invalid(Input::Namespace, request.namespace, allowed).into());
@@ -77,6 +78,7 @@ impl Service {
             }
         } else {
             check::application_name(&request.name)?;
+            self.check(&new_application(&request.namespace, &request.name))?;
             let cluster = self.known_cluster(&request.cluster)?;
             self.known_namespace(&request.namespace).await?;
             if request.spec.image.is_none() {
@@ -110,6 +112,7 @@ impl Service {
         namespace: &str,
         name: &str,
     ) -> Result<Option<PrecheckReport>, Error> {
+        self.check(&new_application(namespace, name))?;
         let cluster = self.any_cluster(cluster).await?;
         let found = self.store.newest_precheck_report(&cluster, namespace, name).await?;
         found.ok_or_else(|| {

@@ -45,8 +45,8 @@ impl Service {
         batch: BatchId,
     ) -> Result<OrderId, Error> {
         self.once(caller, "retry", |tx| Box::pin(async {
-        let (id, index) = tx.batch_of(of, batch).await?;
-        let failed = tx.lock_order(id).await?;
+        let (failed, index) = tx.permitted_order_of_batch(of, batch).await?;
+        let id = failed.id;
         let refuse = |reason: &str| Rejection::WrongState { order: id, reason: reason.into() };
         if failed.state != State::Failed || failed.batch != index {
             return Err(refuse(&format!(
@@ -72,7 +72,7 @@ impl Service {
             ))
             .into());
         }
-        let (_, resting) = tx.lock_application(failed.application).await?;
+        let (_, resting) = tx.permitted_application(failed.application).await?;
         let (order, now) = (OrderId::new(), self.clock.now());
         let description =
             caller.because(&format!("Go on with change order {id} from batch {}", index + 1));

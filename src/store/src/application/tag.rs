@@ -1,7 +1,10 @@
 //! Tags of applications.
 
-use crate::{Store, StoreError, Tx};
-use domain::ApplicationId;
+use crate::{
+    Store, StoreError, Tx,
+    row::{allowed, denied},
+};
+use domain::{ApplicationId, access::Filter};
 
 /// A tag of an application.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,14 +75,16 @@ impl Tx {
 }
 
 impl Store {
-    /// All tags, oldest application first, then by key.
+    /// All tags of the applications that may be shown, oldest application first, then by key.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn tags(&self) -> Result<Vec<TagRow>, StoreError> {
+    pub async fn tags(&self, shown: Option<&Filter>) -> Result<Vec<TagRow>, StoreError> {
         let rows = sqlx::query!(
             "/* tags */ SELECT t.application_id, t.key, t.value FROM application_tag t JOIN application a ON a.id = t.application_id
-             WHERE a.deleted_at IS NULL ORDER BY a.created_at, a.id, t.key"
+             WHERE a.deleted_at IS NULL AND may_show(a.namespace, a.name, a.id, $1, $2) ORDER BY a.created_at, a.id, t.key",
+            allowed(shown),
+            denied(shown)
         )
         .fetch_all(&self.pool)
         .await?;

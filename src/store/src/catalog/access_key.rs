@@ -4,17 +4,53 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+use uuid::Uuid;
 
-use crate::{Store, StoreError, Tx};
-use domain::Rejection;
+use crate::{Store, StoreError, Tx, row::document};
+use domain::{Rejection, access::Grant};
 
-/// An access key.
+/// An access key, as a request is judged by it.
 #[derive(Debug, Clone)]
 pub struct KeyRow {
+    /// The name of the principal that it is a key of.
     pub name: String,
     pub secret: SecretString,
-    /// Whether it may be used.
+    /// Whether somebody has not disabled it.
     pub enabled: bool,
+    pub expires_at: Option<Timestamp>,
+    pub last_used_at: Option<Timestamp>,
+    /// Signature schemes that it may be used with; empty = all.
+    pub schemes: Vec<String>,
+    /// Networks that it may be used from; empty = all.
+    pub networks: Vec<String>,
+    /// What is granted to its principal.
+    pub grants: Vec<Grant>,
+}
+
+/// An access key about to be created.
+#[derive(Debug, Clone, Copy)]
+pub struct NewKey<'a> {
+    pub id: &'a str,
+    pub secret: &'a SecretString,
+    pub name: &'a str,
+    pub expires_at: Option<Timestamp>,
+    pub schemes: &'a [String],
+    pub networks: &'a [String],
+}
+
+/// An access key, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedKey {
+    pub id: String,
+    pub name: String,
+    /// The name of the principal that it is a key of.
+    pub principal: String,
+    pub enabled: bool,
+    pub created_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
+    pub last_used_at: Option<Timestamp>,
+    pub schemes: Vec<String>,
+    pub networks: Vec<String>,
 }
 
 impl Store {
@@ -22,17 +58,23 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn enabled_keys(&self, ids: &[String]) -> Result<Vec<String>, StoreError> {
+    pub async fn enabled_keys(
+        &self,
+        ids: &[String],
+        now: Timestamp,
+    ) -> Result<Vec<String>, StoreError> {
         let ids = sqlx::query_scalar!(
-            "/* enabled_keys */ SELECT id FROM access_key WHERE id = ANY($1) AND enabled",
-            ids
+            "/* enabled_keys */ SELECT id FROM access_key WHERE id = ANY($1) AND enabled AND (expires_at IS NULL OR expires_at > $2)",
+            ids,
+            now.to_sqlx() as _
         )
         .fetch_all(&self.pool)
         .await?;
         Ok(ids)
     }
 
-    /// Stores a new key. False if the name is taken.
+    /// Stores a new key, and a principal of its name that may do everything, since nobody
+    /// says what it is for. False if the name is taken.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -43,34 +85,97 @@ impl Store {
         name: &str,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let done = sqlx::query!(
-            "/* insert_key */ INSERT INTO access_key (id, secret, name, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO NOTHING",
-            id,
-            secret.expose_secret(),
-            name,
-            now.to_sqlx() as _
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(done.rows_affected() == 1)
+        let mut tx = self.begin().await?;
+        let Some(principal) = tx.insert_principal(name, "program", now).await? else {
+            return Ok(false);
+        };
+        tx.assume_admin(principal, now).await?;
+        let key = NewKey { id, secret, name, expires_at: None, schemes: &[], networks: &[] };
+        let inserted = tx.insert_key(principal, &key, now).await?;
+        tx.commit().await?;
+        Ok(inserted)
     }
 
     /// The key `id`, if there is one.
     ///
     /// # Errors
-    /// [`StoreError::Sql`].
+    /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
     pub async fn find_key(&self, id: &str) -> Result<Option<KeyRow>, StoreError> {
         let row = sqlx::query!(
-            "/* find_key */ SELECT name, secret, enabled FROM access_key WHERE id = $1",
+            r#"/* find_key */ SELECT p.name, k.secret, k.enabled, k.expires_at, k.last_used_at, k.schemes, k.networks,
+                   grants_of(p.id) AS "grants!"
+               FROM access_key k JOIN principal p ON p.id = k.principal_id WHERE k.id = $1"#,
             id
         )
         .fetch_optional(&self.pool)
         .await?;
-        Ok(row.map(|row| KeyRow {
+        row.map(|row| {
+            Ok(KeyRow {
+                name: row.name,
+                secret: row.secret.into(),
+                enabled: row.enabled,
+                expires_at: row.expires_at.map(jiff_sqlx::Timestamp::to_jiff),
+                last_used_at: row.last_used_at.map(jiff_sqlx::Timestamp::to_jiff),
+                schemes: row.schemes,
+                networks: row.networks,
+                grants: document("grants", row.grants)?,
+            })
+        })
+        .transpose()
+    }
+
+    /// Notes that a key is in use, unless that was noted after `before`.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn note_key_use(
+        &self,
+        id: &str,
+        now: Timestamp,
+        before: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* note_key_use */ UPDATE access_key SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $3)",
+            id,
+            now.to_sqlx() as _,
+            before.to_sqlx() as _
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// The access keys by name, at most `most`, without their secrets: all, or those of this
+    /// principal.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn listed_keys(
+        &self,
+        principal: Option<&str>,
+        most: i64,
+    ) -> Result<Vec<ListedKey>, StoreError> {
+        let rows = sqlx::query!(
+            "/* listed_keys */ SELECT k.id, k.name, p.name AS principal, k.enabled, k.created_at, k.expires_at, k.last_used_at, k.schemes, k.networks
+             FROM access_key k JOIN principal p ON p.id = k.principal_id WHERE $1::text IS NULL OR p.name = $1
+             ORDER BY p.name, k.name, k.id LIMIT $2",
+            principal,
+            most
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let rows = rows.into_iter().map(|row| ListedKey {
+            id: row.id,
             name: row.name,
-            secret: row.secret.into(),
+            principal: row.principal,
             enabled: row.enabled,
-        }))
+            created_at: row.created_at.to_jiff(),
+            expires_at: row.expires_at.map(jiff_sqlx::Timestamp::to_jiff),
+            last_used_at: row.last_used_at.map(jiff_sqlx::Timestamp::to_jiff),
+            schemes: row.schemes,
+            networks: row.networks,
+        });
+        Ok(rows.collect())
     }
 
     /// Forgets requests that nobody can repeat any more.
@@ -89,6 +194,115 @@ impl Store {
 }
 
 impl Tx {
+    /// Writes a key of a principal. False if the name is taken.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn insert_key(
+        &mut self,
+        principal: Uuid,
+        key: &NewKey<'_>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query!(
+            "/* insert_key */ INSERT INTO access_key (id, secret, name, principal_id, created_at, expires_at, schemes, networks)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (name) DO NOTHING",
+            key.id,
+            key.secret.expose_secret(),
+            key.name,
+            principal,
+            now.to_sqlx() as _,
+            key.expires_at.map(|at| at.to_sqlx()) as _,
+            key.schemes,
+            key.networks
+        )
+        .execute(self.connection())
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// The principal of the key with this id or name, which stays locked.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn principal_of_key(
+        &mut self,
+        key: &str,
+    ) -> Result<Option<(Uuid, String)>, StoreError> {
+        let row = sqlx::query!(
+            "/* principal_of_key */ SELECT p.id, k.id AS key FROM principal p JOIN access_key k ON k.principal_id = p.id
+             WHERE k.id = $1 OR k.name = $1 ORDER BY k.id = $1 DESC LIMIT 1 FOR UPDATE OF p",
+            key
+        )
+        .fetch_optional(self.connection())
+        .await?;
+        Ok(row.map(|row| (row.id, row.key)))
+    }
+
+    /// How many keys of a principal may be used, but for this one. The principal must be
+    /// locked.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn usable_keys(
+        &mut self,
+        principal: Uuid,
+        but: &str,
+        now: Timestamp,
+    ) -> Result<i64, StoreError> {
+        let row = sqlx::query!(
+            r#"/* usable_keys */ SELECT count(*) AS "count!" FROM access_key
+               WHERE principal_id = $1 AND id <> $2 AND enabled AND (expires_at IS NULL OR expires_at > $3)"#,
+            principal,
+            but,
+            now.to_sqlx() as _
+        )
+        .fetch_one(self.connection())
+        .await?;
+        Ok(row.count)
+    }
+
+    /// Enables or disables a key.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn switch_key(&mut self, id: &str, enabled: bool) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* switch_key */ UPDATE access_key SET enabled = $2 WHERE id = $1",
+            id,
+            enabled
+        )
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// Ends a key at this time, if it does not end before.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn expire_key(&mut self, id: &str, at: Timestamp) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* expire_key */ UPDATE access_key SET expires_at = least(expires_at, $2) WHERE id = $1",
+            id,
+            at.to_sqlx() as _
+        )
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// Removes a key, with the sessions that began with it.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn remove_key(&mut self, id: &str) -> Result<(), StoreError> {
+        sqlx::query!("/* remove_key */ DELETE FROM access_key WHERE id = $1", id)
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
     /// Claims a changing request. None: it is new, and everything else of it
     /// belongs into this transaction. Some: it was answered before, with this.
     /// A repetition that arrives while the first is still at work waits for it.

@@ -3,3 +3,4 @@
 pub(crate) mod access_key;
 pub(crate) mod config_template;
 pub(crate) mod logical_region;
+pub(crate) mod principal;

@@ -5,10 +5,11 @@ use jiff_sqlx::ToSqlx;
 
 use crate::{
     Store, StoreError,
-    row::{document, value, word},
+    row::{allowed, denied, document, value, word},
 };
 use domain::{
     ApplicationId, OrderId,
+    access::Filter,
     order::State,
     package::Label,
     snapshot::{ApplicationLine, ApplicationName, LastOrder, OrderLine},
@@ -56,6 +57,7 @@ impl Store {
     pub async fn order_lines(
         &self,
         filter: &OrderFilter,
+        shown: Option<&Filter>,
         most: i64,
     ) -> Result<Vec<OrderLine>, StoreError> {
         let rows = sqlx::query!(
@@ -69,6 +71,7 @@ impl Store {
                    AND ($6::text IS NULL OR strpos(lower(concat_ws(' ', a.name, r.version, o.description, o.message)), lower($6)) > 0)
                    AND ($7::text IS NULL OR starts_with(o.id::text, $7)) AND ($8::timestamptz IS NULL OR o.created_at >= $8)
                    AND ($9::uuid IS NULL OR (o.created_at, o.id) < (SELECT c.created_at, c.id FROM change_order c WHERE c.id = $9))
+                   AND may_show(a.namespace, a.name, a.id, $11, $12)
                ORDER BY o.created_at DESC, o.id DESC LIMIT $10"#,
             filter.application.map(|it| it.0),
             filter.name,
@@ -79,7 +82,9 @@ impl Store {
             filter.id,
             filter.since.map(|at| at.to_sqlx()) as _,
             filter.after.map(|it| it.0),
-            most
+            most,
+            allowed(shown),
+            denied(shown)
         )
         .fetch_all(&self.pool)
         .await?;
@@ -118,6 +123,7 @@ impl Store {
     pub async fn application_lines(
         &self,
         filter: &ApplicationFilter,
+        shown: Option<&Filter>,
         most: i64,
     ) -> Result<Vec<ApplicationLine>, StoreError> {
         let rows = sqlx::query!(
@@ -131,6 +137,7 @@ impl Store {
                    AND ($3::text IS NULL OR a.cluster_id = $3) AND (cardinality($4::text[]) = 0 OR newest.state = ANY ($4))
                    AND ($5::text IS NULL OR strpos(lower(concat_ws(' ', a.name, r.version, r.image)), lower($5)) > 0)
                    AND ($6::uuid IS NULL OR (a.namespace, a.name, a.id) > (SELECT c.namespace, c.name, c.id FROM application c WHERE c.id = $6))
+                   AND may_show(a.namespace, a.name, a.id, $8, $9)
                ORDER BY a.namespace, a.name, a.id LIMIT $7"#,
             filter.name,
             filter.namespace,
@@ -138,7 +145,9 @@ impl Store {
             &words(&filter.states),
             filter.text,
             filter.after.map(|it| it.0),
-            most
+            most,
+            allowed(shown),
+            denied(shown)
         )
         .fetch_all(&self.pool)
         .await?;

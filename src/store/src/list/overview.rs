@@ -6,10 +6,11 @@ use jiff_sqlx::ToSqlx;
 
 use crate::{
     Store, StoreError,
-    row::{count, document, value},
+    row::{allowed, count, denied, document, value},
 };
 use domain::{
     ApplicationId, OrderId, Source,
+    access::Filter,
     order::{Kind, State, plan::Strategy},
 };
 
@@ -92,6 +93,7 @@ impl Store {
     pub async fn listed_applications(
         &self,
         filter: &WantedApplications,
+        shown: Option<&Filter>,
         most: i64,
     ) -> Result<Vec<ListedApplication>, StoreError> {
         let (rank, namespace, name, id) = match &filter.after {
@@ -113,6 +115,7 @@ impl Store {
                        FROM change_order o WHERE o.application_id = a.id AND o.kind <> 'object_write' ORDER BY o.created_at DESC, o.id DESC LIMIT 1
                    ) AS newest ON true
                    WHERE a.deleted_at IS NULL AND ($1::text IS NULL OR a.namespace = $1) AND ($2 = '' OR strpos(a.name, lower($2)) > 0)
+                       AND may_show(a.namespace, a.name, a.id, $10, $11)
                )
                SELECT l.id AS "id!", l.cluster_id AS "cluster_id!", l.namespace AS "namespace!", l.name AS "name!", l.replicas AS "replicas!", l.ready_replicas AS "ready_replicas!",
                    l.replicas_before_stop, l.rank AS "rank!", r.version AS "version?", r.image AS "image?",
@@ -131,7 +134,9 @@ impl Store {
             name,
             id,
             most,
-            &words(&filter.states)
+            &words(&filter.states),
+            allowed(shown),
+            denied(shown)
         )
         .fetch_all(&self.pool)
         .await?;
@@ -197,6 +202,7 @@ impl Store {
     pub async fn listed_orders(
         &self,
         filter: &WantedOrders,
+        shown: Option<&Filter>,
         most: i64,
     ) -> Result<Vec<ListedOrder>, StoreError> {
         let (at, id) = match filter.before {
@@ -209,6 +215,7 @@ impl Store {
                FROM change_order o JOIN application a ON a.id = o.application_id LEFT JOIN release r ON r.id = o.release_id
                WHERE ($1::text IS NULL OR a.namespace = $1) AND ($2 = '' OR strpos(a.name, lower($2)) > 0) AND (cardinality($3::text[]) = 0 OR o.state::text = ANY ($3))
                    AND ($4::timestamptz IS NULL OR (o.created_at, o.id) < ($4, $5::uuid)) AND ($7::uuid IS NULL OR o.application_id = $7)
+                   AND may_show(a.namespace, a.name, a.id, $8, $9)
                ORDER BY o.created_at DESC, o.id DESC LIMIT $6"#,
             filter.namespace.as_deref(),
             filter.text,
@@ -216,7 +223,9 @@ impl Store {
             at as _,
             id,
             most,
-            filter.application.map(|it| it.0)
+            filter.application.map(|it| it.0),
+            allowed(shown),
+            denied(shown)
         )
         .fetch_all(&self.pool)
         .await?;

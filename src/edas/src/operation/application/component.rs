@@ -3,12 +3,10 @@
 //! Components are the JDKs and web containers of the operator's table of runtime
 //! images. Build packs are EDAS' own containers, of which there are none here.
 
-use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    Edge,
     edge::call::Call,
     wire::{
         error::ApiError,
@@ -71,12 +69,9 @@ wrapped! {
     get, path = "/pop/v5/resource/components", operation_id = "ListComponents", tag = "Applications",
     responses((status = 200, description = "The components.", body = Reply<ComponentListReply>))
 )]
-pub async fn list(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<ComponentListReply>, ApiError> {
+pub async fn list(call: Call) -> Result<Reply<ComponentListReply>, ApiError> {
     Ok(call.success(ComponentListReply {
-        component_list: ComponentList { items: components(edge.service.runtimes()) },
+        component_list: ComponentList { items: components(call.service.runtimes()) },
     }))
 }
 

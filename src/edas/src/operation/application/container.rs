@@ -1,12 +1,10 @@
 //! GetApplicationContainer and SetApplicationContainer, of our own: which container of its
 //! pods is an application's.
 
-use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    Edge,
     edge::call::Call,
     wire::{error::ApiError, reply::Reply},
 };
@@ -43,8 +41,8 @@ pub struct ApplicationContainer {
     get, path = "/sluice/v1/container", operation_id = "GetApplicationContainer", tag = "Applications",
     responses((status = 200, description = "The container.", body = Reply<ContainerReply>))
 )]
-pub async fn get(State(edge): State<Edge>, call: Call) -> Result<Reply<ContainerReply>, ApiError> {
-    let container = edge.service.container(call.application()?).await?;
+pub async fn get(call: Call) -> Result<Reply<ContainerReply>, ApiError> {
+    let container = call.service.container(call.application()?).await?;
     Ok(call.success(shown(container)))
 }
 
@@ -54,10 +52,10 @@ pub async fn get(State(edge): State<Edge>, call: Call) -> Result<Reply<Container
     put, path = "/sluice/v1/container", operation_id = "SetApplicationContainer", tag = "Applications",
     responses((status = 200, description = "Chosen.", body = Reply<ContainerReply>))
 )]
-pub async fn set(State(edge): State<Edge>, call: Call) -> Result<Reply<ContainerReply>, ApiError> {
+pub async fn set(call: Call) -> Result<Reply<ContainerReply>, ApiError> {
     let id = call.application()?;
-    edge.service.choose_container(&call.caller, id, call.params.text("ContainerName")).await?;
-    let container = edge.service.container(id).await?;
+    call.service.choose_container(&call.caller, id, call.params.text("ContainerName")).await?;
+    let container = call.service.container(id).await?;
     Ok(call.success(shown(container)))
 }
 

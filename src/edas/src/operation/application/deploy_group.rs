@@ -3,14 +3,12 @@
 //! An application is one Deployment, so it has one group, the default one; its id
 //! is the application's. Amounts are in EDAS' units: cores, MB, GB.
 
-use axum::extract::State;
 use serde::Serialize;
 use serde_json::Map;
 use utoipa::ToSchema;
 
 use super::k8s_application::json_at;
 use crate::{
-    Edge,
     edge::call::Call,
     operation::order::pipeline,
     wire::{
@@ -113,14 +111,11 @@ pub struct ListedGroup {
     post, path = "/pop/v5/app/deploy_group_list", operation_id = "ListDeployGroup", tag = "Applications",
     responses((status = 200, description = "The group.", body = Reply<DeployGroupReply>))
 )]
-pub async fn list(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<DeployGroupReply>, ApiError> {
+pub async fn list(call: Call) -> Result<Reply<DeployGroupReply>, ApiError> {
     let id = call.application()?;
-    let application = edge.service.application(id).await?;
-    let spec = edge.service.current_spec(id).await?;
-    let newest = edge.service.newest_order(id).await?;
+    let application = call.service.application(id).await?;
+    let spec = call.service.current_spec(id).await?;
+    let newest = call.service.newest_order(id).await?;
     Ok(call.success(DeployGroupReply {
         deploy_group_list: DeployGroupList {
             items: vec![show(&application, &spec, newest.as_ref())],

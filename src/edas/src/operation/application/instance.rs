@@ -5,13 +5,11 @@
 //! objects are given as JSON text, without `managedFields` and without what is
 //! secret in a package's address.
 
-use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::deploy_group::{GROUP_NAME, id_of_group};
 use crate::{
-    Edge,
     edge::call::Call,
     wire::{error::ApiError, reply::Reply},
 };
@@ -66,13 +64,10 @@ pub struct DeploymentReply {
     get, path = "/pop/v5/oam/app_instance_list", operation_id = "DescribeAppInstanceList", tag = "Applications",
     responses((status = 200, description = "The instances.", body = Reply<InstanceListReply>))
 )]
-pub async fn list(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<InstanceListReply>, ApiError> {
+pub async fn list(call: Call) -> Result<Reply<InstanceListReply>, ApiError> {
     let id = call.application()?;
     let nodes = call.params.boolean("WithNodeInfo")?.unwrap_or(false);
-    let instances = edge.service.instances(id, true, nodes).await?;
+    let instances = call.service.instances(id, true, nodes).await?;
     Ok(call.success(InstanceListReply {
         instance_list: instances.into_iter().map(|it| show(id, it)).collect(),
     }))
@@ -86,11 +81,8 @@ pub async fn list(
     get, path = "/pop/v5/oam/app_deployment", operation_id = "GetAppDeployment", tag = "Applications",
     responses((status = 200, description = "The Deployment.", body = Reply<DeploymentReply>))
 )]
-pub async fn deployment(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<DeploymentReply>, ApiError> {
-    let deployment = edge.service.deployment(call.application()?).await?;
+pub async fn deployment(call: Call) -> Result<Reply<DeploymentReply>, ApiError> {
+    let deployment = call.service.deployment(call.application()?).await?;
     Ok(call.success(DeploymentReply { data: deployment.to_string() }))
 }
 

@@ -3,12 +3,10 @@
 //! Read from the pod template of the version that runs. An image has neither, and
 //! both replies are then without content.
 
-use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    Edge,
     edge::call::Call,
     wire::{error::ApiError, reply::Reply},
 };
@@ -87,11 +85,8 @@ pub struct WebContainer {
     get, path = "/pop/v5/oam/java_start_up_config", operation_id = "GetJavaStartUpConfig", tag = "Applications",
     responses((status = 200, description = "The options.", body = Reply<StartUpReply>))
 )]
-pub async fn start_up(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<StartUpReply>, ApiError> {
-    let spec = edge.service.current_spec(call.application()?).await?;
+pub async fn start_up(call: Call) -> Result<Reply<StartUpReply>, ApiError> {
+    let spec = call.service.current_spec(call.application()?).await?;
     let options =
         Running::of(&spec.template).map(|running| running.jvm_options).unwrap_or_default();
     let java_start_up_config =
@@ -104,11 +99,8 @@ pub async fn start_up(
     get, path = "/pop/v5/oam/web_container_config", operation_id = "GetWebContainerConfig", tag = "Applications",
     responses((status = 200, description = "The settings.", body = Reply<WebContainerReply>))
 )]
-pub async fn web_container(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<WebContainerReply>, ApiError> {
-    let spec = edge.service.current_spec(call.application()?).await?;
+pub async fn web_container(call: Call) -> Result<Reply<WebContainerReply>, ApiError> {
+    let spec = call.service.current_spec(call.application()?).await?;
     let running = Running::of(&spec.template).filter(|running| running.kind == PackageKind::War);
     let web_container_config = running.map(|running| show(&running.web)).unwrap_or_default();
     Ok(call.success(WebContainerReply { web_container_config }))

@@ -6,14 +6,12 @@
 //! is listed for an image, or Terraform would plan a change for ever (R29). For
 //! the same reason the start command that a package gets by itself is none.
 
-use axum::extract::State;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::slb_info;
 use crate::{
-    Edge,
     edge::call::Call,
     operation::{application::list::type_of, release::deploy::region_of},
     wire::{
@@ -286,18 +284,15 @@ pub struct LatestVersion {
     get, path = "/pop/v5/changeorder/co_application", operation_id = "GetK8sApplication", tag = "Applications",
     responses((status = 200, description = "The application.", body = Reply<K8sApplicationReply>))
 )]
-pub async fn get(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<K8sApplicationReply>, ApiError> {
+pub async fn get(call: Call) -> Result<Reply<K8sApplicationReply>, ApiError> {
     let id = call.application()?;
     if let Some(from) = call.params.text("From").filter(|from| *from != "deploy") {
         return Err(ApiError::invalid("From", from, "must be deploy, or absent"));
     }
-    let application = edge.service.application(id).await?;
-    let spec = edge.service.current_spec(id).await?;
+    let application = call.service.application(id).await?;
+    let spec = call.service.current_spec(id).await?;
     let mut shown = show(&application, &spec);
-    shown.app.slb_info = slb_info::show(&edge.service.bindings(&application).await?);
+    shown.app.slb_info = slb_info::show(&call.service.bindings(&application).await?);
     Ok(call.success(K8sApplicationReply { application: shown }))
 }
 

@@ -6,12 +6,10 @@
 //! Each but UpdateK8sApplicationBaseInfo answers with a change order, which is followed
 //! as a release is.
 
-use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    Edge,
     edge::call::Call,
     operation::release::deploy::OrderReply,
     value::resource::{AmountNames, read_amounts},
@@ -35,12 +33,12 @@ use service::{Configure, Describe, Scale, Start};
     put, path = "/pop/v5/k8s/acs/k8s_apps", operation_id = "ScaleK8sApplication", tag = "Applications",
     responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
 )]
-pub async fn scale(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
+pub async fn scale(call: Call) -> Result<Reply<OrderReply>, ApiError> {
     let application = call.application()?;
     call.params.required("Replicas")?;
     let replicas = call.params.integer("Replicas")?.unwrap_or_default();
     let request = Scale { application, replicas, timeout_seconds: call.params.integer("Timeout")? };
-    let order = edge.service.scale(&call.caller, request).await?;
+    let order = call.service.scale(&call.caller, request).await?;
     Ok(ordered(&call, order))
 }
 
@@ -53,9 +51,9 @@ pub async fn scale(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderRe
     post, path = "/pop/v5/k8s/acs/stop_k8s_app", operation_id = "StopK8sApplication", tag = "Applications",
     responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
 )]
-pub async fn stop(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
+pub async fn stop(call: Call) -> Result<Reply<OrderReply>, ApiError> {
     let timeout_seconds = call.params.integer("Timeout")?;
-    let order = edge.service.stop(&call.caller, call.application()?, timeout_seconds).await?;
+    let order = call.service.stop(&call.caller, call.application()?, timeout_seconds).await?;
     Ok(ordered(&call, order))
 }
 
@@ -67,13 +65,13 @@ pub async fn stop(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderRep
     post, path = "/pop/v5/k8s/acs/start_k8s_app", operation_id = "StartK8sApplication", tag = "Applications",
     responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
 )]
-pub async fn start(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
+pub async fn start(call: Call) -> Result<Reply<OrderReply>, ApiError> {
     let request = Start {
         application: call.application()?,
         replicas: call.params.integer("Replicas")?,
         timeout_seconds: call.params.integer("Timeout")?,
     };
-    let order = edge.service.start(&call.caller, request).await?;
+    let order = call.service.start(&call.caller, request).await?;
     Ok(ordered(&call, order))
 }
 
@@ -85,9 +83,9 @@ pub async fn start(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderRe
     post, path = "/pop/v5/k8s/acs/restart_k8s_app", operation_id = "RestartK8sApplication", tag = "Applications",
     responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
 )]
-pub async fn restart(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
+pub async fn restart(call: Call) -> Result<Reply<OrderReply>, ApiError> {
     let timeout_seconds = call.params.integer("Timeout")?;
-    let order = edge.service.restart(&call.caller, call.application()?, timeout_seconds).await?;
+    let order = call.service.restart(&call.caller, call.application()?, timeout_seconds).await?;
     Ok(ordered(&call, order))
 }
 
@@ -99,10 +97,7 @@ pub async fn restart(State(edge): State<Edge>, call: Call) -> Result<Reply<Order
     put, path = "/pop/v5/k8s/acs/k8s_app_configuration", operation_id = "UpdateK8sApplicationConfig", tag = "Applications",
     responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
 )]
-pub async fn configure(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<OrderReply>, ApiError> {
+pub async fn configure(call: Call) -> Result<Reply<OrderReply>, ApiError> {
     let params = &call.params;
     let request = Configure {
         application: call.application()?,
@@ -117,7 +112,7 @@ pub async fn configure(
         },
         timeout_seconds: params.integer("Timeout")?,
     };
-    let order = edge.service.configure(&call.caller, request).await?;
+    let order = call.service.configure(&call.caller, request).await?;
     Ok(ordered(&call, order))
 }
 
@@ -138,10 +133,7 @@ pub struct DescribeReply {
     post, path = "/pop/v5/oam/update_app_basic_info", operation_id = "UpdateK8sApplicationBaseInfo", tag = "Applications",
     responses((status = 200, description = "Done.", body = Reply<DescribeReply>))
 )]
-pub async fn describe(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<DescribeReply>, ApiError> {
+pub async fn describe(call: Call) -> Result<Reply<DescribeReply>, ApiError> {
     let said = |name| call.params.raw(name).map(Into::into);
     let request = Describe {
         application: call.application()?,
@@ -150,7 +142,7 @@ pub async fn describe(
         email: said("Email"),
         phone: said("PhoneNumber"),
     };
-    edge.service.describe(&call.caller, request).await?;
+    call.service.describe(&call.caller, request).await?;
     Ok(call.success(DescribeReply { result: SUCCESS.into() }))
 }
 
@@ -164,13 +156,13 @@ pub async fn describe(
     delete, path = "/pop/v5/k8s/acs/k8s_apps", operation_id = "DeleteK8sApplication", tag = "Applications",
     responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
 )]
-pub async fn delete(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
+pub async fn delete(call: Call) -> Result<Reply<OrderReply>, ApiError> {
     call.params.boolean("Force")?;
     if call.params.boolean("KeepDeployment")? == Some(true) {
-        let order = edge.service.forget(&call.caller, call.application()?).await?;
+        let order = call.service.forget(&call.caller, call.application()?).await?;
         return Ok(ordered(&call, order));
     }
-    delete_any(State(edge), call).await
+    delete_any(call).await
 }
 
 /// Deletes an application: the same as DeleteK8sApplication.
@@ -178,11 +170,8 @@ pub async fn delete(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderR
     delete, path = "/pop/v5/changeorder/co_delete_app", operation_id = "DeleteApplication", tag = "Applications",
     responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
 )]
-pub async fn delete_any(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<OrderReply>, ApiError> {
-    let order = edge.service.delete(&call.caller, call.application()?).await?;
+pub async fn delete_any(call: Call) -> Result<Reply<OrderReply>, ApiError> {
+    let order = call.service.delete(&call.caller, call.application()?).await?;
     Ok(ordered(&call, order))
 }
 

@@ -6,13 +6,11 @@
 
 use std::collections::HashSet;
 
-use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::slb_info;
 use crate::{
-    Edge,
     edge::call::Call,
     operation::release::deploy::{CLUSTER_TYPE, region_of},
     wire::{
@@ -213,10 +211,7 @@ pub struct ApplicationCommon {
     post, path = "/pop/v5/app/app_list", operation_id = "ListApplication", tag = "Applications",
     responses((status = 200, description = "The applications.", body = Reply<ApplicationListReply>))
 )]
-pub async fn list(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<ApplicationListReply>, ApiError> {
+pub async fn list(call: Call) -> Result<Reply<ApplicationListReply>, ApiError> {
     let params = &call.params;
     let page = Page::read(params, i32::MAX)?;
     let ids = read_ids(params)?;
@@ -229,7 +224,7 @@ pub async fn list(
                 .text("LogicalRegionId")
                 .is_none_or(|filter| filter == logical || filter == region_of(logical))
     };
-    let found = edge.service.applications(params.text("AppName")).await?;
+    let found = call.service.applications(params.text("AppName")).await?;
     let items = page.of(found.iter().filter(|application| matches(application)).map(listed));
     Ok(call.success(ApplicationListReply { application_list: ApplicationList { items } }))
 }
@@ -250,12 +245,9 @@ pub fn read_ids(params: &Params) -> Result<Option<HashSet<String>>, ApiError> {
     post, path = "/pop/v5/app/app_info", operation_id = "GetApplication", tag = "Applications",
     responses((status = 200, description = "The application, twice.", body = Reply<ApplicationReply>))
 )]
-pub async fn get(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<ApplicationReply>, ApiError> {
-    let application = edge.service.application(call.application()?).await?;
-    let bindings = edge.service.bindings(&application).await?;
+pub async fn get(call: Call) -> Result<Reply<ApplicationReply>, ApiError> {
+    let application = call.service.application(call.application()?).await?;
+    let bindings = call.service.bindings(&application).await?;
     Ok(call.success(twins(&application, &bindings)))
 }
 

@@ -1,11 +1,9 @@
 //! GetApplicationLogs, of our own: what an application's pods have printed.
 
-use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    Edge,
     edge::call::Call,
     wire::{error::ApiError, reply::Reply},
 };
@@ -45,7 +43,7 @@ pub struct PodLog {
     get, path = "/sluice/v1/logs", operation_id = "GetApplicationLogs", tag = "Applications",
     responses((status = 200, description = "The logs.", body = Reply<LogsReply>))
 )]
-pub async fn get(State(edge): State<Edge>, call: Call) -> Result<Reply<LogsReply>, ApiError> {
+pub async fn get(call: Call) -> Result<Reply<LogsReply>, ApiError> {
     let params = &call.params;
     let named = |name| params.text(name).filter(|text| !text.is_empty()).map(str::to_owned);
     let wanted = WantedLogs {
@@ -55,7 +53,7 @@ pub async fn get(State(edge): State<Edge>, call: Call) -> Result<Reply<LogsReply
         lines: params.integer("Lines")?,
     };
     let pod = wanted.pod.clone();
-    let found = edge.service.logs(call.application()?, wanted).await?;
+    let found = call.service.logs(call.application()?, wanted).await?;
     if let (Some(pod), true) = (pod, found.logs.is_empty()) {
         let allowed = "a pod with this name does not exist in the application";
         return Err(ApiError::refused("PodName", pod, allowed));

@@ -5,10 +5,7 @@
 //! An enabled rule is a HorizontalPodAutoscaler. Rules by time of day, or by what plain
 //! Kubernetes does not measure, are refused by name.
 
-use axum::extract::State;
-
 use crate::{
-    Edge,
     edge::call::Call,
     value::scaling::{read_behaviour, read_range},
     wire::{
@@ -36,11 +33,8 @@ pub use crate::operation::application::scaling_rule::shown::{
     post, path = "/pop/v1/eam/scale/application_scaling_rule", operation_id = "CreateApplicationScalingRule", tag = "Applications",
     responses((status = 200, description = "Created.", body = Reply<ScalingRuleReply>))
 )]
-pub async fn create(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<ScalingRuleReply>, ApiError> {
-    let rule = edge.service.create_rule(&call.caller, rule_update(&call)?).await?;
+pub async fn create(call: Call) -> Result<Reply<ScalingRuleReply>, ApiError> {
+    let rule = call.service.create_rule(&call.caller, rule_update(&call)?).await?;
     Ok(one(&call, rule, true))
 }
 
@@ -51,11 +45,8 @@ pub async fn create(
     put, path = "/pop/v1/eam/scale/application_scaling_rule", operation_id = "UpdateApplicationScalingRule", tag = "Applications",
     responses((status = 200, description = "Changed.", body = Reply<ScalingRuleReply>))
 )]
-pub async fn update(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<ScalingRuleReply>, ApiError> {
-    let rule = edge.service.change_rule(&call.caller, rule_update(&call)?).await?;
+pub async fn update(call: Call) -> Result<Reply<ScalingRuleReply>, ApiError> {
+    let rule = call.service.change_rule(&call.caller, rule_update(&call)?).await?;
     Ok(one(&call, rule, true))
 }
 
@@ -66,12 +57,9 @@ pub async fn update(
     get, path = "/pop/v1/eam/scale/application_scaling_rules", operation_id = "DescribeApplicationScalingRules", tag = "Applications",
     responses((status = 200, description = "The rules.", body = Reply<ScalingRuleListReply>))
 )]
-pub async fn list(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<ScalingRuleListReply>, ApiError> {
+pub async fn list(call: Call) -> Result<Reply<ScalingRuleListReply>, ApiError> {
     let application = call.application()?;
-    let rules = edge.service.rules(application).await?;
+    let rules = call.service.rules(application).await?;
     let count = i64::try_from(rules.len()).unwrap_or(i64::MAX);
     let result = rules.into_iter().map(|rule| show(&application.to_string(), rule, true)).collect();
     Ok(call.success(ScalingRuleListReply {
@@ -91,11 +79,8 @@ pub async fn list(
     put, path = "/pop/v1/eam/scale/enable_application_scaling_rule", operation_id = "EnableApplicationScalingRule", tag = "Applications",
     responses((status = 200, description = "Enabled.", body = Reply<ScalingRuleReply>))
 )]
-pub async fn enable(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<ScalingRuleReply>, ApiError> {
-    switch(edge, call, true).await
+pub async fn enable(call: Call) -> Result<Reply<ScalingRuleReply>, ApiError> {
+    switch(call, true).await
 }
 
 /// Disables a scaling rule: deletes its HorizontalPodAutoscaler and keeps the rule.
@@ -105,11 +90,8 @@ pub async fn enable(
     put, path = "/pop/v1/eam/scale/disable_application_scaling_rule", operation_id = "DisableApplicationScalingRule", tag = "Applications",
     responses((status = 200, description = "Disabled.", body = Reply<ScalingRuleReply>))
 )]
-pub async fn disable(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<ScalingRuleReply>, ApiError> {
-    switch(edge, call, false).await
+pub async fn disable(call: Call) -> Result<Reply<ScalingRuleReply>, ApiError> {
+    switch(call, false).await
 }
 
 /// Deletes a scaling rule, and its HorizontalPodAutoscaler.
@@ -119,20 +101,16 @@ pub async fn disable(
     delete, path = "/pop/v1/eam/scale/application_scaling_rule", operation_id = "DeleteApplicationScalingRule", tag = "Applications",
     responses((status = 200, description = "Deleted.", body = Reply<Nothing>))
 )]
-pub async fn delete(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
-    edge.service
+pub async fn delete(call: Call) -> Result<Reply<Nothing>, ApiError> {
+    call.service
         .delete_rule(&call.caller, call.application()?, call.params.required("ScalingRuleName")?)
         .await?;
     Ok(call.success(Nothing {}))
 }
 
-async fn switch(
-    edge: Edge,
-    call: Call,
-    enabled: bool,
-) -> Result<Reply<ScalingRuleReply>, ApiError> {
+async fn switch(call: Call, enabled: bool) -> Result<Reply<ScalingRuleReply>, ApiError> {
     let name = call.params.required("ScalingRuleName")?.to_owned();
-    let rule = edge.service.switch_rule(&call.caller, call.application()?, name, enabled).await?;
+    let rule = call.service.switch_rule(&call.caller, call.application()?, name, enabled).await?;
     Ok(one(&call, rule, false))
 }
 

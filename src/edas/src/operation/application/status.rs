@@ -6,14 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::State;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::deploy_group::{GROUP_NAME, changed_at, group_id};
 use crate::{
-    Edge,
     edge::call::Call,
     wire::{
         error::ApiError,
@@ -200,12 +198,12 @@ pub struct DeployRecord {
     get, path = "/pop/v5/app/app_status", operation_id = "QueryApplicationStatus", tag = "Applications",
     responses((status = 200, description = "The application and its instances.", body = Reply<StatusReply>))
 )]
-pub async fn query(State(edge): State<Edge>, call: Call) -> Result<Reply<StatusReply>, ApiError> {
+pub async fn query(call: Call) -> Result<Reply<StatusReply>, ApiError> {
     let id = call.application()?;
-    let instances = edge.service.instances(id, false, false).await?;
-    let application = edge.service.application(id).await?;
-    let release = edge.service.current_spec(id).await?.release;
-    let newest = edge.service.newest_order(id).await?;
+    let instances = call.service.instances(id, false, false).await?;
+    let application = call.service.application(id).await?;
+    let release = call.service.current_spec(id).await?.release;
+    let newest = call.service.newest_order(id).await?;
     Ok(call.success(StatusReply {
         app_info: show(&application, release.as_ref(), newest.as_ref(), &instances),
     }))

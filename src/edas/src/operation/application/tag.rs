@@ -4,12 +4,10 @@
 //! `Tags.1.key`) where an SDK is given a list (`docs/wire-rules.md#lists-in-a-query`).
 //! EDAS has tags of clusters too; a server has only one of these, and they are refused.
 
-use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    Edge,
     edge::call::Call,
     wire::{
         error::ApiError,
@@ -58,14 +56,14 @@ pub struct TagResource {
     post, path = "/pop/v5/tag/tags", operation_id = "TagResources", tag = "Applications",
     responses((status = 200, description = "They have the tags.", body = Reply<Nothing>))
 )]
-pub async fn tag(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
+pub async fn tag(call: Call) -> Result<Reply<Nothing>, ApiError> {
     let applications = needed("ResourceIds", read_applications(&call.params)?)?;
     let tags = needed("Tags", read_tags(&call.params)?)?;
     let tags: Vec<Tag> = tags
         .into_iter()
         .map(|tag| Tag { key: tag.key, value: tag.value.unwrap_or_default() })
         .collect();
-    edge.service.tag(&call.caller, &applications, &tags).await?;
+    call.service.tag(&call.caller, &applications, &tags).await?;
     Ok(call.success(Nothing {}))
 }
 
@@ -74,7 +72,7 @@ pub async fn tag(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>,
     delete, path = "/pop/v5/tag/tags", operation_id = "UntagResources", tag = "Applications",
     responses((status = 200, description = "They have these tags no more.", body = Reply<Nothing>))
 )]
-pub async fn untag(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
+pub async fn untag(call: Call) -> Result<Reply<Nothing>, ApiError> {
     let params = &call.params;
     let applications = needed("ResourceIds", read_applications(params)?)?;
     let keys = read_list(params, "TagKeys")?;
@@ -86,7 +84,7 @@ pub async fn untag(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing
             "give the keys of the tags to take away, or DeleteAll=true",
         ));
     }
-    edge.service.untag(&call.caller, &applications, keys.as_deref()).await?;
+    call.service.untag(&call.caller, &applications, keys.as_deref()).await?;
     Ok(call.success(Nothing {}))
 }
 
@@ -97,12 +95,12 @@ pub async fn untag(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing
     get, path = "/pop/v5/tag/tags", operation_id = "ListTagResources", tag = "Applications",
     responses((status = 200, description = "The tags.", body = Reply<TagListReply>))
 )]
-pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<TagListReply>, ApiError> {
+pub async fn list(call: Call) -> Result<Reply<TagListReply>, ApiError> {
     let applications = read_applications(&call.params)?;
     let wanted = read_tags(&call.params)?.unwrap_or_default();
     let wanted: Vec<TagFilter> =
         wanted.into_iter().map(|tag| TagFilter { key: tag.key, value: tag.value }).collect();
-    let found = edge.service.tags(applications.as_deref(), &wanted).await?;
+    let found = call.service.tags(applications.as_deref(), &wanted).await?;
     let items = found.into_iter().map(|(application, tag)| TagResource {
         resource_id: application.to_string(),
         resource_type: APPLICATION.into(),

@@ -4,12 +4,10 @@
 //! A server drives one cluster, which is imported from the beginning. Clients poll
 //! GetCluster for that, and match `does not exist` where it is another one, or removed.
 
-use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    Edge,
     edge::call::Call,
     operation::{
         cluster::k8s_cluster::{SUB_TYPE, described, known},
@@ -105,8 +103,8 @@ pub struct RemovalReply {
     get, path = "/pop/v5/resource/cluster", operation_id = "GetCluster", tag = "Clusters",
     responses((status = 200, description = "The cluster.", body = Reply<ImportedReply>))
 )]
-pub async fn get(State(edge): State<Edge>, call: Call) -> Result<Reply<ImportedReply>, ApiError> {
-    let cluster = known(&edge, call.params.required("ClusterId")?).await?;
+pub async fn get(call: Call) -> Result<Reply<ImportedReply>, ApiError> {
+    let cluster = known(&call.service, call.params.required("ClusterId")?).await?;
     if cluster.removed {
         return Err(Rejection::RemovedCluster(cluster.id).into());
     }
@@ -123,11 +121,8 @@ pub async fn get(State(edge): State<Edge>, call: Call) -> Result<Reply<ImportedR
     post, path = "/pop/v5/resource/cluster_list", operation_id = "ListCluster", tag = "Clusters",
     responses((status = 200, description = "The cluster.", body = Reply<ClusterListReply>))
 )]
-pub async fn list(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<ClusterListReply>, ApiError> {
-    let cluster = edge.service.cluster().await?;
+pub async fn list(call: Call) -> Result<Reply<ClusterListReply>, ApiError> {
+    let cluster = call.service.cluster().await?;
     let matches = !cluster.removed
         && call
             .params
@@ -142,13 +137,13 @@ pub async fn list(
     post, path = "/pop/v5/import_k8s_cluster", operation_id = "ImportK8sCluster", tag = "Clusters",
     responses((status = 200, description = "The cluster is imported.", body = Reply<ImportReply>))
 )]
-pub async fn import(State(edge): State<Edge>, call: Call) -> Result<Reply<ImportReply>, ApiError> {
-    let cluster = known(&edge, call.params.required("ClusterId")?).await?;
+pub async fn import(call: Call) -> Result<Reply<ImportReply>, ApiError> {
+    let cluster = known(&call.service, call.params.required("ClusterId")?).await?;
     call.params.integer::<i32>("Mode")?;
     if let Some(namespace) = call.params.text("NamespaceId") {
         check_region(Input::LogicalRegion, namespace)?;
     }
-    edge.service.import_cluster(&cluster.id).await?;
+    call.service.import_cluster(&cluster.id).await?;
     Ok(call.success(ImportReply { data: cluster.id }))
 }
 
@@ -161,9 +156,9 @@ pub async fn import(State(edge): State<Edge>, call: Call) -> Result<Reply<Import
     delete, path = "/pop/v5/resource/cluster", operation_id = "DeleteCluster", tag = "Clusters",
     responses((status = 200, description = "The cluster is removed.", body = Reply<RemovalReply>))
 )]
-pub async fn remove(State(edge): State<Edge>, call: Call) -> Result<Reply<RemovalReply>, ApiError> {
+pub async fn remove(call: Call) -> Result<Reply<RemovalReply>, ApiError> {
     call.params.integer::<i32>("Mode")?;
-    edge.service.remove_cluster(&call.caller, call.params.required("ClusterId")?).await?;
+    call.service.remove_cluster(&call.caller, call.params.required("ClusterId")?).await?;
     Ok(call.success(RemovalReply { data: true }))
 }
 

@@ -2,12 +2,10 @@
 //!
 //! A server drives one cluster, so lists have one item.
 
-use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    Edge,
     edge::call::Call,
     operation::release::deploy::CLUSTER_TYPE,
     wire::{
@@ -17,7 +15,7 @@ use crate::{
     },
 };
 use domain::Rejection;
-use service::ClusterView;
+use service::{ClusterView, Service};
 
 /// The kind of Kubernetes cluster that clients expect behind type 5.
 pub(crate) const SUB_TYPE: &str = "ManagedKubernetes";
@@ -117,17 +115,14 @@ pub struct Namespace {
     post, path = "/pop/v5/k8s_clusters", operation_id = "GetK8sCluster", tag = "Clusters",
     responses((status = 200, description = "The cluster.", body = Reply<ClusterReply>))
 )]
-pub async fn get_clusters(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<ClusterReply>, ApiError> {
+pub async fn get_clusters(call: Call) -> Result<Reply<ClusterReply>, ApiError> {
     let params = &call.params;
     params.required("RegionTag")?;
     let page = Page::read(params, 1000)?;
     let kind = params.integer("ClusterType")?.unwrap_or(CLUSTER_TYPE);
     let matches =
         kind == CLUSTER_TYPE && params.text("SubClusterType").is_none_or(|it| it == SUB_TYPE);
-    let cluster = edge.service.cluster().await?;
+    let cluster = call.service.cluster().await?;
     let found = if matches && !cluster.removed { vec![show(&cluster)] } else { Vec::new() };
     Ok(call.success(ClusterReply {
         cluster_page: ClusterPage {
@@ -144,21 +139,18 @@ pub async fn get_clusters(
     get, path = "/pop/v5/k8s/acs/k8s_namespace", operation_id = "ListK8sNamespaces", tag = "Clusters",
     responses((status = 200, description = "The namespaces.", body = Reply<NamespaceReply>))
 )]
-pub async fn list_namespaces(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<NamespaceReply>, ApiError> {
+pub async fn list_namespaces(call: Call) -> Result<Reply<NamespaceReply>, ApiError> {
     let cluster = match call.params.text("ClusterId") {
-        Some(id) => known(&edge, id).await?,
-        None => edge.service.cluster().await?,
+        Some(id) => known(&call.service, id).await?,
+        None => call.service.cluster().await?,
     };
     let data = cluster.namespaces.into_iter().map(|namespace| Namespace { namespace }).collect();
     Ok(call.success(NamespaceReply { data }))
 }
 
 /// The cluster, if `id` is its id.
-pub(crate) async fn known(edge: &Edge, id: &str) -> Result<ClusterView, ApiError> {
-    let cluster = edge.service.cluster().await?;
+pub(crate) async fn known(service: &Service, id: &str) -> Result<ClusterView, ApiError> {
+    let cluster = service.cluster().await?;
     if id == cluster.id {
         Ok(cluster)
     } else {

@@ -4,12 +4,10 @@
 //! A server is one region. EDAS calls a namespace a region too: its id is
 //! `<region>:<name>`, which applications name as LogicalRegionId.
 
-use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    Edge,
     edge::call::Call,
     operation::release::deploy::region_of,
     wire::{
@@ -18,7 +16,7 @@ use crate::{
     },
 };
 
-use service::{DescribeRegion, RegionView};
+use service::{DescribeRegion, RegionView, Service};
 
 /// Reply of ListAliyunRegion.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -110,12 +108,9 @@ pub struct NamespaceWithSwitch {
     post, path = "/pop/v5/resource/region_list", operation_id = "ListAliyunRegion", tag = "Clusters",
     responses((status = 200, description = "The region.", body = Reply<RegionListReply>))
 )]
-pub async fn list_regions(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<RegionListReply>, ApiError> {
+pub async fn list_regions(call: Call) -> Result<Reply<RegionListReply>, ApiError> {
     Ok(call.success(RegionListReply {
-        region_entity_list: RegionEntityList { items: vec![own_region(&edge)] },
+        region_entity_list: RegionEntityList { items: vec![own_region(&call.service)] },
     }))
 }
 
@@ -124,13 +119,10 @@ pub async fn list_regions(
     post, path = "/pop/v5/user_region_defs", operation_id = "ListUserDefineRegion", tag = "Clusters",
     responses((status = 200, description = "The namespaces.", body = Reply<EdasNamespaceListReply>))
 )]
-pub async fn list_namespaces(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<EdasNamespaceListReply>, ApiError> {
+pub async fn list_namespaces(call: Call) -> Result<Reply<EdasNamespaceListReply>, ApiError> {
     let nothing = call.params.boolean("DebugEnable")? == Some(true);
-    let found = if nothing { Vec::new() } else { edge.service.regions().await? };
-    let items = found.into_iter().map(with_switch).collect();
+    let found = call.service.regions().await?.into_iter().filter(|_| !nothing);
+    let items = found.map(with_switch).collect();
     Ok(call.success(EdasNamespaceListReply {
         user_define_region_list: UserDefineRegionList { items },
     }))
@@ -143,10 +135,7 @@ pub async fn list_namespaces(
     post, path = "/pop/v5/user_region_def", operation_id = "InsertOrUpdateRegion", tag = "Clusters",
     responses((status = 200, description = "The namespace.", body = Reply<EdasNamespaceReply>))
 )]
-pub async fn describe(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<EdasNamespaceReply>, ApiError> {
+pub async fn describe(call: Call) -> Result<Reply<EdasNamespaceReply>, ApiError> {
     let params = &call.params;
     if let Some(other) = params.text("RegistryType").filter(|registry| *registry != "default") {
         return Err(ApiError::refused(
@@ -161,7 +150,7 @@ pub async fn describe(
         title: params.required("RegionName")?.into(),
         description: params.raw("Description").map(str::to_owned),
     };
-    let described = edge.service.describe_region(&call.caller, request).await?;
+    let described = call.service.describe_region(&call.caller, request).await?;
     Ok(call.success(EdasNamespaceReply { user_define_region_entity: with_switch(described) }))
 }
 
@@ -170,21 +159,18 @@ pub async fn describe(
     delete, path = "/pop/v5/user_region_def", operation_id = "DeleteUserDefineRegion", tag = "Clusters",
     responses((status = 200, description = "The namespace as it was.", body = Reply<DeletedNamespaceReply>))
 )]
-pub async fn forget(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<DeletedNamespaceReply>, ApiError> {
+pub async fn forget(call: Call) -> Result<Reply<DeletedNamespaceReply>, ApiError> {
     let id = call.params.integer("Id")?.filter(|id| *id != 0);
     let name = call.params.text("RegionTag");
     if id.is_none() && name.is_none() {
         return Err(ApiError::missing("Id"));
     }
-    let forgotten = edge.service.forget_region(&call.caller, id, name).await?;
+    let forgotten = call.service.forget_region(&call.caller, id, name).await?;
     Ok(call.success(DeletedNamespaceReply { region_define: show(forgotten) }))
 }
 
-fn own_region(edge: &Edge) -> RegionEntity {
-    let region = &edge.service.settings().region;
+fn own_region(service: &Service) -> RegionEntity {
+    let region = &service.settings().region;
     RegionEntity { id: region.clone(), name: region.clone() }
 }
 

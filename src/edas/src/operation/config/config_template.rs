@@ -4,12 +4,10 @@
 //! A template is a named text that this server keeps and hands out; no application
 //! refers to it. Its content may be secret, so no error shows it.
 
-use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    Edge,
     edge::call::Call,
     wire::{
         error::ApiError,
@@ -90,10 +88,7 @@ pub struct ListedConfigTemplate {
     post, path = "/pop/v5/config_template", operation_id = "CreateConfigTemplate", tag = "Configuration",
     responses((status = 200, description = "Kept.", body = Reply<ConfigTemplateCreatedReply>))
 )]
-pub async fn create(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<ConfigTemplateCreatedReply>, ApiError> {
+pub async fn create(call: Call) -> Result<Reply<ConfigTemplateCreatedReply>, ApiError> {
     let params = &call.params;
     let template = ConfigTemplate {
         name: params.required("Name")?.into(),
@@ -101,7 +96,7 @@ pub async fn create(
         format: read_format(params)?.unwrap_or(Format::Custom),
         content: params.required("Content")?.into(),
     };
-    let id = edge.service.create_config_template(&call.caller, template).await?;
+    let id = call.service.create_config_template(&call.caller, template).await?;
     Ok(call.success(ConfigTemplateCreatedReply { data: ConfigTemplateId { id } }))
 }
 
@@ -110,7 +105,7 @@ pub async fn create(
     put, path = "/pop/v5/config_template", operation_id = "UpdateConfigTemplate", tag = "Configuration",
     responses((status = 200, description = "Changed.", body = Reply<Nothing>))
 )]
-pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
+pub async fn update(call: Call) -> Result<Reply<Nothing>, ApiError> {
     let params = &call.params;
     let given = |name: &str| params.raw(name).map(str::to_owned);
     let change = ConfigTemplateChange {
@@ -119,7 +114,7 @@ pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothin
         format: read_format(params)?,
         content: given("Content"),
     };
-    edge.service.change_config_template(&call.caller, id(params)?, change).await?;
+    call.service.change_config_template(&call.caller, id(params)?, change).await?;
     Ok(call.success(Nothing {}))
 }
 
@@ -128,15 +123,12 @@ pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothin
     get, path = "/pop/v5/config_template", operation_id = "ListConfigTemplates", tag = "Configuration",
     responses((status = 200, description = "The templates.", body = Reply<ConfigTemplateListReply>))
 )]
-pub async fn list(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<ConfigTemplateListReply>, ApiError> {
+pub async fn list(call: Call) -> Result<Reply<ConfigTemplateListReply>, ApiError> {
     let page = Page::read(&call.params, PAGE_SIZE)?;
     let wanted =
         ConfigTemplateFilter { id: call.params.integer("Id")?, name: call.params.text("Name") };
     let (total_size, found) =
-        edge.service.config_templates(wanted, page.offset(), page.size.into()).await?;
+        call.service.config_templates(wanted, page.offset(), page.size.into()).await?;
     let result = found.into_iter().map(show).collect();
     Ok(call.success(ConfigTemplateListReply {
         data: ConfigTemplatePage {
@@ -153,8 +145,8 @@ pub async fn list(
     delete, path = "/pop/v5/config_template", operation_id = "DeleteConfigTemplate", tag = "Configuration",
     responses((status = 200, description = "Forgotten.", body = Reply<Nothing>))
 )]
-pub async fn delete(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
-    edge.service.delete_config_template(&call.caller, id(&call.params)?).await?;
+pub async fn delete(call: Call) -> Result<Reply<Nothing>, ApiError> {
+    call.service.delete_config_template(&call.caller, id(&call.params)?).await?;
     Ok(call.success(Nothing {}))
 }
 

@@ -4,13 +4,11 @@
 //! A ConfigMap belongs to a namespace, not to an application, so there is no change
 //! order: a write is done when the reply comes.
 
-use axum::extract::State;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
-    Edge,
     edge::call::Call,
     value::config_data::read_texts,
     wire::{
@@ -22,7 +20,7 @@ use crate::{
     },
 };
 use domain::object::{config_data::Held, write::ObjectKind};
-use service::{Config, ConfigView, Related};
+use service::{Config, ConfigView, Related, Service};
 
 /// Reply of ListK8sConfigMaps.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -93,8 +91,8 @@ pub struct RelatedApp {
     post, path = "/pop/v5/k8s/acs/k8s_config_map", operation_id = "CreateK8sConfigMap", tag = "Configuration",
     responses((status = 200, description = "Created.", body = Reply<Nothing>))
 )]
-pub async fn create(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
-    edge.service.create_config(&call.caller, wanted(&call.params)?).await?;
+pub async fn create(call: Call) -> Result<Reply<Nothing>, ApiError> {
+    call.service.create_config(&call.caller, wanted(&call.params)?).await?;
     Ok(call.success(Nothing {}))
 }
 
@@ -106,8 +104,8 @@ pub async fn create(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothin
     put, path = "/pop/v5/k8s/acs/k8s_config_map", operation_id = "UpdateK8sConfigMap", tag = "Configuration",
     responses((status = 200, description = "Changed.", body = Reply<Nothing>))
 )]
-pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
-    edge.service.change_config(&call.caller, wanted(&call.params)?).await?;
+pub async fn update(call: Call) -> Result<Reply<Nothing>, ApiError> {
+    call.service.change_config(&call.caller, wanted(&call.params)?).await?;
     Ok(call.success(Nothing {}))
 }
 
@@ -116,12 +114,9 @@ pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothin
     get, path = "/pop/v5/k8s/acs/k8s_config_map", operation_id = "ListK8sConfigMaps", tag = "Configuration",
     responses((status = 200, description = "The ConfigMaps.", body = Reply<ConfigMapListReply>))
 )]
-pub async fn list(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<ConfigMapListReply>, ApiError> {
-    let (total, page) = page_of(&edge, &call.params, ObjectKind::ConfigMap).await?;
-    let config_maps = page.into_iter().map(|view| show(view, &edge)).collect();
+pub async fn list(call: Call) -> Result<Reply<ConfigMapListReply>, ApiError> {
+    let (total, page) = page_of(&call.service, &call.params, ObjectKind::ConfigMap).await?;
+    let config_maps = page.into_iter().map(|view| show(view, &call.service)).collect();
     Ok(call.success(ConfigMapListReply { result: ConfigMapPage { total, config_maps } }))
 }
 
@@ -132,8 +127,8 @@ pub async fn list(
     delete, path = "/pop/v5/k8s/acs/k8s_config_map", operation_id = "DeleteK8sConfigMap", tag = "Configuration",
     responses((status = 200, description = "Deleted.", body = Reply<Nothing>))
 )]
-pub async fn delete(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
-    edge.service.delete_config(&call.caller, ObjectKind::ConfigMap, place(&call.params)?).await?;
+pub async fn delete(call: Call) -> Result<Reply<Nothing>, ApiError> {
+    call.service.delete_config(&call.caller, ObjectKind::ConfigMap, place(&call.params)?).await?;
     Ok(call.success(Nothing {}))
 }
 
@@ -150,33 +145,30 @@ pub(crate) fn place(params: &Params) -> Result<(&str, &str, &str), ApiError> {
 
 /// How many there are in all, and those of the page that is asked for.
 pub(crate) async fn page_of(
-    edge: &Edge,
+    service: &Service,
     params: &Params,
     kind: ObjectKind,
 ) -> Result<(i64, Vec<ConfigView>), ApiError> {
     let (condition, page) = (Condition::read(params)?, PageFromZero::read(params)?);
     let related = params.boolean("ShowRelatedApps")?.unwrap_or(false);
     let namespace = params.text("Namespace").unwrap_or_default();
-    let mut found =
-        edge.service.configs(kind, params.text("ClusterId"), namespace, related).await?;
+    let mut found = service.configs(kind, params.text("ClusterId"), namespace, related).await?;
     if let Some(condition) = condition {
         found.retain(|view| {
-            condition.has(
-                &text(&view.object["metadata"]["name"]),
-                edge.service.settings().cluster.as_str(),
-            )
+            condition
+                .has(&text(&view.object["metadata"]["name"]), service.settings().cluster.as_str())
         });
     }
     let total = i64::try_from(found.len()).unwrap_or(i64::MAX);
     Ok((total, page.of(found.into_iter())))
 }
 
-fn show(view: ConfigView, edge: &Edge) -> ListedConfigMap {
+fn show(view: ConfigView, service: &Service) -> ListedConfigMap {
     let ConfigView { object, related } = view;
     let metadata = &object["metadata"];
     ListedConfigMap {
-        cluster_id: edge.service.settings().cluster.to_string(),
-        cluster_name: edge.service.settings().cluster.to_string(),
+        cluster_id: service.settings().cluster.to_string(),
+        cluster_name: service.settings().cluster.to_string(),
         namespace: text(&metadata["namespace"]),
         name: text(&metadata["name"]),
         creation_time: text(&metadata["creationTimestamp"]),

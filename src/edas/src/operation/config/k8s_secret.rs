@@ -3,13 +3,11 @@
 //! A Secret belongs to a namespace, not to an application, so there is no change order: a
 //! write is done when the reply comes. What it holds is in no error.
 
-use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::k8s_config_map::{ConfigEntry, RelatedApp, apps, entries, page_of, place, text};
 use crate::{
-    Edge,
     edge::call::Call,
     value::config_data::read_secret,
     wire::{
@@ -22,7 +20,7 @@ use domain::object::{
     config_data::{Held, SecretKind},
     write::ObjectKind,
 };
-use service::{Config, ConfigView};
+use service::{Config, ConfigView, Service};
 
 /// Reply of ListK8sSecrets.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -77,12 +75,12 @@ pub struct ListedSecret {
     post, path = "/pop/v5/k8s/acs/k8s_secret", operation_id = "CreateK8sSecret", tag = "Configuration",
     responses((status = 200, description = "Created.", body = Reply<Nothing>))
 )]
-pub async fn create(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
+pub async fn create(call: Call) -> Result<Reply<Nothing>, ApiError> {
     let mut request = wanted(&call.params)?;
     if let Held::Secret(kind, _) = &mut request.held {
         kind.get_or_insert(SecretKind::Opaque);
     }
-    edge.service.create_config(&call.caller, request).await?;
+    call.service.create_config(&call.caller, request).await?;
     Ok(call.success(Nothing {}))
 }
 
@@ -94,8 +92,8 @@ pub async fn create(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothin
     put, path = "/pop/v5/k8s/acs/k8s_secret", operation_id = "UpdateK8sSecret", tag = "Configuration",
     responses((status = 200, description = "Changed.", body = Reply<Nothing>))
 )]
-pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
-    edge.service.change_config(&call.caller, wanted(&call.params)?).await?;
+pub async fn update(call: Call) -> Result<Reply<Nothing>, ApiError> {
+    call.service.change_config(&call.caller, wanted(&call.params)?).await?;
     Ok(call.success(Nothing {}))
 }
 
@@ -106,12 +104,9 @@ pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothin
     get, path = "/pop/v5/k8s/acs/k8s_secret", operation_id = "ListK8sSecrets", tag = "Configuration",
     responses((status = 200, description = "The Secrets.", body = Reply<SecretListReply>))
 )]
-pub async fn list(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<SecretListReply>, ApiError> {
-    let (total, page) = page_of(&edge, &call.params, ObjectKind::Secret).await?;
-    let secrets = page.into_iter().map(|view| show(view, &edge)).collect();
+pub async fn list(call: Call) -> Result<Reply<SecretListReply>, ApiError> {
+    let (total, page) = page_of(&call.service, &call.params, ObjectKind::Secret).await?;
+    let secrets = page.into_iter().map(|view| show(view, &call.service)).collect();
     Ok(call.success(SecretListReply { result: SecretPage { total, secrets } }))
 }
 
@@ -122,8 +117,8 @@ pub async fn list(
     delete, path = "/pop/v5/k8s/acs/k8s_secret", operation_id = "DeleteK8sSecret", tag = "Configuration",
     responses((status = 200, description = "Deleted.", body = Reply<Nothing>))
 )]
-pub async fn delete(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
-    edge.service.delete_config(&call.caller, ObjectKind::Secret, place(&call.params)?).await?;
+pub async fn delete(call: Call) -> Result<Reply<Nothing>, ApiError> {
+    call.service.delete_config(&call.caller, ObjectKind::Secret, place(&call.params)?).await?;
     Ok(call.success(Nothing {}))
 }
 
@@ -141,12 +136,12 @@ fn wanted(params: &Params) -> Result<Config, ApiError> {
     Ok(Config { cluster: cluster.into(), namespace: namespace.into(), name: name.into(), held })
 }
 
-fn show(view: ConfigView, edge: &Edge) -> ListedSecret {
+fn show(view: ConfigView, service: &Service) -> ListedSecret {
     let ConfigView { object, related } = view;
     let metadata = &object["metadata"];
     ListedSecret {
-        cluster_id: edge.service.settings().cluster.to_string(),
-        cluster_name: edge.service.settings().cluster.to_string(),
+        cluster_id: service.settings().cluster.to_string(),
+        cluster_name: service.settings().cluster.to_string(),
         namespace: text(&metadata["namespace"]),
         name: text(&metadata["name"]),
         r#type: text(&object["type"]),

@@ -4,13 +4,11 @@
 //! An Ingress belongs to a namespace, not to an application, so there is no change order:
 //! a write is done when the reply comes.
 
-use axum::extract::State;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
-    Edge,
     edge::call::Call,
     value::ingress::{read, read_texts},
     wire::{
@@ -123,12 +121,12 @@ pub struct ListedBackend {
     post, path = "/pop/v5/k8s/acs/k8s_ingress", operation_id = "CreateK8sIngressRule", tag = "Network",
     responses((status = 200, description = "Created.", body = Reply<Nothing>))
 )]
-pub async fn create(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
+pub async fn create(call: Call) -> Result<Reply<Nothing>, ApiError> {
     let request = wanted(&call.params)?;
     if request.rules.is_none() {
         return Err(ApiError::missing("IngressConf"));
     }
-    edge.service.create_route(&call.caller, request).await?;
+    call.service.create_route(&call.caller, request).await?;
     Ok(call.success(Nothing {}))
 }
 
@@ -140,8 +138,8 @@ pub async fn create(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothin
     put, path = "/pop/v5/k8s/acs/k8s_ingress", operation_id = "UpdateK8sIngressRule", tag = "Network",
     responses((status = 200, description = "Changed.", body = Reply<Nothing>))
 )]
-pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
-    edge.service.change_route(&call.caller, wanted(&call.params)?).await?;
+pub async fn update(call: Call) -> Result<Reply<Nothing>, ApiError> {
+    call.service.change_route(&call.caller, wanted(&call.params)?).await?;
     Ok(call.success(Nothing {}))
 }
 
@@ -150,14 +148,11 @@ pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothin
     get, path = "/pop/v5/k8s/acs/k8s_ingress", operation_id = "ListK8sIngressRules", tag = "Network",
     responses((status = 200, description = "The Ingresses.", body = Reply<IngressListReply>))
 )]
-pub async fn list(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<IngressListReply>, ApiError> {
+pub async fn list(call: Call) -> Result<Reply<IngressListReply>, ApiError> {
     let params = &call.params;
     let condition = Condition::read(params)?;
-    let settings = edge.service.settings();
-    let mut found = edge
+    let settings = call.service.settings();
+    let mut found = call
         .service
         .routes(params.text("ClusterId"), params.text("Namespace").unwrap_or_default())
         .await?;
@@ -182,11 +177,11 @@ pub async fn list(
     delete, path = "/pop/v5/k8s/acs/k8s_ingress", operation_id = "DeleteK8sIngressRule", tag = "Network",
     responses((status = 200, description = "Deleted.", body = Reply<Nothing>))
 )]
-pub async fn delete(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
+pub async fn delete(call: Call) -> Result<Reply<Nothing>, ApiError> {
     let params = &call.params;
     let (cluster, namespace, name) =
         (params.required("ClusterId")?, params.required("Namespace")?, params.required("Name")?);
-    edge.service.delete_route(&call.caller, cluster, namespace, name).await?;
+    call.service.delete_route(&call.caller, cluster, namespace, name).await?;
     Ok(call.success(Nothing {}))
 }
 

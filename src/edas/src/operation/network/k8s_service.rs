@@ -4,13 +4,11 @@
 //! Writes are done when the reply comes; the change order that it names has ended
 //! then. Refusals leave none.
 
-use axum::extract::State;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
-    Edge,
     edge::call::Call,
     operation::release::deploy::OrderReply,
     value::ports,
@@ -73,10 +71,10 @@ pub struct ListedPort {
     post, path = "/pop/v5/k8s/acs/k8s_service", operation_id = "CreateK8sService", tag = "Network",
     responses((status = 200, description = "Created.", body = Reply<OrderReply>))
 )]
-pub async fn create(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
+pub async fn create(call: Call) -> Result<Reply<OrderReply>, ApiError> {
     call.params.required("Type")?;
     call.params.required("ServicePorts")?;
-    let order = edge.service.create_service(&call.caller, wanted(&call)?).await?;
+    let order = call.service.create_service(&call.caller, wanted(&call)?).await?;
     Ok(done(&call, order))
 }
 
@@ -88,8 +86,8 @@ pub async fn create(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderR
     put, path = "/pop/v5/k8s/acs/k8s_service", operation_id = "UpdateK8sService", tag = "Network",
     responses((status = 200, description = "Changed.", body = Reply<OrderReply>))
 )]
-pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
-    let order = edge.service.change_service(&call.caller, wanted(&call)?).await?;
+pub async fn update(call: Call) -> Result<Reply<OrderReply>, ApiError> {
+    let order = call.service.change_service(&call.caller, wanted(&call)?).await?;
     Ok(done(&call, order))
 }
 
@@ -100,8 +98,8 @@ pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderR
     get, path = "/pop/v5/k8s/acs/k8s_service", operation_id = "GetK8sServices", tag = "Network",
     responses((status = 200, description = "The Services.", body = Reply<ServicesReply>))
 )]
-pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<ServicesReply>, ApiError> {
-    let services = edge.service.services(call.application()?).await?;
+pub async fn list(call: Call) -> Result<Reply<ServicesReply>, ApiError> {
+    let services = call.service.services(call.application()?).await?;
     Ok(call.success(ServicesReply { services: services.iter().map(show).collect() }))
 }
 
@@ -112,8 +110,8 @@ pub async fn list(State(edge): State<Edge>, call: Call) -> Result<Reply<Services
     delete, path = "/pop/v5/k8s/acs/k8s_service", operation_id = "DeleteK8sService", tag = "Network",
     responses((status = 200, description = "Deleted.", body = Reply<OrderReply>))
 )]
-pub async fn delete(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
-    let order = edge
+pub async fn delete(call: Call) -> Result<Reply<OrderReply>, ApiError> {
+    let order = call
         .service
         .delete_service(&call.caller, call.application()?, call.params.required("Name")?)
         .await?;

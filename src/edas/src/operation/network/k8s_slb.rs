@@ -4,11 +4,8 @@
 //! Alibaba Cloud is told to its cloud controller in annotations; other clusters' own
 //! controllers do not read them.
 
-use axum::extract::State;
-
 use super::k8s_service::done;
 use crate::{
-    Edge,
     edge::call::Call,
     operation::release::deploy::OrderReply,
     value::ports,
@@ -28,12 +25,12 @@ use service::Bind;
     post, path = "/pop/v5/k8s/acs/k8s_slb_binding", operation_id = "BindK8sSlb", tag = "Network",
     responses((status = 200, description = "Bound.", body = Reply<OrderReply>))
 )]
-pub async fn bind(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
+pub async fn bind(call: Call) -> Result<Reply<OrderReply>, ApiError> {
     let request = wanted(&call)?;
     if request.balancer.listeners.is_none() {
         return Err(ApiError::missing("ServicePortInfos"));
     }
-    let order = edge.service.bind(&call.caller, request).await?;
+    let order = call.service.bind(&call.caller, request).await?;
     Ok(done(&call, order))
 }
 
@@ -44,8 +41,8 @@ pub async fn bind(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderRep
     put, path = "/pop/v5/k8s/acs/k8s_slb_binding", operation_id = "UpdateK8sSlb", tag = "Network",
     responses((status = 200, description = "Changed.", body = Reply<OrderReply>))
 )]
-pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
-    let order = edge.service.change_binding(&call.caller, wanted(&call)?).await?;
+pub async fn update(call: Call) -> Result<Reply<OrderReply>, ApiError> {
+    let order = call.service.change_binding(&call.caller, wanted(&call)?).await?;
     Ok(done(&call, order))
 }
 
@@ -57,8 +54,8 @@ pub async fn update(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderR
     delete, path = "/pop/v5/k8s/acs/k8s_slb_binding", operation_id = "UnbindK8sSlb", tag = "Network",
     responses((status = 200, description = "Unbound.", body = Reply<OrderReply>))
 )]
-pub async fn unbind(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
-    let order = edge.service.unbind(&call.caller, wanted(&call)?).await?;
+pub async fn unbind(call: Call) -> Result<Reply<OrderReply>, ApiError> {
+    let order = call.service.unbind(&call.caller, wanted(&call)?).await?;
     Ok(done(&call, order))
 }
 

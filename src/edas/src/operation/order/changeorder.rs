@@ -5,13 +5,11 @@
 //! own StepBackChangeOrder. ContinuePipeline is a GET that changes
 //! something, as in EDAS; nothing may cache or repeat it.
 
-use axum::extract;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::pipeline::{PipelineInfoList, pipelines, status};
 use crate::{
-    Edge,
     edge::call::Call,
     wire::{
         error::ApiError,
@@ -181,11 +179,8 @@ pub struct AbortData {
     post, path = "/pop/v5/changeorder/change_order_info", operation_id = "GetChangeOrderInfo", tag = "Change orders",
     responses((status = 200, description = "The order.", body = Reply<ChangeOrderInfoReply>))
 )]
-pub async fn get_info(
-    extract::State(edge): extract::State<Edge>,
-    call: Call,
-) -> Result<Reply<ChangeOrderInfoReply>, ApiError> {
-    let order = edge.service.order(call.order()?).await?;
+pub async fn get_info(call: Call) -> Result<Reply<ChangeOrderInfoReply>, ApiError> {
+    let order = call.service.order(call.order()?).await?;
     Ok(call.success(ChangeOrderInfoReply { info: info(&order) }))
 }
 
@@ -194,11 +189,8 @@ pub async fn get_info(
     post, path = "/pop/v5/changeorder/change_order_list", operation_id = "ListRecentChangeOrder", tag = "Change orders",
     responses((status = 200, description = "The orders.", body = Reply<ChangeOrderListReply>))
 )]
-pub async fn list_recent(
-    extract::State(edge): extract::State<Edge>,
-    call: Call,
-) -> Result<Reply<ChangeOrderListReply>, ApiError> {
-    let orders = edge.service.recent_orders(call.application()?).await?;
+pub async fn list_recent(call: Call) -> Result<Reply<ChangeOrderListReply>, ApiError> {
+    let orders = call.service.recent_orders(call.application()?).await?;
     Ok(call.success(ChangeOrderListReply {
         change_order_list: ChangeOrderList { items: orders.iter().map(listed).collect() },
     }))
@@ -211,10 +203,7 @@ pub async fn list_recent(
     get, path = "/pop/v5/changeorder/pipeline_batch_confirm", operation_id = "ContinuePipeline", tag = "Change orders",
     responses((status = 200, description = "Done.", body = Reply<Nothing>))
 )]
-pub async fn confirm(
-    extract::State(edge): extract::State<Edge>,
-    call: Call,
-) -> Result<Reply<Nothing>, ApiError> {
+pub async fn confirm(call: Call) -> Result<Reply<Nothing>, ApiError> {
     let batch = call.batch()?;
     let Some(confirm) = call.params.boolean("Confirm")? else {
         return Err(ApiError::refused(
@@ -223,7 +212,7 @@ pub async fn confirm(
             "must be true (the next batch begins) or false (it does not)",
         ));
     };
-    edge.service.confirm(&call.caller, batch, confirm).await?;
+    call.service.confirm(&call.caller, batch, confirm).await?;
     Ok(call.success(Nothing {}))
 }
 
@@ -234,11 +223,8 @@ pub async fn confirm(
     put, path = "/pop/v5/changeorder/change_order_abort", operation_id = "AbortChangeOrder", tag = "Change orders",
     responses((status = 200, description = "Aborted.", body = Reply<AbortReply>))
 )]
-pub async fn abort(
-    extract::State(edge): extract::State<Edge>,
-    call: Call,
-) -> Result<Reply<AbortReply>, ApiError> {
-    let aborted = edge.service.abort(&call.caller, call.order()?).await?;
+pub async fn abort(call: Call) -> Result<Reply<AbortReply>, ApiError> {
+    let aborted = call.service.abort(&call.caller, call.order()?).await?;
     Ok(call.success(abort_reply(&call, aborted.to_string())))
 }
 
@@ -252,11 +238,8 @@ pub async fn abort(
     put, path = "/pop/v5/changeorder/change_order_abort_and_rollback", operation_id = "AbortAndRollbackChangeOrder", tag = "Change orders",
     responses((status = 200, description = "Aborted; the rollback has begun.", body = Reply<AbortReply>))
 )]
-pub async fn abort_and_roll_back(
-    extract::State(edge): extract::State<Edge>,
-    call: Call,
-) -> Result<Reply<AbortReply>, ApiError> {
-    let rollback = edge.service.roll_back(&call.caller, call.order()?).await?;
+pub async fn abort_and_roll_back(call: Call) -> Result<Reply<AbortReply>, ApiError> {
+    let rollback = call.service.roll_back(&call.caller, call.order()?).await?;
     Ok(call.success(abort_reply(&call, rollback.to_string())))
 }
 
@@ -265,11 +248,8 @@ pub async fn abort_and_roll_back(
     put, path = "/pop/v5/oam/changeorder/rollback", operation_id = "RollbackChangeOrder", tag = "Change orders",
     responses((status = 200, description = "The rollback has begun.", body = Reply<AbortReply>))
 )]
-pub async fn roll_back(
-    extract::State(edge): extract::State<Edge>,
-    call: Call,
-) -> Result<Reply<AbortReply>, ApiError> {
-    abort_and_roll_back(extract::State(edge), call).await
+pub async fn roll_back(call: Call) -> Result<Reply<AbortReply>, ApiError> {
+    abort_and_roll_back(call).await
 }
 
 /// Goes back within a release, and on from there.
@@ -281,12 +261,9 @@ pub async fn roll_back(
     put, path = "/sluice/v1/step_back", operation_id = "StepBackChangeOrder", tag = "Change orders",
     responses((status = 200, description = "It goes back.", body = Reply<AbortReply>))
 )]
-pub async fn step_back(
-    extract::State(edge): extract::State<Edge>,
-    call: Call,
-) -> Result<Reply<AbortReply>, ApiError> {
+pub async fn step_back(call: Call) -> Result<Reply<AbortReply>, ApiError> {
     let stay = call.params.integer("Batch")?;
-    let order = edge.service.step_back(&call.caller, call.order()?, stay).await?;
+    let order = call.service.step_back(&call.caller, call.order()?, stay).await?;
     Ok(call.success(abort_reply(&call, order.to_string())))
 }
 
@@ -309,10 +286,7 @@ pub struct RetryReply {
     get, path = "/pop/v5/changeorder/task_retry", operation_id = "RetryChangeOrderTask", tag = "Change orders",
     responses((status = 200, description = "A new order goes on.", body = Reply<RetryReply>))
 )]
-pub async fn retry(
-    extract::State(edge): extract::State<Edge>,
-    call: Call,
-) -> Result<Reply<RetryReply>, ApiError> {
+pub async fn retry(call: Call) -> Result<Reply<RetryReply>, ApiError> {
     let task = call.params.required("TaskId")?;
     // Tasks and stages are named by their batch.
     let batch = task.split('@').next().unwrap_or(task);
@@ -326,7 +300,7 @@ pub async fn retry(
     if call.params.boolean("RetryStatus")? == Some(false) {
         return Err(ApiError::refused("RetryStatus", "false", "must be true or left out"));
     }
-    let order = edge.service.retry(&call.caller, batch).await.map_err(|error| match error {
+    let order = call.service.retry(&call.caller, batch).await.map_err(|error| match error {
         service::Error::Rejected(Rejection::UnknownBatch(_)) => unknown(),
         other => other.into(),
     })?;

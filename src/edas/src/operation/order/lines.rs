@@ -1,6 +1,5 @@
 //! Lists over all applications and orders, in our own words, a page at a time.
 
-use axum::extract::State;
 use domain::{
     limits::EARLIEST_TIME,
     order::State as OrderState,
@@ -12,7 +11,6 @@ use service::{ApplicationFilter, Listed, OrderFilter};
 use utoipa::ToSchema;
 
 use crate::{
-    Edge,
     edge::call::Call,
     wire::{error::ApiError, params::Params, reply::Reply},
 };
@@ -47,7 +45,7 @@ pub struct ApplicationsReply {
     get, path = "/sluice/v1/orders", operation_id = "ListOrders", tag = "Change orders",
     responses((status = 200, description = "A page of orders.", body = Reply<OrdersReply>))
 )]
-pub async fn orders(State(edge): State<Edge>, call: Call) -> Result<Reply<OrdersReply>, ApiError> {
+pub async fn orders(call: Call) -> Result<Reply<OrdersReply>, ApiError> {
     let params = &call.params;
     let filter = OrderFilter {
         application: read(params, "application", "must be the id of an application")?,
@@ -61,7 +59,7 @@ pub async fn orders(State(edge): State<Edge>, call: Call) -> Result<Reply<Orders
         after: read(params, "after", "must be `next` of an earlier reply")?,
     };
     let Listed { rows: orders, has_more: more } =
-        edge.service.order_lines(&filter, limit(params)?).await?;
+        call.service.order_lines(&filter, limit(params)?).await?;
     let last = orders.last().filter(|_| more);
     let next = last.map(|order| order.id.to_string()).unwrap_or_default();
     Ok(call.success(OrdersReply { orders, next }))
@@ -74,10 +72,7 @@ pub async fn orders(State(edge): State<Edge>, call: Call) -> Result<Reply<Orders
     get, path = "/sluice/v1/applications", operation_id = "ListApplications", tag = "Applications",
     responses((status = 200, description = "A page of applications.", body = Reply<ApplicationsReply>))
 )]
-pub async fn applications(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<ApplicationsReply>, ApiError> {
+pub async fn applications(call: Call) -> Result<Reply<ApplicationsReply>, ApiError> {
     let params = &call.params;
     let filter = ApplicationFilter {
         name: text(params, "name"),
@@ -88,7 +83,7 @@ pub async fn applications(
         after: read(params, "after", "must be `next` of an earlier reply")?,
     };
     let Listed { rows: applications, has_more: more } =
-        edge.service.application_lines(&filter, limit(params)?).await?;
+        call.service.application_lines(&filter, limit(params)?).await?;
     let last = applications.last().filter(|_| more);
     let next = last.map(|line| line.application.id.to_string()).unwrap_or_default();
     Ok(call.success(ApplicationsReply { applications, next }))

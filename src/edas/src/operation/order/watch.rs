@@ -4,7 +4,7 @@ use std::{convert::Infallible, time::Duration};
 
 use axum::{
     body::Body,
-    extract::{Path, State},
+    extract::Path,
     http::header::{CONTENT_TYPE, HeaderName, HeaderValue},
     response::Response,
 };
@@ -13,7 +13,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    Edge,
     edge::call::Call,
     wire::{error::ApiError, reply::Reply},
 };
@@ -48,12 +47,8 @@ pub struct OrderEvent {
     get, path = "/sluice/v1/orders/{id}", operation_id = "GetOrder", tag = "Change orders",
     responses((status = 200, description = "The order.", body = Reply<SnapshotReply>))
 )]
-pub async fn get(
-    State(edge): State<Edge>,
-    Path(id): Path<String>,
-    call: Call,
-) -> Result<Reply<SnapshotReply>, ApiError> {
-    let order = edge.service.snapshot(order(&id)?).await?;
+pub async fn get(Path(id): Path<String>, call: Call) -> Result<Reply<SnapshotReply>, ApiError> {
+    let order = call.service.snapshot(order(&id)?).await?;
     Ok(call.success(SnapshotReply { order }))
 }
 
@@ -66,13 +61,9 @@ pub async fn get(
     get, path = "/sluice/v1/orders/{id}/watch", operation_id = "WatchOrder", tag = "Change orders",
     responses((status = 200, description = "The stream.", body = OrderEvent, content_type = "text/event-stream"))
 )]
-pub async fn watch(
-    State(edge): State<Edge>,
-    Path(id): Path<String>,
-    call: Call,
-) -> Result<Response, ApiError> {
-    let viewer = Viewer { key_id: call.caller.key_id, session: None };
-    let watch = edge.service.watch_order(order(&id)?, &viewer).await;
+pub async fn watch(Path(id): Path<String>, call: Call) -> Result<Response, ApiError> {
+    let viewer = Viewer { key_id: call.caller.key_id.clone(), session: None };
+    let watch = call.service.watch_order(order(&id)?, &viewer).await;
     let watch = watch.map_err(|error| match error {
         WatchError::Rejected(rejection) => ApiError::from(rejection),
         other => ApiError::unavailable(&other.to_string()).after(Duration::from_secs(5)),

@@ -6,16 +6,12 @@
 //! first label is the bucket, the rest the host. An OSS SDK calls `localhost`
 //! and most IP addresses without a bucket before it, and puts that into the path.
 
-use axum::{
-    extract::State,
-    http::{HeaderMap, header::HOST},
-};
+use axum::http::{HeaderMap, header::HOST};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    Edge,
     edge::call::Call,
     wire::{error::ApiError, reply::Reply, time::iso},
 };
@@ -129,11 +125,10 @@ pub struct FileServerConfig {
     responses((status = 200, description = "The credential.", body = Reply<CredentialReply>))
 )]
 pub async fn get_credential(
-    State(edge): State<Edge>,
     headers: HeaderMap,
     call: Call,
 ) -> Result<Reply<CredentialReply>, ApiError> {
-    let given = edge.service.create_upload_credential(&call.caller).await?;
+    let given = call.service.create_upload_credential(&call.caller).await?;
     let credential = Credential {
         access_key_id: given.id.to_string(),
         access_key_secret: given.secret.expose_secret().into(),
@@ -141,7 +136,7 @@ pub async fn get_credential(
         bucket: Store::called(&headers).bucket,
         key_prefix: given.prefix(),
         expiration: iso(Some(given.expires_at)),
-        region_id: edge.service.settings().region.clone(),
+        region_id: call.service.settings().region.clone(),
         oss_internal_endpoint: String::new(),
         oss_public_endpoint: String::new(),
         oss_vpc_endpoint: String::new(),
@@ -155,12 +150,11 @@ pub async fn get_credential(
     responses((status = 200, description = "The region's configuration.", body = Reply<RegionConfigReply>))
 )]
 pub async fn get_region_config(
-    State(edge): State<Edge>,
     headers: HeaderMap,
     call: Call,
 ) -> Result<Reply<RegionConfigReply>, ApiError> {
-    let region = &edge.service.settings().region;
-    let (file_server_type, file_server_config) = match edge.service.package_store() {
+    let region = &call.service.settings().region;
+    let (file_server_type, file_server_config) = match call.service.package_store() {
         Ok(_) => {
             let Store { bucket, host } = Store::called(&headers);
             (

@@ -5,12 +5,10 @@
 //! [`SpecChange`]. On a deploy, absent keeps a setting and empty clears it (R15).
 //! Rules about the application (name, image, number of batches) are the service's.
 
-use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    Edge,
     edge::call::Call,
     value::{
         environment::{read_added_envs, read_args, read_command, read_envs},
@@ -94,12 +92,12 @@ pub struct ApplicationInfo {
     post, path = "/pop/v5/k8s/acs/create_k8s_app", operation_id = "InsertK8sApplication", tag = "Applications",
     responses((status = 200, description = "Accepted.", body = Reply<InsertReply>))
 )]
-pub async fn insert(State(edge): State<Edge>, call: Call) -> Result<Reply<InsertReply>, ApiError> {
+pub async fn insert(call: Call) -> Result<Reply<InsertReply>, ApiError> {
     let request = read_insert(&call.params)?;
     let region =
-        request.logical_region.clone().unwrap_or_else(|| edge.service.settings().region.clone());
+        request.logical_region.clone().unwrap_or_else(|| call.service.settings().region.clone());
     let name = request.name.clone();
-    let (application, order) = edge.service.create_application(&call.caller, request).await?;
+    let (application, order) = call.service.create_application(&call.caller, request).await?;
     Ok(inserted(&call, name, &region, (application, order)))
 }
 
@@ -134,7 +132,7 @@ fn inserted(
     post, path = "/sluice/v1/adopt", operation_id = "AdoptDeployment", tag = "Applications",
     responses((status = 200, description = "Adopted.", body = Reply<InsertReply>))
 )]
-pub async fn adopt(State(edge): State<Edge>, call: Call) -> Result<Reply<InsertReply>, ApiError> {
+pub async fn adopt(call: Call) -> Result<Reply<InsertReply>, ApiError> {
     let params = &call.params;
     let request = Adopt {
         name: params.required("AppName")?.into(),
@@ -146,9 +144,9 @@ pub async fn adopt(State(edge): State<Edge>, call: Call) -> Result<Reply<InsertR
         container: params.text("ContainerName").map(Into::into),
     };
     let region =
-        request.logical_region.clone().unwrap_or_else(|| edge.service.settings().region.clone());
+        request.logical_region.clone().unwrap_or_else(|| call.service.settings().region.clone());
     let name = request.name.clone();
-    let adopted = edge.service.adopt(&call.caller, request).await?;
+    let adopted = call.service.adopt(&call.caller, request).await?;
     Ok(inserted(&call, name, &region, adopted))
 }
 
@@ -157,7 +155,7 @@ pub async fn adopt(State(edge): State<Edge>, call: Call) -> Result<Reply<InsertR
     post, path = "/pop/v5/oam/k8s_resource_convert", operation_id = "ConvertK8sResource", tag = "Applications",
     responses((status = 200, description = "Adopted.", body = Reply<Nothing>))
 )]
-pub async fn convert(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothing>, ApiError> {
+pub async fn convert(call: Call) -> Result<Reply<Nothing>, ApiError> {
     let params = &call.params;
     let kind = params.required("ResourceType")?;
     if !kind.eq_ignore_ascii_case("deployment") {
@@ -176,7 +174,7 @@ pub async fn convert(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothi
         version: None,
         container: None,
     };
-    edge.service.adopt(&call.caller, request).await?;
+    call.service.adopt(&call.caller, request).await?;
     Ok(call.success(Nothing {}))
 }
 
@@ -189,9 +187,9 @@ pub async fn convert(State(edge): State<Edge>, call: Call) -> Result<Reply<Nothi
     post, path = "/pop/v5/k8s/acs/k8s_apps", operation_id = "DeployK8sApplication", tag = "Change orders",
     responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
 )]
-pub async fn deploy(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderReply>, ApiError> {
+pub async fn deploy(call: Call) -> Result<Reply<OrderReply>, ApiError> {
     let request = read_deploy(&call)?;
-    let order = edge.service.deploy(&call.caller, request).await?;
+    let order = call.service.deploy(&call.caller, request).await?;
     Ok(call.success(OrderReply { change_order_id: order.to_string() }))
 }
 
@@ -200,12 +198,9 @@ pub async fn deploy(State(edge): State<Edge>, call: Call) -> Result<Reply<OrderR
     post, path = "/pop/v5/changeorder/co_rollback", operation_id = "RollbackApplication", tag = "Change orders",
     responses((status = 200, description = "Accepted.", body = Reply<OrderReply>))
 )]
-pub async fn roll_back_to(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<OrderReply>, ApiError> {
+pub async fn roll_back_to(call: Call) -> Result<Reply<OrderReply>, ApiError> {
     let request = read_roll_back(&call)?;
-    let order = edge.service.roll_back_to(&call.caller, request).await?;
+    let order = call.service.roll_back_to(&call.caller, request).await?;
     Ok(call.success(OrderReply { change_order_id: order.to_string() }))
 }
 

@@ -4,12 +4,10 @@
 //! RollbackApplication (HistoryVersion). For an image, the package's addresses
 //! hold the image's; for a package, its own without user and query.
 
-use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    Edge,
     edge::call::Call,
     wire::{
         error::ApiError,
@@ -62,11 +60,8 @@ pub struct PackageVersion {
     get, path = "/pop/v5/app/deploy_history_version_list", operation_id = "ListHistoryDeployVersion", tag = "Applications",
     responses((status = 200, description = "The versions.", body = Reply<VersionListReply>))
 )]
-pub async fn list(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<VersionListReply>, ApiError> {
-    let releases = edge.service.history(call.application()?).await?;
+pub async fn list(call: Call) -> Result<Reply<VersionListReply>, ApiError> {
+    let releases = call.service.history(call.application()?).await?;
     Ok(call.success(VersionListReply {
         package_version_list: PackageVersionList { items: releases.iter().map(version).collect() },
     }))

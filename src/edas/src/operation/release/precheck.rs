@@ -4,13 +4,11 @@
 //! All three tell what the same checks say. A preview takes the parameters of
 //! DeployK8sApplication and shows the plan; its hash can be sent along with that.
 
-use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::deploy::read_deploy;
 use crate::{
-    Edge,
     edge::call::Call,
     value::{
         environment::read_envs,
@@ -172,7 +170,7 @@ pub struct Check {
     post, path = "/pop/v5/k8s/app_precheck", operation_id = "StartK8sAppPrecheck", tag = "Applications",
     responses((status = 200, description = "It is looked at.", body = Reply<StartReply>))
 )]
-pub async fn start(State(edge): State<Edge>, call: Call) -> Result<Reply<StartReply>, ApiError> {
+pub async fn start(call: Call) -> Result<Reply<StartReply>, ApiError> {
     let params = &call.params;
     let application = if params.text("AppId").is_some() { Some(call.application()?) } else { None };
     let name = if application.is_some() {
@@ -195,7 +193,7 @@ pub async fn start(State(edge): State<Edge>, call: Call) -> Result<Reply<StartRe
             ..read_amounts(params, &AmountNames::PRECHECK)?
         },
     };
-    edge.service.start_precheck(request).await?;
+    call.service.start_precheck(request).await?;
     Ok(call.success(StartReply {
         data: Jobs { jobs: Subject::ALL.iter().map(|subject| subject.word().to_owned()).collect() },
     }))
@@ -209,11 +207,11 @@ pub async fn start(State(edge): State<Edge>, call: Call) -> Result<Reply<StartRe
     get, path = "/pop/v5/k8s/app_precheck", operation_id = "GetK8sAppPrecheckResult", tag = "Applications",
     responses((status = 200, description = "The result so far.", body = Reply<ResultReply>))
 )]
-pub async fn result(State(edge): State<Edge>, call: Call) -> Result<Reply<ResultReply>, ApiError> {
+pub async fn result(call: Call) -> Result<Reply<ResultReply>, ApiError> {
     let params = &call.params;
     let (cluster, namespace, name) =
         (params.required("ClusterId")?, params.required("Namespace")?, params.required("AppName")?);
-    let report = edge.service.precheck_result(cluster, namespace, name).await?;
+    let report = call.service.precheck_result(cluster, namespace, name).await?;
     Ok(call.success(ResultReply { data: result_data(report.as_ref()) }))
 }
 
@@ -224,13 +222,10 @@ pub async fn result(State(edge): State<Edge>, call: Call) -> Result<Reply<Result
     post, path = "/sluice/v1/plan", operation_id = "PreviewDeployment", tag = "Change orders",
     responses((status = 200, description = "The plan, and what was looked at for it.", body = Reply<PreviewReply>))
 )]
-pub async fn preview(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<PreviewReply>, ApiError> {
+pub async fn preview(call: Call) -> Result<Reply<PreviewReply>, ApiError> {
     let request = read_deploy(&call)?;
-    let report = edge.service.preview(&call.caller, request.clone()).await?;
-    let (before, after) = edge.service.template_change(&request).await?;
+    let report = call.service.preview(&call.caller, request.clone()).await?;
+    let (before, after) = call.service.template_change(&request).await?;
     Ok(call.success(PreviewReply {
         plan: report.plan.map(plan),
         checks: report.checks.into_iter().map(check).collect(),

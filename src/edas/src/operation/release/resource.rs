@@ -1,12 +1,10 @@
 //! UpdateK8sResource: an application's Deployment as a whole text.
 
-use axum::extract::State;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
-    Edge,
     edge::call::Call,
     wire::{error::ApiError, params::Params, reply::Reply},
 };
@@ -41,17 +39,14 @@ pub struct ResourceReply {
     post, path = "/pop/v5/oam/update_k8s_resource_config", operation_id = "UpdateK8sResource", tag = "Change orders",
     responses((status = 200, description = "Ordered, or nothing to change.", body = Reply<ResourceReply>))
 )]
-pub async fn update(
-    State(edge): State<Edge>,
-    call: Call,
-) -> Result<Reply<ResourceReply>, ApiError> {
+pub async fn update(call: Call) -> Result<Reply<ResourceReply>, ApiError> {
     let params = &call.params;
     let request = EditDeployment {
         cluster: params.text("ClusterId").map(Into::into),
         namespace: params.text("Namespace").map(Into::into),
         wanted: read_object(params)?,
     };
-    let order = edge.service.edit_deployment(&call.caller, request).await?;
+    let order = call.service.edit_deployment(&call.caller, request).await?;
     Ok(call.success(ResourceReply {
         change_order_id: order.map(|order| order.to_string()).unwrap_or_default(),
     }))

@@ -21,6 +21,7 @@ mod read_back;
 mod reading;
 mod resource;
 mod resources;
+mod rights;
 mod scaling_rule;
 mod server;
 mod signed;

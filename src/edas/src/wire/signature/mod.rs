@@ -63,6 +63,17 @@ pub enum Scheme {
     Acs3HmacSha256,
 }
 
+impl Scheme {
+    /// Its name, as access keys are bound to it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::HmacSha1 => "hmac-sha1",
+            Self::Acs3HmacSha256 => "acs3-hmac-sha256",
+        }
+    }
+}
+
 /// What the head of a request says of its body.
 #[derive(Clone, PartialEq, Eq)]
 enum BodyDigest {

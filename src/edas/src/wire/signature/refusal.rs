@@ -53,6 +53,12 @@ pub enum SignatureRefusal {
     /// The key was disabled.
     #[error("Specified access key is disabled.")]
     DisabledKey,
+    /// The key's time is over.
+    #[error("Specified access key is disabled: its time is over.")]
+    ExpiredKey,
+    /// The key may not be used with this signature scheme.
+    #[error("Specified signature method is not supported: the access key may not be used with it.")]
+    SchemeOfKey,
     /// The signature was made with another secret, or over something else.
     #[error(
         "Specified signature is not matched with our calculation. server string to sign is:{string_to_sign}"
@@ -109,11 +115,11 @@ impl SignatureRefusal {
             Self::UnknownKey => {
                 return (StatusCode::NOT_FOUND, "InvalidAccessKeyId.NotFound".into());
             }
-            Self::DisabledKey => "InvalidAccessKeyId.Inactive",
+            Self::DisabledKey | Self::ExpiredKey => "InvalidAccessKeyId.Inactive",
             Self::Incomplete { .. } | Self::UnsignedBody => "IncompleteSignature",
             // The gateway's own status is 404, which some clients take for "it is gone".
             Self::PlainHmacSha1 => "InvalidProtocol.NeedSsl",
-            Self::Method { .. } => "InvalidSignatureMethod",
+            Self::Method { .. } | Self::SchemeOfKey => "InvalidSignatureMethod",
             Self::DateFormat { .. } => "InvalidTimeStamp.Format",
             Self::DateExpired { .. } => "InvalidTimeStamp.Expired",
             Self::Mismatch { .. } => "SignatureDoesNotMatch",

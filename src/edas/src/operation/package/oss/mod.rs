@@ -46,7 +46,7 @@ use crate::{
     wire::{params::Params, signature::text_of},
 };
 use domain::package::upload::{self, ObjectKey};
-use service::{NamedUpload, Service, UploadCredential};
+use service::{KeySecret, NamedUpload, Service, UploadCredential};
 
 /// How long a refused body may still be read.
 const DISCARD_WITHIN: Duration = Duration::from_secs(10);
@@ -291,7 +291,7 @@ async fn admit(
         service.upload_credential(claim.credential).await?.ok_or_else(claim::unknown)?;
     claim.verify(&credential)?;
     tracing::Span::current().record("key.id", &credential.key_id);
-    let key = service.key(&credential.key_id).await?.filter(|key| key.enabled);
+    let key = service.key(&credential.key_id).await?.filter(KeySecret::is_good);
     let key = key.ok_or_else(|| {
         OssRefusal::denied(
             "AccessDenied",

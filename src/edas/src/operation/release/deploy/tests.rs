@@ -17,7 +17,9 @@ use domain::{
         spec::{EnvVar, Field},
     },
 };
-use service::Caller;
+use service::{Caller, Service};
+use std::sync::LazyLock;
+use tokio::runtime::Runtime;
 
 fn call(operation: &str, parameters: &[(&str, &str)]) -> Call {
     let encode = |text: &str| {
@@ -33,8 +35,18 @@ fn call(operation: &str, parameters: &[(&str, &str)]) -> Call {
         reason: String::new(),
         identity: None,
     };
-    Call { params: Params::parse(&query.join("&")).unwrap().of(operation), caller }
+    let params = Params::parse(&query.join("&")).unwrap().of(operation);
+    Call { params, caller, service: SERVICE.1.clone() }
 }
+
+/// Use cases that are never asked. Their pool needs a runtime.
+static SERVICE: LazyLock<(Runtime, Service)> = LazyLock::new(|| {
+    let runtime = Runtime::new().unwrap();
+    let inside = runtime.enter();
+    let service = crate::tests::service_without_database();
+    drop(inside);
+    (runtime, service)
+});
 
 fn message(error: ApiError) -> String {
     match error {

@@ -7,22 +7,22 @@ use super::*;
 pub(super) const TOO_LONG: usize = 20_000;
 
 /// A parameter as it is described.
-pub(super) struct Parameter {
-    pub(super) name: String,
-    pub(super) kind: String,
-    pub(super) least: i128,
-    pub(super) most: i128,
-    pub(super) required: bool,
+pub(in super::super) struct Parameter {
+    pub(in super::super) name: String,
+    pub(in super::super) kind: String,
+    pub(in super::super) least: i128,
+    pub(in super::super) most: i128,
+    pub(in super::super) required: bool,
 }
 
-pub(super) struct Described {
-    pub(super) name: String,
-    pub(super) method: String,
-    pub(super) path: String,
-    pub(super) parameters: Vec<Parameter>,
+pub(in super::super) struct Described {
+    pub(in super::super) name: String,
+    pub(in super::super) method: String,
+    pub(in super::super) path: String,
+    pub(in super::super) parameters: Vec<Parameter>,
 }
 
-pub(super) fn described() -> Vec<Described> {
+pub(in super::super) fn described() -> Vec<Described> {
     let document = serde_json::to_value(openapi()).unwrap();
     let mut found = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
@@ -147,7 +147,7 @@ pub(super) fn wrong_values(operation: &str, parameter: &Parameter) -> Vec<Option
 }
 
 /// A request that would be served, for every operation.
-pub(super) fn well(operation: &str, name: &str, known: &Known) -> String {
+pub(in super::super) fn well(operation: &str, name: &str, known: &Known) -> String {
     match (operation, name) {
         ("InsertK8sApplication" | "StartK8sAppPrecheck", "AppName") => "other",
         (_, "AppName") => "web",
@@ -195,7 +195,7 @@ pub(super) fn well(operation: &str, name: &str, known: &Known) -> String {
 }
 
 /// What is sent besides although it is not required: without it, that would be refused.
-pub(super) const ALSO: &[(&str, &str)] = &[
+pub(in super::super) const ALSO: &[(&str, &str)] = &[
     ("BindK8sSlb", "Port"),
     ("CreateApplicationScalingRule", "ScalingRuleTrigger"),
     ("CreateConfigTemplate", "Format"),
@@ -216,9 +216,9 @@ pub(super) const ALSO: &[(&str, &str)] = &[
     ("UpdateK8sSlb", "TargetPort"),
 ];
 
-pub(super) struct Known {
-    pub(super) application: String,
-    pub(super) order: String,
-    pub(super) batch: String,
-    pub(super) template: String,
+pub(in super::super) struct Known {
+    pub(in super::super) application: String,
+    pub(in super::super) order: String,
+    pub(in super::super) batch: String,
+    pub(in super::super) template: String,
 }

@@ -1,0 +1,116 @@
+//! What can be done, in the words of the policies: an operation's own name, and the name of
+//! the group that RAM has it in.
+//!
+//! These words are part of the language of policies, which is EDAS' and RAM's. That the
+//! operations of the API have these names is held by a test of `edas`.
+
+/// The groups of RAM, and one of our own for keys and sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Group {
+    ReadApplication,
+    ManageApplication,
+    ReadCluster,
+    ManageCluster,
+    ReadNamespace,
+    ManageNamespace,
+    /// ConfigMaps, Secrets, Ingresses and templates.
+    ReadConfig,
+    ManageConfig,
+    /// Access keys and sessions of others.
+    ManageAccess,
+}
+
+impl Group {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::ReadApplication,
+        Self::ManageApplication,
+        Self::ReadCluster,
+        Self::ManageCluster,
+        Self::ReadNamespace,
+        Self::ManageNamespace,
+        Self::ReadConfig,
+        Self::ManageConfig,
+        Self::ManageAccess,
+    ];
+
+    /// Its name in a policy, behind `edas:`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ReadApplication => "ReadApplication",
+            Self::ManageApplication => "ManageApplication",
+            Self::ReadCluster => "ReadCluster",
+            Self::ManageCluster => "ManageCluster",
+            Self::ReadNamespace => "ReadNamespace",
+            Self::ManageNamespace => "ManageNamespace",
+            Self::ReadConfig => "ReadConfig",
+            Self::ManageConfig => "ManageConfig",
+            Self::ManageAccess => "ManageAccess",
+        }
+    }
+}
+
+/// Something that can be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Action {
+    /// Its operation's name.
+    pub name: &'static str,
+    pub group: Group,
+}
+
+impl Action {
+    /// The action of this name.
+    #[must_use]
+    pub const fn new(name: &'static str, group: Group) -> Self {
+        Self { name, group }
+    }
+
+    /// Both names by which a policy may name it, in lower case: RAM compares in any case.
+    pub(super) fn names(self) -> [String; 2] {
+        [self.name, self.group.name()].map(|name| format!("edas:{name}").to_ascii_lowercase())
+    }
+
+    /// Its name in a policy.
+    #[must_use]
+    pub fn shown(self) -> String {
+        format!("edas:{}", self.name)
+    }
+}
+
+/// The actions of those who use the console, which has pages and buttons in place of
+/// operations.
+impl Action {
+    pub const READ: Self = Self::new("GetOrder", Group::ReadApplication);
+    pub const LIST: Self = Self::new("ListOrders", Group::ReadApplication);
+    pub const PREVIEW: Self = Self::new("PreviewDeployment", Group::ManageApplication);
+    pub const RELEASE: Self = Self::new("DeployK8sApplication", Group::ManageApplication);
+    pub const SCALE: Self = Self::new("ScaleK8sApplication", Group::ManageApplication);
+    pub const START: Self = Self::new("StartK8sApplication", Group::ManageApplication);
+    pub const STOP: Self = Self::new("StopK8sApplication", Group::ManageApplication);
+    pub const RESTART: Self = Self::new("RestartK8sApplication", Group::ManageApplication);
+    pub const CONFIRM: Self = Self::new("ContinuePipeline", Group::ManageApplication);
+    pub const ABORT: Self = Self::new("AbortChangeOrder", Group::ManageApplication);
+    pub const ROLL_BACK: Self = Self::new("RollbackChangeOrder", Group::ManageApplication);
+    pub const STEP_BACK: Self = Self::new("StepBackChangeOrder", Group::ManageApplication);
+    pub const RETRY: Self = Self::new("RetryChangeOrderTask", Group::ManageApplication);
+    /// Seeing and ending what belongs to other keys.
+    pub const MANAGE_ACCESS: Self = Self::new("ManageAccess", Group::ManageAccess);
+
+    /// Those above that are operations of the API.
+    pub const OF_CONSOLE: [Self; 13] = [
+        Self::READ,
+        Self::LIST,
+        Self::PREVIEW,
+        Self::RELEASE,
+        Self::SCALE,
+        Self::START,
+        Self::STOP,
+        Self::RESTART,
+        Self::CONFIRM,
+        Self::ABORT,
+        Self::ROLL_BACK,
+        Self::STEP_BACK,
+        Self::RETRY,
+    ];
+}

@@ -1,0 +1,274 @@
+//! The commands about access keys, principals and policies.
+
+use std::{io::Read as _, path::Path, time::Duration};
+
+use anyhow::{Context, Result, anyhow};
+use clock::Clock;
+use domain::access::{ALL_ROLES, Grant, MOST_BYTES, Role, Scope};
+use jiff::{SignedDuration, Timestamp};
+use secrecy::ExposeSecret;
+use service::{CreatedKey, ListedKey, PrincipalRow, Service, WantedKey, policy_named};
+use sluice::config::{
+    Attachment, CreateKey, Database, KeyCommand, OneKey, Output, PolicyCommand, PrincipalCommand,
+};
+
+use crate::process::{connect_checked, print, without_requests};
+
+pub(crate) async fn key(command: KeyCommand) -> Result<()> {
+    match command {
+        KeyCommand::Create(settings) => create_key(*settings).await,
+        KeyCommand::List { database } => {
+            let keys = use_cases(&database).await?.all_keys().await?;
+            let lines: Vec<String> = keys.iter().map(key_line).collect();
+            print(&lines.join("\n"))
+        }
+        KeyCommand::Show(OneKey { key, database }) => {
+            let service = use_cases(&database).await?;
+            let key = service.listed_key(&key).await?;
+            let principal = service.principal(&key.principal).await?;
+            print(&format!("{}\n{}", key_lines(&key), grant_lines(&principal)))
+        }
+        KeyCommand::Disable(OneKey { key, database }) => {
+            use_cases(&database).await?.switch_key(&key, false).await?;
+            print(&format!("{key} is disabled"))
+        }
+        KeyCommand::Enable(OneKey { key, database }) => {
+            use_cases(&database).await?.switch_key(&key, true).await?;
+            print(&format!("{key} is enabled"))
+        }
+        KeyCommand::Rotate { key, grace, output, database } => {
+            let until = grace.map(from_now).transpose()?;
+            let created = use_cases(&database).await?.rotate_key(&key, until).await?;
+            show(&created, output)
+        }
+        KeyCommand::Rm(OneKey { key, database }) => {
+            use_cases(&database).await?.remove_key(&key).await?;
+            print(&format!("{key} is removed"))
+        }
+    }
+}
+
+pub(crate) async fn principal(command: PrincipalCommand) -> Result<()> {
+    match command {
+        PrincipalCommand::Create { name, person, database } => {
+            use_cases(&database).await?.create_principal(&name, person).await?;
+            print(&format!(
+                "{name} is created, and may do nothing yet: grant a role or a policy with `sluice policy attach`"
+            ))
+        }
+        PrincipalCommand::List { database } => {
+            let rows = use_cases(&database).await?.principals().await?;
+            let line = |row: &PrincipalRow| {
+                let grants: Vec<String> = row.grants.iter().map(granted).collect();
+                let grants = if grants.is_empty() { "nothing".into() } else { grants.join("; ") };
+                format!("{}  {}  keys {}  {grants}{}", row.name, row.kind, row.keys, assumed(row))
+            };
+            print(&rows.iter().map(line).collect::<Vec<_>>().join("\n"))
+        }
+        PrincipalCommand::Show(one) => {
+            let service = use_cases(&one.database).await?;
+            let row = service.principal(&one.name).await?;
+            let keys = service.all_keys().await?;
+            let keys: Vec<String> =
+                keys.iter().filter(|it| it.principal == row.name).map(key_line).collect();
+            print(&format!(
+                "{}  {}  since {}\n{}\n{}",
+                row.name,
+                row.kind,
+                row.created_at,
+                grant_lines(&row),
+                keys.join("\n")
+            ))
+        }
+        PrincipalCommand::Rm(one) => {
+            use_cases(&one.database).await?.remove_principal(&one.name).await?;
+            print(&format!("{} is removed, with its keys", one.name))
+        }
+    }
+}
+
+pub(crate) async fn policy(command: PolicyCommand) -> Result<()> {
+    match command {
+        PolicyCommand::Create { name, file, replace, database } => {
+            let document = read(&file)?;
+            let service = use_cases(&database).await?;
+            service
+                .put_policy(&name, &document, replace, edas::wire::offered::knows_action)
+                .await?;
+            print(&format!("{name} is written: attach it with `sluice policy attach`"))
+        }
+        PolicyCommand::List { database } => {
+            let rows = use_cases(&database).await?.policies().await?;
+            let roles = ALL_ROLES.iter().map(|it| format!("{it}  role  {}", it.told()));
+            let policies = rows.iter().map(|row| {
+                let to = row.principals.join(", ");
+                format!(
+                    "{}  policy  attached to {}",
+                    row.name,
+                    if to.is_empty() { "nobody" } else { &to }
+                )
+            });
+            print(&roles.chain(policies).collect::<Vec<_>>().join("\n"))
+        }
+        PolicyCommand::Show(one) => {
+            print(&use_cases(&one.database).await?.policy(&one.name).await?.document)
+        }
+        PolicyCommand::Attach(attachment) => {
+            let grant = grant_of(&attachment)?;
+            let service = use_cases(&attachment.database).await?;
+            service.attach(&attachment.principal, &grant).await?;
+            print(&grant_lines(&service.principal(&attachment.principal).await?))
+        }
+        PolicyCommand::Detach(attachment) => {
+            let grant = grant_of(&attachment)?;
+            let service = use_cases(&attachment.database).await?;
+            service.detach(&attachment.principal, &grant).await?;
+            print(&grant_lines(&service.principal(&attachment.principal).await?))
+        }
+        PolicyCommand::Rm(one) => {
+            use_cases(&one.database).await?.remove_policy(&one.name).await?;
+            print(&format!("{} is removed", one.name))
+        }
+    }
+}
+
+/// Warns of those who may do everything only because nobody said what they are for.
+pub(crate) async fn warn_of_assumed(service: &Service) -> Result<()> {
+    let names = service.assumed_admins().await?;
+    if !names.is_empty() {
+        tracing::warn!(
+            principals = names.join(", "),
+            "the access keys of these principals may do everything, since nobody said what they are for: say it with `sluice policy attach --principal … --role …`"
+        );
+    }
+    Ok(())
+}
+
+async fn use_cases(database: &Database) -> Result<Service> {
+    let store = connect_checked(database).await?;
+    Ok(without_requests(store, String::new().into(), String::new()))
+}
+
+async fn create_key(settings: CreateKey) -> Result<()> {
+    let role = settings.role.map(|role| scoped(role, &settings.namespace, &settings.application));
+    let wanted = WantedKey {
+        name: settings.name,
+        principal: settings.principal,
+        person: settings.person,
+        role: role.transpose()?,
+        policy: settings.policy,
+        expires_at: settings.expires_in.map(from_now).transpose()?,
+        schemes: settings.scheme.iter().map(|it| it.name().to_owned()).collect(),
+        networks: settings.from,
+    };
+    let created = use_cases(&settings.database).await?.create_key(&wanted).await?;
+    show(&created, settings.output)
+}
+
+fn show(created: &CreatedKey, output: Output) -> Result<()> {
+    if created.assumed {
+        eprintln!(
+            "sluice: the key of {} may do everything: give it a role with --role, or with `sluice policy attach --principal {} --role …`",
+            created.principal, created.principal
+        );
+    }
+    let secret = created.secret.expose_secret();
+    match output {
+        Output::Text => print(&format!("AccessKeyId {}\nAccessKeySecret {secret}", created.id)),
+        Output::Json => print(
+            &serde_json::json!({ "AccessKeyId": created.id, "AccessKeySecret": secret })
+                .to_string(),
+        ),
+    }
+}
+
+fn scoped(role: Role, namespace: &str, application: &str) -> Result<(Role, Scope)> {
+    let scope = Scope::read(namespace, application).map_err(|why| anyhow!("{why}"))?;
+    Ok((role, scope))
+}
+
+fn grant_of(attachment: &Attachment) -> Result<Grant> {
+    match (attachment.role, &attachment.policy) {
+        (Some(role), _) => {
+            let (role, scope) = scoped(role, &attachment.namespace, &attachment.application)?;
+            Ok(Grant::role(role, scope))
+        }
+        (None, Some(policy)) => Ok(policy_named(policy)),
+        (None, None) => Err(anyhow!("--role or --policy must be given")),
+    }
+}
+
+fn granted(grant: &Grant) -> String {
+    match (&grant.policy, grant.role) {
+        (Some(policy), _) => format!("policy {}", policy.name),
+        (None, Some(Role::Admin)) => "role admin".to_owned(),
+        (None, Some(role)) => format!(
+            "role {role} for {} in namespace {}",
+            grant.scope.application, grant.scope.namespace
+        ),
+        (None, None) => String::new(),
+    }
+}
+
+fn assumed(row: &PrincipalRow) -> &'static str {
+    if row.assumed { " (nobody chose it)" } else { "" }
+}
+
+fn grant_lines(row: &PrincipalRow) -> String {
+    if row.grants.is_empty() {
+        return format!("{} may do nothing", row.name);
+    }
+    let lines: Vec<String> =
+        row.grants.iter().map(|it| format!("granted: {}{}", granted(it), assumed(row))).collect();
+    lines.join("\n")
+}
+
+fn state(key: &ListedKey) -> &'static str {
+    match key.expires_at {
+        _ if !key.enabled => "disabled",
+        Some(at) if at <= Clock::default().now() => "expired",
+        _ => "enabled",
+    }
+}
+
+fn key_line(key: &ListedKey) -> String {
+    let time = |time: Option<Timestamp>| time.map_or_else(|| "never".into(), |it| it.to_string());
+    format!(
+        "{}  {}  {}  {}  last used {}  ends {}",
+        key.id,
+        key.name,
+        key.principal,
+        state(key),
+        time(key.last_used_at),
+        time(key.expires_at)
+    )
+}
+
+fn key_lines(key: &ListedKey) -> String {
+    let all = |texts: &[String]| if texts.is_empty() { "all".into() } else { texts.join(", ") };
+    format!(
+        "{}\nsignature schemes: {}\nnetworks: {}",
+        key_line(key),
+        all(&key.schemes),
+        all(&key.networks)
+    )
+}
+
+fn from_now(time: Duration) -> Result<Timestamp> {
+    let time = SignedDuration::try_from(time).context("the time is too long")?;
+    Clock::default().now().checked_add(time).context("the time is too long")
+}
+
+/// A policy's text, of which no more is read than a policy may have.
+fn read(file: &Path) -> Result<String> {
+    let most = u64::try_from(MOST_BYTES)? + 1;
+    let mut text = String::new();
+    if file == Path::new("-") {
+        std::io::stdin().take(most).read_to_string(&mut text)?;
+    } else {
+        let opened = std::fs::File::open(file);
+        let opened = opened.with_context(|| format!("{} cannot be read", file.display()))?;
+        opened.take(most).read_to_string(&mut text)?;
+    }
+    Ok(text)
+}

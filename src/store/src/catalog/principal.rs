@@ -1,0 +1,306 @@
+//! Principals, policies, and what is granted to whom.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use uuid::Uuid;
+
+use crate::{Store, StoreError, Tx, row::document};
+use domain::access::Grant;
+
+/// A principal, in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrincipalRow {
+    pub name: String,
+    /// `person` or `program`.
+    pub kind: String,
+    pub created_at: Timestamp,
+    /// What is granted to it.
+    pub grants: Vec<Grant>,
+    /// Whether nobody chose what is granted to it.
+    pub assumed: bool,
+    /// How many access keys it has.
+    pub keys: i64,
+}
+
+/// A policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyRow {
+    pub name: String,
+    pub document: String,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    /// The principals that it is attached to.
+    pub principals: Vec<String>,
+}
+
+impl Store {
+    /// Principals by name, at most `most`: all, or the one of this name.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn principals(
+        &self,
+        name: Option<&str>,
+        most: i64,
+    ) -> Result<Vec<PrincipalRow>, StoreError> {
+        let rows = sqlx::query!(
+            r#"/* principals */ SELECT p.name, p.kind::text AS "kind!", p.created_at, grants_of(p.id) AS "grants!",
+                   EXISTS (SELECT 1 FROM principal_grant g WHERE g.principal_id = p.id AND g.assumed) AS "assumed!",
+                   (SELECT count(*) FROM access_key k WHERE k.principal_id = p.id) AS "keys!"
+               FROM principal p WHERE $1::text IS NULL OR p.name = $1 ORDER BY p.name LIMIT $2"#,
+            name,
+            most
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(PrincipalRow {
+                    name: row.name,
+                    kind: row.kind,
+                    created_at: row.created_at.to_jiff(),
+                    grants: document("grants", row.grants)?,
+                    assumed: row.assumed,
+                    keys: row.keys,
+                })
+            })
+            .collect()
+    }
+
+    /// The names of principals of which nobody said what they are for, and that have a key;
+    /// at most `most`.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn assumed_admins(&self, most: i64) -> Result<Vec<String>, StoreError> {
+        let names = sqlx::query_scalar!(
+            "/* assumed_admins */ SELECT p.name FROM principal p
+             WHERE EXISTS (SELECT 1 FROM principal_grant g WHERE g.principal_id = p.id AND g.assumed)
+                 AND EXISTS (SELECT 1 FROM access_key k WHERE k.principal_id = p.id AND k.enabled)
+             ORDER BY p.name LIMIT $1",
+            most
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(names)
+    }
+
+    /// Policies by name, at most `most`: all, or the one of this name.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn policies(
+        &self,
+        name: Option<&str>,
+        most: i64,
+    ) -> Result<Vec<PolicyRow>, StoreError> {
+        let rows = sqlx::query!(
+            r#"/* policies */ SELECT y.name, y.document, y.created_at, y.updated_at,
+                   ARRAY(SELECT DISTINCT p.name FROM principal_grant g JOIN principal p ON p.id = g.principal_id WHERE g.policy_name = y.name ORDER BY p.name) AS "principals!"
+               FROM policy y WHERE $1::text IS NULL OR y.name = $1 ORDER BY y.name LIMIT $2"#,
+            name,
+            most
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let rows = rows.into_iter().map(|row| PolicyRow {
+            name: row.name,
+            document: row.document,
+            created_at: row.created_at.to_jiff(),
+            updated_at: row.updated_at.to_jiff(),
+            principals: row.principals,
+        });
+        Ok(rows.collect())
+    }
+}
+
+impl Tx {
+    /// Writes a principal. None if the name is taken.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn insert_principal(
+        &mut self,
+        name: &str,
+        kind: &str,
+        now: Timestamp,
+    ) -> Result<Option<Uuid>, StoreError> {
+        let row = sqlx::query!(
+            "/* insert_principal */ INSERT INTO principal (name, kind, created_at) VALUES ($1, $2::text::principal_kind, $3)
+             ON CONFLICT (name) DO NOTHING RETURNING id",
+            name,
+            kind,
+            now.to_sqlx() as _
+        )
+        .fetch_optional(self.connection())
+        .await?;
+        Ok(row.map(|row| row.id))
+    }
+
+    /// The principal of this name, which stays locked.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn lock_principal(&mut self, name: &str) -> Result<Option<Uuid>, StoreError> {
+        let row = sqlx::query!(
+            "/* lock_principal */ SELECT id FROM principal WHERE name = $1 FOR UPDATE",
+            name
+        )
+        .fetch_optional(self.connection())
+        .await?;
+        Ok(row.map(|row| row.id))
+    }
+
+    /// Removes a principal, with its keys and what is granted to it.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn remove_principal(&mut self, id: Uuid) -> Result<(), StoreError> {
+        sqlx::query!("/* remove_principal */ DELETE FROM principal WHERE id = $1", id)
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// Grants everything to a principal of which nobody says what it is for.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn assume_admin(
+        &mut self,
+        principal: Uuid,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* assume_admin */ INSERT INTO principal_grant (principal_id, role, assumed, created_at) VALUES ($1, 'admin', true, $2)",
+            principal,
+            now.to_sqlx() as _
+        )
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// Grants something to a principal, in place of what was assumed of it. How many grants
+    /// it has then. The policy must be there.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn add_grant(
+        &mut self,
+        principal: Uuid,
+        grant: &Grant,
+        now: Timestamp,
+    ) -> Result<i64, StoreError> {
+        self.remove_grant(principal, grant).await?;
+        sqlx::query!(
+            "/* drop_assumed */ DELETE FROM principal_grant WHERE principal_id = $1 AND assumed",
+            principal
+        )
+        .execute(self.connection())
+        .await?;
+        sqlx::query!(
+            "/* add_grant */ INSERT INTO principal_grant (principal_id, policy_name, role, namespace, application, created_at)
+             VALUES ($1, $2, $3::text::access_role, $4, $5, $6)",
+            principal,
+            grant.policy.as_ref().map(|it| it.name.as_str()),
+            grant.role.map(|role| role.name()),
+            grant.scope.namespace,
+            grant.scope.application,
+            now.to_sqlx() as _
+        )
+        .execute(self.connection())
+        .await?;
+        let row = sqlx::query!(
+            r#"/* count_grants */ SELECT count(*) AS "count!" FROM principal_grant WHERE principal_id = $1"#,
+            principal
+        )
+        .fetch_one(self.connection())
+        .await?;
+        Ok(row.count)
+    }
+
+    /// Takes something from a principal. False if it was not granted.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn remove_grant(
+        &mut self,
+        principal: Uuid,
+        grant: &Grant,
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query!(
+            "/* remove_grant */ DELETE FROM principal_grant
+             WHERE principal_id = $1 AND policy_name IS NOT DISTINCT FROM $2 AND role IS NOT DISTINCT FROM $3::text::access_role
+                 AND namespace = $4 AND application = $5",
+            principal,
+            grant.policy.as_ref().map(|it| it.name.as_str()),
+            grant.role.map(|role| role.name()),
+            grant.scope.namespace,
+            grant.scope.application
+        )
+        .execute(self.connection())
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Writes a policy, in place of the one of this name if there is one and `replace`. False
+    /// if the name is taken.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn put_policy(
+        &mut self,
+        name: &str,
+        text: &str,
+        replace: bool,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query!(
+            "/* put_policy */ INSERT INTO policy (name, document, created_at, updated_at) VALUES ($1, $2, $3, $3)
+             ON CONFLICT (name) DO UPDATE SET document = $2, updated_at = $3 WHERE $4",
+            name,
+            text,
+            now.to_sqlx() as _,
+            replace
+        )
+        .execute(self.connection())
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Whether there is a policy of this name, which stays until the transaction ends.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn hold_policy(&mut self, name: &str) -> Result<bool, StoreError> {
+        let row = sqlx::query!(
+            "/* hold_policy */ SELECT name FROM policy WHERE name = $1 FOR SHARE",
+            name
+        )
+        .fetch_optional(self.connection())
+        .await?;
+        Ok(row.is_some())
+    }
+
+    /// Removes a policy that is attached to nobody. How many it is attached to; none if
+    /// there is no such policy.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn remove_policy(&mut self, name: &str) -> Result<Option<i64>, StoreError> {
+        let row = sqlx::query!(
+            r#"/* lock_policy */ SELECT (SELECT count(*) FROM principal_grant g WHERE g.policy_name = y.name) AS "attached!" FROM policy y WHERE y.name = $1 FOR UPDATE"#,
+            name
+        )
+        .fetch_optional(self.connection())
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        if row.attached == 0 {
+            sqlx::query!("/* remove_policy */ DELETE FROM policy WHERE name = $1", name)
+                .execute(self.connection())
+                .await?;
+        }
+        Ok(Some(row.attached))
+    }
+}
