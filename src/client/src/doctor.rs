@@ -94,14 +94,13 @@ fn clock(skew: Option<i64>) -> Finding {
         return Finding::new("clock", Verdict::Unseen, "the server does not tell the time");
     };
     let text = format!("{seconds} s from the server's");
-    match seconds.abs() {
-        ..=CLOCK_SECONDS => Finding::new("clock", Verdict::Ok, text),
-        ..=SIGNATURE_SECONDS => Finding::new("clock", Verdict::Warning, text),
-        _ => {
-            let message = format!("{text}; a signature holds for 900 s: set this machine's clock");
-            Finding::wrong("clock", &Trouble::new(End::NotAllowed, message))
-        }
+    let apart = seconds.abs();
+    if apart > SIGNATURE_SECONDS {
+        let message = format!("{text}; a signature holds for 900 s: set this machine's clock");
+        return Finding::wrong("clock", &Trouble::new(End::NotAllowed, message));
     }
+    let verdict = if apart > CLOCK_SECONDS { Verdict::Warning } else { Verdict::Ok };
+    Finding::new("clock", verdict, text)
 }
 
 /// Database, executors and cluster, of what the server says of itself.

@@ -162,7 +162,7 @@ pub(crate) async fn show(
             };
             let from = from.map_or(0, |at| at + 1);
             let shown = history.iter().skip(from).take(MOST);
-            if let Some(last) = shown.clone().last().filter(|_| history.len() > from + MOST) {
+            if let Some(last) = shown.clone().next_back().filter(|_| history.len() > from + MOST) {
                 page.next = next_of(&page.id, &asked, &last.id.to_string());
             }
             page.versions = shown

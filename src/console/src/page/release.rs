@@ -185,10 +185,10 @@ async fn empty(
 fn runtimes(
     console: &Console,
     chosen: &str,
-    part: impl Fn(&Runtime) -> Option<&String>,
+    part: impl FnMut(&Runtime) -> Option<&String>,
 ) -> Vec<Choice> {
     let mut names: Vec<&str> =
-        console.service.runtimes().iter().filter_map(|it| part(it)).map(String::as_str).collect();
+        console.service.runtimes().iter().filter_map(part).map(String::as_str).collect();
     names.sort_unstable();
     names.dedup();
     if names.is_empty() {

@@ -67,7 +67,7 @@ fn an_application_goes_by_its_id_too() {
     let id = ApplicationId::new();
     let named = statement("Allow", "*", &format!("acs:edas:*:*:namespace/shop/application/{id}"));
     let of = |id| Resource::Application { namespace: "shop", name: "web", id: Some(id) };
-    assert!(access(&[named.clone()]).allows(RELEASE, &of(id)));
+    assert!(access(std::slice::from_ref(&named)).allows(RELEASE, &of(id)));
     assert!(!access(&[named]).allows(RELEASE, &of(ApplicationId::new())));
 }
 

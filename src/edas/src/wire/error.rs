@@ -43,7 +43,7 @@ pub enum ApiError {
         message: String,
         /// The value that a use case refused, if that is it: its parameter has another name in
         /// some operations ([`ApiError::of_operation`]).
-        refused: Option<Invalid>,
+        refused: Option<Box<Invalid>>,
     },
 }
 
@@ -65,7 +65,7 @@ impl ApiError {
                 "parameter {}",
                 with_names(&why.told(|input| parameter(operation, input)))
             ),
-            refused: Some(why),
+            refused: Some(why.into()),
         }
     }
 
@@ -80,7 +80,7 @@ impl ApiError {
     #[must_use]
     pub fn of_operation(self, operation: &str) -> Self {
         match self {
-            Self::Business { refused: Some(why), .. } => Self::of_input(operation, why),
+            Self::Business { refused: Some(why), .. } => Self::of_input(operation, *why),
             error => error,
         }
     }

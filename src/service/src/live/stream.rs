@@ -35,7 +35,6 @@ impl Watch {
     /// What is followed as server-sent events: the newest snapshot whenever the one before
     /// was read. It ends with the order, the server, the right to follow it, or after an
     /// hour; and where what was written is not read within ten seconds.
-    #[must_use]
     pub fn events(self, form: EventForm) -> impl Stream<Item = Bytes> + Send + use<> {
         let (sender, receiver) = channel(1);
         tokio::spawn(write(self, form, sender));

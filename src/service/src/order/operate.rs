@@ -126,9 +126,7 @@ impl Service {
         check::seconds(Input::Timeout, timeout_seconds, 1)?;
         self.unless_answered(caller, async {
             let (shown, snapshot) = self
-                .discarded(|tx| {
-                    Box::pin(async { Ok(tx.permitted_application(application).await?) })
-                })
+                .discarded(|tx| Box::pin(async { tx.permitted_application(application).await }))
                 .await?;
             self.check_order(&self.renewed(shown, snapshot, timeout_seconds)?).await?;
             self.once(caller, "restart", |tx| {
