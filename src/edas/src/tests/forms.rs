@@ -62,8 +62,21 @@ const SCALING: &[&str] = &[
 const INGRESS_NAMES: Form =
     Form::Json(&[r#"{"a":{}}"#, r#"{"a b":"x"}"#, r#"{"":"x"}"#, r#"{"a/b/c":"x"}"#]);
 
+const VARIABLES: Form = Form::Json(&[
+    r#"[{}]"#,
+    r#"{"name":"A","value":"x"}"#,
+    r#"[{"value":"hidden"}]"#,
+    r#"[{"name":"","value":"hidden"}]"#,
+    r#"[{"name":"A","value":["hidden"]}]"#,
+    r#"[{"name":"A B","value":"hidden"}]"#,
+    r#"[{"name":"A=B","value":"hidden"}]"#,
+    r#"[{"name":"A","valueFrom":{"fieldRef":{"fieldPath":"x"}}}]"#,
+    r#"[{"name":"A","valueFrom":{"secretKeyRef":{"name":"a"}}}]"#,
+]);
+
 /// Every parameter that is a text.
 const FORMS: &[(&str, Form)] = &[
+    ("AddEnvs", VARIABLES),
     (
         "Annotations",
         Form::Json(&[
@@ -160,20 +173,7 @@ const FORMS: &[(&str, Form)] = &[
             r#"[{"fileRef":{"name":"a"}}]"#,
         ]),
     ),
-    (
-        "Envs",
-        Form::Json(&[
-            r#"[{}]"#,
-            r#"{"name":"A","value":"x"}"#,
-            r#"[{"value":"hidden"}]"#,
-            r#"[{"name":"","value":"hidden"}]"#,
-            r#"[{"name":"A","value":["hidden"]}]"#,
-            r#"[{"name":"A B","value":"hidden"}]"#,
-            r#"[{"name":"A=B","value":"hidden"}]"#,
-            r#"[{"name":"A","valueFrom":{"fieldRef":{"fieldPath":"x"}}}]"#,
-            r#"[{"name":"A","valueFrom":{"secretKeyRef":{"name":"a"}}}]"#,
-        ]),
-    ),
+    ("Envs", VARIABLES),
     ("Format", Form::Word(&["json", "Toml", "JSON ", "Key Value"])),
     ("From", Form::Word(&["release", "DEPLOY "])),
     (

@@ -26,6 +26,7 @@ const ABORT: &str = "/pop/v5/changeorder/change_order_abort";
 
 /// Values that may be passwords, and so are not in the error.
 const SECRET: &[&str] = &[
+    "AddEnvs",
     "Annotations",
     "Args",
     "Command",
