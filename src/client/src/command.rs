@@ -308,7 +308,7 @@ pub struct Logs {
 pub struct Adopt {
     /// Name of the Deployment, as NAME (in the namespace default) or NAMESPACE/NAME.
     pub name: String,
-    /// The cluster's EDAS ClusterId.
+    /// Id of the cluster.
     #[arg(long, env = "SLUICE_CLUSTER_ID", default_value = "default")]
     pub cluster_id: String,
     /// Text of its present version, for the history; the time, if not given.

@@ -57,7 +57,7 @@ fn failed() -> Snapshot {
             .into();
     order.order.finished_at = Some("2026-11-28T12:01:59Z".parse().unwrap());
     order.batches[1].state = State::Failed;
-    order.notes = vec!["BuildPackId has no effect".into()];
+    order.notes = vec!["the JDK has no effect".into()];
     let event = |id: i64, at: &str, actor: &str, kind: &str, cause: &str| json!({ "id": id, "at": at, "actor": actor, "kind": kind, "cause": cause });
     order.timeline = serde_json::from_value(json!([
         event(1, "2026-11-28T12:00:00.001Z", "ci", "order.accepted", "the nightly build"),

@@ -189,7 +189,7 @@ pub(crate) fn versions(versions: &[Value], width: usize) -> Vec<Line> {
     table(&["VERSION", "IMAGE OR PACKAGE", "RELEASED", "ID"], &rows, width)
 }
 
-/// What a release would do, of a reply of PreviewDeployment.
+/// What a release would do, as a preview tells it.
 pub(crate) fn plan(reply: &Value, width: usize) -> Vec<Line> {
     let cell = |it: &Value| match it {
         Value::String(text) => text.clone(),
