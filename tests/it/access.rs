@@ -230,6 +230,25 @@ async fn a_principal_has_two_keys_so_that_one_can_take_the_others_place(pool: Pg
     assert!(matches!(unknown, Error::Rejected(Rejection::UnknownKey(_))), "{unknown:?}");
 }
 
+/// A key that ends has one in its place that ends as well, and whoever goes by the first
+/// one's name finds it.
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn a_rotated_key_ends_too_and_stands_for_the_name_of_the_first(pool: PgPool) {
+    let service = service(&pool);
+    let month = SignedDuration::from_hours(720);
+    let expires_at = Some(Clock::default().now() + month);
+    let first = service.create_key(&WantedKey { expires_at, ..wanted("ci") }).await.unwrap();
+    let second = service.rotate_key("ci", Some(Clock::default().now())).await.unwrap();
+    let end = service.listed_key(&second.id).await.unwrap().expires_at.unwrap();
+    let lasts = end.duration_since(Clock::default().now());
+    assert!(lasts > month - SignedDuration::from_mins(5) && lasts <= month, "{lasts:?}");
+    assert!(!service.key(&first.id).await.unwrap().unwrap().is_good());
+    let link = service.make_link("ci").await.unwrap();
+    let opened = service.open_linked_session(&link, &Default::default()).await.unwrap();
+    let session = service.session(&opened.token).await.unwrap().unwrap();
+    assert_eq!(session.key_id, second.id);
+}
+
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn whoever_nobody_narrowed_may_do_everything_until_somebody_does(pool: PgPool) {
     let service = service(&pool);

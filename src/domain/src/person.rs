@@ -66,9 +66,10 @@ impl Mappings {
     pub fn key_of(&self, person: &Person) -> Option<&str> {
         let subject = self.subjects.iter().find(|it| it.of == person.subject);
         // The part before the @ may tell capitals apart, but nobody's provider does.
-        let email = person.email.as_deref().and_then(|email| {
-            self.emails.iter().find(|it| it.of.to_lowercase() == email.to_lowercase())
-        });
+        let email = person
+            .email
+            .as_deref()
+            .and_then(|email| self.emails.iter().find(|it| it.of.eq_ignore_ascii_case(email)));
         let group = || self.groups.iter().find(|it| person.groups.contains(&it.of));
         subject.or(email).or_else(group).map(|mapping| mapping.key.as_str())
     }

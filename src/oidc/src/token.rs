@@ -106,13 +106,13 @@ pub fn person_of(
     if subject.is_empty() || subject.len() > LONGEST_SUBJECT || subject.contains(char::is_control) {
         return Err(wrong("its subject is empty or too long"));
     }
-    let email = claims.email().map(|it| shown_name(it, LONGEST_NAME)).filter(|it| !it.is_empty());
+    let is_theirs = claims.email_verified() == Some(true);
+    // Compared as it is: what is taken out or cut could make it somebody else's.
+    let email = claims.email().map(|it| it.as_str()).filter(|it| is_theirs && it.len() <= 254);
+    let shown_email = email.map(|it| shown_name(it, LONGEST_NAME));
     let preferred = claims.preferred_username().map(|it| shown_name(it, LONGEST_NAME));
     let full = claims.name().and_then(|it| it.get(None)).map(|it| shown_name(it, LONGEST_NAME));
-    let is_theirs = claims.email_verified();
-    let name = email
-        .clone()
-        .filter(|_| is_theirs != Some(false))
+    let name = shown_email
         .or(preferred)
         .or(full)
         .filter(|name| !name.is_empty())
@@ -120,7 +120,7 @@ pub fn person_of(
     Ok(Person {
         subject: subject.to_owned(),
         name,
-        email: email.filter(|_| is_theirs == Some(true)),
+        email: email.map(str::to_owned),
         groups: groups(claims.additional_claims(), expected.groups_claim)?,
     })
 }

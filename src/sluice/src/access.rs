@@ -184,6 +184,11 @@ fn show(created: &CreatedKey, output: Output) -> Result<()> {
 
 fn scoped(role: Role, namespace: &str, application: &str) -> Result<(Role, Scope)> {
     let scope = Scope::read(namespace, application).map_err(|why| anyhow!("{why}"))?;
+    if role == Role::Admin && scope != Scope::default() {
+        return Err(anyhow!(
+            "the role admin is for everything: leave --namespace and --application out, or choose the role operator"
+        ));
+    }
     Ok((role, scope))
 }
 

@@ -153,7 +153,7 @@ impl Tx {
 }
 
 impl Store {
-    /// Writes a link for the key of this name. False if there is no such key that may be used.
+    /// Writes a link for the key that this name stands for, as [`Store::key_named`]. False if there is no such key that may be used.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -165,7 +165,9 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let done = sqlx::query!(
             "/* insert_link */ INSERT INTO console_link (token_hash, key_id, expires_at)
-             SELECT $1, k.id, $3 FROM access_key k WHERE k.name = $2 AND k.enabled AND (k.expires_at IS NULL OR k.expires_at > $3)",
+             SELECT $1, k.id, $3 FROM access_key k JOIN principal p ON p.id = k.principal_id
+             WHERE $2 IN (k.name, p.name) AND k.enabled AND (k.expires_at IS NULL OR k.expires_at > $3)
+             ORDER BY k.name = $2 DESC, k.created_at DESC LIMIT 1",
             token_hash,
             key_name,
             expires_at.to_sqlx() as _
@@ -175,13 +177,16 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Id of the key of this name, if it may be used.
+    /// Id of the key of this name, if it may be used; else of the newest key that may be used
+    /// of the principal of this name, such as one that took the first one's place.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn key_named(&self, name: &str) -> Result<Option<String>, StoreError> {
         let row = sqlx::query!(
-            "/* key_named */ SELECT id FROM access_key WHERE name = $1 AND enabled AND (expires_at IS NULL OR expires_at > now())",
+            "/* key_named */ SELECT k.id FROM access_key k JOIN principal p ON p.id = k.principal_id
+             WHERE $1 IN (k.name, p.name) AND k.enabled AND (k.expires_at IS NULL OR k.expires_at > now())
+             ORDER BY k.name = $1 DESC, k.created_at DESC LIMIT 1",
             name
         )
         .fetch_optional(&self.pool)

@@ -16,7 +16,8 @@ use crate::{
 /// Bytes of a value whose operations take no form: base64 fills a line.
 const VALUE: usize = TARGET - 500;
 
-const ENVS: &[&str] = &["edas::value::environment::read_envs"];
+const ENVS: &[&str] =
+    &["edas::value::environment::read_envs", "edas::value::environment::read_variables"];
 const LIST: &[&str] = &["edas::value::pods::list"];
 const TEXTS: &[&str] = &["edas::value::pods::texts"];
 const SHAPED: &[&str] = &["edas::value::pods::shaped"];

@@ -61,7 +61,7 @@ pub(crate) async fn keys(State(console): State<Console>, signed_in: SignedIn) ->
         is_own: key.id == signed_in.0.key_id,
         id: key.id,
         name: key.name,
-        is_enabled: key.enabled,
+        is_enabled: key.enabled && key.expires_at.is_none_or(|end| end > now),
         created: words::since(key.created_at, now),
     });
     let frame = Frame::new("Access keys", signed_in.name(), Place::Keys);

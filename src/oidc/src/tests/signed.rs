@@ -36,7 +36,7 @@ async fn somebody_signs_in_and_the_provider_says_who_it_is() {
 
 #[rstest]
 #[case(json!({ "email_verified": false }), "Jane Doe", None)]
-#[case(json!({ "email_verified": null }), "jane@example.org", None)]
+#[case(json!({ "email_verified": null }), "Jane Doe", None)]
 #[case(json!({ "email_verified": "true" }), "jane@example.org", Some("jane@example.org"))]
 #[case(json!({ "email": null, "preferred_username": "jane" }), "jane", None)]
 #[case(json!({ "email": null, "name": "\u{202e}Jane\nDoe" }), "JaneDoe", None)]

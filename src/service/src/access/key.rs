@@ -235,7 +235,13 @@ impl Service {
     ) -> Result<CreatedKey, Error> {
         let found = self.listed_key(key).await?;
         let networks = found.networks.iter().filter_map(|text| text.parse().ok()).collect();
+        // The new key lasts as long as the old one was made for.
+        let expires_at = found.expires_at.map(|end| {
+            let now = self.clock.now();
+            now.checked_add(end.duration_since(found.created_at)).unwrap_or(end)
+        });
         let wanted = WantedKey {
+            expires_at,
             principal: Some(found.principal.clone()),
             schemes: found.schemes.clone(),
             networks,

@@ -70,7 +70,10 @@ impl Store {
                    AND (cardinality($5::text[]) = 0 OR o.state::text = ANY ($5))
                    AND ($6::text IS NULL OR strpos(lower(concat_ws(' ', a.name, r.version, o.description, o.message)), lower($6)) > 0)
                    AND ($7::text IS NULL OR starts_with(o.id::text, $7)) AND ($8::timestamptz IS NULL OR o.created_at >= $8)
-                   AND ($9::uuid IS NULL OR (o.created_at, o.id) < (SELECT c.created_at, c.id FROM change_order c WHERE c.id = $9))
+                   AND ($9::uuid IS NULL OR (o.created_at, o.id) < (
+                       SELECT c.created_at, c.id FROM change_order c JOIN application b ON b.id = c.application_id
+                       WHERE c.id = $9 AND may_show(b.namespace, b.name, b.id, $11, $12)
+                   ))
                    AND may_show(a.namespace, a.name, a.id, $11, $12)
                ORDER BY o.created_at DESC, o.id DESC LIMIT $10"#,
             filter.application.map(|it| it.0),

@@ -40,7 +40,7 @@ pub use crate::operation::package::oss::claim::OssClaim;
 pub use crate::operation::package::oss::operation::{Operation, Query};
 pub use crate::operation::package::oss::refusal::OssRefusal;
 use crate::{
-    Edge,
+    Edge, Peer,
     edge::{body::discard, connection::prove, name_host, peer_of},
     operation::package::package_storage::BUCKET,
     wire::{params::Params, signature::text_of},
@@ -295,9 +295,15 @@ async fn admit(
     let key = key.ok_or_else(|| {
         OssRefusal::denied(
             "AccessDenied",
-            "The access key that this credential was given to is disabled.",
+            "The access key that this credential was given to is disabled or has expired.",
         )
     })?;
+    let peer = parts.extensions.get::<Peer>().map(|peer| peer.address);
+    if !peer.is_some_and(|address| key.accepts_from(address)) {
+        let message =
+            "The access key that this credential was given to may not be used from your address.";
+        return Err(OssRefusal::denied("AccessDenied", message));
+    }
     if credential.expires_at <= now {
         let message =
             "The credential has expired: ask for another with GetPackageStorageCredential.";
