@@ -169,4 +169,6 @@ async fn a_deployment_that_is_deleted_ends_the_order_that_waits(app: App) {
     let ended = app.end_of(order).await;
     assert_eq!(ended.state, State::Failed, "{ended:#?}");
     assert!(ended.message.contains("does not exist"), "{}", ended.message);
+    let states: Vec<State> = ended.batches.iter().map(|batch| batch.state).collect();
+    assert_eq!(states, [State::Failed, State::Aborted], "nothing waits in an order that ended");
 }

@@ -79,6 +79,15 @@ pub struct Trouble {
     pub message: String,
 }
 
+/// Whether a message says that what was asked for is not there. A check before a release may
+/// miss something else, such as a ConfigMap.
+fn is_unknown(message: &str) -> bool {
+    const THINGS: &[&str] = &["application", "change order", "batch", "version", "cluster"];
+    message.split_once(" does not exist").is_some_and(|(before, _)| {
+        THINGS.iter().any(|thing| before.trim_start_matches("the ").starts_with(thing))
+    })
+}
+
 impl Trouble {
     pub(crate) fn new(end: End, message: impl Display) -> Self {
         Self { end, message: message.to_string() }
@@ -92,7 +101,7 @@ impl Trouble {
     #[must_use]
     pub fn of_reply(status: u16, code: &str, message: &str) -> Self {
         let end = match (status, code) {
-            (200, _) if message.contains("does not exist") => End::NotFound,
+            (200, _) if is_unknown(message) => End::NotFound,
             (200, _) => End::Refused,
             (401 | 403, _) => End::NotAllowed,
             (404, code) if !code.contains("AccessKey") => End::NotFound,

@@ -77,7 +77,8 @@ pub(crate) fn wrapped(text: &str, width: usize, indent: usize) -> Vec<String> {
         };
         // A blank just behind the line parts it too.
         let begin = rest.len() - rest.trim_start().len();
-        let blank = rest[..=end].rfind(' ').filter(|at| *at > begin);
+        let behind = rest[end..].starts_with(' ').then_some(end);
+        let blank = behind.or_else(|| rest[..end].rfind(' ')).filter(|at| *at > begin);
         let (line, after) = rest.split_at(blank.unwrap_or(end));
         lines.push(format!("{}{line}", " ".repeat(pad)).trim_end().to_owned());
         rest = after.trim_start();
@@ -121,6 +122,8 @@ mod tests {
         assert_eq!(wrapped("äää äää", 3, 0), ["äää", "äää"]);
         assert_eq!(wrapped("abcdef", 4, 1), ["abcd", " ef"]);
         assert_eq!(wrapped("", 3, 0), [""]);
+        assert_eq!(wrapped("ääää“…", 3, 0), ["äää", "ä“…"]);
+        assert_eq!(wrapped("a ää……", 4, 0), ["a", "ää……"]);
     }
 
     #[test]

@@ -164,6 +164,7 @@ pub(super) fn pod(object: &Value) -> PodView {
         created_at: time(&metadata["creationTimestamp"]),
         ready_since: since("True"),
         unready_since: since("False"),
+        is_lost: is_held_back(status) && gated(status).is_none(),
         gated: gated(status),
         troubled_since: None,
         unschedulable: unscheduled("Unschedulable"),
@@ -173,10 +174,15 @@ pub(super) fn pod(object: &Value) -> PodView {
     }
 }
 
+/// Whether a pod is not Ready although all its containers are.
+fn is_held_back(status: &Value) -> bool {
+    let is = |kind, value| condition(status, kind).is_some_and(|it| it["status"] == value);
+    is("Ready", "False") && is("ContainersReady", "True")
+}
+
 /// Why a pod is not Ready whose containers all are.
 fn gated(status: &Value) -> Option<String> {
-    let ready = condition(status, "Ready").filter(|it| it["status"] == "False")?;
-    condition(status, "ContainersReady").filter(|it| it["status"] == "True")?;
+    let ready = condition(status, "Ready").filter(|_| is_held_back(status))?;
     [&ready["message"], &ready["reason"]].into_iter().map(text).find(|said| !said.is_empty())
 }
 

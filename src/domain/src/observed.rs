@@ -142,6 +142,9 @@ pub struct PodView {
     pub ready_since: Option<Timestamp>,
     /// Since when it is not Ready, where Kubernetes says so.
     pub unready_since: Option<Timestamp>,
+    /// Whether it is not Ready although all its containers are and nobody says why: its node
+    /// does not answer.
+    pub is_lost: bool,
     /// Why it is not Ready although all its containers are, in Kubernetes' words: a
     /// readiness gate.
     pub gated: Option<String>,

@@ -247,7 +247,8 @@ impl Executor {
         observation
     }
 
-    /// Whether a decision stands on what is true. The number that a Deployment is
+    /// Whether a decision stands on what is true. An order that waits fails by time alone, so
+    /// what is seen must be of now: a watch that broke shows what was then. The number that a Deployment is
     /// paused with must be that of its pods, or Kubernetes makes up the difference: the
     /// ReplicaSets' sizes are read anew for it.
     async fn may_write(
@@ -256,6 +257,9 @@ impl Executor {
         transition: &Transition,
         observation: &Observation,
     ) -> bool {
+        if drive.order.step == Step::Paused && transition.state == State::Failed {
+            return self.cluster.is_reachable();
+        }
         let (Step::PauseInPlace, Observation::Present(view)) = (transition.step, observation)
         else {
             return true;

@@ -328,7 +328,7 @@ impl Tx {
     ) -> Result<(), StoreError> {
         sqlx::query!(
             "/* abort_order */ UPDATE change_order SET state = 'aborted', finished_at = $2, finalizing = $3, message = $4, run_after = $2,
-                 step = CASE WHEN $3 THEN step ELSE 'done' END
+                 step = CASE WHEN $3 THEN step ELSE 'done' END, trouble = ''
              WHERE id = $1 AND finished_at IS NULL",
             order.id.0,
             now.to_sqlx() as _,

@@ -303,6 +303,10 @@ fn fail(order: &Order, message: &str) -> Decision {
         .because(message);
     failure.roll_back = begun && order.target.failure_policy.roll_back;
     failure.finalizes = finalizes;
+    // Nothing waits in an order that ended.
+    if order.step == Step::Paused && order.batches.len() > order.batch + 1 {
+        failure = failure.batch(order.batch + 1, State::Aborted, None, "");
+    }
     failure.decided()
 }
 

@@ -10,10 +10,10 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Decision, cause, fail, lasting, wait_resting};
 use crate::{
     observed::{
-        DeploymentView, Facts, Observation, PodView,
+        ContainerState, DeploymentView, Facts, Observation, PodView,
         failure::{Cause, Verdict},
     },
-    order::{Order, State, Step},
+    order::{Order, Step},
     template::sameness::is_same,
 };
 
@@ -67,17 +67,19 @@ fn sick(order: &Order, view: &DeploymentView, now: Timestamp) -> Option<Sick> {
     Some(Sick { sentence: format!("{ready} of {wanted} new pods are Ready: {why}"), fails_at })
 }
 
-/// Until when a pod may stay not Ready: one that was Ready for the grace, and one that came
-/// in the place of another for as long as a batch may take.
+/// Until when a pod may stay not Ready: for the grace, but for as long as a batch may take
+/// where it came in the place of another, began anew, or has lost its node.
 fn patience(order: &Order, pod: &PodView) -> Timestamp {
-    let (since, seconds) = match pod.created_at {
-        Some(created) if created > order.step_since => {
-            (created, order.target.batch_timeout_seconds)
-        }
-        _ => {
-            let since = pod.unready_since.unwrap_or(order.step_since).max(order.step_since);
-            (since, order.target.failure_policy.grace_seconds)
-        }
+    let lost = pod.unready_since.unwrap_or(order.step_since).max(order.step_since);
+    let began = pod.containers.iter().filter(|it| !it.is_init).filter_map(|it| match it.state {
+        ContainerState::Running { since } => since,
+        _ => None,
+    });
+    let began = began.max().filter(|at| *at > order.step_since);
+    let (since, seconds) = match pod.created_at.max(began) {
+        Some(began) if began > order.step_since => (began, order.target.batch_timeout_seconds),
+        _ if pod.is_lost => (lost, order.target.batch_timeout_seconds),
+        _ => (lost, order.target.failure_policy.grace_seconds),
     };
     since.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
 }
@@ -99,12 +101,5 @@ pub(in crate::rollout) fn unwell(
     let told = cause(order, view, now).and_then(|cause| lasting(order, &cause, now));
     let sentence = told.unwrap_or(sentence);
     let message = format!("while batch {} waited: {sentence}", order.batch + 2);
-    let Decision::Transition(mut failure) = fail(order, &message) else {
-        return Some(wait_resting(None));
-    };
-    // Nothing waits in an order that ended.
-    if order.batches.len() > order.batch + 1 {
-        *failure = failure.batch(order.batch + 1, State::Aborted, None, "");
-    }
-    Some(Decision::Transition(failure))
+    Some(fail(order, &message))
 }

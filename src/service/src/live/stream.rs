@@ -17,8 +17,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How long whoever reads may take for what was written.
 const READ_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long a stream lasts at most; whoever reads asks for another one.
-const LONGEST: Duration = Duration::from_secs(3600);
+/// How long a stream lasts at most; whoever reads asks for another one, and is judged anew.
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// The events of a stream.
 #[derive(Debug, Clone, Copy)]
@@ -33,8 +33,8 @@ pub struct EventForm {
 
 impl Watch {
     /// What is followed as server-sent events: the newest snapshot whenever the one before
-    /// was read. It ends with the order, the server, the right to follow it, or after an
-    /// hour; and where what was written is not read within ten seconds.
+    /// was read. It ends with the order, the server, the right to follow it, or after
+    /// five minutes; and where what was written is not read within ten seconds.
     pub fn events(self, form: EventForm) -> impl Stream<Item = Bytes> + Send + use<> {
         let (sender, receiver) = channel(1);
         tokio::spawn(write(self, form, sender));

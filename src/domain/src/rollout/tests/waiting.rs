@@ -62,6 +62,20 @@ fn a_pod_in_the_place_of_another_has_as_long_as_a_batch_may_take() {
 }
 
 #[test]
+fn a_pod_that_began_anew_or_lost_its_node_has_that_time_too() {
+    let order = resting();
+    let mut view = sick(&[1]);
+    view.new.as_mut().unwrap().pods[1].is_lost = true;
+    assert_rests(&ask(&order, view, at(500)), Some(at(200 + TIMEOUT)));
+    let mut view = sick(&[1]);
+    let state = ContainerState::Running { since: Some(at(250)) };
+    let (name, image) = ("web".into(), "shop/web:new".into());
+    let web = ContainerView { name, image, is_init: false, state, last: None, restarts: 1 };
+    view.new.as_mut().unwrap().pods[1].containers.push(web);
+    assert_rests(&ask(&order, view, at(500)), Some(at(250 + TIMEOUT)));
+}
+
+#[test]
 fn a_cause_that_will_not_go_away_is_a_failure_at_once() {
     let order = resting();
     let view = troubled(sick(&[0]));
