@@ -245,8 +245,8 @@ async fn a_rotated_key_ends_too_and_stands_for_the_name_of_the_first(pool: PgPoo
     assert!(!service.key(&first.id).await.unwrap().unwrap().is_good());
     let link = service.make_link("ci").await.unwrap();
     let opened = service.open_linked_session(&link, &Default::default()).await.unwrap();
-    let session = service.session(&opened.token).await.unwrap().unwrap();
-    assert_eq!(session.key_id, second.id);
+    let session = service.session(&opened.token, PEER).await.unwrap().unwrap();
+    assert_eq!(session.session.key_id, second.id);
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
