@@ -251,7 +251,7 @@ pub(crate) fn difference(reply: &Value, _: usize) -> Vec<Line> {
     lines.iter().map(line).collect()
 }
 
-/// Logs, of a reply of GetApplicationLogs; a heading above each where there are several.
+/// Logs, as the server gives them; a heading above each where there are several.
 pub(crate) fn logs(reply: &Value, width: usize) -> Vec<Line> {
     let all: Vec<&Value> = reply["Logs"].as_array().into_iter().flatten().collect();
     let text = |it: &Value, name: &str| it[name].as_str().unwrap_or_default().to_owned();

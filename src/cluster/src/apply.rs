@@ -22,7 +22,7 @@ use super::{
     request::{bounded, value},
     view::View,
 };
-use domain::template::names::{FENCE_ANNOTATION, ORDER_ANNOTATION};
+use domain::template::names::ORDER_ANNOTATION;
 use domain::{
     ApplicationId,
     order::intent::{Applied, Change, Effect, SizeChange},
@@ -30,7 +30,7 @@ use domain::{
 };
 
 /// Attempts at one change before the executor is asked again.
-const ATTEMPTS: usize = 3;
+pub(super) const ATTEMPTS: usize = 3;
 
 /// The field manager of the write that gives fields back. It changes no field, and owns none.
 const GIVING_BACK: &str = "owners-of-before";
@@ -153,14 +153,7 @@ impl Writer<'_> {
                             // A failed test and an invalid object are both a 422; only
                             // the object itself says which.
                             let now = get(&api, &key.name).await?;
-                            let fence = manifest::annotation(FENCE_ANNOTATION);
-                            let same = ["/metadata/uid", fence.as_str()];
-                            let moved =
-                                same.iter().any(|path| now.pointer(path) != live.pointer(path))
-                                    || (manifest::fence(&live).is_none()
-                                        && now["metadata"]["resourceVersion"]
-                                            != live["metadata"]["resourceVersion"]);
-                            if !moved {
+                            if !manifest::has_moved(&live, &now) {
                                 return Err(ClusterError::Refused(why));
                             }
                             if attempt == ATTEMPTS {
@@ -391,6 +384,6 @@ async fn create(
     }
 }
 
-async fn get(api: &Api<DynamicObject>, name: &str) -> Result<Value, ClusterError> {
+pub(super) async fn get(api: &Api<DynamicObject>, name: &str) -> Result<Value, ClusterError> {
     value(bounded(api.get(name)).await?)
 }

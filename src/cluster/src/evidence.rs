@@ -13,7 +13,9 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{
-    Cluster, ClusterError, FIELD_MANAGER, Key, apps, core,
+    Cluster, ClusterError, FIELD_MANAGER, Key,
+    apply::{ATTEMPTS, get},
+    apps, core,
     manifest::{self, WriteContext},
     request::{MOST_OBJECTS, bounded, pages, value},
 };
@@ -136,9 +138,36 @@ impl Cluster {
     async fn try_change(&self, key: &Key, application: ApplicationId, change: &Change) -> Tried {
         let api: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), &key.namespace, &apps("Deployment"));
-        let live = self.view.deployment(key);
-        let generation =
-            live.as_ref().and_then(manifest::fence).map_or(1, |fence| fence.saturating_add(1));
+        let mut live = self.view.deployment(key);
+        let mut attempt = 1;
+        loop {
+            let tried = self.try_once(&api, key, application, change, live.as_ref()).await;
+            let Tried::Refused(why) = tried else { return tried };
+            // A test that failed, since somebody wrote the object meanwhile, is refused in
+            // the same way as a change that is wrong.
+            let now = get(&api, &key.name).await.ok();
+            match (&live, now) {
+                (Some(before), Some(now)) if manifest::has_moved(before, &now) => {
+                    if attempt == ATTEMPTS {
+                        return Tried::Untried(format!("the Deployment keeps changing: {why}"));
+                    }
+                    (live, attempt) = (Some(now), attempt + 1);
+                }
+                _ => return Tried::Refused(why),
+            }
+        }
+    }
+
+    /// One try of [`Cluster::try_change`], on top of the Deployment as it was seen.
+    async fn try_once(
+        &self,
+        api: &Api<DynamicObject>,
+        key: &Key,
+        application: ApplicationId,
+        change: &Change,
+        live: Option<&Value>,
+    ) -> Tried {
+        let generation = live.and_then(manifest::fence).map_or(1, |fence| fence.saturating_add(1));
         let context = WriteContext { application, order: OrderId::new(), generation };
         let answer = match (change, live) {
             (Change::Create { template, replicas, min_ready_seconds }, _) => {
@@ -150,10 +179,10 @@ impl Cluster {
                     *replicas,
                     *min_ready_seconds,
                 );
-                create(&api, object).await
+                create(api, object).await
             }
             (Change::Patch(patch), Some(live)) => {
-                let operations = match manifest::json_patch(&live, context, patch) {
+                let operations = match manifest::json_patch(live, context, patch) {
                     Ok(operations) => operations,
                     Err(error) => return Tried::Untried(error.to_string()),
                 };

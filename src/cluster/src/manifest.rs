@@ -221,6 +221,15 @@ pub fn fence(live: &Value) -> Option<i64> {
     live["metadata"]["annotations"][FENCE_ANNOTATION].as_str()?.parse().ok()
 }
 
+/// Whether a patch of the Deployment `before` fails its tests on what it is now.
+pub(super) fn has_moved(before: &Value, now: &Value) -> bool {
+    let fence_is = annotation(FENCE_ANNOTATION);
+    let same = ["/metadata/uid", fence_is.as_str()];
+    same.iter().any(|path| now.pointer(path) != before.pointer(path))
+        || (fence(before).is_none()
+            && now["metadata"]["resourceVersion"] != before["metadata"]["resourceVersion"])
+}
+
 pub(super) fn annotation(name: &str) -> String {
     // A slash within a JSON Pointer's part.
     format!("/metadata/annotations/{}", name.replace('/', "~1"))

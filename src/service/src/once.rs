@@ -126,7 +126,14 @@ impl Service {
             let first = self.claim(&mut *self.begin().await?, caller).await?;
             match first {
                 Some(first) => Ok(first),
-                None => work.await,
+                None => match work.await {
+                    // The same request may have been answered while this one looked at what
+                    // the first one had changed by then.
+                    Err(refusal @ Error::Rejected(_)) if caller.identity.is_some() => {
+                        self.claim(&mut *self.begin().await?, caller).await?.ok_or(refusal)
+                    }
+                    outcome => outcome,
+                },
             }
         }
     }

@@ -1,6 +1,5 @@
-//! What texts must look like, parameter by parameter: the values that are wrong.
-//!
-//! A parameter has one form in all operations, but for those that `ELSEWHERE` names.
+//! What texts must look like, parameter by parameter: the values that are wrong. A parameter
+//! has one form in all operations, but for those that `ELSEWHERE` names.
 
 /// What a text must look like.
 pub(super) enum Form {
@@ -129,6 +128,7 @@ const FORMS: &[(&str, Form)] = &[
         ]),
     ),
     ("ContainerName", Form::Word(&["Web", "-web", "web-", "a b", "a.b"])),
+    ("PodName", Form::Word(&["Web-1", "-web", "web-", "a b", "a..b"])),
     (
         "Content",
         Form::Word(&[

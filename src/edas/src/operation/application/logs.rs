@@ -45,10 +45,17 @@ pub struct PodLog {
 )]
 pub async fn get(call: Call) -> Result<Reply<LogsReply>, ApiError> {
     let params = &call.params;
-    let named = |name| params.text(name).filter(|text| !text.is_empty()).map(str::to_owned);
+    let named = |name, fits: fn(&str) -> bool| {
+        let given = params.text(name).filter(|text| !text.is_empty());
+        let wrong = given.filter(|text| !fits(text));
+        match wrong {
+            Some(text) => Err(ApiError::refused(name, text, "must be a name as Kubernetes has it")),
+            None => Ok(given.map(str::to_owned)),
+        }
+    };
     let wanted = WantedLogs {
-        pod: named("PodName"),
-        container: named("ContainerName"),
+        pod: named("PodName", domain::name::is_subdomain)?,
+        container: named("ContainerName", domain::name::is_label)?,
         previous: params.boolean("Previous")?.unwrap_or(false),
         lines: params.integer("Lines")?,
     };
