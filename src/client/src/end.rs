@@ -84,7 +84,9 @@ pub struct Trouble {
 fn is_unknown(message: &str) -> bool {
     const THINGS: &[&str] = &["application", "change order", "batch", "version", "cluster"];
     message.split_once(" does not exist").is_some_and(|(before, _)| {
-        THINGS.iter().any(|thing| before.trim_start_matches("the ").starts_with(thing))
+        let thing = before.trim_start_matches("the ");
+        THINGS.iter().any(|known| thing.starts_with(known))
+            || before.ends_with("pod with this name")
     })
 }
 
@@ -149,6 +151,8 @@ mod tests {
     fn each_reply_that_is_no_success_has_its_exit_code() {
         for (status, word, message, code) in [
             (200, "601", "the application x does not exist", 8),
+            (200, "601", "PodName has the value x: a pod with this name does not exist in it", 8),
+            (200, "601", "it cannot work: the ConfigMap x does not exist", 4),
             (200, "601", "another change order is open", 4),
             (400, "MissingAppId", "AppId is mandatory for this action.", 4),
             (400, "SignatureDoesNotMatch", "", 7),
