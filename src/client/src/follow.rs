@@ -147,9 +147,11 @@ enum Next {
 async fn next(events: &mut Events, screen: &mut Screen) -> Next {
     let shown = async { Next::Shown(events.next().await.map(|it| it.map(Box::new))) };
     match &mut screen.prompt {
+        // What was typed is below the picture already, so it comes first.
         Some(prompt) if screen.asked.is_some() => tokio::select! {
-            next = shown => next,
+            biased;
             answer = prompt.answer() => Next::Answered(answer),
+            next = shown => next,
         },
         _ => shown.await,
     }
@@ -203,6 +205,8 @@ struct Screen {
     prompt: Option<Prompt>,
     /// The batch about which a question stands there.
     asked: Option<BatchId>,
+    /// The batch about which the last question was asked.
+    asked_last: Option<BatchId>,
     /// The batch about which the last question was answered.
     settled: Option<BatchId>,
 }
@@ -210,7 +214,16 @@ struct Screen {
 impl Screen {
     fn new(printer: Printer, prompt: Option<Prompt>) -> Self {
         let repaints = printer.format == Format::Text && std::io::stdout().is_terminal();
-        Self { printer, repaints, lines: 0, before: None, prompt, asked: None, settled: None }
+        Self {
+            printer,
+            repaints,
+            lines: 0,
+            before: None,
+            prompt,
+            asked: None,
+            asked_last: None,
+            settled: None,
+        }
     }
 
     fn show(&mut self, snapshot: &Snapshot) {
@@ -238,7 +251,7 @@ impl Screen {
         if snapshot.order.state != State::WaitingConfirmation {
             self.settled = None;
         }
-        let was_asked = self.asked.take();
+        self.asked = None;
         let asks = match &self.prompt {
             Some(_) => question(snapshot).filter(|(batch, _)| self.settled != Some(*batch)),
             None => None,
@@ -248,11 +261,12 @@ impl Screen {
         let mut lines = render::fit(picture, rows.saturating_sub(3));
         let mut last = None;
         if let (Some((batch, [choices, asks])), Some(prompt)) = (asks, &mut self.prompt) {
-            // What was typed before is no answer to this.
-            if was_asked != Some(batch) {
+            // What was typed before is no answer to this. But the question may go for a moment,
+            // while something keeps the batch from beginning.
+            if self.asked_last != Some(batch) {
                 prompt.clear();
             }
-            self.asked = Some(batch);
+            (self.asked, self.asked_last) = (Some(batch), Some(batch));
             lines.push(choices);
             last = Some(asks);
         }
