@@ -252,6 +252,7 @@ impl Screen {
             self.settled = None;
         }
         self.asked = None;
+        self.follow_cursor();
         let asks = match &self.prompt {
             Some(_) => question(snapshot).filter(|(batch, _)| self.settled != Some(*batch)),
             None => None,
@@ -286,10 +287,18 @@ impl Screen {
         let _ = std::io::stdout().flush();
     }
 
-    /// The question was answered, with a line that ended on the terminal.
+    /// The question was answered.
     fn answered(&mut self) -> Option<BatchId> {
-        self.lines += 1;
+        self.follow_cursor();
         self.asked.take()
+    }
+
+    /// What somebody types ends lines below the picture, whenever that is.
+    fn follow_cursor(&mut self) {
+        let down = self.prompt.as_mut().map_or(0, Prompt::went_down);
+        if self.lines > 0 {
+            self.lines += down;
+        }
     }
 
     /// A line below the picture.

@@ -1,6 +1,9 @@
 //! The question at a gate: where an order waits for a person, and a person is there.
 
-use std::io::{BufRead, IsTerminal};
+use std::{
+    collections::VecDeque,
+    io::{BufRead, IsTerminal},
+};
 
 use domain::{
     BatchId,
@@ -51,7 +54,13 @@ pub(crate) fn question(snapshot: &Snapshot) -> Option<(BatchId, [Line; 2])> {
 }
 
 /// The lines that somebody types on a terminal.
-pub(crate) struct Prompt(UnboundedReceiver<String>);
+pub(crate) struct Prompt {
+    lines: UnboundedReceiver<String>,
+    /// Those that were typed and not read yet.
+    typed: VecDeque<String>,
+    /// How many ends of lines the terminal has shown since that was asked last.
+    ends: usize,
+}
 
 impl Prompt {
     /// None where nobody can be asked, or is not to be.
@@ -72,18 +81,33 @@ impl Prompt {
                 }
             }
         });
-        Self(typed)
+        Self { lines: typed, typed: VecDeque::new(), ends: 0 }
+    }
+
+    /// How many lines the cursor went down by what was typed since this was asked last.
+    pub(crate) fn went_down(&mut self) -> usize {
+        while let Ok(line) = self.lines.try_recv() {
+            self.typed.push_back(line);
+            self.ends += 1;
+        }
+        std::mem::take(&mut self.ends)
     }
 
     /// Forgets what was typed before the question.
     pub(crate) fn clear(&mut self) {
-        while self.0.try_recv().is_ok() {}
+        self.typed.clear();
     }
 
     /// The next line; none = it says nothing. Where no more can be typed, it is left.
     pub(crate) async fn answer(&mut self) -> Option<Answer> {
-        match self.0.recv().await {
-            Some(line) => read(&line),
+        if let Some(line) = self.typed.pop_front() {
+            return read(&line);
+        }
+        match self.lines.recv().await {
+            Some(line) => {
+                self.ends += 1;
+                read(&line)
+            }
             None => Some(Answer::Leave),
         }
     }
