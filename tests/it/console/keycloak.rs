@@ -48,11 +48,14 @@ impl Keycloak {
             }
         };
         let said = || std::fs::read_to_string(keycloak._folder.path().join("log")).unwrap();
-        tokio::select! {
-            () = answers => {}
-            ended = child.wait() => panic!("Keycloak ended, {ended:?}: {}", said()),
-            () = tokio::time::sleep(BEGINS) => panic!("not within {BEGINS:?}: {}", said()),
-        }
+        let begins = async {
+            tokio::select! {
+                () = answers => {}
+                ended = child.wait() => panic!("Keycloak ended, {ended:?}: {}", said()),
+            }
+        };
+        let begun = tokio::time::timeout(BEGINS, begins).await;
+        begun.unwrap_or_else(|_| panic!("not within {BEGINS:?}: {}", said()));
         keycloak
     }
 
