@@ -9,6 +9,7 @@
 pub mod access;
 pub mod advice;
 pub mod application;
+pub mod audit;
 pub mod cluster;
 pub mod config_template;
 pub mod id;
