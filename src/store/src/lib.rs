@@ -7,6 +7,7 @@
 //! are those that serde gives the domain's enums. Imports only `domain`.
 
 mod application;
+mod audit;
 mod catalog;
 mod cluster;
 mod error;
@@ -33,6 +34,7 @@ pub use crate::order::release::{NewRelease, ReleaseRow};
 pub use crate::question::cluster_query::{ClusterQuery, ClusterQueryId, QueryAnswer};
 pub use crate::question::object_write::{ClaimedWrite, ObjectWriteId, WriteAnswer};
 pub use crate::question::precheck_request::PrecheckRequestId;
+pub use audit::{LoggedEntry, Node};
 pub use application::{Description, NamedTemplate, NewApplication, Numbers};
 pub use cluster::{ClusterRow, Executors};
 pub use error::StoreError;
@@ -119,7 +121,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`] if there is no connection.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
-        Ok(Tx { inner: self.pool.begin().await? })
+        Ok(Tx { inner: self.pool.begin().await?, before: None, after: None })
     }
 
     /// Applies the migrations that are pending, which may take as long as they need.
@@ -197,6 +199,10 @@ impl Store {
 #[derive(Debug)]
 pub struct Tx {
     inner: Transaction<'static, Postgres>,
+    /// Digest of what was there before the change, for its entry of the audit.
+    before: Option<domain::audit::Digest>,
+    /// Digest of what is wanted.
+    after: Option<domain::audit::Digest>,
 }
 
 impl Tx {

@@ -56,6 +56,7 @@ impl Tx {
         order: &NewOrder<'_>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        self.note_after(&order.target)?;
         let inserted = sqlx::query!(
             "/* insert_order */ INSERT INTO change_order
                 (id, application_id, kind, strategy, target, snapshot, release_id, rolls_back, description, created_at, created_by, source, step_since, run_after,

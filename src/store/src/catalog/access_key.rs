@@ -342,25 +342,4 @@ impl Tx {
             Err(Rejection::NonceUsed.into())
         }
     }
-
-    /// Remembers the answer to a request claimed in this transaction.
-    ///
-    /// # Errors
-    /// [`StoreError::Sql`].
-    pub async fn answer_request(
-        &mut self,
-        key: &str,
-        nonce: &str,
-        outcome: &Value,
-    ) -> Result<(), StoreError> {
-        sqlx::query!(
-            "/* answer_request */ UPDATE nonce SET outcome = $3 WHERE key_id = $1 AND nonce = $2",
-            key,
-            nonce,
-            outcome
-        )
-        .execute(self.connection())
-        .await?;
-        Ok(())
-    }
 }
