@@ -125,7 +125,11 @@ async fn an_executor_with_the_rights_of_the_document_can_do_everything(pool: PgP
             held,
         };
         app.service.create_config(&caller(), config).await.unwrap();
-        let listed = app.service.configs(kind, None, &app.namespace, false).await.unwrap();
+        let listed = app
+            .service
+            .configs(&crate::support::caller(), kind, None, &app.namespace, false)
+            .await
+            .unwrap();
         assert!(listed.iter().any(|config| config.object["metadata"]["name"] == "shop"));
         app.service
             .delete_config(&caller(), kind, (CLUSTER, &app.namespace, "shop"))

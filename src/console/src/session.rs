@@ -1,6 +1,6 @@
 //! Signing in and out, and who is signed in.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use askama::Template;
 use axum::{
@@ -33,7 +33,7 @@ const NONCE: usize = 64;
 
 /// Who is signed in. A handler that asks for it is reached by nobody else.
 #[derive(Debug, Clone)]
-pub(crate) struct SignedIn(pub SessionRow, String, Arc<Access>);
+pub(crate) struct SignedIn(pub SessionRow, String, Arc<Access>, IpAddr);
 
 impl SignedIn {
     /// The caller's name: a person's with that of the key, or the key's.
@@ -67,6 +67,7 @@ impl SignedIn {
             request_id: Uuid::now_v7().to_string(),
             source: Source::Console,
             reason: String::new(),
+            peer: Some(self.3),
             identity: None,
         }
     }
@@ -87,7 +88,7 @@ impl FromRequestParts<Console> for SignedIn {
             // Of the ways on which anybody is signed in, nobody can read along.
             let access = console.service.access(&found.grants, peer, true);
             let name = acting_name(found.session.person.as_ref(), &found.session.name);
-            return Ok(Self(found.session, name, access));
+            return Ok(Self(found.session, name, access, peer));
         }
         // A page leads to the form to sign in; what a script or a form asks for does not.
         let is_page = parts.method == Method::GET

@@ -9,9 +9,10 @@ mod policy;
 pub mod principal;
 
 use std::{
+    collections::BTreeSet,
     net::IpAddr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -33,9 +34,20 @@ pub struct Permit {
     access: Arc<Access>,
     /// None = whatever it is: the program itself does it.
     action: Option<Action>,
-    /// Whether anything was judged by it.
-    judged: Arc<AtomicBool>,
+    judged: Arc<Judged>,
 }
+
+/// What was judged by a permit.
+#[derive(Debug, Default)]
+struct Judged {
+    /// Whether anything was.
+    any: AtomicBool,
+    /// What of it the action was about, as policies name it.
+    objects: Mutex<BTreeSet<String>>,
+}
+
+/// Most objects of an action that are noted.
+const MOST_NOTED: usize = 8;
 
 impl Permit {
     /// Of a caller with this access, who does this.
@@ -67,12 +79,12 @@ impl Permit {
     /// where there is something to be judged.
     #[must_use]
     pub fn was_judged(&self) -> bool {
-        self.judged.load(Ordering::Relaxed)
+        self.judged.any.load(Ordering::Relaxed)
     }
 
     /// Notes that this is about nothing that anybody owns.
     pub fn judged_by_action(&self) {
-        self.judged.store(true, Ordering::Relaxed);
+        self.judged.any.store(true, Ordering::Relaxed);
     }
 
     /// What comes of the action on a resource.
@@ -84,8 +96,29 @@ impl Permit {
         }
     }
 
+    /// The action, as policies name it; none where the program itself does it.
+    #[must_use]
+    pub fn shown_action(&self) -> Option<String> {
+        self.action.map(Action::shown)
+    }
+
+    /// What the action was about so far, as policies name it; parted by blanks.
+    #[must_use]
+    pub fn shown_objects(&self) -> String {
+        let objects = self.judged.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        objects.iter().map(String::as_str).collect::<Vec<_>>().join(" ")
+    }
+
+    fn note(&self, resource: &Resource<'_>) {
+        let mut objects = self.judged.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        if objects.len() < MOST_NOTED {
+            objects.insert(resource.shown());
+        }
+    }
+
     /// Refuses the action on a resource by its name.
     pub(crate) fn check(&self, resource: &Resource<'_>) -> Result<(), Rejection> {
+        self.note(resource);
         match self.verdict(resource) {
             Verdict::Allowed => Ok(()),
             Verdict::Refused | Verdict::Hidden => Err(self.refused(resource)),
@@ -99,6 +132,7 @@ impl Permit {
         resource: &Resource<'_>,
         unknown: impl FnOnce() -> Rejection,
     ) -> Result<(), Rejection> {
+        self.note(resource);
         match self.verdict(resource) {
             Verdict::Allowed => Ok(()),
             Verdict::Refused => Err(self.refused(resource)),

@@ -9,6 +9,7 @@
 mod access;
 mod answer;
 mod application;
+mod audit;
 mod catalog;
 mod check;
 pub mod diff;
@@ -26,6 +27,7 @@ pub mod request;
 mod session;
 pub mod view;
 
+pub use self::audit::{AuditLog, CheckpointsTo, LogError, Refused};
 pub use crate::access::{
     Permit,
     key::{CreatedKey, KeySecret, WantedKey},
@@ -98,6 +100,8 @@ pub struct Service {
     uploads: Arc<Semaphore>,
     /// Who follows which order.
     hub: Arc<live::Hub>,
+    /// How many refusals are on record of whom.
+    refusals: Arc<audit::Refusals>,
 }
 
 impl Service {
@@ -115,6 +119,7 @@ impl Service {
             executor: None,
             uploads,
             hub: Arc::default(),
+            refusals: Arc::default(),
         }
     }
 

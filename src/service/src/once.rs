@@ -21,7 +21,11 @@ use futures::future::BoxFuture;
 use serde::{Serialize, de::DeserializeOwned};
 use tracing::Instrument;
 
-use crate::{Caller, Error, Permit, Service};
+use crate::{
+    Caller, Error, Permit, Service,
+    audit::{by_program, outcome_of},
+};
+use domain::audit::Outcome;
 use store::{StoreError, Tx};
 
 /// How often a transaction is tried that Postgres ends in favour of another one.
@@ -98,10 +102,32 @@ impl Service {
                 return Ok(first);
             }
             let outcome = work(&mut tx).await?;
-            if let Some(identity) = &caller.identity {
-                let document = serde_json::to_value(&outcome).map_err(unreadable)?;
-                tx.answer_request(&caller.key_id, &identity.nonce, &document).await?;
-            }
+            let document = serde_json::to_value(&outcome).map_err(unreadable)?;
+            let answer = caller.identity.as_ref().map(|it| (it.nonce.as_str(), &document));
+            let entry = self.entry_of(caller, name, Outcome::Done);
+            tx.add_audit_entry(entry, answer, self.clock.now()).await?;
+            tx.tx.commit().await?;
+            Ok(outcome)
+        })
+        .await
+    }
+
+    /// Does `work` of the program itself on something of this name, as policies name it, in
+    /// one transaction with its entry of the audit. It runs again as in [`Service::once`].
+    ///
+    /// # Errors
+    /// Those of `work` or the database's. Nothing was written then.
+    pub(crate) async fn on_record<'a, T: Send>(
+        &self,
+        name: &'static str,
+        object: &str,
+        work: impl for<'t> Fn(&'t mut Work<'a>) -> UseCaseFuture<'t, T> + Send + Sync,
+    ) -> Result<T, Error> {
+        tried(name, || async {
+            let mut tx = self.begin().await?;
+            let outcome = work(&mut tx).await?;
+            tx.add_audit_entry(by_program(name, object, Outcome::Done), None, self.clock.now())
+                .await?;
             tx.tx.commit().await?;
             Ok(outcome)
         })
@@ -155,7 +181,15 @@ impl Service {
     {
         let work = Box::pin(work);
         self.unless_answered(caller, async move {
-            let outcome = work.await?;
+            let outcome = match work.await {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    // What was tried outside is on record, also where it came to nothing.
+                    let entry = self.entry_of(caller, name, outcome_of(&error));
+                    self.store.add_audit_entry(entry, self.clock.now()).await?;
+                    return Err(error);
+                }
+            };
             self.once(caller, name, |_| Box::pin(async { Ok(outcome.clone()) })).await
         })
     }

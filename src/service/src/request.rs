@@ -3,6 +3,8 @@
 //! Values have the right types and are otherwise unchecked; the service's methods
 //! check them, and name in their refusal the input that it is about.
 
+use std::net::IpAddr;
+
 use secrecy::SecretString;
 
 use domain::{
@@ -22,6 +24,8 @@ pub struct Caller {
     pub source: Source,
     /// Why, in the caller's own words; may be empty.
     pub reason: String,
+    /// The address that it was asked from; none within the program.
+    pub peer: Option<IpAddr>,
     /// What makes this request the same as another; none where a repetition
     /// need not be recognised (reads).
     pub identity: Option<RequestIdentity>,

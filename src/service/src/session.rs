@@ -113,7 +113,7 @@ impl Service {
         let key_id = self.store.key_named(key_name).await?;
         let key_id = key_id.ok_or_else(|| Rejection::UnknownKey(key_name.into()))?;
         let person = SessionPerson { subject: person.subject.clone(), name: person.name.clone() };
-        let caller = by_sign_in(key_id, acting_name(Some(&person), key_name), sign_in);
+        let caller = by_sign_in(key_id, acting_name(Some(&person), key_name), sign_in, visit);
         self.open(&caller, visit, Some(&person)).await
     }
 
@@ -176,7 +176,7 @@ impl Service {
             .await?
             .ok_or(Rejection::NoSession)?;
         // The link was taken once, so this is asked once.
-        let caller = by_sign_in(key_id, name, &Uuid::now_v7().to_string());
+        let caller = by_sign_in(key_id, name, &Uuid::now_v7().to_string(), visit);
         self.open_session(&caller, visit).await
     }
 
@@ -293,13 +293,14 @@ fn random() -> Result<[u8; 32], Error> {
 }
 
 /// Who begins a session, by what no other sign-in has.
-fn by_sign_in(key_id: String, name: String, sign_in: &str) -> Caller {
+fn by_sign_in(key_id: String, name: String, sign_in: &str, visit: &Visit) -> Caller {
     Caller {
         key_id,
         name,
         request_id: String::new(),
         source: Source::Console,
         reason: String::new(),
+        peer: visit.peer.parse().ok(),
         identity: Some(RequestIdentity {
             nonce: format!("sign-in-{sign_in}"),
             digest: String::new(),

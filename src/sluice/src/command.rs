@@ -38,6 +38,7 @@ fn command(name: &str) -> Caller {
         request_id: String::new(),
         source: Source::Cli,
         reason: String::new(),
+        peer: None,
         identity: None,
     }
 }

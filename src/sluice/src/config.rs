@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use domain::{ClusterIdentity, name::DEFAULT_NAMESPACE, order::FailurePolicy};
 
 mod access;
+mod audit;
 mod console;
 mod edge;
 mod package;
@@ -20,6 +21,7 @@ pub use access::{
     Attachment, CreateKey, KeyCommand, OneKey, OnePolicy, OnePrincipal, PolicyCommand,
     PrincipalCommand, SignatureScheme,
 };
+pub use audit::{AuditCommand, AuditServing, CheckpointsTarget};
 pub use console::{ConsoleLink, ConsoleServing, OIDC_SECRET, SignIn, Switch};
 pub use edge::EdgeServing;
 pub use package::{FetchPackage, PackageRules, PackageServing, PackageUploads};
@@ -39,7 +41,14 @@ pub enum Command {
     /// Serve the API and drive change orders.
     Serve(Box<Serve>),
     /// Apply the migrations that are pending, and end.
-    Migrate(Database),
+    Migrate {
+        /// The role of the database that `sluice serve` connects as: it is granted what serving needs, and nothing more. The migrating role owns the tables.
+        #[arg(long)]
+        serving_role: Option<String>,
+        /// The database.
+        #[command(flatten)]
+        database: Database,
+    },
     /// Serve a Kubernetes cluster that is simulated in memory, for kubectl and for a Sluice beside it, until it is stopped.
     Simulate(Simulate),
     /// Show or choose which container of its pods is an application's: the one that releases change.
@@ -73,6 +82,12 @@ pub enum Command {
         /// What to do with them.
         #[command(subcommand)]
         command: PrincipalCommand,
+    },
+    /// Export and verify the record of who did what.
+    Audit {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: AuditCommand,
     },
     /// Manage policies, which say what principals may do.
     Policy {
@@ -197,6 +212,9 @@ pub struct Serve {
     /// Apply pending migrations first. Without it a schema that does not fit is refused.
     #[arg(long, env = "SLUICE_MIGRATE")]
     pub migrate: bool,
+    /// The record of who did what.
+    #[command(flatten)]
+    pub audit: AuditServing,
     /// The cluster: that of the kubeconfig (or the one the program runs in), or one simulated in memory.
     #[arg(long, env = "SLUICE_CLUSTER", value_enum, default_value_t = ClusterKind::Kubernetes)]
     pub cluster: ClusterKind,

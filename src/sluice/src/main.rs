@@ -1,6 +1,7 @@
 //! The program: reads the command line, and runs the command.
 
 mod access;
+mod audit;
 mod command;
 mod process;
 mod serve;
@@ -31,12 +32,14 @@ async fn main() -> ExitCode {
 async fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Serve(settings) => serve::serve(*settings).await?,
-        Command::Migrate(database) => {
-            connect(&database)
-                .await?
-                .migrate()
-                .await
-                .context("the migrations cannot be applied")?;
+        Command::Migrate { serving_role, database } => {
+            let store = connect(&database).await?;
+            store.migrate().await.context("the migrations cannot be applied")?;
+            if let Some(role) = serving_role {
+                store.grant_serving(&role).await.with_context(|| {
+                    format!("the role {role:?} cannot be granted what serving needs")
+                })?;
+            }
             let newest = store::MIGRATIONS.iter().map(|it| it.version).max().unwrap_or_default();
             println!("the schema is at migration {newest}");
         }
@@ -53,6 +56,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Key { command } => access::key(command).await?,
         Command::Principal { command } => access::principal(command).await?,
         Command::Policy { command } => access::policy(command).await?,
+        Command::Audit { command } => audit::audit(command).await?,
         Command::Cluster {
             command: ClusterCommand::Replace { cluster_id, identity, let_orders_go, database },
         } => {

@@ -38,6 +38,7 @@ pub(crate) async fn serve(settings: Serve) -> Result<()> {
         .console
         .sign_in(std::env::var(OIDC_SECRET).ok())
         .map_err(|why| anyhow!("{why}"))?;
+    let audit = crate::audit::log_settings(&settings.audit)?;
     let certificate = match &listeners.tls {
         Some(tls) => Some(edas::Certificate::load(tls.certificate.clone(), tls.key.clone()).await?),
         None => None,
@@ -109,6 +110,14 @@ pub(crate) async fn serve(settings: Serve) -> Result<()> {
     }
     if let Some(store) = package_store(&settings.packages)? {
         service = service.with_package_store(store);
+    }
+    service.record_start(env!("CARGO_PKG_VERSION"), &format!("{settings:?}")).await?;
+    {
+        let (service, stop) = (service.clone(), stop.clone());
+        parts.spawn(async move {
+            service.keep_audit_log(audit, stop).await;
+            Ok(())
+        });
     }
     if settings.role.serves() {
         let (service, stop) = (service.clone(), stop.clone());

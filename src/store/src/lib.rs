@@ -16,6 +16,7 @@ mod list;
 mod order;
 mod question;
 mod row;
+mod serving;
 mod session;
 mod upload;
 mod view;
@@ -34,8 +35,8 @@ pub use crate::order::release::{NewRelease, ReleaseRow};
 pub use crate::question::cluster_query::{ClusterQuery, ClusterQueryId, QueryAnswer};
 pub use crate::question::object_write::{ClaimedWrite, ObjectWriteId, WriteAnswer};
 pub use crate::question::precheck_request::PrecheckRequestId;
-pub use audit::{LoggedEntry, Node};
 pub use application::{Description, NamedTemplate, NewApplication, Numbers};
+pub use audit::{LoggedEntry, Node};
 pub use cluster::{ClusterRow, Executors};
 pub use error::StoreError;
 pub use list::{

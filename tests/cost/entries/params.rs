@@ -159,5 +159,6 @@ fn caller() -> service::Caller {
         request_id: "request".into(),
         source: domain::Source::Api,
         reason: String::new(),
+        peer: None,
     }
 }

@@ -402,6 +402,7 @@ pub fn caller() -> Caller {
         request_id: "request".into(),
         source: domain::Source::Api,
         reason: String::new(),
+        peer: None,
         identity: None,
     }
 }

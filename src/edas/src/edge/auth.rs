@@ -34,8 +34,8 @@ use crate::{
         signature::{Claim, Scheme, SignaturePolicy, SignatureRefusal, SignedRequest},
     },
 };
-use domain::{Source, access::Action, limits};
-use service::{Caller, KeySecret, Permit, RequestIdentity};
+use domain::{Source, access::Action, limits, rejection::shortened};
+use service::{Caller, KeySecret, Permit, Refused, RequestIdentity};
 
 /// Largest body that is accepted, in bytes.
 pub const BODY_LIMIT: usize = limits::BODY;
@@ -81,13 +81,19 @@ pub async fn admit(
     }
     offered::check(operation, &params)?;
 
-    let caller = caller_of(claim, key.name, &parts)?;
+    let caller = caller_of(claim, key.name, &parts, peer)?;
     let permit = permit.ok_or_else(ApiError::not_found)?;
     let service = edge.service.within(permit.clone());
+    let refused = refused(&caller.name, &caller.key_id, &parts);
     parts.extensions.insert(Call { params, caller, service });
     let response = next.run(Request::from_parts(parts, Body::empty())).await;
-    let is_refused = response.extensions().get::<ApiError>().is_some();
-    if is_refused || is_judged(operation, &permit) {
+    let refusal = response.extensions().get::<ApiError>();
+    if let Some(error) = refusal
+        && error.is_forbidden()
+    {
+        put_on_record(&edge, peer, refused, error).await;
+    }
+    if refusal.is_some() || is_judged(operation, &permit) {
         return Ok(response);
     }
     // No operation comes here, as a test holds: one that did would show what nobody judged.
@@ -136,13 +142,13 @@ pub async fn admit_beside(
     if !claim.covers(&bytes) {
         return Err(SignatureRefusal::UnsignedBody.into());
     }
-    let caller = caller_of(claim, key.name, &parts)?;
+    let caller = caller_of(claim, key.name, &parts, peer)?;
     parts.extensions.insert(caller);
     Ok(next.run(Request::from_parts(parts, Body::from(bytes))).await)
 }
 
 /// Who calls with a proven claim.
-fn caller_of(claim: Claim, name: String, parts: &Parts) -> Result<Caller, ApiError> {
+fn caller_of(claim: Claim, name: String, parts: &Parts, peer: Peer) -> Result<Caller, ApiError> {
     let request_id = parts
         .extensions
         .get::<RequestId>()
@@ -156,6 +162,7 @@ fn caller_of(claim: Claim, name: String, parts: &Parts) -> Result<Caller, ApiErr
         request_id,
         source: Source::Api,
         reason: String::new(),
+        peer: Some(peer.address),
     })
 }
 
@@ -178,7 +185,11 @@ async fn admit_head(edge: &Edge, parts: &Parts, peer: Peer) -> Result<Sender, Ap
     let (claim, key) = proven(edge, parts, peer, params.pairs(), &operation.query).await?;
     let permit = offered::offer(&operation.name)
         .map(|offer| permit(edge, peer, &key, offer.action()))
-        .transpose()?;
+        .transpose();
+    if let Err(error) = &permit {
+        put_on_record(edge, peer, refused(&key.name, &claim.key_id, parts), error).await;
+    }
+    let permit = permit?;
     Ok(Sender { operation, params, claim, key, permit })
 }
 
@@ -211,7 +222,14 @@ async fn proven(
     {
         return Err(SignatureRefusal::PlainHmacSha1.into());
     }
-    let key = key_of(edge, &claim, signed, peer, parts.extensions.get()).await?;
+    let key = match key_of(edge, &claim, signed, peer, parts.extensions.get()).await {
+        Ok(key) => key,
+        Err(error) => {
+            // What was sent as the id of an unknown key may be anything, a secret even.
+            put_on_record(edge, peer, refused("", "", parts), &error).await;
+            return Err(error);
+        }
+    };
     edge.throttle.key(&claim.key_id)?;
     prove(&parts.extensions)?;
     Ok((claim, key))
@@ -270,6 +288,29 @@ async fn key_of(
             edge.throttle.failed(peer);
             Err(refusal.into())
         }
+    }
+}
+
+/// A request that may be refused, as it would be on record.
+fn refused(principal: &str, key_id: &str, parts: &Parts) -> Refused {
+    let operation = contract::find(&parts.method, parts.uri.path());
+    Refused {
+        principal: principal.to_owned(),
+        key_id: key_id.to_owned(),
+        request_id: parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
+        operation: match operation {
+            Some(operation) => format!("edas:{}", operation.name),
+            None => format!("{} {}", parts.method.as_str(), shortened(parts.uri.path())),
+        },
+        why: String::new(),
+    }
+}
+
+/// Puts a refusal on record, unless there are too many. It is answered in either case.
+async fn put_on_record(edge: &Edge, peer: Peer, refused: Refused, error: &ApiError) {
+    let refused = Refused { why: error.label().to_owned(), ..refused };
+    if let Err(error) = edge.service.record_refusal(peer.address, refused).await {
+        tracing::warn!(%error, "a refusal could not be put on record");
     }
 }
 

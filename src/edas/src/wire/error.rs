@@ -246,6 +246,12 @@ impl ApiError {
         }
     }
 
+    /// Whether the caller is known, and may not do this.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        self.status() == StatusCode::FORBIDDEN
+    }
+
     /// HTTP status of the reply.
     #[must_use]
     pub fn status(&self) -> StatusCode {

@@ -154,7 +154,7 @@ impl Service {
         let kind = if wanted.person { "person" } else { "program" };
         let networks: Vec<String> = wanted.networks.iter().map(ToString::to_string).collect();
         let now = self.clock.now();
-        self.transaction("create_key", |tx| {
+        self.on_record("create_key", &format!("principal/{principal}"), |tx| {
             Box::pin(async {
                 let there = tx.lock_principal(principal).await?;
                 let of = match there {
@@ -249,8 +249,8 @@ impl Service {
         };
         let created = self.create_key(&wanted).await?;
         if let Some(until) = until {
-            self.transaction("expire_key", |tx| {
-                Box::pin(async { Ok::<_, Error>(tx.expire_key(&found.id, until).await?) })
+            self.on_record("expire_key", &format!("key/{key}"), |tx| {
+                Box::pin(async { Ok(tx.expire_key(&found.id, until).await?) })
             })
             .await?;
         }
@@ -263,7 +263,8 @@ impl Service {
     /// An unknown key, or a principal that has two keys that may be used already.
     pub async fn switch_key(&self, key: &str, enabled: bool) -> Result<(), Error> {
         let now = self.clock.now();
-        self.transaction("switch_key", |tx| {
+        let name = if enabled { "enable_key" } else { "disable_key" };
+        self.on_record(name, &format!("key/{key}"), |tx| {
             Box::pin(async {
                 let found = tx.principal_of_key(key).await?;
                 let (principal, id) = found.ok_or_else(|| unknown(key))?;
@@ -281,11 +282,11 @@ impl Service {
     /// # Errors
     /// An unknown key.
     pub async fn remove_key(&self, key: &str) -> Result<(), Error> {
-        self.transaction("remove_key", |tx| {
+        self.on_record("remove_key", &format!("key/{key}"), |tx| {
             Box::pin(async {
                 let found = tx.principal_of_key(key).await?;
                 let (_, id) = found.ok_or_else(|| unknown(key))?;
-                Ok::<_, Error>(tx.remove_key(&id).await?)
+                Ok(tx.remove_key(&id).await?)
             })
         })
         .await

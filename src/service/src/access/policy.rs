@@ -32,8 +32,9 @@ impl Service {
         }
         Policy::read(document, knows)
             .map_err(|why| Rejection::invalid(Input::Policy, name, why.to_string()))?;
-        self.transaction("put_policy", |tx| {
+        self.on_record("put_policy", &format!("policy/{name}"), |tx| {
             Box::pin(async {
+                tx.note_after(&document)?;
                 if tx.put_policy(name, document, replace, self.clock.now()).await? {
                     return Ok(());
                 }
@@ -66,7 +67,7 @@ impl Service {
     /// # Errors
     /// An unknown policy, or one that is attached to somebody.
     pub async fn remove_policy(&self, name: &str) -> Result<(), Error> {
-        self.transaction("remove_policy", |tx| {
+        self.on_record("remove_policy", &format!("policy/{name}"), |tx| {
             Box::pin(async {
                 match tx.remove_policy(name).await? {
                     Some(0) => Ok(()),

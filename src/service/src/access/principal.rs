@@ -22,7 +22,7 @@ impl Service {
     pub async fn create_principal(&self, name: &str, person: bool) -> Result<(), Error> {
         check_name(name)?;
         let kind = if person { "person" } else { "program" };
-        self.transaction("create_principal", |tx| {
+        self.on_record("create_principal", &format!("principal/{name}"), |tx| {
             Box::pin(async {
                 let created = tx.insert_principal(name, kind, self.clock.now()).await?;
                 let taken = || {
@@ -40,10 +40,10 @@ impl Service {
     /// # Errors
     /// An unknown principal.
     pub async fn remove_principal(&self, name: &str) -> Result<(), Error> {
-        self.transaction("remove_principal", |tx| {
+        self.on_record("remove_principal", &format!("principal/{name}"), |tx| {
             Box::pin(async {
                 let id = tx.lock_principal(name).await?.ok_or_else(|| unknown(name))?;
-                Ok::<_, Error>(tx.remove_principal(id).await?)
+                Ok(tx.remove_principal(id).await?)
             })
         })
         .await
@@ -71,8 +71,9 @@ impl Service {
     /// # Errors
     /// An unknown principal or policy, or a principal to whom as much is granted as may be.
     pub async fn attach(&self, principal: &str, grant: &Grant) -> Result<(), Error> {
-        self.transaction("attach", |tx| {
+        self.on_record("attach", &format!("principal/{principal}"), |tx| {
             Box::pin(async {
+                tx.note_after(grant)?;
                 let id = tx.lock_principal(principal).await?.ok_or_else(|| unknown(principal))?;
                 if let Some(policy) = &grant.policy
                     && !tx.hold_policy(&policy.name).await?
@@ -96,8 +97,9 @@ impl Service {
     /// # Errors
     /// An unknown principal, or one to whom it is not granted.
     pub async fn detach(&self, principal: &str, grant: &Grant) -> Result<(), Error> {
-        self.transaction("detach", |tx| {
+        self.on_record("detach", &format!("principal/{principal}"), |tx| {
             Box::pin(async {
+                tx.note_before(grant)?;
                 let id = tx.lock_principal(principal).await?.ok_or_else(|| unknown(principal))?;
                 if tx.remove_grant(id, grant).await? {
                     return Ok(());

@@ -99,7 +99,7 @@ impl Service {
     pub async fn import_cluster(&self, id: &str) -> Result<(), Error> {
         let id = &self.known_cluster(id)?;
         self.check(&Resource::Cluster(id.as_str()))?;
-        self.transaction("import_cluster", |tx| {
+        self.on_record("import_cluster", &format!("cluster/{id}"), |tx| {
             Box::pin(async { Ok(tx.import_cluster(id).await?) })
         })
         .await
@@ -118,7 +118,7 @@ impl Service {
         let_go: bool,
     ) -> Result<Option<ClusterIdentity>, Error> {
         let id = &self.settings.cluster;
-        self.transaction("replace_cluster", |tx| Box::pin(async {
+        self.on_record("replace_cluster", &format!("cluster/{id}"), |tx| Box::pin(async {
         let before =
             tx.lock_identity(id).await?.ok_or_else(|| Rejection::UnknownCluster(id.to_string()))?;
         if before.as_ref() == Some(identity) {

@@ -90,6 +90,7 @@ impl Service {
     /// An unknown cluster or namespace, or [`Rejection::Unseen`].
     pub async fn configs(
         &self,
+        caller: &Caller,
         kind: ObjectKind,
         cluster: Option<&str>,
         namespace: &str,
@@ -103,6 +104,9 @@ impl Service {
         let mut objects =
             self.objects(&self.settings.cluster, kind, namespace, "", Default::default()).await?;
         self.keep_permitted(kind, &mut objects);
+        if kind == ObjectKind::Secret {
+            self.record_read(caller, &format!("namespace/{namespace}/secret/*")).await?;
+        }
         let mut naming =
             if related { self.naming(kind, namespace).await? } else { BTreeMap::new() };
         let view = |object: Value| {

@@ -115,7 +115,7 @@ pub async fn update(call: Call) -> Result<Reply<Nothing>, ApiError> {
     responses((status = 200, description = "The ConfigMaps.", body = Reply<ConfigMapListReply>))
 )]
 pub async fn list(call: Call) -> Result<Reply<ConfigMapListReply>, ApiError> {
-    let (total, page) = page_of(&call.service, &call.params, ObjectKind::ConfigMap).await?;
+    let (total, page) = page_of(&call, ObjectKind::ConfigMap).await?;
     let config_maps = page.into_iter().map(|view| show(view, &call.service)).collect();
     Ok(call.success(ConfigMapListReply { result: ConfigMapPage { total, config_maps } }))
 }
@@ -145,14 +145,15 @@ pub(crate) fn place(params: &Params) -> Result<(&str, &str, &str), ApiError> {
 
 /// How many there are in all, and those of the page that is asked for.
 pub(crate) async fn page_of(
-    service: &Service,
-    params: &Params,
+    call: &Call,
     kind: ObjectKind,
 ) -> Result<(i64, Vec<ConfigView>), ApiError> {
+    let Call { params, service, caller } = call;
     let (condition, page) = (Condition::read(params)?, PageFromZero::read(params)?);
     let related = params.boolean("ShowRelatedApps")?.unwrap_or(false);
     let namespace = params.text("Namespace").unwrap_or_default();
-    let mut found = service.configs(kind, params.text("ClusterId"), namespace, related).await?;
+    let mut found =
+        service.configs(caller, kind, params.text("ClusterId"), namespace, related).await?;
     if let Some(condition) = condition {
         found.retain(|view| {
             condition

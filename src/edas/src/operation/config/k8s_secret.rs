@@ -105,7 +105,7 @@ pub async fn update(call: Call) -> Result<Reply<Nothing>, ApiError> {
     responses((status = 200, description = "The Secrets.", body = Reply<SecretListReply>))
 )]
 pub async fn list(call: Call) -> Result<Reply<SecretListReply>, ApiError> {
-    let (total, page) = page_of(&call.service, &call.params, ObjectKind::Secret).await?;
+    let (total, page) = page_of(&call, ObjectKind::Secret).await?;
     let secrets = page.into_iter().map(|view| show(view, &call.service)).collect();
     Ok(call.success(SecretListReply { result: SecretPage { total, secrets } }))
 }

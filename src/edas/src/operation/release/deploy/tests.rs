@@ -33,6 +33,7 @@ fn call(operation: &str, parameters: &[(&str, &str)]) -> Call {
         request_id: "R".into(),
         source: domain::Source::Api,
         reason: String::new(),
+        peer: None,
         identity: None,
     };
     let params = Params::parse(&query.join("&")).unwrap().of(operation);
