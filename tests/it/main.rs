@@ -9,6 +9,7 @@
 
 mod access;
 mod adopt;
+mod audit;
 mod cause;
 mod certain;
 mod clusters;

@@ -42,6 +42,8 @@ pub struct Permit {
 struct Judged {
     /// Whether anything was.
     any: AtomicBool,
+    /// Whether something was that the caller may not know of.
+    hidden: AtomicBool,
     /// What of it the action was about, as policies name it.
     objects: Mutex<BTreeSet<String>>,
 }
@@ -96,6 +98,12 @@ impl Permit {
         }
     }
 
+    /// Whether it was answered as unknown what the caller may not know of.
+    #[must_use]
+    pub fn has_hidden(&self) -> bool {
+        self.judged.hidden.load(Ordering::Relaxed)
+    }
+
     /// The action, as policies name it; none where the program itself does it.
     #[must_use]
     pub fn shown_action(&self) -> Option<String> {
@@ -136,7 +144,10 @@ impl Permit {
         match self.verdict(resource) {
             Verdict::Allowed => Ok(()),
             Verdict::Refused => Err(self.refused(resource)),
-            Verdict::Hidden => Err(unknown()),
+            Verdict::Hidden => {
+                self.judged.hidden.store(true, Ordering::Relaxed);
+                Err(unknown())
+            }
         }
     }
 
@@ -305,6 +316,9 @@ impl Work<'_> {
     ) -> Result<(Application, Option<DeploymentBefore>), Error> {
         let (application, snapshot) = self.lock_application(id).await?;
         self.permit().check_known(&resource_of(&application), || unknown_application(id))?;
+        // The version says what its pods are made from.
+        let Application { release, replicas, replicas_before_stop, .. } = &application;
+        self.note_before(&(release, replicas, replicas_before_stop))?;
         Ok((application, snapshot))
     }
 

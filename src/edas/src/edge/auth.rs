@@ -89,8 +89,9 @@ pub async fn admit(
     let response = next.run(Request::from_parts(parts, Body::empty())).await;
     let refusal = response.extensions().get::<ApiError>();
     if let Some(error) = refusal
-        && error.is_forbidden()
+        && (error.is_forbidden() || permit.has_hidden())
     {
+        let refused = Refused { object: permit.shown_objects(), ..refused };
         put_on_record(&edge, peer, refused, error).await;
     }
     if refusal.is_some() || is_judged(operation, &permit) {
@@ -302,7 +303,7 @@ fn refused(principal: &str, key_id: &str, parts: &Parts) -> Refused {
             Some(operation) => format!("edas:{}", operation.name),
             None => format!("{} {}", parts.method.as_str(), shortened(parts.uri.path())),
         },
-        why: String::new(),
+        ..Refused::default()
     }
 }
 

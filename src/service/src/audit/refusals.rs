@@ -32,6 +32,8 @@ pub struct Refused {
     pub request_id: String,
     /// What was asked for: the method and the path.
     pub operation: String,
+    /// What it was about, as far as that was judged.
+    pub object: String,
     /// Why, in a word.
     pub why: String,
 }
@@ -85,7 +87,7 @@ impl Service {
             request_id: refused.request_id,
             source: Source::Api,
             operation: refused.operation,
-            object: refused.why,
+            object: format!("{} {}", refused.why, refused.object).trim_end().to_owned(),
             outcome: Outcome::Refused,
             asked: None,
             before: None,

@@ -65,7 +65,9 @@ pub(super) async fn rows(live: &Live) -> BTreeMap<String, (i64, String)> {
         } else {
             format!("coalesce(md5(string_agg({table}::text, '|' ORDER BY {table}::text)), '')")
         };
-        format!("SELECT '{table}', count(*), {content} FROM {table}")
+        // What is refused, read or tried in vain is on record, and nothing else is.
+        let only = if table == "audit_entry" { "WHERE outcome = 'done'" } else { "" };
+        format!("SELECT '{table}', count(*), {content} FROM {table} {only}")
     });
     let all = each.collect::<Vec<_>>().join(" UNION ALL ");
     let found: Vec<(String, i64, String)> =
