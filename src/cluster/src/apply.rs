@@ -65,7 +65,7 @@ impl Writer<'_> {
     /// Makes an effect of an order on the Deployment `key`, on the trusted cluster.
     ///
     /// # Errors
-    /// See [`ClusterError`]; after [`ClusterError::Transient`] it may have been made.
+    /// See [`ClusterError`]; after one that may pass it may have been made.
     pub async fn make(
         &self,
         key: &Key,
@@ -129,11 +129,7 @@ impl Writer<'_> {
                 };
                 let mut attempt = 1;
                 loop {
-                    if let Some(newer) =
-                        manifest::fence(&live).filter(|fence| *fence > context.generation)
-                    {
-                        return Err(ClusterError::Fenced { newer });
-                    }
+                    manifest::guard(&live, context)?;
                     let operations = manifest::json_patch(&live, context, patch)
                         .map_err(|error| ClusterError::Refused(error.to_string()))?;
                     let parameters = PatchParams {
@@ -211,11 +207,7 @@ impl Writer<'_> {
                 Err(other) => return Err(other),
             }
             object = get(api, &name).await?;
-            if let Some(newer) =
-                manifest::fence(&object).filter(|fence| *fence > context.generation)
-            {
-                return Err(ClusterError::Fenced { newer });
-            }
+            manifest::guard(&object, context)?;
         }
         tracing::warn!(
             "fields that were given back are still noted as Sluice's, since others keep writing the Deployment"
@@ -243,11 +235,7 @@ impl Writer<'_> {
         for _ in 0..ATTEMPTS {
             let set = get(&sets, name).await?;
             let deployment = get(&deployments, &key.name).await?;
-            if let Some(newer) =
-                manifest::fence(&deployment).filter(|fence| *fence > context.generation)
-            {
-                return Err(ClusterError::Fenced { newer });
-            }
+            manifest::guard(&deployment, context)?;
             if set["metadata"]["uid"] != **uid {
                 return Err(ClusterError::Refused(format!(
                     "the ReplicaSet {name} is another one by now"
@@ -313,9 +301,7 @@ impl Writer<'_> {
         if !is_ours || uid.is_some_and(|uid| uid != found) {
             return Ok(());
         }
-        if let Some(newer) = manifest::fence(&live).filter(|fence| *fence > context.generation) {
-            return Err(ClusterError::Fenced { newer });
-        }
+        manifest::guard(&live, context)?;
         let version = live["metadata"]["resourceVersion"].as_str().map(str::to_owned);
         let as_read = Preconditions { uid: Some(found.to_owned()), resource_version: version };
         match bounded(api.delete(&key.name, &DeleteParams::background().preconditions(as_read)))

@@ -20,7 +20,7 @@ use super::{
     request::{MOST_OBJECTS, bounded, pages, value},
 };
 use domain::{
-    ApplicationId, OrderId,
+    ApplicationId, InstallationId, OrderId,
     observed::{Observation, ReplicaSetView},
     order::{Kind, intent::Change},
     precheck::{
@@ -168,7 +168,8 @@ impl Cluster {
         live: Option<&Value>,
     ) -> Tried {
         let generation = live.and_then(manifest::fence).map_or(1, |fence| fence.saturating_add(1));
-        let context = WriteContext { application, order: OrderId::new(), generation };
+        let (order, installation) = (OrderId::new(), InstallationId::new());
+        let context = WriteContext { application, order, generation, installation };
         let answer = match (change, live) {
             (Change::Create { template, replicas, min_ready_seconds }, _) => {
                 let object = manifest::deployment(
@@ -398,7 +399,9 @@ async fn create(api: &Api<DynamicObject>, object: Value) -> Result<Value, Cluste
 fn tried(answer: Result<Value, ClusterError>) -> Tried {
     match answer {
         Ok(object) => Tried::Accepted(object),
-        Err(ClusterError::Refused(why)) => Tried::Refused(why),
+        Err(ClusterError::Refused(why) | ClusterError::Denied { why, is_credential: false }) => {
+            Tried::Refused(why)
+        }
         Err(error) => Tried::Untried(error.to_string()),
     }
 }

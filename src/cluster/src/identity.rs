@@ -20,7 +20,7 @@ use super::{
     request::bounded,
     view::{KUBE_SYSTEM, View},
 };
-use domain::ClusterIdentity;
+use domain::{ClusterIdentity, order::outage::Obstacle};
 
 /// How long the answer may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
@@ -32,7 +32,15 @@ impl Cluster {
     /// # Errors
     /// [`ClusterError`], where it does not say so within three seconds.
     pub async fn identify(&self) -> Result<ClusterIdentity, ClusterError> {
-        identify(&self.client, &self.view).await
+        let found = identify(&self.client, &self.view).await;
+        match &found {
+            Ok(_) => self.view.answer(),
+            Err(error) => {
+                let unclear = || (Obstacle::Failing, error.to_string());
+                self.view.miss(error.obstacle().unwrap_or_else(unclear));
+            }
+        }
+        found
     }
 
     /// Lets changes be made on the cluster of this identity, and on no other; none =
@@ -55,7 +63,7 @@ async fn identify(client: &Client, view: &View) -> Result<ClusterIdentity, Clust
         match tokio::time::timeout(ANSWER_WITHIN, bounded(api.list_metadata(&selected))).await {
             Ok(list) => list?,
             Err(_) => {
-                return Err(ClusterError::Transient(format!(
+                return Err(ClusterError::Unanswered(format!(
                     "no answer within {} s",
                     ANSWER_WITHIN.as_secs()
                 )));
@@ -83,8 +91,12 @@ pub(super) async fn confirm(client: &Client, view: &View) -> Result<(), ClusterE
 /// Refuses to go on with any cluster but the trusted one, by what was seen last.
 pub(super) fn known(view: &View) -> Result<(), ClusterError> {
     if view.is_known() {
-        Ok(())
-    } else {
-        Err(ClusterError::Transient("it is not certain that it is the cluster of this id".into()))
+        return Ok(());
     }
+    Err(match view.blindness() {
+        Some((Obstacle::Denied, why)) => ClusterError::Denied { why, is_credential: false },
+        Some((Obstacle::Unanswered, why)) => ClusterError::Unanswered(why),
+        Some((Obstacle::Failing, why)) => ClusterError::Transient(why),
+        None => ClusterError::Transient("it was not known which cluster it is".into()),
+    })
 }

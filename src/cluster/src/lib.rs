@@ -8,6 +8,7 @@
 //! Knows of `domain` only: no order states, no database.
 
 pub mod apply;
+pub mod credential;
 mod evidence;
 mod identity;
 mod key;
@@ -32,7 +33,12 @@ use thiserror::Error;
 use tokio::{sync::watch::Receiver, task::JoinSet};
 
 pub use apply::{WriteResult, Writer};
-use domain::observed::Observation;
+use domain::{
+    OrderId,
+    observed::Observation,
+    order::outage::Obstacle,
+    template::names::INSTALLATION_ANNOTATION,
+};
 pub use key::Key;
 pub use view::Mirror;
 
@@ -42,9 +48,28 @@ pub const FIELD_MANAGER: &str = "sluice";
 /// Why a change was not made.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ClusterError {
-    /// It may work later; whether it was made is not known.
+    /// The API server cannot do it now; it may work later, and may have been made.
     #[error("the cluster does not answer: {0}")]
     Transient(String),
+    /// The same, and it says how many seconds to leave it alone.
+    #[error("the cluster does not answer: {why}")]
+    Busy {
+        /// Its words.
+        why: String,
+        /// Its seconds.
+        seconds: u32,
+    },
+    /// No answer came: it may work later, and may have been made.
+    #[error("the cluster does not answer: {0}")]
+    Unanswered(String),
+    /// A right is missing, or the credential does not count: either may come back.
+    #[error("{why}")]
+    Denied {
+        /// The API server's words.
+        why: String,
+        /// Whether it is the credential.
+        is_credential: bool,
+    },
     /// The API server says no, and will say so again.
     #[error("{0}")]
     Refused(String),
@@ -54,7 +79,14 @@ pub enum ClusterError {
     Fenced {
         /// The token found.
         newer: i64,
+        /// The order that wrote it.
+        by: Option<OrderId>,
     },
+    /// Another installation of Sluice releases the Deployment: it is left alone.
+    #[error(
+        "the Deployment is released by another installation of Sluice, {0}, and is left alone. If that one is gone for good, remove its annotation: kubectl annotate deployment NAME {INSTALLATION_ANNOTATION}-"
+    )]
+    Foreign(String),
     /// There is no such Deployment (any more).
     #[error("the Deployment does not exist")]
     Gone,
@@ -70,6 +102,23 @@ pub struct Cluster {
 impl std::fmt::Debug for Cluster {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Cluster")
+    }
+}
+
+impl ClusterError {
+    /// What keeps a request from its answer, where it may pass: none of another error.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<(Obstacle, String)> {
+        match self {
+            Self::Transient(why) | Self::Busy { why, .. } => Some((Obstacle::Failing, why.clone())),
+            Self::Unanswered(why) => Some((Obstacle::Unanswered, why.clone())),
+            Self::Denied { why, is_credential: true } => {
+                let why = format!("the credential of the kubeconfig does not count: {why}");
+                Some((Obstacle::Denied, why))
+            }
+            Self::Denied { why, .. } => Some((Obstacle::Denied, why.clone())),
+            Self::Refused(_) | Self::Fenced { .. } | Self::Foreign(_) | Self::Gone => None,
+        }
     }
 }
 
@@ -116,6 +165,12 @@ impl Cluster {
     /// Returns when namespaces, or the state of the watches, may have changed.
     pub async fn namespaces_changed(&self) {
         self.view.namespaces_changed().await;
+    }
+
+    /// Why nothing of the cluster can be seen now; none where it can.
+    #[must_use]
+    pub fn blindness(&self) -> Option<(Obstacle, String)> {
+        self.view.blindness()
     }
 
     /// Whether all watches are up, on the cluster that is to be worked on.

@@ -9,12 +9,13 @@ use jiff::Timestamp;
 use json_patch::Patch as JsonPatch;
 use serde_json::{Value, json};
 
+use super::ClusterError;
 use domain::template::names::{
     APPLICATION_ANNOTATION, APPLICATION_LABEL, BORROWED_SETTINGS_ANNOTATION, FENCE_ANNOTATION,
-    NAME_LABEL, ORDER_ANNOTATION, OWNER, OWNER_LABEL,
+    INSTALLATION_ANNOTATION, NAME_LABEL, ORDER_ANNOTATION, OWNER, OWNER_LABEL,
 };
 use domain::{
-    ApplicationId, OrderId,
+    ApplicationId, InstallationId, OrderId,
     name::fitting,
     order::intent::{Borrow, Patch},
     template::settings::BorrowedSettings,
@@ -26,6 +27,7 @@ pub struct WriteContext {
     pub application: ApplicationId,
     pub order: OrderId,
     pub generation: i64,
+    pub installation: InstallationId,
 }
 
 /// The Deployment of a new application.
@@ -46,7 +48,7 @@ pub fn deployment(
             "name": name,
             "namespace": namespace,
             "labels": { NAME_LABEL: name, OWNER_LABEL: OWNER },
-            "annotations": { FENCE_ANNOTATION: context.generation.to_string(), ORDER_ANNOTATION: context.order.to_string(), APPLICATION_ANNOTATION: application },
+            "annotations": { FENCE_ANNOTATION: context.generation.to_string(), ORDER_ANNOTATION: context.order.to_string(), APPLICATION_ANNOTATION: application, INSTALLATION_ANNOTATION: context.installation.to_string() },
         },
         "spec": {
             "replicas": replicas,
@@ -166,6 +168,7 @@ pub fn json_patch(
     add(annotation(FENCE_ANNOTATION), json!(context.generation.to_string()));
     add(annotation(ORDER_ANNOTATION), json!(context.order.to_string()));
     add(annotation(APPLICATION_ANNOTATION), json!(context.application.to_string()));
+    add(annotation(INSTALLATION_ANNOTATION), json!(context.installation.to_string()));
     for (field, value) in [
         ("template", patch.template.clone()),
         ("replicas", patch.replicas.map(Value::from)),
@@ -215,10 +218,36 @@ pub fn application(live: &Value) -> Option<&str> {
     annotated.or_else(|| live["spec"]["selector"]["matchLabels"][APPLICATION_LABEL].as_str())
 }
 
+/// Fencing tokens from here on were never given out: somebody typed them.
+const ABSURD_TOKEN: i64 = 1 << 60;
+
 /// The fencing token of the last write.
 #[must_use]
 pub fn fence(live: &Value) -> Option<i64> {
-    live["metadata"]["annotations"][FENCE_ANNOTATION].as_str()?.parse().ok()
+    let token: i64 = live["metadata"]["annotations"][FENCE_ANNOTATION].as_str()?.parse().ok()?;
+    (0..ABSURD_TOKEN).contains(&token).then_some(token)
+}
+
+/// The order that wrote last.
+#[must_use]
+pub fn order(live: &Value) -> Option<OrderId> {
+    live["metadata"]["annotations"][ORDER_ANNOTATION].as_str()?.parse().ok()
+}
+
+/// Refuses to write what another installation releases, or a newer executor has written.
+///
+/// # Errors
+/// [`ClusterError::Foreign`] or [`ClusterError::Fenced`].
+pub(super) fn guard(live: &Value, context: WriteContext) -> Result<(), ClusterError> {
+    let installation = live["metadata"]["annotations"][INSTALLATION_ANNOTATION].as_str();
+    if let Some(other) = installation.filter(|it| *it != context.installation.to_string()) {
+        // It stands in what people are shown.
+        return Err(ClusterError::Foreign(other.chars().take(64).collect()));
+    }
+    match fence(live).filter(|fence| *fence > context.generation) {
+        Some(newer) => Err(ClusterError::Fenced { newer, by: order(live) }),
+        None => Ok(()),
+    }
 }
 
 /// Whether a patch of the Deployment `before` fails its tests on what it is now.
@@ -240,7 +269,12 @@ mod tests {
     use super::*;
 
     fn context() -> WriteContext {
-        WriteContext { application: ApplicationId::new(), order: OrderId::new(), generation: 7 }
+        WriteContext {
+            application: ApplicationId::new(),
+            order: OrderId::new(),
+            generation: 7,
+            installation: InstallationId::new(),
+        }
     }
 
     fn live() -> Value {
@@ -294,6 +328,24 @@ mod tests {
             patched(&borrowed, &Patch { borrow: Borrow::Returned, ..Patch::default() }).unwrap();
         assert_eq!(BorrowedSettings::read_from(&returned), None);
         assert!(patched(&live(), &Patch { borrow: Borrow::Returned, ..Patch::default() }).is_ok());
+    }
+
+    #[test]
+    fn nobody_writes_what_is_newer_or_another_installations() {
+        let mut object = live();
+        assert_eq!(guard(&object, context()), Ok(()));
+        let order = OrderId::new();
+        object["metadata"]["annotations"][ORDER_ANNOTATION] = json!(order.to_string());
+        for (token, is_newer) in
+            [("7", false), ("8", true), ("1152921504606846976", false), ("-9", false), ("x", false)]
+        {
+            object["metadata"]["annotations"][FENCE_ANNOTATION] = json!(token);
+            let guarded = guard(&object, context());
+            let newer = Err(ClusterError::Fenced { newer: 8, by: Some(order) });
+            assert_eq!(guarded, if is_newer { newer } else { Ok(()) }, "{token}");
+        }
+        object["metadata"]["annotations"][INSTALLATION_ANNOTATION] = json!("another");
+        assert_eq!(guard(&object, context()), Err(ClusterError::Foreign("another".into())));
     }
 
     #[test]

@@ -39,7 +39,9 @@ impl Cluster {
             let live = match bounded(api.get(&object_write.name)).await.and_then(value) {
                 Ok(object) => Some(object),
                 Err(ClusterError::Gone) => None,
-                Err(ClusterError::Refused(why)) => return Ok(Some(Err(why))),
+                Err(
+                    ClusterError::Refused(why) | ClusterError::Denied { why, is_credential: false },
+                ) => return Ok(Some(Err(why))),
                 Err(other) => return Err(other),
             };
             let parameters =
@@ -79,7 +81,9 @@ impl Cluster {
                     ))));
                 }
                 Err(ClusterError::Gone) => {}
-                Err(ClusterError::Refused(why)) => return Ok(Some(Err(why))),
+                Err(
+                    ClusterError::Refused(why) | ClusterError::Denied { why, is_credential: false },
+                ) => return Ok(Some(Err(why))),
                 // A conflict, or no answer: the object itself says whether it was written.
                 Err(error) => overtaken = error,
             }

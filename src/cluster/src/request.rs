@@ -14,24 +14,52 @@ pub(super) async fn bounded<T>(
     request: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, ClusterError> {
     match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
-        Err(_) => Err(ClusterError::Transient(format!(
+        Err(_) => Err(ClusterError::Unanswered(format!(
             "no answer within {} s",
             REQUEST_TIMEOUT.as_secs()
         ))),
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(kube::Error::Api(status))) => Err(match status.code {
-            404 => ClusterError::Gone,
-            // Overload, time-outs, write conflicts and a credential that is being
-            // renewed pass; every other refusal is meant.
-            401 | 408 | 429 => ClusterError::Transient(status.message.clone()),
-            409 if status.reason != "AlreadyExists" => {
-                ClusterError::Transient(status.message.clone())
-            }
-            400..=499 => ClusterError::Refused(refusal::redact(&status.message)),
-            _ => ClusterError::Transient(status.message.clone()),
-        }),
-        Ok(Err(error)) => Err(ClusterError::Transient(error.to_string())),
+        Ok(Err(error)) => Err(error_of(&error)),
     }
+}
+
+/// What an error of the client means.
+pub(super) fn error_of(error: &kube::Error) -> ClusterError {
+    let kube::Error::Api(status) = error else {
+        return ClusterError::Unanswered(in_full(error));
+    };
+    let why = refusal::redact(&status.message);
+    let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+    match status.code {
+        404 => ClusterError::Gone,
+        401 => ClusterError::Denied { why, is_credential: true },
+        403 if is_right(&why) => ClusterError::Denied { why, is_credential: false },
+        // Overload, time-outs and write conflicts pass; every other refusal is meant.
+        429 | 500.. if seconds > 0 => ClusterError::Busy { why, seconds },
+        408 | 429 => ClusterError::Transient(why),
+        409 if status.reason != "AlreadyExists" => ClusterError::Transient(why),
+        400..=499 => ClusterError::Refused(why),
+        _ => ClusterError::Transient(why),
+    }
+}
+
+/// Whether a refusal is about a right, in the API server's own words. Admission refuses
+/// with the same status, and means it.
+fn is_right(why: &str) -> bool {
+    why.contains(" cannot ") && why.contains(" resource \"") && why.contains("forbidden: ")
+}
+
+/// An error with what it comes from, which says more.
+fn in_full(error: &kube::Error) -> String {
+    let (mut text, mut next) = (error.to_string(), std::error::Error::source(error));
+    while let Some(source) = next {
+        let said = source.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        next = source.source();
+    }
+    refusal::redact(&text)
 }
 
 pub(super) fn value(object: DynamicObject) -> Result<Value, ClusterError> {

@@ -13,8 +13,12 @@ use std::{
 use jiff::Timestamp;
 use kube::api::DynamicObject;
 use serde_json::Value;
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
+mod blind;
 mod identified;
 mod shown;
 mod taken;
@@ -29,6 +33,7 @@ use domain::{
     precheck::{evidence::footprint, nodes::host_ports},
     template::sameness::is_same,
 };
+use blind::Blindness;
 use identified::Identity;
 pub(crate) use identified::KUBE_SYSTEM;
 
@@ -56,6 +61,10 @@ pub(super) enum WatchedKind {
     DeploymentWarning,
 }
 
+/// Kinds without which nothing can be done.
+const NEEDED: [WatchedKind; 4] =
+    [WatchedKind::Deployment, WatchedKind::ReplicaSet, WatchedKind::Pod, WatchedKind::Namespace];
+
 /// What the watches see. All methods are short and take one lock.
 #[derive(Debug, Default)]
 pub struct View {
@@ -65,6 +74,8 @@ pub struct View {
     doubted: Notify,
     /// How often another cluster answered than before.
     replaced: watch::Sender<u64>,
+    /// How often streams were given up that may be dead without a word.
+    renewed: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -93,8 +104,10 @@ struct State {
     namespaces: BTreeSet<String>,
     /// Kinds whose first list is complete.
     synced: HashSet<WatchedKind>,
-    /// Kinds whose watch is broken now.
-    broken: HashSet<WatchedKind>,
+    /// Kinds whose watch is broken now, and why.
+    broken: HashMap<WatchedKind, Blindness>,
+    /// Why the API server did not say which cluster it is, where it did not the last time.
+    unanswered: Option<(Blindness, Instant)>,
     watchers: HashMap<Key, watch::Sender<u64>>,
     /// Deployments whose numbers of pods changed.
     to_mirror: BTreeSet<Key>,
@@ -116,10 +129,11 @@ impl View {
 
     pub(super) fn observe(&self, key: &Key) -> Observation {
         let state = self.lock();
+        // What a broken watch showed last may be long gone.
         if !state.identity.is_known()
             || ![WatchedKind::Deployment, WatchedKind::ReplicaSet, WatchedKind::Pod]
                 .iter()
-                .all(|kind| state.synced.contains(kind))
+                .all(|kind| state.synced.contains(kind) && !state.broken.contains_key(kind))
         {
             return Observation::Unknown;
         }
@@ -153,14 +167,10 @@ impl View {
 
     pub(super) fn is_reachable(&self) -> bool {
         let state = self.lock();
-        let needed = [
-            WatchedKind::Deployment,
-            WatchedKind::ReplicaSet,
-            WatchedKind::Pod,
-            WatchedKind::Namespace,
-        ];
         state.identity.is_known()
-            && needed.iter().all(|kind| state.synced.contains(kind) && !state.broken.contains(kind))
+            && NEEDED
+                .iter()
+                .all(|kind| state.synced.contains(kind) && !state.broken.contains_key(kind))
     }
 
     pub(super) async fn mirrored(&self) -> Vec<Mirror> {

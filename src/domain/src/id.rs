@@ -42,6 +42,10 @@ macro_rules! id {
 }
 
 id! {
+    /// An installation of Sluice: one database, and all programs on it.
+    InstallationId
+}
+id! {
     /// An application: one Deployment that change orders release.
     ApplicationId
 }

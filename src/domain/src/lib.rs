@@ -31,7 +31,9 @@ pub mod template;
 
 pub use advice::Advice;
 pub use cluster::{ClusterId, ClusterIdentity, KnownCluster};
-pub use id::{ApplicationId, BatchId, CredentialId, MultipartId, OrderId, PackageId, ReleaseId};
+pub use id::{
+    ApplicationId, BatchId, CredentialId, InstallationId, MultipartId, OrderId, PackageId, ReleaseId,
+};
 pub use input::Input;
 pub use rejection::Rejection;
 pub use source::Source;

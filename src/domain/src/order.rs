@@ -9,6 +9,7 @@
 //! constraints. Pure data; only `edas` knows the numbers of EDAS.
 
 pub mod intent;
+pub mod outage;
 pub mod plan;
 
 use std::fmt;
@@ -19,7 +20,7 @@ use serde_json::Value;
 
 use super::{ApplicationId, BatchId, ClusterId, Input, OrderId, ReleaseId};
 use crate::{
-    order::{intent::Intent, plan::Strategy},
+    order::{intent::Intent, outage::OutageClock, plan::Strategy},
     template::{settings::BorrowedSettings, spec::SpecChange},
 };
 
@@ -368,6 +369,8 @@ pub struct Order {
     pub created_at: Timestamp,
     /// When the present step began.
     pub step_since: Timestamp,
+    /// The time of that step during which it could not go on.
+    pub outages: OutageClock,
 }
 
 impl Order {
@@ -430,8 +433,16 @@ impl Order {
         // Of an order that ended only what brings its Deployment to rest.
         let wanted = !self.state.is_final()
             || (self.finalizing
-                && matches!(self.step, Step::Paused | Step::PauseInPlace | Step::Done));
+                && (matches!(self.step, Step::Paused | Step::PauseInPlace | Step::Done)
+                    || self.is_owed()));
         unmade && wanted
+    }
+
+    /// Whether it is a way back that ended since its cluster could not be reached, and that
+    /// is still to be made.
+    #[must_use]
+    pub fn is_owed(&self) -> bool {
+        self.kind == Kind::Rollback && self.state == State::Failed && self.finalizing
     }
 
     /// Whether a rollback order can roll it back: it released a version on top of

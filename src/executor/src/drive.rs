@@ -2,6 +2,7 @@
 //! the cluster, decide, write the transition down. If the program dies at any point,
 //! another one begins with the same round.
 
+mod outage;
 mod pods;
 
 use std::{sync::Arc, time::Duration};
@@ -26,10 +27,6 @@ use store::{Advanced, Lease, Made, StoreError};
 /// Pause before a failed request is retried; doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
-
-/// Time for which a change cannot be made until the order says so, and from then on until
-/// it says so again.
-const REPORT_TROUBLE_EVERY: Duration = Duration::from_secs(2);
 
 /// How long the Deployment controller may take to act before Sluice looks for the reason,
 /// and how often it looks.
@@ -59,16 +56,12 @@ struct Drive {
     pods: Pods,
     /// The last known reason why the Deployment controller does not act.
     why: Option<(Instant, Option<String>)>,
-    /// What keeps a change from being made.
-    trouble: Option<Trouble>,
-}
-
-/// A change that cannot be made for now.
-struct Trouble {
-    /// The order's message without it; none = it was not reported yet.
-    message_before: Option<String>,
-    /// When it was reported last, or began.
-    reported: Instant,
+    /// What keeps it from going on.
+    outage: Option<outage::Present>,
+    /// Until when the API server wants to be left alone.
+    busy_until: Option<Instant>,
+    /// How often a fencing token was met that nobody had given out.
+    raised: u32,
 }
 
 impl Executor {
@@ -101,11 +94,12 @@ impl Executor {
                 }
             }
         };
+        self.forget_denied(drive.lease.order).await;
         match end {
             End::Lost => tracing::info!("the order is no longer ours"),
             End::GiveBack(due) => {
                 self.rested.store(true, std::sync::atomic::Ordering::Relaxed);
-                if let Err(error) = self.store.give_back(lease, due, &drive.order).await {
+                if let Err(error) = self.store.give_back(drive.lease, due, &drive.order).await {
                     tracing::warn!(%error, "the lease could not be given back, and runs out by itself");
                 }
             }
@@ -150,7 +144,9 @@ impl Executor {
             pause: FIRST_PAUSE,
             pods,
             why: None,
-            trouble: None,
+            outage: None,
+            busy_until: None,
+            raised: 0,
         })
     }
 
@@ -168,7 +164,7 @@ impl Executor {
             }
             drive.extended = Instant::now();
             self.reload(drive).await?;
-            if drive.trouble.is_none() {
+            if drive.outage.is_none() {
                 drive.pause = FIRST_PAUSE;
             }
         }
@@ -180,6 +176,12 @@ impl Executor {
             return self.make_change(drive, stop).await;
         }
         let facts = Facts { deployment: self.observe(drive).await };
+        if facts.deployment == Observation::Unknown
+            && let Some(blindness) = self.cluster.blindness()
+        {
+            return self.wait_for_sight(drive, blindness, stop).await;
+        }
+        self.end_outage(drive).await?;
         let observation = &facts.deployment;
         let decision = rollout::decide(&drive.order, &facts, self.clock.now());
         self.record_pods(drive, observation, matches!(decision, Decision::Transition(_))).await?;
@@ -258,7 +260,7 @@ impl Executor {
         observation: &Observation,
     ) -> bool {
         if drive.order.step == Step::Paused && transition.state == State::Failed {
-            return self.cluster.is_reachable();
+            return self.sees_for(drive.order.target.failure_policy.grace_seconds);
         }
         let (Step::PauseInPlace, Observation::Present(view)) = (transition.step, observation)
         else {
@@ -278,13 +280,17 @@ impl Executor {
         drive: &mut Drive,
         stop: &CancellationToken,
     ) -> Result<Option<End>, StoreError> {
+        if let Some(left) = drive.busy_until.map(|at| at.saturating_duration_since(Instant::now()))
+        {
+            if !left.is_zero() {
+                self.pause_for(left.min(self.settings.lease / 3), stop).await;
+                return Ok(None);
+            }
+            drive.busy_until = None;
+        }
+        let context = self.context(drive).await?;
         let order = &drive.order;
         let Some(intent) = &order.intent else { return Ok(None) };
-        let context = WriteContext {
-            application: order.application,
-            order: order.id,
-            generation: drive.lease.generation,
-        };
         let decision = match self.cluster.writer().make(&drive.key, context, &intent.effect).await {
             Ok(made) => {
                 let version = made.applied.deployment;
@@ -296,49 +302,30 @@ impl Executor {
                 self.changed.note(order.id);
                 tracing::info!(step = %order.step, batch = order.batch + 1, version, "made the change");
                 drive.pause = FIRST_PAUSE;
-                if let Some(before) = drive.trouble.take().and_then(|it| it.message_before) {
-                    self.store.note_message(drive.lease, &before).await?;
-                }
+                drive.outage = None;
+                self.forget_denied(drive.lease.order).await;
                 self.reload(drive).await?;
                 return Ok(None);
             }
-            Err(ClusterError::Fenced { newer }) => {
-                tracing::warn!(newer, "a newer executor wrote the Deployment");
-                return Ok(Some(End::Lost));
+            Err(ClusterError::Fenced { newer, by }) => {
+                return self.meet_newer(drive, newer, by).await;
             }
-            Err(ClusterError::Transient(why)) => {
-                tracing::warn!(why, "the change could not be made; trying again");
-                self.report_trouble(drive, &why).await?;
-                self.wait_to_retry(drive, stop).await;
-                return Ok(None);
+            Err(error @ ClusterError::Foreign(_)) => {
+                return self.leave_alone(drive, &error.to_string()).await;
             }
             Err(ClusterError::Gone) => rollout::gone(order),
             Err(ClusterError::Refused(why)) => rollout::refused(order, &why),
+            Err(
+                error @ (ClusterError::Transient(_)
+                | ClusterError::Busy { .. }
+                | ClusterError::Unanswered(_)
+                | ClusterError::Denied { .. }),
+            ) => return self.wait_to_write(drive, &error, stop).await,
         };
         match decision {
             Decision::Transition(transition) => self.write(drive, &transition).await,
             Decision::Wait { .. } => Ok(None),
         }
-    }
-
-    /// Says in the order what keeps its change from being made, where that lasts: the API
-    /// server does not answer, or a webhook of it.
-    async fn report_trouble(&self, drive: &mut Drive, why: &str) -> Result<(), StoreError> {
-        if drive.order.state.is_final() {
-            return Ok(());
-        }
-        let trouble = drive
-            .trouble
-            .get_or_insert_with(|| Trouble { message_before: None, reported: Instant::now() });
-        if trouble.reported.elapsed() < REPORT_TROUBLE_EVERY {
-            return Ok(());
-        }
-        trouble.reported = Instant::now();
-        let message = format!("the change cannot be made now, and is tried again: {why}");
-        let before = self.store.note_message(drive.lease, &message).await?;
-        self.changed.note(drive.lease.order);
-        trouble.message_before.get_or_insert(before);
-        Ok(())
     }
 
     /// Says what keeps the next batch of an order that waits from beginning.
@@ -362,11 +349,7 @@ impl Executor {
 
     /// Writes a warning beside the Deployment, for whoever looks there.
     async fn warn(&self, drive: &Drive, reason: &'static str, text: &str) {
-        let context = WriteContext {
-            application: drive.order.application,
-            order: drive.order.id,
-            generation: drive.lease.generation,
-        };
+        let Ok(context) = self.context(drive).await else { return };
         let event_text = EventText { reason, text, at: self.clock.now() };
         if let Err(error) = self.cluster.writer().warn(&drive.key, context, &event_text).await {
             tracing::debug!(%error, "the cluster keeps no event of it");
@@ -442,9 +425,25 @@ impl Executor {
         // The lease is extended in time between two tries.
         let pause = drive.pause.min(self.settings.lease / 3);
         drive.pause = (drive.pause * 2).min(LONGEST_PAUSE);
+        self.pause_for(pause, stop).await;
+    }
+
+    async fn pause_for(&self, pause: Duration, stop: &CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(pause) => {}
         }
+    }
+
+    /// Who writes to the cluster.
+    async fn context(&self, drive: &Drive) -> Result<WriteContext, StoreError> {
+        let installation =
+            *self.installation.get_or_try_init(|| self.store.installation()).await?;
+        Ok(WriteContext {
+            application: drive.order.application,
+            order: drive.order.id,
+            generation: drive.lease.generation,
+            installation,
+        })
     }
 }

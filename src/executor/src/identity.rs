@@ -4,22 +4,38 @@
 //! another one may answer at the address by now, or an operator may have recorded another
 //! one. The executor never works on a cluster that is not on record.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Executor;
 use domain::{ClusterId, ClusterIdentity, KnownCluster};
 use store::{Recorded, Store, StoreError};
 
-/// Time between two checks of the identity, while it is known.
-const LOOK_AGAIN: Duration = Duration::from_secs(3);
+/// Time between two checks of the identity, while it is known: the check is also how an API
+/// server is noticed that does not answer.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The same while it is not known.
 const LOOK_SOON: Duration = Duration::from_millis(500);
 
 /// More seconds than pass between two heartbeats of an executor.
 const SILENCE_SECONDS: f64 = 7.0;
+
+/// Time for which nothing is seen from when on it is taken into account.
+const NOTICED: SignedDuration = SignedDuration::from_secs(2);
+
+/// When nothing of the cluster could be seen.
+#[derive(Debug, Default)]
+pub(crate) struct Unseen {
+    /// Since when nothing can; none = it is seen.
+    since: Option<Timestamp>,
+    /// When that was over the last time.
+    until: Option<Timestamp>,
+}
 
 /// How an executor stands to its cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +95,42 @@ impl Executor {
         }
         // Who is woken by this finds out what is known.
         self.cluster.trust(now.known().map(|known| &known.identity));
+        self.note_sight();
         now
+    }
+
+    /// Notes whether anything of the cluster can be seen.
+    pub(super) fn note_sight(&self) {
+        let is_blind = self.cluster.blindness().is_some();
+        let now = self.clock.now();
+        let mut unseen = self.unseen.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = match (is_blind, unseen.since) {
+            (true, None) => {
+                unseen.since = Some(now);
+                true
+            }
+            (false, Some(since)) => {
+                if now.duration_since(since) >= NOTICED {
+                    unseen.until = Some(now);
+                }
+                unseen.since = None;
+                true
+            }
+            _ => false,
+        };
+        if changed {
+            self.stand_changed.notify_one();
+        }
+    }
+
+    /// Whether the cluster is seen, and has been for so many seconds since nothing was: what
+    /// happened meanwhile may not be reported yet.
+    pub(super) fn sees_for(&self, seconds: i64) -> bool {
+        let unseen = self.unseen.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_over = unseen.until.is_none_or(|until| {
+            self.clock.now().duration_since(until) >= SignedDuration::from_secs(seconds)
+        });
+        self.cluster.is_reachable() && is_over
     }
 
     /// Repeats the check for ever.
@@ -106,7 +157,10 @@ impl Executor {
             Standing::Unseen(why) => {
                 format!("no executor reaches the cluster: its identity is not seen yet: {why}")
             }
-            Standing::Known(_) => "no executor reaches the cluster".into(),
+            Standing::Known(_) => {
+                let why = self.cluster.blindness().map(|(_, why)| why).unwrap_or_default();
+                format!("no executor reaches the cluster: {why}")
+            }
         }
     }
 }

@@ -25,7 +25,7 @@ use std::{
 
 use jiff::Timestamp;
 use tokio::{
-    sync::{Mutex, Notify, watch},
+    sync::{Mutex, Notify, OnceCell, watch},
     task::JoinSet,
     time::Instant,
 };
@@ -34,7 +34,7 @@ use uuid::Uuid;
 
 use clock::Clock;
 use cluster::Cluster;
-use domain::{ClusterId, KnownCluster, OrderId};
+use domain::{ClusterId, InstallationId, KnownCluster, OrderId};
 use store::{Lease, REQUEST_CHANNEL, Store};
 
 /// Longest sleep between two looks for due orders, should no wake-up arrive.
@@ -76,6 +76,14 @@ pub struct Executor {
     changed: changed::Changed,
     /// Whether the cluster is the one on record.
     standing: watch::Sender<Standing>,
+    /// This installation, once it was read.
+    installation: OnceCell<InstallationId>,
+    /// Orders that may not write to the cluster now, and why.
+    denied: Mutex<HashMap<OrderId, String>>,
+    /// Woken when what can be done on the cluster may have changed.
+    stand_changed: Notify,
+    /// Since when, and until when, nothing of the cluster could be seen.
+    unseen: std::sync::Mutex<identity::Unseen>,
 }
 
 impl Executor {
@@ -102,6 +110,10 @@ impl Executor {
             rested: AtomicBool::new(false),
             changed: changed::Changed::default(),
             standing,
+            installation: OnceCell::new(),
+            denied: Mutex::default(),
+            stand_changed: Notify::new(),
+            unseen: std::sync::Mutex::default(),
         })
     }
 

@@ -31,7 +31,13 @@ impl Executor {
             if known != before || asked_at.elapsed() > VERSION_FOR {
                 (version, before) = (None, known.clone());
             }
-            let trouble = if reachable && known.is_some() { None } else { Some(self.trouble()) };
+            let trouble = if reachable && known.is_some() {
+                self.denied.lock().await.values().min().map(|why| {
+                    format!("changes cannot be made on the cluster, a right is missing: {why}")
+                })
+            } else {
+                Some(self.trouble())
+            };
             if reachable && version.is_none() {
                 (version, asked_at) = (self.cluster.version().await.ok(), Instant::now());
             }
@@ -62,6 +68,7 @@ impl Executor {
             tokio::select! {
                 () = tokio::time::sleep(HEARTBEAT) => {}
                 () = self.cluster.namespaces_changed() => {}
+                () = self.stand_changed.notified() => {}
                 _ = standing.changed() => {}
             }
         }

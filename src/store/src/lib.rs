@@ -31,6 +31,7 @@ pub use crate::cluster::identity::{OpenWork, Recorded};
 pub use crate::order::advance::{Advanced, Made};
 pub use crate::order::event::{Event, EventPosition, EventRow, PlacedEvent};
 pub use crate::order::lease::Lease;
+pub use crate::order::outage::Newer;
 pub use crate::order::release::{NewRelease, ReleaseRow};
 pub use crate::question::cluster_query::{ClusterQuery, ClusterQueryId, QueryAnswer};
 pub use crate::question::object_write::{ClaimedWrite, ObjectWriteId, WriteAnswer};

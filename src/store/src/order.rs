@@ -4,6 +4,7 @@
 pub(crate) mod advance;
 pub(crate) mod event;
 pub(crate) mod lease;
+pub(crate) mod outage;
 pub(crate) mod release;
 
 use jiff::Timestamp;
@@ -329,7 +330,7 @@ impl Tx {
     ) -> Result<(), StoreError> {
         sqlx::query!(
             "/* abort_order */ UPDATE change_order SET state = 'aborted', finished_at = $2, finalizing = $3, message = $4, run_after = $2,
-                 step = CASE WHEN $3 THEN step ELSE 'done' END, trouble = ''
+                 step = CASE WHEN $3 THEN step ELSE 'done' END, trouble = '', outage_since = NULL, message_before_outage = NULL
              WHERE id = $1 AND finished_at IS NULL",
             order.id.0,
             now.to_sqlx() as _,
@@ -434,7 +435,7 @@ async fn load(
 ) -> Result<Option<Order>, StoreError> {
     let row = sqlx::query!(
         r#"/* order */ SELECT o.id, o.application_id, o.cluster_id, a.namespace, a.name, o.kind::text AS "kind!", o.state::text AS "state!", o.step::text AS "step!",
-               o.step_since, o.batch, o.confirmed, o.back_to, o.strategy, o.target, o.snapshot, o.intent, o.applied, o.template, o.finalizing, o.trouble, o.rolls_back, o.created_at
+               o.step_since, o.batch, o.confirmed, o.back_to, o.strategy, o.target, o.snapshot, o.intent, o.applied, o.template, o.finalizing, o.trouble, o.rolls_back, o.created_at, o.outage_since, o.outage_ms
            FROM change_order o JOIN application a ON a.id = o.application_id WHERE o.id = $1"#,
         id.0
     )
@@ -486,5 +487,6 @@ async fn load(
         rolls_back: row.rolls_back.map(OrderId),
         created_at: row.created_at.to_jiff(),
         step_since: row.step_since.to_jiff(),
+        outages: outage::clock(row.outage_since, row.outage_ms),
     }))
 }

@@ -83,16 +83,6 @@ impl View {
         }
     }
 
-    pub(crate) fn set_broken(&self, kind: WatchedKind, broken: bool) {
-        let mut state = self.lock();
-        if broken {
-            state.broken.insert(kind);
-            self.doubt(&mut state, kind);
-        } else {
-            state.broken.remove(&kind);
-        }
-    }
-
     pub(crate) fn put(&self, kind: WatchedKind, seen: DynamicObject) {
         let uid = seen.metadata.uid.clone().unwrap_or_default();
         let name = seen.metadata.name.clone().unwrap_or_default();

@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 use crate::{
     ApplicationId, BatchId, ClusterId, OrderId,
     order::{
-        Batch, DeploymentBefore, Kind, Order, State, Step, Target, TemplateSource, plan::Strategy,
+        Batch, DeploymentBefore, Kind, Order, State, Step, Target, TemplateSource,
+        outage::OutageClock, plan::Strategy,
     },
     template::container::{Known, container_of},
 };
@@ -83,6 +84,7 @@ impl Proposal {
             // Long ago: nothing is waited for.
             created_at: Timestamp::UNIX_EPOCH,
             step_since: Timestamp::UNIX_EPOCH,
+            outages: OutageClock::default(),
         }
     }
 }

@@ -25,6 +25,7 @@ mod batches;
 mod change;
 mod delete;
 mod earliest;
+mod outage;
 mod resize;
 mod restore;
 mod stalled;
@@ -47,6 +48,7 @@ use crate::{
     template::{graceful_start::GracefulStart, sameness::is_same},
 };
 
+pub use outage::{UNANSWERED_SECONDS, outage, outage_message};
 pub use stalled::stalled_since;
 pub use waiting::trouble as trouble_while_waiting;
 
@@ -182,6 +184,9 @@ pub fn decide(order: &Order, facts: &Facts, now: Timestamp) -> Decision {
     {
         return decision;
     }
+    if order.is_owed() {
+        return outage::make_good(order, view, now);
+    }
     if ended {
         let is_paused = |intent: &Intent| matches!(&intent.effect, Effect::Deployment(Change::Patch(patch)) if patch.paused == Some(true));
         let rests = matches!(order.step, Step::Paused | Step::PauseInPlace)
@@ -239,6 +244,18 @@ pub fn refused(order: &Order, why: &str) -> Decision {
     if order.template.is_none() {
         (failure.roll_back, failure.finalizes, failure.step) = (false, false, Step::Done);
     }
+    Decision::Transition(failure)
+}
+
+/// What follows for an order whose Deployment somebody else releases.
+#[must_use]
+pub fn left_alone(order: &Order, why: &str) -> Decision {
+    if order.state.is_final() {
+        return done(order);
+    }
+    let message = format!("the Deployment {} is left alone: {why}", order.name);
+    let Decision::Transition(mut failure) = fail(order, &message) else { return wait(None) };
+    (failure.roll_back, failure.finalizes, failure.step) = (false, false, Step::Done);
     Decision::Transition(failure)
 }
 
@@ -329,9 +346,10 @@ fn deadline(order: &Order) -> Timestamp {
         | Step::PauseInPlace
         | Step::Done => order.step_since,
     };
-    since
+    let at = since
         .checked_add(SignedDuration::from_secs(order.target.batch_timeout_seconds))
-        .unwrap_or(Timestamp::MAX)
+        .unwrap_or(Timestamp::MAX);
+    order.outages.put_off(at)
 }
 
 fn on_deadline(order: &Order, now: Timestamp, state: &str) -> Option<Decision> {
@@ -358,7 +376,7 @@ fn keep_waiting(
         return failure;
     }
     let fatal_at = cause.and_then(|cause| match cause.verdict {
-        Verdict::FatalAt(at) => Some(at),
+        Verdict::FatalAt(at) => Some(order.outages.put_off(at)),
         Verdict::Fatal | Verdict::KeepWaiting => None,
     });
     wait([ready_at, fatal_at, Some(deadline(order))].into_iter().flatten().min())
@@ -406,7 +424,7 @@ fn trouble(order: &Order, view: &DeploymentView, now: Timestamp) -> Option<Strin
 fn lasting(order: &Order, cause: &Cause, now: Timestamp) -> Option<String> {
     match cause.verdict {
         Verdict::Fatal => Some(cause.sentence.clone()),
-        Verdict::FatalAt(at) if at <= now => Some(format!(
+        Verdict::FatalAt(at) if order.outages.put_off(at) <= now => Some(format!(
             "{} (waited {} s for it to pass)",
             cause.sentence, order.target.failure_policy.grace_seconds
         )),

@@ -32,6 +32,7 @@ use crate::{
     order::{
         Batch, DeploymentBefore, FailurePolicy, Kind, Order, State, Step, Target, TemplateSource,
         intent::{Applied, Change, Effect, GATE_SECONDS, Intent, Patch, SizeChange},
+        outage::OutageClock,
         plan::{Pace, Strategy},
     },
     template::settings::BorrowedSettings,
@@ -139,6 +140,7 @@ fn accepted(kind: Kind, strategy: Strategy, replicas: i32) -> Order {
         rolls_back: None,
         created_at: at(0),
         step_since: at(0),
+        outages: OutageClock::default(),
     }
 }
 

@@ -26,6 +26,9 @@ pub const ORDER_ANNOTATION: &str = "sluice.dev/order";
 /// Annotation: the fencing token of the last write.
 pub const FENCE_ANNOTATION: &str = "sluice.dev/fence";
 
+/// Annotation: the installation of Sluice that wrote last.
+pub const INSTALLATION_ANNOTATION: &str = "sluice.dev/installation";
+
 /// Annotation of a Deployment: the user's own settings while Sluice borrows the fields,
 /// as JSON.
 pub const BORROWED_SETTINGS_ANNOTATION: &str = "sluice.dev/borrowed-settings";

@@ -86,7 +86,8 @@ impl Store {
         let written = sqlx::query!(
             "/* advance */ UPDATE change_order SET
                  state = $3::text::order_state, step = $4::text::order_step, step_since = $5, batch = $6,
-                 message = CASE WHEN $7 = '' AND (NOT $8 OR finished_at IS NOT NULL) THEN message ELSE $7 END,
+                 message = CASE WHEN $7 = '' AND (NOT $8 OR finished_at IS NOT NULL) THEN coalesce(message_before_outage, message) ELSE $7 END,
+                 message_before_outage = NULL, outage_since = NULL, outage_ms = CASE WHEN step::text = $4 AND batch = $6 THEN outage_ms ELSE 0 END,
                  finished_at = CASE WHEN $8 THEN coalesce(finished_at, $5) END,
                  finalizing = $9,
                  snapshot = coalesce(snapshot, $10),
@@ -154,25 +155,6 @@ impl Store {
         Ok(Advanced::Written(opened))
     }
 
-    /// Sets the message of an open order, where that is all that is new. Returns the one
-    /// before.
-    ///
-    /// # Errors
-    /// [`StoreError::Fenced`] if the lease is lost.
-    pub async fn note_message(&self, lease: Lease, message: &str) -> Result<String, StoreError> {
-        let before = sqlx::query_scalar!(
-            r#"/* note_message */ WITH before AS (SELECT message FROM change_order WHERE id = $1)
-             UPDATE change_order SET message = $3 WHERE id = $1 AND generation = $2 AND finished_at IS NULL
-             RETURNING (SELECT message FROM before) AS "before!""#,
-            lease.order.0,
-            lease.generation,
-            message
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        before.ok_or(StoreError::Fenced { generation: lease.generation })
-    }
-
     /// Writes down what keeps the next batch of an order that waits from beginning (empty =
     /// nothing any more), as its message and as an event.
     ///
@@ -219,12 +201,16 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         let written = sqlx::query!(
-            "/* record_applied */ UPDATE change_order SET applied = $3, template = coalesce($4, template), finalizing = finalizing AND step <> 'done'
+            "/* record_applied */ UPDATE change_order SET applied = $3, template = coalesce($4, template), finalizing = finalizing AND step <> 'done',
+                 step_since = CASE WHEN finished_at IS NULL THEN step_since ELSE $5 END,
+                 outage_ms = outage_ms + greatest(0, coalesce(extract(epoch FROM $5::timestamptz - outage_since) * 1000, 0))::bigint,
+                 outage_since = NULL, message = coalesce(message_before_outage, message), message_before_outage = NULL
              WHERE id = $1 AND generation = $2 AND (finished_at IS NULL OR finalizing)",
             order.id.0,
             lease.generation,
             document("applied", &made.applied)?,
-            made.template
+            made.template,
+            now.to_sqlx() as _
         )
         .execute(tx.connection())
         .await?;

@@ -1,0 +1,132 @@
+//! Why nothing of the cluster can be seen: a watch is broken, or the API server does not
+//! answer. A stream that hangs says nothing, so the API server is asked besides.
+
+use std::time::Duration;
+
+use tokio::{sync::watch, time::Instant};
+
+use super::{NEEDED, View, WatchedKind};
+use domain::order::outage::Obstacle;
+
+/// Time without an answer after which streams may be dead.
+const DEAD_AFTER: Duration = Duration::from_secs(4);
+
+/// Why nothing can be seen.
+pub(super) type Blindness = (Obstacle, String);
+
+impl View {
+    /// A watch broke.
+    pub(crate) fn lose(&self, kind: WatchedKind, why: Blindness) {
+        let mut state = self.lock();
+        state.broken.insert(kind, why);
+        self.doubt(&mut state, kind);
+    }
+
+    /// A watch shows what there is again.
+    pub(crate) fn regain(&self, kind: WatchedKind) {
+        let mut state = self.lock();
+        if state.broken.remove(&kind).is_some() && state.identity.is_known() {
+            state.watchers.values().for_each(|sender| sender.send_modify(|count| *count += 1));
+        }
+    }
+
+    /// The API server did not say which cluster it is. Nothing is decided, or written, until
+    /// it does.
+    pub(crate) fn miss(&self, why: Blindness) {
+        let mut state = self.lock();
+        state.identity.seen = None;
+        let since = state.unanswered.take().map_or_else(Instant::now, |(_, since)| since);
+        state.unanswered = Some((why, since));
+        state.watchers.values().for_each(|sender| sender.send_modify(|count| *count += 1));
+    }
+
+    /// It says so again. Streams of before may be dead without a word, and begin anew.
+    pub(crate) fn answer(&self) {
+        let was_away = {
+            let mut state = self.lock();
+            let was_away = state.unanswered.take().is_some_and(|((obstacle, _), since)| {
+                obstacle == Obstacle::Unanswered && since.elapsed() >= DEAD_AFTER
+            });
+            if was_away {
+                for kind in NEEDED.into_iter().filter(|kind| state.synced.contains(kind)).collect::<Vec<_>>() {
+                    let why = (Obstacle::Unanswered, "what there is is listed anew".to_owned());
+                    state.broken.insert(kind, why);
+                }
+            }
+            was_away
+        };
+        if was_away {
+            self.renewed.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// Tells when streams are to begin anew.
+    pub(crate) fn renewed(&self) -> watch::Receiver<u64> {
+        self.renewed.subscribe()
+    }
+
+    /// Why nothing can be seen now; none where it can.
+    pub(crate) fn blindness(&self) -> Option<Blindness> {
+        let state = self.lock();
+        if let Some((why, _)) = &state.unanswered {
+            return Some(why.clone());
+        }
+        if let Some(why) = NEEDED.iter().find_map(|kind| state.broken.get(kind)) {
+            return Some(why.clone());
+        }
+        if NEEDED.iter().any(|kind| !state.synced.contains(kind)) {
+            return Some((Obstacle::Unanswered, "what there is is not listed yet".into()));
+        }
+        let unknown = "it is not certain that it is the cluster of this id";
+        (!state.identity.is_known()).then(|| (Obstacle::Unanswered, unknown.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen() -> View {
+        let view = View::default();
+        for kind in NEEDED {
+            view.begin_list(kind);
+            view.end_list(kind);
+        }
+        view.trust(Some(&"one".parse().unwrap()));
+        view.see("one".parse().unwrap(), view.doubts());
+        view
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_does_not_answer_shows_nothing_until_streams_began_anew() {
+        let view = seen();
+        assert_eq!(view.blindness(), None);
+        let renewed = view.renewed();
+        let why = (Obstacle::Unanswered, "no answer within 3 s".to_owned());
+        view.miss(why.clone());
+        assert_eq!(view.blindness(), Some(why));
+        assert!(!view.is_known() && !renewed.has_changed().unwrap());
+        tokio::time::advance(DEAD_AFTER).await;
+        view.answer();
+        view.see("one".parse().unwrap(), view.doubts());
+        assert!(view.is_known() && renewed.has_changed().unwrap());
+        assert!(view.blindness().is_some(), "the streams may be dead");
+        NEEDED.into_iter().for_each(|kind| view.regain(kind));
+        assert_eq!(view.blindness(), None);
+    }
+
+    #[test]
+    fn what_a_broken_watch_showed_last_is_not_shown() {
+        let view = seen();
+        let key = super::super::Key { namespace: "shop".into(), name: "web".into() };
+        assert_ne!(view.observe(&key), domain::observed::Observation::Unknown);
+        view.lose(WatchedKind::Pod, (Obstacle::Denied, "no right".into()));
+        view.see("one".parse().unwrap(), view.doubts());
+        assert_eq!(view.observe(&key), domain::observed::Observation::Unknown);
+        assert_eq!(view.blindness(), Some((Obstacle::Denied, "no right".into())));
+        // Less is told of failures then, and all goes on.
+        view.regain(WatchedKind::Pod);
+        view.lose(WatchedKind::Warning, (Obstacle::Denied, "no right".into()));
+        assert_eq!(view.blindness(), None);
+    }
+}

@@ -1,0 +1,105 @@
+//! What follows while nothing of the cluster can be seen, or nothing can be written to it.
+//!
+//! That time does not count against pods, and what was decided is tried again. It has an end
+//! of its own, so that no order is open for ever: a right that is missing is trouble like
+//! any other and has the grace; an API server that says that it cannot has a batch's time;
+//! one that does not answer at all has longer. A way back that ends so is still made once it
+//! can be: nothing that was borrowed stays.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Decision, Transition, change, done, fail, ready_seconds, trouble, wait};
+use crate::{
+    observed::DeploymentView,
+    order::{
+        Kind, Order, Step,
+        outage::{Obstacle, Outage},
+    },
+};
+
+/// Seconds for which an API server may not answer at all: longer than its upgrade takes.
+pub const UNANSWERED_SECONDS: i64 = 1800;
+
+/// How long the order waits for the end of such an outage.
+fn patience(order: &Order, obstacle: Obstacle) -> i64 {
+    let batch = order.target.batch_timeout_seconds;
+    match obstacle {
+        // What was begun is to be put right, whoever may not write for a while.
+        Obstacle::Denied if order.kind == Kind::Rollback => {
+            batch.max(order.target.failure_policy.grace_seconds)
+        }
+        Obstacle::Denied => order.target.failure_policy.grace_seconds,
+        Obstacle::Failing => batch,
+        Obstacle::Unanswered => batch.max(UNANSWERED_SECONDS),
+    }
+}
+
+/// What an order says while it cannot go on.
+#[must_use]
+pub fn outage_message(outage: &Outage) -> String {
+    format!("{} now, and it is tried again: {}", outage.what, outage.why)
+}
+
+/// What follows for an order that cannot go on.
+#[must_use]
+pub fn outage(order: &Order, outage: &Outage, now: Timestamp) -> Decision {
+    // One that waits for a person, or the clock, has all the time.
+    if order.state.is_final() || order.step == Step::Paused {
+        return wait(None);
+    }
+    let seconds = patience(order, outage.obstacle);
+    let until =
+        outage.since.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX);
+    if now < until {
+        return wait(Some(until));
+    }
+    let Outage { what, why, .. } = outage;
+    if order.kind != Kind::Rollback {
+        return fail(
+            order,
+            &format!("batch {} could not go on for {seconds} s: {what}: {why}", order.batch + 1),
+        );
+    }
+    let message = format!(
+        "the earlier version could not be brought back within {seconds} s: {what}: {why}; it comes back as soon as that is possible"
+    );
+    let Decision::Transition(mut failure) = fail(order, &message) else { return wait(None) };
+    if order.snapshot.is_some() {
+        (failure.finalizes, failure.step) = (true, order.step);
+    }
+    Decision::Transition(failure)
+}
+
+/// What such a way back still owes; its end was told already.
+pub(in crate::rollout) fn make_good(
+    order: &Order,
+    view: &DeploymentView,
+    now: Timestamp,
+) -> Decision {
+    let Some(snapshot) = &order.snapshot else { return done(order) };
+    let next = |step| Transition::new(order, order.state, step);
+    match order.step {
+        Step::Start if order.only_scales() => {
+            next(Step::Done).with(change::resize_back(snapshot)).decided()
+        }
+        Step::Start => next(Step::RollBack).with(change::roll_back(order, snapshot)).decided(),
+        Step::RollBack => {
+            // The settings of before could let Ready pods go while others are missing.
+            let whole = view.old_pods() == 0
+                && view.new_ready(ready_seconds(order), now) >= view.replicas;
+            let until = deadline_of(order);
+            if !whole && now < until && trouble(order, view, now).is_none() {
+                return wait(Some(until));
+            }
+            let replicas = view.replicas == snapshot.replicas && order.target.replicas.is_some();
+            next(Step::Done).with(change::finish_return(snapshot, replicas)).decided()
+        }
+        _ => done(order),
+    }
+}
+
+/// Until when its pods are waited for.
+fn deadline_of(order: &Order) -> Timestamp {
+    let seconds = SignedDuration::from_secs(order.target.batch_timeout_seconds);
+    order.outages.put_off(order.step_since.checked_add(seconds).unwrap_or(Timestamp::MAX))
+}
