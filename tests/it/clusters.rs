@@ -179,7 +179,7 @@ async fn no_work_is_handed_out_for_another_cluster_or_to_who_sees_another_one(po
     // Executors count for their own cluster.
     store.heartbeat(&"other".into(), "somebody", Ok(())).await.unwrap();
     assert_eq!(store.executors(&CLUSTER.into(), 15.0).await.unwrap().alive, 0);
-    assert_eq!(service.readiness().await.unwrap_err(), "no executor is alive");
+    assert_eq!(service.readiness().await.unwrap_err().to_string(), "no executor is alive");
     // The application's cluster and its orders' are one.
     let split = sqlx::query("UPDATE change_order SET cluster_id = 'other'")
         .execute(&pool)
@@ -225,7 +225,7 @@ async fn one_id_does_not_stand_for_two_clusters_nor_one_cluster_for_two_ids(pool
         .await
         .unwrap();
     let stranger = Running::start(&store, second.client(), &Clock::default(), LEASE);
-    eventually(async || match service.readiness().await {
+    eventually(async || match service.readiness().await.map_err(|it| it.to_string()) {
         Err(why) if why.contains("first") && why.contains("second") => Ok(()),
         other => Err(format!("{other:?}")),
     })
@@ -271,7 +271,7 @@ async fn nothing_is_done_before_the_identity_was_seen(pool: PgPool) {
         )
         .await
         .unwrap();
-    eventually(async || match service.readiness().await {
+    eventually(async || match service.readiness().await.map_err(|it| it.to_string()) {
         Err(why) if why.contains("its identity is not seen yet") => Ok(()),
         other => Err(format!("{other:?}")),
     })
@@ -285,7 +285,7 @@ async fn nothing_is_done_before_the_identity_was_seen(pool: PgPool) {
 }
 
 async fn says_both(app: &App, one: &str, other: &str) {
-    eventually(async || match app.service.readiness().await {
+    eventually(async || match app.service.readiness().await.map_err(|it| it.to_string()) {
         Err(why) if why.contains(one) && why.contains(other) => Ok(()),
         said => Err(format!("{said:?}")),
     })
@@ -430,7 +430,7 @@ async fn what_was_begun_on_one_cluster_is_not_carried_out_on_its_successor(pool:
     assert!(last.cause.contains("another cluster took the place"), "{last:?}");
     assert!(!store.extend(lease, LEASE).await.unwrap(), "who was at it writes nothing any more");
     let _executor = Running::start(&store, new.client(), &Clock::default(), LEASE);
-    eventually(async || service.readiness().await).await;
+    eventually(async || service.readiness().await.map_err(|it| it.to_string())).await;
     assert!(writes(&new).is_empty());
     // The next order is the new cluster's.
     service.delete(&caller(), web).await.unwrap();

@@ -288,6 +288,7 @@ async fn a_stale_executors_patch_is_refused_and_changes_nothing(app: App) {
         application,
         order: OrderId::new(),
         generation: manifest::fence(&live).unwrap(),
+        installation: app.store.installation().await.unwrap(),
     };
     let stale = manifest::json_patch(
         &live,

@@ -78,7 +78,19 @@ async fn settled(watch: &Watch) {
 async fn each_write_may_be_refused_or_lost_before_or_after_it_is_made(pool: PgPool) {
     let app = App::start(pool).await;
     let simulation = app.simulation.clone().unwrap();
-    let faults = [Fault::LoseRequest, Fault::LoseAnswer, Fault::Refuse(500), Fault::Refuse(429)];
+    let faults = [
+        Fault::LoseRequest,
+        Fault::LoseAnswer,
+        Fault::Refuse(500),
+        Fault::Refuse(503),
+        Fault::Refuse(409),
+        Fault::Refuse(429),
+        Fault::Throttle(1),
+        Fault::Deny,
+        // A time-out after the write took effect.
+        Fault::CarryOutAndRefuse(504),
+        Fault::CarryOutAndRefuse(500),
+    ];
     for (number, fault) in faults.into_iter().enumerate() {
         let name = format!("web-{number}");
         let application = app.create(&name, 6).await;

@@ -53,6 +53,7 @@ pub use live::{EventForm, Shown, Viewer, Watch, WatchError};
 pub use logs::{Logs, WantedLogs};
 pub use package::Packages;
 pub use query::InstanceView;
+pub use read::Unready;
 pub use request::{
     Adopt, Caller, Configure, ContainerChoice, CreateApplication, Deploy, Describe, EditDeployment,
     PackageParams, Precheck, RequestIdentity, RollBackTo, Scale, Start,

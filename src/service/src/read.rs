@@ -1,5 +1,9 @@
 //! Reading: orders, versions, applications, the cluster, keys.
 
+use std::time::Duration;
+
+use thiserror::Error;
+
 use super::{
     ClusterView, CurrentSpec, Error, OrderView, ReleaseView, Service, access::resource_of,
 };
@@ -8,6 +12,20 @@ use store::ReleaseRow;
 
 /// How many orders a list shows at most.
 const RECENT_ORDERS: i64 = 200;
+
+/// How long the database may take to answer whether it does.
+const DATABASE_WITHIN: Duration = Duration::from_secs(1);
+
+/// What a server lacks to serve requests to their end.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Unready {
+    /// Nothing can be answered.
+    #[error("{0}")]
+    Database(&'static str),
+    /// What needs only the database is answered; nothing is released.
+    #[error("{0}")]
+    Cluster(String),
+}
 
 /// Seconds after which an executor without a heartbeat counts as gone.
 pub(super) const EXECUTOR_SECONDS: f64 = 15.0;
@@ -130,24 +148,35 @@ impl Service {
     /// Whether requests can be served to their end: the database answers, an
     /// executor is alive, and it reaches the cluster; and so does this program's own.
     ///
+    /// The answer is there within a second.
+    ///
     /// # Errors
-    /// Says in words what is missing.
-    pub async fn readiness(&self) -> Result<(), String> {
-        let silent = |_| "the database does not answer".to_owned();
-        if let Some(holder) = &self.executor
-            && let Some(trouble) = self.store.trouble_of(holder).await.map_err(silent)?
-        {
-            return Err(trouble);
-        }
-        let executors =
-            self.store.executors(&self.settings.cluster, EXECUTOR_SECONDS).await.map_err(silent)?;
-        match (executors.alive, executors.reaching) {
-            (0, _) => Err("no executor is alive".into()),
-            (_, 0) => {
-                Err(executors.trouble.unwrap_or_else(|| "no executor reaches the cluster".into()))
+    /// Says what is missing.
+    pub async fn readiness(&self) -> Result<(), Unready> {
+        let asked = tokio::time::timeout(DATABASE_WITHIN, async {
+            let own = match &self.executor {
+                Some(holder) => self.store.trouble_of(holder).await?,
+                None => None,
+            };
+            let all = self.store.executors(&self.settings.cluster, EXECUTOR_SECONDS).await?;
+            Ok::<_, store::StoreError>((own, all))
+        });
+        let (own, executors) = match asked.await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => return Err(Unready::Database("the database does not answer")),
+            Err(_) => {
+                return Err(Unready::Database("the database does not answer within 1 s"));
             }
-            _ => Ok(()),
-        }
+        };
+        let trouble = match (own, executors.alive, executors.reaching) {
+            (Some(own), ..) => own,
+            (None, 0, _) => "no executor is alive".into(),
+            (None, _, 0) => {
+                executors.trouble.unwrap_or_else(|| "no executor reaches the cluster".into())
+            }
+            _ => return Ok(()),
+        };
+        Err(Unready::Cluster(trouble))
     }
 }
 

@@ -42,12 +42,22 @@ pub(super) fn answer(shared: &Arc<Shared>, request: Request<Bytes>) -> io::Resul
     let fault = world.faults.take(&call);
     match fault {
         Some(Fault::LoseRequest) => return Err(io::ErrorKind::ConnectionReset.into()),
+        Some(Fault::Hang) => return Err(io::ErrorKind::TimedOut.into()),
         Some(Fault::Refuse(code)) => {
             let refusal = injected(code);
             audit(&mut world, call, code);
             return Ok(refuse(&refusal));
         }
-        Some(Fault::LoseAnswer) | None => {}
+        Some(Fault::Deny) => {
+            let refusal = denied(&call);
+            audit(&mut world, call, 403);
+            return Ok(refuse(&refusal));
+        }
+        Some(Fault::Throttle(seconds)) => {
+            audit(&mut world, call, 429);
+            return Ok(throttle(seconds));
+        }
+        Some(Fault::LoseAnswer | Fault::CarryOutAndRefuse(_)) | None => {}
     }
     if call.verb == "watch"
         && let Some(Route::Resource(target)) = &route
@@ -98,8 +108,10 @@ pub(super) fn answer(shared: &Arc<Shared>, request: Request<Bytes>) -> io::Resul
         call.name = text(object, "/metadata/name").unwrap_or_default().to_owned();
     }
     audit(&mut world, call, code);
-    if fault == Some(Fault::LoseAnswer) {
-        return Err(io::ErrorKind::ConnectionReset.into());
+    match fault {
+        Some(Fault::LoseAnswer) => return Err(io::ErrorKind::ConnectionReset.into()),
+        Some(Fault::CarryOutAndRefuse(code)) => return Ok(refuse(&injected(code))),
+        _ => {}
     }
     Ok(match answered {
         Ok((code, object)) => {
@@ -154,6 +166,23 @@ fn injected(code: u16) -> Refusal {
         _ => "",
     };
     Refusal::new(code, reason, format!("a test lets this request fail with {code}"))
+}
+
+fn denied(call: &Call) -> Refusal {
+    let (resource, verb) = (&call.resource, call.verb);
+    let message = format!(
+        "{resource} \"{}\" is forbidden: User \"sluice\" cannot {verb} resource \"{resource}\" in the namespace \"{}\"",
+        call.name, call.namespace
+    );
+    Refusal::new(403, "Forbidden", message)
+}
+
+fn throttle(seconds: u32) -> Response<Body> {
+    let mut status = injected(429).status();
+    status["details"] = json!({ "retryAfterSeconds": seconds });
+    let mut response = respond(StatusCode::TOO_MANY_REQUESTS, Body::from(status.to_string()));
+    response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    response
 }
 
 fn watch(

@@ -13,6 +13,14 @@ use super::audit::Call;
 pub enum Fault {
     /// Answered with this HTTP status and not carried out.
     Refuse(u16),
+    /// Answered that the right is missing, in the API server's words, and not carried out.
+    Deny,
+    /// Answered with 429 and so many seconds to wait (`Retry-After`), and not carried out.
+    Throttle(u32),
+    /// The request is carried out, and answered with this HTTP status all the same.
+    CarryOutAndRefuse(u16),
+    /// Neither carried out nor answered: the connection hangs.
+    Hang,
     /// The connection breaks before the request is carried out.
     LoseRequest,
     /// The request is carried out and the connection breaks before the answer.

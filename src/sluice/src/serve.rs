@@ -1,6 +1,6 @@
 //! The server: puts the parts together, and ends in good order.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, anyhow, bail};
 use clock::Clock;
@@ -68,9 +68,13 @@ pub(crate) async fn serve(settings: Serve) -> Result<()> {
     let mut holder = None;
     if settings.role.drives() {
         let client = match settings.cluster {
-            ClusterKind::Kubernetes => kube::Client::try_default()
-                .await
-                .context("no cluster: there is no kubeconfig, and this is not a pod")?,
+            ClusterKind::Kubernetes => {
+                let first = kube::Client::try_default()
+                    .await
+                    .context("no cluster: there is no kubeconfig, and this is not a pod")?;
+                let read = || async { Ok(kube::Client::try_default().await?) };
+                cluster::credential::read_again(first, Arc::new(move || Box::pin(read())))
+            }
             ClusterKind::Simulated => {
                 // Each is another one, and ends with its program.
                 let identity = format!("{}{}", domain::cluster::SIMULATED, random_hex(16)?);

@@ -3,6 +3,7 @@
 pub mod by_hand;
 pub mod found;
 pub mod held;
+pub mod proxy;
 pub mod real;
 pub mod server;
 pub mod watcher;

@@ -11,27 +11,32 @@ use kube::{
 
 use super::eventually;
 
-pub async fn client() -> Client {
+/// The test cluster's kubeconfig.
+pub fn kubeconfig() -> Kubeconfig {
     let path = std::env::var("SLUICE_TEST_KUBECONFIG").expect(
         "SLUICE_TEST_KUBECONFIG must name the kubeconfig of a test cluster: `make test` sets it, or start one with \
          `tests/testbed/cluster up` and take the path that it prints",
     );
-    let kubeconfig = Kubeconfig::read_from(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    Kubeconfig::read_from(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+pub async fn client_of(kubeconfig: Kubeconfig) -> Client {
     let config =
         Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
     Client::try_from(config).unwrap()
 }
 
+pub async fn client() -> Client {
+    client_of(kubeconfig()).await
+}
+
 /// A client of the test cluster in the name of another user.
 pub async fn as_user(user: &str) -> Client {
-    let path = std::env::var("SLUICE_TEST_KUBECONFIG").unwrap();
-    let mut kubeconfig = Kubeconfig::read_from(path).unwrap();
+    let mut kubeconfig = kubeconfig();
     for named in &mut kubeconfig.auth_infos {
         named.auth_info.as_mut().unwrap().impersonate = Some(user.into());
     }
-    let config =
-        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
-    Client::try_from(config).unwrap()
+    client_of(kubeconfig).await
 }
 
 /// A new namespace in which pods can be created.

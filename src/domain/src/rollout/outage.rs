@@ -20,6 +20,10 @@ use crate::{
 /// Seconds for which an API server may not answer at all: longer than its upgrade takes.
 pub const UNANSWERED_SECONDS: i64 = 1800;
 
+/// What a way back says that was made after its end.
+const MADE_GOOD: &str =
+    "the earlier version could not be brought back in time, and was brought back later";
+
 /// How long the order waits for the end of such an outage.
 fn patience(order: &Order, obstacle: Obstacle) -> i64 {
     let batch = order.target.batch_timeout_seconds;
@@ -80,7 +84,7 @@ pub(in crate::rollout) fn make_good(
     let next = |step| Transition::new(order, order.state, step);
     match order.step {
         Step::Start if order.only_scales() => {
-            next(Step::Done).with(change::resize_back(snapshot)).decided()
+            next(Step::Done).with(change::resize_back(snapshot)).because(MADE_GOOD).decided()
         }
         Step::Start => next(Step::RollBack).with(change::roll_back(order, snapshot)).decided(),
         Step::RollBack => {
@@ -92,7 +96,8 @@ pub(in crate::rollout) fn make_good(
                 return wait(Some(until));
             }
             let replicas = view.replicas == snapshot.replicas && order.target.replicas.is_some();
-            next(Step::Done).with(change::finish_return(snapshot, replicas)).decided()
+            let back = change::finish_return(snapshot, replicas);
+            next(Step::Done).with(back).because(MADE_GOOD).decided()
         }
         _ => done(order),
     }

@@ -4,6 +4,7 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Serialize;
+use service::Unready;
 use utoipa::ToSchema;
 
 use crate::Edge;
@@ -17,6 +18,13 @@ pub struct Health {
     /// What is missing; absent when all is well.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// Whether requests are answered that need only the database; absent of a process that is
+    /// asked only whether it lives.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reads: Option<bool>,
+    /// Whether change orders are carried out now; absent likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    releases: Option<bool>,
 }
 
 /// The process lives and answers.
@@ -25,22 +33,27 @@ pub struct Health {
 /// restart a server that only waits for them.
 #[utoipa::path(get, path = "/healthz", operation_id = "healthz", tag = "Health", security(()), responses((status = 200, description = "It lives.", body = Health)))]
 pub async fn healthz() -> Json<Health> {
-    Json(Health { status: "ok", reason: None })
+    Json(Health { status: "ok", reason: None, reads: None, releases: None })
 }
 
 /// Requests can be served to their end.
 ///
-/// Database and cluster can be reached and an executor is at work.
+/// Database and cluster can be reached and an executor is at work. Without the cluster, `reads`
+/// says that what needs only the database is answered all the same.
 #[utoipa::path(get, path = "/readyz", operation_id = "readyz", tag = "Health", security(()), responses(
     (status = 200, description = "Ready.", body = Health),
     (status = 503, description = "Not ready; `reason` says what is missing.", body = Health),
 ))]
 pub async fn readyz(State(edge): State<Edge>) -> (StatusCode, Json<Health>) {
-    match edge.service.readiness().await {
-        Ok(()) => (StatusCode::OK, Json(Health { status: "ok", reason: None })),
-        Err(reason) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            Json(Health { status: "unavailable", reason: Some(reason) }),
-        ),
-    }
+    let (reads, reason) = match edge.service.readiness().await {
+        Ok(()) => (true, None),
+        Err(Unready::Cluster(reason)) => (true, Some(reason)),
+        Err(Unready::Database(reason)) => (false, Some(reason.to_owned())),
+    };
+    let (code, status) = match reason {
+        None => (StatusCode::OK, "ok"),
+        Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+    };
+    let releases = Some(reason.is_none());
+    (code, Json(Health { status, reason, reads: Some(reads), releases }))
 }

@@ -50,6 +50,20 @@ impl Service {
         self.once(caller, "roll_back", |tx| Box::pin(async {
         let order = tx.permitted_order(id).await?;
         if let Some(rolled_back_by) = tx.rollback_of(id).await? {
+            let rollback = tx.permitted_order(rolled_back_by).await?;
+            // One that ended so is still made, where that was not possible.
+            let went_wrong = match rollback.state {
+                State::Failed | State::SystemFailed => Some("failed"),
+                State::Aborted => Some("was aborted"),
+                _ => None,
+            };
+            if let Some(ended) = went_wrong.filter(|_| !rollback.finalizing) {
+                let reason = format!(
+                    "was to be rolled back by the change order {rolled_back_by}, which {ended}: {}",
+                    Advice::ReleaseEarlier
+                );
+                return Err(Rejection::WrongState { order: id, reason }.into());
+            }
             return Ok(rolled_back_by);
         }
         let is_newest = tx.is_newest_order(&order).await?;
