@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use ::simulated::{Call, Fault};
 use domain::{
     ApplicationId, OrderId,
     order::{FailurePolicy, State, plan::Strategy},
@@ -19,7 +20,6 @@ use kube::{
 };
 use serde_json::json;
 use service::OrderView;
-use ::simulated::{Call, Fault};
 use sqlx::PgPool;
 
 use crate::support::{
@@ -49,7 +49,12 @@ on_both_clusters!(
 );
 
 /// A release of `pods` that may take so many seconds a batch.
-async fn deploy(app: &App, application: ApplicationId, image: &str, by: (Strategy, i64)) -> OrderId {
+async fn deploy(
+    app: &App,
+    application: ApplicationId,
+    image: &str,
+    by: (Strategy, i64),
+) -> OrderId {
     let mut release = release(application, image, by.0);
     release.batch_timeout_seconds = Some(by.1);
     app.service.deploy(&caller(), release).await.unwrap()
@@ -83,7 +88,10 @@ async fn is_as_before(app: &App, image: &str) {
         if is_whole {
             Ok(())
         } else {
-            Err(format!("{is_borrowed} {rolling} {:?} {:?} {found:?}", spec.min_ready_seconds, spec.paused))
+            Err(format!(
+                "{is_borrowed} {rolling} {:?} {:?} {found:?}",
+                spec.min_ready_seconds, spec.paused
+            ))
         }
     })
     .await;
@@ -302,7 +310,10 @@ async fn an_order_that_a_webhook_keeps_from_beginning_ends_at_its_time_and_leave
     app.clock.advance(30);
     let failed = app.end_of(order).await;
     assert_eq!(failed.state, State::Failed, "{failed:#?}");
-    assert!(failed.message.contains("for 30 s") && failed.message.contains(words(&app)), "{failed:#?}");
+    assert!(
+        failed.message.contains("for 30 s") && failed.message.contains(words(&app)),
+        "{failed:#?}"
+    );
     let back = failed.rolled_back_by.expect("its write may have been made");
     says(&app, back, words(&app)).await;
     app.clock.advance(30);

@@ -82,8 +82,11 @@ async fn an_order_older_than_one_that_the_database_does_not_know_leaves_the_depl
         && ended.message.contains("restored from an older backup");
     assert!(says, "{}", ended.message);
     assert_eq!(fence(&app).await.to_string(), ahead, "nothing was written");
-    // What a person orders since then is that person's choice.
-    ends_well(&app, app.deploy(application, "shop/web:3.0", manual(1)).await).await;
+    // What a person orders since then is that person's choice. It waits first, as after any
+    // rollout that is not done.
+    let order = app.deploy(application, "shop/web:3.0", manual(1)).await;
+    app.clock.advance(domain::rollout::EARLIER_ROLLOUT_SECONDS);
+    ends_well(&app, order).await;
 }
 
 async fn a_deployment_of_another_installation_is_left_alone_and_the_order_says_whose_it_is(
@@ -100,7 +103,10 @@ async fn a_deployment_of_another_installation_is_left_alone_and_the_order_says_w
     assert_eq!((ended.state, ended.rolled_back_by), (State::Failed, None), "{ended:#?}");
     assert!(ended.message.contains("another installation of Sluice, another"), "{ended:#?}");
     let after = app.deployments().get("web").await.unwrap();
-    assert_eq!((after.spec, after.metadata.annotations), (before.spec, before.metadata.annotations));
+    assert_eq!(
+        (after.spec, after.metadata.annotations),
+        (before.spec, before.metadata.annotations)
+    );
     // That one is gone for good, a person says.
     annotate(&app, json!({ "sluice.dev/installation": null })).await;
     ends_well(&app, app.deploy(application, NEW, manual(1)).await).await;

@@ -34,9 +34,7 @@ use tokio::{sync::watch::Receiver, task::JoinSet};
 
 pub use apply::{WriteResult, Writer};
 use domain::{
-    OrderId,
-    observed::Observation,
-    order::outage::Obstacle,
+    OrderId, observed::Observation, order::outage::Obstacle,
     template::names::INSTALLATION_ANNOTATION,
 };
 pub use key::Key;

@@ -28,12 +28,12 @@ use super::{
     manifest,
     object::{self, ReplicaSet, controller, number, other_manager, version},
 };
+use blind::Blindness;
 use domain::{
     observed::{DeploymentView, FailedPod, Observation, PodView, ReplicaSetView, Warning},
     precheck::{evidence::footprint, nodes::host_ports},
     template::sameness::is_same,
 };
-use blind::Blindness;
 use identified::Identity;
 pub(crate) use identified::KUBE_SYSTEM;
 

@@ -1,24 +1,20 @@
 //! The watches that keep the view: one stream a kind, never a polling request.
 //!
-//! A stream that breaks begins again with a new list, after a growing delay;
+//! A stream that breaks begins again with a new list, after a growing pause;
 //! what vanished meanwhile is noticed then. All begin again where another cluster
 //! answers than before. Without the right to see events all
 //! goes on, only with less said about failures.
 
 use std::{sync::Arc, time::Duration};
 
+use domain::order::outage::Obstacle;
 use futures::StreamExt;
 use kube::{
     Client,
     api::{Api, DynamicObject},
-    runtime::{
-        WatchStreamExt,
-        utils::Backoff,
-        watcher::{self, Event},
-    },
+    runtime::watcher::{self, Event},
 };
-use domain::order::outage::Obstacle;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 
 use super::{
     apps, core,
@@ -30,24 +26,11 @@ use super::{
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
-/// The next pause.
-struct Pauses(Duration);
+/// The longest one of what is not needed, and may be hidden from us for good.
+const LONGEST_PAUSE_OF_EVENTS: Duration = Duration::from_secs(30);
 
-impl Iterator for Pauses {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        let now = self.0;
-        self.0 = (now * 2).min(LONGEST_PAUSE);
-        Some(now)
-    }
-}
-
-impl Backoff for Pauses {
-    fn reset(&mut self) {
-        self.0 = FIRST_PAUSE;
-    }
-}
+/// A stream that held so long had begun well.
+const HELD: Duration = Duration::from_secs(10);
 
 /// Starts the watches of `view`.
 pub(super) fn spawn(client: &Client, view: &Arc<View>, tasks: &mut JoinSet<()>) {
@@ -79,46 +62,52 @@ async fn follow(
     config: watcher::Config,
     view: Arc<View>,
 ) {
+    let longest = match kind {
+        WatchedKind::Warning | WatchedKind::DeploymentWarning => LONGEST_PAUSE_OF_EVENTS,
+        WatchedKind::Deployment
+        | WatchedKind::ReplicaSet
+        | WatchedKind::Pod
+        | WatchedKind::Namespace => LONGEST_PAUSE,
+    };
     let (mut replaced, mut renewed) = (view.replaced(), view.renewed());
+    let mut pause = FIRST_PAUSE;
     loop {
+        let began = Instant::now();
         tokio::select! {
             biased;
-            _ = renewed.changed() => {}
+            _ = renewed.changed() => continue,
             // The view is empty again: this stream may still be the other cluster's.
-            _ = replaced.changed() => {}
-            () = stream(&api, kind, &config, &view) => return,
+            _ = replaced.changed() => continue,
+            () = stream(&api, kind, &config, &view) => {}
         }
+        if began.elapsed() >= HELD {
+            pause = FIRST_PAUSE;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(longest);
     }
 }
 
+/// Takes in what a stream tells, until it breaks. The next one begins with a list: one that
+/// only went on would not say that it does, where nothing changes.
 async fn stream(
     api: &Api<DynamicObject>,
     kind: WatchedKind,
     config: &watcher::Config,
     view: &View,
 ) {
-    let watch = watcher::watcher(api.clone(), config.clone());
-    let mut events = watch.backoff(Pauses(FIRST_PAUSE)).boxed();
+    let mut events = watcher::watcher(api.clone(), config.clone()).boxed();
     while let Some(event) = events.next().await {
         match event {
             Err(error) => {
                 tracing::warn!(kind = ?kind, %error, "a watch broke and begins again");
                 view.lose(kind, reason(&error));
+                return;
             }
             Ok(Event::Init) => view.begin_list(kind),
-            Ok(Event::InitApply(object)) => view.put(kind, object),
-            Ok(Event::Apply(object)) => {
-                view.put(kind, object);
-                view.regain(kind);
-            }
-            Ok(Event::InitDone) => {
-                view.end_list(kind);
-                view.regain(kind);
-            }
-            Ok(Event::Delete(object)) => {
-                view.delete(kind, &object);
-                view.regain(kind);
-            }
+            Ok(Event::InitApply(object) | Event::Apply(object)) => view.put(kind, object),
+            Ok(Event::InitDone) => view.end_list(kind),
+            Ok(Event::Delete(object)) => view.delete(kind, &object),
         }
     }
 }

@@ -32,7 +32,8 @@ pub mod template;
 pub use advice::Advice;
 pub use cluster::{ClusterId, ClusterIdentity, KnownCluster};
 pub use id::{
-    ApplicationId, BatchId, CredentialId, InstallationId, MultipartId, OrderId, PackageId, ReleaseId,
+    ApplicationId, BatchId, CredentialId, InstallationId, MultipartId, OrderId, PackageId,
+    ReleaseId,
 };
 pub use input::Input;
 pub use rejection::Rejection;

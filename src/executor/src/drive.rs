@@ -437,8 +437,7 @@ impl Executor {
 
     /// Who writes to the cluster.
     async fn context(&self, drive: &Drive) -> Result<WriteContext, StoreError> {
-        let installation =
-            *self.installation.get_or_try_init(|| self.store.installation()).await?;
+        let installation = *self.installation.get_or_try_init(|| self.store.installation()).await?;
         Ok(WriteContext {
             application: drive.order.application,
             order: drive.order.id,

@@ -78,7 +78,10 @@ async fn a_token_that_was_revoked_is_named_and_the_kubeconfig_is_read_again(pool
         "rules": [{ "apiGroups": ["*"], "resources": ["*"], "verbs": ["*"] }],
     }))
     .unwrap();
-    Api::<ClusterRole>::all(app.client.clone()).create(&PostParams::default(), &role).await.unwrap();
+    Api::<ClusterRole>::all(app.client.clone())
+        .create(&PostParams::default(), &role)
+        .await
+        .unwrap();
     bind(&app, &name, &user).await;
     let asked: TokenRequest =
         serde_json::from_value(json!({ "spec": { "audiences": [], "expirationSeconds": 3600 } }))

@@ -5,9 +5,7 @@ use service::Unready;
 
 use super::*;
 
-on_both_clusters!(
-    readiness_names_an_api_server_that_is_gone_or_hangs_within_5_s,
-);
+on_both_clusters!(readiness_names_an_api_server_that_is_gone_or_hangs_within_5_s,);
 
 /// Waits until readiness is as `wanted`, for as long as it may take.
 async fn becomes(app: &App, wanted: impl Fn(&Result<(), Unready>) -> bool) {
@@ -29,7 +27,11 @@ async fn readiness_names_an_api_server_that_is_gone_or_hangs_within_5_s(mut app:
     for way in [Way::Gone, Way::Hangs] {
         proxy.set(way);
         becomes(&app, |now| matches!(now, Err(Unready::Cluster(why)) if why.contains("no executor reaches the cluster"))).await;
-        assert_eq!(app.service.applications(None).await.unwrap(), [], "what needs only the database");
+        assert_eq!(
+            app.service.applications(None).await.unwrap(),
+            [],
+            "what needs only the database"
+        );
         proxy.set(Way::Open);
         eventually(async || app.service.readiness().await.map_err(|it| it.to_string())).await;
     }

@@ -89,8 +89,8 @@ pub(in crate::rollout) fn make_good(
         Step::Start => next(Step::RollBack).with(change::roll_back(order, snapshot)).decided(),
         Step::RollBack => {
             // The settings of before could let Ready pods go while others are missing.
-            let whole = view.old_pods() == 0
-                && view.new_ready(ready_seconds(order), now) >= view.replicas;
+            let whole =
+                view.old_pods() == 0 && view.new_ready(ready_seconds(order), now) >= view.replicas;
             let until = deadline_of(order);
             if !whole && now < until && trouble(order, view, now).is_none() {
                 return wait(Some(until));

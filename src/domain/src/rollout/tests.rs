@@ -11,6 +11,7 @@ mod delete;
 mod failing;
 mod going;
 mod native;
+mod outage;
 mod resize;
 mod roll_back;
 mod stuck;

@@ -89,9 +89,8 @@ impl Executor {
     ) -> Result<Option<rollout::Transition>, StoreError> {
         let now = self.clock.now();
         let since = drive.order.outages.since;
-        let present = drive
-            .outage
-            .get_or_insert_with(|| Present { since: since.unwrap_or(now), told: None });
+        let present =
+            drive.outage.get_or_insert_with(|| Present { since: since.unwrap_or(now), told: None });
         let outage = Outage { obstacle, what, why, since: present.since };
         let is_new = present.told.is_none_or(|at| at.elapsed() >= TELL_EVERY);
         if !drive.order.state.is_final()

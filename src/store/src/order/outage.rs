@@ -23,10 +23,7 @@ pub enum Newer {
 }
 
 /// An order's outages, of its row.
-pub(crate) fn clock(
-    since: Option<jiff_sqlx::Timestamp>,
-    milliseconds: i64,
-) -> OutageClock {
+pub(crate) fn clock(since: Option<jiff_sqlx::Timestamp>, milliseconds: i64) -> OutageClock {
     OutageClock {
         over: SignedDuration::from_millis(milliseconds),
         since: since.map(jiff_sqlx::Timestamp::to_jiff),
@@ -113,9 +110,10 @@ impl Store {
             return Ok(Newer::Executor);
         }
         if let Some(by) = by.filter(|by| by.0 > lease.order.0) {
-            let known = sqlx::query!("/* known_order */ SELECT id FROM change_order WHERE id = $1", by.0)
-                .fetch_optional(tx.connection())
-                .await?;
+            let known =
+                sqlx::query!("/* known_order */ SELECT id FROM change_order WHERE id = $1", by.0)
+                    .fetch_optional(tx.connection())
+                    .await?;
             if known.is_none() {
                 return Ok(Newer::Order(by));
             }
