@@ -21,6 +21,11 @@ impl Clock {
         Self { began: Instant::now(), at: Timestamp::now() }
     }
 
+    /// Moves the calendar forward; tokio's time stays.
+    pub(super) fn advance(&mut self, by: SignedDuration) {
+        self.at = self.at.saturating_add(by).unwrap_or(self.at);
+    }
+
     /// The time on the calendar.
     pub(super) fn now(&self) -> Timestamp {
         let passed = SignedDuration::try_from(self.began.elapsed()).unwrap_or(SignedDuration::MAX);

@@ -244,6 +244,12 @@ impl SimulatedCluster {
         world.seen.send_replace(version);
     }
 
+    /// Moves the calendar forward by whole seconds, beside the clock of whoever reads the
+    /// time stamps. What waits for tokio's time goes on waiting for it.
+    pub fn advance_calendar(&self, seconds: i64) {
+        self.shared.lock().clock.advance(jiff::SignedDuration::from_secs(seconds));
+    }
+
     /// Stops a part of the cluster; requests are still answered.
     pub fn freeze(&self, part: Part) {
         self.shared.lock().queue.freeze(part);

@@ -252,6 +252,7 @@ pub(in crate::rollout) fn paused(order: &Order, now: Timestamp) -> Decision {
         return Transition::new(order, State::Running, Step::CloseGate)
             .with(change::close_gate())
             .batch(order.batch + 1, State::Ready, None, "")
+            .because(format!("batch {} is about to begin", order.batch + 2))
             .decided();
     }
     Decision::Wait { until: due, rest: true }

@@ -30,6 +30,7 @@ pub(in crate::rollout) fn begin(order: &Order, view: &DeploymentView) -> Option<
         Step::Paused => Some(
             Transition::new(order, State::Running, Step::CloseGate)
                 .with(change::close_gate())
+                .because(format!("about to go back to batch {stay}"))
                 .decided(),
         ),
         Step::Start

@@ -1,0 +1,187 @@
+//! Judges a recording: what a cluster's watches showed, and which rows were written.
+//!
+//! It shares no code with the engine, and knows of it only what is documented: the names of
+//! columns, annotations and steps. [`cluster`] judges Deployments and pods against the rows,
+//! [`rows`] judges the rows alone.
+
+mod cluster;
+mod plan;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use serde_json::Value;
+
+/// What was seen from the first change to the last.
+#[derive(Debug, Clone, Default)]
+pub struct Recording {
+    /// By the cluster's order.
+    pub seen: Vec<Seen>,
+    /// By the database's order.
+    pub rows: Vec<Row>,
+}
+
+/// A change of an object.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub version: u64,
+    /// When it was seen, in microseconds.
+    pub at: i64,
+    pub what: What,
+}
+
+#[derive(Debug, Clone)]
+pub enum What {
+    Deployment(Deployment),
+    Pod(Pod),
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Deployment {
+    pub gone: bool,
+    /// The fencing token and the order of Sluice's last write.
+    pub fence: Option<i64>,
+    pub order: Option<String>,
+    pub replicas: i64,
+    pub settings: Settings,
+    /// The version that its template names.
+    pub release: Option<String>,
+    /// The fields of its spec that Sluice owns.
+    pub ours: Vec<String>,
+}
+
+/// The fields of a Deployment that a release borrows.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Settings {
+    pub paused: bool,
+    pub min_ready: i64,
+    pub deadline: i64,
+    pub strategy: Value,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Pod {
+    pub name: String,
+    /// It is there no more, or is on its way out.
+    pub gone: bool,
+    /// It went without ending first, as when its node is lost; or nobody saw how it went.
+    pub lost: bool,
+    pub ready: bool,
+    /// The version that it is of.
+    pub release: Option<String>,
+}
+
+/// A row that was written.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// When, and when its transaction began, in microseconds.
+    pub at: i64,
+    pub began: i64,
+    pub transaction: String,
+    pub table: String,
+    pub before: Option<Value>,
+    pub after: Value,
+}
+
+/// Every violation of a promise, in words; none = all are kept.
+pub fn judge(recording: &Recording) -> Vec<String> {
+    let mut found = rows::judge(&recording.rows);
+    found.extend(cluster::judge(recording));
+    found.dedup();
+    found
+}
+
+fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value[field].as_str().unwrap_or_default()
+}
+
+fn is_final(state: &str) -> bool {
+    matches!(state, "succeeded" | "failed" | "aborted" | "system_failed")
+}
+
+impl Seen {
+    /// What a watch shows of an object.
+    pub fn of(kind: &str, version: u64, at: i64, object: &Value, gone: bool) -> Self {
+        let what = if kind == "Pod" {
+            What::Pod(Pod::of(object, gone))
+        } else {
+            What::Deployment(Deployment::of(object, gone))
+        };
+        Self { version, at, what }
+    }
+}
+
+impl Deployment {
+    fn of(object: &Value, gone: bool) -> Self {
+        let (spec, metadata) = (&object["spec"], &object["metadata"]);
+        let annotation = |name: &str| metadata["annotations"][name].as_str().map(str::to_owned);
+        let managers = metadata["managedFields"].as_array().into_iter().flatten();
+        let ours = managers
+            .filter(|entry| text(entry, "manager") == "sluice")
+            .filter_map(|entry| entry["fieldsV1"]["f:spec"].as_object())
+            .flat_map(|fields| fields.keys().map(|field| field.trim_start_matches("f:").to_owned()));
+        Self {
+            gone,
+            fence: annotation("sluice.dev/fence").and_then(|text| text.parse().ok()),
+            order: annotation("sluice.dev/order"),
+            replicas: spec["replicas"].as_i64().unwrap_or(1),
+            settings: Settings {
+                paused: spec["paused"] == true,
+                min_ready: spec["minReadySeconds"].as_i64().unwrap_or(0),
+                deadline: spec["progressDeadlineSeconds"].as_i64().unwrap_or(600),
+                strategy: spec["strategy"].clone(),
+            },
+            release: release(&spec["template"]["metadata"]),
+            ours: ours.collect(),
+        }
+    }
+}
+
+impl Pod {
+    fn of(object: &Value, gone: bool) -> Self {
+        let metadata = &object["metadata"];
+        let ends = !metadata["deletionTimestamp"].is_null();
+        let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
+        Self {
+            name: text(metadata, "name").to_owned(),
+            gone: gone || ends,
+            lost: gone && !ends,
+            ready: conditions
+                .into_iter()
+                .any(|it| text(it, "type") == "Ready" && text(it, "status") == "True"),
+            release: release(metadata),
+        }
+    }
+}
+
+fn release(metadata: &Value) -> Option<String> {
+    metadata["annotations"]["sluice.dev/release"].as_str().map(str::to_owned)
+}
+
+/// A recording as lines, for whoever looks for the cause of a violation.
+pub fn told(recording: &Recording) -> String {
+    let mut lines: Vec<(i64, String)> = Vec::new();
+    for seen in &recording.seen {
+        lines.push((seen.at, format!("{} {:?}", seen.version, seen.what)));
+    }
+    for row in recording.rows.iter().filter(|row| row.table != "batch") {
+        let line = match row.table.as_str() {
+            "event" => format!("event {} {}", row.after["kind"], row.after["cause"]),
+            _ => format!(
+                "order {} {} {} batch {} generation {} applied {} finalizing {} {} intent {}",
+                row.after["kind"],
+                row.after["state"],
+                row.after["step"],
+                row.after["batch"],
+                row.after["generation"],
+                row.after["applied"],
+                row.after["finalizing"],
+                row.after["message"],
+                row.after["intent"]
+            ),
+        };
+        lines.push((row.at, line));
+    }
+    lines.sort();
+    lines.into_iter().map(|(at, line)| format!("{} {line}\n", at % 1_000_000_000)).collect()
+}

@@ -1,0 +1,1 @@
+//! Each violation is found.

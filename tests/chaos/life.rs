@@ -1,0 +1,457 @@
+//! One application's life, from its creation until its last order has ended.
+
+use std::time::Duration;
+
+use clock::Clock;
+use cluster::Cluster;
+use domain::{
+    ApplicationId,
+    order::{FailurePolicy, State, plan::Strategy},
+    template::spec::SpecChange,
+};
+use executor::{Executor, ExecutorConfig};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use kube::{
+    Api, ResourceExt,
+    api::{ListParams, Patch, PatchParams},
+};
+use serde_json::json;
+use service::{
+    Caller, CreateApplication, Deploy, OrderView, PackageParams, RollBackTo, Scale, Service,
+    ServiceConfig, Start,
+};
+use simulated::{Config, Fault as Wrong, SimulatedCluster};
+use sqlx::PgPool;
+use store::{ORDER_CHANNEL, Store};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    checker,
+    line::Line,
+    operation::{Act, Operation, Plan, Trouble, User},
+    record::{self, Recorder},
+};
+
+const NAME: &str = "web";
+const NAMESPACE: &str = "default";
+const LEASE: Duration = Duration::from_secs(2);
+
+/// Longest time in which an operation must be answered.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Longest time in which a life must come to its end once nothing is done to it any more.
+const END: Duration = Duration::from_secs(60);
+
+/// Time without any change after which the clock moves on.
+const QUIET: Duration = Duration::from_millis(300);
+
+/// What became of a life.
+#[derive(Debug)]
+pub struct Lived {
+    pub violations: Vec<String>,
+    pub orders: u64,
+    pub events: u64,
+}
+
+pub struct Life<'a> {
+    pool: &'a PgPool,
+    service: Service,
+    store: Store,
+    clock: Clock,
+    simulation: SimulatedCluster,
+    cluster: String,
+    application: ApplicationId,
+    recorder: Recorder,
+    /// The executor at work, and those that were held up.
+    worker: Worker,
+    stalled: Vec<Worker>,
+    versions: usize,
+}
+
+/// An executor, its own line to the API server, and its name in the database.
+struct Worker {
+    line: Line,
+    holder: String,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Worker {
+    fn start(store: &Store, simulation: &SimulatedCluster, clock: &Clock, cluster: &str) -> Self {
+        let line = Line::new(simulation.service());
+        let settings =
+            ExecutorConfig { cluster: cluster.into(), lease: LEASE, concurrency: 100 };
+        let executor =
+            Executor::new(store.clone(), Cluster::watch(line.client()), clock.clone(), settings);
+        let holder = executor.holder().to_owned();
+        Self { line, holder, task: tokio::spawn(executor.run(CancellationToken::new())) }
+    }
+}
+
+impl<'a> Life<'a> {
+    /// Lives it, and judges what was recorded.
+    pub async fn live(pool: &'a PgPool, plan: &Plan) -> Lived {
+        let mut life = Self::begin(pool, plan).await;
+        for act in &plan.acts {
+            life.act(act).await;
+        }
+        life.end().await
+    }
+
+    async fn begin(pool: &'a PgPool, plan: &Plan) -> Self {
+        let (store, clock) = (Store::on(pool.clone()), Clock::default());
+        // A cluster of its own: the same seed may be lived again.
+        let identity = ApplicationId::new().to_string();
+        let cluster = format!("seed-{}-{identity}", plan.seed);
+        store.register_cluster(&cluster.as_str().into()).await.unwrap();
+        let simulation = SimulatedCluster::start(Config {
+            seed: plan.seed,
+            identity: Some(identity),
+            start_delay: Duration::from_millis(5),
+            jitter: Duration::from_millis(10),
+            shuffle: plan.seed.is_multiple_of(2),
+            ..Config::default()
+        });
+        let settings = ServiceConfig {
+            cluster: cluster.as_str().into(),
+            region: "cn-test".into(),
+            batch_timeout_seconds: 120,
+            failure_policy: FailurePolicy {
+                roll_back: plan.rolls_back,
+                ..FailurePolicy::default()
+            },
+        };
+        let service = Service::new(store.clone(), clock.clone(), settings);
+        let worker = Worker::start(&store, &simulation, &clock, &cluster);
+        let recorder = Recorder::start(simulation.client(), NAMESPACE);
+        let known = async {
+            while !service.cluster().await.unwrap().namespaces.contains(&NAMESPACE.to_owned()) {
+                let _ = timeout(Duration::from_millis(20), recorder.see(1)).await;
+            }
+        };
+        timeout(END, known).await.expect("the executor must see the cluster");
+        let request = CreateApplication {
+            name: NAME.into(),
+            cluster: cluster.as_str().into(),
+            namespace: Some(NAMESPACE.into()),
+            logical_region: None,
+            description: String::new(),
+            replicas: Some(plan.replicas),
+            version: None,
+            spec: SpecChange { image: Some("shop/web:1.0".into()), ..SpecChange::default() },
+            package: PackageParams::default(),
+            timeout_seconds: None,
+            notes: Vec::new(),
+            services: Vec::new(),
+        };
+        let (application, _) = service.create_application(&caller(), request).await.unwrap();
+        let life = Self {
+            pool,
+            service,
+            store,
+            clock,
+            simulation,
+            cluster,
+            application,
+            recorder,
+            worker,
+            stalled: Vec::new(),
+            versions: 1,
+        };
+        life.rest().await;
+        life
+    }
+
+    async fn act(&mut self, act: &Act) {
+        // What is refused is part of a life.
+        if timeout(ANSWER, self.operate(act.operation)).await.is_err() {
+            tracing::warn!("{:?} was not answered", act.operation);
+        }
+        let _ = timeout(QUIET, self.recorder.see(act.then)).await;
+    }
+
+    async fn operate(&mut self, operation: Operation) {
+        let (application, caller) = (self.application, caller());
+        let service = self.service.clone();
+        match operation {
+            Operation::Release(strategy, fault) => {
+                self.versions += 1;
+                let image = format!("shop/web:{}.0{}", self.versions, fault.tag());
+                let _ = service.deploy(&caller, release(application, image, strategy)).await;
+            }
+            Operation::ReleaseEarlier(batches) => {
+                let history = service.history(application).await.unwrap_or_default();
+                let Some(version) = history.get(1).map(|it| it.version.clone()) else { return };
+                let request = RollBackTo {
+                    application,
+                    version,
+                    batches: Some(batches),
+                    wait_minutes: None,
+                };
+                let _ = service.roll_back_to(&caller, request).await;
+            }
+            Operation::Confirm => self.confirm().await,
+            Operation::StepBack(stay) => {
+                if let Some(order) = self.newest().await {
+                    let _ = service.step_back(&caller, order.id, Some(stay)).await;
+                }
+            }
+            Operation::Abort => {
+                if let Some(order) = self.newest().await {
+                    let _ = service.abort(&caller, order.id).await;
+                }
+            }
+            Operation::RollBack => {
+                if let Some(order) = self.newest().await {
+                    let _ = service.roll_back(&caller, order.id).await;
+                }
+            }
+            Operation::Retry => {
+                let Some(order) = self.newest().await else { return };
+                let failed = order.batches.iter().find(|batch| batch.state == State::Failed);
+                if let Some(batch) = failed {
+                    let _ = service.retry(&caller, batch.id).await;
+                }
+            }
+            Operation::Scale(replicas) => {
+                let request = Scale { application, replicas, timeout_seconds: None };
+                let _ = service.scale(&caller, request).await;
+            }
+            Operation::Stop => drop(service.stop(&caller, application, None).await),
+            Operation::Start => {
+                let request = Start { application, replicas: None, timeout_seconds: None };
+                let _ = service.start(&caller, request).await;
+            }
+            Operation::Restart => drop(service.restart(&caller, application, None).await),
+            Operation::Edit(user) => self.edit(user).await,
+            Operation::LosePod => self.lose_pod().await,
+            Operation::Break(trouble, times) => {
+                let wrong = match trouble {
+                    Trouble::LoseRequest => Wrong::LoseRequest,
+                    Trouble::LoseAnswer => Wrong::LoseAnswer,
+                    Trouble::Refuse(code) => Wrong::Refuse(code),
+                };
+                self.simulation.fail_next(times, wrong, |call| call.manager == "sluice");
+            }
+            Operation::DropWatches => self.simulation.drop_watches(),
+            Operation::ExpireWatches => {
+                self.simulation.expire_watches();
+                self.simulation.drop_watches();
+            }
+            Operation::Crash => self.crash().await,
+            Operation::Stall => self.stall().await,
+            Operation::GoOn => self.stalled.iter().for_each(|worker| worker.line.go_on()),
+            Operation::Pass(seconds) => self.pass(seconds).await,
+            Operation::Rest => self.rest().await,
+        }
+    }
+
+    async fn newest(&self) -> Option<OrderView> {
+        let newest = self.service.newest_order(self.application).await.ok()??;
+        self.service.order(newest.id).await.ok()
+    }
+
+    async fn confirm(&self) {
+        let Some(order) = self.newest().await else { return };
+        let waits =
+            |state: State| matches!(state, State::WaitingConfirmation | State::WaitingInterval);
+        if let Some(batch) = order.batches.iter().find(|batch| waits(batch.state)) {
+            let _ = self.service.confirm(&caller(), batch.id, true).await;
+        }
+    }
+
+    async fn crash(&mut self) {
+        let next = self.another();
+        let old = std::mem::replace(&mut self.worker, next);
+        old.task.abort();
+        self.expire_leases(&old.holder).await;
+    }
+
+    /// The database calls the leases of an executor run out, as if time had passed.
+    async fn expire_leases(&self, holder: &str) {
+        sqlx::query("UPDATE change_order SET lease_expires_at = now() - interval '1 s' WHERE lease_holder = $1")
+            .bind(holder)
+            .execute(self.pool)
+            .await
+            .unwrap();
+        self.wake().await;
+    }
+
+    async fn stall(&mut self) {
+        self.worker.line.hold();
+        let _ = timeout(QUIET, self.worker.line.holds_one()).await;
+        let next = self.another();
+        let old = std::mem::replace(&mut self.worker, next);
+        self.expire_leases(&old.holder).await;
+        self.stalled.push(old);
+    }
+
+    fn another(&self) -> Worker {
+        Worker::start(&self.store, &self.simulation, &self.clock, &self.cluster)
+    }
+
+    async fn edit(&self, user: User) {
+        if self.open().await > 0 {
+            return;
+        }
+        let deployments: Api<Deployment> =
+            Api::namespaced(self.simulation.client(), NAMESPACE);
+        let Ok(Some(now)) = deployments.get_opt(NAME).await else { return };
+        // A release that rests half way is not the user's to edit.
+        if now.spec.as_ref().and_then(|spec| spec.paused) == Some(true) {
+            return;
+        }
+        let edit = json!({ "spec": {
+            "strategy": { "rollingUpdate": { "maxSurge": user.max_surge, "maxUnavailable": user.max_unavailable } },
+            "progressDeadlineSeconds": user.progress_deadline_seconds,
+        } });
+        let hand =
+            PatchParams { field_manager: Some("kubectl-edit".into()), ..PatchParams::default() };
+        let _ = deployments.patch(NAME, &hand, &Patch::Merge(edit)).await;
+    }
+
+    async fn lose_pod(&self) {
+        let pods: Api<Pod> = Api::namespaced(self.simulation.client(), NAMESPACE);
+        let Ok(list) = pods.list(&ListParams::default()).await else { return };
+        if let Some(pod) = list.items.first() {
+            self.simulation.kill_pod(NAMESPACE, &pod.name_any());
+        }
+    }
+
+    /// Seconds pass, for the database's clock alone they do not.
+    async fn pass(&self, seconds: i64) {
+        self.clock.advance(seconds);
+        self.simulation.advance_calendar(seconds);
+        self.wake().await;
+    }
+
+    async fn wake(&self) {
+        sqlx::query("SELECT pg_notify($1, id::text) FROM change_order WHERE application_id = $2 AND (finished_at IS NULL OR finalizing)")
+            .bind(ORDER_CHANNEL)
+            .bind(self.application.0)
+            .execute(self.pool)
+            .await
+            .unwrap();
+    }
+
+    /// Orders that are not at their end.
+    async fn open(&self) -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM change_order WHERE application_id = $1 AND (finished_at IS NULL OR finalizing)")
+            .bind(self.application.0)
+            .fetch_one(self.pool)
+            .await
+            .unwrap()
+    }
+
+    /// Waits until the order waits or has ended, or nothing happens any more.
+    async fn rest(&self) {
+        while self.open().await > 0 {
+            let state = self.newest().await.map(|order| order.state);
+            if matches!(state, Some(State::WaitingConfirmation | State::WaitingInterval))
+                || timeout(QUIET, self.recorder.see(1)).await.is_err()
+            {
+                return;
+            }
+        }
+    }
+
+    /// Lets everything come to its end, and judges it.
+    async fn end(mut self) -> Lived {
+        self.simulation.clear_faults();
+        self.stalled.iter().for_each(|worker| worker.line.go_on());
+        let came_to_its_end = self.come_to_its_end().await;
+        let deployments: Api<Deployment> = Api::namespaced(self.simulation.client(), NAMESPACE);
+        if let Ok(Some(last)) = deployments.get_opt(NAME).await {
+            let version = last.resource_version().and_then(|it| it.parse().ok()).unwrap_or(0);
+            let _ = timeout(ANSWER, self.recorder.saw(version)).await;
+        }
+        self.stalled.clear();
+        self.worker.task.abort();
+        let events = self.recorder.count();
+        let rows = record::rows(self.pool, &self.application.to_string()).await;
+        let recording = self.recorder.end(rows);
+        let orders = recording
+            .rows
+            .iter()
+            .filter(|row| row.table == "change_order" && row.before.is_none())
+            .count();
+        let mut violations = checker::judge(&recording);
+        if !came_to_its_end {
+            violations.push(format!("not at its end within {END:?}"));
+        }
+        if std::env::var_os("SLUICE_CHAOS_RECORDING").is_some() && !violations.is_empty() {
+            eprintln!("{}", checker::told(&recording));
+        }
+        Lived {
+            violations,
+            orders: u64::try_from(orders).unwrap_or(0),
+            events: events + u64::try_from(recording.rows.len()).unwrap_or(0),
+        }
+    }
+
+    async fn come_to_its_end(&self) -> bool {
+        let until = Instant::now() + END;
+        let mut confirmed = 0;
+        while self.open().await > 0 {
+            if Instant::now() > until {
+                return false;
+            }
+            let state = self.newest().await.map(|order| (order.id, order.state));
+            match state {
+                // What cannot be confirmed goes back.
+                Some((id, State::WaitingConfirmation)) if confirmed >= 10 => {
+                    let _ = self.service.roll_back(&caller(), id).await;
+                }
+                Some((_, State::WaitingConfirmation)) => {
+                    confirmed += 1;
+                    self.confirm().await;
+                }
+                Some((_, State::WaitingInterval)) => self.pass(60).await,
+                _ => {}
+            }
+            if timeout(QUIET, self.recorder.see(1)).await.is_err() {
+                self.pass(30).await;
+            }
+        }
+        true
+    }
+}
+
+fn caller() -> Caller {
+    Caller {
+        key_id: "chaos".into(),
+        name: "chaos".into(),
+        request_id: "request".into(),
+        source: domain::Source::Api,
+        reason: String::new(),
+        identity: None,
+    }
+}
+
+fn release(application: ApplicationId, image: String, strategy: Strategy) -> Deploy {
+    Deploy {
+        application,
+        spec: SpecChange { image: Some(image), ..SpecChange::default() },
+        package: PackageParams::default(),
+        release: None,
+        version: None,
+        replicas: None,
+        strategy: Some(strategy),
+        batch_timeout_seconds: None,
+        min_ready_seconds: None,
+        description: String::new(),
+        notes: Vec::new(),
+        plan_hash: None,
+        allows_no_surge: false,
+        template: None,
+    }
+}

@@ -1,0 +1,220 @@
+//! Records what a life shows: every change of its Deployment and pods, by watches of their
+//! own, and every row of its orders that is written, by triggers in the test's database.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use kube::{
+    Api, Client,
+    runtime::watcher::{self, Event},
+};
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::{
+    PgPool, Row as _,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use tokio::{sync::watch, task::JoinHandle};
+
+use crate::checker::{Recording, Row, Seen};
+
+const TRIGGERS: &str = "
+    CREATE SCHEMA IF NOT EXISTS recording;
+    CREATE TABLE IF NOT EXISTS recording.change (
+        seq bigserial PRIMARY KEY, key text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        began timestamptz NOT NULL DEFAULT now(), transaction text NOT NULL DEFAULT pg_current_xact_id()::text,
+        source text NOT NULL, before jsonb, after jsonb NOT NULL
+    );
+    CREATE INDEX IF NOT EXISTS change_key ON recording.change (key);
+    CREATE OR REPLACE FUNCTION recording.note() RETURNS trigger LANGUAGE plpgsql AS $$
+    DECLARE
+        noted jsonb := to_jsonb(NEW) - 'template' - 'snapshot';
+        earlier jsonb := CASE WHEN TG_OP = 'UPDATE' THEN to_jsonb(OLD) - 'template' - 'snapshot' END;
+    BEGIN
+        INSERT INTO recording.change (key, source, before, after)
+        VALUES (coalesce(noted->>'application_id', noted->>'order_id'), TG_TABLE_NAME, earlier, noted);
+        RETURN NULL;
+    END
+    $$;
+    CREATE OR REPLACE TRIGGER record AFTER INSERT OR UPDATE ON change_order FOR EACH ROW EXECUTE FUNCTION recording.note();
+    CREATE OR REPLACE TRIGGER record AFTER INSERT OR UPDATE ON batch FOR EACH ROW EXECUTE FUNCTION recording.note();
+    CREATE OR REPLACE TRIGGER record AFTER INSERT ON event FOR EACH ROW EXECUTE FUNCTION recording.note();";
+
+/// Connections to the test's database, in which rows are recorded.
+pub async fn pool(options: PgConnectOptions) -> PgPool {
+    let pool = PgPoolOptions::new().max_connections(24).connect_with(options).await.unwrap();
+    sqlx::raw_sql(TRIGGERS).execute(&pool).await.unwrap();
+    pool
+}
+
+/// The rows of an application that were written, oldest first; they are recorded no longer.
+pub async fn rows(pool: &PgPool, application: &str) -> Vec<Row> {
+    let orders: Vec<String> =
+        sqlx::query_scalar("SELECT id::text FROM change_order WHERE application_id::text = $1")
+            .bind(application)
+            .fetch_all(pool)
+            .await
+            .unwrap();
+    let keys: Vec<String> = orders.into_iter().chain([application.to_owned()]).collect();
+    let rows = sqlx::query(
+        "WITH taken AS (DELETE FROM recording.change WHERE key = ANY($1) RETURNING *)
+         SELECT transaction, source, before, after, (extract(epoch FROM at) * 1000000)::bigint AS at,
+             (extract(epoch FROM began) * 1000000)::bigint AS began FROM taken ORDER BY seq",
+    )
+    .bind(keys)
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    let row = |row: sqlx::postgres::PgRow| Row {
+        at: row.get("at"),
+        began: row.get("began"),
+        transaction: row.get("transaction"),
+        table: row.get("source"),
+        before: row.get("before"),
+        after: row.get("after"),
+    };
+    rows.into_iter().map(row).collect()
+}
+
+#[derive(Default)]
+struct Taken {
+    seen: Vec<Seen>,
+    /// The pods and Deployments that are there, for those that are gone after a new list.
+    there: HashMap<String, Value>,
+    newest: u64,
+}
+
+/// Watches the Deployments and pods of a namespace.
+pub struct Recorder {
+    taken: Arc<Mutex<Taken>>,
+    count: watch::Receiver<u64>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl Recorder {
+    pub fn start(client: Client, namespace: &str) -> Self {
+        let taken = Arc::<Mutex<Taken>>::default();
+        let (sender, count) = watch::channel(0);
+        let sender = Arc::new(sender);
+        let tasks = [
+            tokio::spawn(follow(
+                Api::<Deployment>::namespaced(client.clone(), namespace),
+                "Deployment",
+                taken.clone(),
+                sender.clone(),
+            )),
+            tokio::spawn(follow(
+                Api::<Pod>::namespaced(client, namespace),
+                "Pod",
+                taken.clone(),
+                sender,
+            )),
+        ];
+        Self { taken, count, tasks }
+    }
+
+    /// Waits until so many more changes were seen.
+    pub async fn see(&self, more: u64) {
+        let mut count = self.count.clone();
+        let wanted = *count.borrow_and_update() + more;
+        let _ = count.wait_for(|count| *count >= wanted).await;
+    }
+
+    pub fn count(&self) -> u64 {
+        *self.count.borrow()
+    }
+
+    /// Waits until everything is seen up to a version of the Deployment.
+    pub async fn saw(&self, version: u64) {
+        let mut count = self.count.clone();
+        let saw = || self.taken.lock().unwrap().seen.iter().any(|it| it.version >= version);
+        while !saw() {
+            if count.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Everything that was seen, in the cluster's order, with `rows`.
+    pub fn end(self, rows: Vec<Row>) -> Recording {
+        self.tasks.iter().for_each(JoinHandle::abort);
+        let mut seen = std::mem::take(&mut self.taken.lock().unwrap().seen);
+        seen.sort_by_key(|seen| seen.version);
+        Recording { seen, rows }
+    }
+}
+
+async fn follow<K>(
+    api: Api<K>,
+    kind: &'static str,
+    taken: Arc<Mutex<Taken>>,
+    count: Arc<watch::Sender<u64>>,
+) where
+    K: kube::Resource + Clone + std::fmt::Debug + Send + Serialize + 'static,
+    K: serde::de::DeserializeOwned,
+    K::DynamicType: Default,
+{
+    let mut events = watcher::watcher(api, watcher::Config::default()).boxed();
+    let mut listed: HashMap<String, Value> = HashMap::new();
+    while let Some(event) = events.next().await {
+        // A watch that broke goes on by itself.
+        let Ok(event) = event else { continue };
+        let mut taken = taken.lock().unwrap();
+        match event {
+            Event::Init => listed.clear(),
+            Event::InitApply(object) => {
+                let object = serde_json::to_value(&object).unwrap();
+                listed.insert(key(kind, &object), object.clone());
+                taken.take(kind, object, false, false);
+            }
+            Event::InitDone => {
+                let gone: Vec<String> = taken
+                    .there
+                    .keys()
+                    .filter(|key| key.starts_with(kind) && !listed.contains_key(*key))
+                    .cloned()
+                    .collect();
+                for key in gone {
+                    let object = taken.there[&key].clone();
+                    taken.take(kind, object, true, true);
+                }
+            }
+            Event::Apply(object) => {
+                taken.take(kind, serde_json::to_value(&object).unwrap(), false, false);
+            }
+            Event::Delete(object) => {
+                taken.take(kind, serde_json::to_value(&object).unwrap(), true, false);
+            }
+        }
+        drop(taken);
+        count.send_modify(|count| *count += 1);
+    }
+}
+
+fn key(kind: &str, object: &Value) -> String {
+    format!("{kind} {}", object["metadata"]["name"].as_str().unwrap_or_default())
+}
+
+impl Taken {
+    fn take(&mut self, kind: &'static str, object: Value, gone: bool, missed: bool) {
+        let told: u64 = object["metadata"]["resourceVersion"]
+            .as_str()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0);
+        // What went while nobody watched went at some time before the newest change.
+        let version = if missed { self.newest } else { told };
+        self.newest = self.newest.max(version);
+        let at = Timestamp::now().as_microsecond();
+        if gone {
+            self.there.remove(&key(kind, &object));
+        } else if self.there.insert(key(kind, &object), object.clone()).as_ref() == Some(&object) {
+            return;
+        }
+        self.seen.push(Seen::of(kind, version, at, &object, gone));
+    }
+}
