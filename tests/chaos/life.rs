@@ -47,7 +47,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 const END: Duration = Duration::from_secs(60);
 
 /// Time without any change after which the clock moves on.
-const QUIET: Duration = Duration::from_millis(300);
+const QUIET: Duration = Duration::from_millis(200);
 
 /// What became of a life.
 #[derive(Debug)]
@@ -88,8 +88,7 @@ impl Drop for Worker {
 impl Worker {
     fn start(store: &Store, simulation: &SimulatedCluster, clock: &Clock, cluster: &str) -> Self {
         let line = Line::new(simulation.service());
-        let settings =
-            ExecutorConfig { cluster: cluster.into(), lease: LEASE, concurrency: 100 };
+        let settings = ExecutorConfig { cluster: cluster.into(), lease: LEASE, concurrency: 100 };
         let executor =
             Executor::new(store.clone(), Cluster::watch(line.client()), clock.clone(), settings);
         let holder = executor.holder().to_owned();
@@ -191,12 +190,8 @@ impl<'a> Life<'a> {
             Operation::ReleaseEarlier(batches) => {
                 let history = service.history(application).await.unwrap_or_default();
                 let Some(version) = history.get(1).map(|it| it.version.clone()) else { return };
-                let request = RollBackTo {
-                    application,
-                    version,
-                    batches: Some(batches),
-                    wait_minutes: None,
-                };
+                let request =
+                    RollBackTo { application, version, batches: Some(batches), wait_minutes: None };
                 let _ = service.roll_back_to(&caller, request).await;
             }
             Operation::Confirm => self.confirm().await,
@@ -303,8 +298,7 @@ impl<'a> Life<'a> {
         if self.open().await > 0 {
             return;
         }
-        let deployments: Api<Deployment> =
-            Api::namespaced(self.simulation.client(), NAMESPACE);
+        let deployments: Api<Deployment> = Api::namespaced(self.simulation.client(), NAMESPACE);
         let Ok(Some(now)) = deployments.get_opt(NAME).await else { return };
         // A release that rests half way is not the user's to edit.
         if now.spec.as_ref().and_then(|spec| spec.paused) == Some(true) {

@@ -37,7 +37,7 @@ use self::{life::Life, operation::Plan};
 const SHRUNK: usize = 2;
 
 /// Lives that are lived at the same time.
-const ABREAST: usize = 12;
+const ABREAST: usize = 20;
 
 fn from_environment(name: &str, otherwise: u64) -> u64 {
     match std::env::var(name) {
@@ -106,11 +106,7 @@ async fn live_all(pool: &PgPool, first: u64, seeds: u64) -> Vec<String> {
     for (number, (plan, violations)) in failed.into_iter().enumerate() {
         let shortest =
             if number < SHRUNK { shrink::shortest(pool, &plan).await } else { String::new() };
-        told.push(format!(
-            "seed {}: {}\n{shortest}",
-            plan.seed,
-            violations.join("\n  ")
-        ));
+        told.push(format!("seed {}: {}\n{shortest}", plan.seed, violations.join("\n  ")));
     }
     told
 }

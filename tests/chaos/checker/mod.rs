@@ -116,10 +116,10 @@ impl Deployment {
         let (spec, metadata) = (&object["spec"], &object["metadata"]);
         let annotation = |name: &str| metadata["annotations"][name].as_str().map(str::to_owned);
         let managers = metadata["managedFields"].as_array().into_iter().flatten();
-        let ours = managers
-            .filter(|entry| text(entry, "manager") == "sluice")
-            .filter_map(|entry| entry["fieldsV1"]["f:spec"].as_object())
-            .flat_map(|fields| fields.keys().map(|field| field.trim_start_matches("f:").to_owned()));
+        let mut ours = Vec::new();
+        for entry in managers.filter(|entry| text(entry, "manager") == "sluice") {
+            leaves("", &entry["fieldsV1"]["f:spec"], &mut ours);
+        }
         Self {
             gone,
             fence: annotation("sluice.dev/fence").and_then(|text| text.parse().ok()),
@@ -132,7 +132,20 @@ impl Deployment {
                 strategy: spec["strategy"].clone(),
             },
             release: release(&spec["template"]["metadata"]),
-            ours: ours.collect(),
+            ours,
+        }
+    }
+}
+
+/// The paths of fields that a manager owns, with dots.
+fn leaves(path: &str, fields: &Value, found: &mut Vec<String>) {
+    for (key, below) in fields.as_object().into_iter().flatten() {
+        let Some(field) = key.strip_prefix("f:") else { continue };
+        let path = if path.is_empty() { field.to_owned() } else { format!("{path}.{field}") };
+        if below.as_object().is_some_and(|below| below.keys().any(|key| key.starts_with("f:"))) {
+            leaves(&path, below, found);
+        } else {
+            found.push(path);
         }
     }
 }

@@ -98,7 +98,10 @@ impl Books<'_> {
         }
         for generation in events.iter().filter_map(|event| event["detail"]["generation"].as_i64()) {
             if after["generation"].as_i64() != Some(generation) {
-                self.wrong(after, "an executor wrote under a fencing token that is not the order's");
+                self.wrong(
+                    after,
+                    "an executor wrote under a fencing token that is not the order's",
+                );
             }
             let expires = text(before, "lease_expires_at").parse::<jiff::Timestamp>();
             if moved && expires.is_ok_and(|at| at.as_microsecond() <= row.began) {
@@ -146,7 +149,10 @@ impl Books<'_> {
             && text(order, "trouble").is_empty()
             && !message.contains(&format!("batch {}", batch + 2))
         {
-            self.wrong(order, &format!("an order waits for batch {} and says: {message}", batch + 2));
+            self.wrong(
+                order,
+                &format!("an order waits for batch {} and says: {message}", batch + 2),
+            );
         }
         if is_final(state) {
             let alive = |batch: &&&Value| {
