@@ -21,7 +21,7 @@ use service::{
     ServiceConfig, Start,
 };
 use simulated::{Config, Fault as Wrong, SimulatedCluster};
-use sqlx::PgPool;
+use sqlx::{PgPool, postgres::PgPoolOptions};
 use store::{ORDER_CHANNEL, Store};
 use tokio::{
     task::JoinHandle,
@@ -38,6 +38,12 @@ use crate::{
 
 const NAME: &str = "web";
 const NAMESPACE: &str = "default";
+/// Most connections of a life to the database: each executor keeps one.
+const CONNECTIONS: u32 = 8;
+
+/// Executors that are held up at the same time.
+const STALLED: usize = 2;
+
 const LEASE: Duration = Duration::from_secs(2);
 
 /// Longest time in which an operation must be answered.
@@ -57,8 +63,9 @@ pub struct Lived {
     pub events: u64,
 }
 
-pub struct Life<'a> {
-    pool: &'a PgPool,
+pub struct Life {
+    /// Connections of its own, as its executors keep some of them.
+    pool: PgPool,
     service: Service,
     store: Store,
     clock: Clock,
@@ -96,9 +103,9 @@ impl Worker {
     }
 }
 
-impl<'a> Life<'a> {
+impl Life {
     /// Lives it, and judges what was recorded.
-    pub async fn live(pool: &'a PgPool, plan: &Plan) -> Lived {
+    pub async fn live(pool: &PgPool, plan: &Plan) -> Lived {
         let mut life = Self::begin(pool, plan).await;
         for act in &plan.acts {
             life.act(act).await;
@@ -106,7 +113,10 @@ impl<'a> Life<'a> {
         life.end().await
     }
 
-    async fn begin(pool: &'a PgPool, plan: &Plan) -> Self {
+    async fn begin(pool: &PgPool, plan: &Plan) -> Self {
+        let options = (*pool.connect_options()).clone();
+        let pool = PgPoolOptions::new().max_connections(CONNECTIONS).connect_with(options).await;
+        let pool = pool.unwrap();
         let (store, clock) = (Store::on(pool.clone()), Clock::default());
         // A cluster of its own: the same seed may be lived again.
         let identity = ApplicationId::new().to_string();
@@ -166,7 +176,7 @@ impl<'a> Life<'a> {
             stalled: Vec::new(),
             versions: 1,
         };
-        life.rest().await;
+        let _ = timeout(ANSWER, life.rest()).await;
         life
     }
 
@@ -275,7 +285,7 @@ impl<'a> Life<'a> {
     async fn expire_leases(&self, holder: &str) {
         sqlx::query("UPDATE change_order SET lease_expires_at = now() - interval '1 s' WHERE lease_holder = $1")
             .bind(holder)
-            .execute(self.pool)
+            .execute(&self.pool)
             .await
             .unwrap();
         self.wake().await;
@@ -288,6 +298,9 @@ impl<'a> Life<'a> {
         let old = std::mem::replace(&mut self.worker, next);
         self.expire_leases(&old.holder).await;
         self.stalled.push(old);
+        if self.stalled.len() > STALLED {
+            self.stalled.remove(0);
+        }
     }
 
     fn another(&self) -> Worker {
@@ -332,7 +345,7 @@ impl<'a> Life<'a> {
         sqlx::query("SELECT pg_notify($1, id::text) FROM change_order WHERE application_id = $2 AND (finished_at IS NULL OR finalizing)")
             .bind(ORDER_CHANNEL)
             .bind(self.application.0)
-            .execute(self.pool)
+            .execute(&self.pool)
             .await
             .unwrap();
     }
@@ -341,7 +354,7 @@ impl<'a> Life<'a> {
     async fn open(&self) -> i64 {
         sqlx::query_scalar("SELECT count(*) FROM change_order WHERE application_id = $1 AND (finished_at IS NULL OR finalizing)")
             .bind(self.application.0)
-            .fetch_one(self.pool)
+            .fetch_one(&self.pool)
             .await
             .unwrap()
     }
@@ -371,7 +384,8 @@ impl<'a> Life<'a> {
         self.stalled.clear();
         self.worker.task.abort();
         let events = self.recorder.count();
-        let rows = record::rows(self.pool, &self.application.to_string()).await;
+        let rows = record::rows(&self.pool, &self.application.to_string()).await;
+        self.pool.close().await;
         let recording = self.recorder.end(rows);
         let orders = recording
             .rows

@@ -37,7 +37,7 @@ use self::{life::Life, operation::Plan};
 const SHRUNK: usize = 2;
 
 /// Lives that are lived at the same time.
-const ABREAST: usize = 20;
+const ABREAST: usize = 16;
 
 fn from_environment(name: &str, otherwise: u64) -> u64 {
     match std::env::var(name) {

@@ -47,7 +47,7 @@ const TRIGGERS: &str = "
 
 /// Connections to the test's database, in which rows are recorded.
 pub async fn pool(options: PgConnectOptions) -> PgPool {
-    let pool = PgPoolOptions::new().max_connections(24).connect_with(options).await.unwrap();
+    let pool = PgPoolOptions::new().max_connections(2).connect_with(options).await.unwrap();
     sqlx::raw_sql(TRIGGERS).execute(&pool).await.unwrap();
     pool
 }
