@@ -61,6 +61,11 @@ pub enum Command {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
+    /// Write the manual pages of this program's commands into a folder, and end.
+    Manual {
+        /// The folder. It is created if it does not exist.
+        folder: PathBuf,
+    },
     /// Download a package, check it, and end: what the init container of a package release runs.
     FetchPackage(Box<FetchPackage>),
     /// Say which cluster an id stands for.

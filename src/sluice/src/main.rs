@@ -53,6 +53,11 @@ async fn run(cli: Cli) -> Result<ExitCode> {
             clap_complete::generate(shell, &mut Cli::command(), "sluice", &mut script);
             print(&String::from_utf8_lossy(&script))?
         }
+        Command::Manual { folder } => {
+            std::fs::create_dir_all(&folder)
+                .and_then(|()| clap_mangen::generate_to(Cli::command(), &folder))
+                .with_context(|| format!("the pages cannot be written to {}", folder.display()))?;
+        }
         Command::Key { command } => access::key(command).await?,
         Command::Principal { command } => access::principal(command).await?,
         Command::Policy { command } => access::policy(command).await?,
