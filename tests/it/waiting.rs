@@ -24,6 +24,7 @@ on_both_clusters!(
     trouble_that_passes_is_over_and_the_next_batch_begins,
     a_foreign_template_is_told_and_not_released_by_a_confirmation,
     a_deployment_that_is_deleted_ends_the_order_that_waits,
+    a_pod_is_shown_as_it_is_while_its_order_waits_and_so_is_the_one_in_its_place,
 );
 
 /// A release of which the first batch is done, and the next waits.
@@ -39,7 +40,7 @@ fn pods(app: &App) -> Api<Pod> {
 }
 
 /// Makes a pod of the new version say that it is Ready, or not.
-async fn set_ready(app: &App, ready: &str) -> String {
+pub(crate) async fn set_ready(app: &App, ready: &str) -> String {
     let all = pods(app).list(&ListParams::default()).await.unwrap();
     let is_new =
         |pod: &&Pod| pod.spec.as_ref().unwrap().containers[0].image.as_deref() == Some(NEW);
@@ -123,6 +124,39 @@ async fn trouble_that_passes_is_over_and_the_next_batch_begins(app: App) {
     let events = app.store.events(order).await.unwrap();
     let kinds: Vec<_> = events.iter().map(|it| it.kind.as_str()).collect();
     assert!(kinds.contains(&"order.trouble") && kinds.contains(&"order.trouble_over"), "{kinds:?}");
+}
+
+async fn a_pod_is_shown_as_it_is_while_its_order_waits_and_so_is_the_one_in_its_place(app: App) {
+    let order = resting(&app, manual(2)).await;
+    let before = app.service.order(order).await.unwrap().batches[0].pods.clone();
+    assert!(before.len() == 2 && before.iter().all(|pod| pod.ready), "{before:#?}");
+    let pod = set_ready(&app, "False").await;
+    let told = app
+        .order_when(order, |it| {
+            it.batches[0]
+                .pods
+                .iter()
+                .any(|it| it.name == pod && !it.ready && !it.message.is_empty())
+        })
+        .await;
+    assert_eq!(told.state, State::WaitingConfirmation);
+    assert_eq!(told.batches[0].pods.len(), 2, "{:#?}", told.batches[0].pods);
+    let shown = app.service.snapshot(order).await.unwrap();
+    assert_eq!(shown.batches[0].ready(), 1, "{:#?}", shown.batches[0]);
+    pods(&app).delete(&pod, &DeleteParams::default()).await.unwrap();
+    let well = app
+        .order_when(order, |it| {
+            let pods = &it.batches[0].pods;
+            pods.len() == 2 && pods.iter().all(|it| it.ready && it.name != pod)
+        })
+        .await;
+    let other = before.iter().find(|it| it.name != pod).unwrap();
+    assert_eq!(well.batches[0].pods[0].name, other.name, "the other one stays where it was");
+    app.confirm(order, 2).await;
+    let done = app.end_of(order).await;
+    assert_eq!(done.state, State::Succeeded, "{done:#?}");
+    let counts: Vec<usize> = done.batches.iter().map(|batch| batch.pods.len()).collect();
+    assert_eq!(counts, [2, 2], "no pod is in two batches");
 }
 
 async fn a_foreign_template_is_told_and_not_released_by_a_confirmation(app: App) {

@@ -186,6 +186,7 @@ impl Executor {
         let decision = rollout::decide(&drive.order, &facts, self.clock.now());
         self.record_pods(drive, observation, matches!(decision, Decision::Transition(_))).await?;
         if let Decision::Wait { rest: true, .. } = decision {
+            self.record_resting(drive.lease, &drive.order, observation).await?;
             self.note_trouble(drive, &facts).await?;
         }
         match decision {

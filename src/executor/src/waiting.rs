@@ -27,11 +27,14 @@ const MOST: i64 = 20_000;
 /// one back.
 const LIST_EVERY: Duration = Duration::from_secs(10);
 
-/// Shortest time between two looks at one order, and between two lists.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Shortest time between two lists.
+const LIST_AGAIN: Duration = Duration::from_millis(500);
+
+/// Shortest time between two looks at one order: what is seen is recorded.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Pause between two rounds, which ask nobody.
-const ROUND: Duration = Duration::from_millis(200);
+const ROUND: Duration = Duration::from_millis(100);
 
 /// An order that rests.
 struct Resting {
@@ -46,7 +49,7 @@ impl Executor {
         let mut listed: Option<Instant> = None;
         loop {
             let is_due = listed.is_none_or(|at| at.elapsed() >= LIST_EVERY);
-            let may_list = listed.is_none_or(|at| at.elapsed() >= LOOK_EVERY);
+            let may_list = listed.is_none_or(|at| at.elapsed() >= LIST_AGAIN);
             if is_due || (may_list && self.rested.swap(false, Ordering::Relaxed)) {
                 listed = Some(Instant::now());
                 match self.store.resting_orders(&self.settings.cluster, MOST).await {
@@ -100,7 +103,10 @@ impl Executor {
         let (facts, now) = (Facts { deployment: self.cluster.observe(key) }, self.clock.now());
         let trouble = rollout::trouble_while_waiting(&order, &facts, now).unwrap_or_default();
         let rests = matches!(rollout::decide(&order, &facts, now), Decision::Wait { .. });
-        if rests && trouble == order.trouble {
+        if rests
+            && trouble == order.trouble
+            && self.unrecorded(&order, &facts.deployment).await?.is_empty()
+        {
             return Ok(true);
         }
         let is_due = self.store.wake_resting(&self.settings.cluster, id, now).await?;

@@ -1,4 +1,5 @@
-//! What is recorded of a batch's pods while it runs.
+//! What is recorded of the pods of batches: while one runs, and while the order waits behind
+//! it.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,17 +12,22 @@ use super::Drive;
 use crate::Executor;
 use domain::{
     BatchId,
-    observed::{Observation, failure},
-    order::State,
+    observed::{DeploymentView, Observation, failure},
+    order::{Order, State, Step},
     rollout,
 };
-use store::{PodState, StoreError};
+use jiff::Timestamp;
+use store::{BatchRow, Lease, PodState, StoreError};
 
 /// Shortest time between two records of a batch's pods.
 pub(super) const RECORD_EVERY: Duration = Duration::from_millis(250);
 
 /// Longest time between two looks at a batch's pods, which may be in trouble for too long.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Of a pod that was Ready when its batch was done, where Kubernetes does not say why it is
+/// not.
+const NO_MORE: &str = "it is not Ready any more";
 
 /// What is recorded of the pods of batches.
 #[derive(Default)]
@@ -64,22 +70,8 @@ impl Executor {
                 pods.at = None;
             }
         }
-        let context = rollout::judge_context(&drive.order, self.clock.now());
-        let mut seen: Vec<PodState> = view
-            .new
-            .iter()
-            .flat_map(|set| &set.pods)
-            .filter(|pod| rollout::brought(&drive.order, pod) && !pods.earlier.contains(&pod.name))
-            .map(|pod| PodState {
-                name: pod.name.clone(),
-                ip: pod.ip.clone(),
-                phase: pod.phase.clone(),
-                ready: pod.ready_since.is_some(),
-                message: failure::judge_pod(pod, context)
-                    .map(|cause| cause.sentence)
-                    .unwrap_or_default(),
-            })
-            .collect();
+        let mut seen = brought_pods(&drive.order, view, self.clock.now());
+        seen.retain(|pod| !pods.earlier.contains(&pod.name));
         let Some((id, recorded)) = &mut pods.recorded else { return Ok(()) };
         keep_places(&mut seen, recorded);
         pods.behind = *recorded != seen;
@@ -95,6 +87,92 @@ impl Executor {
         }
         Ok(())
     }
+}
+
+impl Executor {
+    /// Records the pods of an order that rests between two batches, where they are not what
+    /// is recorded: whoever looks sees a sick pod as it is.
+    pub(super) async fn record_resting(
+        &self,
+        lease: Lease,
+        order: &Order,
+        observation: &Observation,
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        for (batch, pods) in self.unrecorded(order, observation).await? {
+            self.store.record_pods(lease, batch, &pods, now).await?;
+            self.changed.note(order.id);
+        }
+        Ok(())
+    }
+
+    /// Batches of an order that rests whose pods are not what is recorded, with what they are.
+    pub(crate) async fn unrecorded(
+        &self,
+        order: &Order,
+        observation: &Observation,
+    ) -> Result<Vec<(BatchId, Vec<PodState>)>, StoreError> {
+        // Where somebody else wrote the template, there is no set of pods to compare with.
+        let (Step::Paused, Observation::Present(view)) = (order.step, observation) else {
+            return Ok(Vec::new());
+        };
+        if order.state.is_final() || view.new.is_none() {
+            return Ok(Vec::new());
+        }
+        let mut rows = self.store.batch_rows(order.id).await?;
+        rows.retain(|row| row.index <= order.batch);
+        Ok(resting(&rows, brought_pods(order, view, self.clock.now())))
+    }
+}
+
+/// The pods of the new version as they are.
+fn brought_pods(order: &Order, view: &DeploymentView, now: Timestamp) -> Vec<PodState> {
+    let context = rollout::judge_context(order, now);
+    let pods = view.new.iter().flat_map(|set| &set.pods);
+    let state = |pod| failure::judge_pod(pod, context).map(|cause| cause.sentence);
+    pods.filter(|pod| rollout::brought(order, pod))
+        .map(|pod| PodState {
+            name: pod.name.clone(),
+            ip: pod.ip.clone(),
+            phase: pod.phase.clone(),
+            ready: pod.ready_since.is_some(),
+            message: state(pod).unwrap_or_default(),
+        })
+        .collect()
+}
+
+/// What changes of the pods of batches that are done, where these are there now. A pod stays
+/// with its batch, and one that came in the place of another goes where one is missing.
+fn resting(rows: &[BatchRow], seen: Vec<PodState>) -> Vec<(BatchId, Vec<PodState>)> {
+    let mut by_name: HashMap<String, PodState> =
+        seen.iter().map(|pod| (pod.name.clone(), pod.clone())).collect();
+    let mut before = 0;
+    let mut batches: Vec<(usize, Vec<PodState>)> = Vec::with_capacity(rows.len());
+    for row in rows {
+        let size = usize::try_from(row.target - before).unwrap_or(0);
+        before = row.target;
+        let stays = |was: &PodState| {
+            let mut pod = by_name.remove(&was.name)?;
+            let was_ready = was.ready || was.message == NO_MORE;
+            if was_ready && !pod.ready && pod.message.is_empty() {
+                pod.message = NO_MORE.into();
+            }
+            Some(pod)
+        };
+        batches.push((size, row.pods.iter().filter_map(stays).collect()));
+    }
+    for pod in seen.into_iter().filter(|pod| by_name.contains_key(&pod.name)) {
+        let lacks = batches.iter().position(|(size, pods)| pods.len() < *size);
+        let place = lacks.unwrap_or(batches.len().saturating_sub(1));
+        if let Some((_, pods)) = batches.get_mut(place) {
+            pods.push(pod);
+        }
+    }
+    rows.iter()
+        .zip(batches)
+        .filter(|(row, (_, pods))| row.pods != *pods)
+        .map(|(row, (_, pods))| (row.id, pods))
+        .collect()
 }
 
 /// Puts the pods that were recorded before where they were, and new ones behind
@@ -118,6 +196,45 @@ mod tests {
             message: String::new(),
         };
         names.iter().map(pod).collect()
+    }
+
+    #[test]
+    fn while_an_order_waits_a_pod_stays_with_its_batch_and_another_takes_a_place_that_is_free() {
+        let ready = |names: &[&str]| -> Vec<PodState> {
+            pods(names).into_iter().map(|pod| PodState { ready: true, ..pod }).collect()
+        };
+        let at = Timestamp::UNIX_EPOCH;
+        let row = |index: usize, target: i32, names: &[&str]| BatchRow {
+            id: BatchId::new(),
+            index,
+            state: State::Succeeded,
+            target,
+            started_at: Some(at),
+            finished_at: Some(at),
+            updated_at: at,
+            message: String::new(),
+            pods: ready(names),
+        };
+        let rows = [row(0, 1, &["a"]), row(1, 3, &["b", "c"])];
+        assert!(resting(&rows, ready(&["c", "b", "a"])).is_empty(), "nothing has changed");
+
+        let mut seen = ready(&["b", "c", "d"]);
+        seen[1].ready = false;
+        let found = resting(&rows, seen);
+        assert_eq!(found[0], (rows[0].id, ready(&["d"])), "d came for a");
+        let (batch, second) = &found[1];
+        assert_eq!((*batch, second[0].clone()), (rows[1].id, ready(&["b"])[0].clone()));
+        assert_eq!((second[1].ready, second[1].message.as_str()), (false, NO_MORE));
+
+        let more = resting(&rows, ready(&["a", "b", "c", "e"]));
+        assert_eq!(more, [(rows[1].id, ready(&["b", "c", "e"]))], "nobody is left out");
+        let rows = [row(0, 1, &["a"])];
+        let starts = resting(&rows, pods(&["f"]));
+        assert_eq!(starts[0].1[0].message, "", "one that came anew only starts");
+        let rows = [BatchRow { pods: starts[0].1.clone(), ..row(0, 1, &[]) }];
+        assert!(resting(&rows, pods(&["f"])).is_empty(), "and goes on starting");
+        let rows = [BatchRow { pods: vec![second[1].clone()], ..row(0, 1, &[]) }];
+        assert!(resting(&rows, pods(&["c"])).is_empty(), "and one that was Ready stays sick");
     }
 
     #[test]
