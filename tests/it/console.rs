@@ -7,6 +7,7 @@ mod keycloak;
 mod lists;
 mod pages;
 mod people;
+mod rights;
 mod sessions;
 
 use std::{collections::BTreeMap, net::SocketAddr};
@@ -14,7 +15,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use console::People;
 use quick_xml::{Reader, events::Event};
 use reqwest::{Client, StatusCode, header::HeaderMap, redirect::Policy};
-use service::Visit;
+use service::{Visit, WantedKey};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -86,6 +87,16 @@ impl Site {
 
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// The same site for somebody else, with these grants.
+    pub async fn becomes(&mut self, name: &str, wanted: WantedKey) {
+        let wanted = WantedKey { principal: Some(name.into()), ..wanted };
+        self.app.service.create_key(&wanted).await.unwrap();
+        let link = self.app.service.make_link(name).await.unwrap();
+        let visit = Visit::default();
+        let opened = self.app.service.open_linked_session(&link, &visit).await.unwrap();
+        self.cookie = format!("sluice={}", opened.token.expose());
     }
 
     /// A page, as somebody asks for it who is signed in.

@@ -6,11 +6,15 @@ use std::{
     time::Duration,
 };
 
-use domain::{OrderId, order::State};
+use domain::{
+    OrderId,
+    access::{Action, Grant, Role, Scope},
+    order::State,
+};
 use futures::{StreamExt, future::join_all};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt, runtime::watcher};
-use service::Viewer;
+use service::{Permit, Viewer};
 use sqlx::PgPool;
 use tokio::time::Instant;
 
@@ -43,7 +47,7 @@ async fn a_thousand_who_follow_an_order_cost_one_load_for_a_change(pool: PgPool)
     assert_eq!(first.order.state, State::Aborted);
     let drawn = AtomicUsize::new(0);
     for shown in seen.iter().flatten() {
-        shown.page(|order| format!("{} {}", drawn.fetch_add(1, Relaxed), order.order.id).into());
+        shown.page(|shown| format!("{} {}", drawn.fetch_add(1, Relaxed), shown.order.id).into());
         assert!(std::sync::Arc::ptr_eq(shown, first), "all share one snapshot");
         assert_eq!(shown.event().as_ptr(), first.event().as_ptr(), "and its event");
     }
@@ -58,6 +62,42 @@ async fn a_thousand_who_follow_an_order_cost_one_load_for_a_change(pool: PgPool)
         app.service.watch_order(order, &viewer).await.is_err(),
         "and nobody is let in any more"
     );
+}
+
+/// Some may do everything, others may read: each kind costs one rendering.
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn those_who_may_do_the_same_share_what_is_drawn_and_see_no_action_that_is_not_theirs(
+    pool: PgPool,
+) {
+    let mut app = App::start(pool).await;
+    let _kept = Kept::of(&app).await;
+    let application = app.create("web", 2).await;
+    app.stop_executor().await;
+    let order = app.deploy(application, NEW, manual(2)).await;
+    let grant = |role| [Grant::role(role, Scope::default())];
+    let of = |role| {
+        let access = app.service.access(&grant(role), [127, 0, 0, 1].into(), true);
+        app.service.within(Permit::of(access, Action::WATCH).unwrap())
+    };
+    let (readers, deployers) = (of(Role::Reader), of(Role::Deployer));
+    let mut all = Vec::new();
+    for number in 0..100 {
+        let service = if number % 2 == 0 { &readers } else { &deployers };
+        all.push(service.watch_order(order, &viewer()).await.unwrap());
+    }
+    let drawn = AtomicUsize::new(0);
+    for (number, watch) in all.iter_mut().enumerate() {
+        let shown = watch.next().await.unwrap();
+        shown.page(|_| format!("{}", drawn.fetch_add(1, Relaxed)).into());
+        let event = String::from_utf8(shown.event().to_vec()).unwrap();
+        let may = number % 2 == 1;
+        assert_eq!((event.contains("\"abort\""), shown.actions.is_empty()), (may, !may), "{event}");
+        assert_eq!(shown.withheld().is_empty(), may);
+    }
+    assert_eq!(drawn.into_inner(), 2, "one for each of the two kinds");
+    let of_reader = readers.snapshot(order).await.unwrap();
+    assert!(of_reader.actions.is_empty(), "and so where it is read once: {of_reader:?}");
+    assert!(!deployers.snapshot(order).await.unwrap().actions.is_empty());
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]

@@ -7,7 +7,7 @@ use axum::{
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::frame::{Frame, Place};
+use crate::frame::Frame;
 use domain::Rejection;
 use service::{Error, WatchError};
 
@@ -205,7 +205,7 @@ impl IntoResponse for Fault {
             let place = format!("/console/sign-in?next={next}");
             return (StatusCode::SEE_OTHER, [(LOCATION, place)]).into_response();
         }
-        let page = FaultPage { frame: Frame::new(self.title, "", Place::Nowhere), text: self.text };
+        let page = FaultPage { frame: Frame::new(self.title), text: self.text };
         match page.render() {
             Ok(html) => (self.status, Html(html)).into_response(),
             Err(_) => self.status.into_response(),

@@ -18,7 +18,7 @@ const FIELDS: usize = 40;
 const VALUE: usize = 4096;
 
 /// Longest reason, in characters.
-const REASON: usize = 500;
+const REASON: usize = domain::limits::REASON;
 
 /// The fields of a form. One that is there twice has its last value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! What is around the content of every page.
 
-use crate::asset;
+use crate::{asset, session::SignedIn};
+use domain::access::Action;
 
 /// The frame of a page.
 #[derive(Debug, Clone)]
@@ -10,8 +11,18 @@ pub(crate) struct Frame {
     pub who: String,
     /// Which entry of the navigation the page belongs to.
     pub place: Place,
+    pub leads: Leads,
     /// Seconds after which a browser without a script loads the page again; 0 = never.
     pub refresh: u32,
+}
+
+/// Where links lead whoever looks: where nothing may be seen, there is none.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Leads {
+    pub applications: bool,
+    pub application: bool,
+    pub orders: bool,
+    pub order: bool,
 }
 
 /// An entry of the navigation.
@@ -25,8 +36,30 @@ pub(crate) enum Place {
 }
 
 impl Frame {
-    pub(crate) fn new(title: impl Into<String>, who: &str, place: Place) -> Self {
-        Self { title: title.into(), who: who.to_owned(), place, refresh: 0 }
+    /// For nobody in particular.
+    pub(crate) fn new(title: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            who: String::new(),
+            place: Place::Nowhere,
+            leads: Leads::default(),
+            refresh: 0,
+        }
+    }
+
+    /// For somebody, whom it leads where they may go.
+    pub(crate) fn of(title: impl Into<String>, signed_in: &SignedIn, place: Place) -> Self {
+        Self {
+            who: signed_in.name().to_owned(),
+            place,
+            leads: Leads {
+                applications: signed_in.may(Action::LIST_APPLICATIONS),
+                application: signed_in.may(Action::APPLICATION),
+                orders: signed_in.may(Action::LIST),
+                order: signed_in.may(Action::READ),
+            },
+            ..Self::new(title)
+        }
     }
 
     pub(crate) fn style(&self) -> &'static str {

@@ -70,8 +70,8 @@ pub fn routes(service: Service) -> Routes {
 pub fn routes_for(service: Service, people: Option<People>) -> Routes {
     let console = Console { service: service.within(Permit::nobody()), people };
     let pages = Router::new()
-        .route("/console", get(page::applications::list))
-        .route("/console/", get(page::applications::list))
+        .route("/console", get(page::applications::begin))
+        .route("/console/", get(page::applications::begin))
         .route("/console/apps", get(page::applications::list))
         .route("/console/apps/{id}", get(page::application::show))
         .route("/console/apps/{id}/operate", post(page::application::operate))
@@ -99,6 +99,7 @@ pub fn routes_for(service: Service, people: Option<People>) -> Routes {
         .with_state(console.clone());
     let signed = Router::new()
         .route("/sluice/v1/console/session", post(session::sign_in))
+        .route("/sluice/v1/console/link", post(session::make_link))
         .layer(middleware::from_fn(guard::around))
         .with_state(console);
     Routes { open, signed }

@@ -2,7 +2,7 @@
 //!
 //! Each message is the whole of every part. Nothing is lost with a message that did not
 //! arrive, and whoever comes late or reads slowly has the newest. The parts are drawn once
-//! for all who look at an order.
+//! for all who look at an order and may do the same to it.
 
 use axum::{
     body::{Body, Bytes},
@@ -21,7 +21,7 @@ use crate::{
     page::{self, order::Parts},
     session::SignedIn,
 };
-use domain::{access::Action, snapshot::Snapshot};
+use domain::access::Action;
 use service::{EventForm, Shown, Viewer};
 
 const EVENTS: EventForm = EventForm {
@@ -37,7 +37,7 @@ pub(crate) async fn follow(
     signed_in: SignedIn,
     Path(id): Path<String>,
 ) -> Result<Response, Fault> {
-    let console = signed_in.within(&console, Action::READ)?;
+    let console = signed_in.within(&console, Action::WATCH)?;
     let viewer = Viewer { key_id: signed_in.0.key_id, session: Some(signed_in.0.id) };
     let watch = console.service.watch_order(page::order_id(&id)?, &viewer).await?;
     let events = watch.events(EVENTS).map(Ok::<_, std::convert::Infallible>);
@@ -53,7 +53,7 @@ pub(crate) async fn follow(
     Ok(response)
 }
 
-fn message(order: &Snapshot) -> Bytes {
+fn message(order: &Shown) -> Bytes {
     match page::order::parts(order) {
         Ok(Parts { title, is_final, html }) => {
             let message = serde_json::json!({ "title": title, "over": is_final, "parts": html });

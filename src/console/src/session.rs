@@ -20,7 +20,7 @@ use crate::{
     Channel, Console, Visitor,
     fault::Fault,
     form::{Asked, Form, Posted},
-    frame::{Frame, Place},
+    frame::Frame,
 };
 use domain::{
     Source,
@@ -39,6 +39,17 @@ impl SignedIn {
     /// The caller's name: a person's with that of the key, or the key's.
     pub(crate) fn name(&self) -> &str {
         &self.1
+    }
+
+    /// Whether there may be anything that whoever is signed in may do this to.
+    pub(crate) fn may(&self, action: Action) -> bool {
+        self.2.may(action)
+    }
+
+    /// The console for whoever is signed in, about their own keys and sessions.
+    pub(crate) fn own(&self, console: &Console) -> Console {
+        let permit = Permit::own(self.2.clone());
+        Console { service: console.service.within(permit), ..console.clone() }
     }
 
     /// The console for whoever is signed in, who does this and nothing else.
@@ -180,7 +191,7 @@ pub(crate) async fn sign_in_page(
         is_away: people.is_away(),
     });
     let page = SignInPage {
-        frame: Frame::new("Sign in", "", Place::Nowhere),
+        frame: Frame::new("Sign in"),
         next: next.to_owned(),
         is_open: channel == Channel::Open,
         provider,
@@ -211,14 +222,29 @@ pub(crate) async fn sign_in(
     Ok(([(SET_COOKIE, cookie)], told).into_response())
 }
 
+/// Makes a link for whoever was proven to have an access key: its path.
+pub(crate) async fn make_link(
+    State(console): State<Console>,
+    Extension(channel): Extension<Channel>,
+    request: Request,
+) -> Result<Response, Fault> {
+    let Some(caller) = request.extensions().get::<Caller>().cloned() else {
+        return Err(Fault::signed_out(None));
+    };
+    // Whoever reads along could be quicker.
+    if channel == Channel::Open {
+        return Err(Fault::unencrypted());
+    }
+    let link = console.service.make_own_link(&caller).await?;
+    let path = format!("/console/link/{}", link.expose());
+    Ok(Json(serde_json::json!({ "Code": 200, "Path": path })).into_response())
+}
+
 /// Shows a link, which is used by its button: what looks at links in messages before
 /// people do does not press it.
 pub(crate) async fn link_page(Path(token): Path<String>) -> Result<Response, Fault> {
     let token = SessionToken::read(&token).ok_or_else(Fault::not_found)?;
-    let page = LinkPage {
-        frame: Frame::new("Sign in", "", Place::Nowhere),
-        token: token.expose().to_owned(),
-    };
+    let page = LinkPage { frame: Frame::new("Sign in"), token: token.expose().to_owned() };
     // The address of this page is what signs in: no request names it as where it comes from.
     let told = [(REFERRER_POLICY, HeaderValue::from_static("no-referrer"))];
     Ok((told, Html(page.render()?)).into_response())

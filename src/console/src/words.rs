@@ -32,6 +32,9 @@ pub(crate) fn of_state(state: State) -> Sign {
     Sign { word, mark, class }
 }
 
+/// A batch that will not begin any more.
+pub(crate) const NOT_BEGUN: Sign = Sign { word: "not begun", mark: "–", class: "ended" };
+
 /// The state of a batch that was not begun is not yet one.
 pub(crate) fn of_batch(state: State) -> Sign {
     match state {

@@ -77,6 +77,13 @@ impl Permit {
         Self { access: Access::nothing().into(), action, judged: Arc::default() }
     }
 
+    /// Of a caller with this access, about its own keys and sessions: nothing need be allowed
+    /// for that, and no application is reached by it.
+    #[must_use]
+    pub fn own(access: Arc<Access>) -> Self {
+        Self { access, action: Some(Action::MANAGE_ACCESS), judged: Arc::default() }
+    }
+
     /// Whether anything was judged by it. An answer in which nothing was is not given,
     /// where there is something to be judged.
     #[must_use]
@@ -176,7 +183,7 @@ impl Permit {
     }
 
     /// Whether another action than the one that is being done is allowed.
-    fn allows_anyway(&self, action: Action, resource: &Resource<'_>) -> bool {
+    pub(crate) fn allows_anyway(&self, action: Action, resource: &Resource<'_>) -> bool {
         self.judged_by_action();
         self.action.is_none() || self.access.allows(action, resource)
     }
@@ -191,6 +198,15 @@ impl Permit {
 
 /// An application, as policies name it.
 pub(crate) fn resource_of(application: &Application) -> Resource<'_> {
+    Resource::Application {
+        namespace: &application.namespace,
+        name: &application.name,
+        id: Some(application.id),
+    }
+}
+
+/// The same, of its name.
+pub(crate) fn resource_named(application: &ApplicationName) -> Resource<'_> {
     Resource::Application {
         namespace: &application.namespace,
         name: &application.name,
@@ -276,6 +292,18 @@ impl Service {
         )
     }
 
+    /// Whether the caller may do something else to an application, by its name.
+    #[must_use]
+    pub fn may_on(&self, action: Action, application: &ApplicationName) -> bool {
+        self.permit.allows_anyway(action, &resource_named(application))
+    }
+
+    /// Whether the caller may do something else to an application.
+    #[must_use]
+    pub fn may(&self, action: Action, application: &Application) -> bool {
+        self.permit.allows_anyway(action, &resource_of(application))
+    }
+
     /// An application that the caller may do this to.
     ///
     /// # Errors
@@ -295,12 +323,7 @@ impl Service {
     /// [`Rejection::UnknownOrder`] or [`Rejection::NotAllowed`].
     pub(crate) async fn permit_order(&self, id: OrderId) -> Result<ApplicationName, Error> {
         let found = self.store.application_of(id).await?.ok_or_else(|| unknown_order(id))?;
-        let resource = Resource::Application {
-            namespace: &found.namespace,
-            name: &found.name,
-            id: Some(found.id),
-        };
-        self.permit.check_known(&resource, || unknown_order(id))?;
+        self.permit.check_known(&resource_named(&found), || unknown_order(id))?;
         Ok(found)
     }
 }

@@ -3,14 +3,16 @@
 //! One listener of Postgres serves all. An order is loaded only while somebody follows it,
 //! and once for each change, however many follow it: they share the snapshot. Whoever is slow
 //! misses snapshots and gets the newest, since each is complete. A notification that is lost
-//! is made up for within [`READ_AGAIN`].
+//! is made up for within [`READ_AGAIN`]. What somebody may not do is cut out of it: once for
+//! all who may do the same.
 
+mod rights;
 mod snapshot;
 mod stream;
 mod viewer;
 
 use std::{
-    collections::{BTreeSet, HashMap, hash_map::Entry},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
     ops::Deref,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
@@ -28,8 +30,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{Error, Service};
-use domain::{OrderId, Rejection, snapshot::Snapshot};
+use domain::{
+    OrderId, Rejection,
+    snapshot::{Action, Snapshot},
+};
 
+use rights::Rights;
 pub use stream::EventForm;
 pub use viewer::Viewer;
 use viewer::{MOST_OF_KEY, MOST_OF_SESSION, MOST_WATCHES, Place, Viewers};
@@ -68,10 +74,36 @@ impl From<Error> for WatchError {
     }
 }
 
-/// A snapshot that many share.
+/// An order as it is now, for all who follow it.
+#[derive(Debug)]
+struct Followable {
+    whole: Snapshot,
+    /// What those see who have these rights, made when the first of them asks.
+    views: Mutex<BTreeMap<Rights, Arc<Shown>>>,
+}
+
+impl Followable {
+    fn of(whole: Snapshot) -> Self {
+        Self { whole, views: Mutex::default() }
+    }
+
+    fn view(&self, rights: Rights) -> Arc<Shown> {
+        let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
+        let view = views.entry(rights).or_insert_with(|| {
+            let mut snapshot = self.whole.clone();
+            let withheld = rights.cut(&mut snapshot);
+            Arc::new(Shown::of(snapshot, withheld))
+        });
+        view.clone()
+    }
+}
+
+/// A snapshot that all share who may do the same.
 #[derive(Debug)]
 pub struct Shown {
     snapshot: Snapshot,
+    /// What they may not do.
+    withheld: Vec<Action>,
     event: OnceLock<Bytes>,
     page: OnceLock<Bytes>,
 }
@@ -80,11 +112,17 @@ pub struct Shown {
 const EVENT: (&[u8], &[u8]) = (b"event: snapshot\ndata: ", b"\n\n");
 
 impl Shown {
-    fn of(snapshot: Snapshot) -> Self {
-        Self { snapshot, event: OnceLock::new(), page: OnceLock::new() }
+    fn of(snapshot: Snapshot, withheld: Vec<Action>) -> Self {
+        Self { snapshot, withheld, event: OnceLock::new(), page: OnceLock::new() }
     }
 
-    /// The snapshot as a server-sent event, written once for all who follow the order.
+    /// What could be done with the order by somebody who may.
+    #[must_use]
+    pub fn withheld(&self) -> &[Action] {
+        &self.withheld
+    }
+
+    /// The snapshot as a server-sent event, written once for all who share it.
     #[must_use]
     pub fn event(&self) -> Bytes {
         let written = || {
@@ -94,9 +132,10 @@ impl Shown {
         self.event.get_or_init(written).clone()
     }
 
-    /// The snapshot as people see it, drawn once for all of them: whoever asks first draws it.
-    pub fn page(&self, draw: impl FnOnce(&Snapshot) -> Bytes) -> Bytes {
-        self.page.get_or_init(|| draw(&self.snapshot)).clone()
+    /// The snapshot as people see it, drawn once for all who share it: whoever asks first
+    /// draws it.
+    pub fn page(&self, draw: impl FnOnce(&Self) -> Bytes) -> Bytes {
+        self.page.get_or_init(|| draw(self)).clone()
     }
 
     /// The snapshot as JSON: a part of the event.
@@ -118,7 +157,8 @@ impl Deref for Shown {
 /// An order that is followed.
 #[derive(Debug)]
 pub struct Watch {
-    receiver: watch::Receiver<Option<Arc<Shown>>>,
+    receiver: watch::Receiver<Option<Arc<Followable>>>,
+    rights: Rights,
     place: Place,
 }
 
@@ -133,8 +173,9 @@ impl Watch {
                 () = self.place.shut_out.cancelled() => return None,
                 changed = self.receiver.changed() => changed.ok()?,
             }
-            if let Some(snapshot) = self.receiver.borrow_and_update().clone() {
-                return Some(snapshot);
+            let newest = self.receiver.borrow_and_update().clone();
+            if let Some(order) = newest {
+                return Some(order.view(self.rights));
             }
         }
     }
@@ -158,7 +199,7 @@ pub(crate) struct Hub {
 
 #[derive(Debug, Default)]
 struct Followed {
-    orders: HashMap<OrderId, watch::Sender<Option<Arc<Shown>>>>,
+    orders: HashMap<OrderId, watch::Sender<Option<Arc<Followable>>>>,
     /// Those of them that are to be loaded.
     stale: BTreeSet<OrderId>,
     /// Nobody is let in any more.
@@ -194,7 +235,7 @@ impl Hub {
         let Followed { orders, stale, .. } = &mut *followed;
         orders.retain(|_, sender| sender.receiver_count() > 0);
         for (id, sender) in orders.iter() {
-            let is_open = |snapshot: &Arc<Shown>| !snapshot.order.state.is_final();
+            let is_open = |it: &Arc<Followable>| !it.whole.order.state.is_final();
             if all || sender.borrow().as_ref().is_none_or(is_open) {
                 stale.insert(*id);
             }
@@ -217,9 +258,9 @@ impl Hub {
             Some(snapshot) => {
                 if let Some(sender) = followed.orders.get(&id) {
                     sender.send_if_modified(|shown| {
-                        let is_new = shown.as_deref().map(Deref::deref) != Some(&snapshot);
+                        let is_new = shown.as_ref().map(|it| &it.whole) != Some(&snapshot);
                         if is_new {
-                            *shown = Some(Arc::new(Shown::of(snapshot)));
+                            *shown = Some(Arc::new(Followable::of(snapshot)));
                         }
                         is_new
                     });
@@ -241,7 +282,7 @@ impl Service {
     /// # Errors
     /// [`WatchError`]: there is no such order, too many follow orders, or the server ends.
     pub async fn watch_order(&self, id: OrderId, viewer: &Viewer) -> Result<Watch, WatchError> {
-        self.permit_order(id).await?;
+        let rights = self.rights_on(&self.permit_order(id).await?);
         let place = Place::take(&self.hub, viewer).ok_or(WatchError::TooMany)?;
         let mut receiver = {
             let mut followed = self.hub.followed();
@@ -262,7 +303,7 @@ impl Service {
         match tokio::time::timeout(FIRST_WITHIN, first).await {
             Ok(Ok(())) => {
                 receiver.mark_changed();
-                Ok(Watch { receiver, place })
+                Ok(Watch { receiver, rights, place })
             }
             Ok(Err(_)) if !self.hub.followed().ended => {
                 Err(Rejection::UnknownOrder(id.to_string()).into())
@@ -325,7 +366,7 @@ impl Service {
             self.hub.stale.notified().await;
             for id in self.hub.take_stale() {
                 self.hub.loads.fetch_add(1, Ordering::Relaxed);
-                match self.snapshot(id).await {
+                match self.whole(id).await {
                     Ok(snapshot) => self.hub.show(id, Some(snapshot)),
                     Err(Error::Rejected(_)) => self.hub.show(id, None),
                     // It is read again with the next change, or by the net beneath.

@@ -13,6 +13,7 @@ use domain::{
     BatchId, Rejection, access,
     snapshot::{Action, Snapshot},
 };
+use service::Error;
 
 /// Something that can be done.
 #[derive(Debug)]
@@ -107,6 +108,18 @@ pub(crate) fn choices(order: &Snapshot) -> Choices {
     choices
 }
 
+/// What is on the buttons for these, in one text.
+pub(crate) fn labels(actions: &[Action]) -> String {
+    let label = |action: &Action| match action {
+        Action::Continue { .. } => "continue",
+        Action::StepBack { .. } => "step back",
+        Action::Abort => "stop",
+        Action::RollBack => "roll back",
+        Action::Retry { .. } => "retry",
+    };
+    actions.iter().map(label).collect::<Vec<_>>().join(", ")
+}
+
 /// Does what a button says.
 pub(crate) async fn act(
     State(console): State<Console>,
@@ -124,7 +137,17 @@ pub(crate) async fn act(
         "retry" => access::Action::RETRY,
         _ => return Err(Fault::not_found()),
     };
-    let console = signed_in.within(&console, done)?;
+    // Both operations are this button. Whoever may neither is refused by the first one.
+    let others = match done {
+        access::Action::ROLL_BACK => {
+            signed_in.within(&console, access::Action::ABORT_AND_ROLL_BACK)
+        }
+        _ => Err(Fault::not_found()),
+    };
+    let console = match (signed_in.within(&console, done), &others) {
+        (Err(_), Ok(other)) => other.clone(),
+        (console, _) => console?,
+    };
     let service = &console.service;
     let batch = || -> Result<BatchId, Fault> {
         let text = form.text("batch");
@@ -140,7 +163,12 @@ pub(crate) async fn act(
             service.step_back(&caller, order, stay.map_err(Fault::unreadable)?).await?
         }
         "abort" => service.abort(&caller, order).await?,
-        "roll-back" => service.roll_back(&caller, order).await?,
+        "roll-back" => match (service.roll_back(&caller, order).await, others) {
+            (Err(Error::Rejected(Rejection::NotAllowed { .. })), Ok(other)) => {
+                other.service.roll_back(&caller, order).await?
+            }
+            (done, _) => done?,
+        },
         "retry" => service.retry_of(&caller, order, batch()?).await?,
         _ => return Err(Fault::not_found()),
     };

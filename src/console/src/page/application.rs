@@ -22,6 +22,9 @@ use service::{Error, Scale, Start, WantedOrders, diff};
 /// Versions that are shown at once.
 const MOST: usize = 50;
 
+/// What an address can ask for.
+const TABS: [&str; 5] = ["versions", "orders", "pods", "operate", "manifest"];
+
 /// Pods that are shown at once.
 const MOST_PODS: usize = 200;
 
@@ -42,6 +45,7 @@ struct ApplicationPage {
     is_stopped: bool,
     open: Option<OpenOrder>,
     tab: &'static str,
+    may: May,
     versions: Vec<Version>,
     orders: Vec<OrderLine>,
     /// Where the list goes on; empty = nowhere.
@@ -52,6 +56,65 @@ struct ApplicationPage {
     /// Why the cluster could not be looked at.
     unseen: String,
     nonce: String,
+}
+
+/// What somebody may see of the application, and do to it.
+struct May {
+    versions: bool,
+    orders: bool,
+    pods: bool,
+    manifest: bool,
+    read_order: bool,
+    release: bool,
+    scale: bool,
+    start: bool,
+    stop: bool,
+    restart: bool,
+}
+
+impl May {
+    fn of(may: impl Fn(Action) -> bool) -> Self {
+        Self {
+            versions: may(Action::HISTORY),
+            orders: may(Action::LIST),
+            pods: may(Action::PODS),
+            manifest: may(Action::MANIFEST),
+            read_order: may(Action::READ),
+            release: may(Action::PREVIEW),
+            scale: may(Action::SCALE),
+            start: may(Action::START),
+            stop: may(Action::STOP),
+            restart: may(Action::RESTART),
+        }
+    }
+
+    /// Whether there is a form for it.
+    fn operate(&self) -> bool {
+        self.scale || self.start || self.stop || self.restart
+    }
+
+    /// The tab to begin with.
+    fn first_tab(&self) -> &'static str {
+        let tabs = [
+            (self.versions, "versions"),
+            (self.orders, "orders"),
+            (self.pods, "pods"),
+            (self.operate(), "operate"),
+            (self.manifest, "manifest"),
+        ];
+        tabs.into_iter().find(|(may, _)| *may).map_or("none", |(_, tab)| tab)
+    }
+
+    /// What of the forms is not offered, in words; empty = nothing.
+    fn withheld(&self, is_stopped: bool) -> String {
+        let all: &[(bool, &str)] = if is_stopped {
+            &[(self.start, "start")]
+        } else {
+            &[(self.scale, "scale"), (self.restart, "restart"), (self.stop, "stop")]
+        };
+        let words: Vec<&str> = all.iter().filter(|(may, _)| !may).map(|(_, word)| *word).collect();
+        words.join(", ")
+    }
 }
 
 struct OpenOrder {
@@ -87,21 +150,16 @@ pub(crate) async fn show(
     Asked(asked): Asked,
 ) -> Page {
     let id = application_id(&id)?;
-    let tab = match asked.text("tab") {
-        "orders" => "orders",
-        "pods" => "pods",
-        "operate" => "operate",
-        "manifest" => "manifest",
-        _ => "versions",
-    };
-    let console = signed_in.within(&console, Action::READ)?;
-    let service = &console.service;
+    let tab = TABS.into_iter().find(|tab| *tab == asked.text("tab"));
+    let of_head = signed_in.within(&console, Action::APPLICATION)?;
+    let service = &of_head.service;
     let now = service.clock().now();
     let application = service.application(id).await?;
+    let may = May::of(|action| service.may(action, &application));
     let spec = service.current_spec(id).await?;
     let newest = service.newest_order(id).await?;
     let mut page = ApplicationPage {
-        frame: Frame::new(application.name.clone(), signed_in.name(), Place::Applications),
+        frame: Frame::of(application.name.clone(), &signed_in, Place::Applications),
         id: id.to_string(),
         image: application.image_of(&spec.template).unwrap_or_default().to_owned(),
         version: spec.release.as_ref().map(|it| it.version.clone()).unwrap_or_default(),
@@ -118,7 +176,8 @@ pub(crate) async fn show(
             kind: words::of_kind(order.kind),
             sign: words::of_state(order.state),
         }),
-        tab,
+        tab: tab.unwrap_or(may.first_tab()),
+        may,
         versions: Vec::new(),
         orders: Vec::new(),
         next: String::new(),
@@ -128,7 +187,17 @@ pub(crate) async fn show(
         unseen: String::new(),
         nonce: nonce(),
     };
-    match tab {
+    // Each tab is judged as the operation that shows the same.
+    let judged = match page.tab {
+        "versions" => Action::HISTORY,
+        "orders" => Action::LIST,
+        "pods" => Action::PODS,
+        "manifest" => Action::MANIFEST,
+        _ => Action::APPLICATION,
+    };
+    let console = signed_in.within(&console, judged)?;
+    let service = &console.service;
+    match page.tab {
         "orders" => {
             let wanted = WantedOrders {
                 application: Some(id),

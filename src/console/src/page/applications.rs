@@ -1,12 +1,16 @@
 //! All applications, those first that need a person.
 
 use askama::Template;
-use axum::extract::State;
+use axum::{
+    extract::State,
+    response::{IntoResponse, Redirect, Response},
+};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{OPEN, OrderLine, Page, render};
 use crate::{
     Console,
+    fault::Fault,
     form::{Asked, Form},
     frame::{Frame, Place},
     session::SignedIn,
@@ -67,13 +71,26 @@ const STATES: &[(&str, &str)] = &[
     ("quiet", "nothing open"),
 ];
 
+/// Where somebody begins: the first list that they may see.
+pub(crate) async fn begin(
+    console: State<Console>,
+    signed_in: SignedIn,
+    asked: Asked,
+) -> Result<Response, Fault> {
+    let has_orders_alone = !signed_in.may(Action::LIST_APPLICATIONS) && signed_in.may(Action::LIST);
+    if has_orders_alone {
+        return Ok(Redirect::to("/console/orders").into_response());
+    }
+    Ok(list(console, signed_in, asked).await?.into_response())
+}
+
 pub(crate) async fn list(
     State(console): State<Console>,
     signed_in: SignedIn,
     Asked(asked): Asked,
 ) -> Page {
     let filter = filter_of(&asked);
-    let console = signed_in.within(&console, Action::LIST)?;
+    let console = signed_in.within(&console, Action::LIST_APPLICATIONS)?;
     let now = console.service.clock().now();
     let listed = console.service.listed_applications(&filter).await?;
     let known = console.service.namespaces().await?;
@@ -92,7 +109,7 @@ pub(crate) async fn list(
     let title =
         if needing > 0 { format!("▲ {needing} · Applications") } else { "Applications".into() };
     render(&Applications {
-        frame: Frame::new(title, signed_in.name(), Place::Applications),
+        frame: Frame::of(title, &signed_in, Place::Applications),
         namespaces,
         states: Choice::all(STATES, asked.text("state")),
         text: asked.text("q").to_owned(),

@@ -11,16 +11,21 @@ use crate::{
     Console,
     fault::sentence,
     frame::{Frame, Place},
-    page::action::{Choices, choices},
+    page::action::{Choices, choices, labels},
     session::SignedIn,
     words::{self, Moment, Sign},
 };
 use domain::{
     access::Action,
     order::{Kind, State as OrderState},
-    snapshot::{BatchSnapshot, PodSnapshot, Snapshot, TIMELINE, TimelineEntry},
+    snapshot::{
+        Action as Choosable, BatchSnapshot, PodSnapshot, Snapshot, TIMELINE, TimelineEntry,
+    },
 };
-use service::diff::{Line, diff};
+use service::{
+    Shown,
+    diff::{Line, diff},
+};
 
 /// Pods of a batch that are shown at once.
 const MOST_PODS: usize = 50;
@@ -43,7 +48,10 @@ struct OrderPage {
     created: Moment,
     rolls_back: String,
     rolled_back_by: String,
-    is_open: bool,
+    /// Whether the page may be kept up to date.
+    is_live: bool,
+    /// Whether it leads to the application.
+    has_application: bool,
     notes: Vec<String>,
     lines: Vec<Line>,
     parts: Parts,
@@ -80,6 +88,8 @@ struct StatePart<'a> {
 struct ActionsPart<'a> {
     id: &'a str,
     choices: &'a Choices,
+    /// What could be done by somebody who may; empty = nothing.
+    withheld: &'a str,
 }
 
 #[derive(Template)]
@@ -137,16 +147,19 @@ pub(crate) async fn show(
 ) -> Page {
     let id = order_id(&id)?;
     let console = signed_in.within(&console, Action::READ)?;
-    let order = console.service.snapshot(id).await?;
+    let order = console.service.shown(id).await?;
     let parts = parts(&order)?;
     let (before, after) = console.service.order_templates(id).await?;
     let lines = match (before, after) {
         (Some(before), Some(after)) => diff(&before, &after),
         _ => Vec::new(),
     };
-    let line = order.order;
+    let line = order.order.clone();
     let is_open = !line.state.is_final();
-    let mut frame = Frame::new(parts.title.clone(), signed_in.name(), Place::Orders);
+    let may = |action| console.service.may_on(action, &line.application);
+    let is_live = is_open && may(Action::WATCH);
+    let has_application = may(Action::APPLICATION);
+    let mut frame = Frame::of(parts.title.clone(), &signed_in, Place::Orders);
     frame.refresh = if is_open { 5 } else { 0 };
     render(&OrderPage {
         frame,
@@ -168,26 +181,30 @@ pub(crate) async fn show(
         created: words::clock(line.created_at),
         rolls_back: order.rolls_back.map(|id| id.to_string()).unwrap_or_default(),
         rolled_back_by: order.rolled_back_by.map(|id| id.to_string()).unwrap_or_default(),
-        is_open,
+        is_live,
+        has_application,
         notes: order.notes.iter().map(|note| sentence(note)).collect(),
         lines,
         parts,
     })
 }
 
-/// The parts of an order's page: the same for everybody.
-pub(crate) fn parts(order: &Snapshot) -> Result<Parts, askama::Error> {
+/// The parts of an order's page: the same for all who may do the same.
+pub(crate) fn parts(order: &Shown) -> Result<Parts, askama::Error> {
+    let withheld = labels(order.withheld());
+    let may_continue = !order.withheld().iter().any(|it| matches!(it, Choosable::Continue { .. }));
+    let order: &Snapshot = order;
     let line = &order.order;
     let shown = line.id.to_string();
     let choices = choices(order);
     let (batches, pods) = (batch_lines(order), pod_lines(order));
-    let said = state_sentence(order);
+    let said = state_sentence(order, may_continue);
     let failed = matches!(line.state, OrderState::Failed | OrderState::SystemFailed);
     let cause = if failed { &line.message } else { &order.trouble };
     let cause = if cause.is_empty() { String::new() } else { sentence(cause) };
     let sign = words::of_state(line.state);
     let state = StatePart { sign, sentence: &said, cause: &cause }.render()?;
-    let actions = ActionsPart { id: &shown, choices: &choices }.render()?;
+    let actions = ActionsPart { id: &shown, choices: &choices, withheld: &withheld }.render()?;
     let width = batches.iter().map(|batch| batch.width + 1).sum();
     let left = pods.len().saturating_sub(MOST_PODS * order.batches.len().max(1));
     let pods = &pods[..pods.len() - left];
@@ -210,7 +227,8 @@ pub(crate) fn parts(order: &Snapshot) -> Result<Parts, askama::Error> {
 }
 
 /// Where the order stands, in a sentence that changes with its state and batch alone.
-fn state_sentence(order: &Snapshot) -> String {
+fn state_sentence(order: &Snapshot, may_continue: bool) -> String {
+    let needs = if may_continue { "Needs you" } else { "Needs somebody who may continue it" };
     let next = order.batches.iter().find(|it| it.state == OrderState::WaitingConfirmation);
     let running = order.batches.iter().find(|it| it.state == OrderState::Running);
     let of = order.batches.len();
@@ -223,11 +241,11 @@ fn state_sentence(order: &Snapshot) -> String {
             "Waits, and does not go on while this lasts.".into()
         }
         (OrderState::WaitingConfirmation, Some(batch), _) => format!(
-            "Needs you: batch {} of {of} ({}) begins when somebody continues.",
+            "{needs}: batch {} of {of} ({}) begins when somebody continues.",
             batch.number,
             words::of_pods(batch.size)
         ),
-        (OrderState::WaitingConfirmation, None, _) => "Needs you.".into(),
+        (OrderState::WaitingConfirmation, None, _) => format!("{needs}."),
         (OrderState::WaitingInterval, ..) => {
             "Waits between two batches; the next begins by itself.".into()
         }
@@ -265,7 +283,10 @@ fn batch_lines(order: &Snapshot) -> Vec<BatchLine> {
         BatchLine {
             number: batch.number,
             canary: batch.canary,
-            sign: words::of_batch(batch.state),
+            sign: match batch.started_at {
+                None if order.order.state.is_final() => words::NOT_BEGUN,
+                _ => words::of_batch(batch.state),
+            },
             size: batch.size,
             ready,
             message: batch.message.clone(),

@@ -54,7 +54,7 @@ pub(crate) async fn list(
         None => String::new(),
     };
     render(&Orders {
-        frame: Frame::new("Change orders", signed_in.name(), Place::Orders),
+        frame: Frame::of("Change orders", &signed_in, Place::Orders),
         namespace: asked.text("namespace").to_owned(),
         text: asked.text("q").to_owned(),
         states: Choice::all(STATES, asked.text("state")),

@@ -5,7 +5,6 @@ use axum::{
     extract::{Path, State},
     response::{IntoResponse, Redirect, Response},
 };
-use domain::access::Action;
 use uuid::Uuid;
 
 use super::{Page, nonce, render};
@@ -55,7 +54,7 @@ struct SessionLine {
 }
 
 pub(crate) async fn keys(State(console): State<Console>, signed_in: SignedIn) -> Page {
-    let console = signed_in.within(&console, Action::READ)?;
+    let console = signed_in.own(&console);
     let now = console.service.clock().now();
     let rows = console.service.keys(&signed_in.reader()).await?.into_iter().map(|key| KeyLine {
         is_own: key.id == signed_in.0.key_id,
@@ -64,12 +63,12 @@ pub(crate) async fn keys(State(console): State<Console>, signed_in: SignedIn) ->
         is_enabled: key.enabled && key.expires_at.is_none_or(|end| end > now),
         created: words::since(key.created_at, now),
     });
-    let frame = Frame::new("Access keys", signed_in.name(), Place::Keys);
+    let frame = Frame::of("Access keys", &signed_in, Place::Keys);
     render(&Keys { frame, rows: rows.collect() })
 }
 
 pub(crate) async fn sessions(State(console): State<Console>, signed_in: SignedIn) -> Page {
-    let console = signed_in.within(&console, Action::READ)?;
+    let console = signed_in.own(&console);
     let now = console.service.clock().now();
     let rows = console.service.sessions(&signed_in.reader()).await?.into_iter().map(|session| {
         SessionLine {
@@ -84,7 +83,7 @@ pub(crate) async fn sessions(State(console): State<Console>, signed_in: SignedIn
             seen: words::since(session.seen_at, now),
         }
     });
-    let frame = Frame::new("Sessions", signed_in.name(), Place::Sessions);
+    let frame = Frame::of("Sessions", &signed_in, Place::Sessions);
     render(&Sessions { frame, rows: rows.collect() })
 }
 
@@ -96,7 +95,7 @@ pub(crate) async fn end(
 ) -> Result<Response, Fault> {
     let path = format!("/console/sessions/{id}/end");
     let session: Uuid = id.parse().map_err(|_| Fault::not_found())?;
-    let console = signed_in.within(&console, Action::READ)?;
+    let console = signed_in.own(&console);
     console.service.end_session(&signed_in.caller(&path, &form)?, session).await?;
     Ok(Redirect::to("/console/sessions").into_response())
 }

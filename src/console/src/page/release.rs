@@ -77,6 +77,8 @@ struct Preview {
     plan: Option<Plan>,
     checks: Vec<CheckLine>,
     is_refused: bool,
+    /// Whether whoever looks may also release.
+    may_release: bool,
     /// Why nothing was ordered, if it was to be.
     problem: String,
 }
@@ -135,7 +137,7 @@ pub(crate) async fn form(
     Asked(asked): Asked,
 ) -> Page {
     let id = application_id(&id)?;
-    let console = signed_in.within(&console, Action::READ)?;
+    let console = signed_in.within(&console, Action::PREVIEW)?;
     render(&empty(&console, &signed_in, id, &asked, String::new()).await?)
 }
 
@@ -165,7 +167,7 @@ async fn empty(
         None => format!("Release {}", application.name),
     };
     Ok(ReleaseForm {
-        frame: Frame::new(title, signed_in.name(), Place::Applications),
+        frame: Frame::of(title, signed_in, Place::Applications),
         id: id.to_string(),
         replicas: application.replicas,
         current: application.image_of(&template).unwrap_or_default().to_owned(),
@@ -388,10 +390,11 @@ async fn look(
     let status = if problem.is_empty() { StatusCode::OK } else { StatusCode::CONFLICT };
     let hidden = HANDED_ON.iter().filter_map(|name| Some((*name, form.given(name)?.to_owned())));
     let ticked = form.is_on("no_surge").then(|| ("no_surge", "on".to_owned()));
+    let may_release = console.service.may(Action::RELEASE, &application);
     let page = Preview {
-        frame: Frame::new(
+        frame: Frame::of(
             format!("What the release of {} would do", application.name),
-            signed_in.name(),
+            signed_in,
             Place::Applications,
         ),
         id: request.application.to_string(),
@@ -402,6 +405,7 @@ async fn look(
         nonce: nonce(),
         lines: diff(&before, &after),
         is_refused: report.refusal().is_some(),
+        may_release,
         checks: checks(&report),
         plan: plan(&report),
         problem,

@@ -82,7 +82,13 @@ impl Action {
 /// operations.
 impl Action {
     pub const READ: Self = Self::new("GetOrder", Group::ReadApplication);
+    pub const WATCH: Self = Self::new("WatchOrder", Group::ReadApplication);
     pub const LIST: Self = Self::new("ListOrders", Group::ReadApplication);
+    pub const LIST_APPLICATIONS: Self = Self::new("ListApplications", Group::ReadApplication);
+    pub const APPLICATION: Self = Self::new("GetApplication", Group::ReadApplication);
+    pub const HISTORY: Self = Self::new("ListHistoryDeployVersion", Group::ReadApplication);
+    pub const PODS: Self = Self::new("DescribeAppInstanceList", Group::ReadApplication);
+    pub const MANIFEST: Self = Self::new("GetAppDeployment", Group::ReadApplication);
     pub const PREVIEW: Self = Self::new("PreviewDeployment", Group::ManageApplication);
     pub const RELEASE: Self = Self::new("DeployK8sApplication", Group::ManageApplication);
     pub const SCALE: Self = Self::new("ScaleK8sApplication", Group::ManageApplication);
@@ -92,15 +98,24 @@ impl Action {
     pub const CONFIRM: Self = Self::new("ContinuePipeline", Group::ManageApplication);
     pub const ABORT: Self = Self::new("AbortChangeOrder", Group::ManageApplication);
     pub const ROLL_BACK: Self = Self::new("RollbackChangeOrder", Group::ManageApplication);
+    /// The same, under the name by which most clients call it.
+    pub const ABORT_AND_ROLL_BACK: Self =
+        Self::new("AbortAndRollbackChangeOrder", Group::ManageApplication);
     pub const STEP_BACK: Self = Self::new("StepBackChangeOrder", Group::ManageApplication);
     pub const RETRY: Self = Self::new("RetryChangeOrderTask", Group::ManageApplication);
     /// Seeing and ending what belongs to other keys.
     pub const MANAGE_ACCESS: Self = Self::new("ManageAccess", Group::ManageAccess);
 
     /// Those above that are operations of the API.
-    pub const OF_CONSOLE: [Self; 13] = [
+    pub const OF_CONSOLE: [Self; 20] = [
         Self::READ,
+        Self::WATCH,
         Self::LIST,
+        Self::LIST_APPLICATIONS,
+        Self::APPLICATION,
+        Self::HISTORY,
+        Self::PODS,
+        Self::MANIFEST,
         Self::PREVIEW,
         Self::RELEASE,
         Self::SCALE,
@@ -110,6 +125,7 @@ impl Action {
         Self::CONFIRM,
         Self::ABORT,
         Self::ROLL_BACK,
+        Self::ABORT_AND_ROLL_BACK,
         Self::STEP_BACK,
         Self::RETRY,
     ];

@@ -1,5 +1,6 @@
 //! What whoever follows an order gets to see of it.
 
+use super::Shown;
 use crate::{BatchView, Error, OrderView, Service};
 use domain::{
     OrderId,
@@ -11,11 +12,26 @@ use domain::{
 };
 
 impl Service {
-    /// An order as whoever follows it sees it now.
+    /// An order as the caller sees it now, with the actions that the caller may do.
     ///
     /// # Errors
     /// [`domain::Rejection::UnknownOrder`].
     pub async fn snapshot(&self, id: OrderId) -> Result<Snapshot, Error> {
+        Ok(self.shown(id).await?.snapshot)
+    }
+
+    /// The same, with what the caller may not do.
+    ///
+    /// # Errors
+    /// As [`Self::snapshot`].
+    pub async fn shown(&self, id: OrderId) -> Result<Shown, Error> {
+        let mut snapshot = self.whole(id).await?;
+        let withheld = self.rights_on(&snapshot.order.application).cut(&mut snapshot);
+        Ok(Shown::of(snapshot, withheld))
+    }
+
+    /// An order with all that anybody could do.
+    pub(super) async fn whole(&self, id: OrderId) -> Result<Snapshot, Error> {
         let application = self.permit_order(id).await?;
         let (order, timeline) =
             (self.order_of(id).await?, self.store.last_events(id, TIMELINE as i64).await?);
