@@ -1,6 +1,7 @@
 //! The command line as a client of the whole program on a simulated cluster.
 
 mod read;
+mod steer;
 mod terminal;
 
 use std::process::Stdio;

@@ -37,19 +37,19 @@ pub enum ClientCommand {
     /// Give back the newest batches of an order.
     StepBack(StepBack),
     /// End an order where it is.
-    Abort(Followed),
+    Abort(Steered),
     /// End an order and return to the version before, or release a version of the history.
     Rollback(Rollback),
     /// Go on from the batch that failed.
-    Retry(Followed),
+    Retry(Steered),
     /// Set the number of pods.
     Scale(Scale),
     /// Remove all pods.
-    Stop(Followed),
+    Stop(Steered),
     /// Bring the pods up again after a stop.
-    Start(Followed),
+    Start(Steered),
     /// Replace all pods by others of the same version.
-    Restart(Followed),
+    Restart(Steered),
     /// Take a Deployment that is there already over as an application, as it runs.
     Adopt(Adopt),
     /// Delete an application with its Deployment.
@@ -74,7 +74,7 @@ pub struct Reach {
     /// Use this context; else the one that SLUICE_CONTEXT names, or the current one.
     #[arg(long)]
     pub context: Option<String>,
-    /// How to print: text, json (one document at the end) or jsonl (one document for each change).
+    /// How to print: text, wide (text that is cut nowhere), json (one document at the end) or jsonl (one document for each change).
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
     pub output: Format,
     /// Whether text has colours; auto: on a terminal, unless NO_COLOR is set.
@@ -94,6 +94,7 @@ pub enum Colours {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     Text,
+    Wide,
     Json,
     Jsonl,
 }
@@ -186,6 +187,16 @@ pub struct Followed {
     pub waiting: Waiting,
 }
 
+/// An order or an application, what is done to it, and why.
+#[derive(Debug, Args)]
+pub struct Steered {
+    #[command(flatten)]
+    pub followed: Followed,
+    /// Why, for what is kept of the order.
+    #[arg(long)]
+    pub reason: Option<String>,
+}
+
 /// `sluice follow`.
 #[derive(Debug, Args)]
 pub struct Follow {
@@ -248,6 +259,9 @@ pub struct Continue {
     /// Go on at each later batch, too.
     #[arg(long)]
     pub all: bool,
+    /// Why, for what is kept of the order.
+    #[arg(long)]
+    pub reason: Option<String>,
 }
 
 /// `sluice step-back`.
@@ -258,6 +272,9 @@ pub struct StepBack {
     /// Number of batches that stay; one less than now, if not given.
     #[arg(long)]
     pub stay: Option<u32>,
+    /// Why, for what is kept of the order.
+    #[arg(long)]
+    pub reason: Option<String>,
 }
 
 /// `sluice rollback`.
@@ -271,6 +288,9 @@ pub struct Rollback {
     /// Number of batches, with --to.
     #[arg(long, default_value_t = 1)]
     pub batches: u32,
+    /// Why, for what is kept of the order.
+    #[arg(long)]
+    pub reason: Option<String>,
 }
 
 /// `sluice scale`.
@@ -280,6 +300,9 @@ pub struct Scale {
     pub followed: Followed,
     /// Number of pods.
     pub replicas: u32,
+    /// Why, for what is kept of the order.
+    #[arg(long)]
+    pub reason: Option<String>,
 }
 
 /// `sluice logs`.
@@ -341,6 +364,9 @@ pub struct Delete {
     /// Leave the Deployment and its pods as they run.
     #[arg(long)]
     pub keep_deployment: bool,
+    /// Why, for what is kept of the order.
+    #[arg(long)]
+    pub reason: Option<String>,
 }
 
 /// `sluice context`.

@@ -14,9 +14,11 @@ use crate::{
     api::{Api, Events},
     change,
     command::{Format, Until, Waiting},
-    prompt::{Answer, Prompt, question},
+    find::snapshot,
+    paint::{self, Line},
+    prompt::{Answer, Prompt, Question},
     render,
-    show::{Printer, columns, complain, rows, say},
+    show::{Printer, annotate, columns, complain, rows, say},
 };
 
 /// How long a server may be gone until following it ends.
@@ -34,7 +36,13 @@ pub(crate) async fn follow(
 ) -> Result<End, Trouble> {
     let way_back = format!("sluice follow {order}");
     if waiting.detach {
-        say(&format!("order {order} goes on: {way_back}"));
+        match printer.format {
+            Format::Text | Format::Wide => say(&format!("order {order} goes on: {way_back}")),
+            // Whoever reads JSON gets it, and nothing else.
+            Format::Json | Format::Jsonl => {
+                printer.one(&snapshot(api, order).await?, render::whole_now);
+            }
+        }
         return Ok(End::Done);
     }
     let mut screen = Screen::new(printer, Prompt::of(waiting, printer.format));
@@ -164,10 +172,16 @@ async fn obey(
     answer: Option<Answer>,
     screen: &mut Screen,
 ) -> Result<Option<(Snapshot, Option<End>)>, Trouble> {
-    let (Some(batch), Some(snapshot)) = (screen.answered(), screen.before.clone()) else {
+    let (Some(asked), Some(snapshot)) = (screen.answered(), screen.before.clone()) else {
         return Ok(None);
     };
+    let batch = asked.batch;
     let done = match answer {
+        Some(answer) if !asked.may(answer) => {
+            screen.remark("this cannot be done now");
+            screen.show(&snapshot);
+            return Ok(None);
+        }
         None => {
             screen.show(&snapshot);
             return Ok(None);
@@ -176,9 +190,9 @@ async fn obey(
             say(&format!("it waits: sluice continue {order}"));
             return Ok(Some((snapshot, Some(End::NeedsPerson))));
         }
-        Some(Answer::Continue) => change::confirm(api, &batch.to_string()).await,
-        Some(Answer::Abort) => change::abort(api, order).await,
-        Some(Answer::RollBack) => change::roll_back(api, order).await.map(|_| ()),
+        Some(Answer::Continue) => change::confirm(api, &batch.to_string(), None).await,
+        Some(Answer::Abort) => change::abort(api, order, None).await,
+        Some(Answer::RollBack) => change::roll_back(api, order, None).await.map(|_| ()),
     };
     match done {
         Ok(()) => {
@@ -203,17 +217,18 @@ struct Screen {
     lines: usize,
     before: Option<Snapshot>,
     prompt: Option<Prompt>,
-    /// The batch about which a question stands there.
-    asked: Option<BatchId>,
-    /// The batch about which the last question was asked.
-    asked_last: Option<BatchId>,
+    /// The question that stands there.
+    asked: Option<Question>,
+    /// The last question that was asked.
+    asked_last: Option<Question>,
     /// The batch about which the last question was answered.
     settled: Option<BatchId>,
 }
 
 impl Screen {
     fn new(printer: Printer, prompt: Option<Prompt>) -> Self {
-        let repaints = printer.format == Format::Text && std::io::stdout().is_terminal();
+        let repaints =
+            printer.format == Format::Text && std::io::stdout().is_terminal() && !paint::is_dumb();
         Self {
             printer,
             repaints,
@@ -227,15 +242,22 @@ impl Screen {
     }
 
     fn show(&mut self, snapshot: &Snapshot) {
+        if snapshot.order.state != State::WaitingConfirmation {
+            self.settled = None;
+        }
         match self.printer.format {
             Format::Json => {}
             Format::Jsonl => say(&serde_json::to_string(snapshot).unwrap_or_default()),
             Format::Text if self.repaints => self.repaint(snapshot),
-            Format::Text => {
+            Format::Text | Format::Wide => {
                 let before = self.before.as_ref().filter(|it| it.order.id == snapshot.order.id);
                 let now = Timestamp::now().strftime("%H:%M:%S").to_string();
                 for line in render::changes(before, snapshot) {
                     say(&format!("{now} {line}"));
+                }
+                let before = self.asked_last.clone();
+                if let Some(lines) = self.ask(snapshot).filter(|_| self.asked != before) {
+                    self.printer.lines(&lines);
                 }
             }
         }
@@ -248,26 +270,12 @@ impl Screen {
         if self.before.as_ref().is_some_and(is_other) {
             self.lines = 0;
         }
-        if snapshot.order.state != State::WaitingConfirmation {
-            self.settled = None;
-        }
-        self.asked = None;
         self.follow_cursor();
-        let asks = match &self.prompt {
-            Some(_) => question(snapshot).filter(|(batch, _)| self.settled != Some(*batch)),
-            None => None,
-        };
         let (columns, rows) = (columns().unwrap_or(80), rows());
         let picture = render::render(snapshot, Timestamp::now(), columns);
         let mut lines = render::fit(picture, rows.saturating_sub(3));
         let mut last = None;
-        if let (Some((batch, [choices, asks])), Some(prompt)) = (asks, &mut self.prompt) {
-            // What was typed before is no answer to this. But the question may go for a moment,
-            // while something keeps the batch from beginning.
-            if self.asked_last != Some(batch) {
-                prompt.clear();
-            }
-            (self.asked, self.asked_last) = (Some(batch), Some(batch));
+        if let Some([choices, asks]) = self.ask(snapshot) {
             lines.push(choices);
             last = Some(asks);
         }
@@ -287,8 +295,23 @@ impl Screen {
         let _ = std::io::stdout().flush();
     }
 
+    /// Asks what there is to ask; the lines of it.
+    fn ask(&mut self, snapshot: &Snapshot) -> Option<[Line; 2]> {
+        self.asked = None;
+        let prompt = self.prompt.as_mut()?;
+        let question = Question::of(snapshot).filter(|it| self.settled != Some(it.batch))?;
+        // What was typed before is no answer to this. But the question may be another one for
+        // a moment, while something keeps the batch from beginning.
+        if self.asked_last.as_ref().map(|it| it.batch) != Some(question.batch) {
+            prompt.clear();
+        }
+        let lines = question.lines();
+        (self.asked, self.asked_last) = (Some(question.clone()), Some(question));
+        Some(lines)
+    }
+
     /// The question was answered.
-    fn answered(&mut self) -> Option<BatchId> {
+    fn answered(&mut self) -> Option<Question> {
         self.follow_cursor();
         self.asked.take()
     }
@@ -313,9 +336,8 @@ impl Screen {
             say(&serde_json::to_string_pretty(snapshot).unwrap_or_default());
         }
         let failed = snapshot.order.state == State::Failed;
-        if failed && std::env::var_os("GITHUB_ACTIONS").is_some() {
-            let message = snapshot.order.message.replace(['\r', '\n'], " ").replace('%', "%25");
-            complain(&format!("::error::{message}"));
+        if failed && paint::is_on_github() {
+            annotate("error", &snapshot.order.message);
         }
     }
 }

@@ -129,16 +129,37 @@ fn versions() -> Vec<Value> {
 fn gate(width: usize) -> Vec<Line> {
     let order = at_the_gate();
     let mut lines = render::render(&order, now(), width);
-    lines.extend(prompt::question(&order).unwrap().1);
+    lines.extend(prompt::Question::of(&order).unwrap().lines());
     lines
+}
+
+/// Something keeps the next batch from beginning.
+fn trouble(width: usize) -> Vec<Line> {
+    let mut order = at_the_gate();
+    order.actions.retain(|it| !matches!(it, domain::snapshot::Action::Continue { .. }));
+    order.trouble = "0 of 1 new pods are Ready: pod web-7c9f-x2lmq is not Ready".into();
+    let mut lines = render::render(&order, now(), width);
+    lines.extend(prompt::Question::of(&order).unwrap().lines());
+    lines
+}
+
+/// Somebody ended it before its last batches began.
+fn aborted(width: usize) -> Vec<Line> {
+    let mut order = at_the_gate();
+    order.order.state = domain::order::State::Aborted;
+    order.order.message = "aborted by ci".into();
+    order.actions.clear();
+    render::render(&order, now(), width)
 }
 
 /// A command, and what it draws within a width.
 type Drawing = (&'static str, fn(usize) -> Vec<Line>);
 
-const DRAWINGS: [Drawing; 14] = [
+const DRAWINGS: [Drawing; 16] = [
     ("follow", |width| render::render(&example(), now(), width)),
     ("follow-gate", gate),
+    ("follow-trouble", trouble),
+    ("follow-aborted", aborted),
     ("follow-failed", |width| render::render(&failed(), now(), width)),
     ("order", |width| render::whole(&failed(), now(), width)),
     ("apps", |width| show::applications(&applications(), width)),
@@ -185,7 +206,7 @@ fn pictures_and_tables_fit_their_width() {
     for (name, draw) in DRAWINGS.iter().filter(|(name, _)| !uncut.contains(name)) {
         for width in WIDTHS {
             for line in draw(width) {
-                let columns = line.text.chars().count();
+                let columns = crate::table::columns(&line.text);
                 assert!(columns <= width, "{name} at {width}: {}", line.text);
             }
         }

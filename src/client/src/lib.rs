@@ -23,7 +23,7 @@ mod render;
 mod show;
 mod table;
 
-pub use command::ClientCommand;
+pub use command::{ClientCommand, Reach};
 pub use end::{End, Trouble};
 
 use std::process::ExitCode;
@@ -32,7 +32,17 @@ use show::complain;
 
 /// Runs a command, and says on standard error what went wrong.
 pub async fn run(command: ClientCommand) -> ExitCode {
-    let end = match act::act(command).await {
+    ended(act::act(command).await)
+}
+
+/// Prints a link that signs in whoever calls at the console of the server, which browsers
+/// reach at `site`; none = as it is called here.
+pub async fn console_link(reach: &Reach, site: Option<&str>) -> ExitCode {
+    ended(read::console_link(reach, site).await.map(|()| End::Done))
+}
+
+fn ended(end: Result<End, Trouble>) -> ExitCode {
+    let end = match end {
         Ok(end) => end,
         Err(trouble) => {
             complain(&format!("sluice: {}", trouble.message));

@@ -41,6 +41,7 @@ impl Line {
     /// clusters, and with colours if there are some.
     pub(crate) fn written(&self, colours: bool) -> String {
         let text: String = self.text.chars().filter(|it| *it == '\t' || !it.is_control()).collect();
+        let text = defused(&text, is_on_github());
         let code = match self.tone {
             Tone::Plain => return text,
             _ if !colours || text.is_empty() => return text,
@@ -60,8 +61,25 @@ pub(crate) fn has_colours(wanted: Colours) -> bool {
     decide(wanted, std::io::stdout().is_terminal(), set("NO_COLOR"), is_dumb())
 }
 
-fn is_dumb() -> bool {
+/// Whether the terminal knows nothing but letters and ends of lines.
+pub(crate) fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
+/// Whether a runner of GitHub reads what is printed, and takes some lines for commands.
+pub(crate) fn is_on_github() -> bool {
+    std::env::var_os("GITHUB_ACTIONS").is_some()
+}
+
+/// A line that is no command of a runner: texts come from clusters.
+pub(crate) fn defused(line: &str, is_on_github: bool) -> String {
+    let rest = line.trim_start();
+    match rest.strip_prefix("::") {
+        Some(command) if is_on_github => {
+            format!("{}: :{command}", &line[..line.len() - rest.len()])
+        }
+        _ => line.to_owned(),
+    }
 }
 
 fn decide(wanted: Colours, is_terminal: bool, no_color: bool, is_dumb: bool) -> bool {
@@ -92,6 +110,19 @@ mod tests {
                 expected,
                 "{wanted:?} {is_terminal} {no_color} {is_dumb}"
             );
+        }
+    }
+
+    #[test]
+    fn a_log_gives_no_orders_to_a_runner_of_github() {
+        for (line, defused_line) in [
+            ("::set-output name=a::b", ": :set-output name=a::b"),
+            ("  ::add-path::/x", "  : :add-path::/x"),
+            ("a::b", "a::b"),
+            (":", ":"),
+        ] {
+            assert_eq!(defused(line, true), defused_line);
+            assert_eq!(defused(line, false), line, "elsewhere a log is what was printed");
         }
     }
 

@@ -38,19 +38,71 @@ fn read(line: &str) -> Option<Answer> {
     }
 }
 
-/// The lines of the question about the batch that waits, and the batch.
-pub(crate) fn question(snapshot: &Snapshot) -> Option<(BatchId, [Line; 2])> {
-    if snapshot.order.state != State::WaitingConfirmation {
-        return None;
+/// A question about the batch that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Question {
+    pub(crate) batch: BatchId,
+    number: usize,
+    pods: i32,
+    /// Whether something keeps the batch from beginning, which is told beside the question.
+    is_troubled: bool,
+    may_continue: bool,
+    may_abort: bool,
+    may_roll_back: bool,
+}
+
+impl Question {
+    /// The question where an order waits; none where there is nothing that could be done.
+    pub(crate) fn of(snapshot: &Snapshot) -> Option<Self> {
+        if snapshot.order.state != State::WaitingConfirmation {
+            return None;
+        }
+        let next = snapshot.batches.iter().find(|batch| batch.started_at.is_none())?;
+        let has = |is_it: fn(&Action) -> bool| snapshot.actions.iter().any(is_it);
+        let question = Self {
+            batch: next.id,
+            number: next.number,
+            pods: next.size,
+            is_troubled: !snapshot.trouble.is_empty(),
+            may_continue: has(|it| matches!(it, Action::Continue { .. })),
+            may_abort: has(|it| matches!(it, Action::Abort)),
+            may_roll_back: has(|it| matches!(it, Action::RollBack)),
+        };
+        let is_one = question.may_continue || question.may_abort || question.may_roll_back;
+        is_one.then_some(question)
     }
-    let (batch, number, pods) = snapshot.actions.iter().find_map(|action| match action {
-        Action::Continue { batch, number, pods } => Some((*batch, *number, *pods)),
-        _ => None,
-    })?;
-    let pods = if pods == 1 { "1 pod".into() } else { format!("{pods} pods") };
-    let choices = "  y continue   a stop here   b roll back   Enter wait on";
-    let asks = format!("Continue with batch {number} ({pods})? ");
-    Some((batch, [Line::new(Tone::Faint, choices), Line::new(Tone::Strong, asks)]))
+
+    /// Whether there is such an answer to it.
+    pub(crate) fn may(&self, answer: Answer) -> bool {
+        match answer {
+            Answer::Continue => self.may_continue,
+            Answer::Abort => self.may_abort,
+            Answer::RollBack => self.may_roll_back,
+            Answer::Leave => true,
+        }
+    }
+
+    /// What is shown: the answers, and the question.
+    pub(crate) fn lines(&self) -> [Line; 2] {
+        let answers = [
+            (self.may_continue, "y continue"),
+            (self.may_abort, "a stop here"),
+            (self.may_roll_back, "b roll back"),
+            (true, "Enter wait on"),
+        ];
+        let answers = answers.iter().filter(|(may, _)| *may).map(|(_, word)| *word);
+        let choices = format!("  {}", answers.collect::<Vec<_>>().join("   "));
+        let pods = if self.pods == 1 { "1 pod".into() } else { format!("{} pods", self.pods) };
+        let batch = format!("batch {} ({pods})", self.number);
+        let asks = if self.may_continue {
+            format!("Continue with {batch}? ")
+        } else if self.is_troubled {
+            format!("B{} cannot begin yet. What now? ", &batch[1..])
+        } else {
+            format!("B{} waits for somebody else. What now? ", &batch[1..])
+        };
+        [Line::new(Tone::Faint, choices), Line::new(Tone::Strong, asks)]
+    }
 }
 
 /// The lines that somebody types on a terminal.

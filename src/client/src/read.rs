@@ -3,11 +3,11 @@
 use domain::snapshot::{ApplicationLine, OrderLine, Snapshot};
 use http::Method;
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     End, Trouble,
-    command::{Apps, Logs, Named, Orders, Release},
+    command::{Apps, Logs, Named, Orders, Reach, Release},
     context,
     find::{APPLICATIONS, ORDERS, application, call, order_of, pages, snapshot, versions},
     paint::Line,
@@ -82,6 +82,16 @@ pub(crate) async fn preview(
 pub(crate) async fn history(it: &Named) -> Result<(), Trouble> {
     let (_, versions) = versions(&context::api(&it.reach)?, &it.name).await?;
     Printer::of(&it.reach).list(&versions, show::versions);
+    Ok(())
+}
+
+/// A link that signs in whoever calls.
+pub(crate) async fn console_link(reach: &Reach, site: Option<&str>) -> Result<(), Trouble> {
+    let api = context::api(reach)?;
+    let reply = api.call(Method::POST, "/sluice/v1/console/link", &[]).await?;
+    let path = reply["Path"].as_str().unwrap_or_default();
+    let link = format!("{}{path}", site.unwrap_or(api.endpoint.as_str()).trim_end_matches('/'));
+    Printer::of(reach).one(&json!({ "link": link }), |_, _| vec![Line::plain(link.clone())]);
     Ok(())
 }
 

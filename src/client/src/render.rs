@@ -31,7 +31,9 @@ pub(crate) fn render(snapshot: &Snapshot, now: Timestamp, width: usize) -> Vec<L
     );
     let mut lines = vec![Line::new(Tone::Strong, heading)];
     for batch in &snapshot.batches {
-        lines.push(Line::new(tone(batch.state), batch_line(batch, snapshot.batches.len(), now)));
+        let is_over = order.state.is_final();
+        let line = batch_line(batch, snapshot.batches.len(), is_over, now);
+        lines.push(Line::new(tone(batch.state), line));
         if batch.state.is_final() && batch.state != State::Failed {
             continue;
         }
@@ -161,7 +163,7 @@ fn target(snapshot: &Snapshot) -> String {
     }
 }
 
-fn batch_line(batch: &BatchSnapshot, count: usize, now: Timestamp) -> String {
+fn batch_line(batch: &BatchSnapshot, count: usize, is_over: bool, now: Timestamp) -> String {
     let mark = match batch.state {
         State::Succeeded => '●',
         State::Failed | State::SystemFailed => '✗',
@@ -172,8 +174,11 @@ fn batch_line(batch: &BatchSnapshot, count: usize, now: Timestamp) -> String {
     let canary = if batch.canary { " canary" } else { "" };
     let size = usize::try_from(batch.size).unwrap_or(0);
     let full = (batch.ready() * 10).checked_div(size).unwrap_or(0).min(10);
-    let time =
-        batch.started_at.map(|at| span(at, batch.finished_at.unwrap_or(now))).unwrap_or_default();
+    let time = match batch.started_at {
+        Some(at) => span(at, batch.finished_at.unwrap_or(now)),
+        None if is_over => "not begun".into(),
+        None => String::new(),
+    };
     let starting = batch.pods.iter().filter(|pod| !pod.ready && pod.message.is_empty()).count();
     let starting = if starting > 0 { format!("   {starting} starting") } else { String::new() };
     format!(
@@ -196,6 +201,9 @@ fn sentence(snapshot: &Snapshot) -> String {
     });
     match (snapshot.order.state, next) {
         (State::WaitingConfirmation, Some(next)) => next,
+        (State::WaitingConfirmation, None) if !snapshot.trouble.is_empty() => {
+            snapshot.trouble.clone()
+        }
         (State::Succeeded, _) if snapshot.order.message.is_empty() => match snapshot.order.kind {
             Kind::Rollback => "the version before runs again".into(),
             _ => "done".into(),

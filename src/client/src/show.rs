@@ -28,14 +28,17 @@ impl Printer {
         Self {
             format: reach.output,
             colours: paint::has_colours(reach.color),
-            width: columns().unwrap_or(usize::MAX),
+            width: match reach.output {
+                Format::Wide => usize::MAX,
+                _ => columns().unwrap_or(usize::MAX),
+            },
         }
     }
 
     /// Prints `all` as JSON, or what `text` makes of them within a width.
     pub(crate) fn list<T: Serialize>(self, all: &[T], text: impl Fn(&[T], usize) -> Vec<Line>) {
         match self.format {
-            Format::Text => self.lines(&text(all, self.width)),
+            Format::Text | Format::Wide => self.lines(&text(all, self.width)),
             Format::Json => say(&serde_json::to_string_pretty(all).unwrap_or_default()),
             Format::Jsonl => {
                 for one in all {
@@ -48,7 +51,7 @@ impl Printer {
     /// Prints one thing.
     pub(crate) fn one<T: Serialize>(self, it: &T, text: impl Fn(&T, usize) -> Vec<Line>) {
         match self.format {
-            Format::Text => self.lines(&text(it, self.width)),
+            Format::Text | Format::Wide => self.lines(&text(it, self.width)),
             Format::Json => say(&serde_json::to_string_pretty(it).unwrap_or_default()),
             Format::Jsonl => say(&serde_json::to_string(it).unwrap_or_default()),
         }
@@ -87,9 +90,20 @@ pub(crate) fn complain(line: &str) {
     let _ = writeln!(std::io::stderr(), "{}", plain(line));
 }
 
-/// A text without what would steer a terminal: texts come from clusters.
+/// An error or a warning that a runner of GitHub shows beside its job.
+pub(crate) fn annotate(level: &str, message: &str) {
+    let message = message.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    let message: String = message.chars().filter(|it| !it.is_control()).collect();
+    let _ = writeln!(std::io::stderr(), "::{level}::{message}");
+}
+
+/// A text without what would steer a terminal or a runner: texts come from clusters.
 fn plain(text: &str) -> String {
-    text.chars().filter(|it| matches!(it, '\n' | '\t') || !it.is_control()).collect()
+    let on_github = paint::is_on_github();
+    let text: String =
+        text.chars().filter(|it| matches!(it, '\n' | '\t') || !it.is_control()).collect();
+    let lines: Vec<String> = text.split('\n').map(|it| paint::defused(it, on_github)).collect();
+    lines.join("\n")
 }
 
 fn tone(state: State) -> Tone {

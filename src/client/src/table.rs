@@ -1,4 +1,6 @@
-//! Rows in columns, within a width.
+//! Rows in columns, within a width. A letter takes one column of a terminal, or two, or none.
+
+use unicode_width::UnicodeWidthChar;
 
 use crate::paint::{Line, Tone};
 
@@ -24,7 +26,7 @@ pub(crate) fn toned(headings: &[&str], rows: Vec<(Tone, Vec<String>)>, width: us
     let all: Vec<(Tone, Vec<String>)> =
         std::iter::once((Tone::Strong, heading)).chain(rows).collect();
     let cell_width =
-        |row: &Vec<String>, column: usize| row.get(column).map_or(0, |cell| cell.chars().count());
+        |row: &Vec<String>, column: usize| row.get(column).map_or(0, |cell| columns(cell));
     let mut widths: Vec<usize> = (0..headings.len())
         .map(|column| all.iter().map(|(_, row)| cell_width(row, column)).max().unwrap_or(0))
         .collect();
@@ -33,12 +35,27 @@ pub(crate) fn toned(headings: &[&str], rows: Vec<(Tone, Vec<String>)>, width: us
         let mut cells = Vec::new();
         for (cell, width) in row.iter().zip(&widths) {
             let cell = cut(cell, *width);
-            cells.push(format!("{cell:<width$}"));
+            let pad = width.saturating_sub(columns(&cell));
+            cells.push(format!("{cell}{}", " ".repeat(pad)));
         }
         let gap = " ".repeat(GAP);
         Line::new(*tone, cut(cells.join(&gap).trim_end(), width))
     };
     all.iter().map(line).collect()
+}
+
+/// How many columns a text takes.
+pub(crate) fn columns(text: &str) -> usize {
+    text.chars().map(|it| it.width().unwrap_or(0)).sum()
+}
+
+/// Where the first letter stands that does not fit into so many columns.
+fn beyond(text: &str, room: usize) -> Option<usize> {
+    let mut taken = 0;
+    text.char_indices().find_map(|(at, letter)| {
+        taken += letter.width().unwrap_or(0);
+        (taken > room).then_some(at)
+    })
 }
 
 /// Leaves the last columns out that cannot be there, and makes the widest of the others
@@ -70,8 +87,9 @@ pub(crate) fn wrapped(text: &str, width: usize, indent: usize) -> Vec<String> {
     let (mut lines, mut rest) = (Vec::new(), plain.trim_end());
     loop {
         let pad = if lines.is_empty() { 0 } else { indent };
-        let room = width.saturating_sub(pad).max(1);
-        let Some((end, _)) = rest.char_indices().nth(room) else {
+        // The widest letter takes two.
+        let room = width.saturating_sub(pad).max(2);
+        let Some(end) = beyond(rest, room) else {
             lines.push(format!("{}{rest}", " ".repeat(pad)));
             return lines;
         };
@@ -87,11 +105,12 @@ pub(crate) fn wrapped(text: &str, width: usize, indent: usize) -> Vec<String> {
 
 /// A line without what a terminal would take for orders, and within the width.
 pub(crate) fn cut(line: &str, width: usize) -> String {
-    let plain: Vec<char> = line.chars().filter(|it| !it.is_control()).collect();
-    if plain.len() <= width {
-        return plain.into_iter().collect();
+    let plain: String = line.chars().filter(|it| !it.is_control()).collect();
+    if beyond(&plain, width).is_none() {
+        return plain;
     }
-    plain.into_iter().take(width.saturating_sub(1)).chain(['…']).collect()
+    let end = beyond(&plain, width.saturating_sub(1)).unwrap_or(plain.len());
+    format!("{}…", &plain[..end])
 }
 
 #[cfg(test)]
@@ -112,6 +131,18 @@ mod tests {
         assert_eq!(lines[1].text, expected, "{lines:#?}");
         let lines = table(&["SPACE", "POD", "IMAGE"], &rows, 55);
         assert_eq!(lines[1].text, format!("shop    {}", "a".repeat(40)), "the last one goes");
+    }
+
+    #[test]
+    fn a_letter_of_double_width_takes_two_columns() {
+        let rows = vec![vec!["商店".to_owned(), "x".to_owned()], vec!["ab".into(), "y".into()]];
+        let lines = table(&["A", "B"], &rows, 80);
+        let text: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
+        assert_eq!(text, ["A      B", "商店   x", "ab     y"]);
+        assert_eq!((cut("商店商店", 8), cut("商店商店", 7)), ("商店商店".into(), "商店商…".into()));
+        assert_eq!(cut("商店商店", 6), "商店…", "half a letter is none");
+        assert_eq!(wrapped("商店 商店商", 5, 0), ["商店", "商店", "商"]);
+        assert_eq!(columns("e\u{301}"), 1, "an accent stands above its letter");
     }
 
     #[test]

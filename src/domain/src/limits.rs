@@ -19,6 +19,9 @@ pub const BODIES: usize = 128 << 20;
 /// The earliest time that is read: 0001-01-01. The database has none from before 4713 BC.
 pub const EARLIEST_TIME: jiff::Timestamp = jiff::Timestamp::constant(-62_135_596_800, 0);
 
+/// Characters of the reason for which somebody does something.
+pub const REASON: usize = 500;
+
 /// Parameters of a request, those of the query and of the form together.
 pub const PARAMETERS: usize = 1000;
 

@@ -195,6 +195,21 @@ impl Service {
         }
     }
 
+    /// Makes a link that signs in whoever calls, with the key of the call.
+    ///
+    /// # Errors
+    /// A key that ends before the link would.
+    pub async fn make_own_link(&self, caller: &Caller) -> Result<SessionToken, Error> {
+        let token = SessionToken::random()?;
+        let until = self.clock.now() + LINK_LIFETIME;
+        if self.store.insert_link_of_key(&token.hash(), &caller.key_id, until).await? {
+            tracing::info!(by = caller.name, "made a link to the console");
+            Ok(token)
+        } else {
+            Err(Rejection::UnknownKey(caller.name.clone()).into())
+        }
+    }
+
     /// The session of this token, if it is good, and its key may be used from there.
     ///
     /// # Errors

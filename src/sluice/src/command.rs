@@ -1,5 +1,7 @@
 //! Commands on the database that end at once.
 
+use std::process::ExitCode;
+
 use anyhow::{Result, anyhow};
 use domain::Source;
 use service::Caller;
@@ -43,11 +45,16 @@ fn command(name: &str) -> Caller {
     }
 }
 
-pub(crate) async fn console_link(settings: ConsoleLink) -> Result<()> {
-    let store = connect_checked(&settings.database).await?;
+pub(crate) async fn console_link(settings: ConsoleLink) -> Result<ExitCode> {
+    let url = settings.url.as_ref().map(|url| url.as_str());
+    let Some(key) = &settings.key else {
+        return Ok(client::console_link(&settings.reach, url).await);
+    };
+    let none = || anyhow!("--key needs the database: set DATABASE_URL, or leave --key out");
+    let store = connect_checked(&settings.database().ok_or_else(none)?).await?;
     let service = without_requests(store, String::new().into(), String::new());
-    let link = service.make_link(&settings.key).await?;
-    let base = settings.url.as_str().trim_end_matches('/');
+    let link = service.make_link(key).await?;
+    let base = url.unwrap_or("http://127.0.0.1:8080").trim_end_matches('/');
     println!("{base}/console/link/{}", link.expose());
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

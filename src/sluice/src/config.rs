@@ -75,7 +75,7 @@ pub enum Command {
         command: ClusterCommand,
     },
     /// Print a link that signs somebody in at the console, once and within 60 s.
-    Console(ConsoleLink),
+    Console(Box<ConsoleLink>),
     /// Manage access keys.
     Key {
         /// What to do with them.

@@ -73,7 +73,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
             println!("{cluster_id}: the identity on record is {identity}, and was {before}");
         }
         Command::Client(command) => return Ok(client::run(*command).await),
-        Command::Console(settings) => command::console_link(settings).await?,
+        Command::Console(settings) => return command::console_link(*settings).await,
         Command::FetchPackage(settings) => return Ok(fetch::run(&settings).await),
     }
     Ok(ExitCode::SUCCESS)

@@ -177,6 +177,29 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
+    /// Keeps a link that signs in as the key of this id. False if it may not be used.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn insert_link_of_key(
+        &self,
+        token_hash: &[u8],
+        key_id: &str,
+        expires_at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query!(
+            "/* insert_link_of_key */ INSERT INTO console_link (token_hash, key_id, expires_at)
+             SELECT $1, id, $3 FROM access_key
+             WHERE id = $2 AND enabled AND (expires_at IS NULL OR expires_at > $3)",
+            token_hash,
+            key_id,
+            expires_at.to_sqlx() as _
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
     /// Id of the key of this name, if it may be used; else of the newest key that may be used
     /// of the principal of this name, such as one that took the first one's place.
     ///

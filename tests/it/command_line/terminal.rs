@@ -10,7 +10,7 @@ use tokio::process::Command;
 use crate::support::{eventually, server::Server};
 
 /// A terminal with a shell's one command in it. Dropping it ends both.
-struct Terminal {
+pub struct Terminal {
     /// The socket of a tmux of its own.
     socket: String,
 }
@@ -18,7 +18,7 @@ struct Terminal {
 impl Terminal {
     /// Runs `words` of the command line on a terminal of so many columns, and prints its exit
     /// code behind it.
-    async fn start(server: &Server, columns: u32, words: &str) -> Self {
+    pub async fn start(server: &Server, columns: u32, words: &str) -> Self {
         let name = server.endpoint.rsplit(':').next().unwrap();
         let terminal = Self { socket: format!("sluice-test-{name}-{columns}") };
         let program = env!("CARGO_BIN_EXE_sluice");
@@ -56,12 +56,12 @@ impl Terminal {
     }
 
     /// What stands on the terminal, without the blank lines below it.
-    async fn screen(&self) -> String {
+    pub async fn screen(&self) -> String {
         self.said(&["capture-pane", "-p"]).await.trim_end().to_owned()
     }
 
     /// Waits until the terminal shows `text`.
-    async fn shows(&self, text: &str) -> String {
+    pub async fn shows(&self, text: &str) -> String {
         eventually(async || {
             let screen = self.screen().await;
             if screen.contains(text) { Ok(screen) } else { Err(format!("{text}:\n{screen}")) }
@@ -69,7 +69,7 @@ impl Terminal {
         .await
     }
 
-    async fn types(&self, keys: &[&str]) {
+    pub async fn types(&self, keys: &[&str]) {
         self.said(&[&["send-keys"], keys].concat()).await;
     }
 }

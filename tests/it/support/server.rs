@@ -94,7 +94,8 @@ async fn serve(app: &App) -> (String, Kept) {
     let kept = Kept::of(app).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let router = edas::router(app.service.clone(), edas::EdgeConfig::default());
+    let beside = sluice::beside::console(app.service.clone());
+    let router = edas::router_beside(app.service.clone(), edas::EdgeConfig::default(), beside);
     let connections = edas::Connections::new(edas::ConnectionSettings::default());
     tokio::spawn(connections.serve(listener, router, std::future::pending()));
     (endpoint, kept)

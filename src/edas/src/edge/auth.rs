@@ -81,7 +81,8 @@ pub async fn admit(
     }
     offered::check(operation, &params)?;
 
-    let caller = caller_of(claim, key.name, &parts, peer)?;
+    let reason = reason(operation, &params)?;
+    let caller = Caller { reason, ..caller_of(claim, key.name, &parts, peer)? };
     let permit = permit.ok_or_else(ApiError::not_found)?;
     let service = edge.service.within(permit.clone());
     let refused = refused(&caller.name, &caller.key_id, &parts);
@@ -100,6 +101,21 @@ pub async fn admit(
     // No operation comes here, as a test holds: one that did would show what nobody judged.
     tracing::error!("nothing was judged for this operation: its answer is not given");
     Err(ApiError::internal())
+}
+
+/// Why something is done, where the operation takes that.
+fn reason(operation: &contract::Operation, params: &Params) -> Result<String, ApiError> {
+    const NAME: &str = "Reason";
+    let is_read = offered::offer(&operation.name).is_some_and(|it| it.parameter(NAME).is_some());
+    let reason = params.text(NAME).filter(|_| is_read).unwrap_or_default();
+    let is_plain = !reason.chars().any(|it| it.is_control() && !it.is_whitespace());
+    if is_plain && reason.chars().count() <= limits::REASON {
+        return Ok(reason.to_owned());
+    }
+    let short: String = reason.chars().take(40).collect();
+    let allowed =
+        format!("must have at most {} characters, and none that steers a terminal", limits::REASON);
+    Err(ApiError::invalid(NAME, &short, &allowed))
 }
 
 /// Whether what an operation was done to was judged.

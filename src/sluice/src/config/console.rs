@@ -1,6 +1,6 @@
 //! Settings of the console.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 use domain::person::{Mapping, Mappings};
@@ -12,15 +12,30 @@ use super::Database;
 /// A link to the console.
 #[derive(Debug, Args)]
 pub struct ConsoleLink {
-    /// Name of the access key as which somebody signs in.
+    /// Name of the access key as which somebody signs in: the link is made in the database. Without it, a server is asked for a link for whoever calls.
     #[arg(long)]
-    pub key: String,
-    /// Where the server is, as browsers reach it.
-    #[arg(long, env = "SLUICE_CONSOLE_URL", default_value = "http://127.0.0.1:8080")]
-    pub url: Url,
-    /// The database.
+    pub key: Option<String>,
+    /// Where the server is, as browsers reach it; http://127.0.0.1:8080 with --key, or else as it is called.
+    #[arg(long, env = "SLUICE_CONSOLE_URL")]
+    pub url: Option<Url>,
+    /// Postgres, with --key, as for `sluice serve`.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<SecretString>,
+    /// The server that is asked, without --key.
     #[command(flatten)]
-    pub database: Database,
+    pub reach: client::Reach,
+}
+
+impl ConsoleLink {
+    /// The database, where there is one.
+    #[must_use]
+    pub fn database(&self) -> Option<Database> {
+        Some(Database {
+            database_url: self.database_url.clone()?,
+            database_connections: 3,
+            database_statement_timeout: Duration::from_secs(10),
+        })
+    }
 }
 
 /// Whether something is served.

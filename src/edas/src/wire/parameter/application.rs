@@ -9,7 +9,7 @@ use super::{
     Parameter, boolean, integer, long,
     shared::{
         APP_ID, CPU_LIMIT, CPU_REQUEST, CURRENT_PAGE, MCPU_LIMIT, MCPU_REQUEST, MEMORY_LIMIT,
-        MEMORY_REQUEST, OPTIONAL_CLUSTER_ID,
+        MEMORY_REQUEST, OPTIONAL_CLUSTER_ID, REASON,
     },
     text,
 };
@@ -98,10 +98,11 @@ pub const SCALE_K8S_APPLICATION: &[Parameter] = &[
     APP_ID,
     integer("Replicas", 0, REPLICAS).required().about("Number of instances.").example("4"),
     TIMEOUT,
+    REASON,
 ];
 
 /// Of StopK8sApplication.
-pub const STOP_K8S_APPLICATION: &[Parameter] = &[APP_ID, TIMEOUT];
+pub const STOP_K8S_APPLICATION: &[Parameter] = &[APP_ID, TIMEOUT, REASON];
 
 /// Of StartK8sApplication.
 pub const START_K8S_APPLICATION: &[Parameter] = &[
@@ -111,11 +112,15 @@ pub const START_K8S_APPLICATION: &[Parameter] = &[
          1.",
     ),
     SHORT_TIMEOUT,
+    REASON,
 ];
 
 /// Of RestartK8sApplication.
-pub const RESTART_K8S_APPLICATION: &[Parameter] =
-    &[text("AppId").required().about("The application's id. It must not be stopped."), TIMEOUT];
+pub const RESTART_K8S_APPLICATION: &[Parameter] = &[
+    text("AppId").required().about("The application's id. It must not be stopped."),
+    TIMEOUT,
+    REASON,
+];
 
 /// Of UpdateK8sApplicationConfig.
 pub const UPDATE_K8S_APPLICATION_CONFIG: &[Parameter] = &[
@@ -152,6 +157,7 @@ pub const DELETE_K8S_APPLICATION: &[Parameter] = &[
          they run; AdoptDeployment makes it one again. Refused while a release rests \
          half way.",
     ),
+    REASON,
 ];
 
 /// Of DeleteApplication.

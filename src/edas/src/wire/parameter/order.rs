@@ -1,6 +1,10 @@
 //! The parameters of change orders.
 
-use super::{Parameter, boolean, integer, shared::APP_ID, text};
+use super::{
+    Parameter, boolean, integer,
+    shared::{APP_ID, REASON},
+    text,
+};
 
 pub(super) const CHANGE_ORDER_ID: Parameter =
     text("ChangeOrderId").required().about("The order's id.");
@@ -24,16 +28,17 @@ pub const CONTINUE_PIPELINE: &[Parameter] = &[
         "`true` (in any case): the next batch begins. `false`: the order goes on \
          waiting, and the refusal is recorded. Must be given.",
     ),
+    REASON,
 ];
 
 /// Of AbortChangeOrder.
-pub const ABORT_CHANGE_ORDER: &[Parameter] = &[CHANGE_ORDER_ID];
+pub const ABORT_CHANGE_ORDER: &[Parameter] = &[CHANGE_ORDER_ID, REASON];
 
 /// Of AbortAndRollbackChangeOrder.
-pub const ABORT_AND_ROLLBACK_CHANGE_ORDER: &[Parameter] = &[ORDER_TO_ROLL_BACK];
+pub const ABORT_AND_ROLLBACK_CHANGE_ORDER: &[Parameter] = &[ORDER_TO_ROLL_BACK, REASON];
 
 /// Of RollbackChangeOrder.
-pub const ROLLBACK_CHANGE_ORDER: &[Parameter] = &[ORDER_TO_ROLL_BACK];
+pub const ROLLBACK_CHANGE_ORDER: &[Parameter] = &[ORDER_TO_ROLL_BACK, REASON];
 
 /// Of StepBackChangeOrder.
 pub const STEP_BACK_CHANGE_ORDER: &[Parameter] = &[
@@ -42,6 +47,7 @@ pub const STEP_BACK_CHANGE_ORDER: &[Parameter] = &[
         "Number of batches that stay, the canary counted; if absent, one batch less \
          than are done or under way.",
     ),
+    REASON,
 ];
 
 /// Of RetryChangeOrderTask.
@@ -51,6 +57,7 @@ pub const RETRY_CHANGE_ORDER_TASK: &[Parameter] = &[
         "`true` (in any case) or absent: try again. `false` is refused: there is \
          nothing that would not be tried again.",
     ),
+    REASON,
 ];
 
 const ORDER_IN_PATH: Parameter = text("id").required().about("The order's id.");

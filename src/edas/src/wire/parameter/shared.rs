@@ -4,6 +4,10 @@ use super::{Parameter, boolean, integer, long, text};
 
 pub(super) const APP_ID: Parameter = text("AppId").required().about("The application's id.");
 
+pub(super) const REASON: Parameter = text("Reason").about(
+    "Not of EDAS: why, in at most 500 characters. It stands with what happened to the order.",
+);
+
 pub(super) const OPTIONAL_CLUSTER_ID: Parameter =
     text("ClusterId").about("The cluster's id, if given.");
 
