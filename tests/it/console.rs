@@ -1,6 +1,7 @@
 //! The console: a whole server on a simulated cluster, asked as browsers ask.
 
 mod browser;
+mod connection;
 mod flows;
 mod gallery;
 mod keycloak;

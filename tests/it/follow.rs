@@ -16,7 +16,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt, runtime::watcher};
 use service::{Permit, Viewer};
 use sqlx::PgPool;
-use tokio::time::Instant;
+use tokio::{task::JoinHandle, time::Instant};
 
 use crate::support::{App, DEADLINE, batches, caller, manual, server::Kept};
 
@@ -131,26 +131,7 @@ async fn a_pods_change_is_on_the_stream_soon(pool: PgPool) {
     let app = App::start_with(pool, config).await;
     let _kept = Kept::of(&app).await;
     // From before the first pod on, so that each of the 200 is seen.
-    let pods: Api<Pod> = Api::namespaced(app.client.clone(), &app.namespace);
-    let became = tokio::spawn(async move {
-        let mut events = watcher::watcher(pods, watcher::Config::default()).boxed();
-        let mut at: HashMap<String, Instant> = HashMap::new();
-        while at.len() < 200
-            && let Some(Ok(event)) = events.next().await
-        {
-            if let watcher::Event::Apply(pod) | watcher::Event::InitApply(pod) = event {
-                let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-                let is_ready = conditions
-                    .into_iter()
-                    .flatten()
-                    .any(|it| it.type_ == "Ready" && it.status == "True");
-                if is_ready {
-                    at.entry(pod.name_any()).or_insert_with(Instant::now);
-                }
-            }
-        }
-        at
-    });
+    let became = became_ready(&app, 200);
     let application = app.create("web", 100).await;
     let order = app.deploy(application, NEW, batches(1)).await;
     let mut shown: HashMap<String, Instant> = HashMap::new();
@@ -171,4 +152,28 @@ async fn a_pods_change_is_on_the_stream_soon(pool: PgPool) {
     delays.sort_unstable();
     assert_eq!(delays.len(), 100, "each pod's change was shown");
     println!("a pod's change to the stream: median {:?}, p99 {:?}", delays[49], delays[98]);
+}
+
+/// When pods became Ready, by a watch of its own, until there were so many.
+pub(crate) fn became_ready(app: &App, count: usize) -> JoinHandle<HashMap<String, Instant>> {
+    let pods: Api<Pod> = Api::namespaced(app.client.clone(), &app.namespace);
+    tokio::spawn(async move {
+        let mut events = watcher::watcher(pods, watcher::Config::default()).boxed();
+        let mut at: HashMap<String, Instant> = HashMap::new();
+        while at.len() < count
+            && let Some(Ok(event)) = events.next().await
+        {
+            if let watcher::Event::Apply(pod) | watcher::Event::InitApply(pod) = event {
+                let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+                let is_ready = conditions
+                    .into_iter()
+                    .flatten()
+                    .any(|it| it.type_ == "Ready" && it.status == "True");
+                if is_ready {
+                    at.entry(pod.name_any()).or_insert_with(Instant::now);
+                }
+            }
+        }
+        at
+    })
 }

@@ -5,12 +5,25 @@ use sqlx::PgPool;
 use tokio::time::Instant;
 
 use super::{Site, browser::Browser};
+use crate::support::{App, on_both_clusters};
 
 const NEW: &str = "shop/web:2.0";
 
+// What people do at EDAS' console, each on the simulated cluster and on a real control plane.
+on_both_clusters!(
+    a_release_to_all_at_once,
+    a_release_in_batches_that_follow_each_other,
+    a_release_in_batches_that_a_person_confirms,
+    a_canary_that_is_promoted,
+    a_missing_image_is_rolled_back_by_itself_and_its_cause_is_on_top,
+    a_probe_that_fails_is_rolled_back_by_itself_and_its_pod_is_named,
+    a_release_is_stopped_and_rolled_back_half_way,
+    a_version_of_the_history_comes_back,
+);
+
 /// An application of some pods, and somebody who looks at its page.
-async fn begin(pool: PgPool, pods: i32) -> (Site, Browser, ApplicationId) {
-    let site = Site::start(pool).await;
+async fn begin(app: App, pods: i32) -> (Site, Browser, ApplicationId) {
+    let site = Site::of(app).await;
     let application = site.app.create("web", pods).await;
     let browser = Browser::signed_in(&site).await;
     browser.follow("web").await;
@@ -52,9 +65,8 @@ async fn finish(browser: Browser) {
     browser.end().await;
 }
 
-#[sqlx::test(migrator = "store::MIGRATIONS")]
-async fn a_release_to_all_at_once(pool: PgPool) {
-    let (site, browser, application) = begin(pool, 3).await;
+async fn a_release_to_all_at_once(app: App) {
+    let (site, browser, application) = begin(app, 3).await;
     release(&browser, NEW, &["mode-all"], &[("reason", "for the tests")]).await;
     said(&browser, "Succeeded").await;
     assert_eq!(image(&site, application).await, NEW);
@@ -64,9 +76,8 @@ async fn a_release_to_all_at_once(pool: PgPool) {
     finish(browser).await;
 }
 
-#[sqlx::test(migrator = "store::MIGRATIONS")]
-async fn a_release_in_batches_that_follow_each_other(pool: PgPool) {
-    let (site, browser, application) = begin(pool, 4).await;
+async fn a_release_in_batches_that_follow_each_other(app: App) {
+    let (site, browser, application) = begin(app, 4).await;
     let choose = ["mode-batches", "pace-automatic"];
     release(&browser, NEW, &choose, &[("batches", "2"), ("wait", "0")]).await;
     said(&browser, "Succeeded").await;
@@ -75,9 +86,8 @@ async fn a_release_in_batches_that_follow_each_other(pool: PgPool) {
     finish(browser).await;
 }
 
-#[sqlx::test(migrator = "store::MIGRATIONS")]
-async fn a_release_in_batches_that_a_person_confirms(pool: PgPool) {
-    let (site, browser, application) = begin(pool, 6).await;
+async fn a_release_in_batches_that_a_person_confirms(app: App) {
+    let (site, browser, application) = begin(app, 6).await;
     release(&browser, NEW, &["mode-batches", "pace-manual"], &[("batches", "3")]).await;
     said(&browser, "batch 2 of 3 (2 pods)").await;
     browser.fill("reason-continue", "the first two serve").await;
@@ -96,9 +106,8 @@ async fn a_release_in_batches_that_a_person_confirms(pool: PgPool) {
     finish(browser).await;
 }
 
-#[sqlx::test(migrator = "store::MIGRATIONS")]
-async fn a_canary_that_is_promoted(pool: PgPool) {
-    let (site, browser, application) = begin(pool, 4).await;
+async fn a_canary_that_is_promoted(app: App) {
+    let (site, browser, application) = begin(app, 4).await;
     let fill = [("canary", "1"), ("batches", "1")];
     release(&browser, NEW, &["mode-canary", "pace-automatic"], &fill).await;
     said(&browser, "batch 2 of 2 (3 pods)").await;
@@ -109,9 +118,8 @@ async fn a_canary_that_is_promoted(pool: PgPool) {
     finish(browser).await;
 }
 
-#[sqlx::test(migrator = "store::MIGRATIONS")]
-async fn a_missing_image_is_rolled_back_by_itself_and_its_cause_is_on_top(pool: PgPool) {
-    let (site, browser, application) = begin(pool, 3).await;
+async fn a_missing_image_is_rolled_back_by_itself_and_its_cause_is_on_top(app: App) {
+    let (site, browser, application) = begin(app, 3).await;
     release(&browser, "shop/web:9--image-pull-error", &["mode-all"], &[]).await;
     said(&browser, "Failed; the version before comes back").await;
     let cause = browser.text(".cause").await;
@@ -126,9 +134,25 @@ async fn a_missing_image_is_rolled_back_by_itself_and_its_cause_is_on_top(pool: 
     finish(browser).await;
 }
 
-#[sqlx::test(migrator = "store::MIGRATIONS")]
-async fn a_release_is_stopped_and_rolled_back_half_way(pool: PgPool) {
-    let (site, browser, application) = begin(pool, 4).await;
+async fn a_probe_that_fails_is_rolled_back_by_itself_and_its_pod_is_named(app: App) {
+    let (site, browser, application) = begin(app, 3).await;
+    let fill = [("batches", "3"), ("timeout", "3")];
+    release(&browser, "shop/web:9--never-ready", &["mode-batches"], &fill).await;
+    said(&browser, "Failed; the version before comes back").await;
+    let cause = browser.text(".cause").await;
+    assert!(cause.contains("pod web-"), "{cause}");
+    let pods = browser.text("#batches").await;
+    assert!(pods.contains("not begun") && !pods.contains("to come"), "{pods}");
+    let order = site.app.service.newest_order(application).await.unwrap().unwrap();
+    assert_eq!(site.app.end_of(order.id).await.state, domain::order::State::Succeeded);
+    assert_eq!(image(&site, application).await, "shop/web:1.0");
+    let deployment = site.app.deployments().get("web").await.unwrap();
+    assert_eq!(deployment.status.unwrap().ready_replicas, Some(3), "nobody missed a pod");
+    finish(browser).await;
+}
+
+async fn a_release_is_stopped_and_rolled_back_half_way(app: App) {
+    let (site, browser, application) = begin(app, 4).await;
     release(&browser, NEW, &["mode-batches", "pace-manual"], &[("batches", "2")]).await;
     said(&browser, "batch 2 of 2").await;
     browser.press_in("Stop and roll back").await;
@@ -138,9 +162,8 @@ async fn a_release_is_stopped_and_rolled_back_half_way(pool: PgPool) {
     finish(browser).await;
 }
 
-#[sqlx::test(migrator = "store::MIGRATIONS")]
-async fn a_version_of_the_history_comes_back(pool: PgPool) {
-    let (site, browser, application) = begin(pool, 4).await;
+async fn a_version_of_the_history_comes_back(app: App) {
+    let (site, browser, application) = begin(app, 4).await;
     release(&browser, NEW, &["mode-all"], &[("version", "two")]).await;
     said(&browser, "Succeeded").await;
     browser.open(&site, &format!("/console/apps/{application}")).await;
@@ -162,7 +185,7 @@ async fn a_version_of_the_history_comes_back(pool: PgPool) {
 /// What is typed stays, and so does what has the focus, while the page changes beneath.
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_page_that_changes_leaves_alone_what_somebody_does_in_it(pool: PgPool) {
-    let (site, browser, application) = begin(pool, 4).await;
+    let (site, browser, application) = begin(App::start(pool).await, 4).await;
     release(&browser, NEW, &["mode-batches", "pace-manual"], &[("batches", "2")]).await;
     said(&browser, "batch 2 of 2").await;
     let order = site.app.service.newest_order(application).await.unwrap().unwrap().id;
@@ -226,7 +249,7 @@ async fn without_a_script_links_and_forms_do_all_of_it(pool: PgPool) {
 /// From the moment when something happens until people see it.
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn what_happens_is_on_two_pages_within_a_second(pool: PgPool) {
-    let (site, browser, application) = begin(pool, 2).await;
+    let (site, browser, application) = begin(App::start(pool).await, 2).await;
     release(&browser, NEW, &["mode-batches", "pace-manual"], &[("batches", "2")]).await;
     said(&browser, "batch 2 of 2").await;
     let order = site.app.service.newest_order(application).await.unwrap().unwrap().id;
