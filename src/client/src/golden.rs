@@ -41,7 +41,7 @@ fn at_the_gate() -> Snapshot {
     (last.number, last.state, last.size, last.target) = (3, State::WaitingConfirmation, 6, 10);
     (last.pods, last.started_at, last.finished_at) = (Vec::new(), None, None);
     order.actions = serde_json::from_value(
-        json!([{ "action": "continue", "batch": last.id, "number": 3, "pods": 6 }, { "action": "abort" }]),
+        json!([{ "action": "continue", "batch": last.id, "number": 3, "pods": 6 }, { "action": "abort" }, { "action": "roll_back" }]),
     )
     .unwrap();
     order.batches.push(last);
