@@ -2,7 +2,11 @@
 
 use std::{path::PathBuf, process::Stdio};
 
-use domain::order::State;
+use domain::{
+    access::{Role, Scope},
+    order::State,
+};
+use service::WantedKey;
 use simulated::Config;
 use sqlx::PgPool;
 use tokio::process::Command;
@@ -44,7 +48,7 @@ async fn every_page_is_drawn_and_axe_finds_nothing(pool: PgPool) {
     let start_delay = std::time::Duration::from_millis(10);
     let app = App::start_with(pool, Config { start_delay, ..Config::default() }).await;
     let issuer = StandIn::default().start().await;
-    let site = Site::with(app, |address, seal| Some(people(&issuer, address, seal))).await;
+    let mut site = Site::with(app, |address, seal| Some(people(&issuer, address, seal))).await;
     let axe = axe().await;
     let web = site.app.create("web", 10).await;
     let shop = site.app.create("checkout-service-with-a-long-name", 4).await;
@@ -105,30 +109,51 @@ async fn every_page_is_drawn_and_axe_finds_nothing(pool: PgPool) {
                 browser.until_heading("What the release").await;
             }
         }
-        for width in [360, 1280] {
-            browser.size(width).await;
-            let overflow = browser
-                .script("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
-                .await;
-            if overflow != 0 {
-                found.push(format!("{name} at {width}: {overflow} px wider than the window"));
-            }
-            for scheme in ["light", "dark"] {
-                browser.scheme(scheme).await;
-                let picture = picture(&browser).await;
-                let file = folder().join(format!("{name}-{width}-{scheme}.png"));
-                std::fs::write(file, picture).unwrap();
-                for violation in violations(&browser, &axe).await {
-                    found.push(format!("{name} at {width}, {scheme}: {violation}"));
-                }
-            }
-        }
+        found.extend(look(&browser, &axe, &name).await);
+    }
+    // The same for somebody who may only read.
+    let reader = Some((Role::Reader, Scope::default()));
+    site.becomes("rita", WantedKey { role: reader, ..WantedKey::default() }).await;
+    let (name, value) = site.cookie.split_once('=').unwrap();
+    let cookie = serde_json::json!({ "name": name, "value": value, "url": site.url("/") });
+    browser.devtools("Network.setCookie", cookie).await;
+    for (name, path) in [
+        ("reader-order", format!("/console/orders/{waits}")),
+        ("reader-application", format!("/console/apps/{web}")),
+    ] {
+        browser.open(&site, &path).await;
+        browser.until(".withheld", "You may not").await;
+        found.extend(look(&browser, &axe, name).await);
     }
     let complaints = browser.complaints().await;
     browser.end().await;
     // That a page is not there is what one of them is about.
     found.extend(complaints.into_iter().filter(|it| !is_meant(it)));
     assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// Draws a page at each width in each scheme, and says what is wrong with it.
+async fn look(browser: &Browser, axe: &str, name: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for width in [360, 1280] {
+        browser.size(width).await;
+        let overflow = browser
+            .script("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            .await;
+        if overflow != 0 {
+            found.push(format!("{name} at {width}: {overflow} px wider than the window"));
+        }
+        for scheme in ["light", "dark"] {
+            browser.scheme(scheme).await;
+            let picture = picture(browser).await;
+            let file = folder().join(format!("{name}-{width}-{scheme}.png"));
+            std::fs::write(file, picture).unwrap();
+            for violation in violations(browser, axe).await {
+                found.push(format!("{name} at {width}, {scheme}: {violation}"));
+            }
+        }
+    }
+    found
 }
 
 /// That these are refused is what they are about.
