@@ -8,7 +8,7 @@ use axum::{
     extract::{FromRequestParts, Path, Request, State},
     http::{
         HeaderMap, HeaderValue, Method, StatusCode,
-        header::{ACCEPT, COOKIE, REFERRER_POLICY, SET_COOKIE, USER_AGENT},
+        header::{ACCEPT, CACHE_CONTROL, COOKIE, REFERRER_POLICY, SET_COOKIE, USER_AGENT},
         request::Parts,
     },
     response::{Html, IntoResponse, Redirect, Response},
@@ -235,9 +235,11 @@ pub(crate) async fn make_link(
     if channel == Channel::Open {
         return Err(Fault::unencrypted());
     }
-    let link = console.service.make_own_link(&caller).await?;
+    let link = console.service.make_link_of_key(&caller.key_id).await?;
+    tracing::info!(by = caller.name, "made a link to the console");
     let path = format!("/console/link/{}", link.expose());
-    Ok(Json(serde_json::json!({ "Code": 200, "Path": path })).into_response())
+    let told = Json(serde_json::json!({ "Code": 200, "Path": path }));
+    Ok(([(CACHE_CONTROL, "no-store")], told).into_response())
 }
 
 /// Shows a link, which is used by its button: what looks at links in messages before
