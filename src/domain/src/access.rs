@@ -7,7 +7,9 @@
 
 mod action;
 mod circumstance;
+mod exceptions;
 mod grant;
+mod guarded;
 mod network;
 mod pattern;
 mod policy;
@@ -16,6 +18,7 @@ mod role;
 
 pub use action::{Action, Group};
 pub use circumstance::Circumstances;
+pub use exceptions::Exceptions;
 pub use grant::{Attached, Grant};
 pub use network::Network;
 pub use pattern::Pattern;
@@ -27,6 +30,8 @@ pub use role::{ALL_ROLES, Role, Scope};
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Access {
     statements: Vec<Statement>,
+    /// Namespaces in which is allowed only what names them.
+    protected: Vec<Pattern>,
 }
 
 /// A statement of a policy, as far as it counts in a request.
@@ -63,7 +68,8 @@ impl Access {
     #[must_use]
     pub fn everything() -> Self {
         let any = || vec![Pattern::any()];
-        Self { statements: vec![Statement { allows: true, actions: any(), resources: any() }] }
+        let everything = Statement { allows: true, actions: any(), resources: any() };
+        Self { statements: vec![everything], protected: Vec::new() }
     }
 
     /// Somebody who may do nothing.
@@ -94,7 +100,7 @@ impl Access {
                     .collect(),
             })
             .filter(|statement| !statement.resources.is_empty());
-        Self { statements: statements.collect() }
+        Self { statements: statements.collect(), protected: site.protected.to_vec() }
     }
 
     /// Whether there is any resource at all on which the action may be allowed.
@@ -108,9 +114,12 @@ impl Access {
     #[must_use]
     pub fn allows(&self, action: Action, resource: &Resource<'_>) -> bool {
         let names = resource.names();
-        let fits = |statement: &Statement| {
-            statement.resources.iter().any(|pattern| names.iter().any(|name| pattern.fits(name)))
+        let protection = self.protection(action, resource.namespace());
+        let fits = |statement: &Statement, pattern: &Pattern| {
+            names.iter().any(|name| pattern.fits(name))
+                && (!statement.allows || Self::names_protected(statement, pattern, protection))
         };
+        let fits = |it: &Statement| it.resources.iter().any(|pattern| fits(it, pattern));
         !self.about(action, false).any(fits) && self.about(action, true).any(fits)
     }
 
@@ -131,10 +140,14 @@ impl Access {
     pub fn reaches(&self, action: Action, namespace: &str) -> bool {
         let inside = format!("namespace/{namespace}/");
         let covers = |it: &Statement| it.resources.iter().any(|it| it.fits_all_below(&inside));
-        !self.about(action, false).any(covers)
-            && self
-                .about(action, true)
-                .any(|it| it.resources.iter().any(|it| it.may_fit_below(&inside)))
+        let protection = self.protection(action, Some(namespace));
+        let may_fit = |statement: &Statement| {
+            statement.resources.iter().any(|pattern| {
+                pattern.may_fit_below(&inside)
+                    && Self::names_protected(statement, pattern, protection)
+            })
+        };
+        !self.about(action, false).any(covers) && self.about(action, true).any(may_fit)
     }
 
     /// Which applications the action is allowed on; none = all.
@@ -151,11 +164,9 @@ impl Access {
 
     /// The statements about an action that allow, or that deny.
     fn about(&self, action: Action, allows: bool) -> impl Iterator<Item = &Statement> {
-        let names = action.names();
-        self.statements.iter().filter(move |statement| {
-            statement.allows == allows
-                && statement.actions.iter().any(|it| names.iter().any(|name| it.fits(name)))
-        })
+        self.statements
+            .iter()
+            .filter(move |statement| statement.allows == allows && statement.is_about(action))
     }
 }
 

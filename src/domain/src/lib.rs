@@ -12,6 +12,7 @@ pub mod application;
 pub mod audit;
 pub mod cluster;
 pub mod config_template;
+pub mod guard;
 pub mod id;
 pub mod input;
 pub mod limits;

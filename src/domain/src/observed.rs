@@ -62,6 +62,8 @@ pub struct DeploymentView {
     pub owners: Value,
     /// The object that controls it, as kind and name, if there is one.
     pub controller: Option<String>,
+    /// The release of Helm that it belongs to, if it says so.
+    pub helm_release: Option<String>,
     /// The field manager other than ours that wrote the template last, if known.
     pub other_manager: Option<String>,
     /// The field manager other than ours that wrote the number of pods last, if known.

@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use super::{ApplicationId, BatchId, ClusterId, Input, OrderId, ReleaseId};
 use crate::{
+    guard::Guardrails,
     order::{intent::Intent, outage::OutageClock, plan::Strategy},
     template::{settings::BorrowedSettings, spec::SpecChange},
 };
@@ -263,6 +264,9 @@ pub struct Target {
     /// back, as [`crate::template::ownership::of_spec`] lists them; null = it rolls none back.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub owners_before: Value,
+    /// What its author may ask for of the pod template; none = anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guardrails: Option<Guardrails>,
 }
 
 /// The failure policy: how much trouble a batch tolerates, and what follows. Fixed
@@ -321,6 +325,7 @@ impl Target {
             max_unavailable: 0,
             allows_no_surge: false,
             owners_before: Value::Null,
+            guardrails: None,
         }
     }
 }

@@ -58,7 +58,7 @@ pub fn entries() -> Vec<Entry> {
                         encrypted: true,
                         now: jiff::Timestamp::UNIX_EPOCH,
                     };
-                    let site = Site { region: "cn-test", cluster: "default" };
+                    let site = Site { region: "cn-test", cluster: "default", protected: &[] };
                     let access = Access::of([&policy], &site, &circumstances);
                     let resource =
                         Resource::Application { namespace: &name, name: &name, id: None };

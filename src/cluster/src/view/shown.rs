@@ -72,6 +72,7 @@ impl State {
             fence: manifest::fence(object),
             owners: object::owners(object),
             controller: object::any_controller(object),
+            helm_release: domain::guard::helm_release(object),
             other_manager: other_manager(metadata, "f:template"),
             other_scaler: other_manager(metadata, "f:replicas"),
             status_replicas: number(&status["replicas"]),

@@ -4,7 +4,7 @@
 //! These words are part of the language of policies, which is EDAS' and RAM's. That the
 //! operations of the API have these names is held by a test of `edas`.
 
-/// The groups of RAM, and one of our own for keys and sessions.
+/// The groups of RAM, and some of our own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Group {
     ReadApplication,
@@ -18,11 +18,13 @@ pub enum Group {
     ManageConfig,
     /// Access keys and sessions of others.
     ManageAccess,
+    /// What the guardrails do not let pods have. See [`crate::guard`].
+    ExceedGuardrails,
 }
 
 impl Group {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::ReadApplication,
         Self::ManageApplication,
         Self::ReadCluster,
@@ -32,6 +34,7 @@ impl Group {
         Self::ReadConfig,
         Self::ManageConfig,
         Self::ManageAccess,
+        Self::ExceedGuardrails,
     ];
 
     /// Its name in a policy, behind `edas:`.
@@ -47,6 +50,7 @@ impl Group {
             Self::ReadConfig => "ReadConfig",
             Self::ManageConfig => "ManageConfig",
             Self::ManageAccess => "ManageAccess",
+            Self::ExceedGuardrails => "ExceedGuardrails",
         }
     }
 }
@@ -128,5 +132,48 @@ impl Action {
         Self::ABORT_AND_ROLL_BACK,
         Self::STEP_BACK,
         Self::RETRY,
+    ];
+}
+
+/// What somebody may be allowed beyond the guardrails, and what may be denied within them.
+impl Action {
+    /// Pods of the level baseline, which is allowed unless it is denied.
+    pub const POD_SECURITY_BASELINE: Self =
+        Self::new("UsePodSecurityBaseline", Group::ExceedGuardrails);
+    /// Pods of the level privileged.
+    pub const POD_SECURITY_PRIVILEGED: Self =
+        Self::new("UsePodSecurityPrivileged", Group::ExceedGuardrails);
+    /// Keeping what the version before has beyond them, which is allowed unless it is denied.
+    pub const KEEP_EXCESS: Self = Self::new("KeepExcess", Group::ExceedGuardrails);
+    pub const USE_SERVICE_ACCOUNT: Self = Self::new("UseServiceAccount", Group::ExceedGuardrails);
+    pub const USE_NODE: Self = Self::new("UseNode", Group::ExceedGuardrails);
+    pub const USE_SYSTEM_PRIORITY: Self = Self::new("UseSystemPriority", Group::ExceedGuardrails);
+    pub const USE_CONTROL_PLANE: Self = Self::new("UseControlPlane", Group::ExceedGuardrails);
+    pub const USE_ANNOTATION: Self = Self::new("UseAnnotation", Group::ExceedGuardrails);
+    /// Images, which are all allowed until a policy names some.
+    pub const USE_IMAGE: Self = Self::new("UseImage", Group::ExceedGuardrails);
+    pub const USE_INGRESS_ANNOTATION: Self =
+        Self::new("UseIngressAnnotation", Group::ExceedGuardrails);
+    /// A host of an Ingress that another namespace has.
+    pub const USE_INGRESS_HOST: Self = Self::new("UseIngressHost", Group::ExceedGuardrails);
+    pub const USE_LOAD_BALANCER: Self = Self::new("UseLoadBalancer", Group::ExceedGuardrails);
+    /// Deleting the Deployment of an application that was adopted.
+    pub const DELETE_ADOPTED: Self = Self::new("DeleteAdoptedDeployment", Group::ExceedGuardrails);
+
+    /// All of them.
+    pub const OF_GUARDRAILS: [Self; 13] = [
+        Self::POD_SECURITY_BASELINE,
+        Self::POD_SECURITY_PRIVILEGED,
+        Self::KEEP_EXCESS,
+        Self::USE_SERVICE_ACCOUNT,
+        Self::USE_NODE,
+        Self::USE_SYSTEM_PRIORITY,
+        Self::USE_CONTROL_PLANE,
+        Self::USE_ANNOTATION,
+        Self::USE_IMAGE,
+        Self::USE_INGRESS_ANNOTATION,
+        Self::USE_INGRESS_HOST,
+        Self::USE_LOAD_BALANCER,
+        Self::DELETE_ADOPTED,
     ];
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Access, Circumstances, Policy, Role, Scope, Site, Unreadable};
+use super::{Access, Circumstances, Exceptions, Policy, Role, Scope, Site, Unreadable};
 
 /// Something that is attached to a principal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +13,9 @@ pub struct Grant {
     pub role: Option<Role>,
     #[serde(flatten)]
     pub scope: Scope,
+    /// What the role is granted with beyond the guardrails.
+    #[serde(default)]
+    pub exceptions: Exceptions,
 }
 
 /// A policy that is attached.
@@ -26,7 +29,7 @@ impl Grant {
     /// A role with a scope.
     #[must_use]
     pub fn role(role: Role, scope: Scope) -> Self {
-        Self { policy: None, role: Some(role), scope }
+        Self { policy: None, role: Some(role), scope, exceptions: Exceptions::default() }
     }
 
     /// The policy that it comes to.
@@ -37,7 +40,11 @@ impl Grant {
         match (&self.policy, self.role) {
             // Which actions there are was judged when it was written.
             (Some(attached), _) => Policy::read(&attached.document, |_| true),
-            (None, Some(role)) => Ok(role.policy(&self.scope)),
+            (None, Some(role)) => {
+                let mut policy = role.policy(&self.scope);
+                policy.statements.extend(self.exceptions.statements(&self.scope));
+                Ok(policy)
+            }
             (None, None) => Ok(Policy { statements: Vec::new() }),
         }
     }

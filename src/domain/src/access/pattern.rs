@@ -1,7 +1,10 @@
 //! Texts with `*`, which stands for any characters, also for none.
 
+use serde::{Deserialize, Serialize};
+
 /// A text with `*` in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Pattern(String);
 
 impl Pattern {

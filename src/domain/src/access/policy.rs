@@ -24,6 +24,19 @@ const MOST_TEXTS: usize = 50;
 /// Most bytes of an action, a resource or a value.
 const LONGEST_TEXT: usize = 256;
 
+/// How the paths of resources begin.
+const KINDS: [&str; 9] = [
+    "namespace/",
+    "cluster/",
+    "template/",
+    "region/",
+    "access/",
+    "image/",
+    "annotation/",
+    "ingresshost/",
+    "loadbalancer/",
+];
+
 /// A policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -254,16 +267,15 @@ fn named(text: &str) -> Result<Named, Unreadable> {
     if account != "*" && !account.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(wrong("must have * or a number for the account"));
     }
-    let kinds = ["namespace/", "cluster/", "template/", "region/", "access/"];
     let is_known =
-        |first: &str| kinds.iter().any(|kind| kind.starts_with(first) || first.starts_with(kind));
+        |first: &str| KINDS.iter().any(|kind| kind.starts_with(first) || first.starts_with(kind));
     let known = match path.split_once('*') {
         Some((first, _)) => is_known(first),
-        None => kinds.iter().any(|kind| path.starts_with(kind)),
+        None => KINDS.iter().any(|kind| path.starts_with(kind)),
     };
     if path.is_empty() || !known {
         return Err(wrong(
-            "must name a namespace/, cluster/, template/, region/ or access/ behind the account",
+            "must name a namespace/, cluster/, template/, region/, access/, image/, annotation/, ingresshost/ or loadbalancer/ behind the account",
         ));
     }
     let region = if region.is_empty() { Pattern::any() } else { Pattern::new(region) };

@@ -1,6 +1,6 @@
 //! What an action is done to, as policies name it.
 
-use super::{Action, Group};
+use super::{Action, Group, Pattern};
 use crate::ApplicationId;
 
 /// Where the resources of a server are, as the third part of their names says.
@@ -9,6 +9,8 @@ pub struct Site<'a> {
     pub region: &'a str,
     /// The id of the cluster that the server drives; it may stand for the region.
     pub cluster: &'a str,
+    /// Kubernetes namespaces that are protected.
+    pub protected: &'a [Pattern],
 }
 
 /// Something that an action is done to.
@@ -25,7 +27,7 @@ pub enum Resource<'a> {
     /// An object beside the Deployments of a Kubernetes namespace.
     Object {
         namespace: &'a str,
-        /// `configmap`, `secret` or `ingress`.
+        /// `configmap`, `secret`, `ingress` or `serviceaccount`.
         kind: &'a str,
         name: &'a str,
     },
@@ -55,6 +57,14 @@ impl Resource<'_> {
             }
             Self::Cluster(id) => vec![format!("cluster/{id}")],
             Self::Shared { kind, name } => vec![format!("{kind}/{name}")],
+        }
+    }
+
+    /// The Kubernetes namespace that it is in.
+    pub(super) fn namespace(&self) -> Option<&str> {
+        match self {
+            Self::Application { namespace, .. } | Self::Object { namespace, .. } => Some(namespace),
+            Self::Cluster(_) | Self::Shared { .. } => None,
         }
     }
 

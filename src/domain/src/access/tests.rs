@@ -6,7 +6,9 @@ use rstest::rstest;
 use super::*;
 use crate::ApplicationId;
 
-const SITE: Site<'_> = Site { region: "cn-test", cluster: "default" };
+mod guarded;
+
+const SITE: Site<'_> = Site { region: "cn-test", cluster: "default", protected: &[] };
 const RELEASE: Action = Action::RELEASE;
 const READ: Action = Action::READ;
 
@@ -209,7 +211,12 @@ fn a_policy_that_cannot_be_read_leaves_nothing() {
     let broken = Attached { name: "newer".into(), document: r#"{"Version":"9"}"#.into() };
     let grants = [
         Grant::role(Role::Admin, Scope::default()),
-        Grant { policy: Some(broken), role: None, scope: Scope::default() },
+        Grant {
+            policy: Some(broken),
+            role: None,
+            scope: Scope::default(),
+            exceptions: Exceptions::default(),
+        },
     ];
     let (name, _) = Grant::access(&grants, &SITE, &circumstances()).unwrap_err();
     assert_eq!(name, "newer");

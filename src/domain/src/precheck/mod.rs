@@ -29,8 +29,8 @@ use self::{
     room::{Present, Shortage},
     template::{labels, pull_secrets},
     verdicts::{
-        budget, not_refused, pod_tried, references, rights, scaler, shortage, tried, unseen,
-        volumes, worst,
+        budget, guarded, not_refused, pod_tried, references, rights, scaler, shortage, tried,
+        unseen, volumes, worst,
     },
 };
 use super::order::{Kind, Order, State};
@@ -75,7 +75,9 @@ pub fn first_change(
         Observation::Absent => 1,
         Observation::Present(view) => view.replicas,
     };
-    let order = proposal.order(proposal.target.replicas.unwrap_or(shown));
+    let mut order = proposal.order(proposal.target.replicas.unwrap_or(shown));
+    // They have a check of their own.
+    order.target.guardrails = None;
     // What it has not done yet, the Deployment controller will have done by then.
     let observation = match observation {
         Observation::Present(view) => {
@@ -146,6 +148,10 @@ pub fn evaluate(
         let why = "there is a Deployment of this name: it becomes the application as it runs, and nothing is created".to_owned();
         check(Subject::Deployment, Some((Finding::Warned, why)));
         check(Subject::Rights, rights);
+        // Who takes it over answers for all that it has.
+        if let Some(found) = guarded(proposal, &view.template, None) {
+            check(Subject::Guardrails, found);
+        }
         let settings = view.borrowed.as_ref().unwrap_or(&view.settings);
         let existing = Existing {
             uid: view.uid.clone(),
@@ -207,6 +213,10 @@ pub fn evaluate(
             .map(|owner| (Finding::Warned, controlled(owner))),
     );
     check(Subject::Rights, rights);
+    let known = proposal.snapshot.as_ref().map(|snapshot| &snapshot.template).or(before);
+    if let Some(found) = guarded(proposal, &first.template, known) {
+        check(Subject::Guardrails, found);
+    }
     // Without pods there is none that could miss anything.
     let unless_empty = |found| if plan.replicas == 0 { not_refused(found) } else { found };
     check(Subject::References, unless_empty(references(evidence, &first.template)));

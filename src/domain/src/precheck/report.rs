@@ -13,6 +13,8 @@ pub enum Subject {
     Deployment,
     /// What Sluice may do on the cluster.
     Rights,
+    /// What the caller may ask for of the pod template.
+    Guardrails,
     /// ConfigMaps, Secrets, claims and the service account that the template names.
     References,
     /// Volumes that only one node or pod may have.
@@ -35,9 +37,10 @@ pub enum Subject {
 
 impl Subject {
     /// All of them, in the order in which they are reported.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Deployment,
         Self::Rights,
+        Self::Guardrails,
         Self::References,
         Self::Volumes,
         Self::Quota,
@@ -57,6 +60,7 @@ impl Subject {
         match self {
             Self::Deployment => "Deployment",
             Self::Rights => "Rights",
+            Self::Guardrails => "Guardrails",
             Self::References => "References",
             Self::Volumes => "Volumes",
             Self::Quota => "Quota",

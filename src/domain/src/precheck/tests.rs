@@ -79,6 +79,7 @@ fn proposal(batches: i32) -> Proposal {
             replicas_before: None,
             adopted_uid: None,
             former_applications: Vec::new(),
+            guardrails: None,
         },
         snapshot: None,
         allows_no_surge: false,
@@ -399,4 +400,32 @@ fn where_only_the_surge_has_no_room_old_pods_may_go_first() {
     );
     // Room that is missing for the desired number itself is no matter of surge.
     assert!(!judged(&proposal(2), view(rolling()), &pods_quota("3", "3")).lacks_room);
+}
+
+#[test]
+fn what_the_caller_may_not_ask_for_is_refused_by_name_and_what_is_kept_is_told() {
+    let mut proposal = proposal(1);
+    proposal.target.guardrails = Some(crate::guard::Guardrails::default());
+    let report = judged(&proposal, view(rolling()), &Evidence::none());
+    assert_eq!(said(&report, Subject::Guardrails).0, Finding::Passed);
+    let mut kept = view(rolling());
+    kept.template["spec"]["hostNetwork"] = true.into();
+    let report = judged(&proposal, kept.clone(), &Evidence::none());
+    let (finding, reason) = said(&report, Subject::Guardrails);
+    assert_eq!(finding, Finding::Warned);
+    assert!(reason.contains("spec.hostNetwork"), "{reason}");
+    let mut template = kept.template;
+    template["spec"]["hostPID"] = true.into();
+    proposal.target.source = TemplateSource::Exact(template);
+    let report = judged(&proposal, view(rolling()), &Evidence::none());
+    let (finding, reason) = said(&report, Subject::Guardrails);
+    assert_eq!(finding, Finding::Refused);
+    assert!(reason.contains("spec.hostPID is true"), "{reason}");
+    assert!(report.plan.is_some(), "what it would do is shown all the same");
+    // Who takes a Deployment over answers for all of it.
+    proposal.kind = Kind::Create;
+    let mut found = view(rolling());
+    found.template["spec"]["hostNetwork"] = true.into();
+    let report = judged(&proposal, found, &Evidence::none());
+    assert_eq!(said(&report, Subject::Guardrails).0, Finding::Refused);
 }

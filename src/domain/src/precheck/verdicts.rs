@@ -33,6 +33,18 @@ pub(super) fn rights(evidence: &Evidence) -> Option<(Finding, String)> {
     unknown.then(|| (Finding::Unseen, "the cluster does not say which rights Sluice has".into()))
 }
 
+/// What the caller may ask for; the outer none = anything.
+pub(super) fn guarded(
+    proposal: &Proposal,
+    template: &Value,
+    before: Option<&Value>,
+) -> Option<Option<(Finding, String)>> {
+    let guardrails = proposal.target.guardrails.as_ref()?;
+    let judgement = guardrails.judge(&proposal.namespace, template, before);
+    let refused = judgement.refusal().map(|why| (Finding::Refused, why));
+    Some(refused.or_else(|| judgement.note().map(|note| (Finding::Warned, note))))
+}
+
 pub(super) fn references(evidence: &Evidence, template: &Value) -> Option<(Finding, String)> {
     let (mut missing, mut warned, mut unseen) = (Vec::new(), Vec::new(), Vec::new());
     let pull = pull_secrets(template);

@@ -6,7 +6,7 @@
 
 use jiff::Timestamp;
 
-use super::{Decision, Transition, deadline, done, on_deadline, wait};
+use super::{Decision, Transition, deadline, done, fail, on_deadline, wait};
 use crate::{
     observed::{DeploymentView, Observation},
     order::{
@@ -65,6 +65,9 @@ pub(in crate::rollout) fn next(
 }
 
 fn begin(order: &Order, own: Option<&DeploymentView>) -> Decision {
+    if let Some(release) = own.and_then(|own| own.helm_release.as_ref()) {
+        return fail(order, &belongs_to_helm(&order.name, release));
+    }
     let message = match own {
         Some(own) => {
             format!("deleting the Deployment {} with {} pods", order.name, own.all_desired())
@@ -79,6 +82,15 @@ fn begin(order: &Order, own: Option<&DeploymentView>) -> Decision {
         .batch(0, State::Running, Some(0), message.clone())
         .because(message)
         .decided()
+}
+
+/// Why a Deployment of Helm's is not deleted.
+#[must_use]
+pub fn belongs_to_helm(name: &str, release: &str) -> String {
+    let release = crate::rejection::shortened(release);
+    format!(
+        "the Deployment {name} belongs to Helm (release {release}) and is not deleted: uninstall the release, or let go of the application and keep its Deployment"
+    )
 }
 
 /// Whether this is the very Deployment that is being deleted.

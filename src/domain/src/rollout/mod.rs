@@ -25,6 +25,7 @@ mod batches;
 mod change;
 mod delete;
 mod earliest;
+mod guarded;
 mod outage;
 mod resize;
 mod restore;
@@ -48,6 +49,7 @@ use crate::{
     template::{graceful_start::GracefulStart, sameness::is_same},
 };
 
+pub use delete::belongs_to_helm;
 pub use outage::{UNANSWERED_SECONDS, outage, outage_message};
 pub use stalled::stalled_since;
 pub use waiting::trouble as trouble_while_waiting;
@@ -157,6 +159,10 @@ impl Transition {
 /// decides). While the watches do not show that change yet, the decision is to wait.
 #[must_use]
 pub fn decide(order: &Order, facts: &Facts, now: Timestamp) -> Decision {
+    guarded::judged(order, next(order, facts, now))
+}
+
+fn next(order: &Order, facts: &Facts, now: Timestamp) -> Decision {
     let observation = &facts.deployment;
     let ended = order.state.is_final();
     if order.step == Step::Done || (ended && !order.finalizing) {

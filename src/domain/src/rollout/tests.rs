@@ -10,6 +10,7 @@ mod begin;
 mod delete;
 mod failing;
 mod going;
+mod guarded;
 mod native;
 mod outage;
 mod resize;
@@ -132,6 +133,7 @@ fn accepted(kind: Kind, strategy: Strategy, replicas: i32) -> Order {
             replicas_before: None,
             adopted_uid: None,
             former_applications: Vec::new(),
+            guardrails: None,
         },
         snapshot: None,
         intent: None,
@@ -232,6 +234,7 @@ fn shown(new: i32, since: Option<Timestamp>, old: i32) -> DeploymentView {
         fence: Some(1),
         owners: Value::Null,
         controller: None,
+        helm_release: None,
         other_manager: None,
         other_scaler: None,
         status_replicas: new + old,

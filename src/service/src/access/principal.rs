@@ -4,7 +4,7 @@ use super::key::{MOST_LISTED, check_name};
 use crate::{Error, Service};
 use domain::{
     Input, Rejection,
-    access::{Grant, Scope},
+    access::{Exceptions, Grant, Scope},
 };
 use store::PrincipalRow;
 
@@ -126,7 +126,12 @@ impl Service {
 #[must_use]
 pub fn policy_named(name: &str) -> Grant {
     let policy = domain::access::Attached { name: name.into(), document: String::new() };
-    Grant { policy: Some(policy), role: None, scope: Scope::default() }
+    Grant {
+        policy: Some(policy),
+        role: None,
+        scope: Scope::default(),
+        exceptions: Exceptions::default(),
+    }
 }
 
 fn unknown(name: &str) -> Rejection {

@@ -189,6 +189,7 @@ impl Cluster {
             fence: None,
             owners: Value::Null,
             controller: None,
+            helm_release: None,
             other_manager: None,
             other_scaler: None,
             status_replicas: self.status_replicas,

@@ -160,7 +160,7 @@ fn expected(offer: &Offer, who: Who) -> Answer {
 fn deploys(operation: &str) -> bool {
     let action = offered::offer(operation).unwrap().action();
     let policy = Role::Deployer.policy(&Scope::default());
-    let site = domain::access::Site { region: "", cluster: "" };
+    let site = domain::access::Site { region: "", cluster: "", protected: &[] };
     let circumstances = domain::access::Circumstances {
         peer: [127, 0, 0, 1].into(),
         encrypted: true,

@@ -1,7 +1,7 @@
 //! Which actions a policy can name.
 
 use crate::wire::contract;
-use domain::access::{Group, Pattern};
+use domain::access::{Action, Group, Pattern};
 
 /// Whether a pattern, in lower case and without `edas:`, fits an operation or a group. What
 /// EDAS has and this server does not offer is known, too: it allows and denies nothing here.
@@ -9,6 +9,7 @@ use domain::access::{Group, Pattern};
 pub fn knows_action(pattern: &Pattern) -> bool {
     let operations = contract::operations().iter().chain(contract::own());
     let names = operations.map(|it| it.name.as_str()).chain(Group::ALL.map(Group::name));
+    let names = names.chain(Action::OF_GUARDRAILS.map(|it| it.name));
     names.into_iter().any(|name| pattern.fits(&name.to_ascii_lowercase()))
 }
 
@@ -16,7 +17,7 @@ pub fn knows_action(pattern: &Pattern) -> bool {
 mod tests {
     use super::*;
     use crate::wire::offered::offer;
-    use domain::access::{Action, Policy};
+    use domain::access::Policy;
 
     #[test]
     fn the_actions_of_the_console_are_those_of_the_operations() {

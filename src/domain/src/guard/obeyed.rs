@@ -1,0 +1,37 @@
+//! Annotations of pods that other programs on the cluster obey, with more rights than the
+//! pod's author need have.
+
+/// Keys and beginnings of keys, which end with `*`, in the order of the alphabet.
+pub const OBEYED_ANNOTATIONS: [&str; 31] = [
+    "*.cni.cncf.io/*",
+    "*.nri.io/*",
+    "ambient.istio.io/*",
+    "azure.workload.identity/*",
+    "cdi.k8s.io/*",
+    "cni.projectcalico.org/*",
+    "config.linkerd.io/*",
+    "config.kuma.io/*",
+    "consul.hashicorp.com/*",
+    "dapr.io/*",
+    "eks.amazonaws.com/*",
+    "iam.amazonaws.com/*",
+    "iam.gke.io/*",
+    "inject.istio.io/*",
+    "instrumentation.opentelemetry.io/*",
+    "io.containerd.*",
+    "io.katacontainers.*",
+    "io.kubernetes.cri-o.*",
+    "istio.io/*",
+    "k8s.aliyun.com/*",
+    "k8s.ovn.org/*",
+    "k8s.v1.cni.cncf.io/*",
+    "kuma.io/*",
+    "linkerd.io/*",
+    "ovn.kubernetes.io/*",
+    "proxy.istio.io/*",
+    "run.oci.*",
+    "secrets-store.csi.k8s.io/*",
+    "sidecar.istio.io/*",
+    "traffic.sidecar.istio.io/*",
+    "vault.hashicorp.com/*",
+];
