@@ -181,7 +181,7 @@ fn count_statements() {
 async fn being_judged_costs_an_order_no_statement(pool: PgPool) {
     let service = service(&pool);
     let store = Store::on(pool.clone());
-    let role = Some((Role::Deployer, Scope::read("shop", "*").unwrap()));
+    let role = Some(Grant::role(Role::Deployer, Scope::read("shop", "*").unwrap()));
     let key = service.create_key(&WantedKey { role, ..wanted("ci") }).await.unwrap();
     let mut counts = Vec::new();
     for (name, judged) in [("web-1", false), ("web-2", true)] {
@@ -208,7 +208,7 @@ fn wanted(principal: &str) -> WantedKey {
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_principal_has_two_keys_so_that_one_can_take_the_others_place(pool: PgPool) {
     let service = service(&pool);
-    let role = Some((Role::Deployer, Scope::read("shop", "web-*").unwrap()));
+    let role = Some(Grant::role(Role::Deployer, Scope::read("shop", "web-*").unwrap()));
     let first = service.create_key(&WantedKey { role, ..wanted("ci") }).await.unwrap();
     assert!(!first.assumed && first.name == "ci");
     let now = Clock::default().now();
@@ -299,7 +299,7 @@ async fn a_session_ends_with_its_key_and_only_its_own_are_seen(pool: PgPool) {
     let service = service(&pool);
     let mut callers = Vec::new();
     for name in ["alice", "bob"] {
-        let role = Some((Role::Reader, Scope::default()));
+        let role = Some(Grant::role(Role::Reader, Scope::default()));
         let key = service.create_key(&WantedKey { role, ..wanted(name) }).await.unwrap();
         let identity = service::RequestIdentity { nonce: name.into(), digest: String::new() };
         callers.push(Caller {

@@ -28,6 +28,7 @@ mod fault;
 mod fetch;
 mod follow;
 mod graceful_start;
+mod guard;
 mod kubectl;
 mod layers;
 mod matrix;

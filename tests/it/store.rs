@@ -72,6 +72,7 @@ async fn order(
             replicas_before: None,
             adopted_uid: None,
             former_applications: Vec::new(),
+            guardrails: None,
         },
         snapshot: None,
         rolls_back: None,

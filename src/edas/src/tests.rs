@@ -37,6 +37,7 @@ fn service_on(pool: PgPool) -> Service {
         region: "cn-test".into(),
         batch_timeout_seconds: 60,
         failure_policy: FailurePolicy::default(),
+        guard: service::GuardConfig::default(),
     };
     Service::new(Store::on(pool), Clock::default(), settings)
 }

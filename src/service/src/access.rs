@@ -4,6 +4,7 @@
 //! done. Use cases get at applications and orders by the functions here, and a test holds
 //! that they do by no other. What the caller may not know of is answered as unknown.
 
+pub mod guard;
 pub mod key;
 mod policy;
 pub mod principal;
@@ -241,7 +242,11 @@ impl Service {
     /// What whoever has these grants may do, as requests come from there.
     #[must_use]
     pub fn access(&self, grants: &[Grant], peer: IpAddr, encrypted: bool) -> Arc<Access> {
-        let site = Site { region: &self.settings.region, cluster: self.settings.cluster.as_str() };
+        let site = Site {
+            region: &self.settings.region,
+            cluster: self.settings.cluster.as_str(),
+            protected: &self.settings.guard.protected_namespaces,
+        };
         let circumstances = Circumstances { peer, encrypted, now: self.clock.now() };
         match Grant::access(grants, &site, &circumstances) {
             Ok(access) => access.into(),

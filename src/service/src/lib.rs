@@ -30,6 +30,7 @@ pub mod view;
 pub use self::audit::{AuditLog, CheckpointsTo, LogError, Refused};
 pub use crate::access::{
     Permit,
+    guard::GuardConfig,
     key::{CreatedKey, KeySecret, WantedKey},
     principal::policy_named,
 };
@@ -85,6 +86,8 @@ pub struct ServiceConfig {
     pub batch_timeout_seconds: i64,
     /// Failure policy: how much trouble a batch tolerates.
     pub failure_policy: FailurePolicy,
+    /// Guardrails on what runs.
+    pub guard: GuardConfig,
 }
 
 /// The use cases. Cheap to clone.

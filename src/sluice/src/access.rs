@@ -4,12 +4,13 @@ use std::{io::Read as _, path::Path, time::Duration};
 
 use anyhow::{Context, Result, anyhow};
 use clock::Clock;
-use domain::access::{ALL_ROLES, Grant, MOST_BYTES, Role, Scope};
+use domain::access::{ALL_ROLES, Exceptions, Grant, MOST_BYTES, Role, Scope};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
 use service::{CreatedKey, ListedKey, PrincipalRow, Service, WantedKey, policy_named};
 use sluice::config::{
     Attachment, CreateKey, Database, KeyCommand, OneKey, Output, PolicyCommand, PrincipalCommand,
+    RoleExceptions,
 };
 
 use crate::process::{connect_checked, print, without_requests};
@@ -138,7 +139,7 @@ pub(crate) async fn warn_of_assumed(service: &Service) -> Result<()> {
     if !names.is_empty() {
         tracing::warn!(
             principals = names.join(", "),
-            "the access keys of these principals may do everything, since nobody said what they are for: say it with `sluice policy attach --principal … --role …`"
+            "the access keys of these principals may do everything, and no guardrail holds for their pods, since nobody said what they are for: say it with `sluice policy attach --principal … --role …`"
         );
     }
     Ok(())
@@ -150,7 +151,9 @@ async fn use_cases(database: &Database) -> Result<Service> {
 }
 
 async fn create_key(settings: CreateKey) -> Result<()> {
-    let role = settings.role.map(|role| scoped(role, &settings.namespace, &settings.application));
+    let role = settings.role.map(|role| {
+        granted_role(role, &settings.namespace, &settings.application, &settings.exceptions)
+    });
     let wanted = WantedKey {
         name: settings.name,
         principal: settings.principal,
@@ -168,7 +171,7 @@ async fn create_key(settings: CreateKey) -> Result<()> {
 fn show(created: &CreatedKey, output: Output) -> Result<()> {
     if created.assumed {
         eprintln!(
-            "sluice: the key of {} may do everything: give it a role with --role, or with `sluice policy attach --principal {} --role …`",
+            "sluice: the key of {} may do everything, and no guardrail holds for its pods: give it a role with --role, or with `sluice policy attach --principal {} --role …`",
             created.principal, created.principal
         );
     }
@@ -192,11 +195,31 @@ fn scoped(role: Role, namespace: &str, application: &str) -> Result<(Role, Scope
     Ok((role, scope))
 }
 
+/// A role with its scope, and with what goes beyond the guardrails.
+fn granted_role(
+    role: Role,
+    namespace: &str,
+    application: &str,
+    exceptions: &RoleExceptions,
+) -> Result<Grant> {
+    let (role, scope) = scoped(role, namespace, application)?;
+    let RoleExceptions { pod_security, service_accounts, registries } = exceptions;
+    let exceptions =
+        Exceptions::read(*pod_security, service_accounts.clone(), registries.clone());
+    let exceptions = exceptions.map_err(|why| anyhow!("{why}"))?;
+    if role == Role::Admin && !exceptions.is_none() {
+        return Err(anyhow!(
+            "no guardrail holds for the role admin: leave --pod-security, --service-accounts and --registries out, or choose the role operator"
+        ));
+    }
+    Ok(Grant { exceptions, ..Grant::role(role, scope) })
+}
+
 fn grant_of(attachment: &Attachment) -> Result<Grant> {
     match (attachment.role, &attachment.policy) {
         (Some(role), _) => {
-            let (role, scope) = scoped(role, &attachment.namespace, &attachment.application)?;
-            Ok(Grant::role(role, scope))
+            let Attachment { namespace, application, exceptions, .. } = attachment;
+            granted_role(role, namespace, application, exceptions)
         }
         (None, Some(policy)) => Ok(policy_named(policy)),
         (None, None) => Err(anyhow!("--role or --policy must be given")),
@@ -208,11 +231,23 @@ fn granted(grant: &Grant) -> String {
         (Some(policy), _) => format!("policy {}", policy.name),
         (None, Some(Role::Admin)) => "role admin".to_owned(),
         (None, Some(role)) => format!(
-            "role {role} for {} in namespace {}",
-            grant.scope.application, grant.scope.namespace
+            "role {role} for {} in namespace {}{}",
+            grant.scope.application,
+            grant.scope.namespace,
+            exceptions(&grant.exceptions)
         ),
         (None, None) => String::new(),
     }
+}
+
+fn exceptions(exceptions: &Exceptions) -> String {
+    let level = exceptions.pod_security.map(|level| format!("pod security {level}"));
+    let list = |what: &str, names: &[String]| {
+        (!names.is_empty()).then(|| format!("{what} {}", names.join(" ")))
+    };
+    let accounts = list("service accounts", &exceptions.service_accounts);
+    let images = list("images", &exceptions.registries);
+    [level, accounts, images].into_iter().flatten().map(|told| format!(", {told}")).collect()
 }
 
 fn assumed(row: &PrincipalRow) -> &'static str {

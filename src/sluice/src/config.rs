@@ -15,15 +15,17 @@ mod access;
 mod audit;
 mod console;
 mod edge;
+mod guard;
 mod package;
 
 pub use access::{
     Attachment, CreateKey, KeyCommand, OneKey, OnePolicy, OnePrincipal, PolicyCommand,
-    PrincipalCommand, SignatureScheme,
+    PrincipalCommand, RoleExceptions, SignatureScheme,
 };
 pub use audit::{AuditCommand, AuditServing, CheckpointsTarget};
 pub use console::{ConsoleLink, ConsoleServing, OIDC_SECRET, SignIn, Switch};
 pub use edge::EdgeServing;
+pub use guard::GuardServing;
 pub use package::{FetchPackage, PackageRules, PackageServing, PackageUploads};
 
 /// Change orders for Kubernetes, speaking the EDAS API.
@@ -256,6 +258,9 @@ pub struct Serve {
     /// Leave a release that failed where it is, instead of rolling it back automatically.
     #[arg(long, env = "SLUICE_NO_AUTOMATIC_ROLLBACK")]
     pub no_automatic_rollback: bool,
+    /// Guardrails on what runs.
+    #[command(flatten)]
+    pub guard: GuardServing,
     /// Packages.
     #[command(flatten)]
     pub packages: PackageServing,

@@ -38,6 +38,7 @@ pub(crate) fn without_requests(store: Store, cluster: ClusterId, region: String)
         region,
         batch_timeout_seconds: 0,
         failure_policy: FailurePolicy::default(),
+        guard: service::GuardConfig::default(),
     };
     Service::new(store, Clock::default(), rules)
 }

@@ -145,6 +145,7 @@ static SERVICE: LazyLock<(Runtime, Service)> = LazyLock::new(|| {
         region: "cn-test".into(),
         batch_timeout_seconds: 60,
         failure_policy: FailurePolicy::default(),
+        guard: service::GuardConfig::default(),
     };
     let service = Service::new(store::Store::on(pool), clock::Clock::default(), settings);
     drop(inside);

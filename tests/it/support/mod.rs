@@ -393,6 +393,7 @@ pub fn settings(failure_policy: FailurePolicy) -> service::ServiceConfig {
         region: "cn-test".into(),
         batch_timeout_seconds: 60,
         failure_policy,
+        guard: service::GuardConfig::default(),
     }
 }
 

@@ -9,6 +9,7 @@
 mod beyond;
 mod container;
 mod helm;
+mod ingress;
 mod level;
 mod obeyed;
 mod pod_security;
@@ -21,6 +22,7 @@ use serde_json::Value;
 use crate::{access::Action, access::Pattern, rejection::shortened};
 
 pub use helm::helm_release;
+pub use ingress::{INGRESS_ANNOTATIONS, is_plain_ingress_annotation};
 pub use level::{Level, Version};
 pub use obeyed::OBEYED_ANNOTATIONS;
 

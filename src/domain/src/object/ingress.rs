@@ -4,7 +4,7 @@
 //! ([`super::write`]), and back from an object to rules, with a remark on each Service
 //! that they lead to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -93,6 +93,39 @@ pub fn ingress_parts(
         }
     }
     parts
+}
+
+/// The hosts of rules, each once, in order; `*` is any host.
+#[must_use]
+pub fn hosts(rules: &[IngressRule]) -> Vec<String> {
+    let hosts = rules.iter().map(|rule| match rule.host.as_deref() {
+        None | Some("") => "*".to_owned(),
+        Some(host) => host.to_ascii_lowercase(),
+    });
+    hosts.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// The first of these hosts that one of the Ingresses has, or has as one of `*.domain`.
+#[must_use]
+pub fn shares_host<'a>(
+    wanted: &[String],
+    ingresses: impl IntoIterator<Item = &'a Value>,
+) -> Option<String> {
+    let mut taken = BTreeSet::new();
+    for ingress in ingresses {
+        for rule in ingress["spec"]["rules"].as_array().into_iter().flatten() {
+            let host = rule["host"].as_str().unwrap_or_default();
+            taken.insert(if host.is_empty() { "*".to_owned() } else { host.to_ascii_lowercase() });
+        }
+        if !ingress["spec"]["defaultBackend"].is_null() {
+            taken.insert("*".to_owned());
+        }
+    }
+    let is_taken = |host: &&String| {
+        let of_domain = host.split_once('.').map(|(_, domain)| format!("*.{domain}"));
+        taken.contains(*host) || of_domain.is_some_and(|it| taken.contains(&it))
+    };
+    wanted.iter().find(is_taken).cloned()
 }
 
 fn given(texts: &Texts) -> Map<String, Value> {

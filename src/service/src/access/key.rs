@@ -10,7 +10,7 @@ use super::is_from;
 use crate::{Error, Service, once::Work};
 use domain::{
     Input, Rejection,
-    access::{Grant, Network, Role, Scope},
+    access::{Grant, Network},
 };
 use store::{KeyRow, ListedKey, NewKey, StoreError};
 
@@ -77,7 +77,7 @@ pub struct WantedKey {
     /// Whether a principal that is not there yet is a person.
     pub person: bool,
     /// What is granted to the principal; none leaves it as it is.
-    pub role: Option<(Role, Scope)>,
+    pub role: Option<Grant>,
     /// A policy that is attached to the principal.
     pub policy: Option<String>,
     pub expires_at: Option<Timestamp>,
@@ -210,8 +210,8 @@ impl Service {
         is_new: bool,
     ) -> Result<bool, Error> {
         let now = self.clock.now();
-        if let Some((role, scope)) = &wanted.role {
-            tx.add_grant(principal, &Grant::role(*role, scope.clone()), now).await?;
+        if let Some(grant) = &wanted.role {
+            tx.add_grant(principal, grant, now).await?;
         }
         if let Some(policy) = &wanted.policy {
             super::policy::attach(tx, principal, policy, now).await?;

@@ -61,6 +61,7 @@ impl FirstService {
 impl Service {
     /// Refuses Services that a new application cannot have.
     pub(crate) fn check_first_services(
+        &self,
         application: &str,
         services: &[FirstService],
     ) -> Result<(), Rejection> {
@@ -75,10 +76,12 @@ impl Service {
                     )?;
                 }
                 FirstService::Balanced { network: Network::Internet, balancer } => {
-                    check_cloud_text(Input::InternetLoadBalancer, balancer.id.as_ref())?
+                    check_cloud_text(Input::InternetLoadBalancer, balancer.id.as_ref())?;
+                    self.check_balancer(balancer.id.as_deref())?;
                 }
                 FirstService::Balanced { network: Network::Intranet, balancer } => {
-                    check_cloud_text(Input::IntranetLoadBalancer, balancer.id.as_ref())?
+                    check_cloud_text(Input::IntranetLoadBalancer, balancer.id.as_ref())?;
+                    self.check_balancer(balancer.id.as_deref())?;
                 }
             }
             let name = service.name(application);

@@ -166,7 +166,7 @@ impl Service {
     /// # Errors
     /// As [`Service::create_service`].
     pub async fn bind(&self, caller: &Caller, request: Bind) -> Result<OrderId, Error> {
-        Self::check_binding(&request)?;
+        self.check_binding(&request)?;
         check_listeners(request.balancer.listeners.as_deref().unwrap_or_default())?;
         self.once_outside(caller, "bind", async {
             let application = self.living_application(request.application).await?;
@@ -192,7 +192,7 @@ impl Service {
     /// # Errors
     /// As [`Service::change_service`].
     pub async fn change_binding(&self, caller: &Caller, request: Bind) -> Result<OrderId, Error> {
-        Self::check_binding(&request)?;
+        self.check_binding(&request)?;
         if let Some(listeners) = &request.balancer.listeners {
             check_listeners(listeners)?;
         }
@@ -230,7 +230,7 @@ impl Service {
     /// # Errors
     /// As [`Service::change_service`].
     pub async fn unbind(&self, caller: &Caller, request: Bind) -> Result<OrderId, Error> {
-        Self::check_binding(&request)?;
+        self.check_binding(&request)?;
         self.once_outside(caller, "unbind", async {
             let application = self.permitted_application(request.application).await?;
             self.check_cluster_of(&application, request.cluster.as_deref()).await?;
@@ -312,7 +312,7 @@ impl Service {
             .map_err(|reason| Rejection::CannotWork { subject: "Deployment", reason }.into())
     }
 
-    fn check_binding(request: &Bind) -> Result<(), Rejection> {
+    fn check_binding(&self, request: &Bind) -> Result<(), Rejection> {
         let balancer = &request.balancer;
         for (input, value) in [
             (Input::LoadBalancer, &balancer.id),
@@ -320,7 +320,7 @@ impl Service {
         ] {
             check_cloud_text(input, value.as_ref())?;
         }
-        Ok(())
+        self.check_balancer(balancer.id.as_deref())
     }
 }
 

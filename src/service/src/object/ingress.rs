@@ -41,6 +41,7 @@ impl Service {
     pub async fn create_route(&self, caller: &Caller, request: Route) -> Result<(), Error> {
         self.check_route(&request).await?;
         check_rules(request.rules.as_deref().unwrap_or_default())?;
+        self.take_hosts(&request.namespace, request.rules.as_deref().unwrap_or_default()).await?;
         let object = ingress::ingress(
             request.rules.as_deref().unwrap_or_default(),
             &request.labels,
@@ -64,6 +65,7 @@ impl Service {
         self.check_route(&request).await?;
         if let Some(rules) = &request.rules {
             check_rules(rules)?;
+            self.take_hosts(&request.namespace, rules).await?;
         }
         let parts =
             ingress::ingress_parts(request.rules.as_deref(), &request.labels, &request.annotations);
@@ -160,6 +162,7 @@ impl Service {
             let allowed = "each value must be one of Kubernetes': letters, digits, '-', '_' and '.', at most 63";
             return Err(Rejection::invalid(Input::Labels, value, allowed).into());
         }
+        self.check_ingress_annotations(&request.annotations)?;
         self.known_namespace(&request.namespace).await
     }
 

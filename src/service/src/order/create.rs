@@ -47,7 +47,7 @@ impl Service {
         check::text(Input::Version, request.version.as_deref().unwrap_or_default(), 256)?;
         check::one_source(&request.spec, &request.package)?;
         check_logical_region(request.logical_region.as_deref())?;
-        Self::check_first_services(&request.name, &request.services)?;
+        self.check_first_services(&request.name, &request.services)?;
         if request.spec.image.is_none() && request.package.url.is_none() {
             let allowed =
                 "an application is created from an image or a package, whose address must be given";
@@ -78,6 +78,7 @@ impl Service {
         let target = Target {
             release: Some(release),
             replicas: Some(replicas),
+            guardrails: self.guardrails(&new_application(namespace, &request.name)),
             ..Target::new(
                 TemplateSource::Change(Box::new(spec)),
                 request.timeout_seconds.unwrap_or(CREATE_TIMEOUT_SECONDS),

@@ -3,7 +3,10 @@
 use serde_json::json;
 
 use super::precheck;
-use crate::{Caller, Deploy, Error, PackageParams, RollBackTo, Service, check, once::Work};
+use crate::{
+    Caller, Deploy, Error, PackageParams, RollBackTo, Service, access::resource_of, check,
+    once::Work,
+};
 use domain::{
     Input, OrderId, Rejection, ReleaseId,
     application::Application,
@@ -152,6 +155,7 @@ impl Service {
             release: request.release,
             replicas: request.replicas,
             min_ready_seconds: request.min_ready_seconds,
+            guardrails: self.guardrails(&resource_of(&application)),
             ..Target::new(
                 TemplateSource::Change(Box::default()),
                 request.batch_timeout_seconds.unwrap_or(self.settings.batch_timeout_seconds),

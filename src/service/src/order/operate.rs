@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use super::deploy::Assembled;
-use crate::{Caller, Error, Scale, Service, Start, check};
+use crate::{Caller, Error, Scale, Service, Start, access::resource_of, check};
 use domain::{
     ApplicationId, Input, OrderId, Rejection,
     application::Application,
@@ -155,6 +155,7 @@ impl Service {
         let replicas = application.replicas;
         let target = Target {
             release: application.release,
+            guardrails: self.guardrails(&resource_of(&application)),
             ..Target::new(
                 TemplateSource::Renewed(self.clock.now().to_string()),
                 timeout_seconds.unwrap_or(self.settings.batch_timeout_seconds),
@@ -180,22 +181,38 @@ impl Service {
     /// stopped before, nor have a Deployment at all.
     ///
     /// # Errors
-    /// As [`Service::scale`].
+    /// As [`Service::scale`]; a Deployment that was adopted, where no policy allows to delete
+    /// it, or one of Helm's.
     pub async fn delete(
         &self,
         caller: &Caller,
         application: ApplicationId,
     ) -> Result<OrderId, Error> {
-        self.once(caller, "delete", |tx| {
-            Box::pin(async {
-                let (application, _) = tx.permitted_application(application).await?;
-                let adopted_uid = tx.adopted_uid(application.id).await?;
-                let order = self.sized(Kind::Delete, application, 0, None);
-                let former_applications = tx.former_applications(&order.application).await?;
-                let target =
-                    Target { replicas: None, adopted_uid, former_applications, ..order.target };
-                self.accept(tx, caller, Assembled { target, ..order }, "Delete").await
+        self.unless_answered(caller, async {
+            let (shown, adopted_uid) = self
+                .discarded(|tx| {
+                    Box::pin(async {
+                        let (shown, _) = tx.permitted_application(application).await?;
+                        let adopted_uid = tx.adopted_uid(shown.id).await?;
+                        Ok((shown, adopted_uid))
+                    })
+                })
+                .await?;
+            if let Some(adopted_uid) = adopted_uid {
+                self.check_deletion(&shown, &adopted_uid).await?;
+            }
+            self.once(caller, "delete", |tx| {
+                Box::pin(async {
+                    let (application, _) = tx.permitted_application(application).await?;
+                    let adopted_uid = tx.adopted_uid(application.id).await?;
+                    let order = self.sized(Kind::Delete, application, 0, None);
+                    let former_applications = tx.former_applications(&order.application).await?;
+                    let target =
+                        Target { replicas: None, adopted_uid, former_applications, ..order.target };
+                    self.accept(tx, caller, Assembled { target, ..order }, "Delete").await
+                })
             })
+            .await
         })
         .await
     }

@@ -9,7 +9,7 @@
 use super::deploy::Assembled;
 use crate::{
     Caller, Deploy, Error, Precheck, Service,
-    access::new_application,
+    access::{new_application, resource_of},
     answer::{ANSWER_WITHIN, until_answered},
     check,
     read::EXECUTOR_SECONDS,
@@ -58,6 +58,7 @@ impl Service {
             }
             let seconds = self.store.batch_seconds(id).await?;
             self.check_cluster_of(&application, Some(&request.cluster)).await?;
+            let guardrails = self.guardrails(&resource_of(&application));
             Proposal {
                 application: id,
                 cluster: application.cluster,
@@ -65,13 +66,16 @@ impl Service {
                 name: application.name,
                 kind: Kind::Deploy,
                 strategy: Strategy::ALL_AT_ONCE,
-                target: self.new_target(
-                    TemplateSource::Change(Box::new(SpecChange {
-                        container: application.container,
-                        ..request.spec
-                    })),
-                    request.replicas,
-                ),
+                target: Target {
+                    guardrails,
+                    ..self.new_target(
+                        TemplateSource::Change(Box::new(SpecChange {
+                            container: application.container,
+                            ..request.spec
+                        })),
+                        request.replicas,
+                    )
+                },
                 snapshot,
                 allows_no_surge: false,
                 batch_seconds: seconds,
@@ -134,6 +138,8 @@ impl Service {
         name: &str,
         target: Target,
     ) -> Proposal {
+        let guardrails = self.guardrails(&new_application(namespace, name));
+        let target = Target { guardrails, ..target };
         Proposal {
             application: ApplicationId::new(),
             cluster: cluster.clone(),

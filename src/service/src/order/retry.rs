@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::{Caller, Error, Service};
 use domain::{
     BatchId, OrderId, Rejection, ReleaseId,
+    access::Resource,
     limits::BATCHES,
     order::{Kind, Order, State, Target, TemplateSource},
     template::spec::SpecChange,
@@ -110,6 +111,11 @@ impl Service {
         let mut target = Target {
             source: TemplateSource::Exact(template),
             replicas: None,
+            guardrails: self.guardrails(&Resource::Application {
+                namespace: &failed.namespace,
+                name: &failed.name,
+                id: Some(failed.application),
+            }),
             ..failed.target.clone()
         };
         if failed.batch == 0

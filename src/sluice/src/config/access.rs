@@ -5,7 +5,10 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Database, Output};
-use domain::access::{Network, Role};
+use domain::{
+    access::{Network, Role},
+    guard::Level,
+};
 
 /// What can be done with access keys.
 #[derive(Debug, Subcommand)]
@@ -52,6 +55,20 @@ pub struct OneKey {
     pub database: Database,
 }
 
+/// What a role is granted with beyond the guardrails.
+#[derive(Debug, Args)]
+pub struct RoleExceptions {
+    /// Level of Pod Security that pods may have by the role: privileged, baseline (if not given) or restricted.
+    #[arg(long, requires = "role", value_name = "LEVEL")]
+    pub pod_security: Option<Level>,
+    /// Names of service accounts that pods may have by the role, * for any characters, such as 'web-*'. May be repeated.
+    #[arg(long, requires = "role", value_name = "NAMES")]
+    pub service_accounts: Vec<String>,
+    /// Images that pods may have by the role, and no others, * for any characters, such as 'registry.example.com/*'. May be repeated.
+    #[arg(long, requires = "role", value_name = "IMAGES")]
+    pub registries: Vec<String>,
+}
+
 /// A key to create.
 #[derive(Debug, Args)]
 pub struct CreateKey {
@@ -73,6 +90,9 @@ pub struct CreateKey {
     /// Name of the applications that the role is for, * for any characters, such as 'web-*'.
     #[arg(long, default_value = "*", requires = "role")]
     pub application: String,
+    /// What the role is granted with.
+    #[command(flatten)]
+    pub exceptions: RoleExceptions,
     /// A policy that is attached to the principal.
     #[arg(long)]
     pub policy: Option<String>,
@@ -212,6 +232,9 @@ pub struct Attachment {
     /// Name of the applications that the role is for, * for any characters, such as 'web-*'.
     #[arg(long, default_value = "*", requires = "role")]
     pub application: String,
+    /// What the role is granted with.
+    #[command(flatten)]
+    pub exceptions: RoleExceptions,
     /// The database.
     #[command(flatten)]
     pub database: Database,

@@ -2,5 +2,6 @@
 
 pub(crate) mod access_key;
 pub(crate) mod config_template;
+pub(crate) mod ingress_host;
 pub(crate) mod logical_region;
 pub(crate) mod principal;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use uuid::Uuid;
 
-use crate::{Store, StoreError, Tx, row::document};
+use crate::{Store, StoreError, Tx, row::{document, json}};
 use domain::access::Grant;
 
 /// A principal, in a list.
@@ -200,14 +200,15 @@ impl Tx {
         .execute(self.connection())
         .await?;
         sqlx::query!(
-            "/* add_grant */ INSERT INTO principal_grant (principal_id, policy_name, role, namespace, application, created_at)
-             VALUES ($1, $2, $3::text::access_role, $4, $5, $6)",
+            "/* add_grant */ INSERT INTO principal_grant (principal_id, policy_name, role, namespace, application, created_at, exceptions)
+             VALUES ($1, $2, $3::text::access_role, $4, $5, $6, $7)",
             principal,
             grant.policy.as_ref().map(|it| it.name.as_str()),
             grant.role.map(|role| role.name()),
             grant.scope.namespace,
             grant.scope.application,
-            now.to_sqlx() as _
+            now.to_sqlx() as _,
+            json("exceptions", &grant.exceptions)?
         )
         .execute(self.connection())
         .await?;

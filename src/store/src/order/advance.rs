@@ -412,6 +412,7 @@ impl Tx {
                 TemplateSource::Exact(template),
             )
         };
+        let notes: Vec<String> = beyond_guardrails(order, &template).into_iter().collect();
         // Only where the order itself changed the number; a scaler's choice stays.
         let replicas =
             order.target.replicas.and(snapshot.as_ref().map(|snapshot| snapshot.replicas));
@@ -432,7 +433,7 @@ impl Tx {
             snapshot,
             rolls_back: Some(order.id),
             description: &format!("Roll back change order {}", order.id),
-            notes: &[],
+            notes: &notes,
             created_by: actor,
             source,
             replicas,
@@ -448,4 +449,15 @@ impl Tx {
         self.add_event(order.application, Some(id), now, event).await?;
         Ok(id)
     }
+}
+
+/// What the version that comes back has beyond the guardrails of the order that is rolled
+/// back. It comes back all the same, and somebody should know.
+fn beyond_guardrails(order: &Order, source: &TemplateSource) -> Option<String> {
+    let (Some(guardrails), TemplateSource::Exact(template)) = (&order.target.guardrails, source)
+    else {
+        return None;
+    };
+    let why = guardrails.judge(&order.namespace, template, None).refusal()?;
+    Some(format!("the version that comes back has more than its author may ask for now, and comes back all the same: {why}"))
 }
