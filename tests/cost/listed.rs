@@ -44,6 +44,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
         "ids, a time and at most 16 words of parameters within their limits",
     ),
     ("edas::operation::order::watch::order", "an id, for which there is an entry"),
+    ("domain::guard::level::", "the operator's settings, read once"),
     ("executor::", "notifications of the own database"),
     ("sluice::fetch::", "the operator's file in a pod, which this program wrote"),
     ("domain::object::write::next_request", "a number in an annotation that this program wrote"),

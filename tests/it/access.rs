@@ -47,7 +47,11 @@ fn access(statements: &str) -> Access {
     let policy =
         Policy::read(&format!(r#"{{"Version":"1","Statement":[{statements}]}}"#), |_| true);
     let circumstances = Circumstances { peer: PEER, encrypted: true, now: Clock::default().now() };
-    Access::of([&policy.unwrap()], &Site { region: "cn-test", cluster: "default", protected: &[] }, &circumstances)
+    Access::of(
+        [&policy.unwrap()],
+        &Site { region: "cn-test", cluster: "default", protected: &[] },
+        &circumstances,
+    )
 }
 
 fn within(service: &Service, access: Access, action: Action) -> Service {

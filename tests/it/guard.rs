@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use domain::{
     ApplicationId, Rejection,
     access::{Action, Exceptions, Grant, Group, Role, Scope},
-    guard::Level,
+    guard::{INGRESS_ANNOTATIONS, Level, OBEYED_ANNOTATIONS},
     order::{FailurePolicy, State},
     template::spec::SpecChange,
 };
@@ -80,11 +80,7 @@ async fn text(app: &App, spec: Value) -> EditDeployment {
     wanted["apiVersion"] = json!("apps/v1");
     wanted["kind"] = json!("Deployment");
     json_patch::merge(&mut wanted["spec"]["template"]["spec"], &spec);
-    EditDeployment {
-        cluster: Some(CLUSTER.into()),
-        namespace: Some(app.namespace.clone()),
-        wanted,
-    }
+    EditDeployment { cluster: Some(CLUSTER.into()), namespace: Some(app.namespace.clone()), wanted }
 }
 
 fn adoption(app: &App) -> Adopt {
@@ -132,7 +128,10 @@ async fn a_privileged_pod_with_the_nodes_root_folder_does_not_run(app: App) {
     let edit = with(&app, &[team(&app)], EDIT);
     refused(edit.edit_deployment(&caller(), text(&app, attack()).await).await, &named);
     for (spec, part) in [
-        (json!({ "hostNetwork": true, "dnsPolicy": "ClusterFirstWithHostNet" }), "spec.hostNetwork"),
+        (
+            json!({ "hostNetwork": true, "dnsPolicy": "ClusterFirstWithHostNet" }),
+            "spec.hostNetwork",
+        ),
         (json!({ "serviceAccountName": "builder" }), "edas:UseServiceAccount"),
         (json!({ "automountServiceAccountToken": true }), "spec.automountServiceAccountToken"),
         (json!({ "nodeName": "node-1" }), "edas:UseNode"),
@@ -163,7 +162,9 @@ async fn a_privileged_deployment_is_adopted_by_nobody_who_may_not_ask_for_it(app
     adopt(&app, "web").await;
 }
 
-async fn a_release_of_an_adopted_privileged_deployment_changes_its_image_and_adds_nothing(app: App) {
+async fn a_release_of_an_adopted_privileged_deployment_changes_its_image_and_adds_nothing(
+    app: App,
+) {
     let more = json!({ "template": { "spec": attack() } });
     let application = adopted(&app, "web", 1, more).await;
     let releases = with(&app, &[team(&app)], Action::RELEASE);
@@ -231,7 +232,10 @@ async fn an_order_that_nobody_could_judge_is_judged_when_it_begins(mut app: App)
     let order = app.end_of(order).await;
     assert_eq!(order.state, State::Failed, "{order:#?}");
     assert!(order.message.contains("securityContext.privileged is true"), "{}", order.message);
-    assert_eq!(live_spec(&app).await["containers"][0]["securityContext"]["privileged"], Value::Null);
+    assert_eq!(
+        live_spec(&app).await["containers"][0]["securityContext"]["privileged"],
+        Value::Null
+    );
 }
 
 async fn a_rollback_is_never_refused_and_tells_what_comes_back(app: App) {
@@ -293,4 +297,21 @@ async fn an_adopted_deployment_is_deleted_by_those_who_are_allowed_to(app: App) 
     let order = deletes.delete(&caller(), application).await.unwrap();
     assert_eq!(app.end_of(order).await.state, State::Succeeded);
     assert!(app.deployments().get_opt("web").await.unwrap().is_none());
+}
+
+#[test]
+fn the_document_lists_what_the_program_knows() {
+    let text =
+        std::fs::read_to_string(crate::documents::root().join("docs/guardrails.md")).unwrap();
+    let listed = |heading: &str, end: &str| -> Vec<String> {
+        let after = text.split_once(heading).expect("it has the list").1;
+        let list = after.split_once(end).expect("it has an end").0;
+        list.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    };
+    let obeyed = listed("## Annotations that other controllers obey", "Annotations of AppArmor");
+    assert_eq!(obeyed, OBEYED_ANNOTATIONS);
+    assert_eq!(listed("without a domain, and these:", "- **Load"), INGRESS_ANNOTATIONS);
+    for action in Action::OF_GUARDRAILS {
+        assert!(text.contains(&format!("`{}`", action.shown())), "{}", action.shown());
+    }
 }

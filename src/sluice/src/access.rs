@@ -204,8 +204,7 @@ fn granted_role(
 ) -> Result<Grant> {
     let (role, scope) = scoped(role, namespace, application)?;
     let RoleExceptions { pod_security, service_accounts, registries } = exceptions;
-    let exceptions =
-        Exceptions::read(*pod_security, service_accounts.clone(), registries.clone());
+    let exceptions = Exceptions::read(*pod_security, service_accounts.clone(), registries.clone());
     let exceptions = exceptions.map_err(|why| anyhow!("{why}"))?;
     if role == Role::Admin && !exceptions.is_none() {
         return Err(anyhow!(

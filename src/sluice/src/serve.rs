@@ -105,7 +105,10 @@ pub(crate) async fn serve(settings: Serve) -> Result<()> {
         region: settings.region.clone(),
         batch_timeout_seconds: settings.batch_timeout,
         failure_policy: settings.failure_policy(),
-        guard: settings.guard.config(settings.cluster == ClusterKind::Kubernetes).map_err(|why| anyhow!(why))?,
+        guard: settings
+            .guard
+            .config(settings.cluster == ClusterKind::Kubernetes)
+            .map_err(|why| anyhow!(why))?,
     };
     let mut service =
         Service::new(store, clock, rules).with_packages(packages(&settings.packages)?);

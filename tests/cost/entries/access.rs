@@ -3,6 +3,8 @@
 use domain::access::{
     Access, Action, Circumstances, MOST_BYTES, Network, Pattern, Policy, Resource, Site,
 };
+use domain::guard::{Guardrails, Level, Names};
+use domain::limits::DOCUMENT;
 
 use crate::entry::{Entry, accepted, list, refused, text_job};
 
@@ -36,6 +38,29 @@ pub fn entries() -> Vec<Entry> {
         refused("a policy of lists in lists", READ, MOST_BYTES, |n| {
             text_job("[".repeat(n), |text| Policy::read(text, |_| true).is_ok())
         }),
+        accepted(
+            "a template in which everything is beyond the guardrails, twice",
+            &["domain::guard::Guardrails::judge", "domain::guard::Guardrails::find"],
+            DOCUMENT,
+            |n| {
+                let (containers, mut other) = (asking(n / 2), asking(n / 2));
+                other["spec"]["hostNetwork"] = true.into();
+                let names = |kind: &str| Names {
+                    allowed: vec![Pattern::new(format!("{kind}/*a*b*c"))],
+                    denied: vec![Pattern::new(format!("{kind}/*x*y*z"))],
+                };
+                let guardrails = Guardrails {
+                    level: Level::Restricted,
+                    images: Some(names("image")),
+                    annotations: names("annotation"),
+                    ..Guardrails::default()
+                };
+                Box::new(move || {
+                    let judgement = guardrails.judge("shop", &other, Some(&containers));
+                    judgement.added.len() == 1 && judgement.note().is_some()
+                })
+            },
+        ),
         accepted(
             "a judgement by resources full of stars",
             &[
@@ -73,4 +98,31 @@ pub fn entries() -> Vec<Entry> {
 
 fn document(statements: &str) -> String {
     format!(r#"{{"Version":"1","Statement":{statements}}}"#)
+}
+
+/// A template of so many bytes, about, with as many findings as fit.
+fn asking(bytes: usize) -> serde_json::Value {
+    let item = |at: usize| {
+        let kind = if at.is_multiple_of(2) { "volume" } else { "container" };
+        (kind, format!("n{at}"))
+    };
+    let (mut containers, mut volumes) = (Vec::new(), Vec::new());
+    let mut annotations = serde_json::Map::new();
+    for at in 0..bytes / 150 {
+        let (kind, name) = item(at);
+        if kind == "volume" {
+            volumes.push(serde_json::json!({ "name": name, "hostPath": { "path": "/" } }));
+            annotations.insert(format!("linkerd.io/{name}"), "a".into());
+        } else {
+            let mount = serde_json::json!({ "name": format!("n{}", at - 1), "mountPath": "/n" });
+            containers.push(serde_json::json!({
+                "name": name, "image": "i", "securityContext": { "privileged": true },
+                "volumeMounts": [mount], "ports": [{ "hostPort": 1 }],
+            }));
+        }
+    }
+    serde_json::json!({
+        "metadata": { "annotations": annotations },
+        "spec": { "containers": containers, "volumes": volumes },
+    })
 }

@@ -235,7 +235,8 @@ fn windows() -> Vec<Value> {
             "containers": [{ "name": "web", "image": "shop/web:1" }],
         } })
     };
-    let user = json!({ "runAsNonRoot": true, "windowsOptions": { "runAsUserName": "ContainerUser" } });
+    let user =
+        json!({ "runAsNonRoot": true, "windowsOptions": { "runAsUserName": "ContainerUser" } });
     vec![
         pod(json!({ "runAsNonRoot": true }), false),
         pod(user, false),

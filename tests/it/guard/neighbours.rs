@@ -108,7 +108,8 @@ async fn annotations_of_an_ingress_and_load_balancers_are_those_that_a_policy_na
         route
     };
     let snippet = "nginx.ingress.kubernetes.io/server-snippet";
-    let named = ["edas:UseIngressAnnotation", "annotation/nginx.ingress.kubernetes.io/server-snippet"];
+    let named =
+        ["edas:UseIngressAnnotation", "annotation/nginx.ingress.kubernetes.io/server-snippet"];
     refused(ours.create_route(&caller(), noted(snippet)).await, &named);
     ours.create_route(&caller(), noted("nginx.ingress.kubernetes.io/ssl-redirect")).await.unwrap();
     refused(ours.change_route(&caller(), noted(snippet)).await, &named);

@@ -2,6 +2,8 @@
 //!
 //! A test compares this with the admission of a real control plane.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::{
@@ -114,12 +116,13 @@ impl Findings {
                 self.add(format!("spec.{field}"), "true", "must be false");
             }
         }
+        let mut node_folders = HashSet::new();
         for volume in items(&spec["volumes"]) {
             let folder = &volume["hostPath"];
             if !folder.is_null() {
                 let path = format!("spec.volumes[{}].hostPath", text(&volume["name"]));
                 self.add(path, text(&folder["path"]), "folders of the node must not be mounted");
-                self.node_folder_mounts(template, text(&volume["name"]));
+                node_folders.insert(text(&volume["name"]));
             }
         }
         for sysctl in items(&pod["sysctls"]) {
@@ -134,6 +137,7 @@ impl Findings {
             self.contexts(&container.value["securityContext"], |field| {
                 container.path(&format!("securityContext.{field}"))
             });
+            self.node_folder_mounts(&container, &node_folders);
             self.container(&container, spec["hostUsers"] == false);
         }
         let annotations = template["metadata"]["annotations"].as_object();
@@ -149,21 +153,19 @@ impl Findings {
         }
     }
 
-    /// Where a folder of the node is mounted: a container that has it is not like one that
+    /// Where folders of the node are mounted: a container that has one is not like one that
     /// has not.
-    fn node_folder_mounts(&mut self, template: &Value, volume: &str) {
-        for container in containers(template) {
-            for mount in items(&container.value["volumeMounts"]) {
-                if mount["name"] == volume {
-                    let path = container.path(&format!("volumeMounts[{volume}]"));
-                    let how = if mount["readOnly"] == true { "read-only" } else { "writable" };
-                    let folder = match (text(&mount["subPath"]), text(&mount["subPathExpr"])) {
-                        ("", "") => "",
-                        ("", inside) | (inside, _) => inside,
-                    };
-                    let value = format!("{how} {folder}");
-                    self.add(path, value.trim_end(), "folders of the node must not be mounted");
-                }
+    fn node_folder_mounts(&mut self, container: &Container<'_>, node_folders: &HashSet<&str>) {
+        for mount in items(&container.value["volumeMounts"]) {
+            let volume = text(&mount["name"]);
+            if node_folders.contains(volume) {
+                let path = container.path(&format!("volumeMounts[{volume}]"));
+                let how = if mount["readOnly"] == true { "read-only" } else { "writable" };
+                let folder = match (text(&mount["subPath"]), text(&mount["subPathExpr"])) {
+                    ("", inside) | (inside, _) => inside,
+                };
+                let value = format!("{how} {folder}");
+                self.add(path, value.trim_end(), "folders of the node must not be mounted");
             }
         }
     }

@@ -28,10 +28,7 @@ pub struct GuardConfig {
 
 impl Default for GuardConfig {
     fn default() -> Self {
-        Self {
-            pod_security: Version::LATEST,
-            protected_namespaces: vec![Pattern::new("kube-*")],
-        }
+        Self { pod_security: Version::LATEST, protected_namespaces: vec![Pattern::new("kube-*")] }
     }
 }
 

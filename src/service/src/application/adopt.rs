@@ -43,7 +43,10 @@ impl Service {
             let report = self
                 .ask(&self.creation(&cluster, &request.namespace, &request.name, target))
                 .await?;
-            let Some(existing) = report.ok_or_else(precheck::unanswered)?.existing else {
+            let report = report.ok_or_else(precheck::unanswered)?;
+            // Nothing is written, so nothing but this stands in the way.
+            precheck::accept_guarded(&report)?;
+            let Some(existing) = report.existing else {
                 let allowed = format!(
                     "there is no such Deployment in namespace {} that could be adopted",
                     request.namespace

@@ -18,7 +18,7 @@ use domain::{
     ApplicationId, ClusterId, Input, Rejection, ReleaseId,
     order::{Kind, Target, TemplateSource, plan::Strategy},
     package::PackageAddress,
-    precheck::{Finding, PrecheckReport, proposal::Proposal},
+    precheck::{Check, Finding, PrecheckReport, Subject, proposal::Proposal},
     template::spec::SpecChange,
 };
 use store::Tx;
@@ -261,10 +261,7 @@ pub(crate) fn accept(
         return if agreed.is_some() { Err(unanswered()) } else { Ok(Accepted::default()) };
     };
     if let Some(check) = report.refusal() {
-        return Err(Rejection::CannotWork {
-            subject: check.subject.word(),
-            reason: check.reason.clone(),
-        });
+        return Err(cannot_work(check));
     }
     let mut warnings = Vec::new();
     for check in report.checks.iter().filter(|check| check.finding == Finding::Warned) {
@@ -283,6 +280,19 @@ pub(crate) fn accept(
             warnings,
         }),
     }
+}
+
+/// Refuses what the guardrails have against a Deployment that is taken over as it is.
+pub(crate) fn accept_guarded(report: &PrecheckReport) -> Result<(), Rejection> {
+    let refused = report
+        .checks
+        .iter()
+        .find(|it| it.subject == Subject::Guardrails && it.finding == Finding::Refused);
+    refused.map_or(Ok(()), |check| Err(cannot_work(check)))
+}
+
+fn cannot_work(check: &Check) -> Rejection {
+    Rejection::CannotWork { subject: check.subject.word(), reason: check.reason.clone() }
 }
 
 pub(crate) fn unanswered() -> Rejection {

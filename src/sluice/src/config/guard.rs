@@ -31,9 +31,9 @@ impl GuardServing {
         let named = self.protected_namespaces.split(',').map(str::trim).filter(|it| !it.is_empty());
         let is_pattern = |text: &str| {
             text.len() <= 63
-                && text.bytes().all(|it| {
-                    it.is_ascii_lowercase() || it.is_ascii_digit() || b"-*".contains(&it)
-                })
+                && text
+                    .bytes()
+                    .all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || b"-*".contains(&it))
         };
         let mut protected_namespaces = Vec::new();
         for name in named.map(str::to_owned).chain(own) {

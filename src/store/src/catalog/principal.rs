@@ -4,7 +4,10 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use uuid::Uuid;
 
-use crate::{Store, StoreError, Tx, row::{document, json}};
+use crate::{
+    Store, StoreError, Tx,
+    row::{document, json},
+};
 use domain::access::Grant;
 
 /// A principal, in a list.

@@ -459,5 +459,7 @@ fn beyond_guardrails(order: &Order, source: &TemplateSource) -> Option<String> {
         return None;
     };
     let why = guardrails.judge(&order.namespace, template, None).refusal()?;
-    Some(format!("the version that comes back has more than its author may ask for now, and comes back all the same: {why}"))
+    Some(format!(
+        "the version that comes back has more than its author may ask for now, and comes back all the same: {why}"
+    ))
 }
