@@ -122,6 +122,11 @@ pub(crate) async fn policy(command: PolicyCommand) -> Result<()> {
         }
         PolicyCommand::Detach(attachment) => {
             let grant = grant_of(&attachment)?;
+            if !grant.exceptions.is_none() {
+                return Err(anyhow!(
+                    "the role goes with all that it was granted with: leave --pod-security, --service-accounts and --registries out"
+                ));
+            }
             let service = use_cases(&attachment.database).await?;
             service.detach(&attachment.principal, &grant).await?;
             print(&grant_lines(&service.principal(&attachment.principal).await?))

@@ -108,13 +108,6 @@ impl Access {
         })
     }
 
-    /// Whether something of an allow-list may be used: all of it until a policy names some.
-    #[must_use]
-    pub fn allows_listed(&self, action: Action, resource: &Resource<'_>) -> bool {
-        let name = resource.names().pop().unwrap_or_default();
-        self.allow_list(action).is_none_or(|list| list.allow(&name))
-    }
-
     fn allow_list(&self, action: Action) -> Option<Names> {
         let mut names = self.names(action);
         if names.allowed.is_empty() && names.denied.is_empty() {
