@@ -130,6 +130,16 @@ impl Writer<'_> {
                 let mut attempt = 1;
                 loop {
                     manifest::guard(&live, context)?;
+                    if !manifest::is_expected(&live, patch) {
+                        // What the watches show may be old.
+                        let now = get(&api, &key.name).await?;
+                        self.view.put_deployment(key, now.clone());
+                        if !manifest::is_expected(&now, patch) {
+                            return Err(ClusterError::Changed);
+                        }
+                        live = now;
+                        continue;
+                    }
                     let operations = manifest::json_patch(&live, context, patch)
                         .map_err(|error| ClusterError::Refused(error.to_string()))?;
                     let parameters = PatchParams {
@@ -149,7 +159,10 @@ impl Writer<'_> {
                             // A failed test and an invalid object are both a 422; only
                             // the object itself says which.
                             let now = get(&api, &key.name).await?;
-                            if !manifest::has_moved(&live, &now) {
+                            if !manifest::has_moved(&live, &now)
+                                && (patch.expects.is_none()
+                                    || manifest::settings(&live) == manifest::settings(&now))
+                            {
                                 return Err(ClusterError::Refused(why));
                             }
                             if attempt == ATTEMPTS {

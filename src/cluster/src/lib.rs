@@ -88,6 +88,9 @@ pub enum ClusterError {
     /// There is no such Deployment (any more).
     #[error("the Deployment does not exist")]
     Gone,
+    /// The Deployment is not what the change was decided for; nothing was written.
+    #[error("somebody else changed the Deployment meanwhile")]
+    Changed,
 }
 
 /// A cluster, as seen through watches. Dropping it ends them.

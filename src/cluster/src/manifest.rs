@@ -143,6 +143,15 @@ pub fn warning(deployment: &Value, context: WriteContext, event_text: &EventText
     })
 }
 
+/// The fields that are compared with what a patch was decided for.
+const EXPECTED: [&str; 4] =
+    ["/spec/paused", "/spec/minReadySeconds", "/spec/progressDeadlineSeconds", "/spec/strategy"];
+
+/// Whether `live` is what `patch` was decided for.
+pub(super) fn is_expected(live: &Value, patch: &Patch) -> bool {
+    patch.is_expected(live["metadata"]["uid"].as_str().unwrap_or_default(), &settings(live))
+}
+
 /// The JSON Patch that makes `patch` to `live`.
 ///
 /// # Errors
@@ -158,6 +167,13 @@ pub fn json_patch(
     match annotations.get(FENCE_ANNOTATION) {
         Some(fence) => operations.push(json!({ "op": "test", "path": annotation(FENCE_ANNOTATION), "value": fence })),
         None => operations.push(json!({ "op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"] })),
+    }
+    // What it was decided for, as it was read: somebody else's value is not written over.
+    if patch.expects.is_some() {
+        for path in EXPECTED {
+            // Of a field that is not there, null holds.
+            operations.push(json!({ "op": "test", "path": path, "value": live.pointer(path) }));
+        }
     }
     if !annotations.is_object() {
         operations.push(json!({ "op": "add", "path": "/metadata/annotations", "value": {} }));

@@ -8,6 +8,7 @@
 //! An order never leaves a final state. The schema repeats these rules as CHECK
 //! constraints. Pure data; only `edas` knows the numbers of EDAS.
 
+pub mod hands;
 pub mod intent;
 pub mod outage;
 pub mod plan;
@@ -21,7 +22,7 @@ use serde_json::Value;
 use super::{ApplicationId, BatchId, ClusterId, Input, OrderId, ReleaseId};
 use crate::{
     guard::Guardrails,
-    order::{intent::Intent, outage::OutageClock, plan::Strategy},
+    order::{hands::Hands, intent::Intent, outage::OutageClock, plan::Strategy},
     template::{settings::BorrowedSettings, spec::SpecChange},
 };
 
@@ -357,6 +358,10 @@ pub struct Order {
     pub trouble: String,
     /// The number of batches that stay, until a requested step back is done.
     pub back_to: Option<usize>,
+    /// What it wrote, and what it knows of others who write its Deployment.
+    pub hands: Hands,
+    /// Whether a person lets it go on that somebody paused by the Deployment.
+    pub goes_on: bool,
     pub target: Target,
     /// The Deployment before it; set when the first change is decided, or on
     /// creation where an earlier order left the Deployment half way.
@@ -384,6 +389,29 @@ impl Order {
     pub fn only_scales(&self) -> bool {
         self.kind.scales()
             || (self.kind == Kind::Rollback && self.target.source == TemplateSource::Unchanged)
+    }
+
+    /// Whether nobody needs to hold it: it waits between two batches, or somebody paused its
+    /// Deployment in the middle.
+    #[must_use]
+    pub fn rests(&self) -> bool {
+        !self.state.is_final() && (self.step == Step::Paused || self.hands.paused_by.is_some())
+    }
+
+    /// How many pods of the new version there are when batch `index` (from 0) is done, out
+    /// of `replicas` by now: the share that the plan gave it.
+    #[must_use]
+    pub fn planned(&self, index: usize, replicas: i32) -> i32 {
+        let before = self.snapshot.as_ref().map(|snapshot| snapshot.replicas);
+        let base = self.target.replicas.or(before).unwrap_or(replicas);
+        self.strategy.share(index, replicas, base)
+    }
+
+    /// How many more batch `index` brings.
+    #[must_use]
+    pub fn planned_size(&self, index: usize, replicas: i32) -> i32 {
+        let before = if index == 0 { 0 } else { self.planned(index - 1, replicas) };
+        self.planned(index, replicas) - before
     }
 
     /// Whether its Deployment must be paused if it is aborted now. A rollback found the

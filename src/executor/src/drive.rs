@@ -315,6 +315,16 @@ impl Executor {
                 return self.leave_alone(drive, &error.to_string()).await;
             }
             Err(ClusterError::Gone) => rollout::gone(order),
+            Err(ClusterError::Changed) => match self.cluster.observe(&drive.key) {
+                Observation::Present(view) => {
+                    rollout::changed_meanwhile(order, &view, self.clock.now())
+                }
+                // It is tried again, and then found to be gone.
+                Observation::Absent | Observation::Unknown => {
+                    self.wait_to_retry(drive, stop).await;
+                    return Ok(None);
+                }
+            },
             Err(ClusterError::Refused(why)) => rollout::refused(order, &why),
             Err(
                 error @ (ClusterError::Transient(_)
@@ -382,6 +392,7 @@ impl Executor {
         }
         let warning = (transition.state == State::Failed && !drive.order.state.is_final())
             .then(|| transition.message.clone());
+        let told = transition.told(&drive.order).map(str::to_owned);
         if let Some(opened) = opened {
             tracing::info!(rollback.id = %opened, "opened the rollback order");
             self.due.notify_one();
@@ -389,6 +400,9 @@ impl Executor {
         if let Some(text) = warning {
             // After the way back was opened: nothing waits for this.
             self.warn(drive, "ChangeOrderFailed", &text).await;
+        }
+        if let Some(text) = told {
+            self.warn(drive, "ChangedByOthers", &text).await;
         }
         self.reload(drive).await?;
         Ok(None)

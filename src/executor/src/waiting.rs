@@ -15,7 +15,6 @@ use cluster::Key;
 use domain::{
     OrderId,
     observed::Facts,
-    order::Step,
     rollout::{self, Decision},
 };
 use store::StoreError;
@@ -28,13 +27,13 @@ const MOST: i64 = 20_000;
 const LIST_EVERY: Duration = Duration::from_secs(10);
 
 /// Shortest time between two lists.
-const LIST_AGAIN: Duration = Duration::from_millis(500);
+const LIST_SOONEST: Duration = Duration::from_millis(250);
 
 /// Shortest time between two looks at one order: what is seen is recorded.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Pause between two rounds, which ask nobody.
-const ROUND: Duration = Duration::from_millis(100);
+const ROUND: Duration = Duration::from_millis(50);
 
 /// An order that rests.
 struct Resting {
@@ -49,7 +48,7 @@ impl Executor {
         let mut listed: Option<Instant> = None;
         loop {
             let is_due = listed.is_none_or(|at| at.elapsed() >= LIST_EVERY);
-            let may_list = listed.is_none_or(|at| at.elapsed() >= LIST_AGAIN);
+            let may_list = listed.is_none_or(|at| at.elapsed() >= LIST_SOONEST);
             if is_due || (may_list && self.rested.swap(false, Ordering::Relaxed)) {
                 listed = Some(Instant::now());
                 match self.store.resting_orders(&self.settings.cluster, MOST).await {
@@ -111,6 +110,6 @@ impl Executor {
         }
         let is_due = self.store.wake_resting(&self.settings.cluster, id, now).await?;
         self.due.notify_one();
-        Ok(is_due || order.step != Step::Paused)
+        Ok(is_due || !order.rests())
     }
 }

@@ -396,6 +396,21 @@ impl Tx {
         self.wake(order).await
     }
 
+    /// Lets an order go on that somebody paused by the Deployment. The row must be locked.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn go_on(&mut self, order: OrderId, now: Timestamp) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* go_on */ UPDATE change_order SET goes_on = true, run_after = $2 WHERE id = $1 AND finished_at IS NULL",
+            order.0,
+            now.to_sqlx() as _
+        )
+        .execute(self.connection())
+        .await?;
+        self.wake(order).await
+    }
+
     /// Lets the batches with an index below `confirmed` begin. The row must be locked.
     ///
     /// # Errors
@@ -435,7 +450,7 @@ async fn load(
 ) -> Result<Option<Order>, StoreError> {
     let row = sqlx::query!(
         r#"/* order */ SELECT o.id, o.application_id, o.cluster_id, a.namespace, a.name, o.kind::text AS "kind!", o.state::text AS "state!", o.step::text AS "step!",
-               o.step_since, o.batch, o.confirmed, o.back_to, o.strategy, o.target, o.snapshot, o.intent, o.applied, o.template, o.finalizing, o.trouble, o.rolls_back, o.created_at, o.outage_since, o.outage_ms
+               o.step_since, o.batch, o.confirmed, o.back_to, o.strategy, o.target, o.snapshot, o.intent, o.applied, o.template, o.finalizing, o.trouble, o.hands, o.goes_on, o.rolls_back, o.created_at, o.outage_since, o.outage_ms
            FROM change_order o JOIN application a ON a.id = o.application_id WHERE o.id = $1"#,
         id.0
     )
@@ -484,6 +499,8 @@ async fn load(
         template: row.template,
         finalizing: row.finalizing,
         trouble: row.trouble,
+        hands: document("hands", row.hands)?,
+        goes_on: row.goes_on,
         rolls_back: row.rolls_back.map(OrderId),
         created_at: row.created_at.to_jiff(),
         step_since: row.step_since.to_jiff(),

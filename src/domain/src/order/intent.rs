@@ -146,6 +146,55 @@ pub struct Patch {
     /// Fields that are their owners' again with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub give_back: Option<GiveBack>,
+    /// What the Deployment was when this was decided. Where it is something else by now, this
+    /// is not made, and the order is decided anew; none = it is made in any case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expects: Option<Expected>,
+}
+
+/// The Deployment that a patch was decided for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Expected {
+    /// Its `metadata.uid`.
+    pub uid: String,
+    /// The fields that are borrowed, as they were.
+    pub settings: BorrowedSettings,
+}
+
+impl Patch {
+    /// Whether a Deployment with these settings is one that this was decided for, or one
+    /// that it was made to already.
+    #[must_use]
+    pub fn is_expected(&self, uid: &str, found: &BorrowedSettings) -> bool {
+        let Some(Expected { uid: wanted, settings: before }) = &self.expects else { return true };
+        let is = |before: bool, made: Option<bool>| before || made == Some(true);
+        uid == wanted
+            && is(
+                found.min_ready_seconds == before.min_ready_seconds,
+                self.min_ready_seconds.map(|it| it == found.min_ready_seconds),
+            )
+            && is(
+                found.progress_deadline_seconds == before.progress_deadline_seconds,
+                self.progress_deadline_seconds.map(|it| it == found.progress_deadline_seconds),
+            )
+            && is(found.paused == before.paused, self.paused.map(|it| it == found.paused))
+            && is(
+                found.strategy == before.strategy,
+                self.strategy.as_ref().map(|it| is_strategy(it, &found.strategy)),
+            )
+    }
+}
+
+/// Whether `found` is the strategy `written`, with what the API server filled in.
+#[must_use]
+pub fn is_strategy(written: &Value, found: &Value) -> bool {
+    let part = |name: &str| {
+        let written = &written["rollingUpdate"][name];
+        written.is_null() || *written == found["rollingUpdate"][name]
+    };
+    (written["type"].is_null() || written["type"] == found["type"])
+        && part("maxSurge")
+        && part("maxUnavailable")
 }
 
 /// What happens to the annotation that holds the user's own settings.

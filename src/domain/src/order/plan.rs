@@ -126,10 +126,24 @@ impl Strategy {
     /// if the number of replicas changed since the strategy was checked.
     #[must_use]
     pub fn cumulative(&self, index: usize, replicas: i32) -> i32 {
+        self.done(index, replicas, self.canary.min(replicas))
+    }
+
+    /// The same where the plan was made for `base` pods: the canary is the same share of
+    /// the number that there is now, rounded down.
+    #[must_use]
+    pub fn share(&self, index: usize, replicas: i32, base: i32) -> i32 {
+        if base <= 0 || base == replicas {
+            return self.cumulative(index, replicas);
+        }
+        let canary = i64::from(self.canary) * i64::from(replicas) / i64::from(base);
+        self.done(index, replicas, i32::try_from(canary).unwrap_or(replicas).min(replicas))
+    }
+
+    fn done(&self, index: usize, replicas: i32, canary: i32) -> i32 {
         if index + 1 >= self.count() {
             return replicas;
         }
-        let canary = self.canary.min(replicas);
         let (position, rest) =
             if self.canary > 0 { (index, replicas - canary) } else { (index + 1, replicas) };
         let batches = self.batches.max(1);
@@ -272,6 +286,21 @@ mod tests {
             let steps: Vec<i32> = (0..plan.count()).map(|i| plan.cumulative(i, replicas)).collect();
             prop_assert!(steps.windows(2).all(|pair| pair[0] <= pair[1]));
             prop_assert_eq!(steps.last().copied(), Some(replicas));
+        }
+
+        #[test]
+        fn a_share_of_another_number_is_never_more_than_the_plans_share(
+            replicas in 0..200i32, base in 1..60i32, batches in 1..12i32, canary in 0..30i32,
+        ) {
+            let plan = strategy(canary, batches);
+            prop_assume!(plan.fits(base).is_ok());
+            let steps: Vec<i32> = (0..plan.count()).map(|i| plan.share(i, replicas, base)).collect();
+            prop_assert!(steps.windows(2).all(|pair| pair[0] <= pair[1]));
+            prop_assert_eq!(steps.last().copied(), Some(replicas));
+            if canary > 0 {
+                prop_assert!(steps[0] * base <= canary * replicas);
+            }
+            prop_assert_eq!(plan.share(0, base, base), plan.cumulative(0, base));
         }
     }
 }

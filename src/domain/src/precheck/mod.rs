@@ -152,7 +152,7 @@ pub fn evaluate(
         if let Some(found) = guarded(proposal, &view.template, None) {
             check(Subject::Guardrails, found);
         }
-        let settings = view.borrowed.as_ref().unwrap_or(&view.settings);
+        let settings = rollout::own_settings(view);
         let existing = Existing {
             uid: view.uid.clone(),
             template: view.template.clone(),
@@ -169,9 +169,8 @@ pub fn evaluate(
         };
     }
     let settings = first.order.snapshot.as_ref().map(|snapshot| snapshot.settings.clone());
-    let settings = settings
-        .or(view.map(|view| view.borrowed.clone().unwrap_or_else(|| view.settings.clone())))
-        .unwrap_or_else(fresh);
+    let settings =
+        settings.or(view.map(|view| rollout::own_settings(view).clone())).unwrap_or_else(fresh);
     let plan = plan(proposal, first, view, &settings);
     // As the API server would store it, where it said so.
     let stored = if let Tried::Accepted(deployment) = &evidence.change {

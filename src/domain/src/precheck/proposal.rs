@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::{
     ApplicationId, BatchId, ClusterId, OrderId,
     order::{
-        Batch, DeploymentBefore, Kind, Order, State, Step, Target, TemplateSource,
+        Batch, DeploymentBefore, Kind, Order, State, Step, Target, TemplateSource, hands::Hands,
         outage::OutageClock, plan::Strategy,
     },
     template::container::{Known, container_of},
@@ -61,6 +61,8 @@ impl Proposal {
             started_at: None,
         };
         Order {
+            hands: Hands::default(),
+            goes_on: false,
             id: OrderId::new(),
             application: self.application,
             cluster: self.cluster.clone(),

@@ -6,7 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     BatchTransition, Decision, EARLIER_ROLLOUT_SECONDS, Transition, cause, change, deadline,
     done_well, earliest, fail, judge_context, keep_waiting, min_ready_seconds,
-    min_ready_seconds_of, on_deadline, ready_seconds, snapshot, step_back, trouble, wait,
+    min_ready_seconds_of, on_deadline, own_settings, ready_seconds, snapshot, step_back, trouble,
+    wait,
 };
 use crate::{
     Input,
@@ -84,7 +85,7 @@ pub(in crate::rollout) fn start(order: &Order, view: &DeploymentView, now: Times
 
 /// Whether the rollout that is under way may come to its end by itself.
 fn can_settle(order: &Order, view: &DeploymentView, now: Timestamp) -> bool {
-    let paused_by_owner = view.settings.paused && view.borrowed.is_none();
+    let paused_by_owner = own_settings(view).paused && view.settings.paused;
     let is_lost = || {
         failure::judge(view, judge_context(order, now))
             .is_some_and(|cause| cause.verdict == Verdict::Fatal)
@@ -143,13 +144,16 @@ pub(in crate::rollout) fn bring_up(
         return fail(order, "the settings before the order are not known");
     };
     let replicas = view.replicas;
-    let goal = order.strategy.cumulative(order.batch, replicas);
+    let goal = order.planned(order.batch, replicas);
     let planned = order.batches.get(order.batch).map_or(goal, |batch| batch.target);
     if goal != planned {
         // Somebody scaled the Deployment: the batch is the same share of another number.
         return begin_batch(order, snapshot, order.batch, replicas, false)
             .because(format!("the Deployment was scaled to {replicas} pods"))
             .decided();
+    }
+    if step_back::has_too_many(order, view) {
+        return step_back::correct(order, view);
     }
     if let Some(trouble) = trouble(order, view, now) {
         return fail(order, &trouble);
@@ -205,7 +209,7 @@ pub(in crate::rollout) fn scale_down_old(
     let Some(snapshot) = &order.snapshot else {
         return fail(order, "the settings before the order are not known");
     };
-    let goal = order.strategy.cumulative(order.batch, view.replicas);
+    let goal = order.planned(order.batch, view.replicas);
     if order.batches.get(order.batch).is_some_and(|batch| batch.target != goal) {
         let transition = Transition::new(order, State::Running, Step::ScaleDownOld)
             .batch(order.batch, State::Succeeded, Some(goal), "")
@@ -240,11 +244,12 @@ pub(in crate::rollout) fn scale_down_old(
 }
 
 /// Rests until a person or the clock says to go on.
-pub(in crate::rollout) fn paused(order: &Order, now: Timestamp) -> Decision {
+pub(in crate::rollout) fn paused(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
     // After a step back a person says when to go on, whatever the pace.
     let due = match order.strategy.batch_gate_after(order.batch) {
         BatchGate::Pause(minutes) if order.state == State::WaitingInterval => {
-            order.step_since.checked_add(SignedDuration::from_mins(minutes.into())).ok()
+            let since = order.hands.waits_since.unwrap_or(order.step_since);
+            since.checked_add(SignedDuration::from_mins(minutes.into())).ok()
         }
         BatchGate::None | BatchGate::Pause(_) | BatchGate::Confirmation => None,
     };
@@ -254,6 +259,9 @@ pub(in crate::rollout) fn paused(order: &Order, now: Timestamp) -> Decision {
             .batch(order.batch + 1, State::Ready, None, "")
             .because(format!("batch {} is about to begin", order.batch + 2))
             .decided();
+    }
+    if step_back::has_drifted(order, view) {
+        return step_back::close_gate_to_correct(order, view);
     }
     Decision::Wait { until: due, rest: true }
 }
@@ -275,7 +283,20 @@ pub(in crate::rollout) fn close_gate(
             .unwrap_or_else(|| wait(Some(deadline(order))));
     }
     if let Some(stay) = order.back_to.filter(|stay| *stay <= order.batch) {
-        return step_back::hold_still(order, view, stay);
+        return step_back::hold_still(order, view, stay, State::Running);
+    }
+    if step_back::waits(order) && order.confirmed <= order.batch + 1 {
+        // It closed to put numbers right.
+        return if view.new_desired() < order.planned(order.batch, view.replicas) {
+            let mut transition = begin_batch(order, snapshot, order.batch, view.replicas, false);
+            // Its time begins anew.
+            let (index, message) = (order.batch, String::new());
+            let anew = BatchTransition { index, state: State::Ready, target: None, message };
+            transition.batches.insert(0, anew);
+            transition.decided()
+        } else {
+            step_back::hold_still(order, view, order.batch + 1, order.state)
+        };
     }
     begin_batch(order, snapshot, order.batch + 1, view.replicas, false).decided()
 }
@@ -332,13 +353,12 @@ pub(in crate::rollout) fn begin_batch(
     first: bool,
 ) -> Transition {
     let last = order.strategy.count() - 1;
-    let index =
-        (from..last).find(|&index| order.strategy.size(index, replicas) > 0).unwrap_or(last);
-    let target = order.strategy.cumulative(index, replicas);
+    let index = (from..last).find(|&index| order.planned_size(index, replicas) > 0).unwrap_or(last);
+    let target = order.planned(index, replicas);
     let mut transition = Transition::new(order, State::Running, Step::BringUp);
     transition.batch = index;
     for skipped in from..index {
-        let target = order.strategy.cumulative(skipped, replicas);
+        let target = order.planned(skipped, replicas);
         transition = transition.batch(
             skipped,
             State::Succeeded,

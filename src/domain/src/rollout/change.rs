@@ -8,7 +8,7 @@
 
 use serde_json::{Value, json};
 
-use super::warm_up_seconds;
+use super::{min_ready_seconds_of, warm_up_seconds};
 use crate::{
     observed::{DeploymentView, ReplicaSetView},
     order::{
@@ -72,8 +72,8 @@ pub(in crate::rollout) fn bring_up(
     let own = &snapshot.settings;
     let mut patch = Patch { paused: Some(false), ..Patch::default() };
     if order.strategy.count() > 1 {
-        let before = if index == 0 { 0 } else { order.strategy.cumulative(index - 1, replicas) };
-        let size = order.strategy.size(index, replicas);
+        let before = if index == 0 { 0 } else { order.planned(index - 1, replicas) };
+        let size = order.planned_size(index, replicas);
         patch.min_ready_seconds = Some(GATE_SECONDS);
         patch.progress_deadline_seconds = Some(NO_DEADLINE_SECONDS);
         patch.strategy = Some(if order.target.max_unavailable > 0 {
@@ -88,10 +88,8 @@ pub(in crate::rollout) fn bring_up(
         // pods are missing, and Recreate asks for it.
         let surge = &own.strategy["rollingUpdate"]["maxSurge"];
         let no_surge = is_recreate(own) || has_no_surge(own);
-        let (min_ready, warm_up) = (
-            order.target.min_ready_seconds.unwrap_or(own.min_ready_seconds),
-            warm_up_seconds(order, Some(snapshot)),
-        );
+        let (min_ready, warm_up) =
+            (min_ready_seconds_of(order, own), warm_up_seconds(order, Some(snapshot)));
         patch.min_ready_seconds = Some(min_ready.max(warm_up));
         // Kubernetes wants it above minReadySeconds. The batch's own time is what counts.
         patch.progress_deadline_seconds = Some(if warm_up > min_ready {
@@ -164,6 +162,7 @@ pub(in crate::rollout) fn stop(before: &DeploymentBefore) -> Change {
         progress_deadline_seconds: Some(own.progress_deadline_seconds),
         borrow: Borrow::Returned,
         give_back: give_back(before, ["template"].into_iter().chain(SETTINGS)),
+        expects: None,
     })
 }
 
@@ -204,12 +203,17 @@ pub(in crate::rollout) fn take_up(order: &Order, snapshot: &DeploymentBefore) ->
     })
 }
 
+/// The strategy of a Deployment that rests between two batches.
+pub(in crate::rollout) fn held_strategy() -> Value {
+    rolling(0, 1)
+}
+
 /// Rests between two batches: a normal paused Deployment. Foreign edits stay
 /// inert, and nothing looks unavailable to those who watch.
 pub(in crate::rollout) fn pause(settings: &BorrowedSettings, min_ready_seconds: i32) -> Change {
     Change::Patch(Patch {
         paused: Some(true),
-        strategy: Some(rolling(0, 1)),
+        strategy: Some(held_strategy()),
         min_ready_seconds: Some(min_ready_seconds),
         progress_deadline_seconds: Some(settings.progress_deadline_seconds),
         ..Patch::default()
@@ -221,6 +225,17 @@ pub(in crate::rollout) fn pause(settings: &BorrowedSettings, min_ready_seconds: 
 /// would let old pods go too early.
 pub(in crate::rollout) fn close_gate() -> Change {
     Change::Patch(Patch {
+        min_ready_seconds: Some(GATE_SECONDS),
+        progress_deadline_seconds: Some(NO_DEADLINE_SECONDS),
+        ..Patch::default()
+    })
+}
+
+/// The same with every borrowed field, where somebody else set one of them.
+pub(in crate::rollout) fn close_gate_again() -> Change {
+    Change::Patch(Patch {
+        paused: Some(true),
+        strategy: Some(held_strategy()),
         min_ready_seconds: Some(GATE_SECONDS),
         progress_deadline_seconds: Some(NO_DEADLINE_SECONDS),
         ..Patch::default()

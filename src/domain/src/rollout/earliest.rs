@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{change, min_ready_seconds_of, warm_up_seconds};
+use super::{change, min_ready_seconds_of, own_settings, warm_up_seconds};
 use crate::{
     Input,
     observed::DeploymentView,
@@ -70,7 +70,7 @@ pub(in crate::rollout) fn too_slow_to_add(
     if goal <= view.replicas {
         return None;
     }
-    let settings = view.borrowed.as_ref().unwrap_or(&view.settings);
+    let settings = own_settings(view);
     let stays = [
         (i64::from(min_ready_seconds_of(order, settings)), "the Deployment's minReadySeconds"),
         (

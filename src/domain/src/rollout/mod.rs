@@ -26,6 +26,7 @@ mod change;
 mod delete;
 mod earliest;
 mod guarded;
+mod hands;
 mod outage;
 mod resize;
 mod restore;
@@ -38,7 +39,7 @@ mod waiting;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::order::{DeploymentBefore, Kind, Order, State, Step, TemplateSource};
+use super::order::{DeploymentBefore, Kind, Order, State, Step, TemplateSource, hands::Hands};
 use crate::template::settings::BorrowedSettings;
 use crate::{
     observed::{
@@ -50,6 +51,7 @@ use crate::{
 };
 
 pub use delete::belongs_to_helm;
+pub use hands::{changed_meanwhile, own_settings};
 pub use outage::{UNANSWERED_SECONDS, outage, outage_message};
 pub use stalled::stalled_since;
 pub use waiting::trouble as trouble_while_waiting;
@@ -96,6 +98,10 @@ pub struct Transition {
     pub finalizes: bool,
     /// Whether this transition completes a requested step back.
     pub completes_step_back: bool,
+    /// What the order wrote and knows of other hands from now on, if that changed.
+    pub hands: Option<Hands>,
+    /// Whether it obeys a person who let the order go on.
+    pub clears_go_on: bool,
 }
 
 /// The new state of one batch.
@@ -124,7 +130,23 @@ impl Transition {
             roll_back: false,
             finalizes: false,
             completes_step_back: false,
+            hands: None,
+            clears_go_on: false,
         }
+    }
+
+    /// What others did, if anything is told of it from now on.
+    #[must_use]
+    pub fn told(&self, order: &Order) -> Option<&str> {
+        let told = &self.hands.as_ref()?.told;
+        (!told.is_empty() && *told != order.hands.told).then_some(told.as_str())
+    }
+
+    fn tell(&mut self, order: &Order, told: String, note: impl FnOnce(&mut Hands)) {
+        let mut hands = order.hands.clone();
+        hands.told = told;
+        note(&mut hands);
+        self.hands = Some(hands);
     }
 
     fn with(mut self, effect: impl Into<Effect>) -> Self {
@@ -159,7 +181,11 @@ impl Transition {
 /// decides). While the watches do not show that change yet, the decision is to wait.
 #[must_use]
 pub fn decide(order: &Order, facts: &Facts, now: Timestamp) -> Decision {
-    guarded::judged(order, next(order, facts, now))
+    let mut decision = next(order, facts, now);
+    if let Decision::Transition(transition) = &mut decision {
+        hands::note(order, facts, transition);
+    }
+    guarded::judged(order, decision)
 }
 
 fn next(order: &Order, facts: &Facts, now: Timestamp) -> Decision {
@@ -185,6 +211,12 @@ fn next(order: &Order, facts: &Facts, now: Timestamp) -> Decision {
         Observation::Present(view) => view,
     };
     let shown = order.intent.as_ref().is_none_or(|intent| unobserved::shows(view, intent));
+    if shown
+        && order.step != Step::Start
+        && let Some(decision) = hands::next(order, view, now)
+    {
+        return decision;
+    }
     if (!shown || !view.observed)
         && let Some(decision) = unobserved::next(order, view, shown, now)
     {
@@ -195,8 +227,12 @@ fn next(order: &Order, facts: &Facts, now: Timestamp) -> Decision {
     }
     if ended {
         let is_paused = |intent: &Intent| matches!(&intent.effect, Effect::Deployment(Change::Patch(patch)) if patch.paused == Some(true));
-        let rests = matches!(order.step, Step::Paused | Step::PauseInPlace)
-            && order.intent.as_ref().is_none_or(is_paused);
+        // Somebody may have resumed it since. Once it was paused at its end it is let be.
+        let is_at_rest = match order.step {
+            Step::Paused => view.settings.paused,
+            step => step == Step::PauseInPlace,
+        };
+        let rests = is_at_rest && order.intent.as_ref().is_none_or(is_paused);
         return if rests {
             done(order)
         } else {
@@ -227,7 +263,7 @@ fn next(order: &Order, facts: &Facts, now: Timestamp) -> Decision {
         Step::Resize => resize::resize(order, view, now),
         Step::BringUp => batches::bring_up(order, view, now),
         Step::ScaleDownOld => batches::scale_down_old(order, view, now),
-        Step::Paused => batches::paused(order, now),
+        Step::Paused => batches::paused(order, view, now),
         Step::CloseGate => batches::close_gate(order, view, now),
         Step::StepBack => step_back::restore_old(order, view),
         Step::RestoreOld => step_back::remove_new(order, view, now),
@@ -327,7 +363,8 @@ fn fail(order: &Order, message: &str) -> Decision {
     failure.roll_back = begun && order.target.failure_policy.roll_back;
     failure.finalizes = finalizes;
     // Nothing waits in an order that ended.
-    if order.step == Step::Paused && order.batches.len() > order.batch + 1 {
+    let next = order.batches.get(order.batch + 1).map(|batch| batch.state);
+    if matches!(next, Some(State::WaitingConfirmation | State::WaitingInterval)) {
         failure = failure.batch(order.batch + 1, State::Aborted, None, "");
     }
     failure.decided()
@@ -393,7 +430,7 @@ fn snapshot(order: &Order, view: &DeploymentView) -> DeploymentBefore {
     order.snapshot.clone().unwrap_or_else(|| DeploymentBefore {
         template: view.template.clone(),
         replicas: view.replicas,
-        settings: view.borrowed.clone().unwrap_or_else(|| view.settings.clone()),
+        settings: own_settings(view).clone(),
         owners: view.owners.clone(),
     })
 }
@@ -447,7 +484,8 @@ fn min_ready_seconds(order: &Order) -> i32 {
 
 /// The same on top of these settings of the user.
 fn min_ready_seconds_of(order: &Order, own: &BorrowedSettings) -> i32 {
-    order.target.min_ready_seconds.unwrap_or(own.min_ready_seconds)
+    let asked = order.target.min_ready_seconds.filter(|_| !order.hands.min_ready_by_hand);
+    asked.unwrap_or(own.min_ready_seconds)
 }
 
 /// The seconds a pod must be Ready before its batch is done.

@@ -4,12 +4,15 @@
 use jiff::Timestamp;
 
 use super::{
-    Decision, Transition, batches, change, done, done_well, fail, min_ready_seconds, ready_seconds,
-    trouble, wait,
+    Decision, Transition, batches, change, done, done_well, fail, hands, min_ready_seconds,
+    ready_seconds, trouble, wait,
 };
 use crate::{
     observed::DeploymentView,
-    order::{Kind, Order, State, Step},
+    order::{
+        Kind, Order, State, Step,
+        intent::{Change, Effect, GATE_SECONDS},
+    },
 };
 
 /// The ways out of a rollback that failed, for people.
@@ -77,6 +80,8 @@ pub(in crate::rollout) fn pause_in_place(
         }
         match change::rest(&view.settings, view.replicas) {
             _ if is_stuck => {}
+            // Somebody opened it again: nobody is fought for ever.
+            None if order.step == Step::PauseInPlace && has_closed(order) => {}
             None if !view.settings.paused => {
                 return stopping.with(change::halt(order, snapshot, view)).decided();
             }
@@ -94,6 +99,13 @@ pub(in crate::rollout) fn pause_in_place(
         .decided()
 }
 
+/// Whether the order's last change closed the gate around the pods that were there.
+fn has_closed(order: &Order) -> bool {
+    order.intent.as_ref().is_some_and(|intent| {
+        matches!(&intent.effect, Effect::Deployment(Change::Patch(patch)) if patch.min_ready_seconds == Some(GATE_SECONDS))
+    })
+}
+
 /// Somebody else changed the template. Their version is left alone; only the
 /// borrowed settings go back, since a closed gate would hold it up for ever.
 pub(in crate::rollout) fn superseded(order: &Order, view: &DeploymentView) -> Decision {
@@ -103,9 +115,9 @@ pub(in crate::rollout) fn superseded(order: &Order, view: &DeploymentView) -> De
     );
     let Decision::Transition(mut failure) = fail(order, &message) else { return wait(None) };
     (failure.roll_back, failure.finalizes, failure.step) = (false, false, Step::Done);
-    if let (Some(snapshot), true) = (&order.snapshot, order.kind != Kind::Create) {
+    if let (Some(snapshot), true) = (hands::before(order, view), order.kind != Kind::Create) {
         let own_seconds = snapshot.settings.min_ready_seconds;
-        failure.effect = Some(change::restore_settings(snapshot, own_seconds, false).into());
+        failure.effect = Some(change::restore_settings(&snapshot, own_seconds, false).into());
     }
     Decision::Transition(failure)
 }

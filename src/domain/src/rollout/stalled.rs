@@ -14,7 +14,7 @@ pub fn stalled_since(order: &Order, view: &DeploymentView) -> Option<Timestamp> 
     if !view.observed || view.settings.paused || view.leaving > 0 {
         return None;
     }
-    let goal = order.strategy.cumulative(order.batch, view.replicas);
+    let goal = order.planned(order.batch, view.replicas);
     let is_sized = match order.step {
         Step::BringUp => {
             view.new_desired() >= goal && (order.strategy.count() > 1 || view.old_desired() == 0)

@@ -25,7 +25,7 @@ pub(in crate::rollout) fn begin(order: &Order, view: &DeploymentView) -> Option<
         | Step::ScaleDownOld
         | Step::StepBack
         | Step::RestoreOld
-        | Step::RemoveNew => Some(hold_still(order, view, stay)),
+        | Step::RemoveNew => Some(hold_still(order, view, stay, State::Running)),
         // At rest new pods count as available: the gate closes first.
         Step::Paused => Some(
             Transition::new(order, State::Running, Step::CloseGate)
@@ -50,26 +50,32 @@ pub(in crate::rollout) fn hold_still(
     order: &Order,
     view: &DeploymentView,
     stay: usize,
+    state: State,
 ) -> Decision {
     let last = stay.saturating_sub(1);
-    let pods = order.strategy.cumulative(last, view.replicas);
+    let pods = order.planned(last, view.replicas);
     let mut transition =
-        Transition::new(order, State::Running, Step::StepBack).with(change::hold_still(pods));
+        Transition::new(order, state, Step::StepBack).with(change::hold_still(pods));
     transition.batch = last;
     transition = transition.batch(last, State::Succeeded, Some(pods), "");
     // Also the one that waited to be the next.
     let begun = (order.batch.max(last) + 1).min(order.strategy.count() - 1);
     for index in stay..=begun {
+        // One that waits goes on waiting where only numbers are put right.
+        let waits = order.batches.get(index).filter(|_| state != State::Running);
         transition = transition.batch(
             index,
-            State::Ready,
-            Some(order.strategy.cumulative(index, view.replicas)),
+            waits.map_or(State::Ready, |batch| batch.state),
+            Some(order.planned(index, view.replicas)),
             "",
         );
     }
-    transition
-        .because(format!("going back to batch {stay}: {pods} of {} pods", view.replicas))
-        .decided()
+    let message = if state == State::Running {
+        format!("going back to batch {stay}: {pods} of {} pods", view.replicas)
+    } else {
+        format!("putting the numbers right: {pods} of {} pods are to be new", view.replicas)
+    };
+    transition.because(message).decided()
 }
 
 /// Brings the old pods up again.
@@ -84,7 +90,7 @@ pub(in crate::rollout) fn restore_old(order: &Order, view: &DeploymentView) -> D
         );
     };
     let pods = wanted(order, view, old);
-    Transition::new(order, State::Running, Step::RestoreOld)
+    Transition::new(order, moving(order), Step::RestoreOld)
         .with(change::scale(old, pods))
         .because(format!("{pods} old pods come back"))
         .decided()
@@ -103,12 +109,12 @@ pub(in crate::rollout) fn remove_new(
         return fail(order, "a ReplicaSet of the release is gone");
     };
     let pods = wanted(order, view, old);
-    if old.desired != pods || old.ready() < pods {
+    if old.desired < pods || old.ready() < pods {
         let state = format!("{} of {pods} old pods are Ready", old.ready());
         return on_deadline(order, now, &state).unwrap_or_else(|| wait(Some(deadline(order))));
     }
-    let stay = order.strategy.cumulative(order.batch, view.replicas);
-    Transition::new(order, State::Running, Step::RemoveNew)
+    let stay = order.planned(order.batch, view.replicas);
+    Transition::new(order, moving(order), Step::RemoveNew)
         .with(change::scale(new, stay))
         .because(format!("{stay} new pods stay"))
         .decided()
@@ -122,7 +128,7 @@ pub(in crate::rollout) fn rest(order: &Order, view: &DeploymentView, now: Timest
     let Some(snapshot) = &order.snapshot else {
         return fail(order, "the settings before the order are not known");
     };
-    let stay = order.strategy.cumulative(order.batch, view.replicas);
+    let stay = order.planned(order.batch, view.replicas);
     let new = view.new.as_ref();
     let gone = new.is_some_and(|set| {
         set.desired == stay
@@ -133,15 +139,28 @@ pub(in crate::rollout) fn rest(order: &Order, view: &DeploymentView, now: Timest
         return on_deadline(order, now, "the new pods do not go")
             .unwrap_or_else(|| wait(Some(deadline(order))));
     }
+    if is_in_batch(order) {
+        return Transition::new(order, State::Running, Step::BringUp)
+            .because(format!("batch {} has its {stay} pods", order.batch + 1))
+            .decided();
+    }
     let next = order.batch + 1;
     let mut transition = if order.confirmed > next {
         batches::begin_batch(order, snapshot, next, view.replicas, false)
     } else {
-        let message = format!("batch {} waits for confirmation", next + 1);
-        Transition::new(order, State::WaitingConfirmation, Step::Paused)
+        let state = if waits(order) { order.state } else { State::WaitingConfirmation };
+        let message = match state {
+            State::WaitingInterval => format!("batch {} waits for its time", next + 1),
+            _ => format!("batch {} waits for confirmation", next + 1),
+        };
+        let told = match order.hands.told.as_str() {
+            "" => message.clone(),
+            told => format!("{message}; {told}"),
+        };
+        Transition::new(order, state, Step::Paused)
             .with(change::pause(&snapshot.settings, min_ready_seconds(order)))
-            .batch(next, State::WaitingConfirmation, None, message.clone())
-            .because(message)
+            .batch(next, state, None, told.clone())
+            .because(told)
     };
     transition.completes_step_back = true;
     transition.decided()
@@ -150,8 +169,73 @@ pub(in crate::rollout) fn rest(order: &Order, view: &DeploymentView, now: Timest
 /// Somebody scaled the Deployment meanwhile: the same batches are other numbers.
 fn scaled(order: &Order, view: &DeploymentView) -> Option<Decision> {
     let planned = order.batches.get(order.batch)?.target;
-    let now = order.strategy.cumulative(order.batch, view.replicas);
-    (planned != now).then(|| hold_still(order, view, order.batch + 1))
+    let now = order.planned(order.batch, view.replicas);
+    if planned == now {
+        return None;
+    }
+    let snapshot = order.snapshot.as_ref().filter(|_| is_in_batch(order));
+    Some(match snapshot {
+        Some(snapshot) => {
+            batches::begin_batch(order, snapshot, order.batch, view.replicas, false).decided()
+        }
+        None => hold_still(order, view, order.batch + 1, moving(order)),
+    })
+}
+
+/// Whether the order waits for a person or for its time.
+pub(in crate::rollout) fn waits(order: &Order) -> bool {
+    matches!(order.state, State::WaitingConfirmation | State::WaitingInterval)
+}
+
+/// The state while pods come and go: an order that waits goes on waiting where only numbers
+/// are put right.
+pub(in crate::rollout) fn moving(order: &Order) -> State {
+    if waits(order) { order.state } else { State::Running }
+}
+
+/// Whether the batch under way still brings its pods: then old ones go only for those of
+/// the batches before it.
+pub(in crate::rollout) fn is_in_batch(order: &Order) -> bool {
+    order.batches.get(order.batch).is_some_and(|batch| batch.state == State::Running)
+}
+
+/// New pods that Kubernetes may have too many: it rounds as it shares a number.
+const ROUNDED: i32 = 1;
+
+/// Whether a batch under way has more new pods than planned. Kubernetes shares another
+/// number of pods between the versions as they stand, and never gives those back.
+pub(in crate::rollout) fn has_too_many(order: &Order, view: &DeploymentView) -> bool {
+    order.strategy.count() > 1
+        && order.target.max_unavailable == 0
+        && view.new_desired() > order.planned(order.batch, view.replicas) + ROUNDED
+}
+
+/// Whether an order that rests has other numbers of pods than planned.
+pub(in crate::rollout) fn has_drifted(order: &Order, view: &DeploymentView) -> bool {
+    let planned = order.planned(order.batch, view.replicas);
+    order.target.max_unavailable == 0
+        && view.all_desired() == view.replicas
+        && (has_too_many(order, view) || (planned > 0 && view.new_desired() == 0))
+}
+
+/// Closes the gate so that the numbers can be put right; the order goes on waiting.
+pub(in crate::rollout) fn close_gate_to_correct(order: &Order, view: &DeploymentView) -> Decision {
+    let (new, replicas) = (view.new_desired(), view.replicas);
+    let planned = order.planned(order.batch, replicas);
+    let message = format!(
+        "the Deployment was scaled to {replicas} pods, of which {new} are new: putting that right to the {planned} that are planned"
+    );
+    let mut transition =
+        Transition::new(order, order.state, Step::CloseGate).with(change::close_gate());
+    transition.tell(order, order.hands.told.clone(), |hands| {
+        hands.waits_since.get_or_insert(order.step_since);
+    });
+    transition.because(message).decided()
+}
+
+/// Puts the numbers of a batch under way right: old pods come first, then new ones go.
+pub(in crate::rollout) fn correct(order: &Order, view: &DeploymentView) -> Decision {
+    restore_old(order, view)
 }
 
 /// The ReplicaSet of the version before the order.
@@ -164,9 +248,14 @@ fn before<'a>(order: &Order, view: &'a DeploymentView) -> Option<&'a ReplicaSetV
         .min_by(|a, b| a.age().cmp(&b.age()))
 }
 
-/// How many pods `old` must have beside the new ones that stay and those of other
-/// versions.
+/// How many pods `old` must have beside the new ones that may take the place of old ones,
+/// and those of other versions.
 fn wanted(order: &Order, view: &DeploymentView, old: &ReplicaSetView) -> i32 {
     let others: i32 = view.old.iter().filter(|set| set.uid != old.uid).map(|set| set.desired).sum();
-    (view.replicas - order.strategy.cumulative(order.batch, view.replicas) - others).max(0)
+    let replaced = match order.batch {
+        0 if is_in_batch(order) => 0,
+        batch if is_in_batch(order) => order.planned(batch - 1, view.replicas),
+        batch => order.planned(batch, view.replicas),
+    };
+    (view.replicas - replaced - others).max(0)
 }

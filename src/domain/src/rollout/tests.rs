@@ -120,6 +120,8 @@ fn accepted(kind: Kind, strategy: Strategy, replicas: i32) -> Order {
         batches: batches_of(strategy, replicas),
         confirmed: 1,
         back_to: None,
+        hands: crate::order::hands::Hands::default(),
+        goes_on: false,
         target: Target {
             release: Some(ReleaseId::new()),
             source: TemplateSource::Exact(template("new")),

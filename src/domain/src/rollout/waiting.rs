@@ -20,9 +20,13 @@ use crate::{
 /// What keeps the next batch of a waiting order from beginning, as a sentence.
 #[must_use]
 pub fn trouble(order: &Order, facts: &Facts, now: Timestamp) -> Option<String> {
-    let (Step::Paused, false) = (order.step, order.state.is_final()) else { return None };
+    if !order.rests() {
+        return None;
+    }
     let Observation::Present(view) = &facts.deployment else { return None };
-    foreign(order, view).or_else(|| sick(order, view, now).map(|sick| sick.sentence))
+    let is_at_rest = order.step == Step::Paused && order.hands.paused_by.is_none();
+    let sick = || sick(order, view, now).filter(|_| is_at_rest).map(|sick| sick.sentence);
+    foreign(order, view).or_else(sick)
 }
 
 /// That somebody else changed the pod template.

@@ -90,6 +90,29 @@ pub fn given_back(now: &Value, back: &GiveBack, ours: &str) -> Option<Value> {
     (changed != *now).then_some(changed)
 }
 
+/// The owners of `before`, but for these fields of the spec, whose owners are those of `now`.
+#[must_use]
+pub fn taken_over(before: &Value, now: &Value, fields: &[&str]) -> Value {
+    let mut entries: Vec<Value> = before.as_array().cloned().unwrap_or_default();
+    for field in fields.iter().map(|field| format!("f:{field}")) {
+        entries.iter_mut().for_each(|entry| set(entry, &field, Value::Null));
+        let owners = now.as_array().into_iter().flatten();
+        for owner in owners.filter(|owner| !part(owner, &field).is_null()) {
+            let owned = part(owner, &field);
+            match entries.iter_mut().find(|entry| same_manager(entry, owner)) {
+                Some(entry) => set(entry, &field, owned),
+                None => {
+                    let mut entry = owner.clone();
+                    entry["fieldsV1"] = json!({ "f:spec": { &field: owned } });
+                    entries.push(entry);
+                }
+            }
+        }
+    }
+    entries.retain(|entry| entry["fieldsV1"]["f:spec"].is_object());
+    Value::Array(entries)
+}
+
 /// Whether an entry can own fields of the spec: by the object itself, or by its scale, as
 /// autoscalers and `kubectl scale` write it.
 fn is_of_spec(entry: &Value) -> bool {
@@ -224,6 +247,17 @@ mod tests {
             given_back(&json!([ci_now, mine]), &back(&before), "sluice"),
             Some(json!(before))
         );
+    }
+
+    #[test]
+    fn a_field_that_somebody_set_meanwhile_is_theirs_and_the_others_stay() {
+        let before = [entry("ci", "Apply", json!({ "f:strategy": strategy(), "f:paused": {} }))];
+        let now = [entry("kubectl-patch", "Update", json!({ "f:strategy": strategy() }))];
+        assert_eq!(
+            taken_over(&json!(before), &json!(now), &["strategy"]),
+            json!([entry("ci", "Apply", json!({ "f:paused": {} })), now[0]])
+        );
+        assert_eq!(taken_over(&json!(before), &json!(now), &[]), json!(before));
     }
 
     #[test]

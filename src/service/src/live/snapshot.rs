@@ -102,7 +102,8 @@ fn actions(order: &OrderView) -> Vec<Action> {
     let mut actions = Vec::new();
     let waits = matches!(order.state, State::WaitingConfirmation | State::WaitingInterval);
     let begun = order.batches.iter().filter(|batch| batch.started_at.is_some()).count();
-    let next = order.batches.iter().find(|batch| batch.started_at.is_none());
+    let waiting = order.batches.iter().find(|batch| batch.state == State::WaitingConfirmation);
+    let next = waiting.or_else(|| order.batches.iter().find(|it| it.started_at.is_none()));
     if let (true, Some(next)) = (waits && order.trouble.is_empty(), next) {
         actions.push(Action::Continue { batch: next.id, number: next.number, pods: next.size });
     }

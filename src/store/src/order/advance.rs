@@ -90,7 +90,9 @@ impl Store {
                  message_before_outage = NULL, outage_since = NULL, outage_ms = CASE WHEN step::text = $4 AND batch = $6 THEN outage_ms ELSE 0 END,
                  finished_at = CASE WHEN $8 THEN coalesce(finished_at, $5) END,
                  finalizing = $9,
-                 snapshot = coalesce(snapshot, $10),
+                 snapshot = coalesce($10, snapshot),
+                 hands = coalesce($14, hands), goes_on = goes_on AND NOT $15,
+                 notes = CASE WHEN $16::text IS NULL OR cardinality(notes) >= 100 THEN notes ELSE notes || $16 END,
                  intent = coalesce($11, intent), applied = CASE WHEN $11 IS NULL THEN applied END,
                  back_to = CASE WHEN NOT $12 THEN back_to END, trouble = ''
              WHERE id = $1 AND generation = $2 AND lease_expires_at > now() AND (finished_at IS NULL OR finalizing)
@@ -107,7 +109,10 @@ impl Store {
             transition.snapshot.as_ref().map(|snapshot| document("snapshot", snapshot)).transpose()?,
             transition.effect.as_ref().map(|effect| document("intent", effect)).transpose()?,
             transition.completes_step_back,
-            order.back_to.map(|stay| number("back_to", stay)).transpose()?
+            order.back_to.map(|stay| number("back_to", stay)).transpose()?,
+            transition.hands.as_ref().map(|hands| document("hands", hands)).transpose()?,
+            transition.clears_go_on,
+            transition.told(order)
         )
         .execute(tx.connection())
         .await?;
@@ -140,7 +145,7 @@ impl Store {
                 if (order.kind == Kind::Rollback && !order.only_scales())
                     || transition.finalizes =>
             {
-                if let Some(snapshot) = &order.snapshot {
+                if let Some(snapshot) = transition.snapshot.as_ref().or(order.snapshot.as_ref()) {
                     tx.keep_resting_snapshot(order.application, snapshot).await?;
                 }
             }

@@ -102,20 +102,21 @@ impl Store {
         let back_to = seen.back_to.map(|stay| crate::row::number("back_to", stay)).transpose()?;
         sqlx::query!(
             "/* give_back */ UPDATE change_order SET lease_holder = NULL, lease_expires_at = NULL,
-                 run_after = CASE WHEN confirmed = $4 AND back_to IS NOT DISTINCT FROM $5 AND (finished_at IS NULL OR NOT finalizing) THEN coalesce($3::timestamptz, 'infinity'::timestamptz) ELSE run_after END
+                 run_after = CASE WHEN confirmed = $4 AND back_to IS NOT DISTINCT FROM $5 AND goes_on = $6 AND (finished_at IS NULL OR NOT finalizing) THEN coalesce($3::timestamptz, 'infinity'::timestamptz) ELSE run_after END
              WHERE id = $1 AND generation = $2",
             lease.order.0,
             lease.generation,
             run_after.map(|at| at.to_sqlx()) as _,
             confirmed,
-            back_to
+            back_to,
+            seen.goes_on
         )
         .execute(&self.pool)
         .await?;
         Ok(())
     }
 
-    /// The orders of the cluster that rest between two batches, at most `most`, with the
+    /// The orders of the cluster that rest, at most `most`, with the
     /// namespace and the name of their Deployment.
     ///
     /// # Errors
@@ -127,7 +128,7 @@ impl Store {
     ) -> Result<Vec<(OrderId, String, String)>, StoreError> {
         let rows = sqlx::query!(
             "/* resting_orders */ SELECT o.id, a.namespace, a.name FROM change_order o JOIN application a ON a.id = o.application_id
-             WHERE o.cluster_id = $1 AND o.finished_at IS NULL AND o.step = 'paused' ORDER BY o.created_at, o.id LIMIT $2",
+             WHERE o.cluster_id = $1 AND o.finished_at IS NULL AND (o.step = 'paused' OR o.hands->'paused_by' IS NOT NULL) ORDER BY o.created_at, o.id LIMIT $2",
             cluster.as_str(),
             most
         )
@@ -136,7 +137,7 @@ impl Store {
         Ok(rows.into_iter().map(|row| (OrderId(row.id), row.namespace, row.name)).collect())
     }
 
-    /// Makes an order of the cluster due that rests between two batches. False if somebody
+    /// Makes an order of the cluster due that rests. False if somebody
     /// holds it.
     ///
     /// # Errors
@@ -149,7 +150,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let done = sqlx::query!(
             "/* wake_resting */ UPDATE change_order SET run_after = least(run_after, $3)
-             WHERE id = $2 AND cluster_id = $1 AND finished_at IS NULL AND step = 'paused'
+             WHERE id = $2 AND cluster_id = $1 AND finished_at IS NULL AND (step = 'paused' OR hands->'paused_by' IS NOT NULL)
                  AND (lease_expires_at IS NULL OR lease_expires_at < now())",
             cluster.as_str(),
             order.0,

@@ -18,6 +18,7 @@ fn resting() -> Order {
 /// Three new pods beside seven old ones; these of the new are not Ready since second 200.
 fn sick(numbers: &[usize]) -> DeploymentView {
     let mut view = shown(3, Some(at(50)), 7);
+    view.settings.paused = true;
     let pods = &mut view.new.as_mut().unwrap().pods;
     for number in numbers {
         let pod = &mut pods[*number];

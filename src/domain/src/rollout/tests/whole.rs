@@ -161,9 +161,13 @@ impl Play {
         if transition.completes_step_back {
             order.back_to = None;
         }
-        if order.snapshot.is_none() {
-            order.snapshot = transition.snapshot.clone();
+        if let Some(snapshot) = &transition.snapshot {
+            order.snapshot = Some(snapshot.clone());
         }
+        if let Some(hands) = &transition.hands {
+            order.hands = hands.clone();
+        }
+        order.goes_on &= !transition.clears_go_on;
         if let Some(effect) = &transition.effect {
             order.intent = Some(Intent { effect: effect.clone(), applied: None });
             self.changes += 1;

@@ -351,9 +351,18 @@ fn desc(order: &OrderView) -> String {
 
 /// What an order waits for between two batches; empty where it does not.
 fn waiting(order: &OrderView) -> String {
-    let Some(next) = order.batches.iter().find(|batch| batch.started_at.is_none()) else {
-        return String::new();
-    };
+    let waiting = order.batches.iter().find(|batch| batch.state == State::WaitingConfirmation);
+    let next = waiting.or_else(|| order.batches.iter().find(|it| it.started_at.is_none()));
+    let Some(next) = next else { return String::new() };
+    if next.started_at.is_some() {
+        // Somebody paused the Deployment in its middle.
+        return format!(
+            "batch {} of {}: {}",
+            next.number,
+            order.batch_count,
+            with_names(&order.message)
+        );
+    }
     let next = format!(
         "batch {} of {} ({} {})",
         next.number,

@@ -1,0 +1,479 @@
+//! Other people's hands on the Deployment while an order is open, and what follows.
+//!
+//! Whatever an order writes it remembers, so another value is somebody else's. Nobody is
+//! fought for ever: what comes back within a minute ends the order, at rest.
+//!
+//! | hand | noticed by | what Sluice does | what it says | what a person can choose |
+//! |---|---|---|---|---|
+//! | `rollout pause` in the middle | `paused` is on, and the order wrote off | obeys: the order rests, and writes nothing | who paused it | confirm, `rollout resume`, stop, roll back |
+//! | `rollout resume` while the order waits | `paused` is off, and the order wrote on | keeps the plan: pauses again, and takes pods beyond the plan back; a second time within a minute ends the order at rest | who resumed it | confirm, stop, roll back |
+//! | `minReadySeconds`, `progressDeadlineSeconds`, `strategy` | a value that the order did not write | keeps the plan: writes its own value again; theirs is given back at the end; a second time within a minute ends the order at rest | who, field, old and new value | the same |
+//! | pod template, `rollout undo`, `rollout restart`, in the middle | it is not the order's template | ends the order; their version stays, with the settings of now | who changed it | release again |
+//! | the same while the Deployment is paused | the same | rests: nothing is released that nobody asked for | who changed it | put it back, stop, roll back |
+//! | `spec.replicas`, by an autoscaler or by hand | another number | keeps the plan: each batch is the same share of the new number; what Kubernetes gives the new version beyond it is taken back | the new number | nothing is needed |
+//! | an annotation of Sluice, edited or brought back by an undo | settings that are said to be borrowed, and are not | believes the fields of now | | |
+//! | ReplicaSet of the version before deleted | more new pods than planned, and none to take their place | fails as any batch does | that it is gone | release again |
+//! | ReplicaSet of the new version, or a pod, deleted | pods are missing | waits for those that Kubernetes makes; nothing goes on meanwhile | how many are Ready | stop, roll back |
+//! | Deployment or namespace deleted | it is not there | ends the order; nothing is made anew | that it does not exist | release a version of the history |
+//! | Deployment made anew under its name | another `metadata.uid` | ends the order; the new one is not touched | that it is another one | release again |
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::{
+    Decision, Transition, change, done, fail, min_ready_seconds_of, restore, step_back, wait,
+    wait_resting,
+};
+use crate::{
+    observed::{DeploymentView, Facts, Observation},
+    order::{
+        DeploymentBefore, Kind, Order, State, Step,
+        hands::{Hands, Written},
+        intent::{Borrow, Change, Effect, Expected, GATE_SECONDS, Patch},
+    },
+    template::{names::OWNER, ownership, sameness::is_same, settings::BorrowedSettings},
+};
+
+/// Who puts a field back again so soon is not fought any more.
+const AGAIN_WITHIN: SignedDuration = SignedDuration::from_secs(60);
+
+/// A borrowed field that somebody else set.
+#[derive(Debug, Clone, PartialEq)]
+struct Edit {
+    /// Its path in the spec.
+    path: &'static str,
+    ours: Value,
+    theirs: Value,
+    by: Option<String>,
+}
+
+const MIN_READY: &str = "minReadySeconds";
+const DEADLINE: &str = "progressDeadlineSeconds";
+const PAUSED: &str = "paused";
+const STRATEGY: &str = "strategy";
+const SURGE: &str = "maxSurge";
+const UNAVAILABLE: &str = "maxUnavailable";
+
+/// The user's settings of now: what the Deployment says of them while they are borrowed is
+/// true only as long as they are. An undo brings the word of an old order back.
+#[must_use]
+pub fn own_settings(view: &DeploymentView) -> &BorrowedSettings {
+    let live = &view.settings;
+    let is_held = || live.paused && manager(view, "/f:paused").is_none();
+    match &view.borrowed {
+        Some(borrowed) if live.min_ready_seconds == GATE_SECONDS || is_held() => borrowed,
+        _ => live,
+    }
+}
+
+/// What follows from other hands; none where there are none, or none that matter here.
+pub(in crate::rollout) fn next(
+    order: &Order,
+    view: &DeploymentView,
+    now: Timestamp,
+) -> Option<Decision> {
+    if !order.hands.uid.is_empty() && order.hands.uid != view.uid {
+        return Some(made_anew(order));
+    }
+    if !borrows(order) {
+        return None;
+    }
+    let is_foreign = order.template.as_ref().is_some_and(|it| !is_same(it, &view.template));
+    if order.rests() && is_foreign {
+        // What is paused is inert. What somebody let go is theirs.
+        return match (view.settings.paused, order.step) {
+            (false, _) => Some(restore::superseded(order, view)),
+            (true, Step::Paused) => None,
+            (true, _) => Some(wait_resting(None)),
+        };
+    }
+    if order.hands.paused_by.is_some() {
+        let goes_on = order.goes_on || !view.settings.paused;
+        return Some(if goes_on { go_on(order, view) } else { wait_resting(None) });
+    }
+    if is_foreign {
+        return None;
+    }
+    if order.hands.written.paused == Some(false) && view.settings.paused {
+        return Some(rest(order, view, None));
+    }
+    // At the end they are the user's own again.
+    if order.step == Step::RestoreSettings {
+        return None;
+    }
+    let edits = edits(&order.hands.written, view);
+    (!edits.is_empty()).then(|| answer(order, view, &edits, now))
+}
+
+/// What follows where the Deployment is not what a change was decided for, so that it was
+/// not made.
+#[must_use]
+pub fn changed_meanwhile(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
+    if order.state.is_final() {
+        return wait(None);
+    }
+    let mut decision = after_change(order, view, now);
+    if let Decision::Transition(transition) = &mut decision {
+        note(order, &Facts::from(Observation::Present(Box::new(view.clone()))), transition);
+    }
+    decision
+}
+
+fn after_change(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
+    let Some(Effect::Deployment(Change::Patch(patch))) =
+        order.intent.as_ref().map(|intent| &intent.effect)
+    else {
+        return wait(None);
+    };
+    let Some(expected) = &patch.expects else { return wait(None) };
+    if expected.uid != view.uid {
+        return made_anew(order);
+    }
+    let before = Written {
+        min_ready_seconds: Some(expected.settings.min_ready_seconds),
+        progress_deadline_seconds: Some(expected.settings.progress_deadline_seconds),
+        paused: Some(expected.settings.paused),
+        strategy: Some(expected.settings.strategy.clone()),
+    };
+    if !expected.settings.paused && view.settings.paused && patch.paused != Some(true) {
+        return rest(order, view, Some(change::fence()));
+    }
+    answer(order, view, &edits(&before, view), now)
+}
+
+/// Whether the order borrows fields of the Deployment now.
+fn borrows(order: &Order) -> bool {
+    !order.only_scales()
+        && !order.state.is_final()
+        && order.snapshot.is_some()
+        && matches!(
+            order.step,
+            Step::BringUp
+                | Step::ScaleDownOld
+                | Step::Paused
+                | Step::CloseGate
+                | Step::StepBack
+                | Step::RestoreOld
+                | Step::RemoveNew
+                | Step::RollBack
+                | Step::RestoreSettings
+        )
+}
+
+/// Writes down with a transition what its change leaves, and what it was decided for.
+pub(in crate::rollout) fn note(order: &Order, facts: &Facts, transition: &mut Transition) {
+    let mut hands = transition.hands.take().unwrap_or_else(|| order.hands.clone());
+    if let (Some(Effect::Deployment(Change::Patch(patch))), Observation::Present(view)) =
+        (&mut transition.effect, &facts.deployment)
+    {
+        if hands.uid.is_empty() {
+            hands.uid.clone_from(&view.uid);
+        }
+        hands.written = hands.written.after(patch);
+        // A rollback and an end overrule whatever is still on its way.
+        let overrules = order.step == Step::Start && order.kind == Kind::Rollback;
+        if !overrules && !transition.state.is_final() && !order.only_scales() {
+            let settings = view.settings.clone();
+            patch.expects = Some(Expected { uid: view.uid.clone(), settings });
+        }
+    }
+    transition.hands = (hands != order.hands).then_some(hands);
+}
+
+/// The Deployment before the order, with what somebody else set since as its own.
+pub(in crate::rollout) fn before(order: &Order, view: &DeploymentView) -> Option<DeploymentBefore> {
+    let snapshot = order.snapshot.as_ref()?;
+    if order.step == Step::RestoreSettings || !borrows(order) {
+        return Some(snapshot.clone());
+    }
+    Some(taken_over(snapshot, view, &edits(&order.hands.written, view)))
+}
+
+/// The fields that are not as `written`.
+fn edits(written: &Written, view: &DeploymentView) -> Vec<Edit> {
+    let live = &view.settings;
+    let mut found = Vec::new();
+    let mut see = |path: &'static str, ours: Option<Value>, theirs: Value, at: &str| {
+        if let Some(ours) = ours.filter(|ours| !ours.is_null() && *ours != theirs) {
+            found.push(Edit { path, ours, theirs, by: manager(view, at) });
+        }
+    };
+    see(
+        MIN_READY,
+        written.min_ready_seconds.map(Value::from),
+        live.min_ready_seconds.into(),
+        "/f:minReadySeconds",
+    );
+    see(
+        DEADLINE,
+        written.progress_deadline_seconds.map(Value::from),
+        live.progress_deadline_seconds.into(),
+        "/f:progressDeadlineSeconds",
+    );
+    see(PAUSED, written.paused.map(Value::from), live.paused.into(), "/f:paused");
+    let Some(strategy) = &written.strategy else { return found };
+    if !strategy["type"].is_null() && strategy["type"] != live.strategy["type"] {
+        see(
+            STRATEGY,
+            Some(strategy["type"].clone()),
+            live.strategy["type"].clone(),
+            "/f:strategy/f:type",
+        );
+        return found;
+    }
+    for (path, at) in [
+        (SURGE, "/f:strategy/f:rollingUpdate/f:maxSurge"),
+        (UNAVAILABLE, "/f:strategy/f:rollingUpdate/f:maxUnavailable"),
+    ] {
+        let part = |strategy: &Value| strategy["rollingUpdate"][path].clone();
+        see(path, Some(part(strategy)), part(&live.strategy), at);
+    }
+    found
+}
+
+/// Who owns a field of the spec, as far as Kubernetes knows: of several the newest.
+fn manager(view: &DeploymentView, at: &str) -> Option<String> {
+    let owns = |entry: &&Value| {
+        entry["manager"] != OWNER && entry["fieldsV1"]["f:spec"].pointer(at).is_some()
+    };
+    let newest = view
+        .owners
+        .as_array()?
+        .iter()
+        .filter(owns)
+        .max_by_key(|it| it["time"].as_str().unwrap_or_default())?;
+    newest["manager"].as_str().map(str::to_owned)
+}
+
+/// The snapshot with these values in place of those of before, and their owners.
+fn taken_over(
+    snapshot: &DeploymentBefore,
+    view: &DeploymentView,
+    edits: &[Edit],
+) -> DeploymentBefore {
+    let mut before = snapshot.clone();
+    let (own, live) = (&mut before.settings, &view.settings);
+    let mut fields = Vec::new();
+    for edit in edits {
+        match edit.path {
+            MIN_READY => own.min_ready_seconds = live.min_ready_seconds,
+            DEADLINE => own.progress_deadline_seconds = live.progress_deadline_seconds,
+            STRATEGY => own.strategy = live.strategy.clone(),
+            // They count only for a rolling update, which the live one is.
+            SURGE | UNAVAILABLE if own.strategy["rollingUpdate"].is_object() => {
+                own.strategy["rollingUpdate"][edit.path] = edit.theirs.clone();
+            }
+            _ => continue,
+        }
+        let is_part = matches!(edit.path, SURGE | UNAVAILABLE);
+        fields.push(if is_part { STRATEGY } else { edit.path });
+    }
+    if !before.owners.is_null() {
+        before.owners = ownership::taken_over(&before.owners, &view.owners, &fields);
+    }
+    before
+}
+
+/// Another Deployment has the name of the order's.
+fn made_anew(order: &Order) -> Decision {
+    if order.state.is_final() {
+        return done(order);
+    }
+    let message = format!(
+        "the Deployment {} was deleted, and another one of its name was made meanwhile: that one is left as it is",
+        order.name
+    );
+    ended(order, &message)
+}
+
+fn ended(order: &Order, message: &str) -> Decision {
+    let Decision::Transition(mut failure) = fail(order, message) else { return wait(None) };
+    (failure.roll_back, failure.finalizes, failure.step) = (false, false, Step::Done);
+    Decision::Transition(failure)
+}
+
+/// Somebody paused the Deployment in the middle: that is obeyed.
+fn rest(order: &Order, view: &DeploymentView, effect: Option<Change>) -> Decision {
+    let by = manager(view, "/f:paused").unwrap_or_else(|| SOMEBODY.into());
+    let message = format!(
+        "{by} paused the Deployment: nothing goes on until a person continues this order or resumes the Deployment, or stops the order or rolls it back"
+    );
+    let mut transition = Transition::new(order, State::WaitingConfirmation, order.step);
+    transition.effect = effect.map(Into::into);
+    transition.tell(order, format!("{by} paused the Deployment"), |hands| {
+        hands.paused_by = Some(by);
+    });
+    let is_under_way =
+        order.batches.get(order.batch).is_some_and(|batch| batch.state == State::Running);
+    let waits = if is_under_way { order.batch } else { order.batch + 1 };
+    if waits < order.batches.len() {
+        transition = transition.batch(waits, State::WaitingConfirmation, None, message.clone());
+    }
+    transition.because(message).decided()
+}
+
+/// A person lets the order go on, here or by the Deployment: its last step begins again.
+fn go_on(order: &Order, view: &DeploymentView) -> Decision {
+    let (Some(snapshot), by) = (before(order, view), order.hands.paused_by.as_deref()) else {
+        return fail(order, "the settings before the order are not known");
+    };
+    let by = by.unwrap_or(SOMEBODY);
+    let (step, change) = again(order, view, &snapshot);
+    let mut transition = Transition::new(order, State::Running, step).with(change);
+    for (index, batch) in order.batches.iter().enumerate() {
+        if batch.state == State::WaitingConfirmation {
+            transition = transition.batch(index, State::Ready, None, "");
+            if index == order.batch {
+                // Its time begins anew.
+                transition = transition.batch(index, State::Running, None, "");
+            }
+        }
+    }
+    let message = if order.goes_on {
+        format!("goes on, although {by} had paused the Deployment: a person said so")
+    } else {
+        format!("goes on: the Deployment, which {by} had paused, was resumed")
+    };
+    transition.snapshot = Some(snapshot);
+    transition.clears_go_on = true;
+    transition.tell(order, String::new(), |hands| hands.paused_by = None);
+    transition.because(message).decided()
+}
+
+const SOMEBODY: &str = "somebody";
+
+/// Somebody else set fields that are borrowed.
+fn answer(order: &Order, view: &DeploymentView, edits: &[Edit], now: Timestamp) -> Decision {
+    let Some(snapshot) = &order.snapshot else { return wait(None) };
+    let snapshot = taken_over(snapshot, view, edits);
+    let (step, change) = again(order, view, &snapshot);
+    let fought: Vec<&Edit> = edits.iter().filter(|edit| is_fought(edit, &change)).collect();
+    let sentence = sentence(order, edits);
+    let is_recent = |edit: &&Edit| {
+        order
+            .hands
+            .put_back
+            .get(edit.path)
+            .is_some_and(|at| now.duration_since(*at) <= AGAIN_WITHIN)
+    };
+    let by_hand = edits.iter().any(|edit| edit.path == MIN_READY);
+    if fought.iter().any(is_recent) {
+        let message = format!(
+            "superseded: {sentence}, again within {} s; the order ends where it stands",
+            AGAIN_WITHIN.as_secs()
+        );
+        let Decision::Transition(mut end) = fail(order, &message) else { return wait(None) };
+        let finalizes = order.rests_on_abort();
+        (end.roll_back, end.finalizes) = (false, finalizes);
+        end.step = if finalizes { order.step } else { Step::Done };
+        if finalizes && order.intent.as_ref().is_some_and(|intent| intent.applied.is_none()) {
+            // What was not made is not to be made any more.
+            (end.step, end.effect) = (Step::PauseInPlace, Some(change::fence().into()));
+        }
+        end.snapshot = Some(snapshot);
+        end.tell(order, message, |_| {});
+        return Decision::Transition(end);
+    }
+    let mut transition = Transition::new(order, step_back::moving(order), step).with(change);
+    transition.snapshot = Some(snapshot);
+    let told = if fought.is_empty() {
+        format!("{sentence}; that holds after this order")
+    } else {
+        format!("{sentence}; the plan holds: it was set back{}", kept(edits))
+    };
+    if edits.is_empty() {
+        return transition.decided();
+    }
+    let message = told.clone();
+    transition.tell(order, told, |hands: &mut Hands| {
+        let times = fought.iter().map(|edit| (edit.path.to_owned(), now));
+        hands.put_back.extend(times.collect::<BTreeMap<_, _>>());
+        hands.min_ready_by_hand |= by_hand;
+        if order.step == Step::Paused {
+            hands.waits_since.get_or_insert(order.step_since);
+        }
+    });
+    transition.because(message).decided()
+}
+
+fn kept(edits: &[Edit]) -> &'static str {
+    if edits.iter().all(|edit| edit.path == PAUSED) { "" } else { ", and holds after this order" }
+}
+
+/// Whether the change sets another value than the edit did.
+fn is_fought(edit: &Edit, change: &Change) -> bool {
+    let Change::Patch(patch) = change else { return false };
+    let ours = match edit.path {
+        MIN_READY => patch.min_ready_seconds.map(Value::from),
+        DEADLINE => patch.progress_deadline_seconds.map(Value::from),
+        PAUSED => patch.paused.map(Value::from),
+        STRATEGY => patch.strategy.as_ref().map(|it| it["type"].clone()),
+        part => patch.strategy.as_ref().map(|it| it["rollingUpdate"][part].clone()),
+    };
+    ours.is_some_and(|ours| ours != edit.theirs)
+}
+
+/// What others did, as a sentence.
+fn sentence(order: &Order, edits: &[Edit]) -> String {
+    let mut parts = Vec::new();
+    for edit in edits {
+        let by = edit.by.as_deref().unwrap_or(SOMEBODY);
+        parts.push(match edit.path {
+            PAUSED if edit.by.is_none() => format!(
+                "somebody (Kubernetes notes no field manager for this) resumed the Deployment {}",
+                order.name
+            ),
+            PAUSED => format!("{by} resumed the Deployment {}", order.name),
+            path => {
+                format!("{by} changed {path} from {} to {}", shown(&edit.ours), shown(&edit.theirs))
+            }
+        });
+    }
+    parts.join(", ")
+}
+
+fn shown(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The order's last step once more, with every borrowed field: absolute, so that it leads
+/// to the same wherever the Deployment stands.
+fn again(order: &Order, view: &DeploymentView, snapshot: &DeploymentBefore) -> (Step, Change) {
+    let goal = order.planned(order.batch, view.replicas);
+    let is_first = order.template.is_none();
+    let (step, mut patch) = match order.step {
+        Step::ScaleDownOld => (Step::ScaleDownOld, change::hold_still(goal)),
+        // Only numbers that were let through need the gate.
+        Step::Paused if view.settings.paused => {
+            let seconds = min_ready_seconds_of(order, &snapshot.settings);
+            (Step::Paused, change::pause(&snapshot.settings, seconds))
+        }
+        Step::Paused => (Step::CloseGate, change::close_gate_again()),
+        Step::CloseGate if is_first => (Step::CloseGate, change::take_up(order, snapshot)),
+        Step::CloseGate => (Step::CloseGate, change::close_gate_again()),
+        Step::StepBack | Step::RestoreOld | Step::RemoveNew if !step_back::is_in_batch(order) => {
+            (Step::StepBack, change::hold_still(goal))
+        }
+        Step::RollBack => (Step::RollBack, change::roll_back(order, snapshot)),
+        Step::RestoreSettings if order.kind == Kind::Rollback => {
+            let replicas = order.target.replicas == Some(snapshot.replicas);
+            (Step::RestoreSettings, change::finish_return(snapshot, replicas))
+        }
+        Step::RestoreSettings => {
+            let seconds = min_ready_seconds_of(order, &snapshot.settings);
+            (Step::RestoreSettings, change::restore_settings(snapshot, seconds, false))
+        }
+        _ => {
+            (Step::BringUp, change::bring_up(order, snapshot, order.batch, view.replicas, is_first))
+        }
+    };
+    if let Change::Patch(Patch { borrow, .. }) = &mut patch
+        && *borrow == Borrow::Unchanged
+        && order.snapshot.as_ref() != Some(snapshot)
+    {
+        *borrow = Borrow::Borrowed(snapshot.settings.clone());
+    }
+    (step, patch)
+}
