@@ -101,6 +101,8 @@ fn transition(state: State, step: Step, change: Option<Change>) -> Transition {
         roll_back: false,
         finalizes: false,
         completes_step_back: false,
+        hands: None,
+        clears_go_on: false,
     }
 }
 

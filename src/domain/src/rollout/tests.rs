@@ -11,6 +11,7 @@ mod delete;
 mod failing;
 mod going;
 mod guarded;
+mod hands;
 mod native;
 mod outage;
 mod resize;

@@ -129,12 +129,14 @@ fn an_aborted_release_is_at_rest_once_the_controller_has_seen_it() {
             ..aborted_at(step)
         };
         let mut unseen = shown(3, None, 7);
+        unseen.settings.paused = true;
         unseen.observed = false;
         assert_waits(&ask(&order, unseen.clone(), at(SOON)), Some(at(60)));
         // A controller that cannot act is not waited for any longer: nothing moves.
         assert_eq!(moved(ask(&order, unseen, at(60))).step, Step::Done);
         // Whatever the template is by now: nothing more is written.
         let mut view = shown(3, None, 7);
+        view.settings.paused = true;
         view.template = template("theirs");
         let ended = moved(ask(&order, view, at(SOON)));
         assert_eq!((ended.state, ended.step, ended.effect), (State::Aborted, Step::Done, None));
