@@ -10,6 +10,7 @@
 mod access;
 mod adopt;
 mod audit;
+mod autoscaler;
 mod cause;
 mod certain;
 mod cluster_trouble;
@@ -29,6 +30,7 @@ mod fetch;
 mod follow;
 mod graceful_start;
 mod guard;
+mod hands;
 mod kubectl;
 mod layers;
 mod matrix;

@@ -1,0 +1,238 @@
+//! An autoscaler changes the number of pods while a release waits or runs: each batch stays
+//! the same share of it, and nobody is missing. Each check runs on the simulated cluster and
+//! on a real control plane.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use domain::{OrderId, order::State};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use kube::{
+    Api,
+    api::{Patch, PatchParams, PostParams},
+};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use serde_json::json;
+use sqlx::PgPool;
+use tokio::{task::JoinHandle, time::Instant};
+
+use crate::support::{
+    App, batches, caller, canary, eventually, on_both_clusters, release, watcher::Watch,
+};
+
+const NEW: &str = "shop/web:2.0";
+
+/// How long more new pods than planned may be there: a second, and what a machine takes
+/// that other tests keep busy.
+const TOO_MANY_FOR: Duration = Duration::from_secs(3);
+
+/// How old a number may be for which all pods must be Ready.
+const GROWS_WITHIN: Duration = Duration::from_secs(3);
+
+on_both_clusters!(
+    a_canary_stays_its_share_while_the_number_of_pods_walks,
+    batches_stay_their_share_while_the_number_of_pods_walks,
+    a_canary_that_waits_stands_scaling_to_nothing_and_back_and_to_one,
+);
+
+async fn scale(app: &App, replicas: i32) {
+    let by = PatchParams { field_manager: Some("autoscaler".into()), ..Default::default() };
+    let patch = Patch::Merge(json!({ "spec": { "replicas": replicas } }));
+    app.deployments().patch_scale("web", &by, &patch).await.unwrap();
+}
+
+/// What was asked for, and when.
+type Asked = Arc<Mutex<Vec<(Instant, i32)>>>;
+
+/// Looks all the time whether there are too many new pods or too few Ready ones.
+struct Judge {
+    asked: Asked,
+    looks: JoinHandle<()>,
+    found: Arc<Mutex<Found>>,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Found {
+    /// The longest time with more new pods than planned and one.
+    longest: Duration,
+    most_beyond: i32,
+    /// Ready pods, and how many should have been.
+    missing: Vec<(i32, i32)>,
+    looks: usize,
+}
+
+impl Judge {
+    fn new(watch: Watch, replicas: i32, planned: impl Fn(i32) -> Option<i32> + Send + 'static) -> Self {
+        let asked: Asked = Arc::new(Mutex::new(vec![(Instant::now(), replicas)]));
+        let found: Arc<Mutex<Found>> = Arc::default();
+        let (numbers, told) = (asked.clone(), found.clone());
+        let looks = tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(Duration::from_millis(20));
+            let mut since: Option<Instant> = None;
+            loop {
+                ticks.tick().await;
+                let (now, seen) = (Instant::now(), watch.now());
+                let numbers = numbers.lock().unwrap().clone();
+                let present = numbers.last().unwrap().1;
+                // What was in force at any time of the last seconds.
+                let begun = numbers.iter().rposition(|(at, _)| now - *at > GROWS_WITHIN).unwrap_or(0);
+                let least = numbers[begun..].iter().map(|(_, replicas)| *replicas).min().unwrap();
+                let mut found = told.lock().unwrap();
+                found.looks += 1;
+                if seen.ready < least {
+                    found.missing.push((seen.ready, least));
+                }
+                let beyond = planned(present).map_or(0, |planned| seen.of(NEW) - planned - 1);
+                if beyond > 0 {
+                    found.most_beyond = found.most_beyond.max(beyond);
+                    found.longest = found.longest.max(now - *since.get_or_insert(now));
+                } else {
+                    since = None;
+                }
+            }
+        });
+        Self { asked, looks, found }
+    }
+
+    async fn scale(&self, app: &App, replicas: i32) {
+        // One that is smaller is in force at once, one that is larger once it is written.
+        let down = replicas < self.asked.lock().unwrap().last().unwrap().1;
+        if down {
+            self.asked.lock().unwrap().push((Instant::now(), replicas));
+        }
+        scale(app, replicas).await;
+        if !down {
+            self.asked.lock().unwrap().push((Instant::now(), replicas));
+        }
+    }
+
+    fn end(self) {
+        self.looks.abort();
+        let found = self.found.lock().unwrap().clone();
+        println!("{} looks, {:?} with up to {} pods beyond the plan and one", found.looks, found.longest, found.most_beyond);
+        assert!(found.looks > 10, "{found:?}");
+        assert!(found.longest < TOO_MANY_FOR, "{found:?}");
+        assert!(found.missing.is_empty(), "{found:?}");
+    }
+}
+
+/// A random walk of an autoscaler between 6 and 40, a step as soon as the last is seen.
+async fn walks(app: &App, judge: &Judge, steps: usize, seed: u64) -> i32 {
+    let mut chance = StdRng::seed_from_u64(seed);
+    let mut replicas = 10;
+    let mut ticks = tokio::time::interval(Duration::from_millis(250));
+    for _ in 0..steps {
+        ticks.tick().await;
+        let step = chance.random_range(1..=5) * if chance.random_bool(0.5) { 1 } else { -1 };
+        replicas = (replicas + step).clamp(6, 40);
+        judge.scale(app, replicas).await;
+    }
+    replicas
+}
+
+async fn at_rest(app: &App, order: OrderId, watch: &Watch, replicas: i32, new: (i32, i32)) {
+    eventually(async || {
+        let (now, live) = (watch.now(), app.deployments().get("web").await.unwrap());
+        let order = app.service.order(order).await.unwrap();
+        let total: i32 = now.pods.values().sum();
+        let rests = order.state == State::WaitingConfirmation
+            && order.step == domain::order::Step::Paused
+            && live.spec.unwrap().paused == Some(true);
+        if rests && total == replicas && now.ready == replicas && (new.0..=new.1).contains(&now.of(NEW)) {
+            Ok(())
+        } else {
+            Err(format!("{now:?} {:?} {:?} {}", order.state, order.step, order.message))
+        }
+    })
+    .await;
+}
+
+async fn a_canary_stays_its_share_while_the_number_of_pods_walks(app: App) {
+    let application = app.create("web", 10).await;
+    let order = app.deploy(application, NEW, canary(3, 1)).await;
+    let watch = app.watch("web").await;
+    at_rest(&app, order, &watch, 10, (3, 3)).await;
+    let judge = Judge::new(app.watch("web").await, 10, |replicas| Some(replicas * 3 / 10));
+    let replicas = walks(&app, &judge, 60, 1).await;
+    at_rest(&app, order, &watch, replicas, (1, replicas * 3 / 10 + 1)).await;
+    judge.end();
+    app.confirm(order, 2).await;
+    let done = app.end_of(order).await;
+    assert_eq!(done.state, State::Succeeded, "{done:#?}");
+    assert_eq!(app.deployments().get("web").await.unwrap().spec.unwrap().replicas, Some(replicas));
+}
+
+async fn batches_stay_their_share_while_the_number_of_pods_walks(app: App) {
+    let application = app.create("web", 10).await;
+    let mut request = release(application, NEW, batches(4));
+    request.min_ready_seconds = Some(3);
+    let watch = app.watch("web").await;
+    let order = app.service.deploy(&caller(), request).await.unwrap();
+    eventually(async || if watch.now().of(NEW) > 0 { Ok(()) } else { Err("no new pod".into()) }).await;
+    let (plan, store) = (batches(4), app.store.clone());
+    let batch: Arc<Mutex<usize>> = Arc::default();
+    let seen = batch.clone();
+    let follows = tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(Duration::from_millis(10));
+        loop {
+            ticks.tick().await;
+            // The new batch is known before its pods are.
+            if let Ok(Some(order)) = store.order(order).await {
+                *seen.lock().unwrap() = order.batch;
+            }
+        }
+    });
+    let judge = Judge::new(app.watch("web").await, 10, move |replicas| {
+        Some(plan.cumulative(*batch.lock().unwrap(), replicas))
+    });
+    walks(&app, &judge, 40, 2).await;
+    let done = app.end_of(order).await;
+    follows.abort();
+    assert_eq!(done.state, State::Succeeded, "{done:#?}");
+    judge.end();
+}
+
+async fn a_canary_that_waits_stands_scaling_to_nothing_and_back_and_to_one(app: App) {
+    let application = app.create("web", 10).await;
+    let order = app.deploy(application, NEW, canary(3, 1)).await;
+    let watch = app.watch("web").await;
+    at_rest(&app, order, &watch, 10, (3, 3)).await;
+    for (replicas, new) in [(0, (0, 0)), (10, (3, 4)), (1, (0, 1)), (10, (1, 4)), (30, (1, 10))] {
+        scale(&app, replicas).await;
+        at_rest(&app, order, &watch, replicas, new).await;
+    }
+    app.confirm(order, 2).await;
+    let done = app.end_of(order).await;
+    assert_eq!(done.state, State::Succeeded, "{done:#?}");
+}
+
+/// The autoscaler of Kubernetes itself, which keeps its bounds without any metrics.
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn a_horizontal_pod_autoscaler_scales_a_canary_that_waits(pool: PgPool) {
+    let app = App::start_real(pool).await;
+    let application = app.create("web", 10).await;
+    let order = app.deploy(application, NEW, canary(3, 1)).await;
+    let watch = app.watch("web").await;
+    at_rest(&app, order, &watch, 10, (3, 3)).await;
+    let autoscaler = json!({
+        "metadata": { "name": "web" },
+        "spec": {
+            "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" },
+            "minReplicas": 24, "maxReplicas": 40,
+            "metrics": [{ "type": "Resource", "resource": { "name": "cpu", "target": { "type": "Utilization", "averageUtilization": 50 } } }],
+        },
+    });
+    let autoscalers: Api<HorizontalPodAutoscaler> = Api::namespaced(app.client.clone(), &app.namespace);
+    autoscalers.create(&PostParams::default(), &serde_json::from_value(autoscaler).unwrap()).await.unwrap();
+    eventually(async || {
+        let replicas = app.deployments().get("web").await.unwrap().spec.unwrap().replicas;
+        if replicas == Some(24) { Ok(()) } else { Err(format!("{replicas:?}")) }
+    })
+    .await;
+    at_rest(&app, order, &watch, 24, (6, 8)).await;
+    app.confirm(order, 2).await;
+    let done = app.end_of(order).await;
+    assert_eq!(done.state, State::Succeeded, "{done:#?}");
+}
