@@ -118,7 +118,11 @@ impl ClusterError {
                 Some((Obstacle::Denied, why))
             }
             Self::Denied { why, .. } => Some((Obstacle::Denied, why.clone())),
-            Self::Refused(_) | Self::Fenced { .. } | Self::Foreign(_) | Self::Gone => None,
+            Self::Refused(_)
+            | Self::Fenced { .. }
+            | Self::Foreign(_)
+            | Self::Gone
+            | Self::Changed => None,
         }
     }
 }
