@@ -117,7 +117,8 @@ impl Life {
         let options = (*pool.connect_options()).clone();
         let pool = PgPoolOptions::new().max_connections(CONNECTIONS).connect_with(options).await;
         let pool = pool.unwrap();
-        let (store, clock) = (Store::on(pool.clone()), Clock::default());
+        let (store, clock) =
+            (Store::on(pool.clone(), test_support::keyring::keyring()), Clock::default());
         // A cluster of its own: the same seed may be lived again.
         let identity = ApplicationId::new().to_string();
         let cluster = format!("seed-{}-{identity}", plan.seed);

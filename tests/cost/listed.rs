@@ -71,6 +71,10 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("edas::operation::package::package_storage::", "an IP address in the header Host"),
     ("oidc::settings::", "the operator's settings, read once"),
     ("oidc::provider::", "the operator's settings, read once"),
+    (
+        "sluice::keyring::",
+        "the operator's file, and answers of the operator's Vault within a bound; read once",
+    ),
     ("sluice::process::", "the operator's settings, read once"),
     ("sluice::serve::", "the operator's settings, read once"),
     ("package::", "headers of a package's server: numbers of a header's length"),

@@ -19,7 +19,11 @@ use crate::support::{caller, known_cluster, settings};
 const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 fn service(pool: &PgPool) -> Service {
-    Service::new(Store::on(pool.clone()), Clock::default(), settings(FailurePolicy::default()))
+    Service::new(
+        Store::on(pool.clone(), test_support::keyring::keyring()),
+        Clock::default(),
+        settings(FailurePolicy::default()),
+    )
 }
 
 async fn application(store: &Store, namespace: &str, name: &str) -> ApplicationId {
@@ -61,7 +65,7 @@ fn within(service: &Service, access: Access, action: Action) -> Service {
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_list_shows_what_may_be_seen_and_its_pages_are_whole(pool: PgPool) {
     let service = service(&pool);
-    let store = Store::on(pool.clone());
+    let store = Store::on(pool.clone(), test_support::keyring::keyring());
     for namespace in ["a", "b", "shop"] {
         for name in ["api", "web-1", "web-2", "web-3"] {
             application(&store, namespace, name).await;
@@ -131,7 +135,7 @@ async fn a_list_shows_what_may_be_seen_and_its_pages_are_whole(pool: PgPool) {
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn what_may_not_be_seen_is_unknown_and_what_may_not_be_done_is_refused(pool: PgPool) {
     let service = service(&pool);
-    let store = Store::on(pool.clone());
+    let store = Store::on(pool.clone(), test_support::keyring::keyring());
     let (web, other) =
         (application(&store, "shop", "web").await, application(&store, "own", "web").await);
     let reader = Grant::role(Role::Reader, Scope::read("shop", "*").unwrap());
@@ -184,7 +188,7 @@ fn count_statements() {
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn being_judged_costs_an_order_no_statement(pool: PgPool) {
     let service = service(&pool);
-    let store = Store::on(pool.clone());
+    let store = Store::on(pool.clone(), test_support::keyring::keyring());
     let role = Some(Grant::role(Role::Deployer, Scope::read("shop", "*").unwrap()));
     let key = service.create_key(&WantedKey { role, ..wanted("ci") }).await.unwrap();
     let mut counts = Vec::new();

@@ -79,7 +79,7 @@ async fn what_was_done_is_on_record_with_who_did_it_and_from_where(pool: PgPool)
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_change_of_keys_is_on_record_and_one_that_fails_is_not(pool: PgPool) {
-    let store = Store::on(pool.clone());
+    let store = Store::on(pool.clone(), test_support::keyring::keyring());
     store.register_cluster(&crate::support::CLUSTER.into()).await.unwrap();
     let service =
         Service::new(store, Default::default(), crate::support::settings(Default::default()));
@@ -259,7 +259,10 @@ async fn refusals_are_on_record_and_one_address_does_not_fill_it(pool: PgPool) {
 
 async fn sluice(pool: &PgPool, words: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
-    command.args(words).env("DATABASE_URL", database_url(pool));
+    command
+        .args(words)
+        .env("DATABASE_URL", database_url(pool))
+        .env("SLUICE_KEYRING", test_support::keyring::TEXT);
     command.output().await.unwrap()
 }
 
@@ -273,7 +276,7 @@ async fn the_record_is_exported_and_verified_from_the_command_line(pool: PgPool)
     let again = sluice(&pool, &["audit", "key", "--name", "shop", "--to", &path("key")]).await;
     assert!(!again.status.success(), "a key is never written over");
     sluice(&pool, &["key", "create", "--name", "ci", "--role", "reader"]).await;
-    let store = Store::on(pool.clone());
+    let store = Store::on(pool.clone(), test_support::keyring::keyring());
     let service =
         Service::new(store, Default::default(), crate::support::settings(Default::default()));
     let secret = std::fs::read_to_string(path("key")).unwrap();

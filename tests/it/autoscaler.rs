@@ -64,7 +64,11 @@ struct Found {
 }
 
 impl Judge {
-    fn new(watch: Watch, replicas: i32, planned: impl Fn(i32) -> Option<i32> + Send + 'static) -> Self {
+    fn new(
+        watch: Watch,
+        replicas: i32,
+        planned: impl Fn(i32) -> Option<i32> + Send + 'static,
+    ) -> Self {
         let asked: Asked = Arc::new(Mutex::new(vec![(Instant::now(), replicas)]));
         let found: Arc<Mutex<Found>> = Arc::default();
         let (numbers, told) = (asked.clone(), found.clone());
@@ -77,7 +81,8 @@ impl Judge {
                 let numbers = numbers.lock().unwrap().clone();
                 let present = numbers.last().unwrap().1;
                 // What was in force at any time of the last seconds.
-                let begun = numbers.iter().rposition(|(at, _)| now - *at > GROWS_WITHIN).unwrap_or(0);
+                let begun =
+                    numbers.iter().rposition(|(at, _)| now - *at > GROWS_WITHIN).unwrap_or(0);
                 let least = numbers[begun..].iter().map(|(_, replicas)| *replicas).min().unwrap();
                 let mut found = told.lock().unwrap();
                 found.looks += 1;
@@ -111,7 +116,10 @@ impl Judge {
     fn end(self) {
         self.looks.abort();
         let found = self.found.lock().unwrap().clone();
-        println!("{} looks, {:?} with up to {} pods beyond the plan and one", found.looks, found.longest, found.most_beyond);
+        println!(
+            "{} looks, {:?} with up to {} pods beyond the plan and one",
+            found.looks, found.longest, found.most_beyond
+        );
         assert!(found.looks > 10, "{found:?}");
         assert!(found.longest < TOO_MANY_FOR, "{found:?}");
         assert!(found.missing.is_empty(), "{found:?}");
@@ -140,7 +148,11 @@ async fn at_rest(app: &App, order: OrderId, watch: &Watch, replicas: i32, new: (
         let rests = order.state == State::WaitingConfirmation
             && order.step == domain::order::Step::Paused
             && live.spec.unwrap().paused == Some(true);
-        if rests && total == replicas && now.ready == replicas && (new.0..=new.1).contains(&now.of(NEW)) {
+        if rests
+            && total == replicas
+            && now.ready == replicas
+            && (new.0..=new.1).contains(&now.of(NEW))
+        {
             Ok(())
         } else {
             Err(format!("{now:?} {:?} {:?} {}", order.state, order.step, order.message))
@@ -170,7 +182,8 @@ async fn batches_stay_their_share_while_the_number_of_pods_walks(app: App) {
     request.min_ready_seconds = Some(3);
     let watch = app.watch("web").await;
     let order = app.service.deploy(&caller(), request).await.unwrap();
-    eventually(async || if watch.now().of(NEW) > 0 { Ok(()) } else { Err("no new pod".into()) }).await;
+    eventually(async || if watch.now().of(NEW) > 0 { Ok(()) } else { Err("no new pod".into()) })
+        .await;
     let (plan, store) = (batches(4), app.store.clone());
     let batch: Arc<Mutex<usize>> = Arc::default();
     let seen = batch.clone();
@@ -224,8 +237,12 @@ async fn a_horizontal_pod_autoscaler_scales_a_canary_that_waits(pool: PgPool) {
             "metrics": [{ "type": "Resource", "resource": { "name": "cpu", "target": { "type": "Utilization", "averageUtilization": 50 } } }],
         },
     });
-    let autoscalers: Api<HorizontalPodAutoscaler> = Api::namespaced(app.client.clone(), &app.namespace);
-    autoscalers.create(&PostParams::default(), &serde_json::from_value(autoscaler).unwrap()).await.unwrap();
+    let autoscalers: Api<HorizontalPodAutoscaler> =
+        Api::namespaced(app.client.clone(), &app.namespace);
+    autoscalers
+        .create(&PostParams::default(), &serde_json::from_value(autoscaler).unwrap())
+        .await
+        .unwrap();
     eventually(async || {
         let replicas = app.deployments().get("web").await.unwrap().spec.unwrap().replicas;
         if replicas == Some(24) { Ok(()) } else { Err(format!("{replicas:?}")) }

@@ -88,7 +88,7 @@ async fn succeeded(service: &Service, order: OrderId) {
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn no_order_is_carried_out_on_another_cluster_than_its_applications(pool: PgPool) {
-    let store = Store::on(own_pool(&pool).await);
+    let store = Store::on(own_pool(&pool).await, test_support::keyring::keyring());
     let ids = ["one", "two"];
     let sites = [Site::start(&store, ids[0]).await, Site::start(&store, ids[1]).await];
     let names: Vec<String> =
@@ -145,7 +145,7 @@ async fn no_order_is_carried_out_on_another_cluster_than_its_applications(pool: 
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn no_work_is_handed_out_for_another_cluster_or_to_who_sees_another_one(pool: PgPool) {
-    let store = Store::on(pool.clone());
+    let store = Store::on(pool.clone(), test_support::keyring::keyring());
     let site = settings(FailurePolicy::default());
     let known = known_cluster(&store).await;
     let service = Service::new(store.clone(), Clock::default(), site);
@@ -195,7 +195,7 @@ fn executor_on(store: &Store, id: &str, client: kube::Client) -> std::sync::Arc<
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn one_id_does_not_stand_for_two_clusters_nor_one_cluster_for_two_ids(pool: PgPool) {
-    let store = Store::on(own_pool(&pool).await);
+    let store = Store::on(own_pool(&pool).await, test_support::keyring::keyring());
     let (first, second) = (simulation("first"), simulation("second"));
     assert!(executor_on(&store, CLUSTER, first.client()).identify().await.known().is_some());
     let Standing::Other(why) = executor_on(&store, CLUSTER, second.client()).identify().await
@@ -253,7 +253,7 @@ async fn untouched(pool: &PgPool, service: &Service, order: OrderId) {
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn nothing_is_done_before_the_identity_was_seen(pool: PgPool) {
-    let store = Store::on(own_pool(&pool).await);
+    let store = Store::on(own_pool(&pool).await, test_support::keyring::keyring());
     let service = Service::new(store.clone(), Clock::default(), settings(FailurePolicy::default()));
     store.register_cluster(&CLUSTER.into()).await.unwrap();
     let cluster = simulation("late");
@@ -393,7 +393,7 @@ async fn an_executor_does_not_go_on_once_another_cluster_is_on_record(pool: PgPo
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn what_was_begun_on_one_cluster_is_not_carried_out_on_its_successor(pool: PgPool) {
-    let store = Store::on(own_pool(&pool).await);
+    let store = Store::on(own_pool(&pool).await, test_support::keyring::keyring());
     let service = Service::new(store.clone(), Clock::default(), settings(FailurePolicy::default()));
     let (old, new) = (simulation("old"), simulation("new"));
     assert!(executor_on(&store, CLUSTER, old.client()).identify().await.known().is_some());

@@ -102,8 +102,7 @@ async fn a_resume_while_the_order_waits_does_not_break_the_plan(app: App) {
     let watch = app.watch("web").await;
     held(&app, &watch, 1).await;
     resume(&app).await;
-    let told =
-        app.order_when(order, |it| it.message.contains("resumed the Deployment web")).await;
+    let told = app.order_when(order, |it| it.message.contains("resumed the Deployment web")).await;
     held(&app, &watch, 1).await;
     let state = app
         .order_when(order, |it| it.state == State::WaitingConfirmation && !it.notes.is_empty())
@@ -148,7 +147,11 @@ async fn a_second_resume_within_a_minute_ends_the_order_at_rest(app: App) {
     app.order_when(order, |it| it.step == domain::order::Step::Paused).await;
     eventually(async || {
         let live = spec(&app).await;
-        if live["minReadySeconds"].as_i64().unwrap_or(0) < 100 { Ok(()) } else { Err(live.to_string()) }
+        if live["minReadySeconds"].as_i64().unwrap_or(0) < 100 {
+            Ok(())
+        } else {
+            Err(live.to_string())
+        }
     })
     .await;
     resume(&app).await;
@@ -199,9 +202,11 @@ async fn a_pause_of_a_release_in_one_batch_is_obeyed_until_it_is_resumed(app: Ap
     let application = app.create("web", 6).await;
     let watch = app.watch("web").await;
     let order = slow(&app, application, Strategy::ALL_AT_ONCE).await;
-    eventually(async || {
-        if watch.now().of(NEW) > 0 { Ok(()) } else { Err(format!("{:?}", watch.now())) }
-    })
+    eventually(
+        async || {
+            if watch.now().of(NEW) > 0 { Ok(()) } else { Err(format!("{:?}", watch.now())) }
+        },
+    )
     .await;
     pause(&app).await;
     let rests = app.order_when(order, |it| it.state == State::WaitingConfirmation).await;
@@ -237,10 +242,12 @@ async fn settings_that_are_changed_in_the_middle_keep_neither_the_plan_nor_pods(
     let order = app.deploy(application, image, batches(5)).await;
     has_pods(&watch, image, 2).await;
     let rolling = json!({ "maxSurge": "50%", "maxUnavailable": "50%" });
-    let theirs = json!({ "spec": { "minReadySeconds": 0, "strategy": { "rollingUpdate": rolling } } });
+    let theirs =
+        json!({ "spec": { "minReadySeconds": 0, "strategy": { "rollingUpdate": rolling } } });
     hand(&app, "kubectl-patch", theirs).await;
     let told = app.order_when(order, |it| !it.notes.is_empty()).await;
-    for part in ["kubectl-patch changed", "maxSurge from 2 to 50%", "maxUnavailable from 0 to 50%"] {
+    for part in ["kubectl-patch changed", "maxSurge from 2 to 50%", "maxUnavailable from 0 to 50%"]
+    {
         has_note(&told, part);
     }
     // Whatever Kubernetes did in between is put right.
@@ -258,7 +265,10 @@ async fn settings_that_are_changed_in_the_middle_keep_neither_the_plan_nor_pods(
     let back = app.service.roll_back(&caller(), order).await.unwrap();
     assert_eq!(app.end_of(back).await.state, State::Succeeded);
     let live = spec(&app).await;
-    assert_eq!(live["strategy"]["rollingUpdate"], json!({ "maxSurge": "50%", "maxUnavailable": "50%" }));
+    assert_eq!(
+        live["strategy"]["rollingUpdate"],
+        json!({ "maxSurge": "50%", "maxUnavailable": "50%" })
+    );
 }
 
 async fn settings_that_are_changed_in_the_middle_are_the_users_at_the_end(app: App) {
@@ -270,7 +280,10 @@ async fn settings_that_are_changed_in_the_middle_are_the_users_at_the_end(app: A
     hand(&app, "kubectl-patch", theirs).await;
     let done = app.end_of(order).await;
     assert_eq!(done.state, State::Succeeded, "{done:#?}");
-    has_note(&done, "kubectl-patch changed progressDeadlineSeconds from 2147483647 to 700, kubectl-patch changed maxSurge from 2 to 60%");
+    has_note(
+        &done,
+        "kubectl-patch changed progressDeadlineSeconds from 2147483647 to 700, kubectl-patch changed maxSurge from 2 to 60%",
+    );
     let live = eventually(async || {
         let live = app.live("web").await;
         let ours = live["metadata"]["annotations"].get(BORROWED_SETTINGS_ANNOTATION).is_some();
@@ -278,7 +291,10 @@ async fn settings_that_are_changed_in_the_middle_are_the_users_at_the_end(app: A
     })
     .await;
     let spec = &live["spec"];
-    assert_eq!(spec["strategy"]["rollingUpdate"], json!({ "maxSurge": "60%", "maxUnavailable": "25%" }));
+    assert_eq!(
+        spec["strategy"]["rollingUpdate"],
+        json!({ "maxSurge": "60%", "maxUnavailable": "25%" })
+    );
     assert_eq!(spec["progressDeadlineSeconds"], 700);
     eventually(async || {
         let owners = crate::support::found::owners(&app.live("web").await);
@@ -312,7 +328,11 @@ async fn a_tool_that_puts_the_same_field_back_is_not_fought_for_ever(app: App) {
     .await
     .expect("it is not fought for ever");
     assert_eq!((ended.state, ended.rolled_back_by), (State::Failed, None), "{ended:#?}");
-    assert!(ended.message.starts_with("superseded: argocd-controller changed max"), "{}", ended.message);
+    assert!(
+        ended.message.starts_with("superseded: argocd-controller changed max"),
+        "{}",
+        ended.message
+    );
     eventually(async || {
         let live = spec(&app).await;
         let order = app.store.order(order).await.unwrap().unwrap();
@@ -323,9 +343,17 @@ async fn a_tool_that_puts_the_same_field_back_is_not_fought_for_ever(app: App) {
     deployments.patch("web", &by, &patch).await.unwrap();
     let back = app.service.roll_back(&caller(), order).await.unwrap();
     assert_eq!(app.end_of(back).await.state, State::Succeeded);
-    assert_eq!(app.store.events(order).await.unwrap().len(), writes, "nothing was written any more");
+    assert_eq!(
+        app.store.events(order).await.unwrap().len(),
+        writes,
+        "nothing was written any more"
+    );
     let settings = spec(&app).await["strategy"]["rollingUpdate"].clone();
-    assert_eq!(settings, json!({ "maxSurge": "30%", "maxUnavailable": "25%" }), "theirs is given back");
+    assert_eq!(
+        settings,
+        json!({ "maxSurge": "30%", "maxUnavailable": "25%" }),
+        "theirs is given back"
+    );
 }
 
 /// `kubectl rollout undo`: the template and the annotations of the ReplicaSet of before.
@@ -337,7 +365,11 @@ async fn undo(app: &App, image: &str) {
         template.spec.as_ref().unwrap().containers[0].image.as_deref() == Some(image)
     };
     let set = sets.iter().find(of).unwrap();
-    assert!(set.annotations().contains_key(BORROWED_SETTINGS_ANNOTATION), "{:?}", set.annotations());
+    assert!(
+        set.annotations().contains_key(BORROWED_SETTINGS_ANNOTATION),
+        "{:?}",
+        set.annotations()
+    );
     let mut template = serde_json::to_value(set.spec.as_ref().unwrap().template.as_ref()).unwrap();
     template["metadata"]["labels"].as_object_mut().unwrap().remove("pod-template-hash");
     let mut annotations = set.annotations().clone();
@@ -383,7 +415,12 @@ async fn a_restart_in_the_middle_of_a_batch_is_named_and_left_in_place(app: App)
     let order = app.deploy(application, "shop/web:2.0--never-ready", batches(2)).await;
     has_pods(&watch, "shop/web:2.0--never-ready", 2).await;
     let mark = json!({ "kubectl.kubernetes.io/restartedAt": "now" });
-    hand(&app, "kubectl-rollout", json!({ "spec": { "template": { "metadata": { "annotations": mark } } } })).await;
+    hand(
+        &app,
+        "kubectl-rollout",
+        json!({ "spec": { "template": { "metadata": { "annotations": mark } } } }),
+    )
+    .await;
     let ended = app.end_of(order).await;
     assert_eq!((ended.state, ended.rolled_back_by), (State::Failed, None), "{ended:#?}");
     assert!(ended.message.contains("superseded by kubectl-rollout"), "{}", ended.message);
@@ -414,7 +451,8 @@ async fn a_pause_just_before_a_write_is_not_overruled(pool: PgPool) {
     assert!(rests.message.starts_with("kubectl-rollout paused the Deployment"), "{rests:#?}");
     assert_eq!(spec(&app).await["paused"], true);
     assert_eq!(watch.now().of(NEW), 3);
-    let number = rests.batches.iter().position(|it| it.state == State::WaitingConfirmation).unwrap();
+    let number =
+        rests.batches.iter().position(|it| it.state == State::WaitingConfirmation).unwrap();
     app.confirm(order, number + 1).await;
     let done = app.end_of(order).await;
     assert_eq!(done.state, State::Succeeded, "{done:#?}");

@@ -50,6 +50,7 @@ mod restored;
 mod rights;
 mod room;
 mod rooms;
+mod sealed;
 mod shapes;
 mod start;
 mod statements;

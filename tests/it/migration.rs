@@ -38,7 +38,7 @@ async fn migrated(pool: &PgPool) -> Store {
     for statement in BEFORE_CLUSTERS {
         sqlx::query(*statement).execute(pool).await.unwrap();
     }
-    let store = Store::on(pool.clone());
+    let store = Store::on(pool.clone(), test_support::keyring::keyring());
     store.migrate().await.unwrap();
     store
 }
@@ -91,7 +91,7 @@ async fn what_an_order_of_before_was_asked_for_through_is_known_still(pool: PgPo
     .execute(&pool)
     .await
     .unwrap();
-    let store = Store::on(pool.clone());
+    let store = Store::on(pool.clone(), test_support::keyring::keyring());
     store.migrate().await.unwrap();
     let of_before = [("pop", Source::Api), ("console", Source::Cli), ("sluice", Source::System)];
     for (word, source) in of_before {

@@ -102,7 +102,7 @@ fn done() -> Outcome {
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn an_object_write_is_claimed_by_one_until_it_falls_silent(pool: PgPool) {
-    let store = Store::on(pool.clone());
+    let store = Store::on(pool.clone(), test_support::keyring::keyring());
     let known = known_cluster(&store).await;
     application(&store).await;
     let id = sent(&store, None).await;
@@ -137,7 +137,7 @@ async fn an_object_write_is_claimed_by_one_until_it_falls_silent(pool: PgPool) {
 async fn an_object_write_is_answered_once_with_its_order_and_what_was_wanted_is_wiped(
     pool: PgPool,
 ) {
-    let store = Store::on(pool.clone());
+    let store = Store::on(pool.clone(), test_support::keyring::keyring());
     let known = known_cluster(&store).await;
     let application = application(&store).await;
     let record = record(application);
@@ -193,7 +193,7 @@ async fn an_object_write_is_answered_once_with_its_order_and_what_was_wanted_is_
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_refusal_leaves_no_order_where_somebody_hears_of_it(pool: PgPool) {
-    let store = Store::on(pool.clone());
+    let store = Store::on(pool.clone(), test_support::keyring::keyring());
     let known = known_cluster(&store).await;
     let application = application(&store).await;
     let record = record(application);
@@ -222,7 +222,7 @@ async fn a_refusal_leaves_no_order_where_somebody_hears_of_it(pool: PgPool) {
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn what_nobody_took_up_can_be_withdrawn_and_what_somebody_is_at_cannot(pool: PgPool) {
-    let store = Store::on(pool.clone());
+    let store = Store::on(pool.clone(), test_support::keyring::keyring());
     let known = known_cluster(&store).await;
     application(&store).await;
     let id = sent(&store, None).await;
@@ -235,7 +235,7 @@ async fn what_nobody_took_up_can_be_withdrawn_and_what_somebody_is_at_cannot(poo
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn either_the_withdrawal_or_the_claim_happens(pool: PgPool) {
-    let store = Store::on(pool.clone());
+    let store = Store::on(pool.clone(), test_support::keyring::keyring());
     let known = known_cluster(&store).await;
     application(&store).await;
     for _ in 0..20 {

@@ -12,7 +12,7 @@ use crate::{
 };
 
 async fn service(pool: &PgPool) -> (Service, ApplicationId) {
-    let store = Store::on(pool.clone());
+    let store = Store::on(pool.clone(), test_support::keyring::keyring());
     assert!(
         store.insert_key("test", &"secret".into(), "tester", Clock::default().now()).await.unwrap()
     );
@@ -57,7 +57,7 @@ async fn a_request_that_meets_a_deadlock_gets_one_answer_and_writes_one_order(po
     .await;
     // … and wants what the request has.
     sqlx::query(
-        "INSERT INTO nonce (key_id, nonce, digest, outcome, seen_at) VALUES ('test', 'once', 'other', 'null', now())",
+        "INSERT INTO nonce (key_id, nonce, digest, outcome, seen_at) VALUES ('test', 'once', 'other', NULL, now())",
     )
     .execute(&mut *other)
     .await
@@ -73,7 +73,7 @@ async fn a_request_that_meets_a_deadlock_gets_one_answer_and_writes_one_order(po
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn only_a_transaction_that_gave_way_is_tried_again_and_not_for_ever(pool: PgPool) {
     let (service, _) = service(&pool).await;
-    let store = Store::on(pool.clone());
+    let store = Store::on(pool.clone(), test_support::keyring::keyring());
     // What a sequence counts stays counted when its transaction ends.
     sqlx::raw_sql(
         "CREATE SEQUENCE tries; CREATE SEQUENCE failures;

@@ -28,6 +28,7 @@ fn sluice(pool: &PgPool) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
     command
         .env("DATABASE_URL", database_url(pool))
+        .env("SLUICE_KEYRING", test_support::keyring::TEXT)
         .env("SLUICE_LISTEN", "127.0.0.1:0")
         .env_remove("SLUICE_CLUSTER")
         .kill_on_drop(true);
@@ -70,7 +71,7 @@ impl Release {
     async fn begin(pool: &PgPool) -> (Self, Child) {
         let client = real::client().await;
         let namespace = real::namespace(&client).await;
-        let store = Store::on(pool.clone());
+        let store = Store::on(pool.clone(), test_support::keyring::keyring());
         store.register_cluster(&CLUSTER.into()).await.unwrap();
         let service =
             Service::new(store.clone(), Clock::default(), settings(FailurePolicy::default()));
@@ -225,12 +226,20 @@ async fn a_cluster_is_replaced_by_name_and_identity_only(pool: PgPool) {
     };
     let (code, text) = replace(new).await;
     assert!(code == Some(1) && text.contains(CLUSTER), "{text}");
-    Store::on(pool.clone()).record_identity(&CLUSTER.into(), &old.parse().unwrap()).await.unwrap();
+    Store::on(pool.clone(), test_support::keyring::keyring())
+        .record_identity(&CLUSTER.into(), &old.parse().unwrap())
+        .await
+        .unwrap();
     for wrong in ["a b", "nonsense", "simulated-1"] {
         let (code, text) = replace(wrong).await;
         assert!(code == Some(2) && text.contains("--identity"), "{text}");
     }
-    let recorded = async || Store::on(pool.clone()).identity(&CLUSTER.into()).await.unwrap();
+    let recorded = async || {
+        Store::on(pool.clone(), test_support::keyring::keyring())
+            .identity(&CLUSTER.into())
+            .await
+            .unwrap()
+    };
     assert_eq!(recorded().await, Some(old.parse().unwrap()));
     let (code, text) = replace(new).await;
     assert!(code == Some(0) && text.contains(new) && text.contains(old), "{text}");

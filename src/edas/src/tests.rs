@@ -39,7 +39,7 @@ fn service_on(pool: PgPool) -> Service {
         failure_policy: FailurePolicy::default(),
         guard: service::GuardConfig::default(),
     };
-    Service::new(Store::on(pool), Clock::default(), settings)
+    Service::new(Store::on(pool, test_support::keyring::keyring()), Clock::default(), settings)
 }
 
 /// A service whose database is never asked.

@@ -223,7 +223,7 @@ impl Executor {
             return Ok(());
         };
         tracing::info!(max_unavailable, "decided whether old pods go first");
-        self.store.decide_room(drive.lease, max_unavailable).await?;
+        self.store.decide_room(drive.lease, &drive.order, max_unavailable).await?;
         self.reload(drive).await
     }
 

@@ -16,6 +16,7 @@ mod audit;
 mod console;
 mod edge;
 mod guard;
+mod keyring;
 mod package;
 
 pub use access::{
@@ -26,6 +27,7 @@ pub use audit::{AuditCommand, AuditServing, CheckpointsTarget};
 pub use console::{ConsoleLink, ConsoleServing, OIDC_SECRET, SignIn, Switch};
 pub use edge::EdgeServing;
 pub use guard::GuardServing;
+pub use keyring::{KEYRING, KeyringCommand, KeyringSource, NewKeyring, VAULT_TOKEN, VaultSource};
 pub use package::{FetchPackage, PackageRules, PackageServing, PackageUploads};
 
 /// Change orders for Kubernetes, speaking the EDAS API.
@@ -83,6 +85,12 @@ pub enum Command {
         /// What to do with them.
         #[command(subcommand)]
         command: KeyCommand,
+    },
+    /// Manage the keyring: the keys that values of the database are sealed with.
+    Keyring {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: KeyringCommand,
     },
     /// Manage principals: persons and programs, who have access keys.
     Principal {
@@ -168,6 +176,9 @@ pub struct Database {
     /// Time after which Postgres ends a statement, such as 10s or 500ms (from 100ms to 10m). Migrations may take longer.
     #[arg(long, env = "SLUICE_DATABASE_STATEMENT_TIMEOUT", default_value = "10s", value_parser = statement_timeout)]
     pub database_statement_timeout: Duration,
+    /// The keyring.
+    #[command(flatten)]
+    pub keyring: KeyringSource,
 }
 
 /// How pods of a simulated cluster come up.

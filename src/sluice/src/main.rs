@@ -3,6 +3,7 @@
 mod access;
 mod audit;
 mod command;
+mod keyring;
 mod process;
 mod serve;
 mod simulate;
@@ -59,6 +60,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
                 .with_context(|| format!("the pages cannot be written to {}", folder.display()))?;
         }
         Command::Key { command } => access::key(command).await?,
+        Command::Keyring { command } => keyring::command(command).await?,
         Command::Principal { command } => access::principal(command).await?,
         Command::Policy { command } => access::policy(command).await?,
         Command::Audit { command } => audit::audit(command).await?,

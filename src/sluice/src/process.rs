@@ -19,7 +19,8 @@ use tracing_subscriber::EnvFilter;
 pub(crate) async fn connect(database: &Database) -> Result<Store> {
     let (url, longest) =
         (database.database_url.expose_secret(), database.database_statement_timeout);
-    let store = Store::connect(url, database.database_connections, longest).await;
+    let keyring = crate::keyring::read(&database.keyring).await?;
+    let store = Store::connect(url, database.database_connections, longest, keyring).await;
     store.context("the database cannot be reached")
 }
 
@@ -28,6 +29,7 @@ pub(crate) async fn connect_checked(database: &Database) -> Result<Store> {
     if let Err(why) = store.check_schema().await {
         bail!("{why}");
     }
+    store.check_keyring().await?;
     Ok(store)
 }
 

@@ -59,6 +59,7 @@ pub(crate) async fn serve(settings: Serve) -> Result<()> {
     if let Err(why) = store.check_schema().await {
         bail!("{why}");
     }
+    store.check_keyring().await?;
     let cluster = ClusterId::from(settings.cluster_id.clone());
     store.register_cluster(&cluster).await?;
 

@@ -7,10 +7,13 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use serde_json::Value;
 use sqlx::PgExecutor;
+use uuid::Uuid;
 
 use super::{
     Store, StoreError, Tx,
-    row::{document, json, value},
+    keyring::Keyring,
+    row::{document, value},
+    sealed::{ORDER_TEMPLATE, RELEASE_TEMPLATE, RESTING_SNAPSHOT},
 };
 use domain::{
     ApplicationId, ClusterId, KnownCluster, Rejection, ReleaseId, application::Application,
@@ -72,7 +75,8 @@ impl Tx {
         &mut self,
         id: ApplicationId,
     ) -> Result<Option<Value>, StoreError> {
-        current_template(self.connection(), id).await
+        let keyring = self.keyring.clone();
+        current_template(self.connection(), &keyring, id).await
     }
 
     /// Writes an application.
@@ -126,16 +130,17 @@ impl Tx {
         id: ApplicationId,
     ) -> Result<(Application, Option<DeploymentBefore>), StoreError> {
         let row = sqlx::query!(
-            "/* lock_application */ SELECT resting_snapshot FROM application WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE",
+            "/* lock_application */ SELECT resting_snapshot, resting_replicas FROM application WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE",
             id.0
         )
         .fetch_optional(self.connection())
         .await?
         .ok_or_else(|| Rejection::UnknownApplication(id.to_string()))?;
-        let resting = row
-            .resting_snapshot
-            .map(|snapshot| document("resting snapshot", snapshot))
-            .transpose()?;
+        let mut resting: Option<DeploymentBefore> =
+            self.keyring.open_some(RESTING_SNAPSHOT, id, row.resting_snapshot)?;
+        if let (Some(resting), Some(replicas)) = (&mut resting, row.resting_replicas) {
+            resting.replicas = replicas;
+        }
         let found = list(self.connection(), Some(id), None).await?.pop();
         Ok((found.ok_or_else(|| Rejection::UnknownApplication(id.to_string()))?, resting))
     }
@@ -193,10 +198,15 @@ impl Tx {
         id: ApplicationId,
         snapshot: &DeploymentBefore,
     ) -> Result<(), StoreError> {
-        let snapshot = json("resting snapshot", snapshot)?;
-        sqlx::query!("/* keep_resting_snapshot */ UPDATE application SET resting_snapshot = $2 WHERE id = $1", id.0, snapshot)
-            .execute(self.connection())
-            .await?;
+        let snapshot = self.keyring.seal_document(RESTING_SNAPSHOT, id, snapshot)?;
+        sqlx::query!(
+            "/* keep_resting_snapshot */ UPDATE application SET resting_snapshot = $2, resting_packages = $3, resting_replicas = NULL WHERE id = $1",
+            id.0,
+            snapshot.bytes,
+            &snapshot.packages
+        )
+        .execute(self.connection())
+        .await?;
         Ok(())
     }
 }
@@ -259,7 +269,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn current_template(&self, id: ApplicationId) -> Result<Option<Value>, StoreError> {
-        current_template(&self.pool, id).await
+        current_template(&self.pool, &self.keyring, id).await
     }
 
     /// The same of all applications on a cluster that have one, or of those in a namespace
@@ -273,9 +283,10 @@ impl Store {
         namespace: Option<&str>,
     ) -> Result<Vec<NamedTemplate>, StoreError> {
         let rows = sqlx::query!(
-            r#"/* current_templates */ SELECT a.id, a.namespace, a.name, coalesce(r.template, first.template) AS "template!"
+            r#"/* current_templates */ SELECT a.id, a.namespace, a.name, r.id AS "release?", r.template AS "released?", first.id AS "order?", first.template AS "ordered?"
                FROM application a LEFT JOIN release r ON r.id = a.release_id LEFT JOIN LATERAL (
-                   SELECT o.template FROM change_order o WHERE o.application_id = a.id AND o.template IS NOT NULL ORDER BY o.created_at LIMIT 1
+                   SELECT o.id, o.template FROM change_order o
+                   WHERE r.template IS NULL AND o.application_id = a.id AND o.template IS NOT NULL ORDER BY o.created_at LIMIT 1
                ) AS first ON true
                WHERE a.deleted_at IS NULL AND a.cluster_id = $1 AND ($2::text IS NULL OR a.namespace = $2)
                    AND coalesce(r.template, first.template) IS NOT NULL
@@ -285,30 +296,53 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        let named = rows.into_iter().map(|row| NamedTemplate {
-            application: ApplicationId(row.id),
-            namespace: row.namespace,
-            name: row.name,
-            template: row.template,
-        });
-        Ok(named.collect())
+        rows.into_iter()
+            .filter_map(|row| {
+                let released = row.release.zip(row.released);
+                let template = opened(&self.keyring, released, row.order.zip(row.ordered));
+                let template = template.transpose()?;
+                Some(template.map(|template| NamedTemplate {
+                    application: ApplicationId(row.id),
+                    namespace: row.namespace,
+                    name: row.name,
+                    template,
+                }))
+            })
+            .collect()
     }
 }
 
 async fn current_template(
     database: impl PgExecutor<'_>,
+    keyring: &Keyring,
     id: ApplicationId,
 ) -> Result<Option<Value>, StoreError> {
     let row = sqlx::query!(
-        r#"/* current_template */ SELECT coalesce(
-               (SELECT r.template FROM release r JOIN application a ON a.release_id = r.id WHERE a.id = $1),
-               (SELECT o.template FROM change_order o WHERE o.application_id = $1 AND o.template IS NOT NULL ORDER BY o.created_at LIMIT 1)
-           ) AS template"#,
+        r#"/* current_template */ SELECT r.id AS "release?", r.template AS "released?", first.id AS "order?", first.template AS "ordered?"
+           FROM application a LEFT JOIN release r ON r.id = a.release_id LEFT JOIN LATERAL (
+               SELECT o.id, o.template FROM change_order o
+               WHERE r.template IS NULL AND o.application_id = a.id AND o.template IS NOT NULL ORDER BY o.created_at LIMIT 1
+           ) AS first ON true
+           WHERE a.id = $1"#,
         id.0
     )
-    .fetch_one(database)
+    .fetch_optional(database)
     .await?;
-    Ok(row.template)
+    let Some(row) = row else { return Ok(None) };
+    opened(keyring, row.release.zip(row.released), row.order.zip(row.ordered))
+}
+
+/// The template of a version or, where that has none, of an order.
+fn opened(
+    keyring: &Keyring,
+    release: Option<(Uuid, Vec<u8>)>,
+    order: Option<(Uuid, Vec<u8>)>,
+) -> Result<Option<Value>, StoreError> {
+    match (release, order) {
+        (Some((id, sealed)), _) => keyring.open_json(RELEASE_TEMPLATE, id, &sealed).map(Some),
+        (None, Some((id, sealed))) => keyring.open_json(ORDER_TEMPLATE, id, &sealed).map(Some),
+        (None, None) => Ok(None),
+    }
 }
 
 async fn list(

@@ -11,7 +11,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     Store, StoreError, Tx,
+    catalog::access_key::request,
     row::{value, word},
+    sealed::FIRST_ANSWER,
 };
 use domain::audit::{Digest, Entry, NewEntry};
 
@@ -55,9 +57,16 @@ impl Tx {
         answer: Option<(&str, &Value)>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let (nonce, outcome) = answer.unzip();
+        let nonce = answer.map(|(nonce, _)| nonce);
         let (before, after) = (entry.before.or(self.before), entry.after.or(self.after));
         let entry = entry.bounded();
+        let outcome = match answer {
+            Some((nonce, outcome)) => {
+                let id = request(&entry.key_id, nonce);
+                Some(self.keyring.seal_json(FIRST_ANSWER, id, outcome)?)
+            }
+            None => None,
+        };
         sqlx::query!(
             "/* add_audit_entry */ WITH answered AS (UPDATE nonce SET outcome = $2 WHERE key_id = $5 AND nonce = $1)
              INSERT INTO audit_entry (at, principal, key_id, peer, request_id, source, operation, object, outcome, asked, before, after)

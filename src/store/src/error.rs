@@ -2,7 +2,13 @@
 
 use thiserror::Error;
 
+use crate::keyring::KeyId;
 use domain::Rejection;
+
+fn named(keys: &[KeyId]) -> String {
+    let ids: Vec<String> = keys.iter().map(ToString::to_string).collect();
+    format!("key{} {}", if ids.len() == 1 { "" } else { "s" }, ids.join(", "))
+}
 
 /// The database could not do what was asked.
 #[derive(Debug, Error)]
@@ -25,6 +31,12 @@ pub enum StoreError {
         /// What is wrong with it.
         why: String,
     },
+    /// Values of the database are sealed with keys that the keyring lacks.
+    #[error("the keyring lacks {}, with which values of this database are sealed", named(.0))]
+    MissingKeys(Vec<KeyId>),
+    /// The migrations cannot be applied.
+    #[error(transparent)]
+    Migrate(#[from] sqlx::migrate::MigrateError),
     /// Postgres failed, or the connection to it.
     #[error("Postgres: {0}")]
     Sql(#[from] sqlx::Error),
@@ -36,7 +48,11 @@ impl StoreError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Rejected(_) | Self::Fenced { .. } | Self::Corrupt { .. } => false,
+            Self::Rejected(_)
+            | Self::Fenced { .. }
+            | Self::Corrupt { .. }
+            | Self::MissingKeys(_)
+            | Self::Migrate(_) => false,
             Self::Sql(
                 sqlx::Error::Io(_)
                 | sqlx::Error::PoolTimedOut

@@ -12,10 +12,13 @@ mod catalog;
 mod cluster;
 mod error;
 mod follow;
+mod keyring;
 mod list;
 mod order;
 mod question;
 mod row;
+mod sealed;
+mod sealing;
 mod serving;
 mod session;
 mod upload;
@@ -40,11 +43,13 @@ pub use application::{Description, NamedTemplate, NewApplication, Numbers};
 pub use audit::{LoggedEntry, Node};
 pub use cluster::{ClusterRow, Executors};
 pub use error::StoreError;
+pub use keyring::{KeyId, Keyring, KeyringError, LONGEST_KEYRING, SealError};
 pub use list::{
     ApplicationFilter, ListedApplication, ListedOrder, OrderFilter, WantedApplications,
     WantedOrders,
 };
 pub use order::NewOrder;
+pub use sealing::{Resealed, SealedWith};
 pub use session::{FoundSession, GoodSince, NewSession, SessionPerson, SessionRow};
 pub use upload::{
     Completion, CredentialRow, Hold, MultipartRow, NewMultipart, NewPart, NewUpload, PackageRow,
@@ -55,7 +60,7 @@ pub use view::{BatchRow, BatchView, OrderView, PodState};
 use std::time::Duration;
 
 use sqlx::{
-    Connection, PgConnection, PgPool, Postgres, Transaction,
+    PgConnection, PgPool, Postgres, Transaction,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
@@ -84,6 +89,8 @@ const STATEMENT_TIMEOUT: &str = "statement_timeout";
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
+    /// What values are sealed and opened with.
+    keyring: Keyring,
 }
 
 impl Store {
@@ -96,6 +103,7 @@ impl Store {
         url: &str,
         connections: u32,
         longest_statement: Duration,
+        keyring: Keyring,
     ) -> Result<Self, StoreError> {
         let timeout = Duration::from_secs(10);
         let longest = format!("{}ms", longest_statement.as_millis());
@@ -109,13 +117,13 @@ impl Store {
             .acquire_timeout(timeout)
             .connect_with(options)
             .await?;
-        Ok(Self { pool })
+        Ok(Self { pool, keyring })
     }
 
     /// A store on a pool that exists already.
     #[must_use]
-    pub fn on(pool: PgPool) -> Self {
-        Self { pool }
+    pub fn on(pool: PgPool, keyring: Keyring) -> Self {
+        Self { pool, keyring }
     }
 
     /// Begins a transaction. Dropping it rolls it back.
@@ -123,21 +131,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`] if there is no connection.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
-        Ok(Tx { inner: self.pool.begin().await?, before: None, after: None })
-    }
-
-    /// Applies the migrations that are pending, which may take as long as they need.
-    ///
-    /// # Errors
-    /// Says which migration failed and why.
-    pub async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {
-        let options = PgConnectOptions::clone(&self.pool.connect_options())
-            .options([(STATEMENT_TIMEOUT, "0")]);
-        let mut connection = PgConnection::connect_with(&options).await?;
-        let done = MIGRATIONS.run(&mut connection).await;
-        // Whatever became of them, the way to the database is ended in good order.
-        connection.close().await.ok();
-        done
+        Ok(Tx {
+            inner: self.pool.begin().await?,
+            keyring: self.keyring.clone(),
+            before: None,
+            after: None,
+        })
     }
 
     /// Whether the schema is the one that this program was built for.
@@ -201,6 +200,7 @@ impl Store {
 #[derive(Debug)]
 pub struct Tx {
     inner: Transaction<'static, Postgres>,
+    keyring: Keyring,
     /// Digest of what was there before the change, for its entry of the audit.
     before: Option<domain::audit::Digest>,
     /// Digest of what is wanted.

@@ -13,7 +13,9 @@ use serde_json::Value;
 
 use super::{
     ORDER_CHANNEL, Store, StoreError, Tx,
+    keyring::Keyring,
     row::{count, document, json, number, value, word},
+    sealed::{INTENT, ORDER_TEMPLATE, SNAPSHOT, TARGET},
 };
 use domain::{
     ApplicationId, BatchId, OrderId, Rejection,
@@ -57,19 +59,23 @@ impl Tx {
         order: &NewOrder<'_>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.note_after(&order.target)?;
+        self.after = Some(self.keyring.digest_of(TARGET, &order.target)?);
+        let target = self.keyring.seal_document(TARGET, order.id, &order.target)?;
+        let snapshot =
+            self.keyring.seal_document_of(SNAPSHOT, order.id, order.snapshot.as_ref())?;
+        let packages = [target.packages, snapshot.packages].concat();
         let inserted = sqlx::query!(
             "/* insert_order */ INSERT INTO change_order
                 (id, application_id, kind, strategy, target, snapshot, release_id, rolls_back, description, created_at, created_by, source, step_since, run_after,
-                 batch, confirmed, back_to, notes)
-             VALUES ($1, $2, $3::text::order_kind, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::order_source, $10, $10, $13, $13 + 1, nullif($13, 0), $14)
+                 batch, confirmed, back_to, notes, replicas, replicas_before, packages)
+             VALUES ($1, $2, $3::text::order_kind, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::order_source, $10, $10, $13, $13 + 1, nullif($13, 0), $14, $15, $16, $17)
              ON CONFLICT (application_id) WHERE finished_at IS NULL DO NOTHING",
             order.id.0,
             order.application.0,
             word(order.kind),
             json("strategy", &order.strategy)?,
-            json("target", &order.target)?,
-            order.snapshot.as_ref().map(|snapshot| json("snapshot", snapshot)).transpose()?,
+            target.bytes,
+            snapshot.bytes,
             order.target.release.map(|release| release.0),
             order.rolls_back.map(|order| order.0),
             order.description,
@@ -77,7 +83,10 @@ impl Tx {
             order.created_by,
             word(order.source),
             number("batch", order.resumes_at)?,
-            order.notes
+            order.notes,
+            order.target.replicas,
+            order.target.replicas_before,
+            &packages
         )
         .execute(self.connection())
         .await?;
@@ -100,6 +109,15 @@ impl Tx {
             .await?;
         }
         self.wake(order.id).await
+    }
+
+    /// What events hold of a target, in place of it: it tells two apart, and nobody without
+    /// the keyring can try values out with it.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`].
+    pub fn fingerprint(&self, target: &Target) -> Result<String, StoreError> {
+        self.keyring.fingerprint_of(TARGET, target)
     }
 
     /// Ends an order of this transaction as succeeded, without work for an executor.
@@ -190,12 +208,14 @@ impl Tx {
         application: ApplicationId,
     ) -> Result<Option<String>, StoreError> {
         let row = sqlx::query!(
-            "/* adopted_uid */ SELECT target->>'adopted_uid' AS uid FROM change_order WHERE application_id = $1 AND kind = 'create' ORDER BY created_at LIMIT 1",
+            "/* adopted_uid */ SELECT id, target FROM change_order WHERE application_id = $1 AND kind = 'create' ORDER BY created_at LIMIT 1",
             application.0
         )
         .fetch_optional(self.connection())
         .await?;
-        Ok(row.and_then(|row| row.uid))
+        let Some(row) = row else { return Ok(None) };
+        let target: Target = self.keyring.open_json(TARGET, row.id, &row.target)?;
+        Ok(target.adopted_uid)
     }
 
     /// Who owned the fields of the Deployment's spec before the application was stopped
@@ -209,14 +229,17 @@ impl Tx {
         replicas: i32,
     ) -> Result<Value, StoreError> {
         let row = sqlx::query!(
-            "/* owners_before_stop */ SELECT snapshot->'owners' AS owners, (snapshot->>'replicas')::integer AS replicas FROM change_order
+            "/* owners_before_stop */ SELECT id, snapshot FROM change_order
              WHERE application_id = $1 AND kind = 'stop' AND state = 'succeeded' ORDER BY created_at DESC LIMIT 1",
             application.0
         )
         .fetch_optional(self.connection())
         .await?;
-        let before = row.filter(|row| row.replicas == Some(replicas));
-        Ok(before.and_then(|row| row.owners).unwrap_or_default())
+        let Some(row) = row else { return Ok(Value::Null) };
+        let before: Option<DeploymentBefore> =
+            self.keyring.open_some(SNAPSHOT, row.id, row.snapshot)?;
+        let before = before.filter(|before| before.replicas == replicas);
+        Ok(before.map(|before| before.owners).unwrap_or_default())
     }
 
     /// Notifies the executors that the order is due, once the transaction is committed.
@@ -245,7 +268,8 @@ impl Tx {
             .fetch_optional(self.connection())
             .await?
             .ok_or_else(|| Rejection::UnknownOrder(id.to_string()))?;
-        load(self.connection(), id)
+        let keyring = self.keyring.clone();
+        load(self.connection(), &keyring, id)
             .await?
             .ok_or_else(|| Rejection::UnknownOrder(id.to_string()).into())
     }
@@ -440,12 +464,13 @@ impl Store {
     /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
     pub async fn order(&self, id: OrderId) -> Result<Option<Order>, StoreError> {
         let mut connection = self.pool.acquire().await?;
-        load(&mut connection, id).await
+        load(&mut connection, &self.keyring, id).await
     }
 }
 
 async fn load(
     connection: &mut sqlx::PgConnection,
+    keyring: &Keyring,
     id: OrderId,
 ) -> Result<Option<Order>, StoreError> {
     let row = sqlx::query!(
@@ -476,7 +501,7 @@ async fn load(
         .collect::<Result<_, StoreError>>()?;
     let applied = row.applied.map(|applied| document("applied", applied)).transpose()?;
     let intent = match row.intent {
-        Some(effect) => Some(Intent { effect: document("intent", effect)?, applied }),
+        Some(effect) => Some(Intent { effect: keyring.open_json(INTENT, id, &effect)?, applied }),
         None => None,
     };
     Ok(Some(Order {
@@ -493,10 +518,10 @@ async fn load(
         batches,
         confirmed: count("confirmed", row.confirmed)?,
         back_to: row.back_to.map(|stay| count("back_to", stay)).transpose()?,
-        target: document("target", row.target)?,
-        snapshot: row.snapshot.map(|snapshot| document("snapshot", snapshot)).transpose()?,
+        target: keyring.open_json(TARGET, id, &row.target)?,
+        snapshot: keyring.open_some(SNAPSHOT, id, row.snapshot)?,
         intent,
-        template: row.template,
+        template: keyring.open_some(ORDER_TEMPLATE, id, row.template)?,
         finalizing: row.finalizing,
         trouble: row.trouble,
         hands: document("hands", row.hands)?,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use uuid::Uuid;
 
-use crate::{Store, StoreError, Tx, row::document};
+use crate::{Store, StoreError, Tx, row::document, sealed::CONSOLE_SEAL};
 use domain::access::Grant;
 
 /// A session about to be opened.
@@ -226,11 +226,12 @@ impl Store {
         let row = sqlx::query!(
             "/* console_seal */ INSERT INTO console_seal (key) VALUES ($1)
              ON CONFLICT (one) DO UPDATE SET key = console_seal.key RETURNING key",
-            candidate
+            self.keyring.seal_bytes(CONSOLE_SEAL, true, candidate)?
         )
         .fetch_one(&self.pool)
         .await?;
-        Ok(row.key)
+        let key = self.keyring.open_bytes(CONSOLE_SEAL, true, &row.key)?;
+        Ok(key.to_vec())
     }
 
     /// The session of this token, if it is good still, and its key too.

@@ -5,7 +5,11 @@ use jiff_sqlx::ToSqlx;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgExecutor;
 
-use super::{Store, StoreError, Tx};
+use super::{
+    Store, StoreError, Tx,
+    keyring::Keyring,
+    sealed::{CAPABILITY, UPLOAD_SECRET, UPLOAD_TOKEN},
+};
 use domain::{CredentialId, PackageId, package::upload::ObjectKey};
 
 mod collect;
@@ -65,7 +69,8 @@ impl Tx {
         &mut self,
         key: &ObjectKey,
     ) -> Result<Option<PackageRow>, StoreError> {
-        find_package_by_key(self.connection(), key).await
+        let keyring = self.keyring.clone();
+        find_package_by_key(self.connection(), &keyring, key).await
     }
 
     /// Stores a new credential, and forgets those that ended before `forgotten`.
@@ -87,14 +92,20 @@ impl Tx {
         )
         .fetch_optional(self.connection())
         .await?;
+        let secret = row.secret.expose_secret().as_bytes();
+        let token = row.token.expose_secret().as_bytes();
+        let (secret, token) = (
+            self.keyring.seal_bytes(UPLOAD_SECRET, row.id, secret)?,
+            self.keyring.seal_bytes(UPLOAD_TOKEN, row.id, token)?,
+        );
         let done = sqlx::query!(
             "/* insert_credential */ WITH ended AS (DELETE FROM upload_credential WHERE expires_at < $6)
              INSERT INTO upload_credential (id, key_id, secret, token, expires_at)
              SELECT $1, $2, $3, $4, $5 WHERE (SELECT count(*) FROM upload_credential WHERE key_id = $2 AND expires_at > $7) < $8",
             row.id.0,
             row.key_id,
-            row.secret.expose_secret(),
-            row.token.expose_secret(),
+            secret,
+            token,
             row.expires_at.to_sqlx() as _,
             forgotten.to_sqlx() as _,
             now.to_sqlx() as _,
@@ -116,6 +127,8 @@ impl Tx {
         uploaded_by: &str,
         now: Timestamp,
     ) -> Result<StoredPackage, StoreError> {
+        let capability = row.capability.expose_secret().as_bytes();
+        let capability = self.keyring.seal_bytes(CAPABILITY, row.id, capability)?;
         let done = sqlx::query!(
             r#"/* insert_package */ WITH held AS (DELETE FROM package_upload WHERE id = $1 RETURNING id, key_id), kept AS (
                  INSERT INTO stored_package (id, object_key, bytes, md5, sha256, capability, uploaded_by, created_at, key_id)
@@ -126,7 +139,7 @@ impl Tx {
             i64::try_from(row.bytes).unwrap_or(i64::MAX),
             row.md5,
             row.sha256,
-            row.capability.expose_secret(),
+            capability,
             uploaded_by,
             now.to_sqlx() as _
         )
@@ -152,13 +165,16 @@ impl Store {
         let row = sqlx::query!("/* find_credential */ SELECT key_id, secret, token, expires_at FROM upload_credential WHERE id = $1", id.0)
             .fetch_optional(&self.pool)
             .await?;
-        Ok(row.map(|row| CredentialRow {
-            id,
-            key_id: row.key_id,
-            secret: row.secret.into(),
-            token: row.token.into(),
-            expires_at: row.expires_at.to_jiff(),
-        }))
+        row.map(|row| {
+            Ok(CredentialRow {
+                id,
+                key_id: row.key_id,
+                secret: self.keyring.open_secret(UPLOAD_SECRET, id, &row.secret)?,
+                token: self.keyring.open_secret(UPLOAD_TOKEN, id, &row.token)?,
+                expires_at: row.expires_at.to_jiff(),
+            })
+        })
+        .transpose()
     }
 
     /// Stores that the upload of a package under `key` came to its end. What was set
@@ -187,7 +203,7 @@ impl Store {
         &self,
         key: &ObjectKey,
     ) -> Result<Option<PackageRow>, StoreError> {
-        find_package_by_key(&self.pool, key).await
+        find_package_by_key(&self.pool, &self.keyring, key).await
     }
 
     /// The package `id`, if it is not deleted.
@@ -201,12 +217,15 @@ impl Store {
         )
         .fetch_optional(&self.pool)
         .await?;
-        Ok(row.map(|row| package(id.0, row.bytes, row.md5, row.sha256, row.capability)))
+        let keyring = &self.keyring;
+        row.map(|row| package(keyring, id, row.bytes, row.md5, row.sha256, &row.capability))
+            .transpose()
     }
 }
 
 async fn find_package_by_key(
     database: impl PgExecutor<'_>,
+    keyring: &Keyring,
     key: &ObjectKey,
 ) -> Result<Option<PackageRow>, StoreError> {
     let row = sqlx::query!(
@@ -215,22 +234,26 @@ async fn find_package_by_key(
     )
     .fetch_optional(database)
     .await?;
-    Ok(row.map(|row| package(row.id, row.bytes, row.md5, row.sha256, row.capability)))
+    row.map(|row| {
+        package(keyring, PackageId(row.id), row.bytes, row.md5, row.sha256, &row.capability)
+    })
+    .transpose()
 }
 
 fn package(
-    id: uuid::Uuid,
+    keyring: &Keyring,
+    id: PackageId,
     bytes: i64,
     md5: String,
     sha256: String,
-    capability: String,
-) -> PackageRow {
+    capability: &[u8],
+) -> Result<PackageRow, StoreError> {
     // A CHECK keeps the size from being negative.
-    PackageRow {
-        id: PackageId(id),
+    Ok(PackageRow {
+        id,
         bytes: bytes.unsigned_abs(),
         md5,
         sha256,
-        capability: capability.into(),
-    }
+        capability: keyring.open_secret(CAPABILITY, id, capability)?,
+    })
 }

@@ -225,7 +225,7 @@ async fn order_rows(
 ) -> Result<Vec<OrderView>, StoreError> {
     let rows = sqlx::query!(
         r#"/* order_rows */ SELECT o.id, o.application_id, o.kind::text AS "kind!", o.state::text AS "state!", o.step::text AS "step!",
-               o.strategy, (o.target->>'replicas')::integer AS replicas, (o.target->>'replicas_before')::integer AS replicas_before, o.description, o.notes, o.message, o.trouble, o.created_at, o.finished_at, o.created_by, o.source::text AS "source!", o.rolls_back,
+               o.strategy, o.replicas, o.replicas_before, o.description, o.notes, o.message, o.trouble, o.created_at, o.finished_at, o.created_by, o.source::text AS "source!", o.rolls_back,
                r.version AS "version?", r.image AS "image?", r.package,
                (SELECT u.id FROM change_order u WHERE u.rolls_back = o.id) AS rolled_back_by, o.template IS NOT NULL OR o.finalizing AS "changed_deployment!",
                NOT EXISTS (

@@ -3,5 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "test code")]
 
 pub mod authority;
+pub mod dump;
 pub mod files;
+pub mod keyring;
 pub mod sign;

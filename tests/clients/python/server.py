@@ -30,9 +30,11 @@ class Server:
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("SLUICE_")} | {
             "DATABASE_URL": url,
             "KUBECONFIG": kubeconfig,
+            "SLUICE_KEYRING_FILE": str(self.folder / "keyring"),
             "SLUICE_CLUSTER": "kubernetes",
             "SLUICE_LISTEN": self.endpoint,
         } | settings
+        self._run("keyring", "create", str(self.folder / "keyring"))
         self._run("migrate")
         key = json.loads(self._run("key", "create", "--name", "tests", "--output", "json"))
         self.key_id, self.secret = key["AccessKeyId"], key["AccessKeySecret"]

@@ -3,6 +3,7 @@
 mod access;
 mod console;
 mod domain;
+mod keyring;
 mod notation;
 mod object;
 mod params;
@@ -24,6 +25,7 @@ pub fn all() -> Vec<Entry> {
         pod::entries(),
         object::entries(),
         domain::entries(),
+        keyring::entries(),
         console::entries(),
         people::entries(),
     ]

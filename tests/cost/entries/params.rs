@@ -147,7 +147,11 @@ static SERVICE: LazyLock<(Runtime, Service)> = LazyLock::new(|| {
         failure_policy: FailurePolicy::default(),
         guard: service::GuardConfig::default(),
     };
-    let service = Service::new(store::Store::on(pool), clock::Clock::default(), settings);
+    let service = Service::new(
+        store::Store::on(pool, test_support::keyring::keyring()),
+        clock::Clock::default(),
+        settings,
+    );
     drop(inside);
     (runtime, service)
 });

@@ -1,7 +1,10 @@
 //! Lists: what is first, and how they go on.
 
-use domain::order::State;
+use domain::{ReleaseId, order::State, precheck::Existing};
+use jiff::SignedDuration;
+use serde_json::json;
 use sqlx::PgPool;
+use store::NewRelease;
 
 use super::{Site, elements};
 use crate::support::{Running, caller, creation, manual};
@@ -25,15 +28,30 @@ async fn the_orders_and_versions_of_an_application_go_on_page_by_page(pool: PgPo
     let site = Site::start(pool.clone()).await;
     let application = site.app.create("web", 2).await;
     site.app.create("other", 2).await;
-    for table in ["change_order", "release"] {
-        // The same again and again, each a minute before the other.
-        let more = format!(
-            "INSERT INTO {table} SELECT (jsonb_populate_record(NULL::{table}, to_jsonb(o) || jsonb_build_object(
-                 'id', gen_random_uuid(), 'version', 'v' || n, 'created_at', o.created_at - n * interval '1 minute'))).*
-             FROM {table} o, generate_series(1, 119) AS n WHERE o.application_id = $1"
-        );
-        sqlx::query(sqlx::AssertSqlSafe(more)).bind(application.0).execute(&pool).await.unwrap();
+    // The same again and again, each a minute before the other.
+    let more = "INSERT INTO change_order SELECT (jsonb_populate_record(NULL::change_order, to_jsonb(o) || jsonb_build_object(
+             'id', gen_random_uuid(), 'created_at', o.created_at - n * interval '1 minute'))).*
+         FROM change_order o, generate_series(1, 119) AS n WHERE o.application_id = $1";
+    sqlx::query(more).bind(application.0).execute(&pool).await.unwrap();
+    // A template opens in its own row alone, so versions are written one by one.
+    let running = Existing {
+        uid: String::new(),
+        template: json!({}),
+        replicas: 2,
+        min_ready_seconds: 0,
+        controller: None,
+    };
+    let mut tx = site.app.store.begin().await.unwrap();
+    for number in 1..=119 {
+        let (id, version) = (ReleaseId::new(), format!("v{number}"));
+        let at = site.app.clock.now() - SignedDuration::from_mins(number);
+        let (version, image) = (Some(version.as_str()), "shop/web:1");
+        let release =
+            NewRelease { id, application, version, image, package: None, description: "" };
+        tx.insert_release(&release, at).await.unwrap();
+        tx.note_adoption(application, id, &running, at).await.unwrap();
     }
+    tx.commit().await.unwrap();
     for tab in ["orders", "versions"] {
         let rows = pages(&site, format!("/console/apps/{application}?tab={tab}"), 3).await;
         assert_eq!(rows, [50, 50, 20], "{tab}");

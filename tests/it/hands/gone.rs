@@ -18,7 +18,8 @@ async fn a_pod_that_is_deleted_while_the_order_waits_comes_again_and_the_order_g
     let pods: Api<Pod> = Api::namespaced(app.client.clone(), &app.namespace);
     for image in [NEW, OLD] {
         let all = pods.list(&ListParams::default()).await.unwrap();
-        let is = |pod: &&Pod| pod.spec.as_ref().unwrap().containers[0].image.as_deref() == Some(image);
+        let is =
+            |pod: &&Pod| pod.spec.as_ref().unwrap().containers[0].image.as_deref() == Some(image);
         let name = all.iter().find(is).unwrap().name_any();
         pods.delete(&name, &DeleteParams::default()).await.unwrap();
         eventually(async || match pods.get_opt(&name).await.unwrap() {
@@ -45,7 +46,11 @@ async fn a_deleted_replica_set_of_the_version_before_fails_the_release_and_it_co
     sets.delete(&old, &DeleteParams::background()).await.unwrap();
     let failed = app.end_of(order).await;
     assert_eq!(failed.state, State::Failed, "{failed:#?}");
-    assert!(failed.message.contains("the ReplicaSet of the version before is gone"), "{}", failed.message);
+    assert!(
+        failed.message.contains("the ReplicaSet of the version before is gone"),
+        "{}",
+        failed.message
+    );
     let back = app.end_of(failed.rolled_back_by.unwrap()).await;
     assert_eq!(back.state, State::Succeeded, "{back:#?}");
     has_pods(&watch, OLD, 10).await;

@@ -193,7 +193,7 @@ impl App {
 
     async fn on(pool: PgPool, client: kube::Client, namespace: &str, lease: Duration) -> Self {
         let (pool, clock) = (own_pool(&pool).await, Clock::default());
-        let store = Store::on(pool.clone());
+        let store = Store::on(pool.clone(), test_support::keyring::keyring());
         store.register_cluster(&CLUSTER.into()).await.unwrap();
         let service =
             Service::new(store.clone(), clock.clone(), settings(FailurePolicy::default()));

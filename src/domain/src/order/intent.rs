@@ -38,15 +38,20 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// The effect as events show it, who are kept for ever: without the template, whose
-    /// variables can be secrets.
-    #[must_use]
-    pub fn without_template(&self) -> Value {
+    /// The effect as events show it, which are kept for ever: with something else in place
+    /// of the template, whose variables can be secrets.
+    ///
+    /// # Errors
+    /// Those of `instead`.
+    pub fn with_template_as<E>(
+        &self,
+        instead: impl FnOnce(&Value) -> Result<String, E>,
+    ) -> Result<Value, E> {
         let mut shown = serde_json::to_value(self).unwrap_or_default();
-        if let Some(template) = shown.get_mut("template") {
-            *template = "changed".into();
+        if let Some(template) = shown.get_mut("template").filter(|it| !it.is_null()) {
+            *template = instead(template)?.into();
         }
-        shown
+        Ok(shown)
     }
 
     /// Whether it writes the pod template: what the Deployment has after any other effect

@@ -163,7 +163,7 @@ impl Service {
             resumes_at: 0,
         };
         tx.insert_order(&row, now).await?;
-        let detail = json!({ "request": caller.request_id, "image": image, "package": label, "replicas": replicas });
+        let detail = json!({ "request": caller.request_id, "image": image, "package": label, "replicas": replicas, "target": tx.fingerprint(&target)? });
         let cause = format!("create application {} in namespace {namespace}", request.name);
         let event = Event { actor: &caller.name, kind: "order.accepted", cause: &cause, detail };
         tx.add_event(application, Some(order), now, event).await?;

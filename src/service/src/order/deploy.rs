@@ -297,7 +297,7 @@ impl Service {
         };
         let detail = json!({
             "request": caller.request_id, "strategy": order.strategy, "release": order.target.release,
-            "image": image, "package": package, "replicas": order.replicas,
+            "image": image, "package": package, "replicas": order.replicas, "target": tx.fingerprint(&order.target)?,
         });
         let row = NewOrder {
             id,

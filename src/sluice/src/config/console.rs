@@ -7,7 +7,7 @@ use domain::person::{Mapping, Mappings};
 use secrecy::SecretString;
 use url::Url;
 
-use super::Database;
+use super::{Database, KeyringSource};
 
 /// A link to the console.
 #[derive(Debug, Args)]
@@ -21,6 +21,9 @@ pub struct ConsoleLink {
     /// Postgres, with --key, as for `sluice serve`.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<SecretString>,
+    /// The keyring, with --key.
+    #[command(flatten)]
+    pub keyring: KeyringSource,
     /// The server that is asked, without --key.
     #[command(flatten)]
     pub reach: client::Reach,
@@ -34,6 +37,7 @@ impl ConsoleLink {
             database_url: self.database_url.clone()?,
             database_connections: 3,
             database_statement_timeout: Duration::from_secs(10),
+            keyring: self.keyring.clone(),
         })
     }
 }

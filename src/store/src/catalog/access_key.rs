@@ -6,7 +6,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{Store, StoreError, Tx, row::document};
+use crate::{
+    Store, StoreError, Tx,
+    row::document,
+    sealed::{FIRST_ANSWER, KEY_SECRET},
+};
 use domain::{Rejection, access::Grant};
 
 /// An access key, as a request is judged by it.
@@ -112,7 +116,7 @@ impl Store {
         row.map(|row| {
             Ok(KeyRow {
                 name: row.name,
-                secret: row.secret.into(),
+                secret: self.keyring.open_secret(KEY_SECRET, id, &row.secret)?,
                 enabled: row.enabled,
                 expires_at: row.expires_at.map(jiff_sqlx::Timestamp::to_jiff),
                 last_used_at: row.last_used_at.map(jiff_sqlx::Timestamp::to_jiff),
@@ -204,11 +208,13 @@ impl Tx {
         key: &NewKey<'_>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
+        let secret = key.secret.expose_secret().as_bytes();
+        let secret = self.keyring.seal_bytes(KEY_SECRET, key.id, secret)?;
         let done = sqlx::query!(
             "/* insert_key */ INSERT INTO access_key (id, secret, name, principal_id, created_at, expires_at, schemes, networks)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (name) DO NOTHING",
             key.id,
-            key.secret.expose_secret(),
+            secret,
             key.name,
             principal,
             now.to_sqlx() as _,
@@ -317,7 +323,7 @@ impl Tx {
         now: Timestamp,
     ) -> Result<Option<Value>, StoreError> {
         let claimed = sqlx::query!(
-            "/* claim_request */ INSERT INTO nonce (key_id, nonce, digest, outcome, seen_at) VALUES ($1, $2, $3, 'null', $4)
+            "/* claim_request */ INSERT INTO nonce (key_id, nonce, digest, outcome, seen_at) VALUES ($1, $2, $3, NULL, $4)
              ON CONFLICT (key_id, nonce) DO NOTHING",
             key,
             nonce,
@@ -337,9 +343,16 @@ impl Tx {
         .fetch_one(self.connection())
         .await?;
         if first.digest == digest {
-            Ok(Some(first.outcome))
+            let id = request(key, nonce);
+            let outcome = self.keyring.open_some(FIRST_ANSWER, id, first.outcome)?;
+            Ok(Some(outcome.unwrap_or_default()))
         } else {
             Err(Rejection::NonceUsed.into())
         }
     }
+}
+
+/// What the row of a request is called. No id of a key has a blank.
+pub(crate) fn request(key: &str, nonce: &str) -> String {
+    format!("{key} {nonce}")
 }

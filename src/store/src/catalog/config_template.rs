@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 
 use crate::{
-    Store, StoreError, Tx,
+    Keyring, Store, StoreError, Tx,
     row::{value, word},
+    sealed::CONTENT,
 };
 use domain::{Input, Rejection, config_template::ConfigTemplate};
 
@@ -51,11 +52,12 @@ impl Store {
         rows.into_iter()
             .map(|row| {
                 let format = value("format", row.format)?;
+                let content = self.keyring.open_text(CONTENT, &row.name, &row.content)?;
                 let template = ConfigTemplate {
                     name: row.name,
                     description: row.description,
                     format,
-                    content: row.content,
+                    content,
                 };
                 Ok(ConfigTemplateRow {
                     id: row.id,
@@ -98,13 +100,14 @@ impl Tx {
         by: &str,
         now: Timestamp,
     ) -> Result<i64, StoreError> {
+        let content = sealed_content(&self.keyring, template)?;
         let row = sqlx::query!(
             "/* insert_config_template */ INSERT INTO config_template (name, description, format, content, created_by, created_at, updated_at)
              VALUES ($1, $2, $3::text::config_format, $4, $5, $6, $6) ON CONFLICT (name) DO NOTHING RETURNING id",
             template.name,
             template.description,
             word(template.format),
-            template.content,
+            content,
             by,
             now.to_sqlx() as _
         )
@@ -126,11 +129,12 @@ impl Tx {
         .fetch_optional(self.connection())
         .await?
         .ok_or(Rejection::UnknownConfigTemplate(id))?;
+        let content = self.keyring.open_text(CONTENT, &row.name, &row.content)?;
         Ok(ConfigTemplate {
             name: row.name,
             description: row.description,
             format: value("format", row.format)?,
-            content: row.content,
+            content,
         })
     }
 
@@ -144,6 +148,7 @@ impl Tx {
         template: &ConfigTemplate,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let content = sealed_content(&self.keyring, template)?;
         let done = sqlx::query!(
             "/* update_config_template */ UPDATE config_template
              SET name = $2, description = $3, format = $4::text::config_format, content = $5, updated_at = greatest($6, created_at) WHERE id = $1",
@@ -151,7 +156,7 @@ impl Tx {
             template.name,
             template.description,
             word(template.format),
-            template.content,
+            content,
             now.to_sqlx() as _
         )
         .execute(self.connection())
@@ -181,6 +186,12 @@ impl Tx {
             Err(Rejection::UnknownConfigTemplate(id).into())
         }
     }
+}
+
+/// The content, for the row of its name: that is chosen before the row's number is, and
+/// changes with the content only.
+fn sealed_content(keyring: &Keyring, template: &ConfigTemplate) -> Result<Vec<u8>, StoreError> {
+    keyring.seal_bytes(CONTENT, &template.name, template.content.as_bytes())
 }
 
 fn taken(name: &str) -> Rejection {

@@ -238,7 +238,7 @@ impl Tx {
                 id.as_str()
             ),
             sqlx::query!(
-                "/* forget_pods */ UPDATE application SET ready_replicas = 0, resting_snapshot = NULL WHERE cluster_id = $1",
+                "/* forget_pods */ UPDATE application SET ready_replicas = 0, resting_snapshot = NULL, resting_packages = '{}', resting_replicas = NULL WHERE cluster_id = $1",
                 id.as_str()
             ),
         ] {

@@ -12,11 +12,12 @@ use serde_json::{Value, json};
 use crate::{
     Event, Lease, NewOrder, Store, StoreError, Tx,
     row::{json as document, number, word},
+    sealed::{INTENT, ORDER_TEMPLATE, RELEASE_TEMPLATE, SNAPSHOT, TARGET},
     view::PodState,
 };
 use domain::{
     ApplicationId, BatchId, OrderId, ReleaseId,
-    order::intent::{Applied, Effect},
+    order::intent::Applied,
     order::{DeploymentBefore, Kind, Order, State, Target, TemplateSource, plan::Strategy},
     rollout::Transition,
     template::spec::release_of,
@@ -44,18 +45,24 @@ pub struct Made<'a> {
 }
 
 impl Store {
-    /// Notes how many pods of the order that `lease` is for may be missing at once, where
-    /// that was to be decided when it begins.
+    /// Notes how many pods of `order`, which `lease` is for, may be missing at once, where
+    /// that was to be decided when it begins. Nothing else changes an order's target.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the lease is lost, or the order ended meanwhile.
-    pub async fn decide_room(&self, lease: Lease, max_unavailable: i32) -> Result<(), StoreError> {
+    pub async fn decide_room(
+        &self,
+        lease: Lease,
+        order: &Order,
+        max_unavailable: i32,
+    ) -> Result<(), StoreError> {
+        let target = Target { max_unavailable, allows_no_surge: false, ..order.target.clone() };
         let written = sqlx::query!(
-            "/* decide_room */ UPDATE change_order SET target = jsonb_set(target, '{max_unavailable}', to_jsonb($3::integer)) - 'allows_no_surge'
+            "/* decide_room */ UPDATE change_order SET target = $3
              WHERE id = $1 AND generation = $2 AND lease_expires_at > now() AND finished_at IS NULL",
             lease.order.0,
             lease.generation,
-            max_unavailable
+            self.keyring.seal_json(TARGET, lease.order, &target)?
         )
         .execute(&self.pool)
         .await?;
@@ -83,6 +90,10 @@ impl Store {
         }
         let finalizing =
             transition.state.is_final() && (transition.effect.is_some() || transition.finalizes);
+        let snapshot =
+            self.keyring.seal_document_of(SNAPSHOT, order.id, transition.snapshot.as_ref())?;
+        let intent = self.keyring.seal_document_of(INTENT, order.id, transition.effect.as_ref())?;
+        let packages = [snapshot.packages, intent.packages].concat();
         let written = sqlx::query!(
             "/* advance */ UPDATE change_order SET
                  state = $3::text::order_state, step = $4::text::order_step, step_since = $5, batch = $6,
@@ -94,7 +105,8 @@ impl Store {
                  hands = coalesce($14, hands), goes_on = goes_on AND NOT $15,
                  notes = CASE WHEN $16::text IS NULL OR cardinality(notes) >= 100 THEN notes ELSE notes || $16 END,
                  intent = coalesce($11, intent), applied = CASE WHEN $11 IS NULL THEN applied END,
-                 back_to = CASE WHEN NOT $12 THEN back_to END, trouble = ''
+                 back_to = CASE WHEN NOT $12 THEN back_to END, trouble = '',
+                 packages = CASE WHEN packages @> $17 THEN packages ELSE packages || $17 END
              WHERE id = $1 AND generation = $2 AND lease_expires_at > now() AND (finished_at IS NULL OR finalizing)
                  AND back_to IS NOT DISTINCT FROM $13",
             order.id.0,
@@ -106,13 +118,14 @@ impl Store {
             transition.message,
             transition.state.is_final(),
             finalizing,
-            transition.snapshot.as_ref().map(|snapshot| document("snapshot", snapshot)).transpose()?,
-            transition.effect.as_ref().map(|effect| document("intent", effect)).transpose()?,
+            snapshot.bytes,
+            intent.bytes,
             transition.completes_step_back,
             order.back_to.map(|stay| number("back_to", stay)).transpose()?,
             transition.hands.as_ref().map(|hands| document("hands", hands)).transpose()?,
             transition.clears_go_on,
-            transition.told(order)
+            transition.told(order),
+            &packages
         )
         .execute(tx.connection())
         .await?;
@@ -126,9 +139,12 @@ impl Store {
             let Some(id) = order.batches.get(batch.index).map(|batch| batch.id) else { continue };
             tx.move_batch(id, batch.state, batch.target, &batch.message, now).await?;
         }
+        let change = transition.effect.as_ref().map(|effect| {
+            effect.with_template_as(|template| self.keyring.fingerprint_of(INTENT, template))
+        });
         let detail = json!({
             "state": transition.state, "step": transition.step, "batch": transition.batch + 1, "generation": lease.generation,
-            "change": transition.effect.as_ref().map(Effect::without_template),
+            "change": change.transpose()?,
         });
         let event = Event {
             actor: SELF,
@@ -205,17 +221,20 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
+        let template = self.keyring.seal_document_of(ORDER_TEMPLATE, order.id, made.template)?;
         let written = sqlx::query!(
             "/* record_applied */ UPDATE change_order SET applied = $3, template = coalesce($4, template), finalizing = finalizing AND step <> 'done',
                  step_since = CASE WHEN finished_at IS NULL THEN step_since ELSE $5 END,
                  outage_ms = outage_ms + greatest(0, coalesce(extract(epoch FROM $5::timestamptz - outage_since) * 1000, 0))::bigint,
-                 outage_since = NULL, message = coalesce(message_before_outage, message), message_before_outage = NULL
+                 outage_since = NULL, message = coalesce(message_before_outage, message), message_before_outage = NULL,
+                 packages = CASE WHEN packages @> $6 THEN packages ELSE packages || $6 END
              WHERE id = $1 AND generation = $2 AND (finished_at IS NULL OR finalizing)",
             order.id.0,
             lease.generation,
             document("applied", &made.applied)?,
-            made.template,
-            now.to_sqlx() as _
+            template.bytes,
+            now.to_sqlx() as _,
+            &template.packages
         )
         .execute(tx.connection())
         .await?;
@@ -327,6 +346,8 @@ impl Tx {
         sqlx::query!(
             "/* note_success */ UPDATE application SET release_id = coalesce($2, release_id),
                  resting_snapshot = CASE WHEN $3 THEN resting_snapshot END,
+                 resting_packages = CASE WHEN $3 THEN resting_packages ELSE '{}' END,
+                 resting_replicas = CASE WHEN $3 THEN resting_replicas END,
                  deleted_at = CASE WHEN $4 THEN $5::timestamptz END
              WHERE id = $1",
             order.application.0,
@@ -357,14 +378,17 @@ impl Tx {
         let image = image.and_then(|index| {
             template.pointer(&format!("/spec/containers/{index}/image"))?.as_str()
         });
+        let sealed = self.keyring.seal_document(RELEASE_TEMPLATE, release, template)?;
         // What the version was first stays: a restart may have left its mark since.
         sqlx::query!(
-            "/* note_release */ UPDATE release SET released_at = $2, template = coalesce(template, $3), image = coalesce($4, image), min_ready_seconds = coalesce($5, min_ready_seconds) WHERE id = $1",
+            "/* note_release */ UPDATE release SET released_at = $2, template = coalesce(template, $3),
+                 packages = CASE WHEN template IS NOT NULL OR packages @> $6 THEN packages ELSE packages || $6 END, image = coalesce($4, image), min_ready_seconds = coalesce($5, min_ready_seconds) WHERE id = $1",
             release.0,
             now.to_sqlx() as _,
-            template,
+            sealed.bytes,
             image,
-            order.target.min_ready_seconds
+            order.target.min_ready_seconds,
+            &sealed.packages
         )
         .execute(self.connection())
         .await?;
@@ -382,7 +406,7 @@ impl Tx {
         sqlx::query!(
             "/* note_replicas */ UPDATE application SET replicas = $2,
                  replicas_before_stop = CASE WHEN $2 = 0 THEN coalesce(nullif($3::integer, 0), nullif(replicas, 0), replicas_before_stop) END,
-                 resting_snapshot = jsonb_set(resting_snapshot, '{replicas}', to_jsonb($2::integer))
+                 resting_replicas = CASE WHEN resting_snapshot IS NOT NULL THEN $2 END
              WHERE id = $1",
             application.0,
             replicas,
@@ -444,12 +468,13 @@ impl Tx {
             replicas,
             resumes_at: 0,
         };
+        let target_fingerprint = self.fingerprint(&rollback.target)?;
         self.insert_order(&rollback, now).await?;
         let event = Event {
             actor,
             kind: "order.accepted",
             cause: &format!("rolls back order {}", order.id),
-            detail: json!({ "rolls_back": order.id }),
+            detail: json!({ "rolls_back": order.id, "target": target_fingerprint }),
         };
         self.add_event(order.application, Some(id), now, event).await?;
         Ok(id)

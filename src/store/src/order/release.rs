@@ -8,9 +8,15 @@ use serde_json::Value;
 
 use crate::{
     Store, StoreError, Tx,
+    keyring::Keyring,
     row::{document, json},
+    sealed::RELEASE_TEMPLATE,
 };
-use domain::{ApplicationId, Rejection, ReleaseId, package::Label, precheck::Existing};
+use domain::{
+    ApplicationId, Rejection, ReleaseId,
+    package::{Label, upload::stored_in},
+    precheck::Existing,
+};
 
 /// A version about to be ordered.
 #[derive(Debug, Clone)]
@@ -54,20 +60,23 @@ impl Tx {
         release: &NewRelease<'_>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let named = release.package.map(|package| stored_in(&package.address));
+        let packages: Vec<_> = named.into_iter().flatten().map(|package| package.0).collect();
         // Two orders within a second get different texts, since a text names the
         // version to go back to. The application's row is locked meanwhile.
         sqlx::query!(
             "/* insert_release */ WITH named AS (SELECT to_char($6 AT TIME ZONE 'UTC', 'YYYYMMDD.HH24MISS') AS text),
              taken AS (SELECT count(*) AS number FROM release, named WHERE application_id = $2 AND starts_with(version, named.text))
-             INSERT INTO release (id, application_id, version, image, description, created_at, package)
-             SELECT $1, $2, coalesce($3, named.text || CASE WHEN taken.number > 0 THEN '.' || taken.number ELSE '' END), $4, $5, $6, $7 FROM named, taken",
+             INSERT INTO release (id, application_id, version, image, description, created_at, package, packages)
+             SELECT $1, $2, coalesce($3, named.text || CASE WHEN taken.number > 0 THEN '.' || taken.number ELSE '' END), $4, $5, $6, $7, $8 FROM named, taken",
             release.id.0,
             release.application.0,
             release.version,
             release.image,
             release.description,
             now.to_sqlx() as _,
-            release.package.map(|package| json("package", package)).transpose()?
+            release.package.map(|package| json("package", package)).transpose()?,
+            &packages
         )
         .execute(self.connection())
         .await?;
@@ -85,14 +94,16 @@ impl Tx {
         existing: &Existing,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let template = self.keyring.seal_document(RELEASE_TEMPLATE, release, &existing.template)?;
         sqlx::query!(
-            "/* note_adoption */ WITH found AS (UPDATE release SET released_at = $3, template = $4, min_ready_seconds = $5 WHERE id = $2)
+            "/* note_adoption */ WITH found AS (UPDATE release SET released_at = $3, template = $4, min_ready_seconds = $5, packages = packages || $6 WHERE id = $2)
              UPDATE application SET release_id = $2 WHERE id = $1",
             application.0,
             release.0,
             now.to_sqlx() as _,
-            existing.template,
-            existing.min_ready_seconds
+            template.bytes,
+            existing.min_ready_seconds,
+            &template.packages
         )
         .execute(self.connection())
         .await?;
@@ -130,9 +141,12 @@ impl Tx {
         id: Option<ReleaseId>,
         version: Option<&str>,
     ) -> Result<ReleaseRow, StoreError> {
-        let found = history(self.connection(), application).await?.into_iter().find(|row| {
-            id.is_none_or(|id| row.id == id) && version.is_none_or(|version| row.version == version)
-        });
+        let keyring = self.keyring.clone();
+        let found =
+            history(self.connection(), &keyring, application).await?.into_iter().find(|row| {
+                id.is_none_or(|id| row.id == id)
+                    && version.is_none_or(|version| row.version == version)
+            });
         let shown = version.map(str::to_owned).or(id.map(|id| id.to_string())).unwrap_or_default();
         found.ok_or_else(|| Rejection::UnknownVersion { application, version: shown }.into())
     }
@@ -145,7 +159,7 @@ impl Store {
     /// [`StoreError::Sql`].
     pub async fn history(&self, application: ApplicationId) -> Result<Vec<ReleaseRow>, StoreError> {
         let mut connection = self.pool.acquire().await?;
-        history(&mut connection, application).await
+        history(&mut connection, &self.keyring, application).await
     }
 
     /// The texts of all versions, also of those that were never released to their end.
@@ -168,6 +182,7 @@ impl Store {
 
 async fn history(
     connection: &mut sqlx::PgConnection,
+    keyring: &Keyring,
     application: ApplicationId,
 ) -> Result<Vec<ReleaseRow>, StoreError> {
     let rows = sqlx::query!(
@@ -187,7 +202,7 @@ async fn history(
                 description: row.description,
                 created_at: row.created_at.to_jiff(),
                 released_at: row.released_at.to_jiff(),
-                template: row.template,
+                template: keyring.open_json(RELEASE_TEMPLATE, row.id, &row.template)?,
                 min_ready_seconds: row.min_ready_seconds,
             })
         })

@@ -11,6 +11,7 @@ use super::precheck_request::CLAIM_SECONDS;
 use crate::{
     Store, StoreError,
     row::{document, json},
+    sealed::ANSWER,
 };
 use domain::{
     ClusterId, KnownCluster,
@@ -19,7 +20,7 @@ use domain::{
 
 /// A query's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClusterQueryId(Uuid);
+pub struct ClusterQueryId(pub Uuid);
 
 /// A query of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +80,7 @@ impl Store {
         )
         .fetch_optional(&self.pool)
         .await?;
-        row.map(|row| document("cluster state", row.answer)).transpose()
+        row.map(|row| self.keyring.open_json(ANSWER, id.0, &row.answer)).transpose()
     }
 
     /// Takes back a query that nobody waits for any more.
@@ -137,7 +138,7 @@ impl Store {
         sqlx::query!(
             "/* answer_cluster_query */ UPDATE cluster_query SET answer = $2 WHERE id = $1 AND answer IS NULL",
             id.0,
-            json("cluster state", seen)?
+            self.keyring.seal_json(ANSWER, id.0, seen)?
         )
         .execute(&self.pool)
         .await?;

@@ -15,6 +15,7 @@ use super::precheck_request::CLAIM_SECONDS;
 use crate::{
     Event, Store, StoreError, Tx,
     row::{document, json, word},
+    sealed::{OUTCOME, TARGET, WANTED},
 };
 use domain::{
     ApplicationId, BatchId, ClusterId, KnownCluster, OrderId,
@@ -83,7 +84,7 @@ impl Store {
             let record =
                 row.record.map(|record| document::<Record>("record", record)).transpose()?;
             Ok(WriteAnswer {
-                outcome: document("outcome", row.outcome)?,
+                outcome: self.keyring.open_json(OUTCOME, id.0, &row.outcome)?,
                 order: record.map(|record| record.order),
             })
         })
@@ -129,7 +130,7 @@ impl Store {
                  WHERE cluster_id = $1 AND EXISTS (SELECT 1 FROM kubernetes_cluster WHERE id = $1 AND identity = $3)
                    AND answered_at IS NULL AND (claimed_at IS NULL OR claimed_at < now() - make_interval(secs => $2))
                  ORDER BY asked_at FOR UPDATE SKIP LOCKED LIMIT 1
-             ) RETURNING id, namespace, wanted, generation, attempts",
+             ) RETURNING id, namespace, wanted AS \"wanted!\", generation, attempts",
             cluster.id.as_str(),
             CLAIM_SECONDS,
             cluster.identity.as_str()
@@ -140,7 +141,7 @@ impl Store {
             Ok(ClaimedWrite {
                 id: ObjectWriteId(row.id),
                 namespace: row.namespace,
-                object_write: document("object_write", row.wanted)?,
+                object_write: self.keyring.open_json(WANTED, row.id, &row.wanted)?,
                 generation: row.generation,
                 attempts: row.attempts,
             })
@@ -162,11 +163,11 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
         let row = sqlx::query!(
-            "/* answer_object_write */ UPDATE object_write SET outcome = $3, answered_at = $4, wanted = 'null'
+            "/* answer_object_write */ UPDATE object_write SET outcome = $3, answered_at = $4, wanted = NULL
              WHERE id = $1 AND generation = $2 AND answered_at IS NULL RETURNING record, asked_at",
             id.0,
             generation,
-            json("outcome", outcome)?,
+            self.keyring.seal_json(OUTCOME, id.0, outcome)?,
             now.to_sqlx() as _
         )
         .fetch_optional(tx.connection())
@@ -214,7 +215,7 @@ impl Tx {
             id.0,
             cluster.as_str(),
             namespace,
-            json("object_write", object_write)?,
+            self.keyring.seal_json(WANTED, id.0, object_write)?,
             record.map(|record| json("record", record)).transpose()?,
             now.to_sqlx() as _
         )
@@ -232,12 +233,25 @@ impl Tx {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let outcome: Outcome = Err(why.into());
+        // Each row's outcome is sealed for its own place.
+        let open = sqlx::query_scalar!(
+            "/* open_object_writes */ SELECT id FROM object_write WHERE cluster_id = $1 AND answered_at IS NULL ORDER BY id FOR UPDATE",
+            cluster.as_str()
+        )
+        .fetch_all(self.connection())
+        .await?;
+        let outcomes = open
+            .iter()
+            .map(|id| self.keyring.seal_json(OUTCOME, id, &outcome))
+            .collect::<Result<Vec<_>, _>>()?;
         let rows = sqlx::query!(
-            "/* let_object_writes_go */ UPDATE object_write SET outcome = $3, answered_at = $2, wanted = 'null', generation = nextval('fencing_token')
-             WHERE cluster_id = $1 AND answered_at IS NULL RETURNING record, asked_at",
+            "/* let_object_writes_go */ UPDATE object_write w SET outcome = gone.outcome, answered_at = $2, wanted = NULL, generation = nextval('fencing_token')
+             FROM unnest($3::uuid[], $4::bytea[]) AS gone (id, outcome)
+             WHERE w.id = gone.id AND cluster_id = $1 AND answered_at IS NULL RETURNING record, asked_at",
             cluster.as_str(),
             now.to_sqlx() as _,
-            json("outcome", &outcome)?
+            &open,
+            &outcomes
         )
         .fetch_all(self.connection())
         .await?;
@@ -272,7 +286,7 @@ impl Tx {
             record.application.0,
             word(Kind::ObjectWrite),
             json("strategy", &Strategy::ALL_AT_ONCE)?,
-            json("target", &target)?,
+            self.keyring.seal_json(TARGET, record.order, &target)?,
             record.description,
             began.to_sqlx() as _,
             record.created_by,

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     Store, StoreError,
-    row::{document, json},
+    sealed::{PROPOSAL, REPORT},
 };
 use domain::{
     ApplicationId, ClusterId, KnownCluster,
@@ -42,7 +42,7 @@ impl Store {
             proposal.cluster.as_str(),
             proposal.namespace,
             proposal.name,
-            json("proposal", proposal)?,
+            self.keyring.seal_json(PROPOSAL, id, proposal)?,
             now.to_sqlx() as _
         )
         .execute(tx.connection())
@@ -66,7 +66,7 @@ impl Store {
         )
         .fetch_optional(&self.pool)
         .await?;
-        row.and_then(|row| row.report).map(|report| document("report", report)).transpose()
+        self.keyring.open_some(REPORT, id.0, row.and_then(|row| row.report))
     }
 
     /// The newest precheck request about a Deployment, if there is one, with its answer, if
@@ -81,14 +81,14 @@ impl Store {
         name: &str,
     ) -> Result<Option<Option<PrecheckReport>>, StoreError> {
         let row = sqlx::query!(
-            "/* newest_precheck_report */ SELECT report FROM precheck_request WHERE cluster_id = $1 AND namespace = $2 AND name = $3 ORDER BY asked_at DESC, id DESC LIMIT 1",
+            "/* newest_precheck_report */ SELECT id, report FROM precheck_request WHERE cluster_id = $1 AND namespace = $2 AND name = $3 ORDER BY asked_at DESC, id DESC LIMIT 1",
             cluster.as_str(),
             namespace,
             name
         )
         .fetch_optional(&self.pool)
         .await?;
-        row.map(|row| row.report.map(|report| document("report", report)).transpose()).transpose()
+        row.map(|row| self.keyring.open_some(REPORT, row.id, row.report)).transpose()
     }
 
     /// Takes back a request that nobody waits for any more.
@@ -119,15 +119,18 @@ impl Store {
                  WHERE cluster_id = $1 AND EXISTS (SELECT 1 FROM kubernetes_cluster WHERE id = $1 AND identity = $3)
                    AND answered_at IS NULL AND (claimed_at IS NULL OR claimed_at < now() - make_interval(secs => $2))
                  ORDER BY asked_at FOR UPDATE SKIP LOCKED LIMIT 1
-             ) RETURNING id, proposal",
+             ) RETURNING id, proposal AS \"proposal!\"",
             cluster.id.as_str(),
             CLAIM_SECONDS,
             cluster.identity.as_str()
         )
         .fetch_optional(&self.pool)
         .await?;
-        row.map(|row| Ok((PrecheckRequestId(row.id), document("proposal", row.proposal)?)))
-            .transpose()
+        row.map(|row| {
+            let proposal = self.keyring.open_json(PROPOSAL, row.id, &row.proposal)?;
+            Ok((PrecheckRequestId(row.id), proposal))
+        })
+        .transpose()
     }
 
     /// Answers a precheck request. The first answer stays. The question is erased: it may
@@ -142,9 +145,9 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         sqlx::query!(
-            "/* answer_precheck_request */ UPDATE precheck_request SET report = $2, answered_at = $3, proposal = 'null' WHERE id = $1 AND answered_at IS NULL",
+            "/* answer_precheck_request */ UPDATE precheck_request SET report = $2, answered_at = $3, proposal = NULL WHERE id = $1 AND answered_at IS NULL",
             id.0,
-            json("report", report)?,
+            self.keyring.seal_json(REPORT, id.0, report)?,
             now.to_sqlx() as _
         )
         .execute(&self.pool)

@@ -55,7 +55,7 @@ impl Store {
              WHERE p.deleted_at IS NULL AND p.created_at < $1 AND ($2::uuid IS NULL OR p.id > $2)
                AND NOT EXISTS (
                    SELECT 1 FROM release r JOIN application a ON a.id = r.application_id
-                   WHERE r.released_at IS NOT NULL AND stored_packages(r.template) || stored_packages(r.package) @> ARRAY[p.id]
+                   WHERE r.released_at IS NOT NULL AND r.packages @> ARRAY[p.id]
                      AND (a.deleted_at IS NULL OR NOT EXISTS (
                          SELECT 1 FROM change_order d
                          WHERE d.application_id = a.id AND d.kind = 'delete' AND d.state = 'succeeded' AND d.generation > 0)))
@@ -83,8 +83,7 @@ impl Store {
         most: i64,
     ) -> Result<(Vec<PackageId>, Option<OrderId>), StoreError> {
         let found = sqlx::query!(
-            r#"/* packages_of_orders */ SELECT o.id, stored_packages(o.target) || stored_packages(o.snapshot) || stored_packages(o.template)
-                   || stored_packages(o.intent) || stored_packages(a.resting_snapshot) AS "packages!: Vec<uuid::Uuid>"
+            r#"/* packages_of_orders */ SELECT o.id, o.packages || a.resting_packages AS "packages!: Vec<uuid::Uuid>"
                FROM change_order o JOIN application a ON a.id = o.application_id
                WHERE (o.finished_at IS NULL OR o.finalizing OR o.created_at >= $1
                       OR (a.deleted_at IS NULL AND (
@@ -136,7 +135,7 @@ impl Store {
             "/* mark_package_deleted */ UPDATE stored_package SET deleted_at = $2 WHERE id = $1
                AND NOT EXISTS (
                    SELECT 1 FROM release r JOIN application a ON a.id = r.application_id
-                   WHERE r.released_at IS NOT NULL AND stored_packages(r.template) || stored_packages(r.package) @> ARRAY[$1]
+                   WHERE r.released_at IS NOT NULL AND r.packages @> ARRAY[$1]
                      AND (a.deleted_at IS NULL OR NOT EXISTS (
                          SELECT 1 FROM change_order d
                          WHERE d.application_id = a.id AND d.kind = 'delete' AND d.state = 'succeeded' AND d.generation > 0)))
@@ -149,8 +148,7 @@ impl Store {
                               OR EXISTS (SELECT 1 FROM change_order s WHERE s.application_id = a.id AND (s.finished_at IS NULL OR s.finalizing))
                               OR NOT EXISTS (SELECT 1 FROM change_order n WHERE n.application_id = a.id AND n.kind <> 'object_write'
                                              AND (n.created_at, n.id) > (o.created_at, o.id)))))
-                     AND stored_packages(o.target) || stored_packages(o.snapshot) || stored_packages(o.template)
-                         || stored_packages(o.intent) || stored_packages(a.resting_snapshot) @> ARRAY[$1])",
+                     AND o.packages || a.resting_packages @> ARRAY[$1])",
             id.0,
             now.to_sqlx() as _,
             before.to_sqlx() as _,

@@ -94,7 +94,7 @@ async fn a_peer_that_sends_too_much_is_refused_before_anything_is_read_and_other
 async fn a_key_that_sends_too_much_is_refused_from_everywhere_and_others_are_not(pool: PgPool) {
     let server = Server::start(pool).await;
     let other = Key { id: "other-key", secret: "other-secret" };
-    let store = Store::on(server.pool.clone());
+    let store = Store::on(server.pool.clone(), test_support::keyring::keyring());
     assert!(
         store
             .insert_key(other.id, &other.secret.into(), "others", server.clock.now())

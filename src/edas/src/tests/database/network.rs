@@ -133,12 +133,12 @@ async fn a_service_is_created_changed_listed_and_deleted(pool: PgPool) {
         ["CoUpdateK8sService", "CoUpdateK8sService", "CoUpdateK8sService", "CoCreateApp"]
     );
     assert_eq!(live.pods().await, pods, "no pod heard of it");
-    let wanted: Vec<Value> = sqlx::query_scalar("SELECT wanted FROM object_write")
+    let wanted: Vec<Option<Vec<u8>>> = sqlx::query_scalar("SELECT wanted FROM object_write")
         .fetch_all(&live.server.pool)
         .await
         .unwrap();
     assert!(
-        wanted.len() == 3 && wanted.iter().all(Value::is_null),
+        wanted.len() == 3 && wanted.iter().all(Option::is_none),
         "what was wanted is wiped: {wanted:?}"
     );
 }

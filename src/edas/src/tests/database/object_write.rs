@@ -57,7 +57,10 @@ async fn without_an_executor_nothing_is_written(pool: PgPool) {
         "{said}"
     );
     // One that is alive, and takes nothing up: it is withdrawn.
-    Store::on(server.pool.clone()).heartbeat(&"default".into(), "somebody", Ok(())).await.unwrap();
+    Store::on(server.pool.clone(), test_support::keyring::keyring())
+        .heartbeat(&"default".into(), "somebody", Ok(()))
+        .await
+        .unwrap();
     let refused = server.call("DELETE", SERVICE, &parameters).await;
     let said = refused["Message"].as_str().unwrap();
     assert!(

@@ -268,7 +268,7 @@ async fn a_deleted_application_is_gone_for_every_client_and_its_name_is_free(poo
     let order = reply["ChangeOrderId"].as_str().unwrap().to_owned();
     let listed = server.call("POST", "/pop/v5/app/app_list", &[]).await;
     assert_eq!(listed["ApplicationList"]["Application"][0]["State"], "DELETING");
-    let store = Store::on(server.pool.clone());
+    let store = Store::on(server.pool.clone(), test_support::keyring::keyring());
     let recorded =
         store.record_identity(&"default".into(), &"the-test".parse().unwrap()).await.unwrap();
     let store::Recorded::Known(cluster) = recorded else { panic!("{recorded:?}") };

@@ -49,12 +49,13 @@ async fn server(pool: PgPool) -> Server {
 }
 
 pub(super) async fn newest_target(server: &Server) -> (Target, Value) {
-    let (target, release): (Value, Value) =
-        sqlx::query_as("SELECT o.target, coalesce(r.package, 'null') FROM change_order o JOIN release r ON r.id = o.release_id ORDER BY o.created_at DESC LIMIT 1")
+    let (order, release): (uuid::Uuid, Value) =
+        sqlx::query_as("SELECT o.id, coalesce(r.package, 'null') FROM change_order o JOIN release r ON r.id = o.release_id ORDER BY o.created_at DESC LIMIT 1")
             .fetch_one(&server.pool)
             .await
             .unwrap();
-    (serde_json::from_value(target).unwrap(), release)
+    let store = Store::on(server.pool.clone(), test_support::keyring::keyring());
+    (store.order(domain::OrderId(order)).await.unwrap().unwrap().target, release)
 }
 
 pub(super) async fn newest_change(server: &Server) -> JavaChange {

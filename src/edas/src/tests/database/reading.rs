@@ -17,6 +17,7 @@ use ::cluster::Cluster;
 use domain::{
     ReleaseId,
     package::{PackageKind, runtime::Runtime},
+    precheck::Existing,
     template::{
         java::{JavaChange, Package, Web, WebContext},
         spec::{Field, SpecChange},
@@ -53,13 +54,18 @@ pub(super) struct Live {
 
 impl Live {
     pub(super) async fn start(pool: PgPool) -> Self {
+        Self::start_with(pool, |service| service).await
+    }
+
+    /// The same with more of a service.
+    pub(super) async fn start_with(pool: PgPool, with: impl Fn(Service) -> Service) -> Self {
         // An executor keeps connections; those of all tests' own pools are few.
         let own = PgPoolOptions::new()
             .max_connections(8)
             .connect_with((*pool.connect_options()).clone())
             .await
             .unwrap();
-        let server = Server::start_with(service_on(own.clone()), own.clone()).await;
+        let server = Server::start_with(with(service_on(own.clone())), own.clone()).await;
         let simulation = SimulatedCluster::start(Config {
             start_delay: Duration::from_millis(5),
             ..Config::default()
@@ -70,7 +76,7 @@ impl Live {
             concurrency: 10,
         };
         let executor = Executor::new(
-            Store::on(own),
+            Store::on(own, test_support::keyring::keyring()),
             Cluster::watch(simulation.client()),
             server.clock.clone(),
             settings,
@@ -354,11 +360,20 @@ async fn what_a_package_is_started_with_is_shown(pool: PgPool) {
     };
     let base = json!({ "spec": { "containers": [{ "name": "web", "image": "shop/web:1" }] } });
     let spec = SpecChange { java: Box::new(change), ..SpecChange::default() };
-    sqlx::query("UPDATE change_order SET template = $1")
-        .bind(spec.apply(&base, "web", ReleaseId::new()))
-        .execute(&server.pool)
-        .await
-        .unwrap();
+    let release: uuid::Uuid =
+        sqlx::query_scalar("SELECT id FROM release").fetch_one(&server.pool).await.unwrap();
+    let found = Existing {
+        uid: String::new(),
+        template: spec.apply(&base, "web", ReleaseId(release)),
+        replicas: 1,
+        min_ready_seconds: 0,
+        controller: None,
+    };
+    let store = Store::on(server.pool.clone(), test_support::keyring::keyring());
+    let mut tx = store.begin().await.unwrap();
+    let adopted = application.parse().unwrap();
+    tx.note_adoption(adopted, ReleaseId(release), &found, server.clock.now()).await.unwrap();
+    tx.commit().await.unwrap();
     let options = server.call("GET", START_UP, &id).await;
     assert_eq!(
         options["JavaStartUpConfig"],

@@ -19,6 +19,8 @@ use crate::wire::offered::{Object, Offer};
 use domain::access::{Grant, Group, Role, Scope};
 use store::NewKey;
 
+mod planted;
+
 const SECRET: &str = "its-secret";
 
 /// Who calls.
@@ -171,7 +173,7 @@ fn deploys(operation: &str) -> bool {
 
 /// Keys for those who call.
 async fn keys(live: &Live) {
-    let store = Store::on(live.server.pool.clone());
+    let store = Store::on(live.server.pool.clone(), test_support::keyring::keyring());
     let now = live.server.clock.now();
     for who in ALL {
         let (id, Some(granted)) = (who.key().id, who.granted()) else { continue };
@@ -282,7 +284,7 @@ async fn whoever_may_not_do_it_is_refused_and_nothing_changes(pool: PgPool) {
         .into();
     let template = template["Data"]["Id"].to_string();
     keys(&live).await;
-    sqlx::query("INSERT INTO nonce (key_id, nonce, digest, outcome, seen_at) VALUES ($1, 'replayed', 'other', 'null', now())")
+    sqlx::query("INSERT INTO nonce (key_id, nonce, digest, outcome, seen_at) VALUES ($1, 'replayed', 'other', NULL, now())")
         .bind(server::KEY.id)
         .execute(&live.server.pool)
         .await

@@ -25,7 +25,7 @@ impl Server {
 
     pub(super) async fn start_with(service: Service, pool: PgPool) -> Self {
         let clock = service.clock().clone();
-        let store = Store::on(pool.clone());
+        let store = Store::on(pool.clone(), test_support::keyring::keyring());
         assert!(store.insert_key(KEY.id, &KEY.secret.into(), "tests", clock.now()).await.unwrap());
         store.register_cluster(&"default".into()).await.unwrap();
         Self { router: router(service, EdgeConfig::default()), pool, clock }

@@ -202,7 +202,8 @@ async fn no_release_of_a_package_is_accepted_while_that_is_deleted(pool: PgPool)
     let keeper = Keeper::start_with(UploadLimits::default(), pool.clone()).await;
     let application = keeper.server.create_and_abort().await;
     let (_, id) = keeper.uploaded("a.jar").await;
-    let (store, now) = (Store::on(pool), keeper.server.clock.now());
+    let (store, now) =
+        (Store::on(pool, test_support::keyring::keyring()), keeper.server.clock.now());
     let later = now + SignedDuration::from_hours(1);
     // A release that is just being accepted wins.
     let mut tx = store.begin().await.unwrap();
@@ -223,7 +224,7 @@ async fn no_release_of_a_package_is_accepted_while_that_is_deleted(pool: PgPool)
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn one_server_at_a_time_looks_through_the_store(pool: PgPool) {
-    let (store, now) = (Store::on(pool), Clock::default().now());
+    let (store, now) = (Store::on(pool, test_support::keyring::keyring()), Clock::default().now());
     let next = now + SignedDuration::from_mins(10);
     let claims = tokio::join!(store.claim_sweep(now, next), store.claim_sweep(now, next));
     assert_eq!(

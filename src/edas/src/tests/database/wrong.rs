@@ -25,7 +25,7 @@ const TEMPLATE: &str = "/pop/v5/config_template";
 const ABORT: &str = "/pop/v5/changeorder/change_order_abort";
 
 /// Values that may be passwords, and so are not in the error.
-const SECRET: &[&str] = &[
+pub(super) const SECRET: &[&str] = &[
     "AddEnvs",
     "Annotations",
     "Args",
