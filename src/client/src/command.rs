@@ -24,7 +24,7 @@ pub enum ClientCommand {
     /// Show one order with its batches, pods and causes.
     Order(Named),
     /// Show the versions that can be released again.
-    History(Named),
+    History(History),
     /// Show the pods of an order.
     Pods(Named),
     /// Show what happened to an order, and who did it.
@@ -291,6 +291,16 @@ pub struct Rollback {
     /// Why, for what is kept of the order.
     #[arg(long)]
     pub reason: Option<String>,
+}
+
+/// `sluice history`.
+#[derive(Debug, Args)]
+pub struct History {
+    #[command(flatten)]
+    pub named: Named,
+    /// Show for each of the newest 10 versions what a return to it would change of the pod template now.
+    #[arg(long)]
+    pub diff: bool,
 }
 
 /// `sluice scale`.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     End, Trouble,
-    command::{Apps, Logs, Named, Orders, Reach, Release},
+    command::{Apps, History, Logs, Named, Orders, Reach, Release},
     context,
     find::{APPLICATIONS, ORDERS, application, call, order_of, pages, snapshot, versions},
     paint::Line,
@@ -79,9 +79,25 @@ pub(crate) async fn preview(
     Ok(())
 }
 
-pub(crate) async fn history(it: &Named) -> Result<(), Trouble> {
-    let (_, versions) = versions(&context::api(&it.reach)?, &it.name).await?;
-    Printer::of(&it.reach).list(&versions, show::versions);
+/// Versions that are compared with what runs.
+const COMPARED: usize = 10;
+
+pub(crate) async fn history(it: &History) -> Result<(), Trouble> {
+    let Named { name, reach } = &it.named;
+    let api = context::api(reach)?;
+    let (application, mut versions) = versions(&api, name).await?;
+    if !it.diff {
+        Printer::of(reach).list(&versions, show::versions);
+        return Ok(());
+    }
+    versions.truncate(COMPARED);
+    for version in &mut versions {
+        let id = version["Id"].as_str().unwrap_or_default().to_owned();
+        let pairs = [("AppId", application.clone()), ("PackageVersionId", id)];
+        let mut reply = call(&api, Method::POST, "/sluice/v1/plan", &pairs).await?;
+        version["Difference"] = reply["Difference"].take();
+    }
+    Printer::of(reach).list(&versions, show::differences);
     Ok(())
 }
 

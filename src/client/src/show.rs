@@ -265,6 +265,20 @@ pub(crate) fn difference(reply: &Value, _: usize) -> Vec<Line> {
     lines.iter().map(line).collect()
 }
 
+/// The same of several versions, each under its text.
+pub(crate) fn differences(versions: &[Value], width: usize) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for version in versions {
+        if !lines.is_empty() {
+            lines.push(Line::default());
+        }
+        let text = version["PackageVersion"].as_str().unwrap_or_default();
+        lines.push(Line::new(Tone::Strong, cut(&format!("==> {text} <=="), width)));
+        lines.extend(difference(version, width));
+    }
+    lines
+}
+
 /// Logs, as the server gives them; a heading above each where there are several.
 pub(crate) fn logs(reply: &Value, width: usize) -> Vec<Line> {
     let all: Vec<&Value> = reply["Logs"].as_array().into_iter().flatten().collect();

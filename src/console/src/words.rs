@@ -32,6 +32,17 @@ pub(crate) fn of_state(state: State) -> Sign {
     Sign { word, mark, class }
 }
 
+/// What waits for a person, for somebody else to see.
+pub(crate) const NEEDS_ANOTHER: Sign = Sign { word: "needs somebody", mark: "▲", class: "asks" };
+
+/// The state of an order, for somebody who may let batches begin, or may not.
+pub(crate) fn of_state_for(state: State, may_continue: bool) -> Sign {
+    match state {
+        State::WaitingConfirmation if !may_continue => NEEDS_ANOTHER,
+        state => of_state(state),
+    }
+}
+
 /// A batch that will not begin any more.
 pub(crate) const NOT_BEGUN: Sign = Sign { word: "not begun", mark: "–", class: "ended" };
 

@@ -128,6 +128,21 @@ async fn whoever_asks_for_json_gets_json_alone(pool: PgPool) {
     assert_eq!(aborted.order.state, State::Aborted);
 }
 
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn the_history_shows_what_a_return_would_change(pool: PgPool) {
+    let server = Server::start(pool).await;
+    server.app.create("web", 1).await;
+    server.ends(0, "release web --image shop/web:2.0 --version-text two").await;
+    let shown = server.ends(0, "history web --diff").await;
+    let (newest, first) = shown.split_once("\n\n").unwrap();
+    assert!(newest.contains("==> two <==") && newest.contains("nothing of the pod"), "{shown}");
+    let has = |mark: char, image: &str| {
+        first.lines().any(|line| line.starts_with(mark) && line.ends_with(image))
+    };
+    assert!(has('+', "image: shop/web:1.0") && has('-', "image: shop/web:2.0"), "{shown}");
+    assert!(!server.ends(0, "history web").await.contains("image: "));
+}
+
 /// A link for whoever calls, and for nobody whose name is alike.
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn whoever_has_a_key_gets_a_link_to_the_console_for_it(pool: PgPool) {

@@ -52,6 +52,10 @@ async fn whoever_may_only_read_is_offered_nothing_to_do_and_a_forged_form_does_n
     let mut live = site.stream(&format!("{of_order}/live")).await;
     let first = String::from_utf8(live.chunk().await.unwrap().unwrap().to_vec()).unwrap();
     assert!(first.contains("You may not do these here") && !first.contains("<form"), "{first}");
+    for list in ["/console/apps", "/console/orders", &of_order, &of_application] {
+        let body = site.get(list).await.body;
+        assert!(body.contains("needs somebody") && !body.contains("</span> needs you<"), "{body}");
+    }
     let body = site.get(&of_application).await.body;
     assert!(forms(&body).is_empty() && links(&body, &format!("{of_application}/release")) == 0);
     assert!(!body.contains("Scale and restart") && body.contains("You may not release it"));

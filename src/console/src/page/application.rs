@@ -65,6 +65,7 @@ struct May {
     pods: bool,
     manifest: bool,
     read_order: bool,
+    go_on: bool,
     release: bool,
     scale: bool,
     start: bool,
@@ -80,6 +81,7 @@ impl May {
             pods: may(Action::PODS),
             manifest: may(Action::MANIFEST),
             read_order: may(Action::READ),
+            go_on: may(Action::CONFIRM),
             release: may(Action::PREVIEW),
             scale: may(Action::SCALE),
             start: may(Action::START),
@@ -174,7 +176,7 @@ pub(crate) async fn show(
         open: newest.filter(|order| !order.state.is_final()).map(|order| OpenOrder {
             id: order.id.to_string(),
             kind: words::of_kind(order.kind),
-            sign: words::of_state(order.state),
+            sign: words::of_state_for(order.state, may.go_on),
         }),
         tab: tab.unwrap_or(may.first_tab()),
         may,
@@ -208,7 +210,8 @@ pub(crate) async fn show(
             if let Some(last) = listed.rows.last().filter(|_| listed.has_more) {
                 page.next = next_of(&page.id, &asked, &place(last));
             }
-            page.orders = listed.rows.iter().map(|row| OrderLine::of(row, now)).collect();
+            page.orders =
+                listed.rows.iter().map(|row| OrderLine::of(row, now, page.may.go_on)).collect();
         }
         "pods" => match pods(&console, id, now).await {
             Ok(mut pods) => {

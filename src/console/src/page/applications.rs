@@ -95,8 +95,7 @@ pub(crate) async fn list(
     let listed = console.service.listed_applications(&filter).await?;
     let known = console.service.namespaces().await?;
     let chosen = filter.namespace.clone().unwrap_or_default();
-    let mut namespaces =
-        Choice::all(&[("", "all namespaces")], if chosen.is_empty() { "" } else { "-" });
+    let mut namespaces = Choice::all(&[("", "all")], if chosen.is_empty() { "" } else { "-" });
     for name in known.iter().chain(filter.namespace.iter().filter(|it| !known.contains(it))) {
         let is_chosen = *name == chosen;
         namespaces.push(Choice { value: name.clone(), word: name.clone(), is_chosen });
@@ -105,6 +104,7 @@ pub(crate) async fn list(
         Some(last) => next_of(&asked, last),
         None => String::new(),
     };
+    let may_continue = signed_in.may(Action::CONFIRM);
     let needing = listed.rows.iter().filter(|row| row.rank == 0).count();
     let title =
         if needing > 0 { format!("▲ {needing} · Applications") } else { "Applications".into() };
@@ -114,16 +114,19 @@ pub(crate) async fn list(
         states: Choice::all(STATES, asked.text("state")),
         text: asked.text("q").to_owned(),
         is_filtered: ["namespace", "state", "q"].iter().any(|it| asked.given(it).is_some()),
-        rows: listed.rows.into_iter().map(|row| row_of(row, now)).collect(),
+        rows: listed.rows.into_iter().map(|row| row_of(row, now, may_continue)).collect(),
         next,
     })
 }
 
-fn row_of(row: ListedApplication, now: jiff::Timestamp) -> Row {
-    let order = row.order.as_ref().map(|order| OrderLine::of(order, now));
+fn row_of(row: ListedApplication, now: jiff::Timestamp, may_continue: bool) -> Row {
+    let order = row.order.as_ref().map(|order| OrderLine::of(order, now, may_continue));
     let is_stopped = row.replicas == 0 && row.replicas_before_stop.is_some();
     let (word, mark, class) = match (row.rank, &row.order) {
-        (0, Some(order)) if !order.state.is_final() => ("needs you", "▲", "asks"),
+        (0, Some(order)) if !order.state.is_final() => {
+            let word = if may_continue { "needs you" } else { words::NEEDS_ANOTHER.word };
+            (word, "▲", "asks")
+        }
         (0 | 1, Some(order)) => {
             let sign = words::of_state(order.state);
             (sign.word, sign.mark, sign.class)

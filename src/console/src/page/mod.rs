@@ -76,13 +76,15 @@ pub(crate) struct OrderLine {
     pub version: String,
     pub message: String,
     pub at: Moment,
+    /// How long it took, or goes on.
     pub took: String,
     pub by: String,
     pub source: &'static str,
 }
 
 impl OrderLine {
-    pub(crate) fn of(order: &ListedOrder, now: Timestamp) -> Self {
+    /// As somebody sees it who may let batches begin, or may not.
+    pub(crate) fn of(order: &ListedOrder, now: Timestamp, may_continue: bool) -> Self {
         let batches = order.strategy.count();
         let is_open = !order.state.is_final();
         Self {
@@ -91,7 +93,7 @@ impl OrderLine {
             namespace: order.namespace.clone(),
             name: order.name.clone(),
             kind: words::of_kind(order.kind),
-            sign: words::of_state(order.state),
+            sign: words::of_state_for(order.state, may_continue),
             progress: if batches > 1 && is_open {
                 format!("{}/{batches}", (order.batch + 1).min(batches))
             } else {
@@ -100,7 +102,10 @@ impl OrderLine {
             version: order.version.clone(),
             message: order.message.clone(),
             at: words::since(order.created_at, now),
-            took: words::took(order.created_at, order.finished_at.unwrap_or(now)),
+            took: match order.finished_at {
+                Some(end) => format!("took {}", words::took(order.created_at, end)),
+                None => format!("for {}", words::took(order.created_at, now)),
+            },
             by: order.created_by.clone(),
             source: words::of_source(order.source),
         }

@@ -197,7 +197,7 @@ pub(crate) fn parts(order: &Shown) -> Result<Parts, askama::Error> {
     let line = &order.order;
     let shown = line.id.to_string();
     let choices = choices(order);
-    let (batches, pods) = (batch_lines(order), pod_lines(order));
+    let (batches, pods) = (batch_lines(order, may_continue), pod_lines(order));
     let said = state_sentence(order, may_continue);
     let failed = matches!(line.state, OrderState::Failed | OrderState::SystemFailed);
     let cause = if failed { &line.message } else { &order.trouble };
@@ -267,7 +267,7 @@ fn state_sentence(order: &Snapshot, may_continue: bool) -> String {
     }
 }
 
-fn batch_lines(order: &Snapshot) -> Vec<BatchLine> {
+fn batch_lines(order: &Snapshot, may_continue: bool) -> Vec<BatchLine> {
     let mut x = 0;
     let line = |batch: &BatchSnapshot| {
         let ready = batch.ready();
@@ -285,6 +285,9 @@ fn batch_lines(order: &Snapshot) -> Vec<BatchLine> {
             canary: batch.canary,
             sign: match batch.started_at {
                 None if order.order.state.is_final() => words::NOT_BEGUN,
+                _ if batch.state == OrderState::WaitingConfirmation && !may_continue => {
+                    words::NEEDS_ANOTHER
+                }
                 _ => words::of_batch(batch.state),
             },
             size: batch.size,
@@ -315,6 +318,8 @@ fn pod_lines(order: &Snapshot) -> Vec<PodLine> {
     let line = |(batch, pod): (&BatchSnapshot, &PodSnapshot)| {
         let (word, mark, class) = if pod.ready {
             ("ready", "✓", "good")
+        } else if pod.message.is_empty() && order.order.state.is_final() {
+            ("not ready", "○", "ended")
         } else if pod.message.is_empty() {
             ("starts", "○", "waits")
         } else {

@@ -46,6 +46,7 @@ pub(crate) async fn list(
     let console = signed_in.within(&console, Action::LIST)?;
     let listed = console.service.listed_orders(&filter_of(&asked)).await?;
     let now = console.service.clock().now();
+    let may_continue = signed_in.may(Action::CONFIRM);
     let next = match listed.rows.last().filter(|_| listed.has_more) {
         Some(last) => {
             let kept = ["namespace", "state", "q"];
@@ -58,7 +59,7 @@ pub(crate) async fn list(
         namespace: asked.text("namespace").to_owned(),
         text: asked.text("q").to_owned(),
         states: Choice::all(STATES, asked.text("state")),
-        rows: listed.rows.iter().map(|row| OrderLine::of(row, now)).collect(),
+        rows: listed.rows.iter().map(|row| OrderLine::of(row, now, may_continue)).collect(),
         next,
     })
 }
