@@ -2,6 +2,7 @@
 //! answers are lost, executors die between any two writes, watches break, the
 //! database goes away. Batches stay whole, and the order reaches its end.
 
+mod commit;
 mod operations;
 
 use std::sync::{

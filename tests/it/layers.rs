@@ -34,6 +34,30 @@ fn the_domain_is_pure() {
     assert!(seen > 30, "the reading finds files: {seen}");
 }
 
+/// Whoever looks for what Sluice writes on objects finds all of it in one place.
+#[test]
+fn every_name_that_is_written_on_objects_stands_in_one_file() {
+    let names = root().join("src/domain/src/template/names.rs");
+    let (mut wrong, mut seen) = (Vec::new(), 0);
+    for file in files(&root().join("src"), &["rs"]) {
+        let is_test = file.iter().any(|name| name == "tests" || name == "tests.rs");
+        let is_the_cluster = file.starts_with(root().join("src/simulated"));
+        if is_test || is_the_cluster || file == names {
+            continue;
+        }
+        seen += 1;
+        let text = std::fs::read_to_string(&file).unwrap();
+        let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        if text.contains("\"sluice.dev/") {
+            wrong.push(file.display().to_string());
+        }
+    }
+    assert!(wrong.is_empty(), "these name annotations or labels themselves: {wrong:?}");
+    assert!(seen > 100, "the reading finds files: {seen}");
+    let named = std::fs::read_to_string(&names).unwrap().matches("\"sluice.dev/").count();
+    assert!(named > 10, "{named}");
+}
+
 #[test]
 fn what_is_not_pure_is_found_in_each_way_of_writing_it() {
     let source = "use std::{fmt, fs::File}; use std::net::IpAddr; use jiff::Timestamp;

@@ -9,7 +9,7 @@ use kube::{
 use serde_json::json;
 use sqlx::PgPool;
 
-use crate::support::{App, manual, on_both_clusters};
+use crate::support::{App, CLUSTER, eventually, manual, on_both_clusters};
 
 const NEW: &str = "shop/web:2.0";
 
@@ -68,7 +68,7 @@ async fn a_fencing_token_that_nobody_can_have_given_out_is_written_over(app: App
 }
 
 async fn an_order_older_than_one_that_the_database_does_not_know_leaves_the_deployment_alone(
-    app: App,
+    mut app: App,
 ) {
     let (application, order) = resting(&app).await;
     let unknown = OrderId::new();
@@ -82,11 +82,20 @@ async fn an_order_older_than_one_that_the_database_does_not_know_leaves_the_depl
         && ended.message.contains("restored from an older backup");
     assert!(says, "{}", ended.message);
     assert_eq!(fence(&app).await.to_string(), ahead, "nothing was written");
+    // Whoever starts now lists it.
+    app.crash();
+    let moved = eventually(async || {
+        let moved = app.store.moved_on(&CLUSTER.into()).await.unwrap();
+        moved.first().cloned().ok_or_else(|| "nothing moved on".to_owned())
+    })
+    .await;
+    assert_eq!((moved.order, moved.name.as_str(), moved.image.as_str()), (unknown, "web", NEW));
     // What a person orders since then is that person's choice. It waits first, as after any
     // rollout that is not done.
     let order = app.deploy(application, "shop/web:3.0", manual(1)).await;
     app.clock.advance(domain::rollout::EARLIER_ROLLOUT_SECONDS);
     ends_well(&app, order).await;
+    assert_eq!(app.store.moved_on(&CLUSTER.into()).await.unwrap(), [], "it is taken up");
 }
 
 async fn a_deployment_of_another_installation_is_left_alone_and_the_order_says_whose_it_is(

@@ -34,11 +34,11 @@ use tokio::{sync::watch::Receiver, task::JoinSet};
 
 pub use apply::{WriteResult, Writer};
 use domain::{
-    OrderId, observed::Observation, order::outage::Obstacle,
+    InstallationId, OrderId, observed::Observation, order::outage::Obstacle,
     template::names::INSTALLATION_ANNOTATION,
 };
 pub use key::Key;
-pub use view::Mirror;
+pub use view::{Mirror, Released};
 
 /// The field manager of all our writes.
 pub const FIELD_MANAGER: &str = "sluice";
@@ -159,6 +159,12 @@ impl Cluster {
     #[must_use]
     pub fn mirrored_anew(&self) -> Vec<Mirror> {
         self.view.mirrored_anew()
+    }
+
+    /// The Deployments that orders of an installation wrote.
+    #[must_use]
+    pub fn released(&self, installation: InstallationId) -> Vec<Released> {
+        self.view.released(installation)
     }
 
     /// Names of the cluster's namespaces, sorted.

@@ -20,6 +20,7 @@ use tokio::{
 
 mod blind;
 mod identified;
+mod released;
 mod shown;
 mod taken;
 
@@ -36,6 +37,7 @@ use domain::{
 };
 use identified::Identity;
 pub(crate) use identified::KUBE_SYSTEM;
+pub use released::Released;
 
 /// Pods of one ReplicaSet that failed, as many as are looked at.
 const MOST_FAILED: usize = 100;

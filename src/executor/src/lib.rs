@@ -13,6 +13,7 @@ mod drive;
 mod identity;
 mod mirror;
 mod object_write;
+mod restored;
 mod waiting;
 
 pub use identity::{Standing, succeed};
@@ -134,6 +135,7 @@ impl Executor {
         aside.spawn(self.clone().prune());
         aside.spawn(self.clone().tell_changes());
         aside.spawn(self.clone().watch_resting());
+        aside.spawn(self.clone().list_moved_on());
         let mut orders: JoinSet<Lease> = JoinSet::new();
         let mut standing = self.standing.subscribe();
         // The cluster that is worked on, and what ends the work on it.

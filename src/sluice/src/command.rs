@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
-use domain::Source;
+use domain::{ClusterId, Source};
 use service::Caller;
-use sluice::config::{ConsoleLink, ShowContainer};
+use sluice::config::{ConsoleLink, Database, ShowContainer};
 
 use crate::process::{connect_checked, without_requests};
 
@@ -28,6 +28,23 @@ pub(crate) async fn container(settings: ShowContainer) -> Result<()> {
         "{name}{} of {}",
         if container.chosen { " (chosen)" } else { "" },
         container.all.join(", ")
+    );
+    Ok(())
+}
+
+/// What moved on since the backup, and what can be done about it.
+pub(crate) async fn moved_on(cluster: &ClusterId, database: &Database) -> Result<()> {
+    let moved = connect_checked(database).await?.moved_on(cluster).await?;
+    if moved.is_empty() {
+        println!("nothing moved on that nobody has decided about");
+        return Ok(());
+    }
+    for it in &moved {
+        println!("{}/{} {} by change order {}", it.namespace, it.name, it.image, it.order);
+    }
+    println!(
+        "To take one up, release a version of it: it goes on from what runs now. `sluice adopt NAME` first where the application is not known.
+To let one go, delete the application and keep its Deployment, or leave it as it is."
     );
     Ok(())
 }

@@ -153,6 +153,15 @@ pub enum ClusterCommand {
         #[command(flatten)]
         database: Database,
     },
+    /// List the Deployments that moved on since the database was backed up from which it was restored, as an executor saw them at its start.
+    MovedOn {
+        /// The cluster's EDAS ClusterId.
+        #[arg(long, env = "SLUICE_CLUSTER_ID", default_value = "default", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        cluster_id: String,
+        /// The database.
+        #[command(flatten)]
+        database: Database,
+    },
 }
 
 /// How to print something.

@@ -74,6 +74,9 @@ async fn run(cli: Cli) -> Result<ExitCode> {
             let before = before.map_or_else(|| "none".to_owned(), |it| it.to_string());
             println!("{cluster_id}: the identity on record is {identity}, and was {before}");
         }
+        Command::Cluster { command: ClusterCommand::MovedOn { cluster_id, database } } => {
+            command::moved_on(&cluster_id.into(), &database).await?;
+        }
         Command::Client(command) => return Ok(client::run(*command).await),
         Command::Console(settings) => return command::console_link(*settings).await,
         Command::FetchPackage(settings) => return Ok(fetch::run(&settings).await),

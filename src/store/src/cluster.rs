@@ -1,6 +1,7 @@
 //! The cluster as executors last saw it, and the executors themselves.
 
 pub(crate) mod identity;
+pub(crate) mod moved_on;
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;

@@ -31,6 +31,7 @@ pub use crate::catalog::config_template::{ConfigTemplateFilter, ConfigTemplateRo
 pub use crate::catalog::logical_region::{LogicalRegion, RegionText};
 pub use crate::catalog::principal::{PolicyRow, PrincipalRow};
 pub use crate::cluster::identity::{OpenWork, Recorded};
+pub use crate::cluster::moved_on::Released;
 pub use crate::order::advance::{Advanced, Made};
 pub use crate::order::event::{Event, EventPosition, EventRow, PlacedEvent};
 pub use crate::order::lease::Lease;
