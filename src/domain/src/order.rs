@@ -471,13 +471,6 @@ impl Order {
         unmade && wanted
     }
 
-    /// Whether it is a way back that ended since its cluster could not be reached, and that
-    /// is still to be made.
-    #[must_use]
-    pub fn is_owed(&self) -> bool {
-        self.kind == Kind::Rollback && self.state == State::Failed && self.finalizing
-    }
-
     /// Whether a rollback order can roll it back: it released a version on top of
     /// another, or changed the number of pods, and none came after it. One that ended
     /// must have touched the Deployment; `is_newest` and `is_rolled_back` say whether

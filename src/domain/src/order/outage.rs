@@ -3,6 +3,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::{Kind, Order, State};
+
 /// Why nothing can be seen, or written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Obstacle {
@@ -40,5 +42,14 @@ impl OutageClock {
     #[must_use]
     pub fn put_off(&self, at: Timestamp) -> Timestamp {
         at.checked_add(self.over).unwrap_or(Timestamp::MAX)
+    }
+}
+
+impl Order {
+    /// Whether it is a way back that ended since its cluster could not be reached, and that
+    /// is still to be made.
+    #[must_use]
+    pub fn is_owed(&self) -> bool {
+        self.kind == Kind::Rollback && self.state == State::Failed && self.finalizing
     }
 }

@@ -28,6 +28,7 @@ mod earliest;
 mod guarded;
 mod hands;
 mod outage;
+mod refused;
 mod resize;
 mod restore;
 mod stalled;
@@ -53,6 +54,7 @@ use crate::{
 pub use delete::belongs_to_helm;
 pub use hands::{changed_meanwhile, own_settings};
 pub use outage::{UNANSWERED_SECONDS, outage, outage_message};
+pub use refused::{gone, left_alone, refused};
 pub use stalled::stalled_since;
 pub use waiting::trouble as trouble_while_waiting;
 
@@ -274,33 +276,6 @@ fn next(order: &Order, facts: &Facts, now: Timestamp) -> Decision {
     }
 }
 
-/// What follows for an order whose change the cluster refused for good.
-#[must_use]
-pub fn refused(order: &Order, why: &str) -> Decision {
-    if order.state.is_final() {
-        return done(order);
-    }
-    let message = format!("the cluster refused the change: {why}");
-    let Decision::Transition(mut failure) = fail(order, &message) else { return wait(None) };
-    // The first change of all was refused: there is nothing to roll back.
-    if order.template.is_none() {
-        (failure.roll_back, failure.finalizes, failure.step) = (false, false, Step::Done);
-    }
-    Decision::Transition(failure)
-}
-
-/// What follows for an order whose Deployment somebody else releases.
-#[must_use]
-pub fn left_alone(order: &Order, why: &str) -> Decision {
-    if order.state.is_final() {
-        return done(order);
-    }
-    let message = format!("the Deployment {} is left alone: {why}", order.name);
-    let Decision::Transition(mut failure) = fail(order, &message) else { return wait(None) };
-    (failure.roll_back, failure.finalizes, failure.step) = (false, false, Step::Done);
-    Decision::Transition(failure)
-}
-
 fn start_without_view(order: &Order, observation: &Observation) -> Option<Decision> {
     match (order.kind, observation) {
         (_, Observation::Unknown) => Some(wait(None)),
@@ -310,22 +285,6 @@ fn start_without_view(order: &Order, observation: &Observation) -> Option<Decisi
         }
         _ => None,
     }
-}
-
-/// What follows for an order whose Deployment is not there.
-#[must_use]
-pub fn gone(order: &Order) -> Decision {
-    if order.state.is_final() {
-        return done(order);
-    }
-    let again = if order.step == Step::Start { "" } else { " any more" };
-    let message = format!(
-        "the Deployment {} does not exist in namespace {}{again}",
-        order.name, order.namespace
-    );
-    let Decision::Transition(mut failure) = fail(order, &message) else { return wait(None) };
-    (failure.roll_back, failure.finalizes, failure.step) = (false, false, Step::Done);
-    Decision::Transition(failure)
 }
 
 fn wait(until: Option<Timestamp>) -> Decision {

@@ -180,4 +180,6 @@ async fn a_ready_server_says_what_is_missing(pool: PgPool) {
         (&body["status"], &body["reason"]),
         (&"unavailable".into(), &"no executor is alive".into())
     );
+    // What needs only the database is answered.
+    assert_eq!((&body["reads"], &body["releases"]), (&true.into(), &false.into()));
 }
