@@ -193,7 +193,7 @@ pub(in crate::rollout) fn bring_up(
         }
         BatchGate::Pause(_) | BatchGate::Confirmation => {
             let mut transition = Transition::new(order, State::Running, Step::ScaleDownOld)
-                .with(change::scale_down_old(goal));
+                .with(change::scale_down_old(goal, view.replicas));
             transition.batches.push(finished);
             transition.decided()
         }
@@ -217,7 +217,7 @@ pub(in crate::rollout) fn scale_down_old(
         // Kubernetes refuses a strategy with neither surge nor unavailable pods;
         // where the batch has no pods any more, no old one needs to go for it.
         return if goal > 0 {
-            transition.with(change::scale_down_old(goal)).decided()
+            transition.with(change::scale_down_old(goal, view.replicas)).decided()
         } else {
             transition.decided()
         };

@@ -80,7 +80,11 @@ pub(in crate::rollout) fn bring_up(
             // Old pods go first, and the new ones take their places.
             rolling(0, (before + size).max(1))
         } else {
-            rolling(if before == 0 { size.max(1) } else { size }, before)
+            let size = if before == 0 { size.max(1) } else { size };
+            rolling(
+                share::of(size, replicas, Rounding::Up),
+                share::of(before, replicas, Rounding::Down),
+            )
         });
     } else {
         // All at once is the native rolling update, with the user's own surge
@@ -111,21 +115,22 @@ pub(in crate::rollout) fn bring_up(
     Change::Patch(patch)
 }
 
-/// Lets the old pods go that the `done` new ones replace.
-pub(in crate::rollout) fn scale_down_old(done: i32) -> Change {
+/// Lets the old pods go that the `done` new ones of `replicas` replace.
+pub(in crate::rollout) fn scale_down_old(done: i32, replicas: i32) -> Change {
+    let done = share::of(done, replicas, Rounding::Down);
     Change::Patch(Patch { strategy: Some(rolling(0, done)), ..Patch::default() })
 }
 
 /// Holds the numbers of both versions still while they are set by hand: with so
 /// many pods allowed to be unavailable, and none beyond the desired number, the
 /// Deployment controller neither adds nor removes any as long as `stay` new ones
-/// or more are there.
-pub(in crate::rollout) fn hold_still(stay: i32) -> Change {
+/// of `replicas` or more are there.
+pub(in crate::rollout) fn hold_still(stay: i32, replicas: i32) -> Change {
     Change::Patch(Patch {
         paused: Some(false),
         min_ready_seconds: Some(GATE_SECONDS),
         progress_deadline_seconds: Some(NO_DEADLINE_SECONDS),
-        strategy: Some(rolling(0, stay.max(1))),
+        strategy: Some(rolling(0, share::of(stay.max(1), replicas, Rounding::Down))),
         ..Patch::default()
     })
 }
@@ -301,13 +306,14 @@ pub(in crate::rollout) fn roll_back(order: &Order, snapshot: &DeploymentBefore) 
 /// How many new and old pods the native controller comes to rest at behind a
 /// closed gate; none where it is open or nothing moves.
 pub(in crate::rollout) fn rest(settings: &BorrowedSettings, replicas: i32) -> Option<(i32, i32)> {
-    let bound = |name: &str| {
-        settings.strategy["rollingUpdate"][name].as_i64().and_then(|pods| i32::try_from(pods).ok())
+    let bound = |name: &str, rounding| {
+        share::pods(&settings.strategy["rollingUpdate"][name], replicas, rounding)
     };
     if settings.paused || settings.min_ready_seconds != GATE_SECONDS {
         return None;
     }
-    let (surge, unavailable) = (bound("maxSurge")?, bound("maxUnavailable")?);
+    let (surge, unavailable) =
+        (bound("maxSurge", Rounding::Up)?, bound("maxUnavailable", Rounding::Down)?);
     Some(((surge + unavailable).min(replicas), replicas - unavailable))
 }
 

@@ -38,7 +38,10 @@ use crate::{
         outage::OutageClock,
         plan::{Pace, Strategy},
     },
-    template::settings::BorrowedSettings,
+    template::{
+        settings::BorrowedSettings,
+        share::{self, Rounding},
+    },
 };
 
 /// Seconds: soon after the order began.
@@ -310,11 +313,22 @@ fn patch(transition: &Transition) -> Patch {
 /// `maxSurge`, `maxUnavailable`, `paused` and `minReadySeconds` of the transition's patch.
 #[track_caller]
 fn numbers(transition: &Transition) -> (Value, Value, Option<bool>, Option<i32>) {
+    numbers_of(transition, PODS)
+}
+
+/// The same of a Deployment of so many pods.
+#[track_caller]
+fn numbers_of(transition: &Transition, replicas: i32) -> (Value, Value, Option<bool>, Option<i32>) {
     let patch = patch(transition);
     let bounds = patch.strategy.unwrap_or_default()["rollingUpdate"].clone();
+    // The order's own shares as pods; the user's stay as they are.
+    let shown = |name: &str, rounding| match &bounds[name] {
+        share if *share == "25%" || (*share == "100%" && replicas == PODS) => share.clone(),
+        own => share::pods(own, replicas, rounding).map_or(Value::Null, Value::from),
+    };
     (
-        bounds["maxSurge"].clone(),
-        bounds["maxUnavailable"].clone(),
+        shown("maxSurge", Rounding::Up),
+        shown("maxUnavailable", Rounding::Down),
         patch.paused,
         patch.min_ready_seconds,
     )

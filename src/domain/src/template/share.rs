@@ -28,12 +28,39 @@ pub fn pods(value: &Value, replicas: i32, rounding: Rounding) -> Option<i32> {
     Some(i32::try_from(pods).unwrap_or(i32::MAX))
 }
 
+/// The share that means exactly so many of `replicas`, so that it follows another number at
+/// once; the number itself where no whole percentage does.
+#[must_use]
+pub fn of(pods: i32, replicas: i32, rounding: Rounding) -> Value {
+    if pods <= 0 || replicas <= 0 {
+        return pods.into();
+    }
+    let (hundredths, replicas_long) = (i64::from(pods) * 100, i64::from(replicas));
+    let percent = match rounding {
+        Rounding::Up => hundredths / replicas_long,
+        Rounding::Down => (hundredths + replicas_long - 1) / replicas_long,
+    };
+    let share = Value::from(format!("{percent}%"));
+    if self::pods(&share, replicas, rounding) == Some(pods) { share } else { pods.into() }
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
     use serde_json::json;
 
     use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn a_share_means_the_number_that_it_was_made_of(pods in 0..500i32, replicas in 0..500i32) {
+            for rounding in [Rounding::Up, Rounding::Down] {
+                let share = of(pods, replicas, rounding);
+                proptest::prop_assert_eq!(super::pods(&share, replicas, rounding), Some(pods));
+                proptest::prop_assert!(share.is_string() || pods == 0 || !(1..=100).contains(&replicas));
+            }
+        }
+    }
 
     #[rstest]
     #[case(json!(3), 10, Some(3), Some(3))]

@@ -160,7 +160,7 @@ fn a_batch_is_the_same_share_of_another_number_of_pods() {
         (transition.step, transition.batch, transition.message.as_str()),
         (Step::BringUp, 0, "the Deployment was scaled to 20 pods")
     );
-    assert_eq!(numbers(&transition), (json!(6), json!(0), Some(false), Some(GATE_SECONDS)));
+    assert_eq!(numbers_of(&transition, 20), (json!(6), json!(0), Some(false), Some(GATE_SECONDS)));
     assert_eq!(batches(&transition), [(0, State::Running, Some(6))]);
 }
 
@@ -172,7 +172,7 @@ fn batches_for_which_no_pod_is_left_are_passed_over() {
     let transition = moved(ask(&order, view, at(SOON)));
     assert_eq!((transition.step, transition.batch), (Step::BringUp, 2));
     assert_eq!(
-        numbers(&transition),
+        numbers_of(&transition, 1),
         (json!(1), json!(0), Some(false), Some(GATE_SECONDS)),
         "both at 0 would take the last old pod"
     );
@@ -224,7 +224,7 @@ fn another_number_of_pods_while_the_old_ones_go_is_another_share() {
     view.replicas = 20;
     let transition = moved(ask(&order, view, at(SOON)));
     assert_eq!(
-        (transition.step, numbers(&transition)),
+        (transition.step, numbers_of(&transition, 20)),
         (Step::ScaleDownOld, (json!(0), json!(6), None, None))
     );
     assert_eq!(batches(&transition), [(0, State::Succeeded, Some(6))]);
