@@ -146,14 +146,15 @@ pub(in crate::rollout) fn bring_up(
     let replicas = view.replicas;
     let goal = order.planned(order.batch, replicas);
     let planned = order.batches.get(order.batch).map_or(goal, |batch| batch.target);
+    // Whatever the number is by now: the share of it is too large.
+    if step_back::has_too_many(order, view) {
+        return step_back::restore_old(order, view);
+    }
     if goal != planned {
         // Somebody scaled the Deployment: the batch is the same share of another number.
         return begin_batch(order, snapshot, order.batch, replicas, false)
             .because(format!("the Deployment was scaled to {replicas} pods"))
             .decided();
-    }
-    if step_back::has_too_many(order, view) {
-        return step_back::correct(order, view);
     }
     if let Some(trouble) = trouble(order, view, now) {
         return fail(order, &trouble);

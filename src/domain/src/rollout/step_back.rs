@@ -90,10 +90,14 @@ pub(in crate::rollout) fn restore_old(order: &Order, view: &DeploymentView) -> D
         );
     };
     let pods = wanted(order, view, old);
-    Transition::new(order, moving(order), Step::RestoreOld)
+    let mut transition = Transition::new(order, moving(order), Step::RestoreOld)
         .with(change::scale(old, pods))
-        .because(format!("{pods} old pods come back"))
-        .decided()
+        .because(format!("{pods} old pods come back"));
+    if let Some(batch) = order.batches.get(order.batch).filter(|_| puts_right(order)) {
+        let stay = order.planned(order.batch, view.replicas);
+        transition = transition.batch(order.batch, batch.state, Some(stay), "");
+    }
+    transition.decided()
 }
 
 /// Lets the new pods go that have their old ones back.
@@ -109,6 +113,10 @@ pub(in crate::rollout) fn remove_new(
         return fail(order, "a ReplicaSet of the release is gone");
     };
     let pods = wanted(order, view, old);
+    if old.desired < pods && puts_right(order) {
+        // Somebody scaled the Deployment meanwhile.
+        return restore_old(order, view);
+    }
     if old.desired < pods || old.ready() < pods {
         let state = format!("{} of {pods} old pods are Ready", old.ready());
         return on_deadline(order, now, &state).unwrap_or_else(|| wait(Some(deadline(order))));
@@ -131,9 +139,10 @@ pub(in crate::rollout) fn rest(order: &Order, view: &DeploymentView, now: Timest
     let stay = order.planned(order.batch, view.replicas);
     let new = view.new.as_ref();
     let gone = new.is_some_and(|set| {
-        set.desired == stay
-            && set.status_replicas == stay
-            && i32::try_from(set.pods.len()) == Ok(stay)
+        // Another number meanwhile is another share, which is looked at again.
+        (set.desired == stay || puts_right(order))
+            && set.status_replicas == set.desired
+            && i32::try_from(set.pods.len()) == Ok(set.desired)
     });
     if !gone {
         return on_deadline(order, now, "the new pods do not go")
@@ -170,16 +179,14 @@ pub(in crate::rollout) fn rest(order: &Order, view: &DeploymentView, now: Timest
 fn scaled(order: &Order, view: &DeploymentView) -> Option<Decision> {
     let planned = order.batches.get(order.batch)?.target;
     let now = order.planned(order.batch, view.replicas);
-    if planned == now {
-        return None;
-    }
-    let snapshot = order.snapshot.as_ref().filter(|_| is_in_batch(order));
-    Some(match snapshot {
-        Some(snapshot) => {
-            batches::begin_batch(order, snapshot, order.batch, view.replicas, false).decided()
-        }
-        None => hold_still(order, view, order.batch + 1, moving(order)),
-    })
+    // Numbers that are put right are those of now at each step.
+    (planned != now && !puts_right(order))
+        .then(|| hold_still(order, view, order.batch + 1, moving(order)))
+}
+
+/// Whether only numbers are put right: nobody asked to step back.
+fn puts_right(order: &Order) -> bool {
+    waits(order) || is_in_batch(order)
 }
 
 /// Whether the order waits for a person or for its time.
@@ -231,11 +238,6 @@ pub(in crate::rollout) fn close_gate_to_correct(order: &Order, view: &Deployment
         hands.waits_since.get_or_insert(order.step_since);
     });
     transition.because(message).decided()
-}
-
-/// Puts the numbers of a batch under way right: old pods come first, then new ones go.
-pub(in crate::rollout) fn correct(order: &Order, view: &DeploymentView) -> Decision {
-    restore_old(order, view)
 }
 
 /// The ReplicaSet of the version before the order.
