@@ -420,21 +420,6 @@ impl Tx {
         self.wake(order).await
     }
 
-    /// Lets an order go on that somebody paused by the Deployment. The row must be locked.
-    ///
-    /// # Errors
-    /// [`StoreError::Sql`].
-    pub async fn go_on(&mut self, order: OrderId, now: Timestamp) -> Result<(), StoreError> {
-        sqlx::query!(
-            "/* go_on */ UPDATE change_order SET goes_on = true, run_after = $2 WHERE id = $1 AND finished_at IS NULL",
-            order.0,
-            now.to_sqlx() as _
-        )
-        .execute(self.connection())
-        .await?;
-        self.wake(order).await
-    }
-
     /// Lets the batches with an index below `confirmed` begin. The row must be locked.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, Tx};
 use domain::{ClusterId, KnownCluster, OrderId, order::Order};
 
 /// A leased order.
@@ -175,5 +175,22 @@ impl Store {
         .fetch_one(&self.pool)
         .await?;
         Ok(row.due.map(jiff_sqlx::Timestamp::to_jiff))
+    }
+}
+
+impl Tx {
+    /// Lets an order go on that somebody paused by the Deployment. The row must be locked.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn go_on(&mut self, order: OrderId, now: Timestamp) -> Result<(), StoreError> {
+        sqlx::query!(
+            "/* go_on */ UPDATE change_order SET goes_on = true, run_after = $2 WHERE id = $1 AND finished_at IS NULL",
+            order.0,
+            now.to_sqlx() as _
+        )
+        .execute(self.connection())
+        .await?;
+        self.wake(order).await
     }
 }
