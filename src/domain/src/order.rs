@@ -391,29 +391,6 @@ impl Order {
             || (self.kind == Kind::Rollback && self.target.source == TemplateSource::Unchanged)
     }
 
-    /// Whether nobody needs to hold it: it waits between two batches, or somebody paused its
-    /// Deployment in the middle.
-    #[must_use]
-    pub fn rests(&self) -> bool {
-        !self.state.is_final() && (self.step == Step::Paused || self.hands.paused_by.is_some())
-    }
-
-    /// How many pods of the new version there are when batch `index` (from 0) is done, out
-    /// of `replicas` by now: the share that the plan gave it.
-    #[must_use]
-    pub fn planned(&self, index: usize, replicas: i32) -> i32 {
-        let before = self.snapshot.as_ref().map(|snapshot| snapshot.replicas);
-        let base = self.target.replicas.or(before).unwrap_or(replicas);
-        self.strategy.share(index, replicas, base)
-    }
-
-    /// How many more batch `index` brings.
-    #[must_use]
-    pub fn planned_size(&self, index: usize, replicas: i32) -> i32 {
-        let before = if index == 0 { 0 } else { self.planned(index - 1, replicas) };
-        self.planned(index, replicas) - before
-    }
-
     /// Whether its Deployment must be paused if it is aborted now. A rollback found the
     /// Deployment half way, since the order that it rolls back ended without a pause.
     /// An order that changes only the number of pods needs no pause.

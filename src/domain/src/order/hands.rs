@@ -1,5 +1,5 @@
 //! What an order knows of other people's hands on its Deployment: what it wrote itself, so
-//! that another value is somebody else's, and what it did about those. Pure data.
+//! that another value is somebody else's, and what it did about those. Pure.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::intent::Patch;
+use super::{Order, Step, intent::Patch};
 
 /// What an order wrote, and what it knows of others who write the same Deployment.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -62,5 +62,30 @@ impl Written {
             paused: patch.paused.or(self.paused),
             strategy: patch.strategy.clone().or_else(|| self.strategy.clone()),
         }
+    }
+}
+
+impl Order {
+    /// Whether nobody needs to hold it: it waits between two batches, or somebody paused its
+    /// Deployment in the middle.
+    #[must_use]
+    pub fn rests(&self) -> bool {
+        !self.state.is_final() && (self.step == Step::Paused || self.hands.paused_by.is_some())
+    }
+
+    /// How many pods of the new version there are when batch `index` (from 0) is done, out
+    /// of `replicas` by now: the share that the plan gave it.
+    #[must_use]
+    pub fn planned(&self, index: usize, replicas: i32) -> i32 {
+        let before = self.snapshot.as_ref().map(|snapshot| snapshot.replicas);
+        let base = self.target.replicas.or(before).unwrap_or(replicas);
+        self.strategy.share(index, replicas, base)
+    }
+
+    /// How many more batch `index` brings.
+    #[must_use]
+    pub fn planned_size(&self, index: usize, replicas: i32) -> i32 {
+        let before = if index == 0 { 0 } else { self.planned(index - 1, replicas) };
+        self.planned(index, replicas) - before
     }
 }

@@ -182,6 +182,27 @@ pub(in crate::rollout) fn note(order: &Order, facts: &Facts, transition: &mut Tr
     transition.hands = (hands != order.hands).then_some(hands);
 }
 
+impl Transition {
+    /// What others did, if anything is told of it from now on.
+    #[must_use]
+    pub fn told(&self, order: &Order) -> Option<&str> {
+        let told = &self.hands.as_ref()?.told;
+        (!told.is_empty() && *told != order.hands.told).then_some(told.as_str())
+    }
+
+    pub(in crate::rollout) fn tell(
+        &mut self,
+        order: &Order,
+        told: String,
+        note: impl FnOnce(&mut Hands),
+    ) {
+        let mut hands = order.hands.clone();
+        hands.told = told;
+        note(&mut hands);
+        self.hands = Some(hands);
+    }
+}
+
 /// The Deployment before the order, with what somebody else set since as its own.
 pub(in crate::rollout) fn before(order: &Order, view: &DeploymentView) -> Option<DeploymentBefore> {
     let snapshot = order.snapshot.as_ref()?;

@@ -137,20 +137,6 @@ impl Transition {
         }
     }
 
-    /// What others did, if anything is told of it from now on.
-    #[must_use]
-    pub fn told(&self, order: &Order) -> Option<&str> {
-        let told = &self.hands.as_ref()?.told;
-        (!told.is_empty() && *told != order.hands.told).then_some(told.as_str())
-    }
-
-    fn tell(&mut self, order: &Order, told: String, note: impl FnOnce(&mut Hands)) {
-        let mut hands = order.hands.clone();
-        hands.told = told;
-        note(&mut hands);
-        self.hands = Some(hands);
-    }
-
     fn with(mut self, effect: impl Into<Effect>) -> Self {
         self.effect = Some(effect.into());
         self
