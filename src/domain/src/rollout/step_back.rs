@@ -212,7 +212,11 @@ const ROUNDED: i32 = 1;
 /// Whether a batch under way has more new pods than planned. Kubernetes shares another
 /// number of pods between the versions as they stand, and never gives those back.
 pub(in crate::rollout) fn has_too_many(order: &Order, view: &DeploymentView) -> bool {
-    order.strategy.count() > 1
+    // Of the same version as before there is nothing to plan.
+    let is_another =
+        order.snapshot.as_ref().is_some_and(|it| !is_same(&it.template, &view.template));
+    is_another
+        && order.strategy.count() > 1
         && order.target.max_unavailable == 0
         && view.new_desired() > order.planned(order.batch, view.replicas) + ROUNDED
 }

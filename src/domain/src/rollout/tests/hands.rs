@@ -318,6 +318,15 @@ fn new_pods_beyond_the_plan_go_again_while_the_order_waits_on() {
 }
 
 #[test]
+fn a_release_of_the_version_that_runs_already_has_no_pod_too_many() {
+    let mut order = order_at(Step::BringUp);
+    order.snapshot.as_mut().unwrap().template = template("new");
+    let next = moved(ask(&order, shown(10, Some(at(1)), 0), at(SOON)));
+    assert_ne!(next.state, State::Failed, "{next:?}");
+    assert_ne!(next.step, Step::RestoreOld);
+}
+
+#[test]
 fn a_batch_under_way_gives_back_what_kubernetes_gave_it_beyond_the_plan() {
     let mut order = order_at(Step::BringUp);
     order.batches[0].target = 13;
