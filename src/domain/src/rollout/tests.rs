@@ -12,6 +12,7 @@ mod failing;
 mod going;
 mod guarded;
 mod hands;
+mod model;
 mod native;
 mod outage;
 mod resize;

@@ -224,6 +224,52 @@ impl Cluster {
         i32::try_from(pods.sum::<usize>()).unwrap()
     }
 
+    /// What of it matters to anything that may still happen: no versions, no names.
+    pub fn key(&self) -> String {
+        let set = |set: &Set| {
+            let ready = set.pods.iter().filter(|pod| pod.ready_since.is_some()).count();
+            format!(
+                "{} {} {}/{ready} {} {} {} {} {}",
+                set.template["spec"]["containers"][0]["image"],
+                set.desired,
+                set.pods.len(),
+                set.min_ready_seconds,
+                set.maximum,
+                set.is_observed,
+                set.status_replicas,
+                set.available
+            )
+        };
+        let sets: Vec<String> = self.sets.iter().map(set).collect();
+        format!(
+            "{:?} {:?} {} {} {sets:?} {} {} {}",
+            self.settings,
+            self.borrowed,
+            self.template,
+            self.replicas,
+            self.observed == self.generation,
+            self.status_replicas,
+            self.status_updated
+        )
+    }
+
+    /// Somebody else gives it another template.
+    pub fn edit(&mut self, template: Value) {
+        (self.template, self.version) = (template, self.version + 1);
+        self.generation += 1;
+    }
+
+    /// An autoscaler gives it another number of pods.
+    pub fn scale_to(&mut self, replicas: i32) {
+        (self.replicas, self.version) = (replicas, self.version + 1);
+        self.generation += 1;
+    }
+
+    /// Pods that are not Ready.
+    pub fn starting(&self) -> usize {
+        self.sets.iter().flat_map(|set| &set.pods).filter(|pod| pod.ready_since.is_none()).count()
+    }
+
     /// All pods that are Ready.
     pub fn ready(&self) -> i32 {
         i32::try_from(

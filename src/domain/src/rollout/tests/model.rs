@@ -1,0 +1,401 @@
+//! Every order of events, for small Deployments: Stateright goes through all states that
+//! an order, the native controllers, a person, a second executor, an autoscaler and a
+//! foreign editor can reach together.
+//!
+//! The executor is played as in [`whole`](super::whole): decide, write down, make the
+//! change, record it. It may die after the change and before the record; or be held up
+//! with a change while another executor takes over, and send it later. Time stands still:
+//! nothing fails here by a deadline.
+
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
+
+use stateright::{Checker, Model, Property};
+
+use super::{native::Cluster, *};
+
+/// What may happen beside a release that goes its way, each of it once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Others {
+    dies: bool,
+    stalls: bool,
+    aborts: bool,
+    rolls_back: bool,
+    steps_back: bool,
+    scales: Option<i32>,
+    edits: bool,
+}
+
+#[derive(Clone)]
+struct Scene {
+    order: Order,
+    cluster: Cluster,
+    left: Others,
+    /// Counts the writes under a new token, and the one that was read before a write that
+    /// is held up.
+    fence: u32,
+    late: Option<(u32, Effect)>,
+    /// Whether the next write comes under another token.
+    taken_over: bool,
+}
+
+/// A scene, told apart from others by what matters of it.
+#[derive(Clone)]
+struct State {
+    key: Arc<str>,
+    scene: Arc<Scene>,
+}
+
+impl From<Scene> for State {
+    fn from(scene: Scene) -> Self {
+        let order = &scene.order;
+        let batches: Vec<_> =
+            order.batches.iter().map(|batch| (batch.state, batch.target)).collect();
+        let late = scene.late.as_ref().map(|(fence, effect)| (*fence == scene.fence, effect));
+        let key = format!(
+            "{} {:?} {:?} {:?} {} {} {:?} {:?} {:?} {} {} {batches:?} {:?} {late:?} {}",
+            scene.cluster.key(),
+            order.kind,
+            order.state,
+            order.step,
+            order.batch,
+            order.confirmed,
+            order.back_to,
+            order.intent.as_ref().map(|intent| (&intent.effect, intent.applied.is_some())),
+            order.snapshot.is_some(),
+            order.template.is_some(),
+            order.finalizing,
+            scene.left,
+            scene.taken_over
+        );
+        Self { key: key.into(), scene: Arc::new(scene) }
+    }
+}
+
+impl PartialEq for State {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl Hash for State {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.key.hash(hasher);
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.key)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Action {
+    LookAtDeployment,
+    LookAtSet(usize),
+    StartAPod,
+    Decide,
+    MakeAndRecord,
+    MakeAndDie,
+    BeHeldUp,
+    Arrive,
+    Confirm,
+    Abort,
+    RollBack,
+    StepBack,
+    Scale(i32),
+    Edit,
+}
+
+struct Release {
+    replicas: i32,
+    strategy: Strategy,
+    others: Others,
+}
+
+/// The user's settings: pods count as soon as they are Ready, as no time passes.
+fn user() -> BorrowedSettings {
+    BorrowedSettings { min_ready_seconds: 0, ..own() }
+}
+
+impl Model for Release {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        let order = accepted(Kind::Deploy, self.strategy, self.replicas);
+        let cluster = Cluster::at_rest(at(0), template("old"), self.replicas, user());
+        let left = self.others;
+        vec![Scene { order, cluster, left, fence: 0, late: None, taken_over: false }.into()]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        let (order, left) = (&state.scene.order, &state.scene.left);
+        actions.push(Action::LookAtDeployment);
+        actions.extend((0..state.scene.cluster.sets.len()).map(Action::LookAtSet));
+        if state.scene.cluster.starting() > 0 {
+            actions.push(Action::StartAPod);
+        }
+        if order.has_change_to_make() {
+            actions.push(Action::MakeAndRecord);
+            actions.extend(left.dies.then_some(Action::MakeAndDie));
+            actions.extend(left.stalls.then_some(Action::BeHeldUp));
+        } else {
+            actions.push(Action::Decide);
+        }
+        actions.extend(state.scene.late.is_some().then_some(Action::Arrive));
+        if order.state == super::State::WaitingConfirmation && order.confirmed <= order.batch + 1 {
+            actions.push(Action::Confirm);
+        }
+        let is_open = order.kind == Kind::Deploy && !order.state.is_final();
+        actions.extend((is_open && left.aborts).then_some(Action::Abort));
+        actions.extend((is_open && left.rolls_back).then_some(Action::RollBack));
+        let steps_back = left.steps_back && order.can_step_back() && order.batch > 0;
+        actions.extend(steps_back.then_some(Action::StepBack));
+        actions.extend(left.scales.map(Action::Scale));
+        actions.extend(left.edits.then_some(Action::Edit));
+    }
+
+    fn next_state(&self, state: &State, action: Action) -> Option<State> {
+        let mut scene = Scene::clone(&state.scene);
+        scene.go(action);
+        let next = State::from(scene);
+        (next != *state).then_some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always("a batch never has more new pods than planned", |model, state| {
+                let order = &state.scene.order;
+                let goes_back =
+                    matches!(order.step, Step::StepBack | Step::RestoreOld | Step::RemoveNew)
+                        || order.back_to.is_some();
+                model.is_disturbed()
+                    || order.kind != Kind::Deploy
+                    || order.state.is_final()
+                    || goes_back
+                    || state.scene.cluster.pods_of(&template("new"))
+                        <= order.batches[order.batch].target
+            }),
+            Property::always("no Ready pod goes missing", |model, state| {
+                model.is_disturbed() || state.scene.cluster.ready() >= model.replicas
+            }),
+            Property::always("nothing comes to a halt before the end", |model, state| {
+                !model.next_steps(state).is_empty() || state.scene.is_at_its_end()
+            }),
+            Property::always("the user's settings are back at the end", |_, state| {
+                let (order, cluster) = (&state.scene.order, &state.scene.cluster);
+                let is_over = order.step == Step::Done && !order.has_change_to_make();
+                !is_over
+                    || order.state != super::State::Succeeded
+                    || (cluster.settings == user() && cluster.borrowed.is_none())
+            }),
+        ]
+    }
+}
+
+impl Release {
+    /// Whether somebody else's hands decide how many pods there are.
+    fn is_disturbed(&self) -> bool {
+        self.others.scales.is_some() || self.others.edits
+    }
+
+    /// What follows when nobody does anything any more.
+    fn next_steps(&self, state: &State) -> Vec<State> {
+        let mut actions = Vec::new();
+        self.actions(state, &mut actions);
+        let is_chosen = |action: &Action| {
+            matches!(
+                action,
+                Action::MakeAndDie
+                    | Action::BeHeldUp
+                    | Action::Abort
+                    | Action::RollBack
+                    | Action::StepBack
+                    | Action::Scale(_)
+                    | Action::Edit
+            )
+        };
+        let natural = actions.into_iter().filter(|action| !is_chosen(action));
+        natural.filter_map(|action| self.next_state(state, action)).collect()
+    }
+}
+
+impl Scene {
+    fn is_at_its_end(&self) -> bool {
+        self.order.step == Step::Done && !self.order.has_change_to_make() && self.late.is_none()
+    }
+
+    fn go(&mut self, action: Action) {
+        match action {
+            Action::LookAtDeployment => self.cluster.look_at_deployment(),
+            Action::LookAtSet(set) => self.cluster.look_at_set(set),
+            Action::StartAPod => self.cluster.start_a_pod(0),
+            Action::Decide => {
+                if let Decision::Transition(transition) =
+                    ask(&self.order, self.cluster.view(), self.cluster.now)
+                {
+                    self.write(&transition);
+                }
+            }
+            Action::MakeAndRecord => {
+                let applied = self.make();
+                let order = &mut self.order;
+                order.intent.as_mut().unwrap().applied = Some(applied);
+                order.template.get_or_insert_with(|| self.cluster.template.clone());
+                order.finalizing &= order.step != Step::Done;
+            }
+            Action::MakeAndDie => {
+                self.left.dies = false;
+                self.make();
+                self.taken_over = true;
+            }
+            Action::BeHeldUp => {
+                self.left.stalls = false;
+                let effect = self.order.intent.as_ref().unwrap().effect.clone();
+                self.late = Some((self.fence, effect));
+                self.taken_over = true;
+            }
+            Action::Arrive => {
+                // The patch tests the token that it was made for.
+                if let Some((fence, effect)) = self.late.take()
+                    && fence == self.fence
+                {
+                    self.cluster.make(&effect);
+                }
+            }
+            Action::Confirm => self.order.confirmed = self.order.batch + 2,
+            Action::Abort => {
+                self.left.aborts = false;
+                self.leave();
+                let order = &mut self.order;
+                (order.state, order.finalizing) = (super::State::Aborted, order.rests_on_abort());
+                if !order.finalizing {
+                    order.step = Step::Done;
+                }
+            }
+            Action::RollBack => {
+                self.left.rolls_back = false;
+                self.leave();
+                let snapshot = self.order.snapshot.clone();
+                self.order = Order { snapshot, template: None, intent: None, ..way_back(Step::Start) };
+            }
+            Action::StepBack => {
+                self.left.steps_back = false;
+                (self.order.back_to, self.order.confirmed) = (Some(1), 1);
+            }
+            Action::Scale(replicas) => {
+                self.left.scales = None;
+                self.cluster.scale_to(replicas);
+            }
+            Action::Edit => {
+                self.left.edits = false;
+                self.cluster.edit(template("foreign"));
+            }
+        }
+    }
+
+    /// Makes the change of the order, under another token where somebody took over.
+    fn make(&mut self) -> Applied {
+        if self.taken_over {
+            (self.fence, self.taken_over) = (self.fence + 1, false);
+        }
+        let effect = self.order.intent.as_ref().unwrap().effect.clone();
+        self.cluster.make(&effect)
+    }
+
+    /// The order ends by a person's hand: what it was about to write may still arrive.
+    fn leave(&mut self) {
+        if self.order.has_change_to_make() && self.late.is_none() {
+            let effect = self.order.intent.as_ref().unwrap().effect.clone();
+            self.late = Some((self.fence, effect));
+        }
+        self.taken_over = true;
+    }
+
+    /// Writes a transition down, as the store does.
+    fn write(&mut self, transition: &Transition) {
+        let order = &mut self.order;
+        assert!(
+            !order.state.is_final() || order.state == transition.state,
+            "a final state was left: {order:#?}"
+        );
+        (order.state, order.step, order.batch) =
+            (transition.state, transition.step, transition.batch);
+        order.finalizing =
+            transition.state.is_final() && (transition.effect.is_some() || transition.finalizes);
+        if transition.completes_step_back {
+            order.back_to = None;
+        }
+        if order.snapshot.is_none() {
+            order.snapshot.clone_from(&transition.snapshot);
+        }
+        if let Some(effect) = &transition.effect {
+            order.intent = Some(Intent { effect: effect.clone(), applied: None });
+        }
+        for moved in &transition.batches {
+            let batch = &mut order.batches[moved.index];
+            batch.state = moved.state;
+            batch.target = moved.target.unwrap_or(batch.target);
+        }
+    }
+}
+
+/// Goes through all states; says how many there are.
+fn explore(name: &str, replicas: i32, strategy: Strategy, others: Others) {
+    let checker = Release { replicas, strategy, others }.checker().threads(2).spawn_bfs().join();
+    println!("{name}: {} states", checker.unique_state_count());
+    assert!(checker.is_done(), "{name}");
+    let found: Vec<String> = checker
+        .discoveries()
+        .into_iter()
+        .map(|(property, path)| {
+            let actions = path.into_actions();
+            format!("{name}: not so: {property}: after {actions:?}")
+        })
+        .collect();
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+fn canary(canary: i32) -> Strategy {
+    Strategy { canary, batches: 1, pace: AUTOMATIC }
+}
+
+#[test]
+fn a_release_keeps_its_plan_whenever_an_executor_dies_or_is_held_up() {
+    let others = Others { dies: true, stalls: true, ..Others::default() };
+    explore("2 pods, 2 batches", 2, in_batches(2, AUTOMATIC), others);
+    explore("2 pods, 2 batches, each confirmed", 2, in_batches(2, Pace::Manual), others);
+    explore("2 pods, all at once", 2, in_batches(1, AUTOMATIC), others);
+    explore("3 pods, a canary", 3, canary(1), Others { dies: true, ..Others::default() });
+}
+
+#[test]
+fn a_release_that_is_aborted_rests_whatever_is_under_way() {
+    let others = Others { aborts: true, stalls: true, ..Others::default() };
+    explore("2 pods, 2 batches", 2, in_batches(2, AUTOMATIC), others);
+    explore("2 pods, 2 batches, each confirmed", 2, in_batches(2, Pace::Manual), others);
+}
+
+#[test]
+fn a_release_goes_back_whatever_is_under_way() {
+    let others = Others { rolls_back: true, stalls: true, ..Others::default() };
+    explore("2 pods, 2 batches", 2, in_batches(2, AUTOMATIC), others);
+    explore("2 pods, 2 batches, each confirmed", 2, in_batches(2, Pace::Manual), others);
+    let others = Others { steps_back: true, dies: true, ..Others::default() };
+    explore("2 pods, back by one batch", 2, in_batches(2, Pace::Manual), others);
+}
+
+#[test]
+fn a_release_comes_to_its_end_though_an_autoscaler_or_an_editor_writes() {
+    for replicas in [1, 3] {
+        let others = Others { scales: Some(replicas), ..Others::default() };
+        explore("2 pods, scaled", 2, in_batches(2, Pace::Manual), others);
+    }
+    let others = Others { edits: true, dies: true, ..Others::default() };
+    explore("2 pods, edited", 2, in_batches(2, Pace::Manual), others);
+}
