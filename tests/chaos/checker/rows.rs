@@ -21,10 +21,16 @@ struct Books<'a> {
 pub fn judge(rows: &[Row]) -> Vec<String> {
     let mut books = Books::default();
     let events = events(rows);
-    let last: HashMap<&str, usize> =
-        rows.iter().enumerate().map(|(at, row)| (row.transaction.as_str(), at)).collect();
+    // What a transaction wrote counts from its end on: until then nobody else saw it.
+    let ends = |rows: &[&Row]| -> HashMap<String, usize> {
+        rows.iter().enumerate().map(|(at, row)| (row.transaction.clone(), at)).collect()
+    };
+    let mut rows: Vec<&Row> = rows.iter().collect();
+    let end = ends(&rows);
+    rows.sort_by_key(|row| end[&row.transaction]);
+    let last = ends(&rows);
     let mut touched: HashMap<&str, BTreeSet<String>> = HashMap::new();
-    for (at, row) in rows.iter().enumerate() {
+    for (at, row) in rows.iter().copied().enumerate() {
         match row.table.as_str() {
             "change_order" => {
                 let id = text(&row.after, "id").to_owned();
@@ -42,7 +48,7 @@ pub fn judge(rows: &[Row]) -> Vec<String> {
             }
             _ => {}
         }
-        if last[row.transaction.as_str()] == at {
+        if last[&row.transaction] == at {
             for order in touched.remove(row.transaction.as_str()).unwrap_or_default() {
                 books.is_coherent(&order);
             }

@@ -169,31 +169,40 @@ impl Model for Release {
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::always("a batch never has more new pods than planned", |model, state| {
-                let order = &state.scene.order;
-                let goes_back =
-                    matches!(order.step, Step::StepBack | Step::RestoreOld | Step::RemoveNew)
-                        || order.back_to.is_some();
-                model.is_disturbed()
-                    || order.kind != Kind::Deploy
-                    || order.state.is_final()
-                    || goes_back
-                    || state.scene.cluster.pods_of(&template("new"))
-                        <= order.batches[order.batch].target
-            }),
-            Property::always("no Ready pod goes missing", |model, state| {
+            Property::always(
+                "a batch never has more new pods than planned",
+                |model: &Self, state: &State| {
+                    let order = &state.scene.order;
+                    let goes_back =
+                        matches!(order.step, Step::StepBack | Step::RestoreOld | Step::RemoveNew)
+                            || order.back_to.is_some();
+                    model.is_disturbed()
+                        || order.kind != Kind::Deploy
+                        || order.state.is_final()
+                        || goes_back
+                        || state.scene.cluster.pods_of(&template("new"))
+                            <= order.batches[order.batch].target
+                },
+            ),
+            Property::always("no Ready pod goes missing", |model: &Self, state: &State| {
                 model.is_disturbed() || state.scene.cluster.ready() >= model.replicas
             }),
-            Property::always("nothing comes to a halt before the end", |model, state| {
-                !model.next_steps(state).is_empty() || state.scene.is_at_its_end()
-            }),
-            Property::always("the user's settings are back at the end", |_, state| {
-                let (order, cluster) = (&state.scene.order, &state.scene.cluster);
-                let is_over = order.step == Step::Done && !order.has_change_to_make();
-                !is_over
-                    || order.state != super::State::Succeeded
-                    || (cluster.settings == user() && cluster.borrowed.is_none())
-            }),
+            Property::always(
+                "nothing comes to a halt before the end",
+                |model: &Self, state: &State| {
+                    !model.next_steps(state).is_empty() || state.scene.is_at_its_end()
+                },
+            ),
+            Property::always(
+                "the user's settings are back at the end",
+                |_: &Self, state: &State| {
+                    let (order, cluster) = (&state.scene.order, &state.scene.cluster);
+                    let is_over = order.step == Step::Done && !order.has_change_to_make();
+                    !is_over
+                        || order.state != super::State::Succeeded
+                        || (cluster.settings == user() && cluster.borrowed.is_none())
+                },
+            ),
         ]
     }
 }
@@ -282,7 +291,8 @@ impl Scene {
                 self.left.rolls_back = false;
                 self.leave();
                 let snapshot = self.order.snapshot.clone();
-                self.order = Order { snapshot, template: None, intent: None, ..way_back(Step::Start) };
+                self.order =
+                    Order { snapshot, template: None, intent: None, ..way_back(Step::Start) };
             }
             Action::StepBack => {
                 self.left.steps_back = false;
