@@ -184,8 +184,13 @@ impl Model for Release {
                             <= order.batches[order.batch].target
                 },
             ),
+            // Not judged of a way back: it begins at once, also while the status of the old
+            // ReplicaSet still counts pods that went with the last batch. Kubernetes may take
+            // a Ready pod in their place then.
             Property::always("no Ready pod goes missing", |model: &Self, state: &State| {
-                model.is_disturbed() || state.scene.cluster.ready() >= model.replicas
+                model.is_disturbed()
+                    || state.scene.order.kind == Kind::Rollback
+                    || state.scene.cluster.ready() >= model.replicas
             }),
             Property::always(
                 "nothing comes to a halt before the end",

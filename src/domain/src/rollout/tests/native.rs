@@ -44,6 +44,8 @@ pub(in crate::rollout::tests) struct Set {
     min_ready_seconds: i32,
     /// The Deployment's size plus surge when this set was sized last.
     maximum: i32,
+    /// The Deployment's size then: another one now makes Kubernetes scale before it rolls.
+    wanted: i32,
     is_observed: bool,
     status_replicas: i32,
     available: i32,
@@ -85,6 +87,7 @@ impl Cluster {
             version: 1,
             min_ready_seconds: settings.min_ready_seconds,
             maximum: 0,
+            wanted: replicas,
             is_observed: true,
             status_replicas: replicas,
             available: replicas,
@@ -229,12 +232,13 @@ impl Cluster {
         let set = |set: &Set| {
             let ready = set.pods.iter().filter(|pod| pod.ready_since.is_some()).count();
             format!(
-                "{} {} {}/{ready} {} {} {} {} {}",
+                "{} {} {}/{ready} {} {} {} {} {} {}",
                 set.template["spec"]["containers"][0]["image"],
                 set.desired,
                 set.pods.len(),
                 set.min_ready_seconds,
                 set.maximum,
+                set.wanted,
                 set.is_observed,
                 set.status_replicas,
                 set.available
@@ -329,7 +333,9 @@ impl Cluster {
         if let Some(new) = self.new_set() {
             self.pass_on_min_ready(new);
         }
-        if self.settings.paused {
+        let wanted = self.replicas;
+        let is_scaled = self.sets.iter().any(|set| set.desired > 0 && set.wanted != wanted);
+        if self.settings.paused || is_scaled {
             self.scale();
         } else {
             let new = self.new_set().unwrap_or_else(|| self.add_set());
@@ -379,6 +385,7 @@ impl Cluster {
             pods: Vec::new(),
             min_ready_seconds: self.settings.min_ready_seconds,
             maximum: self.replicas + self.max_surge(),
+            wanted: self.replicas,
             is_observed: false,
             status_replicas: 0,
             available: 0,
@@ -411,9 +418,10 @@ impl Cluster {
     }
 
     fn resize(&mut self, index: usize, size: i32) -> bool {
-        let maximum = self.replicas + self.max_surge();
+        let (maximum, wanted) = (self.replicas + self.max_surge(), self.replicas);
         let set = &mut self.sets[index];
         let is_changed = set.desired != size;
+        set.wanted = wanted;
         (set.desired, set.maximum) = (size, maximum);
         set.is_observed &= !is_changed;
         is_changed
@@ -456,11 +464,19 @@ impl Cluster {
         let maximum = self.replicas + self.max_surge();
         let to_add = maximum - self.total();
         match active.as_slice() {
-            [] => panic!("no test takes the last pod away"),
+            // The one of the present template, or else any.
+            [] => {
+                let one = self.new_set().unwrap_or(0);
+                self.resize(one, self.replicas);
+            }
             [only] => {
                 self.resize(*only, self.replicas);
             }
-            _ if to_add == 0 => {}
+            _ if to_add == 0 => {
+                for index in active {
+                    self.resize(index, self.sets[index].desired);
+                }
+            }
             _ => {
                 active.sort_by_key(|index| Reverse(self.sets[*index].desired));
                 let mut left = to_add;
