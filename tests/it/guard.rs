@@ -4,6 +4,7 @@
 
 mod agreement;
 mod neighbours;
+mod wire;
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -30,6 +31,7 @@ on_both_clusters!(
     a_release_of_an_adopted_privileged_deployment_changes_its_image_and_adds_nothing,
     a_version_of_the_history_is_judged_like_a_new_one,
     an_order_that_nobody_could_judge_is_judged_when_it_begins,
+    a_failed_batch_is_tried_again_by_those_who_may_ask_for_its_version,
     a_rollback_is_never_refused_and_tells_what_comes_back,
     a_deployment_of_helms_is_adopted_and_released_and_never_deleted,
     an_adopted_deployment_is_deleted_by_those_who_are_allowed_to,
@@ -236,6 +238,26 @@ async fn an_order_that_nobody_could_judge_is_judged_when_it_begins(mut app: App)
         live_spec(&app).await["containers"][0]["securityContext"]["privileged"],
         Value::Null
     );
+}
+
+async fn a_failed_batch_is_tried_again_by_those_who_may_ask_for_its_version(app: App) {
+    let stays = FailurePolicy { grace_seconds: 1, roll_back: false, ..FailurePolicy::default() };
+    let app = app.tolerating(stays);
+    app.create("web", 2).await;
+    let mut spec = attack();
+    spec["containers"][0]["image"] = json!("shop/web:2.0--image-pull-error");
+    let order = app.service.edit_deployment(&caller(), text(&app, spec).await).await.unwrap();
+    let failed = app.end_of(order.unwrap()).await;
+    assert_eq!(failed.state, State::Failed, "{failed:#?}");
+    let retries = with(&app, &[team(&app)], Action::RETRY);
+    let again = eventually(async || {
+        let retried = retries.retry(&caller(), failed.batches[0].id).await;
+        retried.map_err(|why| why.to_string())
+    })
+    .await;
+    let again = app.end_of(again).await;
+    assert_eq!(again.state, State::Failed);
+    assert!(again.message.contains("securityContext.privileged is true"), "{}", again.message);
 }
 
 async fn a_rollback_is_never_refused_and_tells_what_comes_back(app: App) {
