@@ -2,6 +2,8 @@
 
 use std::process::Output;
 
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::{Api, api::PostParams};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -42,9 +44,7 @@ async fn call(
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let mut request = client.request(method.parse().unwrap(), url).body(signed.body.clone());
     for (name, value) in &signed.headers {
-        if *name != "host" {
-            request = request.header(*name, value);
-        }
+        request = request.header(*name, value);
     }
     let reply = request.send().await.unwrap();
     (reply.status().as_u16(), serde_json::from_slice(&reply.bytes().await.unwrap()).unwrap())
@@ -55,6 +55,10 @@ async fn a_key_has_what_it_was_created_with_and_is_refused_in_edas_form(pool: Pg
     let server = Server::on(App::start(pool.clone()).await).await;
     let app = &server.app;
     app.create("web", 1).await;
+    let account: ServiceAccount =
+        serde_json::from_value(json!({ "metadata": { "name": "x-web" } })).unwrap();
+    let accounts: Api<ServiceAccount> = Api::namespaced(app.client.clone(), "default");
+    accounts.create(&PostParams::default(), &account).await.unwrap();
     let created = done(
         &pool,
         "key create --name team --role operator --namespace default --service-accounts x-* --registries shop/* --output json",
