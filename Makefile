@@ -1,6 +1,6 @@
 # Every target is one line that calls a script or cargo.
 
-.PHONY: help demo picture check dev test client-table bench-rollback cost fuzz fmt sqlx openapi
+.PHONY: help demo picture check dev test client-table chart release bench-rollback cost fuzz fmt sqlx openapi
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -23,6 +23,12 @@ test: ## everything that continuous integration runs; STEPS="format lint" runs s
 
 client-table: ## write the table of clients in docs/clients.md again, from the last run of the step clients
 	@scripts/client-table write
+
+chart: ## write charts/rendered again, after a change of the chart or of docs/rights.yaml
+	@scripts/chart render
+
+release: ## the static program, its image, chart, manual pages, bill of materials and checksums, in target/dist
+	@scripts/release
 
 bench-rollback: ## how fast a release goes back, beside kubectl rollout undo, on a real control plane
 	@scripts/bench rollback
