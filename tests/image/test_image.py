@@ -4,12 +4,12 @@ import hashlib
 import http.client
 import json
 import re
+import socket
 import subprocess
 import tarfile
 import urllib.request
 
 import pytest
-import yaml
 from conftest import ROOT, commands, eventually, run
 
 
@@ -42,30 +42,42 @@ def test_the_dockerfile_compiles_for_both_architectures_with_the_script_that_a_r
     assert refused.returncode != 0 and "riscv64" in refused.stderr and "amd64 and arm64" in refused.stderr
 
 
-def test_the_commands_for_a_first_look_end_with_a_console_that_opens(programs):
+@pytest.fixture
+def database(tmp_path):
+    yield run("scripts/postgres", "start", str(tmp_path / "postgres"), "--port").strip()
+    run("scripts/postgres", "stop", str(tmp_path / "postgres"))
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def test_the_commands_for_a_first_look_end_with_a_console_that_opens(programs, database):
     given = commands("docs/install.md", "## For a first look")
     assert len(given) <= 5
-    port = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())["services"]["sluice"]["ports"][0].rsplit(":", 1)[0]
+    port = free_port()
+    environment = {**programs, "DATABASE_URL": database, "SLUICE_PORT": str(port)}
     try:
-        said = [run("bash", "-c", command, env=programs) for command in given]
-        assert re.search(r"^AccessKeySecret [0-9a-f]{40}$", said[-2], re.MULTILINE), said
-        link = said[-1].strip()
-        assert link.startswith(f"http://{port}/console/link/")
+        said = [run("bash", "-c", command, env=environment) for command in given]
+        assert re.search(r"^AccessKeySecret [0-9a-f]{40}$", said[-2], re.MULTILINE), "the key's secret is printed"
+        link = re.fullmatch(r"http://127\.0\.0\.1:8080(/console/link/[0-9a-f]+)\n", said[-1])[1]
 
         def ready():
             """the server answers"""
             try:
-                return urllib.request.urlopen(f"http://{port}/readyz", timeout=5).status == 200
+                return urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5).status == 200
             except OSError:
                 return False
 
         eventually(ready)
-        connection = http.client.HTTPConnection(port, timeout=5)
-        connection.request("GET", link.removeprefix(f"http://{port}"))
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection.request("GET", link)
         page = connection.getresponse()
         assert page.status in (200, 302, 303), (page.status, page.read())
     finally:
-        run("bash", "-c", "docker compose -f docker/compose.yaml down --volumes", env=programs)
+        run("bash", "-c", "docker compose -f docker/compose.yaml down --volumes", env=environment)
 
 
 @pytest.fixture(scope="module")

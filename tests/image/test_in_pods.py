@@ -170,7 +170,7 @@ def test_it_adopts_its_own_deployment_and_restarts_nothing(sluice):
 def test_it_releases_itself_by_an_order_of_its_own(sluice):
     run("bash", "-c", f"docker build -f docker/Dockerfile --tag {REGISTRY}/sluice:third --push .", env=sluice.environment)
     old = set(pods())
-    sluice.ask("release", "sluice/sluice", "--image", f"{REGISTRY}/sluice:third", "--batches", "2", "--interval", "0", "--detach")
+    sluice.ask("release", "sluice/sluice", "--image", f"{REGISTRY}/sluice:third", "--batches", "2", "--detach")
     end = eventually(lambda: (lambda it: it if it["finished_at"] else None)(newest(sluice, "sluice/sluice")), seconds=120)
     assert end["state"] == "succeeded", end
     images = {pod["spec"]["containers"][0]["image"] for pod in pods().values()}
