@@ -1,6 +1,7 @@
 """The chart: its manifests, its values, and what a real API server says of them."""
 
 import os
+import re
 import subprocess
 import uuid
 
@@ -43,6 +44,13 @@ def container(deployment):
 
 def variables(deployment):
     return {it["name"]: it.get("value") for it in container(deployment)["env"]}
+
+
+def test_the_chart_has_the_version_of_the_program():
+    chart = yaml.safe_load((ROOT / "charts/sluice/Chart.yaml").read_text())
+    (version,) = re.findall(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)
+    assert (chart["version"], chart["appVersion"]) == (version, version)
+    assert f"/sluice:{version}" in (ROOT / "docs/install.md").read_text()
 
 
 def test_helm_finds_nothing_to_complain_of():

@@ -17,7 +17,7 @@ REGISTRY = "registry.example.org"
 # The bed's own name for the address at which its nodes answer: the program looks it up.
 NODE, NODE_NAME = "10.250.0.1", "10-250-0-1.sluice.test"
 RELEASED = ["shop", "sluice"]
-REPLICAS = 4
+REPLICAS = 3
 WEB = f"""
 apiVersion: apps/v1
 kind: Deployment
@@ -115,7 +115,9 @@ def test_the_five_commands_end_with_pods_that_are_ready_and_locked_down(sluice):
 
 def test_with_two_namespaces_listed_it_may_release_in_these_and_nowhere_else(sluice):
     kubectl("create", "namespace", "shop")
-    upgrade(sluice, "--set", f"namespaces={{{','.join(RELEASED)}}}")
+    # From now on only pods without any privilege are let in: those of the next tests are.
+    kubectl("label", "namespace", "sluice", "pod-security.kubernetes.io/enforce=restricted")
+    upgrade(sluice, "--set", f"namespaces={{{','.join(RELEASED)}}}", "--set", "drainSeconds=1")
     account = "system:serviceaccount:sluice:sluice"
 
     def may(verb, what, namespace):
@@ -175,3 +177,14 @@ def test_it_releases_itself_by_an_order_of_its_own(sluice):
     assert end["state"] == "succeeded", end
     images = {pod["spec"]["containers"][0]["image"] for pod in pods().values()}
     assert images == {f"{REGISTRY}/sluice:third"} and not old & set(pods())
+
+
+def test_pods_that_serve_and_pods_that_carry_out_orders_work_apart(sluice):
+    upgrade(sluice, "--set", "roles=apart", "--set", "image.tag=third")
+    deployments = {it["metadata"]["name"]: it["status"]["readyReplicas"] for it in kubectl_json("--namespace", "sluice", "deployments")["items"]}
+    assert deployments == {"sluice-api": 2, "sluice-executor": 2}
+    sluice.ask("restart", "shop/web", timeout=120)
+    assert newest(sluice, "shop/web")["state"] == "succeeded"
+    # Those that serve were given no token with which they could ask the cluster.
+    (volumes,) = {json.dumps(it["spec"].get("volumes", [])) for it in kubectl_json("--namespace", "sluice", "pods", "--selector", "app.kubernetes.io/component=api")["items"]}
+    assert "token" not in volumes
