@@ -109,6 +109,12 @@ def test_a_release_has_manual_pages_and_completions_of_every_command(release):
         assert len([name for name in archive.getnames() if "." in name]) == 5
 
 
+def test_the_chart_of_a_release_is_whole(release):
+    with tarfile.open(only(release, "-chart.tgz")) as archive:
+        rights = archive.getmember("sluice/files/rights.yaml")
+        assert rights.isfile() and archive.extractfile(rights).read() == (ROOT / "docs/rights.yaml").read_bytes()
+
+
 def test_the_bill_of_materials_names_every_crate_that_the_program_is_made_of(release):
     bill = json.loads(only(release, ".cdx.json").read_text())
     assert bill["bomFormat"] == "CycloneDX"
@@ -118,6 +124,11 @@ def test_the_bill_of_materials_names_every_crate_that_the_program_is_made_of(rel
     used = {(name, version.removeprefix("v")) for name, version in used if name != "sluice"}
     assert len(used) > 200
     assert used <= told, sorted(used - told)
+    names = {name for name, _ in told}
+    assert not names & {"proptest", "rstest", "fantoccini", "sluice-test-support"}, "what only tests need is not in it"
+    for it in bill["components"]:
+        assert it["licenses"], it["name"]
+        assert "hashes" in it or it["name"].startswith("sluice-") or it["name"] == "simulated-kubernetes", it["name"]
 
 
 def test_systemd_takes_the_unit_and_finds_it_closed(tmp_path):
