@@ -1,6 +1,6 @@
 # Every target is one line that calls a script or cargo.
 
-.PHONY: help demo picture check dev test client-table chart release bench-rollback cost fuzz fmt sqlx openapi
+.PHONY: help demo picture check dev test client-table chart release bench bench-rollback cost fuzz fmt sqlx openapi
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -29,6 +29,9 @@ chart: ## write charts/rendered again, after a change of the chart or of docs/ri
 
 release: ## the static program, its image, chart, manual pages, bill of materials and checksums, in target/dist
 	@scripts/release
+
+bench: ## how fast Sluice is beside its database; ONLY="read accept drive statements" measures some of it
+	@ONLY='$(ONLY)' scripts/bench load
 
 bench-rollback: ## how fast a release goes back, beside kubectl rollout undo, on a real control plane
 	@scripts/bench rollback

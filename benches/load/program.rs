@@ -1,0 +1,108 @@
+//! The program that is measured, as a process of its own.
+
+use std::process::Stdio;
+
+use serde_json::Value;
+use sqlx::PgPool;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    process::{Child, Command},
+};
+
+use super::client::{Client, Key};
+
+fn path() -> String {
+    std::env::var("SLUICE_BENCH_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_sluice").into())
+}
+
+/// Migrates the database, and makes a key.
+pub async fn prepare(url: &str) -> Key {
+    let run = async |words: &[&str]| {
+        let output =
+            Command::new(path()).args(words).env("DATABASE_URL", url).output().await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    run(&["migrate"]).await;
+    let made = run(&["key", "create", "--name", "bench", "--output", "json"]).await;
+    let made: Value = serde_json::from_slice(&made).unwrap();
+    let text = |name: &str| made[name].as_str().unwrap().to_owned();
+    Key { id: text("AccessKeyId"), secret: text("AccessKeySecret") }
+}
+
+pub struct Program {
+    child: Child,
+    address: String,
+}
+
+impl Program {
+    /// Starts a server, and waits until it is ready. Its log goes to nobody.
+    pub async fn start(url: &str, role: &str, words: &[&str]) -> Self {
+        // Free just now; nobody else asks for ports on this machine by the thousand.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = free.to_string();
+        let child = Command::new(path())
+            .args(["serve", "--cluster", "simulated", "--simulated-start-delay", "10ms"])
+            .args(["--peer-rate", "0", "--key-rate", "0", "--console", "off"])
+            .args(["--listen", &address, "--role", role])
+            .args(words)
+            .env("DATABASE_URL", url)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let ready = async {
+            while !is_ready(&address).await.unwrap_or(false) {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(30), ready).await.expect(&address);
+        Self { child, address }
+    }
+
+    pub async fn client(&self, key: &Key) -> Client {
+        Client::connect(&self.address, key).await
+    }
+
+    /// CPU time that it took until now, in seconds.
+    pub fn cpu(&self) -> f64 {
+        self.child.id().map_or(0.0, |pid| cpu_of(pid).map_or(0.0, |it| it.1))
+    }
+
+    /// Ends it in good order.
+    pub async fn stop(mut self) {
+        let pid = self.child.id().unwrap_or_default().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status().await.unwrap();
+        self.child.wait().await.unwrap();
+    }
+}
+
+async fn is_ready(address: &str) -> std::io::Result<bool> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await?;
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).await?;
+    Ok(reply.starts_with("HTTP/1.1 200"))
+}
+
+/// CPU time of all processes of this Postgres that are there now, in seconds.
+pub async fn postgres_cpu(pool: &PgPool) -> f64 {
+    let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(pool).await.unwrap();
+    let Some((main, _)) = cpu_of(pid.unsigned_abs()) else { return 0.0 };
+    let all = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let pid = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        cpu_of(pid)
+    });
+    all.filter(|(parent, _)| *parent == main).map(|(_, seconds)| seconds).sum()
+}
+
+/// The parent of a process, and its CPU time in seconds.
+fn cpu_of(pid: u32) -> Option<(u32, f64)> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields: Vec<&str> = text.rsplit_once(") ")?.1.split(' ').collect();
+    let number = |index: usize| fields.get(index)?.parse::<u32>().ok();
+    Some((number(1)?, f64::from(number(11)? + number(12)?) / 100.0))
+}
