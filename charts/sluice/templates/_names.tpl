@@ -47,4 +47,9 @@ capabilities:
     secretKeyRef:
       name: {{ .Values.database.secret }}
       key: {{ .Values.database.key }}
+- name: SLUICE_KEYRING
+  valueFrom:
+    secretKeyRef:
+      name: {{ .Values.database.secret }}
+      key: {{ .Values.database.keyring }}
 {{- end }}

@@ -76,7 +76,7 @@ async fn losing_replies(pool: &PgPool) -> (Store, Arc<AtomicUsize>) {
         .database(options.get_database().unwrap())
         .ssl_mode(sqlx::postgres::PgSslMode::Disable);
     let pool = PgPoolOptions::new().max_connections(8).connect_with(through).await.unwrap();
-    (Store::on(pool), commits)
+    (Store::on(pool, test_support::keyring::keyring()), commits)
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]

@@ -18,7 +18,11 @@ const RESOURCE: &str = "/pop/v5/oam/update_k8s_resource_config";
 
 async fn sluice(pool: &PgPool, words: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
-    command.args(words.split_whitespace()).env_clear().env("DATABASE_URL", database_url(pool));
+    command
+        .args(words.split_whitespace())
+        .env_clear()
+        .env("DATABASE_URL", database_url(pool))
+        .env("SLUICE_KEYRING", test_support::keyring::TEXT);
     command.output().await.unwrap()
 }
 
