@@ -135,7 +135,7 @@ async fn the_history_shows_what_a_return_would_change(pool: PgPool) {
     server.ends(0, "release web --image shop/web:2.0 --version-text two").await;
     let shown = server.ends(0, "history web --diff").await;
     let (newest, first) = shown.split_once("\n\n").unwrap();
-    assert!(newest.contains("==> two <==") && newest.contains("nothing of the pod"), "{shown}");
+    assert!(newest.starts_with("==> two <=="), "{shown}");
     let has = |mark: char, image: &str| {
         first.lines().any(|line| line.starts_with(mark) && line.ends_with(image))
     };

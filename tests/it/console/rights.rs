@@ -52,7 +52,7 @@ async fn whoever_may_only_read_is_offered_nothing_to_do_and_a_forged_form_does_n
     let mut live = site.stream(&format!("{of_order}/live")).await;
     let first = String::from_utf8(live.chunk().await.unwrap().unwrap().to_vec()).unwrap();
     assert!(first.contains("You may not do these here") && !first.contains("<form"), "{first}");
-    for list in ["/console/apps", "/console/orders", &of_order, &of_application] {
+    for list in ["/console/apps", "/console/orders", of_order.as_str(), of_application.as_str()] {
         let body = site.get(list).await.body;
         assert!(body.contains("needs somebody") && !body.contains("</span> needs you<"), "{body}");
     }
