@@ -97,6 +97,16 @@ async fn is_as_before(app: &App, image: &str) {
     .await;
 }
 
+/// Waits until the first batch is done, and the Deployment was paused for the next one.
+async fn rests(app: &App, order: OrderId) {
+    app.order_when(order, |it| it.state == State::WaitingConfirmation).await;
+    eventually(async || {
+        let spec = app.deployments().get("web").await.unwrap().spec.unwrap();
+        if spec.paused == Some(true) { Ok(()) } else { Err("it is not paused".to_owned()) }
+    })
+    .await;
+}
+
 async fn ends_well(app: &App, order: OrderId) {
     let order = app.end_of(order).await;
     assert_eq!(order.state, State::Succeeded, "{order:#?}");
@@ -172,7 +182,7 @@ async fn a_right_that_is_taken_away_for_a_moment_ends_neither_an_order_nor_its_w
     let right = Right::of(&mut app).await;
     let application = app.create("web", 4).await;
     let order = deploy(&app, application, NEW, (manual(2), 60)).await;
-    app.order_when(order, |it| it.state == State::WaitingConfirmation).await;
+    rests(&app, order).await;
     right.take(&app).await;
     app.confirm(order, 2).await;
     let told = says(&app, order, "cannot patch resource").await;
@@ -193,7 +203,7 @@ async fn a_right_that_is_taken_away_for_a_moment_ends_neither_an_order_nor_its_w
 
     // The same without a way back.
     let order = deploy(&app, application, NEW, (manual(2), 60)).await;
-    app.order_when(order, |it| it.state == State::WaitingConfirmation).await;
+    rests(&app, order).await;
     right.take(&app).await;
     app.confirm(order, 2).await;
     says(&app, order, "cannot patch resource").await;
@@ -210,7 +220,7 @@ async fn a_right_that_stays_away_ends_the_order_by_name_and_the_way_back_is_made
     let right = Right::of(&mut app).await;
     let application = app.create("web", 4).await;
     let order = deploy(&app, application, NEW, (manual(2), 5)).await;
-    app.order_when(order, |it| it.state == State::WaitingConfirmation).await;
+    rests(&app, order).await;
     right.take(&app).await;
     app.confirm(order, 2).await;
     let failed = app.end_of(order).await;

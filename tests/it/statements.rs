@@ -20,7 +20,6 @@ const EXEMPT: &[(&str, &str)] = &[
     ("finish_at_once", BY_ID),
     ("give_back", FENCED),
     ("go_on", BY_ID),
-    ("known_order", "whether an order is on record at all"),
     ("lock_order", BY_ID),
     ("note_outage", FENCED),
     ("note_trouble", FENCED),

@@ -23,14 +23,14 @@ use super::{
 use domain::{ClusterIdentity, order::outage::Obstacle};
 
 /// How long the answer may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 impl Cluster {
     /// Asks the API server which cluster it is. The right to list namespaces, which the
     /// watches need anyway, is enough.
     ///
     /// # Errors
-    /// [`ClusterError`], where it does not say so within three seconds.
+    /// [`ClusterError`], where it does not say so within two seconds.
     pub async fn identify(&self) -> Result<ClusterIdentity, ClusterError> {
         let found = identify(&self.client, &self.view).await;
         match &found {

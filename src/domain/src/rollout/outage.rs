@@ -48,7 +48,8 @@ pub fn outage_message(outage: &Outage) -> String {
 #[must_use]
 pub fn outage(order: &Order, outage: &Outage, now: Timestamp) -> Decision {
     // One that waits for a person, or the clock, has all the time.
-    if order.state.is_final() || order.step == Step::Paused {
+    let waits = order.step == Step::Paused && !order.has_change_to_make();
+    if order.state.is_final() || waits {
         return wait(None);
     }
     let seconds = patience(order, outage.obstacle);

@@ -56,6 +56,10 @@ fn an_order_that_cannot_go_on_is_tried_again_until_its_time_is_over_and_fails_by
 fn an_order_that_waits_for_a_person_waits_for_the_cluster_too() {
     let mut order = unmade(Kind::Deploy, Step::Paused);
     let told = outage_of(Obstacle::Denied);
+    // The write that brings it to rest is one like any other.
+    assert_eq!(ended(outage(&order, &told, at(1_000_000))).state, State::Failed);
+    order.intent.as_mut().unwrap().applied =
+        Some(Applied { deployment: APPLIED, replica_set: None });
     let waits = Decision::Wait { until: None, rest: false };
     assert_eq!(outage(&order, &told, at(1_000_000)), waits);
     // One that ended, and is brought to rest, has all the time.
