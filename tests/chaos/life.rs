@@ -135,6 +135,7 @@ impl Life {
             cluster: cluster.as_str().into(),
             region: "cn-test".into(),
             batch_timeout_seconds: 120,
+            guard: service::GuardConfig::default(),
             failure_policy: FailurePolicy {
                 roll_back: plan.rolls_back,
                 ..FailurePolicy::default()
@@ -442,6 +443,7 @@ fn caller() -> Caller {
         request_id: "request".into(),
         source: domain::Source::Api,
         reason: String::new(),
+        peer: None,
         identity: None,
     }
 }

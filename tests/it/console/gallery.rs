@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::Stdio};
 
 use domain::{
-    access::{Role, Scope},
+    access::{Grant, Role, Scope},
     order::State,
 };
 use service::WantedKey;
@@ -112,7 +112,7 @@ async fn every_page_is_drawn_and_axe_finds_nothing(pool: PgPool) {
         found.extend(look(&browser, &axe, &name).await);
     }
     // The same for somebody who may only read.
-    let reader = Some((Role::Reader, Scope::default()));
+    let reader = Some(Grant::role(Role::Reader, Scope::default()));
     site.becomes("rita", WantedKey { role: reader, ..WantedKey::default() }).await;
     let (name, value) = site.cookie.split_once('=').unwrap();
     let cookie = serde_json::json!({ "name": name, "value": value, "url": site.url("/") });

@@ -2,7 +2,7 @@
 
 use domain::{
     ApplicationId, OrderId,
-    access::{Role, Scope},
+    access::{Grant, Role, Scope},
     order::State,
 };
 use service::WantedKey;
@@ -21,7 +21,7 @@ async fn waiting(pool: PgPool) -> (Site, ApplicationId, OrderId) {
 }
 
 fn role(role: Role) -> WantedKey {
-    WantedKey { role: Some((role, Scope::default())), ..WantedKey::default() }
+    WantedKey { role: Some(Grant::role(role, Scope::default())), ..WantedKey::default() }
 }
 
 /// The addresses that the forms of a page are sent to, without signing out.

@@ -155,14 +155,14 @@ async fn a_system_namespace_must_be_named(app: App) {
     refused(refusal, &["do not allow edas:InsertK8sApplication", "namespace/kube-system/"]);
     const SECRETS: Action = Action::new("ListK8sSecrets", Group::ReadConfig);
     let reads = with(&app, &[everywhere], SECRETS);
-    let refusal = reads.configs(ObjectKind::Secret, Some(CLUSTER), "kube-system", false).await;
+    let refusal = reads.configs(&caller(), ObjectKind::Secret, Some(CLUSTER), "kube-system", false).await;
     refused(refusal, &["do not allow edas:ListK8sSecrets", "namespace/kube-system/"]);
     assert!(app.service.applications(None).await.unwrap().is_empty());
 
     // A team sees no Secret of another one, and of its own it does.
     let own = with(&app, &[team(&app)], SECRETS);
     let other = second(&app).await;
-    let refusal = own.configs(ObjectKind::Secret, Some(CLUSTER), &other, false).await;
+    let refusal = own.configs(&caller(), ObjectKind::Secret, Some(CLUSTER), &other, false).await;
     refused(refusal, &["do not allow edas:ListK8sSecrets"]);
-    own.configs(ObjectKind::Secret, Some(CLUSTER), &app.namespace, false).await.unwrap();
+    own.configs(&caller(), ObjectKind::Secret, Some(CLUSTER), &app.namespace, false).await.unwrap();
 }
