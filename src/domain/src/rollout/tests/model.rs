@@ -1,6 +1,6 @@
 //! Every order of events, for small Deployments: Stateright goes through all states that
-//! an order, the native controllers, a person, a second executor, an autoscaler and a
-//! foreign editor can reach together.
+//! an order, the native controllers, a person, a second executor and a foreign
+//! editor can reach together.
 //!
 //! The executor is played as in [`whole`](super::whole): decide, write down, make the
 //! change, record it. It may die after the change and before the record; or be held up
@@ -25,7 +25,6 @@ struct Others {
     aborts: bool,
     rolls_back: bool,
     steps_back: bool,
-    scales: Option<i32>,
     edits: bool,
 }
 
@@ -107,7 +106,6 @@ enum Action {
     Abort,
     RollBack,
     StepBack,
-    Scale(i32),
     Edit,
 }
 
@@ -156,7 +154,6 @@ impl Model for Release {
         actions.extend((is_open && left.rolls_back).then_some(Action::RollBack));
         let steps_back = left.steps_back && order.can_step_back() && order.batch > 0;
         actions.extend(steps_back.then_some(Action::StepBack));
-        actions.extend(left.scales.map(Action::Scale));
         actions.extend(left.edits.then_some(Action::Edit));
     }
 
@@ -215,7 +212,7 @@ impl Model for Release {
 impl Release {
     /// Whether somebody else's hands decide how many pods there are.
     fn is_disturbed(&self) -> bool {
-        self.others.scales.is_some() || self.others.edits
+        self.others.edits
     }
 
     /// What follows when nobody does anything any more.
@@ -230,7 +227,6 @@ impl Release {
                     | Action::Abort
                     | Action::RollBack
                     | Action::StepBack
-                    | Action::Scale(_)
                     | Action::Edit
             )
         };
@@ -302,10 +298,6 @@ impl Scene {
             Action::StepBack => {
                 self.left.steps_back = false;
                 (self.order.back_to, self.order.confirmed) = (Some(1), 1);
-            }
-            Action::Scale(replicas) => {
-                self.left.scales = None;
-                self.cluster.scale_to(replicas);
             }
             Action::Edit => {
                 self.left.edits = false;
@@ -406,11 +398,7 @@ fn a_release_goes_back_whatever_is_under_way() {
 }
 
 #[test]
-fn a_release_comes_to_its_end_though_an_autoscaler_or_an_editor_writes() {
-    for replicas in [1, 3] {
-        let others = Others { scales: Some(replicas), ..Others::default() };
-        explore("2 pods, scaled", 2, in_batches(2, Pace::Manual), others);
-    }
+fn a_release_comes_to_its_end_though_an_editor_writes() {
     let others = Others { edits: true, dies: true, ..Others::default() };
     explore("2 pods, edited", 2, in_batches(2, Pace::Manual), others);
 }

@@ -263,12 +263,6 @@ impl Cluster {
         self.generation += 1;
     }
 
-    /// An autoscaler gives it another number of pods.
-    pub fn scale_to(&mut self, replicas: i32) {
-        (self.replicas, self.version) = (replicas, self.version + 1);
-        self.generation += 1;
-    }
-
     /// Pods that are not Ready.
     pub fn starting(&self) -> usize {
         self.sets.iter().flat_map(|set| &set.pods).filter(|pod| pod.ready_since.is_none()).count()
