@@ -1,6 +1,6 @@
 # Every target is one line that calls a script or cargo.
 
-.PHONY: help demo picture check dev test client-table chart release bench bench-rollback cost fuzz fmt sqlx openapi
+.PHONY: help demo picture check dev test client-table chart release bench bench-rollback chaos cost fuzz fmt sqlx openapi
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -32,6 +32,9 @@ release: ## the static program, its image, chart, manual pages, bill of material
 
 bench: ## how fast Sluice is beside its database; ONLY="read accept drive statements" measures some of it
 	@ONLY='$(ONLY)' scripts/bench load
+
+chaos: ## random lives of applications: SEEDS=10000 of them, from FIRST=0 on; shrinks what breaks a promise
+	@DATABASE_URL="$${DATABASE_URL:-$$(scripts/postgres start target/chaos-postgres)}" SLUICE_CHAOS_SEEDS='$(SEEDS)' SLUICE_CHAOS_FIRST='$(FIRST)' SQLX_OFFLINE=true cargo test --locked -p sluice --test chaos every_seed -- --nocapture
 
 bench-rollback: ## how fast a release goes back, beside kubectl rollout undo, on a real control plane
 	@scripts/bench rollback

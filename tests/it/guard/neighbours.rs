@@ -155,7 +155,8 @@ async fn a_system_namespace_must_be_named(app: App) {
     refused(refusal, &["do not allow edas:InsertK8sApplication", "namespace/kube-system/"]);
     const SECRETS: Action = Action::new("ListK8sSecrets", Group::ReadConfig);
     let reads = with(&app, &[everywhere], SECRETS);
-    let refusal = reads.configs(&caller(), ObjectKind::Secret, Some(CLUSTER), "kube-system", false).await;
+    let refusal =
+        reads.configs(&caller(), ObjectKind::Secret, Some(CLUSTER), "kube-system", false).await;
     refused(refusal, &["do not allow edas:ListK8sSecrets", "namespace/kube-system/"]);
     assert!(app.service.applications(None).await.unwrap().is_empty());
 
