@@ -19,10 +19,8 @@ fn path() -> String {
 /// Migrates the database, and makes a key.
 pub async fn prepare(url: &str) -> Key {
     let run = async |words: &[&str]| {
-        let mut command = Command::new(path());
-        command.args(words).env("DATABASE_URL", url);
-        command.env("SLUICE_KEYRING", test_support::keyring::TEXT);
-        let output = command.output().await.unwrap();
+        let output =
+            Command::new(path()).args(words).env("DATABASE_URL", url).output().await.unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         output.stdout
     };
@@ -50,7 +48,6 @@ impl Program {
             .args(["--listen", &address, "--role", role])
             .args(words)
             .env("DATABASE_URL", url)
-            .env("SLUICE_KEYRING", test_support::keyring::TEXT)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -62,7 +62,8 @@ async fn what_was_done_is_on_record_with_who_did_it_and_from_where(pool: PgPool)
     // The same request again is no other deed.
     assert_eq!(service.scale(&by, scale).await.unwrap(), order);
     let object = format!("namespace/{}/application/web", app.namespace);
-    let (asked, before, after, from): (Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>, String) =
+    type Digest = Option<Vec<u8>>;
+    let (asked, before, after, from): (Digest, Digest, Digest, String) =
         sqlx::query_as("SELECT asked, before, after, peer FROM audit_entry WHERE operation = 'edas:ScaleK8sApplication'")
             .fetch_one(&pool)
             .await

@@ -157,7 +157,7 @@ async fn a_second_resume_within_a_minute_ends_the_order_at_rest(app: App) {
     let watch = app.watch("web").await;
     held(&app, &watch, 1).await;
     resume(&app).await;
-    app.order_when(order, |it| has_told(it)).await;
+    app.order_when(order, has_told).await;
     held(&app, &watch, 1).await;
     app.order_when(order, |it| it.step == domain::order::Step::Paused).await;
     eventually(async || {
@@ -260,7 +260,7 @@ async fn settings_that_are_changed_in_the_middle_keep_neither_the_plan_nor_pods(
     let theirs =
         json!({ "spec": { "minReadySeconds": 0, "strategy": { "rollingUpdate": rolling } } });
     hand(&app, "kubectl-patch", theirs).await;
-    let told = app.order_when(order, |it| has_told(it)).await;
+    let told = app.order_when(order, has_told).await;
     for part in
         ["kubectl-patch changed", "maxSurge from 20% to 50%", "maxUnavailable from 0 to 50%"]
     {

@@ -145,7 +145,7 @@ impl Books<'_> {
             self.wrong(order, &format!("an order waits and its next batch is {}", of(batch + 1)));
         }
         let says = |word: &&str| message.contains(*word);
-        if is_final(state) && UNDER_WAY.iter().any(|word| says(word)) {
+        if is_final(state) && UNDER_WAY.iter().any(says) {
             self.wrong(order, &format!("an order ended and says: {message}"));
         }
         if state == "running" && message.contains("waits for confirmation") {

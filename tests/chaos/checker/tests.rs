@@ -369,7 +369,7 @@ fn settings_that_are_not_given_back_are_found() {
     let mut story = Story::told();
     let is_last = |it: &&mut Seen| matches!(&it.what, What::Deployment(it) if it.fence.is_some());
     let Some(What::Deployment(last)) =
-        story.recording.seen.iter_mut().filter(is_last).next_back().map(|it| &mut it.what)
+        story.recording.seen.iter_mut().rfind(is_last).map(|it| &mut it.what)
     else {
         panic!()
     };

@@ -84,11 +84,14 @@ async fn whoever_may_only_read_is_offered_nothing_to_do_and_a_forged_form_does_n
     assert_eq!(newest.id, order, "and nothing ordered");
 }
 
+/// A name, the operations that somebody may do, and pages with their status.
+type Allowed = (&'static str, &'static [&'static str], &'static [(&'static str, u16)]);
+
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn each_page_and_each_tab_needs_the_operation_that_shows_the_same(pool: PgPool) {
     let (mut site, application, order) = waiting(pool).await;
     let page = format!("/console/apps/{application}");
-    let cases: &[(&str, &[&str], &[(&str, u16)])] = &[
+    let cases: &[Allowed] = &[
         (
             "orders",
             &["ListOrders"],
