@@ -6,6 +6,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use chacha20poly1305::{
+    KeyInit, XChaCha20Poly1305, XNonce,
+    aead::{Aead, Payload},
+};
 use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
@@ -75,10 +79,26 @@ pub async fn rows(pool: &PgPool, application: &str) -> Vec<Row> {
         began: row.get("began"),
         transaction: row.get("transaction"),
         table: row.get("source"),
-        before: row.get("before"),
-        after: row.get("after"),
+        before: row.get::<Option<Value>, _>("before").map(opened),
+        after: opened(row.get("after")),
     };
     rows.into_iter().map(row).collect()
+}
+
+/// A row with the change that an order is about to make, which is sealed in the database.
+/// It is opened here by the form that the documents give, and not by the engine.
+fn opened(mut row: Value) -> Value {
+    let sealed = row["intent"].as_str().and_then(|text| hex::decode(text.get(2..)?).ok());
+    if let (Some(sealed), Some(order)) = (sealed, row["id"].as_str()) {
+        // A byte for the form, eight for the id of the key, and the nonce.
+        let (nonce, rest) = sealed[9..].split_first_chunk::<24>().unwrap();
+        let place = format!("sluice\0change_order\0intent\0{order}");
+        let payload = Payload { msg: rest, aad: place.as_bytes() };
+        let cipher = XChaCha20Poly1305::new(&[0; 32].into());
+        let clear = cipher.decrypt(&XNonce::from(*nonce), payload).unwrap();
+        row["intent"] = serde_json::from_slice(&clear).unwrap();
+    }
+    row
 }
 
 #[derive(Default)]

@@ -5,23 +5,21 @@
 //! policies of somebody come to for one request: what nothing allows is refused, and what
 //! something denies is refused whatever allows it.
 
-mod action;
 mod circumstance;
 mod exceptions;
 mod grant;
 mod guarded;
 mod network;
-mod pattern;
 mod policy;
 mod resource;
 mod role;
 
-pub use action::{Action, Group};
+pub use crate::action::{Action, Group};
+pub use crate::pattern::Pattern;
 pub use circumstance::Circumstances;
 pub use exceptions::Exceptions;
 pub use grant::{Attached, Grant};
 pub use network::Network;
-pub use pattern::Pattern;
 pub use policy::{MOST_BYTES, Policy, Unreadable};
 pub use resource::{Resource, Site};
 pub use role::{ALL_ROLES, Role, Scope};

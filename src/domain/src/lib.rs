@@ -7,6 +7,7 @@
 //! and uses no other crate of this repository.
 
 pub mod access;
+pub mod action;
 pub mod advice;
 pub mod application;
 pub mod audit;
@@ -22,6 +23,7 @@ pub mod object;
 pub mod observed;
 pub mod order;
 pub mod package;
+pub mod pattern;
 pub mod person;
 pub mod precheck;
 pub mod rejection;

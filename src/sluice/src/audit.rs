@@ -60,8 +60,11 @@ pub(crate) fn log_settings(settings: &AuditServing) -> Result<AuditLog> {
         None => None,
         Some(path) => {
             let mode = fs::metadata(path).with_context(|| path.display().to_string())?;
-            if mode.permissions().mode() & 0o077 != 0 {
-                bail!("{}: others can read it: chmod 600", path.display());
+            if mode.permissions().mode() & 0o037 != 0 {
+                bail!(
+                    "{}: others can read it, or its group can write it: chmod 600",
+                    path.display()
+                );
             }
             let key = Signer::new(&read(path)?);
             Some(key.map_err(|why| anyhow!("{}: {why}", path.display()))?)

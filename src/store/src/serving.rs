@@ -17,7 +17,7 @@ impl Store {
             "/* serving_grants */ SELECT format(text, $1, current_schema()) FROM (
                 VALUES (1, 'GRANT USAGE ON SCHEMA %2$I TO %1$I'),
                        (2, 'REVOKE CREATE ON SCHEMA %2$I FROM %1$I'),
-                       (3, 'GRANT USAGE ON ALL SEQUENCES IN SCHEMA %2$I TO %1$I'),
+                       (3, 'GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA %2$I TO %1$I'),
                        (4, 'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %2$I TO %1$I')
              ) AS statement (place, text) ORDER BY place",
         )
@@ -25,7 +25,7 @@ impl Store {
         .fetch_all(&mut *tx)
         .await?;
         let kept: Vec<String> = sqlx::query_scalar(
-            "/* kept_tables */ SELECT format('REVOKE UPDATE, DELETE, TRUNCATE ON %I.%I FROM %I', current_schema(), name, $1) FROM unnest($2::text[]) AS name",
+            "/* kept_tables */ SELECT format('REVOKE ALL ON %1$I.%2$I FROM %3$I; GRANT SELECT, INSERT ON %1$I.%2$I TO %3$I', current_schema(), name, $1) FROM unnest($2::text[]) AS name",
         )
         .bind(role)
         .bind(KEPT)
@@ -39,7 +39,17 @@ impl Store {
         .await?;
         for statement in granted.into_iter().chain(kept).chain([migrations]) {
             // Postgres itself has quoted the names.
-            sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut *tx).await?;
+            sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut *tx).await?;
+        }
+        let creates: bool = sqlx::query_scalar(
+            "/* serving_creates */ SELECT has_schema_privilege($1, current_schema(), 'CREATE')",
+        )
+        .bind(role)
+        .fetch_one(&mut *tx)
+        .await?;
+        if creates {
+            let why = "it may create objects in the schema, as everybody may on PostgreSQL 14: REVOKE CREATE ON SCHEMA public FROM PUBLIC first";
+            return Err(StoreError::Corrupt { what: "role", why: why.into() });
         }
         tx.commit().await?;
         Ok(())

@@ -64,7 +64,7 @@ pub fn entries() -> Vec<Entry> {
         accepted(
             "a judgement by resources full of stars",
             &[
-                "domain::access::pattern::Pattern::fits",
+                "domain::pattern::Pattern::fits",
                 "domain::access::Access::allows",
                 "domain::access::Access::verdict",
             ],

@@ -1,6 +1,7 @@
 //! The entries, by what is read.
 
 mod access;
+mod audit;
 mod console;
 mod domain;
 mod keyring;
@@ -18,6 +19,7 @@ use crate::entry::Entry;
 pub fn all() -> Vec<Entry> {
     [
         access::entries(),
+        audit::entries(),
         signature::entries(),
         params::entries(),
         notation::entries(),

@@ -105,7 +105,12 @@ impl Browser {
     }
 
     pub async fn choose(&self, id: &str) {
-        self.find(Locator::Id(id)).await.click().await.unwrap();
+        // As above: it may be drawn anew between the look and the click.
+        eventually(async || {
+            let chosen = async { self.driver.find(Locator::Id(id)).await?.click().await };
+            chosen.await.map_err(|why: CmdError| why.to_string())
+        })
+        .await;
     }
 
     /// Presses the button with this label, once it can be seen.

@@ -2,8 +2,6 @@
 
 use std::process::Output;
 
-use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::{Api, api::PostParams};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -59,10 +57,6 @@ async fn a_key_has_what_it_was_created_with_and_is_refused_in_edas_form(pool: Pg
     let server = Server::on(App::start(pool.clone()).await).await;
     let app = &server.app;
     app.create("web", 1).await;
-    let account: ServiceAccount =
-        serde_json::from_value(json!({ "metadata": { "name": "x-web" } })).unwrap();
-    let accounts: Api<ServiceAccount> = Api::namespaced(app.client.clone(), "default");
-    accounts.create(&PostParams::default(), &account).await.unwrap();
     let created = done(
         &pool,
         "key create --name team --role operator --namespace default --service-accounts x-* --registries shop/* --output json",

@@ -11,10 +11,11 @@ use service::Adopt;
 use super::{App, CLUSTER, caller, eventually};
 
 /// Annotations by which Sluice and Kubernetes keep their books on a Deployment.
-const BOOKS: [&str; 5] = [
+const BOOKS: [&str; 6] = [
     "deployment.kubernetes.io/revision",
     "sluice.dev/application",
     "sluice.dev/fence",
+    "sluice.dev/installation",
     "sluice.dev/order",
     "sluice.dev/borrowed-settings",
 ];

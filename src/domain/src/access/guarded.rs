@@ -12,14 +12,14 @@ impl Statement {
             names.iter().any(|name| pattern.fits(name))
                 && (!self.allows
                     || action.group != Group::ExceedGuardrails
-                    || !is_every_action(pattern)
-                    || self.is_everywhere())
+                    || names_guardrails(pattern)
+                    || (means_all(pattern) && self.is_everywhere()))
         })
     }
 
     /// Whether it allows everything, everywhere.
     pub(super) fn allows_everything(&self) -> bool {
-        self.allows && self.actions.iter().any(is_every_action) && self.is_everywhere()
+        self.allows && self.actions.iter().any(means_all) && self.is_everywhere()
     }
 
     fn is_everywhere(&self) -> bool {
@@ -27,10 +27,21 @@ impl Statement {
     }
 }
 
-/// Whether a pattern of actions names none: `*` or `edas:*`.
-fn is_every_action(pattern: &Pattern) -> bool {
-    let begin = pattern.text().split('*').next().unwrap_or_default();
-    pattern.text().contains('*') && "edas:".starts_with(begin)
+/// Whether a pattern of actions fits them all: `*` or `edas:*`.
+fn means_all(pattern: &Pattern) -> bool {
+    let rest = pattern.text().strip_prefix("edas:").unwrap_or(pattern.text());
+    !rest.is_empty() && rest.bytes().all(|byte| byte == b'*')
+}
+
+/// Whether a pattern of actions says in its words that it is about guardrails. One that is
+/// meant for other actions, such as `edas:U*` for what updates, is not.
+fn names_guardrails(pattern: &Pattern) -> bool {
+    match pattern.text().split_once('*') {
+        None => true,
+        Some((begin, _)) => ["edas:use", "edas:exceed", "edas:keep", "edas:deletea"]
+            .iter()
+            .any(|word| begin.starts_with(word)),
+    }
 }
 
 /// What can be done in a protected namespace by those who do not name it.
@@ -110,6 +121,10 @@ impl Access {
 
     fn allow_list(&self, action: Action) -> Option<Names> {
         let mut names = self.names(action);
+        // A statement about the whole group has namespaces among its resources.
+        for patterns in [&mut names.allowed, &mut names.denied] {
+            patterns.retain(|pattern| pattern.may_fit_below("image/"));
+        }
         if names.allowed.is_empty() && names.denied.is_empty() {
             return None;
         }

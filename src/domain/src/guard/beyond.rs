@@ -8,7 +8,7 @@ use super::{
     container::{containers, items, text},
     obeyed::OBEYED_ANNOTATIONS,
 };
-use crate::access::Pattern;
+use crate::pattern::Pattern;
 
 /// The account that pods have where none is named.
 const DEFAULT_ACCOUNT: &str = "default";

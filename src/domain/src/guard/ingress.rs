@@ -1,6 +1,6 @@
 //! Annotations of an Ingress that do no more than its rules do.
 
-use crate::access::Pattern;
+use crate::pattern::Pattern;
 
 /// Annotations that change how the own hosts and paths are served, and nothing else. What
 /// puts text into the controller's configuration, sends requests elsewhere, takes other

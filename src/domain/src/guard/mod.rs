@@ -19,7 +19,7 @@ use std::{collections::HashSet, fmt};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{access::Action, access::Pattern, rejection::shortened};
+use crate::{action::Action, pattern::Pattern, rejection::shortened};
 
 pub use helm::helm_release;
 pub use ingress::{INGRESS_ANNOTATIONS, is_plain_ingress_annotation};

@@ -251,6 +251,7 @@ const FORMS: &[(&str, Form)] = &[
             r#"[{"pvcName":1,"mountPaths":[{"mountPath":"/x"}]}]"#,
         ]),
     ),
+    ("Reason", Form::Text),
     ("Readiness", PROBE),
     ("RegionName", Form::Text),
     ("RegionTag", Form::Word(&["a b", ":", "a:", "a:b:c", "a/b"])),
@@ -492,9 +493,4 @@ pub(super) fn form(operation: &str, parameter: &str) -> Option<&'static Form> {
         .find(|(of, name, _)| *of == operation && *name == parameter)
         .map(|(_, _, form)| form);
     elsewhere.or_else(|| FORMS.iter().find(|(name, _)| *name == parameter).map(|(_, form)| form))
-}
-
-/// Whether there is no wrong text of this kind but control characters.
-pub(super) fn is_any(operation: &str, parameter: &str) -> bool {
-    matches!(form(operation, parameter), Some(Form::Any(_)))
 }

@@ -52,15 +52,25 @@ const OWN: &str = r#"[
 {"name":"ListOrders","method":"GET","path":"/sluice/v1/orders","query":["after","application","cluster","id_prefix","limit","name","namespace","needs_person","since","state","text"],"reply":{"Code":"integer","Message":"string","RequestId":"string","next":"string","orders":[{}]}},
 {"name":"PreviewDeployment","method":"POST","path":"/sluice/v1/plan","query":[],"reply":{"Checks":[{"Name":"string","Reason":"string","Verdict":"string"}],"Code":"integer","Difference":[{"Kind":"string","Text":"string"}],"Message":"string","Plan":{"Batches":[{"Added":"integer","Canary":"boolean","NewPods":"integer","Next":"string","Number":"integer","OldPods":"integer","Removed":"integer","WaitMinutes":"integer"}],"ExpectedSeconds":"integer","MissingPods":"integer","PeakPods":"integer","PlanHash":"string","Replicas":"integer"},"RequestId":"string"}},
 {"name":"SetApplicationContainer","method":"PUT","path":"/sluice/v1/container","query":["AppId","ContainerName"],"reply":{"Code":"integer","Container":{"All":["string"],"Chosen":"boolean","Name":"string"},"Message":"string","RequestId":"string"}},
-{"name":"StepBackChangeOrder","method":"PUT","path":"/sluice/v1/step_back","query":["Batch","ChangeOrderId"],"reply":{"Code":"integer","Data":{"ChangeOrderId":"string"},"ErrorCode":"string","Message":"string","RequestId":"string","TraceId":"string"}},
+{"name":"StepBackChangeOrder","method":"PUT","path":"/sluice/v1/step_back","query":["Batch","ChangeOrderId","Reason"],"reply":{"Code":"integer","Data":{"ChangeOrderId":"string"},"ErrorCode":"string","Message":"string","RequestId":"string","TraceId":"string"}},
 {"name":"WatchOrder","method":"GET","path":"/sluice/v1/orders/{id}/watch","query":["id"],"reply":{}}
 ]"#;
 
 /// Our own parameters of EDAS' operations.
 const OWN_PARAMETERS: &[(&str, &[&str])] = &[
-    ("DeleteK8sApplication", &["KeepDeployment"]),
+    ("AbortAndRollbackChangeOrder", &["Reason"]),
+    ("AbortChangeOrder", &["Reason"]),
+    ("ContinuePipeline", &["Reason"]),
+    ("DeleteK8sApplication", &["KeepDeployment", "Reason"]),
     ("DeployK8sApplication", &["AddEnvs", "AllowNoSurge", "DrainSeconds", "PlanHash"]),
     ("InsertK8sApplication", &["DrainSeconds"]),
+    ("RestartK8sApplication", &["Reason"]),
+    ("RetryChangeOrderTask", &["Reason"]),
+    ("RollbackApplication", &["Reason"]),
+    ("RollbackChangeOrder", &["Reason"]),
+    ("ScaleK8sApplication", &["Reason"]),
+    ("StartK8sApplication", &["Reason"]),
+    ("StopK8sApplication", &["Reason"]),
 ];
 
 struct Contract {

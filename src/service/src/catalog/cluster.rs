@@ -7,6 +7,7 @@
 use crate::{Caller, Error, Service};
 use domain::{
     ClusterId, ClusterIdentity, Input, Rejection, access::Resource, application::Application,
+    audit::Outcome,
 };
 
 /// Orders that a refusal names.
@@ -96,11 +97,15 @@ impl Service {
     ///
     /// # Errors
     /// Another cluster.
-    pub async fn import_cluster(&self, id: &str) -> Result<(), Error> {
+    pub async fn import_cluster(&self, caller: &Caller, id: &str) -> Result<(), Error> {
         let id = &self.known_cluster(id)?;
         self.check(&Resource::Cluster(id.as_str()))?;
-        self.on_record("import_cluster", &format!("cluster/{id}"), |tx| {
-            Box::pin(async { Ok(tx.import_cluster(id).await?) })
+        self.transaction("import_cluster", |tx| {
+            Box::pin(async {
+                tx.import_cluster(id).await?;
+                let entry = self.entry_of(caller, "import_cluster", Outcome::Done);
+                Ok(tx.add_audit_entry(entry, None, self.clock.now()).await?)
+            })
         })
         .await
     }

@@ -14,6 +14,9 @@ fn guarded(statements: &[String]) -> Option<crate::guard::Guardrails> {
 #[case::every_operation("edas:*", "*", None)]
 #[case::all_of_a_namespace("edas:*", "acs:edas:*:*:namespace/shop/*", Some(Level::Baseline))]
 #[case::every_application("edas:ManageApplication", "*", Some(Level::Baseline))]
+#[case::a_part_of_every_operation("edas:*Application", "*", Some(Level::Baseline))]
+#[case::a_letter_of_an_operation("edas:U*", "*", Some(Level::Baseline))]
+#[case::named_by_its_beginning("edas:UsePod*", "*", Some(Level::Privileged))]
 #[case::named("edas:UsePodSecurityPrivileged", "*", Some(Level::Privileged))]
 #[case::the_group(
     "edas:ExceedGuardrails",
@@ -44,6 +47,12 @@ fn a_denial_holds_an_admin_to_a_level_and_to_what_a_release_adds() {
     assert!(whole.service_accounts.allow("namespace/shop/serviceaccount/any"));
     let elsewhere = statement("Deny", "edas:DeployK8sApplication", "acs:edas:*:*:namespace/own/*");
     assert_eq!(guarded(&[everything, elsewhere]), None);
+}
+
+#[test]
+fn who_may_exceed_all_guardrails_may_use_any_image() {
+    let group = statement("Allow", "edas:ExceedGuardrails", "acs:edas:*:*:namespace/shop/*");
+    assert_eq!(guarded(&[group]).unwrap().images, None);
 }
 
 #[test]

@@ -6,6 +6,8 @@
 //! as far as an order can meet them: no node failures, no quotas. It must not
 //! know of orders.
 
+mod measured;
+
 use std::{cmp::Reverse, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
@@ -489,26 +491,5 @@ impl Cluster {
                 self.resize(first, (self.sets[first].desired + left).max(0));
             }
         }
-    }
-}
-
-#[test]
-fn under_the_gate_the_model_rests_where_kubernetes_was_measured_to_rest() {
-    use super::{at, in_batches, own, snapshot, template};
-    use crate::rollout::change;
-    let mut cluster = Cluster::at_rest(at(0), template("old"), 10, own());
-    let order = super::at_step(super::Step::BringUp, in_batches(3, super::AUTOMATIC));
-    for (index, new, old) in [(0, 3, 10), (1, 6, 7), (2, 10, 4)] {
-        cluster.make(&change::bring_up(&order, &snapshot(), index, 10, index == 0).into());
-        for choice in 0..500 {
-            cluster.look_at_deployment();
-            cluster.look_at_set(choice);
-            cluster.start_a_pod(choice);
-        }
-        assert!(cluster.is_settled());
-        assert_eq!(
-            (cluster.pods_of(&template("new")), cluster.pods_of(&template("old"))),
-            (new, old)
-        );
     }
 }

@@ -143,7 +143,7 @@ pub async fn import(call: Call) -> Result<Reply<ImportReply>, ApiError> {
     if let Some(namespace) = call.params.text("NamespaceId") {
         check_region(Input::LogicalRegion, namespace)?;
     }
-    call.service.import_cluster(&cluster.id).await?;
+    call.service.import_cluster(&call.caller, &cluster.id).await?;
     Ok(call.success(ImportReply { data: cluster.id }))
 }
 

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use self::value::{ALSO, Known, Parameter, described, well, wrong_values};
 use super::{
-    forms::{Form, form, is_any, thing},
+    forms::{Form, form, thing},
     reading::Live,
     *,
 };
@@ -66,7 +66,11 @@ pub(super) async fn rows(live: &Live) -> BTreeMap<String, (i64, String)> {
             format!("coalesce(md5(string_agg({table}::text, '|' ORDER BY {table}::text)), '')")
         };
         // What is refused, read or tried in vain is on record, and nothing else is.
-        let only = if table == "audit_entry" { "WHERE outcome = 'done'" } else { "" };
+        // Showing a cluster that is shown is one of those that may do it.
+        let only = match table.as_str() {
+            "audit_entry" => "WHERE outcome = 'done' AND operation <> 'edas:ImportK8sCluster'",
+            _ => "",
+        };
         format!("SELECT '{table}', count(*), {content} FROM {table} {only}")
     });
     let all = each.collect::<Vec<_>>().join(" UNION ALL ");
@@ -173,7 +177,11 @@ async fn every_wrong_value_is_refused_by_name_and_changes_nothing(pool: PgPool) 
             required.chain(also).map(|name| (name, well(&operation.name, name, &known))).collect();
         for parameter in &operation.parameters {
             let cases = wrong_values(&operation.name, parameter);
-            let least = if is_any(&operation.name, &parameter.name) { 4 } else { 5 };
+            let least = if matches!(form(&operation.name, &parameter.name), Some(Form::Any(_))) {
+                4
+            } else {
+                5
+            };
             assert!(
                 cases.len() >= least,
                 "{} {}: {} cases",

@@ -71,7 +71,7 @@ impl Action {
     }
 
     /// Both names by which a policy may name it, in lower case: RAM compares in any case.
-    pub(super) fn names(self) -> [String; 2] {
+    pub(crate) fn names(self) -> [String; 2] {
         [self.name, self.group.name()].map(|name| format!("edas:{name}").to_ascii_lowercase())
     }
 
