@@ -47,5 +47,6 @@ def programs(tmp_path_factory):
         (folder / name).chmod(0o755)
 
     program("docker", sys.executable, str(ROOT / "tests/image/docker"))
+    program("sluice", str(ROOT / "target/debug/sluice"))
     program("helm", str(ROOT / "scripts/chart"), "helm")
     return {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "SLUICE_IMAGE_TEST": str(tmp_path_factory.mktemp("services"))}

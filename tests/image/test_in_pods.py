@@ -67,7 +67,10 @@ def sluice(programs, database):
     environment = {**programs, "PATH": f"{programs['PATH']}:{bed}/bin", "REGISTRY": REGISTRY, "DATABASE_URL": database}
     given = commands("docs/install.md", "## On Kubernetes")
     assert len(given) == 5
+    keyring = ROOT / "keyring"
+    keyring.unlink(missing_ok=True)
     said = [run("bash", "-o", "pipefail", "-c", command, env=environment) for command in given]
+    keyring.unlink()
     key = dict(line.split(" ", 1) for line in said[-1].splitlines() if line.startswith("AccessKey"))
     address = kubectl_json("--namespace", "sluice", "service", "sluice")["spec"]["clusterIP"]
     client = {

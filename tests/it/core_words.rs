@@ -9,7 +9,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use super::documents::{files, root};
 
 /// Policies name operations, so the language of policies has their names.
-const OF_POLICIES: &str = "src/domain/src/access";
+const OF_POLICIES: [&str; 2] = ["src/domain/src/access", "src/domain/src/action.rs"];
 
 /// The crates that do not know EDAS.
 const CORE: &[&str] = &["cluster", "console", "domain", "executor", "package", "service", "store"];
@@ -20,7 +20,7 @@ fn the_core_says_no_name_of_an_operation_or_a_parameter_of_edas() {
     let (mut wrong, mut seen) = (Vec::new(), 0);
     for name in CORE {
         for file in files(&root().join("src").join(name).join("src"), &["rs"]) {
-            if file.starts_with(root().join(OF_POLICIES)) {
+            if OF_POLICIES.iter().any(|of| file.starts_with(root().join(of))) {
                 continue;
             }
             seen += 1;

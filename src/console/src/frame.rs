@@ -1,7 +1,6 @@
 //! What is around the content of every page.
 
-use crate::{asset, session::SignedIn};
-use domain::access::Action;
+use crate::asset;
 
 /// The frame of a page.
 #[derive(Debug, Clone)]
@@ -44,21 +43,6 @@ impl Frame {
             place: Place::Nowhere,
             leads: Leads::default(),
             refresh: 0,
-        }
-    }
-
-    /// For somebody, whom it leads where they may go.
-    pub(crate) fn of(title: impl Into<String>, signed_in: &SignedIn, place: Place) -> Self {
-        Self {
-            who: signed_in.name().to_owned(),
-            place,
-            leads: Leads {
-                applications: signed_in.may(Action::LIST_APPLICATIONS),
-                application: signed_in.may(Action::APPLICATION),
-                orders: signed_in.may(Action::LIST),
-                order: signed_in.may(Action::READ),
-            },
-            ..Self::new(title)
         }
     }
 

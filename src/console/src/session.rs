@@ -20,7 +20,7 @@ use crate::{
     Channel, Console, Visitor,
     fault::Fault,
     form::{Asked, Form, Posted},
-    frame::Frame,
+    frame::{Frame, Leads, Place},
 };
 use domain::{
     Source,
@@ -80,6 +80,23 @@ impl SignedIn {
             reason: String::new(),
             peer: Some(self.3),
             identity: None,
+        }
+    }
+}
+
+impl Frame {
+    /// For somebody, whom it leads where they may go.
+    pub(crate) fn of(title: impl Into<String>, signed_in: &SignedIn, place: Place) -> Self {
+        Self {
+            who: signed_in.name().to_owned(),
+            place,
+            leads: Leads {
+                applications: signed_in.may(Action::LIST_APPLICATIONS),
+                application: signed_in.may(Action::APPLICATION),
+                orders: signed_in.may(Action::LIST),
+                order: signed_in.may(Action::READ),
+            },
+            ..Self::new(title)
         }
     }
 }

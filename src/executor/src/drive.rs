@@ -295,8 +295,9 @@ impl Executor {
         let decision = match self.cluster.writer().make(&drive.key, context, &intent.effect).await {
             Ok(made) => {
                 let version = made.applied.deployment;
-                // What a later change finds there may be somebody else's by now.
-                let is_ours = order.template.is_none() || intent.effect.sets_template();
+                // What a change finds that does not set it may be somebody else's.
+                let is_ours = intent.effect.sets_template()
+                    || (order.template.is_none() && order.only_scales());
                 let template = made.template.as_ref().filter(|_| is_ours);
                 let made = Made { applied: made.applied, template };
                 self.store.record_applied(drive.lease, order, &made, self.clock.now()).await?;
@@ -335,7 +336,10 @@ impl Executor {
         };
         match decision {
             Decision::Transition(transition) => self.write(drive, &transition).await,
-            Decision::Wait { .. } => Ok(None),
+            Decision::Wait { .. } => {
+                self.wait_to_retry(drive, stop).await;
+                Ok(None)
+            }
         }
     }
 

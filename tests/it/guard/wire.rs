@@ -43,6 +43,7 @@ async fn call(
     let unsigned = Unsigned { method, path, parameters, date, nonce: Some(&nonce) };
     let signed = unsigned.acs3_form(key);
     let url = format!("{}{}", server.endpoint, signed.target);
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let mut request = client.request(method.parse().unwrap(), url).body(signed.body.clone());
     for (name, value) in &signed.headers {

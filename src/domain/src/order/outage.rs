@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Kind, Order, State};
+use super::{Kind, Order, State, Step};
 
 /// Why nothing can be seen, or written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,9 @@ impl Order {
     /// is still to be made.
     #[must_use]
     pub fn is_owed(&self) -> bool {
-        self.kind == Kind::Rollback && self.state == State::Failed && self.finalizing
+        self.kind == Kind::Rollback
+            && self.state == State::Failed
+            && self.finalizing
+            && self.step != Step::PauseInPlace
     }
 }

@@ -112,13 +112,29 @@ pub(in crate::rollout) fn next(
 #[must_use]
 pub fn changed_meanwhile(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
     if order.state.is_final() {
-        return wait(None);
+        return at_the_end(order, view);
     }
     let mut decision = after_change(order, view, now);
     if let Decision::Transition(transition) = &mut decision {
         note(order, &Facts::from(Observation::Present(Box::new(view.clone()))), transition);
     }
     decision
+}
+
+/// What an order that ended still has to write overrules what was set meanwhile; another
+/// Deployment of the name is left alone.
+fn at_the_end(order: &Order, view: &DeploymentView) -> Decision {
+    let change = match order.intent.as_ref().map(|intent| &intent.effect) {
+        Some(Effect::Deployment(Change::Patch(patch))) => patch,
+        _ => return done(order),
+    };
+    match &change.expects {
+        Some(expected) if expected.uid == view.uid => {
+            let patch = Patch { expects: None, ..change.clone() };
+            Transition::new(order, order.state, order.step).with(Change::Patch(patch)).decided()
+        }
+        _ => done(order),
+    }
 }
 
 fn after_change(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
@@ -389,7 +405,8 @@ fn answer(order: &Order, view: &DeploymentView, edits: &[Edit], now: Timestamp) 
         let finalizes = order.rests_on_abort();
         (end.roll_back, end.finalizes) = (false, finalizes);
         end.step = if finalizes { order.step } else { Step::Done };
-        if finalizes && order.intent.as_ref().is_some_and(|intent| intent.applied.is_none()) {
+        let is_unmade = order.intent.as_ref().is_some_and(|intent| intent.applied.is_none());
+        if finalizes && (is_unmade || order.kind == Kind::Rollback) {
             // What was not made is not to be made any more.
             (end.step, end.effect) = (Step::PauseInPlace, Some(change::fence().into()));
         }

@@ -396,9 +396,3 @@ fn a_release_goes_back_whatever_is_under_way() {
     let others = Others { steps_back: true, dies: true, ..Others::default() };
     explore("2 pods, back by one batch", 2, in_batches(2, Pace::Manual), others);
 }
-
-#[test]
-fn a_release_comes_to_its_end_though_an_editor_writes() {
-    let others = Others { edits: true, dies: true, ..Others::default() };
-    explore("2 pods, edited", 2, in_batches(2, Pace::Manual), others);
-}
