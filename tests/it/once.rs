@@ -120,3 +120,13 @@ async fn only_a_transaction_that_gave_way_is_tried_again_and_not_for_ever(pool: 
         }
     }
 }
+
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn the_same_request_makes_no_second_link_to_the_console(pool: PgPool) {
+    let (service, _) = service(&pool).await;
+    service.make_link_of_key(&request("link")).await.unwrap();
+    let again = service.make_link_of_key(&request("link")).await;
+    assert!(matches!(again, Err(Error::Rejected(domain::Rejection::NonceUsed))));
+    assert_eq!(count(&pool, "SELECT count(*) FROM console_link").await, 1);
+    assert_eq!(count(&pool, "SELECT count(*) FROM audit_entry").await, 1);
+}

@@ -252,7 +252,7 @@ pub(crate) async fn make_link(
     if channel == Channel::Open {
         return Err(Fault::unencrypted());
     }
-    let link = console.service.make_link_of_key(&caller.key_id).await?;
+    let link = console.service.make_link_of_key(&caller).await?;
     tracing::info!(by = caller.name, "made a link to the console");
     let path = format!("/console/link/{}", link.expose());
     let told = Json(serde_json::json!({ "Code": 200, "Path": path }));

@@ -198,15 +198,25 @@ impl Service {
     /// Makes such a link for the access key of this id, and for no other of its name.
     ///
     /// # Errors
-    /// A key that may not be used until the link ends.
-    pub async fn make_link_of_key(&self, key_id: &str) -> Result<SessionToken, Error> {
-        let token = SessionToken::random()?;
-        let until = self.clock.now() + LINK_LIFETIME;
-        if self.store.insert_link_of_key(&token.hash(), key_id, until).await? {
-            Ok(token)
-        } else {
-            Err(Rejection::UnknownKey(key_id.into()).into())
-        }
+    /// A key that may not be used until the link ends, or [`Rejection::NonceUsed`] if the same
+    /// request made one before.
+    pub async fn make_link_of_key(&self, caller: &Caller) -> Result<SessionToken, Error> {
+        let (id, token) = (Uuid::now_v7(), SessionToken::random()?);
+        let (hash, until) = (token.hash(), self.clock.now() + LINK_LIFETIME);
+        let key = &caller.key_id;
+        let made: Uuid = self
+            .once(caller, "make_link", |tx| {
+                Box::pin(async {
+                    if tx.insert_link_of_key(&hash, key, until).await? {
+                        Ok(id)
+                    } else {
+                        Err(Rejection::UnknownKey(key.clone()).into())
+                    }
+                })
+            })
+            .await?;
+        // The same request again gets the first answer, which is of a link that it is not told.
+        if made == id { Ok(token) } else { Err(Rejection::NonceUsed.into()) }
     }
 
     /// The session of this token, if it is good, and its key may be used from there.

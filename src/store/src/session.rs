@@ -150,6 +150,29 @@ impl Tx {
         .await?;
         Ok(row.filter(|row| row.is_good).map(|row| (row.id, row.name)))
     }
+
+    /// Keeps a link that signs in as the key of this id. False if it may not be used.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn insert_link_of_key(
+        &mut self,
+        token_hash: &[u8],
+        key_id: &str,
+        expires_at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query!(
+            "/* insert_link_of_key */ INSERT INTO console_link (token_hash, key_id, expires_at)
+             SELECT $1, id, $3 FROM access_key
+             WHERE id = $2 AND enabled AND (expires_at IS NULL OR expires_at > $3)",
+            token_hash,
+            key_id,
+            expires_at.to_sqlx() as _
+        )
+        .execute(self.connection())
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
 }
 
 impl Store {
@@ -170,29 +193,6 @@ impl Store {
              ORDER BY k.name = $2 DESC, k.created_at DESC LIMIT 1",
             token_hash,
             key_name,
-            expires_at.to_sqlx() as _
-        )
-        .execute(&self.pool)
-        .await?;
-        Ok(done.rows_affected() == 1)
-    }
-
-    /// Keeps a link that signs in as the key of this id. False if it may not be used.
-    ///
-    /// # Errors
-    /// [`StoreError::Sql`].
-    pub async fn insert_link_of_key(
-        &self,
-        token_hash: &[u8],
-        key_id: &str,
-        expires_at: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let done = sqlx::query!(
-            "/* insert_link_of_key */ INSERT INTO console_link (token_hash, key_id, expires_at)
-             SELECT $1, id, $3 FROM access_key
-             WHERE id = $2 AND enabled AND (expires_at IS NULL OR expires_at > $3)",
-            token_hash,
-            key_id,
             expires_at.to_sqlx() as _
         )
         .execute(&self.pool)

@@ -45,7 +45,7 @@ impl FromStr for Level {
     }
 }
 
-/// A version of Kubernetes, 1.<minor>, whose Pod Security Standards are meant.
+/// A version of Kubernetes, `1.<minor>`, whose Pod Security Standards are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Version(u32);
