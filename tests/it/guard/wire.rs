@@ -82,7 +82,7 @@ async fn a_key_has_what_it_was_created_with_and_is_refused_in_edas_form(pool: Pg
     };
     let (status, refused) = send(json!({ "hostNetwork": true })).await;
     assert_eq!(status, 200, "a business error, as EDAS has them: {refused}");
-    assert_eq!(refused["Code"], 400, "{refused}");
+    assert_eq!(refused["Code"], 601, "{refused}");
     let message = refused["Message"].as_str().unwrap();
     assert!(message.contains("spec.hostNetwork is true"), "{message}");
     let (_, refused) = send(json!({ "serviceAccountName": "web" })).await;

@@ -1,0 +1,55 @@
+//! What follows where the Deployment changed before a change of the order was made.
+
+use super::*;
+
+/// What follows where the Deployment is not what a change was decided for, so that it was
+/// not made.
+#[must_use]
+pub fn changed_meanwhile(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
+    if order.state.is_final() {
+        return at_the_end(order, view);
+    }
+    let mut decision = after_change(order, view, now);
+    if let Decision::Transition(transition) = &mut decision {
+        note(order, &Facts::from(Observation::Present(Box::new(view.clone()))), transition);
+    }
+    decision
+}
+
+/// What an order that ended still has to write overrules what was set meanwhile; another
+/// Deployment of the name is left alone.
+fn at_the_end(order: &Order, view: &DeploymentView) -> Decision {
+    let change = match order.intent.as_ref().map(|intent| &intent.effect) {
+        Some(Effect::Deployment(Change::Patch(patch))) => patch,
+        _ => return done(order),
+    };
+    match &change.expects {
+        Some(expected) if expected.uid == view.uid => {
+            let patch = Patch { expects: None, ..change.clone() };
+            Transition::new(order, order.state, order.step).with(Change::Patch(patch)).decided()
+        }
+        _ => done(order),
+    }
+}
+
+fn after_change(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
+    let Some(Effect::Deployment(Change::Patch(patch))) =
+        order.intent.as_ref().map(|intent| &intent.effect)
+    else {
+        return wait(None);
+    };
+    let Some(expected) = &patch.expects else { return wait(None) };
+    if expected.uid != view.uid {
+        return made_anew(order);
+    }
+    let before = Written {
+        min_ready_seconds: Some(expected.settings.min_ready_seconds),
+        progress_deadline_seconds: Some(expected.settings.progress_deadline_seconds),
+        paused: Some(expected.settings.paused),
+        strategy: Some(expected.settings.strategy.clone()),
+    };
+    if !expected.settings.paused && view.settings.paused && patch.paused != Some(true) {
+        return rest(order, view, Some(change::fence()));
+    }
+    answer(order, view, &edits(&before, view), now)
+}
