@@ -112,10 +112,9 @@ fn reason(operation: &contract::Operation, params: &Params) -> Result<String, Ap
     if is_plain && reason.chars().count() <= limits::REASON {
         return Ok(reason.to_owned());
     }
-    let short: String = reason.chars().take(40).collect();
     let allowed =
         format!("must have at most {} characters, and none that steers a terminal", limits::REASON);
-    Err(ApiError::invalid(NAME, &short, &allowed))
+    Err(ApiError::invalid(NAME, reason, &allowed))
 }
 
 /// Whether what an operation was done to was judged.
