@@ -51,7 +51,7 @@ def component(package, checksums):
     # Crates from before SPDX expressions wrote "or" as a slash.
     licence = (package["license"] or "").replace("/", " OR ").replace("OR  ", "OR ")
     return Component(
-        type=ComponentType.APPLICATION if package["name"] == PROGRAM else ComponentType.LIBRARY,
+        type=ComponentType("application" if package["name"] == PROGRAM else "library"),
         name=package["name"],
         version=package["version"],
         bom_ref=f"{package['name']}@{package['version']}",
