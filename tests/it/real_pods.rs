@@ -20,7 +20,7 @@ use service::RollBackTo;
 use sqlx::PgPool;
 
 use crate::support::{batches, caller, canary, eventually, manual};
-use site::{DRAIN, Site, V1, V2, ended_twice, probe, serve, waits};
+use site::{DRAIN, Site, V1, V2, ended_twice, no_image, probe, serve, waits};
 
 /// Trouble that may pass is waited out for so long.
 const GRACE: FailurePolicy =
@@ -154,7 +154,7 @@ async fn an_image_that_the_registry_does_not_have_is_named_and_goes_back(pool: P
     let registry = json!({ "name": "registry", "image": V1, "readinessProbe": { "tcpSocket": { "port": 5000 }, "periodSeconds": 1 },
         "env": [{ "name": "BEHAVIOUR", "value": "registry" }, { "name": "PORT", "value": "5000" }] });
     serve(&site.app, "registry", json!({ "hostNetwork": true, "terminationGracePeriodSeconds": 1, "containers": [registry] })).await;
-    let report = site.report(waits("ErrImagePull"));
+    let report = site.report(no_image);
     let order = site.deploy("localhost:5000/shop/web:2.0", batches(2)).await;
     site.fails(
         order,
@@ -168,7 +168,7 @@ async fn an_image_that_the_registry_does_not_have_is_named_and_goes_back(pool: P
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_registry_that_cannot_be_reached_is_waited_for_and_then_named(pool: PgPool) {
     let site = Site::open_with(pool, "registry out of reach", DRAIN, GRACE).await;
-    let report = site.report(waits("ErrImagePull"));
+    let report = site.report(no_image);
     let order = site.deploy("sluice.test/web:missing", batches(2)).await;
     site.fails(
         order,

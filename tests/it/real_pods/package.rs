@@ -96,10 +96,12 @@ fn jar(site: &Site, server: &str, file: &str, strategy: Strategy) -> Deploy {
     request
 }
 
-/// The init container said that the package is not there.
+/// The init container said that the package is not there. The kubelet may have begun it
+/// anew before it reports.
 fn not_found(pod: &Pod) -> bool {
     statuses(pod)
-        .filter_map(|status| status.state.as_ref()?.terminated.as_ref())
+        .flat_map(|status| [&status.state, &status.last_state])
+        .filter_map(|state| state.as_ref()?.terminated.as_ref())
         .any(|ended| ended.exit_code == 11)
 }
 

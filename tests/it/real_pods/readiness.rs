@@ -39,17 +39,18 @@ struct Seen {
 }
 
 impl Readiness {
-    /// Begins; returns once the present pods are known.
+    /// Begins; returns once the present pods are known and enough of them are Ready: one
+    /// may have taken it back just now.
     pub async fn start(app: &App, least: i32) -> Self {
         let fewer = Arc::new(Mutex::new(Vec::new()));
-        let (listed, is_listed) = oneshot::channel();
+        let (begun, has_begun) = oneshot::channel();
         let task = tokio::spawn(follow(
             Api::namespaced(app.client.clone(), &app.namespace),
             least,
             fewer.clone(),
-            listed,
+            begun,
         ));
-        is_listed.await.unwrap();
+        has_begun.await.unwrap();
         Self { fewer, task }
     }
 
@@ -64,9 +65,10 @@ async fn follow(
     api: Api<Pod>,
     least: i32,
     fewer: Arc<Mutex<Vec<String>>>,
-    listed: oneshot::Sender<()>,
+    begun: oneshot::Sender<()>,
 ) {
-    let mut listed = Some(listed);
+    let mut begun = Some(begun);
+    let mut is_listed = false;
     let mut pods: HashMap<String, Seen> = HashMap::new();
     let mut events =
         watcher::watcher(api, watcher::Config::default().labels("app.kubernetes.io/name=web"))
@@ -76,11 +78,15 @@ async fn follow(
             Event::Init => pods.clear(),
             Event::InitApply(pod) | Event::Apply(pod) => note(&mut pods, &pod),
             Event::Delete(pod) => drop(pods.remove(&pod.name_any())),
-            Event::InitDone => drop(listed.take().map(|listed| listed.send(()))),
+            Event::InitDone => is_listed = true,
         }
         let counts =
             |pod: &&Seen| pod.is_ready || pod.first.is_some_and(|first| first.elapsed() < FLICKER);
-        if listed.is_none() && (pods.values().filter(counts).count() as i32) < least {
+        let are_enough = pods.values().filter(counts).count() as i32 >= least;
+        if is_listed && are_enough {
+            drop(begun.take().map(|begun| begun.send(())));
+        }
+        if begun.is_none() && !are_enough {
             fewer.lock().unwrap().push(format!("{pods:?}"));
         }
     }

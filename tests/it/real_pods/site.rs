@@ -341,6 +341,12 @@ pub fn waits(reason: &'static str) -> impl Fn(&Pod) -> bool + Send + 'static {
     }
 }
 
+/// The image of a container could not be had. The kubelet may report only that it waits to
+/// try again.
+pub fn no_image(pod: &Pod) -> bool {
+    waits("ErrImagePull")(pod) || waits("ImagePullBackOff")(pod)
+}
+
 /// A container ended for the second time, or is held back for having ended.
 pub fn ended_twice(pod: &Pod) -> bool {
     waits("CrashLoopBackOff")(pod)
