@@ -29,6 +29,7 @@ use crate::support::{
 };
 
 mod credential;
+mod edges;
 mod readiness;
 
 const NEW: &str = "shop/web:2.0";

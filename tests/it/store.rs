@@ -1,6 +1,7 @@
 //! The rules in the database: they hold whatever program writes to it.
 
 mod events;
+mod outage;
 
 use std::time::Duration;
 

@@ -246,14 +246,16 @@ impl Writer<'_> {
         let deployments: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), &key.namespace, &apps("Deployment"));
         for _ in 0..ATTEMPTS {
-            let set = get(&sets, name).await?;
+            let set = match get(&sets, name).await {
+                Err(ClusterError::Gone) => None,
+                found => Some(found?),
+            };
             let deployment = get(&deployments, &key.name).await?;
             manifest::guard(&deployment, context)?;
-            if set["metadata"]["uid"] != **uid {
-                return Err(ClusterError::Refused(format!(
-                    "the ReplicaSet {name} is another one by now"
-                )));
-            }
+            // The Deployment is there all the same, so that the order is decided anew.
+            let Some(set) = set.filter(|set| set["metadata"]["uid"] == **uid) else {
+                return Err(ClusterError::Changed);
+            };
             let applied = |set: &Value| Applied {
                 deployment: super::object::version(&deployment),
                 replica_set: Some(super::object::version(set)),
@@ -270,11 +272,18 @@ impl Writer<'_> {
                 Err(ClusterError::Refused(why)) => {
                     // A failed test and a no are both refusals: only the object itself says
                     // whether its status moved on meanwhile.
-                    let now = get(&sets, name).await?;
-                    if now["metadata"]["resourceVersion"] == set["metadata"]["resourceVersion"] {
-                        return Err(ClusterError::Refused(why));
+                    match get(&sets, name).await {
+                        Ok(now)
+                            if now["metadata"]["resourceVersion"]
+                                == set["metadata"]["resourceVersion"] =>
+                        {
+                            return Err(ClusterError::Refused(why));
+                        }
+                        Ok(_) | Err(ClusterError::Gone) => {}
+                        Err(other) => return Err(other),
                     }
                 }
+                Err(ClusterError::Gone) => {}
                 Err(other) => return Err(other),
             }
         }

@@ -290,9 +290,14 @@ impl Executor {
             drive.busy_until = None;
         }
         let context = self.context(drive).await?;
+        let Some(intent) = &drive.order.intent else { return Ok(None) };
+        let made = self.cluster.writer().make(&drive.key, context, &intent.effect).await;
+        if made.as_ref().is_err_and(|error| error.obstacle().is_none()) {
+            self.note_answer(drive).await?;
+        }
         let order = &drive.order;
         let Some(intent) = &order.intent else { return Ok(None) };
-        let decision = match self.cluster.writer().make(&drive.key, context, &intent.effect).await {
+        let decision = match made {
             Ok(made) => {
                 let version = made.applied.deployment;
                 // What a change finds that does not set it may be somebody else's.
@@ -384,6 +389,7 @@ impl Executor {
             self.reload(drive).await?;
             return Ok(None);
         };
+        drive.pods.follow(&drive.order.batches, &transition.batches);
         let (state, step, batch) = (transition.state, transition.step, transition.batch + 1);
         let message = match transition.message.as_str() {
             "" => format!("{step} follows"),

@@ -12,11 +12,7 @@ use tokio::{sync::watch::Receiver, time::Instant};
 
 use super::Executor;
 use cluster::Key;
-use domain::{
-    OrderId,
-    observed::Facts,
-    rollout::{self, Decision},
-};
+use domain::{OrderId, observed::Facts, rollout};
 use store::StoreError;
 
 /// Orders that are watched at most.
@@ -100,10 +96,7 @@ impl Executor {
     async fn look_at_resting(&self, id: OrderId, key: &Key) -> Result<bool, StoreError> {
         let Some(order) = self.store.order(id).await? else { return Ok(true) };
         let (facts, now) = (Facts { deployment: self.cluster.observe(key) }, self.clock.now());
-        let trouble = rollout::trouble_while_waiting(&order, &facts, now).unwrap_or_default();
-        let rests = matches!(rollout::decide(&order, &facts, now), Decision::Wait { .. });
-        if rests
-            && trouble == order.trouble
+        if !rollout::wakes(&order, &facts, now)
             && self.unrecorded(&order, &facts.deployment).await?.is_empty()
         {
             return Ok(true);

@@ -56,7 +56,7 @@ pub use hands::{changed_meanwhile, own_settings};
 pub use outage::{UNANSWERED_SECONDS, outage, outage_message};
 pub use refused::{gone, left_alone, refused};
 pub use stalled::stalled_since;
-pub use waiting::trouble as trouble_while_waiting;
+pub use waiting::{trouble as trouble_while_waiting, wakes};
 
 /// Seconds that a new order waits for an earlier rollout to end before it
 /// begins all the same.
@@ -245,7 +245,7 @@ fn next(order: &Order, facts: &Facts, now: Timestamp) -> Decision {
     }
     match order.step {
         Step::Start if order.only_scales() => resize::start(order, view),
-        Step::Start if order.kind == Kind::Rollback => restore::start(order, view),
+        Step::Start if order.kind == Kind::Rollback => restore::start(order, view, now),
         Step::Start => batches::start(order, view, now),
         Step::Create => batches::create(order, view, now),
         Step::Resize => resize::resize(order, view, now),

@@ -4,16 +4,18 @@
 //! of its own, so that no order is open for ever: a right that is missing is trouble like
 //! any other and has the grace; an API server that says that it cannot has a batch's time;
 //! one that does not answer at all has longer. A way back that ends so is still made once it
-//! can be: nothing that was borrowed stays.
+//! can be: nothing that was borrowed stays. Each kind of trouble has its own time; where they
+//! take turns, the longest of these counts from the first.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Decision, Transition, change, done, fail, ready_seconds, trouble, wait};
 use crate::{
-    observed::DeploymentView,
+    observed::{DeploymentView, Observation},
     order::{
         Kind, Order, Step,
-        outage::{Obstacle, Outage},
+        intent::{Borrow, Change, Effect},
+        outage::{Met, Obstacle, Outage},
     },
 };
 
@@ -38,32 +40,65 @@ fn patience(order: &Order, obstacle: Obstacle) -> i64 {
     }
 }
 
+/// When the outage has lasted too long, and for how many seconds then.
+fn end_of(order: &Order, met: Met) -> (Timestamp, i64) {
+    let after = |since: Timestamp, seconds| {
+        since.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
+    };
+    let own = patience(order, met.obstacle);
+    let longest = [Obstacle::Denied, Obstacle::Failing, Obstacle::Unanswered]
+        .map(|it| patience(order, it))
+        .into_iter()
+        .fold(own, i64::max);
+    (after(met.since, own), own).min((after(met.any_since, longest), longest))
+}
+
+/// Whether the order changed nothing, since its first write was never made: what that writes
+/// beside the template is not there.
+fn has_changed_nothing(order: &Order, observation: &Observation) -> bool {
+    let borrows = order.intent.as_ref().is_some_and(|intent| {
+        matches!(
+            &intent.effect,
+            Effect::Deployment(Change::Patch(patch)) if matches!(patch.borrow, Borrow::Borrowed(_))
+        )
+    });
+    let is_untouched = matches!(observation, Observation::Present(view) if view.borrowed.is_none());
+    order.template.is_none() && borrows && is_untouched
+}
+
 /// What an order says while it cannot go on.
 #[must_use]
 pub fn outage_message(outage: &Outage) -> String {
     format!("{} now, and it is tried again: {}", outage.what, outage.why)
 }
 
-/// What follows for an order that cannot go on.
+/// What follows for an order that cannot go on, of whose Deployment this is seen.
 #[must_use]
-pub fn outage(order: &Order, outage: &Outage, now: Timestamp) -> Decision {
+pub fn outage(
+    order: &Order,
+    outage: &Outage,
+    observation: &Observation,
+    now: Timestamp,
+) -> Decision {
     // One that waits for a person, or the clock, has all the time.
-    let waits = order.step == Step::Paused && !order.has_change_to_make();
+    let waits = order.rests() && !order.goes_on && !order.has_change_to_make();
     if order.state.is_final() || waits {
         return wait(None);
     }
-    let seconds = patience(order, outage.obstacle);
-    let until =
-        outage.since.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX);
+    let (until, seconds) = end_of(order, outage.met);
     if now < until {
         return wait(Some(until));
     }
     let Outage { what, why, .. } = outage;
     if order.kind != Kind::Rollback {
-        return fail(
-            order,
-            &format!("batch {} could not go on for {seconds} s: {what}: {why}", order.batch + 1),
-        );
+        let message =
+            format!("batch {} could not go on for {seconds} s: {what}: {why}", order.batch + 1);
+        let Decision::Transition(mut failure) = fail(order, &message) else { return wait(None) };
+        // A no is certain, where another error may come of a write that is still on its way.
+        if outage.met.obstacle == Obstacle::Denied && has_changed_nothing(order, observation) {
+            (failure.roll_back, failure.finalizes, failure.step) = (false, false, Step::Done);
+        }
+        return Decision::Transition(failure);
     }
     let message = format!(
         "the earlier version could not be brought back within {seconds} s: {what}: {why}; it comes back as soon as that is possible"

@@ -1,7 +1,7 @@
 //! Orders that end otherwise than by a release: a rollback order, an aborted order whose
 //! Deployment is paused, and an order that ends since somebody else changed the template.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Decision, Transition, batches, change, done, done_well, fail, hands, min_ready_seconds,
@@ -18,11 +18,22 @@ use crate::{
 /// The ways out of a rollback that failed, for people.
 const WAYS_OUT: &str = "every pod that is Ready stays; release another version, or one of the history that can still run";
 
+/// Longest time for which a way back waits until the pods are counted as they are.
+const COUNTED_WITHIN: SignedDuration = SignedDuration::from_secs(5);
+
 /// Brings the earlier version back. The change is made even if the view already
 /// shows that version: a write of the order that is rolled back may still be on
 /// its way, and only a newer fence stops it.
-pub(in crate::rollout) fn start(order: &Order, view: &DeploymentView) -> Decision {
+///
+/// A status that still counts pods that are gone would make the Deployment controller
+/// take Ready ones in their place, so it is awaited, but not for long.
+pub(in crate::rollout) fn start(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
     let Some(snapshot) = &order.snapshot else { return done_well(order, "nothing to roll back") };
+    let until = order.created_at.checked_add(COUNTED_WITHIN).unwrap_or(Timestamp::MAX);
+    let is_counted = view.sets().all(|set| set.observed && set.available <= set.desired);
+    if !is_counted && now < until {
+        return wait(Some(until));
+    }
     let replicas = order.target.replicas.unwrap_or(view.replicas);
     Transition::new(order, State::Running, Step::RollBack)
         .with(change::roll_back(order, snapshot))

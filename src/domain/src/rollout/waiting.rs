@@ -7,7 +7,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Decision, cause, fail, lasting, wait_resting};
+use super::{Decision, cause, decide, fail, lasting, wait_resting};
 use crate::{
     observed::{
         ContainerState, DeploymentView, Facts, Observation, PodView,
@@ -27,6 +27,15 @@ pub fn trouble(order: &Order, facts: &Facts, now: Timestamp) -> Option<String> {
     let is_at_rest = order.step == Step::Paused && order.hands.paused_by.is_none();
     let sick = || sick(order, view, now).filter(|_| is_at_rest).map(|sick| sick.sentence);
     foreign(order, view).or_else(sick)
+}
+
+/// Whether there is something to do for an order that rests, or to say of it. While nothing
+/// can be seen there is not, and whoever watches is told when something can.
+#[must_use]
+pub fn wakes(order: &Order, facts: &Facts, now: Timestamp) -> bool {
+    facts.deployment != Observation::Unknown
+        && (trouble(order, facts, now).unwrap_or_default() != order.trouble
+            || !matches!(decide(order, facts, now), Decision::Wait { .. }))
 }
 
 /// That somebody else changed the pod template.

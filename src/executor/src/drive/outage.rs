@@ -11,7 +11,8 @@ use super::{Drive, End, Executor};
 use cluster::ClusterError;
 use domain::{
     OrderId,
-    order::outage::{Obstacle, Outage},
+    observed::Observation,
+    order::outage::{Met, Obstacle, Outage},
     rollout::{self, Decision},
 };
 use store::{Newer, StoreError};
@@ -31,7 +32,9 @@ const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(1);
 /// The present outage, as this drive knows it.
 #[derive(Debug)]
 pub(super) struct Present {
-    since: Timestamp,
+    met: Met,
+    /// When this drive met anything first.
+    first: Timestamp,
     /// When it was told last.
     told: Option<Instant>,
 }
@@ -45,7 +48,8 @@ impl Executor {
         stop: &CancellationToken,
     ) -> Result<Option<End>, StoreError> {
         let what = "nothing of the cluster can be seen";
-        if let Some(end) = self.note_outage(drive, obstacle, what, why).await? {
+        let (outage, unseen) = ((obstacle, what, why), Observation::Unknown);
+        if let Some(end) = self.note_outage(drive, outage, &unseen).await? {
             return self.write(drive, &end).await;
         }
         self.wait(drive, Some(self.clock.now() + LOOK_AGAIN), stop).await;
@@ -67,7 +71,8 @@ impl Executor {
             self.denied.lock().await.insert(drive.lease.order, why.clone());
             self.stand_changed.notify_one();
         }
-        if let Some(end) = self.note_outage(drive, obstacle, what, why).await? {
+        let seen = self.cluster.observe(&drive.key);
+        if let Some(end) = self.note_outage(drive, (obstacle, what, why), &seen).await? {
             self.forget_denied(drive.lease.order).await;
             return self.write(drive, &end).await;
         }
@@ -83,43 +88,60 @@ impl Executor {
     async fn note_outage(
         &self,
         drive: &mut Drive,
-        obstacle: Obstacle,
-        what: &'static str,
-        why: String,
+        (obstacle, what, why): (Obstacle, &'static str, String),
+        seen: &Observation,
     ) -> Result<Option<rollout::Transition>, StoreError> {
-        let now = self.clock.now();
-        let since = drive.order.outages.since;
-        let present =
-            drive.outage.get_or_insert_with(|| Present { since: since.unwrap_or(now), told: None });
-        let outage = Outage { obstacle, what, why, since: present.since };
+        let (now, order) = (self.clock.now(), &mut drive.order);
+        let present = drive.outage.get_or_insert_with(|| Present {
+            met: order.outages.meet(obstacle, now),
+            first: now,
+            told: None,
+        });
+        present.met = present.met.then(obstacle, now);
+        let outage = Outage { met: present.met, what, why };
         let is_new = present.told.is_none_or(|at| at.elapsed() >= TELL_EVERY);
-        if !drive.order.state.is_final()
-            && is_new
-            && now.duration_since(present.since) >= TOLD_AFTER
-        {
+        if !order.state.is_final() && is_new && now.duration_since(present.first) >= TOLD_AFTER {
             present.told = Some(Instant::now());
             let message = rollout::outage_message(&outage);
-            self.store.note_outage(drive.lease, outage.since, &message).await?;
+            self.store.note_outage(drive.lease, outage.met, &message, now).await?;
+            order.outages.since.get_or_insert(outage.met.any_since);
+            order.outages.obstacle = Some((obstacle, outage.met.lasts(now)));
             self.changed.note(drive.lease.order);
         }
-        match rollout::outage(&drive.order, &outage, now) {
+        match rollout::outage(order, &outage, seen, now) {
             Decision::Transition(end) => Ok(Some(*end)),
-            Decision::Wait { .. } => Ok(None),
+            Decision::Wait { until, .. } => {
+                // Nothing ends by this outage now. Should it later, then by what lasts from now.
+                if until.is_none() {
+                    present.met = present.met.anew(now);
+                }
+                Ok(None)
+            }
         }
     }
 
     /// The order can go on: what it was kept from does not count.
     pub(super) async fn end_outage(&self, drive: &mut Drive) -> Result<(), StoreError> {
-        let present = drive.outage.take();
-        let is_noted = drive.order.outages.since.is_some()
-            || present.is_some_and(|present| present.told.is_some());
-        if !is_noted || drive.order.state.is_final() {
-            return Ok(());
+        if self.note_answer(drive).await? {
+            tracing::info!("the order can go on");
+            self.reload(drive).await?;
         }
-        self.store.end_outage(drive.lease, self.clock.now()).await?;
+        Ok(())
+    }
+
+    /// An answer came, whatever it says: nothing is in the way any more. The order stays as
+    /// it was asked for. Returns whether that was noted.
+    pub(super) async fn note_answer(&self, drive: &mut Drive) -> Result<bool, StoreError> {
+        drive.outage = None;
+        let order = &mut drive.order;
+        if order.outages.since.is_none() || order.state.is_final() {
+            return Ok(false);
+        }
+        let now = self.clock.now();
+        self.store.end_outage(drive.lease, now).await?;
+        order.outages = order.outages.ended(now);
         self.changed.note(drive.lease.order);
-        tracing::info!("the order can go on");
-        self.reload(drive).await
+        Ok(true)
     }
 
     pub(super) async fn forget_denied(&self, order: OrderId) {

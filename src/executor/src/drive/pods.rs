@@ -13,8 +13,8 @@ use crate::Executor;
 use domain::{
     BatchId,
     observed::{DeploymentView, Observation, failure},
-    order::{Order, State, Step},
-    rollout,
+    order::{Batch, Order, State, Step},
+    rollout::{self, BatchTransition},
 };
 use jiff::Timestamp;
 use store::{BatchRow, Lease, PodState, StoreError};
@@ -39,6 +39,17 @@ pub(super) struct Pods {
     pub(super) at: Option<Instant>,
     /// Whether what is recorded is not what was seen last.
     pub(super) behind: bool,
+}
+
+impl Pods {
+    /// Follows the database, which keeps no pods of a batch that is to begin anew.
+    pub(super) fn follow(&mut self, batches: &[Batch], moved: &[BatchTransition]) {
+        let Some((id, recorded)) = &mut self.recorded else { return };
+        let is_it = |index: usize| batches.get(index).is_some_and(|batch| batch.id == *id);
+        if moved.iter().any(|batch| batch.state == State::Ready && is_it(batch.index)) {
+            recorded.clear();
+        }
+    }
 }
 
 impl Executor {
@@ -235,6 +246,23 @@ mod tests {
         assert!(resting(&rows, pods(&["f"])).is_empty(), "and goes on starting");
         let rows = [BatchRow { pods: vec![second[1].clone()], ..row(0, 1, &[]) }];
         assert!(resting(&rows, pods(&["c"])).is_empty(), "and one that was Ready stays sick");
+    }
+
+    #[test]
+    fn what_is_recorded_of_a_batch_that_begins_anew_is_recorded_again() {
+        let batch =
+            || Batch { id: BatchId::new(), state: State::Running, target: 2, started_at: None };
+        let batches = [batch(), batch()];
+        let to = |index, state| BatchTransition { index, state, target: None, message: "".into() };
+        let after = |moved: &[BatchTransition]| {
+            let recorded = Some((batches[0].id, pods(&["a", "b"])));
+            let mut known = Pods { recorded, ..Pods::default() };
+            known.follow(&batches, moved);
+            known.recorded.map_or(0, |(_, pods)| pods.len())
+        };
+        assert_eq!(after(&[to(0, State::Ready), to(0, State::Running)]), 0);
+        assert_eq!(after(&[to(0, State::Succeeded), to(1, State::Running)]), 2);
+        assert_eq!(after(&[to(1, State::Ready)]), 2);
     }
 
     #[test]

@@ -98,7 +98,8 @@ impl Store {
             "/* advance */ UPDATE change_order SET
                  state = $3::text::order_state, step = $4::text::order_step, step_since = $5, batch = $6,
                  message = CASE WHEN $7 = '' AND (NOT $8 OR finished_at IS NOT NULL) THEN coalesce(message_before_outage, message) ELSE $7 END,
-                 message_before_outage = NULL, outage_since = NULL, outage_ms = CASE WHEN step::text = $4 AND batch = $6 THEN outage_ms ELSE 0 END,
+                 message_before_outage = NULL, outage_since = NULL,
+                 outage_ms = CASE WHEN step::text = $4 AND batch = $6 THEN outage_ms + greatest(0, coalesce(extract(epoch FROM $5::timestamptz - outage_since) * 1000, 0))::bigint ELSE 0 END,
                  finished_at = CASE WHEN $8 THEN coalesce(finished_at, $5) END,
                  finalizing = $9,
                  snapshot = coalesce($10, snapshot),
@@ -225,7 +226,7 @@ impl Store {
         let written = sqlx::query!(
             "/* record_applied */ UPDATE change_order SET applied = $3, template = coalesce($4, template), finalizing = finalizing AND step <> 'done',
                  step_since = CASE WHEN finished_at IS NULL THEN step_since ELSE $5 END,
-                 outage_ms = outage_ms + greatest(0, coalesce(extract(epoch FROM $5::timestamptz - outage_since) * 1000, 0))::bigint,
+                 outage_ms = CASE WHEN finished_at IS NULL THEN outage_ms + greatest(0, coalesce(extract(epoch FROM $5::timestamptz - outage_since) * 1000, 0))::bigint ELSE 0 END,
                  outage_since = NULL, message = coalesce(message_before_outage, message), message_before_outage = NULL,
                  packages = CASE WHEN packages @> $6 THEN packages ELSE packages || $6 END
              WHERE id = $1 AND generation = $2 AND (finished_at IS NULL OR finalizing)",

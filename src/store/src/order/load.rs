@@ -31,7 +31,7 @@ pub(super) async fn load(
 ) -> Result<Option<Order>, StoreError> {
     let row = sqlx::query!(
         r#"/* order */ SELECT o.id, o.application_id, o.cluster_id, a.namespace, a.name, o.kind::text AS "kind!", o.state::text AS "state!", o.step::text AS "step!",
-               o.step_since, o.batch, o.confirmed, o.back_to, o.strategy, o.target, o.snapshot, o.intent, o.applied, o.template, o.finalizing, o.trouble, o.hands, o.goes_on, o.rolls_back, o.created_at, o.outage_since, o.outage_ms
+               o.step_since, o.batch, o.confirmed, o.back_to, o.strategy, o.target, o.snapshot, o.intent, o.applied, o.template, o.finalizing, o.trouble, o.hands, o.goes_on, o.rolls_back, o.created_at, o.outage_since, o.outage_ms, o.obstacle, o.obstacle_ms
            FROM change_order o JOIN application a ON a.id = o.application_id WHERE o.id = $1"#,
         id.0
     )
@@ -85,6 +85,6 @@ pub(super) async fn load(
         rolls_back: row.rolls_back.map(OrderId),
         created_at: row.created_at.to_jiff(),
         step_since: row.step_since.to_jiff(),
-        outages: outage::clock(row.outage_since, row.outage_ms),
+        outages: outage::clock((row.outage_since, row.outage_ms), (row.obstacle, row.obstacle_ms))?,
     }))
 }

@@ -4,8 +4,14 @@
 use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx;
 
-use crate::{Lease, Store, StoreError};
-use domain::{InstallationId, OrderId, order::outage::OutageClock};
+use crate::{
+    Lease, Store, StoreError,
+    row::{value, word},
+};
+use domain::{
+    InstallationId, OrderId,
+    order::outage::{Met, Obstacle, OutageClock},
+};
 
 /// How far beyond a token that was found the next one is: others may be given out while the
 /// sequence is moved.
@@ -23,11 +29,18 @@ pub enum Newer {
 }
 
 /// An order's outages, of its row.
-pub(crate) fn clock(since: Option<jiff_sqlx::Timestamp>, milliseconds: i64) -> OutageClock {
-    OutageClock {
-        over: SignedDuration::from_millis(milliseconds),
+pub(crate) fn clock(
+    (since, over): (Option<jiff_sqlx::Timestamp>, i64),
+    (obstacle, lasted): (Option<String>, i64),
+) -> Result<OutageClock, StoreError> {
+    // What was in the way before counts no more.
+    let obstacle = obstacle.filter(|_| since.is_some());
+    let obstacle = obstacle.map(|word| value::<Obstacle>("obstacle", word)).transpose()?;
+    Ok(OutageClock {
+        over: SignedDuration::from_millis(over),
         since: since.map(jiff_sqlx::Timestamp::to_jiff),
-    }
+        obstacle: obstacle.map(|it| (it, SignedDuration::from_millis(lasted))),
+    })
 }
 
 impl Store {
@@ -42,31 +55,37 @@ impl Store {
         Ok(InstallationId(row.id))
     }
 
-    /// Says in an open order why it cannot go on, and since when.
+    /// Says in an open order why it cannot go on, and since when: what is in its way `now`,
+    /// and for how long.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the lease is lost.
     pub async fn note_outage(
         &self,
         lease: Lease,
-        since: Timestamp,
+        met: Met,
         message: &str,
+        now: Timestamp,
     ) -> Result<(), StoreError> {
+        let lasted = i64::try_from(met.lasts(now).as_millis()).unwrap_or(i64::MAX);
         let written = sqlx::query!(
-            "/* note_outage */ UPDATE change_order SET outage_since = coalesce(outage_since, $3),
+            "/* note_outage */ UPDATE change_order SET outage_since = coalesce(outage_since, $3), obstacle = $5, obstacle_ms = $6,
                  message_before_outage = coalesce(message_before_outage, message), message = $4
              WHERE id = $1 AND generation = $2 AND finished_at IS NULL",
             lease.order.0,
             lease.generation,
-            since.to_sqlx() as _,
-            message
+            met.any_since.to_sqlx() as _,
+            message,
+            word(met.obstacle),
+            lasted
         )
         .execute(&self.pool)
         .await?;
         fenced(written.rows_affected(), lease)
     }
 
-    /// Ends the outage of an order: it goes on, and says what it said before.
+    /// Ends the outage of an order: it goes on, and says what it said before. One that ended
+    /// meanwhile stays as it is.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the lease is lost.
@@ -75,7 +94,7 @@ impl Store {
             "/* end_outage */ UPDATE change_order SET
                  outage_ms = outage_ms + greatest(0, coalesce(extract(epoch FROM $3::timestamptz - outage_since) * 1000, 0))::bigint,
                  outage_since = NULL, message = coalesce(message_before_outage, message), message_before_outage = NULL
-             WHERE id = $1 AND generation = $2 AND finished_at IS NULL",
+             WHERE id = $1 AND generation = $2",
             lease.order.0,
             lease.generation,
             now.to_sqlx() as _

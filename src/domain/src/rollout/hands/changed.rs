@@ -33,10 +33,13 @@ fn at_the_end(order: &Order, view: &DeploymentView) -> Decision {
 }
 
 fn after_change(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
-    let Some(Effect::Deployment(Change::Patch(patch))) =
-        order.intent.as_ref().map(|intent| &intent.effect)
-    else {
-        return wait(None);
+    let patch = match order.intent.as_ref().map(|intent| &intent.effect) {
+        Some(Effect::Deployment(Change::Patch(patch))) => patch,
+        // The ReplicaSet is gone. Once that is seen, the numbers of those that are there count.
+        Some(Effect::ReplicaSet(change)) if view.sets().all(|set| set.uid != change.uid) => {
+            return answer(order, view, &[], now);
+        }
+        _ => return wait(None),
     };
     let Some(expected) = &patch.expects else { return wait(None) };
     if expected.uid != view.uid {

@@ -5,7 +5,7 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::*;
-use crate::order::intent::Borrow;
+use crate::{order::intent::Borrow, rollout::changed_meanwhile};
 
 // --- Views that allow no conclusion ---
 
@@ -227,4 +227,21 @@ fn another_version_is_left_alone_and_only_the_borrowed_settings_go_back() {
             .message
             .contains("superseded by somebody else")
     );
+}
+
+#[test]
+fn a_replica_set_that_is_gone_before_it_is_resized_leads_to_another_look() {
+    for step in [Step::RestoreOld, Step::RemoveNew] {
+        let mut order = at_step(step, in_batches(2, Pace::Manual));
+        order.batches[0].state = State::Succeeded;
+        let resize = SizeChange { name: "old".into(), uid: "old".into(), replicas: 5 };
+        order.intent = Some(Intent { effect: resize.into(), applied: None });
+        // Until that is seen.
+        let seen = shown(5, Some(at(0)), 3);
+        assert_waits(&changed_meanwhile(&order, &seen, at(SOON)), None);
+        let gone = shown(5, Some(at(0)), 0);
+        let next = moved(changed_meanwhile(&order, &gone, at(SOON)));
+        assert_eq!((next.state, next.step), (State::Running, Step::StepBack));
+        assert_eq!(numbers(&next).2, Some(false), "it holds the numbers still");
+    }
 }

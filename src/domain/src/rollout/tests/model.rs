@@ -39,6 +39,9 @@ struct Scene {
     late: Option<(u32, Effect)>,
     /// Whether the next write comes under another token.
     taken_over: bool,
+    /// Whether the cluster moved between the decision to bring the earlier version back and
+    /// the write of it.
+    overtaken: bool,
 }
 
 /// A scene, told apart from others by what matters of it.
@@ -55,7 +58,7 @@ impl From<Scene> for State {
             order.batches.iter().map(|batch| (batch.state, batch.target)).collect();
         let late = scene.late.as_ref().map(|(fence, effect)| (*fence == scene.fence, effect));
         let key = format!(
-            "{} {:?} {:?} {:?} {} {} {:?} {:?} {:?} {} {} {batches:?} {:?} {late:?} {}",
+            "{} {:?} {:?} {:?} {} {} {:?} {:?} {:?} {} {} {batches:?} {:?} {late:?} {} {}",
             scene.cluster.key(),
             order.kind,
             order.state,
@@ -68,7 +71,8 @@ impl From<Scene> for State {
             order.template.is_some(),
             order.finalizing,
             scene.left,
-            scene.taken_over
+            scene.taken_over,
+            scene.overtaken
         );
         Self { key: key.into(), scene: Arc::new(scene) }
     }
@@ -128,7 +132,9 @@ impl Model for Release {
         let order = accepted(Kind::Deploy, self.strategy, self.replicas);
         let cluster = Cluster::at_rest(at(0), template("old"), self.replicas, user());
         let left = self.others;
-        vec![Scene { order, cluster, left, fence: 0, late: None, taken_over: false }.into()]
+        let (late, fence) = (None, 0);
+        let (taken_over, overtaken) = (false, false);
+        vec![Scene { order, cluster, left, fence, late, taken_over, overtaken }.into()]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
@@ -181,12 +187,11 @@ impl Model for Release {
                             <= order.batches[order.batch].target
                 },
             ),
-            // Not judged of a way back: it begins at once, also while the status of the old
-            // ReplicaSet still counts pods that went with the last batch. Kubernetes may take
-            // a Ready pod in their place then.
+            // Where old pods go after it was decided to bring them back, their ReplicaSet may
+            // still count them when that is written: no write can ask for more.
             Property::always("no Ready pod goes missing", |model: &Self, state: &State| {
                 model.is_disturbed()
-                    || state.scene.order.kind == Kind::Rollback
+                    || state.scene.overtaken
                     || state.scene.cluster.ready() >= model.replicas
             }),
             Property::always(
@@ -241,6 +246,9 @@ impl Scene {
     }
 
     fn go(&mut self, action: Action) {
+        let moves = !matches!(action, Action::MakeAndRecord | Action::MakeAndDie);
+        self.overtaken |=
+            moves && self.order.step == Step::RollBack && self.order.has_change_to_make();
         match action {
             Action::LookAtDeployment => self.cluster.look_at_deployment(),
             Action::LookAtSet(set) => self.cluster.look_at_set(set),

@@ -5,17 +5,24 @@ use rstest::rstest;
 
 use super::*;
 use crate::{
-    order::outage::{Obstacle, Outage},
-    rollout::{UNANSWERED_SECONDS, left_alone, outage},
+    order::{
+        intent::Borrow,
+        outage::{Met, Obstacle, Outage},
+    },
+    rollout::{self, UNANSWERED_SECONDS, left_alone},
 };
 
 fn outage_of(obstacle: Obstacle) -> Outage {
     Outage {
-        obstacle,
+        met: Met { obstacle, since: at(SOON), any_since: at(SOON) },
         what: "the change cannot be made",
         why: "a webhook is down".into(),
-        since: at(SOON),
     }
+}
+
+/// What follows while nothing is seen of the Deployment.
+fn outage(order: &Order, told: &Outage, now: Timestamp) -> Decision {
+    rollout::outage(order, told, &Observation::Unknown, now)
 }
 
 /// An order that stands at `step`, with its newest change still to be made.
@@ -65,6 +72,85 @@ fn an_order_that_waits_for_a_person_waits_for_the_cluster_too() {
     // One that ended, and is brought to rest, has all the time.
     (order.step, order.state, order.finalizing) = (Step::PauseInPlace, State::Aborted, true);
     assert_eq!(outage(&order, &told, at(1_000_000)), waits);
+}
+
+#[test]
+fn an_order_that_somebody_paused_waits_for_the_cluster_too_until_a_person_lets_it_go_on() {
+    let mut order = at_step(Step::BringUp, in_batches(2, AUTOMATIC));
+    order.hands.paused_by = Some("kubectl-rollout".into());
+    let told = outage_of(Obstacle::Denied);
+    let waits = Decision::Wait { until: None, rest: false };
+    assert_eq!(outage(&order, &told, at(1_000_000)), waits);
+    order.goes_on = true;
+    assert_eq!(ended(outage(&order, &told, at(1_000_000))).state, State::Failed);
+    // As the time counts that it lasts from then on, there is some left.
+    let told = Outage { met: told.met.anew(at(1_000_000)), ..told };
+    let until = at(1_000_000 + FailurePolicy::default().grace_seconds);
+    let decision = outage(&order, &told, at(1_000_000));
+    assert_eq!(decision, Decision::Wait { until: Some(until), rest: false });
+}
+
+#[test]
+fn an_obstacle_of_another_kind_has_its_own_time_and_turns_of_them_have_the_longest() {
+    let order = unmade(Kind::Deploy, Step::BringUp);
+    let denied = outage_of(Obstacle::Denied);
+    let late = at(SOON + 50);
+    let unanswered = Outage { met: denied.met.then(Obstacle::Unanswered, late), ..denied.clone() };
+    assert_eq!(denied.met.then(Obstacle::Denied, late), denied.met);
+    let again = Outage { met: unanswered.met.then(Obstacle::Denied, at(SOON + 55)), ..denied };
+    let until = |seconds| Decision::Wait { until: Some(at(seconds)), rest: false };
+    let grace = FailurePolicy::default().grace_seconds;
+    assert_eq!(outage(&order, &again, at(SOON + 100)), until(SOON + 55 + grace));
+    let longest = SOON + UNANSWERED_SECONDS;
+    assert_eq!(outage(&order, &unanswered, at(longest - 1)), until(longest));
+    assert!(ended(outage(&order, &unanswered, at(longest))).message.contains("for 1800 s"));
+}
+
+#[test]
+fn time_in_which_no_program_looked_makes_no_obstacle_older() {
+    let seen = SignedDuration::from_secs(20);
+    let clock = OutageClock {
+        over: SignedDuration::ZERO,
+        since: Some(at(0)),
+        obstacle: Some((Obstacle::Denied, seen)),
+    };
+    let now = at(100_000);
+    assert_eq!(clock.meet(Obstacle::Denied, now).lasts(now), seen);
+    assert_eq!(clock.meet(Obstacle::Unanswered, now).lasts(now), SignedDuration::ZERO);
+    assert_eq!(OutageClock::default().meet(Obstacle::Denied, now).since, now);
+    // It does not count against pods all the same.
+    let over = OutageClock { over: SignedDuration::from_secs(100_000), ..OutageClock::default() };
+    assert_eq!((clock.ended(now), over.ended(now)), (over, over));
+}
+
+#[rstest]
+#[case::nothing_is_there(Obstacle::Denied, Some(untouched()), None, false)]
+#[case::it_was_made_all_the_same(Obstacle::Denied, Some(shown(1, None, PODS)), None, true)]
+#[case::nothing_is_seen(Obstacle::Denied, None, None, true)]
+#[case::it_may_still_arrive(Obstacle::Failing, Some(untouched()), None, true)]
+#[case::another_was_made(Obstacle::Denied, Some(untouched()), Some(template("new")), true)]
+fn an_order_whose_first_write_was_denied_has_nothing_to_roll_back(
+    #[case] obstacle: Obstacle,
+    #[case] view: Option<DeploymentView>,
+    #[case] made: Option<Value>,
+    #[case] is_rolled_back: bool,
+) {
+    let seen = view.map_or(Observation::Unknown, |view| Observation::Present(Box::new(view)));
+    for roll_back in [true, false] {
+        let mut order = unmade(Kind::Deploy, Step::BringUp);
+        let patch = Patch { borrow: Borrow::Borrowed(own()), ..Patch::default() };
+        order.intent = Some(Intent { effect: Change::Patch(patch).into(), applied: None });
+        order.template.clone_from(&made);
+        order.target.failure_policy.roll_back = roll_back;
+        let told = outage_of(obstacle);
+        let end = ended(rollout::outage(&order, &told, &seen, at(1_000_000)));
+        assert_eq!(end.state, State::Failed);
+        assert!(end.message.contains("a webhook is down"), "{}", end.message);
+        let undoes = (end.roll_back, end.finalizes);
+        assert_eq!(undoes, (is_rolled_back && roll_back, is_rolled_back && !roll_back));
+        let keeps_step = is_rolled_back && !roll_back;
+        assert_eq!(end.step, if keeps_step { Step::BringUp } else { Step::Done });
+    }
 }
 
 #[test]

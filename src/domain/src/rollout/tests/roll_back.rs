@@ -29,6 +29,25 @@ fn it_is_written_even_if_the_view_shows_the_earlier_version_already() {
 }
 
 #[test]
+fn it_waits_a_moment_until_the_pods_that_went_count_no_more() {
+    let order = way_back(Step::Start);
+    let old = |change: &dyn Fn(&mut ReplicaSetView)| {
+        let mut view = shown(10, Some(at(0)), 2);
+        change(&mut view.old[0]);
+        view
+    };
+    let until = at(5);
+    for view in
+        [old(&|set| (set.desired, set.available) = (1, 2)), old(&|set| set.observed = false)]
+    {
+        assert_waits(&ask(&order, view.clone(), at(4)), Some(until));
+        assert_eq!(moved(ask(&order, view, until)).step, Step::RollBack, "not for long");
+    }
+    let counted = old(&|set| (set.desired, set.available) = (2, 1));
+    assert_eq!(moved(ask(&order, counted, at(4))).step, Step::RollBack);
+}
+
+#[test]
 fn what_changed_nothing_needs_no_way_back() {
     let order = Order { snapshot: None, ..way_back(Step::Start) };
     for observation in [Observation::Absent, Observation::Present(Box::new(untouched()))] {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     observed::Facts,
-    rollout::{trouble_while_waiting, waiting},
+    rollout::{trouble_while_waiting, waiting, wakes},
 };
 
 /// A canary of three is done, and the next batch waits since second 100.
@@ -133,4 +133,20 @@ fn fewer_pods_than_the_batch_had_are_not_missed_where_the_deployment_became_smal
     view.new.as_mut().unwrap().desired = 3;
     let told = trouble(&resting(), view, 201).unwrap();
     assert_eq!(told, "2 of 3 new pods are Ready: the others are not there");
+}
+
+#[test]
+fn an_order_is_woken_by_what_is_to_be_done_or_said_and_not_by_what_cannot_be_seen() {
+    let mut order = resting();
+    let facts = |view| Facts::from(Observation::Present(Box::new(view)));
+    let unseen = Facts::from(Observation::Unknown);
+    assert!(!wakes(&order, &facts(sick(&[])), at(201)));
+    assert!(!wakes(&order, &unseen, at(201)));
+    assert!(wakes(&order, &facts(sick(&[1])), at(201)), "it is not told yet");
+    order.trouble = trouble(&order, sick(&[1]), 201).unwrap();
+    assert!(!wakes(&order, &facts(sick(&[1])), at(201)));
+    assert!(!wakes(&order, &unseen, at(201)), "nobody knows whether it has passed");
+    assert!(wakes(&order, &facts(sick(&[])), at(201)), "it has passed");
+    let grace = order.target.failure_policy.grace_seconds;
+    assert!(wakes(&order, &facts(sick(&[1])), at(200 + grace)), "it has failed");
 }
