@@ -295,9 +295,7 @@ impl Executor {
         let decision = match self.cluster.writer().make(&drive.key, context, &intent.effect).await {
             Ok(made) => {
                 let version = made.applied.deployment;
-                // What a change finds that does not set it may be somebody else's.
-                let is_ours = intent.effect.sets_template()
-                    || (order.template.is_none() && order.only_scales());
+                let is_ours = order.owns_template_after(&intent.effect);
                 let template = made.template.as_ref().filter(|_| is_ours);
                 let made = Made { applied: made.applied, template };
                 self.store.record_applied(drive.lease, order, &made, self.clock.now()).await?;
