@@ -3,6 +3,7 @@
 //! another one begins with the same round.
 
 mod outage;
+mod owed;
 mod pods;
 
 use std::{sync::Arc, time::Duration};
@@ -173,7 +174,11 @@ impl Executor {
         }
         drive.changed.borrow_and_update();
         if drive.order.has_change_to_make() {
-            return self.make_change(drive, stop).await;
+            return if drive.order.is_owed() {
+                self.make_owed(drive, stop).await
+            } else {
+                self.make_change(drive, stop).await
+            };
         }
         let facts = Facts { deployment: self.observe(drive).await };
         if facts.deployment == Observation::Unknown

@@ -9,6 +9,7 @@
 //! | `rollout resume` while the order waits | `paused` is off, and the order wrote on | keeps the plan: pauses again, and takes pods beyond the plan back; a second time within a minute ends the order at rest | who resumed it | confirm, stop, roll back |
 //! | `minReadySeconds`, `progressDeadlineSeconds`, `strategy` | a value that the order did not write | keeps the plan: writes its own value again; theirs is given back at the end, and what Kubernetes refuses beside it gives way; a second time within a minute ends the order at rest | who, field, old and new value | the same |
 //! | pod template, `rollout undo`, `rollout restart`, in the middle | it is not the order's template | ends the order; their version stays, with the settings of now | who changed it | release again |
+//! | the same while a way back is owed | neither the version that goes nor the one that comes back | does not bring that one back any more; their version stays, with the settings of before | who changed it | release again |
 //! | the same while the Deployment is paused | the same | rests: nothing is released that nobody asked for | who changed it | put it back, stop, roll back |
 //! | `spec.replicas`, by an autoscaler or by hand | another number | keeps the plan: each batch is the same share of the new number; what Kubernetes gives the new version beyond it is taken back | the new number | nothing is needed |
 //! | an annotation of Sluice, edited or brought back by an undo | settings that are said to be borrowed, and are not | believes the fields of now | | |
@@ -180,6 +181,24 @@ pub(in crate::rollout) fn before(order: &Order, view: &DeploymentView) -> Option
         return Some(snapshot.clone());
     }
     Some(taken_over(snapshot, view, &edits(&order.hands.written, view)).before)
+}
+
+/// The same of a way back that is made after its order ended: what it wrote is known once it
+/// brought its template.
+pub(in crate::rollout) fn before_owed(
+    order: &Order,
+    view: &DeploymentView,
+) -> Option<DeploymentBefore> {
+    let snapshot = order.snapshot.as_ref()?;
+    if order.step != Step::RollBack || order.template.is_none() {
+        return Some(snapshot.clone());
+    }
+    Some(taken_over(snapshot, view, &edits(&order.hands.written, view)).before)
+}
+
+/// Whether it was somebody else who paused the Deployment.
+pub(in crate::rollout) fn is_paused_by_others(view: &DeploymentView) -> bool {
+    view.settings.paused && manager(view, "/f:paused").is_some()
 }
 
 /// The fields that are not as `written`.

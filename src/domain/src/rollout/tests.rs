@@ -16,6 +16,7 @@ mod hands;
 mod model;
 mod native;
 mod outage;
+mod owed;
 mod pauses;
 mod resize;
 mod roll_back;
@@ -139,6 +140,7 @@ fn accepted(kind: Kind, strategy: Strategy, replicas: i32) -> Order {
             max_unavailable: 0,
             allows_no_surge: false,
             owners_before: Value::Null,
+            replaces: None,
             replicas_before: None,
             adopted_uid: None,
             former_applications: Vec::new(),
