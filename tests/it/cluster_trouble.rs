@@ -33,6 +33,7 @@ mod edges;
 mod readiness;
 
 const NEW: &str = "shop/web:2.0";
+const THEIRS: &str = "shop/web:3.0";
 
 /// Longer than a heartbeat takes, shorter than any test's patience.
 const LEASE: Duration = Duration::from_secs(2);
@@ -43,6 +44,7 @@ const HONEST_WITHIN: Duration = Duration::from_secs(5);
 on_both_clusters!(
     a_right_that_is_taken_away_for_a_moment_ends_neither_an_order_nor_its_way_back,
     a_right_that_stays_away_ends_the_order_by_name_and_the_way_back_is_made_once_it_is_back,
+    a_version_that_somebody_released_before_the_way_back_could_be_made_stays,
     a_webhook_that_is_down_for_a_while_is_named_and_does_not_count_against_pods,
     an_order_that_a_webhook_keeps_from_beginning_ends_at_its_time_and_leaves_nothing_borrowed,
     an_api_server_that_is_gone_for_longer_than_a_batch_may_take_fails_no_batch,
@@ -245,6 +247,32 @@ async fn a_right_that_stays_away_ends_the_order_by_name_and_the_way_back_is_made
     })
     .await;
     ends_well(&app, deploy(&app, application, NEW, (manual(1), 60)).await).await;
+}
+
+async fn a_version_that_somebody_released_before_the_way_back_could_be_made_stays(app: App) {
+    let policy = FailurePolicy { grace_seconds: 4, ..FailurePolicy::default() };
+    let mut app = app.tolerating(policy);
+    let right = Right::of(&mut app).await;
+    let application = app.create("web", 4).await;
+    let order = deploy(&app, application, NEW, (manual(2), 5)).await;
+    rests(&app, order).await;
+    right.take(&app).await;
+    app.confirm(order, 2).await;
+    let back = app.end_of(order).await.rolled_back_by.expect("it is rolled back");
+    assert_eq!(app.end_of(back).await.state, State::Failed);
+    let theirs = json!([
+        { "op": "replace", "path": "/spec/template/spec/containers/0/image", "value": THEIRS },
+    ]);
+    let theirs = Patch::<()>::Json(serde_json::from_value(theirs).unwrap());
+    let by = PatchParams { field_manager: Some("kubectl-set".into()), ..PatchParams::default() };
+    app.deployments().patch("web", &by, &theirs).await.unwrap();
+    right.give(&app).await;
+    is_as_before(&app, THEIRS).await;
+    let words = "kubectl-set changed the Deployment's pod template";
+    let told = app.order_when(back, |it| it.message.contains(words)).await;
+    assert_eq!(told.state, State::Failed, "{told:#?}");
+    ends_well(&app, deploy(&app, application, NEW, (manual(1), 60)).await).await;
+    is_as_before(&app, NEW).await;
 }
 
 /// A webhook that must be asked before a Deployment changes, and does not answer.

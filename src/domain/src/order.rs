@@ -265,6 +265,10 @@ pub struct Target {
     /// back, as [`crate::template::ownership::of_spec`] lists them; null = it rolls none back.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub owners_before: Value,
+    /// The template of the order that this one rolls back, as far as it is known: what may
+    /// be overwritten. None = not known, or it rolls none back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Value>,
     /// What its author may ask for of the pod template; none = anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guardrails: Option<Guardrails>,
@@ -326,6 +330,7 @@ impl Target {
             max_unavailable: 0,
             allows_no_surge: false,
             owners_before: Value::Null,
+            replaces: None,
             guardrails: None,
         }
     }

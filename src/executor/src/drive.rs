@@ -3,6 +3,7 @@
 //! another one begins with the same round.
 
 mod outage;
+mod owed;
 mod pods;
 
 use std::{sync::Arc, time::Duration};
@@ -173,7 +174,11 @@ impl Executor {
         }
         drive.changed.borrow_and_update();
         if drive.order.has_change_to_make() {
-            return self.make_change(drive, stop).await;
+            return if drive.order.is_owed() {
+                self.make_owed(drive, stop).await
+            } else {
+                self.make_change(drive, stop).await
+            };
         }
         let facts = Facts { deployment: self.observe(drive).await };
         if facts.deployment == Observation::Unknown
@@ -300,9 +305,7 @@ impl Executor {
         let decision = match made {
             Ok(made) => {
                 let version = made.applied.deployment;
-                // What a change finds that does not set it may be somebody else's.
-                let is_ours = intent.effect.sets_template()
-                    || (order.template.is_none() && order.only_scales());
+                let is_ours = order.owns_template_after(&intent.effect);
                 let template = made.template.as_ref().filter(|_| is_ours);
                 let made = Made { applied: made.applied, template };
                 self.store.record_applied(drive.lease, order, &made, self.clock.now()).await?;

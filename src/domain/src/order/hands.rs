@@ -7,7 +7,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Order, Step, intent::Patch};
+use super::{
+    Order, State, Step,
+    intent::{Effect, Patch},
+};
 
 /// What an order wrote, and what it knows of others who write the same Deployment.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -21,6 +24,9 @@ pub struct Hands {
     /// Who paused the Deployment in the middle of the order, which rests since.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused_by: Option<String>,
+    /// How the order waited when that happened; none = it did not wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waited: Option<State>,
     /// When a field was put back last, by its name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub put_back: BTreeMap<String, Timestamp>,
@@ -66,6 +72,13 @@ impl Written {
 }
 
 impl Order {
+    /// Whether the template that the Deployment has after `effect` is the order's. What a
+    /// change finds that does not set it may be somebody else's.
+    #[must_use]
+    pub fn owns_template_after(&self, effect: &Effect) -> bool {
+        effect.sets_template() || (self.template.is_none() && self.only_scales())
+    }
+
     /// Whether nobody needs to hold it: it waits between two batches, or somebody paused its
     /// Deployment in the middle.
     #[must_use]

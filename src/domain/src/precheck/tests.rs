@@ -76,6 +76,7 @@ fn proposal(batches: i32) -> Proposal {
             max_unavailable: 0,
             allows_no_surge: false,
             owners_before: serde_json::Value::Null,
+            replaces: None,
             replicas_before: None,
             adopted_uid: None,
             former_applications: Vec::new(),

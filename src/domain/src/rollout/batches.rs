@@ -16,8 +16,8 @@ use crate::{
         failure::{self, Verdict},
     },
     order::{
-        DeploymentBefore, Kind, Order, State, Step, TemplateSource, intent::GATE_SECONDS,
-        plan::BatchGate,
+        DeploymentBefore, Kind, Order, State, Step, TemplateSource, hands::Hands,
+        intent::GATE_SECONDS, plan::BatchGate,
     },
 };
 
@@ -358,6 +358,10 @@ pub(in crate::rollout) fn begin_batch(
     let target = order.planned(index, replicas);
     let mut transition = Transition::new(order, State::Running, Step::BringUp);
     transition.batch = index;
+    if index != order.batch && order.hands.waits_since.is_some() {
+        // The next wait is another one.
+        transition.hands = Some(Hands { waits_since: None, ..order.hands.clone() });
+    }
     for skipped in from..index {
         let target = order.planned(skipped, replicas);
         transition = transition.batch(

@@ -35,8 +35,7 @@ pub(in crate::rollout) fn is_recreate(settings: &BorrowedSettings) -> bool {
 
 /// Whether the user's strategy lets old pods go before new ones come.
 fn has_no_surge(settings: &BorrowedSettings) -> bool {
-    let surge = &settings.strategy["rollingUpdate"]["maxSurge"];
-    surge == 0 || surge == "0%"
+    share::is_nothing(&settings.strategy["rollingUpdate"]["maxSurge"])
 }
 
 /// The template of the version that the order releases, on top of `base`.

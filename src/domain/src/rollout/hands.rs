@@ -5,10 +5,11 @@
 //!
 //! | hand | noticed by | what Sluice does | what it says | what a person can choose |
 //! |---|---|---|---|---|
-//! | `rollout pause` in the middle | `paused` is on, and the order wrote off | obeys: the order rests, and writes nothing | who paused it | confirm, `rollout resume`, stop, roll back |
+//! | `rollout pause` in the middle | `paused` is on, and the order wrote off | obeys: the order rests, and writes nothing; it waits on as it waited before | who paused it | confirm, `rollout resume`, stop, roll back |
 //! | `rollout resume` while the order waits | `paused` is off, and the order wrote on | keeps the plan: pauses again, and takes pods beyond the plan back; a second time within a minute ends the order at rest | who resumed it | confirm, stop, roll back |
-//! | `minReadySeconds`, `progressDeadlineSeconds`, `strategy` | a value that the order did not write | keeps the plan: writes its own value again; theirs is given back at the end; a second time within a minute ends the order at rest | who, field, old and new value | the same |
+//! | `minReadySeconds`, `progressDeadlineSeconds`, `strategy` | a value that the order did not write | keeps the plan: writes its own value again; theirs is given back at the end, and what Kubernetes refuses beside it gives way; a second time within a minute ends the order at rest | who, field, old and new value | the same |
 //! | pod template, `rollout undo`, `rollout restart`, in the middle | it is not the order's template | ends the order; their version stays, with the settings of now | who changed it | release again |
+//! | the same while a way back is owed | neither the version that goes nor the one that comes back | does not bring that one back any more; their version stays, with the settings of before | who changed it | release again |
 //! | the same while the Deployment is paused | the same | rests: nothing is released that nobody asked for | who changed it | put it back, stop, roll back |
 //! | `spec.replicas`, by an autoscaler or by hand | another number | keeps the plan: each batch is the same share of the new number; what Kubernetes gives the new version beyond it is taken back | the new number | nothing is needed |
 //! | an annotation of Sluice, edited or brought back by an undo | settings that are said to be borrowed, and are not | believes the fields of now | | |
@@ -18,6 +19,7 @@
 //! | Deployment made anew under its name | another `metadata.uid` | ends the order; the new one is not touched | that it is another one | release again |
 
 mod changed;
+mod taken;
 
 use std::collections::BTreeMap;
 
@@ -39,6 +41,7 @@ use crate::{
 };
 
 pub use changed::changed_meanwhile;
+use taken::{Taken, taken_over};
 
 /// Who puts a field back again so soon is not fought any more.
 const AGAIN_WITHIN: SignedDuration = SignedDuration::from_secs(60);
@@ -177,7 +180,25 @@ pub(in crate::rollout) fn before(order: &Order, view: &DeploymentView) -> Option
     if order.step == Step::RestoreSettings || !borrows(order) {
         return Some(snapshot.clone());
     }
-    Some(taken_over(snapshot, view, &edits(&order.hands.written, view)))
+    Some(taken_over(snapshot, view, &edits(&order.hands.written, view)).before)
+}
+
+/// The same of a way back that is made after its order ended: what it wrote is known once it
+/// brought its template.
+pub(in crate::rollout) fn before_owed(
+    order: &Order,
+    view: &DeploymentView,
+) -> Option<DeploymentBefore> {
+    let snapshot = order.snapshot.as_ref()?;
+    if order.step != Step::RollBack || order.template.is_none() {
+        return Some(snapshot.clone());
+    }
+    Some(taken_over(snapshot, view, &edits(&order.hands.written, view)).before)
+}
+
+/// Whether it was somebody else who paused the Deployment.
+pub(in crate::rollout) fn is_paused_by_others(view: &DeploymentView) -> bool {
+    view.settings.paused && manager(view, "/f:paused").is_some()
 }
 
 /// The fields that are not as `written`.
@@ -236,35 +257,6 @@ fn manager(view: &DeploymentView, at: &str) -> Option<String> {
     newest["manager"].as_str().map(str::to_owned)
 }
 
-/// The snapshot with these values in place of those of before, and their owners.
-fn taken_over(
-    snapshot: &DeploymentBefore,
-    view: &DeploymentView,
-    edits: &[Edit],
-) -> DeploymentBefore {
-    let mut before = snapshot.clone();
-    let (own, live) = (&mut before.settings, &view.settings);
-    let mut fields = Vec::new();
-    for edit in edits {
-        match edit.path {
-            MIN_READY => own.min_ready_seconds = live.min_ready_seconds,
-            DEADLINE => own.progress_deadline_seconds = live.progress_deadline_seconds,
-            STRATEGY => own.strategy = live.strategy.clone(),
-            // They count only for a rolling update, which the live one is.
-            SURGE | UNAVAILABLE if own.strategy["rollingUpdate"].is_object() => {
-                own.strategy["rollingUpdate"][edit.path] = edit.theirs.clone();
-            }
-            _ => continue,
-        }
-        let is_part = matches!(edit.path, SURGE | UNAVAILABLE);
-        fields.push(if is_part { STRATEGY } else { edit.path });
-    }
-    if !before.owners.is_null() {
-        before.owners = ownership::taken_over(&before.owners, &view.owners, &fields);
-    }
-    before
-}
-
 /// Another Deployment has the name of the order's.
 fn made_anew(order: &Order) -> Decision {
     if order.state.is_final() {
@@ -293,10 +285,11 @@ fn rest(order: &Order, view: &DeploymentView, effect: Option<Change>) -> Decisio
     transition.effect = effect.map(Into::into);
     transition.tell(order, format!("{by} paused the Deployment"), |hands| {
         hands.paused_by = Some(by);
+        hands.waited = step_back::waits(order).then_some(order.state);
     });
-    let is_under_way =
-        order.batches.get(order.batch).is_some_and(|batch| batch.state == State::Running);
-    let waits = if is_under_way { order.batch } else { order.batch + 1 };
+    let next = order.batch + usize::from(!step_back::is_in_batch(order));
+    // Behind the last there is none: a person continues by that one.
+    let waits = next.min(order.batches.len().saturating_sub(1));
     if waits < order.batches.len() {
         transition = transition.batch(waits, State::WaitingConfirmation, None, message.clone());
     }
@@ -310,14 +303,21 @@ fn go_on(order: &Order, view: &DeploymentView) -> Decision {
     };
     let by = by.unwrap_or(SOMEBODY);
     let (step, change) = again(order, view, &snapshot);
-    let mut transition = Transition::new(order, State::Running, step).with(change);
+    let waited = order.hands.waited;
+    let state = waited.unwrap_or(State::Running);
+    let mut transition = Transition::new(order, state, step).with(change);
     for (index, batch) in order.batches.iter().enumerate() {
-        if batch.state == State::WaitingConfirmation {
-            transition = transition.batch(index, State::Ready, None, "");
-            if index == order.batch {
-                // Its time begins anew.
-                transition = transition.batch(index, State::Running, None, "");
-            }
+        if batch.state != State::WaitingConfirmation {
+            continue;
+        }
+        let is_under_way = index == order.batch;
+        // The time of a batch that still brings its pods begins anew.
+        if !is_under_way || order.step != Step::RestoreSettings {
+            let state = waited.filter(|_| !is_under_way).unwrap_or(State::Ready);
+            transition = transition.batch(index, state, None, "");
+        }
+        if is_under_way {
+            transition = transition.batch(index, State::Running, None, "");
         }
     }
     let message = if order.goes_on {
@@ -327,7 +327,9 @@ fn go_on(order: &Order, view: &DeploymentView) -> Decision {
     };
     transition.snapshot = Some(snapshot);
     transition.clears_go_on = true;
-    transition.tell(order, String::new(), |hands| hands.paused_by = None);
+    transition.tell(order, String::new(), |hands| {
+        (hands.paused_by, hands.waited) = (None, None);
+    });
     transition.because(message).decided()
 }
 
@@ -336,7 +338,7 @@ const SOMEBODY: &str = "somebody";
 /// Somebody else set fields that are borrowed.
 fn answer(order: &Order, view: &DeploymentView, edits: &[Edit], now: Timestamp) -> Decision {
     let Some(snapshot) = &order.snapshot else { return wait(None) };
-    let snapshot = taken_over(snapshot, view, edits);
+    let Taken { before: snapshot, fitted } = taken_over(snapshot, view, edits);
     let (step, change) = again(order, view, &snapshot);
     let fought: Vec<&Edit> = edits.iter().filter(|edit| is_fought(edit, &change)).collect();
     let sentence = sentence(order, edits);
@@ -368,11 +370,12 @@ fn answer(order: &Order, view: &DeploymentView, edits: &[Edit], now: Timestamp) 
     }
     let mut transition = Transition::new(order, step_back::moving(order), step).with(change);
     transition.snapshot = Some(snapshot);
-    let told = if fought.is_empty() {
+    let mut told = if fought.is_empty() {
         format!("{sentence}; that holds after this order")
     } else {
         format!("{sentence}; the plan holds: it was set back{}", kept(edits))
     };
+    told.extend(fitted.iter().map(|fitted| format!("; {fitted}")));
     if edits.is_empty() {
         return transition.decided();
     }
@@ -411,10 +414,11 @@ fn sentence(order: &Order, edits: &[Edit]) -> String {
     for edit in edits {
         let by = edit.by.as_deref().unwrap_or(SOMEBODY);
         parts.push(match edit.path {
-            PAUSED if edit.by.is_none() => format!(
+            PAUSED if edit.by.is_none() && edit.theirs == false => format!(
                 "somebody (Kubernetes notes no field manager for this) resumed the Deployment {}",
                 order.name
             ),
+            PAUSED if edit.theirs == true => format!("{by} paused the Deployment {}", order.name),
             PAUSED => format!("{by} resumed the Deployment {}", order.name),
             path => {
                 format!("{by} changed {path} from {} to {}", shown(&edit.ours), shown(&edit.theirs))

@@ -28,6 +28,7 @@ mod earliest;
 mod guarded;
 mod hands;
 mod outage;
+mod owed;
 mod refused;
 mod resize;
 mod restore;
@@ -183,7 +184,7 @@ fn next(order: &Order, facts: &Facts, now: Timestamp) -> Decision {
         return Decision::Wait { until: None, rest: true };
     }
     if order.has_change_to_make() {
-        return wait(None);
+        return owed::before_it_is_made(order, observation);
     }
     if order.kind == Kind::Delete {
         return delete::next(order, observation, now);
@@ -211,7 +212,7 @@ fn next(order: &Order, facts: &Facts, now: Timestamp) -> Decision {
         return decision;
     }
     if order.is_owed() {
-        return outage::make_good(order, view, now);
+        return owed::next(order, view, now);
     }
     if ended {
         let is_paused = |intent: &Intent| matches!(&intent.effect, Effect::Deployment(Change::Patch(patch)) if patch.paused == Some(true));

@@ -106,6 +106,10 @@ pub fn outage(
     let Decision::Transition(mut failure) = fail(order, &message) else { return wait(None) };
     if order.snapshot.is_some() {
         (failure.finalizes, failure.step) = (true, order.step);
+        if order.step == Step::RollBack && !order.has_change_to_make() {
+            // Its pods have their whole time from when this can be written.
+            failure.effect = Some(change::fence().into());
+        }
     }
     Decision::Transition(failure)
 }

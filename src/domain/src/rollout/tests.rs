@@ -9,12 +9,15 @@ mod aborted;
 mod begin;
 mod delete;
 mod failing;
+mod fitted;
 mod going;
 mod guarded;
 mod hands;
 mod model;
 mod native;
 mod outage;
+mod owed;
+mod pauses;
 mod resize;
 mod roll_back;
 mod stuck;
@@ -137,6 +140,7 @@ fn accepted(kind: Kind, strategy: Strategy, replicas: i32) -> Order {
             max_unavailable: 0,
             allows_no_surge: false,
             owners_before: Value::Null,
+            replaces: None,
             replicas_before: None,
             adopted_uid: None,
             former_applications: Vec::new(),

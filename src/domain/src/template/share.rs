@@ -28,6 +28,12 @@ pub fn pods(value: &Value, replicas: i32, rounding: Rounding) -> Option<i32> {
     Some(i32::try_from(pods).unwrap_or(i32::MAX))
 }
 
+/// Whether `value` means no pod, however many there are.
+#[must_use]
+pub fn is_nothing(value: &Value) -> bool {
+    pods(value, 100, Rounding::Up) == Some(0)
+}
+
 /// The share that means exactly so many of `replicas`, so that it follows another number at
 /// once; the number itself where no whole percentage does.
 #[must_use]

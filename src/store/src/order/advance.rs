@@ -451,6 +451,7 @@ impl Tx {
             replicas,
             replicas_before: order.target.replicas_before.and(order.target.replicas),
             max_unavailable: order.target.max_unavailable,
+            replaces: order.template.clone().filter(|_| !order.only_scales()),
             ..Target::new(template, order.target.batch_timeout_seconds, order.target.failure_policy)
         };
         let replicas = replicas.or(order.batches.last().map(|batch| batch.target)).unwrap_or(0);

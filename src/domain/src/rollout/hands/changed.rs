@@ -45,6 +45,14 @@ fn after_change(order: &Order, view: &DeploymentView, now: Timestamp) -> Decisio
     if expected.uid != view.uid {
         return made_anew(order);
     }
+    if order.hands.paused_by.is_some() {
+        // Whatever else changed: what somebody paused stays so until a person lets it go on.
+        return if order.goes_on || !view.settings.paused {
+            go_on(order, view)
+        } else {
+            Transition::new(order, order.state, order.step).with(change::fence()).decided()
+        };
+    }
     let before = Written {
         min_ready_seconds: Some(expected.settings.min_ready_seconds),
         progress_deadline_seconds: Some(expected.settings.progress_deadline_seconds),

@@ -8,7 +8,7 @@ use crate::{
 
 /// A release at `step` of its first batch of three, which knows what it wrote: the settings
 /// of [`at_work`], or those of a rest.
-fn order_at(step: Step) -> Order {
+pub(super) fn order_at(step: Step) -> Order {
     let mut order = at_step(step, in_batches(3, Pace::Manual));
     order.batches[0].target = 3;
     let settings = at_work(step).settings;
@@ -25,7 +25,7 @@ fn order_at(step: Step) -> Order {
 }
 
 /// The Deployment as an order at `step` wrote it: three new pods that are Ready.
-fn at_work(step: Step) -> DeploymentView {
+pub(super) fn at_work(step: Step) -> DeploymentView {
     match step {
         Step::Paused => {
             let mut view = shown(3, Some(at(1)), 7);
@@ -36,7 +36,7 @@ fn at_work(step: Step) -> DeploymentView {
     }
 }
 
-fn owned_by(mut view: DeploymentView, manager: &str, fields: Value) -> DeploymentView {
+pub(super) fn owned_by(mut view: DeploymentView, manager: &str, fields: Value) -> DeploymentView {
     view.owners = json!([
         { "manager": "kubectl-apply", "time": "2026-01-01T00:00:00Z", "fieldsV1": { "f:spec": fields } },
         { "manager": manager, "time": "2026-01-01T00:00:09Z", "fieldsV1": { "f:spec": fields } },
@@ -148,7 +148,9 @@ fn a_pause_in_the_middle_is_obeyed_and_a_person_or_a_resume_lets_it_go_on() {
         view.settings.paused = false;
         let on = moved(ask(&braked, view, far));
         assert!(on.message.contains("was resumed"), "{}", on.message);
-        if order.batches[0].state == State::Running {
+        if order.step == Step::RestoreSettings {
+            assert_eq!(batches(&on), [(0, State::Running, None)]);
+        } else if order.batches[0].state == State::Running {
             let anew = [(0, State::Ready, None), (0, State::Running, None)];
             assert_eq!(batches(&on), anew, "its time begins anew");
         }

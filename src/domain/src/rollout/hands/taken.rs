@@ -1,0 +1,74 @@
+//! What somebody else sets while an order borrows it is theirs, and comes back at the end.
+
+use super::*;
+use crate::template::share::is_nothing;
+
+/// The Deployment before the order, with what others set since.
+pub(super) struct Taken {
+    pub(super) before: DeploymentBefore,
+    /// What else changes so that Kubernetes takes it, as sentences.
+    pub(super) fitted: Vec<String>,
+}
+
+/// The snapshot with these values in place of those of before, and their owners.
+pub(super) fn taken_over(
+    snapshot: &DeploymentBefore,
+    view: &DeploymentView,
+    edits: &[Edit],
+) -> Taken {
+    let mut before = snapshot.clone();
+    let (own, live) = (&mut before.settings, &view.settings);
+    let mut fields = Vec::new();
+    for edit in edits {
+        match edit.path {
+            MIN_READY => own.min_ready_seconds = live.min_ready_seconds,
+            DEADLINE => own.progress_deadline_seconds = live.progress_deadline_seconds,
+            STRATEGY => own.strategy = live.strategy.clone(),
+            // They count only for a rolling update, which the live one is.
+            SURGE | UNAVAILABLE if own.strategy["rollingUpdate"].is_object() => {
+                own.strategy["rollingUpdate"][edit.path] = edit.theirs.clone();
+            }
+            _ => continue,
+        }
+        let is_part = matches!(edit.path, SURGE | UNAVAILABLE);
+        fields.push(if is_part { STRATEGY } else { edit.path });
+    }
+    let fitted = fit(own, &snapshot.settings, edits);
+    if !before.owners.is_null() {
+        before.owners = ownership::taken_over(&before.owners, &view.owners, &fields);
+    }
+    Taken { before, fitted }
+}
+
+/// Makes settings of several hands such that Kubernetes takes them together. What somebody
+/// set was taken beside what the order wrote; beside the values of `before` it may be refused.
+/// Then it stays, and its counterpart gives way. Says which does.
+fn fit(own: &mut BorrowedSettings, before: &BorrowedSettings, edits: &[Edit]) -> Vec<String> {
+    let is_theirs = |path| edits.iter().any(|edit| edit.path == path);
+    let mut fitted = Vec::new();
+    if own.min_ready_seconds >= own.progress_deadline_seconds {
+        let (path, value) = if is_theirs(MIN_READY) {
+            // As much above it as before.
+            let room = before.progress_deadline_seconds.saturating_sub(before.min_ready_seconds);
+            own.progress_deadline_seconds = own.min_ready_seconds.saturating_add(room.max(1));
+            (DEADLINE, own.progress_deadline_seconds)
+        } else {
+            own.min_ready_seconds = own.progress_deadline_seconds.saturating_sub(1).max(0);
+            (MIN_READY, own.min_ready_seconds)
+        };
+        fitted.push(format!(
+            "{path} is {value} then, since Kubernetes wants {DEADLINE} above {MIN_READY}"
+        ));
+    }
+    if let Some(bounds) = own.strategy.get_mut("rollingUpdate")
+        && is_nothing(&bounds[SURGE])
+        && is_nothing(&bounds[UNAVAILABLE])
+    {
+        let path = if is_theirs(SURGE) { UNAVAILABLE } else { SURGE };
+        bounds[path] = 1.into();
+        fitted.push(format!(
+            "{path} is 1 then, since Kubernetes wants {SURGE} or {UNAVAILABLE} above 0"
+        ));
+    }
+    fitted
+}
