@@ -2,6 +2,7 @@
 //! the cluster, decide, write the transition down. If the program dies at any point,
 //! another one begins with the same round.
 
+mod numbers;
 mod outage;
 mod pods;
 
@@ -10,6 +11,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::watch::Receiver, time::Instant};
 use tokio_util::sync::CancellationToken;
+use tracing::field::Empty;
 
 use super::Executor;
 use cluster::{
@@ -72,7 +74,7 @@ impl Executor {
         woken: Receiver<u64>,
         stop: CancellationToken,
     ) -> Lease {
-        let span = tracing::info_span!("drive", order.id = %lease.order, lease.generation = lease.generation);
+        let span = tracing::info_span!("drive", order.id = %lease.order, lease.generation = lease.generation, cluster.id = %self.settings.cluster, namespace = Empty, application = Empty);
         let driven = tracing::Instrument::instrument(self.drive_to_end(lease, woken, stop), span);
         driven.await;
         lease
@@ -125,6 +127,9 @@ impl Executor {
             return None;
         }
         let key = Key { namespace: order.namespace.clone(), name: order.name.clone() };
+        tracing::Span::current()
+            .record("namespace", &key.namespace)
+            .record("application", &key.name);
         let mut pods = Pods::default();
         for row in rows {
             if row.index < order.batch {
@@ -384,6 +389,7 @@ impl Executor {
             self.reload(drive).await?;
             return Ok(None);
         };
+        self.count(&drive.order, transition);
         let (state, step, batch) = (transition.state, transition.step, transition.batch + 1);
         let message = match transition.message.as_str() {
             "" => format!("{step} follows"),
