@@ -145,6 +145,32 @@ def test_a_service_monitor_is_made_only_if_asked_for():
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
 
 
+def test_prometheus_may_ask_every_pod_for_its_numbers_and_for_nothing_else():
+    found = objects("--set", "roles=apart", "--set", "metrics.from[0].namespaceSelector.matchLabels.name=monitoring")
+    ports = {name: [it["containerPort"] for it in container(it)["ports"] if it["name"] == "metrics"] for name, it in of_kind(found, "Deployment").items()}
+    assert ports == {"sluice-api": [9090], "sluice-executor": [9090]}
+    policy = of_kind(found, "NetworkPolicy")["sluice-metrics"]["spec"]
+    assert policy["ingress"] == [{"ports": [{"port": "metrics"}], "from": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]}]
+    assert "app.kubernetes.io/component" not in policy["podSelector"]["matchLabels"]
+    without = objects("--set", "metrics.enabled=false")
+    assert "sluice-metrics" not in of_kind(without, "Service")
+    assert "SLUICE_METRICS_LISTEN" not in variables(of_kind(without, "Deployment")["sluice"])
+
+
+def test_rules_for_alerts_name_numbers_labels_and_chapters_that_there_are():
+    (rule,) = of_kind(objects("--set", "prometheusRule.enabled=true"), "PrometheusRule").values()
+    told = (ROOT / "docs/metrics.md").read_text()
+    rules = [it for group in rule["spec"]["groups"] for it in group["rules"]]
+    assert len(rules) >= 7
+    for it in rules:
+        for name in re.findall(r"sluice_[a-z_]+", it["expr"]):
+            assert f"| `{name}` |" in told, it
+        for label in re.findall(r"[{,]([a-z_]+)=", it["expr"]):
+            assert f"`{label}`" in told, it
+        document, _, chapter = it["annotations"]["see"].partition(": ")
+        assert f"## {chapter}" in (ROOT / document).read_text(), it
+
+
 @pytest.mark.parametrize("values", [[], ["--set", "migrations.hook=false"], EVERYTHING], ids=["default", "plain", "everything"])
 def test_a_real_api_server_takes_all_of_it(values):
     kubectl = [str(ROOT / "target/testbed/bin/kubectl"), "--kubeconfig", os.environ["SLUICE_TEST_KUBECONFIG"]]

@@ -34,6 +34,7 @@ mod hands;
 mod kubectl;
 mod layers;
 mod matrix;
+mod metrics;
 mod migration;
 mod object_write;
 mod once;

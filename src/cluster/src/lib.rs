@@ -8,6 +8,7 @@
 //! Knows of `domain` only: no order states, no database.
 
 pub mod apply;
+mod counted;
 pub mod credential;
 mod evidence;
 mod identity;
@@ -33,6 +34,7 @@ use thiserror::Error;
 use tokio::{sync::watch::Receiver, task::JoinSet};
 
 pub use apply::{WriteResult, Writer};
+pub use counted::counted;
 use domain::{
     InstallationId, OrderId, observed::Observation, order::outage::Obstacle,
     template::names::INSTALLATION_ANNOTATION,

@@ -63,6 +63,20 @@ pub(super) enum WatchedKind {
     DeploymentWarning,
 }
 
+impl WatchedKind {
+    /// What it is counted as.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Deployment => "deployments",
+            Self::ReplicaSet => "replicasets",
+            Self::Pod => "pods",
+            Self::Namespace => "namespaces",
+            Self::Warning => "pod-events",
+            Self::DeploymentWarning => "deployment-events",
+        }
+    }
+}
+
 /// Kinds without which nothing can be done.
 const NEEDED: [WatchedKind; 4] =
     [WatchedKind::Deployment, WatchedKind::ReplicaSet, WatchedKind::Pod, WatchedKind::Namespace];

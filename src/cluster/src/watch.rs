@@ -98,6 +98,9 @@ async fn stream(
 ) {
     let mut events = watcher::watcher(api.clone(), config.clone()).boxed();
     while let Some(event) = events.next().await {
+        let outcome = if event.is_ok() { "event" } else { "break" };
+        metrics::counter!("sluice_watch_events_total", "kind" => kind.name(), "outcome" => outcome)
+            .increment(1);
         match event {
             Err(error) => {
                 tracing::warn!(kind = ?kind, %error, "a watch broke and begins again");

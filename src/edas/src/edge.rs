@@ -21,7 +21,7 @@ pub(crate) mod serve;
 pub mod state;
 pub mod throttle;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::{
     extract::{Request, State},
@@ -95,6 +95,7 @@ pub async fn answer(State(edge): State<Edge>, mut request: Request, next: Next) 
         };
         let error = error_of(&response).map(|error| error.of_operation(name));
         let code = error.as_ref().map_or("success", ApiError::label);
+        count(operation.map_or("other", |it| it.name.as_str()), code, started.elapsed());
         let (status, duration_ms) = (response.status().as_u16(), started.elapsed().as_millis());
         if operation.is_some() {
             tracing::info!(status, code, duration_ms, "request answered");
@@ -121,6 +122,13 @@ pub async fn answer(State(edge): State<Edge>, mut request: Request, next: Next) 
         response.headers_mut().insert(REQUEST_ID_HEADER, id);
     }
     response
+}
+
+/// Counts a request by its operation and by the code of its answer, of which there are few.
+fn count(operation: &'static str, code: &str, took: Duration) {
+    metrics::counter!("sluice_requests_total", "operation" => operation, "code" => code.to_owned())
+        .increment(1);
+    metrics::histogram!("sluice_request_seconds", "operation" => operation).record(took);
 }
 
 /// Lets a request in to what is served beside the API, if its peer may send another one.

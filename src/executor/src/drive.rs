@@ -2,6 +2,7 @@
 //! the cluster, decide, write the transition down. If the program dies at any point,
 //! another one begins with the same round.
 
+mod numbers;
 mod outage;
 mod owed;
 mod pods;
@@ -11,6 +12,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::watch::Receiver, time::Instant};
 use tokio_util::sync::CancellationToken;
+use tracing::field::Empty;
 
 use super::Executor;
 use cluster::{
@@ -73,7 +75,7 @@ impl Executor {
         woken: Receiver<u64>,
         stop: CancellationToken,
     ) -> Lease {
-        let span = tracing::info_span!("drive", order.id = %lease.order, lease.generation = lease.generation);
+        let span = tracing::info_span!("drive", order.id = %lease.order, lease.generation = lease.generation, cluster.id = %self.settings.cluster, namespace = Empty, application = Empty);
         let driven = tracing::Instrument::instrument(self.drive_to_end(lease, woken, stop), span);
         driven.await;
         lease
@@ -126,6 +128,9 @@ impl Executor {
             return None;
         }
         let key = Key { namespace: order.namespace.clone(), name: order.name.clone() };
+        tracing::Span::current()
+            .record("namespace", &key.namespace)
+            .record("application", &key.name);
         let mut pods = Pods::default();
         for row in rows {
             if row.index < order.batch {
@@ -393,6 +398,7 @@ impl Executor {
             return Ok(None);
         };
         drive.pods.follow(&drive.order.batches, &transition.batches);
+        self.count(&drive.order, transition);
         let (state, step, batch) = (transition.state, transition.step, transition.batch + 1);
         let message = match transition.message.as_str() {
             "" => format!("{step} follows"),

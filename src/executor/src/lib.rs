@@ -154,6 +154,7 @@ impl Executor {
                 }
                 continue;
             };
+            metrics::gauge!("sluice_orders_driven").set(orders.len() as f64);
             let woken = self.due.notified();
             let free = self.settings.concurrency.saturating_sub(orders.len());
             let acquired = self.acquire(cluster, free, &mut orders, &left).await;

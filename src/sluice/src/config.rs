@@ -246,6 +246,9 @@ pub struct Serve {
     /// Connections and requests.
     #[command(flatten)]
     pub edge: EdgeServing,
+    /// Address and port to serve metrics on, for Prometheus, as plain HTTP at /metrics; or off. There are no credentials: whoever reaches it reads them.
+    #[arg(long, env = "SLUICE_METRICS_LISTEN", default_value = "off")]
+    pub metrics_listen: Listen,
     /// How log lines are written to standard error.
     #[arg(long, env = "SLUICE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,

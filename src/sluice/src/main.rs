@@ -4,9 +4,11 @@ mod access;
 mod audit;
 mod command;
 mod keyring;
+mod metrics;
 mod process;
 mod serve;
 mod simulate;
+mod statements;
 
 use std::process::ExitCode;
 

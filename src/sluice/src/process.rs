@@ -14,7 +14,11 @@ use service::Service;
 use sluice::config::{Database, LogFormat};
 use store::Store;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    EnvFilter, Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+};
+
+use crate::statements::{REPORTS, Statements};
 
 pub(crate) async fn connect(database: &Database) -> Result<Store> {
     let (url, longest) =
@@ -73,7 +77,8 @@ pub(crate) fn random_hex(bytes: usize) -> Result<String> {
     Ok(hex::encode(random))
 }
 
-pub(crate) fn start_log(format: LogFormat) -> Result<()> {
+/// Begins to log; and to take the times of statements, where `counts`.
+pub(crate) fn start_log(format: LogFormat, counts: bool) -> Result<()> {
     // sqlx logs each statement that runs long; that is for those who ask for it.
     let filter = match std::env::var("SLUICE_LOG") {
         Ok(given) => EnvFilter::builder()
@@ -83,14 +88,16 @@ pub(crate) fn start_log(format: LogFormat) -> Result<()> {
         Err(VarError::NotUnicode(_)) => bail!("SLUICE_LOG is not UTF-8"),
     };
     let is_terminal = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(is_terminal)
-        .with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => subscriber.init(),
-        LogFormat::Json => subscriber.json().init(),
-    }
+    let lines = fmt::layer().with_ansi(is_terminal).with_writer(std::io::stderr);
+    let lines = match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().boxed(),
+    };
+    let reports = Targets::new().with_target(REPORTS, tracing::Level::DEBUG);
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .with(counts.then(|| Statements.with_filter(reports)))
+        .init();
     Ok(())
 }
 

@@ -12,12 +12,15 @@ use service::{PackageStore, Packages, Service, UploadLimits};
 use simulated::SimulatedCluster;
 use sluice::{
     beside,
-    config::{ClusterKind, EdgeServing, OIDC_SECRET, PackageServing, Serve, SignIn, Switch},
+    config::{
+        ClusterKind, EdgeServing, Listen, OIDC_SECRET, PackageServing, Serve, SignIn, Switch,
+    },
 };
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    metrics::Metrics,
     process::{StopSignal, connect, random_hex, start_log},
     simulate::simulated_config,
 };
@@ -30,7 +33,11 @@ const SPARE_FILES: u64 = 256;
 const END_WITHIN: Duration = Duration::from_secs(9);
 
 pub(crate) async fn serve(settings: Serve) -> Result<()> {
-    start_log(settings.log_format)?;
+    let metrics = match settings.metrics_listen {
+        Listen::Off => None,
+        Listen::On(address) => Some((address, Metrics::install()?)),
+    };
+    start_log(settings.log_format, metrics.is_some())?;
     // From the first moment on a signal ends the program in good order.
     let mut stopped = StopSignal::listen()?;
     let listeners = settings.listeners().map_err(|why| anyhow!("{why}"))?;
@@ -52,6 +59,14 @@ pub(crate) async fn serve(settings: Serve) -> Result<()> {
         Some(tls) => Some(bind("--tls-listen", tls.address).await?),
         None => None,
     };
+    let metrics = match metrics {
+        Some((address, metrics)) => {
+            let listener = bind("--metrics-listen", address).await?;
+            tracing::info!(address = %listener.local_addr()?, "serving metrics");
+            Some((listener, metrics))
+        }
+        None => None,
+    };
     let store = connect(&settings.database).await?;
     if settings.migrate {
         store.migrate().await.context("the migrations cannot be applied")?;
@@ -60,6 +75,14 @@ pub(crate) async fn serve(settings: Serve) -> Result<()> {
         bail!("{why}");
     }
     store.check_keyring().await?;
+    let schema = store::MIGRATIONS.iter().map(|migration| migration.version).max();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        role = ?settings.role,
+        cluster = settings.cluster_id,
+        schema,
+        "Sluice begins"
+    );
     let cluster = ClusterId::from(settings.cluster_id.clone());
     store.register_cluster(&cluster).await?;
 
@@ -89,6 +112,7 @@ pub(crate) async fn serve(settings: Serve) -> Result<()> {
             lease: settings.lease,
             concurrency: usize::try_from(settings.concurrency).context("--concurrency")?,
         };
+        let client = if metrics.is_some() { cluster::counted(client) } else { client };
         let executor = Executor::new(store.clone(), Cluster::watch(client), clock.clone(), work);
         // One that cannot be asked now is asked again, and left alone until then.
         if let Standing::Other(why) = executor.identify().await {
@@ -111,6 +135,7 @@ pub(crate) async fn serve(settings: Serve) -> Result<()> {
             .config(settings.cluster == ClusterKind::Kubernetes)
             .map_err(|why| anyhow!(why))?,
     };
+    let known = (store.clone(), clock.clone());
     let mut service =
         Service::new(store, clock, rules).with_packages(packages(&settings.packages)?);
     crate::access::warn_of_assumed(&service).await?;
@@ -164,6 +189,15 @@ pub(crate) async fn serve(settings: Serve) -> Result<()> {
     } else {
         edas::health_router(service, edge)
     };
+    if let Some((listener, metrics)) = metrics {
+        let numbers = metrics.router(known.0, known.1);
+        parts.spawn(connections.clone().serve(listener, numbers, stop.clone().cancelled_owned()));
+        let stop = stop.clone();
+        parts.spawn(async move {
+            metrics.keep(stop).await;
+            Ok(())
+        });
+    }
     if let Some(listener) = plain {
         parts.spawn(connections.clone().serve(
             listener,

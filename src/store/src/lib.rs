@@ -21,6 +21,7 @@ mod sealed;
 mod sealing;
 mod serving;
 mod session;
+mod standing;
 mod upload;
 mod view;
 
@@ -52,13 +53,14 @@ pub use list::{
 pub use order::NewOrder;
 pub use sealing::{Resealed, SealedWith};
 pub use session::{FoundSession, GoodSince, NewSession, SessionPerson, SessionRow};
+pub use standing::{OpenOrders, Standing};
 pub use upload::{
     Completion, CredentialRow, Hold, MultipartRow, NewMultipart, NewPart, NewUpload, PackageRow,
     PartRefused, StoredPackage, WrittenPart,
 };
 pub use view::{BatchRow, BatchView, OrderView, PodState};
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::{
     PgConnection, PgPool, Postgres, Transaction,
@@ -132,12 +134,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`] if there is no connection.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
-        Ok(Tx {
-            inner: self.pool.begin().await?,
-            keyring: self.keyring.clone(),
-            before: None,
-            after: None,
-        })
+        let asked = Instant::now();
+        let inner = self.pool.begin().await?;
+        metrics::histogram!("sluice_database_begin_seconds").record(asked.elapsed());
+        Ok(Tx { inner, keyring: self.keyring.clone(), before: None, after: None })
     }
 
     /// Whether the schema is the one that this program was built for.
@@ -214,7 +214,12 @@ impl Tx {
     /// # Errors
     /// [`StoreError::Sql`]; whether it was committed is then not known.
     pub async fn commit(self) -> Result<(), StoreError> {
-        Ok(self.inner.commit().await?)
+        let asked = Instant::now();
+        let committed = self.inner.commit().await;
+        let outcome = if committed.is_ok() { "committed" } else { "failed" };
+        metrics::histogram!("sluice_database_commit_seconds", "outcome" => outcome)
+            .record(asked.elapsed());
+        Ok(committed?)
     }
 
     fn connection(&mut self) -> &mut PgConnection {

@@ -7,8 +7,11 @@
 //! names pod, container, image, reason and Kubernetes' own text. Pure: one table
 //! ([`WAITING`]) and a few rules beside it.
 
+mod reason;
 mod recurrence;
 mod words;
+
+pub use reason::reason_of;
 
 use jiff::{SignedDuration, Timestamp};
 

@@ -38,7 +38,7 @@ impl Store {
         let rows = sqlx::query!(
             r#"/* acquire */
             WITH due AS (
-                SELECT id FROM change_order AS candidate
+                SELECT id, lease_holder IS NOT NULL AS was_held FROM change_order AS candidate
                 WHERE cluster_id = $5 AND EXISTS (SELECT 1 FROM kubernetes_cluster WHERE kubernetes_cluster.id = $5 AND identity = $6)
                   AND (finished_at IS NULL OR finalizing)
                   AND run_after <= $3
@@ -53,7 +53,7 @@ impl Store {
             )
             UPDATE change_order SET lease_holder = $1, lease_expires_at = now() + make_interval(secs => $2), generation = nextval('fencing_token')
             FROM due WHERE change_order.id = due.id
-            RETURNING change_order.id, generation"#,
+            RETURNING change_order.id, generation, was_held AS "was_held!""#,
             holder,
             lease.as_secs_f64(),
             now.to_sqlx() as _,
@@ -63,6 +63,9 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
+        let taken_over = rows.iter().filter(|row| row.was_held).count();
+        metrics::counter!("sluice_leases_total").increment(rows.len() as u64);
+        metrics::counter!("sluice_leases_taken_over_total").increment(taken_over as u64);
         Ok(rows
             .into_iter()
             .map(|row| Lease { order: OrderId(row.id), generation: row.generation })
