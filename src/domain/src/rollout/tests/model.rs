@@ -224,7 +224,11 @@ impl Model for Release {
                 |model: &Self, state: &State| {
                     let is_foreign = state.scene.cluster.template == foreign();
                     is_foreign == model.is_superseded(state)
-                        && (state.scene.order.state != super::State::Failed || is_foreign)
+                        && match state.scene.order.state {
+                            super::State::Failed => is_foreign,
+                            super::State::Succeeded => !is_foreign,
+                            _ => true,
+                        }
                 },
             ),
             Property::always(
@@ -233,9 +237,7 @@ impl Model for Release {
                     let Scene { order, cluster, .. } = &*state.scene;
                     let is_released =
                         order.kind == Kind::Deploy && order.state == super::State::Succeeded;
-                    !is_released
-                        || cluster.template == foreign()
-                        || cluster.pods_of(&template("new")) == cluster.replicas
+                    !is_released || cluster.pods_of(&template("new")) == cluster.replicas
                 },
             ),
         ]
