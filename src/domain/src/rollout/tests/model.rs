@@ -25,7 +25,18 @@ struct Others {
     aborts: bool,
     rolls_back: bool,
     steps_back: bool,
-    edits: bool,
+    edits: Option<Edit>,
+}
+
+/// What an editor does to the Deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Edit {
+    Image,
+    Replicas(i32),
+}
+
+fn foreign() -> Value {
+    template("foreign")
 }
 
 #[derive(Clone)]
@@ -160,7 +171,10 @@ impl Model for Release {
         actions.extend((is_open && left.rolls_back).then_some(Action::RollBack));
         let steps_back = left.steps_back && order.can_step_back() && order.batch > 0;
         actions.extend(steps_back.then_some(Action::StepBack));
-        actions.extend(left.edits.then_some(Action::Edit));
+        // A version of an editor counts from the order's own on: the first write overrules one.
+        let edits =
+            left.edits.filter(|edit| is_open && (*edit != Edit::Image || order.template.is_some()));
+        actions.extend(edits.map(|_| Action::Edit));
     }
 
     fn next_state(&self, state: &State, action: Action) -> Option<State> {
@@ -202,12 +216,33 @@ impl Model for Release {
             ),
             Property::always(
                 "the user's settings are back at the end",
-                |_: &Self, state: &State| {
+                |model: &Self, state: &State| {
                     let (order, cluster) = (&state.scene.order, &state.scene.cluster);
                     let is_over = order.step == Step::Done && !order.has_change_to_make();
                     !is_over
-                        || order.state != super::State::Succeeded
+                        || (order.state != super::State::Succeeded && !model.is_superseded(state))
                         || (cluster.settings == user() && cluster.borrowed.is_none())
+                },
+            ),
+            Property::always(
+                "what somebody else released stays, and only that ends a release",
+                |model: &Self, state: &State| {
+                    let is_foreign = state.scene.cluster.template == foreign();
+                    is_foreign == model.is_superseded(state)
+                        && match state.scene.order.state {
+                            super::State::Failed => is_foreign,
+                            super::State::Succeeded => !is_foreign,
+                            _ => true,
+                        }
+                },
+            ),
+            Property::always(
+                "a release that is done has all its pods",
+                |_: &Self, state: &State| {
+                    let Scene { order, cluster, .. } = &*state.scene;
+                    let is_released =
+                        order.kind == Kind::Deploy && order.state == super::State::Succeeded;
+                    !is_released || cluster.pods_of(&template("new")) == cluster.replicas
                 },
             ),
         ]
@@ -217,7 +252,12 @@ impl Model for Release {
 impl Release {
     /// Whether somebody else's hands decide how many pods there are.
     fn is_disturbed(&self) -> bool {
-        self.others.edits
+        self.others.edits.is_some()
+    }
+
+    /// Whether an editor released a version.
+    fn is_superseded(&self, state: &State) -> bool {
+        self.others.edits == Some(Edit::Image) && state.scene.left.edits.is_none()
     }
 
     /// What follows when nobody does anything any more.
@@ -242,7 +282,12 @@ impl Release {
 
 impl Scene {
     fn is_at_its_end(&self) -> bool {
-        self.order.step == Step::Done && !self.order.has_change_to_make() && self.late.is_none()
+        // What is paused is inert: a person puts it back, or ends the order.
+        let is_left_to_a_person = self.order.rests()
+            && self.cluster.settings.paused
+            && self.cluster.template == foreign();
+        let is_done = self.order.step == Step::Done && !self.order.has_change_to_make();
+        (is_done || is_left_to_a_person) && self.late.is_none()
     }
 
     fn go(&mut self, action: Action) {
@@ -263,8 +308,11 @@ impl Scene {
             Action::MakeAndRecord => {
                 let applied = self.make();
                 let order = &mut self.order;
-                order.intent.as_mut().unwrap().applied = Some(applied);
-                order.template.get_or_insert_with(|| self.cluster.template.clone());
+                let intent = order.intent.as_mut().unwrap();
+                intent.applied = Some(applied);
+                if intent.effect.sets_template() {
+                    order.template = Some(self.cluster.template.clone());
+                }
                 order.finalizing &= order.step != Step::Done;
             }
             Action::MakeAndDie => {
@@ -307,10 +355,10 @@ impl Scene {
                 self.left.steps_back = false;
                 (self.order.back_to, self.order.confirmed) = (Some(1), 1);
             }
-            Action::Edit => {
-                self.left.edits = false;
-                self.cluster.edit(template("foreign"));
-            }
+            Action::Edit => match self.left.edits.take().unwrap() {
+                Edit::Image => self.cluster.edit(|it| it.template = foreign()),
+                Edit::Replicas(replicas) => self.cluster.edit(|it| it.replicas = replicas),
+            },
         }
     }
 
@@ -403,4 +451,17 @@ fn a_release_goes_back_whatever_is_under_way() {
     explore("2 pods, 2 batches, each confirmed", 2, in_batches(2, Pace::Manual), others);
     let others = Others { steps_back: true, dies: true, ..Others::default() };
     explore("2 pods, back by one batch", 2, in_batches(2, Pace::Manual), others);
+}
+
+#[test]
+fn a_version_of_somebody_else_stays_whenever_it_comes() {
+    let others = Others { edits: Some(Edit::Image), ..Others::default() };
+    explore("2 pods, 2 batches, each confirmed", 2, in_batches(2, Pace::Manual), others);
+    explore("2 pods, all at once", 2, in_batches(1, AUTOMATIC), others);
+}
+
+#[test]
+fn a_release_reaches_its_end_whenever_somebody_scales_the_deployment() {
+    let others = Others { edits: Some(Edit::Replicas(3)), ..Others::default() };
+    explore("2 pods, all at once, then 3", 2, in_batches(1, AUTOMATIC), others);
 }

@@ -259,10 +259,10 @@ impl Cluster {
         )
     }
 
-    /// Somebody else gives it another template.
-    pub fn edit(&mut self, template: Value) {
-        (self.template, self.version) = (template, self.version + 1);
-        self.generation += 1;
+    /// Somebody else changes its spec.
+    pub fn edit(&mut self, hand: impl FnOnce(&mut Self)) {
+        hand(self);
+        (self.version, self.generation) = (self.version + 1, self.generation + 1);
     }
 
     /// Pods that are not Ready.

@@ -4,7 +4,7 @@ use rstest::rstest;
 
 use super::*;
 use crate::{
-    order::outage::{Obstacle, Outage},
+    order::outage::{Met, Obstacle, Outage},
     rollout::{changed_meanwhile, outage},
 };
 
@@ -99,12 +99,11 @@ fn settings_that_are_all_that_is_owed_come_back_whatever_is_released() {
 fn pods_have_their_whole_time_once_they_can_be_seen_again() {
     let mut order = way_back(Step::RollBack);
     let told = Outage {
-        obstacle: Obstacle::Unanswered,
+        met: Met { obstacle: Obstacle::Unanswered, since: at(0), any_since: at(0) },
         what: "nothing of the cluster can be seen",
         why: "it hangs".into(),
-        since: at(0),
     };
-    let end = moved(outage(&order, &told, at(1_000_000)));
+    let end = moved(outage(&order, &told, &Observation::Unknown, at(1_000_000)));
     assert_eq!((end.step, end.finalizes), (Step::RollBack, true));
     assert_eq!(patch(&end), Patch::default(), "it touches nothing, and is on record when made");
     (order.state, order.finalizing) = (end.state, true);
@@ -122,7 +121,7 @@ fn pods_have_their_whole_time_once_they_can_be_seen_again() {
     // One that is still to be made stays so.
     order.state = State::Running;
     order.intent.as_mut().unwrap().applied = None;
-    assert_eq!(moved(outage(&order, &told, at(1_000_000))).effect, None);
+    assert_eq!(moved(outage(&order, &told, &Observation::Unknown, at(1_000_000))).effect, None);
 }
 
 #[test]
