@@ -1,5 +1,7 @@
 //! The record of who did what, and the log over it.
 
+mod outcome;
+
 use std::{path::Path, process::Output};
 
 use audit::{Fault, Signer, Verifier, VerifyError, create_key};
@@ -149,6 +151,90 @@ async fn many_who_keep_the_log_put_each_entry_in_it_once(pool: PgPool) {
     let newest: i64 =
         sqlx::query_scalar("SELECT max(index) FROM audit_leaf").fetch_one(&pool).await.unwrap();
     assert_eq!(newest + 1, leaves, "without a gap");
+}
+
+/// As many entries as this, with numbers from 2 on.
+async fn many(pool: &PgPool, entries: i64) {
+    sqlx::query(
+        "INSERT INTO audit_entry (id, at, principal, key_id, peer, request_id, source, operation, object, outcome)
+         OVERRIDING SYSTEM VALUE SELECT id, now(), '', '', '', '', 'api', '', '', 'done' FROM generate_series(2, $1 + 1) AS id",
+    )
+    .bind(entries)
+    .execute(pool)
+    .await
+    .unwrap();
+}
+
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn an_entry_that_was_written_very_late_is_found_when_all_are_gone_through(pool: PgPool) {
+    many(&pool, 25_000).await;
+    let store = Store::on(pool.clone(), test_support::keyring::keyring());
+    let service = Service::new(
+        store.clone(),
+        Default::default(),
+        crate::support::settings(Default::default()),
+    );
+    service.settle_audit_log(&unsigned()).await.unwrap();
+    assert_eq!(count(&pool, "audit_leaf").await, 25_000);
+    sqlx::query(
+        "INSERT INTO audit_entry OVERRIDING SYSTEM VALUE SELECT 1, at, principal, key_id, peer, request_id, source, operation, object, outcome FROM audit_entry WHERE id = 2",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    // No statement looks at more than a page, wherever that is.
+    let mut tx = store.begin().await.unwrap();
+    let mut after = 0;
+    let mut missed = Vec::new();
+    while let Some(last) = tx.audit_page_after(after).await.unwrap() {
+        assert!(last - after <= 5000, "{after} to {last}");
+        missed.extend(tx.audit_entries_missed(after, last, 500).await.unwrap());
+        after = last;
+    }
+    assert_eq!(missed.iter().map(|entry| entry.id).collect::<Vec<_>>(), [1]);
+    drop(tx);
+
+    let stop = tokio_util::sync::CancellationToken::new();
+    let until = stop.clone();
+    let kept = tokio::spawn(async move { service.keep_audit_log(unsigned(), until).await });
+    crate::support::eventually(async || {
+        let leaves = count(&pool, "audit_leaf").await;
+        (leaves == 25_001).then_some(()).ok_or_else(|| format!("{leaves} leaves"))
+    })
+    .await;
+    stop.cancel();
+    kept.await.unwrap();
+}
+
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn no_transaction_waits_for_the_files_of_a_checkpoint(pool: PgPool) {
+    let folder = TempDir::new().unwrap();
+    many(&pool, 3).await;
+    let (log, _) = signed(folder.path());
+    // Pipes, which whoever writes waits at until somebody reads.
+    let pipes = ["checkpoint-00000000000000000003", ".checkpoint.next"];
+    let pipes = pipes.map(|name| folder.path().join(name));
+    let made = Command::new("mkfifo").args(&pipes).status().await.unwrap();
+    assert!(made.success());
+    let store = Store::on(pool.clone(), test_support::keyring::keyring());
+    let service =
+        Service::new(store, Default::default(), crate::support::settings(Default::default()));
+    let settled = tokio::spawn(async move { service.settle_audit_log(&log).await });
+    // Once the first is read it waits at the second.
+    let first = tokio::fs::read(&pipes[0]).await.unwrap();
+    crate::support::eventually(async || {
+        let open: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'",
+        )
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+        (open == 0).then_some(()).ok_or_else(|| format!("{open} transactions are open"))
+    })
+    .await;
+    assert_eq!(tokio::fs::read(&pipes[1]).await.unwrap(), first);
+    settled.await.unwrap().unwrap();
+    assert_eq!(count(&pool, "audit_checkpoint").await, 1);
 }
 
 /// A log of some entries that was signed twice, exported.

@@ -4,6 +4,7 @@
 
 mod agreement;
 mod neighbours;
+mod record;
 mod wire;
 
 use std::net::{IpAddr, Ipv4Addr};

@@ -268,7 +268,7 @@ fn a_use_case_that_goes_around_once_is_found() {
     let source = "impl Service {
         pub async fn straight(&self, caller: &Caller) { self.once(caller, \"a\", |tx| 1).await }
         pub async fn round_about(&self, caller: &Caller) { self.middle(caller).await }
-        async fn middle(&self, caller: &Caller) { self.once_outside(caller, \"b\", async {}).await }
+        async fn middle(&self, caller: &Caller) { self.once_outside(&self.deed(caller, \"b\"), async {}).await }
         pub async fn around(&self, caller: &Caller) { let tx = self.store.begin().await; }
         pub async fn read(&self) {} }";
     let mut methods = Methods::default();
@@ -330,7 +330,7 @@ impl<'ast> Visit<'ast> for Methods {
 
     fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
         let name = call.method.to_string();
-        if ["on_record", "once", "once_outside", "transaction"].contains(&name.as_str()) {
+        if ["deed", "on_record", "once", "transaction"].contains(&name.as_str()) {
             let texts = call.args.iter().filter_map(|argument| match argument {
                 syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) => Some(text.value()),
                 _ => None,

@@ -81,7 +81,13 @@ fn record(application: ApplicationId) -> Record {
 async fn sent(store: &Store, record: Option<&Record>) -> ObjectWriteId {
     let id = ObjectWriteId(Uuid::now_v7());
     store
-        .send_object_write(id, (&CLUSTER.into(), "default"), &creation("front"), record, now())
+        .send_object_write(
+            id,
+            (&CLUSTER.into(), "default"),
+            &creation("front"),
+            (record, None),
+            now(),
+        )
         .await
         .unwrap();
     id
@@ -148,7 +154,7 @@ async fn an_object_write_is_answered_once_with_its_order_and_what_was_wanted_is_
             id,
             (&CLUSTER.into(), "default"),
             &creation("other"),
-            Some(&self::record(application)),
+            (Some(&self::record(application)), None),
             now(),
         )
         .await
@@ -186,7 +192,7 @@ async fn an_object_write_is_answered_once_with_its_order_and_what_was_wanted_is_
     assert!(
         store.acquire(&known, "one", Duration::from_secs(60), now(), 10).await.unwrap().is_empty()
     );
-    store.prune_object_writes(now()).await.unwrap();
+    store.prune_object_writes(now(), now()).await.unwrap();
     assert_eq!(store.object_write_outcome(id).await.unwrap(), None);
     assert!(store.order_row(record.order).await.unwrap().is_some());
 }
@@ -226,11 +232,11 @@ async fn what_nobody_took_up_can_be_withdrawn_and_what_somebody_is_at_cannot(poo
     let known = known_cluster(&store).await;
     application(&store).await;
     let id = sent(&store, None).await;
-    assert!(store.withdraw_object_write(id).await.unwrap());
+    assert!(store.withdraw_object_write(id, now()).await.unwrap());
     assert!(store.claim_object_write(&known).await.unwrap().is_none());
     let id = sent(&store, None).await;
     assert!(store.claim_object_write(&known).await.unwrap().is_some());
-    assert!(!store.withdraw_object_write(id).await.unwrap());
+    assert!(!store.withdraw_object_write(id, now()).await.unwrap());
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
@@ -241,7 +247,7 @@ async fn either_the_withdrawal_or_the_claim_happens(pool: PgPool) {
     for _ in 0..20 {
         let id = sent(&store, None).await;
         let (withdrawn, claimed) =
-            tokio::join!(store.withdraw_object_write(id), store.claim_object_write(&known));
+            tokio::join!(store.withdraw_object_write(id, now()), store.claim_object_write(&known));
         let (withdrawn, claimed) = (withdrawn.unwrap(), claimed.unwrap());
         assert_ne!(withdrawn, claimed.is_some());
     }

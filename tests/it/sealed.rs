@@ -194,6 +194,31 @@ async fn a_key_is_rotated_by_commands(pool: PgPool) {
     assert!(!checked && said.contains("0644") && said.contains("chmod 0600"), "{said}");
 }
 
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn a_keyring_with_another_key_stays_whose_it_is(pool: PgPool) {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
+
+    let folder = tempfile::tempdir().unwrap();
+    let (file, link) = (folder.path().join("keyring"), folder.path().join("link"));
+    let (created, said) = run(&pool, "", &["keyring", "create", file.to_str().unwrap()]).await;
+    assert!(created, "{said}");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o440)).unwrap();
+    symlink("keyring", &link).unwrap();
+    // Only root may give a file away.
+    let _ = chown(&file, Some(4242), Some(4243));
+    let whose = || {
+        let metadata = file.symlink_metadata().unwrap();
+        (metadata.uid(), metadata.gid(), metadata.mode())
+    };
+    let (before, lines) = (whose(), std::fs::read_to_string(&file).unwrap().lines().count());
+    let (added, said) = run(&pool, "", &["keyring", "add", link.to_str().unwrap()]).await;
+    assert!(added, "{said}");
+    assert_eq!(whose(), before);
+    assert_eq!(std::fs::read_to_string(&file).unwrap().lines().count(), lines + 1);
+    assert!(link.is_symlink());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "nothing else is left");
+}
+
 /// Rows of a program before values were sealed, as migration 32 has them. Each value that may
 /// be a secret has the word `planted` in it.
 const BEFORE: &str = include_str!("sealed/before.sql");

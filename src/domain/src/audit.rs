@@ -28,7 +28,7 @@ pub enum Outcome {
 }
 
 /// An entry, before it is on record.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewEntry {
     /// Name of the access key or the person.
     pub principal: String,

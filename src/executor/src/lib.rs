@@ -283,18 +283,16 @@ impl Executor {
     /// Forgets answers to requests whose date would no longer be accepted, and old precheck requests.
     async fn prune(self: Arc<Self>) {
         loop {
-            let before = self
-                .clock
-                .now()
-                .checked_sub(jiff::SignedDuration::from_hours(1))
-                .unwrap_or(Timestamp::MIN);
+            let now = self.clock.now();
+            let before =
+                now.checked_sub(jiff::SignedDuration::from_hours(1)).unwrap_or(Timestamp::MIN);
             if let Err(error) = self.store.prune_nonces(before).await {
                 tracing::warn!(%error, "could not prune nonces");
             }
             if let Err(error) = self.store.prune_precheck_requests(before).await {
                 tracing::warn!(%error, "could not prune precheck requests");
             }
-            if let Err(error) = self.store.prune_object_writes(before).await {
+            if let Err(error) = self.store.prune_object_writes(before, now).await {
                 tracing::warn!(%error, "could not prune object writes");
             }
             if let Err(error) = self.store.prune_cluster_queries(before).await {

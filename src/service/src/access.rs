@@ -45,6 +45,10 @@ struct Judged {
     any: AtomicBool,
     /// Whether something was that the caller may not know of.
     hidden: AtomicBool,
+    /// Whether something went beyond the guardrails.
+    guarded: AtomicBool,
+    /// Whether the refusal is on record already.
+    recorded: AtomicBool,
     /// What of it the action was about, as policies name it.
     objects: Mutex<BTreeSet<String>>,
 }
@@ -110,6 +114,17 @@ impl Permit {
     #[must_use]
     pub fn has_hidden(&self) -> bool {
         self.judged.hidden.load(Ordering::Relaxed)
+    }
+
+    /// Notes that nobody need put the refusal on record any more.
+    pub(crate) fn note_recorded(&self) {
+        self.judged.recorded.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the audit has, or has had enough of, the refusal that came of it.
+    #[must_use]
+    pub fn is_recorded(&self) -> bool {
+        self.judged.recorded.load(Ordering::Relaxed)
     }
 
     /// The action, as policies name it; none where the program itself does it.

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{Caller, Error, Service};
 use domain::{
-    Rejection, Source,
+    Source,
     audit::{NewEntry, Outcome},
 };
 
@@ -73,13 +73,5 @@ pub(crate) fn by_program(name: &str, object: &str, outcome: Outcome) -> NewEntry
         asked: None,
         before: None,
         after: None,
-    }
-}
-
-/// What became of something that ended with an error.
-pub(crate) fn outcome_of(error: &Error) -> Outcome {
-    match error {
-        Error::Rejected(Rejection::NotAllowed { .. }) => Outcome::Refused,
-        _ => Outcome::Failed,
     }
 }

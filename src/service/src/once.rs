@@ -15,16 +15,14 @@
 use std::{
     marker::PhantomData,
     ops::{Deref, DerefMut},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use futures::future::BoxFuture;
 use serde::{Serialize, de::DeserializeOwned};
 use tracing::Instrument;
 
-use crate::{
-    Caller, Error, Permit, Service,
-    audit::{by_program, outcome_of},
-};
+use crate::{Caller, Error, Permit, Service, audit::by_program};
 use domain::audit::Outcome;
 use store::{StoreError, Tx};
 
@@ -57,6 +55,26 @@ impl Deref for Work<'_> {
 impl DerefMut for Work<'_> {
     fn deref_mut(&mut self) -> &mut Tx {
         &mut self.tx
+    }
+}
+
+/// What is done outside the database for a request.
+pub(crate) struct Deed<'a> {
+    pub(crate) caller: &'a Caller,
+    /// The use case.
+    pub(crate) name: &'static str,
+    is_handed_over: AtomicBool,
+}
+
+impl Deed<'_> {
+    /// Notes that whoever does it has its entry of the audit, and puts that on record with
+    /// what came of it, also where the client goes away meanwhile.
+    pub(crate) fn hand_over(&self) {
+        self.is_handed_over.store(true, Ordering::Relaxed);
+    }
+
+    fn is_handed_over(&self) -> bool {
+        self.is_handed_over.load(Ordering::Relaxed)
     }
 }
 
@@ -95,6 +113,20 @@ impl Service {
     where
         T: Serialize + DeserializeOwned + Send,
     {
+        self.claimed(caller, name, false, work).await
+    }
+
+    /// [`Service::once`]; with no entry of the audit where that is another one's.
+    async fn claimed<'a, T>(
+        &self,
+        caller: &Caller,
+        name: &'static str,
+        is_recorded: bool,
+        work: impl for<'t> Fn(&'t mut Work<'a>) -> UseCaseFuture<'t, T> + Send + Sync,
+    ) -> Result<T, Error>
+    where
+        T: Serialize + DeserializeOwned + Send,
+    {
         tried(name, || async {
             let mut tx = self.begin().await?;
             if let Some(first) = self.claim(&mut tx, caller).await? {
@@ -104,8 +136,14 @@ impl Service {
             let outcome = work(&mut tx).await?;
             let document = serde_json::to_value(&outcome).map_err(unreadable)?;
             let answer = caller.identity.as_ref().map(|it| (it.nonce.as_str(), &document));
-            let entry = self.entry_of(caller, name, Outcome::Done);
-            tx.add_audit_entry(entry, answer, self.clock.now()).await?;
+            match answer {
+                _ if !is_recorded => {
+                    let entry = self.entry_of(caller, name, Outcome::Done);
+                    tx.add_audit_entry(entry, answer, self.clock.now()).await?;
+                }
+                Some(answer) => tx.remember_answer(&caller.key_id, answer).await?,
+                None => {}
+            }
             tx.tx.commit().await?;
             Ok(outcome)
         })
@@ -150,8 +188,8 @@ impl Service {
         async move {
             // The claim goes with its transaction.
             let first = self.claim(&mut *self.begin().await?, caller).await?;
-            match first {
-                Some(first) => Ok(first),
+            let outcome = match first {
+                Some(first) => return Ok(first),
                 None => match work.await {
                     // The same request may have been answered while this one looked at what
                     // the first one had changed by then.
@@ -160,8 +198,19 @@ impl Service {
                     }
                     outcome => outcome,
                 },
+            };
+            if let Err(error) = &outcome
+                && self.is_guarded(error)
+            {
+                self.record_guarded(caller).await;
             }
+            outcome
         }
+    }
+
+    /// What is about to be done outside for a request. `name` is that of the use case.
+    pub(crate) fn deed<'a>(&self, caller: &'a Caller, name: &'static str) -> Deed<'a> {
+        Deed { caller, name, is_handed_over: AtomicBool::new(false) }
     }
 
     /// Does `work` for a request unless it was answered before, and then remembers its
@@ -172,25 +221,31 @@ impl Service {
     /// As [`Service::once`].
     pub(crate) fn once_outside<T>(
         &self,
-        caller: &Caller,
-        name: &'static str,
+        deed: &Deed<'_>,
         work: impl Future<Output = Result<T, Error>>,
     ) -> impl Future<Output = Result<T, Error>>
     where
         T: Serialize + DeserializeOwned + Clone + Send + Sync,
     {
         let work = Box::pin(work);
+        let Deed { caller, name, .. } = *deed;
         self.unless_answered(caller, async move {
             let outcome = match work.await {
                 Ok(outcome) => outcome,
                 Err(error) => {
                     // What was tried outside is on record, also where it came to nothing.
-                    let entry = self.entry_of(caller, name, outcome_of(&error));
-                    self.store.add_audit_entry(entry, self.clock.now()).await?;
+                    // Refusals are by whoever answers them, if there are not too many.
+                    if !deed.is_handed_over() && !self.is_refused(&error) {
+                        let entry = self.entry_of(caller, name, Outcome::Failed);
+                        self.store.add_audit_entry(entry, self.clock.now()).await?;
+                    }
                     return Err(error);
                 }
             };
-            self.once(caller, name, |_| Box::pin(async { Ok(outcome.clone()) })).await
+            self.claimed(caller, name, deed.is_handed_over(), |_| {
+                Box::pin(async { Ok(outcome.clone()) })
+            })
+            .await
         })
     }
 

@@ -1,9 +1,9 @@
 //! Reads the keyring, and carries out the commands about it.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, Metadata, OpenOptions},
     io::{Read as _, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown},
     path::Path,
 };
 
@@ -95,9 +95,15 @@ fn vault_of(source: &VaultSource) -> Result<Option<Vault>> {
 
 /// The text of a file that others may not read.
 fn secret_file(path: &Path, most: usize) -> Result<SecretString> {
+    Ok(secret_file_of(path, most)?.0)
+}
+
+/// The same, and whose it is.
+fn secret_file_of(path: &Path, most: usize) -> Result<(SecretString, Metadata)> {
     let unreadable = || format!("{} cannot be read", path.display());
     let file = File::open(path).with_context(unreadable)?;
-    let mode = file.metadata().with_context(unreadable)?.mode() & 0o777;
+    let metadata = file.metadata().with_context(unreadable)?;
+    let mode = metadata.mode() & 0o777;
     if mode & TOO_OPEN != 0 {
         bail!(
             "{} has mode {mode:04o}, so others than its owner may use it: chmod 0600 it (a group may read it at most)",
@@ -110,7 +116,7 @@ fn secret_file(path: &Path, most: usize) -> Result<SecretString> {
     if text.len() > most {
         bail!("{} has more than {most} bytes", path.display());
     }
-    Ok(text.into())
+    Ok((text.into(), metadata))
 }
 
 pub(crate) async fn command(command: KeyringCommand) -> Result<()> {
@@ -152,8 +158,11 @@ async fn new_line(keyring: &NewKeyring) -> Result<SecretString> {
 }
 
 async fn add(keyring: &NewKeyring, first: bool) -> Result<()> {
-    let path = &keyring.file;
-    let before = secret_file(path, LONGEST_KEYRING)?;
+    let given = &keyring.file;
+    // A link stays one.
+    let path =
+        &given.canonicalize().with_context(|| format!("{} cannot be read", given.display()))?;
+    let (before, whose) = secret_file_of(path, LONGEST_KEYRING)?;
     if !before.expose_secret().contains(WRAPPED) {
         before.expose_secret().parse::<Keyring>()?;
     }
@@ -168,26 +177,41 @@ async fn add(keyring: &NewKeyring, first: bool) -> Result<()> {
     // Whoever reads it meanwhile gets the one before or the one after.
     let name = path.file_name().ok_or_else(|| anyhow!("{} is no file", path.display()))?;
     let beside = path.with_file_name(format!(".{}.new", name.to_string_lossy()));
-    let written = OpenOptions::new()
+    let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(&beside)
-        .and_then(|mut file| {
-            file.write_all(text.expose_secret().as_bytes())?;
-            file.sync_all()
-        })
-        .and_then(|()| std::fs::rename(&beside, path));
-    written.with_context(|| format!("{} cannot be written", beside.display()))?;
+        .with_context(|| format!("{} cannot be made", beside.display()))?;
+    if let Err(error) = write_like(&mut file, text.expose_secret(), &whose)
+        .and_then(|()| std::fs::rename(&beside, path).map_err(Into::into))
+    {
+        std::fs::remove_file(&beside).ok();
+        return Err(error.context(format!("{} is as it was", path.display())));
+    }
     print(&format!(
         "{} has another key{}",
-        path.display(),
+        given.display(),
         if first {
             ", which seals: start every program again, then run `sluice keyring rewrap`"
         } else {
             ", which opens only: start every program again, then make its line the first one"
         }
     ))
+}
+
+/// Writes a text to a file that has the owner, group and mode of another one from then on.
+fn write_like(file: &mut File, text: &str, like: &Metadata) -> Result<()> {
+    let made = file.metadata()?;
+    if (made.uid(), made.gid()) != (like.uid(), like.gid()) {
+        // Before anything is in it.
+        fchown(&*file, Some(like.uid()), Some(like.gid())).context(
+            "the file that takes its place cannot have its owner and group: run this as its owner, or as root",
+        )?;
+    }
+    file.write_all(text.as_bytes())?;
+    file.set_permissions(like.permissions())?;
+    Ok(file.sync_all()?)
 }
 
 async fn check(database: &Database) -> Result<()> {

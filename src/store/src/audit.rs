@@ -24,6 +24,9 @@ const LOG_LOCK: i64 = 0x5_1c1c_a0d1;
 /// written late: more than transactions of half a minute can take.
 const LATE: i64 = 20_000;
 
+/// Entries of a page, where all are looked through.
+const PAGE: i64 = 5000;
+
 /// A hash of the log, by its number.
 pub type Node = (u64, Digest);
 
@@ -91,6 +94,28 @@ impl Tx {
         Ok(())
     }
 
+    /// Remembers the answer to the request of this key and nonce that was claimed in this
+    /// transaction, and whose entry of the audit is another one's.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn remember_answer(
+        &mut self,
+        key_id: &str,
+        (nonce, answer): (&str, &Value),
+    ) -> Result<(), StoreError> {
+        let outcome = self.keyring.seal_json(FIRST_ANSWER, request(key_id, nonce), answer)?;
+        sqlx::query!(
+            "/* remember_answer */ UPDATE nonce SET outcome = $3 WHERE key_id = $1 AND nonce = $2",
+            key_id,
+            nonce,
+            outcome
+        )
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
     /// Takes the log until the end of the transaction; false if another program has it.
     ///
     /// # Errors
@@ -114,25 +139,60 @@ impl Tx {
         Ok(size.fetch_one(self.connection()).await?.unsigned_abs())
     }
 
-    /// Entries that the log does not have yet, at most `most`, by their numbers: all of them
-    /// where `all`, and otherwise those that can have come since it was looked last.
+    /// Entries that the log does not have yet, at most `most`, by their numbers: of those that
+    /// can have come since it was looked last.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn audit_entries_to_log(
-        &mut self,
-        all: bool,
-        most: i64,
-    ) -> Result<Vec<Entry>, StoreError> {
+    pub async fn audit_entries_to_log(&mut self, most: i64) -> Result<Vec<Entry>, StoreError> {
         let rows = sqlx::query_as!(
             EntryRow,
             r#"/* audit_entries_to_log */ SELECT id, at, principal, key_id, peer, request_id, source::text AS "source!", operation, object, outcome, asked, before, after
                FROM audit_entry AS entry
-               WHERE ($1 OR id > (SELECT coalesce(max(leaf.entry), 0) FROM audit_leaf AS leaf) - $2)
+               WHERE id > (SELECT coalesce(max(leaf.entry), 0) FROM audit_leaf AS leaf) - $1
                  AND NOT EXISTS (SELECT FROM audit_leaf AS leaf WHERE leaf.entry = entry.id)
-               ORDER BY id LIMIT $3"#,
-            all,
+               ORDER BY id LIMIT $2"#,
             LATE,
+            most
+        )
+        .fetch_all(self.connection())
+        .await?;
+        rows.into_iter().map(EntryRow::entry).collect()
+    }
+
+    /// The number of the last entry of the page after the one with this number; none = there
+    /// are no more.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn audit_page_after(&mut self, after: i64) -> Result<Option<i64>, StoreError> {
+        let last = sqlx::query_scalar!(
+            "/* audit_page_after */ SELECT max(id) FROM (SELECT id FROM audit_entry WHERE id > $1 ORDER BY id LIMIT $2) AS page",
+            after,
+            PAGE
+        );
+        Ok(last.fetch_one(self.connection()).await?)
+    }
+
+    /// Entries that the log does not have, at most `most`, by their numbers: of those after
+    /// `after` and up to `last`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn audit_entries_missed(
+        &mut self,
+        after: i64,
+        last: i64,
+        most: i64,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let rows = sqlx::query_as!(
+            EntryRow,
+            r#"/* audit_entries_missed */ SELECT id, at, principal, key_id, peer, request_id, source::text AS "source!", operation, object, outcome, asked, before, after
+               FROM audit_entry AS entry
+               WHERE id > $1 AND id <= $2 AND NOT EXISTS (SELECT FROM audit_leaf AS leaf WHERE leaf.entry = entry.id)
+               ORDER BY id LIMIT $3"#,
+            after,
+            last,
             most
         )
         .fetch_all(self.connection())

@@ -90,6 +90,10 @@ async fn a_key_has_what_it_was_created_with_and_is_refused_in_edas_form(pool: Pg
     let image = json!([{ "name": "web", "image": "evil.example/web:1" }]);
     let (_, refused) = send(json!({ "containers": image })).await;
     assert!(refused["Message"].as_str().unwrap().contains("edas:UseImage"), "{refused}");
+    let recorded = "SELECT count(*), count(*) FILTER (WHERE object = 'Guardrails namespace/default/application/web')
+        FROM audit_entry WHERE outcome = 'refused' AND principal = 'team'";
+    let found: (i64, i64) = sqlx::query_as(recorded).fetch_one(&pool).await.unwrap();
+    assert_eq!(found, (3, 3), "each is on record once");
     let (_, accepted) = send(json!({ "serviceAccountName": "x-web" })).await;
     assert_eq!(accepted["Code"], 200, "{accepted}");
     let order = accepted["ChangeOrderId"].as_str().unwrap().parse().unwrap();

@@ -12,7 +12,13 @@ use crate::object::{
     service::PortTarget,
     write::{escaped, is_ours},
 };
-use crate::template::names::{APPLICATION_LABEL, NAME_LABEL};
+use crate::{
+    name::is_subdomain,
+    template::names::{APPLICATION_LABEL, NAME_LABEL},
+};
+
+/// Longest host of a rule, in bytes.
+const LONGEST_HOST: usize = 253;
 
 /// How a path is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,11 +127,29 @@ pub fn shares_host<'a>(
             taken.insert("*".to_owned());
         }
     }
-    let is_taken = |host: &&String| {
-        let of_domain = host.split_once('.').map(|(_, domain)| format!("*.{domain}"));
-        taken.contains(*host) || of_domain.is_some_and(|it| taken.contains(&it))
-    };
-    wanted.iter().find(is_taken).cloned()
+    wanted.iter().find(|host| excluding(host).iter().any(|it| taken.contains(it))).cloned()
+}
+
+/// The hosts of which another namespace may have none, so that one may have this host: the
+/// host itself, and `*.` and its domain.
+#[must_use]
+pub fn excluding(host: &str) -> Vec<String> {
+    let of_domain = host.split_once('.').map(|(_, domain)| format!("*.{domain}"));
+    [Some(host.to_owned()), of_domain].into_iter().flatten().collect()
+}
+
+/// Whether a rule can have this host, as Kubernetes judges it: a name, with `*` in place of
+/// its first part at most, and no address.
+#[must_use]
+pub fn is_host(text: &str) -> bool {
+    let name = text.strip_prefix("*.").unwrap_or(text);
+    text.len() <= LONGEST_HOST && is_subdomain(name) && !is_address(text)
+}
+
+/// Whether it is an address of four numbers, also with zeros in front of them.
+fn is_address(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('.').collect();
+    parts.len() == 4 && parts.iter().all(|part| part.parse::<u8>().is_ok())
 }
 
 fn given(texts: &Texts) -> Map<String, Value> {
@@ -291,6 +315,31 @@ mod tests {
                 paths: vec![path("/health", PathMatch::Exact, PortTarget::Number(80))],
             },
         ]
+    }
+
+    #[rstest]
+    #[case("shop.example", true)]
+    #[case("shop", true)]
+    #[case("*.shop.example", true)]
+    #[case("1.2.3.x", true)]
+    #[case("1.2.3.300", true)]
+    #[case("", false)]
+    #[case("*", false)]
+    #[case("*.", false)]
+    #[case("a.*.example", false)]
+    #[case("*.*.example", false)]
+    #[case("Shop.example", false)]
+    #[case("shop.example.", false)]
+    #[case("-shop.example", false)]
+    #[case("shop example", false)]
+    #[case("shop.example:80", false)]
+    #[case("10.0.0.1", false)]
+    #[case("010.0.0.1", false)]
+    #[case("2001:db8::1", false)]
+    fn a_host_is_a_name_as_kubernetes_has_it(#[case] host: &str, #[case] fits: bool) {
+        assert_eq!(is_host(host), fits);
+        let long = format!("{}.{host}", "a".repeat(253));
+        assert!(!is_host(&long));
     }
 
     fn service(labels: Value) -> Value {

@@ -70,11 +70,8 @@ pub async fn admit(
         }
     };
     let Sender { operation, mut params, claim, key, permit } = sender;
-    claim.check_body(&body).inspect_err(|_| edge.throttle.failed(peer))?;
+    check_body(&edge, &parts, peer, &claim, &body, operation.form).await?;
     if operation.form {
-        if !claim.covers(&body) {
-            return Err(SignatureRefusal::UnsignedBody.into());
-        }
         let form = std::str::from_utf8(&body)
             .map_err(|_| ApiError::unreadable("The form in the body is not UTF-8."))?;
         params.merge(Params::parse(form)?)?;
@@ -91,9 +88,10 @@ pub async fn admit(
     let refusal = response.extensions().get::<ApiError>();
     if let Some(error) = refusal
         && (error.is_forbidden() || permit.has_hidden())
+        && !permit.is_recorded()
     {
         let refused = Refused { object: permit.shown_objects(), ..refused };
-        put_on_record(&edge, peer, refused, error).await;
+        put_on_record(&edge, peer, refused, error.label()).await;
     }
     if refusal.is_some() || is_judged(operation, &permit) {
         return Ok(response);
@@ -154,13 +152,38 @@ pub async fn admit_beside(
             return Err(refusal);
         }
     };
-    claim.check_body(&bytes).inspect_err(|_| edge.throttle.failed(peer))?;
-    if !claim.covers(&bytes) {
-        return Err(SignatureRefusal::UnsignedBody.into());
-    }
+    check_body(&edge, &parts, peer, &claim, &bytes, true).await?;
     let caller = caller_of(claim, key.name, &parts, peer)?;
+    let refused = refused(&caller.name, &caller.key_id, &parts);
     parts.extensions.insert(caller);
-    Ok(next.run(Request::from_parts(parts, Body::from(bytes))).await)
+    let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
+    // What is wrong with the request itself, and what there is not, is no refusal.
+    if matches!(response.status().as_u16(), 401 | 403 | 409) {
+        put_on_record(&edge, peer, refused, response.status().as_str()).await;
+    }
+    Ok(response)
+}
+
+/// Refuses a body that is not the one that was signed, or that may be another where
+/// `is_signed` says that it must not.
+async fn check_body(
+    edge: &Edge,
+    parts: &Parts,
+    peer: Peer,
+    claim: &Claim,
+    body: &[u8],
+    is_signed: bool,
+) -> Result<(), ApiError> {
+    let checked = claim.check_body(body).inspect_err(|_| edge.throttle.failed(peer));
+    let checked = match checked {
+        Ok(()) if is_signed && !claim.covers(body) => Err(SignatureRefusal::UnsignedBody),
+        checked => checked,
+    };
+    let checked = checked.map_err(ApiError::from);
+    if let Err(error) = &checked {
+        put_on_record(edge, peer, refused("", "", parts), error.label()).await;
+    }
+    checked
 }
 
 /// Who calls with a proven claim.
@@ -203,7 +226,7 @@ async fn admit_head(edge: &Edge, parts: &Parts, peer: Peer) -> Result<Sender, Ap
         .map(|offer| permit(edge, peer, &key, offer.action()))
         .transpose();
     if let Err(error) = &permit {
-        put_on_record(edge, peer, refused(&key.name, &claim.key_id, parts), error).await;
+        put_on_record(edge, peer, refused(&key.name, &claim.key_id, parts), error.label()).await;
     }
     let permit = permit?;
     Ok(Sender { operation, params, claim, key, permit })
@@ -231,24 +254,37 @@ async fn proven(
 ) -> Result<(Claim, KeySecret), ApiError> {
     let (method, path) = (&parts.method, parts.uri.path());
     let signed = SignedRequest { method, path, query, headers: &parts.headers };
-    let claim =
-        Claim::read(signed, SignaturePolicy { hmac_sha1: edge.settings.hmac_sha1, parameters })?;
+    let proven = match claimed(edge, signed, peer, parameters) {
+        Ok(claim) => {
+            key_of(edge, &claim, signed, peer, parts.extensions.get()).await.map(|key| (claim, key))
+        }
+        Err(error) => Err(error),
+    };
+    if let Err(error) = &proven {
+        // What was sent as the id of an unknown key may be anything, a secret even.
+        put_on_record(edge, peer, refused("", "", parts), error.label()).await;
+    }
+    let (claim, key) = proven?;
+    edge.throttle.key(&claim.key_id)?;
+    prove(&parts.extensions)?;
+    Ok((claim, key))
+}
+
+/// What a request claims, before its key is looked up.
+fn claimed(
+    edge: &Edge,
+    signed: SignedRequest<'_>,
+    peer: Peer,
+    parameters: &[String],
+) -> Result<Claim, ApiError> {
+    let policy = SignaturePolicy { hmac_sha1: edge.settings.hmac_sha1, parameters };
+    let claim = Claim::read(signed, policy)?;
     claim.check_window(edge.service.clock().now())?;
     if claim.scheme == Scheme::HmacSha1 && peer.way == Way::Plain && !edge.settings.plain_hmac_sha1
     {
         return Err(SignatureRefusal::PlainHmacSha1.into());
     }
-    let key = match key_of(edge, &claim, signed, peer, parts.extensions.get()).await {
-        Ok(key) => key,
-        Err(error) => {
-            // What was sent as the id of an unknown key may be anything, a secret even.
-            put_on_record(edge, peer, refused("", "", parts), &error).await;
-            return Err(error);
-        }
-    };
-    edge.throttle.key(&claim.key_id)?;
-    prove(&parts.extensions)?;
-    Ok((claim, key))
+    Ok(claim)
 }
 
 /// The key that signed, which is looked up and proven to be the caller's. If it was proven
@@ -308,7 +344,7 @@ async fn key_of(
 }
 
 /// A request that may be refused, as it would be on record.
-fn refused(principal: &str, key_id: &str, parts: &Parts) -> Refused {
+pub(crate) fn refused(principal: &str, key_id: &str, parts: &Parts) -> Refused {
     let operation = contract::find(&parts.method, parts.uri.path());
     Refused {
         principal: principal.to_owned(),
@@ -323,8 +359,8 @@ fn refused(principal: &str, key_id: &str, parts: &Parts) -> Refused {
 }
 
 /// Puts a refusal on record, unless there are too many. It is answered in either case.
-async fn put_on_record(edge: &Edge, peer: Peer, refused: Refused, error: &ApiError) {
-    let refused = Refused { why: error.label().to_owned(), ..refused };
+pub(crate) async fn put_on_record(edge: &Edge, peer: Peer, refused: Refused, why: &str) {
+    let refused = Refused { why: why.to_owned(), ..refused };
     if let Err(error) = edge.service.record_refusal(peer.address, refused).await {
         tracing::warn!(%error, "a refusal could not be put on record");
     }

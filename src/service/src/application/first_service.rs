@@ -159,7 +159,7 @@ impl Service {
                 id,
                 (&self.settings.cluster, namespace),
                 &object_write,
-                Some(&record),
+                (Some(&record), None),
                 self.clock.now(),
             )
             .await?;

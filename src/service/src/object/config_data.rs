@@ -196,8 +196,9 @@ impl Service {
         namespace: &str,
         object_write: ObjectWrite,
     ) -> Result<(), Error> {
-        self.once_outside(caller, use_case, async {
-            self.run_unrecorded(caller, namespace, &object_write).await
+        let deed = self.deed(caller, use_case);
+        self.once_outside(&deed, async {
+            self.run_unrecorded(&deed, namespace, &object_write).await
         })
         .await
     }

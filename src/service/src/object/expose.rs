@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::{Caller, Error, Service, check::object_name, object::write::owner};
+use crate::{Caller, Error, Service, check::object_name, object::write::owner, once::Deed};
 use domain::template::names::{APPLICATION_LABEL, OWNER, OWNER_LABEL};
 use domain::{
     ApplicationId, Input, OrderId, Rejection,
@@ -60,12 +60,13 @@ impl Service {
             ports.iter().map(|port| (port.port, port.transport == service::Transport::Udp)),
         )?;
         let reach = request.reach.unwrap_or(Reach::ClusterIp);
-        self.once_outside(caller, "create_service", async {
+        let deed = self.deed(caller, "create_service");
+        self.once_outside(&deed, async {
             let application = self.living_application(request.application).await?;
             let selector = self.selector(&application).await?;
             let object = service::service(&selector, reach, request.policy, ports);
             self.write_service(
-                caller,
+                &deed,
                 &application,
                 request.name,
                 Action::Create(object),
@@ -99,10 +100,11 @@ impl Service {
             )
             .into());
         }
-        self.once_outside(caller, "change_service", async {
+        let deed = self.deed(caller, "change_service");
+        self.once_outside(&deed, async {
             let application = self.living_application(request.application).await?;
             self.write_service(
-                caller,
+                &deed,
                 &application,
                 request.name,
                 Action::Set(parts),
@@ -124,9 +126,10 @@ impl Service {
         name: &str,
     ) -> Result<OrderId, Error> {
         object_name(Input::ObjectName, name)?;
-        self.once_outside(caller, "delete_service", async {
+        let deed = self.deed(caller, "delete_service");
+        self.once_outside(&deed, async {
             let application = self.permitted_application(application).await?;
-            self.write_service(caller, &application, name.into(), Action::Delete, "Delete Service")
+            self.write_service(&deed, &application, name.into(), Action::Delete, "Delete Service")
                 .await
         })
         .await
@@ -168,7 +171,8 @@ impl Service {
     pub async fn bind(&self, caller: &Caller, request: Bind) -> Result<OrderId, Error> {
         self.check_binding(&request)?;
         check_listeners(request.balancer.listeners.as_deref().unwrap_or_default())?;
-        self.once_outside(caller, "bind", async {
+        let deed = self.deed(caller, "bind");
+        self.once_outside(&deed, async {
             let application = self.living_application(request.application).await?;
             self.check_cluster_of(&application, request.cluster.as_deref()).await?;
             let name = binding_name(&application, &request)?;
@@ -176,7 +180,7 @@ impl Service {
             let object =
                 service::binding(&selector, request.network, &overriding(request.balancer));
             self.write_service(
-                caller,
+                &deed,
                 &application,
                 name,
                 Action::Create(object),
@@ -209,12 +213,13 @@ impl Service {
             let input = Input::LoadBalancerPorts;
             return Err(Rejection::invalid_beside(input, "", allowed, others).into());
         }
-        self.once_outside(caller, "change_binding", async {
+        let deed = self.deed(caller, "change_binding");
+        self.once_outside(&deed, async {
             let application = self.living_application(request.application).await?;
             self.check_cluster_of(&application, request.cluster.as_deref()).await?;
             let name = binding_name(&application, &request)?;
             self.write_service(
-                caller,
+                &deed,
                 &application,
                 name,
                 Action::Set(parts),
@@ -231,12 +236,13 @@ impl Service {
     /// As [`Service::change_service`].
     pub async fn unbind(&self, caller: &Caller, request: Bind) -> Result<OrderId, Error> {
         self.check_binding(&request)?;
-        self.once_outside(caller, "unbind", async {
+        let deed = self.deed(caller, "unbind");
+        self.once_outside(&deed, async {
             let application = self.permitted_application(request.application).await?;
             self.check_cluster_of(&application, request.cluster.as_deref()).await?;
             let name = binding_name(&application, &request)?;
             self.write_service(
-                caller,
+                &deed,
                 &application,
                 name,
                 Action::Delete,
@@ -274,7 +280,7 @@ impl Service {
 
     async fn write_service(
         &self,
-        caller: &Caller,
+        deed: &Deed<'_>,
         application: &Application,
         name: String,
         action: Action,
@@ -287,7 +293,7 @@ impl Service {
             owner: Some(owner(application)),
             action,
         };
-        self.run_recorded(caller, application, &object_write, description).await
+        self.run_recorded(deed, application, &object_write, description).await
     }
 
     /// An application that is not on its way out.

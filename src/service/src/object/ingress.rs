@@ -41,7 +41,6 @@ impl Service {
     pub async fn create_route(&self, caller: &Caller, request: Route) -> Result<(), Error> {
         self.check_route(&request).await?;
         check_rules(request.rules.as_deref().unwrap_or_default())?;
-        self.take_hosts(&request.namespace, request.rules.as_deref().unwrap_or_default()).await?;
         let object = ingress::ingress(
             request.rules.as_deref().unwrap_or_default(),
             &request.labels,
@@ -50,8 +49,7 @@ impl Service {
         self.write_route(
             caller,
             "create_route",
-            &request.namespace,
-            request.name,
+            (&request.namespace, request.name, request.rules.as_deref()),
             Action::Create(object),
         )
         .await
@@ -65,7 +63,6 @@ impl Service {
         self.check_route(&request).await?;
         if let Some(rules) = &request.rules {
             check_rules(rules)?;
-            self.take_hosts(&request.namespace, rules).await?;
         }
         let parts =
             ingress::ingress_parts(request.rules.as_deref(), &request.labels, &request.annotations);
@@ -81,8 +78,7 @@ impl Service {
         self.write_route(
             caller,
             "change_route",
-            &request.namespace,
-            request.name,
+            (&request.namespace, request.name, request.rules.as_deref()),
             Action::Set(parts),
         )
         .await
@@ -103,7 +99,8 @@ impl Service {
         self.known_cluster(cluster)?;
         self.known_namespace(namespace).await?;
         object_name(Input::ObjectName, name)?;
-        self.write_route(caller, "delete_route", namespace, name.into(), Action::Delete).await
+        let what = (namespace, name.into(), None);
+        self.write_route(caller, "delete_route", what, Action::Delete).await
     }
 
     /// The Ingresses of a namespace, or of all where it is empty, whoever made them.
@@ -170,13 +167,14 @@ impl Service {
         &self,
         caller: &Caller,
         use_case: &'static str,
-        namespace: &str,
-        name: String,
+        (namespace, name, rules): (&str, String, Option<&[IngressRule]>),
         action: Action,
     ) -> Result<(), Error> {
-        self.once_outside(caller, use_case, async {
+        let deed = self.deed(caller, use_case);
+        self.once_outside(&deed, async {
+            self.take_hosts(namespace, rules.unwrap_or_default()).await?;
             let object_write = ObjectWrite { kind: ObjectKind::Ingress, name, owner: None, action };
-            self.run_unrecorded(caller, namespace, &object_write).await
+            self.run_unrecorded(&deed, namespace, &object_write).await
         })
         .await
     }
@@ -189,6 +187,14 @@ fn check_rules(rules: &[IngressRule]) -> Result<(), Rejection> {
         return refuse("", "must have at least one rule");
     }
     for rule in rules {
+        if let Some(host) =
+            rule.host.as_deref().filter(|host| !host.is_empty() && !ingress::is_host(host))
+        {
+            return refuse(
+                host,
+                "a host must be a name of at most 253 lower-case letters, digits, '-' and '.', with a letter or digit at both ends of each part, and may begin with *. in place of its first part",
+            );
+        }
         if rule.paths.is_empty() {
             return refuse(
                 rule.host.as_deref().unwrap_or("a rule for any host"),

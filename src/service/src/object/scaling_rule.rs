@@ -5,7 +5,7 @@
 //! autoscaler of ours is without a rule. Each call can be made again and goes on from
 //! where the one before it stopped. No more than one rule of an application is enabled.
 
-use crate::{Caller, Error, Service, check::object_name, object::write::owner};
+use crate::{Caller, Error, Service, check::object_name, object::write::owner, once::Deed};
 use domain::{
     ApplicationId, Input, Rejection,
     application::Application,
@@ -170,12 +170,13 @@ impl Service {
         application: ApplicationId,
         name: &str,
     ) -> Result<(), Error> {
-        self.once_outside(caller, "delete_rule", async {
+        let deed = self.deed(caller, "delete_rule");
+        self.once_outside(&deed, async {
             let application = self.permitted_application(application).await?;
             if !self.store.scaling_rules(application.id).await?.iter().any(|row| row.name == name) {
                 return Err(unknown(name).into());
             }
-            self.write_autoscaler(caller, &application, name, Action::Remove).await?;
+            self.write_autoscaler(&deed, &application, name, Action::Remove).await?;
             self.transaction("delete_rule_row", |tx| {
                 Box::pin(async { Ok(tx.delete_scaling_rule(application.id, name).await?) })
             })
@@ -203,9 +204,10 @@ impl Service {
         next: impl FnOnce(Option<&ScalingRuleRow>) -> Result<ScalingRuleRow, Rejection> + Send,
     ) -> Result<RuleView, Error> {
         let mut written = None;
+        let deed = self.deed(caller, use_case);
         let WrittenRule(name) = self
-            .once_outside(caller, use_case, async {
-                written = Some(self.write_new_rule(caller, id, &name, next).await?);
+            .once_outside(&deed, async {
+                written = Some(self.write_new_rule(&deed, id, &name, next).await?);
                 Ok(WrittenRule(name))
             })
             .await?;
@@ -217,7 +219,7 @@ impl Service {
 
     async fn write_new_rule(
         &self,
-        caller: &Caller,
+        deed: &Deed<'_>,
         id: ApplicationId,
         name: &str,
         next: impl FnOnce(Option<&ScalingRuleRow>) -> Result<ScalingRuleRow, Rejection> + Send,
@@ -252,7 +254,7 @@ impl Service {
         })).await;
         written?;
         if let Some(action) = action
-            && let Err(error) = self.write_autoscaler(caller, &application, name, action).await
+            && let Err(error) = self.write_autoscaler(deed, &application, name, action).await
         {
             if is_refused(&error) {
                 self.restore_rule(id, &row, before).await?;
@@ -294,7 +296,7 @@ impl Service {
 
     async fn write_autoscaler(
         &self,
-        caller: &Caller,
+        deed: &Deed<'_>,
         application: &Application,
         rule: &str,
         action: Action,
@@ -306,8 +308,7 @@ impl Service {
             owner: Some(owner(application)),
             action,
         };
-        self.run(caller, (&application.cluster, &application.namespace), &object_write, None)
-            .await?;
+        self.run(deed, (&application.cluster, &application.namespace), &object_write, None).await?;
         Ok(())
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! Where no executor reaches the cluster nothing is sent. What nobody took up in time
 //! is withdrawn; what somebody is at is reported as such, and its change order shows when
-//! it is done. The same request again waits for the same object write (R25).
+//! it is done. The same request again waits for the same object write (R25). Its entry of the
+//! audit goes along with it: whoever ends it puts that on record.
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -11,11 +12,13 @@ use uuid::Uuid;
 use crate::{
     Caller, Error, Service,
     answer::{ANSWER_WITHIN, until_answered},
+    once::Deed,
     read::EXECUTOR_SECONDS,
 };
 use domain::{
     ClusterId, OrderId, Rejection,
     application::Application,
+    audit,
     object::write::{ObjectWrite, Owner, Record},
 };
 use store::{ObjectWriteId, WriteAnswer};
@@ -25,7 +28,7 @@ impl Service {
     /// on record then. Belongs into [`Service::once_outside`], as all below.
     pub(crate) async fn run_recorded(
         &self,
-        caller: &Caller,
+        deed: &Deed<'_>,
         application: &Application,
         object_write: &ObjectWrite,
         description: String,
@@ -35,17 +38,12 @@ impl Service {
             order,
             application: application.id,
             description,
-            created_by: caller.name.clone(),
-            source: caller.source,
+            created_by: deed.caller.name.clone(),
+            source: deed.caller.source,
             refusals: false,
         };
         let answered = self
-            .run(
-                caller,
-                (&application.cluster, &application.namespace),
-                object_write,
-                Some(&record),
-            )
+            .run(deed, (&application.cluster, &application.namespace), object_write, Some(&record))
             .await?;
         Ok(answered.order.unwrap_or(order))
     }
@@ -53,18 +51,18 @@ impl Service {
     /// Applies an object write that is no change order, in a namespace of the server's cluster.
     pub(crate) async fn run_unrecorded(
         &self,
-        caller: &Caller,
+        deed: &Deed<'_>,
         namespace: &str,
         object_write: &ObjectWrite,
     ) -> Result<(), Error> {
-        self.run(caller, (&self.settings.cluster, namespace), object_write, None).await?;
+        self.run(deed, (&self.settings.cluster, namespace), object_write, None).await?;
         Ok(())
     }
 
     /// Applies an object write, and waits for what comes of it.
     pub(crate) async fn run(
         &self,
-        caller: &Caller,
+        deed: &Deed<'_>,
         (cluster, namespace): (&ClusterId, &str),
         object_write: &ObjectWrite,
         record: Option<&Record>,
@@ -74,14 +72,15 @@ impl Service {
                 Rejection::Unwritten("no executor reaches it; nothing was changed".into()).into()
             );
         }
-        let id = object_write_of(caller);
-        self.store
-            .send_object_write(id, (cluster, namespace), object_write, record, self.clock.now())
-            .await?;
+        let id = object_write_of(deed.caller);
+        let entry = self.entry_of(deed.caller, deed.name, audit::Outcome::Done);
+        let (recorded, now) = ((record, Some(&entry)), self.clock.now());
+        self.store.send_object_write(id, (cluster, namespace), object_write, recorded, now).await?;
+        deed.hand_over();
         let answered =
             match until_answered(ANSWER_WITHIN, || self.store.object_write_outcome(id)).await? {
                 Some(answered) => answered,
-                None if self.store.withdraw_object_write(id).await? => {
+                None if self.store.withdraw_object_write(id, self.clock.now()).await? => {
                     return Err(Rejection::Unwritten(
                         "no executor took it up in time; nothing was changed, try again".into(),
                     )

@@ -205,6 +205,9 @@ impl Service {
                 Box::pin(async {
                     let (application, _) = tx.permitted_application(application).await?;
                     let adopted_uid = tx.adopted_uid(application.id).await?;
+                    if adopted_uid.is_some() {
+                        tx.permit().check_deletes_adopted(&application)?;
+                    }
                     let order = self.sized(Kind::Delete, application, 0, None);
                     let former_applications = tx.former_applications(&order.application).await?;
                     let target =

@@ -5,10 +5,13 @@
 //! object carries too. After [`CLAIM_SECONDS`] another executor may claim it. Its holder
 //! answers it once, and records its change order with the answer. The answer also erases
 //! the object from the row, since it may hold a Secret.
+//!
+//! The row has its entry of the audit, too, which whoever ends the object write puts on
+//! record with the outcome: no client need be there any more.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::precheck_request::CLAIM_SECONDS;
@@ -18,7 +21,8 @@ use crate::{
     sealed::{OUTCOME, TARGET, WANTED},
 };
 use domain::{
-    ApplicationId, BatchId, ClusterId, KnownCluster, OrderId,
+    ApplicationId, BatchId, ClusterId, KnownCluster, OrderId, audit,
+    audit::NewEntry,
     object::write::{ObjectWrite, Outcome, Record},
     order::{FailurePolicy, Kind, State, Target, TemplateSource, plan::Strategy},
 };
@@ -58,11 +62,12 @@ impl Store {
         id: ObjectWriteId,
         (cluster, namespace): (&ClusterId, &str),
         object_write: &ObjectWrite,
-        record: Option<&Record>,
+        (record, entry): (Option<&Record>, Option<&NewEntry>),
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        tx.add_object_write(id, (cluster, namespace), object_write, record, now).await?;
+        let recorded = (record, entry);
+        tx.add_object_write(id, (cluster, namespace), object_write, recorded, now).await?;
         tx.commit().await
     }
 
@@ -108,12 +113,20 @@ impl Store {
     /// Withdraws an object write that no executor has claimed; false = one has.
     ///
     /// # Errors
-    /// [`StoreError::Sql`].
-    pub async fn withdraw_object_write(&self, id: ObjectWriteId) -> Result<bool, StoreError> {
-        let done = sqlx::query!("/* withdraw_object_write */ DELETE FROM object_write WHERE id = $1 AND claimed_at IS NULL", id.0)
-            .execute(&self.pool)
+    /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
+    pub async fn withdraw_object_write(
+        &self,
+        id: ObjectWriteId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        let row = sqlx::query!("/* withdraw_object_write */ DELETE FROM object_write WHERE id = $1 AND claimed_at IS NULL RETURNING entry", id.0)
+            .fetch_optional(tx.connection())
             .await?;
-        Ok(done.rows_affected() == 1)
+        let Some(row) = row else { return Ok(false) };
+        tx.put_on_record(row.entry, audit::Outcome::Failed, now).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// Claims the oldest unclaimed object write of the cluster.
@@ -164,7 +177,7 @@ impl Store {
         let mut tx = self.begin().await?;
         let row = sqlx::query!(
             "/* answer_object_write */ UPDATE object_write SET outcome = $3, answered_at = $4, wanted = NULL
-             WHERE id = $1 AND generation = $2 AND answered_at IS NULL RETURNING record, asked_at",
+             WHERE id = $1 AND generation = $2 AND answered_at IS NULL RETURNING record, entry, asked_at",
             id.0,
             generation,
             self.keyring.seal_json(OUTCOME, id.0, outcome)?,
@@ -177,22 +190,33 @@ impl Store {
         if let Some(record) = record.filter(|record| outcome.is_ok() || record.refusals) {
             tx.record_object_write(&record, outcome, row.asked_at.to_jiff(), now).await?;
         }
+        let came = if outcome.is_ok() { audit::Outcome::Done } else { audit::Outcome::Failed };
+        tx.put_on_record(row.entry, came, now).await?;
         tx.commit().await?;
         Ok(true)
     }
 
     /// Deletes object writes from before that time, unless their order is not recorded yet.
+    /// Those that nobody answered are on record as failed.
     ///
     /// # Errors
-    /// [`StoreError::Sql`].
-    pub async fn prune_object_writes(&self, before: Timestamp) -> Result<(), StoreError> {
-        sqlx::query!(
-            "/* prune_object_writes */ DELETE FROM object_write WHERE asked_at < $1 AND (answered_at IS NOT NULL OR record IS NULL)",
+    /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
+    pub async fn prune_object_writes(
+        &self,
+        before: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        let gone = sqlx::query!(
+            "/* prune_object_writes */ DELETE FROM object_write WHERE asked_at < $1 AND (answered_at IS NOT NULL OR record IS NULL) RETURNING entry, answered_at",
             before.to_sqlx() as _
         )
-        .execute(&self.pool)
+        .fetch_all(tx.connection())
         .await?;
-        Ok(())
+        for row in gone.into_iter().filter(|row| row.answered_at.is_none()) {
+            tx.put_on_record(row.entry, audit::Outcome::Failed, now).await?;
+        }
+        tx.commit().await
     }
 }
 
@@ -206,23 +230,36 @@ impl Tx {
         id: ObjectWriteId,
         (cluster, namespace): (&ClusterId, &str),
         object_write: &ObjectWrite,
-        record: Option<&Record>,
+        (record, entry): (Option<&Record>, Option<&NewEntry>),
         now: Timestamp,
     ) -> Result<(), StoreError> {
         sqlx::query!(
-            "/* send_object_write */ INSERT INTO object_write (id, cluster_id, namespace, wanted, record, asked_at) VALUES ($1, $2, $3, $4, $5, $6)
+            "/* send_object_write */ INSERT INTO object_write (id, cluster_id, namespace, wanted, record, entry, asked_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
              ON CONFLICT (id) DO NOTHING",
             id.0,
             cluster.as_str(),
             namespace,
             self.keyring.seal_json(WANTED, id.0, object_write)?,
             record.map(|record| json("record", record)).transpose()?,
+            entry.map(|entry| json("entry", entry)).transpose()?,
             now.to_sqlx() as _
         )
         .execute(self.connection())
         .await?;
         self.wake_executors(cluster).await?;
         Ok(())
+    }
+
+    /// Puts the entry of an object write on record with what came of it.
+    async fn put_on_record(
+        &mut self,
+        entry: Option<Value>,
+        outcome: audit::Outcome,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Some(entry) = entry else { return Ok(()) };
+        let entry: NewEntry = document("entry", entry)?;
+        self.add_audit_entry(NewEntry { outcome, ..entry }, None, now).await
     }
 
     /// Answers every open object write of a cluster with the reason why it is not done.
@@ -247,7 +284,7 @@ impl Tx {
         let rows = sqlx::query!(
             "/* let_object_writes_go */ UPDATE object_write w SET outcome = gone.outcome, answered_at = $2, wanted = NULL, generation = nextval('fencing_token')
              FROM unnest($3::uuid[], $4::bytea[]) AS gone (id, outcome)
-             WHERE w.id = gone.id AND cluster_id = $1 AND answered_at IS NULL RETURNING record, asked_at",
+             WHERE w.id = gone.id AND cluster_id = $1 AND answered_at IS NULL RETURNING record, entry, asked_at",
             cluster.as_str(),
             now.to_sqlx() as _,
             &open,
@@ -261,6 +298,7 @@ impl Tx {
             if let Some(record) = record.filter(|record| record.refusals) {
                 self.record_object_write(&record, &outcome, row.asked_at.to_jiff(), now).await?;
             }
+            self.put_on_record(row.entry, audit::Outcome::Failed, now).await?;
         }
         Ok(())
     }

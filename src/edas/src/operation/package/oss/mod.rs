@@ -41,7 +41,13 @@ pub use crate::operation::package::oss::operation::{Operation, Query};
 pub use crate::operation::package::oss::refusal::OssRefusal;
 use crate::{
     Edge, Peer,
-    edge::{body::discard, connection::prove, name_host, peer_of},
+    edge::{
+        RequestId,
+        auth::{put_on_record, refused},
+        body::discard,
+        connection::prove,
+        name_host, peer_of,
+    },
     operation::package::package_storage::BUCKET,
     wire::{params::Params, signature::text_of},
 };
@@ -109,6 +115,7 @@ fn move_to(request: &mut Request, path: &str) {
 async fn answer(mut request: Request, next: Next) -> Response {
     name_host(&mut request);
     let id = Uuid::now_v7().hyphenated().to_string().to_uppercase();
+    request.extensions_mut().insert(RequestId(id.clone()));
     // Any word may be a method, and a long one.
     let method = match request.method() {
         known @ (&Method::GET | &Method::HEAD | &Method::PUT | &Method::POST | &Method::DELETE) => {
@@ -195,6 +202,7 @@ async fn serve(edge: Edge, request: Request, of_bucket: bool) -> Result<Response
         Err(refusal) => {
             if refusal.status == StatusCode::FORBIDDEN {
                 edge.throttle.failed(peer);
+                put_on_record(&edge, peer, refused("", "", &parts), refusal.code).await;
             }
             // What is refused is not kept while its body goes by.
             drop(parts);
@@ -210,6 +218,8 @@ async fn serve(edge: Edge, request: Request, of_bucket: bool) -> Result<Response
     let key = match own_key(&object, &admitted.credential) {
         Ok(key) => key,
         Err(refusal) => {
+            let by = refused(&admitted.uploaded_by, &admitted.credential.key_id, &parts);
+            put_on_record(&edge, peer, by, refusal.code).await;
             discard(body, DISCARD_WITHIN).await;
             return Err(refusal);
         }
@@ -427,11 +437,14 @@ async fn get_package(
     let turn = edge.throttle.look_up(peer).await?;
     let download = edge.service.download(id, capability).await?;
     drop(turn);
-    let download = download.ok_or_else(|| {
+    let (parts, _) = request.into_parts();
+    let Some(download) = download else {
         edge.throttle.failed(peer);
-        missing()
-    })?;
-    prove(request.extensions())?;
+        let refusal = missing();
+        put_on_record(&edge, peer, refused("", "", &parts), refusal.code).await;
+        return Err(refusal);
+    };
+    prove(&parts.extensions)?;
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
         (CONTENT_LENGTH, HeaderValue::from(download.bytes)),
