@@ -68,6 +68,10 @@ const LEFT_OUT: &[(&str, &str)] = &[
         "edas::operation::package::oss::move_to",
         "looks once through a path, whose line is within its limit",
     ),
+    (
+        "domain::object::ingress::is_address",
+        "an IP address, if a host is one: of 253 bytes at most",
+    ),
     ("edas::operation::package::package_storage::", "an IP address in the header Host"),
     ("oidc::settings::", "the operator's settings, read once"),
     ("oidc::provider::", "the operator's settings, read once"),
