@@ -159,10 +159,7 @@ impl Writer<'_> {
                             // A failed test and an invalid object are both a 422; only
                             // the object itself says which.
                             let now = get(&api, &key.name).await?;
-                            if !manifest::has_moved(&live, &now)
-                                && (patch.expects.is_none()
-                                    || manifest::settings(&live) == manifest::settings(&now))
-                            {
+                            if !manifest::fails_tests(&live, &now, change) {
                                 return Err(ClusterError::Refused(why));
                             }
                             if attempt == ATTEMPTS {

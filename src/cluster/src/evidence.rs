@@ -147,7 +147,7 @@ impl Cluster {
             // the same way as a change that is wrong.
             let now = get(&api, &key.name).await.ok();
             match (&live, now) {
-                (Some(before), Some(now)) if manifest::has_moved(before, &now) => {
+                (Some(before), Some(now)) if manifest::fails_tests(before, &now, change) => {
                     if attempt == ATTEMPTS {
                         return Tried::Untried(format!("the Deployment keeps changing: {why}"));
                     }

@@ -17,7 +17,7 @@ use domain::template::names::{
 use domain::{
     ApplicationId, InstallationId, OrderId,
     name::fitting,
-    order::intent::{Borrow, Patch},
+    order::intent::{Borrow, Change, Patch},
     template::settings::BorrowedSettings,
 };
 
@@ -266,8 +266,15 @@ pub(super) fn guard(live: &Value, context: WriteContext) -> Result<(), ClusterEr
     }
 }
 
-/// Whether a patch of the Deployment `before` fails its tests on what it is now.
-pub(super) fn has_moved(before: &Value, now: &Value) -> bool {
+/// Whether a change that was made for the Deployment `before` fails its tests on what it is
+/// now. The API server says the same of that as of an object that is not valid.
+pub(super) fn fails_tests(before: &Value, now: &Value, change: &Change) -> bool {
+    let tests_settings = matches!(change, Change::Patch(patch) if patch.expects.is_some());
+    has_moved(before, now) || (tests_settings && settings(before) != settings(now))
+}
+
+/// Whether it is another Deployment by now, or somebody with a newer fencing token wrote it.
+fn has_moved(before: &Value, now: &Value) -> bool {
     let fence_is = annotation(FENCE_ANNOTATION);
     let same = ["/metadata/uid", fence_is.as_str()];
     same.iter().any(|path| now.pointer(path) != before.pointer(path))
@@ -282,6 +289,8 @@ pub(super) fn annotation(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use domain::order::intent::Expected;
+
     use super::*;
 
     fn context() -> WriteContext {
@@ -329,6 +338,33 @@ mod tests {
         let before = newer.clone();
         assert!(json_patch::patch(&mut newer, &patch).is_err());
         assert_eq!(newer, before);
+    }
+
+    #[test]
+    fn a_test_that_failed_is_told_from_a_change_that_is_wrong() {
+        let mut before = live();
+        before["spec"]["paused"] = json!(false);
+        before["spec"]["progressDeadlineSeconds"] = json!(600);
+        let expects = Expected { uid: "u1".into(), settings: settings(&before) };
+        let fence = annotation(FENCE_ANNOTATION);
+        for (path, value) in [
+            ("/metadata/resourceVersion", json!("6")),
+            ("/metadata/uid", json!("u2")),
+            (fence.as_str(), json!("8")),
+            // By the order that holds the same token.
+            ("/spec/paused", json!(true)),
+            ("/spec/minReadySeconds", json!(5)),
+            ("/spec/replicas", json!(4)),
+        ] {
+            let mut now = before.clone();
+            *now.pointer_mut(path).unwrap() = value;
+            for expects in [None, Some(expects.clone())] {
+                let patch = Patch { replicas: Some(9), expects, ..Patch::default() };
+                let sent = json_patch(&before, context(), &patch).unwrap();
+                let fails = json_patch::patch(&mut now.clone(), &sent).is_err();
+                assert_eq!(fails_tests(&before, &now, &Change::Patch(patch)), fails, "{path}");
+            }
+        }
     }
 
     #[test]

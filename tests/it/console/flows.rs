@@ -93,7 +93,7 @@ async fn a_release_in_batches_that_a_person_confirms(app: App) {
     browser.fill("reason-continue", "the first two serve").await;
     browser.press("Continue with batch 2 (2 pods)").await;
     said(&browser, "batch 3 of 3 (2 pods)").await;
-    assert!(browser.text("#timeline").await.contains("the first two serve"));
+    browser.until("#timeline", "the first two serve").await;
     browser.press_in("Step back").await;
     browser.until("#timeline", "step back requested").await;
     said(&browser, "batch 2 of 3 (2 pods)").await;
