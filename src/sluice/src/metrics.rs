@@ -79,7 +79,6 @@ impl Metrics {
     }
 
     /// Serves them at `/metrics`.
-    #[must_use]
     pub fn router(&self, store: Store, clock: Clock) -> Router {
         let served = Served { handle: self.handle.clone(), store, clock, read: Mutex::default() };
         Router::new().route("/metrics", get(show)).with_state(Arc::new(served))

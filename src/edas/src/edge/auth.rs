@@ -9,6 +9,8 @@
 //! service, in the transaction that makes the change. Secrets and signatures
 //! never reach the log.
 
+use std::time::Duration;
+
 use axum::{
     body::Body,
     extract::{Request, State},
@@ -39,6 +41,9 @@ use service::{Caller, KeySecret, Permit, Refused, RequestIdentity};
 
 /// Largest body that is accepted, in bytes.
 pub const BODY_LIMIT: usize = limits::BODY;
+
+/// How long an answer waits until its refusal is on record.
+const RECORD_WITHIN: Duration = Duration::from_secs(1);
 
 /// Lets authenticated calls of offered operations through to their handlers.
 ///
@@ -358,12 +363,17 @@ pub(crate) fn refused(principal: &str, key_id: &str, parts: &Parts) -> Refused {
     }
 }
 
-/// Puts a refusal on record, unless there are too many. It is answered in either case.
+/// Puts a refusal on record, unless there are too many. It is answered in either case, and
+/// soon: a database that is slow or away is waited for by nobody.
 pub(crate) async fn put_on_record(edge: &Edge, peer: Peer, refused: Refused, why: &str) {
     let refused = Refused { why: why.to_owned(), ..refused };
-    if let Err(error) = edge.service.record_refusal(peer.address, refused).await {
-        tracing::warn!(%error, "a refusal could not be put on record");
-    }
+    let service = edge.service.clone();
+    let recording = tokio::spawn(async move {
+        if let Err(error) = service.record_refusal(peer.address, refused).await {
+            tracing::warn!(%error, "a refusal could not be put on record");
+        }
+    });
+    let _ = tokio::time::timeout(RECORD_WITHIN, recording).await;
 }
 
 /// What makes two requests the same one. A nonce does; without one (old Python,
