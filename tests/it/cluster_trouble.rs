@@ -8,6 +8,7 @@ use ::simulated::{Call, Fault};
 use domain::{
     ApplicationId, OrderId,
     order::{FailurePolicy, State, plan::Strategy},
+    template::spec::{EnvVar, Field, SpecChange},
 };
 use k8s_openapi::api::{
     admissionregistration::v1::ValidatingWebhookConfiguration,
@@ -271,8 +272,12 @@ async fn a_version_that_somebody_released_before_the_way_back_could_be_made_stay
     let words = "kubectl-set changed the Deployment's pod template";
     let told = app.order_when(back, |it| it.message.contains(words)).await;
     assert_eq!(told.state, State::Failed, "{told:#?}");
-    ends_well(&app, deploy(&app, application, NEW, (manual(1), 60)).await).await;
-    is_as_before(&app, NEW).await;
+    // What comes next builds on that version.
+    let mut request = release(application, "", manual(1));
+    let env = Field::Set(vec![EnvVar::plain("COLOUR", "green")]);
+    request.spec = SpecChange { env, ..SpecChange::default() };
+    ends_well(&app, app.service.deploy(&caller(), request).await.unwrap()).await;
+    is_as_before(&app, THEIRS).await;
 }
 
 /// A webhook that must be asked before a Deployment changes, and does not answer.

@@ -75,6 +75,9 @@ async fn what_prometheus_reads_is_right_and_is_what_the_document_lists(pool: PgP
     let (_program, address) = serve(&pool).await;
     let store = Store::on(pool.clone(), test_support::keyring::keyring());
     let service = Service::new(store, Clock::default(), settings(FailurePolicy::default()));
+    // What begins at 1 does not rise, and would raise no alert.
+    let failed = "sluice_orders_ended_total{kind=\"rollback\",state=\"failed\"}";
+    assert_eq!(value(&read(&address).await, failed), Some(0.0));
     // Its executor has to have seen the cluster's namespaces.
     let (application, _) = eventually(async || {
         let created = service.create_application(&caller(), creation("default", "web", 2)).await;

@@ -11,10 +11,9 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use axum::{
-    Router, extract::State, http::header::CONTENT_TYPE, response::IntoResponse, routing::get,
-};
+use axum::{Router, extract, http::header::CONTENT_TYPE, response::IntoResponse, routing::get};
 use clock::Clock;
+use domain::order::{Kind, State};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use store::{Standing, Store};
 use tokio::sync::Mutex;
@@ -65,6 +64,7 @@ impl Metrics {
             .install_recorder()
             .context("metrics cannot be counted")?;
         describe();
+        begin_at_zero();
         Ok(Self { handle })
     }
 
@@ -85,7 +85,7 @@ impl Metrics {
     }
 }
 
-async fn show(State(served): State<Arc<Served>>) -> impl IntoResponse {
+async fn show(extract::State(served): extract::State<Arc<Served>>) -> impl IntoResponse {
     // One reads, the others wait for it.
     let mut read = served.read.lock().await;
     if read.at.is_none_or(|at| at.elapsed() >= READ_EVERY) {
@@ -132,6 +132,20 @@ fn orders(cluster: &str, kind: &str, state: &str, count: f64, age: f64) {
         [("cluster", cluster.to_owned()), ("kind", kind.to_owned()), ("state", state.to_owned())];
     metrics::gauge!("sluice_orders_open", &labels).set(count);
     metrics::gauge!("sluice_oldest_order_seconds", &labels).set(age);
+}
+
+/// What somebody is woken for is there from the start: what begins at 1 has not risen.
+fn begin_at_zero() {
+    for kind in [Kind::Create, Kind::Deploy, Kind::DeployVersion, Kind::Rollback] {
+        for state in [State::Succeeded, State::Failed, State::Aborted] {
+            let labels = [("kind", kind.to_string()), ("state", state.to_string())];
+            metrics::counter!("sluice_orders_ended_total", &labels).increment(0);
+        }
+    }
+    for kind in ["deployments", "replicasets", "pods", "namespaces"] {
+        metrics::counter!("sluice_watch_events_total", "kind" => kind, "outcome" => "break")
+            .increment(0);
+    }
 }
 
 /// Says what each of them is.

@@ -29,6 +29,9 @@ use crate::{
 /// database's, the cluster's, packages, standard streams.
 const SPARE_FILES: u64 = 256;
 
+/// Connections at once of those who read metrics.
+const METRICS_CONNECTIONS: usize = 64;
+
 /// Longest time from the signal to the end.
 const END_WITHIN: Duration = Duration::from_secs(9);
 
@@ -191,7 +194,13 @@ pub(crate) async fn serve(settings: Serve) -> Result<()> {
     };
     if let Some((listener, metrics)) = metrics {
         let numbers = metrics.router(known.0, known.1);
-        parts.spawn(connections.clone().serve(listener, numbers, stop.clone().cancelled_owned()));
+        // Places of their own: they are wanted most where all others are taken.
+        let places = edas::ConnectionSettings {
+            most: METRICS_CONNECTIONS,
+            ..edas::ConnectionSettings::default()
+        };
+        let places = edas::Connections::new(places);
+        parts.spawn(places.serve(listener, numbers, stop.clone().cancelled_owned()));
         let stop = stop.clone();
         parts.spawn(async move {
             metrics.keep(stop).await;

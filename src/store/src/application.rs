@@ -189,16 +189,17 @@ impl Tx {
         Ok(())
     }
 
-    /// Stores the Deployment as it was before an order that ends half way.
+    /// Stores the Deployment as it was before an order that ends half way; none = it has all
+    /// that was borrowed of it again.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn keep_resting_snapshot(
         &mut self,
         id: ApplicationId,
-        snapshot: &DeploymentBefore,
+        snapshot: Option<&DeploymentBefore>,
     ) -> Result<(), StoreError> {
-        let snapshot = self.keyring.seal_document(RESTING_SNAPSHOT, id, snapshot)?;
+        let snapshot = self.keyring.seal_document_of(RESTING_SNAPSHOT, id, snapshot)?;
         sqlx::query!(
             "/* keep_resting_snapshot */ UPDATE application SET resting_snapshot = $2, resting_packages = $3, resting_replicas = NULL WHERE id = $1",
             id.0,

@@ -135,9 +135,11 @@ impl Store {
     /// [`StoreError::Sql`] if there is no connection.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         let asked = Instant::now();
-        let inner = self.pool.begin().await?;
-        metrics::histogram!("sluice_database_begin_seconds").record(asked.elapsed());
-        Ok(Tx { inner, keyring: self.keyring.clone(), before: None, after: None })
+        let begun = self.pool.begin().await;
+        let outcome = if begun.is_ok() { "begun" } else { "failed" };
+        metrics::histogram!("sluice_database_begin_seconds", "outcome" => outcome)
+            .record(asked.elapsed());
+        Ok(Tx { inner: begun?, keyring: self.keyring.clone(), before: None, after: None })
     }
 
     /// Whether the schema is the one that this program was built for.

@@ -48,7 +48,7 @@ use crate::{
         DeploymentView, Facts, Observation, PodView,
         failure::{self, Cause, JudgeContext, Verdict},
     },
-    order::intent::{Change, Effect, Intent},
+    order::intent::{Borrow, Change, Effect, Intent},
     template::{graceful_start::GracefulStart, sameness::is_same},
 };
 
@@ -136,6 +136,15 @@ impl Transition {
             hands: None,
             clears_go_on: false,
         }
+    }
+
+    /// Whether it gives all back that was borrowed of the Deployment.
+    #[must_use]
+    pub fn gives_back(&self) -> bool {
+        matches!(
+            &self.effect,
+            Some(Effect::Deployment(Change::Patch(patch))) if patch.borrow == Borrow::Returned
+        )
     }
 
     fn with(mut self, effect: impl Into<Effect>) -> Self {

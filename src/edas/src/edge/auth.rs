@@ -19,6 +19,7 @@ use axum::{
     response::Response,
 };
 use sha2::{Digest, Sha256};
+use tracing::Instrument;
 
 use super::{
     body,
@@ -368,11 +369,12 @@ pub(crate) fn refused(principal: &str, key_id: &str, parts: &Parts) -> Refused {
 pub(crate) async fn put_on_record(edge: &Edge, peer: Peer, refused: Refused, why: &str) {
     let refused = Refused { why: why.to_owned(), ..refused };
     let service = edge.service.clone();
-    let recording = tokio::spawn(async move {
+    let recording = async move {
         if let Err(error) = service.record_refusal(peer.address, refused).await {
             tracing::warn!(%error, "a refusal could not be put on record");
         }
-    });
+    };
+    let recording = tokio::spawn(recording.in_current_span());
     let _ = tokio::time::timeout(RECORD_WITHIN, recording).await;
 }
 

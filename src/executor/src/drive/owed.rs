@@ -4,7 +4,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Drive, End, Executor};
 use domain::{
-    observed::Facts,
+    observed::{Facts, Observation},
     rollout::{self, Decision},
 };
 use store::StoreError;
@@ -21,6 +21,11 @@ impl Executor {
             return self.wait_for_sight(drive, blindness, stop).await;
         }
         let facts = Facts { deployment: self.cluster.observe(&drive.key) };
+        if facts.deployment == Observation::Unknown {
+            // A watch broke just now.
+            self.wait_to_retry(drive, stop).await;
+            return Ok(None);
+        }
         match rollout::decide(&drive.order, &facts, self.clock.now()) {
             Decision::Transition(transition) => self.write(drive, &transition).await,
             Decision::Wait { .. } => self.make_change(drive, stop).await,

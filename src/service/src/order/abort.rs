@@ -30,7 +30,7 @@ impl Service {
                     let message = format!("aborted by {}", caller.name);
                     tx.abort_order(&order, order.rests_on_abort(), &message, now).await?;
                     if let (true, Some(snapshot)) = (order.rests_on_abort(), &order.snapshot) {
-                        tx.keep_resting_snapshot(order.application, snapshot).await?;
+                        tx.keep_resting_snapshot(order.application, Some(snapshot)).await?;
                     }
                     self.note(tx, caller, &order, "order.aborted", &message).await?;
                 }

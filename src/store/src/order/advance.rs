@@ -156,14 +156,17 @@ impl Store {
         tx.add_event(order.application, Some(order.id), now, event).await?;
         match transition.state {
             State::Succeeded => tx.note_success(order, now).await?,
-            // The way back itself failed, or was not wanted: how the Deployment was
-            // before is kept for the next order.
+            // The way back failed, or was not wanted: the Deployment of before is kept.
             State::Failed
                 if (order.kind == Kind::Rollback && !order.only_scales())
                     || transition.finalizes =>
             {
-                if let Some(snapshot) = transition.snapshot.as_ref().or(order.snapshot.as_ref()) {
-                    tx.keep_resting_snapshot(order.application, snapshot).await?;
+                let snapshot = transition.snapshot.as_ref().or(order.snapshot.as_ref());
+                // Once one that was owed is made, what comes next builds on what is there.
+                let is_made = order.state.is_final() && transition.gives_back();
+                let kept = snapshot.filter(|_| !is_made);
+                if kept.is_some() || is_made {
+                    tx.keep_resting_snapshot(order.application, kept).await?;
                 }
             }
             _ => {}

@@ -60,7 +60,12 @@ fn after_change(order: &Order, view: &DeploymentView, now: Timestamp) -> Decisio
         strategy: Some(expected.settings.strategy.clone()),
     };
     if !expected.settings.paused && view.settings.paused && patch.paused != Some(true) {
-        return rest(order, view, Some(change::fence()));
+        let mut rest = rest(order, view, Some(change::fence()));
+        // What was not made is not what the order wrote: the rest is not somebody else's doing.
+        if let Decision::Transition(Transition { hands: Some(hands), .. }) = &mut rest {
+            hands.written = before;
+        }
+        return rest;
     }
     answer(order, view, &edits(&before, view), now)
 }

@@ -110,6 +110,27 @@ fn a_pause_while_the_settings_are_restored_waits_with_the_last_batch() {
 /// Somebody paused the Deployment, and the order rests: before its fence is written,
 /// something else changes.
 #[test]
+fn what_was_decided_and_not_made_before_a_pause_is_not_taken_for_somebody_elses() {
+    let before = order_at(Step::BringUp).snapshot.unwrap().settings;
+    // The order noted what the patch would write: old pods go, the new ones stay.
+    let mut order = order_at(Step::ScaleDownOld);
+    let settings = at_work(Step::BringUp).settings;
+    order.hands.written.strategy = Some(rolling(json!(0), json!("30%")));
+    let effect = Change::Patch(Patch {
+        strategy: order.hands.written.strategy.clone(),
+        expects: Some(Expected { uid: "uid".into(), settings }),
+        ..Patch::default()
+    });
+    order.intent = Some(Intent { effect: effect.into(), applied: None });
+    let rests = moved(changed_meanwhile(&order, &paused_by_hand(Step::BringUp), at(SOON)));
+    let rested = after(order, rests);
+    let mut view = paused_by_hand(Step::BringUp);
+    view.settings.paused = false;
+    let on = moved(ask(&rested, view, at(SOON)));
+    assert_eq!(on.snapshot.unwrap().settings, before);
+}
+
+#[test]
 fn a_change_that_comes_just_after_a_pause_does_not_lift_it() {
     for step in [Step::BringUp, Step::ScaleDownOld, Step::RestoreSettings] {
         let order = order_at(step);
