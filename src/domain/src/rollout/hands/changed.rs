@@ -62,7 +62,9 @@ fn after_change(order: &Order, view: &DeploymentView, now: Timestamp) -> Decisio
     if !expected.settings.paused && view.settings.paused && patch.paused != Some(true) {
         let mut rest = rest(order, view, Some(change::fence()));
         // What was not made is not what the order wrote: the rest is not somebody else's doing.
-        if let Decision::Transition(Transition { hands: Some(hands), .. }) = &mut rest {
+        if let Decision::Transition(transition) = &mut rest
+            && let Some(hands) = &mut transition.hands
+        {
             hands.written = before;
         }
         return rest;
