@@ -83,8 +83,11 @@ async fn follow(
         let counts =
             |pod: &&Seen| pod.is_ready || pod.first.is_some_and(|first| first.elapsed() < FLICKER);
         let are_enough = pods.values().filter(counts).count() as i32 >= least;
-        if is_listed && are_enough {
-            drop(begun.take().map(|begun| begun.send(())));
+        if is_listed
+            && are_enough
+            && let Some(begun) = begun.take()
+        {
+            let _ = begun.send(());
         }
         if begun.is_none() && !are_enough {
             fewer.lock().unwrap().push(format!("{pods:?}"));
