@@ -19,6 +19,7 @@ use crate::support::{
 };
 use domain::{order::plan::Strategy, template::names::BORROWED_SETTINGS_ANNOTATION};
 
+mod first;
 mod gone;
 
 const OLD: &str = "shop/web:1.0";

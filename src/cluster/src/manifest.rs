@@ -149,7 +149,8 @@ const EXPECTED: [&str; 4] =
 
 /// Whether `live` is what `patch` was decided for.
 pub(super) fn is_expected(live: &Value, patch: &Patch) -> bool {
-    patch.is_expected(live["metadata"]["uid"].as_str().unwrap_or_default(), &settings(live))
+    let uid = live["metadata"]["uid"].as_str().unwrap_or_default();
+    patch.is_expected(uid, &settings(live), &live["spec"]["template"])
 }
 
 /// The JSON Patch that makes `patch` to `live`.
@@ -169,8 +170,9 @@ pub fn json_patch(
         None => operations.push(json!({ "op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"] })),
     }
     // What it was decided for, as it was read: somebody else's value is not written over.
-    if patch.expects.is_some() {
-        for path in EXPECTED {
+    if let Some(expected) = &patch.expects {
+        let template = expected.template.is_some().then_some("/spec/template");
+        for path in EXPECTED.into_iter().chain(template) {
             // Of a field that is not there, null holds.
             operations.push(json!({ "op": "test", "path": path, "value": live.pointer(path) }));
         }
@@ -269,8 +271,15 @@ pub(super) fn guard(live: &Value, context: WriteContext) -> Result<(), ClusterEr
 /// Whether a change that was made for the Deployment `before` fails its tests on what it is
 /// now. The API server says the same of that as of an object that is not valid.
 pub(super) fn fails_tests(before: &Value, now: &Value, change: &Change) -> bool {
-    let tests_settings = matches!(change, Change::Patch(patch) if patch.expects.is_some());
-    has_moved(before, now) || (tests_settings && settings(before) != settings(now))
+    has_moved(before, now)
+        || match change {
+            Change::Patch(Patch { expects: Some(expected), .. }) => {
+                let template = |live: &Value| live["spec"]["template"].clone();
+                settings(before) != settings(now)
+                    || (expected.template.is_some() && template(before) != template(now))
+            }
+            _ => false,
+        }
 }
 
 /// Whether it is another Deployment by now, or somebody with a newer fencing token wrote it.
@@ -345,7 +354,9 @@ mod tests {
         let mut before = live();
         before["spec"]["paused"] = json!(false);
         before["spec"]["progressDeadlineSeconds"] = json!(600);
-        let expects = Expected { uid: "u1".into(), settings: settings(&before) };
+        let expects = Expected { uid: "u1".into(), settings: settings(&before), template: None };
+        let first =
+            Expected { template: Some(before["spec"]["template"].clone()), ..expects.clone() };
         let fence = annotation(FENCE_ANNOTATION);
         for (path, value) in [
             ("/metadata/resourceVersion", json!("6")),
@@ -355,10 +366,11 @@ mod tests {
             ("/spec/paused", json!(true)),
             ("/spec/minReadySeconds", json!(5)),
             ("/spec/replicas", json!(4)),
+            ("/spec/template/spec", json!({ "hostNetwork": true })),
         ] {
             let mut now = before.clone();
             *now.pointer_mut(path).unwrap() = value;
-            for expects in [None, Some(expects.clone())] {
+            for expects in [None, Some(expects.clone()), Some(first.clone())] {
                 let patch = Patch { replicas: Some(9), expects, ..Patch::default() };
                 let sent = json_patch(&before, context(), &patch).unwrap();
                 let fails = json_patch::patch(&mut now.clone(), &sent).is_err();

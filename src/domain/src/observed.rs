@@ -12,7 +12,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::template::settings::BorrowedSettings;
+use crate::{OrderId, template::settings::BorrowedSettings};
 
 /// One application, as seen through the watches.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +58,8 @@ pub struct DeploymentView {
     pub template: Value,
     /// The fencing token of the last write, if any.
     pub fence: Option<i64>,
+    /// The change order that wrote last, if any.
+    pub written_by: Option<OrderId>,
     /// Who owns the fields of its spec, as [`crate::template::ownership::of_spec`] lists them.
     pub owners: Value,
     /// The object that controls it, as kind and name, if there is one.

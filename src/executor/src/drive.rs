@@ -182,7 +182,7 @@ impl Executor {
             return if drive.order.is_owed() {
                 self.make_owed(drive, stop).await
             } else {
-                self.make_change(drive, stop).await
+                self.make_change(drive, None, stop).await
             };
         }
         let facts = Facts { deployment: self.observe(drive).await };
@@ -286,9 +286,11 @@ impl Executor {
         }
     }
 
+    /// Makes the change that is written down; if something was looked at for it, only to that.
     async fn make_change(
         &self,
         drive: &mut Drive,
+        looked_at: Option<&Observation>,
         stop: &CancellationToken,
     ) -> Result<Option<End>, StoreError> {
         if let Some(left) = drive.busy_until.map(|at| at.saturating_duration_since(Instant::now()))
@@ -301,7 +303,11 @@ impl Executor {
         }
         let context = self.context(drive).await?;
         let Some(intent) = &drive.order.intent else { return Ok(None) };
-        let made = self.cluster.writer().make(&drive.key, context, &intent.effect).await;
+        let effect = match looked_at {
+            Some(Observation::Present(view)) => &intent.effect.clone().standing_on(view),
+            _ => &intent.effect,
+        };
+        let made = self.cluster.writer().make(&drive.key, context, effect).await;
         if made.as_ref().is_err_and(|error| error.obstacle().is_none()) {
             self.note_answer(drive).await?;
         }
@@ -330,11 +336,11 @@ impl Executor {
             }
             Err(ClusterError::Gone) => rollout::gone(order),
             Err(ClusterError::Changed) => match self.cluster.observe(&drive.key) {
-                Observation::Present(view) => {
+                Observation::Present(view) if looked_at.is_none() => {
                     rollout::changed_meanwhile(order, &view, self.clock.now())
                 }
-                // It is tried again, and then found to be gone.
-                Observation::Absent | Observation::Unknown => {
+                // It is looked at and tried again, and found to be gone if it is.
+                Observation::Present(_) | Observation::Absent | Observation::Unknown => {
                     self.wait_to_retry(drive, stop).await;
                     return Ok(None);
                 }

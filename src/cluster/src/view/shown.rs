@@ -70,6 +70,7 @@ impl State {
             borrowed: BorrowedSettings::read_from(object),
             template: spec["template"].clone(),
             fence: manifest::fence(object),
+            written_by: manifest::order(object),
             owners: object::owners(object),
             controller: object::any_controller(object),
             helm_release: domain::guard::helm_release(object),

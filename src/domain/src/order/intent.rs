@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use crate::{
     ApplicationId,
-    template::{ownership::GiveBack, settings::BorrowedSettings},
+    observed::DeploymentView,
+    template::{ownership::GiveBack, sameness::is_same, settings::BorrowedSettings},
 };
 
 /// The value of `minReadySeconds` with which new pods serve, but never count as
@@ -45,13 +46,28 @@ impl Effect {
     /// Those of `instead`.
     pub fn with_template_as<E>(
         &self,
-        instead: impl FnOnce(&Value) -> Result<String, E>,
+        instead: impl Fn(&Value) -> Result<String, E>,
     ) -> Result<Value, E> {
         let mut shown = serde_json::to_value(self).unwrap_or_default();
-        if let Some(template) = shown.get_mut("template").filter(|it| !it.is_null()) {
-            *template = instead(template)?.into();
+        for path in ["/template", "/expects/template"] {
+            if let Some(template) = shown.pointer_mut(path).filter(|it| !it.is_null()) {
+                *template = instead(template)?.into();
+            }
         }
         Ok(shown)
+    }
+
+    /// The effect, to be made only while the Deployment is as `view` shows it.
+    #[must_use]
+    pub fn standing_on(mut self, view: &DeploymentView) -> Self {
+        if let Self::Deployment(Change::Patch(patch)) = &mut self {
+            patch.expects = Some(Expected {
+                uid: view.uid.clone(),
+                settings: view.settings.clone(),
+                template: Some(view.template.clone()),
+            });
+        }
+        self
     }
 
     /// Whether it writes the pod template: what the Deployment has after any other effect
@@ -164,16 +180,23 @@ pub struct Expected {
     pub uid: String,
     /// The fields that are borrowed, as they were.
     pub settings: BorrowedSettings,
+    /// The pod template, as it was, of a patch that brings the order's own in its place: one
+    /// that somebody sets meanwhile is not overwritten unseen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<Value>,
 }
 
 impl Patch {
-    /// Whether a Deployment with these settings is one that this was decided for, or one
-    /// that it was made to already.
+    /// Whether a Deployment with these settings and this pod template is one that this was
+    /// decided for, or one that it was made to already.
     #[must_use]
-    pub fn is_expected(&self, uid: &str, found: &BorrowedSettings) -> bool {
-        let Some(Expected { uid: wanted, settings: before }) = &self.expects else { return true };
+    pub fn is_expected(&self, uid: &str, found: &BorrowedSettings, template: &Value) -> bool {
+        let Some(Expected { uid: wanted, settings: before, .. }) = &self.expects else {
+            return true;
+        };
         let is = |before: bool, made: Option<bool>| before || made == Some(true);
         uid == wanted
+            && !self.is_overtaken(template)
             && is(
                 found.min_ready_seconds == before.min_ready_seconds,
                 self.min_ready_seconds.map(|it| it == found.min_ready_seconds),
@@ -187,6 +210,17 @@ impl Patch {
                 found.strategy == before.strategy,
                 self.strategy.as_ref().map(|it| is_strategy(it, &found.strategy)),
             )
+    }
+}
+
+impl Patch {
+    /// Whether `found` is neither the pod template that this was decided for nor the one that
+    /// it brings.
+    #[must_use]
+    pub fn is_overtaken(&self, found: &Value) -> bool {
+        let before = self.expects.as_ref().and_then(|expected| expected.template.as_ref());
+        before.is_some_and(|before| before != found)
+            && !self.template.as_ref().is_some_and(|made| is_same(made, found))
     }
 }
 

@@ -9,6 +9,7 @@
 //! | `rollout resume` while the order waits | `paused` is off, and the order wrote on | keeps the plan: pauses again, and takes pods beyond the plan back; a second time within a minute ends the order at rest | who resumed it | confirm, stop, roll back |
 //! | `minReadySeconds`, `progressDeadlineSeconds`, `strategy` | a value that the order did not write | keeps the plan: writes its own value again; theirs is given back at the end, and what Kubernetes refuses beside it gives way; a second time within a minute ends the order at rest | who, field, old and new value | the same |
 //! | pod template, `rollout undo`, `rollout restart`, in the middle | it is not the order's template | ends the order; their version stays, with the settings of now | who changed it | release again |
+//! | the same before an order's first write | it is not the template that the order was decided for | begins anew on top of it; it is the version before | | |
 //! | the same while a way back is owed | neither the version that goes nor the one that comes back | does not bring that one back any more; their version stays, with the settings of before | who changed it | release again |
 //! | the same while the Deployment is paused | the same | rests: nothing is released that nobody asked for | who changed it | put it back, stop, roll back |
 //! | `spec.replicas`, by an autoscaler or by hand | another number | keeps the plan: each batch is the same share of the new number; what Kubernetes gives the new version beyond it is taken back | the new number | nothing is needed |
@@ -147,7 +148,10 @@ pub(in crate::rollout) fn note(order: &Order, facts: &Facts, transition: &mut Tr
         let overrules = order.step == Step::Start && order.kind == Kind::Rollback;
         if !overrules && !transition.state.is_final() && !order.only_scales() {
             let settings = view.settings.clone();
-            patch.expects = Some(Expected { uid: view.uid.clone(), settings });
+            // Later ones bring the order's own once more, which is known to be there.
+            let is_first = order.template.is_none() && patch.template.is_some();
+            let template = is_first.then(|| view.template.clone());
+            patch.expects = Some(Expected { uid: view.uid.clone(), settings, template });
         }
     }
     transition.hands = (hands != order.hands).then_some(hands);

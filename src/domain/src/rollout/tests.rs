@@ -243,6 +243,7 @@ fn shown(new: i32, since: Option<Timestamp>, old: i32) -> DeploymentView {
         borrowed: Some(own()),
         template: template("new"),
         fence: Some(1),
+        written_by: None,
         owners: Value::Null,
         controller: None,
         helm_release: None,

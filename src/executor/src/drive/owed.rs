@@ -28,7 +28,7 @@ impl Executor {
         }
         match rollout::decide(&drive.order, &facts, self.clock.now()) {
             Decision::Transition(transition) => self.write(drive, &transition).await,
-            Decision::Wait { .. } => self.make_change(drive, stop).await,
+            Decision::Wait { .. } => self.make_change(drive, Some(&facts.deployment), stop).await,
         }
     }
 }

@@ -162,10 +162,10 @@ impl Store {
                     || transition.finalizes =>
             {
                 let snapshot = transition.snapshot.as_ref().or(order.snapshot.as_ref());
-                // Once one that was owed is made, what comes next builds on what is there.
-                let is_made = order.state.is_final() && transition.gives_back();
-                let kept = snapshot.filter(|_| !is_made);
-                if kept.is_some() || is_made {
+                // What somebody else released stays, and what comes next builds on it.
+                let is_left = transition.gives_back();
+                let kept = snapshot.filter(|_| !is_left);
+                if kept.is_some() || is_left {
                     tx.keep_resting_snapshot(order.application, kept).await?;
                 }
             }

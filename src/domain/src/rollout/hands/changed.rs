@@ -1,6 +1,7 @@
 //! What follows where the Deployment changed before a change of the order was made.
 
 use super::*;
+use crate::rollout::batches;
 
 /// What follows where the Deployment is not what a change was decided for, so that it was
 /// not made.
@@ -44,6 +45,15 @@ fn after_change(order: &Order, view: &DeploymentView, now: Timestamp) -> Decisio
     let Some(expected) = &patch.expects else { return wait(None) };
     if expected.uid != view.uid {
         return made_anew(order);
+    }
+    if patch.is_overtaken(&view.template) {
+        // It was made, and its answer was lost: theirs came after it.
+        if view.written_by == Some(order.id) {
+            return restore::superseded(order, view);
+        }
+        // Nothing was written: the order begins on top of what there is now.
+        let afresh = Order { step: Step::Start, snapshot: None, intent: None, ..order.clone() };
+        return batches::start(&afresh, view, now);
     }
     if order.hands.paused_by.is_some() {
         // Whatever else changed: what somebody paused stays so until a person lets it go on.

@@ -1,5 +1,7 @@
 //! Other people's hands on the Deployment while an order is open.
 
+use rstest::rstest;
+
 use super::*;
 use crate::{
     order::hands::Hands,
@@ -271,14 +273,54 @@ fn a_change_is_decided_for_what_was_seen_and_anew_where_that_changed() {
     };
     assert_eq!(anew.snapshot.as_ref().unwrap().settings.min_ready_seconds, 4);
     let made = patch(&anew);
-    assert!(made.is_expected("uid", &view.settings) && !made.is_expected("other", &view.settings));
+    let is_expected = |uid: &str, settings| made.is_expected(uid, settings, &view.template);
+    assert!(is_expected("uid", &view.settings) && !is_expected("other", &view.settings));
     // Made already, its answer lost.
     let mut after = view.settings.clone();
     after.paused = made.paused.unwrap();
     after.strategy = made.strategy.clone().unwrap();
     after.min_ready_seconds = made.min_ready_seconds.unwrap();
     after.progress_deadline_seconds = made.progress_deadline_seconds.unwrap();
-    assert!(made.is_expected("uid", &after));
+    assert!(is_expected("uid", &after));
+}
+
+/// An order is about to write for the first time, and somebody sets another image.
+#[rstest]
+#[case::nothing_was_written(false)]
+#[case::it_was_written_and_the_answer_lost(true)]
+fn a_version_that_somebody_sets_at_the_last_moment_is_not_overwritten_unseen(
+    #[case] is_written: bool,
+) {
+    let mut order = accepted(Kind::Deploy, in_batches(3, Pace::Manual), PODS);
+    let first = moved(ask(&order, untouched(), at(SOON)));
+    let made = patch(&first).clone();
+    assert_eq!(made.expects.as_ref().unwrap().template, Some(template("old")));
+    (order.step, order.snapshot) = (first.step, first.snapshot.clone());
+    order.intent = Some(Intent { effect: first.effect.unwrap(), applied: None });
+    let theirs = DeploymentView {
+        template: template("theirs"),
+        new: Some(set("theirs", PODS, 5, Some(at(1)))),
+        written_by: is_written.then_some(order.id),
+        other_manager: Some("kubectl-set".into()),
+        ..untouched()
+    };
+    for (template, is_expected) in
+        [(template("old"), true), (template("new"), true), (template("theirs"), false)]
+    {
+        assert_eq!(made.is_expected("uid", &theirs.settings, &template), is_expected);
+    }
+    let anew = moved(changed_meanwhile(&order, &theirs, at(SOON)));
+    if is_written {
+        assert_eq!((anew.state, anew.step), (State::Failed, Step::Done));
+        assert!(anew.message.starts_with("superseded by kubectl-set"), "{}", anew.message);
+        assert_eq!(patch(&anew).template, None, "theirs stays");
+    } else {
+        assert_eq!((anew.state, anew.step), (State::Running, Step::BringUp));
+        assert_eq!(anew.snapshot.as_ref().unwrap().template, theirs.template);
+        let again = patch(&anew);
+        assert_eq!(again.template, made.template);
+        assert!(again.is_expected("uid", &theirs.settings, &theirs.template));
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ use std::{
 use stateright::{Checker, Model, Property};
 
 use super::{native::Cluster, *};
+use crate::rollout::changed_meanwhile;
 
 /// What may happen beside a release that goes its way, each of it once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,6 +54,8 @@ struct Scene {
     /// Whether the cluster moved between the decision to bring the earlier version back and
     /// the write of it.
     overtaken: bool,
+    /// Whether somebody released a version after the order's own had been written.
+    superseded: bool,
 }
 
 /// A scene, told apart from others by what matters of it.
@@ -69,7 +72,7 @@ impl From<Scene> for State {
             order.batches.iter().map(|batch| (batch.state, batch.target)).collect();
         let late = scene.late.as_ref().map(|(fence, effect)| (*fence == scene.fence, effect));
         let key = format!(
-            "{} {:?} {:?} {:?} {} {} {:?} {:?} {:?} {} {} {batches:?} {:?} {late:?} {} {}",
+            "{} {:?} {:?} {:?} {} {} {:?} {:?} {:?} {} {} {batches:?} {:?} {late:?} {} {:?}",
             scene.cluster.key(),
             order.kind,
             order.state,
@@ -78,12 +81,12 @@ impl From<Scene> for State {
             order.confirmed,
             order.back_to,
             order.intent.as_ref().map(|intent| (&intent.effect, intent.applied.is_some())),
-            order.snapshot.is_some(),
+            order.snapshot.as_ref().map(|before| &before.template),
             order.template.is_some(),
             order.finalizing,
             scene.left,
             scene.taken_over,
-            scene.overtaken
+            (scene.overtaken, scene.superseded, scene.cluster.written_by.is_some())
         );
         Self { key: key.into(), scene: Arc::new(scene) }
     }
@@ -144,8 +147,8 @@ impl Model for Release {
         let cluster = Cluster::at_rest(at(0), template("old"), self.replicas, user());
         let left = self.others;
         let (late, fence) = (None, 0);
-        let (taken_over, overtaken) = (false, false);
-        vec![Scene { order, cluster, left, fence, late, taken_over, overtaken }.into()]
+        let (taken_over, overtaken, superseded) = (false, false, false);
+        vec![Scene { order, cluster, left, fence, late, taken_over, overtaken, superseded }.into()]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
@@ -171,10 +174,7 @@ impl Model for Release {
         actions.extend((is_open && left.rolls_back).then_some(Action::RollBack));
         let steps_back = left.steps_back && order.can_step_back() && order.batch > 0;
         actions.extend(steps_back.then_some(Action::StepBack));
-        // A version of an editor counts from the order's own on: the first write overrules one.
-        let edits =
-            left.edits.filter(|edit| is_open && (*edit != Edit::Image || order.template.is_some()));
-        actions.extend(edits.map(|_| Action::Edit));
+        actions.extend(left.edits.filter(|_| is_open).map(|_| Action::Edit));
     }
 
     fn next_state(&self, state: &State, action: Action) -> Option<State> {
@@ -216,24 +216,37 @@ impl Model for Release {
             ),
             Property::always(
                 "the user's settings are back at the end",
-                |model: &Self, state: &State| {
+                |_: &Self, state: &State| {
                     let (order, cluster) = (&state.scene.order, &state.scene.cluster);
                     let is_over = order.step == Step::Done && !order.has_change_to_make();
                     !is_over
-                        || (order.state != super::State::Succeeded && !model.is_superseded(state))
+                        || (order.state != super::State::Succeeded && !state.scene.superseded)
                         || (cluster.settings == user() && cluster.borrowed.is_none())
                 },
             ),
             Property::always(
-                "what somebody else released stays, and only that ends a release",
-                |model: &Self, state: &State| {
-                    let is_foreign = state.scene.cluster.template == foreign();
-                    is_foreign == model.is_superseded(state)
-                        && match state.scene.order.state {
-                            super::State::Failed => is_foreign,
-                            super::State::Succeeded => !is_foreign,
+                "what somebody else releases meanwhile stays, and only that ends a release",
+                |_: &Self, state: &State| {
+                    let Scene { order, cluster, superseded, .. } = &*state.scene;
+                    let is_foreign = cluster.template == foreign();
+                    (cluster.written_by.is_none() || is_foreign == *superseded)
+                        && match order.state {
+                            super::State::Failed => *superseded,
+                            super::State::Succeeded => !superseded,
                             _ => true,
                         }
+                },
+            ),
+            Property::always(
+                "what somebody else released before an order's first write is the version before",
+                |model: &Self, state: &State| {
+                    let Scene { order, left, superseded, .. } = &*state.scene;
+                    let is_before = model.others.edits == Some(Edit::Image)
+                        && left.edits.is_none()
+                        && !superseded;
+                    !is_before
+                        || order.template.is_none()
+                        || order.snapshot.as_ref().unwrap().template == foreign()
                 },
             ),
             Property::always(
@@ -253,11 +266,6 @@ impl Release {
     /// Whether somebody else's hands decide how many pods there are.
     fn is_disturbed(&self) -> bool {
         self.others.edits.is_some()
-    }
-
-    /// Whether an editor released a version.
-    fn is_superseded(&self, state: &State) -> bool {
-        self.others.edits == Some(Edit::Image) && state.scene.left.edits.is_none()
     }
 
     /// What follows when nobody does anything any more.
@@ -305,6 +313,13 @@ impl Scene {
                     self.write(&transition);
                 }
             }
+            Action::MakeAndRecord if !self.is_expected() => {
+                let view = self.cluster.view();
+                let decision = changed_meanwhile(&self.order, &view, self.cluster.now);
+                if let Decision::Transition(transition) = decision {
+                    self.write(&transition);
+                }
+            }
             Action::MakeAndRecord => {
                 let applied = self.make();
                 let order = &mut self.order;
@@ -317,7 +332,9 @@ impl Scene {
             }
             Action::MakeAndDie => {
                 self.left.dies = false;
-                self.make();
+                if self.is_expected() {
+                    self.make();
+                }
                 self.taken_over = true;
             }
             Action::BeHeldUp => {
@@ -356,9 +373,23 @@ impl Scene {
                 (self.order.back_to, self.order.confirmed) = (Some(1), 1);
             }
             Action::Edit => match self.left.edits.take().unwrap() {
-                Edit::Image => self.cluster.edit(|it| it.template = foreign()),
+                Edit::Image => {
+                    self.superseded = self.cluster.written_by.is_some();
+                    self.cluster.edit(|it| it.template = foreign());
+                }
                 Edit::Replicas(replicas) => self.cluster.edit(|it| it.replicas = replicas),
             },
+        }
+    }
+
+    /// Whether the Deployment is what the order's change was decided for.
+    fn is_expected(&self) -> bool {
+        match &self.order.intent.as_ref().unwrap().effect {
+            Effect::Deployment(Change::Patch(patch)) => {
+                let Cluster { settings, template, .. } = &self.cluster;
+                patch.is_expected("uid", settings, template)
+            }
+            Effect::Deployment(_) | Effect::ReplicaSet(_) => true,
         }
     }
 
@@ -368,6 +399,7 @@ impl Scene {
             (self.fence, self.taken_over) = (self.fence + 1, false);
         }
         let effect = self.order.intent.as_ref().unwrap().effect.clone();
+        self.cluster.written_by = Some(self.order.id);
         self.cluster.make(&effect)
     }
 
@@ -394,8 +426,8 @@ impl Scene {
         if transition.completes_step_back {
             order.back_to = None;
         }
-        if order.snapshot.is_none() {
-            order.snapshot.clone_from(&transition.snapshot);
+        if let Some(snapshot) = &transition.snapshot {
+            order.snapshot = Some(snapshot.clone());
         }
         if let Some(effect) = &transition.effect {
             order.intent = Some(Intent { effect: effect.clone(), applied: None });
@@ -458,6 +490,7 @@ fn a_version_of_somebody_else_stays_whenever_it_comes() {
     let others = Others { edits: Some(Edit::Image), ..Others::default() };
     explore("2 pods, 2 batches, each confirmed", 2, in_batches(2, Pace::Manual), others);
     explore("2 pods, all at once", 2, in_batches(1, AUTOMATIC), others);
+    explore("1 pod, all at once", 1, in_batches(1, AUTOMATIC), Others { dies: true, ..others });
 }
 
 #[test]

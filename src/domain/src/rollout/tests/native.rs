@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::pod;
 use crate::{
+    OrderId,
     observed::{DeploymentView, PodView, ReplicaSetView},
     order::intent::{Applied, Borrow, Change, Effect, SizeChange},
     template::settings::BorrowedSettings,
@@ -29,6 +30,8 @@ pub(in crate::rollout::tests) struct Cluster {
     pub template: Value,
     pub replicas: i32,
     pub sets: Vec<Set>,
+    /// Whose write came last, as an annotation says.
+    pub written_by: Option<OrderId>,
     version: u64,
     generation: i64,
     observed: i64,
@@ -104,6 +107,7 @@ impl Cluster {
             template,
             replicas,
             sets,
+            written_by: None,
             version: 1,
             generation: 1,
             observed: 1,
@@ -192,6 +196,7 @@ impl Cluster {
             borrowed: self.borrowed.clone(),
             template: self.template.clone(),
             fence: None,
+            written_by: self.written_by,
             owners: Value::Null,
             controller: None,
             helm_release: None,

@@ -161,7 +161,7 @@ fn what_a_change_finds_is_the_orders_template_only_where_it_wrote_it_or_wants_no
 fn what_an_order_that_ended_still_writes_overrules_what_was_set_meanwhile() {
     let mut order = aborted_at(Step::PauseInPlace);
     let expected = |settings: BorrowedSettings| {
-        Some(crate::order::intent::Expected { uid: "uid".into(), settings })
+        Some(crate::order::intent::Expected { uid: "uid".into(), settings, template: None })
     };
     let pause = Patch { paused: Some(true), expects: expected(own()), ..Patch::default() };
     order.intent = Some(Intent { effect: Change::Patch(pause.clone()).into(), applied: None });

@@ -118,7 +118,7 @@ fn what_was_decided_and_not_made_before_a_pause_is_not_taken_for_somebody_elses(
     order.hands.written.strategy = Some(rolling(json!(0), json!("30%")));
     let effect = Change::Patch(Patch {
         strategy: order.hands.written.strategy.clone(),
-        expects: Some(Expected { uid: "uid".into(), settings }),
+        expects: Some(Expected { uid: "uid".into(), settings, template: None }),
         ..Patch::default()
     });
     order.intent = Some(Intent { effect: effect.into(), applied: None });
@@ -139,7 +139,11 @@ fn a_change_that_comes_just_after_a_pause_does_not_lift_it() {
         // The last change was decided, and not made; then comes the pause.
         let patch_of = |view: &DeploymentView| Patch {
             min_ready_seconds: Some(GATE_SECONDS),
-            expects: Some(Expected { uid: "uid".into(), settings: view.settings.clone() }),
+            expects: Some(Expected {
+                uid: "uid".into(),
+                settings: view.settings.clone(),
+                template: None,
+            }),
             ..Patch::default()
         };
         (order.state, order.step) = (State::Running, step);
