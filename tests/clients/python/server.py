@@ -36,8 +36,14 @@ class Server:
         } | settings
         self._run("keyring", "create", str(self.folder / "keyring"))
         self._run("migrate")
-        key = json.loads(self._run("key", "create", "--name", "tests", "--output", "json"))
-        self.key_id, self.secret = key["AccessKeyId"], key["AccessKeySecret"]
+        self.secrets = []
+        self.key_id, self.secret = self.new_key("tests")
+
+    def new_key(self, name, *options):
+        """Id and secret of another access key."""
+        key = json.loads(self._run("key", "create", "--name", name, *options, "--output", "json"))
+        self.secrets.append(key["AccessKeySecret"])
+        return key["AccessKeyId"], key["AccessKeySecret"]
 
     def _run(self, *arguments):
         return subprocess.run([PROGRAM, *arguments], env=self.environment, check=True, stdout=subprocess.PIPE, text=True, timeout=60).stdout
