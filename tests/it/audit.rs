@@ -1,6 +1,7 @@
 //! The record of who did what, and the log over it.
 
 mod outcome;
+mod published;
 
 use std::{path::Path, process::Output};
 

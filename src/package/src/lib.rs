@@ -20,7 +20,7 @@ mod tests;
 pub use failure::{Failure, Reason};
 pub use fetch::{Fetch, Fetched};
 pub use objects::{
-    LONGEST_UPLOAD, Objects, PutError, Stored, StoredObject, Unusable, joined_crc64,
+    KeepError, LONGEST_UPLOAD, Objects, PutError, Stored, StoredObject, Unusable, joined_crc64,
 };
 
 use std::{sync::Arc, time::Duration};

@@ -95,6 +95,17 @@ pub enum PutError {
     Store(#[from] object_store::Error),
 }
 
+/// Why a text is not kept.
+#[derive(Debug, Error)]
+pub enum KeepError {
+    /// Another one was kept under the name before.
+    #[error("something else is there already")]
+    Differs,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] object_store::Error),
+}
+
 /// What was stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
@@ -313,6 +324,21 @@ impl Objects {
         }
         let found = self.store.get_range(&Path::from(MARK), 0..LONGEST_MARK).await?;
         Ok(String::from_utf8_lossy(&found).trim().to_owned())
+    }
+
+    /// Keeps a short text under `name`, which is never written over.
+    ///
+    /// # Errors
+    /// [`KeepError`].
+    pub async fn keep(&self, name: &str, text: &str) -> Result<(), KeepError> {
+        let (path, create) = (Path::from(name), PutOptions::from(PutMode::Create));
+        match self.store.put_opts(&path, text.to_owned().into(), create).await {
+            Ok(_) => return Ok(()),
+            Err(object_store::Error::AlreadyExists { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let found = self.store.get_range(&path, 0..text.len() as u64 + 1).await?;
+        if found == text.as_bytes() { Ok(()) } else { Err(KeepError::Differs) }
     }
 
     /// Takes away what is stored under `name`, and in a folder also what broke off with

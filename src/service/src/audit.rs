@@ -1,5 +1,6 @@
 //! The audit: who did what is on record, and a log over it that nobody can alter unseen.
 
+mod checkpoint;
 mod log;
 mod refusals;
 
@@ -11,7 +12,10 @@ use domain::{
     audit::{NewEntry, Outcome},
 };
 
-pub use self::log::{AuditLog, CheckpointsTo, LogError};
+pub use self::{
+    checkpoint::CheckpointsTo,
+    log::{AuditLog, LogError},
+};
 pub use refusals::{Refusals, Refused};
 
 /// Prefix of the actions that are none of policies.

@@ -1,8 +1,10 @@
 //! The commands about the record of who did what.
 
 use std::{
+    env,
     fs::{self, OpenOptions},
     io::Write as _,
+    iter,
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
 };
@@ -10,6 +12,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use audit::{Signer, Verifier};
 use jiff::SignedDuration;
+use package::Objects;
 use service::{AuditLog, CheckpointsTo};
 use sluice::config::{AuditCommand, AuditServing, CheckpointsTarget};
 
@@ -75,6 +78,13 @@ pub(crate) fn log_settings(settings: &AuditServing) -> Result<AuditLog> {
         to: match &settings.audit_checkpoints {
             CheckpointsTarget::Log => CheckpointsTo::Log,
             CheckpointsTarget::Folder(folder) => CheckpointsTo::Folder(folder.clone()),
+            CheckpointsTarget::Bucket(place) => {
+                // A bucket with object lock takes nothing without a checksum.
+                let checksum = ("AWS_CHECKSUM_ALGORITHM".to_owned(), "SHA256".to_owned());
+                let settings = iter::once(checksum).chain(env::vars());
+                let named = || format!("--audit-checkpoints {place}");
+                CheckpointsTo::Bucket(Objects::open(place, settings).with_context(named)?)
+            }
         },
         every: SignedDuration::try_from(settings.audit_checkpoint_every)
             .context("--audit-checkpoint-every")?,

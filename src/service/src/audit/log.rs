@@ -1,16 +1,14 @@
 //! Keeping the log over the audit: entries are added to it apart from the changes that they
 //! are about, so that those do not wait for each other.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use ::audit::{Export, Head, Signer, Tree, leaf};
 use jiff::SignedDuration;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
+use super::checkpoint::{CheckpointsTo, PublishError, publish};
 use crate::Service;
 use store::StoreError;
 
@@ -26,18 +24,6 @@ const WHOLE_LOOK: u64 = 3600;
 
 /// Pages of all entries that are gone through in one look: others need the database, too.
 const PAGES: usize = 20;
-
-/// Name of the file that has the newest checkpoint.
-const NEWEST: &str = "checkpoint";
-
-/// Where signed checkpoints go beside the database, which whoever owns it could alter.
-#[derive(Debug, Clone)]
-pub enum CheckpointsTo {
-    /// A line of the program's log.
-    Log,
-    /// Files in a folder.
-    Folder(PathBuf),
-}
 
 /// How the log is kept.
 #[derive(Debug, Clone)]
@@ -65,8 +51,8 @@ pub enum LogError {
     #[error(transparent)]
     Key(#[from] ::audit::KeyError),
     /// The checkpoint cannot be published.
-    #[error("the checkpoint cannot be written: {0}")]
-    File(#[from] std::io::Error),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
 }
 
 /// What came of a look for entries that the log lacks.
@@ -219,18 +205,4 @@ impl Service {
         let checkpoints = self.store.audit_checkpoints().await?;
         Ok(export.finish(&checkpoints)?)
     }
-}
-
-async fn publish(to: &CheckpointsTo, size: u64, note: &str) -> Result<(), std::io::Error> {
-    match to {
-        CheckpointsTo::Log => tracing::info!(size, checkpoint = note, "checkpoint of the audit"),
-        CheckpointsTo::Folder(folder) => {
-            tokio::fs::create_dir_all(folder).await?;
-            tokio::fs::write(folder.join(format!("{NEWEST}-{size:020}")), note).await?;
-            let next = folder.join(format!(".{NEWEST}.next"));
-            tokio::fs::write(&next, note).await?;
-            tokio::fs::rename(next, folder.join(NEWEST)).await?;
-        }
-    }
-    Ok(())
 }

@@ -12,7 +12,7 @@ pub struct AuditServing {
     /// File with the key that checkpoints of the audit are signed with, as `sluice audit key` writes one. Without it nothing is signed.
     #[arg(long, env = "SLUICE_AUDIT_KEY_FILE")]
     pub audit_key_file: Option<PathBuf>,
-    /// Where signed checkpoints go beside the database: a folder, or `log`.
+    /// Where signed checkpoints go beside the database: a folder, `s3://bucket/prefix`, or `log`. A bucket's region, endpoint and credentials are in the variables AWS_*.
     #[arg(long, env = "SLUICE_AUDIT_CHECKPOINTS", default_value = "log")]
     pub audit_checkpoints: CheckpointsTarget,
     /// Shortest time between two checkpoints, such as 10s or 5m (from 1s to 24h).
@@ -27,6 +27,8 @@ pub enum CheckpointsTarget {
     Log,
     /// Files in a folder.
     Folder(PathBuf),
+    /// Objects in a bucket that speaks S3.
+    Bucket(String),
 }
 
 impl FromStr for CheckpointsTarget {
@@ -34,8 +36,11 @@ impl FromStr for CheckpointsTarget {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
-            "" => Err("it must be a folder or `log`"),
             "log" => Ok(Self::Log),
+            bucket if bucket.starts_with("s3://") => Ok(Self::Bucket(bucket.into())),
+            other if other.is_empty() || other.contains("://") => {
+                Err("it must be a folder, s3://bucket/prefix, or `log`")
+            }
             folder => Ok(Self::Folder(folder.into())),
         }
     }
