@@ -7,6 +7,7 @@ use cluster::Cluster;
 use domain::{
     ApplicationId,
     order::{FailurePolicy, State, plan::Strategy},
+    rights::Scope,
     template::spec::SpecChange,
 };
 use executor::{Executor, ExecutorConfig};
@@ -96,8 +97,12 @@ impl Worker {
     fn start(store: &Store, simulation: &SimulatedCluster, clock: &Clock, cluster: &str) -> Self {
         let line = Line::new(simulation.service());
         let settings = ExecutorConfig { cluster: cluster.into(), lease: LEASE, concurrency: 100 };
-        let executor =
-            Executor::new(store.clone(), Cluster::watch(line.client()), clock.clone(), settings);
+        let executor = Executor::new(
+            store.clone(),
+            Cluster::watch(line.client(), Scope::Whole),
+            clock.clone(),
+            settings,
+        );
         let holder = executor.holder().to_owned();
         Self { line, holder, task: tokio::spawn(executor.run(CancellationToken::new())) }
     }

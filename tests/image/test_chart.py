@@ -115,10 +115,25 @@ def test_where_namespaces_are_listed_nothing_but_seeing_is_allowed_elsewhere():
     assert list(of_kind(found, "ClusterRole")) == ["sluice-sluice-observe"]
     roles = [it for it in found if it["kind"] == "Role"]
     assert sorted(it["metadata"]["namespace"] for it in roles) == ["billing", "shop"]
-    verbs = {verb for rule in of_kind(found, "ClusterRole")["sluice-sluice-observe"]["rules"] for verb in rule["verbs"]}
-    assert verbs == {"list", "watch"}
+    rules = of_kind(found, "ClusterRole")["sluice-sluice-observe"]["rules"]
+    assert {verb for rule in rules for verb in rule["verbs"]} == {"list", "watch"}
+    assert [(rule["resources"], rule.get("resourceNames")) for rule in rules] == [(["namespaces"], ["kube-system"]), (["nodes"], None)]
+    assert all("pods" in [name for rule in role["rules"] if "watch" in rule["verbs"] for name in rule["resources"]] for role in roles)
+    assert variables(of_kind(found, "Deployment")["sluice"])["SLUICE_NAMESPACES"] == "shop,billing"
     everywhere = of_kind(objects(), "ClusterRole")
     assert sorted(everywhere) == ["sluice-sluice-observe", "sluice-sluice-release"]
+
+
+def test_the_admission_policies_are_for_the_account_of_the_release():
+    assert not of_kind(objects(), "ValidatingAdmissionPolicy")
+    found = objects("--set", "admissionPolicy=true")
+    policies, bindings = of_kind(found, "ValidatingAdmissionPolicy"), of_kind(found, "ValidatingAdmissionPolicyBinding")
+    assert sorted(policies) == sorted(bindings) == ["sluice-sluice-namespaces", "sluice-sluice-templates"]
+    (account,) = of_kind(found, "ServiceAccount").values()
+    user = f"system:serviceaccount:{account['metadata']['namespace']}:{account['metadata']['name']}"
+    for name, policy in policies.items():
+        assert policy["spec"]["matchConditions"][0]["expression"] == f"request.userInfo.username == '{user}'"
+        assert bindings[name]["spec"]["policyName"] == name
 
 
 def test_the_rules_are_those_of_the_document():

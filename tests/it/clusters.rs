@@ -9,6 +9,7 @@ use domain::{
     ApplicationId, ClusterId, ClusterIdentity, KnownCluster, OrderId, Rejection,
     observed::cluster_state::QueryKind,
     order::{FailurePolicy, State},
+    rights::Scope,
     template::spec::SpecChange,
 };
 use executor::{Executor, Standing};
@@ -161,23 +162,25 @@ async fn no_work_is_handed_out_for_another_cluster_or_to_who_sees_another_one(po
     let other = KnownCluster { id: "other".into(), identity: identity.clone() };
     let impostor = KnownCluster { id: CLUSTER.into(), identity };
     for wrong in [&other, &impostor] {
-        assert!(store.acquire(wrong, "one", LEASE, now, 10).await.unwrap().is_empty());
+        assert!(
+            store.acquire(wrong, "one", LEASE, now, 10, &Scope::Whole).await.unwrap().is_empty()
+        );
         assert!(store.claim_cluster_query(wrong).await.unwrap().is_none());
         assert!(store.claim_precheck_request(wrong).await.unwrap().is_none());
         assert!(store.claim_object_write(wrong).await.unwrap().is_none());
         let seen = [Numbers { namespace: "default", name: "web", replicas: 7, ready: 7 }];
         store.mirror_replicas(wrong, &seen).await.unwrap();
-        store.mirror_cluster(wrong, "v9", &[], now).await.unwrap();
+        store.mirror_cluster(wrong, "v9", &[], &Scope::Whole, now).await.unwrap();
     }
     assert_eq!(store.application(application).await.unwrap().ready_replicas, 0);
     assert_eq!(store.cluster(&CLUSTER.into()).await.unwrap().unwrap().version, "");
-    assert_eq!(store.next_due(&"other".into()).await.unwrap(), None);
+    assert_eq!(store.next_due(&"other".into(), &Scope::Whole).await.unwrap(), None);
     // Who sees the right one gets it all.
-    assert!(store.next_due(&CLUSTER.into()).await.unwrap().is_some());
-    assert_eq!(store.acquire(&known, "one", LEASE, now, 10).await.unwrap().len(), 1);
+    assert!(store.next_due(&CLUSTER.into(), &Scope::Whole).await.unwrap().is_some());
+    assert_eq!(store.acquire(&known, "one", LEASE, now, 10, &Scope::Whole).await.unwrap().len(), 1);
     assert!(store.claim_cluster_query(&known).await.unwrap().is_some());
     // Executors count for their own cluster.
-    store.heartbeat(&"other".into(), "somebody", Ok(())).await.unwrap();
+    store.heartbeat(&"other".into(), "somebody", Ok(()), &[]).await.unwrap();
     assert_eq!(store.executors(&CLUSTER.into(), 15.0).await.unwrap().alive, 0);
     assert_eq!(service.readiness().await.unwrap_err().to_string(), "no executor is alive");
     // The application's cluster and its orders' are one.
@@ -190,7 +193,7 @@ async fn no_work_is_handed_out_for_another_cluster_or_to_who_sees_another_one(po
 
 fn executor_on(store: &Store, id: &str, client: kube::Client) -> std::sync::Arc<Executor> {
     let settings = executor::ExecutorConfig { cluster: id.into(), lease: LEASE, concurrency: 10 };
-    Executor::new(store.clone(), Cluster::watch(client), Clock::default(), settings)
+    Executor::new(store.clone(), Cluster::watch(client, Scope::Whole), Clock::default(), settings)
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
@@ -400,8 +403,10 @@ async fn what_was_begun_on_one_cluster_is_not_carried_out_on_its_successor(pool:
     let (web, order) =
         service.create_application(&caller(), creation("default", "web", 1)).await.unwrap();
     let known = KnownCluster { id: CLUSTER.into(), identity: "old".parse().unwrap() };
-    let lease =
-        store.acquire(&known, "somebody", LEASE, jiff::Timestamp::now(), 1).await.unwrap()[0];
+    let lease = store
+        .acquire(&known, "somebody", LEASE, jiff::Timestamp::now(), 1, &Scope::Whole)
+        .await
+        .unwrap()[0];
 
     let identity: ClusterIdentity = "new".parse().unwrap();
     let refused = service.replace_cluster(&identity, false).await.unwrap_err().to_string();

@@ -406,7 +406,7 @@ fn every_rule_names_the_client_that_breaks() {
 }
 
 /// What a rule of a role, a reference or a subject has under a key: texts, at least one.
-fn texts(value: &Value, key: &str) -> Vec<String> {
+pub fn texts(value: &Value, key: &str) -> Vec<String> {
     let found: Vec<String> = value[key]
         .as_array()
         .into_iter()

@@ -15,6 +15,7 @@ use domain::{
         write::{Action, ObjectKind, ObjectWrite, Outcome, Owner, Record},
     },
     order::{Kind, State},
+    rights::Scope,
 };
 use jiff::Timestamp;
 use k8s_openapi::api::{
@@ -190,7 +191,11 @@ async fn an_object_write_is_answered_once_with_its_order_and_what_was_wanted_is_
     assert_eq!(store.newest_order(application).await.unwrap(), None);
     assert_eq!(store.application(application).await.unwrap().last_order, None);
     assert!(
-        store.acquire(&known, "one", Duration::from_secs(60), now(), 10).await.unwrap().is_empty()
+        store
+            .acquire(&known, "one", Duration::from_secs(60), now(), 10, &Scope::Whole)
+            .await
+            .unwrap()
+            .is_empty()
     );
     store.prune_object_writes(now(), now()).await.unwrap();
     assert_eq!(store.object_write_outcome(id).await.unwrap(), None);

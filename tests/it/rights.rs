@@ -1,6 +1,10 @@
-//! The rights in `docs/rights.yaml` on a real control plane: an executor that has exactly
-//! these does everything that Sluice offers on the cluster. Only a real API server knows
-//! rights.
+//! The rights in `docs/rights.yaml`, and those that `sluice rights` prints, on a real control
+//! plane: an executor that has exactly these does everything that Sluice offers on the
+//! cluster. Only a real API server knows rights.
+
+mod admission;
+mod named;
+mod printed;
 
 use std::collections::BTreeMap;
 

@@ -12,6 +12,7 @@ use domain::{
         intent::{Applied, Change, Patch},
         plan::Strategy,
     },
+    rights::Scope,
     rollout::Transition,
 };
 use jiff::Timestamp;
@@ -149,8 +150,10 @@ async fn a_request_and_a_step_of_the_open_order_never_wait_for_each_other(pool: 
     let store = Store::on(pool.clone(), test_support::keyring::keyring());
     let web = application(&store, "web").await;
     let id = order(&store, web, batches(1)).await.unwrap();
-    let lease =
-        store.acquire(&known_cluster(&store).await, "one", LEASE, now(), 10).await.unwrap()[0];
+    let lease = store
+        .acquire(&known_cluster(&store).await, "one", LEASE, now(), 10, &Scope::Whole)
+        .await
+        .unwrap()[0];
     let loaded = store.order(id).await.unwrap().unwrap();
 
     let mut request = store.begin().await.unwrap();
@@ -194,8 +197,10 @@ async fn an_order_that_ended_stays_as_it_ended(pool: PgPool) {
     let store = Store::on(pool.clone(), test_support::keyring::keyring());
     let web = application(&store, "web").await;
     let id = order(&store, web, batches(1)).await.unwrap();
-    let lease =
-        store.acquire(&known_cluster(&store).await, "one", LEASE, now(), 10).await.unwrap()[0];
+    let lease = store
+        .acquire(&known_cluster(&store).await, "one", LEASE, now(), 10, &Scope::Whole)
+        .await
+        .unwrap()[0];
     let loaded = store.order(id).await.unwrap().unwrap();
     store
         .advance(lease, &loaded, &transition(State::Succeeded, Step::Done, None), now())
@@ -214,7 +219,7 @@ async fn an_order_that_ended_stays_as_it_ended(pool: PgPool) {
     assert_eq!(code, "23514");
     assert!(
         store
-            .acquire(&known_cluster(&store).await, "two", LEASE, now(), 10)
+            .acquire(&known_cluster(&store).await, "two", LEASE, now(), 10, &Scope::Whole)
             .await
             .unwrap()
             .is_empty(),
@@ -248,8 +253,10 @@ async fn events_are_only_ever_added(pool: PgPool) {
     let store = Store::on(pool.clone(), test_support::keyring::keyring());
     let web = application(&store, "web").await;
     let id = order(&store, web, batches(1)).await.unwrap();
-    let lease =
-        store.acquire(&known_cluster(&store).await, "one", LEASE, now(), 10).await.unwrap()[0];
+    let lease = store
+        .acquire(&known_cluster(&store).await, "one", LEASE, now(), 10, &Scope::Whole)
+        .await
+        .unwrap()[0];
     let loaded = store.order(id).await.unwrap().unwrap();
     store
         .advance(lease, &loaded, &transition(State::Running, Step::BringUp, None), now())
@@ -271,11 +278,13 @@ async fn a_leased_order_is_nobody_elses_until_the_lease_runs_out_and_then_its_fi
     let store = Store::on(pool.clone(), test_support::keyring::keyring());
     let web = application(&store, "web").await;
     let id = order(&store, web, batches(1)).await.unwrap();
-    let first =
-        store.acquire(&known_cluster(&store).await, "one", LEASE, now(), 10).await.unwrap()[0];
+    let first = store
+        .acquire(&known_cluster(&store).await, "one", LEASE, now(), 10, &Scope::Whole)
+        .await
+        .unwrap()[0];
     assert!(
         store
-            .acquire(&known_cluster(&store).await, "two", LEASE, now(), 10)
+            .acquire(&known_cluster(&store).await, "two", LEASE, now(), 10, &Scope::Whole)
             .await
             .unwrap()
             .is_empty()
@@ -296,8 +305,10 @@ async fn a_leased_order_is_nobody_elses_until_the_lease_runs_out_and_then_its_fi
         Err(StoreError::Fenced { .. })
     ));
 
-    let second =
-        store.acquire(&known_cluster(&store).await, "two", LEASE, now(), 10).await.unwrap()[0];
+    let second = store
+        .acquire(&known_cluster(&store).await, "two", LEASE, now(), 10, &Scope::Whole)
+        .await
+        .unwrap()[0];
     assert!(second.generation > first.generation);
     store.advance(second, &loaded, &surge, now()).await.unwrap();
     let applied = Applied { deployment: 9, replica_set: None };
@@ -321,7 +332,10 @@ async fn a_leased_order_is_nobody_elses_until_the_lease_runs_out_and_then_its_fi
     let other = application(&store, "other").await;
     order(&store, other, batches(1)).await.unwrap();
     assert!(
-        store.acquire(&known_cluster(&store).await, "one", LEASE, now(), 10).await.unwrap()[0]
+        store
+            .acquire(&known_cluster(&store).await, "one", LEASE, now(), 10, &Scope::Whole)
+            .await
+            .unwrap()[0]
             .generation
             > second.generation
     );
@@ -340,7 +354,7 @@ async fn a_program_that_fell_silent_in_a_transaction_keeps_no_order_to_itself(po
     tx.lock_order(id).await.unwrap();
     assert!(
         store
-            .acquire(&known_cluster(&store).await, "other", LEASE, now(), 10)
+            .acquire(&known_cluster(&store).await, "other", LEASE, now(), 10, &Scope::Whole)
             .await
             .unwrap()
             .is_empty(),
@@ -348,7 +362,7 @@ async fn a_program_that_fell_silent_in_a_transaction_keeps_no_order_to_itself(po
     );
     let lease = eventually(async || {
         store
-            .acquire(&known_cluster(&store).await, "other", LEASE, now(), 10)
+            .acquire(&known_cluster(&store).await, "other", LEASE, now(), 10, &Scope::Whole)
             .await
             .unwrap()
             .pop()
@@ -432,7 +446,10 @@ async fn a_database_of_before_clusters_were_known_keeps_its_orders(pool: PgPool)
     }
     let store = Store::on(pool, test_support::keyring::keyring());
     let known = known_cluster(&store).await;
-    assert_eq!(store.acquire(&known, "one", LEASE, now(), 10).await.unwrap().len(), 1);
+    assert_eq!(
+        store.acquire(&known, "one", LEASE, now(), 10, &Scope::Whole).await.unwrap().len(),
+        1
+    );
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
@@ -447,7 +464,14 @@ async fn two_executors_never_get_the_same_order(pool: PgPool) {
         let store = store.clone();
         async move {
             store
-                .acquire(&known_cluster(&store).await, &worker.to_string(), LEASE, now(), 3)
+                .acquire(
+                    &known_cluster(&store).await,
+                    &worker.to_string(),
+                    LEASE,
+                    now(),
+                    3,
+                    &Scope::Whole,
+                )
                 .await
                 .unwrap()
         }
@@ -456,7 +480,7 @@ async fn two_executors_never_get_the_same_order(pool: PgPool) {
     let mut taken: Vec<OrderId> = takes.into_iter().flatten().map(|lease| lease.order).collect();
     taken.extend(
         store
-            .acquire(&known_cluster(&store).await, "last", LEASE, now(), 20)
+            .acquire(&known_cluster(&store).await, "last", LEASE, now(), 20, &Scope::Whole)
             .await
             .unwrap()
             .into_iter()

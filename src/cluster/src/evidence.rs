@@ -18,6 +18,7 @@ use super::{
     apps, core,
     manifest::{self, WriteContext},
     request::{MOST_OBJECTS, bounded, pages, value},
+    rights::{self, Asked},
 };
 use domain::{
     ApplicationId, InstallationId, OrderId,
@@ -255,22 +256,9 @@ impl Asker<'_> {
 
     /// Whether we have a right; none = not known.
     async fn may(&self, right: Right) -> Option<bool> {
-        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk(
-            "authorization.k8s.io",
-            "v1",
-            "SelfSubjectAccessReview",
-        ));
-        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &kind);
-        let review = json!({
-            "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "metadata": {},
-            "spec": { "resourceAttributes": {
-                "namespace": self.key.namespace, "verb": right.verb, "group": right.group, "resource": right.resource,
-            } },
-        });
-        let review = serde_json::from_value(review).ok()?;
-        let answer =
-            bounded(api.create(&PostParams::default(), &review)).await.and_then(value).ok()?;
-        answer["status"]["allowed"].as_bool()
+        let namespace = self.key.namespace.as_str();
+        let Right { verb, group, resource, .. } = right;
+        rights::may(self.client, Asked { namespace, verb, group, resource, name: "" }).await.ok()
     }
 
     /// What else bears the name.

@@ -20,6 +20,7 @@ mod object_write;
 mod query;
 mod refusal;
 mod request;
+mod rights;
 mod sizes;
 pub mod view;
 mod watch;
@@ -36,7 +37,7 @@ use tokio::{sync::watch::Receiver, task::JoinSet};
 pub use apply::{WriteResult, Writer};
 pub use counted::counted;
 use domain::{
-    InstallationId, OrderId, observed::Observation, order::outage::Obstacle,
+    InstallationId, OrderId, observed::Observation, order::outage::Obstacle, rights::Scope,
     template::names::INSTALLATION_ANNOTATION,
 };
 pub use key::Key;
@@ -130,10 +131,10 @@ impl ClusterError {
 }
 
 impl Cluster {
-    /// Starts watching.
+    /// Starts watching, these namespaces alone where some are named.
     #[must_use]
-    pub fn watch(client: Client) -> Self {
-        let view = Arc::new(view::View::default());
+    pub fn watch(client: Client, scope: Scope) -> Self {
+        let view = Arc::new(view::View::new(scope));
         let mut watches = JoinSet::new();
         watch::spawn(&client, &view, &mut watches);
         Self { client, view, _watches: watches }
@@ -180,13 +181,32 @@ impl Cluster {
         self.view.namespaces_changed().await;
     }
 
-    /// Why nothing of the cluster can be seen now; none where it can.
+    /// The namespaces that it is of.
+    #[must_use]
+    pub fn scope(&self) -> &Scope {
+        self.view.scope()
+    }
+
+    /// Why not all of the cluster can be seen now; none where it can.
     #[must_use]
     pub fn blindness(&self) -> Option<(Obstacle, String)> {
         self.view.blindness()
     }
 
-    /// Whether all watches are up, on the cluster that is to be worked on.
+    /// Why a namespace cannot be seen now; none where it can.
+    #[must_use]
+    pub fn blindness_of(&self, namespace: &str) -> Option<(Obstacle, String)> {
+        self.view.blindness_of(namespace)
+    }
+
+    /// The namespaces that are named, and cannot be seen, and why.
+    #[must_use]
+    pub fn unseen(&self) -> Vec<(String, String)> {
+        self.view.unseen()
+    }
+
+    /// Whether all watches are up, on the cluster that is to be worked on: all of one
+    /// namespace, where namespaces are named.
     #[must_use]
     pub fn is_reachable(&self) -> bool {
         self.view.is_reachable()

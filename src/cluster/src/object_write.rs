@@ -31,6 +31,9 @@ impl Cluster {
         object_write: &ObjectWrite,
         attempt: Attempt<'_>,
     ) -> Result<Option<Outcome>, ClusterError> {
+        if let Some(why) = self.scope().refusal(namespace) {
+            return Ok(Some(Err(why)));
+        }
         identity::confirm(&self.client, &self.view).await?;
         let api: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), namespace, &resource(object_write.kind));

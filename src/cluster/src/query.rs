@@ -16,7 +16,7 @@ use super::{
     Cluster, ClusterError, FIELD_MANAGER, Key, apps, core, identity, manifest,
     object::{self, controller},
     object_write,
-    request::{all, bounded, pages, too_many, value},
+    request::{MOST_OBJECTS, all, bounded, pages, too_many, value},
 };
 use domain::{
     object::write::ObjectKind,
@@ -34,6 +34,11 @@ impl Cluster {
         wanted: QueryKind,
     ) -> Result<Option<ClusterState>, ClusterError> {
         identity::known(&self.view)?;
+        if let Some(why) =
+            self.scope().refusal(&key.namespace).filter(|_| !key.namespace.is_empty())
+        {
+            return Err(ClusterError::Refused(why));
+        }
         if let QueryKind::Objects { kind, labels } = &wanted {
             let objects = self.objects(key, *kind, labels).await?;
             return Ok(Some(ClusterState { objects, ..ClusterState::default() }));
@@ -114,30 +119,37 @@ impl Cluster {
         labels: &BTreeMap<String, String>,
     ) -> Result<Vec<Value>, ClusterError> {
         let resource = object_write::resource(kind);
-        let api: Api<DynamicObject> = match key.namespace.as_str() {
-            "" => Api::all_with(self.client.clone(), &resource),
-            namespace => Api::namespaced_with(self.client.clone(), namespace, &resource),
+        let all = || vec![Api::all_with(self.client.clone(), &resource)];
+        let of = |it: &str| Api::namespaced_with(self.client.clone(), it, &resource);
+        let apis: Vec<Api<DynamicObject>> = match (key.namespace.as_str(), self.scope().names()) {
+            // Hosts of Ingresses are compared with those of all namespaces.
+            ("", _) if kind == ObjectKind::Ingress => all(),
+            ("", Some(names)) => names.iter().map(|it| of(it)).collect(),
+            ("", None) => all(),
+            (namespace, _) => vec![of(namespace)],
         };
         let mut selected = ListParams::default().labels_from(&labels.clone().into_iter().collect());
         if !key.name.is_empty() {
             selected = selected.fields(&format!("metadata.name={}", key.name));
         }
         let mut found = Vec::new();
-        let page = async |selected| api.list(&selected).await;
-        let is_whole = pages(selected, page, |items: Vec<DynamicObject>| {
-            for mut object in items {
-                // The items of a list do not say what they are.
-                object.types = Some(TypeMeta {
-                    api_version: resource.api_version.clone(),
-                    kind: resource.kind.clone(),
-                });
-                found.push(public_object(value(object)?));
+        for api in apis {
+            let page = async |selected| api.list(&selected).await;
+            let is_whole = pages(selected.clone(), page, |items: Vec<DynamicObject>| {
+                for mut object in items {
+                    // The items of a list do not say what they are.
+                    object.types = Some(TypeMeta {
+                        api_version: resource.api_version.clone(),
+                        kind: resource.kind.clone(),
+                    });
+                    found.push(public_object(value(object)?));
+                }
+                Ok(())
+            })
+            .await?;
+            if !is_whole || found.len() > MOST_OBJECTS {
+                return Err(too_many());
             }
-            Ok(())
-        })
-        .await?;
-        if !is_whole {
-            return Err(too_many());
         }
         let place = |object: &Value| {
             ["/metadata/namespace", "/metadata/name"]

@@ -22,6 +22,7 @@ mod blind;
 mod identified;
 mod released;
 mod shown;
+mod stream;
 mod taken;
 
 use super::{
@@ -33,11 +34,13 @@ use blind::Blindness;
 use domain::{
     observed::{DeploymentView, FailedPod, Observation, PodView, ReplicaSetView, Warning},
     precheck::{evidence::footprint, nodes::host_ports},
+    rights::Scope,
     template::sameness::is_same,
 };
 use identified::Identity;
 pub(crate) use identified::KUBE_SYSTEM;
 pub use released::Released;
+pub(crate) use stream::Stream;
 
 /// Pods of one ReplicaSet that failed, as many as are looked at.
 const MOST_FAILED: usize = 100;
@@ -77,13 +80,12 @@ impl WatchedKind {
     }
 }
 
-/// Kinds without which nothing can be done.
-const NEEDED: [WatchedKind; 4] =
-    [WatchedKind::Deployment, WatchedKind::ReplicaSet, WatchedKind::Pod, WatchedKind::Namespace];
-
 /// What the watches see. All methods are short and take one lock.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct View {
+    scope: Scope,
+    /// All watches that keep it.
+    streams: Vec<Stream>,
     state: Mutex<State>,
     mirror: Notify,
     namespaces_changed: Notify,
@@ -118,17 +120,19 @@ struct State {
     /// Uids of owned objects by their owner's.
     children: HashMap<String, HashSet<String>>,
     namespaces: BTreeSet<String>,
-    /// Kinds whose first list is complete.
-    synced: HashSet<WatchedKind>,
-    /// Kinds whose watch is broken now, and why.
-    broken: HashMap<WatchedKind, Blindness>,
+    /// Watches whose first list is complete.
+    synced: HashSet<Stream>,
+    /// Watches that are broken now, and why.
+    broken: HashMap<Stream, Blindness>,
     /// Why the API server did not say which cluster it is, where it did not the last time.
     unanswered: Option<(Blindness, Instant)>,
     watchers: HashMap<Key, watch::Sender<u64>>,
     /// Deployments whose numbers of pods changed.
     to_mirror: BTreeSet<Key>,
-    /// Uids seen since a new list began, by kind.
-    listing: HashMap<WatchedKind, HashSet<String>>,
+    /// Uids seen since a new list began.
+    listing: HashMap<Stream, HashSet<String>>,
+    /// Uids that came by the watch of one namespace, but for Deployments, which tell theirs.
+    held: HashMap<Stream, HashSet<String>>,
 }
 
 #[derive(Debug)]
@@ -137,7 +141,27 @@ struct Owned<T> {
     object: T,
 }
 
+impl Default for View {
+    fn default() -> Self {
+        Self::new(Scope::Whole)
+    }
+}
+
 impl View {
+    /// Nothing is seen yet.
+    pub(super) fn new(scope: Scope) -> Self {
+        Self {
+            streams: Stream::of(&scope),
+            scope,
+            state: Mutex::default(),
+            mirror: Notify::default(),
+            namespaces_changed: Notify::default(),
+            doubted: Notify::default(),
+            replaced: watch::Sender::default(),
+            renewed: watch::Sender::default(),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // The state is replaced field by field; a panic in between loses one event at most.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -145,11 +169,11 @@ impl View {
 
     pub(super) fn observe(&self, key: &Key) -> Observation {
         let state = self.lock();
-        // What a broken watch showed last may be long gone.
+        // What a broken watch showed last may be long gone; and what is not watched is not
+        // known to be absent.
         if !state.identity.is_known()
-            || ![WatchedKind::Deployment, WatchedKind::ReplicaSet, WatchedKind::Pod]
-                .iter()
-                .all(|kind| state.synced.contains(kind) && !state.broken.contains_key(kind))
+            || !self.scope.serves(&key.namespace)
+            || !self.sees(&state, &key.namespace)
         {
             return Observation::Unknown;
         }
@@ -174,19 +198,14 @@ impl View {
     }
 
     pub(super) fn namespaces(&self) -> Vec<String> {
-        self.lock().namespaces.iter().cloned().collect()
+        match self.scope.names() {
+            Some(names) => names.to_vec(),
+            None => self.lock().namespaces.iter().cloned().collect(),
+        }
     }
 
     pub(super) async fn namespaces_changed(&self) {
         self.namespaces_changed.notified().await;
-    }
-
-    pub(super) fn is_reachable(&self) -> bool {
-        let state = self.lock();
-        state.identity.is_known()
-            && NEEDED
-                .iter()
-                .all(|kind| state.synced.contains(kind) && !state.broken.contains_key(kind))
     }
 
     pub(super) async fn mirrored(&self) -> Vec<Mirror> {

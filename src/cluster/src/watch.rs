@@ -1,4 +1,5 @@
-//! The watches that keep the view: one stream a kind, never a polling request.
+//! The watches that keep the view: one stream a kind, or a kind and namespace where
+//! namespaces are named; never a polling request.
 //!
 //! A stream that breaks begins again with a new list, after a growing pause;
 //! what vanished meanwhile is noticed then. All begin again where another cluster
@@ -19,8 +20,11 @@ use tokio::{task::JoinSet, time::Instant};
 use super::{
     apps, core,
     request::error_of,
-    view::{View, WatchedKind},
+    view::{Stream, View, WatchedKind},
 };
+
+/// The one namespace that is watched where namespaces are named: its UID is the cluster's.
+const IDENTITY: &str = "metadata.name=kube-system";
 
 /// Pauses before a stream that broke begins again: nothing is decided until it does.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -34,35 +38,30 @@ const HELD: Duration = Duration::from_secs(10);
 
 /// Starts the watches of `view`.
 pub(super) fn spawn(client: &Client, view: &Arc<View>, tasks: &mut JoinSet<()>) {
-    let everything = watcher::Config::default();
-    for (kind, resource, config) in [
-        (WatchedKind::Deployment, apps("Deployment"), everything.clone()),
-        (WatchedKind::ReplicaSet, apps("ReplicaSet"), everything.clone()),
-        (WatchedKind::Pod, core("Pod"), everything.clone()),
-        (WatchedKind::Namespace, core("Namespace"), everything.clone()),
-        (
-            WatchedKind::Warning,
-            core("Event"),
-            everything.clone().fields("type=Warning,involvedObject.kind=Pod"),
-        ),
-        (
-            WatchedKind::DeploymentWarning,
-            core("Event"),
-            everything.fields("type=Warning,involvedObject.kind=Deployment"),
-        ),
-    ] {
-        let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-        tasks.spawn(follow(api, kind, config, view.clone()));
+    for stream in view.streams() {
+        let (resource, fields) = match stream.kind {
+            WatchedKind::Deployment => (apps("Deployment"), None),
+            WatchedKind::ReplicaSet => (apps("ReplicaSet"), None),
+            WatchedKind::Pod => (core("Pod"), None),
+            // Of the others nothing is to be known where some are named.
+            WatchedKind::Namespace => (core("Namespace"), view.scope().names().map(|_| IDENTITY)),
+            WatchedKind::Warning => (core("Event"), Some("type=Warning,involvedObject.kind=Pod")),
+            WatchedKind::DeploymentWarning => {
+                (core("Event"), Some("type=Warning,involvedObject.kind=Deployment"))
+            }
+        };
+        let config = watcher::Config::default();
+        let config = fields.map_or(config.clone(), |fields| config.fields(fields));
+        let api: Api<DynamicObject> = match &stream.namespace {
+            None => Api::all_with(client.clone(), &resource),
+            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        };
+        tasks.spawn(follow(api, stream.clone(), config, view.clone()));
     }
 }
 
-async fn follow(
-    api: Api<DynamicObject>,
-    kind: WatchedKind,
-    config: watcher::Config,
-    view: Arc<View>,
-) {
-    let longest = match kind {
+async fn follow(api: Api<DynamicObject>, of: Stream, config: watcher::Config, view: Arc<View>) {
+    let longest = match of.kind {
         WatchedKind::Warning | WatchedKind::DeploymentWarning => LONGEST_PAUSE_OF_EVENTS,
         WatchedKind::Deployment
         | WatchedKind::ReplicaSet
@@ -78,7 +77,7 @@ async fn follow(
             _ = renewed.changed() => continue,
             // The view is empty again: this stream may still be the other cluster's.
             _ = replaced.changed() => continue,
-            () = stream(&api, kind, &config, &view) => {}
+            () = stream(&api, &of, &config, &view) => {}
         }
         if began.elapsed() >= HELD {
             pause = FIRST_PAUSE;
@@ -90,12 +89,8 @@ async fn follow(
 
 /// Takes in what a stream tells, until it breaks. The next one begins with a list: one that
 /// only went on would not say that it does, where nothing changes.
-async fn stream(
-    api: &Api<DynamicObject>,
-    kind: WatchedKind,
-    config: &watcher::Config,
-    view: &View,
-) {
+async fn stream(api: &Api<DynamicObject>, of: &Stream, config: &watcher::Config, view: &View) {
+    let kind = of.kind;
     let mut events = watcher::watcher(api.clone(), config.clone()).boxed();
     while let Some(event) = events.next().await {
         let outcome = if event.is_ok() { "event" } else { "break" };
@@ -103,14 +98,15 @@ async fn stream(
             .increment(1);
         match event {
             Err(error) => {
-                tracing::warn!(kind = ?kind, %error, "a watch broke and begins again");
-                view.lose(kind, reason(&error));
+                let namespace = of.namespace.as_deref();
+                tracing::warn!(kind = ?kind, namespace, %error, "a watch broke and begins again");
+                view.lose(of, reason(&error));
                 return;
             }
-            Ok(Event::Init) => view.begin_list(kind),
-            Ok(Event::InitApply(object) | Event::Apply(object)) => view.put(kind, object),
-            Ok(Event::InitDone) => view.end_list(kind),
-            Ok(Event::Delete(object)) => view.delete(kind, &object),
+            Ok(Event::Init) => view.begin_list(of),
+            Ok(Event::InitApply(object) | Event::Apply(object)) => view.put(of, object),
+            Ok(Event::InitDone) => view.end_list(of),
+            Ok(Event::Delete(object)) => view.delete(of, &object),
         }
     }
 }

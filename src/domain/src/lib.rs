@@ -27,6 +27,7 @@ pub mod pattern;
 pub mod person;
 pub mod precheck;
 pub mod rejection;
+pub mod rights;
 pub mod rollout;
 pub mod snapshot;
 pub mod source;

@@ -14,7 +14,7 @@ use cluster::Key;
 use domain::{
     KnownCluster,
     order::Order,
-    precheck::{self, PrecheckReport, proposal::Proposal},
+    precheck::{self, PrecheckReport, Subject, proposal::Proposal},
 };
 use store::{ClusterQuery, PrecheckRequestId, StoreError};
 
@@ -122,6 +122,9 @@ impl Executor {
 
     /// None while the cluster does not show enough.
     async fn evaluate(&self, proposal: &Proposal) -> Option<PrecheckReport> {
+        if let Some(why) = self.cluster.scope().refusal(&proposal.namespace) {
+            return Some(PrecheckReport::refused(Subject::Deployment, why));
+        }
         let key = Key { namespace: proposal.namespace.clone(), name: proposal.name.clone() };
         let observation = self.cluster.observe(&key);
         let first = precheck::first_change(proposal, &observation, self.clock.now())?;

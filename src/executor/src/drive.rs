@@ -187,7 +187,7 @@ impl Executor {
         }
         let facts = Facts { deployment: self.observe(drive).await };
         if facts.deployment == Observation::Unknown
-            && let Some(blindness) = self.cluster.blindness()
+            && let Some(blindness) = self.cluster.blindness_of(&drive.key.namespace)
         {
             return self.wait_for_sight(drive, blindness, stop).await;
         }

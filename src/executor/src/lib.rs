@@ -14,6 +14,7 @@ mod identity;
 mod mirror;
 mod object_write;
 mod restored;
+mod rights;
 mod waiting;
 
 pub use identity::{Standing, succeed};
@@ -85,6 +86,8 @@ pub struct Executor {
     stand_changed: Notify,
     /// Since when, and until when, nothing of the cluster could be seen.
     unseen: std::sync::Mutex<identity::Unseen>,
+    /// What is to be said of rights, and of applications that are not served.
+    warnings: std::sync::Mutex<Vec<String>>,
 }
 
 impl Executor {
@@ -115,6 +118,7 @@ impl Executor {
             denied: Mutex::default(),
             stand_changed: Notify::new(),
             unseen: std::sync::Mutex::default(),
+            warnings: std::sync::Mutex::default(),
         })
     }
 
@@ -136,6 +140,7 @@ impl Executor {
         aside.spawn(self.clone().tell_changes());
         aside.spawn(self.clone().watch_resting());
         aside.spawn(self.clone().list_moved_on());
+        aside.spawn(self.clone().review_rights());
         let mut orders: JoinSet<Lease> = JoinSet::new();
         let mut standing = self.standing.subscribe();
         // The cluster that is worked on, and what ends the work on it.
@@ -189,7 +194,14 @@ impl Executor {
         let limit = i64::try_from(free).unwrap_or(i64::MAX);
         match self
             .store
-            .acquire(cluster, &self.holder, self.settings.lease, self.clock.now(), limit)
+            .acquire(
+                cluster,
+                &self.holder,
+                self.settings.lease,
+                self.clock.now(),
+                limit,
+                self.cluster.scope(),
+            )
             .await
         {
             Ok(leases) => {
@@ -227,7 +239,8 @@ impl Executor {
 
     /// How long to sleep if nothing wakes us: until the next order is due.
     async fn pause(&self) -> Duration {
-        let Ok(Some(due)) = self.store.next_due(&self.settings.cluster).await else {
+        let Ok(Some(due)) = self.store.next_due(&self.settings.cluster, self.cluster.scope()).await
+        else {
             return LOOK_AGAIN;
         };
         let wait =

@@ -47,6 +47,7 @@ impl Executor {
                     &self.settings.cluster,
                     &self.holder,
                     trouble.as_deref().map_or(Ok(()), Err),
+                    &self.warnings(),
                 )
                 .await
             {
@@ -58,7 +59,13 @@ impl Executor {
             {
                 match self
                     .store
-                    .mirror_cluster(cluster, version, namespaces, self.clock.now())
+                    .mirror_cluster(
+                        cluster,
+                        version,
+                        namespaces,
+                        self.cluster.scope(),
+                        self.clock.now(),
+                    )
                     .await
                 {
                     Ok(()) => mirrored = Some(seen),

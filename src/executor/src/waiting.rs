@@ -81,7 +81,8 @@ impl Executor {
         orders: Vec<(OrderId, String, String)>,
     ) {
         let mut before = std::mem::take(watched);
-        for (id, namespace, name) in orders {
+        let scope = self.cluster.scope();
+        for (id, namespace, name) in orders.into_iter().filter(|(_, it, _)| scope.serves(it)) {
             let resting = before.remove(&id).unwrap_or_else(|| {
                 let key = Key { namespace, name };
                 let changed = self.cluster.changes(&key);

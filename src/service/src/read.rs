@@ -145,6 +145,17 @@ impl Service {
         })
     }
 
+    /// What the executors of the cluster warn of, at most 20 sentences: rights that are missing
+    /// or too much, namespaces that cannot be seen. None where the database does not say so
+    /// within a second.
+    pub async fn warnings(&self) -> Vec<String> {
+        let asked = self.store.executors(&self.settings.cluster, EXECUTOR_SECONDS);
+        match tokio::time::timeout(DATABASE_WITHIN, asked).await {
+            Ok(Ok(executors)) => executors.warnings,
+            Ok(Err(_)) | Err(_) => Vec::new(),
+        }
+    }
+
     /// Whether requests can be served to their end: the database answers, an
     /// executor is alive, and it reaches the cluster; and so does this program's own.
     ///

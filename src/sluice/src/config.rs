@@ -9,7 +9,7 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
-use domain::order::FailurePolicy;
+use domain::{order::FailurePolicy, rights::Scope};
 
 mod access;
 mod audit;
@@ -19,6 +19,7 @@ mod edge;
 mod guard;
 mod keyring;
 mod package;
+mod rights;
 
 pub use access::{
     Attachment, CreateKey, KeyCommand, OneKey, OnePolicy, OnePrincipal, PolicyCommand,
@@ -31,6 +32,7 @@ pub use edge::EdgeServing;
 pub use guard::GuardServing;
 pub use keyring::{KEYRING, KeyringCommand, KeyringSource, NewKeyring, VAULT_TOKEN, VaultSource};
 pub use package::{FetchPackage, PackageRules, PackageServing, PackageUploads};
+pub use rights::{PrintRights, ServiceAccount};
 
 /// Change orders for Kubernetes, speaking the EDAS API.
 #[derive(Debug, Parser)]
@@ -106,6 +108,8 @@ pub enum Command {
         #[command(subcommand)]
         command: AuditCommand,
     },
+    /// Print the rights that Sluice needs on a cluster, as Kubernetes RBAC, and end.
+    Rights(Box<PrintRights>),
     /// Manage policies, which say what principals may do.
     Policy {
         /// What to do with them.
@@ -204,6 +208,9 @@ pub struct Serve {
     /// The cluster's EDAS ClusterId.
     #[arg(long, env = "SLUICE_CLUSTER_ID", default_value = "default", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub cluster_id: String,
+    /// Kubernetes namespaces whose applications are released, with commas between, 100 at most; empty = all. Nothing else of the cluster is looked at then. Give it to every program that drives change orders of the cluster.
+    #[arg(long, env = "SLUICE_NAMESPACES", default_value = "")]
+    pub namespaces: Scope,
     /// The region that replies name, and that applications without one belong to.
     #[arg(long, env = "SLUICE_REGION", default_value = "cn-hangzhou", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub region: String,

@@ -9,3 +9,4 @@
 pub mod beside;
 pub mod config;
 pub mod fetch;
+pub mod rights;

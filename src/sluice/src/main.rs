@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser};
 use sluice::{
     config::{Cli, ClusterCommand, Command},
-    fetch,
+    fetch, rights,
 };
 
 use process::{connect, connect_checked, print, without_requests};
@@ -64,6 +64,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Key { command } => access::key(command).await?,
         Command::Keyring { command } => keyring::command(command).await?,
         Command::Principal { command } => access::principal(command).await?,
+        Command::Rights(settings) => print(&rights::document(&settings))?,
         Command::Policy { command } => access::policy(command).await?,
         Command::Audit { command } => audit::audit(command).await?,
         Command::Cluster {

@@ -116,7 +116,8 @@ pub(crate) async fn serve(settings: Serve) -> Result<()> {
             concurrency: usize::try_from(settings.concurrency).context("--concurrency")?,
         };
         let client = if metrics.is_some() { cluster::counted(client) } else { client };
-        let executor = Executor::new(store.clone(), Cluster::watch(client), clock.clone(), work);
+        let watched = Cluster::watch(client, settings.namespaces.clone());
+        let executor = Executor::new(store.clone(), watched, clock.clone(), work);
         // One that cannot be asked now is asked again, and left alone until then.
         if let Standing::Other(why) = executor.identify().await {
             bail!("{why}");

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 
 use super::{Store, StoreError, Tx};
-use domain::{ClusterId, KnownCluster};
+use domain::{ClusterId, KnownCluster, rights::Scope};
 
 /// The cluster as last seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct ClusterRow {
     pub version: String,
     /// Its namespaces, sorted.
     pub namespaces: Vec<String>,
+    /// Those whose applications are released, sorted; none = all.
+    pub served_namespaces: Option<Vec<String>>,
     /// Whether a client removed it, and none imported it again.
     pub removed: bool,
 }
@@ -29,6 +31,16 @@ pub struct Executors {
     pub reaching: i64,
     /// Why one of the others cannot, if one says so.
     pub trouble: Option<String>,
+    /// What they warn of, each once.
+    pub warnings: Vec<String>,
+}
+
+impl ClusterRow {
+    /// The namespaces whose applications are released.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        self.served_namespaces.clone().map_or(Scope::Whole, Scope::Named)
+    }
 }
 
 impl Store {
@@ -43,7 +55,7 @@ impl Store {
         Ok(())
     }
 
-    /// Mirrors what an executor sees of the cluster.
+    /// Mirrors what an executor sees of the cluster, and where it releases applications.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -52,15 +64,17 @@ impl Store {
         cluster: &KnownCluster,
         version: &str,
         namespaces: &[String],
+        scope: &Scope,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         sqlx::query!(
-            "/* mirror_cluster */ UPDATE kubernetes_cluster SET version = $2, namespaces = $3, seen_at = $4 WHERE id = $1 AND identity = $5",
+            "/* mirror_cluster */ UPDATE kubernetes_cluster SET version = $2, namespaces = $3, seen_at = $4, served_namespaces = $6 WHERE id = $1 AND identity = $5",
             cluster.id.as_str(),
             version,
             namespaces,
             now.to_sqlx() as _,
-            cluster.identity.as_str()
+            cluster.identity.as_str(),
+            scope.names()
         )
         .execute(&self.pool)
         .await?;
@@ -74,7 +88,7 @@ impl Store {
     pub async fn cluster(&self, id: &ClusterId) -> Result<Option<ClusterRow>, StoreError> {
         let row = sqlx::query_as!(
             ClusterRow,
-            "/* cluster */ SELECT version, namespaces, removed_at IS NOT NULL AS \"removed!\" FROM kubernetes_cluster WHERE id = $1",
+            "/* cluster */ SELECT version, namespaces, served_namespaces, removed_at IS NOT NULL AS \"removed!\" FROM kubernetes_cluster WHERE id = $1",
             id.as_str()
         )
         .fetch_optional(&self.pool)
@@ -83,7 +97,7 @@ impl Store {
     }
 
     /// The heartbeat of an executor of the cluster: whether it can carry out orders there,
-    /// and if not why. Also deletes executors without a heartbeat for an hour.
+    /// and if not why; and what it warns of. Also deletes executors without a heartbeat for an hour.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -92,15 +106,17 @@ impl Store {
         cluster: &ClusterId,
         holder: &str,
         standing: Result<(), &str>,
+        warnings: &[String],
     ) -> Result<(), StoreError> {
         sqlx::query!(
             "/* heartbeat */ WITH gone AS (DELETE FROM executor WHERE seen_at < now() - interval '1 hour' AND holder <> $1)
-             INSERT INTO executor (cluster_id, holder, seen_at, cluster_reachable, trouble) VALUES ($4, $1, now(), $2, $3)
-             ON CONFLICT (holder) DO UPDATE SET seen_at = now(), cluster_reachable = $2, trouble = $3",
+             INSERT INTO executor (cluster_id, holder, seen_at, cluster_reachable, trouble, warnings) VALUES ($4, $1, now(), $2, $3, $5)
+             ON CONFLICT (holder) DO UPDATE SET seen_at = now(), cluster_reachable = $2, trouble = $3, warnings = $5",
             holder,
             standing.is_ok(),
             standing.err(),
-            cluster.as_str()
+            cluster.as_str(),
+            warnings
         )
         .execute(&self.pool)
         .await?;
@@ -129,7 +145,9 @@ impl Store {
     ) -> Result<Executors, StoreError> {
         let row = sqlx::query_as!(
             Executors,
-            r#"/* executors */ SELECT count(*) AS "alive!", count(*) FILTER (WHERE cluster_reachable) AS "reaching!", max(trouble) AS trouble
+            r#"/* executors */ SELECT count(*) AS "alive!", count(*) FILTER (WHERE cluster_reachable) AS "reaching!", max(trouble) AS trouble,
+                   ARRAY(SELECT DISTINCT warning FROM executor AS each, unnest(each.warnings) AS warning
+                         WHERE each.cluster_id = $2 AND each.seen_at > now() - make_interval(secs => $1) ORDER BY warning LIMIT 20) AS "warnings!"
                FROM executor WHERE cluster_id = $2 AND seen_at > now() - make_interval(secs => $1)"#,
             seconds,
             cluster.as_str()
@@ -153,6 +171,20 @@ impl Store {
 }
 
 impl Tx {
+    /// The namespaces of a cluster whose applications are released.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn scope(&mut self, id: &ClusterId) -> Result<Scope, StoreError> {
+        let named = sqlx::query_scalar!(
+            "/* scope */ SELECT served_namespaces FROM kubernetes_cluster WHERE id = $1",
+            id.as_str()
+        )
+        .fetch_optional(self.connection())
+        .await?;
+        Ok(named.flatten().map_or(Scope::Whole, Scope::Named))
+    }
+
     /// Whether a client removed the cluster, and none imported it again.
     ///
     /// # Errors

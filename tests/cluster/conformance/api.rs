@@ -4,6 +4,7 @@
 //! The texts of refusals are compared as well, since a release tool hands them on
 //! to people.
 
+use domain::rights::Scope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -331,7 +332,7 @@ pub async fn lists_choose_by_labels_and_fields(space: Space) {
 }
 
 pub async fn a_cluster_is_known_by_the_uid_of_kube_system(space: Space) {
-    let cluster = cluster::Cluster::watch(space.client.clone());
+    let cluster = cluster::Cluster::watch(space.client.clone(), Scope::Whole);
     let identity = cluster.identify().await.unwrap();
     let namespace = space.raw("/api/v1/namespaces/kube-system").await;
     assert_eq!(namespace["metadata"]["uid"], identity.as_str());

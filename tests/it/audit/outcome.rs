@@ -25,7 +25,7 @@ impl Silent {
         let store = Store::on(pool.clone(), test_support::keyring::keyring());
         let application = application(&store, "web").await;
         let known = known_cluster(&store).await;
-        store.heartbeat(&CLUSTER.into(), "somebody", Ok(())).await.unwrap();
+        store.heartbeat(&CLUSTER.into(), "somebody", Ok(()), &[]).await.unwrap();
         let now = clock::Clock::default().now();
         assert!(store.insert_key("test", &"secret".into(), "tester", now).await.unwrap());
         let service = Service::new(store.clone(), Default::default(), settings(Default::default()));

@@ -254,7 +254,7 @@ async fn an_object_write_that_was_carried_out_twice_was_carried_out_once(app: Ap
         owner: Some(owner),
         action: Action::Create(object),
     };
-    let cluster = ::cluster::Cluster::watch(app.client.clone());
+    let cluster = ::cluster::Cluster::watch(app.client.clone(), Scope::Whole);
     cluster.trust(Some(&cluster.identify().await.unwrap()));
     let text = Uuid::now_v7().to_string();
     let attempt = |generation, repeated| domain::object::write::Attempt {

@@ -10,8 +10,10 @@ async fn an_outage_that_a_transition_ends_counts_like_any_other(pool: PgPool) {
     let store = Store::on(pool, test_support::keyring::keyring());
     let web = application(&store, "web").await;
     let id = order(&store, web, batches(2)).await.unwrap();
-    let lease =
-        store.acquire(&known_cluster(&store).await, "one", LEASE, now(), 10).await.unwrap()[0];
+    let lease = store
+        .acquire(&known_cluster(&store).await, "one", LEASE, now(), 10, &Scope::Whole)
+        .await
+        .unwrap()[0];
     let loaded = async || store.order(id).await.unwrap().unwrap();
     let begun = now();
     let after = |seconds| begun + SignedDuration::from_secs(seconds);

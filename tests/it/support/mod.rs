@@ -18,6 +18,7 @@ use domain::{
         FailurePolicy, State,
         plan::{Pace, Strategy},
     },
+    rights::Scope,
     template::spec::SpecChange,
 };
 use executor::Executor;
@@ -129,11 +130,23 @@ impl Running {
         clock: &Clock,
         lease: Duration,
     ) -> Self {
+        Self::start_within(Scope::Whole, cluster, store, client, clock, lease)
+    }
+
+    /// One that serves these namespaces alone.
+    pub fn start_within(
+        scope: Scope,
+        cluster: &str,
+        store: &Store,
+        client: kube::Client,
+        clock: &Clock,
+        lease: Duration,
+    ) -> Self {
         let stop = CancellationToken::new();
         let settings =
             executor::ExecutorConfig { cluster: cluster.into(), lease, concurrency: 100 };
-        let executor =
-            Executor::new(store.clone(), Cluster::watch(client), clock.clone(), settings);
+        let watched = Cluster::watch(client, scope);
+        let executor = Executor::new(store.clone(), watched, clock.clone(), settings);
         Self { task: tokio::spawn(executor.run(stop.clone())), stop }
     }
 
@@ -252,6 +265,13 @@ impl App {
     /// Starts another executor and ends the present one in good order.
     pub async fn hand_over(&mut self) {
         let next = Running::start(&self.store, self.client.clone(), &self.clock, LEASE);
+        std::mem::replace(&mut self.executor, next).stop().await;
+    }
+
+    /// The same, with one that serves these namespaces alone.
+    pub async fn hand_over_within(&mut self, scope: Scope) {
+        let (store, client) = (&self.store, self.client.clone());
+        let next = Running::start_within(scope, CLUSTER, store, client, &self.clock, LEASE);
         std::mem::replace(&mut self.executor, next).stop().await;
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::{sync::watch, time::Instant};
 
-use super::{NEEDED, View, WatchedKind};
+use super::{State, Stream, View};
 use domain::order::outage::Obstacle;
 
 /// Time without an answer after which streams may be dead.
@@ -16,10 +16,10 @@ pub(super) type Blindness = (Obstacle, String);
 
 impl View {
     /// A watch broke.
-    pub(crate) fn lose(&self, kind: WatchedKind, why: Blindness) {
+    pub(crate) fn lose(&self, stream: &Stream, why: Blindness) {
         let mut state = self.lock();
-        state.broken.insert(kind, why);
-        self.doubt(&mut state, kind);
+        state.broken.insert(stream.clone(), why);
+        self.doubt(&mut state, stream.kind);
     }
 
     /// The API server did not say which cluster it is. Nothing is decided, or written, until
@@ -40,13 +40,11 @@ impl View {
                 obstacle == Obstacle::Unanswered && since.elapsed() >= DEAD_AFTER
             });
             if was_away {
-                for kind in NEEDED
-                    .into_iter()
-                    .filter(|kind| state.synced.contains(kind))
-                    .collect::<Vec<_>>()
-                {
-                    let why = (Obstacle::Unanswered, "what there is is listed anew".to_owned());
-                    state.broken.insert(kind, why);
+                for stream in self.streams().iter().filter(|it| it.is_needed()) {
+                    if state.synced.contains(stream) {
+                        let why = (Obstacle::Unanswered, "what there is is listed anew".to_owned());
+                        state.broken.insert(stream.clone(), why);
+                    }
                 }
             }
             was_away
@@ -61,16 +59,25 @@ impl View {
         self.renewed.subscribe()
     }
 
-    /// Why nothing can be seen now; none where it can.
+    /// Why not everything can be seen now; none where it can.
     pub(crate) fn blindness(&self) -> Option<Blindness> {
-        let state = self.lock();
+        self.blindness_by(&self.lock(), |_| true)
+    }
+
+    /// Why a namespace cannot be seen now; none where it can.
+    pub(crate) fn blindness_of(&self, namespace: &str) -> Option<Blindness> {
+        self.blindness_by(&self.lock(), |stream| stream.shows(namespace))
+    }
+
+    fn blindness_by(&self, state: &State, of: impl Fn(&Stream) -> bool) -> Option<Blindness> {
         if let Some((why, _)) = &state.unanswered {
             return Some(why.clone());
         }
-        if let Some(why) = NEEDED.iter().find_map(|kind| state.broken.get(kind)) {
+        let needed = || self.streams().iter().filter(|it| it.is_needed() && of(it));
+        if let Some(why) = needed().find_map(|stream| state.broken.get(stream)) {
             return Some(why.clone());
         }
-        if NEEDED.iter().any(|kind| !state.synced.contains(kind)) {
+        if needed().any(|stream| !state.synced.contains(stream)) {
             return Some((Obstacle::Unanswered, "what there is is not listed yet".into()));
         }
         let unknown = "it is not certain that it is the cluster of this id";
@@ -80,16 +87,20 @@ impl View {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::WatchedKind, *};
 
     fn list(view: &View, kind: WatchedKind) {
-        view.begin_list(kind);
-        view.end_list(kind);
+        view.begin_list(&kind.into());
+        view.end_list(&kind.into());
+    }
+
+    fn list_all(view: &View) {
+        view.streams().iter().filter(|it| it.is_needed()).for_each(|it| list(view, it.kind));
     }
 
     fn seen() -> View {
         let view = View::default();
-        NEEDED.into_iter().for_each(|kind| list(&view, kind));
+        list_all(&view);
         view.trust(Some(&"one".parse().unwrap()));
         view.see("one".parse().unwrap(), view.doubts());
         view
@@ -111,7 +122,7 @@ mod tests {
         view.see("one".parse().unwrap(), view.doubts());
         assert!(view.is_known() && renewed.has_changed().unwrap());
         assert!(view.blindness().is_some(), "the streams may be dead");
-        NEEDED.into_iter().for_each(|kind| list(&view, kind));
+        list_all(&view);
         view.see("one".parse().unwrap(), view.doubts());
         assert_eq!(view.blindness(), None);
     }
@@ -121,7 +132,7 @@ mod tests {
         let view = seen();
         let key = super::super::Key { namespace: "shop".into(), name: "web".into() };
         assert_ne!(view.observe(&key), domain::observed::Observation::Unknown);
-        view.lose(WatchedKind::Pod, (Obstacle::Denied, "no right".into()));
+        view.lose(&WatchedKind::Pod.into(), (Obstacle::Denied, "no right".into()));
         view.see("one".parse().unwrap(), view.doubts());
         assert_eq!(view.observe(&key), domain::observed::Observation::Unknown);
         assert_eq!(view.blindness(), Some((Obstacle::Denied, "no right".into())));
@@ -129,7 +140,7 @@ mod tests {
         list(&view, WatchedKind::Pod);
         view.see("one".parse().unwrap(), view.doubts());
         assert_eq!(view.blindness(), None);
-        view.lose(WatchedKind::Warning, (Obstacle::Denied, "no right".into()));
+        view.lose(&WatchedKind::Warning.into(), (Obstacle::Denied, "no right".into()));
         assert_eq!(view.blindness(), None);
     }
 }

@@ -120,12 +120,12 @@ mod tests {
             WatchedKind::Pod,
             WatchedKind::Namespace,
         ] {
-            view.begin_list(kind);
+            view.begin_list(&kind.into());
             if let (WatchedKind::Deployment, Some(key)) = (kind, deployment) {
                 let metadata = json!({ "namespace": key.namespace, "name": key.name, "uid": "1", "resourceVersion": "7" });
                 view.put_deployment(key, json!({ "metadata": metadata, "spec": {}, "status": {} }));
             }
-            view.end_list(kind);
+            view.end_list(&kind.into());
         }
     }
 

@@ -6,9 +6,11 @@ impl View {
     /// Takes a Deployment in, unless a newer version of it is here already.
     pub(crate) fn put_deployment(&self, key: &Key, object: Value) {
         let mut state = self.lock();
-        if let (Some(listed), Some(uid)) =
-            (state.listing.get_mut(&WatchedKind::Deployment), object["metadata"]["uid"].as_str())
-        {
+        let listing = self.stream_of_deployments(&key.namespace);
+        if let (Some(listed), Some(uid)) = (
+            listing.and_then(|stream| state.listing.get_mut(stream)),
+            object["metadata"]["uid"].as_str(),
+        ) {
             // One that we create while a list is on its way may not be in it.
             listed.insert(uid.to_owned());
         }
@@ -27,23 +29,29 @@ impl View {
         state.notify(key);
     }
 
-    pub(crate) fn begin_list(&self, kind: WatchedKind) {
+    pub(crate) fn begin_list(&self, stream: &Stream) {
         let mut state = self.lock();
-        state.listing.insert(kind, HashSet::new());
-        if state.synced.contains(&kind) {
-            self.doubt(&mut state, kind);
+        state.listing.insert(stream.clone(), HashSet::new());
+        if state.synced.contains(stream) {
+            self.doubt(&mut state, stream.kind);
         }
     }
 
-    pub(crate) fn end_list(&self, kind: WatchedKind) {
+    pub(crate) fn end_list(&self, stream: &Stream) {
         let mut state = self.lock();
-        let Some(listed) = state.listing.remove(&kind) else { return };
+        let Some(listed) = state.listing.remove(stream) else { return };
+        let kind = stream.kind;
         let gone: Vec<String> = match kind {
             WatchedKind::Deployment => {
-                state.deployments.retain(|_, object| {
-                    listed.contains(object["metadata"]["uid"].as_str().unwrap_or_default())
+                state.deployments.retain(|key, object| {
+                    !stream.shows(&key.namespace)
+                        || listed.contains(object["metadata"]["uid"].as_str().unwrap_or_default())
                 });
                 Vec::new()
+            }
+            _ if stream.namespace.is_some() => {
+                let before = state.held.insert(stream.clone(), listed.clone()).unwrap_or_default();
+                before.into_iter().filter(|uid| !listed.contains(uid)).collect()
             }
             WatchedKind::ReplicaSet => {
                 state.replica_sets.keys().filter(|uid| !listed.contains(*uid)).cloned().collect()
@@ -76,26 +84,30 @@ impl View {
             state.forget(kind, &uid);
         }
         self.namespaces_changed.notify_one();
-        state.synced.insert(kind);
-        state.broken.remove(&kind);
+        state.synced.insert(stream.clone());
+        state.broken.remove(stream);
         for sender in state.watchers.values() {
             sender.send_modify(|count| *count += 1);
         }
     }
 
-    pub(crate) fn put(&self, kind: WatchedKind, seen: DynamicObject) {
+    pub(crate) fn put(&self, stream: &Stream, seen: DynamicObject) {
+        let kind = stream.kind;
         let uid = seen.metadata.uid.clone().unwrap_or_default();
         let name = seen.metadata.name.clone().unwrap_or_default();
         let key = Key { namespace: seen.metadata.namespace.clone().unwrap_or_default(), name };
         let Ok(value) = serde_json::to_value(seen) else { return };
-        if kind != WatchedKind::Deployment
-            && let Some(listed) = self.lock().listing.get_mut(&kind)
-        {
-            listed.insert(if kind == WatchedKind::Namespace {
-                key.name.clone()
-            } else {
-                uid.clone()
-            });
+        if kind != WatchedKind::Deployment {
+            let mut state = self.lock();
+            if let Some(listed) = state.listing.get_mut(stream) {
+                listed.insert(if kind == WatchedKind::Namespace {
+                    key.name.clone()
+                } else {
+                    uid.clone()
+                });
+            } else if stream.namespace.is_some() {
+                state.held.entry(stream.clone()).or_default().insert(uid.clone());
+            }
         }
         match kind {
             WatchedKind::Deployment => self.put_deployment(&key, value),
@@ -189,10 +201,14 @@ impl View {
         }
     }
 
-    pub(crate) fn delete(&self, kind: WatchedKind, object: &DynamicObject) {
+    pub(crate) fn delete(&self, stream: &Stream, object: &DynamicObject) {
         let uid = object.metadata.uid.clone().unwrap_or_default();
         let name = object.metadata.name.clone().unwrap_or_default();
         let mut state = self.lock();
+        let kind = stream.kind;
+        if let Some(held) = state.held.get_mut(stream) {
+            held.remove(&uid);
+        }
         match kind {
             WatchedKind::Namespace => {
                 state.namespaces.remove(&name);

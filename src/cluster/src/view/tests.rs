@@ -37,7 +37,7 @@ fn the_new_replica_set_is_the_oldest_that_kubernetes_takes_for_the_template() {
                 _ => (late, "1Gi"),
             };
             view.put(
-                WatchedKind::ReplicaSet,
+                &WatchedKind::ReplicaSet.into(),
                 replica_set(name, created, template(memory, Some(name))),
             );
         }
@@ -58,18 +58,18 @@ fn pods_that_take_ports_of_their_nodes_are_kept_whoever_made_them() {
         serde_json::from_value(object).unwrap()
     };
     let view = View::default();
-    view.begin_list(WatchedKind::Pod);
+    view.begin_list(&WatchedKind::Pod.into());
     for (name, port) in [("bare", Some(80)), ("other", None), ("gone", Some(81))] {
-        view.put(WatchedKind::Pod, pod(name, port));
+        view.put(&WatchedKind::Pod.into(), pod(name, port));
     }
-    view.end_list(WatchedKind::Pod);
+    view.end_list(&WatchedKind::Pod.into());
     assert_eq!(view.port_holders().len(), 2);
-    view.delete(WatchedKind::Pod, &pod("gone", Some(81)));
+    view.delete(&WatchedKind::Pod.into(), &pod("gone", Some(81)));
     let kept = view.port_holders();
     assert_eq!((kept.len(), &kept[0]["spec"]["nodeName"]), (1, &json!("a")));
     assert!(!kept[0].to_string().contains("secret"), "{kept:?}");
     // One that is not in a new list is gone.
-    view.begin_list(WatchedKind::Pod);
-    view.end_list(WatchedKind::Pod);
+    view.begin_list(&WatchedKind::Pod.into());
+    view.end_list(&WatchedKind::Pod.into());
     assert!(view.port_holders().is_empty());
 }

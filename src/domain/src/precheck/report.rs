@@ -147,6 +147,18 @@ pub struct Existing {
 }
 
 impl PrecheckReport {
+    /// That a release cannot work, for this reason alone.
+    #[must_use]
+    pub fn refused(subject: Subject, reason: String) -> Self {
+        Self {
+            checks: vec![Check { subject, finding: Finding::Refused, reason }],
+            plan: None,
+            replicas: None,
+            lacks_room: false,
+            existing: None,
+        }
+    }
+
     /// The first check that says that the release cannot work.
     #[must_use]
     pub fn refusal(&self) -> Option<&Check> {

@@ -25,6 +25,10 @@ pub struct Health {
     /// Whether change orders are carried out now; absent likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
     releases: Option<bool>,
+    /// What somebody should look at while all is ready, such as rights on the cluster that are
+    /// missing or too much; at most 20.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 /// The process lives and answers.
@@ -33,7 +37,8 @@ pub struct Health {
 /// restart a server that only waits for them.
 #[utoipa::path(get, path = "/healthz", operation_id = "healthz", tag = "Health", security(()), responses((status = 200, description = "It lives.", body = Health)))]
 pub async fn healthz() -> Json<Health> {
-    Json(Health { status: "ok", reason: None, reads: None, releases: None })
+    let warnings = Vec::new();
+    Json(Health { status: "ok", reason: None, reads: None, releases: None, warnings })
 }
 
 /// Requests can be served to their end.
@@ -50,10 +55,11 @@ pub async fn readyz(State(edge): State<Edge>) -> (StatusCode, Json<Health>) {
         Err(Unready::Cluster(reason)) => (true, Some(reason)),
         Err(Unready::Database(reason)) => (false, Some(reason.to_owned())),
     };
+    let warnings = if reads { edge.service.warnings().await } else { Vec::new() };
     let (code, status) = match reason {
         None => (StatusCode::OK, "ok"),
         Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
     };
     let releases = Some(reason.is_none());
-    (code, Json(Health { status, reason, reads: Some(reads), releases }))
+    (code, Json(Health { status, reason, reads: Some(reads), releases, warnings }))
 }

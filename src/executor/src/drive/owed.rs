@@ -17,7 +17,7 @@ impl Executor {
         drive: &mut Drive,
         stop: &CancellationToken,
     ) -> Result<Option<End>, StoreError> {
-        if let Some(blindness) = self.cluster.blindness() {
+        if let Some(blindness) = self.cluster.blindness_of(&drive.key.namespace) {
             return self.wait_for_sight(drive, blindness, stop).await;
         }
         let facts = Facts { deployment: self.cluster.observe(&drive.key) };

@@ -7,8 +7,9 @@
 use crate::{Caller, Error, Service};
 use domain::{
     ClusterId, ClusterIdentity, Input, Rejection, access::Resource, application::Application,
-    audit::Outcome,
+    audit::Outcome, rights::Scope,
 };
+use store::Tx;
 
 /// Orders that a refusal names.
 const NAMED: usize = 10;
@@ -56,12 +57,11 @@ impl Service {
 
     /// Checks that the cluster has this Kubernetes namespace, as far as is known.
     pub(crate) async fn known_namespace(&self, namespace: &str) -> Result<(), Error> {
-        let known = self
-            .store
-            .cluster(&self.settings.cluster)
-            .await?
-            .map(|cluster| cluster.namespaces)
-            .unwrap_or_default();
+        let row = self.store.cluster(&self.settings.cluster).await?;
+        if let Some(allowed) = row.as_ref().and_then(|it| self.unserved(it.scope(), namespace)) {
+            return Err(Rejection::invalid(Input::Namespace, namespace, allowed).into());
+        }
+        let known = row.map(|cluster| cluster.namespaces).unwrap_or_default();
         if known.is_empty() || known.iter().any(|name| name == namespace) {
             return Ok(());
         }
@@ -69,6 +69,27 @@ impl Service {
             known.iter().map(String::as_str).filter(|it| self.reaches(it)).collect();
         let allowed = format!("the cluster has no such namespace; it has {}", known.join(", "));
         Err(Rejection::invalid(Input::Namespace, namespace, allowed).into())
+    }
+
+    /// Refuses an order of an application in a namespace where no executor carries it out.
+    pub(crate) async fn served(&self, tx: &mut Tx, application: &Application) -> Result<(), Error> {
+        let scope = tx.scope(&application.cluster).await?;
+        match self.unserved(scope, &application.namespace) {
+            Some(reason) => Err(Rejection::CannotWork { subject: "Deployment", reason }.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Why nothing is released in a namespace, with those where it is that the caller reaches;
+    /// none where it is.
+    fn unserved(&self, scope: Scope, namespace: &str) -> Option<String> {
+        match scope {
+            Scope::Named(names) if names.iter().all(|it| it != namespace) => {
+                let seen = names.into_iter().filter(|it| self.reaches(it)).collect();
+                Scope::Named(seen).refusal(namespace)
+            }
+            Scope::Named(_) | Scope::Whole => None,
+        }
     }
 
     /// Removes the cluster from what clients see.

@@ -287,6 +287,7 @@ impl Service {
         order: Assembled,
         description: &str,
     ) -> Result<OrderId, Error> {
+        self.served(tx, &order.application).await?;
         self.hold_packages(tx, &order.target).await?;
         let description = &caller.because(description);
         let (id, now, application) = (OrderId::new(), self.clock.now(), order.application.id);

@@ -73,7 +73,8 @@ impl Service {
             ))
             .into());
         }
-        let (_, resting) = tx.permitted_application(failed.application).await?;
+        let (application, resting) = tx.permitted_application(failed.application).await?;
+        self.served(tx, &application).await?;
         let (order, now) = (OrderId::new(), self.clock.now());
         let description =
             caller.because(&format!("Go on with change order {id} from batch {}", index + 1));

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 
 use crate::{Store, StoreError, Tx};
-use domain::{ClusterId, KnownCluster, OrderId, order::Order};
+use domain::{ClusterId, KnownCluster, OrderId, order::Order, rights::Scope};
 
 /// A leased order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,8 @@ pub struct Lease {
 impl Store {
     /// Leases at most `limit` orders of the cluster that are due at `now` and that nobody
     /// else holds; none if another cluster is on record under its id. An order waits while
-    /// an earlier order of its application is finalizing.
+    /// an earlier order of its application is finalizing. Where `scope` names namespaces,
+    /// orders elsewhere are left alone.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -34,6 +35,7 @@ impl Store {
         lease: Duration,
         now: Timestamp,
         limit: i64,
+        scope: &Scope,
     ) -> Result<Vec<Lease>, StoreError> {
         let rows = sqlx::query!(
             r#"/* acquire */
@@ -43,6 +45,7 @@ impl Store {
                   AND (finished_at IS NULL OR finalizing)
                   AND run_after <= $3
                   AND (lease_expires_at IS NULL OR lease_expires_at < now())
+                  AND ($7::text[] IS NULL OR EXISTS (SELECT 1 FROM application WHERE application.id = candidate.application_id AND namespace = ANY($7)))
                   AND NOT EXISTS (
                       SELECT 1 FROM change_order AS earlier
                       WHERE earlier.application_id = candidate.application_id AND earlier.finalizing AND earlier.id <> candidate.id
@@ -59,7 +62,8 @@ impl Store {
             now.to_sqlx() as _,
             limit,
             cluster.id.as_str(),
-            cluster.identity.as_str()
+            cluster.identity.as_str(),
+            scope.names()
         )
         .fetch_all(&self.pool)
         .await?;
@@ -119,6 +123,27 @@ impl Store {
         Ok(())
     }
 
+    /// How many applications of the cluster are outside of these namespaces, and the names
+    /// of some of their namespaces.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn not_served(
+        &self,
+        cluster: &ClusterId,
+        namespaces: &[String],
+    ) -> Result<(i64, Vec<String>), StoreError> {
+        let row = sqlx::query!(
+            r#"/* not_served */ SELECT count(*) AS "count!", (array_agg(DISTINCT namespace ORDER BY namespace))[1:5] AS namespaces
+               FROM application WHERE cluster_id = $1 AND deleted_at IS NULL AND namespace <> ALL($2)"#,
+            cluster.as_str(),
+            namespaces
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok((row.count, row.namespaces.unwrap_or_default()))
+    }
+
     /// The orders of the cluster that rest, at most `most`, with the
     /// namespace and the name of their Deployment.
     ///
@@ -165,15 +190,21 @@ impl Store {
     }
 
     /// When the next order of the cluster that nobody holds becomes due, if one will without
-    /// a request.
+    /// a request; in these namespaces.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn next_due(&self, cluster: &ClusterId) -> Result<Option<Timestamp>, StoreError> {
+    pub async fn next_due(
+        &self,
+        cluster: &ClusterId,
+        scope: &Scope,
+    ) -> Result<Option<Timestamp>, StoreError> {
         let row = sqlx::query!(
             r#"/* next_due */ SELECT min(greatest(run_after, lease_expires_at)) AS "due" FROM change_order
-               WHERE cluster_id = $1 AND (finished_at IS NULL OR finalizing) AND run_after < 'infinity'"#,
-            cluster.as_str()
+               WHERE cluster_id = $1 AND (finished_at IS NULL OR finalizing) AND run_after < 'infinity'
+                 AND ($2::text[] IS NULL OR EXISTS (SELECT 1 FROM application WHERE application.id = change_order.application_id AND namespace = ANY($2)))"#,
+            cluster.as_str(),
+            scope.names()
         )
         .fetch_one(&self.pool)
         .await?;

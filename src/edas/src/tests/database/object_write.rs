@@ -58,7 +58,7 @@ async fn without_an_executor_nothing_is_written(pool: PgPool) {
     );
     // One that is alive, and takes nothing up: it is withdrawn.
     Store::on(server.pool.clone(), test_support::keyring::keyring())
-        .heartbeat(&"default".into(), "somebody", Ok(()))
+        .heartbeat(&"default".into(), "somebody", Ok(()), &[])
         .await
         .unwrap();
     let refused = server.call("DELETE", SERVICE, &parameters).await;

@@ -8,6 +8,7 @@ use super::{server::Server, *};
 use domain::{
     observed::Observation,
     order::intent::Applied,
+    rights::Scope,
     rollout::{self, Decision},
 };
 use store::{Lease, Made};
@@ -273,7 +274,7 @@ async fn a_deleted_application_is_gone_for_every_client_and_its_name_is_free(poo
         store.record_identity(&"default".into(), &"the-test".parse().unwrap()).await.unwrap();
     let store::Recorded::Known(cluster) = recorded else { panic!("{recorded:?}") };
     let lease = store
-        .acquire(&cluster, "one", Duration::from_secs(60), server.clock.now(), 1)
+        .acquire(&cluster, "one", Duration::from_secs(60), server.clock.now(), 1, &Scope::Whole)
         .await
         .unwrap()[0];
     execute(&store, lease, server.clock.now()).await;

@@ -18,6 +18,7 @@ use domain::{
     ReleaseId,
     package::{PackageKind, runtime::Runtime},
     precheck::Existing,
+    rights::Scope,
     template::{
         java::{JavaChange, Package, Web, WebContext},
         spec::{Field, SpecChange},
@@ -77,7 +78,7 @@ impl Live {
         };
         let executor = Executor::new(
             Store::on(own, test_support::keyring::keyring()),
-            Cluster::watch(simulation.client()),
+            Cluster::watch(simulation.client(), Scope::Whole),
             server.clock.clone(),
             settings,
         );
