@@ -79,8 +79,6 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`] if the database cannot be reached.
     pub async fn listen_for_changes(&self) -> Result<PgListener, StoreError> {
-        let mut listener = PgListener::connect_with(&self.pool).await?;
-        listener.listen_all([ORDER_CHANNEL, CHANGED_CHANNEL]).await?;
-        Ok(listener)
+        Ok(self.pool.listen(&[ORDER_CHANNEL, CHANGED_CHANNEL]).await?)
     }
 }

@@ -15,6 +15,7 @@ mod follow;
 mod keyring;
 mod list;
 mod order;
+mod pool;
 mod question;
 mod row;
 mod sealed;
@@ -68,6 +69,8 @@ use sqlx::{
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
 
+use pool::Connections;
+
 /// The migrations, embedded in the program.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 
@@ -91,7 +94,7 @@ const STATEMENT_TIMEOUT: &str = "statement_timeout";
 /// The database. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pool: PgPool,
+    pool: Connections,
     /// What values are sealed and opened with.
     keyring: Keyring,
 }
@@ -118,15 +121,16 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(timeout)
+            .test_before_acquire(false)
             .connect_with(options)
             .await?;
-        Ok(Self { pool, keyring })
+        Ok(Self::on(pool, keyring))
     }
 
     /// A store on a pool that exists already.
     #[must_use]
     pub fn on(pool: PgPool, keyring: Keyring) -> Self {
-        Self { pool, keyring }
+        Self { pool: Connections::of(pool), keyring }
     }
 
     /// Begins a transaction. Dropping it rolls it back.
@@ -134,12 +138,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`] if there is no connection.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
-        let asked = Instant::now();
-        let begun = self.pool.begin().await;
-        let outcome = if begun.is_ok() { "begun" } else { "failed" };
-        metrics::histogram!("sluice_database_begin_seconds", "outcome" => outcome)
-            .record(asked.elapsed());
-        Ok(Tx { inner: begun?, keyring: self.keyring.clone(), before: None, after: None })
+        Ok(Tx {
+            inner: self.pool.begin().await?,
+            keyring: self.keyring.clone(),
+            before: None,
+            after: None,
+        })
     }
 
     /// Whether the schema is the one that this program was built for.
@@ -184,9 +188,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`] if the database cannot be reached.
     pub async fn listen(&self) -> Result<PgListener, StoreError> {
-        let mut listener = PgListener::connect_with(&self.pool).await?;
-        listener.listen_all([ORDER_CHANNEL, REQUEST_CHANNEL]).await?;
-        Ok(listener)
+        Ok(self.pool.listen(&[ORDER_CHANNEL, REQUEST_CHANNEL]).await?)
     }
 
     /// Whether the database answers.
