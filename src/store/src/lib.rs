@@ -59,7 +59,7 @@ pub use upload::{
     Completion, CredentialRow, Hold, MultipartRow, NewMultipart, NewPart, NewUpload, PackageRow,
     PartRefused, StoredPackage, WrittenPart,
 };
-pub use view::{BatchRow, BatchView, OrderView, PodState};
+pub use view::{BatchRow, BatchView, OrderView, PodState, WholeOrder};
 
 use std::time::{Duration, Instant};
 
@@ -69,6 +69,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
 
+use domain::ApplicationId;
 use pool::Connections;
 
 /// The migrations, embedded in the program.
@@ -82,6 +83,12 @@ pub const REQUEST_CHANNEL: &str = "sluice_request";
 
 /// The channel of notifications with the ids of orders that changed, for those who follow them.
 pub const CHANGED_CHANNEL: &str = "sluice_changed";
+
+/// The channel of notifications with the id of a precheck request that was answered.
+pub const ANSWER_CHANNEL: &str = "sluice_answer";
+
+/// The channel of notifications that it changed who may do what.
+pub const ACCESS_CHANNEL: &str = "sluice_access";
 
 /// How long a transaction may wait for its next statement until Postgres ends it.
 /// A program that stops in the middle of one, or loses the network, would otherwise keep
@@ -143,6 +150,7 @@ impl Store {
             keyring: self.keyring.clone(),
             before: None,
             after: None,
+            touched: Vec::new(),
         })
     }
 
@@ -210,6 +218,8 @@ pub struct Tx {
     before: Option<domain::audit::Digest>,
     /// Digest of what is wanted.
     after: Option<domain::audit::Digest>,
+    /// The applications that were locked, or got an order.
+    touched: Vec<ApplicationId>,
 }
 
 impl Tx {
@@ -224,6 +234,11 @@ impl Tx {
         metrics::histogram!("sluice_database_commit_seconds", "outcome" => outcome)
             .record(asked.elapsed());
         Ok(committed?)
+    }
+
+    /// The applications of which something may be otherwise once it is committed.
+    pub fn take_touched(&mut self) -> Vec<ApplicationId> {
+        std::mem::take(&mut self.touched)
     }
 
     fn connection(&mut self) -> &mut PgConnection {
