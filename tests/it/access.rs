@@ -1,6 +1,6 @@
 //! What is granted to principals, in the database: lists, keys and their ends.
 
-use std::{cell::Cell, collections::BTreeSet, net::IpAddr, sync::Once};
+use std::{collections::BTreeSet, net::IpAddr};
 
 use clock::Clock;
 use domain::{
@@ -12,9 +12,8 @@ use jiff::SignedDuration;
 use service::{Caller, Error, Permit, Service, WantedKey};
 use sqlx::PgPool;
 use store::{ApplicationFilter, NewApplication, Store};
-use tracing_subscriber::{Layer as _, filter::filter_fn, layer::SubscriberExt as _};
 
-use crate::support::{caller, known_cluster, settings};
+use crate::support::{caller, known_cluster, sent, settings};
 
 const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
@@ -160,31 +159,6 @@ async fn what_may_not_be_seen_is_unknown_and_what_may_not_be_done_is_refused(poo
     assert_eq!(orders, 1, "only what was allowed was ordered");
 }
 
-thread_local! {
-    /// The statements that were sent to Postgres. A test has a thread of its own.
-    static SENT: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Counts statements. There is one for the whole program: subscribers that come and go in
-/// several threads miss events of each other.
-struct Statements;
-
-impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Statements {
-    fn on_event(&self, _: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
-        SENT.set(SENT.get() + 1);
-    }
-}
-
-fn count_statements() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let of_sqlx = filter_fn(|metadata| metadata.target() == "sqlx::query");
-        let counting = tracing_subscriber::registry().with(Statements.with_filter(of_sqlx));
-        tracing::subscriber::set_global_default(counting).unwrap();
-    });
-    SENT.set(0);
-}
-
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn being_judged_costs_an_order_no_statement(pool: PgPool) {
     let service = service(&pool);
@@ -194,9 +168,9 @@ async fn being_judged_costs_an_order_no_statement(pool: PgPool) {
     let mut counts = Vec::new();
     for (name, judged) in [("web-1", false), ("web-2", true)] {
         let id = application(&store, "shop", name).await;
-        count_statements();
+        sent::count();
         let found = service.key(&key.id).await.unwrap().unwrap();
-        assert_eq!(SENT.get(), 1, "a key comes with what is granted");
+        assert_eq!(sent::since().len(), 1, "a key comes with what is granted");
         let service = if judged {
             let access = service.access(&found.grants, PEER, true);
             service.within(Permit::of(access, Action::STOP).unwrap())
@@ -204,7 +178,7 @@ async fn being_judged_costs_an_order_no_statement(pool: PgPool) {
             service.clone()
         };
         service.stop(&caller(), id, None).await.unwrap();
-        counts.push(SENT.get());
+        counts.push(sent::since().len());
     }
     assert!(counts[0] > 4 && counts[0] == counts[1], "{counts:?}");
 }

@@ -31,6 +31,7 @@ mod follow;
 mod graceful_start;
 mod guard;
 mod hands;
+mod known;
 mod kubectl;
 mod layers;
 mod matrix;

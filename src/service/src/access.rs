@@ -16,9 +16,10 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 
-use crate::{Error, Service, once::Work};
+use crate::{Error, Service, known::Found, once::Work};
 use domain::{
     ApplicationId, BatchId, OrderId, Rejection,
     access::{Access, Action, Circumstances, Filter, Grant, Network, Resource, Site, Verdict},
@@ -27,7 +28,10 @@ use domain::{
     order::{DeploymentBefore, Order},
     snapshot::ApplicationName,
 };
+
+use key::{KeySecret, SeenKey};
 use serde_json::Value;
+use store::WholeOrder;
 
 /// What a caller may do, and what is being done.
 #[derive(Debug, Clone)]
@@ -36,6 +40,8 @@ pub struct Permit {
     /// None = whatever it is: the program itself does it.
     action: Option<Action>,
     judged: Arc<Judged>,
+    /// The key that it was made from, where it was one.
+    key: Option<SeenKey>,
 }
 
 /// What was judged by a permit.
@@ -63,7 +69,7 @@ impl Permit {
     /// [`Rejection::NotAllowed`] where there is nothing that it may be done to.
     pub fn of(access: Arc<Access>, action: Action) -> Result<Self, Rejection> {
         if access.may(action) {
-            Ok(Self { access, action: Some(action), judged: Arc::default() })
+            Ok(Self { access, action: Some(action), judged: Arc::default(), key: None })
         } else {
             Err(Rejection::NotAllowed { action: action.shown(), resource: None })
         }
@@ -72,21 +78,33 @@ impl Permit {
     /// Of the program itself.
     #[must_use]
     pub fn everything() -> Self {
-        Self { access: Access::everything().into(), action: None, judged: Arc::default() }
+        Self {
+            access: Access::everything().into(),
+            action: None,
+            judged: Arc::default(),
+            key: None,
+        }
     }
 
     /// Of nobody: everything is refused.
     #[must_use]
     pub fn nobody() -> Self {
         let action = Some(Action::READ);
-        Self { access: Access::nothing().into(), action, judged: Arc::default() }
+        Self { access: Access::nothing().into(), action, judged: Arc::default(), key: None }
     }
 
     /// Of a caller with this access, about its own keys and sessions: nothing need be allowed
     /// for that, and no application is reached by it.
     #[must_use]
     pub fn own(access: Arc<Access>) -> Self {
-        Self { access, action: Some(Action::MANAGE_ACCESS), judged: Arc::default() }
+        Self { access, action: Some(Action::MANAGE_ACCESS), judged: Arc::default(), key: None }
+    }
+
+    /// The same, of whoever uses this key: nothing is changed by it on rights that were taken
+    /// away meanwhile.
+    #[must_use]
+    pub fn of_key(self, key: &KeySecret) -> Self {
+        Self { key: Some(key.seen.clone()), ..self }
     }
 
     /// Whether anything was judged by it. An answer in which nothing was is not given,
@@ -335,6 +353,37 @@ impl Service {
         let application = self.store.application(id).await?;
         self.permit.check_known(&resource_of(&application), || unknown_application(id))?;
         Ok(application)
+    }
+
+    /// An order to whose application the caller may do this, as it is now.
+    ///
+    /// # Errors
+    /// [`Rejection::UnknownOrder`] or [`Rejection::NotAllowed`].
+    pub(crate) async fn permitted_order_now(&self, id: OrderId) -> Result<WholeOrder, Error> {
+        let order = self.store.whole_order(id).await?.ok_or_else(|| unknown_order(id))?;
+        self.permit.check_known(&resource_named(&order.application), || unknown_order(id))?;
+        Ok(order)
+    }
+
+    /// The same, as it was lately: whoever polls need not ask the database.
+    ///
+    /// # Errors
+    /// As [`Service::permitted_order_now`].
+    pub(crate) async fn permitted_view(&self, id: OrderId) -> Result<Arc<WholeOrder>, Error> {
+        let at = Instant::now();
+        let order = match self.known.orders.find(id, at) {
+            Found::Known(order, _) => order,
+            Found::Unknown(number) => {
+                self.known.miss();
+                let order = self.store.whole_order(id).await?.map(Arc::new);
+                if let Some(number) = number {
+                    self.known.orders.remember(id, order.as_ref(), number, at);
+                }
+                order.ok_or_else(|| unknown_order(id))?
+            }
+        };
+        self.permit.check_known(&resource_named(&order.application), || unknown_order(id))?;
+        Ok(order)
     }
 
     /// The application of an order, to which the caller may do this.

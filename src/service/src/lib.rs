@@ -14,6 +14,7 @@ mod catalog;
 mod check;
 pub mod diff;
 mod error;
+mod known;
 mod list;
 mod live;
 mod logs;
@@ -104,6 +105,10 @@ pub struct Service {
     uploads: Arc<Semaphore>,
     /// Who follows which order.
     hub: Arc<live::Hub>,
+    /// The answers of executors that somebody waits for.
+    answers: Arc<answer::Answers>,
+    /// What was read lately.
+    known: Arc<known::Known>,
     /// How many refusals are on record of whom.
     refusals: Arc<audit::Refusals>,
 }
@@ -123,6 +128,8 @@ impl Service {
             executor: None,
             uploads,
             hub: Arc::default(),
+            answers: Arc::default(),
+            known: Arc::default(),
             refusals: Arc::default(),
         }
     }

@@ -34,6 +34,7 @@ use domain::{
     OrderId, Rejection,
     snapshot::{Action, Snapshot},
 };
+use store::{ACCESS_CHANNEL, ANSWER_CHANNEL};
 
 use rights::Rights;
 pub use stream::EventForm;
@@ -319,14 +320,17 @@ impl Service {
     }
 
     /// Keeps those who follow orders up to date until `stop` is cancelled, which ends what
-    /// they get. Without it nobody gets a snapshot.
+    /// they get, and what was read lately. Without it nobody gets a snapshot, and everything is
+    /// read from the database.
     pub async fn keep_watches(&self, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
             () = self.hear_changes() => {}
             () = self.load_stale() => {}
             () = self.look_at_viewers() => {}
+            () = self.look_at_known() => {}
         }
+        self.known.end();
         self.hub.end();
     }
 
@@ -335,15 +339,32 @@ impl Service {
             match self.store.listen_for_changes().await {
                 Ok(mut listener) => {
                     // Whatever was notified before we listened is found by reading.
+                    self.known.forget();
+                    self.answers.set_heard(true);
                     self.hub.sweep(true);
                     let mut again = Instant::now() + READ_AGAIN;
                     loop {
                         match tokio::time::timeout_at(again, listener.try_recv()).await {
-                            Ok(Ok(Some(notification))) => self.hub.changed(
-                                notification.payload().split(' ').filter_map(|id| id.parse().ok()),
-                            ),
+                            Ok(Ok(Some(it))) if it.channel() == ACCESS_CHANNEL => {
+                                self.known.keys.forget();
+                            }
+                            Ok(Ok(Some(it))) if it.channel() == ANSWER_CHANNEL => {
+                                it.payload()
+                                    .parse()
+                                    .into_iter()
+                                    .for_each(|id| self.answers.told(id));
+                            }
+                            Ok(Ok(Some(notification))) => {
+                                let ids = notification.payload().split(' ');
+                                let ids: Vec<_> = ids.filter_map(|id| id.parse().ok()).collect();
+                                self.known.told(&ids);
+                                self.hub.changed(ids.into_iter());
+                            }
                             // The connection was made again: something may have been missed.
-                            Ok(Ok(None)) => self.hub.sweep(true),
+                            Ok(Ok(None)) => {
+                                self.known.forget();
+                                self.hub.sweep(true);
+                            }
                             Ok(Err(error)) => {
                                 tracing::warn!(%error, "listening for changes of orders failed");
                                 break;
@@ -357,6 +378,7 @@ impl Service {
                 }
                 Err(error) => tracing::warn!(%error, "changes of orders cannot be listened for"),
             }
+            self.answers.set_heard(false);
             tokio::time::sleep(LISTEN_AGAIN).await;
         }
     }

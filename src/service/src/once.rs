@@ -128,6 +128,8 @@ impl Service {
         T: Serialize + DeserializeOwned + Send,
     {
         tried(name, || async {
+            // Before a connection is taken: this may need one, too.
+            self.check_key_holds(caller).await?;
             let mut tx = self.begin().await?;
             if let Some(first) = self.claim(&mut tx, caller).await? {
                 tracing::debug!("the request was answered before");
@@ -144,7 +146,7 @@ impl Service {
                 Some(answer) => tx.remember_answer(&caller.key_id, answer).await?,
                 None => {}
             }
-            tx.tx.commit().await?;
+            self.commit(tx).await?;
             Ok(outcome)
         })
         .await
@@ -166,8 +168,10 @@ impl Service {
             let outcome = work(&mut tx).await?;
             tx.add_audit_entry(by_program(name, object, Outcome::Done), None, self.clock.now())
                 .await?;
-            tx.tx.commit().await?;
-            Ok(outcome)
+            let committed = self.commit(tx).await;
+            // It may have changed who may do what.
+            self.known.keys.forget();
+            committed.map(|()| outcome).map_err(Error::from)
         })
         .await
     }
@@ -186,15 +190,13 @@ impl Service {
         // A future within another takes its place twice: it is put on the heap before.
         let work = Box::pin(work);
         async move {
-            // The claim goes with its transaction.
-            let first = self.claim(&mut *self.begin().await?, caller).await?;
-            let outcome = match first {
+            let outcome = match self.answered(caller).await? {
                 Some(first) => return Ok(first),
                 None => match work.await {
                     // The same request may have been answered while this one looked at what
                     // the first one had changed by then.
                     Err(refusal @ Error::Rejected(_)) if caller.identity.is_some() => {
-                        self.claim(&mut *self.begin().await?, caller).await?.ok_or(refusal)
+                        self.answered(caller).await?.ok_or(refusal)
                     }
                     outcome => outcome,
                 },
@@ -262,7 +264,7 @@ impl Service {
         tried(name, || async {
             let mut tx = self.begin().await?;
             let outcome = work(&mut tx).await?;
-            tx.tx.commit().await?;
+            self.commit(tx).await?;
             Ok(outcome)
         })
         .await
@@ -287,6 +289,15 @@ impl Service {
         })
     }
 
+    /// Commits it. What was known of what it changed is forgotten, also where nobody knows
+    /// whether it was committed.
+    async fn commit(&self, mut work: Work<'_>) -> Result<(), StoreError> {
+        let touched = work.tx.take_touched();
+        let committed = work.tx.commit().await;
+        self.known.changed(&touched);
+        committed
+    }
+
     /// The first answer to this request, if it was answered before.
     async fn claim<T: DeserializeOwned>(
         &self,
@@ -297,10 +308,21 @@ impl Service {
         let outcome = tx
             .claim_request(&caller.key_id, &identity.nonce, &identity.digest, self.clock.now())
             .await?;
-        let Some(outcome) = outcome else { return Ok(None) };
+        outcome.map(|outcome| self.answer_again(outcome)).transpose()
+    }
+
+    /// The same, where nothing is claimed: one that is at work still is not waited for.
+    async fn answered<T: DeserializeOwned>(&self, caller: &Caller) -> Result<Option<T>, Error> {
+        let Some(identity) = &caller.identity else { return Ok(None) };
+        let outcome =
+            self.store.first_answer(&caller.key_id, &identity.nonce, &identity.digest).await?;
+        outcome.map(|outcome| self.answer_again(outcome)).transpose()
+    }
+
+    fn answer_again<T: DeserializeOwned>(&self, outcome: serde_json::Value) -> Result<T, Error> {
         // It was judged when it was answered.
         self.permit.judged_by_action();
-        Ok(Some(serde_json::from_value(outcome).map_err(unreadable)?))
+        Ok(serde_json::from_value(outcome).map_err(unreadable)?)
     }
 }
 

@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::{
     ClusterView, CurrentSpec, Error, OrderView, ReleaseView, Service, access::resource_of,
 };
-use domain::{ApplicationId, OrderId, Rejection, access::Resource, application::Application};
+use domain::{ApplicationId, OrderId, access::Resource, application::Application};
 use store::ReleaseRow;
 
 /// How many orders a list shows at most.
@@ -31,21 +31,12 @@ pub enum Unready {
 pub(super) const EXECUTOR_SECONDS: f64 = 15.0;
 
 impl Service {
-    /// One order with its batches.
+    /// One order with its batches, as it was at most a second ago.
     ///
     /// # Errors
     /// [`Rejection::UnknownOrder`].
     pub async fn order(&self, id: OrderId) -> Result<OrderView, Error> {
-        self.permit_order(id).await?;
-        self.order_of(id).await
-    }
-
-    /// The same, of an order that was judged.
-    pub(crate) async fn order_of(&self, id: OrderId) -> Result<OrderView, Error> {
-        let row = self.store.order_row(id).await?;
-        let row = row.ok_or_else(|| Rejection::UnknownOrder(id.to_string()))?;
-        let batches = self.store.batch_rows(id).await?;
-        Ok(row.with_batches(batches))
+        Ok(self.permitted_view(id).await?.view.clone())
     }
 
     /// The orders of an application, newest first (R17), without their batches.

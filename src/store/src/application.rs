@@ -129,6 +129,7 @@ impl Tx {
         &mut self,
         id: ApplicationId,
     ) -> Result<(Application, Option<DeploymentBefore>), StoreError> {
+        self.touched.push(id);
         let row = sqlx::query!(
             "/* lock_application */ SELECT resting_snapshot, resting_replicas FROM application WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE",
             id.0

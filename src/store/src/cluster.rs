@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 
 use super::{Store, StoreError, Tx};
-use domain::{ClusterId, KnownCluster, rights::Scope};
+use domain::{ApplicationId, ClusterId, KnownCluster, rights::Scope};
 
 /// The cluster as last seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,6 +155,27 @@ impl Store {
         .fetch_one(&self.pool)
         .await?;
         Ok(row)
+    }
+
+    /// Whether an executor that sent a heartbeat within `seconds` reaches the cluster of an
+    /// application.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn is_reached(
+        &self,
+        application: ApplicationId,
+        seconds: f64,
+    ) -> Result<bool, StoreError> {
+        let reached = sqlx::query_scalar!(
+            r#"/* is_reached */ SELECT EXISTS (
+                   SELECT 1 FROM executor e JOIN application a ON a.cluster_id = e.cluster_id
+                   WHERE a.id = $1 AND e.cluster_reachable AND e.seen_at > now() - make_interval(secs => $2)
+               ) AS "reached!""#,
+            application.0,
+            seconds
+        );
+        Ok(reached.fetch_one(&self.pool).await?)
     }
 
     /// Why an executor carries nothing out; none = it may, or is not on record.

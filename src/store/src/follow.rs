@@ -2,7 +2,7 @@
 
 use sqlx::postgres::PgListener;
 
-use crate::{CHANGED_CHANNEL, ORDER_CHANNEL, Store, StoreError};
+use crate::{ACCESS_CHANNEL, ANSWER_CHANNEL, CHANGED_CHANNEL, ORDER_CHANNEL, Store, StoreError};
 use domain::{
     ApplicationId, OrderId,
     snapshot::{ApplicationName, TimelineEntry},
@@ -74,13 +74,13 @@ impl Store {
         Ok(())
     }
 
-    /// A connection of its own that receives the notifications about orders that changed.
+    /// A connection of its own that receives the notifications about orders that changed,
+    /// about who may do what, and about answers.
     ///
     /// # Errors
     /// [`StoreError::Sql`] if the database cannot be reached.
     pub async fn listen_for_changes(&self) -> Result<PgListener, StoreError> {
-        let mut listener = PgListener::connect_with(&self.pool).await?;
-        listener.listen_all([ORDER_CHANNEL, CHANGED_CHANNEL]).await?;
-        Ok(listener)
+        let channels = [ORDER_CHANNEL, CHANGED_CHANNEL, ACCESS_CHANNEL, ANSWER_CHANNEL];
+        Ok(self.pool.listen(&channels).await?)
     }
 }

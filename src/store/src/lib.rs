@@ -15,6 +15,7 @@ mod follow;
 mod keyring;
 mod list;
 mod order;
+mod pool;
 mod question;
 mod row;
 mod sealed;
@@ -58,7 +59,7 @@ pub use upload::{
     Completion, CredentialRow, Hold, MultipartRow, NewMultipart, NewPart, NewUpload, PackageRow,
     PartRefused, StoredPackage, WrittenPart,
 };
-pub use view::{BatchRow, BatchView, OrderView, PodState};
+pub use view::{BatchRow, BatchView, OrderView, PodState, WholeOrder};
 
 use std::time::{Duration, Instant};
 
@@ -67,6 +68,9 @@ use sqlx::{
     migrate::Migrator,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
+
+use domain::ApplicationId;
+use pool::Connections;
 
 /// The migrations, embedded in the program.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
@@ -80,6 +84,12 @@ pub const REQUEST_CHANNEL: &str = "sluice_request";
 /// The channel of notifications with the ids of orders that changed, for those who follow them.
 pub const CHANGED_CHANNEL: &str = "sluice_changed";
 
+/// The channel of notifications with the id of a precheck request that was answered.
+pub const ANSWER_CHANNEL: &str = "sluice_answer";
+
+/// The channel of notifications that it changed who may do what.
+pub const ACCESS_CHANNEL: &str = "sluice_access";
+
 /// How long a transaction may wait for its next statement until Postgres ends it.
 /// A program that stops in the middle of one, or loses the network, would otherwise keep
 /// its orders locked, and no other could take over.
@@ -91,7 +101,7 @@ const STATEMENT_TIMEOUT: &str = "statement_timeout";
 /// The database. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pool: PgPool,
+    pool: Connections,
     /// What values are sealed and opened with.
     keyring: Keyring,
 }
@@ -118,15 +128,16 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(timeout)
+            .test_before_acquire(false)
             .connect_with(options)
             .await?;
-        Ok(Self { pool, keyring })
+        Ok(Self::on(pool, keyring))
     }
 
     /// A store on a pool that exists already.
     #[must_use]
     pub fn on(pool: PgPool, keyring: Keyring) -> Self {
-        Self { pool, keyring }
+        Self { pool: Connections::of(pool), keyring }
     }
 
     /// Begins a transaction. Dropping it rolls it back.
@@ -134,12 +145,13 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`] if there is no connection.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
-        let asked = Instant::now();
-        let begun = self.pool.begin().await;
-        let outcome = if begun.is_ok() { "begun" } else { "failed" };
-        metrics::histogram!("sluice_database_begin_seconds", "outcome" => outcome)
-            .record(asked.elapsed());
-        Ok(Tx { inner: begun?, keyring: self.keyring.clone(), before: None, after: None })
+        Ok(Tx {
+            inner: self.pool.begin().await?,
+            keyring: self.keyring.clone(),
+            before: None,
+            after: None,
+            touched: Vec::new(),
+        })
     }
 
     /// Whether the schema is the one that this program was built for.
@@ -184,9 +196,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`] if the database cannot be reached.
     pub async fn listen(&self) -> Result<PgListener, StoreError> {
-        let mut listener = PgListener::connect_with(&self.pool).await?;
-        listener.listen_all([ORDER_CHANNEL, REQUEST_CHANNEL]).await?;
-        Ok(listener)
+        Ok(self.pool.listen(&[ORDER_CHANNEL, REQUEST_CHANNEL]).await?)
     }
 
     /// Whether the database answers.
@@ -208,6 +218,8 @@ pub struct Tx {
     before: Option<domain::audit::Digest>,
     /// Digest of what is wanted.
     after: Option<domain::audit::Digest>,
+    /// The applications that were locked, or got an order.
+    touched: Vec<ApplicationId>,
 }
 
 impl Tx {
@@ -222,6 +234,11 @@ impl Tx {
         metrics::histogram!("sluice_database_commit_seconds", "outcome" => outcome)
             .record(asked.elapsed());
         Ok(committed?)
+    }
+
+    /// The applications of which something may be otherwise once it is committed.
+    pub fn take_touched(&mut self) -> Vec<ApplicationId> {
+        std::mem::take(&mut self.touched)
     }
 
     fn connection(&mut self) -> &mut PgConnection {

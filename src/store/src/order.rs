@@ -60,16 +60,28 @@ impl Tx {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.after = Some(self.keyring.digest_of(TARGET, &order.target)?);
+        self.touched.push(order.application);
         let target = self.keyring.seal_document(TARGET, order.id, &order.target)?;
         let snapshot =
             self.keyring.seal_document_of(SNAPSHOT, order.id, order.snapshot.as_ref())?;
         let packages = [target.packages, snapshot.packages].concat();
+        let batches = 0..order.strategy.count();
+        let ids: Vec<_> = batches.clone().map(|_| BatchId::new().0).collect();
+        let targets: Vec<_> =
+            batches.map(|index| order.strategy.cumulative(index, order.replicas)).collect();
         let inserted = sqlx::query!(
-            "/* insert_order */ INSERT INTO change_order
-                (id, application_id, kind, strategy, target, snapshot, release_id, rolls_back, description, created_at, created_by, source, step_since, run_after,
-                 batch, confirmed, back_to, notes, replicas, replicas_before, packages)
-             VALUES ($1, $2, $3::text::order_kind, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::order_source, $10, $10, $13, $13 + 1, nullif($13, 0), $14, $15, $16, $17)
-             ON CONFLICT (application_id) WHERE finished_at IS NULL DO NOTHING",
+            r#"/* insert_order */ WITH inserted AS (
+                 INSERT INTO change_order
+                    (id, application_id, kind, strategy, target, snapshot, release_id, rolls_back, description, created_at, created_by, source, step_since, run_after,
+                     batch, confirmed, back_to, notes, replicas, replicas_before, packages)
+                 VALUES ($1, $2, $3::text::order_kind, $4, $5, $6, $7, $8, $9, $10::timestamptz, $11, $12::text::order_source, $10, $10, $13::int, $13 + 1, nullif($13, 0), $14, $15, $16, $17)
+                 ON CONFLICT (application_id) WHERE finished_at IS NULL DO NOTHING RETURNING id
+             ), batches AS (
+                 INSERT INTO batch (id, order_id, index, target, updated_at, state, started_at, finished_at)
+                 SELECT b.id, inserted.id, b.number - 1, b.target, $10, CASE WHEN b.number <= $13 THEN 'succeeded'::order_state ELSE 'ready' END,
+                     CASE WHEN b.number <= $13 THEN $10 END, CASE WHEN b.number <= $13 THEN $10 END
+                 FROM inserted, unnest($18::uuid[], $19::int[]) WITH ORDINALITY AS b (id, target, number)
+             ) SELECT pg_notify($20, id::text) AS "sent: ()" FROM inserted"#,
             order.id.0,
             order.application.0,
             word(order.kind),
@@ -86,29 +98,18 @@ impl Tx {
             order.notes,
             order.target.replicas,
             order.target.replicas_before,
-            &packages
+            &packages,
+            &ids,
+            &targets,
+            ORDER_CHANNEL
         )
-        .execute(self.connection())
+        .fetch_optional(self.connection())
         .await?;
-        if inserted.rows_affected() == 0 {
+        if inserted.is_none() {
             let open = self.open_order(order.application).await?.unwrap_or(order.id);
             return Err(Rejection::OrderRunning { application: order.application, open }.into());
         }
-        for index in 0..order.strategy.count() {
-            sqlx::query!(
-                "/* insert_batch */ INSERT INTO batch (id, order_id, index, target, updated_at, state, started_at, finished_at)
-                 VALUES ($1, $2, $3, $4, $5::timestamptz, CASE WHEN $6 THEN 'succeeded'::order_state ELSE 'ready' END, CASE WHEN $6 THEN $5::timestamptz END, CASE WHEN $6 THEN $5::timestamptz END)",
-                BatchId::new().0,
-                order.id.0,
-                number("batch", index)?,
-                order.strategy.cumulative(index, order.replicas),
-                now.to_sqlx() as _,
-                index < order.resumes_at
-            )
-            .execute(self.connection())
-            .await?;
-        }
-        self.wake(order.id).await
+        Ok(())
     }
 
     /// What events hold of a target, in place of it: it tells two apart, and nobody without
@@ -269,9 +270,11 @@ impl Tx {
             .await?
             .ok_or_else(|| Rejection::UnknownOrder(id.to_string()))?;
         let keyring = self.keyring.clone();
-        load::load(self.connection(), &keyring, id)
+        let order = load::load(self.connection(), &keyring, id)
             .await?
-            .ok_or_else(|| Rejection::UnknownOrder(id.to_string()).into())
+            .ok_or_else(|| Rejection::UnknownOrder(id.to_string()))?;
+        self.touched.push(order.application);
+        Ok(order)
     }
 
     /// Locks the row of an order's application: before the order's own, as

@@ -288,8 +288,7 @@ impl Store {
 
     /// The connection options with which work on the whole database may take its time.
     fn unhurried(&self) -> PgConnectOptions {
-        PgConnectOptions::clone(&self.pool.connect_options())
-            .options([(crate::STATEMENT_TIMEOUT, "0")])
+        self.pool.options().options([(crate::STATEMENT_TIMEOUT, "0")])
     }
 }
 

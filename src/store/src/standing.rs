@@ -67,12 +67,13 @@ impl Store {
         let audit_waits = queues
             .audit_waits
             .map_or(SignedDuration::ZERO, |since| now.duration_since(since.to_jiff()));
+        let (connections, idle_connections) = self.pool.counts();
         Ok(Standing {
             orders,
             object_writes: queues.object_writes.unsigned_abs(),
             audit_waits: Duration::try_from(audit_waits).unwrap_or_default(),
-            connections: u64::from(self.pool.size()),
-            idle_connections: self.pool.num_idle() as u64,
+            connections,
+            idle_connections,
         })
     }
 }

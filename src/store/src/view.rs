@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::PgExecutor;
+use sqlx::{PgExecutor, types::Json};
 
 use super::{
     Store, StoreError, Tx,
@@ -13,6 +13,7 @@ use domain::{
     ApplicationId, BatchId, OrderId, Source,
     order::{Kind, Order, State, Step, plan::Strategy},
     package::Label,
+    snapshot::ApplicationName,
 };
 
 /// A change order as callers see it.
@@ -86,7 +87,7 @@ pub struct BatchView {
 }
 
 /// A batch as it is on record.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct BatchRow {
     pub id: BatchId,
     /// Its index, from 0.
@@ -144,13 +145,144 @@ impl OrderView {
     }
 }
 
+/// Orders for reading, with `$more` columns, as `$rest` says: a statement of its own for each
+/// way to look for them. One for all ways, with parameters that may be null, is planned anew
+/// each time, which takes longer than the reading.
+macro_rules! orders {
+    ($name:tt, $more:tt, $rest:tt $(, $argument:expr)*) => {
+        sqlx::query!(
+            $name
+                + r#" SELECT o.id AS "id!", o.application_id AS "application_id!", o.kind::text AS "kind!", o.state::text AS "state!", o.step::text AS "step!",
+               o.strategy AS "strategy!", o.replicas, o.replicas_before, o.description AS "description!", o.notes AS "notes!", o.message AS "message!", o.trouble AS "trouble!",
+               o.created_at AS "created_at!", o.finished_at, o.created_by AS "created_by!", o.source::text AS "source!", o.rolls_back,
+               r.version AS "version?", r.image AS "image?", r.package,
+               (SELECT u.id FROM change_order u WHERE u.rolls_back = o.id) AS rolled_back_by, o.template IS NOT NULL OR o.finalizing AS "changed_deployment!",
+               NOT EXISTS (
+                   SELECT 1 FROM change_order n WHERE n.application_id = o.application_id AND (n.created_at, n.id) > (o.created_at, o.id) AND n.kind <> 'object_write'
+               ) AS "newest!""#
+                + $more
+                + " FROM change_order o LEFT JOIN release r ON r.id = o.release_id "
+                + $rest
+            $(, $argument)*
+        )
+    };
+}
+
+/// What a row of [`orders`] shows, without batches.
+macro_rules! shown {
+    ($row:ident) => {{
+        let kind = value("kind", $row.kind)?;
+        let state = value("state", $row.state)?;
+        let strategy: Strategy = document("strategy", $row.strategy)?;
+        let can_roll_back = Order::can_be_rolled_back(
+            kind,
+            state,
+            $row.changed_deployment,
+            $row.newest,
+            $row.rolled_back_by.is_some(),
+        );
+        OrderView {
+            id: OrderId($row.id),
+            application: ApplicationId($row.application_id),
+            kind,
+            state,
+            step: value("step", $row.step)?,
+            batches: Vec::new(),
+            batch_count: strategy.count(),
+            strategy,
+            replicas: $row.replicas,
+            replicas_before: $row.replicas_before,
+            description: $row.description,
+            notes: $row.notes,
+            version: $row.version.unwrap_or_default(),
+            image: $row.image.unwrap_or_default(),
+            package: $row.package.map(|package| document("package", package)).transpose()?,
+            message: $row.message,
+            trouble: $row.trouble,
+            created_at: $row.created_at.to_jiff(),
+            finished_at: $row.finished_at.map(jiff_sqlx::Timestamp::to_jiff),
+            created_by: $row.created_by,
+            source: value("source", $row.source)?,
+            rolls_back: $row.rolls_back.map(OrderId),
+            rolled_back_by: $row.rolled_back_by.map(OrderId),
+            can_roll_back,
+        }
+    }};
+}
+
+/// The columns of a whole order: its application, and its batches in order.
+macro_rules! whole_orders {
+    ($name:tt, $rest:tt, $argument:expr) => {
+        orders!(
+            $name,
+            r#", a.name AS "application_name!", a.namespace AS "namespace!", a.cluster_id AS "cluster_id!",
+               (SELECT coalesce(json_agg(json_build_object('id', b.id, 'index', b.index, 'state', b.state, 'target', b.target, 'started_at', b.started_at,
+                    'finished_at', b.finished_at, 'updated_at', b.updated_at, 'message', b.message, 'pods', b.pods) ORDER BY b.index), '[]')
+                FROM batch b WHERE b.order_id = o.id) AS "batches!: Json<Vec<BatchRow>>""#,
+            $rest,
+            $argument
+        )
+    };
+}
+
+/// An order with its batches, and whose it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WholeOrder {
+    pub view: OrderView,
+    pub application: ApplicationName,
+}
+
+macro_rules! whole {
+    ($row:ident) => {{
+        let application = ApplicationName {
+            id: ApplicationId($row.application_id),
+            name: $row.application_name,
+            namespace: $row.namespace,
+            cluster: $row.cluster_id,
+        };
+        let batches = $row.batches.0;
+        WholeOrder { view: shown!($row).with_batches(batches), application }
+    }};
+}
+
 impl Store {
+    /// One order for reading, with its batches.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn whole_order(&self, id: OrderId) -> Result<Option<WholeOrder>, StoreError> {
+        let row = whole_orders!(
+            "/* whole_order */",
+            "JOIN application a ON a.id = o.application_id WHERE o.id = $1",
+            id.0
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(|row| Ok(whole!(row))).transpose()
+    }
+
+    /// The same of many orders: those of them that there are.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn whole_orders(&self, ids: &[OrderId]) -> Result<Vec<WholeOrder>, StoreError> {
+        let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
+        let rows = whole_orders!(
+            "/* whole_orders */",
+            "JOIN application a ON a.id = o.application_id WHERE o.id = ANY($1)",
+            &ids
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(|row| Ok(whole!(row))).collect()
+    }
+
     /// One order for reading, without its batches.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn order_row(&self, id: OrderId) -> Result<Option<OrderView>, StoreError> {
-        Ok(order_rows(&self.pool, Some(id), None, true, 1).await?.pop())
+        order_row(&self.pool, id).await
     }
 
     /// The newest orders of an application, newest first.
@@ -162,7 +294,16 @@ impl Store {
         application: ApplicationId,
         limit: i64,
     ) -> Result<Vec<OrderView>, StoreError> {
-        order_rows(&self.pool, None, Some(application), true, limit).await
+        let rows = orders!(
+            "/* recent_orders */",
+            "",
+            "WHERE o.application_id = $1 ORDER BY o.created_at DESC, o.id DESC LIMIT $2",
+            application.0,
+            limit
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(|row| Ok(shown!(row))).collect()
     }
 
     /// The newest order that changes the application's Deployment.
@@ -173,7 +314,15 @@ impl Store {
         &self,
         application: ApplicationId,
     ) -> Result<Option<OrderView>, StoreError> {
-        Ok(order_rows(&self.pool, None, Some(application), false, 1).await?.pop())
+        let row = orders!(
+            "/* newest_order */",
+            "",
+            "WHERE o.application_id = $1 AND o.kind <> 'object_write' ORDER BY o.created_at DESC, o.id DESC LIMIT 1",
+            application.0
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(|row| Ok(shown!(row))).transpose()
     }
 
     /// The batches of an order, in order.
@@ -212,73 +361,15 @@ impl Tx {
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn order_row(&mut self, id: OrderId) -> Result<Option<OrderView>, StoreError> {
-        Ok(order_rows(self.connection(), Some(id), None, true, 1).await?.pop())
+        order_row(self.connection(), id).await
     }
 }
 
-async fn order_rows(
+async fn order_row(
     database: impl PgExecutor<'_>,
-    id: Option<OrderId>,
-    application: Option<ApplicationId>,
-    object_writes: bool,
-    limit: i64,
-) -> Result<Vec<OrderView>, StoreError> {
-    let rows = sqlx::query!(
-        r#"/* order_rows */ SELECT o.id, o.application_id, o.kind::text AS "kind!", o.state::text AS "state!", o.step::text AS "step!",
-               o.strategy, o.replicas, o.replicas_before, o.description, o.notes, o.message, o.trouble, o.created_at, o.finished_at, o.created_by, o.source::text AS "source!", o.rolls_back,
-               r.version AS "version?", r.image AS "image?", r.package,
-               (SELECT u.id FROM change_order u WHERE u.rolls_back = o.id) AS rolled_back_by, o.template IS NOT NULL OR o.finalizing AS "changed_deployment!",
-               NOT EXISTS (
-                   SELECT 1 FROM change_order n WHERE n.application_id = o.application_id AND (n.created_at, n.id) > (o.created_at, o.id) AND n.kind <> 'object_write'
-               ) AS "newest!"
-           FROM change_order o LEFT JOIN release r ON r.id = o.release_id
-           WHERE ($1::uuid IS NULL OR o.id = $1) AND ($2::uuid IS NULL OR o.application_id = $2) AND ($3 OR o.kind <> 'object_write')
-           ORDER BY o.created_at DESC, o.id DESC LIMIT $4"#,
-        id.map(|id| id.0),
-        application.map(|application| application.0),
-        object_writes,
-        limit
-    )
-    .fetch_all(database)
-    .await?;
-    rows.into_iter()
-        .map(|row| {
-            let kind = value("kind", row.kind)?;
-            let state = value("state", row.state)?;
-            let strategy: Strategy = document("strategy", row.strategy)?;
-            let can_roll_back = Order::can_be_rolled_back(
-                kind,
-                state,
-                row.changed_deployment,
-                row.newest,
-                row.rolled_back_by.is_some(),
-            );
-            Ok(OrderView {
-                id: OrderId(row.id),
-                application: ApplicationId(row.application_id),
-                kind,
-                state,
-                step: value("step", row.step)?,
-                batches: Vec::new(),
-                batch_count: strategy.count(),
-                strategy,
-                replicas: row.replicas,
-                replicas_before: row.replicas_before,
-                description: row.description,
-                notes: row.notes,
-                version: row.version.unwrap_or_default(),
-                image: row.image.unwrap_or_default(),
-                package: row.package.map(|package| document("package", package)).transpose()?,
-                message: row.message,
-                trouble: row.trouble,
-                created_at: row.created_at.to_jiff(),
-                finished_at: row.finished_at.map(jiff_sqlx::Timestamp::to_jiff),
-                created_by: row.created_by,
-                source: value("source", row.source)?,
-                rolls_back: row.rolls_back.map(OrderId),
-                rolled_back_by: row.rolled_back_by.map(OrderId),
-                can_roll_back,
-            })
-        })
-        .collect()
+    id: OrderId,
+) -> Result<Option<OrderView>, StoreError> {
+    let row =
+        orders!("/* order_row */", "", "WHERE o.id = $1", id.0).fetch_optional(database).await?;
+    row.map(|row| Ok(shown!(row))).transpose()
 }

@@ -5,6 +5,7 @@ pub mod found;
 pub mod held;
 pub mod proxy;
 pub mod real;
+pub mod sent;
 pub mod server;
 pub mod watcher;
 

@@ -246,7 +246,7 @@ pub(crate) fn permit(
     action: Action,
 ) -> Result<Permit, ApiError> {
     let access = edge.service.access(&key.grants, peer.address, peer.way != Way::Plain);
-    Ok(Permit::of(access, action)?)
+    Ok(Permit::of(access, action)?.of_key(key))
 }
 
 /// The claim of a request with these pairs in its query, and the key that proves it.

@@ -1,13 +1,17 @@
 //! Access keys: how requests are judged by them, and how they come and go.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use rand::TryRngCore;
 use secrecy::SecretString;
 
 use super::is_from;
-use crate::{Error, Service, once::Work};
+use crate::{
+    Caller, Error, Service,
+    known::{Found, GOOD_FOR},
+    once::Work,
+};
 use domain::{
     Input, Rejection,
     access::{Grant, Network},
@@ -44,7 +48,30 @@ pub struct KeySecret {
     pub schemes: Vec<String>,
     networks: Vec<String>,
     /// What is granted to its principal.
-    pub grants: Vec<Grant>,
+    pub grants: Arc<[Grant]>,
+    pub(super) seen: SeenKey,
+}
+
+/// A key as it was at a time.
+#[derive(Debug, Clone)]
+pub(super) struct SeenKey {
+    row: Arc<KeyRow>,
+    at: Instant,
+}
+
+impl SeenKey {
+    /// Whether the database's word of it holds still.
+    fn is_new(&self) -> bool {
+        self.at.elapsed() < GOOD_FOR
+    }
+
+    /// Whether the same may be done with another one, in the same way.
+    fn is_as_good_as(&self, other: &KeySecret) -> bool {
+        let (was, is) = (&*self.row, &*other.seen.row);
+        other.is_good()
+            && (&was.name, &was.schemes, &was.networks, &was.grants)
+                == (&is.name, &is.schemes, &is.networks, &is.grants)
+    }
 }
 
 impl KeySecret {
@@ -104,20 +131,49 @@ impl Service {
     /// # Errors
     /// [`Error::Store`].
     pub async fn key(&self, id: &str) -> Result<Option<KeySecret>, Error> {
-        Ok(self.store.find_key(id).await?.map(|row| self.key_secret(row)))
+        let at = Instant::now();
+        let number = match self.known.keys.find(id, at) {
+            Found::Known(row, at) => return Ok(Some(self.key_secret(SeenKey { row, at }))),
+            Found::Unknown(number) => number,
+        };
+        self.known.miss();
+        let Some(row) = self.store.find_key(id).await?.map(Arc::new) else { return Ok(None) };
+        if let Some(number) = number {
+            self.known.keys.remember(id, &row, number, at);
+        }
+        Ok(Some(self.key_secret(SeenKey { row, at })))
     }
 
-    fn key_secret(&self, row: KeyRow) -> KeySecret {
+    fn key_secret(&self, seen: SeenKey) -> KeySecret {
+        let row = &*seen.row;
         KeySecret {
-            name: row.name,
-            secret: row.secret,
+            name: row.name.clone(),
+            secret: row.secret.clone(),
             enabled: row.enabled,
             expired: row.expires_at.is_some_and(|at| at <= self.clock.now()),
             last_used_at: row.last_used_at,
-            schemes: row.schemes,
-            networks: row.networks,
-            grants: row.grants,
+            schemes: row.schemes.clone(),
+            networks: row.networks.clone(),
+            grants: row.grants.clone(),
+            seen,
         }
+    }
+
+    /// Refuses a change on what a key might do when its request came, where that is another
+    /// thing now: a request may take its time.
+    ///
+    /// # Errors
+    /// [`Rejection::NotAllowed`], or [`Error::Store`].
+    pub(crate) async fn check_key_holds(&self, caller: &Caller) -> Result<(), Error> {
+        let Some(seen) = self.permit.key.as_ref().filter(|seen| !seen.is_new()) else {
+            return Ok(());
+        };
+        let key = self.key(&caller.key_id).await?;
+        if key.is_some_and(|key| seen.is_as_good_as(&key)) {
+            return Ok(());
+        }
+        let action = self.permit.shown_action().unwrap_or_default();
+        Err(Rejection::NotAllowed { action, resource: None }.into())
     }
 
     /// Notes that a key is in use, beside the request that it is used for, and no more often
@@ -128,6 +184,7 @@ impl Service {
         if key.last_used_at.is_some_and(|at| at >= before) {
             return;
         }
+        self.known.keys.note_use(id, now);
         let (store, id) = (self.store.clone(), id.to_owned());
         tokio::spawn(async move {
             if let Err(error) = store.note_key_use(&id, now, before).await {

@@ -10,6 +10,7 @@ use domain::{
         TimelineEntry,
     },
 };
+use store::WholeOrder;
 
 impl Service {
     /// An order as the caller sees it now, with the actions that the caller may do.
@@ -32,10 +33,9 @@ impl Service {
 
     /// An order with all that anybody could do.
     pub(super) async fn whole(&self, id: OrderId) -> Result<Snapshot, Error> {
-        let application = self.permit_order(id).await?;
-        let (order, timeline) =
-            (self.order_of(id).await?, self.store.last_events(id, TIMELINE as i64).await?);
-        Ok(snapshot(application, order, timeline))
+        let WholeOrder { view, application } = self.permitted_order_now(id).await?;
+        let timeline = self.store.last_events(id, TIMELINE as i64).await?;
+        Ok(snapshot(application, view, timeline))
     }
 }
 

@@ -58,13 +58,16 @@ impl Service {
         // Packages and the cluster are asked first, since no transaction waits for them.
         self.unless_answered(caller, async {
             let package = self.check_package_params(&request.package).await?;
-            let report = self.ask_about(&request, package.clone()).await?;
+            let report = self.ask_where_seen(&request, package.clone()).await?;
             let accepted = precheck::accept(report.as_ref(), request.plan_hash.as_deref())?;
             let notes: Vec<String> =
                 request.notes.iter().cloned().chain(accepted.warnings).collect();
             self.once(caller, "order_release", |tx| {
                 Box::pin(async {
                     let mut assembled = self.assemble(tx, &request, package.clone()).await?;
+                    if report.is_none() {
+                        assembled.strategy.fits(assembled.replicas)?;
+                    }
                     assembled.target.max_unavailable = accepted.max_unavailable;
                     // Where nobody could look, whoever begins it looks.
                     assembled.target.allows_no_surge = request.allows_no_surge && report.is_none();

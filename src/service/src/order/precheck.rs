@@ -10,7 +10,7 @@ use super::deploy::Assembled;
 use crate::{
     Caller, Deploy, Error, Precheck, Service,
     access::{new_application, resource_of},
-    answer::{ANSWER_WITHIN, until_answered},
+    answer::ANSWER_WITHIN,
     check,
     read::EXECUTOR_SECONDS,
 };
@@ -21,7 +21,7 @@ use domain::{
     precheck::{Check, Finding, PrecheckReport, Subject, proposal::Proposal},
     template::spec::SpecChange,
 };
-use store::Tx;
+use store::{PrecheckRequestId, Tx};
 
 impl Service {
     /// What a release would do, and whether it can. Nothing is ordered.
@@ -101,7 +101,8 @@ impl Service {
                 self.new_target(TemplateSource::Change(Box::new(request.spec)), Some(replicas)),
             )
         };
-        self.store.send_precheck_request(&proposal, self.clock.now()).await?;
+        let id = PrecheckRequestId::random();
+        self.store.send_precheck_request(id, &proposal, self.clock.now()).await?;
         Ok(())
     }
 
@@ -152,6 +153,21 @@ impl Service {
             allows_no_surge: false,
             batch_seconds: None,
         }
+    }
+
+    /// Looks at a release that is asked for, where somebody sees its cluster: it is judged
+    /// anyway when it is written.
+    pub(crate) async fn ask_where_seen(
+        &self,
+        request: &Deploy,
+        package: Option<PackageAddress>,
+    ) -> Result<Option<PrecheckReport>, Error> {
+        if request.plan_hash.is_none()
+            && !self.store.is_reached(request.application, EXECUTOR_SECONDS).await?
+        {
+            return Ok(None);
+        }
+        self.ask_about(request, package).await
     }
 
     /// Looks at a release that is asked for, without writing any of it.
@@ -226,8 +242,11 @@ impl Service {
         if self.store.executors(&proposal.cluster, EXECUTOR_SECONDS).await?.reaching == 0 {
             return Ok(None);
         }
-        let id = self.store.send_precheck_request(proposal, self.clock.now()).await?;
-        let report = until_answered(ANSWER_WITHIN, || self.store.precheck_report(id)).await?;
+        let id = PrecheckRequestId::random();
+        let expected = self.answers.expect(id.uuid());
+        self.store.send_precheck_request(id, proposal, self.clock.now()).await?;
+        let report =
+            expected.until_answered(ANSWER_WITHIN, || self.store.precheck_report(id)).await?;
         if report.is_none() {
             self.store.withdraw_precheck_request(id).await?;
             tracing::warn!(

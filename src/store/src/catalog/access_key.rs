@@ -1,13 +1,17 @@
 //! Access keys, and the changing requests that were answered already.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+use sqlx::PgExecutor;
 use uuid::Uuid;
 
 use crate::{
     Store, StoreError, Tx,
+    keyring::Keyring,
     row::document,
     sealed::{FIRST_ANSWER, KEY_SECRET},
 };
@@ -28,7 +32,7 @@ pub struct KeyRow {
     /// Networks that it may be used from; empty = all.
     pub networks: Vec<String>,
     /// What is granted to its principal.
-    pub grants: Vec<Grant>,
+    pub grants: Arc<[Grant]>,
 }
 
 /// An access key about to be created.
@@ -122,10 +126,21 @@ impl Store {
                 last_used_at: row.last_used_at.map(jiff_sqlx::Timestamp::to_jiff),
                 schemes: row.schemes,
                 networks: row.networks,
-                grants: document("grants", row.grants)?,
+                grants: document::<Vec<Grant>>("grants", row.grants)?.into(),
             })
         })
         .transpose()
+    }
+
+    /// The version of access: another value after each change of keys, principals, what is
+    /// granted to them, or policies.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn access_version(&self) -> Result<Uuid, StoreError> {
+        let version =
+            sqlx::query_scalar!("/* access_version */ SELECT version FROM access_version");
+        Ok(version.fetch_one(&self.pool).await?)
     }
 
     /// Notes that a key is in use, unless that was noted after `before`.
@@ -180,6 +195,19 @@ impl Store {
             networks: row.networks,
         });
         Ok(rows.collect())
+    }
+
+    /// The answer to a changing request that was answered before; none where it was not.
+    ///
+    /// # Errors
+    /// [`Rejection::NonceUsed`] if another request used the nonce.
+    pub async fn first_answer(
+        &self,
+        key: &str,
+        nonce: &str,
+        digest: &str,
+    ) -> Result<Option<Value>, StoreError> {
+        first_answer(&self.pool, &self.keyring, key, nonce, digest).await
     }
 
     /// Forgets requests that nobody can repeat any more.
@@ -335,20 +363,34 @@ impl Tx {
         if claimed.rows_affected() == 1 {
             return Ok(None);
         }
-        let first = sqlx::query!(
-            "/* first_answer */ SELECT digest, outcome FROM nonce WHERE key_id = $1 AND nonce = $2",
-            key,
-            nonce
-        )
-        .fetch_one(self.connection())
-        .await?;
-        if first.digest == digest {
-            let id = request(key, nonce);
-            let outcome = self.keyring.open_some(FIRST_ANSWER, id, first.outcome)?;
-            Ok(Some(outcome.unwrap_or_default()))
-        } else {
-            Err(Rejection::NonceUsed.into())
-        }
+        let keyring = self.keyring.clone();
+        let first = first_answer(self.connection(), &keyring, key, nonce, digest).await?;
+        // The request is there: it stood in the way.
+        Ok(Some(first.unwrap_or_default()))
+    }
+}
+
+/// The answer to a request that has one, and to none other of the nonce.
+async fn first_answer(
+    database: impl PgExecutor<'_>,
+    keyring: &Keyring,
+    key: &str,
+    nonce: &str,
+    digest: &str,
+) -> Result<Option<Value>, StoreError> {
+    let first = sqlx::query!(
+        "/* first_answer */ SELECT digest, outcome FROM nonce WHERE key_id = $1 AND nonce = $2",
+        key,
+        nonce
+    )
+    .fetch_optional(database)
+    .await?;
+    let Some(first) = first else { return Ok(None) };
+    if first.digest == digest {
+        let outcome = keyring.open_some(FIRST_ANSWER, request(key, nonce), first.outcome)?;
+        Ok(Some(outcome.unwrap_or_default()))
+    } else {
+        Err(Rejection::NonceUsed.into())
     }
 }
 

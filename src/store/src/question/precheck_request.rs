@@ -9,7 +9,7 @@ use jiff_sqlx::ToSqlx;
 use uuid::Uuid;
 
 use crate::{
-    Store, StoreError,
+    ANSWER_CHANNEL, REQUEST_CHANNEL, Store, StoreError,
     sealed::{PROPOSAL, REPORT},
 };
 use domain::{
@@ -22,34 +22,48 @@ pub(crate) const CLAIM_SECONDS: f64 = 10.0;
 
 /// A precheck request's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PrecheckRequestId(Uuid);
+pub struct PrecheckRequestId(pub(crate) Uuid);
+
+impl PrecheckRequestId {
+    /// A new one.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(Uuid::now_v7())
+    }
+
+    /// The id, as the notification of its answer says it.
+    #[must_use]
+    pub fn uuid(self) -> Uuid {
+        self.0
+    }
+}
 
 impl Store {
-    /// Asks, and wakes the executors.
+    /// Asks under a new id, and wakes the executors.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn send_precheck_request(
         &self,
+        id: PrecheckRequestId,
         proposal: &Proposal,
         now: Timestamp,
-    ) -> Result<PrecheckRequestId, StoreError> {
-        let id = Uuid::now_v7();
-        let mut tx = self.begin().await?;
+    ) -> Result<(), StoreError> {
         sqlx::query!(
-            "/* send_precheck_request */ INSERT INTO precheck_request (id, cluster_id, namespace, name, proposal, asked_at) VALUES ($1, $2, $3, $4, $5, $6)",
-            id,
+            "/* send_precheck_request */ WITH asked AS (
+                 INSERT INTO precheck_request (id, cluster_id, namespace, name, proposal, asked_at) VALUES ($1, $2, $3, $4, $5, $6) RETURNING cluster_id
+             ) SELECT pg_notify($7, cluster_id) AS \"sent: ()\" FROM asked",
+            id.0,
             proposal.cluster.as_str(),
             proposal.namespace,
             proposal.name,
-            self.keyring.seal_json(PROPOSAL, id, proposal)?,
-            now.to_sqlx() as _
+            self.keyring.seal_json(PROPOSAL, id.0, proposal)?,
+            now.to_sqlx() as _,
+            REQUEST_CHANNEL
         )
-        .execute(tx.connection())
+        .fetch_one(&self.pool)
         .await?;
-        tx.wake_executors(&proposal.cluster).await?;
-        tx.commit().await?;
-        Ok(PrecheckRequestId(id))
+        Ok(())
     }
 
     /// The answer, once there is one.
@@ -133,7 +147,7 @@ impl Store {
         .transpose()
     }
 
-    /// Answers a precheck request. The first answer stays. The question is erased: it may
+    /// Answers a precheck request, and wakes whoever waits. The first answer stays. The question is erased: it may
     /// hold a package's credentials.
     ///
     /// # Errors
@@ -145,12 +159,15 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         sqlx::query!(
-            "/* answer_precheck_request */ UPDATE precheck_request SET report = $2, answered_at = $3, proposal = NULL WHERE id = $1 AND answered_at IS NULL",
+            "/* answer_precheck_request */ WITH answered AS (
+                 UPDATE precheck_request SET report = $2, answered_at = $3, proposal = NULL WHERE id = $1 AND answered_at IS NULL RETURNING id
+             ) SELECT pg_notify($4, id::text) AS \"sent: ()\" FROM answered",
             id.0,
             self.keyring.seal_json(REPORT, id.0, report)?,
-            now.to_sqlx() as _
+            now.to_sqlx() as _,
+            ANSWER_CHANNEL
         )
-        .execute(&self.pool)
+        .fetch_optional(&self.pool)
         .await?;
         Ok(())
     }

@@ -4,7 +4,7 @@
 //! much or guesses keys. With a secret that is at hand it costs no look into the
 //! database to see that a request is a known client's, and none of the limits that
 //! strangers have concerns it. Only keys that exist get in here, so there are not more
-//! of them. Whether a key is still enabled is asked of the database each time.
+//! of them. Whether a key is still enabled is judged each time by what the service knows.
 
 use std::{
     collections::HashMap,
