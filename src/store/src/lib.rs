@@ -14,6 +14,7 @@ mod error;
 mod follow;
 mod keyring;
 mod list;
+mod notice;
 mod order;
 mod question;
 mod row;
@@ -33,6 +34,8 @@ pub use crate::catalog::logical_region::{LogicalRegion, RegionText};
 pub use crate::catalog::principal::{PolicyRow, PrincipalRow};
 pub use crate::cluster::identity::{OpenWork, Recorded};
 pub use crate::cluster::moved_on::Released;
+pub use crate::notice::channel::{ChannelRow, Delivery, Ending, MOST_CHANNELS};
+pub use crate::notice::outbox::{Attempt, Claimed};
 pub use crate::order::advance::{Advanced, Made};
 pub use crate::order::event::{Event, EventPosition, EventRow, PlacedEvent};
 pub use crate::order::lease::Lease;
@@ -76,6 +79,9 @@ pub const ORDER_CHANNEL: &str = "sluice_order";
 
 /// The channel of notifications with the id of a cluster that executors are asked about.
 pub const REQUEST_CHANNEL: &str = "sluice_request";
+
+/// The channel of notifications that there is something to tell people.
+pub const NOTIFICATION_CHANNEL: &str = "sluice_notification";
 
 /// The channel of notifications with the ids of orders that changed, for those who follow them.
 pub const CHANGED_CHANNEL: &str = "sluice_changed";
@@ -178,14 +184,14 @@ impl Store {
         }
     }
 
-    /// A connection of its own that receives the notifications about due orders and about
-    /// requests.
+    /// A connection of its own that receives the notifications about due orders, about
+    /// requests, and about what people are to be told.
     ///
     /// # Errors
     /// [`StoreError::Sql`] if the database cannot be reached.
     pub async fn listen(&self) -> Result<PgListener, StoreError> {
         let mut listener = PgListener::connect_with(&self.pool).await?;
-        listener.listen_all([ORDER_CHANNEL, REQUEST_CHANNEL]).await?;
+        listener.listen_all([ORDER_CHANNEL, REQUEST_CHANNEL, NOTIFICATION_CHANNEL]).await?;
         Ok(listener)
     }
 
