@@ -144,7 +144,8 @@ pub fn address(kind: ChannelKind, text: &str) -> Result<Url, Unfit> {
     if text.is_empty() || text.len() > LONGEST_ADDRESS {
         return Err(wrong(&format!("must have 1 to {LONGEST_ADDRESS} bytes")));
     }
-    let url: Url = text.parse().map_err(|_| wrong("must be a URL such as https://example.org/hook"))?;
+    let url: Url =
+        text.parse().map_err(|_| wrong("must be a URL such as https://example.org/hook"))?;
     let is_here = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
@@ -154,7 +155,9 @@ pub fn address(kind: ChannelKind, text: &str) -> Result<Url, Unfit> {
     match url.scheme() {
         "https" => {}
         "http" if kind == ChannelKind::Webhook || is_here => {}
-        "http" => return Err(wrong("must begin with https://, since whoever knows it may write there")),
+        "http" => {
+            return Err(wrong("must begin with https://, since whoever knows it may write there"));
+        }
         _ => return Err(wrong("must begin with https:// or http://")),
     }
     if !url.username().is_empty() || url.password().is_some() {
@@ -225,10 +228,9 @@ mod tests {
                 assert!(refused.is_empty());
                 assert_eq!(channel.topics, Topic::ALL);
             }
-            Err(why) => assert!(
-                !refused.is_empty() && why.to_string().starts_with(refused),
-                "{why}"
-            ),
+            Err(why) => {
+                assert!(!refused.is_empty() && why.to_string().starts_with(refused), "{why}")
+            }
         }
         let many = texts(&["a"; 51]);
         assert!(NewChannel::read("a", ChannelKind::Slack, &[], &many, &[]).is_err());

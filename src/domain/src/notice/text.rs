@@ -84,7 +84,7 @@ impl Notice {
         let what = about.told();
         match self.topic {
             Topic::Waiting => format!(
-                "{what} waits for a person at batch {} of {}",
+                "{what} waits for a person after batch {} of {}",
                 about.batch, about.batches
             ),
             Topic::Failed => format!("{what} failed"),
@@ -204,7 +204,7 @@ mod tests {
                     "order": "0198b2c4-0000-7000-8000-000000000001", "kind": "deploy",
                     "application": "web", "namespace": "shop", "cluster": "default", "version": "1.4",
                     "state": "waiting_confirmation", "batch": 1, "batches": 3, "cause": "batch 1 is done",
-                    "text": "The release of web (namespace shop, cluster default, version 1.4) waits for a person at batch 1 of 3",
+                    "text": "The release of web (namespace shop, cluster default, version 1.4) waits for a person after batch 1 of 3",
                     "link": "https://sluice.example.org/console/orders/0198b2c4-0000-7000-8000-000000000001",
                 },
             })

@@ -27,8 +27,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{
-    Decision, GAVE_WAY, Transition, change, done, fail, min_ready_seconds_of, restore, step_back, wait,
-    wait_resting,
+    Decision, GAVE_WAY, Transition, change, done, fail, min_ready_seconds_of, restore, step_back,
+    wait, wait_resting,
 };
 use crate::{
     observed::{DeploymentView, Facts, Observation},

@@ -4,8 +4,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Decision, GAVE_WAY, Transition, batches, change, done, done_well, fail, hands, min_ready_seconds,
-    ready_seconds, trouble, wait,
+    Decision, GAVE_WAY, Transition, batches, change, done, done_well, fail, hands,
+    min_ready_seconds, ready_seconds, trouble, wait,
 };
 use crate::{
     observed::DeploymentView,

@@ -290,7 +290,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn delivery(&self, id: i64) -> Result<Option<(u32, Option<Ending>, String)>, StoreError> {
+    pub async fn delivery(
+        &self,
+        id: i64,
+    ) -> Result<Option<(u32, Option<Ending>, String)>, StoreError> {
         let row = sqlx::query!(
             "/* delivery */ SELECT attempts, outcome, error, claimed_until FROM notification WHERE id = $1",
             id

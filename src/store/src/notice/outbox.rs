@@ -112,7 +112,7 @@ impl Store {
         &self,
         most: usize,
         lease: Duration,
-    ) -> Result<Vec<Claimed>, StoreError> {
+    ) -> Result<Vec<Result<Claimed, StoreError>>, StoreError> {
         let rows = sqlx::query!(
             r#"/* claim_notifications */ WITH head AS (
                    SELECT n.id FROM notification_channel c
@@ -138,7 +138,9 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        rows.into_iter()
+        // One that does not open holds no other up.
+        let claimed = rows
+            .into_iter()
             .map(|row| {
                 let about = match (row.order_id, row.order_kind, row.state, row.batch) {
                     (Some(order), Some(kind), Some(state), Some(batch)) => Some(About {
@@ -156,11 +158,15 @@ impl Store {
                     }),
                     _ => None,
                 };
-                let notice =
-                    Notice { topic: value("topic", row.topic)?, at: row.happened_at.to_jiff(), about };
+                let notice = Notice {
+                    topic: value("topic", row.topic)?,
+                    at: row.happened_at.to_jiff(),
+                    about,
+                };
                 let secret = row.secret.as_ref();
-                let open =
-                    |secret: &Vec<u8>| self.keyring.open_secret(CHANNEL_SECRET, row.channel_id, secret);
+                let open = |secret: &Vec<u8>| {
+                    self.keyring.open_secret(CHANNEL_SECRET, row.channel_id, secret)
+                };
                 Ok(Claimed {
                     id: row.id,
                     attempts: row.attempts.unsigned_abs(),
@@ -172,7 +178,8 @@ impl Store {
                     secret: secret.map(open).transpose()?,
                 })
             })
-            .collect()
+            .collect();
+        Ok(claimed)
     }
 
     /// Notes what came of an attempt, and returns whether that is on record: not where the

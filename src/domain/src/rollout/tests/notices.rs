@@ -15,8 +15,20 @@ use crate::notice::{Telling, Topic};
 #[case::is_scaled(Kind::Scale, State::Running, State::Succeeded, "", Some(Topic::Succeeded))]
 #[case::is_back(Kind::Rollback, State::Running, State::Succeeded, "", Some(Topic::RolledBack))]
 #[case::fails(Kind::Deploy, State::Running, State::Failed, "no image", Some(Topic::Failed))]
-#[case::fails_on_the_way_back(Kind::Rollback, State::Running, State::Failed, "", Some(Topic::Failed))]
-#[case::gives_way(Kind::Deploy, State::Running, State::Failed, "superseded by argocd", Some(Topic::Superseded))]
+#[case::fails_on_the_way_back(
+    Kind::Rollback,
+    State::Running,
+    State::Failed,
+    "",
+    Some(Topic::Failed)
+)]
+#[case::gives_way(
+    Kind::Deploy,
+    State::Running,
+    State::Failed,
+    "superseded by argocd",
+    Some(Topic::Superseded)
+)]
 #[case::tidies_up(Kind::Deploy, State::Failed, State::Failed, "superseded", None)]
 #[case::tidies_up_what_was_stopped(Kind::Deploy, State::Aborted, State::Aborted, "", None)]
 fn a_transition_is_told_once_by_what_it_means(
