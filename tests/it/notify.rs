@@ -167,7 +167,7 @@ async fn releases_are_told_in_order_and_signed_to_whoever_asked_for_them(pool: P
     assert_eq!(other.requests().len(), 0, "it asked for other applications");
     let listed = app.service.told_of(failing).await.unwrap();
     assert!(listed.iter().all(|it| it.outcome == Some(Ending::Delivered)), "{listed:?}");
-    assert_eq!(listed.len(), 1, "the rollback is another order: {listed:?}");
+    assert_eq!(listed.len(), 2, "two channels, and the rollback is another order: {listed:?}");
     sending.stop().await;
     let events: Api<Event> = Api::namespaced(app.client.clone(), &app.namespace);
     let wanted = [

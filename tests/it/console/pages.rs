@@ -132,7 +132,10 @@ async fn every_page_is_whole_safe_and_leads_nowhere_wrong(pool: PgPool) {
     assert!(manifest.contains("name: PASSWORD") && manifest.contains("(hidden)"), "{manifest}");
     let shown = site.get(&format!("/console/orders/{order}")).await.body;
     assert!(shown.contains("Continue with batch 2 (2 pods)"), "{shown}");
-    assert!(shown.contains("Who was told") && shown.contains("<strong>waiting</strong>"), "{shown}");
+    assert!(
+        shown.contains("Who was told") && shown.contains("<strong>waiting</strong>"),
+        "{shown}"
+    );
     let channels = site.get("/console/channels").await.body;
     assert!(channels.contains("applications we*") && !channels.contains("planted"), "{channels}");
     for path in ["/console/none", "/console/orders/x", &format!("/console/apps/{}", OrderId::new())]
