@@ -12,7 +12,8 @@ use super::documents::{files, root};
 const OF_POLICIES: [&str; 2] = ["src/domain/src/access", "src/domain/src/action.rs"];
 
 /// The crates that do not know EDAS.
-const CORE: &[&str] = &["cluster", "console", "domain", "executor", "package", "service", "store"];
+const CORE: &[&str] =
+    &["cluster", "console", "domain", "executor", "notify", "package", "service", "store"];
 
 #[test]
 fn the_core_says_no_name_of_an_operation_or_a_parameter_of_edas() {

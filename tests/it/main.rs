@@ -37,6 +37,7 @@ mod layers;
 mod matrix;
 mod metrics;
 mod migration;
+mod notify;
 mod object_write;
 mod once;
 mod operate;

@@ -16,7 +16,8 @@ type Arrows = BTreeMap<String, BTreeSet<String>>;
 fn no_rooms_of_a_crate_go_round_in_a_circle() {
     // `simulated` has one that is honest: one state of a cluster under one lock.
     for name in [
-        "domain", "store", "cluster", "package", "service", "executor", "edas", "client", "console",
+        "domain", "store", "cluster", "package", "service", "executor", "edas", "client",
+        "console", "notify",
     ] {
         let arrows = arrows(&root().join(format!("src/{name}/src")));
         assert_eq!(circle(&arrows), None, "in {name}");

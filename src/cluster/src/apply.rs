@@ -331,12 +331,12 @@ impl Writer<'_> {
         }
     }
 
-    /// Leaves a warning about the Deployment where `kubectl describe` shows it. The
-    /// same one again (same order and reason) is left once.
+    /// Leaves an Event about the Deployment where `kubectl describe` shows it. The same one
+    /// again (same order, reason and turn) is left once.
     ///
     /// # Errors
     /// See [`ClusterError`]; nothing of an order stands on it.
-    pub async fn warn(
+    pub async fn leave_event(
         &self,
         key: &Key,
         context: WriteContext,
@@ -344,7 +344,7 @@ impl Writer<'_> {
     ) -> Result<(), ClusterError> {
         identity::known(self.view)?;
         let deployment = self.view.deployment(key).ok_or(ClusterError::Gone)?;
-        let event = manifest::warning(&deployment, context, event_text);
+        let event = manifest::event(&deployment, context, event_text);
         let api: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), &key.namespace, &core("Event"));
         let object: DynamicObject = serde_json::from_value(event)

@@ -104,6 +104,10 @@ pub struct EventText<'a> {
     /// What happened, for people; cut to 1024 bytes.
     pub text: &'a str,
     pub at: Timestamp,
+    /// What tells it from others of its order and reason; 0 = there is one.
+    pub turn: usize,
+    /// Whether it warns.
+    pub warns: bool,
 }
 
 /// Longest part of a Deployment's name in an Event's, which has at most 253 bytes.
@@ -112,11 +116,11 @@ const LONGEST_SHOWN: usize = 180;
 /// Longest text that an Event may have, in bytes.
 const LONGEST_NOTE: usize = 1024;
 
-/// An Event that warns about `deployment`. Its name makes it the only one of its
-/// order and reason.
+/// An Event about `deployment`. Its name makes it the only one of its order, reason and turn.
 #[must_use]
-pub fn warning(deployment: &Value, context: WriteContext, event_text: &EventText<'_>) -> Value {
-    let EventText { reason, text, at } = event_text;
+pub fn event(deployment: &Value, context: WriteContext, event_text: &EventText<'_>) -> Value {
+    let EventText { reason, text, at, turn, warns } = event_text;
+    let turn = if *turn == 0 { String::new() } else { format!(".{turn}") };
     let metadata = &deployment["metadata"];
     let name = metadata["name"].as_str().unwrap_or_default();
     let at = at.round(jiff::Unit::Second).unwrap_or(*at).to_string();
@@ -127,12 +131,12 @@ pub fn warning(deployment: &Value, context: WriteContext, event_text: &EventText
     json!({
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": { "name": format!("{}.{}.{}", fitting(name, LONGEST_SHOWN), context.order, reason.to_lowercase()), "namespace": metadata["namespace"] },
+        "metadata": { "name": format!("{}.{}.{}{turn}", fitting(name, LONGEST_SHOWN), context.order, reason.to_lowercase()), "namespace": metadata["namespace"] },
         "involvedObject": {
             "apiVersion": "apps/v1", "kind": "Deployment", "namespace": metadata["namespace"], "name": name,
             "uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"],
         },
-        "type": "Warning",
+        "type": if *warns { "Warning" } else { "Normal" },
         "reason": reason,
         "message": &text[..end],
         "firstTimestamp": at,

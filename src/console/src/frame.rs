@@ -22,6 +22,8 @@ pub(crate) struct Leads {
     pub application: bool,
     pub orders: bool,
     pub order: bool,
+    /// Whether channels are shown: to those who manage access.
+    pub channels: bool,
 }
 
 /// An entry of the navigation.
@@ -30,6 +32,7 @@ pub(crate) enum Place {
     Applications,
     Orders,
     Keys,
+    Channels,
     Sessions,
     Nowhere,
 }
@@ -60,6 +63,7 @@ impl Frame {
             Place::Applications => "applications",
             Place::Orders => "orders",
             Place::Keys => "keys",
+            Place::Channels => "channels",
             Place::Sessions => "sessions",
             Place::Nowhere => "",
         };

@@ -80,6 +80,7 @@ pub fn routes_for(service: Service, people: Option<People>) -> Routes {
         .route("/console/orders/{id}", get(page::order::show))
         .route("/console/orders/{id}/{action}", post(page::action::act))
         .route("/console/keys", get(page::people::keys))
+        .route("/console/channels", get(page::channels::list))
         .route("/console/sessions", get(page::people::sessions))
         .route("/console/sessions/{id}/end", post(page::people::end))
         .route("/console/sign-in", get(session::sign_in_page))

@@ -95,6 +95,7 @@ impl Frame {
                 application: signed_in.may(Action::APPLICATION),
                 orders: signed_in.may(Action::LIST),
                 order: signed_in.may(Action::READ),
+                channels: signed_in.may(Action::MANAGE_ACCESS),
             },
             ..Self::new(title)
         }

@@ -19,6 +19,7 @@ pub mod input;
 pub mod limits;
 pub mod name;
 pub mod notation;
+pub mod notice;
 pub mod object;
 pub mod observed;
 pub mod order;

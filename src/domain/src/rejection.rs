@@ -49,6 +49,9 @@ pub enum Rejection {
     /// No such policy.
     #[error("there is no policy named {}", shortened(.0))]
     UnknownPolicy(String),
+    /// No such channel of notifications.
+    #[error("there is no channel named {}", shortened(.0))]
+    UnknownChannel(String),
     /// The caller may not do this.
     #[error("the policies of the access key do not allow {action} on {}", .resource.as_deref().map_or_else(|| "any resource".to_owned(), shortened))]
     NotAllowed {

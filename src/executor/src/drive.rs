@@ -2,6 +2,7 @@
 //! the cluster, decide, write the transition down. If the program dies at any point,
 //! another one begins with the same round.
 
+mod events;
 mod numbers;
 mod outage;
 mod owed;
@@ -15,10 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::field::Empty;
 
 use super::Executor;
-use cluster::{
-    ClusterError, Key,
-    manifest::{EventText, WriteContext},
-};
+use cluster::{ClusterError, Key, manifest::WriteContext};
 use domain::{
     observed::{CreateFailure, Facts, Observation},
     order::{Order, State, Step},
@@ -65,6 +63,8 @@ struct Drive {
     busy_until: Option<Instant>,
     /// How often a fencing token was met that nobody had given out.
     raised: u32,
+    /// Whether it has begun, and that is not left beside the Deployment yet.
+    begins: bool,
 }
 
 impl Executor {
@@ -153,6 +153,7 @@ impl Executor {
             outage: None,
             busy_until: None,
             raised: 0,
+            begins: false,
         })
     }
 
@@ -325,6 +326,7 @@ impl Executor {
                 drive.pause = FIRST_PAUSE;
                 drive.outage = None;
                 self.forget_denied(drive.lease.order).await;
+                self.leave_begin(drive).await;
                 self.reload(drive).await?;
                 return Ok(None);
             }
@@ -381,15 +383,6 @@ impl Executor {
         Ok(())
     }
 
-    /// Writes a warning beside the Deployment, for whoever looks there.
-    async fn warn(&self, drive: &Drive, reason: &'static str, text: &str) {
-        let Ok(context) = self.context(drive).await else { return };
-        let event_text = EventText { reason, text, at: self.clock.now() };
-        if let Err(error) = self.cluster.writer().warn(&drive.key, context, &event_text).await {
-            tracing::debug!(%error, "the cluster keeps no event of it");
-        }
-    }
-
     async fn write(
         &self,
         drive: &mut Drive,
@@ -415,20 +408,14 @@ impl Executor {
         } else {
             tracing::info!(%state, %step, batch, "{message}");
         }
-        let warning = (transition.state == State::Failed && !drive.order.state.is_final())
-            .then(|| transition.message.clone());
-        let told = transition.told(&drive.order).map(str::to_owned);
         if let Some(opened) = opened {
             tracing::info!(rollback.id = %opened, "opened the rollback order");
             self.due.notify_one();
         }
-        if let Some(text) = warning {
-            // After the way back was opened: nothing waits for this.
-            self.warn(drive, "ChangeOrderFailed", &text).await;
-        }
-        if let Some(text) = told {
-            self.warn(drive, "ChangedByOthers", &text).await;
-        }
+        // After the way back was opened: nothing waits for this.
+        self.leave_begin(drive).await;
+        drive.begins |= drive.order.state == State::Ready && state == State::Running;
+        self.leave_events(drive, transition).await;
         self.reload(drive).await?;
         Ok(None)
     }

@@ -37,7 +37,7 @@ use uuid::Uuid;
 use clock::Clock;
 use cluster::Cluster;
 use domain::{ClusterId, InstallationId, KnownCluster, OrderId};
-use store::{Lease, REQUEST_CHANNEL, Store};
+use store::{Lease, NOTIFICATION_CHANNEL, REQUEST_CHANNEL, Store};
 
 /// Longest sleep between two looks for due orders, should no wake-up arrive.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -69,6 +69,8 @@ pub struct Executor {
     due: Notify,
     /// Woken whenever there may be a request.
     asked: Notify,
+    /// Woken whenever people may have to be told something, by whoever tells them.
+    told: Arc<Notify>,
     /// The drivers of orders, which are woken when their order changes. By lease, since an
     /// order may be leased again before the end of its last drive is noted.
     drivers: Mutex<HashMap<OrderId, (i64, watch::Sender<u64>)>>,
@@ -110,6 +112,7 @@ impl Executor {
             holder,
             due,
             asked,
+            told: Arc::default(),
             drivers: Mutex::default(),
             rested: AtomicBool::new(false),
             changed: changed::Changed::default(),
@@ -126,6 +129,12 @@ impl Executor {
     #[must_use]
     pub fn holder(&self) -> &str {
         &self.holder
+    }
+
+    /// What is woken whenever people may have to be told something.
+    #[must_use]
+    pub fn told(&self) -> Arc<Notify> {
+        self.told.clone()
     }
 
     /// Works until `stop` is cancelled, then finishes its orders or gives them back.
@@ -262,6 +271,11 @@ impl Executor {
                             Ok(Some(notification)) if notification.channel() == REQUEST_CHANNEL => {
                                 self.asked.notify_one()
                             }
+                            Ok(Some(notification))
+                                if notification.channel() == NOTIFICATION_CHANNEL =>
+                            {
+                                self.told.notify_one()
+                            }
                             Ok(Some(notification)) => {
                                 if let Ok(order) = notification.payload().parse::<OrderId>()
                                     && let Some((_, driver)) = self.drivers.lock().await.get(&order)
@@ -291,6 +305,7 @@ impl Executor {
         }
         self.due.notify_one();
         self.asked.notify_one();
+        self.told.notify_one();
     }
 
     /// Forgets answers to requests whose date would no longer be accepted, and old precheck requests.

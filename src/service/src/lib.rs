@@ -18,6 +18,7 @@ mod known;
 mod list;
 mod live;
 mod logs;
+mod notice;
 mod object;
 mod once;
 mod order;
@@ -63,8 +64,8 @@ pub use request::{
 pub use session::{Opened, SessionToken, Visit, acting_name};
 pub use store::{ApplicationFilter, OrderFilter};
 pub use store::{
-    FoundSession, ListedApplication, ListedKey, ListedOrder, PolicyRow, PrincipalRow,
-    SessionPerson, SessionRow, WantedApplications, WantedOrders,
+    ChannelRow, Delivery, Ending, FoundSession, ListedApplication, ListedKey, ListedOrder,
+    PolicyRow, PrincipalRow, SessionPerson, SessionRow, WantedApplications, WantedOrders,
 };
 pub use view::{BatchView, ClusterView, CurrentSpec, OrderView, PodState, ReleaseView};
 

@@ -18,6 +18,7 @@ mod console;
 mod edge;
 mod guard;
 mod keyring;
+mod notify;
 mod package;
 mod rights;
 
@@ -31,6 +32,7 @@ pub use console::{ConsoleLink, ConsoleServing, OIDC_SECRET, SignIn, Switch};
 pub use edge::EdgeServing;
 pub use guard::GuardServing;
 pub use keyring::{KEYRING, KeyringCommand, KeyringSource, NewKeyring, VAULT_TOKEN, VaultSource};
+pub use notify::{CreateChannel, NotifyCommand, OneChannel};
 pub use package::{FetchPackage, PackageRules, PackageServing, PackageUploads};
 pub use rights::{PrintRights, ServiceAccount};
 
@@ -95,6 +97,12 @@ pub enum Command {
         /// What to do with it.
         #[command(subcommand)]
         command: KeyringCommand,
+    },
+    /// Manage the channels through which people are told what becomes of orders.
+    Notify {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: NotifyCommand,
     },
     /// Manage principals: persons and programs, who have access keys.
     Principal {

@@ -5,6 +5,7 @@ mod audit;
 mod command;
 mod keyring;
 mod metrics;
+mod notify;
 mod process;
 mod serve;
 mod simulate;
@@ -63,6 +64,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         }
         Command::Key { command } => access::key(command).await?,
         Command::Keyring { command } => keyring::command(command).await?,
+        Command::Notify { command } => notify::notify(command).await?,
         Command::Principal { command } => access::principal(command).await?,
         Command::Rights(settings) => print(&rights::document(&settings))?,
         Command::Policy { command } => access::policy(command).await?,

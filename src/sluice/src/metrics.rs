@@ -13,7 +13,10 @@ use std::{
 use anyhow::{Context, Result};
 use axum::{Router, extract, http::header::CONTENT_TYPE, response::IntoResponse, routing::get};
 use clock::Clock;
-use domain::order::{Kind, State};
+use domain::{
+    notice::ChannelKind,
+    order::{Kind, State},
+};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use store::{Standing, Store};
 use tokio::sync::Mutex;
@@ -120,6 +123,8 @@ impl Read {
         }
         metrics::gauge!("sluice_object_writes_open").set(standing.object_writes as f64);
         metrics::gauge!("sluice_audit_lag_seconds").set(standing.audit_waits.as_secs_f64());
+        metrics::gauge!("sluice_notification_lag_seconds")
+            .set(standing.notification_waits.as_secs_f64());
         let used = standing.connections.saturating_sub(standing.idle_connections);
         metrics::gauge!("sluice_database_connections", "use" => "used").set(used as f64);
         metrics::gauge!("sluice_database_connections", "use" => "idle")
@@ -140,6 +145,12 @@ fn begin_at_zero() {
         for state in [State::Succeeded, State::Failed, State::Aborted] {
             let labels = [("kind", kind.to_string()), ("state", state.to_string())];
             metrics::counter!("sluice_orders_ended_total", &labels).increment(0);
+        }
+    }
+    for kind in ChannelKind::ALL {
+        for outcome in ["delivered", "failed", "given_up"] {
+            let labels = [("kind", kind.to_string()), ("outcome", outcome.to_owned())];
+            metrics::counter!("sluice_notifications_total", &labels).increment(0);
         }
     }
     for kind in ["deployments", "replicasets", "pods", "namespaces"] {
@@ -191,5 +202,13 @@ fn describe() {
     gauge!(
         "sluice_audit_lag_seconds",
         "Age of the oldest entry of the audit that is not in its log"
+    );
+    counter!(
+        "sluice_notifications_total",
+        "Attempts of this process to deliver a notice, by kind of channel and by outcome"
+    );
+    gauge!(
+        "sluice_notification_lag_seconds",
+        "Age of the oldest notice that an enabled channel was not told of"
     );
 }

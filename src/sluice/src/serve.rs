@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use ::notify::{Sender, SenderConfig};
 use anyhow::{Context, Result, anyhow, bail};
 use clock::Clock;
 use cluster::Cluster;
@@ -16,6 +17,7 @@ use sluice::{
         ClusterKind, EdgeServing, Listen, OIDC_SECRET, PackageServing, Serve, SignIn, Switch,
     },
 };
+use store::Store;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -123,6 +125,12 @@ pub(crate) async fn serve(settings: Serve) -> Result<()> {
             bail!("{why}");
         }
         holder = Some(executor.holder().to_owned());
+        let sender = sender(&settings, &store, &clock)?;
+        let (told, until) = (executor.told(), stop.clone());
+        parts.spawn(async move {
+            sender.run(told, until).await;
+            Ok(())
+        });
         let stop = stop.clone();
         parts.spawn(async move {
             executor.run(stop).await;
@@ -265,6 +273,17 @@ async fn people(
         Ok(())
     });
     Ok(People::new(provider, sign_in.mappings))
+}
+
+/// What tells people what becomes of orders.
+fn sender(settings: &Serve, store: &Store, clock: &Clock) -> Result<Sender> {
+    let console = settings.console.console_url.as_ref().map(ToString::to_string);
+    let config = SenderConfig {
+        console: console.filter(|_| settings.console.console == Switch::On),
+        ..SenderConfig::default()
+    };
+    let sender = Sender::new(store.clone(), clock.clone(), config);
+    sender.context("people cannot be told of orders: TLS cannot be set up")
 }
 
 /// What connections are allowed, as far as the system lets the program have them.

@@ -14,6 +14,7 @@ mod error;
 mod follow;
 mod keyring;
 mod list;
+mod notice;
 mod order;
 mod pool;
 mod question;
@@ -34,6 +35,8 @@ pub use crate::catalog::logical_region::{LogicalRegion, RegionText};
 pub use crate::catalog::principal::{PolicyRow, PrincipalRow};
 pub use crate::cluster::identity::{OpenWork, Recorded};
 pub use crate::cluster::moved_on::Released;
+pub use crate::notice::channel::{ChannelRow, Delivery, Ending, MOST_CHANNELS};
+pub use crate::notice::outbox::{Attempt, Claimed};
 pub use crate::order::advance::{Advanced, Made};
 pub use crate::order::event::{Event, EventPosition, EventRow, PlacedEvent};
 pub use crate::order::lease::Lease;
@@ -80,6 +83,9 @@ pub const ORDER_CHANNEL: &str = "sluice_order";
 
 /// The channel of notifications with the id of a cluster that executors are asked about.
 pub const REQUEST_CHANNEL: &str = "sluice_request";
+
+/// The channel of notifications that there is something to tell people.
+pub const NOTIFICATION_CHANNEL: &str = "sluice_notification";
 
 /// The channel of notifications with the ids of orders that changed, for those who follow them.
 pub const CHANGED_CHANNEL: &str = "sluice_changed";
@@ -190,13 +196,13 @@ impl Store {
         }
     }
 
-    /// A connection of its own that receives the notifications about due orders and about
-    /// requests.
+    /// A connection of its own that receives the notifications about due orders, about
+    /// requests, and about what people are to be told.
     ///
     /// # Errors
     /// [`StoreError::Sql`] if the database cannot be reached.
     pub async fn listen(&self) -> Result<PgListener, StoreError> {
-        Ok(self.pool.listen(&[ORDER_CHANNEL, REQUEST_CHANNEL]).await?)
+        Ok(self.pool.listen(&[ORDER_CHANNEL, REQUEST_CHANNEL, NOTIFICATION_CHANNEL]).await?)
     }
 
     /// Whether the database answers.

@@ -65,6 +65,10 @@ pub(crate) const ANSWER: Column = Column::new("cluster_query", "answer", "cluste
 pub(crate) const WANTED: Column = Column::new("object_write", "wanted", "object write");
 pub(crate) const OUTCOME: Column = Column::new("object_write", "outcome", "outcome");
 pub(crate) const FIRST_ANSWER: Column = Column::new("nonce", "outcome", "answer");
+pub(crate) const CHANNEL_URL: Column =
+    Column::new("notification_channel", "url", "address of a channel");
+pub(crate) const CHANNEL_SECRET: Column =
+    Column::new("notification_channel", "secret", "secret of a channel");
 pub(crate) const CONSOLE_SEAL: Column = Column::new("console_seal", "key", "console seal");
 
 /// A sealed document, with the stored packages that it names. Their ids are kept beside it,

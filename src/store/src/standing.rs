@@ -29,6 +29,8 @@ pub struct Standing {
     pub object_writes: u64,
     /// Since when the oldest entry of the audit waits to be in its log.
     pub audit_waits: Duration,
+    /// Since when the oldest notice waits that an enabled channel was not told of.
+    pub notification_waits: Duration,
     /// Connections to the database, and how many of them nobody uses now.
     pub connections: u64,
     pub idle_connections: u64,
@@ -60,18 +62,21 @@ impl Store {
             .collect::<Result<_, StoreError>>()?;
         let queues = sqlx::query!(
             r#"/* queues */ SELECT (SELECT count(*) FROM object_write WHERE answered_at IS NULL) AS "object_writes!",
-                   (SELECT min(at) FROM audit_entry WHERE id > (SELECT coalesce(max(entry), 0) FROM audit_leaf)) AS audit_waits"#
+                   (SELECT min(at) FROM audit_entry WHERE id > (SELECT coalesce(max(entry), 0) FROM audit_leaf)) AS audit_waits,
+                   (SELECT min(written_at) FROM notification n JOIN notification_channel c ON c.id = n.channel_id WHERE c.enabled AND n.outcome IS NULL) AS notification_waits"#
         )
         .fetch_one(&self.pool)
         .await?;
-        let audit_waits = queues
-            .audit_waits
-            .map_or(SignedDuration::ZERO, |since| now.duration_since(since.to_jiff()));
+        let waits = |since: Option<Timestamp>| {
+            let waits = since.map_or(SignedDuration::ZERO, |since| now.duration_since(since));
+            Duration::try_from(waits).unwrap_or_default()
+        };
         let (connections, idle_connections) = self.pool.counts();
         Ok(Standing {
             orders,
             object_writes: queues.object_writes.unsigned_abs(),
-            audit_waits: Duration::try_from(audit_waits).unwrap_or_default(),
+            audit_waits: waits(queues.audit_waits.map(|since| since.to_jiff())),
+            notification_waits: waits(queues.notification_waits.map(|since| since.to_jiff())),
             connections,
             idle_connections,
         })

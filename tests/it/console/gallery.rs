@@ -84,6 +84,7 @@ async fn every_page_is_drawn_and_axe_finds_nothing(pool: PgPool) {
         ("order-done", format!("/console/orders/{done}")),
         ("orders", "/console/orders".into()),
         ("keys", "/console/keys".into()),
+        ("channels", "/console/channels".into()),
         ("sessions", "/console/sessions".into()),
         ("not-found", "/console/nothing".into()),
     ];

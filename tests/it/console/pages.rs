@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use domain::{
     ApplicationId, OrderId,
+    notice::{ChannelKind, NewChannel},
     order::State,
     template::spec::{EnvVar, Field, SpecChange},
 };
@@ -88,6 +89,9 @@ pub fn check(path: &str, reply: &Reply) {
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn every_page_is_whole_safe_and_leads_nowhere_wrong(pool: PgPool) {
     let site = Site::start(pool).await;
+    let channel = NewChannel::read("ops", ChannelKind::Slack, &[], &[], &["we*".into()]).unwrap();
+    let url = "http://127.0.0.1:9/planted".to_owned().into();
+    site.app.service.create_channel(&channel, &url, None).await.unwrap();
     let (application, order) = shop(&site).await;
     let mut left = vec![
         "/console".to_owned(),
@@ -128,6 +132,12 @@ async fn every_page_is_whole_safe_and_leads_nowhere_wrong(pool: PgPool) {
     assert!(manifest.contains("name: PASSWORD") && manifest.contains("(hidden)"), "{manifest}");
     let shown = site.get(&format!("/console/orders/{order}")).await.body;
     assert!(shown.contains("Continue with batch 2 (2 pods)"), "{shown}");
+    assert!(
+        shown.contains("Who was told") && shown.contains("<strong>waiting</strong>"),
+        "{shown}"
+    );
+    let channels = site.get("/console/channels").await.body;
+    assert!(channels.contains("applications we*") && !channels.contains("planted"), "{channels}");
     for path in ["/console/none", "/console/orders/x", &format!("/console/apps/{}", OrderId::new())]
     {
         let reply = site.get(path).await;

@@ -100,6 +100,7 @@ async fn each_page_and_each_tab_needs_the_operation_that_shows_the_same(pool: Pg
                 ("/console/orders", 200),
                 ("/console/apps", 403),
                 ("/console/keys", 200),
+                ("/console/channels", 403),
                 ("/console/sessions", 200),
             ],
         ),

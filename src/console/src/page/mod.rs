@@ -3,6 +3,7 @@
 pub(crate) mod action;
 pub(crate) mod application;
 pub(crate) mod applications;
+pub(crate) mod channels;
 pub(crate) mod order;
 pub(crate) mod orders;
 pub(crate) mod people;

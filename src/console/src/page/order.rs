@@ -11,7 +11,10 @@ use crate::{
     Console,
     fault::sentence,
     frame::{Frame, Place},
-    page::action::{Choices, choices, labels},
+    page::{
+        action::{Choices, choices, labels},
+        channels::{self, DeliveryLine},
+    },
     session::SignedIn,
     words::{self, Moment, Sign},
 };
@@ -53,6 +56,8 @@ struct OrderPage {
     /// Whether it leads to the application.
     has_application: bool,
     notes: Vec<String>,
+    /// What people were told of it.
+    told: Vec<DeliveryLine>,
     lines: Vec<Line>,
     parts: Parts,
 }
@@ -154,6 +159,7 @@ pub(crate) async fn show(
         (Some(before), Some(after)) => diff(&before, &after),
         _ => Vec::new(),
     };
+    let (told, now) = (console.service.told_of(id).await?, console.service.clock().now());
     let line = order.order.clone();
     let is_open = !line.state.is_final();
     let may = |action| console.service.may_on(action, &line.application);
@@ -184,6 +190,7 @@ pub(crate) async fn show(
         is_live,
         has_application,
         notes: order.notes.iter().map(|note| sentence(note)).collect(),
+        told: told.iter().map(|it| channels::line(it, now)).collect(),
         lines,
         parts,
     })

@@ -28,8 +28,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{
-    Decision, Transition, change, done, fail, min_ready_seconds_of, restore, step_back, wait,
-    wait_resting,
+    Decision, GAVE_WAY, Transition, change, done, fail, min_ready_seconds_of, restore, step_back,
+    wait, wait_resting,
 };
 use crate::{
     observed::{DeploymentView, Facts, Observation},
@@ -356,7 +356,7 @@ fn answer(order: &Order, view: &DeploymentView, edits: &[Edit], now: Timestamp) 
     let by_hand = edits.iter().any(|edit| edit.path == MIN_READY);
     if fought.iter().any(is_recent) {
         let message = format!(
-            "superseded: {sentence}, again within {} s; the order ends where it stands",
+            "{GAVE_WAY}: {sentence}, again within {} s; the order ends where it stands",
             AGAIN_WITHIN.as_secs()
         );
         let Decision::Transition(mut end) = fail(order, &message) else { return wait(None) };

@@ -63,6 +63,9 @@ pub use waiting::{trouble as trouble_while_waiting, wakes};
 /// begins all the same.
 pub const EARLIER_ROLLOUT_SECONDS: i64 = 60;
 
+/// What the message of an order begins with that gave way to somebody else.
+const GAVE_WAY: &str = "superseded";
+
 /// What is to be done next.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
@@ -145,6 +148,12 @@ impl Transition {
             &self.effect,
             Some(Effect::Deployment(Change::Patch(patch))) if patch.borrow == Borrow::Returned
         )
+    }
+
+    /// Whether the order fails since it gives way to somebody who changes its Deployment.
+    #[must_use]
+    pub fn gave_way(&self) -> bool {
+        self.state == State::Failed && self.message.starts_with(GAVE_WAY)
     }
 
     fn with(mut self, effect: impl Into<Effect>) -> Self {

@@ -4,8 +4,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Decision, Transition, batches, change, done, done_well, fail, hands, min_ready_seconds,
-    ready_seconds, trouble, wait,
+    Decision, GAVE_WAY, Transition, batches, change, done, done_well, fail, hands,
+    min_ready_seconds, ready_seconds, trouble, wait,
 };
 use crate::{
     observed::DeploymentView,
@@ -122,7 +122,7 @@ fn has_closed(order: &Order) -> bool {
 pub(in crate::rollout) fn superseded(order: &Order, view: &DeploymentView) -> Decision {
     let who = view.other_manager.as_deref().unwrap_or("somebody else");
     let message = format!(
-        "superseded by {who}, who changed the Deployment's pod template while the order ran; that version was left in place"
+        "{GAVE_WAY} by {who}, who changed the Deployment's pod template while the order ran; that version was left in place"
     );
     let Decision::Transition(mut failure) = fail(order, &message) else { return wait(None) };
     (failure.roll_back, failure.finalizes, failure.step) = (false, false, Step::Done);

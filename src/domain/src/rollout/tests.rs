@@ -15,6 +15,7 @@ mod guarded;
 mod hands;
 mod model;
 mod native;
+mod notices;
 mod outage;
 mod owed;
 mod pauses;

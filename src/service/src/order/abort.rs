@@ -6,9 +6,13 @@ use serde_json::json;
 use crate::{Caller, Error, Service};
 use domain::{
     Advice, BatchId, Input, OrderId, Rejection,
+    notice::Telling,
     order::{Order, State},
 };
 use store::{Event, Tx};
+
+/// The kind of the event that an order was ended by a person.
+const ABORTED: &str = "order.aborted";
 
 impl Service {
     /// Ends an order where it is: no further batch begins. An order that was
@@ -32,7 +36,7 @@ impl Service {
                     if let (true, Some(snapshot)) = (order.rests_on_abort(), &order.snapshot) {
                         tx.keep_resting_snapshot(order.application, Some(snapshot)).await?;
                     }
-                    self.note(tx, caller, &order, "order.aborted", &message).await?;
+                    self.note(tx, caller, &order, ABORTED, &message).await?;
                 }
                 Ok(id)
             })
@@ -99,7 +103,7 @@ impl Service {
             let message = format!("aborted and rolled back by {}", caller.name);
             // The rollback order takes over at once, so nothing is left to bring to rest.
             tx.abort_order(&order, false, &message, now).await?;
-            self.note(tx, caller, &order, "order.aborted", &message).await?;
+            self.note(tx, caller, &order, ABORTED, &message).await?;
         }
         let rollback = tx.open_rollback(&order, &caller.name, caller.source, now).await?;
         Ok(rollback)
@@ -259,7 +263,8 @@ impl Service {
             cause,
             detail: json!({ "request": caller.request_id }),
         };
-        Ok(tx.add_event(order.application, Some(order.id), self.clock.now(), event).await?)
+        let told = (kind == ABORTED).then(|| Telling::aborted(order));
+        Ok(tx.add_told_event(order.application, order.id, self.clock.now(), event, told).await?)
     }
 }
 

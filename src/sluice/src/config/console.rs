@@ -65,7 +65,7 @@ pub struct ConsoleServing {
     /// Whether people find the console at /console.
     #[arg(long, env = "SLUICE_CONSOLE", value_enum, default_value_t = Switch::On)]
     pub console: Switch,
-    /// Where browsers reach this server, such as `https://sluice.example.org`. Signing in through an identity provider needs it.
+    /// Where browsers reach this server, such as `https://sluice.example.org`. Signing in through an identity provider needs it, and notifications link to it.
     #[arg(long, env = "SLUICE_CONSOLE_URL", value_parser = oidc::site)]
     pub console_url: Option<Url>,
     /// Issuer of the identity provider (OIDC) through which people sign in at the console, exactly as the provider writes it.

@@ -206,7 +206,13 @@ impl Tx {
                      finalizing = false, step = 'done', lease_holder = NULL, lease_expires_at = NULL, generation = nextval('fencing_token')
                  FROM change_order AS before
                  WHERE o.cluster_id = $1 AND (o.finished_at IS NULL OR o.finalizing) AND before.id = o.id
-                 RETURNING o.id, o.application_id, before.finished_at IS NULL AS was_open)
+                 RETURNING o.id, o.application_id, o.batch, before.finished_at IS NULL AS was_open),
+             told AS (
+                 INSERT INTO notification (channel_id, order_id, topic, state, batch, cause, happened_at)
+                 SELECT c.id, gone.id, 'aborted', 'aborted', gone.batch, left($3, 2000), $2
+                 FROM gone JOIN application a ON a.id = gone.application_id, notification_channel c
+                 WHERE gone.was_open AND c.enabled AND 'aborted' = ANY (c.topics)
+                     AND fits_any(c.namespaces, a.namespace) AND fits_any(c.applications, a.name))
              INSERT INTO event (at, application_id, order_id, actor, kind, cause, detail)
              SELECT $2, application_id, id, $4::text, CASE WHEN was_open THEN 'order.aborted' ELSE 'order.done' END, $3, '{}'::jsonb FROM gone ORDER BY id",
             id.as_str(),

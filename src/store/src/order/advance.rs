@@ -153,7 +153,8 @@ impl Store {
             cause: &transition.message,
             detail,
         };
-        tx.add_event(order.application, Some(order.id), now, event).await?;
+        let told = domain::notice::Telling::of(order, transition);
+        tx.add_told_event(order.application, order.id, now, event, told).await?;
         match transition.state {
             State::Succeeded => tx.note_success(order, now).await?,
             // The way back failed, or was not wanted: the Deployment of before is kept.
@@ -171,11 +172,10 @@ impl Store {
             }
             _ => {}
         }
-        let opened = if transition.roll_back {
-            Some(tx.open_rollback(order, SELF, domain::Source::System, now).await?)
-        } else {
-            None
-        };
+        let mut opened = None;
+        if transition.roll_back {
+            opened = Some(tx.open_rollback(order, SELF, domain::Source::System, now).await?);
+        }
         tx.commit().await?;
         Ok(Advanced::Written(opened))
     }
