@@ -43,6 +43,10 @@ const LEFT_OUT: &[(&str, &str)] = &[
         "edas::operation::order::lines::",
         "ids, a time and at most 16 words of parameters within their limits",
     ),
+    (
+        "edas::operation::access::",
+        "words of parameters within their limits, and networks, for which there is an entry",
+    ),
     ("edas::operation::order::watch::order", "an id, for which there is an entry"),
     ("domain::guard::level::", "the operator's settings, read once"),
     ("executor::", "notifications of the own database"),

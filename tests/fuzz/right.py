@@ -208,3 +208,39 @@ class Right:
 
     def UntagResources(self):
         return self.ListTagResources() | {"TagKeys": json.dumps(["a"])}
+
+    # --- who may do what ---
+
+    def CreateAccessKey(self):
+        return {"Name": self._name(), "Role": "reader"}
+
+    def _key(self):
+        made = self._do("POST", "/sluice/v1/keys", **self.CreateAccessKey())["AccessKey"]
+        return {"AccessKey": made["AccessKeyId"]}
+
+    DeleteAccessKey = DisableAccessKey = EnableAccessKey = RotateAccessKey = _key
+
+    def CreatePrincipal(self):
+        return {"Name": self._name()}
+
+    def DeletePrincipal(self):
+        made = self.CreatePrincipal()
+        self._do("POST", "/sluice/v1/principals", **made)
+        return {"Principal": made["Name"]}
+
+    def AttachPolicy(self):
+        return self.DeletePrincipal() | {"Role": "reader"}
+
+    def DetachPolicy(self):
+        granted = self.AttachPolicy()
+        self._do("POST", "/sluice/v1/grants", **granted)
+        return granted
+
+    def CreatePolicy(self):
+        allows = {"Effect": "Allow", "Action": "edas:ReadApplication", "Resource": "*"}
+        return {"Name": self._name(), "PolicyDocument": json.dumps({"Version": "1", "Statement": [allows]})}
+
+    def DeletePolicy(self):
+        made = self.CreatePolicy()
+        self._do("POST", "/sluice/v1/policies", **made)
+        return {"Policy": made["Name"]}

@@ -164,7 +164,7 @@ async fn being_judged_costs_an_order_no_statement(pool: PgPool) {
     let service = service(&pool);
     let store = Store::on(pool.clone(), test_support::keyring::keyring());
     let role = Some(Grant::role(Role::Deployer, Scope::read("shop", "*").unwrap()));
-    let key = service.create_key(&WantedKey { role, ..wanted("ci") }).await.unwrap();
+    let key = service.create_key(&me(), &WantedKey { role, ..wanted("ci") }).await.unwrap();
     let mut counts = Vec::new();
     for (name, judged) in [("web-1", false), ("web-2", true)] {
         let id = application(&store, "shop", name).await;
@@ -183,37 +183,45 @@ async fn being_judged_costs_an_order_no_statement(pool: PgPool) {
     assert!(counts[0] > 4 && counts[0] == counts[1], "{counts:?}");
 }
 
+/// Whoever runs the program's commands.
+fn me() -> Caller {
+    Caller::of_commands()
+}
+
 fn wanted(principal: &str) -> WantedKey {
-    WantedKey { principal: Some(principal.into()), ..WantedKey::default() }
+    WantedKey { principal: Some(principal.into()), assumes_admin: true, ..WantedKey::default() }
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_principal_has_two_keys_so_that_one_can_take_the_others_place(pool: PgPool) {
     let service = service(&pool);
     let role = Some(Grant::role(Role::Deployer, Scope::read("shop", "web-*").unwrap()));
-    let first = service.create_key(&WantedKey { role, ..wanted("ci") }).await.unwrap();
+    let first = service.create_key(&me(), &WantedKey { role, ..wanted("ci") }).await.unwrap();
     assert!(!first.assumed && first.name == "ci");
-    let now = Clock::default().now();
-    let until = (now + SignedDuration::from_hours(24)).round(jiff::Unit::Microsecond).unwrap();
-    let second = service.rotate_key("ci", Some(until)).await.unwrap();
+    let day = SignedDuration::from_hours(24);
+    let before = Clock::default().now();
+    let second = service.rotate_key(&me(), "ci", Some(day)).await.unwrap();
     assert_eq!((second.name.as_str(), second.principal.as_str()), ("ci-2", "ci"));
     let (one, two) =
         (service.key(&first.id).await.unwrap().unwrap(), service.key(&second.id).await.unwrap());
     let two = two.unwrap();
     assert!(one.is_good() && two.is_good() && one.grants == two.grants);
     assert_eq!((one.name, two.name), ("ci".into(), "ci".into()), "both act as the principal");
-    assert_eq!(service.listed_key("ci").await.unwrap().expires_at, Some(until));
-    let third = service.create_key(&wanted("ci")).await.unwrap_err();
+    let end = service.listed_key("ci").await.unwrap().expires_at.unwrap();
+    let lasts = end.duration_since(before);
+    assert!(lasts >= day - SignedDuration::from_secs(1), "{lasts:?}");
+    assert!(lasts < day + SignedDuration::from_mins(5), "{lasts:?}");
+    let third = service.create_key(&me(), &wanted("ci")).await.unwrap_err();
     assert!(third.to_string().contains("2 keys"), "{third}");
-    service.switch_key("ci", false).await.unwrap();
+    service.switch_key(&me(), "ci", false).await.unwrap();
     assert!(!service.key(&first.id).await.unwrap().unwrap().is_good());
-    service.create_key(&wanted("ci")).await.unwrap();
-    let again = service.switch_key(&first.id, true).await.unwrap_err();
+    service.create_key(&me(), &wanted("ci")).await.unwrap();
+    let again = service.switch_key(&me(), &first.id, true).await.unwrap_err();
     assert!(again.to_string().contains("2 keys"), "{again}");
-    service.remove_key("ci-2").await.unwrap();
+    service.remove_key(&me(), "ci-2").await.unwrap();
     assert!(service.key(&second.id).await.unwrap().is_none());
-    let unknown = service.remove_key("ci-2").await.unwrap_err();
-    assert!(matches!(unknown, Error::Rejected(Rejection::UnknownKey(_))), "{unknown:?}");
+    let unknown = service.remove_key(&me(), "ci-2").await.unwrap_err();
+    assert!(matches!(unknown, Error::Rejected(Rejection::NoSuchKey(_))), "{unknown:?}");
 }
 
 /// A key that ends has one in its place that ends as well, and whoever goes by the first
@@ -223,8 +231,8 @@ async fn a_rotated_key_ends_too_and_stands_for_the_name_of_the_first(pool: PgPoo
     let service = service(&pool);
     let month = SignedDuration::from_hours(720);
     let expires_at = Some(Clock::default().now() + month);
-    let first = service.create_key(&WantedKey { expires_at, ..wanted("ci") }).await.unwrap();
-    let second = service.rotate_key("ci", Some(Clock::default().now())).await.unwrap();
+    let first = service.create_key(&me(), &WantedKey { expires_at, ..wanted("ci") }).await.unwrap();
+    let second = service.rotate_key(&me(), "ci", Some(SignedDuration::ZERO)).await.unwrap();
     let end = service.listed_key(&second.id).await.unwrap().expires_at.unwrap();
     let lasts = end.duration_since(Clock::default().now());
     assert!(lasts > month - SignedDuration::from_mins(5) && lasts <= month, "{lasts:?}");
@@ -238,14 +246,14 @@ async fn a_rotated_key_ends_too_and_stands_for_the_name_of_the_first(pool: PgPoo
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn whoever_nobody_narrowed_may_do_everything_until_somebody_does(pool: PgPool) {
     let service = service(&pool);
-    assert!(service.create_key(&wanted("old")).await.unwrap().assumed);
+    assert!(service.create_key(&me(), &wanted("old")).await.unwrap().assumed);
     assert_eq!(service.assumed_admins().await.unwrap(), ["old"]);
     let reader = Grant::role(Role::Reader, Scope::default());
-    service.attach("old", &reader).await.unwrap();
+    service.attach(&me(), "old", &reader).await.unwrap();
     assert!(service.assumed_admins().await.unwrap().is_empty());
     assert_eq!(service.principal("old").await.unwrap().grants, std::slice::from_ref(&reader));
-    service.detach("old", &reader).await.unwrap();
-    assert!(service.detach("old", &reader).await.is_err());
+    service.detach(&me(), "old", &reader).await.unwrap();
+    assert!(service.detach(&me(), "old", &reader).await.is_err());
     assert!(service.principal("old").await.unwrap().grants.is_empty(), "then it may do nothing");
 }
 
@@ -253,27 +261,29 @@ async fn whoever_nobody_narrowed_may_do_everything_until_somebody_does(pool: PgP
 async fn a_policy_is_kept_as_it_was_written_while_somebody_has_it(pool: PgPool) {
     let service = service(&pool);
     let text = r#"{ "Version": "1", "Statement": [ { "Effect": "Allow", "Action": "edas:*", "Resource": "*" } ] }"#;
-    service.put_policy("all", text, false, |_| true).await.unwrap();
-    assert!(service.put_policy("all", text, false, |_| true).await.is_err());
-    service.put_policy("all", text, true, |_| true).await.unwrap();
-    assert!(service.put_policy("reader", text, false, |_| true).await.is_err());
+    service.put_policy(&me(), "all", text, false, |_| true).await.unwrap();
+    assert!(service.put_policy(&me(), "all", text, false, |_| true).await.is_err());
+    service.put_policy(&me(), "all", text, true, |_| true).await.unwrap();
+    assert!(service.put_policy(&me(), "reader", text, false, |_| true).await.is_err());
+    let commands = me();
     let broken = service.put_policy(
+        &commands,
         "b",
         r#"{"Version":"1","Statement":[{"Effect":"Allow","NotAction":"*","Resource":"*"}]}"#,
         false,
         |_| true,
     );
     assert!(broken.await.unwrap_err().to_string().contains("NotAction"));
-    service.create_principal("alice", true).await.unwrap();
-    service.attach("alice", &service::policy_named("all")).await.unwrap();
+    service.create_principal(&me(), "alice", true).await.unwrap();
+    service.attach(&me(), "alice", &service::policy_named("all")).await.unwrap();
     assert_eq!(service.policy("all").await.unwrap().principals, ["alice"]);
     assert_eq!(service.policy("all").await.unwrap().document, text);
-    let attached = service.remove_policy("all").await.unwrap_err();
+    let attached = service.remove_policy(&me(), "all").await.unwrap_err();
     assert!(attached.to_string().contains("attached to 1"), "{attached}");
-    let unknown = service.attach("alice", &service::policy_named("none")).await.unwrap_err();
+    let unknown = service.attach(&me(), "alice", &service::policy_named("none")).await.unwrap_err();
     assert!(matches!(unknown, Error::Rejected(Rejection::UnknownPolicy(_))), "{unknown:?}");
-    service.remove_principal("alice").await.unwrap();
-    service.remove_policy("all").await.unwrap();
+    service.remove_principal(&me(), "alice").await.unwrap();
+    service.remove_policy(&me(), "all").await.unwrap();
 }
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
@@ -282,7 +292,7 @@ async fn a_session_ends_with_its_key_and_only_its_own_are_seen(pool: PgPool) {
     let mut callers = Vec::new();
     for name in ["alice", "bob"] {
         let role = Some(Grant::role(Role::Reader, Scope::default()));
-        let key = service.create_key(&WantedKey { role, ..wanted(name) }).await.unwrap();
+        let key = service.create_key(&me(), &WantedKey { role, ..wanted(name) }).await.unwrap();
         let identity = service::RequestIdentity { nonce: name.into(), digest: String::new() };
         callers.push(Caller {
             key_id: key.id,
@@ -303,7 +313,7 @@ async fn a_session_ends_with_its_key_and_only_its_own_are_seen(pool: PgPool) {
     alice.end_session(&reader, bobs.id).await.unwrap();
     assert!(service.session(&bobs.token, PEER).await.unwrap().is_some(), "it is not hers to end");
     assert_eq!(service.sessions(&reader).await.unwrap().len(), 2);
-    service.switch_key(&callers[0].key_id, false).await.unwrap();
+    service.switch_key(&me(), &callers[0].key_id, false).await.unwrap();
     assert!(service.session(&alices.token, PEER).await.unwrap().is_none());
     sqlx::query(
         "UPDATE access_key SET expires_at = now() - interval '1 second' WHERE name = 'bob'",

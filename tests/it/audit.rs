@@ -87,10 +87,11 @@ async fn a_change_of_keys_is_on_record_and_one_that_fails_is_not(pool: PgPool) {
     store.register_cluster(&crate::support::CLUSTER.into()).await.unwrap();
     let service =
         Service::new(store, Default::default(), crate::support::settings(Default::default()));
+    let me = service::Caller::of_commands();
     let wanted = WantedKey { name: Some("ci".into()), ..WantedKey::default() };
-    let key = service.create_key(&wanted).await.unwrap();
-    service.switch_key(&key.id, false).await.unwrap();
-    assert!(service.remove_key("nobodys").await.is_err());
+    let key = service.create_key(&me, &wanted).await.unwrap();
+    service.switch_key(&me, &key.id, false).await.unwrap();
+    assert!(service.remove_key(&me, "nobodys").await.is_err());
     let done = |operation: &str, object: String| {
         [operation.into(), object, "sluice".into(), "done".into()]
     };

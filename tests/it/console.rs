@@ -93,7 +93,7 @@ impl Site {
     /// The same site for somebody else, with these grants.
     pub async fn becomes(&mut self, name: &str, wanted: WantedKey) {
         let wanted = WantedKey { principal: Some(name.into()), ..wanted };
-        self.app.service.create_key(&wanted).await.unwrap();
+        self.app.service.create_key(&service::Caller::of_commands(), &wanted).await.unwrap();
         let link = self.app.service.make_link(name).await.unwrap();
         let visit = Visit::default();
         let opened = self.app.service.open_linked_session(&link, &visit).await.unwrap();

@@ -224,7 +224,7 @@ fn the_wire_knows_neither_the_server_nor_the_service() {
 }
 
 /// Calls that end in the one place where a use case writes and its request is claimed.
-const ONCE: &[&str] = &["once", "once_outside"];
+const ONCE: &[&str] = &["once", "once_for_access", "once_outside"];
 
 /// Use cases that look at who asks, and write nothing that a second time would change.
 const READS: &[&str] = &["configs", "import_cluster", "keys", "preview", "sessions"];

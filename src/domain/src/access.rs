@@ -7,6 +7,7 @@
 
 mod circumstance;
 mod exceptions;
+mod full;
 mod grant;
 mod guarded;
 mod network;
@@ -30,6 +31,8 @@ pub struct Access {
     statements: Vec<Statement>,
     /// Namespaces in which is allowed only what names them.
     protected: Vec<Pattern>,
+    /// Whether everything is allowed, everywhere and whenever, and nothing is ever denied.
+    is_full: bool,
 }
 
 /// A statement of a policy, as far as it counts in a request.
@@ -67,7 +70,7 @@ impl Access {
     pub fn everything() -> Self {
         let any = || vec![Pattern::any()];
         let everything = Statement { allows: true, actions: any(), resources: any() };
-        Self { statements: vec![everything], protected: Vec::new() }
+        Self { statements: vec![everything], protected: Vec::new(), is_full: true }
     }
 
     /// Somebody who may do nothing.
@@ -83,6 +86,8 @@ impl Access {
         site: &Site<'_>,
         circumstances: &Circumstances,
     ) -> Self {
+        let policies: Vec<&Policy> = policies.into_iter().collect();
+        let is_full = full::are_full(&policies);
         let statements = policies
             .into_iter()
             .flat_map(|policy| &policy.statements)
@@ -98,12 +103,15 @@ impl Access {
                     .collect(),
             })
             .filter(|statement| !statement.resources.is_empty());
-        Self { statements: statements.collect(), protected: site.protected.to_vec() }
+        Self { statements: statements.collect(), protected: site.protected.to_vec(), is_full }
     }
 
     /// Whether there is any resource at all on which the action may be allowed.
     #[must_use]
     pub fn may(&self, action: Action) -> bool {
+        if action.grants_access() && !self.is_full {
+            return false;
+        }
         let denied = self.about(action, false).any(|it| it.resources.iter().any(Pattern::is_any));
         !denied && self.about(action, true).next().is_some()
     }
@@ -111,6 +119,9 @@ impl Access {
     /// Whether the action is allowed on the resource.
     #[must_use]
     pub fn allows(&self, action: Action, resource: &Resource<'_>) -> bool {
+        if action.grants_access() && !self.is_full {
+            return false;
+        }
         let names = resource.names();
         let protection = self.protection(action, resource.namespace());
         let fits = |statement: &Statement, pattern: &Pattern| {

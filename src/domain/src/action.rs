@@ -16,7 +16,7 @@ pub enum Group {
     /// ConfigMaps, Secrets, Ingresses and templates.
     ReadConfig,
     ManageConfig,
-    /// Access keys and sessions of others.
+    /// Access keys and sessions of others, principals, and what is granted to them.
     ManageAccess,
     /// What the guardrails do not let pods have. See [`crate::guard`].
     ExceedGuardrails,
@@ -73,6 +73,11 @@ impl Action {
     /// Both names by which a policy may name it, in lower case: RAM compares in any case.
     pub(crate) fn names(self) -> [String; 2] {
         [self.name, self.group.name()].map(|name| format!("edas:{name}").to_ascii_lowercase())
+    }
+
+    /// Whether it says what others may do, or shows it: only somebody who may do everything may.
+    pub(crate) fn grants_access(self) -> bool {
+        self.group == Group::ManageAccess && self != Self::MANAGE_ACCESS
     }
 
     /// Its name in a policy.

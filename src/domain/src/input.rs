@@ -30,8 +30,10 @@ macro_rules! inputs {
 }
 
 inputs! {
-    /// An access key or a principal, by its name.
-    AccessKey => "name",
+    /// An access key, by its id or name.
+    AccessKey => "access key",
+    /// The name of a new access key.
+    AccessKeyName => "name",
     ApplicationDescription => "application's description",
     ApplicationName => "application's name",
     Annotations => "annotations",
@@ -80,6 +82,8 @@ inputs! {
     MemoryRequest => "memory request",
     /// How long a pod must be Ready before it counts.
     MinReadyTime => "time that a pod must be Ready",
+    /// Networks that an access key may be used from.
+    Networks => "networks",
     /// The Kubernetes namespace.
     Namespace => "Kubernetes namespace",
     /// Name of an object beside a Deployment.
@@ -90,11 +94,15 @@ inputs! {
     PackageKind => "package's kind",
     Phone => "phone number",
     PlanHash => "hash of the plan",
+    /// A person or a program, by its name.
+    Principal => "principal",
     RegionName => "name of the namespace",
     /// What an EDAS namespace is called.
     RegionTitle => "title of the namespace",
     /// A policy, by its name.
     Policy => "policy",
+    /// The text of a policy.
+    PolicyDocument => "text of the policy",
     /// A version of the history.
     Release => "version of the history",
     Replicas => "number of pods",

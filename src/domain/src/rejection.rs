@@ -43,11 +43,14 @@ pub enum Rejection {
     /// No access key of this name that may be used.
     #[error("there is no access key named {} that may be used", shortened(.0))]
     UnknownKey(String),
+    /// No access key of this id or name.
+    #[error("the access key {} does not exist", shortened(.0))]
+    NoSuchKey(String),
     /// No such principal.
-    #[error("there is no principal named {}", shortened(.0))]
+    #[error("the principal {} does not exist", shortened(.0))]
     UnknownPrincipal(String),
     /// No such policy.
-    #[error("there is no policy named {}", shortened(.0))]
+    #[error("the policy {} does not exist", shortened(.0))]
     UnknownPolicy(String),
     /// No such channel of notifications.
     #[error("there is no channel named {}", shortened(.0))]

@@ -8,7 +8,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     edge::{self, Edge, EdgeConfig, auth, docs, document, health, response, security},
-    operation::{application, cluster, config, network, order, package, release},
+    operation::{access, application, cluster, config, network, order, package, release},
     wire::error,
 };
 use service::Service;
@@ -179,6 +179,16 @@ fn edas() -> OpenApiRouter<Edge> {
         .routes(routes!(application::tag::tag, application::tag::untag, application::tag::list))
         .routes(routes!(package::package_storage::get_credential))
         .routes(routes!(package::package_storage::get_region_config))
+        .routes(routes!(access::key::create, access::key::list_all))
+        .routes(routes!(access::key::get, access::key::remove))
+        .routes(routes!(access::key::enable))
+        .routes(routes!(access::key::disable))
+        .routes(routes!(access::key::rotate))
+        .routes(routes!(access::principal::create, access::principal::list))
+        .routes(routes!(access::principal::get, access::principal::remove))
+        .routes(routes!(access::principal::attach, access::principal::detach))
+        .routes(routes!(access::policy::create, access::policy::list))
+        .routes(routes!(access::policy::get, access::policy::remove))
 }
 
 fn health() -> OpenApiRouter<Edge> {

@@ -28,7 +28,7 @@ pub struct Listed<T> {
 }
 
 impl<T> Listed<T> {
-    fn of(mut rows: Vec<T>, most: usize) -> Self {
+    pub(crate) fn of(mut rows: Vec<T>, most: usize) -> Self {
         let has_more = rows.len() > most;
         rows.truncate(most);
         Self { rows, has_more }
@@ -100,7 +100,7 @@ impl Service {
     }
 }
 
-fn one_more(most: usize) -> i64 {
+pub(crate) fn one_more(most: usize) -> i64 {
     i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1)
 }
 

@@ -22,7 +22,7 @@ use futures::future::BoxFuture;
 use serde::{Serialize, de::DeserializeOwned};
 use tracing::Instrument;
 
-use crate::{Caller, Error, Permit, Service, audit::by_program};
+use crate::{Caller, Error, Permit, Service, access::change::AccessChange, audit::by_program};
 use domain::audit::Outcome;
 use store::{StoreError, Tx};
 
@@ -56,6 +56,15 @@ impl DerefMut for Work<'_> {
     fn deref_mut(&mut self) -> &mut Tx {
         &mut self.tx
     }
+}
+
+/// What a request is about, as far as its transaction goes by that.
+enum Kind<'a> {
+    Usual,
+    /// Its entry of the audit is another one's.
+    Recorded,
+    /// Who may do what.
+    Access(AccessChange<'a>),
 }
 
 /// What is done outside the database for a request.
@@ -113,15 +122,32 @@ impl Service {
     where
         T: Serialize + DeserializeOwned + Send,
     {
-        self.claimed(caller, name, false, work).await
+        self.claimed(caller, name, Kind::Usual, work).await
     }
 
-    /// [`Service::once`]; with no entry of the audit where that is another one's.
+    /// [`Service::once`] for a change of who may do what. Its caller is judged before the
+    /// request is claimed: what it was answered may hold the secret of a key.
+    ///
+    /// # Errors
+    /// As [`Service::once`]; a caller who may not, or that nobody is left who may.
+    pub(crate) async fn once_for_access<'a, T>(
+        &self,
+        caller: &Caller,
+        change: AccessChange<'_>,
+        work: impl for<'t> Fn(&'t mut Work<'a>) -> UseCaseFuture<'t, T> + Send + Sync,
+    ) -> Result<T, Error>
+    where
+        T: Serialize + DeserializeOwned + Send,
+    {
+        self.claimed(caller, change.name, Kind::Access(change), work).await
+    }
+
+    /// [`Service::once`], of this kind.
     async fn claimed<'a, T>(
         &self,
         caller: &Caller,
         name: &'static str,
-        is_recorded: bool,
+        kind: Kind<'_>,
         work: impl for<'t> Fn(&'t mut Work<'a>) -> UseCaseFuture<'t, T> + Send + Sync,
     ) -> Result<T, Error>
     where
@@ -131,15 +157,21 @@ impl Service {
             // Before a connection is taken: this may need one, too.
             self.check_key_holds(caller).await?;
             let mut tx = self.begin().await?;
+            if let Kind::Access(change) = &kind {
+                self.begin_access_change(&mut tx, caller, change).await?;
+            }
             if let Some(first) = self.claim(&mut tx, caller).await? {
                 tracing::debug!("the request was answered before");
                 return Ok(first);
             }
             let outcome = work(&mut tx).await?;
+            if let Kind::Access(change) = &kind {
+                self.end_access_change(&mut tx, change).await?;
+            }
             let document = serde_json::to_value(&outcome).map_err(unreadable)?;
             let answer = caller.identity.as_ref().map(|it| (it.nonce.as_str(), &document));
             match answer {
-                _ if !is_recorded => {
+                _ if !matches!(kind, Kind::Recorded) => {
                     let entry = self.entry_of(caller, name, Outcome::Done);
                     tx.add_audit_entry(entry, answer, self.clock.now()).await?;
                 }
@@ -244,10 +276,8 @@ impl Service {
                     return Err(error);
                 }
             };
-            self.claimed(caller, name, deed.is_handed_over(), |_| {
-                Box::pin(async { Ok(outcome.clone()) })
-            })
-            .await
+            let kind = if deed.is_handed_over() { Kind::Recorded } else { Kind::Usual };
+            self.claimed(caller, name, kind, |_| Box::pin(async { Ok(outcome.clone()) })).await
         })
     }
 

@@ -32,6 +32,20 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Whoever runs the program's commands on the database: they have its password, and no key.
+    #[must_use]
+    pub fn of_commands() -> Self {
+        Self {
+            key_id: String::new(),
+            name: "sluice".into(),
+            request_id: String::new(),
+            source: Source::Cli,
+            reason: String::new(),
+            peer: None,
+            identity: None,
+        }
+    }
+
     /// `text` with the caller's reason behind it, if there is one.
     pub(crate) fn because(&self, text: &str) -> String {
         match self.reason.trim() {

@@ -12,6 +12,7 @@ use crate::{Caller, Error, Service, access::is_from, request::RequestIdentity};
 use domain::{Rejection, Source, person::Person};
 use store::{
     FoundSession, GoodSince, ListedKey, NewSession, SessionPerson, SessionRow, StoreError,
+    WantedKeys,
 };
 
 /// A session ends that nobody used for so long.
@@ -270,10 +271,13 @@ impl Service {
     /// [`Error::Store`].
     pub async fn keys(&self, caller: &Caller) -> Result<Vec<ListedKey>, Error> {
         if self.manages_access() {
-            return Ok(self.store.listed_keys(None, MOST_LISTED).await?);
+            let all = WantedKeys { most: MOST_LISTED, ..WantedKeys::default() };
+            return Ok(self.store.listed_keys(all).await?);
         }
         let principal = self.key(&caller.key_id).await?.map(|key| key.name).unwrap_or_default();
-        Ok(self.store.listed_keys(Some(&principal), MOST_LISTED).await?)
+        let own =
+            WantedKeys { principal: Some(&principal), most: MOST_LISTED, ..WantedKeys::default() };
+        Ok(self.store.listed_keys(own).await?)
     }
 
     /// What the servers of this database prove their sign-ins with.

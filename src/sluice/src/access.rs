@@ -7,7 +7,7 @@ use clock::Clock;
 use domain::access::{ALL_ROLES, Exceptions, Grant, MOST_BYTES, Role, Scope};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
-use service::{CreatedKey, ListedKey, PrincipalRow, Service, WantedKey, policy_named};
+use service::{Caller, CreatedKey, ListedKey, PrincipalRow, Service, WantedKey, policy_named};
 use sluice::config::{
     Attachment, CreateKey, Database, KeyCommand, OneKey, Output, PolicyCommand, PrincipalCommand,
     RoleExceptions,
@@ -15,13 +15,18 @@ use sluice::config::{
 
 use crate::process::{connect_checked, print, without_requests};
 
+/// Most keys, principals or policies that a command lists.
+const MOST_LISTED: usize = 1000;
+
 pub(crate) async fn key(command: KeyCommand) -> Result<()> {
     match command {
         KeyCommand::Create(settings) => create_key(*settings).await,
         KeyCommand::List { database } => {
-            let keys = use_cases(&database).await?.all_keys().await?;
-            let lines: Vec<String> = keys.iter().map(key_line).collect();
-            print(&lines.join("\n"))
+            let keys = use_cases(&database).await?.listed_keys(None, None, MOST_LISTED).await?;
+            let lines: Vec<String> = keys.rows.iter().map(key_line).collect();
+            print(&lines.join("\n"))?;
+            tell_of_more(keys.has_more);
+            Ok(())
         }
         KeyCommand::Show(OneKey { key, database }) => {
             let service = use_cases(&database).await?;
@@ -30,20 +35,21 @@ pub(crate) async fn key(command: KeyCommand) -> Result<()> {
             print(&format!("{}\n{}", key_lines(&key), grant_lines(&principal)))
         }
         KeyCommand::Disable(OneKey { key, database }) => {
-            use_cases(&database).await?.switch_key(&key, false).await?;
+            use_cases(&database).await?.switch_key(&me(), &key, false).await?;
             print(&format!("{key} is disabled"))
         }
         KeyCommand::Enable(OneKey { key, database }) => {
-            use_cases(&database).await?.switch_key(&key, true).await?;
+            use_cases(&database).await?.switch_key(&me(), &key, true).await?;
             print(&format!("{key} is enabled"))
         }
         KeyCommand::Rotate { key, grace, output, database } => {
-            let until = grace.map(from_now).transpose()?;
-            let created = use_cases(&database).await?.rotate_key(&key, until).await?;
+            let grace = grace.map(SignedDuration::try_from).transpose();
+            let grace = grace.context("the time is too long")?;
+            let created = use_cases(&database).await?.rotate_key(&me(), &key, grace).await?;
             show(&created, output)
         }
         KeyCommand::Rm(OneKey { key, database }) => {
-            use_cases(&database).await?.remove_key(&key).await?;
+            use_cases(&database).await?.remove_key(&me(), &key).await?;
             print(&format!("{key} is removed"))
         }
     }
@@ -52,26 +58,27 @@ pub(crate) async fn key(command: KeyCommand) -> Result<()> {
 pub(crate) async fn principal(command: PrincipalCommand) -> Result<()> {
     match command {
         PrincipalCommand::Create { name, person, database } => {
-            use_cases(&database).await?.create_principal(&name, person).await?;
+            use_cases(&database).await?.create_principal(&me(), &name, person).await?;
             print(&format!(
                 "{name} is created, and may do nothing yet: grant a role or a policy with `sluice policy attach`"
             ))
         }
         PrincipalCommand::List { database } => {
-            let rows = use_cases(&database).await?.principals().await?;
+            let listed = use_cases(&database).await?.principals(None, MOST_LISTED).await?;
             let line = |row: &PrincipalRow| {
                 let grants: Vec<String> = row.grants.iter().map(granted).collect();
                 let grants = if grants.is_empty() { "nothing".into() } else { grants.join("; ") };
                 format!("{}  {}  keys {}  {grants}{}", row.name, row.kind, row.keys, assumed(row))
             };
-            print(&rows.iter().map(line).collect::<Vec<_>>().join("\n"))
+            print(&listed.rows.iter().map(line).collect::<Vec<_>>().join("\n"))?;
+            tell_of_more(listed.has_more);
+            Ok(())
         }
         PrincipalCommand::Show(one) => {
             let service = use_cases(&one.database).await?;
             let row = service.principal(&one.name).await?;
-            let keys = service.all_keys().await?;
-            let keys: Vec<String> =
-                keys.iter().filter(|it| it.principal == row.name).map(key_line).collect();
+            let keys = service.listed_keys(Some(&row.name), None, MOST_LISTED).await?;
+            let keys: Vec<String> = keys.rows.iter().map(key_line).collect();
             print(&format!(
                 "{}  {}  since {}\n{}\n{}",
                 row.name,
@@ -82,7 +89,7 @@ pub(crate) async fn principal(command: PrincipalCommand) -> Result<()> {
             ))
         }
         PrincipalCommand::Rm(one) => {
-            use_cases(&one.database).await?.remove_principal(&one.name).await?;
+            use_cases(&one.database).await?.remove_principal(&me(), &one.name).await?;
             print(&format!("{} is removed, with its keys", one.name))
         }
     }
@@ -94,14 +101,14 @@ pub(crate) async fn policy(command: PolicyCommand) -> Result<()> {
             let document = read(&file)?;
             let service = use_cases(&database).await?;
             service
-                .put_policy(&name, &document, replace, edas::wire::offered::knows_action)
+                .put_policy(&me(), &name, &document, replace, edas::wire::offered::knows_action)
                 .await?;
             print(&format!("{name} is written: attach it with `sluice policy attach`"))
         }
         PolicyCommand::List { database } => {
-            let rows = use_cases(&database).await?.policies().await?;
+            let listed = use_cases(&database).await?.policies(None, MOST_LISTED).await?;
             let roles = ALL_ROLES.iter().map(|it| format!("{it}  role  {}", it.told()));
-            let policies = rows.iter().map(|row| {
+            let policies = listed.rows.iter().map(|row| {
                 let to = row.principals.join(", ");
                 format!(
                     "{}  policy  attached to {}",
@@ -109,7 +116,9 @@ pub(crate) async fn policy(command: PolicyCommand) -> Result<()> {
                     if to.is_empty() { "nobody" } else { &to }
                 )
             });
-            print(&roles.chain(policies).collect::<Vec<_>>().join("\n"))
+            print(&roles.chain(policies).collect::<Vec<_>>().join("\n"))?;
+            tell_of_more(listed.has_more);
+            Ok(())
         }
         PolicyCommand::Show(one) => {
             print(&use_cases(&one.database).await?.policy(&one.name).await?.document)
@@ -117,7 +126,7 @@ pub(crate) async fn policy(command: PolicyCommand) -> Result<()> {
         PolicyCommand::Attach(attachment) => {
             let grant = grant_of(&attachment)?;
             let service = use_cases(&attachment.database).await?;
-            service.attach(&attachment.principal, &grant).await?;
+            service.attach(&me(), &attachment.principal, &grant).await?;
             print(&grant_lines(&service.principal(&attachment.principal).await?))
         }
         PolicyCommand::Detach(attachment) => {
@@ -128,11 +137,11 @@ pub(crate) async fn policy(command: PolicyCommand) -> Result<()> {
                 ));
             }
             let service = use_cases(&attachment.database).await?;
-            service.detach(&attachment.principal, &grant).await?;
+            service.detach(&me(), &attachment.principal, &grant).await?;
             print(&grant_lines(&service.principal(&attachment.principal).await?))
         }
         PolicyCommand::Rm(one) => {
-            use_cases(&one.database).await?.remove_policy(&one.name).await?;
+            use_cases(&one.database).await?.remove_policy(&me(), &one.name).await?;
             print(&format!("{} is removed", one.name))
         }
     }
@@ -150,6 +159,17 @@ pub(crate) async fn warn_of_assumed(service: &Service) -> Result<()> {
     Ok(())
 }
 
+/// Whoever runs these commands.
+fn me() -> Caller {
+    Caller::of_commands()
+}
+
+fn tell_of_more(has_more: bool) {
+    if has_more {
+        eprintln!("sluice: there are more than {MOST_LISTED}, which are not listed");
+    }
+}
+
 async fn use_cases(database: &Database) -> Result<Service> {
     let store = connect_checked(database).await?;
     Ok(without_requests(store, String::new().into(), String::new()))
@@ -165,11 +185,12 @@ async fn create_key(settings: CreateKey) -> Result<()> {
         person: settings.person,
         role: role.transpose()?,
         policy: settings.policy,
+        assumes_admin: true,
         expires_at: settings.expires_in.map(from_now).transpose()?,
         schemes: settings.scheme.iter().map(|it| it.name().to_owned()).collect(),
         networks: settings.from,
     };
-    let created = use_cases(&settings.database).await?.create_key(&wanted).await?;
+    let created = use_cases(&settings.database).await?.create_key(&me(), &wanted).await?;
     show(&created, settings.output)
 }
 
@@ -190,16 +211,6 @@ fn show(created: &CreatedKey, output: Output) -> Result<()> {
     }
 }
 
-fn scoped(role: Role, namespace: &str, application: &str) -> Result<(Role, Scope)> {
-    let scope = Scope::read(namespace, application).map_err(|why| anyhow!("{why}"))?;
-    if role == Role::Admin && scope != Scope::default() {
-        return Err(anyhow!(
-            "the role admin is for everything: leave --namespace and --application out, or choose the role operator"
-        ));
-    }
-    Ok((role, scope))
-}
-
 /// A role with its scope, and with what goes beyond the guardrails.
 fn granted_role(
     role: Role,
@@ -207,16 +218,11 @@ fn granted_role(
     application: &str,
     exceptions: &RoleExceptions,
 ) -> Result<Grant> {
-    let (role, scope) = scoped(role, namespace, application)?;
+    let scope = Scope::read(namespace, application).map_err(|why| anyhow!("{why}"))?;
     let RoleExceptions { pod_security, service_accounts, registries } = exceptions;
     let exceptions = Exceptions::read(*pod_security, service_accounts.clone(), registries.clone());
     let exceptions = exceptions.map_err(|why| anyhow!("{why}"))?;
-    if role == Role::Admin && !exceptions.is_none() {
-        return Err(anyhow!(
-            "no guardrail holds for the role admin: leave --pod-security, --service-accounts and --registries out, or choose the role operator"
-        ));
-    }
-    Ok(Grant { exceptions, ..Grant::role(role, scope) })
+    Grant::wanted_role(role, scope, exceptions).map_err(|why| anyhow!("{why}"))
 }
 
 fn grant_of(attachment: &Attachment) -> Result<Grant> {
@@ -267,14 +273,6 @@ fn grant_lines(row: &PrincipalRow) -> String {
     lines.join("\n")
 }
 
-fn state(key: &ListedKey) -> &'static str {
-    match key.expires_at {
-        _ if !key.enabled => "disabled",
-        Some(at) if at <= Clock::default().now() => "expired",
-        _ => "enabled",
-    }
-}
-
 fn key_line(key: &ListedKey) -> String {
     let time = |time: Option<Timestamp>| time.map_or_else(|| "never".into(), |it| it.to_string());
     format!(
@@ -282,7 +280,7 @@ fn key_line(key: &ListedKey) -> String {
         key.id,
         key.name,
         key.principal,
-        state(key),
+        key.state(Clock::default().now()),
         time(key.last_used_at),
         time(key.expires_at)
     )

@@ -29,7 +29,7 @@ mod view;
 
 pub use crate::application::scaling_rule::ScalingRuleRow;
 pub use crate::application::tag::TagRow;
-pub use crate::catalog::access_key::{KeyRow, ListedKey, NewKey};
+pub use crate::catalog::access_key::{KeyRow, ListedKey, NewKey, WantedKeys};
 pub use crate::catalog::config_template::{ConfigTemplateFilter, ConfigTemplateRow};
 pub use crate::catalog::logical_region::{LogicalRegion, RegionText};
 pub use crate::catalog::principal::{PolicyRow, PrincipalRow};

@@ -153,7 +153,7 @@ async fn whoever_has_a_key_gets_a_link_to_the_console_for_it(pool: PgPool) {
         principal: Some("eve".into()),
         ..WantedKey::default()
     };
-    let _ = server.app.service.create_key(&other).await;
+    let _ = server.app.service.create_key(&service::Caller::of_commands(), &other).await;
     let link = server.ends(0, "console --url https://sluice.example").await;
     let token = link.trim().strip_prefix("https://sluice.example/console/link/").unwrap();
     let token = service::SessionToken::read(token).unwrap();

@@ -124,13 +124,14 @@ async fn each_page_and_each_tab_needs_the_operation_that_shows_the_same(pool: Pg
             &[("/console", 403), ("{page}", 403), ("{order}", 200), ("{order}/live", 403)],
         ),
     ];
+    let me = service::Caller::of_commands();
     for (name, actions, pages) in cases {
         let actions: Vec<String> = actions.iter().map(|it| format!("\"edas:{it}\"")).collect();
         let document = format!(
             r#"{{"Version":"1","Statement":[{{"Effect":"Allow","Action":[{}],"Resource":"*"}}]}}"#,
             actions.join(",")
         );
-        site.app.service.put_policy(name, &document, false, |_| true).await.unwrap();
+        site.app.service.put_policy(&me, name, &document, false, |_| true).await.unwrap();
         let policy = Some((*name).to_owned());
         site.becomes(name, WantedKey { policy, ..WantedKey::default() }).await;
         for (path, status) in *pages {

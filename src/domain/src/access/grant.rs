@@ -32,6 +32,20 @@ impl Grant {
         Self { policy: None, role: Some(role), scope, exceptions: Exceptions::default() }
     }
 
+    /// A role as somebody wants it granted, with what goes beyond the guardrails.
+    ///
+    /// # Errors
+    /// Says what is allowed.
+    pub fn wanted_role(role: Role, scope: Scope, exceptions: Exceptions) -> Result<Self, String> {
+        if role == Role::Admin && scope != Scope::default() {
+            return Err("the role admin is for everything: leave the namespace and the application out, or choose the role operator".into());
+        }
+        if role == Role::Admin && !exceptions.is_none() {
+            return Err("no guardrail holds for the role admin: leave the level of Pod Security, service accounts and registries out, or choose the role operator".into());
+        }
+        Ok(Self { exceptions, ..Self::role(role, scope) })
+    }
+
     /// The policy that it comes to.
     ///
     /// # Errors

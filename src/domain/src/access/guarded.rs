@@ -28,7 +28,7 @@ impl Statement {
 }
 
 /// Whether a pattern of actions fits them all: `*` or `edas:*`.
-fn means_all(pattern: &Pattern) -> bool {
+pub(super) fn means_all(pattern: &Pattern) -> bool {
     let rest = pattern.text().strip_prefix("edas:").unwrap_or(pattern.text());
     !rest.is_empty() && rest.bytes().all(|byte| byte == b'*')
 }

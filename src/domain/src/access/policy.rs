@@ -66,6 +66,11 @@ impl From<String> for Named {
 }
 
 impl Named {
+    /// Whether it is everything, in every region.
+    pub(super) fn is_everywhere(&self) -> bool {
+        self.region.is_any() && self.path.is_any()
+    }
+
     pub(super) fn is_at(&self, site: &Site<'_>) -> bool {
         self.region.fits(site.region) || self.region.fits(site.cluster)
     }
@@ -172,7 +177,9 @@ impl Policy {
         }
         let document: Document = serde_json::from_str(text).map_err(|error| {
             let why: String = error.to_string().chars().take(300).collect();
-            Unreadable(format!("the policy cannot be read: {why}"))
+            Unreadable(format!(
+                "the policy cannot be read: {why}; it must be RAM's JSON, an object with Version and Statement"
+            ))
         })?;
         if document.version != "1" {
             return Err(Unreadable::new("Version", &document.version, "must be 1"));

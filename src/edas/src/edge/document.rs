@@ -45,6 +45,7 @@ Booleans are read in any case. Parameters that EDAS does not document are ignore
         (name = "Network", description = "Services, load balancers and Ingress rules in front of applications."),
         (name = "Configuration", description = "ConfigMaps, Secrets and config templates."),
         (name = "Clusters", description = "The cluster and its namespaces."),
+        (name = "Access", description = "Access keys, principals, and what is granted to them: for those who may do everything."),
         (name = "Packages", description = "Uploading a JAR or WAR to release it."),
         (name = "Health", description = "For supervisors: no signature."),
     )

@@ -1,5 +1,6 @@
 //! The operations, by family: each reads its parameters and asks the service.
 
+pub mod access;
 pub mod application;
 pub mod cluster;
 pub mod config;

@@ -1,6 +1,8 @@
 //! What texts must look like, parameter by parameter: the values that are wrong. A parameter
 //! has one form in all operations, but for those that `ELSEWHERE` names.
 
+mod access;
+
 /// What a text must look like.
 pub(super) enum Form {
     /// The id of a thing.
@@ -468,6 +470,7 @@ const ELSEWHERE: &[(&str, &str, Form)] = &[
 /// What an error names in place of a parameter that holds the name of a thing: the
 /// thing does not exist.
 const THINGS: &[(&str, &str)] = &[
+    ("AccessKey", "the access key"),
     ("AppId", "the application"),
     ("AppName", "a precheck of"),
     ("ChangeOrderId", "the change order"),
@@ -476,6 +479,8 @@ const THINGS: &[(&str, &str)] = &[
     ("Namespace", "a precheck of"),
     ("PackageVersionId", "the version"),
     ("PipelineId", "the batch"),
+    ("Policy", "the policy"),
+    ("Principal", "the principal"),
     ("RegionTag", "the namespace"),
     ("ResourceIds", "the application"),
     ("TaskId", "the task"),
@@ -490,7 +495,9 @@ pub(super) fn thing(parameter: &str) -> Option<&'static str> {
 pub(super) fn form(operation: &str, parameter: &str) -> Option<&'static Form> {
     let elsewhere = ELSEWHERE
         .iter()
+        .chain(access::ELSEWHERE)
         .find(|(of, name, _)| *of == operation && *name == parameter)
         .map(|(_, _, form)| form);
-    elsewhere.or_else(|| FORMS.iter().find(|(name, _)| *name == parameter).map(|(_, form)| form))
+    let all = || FORMS.iter().chain(access::FORMS);
+    elsewhere.or_else(|| all().find(|(name, _)| *name == parameter).map(|(_, form)| form))
 }

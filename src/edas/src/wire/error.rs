@@ -291,7 +291,7 @@ impl From<Rejection> for ApiError {
             Rejection::UnknownBatch(_) => "UnknownBatch".into(),
             Rejection::UnknownVersion { .. } => "UnknownVersion".into(),
             Rejection::UnknownCluster(_) => "UnknownCluster".into(),
-            Rejection::UnknownKey(_) => "UnknownKey".into(),
+            Rejection::UnknownKey(_) | Rejection::NoSuchKey(_) => "UnknownKey".into(),
             Rejection::NoSession => "NoSession".into(),
             Rejection::UnknownConfigTemplate(_) => "UnknownConfigTemplate".into(),
             Rejection::RemovedCluster(_) => "RemovedCluster".into(),

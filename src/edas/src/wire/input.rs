@@ -39,6 +39,7 @@ pub fn parameter(operation: &str, input: Input) -> &'static str {
         ("InsertK8sApplication" | "StartK8sAppPrecheck", input) => created(input),
         ("ConvertK8sResource", Input::ApplicationName) => "ResourceName",
         ("ImportK8sCluster", Input::LogicalRegion) => "NamespaceId",
+        ("CreatePolicy", Input::Policy) | ("CreatePrincipal", Input::Principal) => "Name",
         (_, input) => usual(input),
     }
 }
@@ -82,7 +83,8 @@ pub fn with_names(message: &str) -> String {
 
 fn usual(input: Input) -> &'static str {
     match input {
-        Input::AccessKey => "Name",
+        Input::AccessKey => "AccessKey",
+        Input::AccessKeyName => "Name",
         Input::ApplicationDescription => "ApplicationDescription",
         Input::ApplicationName => "AppName",
         Input::Annotations => "Annotations",
@@ -121,6 +123,7 @@ fn usual(input: Input) -> &'static str {
         Input::MemoryRequest => "MemoryRequest",
         Input::MinReadyTime => "BatchWaitTime",
         Input::Namespace => "Namespace",
+        Input::Networks => "Networks",
         Input::ObjectName => "Name",
         Input::OrderDescription => "ChangeOrderDesc",
         Input::Owner => "Owner",
@@ -129,6 +132,8 @@ fn usual(input: Input) -> &'static str {
         Input::Phone => "PhoneNumber",
         Input::PlanHash => "PlanHash",
         Input::Policy => "Policy",
+        Input::PolicyDocument => "PolicyDocument",
+        Input::Principal => "Principal",
         Input::RegionName => "RegionTag",
         Input::RegionTitle => "RegionName",
         Input::Release => "PackageVersionId",
@@ -194,8 +199,8 @@ mod tests {
             contract::operations().iter().chain(contract::own()).any(|it| it.takes(name))
         };
         for input in Input::ALL {
-            // Only commands of the program take these.
-            if !matches!(input, Input::AccessKey | Input::ClusterIdentity | Input::Policy) {
+            // Only commands of the program take this.
+            if *input != Input::ClusterIdentity {
                 assert!(known(usual(*input)), "{input:?}: {}", usual(*input));
             }
         }

@@ -7,7 +7,7 @@
 use super::{
     contract::Operation,
     parameter::{
-        Parameter, application, cluster, config, insert, network, order, package, release,
+        Parameter, access, application, cluster, config, insert, network, order, package, release,
     },
 };
 
@@ -59,6 +59,8 @@ pub enum Object {
     Template,
     /// An EDAS namespace by its name.
     Region,
+    /// Access keys, principals and policies: only somebody who may do everything gets at them.
+    Access,
     /// Nothing that anybody owns: the action alone is judged.
     Server,
 }
@@ -96,9 +98,11 @@ pub const OFFERS: &[Offer] = &[
     ),
     offered("AbortChangeOrder", ManageApplication, Order, order::ABORT_CHANGE_ORDER),
     offered("AdoptDeployment", ManageApplication, Named, release::ADOPT_DEPLOYMENT),
+    offered("AttachPolicy", ManageAccess, Access, access::ATTACH_POLICY),
     offered("BindK8sSlb", ManageApplication, Application, network::BIND_K8S_SLB),
     offered("ContinuePipeline", ManageApplication, Batch, order::CONTINUE_PIPELINE),
     offered("ConvertK8sResource", ManageApplication, Named, release::CONVERT_K8S_RESOURCE),
+    offered("CreateAccessKey", ManageAccess, Access, access::CREATE_ACCESS_KEY),
     offered(
         "CreateApplicationScalingRule",
         ManageApplication,
@@ -115,6 +119,9 @@ pub const OFFERS: &[Offer] = &[
     ),
     offered("CreateK8sSecret", ManageConfig, Beside("secret"), config::CREATE_K8S_SECRET),
     offered("CreateK8sService", ManageApplication, Application, network::CREATE_K8S_SERVICE),
+    offered("CreatePolicy", ManageAccess, Access, access::CREATE_POLICY),
+    offered("CreatePrincipal", ManageAccess, Access, access::CREATE_PRINCIPAL),
+    offered("DeleteAccessKey", ManageAccess, Access, access::DELETE_ACCESS_KEY),
     offered("DeleteApplication", ManageApplication, Application, application::DELETE_APPLICATION),
     offered(
         "DeleteApplicationScalingRule",
@@ -139,6 +146,8 @@ pub const OFFERS: &[Offer] = &[
     ),
     offered("DeleteK8sSecret", ManageConfig, Beside("secret"), config::DELETE_K8S_SECRET),
     offered("DeleteK8sService", ManageApplication, Application, network::DELETE_K8S_SERVICE),
+    offered("DeletePolicy", ManageAccess, Access, access::DELETE_POLICY),
+    offered("DeletePrincipal", ManageAccess, Access, access::DELETE_PRINCIPAL),
     offered("DeleteUserDefineRegion", ManageNamespace, Region, cluster::DELETE_USER_DEFINE_REGION),
     offered(
         "DeployK8sApplication",
@@ -158,18 +167,22 @@ pub const OFFERS: &[Offer] = &[
         Application,
         application::DESCRIBE_APPLICATION_SCALING_RULES,
     ),
+    offered("DetachPolicy", ManageAccess, Access, access::DETACH_POLICY),
+    offered("DisableAccessKey", ManageAccess, Access, access::DISABLE_ACCESS_KEY),
     offered(
         "DisableApplicationScalingRule",
         ManageApplication,
         Application,
         application::DISABLE_APPLICATION_SCALING_RULE,
     ),
+    offered("EnableAccessKey", ManageAccess, Access, access::ENABLE_ACCESS_KEY),
     offered(
         "EnableApplicationScalingRule",
         ManageApplication,
         Application,
         application::ENABLE_APPLICATION_SCALING_RULE,
     ),
+    offered("GetAccessKey", ManageAccess, Access, access::GET_ACCESS_KEY),
     offered("GetAppDeployment", ReadApplication, Application, application::GET_APP_DEPLOYMENT),
     offered("GetApplication", ReadApplication, Application, application::GET_APPLICATION),
     offered(
@@ -203,6 +216,8 @@ pub const OFFERS: &[Offer] = &[
         Server,
         package::GET_PACKAGE_STORAGE_CREDENTIAL,
     ),
+    offered("GetPolicy", ManageAccess, Access, access::GET_POLICY),
+    offered("GetPrincipal", ManageAccess, Access, access::GET_PRINCIPAL),
     offered(
         "GetWebContainerConfig",
         ReadApplication,
@@ -212,6 +227,7 @@ pub const OFFERS: &[Offer] = &[
     offered("ImportK8sCluster", ManageCluster, Cluster, cluster::IMPORT_K8S_CLUSTER),
     offered("InsertK8sApplication", ManageApplication, Named, insert::INSERT_K8S_APPLICATION),
     offered("InsertOrUpdateRegion", ManageNamespace, Region, cluster::INSERT_OR_UPDATE_REGION),
+    offered("ListAccessKeys", ManageAccess, Access, access::LIST_ACCESS_KEYS),
     offered("ListAliyunRegion", ReadNamespace, Server, cluster::LIST_ALIYUN_REGION),
     offered("ListApplication", ReadApplication, Applications, application::LIST_APPLICATION),
     offered("ListApplications", ReadApplication, Applications, order::LIST_APPLICATIONS),
@@ -231,6 +247,8 @@ pub const OFFERS: &[Offer] = &[
     offered("ListK8sNamespaces", ReadCluster, Cluster, cluster::LIST_K8S_NAMESPACES),
     offered("ListK8sSecrets", ReadConfig, Beside("secret"), config::LIST_K8S_SECRETS),
     offered("ListOrders", ReadApplication, Applications, order::LIST_ORDERS),
+    offered("ListPolicies", ManageAccess, Access, access::LIST_POLICIES),
+    offered("ListPrincipals", ManageAccess, Access, access::LIST_PRINCIPALS),
     offered("ListRecentChangeOrder", ReadApplication, Application, order::LIST_RECENT_CHANGE_ORDER),
     offered("ListTagResources", ReadApplication, Applications, application::LIST_TAG_RESOURCES),
     offered("ListUserDefineRegion", ReadNamespace, Region, cluster::LIST_USER_DEFINE_REGION),
@@ -251,6 +269,7 @@ pub const OFFERS: &[Offer] = &[
     offered("RetryChangeOrderTask", ManageApplication, Batch, order::RETRY_CHANGE_ORDER_TASK),
     offered("RollbackApplication", ManageApplication, Application, release::ROLLBACK_APPLICATION),
     offered("RollbackChangeOrder", ManageApplication, Order, order::ROLLBACK_CHANGE_ORDER),
+    offered("RotateAccessKey", ManageAccess, Access, access::ROTATE_ACCESS_KEY),
     offered(
         "ScaleK8sApplication",
         ManageApplication,

@@ -4,28 +4,27 @@ use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use rand::TryRngCore;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
 
-use super::is_from;
+use super::{change::AccessChange, is_from, principal::policy_named};
 use crate::{
-    Caller, Error, Service,
+    Caller, Error, Listed, Service,
     known::{Found, GOOD_FOR},
+    list::one_more,
     once::Work,
 };
 use domain::{
     Input, Rejection,
     access::{Grant, Network},
 };
-use store::{KeyRow, ListedKey, NewKey, StoreError};
+use store::{KeyRow, ListedKey, NewKey, StoreError, WantedKeys};
 
 /// That a key is in use is noted no more often.
 const NOTED_EVERY: SignedDuration = SignedDuration::from_mins(1);
 
 /// Most keys of a principal that may be used: the second one takes the first one's place.
 const MOST_KEYS: i64 = 2;
-
-/// Most keys, principals or policies in a list.
-pub(super) const MOST_LISTED: i64 = 1000;
 
 /// Most networks that a key may be used from.
 const MOST_NETWORKS: usize = 50;
@@ -107,6 +106,9 @@ pub struct WantedKey {
     pub role: Option<Grant>,
     /// A policy that is attached to the principal.
     pub policy: Option<String>,
+    /// Whether a principal that is not there yet, and to whom nothing is granted, may do
+    /// everything.
+    pub assumes_admin: bool,
     pub expires_at: Option<Timestamp>,
     /// Signature schemes that it may be used with; empty = all.
     pub schemes: Vec<String>,
@@ -198,135 +200,124 @@ impl Service {
     /// # Errors
     /// A name that is not allowed or is taken, an unknown policy, or a principal that has as
     /// many keys as it may.
-    pub async fn create_key(&self, wanted: &WantedKey) -> Result<CreatedKey, Error> {
+    pub async fn create_key(
+        &self,
+        caller: &Caller,
+        wanted: &WantedKey,
+    ) -> Result<CreatedKey, Error> {
         let principal = wanted.principal.as_ref().or(wanted.name.as_ref());
         let principal = principal.map_or("", String::as_str);
-        check_name(principal)?;
-        check_name(wanted.name.as_deref().unwrap_or(principal))?;
-        if wanted.networks.len() > MOST_NETWORKS {
-            let allowed = format!("a key may be used from at most {MOST_NETWORKS} networks");
-            return Err(Rejection::invalid(Input::AccessKey, wanted.networks.len(), allowed).into());
+        if let Some(name) = &wanted.name {
+            check_name(Input::AccessKeyName, name)?;
         }
-        let (id, secret) = (format!("sluice{}", random(10)?), SecretString::from(random(20)?));
+        check_name(Input::Principal, principal)?;
+        let networks = networks(&wanted.networks)?;
+        let (id, secret) = (new_id()?, new_secret()?);
         let kind = if wanted.person { "person" } else { "program" };
-        let networks: Vec<String> = wanted.networks.iter().map(ToString::to_string).collect();
-        let now = self.clock.now();
-        self.on_record("create_key", &format!("principal/{principal}"), |tx| {
+        let change = AccessChange { name: "create_key", input: Input::Principal, value: principal };
+        let answer = self.change_access(caller, change, |tx| {
             Box::pin(async {
+                let now = self.clock.now();
                 let there = tx.lock_principal(principal).await?;
                 let of = match there {
                     Some(of) => of,
                     None => tx.insert_principal(principal, kind, now).await?.ok_or_else(|| {
-                        let allowed = "is being created by somebody else: try again";
-                        Rejection::invalid(Input::AccessKey, principal, allowed)
+                        let allowed = "is being created by somebody else: it must be tried again";
+                        Rejection::invalid(Input::Principal, principal, allowed)
                     })?,
                 };
-                if tx.usable_keys(of, "", now).await? >= MOST_KEYS {
-                    return Err(too_many_keys(principal).into());
-                }
-                let assumed = self.grant_wanted(tx, of, wanted, there.is_none()).await?;
-                let names: Vec<String> = match &wanted.name {
-                    Some(name) => vec![name.clone()],
-                    None => std::iter::once(principal.to_owned())
-                        .chain((2..100).map(|number| format!("{principal}-{number}")))
-                        .collect(),
+                let assumed =
+                    self.grant_wanted(tx, (of, principal), wanted, there.is_none()).await?;
+                let key = NewKey {
+                    id: &id,
+                    secret: &secret,
+                    name: wanted.name.as_deref().unwrap_or_default(),
+                    expires_at: wanted.expires_at,
+                    schemes: &wanted.schemes,
+                    networks: &networks,
                 };
-                for name in names {
-                    let key = NewKey {
-                        id: &id,
-                        secret: &secret,
-                        name: &name,
-                        expires_at: wanted.expires_at,
-                        schemes: &wanted.schemes,
-                        networks: &networks,
-                    };
-                    if tx.insert_key(of, &key, now).await? {
-                        return Ok(CreatedKey {
-                            id: id.clone(),
-                            secret: secret.clone(),
-                            name,
-                            principal: principal.to_owned(),
-                            assumed,
-                        });
-                    }
-                }
-                let name = wanted.name.as_deref().unwrap_or(principal);
-                let allowed = format!("there is a key named {name} already");
-                Err(Rejection::invalid(Input::AccessKey, name, allowed).into())
+                let name = insert_key(tx, (of, principal), key, now).await?;
+                Ok(Answer::of(&key, name, principal, assumed))
             })
-        })
-        .await
+        });
+        Ok(answer.await?.created())
     }
 
     /// Grants what is wanted with a key. True if everything was assumed, since nothing is.
     async fn grant_wanted(
         &self,
         tx: &mut Work<'_>,
-        principal: uuid::Uuid,
+        principal: (uuid::Uuid, &str),
         wanted: &WantedKey,
         is_new: bool,
     ) -> Result<bool, Error> {
-        let now = self.clock.now();
-        if let Some(grant) = &wanted.role {
-            tx.add_grant(principal, grant, now).await?;
+        let policy = wanted.policy.as_deref().map(policy_named);
+        for grant in wanted.role.iter().chain(&policy) {
+            super::principal::grant(tx, principal, grant, self.clock.now()).await?;
         }
-        if let Some(policy) = &wanted.policy {
-            super::policy::attach(tx, principal, policy, now).await?;
-        }
-        let assumed = is_new && wanted.role.is_none() && wanted.policy.is_none();
+        let assumed =
+            is_new && wanted.assumes_admin && wanted.role.is_none() && wanted.policy.is_none();
         if assumed {
-            tx.assume_admin(principal, now).await?;
+            tx.assume_admin(principal.0, self.clock.now()).await?;
         }
         Ok(assumed)
     }
 
     /// A second key for the principal of the one with this id or name, which may be used with
-    /// what the first one may be used with. The first one ends at `until`; none leaves it.
+    /// what the first one may be used with. The first one ends after `grace`; none leaves it.
     ///
     /// # Errors
     /// An unknown key, or a principal that has two keys already.
     pub async fn rotate_key(
         &self,
+        caller: &Caller,
         key: &str,
-        until: Option<Timestamp>,
+        grace: Option<SignedDuration>,
     ) -> Result<CreatedKey, Error> {
-        let found = self.listed_key(key).await?;
-        let networks = found.networks.iter().filter_map(|text| text.parse().ok()).collect();
-        // The new key lasts as long as the old one was made for.
-        let expires_at = found.expires_at.map(|end| {
-            let now = self.clock.now();
-            now.checked_add(end.duration_since(found.created_at)).unwrap_or(end)
-        });
-        let wanted = WantedKey {
-            expires_at,
-            principal: Some(found.principal.clone()),
-            schemes: found.schemes.clone(),
-            networks,
-            ..WantedKey::default()
-        };
-        let created = self.create_key(&wanted).await?;
-        if let Some(until) = until {
-            self.on_record("expire_key", &format!("key/{key}"), |tx| {
-                Box::pin(async { Ok(tx.expire_key(&found.id, until).await?) })
+        let (id, secret) = (new_id()?, new_secret()?);
+        let change = AccessChange { name: "rotate_key", input: Input::AccessKey, value: key };
+        let answer = self.change_access(caller, change, |tx| {
+            Box::pin(async {
+                let now = self.clock.now();
+                let (of, first) = tx.principal_of_key(key).await?.ok_or_else(|| unknown(key))?;
+                let first = tx.listed_key(&first).await?.ok_or_else(|| unknown(key))?;
+                // The new key lasts as long as the old one was made for.
+                let expires_at = first.expires_at.map(|end| {
+                    now.checked_add(end.duration_since(first.created_at)).unwrap_or(end)
+                });
+                let key = NewKey {
+                    id: &id,
+                    secret: &secret,
+                    name: "",
+                    expires_at,
+                    schemes: &first.schemes,
+                    networks: &first.networks,
+                };
+                let name = insert_key(tx, (of, &first.principal), key, now).await?;
+                if let Some(grace) = grace {
+                    let end = now.checked_add(grace).unwrap_or(Timestamp::MAX);
+                    tx.expire_key(&first.id, end).await?;
+                }
+                Ok(Answer::of(&key, name, &first.principal, false))
             })
-            .await?;
-        }
-        Ok(created)
+        });
+        Ok(answer.await?.created())
     }
 
     /// Enables or disables the key with this id or name.
     ///
     /// # Errors
     /// An unknown key, or a principal that has two keys that may be used already.
-    pub async fn switch_key(&self, key: &str, enabled: bool) -> Result<(), Error> {
-        let now = self.clock.now();
+    pub async fn switch_key(&self, caller: &Caller, key: &str, enabled: bool) -> Result<(), Error> {
         let name = if enabled { "enable_key" } else { "disable_key" };
-        self.on_record(name, &format!("key/{key}"), |tx| {
+        let change = AccessChange { name, input: Input::AccessKey, value: key };
+        self.change_access(caller, change, |tx| {
             Box::pin(async {
                 let found = tx.principal_of_key(key).await?;
                 let (principal, id) = found.ok_or_else(|| unknown(key))?;
+                let now = self.clock.now();
                 if enabled && tx.usable_keys(principal, &id, now).await? >= MOST_KEYS {
-                    return Err(too_many_keys(key).into());
+                    return Err(too_many_keys(Input::AccessKey, key).into());
                 }
                 Ok(tx.switch_key(&id, enabled).await?)
             })
@@ -338,8 +329,9 @@ impl Service {
     ///
     /// # Errors
     /// An unknown key.
-    pub async fn remove_key(&self, key: &str) -> Result<(), Error> {
-        self.on_record("remove_key", &format!("key/{key}"), |tx| {
+    pub async fn remove_key(&self, caller: &Caller, key: &str) -> Result<(), Error> {
+        let change = AccessChange { name: "remove_key", input: Input::AccessKey, value: key };
+        self.change_access(caller, change, |tx| {
             Box::pin(async {
                 let found = tx.principal_of_key(key).await?;
                 let (_, id) = found.ok_or_else(|| unknown(key))?;
@@ -349,12 +341,19 @@ impl Service {
         .await
     }
 
-    /// The access keys, without their secrets.
+    /// A page of the access keys, by name, without their secrets: of all, or of a principal.
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub async fn all_keys(&self) -> Result<Vec<ListedKey>, Error> {
-        Ok(self.store.listed_keys(None, MOST_LISTED).await?)
+    pub async fn listed_keys(
+        &self,
+        principal: Option<&str>,
+        after: Option<&str>,
+        most: usize,
+    ) -> Result<Listed<ListedKey>, Error> {
+        self.check_reads_access("key", "*")?;
+        let wanted = WantedKeys { principal, after, most: one_more(most), key: None };
+        Ok(Listed::of(self.store.listed_keys(wanted).await?, most))
     }
 
     /// The key with this id or name.
@@ -362,30 +361,106 @@ impl Service {
     /// # Errors
     /// An unknown key.
     pub async fn listed_key(&self, key: &str) -> Result<ListedKey, Error> {
-        let keys = self.all_keys().await?;
-        let found = keys.iter().find(|it| it.id == key).or(keys.iter().find(|it| it.name == key));
-        found.cloned().ok_or_else(|| unknown(key).into())
+        self.check_reads_access("key", key)?;
+        let wanted = WantedKeys { key: Some(key), most: 1, ..WantedKeys::default() };
+        let found = self.store.listed_keys(wanted).await?.pop();
+        found.ok_or_else(|| unknown(key).into())
     }
 }
 
+/// What a request for a key is answered, which is remembered sealed: whoever lost the reply
+/// asks again, and else nobody would have the secret.
+#[derive(Serialize, Deserialize)]
+struct Answer {
+    id: String,
+    secret: String,
+    name: String,
+    principal: String,
+    assumed: bool,
+}
+
+impl Answer {
+    fn of(key: &NewKey<'_>, name: String, principal: &str, assumed: bool) -> Self {
+        Self {
+            id: key.id.into(),
+            secret: key.secret.expose_secret().into(),
+            name,
+            principal: principal.into(),
+            assumed,
+        }
+    }
+
+    fn created(self) -> CreatedKey {
+        let Self { id, secret, name, principal, assumed } = self;
+        CreatedKey { id, secret: secret.into(), name, principal, assumed }
+    }
+}
+
+/// Writes a key of a principal, which must be locked, and returns the key's name. Without one,
+/// it is the principal's, with a number where that is taken.
+async fn insert_key(
+    tx: &mut Work<'_>,
+    (of, principal): (uuid::Uuid, &str),
+    key: NewKey<'_>,
+    now: Timestamp,
+) -> Result<String, Error> {
+    tx.note_after(&(key.name, key.expires_at, key.schemes, key.networks))?;
+    if tx.usable_keys(of, "", now).await? >= MOST_KEYS {
+        return Err(too_many_keys(Input::Principal, principal).into());
+    }
+    let names: Vec<String> = match key.name {
+        "" => std::iter::once(principal.to_owned())
+            .chain((2..100).map(|number| format!("{principal}-{number}")))
+            .collect(),
+        name => vec![name.to_owned()],
+    };
+    for name in names {
+        if tx.insert_key(of, &NewKey { name: &name, ..key }, now).await? {
+            return Ok(name);
+        }
+    }
+    let (input, taken) = match key.name {
+        "" => (Input::Principal, principal),
+        name => (Input::AccessKeyName, name),
+    };
+    let allowed = "there is an access key of this name already: another one must be chosen";
+    Err(Rejection::invalid(input, taken, allowed).into())
+}
+
+fn networks(wanted: &[Network]) -> Result<Vec<String>, Rejection> {
+    if wanted.len() > MOST_NETWORKS {
+        let allowed = format!("a key may be used from at most {MOST_NETWORKS} networks");
+        return Err(Rejection::invalid(Input::Networks, wanted.len(), allowed));
+    }
+    Ok(wanted.iter().map(ToString::to_string).collect())
+}
+
 /// Checks the name of a key or a principal.
-pub(super) fn check_name(name: &str) -> Result<(), Rejection> {
+pub(super) fn check_name(input: Input, name: &str) -> Result<(), Rejection> {
     let fits = !name.trim().is_empty()
         && name.chars().count() <= LONGEST_NAME
         && !name.chars().any(char::is_control);
     let allowed = format!("a name must have 1 to {LONGEST_NAME} characters");
-    if fits { Ok(()) } else { Err(Rejection::invalid(Input::AccessKey, name, allowed)) }
+    if fits { Ok(()) } else { Err(Rejection::invalid(input, name, allowed)) }
 }
 
 fn unknown(key: &str) -> Rejection {
-    Rejection::UnknownKey(key.into())
+    Rejection::NoSuchKey(key.into())
 }
 
-fn too_many_keys(principal: &str) -> Rejection {
+fn too_many_keys(input: Input, value: &str) -> Rejection {
     let allowed = format!(
         "the principal has {MOST_KEYS} keys that may be used, which is the most: disable or remove one first"
     );
-    Rejection::invalid(Input::AccessKey, principal, allowed)
+    Rejection::invalid(input, value, allowed)
+}
+
+fn new_id() -> Result<String, Error> {
+    Ok(format!("sluice{}", random(10)?))
+}
+
+fn new_secret() -> Result<SecretString, Error> {
+    Ok(random(20)?.into())
 }
 
 /// So many random bytes, as hexadecimal digits.

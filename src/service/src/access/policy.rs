@@ -1,10 +1,7 @@
 //! Policies that are written down under a name.
 
-use jiff::Timestamp;
-use uuid::Uuid;
-
-use super::{key::MOST_LISTED, principal::policy_named};
-use crate::{Error, Service, once::Work};
+use super::change::AccessChange;
+use crate::{Caller, Error, Listed, Service, list::one_more};
 use domain::{
     Input, Rejection,
     access::{ALL_ROLES, Pattern, Policy},
@@ -19,6 +16,7 @@ impl Service {
     /// A name that is not allowed or is taken, or what is wrong with the policy.
     pub async fn put_policy(
         &self,
+        caller: &Caller,
         name: &str,
         document: &str,
         replace: bool,
@@ -31,26 +29,36 @@ impl Service {
             return Err(Rejection::invalid(Input::Policy, name, allowed).into());
         }
         Policy::read(document, knows)
-            .map_err(|why| Rejection::invalid(Input::Policy, name, why.to_string()))?;
-        self.on_record("put_policy", &format!("policy/{name}"), |tx| {
+            .map_err(|why| Rejection::invalid(Input::PolicyDocument, document, why.to_string()))?;
+        let change = AccessChange { name: "put_policy", input: Input::Policy, value: name };
+        self.change_access(caller, change, |tx| {
             Box::pin(async {
+                if let Some(before) = tx.policy(name).await? {
+                    tx.note_before(&before)?;
+                }
                 tx.note_after(&document)?;
                 if tx.put_policy(name, document, replace, self.clock.now()).await? {
                     return Ok(());
                 }
-                let allowed = "there is a policy of this name already";
+                let allowed =
+                    "there is a policy of this name already, which must be replaced by name";
                 Err(Rejection::invalid(Input::Policy, name, allowed).into())
             })
         })
         .await
     }
 
-    /// The policies, by name.
+    /// A page of the policies, by name.
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub async fn policies(&self) -> Result<Vec<PolicyRow>, Error> {
-        Ok(self.store.policies(None, MOST_LISTED).await?)
+    pub async fn policies(
+        &self,
+        after: Option<&str>,
+        most: usize,
+    ) -> Result<Listed<PolicyRow>, Error> {
+        self.check_reads_access("policy", "*")?;
+        Ok(Listed::of(self.store.policies(None, after, one_more(most)).await?, most))
     }
 
     /// The policy of this name.
@@ -58,7 +66,8 @@ impl Service {
     /// # Errors
     /// An unknown policy.
     pub async fn policy(&self, name: &str) -> Result<PolicyRow, Error> {
-        let found = self.store.policies(Some(name), 1).await?.pop();
+        self.check_reads_access("policy", name)?;
+        let found = self.store.policies(Some(name), None, 1).await?.pop();
         found.ok_or_else(|| Rejection::UnknownPolicy(name.into()).into())
     }
 
@@ -66,14 +75,16 @@ impl Service {
     ///
     /// # Errors
     /// An unknown policy, or one that is attached to somebody.
-    pub async fn remove_policy(&self, name: &str) -> Result<(), Error> {
-        self.on_record("remove_policy", &format!("policy/{name}"), |tx| {
+    pub async fn remove_policy(&self, caller: &Caller, name: &str) -> Result<(), Error> {
+        let change = AccessChange { name: "remove_policy", input: Input::Policy, value: name };
+        self.change_access(caller, change, |tx| {
             Box::pin(async {
                 match tx.remove_policy(name).await? {
                     Some(0) => Ok(()),
                     Some(attached) => {
-                        let allowed =
-                            format!("is attached to {attached} principals: detach it first");
+                        let allowed = format!(
+                            "is attached to {attached} principals: it must be detached first"
+                        );
                         Err(Rejection::invalid(Input::Policy, name, allowed).into())
                     }
                     None => Err(Rejection::UnknownPolicy(name.into()).into()),
@@ -82,18 +93,4 @@ impl Service {
         })
         .await
     }
-}
-
-/// Attaches the policy of this name.
-pub(super) async fn attach(
-    tx: &mut Work<'_>,
-    principal: Uuid,
-    policy: &str,
-    now: Timestamp,
-) -> Result<(), Error> {
-    if !tx.hold_policy(policy).await? {
-        return Err(Rejection::UnknownPolicy(policy.into()).into());
-    }
-    tx.add_grant(principal, &policy_named(policy), now).await?;
-    Ok(())
 }

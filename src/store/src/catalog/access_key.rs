@@ -61,6 +61,31 @@ pub struct ListedKey {
     pub networks: Vec<String>,
 }
 
+impl ListedKey {
+    /// Whether it may be used: `enabled`, `disabled` or `expired`.
+    #[must_use]
+    pub fn state(&self, now: Timestamp) -> &'static str {
+        match self.expires_at {
+            _ if !self.enabled => "disabled",
+            Some(at) if at <= now => "expired",
+            _ => "enabled",
+        }
+    }
+}
+
+/// Which access keys are asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct WantedKeys<'a> {
+    /// Only those of the principal of this name.
+    pub principal: Option<&'a str>,
+    /// Only the one of this id, or with this name.
+    pub key: Option<&'a str>,
+    /// Only those whose names come behind this one.
+    pub after: Option<&'a str>,
+    /// How many at most.
+    pub most: i64,
+}
+
 impl Store {
     /// Those of the keys that may be used.
     ///
@@ -164,37 +189,13 @@ impl Store {
         Ok(())
     }
 
-    /// The access keys by name, at most `most`, without their secrets: all, or those of this
-    /// principal.
+    /// Access keys by name, without their secrets; the one of an id before one with such a
+    /// name.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn listed_keys(
-        &self,
-        principal: Option<&str>,
-        most: i64,
-    ) -> Result<Vec<ListedKey>, StoreError> {
-        let rows = sqlx::query!(
-            "/* listed_keys */ SELECT k.id, k.name, p.name AS principal, k.enabled, k.created_at, k.expires_at, k.last_used_at, k.schemes, k.networks
-             FROM access_key k JOIN principal p ON p.id = k.principal_id WHERE $1::text IS NULL OR p.name = $1
-             ORDER BY p.name, k.name, k.id LIMIT $2",
-            principal,
-            most
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        let rows = rows.into_iter().map(|row| ListedKey {
-            id: row.id,
-            name: row.name,
-            principal: row.principal,
-            enabled: row.enabled,
-            created_at: row.created_at.to_jiff(),
-            expires_at: row.expires_at.map(jiff_sqlx::Timestamp::to_jiff),
-            last_used_at: row.last_used_at.map(jiff_sqlx::Timestamp::to_jiff),
-            schemes: row.schemes,
-            networks: row.networks,
-        });
-        Ok(rows.collect())
+    pub async fn listed_keys(&self, wanted: WantedKeys<'_>) -> Result<Vec<ListedKey>, StoreError> {
+        listed_keys(&self.pool, wanted).await
     }
 
     /// The answer to a changing request that was answered before; none where it was not.
@@ -294,6 +295,15 @@ impl Tx {
         .fetch_one(self.connection())
         .await?;
         Ok(row.count)
+    }
+
+    /// The key of this id, without its secret.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn listed_key(&mut self, id: &str) -> Result<Option<ListedKey>, StoreError> {
+        let wanted = WantedKeys { key: Some(id), most: 1, ..WantedKeys::default() };
+        Ok(listed_keys(self.connection(), wanted).await?.pop())
     }
 
     /// Enables or disables a key.
@@ -397,4 +407,34 @@ async fn first_answer(
 /// What the row of a request is called. No id of a key has a blank.
 pub(crate) fn request(key: &str, nonce: &str) -> String {
     format!("{key} {nonce}")
+}
+
+async fn listed_keys(
+    executor: impl PgExecutor<'_>,
+    wanted: WantedKeys<'_>,
+) -> Result<Vec<ListedKey>, StoreError> {
+    let rows = sqlx::query!(
+        "/* listed_keys */ SELECT k.id, k.name, p.name AS principal, k.enabled, k.created_at, k.expires_at, k.last_used_at, k.schemes, k.networks
+         FROM access_key k JOIN principal p ON p.id = k.principal_id
+         WHERE ($1::text IS NULL OR p.name = $1) AND ($2::text IS NULL OR k.id = $2 OR k.name = $2) AND ($3::text IS NULL OR k.name > $3)
+         ORDER BY $2::text IS NOT NULL AND k.id = $2 DESC, k.name LIMIT $4",
+        wanted.principal,
+        wanted.key,
+        wanted.after,
+        wanted.most
+    )
+    .fetch_all(executor)
+    .await?;
+    let rows = rows.into_iter().map(|row| ListedKey {
+        id: row.id,
+        name: row.name,
+        principal: row.principal,
+        enabled: row.enabled,
+        created_at: row.created_at.to_jiff(),
+        expires_at: row.expires_at.map(jiff_sqlx::Timestamp::to_jiff),
+        last_used_at: row.last_used_at.map(jiff_sqlx::Timestamp::to_jiff),
+        schemes: row.schemes,
+        networks: row.networks,
+    });
+    Ok(rows.collect())
 }

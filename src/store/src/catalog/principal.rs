@@ -10,6 +10,12 @@ use crate::{
 };
 use domain::access::Grant;
 
+/// Number of the lock that whoever changes who may do what holds.
+const ACCESS_LOCK: i64 = 0x5_1c1c_a0d2;
+
+/// Most principals that are looked at for one who may do everything.
+const MOST_CANDIDATES: i64 = 100;
+
 /// A principal, in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrincipalRow {
@@ -32,26 +38,28 @@ pub struct PolicyRow {
     pub document: String,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-    /// The principals that it is attached to.
+    /// The first 100 principals that it is attached to.
     pub principals: Vec<String>,
 }
 
 impl Store {
-    /// Principals by name, at most `most`: all, or the one of this name.
+    /// Principals by name, at most `most`: those behind a name, or the one of this name.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn principals(
         &self,
         name: Option<&str>,
+        after: Option<&str>,
         most: i64,
     ) -> Result<Vec<PrincipalRow>, StoreError> {
         let rows = sqlx::query!(
             r#"/* principals */ SELECT p.name, p.kind::text AS "kind!", p.created_at, grants_of(p.id) AS "grants!",
                    EXISTS (SELECT 1 FROM principal_grant g WHERE g.principal_id = p.id AND g.assumed) AS "assumed!",
                    (SELECT count(*) FROM access_key k WHERE k.principal_id = p.id) AS "keys!"
-               FROM principal p WHERE $1::text IS NULL OR p.name = $1 ORDER BY p.name LIMIT $2"#,
+               FROM principal p WHERE ($1::text IS NULL OR p.name = $1) AND ($2::text IS NULL OR p.name > $2) ORDER BY p.name LIMIT $3"#,
             name,
+            after,
             most
         )
         .fetch_all(&self.pool)
@@ -88,20 +96,22 @@ impl Store {
         Ok(names)
     }
 
-    /// Policies by name, at most `most`: all, or the one of this name.
+    /// Policies by name, at most `most`: those behind a name, or the one of this name.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn policies(
         &self,
         name: Option<&str>,
+        after: Option<&str>,
         most: i64,
     ) -> Result<Vec<PolicyRow>, StoreError> {
         let rows = sqlx::query!(
             r#"/* policies */ SELECT y.name, y.document, y.created_at, y.updated_at,
-                   ARRAY(SELECT DISTINCT p.name FROM principal_grant g JOIN principal p ON p.id = g.principal_id WHERE g.policy_name = y.name ORDER BY p.name) AS "principals!"
-               FROM policy y WHERE $1::text IS NULL OR y.name = $1 ORDER BY y.name LIMIT $2"#,
+                   ARRAY(SELECT DISTINCT p.name FROM principal_grant g JOIN principal p ON p.id = g.principal_id WHERE g.policy_name = y.name ORDER BY p.name LIMIT 100) AS "principals!"
+               FROM policy y WHERE ($1::text IS NULL OR y.name = $1) AND ($2::text IS NULL OR y.name > $2) ORDER BY y.name LIMIT $3"#,
             name,
+            after,
             most
         )
         .fetch_all(&self.pool)
@@ -118,6 +128,65 @@ impl Store {
 }
 
 impl Tx {
+    /// Waits until nobody else changes who may do what, and keeps others from it until the
+    /// transaction ends.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn lock_access(&mut self) -> Result<(), StoreError> {
+        sqlx::query!(
+            r#"/* lock_access */ SELECT pg_advisory_xact_lock($1) AS "locked: ()""#,
+            ACCESS_LOCK
+        )
+        .fetch_one(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// What is granted to the principal of a key that may be used; none if it may not.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
+    pub async fn grants_of_key(
+        &mut self,
+        id: &str,
+        now: Timestamp,
+    ) -> Result<Option<Vec<Grant>>, StoreError> {
+        let grants = sqlx::query_scalar!(
+            r#"/* grants_of_key */ SELECT grants_of(principal_id) AS "grants!" FROM access_key
+               WHERE id = $1 AND enabled AND (expires_at IS NULL OR expires_at > $2)"#,
+            id,
+            now.to_sqlx() as _
+        )
+        .fetch_optional(self.connection())
+        .await?;
+        grants.map(|grants| document("grants", grants)).transpose()
+    }
+
+    /// Whether a principal to whom everything is granted has a key that may be used.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
+    pub async fn has_admin(&mut self, now: Timestamp) -> Result<bool, StoreError> {
+        // Those with the role and no policy need no second look: they come first.
+        let candidates = sqlx::query_scalar!(
+            r#"/* has_admin */ SELECT grants_of(p.id) AS "grants!" FROM principal p
+               WHERE EXISTS (SELECT 1 FROM access_key k WHERE k.principal_id = p.id AND k.enabled AND (k.expires_at IS NULL OR k.expires_at > $1))
+                   AND EXISTS (SELECT 1 FROM principal_grant g WHERE g.principal_id = p.id AND (g.role = 'admin' OR g.policy_name IS NOT NULL))
+               ORDER BY (SELECT count(*) FROM principal_grant g WHERE g.principal_id = p.id AND g.role IS DISTINCT FROM 'admin'), p.name LIMIT $2"#,
+            now.to_sqlx() as _,
+            MOST_CANDIDATES
+        )
+        .fetch_all(self.connection())
+        .await?;
+        for grants in candidates {
+            if Grant::are_full(&document::<Vec<Grant>>("grants", grants)?) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Writes a principal. None if the name is taken.
     ///
     /// # Errors
@@ -271,6 +340,16 @@ impl Tx {
         .execute(self.connection())
         .await?;
         Ok(done.rows_affected() == 1)
+    }
+
+    /// The text of the policy of this name.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn policy(&mut self, name: &str) -> Result<Option<String>, StoreError> {
+        let document =
+            sqlx::query_scalar!("/* policy */ SELECT document FROM policy WHERE name = $1", name);
+        Ok(document.fetch_optional(self.connection()).await?)
     }
 
     /// Whether there is a policy of this name, which stays until the transaction ends.

@@ -3,6 +3,7 @@
 
 use super::*;
 
+mod access;
 mod adopt;
 mod config_data;
 mod config_template;
@@ -10,6 +11,7 @@ mod first_services;
 mod ingress;
 mod limits;
 mod load_balancer;
+mod log;
 mod multipart;
 mod multipart_ends;
 mod network;

@@ -48,6 +48,8 @@ enum Who {
     OtherDeployer,
     /// Has a key, and nothing is granted.
     NothingGranted,
+    /// May do `edas:ManageAccess` on everything, and nothing else.
+    AccessManager,
 }
 
 const ALL: &[Who] = &[
@@ -64,6 +66,7 @@ const ALL: &[Who] = &[
     Who::Reader,
     Who::OtherDeployer,
     Who::NothingGranted,
+    Who::AccessManager,
 ];
 
 impl Who {
@@ -80,6 +83,7 @@ impl Who {
             Self::Reader => "reader",
             Self::OtherDeployer => "other-deployer",
             Self::NothingGranted => "nothing",
+            Self::AccessManager => "access-manager",
         };
         Key { id, secret: SECRET }
     }
@@ -96,7 +100,7 @@ impl Who {
             Self::OtherNamespace => Some(Some((Role::Operator, "shop", "*"))),
             Self::Reader => Some(Some((Role::Reader, "default", "*"))),
             Self::OtherDeployer => Some(Some((Role::Deployer, "default", "api"))),
-            Self::NothingGranted => Some(None),
+            Self::NothingGranted | Self::AccessManager => Some(None),
         }
     }
 }
@@ -116,9 +120,19 @@ enum Answer {
 
 const FORBIDDEN: Answer = Answer::Word(403, "Forbidden.RAM");
 
-/// Operations that change something, and are not claimed by their nonce: they may be done
-/// again, and this test's changes nothing.
-const UNCLAIMED: &[&str] = &["ImportK8sCluster", "PreviewDeployment", "StartK8sAppPrecheck"];
+/// Operations of groups in which some change something, and that are not claimed by their
+/// nonce: they read, or may be done again, and this test's changes nothing.
+const UNCLAIMED: &[&str] = &[
+    "GetAccessKey",
+    "GetPolicy",
+    "GetPrincipal",
+    "ImportK8sCluster",
+    "ListAccessKeys",
+    "ListPolicies",
+    "ListPrincipals",
+    "PreviewDeployment",
+    "StartK8sAppPrecheck",
+];
 
 fn expected(offer: &Offer, who: Who) -> Answer {
     let reads = matches!(
@@ -132,7 +146,7 @@ fn expected(offer: &Offer, who: Who) -> Answer {
         Who::Disabled | Who::Expired => Answer::Word(400, "InvalidAccessKeyId.Inactive"),
         Who::Stale => Answer::Word(400, "InvalidTimeStamp.Expired"),
         Who::OtherScheme => Answer::Word(400, "InvalidSignatureMethod"),
-        Who::OtherNetwork | Who::NothingGranted => FORBIDDEN,
+        Who::OtherNetwork | Who::NothingGranted | Who::AccessManager => FORBIDDEN,
         Who::Replayed if reads || UNCLAIMED.contains(&offer.operation) => Answer::Shown,
         Who::Replayed if offer.object == Object::Server => Answer::Shown,
         Who::Replayed => Answer::Word(400, "SignatureNonceUsed"),
@@ -182,6 +196,11 @@ async fn keys(live: &Live) {
         if let Some((role, namespace, application)) = granted {
             let scope = Scope::read(namespace, application).unwrap();
             tx.add_grant(principal, &Grant::role(role, scope), now).await.unwrap();
+        }
+        if *who == Who::AccessManager {
+            let document = r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"edas:ManageAccess","Resource":"*"}]}"#;
+            tx.put_policy(id, document, false, now).await.unwrap();
+            tx.add_grant(principal, &service::policy_named(id), now).await.unwrap();
         }
         let (schemes, networks) = (["hmac-sha1".to_owned()], ["192.0.2.0/24".to_owned()]);
         let key = NewKey {

@@ -5,6 +5,7 @@
 //! to these bounds ([`super::params::Params`]), and what is not in an operation's list is
 //! refused by name ([`super::offered`]). `contract.json` stays the check.
 
+pub mod access;
 pub mod application;
 pub mod cluster;
 pub mod config;

@@ -2,19 +2,15 @@
 //! their end; then neither a dump of the database, nor a line of the log, nor a reply to
 //! another key shows any of them.
 
-use std::{
-    collections::BTreeMap,
-    io::Write,
-    sync::{Arc, Mutex},
-};
+use std::collections::BTreeMap;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
 use test_support::{dump::dump, files::Files};
-use tracing_subscriber::fmt::MakeWriter;
 
 use super::*;
 use crate::tests::database::{
+    log::Log,
     packages::packages,
     reading::{DEPLOYMENT, Live},
     wrong::SECRET as MAY_BE_SECRET,
@@ -69,29 +65,6 @@ fn planted(name: &str, secret: &str, files: &Files) -> (String, Vec<(&'static st
     (value, Vec::new())
 }
 
-/// What was logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 /// The ways in which a text may show a secret.
 fn shows(text: &str, secret: &str) -> bool {
     [secret.to_owned(), STANDARD.encode(secret), hex(secret)].iter().any(|it| text.contains(it))
@@ -123,12 +96,7 @@ async fn at_rest(live: &Live) {
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn no_secret_is_in_the_database_the_log_or_a_reply_to_another_key(pool: PgPool) {
     let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::DEBUG)
-        .with_ansi(false)
-        .with_writer(log.clone())
-        .finish();
-    let _logged = tracing::subscriber::set_default(subscriber);
+    let _logged = log.begin();
     let files = Files::start().await;
     let live = Live::start_with(pool, |service| service.with_packages(packages())).await;
     let application = live.create().await;
@@ -209,7 +177,7 @@ async fn no_secret_is_in_the_database_the_log_or_a_reply_to_another_key(pool: Pg
         }
     }
     assert!(texts.len() > 50, "{}", texts.len());
-    texts.push(("the log", String::from_utf8(log.0.lock().unwrap().clone()).unwrap()));
+    texts.push(("the log", log.text()));
     let mut found = Vec::new();
     for (what, text) in &texts {
         for (place, secret) in &secrets {

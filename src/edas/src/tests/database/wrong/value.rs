@@ -150,6 +150,14 @@ pub(super) fn wrong_values(operation: &str, parameter: &Parameter) -> Vec<Option
 pub(in super::super) fn well(operation: &str, name: &str, known: &Known) -> String {
     match (operation, name) {
         ("InsertK8sApplication" | "StartK8sAppPrecheck", "AppName") => "other",
+        ("CreateAccessKey" | "CreatePrincipal" | "CreatePolicy", "Name") => "other",
+        (_, "AccessKey") => super::super::server::KEY.id,
+        (_, "Principal") => "tests",
+        (_, "Policy") => "kept",
+        (_, "Role") => "reader",
+        (_, "PolicyDocument") => {
+            r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#
+        }
         (_, "AppName") => "web",
         (_, "AppId") => &known.application,
         (_, "ChangeOrderId") => &known.order,
@@ -196,7 +204,11 @@ pub(in super::super) fn well(operation: &str, name: &str, known: &Known) -> Stri
 
 /// What is sent besides although it is not required: without it, that would be refused.
 pub(in super::super) const ALSO: &[(&str, &str)] = &[
+    ("AttachPolicy", "Role"),
     ("BindK8sSlb", "Port"),
+    ("CreateAccessKey", "Name"),
+    ("CreateAccessKey", "Role"),
+    ("DetachPolicy", "Role"),
     ("CreateApplicationScalingRule", "ScalingRuleTrigger"),
     ("CreateConfigTemplate", "Format"),
     ("BindK8sSlb", "TargetPort"),
