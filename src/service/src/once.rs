@@ -178,8 +178,11 @@ impl Service {
                 Some(answer) => tx.remember_answer(&caller.key_id, answer).await?,
                 None => {}
             }
-            self.commit(tx).await?;
-            Ok(outcome)
+            let committed = self.commit(tx).await;
+            if matches!(kind, Kind::Access(_)) {
+                self.known.keys.forget();
+            }
+            committed.map(|()| outcome).map_err(Error::from)
         })
         .await
     }
@@ -200,10 +203,8 @@ impl Service {
             let outcome = work(&mut tx).await?;
             tx.add_audit_entry(by_program(name, object, Outcome::Done), None, self.clock.now())
                 .await?;
-            let committed = self.commit(tx).await;
-            // It may have changed who may do what.
-            self.known.keys.forget();
-            committed.map(|()| outcome).map_err(Error::from)
+            self.commit(tx).await?;
+            Ok(outcome)
         })
         .await
     }
