@@ -1,6 +1,6 @@
 //! Services that a new application is created with: accepted together with it, written
-//! as soon as an executor can, and each on record as a change order when it is over, also
-//! where it could not be done, since nobody waits for that.
+//! as soon as an executor can, and each on record, in the audit and as a change order, when it
+//! is over, also where it could not be done, since nobody waits for that.
 
 use std::collections::BTreeSet;
 
@@ -9,12 +9,14 @@ use uuid::Uuid;
 
 use crate::{
     Caller, Error, Service,
+    access::beside,
     check::object_name,
     object::expose::{check_cloud_text, check_ports, overriding},
 };
 use domain::template::names::APPLICATION_LABEL;
 use domain::{
     Input, OrderId, Rejection,
+    audit::{NewEntry, Outcome},
     object::{
         service::{self, Balancer, Network, Port, Reach, Transport},
         write::{Action, ObjectKind, ObjectWrite, Owner, Record},
@@ -154,12 +156,17 @@ impl Service {
             let action = Action::Create(service.object(&selector));
             let object_write =
                 ObjectWrite { kind: ObjectKind::Service, name, owner: Some(owner.clone()), action };
+            let resource = beside(ObjectKind::Service, namespace, &object_write.name);
+            let entry = NewEntry {
+                object: resource.shown(),
+                ..self.entry_of(caller, "add_first_service", Outcome::Done)
+            };
             let id = ObjectWriteId(Uuid::now_v7());
             tx.add_object_write(
                 id,
                 (&self.settings.cluster, namespace),
                 &object_write,
-                (Some(&record), None),
+                (Some(&record), Some(&entry)),
                 self.clock.now(),
             )
             .await?;

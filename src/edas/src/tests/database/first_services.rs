@@ -98,6 +98,14 @@ async fn an_application_is_created_with_its_services(pool: PgPool) {
         told[..3],
         ["Create Service front", "Create Service web-internet", "Create Service web-intranet"]
     );
+    let entries: Vec<(String, String)> = sqlx::query_as(
+        "SELECT object, outcome FROM audit_entry WHERE operation = 'edas:InsertK8sApplication' AND object LIKE '%/service/%' ORDER BY object",
+    )
+    .fetch_all(&live.server.pool)
+    .await
+    .unwrap();
+    let of = |name: &str| (format!("namespace/default/service/{name}"), "done".to_owned());
+    assert_eq!(entries, [of("front"), of("web-internet"), of("web-intranet")]);
     let selector = json!({ "sluice.dev/application": application });
     for (name, kind, port) in [
         ("front", "ClusterIP", 80),
