@@ -8,7 +8,7 @@ use domain::{
     access::Action,
     order::{FailurePolicy, State},
 };
-use service::{Error, Permit, Service, WantedKey};
+use service::{Caller, Error, Permit, Service, WantedKey};
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use store::Store;
 
@@ -65,8 +65,9 @@ impl Scene {
         let application = app.create("web", 2).await;
         app.stop_executor().await;
         let order = app.deploy(application, NEW, manual(2)).await;
-        let wanted = WantedKey { name: Some("reader".into()), ..WantedKey::default() };
-        let key = app.service.create_key(&wanted).await.unwrap().id;
+        let wanted =
+            WantedKey { name: Some("reader".into()), assumes_admin: true, ..WantedKey::default() };
+        let key = app.service.create_key(&Caller::of_commands(), &wanted).await.unwrap().id;
         Self { app, key, order, _kept: kept }
     }
 
@@ -106,7 +107,7 @@ async fn a_server_knows_at_once_what_it_changed_itself(pool: PgPool) {
     scene.app.service.abort(&caller(), scene.order).await.unwrap();
     assert_eq!(scene.poll().await.unwrap(), State::Aborted);
     scene.until_known().await;
-    scene.app.service.switch_key(&scene.key, false).await.unwrap();
+    scene.app.service.switch_key(&Caller::of_commands(), &scene.key, false).await.unwrap();
     assert!(scene.poll().await.is_err(), "the key is disabled");
 }
 
@@ -158,21 +159,21 @@ async fn each_change_of_who_may_do_what_is_another_version_and_a_use_is_none(poo
     let store = Store::on(pool.clone(), test_support::keyring::keyring());
     let mut seen = vec![store.access_version().await.unwrap()];
     let wanted = WantedKey { name: Some("ci".into()), ..WantedKey::default() };
-    let key = service.create_key(&wanted).await.unwrap();
+    let key = service.create_key(&Caller::of_commands(), &wanted).await.unwrap();
     seen.push(store.access_version().await.unwrap());
     let policy =
         r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"edas:*","Resource":"*"}]}"#;
-    service.put_policy("all", policy, false, |_| true).await.unwrap();
+    service.put_policy(&Caller::of_commands(), "all", policy, false, |_| true).await.unwrap();
     seen.push(store.access_version().await.unwrap());
-    service.attach("ci", &service::policy_named("all")).await.unwrap();
+    service.attach(&Caller::of_commands(), "ci", &service::policy_named("all")).await.unwrap();
     seen.push(store.access_version().await.unwrap());
-    service.switch_key(&key.id, false).await.unwrap();
+    service.switch_key(&Caller::of_commands(), &key.id, false).await.unwrap();
     seen.push(store.access_version().await.unwrap());
     let now = Clock::default().now();
     store.note_key_use(&key.id, now, now).await.unwrap();
     let last = *seen.last().unwrap();
     assert_eq!(store.access_version().await.unwrap(), last, "that a key is used is no change");
-    service.remove_principal("ci").await.unwrap();
+    service.remove_principal(&Caller::of_commands(), "ci").await.unwrap();
     seen.push(store.access_version().await.unwrap());
     let different: BTreeSet<_> = seen.iter().collect();
     assert_eq!(different.len(), seen.len(), "{seen:?}");

@@ -1,7 +1,7 @@
 //! A hand between the decision to begin and the order's first write. It can only be met
 //! where that write is held up, on the simulated cluster.
 
-use simulated::{Call, Fault};
+use ::simulated::{Call, Fault};
 
 use super::*;
 

@@ -172,9 +172,9 @@ mod tests {
             let rules = RULES.iter().filter(|it| it.role == role);
             let all: Vec<_> = rules
                 .flat_map(|it| {
-                    it.verbs
-                        .iter()
-                        .flat_map(|verb| it.resources.iter().map(move |of| (*verb, *of, it.group)))
+                    it.verbs.iter().flat_map(move |verb| {
+                        it.resources.iter().map(move |of| (*verb, *of, it.group))
+                    })
                 })
                 .collect();
             assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "{role:?}");

@@ -9,8 +9,11 @@ use domain::{
 };
 use service::{Caller, Error, Permit};
 
+/// A method, an operation and its parameters.
+type Call = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
 /// One call of each operation, on things that are there.
-const EACH: &[(&str, &str, &[(&str, &str)])] = &[
+const EACH: &[Call] = &[
     ("POST", KEYS, &[("Name", "mine"), ("Role", "admin")]),
     ("POST", KEYS, &[("Principal", "tests")]),
     ("GET", KEYS, &[]),
