@@ -163,21 +163,42 @@ async fn no_work_is_handed_out_for_another_cluster_or_to_who_sees_another_one(po
     let impostor = KnownCluster { id: CLUSTER.into(), identity };
     for wrong in [&other, &impostor] {
         assert!(
-            store.acquire(wrong, "one", LEASE, now, 10, &Scope::Whole).await.unwrap().is_empty()
+            store
+                .acquire(wrong, "one", LEASE, now, 10, &domain::rights::Scope::Whole)
+                .await
+                .unwrap()
+                .is_empty()
         );
         assert!(store.claim_cluster_query(wrong).await.unwrap().is_none());
-        assert!(store.claim_precheck_request(wrong).await.unwrap().is_none());
-        assert!(store.claim_object_write(wrong).await.unwrap().is_none());
+        assert!(
+            store
+                .claim_precheck_request(wrong, &domain::rights::Scope::Whole)
+                .await
+                .unwrap()
+                .is_none()
+        );
+        assert!(
+            store.claim_object_write(wrong, &domain::rights::Scope::Whole).await.unwrap().is_none()
+        );
         let seen = [Numbers { namespace: "default", name: "web", replicas: 7, ready: 7 }];
         store.mirror_replicas(wrong, &seen).await.unwrap();
-        store.mirror_cluster(wrong, "v9", &[], &Scope::Whole, now).await.unwrap();
+        store.mirror_cluster(wrong, "v9", &[], &domain::rights::Scope::Whole, now).await.unwrap();
     }
     assert_eq!(store.application(application).await.unwrap().ready_replicas, 0);
     assert_eq!(store.cluster(&CLUSTER.into()).await.unwrap().unwrap().version, "");
-    assert_eq!(store.next_due(&"other".into(), &Scope::Whole).await.unwrap(), None);
+    assert_eq!(store.next_due(&"other".into(), &domain::rights::Scope::Whole).await.unwrap(), None);
     // Who sees the right one gets it all.
-    assert!(store.next_due(&CLUSTER.into(), &Scope::Whole).await.unwrap().is_some());
-    assert_eq!(store.acquire(&known, "one", LEASE, now, 10, &Scope::Whole).await.unwrap().len(), 1);
+    assert!(
+        store.next_due(&CLUSTER.into(), &domain::rights::Scope::Whole).await.unwrap().is_some()
+    );
+    assert_eq!(
+        store
+            .acquire(&known, "one", LEASE, now, 10, &domain::rights::Scope::Whole)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
     assert!(store.claim_cluster_query(&known).await.unwrap().is_some());
     // Executors count for their own cluster.
     store.heartbeat(&"other".into(), "somebody", Ok(()), &[]).await.unwrap();
@@ -404,7 +425,14 @@ async fn what_was_begun_on_one_cluster_is_not_carried_out_on_its_successor(pool:
         service.create_application(&caller(), creation("default", "web", 1)).await.unwrap();
     let known = KnownCluster { id: CLUSTER.into(), identity: "old".parse().unwrap() };
     let lease = store
-        .acquire(&known, "somebody", LEASE, jiff::Timestamp::now(), 1, &Scope::Whole)
+        .acquire(
+            &known,
+            "somebody",
+            LEASE,
+            jiff::Timestamp::now(),
+            1,
+            &domain::rights::Scope::Whole,
+        )
         .await
         .unwrap()[0];
 

@@ -115,16 +115,22 @@ async fn an_object_write_is_claimed_by_one_until_it_falls_silent(pool: PgPool) {
     let id = sent(&store, None).await;
     let another = KnownCluster { id: "another".into(), ..known.clone() };
     assert!(
-        store.claim_object_write(&another).await.unwrap().is_none(),
+        store.claim_object_write(&another, &domain::rights::Scope::Whole).await.unwrap().is_none(),
         "each cluster has its own"
     );
-    let first = store.claim_object_write(&known).await.unwrap().unwrap();
+    let first =
+        store.claim_object_write(&known, &domain::rights::Scope::Whole).await.unwrap().unwrap();
     assert_eq!((first.id, first.attempts, first.object_write), (id, 1, creation("front")));
-    assert!(store.claim_object_write(&known).await.unwrap().is_none());
+    assert!(
+        store.claim_object_write(&known, &domain::rights::Scope::Whole).await.unwrap().is_none()
+    );
     age(&pool, 9).await;
-    assert!(store.claim_object_write(&known).await.unwrap().is_none());
+    assert!(
+        store.claim_object_write(&known, &domain::rights::Scope::Whole).await.unwrap().is_none()
+    );
     age(&pool, 2).await;
-    let second = store.claim_object_write(&known).await.unwrap().unwrap();
+    let second =
+        store.claim_object_write(&known, &domain::rights::Scope::Whole).await.unwrap().unwrap();
     assert_eq!((second.id, second.attempts), (id, 2));
     assert!(second.generation > first.generation);
     // Whoever lost it has nothing to say any more.
@@ -135,7 +141,7 @@ async fn an_object_write_is_claimed_by_one_until_it_falls_silent(pool: PgPool) {
     assert!(store.answer_object_write(id, second.generation, &done(), now()).await.unwrap());
     age(&pool, 60).await;
     assert!(
-        store.claim_object_write(&known).await.unwrap().is_none(),
+        store.claim_object_write(&known, &domain::rights::Scope::Whole).await.unwrap().is_none(),
         "what is answered is not taken up again"
     );
 }
@@ -160,7 +166,8 @@ async fn an_object_write_is_answered_once_with_its_order_and_what_was_wanted_is_
         )
         .await
         .unwrap();
-    let claimed = store.claim_object_write(&known).await.unwrap().unwrap();
+    let claimed =
+        store.claim_object_write(&known, &domain::rights::Scope::Whole).await.unwrap().unwrap();
     assert_eq!(claimed.object_write, creation("front"));
     assert!(
         store.order_row(record.order).await.unwrap().is_none(),
@@ -192,7 +199,14 @@ async fn an_object_write_is_answered_once_with_its_order_and_what_was_wanted_is_
     assert_eq!(store.application(application).await.unwrap().last_order, None);
     assert!(
         store
-            .acquire(&known, "one", Duration::from_secs(60), now(), 10, &Scope::Whole)
+            .acquire(
+                &known,
+                "one",
+                Duration::from_secs(60),
+                now(),
+                10,
+                &domain::rights::Scope::Whole
+            )
             .await
             .unwrap()
             .is_empty()
@@ -209,7 +223,8 @@ async fn a_refusal_leaves_no_order_where_somebody_hears_of_it(pool: PgPool) {
     let application = application(&store).await;
     let record = record(application);
     let id = sent(&store, Some(&record)).await;
-    let claimed = store.claim_object_write(&known).await.unwrap().unwrap();
+    let claimed =
+        store.claim_object_write(&known, &domain::rights::Scope::Whole).await.unwrap().unwrap();
     assert!(
         store.answer_object_write(id, claimed.generation, &Err("no".into()), now()).await.unwrap()
     );
@@ -218,7 +233,8 @@ async fn a_refusal_leaves_no_order_where_somebody_hears_of_it(pool: PgPool) {
     // Unless nobody waits to hear it.
     let record = Record { refusals: true, ..self::record(application) };
     let id = sent(&store, Some(&record)).await;
-    let claimed = store.claim_object_write(&known).await.unwrap().unwrap();
+    let claimed =
+        store.claim_object_write(&known, &domain::rights::Scope::Whole).await.unwrap().unwrap();
     assert!(
         store.answer_object_write(id, claimed.generation, &Err("no".into()), now()).await.unwrap()
     );
@@ -238,9 +254,13 @@ async fn what_nobody_took_up_can_be_withdrawn_and_what_somebody_is_at_cannot(poo
     application(&store).await;
     let id = sent(&store, None).await;
     assert!(store.withdraw_object_write(id, now()).await.unwrap());
-    assert!(store.claim_object_write(&known).await.unwrap().is_none());
+    assert!(
+        store.claim_object_write(&known, &domain::rights::Scope::Whole).await.unwrap().is_none()
+    );
     let id = sent(&store, None).await;
-    assert!(store.claim_object_write(&known).await.unwrap().is_some());
+    assert!(
+        store.claim_object_write(&known, &domain::rights::Scope::Whole).await.unwrap().is_some()
+    );
     assert!(!store.withdraw_object_write(id, now()).await.unwrap());
 }
 
@@ -251,8 +271,10 @@ async fn either_the_withdrawal_or_the_claim_happens(pool: PgPool) {
     application(&store).await;
     for _ in 0..20 {
         let id = sent(&store, None).await;
-        let (withdrawn, claimed) =
-            tokio::join!(store.withdraw_object_write(id, now()), store.claim_object_write(&known));
+        let (withdrawn, claimed) = tokio::join!(
+            store.withdraw_object_write(id, now()),
+            store.claim_object_write(&known, &domain::rights::Scope::Whole)
+        );
         let (withdrawn, claimed) = (withdrawn.unwrap(), claimed.unwrap());
         assert_ne!(withdrawn, claimed.is_some());
     }

@@ -281,7 +281,8 @@ async fn questions_of_a_database_of_before_are_answered_and_read(pool: PgPool) {
         store.has_object_writes(application(1)).await.unwrap()
             && !store.has_object_writes(application(2)).await.unwrap()
     );
-    let claimed = store.claim_object_write(&known).await.unwrap().unwrap();
+    let claimed =
+        store.claim_object_write(&known, &domain::rights::Scope::Whole).await.unwrap().unwrap();
     assert_eq!(
         (claimed.id, claimed.object_write.kind, claimed.attempts),
         (write(1), ObjectKind::Service, 1)
@@ -350,7 +351,8 @@ async fn questions_of_a_database_of_before_are_answered_and_read(pool: PgPool) {
         report("existing").await.unwrap().existing.unwrap().template["metadata"]["annotations"]["verdict"],
         "v"
     );
-    let (_, proposal) = store.claim_precheck_request(&known).await.unwrap().unwrap();
+    let (_, proposal) =
+        store.claim_precheck_request(&known, &domain::rights::Scope::Whole).await.unwrap().unwrap();
     assert_eq!((proposal.target.max_unavailable, proposal.target.failure_policy), (1, POLICY));
     assert_eq!(
         proposal.target.source,

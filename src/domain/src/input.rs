@@ -34,6 +34,8 @@ inputs! {
     AccessKey => "access key",
     /// The name of a new access key.
     AccessKeyName => "name",
+    /// Name of a channel through which people are told.
+    Channel => "channel",
     ApplicationDescription => "application's description",
     ApplicationName => "application's name",
     Annotations => "annotations",

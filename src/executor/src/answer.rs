@@ -59,7 +59,9 @@ impl Executor {
     ) -> Result<bool, StoreError> {
         let mut any = false;
         // Each is begun before the next one is claimed, which may fail.
-        if let Some((id, proposal)) = self.store.claim_precheck_request(cluster).await? {
+        if let Some((id, proposal)) =
+            self.store.claim_precheck_request(cluster, self.cluster.scope()).await?
+        {
             running.spawn(self.clone().answer(id, proposal));
             any = true;
         }
@@ -67,7 +69,9 @@ impl Executor {
             running.spawn(self.clone().answer_query(query));
             any = true;
         }
-        if let Some(object_write) = self.store.claim_object_write(cluster).await? {
+        if let Some(object_write) =
+            self.store.claim_object_write(cluster, self.cluster.scope()).await?
+        {
             running.spawn(self.clone().run_object_write(object_write));
             any = true;
         }

@@ -19,7 +19,10 @@ use super::Executor;
 use cluster::{ClusterError, Key, manifest::WriteContext};
 use domain::{
     observed::{CreateFailure, Facts, Observation},
-    order::{Order, State, Step},
+    order::{
+        Order, State, Step,
+        intent::{Change, Effect},
+    },
     rollout::{self, Decision, Transition},
 };
 use pods::{LOOK_EVERY, Pods, RECORD_EVERY};
@@ -304,9 +307,11 @@ impl Executor {
         }
         let context = self.context(drive).await?;
         let Some(intent) = &drive.order.intent else { return Ok(None) };
-        let effect = match looked_at {
-            Some(Observation::Present(view)) => &intent.effect.clone().standing_on(view),
-            _ => &intent.effect,
+        let (effect, stands_on_a_look) = match (looked_at, &intent.effect) {
+            (Some(Observation::Present(view)), Effect::Deployment(Change::Patch(_))) => {
+                (&intent.effect.clone().standing_on(view), true)
+            }
+            (_, effect) => (effect, false),
         };
         let made = self.cluster.writer().make(&drive.key, context, effect).await;
         if made.as_ref().is_err_and(|error| error.obstacle().is_none()) {
@@ -338,7 +343,7 @@ impl Executor {
             }
             Err(ClusterError::Gone) => rollout::gone(order),
             Err(ClusterError::Changed) => match self.cluster.observe(&drive.key) {
-                Observation::Present(view) if looked_at.is_none() => {
+                Observation::Present(view) if !stands_on_a_look => {
                     rollout::changed_meanwhile(order, &view, self.clock.now())
                 }
                 // It is looked at and tried again, and found to be gone if it is.

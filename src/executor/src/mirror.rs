@@ -14,6 +14,10 @@ const HEARTBEAT: Duration = Duration::from_secs(3);
 /// Time for which a cluster's version is taken to be the same.
 const VERSION_FOR: Duration = Duration::from_secs(3600);
 
+/// Time after which the cluster is mirrored anew: another executor may have written something
+/// else since, or the database was restored.
+const CLUSTER_ANEW: Duration = Duration::from_secs(60);
+
 /// Time after which the numbers of all Deployments are mirrored anew.
 const MIRROR_ANEW: Duration = Duration::from_secs(10);
 
@@ -24,7 +28,7 @@ impl Executor {
     pub(super) async fn heartbeat(self: Arc<Self>) {
         let mut standing = self.standing.subscribe();
         let (mut version, mut asked_at) = (None, Instant::now());
-        let (mut mirrored, mut before) = (None, None);
+        let (mut mirrored, mut mirrored_at, mut before) = (None, Instant::now(), None);
         loop {
             let (known, reachable) = (self.known(), self.cluster.is_reachable());
             // Control planes are upgraded, and replaced.
@@ -54,6 +58,9 @@ impl Executor {
                 tracing::warn!(%error, "heartbeat failed");
             }
             let seen = (known, version.clone(), self.cluster.namespaces());
+            if mirrored_at.elapsed() > CLUSTER_ANEW {
+                mirrored = None;
+            }
             if let (true, (Some(cluster), Some(version), namespaces)) =
                 (reachable && mirrored.as_ref() != Some(&seen), &seen)
             {
@@ -68,7 +75,7 @@ impl Executor {
                     )
                     .await
                 {
-                    Ok(()) => mirrored = Some(seen),
+                    Ok(()) => (mirrored, mirrored_at) = (Some(seen), Instant::now()),
                     Err(error) => tracing::warn!(%error, "could not mirror the cluster"),
                 }
             }

@@ -9,8 +9,9 @@ use std::{
 use super::Executor;
 use cluster::ClusterError;
 
-/// Pause until an API server is asked again that did not answer.
+/// Pause until an API server is asked again that did not answer; doubles up to the longest.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 /// Time after which rights are looked at anew: somebody may have changed them.
 const LOOK_AGAIN: Duration = Duration::from_secs(3600);
@@ -21,6 +22,7 @@ const MOST_WARNINGS: usize = 10;
 impl Executor {
     /// Looks at the rights, now and then.
     pub(super) async fn review_rights(self: Arc<Self>) {
+        let mut unanswered = ASK_AGAIN;
         loop {
             let pause = match self.cluster.review_rights().await {
                 Ok(review) => {
@@ -40,7 +42,9 @@ impl Executor {
                 }
                 Err(error) => {
                     tracing::debug!(%error, "the rights on the cluster cannot be asked for");
-                    ASK_AGAIN
+                    let pause = unanswered;
+                    unanswered = (unanswered * 2).min(LONGEST_PAUSE);
+                    pause
                 }
             };
             tokio::time::sleep(pause).await;

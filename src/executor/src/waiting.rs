@@ -47,7 +47,11 @@ impl Executor {
             let may_list = listed.is_none_or(|at| at.elapsed() >= LIST_SOONEST);
             if is_due || (may_list && self.rested.swap(false, Ordering::Relaxed)) {
                 listed = Some(Instant::now());
-                match self.store.resting_orders(&self.settings.cluster, MOST).await {
+                match self
+                    .store
+                    .resting_orders(&self.settings.cluster, self.cluster.scope(), MOST)
+                    .await
+                {
                     Ok(orders) => self.watch_these(&mut watched, orders),
                     Err(error) => tracing::warn!(%error, "could not look for orders that wait"),
                 }
@@ -81,8 +85,7 @@ impl Executor {
         orders: Vec<(OrderId, String, String)>,
     ) {
         let mut before = std::mem::take(watched);
-        let scope = self.cluster.scope();
-        for (id, namespace, name) in orders.into_iter().filter(|(_, it, _)| scope.serves(it)) {
+        for (id, namespace, name) in orders {
             let resting = before.remove(&id).unwrap_or_else(|| {
                 let key = Key { namespace, name };
                 let changed = self.cluster.changes(&key);

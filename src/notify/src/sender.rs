@@ -6,9 +6,9 @@ use clock::Clock;
 use domain::{
     Source,
     audit::{NewEntry, Outcome},
-    notice::back_off,
+    notice::{Topic, back_off},
 };
-use store::{Attempt, Claimed, Store, StoreError};
+use store::{Attempt, Claimed, Store, StoreError, Unread};
 use tokio::{sync::Notify, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +16,9 @@ use crate::request::{self, Answer};
 
 /// Longest sleep between two looks, should no wake-up arrive.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// Attempts with a notice that only tries its channel: others wait for it.
+const ATTEMPTS_OF_A_TEST: u32 = 3;
 
 /// How often what is old is deleted.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
@@ -73,8 +76,9 @@ impl Sender {
         while !stop.is_cancelled() {
             let woken = wake.notified();
             if prune_at <= Instant::now() {
-                prune_at = Instant::now() + PRUNE_EVERY;
-                self.prune().await;
+                // The rest goes with the next round: sending does not wait for it.
+                let pause = if self.prune().await { Duration::ZERO } else { PRUNE_EVERY };
+                prune_at = Instant::now() + pause;
             }
             let free = self.config.at_once.saturating_sub(sending.len());
             if free > 0 {
@@ -98,20 +102,33 @@ impl Sender {
     }
 
     async fn claim(&self, most: usize) -> Vec<Claimed> {
-        match self.store.claim_notifications(most, self.config.claim).await {
-            Ok(claimed) => claimed
-                .into_iter()
-                .filter_map(|claimed| {
-                    claimed.inspect_err(|error| {
-                        tracing::error!(%error, "a notice cannot be sent: its channel cannot be read");
-                    })
-                    .ok()
-                })
-                .collect(),
+        let claimed = match self.store.claim_notifications(most, self.config.claim).await {
+            Ok(claimed) => claimed,
             Err(error) => {
                 tracing::warn!(%error, "could not look for what people are to be told");
-                Vec::new()
+                return Vec::new();
             }
+        };
+        let mut readable = Vec::with_capacity(claimed.len());
+        for claimed in claimed {
+            match claimed {
+                Ok(claimed) => readable.push(claimed),
+                Err(unread) => self.note_unread(unread).await,
+            }
+        }
+        readable
+    }
+
+    /// A notice whose channel cannot be read, such as without its key of the keyring.
+    async fn note_unread(&self, Unread { id, attempts, error }: Unread) {
+        tracing::error!(%error, "a notice cannot be sent: its channel cannot be read");
+        let why = "the channel's address or secret cannot be read: the server's log says why";
+        let attempt = match back_off::pause(attempts, None, rand::random()) {
+            Some(pause) => Attempt::Again { after: Duration::from_secs(pause), why },
+            None => Attempt::GivenUp { why },
+        };
+        if let Err(error) = self.store.note_attempt(id, attempts, attempt).await {
+            tracing::warn!(%error, "what came of a notice could not be noted");
         }
     }
 
@@ -126,11 +143,13 @@ impl Sender {
                 (Attempt::GivenUp { why }, "given_up")
             }
             Answer::Failed { why, asked } => {
+                let is_last =
+                    claimed.notice.topic == Topic::Test && claimed.attempts >= ATTEMPTS_OF_A_TEST;
                 match back_off::pause(claimed.attempts, *asked, luck) {
-                    Some(pause) => {
+                    Some(pause) if !is_last => {
                         (Attempt::Again { after: Duration::from_secs(pause), why }, "failed")
                     }
-                    None => (Attempt::GivenUp { why }, "given_up"),
+                    Some(_) | None => (Attempt::GivenUp { why }, "given_up"),
                 }
             }
         };
@@ -167,17 +186,12 @@ impl Sender {
         Ok(())
     }
 
-    async fn prune(&self) {
-        loop {
-            match self.store.prune_notifications().await {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(error) => {
-                    tracing::warn!(%error, "could not prune notifications");
-                    return;
-                }
-            }
-        }
+    /// Deletes some of what is old. True = there may be more.
+    async fn prune(&self) -> bool {
+        self.store.prune_notifications().await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "could not prune notifications");
+            false
+        })
     }
 }
 

@@ -337,8 +337,11 @@ impl Objects {
             Err(object_store::Error::AlreadyExists { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        let found = self.store.get_range(&path, 0..text.len() as u64 + 1).await?;
-        if found == text.as_bytes() { Ok(()) } else { Err(KeepError::Differs) }
+        let found = self.store.get(&path).await?;
+        if found.meta.size != text.len() as u64 || found.bytes().await? != text.as_bytes() {
+            return Err(KeepError::Differs);
+        }
+        Ok(())
     }
 
     /// Takes away what is stored under `name`, and in a folder also what broke off with

@@ -75,9 +75,11 @@ impl Expected<'_> {
         F: Future<Output = Result<Option<T>, StoreError>>,
     {
         let answered = async {
+            let mut unheard = FIRST_PAUSE;
             loop {
                 let is_heard = self.answers.heard.load(Ordering::Relaxed);
-                let pause = if is_heard { PAUSE_WHILE_TOLD } else { FIRST_PAUSE * 4 };
+                let pause = if is_heard { PAUSE_WHILE_TOLD } else { unheard };
+                unheard = (unheard * 2).min(LONGEST_PAUSE);
                 // Told or not: it is looked for.
                 let _ = tokio::time::timeout(pause, self.told.notified()).await;
                 if let Some(found) = answer().await? {

@@ -35,7 +35,7 @@ impl Service {
                 let allowed = format!(
                     "a channel has this name, or there are {MOST_CHANNELS} channels, which is the most: remove one first"
                 );
-                Err(Rejection::invalid(Input::AccessKey, &channel.name, allowed).into())
+                Err(Rejection::invalid(Input::Channel, &channel.name, allowed).into())
             })
         })
         .await
@@ -111,7 +111,7 @@ impl Service {
         let now = self.clock.now();
         if !self.channel(name).await?.enabled {
             let allowed = "the channel is disabled: enable it first with `sluice notify enable`";
-            return Err(Rejection::invalid(Input::AccessKey, name, allowed).into());
+            return Err(Rejection::invalid(Input::Channel, name, allowed).into());
         }
         let id = self
             .on_record("try_channel", &object(name), |tx| {
@@ -158,12 +158,20 @@ impl Service {
         Ok(self.store.deliveries(Some(channel), None, MOST_DELIVERIES).await?)
     }
 
-    /// What was told, or is to be told, of an order that the caller may see, the newest first.
+    /// What was told, or is to be told, of an order that the caller may see, the newest first;
+    /// through which channel, and what its receiver says, only to those who may see channels.
     ///
     /// # Errors
     /// [`Error::Store`].
     pub async fn told_of(&self, order: OrderId) -> Result<Vec<Delivery>, Error> {
-        Ok(self.store.deliveries(None, Some(order), MOST_DELIVERIES).await?)
+        let mut told = self.store.deliveries(None, Some(order), MOST_DELIVERIES).await?;
+        if !self.manages_access() {
+            for delivery in &mut told {
+                delivery.channel.clear();
+                delivery.error.clear();
+            }
+        }
+        Ok(told)
     }
 }
 

@@ -154,8 +154,11 @@ impl Service {
         T: Serialize + DeserializeOwned + Send,
     {
         tried(name, || async {
-            // Before a connection is taken: this may need one, too.
-            self.check_key_holds(caller).await?;
+            // Before a connection is taken: this may need one, too. What was handed over was
+            // judged before.
+            if !matches!(kind, Kind::Recorded) {
+                self.check_key_holds(caller).await?;
+            }
             let mut tx = self.begin().await?;
             if let Kind::Access(change) = &kind {
                 self.begin_access_change(&mut tx, caller, change).await?;

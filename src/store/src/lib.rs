@@ -36,7 +36,7 @@ pub use crate::catalog::principal::{PolicyRow, PrincipalRow};
 pub use crate::cluster::identity::{OpenWork, Recorded};
 pub use crate::cluster::moved_on::Released;
 pub use crate::notice::channel::{ChannelRow, Delivery, Ending, MOST_CHANNELS};
-pub use crate::notice::outbox::{Attempt, Claimed};
+pub use crate::notice::outbox::{Attempt, Claimed, Unread};
 pub use crate::order::advance::{Advanced, Made};
 pub use crate::order::event::{Event, EventPosition, EventRow, PlacedEvent};
 pub use crate::order::lease::Lease;

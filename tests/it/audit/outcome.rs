@@ -42,7 +42,11 @@ impl Silent {
 
     async fn claimed(&self) -> ClaimedWrite {
         eventually(async || {
-            let claimed = self.store.claim_object_write(&self.known).await.unwrap();
+            let claimed = self
+                .store
+                .claim_object_write(&self.known, &domain::rights::Scope::Whole)
+                .await
+                .unwrap();
             claimed.ok_or_else(|| "nothing was sent".to_owned())
         })
         .await

@@ -85,6 +85,7 @@ fn usual(input: Input) -> &'static str {
     match input {
         Input::AccessKey => "AccessKey",
         Input::AccessKeyName => "Name",
+        Input::Channel => "Channel",
         Input::ApplicationDescription => "ApplicationDescription",
         Input::ApplicationName => "AppName",
         Input::Annotations => "Annotations",

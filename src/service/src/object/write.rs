@@ -72,6 +72,7 @@ impl Service {
                 Rejection::Unwritten("no executor reaches it; nothing was changed".into()).into()
             );
         }
+        self.check_key_holds(deed.caller).await?;
         let id = object_write_of(deed.caller);
         let entry = self.entry_of(deed.caller, deed.name, audit::Outcome::Done);
         let (recorded, now) = ((record, Some(&entry)), self.clock.now());

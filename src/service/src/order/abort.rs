@@ -89,6 +89,8 @@ impl Service {
             };
             return Err(Rejection::WrongState { order: id, reason: reason.into() }.into());
         }
+        let (application, _) = tx.permitted_application(order.application).await?;
+        self.served(tx, &application).await?;
         let now = self.clock.now();
         if order.state.is_final() {
             self.note(

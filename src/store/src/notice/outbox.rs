@@ -41,6 +41,14 @@ pub struct Claimed {
     pub secret: Option<SecretString>,
 }
 
+/// A notice that was claimed, and whose channel cannot be read.
+#[derive(Debug)]
+pub struct Unread {
+    pub id: i64,
+    pub attempts: u32,
+    pub error: StoreError,
+}
+
 /// What came of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attempt<'a> {
@@ -79,8 +87,10 @@ impl Tx {
                ), told AS (
                    INSERT INTO notification (channel_id, order_id, topic, state, batch, cause, happened_at)
                    SELECT c.id, $3, $8, $9::text::order_state, $10, left($6, 2000), $1
-                   FROM notification_channel c, application a
-                   WHERE a.id = $2 AND c.enabled AND $8 = ANY (c.topics)
+                   FROM application a,
+                       -- One that is being removed is told nothing, and holds nothing up.
+                       (SELECT id, namespaces, applications FROM notification_channel WHERE enabled AND $8 = ANY (topics) FOR KEY SHARE SKIP LOCKED) c
+                   WHERE a.id = $2
                        AND fits_any(c.namespaces, a.namespace) AND fits_any(c.applications, a.name)
                    RETURNING id
                ) SELECT pg_notify($11, '') AS "sent: ()" FROM told LIMIT 1"#,
@@ -112,15 +122,16 @@ impl Store {
         &self,
         most: usize,
         lease: Duration,
-    ) -> Result<Vec<Result<Claimed, StoreError>>, StoreError> {
+    ) -> Result<Vec<Result<Claimed, Unread>>, StoreError> {
         let rows = sqlx::query!(
             r#"/* claim_notifications */ WITH head AS (
                    SELECT n.id FROM notification_channel c
                    CROSS JOIN LATERAL (
-                       SELECT id, next_at, claimed_until FROM notification
+                       SELECT id, next_at FROM notification
                        WHERE channel_id = c.id AND outcome IS NULL ORDER BY topic <> 'test', id LIMIT 1
                    ) AS n
-                   WHERE c.enabled AND n.next_at <= now() AND (n.claimed_until IS NULL OR n.claimed_until < now())
+                   WHERE c.enabled AND n.next_at <= now()
+                       AND NOT EXISTS (SELECT FROM notification other WHERE other.channel_id = c.id AND other.outcome IS NULL AND other.claimed_until >= now())
                    ORDER BY n.next_at LIMIT $1 FOR NO KEY UPDATE OF c SKIP LOCKED
                ), claimed AS (
                    UPDATE notification n SET attempts = n.attempts + 1, claimed_until = now() + make_interval(secs => $2)
@@ -142,41 +153,45 @@ impl Store {
         let claimed = rows
             .into_iter()
             .map(|row| {
-                let about = match (row.order_id, row.order_kind, row.state, row.batch) {
-                    (Some(order), Some(kind), Some(state), Some(batch)) => Some(About {
-                        order: OrderId(order),
-                        kind: value("kind", kind)?,
-                        application: row.application.unwrap_or_default(),
-                        namespace: row.namespace.unwrap_or_default(),
-                        cluster: row.cluster.unwrap_or_default(),
-                        version: row.version.unwrap_or_default(),
-                        state: value("state", state)?,
-                        batch: count("batch", batch)? + 1,
-                        batches: usize::try_from(row.batches).unwrap_or_default(),
-                        cause: row.cause,
-                        rolls_back: row.rolls_back.map(OrderId),
-                    }),
-                    _ => None,
+                let (id, attempts) = (row.id, row.attempts.unsigned_abs());
+                let read = || -> Result<Claimed, StoreError> {
+                    let about = match (row.order_id, row.order_kind, row.state, row.batch) {
+                        (Some(order), Some(kind), Some(state), Some(batch)) => Some(About {
+                            order: OrderId(order),
+                            kind: value("kind", kind)?,
+                            application: row.application.unwrap_or_default(),
+                            namespace: row.namespace.unwrap_or_default(),
+                            cluster: row.cluster.unwrap_or_default(),
+                            version: row.version.unwrap_or_default(),
+                            state: value("state", state)?,
+                            batch: count("batch", batch)? + 1,
+                            batches: usize::try_from(row.batches).unwrap_or_default(),
+                            cause: row.cause,
+                            rolls_back: row.rolls_back.map(OrderId),
+                        }),
+                        _ => None,
+                    };
+                    let notice = Notice {
+                        topic: value("topic", row.topic)?,
+                        at: row.happened_at.to_jiff(),
+                        about,
+                    };
+                    let secret = row.secret.as_ref();
+                    let open = |secret: &Vec<u8>| {
+                        self.keyring.open_secret(CHANNEL_SECRET, row.channel_id, secret)
+                    };
+                    Ok(Claimed {
+                        id: row.id,
+                        attempts: row.attempts.unsigned_abs(),
+                        message: row.message_id,
+                        notice,
+                        channel: row.name,
+                        kind: value("kind of a channel", row.kind)?,
+                        url: self.keyring.open_secret(CHANNEL_URL, row.channel_id, &row.url)?,
+                        secret: secret.map(open).transpose()?,
+                    })
                 };
-                let notice = Notice {
-                    topic: value("topic", row.topic)?,
-                    at: row.happened_at.to_jiff(),
-                    about,
-                };
-                let secret = row.secret.as_ref();
-                let open = |secret: &Vec<u8>| {
-                    self.keyring.open_secret(CHANNEL_SECRET, row.channel_id, secret)
-                };
-                Ok(Claimed {
-                    id: row.id,
-                    attempts: row.attempts.unsigned_abs(),
-                    message: row.message_id,
-                    notice,
-                    channel: row.name,
-                    kind: value("kind of a channel", row.kind)?,
-                    url: self.keyring.open_secret(CHANNEL_URL, row.channel_id, &row.url)?,
-                    secret: secret.map(open).transpose()?,
-                })
+                read().map_err(|error| Unread { id, attempts, error })
             })
             .collect();
         Ok(claimed)

@@ -152,13 +152,16 @@ impl Store {
     pub async fn resting_orders(
         &self,
         cluster: &ClusterId,
+        scope: &Scope,
         most: i64,
     ) -> Result<Vec<(OrderId, String, String)>, StoreError> {
         let rows = sqlx::query!(
             "/* resting_orders */ SELECT o.id, a.namespace, a.name FROM change_order o JOIN application a ON a.id = o.application_id
-             WHERE o.cluster_id = $1 AND o.finished_at IS NULL AND (o.step = 'paused' OR o.hands->'paused_by' IS NOT NULL) ORDER BY o.created_at, o.id LIMIT $2",
+             WHERE o.cluster_id = $1 AND o.finished_at IS NULL AND (o.step = 'paused' OR o.hands->'paused_by' IS NOT NULL)
+                 AND ($3::text[] IS NULL OR a.namespace = ANY($3)) ORDER BY o.created_at, o.id LIMIT $2",
             cluster.as_str(),
-            most
+            most,
+            scope.names()
         )
         .fetch_all(&self.pool)
         .await?;

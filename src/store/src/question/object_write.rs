@@ -25,6 +25,7 @@ use domain::{
     audit::NewEntry,
     object::write::{ObjectWrite, Outcome, Record},
     order::{FailurePolicy, Kind, State, Target, TemplateSource, plan::Strategy},
+    rights::Scope,
 };
 
 /// An object write's id.
@@ -136,17 +137,20 @@ impl Store {
     pub async fn claim_object_write(
         &self,
         cluster: &KnownCluster,
+        scope: &Scope,
     ) -> Result<Option<ClaimedWrite>, StoreError> {
         let row = sqlx::query!(
             "/* claim_object_write */ UPDATE object_write SET claimed_at = now(), generation = nextval('fencing_token'), attempts = attempts + 1 WHERE id = (
                  SELECT id FROM object_write
                  WHERE cluster_id = $1 AND EXISTS (SELECT 1 FROM kubernetes_cluster WHERE id = $1 AND identity = $3)
                    AND answered_at IS NULL AND (claimed_at IS NULL OR claimed_at < now() - make_interval(secs => $2))
+                   AND ($4::text[] IS NULL OR namespace = ANY($4))
                  ORDER BY asked_at FOR UPDATE SKIP LOCKED LIMIT 1
              ) RETURNING id, namespace, wanted AS \"wanted!\", generation, attempts",
             cluster.id.as_str(),
             CLAIM_SECONDS,
-            cluster.identity.as_str()
+            cluster.identity.as_str(),
+            scope.names()
         )
         .fetch_optional(&self.pool)
         .await?;

@@ -175,7 +175,7 @@ pub async fn enable(call: Call) -> Result<Reply<Nothing>, ApiError> {
 
 /// Disables an access key.
 ///
-/// Not in EDAS. Its next request is refused; sessions of the console and streams of it end
+/// Not in EDAS. Its requests are refused within a second; sessions of the console and streams of it end
 /// within seconds.
 #[utoipa::path(
     put, path = "/sluice/v1/key/disable", operation_id = "DisableAccessKey", tag = "Access",
