@@ -99,10 +99,13 @@ fn has_humps(name: &str) -> bool {
         })
 }
 
+/// Kubernetes has a word for it, too.
+const OF_KUBERNETES: &str = "PodSecurity";
+
 /// The names that a text has as whole words.
 fn said<'a>(text: &'a str, names: &BTreeSet<&str>) -> impl Iterator<Item = &'a str> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    words.filter(|word| names.contains(word))
+    words.filter(|word| names.contains(word) && *word != OF_KUBERNETES)
 }
 
 #[derive(Clone, Copy, PartialEq)]

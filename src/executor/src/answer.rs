@@ -59,9 +59,7 @@ impl Executor {
     ) -> Result<bool, StoreError> {
         let mut any = false;
         // Each is begun before the next one is claimed, which may fail.
-        if let Some((id, proposal)) =
-            self.store.claim_precheck_request(cluster, self.cluster.scope()).await?
-        {
+        if let Some((id, proposal)) = self.store.claim_precheck_request(cluster).await? {
             running.spawn(self.clone().answer(id, proposal));
             any = true;
         }

@@ -21,7 +21,7 @@ use domain::{
     observed::{CreateFailure, Facts, Observation},
     order::{
         Order, State, Step,
-        intent::{Change, Effect},
+        intent::{Change, Effect, Expected},
     },
     rollout::{self, Decision, Transition},
 };
@@ -309,7 +309,12 @@ impl Executor {
         let Some(intent) = &drive.order.intent else { return Ok(None) };
         let (effect, stands_on_a_look) = match (looked_at, &intent.effect) {
             (Some(Observation::Present(view)), Effect::Deployment(Change::Patch(_))) => {
-                (&intent.effect.clone().standing_on(view), true)
+                let expected = Expected {
+                    uid: view.uid.clone(),
+                    settings: view.settings.clone(),
+                    template: Some(view.template.clone()),
+                };
+                (&intent.effect.clone().standing_on(expected), true)
             }
             (_, effect) => (effect, false),
         };

@@ -40,12 +40,12 @@ async fn a_deployment_that_was_adopted_meanwhile_is_not_deleted(pool: PgPool) {
     let app = App::start(pool.clone()).await;
     let _kept = Kept::of(&app).await;
     let application = adopted(&app, "web", 1, json!({})).await;
-    // The one transaction does not see yet that it was adopted, and the next one does.
+    // The look at it does not see yet that it was adopted, and the transaction that deletes it does.
     sqlx::raw_sql(
         "UPDATE change_order SET kind = 'restart' WHERE kind = 'create';
          CREATE SEQUENCE looks;
          CREATE FUNCTION adopt() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-             IF nextval('looks') = 2 THEN
+             IF nextval('looks') = 1 THEN
                  UPDATE change_order SET kind = 'create' WHERE kind = 'restart';
              END IF;
              RETURN NEW;

@@ -9,7 +9,6 @@ use serde_json::Value;
 
 use crate::{
     ApplicationId,
-    observed::DeploymentView,
     template::{ownership::GiveBack, sameness::is_same, settings::BorrowedSettings},
 };
 
@@ -57,15 +56,11 @@ impl Effect {
         Ok(shown)
     }
 
-    /// The effect, to be made only while the Deployment is as `view` shows it.
+    /// The effect, to be made only while the Deployment is as expected.
     #[must_use]
-    pub fn standing_on(mut self, view: &DeploymentView) -> Self {
+    pub fn standing_on(mut self, expected: Expected) -> Self {
         if let Self::Deployment(Change::Patch(patch)) = &mut self {
-            patch.expects = Some(Expected {
-                uid: view.uid.clone(),
-                settings: view.settings.clone(),
-                template: Some(view.template.clone()),
-            });
+            patch.expects = Some(expected);
         }
         self
     }

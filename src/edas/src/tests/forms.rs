@@ -493,11 +493,9 @@ pub(super) fn thing(parameter: &str) -> Option<&'static str> {
 
 /// The form of a text; none = it has none, since it is no text or is not in the table.
 pub(super) fn form(operation: &str, parameter: &str) -> Option<&'static Form> {
-    let elsewhere = ELSEWHERE
-        .iter()
-        .chain(access::ELSEWHERE)
-        .find(|(of, name, _)| *of == operation && *name == parameter)
-        .map(|(_, _, form)| form);
-    let all = || FORMS.iter().chain(access::FORMS);
-    elsewhere.or_else(|| all().find(|(name, _)| *name == parameter).map(|(_, form)| form))
+    let mut elsewhere = ELSEWHERE.iter().chain(access::ELSEWHERE);
+    let mut all = FORMS.iter().chain(access::FORMS);
+    let own = elsewhere.find(|(of, name, _)| *of == operation && *name == parameter);
+    own.map(|(_, _, form)| form)
+        .or_else(|| all.find(|(name, _)| *name == parameter).map(|(_, form)| form))
 }

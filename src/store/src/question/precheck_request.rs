@@ -15,7 +15,6 @@ use crate::{
 use domain::{
     ApplicationId, ClusterId, KnownCluster,
     precheck::{PrecheckReport, proposal::Proposal},
-    rights::Scope,
 };
 
 /// Seconds after which a precheck request that was claimed and not answered is claimed again.
@@ -127,20 +126,17 @@ impl Store {
     pub async fn claim_precheck_request(
         &self,
         cluster: &KnownCluster,
-        scope: &Scope,
     ) -> Result<Option<(PrecheckRequestId, Proposal)>, StoreError> {
         let row = sqlx::query!(
             "/* claim_precheck_request */ UPDATE precheck_request SET claimed_at = now() WHERE id = (
                  SELECT id FROM precheck_request
                  WHERE cluster_id = $1 AND EXISTS (SELECT 1 FROM kubernetes_cluster WHERE id = $1 AND identity = $3)
                    AND answered_at IS NULL AND (claimed_at IS NULL OR claimed_at < now() - make_interval(secs => $2))
-                   AND ($4::text[] IS NULL OR namespace = ANY($4))
                  ORDER BY asked_at FOR UPDATE SKIP LOCKED LIMIT 1
              ) RETURNING id, proposal AS \"proposal!\"",
             cluster.id.as_str(),
             CLAIM_SECONDS,
-            cluster.identity.as_str(),
-            scope.names()
+            cluster.identity.as_str()
         )
         .fetch_optional(&self.pool)
         .await?;
