@@ -495,7 +495,6 @@ pub(super) fn thing(parameter: &str) -> Option<&'static str> {
 pub(super) fn form(operation: &str, parameter: &str) -> Option<&'static Form> {
     let mut elsewhere = ELSEWHERE.iter().chain(access::ELSEWHERE);
     let mut all = FORMS.iter().chain(access::FORMS);
-    let own = elsewhere.find(|(of, name, _)| *of == operation && *name == parameter);
-    own.map(|(_, _, form)| form)
-        .or_else(|| all.find(|(name, _)| *name == parameter).map(|(_, form)| form))
+    let own = elsewhere.find(|it| it.0 == operation && it.1 == parameter).map(|it| &it.2);
+    own.or_else(|| all.find(|(name, _)| *name == parameter).map(|(_, form)| form))
 }
