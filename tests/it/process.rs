@@ -298,7 +298,8 @@ async fn a_schema_that_does_not_fit_is_refused_with_what_to_do(pool: PgPool) {
     let again = sluice(&pool).args(["key", "create", "--name", "ci"]).output().await.unwrap();
     assert!(
         !again.status.success()
-            && String::from_utf8_lossy(&again.stderr).contains("there is an access key of this name already")
+            && String::from_utf8_lossy(&again.stderr)
+                .contains("there is an access key of this name already")
     );
 }
 
