@@ -87,10 +87,7 @@ impl Expected<'_> {
                 }
             }
         };
-        match tokio::time::timeout(within, answered).await {
-            Ok(found) => Ok(Some(found?)),
-            Err(_) => Ok(None),
-        }
+        in_time(within, answered).await
     }
 }
 
@@ -118,6 +115,14 @@ where
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     };
+    in_time(within, answered).await
+}
+
+/// The answer; none where it takes too long.
+async fn in_time<T>(
+    within: Duration,
+    answered: impl Future<Output = Result<T, StoreError>>,
+) -> Result<Option<T>, Error> {
     match tokio::time::timeout(within, answered).await {
         Ok(found) => Ok(Some(found?)),
         Err(_) => Ok(None),
