@@ -4,7 +4,7 @@
 //! done. Use cases get at applications and orders by the functions here, and a test holds
 //! that they do by no other. What the caller may not know of is answered as unknown.
 
-pub(crate) mod change;
+mod change;
 pub mod guard;
 pub mod key;
 mod policy;

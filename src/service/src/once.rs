@@ -22,8 +22,8 @@ use futures::future::BoxFuture;
 use serde::{Serialize, de::DeserializeOwned};
 use tracing::Instrument;
 
-use crate::{Caller, Error, Permit, Service, access::change::AccessChange, audit::by_program};
-use domain::audit::Outcome;
+use crate::{Caller, Error, Permit, Service, audit::by_program};
+use domain::{Input, audit::Outcome};
 use store::{StoreError, Tx};
 
 /// How often a transaction is tried that Postgres ends in favour of another one.
@@ -56,6 +56,17 @@ impl DerefMut for Work<'_> {
     fn deref_mut(&mut self) -> &mut Tx {
         &mut self.tx
     }
+}
+
+/// What of who may do what is to be changed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AccessChange<'a> {
+    /// The use case.
+    pub(crate) name: &'static str,
+    /// What is changed: an access key, a principal or a policy.
+    pub(crate) input: Input,
+    /// Which of them.
+    pub(crate) value: &'a str,
 }
 
 /// What a request is about, as far as its transaction goes by that.

@@ -5,23 +5,12 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     Caller, Error, Permit, Service,
-    once::{UseCaseFuture, Work},
+    once::{AccessChange, UseCaseFuture, Work},
 };
 use domain::{
     Input, Rejection,
     access::{Grant, Resource},
 };
-
-/// What of who may do what is to be changed.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct AccessChange<'a> {
-    /// The use case.
-    pub(crate) name: &'static str,
-    /// What is changed: an access key, a principal or a policy.
-    pub(crate) input: Input,
-    /// Which of them.
-    pub(crate) value: &'a str,
-}
 
 impl AccessChange<'_> {
     /// What is changed, as the audit names it.

@@ -7,12 +7,12 @@ use rand::TryRngCore;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::{change::AccessChange, is_from, principal::policy_named};
+use super::{is_from, principal::policy_named};
 use crate::{
     Caller, Error, Listed, Service,
     known::{Found, GOOD_FOR},
     list::one_more,
-    once::Work,
+    once::{AccessChange, Work},
 };
 use domain::{
     Input, Rejection,

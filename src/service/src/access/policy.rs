@@ -1,7 +1,6 @@
 //! Policies that are written down under a name.
 
-use super::change::AccessChange;
-use crate::{Caller, Error, Listed, Service, list::one_more};
+use crate::{Caller, Error, Listed, Service, list::one_more, once::AccessChange};
 use domain::{
     Input, Rejection,
     access::{ALL_ROLES, Pattern, Policy},

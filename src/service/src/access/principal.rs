@@ -3,8 +3,12 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{change::AccessChange, key::check_name};
-use crate::{Caller, Error, Listed, Service, list::one_more, once::Work};
+use super::key::check_name;
+use crate::{
+    Caller, Error, Listed, Service,
+    list::one_more,
+    once::{AccessChange, Work},
+};
 use domain::{
     Input, Rejection,
     access::{Exceptions, Grant, Scope},
