@@ -34,7 +34,7 @@ impl Service {
     /// One order with its batches, as it was at most a second ago.
     ///
     /// # Errors
-    /// [`Rejection::UnknownOrder`].
+    /// [`Rejection::UnknownOrder`](domain::rejection::Rejection::UnknownOrder).
     pub async fn order(&self, id: OrderId) -> Result<OrderView, Error> {
         Ok(self.permitted_view(id).await?.view.clone())
     }
@@ -42,7 +42,7 @@ impl Service {
     /// The orders of an application, newest first (R17), without their batches.
     ///
     /// # Errors
-    /// [`Rejection::UnknownApplication`].
+    /// [`Rejection::UnknownApplication`](domain::rejection::Rejection::UnknownApplication).
     pub async fn recent_orders(&self, application: ApplicationId) -> Result<Vec<OrderView>, Error> {
         self.permitted_application(application).await?;
         Ok(self.store.recent_orders(application, RECENT_ORDERS).await?)
@@ -51,7 +51,7 @@ impl Service {
     /// The newest order that changes the application's Deployment, without its batches.
     ///
     /// # Errors
-    /// [`Rejection::UnknownApplication`].
+    /// [`Rejection::UnknownApplication`](domain::rejection::Rejection::UnknownApplication).
     pub async fn newest_order(
         &self,
         application: ApplicationId,
@@ -63,7 +63,7 @@ impl Service {
     /// The versions of an application that were released to their end, newest first.
     ///
     /// # Errors
-    /// [`Rejection::UnknownApplication`].
+    /// [`Rejection::UnknownApplication`](domain::rejection::Rejection::UnknownApplication).
     pub async fn history(&self, application: ApplicationId) -> Result<Vec<ReleaseView>, Error> {
         self.permitted_application(application).await?;
         let rows = self.store.history(application).await?;
@@ -84,7 +84,7 @@ impl Service {
     /// One application.
     ///
     /// # Errors
-    /// [`Rejection::UnknownApplication`].
+    /// [`Rejection::UnknownApplication`](domain::rejection::Rejection::UnknownApplication).
     pub async fn application(&self, id: ApplicationId) -> Result<Application, Error> {
         self.permitted_application(id).await
     }
@@ -92,7 +92,7 @@ impl Service {
     /// What an application runs.
     ///
     /// # Errors
-    /// [`Rejection::UnknownApplication`].
+    /// [`Rejection::UnknownApplication`](domain::rejection::Rejection::UnknownApplication).
     pub async fn current_spec(&self, id: ApplicationId) -> Result<CurrentSpec, Error> {
         let application = self.permitted_application(id).await?;
         let rows = self.store.history(id).await?;
