@@ -12,6 +12,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use domain::{
     ApplicationId, Rejection,
     access::{Action, Exceptions, Grant, Group, Role, Scope},
+    audit::Outcome,
     guard::{INGRESS_ANNOTATIONS, Level, OBEYED_ANNOTATIONS},
     order::{FailurePolicy, State},
     template::spec::SpecChange,
@@ -234,6 +235,12 @@ async fn an_order_that_nobody_could_judge_is_judged_when_it_begins(mut app: App)
     app.start_executor(std::time::Duration::from_secs(2));
     let order = app.end_of(order).await;
     assert_eq!(order.state, State::Failed, "{order:#?}");
+    let object =
+        format!("Guardrails namespace/{}/application/web order/{}", app.namespace, order.id);
+    let on_record = app.store.begin().await.unwrap().audit_entries_to_log(1000).await.unwrap();
+    let refused = &on_record.last().unwrap().entry;
+    assert_eq!((refused.operation.as_str(), &refused.object), ("sluice:begin_order", &object));
+    assert_eq!((refused.outcome, refused.principal.as_str()), (Outcome::Refused, "tester"));
     assert!(order.message.contains("securityContext.privileged is true"), "{}", order.message);
     assert_eq!(
         live_spec(&app).await["containers"][0]["securityContext"]["privileged"],

@@ -28,7 +28,7 @@ use kube::{
 use serde_json::{Value, json};
 use service::{Adopt, Bind, Expose, Route};
 use sqlx::PgPool;
-use store::{NewApplication, ObjectWriteId, Store};
+use store::{Kept, NewApplication, ObjectWriteId, Store};
 use uuid::Uuid;
 
 use crate::support::{App, CLUSTER, caller, eventually, known_cluster, on_both_clusters};
@@ -86,7 +86,7 @@ async fn sent(store: &Store, record: Option<&Record>) -> ObjectWriteId {
             id,
             (&CLUSTER.into(), "default"),
             &creation("front"),
-            (record, None),
+            Kept { record, ..Kept::default() },
             now(),
         )
         .await
@@ -161,7 +161,7 @@ async fn an_object_write_is_answered_once_with_its_order_and_what_was_wanted_is_
             id,
             (&CLUSTER.into(), "default"),
             &creation("other"),
-            (Some(&self::record(application)), None),
+            Kept { record: Some(&self::record(application)), ..Kept::default() },
             now(),
         )
         .await

@@ -105,6 +105,7 @@ fn transition(state: State, step: Step, change: Option<Change>) -> Transition {
         completes_step_back: false,
         hands: None,
         clears_go_on: false,
+        guarded: false,
     }
 }
 

@@ -27,7 +27,7 @@ mod standing;
 mod upload;
 mod view;
 
-pub use crate::application::scaling_rule::ScalingRuleRow;
+pub use crate::application::scaling_rule::{RuleChange, ScalingRuleRow};
 pub use crate::application::tag::TagRow;
 pub use crate::catalog::access_key::{KeyRow, ListedKey, NewKey, WantedKeys};
 pub use crate::catalog::config_template::{ConfigTemplateFilter, ConfigTemplateRow};
@@ -43,7 +43,7 @@ pub use crate::order::lease::Lease;
 pub use crate::order::outage::Newer;
 pub use crate::order::release::{NewRelease, ReleaseRow};
 pub use crate::question::cluster_query::{ClusterQuery, ClusterQueryId, QueryAnswer};
-pub use crate::question::object_write::{ClaimedWrite, ObjectWriteId, WriteAnswer};
+pub use crate::question::object_write::{ClaimedWrite, Kept, ObjectWriteId, WriteAnswer};
 pub use crate::question::precheck_request::PrecheckRequestId;
 pub use application::{Description, NamedTemplate, NewApplication, Numbers};
 pub use audit::{LoggedEntry, Node};

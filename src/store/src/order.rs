@@ -3,6 +3,7 @@
 
 pub(crate) mod advance;
 pub(crate) mod event;
+mod guarded;
 pub(crate) mod lease;
 mod load;
 pub(crate) mod outage;

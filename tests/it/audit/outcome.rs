@@ -118,3 +118,49 @@ async fn a_write_that_is_forgotten_is_on_record_as_failed(pool: PgPool) {
     silent.store.prune_object_writes(later, later).await.unwrap();
     assert_eq!(outcomes(&pool).await, ["failed"]);
 }
+
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn a_scaling_rule_changes_with_the_write_of_its_autoscaler_whose_client_went_away(
+    pool: PgPool,
+) {
+    let silent = Silent::start(&pool).await;
+    let application = silent.application;
+    sqlx::query(
+        r#"INSERT INTO scaling_rule (application_id, name, rule, enabled, created_at, updated_at)
+           VALUES ($1, 'busy', '{"min_replicas":1,"max_replicas":3,"triggers":[],"behaviour":null}', true, now(), now())"#,
+    )
+    .bind(application.0)
+    .execute(&pool)
+    .await
+    .unwrap();
+    let ask = |nonce: &str| {
+        let identity = RequestIdentity { nonce: nonce.into(), digest: "digest".into() };
+        let caller = Caller { identity: Some(identity), ..caller() };
+        let service = silent.service.clone();
+        tokio::spawn(async move { service.delete_rule(&caller, application, "busy").await })
+    };
+    let seen = async || {
+        let rules = silent.store.scaling_rules(application).await.unwrap();
+        let found = entries(&pool).await.into_iter();
+        let found = found.filter(|it| it[0] == "sluice:delete_rule");
+        (rules.len(), found.map(|it| it[3].clone()).collect::<Vec<_>>())
+    };
+    // Before each there is one of the request that is refused meanwhile.
+    for (nonce, refused, rules, outcome) in [("n-1", true, 1, "failed"), ("n-2", false, 0, "done")]
+    {
+        let asked = ask(nonce);
+        let claimed = silent.claimed().await;
+        asked.abort();
+        assert!(asked.await.unwrap_err().is_cancelled());
+        let refusal = ask("n-3").await.unwrap().unwrap_err().to_string();
+        assert!(refusal.contains("changed by another request just now"), "{refusal}");
+        assert_eq!(seen().await.0, 1, "the rule is as its autoscaler is");
+        silent.answer(&claimed, refused).await;
+        let (left, outcomes) = seen().await;
+        assert_eq!((left, outcomes.last().unwrap().as_str()), (rules, outcome), "{outcomes:?}");
+    }
+    assert_eq!(seen().await.1, ["failed", "failed", "failed", "done"]);
+    // The same request again gets the answer, and is no other deed.
+    ask("n-2").await.unwrap().unwrap();
+    assert_eq!(seen().await.1.len(), 4);
+}

@@ -1,6 +1,6 @@
 //! The guardrails at the place that every template passes which is written.
 
-use super::{Decision, fail};
+use super::{Decision, Transition, fail};
 use crate::order::{
     Kind, Order,
     intent::{Change, Effect},
@@ -27,7 +27,10 @@ pub(in crate::rollout) fn judged(order: &Order, decision: Decision) -> Decision 
         _ => return decision,
     };
     match guardrails.judge(&order.namespace, template, before).refusal() {
-        Some(why) => fail(order, &why),
+        Some(why) => match fail(order, &why) {
+            Decision::Transition(failure) => Transition { guarded: true, ..*failure }.decided(),
+            other => other,
+        },
         None => decision,
     }
 }

@@ -108,6 +108,8 @@ pub struct Transition {
     pub hands: Option<Hands>,
     /// Whether it obeys a person who let the order go on.
     pub clears_go_on: bool,
+    /// Whether guardrails refuse what the order was to write.
+    pub guarded: bool,
 }
 
 /// The new state of one batch.
@@ -138,6 +140,7 @@ impl Transition {
             completes_step_back: false,
             hands: None,
             clears_go_on: false,
+            guarded: false,
         }
     }
 

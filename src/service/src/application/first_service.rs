@@ -22,7 +22,7 @@ use domain::{
         write::{Action, ObjectKind, ObjectWrite, Owner, Record},
     },
 };
-use store::{ObjectWriteId, Tx};
+use store::{Kept, ObjectWriteId, Tx};
 
 /// A Service that a new application is created with.
 #[derive(Debug, Clone)]
@@ -166,7 +166,7 @@ impl Service {
                 id,
                 (&self.settings.cluster, namespace),
                 &object_write,
-                (Some(&record), Some(&entry)),
+                Kept { record: Some(&record), entry: Some(&entry), rule: None },
                 self.clock.now(),
             )
             .await?;

@@ -1,21 +1,27 @@
 //! Rules by which an application is scaled with its load. An enabled rule is a
 //! HorizontalPodAutoscaler on the cluster; of a disabled one only the row is left.
 //!
-//! The row is written first and taken back where the cluster refuses, so that no
-//! autoscaler of ours is without a rule. Each call can be made again and goes on from
-//! where the one before it stopped. No more than one rule of an application is enabled.
+//! A rule changes in the transaction that ends the write of its autoscaler, whoever is still
+//! there by then: an executor makes both. No more than one rule of an application is enabled,
+//! and one is written at a time.
 
-use crate::{Caller, Error, Service, check::object_name, object::write::owner, once::Deed};
+use crate::{
+    Caller, Error, Service,
+    check::object_name,
+    object::write::{object_write_of, owner},
+    once::Deed,
+};
 use domain::{
     ApplicationId, Input, Rejection,
     application::Application,
+    audit::Outcome,
     object::{
         autoscaling::{Behaviour, ScalingRule, Trigger, autoscaler, autoscaler_name},
         write::{Action, ObjectKind, ObjectWrite},
     },
     template::spec::Field,
 };
-use store::ScalingRuleRow;
+use store::{Kept, RuleChange, ScalingRuleRow};
 
 /// Longest name of a rule.
 const LONGEST_NAME: usize = 32;
@@ -173,14 +179,15 @@ impl Service {
         let deed = self.deed(caller, "delete_rule");
         self.once_outside(&deed, async {
             let application = self.permitted_application(application).await?;
-            if !self.store.scaling_rules(application.id).await?.iter().any(|row| row.name == name) {
+            let rows = self.store.scaling_rules(application.id).await?;
+            // The same request may have deleted it, with nobody there to hear of it.
+            if !rows.iter().any(|row| row.name == name)
+                && self.store.object_write_outcome(object_write_of(caller)).await?.is_none()
+            {
                 return Err(unknown(name).into());
             }
-            self.write_autoscaler(&deed, &application, name, Action::Remove).await?;
-            self.transaction("delete_rule_row", |tx| {
-                Box::pin(async { Ok(tx.delete_scaling_rule(application.id, name).await?) })
-            })
-            .await
+            let change = RuleChange::Delete(name.into());
+            self.write_with_autoscaler(&deed, &application, &rows, &change, Action::Remove).await
         })
         .await
     }
@@ -237,55 +244,41 @@ impl Service {
             );
             return Err(Rejection::invalid(Input::RuleEnabled, "true", allowed).into());
         }
+        let change = RuleChange::Put(row.clone());
         let action = match (row.enabled, before.is_some()) {
-            (true, _) => Some(Action::Put(autoscaler(&row.rule, &self.deployment(id).await?))),
-            (false, true) => Some(Action::Remove),
-            (false, false) => None,
-        };
-        let written: Result<(), Error> = self.transaction("put_rule_row", |tx| Box::pin(async {
-        tx.permitted_application(id).await?;
-        if tx.scaling_rules(id).await? != rows {
-            let reason =
-                "had its scaling rules changed by another request just now: look at them and try again";
-            let reason = reason.into();
-            return Err(Rejection::WrongApplicationState { application: id, reason }.into());
-        }
-        Ok(tx.put_scaling_rule(id, &row).await?)
-        })).await;
-        written?;
-        if let Some(action) = action
-            && let Err(error) = self.write_autoscaler(deed, &application, name, action).await
-        {
-            if is_refused(&error) {
-                self.restore_rule(id, &row, before).await?;
+            (true, _) => Action::Put(autoscaler(&row.rule, &self.deployment(id).await?)),
+            (false, true) => Action::Remove,
+            (false, false) => {
+                self.write_row(deed, id, &rows, &row).await?;
+                return Ok(row);
             }
-            return Err(error);
-        }
+        };
+        self.write_with_autoscaler(deed, &application, &rows, &change, action).await?;
         Ok(row)
     }
 
-    /// Brings the row of before back, where nobody wrote another one since.
-    async fn restore_rule(
+    /// Writes a rule that has no autoscaler, and never had one, with its entry of the audit.
+    async fn write_row(
         &self,
+        deed: &Deed<'_>,
         id: ApplicationId,
+        rows: &[ScalingRuleRow],
         row: &ScalingRuleRow,
-        before: Option<&ScalingRuleRow>,
     ) -> Result<(), Error> {
-        self.transaction("restore_rule_row", |tx| {
+        self.transaction("put_rule_row", |tx| {
             Box::pin(async {
                 tx.permitted_application(id).await?;
-                if tx.scaling_rules(id).await?.iter().any(|now| {
-                    now.name == row.name && now.rule == row.rule && now.enabled == row.enabled
-                }) {
-                    match before {
-                        Some(before) => tx.put_scaling_rule(id, before).await?,
-                        None => tx.delete_scaling_rule(id, &row.name).await?,
-                    }
+                if tx.scaling_rules(id).await? != rows {
+                    return Err(another_writes(id));
                 }
-                Ok(())
+                tx.put_scaling_rule(id, row).await?;
+                let entry = self.entry_of(deed.caller, deed.name, Outcome::Done);
+                Ok(tx.add_audit_entry(entry, None, self.clock.now()).await?)
             })
         })
-        .await
+        .await?;
+        deed.hand_over();
+        Ok(())
     }
 
     async fn rule(&self, id: ApplicationId, name: &str) -> Result<RuleView, Error> {
@@ -294,21 +287,45 @@ impl Service {
         found.ok_or_else(|| unknown(name).into())
     }
 
-    async fn write_autoscaler(
+    /// Has the autoscaler of a rule written, and the rule changed with it; `rows` are the
+    /// rules as this follows from them.
+    async fn write_with_autoscaler(
         &self,
         deed: &Deed<'_>,
         application: &Application,
-        rule: &str,
+        rows: &[ScalingRuleRow],
+        change: &RuleChange,
         action: Action,
     ) -> Result<(), Error> {
-        let name = autoscaler_name(&application.name, rule);
+        let (RuleChange::Put(ScalingRuleRow { name, .. }) | RuleChange::Delete(name)) = change;
         let object_write = ObjectWrite {
             kind: ObjectKind::HorizontalPodAutoscaler,
-            name,
+            name: autoscaler_name(&application.name, name),
             owner: Some(owner(application)),
             action,
         };
-        self.run(deed, (&application.cluster, &application.namespace), &object_write, None).await?;
+        let place = (&application.cluster, application.namespace.as_str());
+        self.check_writable(deed, place.0).await?;
+        let (application, id) = (application.id, object_write_of(deed.caller));
+        let entry = self.entry_of(deed.caller, deed.name, Outcome::Done);
+        let sent: Result<(), Error> = self
+            .transaction("send_rule_write", |tx| {
+                Box::pin(async {
+                    tx.permitted_application(application).await?;
+                    if tx.scaling_rules(application).await? != rows
+                        || tx.has_open_rule_write(application, id).await?
+                    {
+                        return Err(another_writes(application));
+                    }
+                    let rule = Some((application, change));
+                    let kept = Kept { record: None, entry: Some(&entry), rule };
+                    let now = self.clock.now();
+                    Ok(tx.add_object_write(id, place, &object_write, kept, now).await?)
+                })
+            })
+            .await;
+        sent?;
+        self.outcome_of(deed, id, &object_write).await?;
         Ok(())
     }
 }
@@ -338,7 +355,8 @@ fn unknown(name: &str) -> Rejection {
     Rejection::invalid(Input::RuleName, name, "must be the name of one of the application's rules")
 }
 
-/// Whether nothing was written, and nothing will be.
-fn is_refused(error: &Error) -> bool {
-    matches!(error, Error::Rejected(Rejection::Unwritten(_) | Rejection::ClusterRefused(_)))
+fn another_writes(application: ApplicationId) -> Error {
+    let reason =
+        "has its scaling rules changed by another request just now: look at them and try again";
+    Rejection::WrongApplicationState { application, reason: reason.into() }.into()
 }

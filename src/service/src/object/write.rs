@@ -21,7 +21,7 @@ use domain::{
     audit,
     object::write::{ObjectWrite, Owner, Record},
 };
-use store::{ObjectWriteId, WriteAnswer};
+use store::{Kept, ObjectWriteId, WriteAnswer};
 
 impl Service {
     /// Applies an object write in a namespace, for an application, whose change order is
@@ -67,16 +67,36 @@ impl Service {
         object_write: &ObjectWrite,
         record: Option<&Record>,
     ) -> Result<WriteAnswer, Error> {
+        self.check_writable(deed, cluster).await?;
+        let id = object_write_of(deed.caller);
+        let entry = self.entry_of(deed.caller, deed.name, audit::Outcome::Done);
+        let kept = Kept { record, entry: Some(&entry), rule: None };
+        let now = self.clock.now();
+        self.store.send_object_write(id, (cluster, namespace), object_write, kept, now).await?;
+        self.outcome_of(deed, id, object_write).await
+    }
+
+    /// Refuses a write that nobody could make, or that whoever asks for it may not.
+    pub(crate) async fn check_writable(
+        &self,
+        deed: &Deed<'_>,
+        cluster: &ClusterId,
+    ) -> Result<(), Error> {
         if self.store.executors(cluster, EXECUTOR_SECONDS).await?.reaching == 0 {
             return Err(
                 Rejection::Unwritten("no executor reaches it; nothing was changed".into()).into()
             );
         }
-        self.check_key_holds(deed.caller).await?;
-        let id = object_write_of(deed.caller);
-        let entry = self.entry_of(deed.caller, deed.name, audit::Outcome::Done);
-        let (recorded, now) = ((record, Some(&entry)), self.clock.now());
-        self.store.send_object_write(id, (cluster, namespace), object_write, recorded, now).await?;
+        self.check_key_holds(deed.caller).await
+    }
+
+    /// Waits for what comes of an object write that was sent, with its entry of the audit.
+    pub(crate) async fn outcome_of(
+        &self,
+        deed: &Deed<'_>,
+        id: ObjectWriteId,
+        object_write: &ObjectWrite,
+    ) -> Result<WriteAnswer, Error> {
         deed.hand_over();
         let answered =
             match until_answered(ANSWER_WITHIN, || self.store.object_write_outcome(id)).await? {
@@ -112,7 +132,7 @@ pub(crate) fn owner(application: &Application) -> Owner {
 }
 
 /// The object write of a request: the same one for the same request.
-fn object_write_of(caller: &Caller) -> ObjectWriteId {
+pub(crate) fn object_write_of(caller: &Caller) -> ObjectWriteId {
     let Some(identity) = &caller.identity else { return ObjectWriteId(Uuid::now_v7()) };
     let mut hash = Sha256::new();
     for part in [&caller.key_id, &identity.nonce, &identity.digest] {

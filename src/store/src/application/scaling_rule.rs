@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
+use serde::{Deserialize, Serialize};
 use sqlx::PgExecutor;
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
 use domain::{ApplicationId, object::autoscaling::ScalingRule};
 
 /// A rule of an application.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScalingRuleRow {
     /// Its name, which an application has once.
     pub name: String,
@@ -23,6 +24,16 @@ pub struct ScalingRuleRow {
     pub updated_at: Timestamp,
     /// When it was last disabled.
     pub disabled_at: Option<Timestamp>,
+}
+
+/// What becomes of a rule once its autoscaler is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RuleChange {
+    /// It is this one from then on.
+    Put(ScalingRuleRow),
+    /// The rule of this name is gone.
+    Delete(String),
 }
 
 impl Store {
@@ -116,5 +127,20 @@ impl Tx {
             .execute(self.connection())
             .await?;
         Ok(())
+    }
+
+    /// Does to a rule what its autoscaler was written for.
+    ///
+    /// # Errors
+    /// As [`Tx::put_scaling_rule`].
+    pub(crate) async fn change_scaling_rule(
+        &mut self,
+        application: ApplicationId,
+        change: &RuleChange,
+    ) -> Result<(), StoreError> {
+        match change {
+            RuleChange::Put(row) => self.put_scaling_rule(application, row).await,
+            RuleChange::Delete(name) => self.delete_scaling_rule(application, name).await,
+        }
     }
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Event, Lease, NewOrder, Store, StoreError, Tx,
+    order::guarded::beyond_guardrails,
     row::{json as document, number, word},
     sealed::{INTENT, ORDER_TEMPLATE, RELEASE_TEMPLATE, SNAPSHOT, TARGET},
     view::PodState,
@@ -171,6 +172,9 @@ impl Store {
                 }
             }
             _ => {}
+        }
+        if transition.guarded {
+            tx.record_guarded(order, now).await?;
         }
         let mut opened = None;
         if transition.roll_back {
@@ -484,17 +488,4 @@ impl Tx {
         self.add_event(order.application, Some(id), now, event).await?;
         Ok(id)
     }
-}
-
-/// What the version that comes back has beyond the guardrails of the order that is rolled
-/// back. It comes back all the same, and somebody should know.
-fn beyond_guardrails(order: &Order, source: &TemplateSource) -> Option<String> {
-    let (Some(guardrails), TemplateSource::Exact(template)) = (&order.target.guardrails, source)
-    else {
-        return None;
-    };
-    let why = guardrails.judge(&order.namespace, template, None).refusal()?;
-    Some(format!(
-        "the version that comes back has more than its author may ask for now, and comes back all the same: {why}"
-    ))
 }

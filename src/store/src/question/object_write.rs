@@ -7,7 +7,8 @@
 //! the object from the row, since it may hold a Secret.
 //!
 //! The row has its entry of the audit, too, which whoever ends the object write puts on
-//! record with the outcome: no client need be there any more.
+//! record with the outcome: no client need be there any more. That of an autoscaler has what
+//! becomes of its rule, so that rule, autoscaler and entry go together.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
@@ -16,7 +17,7 @@ use uuid::Uuid;
 
 use super::precheck_request::CLAIM_SECONDS;
 use crate::{
-    Event, Store, StoreError, Tx,
+    Event, RuleChange, Store, StoreError, Tx,
     row::{document, json, word},
     sealed::{OUTCOME, TARGET, WANTED},
 };
@@ -52,6 +53,17 @@ pub struct WriteAnswer {
     pub order: Option<OrderId>,
 }
 
+/// What is kept with an object write until it is over.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Kept<'a> {
+    /// The change order that is on record then.
+    pub record: Option<&'a Record>,
+    /// The entry of the audit, which is put on record with the outcome.
+    pub entry: Option<&'a NewEntry>,
+    /// What becomes of a rule of this application where it is done.
+    pub rule: Option<(ApplicationId, &'a RuleChange)>,
+}
+
 impl Store {
     /// Stores an object write, and wakes the executors. A second one with the same id
     /// changes nothing.
@@ -63,12 +75,11 @@ impl Store {
         id: ObjectWriteId,
         (cluster, namespace): (&ClusterId, &str),
         object_write: &ObjectWrite,
-        (record, entry): (Option<&Record>, Option<&NewEntry>),
+        kept: Kept<'_>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        let recorded = (record, entry);
-        tx.add_object_write(id, (cluster, namespace), object_write, recorded, now).await?;
+        tx.add_object_write(id, (cluster, namespace), object_write, kept, now).await?;
         tx.commit().await
     }
 
@@ -181,7 +192,7 @@ impl Store {
         let mut tx = self.begin().await?;
         let row = sqlx::query!(
             "/* answer_object_write */ UPDATE object_write SET outcome = $3, answered_at = $4, wanted = NULL
-             WHERE id = $1 AND generation = $2 AND answered_at IS NULL RETURNING record, entry, asked_at",
+             WHERE id = $1 AND generation = $2 AND answered_at IS NULL RETURNING record, entry, asked_at, rule_of, rule",
             id.0,
             generation,
             self.keyring.seal_json(OUTCOME, id.0, outcome)?,
@@ -194,13 +205,18 @@ impl Store {
         if let Some(record) = record.filter(|record| outcome.is_ok() || record.refusals) {
             tx.record_object_write(&record, outcome, row.asked_at.to_jiff(), now).await?;
         }
+        if let (Some(application), Some(rule), Ok(_)) = (row.rule_of, row.rule, outcome) {
+            let rule: RuleChange = document("rule", rule)?;
+            tx.change_scaling_rule(ApplicationId(application), &rule).await?;
+        }
         let came = if outcome.is_ok() { audit::Outcome::Done } else { audit::Outcome::Failed };
         tx.put_on_record(row.entry, came, now).await?;
         tx.commit().await?;
         Ok(true)
     }
 
-    /// Deletes object writes from before that time, unless their order is not recorded yet.
+    /// Deletes object writes from before that time, unless their order is not recorded yet, or
+    /// their rule not changed.
     /// Those that nobody answered are on record as failed.
     ///
     /// # Errors
@@ -212,7 +228,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         let gone = sqlx::query!(
-            "/* prune_object_writes */ DELETE FROM object_write WHERE asked_at < $1 AND (answered_at IS NOT NULL OR record IS NULL) RETURNING entry, answered_at",
+            "/* prune_object_writes */ DELETE FROM object_write WHERE asked_at < $1 AND (answered_at IS NOT NULL OR (record IS NULL AND rule IS NULL)) RETURNING entry, answered_at",
             before.to_sqlx() as _
         )
         .fetch_all(tx.connection())
@@ -234,24 +250,47 @@ impl Tx {
         id: ObjectWriteId,
         (cluster, namespace): (&ClusterId, &str),
         object_write: &ObjectWrite,
-        (record, entry): (Option<&Record>, Option<&NewEntry>),
+        Kept { record, entry, rule }: Kept<'_>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let (application, rule) = rule.unzip();
         sqlx::query!(
-            "/* send_object_write */ INSERT INTO object_write (id, cluster_id, namespace, wanted, record, entry, asked_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
-             ON CONFLICT (id) DO NOTHING",
+            "/* send_object_write */ INSERT INTO object_write (id, cluster_id, namespace, wanted, record, entry, asked_at, rule_of, rule)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO NOTHING",
             id.0,
             cluster.as_str(),
             namespace,
             self.keyring.seal_json(WANTED, id.0, object_write)?,
             record.map(|record| json("record", record)).transpose()?,
             entry.map(|entry| json("entry", entry)).transpose()?,
-            now.to_sqlx() as _
+            now.to_sqlx() as _,
+            application.map(|application| application.0),
+            rule.map(|rule| json("rule", rule)).transpose()?
         )
         .execute(self.connection())
         .await?;
         self.wake_executors(cluster).await?;
         Ok(())
+    }
+
+    /// Whether a rule of the application waits for its autoscaler to be written, by another
+    /// object write than this one.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn has_open_rule_write(
+        &mut self,
+        application: ApplicationId,
+        but: ObjectWriteId,
+    ) -> Result<bool, StoreError> {
+        let found = sqlx::query_scalar!(
+            "/* has_open_rule_write */ SELECT EXISTS (SELECT FROM object_write WHERE rule_of = $1 AND id <> $2 AND answered_at IS NULL) AS \"found!\"",
+            application.0,
+            but.0
+        )
+        .fetch_one(self.connection())
+        .await?;
+        Ok(found)
     }
 
     /// Puts the entry of an object write on record with what came of it.

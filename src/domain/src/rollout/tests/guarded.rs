@@ -23,7 +23,7 @@ fn guarded(kind: Kind) -> Order {
 fn a_release_that_asks_for_more_ends_before_anything_is_written() {
     let transition = moved(ask(&guarded(Kind::Deploy), untouched(), at(SOON)));
     assert_eq!((transition.state, transition.step), (State::Failed, Step::Done));
-    assert!(transition.effect.is_none() && !transition.roll_back);
+    assert!(transition.effect.is_none() && !transition.roll_back && transition.guarded);
     assert!(transition.message.contains("securityContext.privileged is true"), "{transition:?}");
     let created = decide(&guarded(Kind::Create), &Observation::Absent.into(), at(SOON));
     assert_eq!(moved(created).state, State::Failed);
