@@ -1,5 +1,6 @@
 """The chart: its manifests, its values, and what a real API server says of them."""
 
+import json
 import os
 import re
 import subprocess
@@ -176,7 +177,7 @@ def test_rules_for_alerts_name_numbers_labels_and_chapters_that_there_are():
     (rule,) = of_kind(objects("--set", "prometheusRule.enabled=true"), "PrometheusRule").values()
     told = (ROOT / "docs/metrics.md").read_text()
     rules = [it for group in rule["spec"]["groups"] for it in group["rules"]]
-    assert len(rules) >= 7
+    assert len(rules) >= 8
     for it in rules:
         for name in re.findall(r"sluice_[a-z_]+", it["expr"]):
             assert f"| `{name}` |" in told, it
@@ -184,6 +185,32 @@ def test_rules_for_alerts_name_numbers_labels_and_chapters_that_there_are():
             assert f"`{label}`" in told, it
         document, _, chapter = it["annotations"]["see"].partition(": ")
         assert f"## {chapter}" in (ROOT / document).read_text(), it
+
+
+def test_the_dashboard_names_numbers_and_labels_that_there_are_and_draws_each_once():
+    (found,) = of_kind(objects("--set", "dashboard.enabled=true"), "ConfigMap").values()
+    assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
+    dashboard = json.loads(found["data"]["sluice.json"])
+    told = (ROOT / "docs/metrics.md").read_text()
+    panels = [it for it in dashboard["panels"] if it["type"] != "row"]
+    assert len({it["id"] for it in dashboard["panels"]}) == len(dashboard["panels"])
+    drawn = set()
+    for panel in panels:
+        for expression in [it["expr"] for it in panel["targets"]]:
+            assert expression.count("(") == expression.count(")"), expression
+            for name in re.findall(r"sluice_[a-z_]+", expression):
+                number = re.sub("_(bucket|sum|count)$", "", name)
+                assert f"| `{number}` |" in told, expression
+                drawn.add(number)
+            for label in re.findall(r"[{,]([a-z_]+)=|by \(([a-z_, ]+)\)", expression):
+                for word in filter(None, "".join(label).replace(" ", "").split(",")):
+                    assert word in ("job", "le") or f"`{word}`" in told, expression
+    # What is counted and not drawn is a part of something that is.
+    left = set(re.findall(r"^\| `(sluice_[a-z_]+)` \|", told, re.MULTILINE)) - drawn
+    assert left == {"sluice_batches_ended_total", "sluice_leases_total"}, left
+    taken = sorted((it["gridPos"]["y"], it["gridPos"]["x"], it["gridPos"]["w"]) for it in panels)
+    for (y, x, width), (next_y, next_x, _) in zip(taken, taken[1:]):
+        assert next_y > y or next_x >= x + width, "panels overlap"
 
 
 @pytest.mark.parametrize("values", [[], ["--set", "migrations.hook=false"], EVERYTHING], ids=["default", "plain", "everything"])
