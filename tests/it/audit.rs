@@ -213,28 +213,30 @@ async fn no_transaction_waits_for_the_files_of_a_checkpoint(pool: PgPool) {
     let folder = TempDir::new().unwrap();
     many(&pool, 3).await;
     let (log, _) = signed(folder.path());
-    // Pipes, which whoever writes waits at until somebody reads.
-    let pipes = ["checkpoint-00000000000000000003", ".checkpoint.next"];
-    let pipes = pipes.map(|name| folder.path().join(name));
-    let made = Command::new("mkfifo").args(&pipes).status().await.unwrap();
+    // A pipe, at which whoever writes waits until somebody reads.
+    let [first, second] = ["checkpoint-00000000000000000003", ".checkpoint.next"]
+        .map(|name| folder.path().join(name));
+    let made = Command::new("mkfifo").arg(&second).status().await.unwrap();
     assert!(made.success());
     let store = Store::on(pool.clone(), test_support::keyring::keyring());
     let service =
         Service::new(store, Default::default(), crate::support::settings(Default::default()));
     let settled = tokio::spawn(async move { service.settle_audit_log(&log).await });
-    // Once the first is read it waits at the second.
-    let first = tokio::fs::read(&pipes[0]).await.unwrap();
-    crate::support::eventually(async || {
-        let open: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'",
-        )
-        .fetch_one(&pool)
-        .await
-        .unwrap();
-        (open == 0).then_some(()).ok_or_else(|| format!("{open} transactions are open"))
+    // Once the first is there it waits at the second.
+    let note = crate::support::eventually(async || {
+        let note = tokio::fs::read_to_string(&first).await.map_err(|why| why.to_string())?;
+        let is_whole = note.contains("\u{2014} ") && note.ends_with('\n');
+        is_whole.then_some(note).ok_or_else(|| "it is not written".to_owned())
     })
     .await;
-    assert_eq!(tokio::fs::read(&pipes[1]).await.unwrap(), first);
+    let open: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'",
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
+    assert_eq!(open, 0, "transactions are open");
+    assert_eq!(tokio::fs::read_to_string(&second).await.unwrap(), note);
     settled.await.unwrap().unwrap();
     assert_eq!(count(&pool, "audit_checkpoint").await, 1);
 }
