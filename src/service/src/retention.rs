@@ -109,7 +109,7 @@ impl Service {
             }
             let now = self.clock.now();
             let portion: Forgotten = self
-                .transaction("forget", |tx| {
+                .transaction("forget_old", |tx| {
                     Box::pin(async move {
                         let Some((past, names)) = tx.lock_past(application).await? else {
                             return Ok::<_, Error>(Forgotten::default());
@@ -140,7 +140,7 @@ fn entry([namespace, name]: &[String; 2], gone: Forgotten) -> NewEntry {
     let object = format!(
         "namespace/{namespace}/application/{name} orders/{orders} events/{events} versions/{versions}"
     );
-    NewEntry { source: Source::System, ..by_program("forget", &object, Outcome::Done) }
+    NewEntry { source: Source::System, ..by_program("forget_old", &object, Outcome::Done) }
 }
 
 fn count(gone: Forgotten) {
