@@ -35,9 +35,7 @@ pub enum StoreError {
     #[error("the keyring lacks {}, with which values of this database are sealed", named(.0))]
     MissingKeys(Vec<KeyId>),
     /// The database's schema is newer than this program, which cannot work with it.
-    #[error(
-        "the database's schema is newer (migration {0}) than this program: start a newer one"
-    )]
+    #[error("the database's schema is newer (migration {0}) than this program: start a newer one")]
     NewerSchema(i64),
     /// The migrations cannot be applied.
     #[error(transparent)]
