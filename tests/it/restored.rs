@@ -1,6 +1,8 @@
 //! The Deployment is ahead of the database, since that was restored from a backup or somebody
 //! edited the annotation; and two installations of Sluice on one Deployment.
 
+mod drill;
+
 use domain::{OrderId, order::State};
 use kube::{
     ResourceExt,

@@ -28,6 +28,7 @@ pub mod pattern;
 pub mod person;
 pub mod precheck;
 pub mod rejection;
+pub mod retention;
 pub mod rights;
 pub mod rollout;
 pub mod snapshot;

@@ -26,6 +26,7 @@ mod package;
 mod query;
 mod read;
 pub mod request;
+mod retention;
 mod session;
 pub mod view;
 

@@ -18,8 +18,10 @@ mod console;
 mod edge;
 mod guard;
 mod keyring;
+mod migrate;
 mod notify;
 mod package;
+mod retention;
 mod rights;
 
 pub use access::{
@@ -32,8 +34,10 @@ pub use console::{ConsoleLink, ConsoleServing, OIDC_SECRET, SignIn, Switch};
 pub use edge::EdgeServing;
 pub use guard::GuardServing;
 pub use keyring::{KEYRING, KeyringCommand, KeyringSource, NewKeyring, VAULT_TOKEN, VaultSource};
+pub use migrate::Migrate;
 pub use notify::{CreateChannel, NotifyCommand, OneChannel};
 pub use package::{FetchPackage, PackageRules, PackageServing, PackageUploads};
+pub use retention::RetentionServing;
 pub use rights::{PrintRights, ServiceAccount};
 
 /// Change orders for Kubernetes, speaking the EDAS API.
@@ -51,14 +55,7 @@ pub enum Command {
     /// Serve the API and drive change orders.
     Serve(Box<Serve>),
     /// Apply the migrations that are pending, and end.
-    Migrate {
-        /// The role of the database that `sluice serve` connects as: it is granted what serving needs, and nothing more. The migrating role owns the tables.
-        #[arg(long)]
-        serving_role: Option<String>,
-        /// The database.
-        #[command(flatten)]
-        database: Database,
-    },
+    Migrate(Migrate),
     /// Serve a Kubernetes cluster that is simulated in memory, for kubectl and for a Sluice beside it, until it is stopped.
     Simulate(Simulate),
     /// Show or choose which container of its pods is an application's: the one that releases change.
@@ -249,6 +246,9 @@ pub struct Serve {
     /// Guardrails on what runs.
     #[command(flatten)]
     pub guard: GuardServing,
+    /// How long what is on record is kept.
+    #[command(flatten)]
+    pub retention: RetentionServing,
     /// Packages.
     #[command(flatten)]
     pub packages: PackageServing,

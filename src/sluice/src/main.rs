@@ -5,6 +5,7 @@ mod audit;
 mod command;
 mod keyring;
 mod metrics;
+mod migrate;
 mod notify;
 mod process;
 mod serve;
@@ -20,7 +21,7 @@ use sluice::{
     fetch, rights,
 };
 
-use process::{connect, connect_checked, print, without_requests};
+use process::{connect_checked, print, without_requests};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -36,17 +37,7 @@ async fn main() -> ExitCode {
 async fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Serve(settings) => serve::serve(*settings).await?,
-        Command::Migrate { serving_role, database } => {
-            let store = connect(&database).await?;
-            store.migrate().await.context("the migrations cannot be applied")?;
-            if let Some(role) = serving_role {
-                store.grant_serving(&role).await.with_context(|| {
-                    format!("the role {role:?} cannot be granted what serving needs")
-                })?;
-            }
-            let newest = store::MIGRATIONS.iter().map(|it| it.version).max().unwrap_or_default();
-            println!("the schema is at migration {newest}");
-        }
+        Command::Migrate(settings) => migrate::migrate(settings).await?,
         Command::Simulate(settings) => simulate::simulate(settings).await?,
         Command::Container(settings) => command::container(*settings).await?,
         Command::Openapi => {

@@ -153,6 +153,9 @@ fn begin_at_zero() {
             metrics::counter!("sluice_notifications_total", &labels).increment(0);
         }
     }
+    for what in ["orders", "events", "versions"] {
+        metrics::counter!("sluice_forgotten_total", "what" => what).increment(0);
+    }
     for kind in ["deployments", "replicasets", "pods", "namespaces"] {
         metrics::counter!("sluice_watch_events_total", "kind" => kind, "outcome" => "break")
             .increment(0);
@@ -210,5 +213,9 @@ fn describe() {
     gauge!(
         "sluice_notification_lag_seconds",
         "Age of the oldest notice that an enabled channel was not told of"
+    );
+    counter!(
+        "sluice_forgotten_total",
+        "What this process deleted since it was older than it is kept for: orders, events, versions"
     );
 }

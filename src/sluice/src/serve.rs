@@ -76,11 +76,13 @@ pub(crate) async fn serve(settings: Serve) -> Result<()> {
     if settings.migrate {
         store.migrate().await.context("the migrations cannot be applied")?;
     }
-    if let Err(why) = store.check_schema().await {
-        bail!("{why}");
-    }
+    let newer = store.check_schema().await.map_err(|why| anyhow!("{why}"))?;
     store.check_keyring().await?;
-    let schema = store::MIGRATIONS.iter().map(|migration| migration.version).max();
+    let newest = store::MIGRATIONS.iter().map(|migration| migration.version).max();
+    let schema = newer.map(|newer| newer.version).or(newest);
+    if newer.is_some() {
+        tracing::info!(schema, "the schema is newer than this program, which works with it");
+    }
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         role = ?settings.role,
@@ -169,6 +171,14 @@ pub(crate) async fn serve(settings: Serve) -> Result<()> {
         let (service, stop) = (service.clone(), stop.clone());
         parts.spawn(async move {
             service.keep_store_clean(stop).await;
+            Ok(())
+        });
+    }
+    if settings.role.serves() {
+        let (service, stop) = (service.clone(), stop.clone());
+        let retention = settings.retention.retention();
+        parts.spawn(async move {
+            service.keep_retention(retention, stop).await;
             Ok(())
         });
     }

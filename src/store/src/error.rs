@@ -34,6 +34,9 @@ pub enum StoreError {
     /// Values of the database are sealed with keys that the keyring lacks.
     #[error("the keyring lacks {}, with which values of this database are sealed", named(.0))]
     MissingKeys(Vec<KeyId>),
+    /// The database's schema is newer than this program, which cannot work with it.
+    #[error("the database's schema is newer (migration {0}) than this program: start a newer one")]
+    NewerSchema(i64),
     /// The migrations cannot be applied.
     #[error(transparent)]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -52,6 +55,7 @@ impl StoreError {
             | Self::Fenced { .. }
             | Self::Corrupt { .. }
             | Self::MissingKeys(_)
+            | Self::NewerSchema(_)
             | Self::Migrate(_) => false,
             Self::Sql(
                 sqlx::Error::Io(_)

@@ -18,7 +18,9 @@ mod notice;
 mod order;
 mod pool;
 mod question;
+mod retention;
 mod row;
+mod schema;
 mod sealed;
 mod sealing;
 mod serving;
@@ -55,6 +57,8 @@ pub use list::{
     WantedOrders,
 };
 pub use order::NewOrder;
+pub use retention::Forgotten;
+pub use schema::{MigrationPlan, NewerSchema, PendingMigration};
 pub use sealing::{Resealed, SealedWith};
 pub use session::{FoundSession, GoodSince, NewSession, SessionPerson, SessionRow};
 pub use standing::{OpenOrders, Standing};
@@ -158,42 +162,6 @@ impl Store {
             after: None,
             touched: Vec::new(),
         })
-    }
-
-    /// Whether the schema is the one that this program was built for.
-    ///
-    /// # Errors
-    /// A sentence that says what does not fit.
-    pub async fn check_schema(&self) -> Result<(), String> {
-        let applied: Vec<(i64, Vec<u8>)> =
-            sqlx::query_as("/* check_schema */ SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version")
-                .fetch_all(&self.pool)
-                .await
-                .map_err(|_| "the database has no schema yet: run `sluice migrate`, or start with --migrate".to_owned())?;
-        for migration in MIGRATIONS.iter() {
-            match applied.iter().find(|(version, _)| *version == migration.version) {
-                None => {
-                    return Err(format!(
-                        "migration {} is pending: run `sluice migrate`, or start with --migrate",
-                        migration.version
-                    ));
-                }
-                Some((_, checksum)) if **checksum != *migration.checksum => {
-                    return Err(format!(
-                        "migration {} of the database is another one than this program's",
-                        migration.version
-                    ));
-                }
-                Some(_) => {}
-            }
-        }
-        let newest = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
-        match applied.iter().find(|(version, _)| *version > newest) {
-            Some((version, _)) => Err(format!(
-                "the database's schema is newer (migration {version}) than this program: start a newer one"
-            )),
-            None => Ok(()),
-        }
     }
 
     /// A connection of its own that receives the notifications about due orders, about

@@ -18,7 +18,8 @@ impl Store {
                 VALUES (1, 'GRANT USAGE ON SCHEMA %2$I TO %1$I'),
                        (2, 'REVOKE CREATE ON SCHEMA %2$I FROM %1$I'),
                        (3, 'GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA %2$I TO %1$I'),
-                       (4, 'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %2$I TO %1$I')
+                       (4, 'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %2$I TO %1$I'),
+                       (5, 'GRANT EXECUTE ON FUNCTION %2$I.forget_orders(uuid[]) TO %1$I')
              ) AS statement (place, text) ORDER BY place",
         )
         .bind(role)

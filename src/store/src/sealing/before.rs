@@ -4,7 +4,7 @@
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, migrate::Migrator};
 
 use super::{Clear, PAGE, SealedColumn, TABLES, Table, alone, check_keyring};
-use crate::{Keyring, MIGRATIONS, Store, StoreError};
+use crate::{Keyring, MIGRATIONS, Store, StoreError, schema};
 
 /// The migration that makes room for sealed values.
 const ROOM: i64 = 33;
@@ -28,6 +28,12 @@ impl Store {
 }
 
 async fn migrate(connection: &mut PgConnection, keyring: &Keyring) -> Result<(), StoreError> {
+    // A program that takes the place of a newer one leaves the schema as it is, if it can.
+    match schema::newer_schema(connection).await? {
+        Some(newer) if newer.fits() => return check_keyring(connection, keyring).await,
+        Some(newer) => return Err(StoreError::NewerSchema(newer.version)),
+        None => {}
+    }
     if !is_applied(connection, GONE).await? {
         let until = MIGRATIONS.iter().filter(|it| it.version <= ROOM).cloned().collect();
         Migrator::with_migrations(until).run(&mut *connection).await?;
@@ -41,12 +47,7 @@ async fn migrate(connection: &mut PgConnection, keyring: &Keyring) -> Result<(),
 }
 
 async fn is_applied(connection: &mut PgConnection, version: i64) -> Result<bool, StoreError> {
-    let is_there: bool = sqlx::query_scalar(
-        "/* has_migrations */ SELECT to_regclass('_sqlx_migrations') IS NOT NULL",
-    )
-    .fetch_one(&mut *connection)
-    .await?;
-    if !is_there {
+    if !schema::is_there(connection).await? {
         return Ok(false);
     }
     let applied = sqlx::query_scalar(
