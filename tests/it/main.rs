@@ -25,6 +25,7 @@ mod dead_code;
 mod documents;
 mod edit;
 mod engine;
+mod every_step;
 mod fault;
 mod fetch;
 mod follow;
