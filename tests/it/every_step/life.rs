@@ -302,10 +302,15 @@ impl Life {
         self.accepted(async || self.service().confirm(&caller(), batch, true).await).await;
     }
 
-    /// Seconds pass, and whoever waits for them is woken.
-    pub async fn pass(&self, seconds: i64, order: OrderId) {
+    /// It is so many seconds later, for all.
+    pub fn later(&self, seconds: i64) {
         self.place.clock.advance(seconds);
         self.place.simulation.advance_calendar(seconds);
+    }
+
+    /// Seconds pass, and whoever waits for them is woken.
+    pub async fn pass(&self, seconds: i64, order: OrderId) {
+        self.later(seconds);
         sqlx::query("SELECT pg_notify($1, $2)")
             .bind(ORDER_CHANNEL)
             .bind(order.0.to_string())

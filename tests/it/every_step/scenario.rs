@@ -103,6 +103,8 @@ impl Scenario {
             }
             Self::Scale => {
                 for replicas in [3, 1] {
+                    // The time at which a pod came is told in whole seconds.
+                    life.later(5);
                     let request = Scale { application, replicas, timeout_seconds: None };
                     let order = life.accepted(async || service.scale(&caller, request).await).await;
                     ends(life, order, State::Succeeded).await;
@@ -112,6 +114,7 @@ impl Scenario {
                 let stop = async || service.stop(&caller, application, None).await;
                 ends(life, life.accepted(stop).await, State::Succeeded).await;
                 let request = Start { application, replicas: None, timeout_seconds: None };
+                life.later(5);
                 let start = async || service.start(&caller, request).await;
                 ends(life, life.accepted(start).await, State::Succeeded).await;
             }
