@@ -33,17 +33,21 @@ use program::Program;
 use serde_json::{Map, Value, json};
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use tokio::task::JoinSet;
+use yardstick::Until;
 
-/// Applications that are deployed without an executor: as many as a run may accept.
-const APPLICATIONS: i64 = 20_000;
+/// Applications that are deployed without an executor, once in each run.
+const APPLICATIONS: usize = 2000;
 
 /// Orders that are polled.
-const POLLED: i64 = 100;
+const POLLED: usize = 100;
+
+/// Longest time of a run in which each application is deployed once.
+const MOST_TIME: Duration = Duration::from_secs(60);
 
 /// Applications whose orders are driven at once.
 const DRIVEN: usize = 100;
 
-/// The numbers of pods of the release that is counted, and of those that are driven.
+/// The numbers of pods of the release that is counted, and of all others.
 const COUNTED_PODS: i32 = 9;
 const DRIVEN_PODS: i32 = 3;
 
@@ -56,6 +60,8 @@ struct Bench {
     key: Key,
     seconds: Duration,
     runs: usize,
+    applications: Arc<[String]>,
+    orders: Arc<[String]>,
     out: Map<String, Value>,
 }
 
@@ -75,6 +81,8 @@ async fn main() {
         key,
         seconds: Duration::from_secs(number("SLUICE_BENCH_SECONDS", 6)),
         runs: number("SLUICE_BENCH_RUNS", 3) as usize,
+        applications: Arc::default(),
+        orders: Arc::default(),
         out: Map::new(),
     };
     let sample = bench.sample(wanted("statements")).await;
@@ -82,14 +90,14 @@ async fn main() {
         bench.drive().await;
     }
     if wanted("read") || wanted("accept") {
-        data::multiply(&bench.pool, &sample.0, &sample.1, APPLICATIONS, POLLED).await;
+        bench.prepare(wanted("accept")).await;
         let server = Program::start(&bench.url, "api", &[]).await;
         if wanted("read") {
             bench.read(&server).await;
         }
         if wanted("accept") {
             for connections in [8, 32] {
-                bench.accept(&server, connections, &sample.1).await;
+                bench.accept(&server, connections, &sample).await;
             }
         }
         server.stop().await;
@@ -106,9 +114,9 @@ impl Bench {
         self.out.insert(name.to_owned(), figures);
     }
 
-    /// An application that was released once in three batches: its id, and the release's.
-    /// `counted` says which statements the release took.
-    async fn sample(&mut self, counted: bool) -> (String, String) {
+    /// The order that released an application once in three batches. `counted` says which
+    /// statements the release took.
+    async fn sample(&mut self, counted: bool) -> String {
         yardstick::count_statements(&self.pool, true).await;
         let server = Program::start(&self.url, "all", &[]).await;
         let client = &mut server.client(&self.key).await;
@@ -125,9 +133,31 @@ impl Bench {
         if counted {
             self.note("statements of a release, 3 batches, 9 pods", statements);
         }
-        (application, order)
+        order
     }
 
+    /// Applications to deploy, and an order of some that has ended.
+    async fn prepare(&mut self, all: bool) {
+        let server = Program::start(&self.url, "all", &[]).await;
+        let count = if all { APPLICATIONS } else { POLLED };
+        let applications = spread(&server, &self.key, count, |client, number| {
+            Box::pin(async move { create(client, &format!("load-{number}"), DRIVEN_PODS).await })
+        });
+        let applications = applications.await;
+        data::wait_until_ended(&self.pool).await;
+        let polled = applications[..POLLED].to_vec();
+        let orders = spread(&server, &self.key, POLLED, move |client, number| {
+            let application = polled[number].clone();
+            Box::pin(async move { deploy(client, &application).await })
+        });
+        let orders = orders.await;
+        data::wait_until_ended(&self.pool).await;
+        server.stop().await;
+        data::let_events_go(&self.pool).await;
+        data::number(&self.pool, "bench_application", &applications).await;
+        data::number(&self.pool, "bench_order", &orders).await;
+        (self.applications, self.orders) = (applications.into(), orders.into());
+    }
     /// Orders are accepted, and driven to their end on the simulated cluster.
     async fn drive(&mut self) {
         let server = Program::start(&self.url, "all", &[]).await;
@@ -167,14 +197,13 @@ impl Bench {
 
     /// GetChangeOrderInfo, by 8 connections.
     async fn read(&mut self, server: &Program) {
-        let paths: Arc<Vec<String>> = Arc::new((1..=POLLED).map(data::order).collect());
         let mut ours = Runs::default();
         let mut theirs = Vec::new();
         for _ in 0..self.runs {
             let before = (server.cpu(), program::postgres_cpu(&self.pool).await);
-            let paths = paths.clone();
-            let load = load(server, &self.key, 8, self.seconds, move |client, number| {
-                let id = paths[number as usize % paths.len()].clone();
+            let (orders, bounds) = (self.orders.clone(), (self.seconds, u64::MAX));
+            let load = load(server, &self.key, 8, bounds, move |client, number| {
+                let id = orders[number as usize % orders.len()].clone();
                 Box::pin(async move {
                     let path = "/pop/v5/changeorder/change_order_info";
                     let reply = client.call("POST", path, &[("ChangeOrderId", &id)]).await;
@@ -185,8 +214,9 @@ impl Bench {
             let load = load.await;
             let cpu = (server.cpu() - before.0, program::postgres_cpu(&self.pool).await - before.1);
             ours.add(load, cpu);
-            let script = yardstick::read_script(POLLED);
-            theirs.push(yardstick::run(&self.url, &script, 8, self.seconds, &[]).await);
+            let script = yardstick::read_script(POLLED as i64);
+            let until = Until::Over(self.seconds);
+            theirs.push(yardstick::run(&self.url, &script, 8, until, &[]).await);
         }
         self.note("GetChangeOrderInfo, 8 connections", ours.beside(&theirs));
     }
@@ -198,9 +228,11 @@ impl Bench {
         for _ in 0..self.runs {
             data::clear(&self.pool).await;
             let before = (server.cpu(), program::postgres_cpu(&self.pool).await);
-            let load = load(server, &self.key, connections, self.seconds, |client, number| {
+            let (applications, bounds) =
+                (self.applications.clone(), (MOST_TIME, APPLICATIONS as u64));
+            let load = load(server, &self.key, connections, bounds, move |client, number| {
+                let id = applications[number as usize].clone();
                 Box::pin(async move {
-                    let id = data::application(number as i64 % APPLICATIONS + 1);
                     let path = "/pop/v5/k8s/acs/k8s_apps";
                     let parameters = [
                         ("AppId", id.as_str()),
@@ -217,9 +249,10 @@ impl Bench {
             ours.add(load, cpu);
             data::clear(&self.pool).await;
             let script = yardstick::accept_script(&self.pool, sample).await;
-            let range = APPLICATIONS as usize / connections;
+            let range = APPLICATIONS / connections;
             let of = [format!("range={range}"), "i=0".to_owned()];
-            theirs.push(yardstick::run(&self.url, &script, connections, self.seconds, &of).await);
+            let until = Until::Made(range);
+            theirs.push(yardstick::run(&self.url, &script, connections, until, &of).await);
         }
         data::clear(&self.pool).await;
         self.note(
@@ -258,12 +291,41 @@ async fn deploy(client: &mut Client, application: &str) -> String {
     }
 }
 
-/// Calls again and again from so many connections. The times of all calls, in seconds.
+/// Does something for each number below `count`, by eight clients. What came of each.
+async fn spread<F>(server: &Program, key: &Key, count: usize, call: F) -> Vec<String>
+where
+    F: for<'a> Fn(&'a mut Client, usize) -> futures::future::BoxFuture<'a, String>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+{
+    let (next, mut tasks) = (Arc::new(AtomicU64::new(0)), JoinSet::new());
+    for _ in 0..8 {
+        let (mut client, next, call) = (server.client(key).await, next.clone(), call.clone());
+        tasks.spawn(async move {
+            let mut made = Vec::new();
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed) as usize;
+                if number >= count {
+                    return made;
+                }
+                made.push((number, call(&mut client, number).await));
+            }
+        });
+    }
+    let mut made: Vec<(usize, String)> = tasks.join_all().await.into_iter().flatten().collect();
+    made.sort();
+    made.into_iter().map(|(_, made)| made).collect()
+}
+
+/// Calls from so many connections for that long, and at most so often. The times of all
+/// calls, in seconds.
 async fn load<F>(
     server: &Program,
     key: &Key,
     connections: usize,
-    lasts: Duration,
+    (lasts, most): (Duration, u64),
     call: F,
 ) -> (f64, Vec<f64>)
 where
@@ -284,8 +346,12 @@ where
         tasks.spawn(async move {
             let mut times = Vec::new();
             while begun.elapsed() < lasts {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= most {
+                    break;
+                }
                 let at = Instant::now();
-                call(&mut client, next.fetch_add(1, Ordering::Relaxed)).await;
+                call(&mut client, number).await;
                 times.push(at.elapsed().as_secs_f64());
             }
             times

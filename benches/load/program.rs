@@ -1,9 +1,10 @@
 //! The program that is measured, as a process of its own.
 
-use std::process::Stdio;
+use std::{path::PathBuf, process::Stdio, sync::LazyLock};
 
 use serde_json::Value;
 use sqlx::PgPool;
+use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -16,14 +17,27 @@ fn path() -> String {
     std::env::var("SLUICE_BENCH_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_sluice").into())
 }
 
-/// Migrates the database, and makes a key.
+fn keyring() -> PathBuf {
+    static FOLDER: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().unwrap());
+    FOLDER.path().join("keyring")
+}
+
+/// The program on the database, with a keyring of its own.
+fn program(url: &str) -> Command {
+    let mut command = Command::new(path());
+    command.env("DATABASE_URL", url).env("SLUICE_KEYRING_FILE", keyring());
+    command
+}
+
+/// Makes a keyring, migrates the database, and makes a key.
 pub async fn prepare(url: &str) -> Key {
     let run = async |words: &[&str]| {
-        let output =
-            Command::new(path()).args(words).env("DATABASE_URL", url).output().await.unwrap();
+        let output = program(url).args(words).output().await.unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         output.stdout
     };
+    // A build from before values were sealed knows no keyrings, and needs none.
+    program(url).args(["keyring", "create"]).arg(keyring()).output().await.unwrap();
     run(&["migrate"]).await;
     let made = run(&["key", "create", "--name", "bench", "--output", "json"]).await;
     let made: Value = serde_json::from_slice(&made).unwrap();
@@ -37,17 +51,16 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts a server, and waits until it is ready. Its log goes to nobody.
+    /// Starts a server, and waits until it serves. Its log goes to nobody.
     pub async fn start(url: &str, role: &str, words: &[&str]) -> Self {
         // Free just now; nobody else asks for ports on this machine by the thousand.
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let address = free.to_string();
-        let child = Command::new(path())
+        let child = program(url)
             .args(["serve", "--cluster", "simulated", "--simulated-start-delay", "10ms"])
             .args(["--peer-rate", "0", "--key-rate", "0", "--console", "off"])
             .args(["--listen", &address, "--role", role])
             .args(words)
-            .env("DATABASE_URL", url)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -55,7 +68,9 @@ impl Program {
             .spawn()
             .unwrap();
         let ready = async {
-            while !is_ready(&address).await.unwrap_or(false) {
+            // Without an executor nobody releases, and it is never ready.
+            let path = if role == "api" { "/healthz" } else { "/readyz" };
+            while !answers(&address, path).await.unwrap_or(false) {
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             }
         };
@@ -80,9 +95,10 @@ impl Program {
     }
 }
 
-async fn is_ready(address: &str) -> std::io::Result<bool> {
+async fn answers(address: &str, path: &str) -> std::io::Result<bool> {
     let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
     let mut reply = String::new();
     stream.read_to_string(&mut reply).await?;
     Ok(reply.starts_with("HTTP/1.1 200"))

@@ -10,42 +10,65 @@ use tokio::process::Command;
 pub fn read_script(orders: i64) -> String {
     format!(
         "\\set n random(1, {orders})
-SELECT o.id, o.application_id, o.kind, o.state, o.step, o.strategy, o.description, o.notes, o.message, o.created_at, o.finished_at, o.created_by, r.version, r.image, (SELECT json_agg(b) FROM batch b WHERE b.order_id = o.id) FROM change_order o LEFT JOIN release r ON r.id = o.release_id WHERE o.id = ('00000000-0000-7000-9000-' || lpad(:n::text, 12, '0'))::uuid;
+SELECT o.id, o.application_id, o.kind, o.state, o.step, o.strategy, o.description, o.notes, o.message, o.created_at, o.finished_at, o.created_by, r.version, r.image, (SELECT json_agg(b) FROM batch b WHERE b.order_id = o.id) FROM change_order o LEFT JOIN release r ON r.id = o.release_id WHERE o.id = (SELECT id FROM bench_order WHERE n = :n);
 "
     )
 }
 
 /// One transaction writes the rows of an accepted release: the request, the version, the
-/// order, three batches and the event.
+/// order, three batches, the event, and the entry of the audit where there is one.
 pub async fn accept_script(pool: &PgPool, sample: &str) -> String {
-    let row: (String, String) = sqlx::query_as(
-        "SELECT quote_literal(strategy::text), quote_literal(target::text) FROM change_order WHERE id = $1::uuid",
+    // What is sealed by now was JSON before.
+    let (strategy, target, outcome, has_audit): (String, String, String, bool) = sqlx::query_as(
+        r"SELECT quote_literal(strategy::text) || '::jsonb', quote_literal(target::text) || '::' || pg_typeof(target),
+                 (SELECT CASE data_type WHEN 'bytea' THEN $q$repeat('0', 64)::bytea$q$ ELSE $q$'null'::jsonb$q$ END
+                  FROM information_schema.columns WHERE table_name = 'nonce' AND column_name = 'outcome'),
+                 to_regclass('audit_entry') IS NOT NULL
+          FROM change_order WHERE id = $1::uuid",
     )
     .bind(sample)
     .fetch_one(pool)
     .await
     .unwrap();
     // A colon begins a variable of pgbench.
-    let without_colons = |text: &str| format!("replace({}, '~', chr(58))", text.replace(':', "~"));
-    let (strategy, target) = (without_colons(&row.0), without_colons(&row.1));
-    let app = "('00000000-0000-7000-8000-' || lpad(:n::text, 12, '0'))::uuid";
+    let without_colons = |text: &str| {
+        let (value, kind) = text.rsplit_once("::").unwrap();
+        format!("replace({}, '~', chr(58))::{kind}", value.replace(':', "~"))
+    };
+    let (strategy, target) = (without_colons(&strategy), without_colons(&target));
+    let app = "(SELECT id FROM bench_application WHERE n = :n)";
     let key = "(SELECT id FROM access_key LIMIT 1)";
+    let entry = if has_audit {
+        format!(
+            "INSERT INTO audit_entry (at, principal, key_id, peer, request_id, source, operation, object, outcome) VALUES (now(), 'bench', {key}, '127.0.0.1', 'bench', 'api', 'edas.DeployK8sApplication', 'namespace/default/application/load', 'done');\n"
+        )
+    } else {
+        String::new()
+    };
     format!(
         "\\set i :i + 1
 \\set n :client_id * :range + :i
 \\set nonce random(1, 1000000000000000)
 BEGIN;
-INSERT INTO nonce (key_id, nonce, digest, outcome, seen_at) VALUES ({key}, :client_id || '-' || :i || '-' || :nonce, repeat('0', 64), 'null', now());
+INSERT INTO nonce (key_id, nonce, digest, outcome, seen_at) VALUES ({key}, :client_id || '-' || :i || '-' || :nonce, repeat('0', 64), {outcome}, now());
 SELECT * FROM application WHERE id = {app} FOR NO KEY UPDATE;
 INSERT INTO release (id, application_id, version, image, description, created_at) VALUES (gen_random_uuid(), {app}, :client_id || '.' || :i || '.' || :nonce, 'shop/web', '', now());
 SELECT gen_random_uuid() AS order \\gset
-INSERT INTO change_order (id, application_id, kind, strategy, target, description, created_at, created_by, source, step_since, run_after) VALUES (:order::uuid, {app}, 'deploy', ({strategy})::jsonb, ({target})::jsonb, '', now(), 'bench', 'api', now(), now());
+INSERT INTO change_order (id, application_id, kind, strategy, target, description, created_at, created_by, source, step_since, run_after) VALUES (:order::uuid, {app}, 'deploy', {strategy}, {target}, '', now(), 'bench', 'api', now(), now());
 INSERT INTO batch (id, order_id, index, target, updated_at) SELECT gen_random_uuid(), :order::uuid, i, i * 3, now() FROM generate_series(0, 2) i;
-INSERT INTO event (at, application_id, order_id, actor, kind, cause, detail) VALUES (now(), {app}, :order::uuid, 'bench', 'order.accepted', '', ({strategy})::jsonb);
-UPDATE nonce SET outcome = 'null' WHERE key_id = {key} AND nonce = :client_id || '-' || :i || '-' || :nonce;
+INSERT INTO event (at, application_id, order_id, actor, kind, cause, detail) VALUES (now(), {app}, :order::uuid, 'bench', 'order.accepted', '', {strategy});
+{entry}UPDATE nonce SET outcome = {outcome} WHERE key_id = {key} AND nonce = :client_id || '-' || :i || '-' || :nonce;
 COMMIT;
 "
     )
+}
+
+/// How long pgbench goes on.
+#[derive(Debug, Clone, Copy)]
+pub enum Until {
+    Over(Duration),
+    /// Each of its clients has made so many transactions.
+    Made(usize),
 }
 
 /// Transactions per second.
@@ -53,7 +76,7 @@ pub async fn run(
     url: &str,
     script: &str,
     clients: usize,
-    lasts: Duration,
+    until: Until,
     variables: &[String],
 ) -> f64 {
     let folder = tempfile::tempdir().unwrap();
@@ -62,7 +85,11 @@ pub async fn run(
     let mut command =
         Command::new(std::env::var("SLUICE_BENCH_PGBENCH").unwrap_or_else(|_| "pgbench".into()));
     command.args(["-n", "-M", "prepared", "-j", "2", "-c", &clients.to_string()]);
-    command.args(["-T", &lasts.as_secs().max(1).to_string(), "-f"]).arg(&path);
+    match until {
+        Until::Over(lasts) => command.args(["-T", &lasts.as_secs().max(1).to_string()]),
+        Until::Made(each) => command.args(["-t", &each.to_string()]),
+    };
+    command.arg("-f").arg(&path);
     for variable in variables {
         command.args(["-D", variable]);
     }
