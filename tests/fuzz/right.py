@@ -218,7 +218,7 @@ class Right:
         made = self._do("POST", "/sluice/v1/keys", **self.CreateAccessKey())["AccessKey"]
         return {"AccessKey": made["AccessKeyId"]}
 
-    DeleteAccessKey = DisableAccessKey = EnableAccessKey = RotateAccessKey = _key
+    GetAccessKey = DeleteAccessKey = DisableAccessKey = EnableAccessKey = RotateAccessKey = _key
 
     def CreatePrincipal(self):
         return {"Name": self._name()}
@@ -227,6 +227,8 @@ class Right:
         made = self.CreatePrincipal()
         self._do("POST", "/sluice/v1/principals", **made)
         return {"Principal": made["Name"]}
+
+    GetPrincipal = DeletePrincipal
 
     def AttachPolicy(self):
         return self.DeletePrincipal() | {"Role": "reader"}
@@ -244,3 +246,5 @@ class Right:
         made = self.CreatePolicy()
         self._do("POST", "/sluice/v1/policies", **made)
         return {"Policy": made["Name"]}
+
+    GetPolicy = DeletePolicy
