@@ -37,7 +37,7 @@ chaos: ## random lives of applications: SEEDS=10000 of them, from FIRST=0 on; sh
 	@DATABASE_URL="$${DATABASE_URL:-$$(scripts/postgres start target/chaos-postgres)}" SLUICE_CHAOS_SEEDS='$(SEEDS)' SLUICE_CHAOS_FIRST='$(FIRST)' SQLX_OFFLINE=true cargo test --locked -p sluice --test chaos every_seed -- --nocapture
 
 every-step: ## stop the executor at every commit and every cluster call, on both sides, in every strategy and way back
-	@DATABASE_URL="$${DATABASE_URL:-$$(scripts/postgres start target/steps-postgres)}" SLUICE_EVERY_STEP=all SQLX_OFFLINE=true cargo test --locked -p sluice --test it every_step:: -- --nocapture --test-threads=4
+	@DATABASE_URL="$${DATABASE_URL:-$$(scripts/postgres start target/steps-postgres)}" SLUICE_EVERY_STEP=all SQLX_OFFLINE=true cargo test --locked --test it every_step:: -- --nocapture --test-threads=4
 
 mutations: ## build faults in, one at a time, and show that tests find them; half an hour
 	@scripts/mutations
