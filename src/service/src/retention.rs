@@ -17,8 +17,9 @@ use domain::{
 };
 use store::Forgotten;
 
-/// Time between two looks, of all servers together.
-const INTERVAL: Duration = Duration::from_secs(3600);
+/// Time between two looks, of all servers together. What is kept is kept for days, and a look
+/// reads the whole past of each application that has an order as old, which may be needed still.
+const INTERVAL: Duration = Duration::from_secs(6 * 3600);
 
 /// How often a server asks whether the next look is due.
 const ASK_EVERY: Duration = Duration::from_secs(600);
