@@ -78,8 +78,7 @@ pub(crate) async fn serve(settings: Serve) -> Result<()> {
     }
     let newer = store.check_schema().await.map_err(|why| anyhow!("{why}"))?;
     store.check_keyring().await?;
-    let newest = store::MIGRATIONS.iter().map(|migration| migration.version).max();
-    let schema = newer.map(|newer| newer.version).or(newest);
+    let schema = newer.map_or_else(store::newest_migration, |newer| newer.version);
     if newer.is_some() {
         tracing::info!(schema, "the schema is newer than this program, which works with it");
     }

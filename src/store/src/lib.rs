@@ -58,7 +58,7 @@ pub use list::{
 };
 pub use order::NewOrder;
 pub use retention::Forgotten;
-pub use schema::{MigrationPlan, NewerSchema, PendingMigration};
+pub use schema::{MigrationPlan, NewerSchema, PendingMigration, newest_migration};
 pub use sealing::{Resealed, SealedWith};
 pub use session::{FoundSession, GoodSince, NewSession, SessionPerson, SessionRow};
 pub use standing::{OpenOrders, Standing};

@@ -47,12 +47,13 @@ impl NewerSchema {
     /// Whether this program works with it.
     #[must_use]
     pub fn fits(self) -> bool {
-        self.programs_since <= newest()
+        self.programs_since <= newest_migration()
     }
 }
 
 /// The newest migration of this program.
-fn newest() -> i64 {
+#[must_use]
+pub fn newest_migration() -> i64 {
     MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default()
 }
 
@@ -148,7 +149,9 @@ async fn newer(
     applied: &[(i64, Vec<u8>)],
 ) -> Result<Option<NewerSchema>, sqlx::Error> {
     let last = applied.iter().map(|(version, _)| *version).max();
-    let Some(version) = last.filter(|version| *version > newest()) else { return Ok(None) };
+    let Some(version) = last.filter(|version| *version > newest_migration()) else {
+        return Ok(None);
+    };
     let programs_since =
         sqlx::query_scalar("/* programs_since */ SELECT programs_since FROM installation")
             .fetch_one(connection)
