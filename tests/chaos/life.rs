@@ -445,6 +445,8 @@ fn caller() -> Caller {
     Caller {
         key_id: "chaos".into(),
         name: "chaos".into(),
+        principal: "chaos".into(),
+        person: None,
         request_id: "request".into(),
         source: domain::Source::Api,
         reason: String::new(),

@@ -120,7 +120,7 @@ def right(known):
 
 # These need what cannot be made through the API: a Deployment that somebody else wrote,
 # a failed release that rests where it is, a cluster without applications.
-NEVER_ACCEPTED = {"AdoptDeployment", "ConvertK8sResource", "RetryChangeOrderTask", "DeleteCluster"}
+NEVER_ACCEPTED = {"AdoptDeployment", "ApproveChangeOrder", "ConvertK8sResource", "RetryChangeOrderTask", "DeleteCluster"}
 
 # Of so many requests of an operation one is right, with at most one chance parameter on top.
 ONE_RIGHT_OF = 5

@@ -32,6 +32,7 @@ mod follow;
 mod graceful_start;
 mod guard;
 mod hands;
+mod hold;
 mod known;
 mod kubectl;
 mod layers;

@@ -22,7 +22,7 @@ use crate::{
     context, doctor,
     find::{self, APPLICATIONS, application, call, order_of, snapshot, versions},
     follow::follow,
-    read, release, render,
+    hold, read, release, render,
     show::{self, Printer, complain, say},
 };
 
@@ -56,6 +56,10 @@ pub(crate) async fn act(command: ClientCommand) -> Result<End, Trouble> {
             return follow(&api, &order, &it.waiting, Printer::of(&it.reach)).await;
         }
         ClientCommand::Continue(it) => return next_batch(&it).await,
+        ClientCommand::Approve(it) => return hold::steer(&it, "/sluice/v1/approve").await,
+        ClientCommand::Reject(it) => hold::reject(&it).await?,
+        ClientCommand::LiftFreeze(it) => return hold::steer(&it, "/sluice/v1/lift_freeze").await,
+        ClientCommand::Holds(it) => hold::rules(it.command).await?,
         ClientCommand::StepBack(it) => {
             let (api, order) = order_of(&it.followed.named).await?;
             let mut pairs = vec![("ChangeOrderId", order)];
@@ -109,12 +113,12 @@ pub(crate) async fn act(command: ClientCommand) -> Result<End, Trouble> {
 }
 
 /// Why something is done, as a parameter.
-fn because(reason: &Option<String>) -> Option<(&'static str, String)> {
+pub(crate) fn because(reason: &Option<String>) -> Option<(&'static str, String)> {
     change::because(reason.as_deref()).map(|(name, text)| (name, text.to_owned()))
 }
 
 /// Follows the order whose id a reply has.
-async fn go_on(api: &Api, followed: &Followed, order: &Value) -> Result<End, Trouble> {
+pub(crate) async fn go_on(api: &Api, followed: &Followed, order: &Value) -> Result<End, Trouble> {
     match order.as_str().filter(|id| !id.is_empty()) {
         Some(order) => {
             follow(api, order, &followed.waiting, Printer::of(&followed.named.reach)).await

@@ -1,8 +1,12 @@
 //! What can be typed.
 
+mod holds;
+
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
+
+pub use holds::{Holds, HoldsCommand, NewFreeze, NewHold, OneHold};
 
 /// Commands that ask a server.
 #[derive(Debug, Subcommand)]
@@ -34,6 +38,14 @@ pub enum ClientCommand {
     /// Let the next batch begin, and follow the order.
     #[command(alias = "promote")]
     Continue(Continue),
+    /// Let an order begin that waits for a second person, and follow it. Whoever ordered it cannot.
+    Approve(Steered),
+    /// End an order that waits for a second person.
+    Reject(Steered),
+    /// Let an order begin although a freeze window is closed, and follow it.
+    LiftFreeze(Steered),
+    /// Rules that hold orders off before they begin: who must approve, and when nothing is released.
+    Holds(Holds),
     /// Give back the newest batches of an order.
     StepBack(StepBack),
     /// End an order where it is.

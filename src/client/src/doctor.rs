@@ -1,10 +1,7 @@
 //! Looking for what is wrong: the server, its clock, its database, its cluster, the key, the
 //! rights on the cluster, and probes.
 
-use domain::{
-    order::State,
-    snapshot::{ApplicationLine, OrderLine},
-};
+use domain::snapshot::{ApplicationLine, OrderLine};
 use http::Method;
 use serde::Serialize;
 use serde_json::Value;
@@ -180,7 +177,7 @@ async fn waiting(api: &Api) -> Finding {
         api.get(ORDERS, &[("needs_person", "true"), ("limit", "200")], "orders").await;
     match waits {
         Ok(all) => {
-            let people = all.iter().filter(|it| it.state == State::WaitingConfirmation).count();
+            let people = all.iter().filter(|it| it.needs_person()).count();
             Finding::new(what, Verdict::Ok, format!("{people} for a person"))
         }
         Err(trouble) => Finding::wrong(what, &trouble),

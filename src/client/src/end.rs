@@ -64,7 +64,11 @@ impl End {
             (_, Some(_)) | (State::Failed | State::SystemFailed, None) => Some(Self::Failed),
             (State::Aborted, None) => Some(Self::Aborted),
             (
-                State::Ready | State::Running | State::WaitingConfirmation | State::WaitingInterval,
+                State::Ready
+                | State::WaitingApproval
+                | State::Running
+                | State::WaitingConfirmation
+                | State::WaitingInterval,
                 None,
             ) => None,
         }

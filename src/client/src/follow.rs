@@ -137,8 +137,9 @@ fn stops(snapshot: &Snapshot, waiting: &Waiting) -> Option<Option<End>> {
     if snapshot.order.state.is_final() {
         return Some(None);
     }
-    let waits = snapshot.order.state == State::WaitingConfirmation;
-    let at_gate = waits || snapshot.order.state == State::WaitingInterval;
+    let waits = snapshot.order.needs_person();
+    let at_gate = snapshot.order.state == State::WaitingConfirmation
+        || snapshot.order.state == State::WaitingInterval;
     if at_gate && waiting.until == Until::Gate {
         return Some(Some(End::Done));
     }

@@ -15,6 +15,7 @@ mod find;
 mod follow;
 #[cfg(test)]
 mod golden;
+mod hold;
 mod paint;
 mod prompt;
 mod read;

@@ -80,7 +80,10 @@ fn tone(state: State) -> Tone {
     match state {
         State::Succeeded => Tone::Good,
         State::Failed | State::SystemFailed => Tone::Bad,
-        State::Running | State::WaitingConfirmation | State::WaitingInterval => Tone::Busy,
+        State::WaitingApproval
+        | State::Running
+        | State::WaitingConfirmation
+        | State::WaitingInterval => Tone::Busy,
         State::Ready | State::Aborted => Tone::Plain,
     }
 }
@@ -169,7 +172,10 @@ fn batch_line(batch: &BatchSnapshot, count: usize, is_over: bool, now: Timestamp
         State::Failed | State::SystemFailed => '✗',
         State::Aborted => '■',
         State::Running => '◐',
-        State::Ready | State::WaitingConfirmation | State::WaitingInterval => '○',
+        State::Ready
+        | State::WaitingApproval
+        | State::WaitingConfirmation
+        | State::WaitingInterval => '○',
     };
     let canary = if batch.canary { " canary" } else { "" };
     let size = usize::try_from(batch.size).unwrap_or(0);
@@ -199,7 +205,11 @@ fn sentence(snapshot: &Snapshot) -> String {
         )),
         _ => None,
     });
+    let may_approve = snapshot.actions.contains(&Action::Approve);
     match (snapshot.order.state, next) {
+        (State::WaitingApproval, _) if may_approve => {
+            format!("{}: `sluice approve`", snapshot.order.message)
+        }
         (State::WaitingConfirmation, Some(next)) => next,
         (State::WaitingConfirmation, None) if !snapshot.trouble.is_empty() => {
             snapshot.trouble.clone()

@@ -109,7 +109,7 @@ fn plain(text: &str) -> String {
 fn tone(state: State) -> Tone {
     match state {
         State::Failed | State::SystemFailed => Tone::Bad,
-        State::WaitingConfirmation => Tone::Busy,
+        State::WaitingApproval | State::WaitingConfirmation => Tone::Busy,
         _ => Tone::Plain,
     }
 }

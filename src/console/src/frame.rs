@@ -24,6 +24,8 @@ pub(crate) struct Leads {
     pub order: bool,
     /// Whether channels are shown: to those who manage access.
     pub channels: bool,
+    /// Whether rules that hold orders off are shown.
+    pub holds: bool,
 }
 
 /// An entry of the navigation.
@@ -33,6 +35,7 @@ pub(crate) enum Place {
     Orders,
     Keys,
     Channels,
+    Holds,
     Sessions,
     Nowhere,
 }
@@ -64,6 +67,7 @@ impl Frame {
             Place::Orders => "orders",
             Place::Keys => "keys",
             Place::Channels => "channels",
+            Place::Holds => "holds",
             Place::Sessions => "sessions",
             Place::Nowhere => "",
         };

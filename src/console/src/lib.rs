@@ -79,6 +79,8 @@ pub fn routes_for(service: Service, people: Option<People>) -> Routes {
         .route("/console/orders", get(page::orders::list))
         .route("/console/orders/{id}", get(page::order::show))
         .route("/console/orders/{id}/{action}", post(page::action::act))
+        .route("/console/holds", get(page::holds::list).post(page::holds::create))
+        .route("/console/holds/{name}/delete", post(page::holds::delete))
         .route("/console/keys", get(page::people::keys))
         .route("/console/channels", get(page::channels::list))
         .route("/console/sessions", get(page::people::sessions))

@@ -75,6 +75,8 @@ impl SignedIn {
         Caller {
             key_id: self.0.key_id.clone(),
             name: self.1.clone(),
+            principal: self.0.name.clone(),
+            person: self.0.person.as_ref().map(|person| person.subject.clone()),
             request_id: Uuid::now_v7().to_string(),
             source: Source::Console,
             reason: String::new(),
@@ -96,6 +98,7 @@ impl Frame {
                 orders: signed_in.may(Action::LIST),
                 order: signed_in.may(Action::READ),
                 channels: signed_in.may(Action::MANAGE_ACCESS),
+                holds: signed_in.may(Action::LIST_HOLDS),
             },
             ..Self::new(title)
         }

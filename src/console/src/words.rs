@@ -22,6 +22,7 @@ pub(crate) struct Sign {
 pub(crate) fn of_state(state: State) -> Sign {
     let (word, mark, class) = match state {
         State::Ready => ("accepted", "○", "waits"),
+        State::WaitingApproval => ("needs approval", "▲", "asks"),
         State::Running => ("running", "◐", "runs"),
         State::WaitingConfirmation => ("needs you", "▲", "asks"),
         State::WaitingInterval => ("waits", "○", "waits"),
@@ -109,6 +110,11 @@ pub(crate) fn of_pods(count: i32) -> String {
 pub(crate) fn of_event(kind: &str) -> String {
     let word = match kind {
         "order.accepted" => "accepted",
+        "order.held" => "held off",
+        "order.hold_over" => "no longer held off",
+        "order.approved" => "approved",
+        "order.rejected" => "rejected",
+        "order.freeze_lifted" => "let through the freeze",
         "order.aborted" => "stopped",
         "order.done" => "ended",
         "order.create" => "creation began",

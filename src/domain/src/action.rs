@@ -18,13 +18,15 @@ pub enum Group {
     ManageConfig,
     /// Access keys and sessions of others, principals, and what is granted to them.
     ManageAccess,
+    /// What holds orders off: rules of approval, freeze windows, and their exceptions.
+    ManageHolds,
     /// What the guardrails do not let pods have. See [`crate::guard`].
     ExceedGuardrails,
 }
 
 impl Group {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::ReadApplication,
         Self::ManageApplication,
         Self::ReadCluster,
@@ -34,6 +36,7 @@ impl Group {
         Self::ReadConfig,
         Self::ManageConfig,
         Self::ManageAccess,
+        Self::ManageHolds,
         Self::ExceedGuardrails,
     ];
 
@@ -50,6 +53,7 @@ impl Group {
             Self::ReadConfig => "ReadConfig",
             Self::ManageConfig => "ManageConfig",
             Self::ManageAccess => "ManageAccess",
+            Self::ManageHolds => "ManageHolds",
             Self::ExceedGuardrails => "ExceedGuardrails",
         }
     }
@@ -112,11 +116,17 @@ impl Action {
         Self::new("AbortAndRollbackChangeOrder", Group::ManageApplication);
     pub const STEP_BACK: Self = Self::new("StepBackChangeOrder", Group::ManageApplication);
     pub const RETRY: Self = Self::new("RetryChangeOrderTask", Group::ManageApplication);
+    pub const APPROVE: Self = Self::new("ApproveChangeOrder", Group::ManageApplication);
+    pub const REJECT: Self = Self::new("RejectChangeOrder", Group::ManageApplication);
+    pub const LIFT_FREEZE: Self = Self::new("LiftFreeze", Group::ManageHolds);
+    pub const CREATE_HOLD: Self = Self::new("CreateHoldRule", Group::ManageHolds);
+    pub const DELETE_HOLD: Self = Self::new("DeleteHoldRule", Group::ManageHolds);
+    pub const LIST_HOLDS: Self = Self::new("ListHoldRules", Group::ReadNamespace);
     /// Seeing and ending what belongs to other keys.
     pub const MANAGE_ACCESS: Self = Self::new("ManageAccess", Group::ManageAccess);
 
     /// Those above that are operations of the API.
-    pub const OF_CONSOLE: [Self; 20] = [
+    pub const OF_CONSOLE: [Self; 26] = [
         Self::READ,
         Self::WATCH,
         Self::LIST,
@@ -137,6 +147,12 @@ impl Action {
         Self::ABORT_AND_ROLL_BACK,
         Self::STEP_BACK,
         Self::RETRY,
+        Self::APPROVE,
+        Self::REJECT,
+        Self::LIFT_FREEZE,
+        Self::LIST_HOLDS,
+        Self::CREATE_HOLD,
+        Self::DELETE_HOLD,
     ];
 }
 

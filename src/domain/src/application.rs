@@ -106,7 +106,11 @@ impl Application {
         match self.last_order.map(|(_, state)| state) {
             None | Some(State::Succeeded) => Phase::Ready,
             Some(
-                State::Ready | State::Running | State::WaitingConfirmation | State::WaitingInterval,
+                State::Ready
+                | State::WaitingApproval
+                | State::Running
+                | State::WaitingConfirmation
+                | State::WaitingInterval,
             ) => Phase::Progressing,
             Some(State::Failed | State::Aborted | State::SystemFailed) => Phase::Failed,
         }

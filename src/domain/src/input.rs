@@ -39,6 +39,8 @@ inputs! {
     ApplicationDescription => "application's description",
     ApplicationName => "application's name",
     Annotations => "annotations",
+    /// Which applications a rule is for, by patterns of their names.
+    Applications => "applications",
     /// Time between two batches.
     BatchInterval => "time between batches",
     BatchTimeout => "timeout of a batch",
@@ -59,6 +61,8 @@ inputs! {
     Environment => "environment variables",
     /// Services that an application is created with.
     FirstServices => "Services",
+    /// A rule that holds orders off, by its name.
+    HoldRule => "rule",
     Image => "image",
     ImageTag => "image tag",
     IngressRules => "Ingress rules",
@@ -69,6 +73,8 @@ inputs! {
     JvmOptions => "options of the Java virtual machine",
     /// Whether listeners stay that somebody else made.
     KeepsListeners => "protection of a load balancer's listeners",
+    /// What orders do that a rule is for.
+    Kinds => "kinds of orders",
     Labels => "labels",
     LoadBalancer => "load balancer",
     /// How a load balancer shares out requests.
@@ -88,12 +94,16 @@ inputs! {
     Networks => "networks",
     /// The Kubernetes namespace.
     Namespace => "Kubernetes namespace",
+    /// Which Kubernetes namespaces a rule is for, by patterns.
+    Namespaces => "Kubernetes namespaces",
     /// Name of an object beside a Deployment.
     ObjectName => "name",
     OrderDescription => "description",
     Owner => "owner",
     PackageAddress => "package's address",
     PackageKind => "package's kind",
+    /// When a freeze window is closed.
+    Periods => "periods",
     Phone => "phone number",
     PlanHash => "hash of the plan",
     /// A person or a program, by its name.
@@ -123,6 +133,8 @@ inputs! {
     TargetPort => "port of the pods",
     TemplateContent => "content",
     TemplateName => "config template's name",
+    /// Whose clock the periods of a freeze window go by.
+    TimeZone => "time zone",
     Timeout => "timeout of the order",
     /// Which pods get what comes from outside.
     TrafficPolicy => "traffic policy",

@@ -42,5 +42,6 @@ pub use id::{
     ReleaseId,
 };
 pub use input::Input;
+pub use order::hold;
 pub use rejection::Rejection;
 pub use source::Source;

@@ -9,6 +9,7 @@
 //! constraints. Pure data; only `edas` knows the numbers of EDAS.
 
 pub mod hands;
+pub mod hold;
 pub mod intent;
 pub mod outage;
 pub mod plan;
@@ -22,7 +23,7 @@ use serde_json::Value;
 use super::{ApplicationId, BatchId, ClusterId, Input, OrderId, ReleaseId};
 use crate::{
     guard::Guardrails,
-    order::{hands::Hands, intent::Intent, outage::OutageClock, plan::Strategy},
+    order::{hands::Hands, hold::Hold, intent::Intent, outage::OutageClock, plan::Strategy},
     template::{settings::BorrowedSettings, spec::SpecChange},
 };
 
@@ -107,6 +108,8 @@ impl Kind {
 pub enum State {
     /// Accepted; nothing done yet.
     Ready,
+    /// Accepted; somebody else must approve it before anything is done.
+    WaitingApproval,
     /// A batch is under way.
     Running,
     /// A person must confirm the next batch.
@@ -130,9 +133,11 @@ impl State {
     #[must_use]
     pub fn is_final(self) -> bool {
         match self {
-            Self::Ready | Self::Running | Self::WaitingConfirmation | Self::WaitingInterval => {
-                false
-            }
+            Self::Ready
+            | Self::WaitingApproval
+            | Self::Running
+            | Self::WaitingConfirmation
+            | Self::WaitingInterval => false,
             Self::Succeeded | Self::Failed | Self::Aborted | Self::SystemFailed => true,
         }
     }
@@ -392,6 +397,8 @@ pub struct Order {
     pub step_since: Timestamp,
     /// The time of that step during which it could not go on.
     pub outages: OutageClock,
+    /// What may hold it off; none = nothing does, or it has begun.
+    pub hold: Option<Box<Hold>>,
 }
 
 impl Order {

@@ -71,7 +71,7 @@ impl OrderLine {
     /// Whether nothing goes on before a person says so.
     #[must_use]
     pub fn needs_person(&self) -> bool {
-        self.state == State::WaitingConfirmation
+        matches!(self.state, State::WaitingApproval | State::WaitingConfirmation)
     }
 }
 
@@ -182,6 +182,12 @@ pub enum Action {
     },
     /// Give the pods of the newest batches back; from one up to so many batches can stay.
     StepBack { most: usize },
+    /// Let it begin, as a second person.
+    Approve,
+    /// End it before it begins, as a second person.
+    Reject,
+    /// Let it begin although a freeze window is closed.
+    LiftFreeze,
     /// End it where it is.
     Abort,
     /// Return to the version before; an open order ends.

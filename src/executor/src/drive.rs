@@ -3,6 +3,7 @@
 //! another one begins with the same round.
 
 mod events;
+mod hold;
 mod numbers;
 mod outage;
 mod owed;
@@ -180,6 +181,9 @@ impl Executor {
         }
         if stop.is_cancelled() {
             return Ok(Some(End::GiveBack(Some(self.clock.now()))));
+        }
+        if let Some(hold) = drive.order.hold.clone() {
+            return self.hold_off(drive, &hold).await;
         }
         drive.changed.borrow_and_update();
         if drive.order.has_change_to_make() {

@@ -65,8 +65,9 @@ pub use request::{
 pub use session::{Opened, SessionToken, Visit, acting_name};
 pub use store::{ApplicationFilter, OrderFilter};
 pub use store::{
-    ChannelRow, Delivery, Ending, FoundSession, ListedApplication, ListedKey, ListedOrder,
-    PolicyRow, PrincipalRow, SessionPerson, SessionRow, WantedApplications, WantedOrders,
+    ChannelRow, Delivery, Ending, FoundSession, HoldRuleRow, ListedApplication, ListedKey,
+    ListedOrder, PolicyRow, PrincipalRow, SessionPerson, SessionRow, WantedApplications,
+    WantedOrders,
 };
 pub use view::{BatchView, ClusterView, CurrentSpec, OrderView, PodState, ReleaseView};
 

@@ -171,6 +171,7 @@ impl Service {
                 self.check_key_holds(caller).await?;
             }
             let mut tx = self.begin().await?;
+            tx.acted_by(&caller.principal, caller.person.as_deref());
             if let Kind::Access(change) = &kind {
                 self.begin_access_change(&mut tx, caller, change).await?;
             }

@@ -16,8 +16,12 @@ use domain::{
 #[derive(Debug, Clone)]
 pub struct Caller {
     pub key_id: String,
-    /// The access key's name, for events and owners.
+    /// Under which name they act, for events and owners.
     pub name: String,
+    /// The principal whose key it is.
+    pub principal: String,
+    /// The identity provider's name for the person; none = nobody signed in.
+    pub person: Option<String>,
     /// The request's own id, as it is in the reply and the log.
     pub request_id: String,
     /// What it is asked through.
@@ -38,6 +42,8 @@ impl Caller {
         Self {
             key_id: String::new(),
             name: "sluice".into(),
+            principal: "sluice".into(),
+            person: None,
             request_id: String::new(),
             source: Source::Cli,
             reason: String::new(),

@@ -114,7 +114,13 @@ impl Service {
         let key_id = self.store.key_named(key_name).await?;
         let key_id = key_id.ok_or_else(|| Rejection::UnknownKey(key_name.into()))?;
         let person = SessionPerson { subject: person.subject.clone(), name: person.name.clone() };
-        let caller = by_sign_in(key_id, acting_name(Some(&person), key_name), sign_in, visit);
+        let name = acting_name(Some(&person), key_name);
+        let principal = key_name.to_owned();
+        let caller = Caller {
+            principal,
+            person: Some(person.subject.clone()),
+            ..by_sign_in(key_id, name, sign_in, visit)
+        };
         self.open(&caller, visit, Some(&person)).await
     }
 
@@ -324,7 +330,9 @@ fn random() -> Result<[u8; 32], Error> {
 fn by_sign_in(key_id: String, name: String, sign_in: &str, visit: &Visit) -> Caller {
     Caller {
         key_id,
+        principal: name.clone(),
         name,
+        person: None,
         request_id: String::new(),
         source: Source::Console,
         reason: String::new(),

@@ -54,6 +54,8 @@ fn command(name: &str) -> Caller {
     Caller {
         key_id: String::new(),
         name: name.into(),
+        principal: name.into(),
+        person: None,
         request_id: String::new(),
         source: Source::Cli,
         reason: String::new(),

@@ -33,6 +33,7 @@ pub use crate::application::scaling_rule::{RuleChange, ScalingRuleRow};
 pub use crate::application::tag::TagRow;
 pub use crate::catalog::access_key::{KeyRow, ListedKey, NewKey, WantedKeys};
 pub use crate::catalog::config_template::{ConfigTemplateFilter, ConfigTemplateRow};
+pub use crate::catalog::hold_rule::{HoldRuleRow, MOST_HOLD_RULES};
 pub use crate::catalog::logical_region::{LogicalRegion, RegionText};
 pub use crate::catalog::principal::{PolicyRow, PrincipalRow};
 pub use crate::cluster::identity::{OpenWork, Recorded};
@@ -161,6 +162,7 @@ impl Store {
             before: None,
             after: None,
             touched: Vec::new(),
+            author: None,
         })
     }
 
@@ -194,6 +196,8 @@ pub struct Tx {
     after: Option<domain::audit::Digest>,
     /// The applications that were locked, or got an order.
     touched: Vec<ApplicationId>,
+    /// The principal who asks for it, and the person, if one signed in.
+    author: Option<(String, Option<String>)>,
 }
 
 impl Tx {

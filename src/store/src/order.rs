@@ -4,6 +4,7 @@
 pub(crate) mod advance;
 pub(crate) mod event;
 mod guarded;
+mod hold;
 pub(crate) mod lease;
 mod load;
 pub(crate) mod outage;
@@ -70,12 +71,14 @@ impl Tx {
         let ids: Vec<_> = batches.clone().map(|_| BatchId::new().0).collect();
         let targets: Vec<_> =
             batches.map(|index| order.strategy.cumulative(index, order.replicas)).collect();
+        let (principal, person) = self.author.clone().unzip();
+        let person = person.flatten();
         let inserted = sqlx::query!(
             r#"/* insert_order */ WITH inserted AS (
                  INSERT INTO change_order
                     (id, application_id, kind, strategy, target, snapshot, release_id, rolls_back, description, created_at, created_by, source, step_since, run_after,
-                     batch, confirmed, back_to, notes, replicas, replicas_before, packages)
-                 VALUES ($1, $2, $3::text::order_kind, $4, $5, $6, $7, $8, $9, $10::timestamptz, $11, $12::text::order_source, $10, $10, $13::int, $13 + 1, nullif($13, 0), $14, $15, $16, $17)
+                     batch, confirmed, back_to, notes, replicas, replicas_before, packages, created_by_principal, created_by_person)
+                 VALUES ($1, $2, $3::text::order_kind, $4, $5, $6, $7, $8, $9, $10::timestamptz, $11, $12::text::order_source, $10, $10, $13::int, $13 + 1, nullif($13, 0), $14, $15, $16, $17, $21, $22)
                  ON CONFLICT (application_id) WHERE finished_at IS NULL DO NOTHING RETURNING id
              ), batches AS (
                  INSERT INTO batch (id, order_id, index, target, updated_at, state, started_at, finished_at)
@@ -102,7 +105,9 @@ impl Tx {
             &packages,
             &ids,
             &targets,
-            ORDER_CHANNEL
+            ORDER_CHANNEL,
+            principal,
+            person
         )
         .fetch_optional(self.connection())
         .await?;

@@ -11,6 +11,7 @@ use super::{
 };
 use domain::{
     ApplicationId, BatchId, OrderId, Source,
+    hold::HeldBy,
     order::{Kind, Order, State, Step, plan::Strategy},
     package::Label,
     snapshot::ApplicationName,
@@ -42,6 +43,10 @@ pub struct OrderView {
     pub image: String,
     /// Package it releases; none = an image.
     pub package: Option<Label>,
+    /// What it waits for before it begins.
+    pub held_by: Option<HeldBy>,
+    /// Who approved it, where somebody had to.
+    pub approved_by: Option<String>,
     /// Why it ended as it did, or what it waits for; may be empty.
     pub message: String,
     /// What keeps its next batch from beginning while it waits; empty = nothing.
@@ -154,7 +159,7 @@ macro_rules! orders {
             $name
                 + r#" SELECT o.id AS "id!", o.application_id AS "application_id!", o.kind::text AS "kind!", o.state::text AS "state!", o.step::text AS "step!",
                o.strategy AS "strategy!", o.replicas, o.replicas_before, o.description AS "description!", o.notes AS "notes!", o.message AS "message!", o.trouble AS "trouble!",
-               o.created_at AS "created_at!", o.finished_at, o.created_by AS "created_by!", o.source::text AS "source!", o.rolls_back,
+               o.created_at AS "created_at!", o.finished_at, o.created_by AS "created_by!", o.held_by, o.approved_by, o.source::text AS "source!", o.rolls_back,
                r.version AS "version?", r.image AS "image?", r.package,
                (SELECT u.id FROM change_order u WHERE u.rolls_back = o.id) AS rolled_back_by, o.template IS NOT NULL OR o.finalizing AS "changed_deployment!",
                NOT EXISTS (
@@ -197,6 +202,8 @@ macro_rules! shown {
             version: $row.version.unwrap_or_default(),
             image: $row.image.unwrap_or_default(),
             package: $row.package.map(|package| document("package", package)).transpose()?,
+            held_by: $row.held_by.map(|word| value("held_by", word)).transpose()?,
+            approved_by: $row.approved_by,
             message: $row.message,
             trouble: $row.trouble,
             created_at: $row.created_at.to_jiff(),

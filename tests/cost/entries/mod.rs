@@ -4,6 +4,7 @@ mod access;
 mod audit;
 mod console;
 mod domain;
+mod hold;
 mod keyring;
 mod notation;
 mod object;
@@ -27,6 +28,7 @@ pub fn all() -> Vec<Entry> {
         pod::entries(),
         object::entries(),
         domain::entries(),
+        hold::entries(),
         keyring::entries(),
         console::entries(),
         people::entries(),

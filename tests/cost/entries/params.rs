@@ -161,6 +161,8 @@ fn caller() -> service::Caller {
         identity: None,
         key_id: "key".into(),
         name: "tests".into(),
+        principal: "tests".into(),
+        person: None,
         request_id: "request".into(),
         source: domain::Source::Api,
         reason: String::new(),

@@ -422,6 +422,8 @@ pub fn caller() -> Caller {
     Caller {
         key_id: "test".into(),
         name: "tester".into(),
+        principal: "tester".into(),
+        person: None,
         request_id: "request".into(),
         source: domain::Source::Api,
         reason: String::new(),

@@ -83,6 +83,24 @@ pub(crate) fn choices(order: &Snapshot) -> Choices {
             let stay = (1..=*most).rev().collect();
             Choice { stay, ..choice("step-back", "Step back".into(), effect) }
         }
+        Action::Approve => {
+            let effect =
+                format!("{} ordered this. It begins once you have approved it.", line.created_by);
+            Choice { is_main: true, ..choice("approve", "Approve".into(), effect) }
+        }
+        Action::Reject => {
+            let effect = "The order ends. Nothing was changed.".into();
+            Choice { is_grave: true, ..choice("reject", "Reject".into(), effect) }
+        }
+        Action::LiftFreeze => {
+            let effect =
+                "The order begins although the freeze window is closed. Say why: it is on record."
+                    .into();
+            Choice {
+                is_grave: true,
+                ..choice("lift-freeze", "Begin in spite of the freeze".into(), effect)
+            }
+        }
         Action::Abort => {
             let effect = if releases {
                 format!(
@@ -113,6 +131,9 @@ pub(crate) fn labels(actions: &[Action]) -> String {
     let label = |action: &Action| match action {
         Action::Continue { .. } => "continue",
         Action::StepBack { .. } => "step back",
+        Action::Approve => "approve",
+        Action::Reject => "reject",
+        Action::LiftFreeze => "let through the freeze",
         Action::Abort => "stop",
         Action::RollBack => "roll back",
         Action::Retry { .. } => "retry",
@@ -135,6 +156,9 @@ pub(crate) async fn act(
         "abort" => access::Action::ABORT,
         "roll-back" => access::Action::ROLL_BACK,
         "retry" => access::Action::RETRY,
+        "approve" => access::Action::APPROVE,
+        "reject" => access::Action::REJECT,
+        "lift-freeze" => access::Action::LIFT_FREEZE,
         _ => return Err(Fault::not_found()),
     };
     // Both operations are this button. Whoever may neither is refused by the first one.
@@ -163,6 +187,9 @@ pub(crate) async fn act(
             service.step_back(&caller, order, stay.map_err(Fault::unreadable)?).await?
         }
         "abort" => service.abort(&caller, order).await?,
+        "approve" => service.approve(&caller, order).await?,
+        "reject" => service.reject(&caller, order).await?,
+        "lift-freeze" => service.lift_freeze(&caller, order).await?,
         "roll-back" => match (service.roll_back(&caller, order).await, others) {
             (Err(Error::Rejected(Rejection::NotAllowed { .. })), Ok(other)) => {
                 other.service.roll_back(&caller, order).await?

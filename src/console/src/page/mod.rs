@@ -4,6 +4,7 @@ pub(crate) mod action;
 pub(crate) mod application;
 pub(crate) mod applications;
 pub(crate) mod channels;
+pub(crate) mod holds;
 pub(crate) mod order;
 pub(crate) mod orders;
 pub(crate) mod people;
@@ -44,8 +45,9 @@ pub(crate) fn nonce() -> String {
 }
 
 /// The states of an order that has not ended.
-pub(crate) const OPEN: [OrderState; 4] = [
+pub(crate) const OPEN: [OrderState; 5] = [
     OrderState::Ready,
+    OrderState::WaitingApproval,
     OrderState::Running,
     OrderState::WaitingConfirmation,
     OrderState::WaitingInterval,

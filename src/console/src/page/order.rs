@@ -241,7 +241,11 @@ fn state_sentence(order: &Snapshot, may_continue: bool) -> String {
     let of = order.batches.len();
     let one = of == 1;
     match (order.order.state, next, running) {
+        (OrderState::Ready, ..) if !order.order.message.is_empty() => {
+            format!("Accepted; it {}.", order.order.message)
+        }
         (OrderState::Ready, ..) => "Accepted; it begins at once.".into(),
+        (OrderState::WaitingApproval, ..) => format!("Accepted; it {}.", order.order.message),
         (OrderState::WaitingConfirmation | OrderState::WaitingInterval, ..)
             if !order.trouble.is_empty() =>
         {

@@ -67,7 +67,7 @@ pub(crate) async fn list(
 fn filter_of(asked: &Form) -> WantedOrders {
     let states = match asked.text("state") {
         "open" => OPEN.to_vec(),
-        "needs" => vec![OrderState::WaitingConfirmation],
+        "needs" => vec![OrderState::WaitingApproval, OrderState::WaitingConfirmation],
         "succeeded" => vec![OrderState::Succeeded],
         "failed" => vec![OrderState::Failed, OrderState::SystemFailed],
         "stopped" => vec![OrderState::Aborted],

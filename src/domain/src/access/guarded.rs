@@ -54,6 +54,7 @@ fn only_reads(action: Action) -> bool {
         | Group::ReadConfig
         | Group::ManageConfig
         | Group::ManageAccess
+        | Group::ManageHolds
         | Group::ExceedGuardrails => false,
     }
 }

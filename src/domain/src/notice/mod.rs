@@ -61,7 +61,7 @@ impl Topic {
         }
         match transition.state {
             State::Ready | State::Running | State::WaitingInterval => None,
-            State::WaitingConfirmation => Some(Self::Waiting),
+            State::WaitingApproval | State::WaitingConfirmation => Some(Self::Waiting),
             State::Succeeded if order.kind == Kind::Rollback => Some(Self::RolledBack),
             State::Succeeded => Some(Self::Succeeded),
             State::Failed | State::SystemFailed if transition.gave_way() => Some(Self::Superseded),

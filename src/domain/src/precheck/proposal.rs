@@ -87,6 +87,7 @@ impl Proposal {
             created_at: Timestamp::UNIX_EPOCH,
             step_since: Timestamp::UNIX_EPOCH,
             outages: OutageClock::default(),
+            hold: None,
         }
     }
 }

@@ -156,6 +156,7 @@ fn accepted(kind: Kind, strategy: Strategy, replicas: i32) -> Order {
         created_at: at(0),
         step_since: at(0),
         outages: OutageClock::default(),
+        hold: None,
     }
 }
 

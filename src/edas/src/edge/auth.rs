@@ -203,7 +203,9 @@ fn caller_of(claim: Claim, name: String, parts: &Parts, peer: Peer) -> Result<Ca
     Ok(Caller {
         identity: Some(identity(&claim, &parts.method, path, query)),
         key_id: claim.key_id,
+        principal: name.clone(),
         name,
+        person: None,
         request_id,
         source: Source::Api,
         reason: String::new(),

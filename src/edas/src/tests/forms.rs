@@ -2,6 +2,7 @@
 //! has one form in all operations, but for those that `ELSEWHERE` names.
 
 mod access;
+mod hold;
 
 /// What a text must look like.
 pub(super) enum Form {
@@ -14,7 +15,7 @@ pub(super) enum Form {
     /// Free text, of which only too much is wrong.
     Text,
     /// Whatever is given means something, for this reason: only control characters are wrong.
-    Any(#[allow(dead_code, reason = "it is for who reads the table")] &'static str),
+    Any(#[allow(dead_code, reason = "for who reads the table")] &'static str),
 }
 
 const PROBE: Form = Form::Json(&[
@@ -51,7 +52,6 @@ const CONTAINERS: Form = Form::Json(&[
 
 const NAMES_OF_THINGS: &[&str] = &["A B", "-x", "x/y"];
 const FILTER: Form = Form::Any("a filter: what nothing has finds nothing");
-
 const SCALING: &[&str] = &[
     r#"{"minReplicas":1}"#,
     r#"{"minReplicas":0,"maxReplicas":2,"triggers":[]}"#,
@@ -493,8 +493,8 @@ pub(super) fn thing(parameter: &str) -> Option<&'static str> {
 
 /// The form of a text; none = it has none, since it is no text or is not in the table.
 pub(super) fn form(operation: &str, parameter: &str) -> Option<&'static Form> {
-    let mut elsewhere = ELSEWHERE.iter().chain(access::ELSEWHERE);
-    let mut all = FORMS.iter().chain(access::FORMS);
-    let own = elsewhere.find(|it| it.0 == operation && it.1 == parameter).map(|it| &it.2);
-    own.or_else(|| all.find(|(name, _)| *name == parameter).map(|(_, form)| form))
+    let mut elsewhere = ELSEWHERE.iter().chain(access::ELSEWHERE).chain(hold::ELSEWHERE);
+    let mut all = FORMS.iter().chain(access::FORMS).chain(hold::FORMS);
+    let own = elsewhere.find(|it| it.0 == operation && it.1 == parameter);
+    own.map(|it| &it.2).or_else(|| all.find(|(name, _)| *name == parameter).map(|(_, form)| form))
 }

@@ -285,6 +285,7 @@ impl From<Rejection> for ApiError {
             }
             Rejection::UnknownPrincipal(_) => "UnknownPrincipal".into(),
             Rejection::UnknownPolicy(_) => "UnknownPolicy".into(),
+            Rejection::UnknownHoldRule(_) => "UnknownHoldRule".into(),
             Rejection::UnknownChannel(_) => "UnknownChannel".into(),
             Rejection::UnknownApplication(_) => "UnknownApplication".into(),
             Rejection::UnknownOrder(_) => "UnknownOrder".into(),

@@ -61,6 +61,8 @@ pub enum Object {
     Region,
     /// Access keys, principals and policies: only somebody who may do everything gets at them.
     Access,
+    /// What holds orders off, by a rule's name.
+    Hold,
     /// Nothing that anybody owns: the action alone is judged.
     Server,
 }
@@ -98,6 +100,7 @@ pub const OFFERS: &[Offer] = &[
     ),
     offered("AbortChangeOrder", ManageApplication, Order, order::ABORT_CHANGE_ORDER),
     offered("AdoptDeployment", ManageApplication, Named, release::ADOPT_DEPLOYMENT),
+    offered("ApproveChangeOrder", ManageApplication, Order, order::APPROVE_CHANGE_ORDER),
     offered("AttachPolicy", ManageAccess, Access, access::ATTACH_POLICY),
     offered("BindK8sSlb", ManageApplication, Application, network::BIND_K8S_SLB),
     offered("ContinuePipeline", ManageApplication, Batch, order::CONTINUE_PIPELINE),
@@ -110,6 +113,7 @@ pub const OFFERS: &[Offer] = &[
         application::CREATE_APPLICATION_SCALING_RULE,
     ),
     offered("CreateConfigTemplate", ManageConfig, Template, config::CREATE_CONFIG_TEMPLATE),
+    offered("CreateHoldRule", ManageHolds, Hold, order::CREATE_HOLD_RULE),
     offered("CreateK8sConfigMap", ManageConfig, Beside("configmap"), config::CREATE_K8S_CONFIG_MAP),
     offered(
         "CreateK8sIngressRule",
@@ -131,6 +135,7 @@ pub const OFFERS: &[Offer] = &[
     ),
     offered("DeleteCluster", ManageCluster, Cluster, cluster::DELETE_CLUSTER),
     offered("DeleteConfigTemplate", ManageConfig, Template, config::DELETE_CONFIG_TEMPLATE),
+    offered("DeleteHoldRule", ManageHolds, Hold, order::DELETE_HOLD_RULE),
     offered(
         "DeleteK8sApplication",
         ManageApplication,
@@ -227,6 +232,7 @@ pub const OFFERS: &[Offer] = &[
     offered("ImportK8sCluster", ManageCluster, Cluster, cluster::IMPORT_K8S_CLUSTER),
     offered("InsertK8sApplication", ManageApplication, Named, insert::INSERT_K8S_APPLICATION),
     offered("InsertOrUpdateRegion", ManageNamespace, Region, cluster::INSERT_OR_UPDATE_REGION),
+    offered("LiftFreeze", ManageHolds, Order, order::LIFT_FREEZE),
     offered("ListAccessKeys", ManageAccess, Access, access::LIST_ACCESS_KEYS),
     offered("ListAliyunRegion", ReadNamespace, Server, cluster::LIST_ALIYUN_REGION),
     offered("ListApplication", ReadApplication, Applications, application::LIST_APPLICATION),
@@ -242,6 +248,7 @@ pub const OFFERS: &[Offer] = &[
         Application,
         release::LIST_HISTORY_DEPLOY_VERSION,
     ),
+    offered("ListHoldRules", ReadNamespace, Hold, order::LIST_HOLD_RULES),
     offered("ListK8sConfigMaps", ReadConfig, Beside("configmap"), config::LIST_K8S_CONFIG_MAPS),
     offered("ListK8sIngressRules", ReadConfig, Beside("ingress"), network::LIST_K8S_INGRESS_RULES),
     offered("ListK8sNamespaces", ReadCluster, Cluster, cluster::LIST_K8S_NAMESPACES),
@@ -260,6 +267,7 @@ pub const OFFERS: &[Offer] = &[
         application::QUERY_APPLICATION_STATUS,
     ),
     offered("QueryRegionConfig", ReadNamespace, Server, package::QUERY_REGION_CONFIG),
+    offered("RejectChangeOrder", ManageApplication, Order, order::REJECT_CHANGE_ORDER),
     offered(
         "RestartK8sApplication",
         ManageApplication,

@@ -149,6 +149,13 @@ impl Params {
         self.raw(name).filter(|value| !value.is_empty())
     }
 
+    /// The texts of a list with commas; none = absent.
+    #[must_use]
+    pub fn list(&self, name: &str) -> Vec<String> {
+        let texts = self.text(name).unwrap_or_default().split(',').map(str::trim);
+        texts.filter(|text| !text.is_empty()).map(str::to_owned).collect()
+    }
+
     /// The value of a parameter that must be there and not be empty.
     ///
     /// # Errors

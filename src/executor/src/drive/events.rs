@@ -85,6 +85,7 @@ fn passing(order: &Order, transition: &Transition) -> Option<Passing> {
             of("ChangeOrderAborted", "was ended by a person", 0)
         }
         State::Ready
+        | State::WaitingApproval
         | State::Running
         | State::WaitingConfirmation
         | State::WaitingInterval

@@ -2,5 +2,6 @@
 
 pub(crate) mod cluster;
 pub(crate) mod config_template;
+pub(crate) mod hold_rule;
 pub(crate) mod region;
 pub(crate) mod tag;

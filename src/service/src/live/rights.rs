@@ -7,18 +7,21 @@ use domain::{
 };
 
 /// The operations behind the actions of an order.
-const OPERATIONS: [Permitted; 6] = [
+const OPERATIONS: [Permitted; 9] = [
     Permitted::CONFIRM,
     Permitted::STEP_BACK,
     Permitted::ABORT,
     Permitted::ROLL_BACK,
     Permitted::ABORT_AND_ROLL_BACK,
     Permitted::RETRY,
+    Permitted::APPROVE,
+    Permitted::REJECT,
+    Permitted::LIFT_FREEZE,
 ];
 
 /// Which of them somebody may do. All who may do the same are shown the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Rights(u8);
+pub(super) struct Rights(u16);
 
 impl Rights {
     fn of(permit: &Permit, application: &ApplicationName) -> Self {
@@ -32,6 +35,9 @@ impl Rights {
         let needs: &[Permitted] = match action {
             Action::Continue { .. } => &[Permitted::CONFIRM],
             Action::StepBack { .. } => &[Permitted::STEP_BACK],
+            Action::Approve => &[Permitted::APPROVE],
+            Action::Reject => &[Permitted::REJECT],
+            Action::LiftFreeze => &[Permitted::LIFT_FREEZE],
             Action::Abort => &[Permitted::ABORT],
             // Either operation does it.
             Action::RollBack => &[Permitted::ROLL_BACK, Permitted::ABORT_AND_ROLL_BACK],

@@ -4,6 +4,7 @@ use super::Shown;
 use crate::{BatchView, Error, OrderView, Service};
 use domain::{
     OrderId,
+    hold::HeldBy,
     order::{Kind, State, Step},
     snapshot::{
         Action, ApplicationName, BatchSnapshot, OrderLine, PodSnapshot, Snapshot, TIMELINE,
@@ -111,6 +112,12 @@ fn actions(order: &OrderView) -> Vec<Action> {
     let most = if waits { begun.saturating_sub(1) } else { done };
     if order.step.is_in_batches() && !order.state.is_final() && order.batch_count > 1 && most > 0 {
         actions.push(Action::StepBack { most });
+    }
+    if order.state == State::WaitingApproval {
+        actions.extend([Action::Approve, Action::Reject]);
+    }
+    if order.held_by == Some(HeldBy::Freeze) && !order.state.is_final() {
+        actions.push(Action::LiftFreeze);
     }
     if !order.state.is_final() && order.step != Step::Delete {
         actions.push(Action::Abort);

@@ -14,6 +14,9 @@ use store::{Event, Tx};
 /// The kind of the event that an order was ended by a person.
 const ABORTED: &str = "order.aborted";
 
+/// The kind of the event that a second person did not approve an order, which ended it.
+pub(super) const REJECTED: &str = "order.rejected";
+
 impl Service {
     /// Ends an order where it is: no further batch begins. An order that was
     /// aborted before is left as it is.
@@ -250,7 +253,7 @@ impl Service {
         Ok(())
     }
 
-    async fn note(
+    pub(super) async fn note(
         &self,
         tx: &mut Tx,
         caller: &Caller,
@@ -265,16 +268,18 @@ impl Service {
             cause,
             detail: json!({ "request": caller.request_id }),
         };
-        let told = (kind == ABORTED).then(|| Telling::aborted(order));
+        let told = [ABORTED, REJECTED].contains(&kind).then(|| Telling::aborted(order));
         Ok(tx.add_told_event(order.application, order.id, self.clock.now(), event, told).await?)
     }
 }
 
-fn refuse_ended(order: &Order) -> Result<(), Rejection> {
+pub(super) fn refuse_ended(order: &Order) -> Result<(), Rejection> {
     let how = match order.state {
-        State::Ready | State::Running | State::WaitingConfirmation | State::WaitingInterval => {
-            return Ok(());
-        }
+        State::Ready
+        | State::WaitingApproval
+        | State::Running
+        | State::WaitingConfirmation
+        | State::WaitingInterval => return Ok(()),
         State::Succeeded => "ended well already",
         State::Failed => "failed already",
         State::Aborted => "was aborted already",

@@ -6,6 +6,7 @@ pub(crate) mod configure;
 pub(crate) mod create;
 pub(crate) mod deploy;
 pub(crate) mod edit;
+pub(crate) mod hold;
 pub(crate) mod operate;
 pub(crate) mod precheck;
 pub(crate) mod retry;

@@ -107,7 +107,7 @@ impl Store {
                    SELECT a.id, a.cluster_id, a.namespace, a.name, a.replicas, a.ready_replicas, a.replicas_before_stop, a.release_id,
                        newest.id AS order_id, newest.kind, newest.state, newest.strategy, newest.batch, newest.message, newest.release_id AS order_release,
                        newest.created_at, newest.finished_at, newest.created_by, newest.source,
-                       CASE WHEN newest.state IN ('waiting_confirmation', 'failed', 'system_failed') OR newest.trouble <> '' THEN 0
+                       CASE WHEN newest.state IN ('waiting_approval', 'waiting_confirmation', 'failed', 'system_failed') OR newest.trouble <> '' THEN 0
                            WHEN newest.state = 'aborted' THEN 1 WHEN newest.state IN ('ready', 'running', 'waiting_interval') THEN 2 ELSE 3 END AS rank
                    FROM application a LEFT JOIN LATERAL (
                        SELECT o.id, o.kind::text AS kind, o.state::text AS state, o.strategy, o.batch, o.message, o.trouble, o.release_id, o.created_at, o.finished_at, o.created_by,

@@ -109,14 +109,15 @@ impl Store {
         let back_to = seen.back_to.map(|stay| crate::row::number("back_to", stay)).transpose()?;
         sqlx::query!(
             "/* give_back */ UPDATE change_order SET lease_holder = NULL, lease_expires_at = NULL,
-                 run_after = CASE WHEN confirmed = $4 AND back_to IS NOT DISTINCT FROM $5 AND goes_on = $6 AND (finished_at IS NULL OR NOT finalizing) THEN coalesce($3::timestamptz, 'infinity'::timestamptz) ELSE run_after END
+                 run_after = CASE WHEN confirmed = $4 AND back_to IS NOT DISTINCT FROM $5 AND goes_on = $6 AND ($7::int IS NULL OR hold_changes = $7) AND (finished_at IS NULL OR NOT finalizing) THEN coalesce($3::timestamptz, 'infinity'::timestamptz) ELSE run_after END
              WHERE id = $1 AND generation = $2",
             lease.order.0,
             lease.generation,
             run_after.map(|at| at.to_sqlx()) as _,
             confirmed,
             back_to,
-            seen.goes_on
+            seen.goes_on,
+            seen.hold.as_ref().map(|hold| hold.changes)
         )
         .execute(&self.pool)
         .await?;

@@ -5,7 +5,10 @@ use domain::{
     order::{Batch, Order, State, intent::Intent},
 };
 
-use super::outage;
+use super::{
+    hold::{self, HoldColumns},
+    outage,
+};
 use crate::{
     Store, StoreError,
     keyring::Keyring,
@@ -31,7 +34,8 @@ pub(super) async fn load(
 ) -> Result<Option<Order>, StoreError> {
     let row = sqlx::query!(
         r#"/* order */ SELECT o.id, o.application_id, o.cluster_id, a.namespace, a.name, o.kind::text AS "kind!", o.state::text AS "state!", o.step::text AS "step!",
-               o.step_since, o.batch, o.confirmed, o.back_to, o.strategy, o.target, o.snapshot, o.intent, o.applied, o.template, o.finalizing, o.trouble, o.hands, o.goes_on, o.rolls_back, o.created_at, o.outage_since, o.outage_ms, o.obstacle, o.obstacle_ms
+               o.step_since, o.batch, o.confirmed, o.back_to, o.strategy, o.target, o.snapshot, o.intent, o.applied, o.template, o.finalizing, o.trouble, o.hands, o.goes_on, o.rolls_back, o.created_at, o.outage_since, o.outage_ms, o.obstacle, o.obstacle_ms,
+               o.may_be_held AND o.step = 'start' AND o.finished_at IS NULL AS "may_be_held!", o.held_by, o.held_until, o.approved_by, o.lifted_by, o.hold_changes
            FROM change_order o JOIN application a ON a.id = o.application_id WHERE o.id = $1"#,
         id.0
     )
@@ -60,6 +64,19 @@ pub(super) async fn load(
         Some(effect) => Some(Intent { effect: keyring.open_json(INTENT, id, &effect)?, applied }),
         None => None,
     };
+    let hold = if row.may_be_held {
+        let columns = HoldColumns {
+            held_by: row.held_by,
+            held_until: row.held_until.map(jiff_sqlx::Timestamp::to_jiff),
+            approved: row.approved_by.is_some(),
+            lifted: row.lifted_by.is_some(),
+            changes: row.hold_changes,
+        };
+        let application = ApplicationId(row.application_id);
+        Some(hold::of_order(connection, &row.kind, application, columns).await?)
+    } else {
+        None
+    };
     Ok(Some(Order {
         id: OrderId(row.id),
         application: ApplicationId(row.application_id),
@@ -86,5 +103,6 @@ pub(super) async fn load(
         created_at: row.created_at.to_jiff(),
         step_since: row.step_since.to_jiff(),
         outages: outage::clock((row.outage_since, row.outage_ms), (row.obstacle, row.obstacle_ms))?,
+        hold,
     }))
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use service::{CreatedKey, Listed, ListedKey, WantedKey};
 use utoipa::ToSchema;
 
-use super::{list, most, role, time};
+use super::{most, role, time};
 use crate::{
     edge::call::Call,
     wire::{
@@ -207,7 +207,7 @@ fn seconds(params: &Params, name: &str) -> Result<Option<SignedDuration>, ApiErr
 }
 
 fn schemes(params: &Params) -> Result<Vec<String>, ApiError> {
-    let given = list(params, "Schemes");
+    let given = params.list("Schemes");
     let is_known =
         |it: &str| [Scheme::Acs3HmacSha256, Scheme::HmacSha1].iter().any(|one| one.name() == it);
     match given.iter().all(|it| is_known(it)) {
@@ -221,7 +221,7 @@ fn schemes(params: &Params) -> Result<Vec<String>, ApiError> {
 }
 
 fn networks(params: &Params) -> Result<Vec<Network>, ApiError> {
-    let given = list(params, "Networks");
+    let given = params.list("Networks");
     let read = given.iter().map(|it| it.parse()).collect::<Result<Vec<Network>, _>>();
     read.map_err(|why| {
         ApiError::refused("Networks", params.text("Networks").unwrap_or_default(), why)

@@ -64,12 +64,6 @@ fn most(params: &Params) -> Result<usize, ApiError> {
     Ok(params.integer("Limit")?.unwrap_or(MOST))
 }
 
-/// The texts of a list with commas.
-fn list(params: &Params, name: &str) -> Vec<String> {
-    let texts = params.text(name).unwrap_or_default().split(',').map(str::trim);
-    texts.filter(|text| !text.is_empty()).map(str::to_owned).collect()
-}
-
 /// What `Role` with its scope says; none where it is not given.
 fn role(params: &Params) -> Result<Option<Grant>, ApiError> {
     let Some(role) = params.text("Role") else {
@@ -92,9 +86,9 @@ fn role(params: &Params) -> Result<Option<Grant>, ApiError> {
     let scope = scope.map_err(refused("Application"))?;
     let level = params.text("PodSecurity").map(str::parse).transpose();
     let level = level.map_err(refused("PodSecurity"))?;
-    let accounts = list(params, "ServiceAccounts");
+    let accounts = params.list("ServiceAccounts");
     Exceptions::read(None, accounts.clone(), Vec::new()).map_err(refused("ServiceAccounts"))?;
-    let exceptions = Exceptions::read(level, accounts, list(params, "Registries"));
+    let exceptions = Exceptions::read(level, accounts, params.list("Registries"));
     let exceptions = exceptions.map_err(refused("Registries"))?;
     Grant::wanted_role(role, scope, exceptions).map(Some).map_err(refused("Role"))
 }

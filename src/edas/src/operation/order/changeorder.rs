@@ -20,6 +20,7 @@ use crate::{
 };
 use domain::{
     Rejection, Source,
+    hold::HeldBy,
     order::{Kind, State, plan::Pace},
 };
 use service::OrderView;
@@ -79,6 +80,12 @@ pub struct ChangeOrderInfo {
     /// What of the request has no effect on a plain cluster, and what the checks before the order warned of; not in EDAS.
     #[schema(example = json!(["Readiness: there is no readiness probe: a pod counts as Ready as soon as it runs, whether it can serve or not"]))]
     pub warnings: Vec<String>,
+    /// What it waits for before it begins: `approval` by a second person, or the end of a `freeze` window; empty = nothing. Its Status is 0 meanwhile, as clients know no other for it. Not in EDAS.
+    pub held_by: String,
+    /// 11 while it waits for a second person's approval, 12 once it was approved, as in orders of SAE; 0 where it needs none, or is not known to yet. Not in EDAS.
+    pub approval_status: i32,
+    /// Who approved it; empty = nobody. Not in EDAS.
+    pub approved_by: String,
     /// The order that rolls this one back, empty if there is none; not in EDAS.
     pub rolled_back_by: String,
     /// The order that this one rolls back, empty if there is none; not in EDAS.
@@ -307,7 +314,7 @@ pub async fn retry(call: Call) -> Result<Reply<RetryReply>, ApiError> {
     Ok(call.success(RetryReply { data: format!("success retry task: change order {order}") }))
 }
 
-fn abort_reply(call: &Call, change_order_id: String) -> AbortReply {
+pub(super) fn abort_reply(call: &Call, change_order_id: String) -> AbortReply {
     AbortReply {
         data: AbortData { change_order_id },
         error_code: SUCCESS.into(),
@@ -336,6 +343,13 @@ fn info(order: &OrderView) -> ChangeOrderInfo {
         ),
         status_message: with_names(&order.message),
         warnings: order.notes.clone(),
+        held_by: order.held_by.map(|by| by.to_string()).unwrap_or_default(),
+        approval_status: match (&order.approved_by, order.held_by) {
+            (Some(_), _) => 12,
+            (None, Some(HeldBy::Approval)) => 11,
+            (None, _) => 0,
+        },
+        approved_by: order.approved_by.clone().unwrap_or_default(),
         rolled_back_by: order.rolled_back_by.map(|id| id.to_string()).unwrap_or_default(),
         rolls_back: order.rolls_back.map(|id| id.to_string()).unwrap_or_default(),
     }
@@ -351,6 +365,9 @@ fn desc(order: &OrderView) -> String {
 
 /// What an order waits for between two batches; empty where it does not.
 fn waiting(order: &OrderView) -> String {
+    if order.state == State::WaitingApproval {
+        return format!("{} (ApproveChangeOrder)", order.message);
+    }
     let waiting = order.batches.iter().find(|batch| batch.state == State::WaitingConfirmation);
     let next = waiting.or_else(|| order.batches.iter().find(|it| it.started_at.is_none()));
     let Some(next) = next else { return String::new() };

@@ -117,8 +117,9 @@ fn since(params: &Params) -> Result<Option<Timestamp>, ApiError> {
     Ok(since)
 }
 
-const OPEN: [OrderState; 4] = [
+const OPEN: [OrderState; 5] = [
     OrderState::Ready,
+    OrderState::WaitingApproval,
     OrderState::Running,
     OrderState::WaitingConfirmation,
     OrderState::WaitingInterval,
@@ -128,7 +129,7 @@ const OPEN: [OrderState; 4] = [
 fn states(params: &Params) -> Result<Vec<OrderState>, ApiError> {
     let mut states = Vec::new();
     if params.boolean("needs_person")? == Some(true) {
-        return Ok(vec![OrderState::WaitingConfirmation]);
+        return Ok(vec![OrderState::WaitingApproval, OrderState::WaitingConfirmation]);
     }
     // More words than there are states say nothing.
     for word in params.text("state").unwrap_or_default().split(',').take(16).map(str::trim) {
@@ -136,7 +137,7 @@ fn states(params: &Params) -> Result<Vec<OrderState>, ApiError> {
             "" => {}
             "open" => states.extend(OPEN),
             word => states.push(serde_json::from_value(word.into()).map_err(|_| {
-                let allowed = "must be ready, running, waiting_confirmation, waiting_interval, succeeded, failed, aborted, system_failed or open";
+                let allowed = "must be ready, waiting_approval, running, waiting_confirmation, waiting_interval, succeeded, failed, aborted, system_failed or open";
                 ApiError::refused("state", word, allowed)
             })?),
         }

@@ -21,7 +21,8 @@ use service::{BatchView, PodState};
 #[must_use]
 pub fn status(state: State) -> i32 {
     match state {
-        State::Ready => 0,
+        // Clients know no other number for what has not begun: one of them ends with an error.
+        State::Ready | State::WaitingApproval => 0,
         State::Running => 1,
         State::Succeeded => 2,
         State::Failed => 3,
@@ -283,9 +284,11 @@ fn pipeline(batch: &BatchView, stage: &str, room: &mut Room) -> PipelineInfo {
 fn rollout_state(batch: &BatchView) -> State {
     match batch.state {
         // Waiting is what an order does between batches; what it did is done.
-        State::Ready | State::Running | State::WaitingConfirmation | State::WaitingInterval => {
-            State::Running
-        }
+        State::Ready
+        | State::WaitingApproval
+        | State::Running
+        | State::WaitingConfirmation
+        | State::WaitingInterval => State::Running,
         State::Succeeded | State::Failed | State::Aborted | State::SystemFailed => batch.state,
     }
 }
@@ -315,9 +318,11 @@ fn whole_stage(batch: &BatchView, number: u8, name: &str, state: State) -> Stage
         message: Some(match state {
             State::Succeeded => "Success".into(),
             State::Failed | State::SystemFailed | State::Aborted => batch.message.clone(),
-            State::Ready | State::Running | State::WaitingConfirmation | State::WaitingInterval => {
-                String::new()
-            }
+            State::Ready
+            | State::WaitingApproval
+            | State::Running
+            | State::WaitingConfirmation
+            | State::WaitingInterval => String::new(),
         }),
     };
     StageInfo {

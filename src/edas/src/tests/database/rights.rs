@@ -161,6 +161,7 @@ fn expected(offer: &Offer, who: Who) -> Answer {
             {
                 FORBIDDEN
             }
+            (Group::ManageHolds, _) => FORBIDDEN,
             (Group::ReadConfig | Group::ManageConfig, _) if who == Who::OtherDeployer => FORBIDDEN,
             (Group::ReadConfig, Object::Beside(_)) => Answer::ShownWithout,
             (Group::ReadCluster | Group::ReadNamespace, _) => Answer::Shown,

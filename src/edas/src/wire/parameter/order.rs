@@ -50,6 +50,57 @@ pub const STEP_BACK_CHANGE_ORDER: &[Parameter] = &[
     REASON,
 ];
 
+/// Of ApproveChangeOrder.
+pub const APPROVE_CHANGE_ORDER: &[Parameter] = &[CHANGE_ORDER_ID, REASON];
+
+/// Of RejectChangeOrder.
+pub const REJECT_CHANGE_ORDER: &[Parameter] = &[CHANGE_ORDER_ID, REASON];
+
+/// Of LiftFreeze.
+pub const LIFT_FREEZE: &[Parameter] = &[CHANGE_ORDER_ID, REASON];
+
+const RULE: Parameter = text("Name")
+    .required()
+    .about("The rule's name: 1 to 63 lower-case letters, digits and `-`.")
+    .example("four-eyes");
+
+/// Of CreateHoldRule.
+pub const CREATE_HOLD_RULE: &[Parameter] = &[
+    RULE,
+    text("HeldBy").required().about(
+        "`approval`: a second person must approve orders. `freeze`: none begins while a period \
+         lasts.",
+    ),
+    text("Description").about("Why there is the rule, in at most 200 characters."),
+    text("Namespaces").about(
+        "Kubernetes namespaces that it is for, `*` for any characters; several with commas, at \
+         most 50; all if absent.",
+    ),
+    text("Applications").about(
+        "Names of applications that it is for, `*` for any characters; several with commas, at \
+         most 50; all if absent.",
+    ),
+    text("Kinds").about(
+        "What it holds off, with commas: `create`, `deploy`, `configure` and `delete` (these if \
+         absent), `restart`, `scale`, `stop`, `start`.",
+    ),
+    text("TimeZone")
+        .about("IANA name of the time zone by whose clock the periods go; UTC if absent.")
+        .example("Europe/Berlin"),
+    text("Periods")
+        .about(
+            "Of a freeze window: when nothing begins. `2026-12-24T18:00/2027-01-04T08:00`, \
+             `fri 18:00/mon 08:00` or `daily 22:00/06:00`; several with commas, at most 20.",
+        )
+        .example("fri 18:00/mon 08:00"),
+];
+
+/// Of ListHoldRules.
+pub const LIST_HOLD_RULES: &[Parameter] = &[];
+
+/// Of DeleteHoldRule.
+pub const DELETE_HOLD_RULE: &[Parameter] = &[RULE];
+
 /// Of RetryChangeOrderTask.
 pub const RETRY_CHANGE_ORDER_TASK: &[Parameter] = &[
     text("TaskId").required().about("Id of a task of the batch that failed (TaskInfoDTO.TaskId)."),
@@ -84,7 +135,7 @@ pub const LIST_ORDERS: &[Parameter] = &[
     NAME,
     text("application").about("Only of the application with this id."),
     text("state").about(
-        "Only in these states: `ready`, `running`, `waiting_confirmation`, `waiting_interval`, `succeeded`, \
+        "Only in these states: `ready`, `waiting_approval`, `running`, `waiting_confirmation`, `waiting_interval`, `succeeded`, \
          `failed`, `aborted`, `system_failed`, or `open` for the first four; several with commas.",
     ),
     text("text").about("Part of a name, a version, a description or a message, in any case."),

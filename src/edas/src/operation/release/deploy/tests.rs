@@ -30,6 +30,8 @@ fn call(operation: &str, parameters: &[(&str, &str)]) -> Call {
     let caller = Caller {
         key_id: "k".into(),
         name: "tests".into(),
+        principal: "tests".into(),
+        person: None,
         request_id: "R".into(),
         source: domain::Source::Api,
         reason: String::new(),
