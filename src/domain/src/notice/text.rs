@@ -83,6 +83,9 @@ impl Notice {
         let Some(about) = &self.about else { return "This is a test of this channel".into() };
         let what = about.told();
         match self.topic {
+            Topic::Waiting if about.state == State::WaitingApproval => {
+                format!("{what} waits for somebody to approve it")
+            }
             Topic::Waiting => format!(
                 "{what} waits for a person after batch {} of {}",
                 about.batch, about.batches
@@ -215,6 +218,14 @@ mod tests {
         let body = rollback.body(ChannelKind::Webhook, None);
         assert_eq!(body["data"]["rolls_back"], order.to_string());
         assert_eq!(body["data"]["link"], Value::Null);
+    }
+
+    #[test]
+    fn who_is_to_approve_is_not_asked_for_a_batch() {
+        let mut notice = notice(Topic::Waiting, "");
+        notice.about.as_mut().unwrap().state = State::WaitingApproval;
+        let text = &notice.body(ChannelKind::Webhook, None)["data"]["text"];
+        assert!(text.as_str().unwrap().ends_with(" waits for somebody to approve it"), "{text}");
     }
 
     #[test]
