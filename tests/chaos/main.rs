@@ -14,6 +14,7 @@
 )]
 
 mod checker;
+mod hand;
 mod life;
 mod line;
 mod operation;
@@ -37,7 +38,7 @@ use self::{life::Life, operation::Plan};
 const SHRUNK: usize = 2;
 
 /// Lives that are lived at the same time.
-const ABREAST: usize = 16;
+const ABREAST: u64 = 48;
 
 fn from_environment(name: &str, otherwise: u64) -> u64 {
     match std::env::var(name) {
@@ -71,6 +72,7 @@ async fn every_seed_keeps_the_promises(pool: PgPool) {
 
 async fn live_all(pool: &PgPool, first: u64, seeds: u64) -> Vec<String> {
     let began = Instant::now();
+    let abreast = from_environment("SLUICE_CHAOS_ABREAST", ABREAST).try_into().unwrap();
     let (orders, events, done) =
         (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let failed: Vec<(Plan, Vec<String>)> = stream::iter(first..first + seeds)
@@ -91,7 +93,7 @@ async fn live_all(pool: &PgPool, first: u64, seeds: u64) -> Vec<String> {
                 (plan, lived.violations)
             }
         })
-        .buffer_unordered(ABREAST)
+        .buffer_unordered(abreast)
         .filter(|(_, violations)| std::future::ready(!violations.is_empty()))
         .collect()
         .await;

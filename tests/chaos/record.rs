@@ -25,7 +25,7 @@ use sqlx::{
 };
 use tokio::{sync::watch, task::JoinHandle};
 
-use crate::checker::{Recording, Row, Seen};
+use crate::checker::{Hand, Recording, Row, Seen, What};
 
 const TRIGGERS: &str = "
     CREATE SCHEMA IF NOT EXISTS recording;
@@ -149,10 +149,18 @@ impl Recorder {
         *self.count.borrow()
     }
 
-    /// Waits until everything is seen up to a version of the Deployment.
+    /// Notes what another hand is about to do, behind what a version of the cluster shows.
+    pub fn tell(&self, version: u64, hand: Hand) {
+        let (at, what) = (Timestamp::now().as_microsecond(), What::Hand(hand));
+        self.taken.lock().unwrap().seen.push(Seen { version, at, what });
+    }
+
+    /// Waits until the Deployment is seen as a version of it shows it, or later.
     pub async fn saw(&self, version: u64) {
         let mut count = self.count.clone();
-        let saw = || self.taken.lock().unwrap().seen.iter().any(|it| it.version >= version);
+        let saw = || self.taken.lock().unwrap().seen.iter().any(|it| {
+            it.version >= version && matches!(it.what, What::Deployment(_))
+        });
         while !saw() {
             if count.changed().await.is_err() {
                 return;
