@@ -203,8 +203,7 @@ impl Hands<'_> {
             Hand::PutBack { user, times, between } => {
                 for _ in 0..times {
                     let rolling = json!({ "maxSurge": user.max_surge, "maxUnavailable": user.max_unavailable });
-                    let patch =
-                        json!({ "strategy": { "type": "RollingUpdate", "rollingUpdate": rolling } });
+                    let patch = json!({ "strategy": { "type": "RollingUpdate", "rollingUpdate": rolling } });
                     self.write("argocd-controller", Told::Settings, patch, false).await;
                     let _ = timeout(BETWEEN, self.recorder.see(between)).await;
                 }

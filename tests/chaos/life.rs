@@ -12,10 +12,7 @@ use domain::{
 };
 use executor::{Executor, ExecutorConfig};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
-use kube::{
-    Api, ResourceExt,
-    api::ListParams,
-};
+use kube::{Api, ResourceExt, api::ListParams};
 use service::{
     Caller, CreateApplication, Deploy, OrderView, PackageParams, RollBackTo, Scale, Service,
     ServiceConfig, Start,

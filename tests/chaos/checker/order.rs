@@ -87,7 +87,6 @@ impl Order {
     pub fn is_superseded(&self) -> bool {
         self.message.starts_with("superseded by ")
     }
-
 }
 
 /// Whether a Deployment shows what was announced.

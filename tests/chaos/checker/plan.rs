@@ -28,11 +28,8 @@ impl Batches {
         if index >= self.count() - 1 {
             return replicas;
         }
-        let canary = if base > 0 && base != replicas {
-            self.canary * replicas / base
-        } else {
-            self.canary
-        };
+        let canary =
+            if base > 0 && base != replicas { self.canary * replicas / base } else { self.canary };
         let canary = canary.min(replicas);
         let full = if self.canary > 0 { index } else { index + 1 };
         let rest = replicas - canary;

@@ -41,7 +41,8 @@ impl Story {
             "lease_expires_at": null, "finished_at": null, "finalizing": false, "intent": null, "applied": null,
             "message": "", "trouble": "",
         });
-        let mut story = Self { recording: Recording::default(), order, time: 0, version: 0, hand: None };
+        let mut story =
+            Self { recording: Recording::default(), order, time: 0, version: 0, hand: None };
         story.shows(0, &user(), "kubectl");
         (0..4).for_each(|number| story.pod(&format!("old-{number}"), "old", true));
         let accepted = story.order.clone();

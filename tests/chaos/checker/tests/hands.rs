@@ -107,7 +107,9 @@ fn a_ready_pod_that_goes_after_a_hand_was_answered_is_found() {
         let (name, release) = (name.to_owned(), Some("old".to_owned()));
         What::Pod(Pod { name, gone: true, ready: true, release, lost: false })
     };
-    story.hand(Hand::Settings, |it| it.settings.strategy["rollingUpdate"]["maxUnavailable"] = 2.into());
+    story.hand(Hand::Settings, |it| {
+        it.settings.strategy["rollingUpdate"]["maxUnavailable"] = 2.into()
+    });
     story.see(taken("old-3"));
     story.pod("old-4", "old", true);
     let ends = |story: &mut Story| {
@@ -210,7 +212,8 @@ fn a_deployment_that_is_made_again_is_found() {
 fn a_write_on_a_deployment_that_somebody_made_anew_is_found() {
     let mut story = Story::waiting();
     story.see(What::Hand(Hand::Delete));
-    let theirs = Deployment { uid: "two".into(), replicas: 4, settings: user(), ..Default::default() };
+    let theirs =
+        Deployment { uid: "two".into(), replicas: 4, settings: user(), ..Default::default() };
     story.see(What::Deployment(Deployment { gone: true, ..Default::default() }));
     story.see(What::Deployment(theirs));
     let held = settings(true, false, 0, 1);
