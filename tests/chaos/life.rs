@@ -47,8 +47,10 @@ const LEASE: Duration = Duration::from_secs(2);
 /// Longest time in which an operation must be answered.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Longest time in which a life must come to its end once nothing is done to it any more.
+/// Longest time without any change of the cluster in which a life must come to its end once
+/// nothing is done to it any more, and the longest time of all.
 const END: Duration = Duration::from_secs(60);
+const END_OF_ALL: Duration = Duration::from_secs(300);
 
 /// Time without any change after which the clock moves on.
 const QUIET: Duration = Duration::from_millis(200);
@@ -428,10 +430,15 @@ impl Life {
     }
 
     async fn come_to_its_end(&self) -> bool {
-        let until = Instant::now() + END;
+        let began = Instant::now();
+        let (mut seen, mut moved) = (self.recorder.count(), began);
         let mut confirmed = 0;
         while self.open().await > 0 {
-            if Instant::now() > until {
+            let (count, now) = (self.recorder.count(), Instant::now());
+            if count != seen {
+                (seen, moved) = (count, now);
+            }
+            if now > moved + END || now > began + END_OF_ALL {
                 return false;
             }
             let state = self.newest().await.map(|order| (order.id, order.state));

@@ -120,7 +120,7 @@ fn a_ready_pod_that_goes_after_a_hand_was_answered_is_found() {
     let message = "batch 2 waits for confirmation";
     story.moves("waiting_confirmation", "paused", 0, message, Some(&held), &[]);
     story.makes(7, &held);
-    story.passes(1_000_000);
+    story.passes(4_000_000);
     story.see(taken("old-1"));
     assert_found(&ends(&mut story), "3 pods are Ready, 4 must be");
 }
