@@ -12,11 +12,7 @@ use domain::{
 };
 use executor::{Executor, ExecutorConfig};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
-use kube::{
-    Api, ResourceExt,
-    api::{ListParams, Patch, PatchParams},
-};
-use serde_json::json;
+use kube::{Api, ResourceExt, api::ListParams};
 use service::{
     Caller, CreateApplication, Deploy, OrderView, PackageParams, RollBackTo, Scale, Service,
     ServiceConfig, Start,
@@ -32,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     checker,
+    hand::{Hand, Hands},
     line::Line,
     operation::{Act, Operation, Plan, Trouble, User},
     record::{self, Recorder},
@@ -50,8 +47,10 @@ const LEASE: Duration = Duration::from_secs(2);
 /// Longest time in which an operation must be answered.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Longest time in which a life must come to its end once nothing is done to it any more.
+/// Longest time without any change of the cluster in which a life must come to its end once
+/// nothing is done to it any more, and the longest time of all.
 const END: Duration = Duration::from_secs(60);
+const END_OF_ALL: Duration = Duration::from_secs(300);
 
 /// Time without any change after which the clock moves on.
 const QUIET: Duration = Duration::from_millis(200);
@@ -78,6 +77,8 @@ pub struct Life {
     worker: Worker,
     stalled: Vec<Worker>,
     versions: usize,
+    /// How many writes other hands made.
+    marks: u64,
 }
 
 /// An executor, its own line to the API server, and its name in the database.
@@ -182,6 +183,7 @@ impl Life {
             worker,
             stalled: Vec::new(),
             versions: 1,
+            marks: 0,
         };
         let _ = timeout(ANSWER, life.rest()).await;
         life
@@ -245,6 +247,7 @@ impl Life {
             }
             Operation::Restart => drop(service.restart(&caller, application, None).await),
             Operation::Edit(user) => self.edit(user).await,
+            Operation::Hand(hand) => self.hand(hand).await,
             Operation::LosePod => self.lose_pod().await,
             Operation::Break(trouble, times) => {
                 let wrong = match trouble {
@@ -256,6 +259,7 @@ impl Life {
             }
             Operation::DropWatches => self.simulation.drop_watches(),
             Operation::ExpireWatches => {
+                self.see_all().await;
                 self.simulation.expire_watches();
                 self.simulation.drop_watches();
             }
@@ -314,7 +318,7 @@ impl Life {
         Worker::start(&self.store, &self.simulation, &self.clock, &self.cluster)
     }
 
-    async fn edit(&self, user: User) {
+    async fn edit(&mut self, user: User) {
         if self.open().await > 0 {
             return;
         }
@@ -324,13 +328,20 @@ impl Life {
         if now.spec.as_ref().and_then(|spec| spec.paused) == Some(true) {
             return;
         }
-        let edit = json!({ "spec": {
-            "strategy": { "rollingUpdate": { "maxSurge": user.max_surge, "maxUnavailable": user.max_unavailable } },
-            "progressDeadlineSeconds": user.progress_deadline_seconds,
-        } });
-        let hand =
-            PatchParams { field_manager: Some("kubectl-edit".into()), ..PatchParams::default() };
-        let _ = deployments.patch(NAME, &hand, &Patch::Merge(edit)).await;
+        let User { max_surge, max_unavailable, progress_deadline_seconds } = user;
+        self.hand(Hand::Strategy { max_surge, max_unavailable }).await;
+        self.hand(Hand::Deadline(progress_deadline_seconds)).await;
+    }
+
+    async fn hand(&mut self, hand: Hand) {
+        let mut hands = Hands {
+            client: self.simulation.client(),
+            namespace: NAMESPACE,
+            name: NAME,
+            recorder: &self.recorder,
+            marks: &mut self.marks,
+        };
+        hands.lay(hand).await;
     }
 
     async fn lose_pod(&self) {
@@ -383,11 +394,7 @@ impl Life {
         self.simulation.clear_faults();
         self.stalled.iter().for_each(|worker| worker.line.go_on());
         let came_to_its_end = self.come_to_its_end().await;
-        let deployments: Api<Deployment> = Api::namespaced(self.simulation.client(), NAMESPACE);
-        if let Ok(Some(last)) = deployments.get_opt(NAME).await {
-            let version = last.resource_version().and_then(|it| it.parse().ok()).unwrap_or(0);
-            let _ = timeout(ANSWER, self.recorder.saw(version)).await;
-        }
+        self.see_all().await;
         self.stalled.clear();
         self.worker.task.abort();
         let events = self.recorder.count();
@@ -413,11 +420,25 @@ impl Life {
         }
     }
 
+    /// Waits until the Deployment was seen as it is.
+    async fn see_all(&self) {
+        let deployments: Api<Deployment> = Api::namespaced(self.simulation.client(), NAMESPACE);
+        if let Ok(Some(last)) = deployments.get_opt(NAME).await {
+            let version = last.resource_version().and_then(|it| it.parse().ok()).unwrap_or(0);
+            let _ = timeout(ANSWER, self.recorder.saw(version)).await;
+        }
+    }
+
     async fn come_to_its_end(&self) -> bool {
-        let until = Instant::now() + END;
+        let began = Instant::now();
+        let (mut seen, mut moved) = (self.recorder.count(), began);
         let mut confirmed = 0;
         while self.open().await > 0 {
-            if Instant::now() > until {
+            let (count, now) = (self.recorder.count(), Instant::now());
+            if count != seen {
+                (seen, moved) = (count, now);
+            }
+            if now > moved + END || now > began + END_OF_ALL {
                 return false;
             }
             let state = self.newest().await.map(|order| (order.id, order.state));
@@ -430,7 +451,13 @@ impl Life {
                     confirmed += 1;
                     self.confirm().await;
                 }
-                Some((_, State::WaitingInterval)) => self.pass(60).await,
+                Some((id, State::WaitingInterval)) if confirmed >= 10 => {
+                    let _ = self.service.roll_back(&caller(), id).await;
+                }
+                Some((_, State::WaitingInterval)) => {
+                    confirmed += 1;
+                    self.pass(60).await;
+                }
                 _ => {}
             }
             if timeout(QUIET, self.recorder.see(1)).await.is_err() {

@@ -14,6 +14,7 @@
 )]
 
 mod checker;
+mod hand;
 mod life;
 mod line;
 mod operation;
@@ -22,7 +23,7 @@ mod shrink;
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Instant,
@@ -36,8 +37,8 @@ use self::{life::Life, operation::Plan};
 /// Seeds of violations that are shrunk: each takes some minutes.
 const SHRUNK: usize = 2;
 
-/// Lives that are lived at the same time.
-const ABREAST: usize = 16;
+/// Lives that are lived at the same time, each in a database of its own.
+const ABREAST: u64 = 16;
 
 fn from_environment(name: &str, otherwise: u64) -> u64 {
     match std::env::var(name) {
@@ -53,14 +54,14 @@ fn from_environment(name: &str, otherwise: u64) -> u64 {
 async fn every_seed_keeps_the_promises(pool: PgPool) {
     let (first, seeds) =
         (from_environment("SLUICE_CHAOS_FIRST", 0), from_environment("SLUICE_CHAOS_SEEDS", 300));
+    let abreast = from_environment("SLUICE_CHAOS_ABREAST", ABREAST).clamp(1, seeds.max(1));
     // A runtime of its own: that of the test has one thread.
     let violations = tokio::task::spawn_blocking(move || {
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let url = pool.connect_options();
         runtime.block_on(async move {
-            let pool = record::pool((*url).clone()).await;
-            let violations = live_all(&pool, first, seeds).await;
-            pool.close().await;
+            let databases = record::databases(pool, abreast).await;
+            let violations = live_all(databases.pools(), first, seeds).await;
+            databases.end().await;
             violations
         })
     })
@@ -69,16 +70,20 @@ async fn every_seed_keeps_the_promises(pool: PgPool) {
     assert!(violations.is_empty(), "{}", violations.join("\n\n"));
 }
 
-async fn live_all(pool: &PgPool, first: u64, seeds: u64) -> Vec<String> {
+async fn live_all(pools: &[PgPool], first: u64, seeds: u64) -> Vec<String> {
     let began = Instant::now();
+    let free = Mutex::new(pools.to_vec());
     let (orders, events, done) =
         (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let failed: Vec<(Plan, Vec<String>)> = stream::iter(first..first + seeds)
         .map(|seed| {
             let (orders, events, done) = (orders.clone(), events.clone(), done.clone());
+            let free = &free;
             async move {
                 let plan = Plan::of(seed);
-                let lived = Life::live(pool, &plan).await;
+                let pool = free.lock().unwrap().pop().expect("one is free");
+                let lived = Life::live(&pool, &plan).await;
+                free.lock().unwrap().push(pool);
                 orders.fetch_add(lived.orders, Ordering::Relaxed);
                 events.fetch_add(lived.events, Ordering::Relaxed);
                 let done = done.fetch_add(1, Ordering::Relaxed) + 1;
@@ -91,7 +96,7 @@ async fn live_all(pool: &PgPool, first: u64, seeds: u64) -> Vec<String> {
                 (plan, lived.violations)
             }
         })
-        .buffer_unordered(ABREAST)
+        .buffer_unordered(pools.len())
         .filter(|(_, violations)| std::future::ready(!violations.is_empty()))
         .collect()
         .await;
@@ -105,7 +110,7 @@ async fn live_all(pool: &PgPool, first: u64, seeds: u64) -> Vec<String> {
     let mut told = Vec::new();
     for (number, (plan, violations)) in failed.into_iter().enumerate() {
         let shortest =
-            if number < SHRUNK { shrink::shortest(pool, &plan).await } else { String::new() };
+            if number < SHRUNK { shrink::shortest(&pools[0], &plan).await } else { String::new() };
         told.push(format!("seed {}: {}\n{shortest}", plan.seed, violations.join("\n  ")));
     }
     told

@@ -3,6 +3,8 @@
 use domain::order::plan::{Pace, Strategy};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
+use crate::hand::Hand;
+
 /// A life before it is lived.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -39,6 +41,8 @@ pub enum Operation {
     Restart,
     /// The user's own settings, while no order is open.
     Edit(User),
+    /// Somebody else's hand, whatever the order does.
+    Hand(Hand),
     /// A node takes a pod with it.
     LosePod,
     /// So many requests of Sluice go wrong.
@@ -99,14 +103,18 @@ impl Plan {
         let replicas = chance.random_range(1..=7);
         let rolls_back = chance.random_ratio(2, 3);
         let count = chance.random_range(10..=20);
-        let acts = (0..count).map(|_| Act::at_random(&mut chance)).collect();
+        // Half of the lives know no hands but those of people who wait for their turn.
+        let hands = if chance.random_ratio(1, 2) { 30 } else { 0 };
+        let acts = (0..count).map(|_| Act::at_random(&mut chance, hands)).collect();
         Self { seed, replicas, rolls_back, acts }
     }
 }
 
 impl Act {
-    fn at_random(chance: &mut StdRng) -> Self {
+    /// `hands` of 100 operations are other hands.
+    fn at_random(chance: &mut StdRng, hands: u32) -> Self {
         let operation = match chance.random_range(0..100) {
+            _ if chance.random_range(0..100) < hands => Operation::Hand(Hand::at_random(chance)),
             0..=27 => Operation::Release(strategy(chance), fault(chance)),
             28..=30 => Operation::ReleaseEarlier(chance.random_range(1..=3)),
             31..=44 => Operation::Confirm,

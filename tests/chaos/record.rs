@@ -19,13 +19,10 @@ use kube::{
 };
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::{
-    PgPool, Row as _,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sqlx::{PgPool, Row as _, postgres::PgPoolOptions};
 use tokio::{sync::watch, task::JoinHandle};
 
-use crate::checker::{Recording, Row, Seen};
+use crate::checker::{Hand, Recording, Row, Seen, What};
 
 const TRIGGERS: &str = "
     CREATE SCHEMA IF NOT EXISTS recording;
@@ -49,11 +46,56 @@ const TRIGGERS: &str = "
     CREATE OR REPLACE TRIGGER record AFTER INSERT OR UPDATE ON batch FOR EACH ROW EXECUTE FUNCTION recording.note();
     CREATE OR REPLACE TRIGGER record AFTER INSERT ON event FOR EACH ROW EXECUTE FUNCTION recording.note();";
 
-/// Connections to the test's database, in which rows are recorded.
-pub async fn pool(options: PgConnectOptions) -> PgPool {
-    let pool = PgPoolOptions::new().max_connections(2).connect_with(options).await.unwrap();
+/// Databases of lives that are lived at the same time. In one database each notification would
+/// wake the executors of all of them.
+pub struct Databases {
+    pools: Vec<PgPool>,
+    owner: PgPool,
+}
+
+/// Copies the test's database, in which rows are recorded, so many times.
+pub async fn databases(pool: PgPool, count: u64) -> Databases {
+    let options = (*pool.connect_options()).clone();
     sqlx::raw_sql(TRIGGERS).execute(&pool).await.unwrap();
-    pool
+    // Nobody may be connected to what is copied.
+    pool.close().await;
+    let name = options.get_database().unwrap().to_owned();
+    let owner = PgPoolOptions::new().max_connections(1);
+    let owner = owner.connect_with(options.clone().database("postgres")).await.unwrap();
+    let mut pools = Vec::new();
+    for number in 0..count {
+        // The test's own name is as long as a name may be.
+        let copy = format!("chaos_{}_{number}", std::process::id());
+        drop_database(&owner, &copy).await;
+        let copied = format!("CREATE DATABASE \"{copy}\" TEMPLATE \"{name}\"");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(copied)).execute(&owner).await.unwrap();
+        pools.push(
+            PgPoolOptions::new()
+                .max_connections(1)
+                .connect_lazy_with(options.clone().database(&copy)),
+        );
+    }
+    Databases { pools, owner }
+}
+
+impl Databases {
+    pub fn pools(&self) -> &[PgPool] {
+        &self.pools
+    }
+
+    pub async fn end(self) {
+        for pool in self.pools {
+            let name = pool.connect_options().get_database().unwrap().to_owned();
+            pool.close().await;
+            drop_database(&self.owner, &name).await;
+        }
+        self.owner.close().await;
+    }
+}
+
+async fn drop_database(owner: &PgPool, name: &str) {
+    let dropped = format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(dropped)).execute(owner).await.unwrap();
 }
 
 /// The rows of an application that were written, oldest first; they are recorded no longer.
@@ -149,10 +191,23 @@ impl Recorder {
         *self.count.borrow()
     }
 
-    /// Waits until everything is seen up to a version of the Deployment.
+    /// Notes what another hand is about to do, behind what a version of the cluster shows.
+    pub fn tell(&self, version: u64, hand: Hand) {
+        let (at, what) = (Timestamp::now().as_microsecond(), What::Hand(hand));
+        self.taken.lock().unwrap().seen.push(Seen { version, at, what });
+    }
+
+    /// Waits until the Deployment is seen as a version of it shows it, or later.
     pub async fn saw(&self, version: u64) {
         let mut count = self.count.clone();
-        let saw = || self.taken.lock().unwrap().seen.iter().any(|it| it.version >= version);
+        let saw = || {
+            self.taken
+                .lock()
+                .unwrap()
+                .seen
+                .iter()
+                .any(|it| it.version >= version && matches!(it.what, What::Deployment(_)))
+        };
         while !saw() {
             if count.changed().await.is_err() {
                 return;

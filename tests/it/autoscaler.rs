@@ -1,5 +1,7 @@
-//! An autoscaler changes the number of pods while a release waits: a canary stays the same
-//! share of it. Each check runs on the simulated cluster and on a real control plane.
+//! An autoscaler changes the number of pods while a release waits or runs: each batch stays
+//! the same share of it. Each check runs on the simulated cluster and on a real control plane.
+
+use std::time::Duration;
 
 use domain::{OrderId, order::State};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
@@ -7,19 +9,164 @@ use kube::{
     Api,
     api::{Patch, PatchParams, PostParams},
 };
+use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::json;
+use service::OrderView;
 use sqlx::PgPool;
 
-use crate::support::{App, canary, eventually, on_both_clusters, watcher::Watch};
+use crate::support::{
+    App, batches, caller, canary, eventually, on_both_clusters, release, watcher::Watch,
+};
+use domain::order::plan::Strategy;
 
 const NEW: &str = "shop/web:2.0";
 
-on_both_clusters!(a_canary_that_waits_stands_scaling_to_nothing_and_back_and_to_one,);
+/// Time between two looks at the pods.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Looks for which there may be more new pods than planned and one, once the pods of a step
+/// are all there: a second of them.
+const MOST_LOOKS: usize = 50;
+
+on_both_clusters!(
+    a_canary_that_waits_stands_scaling_to_nothing_and_back_and_to_one,
+    a_canary_that_waits_stays_its_share_while_the_number_of_pods_walks,
+    batches_in_motion_stay_their_share_while_the_number_of_pods_walks,
+);
 
 async fn scale(app: &App, replicas: i32) {
     let by = PatchParams { field_manager: Some("autoscaler".into()), ..Default::default() };
     let patch = Patch::Merge(json!({ "spec": { "replicas": replicas } }));
     app.deployments().patch_scale("web", &by, &patch).await.unwrap();
+}
+
+/// What was seen while the number of pods walked.
+#[derive(Debug, Default)]
+struct Seen {
+    looks: usize,
+    /// Looks with more new pods than planned and one, and how often they came together.
+    over: usize,
+    times: usize,
+    /// The longest of these times once the pods of its step were there, in looks.
+    longest: usize,
+    most_beyond: i32,
+    /// Ready pods, and how many there should have been.
+    missing: Vec<(i32, i32)>,
+}
+
+/// A random walk of an autoscaler between 6 and 40.
+struct Walk<'a> {
+    app: &'a App,
+    order: OrderId,
+    watch: Watch,
+    strategy: Strategy,
+    chance: StdRng,
+    replicas: i32,
+    seen: Seen,
+}
+
+impl<'a> Walk<'a> {
+    async fn new(app: &'a App, order: OrderId, strategy: Strategy) -> Self {
+        let (watch, chance) = (app.watch("web").await, StdRng::seed_from_u64(1));
+        Self { app, order, watch, strategy, chance, replicas: 10, seen: Seen::default() }
+    }
+
+    /// New pods that there may be by now, and whether the order has ended.
+    fn may_be(&self, order: &OrderView) -> (i32, bool) {
+        let begun = order.batches.iter().rposition(|batch| {
+            matches!(batch.state, State::Running | State::Succeeded | State::Failed)
+        });
+        let planned = |index| self.strategy.share(index, self.replicas, 10) + 1;
+        (begun.map_or(self.replicas, planned), order.state.is_final())
+    }
+
+    /// A step, and looks until its pods are there and as many of them are new as planned.
+    /// False once the order has ended.
+    async fn step(&mut self) -> bool {
+        let by = if self.chance.random_bool(0.5) { 1 } else { -1 };
+        let before = self.replicas;
+        self.replicas = (before + self.chance.random_range(1..=5) * by).clamp(6, 40);
+        scale(self.app, self.replicas).await;
+        // All that were Ready at the last step are, as far as they are asked for.
+        let least = before.min(self.replicas);
+        let (mut settled, mut is_over, mut looks_over) = (false, false, 0);
+        let mut ticks = tokio::time::interval(LOOK);
+        loop {
+            ticks.tick().await;
+            let now = self.watch.now();
+            // Looked at later: it knows of each batch whose pods were seen.
+            let (most, ended) = self.may_be(&self.app.service.order(self.order).await.unwrap());
+            if ended {
+                return false;
+            }
+            self.seen.looks += 1;
+            if now.ready < least {
+                self.seen.missing.push((now.ready, least));
+            }
+            settled |= now.ready >= self.replicas;
+            let beyond = now.of(NEW) - most;
+            if beyond > 0 {
+                self.seen.over += 1;
+                self.seen.times += usize::from(!is_over);
+                self.seen.most_beyond = self.seen.most_beyond.max(beyond);
+                looks_over += usize::from(settled);
+                self.seen.longest = self.seen.longest.max(looks_over);
+                assert!(looks_over <= 10 * MOST_LOOKS, "{now:?}, at most {most} {:?}", self.seen);
+            } else if settled {
+                return true;
+            }
+            is_over = beyond > 0;
+        }
+    }
+
+    /// What was seen. How many Ready pods were missing is printed, for whoever looks for why.
+    fn end(self) -> Seen {
+        let seen = self.seen;
+        println!(
+            "{} looks, {} of them in {} times with up to {} new pods more than planned and one; the longest was {} looks once its pods were there; Ready pods, and how many there should have been: {:?}",
+            seen.looks, seen.over, seen.times, seen.most_beyond, seen.longest, seen.missing
+        );
+        assert!(seen.looks > 10, "{seen:?}");
+        assert!(seen.longest <= MOST_LOOKS, "{seen:?}");
+        seen
+    }
+}
+
+async fn a_canary_that_waits_stays_its_share_while_the_number_of_pods_walks(app: App) {
+    let application = app.create("web", 10).await;
+    let order = app.deploy(application, NEW, canary(3, 1)).await;
+    let watch = app.watch("web").await;
+    at_rest(&app, order, &watch, 10, (3, 3)).await;
+    let mut walk = Walk::new(&app, order, canary(3, 1)).await;
+    for _ in 0..60 {
+        assert!(walk.step().await, "the order waits");
+    }
+    let replicas = walk.replicas;
+    walk.end();
+    at_rest(&app, order, &watch, replicas, (1, replicas * 3 / 10 + 1)).await;
+    app.confirm(order, 2).await;
+    let done = app.end_of(order).await;
+    assert_eq!(done.state, State::Succeeded, "{done:#?}");
+    assert_eq!(app.deployments().get("web").await.unwrap().spec.unwrap().replicas, Some(replicas));
+}
+
+async fn batches_in_motion_stay_their_share_while_the_number_of_pods_walks(app: App) {
+    let application = app.create("web", 10).await;
+    let mut request = release(application, NEW, batches(4));
+    // Each batch takes so long that the number walks meanwhile.
+    request.min_ready_seconds = Some(3);
+    let order = app.service.deploy(&caller(), request).await.unwrap();
+    let mut walk = Walk::new(&app, order, batches(4)).await;
+    app.order_when(order, |it| it.state == State::Running).await;
+    for _ in 0..60 {
+        if !walk.step().await {
+            break;
+        }
+    }
+    let seen = walk.end();
+    assert!(seen.missing.is_empty(), "{seen:?}");
+    let done = app.end_of(order).await;
+    assert_eq!(done.state, State::Succeeded, "{done:#?}");
 }
 
 async fn at_rest(app: &App, order: OrderId, watch: &Watch, replicas: i32, new: (i32, i32)) {

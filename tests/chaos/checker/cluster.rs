@@ -7,36 +7,21 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
-use super::{Deployment, Pod, Recording, Row, Settings, What, is_final, plan::Batches, text};
-
-/// A change that an order announced.
-#[derive(Debug)]
-struct Announced {
-    at: i64,
-    step: String,
-    batch: i64,
-    effect: Value,
-}
-
-#[derive(Debug, Default)]
-struct Order {
-    kind: String,
-    plan: Batches,
-    release: Option<String>,
-    generations: BTreeSet<i64>,
-    announced: Vec<Announced>,
-    /// How it ended, and whether its Deployment was to be brought to rest then.
-    end: Option<String>,
-    rests: bool,
-}
+use super::{
+    Deployment, Pod, Recording, Settings, What,
+    hands::Hands,
+    order::{Order, orders},
+};
 
 pub fn judge(recording: &Recording) -> Vec<String> {
     let orders = orders(&recording.rows);
     let mut eye = Eye { orders: Some(&orders), ..Eye::default() };
     for seen in &recording.seen {
+        eye.patience(seen.at);
         match &seen.what {
             What::Deployment(deployment) => eye.deployment(seen.at, deployment),
-            What::Pod(pod) => eye.pod(pod),
+            What::Pod(pod) => eye.pod(seen.at, pod),
+            What::Hand(hand) => eye.hand(seen.at, hand),
         }
     }
     let last = eye.now.clone();
@@ -44,72 +29,72 @@ pub fn judge(recording: &Recording) -> Vec<String> {
     eye.found
 }
 
-fn orders(rows: &[Row]) -> HashMap<String, Order> {
-    let mut orders: HashMap<String, Order> = HashMap::new();
-    for row in rows.iter().filter(|row| row.table == "change_order") {
-        let after = &row.after;
-        let order = orders.entry(text(after, "id").to_owned()).or_default();
-        order.kind = text(after, "kind").to_owned();
-        order.plan = Batches::of(&after["strategy"]);
-        order.release = after["release_id"].as_str().map(str::to_owned);
-        order.generations.extend(after["generation"].as_i64());
-        let before = row.before.as_ref().unwrap_or(&Value::Null);
-        let is_new = before["intent"] != after["intent"] || !before["applied"].is_null();
-        if !after["intent"].is_null() && after["applied"].is_null() && is_new {
-            order.announced.push(Announced {
-                at: row.at,
-                step: text(after, "step").to_owned(),
-                batch: after["batch"].as_i64().unwrap_or(0),
-                effect: after["intent"].clone(),
-            });
-        }
-        if is_final(text(after, "state")) {
-            order.end = Some(text(after, "state").to_owned());
-            order.rests |= after["finalizing"] == true;
-        }
-    }
-    orders
-}
-
 /// What is known so far.
 #[derive(Default)]
-struct Eye<'a> {
+pub(super) struct Eye<'a> {
     orders: Option<&'a HashMap<String, Order>>,
-    now: Option<Deployment>,
-    pods: BTreeMap<String, Pod>,
+    pub(super) now: Option<Deployment>,
+    pub(super) pods: BTreeMap<String, Pod>,
     /// The settings that are the user's.
-    user: Settings,
+    pub(super) user: Settings,
     /// The order that wrote last, and how many of its changes were made.
-    order: Option<String>,
+    pub(super) order: Option<String>,
     made: usize,
+    /// The newest token that Sluice wrote under.
+    token: Option<i64>,
+    /// The version that the order brings, and the number of pods that it was planned for.
+    version: Option<String>,
+    base: i64,
     /// New pods of it that there may be.
-    most: i64,
+    pub(super) most: i64,
     /// Batches whose pods were brought up since the last change of direction.
     brought: BTreeSet<i64>,
     /// Ready pods that there must be.
-    least: i64,
-    found: Vec<String>,
+    pub(super) least: i64,
+    pub(super) hands: Hands,
+    pub(super) found: Vec<String>,
 }
 
 impl<'a> Eye<'a> {
-    fn wrong(&mut self, what: String) {
+    pub(super) fn wrong(&mut self, what: String) {
         let order = self.order.as_deref().unwrap_or("no order");
         let kind = self.of().map_or("", |order| order.kind.as_str()).to_owned();
         self.found.push(format!("{what} ({kind} {order})"));
     }
 
-    fn of(&self) -> Option<&'a Order> {
+    pub(super) fn of(&self) -> Option<&'a Order> {
         self.orders?.get(self.order.as_ref()?)
+    }
+
+    pub(super) fn of_id(&self, id: &str) -> Option<&'a Order> {
+        self.orders?.get(id)
+    }
+
+    /// Whether the order that wrote last may write still, and what is there is its own.
+    pub(super) fn is_under_way(&self, at: i64) -> bool {
+        let is_open = |order: &Order| order.ended_at.is_none_or(|ended| at < ended);
+        self.of().is_some_and(is_open)
+            && self.now.as_ref().is_some_and(|now| now.release == self.version)
+    }
+
+    /// What was brought up may be brought up once more.
+    pub(super) fn each_batch_again(&mut self) {
+        self.brought.clear();
     }
 
     fn deployment(&mut self, at: i64, seen: &Deployment) {
         if seen.gone {
-            self.now = None;
+            self.goes(at);
             return;
+        }
+        let anew = self.now.as_ref().is_some_and(|before| before.uid != seen.uid);
+        if anew {
+            self.goes(at);
         }
         let Some(before) = self.now.replace(seen.clone()) else {
             self.user = seen.settings.clone();
             self.least = 0;
+            self.comes(at, seen);
             if seen.fence.is_some() {
                 self.write(at, seen, None);
             }
@@ -120,27 +105,34 @@ impl<'a> Eye<'a> {
         let changed = changed(&before, seen);
         let is_ours =
             changed.iter().any(|field| seen.ours.iter().any(|ours| ours.starts_with(field)));
-        if is_named || is_ours {
+        if before.hand != seen.hand {
+            self.changed_by_hand(&before, seen, &changed);
+        } else if is_named || is_ours {
             self.write(at, seen, Some(&before));
+            self.put_back(&before, seen, &changed);
         } else if !changed.is_empty() && !changed.contains(&"replicas") {
             self.user = seen.settings.clone();
         }
         if before.replicas != seen.replicas {
             // The batches are other numbers: each may be brought up anew.
             self.brought.clear();
-            self.raise(seen.replicas);
+            self.share(seen.replicas);
         }
     }
 
     /// A write of Sluice.
     fn write(&mut self, at: i64, seen: &Deployment, before: Option<&Deployment>) {
-        if before.is_some_and(|before| seen.fence < before.fence) {
+        if before.is_some() && seen.fence < self.token {
             self.wrong(format!("a write came under the token {:?} after a newer one", seen.fence));
         }
+        self.token = self.token.max(seen.fence);
         if seen.order != self.order {
             self.end_of_order(before);
             (self.order, self.made) = (seen.order.clone(), 0);
             self.brought.clear();
+            self.hands.order_begins();
+            self.version.clone_from(&seen.release);
+            self.base = before.map_or(seen.replicas, |before| before.replicas);
             self.most = self.new_pods();
         }
         let Some(order) = self.of() else {
@@ -149,6 +141,7 @@ impl<'a> Eye<'a> {
         if !seen.fence.is_some_and(|fence| order.generations.contains(&fence)) {
             self.wrong(format!("a write came under the token {:?}, never the order's", seen.fence));
         }
+        self.may_write(order.at);
         let Some(index) = order.find(self.made, at, seen) else {
             return self.wrong(format!(
                 "a write was not announced, or came after a later one: {:?}",
@@ -164,28 +157,52 @@ impl<'a> Eye<'a> {
         if is_again {
             return;
         }
+        let after = order.plan.after(announced.batch, seen.replicas, self.base);
         match announced.step.as_str() {
             "bring_up" => {
                 if !self.brought.insert(announced.batch) {
                     self.wrong(format!("batch {} was brought up twice", announced.batch + 1));
                 }
-                self.most = self.most.max(order.plan.after(announced.batch, seen.replicas));
+                self.most = self.most.max(after);
             }
             "step_back" => self.brought.clear(),
-            "paused" => self.most = order.plan.after(announced.batch, seen.replicas),
+            "paused" => self.most = after,
             "restore_settings" => self.most = self.most.max(seen.replicas),
             _ => {}
         }
+        let brought = self.hands.may_bring_pods();
+        let as_planned = self.new_pods() <= self.planned_now();
+        self.hands.answered(at, &announced.step, as_planned);
+        if brought && !self.hands.may_bring_pods() {
+            self.most = self.planned_now();
+        }
     }
 
-    /// More pods for the batches that have begun, where the Deployment was scaled up.
-    fn raise(&mut self, replicas: i64) {
+    /// Other pods for the batches that have begun, where the Deployment was scaled.
+    fn share(&mut self, replicas: i64) {
         let Some(order) = self.of() else { return };
         let begun = order.announced.iter().take(self.made).map(|it| it.batch).max().unwrap_or(0);
-        self.most = self.most.max(order.plan.after(begun, replicas));
+        self.most = self.most.max(order.plan.after(begun, replicas, self.base));
     }
 
-    fn pod(&mut self, pod: &Pod) {
+    /// The change that Sluice made last.
+    pub(super) fn last_made(&self) -> Option<&'a super::order::Announced> {
+        self.of()?.announced.get(self.made.checked_sub(1)?)
+    }
+
+    /// New pods that the plan has by now, of the number of pods that there is now, and one
+    /// more, which Kubernetes may have as it shares another number between both versions.
+    pub(super) fn planned_now(&self) -> i64 {
+        let (Some(order), Some(now), Some(last)) = (self.of(), &self.now, self.last_made()) else {
+            return self.most;
+        };
+        match last.step.as_str() {
+            "restore_settings" | "roll_back" => now.replicas,
+            _ => order.plan.after(last.batch, now.replicas, self.base) + 1,
+        }
+    }
+
+    fn pod(&mut self, at: i64, pod: &Pod) {
         let before = self.pods.get(&pod.name).cloned();
         if pod.gone {
             self.pods.remove(&pod.name);
@@ -193,21 +210,36 @@ impl<'a> Eye<'a> {
             self.pods.insert(pod.name.clone(), pod.clone());
         }
         let was_ready = before.is_some_and(|before| before.ready);
+        let taken = pod.gone && self.hands.took(&pod.name);
         // No write of ours makes a pod fail, or takes it without ending it.
-        if was_ready && (pod.lost || (!pod.gone && !pod.ready)) {
+        if was_ready && (taken || pod.lost || (!pod.gone && !pod.ready)) {
             self.least = (self.least - 1).max(0);
         }
         let ready = i64::try_from(self.pods.values().filter(|pod| pod.ready).count()).unwrap_or(0);
         let wanted = self.now.as_ref().map_or(0, |now| now.replicas);
-        if ready >= wanted {
+        if ready >= wanted && self.hands.are_answered(at) {
             self.least = wanted;
         }
         if ready < self.least {
             self.wrong(format!("{ready} pods are Ready, {} must be", self.least));
             self.least = ready;
         }
+        self.count(at);
+    }
+
+    /// Whether there are more new pods than planned.
+    fn count(&mut self, at: i64) {
         let new = self.new_pods();
-        if self.is_batched() && new > self.most {
+        if !self.is_batched() {
+            return;
+        }
+        if self.hands.may_bring_pods() {
+            let planned = self.planned_now();
+            self.hands.beyond(at, new - planned);
+            self.most = self.most.max(new);
+            return;
+        }
+        if new > self.most {
             // Where an order ends half way, the gate closes around one pod more.
             let ended = self.of().and_then(|order| order.end.as_deref());
             let slack = i64::from(matches!(ended, Some("aborted" | "failed")));
@@ -226,48 +258,37 @@ impl<'a> Eye<'a> {
     }
 
     fn new_pods(&self) -> i64 {
-        let release = self.of().and_then(|order| order.release.as_ref());
-        let new =
-            self.pods.values().filter(|pod| release.is_some() && pod.release.as_ref() == release);
-        i64::try_from(new.count()).unwrap_or(0)
+        let is_new = |pod: &&Pod| self.version.is_some() && pod.release == self.version;
+        i64::try_from(self.pods.values().filter(is_new).count()).unwrap_or(0)
     }
 
     /// What the order that wrote last leaves.
-    fn end_of_order(&mut self, last: Option<&Deployment>) {
+    pub(super) fn end_of_order(&mut self, last: Option<&Deployment>) {
         let (Some(order), Some(last)) = (self.of(), last) else { return };
         let settings = last.settings.clone();
+        let back = || Settings { paused: settings.paused, ..self.user.clone() };
         let (is, want) = match (order.kind.as_str(), order.end.as_deref()) {
             (
                 "deploy" | "deploy_version" | "configure" | "restart" | "rollback",
                 Some("succeeded"),
-            ) => (settings.clone(), Settings { paused: settings.paused, ..self.user.clone() }),
+            ) => (settings.clone(), back()),
+            (
+                "deploy" | "deploy_version" | "configure" | "restart" | "rollback",
+                Some("failed"),
+            ) if order.is_superseded() && self.made > 0 => (settings.clone(), back()),
             (_, Some("aborted")) if order.rests && order.made_any(self.made) => (
                 Settings { strategy: Value::Null, ..settings.clone() },
-                Settings { paused: true, strategy: Value::Null, ..self.user.clone() },
+                Settings {
+                    paused: self.rests_paused(&settings),
+                    strategy: Value::Null,
+                    ..self.user.clone()
+                },
             ),
             _ => return,
         };
         if is != want {
-            self.wrong(format!("the user's settings are not back: {settings:?}, not {want:?}"));
+            self.wrong(format!("the user's settings are not back: {is:?}, not {want:?}"));
         }
-    }
-}
-
-impl Order {
-    /// The announced change that a Deployment shows, of which `made` were made before: the
-    /// next one, the last one again, or one that was announced later.
-    fn find(&self, made: usize, at: i64, seen: &Deployment) -> Option<usize> {
-        let shows = |index: &usize| fits(&self.announced[*index].effect, seen);
-        let mut later = (made..self.announced.len()).filter(shows);
-        later
-            .clone()
-            .find(|index| self.announced[*index].at <= at)
-            .or_else(|| made.checked_sub(1).filter(shows))
-            .or_else(|| later.next())
-    }
-
-    fn made_any(&self, made: usize) -> bool {
-        made > 0 && made == self.announced.len()
     }
 }
 
@@ -275,7 +296,7 @@ fn differs(was: &Settings, is: &Settings, path: &str) -> bool {
     was.strategy.pointer(path) != is.strategy.pointer(path)
 }
 
-fn changed(before: &Deployment, now: &Deployment) -> Vec<&'static str> {
+pub(super) fn changed(before: &Deployment, now: &Deployment) -> Vec<&'static str> {
     let (was, is) = (&before.settings, &now.settings);
     [
         ("replicas", before.replicas != now.replicas),
@@ -293,20 +314,4 @@ fn changed(before: &Deployment, now: &Deployment) -> Vec<&'static str> {
     .into_iter()
     .filter_map(|(field, changed)| changed.then_some(field))
     .collect()
-}
-
-/// Whether a Deployment shows what was announced.
-fn fits(effect: &Value, seen: &Deployment) -> bool {
-    let is = |field: &str, value: Value| effect[field].is_null() || effect[field] == value;
-    match text(effect, "do") {
-        "create" => is("replicas", seen.replicas.into()),
-        "patch" => {
-            is("replicas", seen.replicas.into())
-                && is("paused", seen.settings.paused.into())
-                && is("min_ready_seconds", seen.settings.min_ready.into())
-                && is("progress_deadline_seconds", seen.settings.deadline.into())
-                && is("strategy", seen.settings.strategy.clone())
-        }
-        _ => false,
-    }
 }

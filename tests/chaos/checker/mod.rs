@@ -5,12 +5,24 @@
 //! [`rows`] judges the rows alone.
 
 mod cluster;
+mod hands;
+mod order;
 mod plan;
 mod rows;
 #[cfg(test)]
 mod tests;
 
 use serde_json::Value;
+
+/// Sluice's annotations on a Deployment.
+pub const FENCE: &str = "sluice.dev/fence";
+pub const ORDER: &str = "sluice.dev/order";
+
+/// The mark that each write of another hand leaves on the Deployment.
+pub const HAND: &str = "chaos.test/hand";
+
+/// The mark of `kubectl rollout restart`.
+pub const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
 
 /// What was seen from the first change to the last.
 #[derive(Debug, Clone, Default)]
@@ -34,17 +46,39 @@ pub struct Seen {
 pub enum What {
     Deployment(Deployment),
     Pod(Pod),
+    /// Another hand is about to do something.
+    Hand(Hand),
+}
+
+/// What another hand does, as far as promises depend on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hand {
+    /// Another pod template.
+    Template,
+    /// Fields that an order borrows; a resume is one.
+    Settings,
+    Pause,
+    Scale,
+    /// Annotations, which no pod depends on.
+    Annotations,
+    /// Pods whose names begin like this go.
+    Takes(String),
+    /// The Deployment goes, with all its pods.
+    Delete,
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Deployment {
     pub gone: bool,
+    pub uid: String,
+    /// The mark of another hand's last write.
+    pub hand: Option<String>,
     /// The fencing token and the order of Sluice's last write.
     pub fence: Option<i64>,
     pub order: Option<String>,
     pub replicas: i64,
     pub settings: Settings,
-    /// The version that its template names.
+    /// The version that its template is of.
     pub release: Option<String>,
     /// The fields of its spec that Sluice owns.
     pub ours: Vec<String>,
@@ -122,8 +156,10 @@ impl Deployment {
         }
         Self {
             gone,
-            fence: annotation("sluice.dev/fence").and_then(|text| text.parse().ok()),
-            order: annotation("sluice.dev/order"),
+            uid: text(metadata, "uid").to_owned(),
+            hand: annotation(HAND),
+            fence: annotation(FENCE).and_then(|text| text.parse().ok()),
+            order: annotation(ORDER),
             replicas: spec["replicas"].as_i64().unwrap_or(1),
             settings: Settings {
                 paused: spec["paused"] == true,
@@ -131,7 +167,7 @@ impl Deployment {
                 deadline: spec["progressDeadlineSeconds"].as_i64().unwrap_or(600),
                 strategy: spec["strategy"].clone(),
             },
-            release: release(&spec["template"]["metadata"]),
+            release: release(&spec["template"]),
             ours,
         }
     }
@@ -162,13 +198,24 @@ impl Pod {
             ready: conditions
                 .into_iter()
                 .any(|it| text(it, "type") == "Ready" && text(it, "status") == "True"),
-            release: release(metadata),
+            release: release(object),
         }
     }
 }
 
-fn release(metadata: &Value) -> Option<String> {
-    metadata["annotations"]["sluice.dev/release"].as_str().map(str::to_owned)
+/// The version that a pod or a template is of. What another hand made of a version is another
+/// one, though it has that one's annotation.
+fn release(object: &Value) -> Option<String> {
+    let annotations = &object["metadata"]["annotations"];
+    let mut release = annotations["sluice.dev/release"].as_str()?.to_owned();
+    let image = text(&object["spec"]["containers"][0], "image");
+    if image.contains(":hand-") {
+        release = format!("{release} with {image}");
+    }
+    if let Some(at) = annotations[RESTARTED].as_str() {
+        release = format!("{release} after {at}");
+    }
+    Some(release)
 }
 
 /// A recording as lines, for whoever looks for the cause of a violation.

@@ -22,12 +22,15 @@ impl Batches {
         self.batches + i64::from(self.canary > 0)
     }
 
-    /// New pods when the batch with this index is done.
-    pub fn after(self, index: i64, replicas: i64) -> i64 {
+    /// New pods when the batch with this index is done. The plan was made for `base` pods: a
+    /// canary is the same share of another number.
+    pub fn after(self, index: i64, replicas: i64, base: i64) -> i64 {
         if index >= self.count() - 1 {
             return replicas;
         }
-        let canary = self.canary.min(replicas);
+        let canary =
+            if base > 0 && base != replicas { self.canary * replicas / base } else { self.canary };
+        let canary = canary.min(replicas);
         let full = if self.canary > 0 { index } else { index + 1 };
         let rest = replicas - canary;
         let sizes = (0..self.batches).map(|batch| {
@@ -40,7 +43,14 @@ impl Batches {
 #[test]
 fn ten_pods_in_three_batches_are_three_three_and_four() {
     let plan = Batches { canary: 0, batches: 3 };
-    assert_eq!([0, 1, 2].map(|index| plan.after(index, 10)), [3, 6, 10]);
+    assert_eq!([0, 1, 2].map(|index| plan.after(index, 10, 10)), [3, 6, 10]);
     let canary = Batches { canary: 2, batches: 3 };
-    assert_eq!([0, 1, 2, 3].map(|index| canary.after(index, 10)), [2, 4, 7, 10]);
+    assert_eq!([0, 1, 2, 3].map(|index| canary.after(index, 10, 10)), [2, 4, 7, 10]);
+}
+
+#[test]
+fn a_canary_of_three_of_ten_pods_is_nine_of_thirty() {
+    let canary = Batches { canary: 3, batches: 1 };
+    assert_eq!([0, 1].map(|index| canary.after(index, 30, 10)), [9, 30]);
+    assert_eq!(canary.after(0, 2, 10), 0);
 }

@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use super::{Deployment, Pod, Recording, Row, Seen, Settings, What, judge};
 
+mod hands;
+
 const APPLICATION: &str = "application";
 const ORDER: &str = "order";
 
@@ -13,6 +15,8 @@ struct Story {
     order: Value,
     time: i64,
     version: u64,
+    /// The mark of another hand's last write.
+    hand: Option<String>,
 }
 
 fn settings(paused: bool, gate: bool, surge: impl Into<Value>, unavailable: i64) -> Settings {
@@ -37,7 +41,8 @@ impl Story {
             "lease_expires_at": null, "finished_at": null, "finalizing": false, "intent": null, "applied": null,
             "message": "", "trouble": "",
         });
-        let mut story = Self { recording: Recording::default(), order, time: 0, version: 0 };
+        let mut story =
+            Self { recording: Recording::default(), order, time: 0, version: 0, hand: None };
         story.shows(0, &user(), "kubectl");
         (0..4).for_each(|number| story.pod(&format!("old-{number}"), "old", true));
         let accepted = story.order.clone();
@@ -163,6 +168,9 @@ impl Story {
         let generation = self.order["generation"].clone();
         let mut change =
             json!({ "state": state, "step": step, "batch": batch, "message": message });
+        if let Some(at) = self.order.get("step_since") {
+            change["step_since"] = at.clone();
+        }
         if state == "succeeded" {
             change["finished_at"] = "2026-01-01T00:00:00Z".into();
         }
@@ -203,6 +211,8 @@ impl Story {
         let is_ours = manager == "sluice";
         self.see(What::Deployment(Deployment {
             gone: false,
+            uid: "one".into(),
+            hand: self.hand.clone(),
             fence: (fence > 0).then_some(fence),
             order: (fence > 0).then(|| ORDER.to_owned()),
             replicas: 4,

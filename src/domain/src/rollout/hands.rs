@@ -42,6 +42,7 @@ use crate::{
 };
 
 pub use changed::changed_meanwhile;
+pub(in crate::rollout) use taken::with_what_others_set;
 use taken::{Taken, taken_over};
 
 /// Who puts a field back again so soon is not fought any more.

@@ -394,12 +394,13 @@ fn keep_waiting(
 
 /// The Deployment as it was before the order.
 fn snapshot(order: &Order, view: &DeploymentView) -> DeploymentBefore {
-    order.snapshot.clone().unwrap_or_else(|| DeploymentBefore {
+    let noted = order.snapshot.clone().unwrap_or_else(|| DeploymentBefore {
         template: view.template.clone(),
         replicas: view.replicas,
         settings: own_settings(view).clone(),
         owners: view.owners.clone(),
-    })
+    });
+    hands::with_what_others_set(&noted, view)
 }
 
 /// By what the order's pods are judged `now`.

@@ -35,11 +35,13 @@ pub(in crate::rollout) fn start(order: &Order, view: &DeploymentView, now: Times
         return wait(Some(until));
     }
     let replicas = order.target.replicas.unwrap_or(view.replicas);
-    Transition::new(order, State::Running, Step::RollBack)
-        .with(change::roll_back(order, snapshot))
+    let before = hands::with_what_others_set(snapshot, view);
+    let mut transition = Transition::new(order, State::Running, Step::RollBack)
+        .with(change::roll_back(order, &before))
         .batch(0, State::Running, Some(replicas), "")
-        .because("bringing the earlier version back")
-        .decided()
+        .because("bringing the earlier version back");
+    transition.snapshot = (before != *snapshot).then_some(before);
+    transition.decided()
 }
 
 /// Waits until the earlier version has all its pods and the other has none.

@@ -40,6 +40,25 @@ pub(super) fn taken_over(
     Taken { before, fitted }
 }
 
+/// The Deployment before an order that begins, with what others set since that was noted. What
+/// Sluice borrows it owns alone, so what another owns has that one's value. `paused` is left
+/// out: an order that begins overrules it, and a resume leaves no owner.
+pub(in crate::rollout) fn with_what_others_set(
+    snapshot: &DeploymentBefore,
+    view: &DeploymentView,
+) -> DeploymentBefore {
+    let own = &snapshot.settings;
+    let before = Written {
+        min_ready_seconds: Some(own.min_ready_seconds),
+        progress_deadline_seconds: Some(own.progress_deadline_seconds),
+        paused: None,
+        strategy: Some(own.strategy.clone()),
+    };
+    let mut edits = edits(&before, view);
+    edits.retain(|edit| edit.by.is_some());
+    taken_over(snapshot, view, &edits).before
+}
+
 /// Makes settings of several hands such that Kubernetes takes them together. What somebody
 /// set was taken beside what the order wrote; beside the values of `before` it may be refused.
 /// Then it stays, and its counterpart gives way. Says which does.

@@ -24,6 +24,27 @@ fn the_earlier_version_comes_back_in_one_write() {
 }
 
 #[test]
+fn what_somebody_set_before_a_way_back_began_is_theirs_at_its_end() {
+    let theirs = |manager: &str| {
+        let mut view = hands::at_work(Step::BringUp);
+        view.settings.progress_deadline_seconds = 700;
+        let mut view = hands::owned_by(view, manager, json!({ "f:progressDeadlineSeconds": {} }));
+        if manager == "sluice" {
+            view.owners.as_array_mut().unwrap().remove(0);
+        }
+        moved(ask(&way_back(Step::Start), view, at(SOON)))
+    };
+    let transition = theirs("kubectl-patch");
+    assert_eq!(patch(&transition).progress_deadline_seconds, Some(700));
+    let kept = transition.snapshot.unwrap().settings;
+    assert_eq!(kept, BorrowedSettings { progress_deadline_seconds: 700, ..own() });
+    // What Sluice owns is what it borrowed.
+    let transition = theirs("sluice");
+    assert_eq!(patch(&transition).progress_deadline_seconds, Some(own().progress_deadline_seconds));
+    assert_eq!(transition.snapshot, None);
+}
+
+#[test]
 fn it_is_written_even_if_the_view_shows_the_earlier_version_already() {
     assert_eq!(moved(ask(&way_back(Step::Start), untouched(), at(SOON))).step, Step::RollBack);
 }
