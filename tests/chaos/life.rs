@@ -469,17 +469,7 @@ impl Life {
 }
 
 fn caller() -> Caller {
-    Caller {
-        key_id: "chaos".into(),
-        name: "chaos".into(),
-        principal: "chaos".into(),
-        person: None,
-        request_id: "request".into(),
-        source: domain::Source::Api,
-        reason: String::new(),
-        peer: None,
-        identity: None,
-    }
+    Caller { key_id: "chaos".into(), source: domain::Source::Api, ..Caller::of_commands() }
 }
 
 fn release(application: ApplicationId, image: String, strategy: Strategy) -> Deploy {
