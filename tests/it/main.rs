@@ -62,6 +62,7 @@ mod start;
 mod statements;
 mod store;
 mod support;
+mod takeover;
 mod template;
 mod upload;
 mod waiting;
