@@ -63,6 +63,7 @@ mod start;
 mod statements;
 mod store;
 mod support;
+mod takeover;
 mod template;
 mod upload;
 mod waiting;

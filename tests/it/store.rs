@@ -2,6 +2,7 @@
 
 mod events;
 mod outage;
+mod presence;
 
 use std::time::Duration;
 

@@ -13,6 +13,7 @@ mod drive;
 mod identity;
 mod mirror;
 mod object_write;
+mod presence;
 mod restored;
 mod rights;
 mod waiting;
@@ -141,6 +142,7 @@ impl Executor {
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut aside = JoinSet::new();
         aside.spawn(self.clone().listen());
+        aside.spawn(self.clone().keep_presence());
         aside.spawn(self.clone().keep_identity());
         aside.spawn(self.clone().heartbeat());
         aside.spawn(self.clone().mirror_replicas());

@@ -185,7 +185,7 @@ fn describe() {
     counter!("sluice_leases_total", "Leases of change orders that this process took");
     counter!(
         "sluice_leases_taken_over_total",
-        "Those of them that had run out in the hands of another process"
+        "Those of them that were taken from another process, which is gone or fell silent"
     );
     counter!(
         "sluice_kubernetes_requests_total",

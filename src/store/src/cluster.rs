@@ -2,6 +2,7 @@
 
 pub(crate) mod identity;
 pub(crate) mod moved_on;
+pub(crate) mod presence;
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;

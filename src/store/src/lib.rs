@@ -38,6 +38,7 @@ pub use crate::catalog::logical_region::{LogicalRegion, RegionText};
 pub use crate::catalog::principal::{PolicyRow, PrincipalRow};
 pub use crate::cluster::identity::{OpenWork, Recorded};
 pub use crate::cluster::moved_on::Released;
+pub use crate::cluster::presence::{Presence, Presences};
 pub use crate::notice::channel::{ChannelRow, Delivery, Ending, MOST_CHANNELS};
 pub use crate::notice::outbox::{Attempt, Claimed, Unread};
 pub use crate::order::advance::{Advanced, Made};

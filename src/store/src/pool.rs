@@ -73,6 +73,11 @@ impl Connections {
         PgConnectOptions::clone(&self.0.connect_options())
     }
 
+    /// Whether nobody gets one any more.
+    pub(crate) fn are_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+
     /// How many there are, and how many of them nobody uses.
     pub(crate) fn counts(&self) -> (u64, u64) {
         (u64::from(self.0.size()), self.0.num_idle() as u64)

@@ -3,7 +3,8 @@
 //! A lease is a holder, an expiry by the database's clock, and a generation from
 //! one sequence for all orders. Every later write of the holder names the
 //! generation, so a holder that lost its lease writes nothing; on the cluster
-//! the same number is the fencing token.
+//! the same number is the fencing token. The lease of a holder that is known to be gone
+//! ([`crate::Presence`]) is ended before its time.
 
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ impl Store {
         let rows = sqlx::query!(
             r#"/* acquire */
             WITH due AS (
-                SELECT id, lease_holder IS NOT NULL AS was_held FROM change_order AS candidate
+                SELECT id, lease_holder IS NOT NULL AS was_held, lease_expires_at = 'epoch' AS was_ended FROM change_order AS candidate
                 WHERE cluster_id = $5 AND EXISTS (SELECT 1 FROM kubernetes_cluster WHERE kubernetes_cluster.id = $5 AND identity = $6)
                   AND (finished_at IS NULL OR finalizing)
                   AND run_after <= $3
@@ -56,7 +57,7 @@ impl Store {
             )
             UPDATE change_order SET lease_holder = $1, lease_expires_at = now() + make_interval(secs => $2), generation = nextval('fencing_token')
             FROM due WHERE change_order.id = due.id
-            RETURNING change_order.id, generation, was_held AS "was_held!""#,
+            RETURNING change_order.id, generation, was_held AS "was_held!", was_ended"#,
             holder,
             lease.as_secs_f64(),
             now.to_sqlx() as _,
@@ -67,9 +68,15 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        let taken_over = rows.iter().filter(|row| row.was_held).count();
         metrics::counter!("sluice_leases_total").increment(rows.len() as u64);
-        metrics::counter!("sluice_leases_taken_over_total").increment(taken_over as u64);
+        for (holder_was, is_it) in [("gone", true), ("silent", false)] {
+            let taken_over = rows
+                .iter()
+                .filter(|row| row.was_held && row.was_ended.unwrap_or_default() == is_it)
+                .count();
+            metrics::counter!("sluice_leases_taken_over_total", "holder_was" => holder_was)
+                .increment(taken_over as u64);
+        }
         Ok(rows
             .into_iter()
             .map(|row| Lease { order: OrderId(row.id), generation: row.generation })
