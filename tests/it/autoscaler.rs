@@ -142,7 +142,8 @@ async fn a_canary_that_waits_stays_its_share_while_the_number_of_pods_walks(app:
         assert!(walk.step().await, "the order waits");
     }
     let replicas = walk.replicas;
-    walk.end();
+    let seen = walk.end();
+    assert!(seen.missing.is_empty(), "{seen:?}");
     at_rest(&app, order, &watch, replicas, (1, replicas * 3 / 10 + 1)).await;
     app.confirm(order, 2).await;
     let done = app.end_of(order).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-pub use holds::{Holds, HoldsCommand, NewFreeze, NewHold, OneHold};
+pub use holds::{Holds, HoldsCommand, NewHold};
 
 /// Commands that ask a server.
 #[derive(Debug, Subcommand)]

@@ -59,6 +59,8 @@ fn order(state: State, batches: Vec<BatchView>) -> OrderView {
         version: "2.0".into(),
         image: "shop/web:2.0".into(),
         package: None,
+        held_by: None,
+        approved_by: None,
         message: "why".into(),
         trouble: String::new(),
         created_at: "2026-11-23T22:58:10Z".parse().unwrap(),
