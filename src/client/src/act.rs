@@ -9,7 +9,6 @@ use domain::{
     snapshot::{Action, Snapshot},
 };
 use http::Method;
-use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::{
@@ -21,7 +20,7 @@ use crate::{
     },
     context, doctor,
     find::{self, APPLICATIONS, application, call, order_of, snapshot, versions},
-    follow::follow,
+    follow::{follow, go_on},
     hold, read, release, render,
     show::{self, Printer, complain, say},
 };
@@ -113,19 +112,8 @@ pub(crate) async fn act(command: ClientCommand) -> Result<End, Trouble> {
 }
 
 /// Why something is done, as a parameter.
-pub(crate) fn because(reason: &Option<String>) -> Option<(&'static str, String)> {
+fn because(reason: &Option<String>) -> Option<(&'static str, String)> {
     change::because(reason.as_deref()).map(|(name, text)| (name, text.to_owned()))
-}
-
-/// Follows the order whose id a reply has.
-pub(crate) async fn go_on(api: &Api, followed: &Followed, order: &Value) -> Result<End, Trouble> {
-    match order.as_str().filter(|id| !id.is_empty()) {
-        Some(order) => {
-            follow(api, order, &followed.waiting, Printer::of(&followed.named.reach)).await
-        }
-        // Nothing was to be done.
-        None => Ok(End::Done),
-    }
 }
 
 async fn lifecycle(

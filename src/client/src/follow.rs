@@ -7,13 +7,14 @@ use std::{
 
 use domain::{BatchId, order::State, snapshot::Snapshot};
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
     End, Trouble,
     api::{Api, Events},
     change,
-    command::{Format, Until, Waiting},
+    command::{Followed, Format, Until, Waiting},
     find::snapshot,
     paint::{self, Line},
     prompt::{Answer, Prompt, Question},
@@ -129,6 +130,17 @@ async fn until_it_stops(
             return Err(Trouble::unreachable(message));
         }
         sleep(AGAIN).await;
+    }
+}
+
+/// Follows the order whose id a reply has.
+pub(crate) async fn go_on(api: &Api, followed: &Followed, order: &Value) -> Result<End, Trouble> {
+    match order.as_str().filter(|id| !id.is_empty()) {
+        Some(order) => {
+            follow(api, order, &followed.waiting, Printer::of(&followed.named.reach)).await
+        }
+        // Nothing was to be done.
+        None => Ok(End::Done),
     }
 }
 

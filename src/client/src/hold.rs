@@ -4,11 +4,11 @@ use http::Method;
 use serde_json::Value;
 
 use crate::{
-    End, Trouble,
-    act::{because, go_on},
+    End, Trouble, change,
     command::{Format, HoldsCommand, NewHold, Reach, Steered},
     context,
     find::{call, order_of, snapshot},
+    follow::go_on,
     paint::{Line, Tone},
     render,
     show::{Printer, say},
@@ -21,9 +21,14 @@ const RULES: &str = "/sluice/v1/holds";
 pub(crate) async fn steer(it: &Steered, path: &str) -> Result<End, Trouble> {
     let (api, order) = order_of(&it.followed.named).await?;
     let mut pairs = vec![("ChangeOrderId", order)];
-    pairs.extend(because(&it.reason));
+    pairs.extend(because(it));
     let reply = call(&api, Method::PUT, path, &pairs).await?;
     go_on(&api, &it.followed, &reply["Data"]["ChangeOrderId"]).await
+}
+
+/// Why it is done, as a parameter.
+fn because(it: &Steered) -> Option<(&'static str, String)> {
+    change::because(it.reason.as_deref()).map(|(name, text)| (name, text.to_owned()))
 }
 
 /// Ends an order that waits for a second person.
@@ -31,7 +36,7 @@ pub(crate) async fn reject(it: &Steered) -> Result<(), Trouble> {
     let named = &it.followed.named;
     let (api, order) = order_of(named).await?;
     let mut pairs = vec![("ChangeOrderId", order.clone())];
-    pairs.extend(because(&it.reason));
+    pairs.extend(because(it));
     call(&api, Method::PUT, "/sluice/v1/reject", &pairs).await?;
     let printer = Printer::of(&named.reach);
     if printer.format == Format::Text {

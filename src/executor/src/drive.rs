@@ -68,6 +68,8 @@ struct Drive {
     raised: u32,
     /// Whether it has begun, and that is not left beside the Deployment yet.
     begins: bool,
+    /// Whether what is known of the order is what is on record, also of what is sealed.
+    is_known: bool,
 }
 
 impl Executor {
@@ -93,6 +95,8 @@ impl Executor {
                 Ok(None) => {}
                 Err(StoreError::Fenced { .. }) => break End::Lost,
                 Err(error) => {
+                    // It may have been written all the same.
+                    drive.is_known = false;
                     tracing::warn!(%error, "a transition could not be written; trying again");
                     self.wait_to_retry(&mut drive, &stop).await;
                     if stop.is_cancelled() {
@@ -136,6 +140,7 @@ impl Executor {
             busy_until: None,
             raised: 0,
             begins: false,
+            is_known: true,
         })
     }
 
@@ -145,6 +150,9 @@ impl Executor {
         drive: &mut Drive,
         stop: &CancellationToken,
     ) -> Result<Option<End>, StoreError> {
+        if !drive.is_known {
+            self.read_anew(drive).await?;
+        }
         let woken = drive.woken.has_changed().unwrap_or(false);
         if drive.extended.elapsed() > self.settings.lease / 3 || woken {
             drive.woken.borrow_and_update();
@@ -418,6 +426,18 @@ impl Executor {
         if let Some(order) = self.store.order(drive.lease.order).await? {
             drive.order = order;
         }
+        Ok(())
+    }
+
+    /// Reads the order with what is recorded of its pods, after a write of which nobody knows
+    /// whether it was carried out.
+    async fn read_anew(&self, drive: &mut Drive) -> Result<(), StoreError> {
+        if let Some(taken) = self.store.take_up(&[drive.lease]).await?.pop() {
+            let TakenUp { order, pods, .. } = taken?;
+            drive.pods = Pods::of(pods, &order.batches, order.batch);
+            drive.order = order;
+        }
+        drive.is_known = true;
         Ok(())
     }
 

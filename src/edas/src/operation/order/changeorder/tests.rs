@@ -94,6 +94,7 @@ fn what_an_order_was_asked_for_through_has_the_words_of_edas(
 
 #[rstest]
 #[case(State::Ready, 0)]
+#[case(State::WaitingApproval, 0)]
 #[case(State::Running, 1)]
 #[case(State::Succeeded, 2)]
 #[case(State::Failed, 3)]
@@ -108,6 +109,27 @@ fn every_state_has_its_number(#[case] state: State, #[case] number: i32) {
         (&shown["Status"], &shown["PipelineInfoList"]["PipelineInfo"][0]["PipelineStatus"]),
         (&json!(number), &json!(number))
     );
+}
+
+#[test]
+fn an_order_that_waits_for_approval_says_so_beside_a_status_that_clients_know() {
+    let mut waiting = order(State::WaitingApproval, Vec::new());
+    waiting.held_by = Some(domain::hold::HeldBy::Approval);
+    waiting.message = "waits for somebody else to approve it, as the rule four-eyes wants".into();
+    let info = shown(&waiting);
+    assert_eq!((&info["Status"], &info["ApprovalStatus"]), (&json!(0), &json!(11)));
+    assert_eq!((&info["HeldBy"], &info["ApprovedBy"]), (&json!("approval"), &json!("")));
+    let desc = info["Desc"].as_str().unwrap();
+    assert!(desc.ends_with("as the rule four-eyes wants (ApproveChangeOrder)"), "{desc}");
+    let approved = OrderView {
+        state: State::Ready,
+        held_by: Some(domain::hold::HeldBy::Freeze),
+        approved_by: Some("ops".into()),
+        ..waiting
+    };
+    let info = shown(&approved);
+    assert_eq!((&info["ApprovalStatus"], &info["ApprovedBy"]), (&json!(12), &json!("ops")));
+    assert_eq!(info["HeldBy"], "freeze");
 }
 
 #[test]
