@@ -192,7 +192,7 @@ async fn rules_are_made_once_listed_and_deleted_and_are_on_record(pool: PgPool) 
     assert_eq!((rules[0].rule.rule.name.as_str(), rules[0].rule.by()), ("freeze", HeldBy::Freeze));
     service.delete_hold_rule(&caller(), "freeze").await.unwrap();
     let gone = service.delete_hold_rule(&caller(), "freeze").await.unwrap_err();
-    assert!(gone.to_string().contains("there is no rule named freeze"));
+    assert!(gone.to_string().contains("the hold rule freeze does not exist"));
     let done: Vec<String> = sqlx::query_scalar(
         "SELECT operation FROM audit_entry WHERE operation LIKE '%hold%' ORDER BY id",
     )

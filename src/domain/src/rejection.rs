@@ -56,7 +56,7 @@ pub enum Rejection {
     #[error("there is no channel named {}", shortened(.0))]
     UnknownChannel(String),
     /// No such rule that holds orders off.
-    #[error("there is no rule named {}", shortened(.0))]
+    #[error("the hold rule {} does not exist", shortened(.0))]
     UnknownHoldRule(String),
     /// The caller may not do this.
     #[error("the policies of the access key do not allow {action} on {}", .resource.as_deref().map_or_else(|| "any resource".to_owned(), shortened))]

@@ -58,7 +58,6 @@ const SCALING: &[&str] = &[
     r#"{"minReplicas":3,"maxReplicas":2,"triggers":[{"type":"cpu","metaData":{"type":"Utilization","value":"50"}}]}"#,
     r#"{"minReplicas":1,"maxReplicas":2,"triggers":[{"type":"cron","metaData":{}}]}"#,
 ];
-
 /// Of an Ingress, null takes a label or an annotation away.
 const INGRESS_NAMES: Form =
     Form::Json(&[r#"{"a":{}}"#, r#"{"a b":"x"}"#, r#"{"":"x"}"#, r#"{"a/b/c":"x"}"#]);
@@ -470,6 +469,7 @@ const ELSEWHERE: &[(&str, &str, Form)] = &[
 /// What an error names in place of a parameter that holds the name of a thing: the
 /// thing does not exist.
 const THINGS: &[(&str, &str)] = &[
+    ("Name", "hold rule"),
     ("AccessKey", "the access key"),
     ("AppId", "the application"),
     ("AppName", "a precheck of"),
