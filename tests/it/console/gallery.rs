@@ -4,6 +4,7 @@ use std::{path::PathBuf, process::Stdio};
 
 use domain::{
     access::{Grant, Role, Scope},
+    hold::{HeldBy, WrittenRule},
     order::State,
 };
 use service::WantedKey;
@@ -52,7 +53,7 @@ async fn every_page_is_drawn_and_axe_finds_nothing(pool: PgPool) {
     let axe = axe().await;
     let web = site.app.create("web", 10).await;
     let shop = site.app.create("checkout-service-with-a-long-name", 4).await;
-    site.app.create("idle", 2).await;
+    let idle = site.app.create("idle", 2).await;
     let request = service::Deploy {
         version: Some("2026.11.28-1".into()),
         description: "New prices".into(),
@@ -64,6 +65,19 @@ async fn every_page_is_drawn_and_axe_finds_nothing(pool: PgPool) {
     assert_eq!(site.app.end_of(failed).await.state, State::Failed);
     let waits = site.app.deploy(web, "registry.example/shop/web:3.0", manual(3)).await;
     site.app.order_when(waits, |order| order.state == State::WaitingConfirmation).await;
+    let of_idle = WrittenRule {
+        applications: vec!["idle".into()],
+        reason: "two people".into(),
+        ..WrittenRule::default()
+    };
+    let four_eyes = WrittenRule { name: "four-eyes".into(), ..of_idle.clone() };
+    let periods = vec!["fri 18:00/mon 08:00".into()];
+    let weekend = WrittenRule { name: "weekend".into(), periods, ..of_idle };
+    for (by, rule) in [(HeldBy::Approval, four_eyes), (HeldBy::Freeze, weekend)] {
+        site.app.service.create_hold_rule(&crate::support::caller(), by, &rule).await.unwrap();
+    }
+    let held = site.app.deploy(idle, "shop/web:2.0", manual(1)).await;
+    site.app.order_when(held, |order| order.state == State::WaitingApproval).await;
     let version = site.app.service.history(web).await.unwrap().pop().unwrap().id;
 
     let browser = Browser::start().await;
@@ -80,10 +94,12 @@ async fn every_page_is_drawn_and_axe_finds_nothing(pool: PgPool) {
         ("release", format!("/console/apps/{shop}/release")),
         ("return", format!("/console/apps/{web}/release?release={version}")),
         ("order-waits", format!("/console/orders/{waits}")),
+        ("order-needs-approval", format!("/console/orders/{held}")),
         ("order-failed", format!("/console/orders/{failed}")),
         ("order-done", format!("/console/orders/{done}")),
         ("orders", "/console/orders".into()),
         ("keys", "/console/keys".into()),
+        ("holds", "/console/holds".into()),
         ("channels", "/console/channels".into()),
         ("sessions", "/console/sessions".into()),
         ("not-found", "/console/nothing".into()),
