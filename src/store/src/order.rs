@@ -6,13 +6,9 @@ pub(crate) mod event;
 mod guarded;
 mod hold;
 pub(crate) mod lease;
-pub(crate) mod load;
-mod open_rollback;
+mod load;
 pub(crate) mod outage;
-pub(crate) mod progress;
 pub(crate) mod release;
-mod step;
-mod success;
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
