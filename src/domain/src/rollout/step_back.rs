@@ -54,7 +54,8 @@ pub(in crate::rollout) fn hold_still(
 ) -> Decision {
     let last = stay.saturating_sub(1);
     let pods = order.planned(last, view.replicas);
-    let mut transition = Transition::new(order, state, Step::StepBack).with(change::hold_still());
+    let mut transition =
+        Transition::new(order, state, Step::StepBack).with(change::hold_still(pods, view.replicas));
     transition.batch = last;
     transition = transition.batch(last, State::Succeeded, Some(pods), "");
     // Also the one that waited to be the next.

@@ -264,8 +264,8 @@ async fn every_wrong_value_is_refused_by_name_and_changes_nothing(pool: PgPool) 
     assert!(total > 3000, "{total}");
 }
 
-/// Looks at the rows, a tenth of a second apart, that must be alike: numbers are mirrored once a
-/// second.
+/// Looks at the rows, a tenth of a second apart, that must be alike: numbers of pods are mirrored
+/// a moment later.
 const LOOKS: usize = 12;
 
 impl Live {
