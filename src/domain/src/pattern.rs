@@ -2,6 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Longest pattern of names, in bytes.
+pub const LONGEST_OF_NAMES: usize = 100;
+
+/// Whether a text can be a pattern of the names of namespaces or applications: 1 to
+/// [`LONGEST_OF_NAMES`] lower-case letters, digits, `-`, `.` and `*`.
+#[must_use]
+pub fn is_of_names(text: &str) -> bool {
+    (1..=LONGEST_OF_NAMES).contains(&text.len())
+        && text
+            .bytes()
+            .all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || b"-.*".contains(&it))
+}
+
 /// A text with `*` in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

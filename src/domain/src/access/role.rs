@@ -8,6 +8,7 @@ use super::{
     Pattern,
     policy::{Policy, Statement},
 };
+use crate::pattern;
 
 /// What somebody is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -47,14 +48,8 @@ impl Scope {
     /// # Errors
     /// Says what is allowed.
     pub fn read(namespace: &str, application: &str) -> Result<Self, String> {
-        let is_pattern = |text: &str| {
-            (1..=100).contains(&text.len())
-                && text.bytes().all(|it| {
-                    it.is_ascii_lowercase() || it.is_ascii_digit() || b"-.*".contains(&it)
-                })
-        };
         for (what, text) in [("namespace", namespace), ("application", application)] {
-            if !is_pattern(text) {
+            if !pattern::is_of_names(text) {
                 let short: String = text.chars().take(100).collect();
                 return Err(format!(
                     "the {what} {short} must have 1 to 100 lower-case letters, digits, '-', '.' and '*', which stands for any characters"

@@ -7,16 +7,16 @@ use thiserror::Error;
 use url::{Host, Url};
 
 use super::Topic;
-use crate::name::is_label;
+use crate::{
+    name::is_label,
+    pattern::{self, LONGEST_OF_NAMES},
+};
 
 /// Longest address, in bytes.
 const LONGEST_ADDRESS: usize = 2048;
 
 /// Most patterns of namespaces, and of applications.
 const MOST_PATTERNS: usize = 50;
-
-/// Longest pattern, in bytes.
-const LONGEST_PATTERN: usize = 100;
 
 /// What a channel speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,7 +90,7 @@ impl NewChannel {
         applications: &[String],
     ) -> Result<Self, Unfit> {
         if !is_label(name) {
-            let shown: String = name.chars().take(LONGEST_PATTERN).collect();
+            let shown: String = name.chars().take(LONGEST_OF_NAMES).collect();
             return Err(unfit(
                 "name",
                 format!(
@@ -106,12 +106,12 @@ impl NewChannel {
             if patterns.len() > MOST_PATTERNS {
                 return Err(unfit(what, format!("may be given at most {MOST_PATTERNS} times")));
             }
-            if let Some(wrong) = patterns.iter().find(|text| !is_pattern(text)) {
-                let shown: String = wrong.chars().take(LONGEST_PATTERN).collect();
+            if let Some(wrong) = patterns.iter().find(|text| !pattern::is_of_names(text)) {
+                let shown: String = wrong.chars().take(LONGEST_OF_NAMES).collect();
                 return Err(unfit(
                     what,
                     format!(
-                        "{shown:?} must have 1 to {LONGEST_PATTERN} lower-case letters, digits, '-', '.' and '*', which stands for any characters"
+                        "{shown:?} must have 1 to {LONGEST_OF_NAMES} lower-case letters, digits, '-', '.' and '*', which stands for any characters"
                     ),
                 ));
             }
@@ -124,13 +124,6 @@ impl NewChannel {
             applications: applications.to_vec(),
         })
     }
-}
-
-fn is_pattern(text: &str) -> bool {
-    (1..=LONGEST_PATTERN).contains(&text.len())
-        && text
-            .bytes()
-            .all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || b"-.*".contains(&it))
 }
 
 /// The address of a channel. It is an administrator's, so it may be in a private network. A

@@ -5,13 +5,14 @@ use thiserror::Error;
 
 use super::super::Kind;
 use super::{Calendar, HeldBy, Part};
-use crate::{Input, name::is_label};
+use crate::{
+    Input,
+    name::is_label,
+    pattern::{self, LONGEST_OF_NAMES},
+};
 
 /// Most patterns of namespaces, and of applications.
 const MOST_PATTERNS: usize = 50;
-
-/// Longest pattern, in bytes.
-const LONGEST_PATTERN: usize = 100;
 
 /// Longest reason, in characters.
 const LONGEST_REASON: usize = 200;
@@ -95,7 +96,7 @@ pub struct WrittenRule {
 }
 
 fn unfit(input: Input, value: &str, why: impl Into<String>) -> UnfitRule {
-    UnfitRule { input, value: value.chars().take(LONGEST_PATTERN).collect(), why: why.into() }
+    UnfitRule { input, value: value.chars().take(LONGEST_OF_NAMES).collect(), why: why.into() }
 }
 
 impl NewHoldRule {
@@ -122,9 +123,9 @@ impl NewHoldRule {
             if patterns.len() > MOST_PATTERNS {
                 return Err(unfit(input, "", format!("may have at most {MOST_PATTERNS} patterns")));
             }
-            if let Some(wrong) = patterns.iter().find(|text| !is_pattern(text)) {
+            if let Some(wrong) = patterns.iter().find(|text| !pattern::is_of_names(text)) {
                 let why = format!(
-                    "must have 1 to {LONGEST_PATTERN} lower-case letters, digits, '-', '.' and '*', which stands for any characters"
+                    "must have 1 to {LONGEST_OF_NAMES} lower-case letters, digits, '-', '.' and '*', which stands for any characters"
                 );
                 return Err(unfit(input, wrong, why));
             }
@@ -189,13 +190,6 @@ fn read_kinds(kinds: &[String]) -> Result<Vec<Kind>, UnfitRule> {
         }
     }
     Ok(read)
-}
-
-fn is_pattern(text: &str) -> bool {
-    (1..=LONGEST_PATTERN).contains(&text.len())
-        && text
-            .bytes()
-            .all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || b"-.*".contains(&it))
 }
 
 #[cfg(test)]
