@@ -27,14 +27,14 @@ const NEW: &str = "shop/web:2.0";
 /// Time between two looks at the pods.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Looks for which there may be more new pods than planned and one, once the pods of a step
-/// are all there: a second of them.
-const MOST_LOOKS: usize = 50;
+/// Looks within which new pods beyond the plan and one must be gone, once the pods of a step are
+/// all there. How many it takes is printed: that is to be a second, and is not yet.
+const MOST_LOOKS: usize = 500;
 
 on_both_clusters!(
     a_canary_that_waits_stands_scaling_to_nothing_and_back_and_to_one,
-    a_canary_that_waits_stays_its_share_while_the_number_of_pods_walks,
-    batches_in_motion_stay_their_share_while_the_number_of_pods_walks,
+    a_canary_that_waits_rests_with_its_share_after_each_step_of_a_walk,
+    batches_in_motion_come_back_to_their_share_after_each_step_of_a_walk,
 );
 
 async fn scale(app: &App, replicas: i32) {
@@ -115,7 +115,7 @@ impl<'a> Walk<'a> {
                 self.seen.most_beyond = self.seen.most_beyond.max(beyond);
                 looks_over += usize::from(settled);
                 self.seen.longest = self.seen.longest.max(looks_over);
-                assert!(looks_over <= 10 * MOST_LOOKS, "{now:?}, at most {most} {:?}", self.seen);
+                assert!(looks_over <= MOST_LOOKS, "{now:?}, at most {most} {:?}", self.seen);
             } else if settled {
                 return true;
             }
@@ -135,7 +135,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-async fn a_canary_that_waits_stays_its_share_while_the_number_of_pods_walks(app: App) {
+async fn a_canary_that_waits_rests_with_its_share_after_each_step_of_a_walk(app: App) {
     let application = app.create("web", 10).await;
     let order = app.deploy(application, NEW, canary(3, 1)).await;
     let watch = app.watch("web").await;
@@ -153,7 +153,7 @@ async fn a_canary_that_waits_stays_its_share_while_the_number_of_pods_walks(app:
     assert_eq!(app.deployments().get("web").await.unwrap().spec.unwrap().replicas, Some(replicas));
 }
 
-async fn batches_in_motion_stay_their_share_while_the_number_of_pods_walks(app: App) {
+async fn batches_in_motion_come_back_to_their_share_after_each_step_of_a_walk(app: App) {
     let application = app.create("web", 10).await;
     let mut request = release(application, NEW, batches(4));
     // Each batch takes so long that the number walks meanwhile.
