@@ -25,9 +25,10 @@ const MOST_TEXTS: usize = 50;
 const LONGEST_TEXT: usize = 256;
 
 /// How the paths of resources begin.
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 10] = [
     "namespace/",
     "cluster/",
+    "hold/",
     "template/",
     "region/",
     "access/",
@@ -282,7 +283,7 @@ fn named(text: &str) -> Result<Named, Unreadable> {
     };
     if path.is_empty() || !known {
         return Err(wrong(
-            "must name a namespace/, cluster/, template/, region/, access/, image/, annotation/, ingresshost/ or loadbalancer/ behind the account",
+            "must name a namespace/, cluster/, template/, region/, hold/, access/, image/, annotation/, ingresshost/ or loadbalancer/ behind the account",
         ));
     }
     let region = if region.is_empty() { Pattern::any() } else { Pattern::new(region) };

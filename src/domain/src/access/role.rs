@@ -144,7 +144,7 @@ impl Role {
                     .map(|kind| format!("namespace/{namespace}/{kind}/*")),
             );
         }
-        let anywhere = ["cluster/*", "region/*"].map(str::to_owned).to_vec();
+        let anywhere = ["cluster/*", "region/*", "hold/*"].map(str::to_owned).to_vec();
         Policy { statements: vec![statement(actions, paths), statement(ANYWHERE, anywhere)] }
     }
 }
