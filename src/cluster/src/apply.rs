@@ -25,6 +25,7 @@ use super::{
 use domain::template::names::ORDER_ANNOTATION;
 use domain::{
     ApplicationId,
+    observed::Observation,
     order::intent::{Applied, Change, Effect, SizeChange},
     template::ownership::{GiveBack, given_back},
 };
@@ -123,6 +124,9 @@ impl Writer<'_> {
                 create(&api, &key.name, context, manifest).await?
             }
             Change::Patch(patch) => {
+                if patch.counted && !self.is_counted(key) {
+                    return Err(ClusterError::Changed);
+                }
                 let mut live = match self.view.deployment(key) {
                     Some(live) => live,
                     None => get(&api, &key.name).await?,
@@ -185,6 +189,15 @@ impl Writer<'_> {
 }
 
 impl Writer<'_> {
+    /// Whether the statuses of the Deployment's ReplicaSets count its pods as they are, as far as
+    /// the watches show.
+    fn is_counted(&self, key: &Key) -> bool {
+        match self.view.observe(key) {
+            Observation::Present(view) => view.is_counted(),
+            Observation::Absent | Observation::Unknown => true,
+        }
+    }
+
     /// Makes the fields that were just given back their owners' again. That takes a write
     /// of its own: one that changes a field makes whoever writes it its owner. Returns the
     /// Deployment as it is then.
@@ -237,7 +250,7 @@ impl Writer<'_> {
         context: WriteContext,
         change: &SizeChange,
     ) -> Result<Applied, ClusterError> {
-        let SizeChange { name, uid, replicas } = change;
+        let SizeChange { name, uid, replicas, part_of } = change;
         let sets: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), &key.namespace, &apps("ReplicaSet"));
         let deployments: Api<DynamicObject> =
@@ -259,6 +272,10 @@ impl Writer<'_> {
             };
             if set["spec"]["replicas"] == *replicas {
                 return Ok(applied(&set));
+            }
+            if part_of.is_some_and(|all| deployment["spec"]["replicas"] != all) {
+                self.view.put_deployment(key, deployment);
+                return Err(ClusterError::Changed);
             }
             let operations = manifest::resize(&set, *replicas)
                 .map_err(|error| ClusterError::Refused(error.to_string()))?;

@@ -246,6 +246,13 @@ impl DeploymentView {
         self.new.iter().chain(&self.old).chain(&self.idle)
     }
 
+    /// Whether each ReplicaSet's status counts its pods as they are: none counts pods as available
+    /// that are gone. The Deployment controller would take Ready ones in their place.
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        self.sets().all(|set| set.observed && set.available <= set.desired)
+    }
+
     /// Pods of the present template that are Ready for `seconds` at `now`.
     #[must_use]
     pub fn new_ready(&self, seconds: i32, now: Timestamp) -> i32 {

@@ -61,6 +61,8 @@ impl Effect {
     pub fn standing_on(mut self, expected: Expected) -> Self {
         if let Self::Deployment(Change::Patch(patch)) = &mut self {
             patch.expects = Some(expected);
+            // It was looked at: nobody waits for a status besides.
+            patch.counted = false;
         }
         self
     }
@@ -133,6 +135,10 @@ pub struct SizeChange {
     pub uid: String,
     /// `spec.replicas`.
     pub replicas: i32,
+    /// `spec.replicas` of the Deployment that this is a part of. Where it is another by now, this
+    /// is not made, and the order is decided anew; none = it is made in any case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part_of: Option<i32>,
 }
 
 /// Absolute values for the fields that Sluice owns during an order.
@@ -166,6 +172,9 @@ pub struct Patch {
     /// is not made, and the order is decided anew; none = it is made in any case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expects: Option<Expected>,
+    /// Whether it is made only while each ReplicaSet's status counts its pods as they are.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub counted: bool,
 }
 
 /// The Deployment that a patch was decided for.

@@ -120,16 +120,27 @@ pub(in crate::rollout) fn scale_down_old(done: i32, replicas: i32) -> Change {
     Change::Patch(Patch { strategy: Some(rolling(0, done)), ..Patch::default() })
 }
 
-/// Holds the numbers of both versions still while they are set by hand: with so
-/// many pods allowed to be unavailable, and none beyond the desired number, the
-/// Deployment controller neither adds nor removes any as long as `stay` new ones
-/// of `replicas` or more are there.
-pub(in crate::rollout) fn hold_still(stay: i32, replicas: i32) -> Change {
+/// Holds the numbers of both versions still while they are set by hand. With none beyond the
+/// desired number, the Deployment controller adds no pod. It lets old ones go only beyond
+/// those that may be unavailable, new ones counted: one, whatever an autoscaler makes of the
+/// number meanwhile. A share would let one more go where it is rounded otherwise than the
+/// controller shares the pods.
+pub(in crate::rollout) fn hold_still() -> Change {
+    gated(1)
+}
+
+/// [`scale_down_old`] once more, with every field that is borrowed.
+pub(in crate::rollout) fn scale_down_old_again(done: i32, replicas: i32) -> Change {
+    gated(share::of(done.max(1), replicas, Rounding::Down))
+}
+
+/// No pod beyond the desired number, and so many unavailable, while the gate is closed.
+fn gated(max_unavailable: impl Into<Value>) -> Change {
     Change::Patch(Patch {
         paused: Some(false),
         min_ready_seconds: Some(GATE_SECONDS),
         progress_deadline_seconds: Some(NO_DEADLINE_SECONDS),
-        strategy: Some(rolling(0, share::of(stay.max(1), replicas, Rounding::Down))),
+        strategy: Some(rolling(0, max_unavailable)),
         ..Patch::default()
     })
 }
@@ -166,7 +177,7 @@ pub(in crate::rollout) fn stop(before: &DeploymentBefore) -> Change {
         progress_deadline_seconds: Some(own.progress_deadline_seconds),
         borrow: Borrow::Returned,
         give_back: give_back(before, ["template"].into_iter().chain(SETTINGS)),
-        expects: None,
+        ..Patch::default()
     })
 }
 
@@ -189,9 +200,9 @@ fn owned_by<'a>(owners: &Value, fields: impl IntoIterator<Item = &'a str>) -> Op
 /// The fields of the spec that are borrowed.
 const SETTINGS: [&str; 4] = ["strategy", "minReadySeconds", "progressDeadlineSeconds", "paused"];
 
-/// Sets the size of a ReplicaSet.
-pub(in crate::rollout) fn scale(set: &ReplicaSetView, replicas: i32) -> SizeChange {
-    SizeChange { name: set.name.clone(), uid: set.uid.clone(), replicas }
+/// Sets the size of a ReplicaSet to `replicas` of the `all` pods of its Deployment.
+pub(in crate::rollout) fn scale(set: &ReplicaSetView, replicas: i32, all: i32) -> SizeChange {
+    SizeChange { name: set.name.clone(), uid: set.uid.clone(), replicas, part_of: Some(all) }
 }
 
 /// Takes a release up again that failed in a later batch: the gate closes, and the

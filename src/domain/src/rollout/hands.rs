@@ -443,7 +443,9 @@ fn again(order: &Order, view: &DeploymentView, snapshot: &DeploymentBefore) -> (
     let goal = order.planned(order.batch, view.replicas);
     let is_first = order.template.is_none();
     let (step, mut patch) = match order.step {
-        Step::ScaleDownOld => (Step::ScaleDownOld, change::hold_still(goal, view.replicas)),
+        Step::ScaleDownOld => {
+            (Step::ScaleDownOld, change::scale_down_old_again(goal, view.replicas))
+        }
         // Only numbers that were let through need the gate.
         Step::Paused if view.settings.paused => {
             let seconds = min_ready_seconds_of(order, &snapshot.settings);
@@ -453,7 +455,7 @@ fn again(order: &Order, view: &DeploymentView, snapshot: &DeploymentBefore) -> (
         Step::CloseGate if is_first => (Step::CloseGate, change::take_up(order, snapshot)),
         Step::CloseGate => (Step::CloseGate, change::close_gate_again()),
         Step::StepBack | Step::RestoreOld | Step::RemoveNew if !step_back::is_in_batch(order) => {
-            (Step::StepBack, change::hold_still(goal, view.replicas))
+            (Step::StepBack, change::hold_still())
         }
         Step::RollBack => (Step::RollBack, change::roll_back(order, snapshot)),
         Step::RestoreSettings if order.kind == Kind::Rollback => {

@@ -54,8 +54,7 @@ pub(in crate::rollout) fn hold_still(
 ) -> Decision {
     let last = stay.saturating_sub(1);
     let pods = order.planned(last, view.replicas);
-    let mut transition =
-        Transition::new(order, state, Step::StepBack).with(change::hold_still(pods, view.replicas));
+    let mut transition = Transition::new(order, state, Step::StepBack).with(change::hold_still());
     transition.batch = last;
     transition = transition.batch(last, State::Succeeded, Some(pods), "");
     // Also the one that waited to be the next.
@@ -91,7 +90,7 @@ pub(in crate::rollout) fn restore_old(order: &Order, view: &DeploymentView) -> D
     };
     let pods = wanted(order, view, old);
     let mut transition = Transition::new(order, moving(order), Step::RestoreOld)
-        .with(change::scale(old, pods))
+        .with(change::scale(old, pods, view.replicas))
         .because(format!("{pods} old pods come back"));
     if let Some(batch) = order.batches.get(order.batch).filter(|_| puts_right(order)) {
         let stay = order.planned(order.batch, view.replicas);
@@ -123,7 +122,7 @@ pub(in crate::rollout) fn remove_new(
     }
     let stay = order.planned(order.batch, view.replicas);
     Transition::new(order, moving(order), Step::RemoveNew)
-        .with(change::scale(new, stay))
+        .with(change::scale(new, stay, view.replicas))
         .because(format!("{stay} new pods stay"))
         .decided()
 }

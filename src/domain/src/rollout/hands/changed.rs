@@ -40,9 +40,17 @@ fn after_change(order: &Order, view: &DeploymentView, now: Timestamp) -> Decisio
         Some(Effect::ReplicaSet(change)) if view.sets().all(|set| set.uid != change.uid) => {
             return answer(order, view, &[], now);
         }
+        // The Deployment has another number of pods: the same batches are other numbers.
+        Some(Effect::ReplicaSet(change))
+            if change.part_of.is_some_and(|all| all != view.replicas) =>
+        {
+            return step_back::restore_old(order, view);
+        }
         _ => return wait(None),
     };
-    let Some(expected) = &patch.expects else { return wait(None) };
+    let Some(expected) = &patch.expects else {
+        return if patch.counted { restore::start_again(order, patch, now) } else { wait(None) };
+    };
     if expected.uid != view.uid {
         return made_anew(order);
     }

@@ -234,7 +234,8 @@ fn a_replica_set_that_is_gone_before_it_is_resized_leads_to_another_look() {
     for step in [Step::RestoreOld, Step::RemoveNew] {
         let mut order = at_step(step, in_batches(2, Pace::Manual));
         order.batches[0].state = State::Succeeded;
-        let resize = SizeChange { name: "old".into(), uid: "old".into(), replicas: 5 };
+        let resize =
+            SizeChange { name: "old".into(), uid: "old".into(), replicas: 5, part_of: None };
         order.intent = Some(Intent { effect: resize.into(), applied: None });
         // Until that is seen.
         let seen = shown(5, Some(at(0)), 3);
@@ -243,5 +244,30 @@ fn a_replica_set_that_is_gone_before_it_is_resized_leads_to_another_look() {
         let next = moved(changed_meanwhile(&order, &gone, at(SOON)));
         assert_eq!((next.state, next.step), (State::Running, Step::StepBack));
         assert_eq!(numbers(&next).2, Some(false), "it holds the numbers still");
+    }
+}
+
+/// An autoscaler wrote between the decision and the write.
+#[test]
+fn a_size_that_was_decided_for_another_number_of_pods_is_decided_anew() {
+    for step in [Step::RestoreOld, Step::RemoveNew] {
+        let mut order = at_step(step, in_batches(2, Pace::Manual));
+        order.state = State::WaitingConfirmation;
+        order.batches[0].state = State::Succeeded;
+        let resize =
+            SizeChange { name: "new".into(), uid: "new".into(), replicas: 5, part_of: Some(PODS) };
+        order.intent = Some(Intent { effect: resize.into(), applied: None });
+        let now = shown(7, Some(at(0)), 3);
+        assert_waits(&changed_meanwhile(&order, &now, at(SOON)), None);
+        let scaled = DeploymentView { replicas: PODS + 4, ..now };
+        let next = moved(changed_meanwhile(&order, &scaled, at(SOON)));
+        assert_eq!((next.state, next.step), (State::WaitingConfirmation, Step::RestoreOld));
+        let old = SizeChange {
+            name: "old".into(),
+            uid: "old".into(),
+            replicas: 7,
+            part_of: Some(PODS + 4),
+        };
+        assert_eq!(next.effect, Some(old.into()));
     }
 }

@@ -176,7 +176,12 @@ fn what_an_order_that_ended_still_writes_overrules_what_was_set_meanwhile() {
     assert_eq!((left.state, left.step, left.effect), (State::Aborted, Step::Done, None));
     for effect in [
         Change::Patch(Patch { paused: Some(true), ..Patch::default() }).into(),
-        Effect::ReplicaSet(SizeChange { name: "new".into(), uid: "new".into(), replicas: 3 }),
+        Effect::ReplicaSet(SizeChange {
+            name: "new".into(),
+            uid: "new".into(),
+            replicas: 3,
+            part_of: None,
+        }),
     ] {
         order.intent = Some(Intent { effect, applied: None });
         let left = moved(changed_meanwhile(&order, &view, at(SOON)));

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     order::intent::Borrow,
-    rollout::{gone, refused},
+    rollout::{changed_meanwhile, gone, refused},
     template::spec::SpecChange,
 };
 
@@ -66,6 +66,22 @@ fn it_waits_a_moment_until_the_pods_that_went_count_no_more() {
     }
     let counted = old(&|set| (set.desired, set.available) = (2, 1));
     assert_eq!(moved(ask(&order, counted, at(4))).step, Step::RollBack);
+}
+
+#[test]
+fn a_status_that_changed_before_the_write_is_awaited_a_moment_too() {
+    let begun = |now| patch(&moved(ask(&way_back(Step::Start), shown(10, Some(at(0)), 2), now)));
+    assert!(!begun(at(5)).counted, "whatever is counted");
+    let change = begun(at(4));
+    assert!(change.counted);
+    let mut order = way_back(Step::RollBack);
+    order.intent = Some(Intent { effect: Change::Patch(change.clone()).into(), applied: None });
+    let view = shown(10, Some(at(0)), 2);
+    assert_waits(&changed_meanwhile(&order, &view, at(4)), Some(at(5)));
+    let again = moved(changed_meanwhile(&order, &view, at(5)));
+    assert_eq!((again.state, again.step), (State::Running, Step::RollBack));
+    let made = patch(&again);
+    assert_eq!(Patch { expects: None, ..made }, Patch { counted: false, ..change });
 }
 
 #[test]
