@@ -30,7 +30,7 @@ chart: ## write charts/rendered again, after a change of the chart or of docs/ri
 release: ## the static program, its image, chart, manual pages, bill of materials and checksums, in target/dist
 	@scripts/release
 
-bench: ## how fast Sluice is beside its database; ONLY="read accept drive statements" measures some of it
+bench: ## how fast Sluice is beside its database; ONLY="read accept drive statements takeover" measures some of it
 	@ONLY='$(ONLY)' scripts/bench load
 
 chaos: ## random lives of applications: SEEDS=10000 of them, from FIRST=0 on; shrinks what breaks a promise

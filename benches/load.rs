@@ -6,7 +6,7 @@
 //! median of short runs, and all of them go to a file as JSON. Nothing here passes or fails.
 //!
 //! `SLUICE_BENCH_PROGRAM` measures another build, `SLUICE_BENCH_ONLY` some of the parts
-//! (read, accept, drive, statements), `SLUICE_BENCH_SECONDS` and `SLUICE_BENCH_RUNS` say
+//! (read, accept, drive, statements, takeover), `SLUICE_BENCH_SECONDS` and `SLUICE_BENCH_RUNS` say
 //! how long and how often.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark that cannot go on ends")]
@@ -17,6 +17,8 @@ mod client;
 mod data;
 #[path = "load/program.rs"]
 mod program;
+#[path = "load/takeover.rs"]
+mod takeover;
 #[path = "load/yardstick.rs"]
 mod yardstick;
 
@@ -50,6 +52,9 @@ const DRIVEN: usize = 100;
 /// The numbers of pods of the release that is counted, and of all others.
 const COUNTED_PODS: i32 = 9;
 const DRIVEN_PODS: i32 = 3;
+
+/// How often a program is killed, in each of the two ways.
+const KILLS: usize = 100;
 
 const BATCHES: &str =
     r#"{"type":"BatchUpdate","batchUpdate":{"batch":3,"releaseType":"auto","batchWaitTime":0}}"#;
@@ -85,9 +90,13 @@ async fn main() {
         orders: Arc::default(),
         out: Map::new(),
     };
-    let sample = bench.sample(wanted("statements")).await;
+    let sample =
+        if only == "takeover" { String::new() } else { bench.sample(wanted("statements")).await };
     if wanted("drive") {
         bench.drive().await;
+    }
+    if wanted("takeover") {
+        bench.take_over().await;
     }
     if wanted("read") || wanted("accept") {
         bench.prepare(wanted("accept")).await;
@@ -193,6 +202,22 @@ impl Bench {
             "orders": DRIVEN, "orders_per_second": median(&rates), "program_cpu_ms_of_an_order": median(&cpu), "runs": rates,
         });
         self.note("orders driven to their end, 3 batches, 3 pods", figures);
+    }
+
+    /// Programs are killed while they hold an order.
+    async fn take_over(&mut self) {
+        let (by_other, again) = takeover::measure(&self.pool, &self.url, &self.key, KILLS).await;
+        for (name, mut times) in [
+            ("until another program goes on with the order of one that was killed", by_other),
+            ("until a program that was killed, and started again at once, goes on", again),
+        ] {
+            times.sort_by(f64::total_cmp);
+            let at = |share: f64| rounded(times[((times.len() - 1) as f64 * share) as usize]);
+            let figures = json!({
+                "kills": times.len(), "p50_seconds": at(0.5), "p99_seconds": at(0.99), "longest_seconds": at(1.0),
+            });
+            self.note(name, figures);
+        }
     }
 
     /// GetChangeOrderInfo, by 8 connections.

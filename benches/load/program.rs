@@ -1,6 +1,10 @@
 //! The program that is measured, as a process of its own.
 
-use std::{path::PathBuf, process::Stdio, sync::LazyLock};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::LazyLock,
+};
 
 use serde_json::Value;
 use sqlx::PgPool;
@@ -22,9 +26,14 @@ fn keyring() -> PathBuf {
     FOLDER.path().join("keyring")
 }
 
+/// The program.
+pub fn command() -> Command {
+    Command::new(path())
+}
+
 /// The program on the database, with a keyring of its own.
 fn program(url: &str) -> Command {
-    let mut command = Command::new(path());
+    let mut command = command();
     command.env("DATABASE_URL", url).env("SLUICE_KEYRING_FILE", keyring());
     command
 }
@@ -51,31 +60,55 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts a server, and waits until it serves. Its log goes to nobody.
+    /// Starts a server on a simulated cluster, and waits until it serves.
     pub async fn start(url: &str, role: &str, words: &[&str]) -> Self {
+        let mut command = program(url);
+        command.args(["serve", "--cluster", "simulated", "--simulated-start-delay", "10ms"]);
+        command.args(["--role", role]).args(words);
+        let started = Self::spawn(command);
+        // Without an executor nobody releases, and it is never ready.
+        started.until(if role == "api" { "/healthz" } else { "/readyz" }).await;
+        started
+    }
+
+    /// Starts a server on the cluster of this kubeconfig, and waits until it serves.
+    pub async fn start_on(url: &str, kubeconfig: &Path) -> Self {
+        let started = Self::spawn_on(url, kubeconfig);
+        started.until("/readyz").await;
+        started
+    }
+
+    /// The same, without waiting.
+    pub fn spawn_on(url: &str, kubeconfig: &Path) -> Self {
+        let mut command = program(url);
+        command.arg("serve").env("KUBECONFIG", kubeconfig);
+        Self::spawn(command)
+    }
+
+    /// Its log goes to nobody.
+    fn spawn(mut command: Command) -> Self {
         // Free just now; nobody else asks for ports on this machine by the thousand.
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let address = free.to_string();
-        let child = program(url)
-            .args(["serve", "--cluster", "simulated", "--simulated-start-delay", "10ms"])
+        let child = command
             .args(["--peer-rate", "0", "--key-rate", "0", "--console", "off"])
-            .args(["--listen", &address, "--role", role])
-            .args(words)
+            .args(["--listen", &address])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
+        Self { child, address }
+    }
+
+    async fn until(&self, path: &str) {
         let ready = async {
-            // Without an executor nobody releases, and it is never ready.
-            let path = if role == "api" { "/healthz" } else { "/readyz" };
-            while !answers(&address, path).await.unwrap_or(false) {
+            while !answers(&self.address, path).await.unwrap_or(false) {
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(30), ready).await.expect(&address);
-        Self { child, address }
+        tokio::time::timeout(std::time::Duration::from_secs(30), ready).await.expect(&self.address);
     }
 
     pub async fn client(&self, key: &Key) -> Client {
@@ -85,6 +118,11 @@ impl Program {
     /// CPU time that it took until now, in seconds.
     pub fn cpu(&self) -> f64 {
         self.child.id().map_or(0.0, |pid| cpu_of(pid).map_or(0.0, |it| it.1))
+    }
+
+    /// Kills it.
+    pub async fn kill(mut self) {
+        self.child.kill().await.unwrap();
     }
 
     /// Ends it in good order.

@@ -119,7 +119,8 @@ pub async fn forget_statements(pool: &PgPool) {
 }
 
 /// Statements that are not of one order, and go on while nothing is to be done.
-const IDLE: [&str; 5] = ["heartbeat", "next_due", "resting_orders", "enabled_keys", "ping"];
+const IDLE: [&str; 6] =
+    ["heartbeat", "next_due", "resting_orders", "enabled_keys", "ping", "look_for_gone"];
 
 /// The statements since they were forgotten last, and the rows of the application that
 /// they changed.

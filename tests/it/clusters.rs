@@ -455,7 +455,10 @@ async fn what_was_begun_on_one_cluster_is_not_carried_out_on_its_successor(pool:
     let last = events.last().unwrap();
     assert_eq!((last.kind.as_str(), last.actor.as_str()), ("order.aborted", "sluice"));
     assert!(last.cause.contains("another cluster took the place"), "{last:?}");
-    assert!(!store.extend(lease, LEASE).await.unwrap(), "who was at it writes nothing any more");
+    assert!(
+        store.extend(lease, LEASE).await.unwrap().is_none(),
+        "who was at it writes nothing any more"
+    );
     let _executor = Running::start(&store, new.client(), &Clock::default(), LEASE);
     eventually(async || service.readiness().await.map_err(|it| it.to_string())).await;
     assert!(writes(&new).is_empty());

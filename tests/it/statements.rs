@@ -1,7 +1,14 @@
 //! Every statement of the store that works on what is to be done names the cluster, so
-//! that the next one cannot forget it. The source is read: SQL has no types for this.
+//! that the next one cannot forget it. The source is read: SQL has no types for this. And a
+//! release takes few statements.
 
+use std::collections::BTreeMap;
+
+use domain::order::State;
+use sqlx::PgPool;
 use syn::{Expr, Token, punctuated::Punctuated, visit::Visit};
+
+use crate::support::{App, batches, own_pool, sent};
 
 /// Tables whose rows are work on a cluster.
 const WORK: [&str; 4] = ["change_order", "precheck_request", "cluster_query", "object_write"];
@@ -137,4 +144,70 @@ fn a_statement_that_forgets_the_cluster_is_found() {
     assert_eq!(found.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["grab", "look"]);
     assert!(found.iter().all(|(_, text)| works(text) && !names_cluster(text)));
     assert!(hands_out(&found[0].1) && !hands_out(&found[1].1));
+}
+
+/// Statements of a release that its executor sends at a pace, whatever happens, and how many of
+/// each it may send in a second.
+const PACED: [(&str, usize); 5] = [
+    ("acquire", 2),
+    // Three times in a lease, of two seconds here.
+    ("extend", 2),
+    ("mirror_replicas", 1),
+    ("record_pods", 1),
+    ("tell_changed", 4),
+];
+
+/// Statements that are not of one release: what goes on in any case, and what looks at it.
+const ASIDE: [&str; 11] = [
+    "claim_cluster_query",
+    "claim_object_write",
+    "claim_precheck_request",
+    "heartbeat",
+    "identities",
+    "look_for_gone",
+    "mirror_cluster",
+    "next_due",
+    "resting_orders",
+    "whole_order",
+    "whole_orders",
+];
+
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn driving_a_release_takes_few_statements_and_changes_the_application_once(pool: PgPool) {
+    let app = App::start(own_pool(&pool).await).await;
+    let application = app.create("web", 9).await;
+    for statement in [
+        "CREATE TABLE changed (at timestamptz NOT NULL DEFAULT clock_timestamp(), release_before uuid, release_after uuid)",
+        "CREATE FUNCTION note_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO changed (release_before, release_after) VALUES (OLD.release_id, NEW.release_id); RETURN NULL; END $$",
+        "CREATE TRIGGER note_change AFTER UPDATE ON application FOR EACH ROW EXECUTE FUNCTION note_change()",
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    let order = app.deploy(application, "shop/web:2.0", batches(3)).await;
+    let begun = std::time::Instant::now();
+    sent::count();
+    let ended = app.end_of(order).await;
+    let seconds = usize::try_from(begun.elapsed().as_secs()).unwrap() + 1;
+    let mut sent: BTreeMap<String, usize> = BTreeMap::new();
+    for name in sent::since() {
+        if !ASIDE.contains(&name.as_str()) {
+            *sent.entry(name).or_default() += 1;
+        }
+    }
+    assert_eq!(ended.state, State::Succeeded);
+    for (name, most) in PACED {
+        let count = sent.remove(name).unwrap_or_default();
+        assert!(count <= most * seconds + 2, "{count} times {name} in {seconds} s");
+    }
+    let rest: usize = sent.values().sum();
+    assert!(rest <= 15, "{rest}: {sent:?}");
+    let (all, of_end): (i64, i64) = sqlx::query_as(
+        "SELECT count(*), count(*) FILTER (WHERE release_before <> release_after) FROM changed",
+    )
+    .fetch_one(&pool)
+    .await
+    .unwrap();
+    // The end changes it once; what is seen of its pods meanwhile, once a second at most.
+    assert_eq!(of_end, 1);
+    assert!(usize::try_from(all).unwrap() <= 2 + seconds, "{all} changes in {seconds} s");
 }

@@ -3,6 +3,7 @@
 mod events;
 mod outage;
 mod presence;
+mod progress;
 
 use std::time::Duration;
 
@@ -161,7 +162,7 @@ async fn a_request_and_a_step_of_the_open_order_never_wait_for_each_other(pool: 
     let mut request = store.begin().await.unwrap();
     request.lock_application(web).await.unwrap();
     store
-        .advance(lease, &loaded, &transition(State::Running, Step::BringUp, None), now())
+        .advance(lease, &loaded, &transition(State::Running, Step::BringUp, None), None, now())
         .await
         .unwrap();
     let refused = request.lock_order(id).await.map(|order| order.state).unwrap();
@@ -174,7 +175,7 @@ async fn a_request_and_a_step_of_the_open_order_never_wait_for_each_other(pool: 
     let mut request = store.begin().await.unwrap();
     request.lock_application(web).await.unwrap();
     let ended = transition(State::Succeeded, Step::Done, None);
-    let end = store.advance(lease, &loaded, &ended, now());
+    let end = store.advance(lease, &loaded, &ended, None, now());
     let answer = async {
         eventually(async || {
             let waiting: i64 =
@@ -205,11 +206,11 @@ async fn an_order_that_ended_stays_as_it_ended(pool: PgPool) {
         .unwrap()[0];
     let loaded = store.order(id).await.unwrap().unwrap();
     store
-        .advance(lease, &loaded, &transition(State::Succeeded, Step::Done, None), now())
+        .advance(lease, &loaded, &transition(State::Succeeded, Step::Done, None), None, now())
         .await
         .unwrap();
     let late = store
-        .advance(lease, &loaded, &transition(State::Running, Step::BringUp, None), now())
+        .advance(lease, &loaded, &transition(State::Running, Step::BringUp, None), None, now())
         .await
         .unwrap_err();
     assert!(matches!(late, StoreError::Fenced { .. }), "{late}");
@@ -261,7 +262,7 @@ async fn events_are_only_ever_added(pool: PgPool) {
         .unwrap()[0];
     let loaded = store.order(id).await.unwrap().unwrap();
     store
-        .advance(lease, &loaded, &transition(State::Running, Step::BringUp, None), now())
+        .advance(lease, &loaded, &transition(State::Running, Step::BringUp, None), None, now())
         .await
         .unwrap();
     let (code, rule) = refusal(&pool, "UPDATE event SET actor = 'somebody'").await;
@@ -291,7 +292,7 @@ async fn a_leased_order_is_nobody_elses_until_the_lease_runs_out_and_then_its_fi
             .unwrap()
             .is_empty()
     );
-    assert!(store.extend(first, LEASE).await.unwrap());
+    assert!(store.extend(first, LEASE).await.unwrap().is_some());
 
     sqlx::query("UPDATE change_order SET lease_expires_at = now() - interval '1 second'")
         .execute(&pool)
@@ -301,9 +302,9 @@ async fn a_leased_order_is_nobody_elses_until_the_lease_runs_out_and_then_its_fi
     let change = Change::Patch(Patch { replicas: Some(5), ..Patch::default() });
     let surge = transition(State::Running, Step::BringUp, Some(change));
     // Nobody took over yet, and still: what ran out is lost.
-    assert!(!store.extend(first, LEASE).await.unwrap());
+    assert!(store.extend(first, LEASE).await.unwrap().is_none());
     assert!(matches!(
-        store.advance(first, &loaded, &surge, now()).await,
+        store.advance(first, &loaded, &surge, None, now()).await,
         Err(StoreError::Fenced { .. })
     ));
 
@@ -312,7 +313,7 @@ async fn a_leased_order_is_nobody_elses_until_the_lease_runs_out_and_then_its_fi
         .await
         .unwrap()[0];
     assert!(second.generation > first.generation);
-    store.advance(second, &loaded, &surge, now()).await.unwrap();
+    store.advance(second, &loaded, &surge, None, now()).await.unwrap();
     let applied = Applied { deployment: 9, replica_set: None };
     let made = Made { applied, template: None };
     assert!(matches!(
@@ -327,7 +328,7 @@ async fn a_leased_order_is_nobody_elses_until_the_lease_runs_out_and_then_its_fi
     let held = store.order(id).await.unwrap().unwrap();
     assert!(held.has_change_to_make(), "the stale holder recorded nothing: {held:?}");
     assert!(
-        store.extend(second, LEASE).await.unwrap(),
+        store.extend(second, LEASE).await.unwrap().is_some(),
         "and gave nothing away that was not its own"
     );
     // A fencing token is newer than all before it, also those of other orders.

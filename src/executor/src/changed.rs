@@ -13,7 +13,7 @@ use super::Executor;
 use domain::OrderId;
 
 /// Shortest time between two notifications.
-const TELL_EVERY: Duration = Duration::from_millis(100);
+const TELL_EVERY: Duration = Duration::from_millis(250);
 
 /// Orders that one notification names at most: Postgres takes less than 8,000 bytes.
 const MOST: usize = 200;

@@ -14,7 +14,6 @@ use std::{sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::watch::Receiver, time::Instant};
 use tokio_util::sync::CancellationToken;
-use tracing::field::Empty;
 
 use super::Executor;
 use cluster::{ClusterError, Key, manifest::WriteContext};
@@ -27,7 +26,7 @@ use domain::{
     rollout::{self, Decision, Transition},
 };
 use pods::{LOOK_EVERY, Pods, RECORD_EVERY};
-use store::{Advanced, Lease, Made, StoreError};
+use store::{Advanced, Lease, Made, StoreError, TakenUp};
 
 /// Pause before a failed request is retried; doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -69,30 +68,35 @@ struct Drive {
     raised: u32,
     /// Whether it has begun, and that is not left beside the Deployment yet.
     begins: bool,
+    /// Whether what is known of the order is what is on record, also of what is sealed.
+    is_known: bool,
 }
 
 impl Executor {
     /// Drives an order as far as it goes. Returns its lease.
     pub(super) async fn drive(
         self: Arc<Self>,
-        lease: Lease,
+        taken: TakenUp,
         woken: Receiver<u64>,
         stop: CancellationToken,
     ) -> Lease {
-        let span = tracing::info_span!("drive", order.id = %lease.order, lease.generation = lease.generation, cluster.id = %self.settings.cluster, namespace = Empty, application = Empty);
-        let driven = tracing::Instrument::instrument(self.drive_to_end(lease, woken, stop), span);
+        let (lease, order) = (taken.lease, &taken.order);
+        let span = tracing::info_span!("drive", order.id = %lease.order, lease.generation = lease.generation, cluster.id = %self.settings.cluster, namespace = order.namespace, application = order.name);
+        let driven = tracing::Instrument::instrument(self.drive_to_end(taken, woken, stop), span);
         driven.await;
         lease
     }
 
-    async fn drive_to_end(&self, lease: Lease, woken: Receiver<u64>, stop: CancellationToken) {
-        let Some(mut drive) = self.take_up(lease, woken).await else { return };
+    async fn drive_to_end(&self, taken: TakenUp, woken: Receiver<u64>, stop: CancellationToken) {
+        let Some(mut drive) = self.begin(taken, woken) else { return };
         let end = loop {
             match self.round(&mut drive, &stop).await {
                 Ok(Some(end)) => break end,
                 Ok(None) => {}
                 Err(StoreError::Fenced { .. }) => break End::Lost,
                 Err(error) => {
+                    // It may have been written all the same.
+                    drive.is_known = false;
                     tracing::warn!(%error, "a transition could not be written; trying again");
                     self.wait_to_retry(&mut drive, &stop).await;
                     if stop.is_cancelled() {
@@ -113,36 +117,14 @@ impl Executor {
         }
     }
 
-    async fn take_up(&self, lease: Lease, woken: Receiver<u64>) -> Option<Drive> {
-        let loaded = match self.store.order(lease.order).await {
-            Ok(Some(order)) => Ok((order, self.store.batch_rows(lease.order).await)),
-            Ok(None) => return None,
-            Err(error) => Err(error),
-        };
-        let (order, rows) = match loaded {
-            Ok((order, Ok(rows))) => (order, rows),
-            Ok((_, Err(error))) | Err(error) => {
-                // The lease runs out, and the order is tried again.
-                tracing::error!(%error, "the order could not be loaded");
-                return None;
-            }
-        };
+    fn begin(&self, taken: TakenUp, woken: Receiver<u64>) -> Option<Drive> {
+        let TakenUp { lease, order, pods } = taken;
         if order.cluster != self.settings.cluster {
             tracing::error!(cluster = %order.cluster, "the order is another cluster's, and is left alone");
             return None;
         }
         let key = Key { namespace: order.namespace.clone(), name: order.name.clone() };
-        tracing::Span::current()
-            .record("namespace", &key.namespace)
-            .record("application", &key.name);
-        let mut pods = Pods::default();
-        for row in rows {
-            if row.index < order.batch {
-                pods.earlier.extend(row.pods.into_iter().map(|pod| pod.name));
-            } else if row.index == order.batch {
-                pods.recorded = Some((row.id, row.pods));
-            }
-        }
+        let pods = Pods::of(pods, &order.batches, order.batch);
         let changed = self.cluster.changes(&key);
         Some(Drive {
             lease,
@@ -158,6 +140,7 @@ impl Executor {
             busy_until: None,
             raised: 0,
             begins: false,
+            is_known: true,
         })
     }
 
@@ -167,14 +150,16 @@ impl Executor {
         drive: &mut Drive,
         stop: &CancellationToken,
     ) -> Result<Option<End>, StoreError> {
+        if !drive.is_known {
+            self.read_anew(drive).await?;
+        }
         let woken = drive.woken.has_changed().unwrap_or(false);
         if drive.extended.elapsed() > self.settings.lease / 3 || woken {
             drive.woken.borrow_and_update();
-            if !self.store.extend(drive.lease, self.settings.lease).await? {
-                return Ok(Some(End::Lost));
-            }
+            let extended = self.store.extend(drive.lease, self.settings.lease).await?;
+            let Some(progress) = extended else { return Ok(Some(End::Lost)) };
+            progress.bring(&mut drive.order);
             drive.extended = Instant::now();
-            self.reload(drive).await?;
             if drive.outage.is_none() {
                 drive.pause = FIRST_PAUSE;
             }
@@ -332,16 +317,18 @@ impl Executor {
             Ok(made) => {
                 let version = made.applied.deployment;
                 let is_ours = order.owns_template_after(&intent.effect);
-                let template = made.template.as_ref().filter(|_| is_ours);
-                let made = Made { applied: made.applied, template };
-                self.store.record_applied(drive.lease, order, &made, self.clock.now()).await?;
+                let template = made.template.filter(|_| is_ours);
+                let recorded = Made { applied: made.applied, template: template.as_ref() };
+                let now = self.clock.now();
+                let progress =
+                    self.store.record_applied(drive.lease, order, &recorded, now).await?;
                 self.changed.note(order.id);
                 tracing::info!(step = %order.step, batch = order.batch + 1, version, "made the change");
                 drive.pause = FIRST_PAUSE;
                 drive.outage = None;
                 self.forget_denied(drive.lease.order).await;
+                progress.bring_made(recorded.applied, template, &mut drive.order);
                 self.leave_begin(drive).await;
-                self.reload(drive).await?;
                 return Ok(None);
             }
             Err(ClusterError::Fenced { newer, by }) => {
@@ -402,14 +389,15 @@ impl Executor {
         drive: &mut Drive,
         transition: &Transition,
     ) -> Result<Option<End>, StoreError> {
-        let advanced =
-            self.store.advance(drive.lease, &drive.order, transition, self.clock.now()).await?;
+        let (pods, now) = (drive.pods.unrecorded(), self.clock.now());
+        let advanced = self.store.advance(drive.lease, &drive.order, transition, pods, now).await?;
         self.changed.note(drive.lease.order);
         drive.pause = FIRST_PAUSE;
-        let Advanced::Written(opened) = advanced else {
+        let Advanced::Written { progress, opened } = advanced else {
             self.reload(drive).await?;
             return Ok(None);
         };
+        drive.pods.note_recorded();
         drive.pods.follow(&drive.order.batches, &transition.batches);
         self.count(&drive.order, transition);
         let (state, step, batch) = (transition.state, transition.step, transition.batch + 1);
@@ -430,7 +418,7 @@ impl Executor {
         self.leave_begin(drive).await;
         drive.begins |= drive.order.state == State::Ready && state == State::Running;
         self.leave_events(drive, transition).await;
-        self.reload(drive).await?;
+        progress.bring_after(transition, &mut drive.order);
         Ok(None)
     }
 
@@ -438,6 +426,18 @@ impl Executor {
         if let Some(order) = self.store.order(drive.lease.order).await? {
             drive.order = order;
         }
+        Ok(())
+    }
+
+    /// Reads the order with what is recorded of its pods, after a write of which nobody knows
+    /// whether it was carried out.
+    async fn read_anew(&self, drive: &mut Drive) -> Result<(), StoreError> {
+        if let Some(taken) = self.store.take_up(&[drive.lease]).await?.pop() {
+            let TakenUp { order, pods, .. } = taken?;
+            drive.pods = Pods::of(pods, &order.batches, order.batch);
+            drive.order = order;
+        }
+        drive.is_known = true;
         Ok(())
     }
 
@@ -450,9 +450,10 @@ impl Executor {
                 .unwrap_or(Duration::ZERO);
             longest = longest.min(left.max(Duration::from_millis(1)));
         }
-        if let Some(at) = drive.pods.at {
-            let record = RECORD_EVERY.saturating_sub(at.elapsed()).max(Duration::from_millis(1));
-            longest = longest.min(if drive.pods.behind { record } else { LOOK_EVERY });
+        if drive.pods.recorded.is_some() {
+            let left = RECORD_EVERY.saturating_sub(drive.pods.at.elapsed());
+            let record = left.max(Duration::from_millis(1));
+            longest = longest.min(if drive.pods.seen.is_some() { record } else { LOOK_EVERY });
         }
         tokio::select! {
             () = stop.cancelled() => {}

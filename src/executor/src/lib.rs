@@ -216,18 +216,49 @@ impl Executor {
             .await
         {
             Ok(leases) => {
-                let acquired = leases.len();
-                for lease in leases {
-                    let (wake, woken) = watch::channel(0);
-                    self.drivers.lock().await.insert(lease.order, (lease.generation, wake));
-                    orders.spawn(self.clone().drive(lease, woken, stop.clone()));
+                if !leases.is_empty() {
+                    self.take_up(&leases, orders, stop).await;
                 }
-                acquired
+                leases.len()
             }
             Err(error) => {
                 tracing::warn!(%error, "could not look for due orders");
                 0
             }
+        }
+    }
+
+    /// Loads leased orders, and begins to drive them. One that cannot be loaded is tried again
+    /// when its lease has run out.
+    async fn take_up(
+        self: &Arc<Self>,
+        leases: &[Lease],
+        orders: &mut JoinSet<Lease>,
+        stop: &CancellationToken,
+    ) {
+        // Whoever changes an order from now on wakes its driver.
+        let mut drivers = self.drivers.lock().await;
+        let mut woken = HashMap::new();
+        for lease in leases {
+            let (wake, receiver) = watch::channel(0);
+            drivers.insert(lease.order, (lease.generation, wake));
+            woken.insert(lease.order, receiver);
+        }
+        drop(drivers);
+        let loaded = self.store.take_up(leases).await.unwrap_or_else(|error| vec![Err(error)]);
+        for taken in loaded {
+            match taken {
+                Ok(taken) => {
+                    if let Some(woken) = woken.remove(&taken.lease.order) {
+                        orders.spawn(self.clone().drive(taken, woken, stop.clone()));
+                    }
+                }
+                Err(error) => tracing::error!(%error, "the order could not be loaded"),
+            }
+        }
+        let mut drivers = self.drivers.lock().await;
+        for order in woken.keys() {
+            drivers.remove(order);
         }
     }
 

@@ -21,6 +21,10 @@ const CLUSTER_ANEW: Duration = Duration::from_secs(60);
 /// Time after which the numbers of all Deployments are mirrored anew.
 const MIRROR_ANEW: Duration = Duration::from_secs(10);
 
+/// Shortest time between two mirrors of numbers of pods: those that change meanwhile are mirrored
+/// together, each once.
+const MIRROR_APART: Duration = Duration::from_secs(1);
+
 /// Deployments in one statement.
 const MIRRORED_AT_ONCE: usize = 1000;
 
@@ -112,6 +116,7 @@ impl Executor {
                     tracing::warn!(%error, "could not mirror applications");
                 }
             }
+            tokio::time::sleep(MIRROR_APART).await;
         }
     }
 }

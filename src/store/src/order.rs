@@ -6,9 +6,13 @@ pub(crate) mod event;
 mod guarded;
 mod hold;
 pub(crate) mod lease;
-mod load;
+pub(crate) mod load;
+mod open_rollback;
 pub(crate) mod outage;
+pub(crate) mod progress;
 pub(crate) mod release;
+mod step;
+mod success;
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;

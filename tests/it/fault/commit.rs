@@ -1,5 +1,6 @@
 //! Postgres commits, and the reply is lost: whoever waited for it does not know. A proxy before
-//! the server breaks the connection right after a COMMIT was carried out.
+//! the server breaks the connection right after a COMMIT was carried out, or a statement that is
+//! a transaction by itself.
 
 use std::{
     path::PathBuf,
@@ -25,19 +26,29 @@ const LEASE: std::time::Duration = std::time::Duration::from_secs(2);
 /// What a client sends to commit.
 const COMMIT: &[u8] = b"COMMIT\0";
 
+/// The statements of an executor that are a transaction by themselves, most of the time.
+const WRITES: [&[u8]; 2] = [b"/* advance */", b"/* record_applied */"];
+
+fn contains(sent: &[u8], text: &[u8]) -> bool {
+    sent.windows(text.len()).any(|part| part == text)
+}
+
 /// Passes a connection on, and counts commits. Every second one is carried out, and its reply
 /// is lost with the connection.
 async fn pass(client: TcpStream, server: UnixStream, commits: Arc<AtomicUsize>) {
     let ((mut asks, mut hears), (mut answers, mut gets)) =
         (client.into_split(), server.into_split());
     let (mut asked, mut answered) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
+    // A statement is prepared, and what is sent next carries it out.
+    let mut is_prepared = false;
     loop {
         tokio::select! {
             length = asks.read(&mut asked) => {
                 let Ok(length @ 1..) = length else { return };
                 let sent = &asked[..length];
                 if gets.write_all(sent).await.is_err() { return }
-                let commits_now = sent.windows(COMMIT.len()).any(|part| part == COMMIT);
+                let commits_now = contains(sent, COMMIT) || is_prepared;
+                is_prepared = WRITES.iter().any(|text| contains(sent, text));
                 if commits_now && !commits.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
                     // The server has answered: it is done.
                     let _ = answers.read(&mut answered).await;
@@ -74,7 +85,9 @@ async fn losing_replies(pool: &PgPool) -> (Store, Arc<AtomicUsize>) {
         .port(port)
         .username(options.get_username())
         .database(options.get_database().unwrap())
-        .ssl_mode(sqlx::postgres::PgSslMode::Disable);
+        .ssl_mode(sqlx::postgres::PgSslMode::Disable)
+        // So that each statement is prepared anew, and its text is seen.
+        .statement_cache_capacity(0);
     let pool = PgPoolOptions::new().max_connections(8).connect_with(through).await.unwrap();
     (Store::on(pool, test_support::keyring::keyring()), commits)
 }

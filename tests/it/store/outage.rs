@@ -19,7 +19,7 @@ async fn an_outage_that_a_transition_ends_counts_like_any_other(pool: PgPool) {
     let after = |seconds| begun + SignedDuration::from_secs(seconds);
     let moves = async |step, at| {
         let to = transition(State::Running, step, Some(Change::Patch(Patch::default())));
-        store.advance(lease, &loaded().await, &to, at).await.unwrap();
+        store.advance(lease, &loaded().await, &to, None, at).await.unwrap();
     };
     moves(Step::BringUp, begun).await;
     let met = Met { obstacle: Obstacle::Denied, since: after(20), any_since: after(10) };

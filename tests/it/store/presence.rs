@@ -80,7 +80,7 @@ async fn one_that_is_gone_loses_its_leases_at_once_and_one_that_lives_does_not(p
     assert!(taken[0].generation > scene.lease.generation);
     // Those of whoever took them over are not touched, however often it looks.
     assert_eq!(scene.miss_one(&mut two).await, 0);
-    assert!(scene.store.extend(taken[0], LEASE).await.unwrap());
+    assert!(scene.store.extend(taken[0], LEASE).await.unwrap().is_some());
     // A lease that a statement took which was on its way is ended too.
     sqlx::query("UPDATE change_order SET lease_holder = 'one'").execute(&scene.pool).await.unwrap();
     assert_eq!(scene.miss_one(&mut two).await, 1);
@@ -95,9 +95,9 @@ async fn one_whose_connection_broke_while_it_lives_writes_nothing_of_what_it_los
     assert!(one.look(&scene.cluster, "one").await.is_err(), "it learns that it lost the lock");
     assert_eq!(scene.miss_one(&mut two).await, 1);
     // Nobody has taken the order yet, and it is not the first one's any more either.
-    assert!(!scene.store.extend(scene.lease, LEASE).await.unwrap());
+    assert_eq!(scene.store.extend(scene.lease, LEASE).await.unwrap(), None);
     let step = transition(State::Running, Step::BringUp, None);
-    let written = scene.store.advance(scene.lease, &loaded, &step, now()).await;
+    let written = scene.store.advance(scene.lease, &loaded, &step, None, now()).await;
     assert!(matches!(written, Err(StoreError::Fenced { .. })), "{written:?}");
     // With a new lock it is one of them again.
     let _one = scene.presence("one").await;

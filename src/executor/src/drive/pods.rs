@@ -19,8 +19,8 @@ use domain::{
 use jiff::Timestamp;
 use store::{BatchRow, Lease, PodState, StoreError};
 
-/// Shortest time between two records of a batch's pods.
-pub(super) const RECORD_EVERY: Duration = Duration::from_millis(250);
+/// Shortest time between two records of a batch's pods while nothing else is written.
+pub(super) const RECORD_EVERY: Duration = Duration::from_secs(1);
 
 /// Longest time between two looks at a batch's pods, which may be in trouble for too long.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -30,18 +30,45 @@ pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
 const NO_MORE: &str = "it is not Ready any more";
 
 /// What is recorded of the pods of batches.
-#[derive(Default)]
 pub(super) struct Pods {
     /// Names of pods that earlier batches brought.
     pub(super) earlier: HashSet<String>,
     /// The batch under way, and what is recorded of it.
     pub(super) recorded: Option<(BatchId, Vec<PodState>)>,
-    pub(super) at: Option<Instant>,
-    /// Whether what is recorded is not what was seen last.
-    pub(super) behind: bool,
+    /// When that was recorded, or the drive began.
+    pub(super) at: Instant,
+    /// What was seen last, where that is not what is recorded.
+    pub(super) seen: Option<Vec<PodState>>,
 }
 
 impl Pods {
+    /// What is recorded of the pods of each batch, where this one is under way.
+    pub(super) fn of(pods: Vec<Vec<PodState>>, batches: &[Batch], under_way: usize) -> Self {
+        let (mut earlier, mut recorded) = (HashSet::new(), None);
+        for (index, (pods, batch)) in pods.into_iter().zip(batches).enumerate() {
+            if index < under_way {
+                earlier.extend(pods.into_iter().map(|pod| pod.name));
+            } else if index == under_way {
+                recorded = Some((batch.id, pods));
+            }
+        }
+        Self { earlier, recorded, at: Instant::now(), seen: None }
+    }
+
+    /// What is to be recorded.
+    pub(super) fn unrecorded(&self) -> Option<(BatchId, &[PodState])> {
+        let (batch, _) = self.recorded.as_ref()?;
+        Some((*batch, self.seen.as_deref()?))
+    }
+
+    /// That was recorded.
+    pub(super) fn note_recorded(&mut self) {
+        if let (Some((_, recorded)), Some(seen)) = (&mut self.recorded, self.seen.take()) {
+            *recorded = seen;
+            self.at = Instant::now();
+        }
+    }
+
     /// Follows the database, which keeps no pods of a batch that is to begin anew.
     pub(super) fn follow(&mut self, batches: &[Batch], moved: &[BatchTransition]) {
         let Some((id, recorded)) = &mut self.recorded else { return };
@@ -53,14 +80,15 @@ impl Pods {
 }
 
 impl Executor {
-    /// Records the pods of the batch under way where they changed: at once if the
-    /// batch is about to change, at most four times a second otherwise.
+    /// Looks at the pods of the batch under way. Where they changed, they are recorded with
+    /// the transition that is `decided`; without one, at most once a second.
     pub(super) async fn record_pods(
         &self,
         drive: &mut Drive,
         observation: &Observation,
-        now: bool,
+        decided: bool,
     ) -> Result<(), StoreError> {
+        drive.pods.seen = None;
         let Observation::Present(view) = observation else { return Ok(()) };
         let Some(batch) = drive
             .order
@@ -78,23 +106,22 @@ impl Executor {
                     other.iter().flat_map(|(_, pods)| pods.iter().map(|pod| pod.name.clone())),
                 );
                 pods.recorded = Some((batch.id, Vec::new()));
-                pods.at = None;
             }
         }
         let mut seen = brought_pods(&drive.order, view, self.clock.now());
         seen.retain(|pod| !pods.earlier.contains(&pod.name));
-        let Some((id, recorded)) = &mut pods.recorded else { return Ok(()) };
+        let Some((id, recorded)) = &pods.recorded else { return Ok(()) };
         keep_places(&mut seen, recorded);
-        pods.behind = *recorded != seen;
-        if !pods.behind {
+        if *recorded == seen {
             return Ok(());
         }
-        if now || pods.at.is_none_or(|at| at.elapsed() >= RECORD_EVERY) {
+        if !decided && pods.at.elapsed() >= RECORD_EVERY {
             self.store.record_pods(drive.lease, *id, &seen, self.clock.now()).await?;
-            *recorded = seen;
-            pods.at = Some(Instant::now());
-            pods.behind = false;
             self.changed.note(drive.lease.order);
+            pods.seen = Some(seen);
+            pods.note_recorded();
+        } else {
+            pods.seen = Some(seen);
         }
         Ok(())
     }
@@ -256,7 +283,7 @@ mod tests {
         let to = |index, state| BatchTransition { index, state, target: None, message: "".into() };
         let after = |moved: &[BatchTransition]| {
             let recorded = Some((batches[0].id, pods(&["a", "b"])));
-            let mut known = Pods { recorded, ..Pods::default() };
+            let mut known = Pods { recorded, ..Pods::of(Vec::new(), &[], 0) };
             known.follow(&batches, moved);
             known.recorded.map_or(0, |(_, pods)| pods.len())
         };

@@ -9,7 +9,6 @@ use crate::{
     row::{document, json, value, word},
 };
 use domain::{
-    ApplicationId,
     hold::{Demand, HeldBy, HoldRule, NewHoldRule},
     order::Kind,
 };
@@ -44,7 +43,12 @@ impl Store {
                 let kinds = row.kinds.into_iter().map(|kind| value::<Kind>("kind", kind));
                 Ok(HoldRuleRow {
                     rule: NewHoldRule {
-                        rule: rule(row.name, row.held_by, row.reason, row.calendar)?,
+                        rule: rule(
+                            row.name,
+                            value("held_by", row.held_by)?,
+                            row.reason,
+                            row.calendar,
+                        )?,
                         namespaces: row.namespaces,
                         applications: row.applications,
                         kinds: kinds.collect::<Result<_, _>>()?,
@@ -137,31 +141,14 @@ impl Tx {
     }
 }
 
-/// The rules that fit an order that does this to this application, by name.
-pub(crate) async fn of_order(
-    connection: &mut sqlx::PgConnection,
-    kind: &str,
-    application: ApplicationId,
-) -> Result<Vec<HoldRule>, StoreError> {
-    let rows = sqlx::query!(
-        "/* rules_of_order */ SELECT r.name, r.held_by, r.reason, r.calendar FROM hold_rule r, application a
-         WHERE a.id = $1 AND $2 = ANY (r.kinds) AND fits_any(r.namespaces, a.namespace) AND fits_any(r.applications, a.name)
-         ORDER BY r.name",
-        application.0,
-        kind
-    )
-    .fetch_all(connection)
-    .await?;
-    rows.into_iter().map(|row| rule(row.name, row.held_by, row.reason, row.calendar)).collect()
-}
-
-fn rule(
+/// A rule as its row says.
+pub(crate) fn rule(
     name: String,
-    held_by: String,
+    held_by: HeldBy,
     reason: String,
     calendar: Option<Value>,
 ) -> Result<HoldRule, StoreError> {
-    let demand = match (value::<HeldBy>("held_by", held_by)?, calendar) {
+    let demand = match (held_by, calendar) {
         (HeldBy::Freeze, Some(calendar)) => Demand::Freeze(document("calendar", calendar)?),
         (HeldBy::Freeze, None) => {
             let why = format!("the freeze window {name} has none");

@@ -2,42 +2,49 @@
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::{advance::SELF, event::Event, lease::Lease};
 use crate::{
     Store, StoreError, Tx,
     catalog::hold_rule,
-    row::{value, word},
+    row::{document, word},
 };
 use domain::{
-    ApplicationId, OrderId,
+    OrderId,
     hold::{Held, HeldBy, Hold},
     notice::{Telling, Topic},
     order::{Order, State},
 };
 
-/// What an order's row has of what holds it off.
-pub(super) struct HoldColumns {
-    pub(super) held_by: Option<String>,
-    pub(super) held_until: Option<Timestamp>,
-    pub(super) approved: bool,
-    pub(super) lifted: bool,
-    pub(super) changes: i32,
+/// What may hold an order off, as its row and the rules that fit it say.
+#[derive(Deserialize)]
+struct HoldNow {
+    by: Option<HeldBy>,
+    until: Option<Timestamp>,
+    approved: bool,
+    lifted: bool,
+    changes: i32,
+    rules: Vec<RuleNow>,
+}
+
+#[derive(Deserialize)]
+struct RuleNow {
+    name: String,
+    held_by: HeldBy,
+    reason: String,
+    calendar: Option<Value>,
 }
 
 /// What may hold an order off.
-pub(super) async fn of_order(
-    connection: &mut sqlx::PgConnection,
-    kind: &str,
-    application: ApplicationId,
-    columns: HoldColumns,
-) -> Result<Box<Hold>, StoreError> {
-    let HoldColumns { held_by, held_until: until, approved, lifted, changes } = columns;
-    let by = held_by.map(|word| value::<HeldBy>("held_by", word)).transpose()?;
-    let rules = hold_rule::of_order(connection, kind, application).await?;
+pub(super) fn read(found: Value) -> Result<Box<Hold>, StoreError> {
+    let HoldNow { by, until, approved, lifted, changes, rules } = document("hold", found)?;
+    let rules = rules
+        .into_iter()
+        .map(|rule| hold_rule::rule(rule.name, rule.held_by, rule.reason, rule.calendar));
     let found = by.map(|by| Held { by, until });
-    Ok(Box::new(Hold { rules, approved, lifted, found, changes }))
+    Ok(Box::new(Hold { rules: rules.collect::<Result<_, _>>()?, approved, lifted, found, changes }))
 }
 
 impl Store {

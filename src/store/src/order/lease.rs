@@ -11,6 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 
+use super::progress::{Progress, ProgressRow};
 use crate::{Store, StoreError, Tx};
 use domain::{ClusterId, KnownCluster, OrderId, order::Order, rights::Scope};
 
@@ -83,21 +84,31 @@ impl Store {
             .collect())
     }
 
-    /// Extends a lease that has not run out. False if it is lost.
+    /// Extends a lease that has not run out, and returns what its order is by now; none if
+    /// the lease is lost.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn extend(&self, lease: Lease, duration: Duration) -> Result<bool, StoreError> {
-        let done = sqlx::query!(
-            "/* extend */ UPDATE change_order SET lease_expires_at = now() + make_interval(secs => $3)
-             WHERE id = $1 AND generation = $2 AND lease_expires_at > now()",
+    pub async fn extend(
+        &self,
+        lease: Lease,
+        duration: Duration,
+    ) -> Result<Option<Progress>, StoreError> {
+        let row = sqlx::query_as!(
+            ProgressRow,
+            r#"/* extend */ UPDATE change_order SET lease_expires_at = now() + make_interval(secs => $3)
+               WHERE id = $1 AND generation = $2 AND lease_expires_at > now()
+               RETURNING state::text AS "state!", step::text AS "step!", step_since, batch, confirmed, back_to, finalizing,
+                   trouble, hands, goes_on, outage_since, outage_ms, obstacle, obstacle_ms,
+                   (SELECT coalesce(jsonb_agg(jsonb_build_object('id', b.id, 'state', b.state, 'target', b.target, 'started_at', b.started_at) ORDER BY b.index), '[]')
+                    FROM batch b WHERE b.order_id = change_order.id) AS "batches!""#,
             lease.order.0,
             lease.generation,
             duration.as_secs_f64()
         )
-        .execute(&self.pool)
+        .fetch_optional(&self.pool)
         .await?;
-        Ok(done.rows_affected() == 1)
+        row.map(Progress::try_from).transpose()
     }
 
     /// Releases a lease; the order is due again at `run_after` (none = when a person

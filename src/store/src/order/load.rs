@@ -1,20 +1,66 @@
-//! An order as it is loaded for a decision.
+//! Orders as they are loaded for a decision.
 
-use domain::{
-    ApplicationId, BatchId, OrderId,
-    order::{Batch, Order, State, intent::Intent},
-};
+use std::collections::HashMap;
 
-use super::{
-    hold::{self, HoldColumns},
-    outage,
-};
+use serde_json::Value;
+use sqlx::PgExecutor;
+use uuid::Uuid;
+
+use super::{hold, outage, progress::batches};
 use crate::{
-    Store, StoreError,
+    Lease, PodState, Store, StoreError,
     keyring::Keyring,
     row::{count, document, value},
     sealed::{INTENT, ORDER_TEMPLATE, SNAPSHOT, TARGET},
 };
+use domain::{
+    ApplicationId, OrderId,
+    order::{Order, intent::Intent},
+};
+
+/// An order that was leased, with what is recorded of its pods.
+#[derive(Debug)]
+pub struct TakenUp {
+    pub lease: Lease,
+    pub order: Order,
+    /// The pods of each batch, in order.
+    pub pods: Vec<Vec<PodState>>,
+}
+
+/// A row of an order, with its batches in one column.
+struct OrderRow {
+    id: Uuid,
+    application_id: Uuid,
+    cluster_id: String,
+    namespace: String,
+    name: String,
+    kind: String,
+    state: String,
+    step: String,
+    step_since: jiff_sqlx::Timestamp,
+    batch: i32,
+    confirmed: i32,
+    back_to: Option<i32>,
+    strategy: Value,
+    target: Vec<u8>,
+    snapshot: Option<Vec<u8>>,
+    intent: Option<Vec<u8>>,
+    applied: Option<Value>,
+    template: Option<Vec<u8>>,
+    finalizing: bool,
+    trouble: String,
+    hands: Value,
+    goes_on: bool,
+    rolls_back: Option<Uuid>,
+    created_at: jiff_sqlx::Timestamp,
+    outage_since: Option<jiff_sqlx::Timestamp>,
+    outage_ms: i64,
+    obstacle: Option<String>,
+    obstacle_ms: i64,
+    hold: Option<Value>,
+    batches: Value,
+    pods: Value,
+}
 
 impl Store {
     /// Loads an order for a decision.
@@ -22,63 +68,77 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sql`], or [`StoreError::Corrupt`].
     pub async fn order(&self, id: OrderId) -> Result<Option<Order>, StoreError> {
-        let mut connection = self.pool.acquire().await?;
-        load(&mut connection, &self.keyring, id).await
+        load(&self.pool, &self.keyring, id).await
+    }
+
+    /// Loads leased orders, with the pods that are recorded of them. One that cannot be read keeps
+    /// no other back.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn take_up(
+        &self,
+        leases: &[Lease],
+    ) -> Result<Vec<Result<TakenUp, StoreError>>, StoreError> {
+        let ids: Vec<Uuid> = leases.iter().map(|lease| lease.order.0).collect();
+        let of: HashMap<Uuid, Lease> = leases.iter().map(|it| (it.order.0, *it)).collect();
+        let rows = rows(&self.pool, &ids, true).await?;
+        let taken = rows.into_iter().filter_map(|mut row| {
+            let lease = *of.get(&row.id)?;
+            let pods = document("pods", row.pods.take());
+            let order = open(row, &self.keyring);
+            Some(order.and_then(|order| Ok(TakenUp { lease, order, pods: pods? })))
+        });
+        Ok(taken.collect())
     }
 }
 
 pub(super) async fn load(
-    connection: &mut sqlx::PgConnection,
+    database: impl PgExecutor<'_>,
     keyring: &Keyring,
     id: OrderId,
 ) -> Result<Option<Order>, StoreError> {
-    let row = sqlx::query!(
+    let row = rows(database, &[id.0], false).await?.pop();
+    row.map(|row| open(row, keyring)).transpose()
+}
+
+async fn rows(
+    database: impl PgExecutor<'_>,
+    ids: &[Uuid],
+    with_pods: bool,
+) -> Result<Vec<OrderRow>, StoreError> {
+    let rows = sqlx::query_as!(
+        OrderRow,
         r#"/* order */ SELECT o.id, o.application_id, o.cluster_id, a.namespace, a.name, o.kind::text AS "kind!", o.state::text AS "state!", o.step::text AS "step!",
                o.step_since, o.batch, o.confirmed, o.back_to, o.strategy, o.target, o.snapshot, o.intent, o.applied, o.template, o.finalizing, o.trouble, o.hands, o.goes_on, o.rolls_back, o.created_at, o.outage_since, o.outage_ms, o.obstacle, o.obstacle_ms,
-               o.may_be_held AND o.step = 'start' AND o.finished_at IS NULL AS "may_be_held!", o.held_by, o.held_until, o.approved_by, o.lifted_by, o.hold_changes
-           FROM change_order o JOIN application a ON a.id = o.application_id WHERE o.id = $1"#,
-        id.0
+               CASE WHEN o.may_be_held AND o.step = 'start' AND o.finished_at IS NULL THEN jsonb_build_object(
+                   'by', o.held_by, 'until', o.held_until, 'approved', o.approved_by IS NOT NULL, 'lifted', o.lifted_by IS NOT NULL, 'changes', o.hold_changes,
+                   'rules', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', r.name, 'held_by', r.held_by, 'reason', r.reason, 'calendar', r.calendar) ORDER BY r.name), '[]')
+                             FROM hold_rule r WHERE o.kind::text = ANY (r.kinds) AND fits_any(r.namespaces, a.namespace) AND fits_any(r.applications, a.name))) END AS hold,
+               b.batches AS "batches!", b.pods AS "pods!"
+           FROM change_order o JOIN application a ON a.id = o.application_id CROSS JOIN LATERAL (
+               SELECT coalesce(jsonb_agg(jsonb_build_object('id', id, 'state', state, 'target', target, 'started_at', started_at) ORDER BY index), '[]') AS batches,
+                   coalesce(jsonb_agg(pods ORDER BY index) FILTER (WHERE $2), '[]') AS pods
+               FROM batch WHERE order_id = o.id
+           ) b
+           WHERE o.id = ANY($1)"#,
+        ids,
+        with_pods
     )
-    .fetch_optional(&mut *connection)
+    .fetch_all(database)
     .await?;
-    let Some(row) = row else { return Ok(None) };
-    let batches = sqlx::query!(
-        r#"/* order_batches */ SELECT id, state::text AS "state!", target, started_at FROM batch WHERE order_id = $1 ORDER BY index"#,
-        id.0
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    let batches = batches
-        .into_iter()
-        .map(|row| {
-            Ok(Batch {
-                id: BatchId(row.id),
-                state: value::<State>("batch state", row.state)?,
-                target: row.target,
-                started_at: row.started_at.map(jiff_sqlx::Timestamp::to_jiff),
-            })
-        })
-        .collect::<Result<_, StoreError>>()?;
+    Ok(rows)
+}
+
+fn open(row: OrderRow, keyring: &Keyring) -> Result<Order, StoreError> {
+    let id = OrderId(row.id);
     let applied = row.applied.map(|applied| document("applied", applied)).transpose()?;
     let intent = match row.intent {
         Some(effect) => Some(Intent { effect: keyring.open_json(INTENT, id, &effect)?, applied }),
         None => None,
     };
-    let hold = if row.may_be_held {
-        let columns = HoldColumns {
-            held_by: row.held_by,
-            held_until: row.held_until.map(jiff_sqlx::Timestamp::to_jiff),
-            approved: row.approved_by.is_some(),
-            lifted: row.lifted_by.is_some(),
-            changes: row.hold_changes,
-        };
-        let application = ApplicationId(row.application_id);
-        Some(hold::of_order(connection, &row.kind, application, columns).await?)
-    } else {
-        None
-    };
-    Ok(Some(Order {
-        id: OrderId(row.id),
+    Ok(Order {
+        id,
         application: ApplicationId(row.application_id),
         cluster: row.cluster_id.into(),
         namespace: row.namespace,
@@ -88,7 +148,7 @@ pub(super) async fn load(
         step: value("step", row.step)?,
         batch: count("batch", row.batch)?,
         strategy: document("strategy", row.strategy)?,
-        batches,
+        batches: batches(row.batches)?,
         confirmed: count("confirmed", row.confirmed)?,
         back_to: row.back_to.map(|stay| count("back_to", stay)).transpose()?,
         target: keyring.open_json(TARGET, id, &row.target)?,
@@ -103,6 +163,6 @@ pub(super) async fn load(
         created_at: row.created_at.to_jiff(),
         step_since: row.step_since.to_jiff(),
         outages: outage::clock((row.outage_since, row.outage_ms), (row.obstacle, row.obstacle_ms))?,
-        hold,
-    }))
+        hold: row.hold.map(hold::read).transpose()?,
+    })
 }

@@ -251,7 +251,7 @@ async fn execute(store: &Store, lease: Lease, now: Timestamp) {
     else {
         panic!("there is something to do: {order:#?}")
     };
-    store.advance(lease, &order, &transition, now).await.unwrap();
+    store.advance(lease, &order, &transition, None, now).await.unwrap();
     if transition.effect.is_some() {
         let order = store.order(lease.order).await.unwrap().unwrap();
         let applied = Applied { deployment: 0, replica_set: None };
