@@ -145,13 +145,14 @@ pub(in crate::rollout) fn note(order: &Order, facts: &Facts, transition: &mut Tr
             hands.uid.clone_from(&view.uid);
         }
         hands.written = hands.written.after(patch);
-        // A rollback and an end overrule whatever is still on its way.
-        let overrules = order.step == Step::Start && order.kind == Kind::Rollback;
-        if !overrules && !transition.state.is_final() && !order.only_scales() {
+        // An end overrules whatever is still on its way.
+        if !transition.state.is_final() && !order.only_scales() {
             let settings = view.settings.clone();
-            // Later ones bring the order's own once more, which is known to be there.
+            // Later ones bring the order's own once more, which is known to be there. A rollback
+            // takes the place of whatever version is there.
             let is_first = order.template.is_none() && patch.template.is_some();
-            let template = is_first.then(|| view.template.clone());
+            let template =
+                (is_first && order.kind != Kind::Rollback).then(|| view.template.clone());
             patch.expects = Some(Expected { uid: view.uid.clone(), settings, template });
         }
     }

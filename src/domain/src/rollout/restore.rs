@@ -29,7 +29,7 @@ const COUNTED_WITHIN: SignedDuration = SignedDuration::from_secs(5);
 /// take Ready ones in their place, so it is awaited, but not for long.
 pub(in crate::rollout) fn start(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
     let Some(snapshot) = &order.snapshot else { return done_well(order, "nothing to roll back") };
-    let until = counted_until(order);
+    let until = order.created_at.checked_add(COUNTED_WITHIN).unwrap_or(Timestamp::MAX);
     if !view.is_counted() && now < until {
         return wait(Some(until));
     }
@@ -46,22 +46,6 @@ pub(in crate::rollout) fn start(order: &Order, view: &DeploymentView, now: Times
         .because("bringing the earlier version back");
     transition.snapshot = (before != *snapshot).then_some(before);
     transition.decided()
-}
-
-/// Until when a way back waits for statuses.
-fn counted_until(order: &Order) -> Timestamp {
-    order.created_at.checked_add(COUNTED_WITHIN).unwrap_or(Timestamp::MAX)
-}
-
-/// What follows where the way back was not made, since a status counts pods that are gone: it
-/// is tried again, and made in any case once that has taken too long.
-pub(in crate::rollout) fn start_again(order: &Order, patch: &Patch, now: Timestamp) -> Decision {
-    let until = counted_until(order);
-    if now < until {
-        return wait(Some(until));
-    }
-    let patch = Patch { counted: false, ..patch.clone() };
-    Transition::new(order, order.state, order.step).with(Change::Patch(patch)).decided()
 }
 
 /// Waits until the earlier version has all its pods and the other has none.

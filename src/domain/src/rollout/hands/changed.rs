@@ -48,9 +48,12 @@ fn after_change(order: &Order, view: &DeploymentView, now: Timestamp) -> Decisio
         }
         _ => return wait(None),
     };
-    let Some(expected) = &patch.expects else {
-        return if patch.counted { restore::start_again(order, patch, now) } else { wait(None) };
-    };
+    if order.kind == Kind::Rollback && order.step == Step::RollBack && order.template.is_none() {
+        // Nothing was written yet: it begins with what is there now.
+        let afresh = Order { step: Step::Start, intent: None, ..order.clone() };
+        return restore::start(&afresh, view, now);
+    }
+    let Some(expected) = &patch.expects else { return wait(None) };
     if expected.uid != view.uid {
         return made_anew(order);
     }

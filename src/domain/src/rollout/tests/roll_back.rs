@@ -68,20 +68,45 @@ fn it_waits_a_moment_until_the_pods_that_went_count_no_more() {
     assert_eq!(moved(ask(&order, counted, at(4))).step, Step::RollBack);
 }
 
+/// A way back whose first change is decided and not made.
+fn unwritten(change: Patch) -> Order {
+    let intent = Intent { effect: Change::Patch(change).into(), applied: None };
+    Order { template: None, intent: Some(intent), ..way_back(Step::RollBack) }
+}
+
 #[test]
 fn a_status_that_changed_before_the_write_is_awaited_a_moment_too() {
     let begun = |now| patch(&moved(ask(&way_back(Step::Start), shown(10, Some(at(0)), 2), now)));
     assert!(!begun(at(5)).counted, "whatever is counted");
     let change = begun(at(4));
     assert!(change.counted);
-    let mut order = way_back(Step::RollBack);
-    order.intent = Some(Intent { effect: Change::Patch(change.clone()).into(), applied: None });
+    let order = unwritten(change.clone());
     let view = shown(10, Some(at(0)), 2);
-    assert_waits(&changed_meanwhile(&order, &view, at(4)), Some(at(5)));
-    let again = moved(changed_meanwhile(&order, &view, at(5)));
-    assert_eq!((again.state, again.step), (State::Running, Step::RollBack));
-    let made = patch(&again);
-    assert_eq!(Patch { expects: None, ..made }, Patch { counted: false, ..change });
+    let mut uncounted = view.clone();
+    uncounted.old[0].observed = false;
+    assert_waits(&changed_meanwhile(&order, &uncounted, at(4)), Some(at(5)));
+    for (view, now, counted) in [(uncounted, at(5), false), (view, at(4), true)] {
+        let again = moved(changed_meanwhile(&order, &view, now));
+        assert_eq!((again.state, again.step), (State::Running, Step::RollBack));
+        assert_eq!(patch(&again), Patch { counted, ..change.clone() });
+    }
+}
+
+#[test]
+fn what_somebody_sets_before_the_write_is_theirs_at_the_end() {
+    let start = way_back(Step::Start);
+    let view = shown(10, Some(at(0)), 2);
+    let change = patch(&moved(ask(&start, view.clone(), at(SOON))));
+    let expected = change.expects.clone().unwrap();
+    assert_eq!((expected.settings, expected.template), (view.settings.clone(), None));
+    let mut theirs = view;
+    theirs.settings.progress_deadline_seconds = 700;
+    let theirs =
+        hands::owned_by(theirs, "kubectl-patch", json!({ "f:progressDeadlineSeconds": {} }));
+    let again = moved(changed_meanwhile(&unwritten(change), &theirs, at(SOON)));
+    assert_eq!(patch(&again).progress_deadline_seconds, Some(700));
+    let before = again.snapshot.unwrap().settings;
+    assert_eq!(before.progress_deadline_seconds, 700);
 }
 
 #[test]
