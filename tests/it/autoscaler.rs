@@ -19,7 +19,7 @@ use service::OrderView;
 use sqlx::PgPool;
 
 use crate::support::{
-    App, batches, caller, canary, eventually, on_both_clusters, release, watcher::Watch,
+    App, batches, caller, canary, eventually, manual, on_both_clusters, release, watcher::Watch,
 };
 use domain::order::plan::Strategy;
 
@@ -268,4 +268,37 @@ async fn a_horizontal_pod_autoscaler_scales_a_canary_that_waits(pool: PgPool) {
     app.confirm(order, 2).await;
     let done = app.end_of(order).await;
     assert_eq!(done.state, State::Succeeded, "{done:#?}");
+}
+
+/// The number of pods changes between the decision on a ReplicaSet's size and its write.
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn a_size_that_was_decided_for_another_number_of_pods_is_not_written(pool: PgPool) {
+    let (app, held) = App::start_held(pool).await;
+    let application = app.create("web", 20).await;
+    let order = app.deploy(application, NEW, manual(4)).await;
+    let watch = app.watch("web").await;
+    at_rest(&app, order, &watch, 20, (5, 5)).await;
+    app.confirm(order, 2).await;
+    at_rest(&app, order, &watch, 20, (10, 10)).await;
+    let mut writes = held.hold("web");
+    app.service.step_back(&caller(), order, Some(1)).await.unwrap();
+    let removes_new = loop {
+        let write = writes.next().await;
+        if app.service.order(order).await.unwrap().step == Step::RemoveNew {
+            break write;
+        }
+        write.make();
+    };
+    watch.so_far();
+    scale(&app, 40).await;
+    eventually(async || {
+        let all: i32 = watch.now().pods.values().sum();
+        if all >= 40 { Ok(()) } else { Err(all.to_string()) }
+    })
+    .await;
+    removes_new.make();
+    drop(writes);
+    at_rest(&app, order, &watch, 40, (10, 10)).await;
+    let seen = watch.so_far();
+    assert!(seen.iter().all(|sample| sample.of(NEW) >= 10 && sample.ready >= 20), "{seen:#?}");
 }
