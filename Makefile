@@ -34,10 +34,10 @@ bench: ## how fast Sluice is beside its database; ONLY="read accept drive statem
 	@ONLY='$(ONLY)' scripts/bench load
 
 chaos: ## random lives of applications: SEEDS=10000 of them, from FIRST=0 on; shrinks what breaks a promise
-	@DATABASE_URL="$${DATABASE_URL:-$$(scripts/postgres start target/chaos-postgres)}" SLUICE_CHAOS_SEEDS='$(SEEDS)' SLUICE_CHAOS_FIRST='$(FIRST)' SQLX_OFFLINE=true cargo test --locked -p sluice --test chaos every_seed -- --nocapture
+	@SLUICE_CHAOS_SEEDS='$(SEEDS)' SLUICE_CHAOS_FIRST='$(FIRST)' SQLX_OFFLINE=true scripts/postgres with target/chaos-postgres cargo test --locked -p sluice --test chaos every_seed -- --nocapture
 
 every-step: ## stop the executor at every commit and every cluster call, on both sides, in every strategy and way back
-	@DATABASE_URL="$${DATABASE_URL:-$$(scripts/postgres start target/steps-postgres)}" SLUICE_EVERY_STEP=all SQLX_OFFLINE=true cargo test --locked --test it every_step:: -- --nocapture --test-threads=4
+	@SLUICE_EVERY_STEP=all SQLX_OFFLINE=true scripts/postgres with target/steps-postgres cargo test --locked --test it every_step:: -- --nocapture --test-threads=4
 
 mutations: ## build faults in, one at a time, and show that tests find them; half an hour
 	@scripts/mutations
