@@ -22,6 +22,7 @@ mod console;
 mod controller;
 mod core_words;
 mod dead_code;
+mod documented_commands;
 mod documents;
 mod edit;
 mod engine;
