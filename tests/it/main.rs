@@ -23,6 +23,7 @@ mod controller;
 mod core_words;
 mod dead_code;
 mod documents;
+mod driven_clusters;
 mod edit;
 mod engine;
 mod every_step;
