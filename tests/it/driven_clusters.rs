@@ -318,11 +318,11 @@ async fn a_kubeconfig_is_rotated_and_a_cluster_removed_without_a_restart(pool: P
     assert_eq!(
         recorded,
         [
-            "add_cluster cluster/one",
-            "add_cluster cluster/two",
-            "rotate_kubeconfig cluster/one",
-            "forget_cluster cluster/two",
-            "add_cluster cluster/anew",
+            "sluice:add_cluster cluster/one",
+            "sluice:add_cluster cluster/two",
+            "sluice:rotate_kubeconfig cluster/one",
+            "sluice:forget_cluster cluster/two",
+            "sluice:add_cluster cluster/anew",
         ]
     );
 }

@@ -16,7 +16,7 @@ use domain::{
     rights::Scope,
 };
 use service::{DrivenCluster, NewKubeconfig, Service};
-use sluice::config::{AddCluster, ClusterCommand, Database, GivenKubeconfig, RotateCluster};
+use sluice::config::{AddCluster, ClusterCommand, Database, RotateCluster};
 
 use crate::{
     command,
@@ -66,7 +66,8 @@ async fn add(settings: AddCluster) -> Result<()> {
             "{id} is on record{before}. Run inside the cluster, with DATABASE_URL and the keyring:\nsluice serve --role executor --only-own-cluster --cluster-id {id}"
         ));
     }
-    let (new, met) = reached(&settings.given, settings.namespaces).await?;
+    let kubeconfig = settings.kubeconfig.as_deref().context("--kubeconfig must be given")?;
+    let (new, met) = reached(kubeconfig, settings.context.as_deref(), settings.namespaces).await?;
     let service = use_cases(&settings.database).await?;
     service.add_cluster(id, Some((&met.identity, &new))).await?;
     print(&format!("{id} is added: {}, identity {}, at {}", met.version, met.identity, new.server))
@@ -74,17 +75,17 @@ async fn add(settings: AddCluster) -> Result<()> {
 
 async fn rotate(settings: RotateCluster) -> Result<()> {
     let id: ClusterId = settings.id.into();
-    let (new, met) = reached(&settings.given, Scope::Whole).await?;
+    let context = settings.context.as_deref();
+    let (new, met) = reached(&settings.kubeconfig, context, Scope::Whole).await?;
     let service = use_cases(&settings.database).await?;
     service.rotate_kubeconfig(&id, &met.identity, &new).await?;
     print(&format!("{id} has another kubeconfig: {}, at {}", met.version, new.server))
 }
 
 /// The kubeconfig that is to be kept, and what the cluster says with it.
-async fn reached(given: &GivenKubeconfig, scope: Scope) -> Result<(NewKubeconfig, Met)> {
-    let path = given.kubeconfig.as_deref().context("--kubeconfig must be given")?;
-    let kubeconfig = read(path, given.context.as_deref())
-        .with_context(|| format!("--kubeconfig {}", path.display()))?;
+async fn reached(path: &Path, context: Option<&str>, scope: Scope) -> Result<(NewKubeconfig, Met)> {
+    let kubeconfig =
+        read(path, context).with_context(|| format!("--kubeconfig {}", path.display()))?;
     for warning in kubeconfig.warnings() {
         eprintln!("sluice: warning: {warning}");
     }

@@ -29,9 +29,7 @@ pub use access::{
     PrincipalCommand, RoleExceptions, SignatureScheme,
 };
 pub use audit::{AuditCommand, AuditServing, CheckpointsTarget};
-pub use cluster::{
-    AddCluster, ClusterCommand, ClusterKind, GivenKubeconfig, RotateCluster, ShowContainer,
-};
+pub use cluster::{AddCluster, ClusterCommand, ClusterKind, RotateCluster, ShowContainer};
 pub use console::{ConsoleLink, ConsoleServing, OIDC_SECRET, SignIn, Switch};
 pub use edge::EdgeServing;
 pub use guard::GuardServing;

@@ -46,9 +46,12 @@ pub struct AddCluster {
     /// The EDAS ClusterId that it gets: at most 64 letters, digits, '-', '_' and '.'.
     #[arg(value_parser = ClusterId::named)]
     pub id: ClusterId,
-    /// The kubeconfig with which servers drive it.
-    #[command(flatten)]
-    pub given: GivenKubeconfig,
+    /// The kubeconfig with which servers drive it, of at most 256 KiB; `-` reads it from standard input. Files that it names are read now, and kept with it.
+    #[arg(long, required_unless_present = "agent")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The context of it; its current-context if not given.
+    #[arg(long)]
+    pub context: Option<String>,
     /// Record the id only, for an executor that runs inside the cluster. Servers forget a kubeconfig of it that they have.
     #[arg(long, conflicts_with_all = ["kubeconfig", "context", "namespaces"])]
     pub agent: bool,
@@ -65,23 +68,15 @@ pub struct AddCluster {
 pub struct RotateCluster {
     /// The cluster's EDAS ClusterId.
     pub id: String,
-    /// The kubeconfig that takes the place of the one before.
-    #[command(flatten)]
-    pub given: GivenKubeconfig,
-    /// The database.
-    #[command(flatten)]
-    pub database: Database,
-}
-
-/// A kubeconfig to keep.
-#[derive(Debug, Args)]
-pub struct GivenKubeconfig {
-    /// The kubeconfig, of at most 256 KiB; `-` reads it from standard input. Files that it names are read now, and kept with it.
-    #[arg(long, required_unless_present = "agent")]
-    pub kubeconfig: Option<PathBuf>,
+    /// The kubeconfig that takes the place of the one before, of at most 256 KiB; `-` reads it from standard input. Files that it names are read now, and kept with it.
+    #[arg(long)]
+    pub kubeconfig: PathBuf,
     /// The context of it; its current-context if not given.
     #[arg(long)]
     pub context: Option<String>,
+    /// The database.
+    #[command(flatten)]
+    pub database: Database,
 }
 
 /// What can be done with clusters and their ids.
