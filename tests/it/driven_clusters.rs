@@ -96,14 +96,15 @@ impl Server {
     async fn start(pool: &PgPool) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let store = Store::on(pool.clone(), test_support::keyring::keyring());
-        assert!(
-            store
-                .insert_key(KEY.id, &KEY.secret.into(), "ci", jiff::Timestamp::now())
-                .await
-                .unwrap()
-        );
-        let serve = ["serve", "--cluster", "none", "--lease", "1s", "--listen", "127.0.0.1:0"];
-        let mut program = sluice(pool, &serve)
+        let now = jiff::Timestamp::now();
+        assert!(store.insert_key(KEY.id, &KEY.secret.into(), "ci", now).await.unwrap());
+        Self::with(pool, &["--cluster", "none"]).await
+    }
+
+    async fn with(pool: &PgPool, settings_of_it: &[&str]) -> Self {
+        let store = Store::on(pool.clone(), test_support::keyring::keyring());
+        let serve = ["serve", "--lease", "1s", "--listen", "127.0.0.1:0"];
+        let mut program = sluice(pool, &[&serve, settings_of_it].concat())
             .env("SLUICE_LOG_FORMAT", "json")
             .stderr(Stdio::piped())
             .spawn()
@@ -302,6 +303,18 @@ async fn a_kubeconfig_is_rotated_and_a_cluster_removed_without_a_restart(pool: P
         sqlx::query_scalar::<_, i64>(sql).fetch_one(&pool).await.unwrap()
     };
     assert_eq!(executors().await, 1);
+    let listed = async || {
+        let reply = server.call("POST", "/pop/v5/resource/cluster_list", &[]).await;
+        reply["ClusterList"]["Cluster"].as_array().unwrap().len()
+    };
+    let (place, of_two) = ("/pop/v5/resource/cluster", [("ClusterId", "two")]);
+    let hidden = server.call("DELETE", place, &of_two).await;
+    assert_eq!((&hidden["Data"], listed().await), (&json!(true), 1), "{hidden}");
+    let shown = server.call("POST", "/pop/v5/import_k8s_cluster", &of_two).await;
+    assert_eq!((&shown["Data"], listed().await), (&json!("two"), 2), "{shown}");
+    let kept = server.call("DELETE", place, &[("ClusterId", "one")]).await;
+    assert!(kept["Message"].as_str().unwrap().contains("one"), "{kept}");
+    assert_eq!(listed().await, 2);
     ran(&pool, &["cluster", "remove", "two"]).await.unwrap();
     let gone = async || if executors().await == 0 { Ok(()) } else { Err("it runs on".into()) };
     eventually(gone).await;
@@ -341,6 +354,7 @@ async fn a_kubeconfig_that_cannot_work_is_refused_and_nothing_is_written(pool: P
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let server = format!("server: 'http://{closed}'");
     let long = format!("{server}, tls-server-name: {}", "a".repeat(256 * 1024));
+    std::fs::write(folder.path().join("ca.pem"), "no certificate").unwrap();
     for (text, says) in [
         (kubeconfig(&server, "exec: {command: aws, args: [geheim]}"), "users[u].exec"),
         (kubeconfig(&server, "auth-provider: {name: geheim}"), "users[u].auth-provider"),
@@ -351,6 +365,14 @@ async fn a_kubeconfig_that_cannot_work_is_refused_and_nothing_is_written(pool: P
         (kubeconfig(&server, "tokenFile: gone, username: geheim"), "tokenFile: gone"),
         (kubeconfig(&long, ""), "more than 262144 bytes"),
         (kubeconfig(&server, "token: geheim"), "cannot be reached"),
+        (kubeconfig(&format!("server: 'https://{closed}'"), "token: geheim"), "cannot be reached"),
+        (
+            kubeconfig(
+                &format!("server: 'https://{closed}', certificate-authority: ca.pem"),
+                "token: geheim",
+            ),
+            "certificate-authority: ca.pem holds nothing in PEM",
+        ),
         ("token: [geheim".into(), "no kubeconfig"),
     ] {
         std::fs::write(&path, text).unwrap();
@@ -367,4 +389,63 @@ async fn a_kubeconfig_that_cannot_work_is_refused_and_nothing_is_written(pool: P
     assert!(said.contains("--role executor --only-own-cluster --cluster-id inside"), "{said}");
     let printed = ran(&pool, &["cluster", "list"]).await.unwrap();
     assert!(printed.contains("agent") && printed.contains("no executor is alive"), "{printed}");
+}
+
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn a_program_drives_its_own_cluster_beside_the_others_or_that_one_alone(pool: PgPool) {
+    let (one, inside) = (Site::of("the-one"), Site::of("the-inside"));
+    let ((one_at, _one_runs), (inside_at, _inside_runs)) = (one.port().await, inside.port().await);
+    let server = Server::start(&pool).await;
+    server.add("one", &one_at).await.unwrap();
+    server.add("inside", &inside_at).await.unwrap();
+    server.create("inside", "web").await;
+    let holders = async |id: &str| {
+        let sql = "SELECT count(*) FROM executor WHERE cluster_id = $1";
+        sqlx::query_scalar::<_, i64>(sql).bind(id).fetch_one(&pool).await.unwrap()
+    };
+    let has = async |id: &str, wanted: i64| {
+        eventually(async || match holders(id).await {
+            found if found == wanted => Ok(()),
+            found => Err(format!("{id} has {found}")),
+        })
+        .await;
+    };
+    has("one", 1).await;
+
+    // An agent takes the place of the kubeconfig. What runs there stays, and so does its identity.
+    let said = ran(&pool, &["cluster", "add", "inside", "--agent"]).await.unwrap();
+    assert!(said.contains("its kubeconfig is deleted"), "{said}");
+    has("inside", 0).await;
+    let (status, body) = server.ready().await;
+    assert_eq!((status, body.get("clusters")), (200, None), "{body}");
+    let agent = Agent::start(&pool, &inside_at, "inside");
+    has("inside", 1).await;
+    server.create("inside", "api").await;
+    assert_eq!(inside.image("api").await.as_deref(), Some("shop/web:1.0"));
+    assert_eq!(holders("one").await, 1, "the agent leaves other clusters alone");
+    let driven = ran(&pool, &["cluster", "remove", "inside"]).await.unwrap_err();
+    assert!(driven.contains("2 applications"), "{driven}");
+    drop(agent);
+
+    // One with a cluster of its own drives the others too.
+    let _beside = Server::with(&pool, &["--cluster", "simulated", "--cluster-id", "own"]).await;
+    has("own", 1).await;
+    has("one", 2).await;
+    server.create("one", "web").await;
+    let taken = server.add("own", &inside_at).await.unwrap_err();
+    assert!(taken.contains("this is another cluster"), "{taken}");
+    let driven = ran(&pool, &["cluster", "remove", "own"]).await.unwrap_err();
+    assert!(driven.contains("1 of them run with --cluster-id own"), "{driven}");
+}
+
+/// An executor inside a cluster.
+struct Agent(#[expect(dead_code, reason = "it runs while it is kept")] Child);
+
+impl Agent {
+    fn start(pool: &PgPool, kubeconfig: &str, id: &str) -> Self {
+        let serve = ["serve", "--role", "executor", "--only-own-cluster", "--lease", "1s"];
+        let own = ["--cluster-id", id, "--listen", "127.0.0.1:0"];
+        let mut command = sluice(pool, &[&serve[..], &own].concat());
+        Self(command.env("KUBECONFIG", kubeconfig).stderr(Stdio::null()).spawn().unwrap())
+    }
 }

@@ -26,6 +26,9 @@ use crate::{
 /// How long a cluster may take to say who it is.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
+/// What certificates and keys begin with.
+const PEM: &[u8] = b"-----BEGIN ";
+
 pub(crate) async fn cluster(command: ClusterCommand) -> Result<()> {
     match command {
         ClusterCommand::Add(settings) => add(*settings).await,
@@ -112,6 +115,9 @@ fn read(path: &Path, context: Option<&str>) -> Result<Kubeconfig> {
     for named in chosen.files().to_vec() {
         let content = file(&folder.join(&named.path), LONGEST_NAMED_FILE)
             .with_context(|| format!("{}: {}", named.field, named.path))?;
+        if named.as_base64 && !content.windows(PEM.len()).any(|part| part == PEM) {
+            bail!("{}: {} holds nothing in PEM", named.field, named.path);
+        }
         let content = match named.as_base64 {
             true => STANDARD.encode(content),
             false => String::from_utf8(content)
