@@ -334,6 +334,8 @@ async fn a_kubeconfig_is_rotated_and_a_cluster_removed_without_a_restart(pool: P
             "sluice:add_cluster cluster/one",
             "sluice:add_cluster cluster/two",
             "sluice:rotate_kubeconfig cluster/one",
+            "edas:DeleteCluster cluster/two",
+            "edas:ImportK8sCluster cluster/two",
             "sluice:forget_cluster cluster/two",
             "sluice:add_cluster cluster/anew",
         ]

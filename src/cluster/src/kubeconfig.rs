@@ -27,6 +27,7 @@ pub async fn client(text: &str) -> Result<Client, String> {
     let config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())
         .await
         .map_err(|_| "its address or its certificates cannot be read")?;
-    Client::try_from(config)
-        .map_err(|_| "no client can be made: its certificate or key cannot be used".into())
+    Client::try_from(config).map_err(|_| {
+        "no client can be made: its certificate or key cannot be used, or HTTPS_PROXY is set".into()
+    })
 }
