@@ -151,7 +151,7 @@ impl Life {
         let worker = Worker::start(&store, &simulation, &clock, &cluster);
         let recorder = Recorder::start(simulation.client(), NAMESPACE);
         let known = async {
-            while !service.cluster().await.unwrap().namespaces.contains(&NAMESPACE.to_owned()) {
+            while !service.cluster(None).await.unwrap().namespaces.contains(&NAMESPACE.to_owned()) {
                 let _ = timeout(Duration::from_millis(20), recorder.see(1)).await;
             }
         };

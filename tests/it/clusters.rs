@@ -61,7 +61,7 @@ impl Site {
         let executor = Running::start_on(id, store, simulation.client(), &clock, LEASE);
         let site = Self { service, simulation, _executor: executor };
         eventually(async || {
-            let cluster = site.service.cluster().await.unwrap();
+            let cluster = site.service.cluster(None).await.unwrap();
             if cluster.reachable && !cluster.namespaces.is_empty() {
                 Ok(())
             } else {
@@ -197,7 +197,9 @@ async fn no_work_is_handed_out_for_another_cluster_or_to_who_sees_another_one(po
     // Executors count for their own cluster.
     store.heartbeat(&"other".into(), "somebody", Ok(()), &[]).await.unwrap();
     assert_eq!(store.executors(&CLUSTER.into(), 15.0).await.unwrap().alive, 0);
-    assert_eq!(service.readiness().await.unwrap_err().to_string(), "no executor is alive");
+    let health = service.health().await.unwrap();
+    let of = |id: &str| health.iter().find(|it| it.id.as_str() == id).unwrap().trouble.as_deref();
+    assert_eq!((of(CLUSTER), of("other")), (Some("no executor is alive"), None));
     // The application's cluster and its orders' are one.
     let split = sqlx::query("UPDATE change_order SET cluster_id = 'other'")
         .execute(&pool)

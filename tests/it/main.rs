@@ -24,6 +24,7 @@ mod core_words;
 mod dead_code;
 mod documented_commands;
 mod documents;
+mod driven_clusters;
 mod edit;
 mod engine;
 mod every_step;

@@ -3,12 +3,14 @@
 
 use std::process::Stdio;
 
-use domain::{CredentialId, config_template::ConfigTemplate};
+use domain::{CredentialId, config_template::ConfigTemplate, rights::Scope};
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde_json::json;
 use sqlx::{PgPool, migrate::Migrator};
-use store::{ConfigTemplateFilter, CredentialRow, Keyring, MIGRATIONS, Store, StoreError};
+use store::{
+    ConfigTemplateFilter, CredentialRow, Keyring, MIGRATIONS, NewKubeconfig, Store, StoreError,
+};
 use test_support::{dump::dump, keyring::keyring};
 use tokio::process::Command;
 
@@ -65,6 +67,13 @@ async fn filled(pool: &PgPool, keyring: Keyring) -> (Store, i64) {
     };
     let mut tx = store.begin().await.unwrap();
     assert!(tx.insert_credential(&credential, 9, now(), now()).await.unwrap());
+    let kubeconfig = NewKubeconfig {
+        kubeconfig: "the-kubeconfig".to_owned().into(),
+        server: "https://shown".into(),
+        scope: Scope::Whole,
+    };
+    tx.remember_cluster(&"prod".into()).await.unwrap();
+    tx.insert_kubeconfig(&"prod".into(), &kubeconfig, now()).await.unwrap();
     tx.commit().await.unwrap();
     let id = keep(&store, "database", "password=geheim").await;
     (store, id)
@@ -76,7 +85,7 @@ async fn a_sealed_value_that_is_moved_to_another_row_does_not_open(pool: PgPool)
     let second = keep(&store, "other", "nothing").await;
     assert_eq!(content(&store, first).await.unwrap(), "password=geheim");
     let text = dump(&database_url(&pool)).await;
-    for secret in ["the-secret", "upload-secret", "upload-token", "geheim"] {
+    for secret in ["the-secret", "upload-secret", "upload-token", "geheim", "the-kubeconfig"] {
         assert!(!shows(&text, secret), "{secret}");
     }
     let moved = "UPDATE config_template SET content = (SELECT content FROM config_template WHERE id = $1) WHERE id = $2";
@@ -107,15 +116,17 @@ async fn all_values_are_sealed_with_another_key_and_the_old_one_is_needed_no_mor
     let both: Keyring = format!("{text} {}", test_support::keyring::TEXT).parse().unwrap();
     let rotated = Store::on(pool.clone(), both);
     let done = rotated.rewrap().await.unwrap();
-    assert_eq!(done.values, 124);
+    assert_eq!(done.values, 125);
     assert_eq!(rotated.rewrap().await.unwrap().values, 0, "there is nothing left to do");
     let after = Store::on(pool.clone(), new.clone());
     after.check_keyring().await.unwrap();
     assert_eq!(content(&after, id).await.unwrap(), "password=geheim");
     let key = after.find_key("ak").await.unwrap().unwrap();
     assert_eq!(key.secret.expose_secret(), "the-secret");
+    let kubeconfig = after.kubeconfig(&"prod".into()).await.unwrap().unwrap();
+    assert_eq!(kubeconfig.kubeconfig.expose_secret(), "the-kubeconfig");
     let found = after.sealed_with().await.unwrap();
-    assert_eq!((found.values.len(), found.values[&new.active()], found.broken), (1, 124, 0));
+    assert_eq!((found.values.len(), found.values[&new.active()], found.broken), (1, 125, 0));
     let old = store.find_key("ak").await.unwrap_err().to_string();
     assert!(old.contains(&new.active().to_string()), "the key is named: {old}");
 }
@@ -179,15 +190,15 @@ async fn a_key_is_rotated_by_commands(pool: PgPool) {
     let with_file = ["--keyring-file", &path];
     let keyring = |command: &'static str| [&["keyring", command][..], &with_file].concat();
     let (checked, said) = run(&pool, "", &keyring("check")).await;
-    assert!(checked && said.contains("opens; 4 values"), "{said}");
+    assert!(checked && said.contains("opens; 5 values"), "{said}");
     let (rewrapped, said) = run(&pool, "", &keyring("rewrap")).await;
-    assert!(rewrapped && said.contains("4 values are sealed anew"), "{said}");
+    assert!(rewrapped && said.contains("5 values are sealed anew"), "{said}");
     let (checked, said) = run(&pool, "", &keyring("check")).await;
     assert!(checked && said.contains("nothing needs it"), "{said}");
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.lines().next().unwrap()).unwrap();
     let (checked, said) = run(&pool, "", &keyring("check")).await;
-    assert!(checked && said.contains("seals; 4 values"), "{said}");
+    assert!(checked && said.contains("seals; 5 values"), "{said}");
 
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
     let (checked, said) = run(&pool, "", &keyring("check")).await;

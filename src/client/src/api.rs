@@ -181,6 +181,9 @@ fn data(event: &str) -> Option<&str> {
     event.strip_prefix("event: snapshot\ndata: ").map(str::trim_end)
 }
 
+/// Clusters of a server that are looked at.
+const MOST_CLUSTERS: usize = 100;
+
 /// What a server says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ready {
@@ -190,6 +193,8 @@ pub(crate) struct Ready {
     pub(crate) skew: Option<i64>,
     /// How many things its executors warn of.
     pub(crate) warnings: u64,
+    /// The clusters where nothing is released now, and why, where it knows several.
+    pub(crate) away: Vec<(String, String)>,
 }
 
 impl Api {
@@ -204,11 +209,18 @@ impl Api {
         let Some("ok" | "unavailable") = said["status"].as_str() else {
             return Err(Trouble::unreachable(format!("{} is no Sluice", self.endpoint)));
         };
+        let text = |value: &Value| -> String {
+            value.as_str().unwrap_or_default().chars().take(500).collect()
+        };
+        let away = said["clusters"].as_array().into_iter().flatten().take(MOST_CLUSTERS);
+        let away = away.filter(|it| it["releases"] == false);
+        let away = away.map(|it| (text(&it["id"]), text(&it["reason"]))).collect();
         let reason = said["reason"].as_str().unwrap_or("it does not say why");
         Ok(Ready {
             missing: (!is_ready).then(|| reason.chars().take(500).collect()),
             skew,
             warnings: said["warnings"].as_u64().unwrap_or_default(),
+            away,
         })
     }
 }

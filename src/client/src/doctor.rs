@@ -71,6 +71,11 @@ async fn look(api: &Api, name: Option<&str>) -> Vec<Finding> {
     let mut all = vec![Finding::new("server", Verdict::Ok, api.endpoint.to_string())];
     all.push(clock(ready.skew));
     all.extend(readiness(&ready));
+    // Where none can be released to, that is said already.
+    for (id, why) in ready.away.iter().filter(|_| ready.missing.is_none()) {
+        let text = format!("nothing is released on {id} now: {why}");
+        all.push(Finding::new("cluster", Verdict::Warning, text));
+    }
     if ready.warnings > 0 {
         let text = format!("{} warnings: the logs of the executors say which", ready.warnings);
         all.push(Finding::new("executor", Verdict::Warning, text));

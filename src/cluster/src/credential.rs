@@ -14,7 +14,7 @@ use std::{
 use futures::future::BoxFuture;
 use http::{Request, Response, StatusCode};
 use kube::{Client, client::Body};
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 use tower::Service;
 
 /// Shortest time between two readings.
@@ -31,6 +31,49 @@ pub fn read_again(first: Client, read: Read) -> Client {
     let namespace = first.default_namespace().to_owned();
     let now = Arc::new(Mutex::new(Now { client: first, read_at: None }));
     Client::new(Renewing { now, read }, namespace)
+}
+
+/// What puts another client in the place of one, for whoever has a [`replaceable`] one.
+#[derive(Clone)]
+pub struct Replace(watch::Sender<Client>);
+
+impl std::fmt::Debug for Replace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Replace")
+    }
+}
+
+impl Replace {
+    /// Every request from now on is made with this client. Watches go on until they end.
+    pub fn with(&self, client: Client) {
+        self.0.send_replace(client);
+    }
+}
+
+/// A client that makes its requests with `first`, until another one takes its place.
+#[must_use]
+pub fn replaceable(first: Client) -> (Client, Replace) {
+    let namespace = first.default_namespace().to_owned();
+    let now = watch::Sender::new(first);
+    (Client::new(Replaceable(now.subscribe()), namespace), Replace(now))
+}
+
+#[derive(Clone)]
+struct Replaceable(watch::Receiver<Client>);
+
+impl Service<Request<Body>> for Replaceable {
+    type Response = Response<Body>;
+    type Error = Box<dyn Error + Send + Sync>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let client = self.0.borrow().clone();
+        Box::pin(async move { Ok(client.send(request).await?) })
+    }
 }
 
 struct Now {

@@ -17,7 +17,7 @@ use kube::{
 
 use super::{
     Cluster, ClusterError, core,
-    request::bounded,
+    request::{bounded, error_of},
     view::{KUBE_SYSTEM, View},
 };
 use domain::{ClusterIdentity, order::outage::Obstacle};
@@ -55,20 +55,44 @@ impl Cluster {
     }
 }
 
+/// What is learnt of a cluster that is met for the first time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Met {
+    pub identity: ClusterIdentity,
+    /// Its version, such as `v1.37.2`.
+    pub version: String,
+}
+
+/// Asks a cluster, of which nothing is watched, who it is.
+///
+/// # Errors
+/// [`ClusterError`], where it does not say so within `within`.
+pub async fn meet(client: &Client, within: Duration) -> Result<Met, ClusterError> {
+    let asked = async {
+        let identity = ask(client).await?;
+        let version = client.apiserver_version().await.map_err(|it| error_of(&it))?.git_version;
+        Ok(Met { identity, version })
+    };
+    let unanswered =
+        || ClusterError::Unanswered(format!("no answer within {} s", within.as_secs()));
+    tokio::time::timeout(within, asked).await.unwrap_or_else(|_| Err(unanswered()))
+}
+
 async fn identify(client: &Client, view: &View) -> Result<ClusterIdentity, ClusterError> {
     let doubts = view.doubts();
+    let asked = tokio::time::timeout(ANSWER_WITHIN, ask(client)).await;
+    let seen = asked.unwrap_or_else(|_| {
+        let why = format!("no answer within {} s", ANSWER_WITHIN.as_secs());
+        Err(ClusterError::Unanswered(why))
+    })?;
+    view.see(seen.clone(), doubts);
+    Ok(seen)
+}
+
+async fn ask(client: &Client) -> Result<ClusterIdentity, ClusterError> {
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &core("Namespace"));
     let selected = ListParams::default().fields(&format!("metadata.name={KUBE_SYSTEM}")).limit(1);
-    let list =
-        match tokio::time::timeout(ANSWER_WITHIN, bounded(api.list_metadata(&selected))).await {
-            Ok(list) => list?,
-            Err(_) => {
-                return Err(ClusterError::Unanswered(format!(
-                    "no answer within {} s",
-                    ANSWER_WITHIN.as_secs()
-                )));
-            }
-        };
+    let list = bounded(api.list_metadata(&selected)).await?;
     let found = list
         .items
         .into_iter()
@@ -76,10 +100,7 @@ async fn identify(client: &Client, view: &View) -> Result<ClusterIdentity, Clust
     let uid = found.and_then(|namespace| namespace.metadata.uid);
     let uid =
         uid.ok_or_else(|| ClusterError::Transient(format!("it shows no namespace {KUBE_SYSTEM}")))?;
-    let seen: ClusterIdentity =
-        uid.parse().map_err(|why: &str| ClusterError::Transient(format!("the identity {why}")))?;
-    view.see(seen.clone(), doubts);
-    Ok(seen)
+    uid.parse().map_err(|why: &str| ClusterError::Transient(format!("the identity {why}")))
 }
 
 /// Asks anew, and refuses to go on with any cluster but the trusted one.

@@ -13,6 +13,7 @@ pub mod credential;
 mod evidence;
 mod identity;
 mod key;
+pub mod kubeconfig;
 mod logs;
 pub mod manifest;
 mod object;
@@ -40,6 +41,7 @@ use domain::{
     InstallationId, OrderId, observed::Observation, order::outage::Obstacle, rights::Scope,
     template::names::INSTALLATION_ANNOTATION,
 };
+pub use identity::{Met, meet};
 pub use key::Key;
 pub use view::{Mirror, Released};
 

@@ -5,6 +5,12 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+pub mod health;
+pub mod kubeconfig;
+
+/// Most characters of an id that an operator adds.
+const LONGEST_ID: usize = 64;
+
 /// The EDAS id of a cluster, as its operator chose it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -15,6 +21,24 @@ impl ClusterId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The id that an operator gives a cluster.
+    ///
+    /// # Errors
+    /// What is allowed.
+    pub fn named(text: &str) -> Result<Self, &'static str> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let is_id = (1..=LONGEST_ID).contains(&text.len())
+            && text.chars().all(fits)
+            && text.starts_with(|c: char| c.is_ascii_alphanumeric());
+        if is_id {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(
+                "must have 1 to 64 letters, digits, '-', '_' and '.', and begin with a letter or digit",
+            )
+        }
     }
 }
 
@@ -120,6 +144,24 @@ mod tests {
             assert_eq!(text.parse::<ClusterIdentity>().is_ok(), fits, "{text:?}");
         }
     }
+
+    #[test]
+    fn an_operator_gives_a_cluster_a_short_and_plain_id() {
+        for (text, fits) in [
+            ("prod-eu.1", true),
+            ("0b9ee1f5-b7ba-4f4c-8d0f-6f4a0f7a2c11", true),
+            ("", false),
+            ("-prod", false),
+            ("a b", false),
+            ("a/b", false),
+            ("é", false),
+            (&"a".repeat(64), true),
+            (&"a".repeat(65), false),
+        ] {
+            assert_eq!(ClusterId::named(text).is_ok(), fits, "{text:?}");
+        }
+    }
+
     #[test]
     fn a_person_names_a_uid_or_a_simulated_cluster() {
         for (text, fits) in [

@@ -12,6 +12,7 @@ mod changed;
 mod drive;
 mod identity;
 mod mirror;
+mod notices;
 mod object_write;
 mod presence;
 mod restored;
@@ -19,6 +20,7 @@ mod rights;
 mod waiting;
 
 pub use identity::{Standing, succeed};
+pub use notices::{Hearer, Notice, Notices};
 
 use std::{
     collections::HashMap,
@@ -38,7 +40,7 @@ use uuid::Uuid;
 use clock::Clock;
 use cluster::Cluster;
 use domain::{ClusterId, InstallationId, KnownCluster, OrderId};
-use store::{Lease, NOTIFICATION_CHANNEL, REQUEST_CHANNEL, Store};
+use store::{Lease, Store};
 
 /// Longest sleep between two looks for due orders, should no wake-up arrive.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -70,8 +72,8 @@ pub struct Executor {
     due: Notify,
     /// Woken whenever there may be a request.
     asked: Notify,
-    /// Woken whenever people may have to be told something, by whoever tells them.
-    told: Arc<Notify>,
+    /// Who listens to Postgres for all executors of the program; none = it does so itself.
+    notices: Option<Arc<Notices>>,
     /// The drivers of orders, which are woken when their order changes. By lease, since an
     /// order may be leased again before the end of its last drive is noted.
     drivers: Mutex<HashMap<OrderId, (i64, watch::Sender<u64>)>>,
@@ -94,13 +96,25 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// An executor on a store and a cluster.
+    /// An executor on a store and a cluster, which listens to Postgres itself.
     #[must_use]
     pub fn new(
         store: Store,
         cluster: Cluster,
         clock: Clock,
         settings: ExecutorConfig,
+    ) -> Arc<Self> {
+        Self::hearing(store, cluster, clock, settings, None)
+    }
+
+    /// One of several of a program, for which somebody listens.
+    #[must_use]
+    pub fn hearing(
+        store: Store,
+        cluster: Cluster,
+        clock: Clock,
+        settings: ExecutorConfig,
+        notices: Option<Arc<Notices>>,
     ) -> Arc<Self> {
         let holder = Uuid::now_v7().to_string();
         let standing = watch::Sender::new(Standing::Unseen("it was not asked yet".into()));
@@ -113,7 +127,7 @@ impl Executor {
             holder,
             due,
             asked,
-            told: Arc::default(),
+            notices,
             drivers: Mutex::default(),
             rested: AtomicBool::new(false),
             changed: changed::Changed::default(),
@@ -132,16 +146,15 @@ impl Executor {
         &self.holder
     }
 
-    /// What is woken whenever people may have to be told something.
-    #[must_use]
-    pub fn told(&self) -> Arc<Notify> {
-        self.told.clone()
-    }
-
     /// Works until `stop` is cancelled, then finishes its orders or gives them back.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut aside = JoinSet::new();
-        aside.spawn(self.clone().listen());
+        let notices = self.notices.clone().unwrap_or_else(|| {
+            let own = Notices::new();
+            aside.spawn(own.clone().keep(self.store.clone()));
+            own
+        });
+        aside.spawn(self.clone().listen(notices.hear()));
         aside.spawn(self.clone().keep_presence());
         aside.spawn(self.clone().keep_identity());
         aside.spawn(self.clone().heartbeat());
@@ -170,7 +183,8 @@ impl Executor {
                 }
                 continue;
             };
-            metrics::gauge!("sluice_orders_driven").set(orders.len() as f64);
+            metrics::gauge!("sluice_orders_driven", "cluster" => self.settings.cluster.to_string())
+                .set(orders.len() as f64);
             let woken = self.due.notified();
             let free = self.settings.concurrency.saturating_sub(orders.len());
             let acquired = self.acquire(cluster, free, &mut orders, &left).await;
@@ -190,6 +204,8 @@ impl Executor {
         while let Ok(Some(ended)) = tokio::time::timeout_at(limit, orders.join_next()).await {
             self.note_end(ended).await;
         }
+        metrics::gauge!("sluice_orders_driven", "cluster" => self.settings.cluster.to_string())
+            .set(0.0);
         if let Err(error) = self.store.sign_off(&self.holder).await {
             tracing::warn!(%error, "could not sign off");
         }
@@ -293,42 +309,23 @@ impl Executor {
 
     /// Passes notifications on to those who drive the orders, and to the search
     /// for due ones.
-    async fn listen(self: Arc<Self>) {
+    async fn listen(self: Arc<Self>, mut hearer: Hearer) {
+        // Whatever was notified before is found by looking.
+        self.wake_all().await;
         loop {
-            match self.store.listen().await {
-                Ok(mut listener) => {
-                    // Whatever was notified before we listened is found by looking.
-                    self.wake_all().await;
-                    loop {
-                        match listener.try_recv().await {
-                            Ok(Some(notification)) if notification.channel() == REQUEST_CHANNEL => {
-                                self.asked.notify_one()
-                            }
-                            Ok(Some(notification))
-                                if notification.channel() == NOTIFICATION_CHANNEL =>
-                            {
-                                self.told.notify_one()
-                            }
-                            Ok(Some(notification)) => {
-                                if let Ok(order) = notification.payload().parse::<OrderId>()
-                                    && let Some((_, driver)) = self.drivers.lock().await.get(&order)
-                                {
-                                    driver.send_modify(|count| *count += 1);
-                                }
-                                self.due.notify_one();
-                            }
-                            // The connection was lost and made again: something may have been missed.
-                            Ok(None) => self.wake_all().await,
-                            Err(error) => {
-                                tracing::warn!(%error, "listening for orders failed");
-                                break;
-                            }
-                        }
+            match hearer.next().await {
+                Notice::Request => self.asked.notify_one(),
+                Notice::Order(order) => {
+                    if let Some(order) = order
+                        && let Some((_, driver)) = self.drivers.lock().await.get(&order)
+                    {
+                        driver.send_modify(|count| *count += 1);
                     }
+                    self.due.notify_one();
                 }
-                Err(error) => tracing::warn!(%error, "could not listen for orders"),
+                Notice::Anything => self.wake_all().await,
+                Notice::Telling | Notice::Clusters => {}
             }
-            tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
 
@@ -338,7 +335,6 @@ impl Executor {
         }
         self.due.notify_one();
         self.asked.notify_one();
-        self.told.notify_one();
     }
 
     /// Forgets answers to requests whose date would no longer be accepted, and old precheck requests.

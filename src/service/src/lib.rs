@@ -25,6 +25,7 @@ mod order;
 mod package;
 mod query;
 mod read;
+mod readiness;
 pub mod request;
 mod retention;
 mod session;
@@ -41,6 +42,7 @@ pub use crate::application::first_service::FirstService;
 pub use crate::catalog::config_template::{
     ConfigTemplateChange, ConfigTemplateFilter, ConfigTemplateView,
 };
+pub use crate::catalog::driven_cluster::DrivenCluster;
 pub use crate::catalog::region::{DescribeRegion, RegionView, check_region};
 pub use crate::catalog::tag::{Tag, TagFilter};
 pub use crate::object::config_data::{Config, ConfigView, Related};
@@ -57,7 +59,7 @@ pub use live::{EventForm, Shown, Viewer, Watch, WatchError};
 pub use logs::{Logs, WantedLogs};
 pub use package::Packages;
 pub use query::InstanceView;
-pub use read::Unready;
+pub use readiness::{OwnExecutors, Unready};
 pub use request::{
     Adopt, Caller, Configure, ContainerChoice, CreateApplication, Deploy, Describe, EditDeployment,
     PackageParams, Precheck, RequestIdentity, RollBackTo, Scale, Start,
@@ -66,8 +68,8 @@ pub use session::{Opened, SessionToken, Visit, acting_name};
 pub use store::{ApplicationFilter, OrderFilter};
 pub use store::{
     ChannelRow, Delivery, Ending, FoundSession, HoldRuleRow, ListedApplication, ListedKey,
-    ListedOrder, PolicyRow, PrincipalRow, SessionPerson, SessionRow, WantedApplications,
-    WantedOrders,
+    ListedOrder, NewKubeconfig, PolicyRow, PrincipalRow, SessionPerson, SessionRow,
+    WantedApplications, WantedOrders,
 };
 pub use view::{BatchView, ClusterView, CurrentSpec, OrderView, PodState, ReleaseView};
 
@@ -82,7 +84,7 @@ use store::Store;
 /// What the use cases need to know of this server.
 #[derive(Debug, Clone)]
 pub struct ServiceConfig {
-    /// The EDAS id of the cluster that this server drives.
+    /// The EDAS id of the cluster that is meant where a request names none.
     pub cluster: ClusterId,
     /// The region that this server is, as replies name it.
     pub region: String,
@@ -103,7 +105,7 @@ pub struct Service {
     permit: Permit,
     packages: Option<Arc<Packages>>,
     package_store: Option<Arc<PackageStore>>,
-    executor: Option<String>,
+    executors: OwnExecutors,
     /// Places for uploads at once.
     uploads: Arc<Semaphore>,
     /// Who follows which order.
@@ -128,7 +130,7 @@ impl Service {
             permit: Permit::everything(),
             packages: None,
             package_store: None,
-            executor: None,
+            executors: OwnExecutors::default(),
             uploads,
             hub: Arc::default(),
             answers: Arc::default(),
@@ -143,11 +145,11 @@ impl Service {
         Self { packages: Some(Arc::new(packages)), ..self }
     }
 
-    /// The same use cases, in a program with an executor of this name: it is not ready
-    /// while that one drives nothing.
+    /// The same use cases, in a program with executors: it is not ready while none of them
+    /// drives anything.
     #[must_use]
-    pub fn with_executor(self, holder: &str) -> Self {
-        Self { executor: Some(holder.to_owned()), ..self }
+    pub fn with_executors(self, executors: OwnExecutors) -> Self {
+        Self { executors, ..self }
     }
 
     /// This server's settings.

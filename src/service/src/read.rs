@@ -1,31 +1,15 @@
-//! Reading: orders, versions, applications, the cluster, keys.
+//! Reading: orders, versions, applications, the clusters, keys.
 
-use std::time::Duration;
-
-use thiserror::Error;
+use std::collections::BTreeSet;
 
 use super::{
     ClusterView, CurrentSpec, Error, OrderView, ReleaseView, Service, access::resource_of,
 };
-use domain::{ApplicationId, OrderId, access::Resource, application::Application};
-use store::ReleaseRow;
+use domain::{ApplicationId, OrderId, Rejection, access::Resource, application::Application};
+use store::{ReleaseRow, SeenCluster};
 
 /// How many orders a list shows at most.
 const RECENT_ORDERS: i64 = 200;
-
-/// How long the database may take to answer whether it does.
-const DATABASE_WITHIN: Duration = Duration::from_secs(1);
-
-/// What a server lacks to serve requests to their end.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Unready {
-    /// Nothing can be answered.
-    #[error("{0}")]
-    Database(&'static str),
-    /// What needs only the database is answered; nothing is released.
-    #[error("{0}")]
-    Cluster(String),
-}
 
 /// Seconds after which an executor without a heartbeat counts as gone.
 pub(super) const EXECUTOR_SECONDS: f64 = 15.0;
@@ -101,13 +85,14 @@ impl Service {
         Ok(CurrentSpec { release: release.map(|row| release_view(id, row)), template })
     }
 
-    /// The Kubernetes namespaces of the cluster that the caller may do something in.
+    /// The Kubernetes namespaces of all clusters that the caller may do something in, sorted.
     ///
     /// # Errors
     /// [`Error::Store`].
     pub async fn namespaces(&self) -> Result<Vec<String>, Error> {
-        let row = self.store.cluster(&self.settings.cluster).await?;
-        Ok(self.of_reach(row.map(|row| row.namespaces).unwrap_or_default()))
+        let all = self.store.clusters(EXECUTOR_SECONDS).await?;
+        let all: BTreeSet<String> = all.into_iter().flat_map(|it| it.namespaces).collect();
+        Ok(self.of_reach(all.into_iter().collect()))
     }
 
     fn of_reach(&self, namespaces: Vec<String>) -> Vec<String> {
@@ -115,70 +100,39 @@ impl Service {
         namespaces.into_iter().filter(|it| self.sees_namespace(it)).collect()
     }
 
-    /// The cluster that this server drives.
+    /// The clusters that the caller may do this to, by their ids.
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub async fn cluster(&self) -> Result<ClusterView, Error> {
-        self.check(&Resource::Cluster(self.settings.cluster.as_str()))?;
-        let row = self.store.cluster(&self.settings.cluster).await?;
-        let executors = self.store.executors(&self.settings.cluster, EXECUTOR_SECONDS).await?;
-        let (version, namespaces, removed) =
-            row.map(|row| (row.version, row.namespaces, row.removed)).unwrap_or_default();
-        let namespaces = self.of_reach(namespaces);
-        Ok(ClusterView {
-            id: self.settings.cluster.to_string(),
-            region: self.settings.region.clone(),
-            version,
-            namespaces,
-            reachable: executors.reaching > 0,
-            removed,
-        })
+    pub async fn clusters(&self) -> Result<Vec<ClusterView>, Error> {
+        self.permit.judged_by_action();
+        let all = self.store.clusters(EXECUTOR_SECONDS).await?;
+        let seen = |it: &SeenCluster| self.permit.allows(&Resource::Cluster(it.id.as_str()));
+        Ok(all.into_iter().filter(seen).map(|it| self.cluster_view(it)).collect())
     }
 
-    /// What the executors of the cluster warn of, at most 20 sentences: rights that are missing
-    /// or too much, namespaces that cannot be seen. None where the database does not say so
-    /// within a second.
-    pub async fn warnings(&self) -> Vec<String> {
-        let asked = self.store.executors(&self.settings.cluster, EXECUTOR_SECONDS);
-        match tokio::time::timeout(DATABASE_WITHIN, asked).await {
-            Ok(Ok(executors)) => executors.warnings,
-            Ok(Err(_)) | Err(_) => Vec::new(),
-        }
-    }
-
-    /// Whether requests can be served to their end: the database answers, an
-    /// executor is alive, and it reaches the cluster; and so does this program's own.
-    ///
-    /// The answer is there within a second.
+    /// A cluster: that of the server's settings if none is named.
     ///
     /// # Errors
-    /// Says what is missing.
-    pub async fn readiness(&self) -> Result<(), Unready> {
-        let asked = tokio::time::timeout(DATABASE_WITHIN, async {
-            let own = match &self.executor {
-                Some(holder) => self.store.trouble_of(holder).await?,
-                None => None,
-            };
-            let all = self.store.executors(&self.settings.cluster, EXECUTOR_SECONDS).await?;
-            Ok::<_, store::StoreError>((own, all))
-        });
-        let (own, executors) = match asked.await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => return Err(Unready::Database("the database does not answer")),
-            Err(_) => {
-                return Err(Unready::Database("the database does not answer within 1 s"));
-            }
-        };
-        let trouble = match (own, executors.alive, executors.reaching) {
-            (Some(own), ..) => own,
-            (None, 0, _) => "no executor is alive".into(),
-            (None, _, 0) => {
-                executors.trouble.unwrap_or_else(|| "no executor reaches the cluster".into())
-            }
-            _ => return Ok(()),
-        };
-        Err(Unready::Cluster(trouble))
+    /// [`Rejection::UnknownCluster`], or one that the caller may not do this to.
+    pub async fn cluster(&self, id: Option<&str>) -> Result<ClusterView, Error> {
+        let id = id.unwrap_or(self.settings.cluster.as_str());
+        self.check(&Resource::Cluster(id))?;
+        let all = self.store.clusters(EXECUTOR_SECONDS).await?;
+        let found = all.into_iter().find(|it| it.id.as_str() == id);
+        let found = found.ok_or_else(|| Rejection::UnknownCluster(id.into()))?;
+        Ok(self.cluster_view(found))
+    }
+
+    fn cluster_view(&self, seen: SeenCluster) -> ClusterView {
+        ClusterView {
+            id: seen.id.to_string(),
+            region: self.settings.region.clone(),
+            version: seen.version,
+            namespaces: self.of_reach(seen.namespaces),
+            reachable: seen.executors.reaching > 0,
+            removed: seen.removed,
+        }
     }
 }
 

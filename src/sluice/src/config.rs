@@ -29,7 +29,7 @@ pub use access::{
     PrincipalCommand, RoleExceptions, SignatureScheme,
 };
 pub use audit::{AuditCommand, AuditServing, CheckpointsTarget};
-pub use cluster::{ClusterCommand, ShowContainer};
+pub use cluster::{AddCluster, ClusterCommand, ClusterKind, RotateCluster, ShowContainer};
 pub use console::{ConsoleLink, ConsoleServing, OIDC_SECRET, SignIn, Switch};
 pub use edge::EdgeServing;
 pub use guard::GuardServing;
@@ -75,7 +75,7 @@ pub enum Command {
     },
     /// Download a package, check it, and end: what the init container of a package release runs.
     FetchPackage(Box<FetchPackage>),
-    /// Say which cluster an id stands for.
+    /// Manage the clusters that are driven, and which one an id stands for.
     Cluster {
         /// What to do with it.
         #[command(subcommand)]
@@ -204,18 +204,21 @@ pub struct Serve {
     /// The record of who did what.
     #[command(flatten)]
     pub audit: AuditServing,
-    /// The cluster: that of the kubeconfig (or the one the program runs in), or one simulated in memory.
+    /// The program's own cluster: that of the kubeconfig (or the one the program runs in), one simulated in memory, or none: only those that `sluice cluster add` added.
     #[arg(long, env = "SLUICE_CLUSTER", value_enum, default_value_t = ClusterKind::Kubernetes)]
     pub cluster: ClusterKind,
     /// The simulated cluster.
     #[command(flatten)]
     pub simulated: SimulatedPods,
-    /// The cluster's EDAS ClusterId.
+    /// The own cluster's EDAS ClusterId, which is also meant where a request names no cluster.
     #[arg(long, env = "SLUICE_CLUSTER_ID", default_value = "default", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub cluster_id: String,
-    /// Kubernetes namespaces whose applications are released, with commas between, 100 at most; empty = all. Nothing else of the cluster is looked at then. Give it to every program that drives change orders of the cluster.
+    /// Kubernetes namespaces of the own cluster whose applications are released, with commas between, 100 at most; empty = all. Nothing else of the cluster is looked at then. Give it to every program that drives change orders of the cluster.
     #[arg(long, env = "SLUICE_NAMESPACES", default_value = "")]
     pub namespaces: Scope,
+    /// Drive the own cluster alone, and none of those that `sluice cluster add` added: for a program inside a cluster.
+    #[arg(long, env = "SLUICE_ONLY_OWN_CLUSTER")]
+    pub only_own_cluster: bool,
     /// The region that replies name, and that applications without one belong to.
     #[arg(long, env = "SLUICE_REGION", default_value = "cn-hangzhou", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub region: String,
@@ -225,7 +228,7 @@ pub struct Serve {
     /// Time after which another executor takes over an order from one that fell silent, such as 5s or 500ms (from 500ms to 10m).
     #[arg(long, env = "SLUICE_LEASE", default_value = "5s", value_parser = lease)]
     pub lease: Duration,
-    /// Orders that this program drives at once.
+    /// Orders of each cluster that this program drives at once.
     #[arg(long, env = "SLUICE_CONCURRENCY", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub concurrency: u32,
     /// Seconds that a batch may take where the request does not say (BatchTimeout).
@@ -353,15 +356,6 @@ impl Serve {
             roll_back: !self.no_automatic_rollback,
         }
     }
-}
-
-/// Which cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ClusterKind {
-    /// A real one.
-    Kubernetes,
-    /// One in memory, gone with the program.
-    Simulated,
 }
 
 /// What a program does.

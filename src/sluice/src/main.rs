@@ -2,7 +2,9 @@
 
 mod access;
 mod audit;
+mod clusters;
 mod command;
+mod driving;
 mod keyring;
 mod metrics;
 mod migrate;
@@ -17,11 +19,11 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser};
 use sluice::{
-    config::{Cli, ClusterCommand, Command},
+    config::{Cli, Command},
     fetch, rights,
 };
 
-use process::{connect_checked, print, without_requests};
+use process::print;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -60,19 +62,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Rights(settings) => print(&rights::document(&settings))?,
         Command::Policy { command } => access::policy(command).await?,
         Command::Audit { command } => audit::audit(command).await?,
-        Command::Cluster {
-            command: ClusterCommand::Replace { cluster_id, identity, let_orders_go, database },
-        } => {
-            let store = connect_checked(&database).await?;
-            let before = without_requests(store, cluster_id.clone().into(), String::new())
-                .replace_cluster(&identity, let_orders_go)
-                .await?;
-            let before = before.map_or_else(|| "none".to_owned(), |it| it.to_string());
-            println!("{cluster_id}: the identity on record is {identity}, and was {before}");
-        }
-        Command::Cluster { command: ClusterCommand::MovedOn { cluster_id, database } } => {
-            command::moved_on(&cluster_id.into(), &database).await?;
-        }
+        Command::Cluster { command } => clusters::cluster(command).await?,
         Command::Client(command) => return Ok(client::run(*command).await),
         Command::Console(settings) => return command::console_link(*settings).await,
         Command::FetchPackage(settings) => return Ok(fetch::run(&settings).await),

@@ -5,11 +5,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use ::notify::{Sender, SenderConfig};
 use anyhow::{Context, Result, anyhow, bail};
 use clock::Clock;
-use cluster::Cluster;
 use console::People;
 use domain::{ClusterId, ClusterIdentity, package::runtime::Runtimes};
-use executor::{Executor, Standing};
-use service::{PackageStore, Packages, Service, UploadLimits};
+use executor::{Notice, Notices, Standing};
+use service::{OwnExecutors, PackageStore, Packages, Service, UploadLimits};
 use simulated::SimulatedCluster;
 use sluice::{
     beside,
@@ -18,10 +17,11 @@ use sluice::{
     },
 };
 use store::Store;
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    driving::Driving,
     metrics::Metrics,
     process::{StopSignal, connect, random_hex, start_log},
     simulate::simulated_config,
@@ -90,53 +90,57 @@ pub(crate) async fn serve(settings: Serve) -> Result<()> {
         "Sluice begins"
     );
     let cluster = ClusterId::from(settings.cluster_id.clone());
-    store.register_cluster(&cluster).await?;
+    if settings.cluster != ClusterKind::None {
+        store.register_cluster(&cluster).await?;
+    }
 
     let clock = Clock::default();
     let stop = CancellationToken::new();
     let mut parts = JoinSet::new();
-    let mut holder = None;
+    let executors = OwnExecutors::default();
     if settings.role.drives() {
-        let client = match settings.cluster {
-            ClusterKind::Kubernetes => {
-                let first = kube::Client::try_default()
-                    .await
-                    .context("no cluster: there is no kubeconfig, and this is not a pod")?;
-                let read = || async { Ok(kube::Client::try_default().await?) };
-                cluster::credential::read_again(first, Arc::new(move || Box::pin(read())))
-            }
-            ClusterKind::Simulated => {
-                // Each is another one, and ends with its program.
-                let identity = format!("{}{}", domain::cluster::SIMULATED, random_hex(16)?);
-                let known: ClusterIdentity = identity.parse().map_err(|why| anyhow!("{why}"))?;
-                executor::succeed(&store, &cluster, &known, clock.now()).await?;
-                SimulatedCluster::start(simulated_config(&settings.simulated, identity)).client()
-            }
-        };
-        let work = executor::ExecutorConfig {
-            cluster: cluster.clone(),
+        let driving = Driving {
+            store: store.clone(),
+            clock: clock.clone(),
+            notices: Notices::new(),
+            executors: executors.clone(),
             lease: settings.lease,
             concurrency: usize::try_from(settings.concurrency).context("--concurrency")?,
+            counted: metrics.is_some(),
         };
-        let client = if metrics.is_some() { cluster::counted(client) } else { client };
-        let watched = Cluster::watch(client, settings.namespaces.clone());
-        let executor = Executor::new(store.clone(), watched, clock.clone(), work);
-        // One that cannot be asked now is asked again, and left alone until then.
-        if let Standing::Other(why) = executor.identify().await {
-            bail!("{why}");
+        if settings.only_own_cluster && settings.cluster == ClusterKind::None {
+            bail!(
+                "--only-own-cluster needs a cluster of the program's own, and --cluster none has none"
+            );
         }
-        holder = Some(executor.holder().to_owned());
-        let sender = sender(&settings, &store, &clock)?;
-        let (told, until) = (executor.told(), stop.clone());
+        let own = own_client(&settings, &store, &cluster, &clock).await?;
+        let is_own = own.as_ref().map(|_| cluster.clone());
+        if let Some(client) = own {
+            let executor = driving.executor(&cluster, client, &settings.namespaces);
+            // One that cannot be asked now is asked again, and left alone until then.
+            if let Standing::Other(why) = executor.identify().await {
+                bail!("{why}");
+            }
+            executors.begun(&cluster, executor.holder());
+            let stop = stop.clone();
+            parts.spawn(async move {
+                executor.run(stop).await;
+                Ok(())
+            });
+        }
+        tell(&driving.notices, sender(&settings, &store, &clock)?, &mut parts, &stop);
+        let (notices, listened, until) = (driving.notices.clone(), store.clone(), stop.clone());
         parts.spawn(async move {
-            sender.run(told, until).await;
+            until.run_until_cancelled(notices.keep(listened)).await;
             Ok(())
         });
-        let stop = stop.clone();
-        parts.spawn(async move {
-            executor.run(stop).await;
-            Ok(())
-        });
+        if !settings.only_own_cluster {
+            let stop = stop.clone();
+            parts.spawn(async move {
+                driving.keep(is_own, stop).await;
+                Ok(())
+            });
+        }
     }
     let rules = service::ServiceConfig {
         cluster,
@@ -145,16 +149,14 @@ pub(crate) async fn serve(settings: Serve) -> Result<()> {
         failure_policy: settings.failure_policy(),
         guard: settings
             .guard
-            .config(settings.cluster == ClusterKind::Kubernetes)
+            .config(settings.cluster != ClusterKind::Simulated)
             .map_err(|why| anyhow!(why))?,
     };
     let known = (store.clone(), clock.clone());
-    let mut service =
-        Service::new(store, clock, rules).with_packages(packages(&settings.packages)?);
+    let mut service = Service::new(store, clock, rules)
+        .with_packages(packages(&settings.packages)?)
+        .with_executors(executors);
     crate::access::warn_of_assumed(&service).await?;
-    if let Some(holder) = holder {
-        service = service.with_executor(&holder);
-    }
     if let Some(store) = package_store(&settings.packages)? {
         service = service.with_package_store(store);
     }
@@ -261,6 +263,57 @@ pub(crate) async fn serve(settings: Serve) -> Result<()> {
         }
         None => Ok(()),
     }
+}
+
+/// What asks the program's own cluster; none if it has none.
+async fn own_client(
+    settings: &Serve,
+    store: &Store,
+    cluster: &ClusterId,
+    clock: &Clock,
+) -> Result<Option<kube::Client>> {
+    Ok(match settings.cluster {
+        ClusterKind::None => None,
+        ClusterKind::Kubernetes => {
+            let first = kube::Client::try_default().await.context(
+                "no cluster: there is no kubeconfig, and this is not a pod; --cluster none drives those alone that `sluice cluster add` added",
+            )?;
+            let read = || async { Ok(kube::Client::try_default().await?) };
+            Some(cluster::credential::read_again(first, Arc::new(move || Box::pin(read()))))
+        }
+        ClusterKind::Simulated => {
+            // Each is another one, and ends with its program.
+            let identity = format!("{}{}", domain::cluster::SIMULATED, random_hex(16)?);
+            let known: ClusterIdentity = identity.parse().map_err(|why| anyhow!("{why}"))?;
+            executor::succeed(store, cluster, &known, clock.now()).await?;
+            let config = simulated_config(&settings.simulated, identity);
+            Some(SimulatedCluster::start(config).client())
+        }
+    })
+}
+
+/// Has people told what becomes of orders: once, whatever clusters the program drives.
+fn tell(
+    notices: &Notices,
+    sender: Sender,
+    parts: &mut JoinSet<std::io::Result<()>>,
+    stop: &CancellationToken,
+) {
+    let (told, mut hearer) = (Arc::new(Notify::new()), notices.hear());
+    let (wakes, until) = (told.clone(), stop.clone());
+    parts.spawn(async move {
+        while let Some(notice) = until.run_until_cancelled(hearer.next()).await {
+            if matches!(notice, Notice::Telling | Notice::Anything) {
+                wakes.notify_one();
+            }
+        }
+        Ok(())
+    });
+    let until = stop.clone();
+    parts.spawn(async move {
+        sender.run(told, until).await;
+        Ok(())
+    });
 }
 
 /// People who sign in through an identity provider. What is known of it is kept up to date as

@@ -1,6 +1,7 @@
 //! The cluster as executors last saw it, and the executors themselves.
 
 pub(crate) mod identity;
+pub(crate) mod kubeconfig;
 pub(crate) mod moved_on;
 pub(crate) mod presence;
 
@@ -8,7 +9,7 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 
 use super::{Store, StoreError, Tx};
-use domain::{ApplicationId, ClusterId, KnownCluster, rights::Scope};
+use domain::{ApplicationId, ClusterId, KnownCluster, Rejection, rights::Scope};
 
 /// The cluster as last seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,27 @@ pub struct ClusterRow {
     pub removed: bool,
 }
 
+/// A cluster on record, with its executors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenCluster {
+    pub id: ClusterId,
+    /// Its identity, once it was seen.
+    pub identity: Option<String>,
+    /// Kubernetes version, empty until it was seen.
+    pub version: String,
+    /// Its namespaces, sorted.
+    pub namespaces: Vec<String>,
+    /// Whether a client removed it, and none imported it again.
+    pub removed: bool,
+    /// The address of its API server, where servers drive it with a kubeconfig.
+    pub server: Option<String>,
+    /// When its kubeconfig was added.
+    pub added_at: Option<Timestamp>,
+    /// When another kubeconfig last took its place.
+    pub rotated_at: Option<Timestamp>,
+    pub executors: Executors,
+}
+
 /// The executors of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Executors {
@@ -32,8 +54,6 @@ pub struct Executors {
     pub reaching: i64,
     /// Why one of the others cannot, if one says so.
     pub trouble: Option<String>,
-    /// What they warn of, each once.
-    pub warnings: Vec<String>,
 }
 
 impl ClusterRow {
@@ -45,12 +65,12 @@ impl ClusterRow {
 }
 
 impl Store {
-    /// Makes the cluster known, if it is not.
+    /// Makes the cluster known, if it is not, or if an operator removed it.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn register_cluster(&self, id: &ClusterId) -> Result<(), StoreError> {
-        sqlx::query!("/* register_cluster */ INSERT INTO kubernetes_cluster (id) VALUES ($1) ON CONFLICT (id) DO NOTHING", id.as_str())
+        sqlx::query!("/* register_cluster */ INSERT INTO kubernetes_cluster (id) VALUES ($1) ON CONFLICT (id) DO UPDATE SET forgotten_at = NULL, removed_at = NULL WHERE kubernetes_cluster.forgotten_at IS NOT NULL", id.as_str())
             .execute(&self.pool)
             .await?;
         Ok(())
@@ -82,19 +102,64 @@ impl Store {
         Ok(())
     }
 
-    /// The cluster as last seen.
+    /// The cluster as last seen; none = there is no such one, or an operator removed it.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
     pub async fn cluster(&self, id: &ClusterId) -> Result<Option<ClusterRow>, StoreError> {
         let row = sqlx::query_as!(
             ClusterRow,
-            "/* cluster */ SELECT version, namespaces, served_namespaces, removed_at IS NOT NULL AS \"removed!\" FROM kubernetes_cluster WHERE id = $1",
+            "/* cluster */ SELECT version, namespaces, served_namespaces, removed_at IS NOT NULL AS \"removed!\" FROM kubernetes_cluster WHERE id = $1 AND forgotten_at IS NULL",
             id.as_str()
         )
         .fetch_optional(&self.pool)
         .await?;
         Ok(row)
+    }
+
+    /// Every cluster that no operator removed, by its id, with the executors that sent a
+    /// heartbeat within `seconds`.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn clusters(&self, seconds: f64) -> Result<Vec<SeenCluster>, StoreError> {
+        let rows = sqlx::query!(
+            r#"/* clusters */ SELECT c.id, c.identity, c.version, c.namespaces, c.removed_at IS NOT NULL AS "removed!",
+                   k.server AS "server?", k.added_at AS "added_at?", k.rotated_at AS "rotated_at?",
+                   count(e.holder) AS "alive!", count(e.holder) FILTER (WHERE e.cluster_reachable) AS "reaching!", max(e.trouble) AS trouble
+               FROM kubernetes_cluster c
+                   LEFT JOIN cluster_credential k ON k.cluster_id = c.id
+                   LEFT JOIN executor e ON e.cluster_id = c.id AND e.seen_at > now() - make_interval(secs => $1)
+               WHERE c.forgotten_at IS NULL
+               GROUP BY c.id, k.cluster_id ORDER BY c.id"#,
+            seconds
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let clusters = rows.into_iter().map(|row| SeenCluster {
+            id: row.id.into(),
+            identity: row.identity,
+            version: row.version,
+            namespaces: row.namespaces,
+            removed: row.removed,
+            server: row.server,
+            added_at: row.added_at.map(jiff_sqlx::Timestamp::to_jiff),
+            rotated_at: row.rotated_at.map(jiff_sqlx::Timestamp::to_jiff),
+            executors: Executors { alive: row.alive, reaching: row.reaching, trouble: row.trouble },
+        });
+        Ok(clusters.collect())
+    }
+
+    /// How many change orders of a cluster are open or finalizing.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn count_open_orders(&self, id: &ClusterId) -> Result<i64, StoreError> {
+        let count = sqlx::query_scalar!(
+            r#"/* count_open_orders */ SELECT count(*) AS "count!" FROM change_order WHERE cluster_id = $1 AND (finished_at IS NULL OR finalizing)"#,
+            id.as_str()
+        );
+        Ok(count.fetch_one(&self.pool).await?)
     }
 
     /// The heartbeat of an executor of the cluster: whether it can carry out orders there,
@@ -146,9 +211,7 @@ impl Store {
     ) -> Result<Executors, StoreError> {
         let row = sqlx::query_as!(
             Executors,
-            r#"/* executors */ SELECT count(*) AS "alive!", count(*) FILTER (WHERE cluster_reachable) AS "reaching!", max(trouble) AS trouble,
-                   ARRAY(SELECT DISTINCT warning FROM executor AS each, unnest(each.warnings) AS warning
-                         WHERE each.cluster_id = $2 AND each.seen_at > now() - make_interval(secs => $1) ORDER BY warning LIMIT 20) AS "warnings!"
+            r#"/* executors */ SELECT count(*) AS "alive!", count(*) FILTER (WHERE cluster_reachable) AS "reaching!", max(trouble) AS trouble
                FROM executor WHERE cluster_id = $2 AND seen_at > now() - make_interval(secs => $1)"#,
             seconds,
             cluster.as_str()
@@ -179,16 +242,41 @@ impl Store {
         Ok(reached.fetch_one(&self.pool).await?)
     }
 
-    /// Why an executor carries nothing out; none = it may, or is not on record.
+    /// Which of these executors carry nothing out, and why.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
-    pub async fn trouble_of(&self, holder: &str) -> Result<Option<String>, StoreError> {
-        let row =
-            sqlx::query!("/* trouble_of */ SELECT trouble FROM executor WHERE holder = $1", holder)
-                .fetch_optional(&self.pool)
-                .await?;
-        Ok(row.and_then(|row| row.trouble))
+    pub async fn troubles_of(
+        &self,
+        holders: &[String],
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        let rows = sqlx::query!(
+            r#"/* troubles_of */ SELECT holder, trouble AS "trouble!" FROM executor WHERE holder = ANY($1) AND trouble IS NOT NULL"#,
+            holders
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(|row| (row.holder, row.trouble)).collect())
+    }
+
+    /// What the executors of these clusters warn of, each once and 20 at most; of all clusters
+    /// if none is named. Those count that sent a heartbeat within `seconds`.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn warnings(
+        &self,
+        clusters: &[String],
+        seconds: f64,
+    ) -> Result<Vec<String>, StoreError> {
+        let warnings = sqlx::query_scalar!(
+            r#"/* warnings */ SELECT DISTINCT warning AS "warning!" FROM executor, unnest(warnings) AS warning
+               WHERE (cardinality($1::text[]) = 0 OR cluster_id = ANY($1)) AND seen_at > now() - make_interval(secs => $2)
+               ORDER BY 1 LIMIT 20"#,
+            clusters,
+            seconds
+        );
+        Ok(warnings.fetch_all(&self.pool).await?)
     }
 }
 
@@ -258,14 +346,19 @@ impl Tx {
     /// Shows a hidden cluster to clients again.
     ///
     /// # Errors
-    /// [`StoreError::Sql`].
+    /// [`Rejection::UnknownCluster`] if an operator removed it, or [`StoreError::Sql`].
     pub async fn import_cluster(&mut self, id: &ClusterId) -> Result<(), StoreError> {
-        sqlx::query!(
-            "/* import_cluster */ UPDATE kubernetes_cluster SET removed_at = NULL WHERE id = $1 AND removed_at IS NOT NULL",
+        let forgotten = sqlx::query_scalar!(
+            r#"/* import_cluster */ WITH shown AS (
+                   UPDATE kubernetes_cluster SET removed_at = NULL WHERE id = $1 AND removed_at IS NOT NULL AND forgotten_at IS NULL)
+               SELECT forgotten_at IS NOT NULL AS "forgotten!" FROM kubernetes_cluster WHERE id = $1"#,
             id.as_str()
         )
-        .execute(self.connection())
+        .fetch_optional(self.connection())
         .await?;
-        Ok(())
+        match forgotten {
+            Some(false) => Ok(()),
+            Some(true) | None => Err(Rejection::UnknownCluster(id.to_string()).into()),
+        }
     }
 }

@@ -37,6 +37,7 @@ pub use crate::catalog::hold_rule::{HoldRuleRow, MOST_HOLD_RULES};
 pub use crate::catalog::logical_region::{LogicalRegion, RegionText};
 pub use crate::catalog::principal::{PolicyRow, PrincipalRow};
 pub use crate::cluster::identity::{OpenWork, Recorded};
+pub use crate::cluster::kubeconfig::{Kubeconfig, KubeconfigMark, NewKubeconfig, OnRecord};
 pub use crate::cluster::moved_on::Released;
 pub use crate::cluster::presence::{Presence, Presences};
 pub use crate::notice::channel::{ChannelRow, Delivery, Ending, MOST_CHANNELS};
@@ -53,7 +54,7 @@ pub use crate::question::object_write::{ClaimedWrite, Kept, ObjectWriteId, Write
 pub use crate::question::precheck_request::PrecheckRequestId;
 pub use application::{Description, NamedTemplate, NewApplication, Numbers};
 pub use audit::{LoggedEntry, Node};
-pub use cluster::{ClusterRow, Executors};
+pub use cluster::{ClusterRow, Executors, SeenCluster};
 pub use error::StoreError;
 pub use keyring::{KeyId, Keyring, KeyringError, LONGEST_KEYRING, SealError};
 pub use list::{
@@ -94,6 +95,9 @@ pub const REQUEST_CHANNEL: &str = "sluice_request";
 
 /// The channel of notifications that there is something to tell people.
 pub const NOTIFICATION_CHANNEL: &str = "sluice_notification";
+
+/// The channel of notifications that servers are to drive other clusters than before.
+pub const CLUSTER_CHANNEL: &str = "sluice_cluster";
 
 /// The channel of notifications with the ids of orders that changed, for those who follow them.
 pub const CHANGED_CHANNEL: &str = "sluice_changed";
@@ -170,12 +174,13 @@ impl Store {
     }
 
     /// A connection of its own that receives the notifications about due orders, about
-    /// requests, and about what people are to be told.
+    /// requests, about what people are to be told, and about clusters.
     ///
     /// # Errors
     /// [`StoreError::Sql`] if the database cannot be reached.
     pub async fn listen(&self) -> Result<PgListener, StoreError> {
-        Ok(self.pool.listen(&[ORDER_CHANNEL, REQUEST_CHANNEL, NOTIFICATION_CHANNEL]).await?)
+        let channels = [ORDER_CHANNEL, REQUEST_CHANNEL, NOTIFICATION_CHANNEL, CLUSTER_CHANNEL];
+        Ok(self.pool.listen(&channels).await?)
     }
 
     /// Whether the database answers.

@@ -69,6 +69,8 @@ pub(crate) const CHANNEL_URL: Column =
     Column::new("notification_channel", "url", "address of a channel");
 pub(crate) const CHANNEL_SECRET: Column =
     Column::new("notification_channel", "secret", "secret of a channel");
+pub(crate) const KUBECONFIG: Column =
+    Column::new("cluster_credential", "kubeconfig", "kubeconfig of a cluster");
 pub(crate) const CONSOLE_SEAL: Column = Column::new("console_seal", "key", "console seal");
 
 /// A sealed document, with the stored packages that it names. Their ids are kept beside it,

@@ -71,10 +71,21 @@ const fn by_uuid(name: &'static str, columns: &'static [SealedColumn]) -> Table 
 }
 
 /// Tables with sealed columns that came later: their values were never clear.
-const NEWER: &[Table] = &[by_uuid(
-    "notification_channel",
-    &[SealedColumn::text(sealed::CHANNEL_URL), SealedColumn::text(sealed::CHANNEL_SECRET)],
-)];
+const NEWER: &[Table] = &[
+    by_uuid(
+        "notification_channel",
+        &[SealedColumn::text(sealed::CHANNEL_URL), SealedColumn::text(sealed::CHANNEL_SECRET)],
+    ),
+    Table {
+        name: "cluster_credential",
+        id: "t.cluster_id",
+        order: "t.cluster_id",
+        after: "t.cluster_id > $1",
+        is: "t.cluster_id = v.id",
+        columns: &[SealedColumn::text(sealed::KUBECONFIG)],
+        beside: "",
+    },
+];
 
 /// Every table with columns that were sealed when there was something in them.
 const TABLES: &[Table] = &[

@@ -209,7 +209,7 @@ impl Life {
     /// Waits until an executor has mirrored the namespace.
     async fn known(&self) {
         at_leisure(async || {
-            let known = self.service().cluster().await.unwrap().namespaces;
+            let known = self.service().cluster(None).await.unwrap().namespaces;
             if known.contains(&NAMESPACE.to_owned()) { Ok(()) } else { Err(format!("{known:?}")) }
         })
         .await;

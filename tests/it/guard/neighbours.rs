@@ -28,7 +28,7 @@ pub(super) async fn second(app: &App) -> String {
     let namespaces: Api<Namespace> = Api::all(app.client.clone());
     namespaces.create(&PostParams::default(), &namespace).await.unwrap();
     eventually(async || {
-        let known = app.service.cluster().await.unwrap().namespaces;
+        let known = app.service.cluster(None).await.unwrap().namespaces;
         if known.contains(&name) { Ok(()) } else { Err(format!("{known:?}")) }
     })
     .await;

@@ -165,7 +165,7 @@ async fn an_application_elsewhere_is_refused_and_left_alone(pool: PgPool) {
     let open = app.deploy(application, "shop/web:2.0", batches(1)).await;
     app.hand_over_within("shop,billing".parse().unwrap()).await;
     eventually(async || {
-        let known = app.service.cluster().await.unwrap().namespaces;
+        let known = app.service.cluster(None).await.unwrap().namespaces;
         if known == ["billing", "shop"] { Ok(()) } else { Err(format!("{known:?}")) }
     })
     .await;

@@ -251,7 +251,7 @@ impl App {
     /// against those that are known.
     pub async fn known_namespace(&self) {
         eventually(async || {
-            let known = self.service.cluster().await.unwrap().namespaces;
+            let known = self.service.cluster(None).await.unwrap().namespaces;
             if known.contains(&self.namespace) { Ok(()) } else { Err(format!("{known:?}")) }
         })
         .await;

@@ -29,6 +29,8 @@ struct Applications {
     rows: Vec<Row>,
     next: String,
     is_filtered: bool,
+    /// Clusters where nothing is released now, and why, where there are several.
+    away: Vec<(String, String)>,
 }
 
 /// Something to choose from.
@@ -52,6 +54,8 @@ impl Choice {
 
 struct Row {
     id: String,
+    /// Empty where there is only one.
+    cluster: String,
     namespace: String,
     name: String,
     version: String,
@@ -94,6 +98,11 @@ pub(crate) async fn list(
     let now = console.service.clock().now();
     let listed = console.service.listed_applications(&filter).await?;
     let known = console.service.namespaces().await?;
+    // What cannot be asked now is not what somebody came for.
+    let clusters = console.service.health().await.unwrap_or_default();
+    let several = clusters.len() > 1;
+    let away = clusters.into_iter().filter(|_| several);
+    let away = away.filter_map(|it| Some((it.id.to_string(), it.trouble?))).collect();
     let chosen = filter.namespace.clone().unwrap_or_default();
     let mut namespaces = Choice::all(&[("", "all")], if chosen.is_empty() { "" } else { "-" });
     for name in known.iter().chain(filter.namespace.iter().filter(|it| !known.contains(it))) {
@@ -114,12 +123,13 @@ pub(crate) async fn list(
         states: Choice::all(STATES, asked.text("state")),
         text: asked.text("q").to_owned(),
         is_filtered: ["namespace", "state", "q"].iter().any(|it| asked.given(it).is_some()),
-        rows: listed.rows.into_iter().map(|row| row_of(row, now, may_continue)).collect(),
+        rows: listed.rows.into_iter().map(|row| row_of(row, several, now, may_continue)).collect(),
         next,
+        away,
     })
 }
 
-fn row_of(row: ListedApplication, now: jiff::Timestamp, may_continue: bool) -> Row {
+fn row_of(row: ListedApplication, several: bool, now: jiff::Timestamp, may_continue: bool) -> Row {
     let order = row.order.as_ref().map(|order| OrderLine::of(order, now, may_continue));
     let is_stopped = row.replicas == 0 && row.replicas_before_stop.is_some();
     let (word, mark, class) = match (row.rank, &row.order) {
@@ -138,6 +148,7 @@ fn row_of(row: ListedApplication, now: jiff::Timestamp, may_continue: bool) -> R
     };
     Row {
         id: row.id.to_string(),
+        cluster: if several { row.cluster } else { String::new() },
         namespace: row.namespace,
         name: row.name,
         image: words::tag(&row.image).to_owned(),

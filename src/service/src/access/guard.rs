@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use crate::{Error, Permit, Service};
 use domain::{
-    Input, Rejection,
+    ClusterId, Input, Rejection,
     access::{Action, Pattern, Resource},
     application::Application,
     guard::{Guardrails, Version, helm_release, is_plain_ingress_annotation},
@@ -124,7 +124,7 @@ impl Service {
     /// nor one a host and the other its domain. Whoever may take all hosts claims them, too.
     pub(crate) async fn take_hosts(
         &self,
-        namespace: &str,
+        place: (&ClusterId, &str),
         rules: &[IngressRule],
     ) -> Result<(), Error> {
         let wanted = hosts(rules);
@@ -139,24 +139,24 @@ impl Service {
             })
             .cloned()
             .collect();
-        self.check_hosts(namespace, &judged).await?;
+        self.check_hosts(place, &judged).await?;
         self.transaction("take_hosts", |tx| {
-            Box::pin(async { self.claim_hosts(tx, namespace, &wanted, &judged).await })
+            Box::pin(async { self.claim_hosts(tx, place, &wanted, &judged).await })
         })
         .await?;
         // Somebody who claimed a host before may have written it by now.
-        self.check_hosts(namespace, &judged).await
+        self.check_hosts(place, &judged).await
     }
 
     /// Claims hosts, of which nobody else must have claimed those that are judged.
     async fn claim_hosts(
         &self,
         tx: &mut Tx,
-        namespace: &str,
+        (cluster, namespace): (&ClusterId, &str),
         wanted: &[String],
         judged: &[String],
     ) -> Result<(), Error> {
-        let (cluster, now) = (&self.settings.cluster, self.clock.now());
+        let now = self.clock.now();
         tx.lock_ingress_hosts(cluster, now).await?;
         let others: Vec<String> = judged.iter().flat_map(|host| excluding(host)).collect();
         let others = tx.ingress_hosts_of_others(cluster, namespace, &others).await?;
@@ -175,11 +175,14 @@ impl Service {
         Ok(())
     }
 
-    async fn check_hosts(&self, namespace: &str, wanted: &[String]) -> Result<(), Error> {
+    async fn check_hosts(
+        &self,
+        (cluster, namespace): (&ClusterId, &str),
+        wanted: &[String],
+    ) -> Result<(), Error> {
         if wanted.is_empty() {
             return Ok(());
         }
-        let cluster = &self.settings.cluster;
         let ingresses =
             self.objects(cluster, ObjectKind::Ingress, "", "", Default::default()).await?;
         let others =

@@ -34,9 +34,9 @@ impl Service {
         check::text(Input::ApplicationDescription, &request.description, 1024)?;
         check::text(Input::Version, request.version.as_deref().unwrap_or_default(), 256)?;
         check_logical_region(request.logical_region.as_deref())?;
-        let cluster = self.known_cluster(&request.cluster)?;
+        let cluster = self.known_cluster(&request.cluster).await?;
         self.check(&new_application(&request.namespace, &request.name))?;
-        self.known_namespace(&request.namespace).await?;
+        self.known_namespace(&cluster, &request.namespace).await?;
         self.unless_answered(caller, async {
             self.name_is_free(&request).await?;
             let target = self.new_target(TemplateSource::Change(Box::default()), None);
@@ -86,7 +86,7 @@ impl Service {
         let container = known_container(&request, &existing, &mut notes)?;
         notes.extend(existing.controller.as_deref().map(controlled));
         self.once(caller, "take_over", |tx| Box::pin(async {
-        let cluster = self.known_cluster(&request.cluster)?;
+        let cluster = self.known_cluster(&request.cluster).await?;
         let (application, release, order) =
             (ApplicationId::new(), ReleaseId::new(), OrderId::new());
         let row = NewApplication {

@@ -15,7 +15,7 @@ use crate::{
 };
 use domain::template::names::APPLICATION_LABEL;
 use domain::{
-    Input, OrderId, Rejection,
+    ClusterId, Input, OrderId, Rejection,
     audit::{NewEntry, Outcome},
     object::{
         service::{self, Balancer, Network, Port, Reach, Transport},
@@ -101,20 +101,14 @@ impl Service {
     /// Refuses names that are taken, as far as the cluster can be looked at now.
     pub(crate) async fn first_services_are_free(
         &self,
-        namespace: &str,
+        (cluster, namespace): (&ClusterId, &str),
         application: &str,
         services: &[FirstService],
     ) -> Result<(), Error> {
         for service in services {
             let name = service.name(application);
             match self
-                .objects(
-                    &self.settings.cluster,
-                    ObjectKind::Service,
-                    namespace,
-                    &name,
-                    Default::default(),
-                )
+                .objects(cluster, ObjectKind::Service, namespace, &name, Default::default())
                 .await
             {
                 Ok(found) if found.is_empty() => {}
@@ -138,7 +132,7 @@ impl Service {
         &self,
         tx: &mut Tx,
         caller: &Caller,
-        (namespace, owner): (&str, &Owner),
+        (cluster, namespace, owner): (&ClusterId, &str, &Owner),
         services: &[FirstService],
     ) -> Result<(), Error> {
         let selector =
@@ -164,7 +158,7 @@ impl Service {
             let id = ObjectWriteId(Uuid::now_v7());
             tx.add_object_write(
                 id,
-                (&self.settings.cluster, namespace),
+                (cluster, namespace),
                 &object_write,
                 Kept { record: Some(&record), entry: Some(&entry), rule: None },
                 self.clock.now(),

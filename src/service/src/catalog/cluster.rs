@@ -1,8 +1,8 @@
 //! The cluster as clients import and remove it.
 //!
-//! A server drives one cluster, and its operator decided so: nothing that a client says
-//! ends that. A removed cluster is one that clients do not see, until one imports it
-//! again or puts an application on it.
+//! Which clusters servers drive, their operator decides: nothing that a client says ends
+//! that. A removed cluster is one that clients do not see, until one imports it again or
+//! puts an application on it.
 
 use crate::{Caller, Error, Service};
 use domain::{
@@ -15,26 +15,18 @@ use store::Tx;
 const NAMED: usize = 10;
 
 impl Service {
-    /// The cluster that this server drives, if it is meant.
-    pub(crate) fn known_cluster(&self, cluster: &str) -> Result<ClusterId, Rejection> {
-        let own = &self.settings.cluster;
-        if cluster == own.as_str() {
-            Ok(own.clone())
-        } else {
-            Err(Rejection::UnknownCluster(cluster.into()))
+    /// The cluster that is meant, if it is one that is on record, whoever drives it.
+    pub(crate) async fn known_cluster(&self, cluster: &str) -> Result<ClusterId, Error> {
+        let id = ClusterId::from(cluster);
+        match self.store.cluster(&id).await? {
+            Some(_) => Ok(id),
+            None => Err(Rejection::UnknownCluster(cluster.into()).into()),
         }
     }
 
-    /// The cluster that is meant, also one that only another server on the database
-    /// drives: applications on it can be asked about here too.
-    pub(crate) async fn any_cluster(&self, cluster: &str) -> Result<ClusterId, Error> {
-        let id = ClusterId::from(cluster);
-        match self.known_cluster(cluster) {
-            Err(unknown) => {
-                self.store.cluster(&id).await?.map(|_| id).ok_or_else(|| unknown.into())
-            }
-            Ok(own) => Ok(own),
-        }
+    /// The same, and the one of the server's settings where none is named.
+    pub(crate) async fn named_cluster(&self, cluster: Option<&str>) -> Result<ClusterId, Error> {
+        self.known_cluster(cluster.unwrap_or(self.settings.cluster.as_str())).await
     }
 
     /// Refuses a cluster that is not the application's.
@@ -46,7 +38,7 @@ impl Service {
         let Some(given) = given.filter(|given| *given != application.cluster.as_str()) else {
             return Ok(());
         };
-        let other = self.any_cluster(given).await?;
+        let other = self.known_cluster(given).await?;
         Err(Rejection::invalid(
             Input::Cluster,
             other,
@@ -56,8 +48,12 @@ impl Service {
     }
 
     /// Checks that the cluster has this Kubernetes namespace, as far as is known.
-    pub(crate) async fn known_namespace(&self, namespace: &str) -> Result<(), Error> {
-        let row = self.store.cluster(&self.settings.cluster).await?;
+    pub(crate) async fn known_namespace(
+        &self,
+        cluster: &ClusterId,
+        namespace: &str,
+    ) -> Result<(), Error> {
+        let row = self.store.cluster(cluster).await?;
         if let Some(allowed) = row.as_ref().and_then(|it| self.unserved(it.scope(), namespace)) {
             return Err(Rejection::invalid(Input::Namespace, namespace, allowed).into());
         }
@@ -97,7 +93,7 @@ impl Service {
     /// # Errors
     /// Another cluster, one that was removed before, or one with applications.
     pub async fn remove_cluster(&self, caller: &Caller, id: &str) -> Result<(), Error> {
-        let id = &self.known_cluster(id)?;
+        let id = &self.known_cluster(id).await?;
         self.check(&Resource::Cluster(id.as_str()))?;
         self.once(caller, "remove_cluster", |tx| {
             Box::pin(async {
@@ -119,7 +115,7 @@ impl Service {
     /// # Errors
     /// Another cluster.
     pub async fn import_cluster(&self, caller: &Caller, id: &str) -> Result<(), Error> {
-        let id = &self.known_cluster(id)?;
+        let id = &self.known_cluster(id).await?;
         self.check(&Resource::Cluster(id.as_str()))?;
         self.transaction("import_cluster", |tx| {
             Box::pin(async {

@@ -2,6 +2,7 @@
 
 pub(crate) mod cluster;
 pub(crate) mod config_template;
+pub(crate) mod driven_cluster;
 pub(crate) mod hold_rule;
 pub(crate) mod region;
 pub(crate) mod tag;

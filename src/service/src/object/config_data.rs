@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{Caller, Error, Service, access::beside, check::object_name};
 use domain::{
-    ApplicationId, Input, Rejection,
+    ApplicationId, ClusterId, Input, Rejection,
     access::Resource,
     object::{
         config_data::Held,
@@ -37,6 +37,8 @@ pub struct Related {
 /// A ConfigMap or Secret as it is on the cluster.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConfigView {
+    /// Where it is.
+    pub cluster: ClusterId,
     /// The object. The values of a Secret that this server did not create are empty.
     pub object: Value,
     /// The applications whose newest version names it; empty where that was not asked for.
@@ -73,11 +75,11 @@ impl Service {
         kind: ObjectKind,
         (cluster, namespace, name): (&str, &str, &str),
     ) -> Result<(), Error> {
-        self.check_place(kind, cluster, namespace, name).await?;
+        let cluster = self.check_place(kind, cluster, namespace, name).await?;
         self.send_config(
             caller,
             "delete_config",
-            namespace,
+            (&cluster, namespace),
             ObjectWrite { kind, name: name.into(), owner: None, action: Action::Delete },
         )
         .await
@@ -96,23 +98,23 @@ impl Service {
         namespace: &str,
         related: bool,
     ) -> Result<Vec<ConfigView>, Error> {
-        cluster.map(|cluster| self.known_cluster(cluster)).transpose()?;
+        let cluster = self.named_cluster(cluster).await?;
         if !namespace.is_empty() {
             self.check_reaches(namespace)?;
-            self.known_namespace(namespace).await?;
+            self.known_namespace(&cluster, namespace).await?;
         }
-        let mut objects =
-            self.objects(&self.settings.cluster, kind, namespace, "", Default::default()).await?;
+        let mut objects = self.objects(&cluster, kind, namespace, "", Default::default()).await?;
         self.keep_permitted(kind, &mut objects);
         if kind == ObjectKind::Secret {
             self.record_read(caller, &format!("namespace/{namespace}/secret/*")).await?;
         }
         let mut naming =
-            if related { self.naming(kind, namespace).await? } else { BTreeMap::new() };
+            if related { self.naming(kind, &cluster, namespace).await? } else { BTreeMap::new() };
         let view = |object: Value| {
             let text =
                 |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
             ConfigView {
+                cluster: cluster.clone(),
                 related: naming.remove(&(text("namespace"), text("name"))).unwrap_or_default(),
                 object,
             }
@@ -124,6 +126,7 @@ impl Service {
     async fn naming(
         &self,
         kind: ObjectKind,
+        cluster: &ClusterId,
         namespace: &str,
     ) -> Result<BTreeMap<(String, String), Vec<Related>>, Error> {
         let wanted = if kind == ObjectKind::Secret {
@@ -133,7 +136,7 @@ impl Service {
         };
         let mut naming: BTreeMap<(String, String), Vec<Related>> = BTreeMap::new();
         let inside = Some(namespace).filter(|namespace| !namespace.is_empty());
-        for application in self.store.current_templates(&self.settings.cluster, inside).await? {
+        for application in self.store.current_templates(cluster, inside).await? {
             if !self.permit.allows(&Resource::Application {
                 namespace: &application.namespace,
                 name: &application.name,
@@ -170,10 +173,11 @@ impl Service {
             .into());
         }
         let kind = request.held.kind();
-        self.check_place(kind, &request.cluster, &request.namespace, &request.name).await?;
+        let cluster =
+            self.check_place(kind, &request.cluster, &request.namespace, &request.name).await?;
         let object_write =
             ObjectWrite { kind: request.held.kind(), name: request.name, owner: None, action };
-        self.send_config(caller, use_case, &request.namespace, object_write).await
+        self.send_config(caller, use_case, (&cluster, &request.namespace), object_write).await
     }
 
     async fn check_place(
@@ -182,23 +186,25 @@ impl Service {
         cluster: &str,
         namespace: &str,
         name: &str,
-    ) -> Result<(), Error> {
+    ) -> Result<ClusterId, Error> {
         self.check(&beside(kind, namespace, name))?;
-        self.known_cluster(cluster)?;
+        let cluster = self.known_cluster(cluster).await?;
         object_name(Input::ObjectName, name)?;
-        self.known_namespace(namespace).await
+        self.known_namespace(&cluster, namespace).await?;
+        Ok(cluster)
     }
 
     async fn send_config(
         &self,
         caller: &Caller,
         use_case: &'static str,
-        namespace: &str,
+        place: (&ClusterId, &str),
         object_write: ObjectWrite,
     ) -> Result<(), Error> {
         let deed = self.deed(caller, use_case);
         self.once_outside(&deed, async {
-            self.run_unrecorded(&deed, namespace, &object_write).await
+            self.run(&deed, place, &object_write, None).await?;
+            Ok(())
         })
         .await
     }

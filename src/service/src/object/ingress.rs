@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::{Caller, Error, Service, access::beside, check::object_name};
 use domain::template::names::{APPLICATION_LABEL, FENCE_ANNOTATION, OWNER_LABEL, WRITE_ANNOTATION};
 use domain::{
-    Input, Rejection, name,
+    ClusterId, Input, Rejection, name,
     object::{
         ingress::{self, IngressRule, IngressRuleView, Texts},
         service::PortTarget,
@@ -28,6 +28,8 @@ pub struct Route {
 /// An Ingress as it is on the cluster.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RouteView {
+    /// Where it is.
+    pub cluster: ClusterId,
     pub object: Value,
     pub rules: Vec<IngressRuleView>,
 }
@@ -39,7 +41,7 @@ impl Service {
     /// A value that is not allowed, an unknown cluster or namespace, or what the cluster
     /// has against it, as a name that is taken.
     pub async fn create_route(&self, caller: &Caller, request: Route) -> Result<(), Error> {
-        self.check_route(&request).await?;
+        let cluster = self.check_route(&request).await?;
         check_rules(request.rules.as_deref().unwrap_or_default())?;
         let object = ingress::ingress(
             request.rules.as_deref().unwrap_or_default(),
@@ -49,7 +51,8 @@ impl Service {
         self.write_route(
             caller,
             "create_route",
-            (&request.namespace, request.name, request.rules.as_deref()),
+            (&cluster, &request.namespace),
+            (request.name, request.rules.as_deref()),
             Action::Create(object),
         )
         .await
@@ -60,7 +63,7 @@ impl Service {
     /// # Errors
     /// As [`Service::create_route`], or an Ingress of somebody else.
     pub async fn change_route(&self, caller: &Caller, request: Route) -> Result<(), Error> {
-        self.check_route(&request).await?;
+        let cluster = self.check_route(&request).await?;
         if let Some(rules) = &request.rules {
             check_rules(rules)?;
         }
@@ -78,7 +81,8 @@ impl Service {
         self.write_route(
             caller,
             "change_route",
-            (&request.namespace, request.name, request.rules.as_deref()),
+            (&cluster, &request.namespace),
+            (request.name, request.rules.as_deref()),
             Action::Set(parts),
         )
         .await
@@ -96,11 +100,11 @@ impl Service {
         name: &str,
     ) -> Result<(), Error> {
         self.check(&beside(ObjectKind::Ingress, namespace, name))?;
-        self.known_cluster(cluster)?;
-        self.known_namespace(namespace).await?;
+        let cluster = self.known_cluster(cluster).await?;
+        self.known_namespace(&cluster, namespace).await?;
         object_name(Input::ObjectName, name)?;
-        let what = (namespace, name.into(), None);
-        self.write_route(caller, "delete_route", what, Action::Delete).await
+        let (place, what) = ((&cluster, namespace), (name.into(), None));
+        self.write_route(caller, "delete_route", place, what, Action::Delete).await
     }
 
     /// The Ingresses of a namespace, or of all where it is empty, whoever made them.
@@ -112,30 +116,32 @@ impl Service {
         cluster: Option<&str>,
         namespace: &str,
     ) -> Result<Vec<RouteView>, Error> {
-        cluster.map(|cluster| self.known_cluster(cluster)).transpose()?;
+        let cluster = self.named_cluster(cluster).await?;
         if !namespace.is_empty() {
             self.check_reaches(namespace)?;
-            self.known_namespace(namespace).await?;
+            self.known_namespace(&cluster, namespace).await?;
         }
-        let mut objects = self
-            .objects(&self.settings.cluster, ObjectKind::Ingress, namespace, "", Default::default())
-            .await?;
+        let mut objects =
+            self.objects(&cluster, ObjectKind::Ingress, namespace, "", Default::default()).await?;
         self.keep_permitted(ObjectKind::Ingress, &mut objects);
         if objects.is_empty() {
             return Ok(Vec::new());
         }
-        let services = self
-            .objects(&self.settings.cluster, ObjectKind::Service, namespace, "", Default::default())
-            .await?;
+        let services =
+            self.objects(&cluster, ObjectKind::Service, namespace, "", Default::default()).await?;
         Ok(objects
             .into_iter()
-            .map(|object| RouteView { rules: ingress::rules_of(&object, &services), object })
+            .map(|object| RouteView {
+                cluster: cluster.clone(),
+                rules: ingress::rules_of(&object, &services),
+                object,
+            })
             .collect())
     }
 
-    async fn check_route(&self, request: &Route) -> Result<(), Error> {
+    async fn check_route(&self, request: &Route) -> Result<ClusterId, Error> {
         self.check(&beside(ObjectKind::Ingress, &request.namespace, &request.name))?;
-        self.known_cluster(&request.cluster)?;
+        let cluster = self.known_cluster(&request.cluster).await?;
         object_name(Input::ObjectName, &request.name)?;
         let reserved = [OWNER_LABEL, APPLICATION_LABEL, FENCE_ANNOTATION, WRITE_ANNOTATION];
         for (input, texts) in
@@ -160,21 +166,24 @@ impl Service {
             return Err(Rejection::invalid(Input::Labels, value, allowed).into());
         }
         self.check_ingress_annotations(&request.annotations)?;
-        self.known_namespace(&request.namespace).await
+        self.known_namespace(&cluster, &request.namespace).await?;
+        Ok(cluster)
     }
 
     async fn write_route(
         &self,
         caller: &Caller,
         use_case: &'static str,
-        (namespace, name, rules): (&str, String, Option<&[IngressRule]>),
+        place: (&ClusterId, &str),
+        (name, rules): (String, Option<&[IngressRule]>),
         action: Action,
     ) -> Result<(), Error> {
         let deed = self.deed(caller, use_case);
         self.once_outside(&deed, async {
-            self.take_hosts(namespace, rules.unwrap_or_default()).await?;
+            self.take_hosts(place, rules.unwrap_or_default()).await?;
             let object_write = ObjectWrite { kind: ObjectKind::Ingress, name, owner: None, action };
-            self.run_unrecorded(&deed, namespace, &object_write).await
+            self.run(&deed, place, &object_write, None).await?;
+            Ok(())
         })
         .await
     }

@@ -48,18 +48,8 @@ impl Service {
         Ok(answered.order.unwrap_or(order))
     }
 
-    /// Applies an object write that is no change order, in a namespace of the server's cluster.
-    pub(crate) async fn run_unrecorded(
-        &self,
-        deed: &Deed<'_>,
-        namespace: &str,
-        object_write: &ObjectWrite,
-    ) -> Result<(), Error> {
-        self.run(deed, (&self.settings.cluster, namespace), object_write, None).await?;
-        Ok(())
-    }
-
-    /// Applies an object write, and waits for what comes of it.
+    /// Applies an object write, and waits for what comes of it. Without a record it is no
+    /// change order.
     pub(crate) async fn run(
         &self,
         deed: &Deed<'_>,

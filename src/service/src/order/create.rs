@@ -53,10 +53,10 @@ impl Service {
                 "an application is created from an image or a package, whose address must be given";
             return Err(Rejection::invalid(Input::Image, "", allowed).into());
         }
-        let cluster = self.known_cluster(&request.cluster)?;
+        let cluster = self.known_cluster(&request.cluster).await?;
         let named = request.namespace.as_deref().filter(|name| !name.is_empty());
         self.check(&new_application(named.unwrap_or(DEFAULT_NAMESPACE), &request.name))?;
-        self.known_namespace(named.unwrap_or(DEFAULT_NAMESPACE)).await?;
+        self.known_namespace(&cluster, named.unwrap_or(DEFAULT_NAMESPACE)).await?;
         self.unless_answered(caller, self.create_new(caller, &request, &cluster, named)).await
     }
 
@@ -113,7 +113,8 @@ impl Service {
             return self.take_over(caller, adopt, existing, notes).await;
         }
 
-        self.first_services_are_free(namespace, &request.name, &request.services).await?;
+        self.first_services_are_free((cluster, namespace), &request.name, &request.services)
+            .await?;
 
         let now = self.clock.now();
         self.once(caller, "create_application", |tx| Box::pin(async {
@@ -168,7 +169,7 @@ impl Service {
         let event = Event { actor: &caller.name, kind: "order.accepted", cause: &cause, detail };
         tx.add_event(application, Some(order), now, event).await?;
         let owner = Owner { id: application, name: request.name.clone() };
-        self.add_first_services(tx, caller, (namespace, &owner), &request.services).await?;
+        self.add_first_services(tx, caller, (cluster, namespace, &owner), &request.services).await?;
         Ok((application, order))
         }))
         .await

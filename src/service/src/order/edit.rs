@@ -28,10 +28,7 @@ impl Service {
         caller: &Caller,
         request: EditDeployment,
     ) -> Result<Option<OrderId>, Error> {
-        let cluster = match &request.cluster {
-            Some(cluster) => self.known_cluster(cluster)?,
-            None => self.settings.cluster.clone(),
-        };
+        let cluster = self.named_cluster(request.cluster.as_deref()).await?;
         let (inside, name) = named(&request.wanted)?;
         if let (Some(given), Some(inside)) = (request.namespace.as_deref(), inside)
             && given != inside
@@ -42,7 +39,7 @@ impl Service {
         }
         let namespace = request.namespace.as_deref().or(inside).unwrap_or(DEFAULT_NAMESPACE);
         self.check(&new_application(namespace, name))?;
-        self.known_namespace(namespace).await?;
+        self.known_namespace(&cluster, namespace).await?;
         self.unless_answered(caller, async {
             let found = self.store.applications(Some(name)).await?;
             let found =

@@ -83,8 +83,8 @@ impl Service {
         } else {
             check::application_name(&request.name)?;
             self.check(&new_application(&request.namespace, &request.name))?;
-            let cluster = self.known_cluster(&request.cluster)?;
-            self.known_namespace(&request.namespace).await?;
+            let cluster = self.known_cluster(&request.cluster).await?;
+            self.known_namespace(&cluster, &request.namespace).await?;
             if request.spec.image.is_none() {
                 return Err(Rejection::invalid(
                     Input::Image,
@@ -118,7 +118,7 @@ impl Service {
         name: &str,
     ) -> Result<Option<PrecheckReport>, Error> {
         self.check(&new_application(namespace, name))?;
-        let cluster = self.any_cluster(cluster).await?;
+        let cluster = self.known_cluster(cluster).await?;
         let found = self.store.newest_precheck_report(&cluster, namespace, name).await?;
         found.ok_or_else(|| {
             Rejection::UnknownPrecheck { namespace: namespace.into(), name: name.into() }.into()

@@ -1,8 +1,8 @@
 //! The cluster as one that was imported into EDAS: GetCluster, ListCluster,
 //! ImportK8sCluster and DeleteCluster.
 //!
-//! A server drives one cluster, which is imported from the beginning. Clients poll
-//! GetCluster for that, and match `does not exist` where it is another one, or removed.
+//! Clusters are added by the operator, and are imported from then on. Clients poll
+//! GetCluster for that, and match `does not exist` where it is none of them, or removed.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::{
     edge::call::Call,
     operation::{
-        cluster::k8s_cluster::{SUB_TYPE, described, known},
+        cluster::k8s_cluster::{SUB_TYPE, described},
         release::deploy::{CLUSTER_TYPE, region_of},
     },
     wire::{
@@ -98,13 +98,13 @@ pub struct RemovalReply {
     pub data: bool,
 }
 
-/// Shows the cluster that this server drives.
+/// Shows a cluster.
 #[utoipa::path(
     get, path = "/pop/v5/resource/cluster", operation_id = "GetCluster", tag = "Clusters",
     responses((status = 200, description = "The cluster.", body = Reply<ImportedReply>))
 )]
 pub async fn get(call: Call) -> Result<Reply<ImportedReply>, ApiError> {
-    let cluster = known(&call.service, call.params.required("ClusterId")?).await?;
+    let cluster = call.service.cluster(Some(call.params.required("ClusterId")?)).await?;
     if cluster.removed {
         return Err(Rejection::RemovedCluster(cluster.id).into());
     }
@@ -116,29 +116,25 @@ pub async fn get(call: Call) -> Result<Reply<ImportedReply>, ApiError> {
     Ok(call.success(ImportedReply { cluster }))
 }
 
-/// Lists the cluster that this server drives.
+/// Lists the clusters.
 #[utoipa::path(
     post, path = "/pop/v5/resource/cluster_list", operation_id = "ListCluster", tag = "Clusters",
-    responses((status = 200, description = "The cluster.", body = Reply<ClusterListReply>))
+    responses((status = 200, description = "The clusters.", body = Reply<ClusterListReply>))
 )]
 pub async fn list(call: Call) -> Result<Reply<ClusterListReply>, ApiError> {
-    let cluster = call.service.cluster().await?;
-    let matches = !cluster.removed
-        && call
-            .params
-            .text("LogicalRegionId")
-            .is_none_or(|namespace| region_of(namespace) == cluster.region);
-    let items = if matches { vec![show(&cluster)] } else { Vec::new() };
+    let region = call.params.text("LogicalRegionId").map(region_of);
+    let matches = |it: &&ClusterView| !it.removed && region.is_none_or(|name| name == it.region);
+    let items = call.service.clusters().await?.iter().filter(matches).map(show).collect();
     Ok(call.success(ClusterListReply { cluster_list: ListedClusters { items } }))
 }
 
-/// Accepts the cluster that this server drives, and no other; nothing is to be done for it.
+/// Accepts a cluster that the operator added, and no other; nothing is to be done for it.
 #[utoipa::path(
     post, path = "/pop/v5/import_k8s_cluster", operation_id = "ImportK8sCluster", tag = "Clusters",
     responses((status = 200, description = "The cluster is imported.", body = Reply<ImportReply>))
 )]
 pub async fn import(call: Call) -> Result<Reply<ImportReply>, ApiError> {
-    let cluster = known(&call.service, call.params.required("ClusterId")?).await?;
+    let cluster = call.service.cluster(Some(call.params.required("ClusterId")?)).await?;
     call.params.integer::<i32>("Mode")?;
     if let Some(namespace) = call.params.text("NamespaceId") {
         check_region(Input::LogicalRegion, namespace)?;
@@ -147,9 +143,9 @@ pub async fn import(call: Call) -> Result<Reply<ImportReply>, ApiError> {
     Ok(call.success(ImportReply { data: cluster.id }))
 }
 
-/// Removes the cluster that this server drives from what clients see.
+/// Removes a cluster from what clients see.
 ///
-/// GetCluster says then that it does not exist, and lists are empty, until
+/// GetCluster says then that it does not exist, and lists leave it out, until
 /// ImportK8sCluster or the next application that is created on it brings it back.
 /// Nothing changes on the cluster. Refused while applications are on it.
 #[utoipa::path(

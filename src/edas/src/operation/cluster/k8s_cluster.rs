@@ -1,6 +1,4 @@
-//! The cluster: GetK8sCluster and ListK8sNamespaces.
-//!
-//! A server drives one cluster, so lists have one item.
+//! The clusters: GetK8sCluster and ListK8sNamespaces.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -14,8 +12,7 @@ use crate::{
         reply::{Reply, wrapped},
     },
 };
-use domain::Rejection;
-use service::{ClusterView, Service};
+use service::ClusterView;
 
 /// The kind of Kubernetes cluster that clients expect behind type 5.
 pub(crate) const SUB_TYPE: &str = "ManagedKubernetes";
@@ -110,10 +107,10 @@ pub struct Namespace {
     pub namespace: String,
 }
 
-/// Lists the cluster that this server drives.
+/// Lists the clusters.
 #[utoipa::path(
     post, path = "/pop/v5/k8s_clusters", operation_id = "GetK8sCluster", tag = "Clusters",
-    responses((status = 200, description = "The cluster.", body = Reply<ClusterReply>))
+    responses((status = 200, description = "The clusters.", body = Reply<ClusterReply>))
 )]
 pub async fn get_clusters(call: Call) -> Result<Reply<ClusterReply>, ApiError> {
     let params = &call.params;
@@ -122,40 +119,28 @@ pub async fn get_clusters(call: Call) -> Result<Reply<ClusterReply>, ApiError> {
     let kind = params.integer("ClusterType")?.unwrap_or(CLUSTER_TYPE);
     let matches =
         kind == CLUSTER_TYPE && params.text("SubClusterType").is_none_or(|it| it == SUB_TYPE);
-    let cluster = call.service.cluster().await?;
-    let found = if matches && !cluster.removed { vec![show(&cluster)] } else { Vec::new() };
+    let clusters = call.service.clusters().await?;
+    let found: Vec<Cluster> =
+        clusters.iter().filter(|it| matches && !it.removed).map(show).collect();
     Ok(call.success(ClusterReply {
         cluster_page: ClusterPage {
             current_page: page.number,
             page_size: page.size,
-            total_size: i32::from(!found.is_empty()),
+            total_size: i32::try_from(found.len()).unwrap_or(i32::MAX),
             cluster_list: ClusterList { items: page.of(found.into_iter()) },
         },
     }))
 }
 
-/// Lists the Kubernetes namespaces of the cluster.
+/// Lists the Kubernetes namespaces of a cluster.
 #[utoipa::path(
     get, path = "/pop/v5/k8s/acs/k8s_namespace", operation_id = "ListK8sNamespaces", tag = "Clusters",
     responses((status = 200, description = "The namespaces.", body = Reply<NamespaceReply>))
 )]
 pub async fn list_namespaces(call: Call) -> Result<Reply<NamespaceReply>, ApiError> {
-    let cluster = match call.params.text("ClusterId") {
-        Some(id) => known(&call.service, id).await?,
-        None => call.service.cluster().await?,
-    };
+    let cluster = call.service.cluster(call.params.text("ClusterId")).await?;
     let data = cluster.namespaces.into_iter().map(|namespace| Namespace { namespace }).collect();
     Ok(call.success(NamespaceReply { data }))
-}
-
-/// The cluster, if `id` is its id.
-pub(crate) async fn known(service: &Service, id: &str) -> Result<ClusterView, ApiError> {
-    let cluster = service.cluster().await?;
-    if id == cluster.id {
-        Ok(cluster)
-    } else {
-        Err(Rejection::UnknownCluster(id.chars().take(100).collect()).into())
-    }
 }
 
 /// What it is, in a few words; empty until that is known.

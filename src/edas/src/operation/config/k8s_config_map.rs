@@ -20,7 +20,7 @@ use crate::{
     },
 };
 use domain::object::{config_data::Held, write::ObjectKind};
-use service::{Config, ConfigView, Related, Service};
+use service::{Config, ConfigView, Related};
 
 /// Reply of ListK8sConfigMaps.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -116,7 +116,7 @@ pub async fn update(call: Call) -> Result<Reply<Nothing>, ApiError> {
 )]
 pub async fn list(call: Call) -> Result<Reply<ConfigMapListReply>, ApiError> {
     let (total, page) = page_of(&call, ObjectKind::ConfigMap).await?;
-    let config_maps = page.into_iter().map(|view| show(view, &call.service)).collect();
+    let config_maps = page.into_iter().map(show).collect();
     Ok(call.success(ConfigMapListReply { result: ConfigMapPage { total, config_maps } }))
 }
 
@@ -156,20 +156,19 @@ pub(crate) async fn page_of(
         service.configs(caller, kind, params.text("ClusterId"), namespace, related).await?;
     if let Some(condition) = condition {
         found.retain(|view| {
-            condition
-                .has(&text(&view.object["metadata"]["name"]), service.settings().cluster.as_str())
+            condition.has(&text(&view.object["metadata"]["name"]), view.cluster.as_str())
         });
     }
     let total = i64::try_from(found.len()).unwrap_or(i64::MAX);
     Ok((total, page.of(found.into_iter())))
 }
 
-fn show(view: ConfigView, service: &Service) -> ListedConfigMap {
-    let ConfigView { object, related } = view;
+fn show(view: ConfigView) -> ListedConfigMap {
+    let ConfigView { cluster, object, related } = view;
     let metadata = &object["metadata"];
     ListedConfigMap {
-        cluster_id: service.settings().cluster.to_string(),
-        cluster_name: service.settings().cluster.to_string(),
+        cluster_id: cluster.to_string(),
+        cluster_name: cluster.to_string(),
         namespace: text(&metadata["namespace"]),
         name: text(&metadata["name"]),
         creation_time: text(&metadata["creationTimestamp"]),

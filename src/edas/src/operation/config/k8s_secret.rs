@@ -20,7 +20,7 @@ use domain::object::{
     config_data::{Held, SecretKind},
     write::ObjectKind,
 };
-use service::{Config, ConfigView, Service};
+use service::{Config, ConfigView};
 
 /// Reply of ListK8sSecrets.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -106,7 +106,7 @@ pub async fn update(call: Call) -> Result<Reply<Nothing>, ApiError> {
 )]
 pub async fn list(call: Call) -> Result<Reply<SecretListReply>, ApiError> {
     let (total, page) = page_of(&call, ObjectKind::Secret).await?;
-    let secrets = page.into_iter().map(|view| show(view, &call.service)).collect();
+    let secrets = page.into_iter().map(show).collect();
     Ok(call.success(SecretListReply { result: SecretPage { total, secrets } }))
 }
 
@@ -136,12 +136,12 @@ fn wanted(params: &Params) -> Result<Config, ApiError> {
     Ok(Config { cluster: cluster.into(), namespace: namespace.into(), name: name.into(), held })
 }
 
-fn show(view: ConfigView, service: &Service) -> ListedSecret {
-    let ConfigView { object, related } = view;
+fn show(view: ConfigView) -> ListedSecret {
+    let ConfigView { cluster, object, related } = view;
     let metadata = &object["metadata"];
     ListedSecret {
-        cluster_id: service.settings().cluster.to_string(),
-        cluster_name: service.settings().cluster.to_string(),
+        cluster_id: cluster.to_string(),
+        cluster_name: cluster.to_string(),
         namespace: text(&metadata["namespace"]),
         name: text(&metadata["name"]),
         r#type: text(&object["type"]),

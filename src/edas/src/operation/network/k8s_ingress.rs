@@ -158,12 +158,13 @@ pub async fn list(call: Call) -> Result<Reply<IngressListReply>, ApiError> {
         .await?;
     if let Some(condition) = condition {
         found.retain(|route| {
-            condition.has(&text(&route.object["metadata"]["name"]), settings.cluster.as_str())
+            condition.has(&text(&route.object["metadata"]["name"]), route.cluster.as_str())
         });
     }
+    let cluster = params.text("ClusterId").unwrap_or(settings.cluster.as_str());
     let cluster = ClusterIngresses {
-        cluster_id: settings.cluster.to_string(),
-        cluster_name: settings.cluster.to_string(),
+        cluster_id: cluster.to_owned(),
+        cluster_name: cluster.to_owned(),
         region_id: settings.region.clone(),
         ingress_confs: found.into_iter().map(show).collect(),
     };
@@ -197,7 +198,7 @@ fn wanted(params: &Params) -> Result<Route, ApiError> {
 }
 
 fn show(route: RouteView) -> ListedIngress {
-    let RouteView { object, rules } = route;
+    let RouteView { object, rules, .. } = route;
     let metadata = &object["metadata"];
     let annotation = |name: &str| text(&metadata["annotations"][name]);
     let class = match object["spec"]["ingressClassName"].as_str() {

@@ -11,7 +11,7 @@ pub const GET_CLUSTER: &[Parameter] = &[CLUSTER_ID];
 
 /// Of ListCluster.
 pub const LIST_CLUSTER: &[Parameter] = &[text("LogicalRegionId").about(
-    "An EDAS namespace: the cluster serves all of its region, and is in none of \
+    "An EDAS namespace: the clusters serve all of their region, and are in none of \
      another region.",
 )];
 
@@ -34,7 +34,7 @@ pub const DELETE_CLUSTER: &[Parameter] = &[
 pub const GET_K8S_CLUSTER: &[Parameter] = &[
     text("RegionTag")
         .required()
-        .about("A region; the server has only one, and shows its cluster whatever is given."),
+        .about("A region; the server has only one, and shows its clusters whatever is given."),
     integer("ClusterType", 0, 100)
         .about("Only clusters of this type: 5, or 7 (self-managed), of which there are none."),
     text("SubClusterType").about(
@@ -47,7 +47,7 @@ pub const GET_K8S_CLUSTER: &[Parameter] = &[
 
 /// Of ListK8sNamespaces.
 pub const LIST_K8S_NAMESPACES: &[Parameter] =
-    &[text("ClusterId").about("The cluster's id; the only one if absent.")];
+    &[text("ClusterId").about("The cluster's id; that of the server's settings if absent.")];
 
 /// Of ListAliyunRegion.
 pub const LIST_ALIYUN_REGION: &[Parameter] = &[];
