@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use ::simulated::Fault;
 use domain::{ApplicationId, OrderId, order::State};
 use k8s_openapi::api::{apps::v1::ReplicaSet, core::v1::Pod};
 use kube::{
@@ -462,4 +463,23 @@ async fn a_pause_just_before_a_write_is_not_overruled(pool: PgPool) {
     let done = app.end_of(order).await;
     assert_eq!(done.state, State::Succeeded, "{done:#?}");
     assert!(watch.end().iter().all(|sample| sample.ready >= 10), "no pod is missing meanwhile");
+}
+
+/// Pods of an order that waits are judged once the cluster was seen for long enough; what
+/// somebody wrote is answered at once.
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn a_second_resume_soon_after_an_outage_is_answered_at_once(pool: PgPool) {
+    let app = App::start(pool).await;
+    let simulation = app.simulation.clone().unwrap();
+    let is_ready = async || app.service.readiness().await.map_err(|why| why.to_string());
+    simulation.fail_next(usize::MAX, Fault::Refuse(503), |call| call.resource == "namespaces");
+    eventually(async || match is_ready().await {
+        Ok(()) => Err("it is ready".to_owned()),
+        Err(_) => Ok(()),
+    })
+    .await;
+    app.clock.advance(5);
+    simulation.clear_faults();
+    eventually(is_ready).await;
+    a_second_resume_within_a_minute_ends_the_order_at_rest(app).await;
 }

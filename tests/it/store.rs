@@ -108,6 +108,7 @@ fn transition(state: State, step: Step, change: Option<Change>) -> Transition {
         hands: None,
         clears_go_on: false,
         guarded: false,
+        by_health: false,
     }
 }
 

@@ -253,17 +253,17 @@ impl Executor {
         observation
     }
 
-    /// Whether a decision stands on what is true. An order that waits fails by time alone, so
-    /// what is seen must be of now: a watch that broke shows what was then. The number that a Deployment is
-    /// paused with must be that of its pods, or Kubernetes makes up the difference: the
-    /// ReplicaSets' sizes are read anew for it.
+    /// Whether a decision stands on what is true. Pods of an order that waits are judged by how
+    /// long they are sick, so what is seen must be of now: a watch that broke shows what was
+    /// then. The number that a Deployment is paused with must be that of its pods, or Kubernetes
+    /// makes up the difference: the ReplicaSets' sizes are read anew for it.
     async fn may_write(
         &self,
         drive: &Drive,
         transition: &Transition,
         observation: &Observation,
     ) -> bool {
-        if drive.order.step == Step::Paused && transition.state == State::Failed {
+        if transition.by_health {
             return self.sees_for(drive.order.target.failure_policy.grace_seconds);
         }
         let (Step::PauseInPlace, Observation::Present(view)) = (transition.step, observation)

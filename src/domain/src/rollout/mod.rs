@@ -110,6 +110,9 @@ pub struct Transition {
     pub clears_go_on: bool,
     /// Whether guardrails refuse what the order was to write.
     pub guarded: bool,
+    /// Whether it follows from pods that were sick for long enough while the order waited: the
+    /// cluster must have been seen all the while.
+    pub by_health: bool,
 }
 
 /// The new state of one batch.
@@ -138,6 +141,7 @@ impl Transition {
             roll_back: false,
             finalizes: false,
             completes_step_back: false,
+            by_health: false,
             hands: None,
             clears_go_on: false,
             guarded: false,

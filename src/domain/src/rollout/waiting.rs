@@ -114,5 +114,9 @@ pub(in crate::rollout) fn unwell(
     let told = cause(order, view, now).and_then(|cause| lasting(order, &cause, now));
     let sentence = told.unwrap_or(sentence);
     let message = format!("while batch {} waited: {sentence}", order.batch + 2);
-    Some(fail(order, &message))
+    let mut failure = fail(order, &message);
+    if let Decision::Transition(transition) = &mut failure {
+        transition.by_health = true;
+    }
+    Some(failure)
 }

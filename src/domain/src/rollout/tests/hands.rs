@@ -191,6 +191,7 @@ fn settings_that_somebody_changes_are_set_back_and_survive_the_order() {
     let end = moved(ask(&again, view, at(SOON + 5)));
     assert_eq!((end.state, end.roll_back, end.finalizes), (State::Failed, false, true));
     assert_eq!(end.snapshot.unwrap().settings.min_ready_seconds, 7, "theirs is given back");
+    assert!(!end.by_health, "it is so whatever was seen before");
     // Another field is another matter.
     let mut view = at_work(Step::BringUp);
     view.settings.strategy = again.hands.written.strategy.clone().unwrap();

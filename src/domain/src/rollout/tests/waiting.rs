@@ -50,6 +50,7 @@ fn pods_that_stop_being_ready_are_told_and_fail_the_order_after_the_grace() {
     let failed = moved(ask(&order, sick(&[1]), at(200 + grace)));
     assert_eq!((failed.state, failed.step, failed.roll_back), (State::Failed, Step::Done, true));
     assert_eq!(failed.message, format!("while batch 2 waited: {told}"));
+    assert!(failed.by_health, "what is seen must be of now");
     assert_eq!(batches(&failed), [(0, State::Failed, None), (1, State::Aborted, None)]);
 }
 
