@@ -154,7 +154,10 @@ async fn a_crash_while_the_plan_is_put_right_leads_to_the_same_end(mut app: App)
 }
 
 async fn a_second_resume_within_a_minute_ends_the_order_at_rest(app: App) {
-    let order = waiting(&app, 10, canary(1, 1)).await;
+    // Pods that Kubernetes replaces take their time, however busy the machine is.
+    let application = app.create("web", 10).await;
+    let order = slow(&app, application, canary(1, 1)).await;
+    app.order_when(order, |it| it.state == State::WaitingConfirmation).await;
     let before = spec(&app).await["template"].clone();
     let watch = app.watch("web").await;
     held(&app, &watch, 1).await;
