@@ -18,7 +18,7 @@ impl Service {
     /// One order with its batches, as it was at most a second ago.
     ///
     /// # Errors
-    /// [`Rejection::UnknownOrder`](domain::rejection::Rejection::UnknownOrder).
+    /// [`Rejection::UnknownOrder`].
     pub async fn order(&self, id: OrderId) -> Result<OrderView, Error> {
         Ok(self.permitted_view(id).await?.view.clone())
     }
@@ -26,7 +26,7 @@ impl Service {
     /// The orders of an application, newest first (R17), without their batches.
     ///
     /// # Errors
-    /// [`Rejection::UnknownApplication`](domain::rejection::Rejection::UnknownApplication).
+    /// [`Rejection::UnknownApplication`].
     pub async fn recent_orders(&self, application: ApplicationId) -> Result<Vec<OrderView>, Error> {
         self.permitted_application(application).await?;
         Ok(self.store.recent_orders(application, RECENT_ORDERS).await?)
@@ -35,7 +35,7 @@ impl Service {
     /// The newest order that changes the application's Deployment, without its batches.
     ///
     /// # Errors
-    /// [`Rejection::UnknownApplication`](domain::rejection::Rejection::UnknownApplication).
+    /// [`Rejection::UnknownApplication`].
     pub async fn newest_order(
         &self,
         application: ApplicationId,
@@ -47,7 +47,7 @@ impl Service {
     /// The versions of an application that were released to their end, newest first.
     ///
     /// # Errors
-    /// [`Rejection::UnknownApplication`](domain::rejection::Rejection::UnknownApplication).
+    /// [`Rejection::UnknownApplication`].
     pub async fn history(&self, application: ApplicationId) -> Result<Vec<ReleaseView>, Error> {
         self.permitted_application(application).await?;
         let rows = self.store.history(application).await?;
@@ -68,7 +68,7 @@ impl Service {
     /// One application.
     ///
     /// # Errors
-    /// [`Rejection::UnknownApplication`](domain::rejection::Rejection::UnknownApplication).
+    /// [`Rejection::UnknownApplication`].
     pub async fn application(&self, id: ApplicationId) -> Result<Application, Error> {
         self.permitted_application(id).await
     }
@@ -76,7 +76,7 @@ impl Service {
     /// What an application runs.
     ///
     /// # Errors
-    /// [`Rejection::UnknownApplication`](domain::rejection::Rejection::UnknownApplication).
+    /// [`Rejection::UnknownApplication`].
     pub async fn current_spec(&self, id: ApplicationId) -> Result<CurrentSpec, Error> {
         let application = self.permitted_application(id).await?;
         let rows = self.store.history(id).await?;
