@@ -264,6 +264,10 @@ async fn every_wrong_value_is_refused_by_name_and_changes_nothing(pool: PgPool) 
     assert!(total > 3000, "{total}");
 }
 
+/// Looks at the rows, a tenth of a second apart, that must be alike: numbers of pods are mirrored
+/// once a second.
+const LOOKS: usize = 12;
+
 impl Live {
     /// Ends what was begun by mistake, so that the next values find what the first did.
     pub(super) async fn settle(&self, application: &str) {
@@ -280,8 +284,8 @@ impl Live {
                     .await;
             }
         }
-        // What is still at work has ended when two looks are the same.
-        let mut last = BTreeMap::new();
+        // What is still at work has ended when so many looks are the same.
+        let (mut last, mut alike) = (BTreeMap::new(), 0);
         let mut ticks = tokio::time::interval(std::time::Duration::from_millis(100));
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
         loop {
@@ -293,7 +297,8 @@ impl Live {
                 .filter(|(table, _)| !MOVING.contains(&table.as_str()))
                 .map(|(table, row)| (table, (row, writes.clone())))
                 .collect();
-            if next == last {
+            alike = if next == last { alike + 1 } else { 0 };
+            if alike == LOOKS {
                 break;
             }
             last = next;
