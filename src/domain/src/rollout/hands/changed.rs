@@ -48,14 +48,14 @@ fn after_change(order: &Order, view: &DeploymentView, now: Timestamp) -> Decisio
         }
         _ => return wait(None),
     };
+    let Some(expected) = &patch.expects else { return wait(None) };
+    if expected.uid != view.uid {
+        return made_anew(order);
+    }
     if order.kind == Kind::Rollback && order.step == Step::RollBack && order.template.is_none() {
         // Nothing was written yet: it begins with what is there now.
         let afresh = Order { step: Step::Start, intent: None, ..order.clone() };
         return restore::start(&afresh, view, now);
-    }
-    let Some(expected) = &patch.expects else { return wait(None) };
-    if expected.uid != view.uid {
-        return made_anew(order);
     }
     if patch.is_overtaken(&view.template) {
         // It was made, and its answer was lost: theirs came after it.

@@ -110,6 +110,15 @@ fn what_somebody_sets_before_the_write_is_theirs_at_the_end() {
 }
 
 #[test]
+fn a_deployment_that_was_made_anew_before_the_write_is_not_touched() {
+    let view = shown(10, Some(at(0)), 2);
+    let change = patch(&moved(ask(&way_back(Step::Start), view.clone(), at(SOON))));
+    let another = DeploymentView { uid: "another".into(), ..view };
+    let end = moved(changed_meanwhile(&unwritten(change), &another, at(SOON)));
+    assert_eq!((end.state, end.step, end.effect), (State::Failed, Step::Done, None));
+}
+
+#[test]
 fn what_changed_nothing_needs_no_way_back() {
     let order = Order { snapshot: None, ..way_back(Step::Start) };
     for observation in [Observation::Absent, Observation::Present(Box::new(untouched()))] {
