@@ -9,12 +9,12 @@ use sqlx::{AssertSqlSafe, PgPool};
 
 use crate::documents::{files, root};
 
-/// What else documents call, and what runs it. Steps are those of `scripts/test`.
+/// What else documents call, and what runs the like of it. Steps are those of `scripts/test`.
 const OTHERS: [(&str, &str); 15] = [
     ("cargo", "the steps rust and image"),
     ("cat", "writes a file for the command below it"),
     ("curl", "the steps image and demo, and tests of /readyz and /metrics"),
-    ("docker", "the step image: what it is given is read by buildah and podman"),
+    ("docker", "the step image: buildah builds the same Dockerfile"),
     ("export", "the shell"),
     ("grep", "the shell"),
     ("helm", "the step kubelet"),
@@ -117,6 +117,17 @@ fn in_shell() -> Vec<(String, Vec<String>)> {
         .collect()
 }
 
+/// The arguments of each call of a program.
+fn calls_of(program: &str) -> Vec<(String, Vec<String>)> {
+    let calls = in_shell().into_iter().filter_map(|(page, command)| {
+        let (called, arguments) = plain(&command)
+            .split_first()
+            .map(|(it, rest)| (*it == program, rest.iter().map(ToString::to_string).collect()))?;
+        called.then_some((page, arguments))
+    });
+    calls.collect()
+}
+
 fn is_program(word: &str) -> bool {
     word == "sluice" || word.ends_with("/sluice")
 }
@@ -158,7 +169,7 @@ fn every_command_in_a_document_is_one_that_the_program_takes() {
 }
 
 #[test]
-fn whatever_else_documents_call_is_run_somewhere() {
+fn whatever_else_documents_call_is_known_here() {
     for (page, command) in in_shell() {
         let words = plain(&command);
         let Some(name) = words.first().filter(|word| !is_program(word)) else { continue };
@@ -177,14 +188,10 @@ fn every_target_that_documents_make_is_there() {
     let steps = script.lines().find_map(|line| line.strip_prefix("all=(")).unwrap();
     let steps: Vec<&str> = steps.trim_end_matches(')').split(' ').collect();
     let mut seen = 0;
-    for (page, command) in in_shell() {
-        let words = plain(&command);
-        if words.first() != Some(&"make") {
-            continue;
-        }
+    for (page, words) in calls_of("make") {
         seen += 1;
-        let target = format!("\n{}: ##", words[1]);
-        assert!(makefile.contains(&target), "{page}: make {}", words[1]);
+        let target = format!("\n{}: ##", words[0]);
+        assert!(makefile.contains(&target), "{page}: make {}", words[0]);
         for step in words.iter().filter_map(|word| word.strip_prefix("STEPS=")) {
             assert!(step.split(' ').all(|it| steps.contains(&it)), "{page}: {step}");
         }
@@ -195,18 +202,15 @@ fn every_target_that_documents_make_is_there() {
 #[test]
 fn every_operation_that_documents_call_takes_the_parameters_that_they_name() {
     let mut seen = 0;
-    for (page, command) in in_shell() {
-        let words = plain(&command);
-        if words.first() != Some(&"edas") {
-            continue;
-        }
+    for (page, words) in calls_of("edas") {
         seen += 1;
-        let declared = contract::operations().iter().chain(contract::own());
-        let operation = declared.clone().find(|it| it.name == words[1]);
-        assert!(offered::offer(words[1]).is_some(), "{page}: {} is not offered", words[1]);
-        for word in &words[2..] {
+        let (called, parameters) = words.split_first().unwrap();
+        let mut declared = contract::operations().iter().chain(contract::own());
+        let operation = declared.find(|it| it.name == *called).unwrap();
+        assert!(offered::offer(called).is_some(), "{page}: {called} is not offered");
+        for word in parameters {
             let (name, _) = word.split_once('=').unwrap();
-            assert!(operation.unwrap().takes(name), "{page}: {} has no {name}", words[1]);
+            assert!(operation.takes(name), "{page}: {called} has no {name}");
         }
     }
     assert!(seen > 3, "the reading finds operations: {seen}");
@@ -230,13 +234,9 @@ fn every_policy_in_a_document_is_one_that_can_be_created() {
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn every_query_in_a_document_is_answered(pool: PgPool) {
     let mut seen = 0;
-    for (page, command) in in_shell() {
-        let words = plain(&command);
-        if words.first() != Some(&"psql") {
-            continue;
-        }
+    for (page, words) in calls_of("psql") {
         seen += 1;
-        let at = words.iter().position(|word| *word == "-c").expect("it has its query with it");
+        let at = words.iter().position(|word| word == "-c").expect("it has its query with it");
         let query = words[at + 1].replace("'ORDER'", &format!("'{ID}'"));
         let query = query.replace("'APPLICATION'", &format!("'{ID}'"));
         let mut transaction = pool.begin().await.unwrap();
