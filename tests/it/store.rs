@@ -309,6 +309,8 @@ async fn a_leased_order_is_nobody_elses_until_the_lease_runs_out_and_then_its_fi
         Err(StoreError::Fenced { .. })
     ));
 
+    // Nor does it call the order at rest, which others may have woken since: it stays due.
+    store.give_back(first, None, &loaded).await.unwrap();
     let second = store
         .acquire(&known_cluster(&store).await, "two", LEASE, now(), 10, &Scope::Whole)
         .await

@@ -112,8 +112,9 @@ impl Store {
     }
 
     /// Releases a lease; the order is due again at `run_after` (none = when a person
-    /// continues it). If a request arrived that the holder has not `seen`, the order is
-    /// due at once, so that no request is missed.
+    /// continues it). If a request arrived that the holder has not `seen`, or if the lease
+    /// has run out and others may have woken the order since, it is due at once, so that
+    /// nothing is missed.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -127,7 +128,7 @@ impl Store {
         let back_to = seen.back_to.map(|stay| crate::row::number("back_to", stay)).transpose()?;
         sqlx::query!(
             "/* give_back */ UPDATE change_order SET lease_holder = NULL, lease_expires_at = NULL,
-                 run_after = CASE WHEN confirmed = $4 AND back_to IS NOT DISTINCT FROM $5 AND goes_on = $6 AND ($7::int IS NULL OR hold_changes = $7) AND (finished_at IS NULL OR NOT finalizing) THEN coalesce($3::timestamptz, 'infinity'::timestamptz) ELSE run_after END
+                 run_after = CASE WHEN lease_expires_at > now() AND confirmed = $4 AND back_to IS NOT DISTINCT FROM $5 AND goes_on = $6 AND ($7::int IS NULL OR hold_changes = $7) AND (finished_at IS NULL OR NOT finalizing) THEN coalesce($3::timestamptz, 'infinity'::timestamptz) ELSE run_after END
              WHERE id = $1 AND generation = $2",
             lease.order.0,
             lease.generation,
