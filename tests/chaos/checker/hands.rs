@@ -53,6 +53,11 @@ impl Hands {
         !self.takes_pods && at >= self.until
     }
 
+    /// A Ready pod was lost.
+    pub fn lost_pod(&mut self, at: i64) {
+        self.until = self.until.max(at + CARRIED_OUT);
+    }
+
     pub fn may_bring_pods(&self) -> bool {
         self.brings_pods
     }
@@ -97,7 +102,7 @@ impl Eye<'_> {
         let hands = &mut self.hands;
         hands.brings_pods = true;
         hands.until = hands.until.max(at + CARRIED_OUT);
-        self.each_batch_again();
+        self.each_batch_again(at);
     }
 
     /// What a hand set is the user's.

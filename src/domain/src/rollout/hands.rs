@@ -58,6 +58,13 @@ struct Edit {
     by: Option<String>,
 }
 
+impl Edit {
+    /// Whether it is of the strategy, or a part of it.
+    fn is_of_strategy(&self) -> bool {
+        matches!(self.path, STRATEGY | SURGE | UNAVAILABLE)
+    }
+}
+
 const MIN_READY: &str = "minReadySeconds";
 const DEADLINE: &str = "progressDeadlineSeconds";
 const PAUSED: &str = "paused";
@@ -144,9 +151,12 @@ pub(in crate::rollout) fn note(order: &Order, facts: &Facts, transition: &mut Tr
         if hands.uid.is_empty() {
             hands.uid.clone_from(&view.uid);
         }
+        patch.uid = Some(hands.uid.clone());
         hands.written = hands.written.after(patch);
-        // An end overrules whatever is still on its way.
-        if !transition.state.is_final() && !order.only_scales() {
+        // An order that ends comes to rest whatever is still on its way; what it gives back does
+        // not go over what somebody sets meanwhile.
+        let is_back = patch.borrow == Borrow::Returned;
+        if (is_back || !transition.state.is_final()) && !order.only_scales() {
             let settings = view.settings.clone();
             // Later ones bring the order's own once more, which is known to be there. A rollback
             // takes the place of whatever version is there.
@@ -385,7 +395,10 @@ fn answer(order: &Order, view: &DeploymentView, edits: &[Edit], now: Timestamp) 
     if edits.is_empty() {
         return transition.decided();
     }
-    let message = told.clone();
+    let message = match step_back::waiting_message(order) {
+        Some(waiting) => format!("{waiting}; {told}"),
+        None => told.clone(),
+    };
     transition.tell(order, told, |hands: &mut Hands| {
         let times = fought.iter().map(|edit| (edit.path.to_owned(), now));
         hands.put_back.extend(times.collect::<BTreeMap<_, _>>());

@@ -95,7 +95,7 @@ pub(in crate::rollout) fn pause_in_place(
         if order.intent.as_ref().is_some_and(|intent| intent.applied.is_none()) {
             return stopping.with(change::fence()).decided();
         }
-        match change::rest(&view.settings, view.replicas) {
+        match change::rest(&view.settings, view.replicas, old) {
             _ if is_stuck => {}
             // Somebody opened it again: nobody is fought for ever.
             None if order.step == Step::PauseInPlace && has_closed(order) => {}

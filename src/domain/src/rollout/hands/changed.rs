@@ -17,20 +17,60 @@ pub fn changed_meanwhile(order: &Order, view: &DeploymentView, now: Timestamp) -
     decision
 }
 
-/// What an order that ended still has to write overrules what was set meanwhile; another
-/// Deployment of the name is left alone.
+/// An order that ended still comes to rest as it was decided, whatever was set meanwhile; what
+/// it gives back gives way to that. Another Deployment of the name is left alone.
 fn at_the_end(order: &Order, view: &DeploymentView) -> Decision {
-    let change = match order.intent.as_ref().map(|intent| &intent.effect) {
-        Some(Effect::Deployment(Change::Patch(patch))) => patch,
-        _ => return done(order),
+    let Some(Effect::Deployment(Change::Patch(change))) =
+        order.intent.as_ref().map(|intent| &intent.effect)
+    else {
+        return done(order);
     };
-    match &change.expects {
-        Some(expected) if expected.uid == view.uid => {
-            let patch = Patch { expects: None, ..change.clone() };
-            Transition::new(order, order.state, order.step).with(Change::Patch(patch)).decided()
-        }
-        _ => done(order),
+    let (true, Some(expected)) = (change.is_for(&view.uid), &change.expects) else {
+        return done(order);
+    };
+    let patch = if change.borrow == Borrow::Returned {
+        given_back_beside(change, &expected.settings, view)
+    } else {
+        Patch { expects: None, ..change.clone() }
+    };
+    Transition::new(order, order.state, order.step).with(Change::Patch(patch)).decided()
+}
+
+/// The patch that gives the settings back, but for those that somebody else set since it was
+/// decided.
+fn given_back_beside(change: &Patch, before: &BorrowedSettings, view: &DeploymentView) -> Patch {
+    let edits = edits(&ours(change, before, &view.settings), view);
+    let own = BorrowedSettings {
+        min_ready_seconds: change.min_ready_seconds.unwrap_or(view.settings.min_ready_seconds),
+        progress_deadline_seconds: change
+            .progress_deadline_seconds
+            .unwrap_or(view.settings.progress_deadline_seconds),
+        paused: change.paused.unwrap_or(view.settings.paused),
+        strategy: change.strategy.clone().unwrap_or_else(|| view.settings.strategy.clone()),
+    };
+    let now = taken::beside(&own, view, &edits);
+    let mut patch = Patch {
+        min_ready_seconds: Some(now.min_ready_seconds),
+        progress_deadline_seconds: Some(now.progress_deadline_seconds),
+        paused: Some(now.paused),
+        strategy: Some(now.strategy),
+        expects: Some(Expected {
+            uid: view.uid.clone(),
+            settings: view.settings.clone(),
+            template: None,
+        }),
+        ..change.clone()
+    };
+    if let Some(back) = &mut patch.give_back {
+        // The same field stays theirs who set it.
+        let is_theirs = |field: &str| {
+            edits
+                .iter()
+                .any(|edit| edit.path == field || (edit.is_of_strategy() && field == STRATEGY))
+        };
+        back.fields.retain(|field| !is_theirs(field));
     }
+    patch
 }
 
 fn after_change(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
@@ -48,10 +88,10 @@ fn after_change(order: &Order, view: &DeploymentView, now: Timestamp) -> Decisio
         }
         _ => return wait(None),
     };
-    let Some(expected) = &patch.expects else { return wait(None) };
-    if expected.uid != view.uid {
+    if !patch.is_for(&view.uid) {
         return made_anew(order);
     }
+    let Some(expected) = &patch.expects else { return wait(None) };
     if order.kind == Kind::Rollback && order.step == Step::RollBack && order.template.is_none() {
         // Nothing was written yet: it begins with what is there now.
         let afresh = Order { step: Step::Start, intent: None, ..order.clone() };
@@ -74,12 +114,17 @@ fn after_change(order: &Order, view: &DeploymentView, now: Timestamp) -> Decisio
             Transition::new(order, order.state, order.step).with(change::fence()).decided()
         };
     }
-    let before = Written {
-        min_ready_seconds: Some(expected.settings.min_ready_seconds),
-        progress_deadline_seconds: Some(expected.settings.progress_deadline_seconds),
-        paused: Some(expected.settings.paused),
-        strategy: Some(expected.settings.strategy.clone()),
-    };
+    let before = ours(patch, &expected.settings, &view.settings);
+    let edits = edits(&before, view);
+    if edits.is_empty()
+        && let (Some(snapshot), Some(ready)) = (&order.snapshot, patch.ready)
+        && view.new_ready(0, now) < ready
+    {
+        let index = order.batch;
+        return batches::begin_batch(order, snapshot, index, view.replicas, false)
+            .because(format!("pods of batch {} are not Ready any more: old ones stay", index + 1))
+            .decided();
+    }
     if !expected.settings.paused && view.settings.paused && patch.paused != Some(true) {
         let mut rest = rest(order, view, Some(change::fence()));
         // What was not made is not what the order wrote: the rest is not somebody else's doing.
@@ -90,5 +135,43 @@ fn after_change(order: &Order, view: &DeploymentView, now: Timestamp) -> Decisio
         }
         return rest;
     }
-    answer(order, view, &edits(&before, view), now)
+    answer(order, view, &edits, now)
+}
+
+/// What is not somebody else's, field by field: what was there before, or what the patch
+/// brings where that is there. It may have been made, and its answer lost, before somebody
+/// else set other fields.
+fn ours(patch: &Patch, before: &BorrowedSettings, found: &BorrowedSettings) -> Written {
+    let number = |before: i32, made: Option<i32>, found: i32| {
+        Some(if made == Some(found) { found } else { before })
+    };
+    let paused = if patch.paused == Some(found.paused) { found.paused } else { before.paused };
+    let mut strategy = before.strategy.clone();
+    if let Some(made) = &patch.strategy
+        && made["type"] == found.strategy["type"]
+    {
+        if made["type"] != before.strategy["type"] {
+            strategy = made.clone();
+        }
+        for part in [SURGE, UNAVAILABLE] {
+            let made = &made["rollingUpdate"][part];
+            if !made.is_null() && *made == found.strategy["rollingUpdate"][part] {
+                strategy["rollingUpdate"][part] = made.clone();
+            }
+        }
+    }
+    Written {
+        min_ready_seconds: number(
+            before.min_ready_seconds,
+            patch.min_ready_seconds,
+            found.min_ready_seconds,
+        ),
+        progress_deadline_seconds: number(
+            before.progress_deadline_seconds,
+            patch.progress_deadline_seconds,
+            found.progress_deadline_seconds,
+        ),
+        paused: Some(paused),
+        strategy: Some(strategy),
+    }
 }
