@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     Deployment, Pod, Recording, Settings, What,
-    hands::Hands,
+    hands::{CARRIED_OUT, Hands},
     order::{Order, orders},
 };
 
@@ -51,7 +51,7 @@ pub(super) struct Eye<'a> {
     /// last change of direction.
     brought: BTreeMap<i64, i64>,
     /// When the batches became other numbers last, or a hand did something.
-    again_since: i64,
+    again_since: Option<i64>,
     /// Ready pods that there must be.
     pub(super) least: i64,
     pub(super) hands: Hands,
@@ -82,7 +82,7 @@ impl<'a> Eye<'a> {
 
     /// What was brought up may be brought up once more.
     pub(super) fn each_batch_again(&mut self, at: i64) {
-        self.again_since = at;
+        self.again_since = Some(at);
     }
 
     fn deployment(&mut self, at: i64, seen: &Deployment) {
@@ -175,7 +175,9 @@ impl<'a> Eye<'a> {
             "bring_up" => {
                 // What was announced before may come after.
                 let earlier = self.brought.insert(announced.batch, announced.at);
-                if earlier.is_some_and(|earlier| earlier > self.again_since) {
+                let may_again =
+                    |earlier| self.again_since.is_some_and(|at| earlier <= at + CARRIED_OUT);
+                if earlier.is_some_and(|earlier| !may_again(earlier)) {
                     self.wrong(format!("batch {} was brought up twice", announced.batch + 1));
                 }
                 self.most = self.most.max(after);

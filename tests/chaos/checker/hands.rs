@@ -10,7 +10,7 @@ use super::{Deployment, Hand, Settings, cluster::Eye};
 pub const BOUND: i64 = 20_000_000;
 
 /// Time in which the controllers carry out what a hand did, in microseconds.
-const CARRIED_OUT: i64 = 3_000_000;
+pub const CARRIED_OUT: i64 = 3_000_000;
 
 /// Who puts a field back again within so many seconds is not fought any more.
 const AGAIN_WITHIN: i64 = 60;

@@ -222,6 +222,20 @@ pub(in crate::rollout) fn scale_down_old(
     // Where the batch has no pods any more, no old one goes for it. Of so few pods Kubernetes
     // would let one go all the same, so the Deployment is paused at once.
     let goes = goal > 0;
+    // Kubernetes rounds as it shares another number. It never takes a new pod back that is too
+    // many, and would not come to rest.
+    let old = view.old_desired();
+    if let Some(new) = view.new.as_ref().filter(|new| new.desired > goal)
+        && goes
+        && old <= view.replicas - goal
+        && new.desired + old > view.replicas
+    {
+        let stay = (view.replicas - old).max(goal);
+        return Transition::new(order, State::Running, Step::ScaleDownOld)
+            .with(change::scale(new, stay, view.replicas))
+            .because(format!("{stay} new pods stay"))
+            .decided();
+    }
     if goes && (view.old_pods() > view.replicas - goal || view.status_replicas > view.replicas) {
         let state =
             format!("{} old pods are left, {} should be", view.old_pods(), view.replicas - goal);

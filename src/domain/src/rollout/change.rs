@@ -338,6 +338,15 @@ pub(in crate::rollout) fn rest(
     Some((new_at_rest.min(replicas), old_at_rest))
 }
 
+/// The same, which says on the Deployment that these settings are borrowed, if they are others
+/// by now.
+pub(in crate::rollout) fn noting(change: Change, borrowed: Option<Borrow>) -> Change {
+    match (change, borrowed) {
+        (Change::Patch(patch), Some(borrow)) => Change::Patch(Patch { borrow, ..patch }),
+        (change, _) => change,
+    }
+}
+
 /// Changes nothing but the fence: no earlier write arrives after it.
 pub(in crate::rollout) fn fence() -> Change {
     Change::Patch(Patch::default())

@@ -1,6 +1,9 @@
 //! What follows where the Deployment changed before a change of the order was made.
 
-use super::*;
+use super::{
+    edit::{AT_DEADLINE, AT_MIN_READY, AT_PARTS, STRATEGY},
+    *,
+};
 use crate::rollout::batches;
 
 /// What follows where the Deployment is not what a change was decided for, so that it was
@@ -39,7 +42,7 @@ fn at_the_end(order: &Order, view: &DeploymentView) -> Decision {
 /// The patch that gives the settings back, but for those that somebody else set since it was
 /// decided.
 fn given_back_beside(change: &Patch, before: &BorrowedSettings, view: &DeploymentView) -> Patch {
-    let edits = edits(&ours(change, before, &view.settings), view);
+    let edits = edits(&ours(change, before, view), view);
     let own = BorrowedSettings {
         min_ready_seconds: change.min_ready_seconds.unwrap_or(view.settings.min_ready_seconds),
         progress_deadline_seconds: change
@@ -84,7 +87,11 @@ fn after_change(order: &Order, view: &DeploymentView, now: Timestamp) -> Decisio
         Some(Effect::ReplicaSet(change))
             if change.part_of.is_some_and(|all| all != view.replicas) =>
         {
-            return step_back::restore_old(order, view);
+            return if order.step == Step::ScaleDownOld {
+                answer(order, view, &[], now)
+            } else {
+                step_back::restore_old(order, view)
+            };
         }
         _ => return wait(None),
     };
@@ -114,7 +121,7 @@ fn after_change(order: &Order, view: &DeploymentView, now: Timestamp) -> Decisio
             Transition::new(order, order.state, order.step).with(change::fence()).decided()
         };
     }
-    let before = ours(patch, &expected.settings, &view.settings);
+    let before = ours(patch, &expected.settings, view);
     let edits = edits(&before, view);
     if edits.is_empty()
         && let (Some(snapshot), Some(ready)) = (&order.snapshot, patch.ready)
@@ -138,26 +145,29 @@ fn after_change(order: &Order, view: &DeploymentView, now: Timestamp) -> Decisio
     answer(order, view, &edits, now)
 }
 
-/// What is not somebody else's, field by field: what was there before, or what the patch
-/// brings where that is there. It may have been made, and its answer lost, before somebody
-/// else set other fields.
-fn ours(patch: &Patch, before: &BorrowedSettings, found: &BorrowedSettings) -> Written {
-    let number = |before: i32, made: Option<i32>, found: i32| {
-        Some(if made == Some(found) { found } else { before })
+/// What is not somebody else's, field by field: what was there before, or what is there now and
+/// nobody else owns. The patch may have been made, and its answer lost, before somebody else
+/// set other fields; so may one before it, which came late.
+fn ours(patch: &Patch, before: &BorrowedSettings, view: &DeploymentView) -> Written {
+    let found = &view.settings;
+    // Kubernetes notes who set a field, unless it is one that counts as not set.
+    let notes_owners = view.owners.as_array().is_some_and(|owners| !owners.is_empty());
+    let is_ours = |at: &str, is_set: bool, is_made: bool| {
+        manager(view, at).is_none() && (is_made || (notes_owners && is_set))
     };
-    let paused = if patch.paused == Some(found.paused) { found.paused } else { before.paused };
+    let number = |before: i32, made: Option<i32>, found: i32, at: &str| {
+        Some(if is_ours(at, found != 0, made == Some(found)) { found } else { before })
+    };
+    let is_paused = is_ours(AT_PAUSED, found.paused, patch.paused == Some(found.paused));
     let mut strategy = before.strategy.clone();
-    if let Some(made) = &patch.strategy
-        && made["type"] == found.strategy["type"]
-    {
-        if made["type"] != before.strategy["type"] {
-            strategy = made.clone();
-        }
-        for part in [SURGE, UNAVAILABLE] {
-            let made = &made["rollingUpdate"][part];
-            if !made.is_null() && *made == found.strategy["rollingUpdate"][part] {
-                strategy["rollingUpdate"][part] = made.clone();
-            }
+    let made = patch.strategy.as_ref().unwrap_or(&before.strategy);
+    if found.strategy["type"] == made["type"] && made["type"] != before.strategy["type"] {
+        strategy = made.clone();
+    }
+    for (part, at) in AT_PARTS {
+        let (made, found) = (&made["rollingUpdate"][part], &found.strategy["rollingUpdate"][part]);
+        if !found.is_null() && is_ours(at, true, made == found) {
+            strategy["rollingUpdate"][part] = found.clone();
         }
     }
     Written {
@@ -165,13 +175,15 @@ fn ours(patch: &Patch, before: &BorrowedSettings, found: &BorrowedSettings) -> W
             before.min_ready_seconds,
             patch.min_ready_seconds,
             found.min_ready_seconds,
+            AT_MIN_READY,
         ),
         progress_deadline_seconds: number(
             before.progress_deadline_seconds,
             patch.progress_deadline_seconds,
             found.progress_deadline_seconds,
+            AT_DEADLINE,
         ),
-        paused: Some(paused),
+        paused: Some(if is_paused { found.paused } else { before.paused }),
         strategy: Some(strategy),
     }
 }

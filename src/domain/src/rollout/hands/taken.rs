@@ -1,6 +1,9 @@
 //! What somebody else sets while an order borrows it is theirs, and comes back at the end.
 
-use super::*;
+use super::{
+    edit::{DEADLINE, STRATEGY, SURGE, UNAVAILABLE},
+    *,
+};
 use crate::template::share::is_nothing;
 
 /// The Deployment before the order, with what others set since.

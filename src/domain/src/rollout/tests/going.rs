@@ -246,6 +246,18 @@ fn a_share_of_no_pods_is_never_written_since_kubernetes_refuses_it() {
     assert!(batches(&rests).contains(&succeeded), "{:?}", rests.batches);
 }
 
+/// The Deployment was scaled down in the middle, and Kubernetes left one new pod too many.
+#[test]
+fn a_new_pod_too_many_is_taken_back_before_the_order_rests() {
+    let mut order = at_step(Step::ScaleDownOld, in_batches(3, Pace::Manual));
+    order.batches[0].target = 3;
+    let back = moved(ask(&order, shown(4, Some(at(0)), 7), at(SOON)));
+    assert_eq!(back.step, Step::ScaleDownOld);
+    let Some(Effect::ReplicaSet(size)) = back.effect else { panic!("{back:?}") };
+    assert_eq!((size.replicas, size.part_of), (3, Some(10)));
+    assert_eq!(moved(ask(&order, shown(3, Some(at(0)), 7), at(SOON))).step, Step::Paused);
+}
+
 /// Written down, and not made yet, when a pod of the batch is lost.
 #[test]
 fn no_old_pod_goes_for_one_that_is_not_ready_any_more() {

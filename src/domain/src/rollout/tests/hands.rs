@@ -4,7 +4,10 @@ use rstest::rstest;
 
 use super::*;
 use crate::{
-    order::{hands::Hands, intent::Borrow},
+    order::{
+        hands::{Hands, Written},
+        intent::Borrow,
+    },
     rollout::{changed_meanwhile, own_settings},
 };
 
@@ -379,6 +382,29 @@ fn what_is_given_back_at_the_end_does_not_go_over_what_was_set_meanwhile() {
         (back.strategy, back.min_ready_seconds, back.paused, Borrow::Returned)
     );
     assert!(again.is_expected("uid", &view.settings, &view.template));
+}
+
+/// Somebody sets a field while an aborted release comes to rest behind its closed gate.
+#[test]
+fn what_is_set_while_an_aborted_release_comes_to_rest_is_kept_for_the_next_order() {
+    let mut order = order_at(Step::PauseInPlace);
+    (order.state, order.finalizing) = (State::Aborted, true);
+    order.hands.written = Written::default().after(&Patch {
+        strategy: Some(rolling(2, 0)),
+        min_ready_seconds: Some(GATE_SECONDS),
+        ..Patch::default()
+    });
+    let mut view = shown(5, None, 9);
+    view.settings.min_ready_seconds = GATE_SECONDS;
+    view.settings.strategy = rolling(4, 0);
+    let by = json!({ "f:strategy": { "f:rollingUpdate": { "f:maxSurge": {} } } });
+    let view = owned_by(view, "kubectl-patch", by);
+    let rest = moved(ask(&order, view, at(SOON)));
+    let mut theirs = own();
+    theirs.strategy["rollingUpdate"]["maxSurge"] = json!(4);
+    assert_eq!(rest.snapshot.as_ref().unwrap().settings, theirs);
+    let rest = patch(&rest);
+    assert_eq!((rest.paused, rest.borrow), (Some(true), Borrow::Borrowed(theirs)));
 }
 
 /// An executor may be late with a change of each kind, and the Deployment be another by then.
