@@ -92,7 +92,9 @@ pub(in crate::rollout) fn pause_in_place(
     let Some(snapshot) = since.as_ref().or(order.snapshot.as_ref()) else { return done(order) };
     let mut stopping = Transition::new(order, order.state, Step::PauseInPlace);
     stopping.snapshot.clone_from(&since);
-    let borrowed = since.as_ref().map(|before| Borrow::Borrowed(before.settings.clone()));
+    // What the next order gives back is what the Deployment says.
+    let is_noted = view.borrowed.as_ref() == Some(&snapshot.settings);
+    let borrowed = (!is_noted).then(|| Borrow::Borrowed(snapshot.settings.clone()));
     let old = view.old_desired();
     if !change::is_recreate(&view.settings) {
         if order.intent.as_ref().is_some_and(|intent| intent.applied.is_none()) {
