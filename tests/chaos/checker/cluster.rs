@@ -153,7 +153,7 @@ impl<'a> Eye<'a> {
         if !seen.fence.is_some_and(|fence| order.generations.contains(&fence)) {
             self.wrong(format!("a write came under the token {:?}, never the order's", seen.fence));
         }
-        self.may_write(order.at);
+        self.may_write();
         let Some(index) = order.find(self.made, at, seen) else {
             return self.wrong(format!(
                 "a write was not announced, or came after a later one: {:?}",

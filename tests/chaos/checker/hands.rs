@@ -39,6 +39,9 @@ pub struct Hands {
     /// When the Deployment was deleted, and when another hand made this one.
     gone_at: Option<i64>,
     made_at: Option<i64>,
+    /// Orders that wrote, and those of them that wrote the one that was deleted.
+    writers: BTreeSet<String>,
+    former: BTreeSet<String>,
 }
 
 impl Hands {
@@ -182,6 +185,7 @@ impl Eye<'_> {
     /// The Deployment is there no more.
     pub(super) fn goes(&mut self, at: i64) {
         (self.now, self.least) = (None, 0);
+        self.hands.former.clone_from(&self.hands.writers);
         self.hands.gone_at = Some(at);
         self.hands.beyond_since = None;
         // Its pods go with it.
@@ -200,11 +204,13 @@ impl Eye<'_> {
         }
     }
 
-    /// A Deployment that another hand made is nothing to orders that were there before.
-    pub(super) fn may_write(&mut self, accepted_at: i64) {
-        if self.hands.made_at.is_some_and(|made_at| accepted_at < made_at) {
+    /// A Deployment that another hand made is nothing to orders that wrote the one before.
+    pub(super) fn may_write(&mut self) {
+        let writes = self.order.as_ref().is_some_and(|id| self.hands.former.contains(id));
+        if self.hands.made_at.is_some() && writes {
             self.wrong("an order wrote a Deployment that somebody made anew".into());
         }
+        self.hands.writers.extend(self.order.clone());
     }
 
     /// Whether an order that ended half way rests paused.

@@ -329,10 +329,7 @@ fn answer(order: &Order, view: &DeploymentView, edits: &[Edit], now: Timestamp) 
     if edits.is_empty() {
         return transition.decided();
     }
-    let message = match step_back::waiting_message(order) {
-        Some(waiting) => format!("{waiting}; {told}"),
-        None => told.clone(),
-    };
+    let message = step_back::while_waiting(order, told.clone());
     transition.tell(order, told, |hands: &mut Hands| {
         let times = fought.iter().map(|edit| (edit.path.to_owned(), now));
         hands.put_back.extend(times.collect::<BTreeMap<_, _>>());

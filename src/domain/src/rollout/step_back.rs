@@ -72,7 +72,8 @@ pub(in crate::rollout) fn hold_still(
     let message = if state == State::Running {
         format!("going back to batch {stay}: {pods} of {} pods", view.replicas)
     } else {
-        format!("putting the numbers right: {pods} of {} pods are to be new", view.replicas)
+        let what = format!("{pods} of {} pods are to be new", view.replicas);
+        while_waiting(order, format!("putting the numbers right: {what}"))
     };
     transition.because(message).decided()
 }
@@ -91,7 +92,7 @@ pub(in crate::rollout) fn restore_old(order: &Order, view: &DeploymentView) -> D
     let pods = wanted(order, view, old);
     let mut transition = Transition::new(order, moving(order), Step::RestoreOld)
         .with(change::scale(old, pods, view.replicas))
-        .because(format!("{pods} old pods come back"));
+        .because(while_waiting(order, format!("{pods} old pods come back")));
     if let Some(batch) = order.batches.get(order.batch).filter(|_| puts_right(order)) {
         let stay = order.planned(order.batch, view.replicas);
         transition = transition.batch(order.batch, batch.state, Some(stay), "");
@@ -123,7 +124,7 @@ pub(in crate::rollout) fn remove_new(
     let stay = order.planned(order.batch, view.replicas);
     Transition::new(order, moving(order), Step::RemoveNew)
         .with(change::scale(new, stay, view.replicas))
-        .because(format!("{stay} new pods stay"))
+        .because(while_waiting(order, format!("{stay} new pods stay")))
         .decided()
 }
 
@@ -192,9 +193,12 @@ fn waits_for(state: State, next: usize) -> String {
     }
 }
 
-/// What an order waits for, if it waits.
-pub(in crate::rollout) fn waiting_message(order: &Order) -> Option<String> {
-    waits(order).then(|| waits_for(order.state, order.batch + 1))
+/// What is going on in an order; of one that waits, what it waits for too.
+pub(in crate::rollout) fn while_waiting(order: &Order, message: String) -> String {
+    if !waits(order) {
+        return message;
+    }
+    format!("{}; {message}", waits_for(order.state, order.batch + 1))
 }
 
 /// Whether the order waits for a person or for its time.
