@@ -189,7 +189,10 @@ impl<'a> Eye<'a> {
         }
         let brought = self.hands.may_bring_pods();
         let as_planned = self.new_pods() <= self.planned_now();
-        self.hands.answered(at, &announced.step, as_planned);
+        // A hand's version is its own rollout.
+        if seen.release == self.version {
+            self.hands.answered(at, &announced.step, as_planned);
+        }
         if brought && !self.hands.may_bring_pods() {
             self.most = self.planned_now();
         }

@@ -9,7 +9,7 @@ use super::{Row, is_final, text};
 
 /// Words that only what is still under way may say.
 const UNDER_WAY: [&str; 5] =
-    ["waits for", "is tried again", "begins in", "come back", "going back to batch"];
+    ["waits for", "is tried again", "begins in", "old pods come back", "going back to batch"];
 
 #[derive(Default)]
 struct Books<'a> {
