@@ -50,7 +50,7 @@ fn traces(log: &[Value], span: &str, (field, value): (&str, &str)) -> Vec<String
 
 #[sqlx::test(migrator = "store::MIGRATIONS")]
 async fn a_request_its_order_each_drive_and_the_rollback_are_one_trace(pool: PgPool) {
-    let program = Program::start(&pool, &[]).await;
+    let mut program = Program::start(&pool, &[]).await;
     let creation = [("AppName", "web"), ("ClusterId", "default"), ("ImageUrl", "shop/web:1.0")];
     let created = eventually(async || {
         // Its executor has to have seen the cluster's namespaces.
@@ -87,6 +87,7 @@ async fn a_request_its_order_each_drive_and_the_rollback_are_one_trace(pool: PgP
         Ok(())
     })
     .await;
+    assert!(program.end().await.success());
     let log = program.log();
     assert_eq!(
         traces(&log, "request", ("operation", "DeployK8sApplication")).first().unwrap(),

@@ -1,7 +1,7 @@
 //! The program itself, `sluice serve` on a simulated cluster, with what it logs.
 
 use std::{
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     sync::{Arc, Mutex},
 };
 
@@ -20,7 +20,7 @@ use super::{DEADLINE, database_url, eventually};
 const KEY: Key<'_> = Key { id: "the-key", secret: "secret-of-the-test" };
 
 pub struct Program {
-    pub child: Child,
+    child: Child,
     address: String,
     log: Arc<Mutex<Vec<Value>>>,
 }
@@ -28,6 +28,11 @@ pub struct Program {
 impl Program {
     /// One with these settings besides, and a key that may do everything.
     pub async fn start(pool: &PgPool, settings: &[&str]) -> Self {
+        Self::start_in(pool, settings, &[]).await
+    }
+
+    /// The same with these variables in its environment.
+    pub async fn start_in(pool: &PgPool, settings: &[&str], environment: &[(&str, &str)]) -> Self {
         let store = Store::on(pool.clone(), test_support::keyring::keyring());
         store
             .insert_key(KEY.id, &KEY.secret.to_owned().into(), "ci", Timestamp::now())
@@ -40,6 +45,7 @@ impl Program {
             .env("DATABASE_URL", database_url(pool))
             .env("SLUICE_KEYRING", test_support::keyring::TEXT)
             .env_remove("SLUICE_LOG")
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
@@ -61,6 +67,15 @@ impl Program {
         })
         .await;
         Self { child, address, log }
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub async fn end(&mut self) -> ExitStatus {
+        let id = self.child.id().unwrap().to_string();
+        let asked = Command::new("kill").arg(id).status().await.unwrap();
+        assert!(asked.success());
+        let ended = tokio::time::timeout(DEADLINE, self.child.wait()).await;
+        ended.expect("it must end").unwrap()
     }
 
     /// What it logged until now, a line each.

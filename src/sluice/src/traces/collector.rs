@@ -105,6 +105,10 @@ fn note(answer: &Result<Response<Bytes>, HttpError>, is_away: &AtomicBool) {
 
 /// An error with what it comes from, which says more.
 fn in_full(error: &(dyn Error + 'static)) -> String {
-    let parts = std::iter::successors(Some(error), |error| error.source());
-    parts.take(8).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let (mut text, mut next) = (error.to_string(), error.source());
+    while let Some(source) = next {
+        text = format!("{text}: {source}");
+        next = source.source();
+    }
+    text
 }

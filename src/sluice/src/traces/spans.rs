@@ -75,7 +75,8 @@ impl Fields {
             "trace.id" => self.trace = TraceId::from_hex(&text).ok(),
             "span.id" => self.span = SpanId::from_hex(&text).ok(),
             "parent.id" => self.parent = SpanId::from_hex(&text).ok(),
-            "otel.name" => self.name = Some(text),
+            // A request is called by what it asks for.
+            "otel.name" | "operation" => self.name = Some(text),
             "message" => self.message = Some(text),
             name => self.attributes.push(KeyValue::new(name, shortened(text))),
         }
