@@ -121,6 +121,14 @@ async fn a_collector_sees_a_request_its_drive_and_each_request_to_the_cluster_as
         assert_eq!(said, ["PATCH", "deployments", "default", "200"]);
     }
 
+    // Each statement is known by its name, and is in the span of what it is for.
+    let of = |name: &str| named(&spans, name).pop().unwrap().parent_span_id;
+    assert!(drives.iter().any(|drive| drive.span_id == of("record_applied")));
+    let transaction = named(&spans, "transaction");
+    assert!(transaction.iter().any(|span| span.span_id == of("insert_order")));
+    assert!(transaction.iter().all(|span| span.parent_span_id == request.span_id));
+    assert!(named(&spans, "extend").is_empty());
+
     // What ends with the program is sent as well.
     assert!(program.end().await.success());
     let all = collector.spans();
@@ -147,8 +155,9 @@ async fn a_collector_sees_a_request_its_drive_and_each_request_to_the_cluster_as
     assert_eq!(program_is["service.version"], env!("CARGO_PKG_VERSION"));
     assert!(collector.authorizations().iter().all(|it| it == "Bearer of-the-test"));
     assert!(!collector.authorizations().is_empty());
-    assert!(collector.got("DeployK8sApplication"), "the reading finds texts");
-    for secret in ["secret-of-the-pods", "secret-of-the-test", "of-the-test"] {
+    assert!(collector.got("insert_order"), "the reading finds texts");
+    assert!(!collector.got("INSERT INTO"), "of a statement its name alone");
+    for secret in ["secret-of-the-pods", "secret-of-the-test", "Bearer"] {
         assert!(!collector.got(secret), "{secret}");
     }
 }

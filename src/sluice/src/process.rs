@@ -103,7 +103,9 @@ pub(crate) fn start_log(format: LogFormat, counts: bool, traces: Option<&Traces>
         .with(counts.then(|| Statements.with_filter(reports)))
         // Whatever the log is to show: what a collector gets are spans of the program's own.
         .with(traces.map(|traces| {
-            let own = Targets::new().with_target("sluice", tracing::Level::INFO);
+            let own = Targets::new()
+                .with_target("sluice", tracing::Level::INFO)
+                .with_target(REPORTS, tracing::Level::DEBUG);
             traces.layer().with_filter(own)
         }))
         .init();

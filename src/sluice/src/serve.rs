@@ -17,7 +17,7 @@ use sluice::{
     },
 };
 use store::Store;
-use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
+use tokio::{net::TcpListener, sync::Notify, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -252,6 +252,7 @@ pub(crate) async fn serve(settings: Serve) -> Result<()> {
         }
         ended = parts.join_next() => ended,
     };
+    let ending = Instant::now();
     stop.cancel();
     let rest = async { while parts.join_next().await.is_some() {} };
     if tokio::time::timeout(END_WITHIN, rest).await.is_err() {
@@ -260,7 +261,7 @@ pub(crate) async fn serve(settings: Serve) -> Result<()> {
         );
     }
     if let Some(traces) = traces {
-        traces.end().await;
+        traces.end(END_WITHIN.saturating_sub(ending.elapsed())).await;
     }
     match ended {
         Some(ended) => {

@@ -23,7 +23,7 @@ const BATCH: usize = 512;
 /// Longest time that a span waits for others.
 const DELAY: Duration = Duration::from_secs(1);
 
-/// Longest time for what is left when the program ends.
+/// Longest time for what is left when the program ends, if so much is left of its time.
 const END_WITHIN: Duration = Duration::from_secs(2);
 
 /// What sends spans.
@@ -66,10 +66,11 @@ impl Traces {
         Spans::new(self.processor.clone(), self.percent)
     }
 
-    /// Sends what is left, as far as that is quick.
-    pub(crate) async fn end(self) {
+    /// Sends what is left, within this time at the most.
+    pub(crate) async fn end(self, within: Duration) {
+        let within = within.min(END_WITHIN);
         let last =
-            tokio::task::spawn_blocking(move || self.processor.shutdown_with_timeout(END_WITHIN));
+            tokio::task::spawn_blocking(move || self.processor.shutdown_with_timeout(within));
         if !matches!(last.await, Ok(Ok(()))) {
             tracing::warn!("the last traces were not sent");
         }

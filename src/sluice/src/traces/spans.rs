@@ -6,9 +6,14 @@
 //! the span around it. Without one around it, it is none, and neither is one that names a trace
 //! and no `span.id`: its sender does not want it to be recorded.
 //!
-//! The lines of the log in a span are its events. They hold no secrets, as no line does.
+//! The lines of the log in a span are its events. They hold no secrets, as no line does. A
+//! statement to Postgres is a span once it has ended, by its name and nothing else of it.
 
-use std::{fmt::Debug, sync::Arc, time::SystemTime};
+use std::{
+    fmt::Debug,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use domain::TraceParent;
 use opentelemetry::{
@@ -23,8 +28,13 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
+use crate::statements::{Ended, REPORTS};
+
 /// Most events of a span: a drive may last for days.
 const MOST_EVENTS: usize = 128;
+
+/// The statement that extends a lease, every second or so: it is a part of no step.
+const HEARTBEAT: &str = "extend";
 
 /// Most bytes of a text.
 const LONGEST_TEXT: usize = 1024;
@@ -118,6 +128,26 @@ impl Visit for Fields {
 }
 
 impl Open {
+    /// A statement in this span that ended just now.
+    fn statement(&self, ended: Ended) -> Option<Self> {
+        let took = Duration::try_from_secs_f64(ended.seconds).ok()?;
+        let system = KeyValue::new("db.system.name", "postgresql");
+        Some(Self {
+            trace: self.trace,
+            span: new_span(),
+            parent: self.span,
+            is_parent_remote: false,
+            begun: SystemTime::now().checked_sub(took)?,
+            fields: Fields {
+                name: Some(ended.name),
+                attributes: vec![system],
+                ..Fields::default()
+            },
+            events: SpanEvents::default(),
+            failed: false,
+        })
+    }
+
     fn end(self, name: &'static str, scope: &InstrumentationScope) -> SpanData {
         let Fields { name: said, attributes, .. } = self.fields;
         SpanData {
@@ -132,7 +162,7 @@ impl Open {
             parent_span_is_remote: self.is_parent_remote,
             span_kind: match name {
                 "request" | "form" => SpanKind::Server,
-                "cluster_request" => SpanKind::Client,
+                "cluster_request" | "statement" => SpanKind::Client,
                 _ => SpanKind::Internal,
             },
             name: said.map_or(name.into(), Into::into),
@@ -210,6 +240,13 @@ where
         let Some(span) = context.event_span(event) else { return };
         let mut extensions = span.extensions_mut();
         let Some(open) = extensions.get_mut::<Open>() else { return };
+        if event.metadata().target() == REPORTS {
+            let ended = Ended::of(event).filter(|ended| ended.name != HEARTBEAT);
+            if let Some(statement) = ended.and_then(|ended| open.statement(ended)) {
+                self.to.on_end(statement.end("statement", &self.scope));
+            }
+            return;
+        }
         open.failed |= *event.metadata().level() == Level::ERROR;
         if open.events.len() >= MOST_EVENTS {
             open.events.dropped_count += 1;
