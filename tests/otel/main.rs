@@ -17,7 +17,10 @@ mod collector;
 )]
 mod support;
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::atomic::Ordering::Relaxed,
+};
 
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::StatusCode};
 use serde_json::Value;
@@ -33,6 +36,7 @@ const SENDER: &str = "b7ad6b7169203331";
 
 const CREATE: &str = "/pop/v5/k8s/acs/create_k8s_app";
 const DEPLOY: &str = "/pop/v5/k8s/acs/k8s_apps";
+const ORDER: &str = "/pop/v5/changeorder/change_order_info";
 
 /// Waits until the newest order has ended so.
 async fn newest_is(pool: &PgPool, kind: &str, state: &str) {
@@ -57,7 +61,7 @@ async fn create(pool: &PgPool, program: &Program) -> String {
     created["ApplicationInfo"]["AppId"].as_str().unwrap().to_owned()
 }
 
-/// A release of three batches' time. With a secret in it.
+/// A release to its end, with a secret in it.
 async fn release(
     pool: &PgPool,
     program: &Program,
@@ -141,7 +145,7 @@ async fn a_collector_sees_a_request_its_drive_and_each_request_to_the_cluster_as
             "watches and health checks are no traces: {root:?}"
         );
     }
-    let ids: std::collections::HashSet<_> = all.iter().map(|span| &span.span_id).collect();
+    let ids: HashSet<_> = all.iter().map(|span| &span.span_id).collect();
     assert_eq!(ids.len(), all.len());
     for span in &all {
         let is_known = span.parent_span_id.is_empty()
@@ -184,6 +188,25 @@ async fn of_no_percent_nothing_is_sent(pool: PgPool) {
     assert_eq!(collector.spans(), []);
 }
 
+/// Whichever program sees it: the trace's id alone says whether it is sent.
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn of_half_of_the_traces_the_same_ones_are_sent(pool: PgPool) {
+    let collector = Collector::start().await;
+    let settings = ["--otlp-endpoint", &collector.address, "--otlp-sample", "50"];
+    let mut program = Program::start(&pool, &settings).await;
+    let asked = ["00000000", "7fffffff", "80000000", "ffffffff"];
+    for last in asked {
+        let parent = format!("00-0af7651916cd43dd8448eb21{last}-{SENDER}-01");
+        let shown = ("ChangeOrderId", "01935a2c-52b0-7c41-8d6e-000000000001");
+        let header = Some(("traceparent", parent.as_str()));
+        program.call("POST", ORDER, &[shown], header).await;
+    }
+    assert!(program.end().await.success());
+    let sent: BTreeSet<String> =
+        collector.spans().iter().map(|span| hex::encode(&span.trace_id).split_off(24)).collect();
+    assert_eq!(sent, BTreeSet::from(["00000000", "7fffffff"].map(str::to_owned)));
+}
+
 fn times_said(program: &Program) -> usize {
     let is_it = |line: &&Value| {
         let said = line["fields"]["message"].as_str().unwrap_or_default();
@@ -201,7 +224,7 @@ async fn a_collector_that_is_away_holds_no_release_up_and_is_said_once(pool: PgP
     eventually(async || {
         // Another trace, so that it is asked again.
         let shown = ("ChangeOrderId", "01935a2c-52b0-7c41-8d6e-000000000001");
-        program.call("GET", "/pop/v5/changeorder/change_order_info", &[shown], None).await;
+        program.call("POST", ORDER, &[shown], None).await;
         let asked = collector.asked.load(Relaxed);
         if asked >= 3 { Ok(()) } else { Err(format!("asked {asked} times")) }
     })
