@@ -15,12 +15,14 @@ use axum::{
     http::{HeaderMap, StatusCode},
     routing::post,
 };
+use edas::{Certificate, ConnectionSettings, Connections};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
     common::v1::{KeyValue, any_value::Value},
     trace::v1::Span,
 };
 use prost::Message;
+use test_support::authority::{Authority, Pair};
 use tokio::net::TcpListener;
 
 /// What came in.
@@ -40,9 +42,25 @@ pub struct Collector {
 }
 
 impl Collector {
+    /// One with a certificate of this authority for `localhost`, by HTTPS.
+    pub async fn start_with_tls(authority: &Authority) -> Self {
+        let received = Arc::<Mutex<Received>>::default();
+        let router = router(received.clone());
+        let (listener, _) = listen().await;
+        let address = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+        let files = Pair::new(&authority.issue());
+        let certificate = Certificate::load(files.certificate(), files.key()).await.unwrap();
+        let connections = Connections::new(ConnectionSettings::default());
+        tokio::spawn(async move {
+            let _files = files;
+            connections.serve_tls(listener, certificate, router, std::future::pending()).await
+        });
+        Self { address, received }
+    }
+
     pub async fn start() -> Self {
         let received = Arc::<Mutex<Received>>::default();
-        let router = Router::new().route("/v1/traces", post(receive)).with_state(received.clone());
+        let router = router(received.clone());
         let (listener, address) = listen().await;
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { address, received }
@@ -65,6 +83,10 @@ impl Collector {
     pub fn authorizations(&self) -> Vec<String> {
         self.received.lock().unwrap().authorizations.clone()
     }
+}
+
+fn router(received: Arc<Mutex<Received>>) -> Router {
+    Router::new().route("/v1/traces", post(receive)).with_state(received)
 }
 
 async fn receive(

@@ -25,6 +25,7 @@ use std::{
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::StatusCode};
 use serde_json::Value;
 use sqlx::PgPool;
+use test_support::authority::Authority;
 
 use self::{
     collector::{Collector, Deaf, attributes},
@@ -186,6 +187,35 @@ async fn of_no_percent_nothing_is_sent(pool: PgPool) {
     create(&pool, &program).await;
     assert!(program.end().await.success());
     assert_eq!(collector.spans(), []);
+}
+
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn a_collector_is_asked_by_https_if_it_has_a_certificate_that_counts(pool: PgPool) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let authority = Authority::new();
+    let collector = Collector::start_with_tls(&authority).await;
+    let settings = ["--otlp-endpoint", collector.address.as_str()];
+    let folder = tempfile::tempdir().unwrap();
+    let trusted = folder.path().join("authority.pem");
+    std::fs::write(&trusted, authority.pem()).unwrap();
+    let trusts = [("SSL_CERT_FILE", trusted.to_str().unwrap())];
+    let mut program = Program::start_in(&pool, &settings, &trusts).await;
+    create(&pool, &program).await;
+    assert!(program.end().await.success());
+    let sent = collector.spans().len();
+    assert!(sent > 0 && times_said(&program) == 0, "{:?}", program.log());
+
+    // It does not trust the collector.
+    let mut program = Program::start_in(&pool, &settings, &[]).await;
+    let shown = ("ChangeOrderId", "01935a2c-52b0-7c41-8d6e-000000000001");
+    program.call("POST", ORDER, &[shown], None).await;
+    eventually(async || match times_said(&program) {
+        0 => Err(format!("{:?}", program.log())),
+        _ => Ok(()),
+    })
+    .await;
+    assert!(program.end().await.success());
+    assert_eq!(collector.spans().len(), sent);
 }
 
 /// Whichever program sees it: the trace's id alone says whether it is sent.
