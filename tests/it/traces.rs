@@ -4,7 +4,10 @@
 use serde_json::Value;
 use sqlx::PgPool;
 
-use crate::support::{eventually, program::Program};
+use crate::{
+    support::{eventually, program::Program},
+    takeover::Cluster,
+};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const SENDER: &str = "b7ad6b7169203331";
@@ -106,6 +109,53 @@ async fn a_request_its_order_each_drive_and_the_rollback_are_one_trace(pool: PgP
             .iter()
             .all(|trace| trace.len() == 32 && trace != TRACE)
     );
+}
+
+/// A program that is killed in the middle of a release, and the next one.
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn another_program_that_takes_an_order_over_goes_on_with_its_trace(pool: PgPool) {
+    let cluster = Cluster::start().await;
+    let kubeconfig = cluster.kubeconfig.to_str().unwrap();
+    let environment = [("SLUICE_CLUSTER", "kubernetes"), ("KUBECONFIG", kubeconfig)];
+    let mut first = Program::start_in(&pool, &[], &environment).await;
+    let creation = [
+        ("AppName", "web"),
+        ("ClusterId", "default"),
+        ("ImageUrl", "shop/web:1.0"),
+        ("Replicas", "5"),
+    ];
+    let created = eventually(async || {
+        let answer = first.call("POST", CREATE, &creation, None).await;
+        if answer["Code"] == 200 { Ok(answer) } else { Err(answer.to_string()) }
+    })
+    .await;
+    ended(&pool, &[("create", "succeeded")]).await;
+    let application = created["ApplicationInfo"]["AppId"].as_str().unwrap();
+    let parent = format!("00-{TRACE}-{SENDER}-01");
+    let batches = r#"{"type":"BatchUpdate","batchUpdate":{"batch":5,"releaseType":"auto","batchWaitTime":0}}"#;
+    let release = [("AppId", application), ("Image", "shop/web:2.0"), ("UpdateStrategy", batches)];
+    first.succeeds("POST", DEPLOY, &release, Some(("traceparent", &parent))).await;
+    eventually(async || {
+        let under_way =
+            "SELECT batch FROM change_order WHERE kind = 'deploy' AND state = 'running'";
+        let batch: Option<i32> = sqlx::query_scalar(under_way).fetch_optional(&pool).await.unwrap();
+        if batch > Some(0) { Ok(()) } else { Err(format!("{batch:?}")) }
+    })
+    .await;
+    first.kill().await;
+
+    let second = Program::start_in(&pool, &[], &environment).await;
+    let both = ended(&pool, &[("create", "succeeded"), ("deploy", "succeeded")]).await;
+    let (order, _) = &both[1];
+    eventually(async || {
+        let found = traces(&second.log(), "drive", ("order.id", order));
+        match found.as_slice() {
+            [] => Err("nothing of the order is logged".into()),
+            all if all.iter().all(|trace| trace == TRACE) => Ok(()),
+            other => panic!("{other:?}"),
+        }
+    })
+    .await;
 }
 
 /// Whoever began the trace does not want it to be recorded: nor does whoever goes on with it.

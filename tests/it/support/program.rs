@@ -39,11 +39,12 @@ impl Program {
             .await
             .unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_sluice"))
-            .args(["serve", "--cluster", "simulated", "--log-format", "json"])
+            .args(["serve", "--log-format", "json"])
             .args(["--listen", "127.0.0.1:0", "--simulated-start-delay", "10ms"])
             .args(settings)
             .env("DATABASE_URL", database_url(pool))
             .env("SLUICE_KEYRING", test_support::keyring::TEXT)
+            .env("SLUICE_CLUSTER", "simulated")
             .env_remove("SLUICE_LOG")
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
@@ -76,6 +77,11 @@ impl Program {
         assert!(asked.success());
         let ended = tokio::time::timeout(DEADLINE, self.child.wait()).await;
         ended.expect("it must end").unwrap()
+    }
+
+    /// Ends it as a crash would.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.unwrap();
     }
 
     /// What it logged until now, a line each.
