@@ -1,6 +1,6 @@
 # Every target is one line that calls a script or cargo.
 
-.PHONY: help demo picture check dev test client-table chart release bench bench-rollback chaos every-step mutations cost otel fuzz fmt sqlx openapi
+.PHONY: help demo picture check dev test client-table chart release bench bench-report bench-rollback chaos every-step mutations cost otel fuzz fmt sqlx openapi
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -30,8 +30,11 @@ chart: ## write charts/rendered again, after a change of the chart or of docs/ri
 release: ## the static program, its image, chart, manual pages, bill of materials and checksums, in target/dist
 	@scripts/release
 
-bench: ## how fast Sluice is beside its database; ONLY="read accept drive statements takeover" measures some of it
+bench: ## how fast Sluice is beside its database; ONLY="read accept drive statements takeover many" measures some of it
 	@ONLY='$(ONLY)' scripts/bench load
+
+bench-report: ## write docs/performance.md and its plots from the figures of the last make bench
+	@scripts/bench-report write
 
 chaos: ## random lives of applications: SEEDS=10000 of them, from FIRST=0 on; shrinks what breaks a promise
 	@SLUICE_CHAOS_SEEDS='$(SEEDS)' SLUICE_CHAOS_FIRST='$(FIRST)' SQLX_OFFLINE=true scripts/postgres with target/chaos-postgres cargo test --locked -p sluice --test chaos every_seed -- --nocapture

@@ -6,8 +6,8 @@
 //! median of short runs, and all of them go to a file as JSON. Nothing here passes or fails.
 //!
 //! `SLUICE_BENCH_PROGRAM` measures another build, `SLUICE_BENCH_ONLY` some of the parts
-//! (read, accept, drive, statements, takeover), `SLUICE_BENCH_SECONDS` and `SLUICE_BENCH_RUNS` say
-//! how long and how often.
+//! (read, accept, drive, statements, takeover, many), `SLUICE_BENCH_SECONDS` and `SLUICE_BENCH_RUNS`
+//! say how long and how often, and `SLUICE_BENCH_WAITING` how many orders wait in `many`.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark that cannot go on ends")]
 
@@ -15,6 +15,8 @@
 mod client;
 #[path = "load/data.rs"]
 mod data;
+#[path = "load/many.rs"]
+mod many;
 #[path = "load/program.rs"]
 mod program;
 #[path = "load/takeover.rs"]
@@ -56,6 +58,10 @@ const DRIVEN_PODS: i32 = 3;
 /// How often a program is killed, in each of the two ways.
 const KILLS: usize = 100;
 
+/// Orders that wait for a person, and those that progress then.
+const WAITING: u64 = 1000;
+const PROGRESSING: usize = 500;
+
 const BATCHES: &str =
     r#"{"type":"BatchUpdate","batchUpdate":{"batch":3,"releaseType":"auto","batchWaitTime":0}}"#;
 
@@ -90,8 +96,11 @@ async fn main() {
         orders: Arc::default(),
         out: Map::new(),
     };
-    let sample =
-        if only == "takeover" { String::new() } else { bench.sample(wanted("statements")).await };
+    let sample = if matches!(only.as_str(), "takeover" | "many") {
+        String::new()
+    } else {
+        bench.sample(wanted("statements")).await
+    };
     if wanted("drive") {
         bench.drive().await;
     }
@@ -110,6 +119,13 @@ async fn main() {
             }
         }
         server.stop().await;
+    }
+    // Its orders stay open.
+    if wanted("many") {
+        let waiting = number("SLUICE_BENCH_WAITING", WAITING) as usize;
+        let figures =
+            many::measure(&bench.pool, &bench.url, &bench.key, (waiting, PROGRESSING)).await;
+        bench.note("orders that wait for a person, and others that progress", figures);
     }
     let out = Value::Object(bench.out);
     if let Ok(path) = std::env::var("SLUICE_BENCH_OUT") {
@@ -299,12 +315,16 @@ async fn create(client: &mut Client, name: &str, pods: i32) -> String {
     reply.json()["ApplicationInfo"]["AppId"].as_str().unwrap_or_else(|| panic!("{reply:?}")).into()
 }
 
-/// Releases another image once the order before has ended.
 async fn deploy(client: &mut Client, application: &str) -> String {
+    deploy_with(client, application, BATCHES).await
+}
+
+/// Releases another image once the order before has ended.
+async fn deploy_with(client: &mut Client, application: &str, strategy: &str) -> String {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let parameters =
-            [("AppId", application), ("Image", "shop/web:2.0"), ("UpdateStrategy", BATCHES)];
+            [("AppId", application), ("Image", "shop/web:2.0"), ("UpdateStrategy", strategy)];
         let reply = client.call("POST", "/pop/v5/k8s/acs/k8s_apps", &parameters).await;
         // A refusal has an empty one.
         match reply.json()["ChangeOrderId"].as_str() {

@@ -120,6 +120,14 @@ impl Program {
         self.child.id().map_or(0.0, |pid| cpu_of(pid).map_or(0.0, |it| it.1))
     }
 
+    /// Memory that it has in use, in KiB.
+    pub fn memory(&self) -> f64 {
+        let pid = self.child.id().unwrap_or_default();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        resident.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// Kills it.
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();

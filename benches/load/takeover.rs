@@ -1,7 +1,7 @@
 //! How soon an order goes on whose program is killed.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
 };
@@ -12,7 +12,7 @@ use tokio::process::Child;
 
 use super::{client::Key, create, program, program::Program};
 
-/// A simulated cluster whose pods do not come up for as long as anybody looks.
+/// A simulated cluster that is a process of its own.
 pub struct Cluster {
     kubeconfig: PathBuf,
     _folder: TempDir,
@@ -20,11 +20,12 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    async fn start() -> Self {
+    /// Starts one whose pods come up after so long.
+    pub async fn start(delay: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let kubeconfig = folder.path().join("kubeconfig");
         let program = program::command()
-            .args(["simulate", "--listen", "127.0.0.1:0", "--simulated-start-delay", "1h"])
+            .args(["simulate", "--listen", "127.0.0.1:0", "--simulated-start-delay", delay])
             .arg("--kubeconfig")
             .arg(&kubeconfig)
             .stdin(Stdio::null())
@@ -38,12 +39,17 @@ impl Cluster {
         }
         Self { kubeconfig, _folder: folder, _program: program }
     }
+
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
 }
 
 /// The times in seconds until another program goes on, and until the same one does that is
 /// started again.
 pub async fn measure(pool: &PgPool, url: &str, key: &Key, kills: usize) -> (Vec<f64>, Vec<f64>) {
-    let cluster = Cluster::start().await;
+    // Its pods do not come up for as long as anybody looks.
+    let cluster = Cluster::start("1h").await;
     let start = async || Program::start_on(url, &cluster.kubeconfig).await;
     let mut holder = start().await;
     create(&mut holder.client(key).await, "held", 3).await;

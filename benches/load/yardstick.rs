@@ -122,6 +122,12 @@ pub async fn forget_statements(pool: &PgPool) {
 const IDLE: [&str; 6] =
     ["heartbeat", "next_due", "resting_orders", "enabled_keys", "ping", "look_for_gone"];
 
+/// How many statements there were since they were forgotten last, ours aside.
+pub async fn calls(pool: &PgPool) -> i64 {
+    let sum = "SELECT coalesce(sum(calls), 0)::bigint FROM pg_stat_statements WHERE query NOT LIKE '%pg_stat_statements%'";
+    sqlx::query_scalar(sum).fetch_one(pool).await.unwrap()
+}
+
 /// The statements since they were forgotten last, and the rows of the application that
 /// they changed.
 pub async fn statements(pool: &PgPool) -> Value {

@@ -11,6 +11,7 @@ mod access;
 mod adopt;
 mod audit;
 mod autoscaler;
+mod cancelled;
 mod cause;
 mod certain;
 mod cluster_trouble;

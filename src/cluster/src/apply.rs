@@ -5,6 +5,7 @@
 //! state. A test that fails because somebody else wrote meanwhile is tried again
 //! on the object as it is now, unless that one carries a newer token.
 
+use jiff::Timestamp;
 use kube::{
     Client,
     api::{
@@ -26,7 +27,7 @@ use domain::template::names::ORDER_ANNOTATION;
 use domain::{
     ApplicationId,
     observed::Observation,
-    order::intent::{Applied, Change, Effect, SizeChange},
+    order::intent::{Applied, Change, Effect, Patch, SizeChange},
     template::ownership::{GiveBack, given_back},
 };
 
@@ -124,7 +125,7 @@ impl Writer<'_> {
                 create(&api, &key.name, context, manifest).await?
             }
             Change::Patch(patch) => {
-                if patch.counted && !self.is_counted(key) {
+                if !self.lets(key, patch) {
                     return Err(ClusterError::Changed);
                 }
                 let mut live = match self.view.deployment(key) {
@@ -189,11 +190,16 @@ impl Writer<'_> {
 }
 
 impl Writer<'_> {
-    /// Whether the statuses of the Deployment's ReplicaSets count its pods as they are, as far as
-    /// the watches show.
-    fn is_counted(&self, key: &Key) -> bool {
+    /// Whether pods and ReplicaSets are as the patch wants them, as far as the watches show.
+    fn lets(&self, key: &Key, patch: &Patch) -> bool {
+        if !patch.counted && patch.ready.is_none() {
+            return true;
+        }
         match self.view.observe(key) {
-            Observation::Present(view) => view.is_counted(),
+            Observation::Present(view) => {
+                (!patch.counted || view.is_counted())
+                    && patch.ready.is_none_or(|ready| view.new_ready(0, Timestamp::MAX) >= ready)
+            }
             Observation::Absent | Observation::Unknown => true,
         }
     }

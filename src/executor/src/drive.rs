@@ -113,7 +113,9 @@ impl Executor {
         match end {
             End::Lost => tracing::info!("the order is no longer ours"),
             End::GiveBack(due) => {
-                self.rested.store(true, std::sync::atomic::Ordering::Relaxed);
+                if drive.order.rests() {
+                    self.note_rested(drive.lease.order, &drive.key);
+                }
                 if let Err(error) = self.store.give_back(drive.lease, due, &drive.order).await {
                     tracing::warn!(%error, "the lease could not be given back, and runs out by itself");
                 }

@@ -22,11 +22,7 @@ mod waiting;
 pub use identity::{Standing, succeed};
 pub use notices::{Hearer, Notice, Notices};
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::{
@@ -38,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use clock::Clock;
-use cluster::Cluster;
+use cluster::{Cluster, Key};
 use domain::{ClusterId, InstallationId, KnownCluster, OrderId};
 use store::{Lease, Store};
 
@@ -77,8 +73,8 @@ pub struct Executor {
     /// The drivers of orders, which are woken when their order changes. By lease, since an
     /// order may be leased again before the end of its last drive is noted.
     drivers: Mutex<HashMap<OrderId, (i64, watch::Sender<u64>)>>,
-    /// Whether an order came to rest since those that rest were listed.
-    rested: AtomicBool,
+    /// Orders that were given back at rest, and are not watched yet.
+    rested: std::sync::Mutex<Vec<(OrderId, Key)>>,
     /// Orders that changed, for those who follow them.
     changed: changed::Changed,
     /// Whether the cluster is the one on record.
@@ -129,7 +125,7 @@ impl Executor {
             asked,
             notices,
             drivers: Mutex::default(),
-            rested: AtomicBool::new(false),
+            rested: std::sync::Mutex::default(),
             changed: changed::Changed::default(),
             standing,
             installation: OnceCell::new(),

@@ -4,7 +4,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
@@ -18,12 +18,9 @@ use store::StoreError;
 /// Orders that are watched at most.
 const MOST: i64 = 20_000;
 
-/// Longest time between two looks for orders that rest: another executor may have given
-/// one back.
+/// Time between two lists of the orders that rest: another executor may have given one back.
+/// One that this executor gave back is watched at once.
 const LIST_EVERY: Duration = Duration::from_secs(10);
-
-/// Shortest time between two lists.
-const LIST_SOONEST: Duration = Duration::from_millis(250);
 
 /// Shortest time between two looks at one order: what is seen is recorded.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -43,9 +40,10 @@ impl Executor {
         let mut watched: HashMap<OrderId, Resting> = HashMap::new();
         let mut listed: Option<Instant> = None;
         loop {
-            let is_due = listed.is_none_or(|at| at.elapsed() >= LIST_EVERY);
-            let may_list = listed.is_none_or(|at| at.elapsed() >= LIST_SOONEST);
-            if is_due || (may_list && self.rested.swap(false, Ordering::Relaxed)) {
+            for (id, key) in self.take_rested() {
+                watched.entry(id).or_insert_with(|| self.watch_one(key));
+            }
+            if listed.is_none_or(|at| at.elapsed() >= LIST_EVERY) {
                 listed = Some(Instant::now());
                 match self
                     .store
@@ -86,13 +84,25 @@ impl Executor {
     ) {
         let mut before = std::mem::take(watched);
         for (id, namespace, name) in orders {
-            let resting = before.remove(&id).unwrap_or_else(|| {
-                let key = Key { namespace, name };
-                let changed = self.cluster.changes(&key);
-                Resting { key, changed, looked: None }
-            });
+            let resting = before.remove(&id);
+            let resting = resting.unwrap_or_else(|| self.watch_one(Key { namespace, name }));
             watched.insert(id, resting);
         }
+    }
+
+    fn watch_one(&self, key: Key) -> Resting {
+        let changed = self.cluster.changes(&key);
+        Resting { key, changed, looked: None }
+    }
+
+    /// Has an order watched that this executor gives back.
+    pub(super) fn note_rested(&self, order: OrderId, key: &Key) {
+        let mut rested = self.rested.lock().unwrap_or_else(PoisonError::into_inner);
+        rested.push((order, key.clone()));
+    }
+
+    fn take_rested(&self) -> Vec<(OrderId, Key)> {
+        std::mem::take(&mut *self.rested.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Has the order taken up, if there is something to do or to say. False if that is so

@@ -46,14 +46,20 @@ impl Connections {
         }
     }
 
-    /// Begins a transaction.
+    /// Begins a transaction. One that nobody waits for any more is rolled back: it begins in a
+    /// task of its own. sqlx gives a connection back in the middle of a transaction if whoever
+    /// begins it goes away meanwhile, and what is written there next is never committed (sqlx
+    /// issue 4393).
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, Error> {
         let mut left = self.most();
         let asked = Instant::now();
         let begun = loop {
-            match self.0.begin().await {
-                Err(error) if left > 0 && is_closed(&error) => left -= 1,
-                begun => break begun,
+            let pool = self.0.clone();
+            match tokio::spawn(async move { pool.begin().await }).await {
+                Ok(Err(error)) if left > 0 && is_closed(&error) => left -= 1,
+                Ok(begun) => break begun,
+                // Nothing in it panics or ends it, but for the end of the program.
+                Err(_) => break Err(Error::WorkerCrashed),
             }
         };
         let outcome = if begun.is_ok() { "begun" } else { "failed" };

@@ -3,13 +3,13 @@
 //! pods once, no batch got more than its plan, no Ready pod went missing by our doing, and
 //! the user's settings are back at the end of every path.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
 use super::{
     Deployment, Pod, Recording, Settings, What,
-    hands::Hands,
+    hands::{CARRIED_OUT, Hands},
     order::{Order, orders},
 };
 
@@ -47,8 +47,11 @@ pub(super) struct Eye<'a> {
     base: i64,
     /// New pods of it that there may be.
     pub(super) most: i64,
-    /// Batches whose pods were brought up since the last change of direction.
-    brought: BTreeSet<i64>,
+    /// When the last change was announced that brings up a batch's pods, by batch, since the
+    /// last change of direction.
+    brought: BTreeMap<i64, i64>,
+    /// When the batches became other numbers last, or a hand did something.
+    again_since: Option<i64>,
     /// Ready pods that there must be.
     pub(super) least: i64,
     pub(super) hands: Hands,
@@ -78,8 +81,8 @@ impl<'a> Eye<'a> {
     }
 
     /// What was brought up may be brought up once more.
-    pub(super) fn each_batch_again(&mut self) {
-        self.brought.clear();
+    pub(super) fn each_batch_again(&mut self, at: i64) {
+        self.again_since = Some(at);
     }
 
     fn deployment(&mut self, at: i64, seen: &Deployment) {
@@ -107,17 +110,26 @@ impl<'a> Eye<'a> {
             changed.iter().any(|field| seen.ours.iter().any(|ours| ours.starts_with(field)));
         if before.hand != seen.hand {
             self.changed_by_hand(&before, seen, &changed);
-        } else if is_named || is_ours {
+        } else if is_named || is_ours || self.resumes(at, seen, &changed) {
             self.write(at, seen, Some(&before));
             self.put_back(&before, seen, &changed);
         } else if !changed.is_empty() && !changed.contains(&"replicas") {
             self.user = seen.settings.clone();
         }
         if before.replicas != seen.replicas {
-            // The batches are other numbers: each may be brought up anew.
-            self.brought.clear();
+            self.each_batch_again(at);
             self.share(seen.replicas);
         }
+    }
+
+    /// Whether Sluice resumed it: of that no owner is left.
+    fn resumes(&self, at: i64, seen: &Deployment, changed: &[&str]) -> bool {
+        changed == ["paused"]
+            && !seen.settings.paused
+            && self.of().is_some_and(|order| {
+                let next = order.find(self.made, at, seen);
+                next.is_some_and(|index| order.announced[index].effect["paused"] == false)
+            })
     }
 
     /// A write of Sluice.
@@ -159,8 +171,13 @@ impl<'a> Eye<'a> {
         }
         let after = order.plan.after(announced.batch, seen.replicas, self.base);
         match announced.step.as_str() {
+            "bring_up" if !announced.brings_up() => {}
             "bring_up" => {
-                if !self.brought.insert(announced.batch) {
+                // What was announced before may come after.
+                let earlier = self.brought.insert(announced.batch, announced.at);
+                let may_again =
+                    |earlier| self.again_since.is_some_and(|at| earlier <= at + CARRIED_OUT);
+                if earlier.is_some_and(|earlier| !may_again(earlier)) {
                     self.wrong(format!("batch {} was brought up twice", announced.batch + 1));
                 }
                 self.most = self.most.max(after);
@@ -214,6 +231,9 @@ impl<'a> Eye<'a> {
         // No write of ours makes a pod fail, or takes it without ending it.
         if was_ready && (taken || pod.lost || (!pod.gone && !pod.ready)) {
             self.least = (self.least - 1).max(0);
+            // What was decided before is carried out still.
+            self.hands.lost_pod(at);
+            self.each_batch_again(at);
         }
         let ready = i64::try_from(self.pods.values().filter(|pod| pod.ready).count()).unwrap_or(0);
         let wanted = self.now.as_ref().map_or(0, |now| now.replicas);
@@ -262,20 +282,29 @@ impl<'a> Eye<'a> {
         i64::try_from(self.pods.values().filter(is_new).count()).unwrap_or(0)
     }
 
+    /// Whether an order borrows settings: one that only has another number of pods does not,
+    /// nor one that takes such a number back.
+    fn borrows(&self, order: &Order) -> bool {
+        match (order.kind.as_str(), order.rolls_back.as_deref().and_then(|id| self.of_id(id))) {
+            ("rollback", Some(before)) => self.borrows(before),
+            (kind, _) => {
+                matches!(kind, "deploy" | "deploy_version" | "configure" | "restart" | "rollback")
+            }
+        }
+    }
+
     /// What the order that wrote last leaves.
     pub(super) fn end_of_order(&mut self, last: Option<&Deployment>) {
         let (Some(order), Some(last)) = (self.of(), last) else { return };
         let settings = last.settings.clone();
         let back = || Settings { paused: settings.paused, ..self.user.clone() };
         let (is, want) = match (order.kind.as_str(), order.end.as_deref()) {
-            (
-                "deploy" | "deploy_version" | "configure" | "restart" | "rollback",
-                Some("succeeded"),
-            ) => (settings.clone(), back()),
-            (
-                "deploy" | "deploy_version" | "configure" | "restart" | "rollback",
-                Some("failed"),
-            ) if order.is_superseded() && self.made > 0 => (settings.clone(), back()),
+            (_, Some("succeeded")) if self.borrows(order) => (settings.clone(), back()),
+            (_, Some("failed"))
+                if self.borrows(order) && order.is_superseded() && self.made > 0 =>
+            {
+                (settings.clone(), back())
+            }
             (_, Some("aborted")) if order.rests && order.made_any(self.made) => (
                 Settings { strategy: Value::Null, ..settings.clone() },
                 Settings {

@@ -10,7 +10,7 @@ use super::{Deployment, Hand, Settings, cluster::Eye};
 pub const BOUND: i64 = 20_000_000;
 
 /// Time in which the controllers carry out what a hand did, in microseconds.
-const CARRIED_OUT: i64 = 3_000_000;
+pub const CARRIED_OUT: i64 = 3_000_000;
 
 /// Who puts a field back again within so many seconds is not fought any more.
 const AGAIN_WITHIN: i64 = 60;
@@ -51,6 +51,11 @@ impl Hands {
     /// Whether no pod goes by a hand any more.
     pub fn are_answered(&self, at: i64) -> bool {
         !self.takes_pods && at >= self.until
+    }
+
+    /// A Ready pod was lost.
+    pub fn lost_pod(&mut self, at: i64) {
+        self.until = self.until.max(at + CARRIED_OUT);
     }
 
     pub fn may_bring_pods(&self) -> bool {
@@ -97,7 +102,7 @@ impl Eye<'_> {
         let hands = &mut self.hands;
         hands.brings_pods = true;
         hands.until = hands.until.max(at + CARRIED_OUT);
-        self.each_batch_again();
+        self.each_batch_again(at);
     }
 
     /// What a hand set is the user's.

@@ -31,6 +31,8 @@ pub struct Order {
     pub ended_at: Option<i64>,
     pub message: String,
     pub rests: bool,
+    /// The order that it takes back.
+    pub rolls_back: Option<String>,
 }
 
 pub fn orders(rows: &[Row]) -> HashMap<String, Order> {
@@ -41,6 +43,7 @@ pub fn orders(rows: &[Row]) -> HashMap<String, Order> {
             .entry(text(after, "id").to_owned())
             .or_insert_with(|| Order { at: row.at, ..Order::default() });
         order.kind = text(after, "kind").to_owned();
+        order.rolls_back = after["rolls_back"].as_str().map(str::to_owned);
         order.plan = Batches::of(&after["strategy"]);
         order.release = after["release_id"].as_str().map(str::to_owned);
         order.generations.extend(after["generation"].as_i64());
@@ -86,6 +89,14 @@ impl Order {
     /// Whether it ended since somebody else released something.
     pub fn is_superseded(&self) -> bool {
         self.message.starts_with("superseded by ")
+    }
+}
+
+impl Announced {
+    /// Whether it says how pods come up, and does not only put its token on the Deployment.
+    pub fn brings_up(&self) -> bool {
+        self.step == "bring_up"
+            && ["template", "strategy"].iter().any(|it| !self.effect[*it].is_null())
     }
 }
 

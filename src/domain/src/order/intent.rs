@@ -61,8 +61,8 @@ impl Effect {
     pub fn standing_on(mut self, expected: Expected) -> Self {
         if let Self::Deployment(Change::Patch(patch)) = &mut self {
             patch.expects = Some(expected);
-            // It was looked at: nobody waits for a status besides.
-            patch.counted = false;
+            // It was looked at: nobody waits for a status or for pods besides.
+            (patch.counted, patch.ready) = (false, None);
         }
         self
     }
@@ -168,6 +168,10 @@ pub struct Patch {
     /// Fields that are their owners' again with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub give_back: Option<GiveBack>,
+    /// `metadata.uid` of the Deployment that this is for: another one of its name is left
+    /// alone. None = whichever there is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
     /// What the Deployment was when this was decided. Where it is something else by now, this
     /// is not made, and the order is decided anew; none = it is made in any case.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -175,6 +179,10 @@ pub struct Patch {
     /// Whether it is made only while each ReplicaSet's status counts its pods as they are.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub counted: bool,
+    /// Pods of the Deployment's template that must be Ready when this is made, since others go
+    /// for them: they may be gone by the time that it is made after a crash. None = any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ready: Option<i32>,
 }
 
 /// The Deployment that a patch was decided for.
@@ -195,12 +203,12 @@ impl Patch {
     /// decided for, or one that it was made to already.
     #[must_use]
     pub fn is_expected(&self, uid: &str, found: &BorrowedSettings, template: &Value) -> bool {
-        let Some(Expected { uid: wanted, settings: before, .. }) = &self.expects else {
-            return true;
-        };
+        if !self.is_for(uid) {
+            return false;
+        }
+        let Some(Expected { settings: before, .. }) = &self.expects else { return true };
         let is = |before: bool, made: Option<bool>| before || made == Some(true);
-        uid == wanted
-            && !self.is_overtaken(template)
+        !self.is_overtaken(template)
             && is(
                 found.min_ready_seconds == before.min_ready_seconds,
                 self.min_ready_seconds.map(|it| it == found.min_ready_seconds),
@@ -218,6 +226,13 @@ impl Patch {
 }
 
 impl Patch {
+    /// Whether this is for the Deployment with this `metadata.uid`.
+    #[must_use]
+    pub fn is_for(&self, uid: &str) -> bool {
+        let expected = self.expects.as_ref().map(|expected| &expected.uid);
+        self.uid.as_ref().or(expected).is_none_or(|wanted| wanted == uid)
+    }
+
     /// Whether `found` is neither the pod template that this was decided for nor the one that
     /// it brings.
     #[must_use]

@@ -211,19 +211,32 @@ pub(in crate::rollout) fn scale_down_old(
         return fail(order, "the settings before the order are not known");
     };
     let goal = order.planned(order.batch, view.replicas);
-    if order.batches.get(order.batch).is_some_and(|batch| batch.target != goal) {
-        let transition = Transition::new(order, State::Running, Step::ScaleDownOld)
+    let is_scaled = order.batches.get(order.batch).is_some_and(|batch| batch.target != goal);
+    if is_scaled && goal > 0 {
+        return Transition::new(order, State::Running, Step::ScaleDownOld)
             .batch(order.batch, State::Succeeded, Some(goal), "")
-            .because(format!("the Deployment was scaled to {} pods", view.replicas));
-        // Kubernetes refuses a strategy with neither surge nor unavailable pods;
-        // where the batch has no pods any more, no old one needs to go for it.
-        return if goal > 0 {
-            transition.with(change::scale_down_old(goal, view.replicas)).decided()
-        } else {
-            transition.decided()
-        };
+            .because(format!("the Deployment was scaled to {} pods", view.replicas))
+            .with(change::scale_down_old(goal, view.replicas))
+            .decided();
     }
-    if view.old_pods() > view.replicas - goal || view.status_replicas > view.replicas {
+    // Where the batch has no pods any more, no old one goes for it. Of so few pods Kubernetes
+    // would let one go all the same, so the Deployment is paused at once.
+    let goes = goal > 0;
+    // Kubernetes rounds as it shares another number. It never takes a new pod back that is too
+    // many, and would not come to rest.
+    let old = view.old_desired();
+    if let Some(new) = view.new.as_ref().filter(|new| new.desired > goal)
+        && goes
+        && old <= view.replicas - goal
+        && new.desired + old > view.replicas
+    {
+        let stay = (view.replicas - old).max(goal);
+        return Transition::new(order, State::Running, Step::ScaleDownOld)
+            .with(change::scale(new, stay, view.replicas))
+            .because(format!("{stay} new pods stay"))
+            .decided();
+    }
+    if goes && (view.old_pods() > view.replicas - goal || view.status_replicas > view.replicas) {
         let state =
             format!("{} old pods are left, {} should be", view.old_pods(), view.replicas - goal);
         return on_deadline(order, now, &state).unwrap_or_else(|| wait(Some(deadline(order))));
@@ -237,11 +250,14 @@ pub(in crate::rollout) fn scale_down_old(
             format!("batch {} waits for confirmation", order.batch + 2),
         ),
     };
-    Transition::new(order, state, Step::Paused)
+    let mut transition = Transition::new(order, state, Step::Paused)
         .with(change::pause(&snapshot.settings, min_ready_seconds(order)))
         .batch(order.batch + 1, state, None, message.clone())
-        .because(message)
-        .decided()
+        .because(message);
+    if is_scaled {
+        transition = transition.batch(order.batch, State::Succeeded, Some(goal), "");
+    }
+    transition.decided()
 }
 
 /// Rests until a person or the clock says to go on.

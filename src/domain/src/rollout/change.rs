@@ -114,10 +114,14 @@ pub(in crate::rollout) fn bring_up(
     Change::Patch(patch)
 }
 
-/// Lets the old pods go that the `done` new ones of `replicas` replace.
+/// Lets the old pods go that the `done` new ones of `replicas` replace, while these are Ready.
 pub(in crate::rollout) fn scale_down_old(done: i32, replicas: i32) -> Change {
-    let done = share::of(done, replicas, Rounding::Down);
-    Change::Patch(Patch { strategy: Some(rolling(0, done)), ..Patch::default() })
+    let share = share::of(done, replicas, Rounding::Down);
+    Change::Patch(Patch {
+        strategy: Some(rolling(0, share)),
+        ready: Some(done),
+        ..Patch::default()
+    })
 }
 
 /// Holds the numbers of both versions still while they are set by hand. With none beyond the
@@ -314,8 +318,12 @@ pub(in crate::rollout) fn roll_back(order: &Order, snapshot: &DeploymentBefore) 
 }
 
 /// How many new and old pods the native controller comes to rest at behind a
-/// closed gate; none where it is open or nothing moves.
-pub(in crate::rollout) fn rest(settings: &BorrowedSettings, replicas: i32) -> Option<(i32, i32)> {
+/// closed gate, where there are `old` ones now; none where it is open or nothing moves.
+pub(in crate::rollout) fn rest(
+    settings: &BorrowedSettings,
+    replicas: i32,
+    old: i32,
+) -> Option<(i32, i32)> {
     let bound = |name: &str, rounding| {
         share::pods(&settings.strategy["rollingUpdate"][name], replicas, rounding)
     };
@@ -324,7 +332,19 @@ pub(in crate::rollout) fn rest(settings: &BorrowedSettings, replicas: i32) -> Op
     }
     let (surge, unavailable) =
         (bound("maxSurge", Rounding::Up)?, bound("maxUnavailable", Rounding::Down)?);
-    Some(((surge + unavailable).min(replicas), replicas - unavailable))
+    // Old ones may have gone before the gate closed: new ones come up in their places.
+    let old_at_rest = replicas - unavailable;
+    let new_at_rest = replicas + surge - old.min(old_at_rest);
+    Some((new_at_rest.min(replicas), old_at_rest))
+}
+
+/// The same, which says on the Deployment that these settings are borrowed, if they are others
+/// by now.
+pub(in crate::rollout) fn noting(change: Change, borrowed: Option<Borrow>) -> Change {
+    match (change, borrowed) {
+        (Change::Patch(patch), Some(borrow)) => Change::Patch(Patch { borrow, ..patch }),
+        (change, _) => change,
+    }
 }
 
 /// Changes nothing but the fence: no earlier write arrives after it.

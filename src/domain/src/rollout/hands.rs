@@ -20,12 +20,12 @@
 //! | Deployment made anew under its name | another `metadata.uid` | ends the order; the new one is not touched | that it is another one | release again |
 
 mod changed;
+mod edit;
 mod taken;
 
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
 
 use super::{
     Decision, GAVE_WAY, Transition, change, done, fail, min_ready_seconds_of, restore, step_back,
@@ -38,43 +38,29 @@ use crate::{
         hands::{Hands, Written},
         intent::{Borrow, Change, Effect, Expected, GATE_SECONDS, Patch},
     },
-    template::{names::OWNER, ownership, sameness::is_same, settings::BorrowedSettings},
+    template::{ownership, sameness::is_same, settings::BorrowedSettings},
 };
 
 pub use changed::changed_meanwhile;
+use edit::{AT_PAUSED, Edit, MIN_READY, PAUSED, SOMEBODY, edits, is_fought, manager, sentence};
 pub(in crate::rollout) use taken::with_what_others_set;
 use taken::{Taken, taken_over};
 
 /// Who puts a field back again so soon is not fought any more.
 const AGAIN_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 
-/// A borrowed field that somebody else set.
-#[derive(Debug, Clone, PartialEq)]
-struct Edit {
-    /// Its path in the spec.
-    path: &'static str,
-    ours: Value,
-    theirs: Value,
-    by: Option<String>,
-}
-
-const MIN_READY: &str = "minReadySeconds";
-const DEADLINE: &str = "progressDeadlineSeconds";
-const PAUSED: &str = "paused";
-const STRATEGY: &str = "strategy";
-const SURGE: &str = "maxSurge";
-const UNAVAILABLE: &str = "maxUnavailable";
-
 /// The user's settings of now: what the Deployment says of them while they are borrowed is
 /// true only as long as they are. An undo brings the word of an old order back.
 #[must_use]
 pub fn own_settings(view: &DeploymentView) -> &BorrowedSettings {
+    borrowed(view).unwrap_or(&view.settings)
+}
+
+/// The same while they are borrowed; none where they are not.
+pub(in crate::rollout) fn borrowed(view: &DeploymentView) -> Option<&BorrowedSettings> {
     let live = &view.settings;
-    let is_held = || live.paused && manager(view, "/f:paused").is_none();
-    match &view.borrowed {
-        Some(borrowed) if live.min_ready_seconds == GATE_SECONDS || is_held() => borrowed,
-        _ => live,
-    }
+    let is_held = || live.paused && manager(view, AT_PAUSED).is_none();
+    view.borrowed.as_ref().filter(|_| live.min_ready_seconds == GATE_SECONDS || is_held())
 }
 
 /// What follows from other hands; none where there are none, or none that matter here.
@@ -144,9 +130,12 @@ pub(in crate::rollout) fn note(order: &Order, facts: &Facts, transition: &mut Tr
         if hands.uid.is_empty() {
             hands.uid.clone_from(&view.uid);
         }
+        patch.uid = Some(hands.uid.clone());
         hands.written = hands.written.after(patch);
-        // An end overrules whatever is still on its way.
-        if !transition.state.is_final() && !order.only_scales() {
+        // An order that ends comes to rest whatever is still on its way; what it gives back does
+        // not go over what somebody sets meanwhile.
+        let is_back = patch.borrow == Borrow::Returned;
+        if (is_back || !transition.state.is_final()) && !order.only_scales() {
             let settings = view.settings.clone();
             // Later ones bring the order's own once more, which is known to be there. A rollback
             // takes the place of whatever version is there.
@@ -189,6 +178,19 @@ pub(in crate::rollout) fn before(order: &Order, view: &DeploymentView) -> Option
     Some(taken_over(snapshot, view, &edits(&order.hands.written, view)).before)
 }
 
+/// The same of an order that ended and comes to rest; none where nobody set anything.
+pub(in crate::rollout) fn set_since_its_end(
+    order: &Order,
+    view: &DeploymentView,
+) -> Option<DeploymentBefore> {
+    let snapshot = order.snapshot.as_ref()?;
+    let mut edits = edits(&order.hands.written, view);
+    // Without an owner it is what the order did not get to write.
+    edits.retain(|edit| edit.by.is_some());
+    let before = taken_over(snapshot, view, &edits).before;
+    (before != *snapshot).then_some(before)
+}
+
 /// The same of a way back that is made after its order ended: what it wrote is known once it
 /// brought its template.
 pub(in crate::rollout) fn before_owed(
@@ -204,63 +206,7 @@ pub(in crate::rollout) fn before_owed(
 
 /// Whether it was somebody else who paused the Deployment.
 pub(in crate::rollout) fn is_paused_by_others(view: &DeploymentView) -> bool {
-    view.settings.paused && manager(view, "/f:paused").is_some()
-}
-
-/// The fields that are not as `written`.
-fn edits(written: &Written, view: &DeploymentView) -> Vec<Edit> {
-    let live = &view.settings;
-    let mut found = Vec::new();
-    let mut see = |path: &'static str, ours: Option<Value>, theirs: Value, at: &str| {
-        if let Some(ours) = ours.filter(|ours| !ours.is_null() && *ours != theirs) {
-            found.push(Edit { path, ours, theirs, by: manager(view, at) });
-        }
-    };
-    see(
-        MIN_READY,
-        written.min_ready_seconds.map(Value::from),
-        live.min_ready_seconds.into(),
-        "/f:minReadySeconds",
-    );
-    see(
-        DEADLINE,
-        written.progress_deadline_seconds.map(Value::from),
-        live.progress_deadline_seconds.into(),
-        "/f:progressDeadlineSeconds",
-    );
-    see(PAUSED, written.paused.map(Value::from), live.paused.into(), "/f:paused");
-    let Some(strategy) = &written.strategy else { return found };
-    if !strategy["type"].is_null() && strategy["type"] != live.strategy["type"] {
-        see(
-            STRATEGY,
-            Some(strategy["type"].clone()),
-            live.strategy["type"].clone(),
-            "/f:strategy/f:type",
-        );
-        return found;
-    }
-    for (path, at) in [
-        (SURGE, "/f:strategy/f:rollingUpdate/f:maxSurge"),
-        (UNAVAILABLE, "/f:strategy/f:rollingUpdate/f:maxUnavailable"),
-    ] {
-        let part = |strategy: &Value| strategy["rollingUpdate"][path].clone();
-        see(path, Some(part(strategy)), part(&live.strategy), at);
-    }
-    found
-}
-
-/// Who owns a field of the spec, as far as Kubernetes knows: of several the newest.
-fn manager(view: &DeploymentView, at: &str) -> Option<String> {
-    let owns = |entry: &&Value| {
-        entry["manager"] != OWNER && entry["fieldsV1"]["f:spec"].pointer(at).is_some()
-    };
-    let newest = view
-        .owners
-        .as_array()?
-        .iter()
-        .filter(owns)
-        .max_by_key(|it| it["time"].as_str().unwrap_or_default())?;
-    newest["manager"].as_str().map(str::to_owned)
+    view.settings.paused && manager(view, AT_PAUSED).is_some()
 }
 
 /// Another Deployment has the name of the order's.
@@ -283,7 +229,7 @@ fn ended(order: &Order, message: &str) -> Decision {
 
 /// Somebody paused the Deployment in the middle: that is obeyed.
 fn rest(order: &Order, view: &DeploymentView, effect: Option<Change>) -> Decision {
-    let by = manager(view, "/f:paused").unwrap_or_else(|| SOMEBODY.into());
+    let by = manager(view, AT_PAUSED).unwrap_or_else(|| SOMEBODY.into());
     let message = format!(
         "{by} paused the Deployment: nothing goes on until a person continues this order or resumes the Deployment, or stops the order or rolls it back"
     );
@@ -339,8 +285,6 @@ fn go_on(order: &Order, view: &DeploymentView) -> Decision {
     transition.because(message).decided()
 }
 
-const SOMEBODY: &str = "somebody";
-
 /// Somebody else set fields that are borrowed.
 fn answer(order: &Order, view: &DeploymentView, edits: &[Edit], now: Timestamp) -> Decision {
     let Some(snapshot) = &order.snapshot else { return wait(None) };
@@ -385,7 +329,10 @@ fn answer(order: &Order, view: &DeploymentView, edits: &[Edit], now: Timestamp) 
     if edits.is_empty() {
         return transition.decided();
     }
-    let message = told.clone();
+    let message = match step_back::waiting_message(order) {
+        Some(waiting) => format!("{waiting}; {told}"),
+        None => told.clone(),
+    };
     transition.tell(order, told, |hands: &mut Hands| {
         let times = fought.iter().map(|edit| (edit.path.to_owned(), now));
         hands.put_back.extend(times.collect::<BTreeMap<_, _>>());
@@ -399,43 +346,6 @@ fn answer(order: &Order, view: &DeploymentView, edits: &[Edit], now: Timestamp) 
 
 fn kept(edits: &[Edit]) -> &'static str {
     if edits.iter().all(|edit| edit.path == PAUSED) { "" } else { ", and holds after this order" }
-}
-
-/// Whether the change sets another value than the edit did.
-fn is_fought(edit: &Edit, change: &Change) -> bool {
-    let Change::Patch(patch) = change else { return false };
-    let ours = match edit.path {
-        MIN_READY => patch.min_ready_seconds.map(Value::from),
-        DEADLINE => patch.progress_deadline_seconds.map(Value::from),
-        PAUSED => patch.paused.map(Value::from),
-        STRATEGY => patch.strategy.as_ref().map(|it| it["type"].clone()),
-        part => patch.strategy.as_ref().map(|it| it["rollingUpdate"][part].clone()),
-    };
-    ours.is_some_and(|ours| ours != edit.theirs)
-}
-
-/// What others did, as a sentence.
-fn sentence(order: &Order, edits: &[Edit]) -> String {
-    let mut parts = Vec::new();
-    for edit in edits {
-        let by = edit.by.as_deref().unwrap_or(SOMEBODY);
-        parts.push(match edit.path {
-            PAUSED if edit.by.is_none() && edit.theirs == false => format!(
-                "somebody (Kubernetes notes no field manager for this) resumed the Deployment {}",
-                order.name
-            ),
-            PAUSED if edit.theirs == true => format!("{by} paused the Deployment {}", order.name),
-            PAUSED => format!("{by} resumed the Deployment {}", order.name),
-            path => {
-                format!("{by} changed {path} from {} to {}", shown(&edit.ours), shown(&edit.theirs))
-            }
-        });
-    }
-    parts.join(", ")
-}
-
-fn shown(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// The order's last step once more, with every borrowed field: absolute, so that it leads

@@ -398,12 +398,16 @@ fn keep_waiting(
 
 /// The Deployment as it was before the order.
 fn snapshot(order: &Order, view: &DeploymentView) -> DeploymentBefore {
-    let noted = order.snapshot.clone().unwrap_or_else(|| DeploymentBefore {
+    let mut noted = order.snapshot.clone().unwrap_or_else(|| DeploymentBefore {
         template: view.template.clone(),
         replicas: view.replicas,
         settings: own_settings(view).clone(),
         owners: view.owners.clone(),
     });
+    // Somebody may have set one while the order that is taken back came to rest.
+    if let Some(borrowed) = hands::borrowed(view) {
+        noted.settings.clone_from(borrowed);
+    }
     hands::with_what_others_set(&noted, view)
 }
 

@@ -5,13 +5,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Decision, GAVE_WAY, Transition, batches, change, done, done_well, fail, hands,
-    min_ready_seconds, ready_seconds, trouble, wait,
+    min_ready_seconds_of, ready_seconds, trouble, wait,
 };
 use crate::{
     observed::DeploymentView,
     order::{
         Kind, Order, State, Step,
-        intent::{Change, Effect, GATE_SECONDS, Patch},
+        intent::{Borrow, Change, Effect, GATE_SECONDS, Patch},
     },
 };
 
@@ -88,19 +88,25 @@ pub(in crate::rollout) fn pause_in_place(
     view: &DeploymentView,
     is_stuck: bool,
 ) -> Decision {
-    let Some(snapshot) = &order.snapshot else { return done(order) };
-    let stopping = Transition::new(order, order.state, Step::PauseInPlace);
+    let since = hands::set_since_its_end(order, view);
+    let Some(snapshot) = since.as_ref().or(order.snapshot.as_ref()) else { return done(order) };
+    let mut stopping = Transition::new(order, order.state, Step::PauseInPlace);
+    stopping.snapshot.clone_from(&since);
+    // What the next order gives back is what the Deployment says.
+    let is_noted = view.borrowed.as_ref() == Some(&snapshot.settings);
+    let borrowed = (!is_noted).then(|| Borrow::Borrowed(snapshot.settings.clone()));
     let old = view.old_desired();
     if !change::is_recreate(&view.settings) {
         if order.intent.as_ref().is_some_and(|intent| intent.applied.is_none()) {
             return stopping.with(change::fence()).decided();
         }
-        match change::rest(&view.settings, view.replicas) {
+        match change::rest(&view.settings, view.replicas, old) {
             _ if is_stuck => {}
             // Somebody opened it again: nobody is fought for ever.
             None if order.step == Step::PauseInPlace && has_closed(order) => {}
             None if !view.settings.paused => {
-                return stopping.with(change::halt(order, snapshot, view)).decided();
+                let halt = change::halt(order, snapshot, view);
+                return stopping.with(change::noting(halt, borrowed)).decided();
             }
             Some((new_at_rest, old_at_rest))
                 if view.new_desired() < new_at_rest || old > old_at_rest =>
@@ -111,9 +117,9 @@ pub(in crate::rollout) fn pause_in_place(
         }
     }
     let surplus = (view.new_desired() + old - view.replicas).max(0);
-    stopping
-        .with(change::pause_in_place(&snapshot.settings, min_ready_seconds(order), surplus))
-        .decided()
+    let seconds = min_ready_seconds_of(order, &snapshot.settings);
+    let pause = change::pause_in_place(&snapshot.settings, seconds, surplus);
+    stopping.with(change::noting(pause, borrowed)).decided()
 }
 
 /// Whether the order's last change closed the gate around the pods that were there.

@@ -157,10 +157,7 @@ pub(in crate::rollout) fn rest(order: &Order, view: &DeploymentView, now: Timest
         batches::begin_batch(order, snapshot, next, view.replicas, false)
     } else {
         let state = if waits(order) { order.state } else { State::WaitingConfirmation };
-        let message = match state {
-            State::WaitingInterval => format!("batch {} waits for its time", next + 1),
-            _ => format!("batch {} waits for confirmation", next + 1),
-        };
+        let message = waits_for(state, next);
         let told = match order.hands.told.as_str() {
             "" => message.clone(),
             told => format!("{message}; {told}"),
@@ -186,6 +183,18 @@ fn scaled(order: &Order, view: &DeploymentView) -> Option<Decision> {
 /// Whether only numbers are put right: nobody asked to step back.
 fn puts_right(order: &Order) -> bool {
     waits(order) || is_in_batch(order)
+}
+
+fn waits_for(state: State, next: usize) -> String {
+    match state {
+        State::WaitingInterval => format!("batch {} waits for its time", next + 1),
+        _ => format!("batch {} waits for confirmation", next + 1),
+    }
+}
+
+/// What an order waits for, if it waits.
+pub(in crate::rollout) fn waiting_message(order: &Order) -> Option<String> {
+    waits(order).then(|| waits_for(order.state, order.batch + 1))
 }
 
 /// Whether the order waits for a person or for its time.

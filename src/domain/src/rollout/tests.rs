@@ -114,6 +114,11 @@ fn batches_of(strategy: Strategy, replicas: i32) -> Vec<Batch> {
 }
 
 /// An order that was just accepted.
+/// A patch of the Deployment that views show, which changes nothing.
+fn written() -> Patch {
+    Patch { uid: Some("uid".into()), ..Patch::default() }
+}
+
 fn accepted(kind: Kind, strategy: Strategy, replicas: i32) -> Order {
     Order {
         id: OrderId::new(),

@@ -1,6 +1,9 @@
 //! What somebody else sets while an order borrows it is theirs, and comes back at the end.
 
-use super::*;
+use super::{
+    edit::{DEADLINE, STRATEGY, SURGE, UNAVAILABLE},
+    *,
+};
 use crate::template::share::is_nothing;
 
 /// The Deployment before the order, with what others set since.
@@ -17,27 +20,50 @@ pub(super) fn taken_over(
     edits: &[Edit],
 ) -> Taken {
     let mut before = snapshot.clone();
-    let (own, live) = (&mut before.settings, &view.settings);
     let mut fields = Vec::new();
     for edit in edits {
-        match edit.path {
-            MIN_READY => own.min_ready_seconds = live.min_ready_seconds,
-            DEADLINE => own.progress_deadline_seconds = live.progress_deadline_seconds,
-            STRATEGY => own.strategy = live.strategy.clone(),
-            // They count only for a rolling update, which the live one is.
-            SURGE | UNAVAILABLE if own.strategy["rollingUpdate"].is_object() => {
-                own.strategy["rollingUpdate"][edit.path] = edit.theirs.clone();
-            }
-            _ => continue,
+        if set(&mut before.settings, &view.settings, edit) {
+            fields.push(if edit.is_of_strategy() { STRATEGY } else { edit.path });
         }
-        let is_part = matches!(edit.path, SURGE | UNAVAILABLE);
-        fields.push(if is_part { STRATEGY } else { edit.path });
     }
-    let fitted = fit(own, &snapshot.settings, edits);
+    let fitted = fit(&mut before.settings, &snapshot.settings, edits);
     if !before.owners.is_null() {
         before.owners = ownership::taken_over(&before.owners, &view.owners, &fields);
     }
     Taken { before, fitted }
+}
+
+/// Puts what somebody set in place of what was the user's. False where that is no setting of
+/// the user's, or none any more.
+fn set(own: &mut BorrowedSettings, live: &BorrowedSettings, edit: &Edit) -> bool {
+    match edit.path {
+        MIN_READY => own.min_ready_seconds = live.min_ready_seconds,
+        DEADLINE => own.progress_deadline_seconds = live.progress_deadline_seconds,
+        STRATEGY => own.strategy = live.strategy.clone(),
+        // They count only for a rolling update, which the live one is.
+        SURGE | UNAVAILABLE if own.strategy["rollingUpdate"].is_object() => {
+            own.strategy["rollingUpdate"][edit.path] = edit.theirs.clone();
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// Settings that are given back, with what somebody set meanwhile in their place.
+pub(super) fn beside(
+    own: &BorrowedSettings,
+    view: &DeploymentView,
+    edits: &[Edit],
+) -> BorrowedSettings {
+    let mut now = own.clone();
+    for edit in edits {
+        set(&mut now, &view.settings, edit);
+        if edit.path == PAUSED {
+            now.paused = view.settings.paused;
+        }
+    }
+    fit(&mut now, own, edits);
+    now
 }
 
 /// The Deployment before an order that begins, with what others set since that was noted. What

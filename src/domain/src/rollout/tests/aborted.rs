@@ -38,18 +38,19 @@ fn an_aborted_release_stops_with_the_pods_that_it_has(
 
 /// How many pods there are by the time of the pause is known only behind a closed gate.
 #[rstest]
-#[case::all_at_once(Step::BringUp, rolling("25%", 0), 3, 9, rolling(2, 0))]
-#[case::a_way_back(Step::RollBack, rolling("100%", 0), 10, 6, rolling(6, 0))]
-#[case::at_its_end(Step::RestoreSettings, rolling("25%", "25%"), 10, 4, rolling(4, 0))]
-#[case::none_too_many(Step::RestoreSettings, rolling("25%", "25%"), 5, 5, rolling(1, 0))]
-#[case::without_surge(Step::BringUp, rolling(0, 2), 2, 8, rolling(0, 2))]
-#[case::without_surge_in_percent(Step::BringUp, rolling("0%", "25%"), 2, 8, rolling(0, 2))]
+#[case::all_at_once(Step::BringUp, rolling("25%", 0), 3, 9, rolling(2, 0), 3)]
+#[case::a_way_back(Step::RollBack, rolling("100%", 0), 10, 6, rolling(6, 0), 10)]
+#[case::at_its_end(Step::RestoreSettings, rolling("25%", "25%"), 10, 4, rolling(4, 0), 10)]
+#[case::none_too_many(Step::RestoreSettings, rolling("25%", "25%"), 5, 5, rolling(1, 0), 6)]
+#[case::without_surge(Step::BringUp, rolling(0, 2), 2, 8, rolling(0, 2), 2)]
+#[case::without_surge_in_percent(Step::BringUp, rolling("0%", "25%"), 2, 8, rolling(0, 2), 2)]
 fn the_gate_closes_before_an_aborted_release_is_stopped_that_goes_on_by_itself(
     #[case] step: Step,
     #[case] strategy: Value,
     #[case] new: i32,
     #[case] old: i32,
     #[case] closed: Value,
+    #[case] new_at_rest: i32,
 ) {
     let mut view = shown(new, None, old);
     (view.settings.strategy, view.settings.min_ready_seconds) = (strategy.clone(), 5);
@@ -65,15 +66,21 @@ fn the_gate_closes_before_an_aborted_release_is_stopped_that_goes_on_by_itself(
         (Some(&closed), Some(false), Some(GATE_SECONDS))
     );
 
-    // Seen to be made, it is followed by the pause.
+    // Seen to be made, it is followed by the pause, once Kubernetes came to rest behind it.
     let intent = Intent {
         effect: closing.effect.clone().unwrap(),
         applied: Some(Applied { deployment: 1, replica_set: None }),
     };
     let order = Order { step: Step::PauseInPlace, intent: Some(intent), ..order };
+    let mut view = shown(new, None, old);
     (view.settings.strategy, view.settings.min_ready_seconds) = (closed, GATE_SECONDS);
+    if new < new_at_rest {
+        assert_waits(&ask(&order, view.clone(), at(SOON)), None);
+    }
+    let at_rest = shown(new_at_rest, None, old);
+    (view.new, view.old) = (at_rest.new, at_rest.old);
     let frozen = moved(ask(&order, view, at(SOON)));
-    let surplus = (new + old - 10).max(0);
+    let surplus = (new_at_rest + old - 10).max(0);
     assert_eq!((frozen.state, frozen.step), (State::Aborted, Step::PauseInPlace));
     assert_eq!(
         numbers(&frozen),
@@ -102,7 +109,7 @@ fn an_aborted_release_whose_last_change_may_still_arrive_is_fenced_before_it_is_
     let mut paused = shown(3, Some(at(0)), 7);
     (paused.settings.paused, paused.settings.strategy) = (true, rolling(0, 1));
     let fencing = moved(ask(&unmade, paused.clone(), at(SOON)));
-    assert_eq!((fencing.step, patch(&fencing)), (Step::PauseInPlace, Patch::default()));
+    assert_eq!((fencing.step, patch(&fencing)), (Step::PauseInPlace, written()));
     let frozen = moved(ask(&aborted_at(Step::CloseGate), paused, at(SOON)));
     assert_eq!((frozen.step, numbers(&frozen).0), (Step::PauseInPlace, json!(0)));
 }

@@ -7,6 +7,7 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::*;
+use crate::rollout::changed_meanwhile;
 use crate::{
     order::intent::{Borrow, NO_DEADLINE_SECONDS},
     template::{graceful_start::GracefulStartChange, spec::SpecChange},
@@ -235,16 +236,42 @@ fn a_share_of_no_pods_is_never_written_since_kubernetes_refuses_it() {
     let order = at_step(Step::ScaleDownOld, in_batches(3, Pace::Manual));
     let mut view = shown(1, Some(at(0)), 1);
     view.replicas = 2;
-    let transition = moved(ask(&order, view.clone(), at(SOON)));
+    let rests = moved(ask(&order, view, at(SOON)));
     assert_eq!(
-        (transition.step, &transition.effect),
-        (Step::ScaleDownOld, &None),
-        "surge and unavailable cannot both be 0"
+        (rests.step, patch(&rests).paused),
+        (Step::Paused, Some(true)),
+        "of so few pods Kubernetes would let one go at once"
     );
-    assert_eq!(batches(&transition), [(0, State::Succeeded, Some(0))]);
-    let mut next = order;
-    next.batches[0].target = 0;
-    assert_eq!(moved(ask(&next, view, at(SOON))).step, Step::Paused);
+    let succeeded = (0, State::Succeeded, Some(0));
+    assert!(batches(&rests).contains(&succeeded), "{:?}", rests.batches);
+}
+
+/// The Deployment was scaled down in the middle, and Kubernetes left one new pod too many.
+#[test]
+fn a_new_pod_too_many_is_taken_back_before_the_order_rests() {
+    let mut order = at_step(Step::ScaleDownOld, in_batches(3, Pace::Manual));
+    order.batches[0].target = 3;
+    let back = moved(ask(&order, shown(4, Some(at(0)), 7), at(SOON)));
+    assert_eq!(back.step, Step::ScaleDownOld);
+    let Some(Effect::ReplicaSet(size)) = back.effect else { panic!("{back:?}") };
+    assert_eq!((size.replicas, size.part_of), (3, Some(10)));
+    assert_eq!(moved(ask(&order, shown(3, Some(at(0)), 7), at(SOON))).step, Step::Paused);
+}
+
+/// Written down, and not made yet, when a pod of the batch is lost.
+#[test]
+fn no_old_pod_goes_for_one_that_is_not_ready_any_more() {
+    let mut order = at_step(Step::BringUp, in_batches(3, Pace::Manual));
+    let down = moved(ask(&order, shown(3, Some(at(0)), 7), at(SOON)));
+    assert_eq!((down.step, patch(&down).ready), (Step::ScaleDownOld, Some(3)));
+    (order.step, order.hands) = (down.step, down.hands.unwrap_or_default());
+    order.intent = Some(Intent { effect: down.effect.unwrap(), applied: None });
+    let mut view = shown(3, Some(at(0)), 7);
+    view.new.as_mut().unwrap().pods.pop();
+    let up = moved(changed_meanwhile(&order, &view, at(SOON)));
+    assert_eq!((up.state, up.step, up.batch), (State::Running, Step::BringUp, 0));
+    assert_eq!(batches(&up), [(0, State::Running, Some(3))]);
+    assert!(up.message.contains("not Ready any more"), "{}", up.message);
 }
 
 // --- Paused and CloseGate ---

@@ -4,7 +4,10 @@ use rstest::rstest;
 
 use super::*;
 use crate::{
-    order::hands::Hands,
+    order::{
+        hands::{Hands, Written},
+        intent::Borrow,
+    },
     rollout::{changed_meanwhile, own_settings},
 };
 
@@ -81,7 +84,9 @@ fn a_resume_while_the_order_waits_is_taken_back_at_once_and_told() {
 fn a_resume_that_nobody_is_known_for_is_told_all_the_same() {
     let back = moved(ask(&order_at(Step::Paused), at_rest_and_resumed(), at(SOON)));
     assert!(
-        back.message.starts_with("somebody (Kubernetes notes no field manager"),
+        back.message.starts_with(
+            "batch 2 waits for confirmation; somebody (Kubernetes notes no field manager"
+        ),
         "{}",
         back.message
     );
@@ -322,6 +327,106 @@ fn a_version_that_somebody_sets_at_the_last_moment_is_not_overwritten_unseen(
         assert_eq!(again.template, made.template);
         assert!(again.is_expected("uid", &theirs.settings, &theirs.template));
     }
+}
+
+/// The first write took effect, and its answer was lost. Then somebody sets one field.
+#[test]
+fn what_the_order_wrote_itself_is_nobody_elses_although_the_answer_was_lost() {
+    let mut order = accepted(Kind::Deploy, in_batches(3, Pace::Manual), PODS);
+    let first = moved(ask(&order, untouched(), at(SOON)));
+    let made = patch(&first).clone();
+    (order.step, order.snapshot) = (first.step, first.snapshot.clone());
+    order.hands = first.hands.clone().unwrap();
+    order.intent = Some(Intent { effect: first.effect.unwrap(), applied: None });
+    let mut view = untouched();
+    view.template = template("new");
+    view.settings = BorrowedSettings {
+        min_ready_seconds: made.min_ready_seconds.unwrap(),
+        progress_deadline_seconds: made.progress_deadline_seconds.unwrap(),
+        paused: false,
+        strategy: made.strategy.clone().unwrap(),
+    };
+    view.settings.strategy["rollingUpdate"]["maxSurge"] = json!(7);
+    let anew = moved(changed_meanwhile(&order, &view, at(SOON)));
+    let mut theirs = own();
+    theirs.strategy["rollingUpdate"]["maxSurge"] = json!(7);
+    assert_eq!(anew.snapshot.as_ref().unwrap().settings, theirs, "{}", anew.message);
+    let again = patch(&anew);
+    assert_eq!(again.borrow, Borrow::Borrowed(theirs));
+    assert_eq!(
+        (&again.strategy, again.min_ready_seconds),
+        (&made.strategy, made.min_ready_seconds)
+    );
+    assert!(!anew.message.contains("minReadySeconds"), "{}", anew.message);
+}
+
+/// An order ends and gives the settings back, and somebody sets one before that is written.
+#[test]
+fn what_is_given_back_at_the_end_does_not_go_over_what_was_set_meanwhile() {
+    let mut order = order_at(Step::BringUp);
+    let mut view = at_work(Step::BringUp);
+    view.template = template("theirs");
+    let end = moved(ask(&order, view.clone(), at(SOON)));
+    assert_eq!((end.state, end.step), (State::Failed, Step::Done));
+    let back = patch(&end);
+    assert_eq!(back.strategy, Some(own().strategy));
+    assert!(back.is_expected("uid", &view.settings, &view.template));
+    (order.state, order.step) = (end.state, end.step);
+    order.intent = Some(Intent { effect: end.effect.unwrap(), applied: None });
+    view.settings.progress_deadline_seconds = 826;
+    assert!(!back.is_expected("uid", &view.settings, &view.template));
+    let again = patch(&moved(changed_meanwhile(&order, &view, at(SOON))));
+    assert_eq!(again.progress_deadline_seconds, Some(826));
+    assert_eq!(
+        (again.strategy.clone(), again.min_ready_seconds, again.paused, again.borrow.clone()),
+        (back.strategy, back.min_ready_seconds, back.paused, Borrow::Returned)
+    );
+    assert!(again.is_expected("uid", &view.settings, &view.template));
+}
+
+/// Somebody sets a field while an aborted release comes to rest behind its closed gate.
+#[test]
+fn what_is_set_while_an_aborted_release_comes_to_rest_is_kept_for_the_next_order() {
+    let mut order = order_at(Step::PauseInPlace);
+    (order.state, order.finalizing) = (State::Aborted, true);
+    order.hands.written = Written::default().after(&Patch {
+        strategy: Some(rolling(2, 0)),
+        min_ready_seconds: Some(GATE_SECONDS),
+        ..Patch::default()
+    });
+    let mut view = shown(5, None, 9);
+    view.settings.min_ready_seconds = GATE_SECONDS;
+    view.settings.strategy = rolling(4, 0);
+    let by = json!({ "f:strategy": { "f:rollingUpdate": { "f:maxSurge": {} } } });
+    let view = owned_by(view, "kubectl-patch", by);
+    let rest = moved(ask(&order, view, at(SOON)));
+    let mut theirs = own();
+    theirs.strategy["rollingUpdate"]["maxSurge"] = json!(4);
+    assert_eq!(rest.snapshot.as_ref().unwrap().settings, theirs);
+    let rest = patch(&rest);
+    assert_eq!((rest.paused, rest.borrow), (Some(true), Borrow::Borrowed(theirs)));
+}
+
+/// An executor may be late with a change of each kind, and the Deployment be another by then.
+#[rstest]
+#[case::a_release(accepted(Kind::Deploy, in_batches(3, Pace::Manual), PODS))]
+#[case::a_number_of_pods(Order {
+    target: Target { replicas: Some(3), ..accepted(Kind::Scale, in_batches(1, AUTOMATIC), PODS).target },
+    ..accepted(Kind::Scale, in_batches(1, AUTOMATIC), PODS)
+})]
+fn a_deployment_that_was_made_anew_is_left_alone(#[case] mut order: Order) {
+    let first = moved(ask(&order, untouched(), at(SOON)));
+    let made = patch(&first).clone();
+    let view = DeploymentView { uid: "another".into(), ..untouched() };
+    assert!(made.is_expected("uid", &view.settings, &view.template));
+    assert!(!made.is_expected("another", &view.settings, &view.template));
+    (order.step, order.snapshot, order.state) = (first.step, first.snapshot, first.state);
+    order.intent = Some(Intent { effect: first.effect.unwrap(), applied: None });
+    let end = moved(changed_meanwhile(&order, &view, at(SOON)));
+    assert_eq!((end.state, end.step, end.effect), (State::Failed, Step::Done, None));
+    order.state = State::Aborted;
+    let end = moved(changed_meanwhile(&order, &view, at(SOON)));
+    assert_eq!((end.step, end.effect), (Step::Done, None));
 }
 
 #[test]

@@ -161,7 +161,7 @@ fn a_change_that_comes_just_after_a_pause_does_not_lift_it() {
         assert_eq!((still.state, still.step), (State::WaitingConfirmation, step));
         let fence = patch(&still);
         assert_eq!(fence.expects.clone().unwrap().settings, view.settings, "for what is there now");
-        assert_eq!(Patch { expects: None, ..fence }, Patch::default());
+        assert_eq!(Patch { expects: None, ..fence }, written());
         assert_eq!(still.hands, None, "it is still known who paused it");
         // A person lets it go on, and what was set meanwhile is kept for the end.
         let asked = Order { goes_on: true, ..braked.clone() };

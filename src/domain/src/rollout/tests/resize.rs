@@ -59,7 +59,7 @@ fn one_write_sets_the_number_and_nothing_else() {
     assert_eq!((transition.state, transition.step), (State::Running, Step::Resize));
     assert_eq!(
         patch(&transition),
-        Patch { replicas: Some(4), borrow: Borrow::Unchanged, ..Patch::default() }
+        Patch { replicas: Some(4), borrow: Borrow::Unchanged, ..written() }
     );
     assert_eq!(batches(&transition), [(0, State::Running, Some(4))]);
     assert_eq!(
@@ -259,7 +259,7 @@ fn a_stop_ends_a_release_that_rests_half_way() {
     };
     assert_eq!(
         super::patch(&moved(ask(&back, with_pods(0, 0, None), at(SOON)))),
-        Patch { replicas: Some(PODS), ..Patch::default() }
+        Patch { replicas: Some(PODS), ..written() }
     );
 }
 
@@ -282,7 +282,7 @@ fn taken_back_it_brings_the_number_of_before_and_leaves_the_template() {
     let transition = moved(ask(&back, with_pods(4, 4, Some(at(0))), at(SOON)));
     assert_eq!(
         (transition.step, patch(&transition)),
-        (Step::Resize, Patch { replicas: Some(PODS), ..Patch::default() })
+        (Step::Resize, Patch { replicas: Some(PODS), ..written() })
     );
     (back.step, back.state) = (Step::Resize, State::Running);
     assert_eq!(
