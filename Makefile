@@ -1,6 +1,6 @@
 # Every target is one line that calls a script or cargo.
 
-.PHONY: help demo picture check dev test client-table chart release bench bench-report bench-rollback chaos every-step mutations cost fuzz fmt sqlx openapi
+.PHONY: help demo picture check dev test client-table chart release bench bench-report bench-rollback chaos every-step mutations cost otel fuzz fmt sqlx openapi
 .DEFAULT_GOAL := help
 
 help: ## print this list
@@ -47,6 +47,9 @@ mutations: ## build faults in, one at a time, and show that tests find them; hal
 
 bench-rollback: ## how fast a release goes back, beside kubectl rollout undo, on a real control plane
 	@scripts/bench rollback
+
+otel: ## what a collector gets of the program by OTLP, in a build with the feature otel
+	@scripts/test traces
 
 cost: ## what reading the worst inputs costs, in CPU time of a release build
 	@SQLX_OFFLINE=true SLUICE_COST_TIME=yes cargo test --quiet --locked --release --test cost -- --nocapture no_input_costs

@@ -28,7 +28,8 @@ PROGRAM = "sluice"
 
 
 def metadata(triple):
-    command = ["cargo", "metadata", "--locked", "--format-version", "1", "--filter-platform", triple]
+    # The features of what is released, as docker/compile builds it.
+    command = ["cargo", "metadata", "--locked", "--format-version", "1", "--filter-platform", triple, "--features", "sluice/otel"]
     return json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout)
 
 

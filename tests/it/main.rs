@@ -68,6 +68,7 @@ mod store;
 mod support;
 mod takeover;
 mod template;
+mod traces;
 mod upload;
 mod waiting;
 mod ways_back;

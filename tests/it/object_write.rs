@@ -76,6 +76,7 @@ fn record(application: ApplicationId) -> Record {
         created_by: "tester".into(),
         source: domain::Source::Api,
         refusals: false,
+        trace: None,
     }
 }
 

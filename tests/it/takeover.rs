@@ -18,14 +18,14 @@ use crate::support::{App, CLUSTER, batches, database_url, eventually, settings};
 const LEASE: &str = "10m";
 
 /// A simulated cluster that outlives the programs which drive orders on it.
-struct Cluster {
-    kubeconfig: std::path::PathBuf,
+pub(super) struct Cluster {
+    pub(super) kubeconfig: std::path::PathBuf,
     _folder: tempfile::TempDir,
     _program: Child,
 }
 
 impl Cluster {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let kubeconfig = folder.path().join("kubeconfig");
         let program = Command::new(env!("CARGO_BIN_EXE_sluice"))

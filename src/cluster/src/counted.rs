@@ -1,4 +1,5 @@
-//! A client whose requests are counted, by what they ask for and what was answered.
+//! A client whose requests are counted, by what they ask for and what was answered, and are
+//! spans of the trace of whoever sends them.
 
 use std::{
     error::Error,
@@ -10,6 +11,7 @@ use http::{Method, Request, Response};
 use kube::{Client, client::Body};
 use tokio::time::Instant;
 use tower::Service;
+use tracing::{Instrument, Span, field::Empty};
 
 /// Resources that are counted by their names, with those beneath an object; every other one
 /// is `other`, so that there are never more.
@@ -60,19 +62,49 @@ impl Service<Request<Body>> for Counted {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let client = self.client.clone();
         let asked = Asked::of(request.method(), request.uri().path(), request.uri().query());
-        Box::pin(async move {
+        // Here, and not when it is awaited: the queue of a client hands on in which span it is
+        // called, and awaits it in none.
+        let span = span_of(&request, &asked);
+        let noted = span.clone();
+        let sent = async move {
             let begun = Instant::now();
             let answer = client.send(request).await;
             let status = match &answer {
                 Ok(response) => response.status().as_str().to_owned(),
                 Err(_) => "none".to_owned(),
             };
+            noted.record("status", &status);
             metrics::counter!("sluice_kubernetes_requests_total", "verb" => asked.verb, "resource" => asked.resource, "status" => status).increment(1);
             metrics::histogram!("sluice_kubernetes_request_seconds", "verb" => asked.verb)
                 .record(begun.elapsed());
             Ok(answer?)
-        })
+        };
+        Box::pin(sent.instrument(span))
     }
+}
+
+/// The span of a request: what it asks for and where, and nothing that it says. Those that
+/// nobody's trace is about have none.
+fn span_of(request: &Request<Body>, asked: &Asked) -> Span {
+    if Span::current().is_none() {
+        return Span::none();
+    }
+    let (method, resource) = (request.method().as_str(), asked.resource);
+    let namespace = namespace_of(request.uri().path());
+    tracing::info_span!(
+        "cluster_request",
+        otel.name = format!("{method} {resource}"),
+        method,
+        resource,
+        namespace,
+        status = Empty
+    )
+}
+
+/// The namespace that a path leads into.
+fn namespace_of(path: &str) -> Option<&str> {
+    let (_, rest) = path.split_once("/namespaces/")?;
+    rest.split_once('/').map(|(namespace, _)| namespace)
 }
 
 /// What a request asks for, in Kubernetes' words.
@@ -131,6 +163,14 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    #[rstest]
+    #[case("/apis/apps/v1/namespaces/shop/deployments/web", Some("shop"))]
+    #[case("/api/v1/namespaces/kube-system", None)]
+    #[case("/api/v1/pods", None)]
+    fn a_request_is_about_a_namespace_or_none(#[case] path: &str, #[case] of: Option<&str>) {
+        assert_eq!(namespace_of(path), of);
+    }
 
     #[rstest]
     #[case("GET", "/version", None, "get", "other")]

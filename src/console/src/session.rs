@@ -23,7 +23,7 @@ use crate::{
     frame::{Frame, Leads, Place},
 };
 use domain::{
-    Source,
+    Source, TraceParent,
     access::{Access, Action},
 };
 use service::{Caller, Permit, RequestIdentity, SessionRow, SessionToken, Visit, acting_name};
@@ -33,7 +33,7 @@ const NONCE: usize = 64;
 
 /// Who is signed in. A handler that asks for it is reached by nobody else.
 #[derive(Debug, Clone)]
-pub(crate) struct SignedIn(pub SessionRow, String, Arc<Access>, IpAddr);
+pub(crate) struct SignedIn(pub SessionRow, String, Arc<Access>, IpAddr, Option<TraceParent>);
 
 impl SignedIn {
     /// The caller's name: a person's with that of the key, or the key's.
@@ -78,6 +78,7 @@ impl SignedIn {
             principal: self.0.name.clone(),
             person: self.0.person.as_ref().map(|person| person.subject.clone()),
             request_id: Uuid::now_v7().to_string(),
+            trace: self.4,
             source: Source::Console,
             reason: String::new(),
             peer: Some(self.3),
@@ -120,7 +121,8 @@ impl FromRequestParts<Console> for SignedIn {
             // Of the ways on which anybody is signed in, nobody can read along.
             let access = console.service.access(&found.grants, peer, true);
             let name = acting_name(found.session.person.as_ref(), &found.session.name);
-            return Ok(Self(found.session, name, access, peer));
+            let trace = parts.extensions.get().copied();
+            return Ok(Self(found.session, name, access, peer, trace));
         }
         // A page leads to the form to sign in; what a script or a form asks for does not.
         let is_page = parts.method == Method::GET

@@ -34,6 +34,7 @@ pub mod rollout;
 pub mod snapshot;
 pub mod source;
 pub mod template;
+pub mod trace;
 
 pub use advice::Advice;
 pub use cluster::{ClusterId, ClusterIdentity, KnownCluster};
@@ -45,3 +46,4 @@ pub use input::Input;
 pub use order::hold;
 pub use rejection::Rejection;
 pub use source::Source;
+pub use trace::TraceParent;

@@ -20,13 +20,14 @@ pub(crate) mod security;
 pub(crate) mod serve;
 pub mod state;
 pub mod throttle;
+mod trace;
 
 use std::time::{Duration, Instant};
 
 use axum::{
     extract::{Request, State},
     http::{
-        HeaderValue,
+        HeaderValue, Method,
         header::{CACHE_CONTROL, HOST},
     },
     middleware::Next,
@@ -36,7 +37,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
-    edge::connection::Peer,
+    edge::{connection::Peer, trace::RequestTrace},
     wire::{contract, error::ApiError, params::Params},
 };
 use domain::{limits, rejection::shortened};
@@ -72,8 +73,15 @@ pub async fn answer(State(edge): State<Edge>, mut request: Request, next: Next) 
         .get(HOST)
         .map(|host| shortened(&String::from_utf8_lossy(host.as_bytes())))
         .unwrap_or_default();
-    let span = tracing::info_span!("request", request.id = %id, operation = name, key.id = tracing::field::Empty);
+    // What is asked for again and again, such as the health, is no trace.
+    let trace = operation.map(|_| RequestTrace::of(request.headers()));
+    let span = tracing::info_span!("request", request.id = %id, operation = name, key.id = tracing::field::Empty,
+        trace.id = trace.map(|it| tracing::field::display(it.id())), span.id = trace.and_then(RequestTrace::span).map(tracing::field::display),
+        parent.id = trace.and_then(|it| it.parent).map(tracing::field::display));
     request.extensions_mut().insert(RequestId(id.clone()));
+    if let Some(trace) = trace {
+        request.extensions_mut().insert(trace.own);
+    }
 
     let work = async {
         let started = Instant::now();
@@ -132,10 +140,17 @@ fn count(operation: &'static str, code: &str, took: Duration) {
 }
 
 /// Lets a request in to what is served beside the API, if its peer may send another one.
+/// One that may change something belongs to a trace.
 pub async fn let_in(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
     name_host(&mut request);
     let counted = counted(&edge, &mut request, false).and_then(|()| too_long(&request));
     match counted {
+        Ok(()) if request.method() == Method::POST => {
+            let trace = RequestTrace::of(request.headers());
+            let span = tracing::info_span!("form", trace.id = %trace.id(), span.id = trace.span().map(tracing::field::display), parent.id = trace.parent.map(tracing::field::display));
+            request.extensions_mut().insert(trace.own);
+            next.run(request).instrument(span).await
+        }
         Ok(()) => next.run(request).await,
         Err(error) => response::failure(&error, "", "", serde_json::Map::new()),
     }

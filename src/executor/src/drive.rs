@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::Executor;
 use cluster::{ClusterError, Key, manifest::WriteContext};
 use domain::{
+    TraceParent,
     observed::{CreateFailure, Facts, Observation},
     order::{
         Order, State, Step,
@@ -81,7 +82,10 @@ impl Executor {
         stop: CancellationToken,
     ) -> Lease {
         let (lease, order) = (taken.lease, &taken.order);
-        let span = tracing::info_span!("drive", order.id = %lease.order, lease.generation = lease.generation, cluster.id = %self.settings.cluster, namespace = order.namespace, application = order.name);
+        // The same trace at each drive of the order, by whichever program.
+        let trace = taken.trace.map_or_else(TraceParent::new, TraceParent::child);
+        let span = tracing::info_span!("drive", order.id = %lease.order, lease.generation = lease.generation, cluster.id = %self.settings.cluster, namespace = order.namespace, application = order.name,
+            trace.id = %trace.trace(), span.id = trace.recorded_span().map(tracing::field::display), parent.id = taken.trace.map(|parent| tracing::field::display(parent.span())));
         let driven = tracing::Instrument::instrument(self.drive_to_end(taken, woken, stop), span);
         driven.await;
         lease
@@ -120,7 +124,7 @@ impl Executor {
     }
 
     fn begin(&self, taken: TakenUp, woken: Receiver<u64>) -> Option<Drive> {
-        let TakenUp { lease, order, pods } = taken;
+        let TakenUp { lease, order, pods, .. } = taken;
         if order.cluster != self.settings.cluster {
             tracing::error!(cluster = %order.cluster, "the order is another cluster's, and is left alone");
             return None;

@@ -172,6 +172,7 @@ impl Service {
             }
             let mut tx = self.begin().await?;
             tx.acted_by(&caller.principal, caller.person.as_deref());
+            tx.traced(caller.trace);
             if let Kind::Access(change) = &kind {
                 self.begin_access_change(&mut tx, caller, change).await?;
             }

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use secrecy::SecretString;
 
 use domain::{
-    ApplicationId, ReleaseId, Source, order::plan::Strategy, package::PackageKind,
+    ApplicationId, ReleaseId, Source, TraceParent, order::plan::Strategy, package::PackageKind,
     template::spec::SpecChange,
 };
 
@@ -24,6 +24,8 @@ pub struct Caller {
     pub person: Option<String>,
     /// The request's own id, as it is in the reply and the log.
     pub request_id: String,
+    /// The request's span, and the trace that it belongs to; none = it has none.
+    pub trace: Option<TraceParent>,
     /// What it is asked through.
     pub source: Source,
     /// Why, in the caller's own words; may be empty.
@@ -45,6 +47,7 @@ impl Caller {
             principal: "sluice".into(),
             person: None,
             request_id: String::new(),
+            trace: None,
             source: Source::Cli,
             reason: String::new(),
             peer: None,

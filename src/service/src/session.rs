@@ -334,6 +334,7 @@ fn by_sign_in(key_id: String, name: String, sign_in: &str, visit: &Visit) -> Cal
         name,
         person: None,
         request_id: String::new(),
+        trace: None,
         source: Source::Console,
         reason: String::new(),
         peer: visit.peer.parse().ok(),

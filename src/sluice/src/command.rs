@@ -57,6 +57,7 @@ fn command(name: &str) -> Caller {
         principal: name.into(),
         person: None,
         request_id: String::new(),
+        trace: None,
         source: Source::Cli,
         reason: String::new(),
         peer: None,

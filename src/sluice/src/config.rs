@@ -23,6 +23,7 @@ mod notify;
 mod package;
 mod retention;
 mod rights;
+mod traces;
 
 pub use access::{
     Attachment, CreateKey, KeyCommand, OneKey, OnePolicy, OnePrincipal, PolicyCommand,
@@ -39,6 +40,7 @@ pub use notify::{CreateChannel, NotifyCommand, OneChannel};
 pub use package::{FetchPackage, PackageRules, PackageServing, PackageUploads};
 pub use retention::RetentionServing;
 pub use rights::{PrintRights, ServiceAccount};
+pub use traces::TraceServing;
 
 /// Change orders for Kubernetes, speaking the EDAS API.
 #[derive(Debug, Parser)]
@@ -267,6 +269,9 @@ pub struct Serve {
     /// Address and port to serve metrics on, for Prometheus, as plain HTTP at /metrics; or off. There are no credentials: whoever reaches it reads them.
     #[arg(long, env = "SLUICE_METRICS_LISTEN", default_value = "off")]
     pub metrics_listen: Listen,
+    /// Traces.
+    #[command(flatten)]
+    pub traces: TraceServing,
     /// How log lines are written to standard error.
     #[arg(long, env = "SLUICE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,

@@ -28,7 +28,7 @@ pub(crate) struct Driving {
     pub(crate) executors: OwnExecutors,
     pub(crate) lease: Duration,
     pub(crate) concurrency: usize,
-    /// Whether requests to clusters are counted.
+    /// Whether requests to clusters are counted, and spans.
     pub(crate) counted: bool,
 }
 

@@ -13,6 +13,7 @@ mod process;
 mod serve;
 mod simulate;
 mod statements;
+mod traces;
 
 use std::process::ExitCode;
 

@@ -18,7 +18,10 @@ use tracing_subscriber::{
     EnvFilter, Layer, filter::Targets, fmt, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
-use crate::statements::{REPORTS, Statements};
+use crate::{
+    statements::{REPORTS, Statements},
+    traces::Traces,
+};
 
 pub(crate) async fn connect(database: &Database) -> Result<Store> {
     let (url, longest) =
@@ -77,8 +80,9 @@ pub(crate) fn random_hex(bytes: usize) -> Result<String> {
     Ok(hex::encode(random))
 }
 
-/// Begins to log; and to take the times of statements, where `counts`.
-pub(crate) fn start_log(format: LogFormat, counts: bool) -> Result<()> {
+/// Begins to log; to take the times of statements, where `counts`; and to hand spans on, where
+/// traces are sent.
+pub(crate) fn start_log(format: LogFormat, counts: bool, traces: Option<&Traces>) -> Result<()> {
     // sqlx logs each statement that runs long; that is for those who ask for it.
     let filter = match std::env::var("SLUICE_LOG") {
         Ok(given) => EnvFilter::builder()
@@ -97,6 +101,13 @@ pub(crate) fn start_log(format: LogFormat, counts: bool) -> Result<()> {
     tracing_subscriber::registry()
         .with(lines.with_filter(filter))
         .with(counts.then(|| Statements.with_filter(reports)))
+        // Whatever the log is to show: what a collector gets are spans of the program's own.
+        .with(traces.map(|traces| {
+            let own = Targets::new()
+                .with_target("sluice", tracing::Level::INFO)
+                .with_target(REPORTS, tracing::Level::DEBUG);
+            traces.layer().with_filter(own)
+        }))
         .init();
     Ok(())
 }

@@ -17,7 +17,7 @@ use sluice::{
     },
 };
 use store::Store;
-use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
+use tokio::{net::TcpListener, sync::Notify, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -25,6 +25,7 @@ use crate::{
     metrics::Metrics,
     process::{StopSignal, connect, random_hex, start_log},
     simulate::simulated_config,
+    traces::Traces,
 };
 
 /// Open files that the program needs besides those of its connections: the
@@ -42,7 +43,8 @@ pub(crate) async fn serve(settings: Serve) -> Result<()> {
         Listen::Off => None,
         Listen::On(address) => Some((address, Metrics::install()?)),
     };
-    start_log(settings.log_format, metrics.is_some())?;
+    let traces = Traces::begin(&settings.traces)?;
+    start_log(settings.log_format, metrics.is_some(), traces.as_ref())?;
     // From the first moment on a signal ends the program in good order.
     let mut stopped = StopSignal::listen()?;
     let listeners = settings.listeners().map_err(|why| anyhow!("{why}"))?;
@@ -106,7 +108,7 @@ pub(crate) async fn serve(settings: Serve) -> Result<()> {
             executors: executors.clone(),
             lease: settings.lease,
             concurrency: usize::try_from(settings.concurrency).context("--concurrency")?,
-            counted: metrics.is_some(),
+            counted: metrics.is_some() || traces.is_some(),
         };
         if settings.only_own_cluster && settings.cluster == ClusterKind::None {
             bail!(
@@ -250,12 +252,16 @@ pub(crate) async fn serve(settings: Serve) -> Result<()> {
         }
         ended = parts.join_next() => ended,
     };
+    let ending = Instant::now();
     stop.cancel();
     let rest = async { while parts.join_next().await.is_some() {} };
     if tokio::time::timeout(END_WITHIN, rest).await.is_err() {
         tracing::warn!(
             "not everything ended in time; what is left is taken up by the next program"
         );
+    }
+    if let Some(traces) = traces {
+        traces.end(END_WITHIN.saturating_sub(ending.elapsed())).await;
     }
     match ended {
         Some(ended) => {

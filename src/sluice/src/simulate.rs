@@ -9,7 +9,7 @@ use crate::process::{StopSignal, start_log};
 
 /// Serves a simulated cluster until a signal comes. The kubeconfig is written once it answers.
 pub(crate) async fn simulate(settings: Simulate) -> Result<()> {
-    start_log(settings.log_format, false)?;
+    start_log(settings.log_format, false, None)?;
     let mut stopped = StopSignal::listen()?;
     let (listener, address) = simulated::bind(settings.listen)
         .await

@@ -12,11 +12,25 @@ pub(crate) const REPORTS: &str = "sqlx::query";
 /// Takes the time of every statement.
 pub(crate) struct Statements;
 
-impl<S: Subscriber> Layer<S> for Statements {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+/// A statement that ended.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Ended {
+    pub(crate) name: String,
+    pub(crate) seconds: f64,
+}
+
+impl Ended {
+    /// The statement that an event reports, if it is one of ours.
+    pub(crate) fn of(event: &Event<'_>) -> Option<Self> {
         let mut statement = Statement::default();
         event.record(&mut statement);
-        if let (Some(name), Some(seconds)) = (statement.name, statement.seconds) {
+        Some(Self { name: statement.name?, seconds: statement.seconds? })
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Statements {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if let Some(Ended { name, seconds }) = Ended::of(event) {
             metrics::histogram!("sluice_database_statement_seconds", "statement" => name)
                 .record(seconds);
         }

@@ -170,6 +170,7 @@ impl Store {
             after: None,
             touched: Vec::new(),
             author: None,
+            trace: None,
         })
     }
 
@@ -206,6 +207,8 @@ pub struct Tx {
     touched: Vec<ApplicationId>,
     /// The principal who asks for it, and the person, if one signed in.
     author: Option<(String, Option<String>)>,
+    /// The trace that orders of it belong to.
+    trace: Option<domain::TraceParent>,
 }
 
 impl Tx {

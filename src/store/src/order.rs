@@ -24,7 +24,7 @@ use super::{
     sealed::{SNAPSHOT, TARGET},
 };
 use domain::{
-    ApplicationId, BatchId, OrderId, Rejection,
+    ApplicationId, BatchId, OrderId, Rejection, TraceParent,
     application::Application,
     order::{DeploymentBefore, Kind, Order, Target, plan::Strategy},
 };
@@ -55,6 +55,12 @@ pub struct NewOrder<'a> {
 }
 
 impl Tx {
+    /// The trace that orders of this transaction belong to. Without one, an order that rolls
+    /// another one back is of that one's trace, and every other begins a new one.
+    pub fn traced(&mut self, trace: Option<TraceParent>) {
+        self.trace = trace;
+    }
+
     /// Writes an order with its batches, and wakes the executors once the
     /// transaction is committed.
     ///
@@ -81,8 +87,9 @@ impl Tx {
             r#"/* insert_order */ WITH inserted AS (
                  INSERT INTO change_order
                     (id, application_id, kind, strategy, target, snapshot, release_id, rolls_back, description, created_at, created_by, source, step_since, run_after,
-                     batch, confirmed, back_to, notes, replicas, replicas_before, packages, created_by_principal, created_by_person)
-                 VALUES ($1, $2, $3::text::order_kind, $4, $5, $6, $7, $8, $9, $10::timestamptz, $11, $12::text::order_source, $10, $10, $13::int, $13 + 1, nullif($13, 0), $14, $15, $16, $17, $21, $22)
+                     batch, confirmed, back_to, notes, replicas, replicas_before, packages, created_by_principal, created_by_person, trace_parent)
+                 VALUES ($1, $2, $3::text::order_kind, $4, $5, $6, $7, $8, $9, $10::timestamptz, $11, $12::text::order_source, $10, $10, $13::int, $13 + 1, nullif($13, 0), $14, $15, $16, $17, $21, $22,
+                     coalesce($23, (SELECT trace_parent FROM change_order WHERE id = $8), $24))
                  ON CONFLICT (application_id) WHERE finished_at IS NULL DO NOTHING RETURNING id
              ), batches AS (
                  INSERT INTO batch (id, order_id, index, target, updated_at, state, started_at, finished_at)
@@ -111,7 +118,10 @@ impl Tx {
             &targets,
             ORDER_CHANNEL,
             principal,
-            person
+            person,
+            self.trace.map(String::from),
+            // Nobody asked, or nobody who has a trace: what is done for it is one all the same.
+            String::from(TraceParent::new())
         )
         .fetch_optional(self.connection())
         .await?;

@@ -12,6 +12,7 @@ mod params;
 mod people;
 mod pod;
 mod signature;
+mod trace;
 mod value;
 
 use crate::entry::Entry;
@@ -32,6 +33,7 @@ pub fn all() -> Vec<Entry> {
         keyring::entries(),
         console::entries(),
         people::entries(),
+        trace::entries(),
     ]
     .into_iter()
     .flatten()

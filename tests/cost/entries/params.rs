@@ -164,6 +164,7 @@ fn caller() -> service::Caller {
         principal: "tests".into(),
         person: None,
         request_id: "request".into(),
+        trace: None,
         source: domain::Source::Api,
         reason: String::new(),
         peer: None,

@@ -3,6 +3,7 @@
 pub mod by_hand;
 pub mod found;
 pub mod held;
+pub mod program;
 pub mod proxy;
 pub mod real;
 pub mod sent;
@@ -425,6 +426,7 @@ pub fn caller() -> Caller {
         principal: "tester".into(),
         person: None,
         request_id: "request".into(),
+        trace: None,
         source: domain::Source::Api,
         reason: String::new(),
         peer: None,

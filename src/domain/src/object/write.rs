@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::template::names::{
     APPLICATION_LABEL, FENCE_ANNOTATION, NAME_LABEL, OWNER, OWNER_LABEL, WRITE_ANNOTATION,
 };
-use crate::{ApplicationId, OrderId, Source, name::is_label_value};
+use crate::{ApplicationId, OrderId, Source, TraceParent, name::is_label_value};
 
 /// The kinds of object that object writes are about, and that can be listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,6 +103,9 @@ pub struct Record {
     /// the answer.
     #[serde(default)]
     pub refusals: bool,
+    /// The trace of the request; none = one of an earlier version, or no request asked.
+    #[serde(default)]
+    pub trace: Option<TraceParent>,
 }
 
 /// What came of an object write: metadata of the object as written (null where it was

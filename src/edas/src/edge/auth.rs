@@ -207,6 +207,7 @@ fn caller_of(claim: Claim, name: String, parts: &Parts, peer: Peer) -> Result<Ca
         name,
         person: None,
         request_id,
+        trace: parts.extensions.get().copied(),
         source: Source::Api,
         reason: String::new(),
         peer: Some(peer.address),

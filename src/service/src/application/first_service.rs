@@ -146,6 +146,7 @@ impl Service {
                 created_by: caller.name.clone(),
                 source: caller.source,
                 refusals: true,
+                trace: caller.trace,
             };
             let action = Action::Create(service.object(&selector));
             let object_write =

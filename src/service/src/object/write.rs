@@ -41,6 +41,7 @@ impl Service {
             created_by: deed.caller.name.clone(),
             source: deed.caller.source,
             refusals: false,
+            trace: deed.caller.trace,
         };
         let answered = self
             .run(deed, (&application.cluster, &application.namespace), object_write, Some(&record))

@@ -14,7 +14,7 @@ use crate::{
     sealed::{INTENT, ORDER_TEMPLATE, SNAPSHOT, TARGET},
 };
 use domain::{
-    ApplicationId, OrderId,
+    ApplicationId, OrderId, TraceParent,
     order::{Order, intent::Intent},
 };
 
@@ -25,6 +25,8 @@ pub struct TakenUp {
     pub order: Order,
     /// The pods of each batch, in order.
     pub pods: Vec<Vec<PodState>>,
+    /// The span of the request that wrote it; none = on record is none that can be read.
+    pub trace: Option<TraceParent>,
 }
 
 /// A row of an order, with its batches in one column.
@@ -58,6 +60,7 @@ struct OrderRow {
     obstacle: Option<String>,
     obstacle_ms: i64,
     hold: Option<Value>,
+    trace_parent: Option<String>,
     batches: Value,
     pods: Value,
 }
@@ -86,8 +89,9 @@ impl Store {
         let taken = rows.into_iter().filter_map(|mut row| {
             let lease = *of.get(&row.id)?;
             let pods = document("pods", row.pods.take());
+            let trace = row.trace_parent.as_deref().and_then(TraceParent::read);
             let order = open(row, &self.keyring);
-            Some(order.and_then(|order| Ok(TakenUp { lease, order, pods: pods? })))
+            Some(order.and_then(|order| Ok(TakenUp { lease, order, pods: pods?, trace })))
         });
         Ok(taken.collect())
     }
@@ -110,7 +114,7 @@ async fn rows(
     let rows = sqlx::query_as!(
         OrderRow,
         r#"/* order */ SELECT o.id, o.application_id, o.cluster_id, a.namespace, a.name, o.kind::text AS "kind!", o.state::text AS "state!", o.step::text AS "step!",
-               o.step_since, o.batch, o.confirmed, o.back_to, o.strategy, o.target, o.snapshot, o.intent, o.applied, o.template, o.finalizing, o.trouble, o.hands, o.goes_on, o.rolls_back, o.created_at, o.outage_since, o.outage_ms, o.obstacle, o.obstacle_ms,
+               o.step_since, o.batch, o.confirmed, o.back_to, o.strategy, o.target, o.snapshot, o.intent, o.applied, o.template, o.finalizing, o.trouble, o.hands, o.goes_on, o.rolls_back, o.created_at, o.outage_since, o.outage_ms, o.obstacle, o.obstacle_ms, o.trace_parent,
                CASE WHEN o.may_be_held AND o.step = 'start' AND o.finished_at IS NULL THEN jsonb_build_object(
                    'by', o.held_by, 'until', o.held_until, 'approved', o.approved_by IS NOT NULL, 'lifted', o.lifted_by IS NOT NULL, 'changes', o.hold_changes,
                    'rules', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', r.name, 'held_by', r.held_by, 'reason', r.reason, 'calendar', r.calendar) ORDER BY r.name), '[]')

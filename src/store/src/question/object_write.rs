@@ -361,8 +361,8 @@ impl Tx {
         let target = Target::new(TemplateSource::Unchanged, 0, FailurePolicy::default());
         sqlx::query!(
             "/* record_object_write */ INSERT INTO change_order
-                 (id, application_id, kind, strategy, target, description, created_at, created_by, source, step_since, run_after, state, step, finished_at, message)
-             VALUES ($1, $2, $3::text::order_kind, $4, $5, $6, $7, $8, $9::text::order_source, $10, $10, $11::text::order_state, 'done', $10, $12)",
+                 (id, application_id, kind, strategy, target, description, created_at, created_by, source, step_since, run_after, state, step, finished_at, message, trace_parent)
+             VALUES ($1, $2, $3::text::order_kind, $4, $5, $6, $7, $8, $9::text::order_source, $10, $10, $11::text::order_state, 'done', $10, $12, $13)",
             record.order.0,
             record.application.0,
             word(Kind::ObjectWrite),
@@ -374,7 +374,8 @@ impl Tx {
             word(record.source),
             now.to_sqlx() as _,
             word(state),
-            message
+            message,
+            record.trace.map(String::from)
         )
         .execute(self.connection())
         .await?;

@@ -33,6 +33,7 @@ fn call(operation: &str, parameters: &[(&str, &str)]) -> Call {
         principal: "tests".into(),
         person: None,
         request_id: "R".into(),
+        trace: None,
         source: domain::Source::Api,
         reason: String::new(),
         peer: None,
