@@ -184,10 +184,14 @@ pub(in crate::rollout) fn set_since_its_end(
     view: &DeploymentView,
 ) -> Option<DeploymentBefore> {
     let snapshot = order.snapshot.as_ref()?;
-    let mut edits = edits(&order.hands.written, view);
-    // Without an owner it is what the order did not get to write.
-    edits.retain(|edit| edit.by.is_some());
-    let before = taken_over(snapshot, view, &edits).before;
+    let before = if order.hands.written == Written::default() {
+        with_what_others_set(snapshot, view)
+    } else {
+        let mut edits = edits(&order.hands.written, view);
+        // Without an owner it is what the order did not get to write.
+        edits.retain(|edit| edit.by.is_some());
+        taken_over(snapshot, view, &edits).before
+    };
     (before != *snapshot).then_some(before)
 }
 
