@@ -151,12 +151,10 @@ impl Eye<'_> {
     ) {
         let Some(last) = self.last_made() else { return };
         let is_fought = ANSWERS.contains(&last.step.as_str()) && last.step != "roll_back";
+        // Whoever paused it is obeyed, until a person lets the order go on with its plan.
+        let goes_on = before.settings.paused && !seen.settings.paused;
         for field in changed {
-            if !self.hands.set.remove(field) || !is_fought {
-                continue;
-            }
-            // Whoever paused it is obeyed, until a person lets the order go on.
-            if *field == "paused" && before.settings.paused && !seen.settings.paused {
+            if !self.hands.set.remove(field) || !is_fought || goes_on {
                 continue;
             }
             let earlier = self.hands.put_back.insert(field, last.decided);

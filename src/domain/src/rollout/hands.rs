@@ -179,20 +179,14 @@ pub(in crate::rollout) fn before(order: &Order, view: &DeploymentView) -> Option
     Some(taken_over(snapshot, view, &edits(&order.hands.written, view)).before)
 }
 
-/// The same of an order that ended and comes to rest; none where nobody set anything.
+/// The same of an order that ended and comes to rest, by who owns each field; none where nobody
+/// set anything.
 pub(in crate::rollout) fn set_since_its_end(
     order: &Order,
     view: &DeploymentView,
 ) -> Option<DeploymentBefore> {
     let snapshot = order.snapshot.as_ref()?;
-    let before = if order.hands.written == Written::default() {
-        with_what_others_set(snapshot, view)
-    } else {
-        let mut edits = edits(&order.hands.written, view);
-        // Without an owner it is what the order did not get to write.
-        edits.retain(|edit| edit.by.is_some());
-        taken_over(snapshot, view, &edits).before
-    };
+    let before = with_what_others_set(snapshot, view);
     (before != *snapshot).then_some(before)
 }
 
