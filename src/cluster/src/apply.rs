@@ -283,7 +283,7 @@ impl Writer<'_> {
                 self.view.put_deployment(key, deployment);
                 return Err(ClusterError::Changed);
             }
-            let operations = manifest::resize(&set, *replicas)
+            let operations = manifest::resize(&set, *replicas, &deployment)
                 .map_err(|error| ClusterError::Refused(error.to_string()))?;
             let parameters =
                 PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };

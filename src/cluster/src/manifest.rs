@@ -18,7 +18,10 @@ use domain::{
     ApplicationId, InstallationId, OrderId,
     name::fitting,
     order::intent::{Borrow, Change, Patch},
-    template::settings::BorrowedSettings,
+    template::{
+        settings::BorrowedSettings,
+        share::{self, Rounding},
+    },
 };
 
 /// Who writes, and under which token.
@@ -59,16 +62,40 @@ pub fn deployment(
     })
 }
 
-/// The JSON Patch that sets the size of the ReplicaSet `live`, unless it changed.
+/// What the Deployment controller notes on a ReplicaSet that it sizes: the Deployment's number
+/// of pods, and the most that there may be. It shares another number by them.
+const DESIRED_ANNOTATION: &str = "deployment.kubernetes.io/desired-replicas";
+const MOST_ANNOTATION: &str = "deployment.kubernetes.io/max-replicas";
+
+/// The JSON Patch that sets the size of the ReplicaSet `live`, unless it changed. It says on it
+/// which number of `deployment` that is a part of, as the Deployment controller would: by what
+/// stands there from earlier, that one would make a multiple of it, and let the pods of the
+/// other version go.
 ///
 /// # Errors
 /// As [`json_patch()`].
-pub fn resize(live: &Value, replicas: i32) -> Result<JsonPatch, serde_json::Error> {
-    serde_json::from_value(json!([
-        { "op": "test", "path": "/metadata/uid", "value": live["metadata"]["uid"] },
-        { "op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"] },
-        { "op": "add", "path": "/spec/replicas", "value": replicas },
-    ]))
+pub fn resize(
+    live: &Value,
+    replicas: i32,
+    deployment: &Value,
+) -> Result<JsonPatch, serde_json::Error> {
+    let spec = &deployment["spec"];
+    let all = spec["replicas"].as_i64().and_then(|it| i32::try_from(it).ok()).unwrap_or(1);
+    let surge = share::pods(&spec["strategy"]["rollingUpdate"]["maxSurge"], all, Rounding::Up);
+    let most = all.saturating_add(surge.unwrap_or(0));
+    let mut operations = vec![
+        json!({ "op": "test", "path": "/metadata/uid", "value": live["metadata"]["uid"] }),
+        json!({ "op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"] }),
+    ];
+    if !live["metadata"]["annotations"].is_object() {
+        operations.push(json!({ "op": "add", "path": "/metadata/annotations", "value": {} }));
+    }
+    for (name, number) in [(DESIRED_ANNOTATION, all), (MOST_ANNOTATION, most)] {
+        operations
+            .push(json!({ "op": "add", "path": annotation(name), "value": number.to_string() }));
+    }
+    operations.push(json!({ "op": "add", "path": "/spec/replicas", "value": replicas }));
+    serde_json::from_value(Value::Array(operations))
 }
 
 /// The JSON Patch that gives `live` another pod template.
@@ -325,6 +352,28 @@ mod tests {
             "metadata": { "uid": "u1", "resourceVersion": "5", "annotations": { FENCE_ANNOTATION: "6", "other": "kept" } },
             "spec": { "replicas": 3, "template": { "spec": {} }, "strategy": { "type": "RollingUpdate" }, "minReadySeconds": 4 },
         })
+    }
+
+    #[test]
+    fn a_size_says_which_number_it_is_a_part_of_as_kubernetes_does() {
+        let deployment = json!({ "spec": { "replicas": 9, "strategy": { "rollingUpdate": { "maxSurge": "25%" } } } });
+        let mut set = json!({
+            "metadata": { "uid": "u2", "resourceVersion": "5", "annotations": {
+                DESIRED_ANNOTATION: "1", MOST_ANNOTATION: "1", "deployment.kubernetes.io/revision": "2",
+            } },
+            "spec": { "replicas": 0 },
+        });
+        let operations = resize(&set, 4, &deployment).unwrap();
+        json_patch::patch(&mut set, &operations).unwrap();
+        assert_eq!(set["spec"]["replicas"], 4);
+        assert_eq!(
+            set["metadata"]["annotations"],
+            json!({ DESIRED_ANNOTATION: "9", MOST_ANNOTATION: "12", "deployment.kubernetes.io/revision": "2" })
+        );
+        let mut bare = json!({ "metadata": { "uid": "u2", "resourceVersion": "5" }, "spec": {} });
+        let operations = resize(&bare, 4, &deployment).unwrap();
+        json_patch::patch(&mut bare, &operations).unwrap();
+        assert_eq!(bare["metadata"]["annotations"][DESIRED_ANNOTATION], "9");
     }
 
     fn patched(live: &Value, patch: &Patch) -> Result<Value, json_patch::PatchError> {

@@ -245,8 +245,11 @@ pub(in crate::rollout) fn has_drifted(order: &Order, view: &DeploymentView) -> b
 pub(in crate::rollout) fn close_gate_to_correct(order: &Order, view: &DeploymentView) -> Decision {
     let (new, replicas) = (view.new_desired(), view.replicas);
     let planned = order.planned(order.batch, replicas);
-    let message = format!(
-        "the Deployment was scaled to {replicas} pods, of which {new} are new: putting that right to the {planned} that are planned"
+    let message = while_waiting(
+        order,
+        format!(
+            "the Deployment was scaled to {replicas} pods, of which {new} are new: putting that right to the {planned} that are planned"
+        ),
     );
     let mut transition =
         Transition::new(order, order.state, Step::CloseGate).with(change::close_gate());
