@@ -42,7 +42,7 @@ chaos: ## random lives of applications: SEEDS=10000 of them, from FIRST=0 on; sh
 every-step: ## stop the executor at every commit and every cluster call, on both sides, in every strategy and way back
 	@SLUICE_EVERY_STEP=all SQLX_OFFLINE=true scripts/postgres with target/steps-postgres cargo test --locked --test it every_step:: -- --nocapture --test-threads=4
 
-mutations: ## build faults in, one at a time, and show that tests find them; half an hour
+mutations: ## build faults in, one at a time, and show that tests find them; a build for each
 	@scripts/mutations
 
 bench-rollback: ## how fast a release goes back, beside kubectl rollout undo, on a real control plane

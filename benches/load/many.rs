@@ -8,7 +8,7 @@ use sqlx::PgPool;
 
 use super::{
     client::{Client, Key},
-    create, data, deploy_with, program,
+    create, deploy_with, program,
     program::Program,
     rounded, spread, takeover, yardstick,
 };
@@ -22,8 +22,14 @@ const CONFIRMED: usize = 100;
 /// How long statements and CPU time of orders that wait are counted.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// Longest time until all orders wait, or have ended.
+const LONGEST: Duration = Duration::from_secs(1200);
+
 const WAITING: &str =
     r#"{"type":"BatchUpdate","batchUpdate":{"batch":2,"releaseType":"manual","batchWaitTime":0}}"#;
+
+const PROGRESSING: &str =
+    r#"{"type":"BatchUpdate","batchUpdate":{"batch":2,"releaseType":"auto","batchWaitTime":0}}"#;
 
 /// What `waiting` orders cost that wait for a person, and what `progressing` others do to them.
 pub async fn measure(
@@ -39,7 +45,7 @@ pub async fn measure(
         Box::pin(async move { create(client, &format!("many-{number}"), PODS).await })
     });
     let applications = applications.await;
-    data::wait_until_ended(pool).await;
+    wait_until_ended_beside(pool, &[]).await;
     let before = server.memory();
     let (rest, others) = applications.split_at(waiting);
     let rest = rest.to_vec();
@@ -64,14 +70,12 @@ pub async fn measure(
     let begun = Instant::now();
     let released = spread(&server, key, progressing, move |client, number| {
         let application = others[number].clone();
-        Box::pin(async move { deploy_with(client, &application, super::BATCHES).await })
+        Box::pin(async move { deploy_with(client, &application, PROGRESSING).await })
     });
     let client = &mut server.client(key).await;
     let (_, mut taken_up) =
         tokio::join!(released, confirm_some(pool, client, &orders[..CONFIRMED.min(waiting)]));
-    while unfinished_beside(pool, &orders).await > 0 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    wait_until_ended_beside(pool, &orders).await;
     let progressed = begun.elapsed().as_secs_f64();
     let most_memory = server.memory();
     server.stop().await;
@@ -93,8 +97,8 @@ pub async fn measure(
     })
 }
 
-/// Confirms orders one after the other. The seconds from each answer until an executor holds
-/// the order, or has done more.
+/// Confirms orders one after the other. The seconds from each answer until an executor has
+/// written that the batch waits no more.
 async fn confirm_some(pool: &PgPool, client: &mut Client, orders: &[String]) -> Vec<f64> {
     let mut times = Vec::new();
     for order in orders {
@@ -122,15 +126,19 @@ async fn confirm_some(pool: &PgPool, client: &mut Client, orders: &[String]) -> 
 
 async fn wait_until_resting(pool: &PgPool, count: i64) {
     let resting = "SELECT count(*) FROM change_order WHERE state = 'waiting_confirmation' AND lease_holder IS NULL";
-    let deadline = Instant::now() + Duration::from_secs(1200);
+    let deadline = Instant::now() + LONGEST;
     while sqlx::query_scalar::<_, i64>(resting).fetch_one(pool).await.unwrap() < count {
         assert!(Instant::now() < deadline, "not all orders wait");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
-/// How many orders beside these are not at their end.
-async fn unfinished_beside(pool: &PgPool, orders: &[String]) -> i64 {
-    let count = "SELECT count(*) FROM change_order WHERE (finished_at IS NULL OR finalizing) AND id <> ALL($1::text[]::uuid[])";
-    sqlx::query_scalar(count).bind(orders).fetch_one(pool).await.unwrap()
+/// Waits until all orders beside these are at their end.
+async fn wait_until_ended_beside(pool: &PgPool, orders: &[String]) {
+    let open = "SELECT count(*) FROM change_order WHERE (finished_at IS NULL OR finalizing) AND id <> ALL($1::text[]::uuid[])";
+    let deadline = Instant::now() + LONGEST;
+    while sqlx::query_scalar::<_, i64>(open).bind(orders).fetch_one(pool).await.unwrap() > 0 {
+        assert!(Instant::now() < deadline, "not all orders end");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

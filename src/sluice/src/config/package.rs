@@ -182,9 +182,14 @@ fn scheme(text: &str) -> Result<String, String> {
 }
 
 fn store_url(text: &str) -> Result<Url, String> {
+    plain_address(text, "http://sluice.tools:8080")
+}
+
+/// An address of HTTP as whole as this example.
+pub(super) fn plain_address(text: &str, example: &str) -> Result<Url, String> {
     let wrong =
-        "must be an address such as http://sluice.tools:8080, without user, query and fragment";
-    let url = Url::parse(text).map_err(|_| wrong)?;
+        || format!("must be an address such as {example}, without user, query and fragment");
+    let url = Url::parse(text).map_err(|_| wrong())?;
     let is_plain = url.username().is_empty()
         && url.password().is_none()
         && url.query().is_none()
@@ -192,7 +197,7 @@ fn store_url(text: &str) -> Result<Url, String> {
     if matches!(url.scheme(), "http" | "https") && url.host_str().is_some() && is_plain {
         Ok(url)
     } else {
-        Err(wrong.into())
+        Err(wrong())
     }
 }
 

@@ -3,6 +3,8 @@
 use clap::Args;
 use url::Url;
 
+use super::package::plain_address;
+
 /// Whether spans are sent, and where.
 #[derive(Debug, Args)]
 pub struct TraceServing {
@@ -15,16 +17,5 @@ pub struct TraceServing {
 }
 
 fn collector(text: &str) -> Result<Url, String> {
-    let wrong =
-        "must be an address such as http://collector:4318, without user, query and fragment";
-    let url = Url::parse(text).map_err(|_| wrong)?;
-    let is_plain = url.username().is_empty()
-        && url.password().is_none()
-        && url.query().is_none()
-        && url.fragment().is_none();
-    if matches!(url.scheme(), "http" | "https") && url.host_str().is_some() && is_plain {
-        Ok(url)
-    } else {
-        Err(wrong.into())
-    }
+    plain_address(text, "http://collector:4318")
 }
