@@ -296,9 +296,12 @@ impl<'a> Eye<'a> {
         }
     }
 
-    /// What the order that wrote last leaves.
+    /// What the order that wrote last leaves, if the Deployment that it wrote is still there.
     pub(super) fn end_of_order(&mut self, last: Option<&Deployment>) {
         let (Some(order), Some(last)) = (self.of(), last) else { return };
+        if self.order.as_ref().is_some_and(|id| self.hands.wrote_one_before(id)) {
+            return;
+        }
         let settings = last.settings.clone();
         let back = || Settings { paused: settings.paused, ..self.user.clone() };
         let (is, want) = match (order.kind.as_str(), order.end.as_deref()) {

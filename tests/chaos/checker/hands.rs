@@ -56,6 +56,11 @@ impl Hands {
         !self.takes_pods && at >= self.until
     }
 
+    /// Whether an order wrote a Deployment that was deleted since.
+    pub fn wrote_one_before(&self, order: &str) -> bool {
+        self.former.contains(order)
+    }
+
     /// A Ready pod was lost.
     pub fn lost_pod(&mut self, at: i64) {
         self.until = self.until.max(at + CARRIED_OUT);
@@ -204,7 +209,7 @@ impl Eye<'_> {
 
     /// A Deployment that another hand made is nothing to orders that wrote the one before.
     pub(super) fn may_write(&mut self) {
-        let writes = self.order.as_ref().is_some_and(|id| self.hands.former.contains(id));
+        let writes = self.order.as_ref().is_some_and(|id| self.hands.wrote_one_before(id));
         if self.hands.made_at.is_some() && writes {
             self.wrong("an order wrote a Deployment that somebody made anew".into());
         }

@@ -78,7 +78,7 @@ pub(in crate::rollout) fn start(order: &Order, view: &DeploymentView, now: Times
         transition.snapshot = Some(snapshot);
         return transition.because(format!("going on from batch {}", order.batch + 1)).decided();
     }
-    let mut transition = begin_batch(order, &snapshot, 0, replicas, true);
+    let mut transition = begin_batch(order, &snapshot, view, 0, replicas, true);
     transition.snapshot = Some(snapshot);
     transition.decided()
 }
@@ -152,7 +152,7 @@ pub(in crate::rollout) fn bring_up(
     }
     if goal != planned {
         // Somebody scaled the Deployment: the batch is the same share of another number.
-        return begin_batch(order, snapshot, order.batch, replicas, false)
+        return begin_batch(order, snapshot, view, order.batch, replicas, false)
             .because(format!("the Deployment was scaled to {replicas} pods"))
             .decided();
     }
@@ -188,7 +188,8 @@ pub(in crate::rollout) fn bring_up(
     }
     match order.strategy.batch_gate_after(order.batch) {
         BatchGate::None => {
-            let mut transition = begin_batch(order, snapshot, order.batch + 1, replicas, false);
+            let mut transition =
+                begin_batch(order, snapshot, view, order.batch + 1, replicas, false);
             transition.batches.push(finished);
             transition.decided()
         }
@@ -305,7 +306,8 @@ pub(in crate::rollout) fn close_gate(
     if step_back::waits(order) && order.confirmed <= order.batch + 1 {
         // It closed to put numbers right.
         return if view.new_desired() < order.planned(order.batch, view.replicas) {
-            let mut transition = begin_batch(order, snapshot, order.batch, view.replicas, false);
+            let mut transition =
+                begin_batch(order, snapshot, view, order.batch, view.replicas, false);
             // Its time begins anew.
             let (index, message) = (order.batch, String::new());
             let anew = BatchTransition { index, state: State::Ready, target: None, message };
@@ -315,7 +317,7 @@ pub(in crate::rollout) fn close_gate(
             step_back::hold_still(order, view, order.batch + 1, order.state)
         };
     }
-    begin_batch(order, snapshot, order.batch + 1, view.replicas, false).decided()
+    begin_batch(order, snapshot, view, order.batch + 1, view.replicas, false).decided()
 }
 
 /// Waits until the last old pod is gone and the user's settings hold.
@@ -365,6 +367,7 @@ pub(in crate::rollout) fn await_pods(
 pub(in crate::rollout) fn begin_batch(
     order: &Order,
     snapshot: &DeploymentBefore,
+    view: &DeploymentView,
     from: usize,
     replicas: i32,
     first: bool,
@@ -389,7 +392,7 @@ pub(in crate::rollout) fn begin_batch(
     }
     transition
         .batch(index, State::Running, Some(target), "")
-        .with(change::bring_up(order, snapshot, index, replicas, first))
+        .with(change::bring_up(order, snapshot, view, index, replicas, first))
         .because(format!(
             "batch {} of {}: {target} of {replicas} pods",
             index + 1,

@@ -61,9 +61,13 @@ pub(in crate::rollout) fn create(order: &Order) -> Change {
 /// Lets the new pods of batch `index` come up beside the old ones, and lets go
 /// the old pods that earlier batches replaced: one write a batch. `first` also
 /// brings the template and keeps the user's settings on the object.
+///
+/// Kubernetes may have shared another number otherwise than planned. No old pod goes for a
+/// new one that is not there.
 pub(in crate::rollout) fn bring_up(
     order: &Order,
     snapshot: &DeploymentBefore,
+    view: &DeploymentView,
     index: usize,
     replicas: i32,
     first: bool,
@@ -71,8 +75,10 @@ pub(in crate::rollout) fn bring_up(
     let own = &snapshot.settings;
     let mut patch = Patch { paused: Some(false), ..Patch::default() };
     if order.strategy.count() > 1 {
-        let before = if index == 0 { 0 } else { order.planned(index - 1, replicas) };
-        let size = order.planned_size(index, replicas);
+        let planned = if index == 0 { 0 } else { order.planned(index - 1, replicas) };
+        let replaced = view.new.as_ref().map_or(0, ReplicaSetView::ready);
+        let before = planned.min(replaced.max(replicas - view.old_desired()));
+        let size = order.planned(index, replicas) - before;
         patch.min_ready_seconds = Some(GATE_SECONDS);
         patch.progress_deadline_seconds = Some(NO_DEADLINE_SECONDS);
         patch.strategy = Some(if order.target.max_unavailable > 0 {

@@ -43,7 +43,9 @@ use crate::{
 };
 
 pub use changed::changed_meanwhile;
-use edit::{AT_PAUSED, Edit, MIN_READY, PAUSED, SOMEBODY, edits, is_fought, manager, sentence};
+use edit::{
+    AT_PARTS, AT_PAUSED, Edit, MIN_READY, PAUSED, SOMEBODY, edits, is_fought, manager, sentence,
+};
 pub(in crate::rollout) use taken::with_what_others_set;
 use taken::{Taken, taken_over};
 
@@ -57,11 +59,18 @@ pub fn own_settings(view: &DeploymentView) -> &BorrowedSettings {
     borrowed(view).unwrap_or(&view.settings)
 }
 
-/// The same while they are borrowed; none where they are not.
+/// The same while they are borrowed; none where they are not. Who pauses a Deployment that an
+/// order left paused owns that alone: the strategy of the order's is told by its owner.
 pub(in crate::rollout) fn borrowed(view: &DeploymentView) -> Option<&BorrowedSettings> {
     let live = &view.settings;
-    let is_held = || live.paused && manager(view, AT_PAUSED).is_none();
-    view.borrowed.as_ref().filter(|_| live.min_ready_seconds == GATE_SECONDS || is_held())
+    let is_ours = |(part, at): (&str, &str)| {
+        let of = |settings: &BorrowedSettings| settings.strategy["rollingUpdate"][part].clone();
+        view.borrowed.as_ref().is_some_and(|own| of(own) != of(live)) && manager(view, at).is_none()
+    };
+    let is_held = || manager(view, AT_PAUSED).is_none() || AT_PARTS.into_iter().any(is_ours);
+    view.borrowed
+        .as_ref()
+        .filter(|_| live.min_ready_seconds == GATE_SECONDS || (live.paused && is_held()))
 }
 
 /// What follows from other hands; none where there are none, or none that matter here.
@@ -374,7 +383,9 @@ fn again(order: &Order, view: &DeploymentView, snapshot: &DeploymentBefore) -> (
             (Step::RestoreSettings, change::restore_settings(snapshot, seconds, false))
         }
         _ => {
-            (Step::BringUp, change::bring_up(order, snapshot, order.batch, view.replicas, is_first))
+            let all = view.replicas;
+            let up = change::bring_up(order, snapshot, view, order.batch, all, is_first);
+            (Step::BringUp, up)
         }
     };
     if let Change::Patch(Patch { borrow, .. }) = &mut patch

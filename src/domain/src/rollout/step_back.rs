@@ -155,7 +155,7 @@ pub(in crate::rollout) fn rest(order: &Order, view: &DeploymentView, now: Timest
     }
     let next = order.batch + 1;
     let mut transition = if order.confirmed > next {
-        batches::begin_batch(order, snapshot, next, view.replicas, false)
+        batches::begin_batch(order, snapshot, view, next, view.replicas, false)
     } else {
         let state = if waits(order) { order.state } else { State::WaitingConfirmation };
         let message = waits_for(state, next);

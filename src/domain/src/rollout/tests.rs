@@ -113,12 +113,12 @@ fn batches_of(strategy: Strategy, replicas: i32) -> Vec<Batch> {
     (0..strategy.count()).map(of).collect()
 }
 
-/// An order that was just accepted.
 /// A patch of the Deployment that views show, which changes nothing.
 fn written() -> Patch {
     Patch { uid: Some("uid".into()), ..Patch::default() }
 }
 
+/// An order that was just accepted.
 fn accepted(kind: Kind, strategy: Strategy, replicas: i32) -> Order {
     Order {
         id: OrderId::new(),

@@ -128,7 +128,7 @@ fn after_change(order: &Order, view: &DeploymentView, now: Timestamp) -> Decisio
         && view.new_ready(0, now) < ready
     {
         let index = order.batch;
-        return batches::begin_batch(order, snapshot, index, view.replicas, false)
+        return batches::begin_batch(order, snapshot, view, index, view.replicas, false)
             .because(format!("pods of batch {} are not Ready any more: old ones stay", index + 1))
             .decided();
     }

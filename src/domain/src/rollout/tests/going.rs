@@ -274,6 +274,30 @@ fn no_old_pod_goes_for_one_that_is_not_ready_any_more() {
     assert!(up.message.contains("not Ready any more"), "{}", up.message);
 }
 
+/// Kubernetes shared another number between both versions as they stood: three of eight new
+/// ones were planned to be five of eleven by now.
+#[test]
+fn no_old_pod_goes_for_one_that_was_planned_and_is_not_there() {
+    let begins = |new: i32, ready: i32, old: i32| {
+        let mut order = at_step(Step::CloseGate, in_batches(2, Pace::Manual));
+        order.confirmed = 2;
+        let mut view = shown(new, Some(at(0)), old);
+        view.replicas = 11;
+        view.settings.paused = true;
+        for pod in view.new.iter_mut().flat_map(|set| set.pods.iter_mut().skip(ready as usize)) {
+            pod.ready_since = None;
+        }
+        let up = moved(ask(&order, view, at(SOON)));
+        assert_eq!((up.step, up.batch), (Step::BringUp, 1));
+        let (surge, unavailable, ..) = numbers_of(&up, 11);
+        (surge, unavailable)
+    };
+    assert_eq!(begins(5, 5, 6), (json!(6), json!(5)));
+    assert_eq!(begins(3, 3, 8), (json!(8), json!(3)), "as many as there are");
+    assert_eq!(begins(5, 4, 7), (json!(7), json!(4)), "one of them is not Ready");
+    assert_eq!(begins(5, 4, 6), (json!(6), json!(5)), "the old one is gone already");
+}
+
 // --- Paused and CloseGate ---
 
 #[test]

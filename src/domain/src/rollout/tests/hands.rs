@@ -260,6 +260,19 @@ fn an_old_word_of_borrowed_settings_is_no_truth() {
     assert_eq!(*own_settings(&view), view.settings, "the user's own pause");
 }
 
+#[test]
+fn who_pauses_what_an_order_left_paused_does_not_make_its_strategy_the_users() {
+    let mut view = untouched();
+    view.settings = BorrowedSettings { paused: true, strategy: rolling(0, 1), ..own() };
+    view.borrowed = Some(own());
+    let view = owned_by(view, "kubectl-rollout", json!({ "f:paused": {} }));
+    assert_eq!(*own_settings(&view), own());
+    let theirs = json!({ "f:maxSurge": {}, "f:maxUnavailable": {} });
+    let theirs = json!({ "f:paused": {}, "f:strategy": { "f:rollingUpdate": theirs } });
+    let view = owned_by(view, "kubectl-edit", theirs);
+    assert_eq!(*own_settings(&view), view.settings);
+}
+
 /// What the API server is asked stands on what was seen, and no longer.
 #[test]
 fn a_change_is_decided_for_what_was_seen_and_anew_where_that_changed() {

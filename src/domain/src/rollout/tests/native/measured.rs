@@ -10,7 +10,8 @@ fn under_the_gate_the_model_rests_where_kubernetes_was_measured_to_rest() {
     let order =
         super::super::at_step(super::super::Step::BringUp, in_batches(3, super::super::AUTOMATIC));
     for (index, new, old) in [(0, 3, 10), (1, 6, 7), (2, 10, 4)] {
-        cluster.make(&change::bring_up(&order, &snapshot(), index, 10, index == 0).into());
+        let view = cluster.view();
+        cluster.make(&change::bring_up(&order, &snapshot(), &view, index, 10, index == 0).into());
         for choice in 0..500 {
             cluster.look_at_deployment();
             cluster.look_at_set(choice);
