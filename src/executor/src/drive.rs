@@ -22,7 +22,7 @@ use domain::{
     observed::{CreateFailure, Facts, Observation},
     order::{
         Order, State, Step,
-        intent::{Change, Effect, Expected},
+        intent::{Borrow, Change, Effect, Expected},
     },
     rollout::{self, Decision, Transition},
 };
@@ -303,7 +303,10 @@ impl Executor {
         let context = self.context(drive).await?;
         let Some(intent) = &drive.order.intent else { return Ok(None) };
         let (effect, stands_on_a_look) = match (looked_at, &intent.effect) {
-            (Some(Observation::Present(view)), Effect::Deployment(Change::Patch(_))) => {
+            // What is given back was decided for settings, and gives way to those set since.
+            (Some(Observation::Present(view)), Effect::Deployment(Change::Patch(patch)))
+                if patch.borrow != Borrow::Returned || patch.expects.is_none() =>
+            {
                 let expected = Expected {
                     uid: view.uid.clone(),
                     settings: view.settings.clone(),

@@ -40,6 +40,8 @@ pub(super) struct Eye<'a> {
     /// The order that wrote last, and how many of its changes were made.
     pub(super) order: Option<String>,
     made: usize,
+    /// Whether it made the last of them once more.
+    pub(super) made_again: bool,
     /// The newest token that Sluice wrote under.
     token: Option<i64>,
     /// The version that the order brings, and the number of pods that it was planned for.
@@ -110,6 +112,10 @@ impl<'a> Eye<'a> {
             changed.iter().any(|field| seen.ours.iter().any(|ours| ours.starts_with(field)));
         if before.hand != seen.hand {
             self.changed_by_hand(&before, seen, &changed);
+            // Who takes the token away, or brings an old one back, opens the fence.
+            if seen.fence < before.fence {
+                self.token = seen.fence;
+            }
         } else if is_named || is_ours || self.resumes(at, seen, &changed) {
             self.write(at, seen, Some(&before));
             self.put_back(&before, seen, &changed);
@@ -138,6 +144,7 @@ impl<'a> Eye<'a> {
             self.wrong(format!("a write came under the token {:?} after a newer one", seen.fence));
         }
         self.token = self.token.max(seen.fence);
+        self.made_again = false;
         if seen.order != self.order {
             self.end_of_order(before);
             (self.order, self.made) = (seen.order.clone(), 0);
@@ -160,13 +167,13 @@ impl<'a> Eye<'a> {
                 seen.settings
             ));
         };
-        let is_again = index + 1 == self.made;
+        self.made_again = index + 1 == self.made;
         self.made = index + 1;
         let announced = &order.announced[index];
         if announced.at > at {
             self.wrong(format!("a write of {} came before it was announced", announced.step));
         }
-        if is_again {
+        if self.made_again {
             return;
         }
         let after = order.plan.after(announced.batch, seen.replicas, self.base);

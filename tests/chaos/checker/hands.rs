@@ -155,6 +155,10 @@ impl Eye<'_> {
         changed: &[&'static str],
     ) {
         let Some(last) = self.last_made() else { return };
+        // A change whose answer was lost is made once more, and knows nothing of a hand.
+        if self.made_again {
+            return;
+        }
         let is_fought = ANSWERS.contains(&last.step.as_str()) && last.step != "roll_back";
         // Whoever paused it is obeyed, until a person lets the order go on with its plan.
         let goes_on = before.settings.paused && !seen.settings.paused;

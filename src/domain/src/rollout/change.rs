@@ -339,7 +339,7 @@ pub(in crate::rollout) fn rest(
     let (surge, unavailable) =
         (bound("maxSurge", Rounding::Up)?, bound("maxUnavailable", Rounding::Down)?);
     // Old ones may have gone before the gate closed: new ones come up in their places.
-    let old_at_rest = replicas - unavailable;
+    let old_at_rest = (replicas - unavailable).max(0);
     let new_at_rest = replicas + surge - old.min(old_at_rest);
     Some((new_at_rest.min(replicas), old_at_rest))
 }

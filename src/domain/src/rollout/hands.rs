@@ -142,10 +142,10 @@ pub(in crate::rollout) fn note(order: &Order, facts: &Facts, transition: &mut Tr
         }
         patch.uid = Some(hands.uid.clone());
         hands.written = hands.written.after(patch);
-        // An order that ends comes to rest whatever is still on its way; what it gives back does
-        // not go over what somebody sets meanwhile.
-        let is_back = patch.borrow == Borrow::Returned;
-        if (is_back || !transition.state.is_final()) && !order.only_scales() {
+        // A fence of an order that ends is for whatever is still on its way.
+        let is_rest = transition.step == Step::PauseInPlace && patch.strategy.is_some();
+        let sets = patch.borrow == Borrow::Returned || is_rest;
+        if (sets || !transition.state.is_final()) && !order.only_scales() {
             let settings = view.settings.clone();
             // Later ones bring the order's own once more, which is known to be there. A rollback
             // takes the place of whatever version is there.
@@ -182,7 +182,9 @@ impl Transition {
 /// The Deployment before the order, with what somebody else set since as its own.
 pub(in crate::rollout) fn before(order: &Order, view: &DeploymentView) -> Option<DeploymentBefore> {
     let snapshot = order.snapshot.as_ref()?;
-    if order.step == Step::RestoreSettings || !borrows(order) {
+    // Where it only waits to be made, what somebody paused is still as the order wrote it.
+    let is_at_its_end = order.step == Step::RestoreSettings && order.hands.paused_by.is_none();
+    if is_at_its_end || !borrows(order) {
         return Some(snapshot.clone());
     }
     Some(taken_over(snapshot, view, &edits(&order.hands.written, view)).before)
@@ -284,6 +286,11 @@ fn go_on(order: &Order, view: &DeploymentView) -> Decision {
         format!("goes on, although {by} had paused the Deployment: a person said so")
     } else {
         format!("goes on: the Deployment, which {by} had paused, was resumed")
+    };
+    // One that waited before waits on.
+    let message = match waited {
+        Some(state) => step_back::while_waiting(&Order { state, ..order.clone() }, message),
+        None => message,
     };
     transition.snapshot = Some(snapshot);
     transition.clears_go_on = true;

@@ -121,7 +121,7 @@ pub(in crate::rollout) fn remove_new(
         let state = format!("{} of {pods} old pods are Ready", old.ready());
         return on_deadline(order, now, &state).unwrap_or_else(|| wait(Some(deadline(order))));
     }
-    let stay = order.planned(order.batch, view.replicas);
+    let stay = staying(order, view.replicas);
     Transition::new(order, moving(order), Step::RemoveNew)
         .with(change::scale(new, stay, view.replicas))
         .because(while_waiting(order, format!("{stay} new pods stay")))
@@ -136,7 +136,7 @@ pub(in crate::rollout) fn rest(order: &Order, view: &DeploymentView, now: Timest
     let Some(snapshot) = &order.snapshot else {
         return fail(order, "the settings before the order are not known");
     };
-    let stay = order.planned(order.batch, view.replicas);
+    let stay = staying(order, view.replicas);
     let new = view.new.as_ref();
     let gone = new.is_some_and(|set| {
         // Another number meanwhile is another share, which is looked at again.
@@ -269,6 +269,13 @@ fn before<'a>(order: &Order, view: &'a DeploymentView) -> Option<&'a ReplicaSetV
         .min_by(|a, b| a.age().cmp(&b.age()))
 }
 
+/// How many new pods stay. Of so few pods that the share of the batch is none, one does: the
+/// Deployment controller takes an old one for it for as long as the numbers are held.
+fn staying(order: &Order, replicas: i32) -> i32 {
+    let least = i32::from(replicas > 0 && !is_in_batch(order));
+    order.planned(order.batch, replicas).max(least)
+}
+
 /// How many pods `old` must have beside the new ones that may take the place of old ones,
 /// and those of other versions.
 fn wanted(order: &Order, view: &DeploymentView, old: &ReplicaSetView) -> i32 {
@@ -276,7 +283,7 @@ fn wanted(order: &Order, view: &DeploymentView, old: &ReplicaSetView) -> i32 {
     let replaced = match order.batch {
         0 if is_in_batch(order) => 0,
         batch if is_in_batch(order) => order.planned(batch - 1, view.replicas),
-        batch => order.planned(batch, view.replicas),
+        _ => staying(order, view.replicas),
     };
     (view.replicas - replaced - others).max(0)
 }

@@ -108,9 +108,9 @@ impl Store {
         };
         match transition.state {
             State::Succeeded => tx.note_success(order, now).await?,
-            State::Failed if step.keeps_way_back() => {
+            // What somebody else released stays, and what comes next builds on it.
+            State::Failed if step.keeps_way_back() || transition.gives_back() => {
                 let snapshot = transition.snapshot.as_ref().or(order.snapshot.as_ref());
-                // What somebody else released stays, and what comes next builds on it.
                 let is_left = transition.gives_back();
                 let kept = snapshot.filter(|_| !is_left);
                 if kept.is_some() || is_left {

@@ -10,14 +10,27 @@ use crate::rollout::batches;
 /// not made.
 #[must_use]
 pub fn changed_meanwhile(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
-    if order.state.is_final() {
+    if order.state.is_final() && order.step != Step::PauseInPlace {
         return at_the_end(order, view);
     }
-    let mut decision = after_change(order, view, now);
+    let mut decision = if order.state.is_final() {
+        while_it_comes_to_rest(order, view)
+    } else {
+        after_change(order, view, now)
+    };
     if let Decision::Transition(transition) = &mut decision {
         note(order, &Facts::from(Observation::Present(Box::new(view.clone()))), transition);
     }
     decision
+}
+
+/// An order that ended comes to rest beside what was set since that was decided.
+fn while_it_comes_to_rest(order: &Order, view: &DeploymentView) -> Decision {
+    let is_its_own = order.intent.as_ref().is_some_and(|intent| match &intent.effect {
+        Effect::Deployment(Change::Patch(patch)) => patch.is_for(&view.uid),
+        _ => true,
+    });
+    if is_its_own { restore::pause_in_place(order, view, false) } else { done(order) }
 }
 
 /// An order that ended still comes to rest as it was decided, whatever was set meanwhile; what

@@ -88,6 +88,15 @@ fn the_gate_closes_before_an_aborted_release_is_stopped_that_goes_on_by_itself(
     );
 }
 
+/// Somebody allows more to be unavailable than there are pods.
+#[test]
+fn an_aborted_release_rests_where_all_pods_may_be_missing() {
+    let mut view = shown(1, Some(at(1)), 0);
+    (view.replicas, view.settings.strategy) = (1, rolling(3, 2));
+    let frozen = moved(ask(&aborted_at(Step::PauseInPlace), view, at(SOON)));
+    assert_eq!(numbers(&frozen), (json!(0), json!(1), Some(true), Some(5)));
+}
+
 #[test]
 fn an_aborted_release_is_not_stopped_while_pods_of_its_batch_come_or_go() {
     let order = aborted_at(Step::BringUp);

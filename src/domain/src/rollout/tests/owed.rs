@@ -4,8 +4,11 @@ use rstest::rstest;
 
 use super::*;
 use crate::{
-    order::outage::{Met, Obstacle, Outage},
-    rollout::{changed_meanwhile, outage},
+    order::{
+        intent::Borrow,
+        outage::{Met, Obstacle, Outage},
+    },
+    rollout::{changed_meanwhile, outage, tests::hands::owned_by},
 };
 
 /// A way back from `new` to `old` that ended at `step`, its newest change made or not.
@@ -158,33 +161,28 @@ fn what_a_change_finds_is_the_orders_template_only_where_it_wrote_it_or_wants_no
 }
 
 #[test]
-fn what_an_order_that_ended_still_writes_overrules_what_was_set_meanwhile() {
+fn what_somebody_sets_while_an_order_comes_to_rest_is_theirs_after_it() {
     let mut order = aborted_at(Step::PauseInPlace);
-    let expected = |settings: BorrowedSettings| {
-        Some(crate::order::intent::Expected { uid: "uid".into(), settings, template: None })
+    let seen = shown(3, Some(at(1)), 10);
+    let pause = patch(&moved(ask(&order, seen.clone(), at(SOON))));
+    assert_eq!(pause.expects.as_ref().map(|it| &it.settings), Some(&seen.settings));
+    let decided = |order: &mut Order, patch: Patch, applied| {
+        order.intent = Some(Intent { effect: Change::Patch(patch).into(), applied });
     };
-    let pause = Patch { paused: Some(true), expects: expected(own()), ..Patch::default() };
-    order.intent = Some(Intent { effect: Change::Patch(pause.clone()).into(), applied: None });
-    let mut view = shown(3, Some(at(1)), 7);
+    decided(&mut order, pause, None);
+    let mut view = owned_by(seen, "kubectl-edit", json!({ "f:minReadySeconds": {} }));
     view.settings.min_ready_seconds = 77;
-    let again = moved(changed_meanwhile(&order, &view, at(SOON)));
-    assert_eq!((again.state, again.step), (State::Aborted, Step::PauseInPlace));
-    assert_eq!(patch(&again), Patch { expects: None, ..pause }, "whatever is there");
-    // Another Deployment of the name is left alone, and so is one of which nothing was expected.
-    let another = DeploymentView { uid: "another".into(), ..view.clone() };
+    // What was decided before may be on its way, and arrives no more.
+    let fence = moved(changed_meanwhile(&order, &view, at(SOON)));
+    assert_eq!((fence.state, fence.step), (State::Aborted, Step::PauseInPlace));
+    assert_eq!(patch(&fence), written());
+    decided(&mut order, written(), Some(Applied { deployment: APPLIED, replica_set: None }));
+    let rests = patch(&moved(ask(&order, view.clone(), at(SOON))));
+    let theirs = BorrowedSettings { min_ready_seconds: 77, ..own() };
+    assert_eq!(rests.borrow, Borrow::Borrowed(theirs));
+    // Another Deployment of the name is left alone.
+    decided(&mut order, written(), None);
+    let another = DeploymentView { uid: "another".into(), ..view };
     let left = moved(changed_meanwhile(&order, &another, at(SOON)));
     assert_eq!((left.state, left.step, left.effect), (State::Aborted, Step::Done, None));
-    for effect in [
-        Change::Patch(Patch { paused: Some(true), ..Patch::default() }).into(),
-        Effect::ReplicaSet(SizeChange {
-            name: "new".into(),
-            uid: "new".into(),
-            replicas: 3,
-            part_of: None,
-        }),
-    ] {
-        order.intent = Some(Intent { effect, applied: None });
-        let left = moved(changed_meanwhile(&order, &view, at(SOON)));
-        assert_eq!((left.step, left.effect), (Step::Done, None));
-    }
 }

@@ -82,6 +82,9 @@ fn an_interval_stays_one_when_somebody_pauses_while_numbers_are_put_right(#[case
         let on = moved(ask(&asked, paused_by_hand(step), at(SOON)));
         assert_eq!((on.state, on.step), (state, Step::StepBack));
         assert_eq!(batches(&on), [(2, state, None)]);
+        let waits = if state == State::WaitingInterval { "its time" } else { "confirmation" };
+        let message = format!("batch 3 waits for {waits}; goes on, although kubectl-rollout");
+        assert!(on.message.starts_with(&message), "{}", on.message);
         let order = after(asked, on);
         assert_eq!((&order.hands.paused_by, order.hands.waited), (&None, None));
     }
@@ -170,11 +173,37 @@ fn a_change_that_comes_just_after_a_pause_does_not_lift_it() {
             (patch(&on).paused, on.hands.as_ref().unwrap().paused_by.as_ref()),
             (Some(false), None)
         );
-        if step != Step::RestoreSettings {
-            assert_eq!(on.snapshot.unwrap().settings.min_ready_seconds, 7);
-        }
+        assert_eq!(on.snapshot.unwrap().settings.min_ready_seconds, 7);
         view.settings.paused = false;
         let resumed = moved(changed_meanwhile(&braked, &view, at(SOON)));
         assert_eq!((resumed.state, patch(&resumed).paused), (State::Running, Some(false)));
     }
+}
+
+/// Scaled to two pods while it waits, the share of the first batch is none of them, and one old
+/// pod always goes while the numbers are held.
+#[test]
+fn of_so_few_pods_that_a_batch_has_none_one_stays_new() {
+    let mut order = waits_for_its_time(Step::StepBack);
+    order.batch = 0;
+    let few = |new: i32, old: i32| {
+        let mut view = shown(new, Some(at(1)), old);
+        (view.replicas, view.settings.strategy) = (2, rolling(0, 1));
+        if old == 0 {
+            view.idle = vec![set("old", 0, 5, None)];
+        }
+        view
+    };
+    assert_eq!(order.planned(0, 2), 0);
+    order.hands.written = crate::order::hands::Written::default();
+    let grows = moved(ask(&order, few(2, 0), at(SOON)));
+    let Some(Effect::ReplicaSet(up)) = grows.effect else { panic!("{grows:?}") };
+    assert_eq!((up.name.as_str(), up.replicas), ("old", 1));
+    order.step = Step::RestoreOld;
+    let shrinks = moved(ask(&order, few(2, 1), at(SOON)));
+    let Some(Effect::ReplicaSet(down)) = shrinks.effect else { panic!("{shrinks:?}") };
+    assert_eq!((down.name.as_str(), down.replicas), ("new", 1));
+    order.step = Step::RemoveNew;
+    let rests = moved(ask(&order, few(1, 1), at(SOON)));
+    assert_eq!((rests.state, rests.step), (State::WaitingInterval, Step::Paused));
 }
