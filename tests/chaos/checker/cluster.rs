@@ -106,6 +106,9 @@ impl<'a> Eye<'a> {
             return;
         };
         self.least = self.least.min(seen.replicas);
+        if before.replicas != seen.replicas && rounds_to_none(&seen.settings, seen.replicas) {
+            self.least = self.least.min(seen.replicas - 1);
+        }
         let is_named = before.fence != seen.fence || before.order != seen.order;
         let changed = changed(&before, seen);
         let is_ours =
@@ -332,6 +335,15 @@ impl<'a> Eye<'a> {
             self.wrong(format!("the user's settings are not back: {is:?}, not {want:?}"));
         }
     }
+}
+
+/// Whether so few pods are left that neither bound of the strategy is a whole one: then the
+/// Deployment controller lets one be missing.
+fn rounds_to_none(settings: &Settings, replicas: i64) -> bool {
+    let rolling = &settings.strategy["rollingUpdate"];
+    let share = rolling["maxUnavailable"].as_str().and_then(|it| it.strip_suffix('%'));
+    let share = share.and_then(|it| it.parse::<i64>().ok());
+    rolling["maxSurge"] == 0 && share.is_some_and(|percent| percent * replicas < 100)
 }
 
 fn differs(was: &Settings, is: &Settings, path: &str) -> bool {

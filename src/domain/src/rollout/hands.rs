@@ -184,8 +184,11 @@ pub(in crate::rollout) fn before(order: &Order, view: &DeploymentView) -> Option
     let snapshot = order.snapshot.as_ref()?;
     // Where it only waits to be made, what somebody paused is still as the order wrote it.
     let is_at_its_end = order.step == Step::RestoreSettings && order.hands.paused_by.is_none();
-    if is_at_its_end || !borrows(order) {
+    if !borrows(order) {
         return Some(snapshot.clone());
+    }
+    if is_at_its_end {
+        return Some(with_what_others_set(snapshot, view));
     }
     Some(taken_over(snapshot, view, &edits(&order.hands.written, view)).before)
 }

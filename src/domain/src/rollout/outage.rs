@@ -9,7 +9,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Decision, Transition, change, done, fail, ready_seconds, trouble, wait};
+use super::{Decision, Transition, change, done, fail, ready_seconds, step_back, trouble, wait};
 use crate::{
     observed::{DeploymentView, Observation},
     order::{
@@ -66,10 +66,11 @@ fn has_changed_nothing(order: &Order, observation: &Observation) -> bool {
     order.template.is_none() && borrows && is_untouched
 }
 
-/// What an order says while it cannot go on.
+/// What an order says while it cannot go on; of one that waits, what it waits for too.
 #[must_use]
-pub fn outage_message(outage: &Outage) -> String {
-    format!("{} now, and it is tried again: {}", outage.what, outage.why)
+pub fn outage_message(order: &Order, outage: &Outage) -> String {
+    let message = format!("{} now, and it is tried again: {}", outage.what, outage.why);
+    step_back::while_waiting(order, message)
 }
 
 /// What follows for an order that cannot go on, of whose Deployment this is seen.

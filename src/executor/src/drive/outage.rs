@@ -102,7 +102,7 @@ impl Executor {
         let is_new = present.told.is_none_or(|at| at.elapsed() >= TELL_EVERY);
         if !order.state.is_final() && is_new && now.duration_since(present.first) >= TOLD_AFTER {
             present.told = Some(Instant::now());
-            let message = rollout::outage_message(&outage);
+            let message = rollout::outage_message(order, &outage);
             self.store.note_outage(drive.lease, outage.met, &message, now).await?;
             order.outages.since.get_or_insert(outage.met.any_since);
             order.outages.obstacle = Some((obstacle, outage.met.lasts(now)));

@@ -4,7 +4,7 @@ use super::{
     edit::{AT_DEADLINE, AT_MIN_READY, AT_PARTS, STRATEGY},
     *,
 };
-use crate::rollout::batches;
+use crate::{order::intent::is_strategy, rollout::batches};
 
 /// What follows where the Deployment is not what a change was decided for, so that it was
 /// not made.
@@ -140,6 +140,11 @@ fn after_change(order: &Order, view: &DeploymentView, now: Timestamp) -> Decisio
         && let (Some(snapshot), Some(ready)) = (&order.snapshot, patch.ready)
         && view.new_ready(0, now) < ready
     {
+        if is_strategy_of(patch, view) {
+            // It was made, and its answer was lost: old pods went already.
+            let again = Change::Patch(Patch { ready: None, ..patch.clone() });
+            return Transition::new(order, order.state, order.step).with(again).decided();
+        }
         let index = order.batch;
         return batches::begin_batch(order, snapshot, view, index, view.replicas, false)
             .because(format!("pods of batch {} are not Ready any more: old ones stay", index + 1))
@@ -156,6 +161,11 @@ fn after_change(order: &Order, view: &DeploymentView, now: Timestamp) -> Decisio
         return rest;
     }
     answer(order, view, &edits, now)
+}
+
+/// Whether the Deployment has the strategy that the patch brings.
+fn is_strategy_of(patch: &Patch, view: &DeploymentView) -> bool {
+    patch.strategy.as_ref().is_some_and(|it| is_strategy(it, &view.settings.strategy))
 }
 
 /// What is not somebody else's, field by field: what was there before, or what is there now and

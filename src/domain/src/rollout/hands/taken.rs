@@ -13,12 +13,18 @@ pub(super) struct Taken {
     pub(super) fitted: Vec<String>,
 }
 
-/// The snapshot with these values in place of those of before, and their owners.
+/// The snapshot with these values in place of those of before, and their owners; with those,
+/// too, that somebody set to just what the order had written.
 pub(super) fn taken_over(
     snapshot: &DeploymentBefore,
     view: &DeploymentView,
     edits: &[Edit],
 ) -> Taken {
+    let Taken { before, fitted } = with_edits(snapshot, view, edits);
+    Taken { before: with_what_others_set(&before, view), fitted }
+}
+
+fn with_edits(snapshot: &DeploymentBefore, view: &DeploymentView, edits: &[Edit]) -> Taken {
     let mut before = snapshot.clone();
     let mut fields = Vec::new();
     for edit in edits {
@@ -82,7 +88,7 @@ pub(in crate::rollout) fn with_what_others_set(
     };
     let mut edits = edits(&before, view);
     edits.retain(|edit| edit.by.is_some());
-    taken_over(snapshot, view, &edits).before
+    with_edits(snapshot, view, &edits).before
 }
 
 /// Makes settings of several hands such that Kubernetes takes them together. What somebody

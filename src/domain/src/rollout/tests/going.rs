@@ -272,6 +272,10 @@ fn no_old_pod_goes_for_one_that_is_not_ready_any_more() {
     assert_eq!((up.state, up.step, up.batch), (State::Running, Step::BringUp, 0));
     assert_eq!(batches(&up), [(0, State::Running, Some(3))]);
     assert!(up.message.contains("not Ready any more"), "{}", up.message);
+    // It was made, and its answer was lost: then old pods went, and more new ones would come.
+    view.settings.strategy = rolling(0, "30%");
+    let again = moved(changed_meanwhile(&order, &view, at(SOON)));
+    assert_eq!((again.step, patch(&again).ready), (Step::ScaleDownOld, None));
 }
 
 /// Kubernetes shared another number between both versions as they stood: three of eight new

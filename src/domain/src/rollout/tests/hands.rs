@@ -261,6 +261,17 @@ fn an_old_word_of_borrowed_settings_is_no_truth() {
 }
 
 #[test]
+fn what_somebody_sets_to_just_what_the_order_wrote_is_theirs_too() {
+    let mut view = at_work(Step::BringUp);
+    view.settings.strategy = rolling(2, 0);
+    let rolling_update = json!({ "f:maxSurge": {}, "f:maxUnavailable": {} });
+    let theirs = json!({ "f:strategy": { "f:rollingUpdate": rolling_update } });
+    let view = owned_by(view, "kubectl-patch", theirs);
+    let again = moved(ask(&order_at(Step::BringUp), view, at(SOON)));
+    assert_eq!(again.snapshot.unwrap().settings.strategy, rolling(2, 0));
+}
+
+#[test]
 fn who_pauses_what_an_order_left_paused_does_not_make_its_strategy_the_users() {
     let mut view = untouched();
     view.settings = BorrowedSettings { paused: true, strategy: rolling(0, 1), ..own() };
