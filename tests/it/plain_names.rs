@@ -163,7 +163,13 @@ async fn targets_and_changes_of_a_database_of_before_say_what_they_said(pool: Pg
         (own, &json!("kept"))
     );
 
-    let resized = SizeChange { name: "web-1".into(), uid: "u1".into(), replicas: 4, part_of: None };
+    let resized = SizeChange {
+        name: "web-1".into(),
+        uid: "u1".into(),
+        replicas: 4,
+        part_of: None,
+        min_ready_seconds: None,
+    };
     assert_eq!(
         order(&store, 8).await.intent,
         Some(Intent {

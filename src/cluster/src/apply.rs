@@ -256,7 +256,7 @@ impl Writer<'_> {
         context: WriteContext,
         change: &SizeChange,
     ) -> Result<Applied, ClusterError> {
-        let SizeChange { name, uid, replicas, part_of } = change;
+        let SizeChange { name, uid, replicas, part_of, min_ready_seconds } = change;
         let sets: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), &key.namespace, &apps("ReplicaSet"));
         let deployments: Api<DynamicObject> =
@@ -276,14 +276,16 @@ impl Writer<'_> {
                 deployment: super::object::version(&deployment),
                 replica_set: Some(super::object::version(set)),
             };
-            if set["spec"]["replicas"] == *replicas {
+            let seconds = set["spec"]["minReadySeconds"].as_i64().unwrap_or(0);
+            let is_opened = min_ready_seconds.is_none_or(|wanted| i64::from(wanted) == seconds);
+            if set["spec"]["replicas"] == *replicas && is_opened {
                 return Ok(applied(&set));
             }
             if part_of.is_some_and(|all| deployment["spec"]["replicas"] != all) {
                 self.view.put_deployment(key, deployment);
                 return Err(ClusterError::Changed);
             }
-            let operations = manifest::resize(&set, *replicas, &deployment)
+            let operations = manifest::resize(&set, *replicas, *min_ready_seconds, &deployment)
                 .map_err(|error| ClusterError::Refused(error.to_string()))?;
             let parameters =
                 PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };

@@ -77,6 +77,7 @@ const MOST_ANNOTATION: &str = "deployment.kubernetes.io/max-replicas";
 pub fn resize(
     live: &Value,
     replicas: i32,
+    min_ready_seconds: Option<i32>,
     deployment: &Value,
 ) -> Result<JsonPatch, serde_json::Error> {
     let spec = &deployment["spec"];
@@ -95,6 +96,9 @@ pub fn resize(
             .push(json!({ "op": "add", "path": annotation(name), "value": number.to_string() }));
     }
     operations.push(json!({ "op": "add", "path": "/spec/replicas", "value": replicas }));
+    if let Some(seconds) = min_ready_seconds {
+        operations.push(json!({ "op": "add", "path": "/spec/minReadySeconds", "value": seconds }));
+    }
     serde_json::from_value(Value::Array(operations))
 }
 
@@ -363,7 +367,7 @@ mod tests {
             } },
             "spec": { "replicas": 0 },
         });
-        let operations = resize(&set, 4, &deployment).unwrap();
+        let operations = resize(&set, 4, None, &deployment).unwrap();
         json_patch::patch(&mut set, &operations).unwrap();
         assert_eq!(set["spec"]["replicas"], 4);
         assert_eq!(
@@ -371,9 +375,13 @@ mod tests {
             json!({ DESIRED_ANNOTATION: "9", MOST_ANNOTATION: "12", "deployment.kubernetes.io/revision": "2" })
         );
         let mut bare = json!({ "metadata": { "uid": "u2", "resourceVersion": "5" }, "spec": {} });
-        let operations = resize(&bare, 4, &deployment).unwrap();
+        let operations = resize(&bare, 4, Some(5), &deployment).unwrap();
         json_patch::patch(&mut bare, &operations).unwrap();
         assert_eq!(bare["metadata"]["annotations"][DESIRED_ANNOTATION], "9");
+        assert_eq!(
+            (&set["spec"]["minReadySeconds"], &bare["spec"]["minReadySeconds"]),
+            (&Value::Null, &json!(5))
+        );
     }
 
     fn patched(live: &Value, patch: &Patch) -> Result<Value, json_patch::PatchError> {

@@ -139,6 +139,10 @@ pub struct SizeChange {
     /// is not made, and the order is decided anew; none = it is made in any case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part_of: Option<i32>,
+    /// `spec.minReadySeconds`, in seconds; none = as it is. The Deployment controller sets that
+    /// of its newest ReplicaSet alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_ready_seconds: Option<i32>,
 }
 
 /// Absolute values for the fields that Sluice owns during an order.

@@ -212,7 +212,17 @@ const SETTINGS: [&str; 4] = ["strategy", "minReadySeconds", "progressDeadlineSec
 
 /// Sets the size of a ReplicaSet to `replicas` of the `all` pods of its Deployment.
 pub(in crate::rollout) fn scale(set: &ReplicaSetView, replicas: i32, all: i32) -> SizeChange {
-    SizeChange { name: set.name.clone(), uid: set.uid.clone(), replicas, part_of: Some(all) }
+    SizeChange { part_of: Some(all), ..sized(set, replicas) }
+}
+
+/// Opens the gate of a ReplicaSet that is not the newest.
+pub(in crate::rollout) fn open(set: &ReplicaSetView, min_ready_seconds: i32) -> SizeChange {
+    SizeChange { min_ready_seconds: Some(min_ready_seconds), ..sized(set, set.desired) }
+}
+
+fn sized(set: &ReplicaSetView, replicas: i32) -> SizeChange {
+    let (name, uid) = (set.name.clone(), set.uid.clone());
+    SizeChange { name, uid, replicas, part_of: None, min_ready_seconds: None }
 }
 
 /// Takes a release up again that failed in a later batch: the gate closes, and the

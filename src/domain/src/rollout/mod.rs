@@ -240,7 +240,11 @@ fn next(order: &Order, facts: &Facts, now: Timestamp) -> Decision {
         return owed::next(order, view, now);
     }
     if ended {
-        let is_paused = |intent: &Intent| matches!(&intent.effect, Effect::Deployment(Change::Patch(patch)) if patch.paused == Some(true));
+        let is_paused = |intent: &Intent| match &intent.effect {
+            Effect::Deployment(Change::Patch(patch)) => patch.paused == Some(true),
+            Effect::ReplicaSet(change) => change.min_ready_seconds.is_some(),
+            Effect::Deployment(_) => false,
+        };
         // Somebody may have resumed it since. Once it was paused at its end it is let be.
         let is_at_rest = match order.step {
             Step::Paused => view.settings.paused,
@@ -248,7 +252,7 @@ fn next(order: &Order, facts: &Facts, now: Timestamp) -> Decision {
         };
         let rests = is_at_rest && order.intent.as_ref().is_none_or(is_paused);
         return if rests {
-            done(order)
+            restore::open_old(order, view).unwrap_or_else(|| done(order))
         } else {
             restore::pause_in_place(order, view, !view.observed)
         };

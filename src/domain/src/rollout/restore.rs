@@ -122,6 +122,22 @@ pub(in crate::rollout) fn pause_in_place(
     stopping.with(change::noting(pause, borrowed)).decided()
 }
 
+/// Opens the gate of a ReplicaSet that is not the newest any more, as that of a release whose
+/// rollback was aborted: its Ready pods would count as unavailable, and go first.
+pub(in crate::rollout) fn open_old(order: &Order, view: &DeploymentView) -> Option<Decision> {
+    let last = order.intent.as_ref().and_then(|intent| match &intent.effect {
+        Effect::ReplicaSet(change) => Some(&change.uid),
+        Effect::Deployment(_) => None,
+    });
+    let set = view.old.iter().find(|set| {
+        // Nobody is fought for ever.
+        set.desired > 0 && set.min_ready_seconds == GATE_SECONDS && last != Some(&set.uid)
+    })?;
+    let own_seconds = order.snapshot.as_ref()?.settings.min_ready_seconds;
+    let opening = Transition::new(order, order.state, Step::PauseInPlace);
+    Some(opening.with(change::open(set, own_seconds)).decided())
+}
+
 /// Whether the order's last change closed the gate around the pods that were there.
 fn has_closed(order: &Order) -> bool {
     order.intent.as_ref().is_some_and(|intent| {

@@ -88,6 +88,29 @@ fn the_gate_closes_before_an_aborted_release_is_stopped_that_goes_on_by_itself(
     );
 }
 
+/// A rollback is aborted while pods of both versions are there: that of the release was behind
+/// the gate, and the Deployment controller opens only that of the newest.
+#[test]
+fn an_order_that_rests_leaves_no_gate_closed_behind_it() {
+    let pause = Patch { paused: Some(true), ..Patch::default() };
+    let applied = Some(Applied { deployment: APPLIED, replica_set: Some(APPLIED) });
+    let after = |effect: Effect| Order {
+        intent: Some(Intent { effect, applied }),
+        ..aborted_at(Step::PauseInPlace)
+    };
+    let mut view = shown(7, Some(at(1)), 3);
+    view.settings = BorrowedSettings { paused: true, strategy: rolling(0, 1), ..own() };
+    view.old[0].min_ready_seconds = GATE_SECONDS;
+    let opens = moved(ask(&after(Change::Patch(pause).into()), view.clone(), at(SOON)));
+    let Some(Effect::ReplicaSet(open)) = opens.effect.clone() else { panic!("{opens:?}") };
+    assert_eq!((open.replicas, open.min_ready_seconds), (3, Some(own().min_ready_seconds)));
+    let opened = after(opens.effect.unwrap());
+    // Once: whoever closes it again is not fought.
+    assert_eq!(moved(ask(&opened, view.clone(), at(SOON))).step, Step::Done);
+    view.old[0].min_ready_seconds = own().min_ready_seconds;
+    assert_eq!(moved(ask(&opened, view, at(SOON))).step, Step::Done);
+}
+
 /// Somebody allows more to be unavailable than there are pods.
 #[test]
 fn an_aborted_release_rests_where_all_pods_may_be_missing() {

@@ -234,8 +234,13 @@ fn a_replica_set_that_is_gone_before_it_is_resized_leads_to_another_look() {
     for step in [Step::RestoreOld, Step::RemoveNew] {
         let mut order = at_step(step, in_batches(2, Pace::Manual));
         order.batches[0].state = State::Succeeded;
-        let resize =
-            SizeChange { name: "old".into(), uid: "old".into(), replicas: 5, part_of: None };
+        let resize = SizeChange {
+            name: "old".into(),
+            uid: "old".into(),
+            replicas: 5,
+            part_of: None,
+            min_ready_seconds: None,
+        };
         order.intent = Some(Intent { effect: resize.into(), applied: None });
         // Until that is seen.
         let seen = shown(5, Some(at(0)), 3);
@@ -254,8 +259,13 @@ fn a_size_that_was_decided_for_another_number_of_pods_is_decided_anew() {
         let mut order = at_step(step, in_batches(2, Pace::Manual));
         order.state = State::WaitingConfirmation;
         order.batches[0].state = State::Succeeded;
-        let resize =
-            SizeChange { name: "new".into(), uid: "new".into(), replicas: 5, part_of: Some(PODS) };
+        let resize = SizeChange {
+            name: "new".into(),
+            uid: "new".into(),
+            replicas: 5,
+            part_of: Some(PODS),
+            min_ready_seconds: None,
+        };
         order.intent = Some(Intent { effect: resize.into(), applied: None });
         let now = shown(7, Some(at(0)), 3);
         assert_waits(&changed_meanwhile(&order, &now, at(SOON)), None);
@@ -267,6 +277,7 @@ fn a_size_that_was_decided_for_another_number_of_pods_is_decided_anew() {
             uid: "old".into(),
             replicas: 7,
             part_of: Some(PODS + 4),
+            min_ready_seconds: None,
         };
         assert_eq!(next.effect, Some(old.into()));
     }

@@ -409,8 +409,13 @@ fn nothing_follows_the_end(#[case] state: State) {
 #[test]
 fn nothing_is_concluded_from_a_view_older_than_the_size_that_was_written() {
     let mut order = at_step(Step::RestoreOld, in_batches(3, Pace::Manual));
-    let written =
-        SizeChange { name: "old".into(), uid: "old".into(), replicas: PODS - 3, part_of: None };
+    let written = SizeChange {
+        name: "old".into(),
+        uid: "old".into(),
+        replicas: PODS - 3,
+        part_of: None,
+        min_ready_seconds: None,
+    };
     order.intent = Some(Intent {
         effect: written.into(),
         applied: Some(Applied { deployment: APPLIED, replica_set: Some(APPLIED + 1) }),
