@@ -8,10 +8,10 @@ use domain::{
     OrderId,
     order::{State, Step},
 };
-use k8s_openapi::api::{apps::v1::ReplicaSet, autoscaling::v2::HorizontalPodAutoscaler};
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use kube::{
     Api, ResourceExt,
-    api::{ListParams, Patch, PatchParams, PostParams},
+    api::{ListParams, Patch, PatchParams},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::json;
@@ -22,6 +22,9 @@ use crate::support::{
     App, batches, caller, canary, eventually, manual, on_both_clusters, release, watcher::Watch,
 };
 use domain::order::plan::Strategy;
+
+mod horizontal;
+mod quota;
 
 const NEW: &str = "shop/web:2.0";
 
@@ -109,9 +112,14 @@ impl<'a> Walk<'a> {
     /// False once the order has ended.
     async fn step(&mut self) -> bool {
         let by = if self.chance.random_bool(0.5) { 1 } else { -1 };
-        let before = self.replicas;
-        self.replicas = (before + self.chance.random_range(1..=5) * by).clamp(6, 40);
-        scale(self.app, self.replicas).await;
+        let to = (self.replicas + self.chance.random_range(1..=5) * by).clamp(6, 40);
+        scale(self.app, to).await;
+        self.follow(to).await
+    }
+
+    /// The same after somebody else set the number, or is about to.
+    async fn follow(&mut self, replicas: i32) -> bool {
+        let before = std::mem::replace(&mut self.replicas, replicas);
         // All that were Ready at the last step are, as far as they are asked for.
         let least = before.min(self.replicas);
         let (mut settled, mut is_over, mut looks_over) = (false, false, 0);
@@ -232,39 +240,6 @@ async fn a_canary_that_waits_stands_scaling_to_nothing_and_back_and_to_one(app: 
         scale(&app, replicas).await;
         at_rest(&app, order, &watch, replicas, new).await;
     }
-    app.confirm(order, 2).await;
-    let done = app.end_of(order).await;
-    assert_eq!(done.state, State::Succeeded, "{done:#?}");
-}
-
-/// The autoscaler of Kubernetes itself, which keeps its bounds without any metrics.
-#[sqlx::test(migrator = "store::MIGRATIONS")]
-async fn a_horizontal_pod_autoscaler_scales_a_canary_that_waits(pool: PgPool) {
-    let app = App::start_real(pool).await;
-    let application = app.create("web", 10).await;
-    let order = app.deploy(application, NEW, canary(3, 1)).await;
-    let watch = app.watch("web").await;
-    at_rest(&app, order, &watch, 10, (3, 3)).await;
-    let autoscaler = json!({
-        "metadata": { "name": "web" },
-        "spec": {
-            "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" },
-            "minReplicas": 24, "maxReplicas": 40,
-            "metrics": [{ "type": "Resource", "resource": { "name": "cpu", "target": { "type": "Utilization", "averageUtilization": 50 } } }],
-        },
-    });
-    let autoscalers: Api<HorizontalPodAutoscaler> =
-        Api::namespaced(app.client.clone(), &app.namespace);
-    autoscalers
-        .create(&PostParams::default(), &serde_json::from_value(autoscaler).unwrap())
-        .await
-        .unwrap();
-    eventually(async || {
-        let replicas = app.deployments().get("web").await.unwrap().spec.unwrap().replicas;
-        if replicas == Some(24) { Ok(()) } else { Err(format!("{replicas:?}")) }
-    })
-    .await;
-    at_rest(&app, order, &watch, 24, (6, 8)).await;
     app.confirm(order, 2).await;
     let done = app.end_of(order).await;
     assert_eq!(done.state, State::Succeeded, "{done:#?}");

@@ -174,7 +174,7 @@ async fn no_work_is_handed_out_for_another_cluster_or_to_who_sees_another_one(po
         assert!(
             store.claim_object_write(wrong, &domain::rights::Scope::Whole).await.unwrap().is_none()
         );
-        let seen = [Numbers { namespace: "default", name: "web", replicas: 7, ready: 7 }];
+        let seen = [Numbers { namespace: "default", name: "web", replicas: Some(7), ready: 7 }];
         store.mirror_replicas(wrong, &seen).await.unwrap();
         store.mirror_cluster(wrong, "v9", &[], &domain::rights::Scope::Whole, now).await.unwrap();
     }

@@ -14,8 +14,8 @@ mod end;
 mod life;
 mod line;
 mod scenario;
-mod seam;
-mod wire;
+pub mod seam;
+pub mod wire;
 
 use std::{panic::AssertUnwindSafe, sync::Mutex};
 

@@ -2,7 +2,9 @@
 //! answers are lost, executors die between any two writes, watches break, the
 //! database goes away. Batches stay whole, and the order reaches its end.
 
+mod answers;
 mod commit;
+mod database;
 mod operations;
 
 use std::sync::{

@@ -15,7 +15,7 @@ use serde_json::json;
 use service::OrderView;
 use sqlx::PgPool;
 
-use crate::support::{App, caller, canary, eventually, manual, on_both_clusters};
+use crate::support::{App, caller, canary, eventually, manual, on_both_clusters, watcher::Watch};
 
 const NEW: &str = "shop/web:2.0";
 
@@ -23,6 +23,8 @@ on_both_clusters!(
     pods_that_stop_being_ready_are_told_keep_the_next_batch_back_and_fail_it_after_the_grace,
     trouble_that_passes_is_over_and_the_next_batch_begins,
     a_foreign_template_is_told_and_not_released_by_a_confirmation,
+    a_foreign_template_that_came_while_the_order_waited_is_rolled_back_by_a_person,
+    a_foreign_template_stays_where_a_person_stops_the_order_and_runs_once_it_is_let_go,
     a_deployment_that_is_deleted_ends_the_order_that_waits,
     a_pod_is_shown_as_it_is_while_its_order_waits_and_so_is_the_one_in_its_place,
 );
@@ -171,6 +173,66 @@ async fn a_foreign_template_is_told_and_not_released_by_a_confirmation(app: App)
     app.confirm(order, 2).await;
     let done = app.end_of(order).await;
     assert_eq!(done.state, State::Succeeded, "{done:#?}");
+}
+
+const FOREIGN: &str = "shop/web:9.9";
+
+/// A release that waits with a template of somebody else.
+async fn with_foreign_template(app: &App) -> (OrderId, Watch) {
+    let order = resting(app, manual(2)).await;
+    let watch = app.watch("web").await;
+    set_image(app, FOREIGN).await;
+    in_trouble(app, order, "kubectl-set changed the Deployment's pod template").await;
+    (order, watch)
+}
+
+async fn runs(watch: &Watch, image: &str) {
+    eventually(async || {
+        let now = watch.now();
+        let is_whole = now.of(image) == 4 && now.pods.values().sum::<i32>() == 4 && now.ready == 4;
+        if is_whole { Ok(()) } else { Err(format!("{now:?}")) }
+    })
+    .await;
+}
+
+async fn a_foreign_template_that_came_while_the_order_waited_is_rolled_back_by_a_person(app: App) {
+    let (order, watch) = with_foreign_template(&app).await;
+    let back = app.service.roll_back(&caller(), order).await.unwrap();
+    let back = app.end_of(back).await;
+    assert_eq!(back.state, State::Succeeded, "{back:#?}");
+    runs(&watch, "shop/web:1.0").await;
+    let seen = watch.end();
+    let is_kept = seen.iter().all(|it| it.ready >= 4 && it.of(FOREIGN) == 0);
+    assert!(is_kept, "theirs never ran, and no pod was missing: {seen:#?}");
+}
+
+async fn a_foreign_template_stays_where_a_person_stops_the_order_and_runs_once_it_is_let_go(
+    app: App,
+) {
+    let (order, watch) = with_foreign_template(&app).await;
+    watch.so_far();
+    app.service.abort(&caller(), order).await.unwrap();
+    eventually(async || {
+        let order = app.store.order(order).await.unwrap().unwrap();
+        if order.finalizing { Err("it comes to rest".into()) } else { Ok(()) }
+    })
+    .await;
+    let live = app.live("web").await["spec"].clone();
+    assert_eq!(live["template"]["spec"]["containers"][0]["image"], FOREIGN, "{live}");
+    assert_eq!(watch.now().of(FOREIGN), 0, "nothing is released that nobody asked for");
+    let resumed = Patch::Merge(json!({ "spec": { "paused": null } }));
+    app.deployments().patch("web", &PatchParams::default(), &resumed).await.unwrap();
+    runs(&watch, FOREIGN).await;
+    let seen = watch.end();
+    // As the Deployment rested: one pod goes at a time.
+    assert!(seen.iter().all(|it| it.ready >= 3), "{seen:#?}");
+    // What comes next builds on theirs, and gives the settings of before back.
+    let application = app.service.order(order).await.unwrap().application;
+    let next = app.deploy(application, NEW, manual(1)).await;
+    let done = app.end_of(next).await;
+    assert_eq!(done.state, State::Succeeded, "{done:#?}");
+    let rolling = app.live("web").await["spec"]["strategy"]["rollingUpdate"].clone();
+    assert_eq!(rolling, json!({ "maxSurge": "25%", "maxUnavailable": "25%" }));
 }
 
 /// Somebody writes the template just before the Deployment is paused: what is paused then

@@ -50,7 +50,8 @@ impl Cluster {
         first: &FirstChange,
     ) -> Evidence {
         let asker = Asker { client: &self.client, key };
-        let creates = first.order.kind == Kind::Create;
+        let creates =
+            first.order.kind == Kind::Create || matches!(first.change, Ok(Change::Create { .. }));
         let rights = asker.rights(creates).await;
         let Ok(change) = &first.change else {
             let other_workload = if creates { None } else { asker.other_workload().await };

@@ -166,6 +166,12 @@ impl Cluster {
         self.view.mirrored_anew()
     }
 
+    /// Those of these Deployments that are not there; none of those that cannot be seen.
+    #[must_use]
+    pub fn absent(&self, keys: Vec<Key>) -> Vec<Mirror> {
+        self.view.absent(keys)
+    }
+
     /// The Deployments that orders of an installation wrote.
     #[must_use]
     pub fn released(&self, installation: InstallationId) -> Vec<Released> {

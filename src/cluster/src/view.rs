@@ -49,7 +49,8 @@ const MOST_FAILED: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mirror {
     pub key: Key,
-    pub replicas: i32,
+    /// None = there is no Deployment.
+    pub replicas: Option<i32>,
     pub ready: i32,
 }
 
@@ -219,7 +220,7 @@ impl View {
                 } else {
                     BTreeSet::new()
                 };
-                keys.into_iter().filter_map(|key| state.mirror(key)).collect()
+                keys.into_iter().filter_map(|key| self.mirror_of(&state, key)).collect()
             };
             if !found.is_empty() {
                 return found;
@@ -231,10 +232,32 @@ impl View {
     pub(super) fn mirrored_anew(&self) -> Vec<Mirror> {
         let state = self.lock();
         if state.identity.is_known() {
-            state.deployments.keys().filter_map(|key| state.mirror(key.clone())).collect()
+            state.deployments.keys().filter_map(|key| self.mirror_of(&state, key.clone())).collect()
         } else {
             Vec::new()
         }
+    }
+}
+
+impl View {
+    /// None where a Deployment may be there unseen.
+    fn mirror_of(&self, state: &State, key: Key) -> Option<Mirror> {
+        if let Some(object) = state.deployments.get(&key) {
+            let (replicas, ready) = numbers(object);
+            return Some(Mirror { key, replicas: Some(replicas), ready });
+        }
+        let is_seen = self.scope.serves(&key.namespace) && self.sees(state, &key.namespace);
+        is_seen.then_some(Mirror { key, replicas: None, ready: 0 })
+    }
+
+    /// Those of these Deployments that are not there, as far as that is seen.
+    pub(super) fn absent(&self, keys: Vec<Key>) -> Vec<Mirror> {
+        let state = self.lock();
+        if !state.identity.is_known() {
+            return Vec::new();
+        }
+        let gone = keys.into_iter().filter(|key| !state.deployments.contains_key(key));
+        gone.filter_map(|key| self.mirror_of(&state, key)).collect()
     }
 }
 
@@ -293,12 +316,6 @@ impl State {
                 self.children.remove(&owner);
             }
         }
-    }
-
-    fn mirror(&self, key: Key) -> Option<Mirror> {
-        let object = self.deployments.get(&key)?;
-        let (replicas, ready) = numbers(object);
-        Some(Mirror { key, replicas, ready })
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Application {
     pub replicas: i32,
     /// Pods that are Ready.
     pub ready_replicas: i32,
+    /// Whether there is no Deployment on the cluster: somebody deleted it.
+    pub deployment_missing: bool,
     /// Number of pods before it was stopped; none = it is not stopped.
     pub replicas_before_stop: Option<i32>,
     /// The version whose release succeeded last.

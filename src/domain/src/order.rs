@@ -246,6 +246,9 @@ pub struct Target {
     pub source: TemplateSource,
     /// Desired number of pods; none keeps the Deployment's.
     pub replicas: Option<i32>,
+    /// The number where there is no Deployment: this order creates it again. None = it may not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas_if_created: Option<i32>,
     /// The number when the order was accepted, if the order changes only the number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas_before: Option<i32>,
@@ -332,6 +335,7 @@ impl Target {
             release: None,
             source,
             replicas: None,
+            replicas_if_created: None,
             replicas_before: None,
             adopted_uid: None,
             former_applications: Vec::new(),

@@ -6,6 +6,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::Executor;
+use cluster::{Key, Mirror};
+use domain::KnownCluster;
 use store::Numbers;
 
 /// Time between two heartbeats.
@@ -97,11 +99,14 @@ impl Executor {
     pub(super) async fn mirror_replicas(self: Arc<Self>) {
         let mut anew = tokio::time::interval(MIRROR_ANEW);
         loop {
-            let mirrored = tokio::select! {
-                mirrored = self.cluster.mirrored() => mirrored,
-                _ = anew.tick() => self.cluster.mirrored_anew(),
+            let (mut mirrored, is_anew) = tokio::select! {
+                mirrored = self.cluster.mirrored() => (mirrored, false),
+                _ = anew.tick() => (self.cluster.mirrored_anew(), true),
             };
             let Some(cluster) = self.known() else { continue };
+            if is_anew {
+                mirrored.extend(self.absent(&cluster).await);
+            }
             for part in mirrored.chunks(MIRRORED_AT_ONCE) {
                 let seen: Vec<Numbers<'_>> = part
                     .iter()
@@ -117,6 +122,20 @@ impl Executor {
                 }
             }
             tokio::time::sleep(MIRROR_APART).await;
+        }
+    }
+
+    /// Applications whose Deployment is not there: it may have gone while nobody looked.
+    async fn absent(&self, cluster: &KnownCluster) -> Vec<Mirror> {
+        match self.store.deployments_on_record(cluster).await {
+            Ok(keys) => {
+                let keys = keys.into_iter().map(|(namespace, name)| Key { namespace, name });
+                self.cluster.absent(keys.collect())
+            }
+            Err(error) => {
+                tracing::warn!(%error, "could not read which applications there are");
+                Vec::new()
+            }
         }
     }
 }

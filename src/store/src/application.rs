@@ -43,7 +43,8 @@ pub struct NewApplication<'a> {
 pub struct Numbers<'a> {
     pub namespace: &'a str,
     pub name: &'a str,
-    pub replicas: i32,
+    /// None = there is no Deployment.
+    pub replicas: Option<i32>,
     pub ready: i32,
 }
 
@@ -234,7 +235,7 @@ impl Store {
     }
 
     /// Mirrors the numbers of pods of Deployments. Deployments without an application are
-    /// ignored.
+    /// ignored. An application without its Deployment keeps the number that was wanted.
     ///
     /// # Errors
     /// [`StoreError::Sql`].
@@ -245,24 +246,43 @@ impl Store {
     ) -> Result<(), StoreError> {
         let namespaces: Vec<String> = seen.iter().map(|it| it.namespace.to_owned()).collect();
         let names: Vec<String> = seen.iter().map(|it| it.name.to_owned()).collect();
-        let replicas: Vec<i32> = seen.iter().map(|it| it.replicas).collect();
+        let replicas: Vec<Option<i32>> = seen.iter().map(|it| it.replicas).collect();
         let ready: Vec<i32> = seen.iter().map(|it| it.ready).collect();
         sqlx::query!(
-            "/* mirror_replicas */ UPDATE application a SET replicas = seen.replicas, ready_replicas = seen.ready
+            "/* mirror_replicas */ UPDATE application a SET replicas = coalesce(seen.replicas, a.replicas), ready_replicas = seen.ready,
+                 deployment_missing = seen.replicas IS NULL
              FROM unnest($2::text[], $3::text[], $4::int[], $5::int[]) AS seen (namespace, name, replicas, ready)
              WHERE a.cluster_id = $1 AND a.namespace = seen.namespace AND a.name = seen.name AND a.deleted_at IS NULL
-               AND (a.replicas, a.ready_replicas) <> (seen.replicas, seen.ready)
+               AND (a.replicas, a.ready_replicas, a.deployment_missing) <> (coalesce(seen.replicas, a.replicas), seen.ready, seen.replicas IS NULL)
                AND EXISTS (SELECT 1 FROM kubernetes_cluster WHERE id = $1 AND identity = $6)",
             cluster.id.as_str(),
             &namespaces,
             &names,
-            &replicas,
+            &replicas as &[Option<i32>],
             &ready,
             cluster.identity.as_str()
         )
         .execute(&self.pool)
         .await?;
         Ok(())
+    }
+
+    /// The namespaces and names of a cluster's applications that are not known to be without
+    /// their Deployment.
+    ///
+    /// # Errors
+    /// [`StoreError::Sql`].
+    pub async fn deployments_on_record(
+        &self,
+        cluster: &KnownCluster,
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        let rows = sqlx::query!(
+            "/* deployments_on_record */ SELECT namespace, name FROM application WHERE cluster_id = $1 AND deleted_at IS NULL AND NOT deployment_missing",
+            cluster.id.as_str()
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(|row| (row.namespace, row.name)).collect())
     }
 
     /// The template that the application's newest version has: as released, or as
@@ -354,7 +374,7 @@ async fn list(
 ) -> Result<Vec<Application>, StoreError> {
     let rows = sqlx::query!(
         r#"/* applications */ SELECT a.id, a.cluster_id, a.namespace, a.namespace_named, a.name, a.logical_region, a.description, a.created_by, a.owner, a.email, a.phone, a.created_at,
-               a.replicas, a.ready_replicas, a.replicas_before_stop, a.release_id, a.container, a.container_chosen,
+               a.replicas, a.ready_replicas, a.deployment_missing, a.replicas_before_stop, a.release_id, a.container, a.container_chosen,
                (SELECT r.package FROM release r WHERE r.application_id = a.id AND (a.release_id IS NULL OR r.id = a.release_id)
                 ORDER BY r.created_at, r.id LIMIT 1) AS package,
                newest.kind AS "last_kind?", newest.state AS "last_state?"
@@ -391,6 +411,7 @@ async fn list(
                 },
                 replicas: row.replicas,
                 ready_replicas: row.ready_replicas,
+                deployment_missing: row.deployment_missing,
                 replicas_before_stop: row.replicas_before_stop,
                 release: row.release_id.map(ReleaseId),
                 package: row

@@ -48,7 +48,8 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         match self.seam.meet(&name(&request)) {
-            Fate::Passes => self.server.call(request),
+            // Only a database has a disk.
+            Fate::Passes | Fate::IsRefused => self.server.call(request),
             Fate::EndsBefore => {
                 self.seam.end();
                 Box::pin(std::future::ready(Err(lost())))

@@ -9,7 +9,10 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use tokio::sync::watch;
@@ -49,6 +52,8 @@ pub enum Fate {
     EndsBefore,
     /// It is made, and its executor ends without an answer.
     EndsAfter,
+    /// It is not made, and answered that the disk is full.
+    IsRefused,
 }
 
 /// How often each call was made, by its name.
@@ -59,6 +64,10 @@ pub struct Seam {
     /// None while nothing counts.
     counting: Mutex<Option<Counting>>,
     ended: watch::Sender<bool>,
+    /// Of so many calls to the database one finds its disk full; 0 = none does.
+    full_at: AtomicUsize,
+    met: AtomicUsize,
+    refused: AtomicUsize,
 }
 
 struct Counting {
@@ -68,7 +77,13 @@ struct Counting {
 
 impl Seam {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { counting: Mutex::new(None), ended: watch::Sender::new(false) })
+        Arc::new(Self {
+            counting: Mutex::new(None),
+            ended: watch::Sender::new(false),
+            full_at: AtomicUsize::new(0),
+            met: AtomicUsize::new(0),
+            refused: AtomicUsize::new(0),
+        })
     }
 
     /// Counts from now on, up to this stop.
@@ -81,10 +96,32 @@ impl Seam {
         self.counting.lock().unwrap().take().map(|counting| counting.points).unwrap_or_default()
     }
 
+    /// From now on one of so many calls to the database finds its disk full; 0 = none does.
+    pub fn fill(&self, every: usize) {
+        self.full_at.store(every, Ordering::Relaxed);
+    }
+
+    /// How many did.
+    pub fn refused(&self) -> usize {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Whether this one does.
+    fn finds_disk_full(&self, name: &str) -> bool {
+        let every = self.full_at.load(Ordering::Relaxed);
+        every > 0
+            && name.starts_with("database: ")
+            && self.met.fetch_add(1, Ordering::Relaxed).is_multiple_of(every)
+    }
+
     /// A call is about to be made.
     pub fn meet(&self, name: &str) -> Fate {
         if self.has_ended() {
             return Fate::EndsBefore;
+        }
+        if self.finds_disk_full(name) {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return Fate::IsRefused;
         }
         let mut counting = self.counting.lock().unwrap();
         let Some(Counting { points, stop }) = counting.as_mut() else { return Fate::Passes };

@@ -2,11 +2,11 @@
 //! COMMIT, and every statement that writes outside of a transaction, is a point.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     io,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -57,12 +57,18 @@ struct Exchanges {
     asked: AtomicUsize,
     /// The one whose answer is lost.
     last: AtomicUsize,
+    /// Those that are answered that the disk is full.
+    refused: Mutex<BTreeSet<usize>>,
 }
 
 /// Passes a connection on, until its executor ends.
 async fn pass(client: TcpStream, server: UnixStream, seam: Arc<Seam>) {
     let ((asks, hears), (answers, gets)) = (client.into_split(), server.into_split());
-    let exchanges = Exchanges { asked: AtomicUsize::new(1), last: AtomicUsize::new(usize::MAX) };
+    let exchanges = Exchanges {
+        asked: AtomicUsize::new(1),
+        last: AtomicUsize::new(usize::MAX),
+        refused: Mutex::default(),
+    };
     // Whichever way it ends, both connections do.
     let _ = tokio::select! {
         ended = ask(asks, gets, &seam, &exchanges) => ended,
@@ -96,6 +102,16 @@ async fn ask(
                 let last = exchanges.asked.load(Ordering::Relaxed) + 1;
                 exchanges.last.store(last, Ordering::Relaxed);
             }
+            Fate::IsRefused => {
+                let number = exchanges.asked.load(Ordering::Relaxed) + 1;
+                exchanges.refused.lock().unwrap().insert(number);
+                if letter == b'Q' {
+                    // As the server itself does then.
+                    exchanges.asked.fetch_add(1, Ordering::Relaxed);
+                    gets.write_all(ROLLBACK).await?;
+                }
+                continue;
+            }
         }
         if matches!(letter, b'Q' | b'S') {
             exchanges.asked.fetch_add(1, Ordering::Relaxed);
@@ -116,6 +132,14 @@ async fn answer(
         let letter = answers.read_u8().await?;
         let sent = frame(&mut answers, Some(letter)).await?;
         let is_lost = answered + 1 >= exchanges.last.load(Ordering::Relaxed);
+        // It said that it was done, or nothing; what it says instead comes before it is ready.
+        let is_refused = exchanges.refused.lock().unwrap().contains(&(answered + 1));
+        if is_refused && letter == b'C' {
+            continue;
+        }
+        if is_refused && letter == b'Z' {
+            hears.write_all(DISK_FULL).await?;
+        }
         if letter == b'Z' {
             answered += 1;
             if is_lost {
@@ -131,6 +155,13 @@ async fn answer(
         }
     }
 }
+
+/// A statement that ends a transaction, as a frame.
+const ROLLBACK: &[u8] = b"Q\0\0\0\x0dROLLBACK\0";
+
+/// What Postgres says when its disk is full, as a frame.
+const DISK_FULL: &[u8] =
+    b"E\0\0\0\x4aSERROR\0VERROR\0C53100\0Mcould not extend file: No space left on device\0\0";
 
 /// A frame as it is sent on: its letter, its length, and what it says.
 async fn frame(from: &mut (impl AsyncRead + Unpin), letter: Option<u8>) -> io::Result<Vec<u8>> {

@@ -43,9 +43,15 @@ impl View {
         let kind = stream.kind;
         let gone: Vec<String> = match kind {
             WatchedKind::Deployment => {
-                state.deployments.retain(|key, object| {
-                    !stream.shows(&key.namespace)
-                        || listed.contains(object["metadata"]["uid"].as_str().unwrap_or_default())
+                let State { deployments, to_mirror, .. } = &mut *state;
+                deployments.retain(|key, object| {
+                    let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
+                    let is_there = !stream.shows(&key.namespace) || listed.contains(uid);
+                    if !is_there {
+                        to_mirror.insert(key.clone());
+                        self.mirror.notify_one();
+                    }
+                    is_there
                 });
                 Vec::new()
             }
@@ -225,6 +231,8 @@ impl View {
                     .is_some_and(|present| present["metadata"]["uid"] == uid)
                 {
                     state.deployments.remove(&key);
+                    state.to_mirror.insert(key.clone());
+                    self.mirror.notify_one();
                 }
                 state.notify(&key);
             }

@@ -142,6 +142,7 @@ fn row_of(row: ListedApplication, several: bool, now: jiff::Timestamp, may_conti
             (sign.word, sign.mark, sign.class)
         }
         (2, _) => ("changing", "◐", "runs"),
+        _ if row.deployment_missing => ("no Deployment", "✗", "bad"),
         _ if is_stopped => ("no pods", "□", "ended"),
         _ if row.ready_replicas < row.replicas => ("pods missing", "◑", "runs"),
         _ => ("serves", "✓", "good"),
@@ -219,6 +220,7 @@ mod tests {
                 replicas: 1,
                 ready_replicas: 1,
                 replicas_before_stop: None,
+                deployment_missing: false,
                 version: String::new(),
                 image: String::new(),
                 order: None,

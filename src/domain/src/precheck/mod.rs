@@ -72,7 +72,7 @@ pub fn first_change(
 ) -> Option<FirstChange> {
     let shown = match observation {
         Observation::Unknown => return None,
-        Observation::Absent => 1,
+        Observation::Absent => proposal.target.replicas_to_create(),
         Observation::Present(view) => view.replicas,
     };
     let mut order = proposal.order(proposal.target.replicas.unwrap_or(shown));
@@ -204,7 +204,8 @@ pub fn evaluate(
     let apart = apart::placement_shortage(&evidence.nodes, versions, plan.peak_pods, plan.replicas);
     let ports = room::port_shortage(evidence, stored, view, plan.peak_pods, plan.replicas);
     let placement: Vec<Shortage> = apart.into_iter().chain(ports).collect();
-    let volumes = volumes(proposal, evidence, &settings, plan.replicas, plan.max_unavailable);
+    let numbers = (plan.replicas, plan.max_unavailable);
+    let volumes = volumes(proposal, view.is_none(), evidence, &settings, numbers);
 
     check(
         Subject::Deployment,
@@ -336,7 +337,11 @@ fn plan(
     settings: &BorrowedSettings,
 ) -> ReleasePlan {
     let before = view.map_or(0, |view| view.replicas);
-    let replicas = proposal.target.replicas.unwrap_or(if view.is_some() { before } else { 1 });
+    let target = &proposal.target;
+    let replicas = view.map_or_else(
+        || target.replicas_to_create(),
+        |view| target.replicas.unwrap_or(view.replicas),
+    );
     let max_unavailable = proposal.target.max_unavailable;
     let preview = preview::preview(&proposal.strategy, settings, before, replicas);
     let peak_pods = if max_unavailable > 0 || view.is_none() {

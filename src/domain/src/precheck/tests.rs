@@ -78,6 +78,7 @@ fn proposal(batches: i32) -> Proposal {
             owners_before: serde_json::Value::Null,
             replaces: None,
             replicas_before: None,
+            replicas_if_created: None,
             adopted_uid: None,
             former_applications: Vec::new(),
             guardrails: None,

@@ -80,14 +80,14 @@ pub(super) fn references(evidence: &Evidence, template: &Value) -> Option<(Findi
 
 pub(super) fn volumes(
     proposal: &Proposal,
+    is_created: bool,
     evidence: &Evidence,
     settings: &BorrowedSettings,
-    replicas: i32,
-    max_unavailable: i32,
+    (replicas, max_unavailable): (i32, i32),
 ) -> Option<(Finding, String)> {
     let pinning = room::pinning_claims(evidence);
     let (claim, one_pod) = pinning.iter().max_by_key(|(_, one_pod)| *one_pod)?;
-    if proposal.kind == Kind::Create || replicas == 0 {
+    if is_created || replicas == 0 {
         return None;
     }
     let in_batches = proposal.strategy.count() > 1;

@@ -16,14 +16,18 @@ use crate::{
         failure::{self, Verdict},
     },
     order::{
-        DeploymentBefore, Kind, Order, State, Step, TemplateSource, hands::Hands,
-        intent::GATE_SECONDS, plan::BatchGate,
+        DeploymentBefore, Order, State, Step, TemplateSource, hands::Hands, intent::GATE_SECONDS,
+        plan::BatchGate,
     },
+    template::names::APPLICATION_LABEL,
 };
+
+/// What is said of a batch that has no pods.
+const NONE_LEFT: &str = "no pods are left for this batch";
 
 /// Creates the application's Deployment.
 pub(in crate::rollout) fn start_create(order: &Order) -> Decision {
-    let replicas = order.target.replicas.unwrap_or(1);
+    let replicas = order.target.replicas_to_create();
     Transition::new(order, State::Running, Step::Create)
         .with(change::create(order))
         .batch(0, State::Running, Some(replicas), "")
@@ -31,11 +35,32 @@ pub(in crate::rollout) fn start_create(order: &Order) -> Decision {
         .decided()
 }
 
-/// Waits for the first version's pods.
+/// Creates the Deployment again, with a version of the history: somebody deleted it, and this
+/// release was asked for since. None where the order may not, or the selector is not known: the
+/// Deployment of an adopted application had one of its own.
+pub(in crate::rollout) fn start_again(order: &Order) -> Option<Decision> {
+    order.target.replicas_if_created?;
+    let TemplateSource::Exact(template) = &order.target.source else { return None };
+    let application = order.application.to_string();
+    let is_selected = template["metadata"]["labels"][APPLICATION_LABEL] == application.as_str();
+    is_selected.then(|| start_create(order))
+}
+
+/// Waits for the first version's pods, or those of the Deployment that was created again.
 pub(in crate::rollout) fn create(order: &Order, view: &DeploymentView, now: Timestamp) -> Decision {
     let min_ready = ready_seconds(order);
     if view.new_ready(min_ready, now) >= view.replicas && view.new_desired() >= view.replicas {
-        return done_well(order, "");
+        let mut done = Transition::new(order, State::Succeeded, Step::Done).batch(
+            0,
+            State::Succeeded,
+            None,
+            "",
+        );
+        // All pods came with the first batch.
+        for index in 1..order.batches.len() {
+            done = done.batch(index, State::Succeeded, Some(view.replicas), NONE_LEFT);
+        }
+        return done.decided();
     }
     // Nothing came before, so nothing is rolled back.
     if let Some(trouble) = trouble(order, view, now) {
@@ -356,7 +381,7 @@ pub(in crate::rollout) fn await_pods(
     if let Some(cause) = &cause {
         state = format!("{state}: {}", cause.sentence);
     }
-    if order.kind != Kind::Create && view.old_pods() > 0 && order.strategy.count() == 1 {
+    if order.step != Step::Create && view.old_pods() > 0 && order.strategy.count() == 1 {
         state = format!("{state}, {} old ones are left", view.old_pods());
     }
     keep_waiting(order, now, &state, cause.as_ref(), view.next_ready(min_ready, now))
@@ -383,12 +408,7 @@ pub(in crate::rollout) fn begin_batch(
     }
     for skipped in from..index {
         let target = order.planned(skipped, replicas);
-        transition = transition.batch(
-            skipped,
-            State::Succeeded,
-            Some(target),
-            "no pods are left for this batch",
-        );
+        transition = transition.batch(skipped, State::Succeeded, Some(target), NONE_LEFT);
     }
     transition
         .batch(index, State::Running, Some(target), "")

@@ -49,11 +49,11 @@ pub(in crate::rollout) fn template(order: &Order, base: &Value) -> Value {
     }
 }
 
-/// Creates the Deployment with its first version.
+/// Creates the Deployment with its first version, or again with one of its history.
 pub(in crate::rollout) fn create(order: &Order) -> Change {
     Change::Create {
         template: template(order, &first_template(&order.name, order.application)),
-        replicas: order.target.replicas.unwrap_or(1),
+        replicas: order.target.replicas_to_create(),
         min_ready_seconds: order.target.min_ready_seconds.unwrap_or(0),
     }
 }

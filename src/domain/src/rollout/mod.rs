@@ -296,9 +296,11 @@ fn start_without_view(order: &Order, observation: &Observation) -> Option<Decisi
     match (order.kind, observation) {
         (_, Observation::Unknown) => Some(wait(None)),
         (Kind::Create, _) => Some(batches::start_create(order)),
-        (Kind::Rollback, _) if order.snapshot.is_none() => {
-            Some(done_well(order, "the order that is rolled back had changed nothing"))
-        }
+        (Kind::DeployVersion, Observation::Absent) => batches::start_again(order),
+        (Kind::Rollback, _) if order.snapshot.is_none() => Some(done_well(
+            order,
+            "the order that is rolled back had changed nothing that was there before it",
+        )),
         _ => None,
     }
 }
@@ -328,8 +330,8 @@ fn done_well(order: &Order, message: &str) -> Decision {
 /// The batch under way failed, and the order with it. A release is rolled back,
 /// or comes to rest where it is, if that is what was asked for.
 fn fail(order: &Order, message: &str) -> Decision {
-    // Before its first change an order has nothing to roll back.
-    let begun = order.kind.releases() && order.step != Step::Start;
+    // Before its first change an order has nothing to roll back, nor where it created the Deployment.
+    let begun = order.kind.releases() && !matches!(order.step, Step::Start | Step::Create);
     let finalizes = begun && !order.target.failure_policy.roll_back && order.rests_on_abort();
     let step = if finalizes { order.step } else { Step::Done };
     let mut failure = Transition::new(order, State::Failed, step)

@@ -2,7 +2,7 @@
 //! Deployment is not there, or somebody else releases it.
 
 use super::{Decision, done, fail, wait};
-use crate::order::{Order, Step};
+use crate::order::{Kind, Order, Step};
 
 /// What follows for an order whose change the cluster refused for good.
 #[must_use]
@@ -38,8 +38,15 @@ pub fn gone(order: &Order) -> Decision {
         return done(order);
     }
     let again = if order.step == Step::Start { "" } else { " any more" };
+    let way_out = match (order.kind, order.step) {
+        (Kind::Create, _) => "",
+        (Kind::DeployVersion, Step::Start) if order.target.replicas_if_created.is_some() => {
+            ": it was adopted, so create it again as it was created before"
+        }
+        _ => ": release a version of the history, which creates it again unless it was adopted",
+    };
     let message = format!(
-        "the Deployment {} does not exist in namespace {}{again}",
+        "the Deployment {} does not exist in namespace {}{again}{way_out}",
         order.name, order.namespace
     );
     let Decision::Transition(mut failure) = fail(order, &message) else { return wait(None) };

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     observed::DeploymentView,
     order::{
-        Kind, Order, State, Step,
+        Order, State, Step,
         intent::{Borrow, Change, Effect, GATE_SECONDS, Patch},
     },
 };
@@ -154,7 +154,7 @@ pub(in crate::rollout) fn superseded(order: &Order, view: &DeploymentView) -> De
     );
     let Decision::Transition(mut failure) = fail(order, &message) else { return wait(None) };
     (failure.roll_back, failure.finalizes, failure.step) = (false, false, Step::Done);
-    if let (Some(snapshot), true) = (hands::before(order, view), order.kind != Kind::Create) {
+    if let (Some(snapshot), true) = (hands::before(order, view), order.step != Step::Create) {
         let own_seconds = snapshot.settings.min_ready_seconds;
         failure.effect = Some(change::restore_settings(&snapshot, own_seconds, false).into());
     }

@@ -148,6 +148,7 @@ fn accepted(kind: Kind, strategy: Strategy, replicas: i32) -> Order {
             owners_before: Value::Null,
             replaces: None,
             replicas_before: None,
+            replicas_if_created: None,
             adopted_uid: None,
             former_applications: Vec::new(),
             guardrails: None,

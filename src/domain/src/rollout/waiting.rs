@@ -4,14 +4,15 @@
 //! from beginning is its *trouble*: it is told, and nothing goes on while it lasts. New pods
 //! that stop being Ready are a failure after the grace, as at any other time. A pod template
 //! that somebody else wrote is left alone, and so is the pause: to go on would release it.
+//! Pods that a quota does not let come fail nothing: somebody asked for more than it allows.
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Decision, cause, decide, fail, lasting, wait_resting};
+use super::{Decision, cause, decide, fail, judge_context, lasting, wait_resting};
 use crate::{
     observed::{
         ContainerState, DeploymentView, Facts, Observation, PodView,
-        failure::{Cause, Verdict},
+        failure::{self, Cause, Verdict},
     },
     order::{Order, Step},
     template::sameness::is_same,
@@ -26,7 +27,22 @@ pub fn trouble(order: &Order, facts: &Facts, now: Timestamp) -> Option<String> {
     let Observation::Present(view) = &facts.deployment else { return None };
     let is_at_rest = order.step == Step::Paused && order.hands.paused_by.is_none();
     let sick = || sick(order, view, now).filter(|_| is_at_rest).map(|sick| sick.sentence);
-    foreign(order, view).or_else(sick)
+    foreign(order, view).or_else(sick).or_else(|| short(order, view, now).filter(|_| is_at_rest))
+}
+
+/// Pods of either version that Kubernetes is not let create: somebody's number may be past a
+/// quota. That is told, and no fault of the version that is released.
+fn short(order: &Order, view: &DeploymentView, now: Timestamp) -> Option<String> {
+    let sets = || view.new.iter().chain(&view.old);
+    let there: usize = sets().map(|set| set.pods.len()).sum();
+    let refused = sets().find_map(|set| {
+        let failure = set.create_failure.as_ref()?;
+        Some(failure::judge_set(&set.name, failure, judge_context(order, now)).sentence)
+    });
+    let is_short = i32::try_from(there).is_ok_and(|there| there < view.replicas);
+    refused
+        .filter(|_| is_short)
+        .map(|why| format!("{there} of {} pods are there: {why}", view.replicas))
 }
 
 /// Whether there is something to do for an order that rests, or to say of it. While nothing

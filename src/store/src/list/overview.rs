@@ -23,6 +23,8 @@ pub struct ListedApplication {
     pub name: String,
     pub replicas: i32,
     pub ready_replicas: i32,
+    /// Whether there is no Deployment: somebody deleted it.
+    pub deployment_missing: bool,
     pub replicas_before_stop: Option<i32>,
     /// Text of its version; empty if none was released to its end.
     pub version: String,
@@ -104,7 +106,7 @@ impl Store {
         };
         let rows = sqlx::query!(
             r#"/* listed_applications */ WITH listed AS (
-                   SELECT a.id, a.cluster_id, a.namespace, a.name, a.replicas, a.ready_replicas, a.replicas_before_stop, a.release_id,
+                   SELECT a.id, a.cluster_id, a.namespace, a.name, a.replicas, a.ready_replicas, a.deployment_missing, a.replicas_before_stop, a.release_id,
                        newest.id AS order_id, newest.kind, newest.state, newest.strategy, newest.batch, newest.message, newest.release_id AS order_release,
                        newest.created_at, newest.finished_at, newest.created_by, newest.source,
                        CASE WHEN newest.state IN ('waiting_approval', 'waiting_confirmation', 'failed', 'system_failed') OR newest.trouble <> '' THEN 0
@@ -118,7 +120,7 @@ impl Store {
                        AND may_show(a.namespace, a.name, a.id, $10, $11)
                )
                SELECT l.id AS "id!", l.cluster_id AS "cluster_id!", l.namespace AS "namespace!", l.name AS "name!", l.replicas AS "replicas!", l.ready_replicas AS "ready_replicas!",
-                   l.replicas_before_stop, l.rank AS "rank!", r.version AS "version?", r.image AS "image?",
+                   l.deployment_missing AS "deployment_missing!", l.replicas_before_stop, l.rank AS "rank!", r.version AS "version?", r.image AS "image?",
                    l.order_id AS "order_id?", l.kind AS "kind?", l.state AS "state?", l.strategy AS "strategy?", l.batch AS "batch?", l.message AS "message?",
                    l.created_at AS "created_at?", l.finished_at AS "finished_at?", l.created_by AS "created_by?", l.source AS "source?", ordered.version AS "order_version?"
                FROM listed l LEFT JOIN release r ON r.id = l.release_id LEFT JOIN release ordered ON ordered.id = l.order_release
@@ -185,6 +187,7 @@ impl Store {
                     name: row.name,
                     replicas: row.replicas,
                     ready_replicas: row.ready_replicas,
+                    deployment_missing: row.deployment_missing,
                     replicas_before_stop: row.replicas_before_stop,
                     version: row.version.unwrap_or_default(),
                     image: row.image.unwrap_or_default(),

@@ -4,7 +4,10 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::*;
-use crate::order::intent::{Borrow, NO_DEADLINE_SECONDS};
+use crate::{
+    order::intent::{Borrow, NO_DEADLINE_SECONDS},
+    template::names::APPLICATION_LABEL,
+};
 
 #[test]
 fn the_first_batch_brings_the_template_closes_the_gate_and_keeps_the_users_settings() {
@@ -150,4 +153,56 @@ fn a_creation_ends_once_all_pods_are_ready() {
         (State::Succeeded, Step::Done, true)
     );
     assert_eq!(batches(&transition), [(0, State::Succeeded, None)]);
+}
+
+/// A release of a version of the history.
+fn of_the_history(labels: Value) -> Order {
+    let mut order = accepted(Kind::DeployVersion, in_batches(2, AUTOMATIC), 4);
+    let mut template = template("old");
+    template["metadata"]["labels"] = labels;
+    order.target.source = TemplateSource::Exact(template);
+    order.target.replicas_if_created = Some(4);
+    order
+}
+
+#[test]
+fn a_version_of_the_history_creates_a_deployment_that_was_deleted_with_all_its_pods_at_once() {
+    let mut order = of_the_history(json!({}));
+    let TemplateSource::Exact(template) = &mut order.target.source else { panic!() };
+    template["metadata"]["labels"] = json!({ APPLICATION_LABEL: order.application.to_string() });
+    let (template, absent) = (template.clone(), Observation::Absent.into());
+    let created = moved(decide(&order, &absent, at(SOON)));
+    assert_eq!((created.state, created.step), (State::Running, Step::Create));
+    let expected = Change::Create { template, replicas: 4, min_ready_seconds: 0 };
+    assert_eq!(created.effect, Some(expected.into()));
+    assert_eq!(batches(&created), [(0, State::Running, Some(4))]);
+
+    order.step = Step::Create;
+    order.state = State::Running;
+    order.batches[0].started_at = Some(at(0));
+    let done = moved(ask(&order, shown(PODS, Some(at(SOON)), 0), at(SOON)));
+    assert_eq!((done.state, done.step), (State::Succeeded, Step::Done));
+    let all = [(0, State::Succeeded, None), (1, State::Succeeded, Some(PODS))];
+    assert_eq!(batches(&done), all);
+    // There is no version to go back to, and somebody who deletes it again means it.
+    let late = moved(ask(&order, shown(PODS - 1, Some(at(0)), 0), at(TIMEOUT + 1)));
+    assert_eq!((late.state, late.step, late.roll_back), (State::Failed, Step::Done, false));
+    let gone = moved(decide(&order, &absent, at(SOON)));
+    assert_eq!((gone.state, gone.effect.is_none(), gone.roll_back), (State::Failed, true, false));
+}
+
+#[test]
+fn a_deployment_that_was_deleted_is_not_created_by_other_orders_nor_where_it_was_adopted() {
+    let absent = Observation::Absent.into();
+    let says = |order: &Order| moved(decide(order, &absent, at(SOON)));
+    let adopted = says(&of_the_history(json!({ "app": "web" })));
+    assert_eq!((adopted.state, adopted.effect.is_none()), (State::Failed, true));
+    assert!(
+        adopted.message.ends_with("it was adopted, so create it again as it was created before")
+    );
+    for kind in [Kind::Deploy, Kind::Restart, Kind::Scale] {
+        let other = says(&accepted(kind, Strategy::ALL_AT_ONCE, 4));
+        assert_eq!((other.state, other.effect.is_none()), (State::Failed, true), "{kind:?}");
+        assert!(other.message.contains("release a version of the history"), "{}", other.message);
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    observed::Facts,
+    observed::{CreateFailure, Facts},
     rollout::{trouble_while_waiting, waiting, wakes},
 };
 
@@ -150,4 +150,26 @@ fn an_order_is_woken_by_what_is_to_be_done_or_said_and_not_by_what_cannot_be_see
     assert!(wakes(&order, &facts(sick(&[])), at(201)), "it has passed");
     let grace = order.target.failure_policy.grace_seconds;
     assert!(wakes(&order, &facts(sick(&[1])), at(200 + grace)), "it has failed");
+}
+
+#[test]
+fn pods_past_a_quota_are_told_while_they_are_missing_and_fail_nothing() {
+    let full = "pods \"web-1\" is forbidden: exceeded quota: few";
+    for is_new in [true, false] {
+        let order = resting();
+        let mut view = sick(&[]);
+        view.replicas = 20;
+        let set = if is_new { view.new.as_mut().unwrap() } else { &mut view.old[0] };
+        set.create_failure = Some(CreateFailure { message: full.into(), since: Some(at(150)) });
+        let there = view.new.iter().chain(&view.old).map(|set| set.pods.len()).sum::<usize>();
+        let told = trouble(&order, view.clone(), 201).unwrap();
+        assert!(
+            told.starts_with(&format!("{there} of 20 pods are there: the ReplicaSet ")),
+            "{told}"
+        );
+        assert!(told.ends_with(&format!("cannot create pods: {full}")), "{told}");
+        assert_rests(&ask(&order, view.clone(), at(9_999)), None);
+        view.replicas = i32::try_from(there).unwrap();
+        assert_eq!(trouble(&order, view, 201), None, "all that are wanted are there");
+    }
 }

@@ -234,6 +234,7 @@ pub(crate) mod tests {
             container: domain::template::container::Known::Nothing,
             replicas: 2,
             replicas_before_stop: None,
+            deployment_missing: false,
             ready_replicas: 2,
             release: None,
             package: None,

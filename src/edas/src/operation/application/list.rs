@@ -70,7 +70,7 @@ pub struct ListedApplication {
     /// The same, as Jenkins compares it.
     #[schema(example = "cn-hangzhou:prod")]
     pub region_id: String,
-    /// `RUNNING`, `STOPPED` (no instances wanted), `DEPLOYING` (an order is open) or `DELETING`.
+    /// `RUNNING`, `STOPPED` (no instances wanted, or the Deployment was deleted), `DEPLOYING` (an order is open) or `DELETING`.
     #[schema(example = "RUNNING")]
     pub state: String,
     /// Always 0.
@@ -318,7 +318,11 @@ fn listed(application: &Application) -> ListedApplication {
     let state = match application.phase() {
         Phase::Progressing if application.is_going() => "DELETING",
         Phase::Progressing => "DEPLOYING",
-        Phase::Ready | Phase::Failed if application.replicas == 0 => "STOPPED",
+        Phase::Ready | Phase::Failed
+            if application.replicas == 0 || application.deployment_missing =>
+        {
+            "STOPPED"
+        }
         Phase::Ready | Phase::Failed => "RUNNING",
     };
     ListedApplication {

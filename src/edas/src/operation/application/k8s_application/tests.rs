@@ -36,6 +36,7 @@ fn application() -> Application {
         replicas: 3,
         ready_replicas: 3,
         replicas_before_stop: None,
+        deployment_missing: false,
         release: None,
         package: None,
         last_order: None,

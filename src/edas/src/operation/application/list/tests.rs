@@ -30,6 +30,7 @@ fn application(last_order: Option<State>, replicas: i32) -> Application {
         replicas,
         ready_replicas: 1,
         replicas_before_stop: None,
+        deployment_missing: false,
         release: None,
         package: None,
         last_order: last_order.map(|state| (Kind::Deploy, state)),
@@ -71,6 +72,10 @@ fn phase_and_state_follow_the_newest_order() {
             (phase, state)
         );
     }
+    let missing =
+        |last| Application { deployment_missing: true, ready_replicas: 0, ..application(last, 2) };
+    assert_eq!(listed(&missing(Some(State::Succeeded))).state, "STOPPED");
+    assert_eq!(listed(&missing(Some(State::Running))).state, "DEPLOYING");
     for (state, shown) in [(State::Running, "DELETING"), (State::Failed, "RUNNING")] {
         let going = Application { last_order: Some((Kind::Delete, state)), ..application(None, 2) };
         assert_eq!(listed(&going).state, shown);

@@ -1,0 +1,48 @@
+//! A release that was stopped rests, and others go on from there.
+
+use super::*;
+
+on_both_clusters!(what_somebody_set_after_a_superseded_release_is_what_the_next_one_gives_back);
+
+async fn has_ended(app: &App, order: OrderId) {
+    app.end_of(order).await;
+    eventually(async || {
+        let order = app.store.order(order).await.unwrap().unwrap();
+        if order.finalizing { Err("it comes to its end".into()) } else { Ok(()) }
+    })
+    .await;
+}
+
+async fn set_image(app: &App, image: &str) {
+    let container = json!([{ "name": "web", "image": image }]);
+    let patch = json!({ "spec": { "template": { "spec": { "containers": container } } } });
+    let by = PatchParams { field_manager: Some("kubectl-set".into()), ..Default::default() };
+    app.deployments().patch("web", &by, &Patch::Strategic(patch)).await.unwrap();
+}
+
+async fn what_somebody_set_after_a_superseded_release_is_what_the_next_one_gives_back(app: App) {
+    let first = waiting(&app, 4, manual(2)).await;
+    let application = app.service.order(first).await.unwrap().application;
+    app.service.abort(&caller(), first).await.unwrap();
+    has_ended(&app, first).await;
+    assert_eq!(spec(&app).await["paused"], true, "it rests half way");
+    // Another one on top of it, and somebody's own version in the middle of that.
+    let second = app.deploy(application, "shop/web:3.0--never-ready", batches(2)).await;
+    let watch = app.watch("web").await;
+    has_pods(&watch, "shop/web:3.0--never-ready", 2).await;
+    set_image(&app, "shop/web:9.0").await;
+    has_ended(&app, second).await;
+    let ended = app.service.order(second).await.unwrap();
+    assert!(ended.message.contains("superseded by kubectl-set"), "{}", ended.message);
+    app.rolled_out("web").await;
+    let rolling = json!({ "maxSurge": "40%", "maxUnavailable": "10%" });
+    let theirs = json!({ "spec": { "strategy": { "rollingUpdate": rolling } } });
+    hand(&app, "kubectl-patch", theirs).await;
+    let third = app.deploy(application, "shop/web:4.0", batches(2)).await;
+    has_ended(&app, third).await;
+    let done = app.service.order(third).await.unwrap();
+    assert_eq!(done.state, State::Succeeded, "{done:#?}");
+    let live = spec(&app).await;
+    assert_eq!(live["strategy"]["rollingUpdate"], rolling, "theirs, and not those of before");
+    assert_eq!(live["paused"], Value::Null);
+}
