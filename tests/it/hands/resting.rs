@@ -2,7 +2,7 @@
 
 use super::*;
 
-on_both_clusters!(what_somebody_set_after_a_superseded_release_is_what_the_next_one_gives_back);
+on_both_clusters!(what_somebody_set_and_released_on_a_release_that_rested_is_what_comes_back);
 
 async fn has_ended(app: &App, order: OrderId) {
     app.end_of(order).await;
@@ -20,12 +20,15 @@ async fn set_image(app: &App, image: &str) {
     app.deployments().patch("web", &by, &Patch::Strategic(patch)).await.unwrap();
 }
 
-async fn what_somebody_set_after_a_superseded_release_is_what_the_next_one_gives_back(app: App) {
+async fn what_somebody_set_and_released_on_a_release_that_rested_is_what_comes_back(app: App) {
     let first = waiting(&app, 4, manual(2)).await;
     let application = app.service.order(first).await.unwrap().application;
     app.service.abort(&caller(), first).await.unwrap();
     has_ended(&app, first).await;
     assert_eq!(spec(&app).await["paused"], true, "it rests half way");
+    let rolling = json!({ "maxSurge": "40%", "maxUnavailable": "10%" });
+    let theirs = json!({ "spec": { "strategy": { "rollingUpdate": rolling } } });
+    hand(&app, "kubectl-patch", theirs).await;
     // Another one on top of it, and somebody's own version in the middle of that.
     let second = app.deploy(application, "shop/web:3.0--never-ready", batches(2)).await;
     let watch = app.watch("web").await;
@@ -35,9 +38,6 @@ async fn what_somebody_set_after_a_superseded_release_is_what_the_next_one_gives
     let ended = app.service.order(second).await.unwrap();
     assert!(ended.message.contains("superseded by kubectl-set"), "{}", ended.message);
     app.rolled_out("web").await;
-    let rolling = json!({ "maxSurge": "40%", "maxUnavailable": "10%" });
-    let theirs = json!({ "spec": { "strategy": { "rollingUpdate": rolling } } });
-    hand(&app, "kubectl-patch", theirs).await;
     let third = app.deploy(application, "shop/web:4.0", batches(2)).await;
     has_ended(&app, third).await;
     let done = app.service.order(third).await.unwrap();
@@ -45,4 +45,10 @@ async fn what_somebody_set_after_a_superseded_release_is_what_the_next_one_gives
     let live = spec(&app).await;
     assert_eq!(live["strategy"]["rollingUpdate"], rolling, "theirs, and not those of before");
     assert_eq!(live["paused"], Value::Null);
+    // Their version is the one before, and not that of before the release that rested.
+    let back = app.service.roll_back(&caller(), third).await.unwrap();
+    has_ended(&app, back).await;
+    let live = spec(&app).await;
+    assert_eq!(live["template"]["spec"]["containers"][0]["image"], "shop/web:9.0");
+    assert_eq!(live["strategy"]["rollingUpdate"], rolling);
 }
