@@ -7,6 +7,7 @@
 
 mod aborted;
 mod begin;
+mod borrowed;
 mod delete;
 mod failing;
 mod fitted;

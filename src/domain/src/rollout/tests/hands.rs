@@ -8,7 +8,7 @@ use crate::{
         hands::{Hands, Written},
         intent::Borrow,
     },
-    rollout::{changed_meanwhile, own_settings},
+    rollout::changed_meanwhile,
 };
 
 /// A release at `step` of its first batch of three, which knows what it wrote: the settings
@@ -238,50 +238,6 @@ fn a_deployment_that_was_made_anew_is_left_alone_and_ends_the_order() {
             end.message
         );
     }
-}
-
-#[test]
-fn an_old_word_of_borrowed_settings_is_no_truth() {
-    // As an undo leaves it: the annotation of an old order, and the fields of the user.
-    let mut view = untouched();
-    view.settings.strategy = rolling(1, 0);
-    view.borrowed = Some(own());
-    assert_eq!(*own_settings(&view), view.settings);
-    let order = accepted(Kind::Deploy, in_batches(3, AUTOMATIC), PODS);
-    let begun = moved(ask(&order, view.clone(), at(SOON)));
-    assert_eq!(begun.snapshot.unwrap().settings, view.settings);
-    // What is borrowed in fact is another matter.
-    view.settings.min_ready_seconds = GATE_SECONDS;
-    assert_eq!(*own_settings(&view), own());
-    view.settings = BorrowedSettings { paused: true, ..own() };
-    view.settings.min_ready_seconds = 1;
-    assert_eq!(*own_settings(&view), own());
-    let view = owned_by(view, "kubectl-rollout", json!({ "f:paused": {} }));
-    assert_eq!(*own_settings(&view), view.settings, "the user's own pause");
-}
-
-#[test]
-fn what_somebody_sets_to_just_what_the_order_wrote_is_theirs_too() {
-    let mut view = at_work(Step::BringUp);
-    view.settings.strategy = rolling(2, 0);
-    let rolling_update = json!({ "f:maxSurge": {}, "f:maxUnavailable": {} });
-    let theirs = json!({ "f:strategy": { "f:rollingUpdate": rolling_update } });
-    let view = owned_by(view, "kubectl-patch", theirs);
-    let again = moved(ask(&order_at(Step::BringUp), view, at(SOON)));
-    assert_eq!(again.snapshot.unwrap().settings.strategy, rolling(2, 0));
-}
-
-#[test]
-fn who_pauses_what_an_order_left_paused_does_not_make_its_strategy_the_users() {
-    let mut view = untouched();
-    view.settings = BorrowedSettings { paused: true, strategy: rolling(0, 1), ..own() };
-    view.borrowed = Some(own());
-    let view = owned_by(view, "kubectl-rollout", json!({ "f:paused": {} }));
-    assert_eq!(*own_settings(&view), own());
-    let theirs = json!({ "f:maxSurge": {}, "f:maxUnavailable": {} });
-    let theirs = json!({ "f:paused": {}, "f:strategy": { "f:rollingUpdate": theirs } });
-    let view = owned_by(view, "kubectl-edit", theirs);
-    assert_eq!(*own_settings(&view), view.settings);
 }
 
 /// What the API server is asked stands on what was seen, and no longer.
