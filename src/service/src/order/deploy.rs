@@ -169,7 +169,8 @@ impl Service {
             let row = tx.find_release(application.id, Some(release), None).await?;
             target.source = TemplateSource::Exact(row.template);
             target.min_ready_seconds = target.min_ready_seconds.or(row.min_ready_seconds);
-            target.replicas_if_created = Some(replicas);
+            // What somebody deletes after this order was accepted stays deleted.
+            target.replicas_if_created = application.deployment_missing.then_some(replicas);
             return Ok(Assembled {
                 application,
                 kind: Kind::DeployVersion,
