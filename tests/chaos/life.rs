@@ -445,8 +445,9 @@ impl Life {
             match state {
                 // What cannot be confirmed goes back.
                 Some((id, State::WaitingConfirmation)) if confirmed >= 10 => {
+                    let goes_back = self.service.roll_back(&caller(), id).await;
                     // A way back has none: it is stopped.
-                    if self.service.roll_back(&caller(), id).await.is_err() {
+                    if goes_back.is_err() {
                         let _ = self.service.abort(&caller(), id).await;
                     }
                 }

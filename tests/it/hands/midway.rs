@@ -113,7 +113,6 @@ async fn a_strategy_that_becomes_recreate_in_the_middle_of_a_release_is_set_back
     let told = app.order_when(order, has_told).await;
     has_note(&told, "kubectl-patch changed");
     let done = app.end_of(order).await;
-    println!("{:#?}\n{:#?}", told.notes, watch.so_far());
     assert_eq!(done.state, State::Succeeded, "{done:#?} {:#?}", self::told(&app, order).await);
     has_pods(&watch, NEW, 10).await;
     eventually(async || {
