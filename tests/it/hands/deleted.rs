@@ -14,6 +14,7 @@ on_both_clusters!(
     a_deployment_that_is_deleted_without_an_order_is_told_and_a_version_creates_it_again,
     a_deployment_that_went_while_nobody_looked_is_missed_once_somebody_looks,
     the_deployment_of_an_adopted_application_is_left_to_whoever_made_it,
+    what_was_accepted_before_the_deployment_was_deleted_does_not_create_it_again,
 );
 
 /// What EDAS' operations say of the application: state, wanted and Ready instances.
@@ -149,6 +150,22 @@ async fn a_deployment_that_went_while_nobody_looked_is_missed_once_somebody_look
     app.start_executor(Duration::from_secs(2));
     is_missed(&app, application).await;
     assert_eq!(app.service.application(application).await.unwrap().replicas, 2);
+}
+
+async fn what_was_accepted_before_the_deployment_was_deleted_does_not_create_it_again(
+    mut app: App,
+) {
+    let application = app.create("web", 2).await;
+    version(&app, application, NEW, "two").await;
+    version(&app, application, "shop/web:3.0", "three").await;
+    app.stop_executor().await;
+    let order = go_back_to(&app, application, "two", 1).await.unwrap();
+    delete(&app).await;
+    app.start_executor(Duration::from_secs(2));
+    let failed = app.end_of(order).await;
+    assert_eq!((failed.state, failed.rolled_back_by), (State::Failed, None), "{failed:#?}");
+    assert!(failed.message.contains("does not exist"), "{}", failed.message);
+    assert!(app.deployments().get_opt("web").await.unwrap().is_none());
 }
 
 /// Only the simulated cluster can change its mind about an image.

@@ -7,7 +7,6 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Target;
 use crate::{
     ApplicationId,
     template::{ownership::GiveBack, sameness::is_same, settings::BorrowedSettings},
@@ -271,12 +270,4 @@ pub enum Borrow {
     Borrowed(BorrowedSettings),
     /// It goes: the fields are the user's again.
     Returned,
-}
-
-impl Target {
-    /// Number of pods of the Deployment that the order creates.
-    #[must_use]
-    pub fn replicas_to_create(&self) -> i32 {
-        self.replicas.or(self.replicas_if_created).unwrap_or(1)
-    }
 }

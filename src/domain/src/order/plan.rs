@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Target;
 use crate::{Input, Rejection, limits::BATCHES};
 
 /// How batches follow each other.
@@ -182,6 +183,14 @@ impl Strategy {
             Pace::Automatic { wait_minutes: 0 } => BatchGate::None,
             Pace::Automatic { wait_minutes } => BatchGate::Pause(wait_minutes),
         }
+    }
+}
+
+impl Target {
+    /// Number of pods of the Deployment that the order creates.
+    #[must_use]
+    pub fn replicas_to_create(&self) -> i32 {
+        self.replicas.or(self.replicas_if_created).unwrap_or(1)
     }
 }
 

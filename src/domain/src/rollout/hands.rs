@@ -62,15 +62,12 @@ pub fn own_settings(view: &DeploymentView) -> &BorrowedSettings {
 /// The same while they are borrowed; none where they are not. Who pauses a Deployment that an
 /// order left paused owns that alone: the strategy of the order's is told by its owner.
 pub(in crate::rollout) fn borrowed(view: &DeploymentView) -> Option<&BorrowedSettings> {
-    let live = &view.settings;
-    let is_ours = |(part, at): (&str, &str)| {
-        let of = |settings: &BorrowedSettings| settings.strategy["rollingUpdate"][part].clone();
-        view.borrowed.as_ref().is_some_and(|own| of(own) != of(live)) && manager(view, at).is_none()
-    };
+    let (own, live) = (view.borrowed.as_ref()?, &view.settings);
+    let part = |of: &BorrowedSettings, part: &str| of.strategy["rollingUpdate"][part].clone();
+    let is_ours = |(path, at)| part(own, path) != part(live, path) && manager(view, at).is_none();
     let is_held = || manager(view, AT_PAUSED).is_none() || AT_PARTS.into_iter().any(is_ours);
-    view.borrowed
-        .as_ref()
-        .filter(|_| live.min_ready_seconds == GATE_SECONDS || (live.paused && is_held()))
+    let is_borrowed = live.min_ready_seconds == GATE_SECONDS || (live.paused && is_held());
+    is_borrowed.then_some(own)
 }
 
 /// What follows from other hands; none where there are none, or none that matter here.
@@ -291,10 +288,7 @@ fn go_on(order: &Order, view: &DeploymentView) -> Decision {
         format!("goes on: the Deployment, which {by} had paused, was resumed")
     };
     // One that waited before waits on.
-    let message = match waited {
-        Some(state) => step_back::while_waiting(&Order { state, ..order.clone() }, message),
-        None => message,
-    };
+    let message = step_back::waiting_in(state, order.batch, message);
     transition.snapshot = Some(snapshot);
     transition.clears_go_on = true;
     transition.tell(order, String::new(), |hands| {

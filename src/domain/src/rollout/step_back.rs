@@ -195,10 +195,17 @@ fn waits_for(state: State, next: usize) -> String {
 
 /// What is going on in an order; of one that waits, what it waits for too.
 pub(in crate::rollout) fn while_waiting(order: &Order, message: String) -> String {
-    if !waits(order) {
-        return message;
+    waiting_in(order.state, order.batch, message)
+}
+
+/// The same of an order that is in this state after its batch.
+pub(in crate::rollout) fn waiting_in(state: State, batch: usize, message: String) -> String {
+    match state {
+        State::WaitingConfirmation | State::WaitingInterval => {
+            format!("{}; {message}", waits_for(state, batch + 1))
+        }
+        _ => message,
     }
-    format!("{}; {message}", waits_for(order.state, order.batch + 1))
 }
 
 /// Whether the order waits for a person or for its time.

@@ -33,8 +33,8 @@ fn while_it_comes_to_rest(order: &Order, view: &DeploymentView) -> Decision {
     if is_its_own { restore::pause_in_place(order, view, false) } else { done(order) }
 }
 
-/// An order that ended still comes to rest as it was decided, whatever was set meanwhile; what
-/// it gives back gives way to that. Another Deployment of the name is left alone.
+/// An order that ended still makes the way back that it owes, whatever was set meanwhile; what it
+/// gives back gives way to that. Another Deployment of the name is left alone.
 fn at_the_end(order: &Order, view: &DeploymentView) -> Decision {
     let Some(Effect::Deployment(Change::Patch(change))) =
         order.intent.as_ref().map(|intent| &intent.effect)
