@@ -72,7 +72,7 @@ async fn spec(app: &App) -> Value {
 async fn waiting(app: &App, replicas: i32, strategy: Strategy) -> OrderId {
     let application = app.create("web", replicas).await;
     let order = app.deploy(application, NEW, strategy).await;
-    app.order_when(order, |it| it.state == State::WaitingConfirmation).await;
+    crate::waiting::at_rest(app, order).await;
     order
 }
 

@@ -33,8 +33,19 @@ on_both_clusters!(
 async fn resting(app: &App, strategy: domain::order::plan::Strategy) -> OrderId {
     let application = app.create("web", 4).await;
     let order = app.deploy(application, NEW, strategy).await;
-    app.order_when(order, |it| it.state == State::WaitingConfirmation).await;
+    at_rest(app, order).await;
     order
+}
+
+/// Waits until the order waits and its Deployment is paused. In between Kubernetes releases what
+/// somebody else writes.
+pub(crate) async fn at_rest(app: &App, order: OrderId) {
+    app.order_when(order, |it| it.state == State::WaitingConfirmation).await;
+    eventually(async || {
+        let spec = app.deployments().get("web").await.unwrap().spec.unwrap();
+        if spec.paused == Some(true) { Ok(()) } else { Err(format!("{spec:?}")) }
+    })
+    .await;
 }
 
 fn pods(app: &App) -> Api<Pod> {
