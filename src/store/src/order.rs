@@ -11,6 +11,7 @@ mod open_rollback;
 pub(crate) mod outage;
 pub(crate) mod progress;
 pub(crate) mod release;
+mod resting;
 mod step;
 mod success;
 

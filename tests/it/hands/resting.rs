@@ -2,7 +2,11 @@
 
 use super::*;
 
-on_both_clusters!(what_somebody_set_and_released_on_a_release_that_rested_is_what_comes_back);
+on_both_clusters!(
+    what_somebody_set_and_released_on_a_release_that_rested_is_what_comes_back,
+    an_image_that_somebody_set_on_a_canary_and_let_go_is_the_version_before_the_next_release,
+    what_is_set_while_an_aborted_release_comes_to_rest_is_kept_for_the_one_that_waits,
+);
 
 async fn has_ended(app: &App, order: OrderId) {
     app.end_of(order).await;
@@ -51,4 +55,40 @@ async fn what_somebody_set_and_released_on_a_release_that_rested_is_what_comes_b
     let live = spec(&app).await;
     assert_eq!(live["template"]["spec"]["containers"][0]["image"], "shop/web:9.0");
     assert_eq!(live["strategy"]["rollingUpdate"], rolling);
+}
+
+async fn an_image_that_somebody_set_on_a_canary_and_let_go_is_the_version_before_the_next_release(
+    app: App,
+) {
+    let first = waiting(&app, 4, canary(1, 1)).await;
+    let application = app.service.order(first).await.unwrap().application;
+    set_image(&app, "shop/web:9.0").await;
+    app.service.abort(&caller(), first).await.unwrap();
+    has_ended(&app, first).await;
+    resume(&app).await;
+    app.rolled_out("web").await;
+    let next = app.deploy(application, "shop/web:3.0", batches(2)).await;
+    has_ended(&app, next).await;
+    let back = app.service.roll_back(&caller(), next).await.unwrap();
+    has_ended(&app, back).await;
+    let live = spec(&app).await;
+    assert_eq!(live["template"]["spec"]["containers"][0]["image"], "shop/web:9.0");
+    assert_eq!(live["paused"], Value::Null);
+}
+
+async fn what_is_set_while_an_aborted_release_comes_to_rest_is_kept_for_the_one_that_waits(
+    mut app: App,
+) {
+    let first = waiting(&app, 4, manual(2)).await;
+    let application = app.service.order(first).await.unwrap().application;
+    app.stop_executor().await;
+    app.service.abort(&caller(), first).await.unwrap();
+    // It was accepted with what the aborted one knew.
+    let second = app.deploy(application, "shop/web:3.0", batches(2)).await;
+    hand(&app, "kubectl-patch", json!({ "spec": { "minReadySeconds": 2 } })).await;
+    app.start_executor(Duration::from_secs(2));
+    has_ended(&app, second).await;
+    let done = app.service.order(second).await.unwrap();
+    assert_eq!(done.state, State::Succeeded, "{done:#?}");
+    assert_eq!(spec(&app).await["minReadySeconds"], 2, "theirs, although the order came before");
 }

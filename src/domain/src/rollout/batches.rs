@@ -4,10 +4,11 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    BatchTransition, Decision, EARLIER_ROLLOUT_SECONDS, Transition, cause, change, deadline,
-    done_well, earliest, fail, judge_context, keep_waiting, min_ready_seconds,
-    min_ready_seconds_of, on_deadline, own_settings, ready_seconds, snapshot, step_back, trouble,
-    wait,
+    BatchTransition, Decision, EARLIER_ROLLOUT_SECONDS, Transition,
+    before::{is_resumed, snapshot},
+    cause, change, deadline, done_well, earliest, fail, judge_context, keep_waiting,
+    min_ready_seconds, min_ready_seconds_of, on_deadline, own_settings, ready_seconds, step_back,
+    trouble, wait,
 };
 use crate::{
     Input,
@@ -76,8 +77,8 @@ pub(in crate::rollout) fn start(order: &Order, view: &DeploymentView, now: Times
         .created_at
         .checked_add(SignedDuration::from_secs(EARLIER_ROLLOUT_SECONDS))
         .unwrap_or(Timestamp::MAX);
-    let may_settle =
-        order.snapshot.is_none() && view.old_pods() > 0 && can_settle(order, view, now);
+    let goes_by_itself = order.snapshot.is_none() || is_resumed(order, view);
+    let may_settle = goes_by_itself && view.old_pods() > 0 && can_settle(order, view, now);
     if may_settle && now < earlier_rollout_until {
         // Pods of a version that is still going would be counted as those of
         // the new one, or go in their place.

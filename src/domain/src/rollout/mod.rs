@@ -22,6 +22,7 @@
 //! ```
 
 mod batches;
+mod before;
 mod change;
 mod delete;
 mod earliest;
@@ -400,21 +401,6 @@ fn keep_waiting(
         Verdict::Fatal | Verdict::KeepWaiting => None,
     });
     wait([ready_at, fatal_at, Some(deadline(order))].into_iter().flatten().min())
-}
-
-/// The Deployment as it was before the order.
-fn snapshot(order: &Order, view: &DeploymentView) -> DeploymentBefore {
-    let mut noted = order.snapshot.clone().unwrap_or_else(|| DeploymentBefore {
-        template: view.template.clone(),
-        replicas: view.replicas,
-        settings: own_settings(view).clone(),
-        owners: view.owners.clone(),
-    });
-    // Somebody may have set one while the order that is taken back came to rest.
-    if let Some(borrowed) = hands::borrowed(view) {
-        noted.settings.clone_from(borrowed);
-    }
-    hands::with_what_others_set(&noted, view)
 }
 
 /// By what the order's pods are judged `now`.

@@ -6,8 +6,8 @@
 use jiff::Timestamp;
 
 use super::{
-    Decision, Transition, cause, change, earliest, fail, keep_waiting, ready_seconds, snapshot,
-    trouble,
+    Decision, Transition, before::snapshot, cause, change, earliest, fail, keep_waiting,
+    ready_seconds, trouble,
 };
 use crate::{
     observed::DeploymentView,

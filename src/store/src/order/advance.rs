@@ -19,7 +19,7 @@ use crate::{
 use domain::{
     BatchId, OrderId,
     order::intent::Applied,
-    order::{Order, State, Target},
+    order::{Order, State, Step, Target},
     rollout::Transition,
 };
 
@@ -106,10 +106,13 @@ impl Store {
         let Some(progress) = step.write(tx.connection(), now).await? else {
             return Ok(Advanced::Outdated);
         };
-        match transition.state {
-            State::Succeeded => tx.note_success(order, now).await?,
+        let set_since =
+            transition.snapshot.as_ref().filter(|_| transition.step == Step::PauseInPlace);
+        match (transition.state, set_since) {
+            (_, Some(before)) => tx.renew_resting_snapshot(order, before).await?,
+            (State::Succeeded, _) => tx.note_success(order, now).await?,
             // What somebody else released stays, and what comes next builds on it.
-            State::Failed if step.keeps_way_back() || transition.gives_back() => {
+            (State::Failed, _) if step.keeps_way_back() || transition.gives_back() => {
                 let snapshot = transition.snapshot.as_ref().or(order.snapshot.as_ref());
                 let is_left = transition.gives_back();
                 let kept = snapshot.filter(|_| !is_left);

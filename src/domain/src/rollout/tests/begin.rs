@@ -96,7 +96,30 @@ fn an_earlier_rollout_may_settle_first_but_not_for_ever() {
     assert_eq!(moved(ask(&order, unsettled.clone(), at(60))).step, Step::BringUp);
     // After an aborted order what is there stays there: waiting would change nothing.
     let next = Order { snapshot: Some(snapshot()), ..order };
-    let transition = moved(ask(&next, unsettled, at(SOON)));
+    let mut resting = unsettled;
+    resting.settings.paused = true;
+    let transition = moved(ask(&next, resting, at(SOON)));
+    assert_eq!((transition.step, transition.snapshot), (Step::BringUp, Some(snapshot())));
+}
+
+#[test]
+fn what_somebody_let_go_after_an_aborted_order_is_the_version_before_the_next() {
+    let order =
+        Order { snapshot: Some(snapshot()), ..at_step(Step::Start, in_batches(3, AUTOMATIC)) };
+    let mut resumed = untouched();
+    resumed.template = template("theirs");
+    let theirs = DeploymentBefore { template: template("theirs"), ..snapshot() };
+    let transition = moved(ask(&order, resumed.clone(), at(SOON)));
+    assert_eq!((transition.step, transition.snapshot), (Step::BringUp, Some(theirs.clone())));
+    // It may settle first, as what anybody rolls out.
+    let mut unsettled = resumed.clone();
+    unsettled.old = vec![set("older", 1, 5, None)];
+    assert_eq!(moved(ask(&order, unsettled.clone(), at(SOON))).step, Step::Start);
+    let transition = moved(ask(&order, unsettled, at(60)));
+    assert_eq!((transition.step, transition.snapshot), (Step::BringUp, Some(theirs)));
+    // What is paused was let go by nobody.
+    resumed.settings.paused = true;
+    let transition = moved(ask(&order, resumed, at(SOON)));
     assert_eq!((transition.step, transition.snapshot), (Step::BringUp, Some(snapshot())));
 }
 
