@@ -11,13 +11,12 @@ use domain::{
     template::spec::SpecChange,
 };
 use executor::{Executor, ExecutorConfig};
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
-use kube::{Api, ResourceExt, api::ListParams};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::{Api, ResourceExt};
 use service::{
     Caller, CreateApplication, Deploy, OrderView, PackageParams, RollBackTo, Scale, Service,
     ServiceConfig, Start,
 };
-use simulated::{Config, Fault as Wrong, SimulatedCluster};
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use store::{ORDER_CHANNEL, Store};
 use tokio::{
@@ -28,14 +27,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     checker,
+    ground::Ground,
     hand::{Hand, Hands},
     line::Line,
-    operation::{Act, Operation, Plan, Trouble, User},
+    operation::{Act, Operation, Plan, User},
     record::{self, Recorder},
 };
 
 const NAME: &str = "web";
-const NAMESPACE: &str = "default";
 /// Most connections of a life to the database: each executor keeps one.
 const CONNECTIONS: u32 = 8;
 
@@ -52,9 +51,6 @@ const ANSWER: Duration = Duration::from_secs(10);
 const END: Duration = Duration::from_secs(60);
 const END_OF_ALL: Duration = Duration::from_secs(300);
 
-/// Time without any change after which the clock moves on.
-const QUIET: Duration = Duration::from_millis(200);
-
 /// What became of a life.
 #[derive(Debug)]
 pub struct Lived {
@@ -69,7 +65,7 @@ pub struct Life {
     service: Service,
     store: Store,
     clock: Clock,
-    simulation: SimulatedCluster,
+    ground: Ground,
     cluster: String,
     application: ApplicationId,
     recorder: Recorder,
@@ -95,8 +91,8 @@ impl Drop for Worker {
 }
 
 impl Worker {
-    fn start(store: &Store, simulation: &SimulatedCluster, clock: &Clock, cluster: &str) -> Self {
-        let line = Line::new(simulation.service());
+    fn start(store: &Store, ground: &Ground, clock: &Clock, cluster: &str) -> Self {
+        let line = ground.line();
         let settings = ExecutorConfig { cluster: cluster.into(), lease: LEASE, concurrency: 100 };
         let executor = Executor::new(
             store.clone(),
@@ -110,33 +106,28 @@ impl Worker {
 }
 
 impl Life {
-    /// Lives it, and judges what was recorded.
+    /// Lives it on a simulated cluster, and judges what was recorded.
     pub async fn live(pool: &PgPool, plan: &Plan) -> Lived {
-        let mut life = Self::begin(pool, plan).await;
+        Self::live_on(Ground::simulated(plan.seed), pool, plan).await
+    }
+
+    /// The same elsewhere. A database knows a real cluster by one name only.
+    pub async fn live_on(ground: Ground, pool: &PgPool, plan: &Plan) -> Lived {
+        let mut life = Self::begin(ground, pool, plan).await;
         for act in &plan.acts {
             life.act(act).await;
         }
         life.end().await
     }
 
-    async fn begin(pool: &PgPool, plan: &Plan) -> Self {
+    async fn begin(ground: Ground, pool: &PgPool, plan: &Plan) -> Self {
         let options = (*pool.connect_options()).clone();
         let pool = PgPoolOptions::new().max_connections(CONNECTIONS).connect_with(options).await;
         let pool = pool.unwrap();
         let (store, clock) =
             (Store::on(pool.clone(), test_support::keyring::keyring()), Clock::default());
-        // A cluster of its own: the same seed may be lived again.
-        let identity = ApplicationId::new().to_string();
-        let cluster = format!("seed-{}-{identity}", plan.seed);
+        let cluster = format!("seed-{}-{}", plan.seed, ApplicationId::new());
         store.register_cluster(&cluster.as_str().into()).await.unwrap();
-        let simulation = SimulatedCluster::start(Config {
-            seed: plan.seed,
-            identity: Some(identity),
-            start_delay: Duration::from_millis(5),
-            jitter: Duration::from_millis(10),
-            shuffle: plan.seed.is_multiple_of(2),
-            ..Config::default()
-        });
         let settings = ServiceConfig {
             cluster: cluster.as_str().into(),
             region: "cn-test".into(),
@@ -148,10 +139,17 @@ impl Life {
             },
         };
         let service = Service::new(store.clone(), clock.clone(), settings);
-        let worker = Worker::start(&store, &simulation, &clock, &cluster);
-        let recorder = Recorder::start(simulation.client(), NAMESPACE);
+        let worker = Worker::start(&store, &ground, &clock, &cluster);
+        let recorder = Recorder::start(ground.client(), ground.namespace());
         let known = async {
-            while !service.cluster(None).await.unwrap().namespaces.contains(&NAMESPACE.to_owned()) {
+            while !service
+                .cluster(None)
+                .await
+                .unwrap()
+                .namespaces
+                .iter()
+                .any(|it| it == ground.namespace())
+            {
                 let _ = timeout(Duration::from_millis(20), recorder.see(1)).await;
             }
         };
@@ -159,7 +157,7 @@ impl Life {
         let request = CreateApplication {
             name: NAME.into(),
             cluster: cluster.as_str().into(),
-            namespace: Some(NAMESPACE.into()),
+            namespace: Some(ground.namespace().into()),
             logical_region: None,
             description: String::new(),
             replicas: Some(plan.replicas),
@@ -176,7 +174,7 @@ impl Life {
             service,
             store,
             clock,
-            simulation,
+            ground,
             cluster,
             application,
             recorder,
@@ -194,7 +192,7 @@ impl Life {
         if timeout(ANSWER, self.operate(act.operation)).await.is_err() {
             tracing::warn!("{:?} was not answered", act.operation);
         }
-        let _ = timeout(QUIET, self.recorder.see(act.then)).await;
+        let _ = timeout(self.ground.quiet(), self.recorder.see(act.then)).await;
     }
 
     async fn operate(&mut self, operation: Operation) {
@@ -249,19 +247,11 @@ impl Life {
             Operation::Edit(user) => self.edit(user).await,
             Operation::Hand(hand) => self.hand(hand).await,
             Operation::LosePod => self.lose_pod().await,
-            Operation::Break(trouble, times) => {
-                let wrong = match trouble {
-                    Trouble::LoseRequest => Wrong::LoseRequest,
-                    Trouble::LoseAnswer => Wrong::LoseAnswer,
-                    Trouble::Refuse(code) => Wrong::Refuse(code),
-                };
-                self.simulation.fail_next(times, wrong, |call| call.manager == "sluice");
-            }
-            Operation::DropWatches => self.simulation.drop_watches(),
+            Operation::Break(trouble, times) => self.ground.fail(trouble, times),
+            Operation::DropWatches => self.ground.drop_watches(),
             Operation::ExpireWatches => {
                 self.see_all().await;
-                self.simulation.expire_watches();
-                self.simulation.drop_watches();
+                self.ground.expire_watches();
             }
             Operation::Crash => self.crash().await,
             Operation::Stall => self.stall().await,
@@ -304,7 +294,7 @@ impl Life {
 
     async fn stall(&mut self) {
         self.worker.line.hold();
-        let _ = timeout(QUIET, self.worker.line.holds_one()).await;
+        let _ = timeout(self.ground.quiet(), self.worker.line.holds_one()).await;
         let next = self.another();
         let old = std::mem::replace(&mut self.worker, next);
         self.expire_leases(&old.holder).await;
@@ -315,15 +305,14 @@ impl Life {
     }
 
     fn another(&self) -> Worker {
-        Worker::start(&self.store, &self.simulation, &self.clock, &self.cluster)
+        Worker::start(&self.store, &self.ground, &self.clock, &self.cluster)
     }
 
     async fn edit(&mut self, user: User) {
         if self.open().await > 0 {
             return;
         }
-        let deployments: Api<Deployment> = Api::namespaced(self.simulation.client(), NAMESPACE);
-        let Ok(Some(now)) = deployments.get_opt(NAME).await else { return };
+        let Ok(Some(now)) = self.deployments().get_opt(NAME).await else { return };
         // A release that rests half way is not the user's to edit.
         if now.spec.as_ref().and_then(|spec| spec.paused) == Some(true) {
             return;
@@ -334,28 +323,34 @@ impl Life {
     }
 
     async fn hand(&mut self, hand: Hand) {
-        let mut hands = Hands {
-            client: self.simulation.client(),
-            namespace: NAMESPACE,
+        self.hands().0.lay(hand).await;
+    }
+
+    async fn lose_pod(&mut self) {
+        let (mut hands, ground) = self.hands();
+        ground.lose_pod(&mut hands).await;
+    }
+
+    /// Other people's hands, and what they are laid on.
+    fn hands(&mut self) -> (Hands<'_>, &Ground) {
+        let hands = Hands {
+            client: self.ground.client(),
+            namespace: self.ground.namespace(),
             name: NAME,
             recorder: &self.recorder,
             marks: &mut self.marks,
         };
-        hands.lay(hand).await;
+        (hands, &self.ground)
     }
 
-    async fn lose_pod(&self) {
-        let pods: Api<Pod> = Api::namespaced(self.simulation.client(), NAMESPACE);
-        let Ok(list) = pods.list(&ListParams::default()).await else { return };
-        if let Some(pod) = list.items.first() {
-            self.simulation.kill_pod(NAMESPACE, &pod.name_any());
-        }
+    fn deployments(&self) -> Api<Deployment> {
+        Api::namespaced(self.ground.client(), self.ground.namespace())
     }
 
     /// Seconds pass, for the database's clock alone they do not.
     async fn pass(&self, seconds: i64) {
         self.clock.advance(seconds);
-        self.simulation.advance_calendar(seconds);
+        self.ground.pass(seconds);
         self.wake().await;
     }
 
@@ -382,7 +377,7 @@ impl Life {
         while self.open().await > 0 {
             let state = self.newest().await.map(|order| order.state);
             if matches!(state, Some(State::WaitingConfirmation | State::WaitingInterval))
-                || timeout(QUIET, self.recorder.see(1)).await.is_err()
+                || timeout(self.ground.quiet(), self.recorder.see(1)).await.is_err()
             {
                 return;
             }
@@ -391,7 +386,7 @@ impl Life {
 
     /// Lets everything come to its end, and judges it.
     async fn end(mut self) -> Lived {
-        self.simulation.clear_faults();
+        self.ground.clear_faults();
         self.stalled.iter().for_each(|worker| worker.line.go_on());
         let came_to_its_end = self.come_to_its_end().await;
         self.see_all().await;
@@ -400,6 +395,7 @@ impl Life {
         let events = self.recorder.count();
         let rows = record::rows(&self.pool, &self.application.to_string()).await;
         self.pool.close().await;
+        self.ground.end().await;
         let recording = self.recorder.end(rows);
         let orders = recording
             .rows
@@ -422,8 +418,7 @@ impl Life {
 
     /// Waits until the Deployment was seen as it is.
     async fn see_all(&self) {
-        let deployments: Api<Deployment> = Api::namespaced(self.simulation.client(), NAMESPACE);
-        if let Ok(Some(last)) = deployments.get_opt(NAME).await {
+        if let Ok(Some(last)) = self.deployments().get_opt(NAME).await {
             let version = last.resource_version().and_then(|it| it.parse().ok()).unwrap_or(0);
             let _ = timeout(ANSWER, self.recorder.saw(version)).await;
         }
@@ -464,7 +459,7 @@ impl Life {
                 }
                 _ => {}
             }
-            if timeout(QUIET, self.recorder.see(1)).await.is_err() {
+            if timeout(self.ground.quiet(), self.recorder.see(1)).await.is_err() {
                 self.pass(30).await;
             }
         }

@@ -14,15 +14,22 @@ use simulated::ApiServer;
 use tokio::sync::watch;
 use tower::Service;
 
+/// What is behind the line.
+#[derive(Clone)]
+pub enum Server {
+    Simulated(ApiServer),
+    Real(kube::Client),
+}
+
 #[derive(Clone)]
 pub struct Line {
-    server: ApiServer,
+    server: Server,
     /// How many writes wait, while it is held up.
     held: watch::Sender<Option<usize>>,
 }
 
 impl Line {
-    pub fn new(server: ApiServer) -> Self {
+    pub fn new(server: Server) -> Self {
         Self { server, held: watch::Sender::new(None) }
     }
 
@@ -44,37 +51,44 @@ impl Line {
     }
 }
 
-impl<B> Service<Request<B>> for Line
-where
-    B: axum::body::HttpBody + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<tower::BoxError>,
-{
+impl Server {
+    async fn send(&mut self, request: Request<kube::client::Body>) -> io::Result<Response<Body>> {
+        match self {
+            Self::Simulated(server) => server.call(request).await,
+            Self::Real(client) => {
+                let answer = client.send(request).await.map_err(io::Error::other)?;
+                Ok(answer.map(Body::new))
+            }
+        }
+    }
+}
+
+impl Service<Request<kube::client::Body>> for Line {
     type Response = Response<Body>;
     type Error = io::Error;
     type Future = Pin<Box<dyn Future<Output = io::Result<Response<Body>>> + Send>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Service::<Request<B>>::poll_ready(&mut self.server, context)
+    /// Both kinds of server take any number of requests.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<kube::client::Body>) -> Self::Future {
         let is_write = matches!(*request.method(), Method::PATCH | Method::DELETE | Method::POST)
             && !request.uri().query().unwrap_or_default().contains("dryRun=");
-        if !is_write {
-            return self.server.call(request);
-        }
         let (mut server, held) = (self.server.clone(), self.held.clone());
         Box::pin(async move {
-            held.send_if_modified(|held| match held {
-                Some(count) => {
-                    *count += 1;
-                    true
-                }
-                None => false,
-            });
-            let _ = held.subscribe().wait_for(Option::is_none).await;
-            server.call(request).await
+            if is_write {
+                held.send_if_modified(|held| match held {
+                    Some(count) => {
+                        *count += 1;
+                        true
+                    }
+                    None => false,
+                });
+                let _ = held.subscribe().wait_for(Option::is_none).await;
+            }
+            server.send(request).await
         })
     }
 }

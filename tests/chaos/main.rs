@@ -14,6 +14,7 @@
 )]
 
 mod checker;
+mod ground;
 mod hand;
 mod life;
 mod line;
@@ -32,13 +33,17 @@ use std::{
 use futures::{StreamExt, stream};
 use sqlx::PgPool;
 
-use self::{life::Life, operation::Plan};
+use self::{ground::Ground, life::Life, operation::Plan};
 
 /// Seeds of violations that are shrunk: each takes some minutes.
 const SHRUNK: usize = 2;
 
 /// Lives that are lived at the same time, each in a database of its own.
 const ABREAST: u64 = 16;
+
+/// Lives on a real control plane, and how many of them are lived at the same time.
+const REAL_LIVES: u64 = 8;
+const REAL_ABREAST: usize = 8;
 
 fn from_environment(name: &str, otherwise: u64) -> u64 {
     match std::env::var(name) {
@@ -68,6 +73,32 @@ async fn every_seed_keeps_the_promises(pool: PgPool) {
     .await
     .unwrap();
     assert!(violations.is_empty(), "{}", violations.join("\n\n"));
+}
+
+/// The same on a real control plane, so that what the checker takes for granted of Kubernetes
+/// holds there, too. Only a few: pods take their time.
+#[sqlx::test(migrator = "store::MIGRATIONS")]
+async fn lives_on_a_real_control_plane_keep_the_promises(pool: PgPool) {
+    let (first, seeds) = (
+        from_environment("SLUICE_CHAOS_FIRST", 0),
+        from_environment("SLUICE_CHAOS_REAL_SEEDS", REAL_LIVES),
+    );
+    let databases = record::databases(pool, seeds).await;
+    let lives = (first..first + seeds).zip(databases.pools());
+    let violations: Vec<String> = stream::iter(lives)
+        .map(async |(seed, pool)| {
+            let lived = Life::live_on(Ground::real().await, pool, &Plan::of(seed)).await;
+            eprintln!("seed {seed}: {} orders, {} changes judged", lived.orders, lived.events);
+            assert!(lived.events > 0, "nothing was recorded");
+            let violations = lived.violations.into_iter();
+            stream::iter(violations.map(move |it| format!("seed {seed}: {it}")))
+        })
+        .buffer_unordered(REAL_ABREAST)
+        .flatten()
+        .collect()
+        .await;
+    databases.end().await;
+    assert!(violations.is_empty(), "{}", violations.join("\n"));
 }
 
 async fn live_all(pools: &[PgPool], first: u64, seeds: u64) -> Vec<String> {
