@@ -257,6 +257,8 @@ impl Life {
             Operation::Stall => self.stall().await,
             Operation::GoOn => self.stalled.iter().for_each(|worker| worker.line.go_on()),
             Operation::Pass(seconds) => self.pass(seconds).await,
+            Operation::ClockBack(seconds) => self.clock.advance(-seconds),
+            Operation::LoseDatabase => self.lose_database().await,
             Operation::Rest => self.rest().await,
         }
     }
@@ -290,6 +292,13 @@ impl Life {
             .await
             .unwrap();
         self.wake().await;
+    }
+
+    async fn lose_database(&self) {
+        sqlx::query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+            .execute(&self.pool)
+            .await
+            .unwrap();
     }
 
     async fn stall(&mut self) {

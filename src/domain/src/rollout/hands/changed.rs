@@ -122,8 +122,15 @@ fn after_change(order: &Order, view: &DeploymentView, now: Timestamp) -> Decisio
         if view.written_by == Some(order.id) {
             return restore::superseded(order, view);
         }
-        // Nothing was written: the order begins on top of what there is now.
-        let afresh = Order { step: Step::Start, snapshot: None, intent: None, ..order.clone() };
+        // Nothing was written: the order begins on top of what there is now. Settings that an
+        // earlier order left borrowed are known from it alone.
+        let resting = order.snapshot.as_ref().filter(|it| it.settings != expected.settings);
+        let snapshot = resting.map(|resting| DeploymentBefore {
+            template: view.template.clone(),
+            replicas: view.replicas,
+            ..resting.clone()
+        });
+        let afresh = Order { step: Step::Start, snapshot, intent: None, ..order.clone() };
         return batches::start(&afresh, view, now);
     }
     if order.hands.paused_by.is_some() {

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     order::intent::{Borrow, NO_DEADLINE_SECONDS},
+    rollout::changed_meanwhile,
     template::names::APPLICATION_LABEL,
 };
 
@@ -228,4 +229,24 @@ fn a_deployment_that_was_deleted_is_not_created_by_other_orders_nor_where_it_was
         assert_eq!((other.state, other.effect.is_none()), (State::Failed, true), "{kind:?}");
         assert!(other.message.contains("release a version of the history"), "{}", other.message);
     }
+}
+
+#[test]
+fn an_undo_just_before_the_first_write_on_a_release_at_rest_keeps_the_users_settings() {
+    let mut order = Order {
+        snapshot: Some(snapshot()),
+        ..accepted(Kind::Deploy, in_batches(3, AUTOMATIC), PODS)
+    };
+    let mut resting = untouched();
+    resting.settings = BorrowedSettings { paused: true, strategy: rolling(1, 0), ..own() };
+    let first = moved(ask(&order, resting.clone(), at(SOON)));
+    assert_eq!(first.snapshot, Some(snapshot()));
+    (order.step, order.snapshot) = (first.step, first.snapshot.clone());
+    order.hands = first.hands.clone().unwrap();
+    order.intent = Some(Intent { effect: first.effect.unwrap(), applied: None });
+    // It brings back the annotations of a time when nothing was borrowed.
+    let undone = DeploymentView { template: template("older"), ..resting };
+    let anew = moved(changed_meanwhile(&order, &undone, at(SOON)));
+    let before = DeploymentBefore { template: template("older"), ..snapshot() };
+    assert_eq!((anew.step, anew.snapshot), (Step::BringUp, Some(before)));
 }
