@@ -162,9 +162,9 @@ fn without_deployment(it: &ApplicationLine) -> String {
     if it.version.is_empty() {
         return said;
     }
+    let pods = if it.replicas == 1 { "1 pod".into() } else { format!("{} pods", it.replicas) };
     format!(
-        "{said} `sluice rollback {namespace}/{name} --to VERSION` creates it again with {} pods, unless it was adopted: then create it again as it was created before.",
-        it.replicas
+        "{said} `sluice rollback {namespace}/{name} --to VERSION` creates it again with {pods}, unless it was adopted: then create it again as it was created before."
     )
 }
 
