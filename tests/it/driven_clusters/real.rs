@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use kube::api::{DeleteParams, ListParams};
-use service::CreateApplication;
+use service::{CreateApplication, Deploy};
 
 use super::{
     told::{away, places, well},
@@ -41,8 +41,8 @@ impl Server {
 
     /// Releases an image to the first of two batches, and waits for a person there.
     async fn to_the_gate(&self, application: ApplicationId, image: &str) -> OrderId {
-        let wanted = release(application, image, manual(2));
-        let order = self.service.deploy(&caller(), wanted).await.unwrap();
+        let order =
+            self.service.deploy(&caller(), in_two_batches(application, image)).await.unwrap();
         eventually(async || match self.service.order(order).await.unwrap() {
             view if view.state == State::WaitingConfirmation => Ok(()),
             view => Err(format!("{view:#?}")),
@@ -58,10 +58,21 @@ impl Server {
 
     /// The image of an application's Deployment, as an executor sees it.
     async fn image_of(&self, application: ApplicationId) -> String {
-        let seen = self.service.deployment(application).await.unwrap();
+        // On a busy machine nobody may answer in time.
+        let seen = eventually(async || {
+            self.service.deployment(application).await.map_err(|why| why.to_string())
+        })
+        .await;
         let image = &seen["spec"]["template"]["spec"]["containers"][0]["image"];
         image.as_str().unwrap_or_else(|| panic!("{seen}")).to_owned()
     }
+}
+
+/// A release in two batches, a person between them. None of them fails because a cluster is away
+/// for a while.
+fn in_two_batches(application: ApplicationId, image: &str) -> Deploy {
+    let batch_timeout_seconds = Some(600);
+    Deploy { batch_timeout_seconds, ..release(application, image, manual(2)) }
 }
 
 /// How many pods of each image there are in a namespace.
@@ -102,7 +113,6 @@ async fn each_order_lands_on_its_own_cluster_and_another_credential_carries_it_o
     let of_real = server.to_the_gate(web, "shop/real:2.0").await;
     let of_own = server.to_the_gate(own, "shop/own:2.0").await;
     has_pods(&client, &namespace, &[("shop/real:2.0", 2), ("shop/web:1.0", 2)]).await;
-    assert_eq!(server.service.instances(own, false, false).await.unwrap().len(), 4);
     server.confirms(of_real).await;
     server.ends(of_real).await;
     has_pods(&client, &namespace, &[("shop/real:2.0", 4)]).await;
@@ -150,7 +160,7 @@ async fn each_order_lands_on_its_own_cluster_and_another_credential_carries_it_o
     // Without the account its token counts no more: that is told, and holds up nothing else.
     let accounts = Api::<ServiceAccount>::namespaced(client.clone(), &namespace);
     accounts.delete(&account, &DeleteParams::default()).await.unwrap();
-    let wanted = release(web, "shop/real:4.0", manual(2));
+    let wanted = in_two_batches(web, "shop/real:4.0");
     let waits = server.service.deploy(&caller(), wanted).await.unwrap();
     let (status, body) = server.until_releases("real", false).await;
     let why = body["clusters"][1]["reason"].as_str().unwrap().to_owned();

@@ -8,7 +8,8 @@ use std::{
 use kube::{Client, config::Kubeconfig};
 
 use super::real;
-use crate::documents::root;
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/testbed/cluster");
 
 /// A control plane of its own, in the folder `…-second` beside the test bed's. It ends when it is
 /// dropped; `scripts/test` ends it too, in case the test was killed.
@@ -40,7 +41,7 @@ impl SecondControlPlane {
     }
 
     fn script(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(root().join("tests/testbed/cluster"));
+        let mut command = Command::new(SCRIPT);
         command
             .args(words)
             .env("SLUICE_TESTBED", &self.folder)
