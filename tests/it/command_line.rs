@@ -1,5 +1,6 @@
 //! The command line as a client of the whole program on a simulated cluster.
 
+mod missing;
 mod read;
 mod steer;
 mod terminal;

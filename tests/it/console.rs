@@ -6,6 +6,7 @@ mod flows;
 mod gallery;
 mod keycloak;
 mod lists;
+mod missing;
 mod pages;
 mod people;
 mod rights;

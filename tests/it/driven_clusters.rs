@@ -1,6 +1,9 @@
 //! Clusters that one program drives with kubeconfigs of the database: they are added, taken away,
 //! rotated and removed while it runs.
 
+mod real;
+mod told;
+
 use std::{net::SocketAddr, path::PathBuf, process::Stdio, time::Duration};
 
 use clock::Clock;
@@ -94,11 +97,16 @@ struct Server {
 
 impl Server {
     async fn start(pool: &PgPool) -> Self {
+        Self::start_with(pool, &["--cluster", "none"]).await
+    }
+
+    /// One with these settings, and a key for its API.
+    async fn start_with(pool: &PgPool, settings_of_it: &[&str]) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let store = Store::on(pool.clone(), test_support::keyring::keyring());
         let now = jiff::Timestamp::now();
         assert!(store.insert_key(KEY.id, &KEY.secret.into(), "ci", now).await.unwrap());
-        Self::with(pool, &["--cluster", "none"]).await
+        Self::with(pool, settings_of_it).await
     }
 
     async fn with(pool: &PgPool, settings_of_it: &[&str]) -> Self {

@@ -127,8 +127,14 @@ async fn what_prometheus_reads_is_right_and_is_what_the_document_lists(pool: PgP
         let number = format!("sluice_watch_events_total{{kind=\"{kind}\",outcome=\"event\"}}");
         assert!(value(&text, &number) > Some(0.0), "{number} in {text}");
     }
-    let created = "sluice_kubernetes_requests_total{verb=\"create\",resource=\"deployments\"";
-    assert!(text.lines().any(|line| line.starts_with(created)), "{text}");
+    // What the check before an order asks is told from what the order does.
+    for (verb, dry_run) in [("create", false), ("patch", true), ("patch", false)] {
+        let counted =
+            format!("sluice_kubernetes_requests_total{{verb=\"{verb}\",resource=\"deployments\",");
+        let labelled = format!("dry_run=\"{dry_run}\"");
+        let is_it = |line: &str| line.starts_with(&counted) && line.contains(&labelled);
+        assert!(text.lines().any(is_it), "{verb} {labelled}: {text}");
+    }
     let statement = "sluice_database_statement_seconds_count{statement=\"record_applied\"}";
     assert!(value(&text, statement) >= Some(3.0), "{text}");
     for name in ["web", "tester"] {

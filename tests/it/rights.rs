@@ -3,8 +3,8 @@
 //! cluster. Only a real API server knows rights.
 
 mod admission;
-mod named;
-mod printed;
+pub mod named;
+pub mod printed;
 
 use std::collections::BTreeMap;
 

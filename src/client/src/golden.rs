@@ -88,8 +88,16 @@ fn applications() -> Vec<ApplicationLine> {
         one("web", 10, order("waiting_confirmation")),
         one("payments-gateway-with-a-long-name", 7, order("failed")),
         one("search", 10, Value::Null),
+        without_deployment(one("gone", 0, order("succeeded"))),
+        // An order is open that may be about to create it.
+        without_deployment(one("new", 0, order("running"))),
     ]))
     .unwrap()
+}
+
+fn without_deployment(mut application: Value) -> Value {
+    application["deployment_missing"] = true.into();
+    application
 }
 
 fn preview() -> Value {
@@ -155,7 +163,7 @@ fn aborted(width: usize) -> Vec<Line> {
 /// A command, and what it draws within a width.
 type Drawing = (&'static str, fn(usize) -> Vec<Line>);
 
-const DRAWINGS: [Drawing; 16] = [
+const DRAWINGS: [Drawing; 17] = [
     ("follow", |width| render::render(&example(), now(), width)),
     ("follow-gate", gate),
     ("follow-trouble", trouble),
@@ -164,6 +172,7 @@ const DRAWINGS: [Drawing; 16] = [
     ("order", |width| render::whole(&failed(), now(), width)),
     ("apps", |width| show::applications(&applications(), width)),
     ("app", |width| show::application(&applications()[0], &lines_of_orders(), width)),
+    ("app-gone", |width| show::application(&applications()[3], &lines_of_orders()[1..], width)),
     ("orders", |width| show::orders(&lines_of_orders(), width)),
     ("pods", |width| show::pods(&example(), width)),
     ("events", |width| show::events(&failed(), width)),

@@ -10,7 +10,7 @@ use crate::{
     command::{Format, Reach},
     paint::{self, Line, Tone},
     render::{short, word},
-    table::{cut, table, toned},
+    table::{cut, table, toned, wrapped},
 };
 use domain::order::State;
 
@@ -120,14 +120,18 @@ pub(crate) fn applications(lines: &[ApplicationLine], width: usize) -> Vec<Line>
         let cells = vec![
             it.application.namespace.clone(),
             it.application.name.clone(),
-            format!("{}/{}", it.ready, it.replicas),
+            match it.lacks_deployment() {
+                true => "no Deployment".into(),
+                false => format!("{}/{}", it.ready, it.replicas),
+            },
             order
                 .map(|order| format!("{} {}", word(order.kind), word(order.state)))
                 .unwrap_or_default(),
             it.version.clone(),
             it.image.clone(),
         ];
-        (order.map(|order| tone(order.state)).unwrap_or_default(), cells)
+        let of_order = order.map(|order| tone(order.state)).unwrap_or_default();
+        (if it.lacks_deployment() { Tone::Bad } else { of_order }, cells)
     };
     let rows = lines.iter().map(row).collect();
     toned(&["NAMESPACE", "NAME", "READY", "LAST ORDER", "VERSION", "IMAGE"], rows, width)
@@ -140,9 +144,28 @@ pub(crate) fn application(
     width: usize,
 ) -> Vec<Line> {
     let mut lines = applications(std::slice::from_ref(application), width);
+    if application.lacks_deployment() {
+        lines.push(Line::default());
+        // The way out is never cut.
+        let said = without_deployment(application);
+        lines.extend(wrapped(&said, width, 0).into_iter().map(|it| Line::new(Tone::Bad, it)));
+    }
     lines.push(Line::default());
     lines.extend(orders(newest, width));
     lines
+}
+
+/// What brings the Deployment back.
+fn without_deployment(it: &ApplicationLine) -> String {
+    let (name, namespace) = (&it.application.name, &it.application.namespace);
+    let said = format!("There is no Deployment {name} in the namespace {namespace}.");
+    if it.version.is_empty() {
+        return said;
+    }
+    let pods = if it.replicas == 1 { "1 pod".into() } else { format!("{} pods", it.replicas) };
+    format!(
+        "{said} `sluice rollback {namespace}/{name} --to VERSION` creates it again with {pods}, unless it was adopted: then create it again as it was created before."
+    )
 }
 
 pub(crate) fn orders(lines: &[OrderLine], width: usize) -> Vec<Line> {

@@ -74,7 +74,7 @@ impl Service<Request<Body>> for Counted {
                 Err(_) => "none".to_owned(),
             };
             noted.record("status", &status);
-            metrics::counter!("sluice_kubernetes_requests_total", "verb" => asked.verb, "resource" => asked.resource, "status" => status).increment(1);
+            metrics::counter!("sluice_kubernetes_requests_total", "verb" => asked.verb, "resource" => asked.resource, "status" => status, "dry_run" => asked.dry_run).increment(1);
             metrics::histogram!("sluice_kubernetes_request_seconds", "verb" => asked.verb)
                 .record(begun.elapsed());
             Ok(answer?)
@@ -112,6 +112,8 @@ fn namespace_of(path: &str) -> Option<&str> {
 struct Asked {
     verb: &'static str,
     resource: &'static str,
+    /// Whether it is to change nothing, as a check before a release: `true` or `false`.
+    dry_run: &'static str,
 }
 
 impl Asked {
@@ -134,10 +136,10 @@ impl Asked {
             [resource, _] => (known(resource, None), true),
             [resource, _, beneath, ..] => (known(resource, Some(beneath)), true),
         };
-        let watches =
-            || query.is_some_and(|query| query.split('&').any(|pair| pair == "watch=true"));
+        let asks_for =
+            |wanted: &str| query.is_some_and(|query| query.split('&').any(|pair| pair == wanted));
         let verb = match *method {
-            Method::GET if watches() => "watch",
+            Method::GET if asks_for("watch=true") => "watch",
             Method::GET if is_named || resource == "other" => "get",
             Method::GET => "list",
             Method::POST => "create",
@@ -146,7 +148,9 @@ impl Asked {
             Method::DELETE => "delete",
             _ => "other",
         };
-        Self { verb, resource }
+        // The API server knows no other value.
+        let dry_run = if asks_for("dryRun=All") { "true" } else { "false" };
+        Self { verb, resource, dry_run }
     }
 }
 
@@ -192,6 +196,16 @@ mod tests {
         #[case] verb: &'static str,
         #[case] resource: &'static str,
     ) {
-        assert_eq!(Asked::of(&method, path, query), Asked { verb, resource });
+        assert_eq!(Asked::of(&method, path, query), Asked { verb, resource, dry_run: "false" });
+    }
+
+    #[rstest]
+    #[case(Some("dryRun=All&fieldManager=sluice"), "true")]
+    #[case(Some("fieldManager=dryRun=All"), "false")]
+    #[case(Some("fieldManager=sluice"), "false")]
+    #[case(None, "false")]
+    fn a_dry_run_is_counted_apart(#[case] query: Option<&str>, #[case] dry_run: &'static str) {
+        let path = "/apis/apps/v1/namespaces/shop/deployments/web";
+        assert_eq!(Asked::of(&Method::PATCH, path, query).dry_run, dry_run);
     }
 }

@@ -90,6 +90,12 @@ impl Application {
         self.replicas == 0 && self.replicas_before_stop.is_some()
     }
 
+    /// Whether it has no Deployment, and no order is open that may be about to create one.
+    #[must_use]
+    pub fn lacks_deployment(&self) -> bool {
+        self.deployment_missing && self.last_order.is_none_or(|(_, state)| state.is_final())
+    }
+
     /// Whether it is being deleted.
     #[must_use]
     pub fn is_going(&self) -> bool {

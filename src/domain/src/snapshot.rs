@@ -93,12 +93,23 @@ pub struct ApplicationLine {
     pub replicas: i32,
     /// Pods that are Ready.
     pub ready: i32,
+    /// Whether there is no Deployment on the cluster; a server of before does not say it.
+    #[serde(default)]
+    pub deployment_missing: bool,
     /// Text of the version that was last released to its end; empty before the first.
     pub version: String,
     /// Its image.
     pub image: String,
     /// The newest order that changes its Deployment.
     pub last_order: Option<LastOrder>,
+}
+
+impl ApplicationLine {
+    /// Whether it has no Deployment, and no order is open that may be about to create one.
+    #[must_use]
+    pub fn lacks_deployment(&self) -> bool {
+        self.deployment_missing && self.last_order.as_ref().is_none_or(|it| it.state.is_final())
+    }
 }
 
 /// The newest order of an application.

@@ -189,7 +189,7 @@ fn describe() {
     );
     counter!(
         "sluice_kubernetes_requests_total",
-        "Requests to the API server, by verb, resource and status; none = no answer"
+        "Requests to the API server, by verb, resource, status (none = no answer) and whether it was a dry run"
     );
     histogram!("sluice_kubernetes_request_seconds", "Time until the API server began its answer");
     counter!("sluice_watch_events_total", "Events of the watches; outcome break = the watch broke");

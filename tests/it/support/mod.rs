@@ -6,6 +6,7 @@ pub mod held;
 pub mod program;
 pub mod proxy;
 pub mod real;
+pub mod second;
 pub mod sent;
 pub mod server;
 pub mod watcher;

@@ -43,6 +43,8 @@ struct ApplicationPage {
     replicas: i32,
     to_start: i32,
     is_stopped: bool,
+    /// Whether there is no Deployment, and no order is open.
+    lacks_deployment: bool,
     open: Option<OpenOrder>,
     tab: &'static str,
     may: May,
@@ -169,6 +171,7 @@ pub(crate) async fn show(
         replicas: application.replicas,
         to_start: application.replicas_to_start(),
         is_stopped: application.is_stopped(),
+        lacks_deployment: application.lacks_deployment(),
         name: application.name,
         namespace: application.namespace,
         cluster: application.cluster.to_string(),
@@ -240,7 +243,8 @@ pub(crate) async fn show(
             page.versions = shown
                 .cloned()
                 .map(|release| Version {
-                    is_current: Some(release.id) == current,
+                    // Nothing runs without a Deployment, and any version creates it again.
+                    is_current: !page.lacks_deployment && Some(release.id) == current,
                     id: release.id.to_string(),
                     text: release.version,
                     image: release.package.map_or(release.image, |package| package.address),

@@ -130,7 +130,7 @@ impl Store {
         most: i64,
     ) -> Result<Vec<ApplicationLine>, StoreError> {
         let rows = sqlx::query!(
-            r#"/* application_lines */ SELECT a.id, a.name, a.namespace, a.cluster_id, a.replicas, a.ready_replicas, r.version AS "version?", r.image AS "image?",
+            r#"/* application_lines */ SELECT a.id, a.name, a.namespace, a.cluster_id, a.replicas, a.ready_replicas, a.deployment_missing, r.version AS "version?", r.image AS "image?",
                    newest.id AS "order_id?", newest.kind AS "kind?", newest.state AS "state?", newest.message AS "message?"
                FROM application a LEFT JOIN release r ON r.id = a.release_id LEFT JOIN LATERAL (
                    SELECT o.id, o.kind::text AS kind, o.state::text AS state, o.message FROM change_order o
@@ -174,6 +174,7 @@ impl Store {
                     },
                     replicas: row.replicas,
                     ready: row.ready_replicas,
+                    deployment_missing: row.deployment_missing,
                     version: row.version.unwrap_or_default(),
                     image: row.image.unwrap_or_default(),
                     last_order,
