@@ -257,7 +257,6 @@ impl Life {
             Operation::Stall => self.stall().await,
             Operation::GoOn => self.stalled.iter().for_each(|worker| worker.line.go_on()),
             Operation::Pass(seconds) => self.pass(seconds).await,
-            Operation::ClockBack(seconds) => self.clock.advance(-seconds),
             Operation::LoseDatabase => self.lose_database().await,
             Operation::Rest => self.rest().await,
         }

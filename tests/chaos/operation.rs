@@ -57,8 +57,6 @@ pub enum Operation {
     GoOn,
     /// Seconds pass.
     Pass(i64),
-    /// The clock of Sluice's machine is set back so many seconds.
-    ClockBack(i64),
     /// Postgres ends all connections, whatever they are doing.
     LoseDatabase,
     /// The order comes to rest, or ends.
@@ -143,8 +141,7 @@ impl Act {
             87..=89 => Operation::Stall,
             90..=91 => Operation::GoOn,
             92..=93 => Operation::Pass(chance.random_range(1..=90)),
-            94 => Operation::ClockBack(chance.random_range(1..=60)),
-            95..=96 => Operation::LoseDatabase,
+            94..=95 => Operation::LoseDatabase,
             _ => Operation::Rest,
         };
         let then = if chance.random_ratio(1, 3) { 0 } else { chance.random_range(1..=40) };
