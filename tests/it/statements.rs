@@ -47,10 +47,10 @@ const EXEMPT: &[(&str, &str)] = &[
     ("renew_snapshot", BY_ID),
     ("step_back", BY_ID),
     ("take_query_answer", BY_ID),
+    ("waiting_snapshot", "the open order of the application that an order belongs to"),
     ("withdraw_cluster_query", BY_ID),
     ("withdraw_object_write", BY_ID),
     ("withdraw_precheck_request", BY_ID),
-    ("waiting_snapshot", "the open order of the application that an order belongs to"),
 ];
 const BY_ID: &str = "one row by its id, for whoever asked or was handed it";
 const FENCED: &str = "one row by its id, under the fence of a lease that named the cluster";
