@@ -3,18 +3,15 @@
 //! pods once, no batch got more than its plan, no Ready pod went missing by our doing, and
 //! the user's settings are back at the end of every path.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
 use super::{
-    Deployment, Hand, Pod, Recording, Settings, What,
+    Deployment, Pod, Recording, Settings, What,
     hands::{CARRIED_OUT, Hands},
     order::{Order, orders},
 };
-
-/// The seconds that a closed gate has.
-const GATE: i64 = i32::MAX as i64 - 1;
 
 pub fn judge(recording: &Recording) -> Vec<String> {
     let orders = orders(&recording.rows);
@@ -50,8 +47,6 @@ pub(super) struct Eye<'a> {
     /// The version that the order brings, and the number of pods that it was planned for.
     version: Option<String>,
     base: i64,
-    /// How many versions there were when it began.
-    replaced: usize,
     /// New pods of it that there may be.
     pub(super) most: i64,
     /// When the last change was announced that brings up a batch's pods, by batch, since the
@@ -127,11 +122,6 @@ impl<'a> Eye<'a> {
         } else if is_named || is_ours || self.resumes(at, seen, &changed) {
             self.write(at, seen, Some(&before));
             self.put_back(&before, seen, &changed);
-            // What an order wrote late that had ended is to the next one as any other number.
-            let is_late = self.of().is_some_and(|it| it.ended_at.is_some_and(|end| at >= end));
-            if is_late && before.replicas != seen.replicas {
-                self.hand(at, &Hand::Scale);
-            }
         } else if !changed.is_empty() && !changed.contains(&"replicas") {
             self.user = seen.settings.clone();
         }
@@ -166,8 +156,6 @@ impl<'a> Eye<'a> {
             self.version.clone_from(&seen.release);
             self.base = before.map_or(seen.replicas, |before| before.replicas);
             self.most = self.new_pods();
-            let releases = self.pods.values().map(|pod| pod.release.as_ref());
-            self.replaced = releases.collect::<BTreeSet<_>>().len();
         }
         let Some(order) = self.of() else {
             return self.wrong("a write names an order that there is not".into());
@@ -265,20 +253,11 @@ impl<'a> Eye<'a> {
         if ready >= wanted && self.hands.are_answered(at) {
             self.least = wanted;
         }
-        if ready < self.least && !(ready + 1 == self.least && self.replaces_two_at_once()) {
+        if ready < self.least {
             self.wrong(format!("{ready} pods are Ready, {} must be", self.least));
             self.least = ready;
         }
         self.count(at);
-    }
-
-    /// Whether a release in one batch replaces two versions, as after one that rested half way.
-    /// Kubernetes counts pods of one of them as available until the status of its ReplicaSet
-    /// says otherwise, and may take one of the other too many.
-    fn replaces_two_at_once(&self) -> bool {
-        self.replaced > 1
-            && !self.is_batched()
-            && self.now.as_ref().is_some_and(|now| now.settings.min_ready < GATE)
     }
 
     /// Whether there are more new pods than planned.
